@@ -1,0 +1,99 @@
+// Package media holds the words that every other package shares: tracks, frames and fragments, the parameter sets of the
+// codecs Weir packages (H.264, H.265, AAC) with their RFC 6381 names, and the arithmetic of time inside a fragment.
+// It does no I/O and imports nothing of Weir.
+package media
+
+// Kind is the kind of a track, with Matroska's TrackType values (RFC 9559 section 5.1.4.1.3).
+type Kind uint8
+
+// The kinds that Weir tells apart; any other TrackType is stored and listed, never packaged.
+const (
+	Video Kind = 1
+	Audio Kind = 2
+)
+
+// VideoTimescale is the timescale of every video track, in ticks per second.
+const VideoTimescale = 90_000
+
+// Matroska codec IDs (RFC 9559 section 27.10 registry) of the codecs that playback packages.
+const (
+	CodecAVC  = "V_MPEG4/ISO/AVC"
+	CodecHEVC = "V_MPEGH/ISO/HEVC"
+	CodecAAC  = "A_AAC"
+)
+
+// Track describes one elementary stream as the producer declared it.
+type Track struct {
+	Number          int    // Matroska TrackNumber, 1 or more; the TrackNumber of the HLS URLs
+	Kind            Kind   // video, audio, or another TrackType
+	CodecID         string // Matroska CodecID without trailing NULs
+	CodecPrivate    []byte // avcC, hvcC or AudioSpecificConfig; empty when the producer sent none
+	Name            string // Matroska Name, may be empty
+	Timescale       uint32 // ticks per second: VideoTimescale, the sample rate for audio, 1000 for other kinds
+	Width, Height   int    // pixels as Matroska declares them, 0 when absent (the SPS is authoritative)
+	SampleRate      int    // Hz as Matroska declares it (the core rate for HE-AAC), 0 for video
+	Channels        int    // audio channels as Matroska declares them (default 1), 0 for video
+	DefaultDuration int64  // nanoseconds per frame, 0 when absent
+}
+
+// Frame is one coded picture or audio frame. Frames stand in decode order; their bytes follow one another in the payload of
+// their run.
+type Frame struct {
+	Duration          uint32 // ticks until the next frame's decode time
+	CompositionOffset int32  // ticks from decode to presentation time; negative values occur with B-frames
+	Size              uint32 // bytes
+	Key               bool   // random access point
+}
+
+// Run is one track's part of a fragment: its frames in decode order, back to back in the payload.
+type Run struct {
+	Track          int     // Track.Number
+	BaseDecodeTime int64   // decode time of the first frame, ticks of the track's timescale since the Unix epoch, on the producer's clock
+	Frames         []Frame // at least one
+}
+
+// Duration is the sum of the run's frame durations in ticks.
+func (r *Run) Duration() int64 {
+	var d int64
+	for i := range r.Frames {
+		d += int64(r.Frames[i].Duration)
+	}
+	return d
+}
+
+// Size is the number of payload bytes of the run.
+func (r *Run) Size() int64 {
+	var n int64
+	for i := range r.Frames {
+		n += int64(r.Frames[i].Size)
+	}
+	return n
+}
+
+// Tag is one name and value of a fragment's metadata (KVS fragment metadata, Matroska SimpleTag).
+type Tag struct {
+	Name  string
+	Value string
+}
+
+// Fragment describes one Matroska cluster and everything known of it but its payload bytes.
+type Fragment struct {
+	ProducerTimestamp int64   // milliseconds since the Unix epoch: when the producer says the fragment starts
+	ServerTimestamp   int64   // milliseconds since the Unix epoch: when its first byte arrived
+	Timecode          int64   // the raw Cluster Timestamp, in the producer's TimestampScale units
+	Tracks            []Track // every track the producer declared, in declaration order
+	Runs              []Run   // one per track that has frames, in the order of Tracks
+	Tags              []Tag   // fragment metadata, in the order received
+	Header            []byte  // the producer's Matroska bytes before the first cluster: EBML header, Segment header, Info, Tracks, …
+	Partial           bool    // the cluster ended without a sign that it was complete (producers.md, rules 10 and 11)
+}
+
+// Track returns the description of the track with the given number, or nil.
+func (f *Fragment) Track(number int) *Track {
+	for i := range f.Tracks {
+		if f.Tracks[i].Number == number {
+			return &f.Tracks[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+// Package store keeps streams, fragments and playback sessions. It is one engine over two seams, an Index for rows and
+// Blobs for bytes (seams.go); its exported methods are the contract that ingest, playback and the API are written against.
+//
+// The order never changes: bytes durable, index committed, acknowledged; and for deletion rows first, bytes after.
+package store
+
+import (
+	"errors"
+	"io"
+
+	"weir/internal/media"
+)
+
+// Errors that callers tell apart with errors.Is. Everything else is an internal fault.
+var (
+	ErrNotFound = errors.New("not found")                 // no such stream, fragment, session or track set
+	ErrExists   = errors.New("already exists")            // a stream of that name exists
+	ErrVersion  = errors.New("version mismatch")          // the stream's version is another than the expected one
+	ErrGone     = errors.New("fragment gone")             // listed a moment ago, past retention or deleted now
+	ErrFull     = errors.New("no space left")             // the bytes could not be made durable for want of space
+	ErrLocked   = errors.New("data directory is in use")  // another process holds the data directory
+	ErrCorrupt  = errors.New("stored data is damaged")    // a checksum or a format rule does not hold
+	ErrClosed   = errors.New("session closed or expired") // the playback session was closed by a newer one, or is past its expiry
+)
+
+// StreamID names a stream for its whole life; a name that is deleted and created again gets another.
+// It is 32 lower-case hex digits.
+type StreamID string
+
+// Stream is a named, versioned resource with a retention period.
+type Stream struct {
+	ID             StreamID
+	Name           string            // unique among the streams that are not deleted
+	CreatedMillis  int64             // creation time, milliseconds since the Unix epoch; the suffix of its ARN
+	Version        string            // 20 random alphanumerics, another after each update
+	RetentionHours int               // 0: fragments are kept in memory only
+	DeviceName     string            // opaque, may be empty
+	MediaType      string            // opaque, may be empty
+	KMSKeyID       string            // opaque, may be empty
+	StorageTier    string            // HOT or WARM as the producer asked, may be empty; without effect on how Weir stores
+	Tags           map[string]string // never nil when returned by the store
+	NumberTag      uint64            // random; the low 64 bits of the stream's fragment numbers
+}
+
+// TimestampKind says which of a fragment's two timestamps a query looks at.
+type TimestampKind uint8
+
+// The two timestamps of a fragment (KVS FragmentSelectorType).
+const (
+	ServerTimestamp TimestampKind = iota
+	ProducerTimestamp
+)
+
+// Order is the order in which List returns fragments, and which end a Limit keeps.
+type Order uint8
+
+// Orders of List.
+const (
+	ByNumber       Order = iota // ingest order, oldest first
+	ByNumberNewest              // ingest order, newest first
+	BySequence                  // commit order, oldest first: what a tail reader follows
+)
+
+// Query selects fragments of one stream. The zero value selects all that are within retention.
+type Query struct {
+	Timestamp     TimestampKind // which timestamp Start and End bound
+	Start, End    int64         // milliseconds since the Unix epoch, both inclusive, on the fragment's start; End 0 means no bound
+	AfterSequence int64         // only fragments with a greater commit sequence
+	After         Number        // only fragments with a greater number; for ByNumberNewest a smaller one; 0 means no bound
+	Order         Order
+	Limit         int // at most so many; 0 means no limit
+}
+
+// Span is one track's share of a fragment, enough to write a playlist entry without reading the fragment.
+type Span struct {
+	Track          int   // track number
+	BaseDecodeTime int64 // as in media.Run
+	Duration       int64 // ticks of the track's timescale
+	Size           int64 // payload bytes
+	Frames         int   // number of frames
+	KeyStart       bool  // the first frame is a random access point
+}
+
+// FragmentInfo is what the index knows of a stored fragment.
+type FragmentInfo struct {
+	Number            Number // ingest order
+	Sequence          int64  // commit order, gap-free from 1 within the stream
+	ProducerTimestamp int64  // milliseconds since the Unix epoch
+	ServerTimestamp   int64  // milliseconds since the Unix epoch
+	TrackSet          int64  // which set of tracks and codec private data it has: Store.TrackSet
+	Spans             []Span // one per track that has frames, in the order of the producer's Tracks
+	PayloadCRC        uint32 // CRC32C of the payload
+	Partial           bool   // as in media.Fragment
+	Location          Location
+}
+
+// Size is the number of payload bytes of all tracks.
+func (f *FragmentInfo) Size() int64 {
+	var n int64
+	for i := range f.Spans {
+		n += f.Spans[i].Size
+	}
+	return n
+}
+
+// Span returns the span of a track, or nil when the fragment has no frame of it.
+func (f *FragmentInfo) Span(track int) *Span {
+	for i := range f.Spans {
+		if f.Spans[i].Track == track {
+			return &f.Spans[i]
+		}
+	}
+	return nil
+}
+
+// Location says where a record lies.
+type Location struct {
+	Blob       string // name of the volume or object; empty for a fragment that is kept in memory only
+	Offset     int64  // of the record's first byte
+	Length     int64  // of the whole record
+	MetaLength int64  // of the record's header and metadata, before the payload
+}
+
+// Record is one fragment to be appended.
+type Record struct {
+	media.Fragment
+	Number  Number
+	Payload [][]byte // Payload[i] holds the frames of Runs[i]; their lengths agree with the frame sizes
+}
+
+// Media is an opened fragment: its metadata in memory, its payload still where it is stored.
+type Media interface {
+	// Fragment is the metadata; the caller must not change it.
+	Fragment() *media.Fragment
+	// Payload returns a reader of the given run's bytes (index into Fragment().Runs). For a file it is an
+	// *io.LimitedReader over an *os.File, so that net/http sends it with sendfile(2). Only the last reader returned
+	// may be used; not for concurrent use.
+	Payload(run int) (io.Reader, error)
+	io.Closer
+}
+
+// Session is a registered playback session. The token in a session's URL names it; everything else stands here.
+type Session struct {
+	ID            string // 16 random bytes, raw
+	Stream        StreamID
+	CreatedMillis int64
+	ExpiresMillis int64
+	Parameters    []byte // playback's own encoding of what was asked for; opaque to the store
+	Checkpoint    []byte // playback's own encoding of how far the timeline got; opaque to the store; nil at first
+}
