@@ -1,0 +1,120 @@
+// Command weir is a self-hosted video stream server that speaks the Amazon Kinesis Video Streams API, and the small
+// command-line client that goes with it. This file parses the command line and reports errors; each command is a struct
+// with a Run method in a file of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is the release; the Makefile may set another with -ldflags.
+var version = "0.1.0-dev"
+
+// Exit codes, part of the command line's contract.
+const (
+	exitOK    = 0
+	exitError = 1 // the command failed
+	exitUsage = 2 // the command line could not be understood
+)
+
+// cli is the root of the command line: one field per command.
+type cli struct {
+	Serve serveCmd `cmd:"" help:"Run the server."`
+	Env   envCmd   `cmd:"" help:"Print the environment variables that point AWS clients at this server."`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
+}
+
+// stdio is where a command reads and writes; tests give buffers.
+type stdio struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// hintError is an error together with what the user can do about it.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+// withHint adds a hint, one sentence that says what to do, to an error.
+func withHint(err error, format string, args ...any) error {
+	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
+}
+
+func main() {
+	// The first signal asks the command to finish; the second one, handled by default again, ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
+
+// run parses args, runs the command and returns the exit code.
+func run(ctx context.Context, args []string, std stdio) int {
+	var root cli
+	exited := -1
+	parser, err := kong.New(&root,
+		kong.Name("weir"),
+		kong.Description("A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API."),
+		kong.Vars{"version": version},
+		kong.Writers(std.Out, std.Err),
+		kong.Exit(func(code int) { exited = code; panic(exitRequest{}) }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std),
+	)
+	if err != nil {
+		report(std.Err, err)
+		return exitError
+	}
+	command, code := parse(parser, args, std, &exited)
+	if command == nil {
+		return code
+	}
+	if err := command.Run(); err != nil {
+		report(std.Err, err)
+		return exitError
+	}
+	return exitOK
+}
+
+// exitRequest unwinds kong's parser after --help and --version, which want to leave the process.
+type exitRequest struct{}
+
+// parse returns the chosen command, or nil and the exit code when there is nothing to run.
+func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *kong.Context, code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(exitRequest); !ok {
+				panic(r)
+			}
+			command, code = nil, *exited
+		}
+	}()
+	command, err := parser.Parse(args)
+	if err != nil {
+		report(std.Err, withHint(err, "weir --help lists the commands, weir COMMAND --help the flags of one"))
+		return nil, exitUsage
+	}
+	return command, exitOK
+}
+
+// report prints an error the one way that every command does.
+func report(w io.Writer, err error) {
+	fmt.Fprintf(w, "weir: error: %v\n", err)
+	var h *hintError
+	if errors.As(err, &h) {
+		fmt.Fprintf(w, "weir: hint: %s\n", h.hint)
+	}
+}
