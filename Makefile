@@ -1,0 +1,68 @@
+# Weir: `make demo` shows it, `make test` proves it, `make bench` measures it. README.md says more.
+
+SHELL     := /bin/bash
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+PLAYER    := internal/console/dist/hls.min.js
+FUZZTIME  ?= 30s
+E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli
+BENCH_TOOLS := nginx:nginx-light
+
+.PHONY: all build demo test check e2e bench fuzz crash deps bench-deps clean
+
+all: build
+
+build: $(PLAYER)
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/weir ./cmd/weir
+
+# The player of the local page: from npm, pinned by package-lock.json, embedded into the binary, never committed.
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-fund --no-audit
+	touch $@
+
+$(PLAYER): node_modules/.package-lock.json
+	cp node_modules/hls.js/dist/hls.min.js $@
+
+demo: build
+	bin/weir demo
+
+# Everything, on a machine that has Go, npm, apt and root.
+test: deps build check e2e
+
+check: build
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -race . ./cmd/... ./internal/...
+
+# Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.
+e2e: build
+	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 9m ./test/e2e/...
+
+bench: build bench-deps
+	$(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) ./test/bench/...
+
+# One target after another: FuzzX of every package, FUZZTIME each.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./internal/...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+# The kill -9 loop of the end-to-end tests, for longer: CRASH_ROUNDS rounds.
+crash: build
+	WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CRASH_ROUNDS=$(or $(CRASH_ROUNDS),100) $(GO) test -count=1 -timeout 60m -run TestKillNine -v ./test/e2e/...
+
+deps:
+	@$(call install,$(E2E_TOOLS))
+
+bench-deps:
+	@$(call install,$(BENCH_TOOLS))
+
+clean:
+	rm -rf bin node_modules internal/console/dist/hls.min.js
+
+# install takes command:package pairs and installs the packages whose command is missing.
+define install
+missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || [ -x "/usr/sbin/$${pair%%:*}" ] || missing="$$missing $${pair##*:}"; done; \
+if [ -n "$$missing" ]; then echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+endef

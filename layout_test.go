@@ -1,0 +1,175 @@
+// Package weir_test holds the rules of the repository that no compiler checks: which package may import which, that every
+// package says what it is for, that documents link to files that exist, and that no file grows past comfort.
+package weir_test
+
+import (
+	"bufio"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// imports is the table of docs/architecture.md: what each package may import of Weir. Arrows point one way.
+var imports = map[string][]string{
+	"internal/media":           {},
+	"internal/mkv":             {"internal/media"},
+	"internal/fmp4":            {"internal/media"},
+	"internal/manifest":        {},
+	"internal/api":             {"internal/media"},
+	"internal/auth":            {},
+	"internal/store":           {"internal/media"},
+	"internal/store/index":     {"internal/store", "internal/media"},
+	"internal/store/blob":      {"internal/store", "internal/media"},
+	"internal/store/storetest": {"internal/store", "internal/store/index", "internal/store/blob", "internal/media"},
+	"internal/ingest":          {"internal/mkv", "internal/store", "internal/api", "internal/media"},
+	"internal/playback":        {"internal/fmp4", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
+	"internal/console":         {},
+	"internal/server":          {"internal/ingest", "internal/playback", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
+	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
+	"cmd/weir": {"internal/server", "internal/client", "internal/ingest", "internal/playback", "internal/console", "internal/store",
+		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/media"},
+}
+
+// formats turn structs into bytes and back; whoever uses them decides where the bytes go.
+var formats = []string{"internal/media", "internal/mkv", "internal/fmp4", "internal/manifest"}
+
+const (
+	maxFileLines    = 800
+	maxPackageLines = 5000
+)
+
+type source struct {
+	path, pkg string // relative to the repository
+	imports   []string
+	doc       bool
+	lines     int
+}
+
+func TestImportsFollowTheLayout(t *testing.T) {
+	for _, src := range sources(t) {
+		allowed, ok := imports[src.pkg]
+		if !ok {
+			t.Errorf("%s: package %s is not in the table", src.path, src.pkg)
+			continue
+		}
+		for _, imp := range src.imports {
+			own, isOwn := strings.CutPrefix(imp, "weir/")
+			if isOwn && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s, which %s may not", src.path, own, src.pkg)
+			}
+			if imp == "net/http" && slices.Contains(formats, src.pkg) {
+				t.Errorf("%s imports net/http: formats do no I/O of their own", src.path)
+			}
+			if strings.Contains(imp, ".") && slices.Contains(formats, src.pkg) {
+				t.Errorf("%s imports %s: formats need the standard library only", src.path, imp)
+			}
+		}
+	}
+}
+
+func TestFilesAndPackagesStaySmall(t *testing.T) {
+	perPackage := map[string]int{}
+	for _, src := range sources(t) {
+		if src.lines > maxFileLines {
+			t.Errorf("%s has %d lines, more than %d: split it by meaning", src.path, src.lines, maxFileLines)
+		}
+		perPackage[src.pkg] += src.lines
+	}
+	for pkg, lines := range perPackage {
+		if lines > maxPackageLines {
+			t.Errorf("%s has %d lines, more than %d", pkg, lines, maxPackageLines)
+		}
+	}
+}
+
+func TestEveryPackageHasAComment(t *testing.T) {
+	documented := map[string]bool{}
+	for _, src := range sources(t) {
+		documented[src.pkg] = documented[src.pkg] || src.doc
+	}
+	for pkg, doc := range documented {
+		if !doc {
+			t.Errorf("%s has no package comment", pkg)
+		}
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+
+func TestDocumentLinksResolve(t *testing.T) {
+	walk(t, ".md", func(path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", path, m[1])
+			}
+		}
+	})
+}
+
+// sources parses the non-test Go files of the repository. It reads the files itself: a subprocess would not be seen by the
+// test cache, and the result would be stale.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var out []source
+	walk(t, ".go", func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := source{path: path, pkg: filepath.ToSlash(filepath.Dir(path)), doc: file.Doc != nil, lines: countLines(t, path)}
+		for _, imp := range file.Imports {
+			src.imports = append(src.imports, strings.Trim(imp.Path.Value, `"`))
+		}
+		out = append(out, src)
+	})
+	if len(out) == 0 {
+		t.Fatal("no Go files found")
+	}
+	return out
+}
+
+func walk(t *testing.T, ext string, visit func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || d.Name() == "weir-data" || d.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && filepath.Ext(path) == ext {
+			visit(path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func countLines(t *testing.T, path string) int {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n := 0
+	for s := bufio.NewScanner(f); s.Scan(); {
+		n++
+	}
+	return n
+}

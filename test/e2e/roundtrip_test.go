@@ -1,0 +1,240 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// clip says what ffmpeg is to make.
+type clip struct {
+	rate    string // frames per second
+	bframes int
+	audio   bool
+	seconds int
+}
+
+func (c clip) String() string {
+	return fmt.Sprintf("rate=%s,bframes=%d,audio=%v", strings.ReplaceAll(c.rate, "/", ":"), c.bframes, c.audio)
+}
+
+// make encodes a moving test picture with a frame counter, and a tone, as ffmpeg's Matroska muxer writes it to a pipe.
+func (c clip) make(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "source.mkv")
+	args := []string{"-v", "error", "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=320x240:rate=%s:duration=%d", c.rate, c.seconds)}
+	if c.audio {
+		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:sample_rate=44100:duration=%d", c.seconds), "-c:a", "aac")
+	}
+	args = append(args, "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-bf", strconv.Itoa(c.bframes), "-f", "matroska", "pipe:1")
+	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The frames that come out are bit for bit those that went in: every frame, once, in order; and the times of the segments
+// add up.
+func TestFramesComeOutAsTheyWentIn(t *testing.T) {
+	needTool(t, "ffmpeg", "ffprobe")
+	s := start(t, "")
+	i := 0
+	for _, rate := range []string{"25", "30000/1001"} {
+		for _, bframes := range []int{0, 2} {
+			for _, audio := range []bool{false, true} {
+				c := clip{rate: rate, bframes: bframes, audio: audio, seconds: 9}
+				i++
+				stream := fmt.Sprintf("cam%d", i)
+				t.Run(c.String(), func(t *testing.T) {
+					t.Parallel()
+					s := *s
+					s.t = t
+					roundTrip(t, &s, stream, c)
+				})
+			}
+		}
+	}
+}
+
+func roundTrip(t *testing.T, s *server, stream string, c clip) {
+	source := c.make(t)
+	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "24", source)
+	wantVideo := frameHashes(t, source, "0:v", false)
+	var wantAudio []string
+	if c.audio {
+		wantAudio = frameHashes(t, source, "0:a", true)
+	}
+	modes := map[string][]string{
+		"NEVER, producer timestamps": {"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"), "--discontinuity-mode", "NEVER"},
+		"ALWAYS, server timestamps":  {"--hls-fragment-selector", everythingPast("SERVER_TIMESTAMP"), "--discontinuity-mode", "ALWAYS"},
+	}
+	for name, flags := range modes {
+		u := s.hls(stream, append([]string{"--playback-mode", "ON_DEMAND"}, flags...)...)
+		compareHashes(t, name+": video", wantVideo, frameHashes(t, u, "0:v", false))
+		if c.audio {
+			compareHashes(t, name+": audio", wantAudio, frameHashes(t, u, "0:a", true))
+		}
+		for _, track := range []int{1, 2}[:1+btoi(c.audio)] {
+			checkSegments(t, u, track, len(wantVideo), c)
+		}
+	}
+}
+
+// frameHashes returns one MD5 per decoded video frame, or per coded packet with copy.
+func frameHashes(t *testing.T, input, stream string, copy bool) []string {
+	t.Helper()
+	args := []string{"-v", "error", "-i", input, "-map", stream, "-fps_mode", "passthrough"}
+	if copy {
+		args = append(args, "-c", "copy")
+	}
+	out := program(t, "ffmpeg", append(args, "-f", "framemd5", "-")...)
+	var hashes []string
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		fields := strings.Split(strings.TrimSpace(line), ",")
+		hashes = append(hashes, strings.TrimSpace(fields[len(fields)-1]))
+	}
+	return hashes
+}
+
+func compareHashes(t *testing.T, what string, want, got []string) {
+	t.Helper()
+	for i := range min(len(want), len(got)) {
+		if want[i] != got[i] {
+			t.Fatalf("%s: frame %d differs (of %d, source has %d)", what, i, len(got), len(want))
+		}
+	}
+	if len(want) != len(got) {
+		t.Fatalf("%s: %d frames came out, %d went in", what, len(got), len(want))
+	}
+}
+
+// checkSegments fetches a track's playlist and every segment, and holds their times against EXTINF and one another.
+func checkSegments(t *testing.T, master string, track, frames int, c clip) {
+	t.Helper()
+	playlist := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=" + strconv.Itoa(track)
+	segments, init := parsePlaylist(t, playlist)
+	dir := t.TempDir()
+	initBytes := mustGet(t, init)
+	whole := bytes.Clone(initBytes)
+	end := math.NaN()
+	for i, seg := range segments {
+		body := mustGet(t, seg.uri)
+		whole = append(whole, body...)
+		path := filepath.Join(dir, "segment.mp4")
+		if err := os.WriteFile(path, append(bytes.Clone(initBytes), body...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		packets := probe(t, path)
+		first, last := packets[0], packets[len(packets)-1]
+		duration := last.dts + last.duration - first.dts
+		if diff := math.Abs(duration - seg.duration); diff > 0.001 {
+			t.Errorf("track %d, segment %d: lasts %.6f s, EXTINF says %.6f", track, i, duration, seg.duration)
+		}
+		if !first.key {
+			t.Errorf("track %d, segment %d does not start with a key frame", track, i)
+		}
+		if i > 0 && math.Abs(first.dts-end) > 1e-6 {
+			t.Errorf("track %d, segment %d starts at %.6f, the one before ends at %.6f", track, i, first.dts, end)
+		}
+		end = last.dts + last.duration
+	}
+	path := filepath.Join(dir, "whole.mp4")
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	packets := probe(t, path)
+	for i := 1; i < len(packets); i++ {
+		if gap := packets[i].dts - packets[i-1].dts - packets[i-1].duration; math.Abs(gap) > 1e-6 {
+			t.Fatalf("track %d: packet %d leaves a gap of %.6f s", track, i, gap)
+		}
+	}
+	if track == 1 && len(packets) != frames {
+		t.Errorf("%d packets, %d frames", len(packets), frames)
+	}
+}
+
+type segment struct {
+	uri      string
+	duration float64
+}
+
+// parsePlaylist returns the segments of a media playlist and its initialization section, as absolute URLs.
+func parsePlaylist(t *testing.T, playlist string) (segments []segment, init string) {
+	t.Helper()
+	base, err := url.Parse(playlist)
+	if err != nil {
+		t.Fatal(err)
+	}
+	abs := func(ref string) string {
+		u, err := base.Parse(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.String()
+	}
+	var duration float64
+	for line := range strings.Lines(string(mustGet(t, playlist))) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "#EXT-X-MAP:"):
+			init = abs(strings.Split(line, `"`)[1])
+		case strings.HasPrefix(line, "#EXTINF:"):
+			duration, err = strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(line, "#EXTINF:"), ","), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+		case line != "" && !strings.HasPrefix(line, "#"):
+			segments = append(segments, segment{abs(line), duration})
+		}
+	}
+	if len(segments) == 0 || init == "" {
+		t.Fatalf("no segments or no init in %s", playlist)
+	}
+	return segments, init
+}
+
+type packet struct {
+	pts, dts, duration float64
+	key                bool
+}
+
+// probe lists the packets of a file as ffprobe sees them, in seconds.
+func probe(t *testing.T, path string) []packet {
+	t.Helper()
+	out := program(t, "ffprobe", "-v", "error", "-show_entries", "packet=pts_time,dts_time,duration_time,flags", "-of", "csv=p=0", path)
+	rows := csv.NewReader(bytes.NewReader(out))
+	rows.FieldsPerRecord = -1
+	records, err := rows.ReadAll()
+	if err != nil || len(records) == 0 {
+		t.Fatalf("ffprobe %s: %v, %d packets", path, err, len(records))
+	}
+	var packets []packet
+	for _, r := range records {
+		num := func(i int) float64 {
+			v, err := strconv.ParseFloat(r[i], 64)
+			if err != nil {
+				t.Fatalf("ffprobe printed %q", r)
+			}
+			return v
+		}
+		packets = append(packets, packet{num(0), num(1), num(2), strings.HasPrefix(r[3], "K")})
+	}
+	return packets
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
