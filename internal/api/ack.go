@@ -1,0 +1,124 @@
+package api
+
+import "strconv"
+
+// AckType is the EventType of an acknowledgement of PutMedia (DG20 API_dataplane_PutMedia).
+type AckType uint8
+
+// The events of a fragment in their order, then the two that are about the connection.
+const (
+	AckBuffering AckType = iota // its first byte has arrived
+	AckReceived                 // its last byte has arrived
+	AckPersisted                // it is durable; only for streams that retain data
+	AckError                    // it, or the connection, failed; the connection ends
+	AckIdle                     // nothing has arrived for a while
+)
+
+// String is the EventType on the wire.
+func (t AckType) String() string {
+	return [...]string{"BUFFERING", "RECEIVED", "PERSISTED", "ERROR", "IDLE"}[t]
+}
+
+// AckErrorID is the ErrorId of an ERROR acknowledgement. What a producer does next depends on it (producers.md, Reconnect).
+type AckErrorID int
+
+// The error ids (DG20, PIC). KMS ones are never sent by Weir but named, for clients.
+const (
+	AckStreamReadError          AckErrorID = 4000 // reading the body failed; the producer sends the fragment again
+	AckMaxFragmentSize          AckErrorID = 4001 // more than MaxFragmentBytes; the producer skips the fragment
+	AckMaxFragmentDuration      AckErrorID = 4002 // longer than MaxFragmentDuration; skips
+	AckMaxConnectionDuration    AckErrorID = 4003 // older than MaxPutMediaConnection; reconnects
+	AckTimecodeLesserThanBefore AckErrorID = 4004 // not after the previous fragment of the connection; skips
+	AckMoreThanOneTrack         AckErrorID = 4005 // deprecated in favour of 4012; fatal
+	AckInvalidMKVData           AckErrorID = 4006 // not Matroska; skips
+	AckInvalidProducerTimestamp AckErrorID = 4007 // fatal
+	AckStreamNotActive          AckErrorID = 4008 // fatal
+	AckFragmentMetadataLimit    AckErrorID = 4009 // more than MaxFragmentTags, or too long; skips
+	AckTrackNumberMismatch      AckErrorID = 4010 // a frame of a track that was not declared; fatal
+	AckFramesMissingForTrack    AckErrorID = 4011 // a declared track has no frame; skips
+	AckMoreThanAllowedTracks    AckErrorID = 4012 // more than MaxTracks; fatal
+	AckKMSAccessDenied          AckErrorID = 4500
+	AckKMSDisabled              AckErrorID = 4501
+	AckKMSValidation            AckErrorID = 4502
+	AckKMSUnavailable           AckErrorID = 4503
+	AckKMSInvalidUsage          AckErrorID = 4504
+	AckKMSInvalidState          AckErrorID = 4505
+	AckKMSNotFound              AckErrorID = 4506
+	AckStreamDeleted            AckErrorID = 4507 // fatal
+	AckInternalError            AckErrorID = 5000 // sends again
+	AckArchivalError            AckErrorID = 5001 // storing failed, such as for a full disk; sends again
+)
+
+var ackErrorNames = map[AckErrorID]string{
+	AckStreamReadError:          "STREAM_READ_ERROR",
+	AckMaxFragmentSize:          "MAX_FRAGMENT_SIZE_REACHED",
+	AckMaxFragmentDuration:      "MAX_FRAGMENT_DURATION_REACHED",
+	AckMaxConnectionDuration:    "MAX_CONNECTION_DURATION_REACHED",
+	AckTimecodeLesserThanBefore: "FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS",
+	AckMoreThanOneTrack:         "MORE_THAN_ONE_TRACK_FOUND",
+	AckInvalidMKVData:           "INVALID_MKV_DATA",
+	AckInvalidProducerTimestamp: "INVALID_PRODUCER_TIMESTAMP",
+	AckStreamNotActive:          "STREAM_NOT_ACTIVE",
+	AckFragmentMetadataLimit:    "FRAGMENT_METADATA_LIMIT_REACHED",
+	AckTrackNumberMismatch:      "TRACK_NUMBER_MISMATCH",
+	AckFramesMissingForTrack:    "FRAMES_MISSING_FOR_TRACK",
+	AckMoreThanAllowedTracks:    "MORE_THAN_ALLOWED_TRACKS_FOUND",
+	AckKMSAccessDenied:          "KMS_KEY_ACCESS_DENIED",
+	AckKMSDisabled:              "KMS_KEY_DISABLED",
+	AckKMSValidation:            "KMS_KEY_VALIDATION_ERROR",
+	AckKMSUnavailable:           "KMS_KEY_UNAVAILABLE",
+	AckKMSInvalidUsage:          "KMS_KEY_INVALID_USAGE",
+	AckKMSInvalidState:          "KMS_KEY_INVALID_STATE",
+	AckKMSNotFound:              "KMS_KEY_NOT_FOUND",
+	AckStreamDeleted:            "STREAM_DELETED",
+	AckInternalError:            "INTERNAL_ERROR",
+	AckArchivalError:            "ARCHIVAL_ERROR",
+}
+
+// Code is the ErrorCode on the wire; INTERNAL_ERROR for an id outside the table.
+func (id AckErrorID) Code() string {
+	if name, ok := ackErrorNames[id]; ok {
+		return name
+	}
+	return ackErrorNames[AckInternalError]
+}
+
+// Ack is one acknowledgement.
+type Ack struct {
+	Type AckType
+	// FragmentNumber is the fragment's number as clients see it: decimal digits. Empty when no fragment is meant; Timecode is
+	// then not written either.
+	FragmentNumber string
+	Timecode       int64      // the Cluster Timestamp exactly as received, in the producer's units; producers find their fragment by it
+	ErrorID        AckErrorID // for AckError
+}
+
+// AppendAck appends the acknowledgement as one JSON object and a newline, with the keys in the service's order, and nothing that
+// the parsers of real producers stumble over: no null or boolean, no escape, a number for ErrorId, MaxAckBytes at most. The
+// caller writes it as one HTTP chunk. Characters of FragmentNumber other than digits, and digits beyond
+// MaxFragmentNumberLength, are left out.
+func AppendAck(dst []byte, a Ack) []byte {
+	dst = append(dst, `{"EventType":"`...)
+	dst = append(dst, a.Type.String()...)
+	dst = append(dst, '"')
+	if a.FragmentNumber != "" && a.Type != AckIdle {
+		dst = append(dst, `,"FragmentTimecode":`...)
+		dst = strconv.AppendInt(dst, a.Timecode, 10)
+		dst = append(dst, `,"FragmentNumber":"`...)
+		n := 0
+		for i := 0; i < len(a.FragmentNumber) && n < MaxFragmentNumberLength; i++ {
+			if c := a.FragmentNumber[i]; c >= '0' && c <= '9' {
+				dst = append(dst, c)
+				n++
+			}
+		}
+		dst = append(dst, '"')
+	}
+	if a.Type == AckError {
+		dst = append(dst, `,"ErrorCode":"`...)
+		dst = append(dst, a.ErrorID.Code()...)
+		dst = append(dst, `","ErrorId":`...)
+		dst = strconv.AppendInt(dst, int64(a.ErrorID), 10)
+	}
+	return append(dst, "}\n"...)
+}

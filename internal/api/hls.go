@@ -1,0 +1,164 @@
+package api
+
+// PlaybackMode says what a session shows (M-AM HLSPlaybackMode).
+type PlaybackMode string
+
+// FragmentSelectorType says which of a fragment's timestamps a range is about (M-AM HLSFragmentSelectorType).
+type FragmentSelectorType string
+
+// ContainerFormat is the form of the media segments (M-AM ContainerFormat).
+type ContainerFormat string
+
+// DiscontinuityMode says where playlists carry discontinuity tags (M-AM HLSDiscontinuityMode).
+type DiscontinuityMode string
+
+// DisplayFragmentTimestamp says whether playlists carry the fragments' start times (M-AM HLSDisplayFragmentTimestamp).
+type DisplayFragmentTimestamp string
+
+// The values of the enumerations above.
+const (
+	PlaybackModeLive       PlaybackMode = "LIVE"
+	PlaybackModeLiveReplay PlaybackMode = "LIVE_REPLAY"
+	PlaybackModeOnDemand   PlaybackMode = "ON_DEMAND"
+
+	SelectorProducerTimestamp FragmentSelectorType = "PRODUCER_TIMESTAMP"
+	SelectorServerTimestamp   FragmentSelectorType = "SERVER_TIMESTAMP"
+
+	ContainerFragmentedMP4 ContainerFormat = "FRAGMENTED_MP4"
+	ContainerMPEGTS        ContainerFormat = "MPEG_TS"
+
+	DiscontinuityAlways          DiscontinuityMode = "ALWAYS"
+	DiscontinuityNever           DiscontinuityMode = "NEVER"
+	DiscontinuityOnDiscontinuity DiscontinuityMode = "ON_DISCONTINUITY"
+
+	DisplayTimestampAlways DisplayFragmentTimestamp = "ALWAYS"
+	DisplayTimestampNever  DisplayFragmentTimestamp = "NEVER"
+)
+
+// TimestampRange bounds the start times of fragments, both ends inclusive (M-AM HLSTimestampRange).
+type TimestampRange struct {
+	StartTimestamp *Timestamp `json:"StartTimestamp,omitempty"`
+	EndTimestamp   *Timestamp `json:"EndTimestamp,omitempty"` // may be absent for LIVE_REPLAY: until the session expires
+}
+
+// HLSFragmentSelector is a member of GetHLSStreamingSessionURLInput.
+type HLSFragmentSelector struct {
+	FragmentSelectorType FragmentSelectorType `json:"FragmentSelectorType,omitempty"`
+	TimestampRange       *TimestampRange      `json:"TimestampRange,omitempty"`
+}
+
+// GetHLSStreamingSessionURLInput is the body of /getHLSStreamingSessionURL. After ApplyDefaults nothing but the range is absent.
+type GetHLSStreamingSessionURLInput struct {
+	given
+	StreamRef
+	PlaybackMode                    PlaybackMode             `json:"PlaybackMode,omitempty"` // absent: LIVE
+	HLSFragmentSelector             *HLSFragmentSelector     `json:"HLSFragmentSelector,omitempty"`
+	ContainerFormat                 ContainerFormat          `json:"ContainerFormat,omitempty"`                 // absent: FRAGMENTED_MP4
+	DiscontinuityMode               DiscontinuityMode        `json:"DiscontinuityMode,omitempty"`               // absent: ALWAYS, or NEVER for PRODUCER_TIMESTAMP
+	DisplayFragmentTimestamp        DisplayFragmentTimestamp `json:"DisplayFragmentTimestamp,omitempty"`        // absent: NEVER
+	Expires                         int                      `json:"Expires,omitempty"`                         // seconds, 300 to 43,200; absent: 300
+	MaxMediaPlaylistFragmentResults int                      `json:"MaxMediaPlaylistFragmentResults,omitempty"` // 1 to 5,000; absent: 5, or 1,000 for ON_DEMAND
+}
+
+// Validate applies the model's constraints and the rules between members that its text gives: exactly one of name and ARN; a
+// range for ON_DEMAND (both ends) and LIVE_REPLAY (a start), none for LIVE; the end after the start, by at most 24 hours. What
+// needs the present time or the stream (an end in the past, a start within retention) is left to playback.
+func (in *GetHLSStreamingSessionURLInput) Validate() error {
+	c := in.check()
+	c.stream(in.StreamRef)
+	c.enum("PlaybackMode", string(in.PlaybackMode),
+		string(PlaybackModeLive), string(PlaybackModeLiveReplay), string(PlaybackModeOnDemand))
+	if s := in.HLSFragmentSelector; s != nil {
+		c.enum("HLSFragmentSelector.FragmentSelectorType", string(s.FragmentSelectorType),
+			string(SelectorProducerTimestamp), string(SelectorServerTimestamp))
+	}
+	c.enum("ContainerFormat", string(in.ContainerFormat), string(ContainerFragmentedMP4), string(ContainerMPEGTS))
+	c.enum("DiscontinuityMode", string(in.DiscontinuityMode),
+		string(DiscontinuityAlways), string(DiscontinuityNever), string(DiscontinuityOnDiscontinuity))
+	c.enum("DisplayFragmentTimestamp", string(in.DisplayFragmentTimestamp),
+		string(DisplayTimestampAlways), string(DisplayTimestampNever))
+	c.number("Expires", int64(in.Expires), MinExpires, MaxExpires)
+	c.number("MaxMediaPlaylistFragmentResults", int64(in.MaxMediaPlaylistFragmentResults),
+		MinMaxFragmentResults, MaxMaxFragmentResults)
+	if err := c.err(); err != nil {
+		return err
+	}
+	if err := in.exactlyOne(); err != nil {
+		return err
+	}
+	var r *TimestampRange
+	if in.HLSFragmentSelector != nil {
+		r = in.HLSFragmentSelector.TimestampRange
+	}
+	return validateRange(in.PlaybackMode, r)
+}
+
+// validateRange holds a session's range to the rules of its mode.
+func validateRange(mode PlaybackMode, r *TimestampRange) error {
+	switch mode {
+	case "", PlaybackModeLive:
+		if r != nil && (r.StartTimestamp != nil || r.EndTimestamp != nil) {
+			return NewError(InvalidArgumentException, "TimestampRange must not be specified when PlaybackMode is LIVE.")
+		}
+		return nil
+	case PlaybackModeOnDemand:
+		if r == nil || r.StartTimestamp == nil || r.EndTimestamp == nil {
+			return NewError(InvalidArgumentException,
+				"TimestampRange with StartTimestamp and EndTimestamp is required when PlaybackMode is ON_DEMAND.")
+		}
+	default:
+		if r == nil || r.StartTimestamp == nil {
+			return NewError(InvalidArgumentException,
+				"TimestampRange with StartTimestamp is required when PlaybackMode is LIVE_REPLAY.")
+		}
+	}
+	if r.EndTimestamp == nil {
+		return nil
+	}
+	switch length := int64(*r.EndTimestamp - *r.StartTimestamp); {
+	case length <= 0:
+		return NewError(InvalidArgumentException, "EndTimestamp must be later than StartTimestamp.")
+	case length > MaxSelectorRange.Milliseconds():
+		return NewError(InvalidArgumentException, "EndTimestamp must be within 24 hours of StartTimestamp.")
+	}
+	return nil
+}
+
+// ApplyDefaults fills in what the caller left out, as the model's text says. Call it after Validate.
+func (in *GetHLSStreamingSessionURLInput) ApplyDefaults() {
+	if in.PlaybackMode == "" {
+		in.PlaybackMode = PlaybackModeLive
+	}
+	if in.HLSFragmentSelector == nil {
+		in.HLSFragmentSelector = &HLSFragmentSelector{}
+	}
+	if in.HLSFragmentSelector.FragmentSelectorType == "" {
+		in.HLSFragmentSelector.FragmentSelectorType = SelectorServerTimestamp
+	}
+	if in.ContainerFormat == "" {
+		in.ContainerFormat = ContainerFragmentedMP4
+	}
+	if in.DiscontinuityMode == "" {
+		in.DiscontinuityMode = DiscontinuityAlways
+		if in.HLSFragmentSelector.FragmentSelectorType == SelectorProducerTimestamp {
+			in.DiscontinuityMode = DiscontinuityNever
+		}
+	}
+	if in.DisplayFragmentTimestamp == "" {
+		in.DisplayFragmentTimestamp = DisplayTimestampNever
+	}
+	if in.Expires == 0 {
+		in.Expires = DefaultExpires
+	}
+	if in.MaxMediaPlaylistFragmentResults == 0 {
+		in.MaxMediaPlaylistFragmentResults = DefaultLiveResults
+		if in.PlaybackMode == PlaybackModeOnDemand {
+			in.MaxMediaPlaylistFragmentResults = DefaultOnDemandResults
+		}
+	}
+}
+
+// GetHLSStreamingSessionURLOutput answers /getHLSStreamingSessionURL.
+type GetHLSStreamingSessionURLOutput struct {
+	HLSStreamingSessionURL string `json:"HLSStreamingSessionURL"`
+}

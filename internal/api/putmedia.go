@@ -1,0 +1,112 @@
+package api
+
+import (
+	"strconv"
+	"strings"
+)
+
+// TimecodeType says what a cluster's Timestamp counts from.
+type TimecodeType string
+
+// The timecode types (DG20 API_dataplane_PutMedia).
+const (
+	TimecodeAbsolute TimecodeType = "ABSOLUTE" // the Unix epoch
+	TimecodeRelative TimecodeType = "RELATIVE" // the producer start timestamp
+)
+
+// Headers of PutMedia.
+const (
+	HeaderStreamName     = "x-amzn-stream-name"
+	HeaderStreamARN      = "x-amzn-stream-arn"
+	HeaderTimecodeType   = "x-amzn-fragment-timecode-type"
+	HeaderProducerStart  = "x-amzn-producer-start-timestamp"
+	HeaderAcknowledgment = "x-amzn-fragment-acknowledgment-required"
+)
+
+// PutMediaInput is what the headers of PutMedia say.
+type PutMediaInput struct {
+	StreamRef
+	TimecodeType  TimecodeType
+	ProducerStart int64 // milliseconds since the Unix epoch; 0 when absent, which only ABSOLUTE allows
+	Acks          bool  // acknowledgements are wanted; the default
+}
+
+// ParsePutMedia reads the headers; values gives all values of a header by its case-insensitive name, as http.Header.Values does.
+// Errors are InvalidArgumentExceptions.
+func ParsePutMedia(values func(name string) []string) (*PutMediaInput, error) {
+	c := check{zeros: map[string]bool{}}
+	one := func(name, path string) string {
+		v := values(name)
+		switch len(v) {
+		case 0:
+			return ""
+		case 1:
+			s := strings.Trim(v[0], " \t")
+			c.zeros[path] = s == ""
+			return s
+		}
+		c.fail(path, strings.Join(v, ","), "Member must be given only once")
+		return ""
+	}
+	in := &PutMediaInput{Acks: true}
+	in.StreamName = one(HeaderStreamName, "StreamName")
+	in.StreamARN = one(HeaderStreamARN, "StreamARN")
+	c.stream(in.StreamRef)
+
+	kind := one(HeaderTimecodeType, "FragmentTimecodeType")
+	c.required("FragmentTimecodeType", kind != "")
+	c.enum("FragmentTimecodeType", kind, string(TimecodeAbsolute), string(TimecodeRelative))
+	in.TimecodeType = TimecodeType(kind)
+
+	if start := one(HeaderProducerStart, "ProducerStartTimestamp"); start != "" {
+		ms, ok := parseSeconds(start)
+		if !ok {
+			c.fail("ProducerStartTimestamp", start, "Member must be a decimal number of seconds since 1970-01-01")
+		}
+		in.ProducerStart = ms
+	} else if in.TimecodeType == TimecodeRelative {
+		c.required("ProducerStartTimestamp", false)
+	}
+
+	switch ack := one(HeaderAcknowledgment, "FragmentAcknowledgmentRequired"); strings.ToLower(ack) {
+	case "", "1", "true":
+	case "0", "false":
+		in.Acks = false
+	default:
+		c.enum("FragmentAcknowledgmentRequired", ack, "0", "1")
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	if err := in.exactlyOne(); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// parseSeconds reads a decimal number of seconds into milliseconds, cutting off what is finer. The C producers write the
+// milliseconds without leading zeros ("1795358897.48" for .048); that cannot be told from .480, so it is read as a decimal.
+func parseSeconds(s string) (int64, bool) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	if whole == "" && fraction == "" || !digits(whole) || !digits(fraction) || len(whole) > 15 {
+		return 0, false
+	}
+	var seconds int64
+	if whole != "" {
+		seconds, _ = strconv.ParseInt(whole, 10, 64) // at most 15 digits
+	}
+	ms := seconds * 1000
+	for i, unit := 0, int64(100); i < len(fraction) && unit > 0; i, unit = i+1, unit/10 {
+		ms += int64(fraction[i]-'0') * unit
+	}
+	return ms, ms <= maxTimestamp
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,289 @@
+package api
+
+import "math"
+
+// StreamRef names a stream by its name or by its ARN; most operations want exactly one of the two.
+type StreamRef struct {
+	StreamName string `json:"StreamName,omitempty"` // 1 to 256 of [a-zA-Z0-9_.-]
+	StreamARN  string `json:"StreamARN,omitempty"`  // see ParseARN
+}
+
+// Storage tiers of StreamStorageConfiguration (M-KV DefaultStorageTier). Weir keeps the value and stores all streams alike.
+const (
+	StorageTierHot  = "HOT"
+	StorageTierWarm = "WARM"
+)
+
+// StreamStorageConfiguration is a member of CreateStreamInput.
+type StreamStorageConfiguration struct {
+	DefaultStorageTier string `json:"DefaultStorageTier,omitempty"` // HOT or WARM, required
+}
+
+// CreateStreamInput is the body of /createStream.
+type CreateStreamInput struct {
+	given
+	DeviceName                 string                      `json:"DeviceName,omitempty"` // kept, without effect
+	StreamName                 string                      `json:"StreamName,omitempty"` // required
+	MediaType                  string                      `json:"MediaType,omitempty"`  // type/subtype, several with commas
+	KmsKeyId                   string                      `json:"KmsKeyId,omitempty"`   // kept, without effect
+	DataRetentionInHours       int                         `json:"DataRetentionInHours,omitempty"`
+	Tags                       map[string]string           `json:"Tags,omitempty"`
+	StreamStorageConfiguration *StreamStorageConfiguration `json:"StreamStorageConfiguration,omitempty"`
+}
+
+// Validate applies the model's constraints and the upper bound of retention that its text names.
+func (in *CreateStreamInput) Validate() error {
+	c := in.check()
+	c.text("DeviceName", in.DeviceName, shapeDeviceName)
+	c.required("StreamName", in.StreamName != "")
+	c.text("StreamName", in.StreamName, shapeStreamName)
+	c.text("MediaType", in.MediaType, shapeMediaType)
+	c.text("KmsKeyId", in.KmsKeyId, shapeKmsKeyID)
+	c.number("DataRetentionInHours", int64(in.DataRetentionInHours), 0, MaxRetentionHours)
+	c.tagMap("Tags", in.Tags)
+	if s := in.StreamStorageConfiguration; s != nil {
+		const path = "StreamStorageConfiguration.DefaultStorageTier"
+		c.required(path, s.DefaultStorageTier != "")
+		c.enum(path, s.DefaultStorageTier, StorageTierHot, StorageTierWarm)
+	}
+	return c.err()
+}
+
+// CreateStreamOutput answers /createStream.
+type CreateStreamOutput struct {
+	StreamARN string `json:"StreamARN"`
+}
+
+// DescribeStreamInput is the body of /describeStream.
+type DescribeStreamInput struct {
+	given
+	StreamRef
+}
+
+// Validate applies the model's constraints; exactly one of name and ARN must be given.
+func (in *DescribeStreamInput) Validate() error {
+	c := in.check()
+	c.stream(in.StreamRef)
+	if err := c.err(); err != nil {
+		return err
+	}
+	return in.exactlyOne()
+}
+
+// Values of StreamInfo.Status (M-KV Status). Producers want ACTIVE at once and take DELETING for fatal (producers.md).
+const (
+	StatusCreating = "CREATING"
+	StatusActive   = "ACTIVE"
+	StatusUpdating = "UPDATING"
+	StatusDeleting = "DELETING"
+)
+
+// StreamInfo describes a stream. The members stand in alphabetical order and absent ones are null, as the service writes them:
+// producers scan it as flat text with at most 100 tokens, so it must stay flat and small (producers.md).
+type StreamInfo struct {
+	CreationTime         Timestamp `json:"CreationTime"`
+	DataRetentionInHours int       `json:"DataRetentionInHours"`
+	DeviceName           *string   `json:"DeviceName"`
+	KmsKeyId             *string   `json:"KmsKeyId"`
+	MediaType            *string   `json:"MediaType"`
+	Status               string    `json:"Status"`
+	StreamARN            string    `json:"StreamARN"`
+	StreamName           string    `json:"StreamName"`
+	Version              string    `json:"Version"`
+}
+
+// NullIfEmpty is nil for "", so that it is written as null, and else points to s.
+func NullIfEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// DescribeStreamOutput answers /describeStream.
+type DescribeStreamOutput struct {
+	StreamInfo StreamInfo `json:"StreamInfo"`
+}
+
+// ComparisonBeginsWith is the only ComparisonOperator of the model.
+const ComparisonBeginsWith = "BEGINS_WITH"
+
+// StreamNameCondition filters ListStreams.
+type StreamNameCondition struct {
+	ComparisonOperator string `json:"ComparisonOperator,omitempty"` // BEGINS_WITH, also when absent
+	ComparisonValue    string `json:"ComparisonValue,omitempty"`    // the prefix; absent: every stream
+}
+
+// ListStreamsInput is the body of /listStreams.
+type ListStreamsInput struct {
+	given
+	MaxResults          int                  `json:"MaxResults,omitempty"` // 1 to 10,000; absent: DefaultListStreams
+	NextToken           string               `json:"NextToken,omitempty"`
+	StreamNameCondition *StreamNameCondition `json:"StreamNameCondition,omitempty"`
+}
+
+// Validate applies the model's constraints.
+func (in *ListStreamsInput) Validate() error {
+	c := in.check()
+	c.number("MaxResults", int64(in.MaxResults), 1, MaxListStreams)
+	c.text("NextToken", in.NextToken, shapeNextToken)
+	if s := in.StreamNameCondition; s != nil {
+		c.enum("StreamNameCondition.ComparisonOperator", s.ComparisonOperator, ComparisonBeginsWith)
+		c.text("StreamNameCondition.ComparisonValue", s.ComparisonValue, shapeStreamName)
+	}
+	return c.err()
+}
+
+// Prefix is the beginning of the names that are asked for, "" for all.
+func (in *ListStreamsInput) Prefix() string {
+	if in.StreamNameCondition == nil {
+		return ""
+	}
+	return in.StreamNameCondition.ComparisonValue
+}
+
+// Limit is MaxResults or its default.
+func (in *ListStreamsInput) Limit() int {
+	if in.MaxResults == 0 {
+		return DefaultListStreams
+	}
+	return in.MaxResults
+}
+
+// ListStreamsOutput answers /listStreams. StreamInfoList must not be nil: clients iterate it.
+type ListStreamsOutput struct {
+	NextToken      *string      `json:"NextToken"` // null on the last page
+	StreamInfoList []StreamInfo `json:"StreamInfoList"`
+}
+
+// UpdateStreamInput is the body of /updateStream.
+type UpdateStreamInput struct {
+	given
+	StreamRef
+	CurrentVersion string `json:"CurrentVersion,omitempty"` // required
+	DeviceName     string `json:"DeviceName,omitempty"`     // absent: unchanged
+	MediaType      string `json:"MediaType,omitempty"`      // absent: unchanged
+}
+
+// Validate applies the model's constraints; exactly one of name and ARN must be given.
+func (in *UpdateStreamInput) Validate() error {
+	c := in.check()
+	c.stream(in.StreamRef)
+	c.required("CurrentVersion", in.CurrentVersion != "")
+	c.text("CurrentVersion", in.CurrentVersion, shapeVersion)
+	c.text("DeviceName", in.DeviceName, shapeDeviceName)
+	c.text("MediaType", in.MediaType, shapeMediaType)
+	if err := c.err(); err != nil {
+		return err
+	}
+	return in.exactlyOne()
+}
+
+// UpdateStreamOutput answers /updateStream: {}.
+type UpdateStreamOutput struct{}
+
+// DeleteStreamInput is the body of /deleteStream.
+type DeleteStreamInput struct {
+	given
+	StreamARN      string `json:"StreamARN,omitempty"`      // required; its creation time must be the stream's
+	CurrentVersion string `json:"CurrentVersion,omitempty"` // absent: any version
+}
+
+// Validate applies the model's constraints. There is no way to delete by name.
+func (in *DeleteStreamInput) Validate() error {
+	c := in.check()
+	c.required("StreamARN", in.StreamARN != "")
+	c.text("StreamARN", in.StreamARN, shapeResourceARN)
+	c.text("CurrentVersion", in.CurrentVersion, shapeVersion)
+	return c.err()
+}
+
+// DeleteStreamOutput answers /deleteStream: {}.
+type DeleteStreamOutput struct{}
+
+// Operations of UpdateDataRetention (M-KV UpdateDataRetentionOperation).
+const (
+	IncreaseDataRetention = "INCREASE_DATA_RETENTION"
+	DecreaseDataRetention = "DECREASE_DATA_RETENTION"
+)
+
+// UpdateDataRetentionInput is the body of /updateDataRetention.
+type UpdateDataRetentionInput struct {
+	given
+	StreamRef
+	CurrentVersion             string `json:"CurrentVersion,omitempty"`             // required
+	Operation                  string `json:"Operation,omitempty"`                  // required
+	DataRetentionChangeInHours int    `json:"DataRetentionChangeInHours,omitempty"` // required, 1 or more
+}
+
+// Validate applies the model's constraints; exactly one of name and ARN must be given. That the result stays within 0 and
+// MaxRetentionHours is for the caller to check, who knows the present value: NewRetention does.
+func (in *UpdateDataRetentionInput) Validate() error {
+	c := in.check()
+	c.stream(in.StreamRef)
+	c.required("CurrentVersion", in.CurrentVersion != "")
+	c.text("CurrentVersion", in.CurrentVersion, shapeVersion)
+	c.required("Operation", in.Operation != "")
+	c.enum("Operation", in.Operation, IncreaseDataRetention, DecreaseDataRetention)
+	c.required("DataRetentionChangeInHours", in.DataRetentionChangeInHours != 0)
+	c.number("DataRetentionChangeInHours", int64(in.DataRetentionChangeInHours), 1, math.MaxInt32)
+	if err := c.err(); err != nil {
+		return err
+	}
+	return in.exactlyOne()
+}
+
+// NewRetention is the retention in hours after the change, or an InvalidArgumentException when it would leave 0 to
+// MaxRetentionHours.
+func (in *UpdateDataRetentionInput) NewRetention(current int) (int, error) {
+	hours := current + in.DataRetentionChangeInHours
+	if in.Operation == DecreaseDataRetention {
+		hours = current - in.DataRetentionChangeInHours
+	}
+	if hours < 0 || hours > MaxRetentionHours {
+		return 0, Errorf(InvalidArgumentException,
+			"The data retention would become %d hours; it must be between 0 and %d.", hours, MaxRetentionHours)
+	}
+	return hours, nil
+}
+
+// UpdateDataRetentionOutput answers /updateDataRetention: {}.
+type UpdateDataRetentionOutput struct{}
+
+// Values of GetDataEndpointInput.APIName (M-KV APIName).
+const (
+	APIPutMedia                   = "PUT_MEDIA"
+	APIGetMedia                   = "GET_MEDIA"
+	APIListFragments              = "LIST_FRAGMENTS"
+	APIGetMediaForFragmentList    = "GET_MEDIA_FOR_FRAGMENT_LIST"
+	APIGetHLSStreamingSessionURL  = "GET_HLS_STREAMING_SESSION_URL"
+	APIGetDASHStreamingSessionURL = "GET_DASH_STREAMING_SESSION_URL"
+	APIGetClip                    = "GET_CLIP"
+	APIGetImages                  = "GET_IMAGES"
+)
+
+// GetDataEndpointInput is the body of /getDataEndpoint.
+type GetDataEndpointInput struct {
+	given
+	StreamRef
+	APIName string `json:"APIName,omitempty"` // required
+}
+
+// Validate applies the model's constraints; exactly one of name and ARN must be given.
+func (in *GetDataEndpointInput) Validate() error {
+	c := in.check()
+	c.stream(in.StreamRef)
+	c.required("APIName", in.APIName != "")
+	c.enum("APIName", in.APIName, APIPutMedia, APIGetMedia, APIListFragments, APIGetMediaForFragmentList,
+		APIGetHLSStreamingSessionURL, APIGetDASHStreamingSessionURL, APIGetClip, APIGetImages)
+	if err := c.err(); err != nil {
+		return err
+	}
+	return in.exactlyOne()
+}
+
+// GetDataEndpointOutput answers /getDataEndpoint. DataEndpoint has a scheme and no trailing slash: producers append "/putMedia"
+// to it as it is (producers.md).
+type GetDataEndpointOutput struct {
+	DataEndpoint string `json:"DataEndpoint"`
+}
