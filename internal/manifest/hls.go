@@ -1,0 +1,180 @@
+// Package manifest writes HLS playlists (RFC 8216) from plain structs. It knows no sessions, tokens or stores, and it decides
+// nothing: which segments, numbers and tags there are is the caller's matter.
+//
+// The text is appended to a byte slice without fmt, because a playlist of thousands of segments is written for every reload.
+// The order of tags and attributes and the forms of the numbers are those of Kinesis Video Streams, as captured from real
+// sessions: clients and proxies exist that compare strings.
+package manifest
+
+import (
+	"strconv"
+	"time"
+)
+
+// Master is a master playlist with one variant and at most one audio rendition.
+type Master struct {
+	URI       string  // media playlist of the variant
+	Codecs    string  // RFC 6381, comma-separated, video first
+	Width     int     // pixels; RESOLUTION is left out when Width or Height is 0
+	Height    int     // pixels
+	FrameRate float64 // frames per second; FRAME-RATE is left out when 0
+	Bandwidth int64   // peak bits per second over all renditions
+	AudioURI  string  // media playlist of the audio rendition; empty when the variant holds everything
+}
+
+// audioGroup is the group and the name of the audio rendition, the service's.
+const audioGroup = "audio"
+
+// Append appends the playlist's text to dst.
+//
+// EXT-X-VERSION is 1, as the service has it: nothing in it needs more. EXT-X-MEDIA and AUDIO are compatible with version 1
+// (RFC 8216 section 7), and the version of a master playlist says nothing of its media playlists. The service's FORCED=NO is
+// left out: the attribute must not stand with TYPE=AUDIO (section 4.3.4.1).
+func (m *Master) Append(dst []byte) []byte {
+	dst = append(dst, "#EXTM3U\n#EXT-X-VERSION:1\n"...)
+	if m.AudioURI != "" {
+		dst = append(dst, "#EXT-X-MEDIA:AUTOSELECT=YES,TYPE=AUDIO,URI=\""...)
+		dst = append(dst, m.AudioURI...)
+		dst = append(dst, "\",GROUP-ID=\""+audioGroup+"\",DEFAULT=NO,NAME=\""+audioGroup+"\"\n"...)
+	}
+	dst = append(dst, "#EXT-X-STREAM-INF:CODECS=\""...)
+	dst = append(dst, m.Codecs...)
+	dst = append(dst, '"')
+	if m.Width > 0 && m.Height > 0 {
+		dst = append(dst, ",RESOLUTION="...)
+		dst = strconv.AppendInt(dst, int64(m.Width), 10)
+		dst = append(dst, 'x')
+		dst = strconv.AppendInt(dst, int64(m.Height), 10)
+	}
+	if m.FrameRate > 0 {
+		dst = append(dst, ",FRAME-RATE="...)
+		dst = appendDecimal(dst, int64(m.FrameRate*100+0.5), 2)
+	}
+	dst = append(dst, ",BANDWIDTH="...)
+	dst = strconv.AppendInt(dst, m.Bandwidth, 10)
+	if m.AudioURI != "" {
+		dst = append(dst, ",AUDIO=\""+audioGroup+"\""...)
+	}
+	dst = append(dst, '\n')
+	dst = append(dst, m.URI...)
+	return append(dst, '\n')
+}
+
+// Media is a media playlist.
+type Media struct {
+	Header
+	Segments []Segment
+	End      bool // EXT-X-ENDLIST: no segment will follow
+}
+
+// Append appends the playlist's text to dst.
+func (m *Media) Append(dst []byte) []byte {
+	dst = m.Header.Append(dst)
+	for i := range m.Segments {
+		dst = m.Segments[i].Append(dst)
+	}
+	if m.End {
+		dst = AppendEnd(dst)
+	}
+	return dst
+}
+
+// Header is what stands before the first segment of a media playlist.
+type Header struct {
+	Version               int   // EXT-X-VERSION; see FragmentedMP4Version
+	VOD                   bool  // EXT-X-PLAYLIST-TYPE:VOD: the playlist never changes
+	TargetDuration        int64 // seconds
+	MediaSequence         int64 // number of the first segment
+	DiscontinuitySequence int64 // EXT-X-DISCONTINUITY-SEQUENCE, left out when negative, which means 0 to a client
+	Independent           bool  // EXT-X-INDEPENDENT-SEGMENTS: each segment begins with a random access point
+}
+
+// FragmentedMP4Version is the EXT-X-VERSION of a media playlist of MP4 fragments. RFC 8216 section 7 asks for 6 (EXT-X-MAP without
+// EXT-X-I-FRAMES-ONLY); the service has always said 7.
+const FragmentedMP4Version = 7
+
+// Append appends the header's lines, EXTM3U the first, to dst.
+func (h *Header) Append(dst []byte) []byte {
+	dst = append(dst, "#EXTM3U\n#EXT-X-VERSION:"...)
+	dst = strconv.AppendInt(dst, int64(h.Version), 10)
+	if h.VOD {
+		dst = append(dst, "\n#EXT-X-PLAYLIST-TYPE:VOD"...)
+	}
+	dst = append(dst, "\n#EXT-X-TARGETDURATION:"...)
+	dst = strconv.AppendInt(dst, h.TargetDuration, 10)
+	dst = append(dst, "\n#EXT-X-MEDIA-SEQUENCE:"...)
+	dst = strconv.AppendInt(dst, h.MediaSequence, 10)
+	if h.DiscontinuitySequence >= 0 {
+		dst = append(dst, "\n#EXT-X-DISCONTINUITY-SEQUENCE:"...)
+		dst = strconv.AppendInt(dst, h.DiscontinuitySequence, 10)
+	}
+	if h.Independent {
+		dst = append(dst, "\n#EXT-X-INDEPENDENT-SEGMENTS"...)
+	}
+	return append(dst, '\n')
+}
+
+// Segment is one entry of a media playlist.
+type Segment struct {
+	Discontinuities int    // number of EXT-X-DISCONTINUITY tags before it; more than 1 when segments between were not listed
+	Map             string // URI of the EXT-X-MAP that begins to hold here; empty for none
+	DateTime        int64  // EXT-X-PROGRAM-DATE-TIME, milliseconds since the Unix epoch; left out unless HasDateTime
+	HasDateTime     bool
+	Duration        int64 // milliseconds
+	URI             string
+}
+
+// Append appends the segment's lines to dst.
+func (s *Segment) Append(dst []byte) []byte {
+	for range s.Discontinuities {
+		dst = append(dst, "#EXT-X-DISCONTINUITY\n"...)
+	}
+	if s.Map != "" {
+		dst = append(dst, "#EXT-X-MAP:URI=\""...)
+		dst = append(dst, s.Map...)
+		dst = append(dst, "\"\n"...)
+	}
+	if s.HasDateTime {
+		dst = append(dst, "#EXT-X-PROGRAM-DATE-TIME:"...)
+		dst = appendInstant(dst, s.DateTime)
+		dst = append(dst, '\n')
+	}
+	dst = append(dst, "#EXTINF:"...)
+	dst = appendDecimal(dst, s.Duration, 3)
+	dst = append(dst, ",\n"...)
+	dst = append(dst, s.URI...)
+	return append(dst, '\n')
+}
+
+// AppendEnd appends EXT-X-ENDLIST to dst.
+func AppendEnd(dst []byte) []byte { return append(dst, "#EXT-X-ENDLIST\n"...) }
+
+// appendDecimal appends value·10^-places, value not negative, the way Java prints a double: trailing zeros stripped, at least one
+// digit after the point.
+func appendDecimal(dst []byte, value int64, places int) []byte {
+	scale := int64(1)
+	for range places {
+		scale *= 10
+	}
+	dst = strconv.AppendInt(dst, value/scale, 10)
+	dst = append(dst, '.')
+	value %= scale
+	for {
+		scale /= 10
+		dst = append(dst, byte('0'+value/scale))
+		value %= scale
+		if value == 0 || scale == 1 {
+			return dst
+		}
+	}
+}
+
+// appendInstant appends a time the way Java prints an Instant: ISO 8601 in UTC with three digits of fraction, or none when
+// the milliseconds are zero.
+func appendInstant(dst []byte, millis int64) []byte {
+	t := time.UnixMilli(millis).UTC()
+	if t.Nanosecond() == 0 {
+		return t.AppendFormat(dst, "2006-01-02T15:04:05Z")
+	}
+	return t.AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+}
