@@ -10,7 +10,7 @@ import (
 )
 
 // credential reads one value of the data directory's credentials file.
-func credential(t *testing.T, s *server, key string) string {
+func credential(t testing.TB, s *server, key string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.Data, "credentials"))
 	if err != nil {
@@ -43,7 +43,7 @@ func TestFirstStartMakesWhatIsNeeded(t *testing.T) {
 		}
 	}
 	// What `weir env` prints is all that a shell needs.
-	out := program(t, "sh", "-c", `eval "$("$0" env --data "$1")" && exec "$0" list-streams`, binary, s.Data)
+	out := program(t, "sh", "-c", `eval "$("$0" env --data "$1")" && exec "$0" list-streams`, weirBinary, s.Data)
 	if !strings.Contains(string(out), "StreamInfoList") {
 		t.Errorf("list-streams in the shell of `weir env`: %s", out)
 	}
@@ -52,7 +52,7 @@ func TestFirstStartMakesWhatIsNeeded(t *testing.T) {
 func TestSecondServerOnTheSameDataIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
-	out, err := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--data", s.Data).CombinedOutput()
+	out, err := exec.Command(weirBinary, "serve", "--listen", "127.0.0.1:0", "--data", s.Data).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "in use") {
 		t.Fatalf("second start: %v\n%s", err, out)
 	}

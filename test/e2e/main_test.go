@@ -22,23 +22,23 @@ import (
 	"time"
 )
 
-// binary is the path of the weir under test: WEIR_E2E_BINARY, or one built for this run.
-var binary string
+// weirBinary is the path of the weir under test: WEIR_E2E_BINARY, or one built for this run.
+var weirBinary string
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
 func run(m *testing.M) int {
-	if binary = os.Getenv("WEIR_E2E_BINARY"); binary == "" {
+	if weirBinary = os.Getenv("WEIR_E2E_BINARY"); weirBinary == "" {
 		dir, err := os.MkdirTemp("", "weir-e2e")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "weir")
-		build := exec.Command("go", "build", "-o", binary, "weir/cmd/weir")
+		weirBinary = filepath.Join(dir, "weir")
+		build := exec.Command("go", "build", "-o", weirBinary, "weir/cmd/weir")
 		build.Stdout, build.Stderr = os.Stderr, os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "building weir:", err)
@@ -49,7 +49,7 @@ func run(m *testing.M) int {
 }
 
 // needTool skips the test when a program is missing, or fails it where everything must run.
-func needTool(t *testing.T, names ...string) {
+func needTool(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {
@@ -58,7 +58,7 @@ func needTool(t *testing.T, names ...string) {
 	}
 }
 
-func missing(t *testing.T, what string) {
+func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("WEIR_E2E_REQUIRE_TOOLS") != "" {
 		t.Fatal(what)
@@ -68,7 +68,7 @@ func missing(t *testing.T, what string) {
 
 // server is a running `weir serve`.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	Data string // data directory
 	URL  string // http://127.0.0.1:PORT
 	env  []string
@@ -81,13 +81,13 @@ var listening = regexp.MustCompile(`https?://127\.0\.0\.1:\d+`)
 
 // start runs `weir serve` on a free port over the data directory (a new one when data is empty) and waits until it answers.
 // The server is stopped, and its exit code checked, when the test ends.
-func start(t *testing.T, data string, flags ...string) *server {
+func start(t testing.TB, data string, flags ...string) *server {
 	t.Helper()
 	if data == "" {
 		data = filepath.Join(t.TempDir(), "data")
 	}
 	s := &server{t: t, Data: data, log: &syncBuffer{}, done: make(chan struct{})}
-	s.cmd = exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
+	s.cmd = exec.Command(weirBinary, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *server) kill() {
 // command is a program with the environment that points AWS tools (and weir's own commands) at the server.
 func (s *server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if name == "weir" {
-		name = binary
+		name = weirBinary
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = s.env
@@ -217,7 +217,7 @@ func (s *server) hls(stream string, args ...string) string {
 }
 
 // get fetches a URL and returns status and body.
-func get(t *testing.T, url string) (int, http.Header, []byte) {
+func get(t testing.TB, url string) (int, http.Header, []byte) {
 	t.Helper()
 	res, err := http.Get(url)
 	if err != nil {
@@ -231,7 +231,7 @@ func get(t *testing.T, url string) (int, http.Header, []byte) {
 	return res.StatusCode, res.Header, body
 }
 
-func mustGet(t *testing.T, url string) []byte {
+func mustGet(t testing.TB, url string) []byte {
 	t.Helper()
 	status, _, body := get(t, url)
 	if status != http.StatusOK {
@@ -241,7 +241,7 @@ func mustGet(t *testing.T, url string) []byte {
 }
 
 // program runs a tool that does not talk to the server through the AWS environment.
-func program(t *testing.T, name string, args ...string) []byte {
+func program(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	var errs bytes.Buffer

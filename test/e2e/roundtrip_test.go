@@ -88,7 +88,7 @@ func roundTrip(t *testing.T, s *server, stream string, c clip) {
 }
 
 // frameHashes returns one MD5 per decoded video frame, or per coded packet with copy.
-func frameHashes(t *testing.T, input, stream string, copy bool) []string {
+func frameHashes(t testing.TB, input, stream string, copy bool) []string {
 	t.Helper()
 	args := []string{"-v", "error", "-i", input, "-map", stream, "-fps_mode", "passthrough"}
 	if copy {
@@ -106,7 +106,7 @@ func frameHashes(t *testing.T, input, stream string, copy bool) []string {
 	return hashes
 }
 
-func compareHashes(t *testing.T, what string, want, got []string) {
+func compareHashes(t testing.TB, what string, want, got []string) {
 	t.Helper()
 	for i := range min(len(want), len(got)) {
 		if want[i] != got[i] {
@@ -169,7 +169,7 @@ type segment struct {
 }
 
 // parsePlaylist returns the segments of a media playlist and its initialization section, as absolute URLs.
-func parsePlaylist(t *testing.T, playlist string) (segments []segment, init string) {
+func parsePlaylist(t testing.TB, playlist string) (segments []segment, init string) {
 	t.Helper()
 	base, err := url.Parse(playlist)
 	if err != nil {
@@ -209,7 +209,7 @@ type packet struct {
 }
 
 // probe lists the packets of a file as ffprobe sees them, in seconds.
-func probe(t *testing.T, path string) []packet {
+func probe(t testing.TB, path string) []packet {
 	t.Helper()
 	out := program(t, "ffprobe", "-v", "error", "-show_entries", "packet=pts_time,dts_time,duration_time,flags", "-of", "csv=p=0", path)
 	rows := csv.NewReader(bytes.NewReader(out))

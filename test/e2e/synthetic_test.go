@@ -1,0 +1,214 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A synthetic camera: it makes Matroska that looks like the AWS SDKs' (unknown-size clusters, 8-byte lengths), signs as they
+// sign, and knows every byte it sent. It shares no code with the server.
+
+// avcC of a 320x240 H.264 stream, from ffmpeg.
+var avcC, _ = hex.DecodeString("0142c00dffe100166742c00dda0507ec0440000003004000000c83c50aa801000468ce0fc8")
+
+func element(id uint32, data ...[]byte) []byte {
+	var head [12]byte
+	binary.BigEndian.PutUint32(head[:4], id)
+	first := 0
+	for head[first] == 0 {
+		first++
+	}
+	body := bytes.Join(data, nil)
+	binary.BigEndian.PutUint64(head[4:], uint64(len(body))|1<<56)
+	return append(append([]byte{}, head[first:]...), body...)
+}
+
+func unsigned(id uint32, v uint64) []byte {
+	return element(id, binary.BigEndian.AppendUint64(nil, v))
+}
+
+// syntheticHeader is everything before the first cluster: EBML header, Segment of unknown size, Info, one video track.
+func syntheticHeader() []byte {
+	track := element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1), element(0x86, []byte("V_MPEG4/ISO/AVC")),
+		element(0x63A2, avcC), element(0xE0, unsigned(0xB0, 320), unsigned(0xBA, 240)))
+	return bytes.Join([][]byte{
+		element(0x1A45DFA3, unsigned(0x4286, 1), unsigned(0x42F7, 1), unsigned(0x42F2, 4), unsigned(0x42F3, 8),
+			element(0x4282, []byte("matroska")), unsigned(0x4287, 2), unsigned(0x4285, 2)),
+		{0x18, 0x53, 0x80, 0x67, 0xFF},
+		element(0x1549A966, unsigned(0x2AD7B1, 1000000)),
+		element(0x1654AE6B, track),
+	}, nil)
+}
+
+const (
+	syntheticFrames = 2  // frames in a fragment
+	syntheticFrame  = 20 // milliseconds
+	syntheticMillis = syntheticFrames * syntheticFrame
+)
+
+// syntheticPayload is what fragment k of a stream carries: the frames back to back.
+func syntheticPayload(stream string, k, size int) [][]byte {
+	seed := sha256.Sum256([]byte(fmt.Sprintf("%s/%d", stream, k)))
+	random := rand.NewChaCha8(seed)
+	var frames [][]byte
+	for i := range syntheticFrames {
+		frame := make([]byte, size/syntheticFrames)
+		random.Read(frame)
+		binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
+		frame[4] = 0x65 // an IDR slice
+		if i > 0 {
+			frame[4] = 0x41
+		}
+		frames = append(frames, frame)
+	}
+	return frames
+}
+
+func syntheticCluster(timecode int64, frames [][]byte) []byte {
+	parts := [][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(timecode))}
+	for i, f := range frames {
+		flags := byte(0x80)
+		if i > 0 {
+			flags = 0
+		}
+		parts = append(parts, element(0xA3, []byte{0x81, byte(i * syntheticFrame >> 8), byte(i * syntheticFrame), flags}, f))
+	}
+	return bytes.Join(parts, nil)
+}
+
+// endOfFragment is the tag by which the SDKs end their last fragment.
+func endOfFragment() []byte {
+	return element(0x1254C367, element(0x7373, element(0x67C8, element(0x45A3, []byte("AWS_KINESISVIDEO_END_OF_FRAGMENT")), element(0x4487, []byte{}))))
+}
+
+// ack is one acknowledgement as the service documents it.
+type ack struct {
+	EventType        string
+	FragmentTimecode int64
+	FragmentNumber   string
+	ErrorId          int
+	ErrorCode        string
+}
+
+// putMedia is an open PutMedia connection.
+type putMedia struct {
+	conn net.Conn
+	body io.WriteCloser
+	res  *http.Response
+	acks *json.Decoder
+}
+
+// connect opens a PutMedia connection to a stream and waits for the answer's head.
+func connect(s *server, stream string) (*putMedia, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UTC()
+	headers := map[string]string{
+		"connection":        "keep-alive",
+		"host":              u.Hostname(), // without the port, as the SDKs send it
+		"transfer-encoding": "chunked",
+		"user-agent":        "synthetic/1.0",
+		"x-amz-date":        now.Format("20060102T150405Z"),
+		"x-amzn-fragment-acknowledgment-required": "1",
+		"x-amzn-fragment-timecode-type":           "ABSOLUTE",
+		"x-amzn-producer-start-timestamp":         fmt.Sprintf("%d.%d", now.Unix(), now.Nanosecond()/1e6),
+		"x-amzn-stream-name":                      stream,
+	}
+	authorization := sigV4(s, "/putMedia", headers, now)
+	var head strings.Builder
+	head.WriteString("POST /putMedia HTTP/1.1\r\n")
+	for name, value := range headers {
+		fmt.Fprintf(&head, "%s: %s\r\n", name, value)
+	}
+	fmt.Fprintf(&head, "Authorization: %s\r\n\r\n", authorization)
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := io.WriteString(conn, head.String()); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: "POST"})
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(res.Body)
+		conn.Close()
+		return nil, fmt.Errorf("PutMedia: %s: %s", res.Status, text)
+	}
+	return &putMedia{conn: conn, body: httputil.NewChunkedWriter(conn), res: res, acks: json.NewDecoder(res.Body)}, nil
+}
+
+func (p *putMedia) next() (ack, error) {
+	var a ack
+	err := p.acks.Decode(&a)
+	return a, err
+}
+
+// sigV4 computes the Authorization header over all given headers and an empty body, as the C SDK does for PutMedia.
+func sigV4(s *server, path string, headers map[string]string, now time.Time) string {
+	var names []string
+	for name := range headers {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var canonical strings.Builder
+	fmt.Fprintf(&canonical, "POST\n%s\n\n", path)
+	for _, name := range names {
+		fmt.Fprintf(&canonical, "%s:%s\n", name, headers[name])
+	}
+	empty := sha256.Sum256(nil)
+	signed := strings.Join(names, ";")
+	fmt.Fprintf(&canonical, "\n%s\n%x", signed, empty)
+	scope := now.Format("20060102") + "/us-west-2/kinesisvideo/aws4_request"
+	toSign := fmt.Sprintf("AWS4-HMAC-SHA256\n%s\n%s\n%x", now.Format("20060102T150405Z"), scope, sha256.Sum256([]byte(canonical.String())))
+	key := []byte("AWS4" + credential(s.t, s, "aws_secret_access_key"))
+	for _, part := range append(strings.Split(scope, "/"), toSign) {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(part))
+		key = mac.Sum(nil)
+	}
+	return fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x", credential(s.t, s, "aws_access_key_id"), scope, signed, key)
+}
+
+// mdat returns the payload of the media data box of a segment.
+func mdat(t testing.TB, body []byte) []byte {
+	t.Helper()
+	for len(body) >= 8 {
+		size := int(binary.BigEndian.Uint32(body))
+		if string(body[4:8]) == "mdat" {
+			if size == 0 {
+				size = len(body)
+			}
+			return body[8:size]
+		}
+		if size < 8 || size > len(body) {
+			break
+		}
+		body = body[size:]
+	}
+	t.Fatal("no mdat box")
+	return nil
+}
