@@ -169,6 +169,12 @@ func (p *putMedia) next() (ack, error) {
 
 // sigV4 computes the Authorization header over all given headers and an empty body, as the C SDK does for PutMedia.
 func sigV4(s *server, path string, headers map[string]string, now time.Time) string {
+	empty := sha256.Sum256(nil)
+	return sigV4Payload(s, path, headers, now, hex.EncodeToString(empty[:]))
+}
+
+// sigV4Payload is sigV4 with the payload hash given.
+func sigV4Payload(s *server, path string, headers map[string]string, now time.Time, payload string) string {
 	var names []string
 	for name := range headers {
 		names = append(names, name)
@@ -179,9 +185,8 @@ func sigV4(s *server, path string, headers map[string]string, now time.Time) str
 	for _, name := range names {
 		fmt.Fprintf(&canonical, "%s:%s\n", name, headers[name])
 	}
-	empty := sha256.Sum256(nil)
 	signed := strings.Join(names, ";")
-	fmt.Fprintf(&canonical, "\n%s\n%x", signed, empty)
+	fmt.Fprintf(&canonical, "\n%s\n%s", signed, payload)
 	scope := now.Format("20060102") + "/us-west-2/kinesisvideo/aws4_request"
 	toSign := fmt.Sprintf("AWS4-HMAC-SHA256\n%s\n%s\n%x", now.Format("20060102T150405Z"), scope, sha256.Sum256([]byte(canonical.String())))
 	key := []byte("AWS4" + credential(s.t, s, "aws_secret_access_key"))
