@@ -1,0 +1,227 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// Key is one key pair of a key file.
+type Key struct {
+	Profile         string // the section that it stands in, such as "default"
+	AccessKeyID     string
+	SecretAccessKey string
+	SessionToken    string // "" for most; a key that has one is good only together with it
+}
+
+// Credentials gives the key for a Signer.
+func (k Key) Credentials() Credentials {
+	return Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey, SessionToken: k.SessionToken}
+}
+
+// KeyFile holds the key pairs of a file in the form of the AWS shared credentials file, so that AWS_SHARED_CREDENTIALS_FILE can
+// point at it. It implements Keys and does not change after loading.
+type KeyFile struct {
+	keys    []Key
+	byID    map[string]int
+	created bool
+}
+
+// LoadOrCreateKeys reads the key file, or makes one with a single random key pair in the profile "default", readable by its owner
+// only.
+func LoadOrCreateKeys(path string) (*KeyFile, error) {
+	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key := newKey()
+		text := fmt.Sprintf("# Key pairs of Weir. Each section is one; clients use the file as AWS_SHARED_CREDENTIALS_FILE.\n"+
+			"[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key.Profile, key.AccessKeyID, key.SecretAccessKey)
+		if err := writeFile(path, []byte(text)); err != nil {
+			return nil, fmt.Errorf("create key file: %w", err)
+		}
+		f, err := newKeyFile([]Key{key})
+		if err != nil {
+			return nil, err
+		}
+		f.created = true
+		return f, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read key file: %w", err)
+	}
+	keys, err := ParseCredentials(data)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	f, err := newKeyFile(keys)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func newKeyFile(keys []Key) (*KeyFile, error) {
+	if len(keys) == 0 {
+		return nil, errors.New("there is no key pair in it")
+	}
+	f := &KeyFile{keys: keys, byID: make(map[string]int, len(keys))}
+	for i, k := range keys {
+		if j, ok := f.byID[k.AccessKeyID]; ok && (keys[j].SecretAccessKey != k.SecretAccessKey || keys[j].SessionToken != k.SessionToken) {
+			return nil, fmt.Errorf("profiles %q and %q give access key %s different secrets", keys[j].Profile, k.Profile, k.AccessKeyID)
+		}
+		f.byID[k.AccessKeyID] = i
+	}
+	return f, nil
+}
+
+// Secret gives the secret of an access key.
+func (f *KeyFile) Secret(accessKeyID string) (string, bool) {
+	i, ok := f.byID[accessKeyID]
+	if !ok {
+		return "", false
+	}
+	return f.keys[i].SecretAccessKey, true
+}
+
+// SessionToken gives the session token that an access key must be used with, or "".
+func (f *KeyFile) SessionToken(accessKeyID string) string {
+	i, ok := f.byID[accessKeyID]
+	if !ok {
+		return ""
+	}
+	return f.keys[i].SessionToken
+}
+
+// Keys lists the key pairs in the order of the file; there is at least one.
+func (f *KeyFile) Keys() []Key { return append([]Key(nil), f.keys...) }
+
+// Default is the key pair of the profile "default", or the first one.
+func (f *KeyFile) Default() Key {
+	for _, k := range f.keys {
+		if k.Profile == "default" {
+			return k
+		}
+	}
+	return f.keys[0]
+}
+
+// Created reports that LoadOrCreateKeys made the file.
+func (f *KeyFile) Created() bool { return f.created }
+
+// newKey makes a random key pair in the shape of AWS's: an access key of 20 characters, which begins with WEIR so that nobody
+// takes it for one of AWS, and a secret of 40 characters with 238 bits of randomness, which a double click selects whole.
+func newKey() Key {
+	return Key{
+		Profile:         "default",
+		AccessKeyID:     "WEIR" + randomText(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+		SecretAccessKey: randomText(40, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+	}
+}
+
+// randomText draws n characters of the alphabet, each with the same chance.
+func randomText(n int, alphabet string) string {
+	out := make([]byte, 0, n)
+	limit := 256 - 256%len(alphabet)
+	buf := make([]byte, n)
+	for len(out) < n {
+		_, _ = rand.Read(buf) // never fails: it ends the process instead
+		for _, b := range buf {
+			if int(b) < limit && len(out) < n {
+				out = append(out, alphabet[int(b)%len(alphabet)])
+			}
+		}
+	}
+	return string(out)
+}
+
+// ParseCredentials reads the form of the AWS shared credentials file. It takes what people's editors make of it (a byte order
+// mark, CRLF, comments with # or ; also after a value) and ignores settings that it does not know; a profile without
+// both halves of a key pair is an error unless it has neither.
+func ParseCredentials(data []byte) ([]Key, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	var keys []Key
+	var current *Key
+	seen := map[string]bool{}
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		text := strings.TrimSpace(line)
+		if text == "" || text[0] == '#' || text[0] == ';' {
+			continue
+		}
+		if text[0] == '[' {
+			name, err := sectionName(text)
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %w", number, err)
+			}
+			if seen[name] {
+				return nil, fmt.Errorf("line %d: profile %q is there twice", number, name)
+			}
+			seen[name] = true
+			keys = append(keys, Key{Profile: name})
+			current = &keys[len(keys)-1]
+			continue
+		}
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, fmt.Errorf("line %d: neither a [profile] nor a name = value", number)
+		}
+		if current == nil {
+			return nil, fmt.Errorf("line %d: there is no [profile] before this line", number)
+		}
+		value = withoutComment(value)
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "aws_access_key_id":
+			current.AccessKeyID = value
+		case "aws_secret_access_key":
+			current.SecretAccessKey = value
+		case "aws_session_token":
+			current.SessionToken = value
+		}
+	}
+	return completeKeys(keys)
+}
+
+func sectionName(text string) (string, error) {
+	end := strings.IndexByte(text, ']')
+	if end < 0 {
+		return "", errors.New("a [profile] does not end in ]")
+	}
+	name := strings.TrimSpace(text[1:end])
+	if name == "" {
+		return "", errors.New("a [profile] without a name")
+	}
+	if rest := strings.TrimSpace(text[end+1:]); rest != "" && rest[0] != '#' && rest[0] != ';' {
+		return "", errors.New("text after a [profile]")
+	}
+	return name, nil
+}
+
+// withoutComment cuts a comment that follows a value after a blank. Keys and secrets have no blank.
+func withoutComment(value string) string {
+	for _, mark := range []string{" #", " ;", "\t#", "\t;"} {
+		value, _, _ = strings.Cut(value, mark)
+	}
+	return strings.TrimSpace(value)
+}
+
+// completeKeys drops the profiles without a key pair and refuses those with half of one.
+func completeKeys(all []Key) ([]Key, error) {
+	var keys []Key
+	for _, k := range all {
+		switch {
+		case k.AccessKeyID == "" && k.SecretAccessKey == "":
+			continue
+		case k.AccessKeyID == "":
+			return nil, fmt.Errorf("profile %q has no aws_access_key_id", k.Profile)
+		case k.SecretAccessKey == "":
+			return nil, fmt.Errorf("profile %q has no aws_secret_access_key", k.Profile)
+		case strings.ContainsAny(k.AccessKeyID, "/, \t"):
+			return nil, fmt.Errorf("profile %q: the access key has a character that signatures cannot carry", k.Profile)
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}

@@ -1,0 +1,324 @@
+package auth
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Service is the service name in the scope of every Kinesis Video Streams signature.
+const Service = "kinesisvideo"
+
+const (
+	maxSkew          = 5 * time.Minute // AWS: a request is refused when older or earlier
+	maxExpires       = 7 * 24 * 60 * 60
+	maxAuthorization = 16 << 10 // bytes of the Authorization header or of the query; real ones are below 2 KiB
+	maxSignedHeaders = 100
+)
+
+// Keys gives the secret of an access key. An implementation that also has a method
+//
+//	SessionToken(accessKeyID string) string
+//
+// makes the keys for which it gives a token usable only together with that token.
+type Keys interface {
+	Secret(accessKeyID string) (secret string, ok bool)
+}
+
+// Verifier checks signatures. It is safe for use by many goroutines.
+type Verifier struct {
+	Keys         Keys
+	Service      string           // the scope's service; "" means Service
+	Region       string           // the server's region, for StrictRegion
+	StrictRegion bool             // refuse scopes of another region
+	Clock        func() time.Time // nil means time.Now
+}
+
+// Identity says who signed a request.
+type Identity struct {
+	AccessKeyID string
+	Region      string    // of the credential scope, as the client gave it
+	SignedAt    time.Time // as the client gave it
+	Presigned   bool      // in the query form
+}
+
+// claim is a parsed signature, of either form.
+type claim struct {
+	accessKeyID string
+	scope       scope
+	terminator  string
+	at          time.Time
+	expires     time.Duration // query form; 0 for the header form
+	signed      []string      // lower-case
+	signature   string
+	token       string
+}
+
+const mismatch = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access " +
+	"Key and signing method. Consult the service documentation for details."
+
+func incomplete(format string, args ...any) *Error {
+	return &Error{IncompleteSignature, fmt.Sprintf(format, args...)}
+}
+
+func invalid(format string, args ...any) *Error {
+	return &Error{InvalidSignature, fmt.Sprintf(format, args...)}
+}
+
+// Verify checks the signature of a request as net/http's server hands it over. body is the whole body of a JSON call; nil means
+// a body that is still to come (PutMedia), which the signature then does not cover. The error is an *Error.
+func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
+	c, err := parseClaim(r)
+	if err != nil {
+		return Identity{}, err
+	}
+	secret, ok := v.Keys.Secret(c.accessKeyID)
+	if !ok || !v.tokenMatches(c) {
+		return Identity{}, &Error{UnrecognizedClient, "The security token included in the request is invalid."}
+	}
+	if err := v.checkScope(c); err != nil {
+		return Identity{}, err
+	}
+	if err := v.checkTime(c); err != nil {
+		return Identity{}, err
+	}
+	hashes, err := payloadHashes(r, body)
+	if err != nil {
+		return Identity{}, err
+	}
+	if !c.matches(r, secret, hashes) {
+		return Identity{}, &Error{InvalidSignature, mismatch}
+	}
+	return Identity{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at, Presigned: c.expires > 0}, nil
+}
+
+func (v *Verifier) tokenMatches(c *claim) bool {
+	withToken, ok := v.Keys.(interface{ SessionToken(string) string })
+	if !ok {
+		return true
+	}
+	want := withToken.SessionToken(c.accessKeyID)
+	return want == "" || subtle.ConstantTimeCompare([]byte(want), []byte(c.token)) == 1
+}
+
+func (v *Verifier) checkScope(c *claim) error {
+	service := v.Service
+	if service == "" {
+		service = Service
+	}
+	switch {
+	case c.terminator != terminator:
+		return invalid("Credential should be scoped with a valid terminator: '%s', not '%s'.", terminator, c.terminator)
+	case c.scope.service != service:
+		return invalid("Credential should be scoped to correct service: '%s'.", service)
+	case c.scope.region == "" || v.StrictRegion && c.scope.region != v.Region:
+		return invalid("Credential should be scoped to a valid region, not '%s'.", c.scope.region)
+	case c.scope.date != c.at.Format(dateFormat):
+		return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.",
+			c.scope.date, c.at.Format(dateFormat), c.at.Format(timeFormat))
+	case !slices.Contains(c.signed, "host"):
+		return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+	}
+	return nil
+}
+
+func (v *Verifier) checkTime(c *claim) error {
+	clock := v.Clock
+	if clock == nil {
+		clock = time.Now
+	}
+	now := clock().UTC()
+	life, lifeText := maxSkew, "5 min."
+	if c.expires > 0 {
+		life, lifeText = c.expires, strconv.Itoa(int(c.expires/time.Second))+" sec."
+	}
+	if oldest := now.Add(-life); c.at.Before(oldest.Truncate(time.Second)) {
+		return invalid("Signature expired: %s is now earlier than %s (%s - %s)",
+			c.at.Format(timeFormat), oldest.Format(timeFormat), now.Format(timeFormat), lifeText)
+	}
+	if latest := now.Add(maxSkew); c.at.After(latest) {
+		return invalid("Signature not yet current: %s is still later than %s (%s + 5 min.)",
+			c.at.Format(timeFormat), latest.Format(timeFormat), now.Format(timeFormat))
+	}
+	return nil
+}
+
+// payloadHashes lists what the client may have put in place of the payload's hash.
+func payloadHashes(r *http.Request, body []byte) ([]string, error) {
+	declared := fold(r.Header.Get("X-Amz-Content-Sha256"))
+	if body == nil {
+		// A hash of a body that nobody has seen yet cannot be honoured.
+		if declared != "" && declared != unsignedPayload && !strings.EqualFold(declared, emptyHash) {
+			return nil, invalid("The value of 'x-amz-content-sha256' must be %s for a streamed body, not '%.64s'.", unsignedPayload, declared)
+		}
+		return []string{emptyHash, unsignedPayload}, nil
+	}
+	hash := hashHex(body)
+	switch {
+	case declared == "" || strings.EqualFold(declared, hash):
+		return []string{hash}, nil
+	case declared == unsignedPayload:
+		return []string{unsignedPayload}, nil
+	}
+	return nil, invalid("The provided 'x-amz-content-sha256' header does not match what was computed.")
+}
+
+// matches computes the signature for each of the forms that the client may have signed, and compares in constant time.
+func (c *claim) matches(r *http.Request, secret string, hashes []string) bool {
+	received := func(name string) string { return headerValue(r, name) }
+	forms := []func(string) string{received}
+	if slices.Contains(c.signed, "connection") || slices.Contains(c.signed, "transfer-encoding") {
+		forms = append(forms, func(name string) string {
+			switch name {
+			case "connection":
+				return "keep-alive"
+			case "transfer-encoding":
+				return "chunked"
+			}
+			return received(name)
+		})
+	}
+	at := c.at.Format(timeFormat)
+	for _, value := range forms {
+		for _, hash := range hashes {
+			want := signature(secret, c.scope, at, canonicalRequest(r, c.signed, value, hash))
+			if subtle.ConstantTimeCompare([]byte(want), []byte(c.signature)) == 1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// parseClaim finds the signature of a request. The header form wins when both are there: the query is then signed by it.
+func parseClaim(r *http.Request) (*claim, error) {
+	if h := r.Header.Values("Authorization"); len(h) > 0 {
+		return parseHeader(r, h)
+	}
+	if strings.Contains(r.URL.RawQuery, "X-Amz-") {
+		return parseQuery(r)
+	}
+	return nil, &Error{MissingAuthenticationToken, "Missing Authentication Token"}
+}
+
+func parseHeader(r *http.Request, values []string) (*claim, error) {
+	if len(values) > 1 {
+		return nil, incomplete("The Authorization header is given more than once.")
+	}
+	if len(values[0]) > maxAuthorization {
+		return nil, incomplete("The Authorization header is too long.")
+	}
+	name, rest, _ := strings.Cut(strings.TrimSpace(values[0]), " ")
+	if name != algorithm {
+		return nil, incomplete("Unsupported AWS 'algorithm': '%.64s'.", name)
+	}
+	fields := map[string]string{}
+	for _, f := range strings.FieldsFunc(rest, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' }) {
+		k, v, ok := strings.Cut(f, "=")
+		if !ok {
+			return nil, incomplete("'%.64s' not a valid key=value pair (missing equal-sign) in Authorization header.", f)
+		}
+		if _, twice := fields[k]; twice {
+			return nil, incomplete("Authorization header has '%.64s' more than once.", k)
+		}
+		fields[k] = v
+	}
+	var missing []string
+	for _, k := range []string{"Credential", "Signature", "SignedHeaders"} {
+		if fields[k] == "" {
+			missing = append(missing, "Authorization header requires '"+k+"' parameter.")
+		}
+	}
+	at, ok := requestTime(r)
+	if !ok {
+		missing = append(missing, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+	}
+	if missing != nil {
+		return nil, incomplete("%s", strings.Join(missing, " "))
+	}
+	c := &claim{at: at, signature: fields["Signature"], token: fold(r.Header.Get("X-Amz-Security-Token"))}
+	return c, c.fill(fields["Credential"], fields["SignedHeaders"])
+}
+
+// requestTime is the time of a request in the header form, to the second, in UTC.
+func requestTime(r *http.Request) (time.Time, bool) {
+	for _, name := range []string{"X-Amz-Date", "Date"} {
+		text := fold(r.Header.Get(name))
+		if text == "" {
+			continue
+		}
+		t, err := time.Parse(timeFormat, text)
+		if err != nil && name == "Date" {
+			t, err = http.ParseTime(text)
+		}
+		return t.UTC(), err == nil
+	}
+	return time.Time{}, false
+}
+
+func parseQuery(r *http.Request) (*claim, error) {
+	if len(r.URL.RawQuery) > maxAuthorization {
+		return nil, incomplete("The query is too long.")
+	}
+	fields := map[string]string{}
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		k, v, _ := strings.Cut(part, "=")
+		k = decode(k)
+		if !strings.HasPrefix(k, "X-Amz-") {
+			continue
+		}
+		if _, twice := fields[k]; twice {
+			return nil, incomplete("The query has '%.64s' more than once.", k)
+		}
+		fields[k] = decode(v)
+	}
+	var missing []string
+	for _, k := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signature", "X-Amz-SignedHeaders"} {
+		if fields[k] == "" {
+			missing = append(missing, "AWS query-string parameters must include '"+k+"'.")
+		}
+	}
+	if len(missing) == 6 {
+		return nil, &Error{MissingAuthenticationToken, "Missing Authentication Token"}
+	}
+	if missing != nil {
+		return nil, incomplete("%s Re-examine the query-string parameters.", strings.Join(missing, " "))
+	}
+	if a := fields["X-Amz-Algorithm"]; a != algorithm {
+		return nil, incomplete("Unsupported AWS 'algorithm': '%.64s'.", a)
+	}
+	at, err := time.Parse(timeFormat, fields["X-Amz-Date"])
+	if err != nil {
+		return nil, incomplete("Date must be in ISO-8601 'basic format'. Got '%.64s'. See http://en.wikipedia.org/wiki/ISO_8601", fields["X-Amz-Date"])
+	}
+	expires, err := strconv.Atoi(fields["X-Amz-Expires"])
+	if err != nil || expires < 1 || expires > maxExpires {
+		return nil, incomplete("X-Amz-Expires must be a number of seconds between 1 and %d.", maxExpires)
+	}
+	c := &claim{at: at, expires: time.Duration(expires) * time.Second, signature: fields["X-Amz-Signature"],
+		token: fields["X-Amz-Security-Token"]}
+	if c.token == "" {
+		c.token = fold(r.Header.Get("X-Amz-Security-Token"))
+	}
+	return c, c.fill(fields["X-Amz-Credential"], fields["X-Amz-SignedHeaders"])
+}
+
+// fill takes the credential and the list of signed headers apart.
+func (c *claim) fill(credential, signedHeaders string) error {
+	parts := strings.Split(credential, "/")
+	if len(parts) != 5 || parts[0] == "" {
+		return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%.128s'", credential)
+	}
+	c.accessKeyID = parts[0]
+	c.scope = scope{date: parts[1], region: parts[2], service: parts[3]}
+	c.terminator = parts[4]
+	c.signed = strings.Split(strings.ToLower(signedHeaders), ";")
+	if len(c.signed) > maxSignedHeaders {
+		return incomplete("SignedHeaders lists more than %d headers.", maxSignedHeaders)
+	}
+	return nil
+}

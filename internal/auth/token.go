@@ -1,0 +1,245 @@
+package auth
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Errors of TokenKeys.Open.
+var (
+	ErrTokenInvalid = errors.New("session token is invalid")  // not sealed by any key of the file, or damaged
+	ErrTokenExpired = errors.New("session token has expired") // genuine, but its time is over
+)
+
+// SessionIDSize is the length of Claims.SessionID in bytes.
+const SessionIDSize = 16
+
+// TokenLength is the length of every token in characters.
+const TokenLength = 68
+
+const (
+	tokenVersion = 1
+	tokenKeySize = 32
+	nonceSize    = 12
+	tagSize      = 16
+	expirySize   = 5
+	headerSize   = 2
+	tokenSize    = headerSize + nonceSize + SessionIDSize + expirySize + tagSize // 51
+
+	// keptTokenKeys is how many keys Rotate leaves in the file. Tokens live for 12 hours at most, so a daily rotation would do
+	// with two.
+	keptTokenKeys = 8
+)
+
+// Claims is what a token says.
+type Claims struct {
+	SessionID string    // SessionIDSize bytes, not text
+	Expires   time.Time // to the second
+}
+
+// tokenKey is one line of the key file.
+type tokenKey struct {
+	id      byte
+	created time.Time
+	key     [tokenKeySize]byte
+	aead    cipher.AEAD
+}
+
+// TokenKeys seals and opens session tokens. It is safe for use by many goroutines.
+type TokenKeys struct {
+	Clock func() time.Time // nil means time.Now; set it before use
+	path  string
+	mu    sync.RWMutex
+	keys  []tokenKey // newest first
+}
+
+// LoadOrCreateTokenKeys reads the token key file, or makes one with a single random key, readable by its owner only. Processes that
+// serve the same sessions must have the same file.
+func LoadOrCreateTokenKeys(path string) (*TokenKeys, error) {
+	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		k := &TokenKeys{path: path}
+		if err := k.Rotate(); err != nil {
+			return nil, fmt.Errorf("create token key file: %w", err)
+		}
+		return k, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read token key file: %w", err)
+	}
+	keys, err := parseTokenKeys(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("token key file %s: %w", path, err)
+	}
+	return &TokenKeys{path: path, keys: keys}, nil
+}
+
+func (k *TokenKeys) now() time.Time {
+	if k.Clock == nil {
+		return time.Now()
+	}
+	return k.Clock()
+}
+
+// Rotate puts a new random key first, in the file and in memory: it seals from now on. The oldest keys beyond eight go.
+func (k *TokenKeys) Rotate() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var raw [tokenKeySize]byte
+	_, _ = rand.Read(raw[:]) // never fails: it ends the process instead
+	id := byte(1)
+	if len(k.keys) > 0 {
+		id = k.keys[0].id + 1 // unique among the kept: they are fewer than 256 and follow one another
+	}
+	key, err := newTokenKey(id, k.now(), raw)
+	if err != nil {
+		return err
+	}
+	keys := append([]tokenKey{key}, k.keys...)
+	keys = keys[:min(len(keys), keptTokenKeys)]
+	if err := writeFile(k.path, formatTokenKeys(keys)); err != nil {
+		return err
+	}
+	k.keys = keys
+	return nil
+}
+
+func newTokenKey(id byte, created time.Time, raw [tokenKeySize]byte) (tokenKey, error) {
+	block, err := aes.NewCipher(raw[:])
+	if err != nil {
+		return tokenKey{}, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return tokenKey{}, err
+	}
+	return tokenKey{id: id, created: created, key: raw, aead: aead}, nil
+}
+
+func formatTokenKeys(keys []tokenKey) []byte {
+	var b strings.Builder
+	b.WriteString("# Keys of Weir's session tokens: ID CREATED KEY. The first line seals, all of them open. Keep it secret.\n")
+	for i := range keys {
+		fmt.Fprintf(&b, "%02x %s %x\n", keys[i].id, keys[i].created.UTC().Format(time.RFC3339), keys[i].key)
+	}
+	return []byte(b.String())
+}
+
+func parseTokenKeys(text string) ([]tokenKey, error) {
+	var keys []tokenKey
+	seen := map[byte]bool{}
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		fields := strings.Fields(line)
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		if len(fields) != 3 {
+			return nil, fmt.Errorf("line %d has %d fields, not 3", number, len(fields))
+		}
+		id, err := hex.DecodeString(fields[0])
+		if err != nil || len(id) != 1 {
+			return nil, fmt.Errorf("line %d: the key id is not two hexadecimal digits", number)
+		}
+		if seen[id[0]] {
+			return nil, fmt.Errorf("line %d: key id %s is there twice", number, fields[0])
+		}
+		seen[id[0]] = true
+		created, err := time.Parse(time.RFC3339, fields[1])
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		secret, err := hex.DecodeString(fields[2])
+		if err != nil || len(secret) != tokenKeySize {
+			return nil, fmt.Errorf("line %d: the key is not %d hexadecimal digits", number, 2*tokenKeySize)
+		}
+		key, err := newTokenKey(id[0], created, [tokenKeySize]byte(secret))
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("there is no key in it")
+	}
+	return keys, nil
+}
+
+// Seal makes the token of a session: TokenLength characters of A-Za-z0-9_-. It panics when the session id does not have
+// SessionIDSize bytes, which no caller's input can bring about.
+func (k *TokenKeys) Seal(c Claims) string {
+	k.mu.RLock()
+	key := &k.keys[0]
+	k.mu.RUnlock()
+	var nonce [nonceSize]byte
+	_, _ = rand.Read(nonce[:]) // never fails: it ends the process instead
+	return key.seal(nonce, c)
+}
+
+func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
+	if len(c.SessionID) != SessionIDSize {
+		panic(fmt.Sprintf("auth: session id of %d bytes", len(c.SessionID)))
+	}
+	token := make([]byte, 0, tokenSize)
+	token = append(token, tokenVersion, key.id)
+	token = append(token, nonce[:]...)
+	plain := make([]byte, 0, SessionIDSize+expirySize)
+	plain = append(plain, c.SessionID...)
+	expires := uint64(max(0, c.Expires.Unix()))
+	for shift := 8 * (expirySize - 1); shift >= 0; shift -= 8 {
+		plain = append(plain, byte(expires>>shift))
+	}
+	token = key.aead.Seal(token, nonce[:], plain, token[:headerSize])
+	return base64.RawURLEncoding.EncodeToString(token)
+}
+
+// Open gives the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together with the claims: the expiry
+// counts only once the token is known to be genuine.
+func (k *TokenKeys) Open(token string) (Claims, error) {
+	if len(token) != TokenLength {
+		return Claims{}, ErrTokenInvalid
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) != tokenSize || raw[0] != tokenVersion {
+		return Claims{}, ErrTokenInvalid
+	}
+	key := k.find(raw[1])
+	if key == nil {
+		return Claims{}, ErrTokenInvalid
+	}
+	header, nonce, sealed := raw[:headerSize], raw[headerSize:headerSize+nonceSize], raw[headerSize+nonceSize:]
+	plain, err := key.aead.Open(nil, nonce, sealed, header)
+	if err != nil {
+		return Claims{}, ErrTokenInvalid
+	}
+	var expires int64
+	for _, b := range plain[SessionIDSize:] {
+		expires = expires<<8 | int64(b)
+	}
+	c := Claims{SessionID: string(plain[:SessionIDSize]), Expires: time.Unix(expires, 0).UTC()}
+	if !k.now().Before(c.Expires) {
+		return c, ErrTokenExpired
+	}
+	return c, nil
+}
+
+func (k *TokenKeys) find(id byte) *tokenKey {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	for i := range k.keys {
+		if k.keys[i].id == id {
+			return &k.keys[i]
+		}
+	}
+	return nil
+}
