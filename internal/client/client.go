@@ -1,0 +1,214 @@
+// Package client calls a server that speaks the Kinesis Video Streams API, Weir or another: signed JSON calls of the
+// operations, and a PutMedia producer (producer.go) that reconnects and loses nothing, fed by any Matroska (recut.go).
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/auth"
+)
+
+// maxAnswer bounds the body of an answer in bytes. The largest is a page of ListStreams: 10,000 streams of about 500 bytes.
+const maxAnswer = 16 << 20
+
+// userAgent is sent with each call, and signed as the AWS producers sign theirs.
+const userAgent = "weir-client"
+
+// ErrEndpoint: the endpoint is not an http or https URL.
+var ErrEndpoint = errors.New("invalid endpoint")
+
+// Client calls operations of one server.
+type Client struct {
+	Endpoint    string           // URL without a trailing slash, such as http://127.0.0.1:8480
+	Region      string           // of the signature, such as us-west-2
+	Credentials auth.Credentials // of the signature
+	HTTP        *http.Client     // nil: one with a timeout of 30 s
+	Clock       Clock            // nil: SystemClock
+}
+
+// Error is the answer of the service to a call that failed.
+type Error struct {
+	Operation string        // as SDKs spell it, such as DescribeStream
+	Code      api.ErrorCode // the AWS error name; Unknown when the answer had none
+	Message   string        // for people, may be empty
+	Status    int           // HTTP status
+	RequestID string        // may be empty
+}
+
+// Error gives operation, name and message.
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s: %s (HTTP %d)", e.Operation, e.Code, e.Status)
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	return text
+}
+
+// Is makes errors.Is(err, &Error{Code: c}) match any answer with that name.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code && t.Operation == "" && t.Message == "" && t.Status == 0
+}
+
+// ConnectError tells that no answer came: the server is not there, or broke the connection.
+type ConnectError struct {
+	URL string // that was called
+	Err error  // why it failed
+}
+
+// Error names the URL and the cause.
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("could not connect to the endpoint URL %q: %v", e.URL, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+func (c *Client) http() *http.Client {
+	if c.HTTP != nil {
+		return c.HTTP
+	}
+	return &http.Client{Timeout: 30 * time.Second}
+}
+
+func (c *Client) signer() *auth.Signer {
+	s := &auth.Signer{Credentials: c.Credentials, Region: c.Region}
+	if c.Clock != nil {
+		s.Clock = c.Clock.Now
+	}
+	return s
+}
+
+// path finds the path of an operation.
+func path(operation string) (string, error) {
+	for _, op := range api.Operations() {
+		if op.Name == operation {
+			return op.Path, nil
+		}
+	}
+	return "", fmt.Errorf("unknown operation %s", operation)
+}
+
+// Call performs an operation with a JSON body and decodes the answer into out, which may be nil, or a *json.RawMessage for the
+// answer as it is. Errors are *Error or *ConnectError, or that of ctx.
+func (c *Client) Call(ctx context.Context, operation string, in, out any) error {
+	p, err := path(operation)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	target := strings.TrimSuffix(c.Endpoint, "/") + p
+	if u, err := url.Parse(target); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%w: %s", ErrEndpoint, c.Endpoint)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", userAgent)
+	c.signer().Sign(req, body)
+	resp, err := c.http().Do(req)
+	if err != nil {
+		return connectError(ctx, target, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return connectError(ctx, target, err)
+	}
+	if len(answer) > maxAnswer {
+		return fmt.Errorf("%s: the answer is larger than %d bytes", operation, maxAnswer)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return answerError(operation, resp, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	if raw, ok := out.(*json.RawMessage); ok {
+		*raw = answer
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("%s: the answer is not what the API says: %w", operation, err)
+	}
+	return nil
+}
+
+// connectError wraps what net/http says, without its repetition of method and URL.
+func connectError(ctx context.Context, target string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		err = u.Err
+	}
+	return &ConnectError{URL: target, Err: err}
+}
+
+// answerError makes an *Error of an answer that is not 200. The name is in a header, the text in the body under Message or, from
+// the signature check, message (kvs-behaviour.md 5.1).
+func answerError(operation string, resp *http.Response, body []byte) error {
+	e := &Error{
+		Operation: operation,
+		Code:      "Unknown",
+		Status:    resp.StatusCode,
+		RequestID: resp.Header.Get("x-amzn-RequestId"),
+	}
+	for _, h := range []string{"x-amzn-ErrorType", "x-amz-ErrorType"} {
+		if name := resp.Header.Get(h); name != "" {
+			name, _, _ = strings.Cut(name, ":") // some services append a URL
+			e.Code = api.ErrorCode(name)
+			break
+		}
+	}
+	var text map[string]json.RawMessage
+	if json.Unmarshal(body, &text) == nil {
+		for _, key := range []string{"Message", "message"} {
+			if json.Unmarshal(text[key], &e.Message) == nil && e.Message != "" {
+				break
+			}
+		}
+	}
+	return e
+}
+
+// At returns a client of another endpoint with the same credentials, as GetDataEndpoint wants.
+func (c *Client) At(endpoint string) *Client {
+	other := *c
+	other.Endpoint = endpoint
+	return &other
+}
+
+// DataEndpoint asks where an API of a stream is served (GetDataEndpoint) and returns a client of that endpoint. stream names
+// the stream by name or ARN; apiName is such as PUT_MEDIA.
+func (c *Client) DataEndpoint(ctx context.Context, stream api.StreamRef, apiName string) (*Client, error) {
+	var out api.GetDataEndpointOutput
+	if err := c.Call(ctx, "GetDataEndpoint", &api.GetDataEndpointInput{StreamRef: stream, APIName: apiName}, &out); err != nil {
+		return nil, err
+	}
+	return c.At(out.DataEndpoint), nil
+}
+
+// HLSStreamingSessionURL opens an HLS session as the AWS CLI does: GetDataEndpoint, then GetHLSStreamingSessionURL there.
+func (c *Client) HLSStreamingSessionURL(ctx context.Context, in *api.GetHLSStreamingSessionURLInput, out any) error {
+	data, err := c.DataEndpoint(ctx, in.StreamRef, api.APIGetHLSStreamingSessionURL)
+	if err != nil {
+		return err
+	}
+	return data.Call(ctx, "GetHLSStreamingSessionURL", in, out)
+}

@@ -1,0 +1,435 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/mkv"
+)
+
+// endOfFragment is the tag by which a producer says that the fragment before it is complete (producers.md, "End of stream").
+const endOfFragment = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
+
+// ProducerOptions say what to produce into, and how patiently. Zero values mean the defaults named.
+type ProducerOptions struct {
+	Client *Client       // the control plane's endpoint: GetDataEndpoint is asked where to send
+	Stream api.StreamRef // by name or ARN
+	// Timecodes is ABSOLUTE (the default) or RELATIVE: clusters then count from the first frame, whose time is sent as the
+	// producer start timestamp, the same at every reconnection.
+	Timecodes api.TimecodeType
+	// ReceivedIsEnough: the stream retains nothing, so that no PERSISTED will come, and RECEIVED settles a fragment.
+	ReceivedIsEnough bool
+	Window           int64          // bytes kept for sending again; default 64 MiB, and always one whole fragment
+	AckTimeout       time.Duration  // a connection without any acknowledgement for so long is given up; default 60 s, as the SDKs do
+	GiveUp           time.Duration  // how long to go on trying without any success; default 10 minutes
+	Drain            time.Duration  // how long to wait for the last acknowledgements after Run's context has ended; default 30 s
+	Clock            Clock          // default SystemClock
+	Jitter           func() float64 // in [0, 1), for the waits between attempts; default random
+
+	// The hooks below may be nil. OnAck and OnRetry are called one at a time, and hold up the producer until they return.
+	OnAck   func(Ack)                           // each acknowledgement, as it comes
+	OnRetry func(err error, wait time.Duration) // a connection has failed; the next one begins after wait
+}
+
+// Summary tells what became of a source.
+type Summary struct {
+	Fragments   int             // that the source gave
+	Persisted   int             // that are safe: persisted, or received when that is enough
+	Skipped     int             // that the server refused for good
+	Bytes       int64           // of Matroska, each fragment counted once
+	Duration    time.Duration   // from the first frame's time to the last one's
+	Connections int             // PutMedia calls that were answered with 200
+	Acks        map[string]int  // number of acknowledgements by their type
+	Latencies   []time.Duration // from a fragment's last byte sent to its being safe, sorted
+}
+
+// Latency is a quantile of Latencies, such as 0.5 for the median; 0 when there are none.
+func (s *Summary) Latency(q float64) time.Duration {
+	if len(s.Latencies) == 0 {
+		return 0
+	}
+	i := int(q * float64(len(s.Latencies)))
+	return s.Latencies[min(i, len(s.Latencies)-1)]
+}
+
+// Producer sends one source to one stream. Its fields belong to the goroutine in Run, but for window, which has a lock.
+type Producer struct {
+	o       ProducerOptions
+	http    *http.Transport
+	window  *window
+	uid     []byte  // SegmentUID, the same in all connections, as the AWS SDKs have it
+	data    *Client // where to send; nil: ask
+	summary Summary
+}
+
+// NewProducer makes a producer. It is used for one Run.
+func NewProducer(o ProducerOptions) *Producer {
+	if o.Timecodes == "" {
+		o.Timecodes = api.TimecodeAbsolute
+	}
+	if o.Window == 0 {
+		o.Window = 64 << 20
+	}
+	if o.AckTimeout == 0 {
+		o.AckTimeout = 60 * time.Second
+	}
+	if o.GiveUp == 0 {
+		o.GiveUp = 10 * time.Minute
+	}
+	if o.Drain == 0 {
+		o.Drain = 30 * time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = SystemClock{}
+	}
+	if o.Jitter == nil {
+		o.Jitter = mathrand.Float64
+	}
+	if o.OnAck == nil {
+		o.OnAck = func(Ack) {}
+	}
+	if o.OnRetry == nil {
+		o.OnRetry = func(error, time.Duration) {}
+	}
+	p := &Producer{o: o, window: newWindow(o.Window), uid: make([]byte, 16), summary: Summary{Acks: map[string]int{}}}
+	rand.Read(p.uid) // never fails
+	// HTTP/1.1 only: HTTP/2 drops headers that are signed (producers.md, "HTTP as sent").
+	p.http = &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		Protocols:             new(http.Protocols),
+		WriteBufferSize:       64 << 10,
+		DisableCompression:    true,
+		ResponseHeaderTimeout: 30 * time.Second,
+	}
+	p.http.Protocols.SetHTTP1(true)
+	return p
+}
+
+// Run sends src until it ends and everything is settled, and says what became of it. When ctx ends, the fragment at hand is
+// ended where it is and the rest is waited for, ProducerOptions.Drain at most.
+//
+// The error is nil when every fragment is safe or was skipped (see Summary.Skipped), and else the source's error, that of the
+// server which ended the sending, or that which it gave up at.
+func (p *Producer) Run(ctx context.Context, src Source) (Summary, error) {
+	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer p.http.CloseIdleConnections()
+
+	soft, stop := context.WithCancel(ctx)
+	defer stop()
+	fed := make(chan error, 1)
+	go func() {
+		err := p.feed(soft, src)
+		p.window.end()
+		fed <- err
+	}()
+	defer context.AfterFunc(ctx, func() {
+		p.window.end()
+		if p.o.Clock.Sleep(hard, p.o.Drain) == nil {
+			cancel(fmt.Errorf("%d fragments were not acknowledged within %v", p.window.unsettled(), p.o.Drain))
+		}
+	})()
+
+	err := p.deliver(hard)
+	p.window.end()
+	stop()
+	if err == nil && ctx.Err() == nil {
+		// All is settled, so the source has ended. In the other cases it may still be waiting for input that nobody can interrupt.
+		if e := <-fed; !errors.Is(e, io.EOF) {
+			err = e
+		}
+	}
+	p.window.report(&p.summary)
+	slices.Sort(p.summary.Latencies)
+	return p.summary, err
+}
+
+// feed moves frames from the source into the window until the source ends; the error is the source's, io.EOF at its end.
+func (p *Producer) feed(ctx context.Context, src Source) error {
+	var buf bytes.Buffer
+	enc := mkv.NewWriter(&buf)
+	begun := false
+	var base int64 // what cluster timecodes count from, ms
+	for {
+		f, err := src.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if !begun {
+			if !f.Start {
+				return errors.New("the source does not begin with a key frame")
+			}
+			begun = true
+			if err := enc.WriteHeader(mkv.Header{Tracks: src.Tracks(), SegmentUID: p.uid}); err != nil {
+				return err
+			}
+			p.window.begin(bytes.Clone(buf.Bytes()), f.Time)
+			if p.o.Timecodes == api.TimecodeRelative {
+				base = f.Time
+			}
+		}
+		buf.Reset()
+		if f.Start {
+			if err := enc.WriteCluster(f.Time - base); err != nil {
+				return err
+			}
+		}
+		if err := enc.WriteFrame(f.Track, f.Time-base, f.Key, f.Data); err != nil {
+			return err
+		}
+		if err := p.window.add(ctx, buf.Bytes(), f, f.Time-base); err != nil {
+			return err
+		}
+	}
+}
+
+// deliver makes connection after connection until the source has ended and everything is settled.
+func (p *Producer) deliver(ctx context.Context) error {
+	seen, settled := int64(0), 0 // what the window had got, and got rid of, before the last attempt
+	var failing time.Time        // since when nothing has been settled; zero when all is well
+	attempt := 0
+	for {
+		done, err := p.window.work(ctx, seen)
+		if err != nil {
+			return context.Cause(ctx)
+		}
+		if done {
+			return nil
+		}
+		err = p.connect(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		added, now := p.window.progress()
+		if err == nil {
+			seen, settled = added, now
+			continue
+		}
+		if isFatal(err) {
+			return err
+		}
+		seen = added
+		if now > settled {
+			settled, attempt, failing = now, 0, time.Time{}
+		}
+		if failing.IsZero() {
+			failing = p.o.Clock.Now()
+		} else if since := p.o.Clock.Now().Sub(failing); since >= p.o.GiveUp {
+			return fmt.Errorf("gave up after %v without success: %w", since.Round(time.Second), err)
+		}
+		wait := backoff(attempt, p.o.Jitter())
+		attempt++
+		p.o.OnRetry(err, wait)
+		if p.o.Clock.Sleep(ctx, wait) != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// backoff is the wait before another attempt: the first comes at once, as the SDKs do after a lost connection, later ones after a
+// time that doubles from 200 ms up to 5 s, between half and the whole of it, so that many producers do not come back in step.
+func backoff(attempt int, jitter float64) time.Duration {
+	if attempt == 0 {
+		return time.Duration(jitter * float64(50*time.Millisecond))
+	}
+	d := min(200*time.Millisecond<<min(attempt-1, 10), 5*time.Second)
+	return d/2 + time.Duration(jitter*float64(d/2))
+}
+
+// isFatal reports whether trying again cannot help: the server refuses this producer, or was never asked properly.
+func isFatal(err error) bool {
+	var ack *AckError
+	if errors.As(err, &ack) {
+		return classifyAck(ack.Ack.ErrorID) == ackFatal
+	}
+	var answer *Error
+	if errors.As(err, &answer) {
+		switch answer.Code {
+		case api.ClientLimitExceededException, api.ConnectionLimitExceededException, api.ThrottlingException:
+			return false
+		}
+		return answer.Status >= 400 && answer.Status < 500 &&
+			answer.Status != http.StatusRequestTimeout && answer.Status != http.StatusTooManyRequests
+	}
+	return errors.Is(err, ErrEndpoint)
+}
+
+var (
+	errNoAcks = errors.New("no acknowledgement came for too long")
+	errEnded  = errors.New("the server ended the connection")
+)
+
+// endTimeout is how long a connection on which nothing is left to say may stay open.
+const endTimeout = 5 * time.Second
+
+// connect makes one PutMedia call: sends everything that is not settled, and what the source adds. It returns nil when the source
+// has ended and everything is settled.
+func (p *Producer) connect(ctx context.Context) error {
+	if p.data == nil {
+		data, err := p.o.Client.DataEndpoint(ctx, p.o.Stream, api.APIPutMedia)
+		if err != nil {
+			return err
+		}
+		p.data = data
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	header, start := p.window.rewind()
+	body, sending := io.Pipe()
+	defer body.CloseWithError(errEnded)
+	req, err := p.request(ctx, body, start)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEndpoint, err)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		sending.CloseWithError(p.send(ctx, sending, header))
+	}()
+	defer func() {
+		cancel(nil)
+		body.CloseWithError(errEnded)
+		<-sent
+	}()
+
+	watch := time.AfterFunc(p.o.AckTimeout, func() { cancel(errNoAcks) })
+	defer watch.Stop()
+	resp, err := p.http.RoundTrip(req)
+	if err != nil {
+		p.data = nil // perhaps another node takes it
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return &ConnectError{URL: req.URL.String(), Err: err}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		p.data = nil
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAck)) // the status alone says enough
+		return answerError("PutMedia", resp, text)
+	}
+	p.summary.Connections++
+	acks := newAckReader(resp.Body)
+	for {
+		ack, err := acks.next()
+		if err != nil {
+			if p.window.finished() {
+				return nil
+			}
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return errEnded
+			}
+			return fmt.Errorf("read acknowledgements: %w", err)
+		}
+		watch.Reset(p.o.AckTimeout)
+		if err := p.take(ack); err != nil {
+			return err
+		}
+		if p.window.finished() {
+			watch.Reset(endTimeout)
+		}
+	}
+}
+
+// request makes the signed request whose body is to come, as the AWS producers make theirs (producers.md, "HTTP as sent"). start
+// is the first frame's time in ms.
+func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.data.Endpoint+"/putMedia", body)
+	if err != nil {
+		return nil, err
+	}
+	h := req.Header
+	if p.o.Stream.StreamARN != "" {
+		h.Set(api.HeaderStreamARN, p.o.Stream.StreamARN)
+	} else {
+		h.Set(api.HeaderStreamName, p.o.Stream.StreamName)
+	}
+	h.Set(api.HeaderTimecodeType, string(p.o.Timecodes))
+	h.Set(api.HeaderProducerStart, fmt.Sprintf("%d.%03d", start/1000, start%1000))
+	h.Set(api.HeaderAcknowledgment, "1")
+	h.Set("Content-Type", "application/json")
+	h.Set("User-Agent", userAgent)
+	p.data.signer().SignPutMedia(req)
+	return req, nil
+}
+
+// send writes the body: the header, every fragment that is not settled, whatever the source adds, and at its end the tag that
+// completes the last fragment. Then it keeps the body open until the last acknowledgement has come.
+func (p *Producer) send(ctx context.Context, body io.Writer, header []byte) error {
+	if _, err := body.Write(header); err != nil {
+		return err
+	}
+	var pos position
+	for {
+		data, end, err := p.window.read(ctx, &pos, p.o.Clock.Now)
+		if err != nil {
+			return err
+		}
+		if end {
+			break
+		}
+		if _, err := body.Write(data); err != nil {
+			return err
+		}
+	}
+	if err := mkv.NewWriter(body).WriteTags([]media.Tag{{Name: endOfFragment}}); err != nil {
+		return err
+	}
+	return p.window.empty(ctx)
+}
+
+// take acts on an acknowledgement. An error ends the connection.
+func (p *Producer) take(ack Ack) error {
+	p.summary.Acks[ack.Type]++
+	p.o.OnAck(ack)
+	switch ack.Type {
+	case api.AckPersisted.String():
+		p.safe(ack)
+	case api.AckReceived.String():
+		if p.o.ReceivedIsEnough {
+			p.safe(ack)
+		}
+	case api.AckError.String():
+		if classifyAck(ack.ErrorID) == ackSkip {
+			if !ack.HasTimecode {
+				ack.Timecode, ack.HasTimecode = p.window.current()
+			}
+			if ack.HasTimecode && p.window.settle(ack.Timecode, true) != nil {
+				p.summary.Skipped++
+			}
+		}
+		return &AckError{Ack: ack}
+	}
+	return nil
+}
+
+// safe settles a fragment for good.
+func (p *Producer) safe(ack Ack) {
+	if !ack.HasTimecode {
+		return
+	}
+	f := p.window.settle(ack.Timecode, false)
+	if f == nil {
+		return
+	}
+	p.summary.Persisted++
+	if !f.closed.IsZero() && len(p.summary.Latencies) < maxLatencies {
+		p.summary.Latencies = append(p.summary.Latencies, p.o.Clock.Now().Sub(f.closed))
+	}
+}
+
+// maxLatencies bounds Summary.Latencies: the first eleven days of fragments of a second.
+const maxLatencies = 1_000_000

@@ -1,0 +1,481 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/mkv"
+)
+
+// Frame is one coded frame on its way from a source to PutMedia.
+type Frame struct {
+	Start bool   // the frame opens a new fragment, whose timecode is its Time
+	Track int    // Matroska TrackNumber
+	Time  int64  // presentation time in milliseconds on the source's clock
+	Key   bool   // random access point, as the source's Matroska says
+	Data  []byte // the coded bytes; whoever receives the frame owns them
+}
+
+// Source gives frames, fragment by fragment, in the order in which they are to be written.
+type Source interface {
+	// Next returns the next frame; io.EOF after the last one. The first frame of all has Start set. A source that waits (a pipe,
+	// a pacer) gives up waiting when ctx ends, where the operating system lets it.
+	Next(ctx context.Context) (Frame, error)
+	// Tracks describes the tracks of the frames. It is valid once Next has returned the first frame, and never changes.
+	Tracks() []media.Track
+}
+
+// How much the order of a file's frames may differ from the order of their times before Recutter stops waiting.
+const (
+	audioCut   = 2_000    // ms: length of the fragments of a source without video
+	maxAhead   = 2_000    // ms that another track may run ahead of the video before its frames are no longer held back
+	maxBehind  = 1_000    // ms that the video may run ahead while a new fragment waits for the last frames of the old one
+	maxHeld    = 16 << 20 // bytes held back for either reason
+	maxRelated = int64(api.MaxFragmentDuration / 1e6)
+)
+
+// Recutter turns any Matroska of H.264 or H.265, with or without audio, into fragments as Kinesis Video Streams wants them:
+// each starts with a key frame of the first video track, and its timecode is that frame's time. Clusters of files and of live
+// pipes do not look like that: ffmpeg cuts them by size and time, wherever a key frame may be (producers.md, "Other muxers").
+//
+// The frames of each track keep their order and their times, to the millisecond. Audio goes into the fragment in which its time
+// lies, even when the muxer wrote it a little before or after the key frame. A source without video is cut about every 2 s.
+// Frames before the first key frame are dropped. A Recutter is not for concurrent use.
+type Recutter struct {
+	r      *mkv.Reader
+	notice func(string)
+
+	tracks   []media.Track // the tracks that are sent; nil until the Matroska tells
+	cutTrack int           // number of the track that cuts fragments
+	lengths  map[int]int   // H.264, H.265: bytes of a NAL unit's length, for finding key frames in the bitstream
+	passed   map[int]bool  // tracks that are left out, and frames of which are passed over
+	stats    map[int]*trackStats
+
+	open    bool  // a fragment is open
+	first   bool  // it is the first one
+	start   int64 // its timecode
+	size    int64 // bytes of its frames
+	newest  int64 // greatest time of the cutting track
+	dropped int   // frames before the first fragment
+
+	ready   []Frame      // to be returned by Next
+	early   []Frame      // frames of other tracks ahead of the cutting track
+	pending []Frame      // the key frame that will open the next fragment and what goes with it, while other tracks catch up
+	lagging map[int]bool // other tracks that have not reached the pending key frame
+	held    int          // bytes in early and pending
+	err     error        // what Next returns once ready is empty
+}
+
+// trackStats is what Length and the order of frames need to know of a track.
+type trackStats struct {
+	frames      int
+	first, last int64 // least and greatest time, ms
+	previous    int64 // time of the frame before, ms
+}
+
+// NewRecutter reads Matroska from r. notice, which may be nil, is told in a sentence about what is left out.
+func NewRecutter(r io.Reader, notice func(string)) *Recutter {
+	if notice == nil {
+		notice = func(string) {}
+	}
+	return &Recutter{
+		r:      mkv.NewReader(r, mkv.DefaultLimits()),
+		notice: notice,
+		passed: map[int]bool{},
+		stats:  map[int]*trackStats{},
+	}
+}
+
+// Tracks describes the tracks that are sent, nil before the first frame.
+func (c *Recutter) Tracks() []media.Track { return c.tracks }
+
+// Next returns the next frame, or io.EOF. An input that stops inside of an element gives every whole frame first, and then an
+// error that wraps io.ErrUnexpectedEOF.
+func (c *Recutter) Next(context.Context) (Frame, error) {
+	for len(c.ready) == 0 {
+		if c.err != nil {
+			return Frame{}, c.err
+		}
+		if err := c.step(); err != nil {
+			c.err = err
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				c.finish(err)
+			}
+		}
+	}
+	f := c.ready[0]
+	c.ready[0] = Frame{}
+	c.ready = c.ready[1:]
+	return f, nil
+}
+
+// finish gives out everything that is still held back at the end of the input.
+func (c *Recutter) finish(end error) {
+	c.newest = math.MaxInt64
+	if err := c.release(); err != nil {
+		c.err = err
+		return
+	}
+	if err := c.flushEarly(math.MaxInt64); err != nil {
+		c.err = err
+		return
+	}
+	if !c.open && errors.Is(end, io.EOF) {
+		if c.tracks == nil {
+			c.err = errors.New("the input holds no Matroska tracks")
+		} else {
+			c.err = errors.New("the input holds no key frame to start a fragment with")
+		}
+	}
+}
+
+// step handles one event of the reader.
+func (c *Recutter) step() error {
+	ev, err := c.r.Next()
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			return io.EOF
+		}
+		return fmt.Errorf("read matroska: %w", err)
+	}
+	switch ev.Kind {
+	case mkv.TracksReady:
+		return c.setTracks(c.r.Tracks())
+	case mkv.Frame:
+		return c.frame(ev)
+	}
+	return nil
+}
+
+// setTracks chooses the tracks to send and checks that players will be able to decode them.
+func (c *Recutter) setTracks(all []media.Track) error {
+	var tracks []media.Track
+	lengths := map[int]int{}
+	cut := 0
+	for _, t := range all {
+		if t.Kind != media.Video && t.Kind != media.Audio || len(tracks) == api.MaxTracks {
+			if !c.passed[t.Number] {
+				c.passed[t.Number] = true
+				c.notice(fmt.Sprintf("track %d (%s) is left out: only video and audio are sent, %d tracks at most", t.Number, t.CodecID, api.MaxTracks))
+			}
+			continue
+		}
+		n, err := nalLengthSize(&t)
+		if err != nil {
+			return err
+		}
+		lengths[t.Number] = n
+		if t.Kind == media.Video && cut == 0 {
+			cut = t.Number
+		}
+		tracks = append(tracks, t)
+	}
+	if len(tracks) == 0 {
+		return errors.New("the input has neither a video nor an audio track")
+	}
+	if cut == 0 {
+		cut = tracks[0].Number
+	}
+	if c.tracks != nil {
+		if !sameTracks(c.tracks, tracks) {
+			return errors.New("the tracks change in mid-stream, which one PutMedia call cannot carry")
+		}
+		return nil
+	}
+	c.tracks, c.cutTrack, c.lengths = tracks, cut, lengths
+	return nil
+}
+
+// nalLengthSize is the number of bytes before each NAL unit, 0 for codecs that have none. A track whose codec private data is
+// missing or wrong is an error: the server would keep its frames, and no player could ever start with them.
+func nalLengthSize(t *media.Track) (int, error) {
+	annexB := len(t.CodecPrivate) == 0 || bytes.HasPrefix(t.CodecPrivate, []byte{0, 0})
+	switch {
+	case t.CodecID == media.CodecAVC && annexB:
+		return 0, annexBError(t, "H.264")
+	case t.CodecID == media.CodecHEVC && annexB:
+		return 0, annexBError(t, "H.265")
+	case t.CodecID == media.CodecAAC && len(t.CodecPrivate) == 0:
+		return 0, fmt.Errorf("track %d: AAC without codec private data (ADTS in Matroska), which no player can start with; remux it, such as with ffmpeg -c copy", t.Number)
+	}
+	n, err := media.NALLengthSize(t)
+	if err != nil {
+		return 0, fmt.Errorf("track %d: %w", t.Number, err)
+	}
+	return n, nil
+}
+
+func annexBError(t *media.Track, codec string) error {
+	return fmt.Errorf("track %d: %s without codec private data (Annex B in Matroska), which no player can start with; remux it, such as with ffmpeg -c copy", t.Number, codec)
+}
+
+// sameTracks compares what a receiver was told at the start of its connection.
+func sameTracks(a, b []media.Track) bool {
+	return slices.EqualFunc(a, b, func(a, b media.Track) bool {
+		return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+	})
+}
+
+// frame reads one frame and puts it in its place.
+func (c *Recutter) frame(ev mkv.Event) error {
+	i := slices.IndexFunc(c.tracks, func(t media.Track) bool { return t.Number == ev.Track })
+	if i < 0 {
+		if !c.passed[ev.Track] {
+			c.passed[ev.Track] = true
+			c.notice(fmt.Sprintf("frames of track %d are left out: the input does not describe that track", ev.Track))
+		}
+		return nil
+	}
+	t := &c.tracks[i]
+	at, err := c.time(t, ev)
+	if err != nil {
+		return err
+	}
+	data, err := c.r.AppendPayload(nil)
+	if err != nil {
+		return fmt.Errorf("read matroska: %w", err)
+	}
+	f := Frame{Track: ev.Track, Time: at, Key: ev.Key, Data: data}
+	if ev.KeyUnknown && t.Kind == media.Video {
+		f.Key = media.IsKeyFrame(t, c.lengths[t.Number], data)
+	}
+	c.count(f)
+	if f.Track != c.cutTrack {
+		return c.other(f)
+	}
+	cut := f.Key
+	if t.Kind == media.Audio {
+		last := c.start
+		if len(c.pending) > 0 {
+			last = c.pending[0].Time
+		}
+		cut = !c.open || f.Time-last >= audioCut
+	}
+	return c.cutting(f, cut)
+}
+
+// time converts a frame's timecode to milliseconds.
+func (c *Recutter) time(t *media.Track, ev mkv.Event) (int64, error) {
+	if ev.Laced && ev.Timecode < 0 {
+		cfg, err := media.ParseAACConfig(t.CodecPrivate)
+		s := c.stats[t.Number]
+		if t.CodecID != media.CodecAAC || err != nil || s == nil || cfg.SampleRate == 0 {
+			return 0, fmt.Errorf("track %d: laced frames without a default duration have no times", t.Number)
+		}
+		return s.previous + int64(cfg.FrameLength)*1000/int64(cfg.SampleRate), nil
+	}
+	scale := c.r.TimestampScale()
+	if scale <= 0 || ev.Timecode > (math.MaxInt64-500_000)/scale || ev.Timecode < (math.MinInt64+500_000)/scale {
+		return 0, fmt.Errorf("track %d: timecode %d is out of range", t.Number, ev.Timecode)
+	}
+	return floorDiv(ev.Timecode*scale+500_000, 1_000_000), nil
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+func (c *Recutter) count(f Frame) {
+	s := c.stats[f.Track]
+	if s == nil {
+		s = &trackStats{first: f.Time, last: f.Time}
+		c.stats[f.Track] = s
+	}
+	s.frames++
+	s.first, s.last, s.previous = min(s.first, f.Time), max(s.last, f.Time), f.Time
+}
+
+// cutting takes a frame of the cutting track; cut says that a fragment starts with it.
+func (c *Recutter) cutting(f Frame, cut bool) error {
+	if cut {
+		if err := c.release(); err != nil { // the fragment before is still waiting for its audio: it has waited long enough
+			return err
+		}
+		if err := c.flushEarly(f.Time - 1); err != nil {
+			return err
+		}
+		c.pending = append([]Frame{f}, c.early...)
+		c.held += len(f.Data)
+		c.lagging = map[int]bool{}
+		for number, s := range c.stats {
+			if number != c.cutTrack && c.open && s.last < f.Time && s.last >= f.Time-maxAhead {
+				c.lagging[number] = true
+			}
+		}
+		c.early = nil
+		return c.releaseUnlessLagging()
+	}
+	if len(c.pending) > 0 {
+		c.pending = append(c.pending, f)
+		c.held += len(f.Data)
+		if f.Time > c.pending[0].Time+maxBehind || c.held > maxHeld {
+			return c.release()
+		}
+		return nil
+	}
+	if !c.open {
+		c.dropped++
+		return nil
+	}
+	c.newest = max(c.newest, f.Time)
+	if err := c.flushEarly(c.newest); err != nil {
+		return err
+	}
+	return c.emit(f)
+}
+
+// other takes a frame of a track that cuts nothing.
+func (c *Recutter) other(f Frame) error {
+	switch {
+	case len(c.pending) > 0:
+		if f.Time < c.pending[0].Time {
+			return c.emit(f)
+		}
+		c.pending = append(c.pending, f)
+		c.held += len(f.Data)
+		delete(c.lagging, f.Track)
+		return c.releaseUnlessLagging()
+	case !c.open:
+		c.hold(f)
+		for len(c.early) > 0 && (f.Time-c.early[0].Time > maxAhead || c.held > maxHeld) {
+			c.held -= len(c.early[0].Data)
+			c.early = c.early[1:]
+			c.dropped++
+		}
+		return nil
+	case f.Time > c.newest || slices.ContainsFunc(c.early, func(e Frame) bool { return e.Track == f.Track }):
+		c.hold(f)
+		if f.Time-c.newest > maxAhead || c.held > maxHeld {
+			return c.flushEarly(math.MaxInt64)
+		}
+		return nil
+	}
+	return c.emit(f)
+}
+
+func (c *Recutter) hold(f Frame) {
+	c.early = append(c.early, f)
+	c.held += len(f.Data)
+}
+
+// flushEarly gives out the frames held back whose time is not after until. Each track's frames keep their order: one that may
+// not go holds back those of its track behind it.
+func (c *Recutter) flushEarly(until int64) error {
+	var kept []Frame
+	stopped := map[int]bool{}
+	for _, f := range c.early {
+		if f.Time > until || stopped[f.Track] {
+			stopped[f.Track] = true
+			kept = append(kept, f)
+			continue
+		}
+		c.held -= len(f.Data)
+		if !c.open {
+			c.dropped++
+			continue
+		}
+		if err := c.emit(f); err != nil {
+			return err
+		}
+	}
+	c.early = kept
+	return nil
+}
+
+func (c *Recutter) releaseUnlessLagging() error {
+	if len(c.lagging) > 0 && c.held <= maxHeld {
+		return nil
+	}
+	return c.release()
+}
+
+// release opens the fragment that was waiting, if there is one.
+func (c *Recutter) release() error {
+	if len(c.pending) == 0 {
+		return nil
+	}
+	frames := c.pending
+	c.pending, c.lagging = nil, nil
+	key := frames[0].Time
+	if c.open && key <= c.start {
+		return fmt.Errorf("the time of key frames goes from %d ms to %d ms: fragments must follow one another in time", c.start, key)
+	}
+	if !c.open && c.dropped > 0 {
+		c.notice(fmt.Sprintf("%d frames before the first key frame were dropped", c.dropped))
+	}
+	c.first, c.open = !c.open, true
+	c.start, c.size = key, 0
+	frames[0].Start = true
+	if c.newest != math.MaxInt64 {
+		c.newest = key
+	}
+	for _, f := range frames {
+		c.held -= len(f.Data)
+		if f.Track != c.cutTrack && f.Time > c.newest {
+			c.hold(f)
+			continue
+		}
+		if f.Track == c.cutTrack {
+			c.newest = max(c.newest, f.Time)
+		}
+		if err := c.emit(f); err != nil {
+			return err
+		}
+	}
+	return c.flushEarly(c.newest)
+}
+
+// emit gives a frame to the open fragment, within what a fragment may hold.
+func (c *Recutter) emit(f Frame) error {
+	related := f.Time - c.start
+	if related < 0 && c.first && f.Track != c.cutTrack {
+		c.dropped++
+		return nil
+	}
+	if related > maxRelated {
+		return fmt.Errorf("no key frame for more than %d s after the one at %d ms: a fragment cannot be longer; give the encoder a shorter key frame interval (ffmpeg: -g)", maxRelated/1000, c.start)
+	}
+	if related < -maxRelated {
+		return fmt.Errorf("track %d: the time goes back from %d ms to %d ms", f.Track, c.start, f.Time)
+	}
+	c.size += int64(len(f.Data))
+	if c.size > api.MaxFragmentBytes {
+		return fmt.Errorf("more than %d MB between the key frame at %d ms and the next: a fragment cannot be larger", api.MaxFragmentBytes/1_000_000, c.start)
+	}
+	c.ready = append(c.ready, f)
+	return nil
+}
+
+// Length is the play time of what was read so far, in milliseconds: how much later a repetition must start to follow without a
+// gap. It is exact for video of a constant frame rate that the file declares, and for AAC without video.
+func (c *Recutter) Length() int64 {
+	s := c.stats[c.cutTrack]
+	if s == nil {
+		return 0
+	}
+	i := slices.IndexFunc(c.tracks, func(t media.Track) bool { return t.Number == c.cutTrack })
+	t := &c.tracks[i]
+	if t.CodecID == media.CodecAAC {
+		if cfg, err := media.ParseAACConfig(t.CodecPrivate); err == nil && cfg.SampleRate > 0 {
+			return (int64(s.frames)*int64(cfg.FrameLength)*1000 + int64(cfg.SampleRate)/2) / int64(cfg.SampleRate)
+		}
+	}
+	switch {
+	case t.DefaultDuration > 0:
+		return s.last - s.first + (t.DefaultDuration+500_000)/1_000_000
+	case s.frames > 1:
+		return s.last - s.first + (s.last-s.first)/int64(s.frames-1)
+	}
+	return 40
+}
