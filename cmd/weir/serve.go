@@ -1,14 +1,279 @@
 package main
 
-import "context"
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
 
-// serveCmd runs the server.
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/internal/auth"
+	"weir/internal/console"
+	"weir/internal/ingest"
+	"weir/internal/playback"
+	"weir/internal/server"
+	"weir/internal/store"
+	"weir/internal/store/blob"
+	"weir/internal/store/index"
+)
+
+const defaultRegion = "us-west-2"
+
+// serveCmd runs the server. Each flag has the environment twin that its help names.
 type serveCmd struct {
-	Listen string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" help:"Address to listen on."`
+	Listen        string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one. ($${env})"`
+	Data          string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start. ($${env})"`
+	AdvertiseURL  string `name:"advertise-url" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to. ($${env})"`
+	Region        string `default:"us-west-2" env:"WEIR_REGION" help:"AWS region to stand for. ($${env})"`
+	AccountID     string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits. ($${env})"`
+	TLSCert       string `name:"tls-cert" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken. ($${env})"`
+	TLSKey        string `name:"tls-key" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM. ($${env})"`
+	MetricsListen string `name:"metrics-listen" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one. ($${env})"`
+	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" help:"What to log: debug, info, warn or error. ($${env})"`
+	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit. ($${env})"`
+
+	ready func(endpoint string) // told when requests are answered; may be nil
+}
+
+// Help is shown by weir serve --help.
+func (c *serveCmd) Help() string {
+	return `Example:
+
+  weir serve --data /var/lib/weir --listen :8480 --advertise-url https://video.example.com
+
+SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once.`
+}
+
+var regionPattern = regexp.MustCompile(`\A[a-z0-9-]+\z`)
+var accountPattern = regexp.MustCompile(`\A[0-9]{12}\z`)
+
+// check finds what no start could succeed with.
+func (c *serveCmd) check() error {
+	switch {
+	case !regionPattern.MatchString(c.Region):
+		return fmt.Errorf("--region %q is not the name of a region, such as %s", c.Region, defaultRegion)
+	case !accountPattern.MatchString(c.AccountID):
+		return fmt.Errorf("--account-id %q is not twelve digits", c.AccountID)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case c.HLSSessions < 0:
+		return fmt.Errorf("--hls-sessions-per-stream %d is negative", c.HLSSessions)
+	}
+	return nil
 }
 
 // Run serves until ctx ends.
-func (c *serveCmd) Run(ctx context.Context, std stdio) error {
-	<-ctx.Done()
-	return nil
+func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	certificates, err := c.certificates()
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	logger := slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: level}))
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	lock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	// A configuration left by a process that was killed names a server that is not there.
+	if err := removeClientConfig(c.Data); err != nil {
+		return err
+	}
+	st, err := c.openStore(ctx, logger, registry)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	srv, keys, err := c.newServer(st, logger, registry)
+	if err != nil {
+		return err
+	}
+
+	listener, err := listen(ctx, "--listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // again after Serve, for the ways out before it
+	if c.MetricsListen != "" {
+		stop, err := serveMetrics(ctx, c.MetricsListen, registry, logger)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	target := clientConfig{endpoint: c.endpoint(listener.Addr()), region: c.Region}
+	if err := writeClientConfig(c.Data, target); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeClientConfig(c.Data)) }()
+
+	background, endBackground := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() { defer close(swept); _ = st.Run(background) }() // its only error is that of its context
+	defer func() { endBackground(); <-swept }()
+
+	c.greet(std.Out, target, keys.Created())
+	if c.ready != nil {
+		c.ready(target.endpoint)
+	}
+	return srv.Serve(ctx, listener, certificates)
+}
+
+// lock takes the data directory, which it makes when it is not there.
+func (c *serveCmd) lock() (io.Closer, error) {
+	lock, err := blob.LockDir(c.Data)
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return nil, withHint(fmt.Errorf("data directory %s is in use by another weir", c.Data),
+			"stop that one, or give this one a directory of its own with --data")
+	case err != nil:
+		return nil, withHint(err, "--data names a directory that this user can write to")
+	}
+	return lock, nil
+}
+
+func (c *serveCmd) openStore(ctx context.Context, logger *slog.Logger, registry prometheus.Registerer) (*store.Store, error) {
+	metrics := store.NewMetrics(registry)
+	rows, err := index.OpenSQLite(ctx, filepath.Join(c.Data, "index.db"))
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := blob.OpenVolumes(filepath.Join(c.Data, "volumes"), blob.Options{SyncSeconds: metrics.SyncSeconds})
+	if err != nil {
+		return nil, errors.Join(err, rows.Close())
+	}
+	return store.New(ctx, store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics})
+}
+
+// newServer wires everything above the store.
+func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
+	keys, err := auth.LoadOrCreateKeys(filepath.Join(c.Data, credentialsFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(c.Data, tokenKeysFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	ingestMetrics, err := ingest.NewMetrics(registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	limits := playback.DefaultLimits()
+	limits.SessionsPerStream = c.HLSSessions
+	options := server.Options{
+		Store:        st,
+		Playback:     playback.New(playback.Options{Store: st, Tokens: tokens, Limits: limits, Logger: logger}),
+		Keys:         keys,
+		Region:       c.Region,
+		Account:      c.AccountID,
+		AdvertiseURL: c.AdvertiseURL,
+		Ingest:       server.Ingest{Metrics: ingestMetrics},
+		Logger:       logger,
+		Registerer:   registry,
+	}
+	if c.MetricsListen == "" {
+		options.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	}
+	srv, err := server.New(options)
+	return srv, keys, err
+}
+
+func (c *serveCmd) certificates() ([]tls.Certificate, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("load certificate: %w", err), "--tls-cert and --tls-key name PEM files of one key")
+	}
+	return []tls.Certificate{certificate}, nil
+}
+
+func listen(ctx context.Context, flag, address string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, withHint(fmt.Errorf("%s: %w", flag, err), "another program listens there; %s 127.0.0.1:0 takes a free port", flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return listener, nil
+}
+
+// serveMetrics serves /metrics on an address of its own until the returned function is called.
+func serveMetrics(ctx context.Context, address string, registry *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
+	listener, err := listen(ctx, "--metrics-listen", address)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	logger.Info("metrics", "url", "http://"+listener.Addr().String()+"/metrics")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("metrics are no longer served", "error", err)
+		}
+	}()
+	return func() { _ = srv.Close(); <-done }, nil // nothing of a scrape is worth waiting for
+}
+
+// endpoint is where a client on this machine finds the server.
+func (c *serveCmd) endpoint(address net.Addr) string {
+	if c.AdvertiseURL != "" {
+		return strings.TrimRight(c.AdvertiseURL, "/")
+	}
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	host := address.String()
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		host = fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return scheme + "://" + host
+}
+
+// greet prints what to do next.
+func (c *serveCmd) greet(w io.Writer, target clientConfig, first bool) {
+	fmt.Fprintf(w, "weir %s serves %s, region %s, data in %s\n", version, target.endpoint, target.region, c.Data)
+	if first {
+		fmt.Fprintf(w, "A new key pair is in %s.\n", filepath.Join(c.Data, credentialsFile))
+	}
+	fmt.Fprintf(w, `
+Next, in another shell:
+
+  eval "$(weir env --data %[1]s)"
+  aws kinesisvideo create-stream --stream-name cam1 --data-retention-in-hours 24
+  weir put-media --stream-name cam1 video.mkv
+  aws kinesis-video-archived-media get-hls-streaming-session-url --stream-name cam1
+
+`, quote(c.Data))
+	if console.HasPlayer() {
+		fmt.Fprintf(w, "The player is at %s/player\n", target.endpoint)
+	}
 }

@@ -1,0 +1,183 @@
+package server
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// gzipAtLeast is the size in bytes from which a playlist is worth compressing: smaller ones fit into one packet anyway.
+const gzipAtLeast = 1400
+
+// content is an answer of playback: a few bytes made for it, then possibly many straight from where they are stored.
+type content struct {
+	contentType  string
+	cacheControl string
+	head         []byte    // sent first
+	body         io.Reader // sent after head, nil for none; a file goes to the connection without being copied
+	bodyLength   int64     // bytes of body
+	close        func()    // frees body, may be nil
+	compressible bool      // text: gzip is offered
+	ranges       bool      // media: Range requests are honoured
+}
+
+// send writes the answer, the part of it that a Range header asks for, or only its header for HEAD.
+func (c *content) send(w http.ResponseWriter, r *http.Request) error {
+	if c.close != nil {
+		defer c.close()
+	}
+	h := w.Header()
+	h.Set("Content-Type", c.contentType)
+	h.Set("Cache-Control", c.cacheControl)
+	h.Set("X-Content-Type-Options", "nosniff")
+	if c.compressible {
+		h.Set("Vary", "Accept-Encoding")
+		if len(c.head) >= gzipAtLeast && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+			if err := c.compress(); err != nil {
+				return err
+			}
+			h.Set("Content-Encoding", "gzip")
+		}
+	}
+	total := int64(len(c.head)) + c.bodyLength
+	from, length, status := int64(0), total, http.StatusOK
+	if c.ranges {
+		h.Set("Accept-Ranges", "bytes")
+		// There is no validator to compare If-Range with, so a range that depends on one is not taken (RFC 9110 section 13.1.5).
+		if spec := r.Header.Get("Range"); spec != "" && r.Header.Get("If-Range") == "" && r.Method == http.MethodGet {
+			var ok, satisfiable bool
+			from, length, ok, satisfiable = parseRange(spec, total)
+			switch {
+			case !ok:
+				from, length = 0, total
+			case !satisfiable:
+				h.Set("Content-Range", fmt.Sprintf("bytes */%d", total))
+				h.Del("Cache-Control")
+				h.Del("Content-Type")
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+				return nil
+			default:
+				status = http.StatusPartialContent
+				h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, from+length-1, total))
+			}
+		}
+	}
+	h.Set("Content-Length", strconv.FormatInt(length, 10))
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	return c.write(w, from, length)
+}
+
+// write sends length bytes of head and body, starting at from.
+func (c *content) write(w io.Writer, from, length int64) error {
+	if n := int64(len(c.head)); from < n {
+		part := c.head[from:min(n, from+length)]
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		length -= int64(len(part))
+		from = n
+	}
+	if length == 0 || c.body == nil {
+		return nil
+	}
+	body, err := section(c.body, from-int64(len(c.head)), length)
+	if err != nil {
+		return err
+	}
+	// A limited file must reach ReadFrom as it is, or the kernel cannot send it.
+	n, err := io.Copy(w, body)
+	if err == nil && n != length {
+		err = fmt.Errorf("send media: %d bytes of %d: %w", n, length, io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// section returns a reader of length bytes of r from the given offset. What is a limited file stays one.
+func section(r io.Reader, from, length int64) (io.Reader, error) {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: r, N: from + length}
+	}
+	if from > 0 {
+		if seeker, ok := limited.R.(io.Seeker); ok {
+			if _, err := seeker.Seek(from, io.SeekCurrent); err != nil {
+				return nil, fmt.Errorf("send media: %w", err)
+			}
+			limited.N -= from
+		} else if _, err := io.CopyN(io.Discard, limited, from); err != nil {
+			return nil, fmt.Errorf("send media: %w", err)
+		}
+	}
+	limited.N = min(limited.N, length)
+	return limited, nil
+}
+
+func (c *content) compress() error {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	if _, err := z.Write(c.head); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	c.head = out.Bytes()
+	return nil
+}
+
+// acceptsGzip reads an Accept-Encoding header (RFC 9110 section 12.5.3).
+func acceptsGzip(header string) bool {
+	for item := range strings.SplitSeq(header, ",") {
+		name, params, _ := strings.Cut(item, ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			_, q, weighted := strings.Cut(params, "=")
+			weight, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+			return !weighted || err == nil && weight > 0
+		}
+	}
+	return false
+}
+
+// parseRange reads a Range header of one byte range (RFC 9110 section 14.1.2). ok is false when it is to be ignored: another
+// unit, several ranges, or bad syntax. satisfiable is false when no byte of total is in it.
+func parseRange(spec string, total int64) (from, length int64, ok, satisfiable bool) {
+	unit, set, found := strings.Cut(spec, "=")
+	if !found || !strings.EqualFold(strings.TrimSpace(unit), "bytes") || strings.Contains(set, ",") {
+		return 0, 0, false, false
+	}
+	first, last, found := strings.Cut(strings.TrimSpace(set), "-")
+	if !found || first == "" && last == "" {
+		return 0, 0, false, false
+	}
+	if first == "" { // the last so many bytes
+		n, err := strconv.ParseUint(last, 10, 63)
+		if err != nil {
+			return 0, 0, false, false
+		}
+		length = min(int64(n), total)
+		return total - length, length, true, length > 0
+	}
+	start, err := strconv.ParseUint(first, 10, 63)
+	if err != nil {
+		return 0, 0, false, false
+	}
+	end := uint64(total) - 1
+	if last != "" {
+		given, err := strconv.ParseUint(last, 10, 63)
+		if err != nil || given < start {
+			return 0, 0, false, false
+		}
+		end = min(given, end)
+	}
+	if int64(start) >= total {
+		return 0, 0, true, false
+	}
+	return int64(start), int64(end-start) + 1, true, true
+}

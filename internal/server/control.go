@@ -1,0 +1,296 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"slices"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// streamNotFound is the answer whenever a stream is not there; producers create it then, on the status 404.
+func streamNotFound() error {
+	return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
+}
+
+// storeError turns the store's answers about a stream into the API's; anything else passes as an internal fault.
+func storeError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return streamNotFound()
+	case errors.Is(err, store.ErrVersion):
+		return api.NewError(api.VersionMismatchException, api.MessageVersionMismatch)
+	case errors.Is(err, store.ErrExists):
+		return api.NewError(api.ResourceInUseException, "A stream with that name exists already.")
+	}
+	return err
+}
+
+// lookUp finds the stream that a call names one way or the other.
+func (s *Server) lookUp(ctx context.Context, req *request, ref api.StreamRef) (store.Stream, error) {
+	if ref.StreamARN != "" {
+		return s.lookUpARN(ctx, req, ref.StreamARN)
+	}
+	req.stream = ref.StreamName
+	stream, err := s.store.Stream(ctx, ref.StreamName)
+	return stream, storeError(err)
+}
+
+// lookUpARN finds a stream by its ARN. Another partition, region, account, kind of resource or creation time names a resource
+// that is not here.
+func (s *Server) lookUpARN(ctx context.Context, req *request, text string) (store.Stream, error) {
+	arn, err := api.ParseARN(text)
+	if err != nil {
+		return store.Stream{}, err
+	}
+	req.stream = arn.Name
+	if text != api.FormatARN(s.region, s.account, arn.Name, arn.CreatedMillis) {
+		return store.Stream{}, streamNotFound()
+	}
+	stream, err := s.store.Stream(ctx, arn.Name)
+	if err != nil {
+		return store.Stream{}, storeError(err)
+	}
+	if stream.CreatedMillis != arn.CreatedMillis {
+		return store.Stream{}, streamNotFound()
+	}
+	return stream, nil
+}
+
+func (s *Server) arn(stream *store.Stream) string {
+	return api.FormatARN(s.region, s.account, stream.Name, stream.CreatedMillis)
+}
+
+func (s *Server) createStream(ctx context.Context, req *request, in *api.CreateStreamInput) (*api.CreateStreamOutput, error) {
+	req.stream = in.StreamName
+	wanted := store.Stream{
+		Name:           in.StreamName,
+		RetentionHours: in.DataRetentionInHours,
+		DeviceName:     in.DeviceName,
+		MediaType:      in.MediaType,
+		KMSKeyID:       in.KmsKeyId,
+		Tags:           maps.Clone(in.Tags),
+	}
+	if in.StreamStorageConfiguration != nil {
+		wanted.StorageTier = in.StreamStorageConfiguration.DefaultStorageTier
+	}
+	stream, err := s.store.CreateStream(ctx, wanted)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &api.CreateStreamOutput{StreamARN: s.arn(&stream)}, nil
+}
+
+func (s *Server) describeStream(ctx context.Context, req *request, in *api.DescribeStreamInput) (*api.DescribeStreamOutput, error) {
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	return &api.DescribeStreamOutput{StreamInfo: s.streamInfo(&stream)}, nil
+}
+
+// streamInfo describes a stream, which is ACTIVE as soon as it exists: producers give up while it is not (producers.md).
+func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
+	return api.StreamInfo{
+		CreationTime:         api.Timestamp(stream.CreatedMillis),
+		DataRetentionInHours: stream.RetentionHours,
+		DeviceName:           api.NullIfEmpty(stream.DeviceName),
+		KmsKeyId:             api.NullIfEmpty(stream.KMSKeyID),
+		MediaType:            api.NullIfEmpty(stream.MediaType),
+		Status:               api.StatusActive,
+		StreamARN:            s.arn(stream),
+		StreamName:           stream.Name,
+		Version:              stream.Version,
+	}
+}
+
+func (s *Server) listStreams(ctx context.Context, _ *request, in *api.ListStreamsInput) (*api.ListStreamsOutput, error) {
+	after, err := decodeNextToken(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	limit := in.Limit()
+	streams, err := s.store.ListStreams(ctx, in.Prefix(), after, limit+1) // one more tells whether another page follows
+	if err != nil {
+		return nil, err
+	}
+	out := &api.ListStreamsOutput{StreamInfoList: []api.StreamInfo{}}
+	if len(streams) > limit {
+		streams = streams[:limit]
+		next := encodeNextToken(streams[limit-1].Name)
+		out.NextToken = &next
+	}
+	for i := range streams {
+		out.StreamInfoList = append(out.StreamInfoList, s.streamInfo(&streams[i]))
+	}
+	return out, nil
+}
+
+// nextTokenPrefix marks the tokens of ListStreams, so that other base64 is refused.
+const nextTokenPrefix = "after/"
+
+// encodeNextToken makes a page's token from its last name, with the characters that the model allows.
+func encodeNextToken(name string) string {
+	return base64.StdEncoding.EncodeToString([]byte(nextTokenPrefix + name))
+}
+
+func decodeNextToken(text string) (name string, err error) {
+	if text == "" {
+		return "", nil
+	}
+	data, err := base64.StdEncoding.DecodeString(text)
+	if n := len(nextTokenPrefix); err == nil && len(data) > n && string(data[:n]) == nextTokenPrefix {
+		return string(data[n:]), nil
+	}
+	return "", api.NewError(api.InvalidArgumentException, "The NextToken is not one that ListStreams gave out.")
+}
+
+func (s *Server) updateStream(ctx context.Context, req *request, in *api.UpdateStreamInput) (*api.UpdateStreamOutput, error) {
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.store.UpdateStream(ctx, stream.ID, in.CurrentVersion, func(st *store.Stream) error {
+		if in.DeviceName != "" {
+			st.DeviceName = in.DeviceName
+		}
+		if in.MediaType != "" {
+			st.MediaType = in.MediaType
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &api.UpdateStreamOutput{}, nil
+}
+
+func (s *Server) updateDataRetention(ctx context.Context, req *request, in *api.UpdateDataRetentionInput) (*api.UpdateDataRetentionOutput, error) {
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.store.UpdateStream(ctx, stream.ID, in.CurrentVersion, func(st *store.Stream) error {
+		hours, err := in.NewRetention(st.RetentionHours)
+		if err != nil {
+			return err
+		}
+		st.RetentionHours = hours
+		return nil
+	})
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &api.UpdateDataRetentionOutput{}, nil
+}
+
+func (s *Server) deleteStream(ctx context.Context, req *request, in *api.DeleteStreamInput) (*api.DeleteStreamOutput, error) {
+	stream, err := s.lookUpARN(ctx, req, in.StreamARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.DeleteStream(ctx, stream.ID, in.CurrentVersion); err != nil {
+		return nil, storeError(err)
+	}
+	return &api.DeleteStreamOutput{}, nil
+}
+
+// getDataEndpoint names this server for every API: one process serves them all.
+func (s *Server) getDataEndpoint(ctx context.Context, req *request, in *api.GetDataEndpointInput) (*api.GetDataEndpointOutput, error) {
+	if _, err := s.lookUp(ctx, req, in.StreamRef); err != nil {
+		return nil, err
+	}
+	return &api.GetDataEndpointOutput{DataEndpoint: s.baseURL(req.Request)}, nil
+}
+
+// tag adds tags to a stream, as long as it keeps to the limit with them.
+func (s *Server) tag(ctx context.Context, stream store.Stream, tags map[string]string) error {
+	return storeError(s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
+		maps.Copy(has, tags)
+		if len(has) > api.MaxStreamTags {
+			return api.Errorf(api.TagsPerResourceExceededLimitException,
+				"The stream would have %d tags; the most is %d.", len(has), api.MaxStreamTags)
+		}
+		return nil
+	}))
+}
+
+// untag takes tags off a stream; keys that it does not have are ignored.
+func (s *Server) untag(ctx context.Context, stream store.Stream, keys []string) error {
+	return storeError(s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
+		maps.DeleteFunc(has, func(key, _ string) bool { return slices.Contains(keys, key) })
+		return nil
+	}))
+}
+
+// tagsOf gives a stream's tags, never nil.
+func tagsOf(stream store.Stream) map[string]string {
+	if stream.Tags == nil {
+		return map[string]string{}
+	}
+	return stream.Tags
+}
+
+func (s *Server) tagStream(ctx context.Context, req *request, in *api.TagStreamInput) (*api.TagStreamOutput, error) {
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.tag(ctx, stream, in.Tags); err != nil {
+		return nil, err
+	}
+	return &api.TagStreamOutput{}, nil
+}
+
+func (s *Server) untagStream(ctx context.Context, req *request, in *api.UntagStreamInput) (*api.UntagStreamOutput, error) {
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.untag(ctx, stream, in.TagKeyList); err != nil {
+		return nil, err
+	}
+	return &api.UntagStreamOutput{}, nil
+}
+
+func (s *Server) listTagsForStream(ctx context.Context, req *request, in *api.ListTagsForStreamInput) (*api.ListTagsForStreamOutput, error) {
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	return &api.ListTagsForStreamOutput{Tags: tagsOf(stream)}, nil
+}
+
+// TagResource and its kin are made for signalling channels at AWS; here they take streams, and no channel exists.
+func (s *Server) tagResource(ctx context.Context, req *request, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
+	stream, err := s.lookUpARN(ctx, req, in.ResourceARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.tag(ctx, stream, in.Map()); err != nil {
+		return nil, err
+	}
+	return &api.TagResourceOutput{}, nil
+}
+
+func (s *Server) untagResource(ctx context.Context, req *request, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
+	stream, err := s.lookUpARN(ctx, req, in.ResourceARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.untag(ctx, stream, in.TagKeyList); err != nil {
+		return nil, err
+	}
+	return &api.UntagResourceOutput{}, nil
+}
+
+func (s *Server) listTagsForResource(ctx context.Context, req *request, in *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
+	stream, err := s.lookUpARN(ctx, req, in.ResourceARN)
+	if err != nil {
+		return nil, err
+	}
+	return &api.ListTagsForResourceOutput{Tags: tagsOf(stream)}, nil
+}

@@ -1,0 +1,354 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/auth"
+)
+
+// Attribute keys of log lines.
+const (
+	logRequestID = "request_id"
+	logOperation = "operation"
+	logMethod    = "method"
+	logPath      = "path" // without the query: it may hold a session token
+	logStatus    = "status"
+	logError     = "error"
+	logErrorType = "error_type"
+	logBytes     = "bytes"
+	logDuration  = "duration"
+	logRemote    = "remote"
+	logAccessKey = "access_key"
+	logStream    = "stream"
+	logDelay     = "delay"
+)
+
+// Headers of answers, spelt as AWS does, which http.Header.Set would not. SDKs read x-amzn-ErrorType, the documents say
+// x-amz-ErrorType.
+const (
+	headerRequestID  = "x-amzn-RequestId"
+	headerErrorType  = "x-amzn-ErrorType"
+	headerErrorType2 = "x-amz-ErrorType"
+)
+
+// response is what a handler gives back to be sent. An error of send comes too late for an answer: it is only logged.
+type response interface {
+	send(w http.ResponseWriter, r *http.Request) error
+}
+
+// handler does one operation. Its error is answered by Server.fail and must be an *api.Error, an *auth.Error, or a fault of
+// the server.
+type handler func(ctx context.Context, req *request) (response, error)
+
+// request is one request on its way through.
+type request struct {
+	*http.Request
+	id        string
+	operation string
+	stream    string       // the stream it turned out to be about, for the log
+	body      []byte       // of signed requests but PutMedia
+	log       *slog.Logger // with the request id
+	errorType string       // of the answer, for the log
+	values    url.Values   // of the URL, once parsed
+}
+
+// query gives the parameters of the URL.
+func (req *request) query() url.Values {
+	if req.values == nil {
+		req.values = req.URL.Query()
+	}
+	return req.values
+}
+
+// jsonResponse is the output struct of a call.
+type jsonResponse struct{ output any }
+
+func (j jsonResponse) send(w http.ResponseWriter, _ *http.Request) error {
+	data, err := json.Marshal(j.output)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(data)))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(data)
+	return err
+}
+
+// input is an input struct of package api.
+type input[T any] interface {
+	*T
+	Validate() error
+}
+
+// call makes a handler of a function from an input struct to an output struct.
+func call[T any, I input[T], O any](do func(ctx context.Context, req *request, in I) (O, error)) handler {
+	return func(ctx context.Context, req *request) (response, error) {
+		in := I(new(T))
+		if err := api.DecodeJSON(req.body, in); err != nil {
+			return nil, err
+		}
+		if err := in.Validate(); err != nil {
+			return nil, err
+		}
+		out, err := do(ctx, req, in)
+		if err != nil {
+			return nil, err
+		}
+		return jsonResponse{out}, nil
+	}
+}
+
+// ServeHTTP answers one request: id, route, signature, handler, answer, penalty, metrics and one log line.
+func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
+	start := time.Now() // monotonic; the injected clock is for dates
+	w := &recorder{ResponseWriter: plain}
+	req := &request{Request: r, id: newRequestID(), operation: opUnknown}
+	req.log = s.log.With(logRequestID, req.id)
+	w.Header()[headerRequestID] = []string{req.id}
+	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(start.Add(answerTimeout)) // only writers of tests have no deadlines
+
+	rt, lower := s.routes.find(r)
+	level := slog.LevelDebug
+	if rt != nil {
+		req.operation, level = rt.operation, rt.level
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.recovered(w, req, fault)
+		}
+		took := time.Since(start)
+		s.metrics.observe(req.operation, w, took)
+		s.logAccess(w, req, level, took)
+	}()
+
+	switch {
+	case rt == nil || rt.access != open:
+		s.serveAPI(w, req, rt, lower, control)
+	default:
+		rt.plain.ServeHTTP(w, r)
+	}
+}
+
+// serveAPI answers what a key or a token protects, and everything unknown.
+func (s *Server) serveAPI(w *recorder, req *request, rt *route, lower string, control *http.ResponseController) {
+	allowOrigin(w.Header())
+	methods := s.routes.methods(lower)
+	if rt == nil && req.Method == http.MethodOptions && methods != "" {
+		preflight(w, req.Request, methods)
+		return
+	}
+	key := penaltyKey{path: lower}
+	key.address, _, _ = net.SplitHostPort(req.RemoteAddr)
+	if req.operation == opPutMedia {
+		key.stream = clip(req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN))
+	} else if rt == nil {
+		key.path = "" // unknown paths are one place: a scanner does not push producers out of the table
+	}
+
+	var answer response
+	var err error
+	switch {
+	case rt == nil:
+		err = unknownOperation(w, req, methods)
+	default:
+		if rt.access == signed {
+			err = s.authenticate(w, req, control)
+		}
+		if err == nil {
+			answer, err = rt.handle(req.Context(), req)
+		}
+	}
+	if err != nil {
+		// A player that asks for a stream that went quiet is no hot loop, and session actions cost nothing to refuse.
+		if rt == nil || rt.access == signed {
+			if delay := s.penalties.failed(key); delay > 0 {
+				s.metrics.delayed.Inc()
+				s.wait(req.Context(), delay)
+			}
+		}
+		s.fail(w, req, err)
+		return
+	}
+	if rt.access == signed {
+		s.penalties.succeeded(key)
+	}
+	if err := answer.send(w, req.Request); err != nil {
+		if w.status == 0 {
+			s.fail(w, req, err)
+			return
+		}
+		req.log.Debug("answer broke off", logOperation, req.operation, logError, err)
+		// The header promised more than was sent: end the connection, so that the client notices.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// authenticate reads the body of a call and checks the signature. PutMedia's body is not part of its signature.
+func (s *Server) authenticate(w *recorder, req *request, control *http.ResponseController) error {
+	if req.operation != opPutMedia {
+		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, api.MaxBodyBytes))
+		if err != nil {
+			var tooLarge *http.MaxBytesError
+			if errors.As(err, &tooLarge) {
+				return api.Errorf(api.RequestEntityTooLargeException, "The request body is longer than %d bytes.", tooLarge.Limit)
+			}
+			return api.Errorf(api.SerializationException, "The request body could not be read: %v.", err)
+		}
+		req.body = body
+	}
+	identity, err := s.verifier.Verify(req.Request, req.body)
+	if err != nil {
+		return err
+	}
+	req.log = req.log.With(logAccessKey, identity.AccessKeyID)
+	return nil
+}
+
+// unknownOperation says what is wrong with a path or a method. AWS answers 200 with an odd body, which clients take for success.
+func unknownOperation(w http.ResponseWriter, req *request, methods string) error {
+	if methods != "" {
+		w.Header().Set("Allow", methods)
+		return &methodError{method: req.Method, path: req.URL.Path, allow: methods}
+	}
+	return api.UnknownOperation(req.URL.Path)
+}
+
+// methodError is a known path with a wrong method: 405.
+type methodError struct{ method, path, allow string }
+
+func (e *methodError) Error() string {
+	return fmt.Sprintf("%s does not take %s; it takes %s.", clip(e.path), clip(e.method), e.allow)
+}
+
+// clip bounds how much of a caller's text an answer repeats.
+func clip(text string) string {
+	const most = 200
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
+}
+
+// fail answers with an error: the one place where errors become AWS's wire form. What is no error of the
+// API is a fault of the server: logged here, once, and told to the caller only as an id.
+func (s *Server) fail(w *recorder, req *request, err error) {
+	status, answer := 0, (*api.Error)(nil)
+	var method *methodError
+	var refused *auth.Error
+	switch {
+	case errors.As(err, &answer):
+		status = answer.Status()
+	case errors.As(err, &refused):
+		answer = api.NewError(api.ErrorCode(refused.Code), refused.Message)
+		status = answer.Status()
+	case errors.As(err, &method):
+		answer, status = api.NewError(api.UnknownOperationException, method.Error()), http.StatusMethodNotAllowed
+	default:
+		answer = api.NewError(api.InternalFailure, api.MessageInternalFailure)
+		status = answer.Status()
+		if req.Context().Err() == nil {
+			req.log.Error("internal failure", logOperation, req.operation, logStream, req.stream, logError, err)
+		}
+	}
+	req.errorType = string(answer.Code)
+	if answer.Code != api.InternalFailure {
+		req.log.Debug("refused", logOperation, req.operation, logErrorType, req.errorType, logError, answer.Message)
+	}
+	body := answer.Body()
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h[headerErrorType] = []string{string(answer.Code)}
+	h[headerErrorType2] = []string{string(answer.Code)}
+	w.WriteHeader(status)
+	if req.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that left needs no answer
+	}
+}
+
+// recovered turns a panic of a handler into an answer, if none was begun.
+func (s *Server) recovered(w *recorder, req *request, fault any) {
+	if fault == http.ErrAbortHandler { //nolint:errorlint // the value is compared as net/http does
+		panic(fault)
+	}
+	req.log.Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), "stack", string(debug.Stack()))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	s.fail(w, req, api.NewError(api.InternalFailure, api.MessageInternalFailure))
+}
+
+// logAccess writes the line of one request.
+func (s *Server) logAccess(w *recorder, req *request, level slog.Level, took time.Duration) {
+	ctx := req.Context()
+	if !req.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String(logOperation, req.operation), slog.String(logMethod, req.Method), slog.String(logPath, clip(req.URL.Path)),
+		slog.Int(logStatus, w.status), slog.Int64(logBytes, w.bytes), slog.Duration(logDuration, took), slog.String(logRemote, req.RemoteAddr),
+	}
+	if req.stream != "" {
+		attrs = append(attrs, slog.String(logStream, req.stream))
+	}
+	if req.errorType != "" {
+		attrs = append(attrs, slog.String(logErrorType, req.errorType))
+	}
+	req.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// newRequestID gives a random UUID (RFC 9562 version 4).
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
+
+// healthy answers as long as the process can.
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+// ready answers 200 when requests can be served: the store answers and no stop has begun.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	if s.isStopping() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "stopping\n")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if _, err := s.store.ListStreams(ctx, "", "", 1); err != nil {
+		s.log.Error("not ready", logError, err)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "the store does not answer\n")
+		return
+	}
+	_, _ = io.WriteString(w, "ready\n")
+}

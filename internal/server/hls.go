@@ -1,0 +1,165 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"weir/internal/api"
+)
+
+// Content types. AWS sends application/x-mpegURL for playlists, which validators complain about; the registered name
+// (RFC 8216 section 10) plays everywhere.
+const (
+	typePlaylist = "application/vnd.apple.mpegurl"
+	typeMP4      = "video/mp4"
+)
+
+// A playlist changes with every fragment and must not be kept. A fragment of a session never changes; it may be kept by the
+// player alone, because its URL is the right to it, and not for much longer than the shortest session lives.
+const (
+	cachePlaylist = "no-store"
+	cacheFragment = "private, max-age=300, immutable"
+)
+
+// The session actions live below hlsPath; every URI in a playlist is relative to it.
+const hlsPath = "/hls/v1/"
+
+func (s *Server) getHLSStreamingSessionURL(
+	ctx context.Context, req *request, in *api.GetHLSStreamingSessionURLInput,
+) (*api.GetHLSStreamingSessionURLOutput, error) {
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.playback.OpenHLS(ctx, stream, in)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &api.GetHLSStreamingSessionURLOutput{
+		HLSStreamingSessionURL: s.baseURL(req.Request) + hlsPath + "getHLSMasterPlaylist.m3u8?SessionToken=" + token,
+	}, nil
+}
+
+func (s *Server) hlsMasterPlaylist(ctx context.Context, req *request) (response, error) {
+	token, err := sessionToken(req)
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.playback.MasterPlaylist(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return playlist(text), nil
+}
+
+func (s *Server) hlsMediaPlaylist(ctx context.Context, req *request) (response, error) {
+	token, err := sessionToken(req)
+	if err != nil {
+		return nil, err
+	}
+	track, err := numberParameter(req, "TrackNumber", true)
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.playback.MediaPlaylist(ctx, token, track)
+	if err != nil {
+		return nil, err
+	}
+	return playlist(text), nil
+}
+
+func playlist(text []byte) *content {
+	return &content{contentType: typePlaylist, cacheControl: cachePlaylist, head: text, compressible: true}
+}
+
+func (s *Server) mp4InitFragment(ctx context.Context, req *request) (response, error) {
+	token, err := sessionToken(req)
+	if err != nil {
+		return nil, err
+	}
+	track, err := numberParameter(req, "TrackNumber", true)
+	if err != nil {
+		return nil, err
+	}
+	sequence, err := numberParameter(req, "SequenceNumber", false)
+	if err != nil {
+		return nil, err
+	}
+	data, err := s.playback.InitSegment(ctx, token, track, sequence)
+	if err != nil {
+		return nil, err
+	}
+	return &content{contentType: typeMP4, cacheControl: cacheFragment, head: data, ranges: true}, nil
+}
+
+func (s *Server) mp4MediaFragment(ctx context.Context, req *request) (response, error) {
+	token, err := sessionToken(req)
+	if err != nil {
+		return nil, err
+	}
+	track, err := numberParameter(req, "TrackNumber", true)
+	if err != nil {
+		return nil, err
+	}
+	number, err := parameter(req, "FragmentNumber", true)
+	if err != nil {
+		return nil, err
+	}
+	segment, err := s.playback.MediaSegment(ctx, token, track, number)
+	if err != nil {
+		return nil, err
+	}
+	return &mediaResponse{content{
+		contentType: typeMP4, cacheControl: cacheFragment, ranges: true,
+		head: segment.Header, body: segment.Body, bodyLength: segment.Length - int64(len(segment.Header)),
+		close: func() { segment.Close() },
+	}}, nil
+}
+
+// mediaResponse is content that may be large: a slow client gets time for it, a stuck one does not.
+type mediaResponse struct{ content }
+
+func (m *mediaResponse) send(w http.ResponseWriter, r *http.Request) error {
+	size := int64(len(m.head)) + m.bodyLength
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout + time.Duration(size/slowestClient)*time.Second))
+	return m.content.send(w, r)
+}
+
+// sessionToken is the only right that a session action needs.
+func sessionToken(req *request) (string, error) {
+	token, err := parameter(req, "SessionToken", false)
+	if err == nil && token == "" {
+		err = api.NewError(api.MissingAuthenticationTokenException, "The SessionToken parameter is missing.")
+	}
+	return token, err
+}
+
+// parameter reads a query parameter that may be given once.
+func parameter(req *request, name string, required bool) (string, error) {
+	values := req.query()[name]
+	if len(values) > 1 {
+		return "", api.Errorf(api.InvalidArgumentException, "The parameter %s is given more than once.", name)
+	}
+	if len(values) == 0 || values[0] == "" {
+		if required {
+			return "", api.Errorf(api.InvalidArgumentException, "The parameter %s is missing.", name)
+		}
+		return "", nil
+	}
+	return values[0], nil
+}
+
+// numberParameter reads a query parameter that is a small decimal number; 0 when it is absent.
+func numberParameter(req *request, name string, required bool) (int, error) {
+	text, err := parameter(req, name, required)
+	if err != nil || text == "" {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, api.Errorf(api.InvalidArgumentException, "The parameter %s is not a decimal number.", name)
+	}
+	return int(n), nil
+}

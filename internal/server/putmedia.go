@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/ingest"
+	"weir/internal/store"
+)
+
+// Timeouts of a PutMedia connection; ingest.Limits has the others.
+const (
+	ackTimeout = 30 * time.Second // for one acknowledgement: a producer whose socket is full for so long is gone
+	endTimeout = 5 * time.Second  // for the end of the answer
+)
+
+// errStopping ends the sessions when the server stops.
+var errStopping = errors.New("the server is stopping")
+
+// putMedia checks what can be checked before the first byte of media and opens the way for it.
+func (s *Server) putMedia(ctx context.Context, req *request) (response, error) {
+	in, err := api.ParsePutMedia(req.Header.Values)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	return &putMediaResponse{server: s, req: req, in: in, stream: stream}, nil
+}
+
+// putMediaResponse is one PutMedia connection from its 200 on.
+type putMediaResponse struct {
+	server *Server
+	req    *request
+	in     *api.PutMediaInput
+	stream store.Stream
+}
+
+// send answers 200 before a byte of the body is read, because producers wait for it, and because net/http would otherwise
+// discard the beginning of the body on the first write (producers.md, "net/http duplex"); then ingest reads and acknowledges
+// until either side ends.
+func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
+	s := p.server
+	if !s.enter() {
+		return api.NewError(api.ServiceUnavailable, "The server is stopping.")
+	}
+	defer s.sessions.Done()
+	control := http.NewResponseController(w)
+	if err := control.EnableFullDuplex(); err != nil {
+		return fmt.Errorf("put media: %w", err)
+	}
+	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close") // a body that was not read to its end cannot be followed by another request
+	w.WriteHeader(http.StatusOK)
+	if err := control.Flush(); err != nil {
+		return fmt.Errorf("put media: %w", err)
+	}
+
+	// The session ends when its body does, or with the server. The request's context would end it earlier, when an
+	// acknowledgement cannot be delivered, and what was received whole would be lost.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.stopping:
+			cancel(errStopping)
+		case <-ctx.Done():
+		}
+	}()
+
+	s.metrics.producers.Inc()
+	defer s.metrics.producers.Dec()
+	start := time.Now()
+	session := ingest.New(ingest.Options{
+		Stream:        p.stream,
+		Store:         s.store,
+		TimecodeType:  p.in.TimecodeType,
+		ProducerStart: p.in.ProducerStart,
+		NoAcks:        !p.in.Acks,
+		Connection:    control,
+		Memory:        s.ingest.Memory,
+		Resends:       s.ingest.Resends,
+		Clock:         s.clock,
+		Logger:        p.req.log,
+		Metrics:       s.ingest.Metrics,
+		Limits:        s.ingest.Limits,
+	})
+	body := &countingReader{r: r.Body}
+	err := session.Run(ctx, body, &ackWriter{w: w, control: control})
+	p.log(err, body.n, time.Since(start))
+	// What the producer sends after the end of its session is not waited for.
+	_ = control.SetReadDeadline(time.Unix(1, 0))
+	_ = control.SetWriteDeadline(time.Now().Add(endTimeout))
+	return nil
+}
+
+// countingReader counts the bytes of a body.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// log writes the one line of a session.
+func (p *putMediaResponse) log(err error, read int64, took time.Duration) {
+	attrs := []slog.Attr{
+		slog.String(logOperation, opPutMedia), slog.String(logStream, p.stream.Name), slog.Int64(logBytes, read),
+		slog.Duration(logDuration, took), slog.String(logRemote, p.req.RemoteAddr),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String(logError, err.Error()))
+	}
+	p.req.log.LogAttrs(p.req.Context(), slog.LevelInfo, "producer", attrs...)
+}
+
+// ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk (producers.md).
+type ackWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// WriteAck implements ingest.AckWriter.
+func (a *ackWriter) WriteAck(ack []byte) error {
+	_ = a.control.SetWriteDeadline(time.Now().Add(ackTimeout))
+	if _, err := a.w.Write(ack); err != nil {
+		return fmt.Errorf("write acknowledgement: %w", err)
+	}
+	if err := a.control.Flush(); err != nil {
+		return fmt.Errorf("write acknowledgement: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"io"
+	"net/http"
+)
+
+// recorder notes the status and the number of body bytes of an answer. It keeps the way to the connection open:
+// http.ResponseController finds the real writer through Unwrap, and ReadFrom hands a file to it untouched, so that net/http
+// can use sendfile(2).
+type recorder struct {
+	http.ResponseWriter
+	status int   // 0 until the header was written
+	bytes  int64 // body bytes
+}
+
+var _ io.ReaderFrom = (*recorder)(nil)
+
+// Unwrap is for http.ResponseController.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader notes a final status; 1xx answers pass.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (w *recorder) Write(p []byte) (int, error) {
+	w.implicitOK()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom counts, and gives src itself to the real writer.
+func (w *recorder) ReadFrom(src io.Reader) (int64, error) {
+	w.implicitOK()
+	var n int64
+	var err error
+	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
+		n, err = rf.ReadFrom(src)
+	} else {
+		n, err = io.Copy(struct{ io.Writer }{w.ResponseWriter}, src)
+	}
+	w.bytes += n
+	return n, err
+}
+
+func (w *recorder) implicitOK() {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+}

@@ -1,0 +1,258 @@
+// Package server is Weir's HTTP side: every route on one page (routes.go), the check of signatures, the mapping of errors to
+// AWS's wire form, PutMedia's full-duplex connection, the session actions of playback, metrics, health and the graceful stop.
+// It decides nothing about media: ingest and playback do.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/auth"
+	"weir/internal/ingest"
+	"weir/internal/playback"
+	"weir/internal/store"
+)
+
+// Timeouts and sizes of connections. A request as a whole has no deadline of its own; each phase has one.
+const (
+	readHeaderTimeout = 10 * time.Second
+	keepAliveTimeout  = 2 * time.Minute  // an idle connection
+	bodyTimeout       = 30 * time.Second // for the JSON body of a call
+	answerTimeout     = time.Minute      // for an answer; media answers get more, by their size
+	slowestClient     = 16 << 10         // bytes per second below which a media answer is given up
+	maxHeaderBytes    = 64 << 10
+	readyTimeout      = 2 * time.Second // for the store to answer /readyz
+)
+
+// DefaultStopTimeout is how long a graceful stop waits for what is in flight.
+const DefaultStopTimeout = 10 * time.Second
+
+// Options say what a Server works with. Store, Playback, Keys, Region and Account are required.
+type Options struct {
+	Store    *store.Store
+	Playback *playback.Service
+	Keys     auth.Keys
+	Region   string // of signatures and ARNs
+	Account  string // twelve digits, of ARNs
+
+	AdvertiseURL string // what GetDataEndpoint and session URLs start with; empty: the scheme and Host of the request
+	Ingest       Ingest // of PutMedia connections
+
+	Clock       func() time.Time      // time.Now when nil
+	Logger      *slog.Logger          // discards when nil
+	Registerer  prometheus.Registerer // a registry of its own when nil
+	Metrics     http.Handler          // what GET /metrics serves; nil for no such path
+	StopTimeout time.Duration         // DefaultStopTimeout when 0
+}
+
+// Ingest is what PutMedia connections share; the zero value has the defaults of package ingest.
+type Ingest struct {
+	Limits  ingest.Limits
+	Memory  *ingest.Memory  // nil: one of ingest.DefaultMemory
+	Resends *ingest.Resends // nil: one of its own
+	Metrics *ingest.Metrics // nil: none
+}
+
+// Server answers all of Weir's HTTP. It is an http.Handler, safe for concurrent use.
+type Server struct {
+	store     *store.Store
+	playback  *playback.Service
+	verifier  *auth.Verifier
+	region    string
+	account   string
+	advertise string // without trailing slash
+
+	ingest Ingest
+
+	clock       func() time.Time
+	log         *slog.Logger
+	metrics     *metrics
+	penalties   *penalties
+	routes      routes
+	stopTimeout time.Duration
+
+	wait     func(ctx context.Context, d time.Duration) // holds an answer back; tests replace it
+	stopping chan struct{}                              // closed when a graceful stop begins
+	sessions sync.WaitGroup                             // PutMedia connections; entered under mu, by enter
+
+	mu      sync.Mutex
+	stopped bool // stopping is closed; guarded by mu
+}
+
+// New makes a server. An advertised URL that clients could not use is an error.
+func New(o Options) (*Server, error) {
+	advertise := strings.TrimRight(o.AdvertiseURL, "/")
+	if advertise != "" {
+		if err := checkBaseURL(advertise); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{
+		store: o.Store, playback: o.Playback, region: o.Region, account: o.Account, advertise: advertise,
+		ingest: o.Ingest, clock: o.Clock, log: o.Logger, stopTimeout: o.StopTimeout, stopping: make(chan struct{}),
+	}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.stopTimeout == 0 {
+		s.stopTimeout = DefaultStopTimeout
+	}
+	reg := o.Registerer
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	if s.ingest.Memory == nil {
+		s.ingest.Memory = ingest.NewMemory(ingest.DefaultMemory)
+	}
+	if s.ingest.Resends == nil {
+		s.ingest.Resends = ingest.NewResends(s.clock)
+	}
+	var err error
+	if s.metrics, err = newMetrics(reg); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock}
+	s.penalties = newPenalties(s.clock)
+	s.wait = s.hold
+	s.routes = s.newRoutes(o.Metrics)
+	return s, nil
+}
+
+// checkBaseURL refuses an advertised URL to which a path cannot be appended.
+func checkBaseURL(base string) error {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil:
+		return fmt.Errorf("advertised URL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return fmt.Errorf("advertised URL %q must start with http:// or https:// and a host", base)
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fmt.Errorf("advertised URL %q must not have a query, a fragment or a user", base)
+	}
+	return nil
+}
+
+// Serve answers requests on the listener, with TLS when certificates are given, until ctx ends; then it stops gracefully:
+// /readyz turns unready, no connection is accepted any more, PutMedia connections end with what they have finished, other
+// requests are answered. What takes longer than the stop timeout is cut off. The listener is closed on return.
+//
+// Only HTTP/1.1 is spoken: HTTP/2 loses headers that producers sign and may merge acknowledgements (producers.md).
+func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates []tls.Certificate) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	srv := &http.Server{
+		Handler:           s,
+		Protocols:         protocols,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       keepAliveTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	if len(certificates) > 0 {
+		listener = tls.NewListener(listener, &tls.Config{
+			Certificates: certificates,
+			MinVersion:   tls.VersionTLS12,
+			NextProtos:   []string{"http/1.1"},
+		})
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(listener) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.beginStop()
+	// ctx is over, but the stop needs time of its own.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.stopTimeout)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		s.log.Warn("requests were still in flight at the stop and are cut off", "after", s.stopTimeout)
+		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
+	}
+	<-done
+	// The store is closed next: nobody may be storing then. With their connections cut the sessions end soon.
+	s.sessions.Wait()
+	return nil
+}
+
+// enter counts a PutMedia connection in, unless the server stops.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.sessions.Add(1)
+	return true
+}
+
+func (s *Server) isStopping() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// beginStop tells everything that lasts that the process is about to end.
+func (s *Server) beginStop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.stopped = true
+		close(s.stopping)
+	}
+}
+
+// hold waits, unless the client leaves or the server stops.
+func (s *Server) hold(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-s.stopping:
+	}
+}
+
+// baseURL is what the URLs given to a client start with, without a trailing slash.
+//
+// Producers send a Host without the port of the URL they were given (producers.md), so a missing port is filled in from the
+// connection. A proxy on another port therefore needs an advertised URL.
+func (s *Server) baseURL(r *http.Request) string {
+	if s.advertise != "" {
+		return s.advertise
+	}
+	scheme, usual := "http", "80"
+	if r.TLS != nil {
+		scheme, usual = "https", "443"
+	}
+	host := r.Host
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if local == nil {
+		return scheme + "://" + host
+	}
+	_, port, err := net.SplitHostPort(local.String())
+	if err != nil || host == "" {
+		return scheme + "://" + local.String()
+	}
+	if u, err := url.Parse("//" + host); err == nil && u.Port() == "" && port != usual {
+		host = strings.TrimSuffix(host, ":") + ":" + port
+	}
+	return scheme + "://" + host
+}
