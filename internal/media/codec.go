@@ -1,0 +1,125 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors about a track's codec, told apart with errors.Is. Functions that take a Track name its codec ID and number in the text.
+var (
+	ErrMissingCodecPrivate = errors.New("codec private data missing")
+	ErrInvalidCodecPrivate = errors.New("codec private data invalid")
+	ErrUnsupportedCodec    = errors.New("codec not supported for playback")
+)
+
+// Packaged says whether playback packages tracks of this kind and codec as fMP4: H.264, H.265 and AAC. It does not look at the
+// codec private data; CodecString does.
+func Packaged(t *Track) bool {
+	switch t.CodecID {
+	case CodecAVC, CodecHEVC:
+		return t.Kind == Video
+	case CodecAAC:
+		return t.Kind == Audio
+	}
+	return false
+}
+
+// CodecString returns the RFC 6381 name of a track that can be packaged: avc1.PPCCLL, the lower-case hex of avcC bytes 1 to 3;
+// hvc1.… as HEVCConfig.CodecString; mp4a.40.N with the object type. Errors are ErrMissingCodecPrivate, ErrInvalidCodecPrivate
+// and ErrUnsupportedCodec; it returns none for a track that InitSegment of package fmp4 can describe.
+func CodecString(t *Track) (string, error) {
+	if !Packaged(t) {
+		return "", unsupported(t)
+	}
+	switch t.CodecID {
+	case CodecAVC:
+		c, err := avcConfig(t)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("avc1.%02x%02x%02x", c.Profile, c.Compatibility, c.Level), nil
+	case CodecHEVC:
+		c, err := hevcConfig(t)
+		if err != nil {
+			return "", err
+		}
+		return c.CodecString(), nil
+	default:
+		c, err := AACOf(t)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("mp4a.40.%d", c.ObjectType), nil
+	}
+}
+
+// Dimensions returns the size in pixels of an H.264 or H.265 track after cropping, from its SPS, whatever Matroska declares.
+// Errors are as for CodecString.
+func Dimensions(t *Track) (w, h int, err error) {
+	s, err := SPSOf(t)
+	if err != nil {
+		return 0, 0, err
+	}
+	return s.Width, s.Height, nil
+}
+
+// SPSOf parses the first sequence parameter set in the codec private data of an H.264 or H.265 track. Errors are as for
+// CodecString.
+func SPSOf(t *Track) (*SPS, error) {
+	if !Packaged(t) || t.Kind != Video {
+		return nil, unsupported(t)
+	}
+	var s *SPS
+	var err error
+	if t.CodecID == CodecAVC {
+		c, cerr := avcConfig(t)
+		if cerr != nil {
+			return nil, cerr
+		}
+		s, err = ParseAVCSPS(c.SPS[0])
+	} else {
+		c, cerr := hevcConfig(t)
+		if cerr != nil {
+			return nil, cerr
+		}
+		s, err = ParseHEVCSPS(c.SPS[0])
+	}
+	return s, inTrack(t, err)
+}
+
+// AACOf parses the codec private data of an AAC track. Errors are as for CodecString.
+func AACOf(t *Track) (*AACConfig, error) {
+	if !Packaged(t) || t.CodecID != CodecAAC {
+		return nil, unsupported(t)
+	}
+	if len(t.CodecPrivate) == 0 {
+		return nil, inTrack(t, ErrMissingCodecPrivate)
+	}
+	c, err := ParseAACConfig(t.CodecPrivate)
+	return c, inTrack(t, err)
+}
+
+func avcConfig(t *Track) (*AVCConfig, error) {
+	if len(t.CodecPrivate) == 0 {
+		return nil, inTrack(t, ErrMissingCodecPrivate)
+	}
+	c, err := ParseAVCConfig(t.CodecPrivate)
+	return c, inTrack(t, err)
+}
+
+func hevcConfig(t *Track) (*HEVCConfig, error) {
+	if len(t.CodecPrivate) == 0 {
+		return nil, inTrack(t, ErrMissingCodecPrivate)
+	}
+	c, err := ParseHEVCConfig(t.CodecPrivate)
+	return c, inTrack(t, err)
+}
+
+func unsupported(t *Track) error { return inTrack(t, ErrUnsupportedCodec) }
+
+func inTrack(t *Track, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("track %d (%s): %w", t.Number, t.CodecID, err)
+}

@@ -1,0 +1,267 @@
+package media
+
+import (
+	"errors"
+	"slices"
+)
+
+// frameClock times everything that is timed by its timestamps.
+//
+// Matroska blocks carry presentation times in decode order. The decode times of video are the sorted presentation times: the
+// n-th frame decoded is due when the n-th frame is shown. The composition offset is the difference, negative for B-frames.
+//
+//	decode order         I0   P4   B2   B1   B3  |  I5 …
+//	presentation time     0  160   80   40  120  | 200
+//	decode time           0   40   80  120  160  | 200
+//	composition offset    0 +120    0  -80  -40
+//
+// Where one fragment ends and the next begins, three things keep base + duration of one equal to the base of the next:
+//
+//   - The last frame lasts until the next cluster starts when that is plausible (lastDuration), else as long as is usual.
+//   - What is still missing, less than one frame, is given to the first frame of the next run: it is decoded a little earlier
+//     and shown when it always was. Presentation times never change.
+//   - A cluster boundary may fall among reordered frames (muxers that cut clusters by size): the next cluster then starts before
+//     frames that this one already holds. The holes among the presentation times are then filled: those decode times are borrowed
+//     from frames to come, and as many of the greatest presentation times are left over for the next run.
+//
+// Other kinds are not reordered: a time that goes back is raised to the one before it, and offsets are zero.
+type frameClock struct {
+	track     int
+	scale     uint32
+	video     bool
+	declared  int64 // DefaultDuration in ticks, 0 when absent
+	tolerance int64 // ticks by which rounding to milliseconds may change a duration
+	frameState
+	times []int64 // scratch
+	spans []int64 // scratch
+}
+
+// frameState is what a run leaves behind for the next one.
+type frameState struct {
+	usual     int64   // the usual frame duration, 0 when not known yet
+	end       int64   // where the last run ended
+	started   bool    // end is valid
+	single    bool    // the last run had one frame, at …
+	lone      int64   // … this decode time
+	reordered bool    // the track has B-frames
+	borrowed  []int64 // decode times given out that belong to frames of the next cluster
+	leftover  []int64 // as many presentation times not given out as decode times yet
+}
+
+// longestSingle is the longest that the only frame of a fragment is believed to last when nothing is known of the track.
+const longestSingle = 10 * second
+
+// deepestReorder is the greatest number of frames that H.264 and H.265 reorder.
+const deepestReorder = 16
+
+func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
+	if len(samples) == 0 {
+		return Run{}, errors.New("no samples")
+	}
+	s := c.frameState // committed at the end, so that an error changes nothing
+	shown, err := c.presentation(samples)
+	if err != nil {
+		return Run{}, err
+	}
+	decoded := c.decodeTimes(&s, shown, samples[0].Key)
+	n := len(samples)
+	if s.single {
+		s.learnSingle(decoded[0]-s.lone, c.scale)
+	}
+
+	upTo, known := int64(0), next != NoTime && c.video
+	c.learn(&s, decoded)
+	if known {
+		upTo = ticksOf(next, c.scale)
+		if s.reordered && n > 1 && decoded[0] < upTo && upTo < decoded[n-1] {
+			upTo = c.fill(&s, decoded)
+		}
+	}
+
+	early := int64(0) // how much earlier than shown the first frame is decoded, to meet the end of the run before
+	if gap := decoded[0] - s.end; s.started && gap > 0 && gap < c.usualOr(c.frameState) {
+		early = gap
+	}
+	last := c.lastDuration(&s, decoded, upTo, known)
+	run := Run{Track: c.track, BaseDecodeTime: decoded[0] - early, Frames: make([]Frame, n)}
+	for i := range run.Frames {
+		f := &run.Frames[i]
+		f.Size, f.Key = samples[i].Size, samples[i].Key || !c.video
+		d, o := last, shown[i]-decoded[i]
+		if i < n-1 {
+			d = decoded[i+1] - decoded[i]
+		}
+		if i == 0 {
+			d, o = d+early, o+early
+		}
+		if f.Duration, err = duration(c.track, d); err != nil {
+			return Run{}, err
+		}
+		if c.video {
+			if f.CompositionOffset, err = offset(c.track, o); err != nil {
+				return Run{}, err
+			}
+		}
+	}
+	s.end, s.started = decoded[n-1]+last, true
+	s.single, s.lone = n == 1, decoded[0]
+	c.frameState = s
+	return run, nil
+}
+
+// presentation returns the samples' presentation times in ticks, in decode order. Unknown ones follow the frame before.
+// The result has room for the decode times behind it: both live in c.times.
+func (c *frameClock) presentation(samples []Sample) ([]int64, error) {
+	n := len(samples)
+	c.times = slices.Grow(c.times[:0], 2*n+2)
+	for i, s := range samples {
+		var t int64
+		switch {
+		case s.Time != NoTime:
+			t = ticksOf(s.Time, c.scale)
+		case i > 0:
+			t = c.times[i-1] + c.usualOr(c.frameState)
+		case c.started:
+			t = c.end
+		default:
+			return nil, errors.New("first frame has no time")
+		}
+		c.times = append(c.times, t)
+	}
+	return c.times[:n:n], nil
+}
+
+// decodeTimes derives the decode times: sorted for video, never falling for the rest.
+func (c *frameClock) decodeTimes(s *frameState, shown []int64, key bool) []int64 {
+	n := len(shown)
+	d := append(c.times[n:n], shown...)
+	if !c.video {
+		for i := 1; i < n; i++ {
+			d[i] = max(d[i], d[i-1])
+		}
+		return d
+	}
+	if !s.reordered {
+		s.reordered = !slices.IsSorted(d)
+	}
+	// A key frame starts afresh: nothing that is shown after it was decoded before it.
+	for i, borrowed := range s.borrowed {
+		if at := nearest(d, borrowed); !key && abs64(d[at]-borrowed) <= c.usualOr(*s)/2 {
+			d[at] = s.leftover[i]
+		}
+	}
+	s.borrowed, s.leftover = nil, nil
+	slices.Sort(d)
+	return d
+}
+
+// fill replaces decode times at the end of a fragment that was cut among reordered frames, so that there is one for each usual
+// frame duration, and returns the one that would follow.
+func (c *frameClock) fill(s *frameState, decoded []int64) (following int64) {
+	n, usual := len(decoded), c.usualOr(*s)
+	shown := append(c.spans[:0], decoded...)
+	c.spans = shown
+	from := decoded[n-1] - deepestReorder*usual
+	next := 1 // of shown
+	take := func(last int64) int64 {
+		if shown[next]-last > usual*7/4 && last >= from {
+			s.borrowed = append(s.borrowed, last+usual)
+			return last + usual
+		}
+		next++
+		return shown[next-1]
+	}
+	for i := 1; i < n; i++ {
+		decoded[i] = take(decoded[i-1])
+	}
+	if next == n { // no holes
+		return decoded[n-1] + usual
+	}
+	s.leftover = slices.Clone(shown[next:])
+	if shown[next]-decoded[n-1] > usual*7/4 { // the next one is a hole too
+		return decoded[n-1] + usual
+	}
+	return shown[next]
+}
+
+// nearest is the index of the value of d that is closest to v.
+func nearest(d []int64, v int64) int {
+	at := 0
+	for i := range d {
+		if abs64(d[i]-v) < abs64(d[at]-v) {
+			at = i
+		}
+	}
+	return at
+}
+
+func abs64(v int64) int64 { return max(v, -v) }
+
+// lastDuration is how long the last frame lasts. The next cluster's start decides when it is no further away than 7/4 of the
+// longest frame of the fragment, which allows for jitter but neither for a lost frame nor for leading pictures of an open GOP; a
+// fragment of one frame is compared with twice the connection's usual duration. Else it is the usual duration of the fragment's
+// frames, or the connection's, or DefaultDuration, or 1/25 s.
+func (c *frameClock) lastDuration(s *frameState, decoded []int64, next int64, known bool) int64 {
+	n := len(decoded)
+	delta := next - decoded[n-1]
+	known = known && delta > 0
+	if n == 1 {
+		limit := ticksOf(longestSingle, c.scale)
+		if u := max(s.usual, 0); u > 0 {
+			limit = 2 * u
+		} else if c.declared > 0 {
+			limit = 2 * c.declared
+		}
+		if known && delta <= limit {
+			return delta
+		}
+		return c.usualOr(*s)
+	}
+	longest := int64(0)
+	for i := 1; i < n; i++ {
+		longest = max(longest, decoded[i]-decoded[i-1])
+	}
+	if known && delta <= longest*7/4 {
+		return delta
+	}
+	return c.usualOr(*s)
+}
+
+// learn takes the usual frame duration from the fragment's frames, if it has more than one.
+func (c *frameClock) learn(s *frameState, decoded []int64) {
+	c.spans = c.spans[:0]
+	for i := 1; i < len(decoded); i++ {
+		if d := decoded[i] - decoded[i-1]; d > 0 {
+			c.spans = append(c.spans, d)
+		}
+	}
+	if len(c.spans) > 0 {
+		s.usual = usualSpan(c.spans, c.tolerance)
+	}
+}
+
+// usualSpan is the median, or the smallest duration that differs from it by rounding only: the end of a run is better a
+// millisecond short, which the next run makes up for, than a millisecond long. It reorders spans.
+func usualSpan(spans []int64, tolerance int64) int64 {
+	slices.Sort(spans)
+	median := spans[(len(spans)-1)/2]
+	i, _ := slices.BinarySearch(spans, median-tolerance)
+	return spans[i]
+}
+
+// learnSingle takes the distance between two fragments of which the first had one frame as the usual frame duration.
+func (s *frameState) learnSingle(d int64, scale uint32) {
+	if d > 0 && d <= ticksOf(longestSingle, scale) {
+		s.usual = d
+	}
+}
+
+func (c *frameClock) usualOr(s frameState) int64 {
+	if s.usual > 0 {
+		return s.usual
+	}
+	if c.declared > 0 {
+		return c.declared
+	}
+	return max(int64(c.scale)/25, 1)
+}

@@ -1,0 +1,108 @@
+package media
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+var (
+	errAnnexB    = errors.New("Annex B byte stream (start codes) instead of a decoder configuration record")
+	errTruncated = errors.New("record ends early")
+)
+
+// annexB says whether data begins with an Annex B start code: what a producer sends when it hands over its encoder's output
+// without conversion. A configuration record begins with version 1 (a few writers: 0, followed by a profile), never so.
+func annexB(data []byte) bool {
+	return len(data) >= 4 && data[0] == 0 && data[1] == 0 && (data[2] == 1 || data[2] == 0 && data[3] == 1)
+}
+
+// rbsp removes the emulation prevention bytes of a NAL unit (H.264 clause 7.3.1, H.265 clause 7.3.1.1).
+func rbsp(nal []byte) []byte {
+	out := make([]byte, 0, len(nal))
+	zeros := 0
+	for _, b := range nal {
+		if zeros >= 2 && b == 3 {
+			zeros = 0
+			continue
+		}
+		if b == 0 {
+			zeros++
+		} else {
+			zeros = 0
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// sampleAspect reads aspect_ratio_info of a VUI: H.264 table E-1 and H.265 table E.1, which agree. 0:0 means unspecified.
+func sampleAspect(r *bitReader) (w, h int) {
+	if !r.flag() {
+		return 0, 0
+	}
+	idc := r.u(8)
+	if idc == 255 { // Extended_SAR
+		return int(r.u(16)), int(r.u(16))
+	}
+	if int(idc) < len(aspectTable) {
+		return aspectTable[idc][0], aspectTable[idc][1]
+	}
+	return 0, 0
+}
+
+var aspectTable = [...][2]int{
+	{0, 0}, {1, 1}, {12, 11}, {10, 11}, {16, 11}, {40, 33}, {24, 11}, {20, 11}, {32, 11},
+	{80, 33}, {18, 11}, {15, 11}, {64, 33}, {160, 99}, {4, 3}, {3, 2}, {2, 1},
+}
+
+// NALLengthSize returns how many bytes (1, 2 or 4) precede each NAL unit in the frames of an H.264 or H.265 track, and 0 for
+// a track of another codec. The errors are those of ParseAVCConfig and ParseHEVCConfig.
+func NALLengthSize(t *Track) (int, error) {
+	switch t.CodecID {
+	case CodecAVC:
+		c, err := avcConfig(t)
+		if err != nil {
+			return 0, err
+		}
+		return c.LengthSize, nil
+	case CodecHEVC:
+		c, err := hevcConfig(t)
+		if err != nil {
+			return 0, err
+		}
+		return c.LengthSize, nil
+	}
+	return 0, nil
+}
+
+// IsKeyFrame looks into a frame's NAL units for a random access picture: an H.264 IDR (nal_unit_type 5) or an H.265 IRAP
+// (16 to 23). It is for muxers whose Matroska does not say. lengthSize is NALLengthSize of the track; frames of other codecs
+// count as key frames, as Matroska has it for a BlockGroup without ReferenceBlock. It stops at the first coded slice.
+func IsKeyFrame(t *Track, lengthSize int, data []byte) bool {
+	if t.CodecID != CodecAVC && t.CodecID != CodecHEVC {
+		return true
+	}
+	if lengthSize < 1 || lengthSize > 4 {
+		return false
+	}
+	for len(data) > lengthSize {
+		var buf [8]byte
+		copy(buf[8-lengthSize:], data[:lengthSize])
+		n := binary.BigEndian.Uint64(buf[:])
+		data = data[lengthSize:]
+		if n > uint64(len(data)) {
+			return false
+		}
+		if n > 0 {
+			if t.CodecID == CodecAVC {
+				if typ := data[0] & 0x1f; typ >= 1 && typ <= 5 {
+					return typ == 5
+				}
+			} else if typ := data[0] >> 1 & 0x3f; typ < 32 {
+				return typ >= 16 && typ <= 23
+			}
+		}
+		data = data[n:]
+	}
+	return false
+}

@@ -1,0 +1,70 @@
+package media
+
+import (
+	"errors"
+	"math"
+)
+
+// sampleClock times AAC: each frame lasts a fixed number of samples, and the block times, rounded to milliseconds by every
+// muxer, only say where to begin and when a frame is missing. The position is resynchronised when a block is off by more than one
+// frame: forwards anywhere (the frame before the gap then lasts until the gap's end), backwards only at the start of a run,
+// because a run cannot go back.
+type sampleClock struct {
+	track    int
+	scale    uint32
+	frame    int64 // ticks per frame
+	position int64 // where the next frame begins
+	running  bool  // position is valid
+}
+
+// newSampleClock returns nil when a frame is not a whole number of ticks, which happens only if the timescale is not the core
+// sample rate or a multiple.
+func newSampleClock(t *Track, scale uint32) *sampleClock {
+	rate, length := int64(scale), int64(1024)
+	if c, err := AACOf(t); err == nil {
+		rate, length = int64(c.SampleRate), int64(c.FrameLength)
+	}
+	frame := length * int64(scale) / rate
+	if length*int64(scale)%rate != 0 || frame == 0 || frame > math.MaxUint32 {
+		return nil
+	}
+	return &sampleClock{track: t.Number, scale: scale, frame: frame}
+}
+
+func (c *sampleClock) Run(samples []Sample, _ int64) (Run, error) {
+	if len(samples) == 0 {
+		return Run{}, errors.New("no samples")
+	}
+	position, running := c.position, c.running
+	run := Run{Track: c.track, Frames: make([]Frame, len(samples))}
+	for i, s := range samples {
+		if s.Time != NoTime {
+			block := ticksOf(s.Time, c.scale)
+			late := block - position
+			switch {
+			case !running || i == 0 && late < -c.frame:
+				position = block
+			case late > c.frame:
+				position = block
+				if i > 0 {
+					d, err := duration(c.track, c.frame+late)
+					if err != nil {
+						return Run{}, err
+					}
+					run.Frames[i-1].Duration = d
+				}
+			}
+			running = true
+		}
+		if i == 0 {
+			if !running {
+				return Run{}, errors.New("first frame has no time")
+			}
+			run.BaseDecodeTime = position
+		}
+		run.Frames[i] = Frame{Duration: uint32(c.frame), Size: s.Size, Key: true}
+		position += c.frame
+	}
+	c.position, c.running = position, true
+	return run, nil
+}

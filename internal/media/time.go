@@ -1,0 +1,99 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// NoTime stands for a presentation time that is not known: a frame of a lace, or the start of a next cluster that never came.
+const NoTime = math.MinInt64
+
+// ErrTime is wrapped by a Clock's error when a fragment's times cannot be expressed: a frame longer than 2^32 ticks, or
+// presented more than 2^31 ticks from where it is decoded.
+var ErrTime = errors.New("frame times out of range")
+
+// Sample is a frame as Matroska delivers it, in decode order.
+type Sample struct {
+	Time int64  // presentation time, nanoseconds since the Unix epoch on the producer's clock, or NoTime
+	Size uint32 // bytes
+	Key  bool   // random access point
+}
+
+// Clock turns the frames of one track, cluster by cluster, into runs with decode times and durations. There is one for each
+// track of a PutMedia connection, because audio keeps a running sample position and video learns the usual frame duration.
+// Not for concurrent use.
+type Clock interface {
+	// Run makes the run of one fragment from its samples (at least one), in decode order. next is the start of the cluster
+	// that follows, in nanoseconds since the Unix epoch, or NoTime when the fragment ends for another reason. Every duration is
+	// at least zero. The error wraps ErrTime; the clock is then as before, and the fragment should be dropped.
+	Run(samples []Sample, next int64) (Run, error)
+}
+
+// NewClock makes the clock of a track. AAC runs on counted samples; everything else is timed by its timestamps, video with
+// rebuilt decode order. Ticks are of t.Timescale, or of Timescale(t) when that is zero. The frames of tracks other than video are
+// all marked as random access points, whatever the producer flagged (SDKs leave audio blocks unflagged beside video).
+func NewClock(t *Track) Clock {
+	scale := t.Timescale
+	if scale == 0 || scale > maxTimescale {
+		scale = Timescale(t)
+	}
+	if t.CodecID == CodecAAC && t.Kind == Audio {
+		if c := newSampleClock(t, scale); c != nil {
+			return c
+		}
+	}
+	return &frameClock{
+		track:     t.Number,
+		scale:     scale,
+		video:     t.Kind == Video,
+		declared:  ticksOf(min(max(t.DefaultDuration, 0), longestSingle), scale),
+		tolerance: max(int64(scale)*3/2000, 1),
+	}
+}
+
+// maxTimescale keeps nanosecond times of any size within 64-bit ticks.
+const maxTimescale = 1 << 24
+
+// Timescale is the timescale that a track should have: VideoTimescale, the core sample rate of AAC, the declared sample rate of
+// other audio, 1000 for all else.
+func Timescale(t *Track) uint32 {
+	switch t.Kind {
+	case Video:
+		return VideoTimescale
+	case Audio:
+		if c, err := AACOf(t); err == nil && c.SampleRate <= maxTimescale {
+			return uint32(c.SampleRate)
+		}
+		if t.SampleRate > 0 && t.SampleRate <= maxTimescale {
+			return uint32(t.SampleRate)
+		}
+	}
+	return 1000
+}
+
+const second = 1_000_000_000
+
+// ticksOf converts nanoseconds to ticks, rounding to nearest, halves up. It keeps 64 bits for any ns and a scale of up to maxTimescale.
+func ticksOf(ns int64, scale uint32) int64 {
+	s, rest := ns/second, ns%second
+	if rest < 0 {
+		s, rest = s-1, rest+second
+	}
+	return s*int64(scale) + (rest*int64(scale)+second/2)/second
+}
+
+// duration checks that a frame duration fits its field.
+func duration(track int, d int64) (uint32, error) {
+	if d < 0 || d > math.MaxUint32 {
+		return 0, fmt.Errorf("track %d: %w: frame lasts %d ticks", track, ErrTime, d)
+	}
+	return uint32(d), nil
+}
+
+func offset(track int, d int64) (int32, error) {
+	if d < math.MinInt32 || d > math.MaxInt32 {
+		return 0, fmt.Errorf("track %d: %w: frame presented %d ticks after it is decoded", track, ErrTime, d)
+	}
+	return int32(d), nil
+}
