@@ -1,0 +1,141 @@
+// Package mkv reads and writes the Matroska (RFC 9559, over EBML, RFC 8794) that Kinesis Video Streams producers send and
+// consumers read: a stream of clusters without an end, not a file.
+//
+// The Reader takes a stranger's bytes. It pulls events from an io.Reader, needs no byte beyond the one that completes the
+// event it returns, and holds no more memory than its Limits and what has really arrived: a declared size is checked against
+// the table of elements (elements.go) and never allocated in advance.
+//
+// The Writer makes the form that the AWS producer SDK makes: Segment and Cluster of unknown size, SimpleBlocks, level-1 Tags.
+package mkv
+
+import (
+	"errors"
+	"fmt"
+
+	"weir/internal/media"
+)
+
+// EventKind tells what an Event is about.
+type EventKind uint8
+
+// The events of a Matroska stream, in the order in which a well-formed document gives them.
+const (
+	// DocumentStart: an EBML header and the Segment after it begin. It comes again when the body holds several documents.
+	DocumentStart EventKind = iota + 1
+	// TracksReady: a Tracks element was read and Tracks tells the new set. It comes again when Tracks comes again.
+	TracksReady
+	// ClusterStart: a Cluster begins and its Timestamp (Event.Timecode) is known.
+	ClusterStart
+	// Frame: one coded frame; AppendPayload gives its bytes.
+	Frame
+	// TagsEvent: a level-1 Tags element was read (Event.Tags), before, between or after clusters.
+	TagsEvent
+	// ClusterEnd: the cluster has ended; see Event.Complete.
+	ClusterEnd
+)
+
+var eventNames = [...]string{DocumentStart: "document", TracksReady: "tracks", ClusterStart: "cluster", Frame: "frame", TagsEvent: "tags", ClusterEnd: "cluster-end"}
+
+// String returns the event's name as Dump prints it.
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) && eventNames[k] != "" {
+		return eventNames[k]
+	}
+	return fmt.Sprintf("EventKind(%d)", uint8(k))
+}
+
+// Event is one step through a Matroska stream. Which fields hold something depends on Kind.
+type Event struct {
+	Kind   EventKind
+	Offset int64 // bytes from the start of the input to the element that the event tells of (ClusterEnd: where the cluster ends)
+
+	// Timecode is in TimestampScale units. ClusterStart: the raw Timestamp of the cluster. Frame: cluster plus the block's
+	// signed relative timestamp, so it may be negative.
+	Timecode int64
+
+	// Frame only.
+	Track    int   // TrackNumber, 1 or more; it need not be one of Tracks()
+	Size     int   // bytes that AppendPayload gives
+	Duration int64 // the frame's part of BlockDuration, in TimestampScale units, or -1
+	// Key is the key flag of a SimpleBlock; for a BlockGroup, that it has no ReferenceBlock.
+	Key bool
+	// KeyUnknown: Key is true only because a BlockGroup has no ReferenceBlock. GStreamer's matroskamux version=1 never writes
+	// one, so that only the bitstream tells whether such a video frame is a key frame (producers.md, "Other muxers").
+	KeyUnknown bool
+	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is reckoned from DefaultDuration
+	// or BlockDuration, and -1 when there is neither.
+	Laced bool
+	// DiscardPadding is the length in nanoseconds to cut from the end (negative: start) of the decoded audio, 0 when absent.
+	DiscardPadding int64
+
+	// Tags of a TagsEvent, in order. Tags that target a certain track, edition, chapter or attachment are about that and not
+	// about the fragment, and are left out; so are binary values and SimpleTags nested in SimpleTags.
+	// Names and values are as they came, up to the first NUL, and need not be UTF-8.
+	Tags []media.Tag
+
+	// Complete, for ClusterEnd: the cluster's known size was used up, or another element ended a cluster of unknown size. False
+	// when the input stopped between two elements of a cluster of unknown size.
+	Complete bool
+}
+
+// Limits bound what a Reader accepts. All are in bytes unless said otherwise.
+type Limits struct {
+	Header       int64 // everything kept from the EBML header to the first cluster, and the Tracks element
+	CodecPrivate int64 // one CodecPrivate
+	Fragment     int64 // one Cluster with its header, and so one block
+	Tags         int64 // one Tags element
+	TagName      int64 // one TagName
+	TagString    int64 // one TagString
+	TagCount     int   // number of SimpleTags in one Tags element
+	Tracks       int   // number of TrackEntries
+	Skip         int64 // one element that is passed over: Void, Cues, Attachments, unknown ones
+}
+
+// DefaultLimits are the limits for PutMedia: the quotas of the service with room to spare, so that the limits of the API
+// (fragment size 50 MB, 10 tags of 128 + 256 bytes, 3 tracks) are the ingest session's to enforce, which knows what to
+// answer. They only keep a hostile body small.
+func DefaultLimits() Limits {
+	return Limits{
+		Header:       2 << 20,
+		CodecPrivate: 1 << 20, // quota: codec private data
+		Fragment:     51 << 20,
+		Tags:         256 << 10,
+		TagName:      1 << 10,
+		TagString:    64 << 10,
+		TagCount:     256,
+		Tracks:       64,
+		Skip:         64 << 20,
+	}
+}
+
+// ErrorKind classes an Error by the PutMedia error acknowledgement that fits it.
+type ErrorKind uint8
+
+const (
+	// Invalid: not Matroska, or Matroska that cannot be taken (INVALID_MKV_DATA, 4006).
+	Invalid ErrorKind = iota
+	// FragmentSize: a cluster or block is larger than Limits.Fragment (MAX_FRAGMENT_SIZE_REACHED, 4001).
+	FragmentSize
+	// Metadata: tags are larger or more than the limits (FRAGMENT_METADATA_LIMIT_REACHED, 4009).
+	Metadata
+)
+
+// ErrTooLarge is what errors.Is finds in an Error that tells of a limit being passed.
+var ErrTooLarge = errors.New("matroska element too large")
+
+// Error tells why a stream of bytes is not accepted as Matroska.
+type Error struct {
+	Offset   int64     // bytes from the start of the input to the offending element or byte
+	Element  string    // path of the element, such as "Segment/Tracks/TrackEntry/TrackNumber"
+	Reason   string    // what is wrong with it
+	Kind     ErrorKind // which acknowledgement fits
+	TooLarge bool      // a limit was passed
+}
+
+// Error gives element, offset and reason in one line.
+func (e *Error) Error() string {
+	return fmt.Sprintf("matroska: %s at byte %d: %s", e.Element, e.Offset, e.Reason)
+}
+
+// Is reports whether target is ErrTooLarge and the error tells of a limit.
+func (e *Error) Is(target error) bool { return target == ErrTooLarge && e.TooLarge }

@@ -1,0 +1,517 @@
+package mkv
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+
+	"weir/internal/media"
+)
+
+const (
+	// unknownSize is the size of a Segment or Cluster that ends where something else begins (RFC 8794 section 6.2).
+	unknownSize = -1
+	// keepScratch is the largest buffer for elements read whole that is kept from one to the next.
+	keepScratch = 1 << 20
+	// headerSkipped is the largest passed-over element (SeekHead, Void, …) that Header keeps.
+	headerSkipped = 64 << 10
+	// maxTime bounds every time and duration, in nanoseconds: the caller may multiply by TimestampScale without a check.
+	maxTime = math.MaxInt64 / 2
+)
+
+// header is an element's ID and size as read.
+type header struct {
+	id   uint32
+	off  int64 // of the ID
+	size int64 // or unknownSize
+	raw  [12]byte
+	n    int // bytes of raw
+}
+
+// Reader reads a stream of Matroska and gives it as events. It is not safe for use by several goroutines.
+type Reader struct {
+	in     input
+	limits Limits
+	err    error // sticky: what Next gives from now on
+
+	// Where we are. An end of unknownSize means that the element ends where another begins.
+	inSegment, inCluster    bool
+	segmentEnd, clusterEnd  int64
+	clusterOff              int64 // of the Cluster's ID
+	stripped                int64 // bytes that header stripping has added to the cluster
+	hasTimecode             bool
+	timecode                int64
+	pending                 bool // next was read, and ended the cluster before it
+	next                    header
+	lastEBML                int  // bytes of header that are the EBML header
+	collecting, seenCluster bool // in front of the first cluster of the document; behind its start
+
+	header     []byte
+	segmentUID []byte
+	scale      int64
+	tracks     []media.Track
+	encodings  [][]byte // for each of tracks, the bytes that header stripping took off each frame
+	trackCount int      // Tracks elements seen in this document
+
+	// The frame at hand and what is left of its block. blockIn is &in for a SimpleBlock, &group for a Block in a BlockGroup.
+	blockIn   *input
+	group     input
+	frame     Event
+	prefix    []byte // still to be given before left bytes of blockIn
+	left      int64
+	laceSizes [256]int64
+	lace      int // index of the frame at hand
+	laces     int // frames in the block, 0 when there is no block
+	duration  int64
+	scratch   []byte
+
+	trace func(depth int, h *header) // each element met while streaming, for Dump
+}
+
+// NewReader returns a Reader over r. It reads from r only what the events need and what is there with it.
+func NewReader(r io.Reader, l Limits) *Reader {
+	return &Reader{in: input{src: r, buf: make([]byte, bufferSize)}, limits: l, scale: defaultTimestampScale}
+}
+
+// Header returns the bytes of the current document from its EBML header to its first cluster as they came, with the
+// Segment's ID and size; CRC-32 elements of the Segment and passed-over elements (Void, Cues, …) that are large are left out.
+// It is complete from the first ClusterStart of the document on, and nil when no EBML header came yet; a Tracks that comes
+// again behind a cluster is not in it. The caller must not change it; the Reader does not either.
+func (r *Reader) Header() []byte { return r.header[:len(r.header):len(r.header)] }
+
+// SegmentUID returns the SegmentUUID of the current document, nil when it has none.
+func (r *Reader) SegmentUID() []byte { return r.segmentUID }
+
+// Tracks returns the tracks of the current document in the order of their declaration, nil before TracksReady. Numbers are
+// distinct; names and codec IDs are as they came and need not be UTF-8. The caller must not change them.
+func (r *Reader) Tracks() []media.Track { return r.tracks }
+
+// TimestampScale returns the nanoseconds per unit of all Timecodes, 1,000,000 by default. It is settled at the first
+// ClusterStart of the document (Info may stand behind Tracks). Timecode times TimestampScale never overflows an int64.
+func (r *Reader) TimestampScale() int64 { return r.scale }
+
+// Offset returns the number of bytes of the input that were used up.
+func (r *Reader) Offset() int64 { return r.in.off }
+
+// Next passes over what is left of the current frame and returns the next event.
+//
+// It returns io.EOF when the input ends between two elements; a cluster of unknown size that this cuts short is told as
+// ClusterEnd with Complete false first, and so it is when the input fails between two elements. It returns
+// io.ErrUnexpectedEOF when the input ends inside an element, an *Error for what is not acceptable Matroska, and any other
+// error of the input wrapped. After an error it returns the same error again.
+func (r *Reader) Next() (Event, error) {
+	if r.err != nil {
+		return Event{}, r.err
+	}
+	ev, err := r.advance()
+	if err != nil {
+		r.err = err
+		return Event{}, err
+	}
+	return ev, nil
+}
+
+// AppendPayload appends the bytes of the current frame, Event.Size of them, to dst and returns it. dst grows as the bytes
+// come, so a frame that declares more than it has costs nothing. A second call for the same frame appends nothing. On error,
+// which is io.ErrUnexpectedEOF or an error of the input, dst is returned as it was.
+func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
+	if r.err != nil {
+		return dst, r.err
+	}
+	n := len(dst)
+	if len(r.prefix) > 0 {
+		dst = append(dst, r.prefix...)
+		r.prefix = nil
+	}
+	if r.left == 0 {
+		return dst, nil
+	}
+	dst, err := r.blockIn.appendTo(dst, r.left)
+	if err != nil {
+		r.err = cut(err)
+		return dst[:n], r.err
+	}
+	r.left = 0
+	return dst, nil
+}
+
+// cut is the error for an input that ended with err inside an element.
+func cut(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("read matroska: %w", err)
+}
+
+// fail makes an Error for the element id; parent is where it was met.
+func fail(id, parent uint32, off int64, format string, args ...any) *Error {
+	return &Error{Offset: off, Element: pathOf(id, parent), Reason: fmt.Sprintf(format, args...)}
+}
+
+// tooLarge makes an Error for an element of size bytes that passes its limit.
+func tooLarge(id, parent uint32, off, size, limit int64) *Error {
+	err := fail(id, parent, off, "%d bytes, more than the limit of %d", size, limit)
+	err.TooLarge = true
+	err.Kind = errorKind(id)
+	return err
+}
+
+// place returns the ID of the innermost streamed element that we are in, or atTop.
+func (r *Reader) place() uint32 {
+	switch {
+	case r.inCluster:
+		return idCluster
+	case r.inSegment:
+		return idSegment
+	}
+	return atTop
+}
+
+// end returns the offset that no element may pass, or unknownSize.
+func (r *Reader) end() int64 {
+	switch {
+	case r.inCluster && r.clusterEnd != unknownSize:
+		return r.clusterEnd
+	case r.inSegment:
+		return r.segmentEnd
+	}
+	return unknownSize
+}
+
+func (r *Reader) advance() (Event, error) {
+	if r.laces > 0 {
+		if err := r.skipFrame(); err != nil {
+			return Event{}, err
+		}
+		if r.lace++; r.lace < r.laces {
+			return r.lacedFrame(), nil
+		}
+		r.laces = 0
+		if cap(r.scratch) > keepScratch {
+			r.scratch, r.group = nil, input{} // a large BlockGroup
+		}
+	}
+	for {
+		// What ends where we are, without a byte more.
+		if end := r.end(); end != unknownSize && r.in.off == end && !r.pending {
+			if r.inCluster {
+				return r.closeCluster(r.in.off)
+			}
+			r.inSegment = false
+			continue
+		}
+		if !r.pending {
+			if err := r.readHeader(); err != nil {
+				if errors.Is(err, errBoundary) {
+					return r.inputEnded()
+				}
+				return Event{}, err
+			}
+		}
+		h := &r.next
+		e := byID[h.id]
+		if ended, err := r.endsHere(h, e); err != nil {
+			return Event{}, err
+		} else if ended {
+			if r.inCluster {
+				r.pending = true
+				return r.closeCluster(h.off)
+			}
+			r.inSegment = false
+		}
+		r.pending = false
+		if err := r.checkSize(h, e); err != nil {
+			return Event{}, err
+		}
+		if r.trace != nil {
+			depth := 0
+			if r.inSegment {
+				depth++
+			}
+			if r.inCluster {
+				depth++
+			}
+			r.trace(depth, h)
+		}
+		ev, err := r.element(h, e)
+		if err != nil {
+			return Event{}, err
+		}
+		if ev.Kind != 0 {
+			return ev, nil
+		}
+	}
+}
+
+// errBoundary says that the input ended between two elements; input.err says how.
+var errBoundary = errors.New("end of input between elements")
+
+// readHeader reads the ID and size of the next element into next.
+func (r *Reader) readHeader() error {
+	in, h := &r.in, &r.next
+	if err := in.need(1); err != nil {
+		return errBoundary
+	}
+	place := r.place()
+	idLen := bits.LeadingZeros8(in.buf[in.start]) + 1
+	if idLen > 4 {
+		return fail(place, atTop, in.off, "no element ID begins with the byte 0x%02X", in.buf[in.start])
+	}
+	if err := in.need(idLen + 1); err != nil {
+		return cut(err)
+	}
+	sizeLen := bits.LeadingZeros8(in.buf[in.start+idLen]) + 1
+	if sizeLen > 8 {
+		return fail(place, atTop, in.off, "element size of more than 8 bytes")
+	}
+	if err := in.need(idLen + sizeLen); err != nil {
+		return cut(err)
+	}
+	h.off = in.off
+	h.n = copy(h.raw[:], in.take(idLen+sizeLen))
+	var ok bool
+	if h.id, h.size, ok = parseHeader(h.raw[:h.n], idLen); !ok {
+		return fail(place, atTop, h.off, "reserved element ID 0x%X", h.id)
+	}
+	return nil
+}
+
+// parseHeader takes an ID of idLen bytes and the size behind it apart. ok is false for an ID that is reserved (RFC 8794
+// section 5: all data bits zero or one).
+func parseHeader(raw []byte, idLen int) (id uint32, size int64, ok bool) {
+	for _, b := range raw[:idLen] {
+		id = id<<8 | uint32(b)
+	}
+	mask := uint32(1)<<(7*idLen) - 1
+	ok = id&mask != 0 && id&mask != mask
+	return id, vint(raw[idLen:]), ok
+}
+
+// vint takes a variable-size integer of EBML apart: unknownSize when all its data bits are one.
+func vint(b []byte) int64 {
+	v := uint64(b[0]) & (0xFF >> len(b))
+	for _, c := range b[1:] {
+		v = v<<8 | uint64(c)
+	}
+	if v == uint64(1)<<(7*len(b))-1 {
+		return unknownSize
+	}
+	return int64(v)
+}
+
+// endsHere reports whether the element h ends the cluster or segment that we are in, and refuses it where it may not stand.
+func (r *Reader) endsHere(h *header, e *element) (bool, error) {
+	place := r.place()
+	if e == nil && place != atTop || e != nil && (e.parent == anywhere || e.parent == place) {
+		return false, nil
+	}
+	switch {
+	case e == nil:
+		return false, fail(h.id, place, h.off, "not an element of a Matroska document")
+	case place == atTop && h.id == idTags:
+		// The AWS SDK opens a body with a left-over END_OF_FRAGMENT tag and no document around it.
+		return false, nil
+	case place == idCluster && r.clusterEnd == unknownSize && (e.parent == idSegment || e.parent == atTop),
+		place == idSegment && r.segmentEnd == unknownSize && e.parent == atTop:
+		return true, nil
+	case place == atTop:
+		return false, fail(h.id, place, h.off, "not allowed outside of a %s", nameOf(e.parent))
+	}
+	return false, fail(h.id, place, h.off, "not allowed in a %s", nameOf(place))
+}
+
+// checkSize holds the element to its limit and to its parents.
+func (r *Reader) checkSize(h *header, e *element) error {
+	place := r.place()
+	if e != nil && e.kind == refused {
+		return fail(h.id, place, h.off, "encrypted frames are not supported")
+	}
+	end := r.end()
+	if h.size == unknownSize {
+		if e == nil || e.kind != streamed {
+			return fail(h.id, place, h.off, "unknown size, which only Segment and Cluster may have")
+		}
+		if end != unknownSize && r.in.off > end {
+			return fail(h.id, place, h.off, "goes past the end of its %s", nameOf(place))
+		}
+		return nil
+	}
+	stop := r.in.off + h.size // below 2^57
+	if end != unknownSize && stop > end {
+		return fail(h.id, place, h.off, "ends at byte %d, past the end of its %s at %d", stop, nameOf(place), end)
+	}
+	if l := r.limits.limit(e); l >= 0 && h.size > l {
+		return tooLarge(h.id, place, h.off, h.size, l)
+	}
+	if r.inCluster {
+		return r.checkCluster(stop)
+	}
+	return nil
+}
+
+// checkCluster holds the cluster to Limits.Fragment when it reaches to the offset stop.
+func (r *Reader) checkCluster(stop int64) error {
+	if n := stop - r.clusterOff + r.stripped; n > r.limits.Fragment {
+		return tooLarge(idCluster, idSegment, r.clusterOff, n, r.limits.Fragment)
+	}
+	return nil
+}
+
+// inputEnded tells the end of the input between two elements.
+func (r *Reader) inputEnded() (Event, error) {
+	err := r.in.err
+	open := r.inCluster && r.clusterEnd == unknownSize && r.hasTimecode // a cluster whose end is still to be told
+	inside := r.inCluster && !open || r.inSegment && r.segmentEnd != unknownSize
+	if err != io.EOF || inside {
+		err = cut(err)
+	}
+	if !open {
+		return Event{}, err
+	}
+	r.inCluster = false
+	r.err = err
+	return Event{Kind: ClusterEnd, Offset: r.in.off}, nil
+}
+
+// closeCluster tells the end of the cluster at the offset off.
+func (r *Reader) closeCluster(off int64) (Event, error) {
+	r.inCluster = false
+	if !r.hasTimecode {
+		return Event{}, fail(idCluster, idSegment, r.clusterOff, "no Timestamp in the cluster")
+	}
+	return Event{Kind: ClusterEnd, Offset: off, Complete: true}, nil
+}
+
+// element takes the element h; the event has no Kind when there is nothing to tell of it.
+func (r *Reader) element(h *header, e *element) (Event, error) {
+	if e == nil || e.kind == skipped {
+		return Event{}, r.skip(h)
+	}
+	switch h.id {
+	case idEBML:
+		return Event{}, r.readEBML(h)
+	case idSegment:
+		return r.openSegment(h)
+	case idInfo:
+		return Event{}, r.readInfo(h)
+	case idTracks:
+		if err := r.readTracks(h); err != nil {
+			return Event{}, err
+		}
+		return Event{Kind: TracksReady, Offset: h.off}, nil
+	case idTags:
+		tags, err := r.readTags(h)
+		if err != nil {
+			return Event{}, err
+		}
+		return Event{Kind: TagsEvent, Offset: h.off, Tags: tags}, nil
+	case idCluster:
+		return Event{}, r.openCluster(h)
+	case idTimestamp:
+		return r.readTimestamp(h)
+	case idSimpleBlock:
+		if err := r.checkBlock(h.id, h.off); err != nil {
+			return Event{}, err
+		}
+		r.frame = Event{Kind: Frame, Offset: h.off}
+		r.duration = -1
+		return r.openBlock(&r.in, h.id, r.in.off+h.size)
+	case idBlockGroup:
+		return r.readBlockGroup(h)
+	}
+	return Event{}, fail(h.id, r.place(), h.off, "not allowed here") // not reached: the table has no other children of streamed elements
+}
+
+// skip passes over the element h, and keeps it for Header if it belongs there.
+func (r *Reader) skip(h *header) error {
+	if r.collecting && r.inSegment && h.id != idCRC32 && h.size <= headerSkipped && int64(len(r.header)+h.n)+h.size <= r.limits.Header {
+		_, err := r.body(h)
+		return err
+	}
+	if err := r.in.skip(h.size); err != nil {
+		return cut(err)
+	}
+	return nil
+}
+
+// body reads the element h whole: into header in front of the first cluster, into scratch otherwise. It is good until the
+// next call.
+func (r *Reader) body(h *header) ([]byte, error) {
+	if !r.collecting || !r.inSegment && h.id != idEBML {
+		if cap(r.scratch) > keepScratch {
+			r.scratch = nil
+		}
+		var err error
+		if r.scratch, err = r.in.appendTo(r.scratch[:0], h.size); err != nil {
+			return nil, cut(err)
+		}
+		return r.scratch, nil
+	}
+	if n := int64(len(r.header)+h.n) + h.size; n > r.limits.Header {
+		err := fail(h.id, r.place(), h.off, "makes %d bytes in front of the first cluster, more than the limit of %d", n, r.limits.Header)
+		err.TooLarge = true
+		return nil, err
+	}
+	r.header = append(r.header, h.raw[:h.n]...)
+	n := len(r.header)
+	var err error
+	if r.header, err = r.in.appendTo(r.header, h.size); err != nil {
+		return nil, cut(err)
+	}
+	return r.header[n:], nil
+}
+
+// readEBML begins a document.
+func (r *Reader) readEBML(h *header) error {
+	r.header, r.collecting = nil, true
+	at := r.in.off
+	data, err := r.body(h)
+	if err != nil {
+		return err
+	}
+	r.lastEBML = len(r.header)
+	return r.parseEBML(data, at)
+}
+
+// openSegment begins a Segment, and a document if it is not the first behind its EBML header.
+func (r *Reader) openSegment(h *header) (Event, error) {
+	if r.lastEBML == 0 {
+		return Event{}, fail(h.id, atTop, h.off, "no EBML header in front of it")
+	}
+	r.header = append(r.header[:r.lastEBML:r.lastEBML], h.raw[:h.n]...)
+	r.collecting, r.seenCluster, r.trackCount = true, false, 0
+	r.segmentUID, r.tracks, r.encodings, r.scale = nil, nil, nil, defaultTimestampScale
+	r.inSegment, r.segmentEnd = true, unknownSize
+	if h.size != unknownSize {
+		r.segmentEnd = r.in.off + h.size
+	}
+	return Event{Kind: DocumentStart, Offset: h.off}, nil
+}
+
+// openCluster begins a cluster; its Timestamp is still to come.
+func (r *Reader) openCluster(h *header) error {
+	r.collecting, r.seenCluster = false, true
+	r.inCluster, r.hasTimecode = true, false
+	r.clusterOff, r.clusterEnd, r.stripped = h.off, unknownSize, 0
+	if h.size != unknownSize {
+		r.clusterEnd = r.in.off + h.size
+	}
+	return nil
+}
+
+func (r *Reader) readTimestamp(h *header) (Event, error) {
+	if r.hasTimecode {
+		return Event{}, fail(h.id, idCluster, h.off, "a second one in the cluster")
+	}
+	if err := r.in.need(int(h.size)); err != nil {
+		return Event{}, cut(err)
+	}
+	v := uintOf(r.in.take(int(h.size)))
+	if v > uint64(maxTime/r.scale) {
+		return Event{}, fail(h.id, idCluster, h.off, "%d is out of range", v)
+	}
+	r.timecode, r.hasTimecode = int64(v), true
+	return Event{Kind: ClusterStart, Offset: r.clusterOff, Timecode: r.timecode}, nil
+}
