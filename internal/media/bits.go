@@ -66,7 +66,11 @@ func (r *bitReader) ue() uint32 {
 	if r.err != nil {
 		return 0
 	}
-	return 1<<zeros - 1 + r.u(zeros)
+	low := r.u(zeros)
+	if r.err != nil { // a count that looks huge must not drive a loop
+		return 0
+	}
+	return 1<<zeros - 1 + low
 }
 
 // se reads a signed exp-Golomb code (H.264 clause 9.1.1).

@@ -1,6 +1,13 @@
 // Package media holds the words that every other package shares: tracks, frames and fragments, the parameter sets of the
 // codecs Weir packages (H.264, H.265, AAC) with their RFC 6381 names, and the arithmetic of time inside a fragment.
 // It does no I/O and imports nothing of Weir.
+//
+//	media.go                          Track, Frame, Run, Fragment
+//	codec.go                          by track: can it be packaged, RFC 6381 name, dimensions, and the three codec errors
+//	avc.go hevc.go aac.go             decoder configuration records and parameter sets
+//	nal.go bits.go                    NAL units, key frames, bit reader
+//	time.go                           Clock: from a track's timestamps to runs
+//	frameclock.go sampleclock.go      the two clocks: by timestamps (video and others), by counted samples (AAC)
 package media
 
 // Kind is the kind of a track, with Matroska's TrackType values (RFC 9559 section 5.1.4.1.3).
