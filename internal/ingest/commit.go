@@ -1,0 +1,124 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// job is a fragment to be made durable.
+type job struct {
+	fragment    *fragment
+	record      *store.Record
+	acknowledge bool // PERSISTED when it is
+}
+
+// committer makes fragments durable one after the other, in the order in which they came, so that commit order is ingest order
+// within a connection.
+type committer struct {
+	s    *Session
+	ctx  context.Context // of the whole run; does not end when the connection does, for what was received shall be stored
+	stop context.CancelCauseFunc
+	jobs chan job // sends never block for good: after a failure jobs are taken and thrown away
+	done chan struct{}
+
+	// Of the committing goroutine until done is closed.
+	failed error
+	saved  []saved // what a resend may repeat, RELATIVE only
+}
+
+// newCommitter starts the goroutine. ctx is for the store's calls; stop ends reading.
+func newCommitter(s *Session, ctx context.Context, stop context.CancelCauseFunc) *committer {
+	// One job is being worked at, and reading another fragment counts as in flight as well.
+	c := &committer{s: s, ctx: ctx, stop: stop, jobs: make(chan job, max(s.o.Limits.InFlight-1, 0)), done: make(chan struct{})}
+	go c.run()
+	return c
+}
+
+// close waits for the jobs in flight and returns the failure of one.
+func (c *committer) close() error {
+	close(c.jobs)
+	<-c.done
+	return c.failed
+}
+
+func (c *committer) run() {
+	defer close(c.done)
+	for j := range c.jobs {
+		if c.failed == nil {
+			if err := c.commit(j); err != nil {
+				c.failed = err
+				// The producer must learn of it now, not when it next sends something.
+				c.s.acks.put(ack{kind: ackError, errorID: err.ID, number: err.Number, timecode: err.Timecode})
+				c.stop(err)
+			}
+		}
+		j.fragment.release(c.s.o.Memory)
+	}
+}
+
+// commit stores one fragment and acknowledges it.
+func (c *committer) commit(j job) *Error {
+	s, f := c.s, j.fragment
+	info, result, err := s.save(c.ctx, j)
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrNotFound):
+		return fail(f, api.AckStreamDeleted, err)
+	default:
+		return fail(f, api.AckArchivalError, err)
+	}
+	now := s.o.Clock()
+	s.o.Metrics.fragments.WithLabelValues(result).Inc()
+	s.o.Metrics.persist.Observe(now.Sub(f.received).Seconds())
+	// A stream with retention 0 keeps fragments in memory, which is not PERSISTED; such a fragment has no blob.
+	if j.acknowledge && info.Location.Blob != "" {
+		s.put(ack{kind: ackPersisted, number: info.Number, timecode: f.timecode, since: f.received.UnixNano()})
+	}
+	if s.o.TimecodeType == api.TimecodeRelative && f.doc.uid != "" {
+		if len(c.saved) >= 2*maxSaved {
+			c.saved = append(c.saved[:0], c.saved[len(c.saved)-maxSaved:]...)
+		}
+		c.saved = append(c.saved, saved{uid: f.doc.uid, timecode: f.timecode, number: info.Number})
+	}
+	return nil
+}
+
+// save stores the fragment, or finds it stored already.
+func (s *Session) save(ctx context.Context, j job) (store.FragmentInfo, string, error) {
+	id, rec := s.o.Stream.ID, j.record
+	key := place{stream: id, at: rec.ProducerTimestamp}
+	if s.o.TimecodeType == api.TimecodeRelative {
+		key = place{stream: id, uid: j.fragment.doc.uid, at: rec.Timecode}
+	}
+	// Producers reconnect within milliseconds, while the fragments of the old connection are still on their way to the disk.
+	defer s.o.Resends.hold(key)()
+
+	for _, old := range s.candidates(ctx, key, rec) {
+		switch s.compare(ctx, &old, rec) {
+		case stored:
+			return old, resultResent, nil
+		case extends:
+			info, err := s.o.Store.Replace(ctx, id, old.Number, rec)
+			if !errors.Is(err, store.ErrNotFound) {
+				return info, resultReplaced, err
+			}
+			// The old one has left in the meantime (retention), or the stream was deleted, which Append tells.
+		}
+	}
+	info, err := s.o.Store.Append(ctx, id, rec)
+	if rec.Partial {
+		return info, resultPartial, err
+	}
+	return info, resultStored, err
+}
+
+// maxSaved bounds what one session leaves in Resends. The SDK's buffer is 120 s, its shortest usual fragment 0.5 s.
+const maxSaved = 512
+
+// resendWindow is how long after its end a connection's fragments may be resent. Producers reconnect at once and give up
+// after minutes.
+const resendWindow = 10 * time.Minute

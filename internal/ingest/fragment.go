@@ -1,0 +1,247 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/mkv"
+	"weir/internal/store"
+)
+
+// document is what one EBML document of the body declares. It does not change once its first cluster has begun, and its
+// fragments share it.
+type document struct {
+	tracks  []media.Track
+	lengths []int // of tracks: bytes of a NAL unit's length, 0 for other codecs, -1 when the codec private data does not say
+	scale   int64 // nanoseconds per unit of timecodes
+	header  []byte
+	uid     string // SegmentUID
+
+	// resends: written by the producer SDK, which marks the end of what it finished with END_OF_FRAGMENT and sends again what
+	// was cut. Devices with the embedded SDK cannot be taken for it: their application name has 16 bytes, this one 17.
+	resends bool
+	// file: written by a muxer of files (ffmpeg), whose Tags in front of the clusters are about the file. The SDKs write no
+	// SeekHead (producers.md).
+	file bool
+}
+
+var (
+	sdkName  = []byte("Kinesis Video SDK")
+	seekHead = []byte{0x11, 0x4D, 0x9B, 0x74}
+)
+
+// newDocument takes the tracks of the reader's current document. settle completes it.
+func newDocument(tracks []media.Track) *document {
+	d := &document{tracks: slices.Clone(tracks), lengths: make([]int, len(tracks))}
+	for i := range d.tracks {
+		t := &d.tracks[i]
+		if t.Timescale == 0 {
+			t.Timescale = media.Timescale(t)
+		}
+		n, err := media.NALLengthSize(t)
+		if err != nil {
+			n = -1
+		}
+		d.lengths[i] = n
+	}
+	return d
+}
+
+// settle takes what is known for sure at the first cluster.
+func (d *document) settle(r *mkv.Reader) {
+	if d.scale != 0 {
+		return
+	}
+	d.scale = r.TimestampScale()
+	d.header = bytes.Clone(r.Header())
+	d.uid = string(r.SegmentUID())
+	d.resends = bytes.Contains(d.header, sdkName)
+	d.file = bytes.Contains(d.header, seekHead)
+}
+
+// find returns the index of a track, or -1.
+func (d *document) find(number int) int {
+	return slices.IndexFunc(d.tracks, func(t media.Track) bool { return t.Number == number })
+}
+
+// fragment is one cluster while it comes in.
+type fragment struct {
+	doc      *document
+	number   store.Number
+	timecode int64     // raw Cluster Timestamp
+	base     int64     // nanoseconds since the Unix epoch of timecode 0
+	producer int64     // producer timestamp, milliseconds
+	arrived  time.Time // first byte
+	received time.Time // last byte
+	tags     []media.Tag
+	tracks   []samples // as doc.tracks
+	complete bool      // the cluster has ended; only what follows it is awaited
+
+	frames      int
+	bytes       int64 // payload
+	taken       int64 // of Memory
+	first, last int64 // nanoseconds of the earliest and latest frame
+}
+
+// samples are the frames of one track of a fragment.
+type samples struct {
+	table   []media.Sample
+	payload []byte
+}
+
+// farFromStart bounds a frame's distance from the cluster's timestamp, far beyond any fragment, so that its time can be reckoned.
+const farFromStart = int64(time.Hour)
+
+// frameCost is what a frame costs beside its payload: its rows in the tables of samples and frames.
+const frameCost = 64
+
+// add reads one frame into the fragment.
+func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
+	i := f.doc.find(ev.Track)
+	if i < 0 {
+		return failf(f, api.AckTrackNumberMismatch, "frame of track %d, which was not declared", ev.Track)
+	}
+	limits := &s.o.Limits
+	size := int64(ev.Size)
+	if f.bytes+size > int64(limits.FragmentBytes) {
+		return failf(f, api.AckMaxFragmentSize, "more than %d bytes", limits.FragmentBytes)
+	}
+	if f.frames >= limits.FragmentFrames {
+		return failf(f, api.AckMaxFragmentSize, "more than %d frames", limits.FragmentFrames)
+	}
+	at := int64(media.NoTime)
+	first, last := f.first, f.last
+	if !ev.Laced || ev.Timecode != -1 {
+		from := ev.Timecode*f.doc.scale - f.timecode*f.doc.scale // neither product overflows, nor their difference
+		if from > farFromStart || from < -farFromStart {
+			return failf(f, api.AckMaxFragmentDuration, "frame %v from the start of its cluster", time.Duration(from))
+		}
+		at = f.base + f.timecode*f.doc.scale + from
+		if f.frames == 0 {
+			first, last = at, at
+		}
+		first, last = min(first, at), max(last, at)
+		if last-first > int64(limits.FragmentDuration) {
+			return failf(f, api.AckMaxFragmentDuration, "longer than %v", limits.FragmentDuration)
+		}
+	}
+	if need := f.bytes + size + int64(f.frames+1)*frameCost; need > f.taken {
+		n := max(need-f.taken, memoryStep)
+		if err := s.o.Memory.take(ctx, n, limits.MemoryWait); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			return fail(f, api.AckInternalError, err)
+		}
+		f.taken += n
+	}
+	t := &f.tracks[i]
+	if t.payload == nil {
+		hint := s.hints[ev.Track]
+		t.payload = s.o.Memory.buffer(max(hint.bytes, min(ev.Size, memoryStep)))
+		t.table = make([]media.Sample, 0, hint.frames)
+	}
+	start := len(t.payload)
+	payload, err := s.reader.AppendPayload(t.payload)
+	if err != nil {
+		return err
+	}
+	t.payload = payload
+	key := ev.Key
+	if ev.KeyUnknown && f.doc.lengths[i] > 0 {
+		key = media.IsKeyFrame(&f.doc.tracks[i], f.doc.lengths[i], payload[start:])
+	}
+	t.table = append(t.table, media.Sample{Time: at, Size: uint32(size), Key: key})
+	f.frames++
+	f.bytes += size
+	f.first, f.last = first, last
+	return nil
+}
+
+// record makes what the store takes. next is where the next cluster begins in nanoseconds since the Unix epoch, or media.NoTime.
+func (f *fragment) record(clocks map[int]*trackClock, next int64, partial bool) (*store.Record, error) {
+	rec := &store.Record{Number: f.number, Fragment: media.Fragment{
+		ProducerTimestamp: f.producer,
+		ServerTimestamp:   f.arrived.UnixMilli(),
+		Timecode:          f.timecode,
+		Tracks:            f.doc.tracks,
+		Tags:              f.tags,
+		Header:            f.doc.header,
+		Partial:           partial,
+	}}
+	for i := range f.tracks {
+		t := &f.tracks[i]
+		if len(t.table) == 0 {
+			continue
+		}
+		run, err := clocks[f.doc.tracks[i].Number].Run(t.table, next)
+		if err != nil {
+			return nil, err
+		}
+		rec.Runs = append(rec.Runs, run)
+		rec.Payload = append(rec.Payload, t.payload)
+	}
+	return rec, nil
+}
+
+// release gives the memory back; the payload must not be used any more.
+func (f *fragment) release(m *Memory) {
+	for i := range f.tracks {
+		if f.tracks[i].payload != nil {
+			m.recycle(f.tracks[i].payload)
+		}
+		f.tracks[i] = samples{}
+	}
+	m.give(f.taken)
+	f.taken = 0
+}
+
+// trackClock is the clock of a track number, kept over clusters and documents while the track stays what it is.
+type trackClock struct {
+	media.Clock
+	track media.Track
+}
+
+// same reports whether two declarations mean the same elementary stream.
+func same(a, b *media.Track) bool {
+	return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID && a.Timescale == b.Timescale &&
+		a.DefaultDuration == b.DefaultDuration && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+}
+
+// reservedPrefix begins the names of tags that mean something to the service.
+const (
+	reservedPrefix = "AWS_KINESISVIDEO_"
+	endOfFragment  = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
+)
+
+// addTag adds a tag to those of a fragment, unless it is there already: the SDK repeats persistent tags, and so one may come
+// both in front of a cluster and behind it. The error tells which limit of the service it passes.
+func addTag(tags []media.Tag, t media.Tag) ([]media.Tag, error) {
+	switch {
+	case slices.Contains(tags, t):
+		return tags, nil
+	case len(tags) >= api.MaxFragmentTags:
+		return tags, fmt.Errorf("more than %d tags", api.MaxFragmentTags)
+	}
+	return append(tags, t), nil
+}
+
+// checkTag holds a tag to the limits of the service.
+func checkTag(t media.Tag) error {
+	switch {
+	case t.Name == "":
+		return fmt.Errorf("tag without a name")
+	case len(t.Name) > api.MaxFragmentTagName:
+		return fmt.Errorf("tag name of %d bytes, more than %d", len(t.Name), api.MaxFragmentTagName)
+	case len(t.Value) > api.MaxFragmentTagValue:
+		return fmt.Errorf("tag value of %d bytes, more than %d", len(t.Value), api.MaxFragmentTagValue)
+	case len(t.Name) >= 3 && t.Name[:3] == "AWS":
+		return fmt.Errorf("tag name %q begins with AWS", t.Name)
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+// Package ingest is one PutMedia connection: Matroska in, acknowledgements out, fragments to the store.
+//
+// Three goroutines work for a session. The reading one takes events from the Matroska reader and builds fragments; the
+// committing one makes them durable, in order, while the next is being read; the writing one sends acknowledgements, so that
+// a producer that does not read them never stalls reading. DESIGN.md states the rules and where they come from.
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// Appender is how fragments are stored; *store.Store is one. Append and Replace must not keep Record.Payload after they return
+// when the record went to a volume or object (FragmentInfo.Location.Blob is not empty): the buffers are used again.
+type Appender interface {
+	// NextNumber gives out the number of a fragment that starts.
+	NextNumber(ctx context.Context, id store.StreamID) (store.Number, error)
+	// Append makes the fragment durable before it returns.
+	Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error)
+	// Replace appends, and the fragment old goes in the same commit.
+	Replace(ctx context.Context, id store.StreamID, old store.Number, rec *store.Record) (store.FragmentInfo, error)
+}
+
+// Finder is how stored fragments are found and read, to recognise resends; *store.Store is one.
+type Finder interface {
+	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
+	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
+	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+}
+
+// Store is what a session needs of the store.
+type Store interface {
+	Appender
+	Finder
+}
+
+// Connection is what a session needs of the HTTP connection beside body and acknowledgements; *http.ResponseController has
+// it. Without it a session has no idle timeout, and ends after a failure, or when its context ends, only at the next byte.
+type Connection interface {
+	// SetReadDeadline makes reading the body fail from then on. It may be called while a Read is blocked.
+	SetReadDeadline(t time.Time) error
+	// SetWriteDeadline does so for the acknowledgements.
+	SetWriteDeadline(t time.Time) error
+}
+
+// Limits of a session. A zero field means its default, but MaxConnection 0 means no limit.
+type Limits struct {
+	FragmentBytes    int64         // payload of a fragment; default api.MaxFragmentBytes, error 4001 beyond
+	FragmentFrames   int           // frames of a fragment; default 65,536 (20 s of three tracks at 1,000 a second), 4001 beyond
+	FragmentDuration time.Duration // first to last presentation time; default api.MaxFragmentDuration, 4002 beyond
+	Tracks           int           // default api.MaxTracks, 4012 beyond
+	MaxConnection    time.Duration // 4003 at the first fragment that starts later; KVS has api.MaxPutMediaConnection
+	Future           time.Duration // how far a producer timestamp may be ahead; default MaxFuture, 4007 beyond
+	Idle             time.Duration // the connection ends when nothing comes for so long; default 90 s (rule 15: at least 60 s)
+	IdleAck          time.Duration // an IDLE acknowledgement after each such time without data; default 15 s
+	InFlight         int           // fragments read but not durable before reading pauses; default 3
+	QueuedAcks       int           // acknowledgements waiting for a producer that does not read; default 65,536 (3 MB at most)
+	MemoryWait       time.Duration // wait for Memory before error 5000; default 10 s (producers bear 40 s)
+	AckDrain         time.Duration // time to read the last acknowledgements after the body's end; default 30 s
+	Linger           time.Duration // time to take notice of an ERROR before the connection is cut; default 3 s
+}
+
+// MaxFuture is how far ahead of the server's clock a producer timestamp may be. The service refuses what is "far in the
+// future" without saying how far; a day lets every wrong time zone pass and catches wrong units and broken clocks, which
+// would otherwise stand at the live edge of the stream for as long as they are wrong.
+const MaxFuture = 24 * time.Hour
+
+// lingerBytes bounds what is read and thrown away after an ERROR.
+const lingerBytes = 64 << 20
+
+func (l Limits) withDefaults() Limits {
+	def(&l.FragmentBytes, api.MaxFragmentBytes)
+	def(&l.FragmentFrames, 65_536)
+	def(&l.FragmentDuration, api.MaxFragmentDuration)
+	def(&l.Tracks, api.MaxTracks)
+	def(&l.Future, MaxFuture)
+	def(&l.Idle, 90*time.Second)
+	def(&l.IdleAck, 15*time.Second)
+	def(&l.InFlight, 3)
+	def(&l.QueuedAcks, 65_536)
+	def(&l.MemoryWait, 10*time.Second)
+	def(&l.AckDrain, 30*time.Second)
+	def(&l.Linger, 3*time.Second)
+	return l
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// DefaultMemory is the size of Memory when nothing else is said: 1 GiB.
+const DefaultMemory = 1 << 30
+
+// Options say what a session is about. Stream, Store and TimecodeType are required.
+type Options struct {
+	Stream        store.Stream
+	Store         Store
+	TimecodeType  api.TimecodeType
+	ProducerStart int64            // milliseconds since the Unix epoch; what RELATIVE timecodes count from
+	NoAcks        bool             // the producer wants no acknowledgements: only ERROR is sent
+	Connection    Connection       // may be nil, see there
+	Memory        *Memory          // shared between sessions; nil: one of DefaultMemory for this session alone
+	Resends       *Resends         // shared between sessions; nil: this session knows of no other
+	Clock         func() time.Time // nil: time.Now
+	Logger        *slog.Logger     // nil: none
+	Metrics       *Metrics         // shared between sessions; nil: none
+	Limits        Limits
+}
+
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Memory == nil {
+		o.Memory = NewMemory(DefaultMemory)
+	}
+	if o.Resends == nil {
+		o.Resends = NewResends(o.Clock)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = newMetrics()
+	}
+	o.Limits = o.Limits.withDefaults()
+	return o
+}

@@ -1,0 +1,86 @@
+package ingest
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errStopped is what reading gives after stop.
+var errStopped = errors.New("session stopped")
+
+// source is the body. It remembers how the body ended, which the Matroska reader cannot tell: a chunked body that ends
+// without its last chunk and one that ends properly inside an element are both io.ErrUnexpectedEOF to it.
+type source struct {
+	body  io.Reader
+	conn  Connection // may be nil
+	idle  time.Duration
+	clock func() time.Time
+	count func(n int)
+
+	err  error        // what the body ended with, once it has; of the reading goroutine
+	last atomic.Int64 // Unix nanoseconds when bytes last came
+
+	mu       sync.Mutex
+	stopped  bool
+	deadline time.Time // read deadline in force
+}
+
+// Read reads from the body, moving the idle deadline ahead.
+func (s *source) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if err := s.arm(); err != nil {
+		s.err = err
+		return 0, err
+	}
+	n, err := s.body.Read(p)
+	if n > 0 {
+		s.last.Store(s.clock().UnixNano())
+		s.count(n)
+	}
+	if err != nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// arm moves the read deadline, at most some times per idle period because it is not free.
+func (s *source) arm() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errStopped
+	}
+	if s.conn == nil {
+		return nil
+	}
+	now := s.clock()
+	if d := now.Add(s.idle); d.Sub(s.deadline) > s.idle/16 {
+		if err := s.conn.SetReadDeadline(d); err != nil {
+			return err
+		}
+		s.deadline = d
+	}
+	return nil
+}
+
+// stop makes the Read that is blocked and every later one fail.
+func (s *source) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	if s.conn != nil {
+		s.conn.SetReadDeadline(time.Unix(1, 0)) // a failure to set it means that the connection is gone, which ends Read too
+	}
+}
+
+// wasStopped says whether stop was called.
+func (s *source) wasStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
