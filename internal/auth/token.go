@@ -38,6 +38,9 @@ const (
 	// keptTokenKeys is how many keys Rotate leaves in the file. Tokens live for 12 hours at most, so a daily rotation would do
 	// with two.
 	keptTokenKeys = 8
+
+	// maxTokenKeys is how many keys a file edited by hand may have; more would leave Rotate without a free id.
+	maxTokenKeys = 200
 )
 
 // Claims is what a token says.
@@ -96,11 +99,7 @@ func (k *TokenKeys) Rotate() error {
 	defer k.mu.Unlock()
 	var raw [tokenKeySize]byte
 	_, _ = rand.Read(raw[:]) // never fails: it ends the process instead
-	id := byte(1)
-	if len(k.keys) > 0 {
-		id = k.keys[0].id + 1 // unique among the kept: they are fewer than 256 and follow one another
-	}
-	key, err := newTokenKey(id, k.now(), raw)
+	key, err := newTokenKey(unusedID(k.keys), k.now(), raw)
 	if err != nil {
 		return err
 	}
@@ -111,6 +110,24 @@ func (k *TokenKeys) Rotate() error {
 	}
 	k.keys = keys
 	return nil
+}
+
+// unusedID gives the id after the newest key's that no key of the file has.
+func unusedID(keys []tokenKey) byte {
+	used := map[byte]bool{0: true}
+	var id byte
+	for i := range keys {
+		used[keys[i].id] = true
+	}
+	if len(keys) > 0 {
+		id = keys[0].id
+	}
+	for range 256 {
+		if id++; !used[id] {
+			break
+		}
+	}
+	return id
 }
 
 func newTokenKey(id byte, created time.Time, raw [tokenKeySize]byte) (tokenKey, error) {
@@ -169,8 +186,8 @@ func parseTokenKeys(text string) ([]tokenKey, error) {
 		}
 		keys = append(keys, key)
 	}
-	if len(keys) == 0 {
-		return nil, errors.New("there is no key in it")
+	if len(keys) == 0 || len(keys) > maxTokenKeys {
+		return nil, fmt.Errorf("there are %d keys in it, not 1 to %d", len(keys), maxTokenKeys)
 	}
 	return keys, nil
 }

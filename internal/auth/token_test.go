@@ -1,0 +1,188 @@
+package auth
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func newTokens(t testing.TB) *TokenKeys {
+	t.Helper()
+	k, err := LoadOrCreateTokenKeys(filepath.Join(t.TempDir(), "token-keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Clock = func() time.Time { return testTime }
+	return k
+}
+
+func TestTokenRoundTrip(t *testing.T) {
+	k := newTokens(t)
+	want := Claims{SessionID: "0123456789abcde\xff", Expires: testTime.Add(time.Hour)}
+	token := k.Seal(want)
+	if len(token) != TokenLength || !regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(token) {
+		t.Errorf("the token is %q", token)
+	}
+	if got, err := k.Open(token); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if k.Seal(want) == token {
+		t.Error("two tokens of one session are equal: the nonce was used twice")
+	}
+}
+
+func TestTokenExpiry(t *testing.T) {
+	k := newTokens(t)
+	want := Claims{SessionID: "0123456789abcdef", Expires: testTime}
+	token := k.Seal(want)
+	for before, good := range map[time.Duration]bool{time.Nanosecond: true, 0: false, -time.Hour: false} {
+		k.Clock = func() time.Time { return testTime.Add(-before) }
+		got, err := k.Open(token)
+		if got != want || good && err != nil || !good && !errors.Is(err, ErrTokenExpired) {
+			t.Errorf("%v before the expiry: %+v, %v", before, got, err)
+		}
+	}
+}
+
+func TestTokenTampering(t *testing.T) {
+	k := newTokens(t)
+	token := k.Seal(Claims{SessionID: "0123456789abcdef", Expires: testTime.Add(-time.Hour)})
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		for bit := range 8 {
+			changed := append([]byte(nil), raw...)
+			changed[i] ^= 1 << bit
+			// Expired and damaged is damaged: the expiry of a forgery means nothing.
+			if c, err := k.Open(base64.RawURLEncoding.EncodeToString(changed)); !errors.Is(err, ErrTokenInvalid) || c != (Claims{}) {
+				t.Fatalf("byte %d bit %d: %+v, %v", i, bit, c, err)
+			}
+		}
+	}
+	for _, bad := range []string{"", "x", token[:67], token + "A", token + "~", token[:67] + "=", token[:40] + "\n" + token[41:], strings.Repeat("~", 68), newTokens(t).Seal(Claims{SessionID: "0123456789abcdef"})} {
+		if _, err := k.Open(bad); !errors.Is(err, ErrTokenInvalid) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// testdata/tokens.txt pins the format: a token that is out in the world must open in the next release.
+func TestTokenVectors(t *testing.T) {
+	data, err := os.ReadFile("testdata/tokens.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if f[0] == "#" {
+			continue
+		}
+		lines++
+		keys, err := parseTokenKeys(f[0] + " 2026-01-01T00:00:00Z " + f[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonce, err := hex.DecodeString(f[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := hex.DecodeString(f[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		expires, err := strconv.ParseInt(f[4], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Claims{SessionID: string(session), Expires: time.Unix(expires, 0).UTC()}
+		if got := keys[0].seal([nonceSize]byte(nonce), want); got != f[5] {
+			t.Errorf("sealed %s, want %s", got, f[5])
+		}
+		k := &TokenKeys{keys: keys, Clock: func() time.Time { return time.Unix(expires-1, 0) }}
+		if got, err := k.Open(f[5]); err != nil || got != want {
+			t.Errorf("opened %+v, %v; want %+v", got, err, want)
+		}
+	}
+	if lines != 3 {
+		t.Errorf("%d vectors, want 3", lines)
+	}
+}
+
+func TestTokenRotation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token-keys")
+	// The ids run over their end: ff is followed by 01.
+	first := "# written by hand\n\nfa 2026-01-01T00:00:00Z " + strings.Repeat("5a", 32) + "\n"
+	if err := os.WriteFile(path, []byte(first), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k, err := LoadOrCreateTokenKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Claims{SessionID: "0123456789abcdef", Expires: time.Now().Add(time.Hour).Truncate(time.Second).UTC()}
+	var tokens []string
+	for i := range 20 {
+		tokens = append(tokens, k.Seal(c))
+		if err := k.Rotate(); err != nil {
+			t.Fatalf("rotation %d: %v", i, err)
+		}
+	}
+	tokens = append(tokens, k.Seal(c))
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	reloaded, err := LoadOrCreateTokenKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range []*TokenKeys{k, reloaded} {
+		for i, token := range tokens {
+			got, err := keys.Open(token)
+			if kept := i > len(tokens)-1-keptTokenKeys; kept && (err != nil || got != c) || !kept && !errors.Is(err, ErrTokenInvalid) {
+				t.Errorf("token %d of %d: %+v, %v", i, len(tokens), got, err)
+			}
+		}
+	}
+}
+
+func TestTokenKeyFileErrors(t *testing.T) {
+	key := strings.Repeat("ab", 32)
+	for text, want := range map[string]string{
+		"":                                "0 keys",
+		"01 2026-01-01T00:00:00Z":         "2 fields",
+		"1 2026-01-01T00:00:00Z " + key:   "key id",
+		"01 today " + key:                 "line 1",
+		"# c\n01 2026-01-01T00:00:00Z ab": "line 2: the key is not 64",
+		strings.Repeat("01 2026-01-01T00:00:00Z "+key+"\n", 2): "twice",
+		"01 2026-01-01T00:00:00Z " + strings.Repeat("zz", 32):  "not 64",
+	} {
+		if _, err := parseTokenKeys(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want an error with %q", text, err, want)
+		}
+	}
+}
+
+func FuzzTokenOpen(f *testing.F) {
+	k := newTokens(f)
+	good := k.Seal(Claims{SessionID: "0123456789abcdef", Expires: testTime.Add(time.Hour)})
+	f.Add(good)
+	f.Add("")
+	f.Add(strings.Repeat("A", TokenLength))
+	f.Add(strings.Repeat("~", TokenLength))
+	f.Fuzz(func(t *testing.T, token string) {
+		if c, err := k.Open(token); err == nil && token != good {
+			t.Fatalf("%q opened: %+v", token, c)
+		}
+	})
+}
