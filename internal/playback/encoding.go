@@ -1,0 +1,284 @@
+package playback
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// What a session's row holds is a version byte and then varints (encoding/binary): unsigned ones marked u, zigzag ones s.
+//
+//	parameters  1 | u format  u mode  u selector  u discontinuity  u timestamps  u max  s start  s end  s origin  u first
+//	                u track set  u frame rate  u bandwidth  u tracks  tracks·( u number  u kind  u timescale )
+//	checkpoint  1 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch
+//	                tracks·( u ended  s end  u listed  u dropped )
+//	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  u discontinuity-Δ
+//	                                     tracks·( u duration+1  u tags·2+key ) )
+//
+// Δ is the difference from the entry before (from 0 for the first), for server times from the timestamp of the same entry.
+const (
+	parametersVersion = 1
+	checkpointVersion = 1
+)
+
+// format is what a session's URLs deliver.
+type format uint8
+
+const hlsFragmentedMP4 format = 1
+
+// mode is the playback mode of a session.
+type mode uint8
+
+const (
+	live     mode = 1
+	onDemand mode = 2
+)
+
+// discontinuityMode says where discontinuities are marked.
+type discontinuityMode uint8
+
+const (
+	discontinuityAlways discontinuityMode = 1
+	discontinuityNever  discontinuityMode = 2
+	discontinuityOnGap  discontinuityMode = 3
+)
+
+// parameters is everything about a session that never changes.
+type parameters struct {
+	format        format
+	mode          mode
+	selector      store.TimestampKind
+	discontinuity discontinuityMode
+	timestamps    bool         // EXT-X-PROGRAM-DATE-TIME before every segment
+	max           int          // MaxMediaPlaylistFragmentResults
+	start, end    int64        // ON_DEMAND: the range, milliseconds, both included
+	origin        int64        // T0, milliseconds
+	first         store.Number // LIVE: the smallest number that the token opens
+	trackSet      int64        // the reference fragment's
+	frameRate     int64        // hundredths of a frame per second; 0: no video
+	bandwidth     int64        // peak bits per second
+	tracks        []packagedTrack
+}
+
+func (p *parameters) rules() *rules {
+	return &rules{live: p.mode == live, selector: p.selector, discontinuity: p.discontinuity, max: p.max, origin: p.origin, tracks: p.tracks}
+}
+
+// track is the index of the packaged track with the given number, or -1.
+func (p *parameters) track(number int) int {
+	for i := range p.tracks {
+		if p.tracks[i].number == number {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *parameters) encode() []byte {
+	b := []byte{parametersVersion}
+	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
+	s := func(v int64) { b = binary.AppendVarint(b, v) }
+	u(int64(p.format))
+	u(int64(p.mode))
+	u(int64(p.selector))
+	u(int64(p.discontinuity))
+	u(bit(p.timestamps))
+	u(int64(p.max))
+	s(p.start)
+	s(p.end)
+	s(p.origin)
+	u(int64(p.first))
+	u(p.trackSet)
+	u(p.frameRate)
+	u(p.bandwidth)
+	u(int64(len(p.tracks)))
+	for _, t := range p.tracks {
+		u(int64(t.number))
+		u(int64(t.kind))
+		u(t.timescale)
+	}
+	return b
+}
+
+// errEncoding says that a session's row holds what this version of the program did not write.
+var errEncoding = errors.New("session data of an unknown form")
+
+func decodeParameters(data []byte) (*parameters, error) {
+	r := reader{data: data}
+	if r.byte() != parametersVersion {
+		return nil, errEncoding
+	}
+	p := &parameters{
+		format:        format(r.unsigned()),
+		mode:          mode(r.unsigned()),
+		selector:      store.TimestampKind(r.unsigned()),
+		discontinuity: discontinuityMode(r.unsigned()),
+		timestamps:    r.unsigned() != 0,
+		max:           int(r.unsigned()),
+		start:         r.signed(),
+		end:           r.signed(),
+		origin:        r.signed(),
+		first:         store.Number(r.unsigned()),
+		trackSet:      r.unsigned(),
+		frameRate:     r.unsigned(),
+		bandwidth:     r.unsigned(),
+	}
+	n := r.unsigned()
+	if n < 1 || n > maxTracks {
+		return nil, errEncoding
+	}
+	for range n {
+		p.tracks = append(p.tracks, packagedTrack{number: int(r.unsigned()), kind: media.Kind(r.unsigned()), timescale: r.unsigned()})
+	}
+	for _, t := range p.tracks {
+		if t.timescale < 1 {
+			return nil, errEncoding
+		}
+	}
+	if r.bad || len(r.data) != 0 || p.format != hlsFragmentedMP4 || p.mode != live && p.mode != onDemand || p.max < 1 {
+		return nil, errEncoding
+	}
+	return p, nil
+}
+
+// encode gives the checkpoint of the state. n is the number of the session's tracks.
+func (t *timeline) encode(n int) []byte {
+	b := make([]byte, 1, 64+24*len(t.entries))
+	b[0] = checkpointVersion
+	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
+	s := func(v int64) { b = binary.AppendVarint(b, v) }
+	u(int64(n))
+	u(t.cursor)
+	u(int64(t.greatest))
+	s(t.serverTime)
+	u(t.target)
+	u(t.count)
+	s(t.epoch)
+	for i := range n {
+		u(bit(t.ended[i]))
+		s(t.end[i])
+		u(t.listed[i])
+		u(t.dropped[i])
+	}
+	u(int64(len(t.entries)))
+	var last entry
+	for i := range t.entries {
+		e := &t.entries[i]
+		s(int64(e.number - last.number))
+		s(e.timestamp - last.timestamp)
+		s(e.server - e.timestamp)
+		u(e.discontinuity - last.discontinuity)
+		for j := range n {
+			u(e.duration[j] + 1)
+			u(e.tags[j]<<1 | bit(e.key[j]))
+		}
+		last = *e
+	}
+	return b
+}
+
+// checkpointHead reads the commit sequence and the greatest server timestamp of a checkpoint without its entries.
+func checkpointHead(data []byte) (cursor, serverTime int64, err error) {
+	r := reader{data: data}
+	if r.byte() != checkpointVersion {
+		return 0, 0, errEncoding
+	}
+	r.unsigned() // tracks
+	cursor = r.unsigned()
+	r.unsigned() // greatest
+	serverTime = r.signed()
+	if r.bad {
+		return 0, 0, errEncoding
+	}
+	return cursor, serverTime, nil
+}
+
+// decodeTimeline reads a checkpoint of a session with n tracks.
+func decodeTimeline(data []byte, n int) (*timeline, error) {
+	r := reader{data: data}
+	if r.byte() != checkpointVersion || r.unsigned() != int64(n) {
+		return nil, errEncoding
+	}
+	t := &timeline{
+		cursor:     r.unsigned(),
+		greatest:   store.Number(r.unsigned()),
+		serverTime: r.signed(),
+		target:     r.unsigned(),
+		count:      r.unsigned(),
+		epoch:      r.signed(),
+	}
+	for i := range n {
+		t.ended[i] = r.unsigned() != 0
+		t.end[i] = r.signed()
+		t.listed[i] = r.unsigned()
+		t.dropped[i] = r.unsigned()
+	}
+	count := r.unsigned()
+	if r.bad || count > int64(len(r.data))/int64(4+2*n) { // no entry is shorter, so the length bounds the allocation
+		return nil, errEncoding
+	}
+	t.entries = make([]entry, count)
+	var last entry
+	for i := range t.entries {
+		e := &t.entries[i]
+		e.number = last.number + store.Number(r.signed())
+		e.timestamp = last.timestamp + r.signed()
+		e.server = e.timestamp + r.signed()
+		e.discontinuity = last.discontinuity + r.unsigned()
+		for j := range n {
+			e.duration[j] = r.unsigned() - 1
+			v := r.unsigned()
+			e.tags[j], e.key[j] = v>>1, v&1 != 0
+		}
+		last = *e
+	}
+	if r.bad || len(r.data) != 0 {
+		return nil, errEncoding
+	}
+	return t, nil
+}
+
+// reader takes varints from the front of data. After an error bad is set and everything reads as 0.
+type reader struct {
+	data []byte
+	bad  bool
+}
+
+func (r *reader) byte() byte {
+	if len(r.data) == 0 {
+		r.bad = true
+		return 0
+	}
+	v := r.data[0]
+	r.data = r.data[1:]
+	return v
+}
+
+func (r *reader) unsigned() int64 {
+	v, n := binary.Uvarint(r.data)
+	if n <= 0 || int64(v) < 0 {
+		r.bad, r.data = true, nil
+		return 0
+	}
+	r.data = r.data[n:]
+	return int64(v)
+}
+
+func (r *reader) signed() int64 {
+	v, n := binary.Varint(r.data)
+	if n <= 0 {
+		r.bad, r.data = true, nil
+		return 0
+	}
+	r.data = r.data[n:]
+	return v
+}
+
+func bit(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
+}

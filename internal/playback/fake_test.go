@@ -1,0 +1,363 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/internal/auth"
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// fakeStore keeps everything in memory with the contract of store.Store: gap-free commit sequence, retention by server timestamp,
+// replacement of partial fragments, sessions with a limit.
+type fakeStore struct {
+	mu       sync.Mutex
+	now      time.Time
+	streams  map[store.StreamID]*fakeStream
+	sessions map[string]*fakeSession
+	opened   int // media handles that are open
+	failSave bool
+	saves    int
+}
+
+type fakeStream struct {
+	store.Stream
+	fragments []store.FragmentInfo // by sequence
+	records   map[store.Number]*store.Record
+	sequence  int64
+	sets      [][]media.Track
+}
+
+type fakeSession struct {
+	store.Session
+	closed bool
+	order  int
+}
+
+func newFakeStore(now time.Time) *fakeStore {
+	return &fakeStore{now: now, streams: map[store.StreamID]*fakeStream{}, sessions: map[string]*fakeSession{}}
+}
+
+func (f *fakeStore) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func (f *fakeStore) sleep(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
+}
+
+func (f *fakeStore) create(name string, retentionHours int) store.Stream {
+	sum := sha256.Sum256([]byte(name))
+	s := store.Stream{ID: store.StreamID(hex.EncodeToString(sum[:16])), Name: name, RetentionHours: retentionHours,
+		CreatedMillis: f.now.UnixMilli(), NumberTag: 0x1234567890abcdef}
+	f.streams[s.ID] = &fakeStream{Stream: s, records: map[store.Number]*store.Record{}}
+	return s
+}
+
+func (f *fakeStore) set(id store.StreamID, tracks []media.Track) int64 {
+	s := f.streams[id]
+	for i := range s.sets {
+		if slices.EqualFunc(s.sets[i], tracks, func(a, b media.Track) bool {
+			return a.Number == b.Number && a.CodecID == b.CodecID && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+		}) {
+			return int64(i + 1)
+		}
+	}
+	s.sets = append(s.sets, tracks)
+	return int64(len(s.sets))
+}
+
+// commit stores a fragment; old, when not 0, goes.
+func (f *fakeStore) commit(id store.StreamID, info store.FragmentInfo, old store.Number) store.FragmentInfo {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.streams[id]
+	s.sequence++
+	info.Sequence = s.sequence
+	if old != 0 {
+		s.fragments = slices.DeleteFunc(s.fragments, func(i store.FragmentInfo) bool { return i.Number == old })
+	}
+	s.fragments = append(s.fragments, info)
+	return info
+}
+
+func (f *fakeStore) stream(id store.StreamID) (*fakeStream, int64, error) {
+	s := f.streams[id]
+	if s == nil {
+		return nil, 0, store.ErrNotFound
+	}
+	return s, f.now.Add(-time.Duration(s.RetentionHours) * time.Hour).UnixMilli(), nil
+}
+
+func (f *fakeStore) StreamByID(_ context.Context, id store.StreamID) (store.Stream, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, _, err := f.stream(id)
+	if err != nil {
+		return store.Stream{}, err
+	}
+	return s.Stream, nil
+}
+
+func (f *fakeStore) List(_ context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, edge, err := f.stream(id)
+	if err != nil {
+		return nil, err
+	}
+	from := 0
+	if q.Order == store.BySequence { // fragments stand in this order
+		from, _ = slices.BinarySearchFunc(s.fragments, q.AfterSequence+1, func(i store.FragmentInfo, t int64) int { return int(i.Sequence - t) })
+	}
+	var found []store.FragmentInfo
+	for _, i := range s.fragments[from:] {
+		at := i.ServerTimestamp
+		if q.Timestamp == store.ProducerTimestamp {
+			at = i.ProducerTimestamp
+		}
+		switch {
+		case i.ServerTimestamp < edge, at < q.Start, q.End != 0 && at > q.End, i.Sequence <= q.AfterSequence:
+		case q.After != 0 && q.Order == store.ByNumberNewest && i.Number >= q.After:
+		case q.After != 0 && q.Order != store.ByNumberNewest && i.Number <= q.After:
+		default:
+			found = append(found, i)
+		}
+	}
+	switch q.Order {
+	case store.ByNumber:
+		slices.SortFunc(found, func(a, b store.FragmentInfo) int { return int(a.Number - b.Number) })
+	case store.ByNumberNewest:
+		slices.SortFunc(found, func(a, b store.FragmentInfo) int { return int(b.Number - a.Number) })
+	}
+	if q.Limit > 0 && len(found) > q.Limit {
+		found = found[:q.Limit]
+	}
+	return found, nil
+}
+
+func (f *fakeStore) Fragment(_ context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, edge, err := f.stream(id)
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	for _, i := range s.fragments {
+		if i.Number == n && i.ServerTimestamp >= edge {
+			return i, nil
+		}
+	}
+	return store.FragmentInfo{}, store.ErrNotFound
+}
+
+func (f *fakeStore) TrackSet(_ context.Context, id store.StreamID, set int64) ([]media.Track, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, _, err := f.stream(id)
+	if err != nil || set < 1 || set > int64(len(s.sets)) {
+		return nil, store.ErrNotFound
+	}
+	return s.sets[set-1], nil
+}
+
+func (f *fakeStore) Open(_ context.Context, id store.StreamID, info store.FragmentInfo) (store.Media, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rec := f.streams[id].records[info.Number]
+	if rec == nil {
+		return nil, store.ErrGone
+	}
+	f.opened++
+	return &fakeMedia{store: f, record: rec}, nil
+}
+
+type fakeMedia struct {
+	store  *fakeStore
+	record *store.Record
+}
+
+func (m *fakeMedia) Fragment() *media.Fragment { return &m.record.Fragment }
+func (m *fakeMedia) Payload(run int) (io.Reader, error) {
+	return bytes.NewReader(m.record.Payload[run]), nil
+}
+func (m *fakeMedia) Close() error {
+	m.store.mu.Lock()
+	defer m.store.mu.Unlock()
+	m.store.opened--
+	return nil
+}
+
+func (f *fakeStore) OpenSession(_ context.Context, s store.Session, limit int) (closed []store.Session, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sessions[s.ID] = &fakeSession{Session: s, order: len(f.sessions)}
+	var running []*fakeSession
+	for _, o := range f.sessions {
+		if o.Stream == s.Stream && !o.closed && o.ExpiresMillis > f.now.UnixMilli() {
+			running = append(running, o)
+		}
+	}
+	slices.SortFunc(running, func(a, b *fakeSession) int { return a.order - b.order })
+	for limit > 0 && len(running) > limit {
+		running[0].closed = true
+		closed = append(closed, running[0].Session)
+		running = running[1:]
+	}
+	return closed, nil
+}
+
+func (f *fakeStore) Session(_ context.Context, id string) (store.Session, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.sessions[id]
+	switch {
+	case s == nil:
+		return store.Session{}, store.ErrNotFound
+	case s.closed || s.ExpiresMillis <= f.now.UnixMilli():
+		return s.Session, store.ErrClosed
+	}
+	return s.Session, nil
+}
+
+func (f *fakeStore) Checkpoint(_ context.Context, id string, data []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failSave {
+		return fmt.Errorf("disk on fire")
+	}
+	f.saves++
+	f.sessions[id].Checkpoint = slices.Clone(data)
+	return nil
+}
+
+// fakeTokens writes the session ID and the expiry in hex.
+type fakeTokens struct{}
+
+func (fakeTokens) Seal(c auth.Claims) string {
+	return fmt.Sprintf("T-%x_%x~", c.SessionID, c.Expires.Unix())
+}
+
+func (fakeTokens) Open(token string) (auth.Claims, error) {
+	id, expires, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(token, "T-"), "~"), "_")
+	raw, err := hex.DecodeString(id)
+	if !ok || err != nil || len(raw) != 16 {
+		return auth.Claims{}, auth.ErrTokenInvalid
+	}
+	var unix int64
+	if _, err := fmt.Sscanf(expires, "%x", &unix); err != nil {
+		return auth.Claims{}, auth.ErrTokenInvalid
+	}
+	return auth.Claims{SessionID: string(raw), Expires: time.Unix(unix, 0)}, nil
+}
+
+// Codec private data that the parsers accept: H.264 High, 1280x720, and AAC-LC, 44,100 Hz, stereo.
+var (
+	testAVCC = mustHex("0164001fffe1001a6764001facd9405005bb011000000300100000030320f18319600100" + "0668ebe3cb22c0")
+	testASC  = mustHex("1210")
+)
+
+func mustHex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func videoTrack() media.Track {
+	return media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVCC, Timescale: media.VideoTimescale, Width: 1280, Height: 720}
+}
+
+func audioTrack() media.Track {
+	return media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: testASC, Timescale: 44100, SampleRate: 44100, Channels: 2}
+}
+
+// otherVideo is the camera after a change of its settings.
+func otherVideo() media.Track {
+	t := videoTrack()
+	t.CodecPrivate = slices.Clone(testAVCC)
+	t.CodecPrivate[3] = 0x20
+	return t
+}
+
+// camera makes fragments of a stream.
+type camera struct {
+	store  *fakeStore
+	stream store.Stream
+	tracks []media.Track
+	clock  int64 // producer's milliseconds: where the next fragment starts
+	number store.Number
+	length int64 // milliseconds of a fragment
+}
+
+func newCamera(f *fakeStore, stream store.Stream, tracks ...media.Track) *camera {
+	return &camera{store: f, stream: stream, tracks: tracks, clock: f.now.UnixMilli(), length: 2000}
+}
+
+func (c *camera) nextNumber() store.Number {
+	c.number = max(c.number+1<<12, store.Number((c.store.clock().UnixMilli()-1577836800000)*1000<<12))
+	return c.number
+}
+
+// info describes the fragment that starts at c.clock and lasts c.length.
+func (c *camera) info(number store.Number) store.FragmentInfo {
+	i := store.FragmentInfo{Number: number, ProducerTimestamp: c.clock, ServerTimestamp: c.store.clock().UnixMilli(),
+		TrackSet: c.store.set(c.stream.ID, c.tracks)}
+	for _, t := range c.tracks {
+		scale := int64(t.Timescale)
+		base := rescale(c.clock, 1000, scale)
+		i.Spans = append(i.Spans, store.Span{Track: t.Number, BaseDecodeTime: base, Duration: rescale(c.clock+c.length, 1000, scale) - base,
+			Size: c.length * 100, Frames: int(c.length / 40), KeyStart: true})
+	}
+	return i
+}
+
+// send commits the next fragment in order, and time passes for as long as it lasts.
+func (c *camera) send() store.FragmentInfo {
+	i := c.store.commit(c.stream.ID, c.info(c.nextNumber()), 0)
+	c.clock += c.length
+	c.store.sleep(time.Duration(c.length) * time.Millisecond)
+	return i
+}
+
+// sendMedia is send with frames that can be fetched: 40 ms of video, or 1024 samples of audio, each.
+func (c *camera) sendMedia() store.FragmentInfo {
+	i := c.info(c.nextNumber())
+	rec := &store.Record{Number: i.Number}
+	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Tracks = i.ProducerTimestamp, i.ServerTimestamp, c.tracks
+	for j := range i.Spans {
+		span := &i.Spans[j]
+		frame := media.Frame{Duration: 3600, Size: 10, Key: true}
+		if c.tracks[j].Kind == media.Audio {
+			frame.Duration = 1024
+		}
+		run := media.Run{Track: span.Track, BaseDecodeTime: span.BaseDecodeTime}
+		var payload []byte
+		for n := range c.length / 40 {
+			run.Frames = append(run.Frames, frame)
+			payload = append(payload, fmt.Sprintf("%d/%08d", span.Track, n)...)
+		}
+		rec.Runs = append(rec.Runs, run)
+		rec.Payload = append(rec.Payload, payload)
+		span.Duration, span.Size, span.Frames = run.Duration(), run.Size(), len(run.Frames)
+	}
+	i = c.store.commit(c.stream.ID, i, 0)
+	c.store.streams[c.stream.ID].records[i.Number] = rec
+	c.clock += c.length
+	c.store.sleep(time.Duration(c.length) * time.Millisecond)
+	return i
+}

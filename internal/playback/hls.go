@@ -1,0 +1,204 @@
+package playback
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/auth"
+	"weir/internal/manifest"
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// OpenHLS does GetHLSStreamingSessionURL: it checks the request against the stream (kvs-behaviour 4.2), selects what the session begins
+// with, registers it, and returns the token of its URL.
+//
+// Errors are *api.Error: ClientLimitExceeded (too many calls for this stream), InvalidArgument, NoDataRetention, ResourceNotFound
+// (nothing to play), UnsupportedStreamMediaType, MissingCodecPrivateData and InvalidCodecPrivateData; anything else is a fault.
+func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetHLSStreamingSessionURLInput) (string, error) {
+	now := s.clock()
+	if !s.rate.allow(stream.ID, now) {
+		return "", api.Errorf(api.ClientLimitExceededException,
+			"The stream allows %d calls of GetHLSStreamingSessionURL per second.", s.limits.SessionURLsPerSecond)
+	}
+	p, expires, err := hlsParameters(&stream, in, now)
+	if err != nil {
+		return "", err
+	}
+	var sel *selection
+	if p.mode == live {
+		sel, err = s.selectLive(ctx, &stream, p.selector, p.max, now)
+	} else {
+		sel, err = s.selectRange(ctx, &stream, p.selector, p.max, p.start, p.end)
+	}
+	if err != nil {
+		return "", err
+	}
+	if len(sel.fragments) == 0 {
+		return "", errNoFragments()
+	}
+	if err := sel.settle(); err != nil {
+		return "", err
+	}
+	first := begin(p, sel)
+
+	id := make([]byte, 16)
+	rand.Read(id) // never fails
+	session := store.Session{
+		ID: string(id), Stream: stream.ID,
+		CreatedMillis: now.UnixMilli(), ExpiresMillis: now.Add(expires).UnixMilli(),
+		Parameters: p.encode(), Checkpoint: first.encode(len(p.tracks)),
+	}
+	closed, err := s.store.OpenSession(ctx, session, s.limits.SessionsPerStream)
+	if err != nil {
+		return "", storeError("register session", err)
+	}
+	for i := range closed {
+		s.views.drop(closed[i].ID)
+	}
+	return s.tokens.Seal(auth.Claims{SessionID: session.ID, Expires: time.UnixMilli(session.ExpiresMillis)}), nil
+}
+
+// hlsParameters checks a request, as far as it can be without looking at fragments, and fills in the defaults.
+func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInput, now time.Time) (*parameters, time.Duration, error) {
+	if err := given.Validate(); err != nil {
+		return nil, 0, err
+	}
+	in := *given
+	if in.HLSFragmentSelector != nil {
+		selector := *in.HLSFragmentSelector
+		in.HLSFragmentSelector = &selector
+	}
+	in.ApplyDefaults()
+	if in.PlaybackMode == api.PlaybackModeLiveReplay {
+		return nil, 0, unsupported("PlaybackMode", string(in.PlaybackMode), "LIVE and ON_DEMAND")
+	}
+	if in.ContainerFormat != api.ContainerFragmentedMP4 {
+		return nil, 0, unsupported("ContainerFormat", string(in.ContainerFormat), "FRAGMENTED_MP4")
+	}
+	if stream.RetentionHours == 0 {
+		return nil, 0, api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
+	}
+	p := &parameters{
+		format: hlsFragmentedMP4, mode: live, selector: store.ServerTimestamp,
+		timestamps: in.DisplayFragmentTimestamp == api.DisplayTimestampAlways,
+		max:        in.MaxMediaPlaylistFragmentResults,
+	}
+	if in.HLSFragmentSelector.FragmentSelectorType == api.SelectorProducerTimestamp {
+		p.selector = store.ProducerTimestamp
+	}
+	switch in.DiscontinuityMode {
+	case api.DiscontinuityNever:
+		p.discontinuity = discontinuityNever
+	case api.DiscontinuityOnDiscontinuity:
+		p.discontinuity = discontinuityOnGap
+	default:
+		p.discontinuity = discontinuityAlways
+	}
+	if in.PlaybackMode == api.PlaybackModeOnDemand {
+		p.mode = onDemand
+		r := in.HLSFragmentSelector.TimestampRange
+		p.start, p.end = int64(*r.StartTimestamp), int64(*r.EndTimestamp)
+		if p.end == 0 {
+			p.end = -1 // to the store 0 is no bound; nothing lies in the millisecond between
+		}
+		if p.selector == store.ServerTimestamp {
+			if p.end >= now.UnixMilli() {
+				return nil, 0, api.Errorf(api.InvalidArgumentException, "End timestamp %d must be in the past.", p.end)
+			}
+			if p.start < retentionEdge(stream, now) {
+				return nil, 0, api.Errorf(api.InvalidArgumentException,
+					"Start timestamp %d is outside of the stream retention period.", p.start)
+			}
+		}
+	}
+	return p, time.Duration(in.Expires) * time.Second, nil
+}
+
+func unsupported(name, value, supported string) error {
+	return api.Errorf(api.InvalidArgumentException, "%s %s is not supported by this version of Weir; supported: %s.", name, value, supported)
+}
+
+// begin fills in the parameters that the selection decides, and makes state 0.
+func begin(p *parameters, sel *selection) *timeline {
+	p.trackSet = sel.reference
+	for i := range sel.tracks {
+		t := &sel.tracks[i]
+		p.tracks = append(p.tracks, packagedTrack{number: t.Number, kind: t.Kind, timescale: int64(t.Timescale)})
+	}
+	p.frameRate, p.bandwidth = measure(sel.fragments, p.tracks)
+	r := p.rules()
+	p.origin, _ = r.start(&sel.fragments[0])
+	r.origin = p.origin
+	t := &timeline{cursor: sel.cursor}
+	for i := range sel.fragments {
+		f := &sel.fragments[i]
+		start, _ := r.start(f)
+		t.serverTime = max(t.serverTime, f.ServerTimestamp)
+		t.include(r, f, start)
+	}
+	t.settle(r)
+	if p.mode == live {
+		p.first = sel.fragments[0].Number
+	}
+	return t
+}
+
+// MasterPlaylist does GetHLSMasterPlaylist. It depends on the session's parameters alone and never changes.
+func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, error) {
+	o, err := s.session(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	tracks, err := s.packagedTracks(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	m := manifest.Master{FrameRate: float64(o.p.frameRate) / 100, Bandwidth: o.p.bandwidth, URI: mediaPlaylistURI(token, tracks[0].Number)}
+	if len(tracks) > 1 {
+		m.AudioURI = mediaPlaylistURI(token, tracks[1].Number)
+	}
+	codecs := make([]string, len(tracks))
+	for i := range tracks {
+		if codecs[i], err = media.CodecString(&tracks[i]); err != nil {
+			return nil, checkCodec(&tracks[i])
+		}
+	}
+	m.Codecs = strings.Join(codecs, ",")
+	if v := &tracks[0]; v.Kind == media.Video {
+		// An SPS that cannot be read leaves what Matroska declares, and without that no RESOLUTION, which is optional.
+		if m.Width, m.Height, err = media.Dimensions(v); err != nil {
+			m.Width, m.Height = v.Width, v.Height
+		}
+	}
+	return m.Append(nil), nil
+}
+
+// packagedTracks describes the session's tracks, in the order of its parameters: video first.
+func (s *Service) packagedTracks(ctx context.Context, o *open) ([]media.Track, error) {
+	set, err := s.store.TrackSet(ctx, o.stream.ID, o.p.trackSet)
+	if err != nil {
+		return nil, storeError("read tracks", err)
+	}
+	tracks := candidates(set)
+	return slices.DeleteFunc(tracks, func(t media.Track) bool { return o.p.track(t.Number) < 0 }), nil
+}
+
+// The children of a session's URL, relative to it (kvs-behaviour 1.1). The token's characters need no escaping.
+func mediaPlaylistURI(token string, track int) string {
+	return "getHLSMediaPlaylist.m3u8?SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
+}
+
+func initSegmentURI(token string, track, sequence int) string {
+	return "getMP4InitFragment.mp4?SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track) +
+		"&SequenceNumber=" + strconv.Itoa(sequence)
+}
+
+func mediaSegmentURI(token string, track int, number string) string {
+	return "getMP4MediaFragment.mp4?FragmentNumber=" + number + "&SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
+}

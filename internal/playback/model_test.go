@@ -1,0 +1,415 @@
+package playback
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// model says what a live playlist must hold, from the whole history each time and with no regard for speed. It shares no code
+// with the timeline.
+type model struct {
+	max           int
+	producer      bool
+	discontinuity api.DiscontinuityMode
+	timestamps    bool
+	tracks        []media.Track
+	stream        store.Stream
+	initial       []store.FragmentInfo // newest first, at creation
+	later         []store.FragmentInfo // in commit order, after creation
+	same          func(set int64) bool
+}
+
+type modelEntry struct {
+	f    store.FragmentInfo
+	disc int // discontinuities up to and with this entry
+}
+
+func (m *model) start(f *store.FragmentInfo) int64 {
+	least := math.Inf(1)
+	for _, t := range m.tracks {
+		if s := f.Span(t.Number); s != nil {
+			// 53 bits are enough for today's dates at 90 kHz, and a remainder of at least 1/90 ms survives the division.
+			least = min(least, math.Floor(float64(s.BaseDecodeTime)*1000/float64(t.Timescale)))
+		}
+	}
+	return int64(least)
+}
+
+func (m *model) timestamp(f *store.FragmentInfo) int64 {
+	if m.producer {
+		return f.ProducerTimestamp
+	}
+	return f.ServerTimestamp
+}
+
+func (m *model) entries() (entries []modelEntry, target int) {
+	var shown []store.FragmentInfo
+	for _, f := range m.initial { // newest first
+		if len(shown) == m.max {
+			break
+		}
+		if f.Partial || !m.same(f.TrackSet) || len(f.Spans) == 0 {
+			continue
+		}
+		if m.producer && slices.ContainsFunc(shown, func(o store.FragmentInfo) bool { return o.ProducerTimestamp == f.ProducerTimestamp }) {
+			continue
+		}
+		shown = append(shown, f)
+	}
+	slices.Reverse(shown)
+	origin := m.start(&shown[0])
+	for i := range shown {
+		for _, d := range m.millis(&shown[i]) {
+			target = max(target, int(math.Ceil(d/1000)))
+		}
+	}
+	for _, f := range m.later {
+		newest := slices.MaxFunc(shown, func(a, b store.FragmentInfo) int { return int(a.Number - b.Number) })
+		if f.Partial || !m.same(f.TrackSet) || len(f.Spans) == 0 || f.Number <= newest.Number {
+			continue
+		}
+		recent := shown[max(0, len(shown)-max(m.max, 64)):]
+		if m.producer && slices.ContainsFunc(recent, func(o store.FragmentInfo) bool { return o.ProducerTimestamp == f.ProducerTimestamp }) {
+			continue
+		}
+		shown = append(shown, f)
+		for _, d := range m.millis(&f) {
+			if int(math.Floor(d/1000+0.5)) > target {
+				target = int(math.Ceil(d / 1000))
+			}
+		}
+	}
+	disc := 0
+	for i := range shown {
+		f := &shown[i]
+		epoch := func(f *store.FragmentInfo) float64 {
+			return math.Floor(float64(m.start(f)-origin) / (48 * 3600 * 1000))
+		}
+		mark := m.discontinuity == api.DiscontinuityAlways || i > 0 && epoch(f) != epoch(&shown[i-1])
+		if m.discontinuity == api.DiscontinuityOnDiscontinuity {
+			for _, t := range m.tracks {
+				s := f.Span(t.Number)
+				for j := i - 1; j >= 0 && s != nil; j-- {
+					if p := shown[j].Span(t.Number); p != nil {
+						gap := float64(s.BaseDecodeTime-p.BaseDecodeTime-p.Duration) / float64(t.Timescale)
+						mark = mark || math.Abs(gap) > 0.05
+						break
+					}
+				}
+			}
+		}
+		if mark {
+			disc++
+		}
+		entries = append(entries, modelEntry{*f, disc})
+	}
+	return entries, target
+}
+
+// millis gives the durations of a fragment's packaged tracks, rounded to milliseconds.
+func (m *model) millis(f *store.FragmentInfo) (d []float64) {
+	for _, t := range m.tracks {
+		if s := f.Span(t.Number); s != nil {
+			d = append(d, math.Floor(float64(s.Duration)*1000/float64(t.Timescale)+0.5))
+		}
+	}
+	return d
+}
+
+// playlist is the text for a track at a time; empty when the window is.
+func (m *model) playlist(token string, track media.Track, edge int64) string {
+	entries, target := m.entries()
+	from := max(0, len(entries)-m.max)
+	for from < len(entries) && entries[from].f.ServerTimestamp < edge {
+		from++
+	}
+	if from == len(entries) {
+		return ""
+	}
+	sequence, before := 0, 0
+	for _, e := range entries[:from] {
+		if e.f.Span(track.Number) != nil {
+			sequence++
+			before = e.disc
+		}
+	}
+	var body strings.Builder
+	counted, mapped, independent := before, false, true
+	for _, e := range entries[from:] {
+		span := e.f.Span(track.Number)
+		if span == nil {
+			continue
+		}
+		for ; counted < e.disc; counted++ {
+			body.WriteString("#EXT-X-DISCONTINUITY\n")
+		}
+		if !mapped {
+			fmt.Fprintf(&body, "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken=%s&TrackNumber=%d&SequenceNumber=0\"\n", token, track.Number)
+			mapped = true
+		}
+		if m.timestamps {
+			at := time.UnixMilli(m.timestamp(&e.f)).UTC().Format("2006-01-02T15:04:05.000Z")
+			fmt.Fprintf(&body, "#EXT-X-PROGRAM-DATE-TIME:%s\n", strings.Replace(at, ".000Z", "Z", 1))
+		}
+		seconds := strconv.FormatFloat(math.Floor(float64(span.Duration)*1000/float64(track.Timescale)+0.5)/1000, 'f', -1, 64)
+		if !strings.Contains(seconds, ".") {
+			seconds += ".0"
+		}
+		fmt.Fprintf(&body, "#EXTINF:%s,\ngetMP4MediaFragment.mp4?FragmentNumber=%s&SessionToken=%s&TrackNumber=%d\n",
+			seconds, m.stream.FormatNumber(e.f.Number), token, track.Number)
+		independent = independent && span.KeyStart
+	}
+	text := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%d\n", target, sequence)
+	if counted > 0 {
+		text += fmt.Sprintf("#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", before)
+	}
+	if independent {
+		text += "#EXT-X-INDEPENDENT-SEGMENTS\n"
+	}
+	return text + body.String()
+}
+
+// rfc checks reloads of one playlist against RFC 8216 section 6.2.
+type rfc struct {
+	t         *testing.T
+	sequences map[string]int // URI → media sequence number
+	discs     map[string]int // URI → discontinuity sequence number
+	extinf    map[string]string
+	byNumber  map[int]string // media sequence number → URI
+	first     int
+	last      int
+	target    int
+}
+
+var (
+	mediaSequence = regexp.MustCompile(`#EXT-X-MEDIA-SEQUENCE:(\d+)\n`)
+	discSequence  = regexp.MustCompile(`#EXT-X-DISCONTINUITY-SEQUENCE:(\d+)\n`)
+	targetSeconds = regexp.MustCompile(`#EXT-X-TARGETDURATION:(\d+)\n`)
+)
+
+func newRFC(t *testing.T) *rfc {
+	return &rfc{t: t, sequences: map[string]int{}, discs: map[string]int{}, extinf: map[string]string{}, byNumber: map[int]string{}, last: -1}
+}
+
+func (r *rfc) number(re *regexp.Regexp, text string) int {
+	if m := re.FindStringSubmatch(text); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		return n
+	}
+	return 0
+}
+
+func (r *rfc) reload(text string) {
+	r.t.Helper()
+	sequence, disc, target := r.number(mediaSequence, text), r.number(discSequence, text), r.number(targetSeconds, text)
+	if sequence < r.first {
+		r.t.Fatalf("media sequence went back from %d to %d", r.first, sequence)
+	}
+	if target < r.target {
+		r.t.Fatalf("target duration fell from %d to %d", r.target, target)
+	}
+	r.first, r.target = sequence, target
+	var extinf string
+	for _, line := range strings.Split(text, "\n") {
+		switch {
+		case line == "#EXT-X-DISCONTINUITY":
+			disc++
+		case strings.HasPrefix(line, "#EXTINF:"):
+			extinf = line
+			seconds, err := strconv.ParseFloat(strings.TrimSuffix(line[8:], ","), 64)
+			if err != nil || int(math.Floor(seconds+0.5)) > target {
+				r.t.Fatalf("%s with target duration %d", line, target)
+			}
+		case line != "" && line[0] != '#':
+			if was, ok := r.sequences[line]; ok && (was != sequence || r.discs[line] != disc || r.extinf[line] != extinf) {
+				r.t.Fatalf("segment changed from number %d, discontinuity %d, %s to %d, %d, %s",
+					was, r.discs[line], r.extinf[line], sequence, disc, extinf)
+			}
+			if was, ok := r.byNumber[sequence]; ok && was != line {
+				r.t.Fatalf("media sequence number %d names two segments", sequence)
+			}
+			r.sequences[line], r.discs[line], r.extinf[line], r.byNumber[sequence] = sequence, disc, extinf, line
+			sequence++
+		}
+	}
+	if sequence-1 < r.last {
+		r.t.Fatalf("the playlist ends at %d, it ended at %d before", sequence-1, r.last)
+	}
+	r.last = sequence - 1
+}
+
+// TestLiveTimeline runs random histories through two services over one store, which are restarted at random, and wants at each
+// poll the playlist of the model from both, and RFC 8216's rules kept across all reloads.
+func TestLiveTimeline(t *testing.T) {
+	for seed := range uint64(24) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { runLiveTimeline(t, seed) })
+	}
+}
+
+func runLiveTimeline(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	chance := func(percent int) bool { return rng.IntN(100) < percent }
+	fake := newFakeStore(time.UnixMilli(1_700_000_000_123))
+	stream := fake.create("camera", 1)
+	tracks := []media.Track{videoTrack(), audioTrack()}
+	if seed%5 == 4 {
+		tracks = tracks[:1+seed/5%2]
+	}
+	if seed%10 == 9 {
+		tracks = []media.Track{audioTrack()}
+	}
+	cam := newCamera(fake, stream, tracks...)
+
+	m := &model{max: []int{1, 3, 5, 100}[rng.IntN(4)], producer: chance(50), timestamps: chance(50), tracks: tracks, stream: stream,
+		discontinuity: []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever, api.DiscontinuityOnDiscontinuity}[rng.IntN(3)]}
+	reference := fake.set(stream.ID, tracks)
+	m.same = func(set int64) bool { return set == reference }
+	var history []store.FragmentInfo
+	var partial store.Number
+	var held []store.FragmentInfo
+
+	step := func() {
+		switch {
+		case chance(10):
+			cam.clock += int64(rng.IntN(9000)) - 3000
+		case chance(2): // the camera's clock is set
+			cam.clock += (int64(rng.IntN(9)) - 4) * 40 * 3600 * 1000
+		case chance(5) && len(history) > 0: // sent again
+			cam.clock = history[len(history)-1-rng.IntN(min(len(history), 8))].ProducerTimestamp
+		}
+		cam.length = 2000
+		if chance(20) {
+			cam.length = 1000 + int64(rng.IntN(1700))
+		}
+		if chance(1) {
+			cam.length = 9000
+		}
+		cam.tracks = tracks
+		if chance(5) && tracks[0].Kind == media.Video {
+			cam.tracks = append([]media.Track{otherVideo()}, tracks[1:]...)
+		}
+		i := cam.info(cam.nextNumber())
+		i.Partial = chance(5)
+		if len(i.Spans) > 1 && chance(10) {
+			j := rng.IntN(2)
+			i.Spans = slices.Delete(i.Spans, j, j+1)
+		}
+		if chance(10) {
+			i.Spans[0].KeyStart = false
+		}
+		if chance(5) { // slow connection: committed later, or never
+			held = append(held, i)
+		} else {
+			i = fake.commit(stream.ID, i, 0)
+			history = append(history, i)
+			if i.Partial {
+				partial = i.Number
+			}
+		}
+		if len(held) > 0 && chance(30) {
+			history = append(history, fake.commit(stream.ID, held[0], 0))
+			held = held[1:]
+		}
+		if partial != 0 && chance(50) { // the producer is back and sends it again
+			cam.tracks = tracks
+			history = append(history, fake.commit(stream.ID, cam.info(cam.nextNumber()), partial))
+			partial = 0
+		}
+		cam.clock += cam.length
+		fake.sleep(time.Duration(cam.length) * time.Millisecond)
+	}
+	for range rng.IntN(30) {
+		step()
+	}
+	// The newest must be a fragment of the usual tracks, whole, with all of them.
+	cam.tracks, cam.length = tracks, 2000
+	history = append(history, cam.send())
+
+	newest, err := fake.List(t.Context(), stream.ID, store.Query{Order: store.ByNumberNewest, Limit: 2*m.max + 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.initial = newest
+	created := history[len(history)-1].Sequence
+
+	services := make([]*Service, 2)
+	restart := func(i int) {
+		limits := DefaultLimits()
+		if chance(20) {
+			limits.CacheBytes = 0
+		}
+		services[i] = New(Options{Store: fake, Tokens: fakeTokens{}, Limits: limits, Clock: fake.clock})
+	}
+	restart(0)
+	restart(1)
+	in := &api.GetHLSStreamingSessionURLInput{Expires: 43200, MaxMediaPlaylistFragmentResults: m.max, DiscontinuityMode: m.discontinuity,
+		HLSFragmentSelector: &api.HLSFragmentSelector{FragmentSelectorType: api.SelectorServerTimestamp}}
+	in.StreamName = stream.Name
+	if m.producer {
+		in.HLSFragmentSelector.FragmentSelectorType = api.SelectorProducerTimestamp
+	}
+	if m.timestamps {
+		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
+	}
+	token, err := services[0].OpenHLS(t.Context(), stream, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := map[int]*rfc{}
+	for _, track := range tracks {
+		checks[track.Number] = newRFC(t)
+	}
+	for n := range 150 {
+		if n > 0 {
+			step()
+			if chance(2) {
+				fake.sleep(time.Duration(rng.IntN(25)) * time.Minute) // silence
+			}
+			if fake.failSave = fake.failSave && chance(60) || chance(5); fake.failSave {
+				restart(1) // what was not saved is found again
+			}
+		}
+		if chance(40) && n > 0 {
+			continue
+		}
+		if chance(20) {
+			restart(rng.IntN(2))
+		}
+		m.later = m.later[:0]
+		for _, f := range history {
+			if f.Sequence > created {
+				m.later = append(m.later, f)
+			}
+		}
+		edge := fake.clock().Add(-time.Hour).UnixMilli()
+		for _, track := range tracks {
+			want := m.playlist(token, track, edge)
+			for i, s := range services {
+				if chance(30) {
+					continue // not every process is asked each time
+				}
+				got, err := s.MediaPlaylist(t.Context(), token, track.Number)
+				if err != nil && want != "" {
+					t.Fatalf("poll %d of service %d: %v", n, i, err)
+				}
+				if string(got) != want {
+					t.Fatalf("poll %d of service %d, track %d: got\n%s\nwant\n%s", n, i, track.Number, got, want)
+				}
+				if want != "" {
+					checks[track.Number].reload(want)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"weir/internal/api"
+	"weir/internal/fmp4"
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Segment is one media segment on its way out: Header, then the whole of Body.
+type Segment struct {
+	Header []byte    // styp and moof, and the head of mdat
+	Body   io.Reader // the frames, as store.Media.Payload gives them: for a file, what net/http sends with sendfile(2)
+	Length int64     // bytes of Header and Body together
+	media  store.Media
+}
+
+// Close frees what Body reads from. It must be called once, after the last read.
+func (s *Segment) Close() {
+	s.media.Close() // it was only read from: nothing can be lost
+}
+
+// InitSegment does GetMP4InitFragment: ftyp and moov of a track. sequence counts the codec private data of a session, of which there
+// is one: 0. ResourceNotFound for any other, and for a track that the session does not have.
+func (s *Service) InitSegment(ctx context.Context, token string, track int, sequence int) ([]byte, error) {
+	o, err := s.session(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if sequence != 0 {
+		return nil, api.Errorf(api.ResourceNotFoundException, "The streaming session has no initialization fragment %d.", sequence)
+	}
+	tracks, err := s.packagedTracks(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for i := range tracks {
+		if tracks[i].Number == track {
+			data, err := fmp4.InitSegment(&tracks[i])
+			if err != nil {
+				return nil, fmt.Errorf("write init segment: %w", err)
+			}
+			return data, nil
+		}
+	}
+	return nil, noTrack(track)
+}
+
+func noFragment() error {
+	return api.NewError(api.ResourceNotFoundException, "The fragment was not found in the streaming session.")
+}
+
+// MediaSegment does GetMP4MediaFragment: one track of the fragment with the given number (as in the playlists). The caller closes the
+// segment. ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is
+// past retention.
+func (s *Service) MediaSegment(ctx context.Context, token string, track int, number string) (*Segment, error) {
+	o, err := s.session(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if o.p.track(track) < 0 {
+		return nil, noTrack(track)
+	}
+	n, err := o.stream.ParseNumber(number)
+	if err != nil || o.p.mode == live && n < o.p.first {
+		return nil, noFragment()
+	}
+	info, err := s.store.Fragment(ctx, o.stream.ID, n)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+		return nil, noFragment()
+	} else if err != nil {
+		return nil, fmt.Errorf("find fragment: %w", err)
+	}
+	if ok, err := s.opens(ctx, o, &info); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, noFragment()
+	}
+	m, err := s.store.Open(ctx, o.stream.ID, info)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+		return nil, noFragment()
+	} else if err != nil {
+		return nil, fmt.Errorf("open fragment: %w", err)
+	}
+	segment, err := pack(o, &info, m, track)
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return segment, nil
+}
+
+// opens reports whether the session may show the fragment.
+func (s *Service) opens(ctx context.Context, o *open, info *store.FragmentInfo) (bool, error) {
+	if info.ServerTimestamp < o.edge() {
+		return false, nil
+	}
+	if o.p.mode == live {
+		if info.Partial {
+			return false, nil
+		}
+	} else if at := o.p.rules().timestamp(info); at < o.p.start || at > o.p.end {
+		return false, nil
+	}
+	if info.TrackSet == o.p.trackSet {
+		return true, nil
+	}
+	reference, err := s.packagedTracks(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	same := sameSets{service: s, stream: o.stream.ID, reference: reference}
+	return same.of(ctx, info.TrackSet)
+}
+
+// pack puts the header of a media segment before the frames of one track. The sequence number of its moof is the fragment's
+// commit sequence: it belongs to the fragment, and grows along a playlist that is in ingest order.
+func pack(o *open, info *store.FragmentInfo, m store.Media, track int) (*Segment, error) {
+	r := o.p.rules()
+	start, ok := r.start(info)
+	f := m.Fragment()
+	i := runOf(f, track)
+	description := f.Track(track)
+	if !ok || i < 0 || description == nil {
+		return nil, noFragment()
+	}
+	run := &f.Runs[i]
+	base := r.decodeTime(run.BaseDecodeTime, r.tracks[o.p.track(track)].timescale, start)
+	header, err := fmp4.AppendMediaHeader(nil, description, run, uint32(info.Sequence), base)
+	if err != nil {
+		return nil, fmt.Errorf("write segment header: %w", err)
+	}
+	body, err := m.Payload(i)
+	if err != nil {
+		return nil, fmt.Errorf("open payload: %w", err)
+	}
+	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
+}
+
+func runOf(f *media.Fragment, track int) int {
+	for i := range f.Runs {
+		if f.Runs[i].Track == track {
+			return i
+		}
+	}
+	return -1
+}

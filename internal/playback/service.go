@@ -1,0 +1,163 @@
+// Package playback serves what is stored: sessions, what they show, their playlists and their segments. DESIGN.md states the
+// rules of selection and numbering; nothing here parses Matroska or reads a media byte for a playlist.
+package playback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/auth"
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Fragments is what playback asks of the store about media.
+type Fragments interface {
+	StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error)
+	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
+	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
+	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error)
+	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+}
+
+// Sessions is what playback asks of the store about sessions.
+type Sessions interface {
+	OpenSession(ctx context.Context, s store.Session, limit int) (closed []store.Session, err error)
+	Session(ctx context.Context, id string) (store.Session, error)
+	Checkpoint(ctx context.Context, id string, data []byte) error
+}
+
+// Store is the part of store.Store that playback uses.
+type Store interface {
+	Fragments
+	Sessions
+}
+
+// Tokens seals and opens session tokens; *auth.TokenKeys is one.
+type Tokens interface {
+	Seal(auth.Claims) string
+	Open(token string) (auth.Claims, error)
+}
+
+// Limits bound what playback allows and keeps.
+type Limits struct {
+	SessionsPerStream    int   // open sessions of a stream; one more closes the oldest; 0: no limit
+	SessionURLsPerSecond int   // OpenHLS calls per stream and second; 0: no limit
+	CacheBytes           int64 // playlist text and timelines kept in memory, over all sessions
+}
+
+// DefaultLimits are the service's: five sessions (SEED), 25 session URLs a second (QUOTA), and 64 MB of cache.
+func DefaultLimits() Limits {
+	return Limits{
+		SessionsPerStream:    api.MaxSessionsPerStream,
+		SessionURLsPerSecond: api.MaxSessionURLsPerSecond,
+		CacheBytes:           64 << 20,
+	}
+}
+
+// Options say what a Service works with. Store and Tokens are required.
+type Options struct {
+	Store  Store
+	Tokens Tokens
+	Limits Limits           // as given: the zero value limits nothing and caches nothing
+	Clock  func() time.Time // nil: time.Now
+	Logger *slog.Logger     // for checkpoints that could not be written, which harm no answer; nil: none
+}
+
+// Service answers the playback calls. It is safe for concurrent use.
+type Service struct {
+	store  Store
+	tokens Tokens
+	limits Limits
+	clock  func() time.Time
+	log    *slog.Logger
+	rate   *rateLimits
+	views  *viewCache
+}
+
+// New makes a Service.
+func New(o Options) *Service {
+	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, clock: o.Clock, log: o.Logger}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.rate = newRateLimits(o.Limits.SessionURLsPerSecond)
+	s.views = newViewCache(o.Limits.CacheBytes)
+	return s
+}
+
+// Messages for a token that opens nothing (any more).
+const (
+	messageBadToken      = "Streaming session token is invalid"
+	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its place"
+)
+
+// open is a session during one request.
+type open struct {
+	session store.Session
+	stream  store.Stream
+	p       *parameters
+	token   string
+	now     time.Time
+}
+
+// edge is the server timestamp (milliseconds) before which fragments are past retention.
+func (o *open) edge() int64 { return retentionEdge(&o.stream, o.now) }
+
+func retentionEdge(stream *store.Stream, now time.Time) int64 {
+	return now.Add(-time.Duration(stream.RetentionHours) * time.Hour).UnixMilli()
+}
+
+// session opens a token: 403 NotAuthorizedException when it is forged, expired, or its session is closed or forgotten; 404 when the
+// stream was deleted. The registry is asked every time, so that closing takes effect at once.
+func (s *Service) session(ctx context.Context, token string) (*open, error) {
+	now := s.clock()
+	claims, err := s.tokens.Open(token)
+	switch {
+	case errors.Is(err, auth.ErrTokenExpired), err == nil && !now.Before(claims.Expires):
+		return nil, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
+	case err != nil:
+		return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
+	}
+	row, err := s.store.Session(ctx, claims.SessionID)
+	switch {
+	case errors.Is(err, store.ErrClosed):
+		s.views.drop(claims.SessionID)
+		if row.ExpiresMillis <= now.UnixMilli() {
+			return nil, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
+		}
+		return nil, api.NewError(api.NotAuthorizedException, messageSessionClosed)
+	case errors.Is(err, store.ErrNotFound):
+		s.views.drop(claims.SessionID)
+		return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
+	case err != nil:
+		return nil, fmt.Errorf("read session: %w", err)
+	case row.ExpiresMillis <= now.UnixMilli():
+		s.views.drop(claims.SessionID)
+		return nil, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
+	}
+	p, err := decodeParameters(row.Parameters)
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	stream, err := s.store.StreamByID(ctx, row.Stream)
+	if err != nil {
+		return nil, storeError("read stream", err)
+	}
+	return &open{session: row, stream: stream, p: p, token: token, now: now}, nil
+}
+
+// storeError turns what the store says of a missing stream into the service's answer; what else went wrong stays a fault.
+func storeError(doing string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
