@@ -1,0 +1,19 @@
+//go:build !linux
+
+package blob
+
+import "os"
+
+// writeAt writes the slices back to back at an offset.
+func writeAt(f *os.File, bufs [][]byte, off int64) (written int64, err error) {
+	for _, b := range bufs {
+		n, err := f.WriteAt(b, off+written)
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+func syncData(f *os.File) error { return f.Sync() }

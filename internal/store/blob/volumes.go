@@ -1,0 +1,544 @@
+// Package blob keeps a store's bytes. Volumes are append-only files in a directory, each of one stream's records; the format
+// is docs/store-format.md.
+package blob
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	"weir/internal/store"
+)
+
+// VolumeHeaderSize is the size of a volume's file header in bytes.
+const VolumeHeaderSize = 64
+
+const (
+	volumeMagic   = "WEIRVOLM"
+	volumeVersion = 1
+	volumeSuffix  = ".vol"
+	trashPrefix   = "trash-"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Options of Volumes.
+type Options struct {
+	MaxSize     int64               // a volume that has reached it is not appended to; default 64 MB
+	SyncSeconds prometheus.Observer // observes each sync; may be nil
+}
+
+// Volumes is a store.Blobs in a directory. The calls for one record, in their order:
+//
+//	first record of a volume                      every other
+//	mkdir  <dir>/<stream>            (if new)
+//	fsync  <dir>                     (if new)
+//	openat <stream>/<hour>-<number>.vol O_CREAT|O_EXCL
+//	pwritev header, stream record, record        pwritev record
+//	fdatasync the volume                          fdatasync the volume
+//	fsync  <dir>/<stream>
+//
+// One pwritev takes the record's head and the payload from where the caller has them. Volumes of different streams are
+// written and synced side by side; the filesystem's journal groups their syncs.
+type Volumes struct {
+	dir   string
+	o     Options
+	write func(f *os.File, bufs [][]byte, off int64) (int64, error) // writeAt, or a test's
+	sync  func(f *os.File) error                                    // syncData, or a test's
+	trash sync.WaitGroup                                            // deletions that run in the background
+
+	mu      sync.Mutex
+	writers map[store.StreamID]*writer // guarded by mu
+	trashed int                        // names given in the trash; guarded by mu
+}
+
+var _ store.Blobs = (*Volumes)(nil)
+
+// writer appends to one stream. Its fields are guarded by mu.
+type writer struct {
+	mu   sync.Mutex
+	file *os.File // nil: the next record begins a volume
+	name string
+	hour string // yyyymmddhh, UTC
+	size int64
+}
+
+// OpenVolumes opens the volumes in a directory, which is made when it is not there. What an earlier process was deleting goes
+// on being deleted. The caller holds the lock of the data directory.
+func OpenVolumes(dir string, o Options) (*Volumes, error) {
+	if o.MaxSize <= 0 {
+		o.MaxSize = 64_000_000
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("volumes: %w", err)
+	}
+	v := &Volumes{dir: dir, o: o, write: writeAt, sync: syncData, writers: make(map[store.StreamID]*writer)}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("volumes: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), trashPrefix) {
+			v.empty(filepath.Join(dir, e.Name()))
+		}
+	}
+	return v, nil
+}
+
+// empty removes what is in the trash, in the background. What cannot be removed is tried again at the next start.
+func (v *Volumes) empty(path string) {
+	v.trash.Go(func() { _ = os.RemoveAll(path) })
+}
+
+func (v *Volumes) writer(id store.StreamID) *writer {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w := v.writers[id]
+	if w == nil {
+		w = &writer{}
+		v.writers[id] = w
+	}
+	return w
+}
+
+// Append implements store.Blobs.
+func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (store.Location, error) {
+	if !s.ID.Valid() {
+		return store.Location{}, fmt.Errorf("stream id %q is not valid", s.ID)
+	}
+	if err := ctx.Err(); err != nil {
+		return store.Location{}, err
+	}
+	w := v.writer(s.ID)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	hour := time.UnixMilli(e.ServerTimestamp).UTC().Format("2006010215")
+	// A clock that stepped back does not roll: two producers around the full hour would make a volume of each fragment.
+	if w.file != nil && (w.size >= v.o.MaxSize || hour > w.hour) {
+		w.close()
+	}
+	var bufs [][]byte
+	fresh := w.file == nil
+	if fresh {
+		begin, err := volumeStart(s, e.ServerTimestamp)
+		if err != nil {
+			return store.Location{}, err
+		}
+		if err := v.create(w, s.ID, hour, e.Number); err != nil {
+			return store.Location{}, full(err)
+		}
+		bufs = append(bufs, begin)
+	}
+	length := int64(len(e.Head))
+	bufs = append(bufs, e.Head)
+	for _, p := range e.Payload {
+		length += int64(len(p))
+		bufs = append(bufs, p)
+	}
+	total := length
+	offset := w.size
+	if fresh {
+		offset = int64(len(bufs[0]))
+		total += offset
+	}
+
+	if _, err := v.write(w.file, bufs, w.size); err != nil {
+		// Back to the last whole record. A volume without one is removed.
+		undo := w.file.Truncate(w.size)
+		if fresh {
+			undo = os.Remove(w.file.Name())
+		}
+		if fresh || undo != nil {
+			w.close()
+		}
+		if undo != nil {
+			// What is there is no whole record, so recovery cuts it; but it is not the promise of ErrFull.
+			return store.Location{}, fmt.Errorf("write record: %w", errors.Join(err, undo))
+		}
+		return store.Location{}, full(fmt.Errorf("write record: %w", err))
+	}
+	began := time.Now()
+	err := v.sync(w.file)
+	if v.o.SyncSeconds != nil {
+		v.o.SyncSeconds.Observe(time.Since(began).Seconds())
+	}
+	if err == nil && fresh {
+		err = syncDir(filepath.Dir(w.file.Name()))
+	}
+	if err != nil {
+		// After a failed sync the kernel may call pages clean that never reached the disk, so a second sync proves nothing:
+		// this volume is never written again.
+		w.close()
+		return store.Location{}, fmt.Errorf("sync record: %w", err)
+	}
+	w.size += total
+	return store.Location{Blob: w.name, Offset: offset, Length: length, MetaLength: int64(len(e.Head))}, nil
+}
+
+// create makes an empty volume and its directory.
+func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.Number) error {
+	dir := filepath.Join(v.dir, string(id))
+	err := os.Mkdir(dir, 0o700)
+	switch {
+	case err == nil:
+		if err := syncDir(v.dir); err != nil {
+			return err
+		}
+	case !errors.Is(err, os.ErrExist):
+		return err
+	}
+	// The plain name is taken when the number was tried before and that volume was abandoned.
+	for try := 0; ; try++ {
+		base := fmt.Sprintf("%s-%016x", hour, uint64(first))
+		if try > 0 {
+			base += fmt.Sprintf("-%d", try)
+		}
+		f, err := os.OpenFile(filepath.Join(dir, base+volumeSuffix), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, os.ErrExist) && try < 1000 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		w.file, w.name, w.hour, w.size = f, string(id)+"/"+base+volumeSuffix, hour, 0
+		return nil
+	}
+}
+
+// close ends the volume; the next record begins another.
+func (w *writer) close() {
+	if w.file != nil {
+		_ = w.file.Close() // every record in it was synced, or was refused
+		w.file = nil
+	}
+}
+
+// full turns the errors of a filesystem without room into store.ErrFull.
+func full(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	return err
+}
+
+// volumeStart gives the file header and the stream's record.
+func volumeStart(s *store.Stream, created int64) ([]byte, error) {
+	b := make([]byte, VolumeHeaderSize)
+	copy(b, volumeMagic)
+	binary.LittleEndian.PutUint16(b[8:], volumeVersion)
+	if _, err := hex.Decode(b[16:32], []byte(s.ID)); err != nil {
+		return nil, fmt.Errorf("stream id %q: %w", s.ID, err)
+	}
+	binary.LittleEndian.PutUint64(b[32:], s.NumberTag)
+	binary.LittleEndian.PutUint64(b[40:], uint64(created))
+	binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+	rec, err := store.EncodeStreamRecord(s)
+	if err != nil {
+		return nil, err
+	}
+	return append(b, rec...), nil
+}
+
+// Roll implements store.Blobs.
+func (v *Volumes) Roll(_ context.Context, id store.StreamID) error {
+	w := v.writer(id)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.close()
+	return nil
+}
+
+// path gives the file of a volume, or an error when the name is not one of ours.
+func (v *Volumes) path(name string) (string, error) {
+	id, base, ok := strings.Cut(name, "/")
+	if !ok || !store.StreamID(id).Valid() || !strings.HasSuffix(base, volumeSuffix) || strings.ContainsAny(base, "/\\\x00") {
+		return "", fmt.Errorf("volume name %q is not valid", name)
+	}
+	return filepath.Join(v.dir, id, base), nil
+}
+
+// body is an open record. It has a file of its own, because sendfile(2) goes by the file's offset.
+type body struct {
+	f   *os.File
+	off int64
+}
+
+// Open implements store.Blobs.
+func (v *Volumes) Open(_ context.Context, loc store.Location) (store.Body, error) {
+	path, err := v.path(loc.Blob)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: volume %s is not there", store.ErrGone, loc.Blob)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &body{f: f, off: loc.Offset}, nil
+}
+
+func (b *body) ReadAt(p []byte, off int64) (int, error) { return b.f.ReadAt(p, b.off+off) }
+
+func (b *body) Section(off, n int64) (io.Reader, error) {
+	if _, err := b.f.Seek(b.off+off, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return &io.LimitedReader{R: b.f, N: n}, nil
+}
+
+func (b *body) Close() error { return b.f.Close() }
+
+// List implements store.Blobs.
+func (v *Volumes) List(ctx context.Context, found func(name string) error) error {
+	streams, err := os.ReadDir(v.dir)
+	if err != nil {
+		return err
+	}
+	for _, dir := range streams {
+		if !dir.IsDir() || !store.StreamID(dir.Name()).Valid() {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		files, err := os.ReadDir(filepath.Join(v.dir, dir.Name()))
+		if err != nil {
+			return err
+		}
+		n := 0
+		for _, f := range files {
+			if !f.Type().IsRegular() || !strings.HasSuffix(f.Name(), volumeSuffix) {
+				continue
+			}
+			n++
+			if err := found(dir.Name() + "/" + f.Name()); err != nil {
+				return err
+			}
+		}
+		if n == 0 {
+			if err := found(dir.Name() + "/"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Delete implements store.Blobs.
+func (v *Volumes) Delete(_ context.Context, names []string) error {
+	dirs := make(map[string]bool)
+	for _, name := range names {
+		path, err := v.path(name)
+		if err != nil {
+			return err
+		}
+		id, _, _ := strings.Cut(name, "/")
+		w := v.writer(store.StreamID(id))
+		w.mu.Lock()
+		if w.name == name {
+			w.close()
+		}
+		w.mu.Unlock()
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		dirs[filepath.Dir(path)] = true
+	}
+	for dir := range dirs {
+		if err := syncDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteStream implements store.Blobs: the directory moves into the trash and is emptied in the background.
+func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
+	if !id.Valid() {
+		return fmt.Errorf("stream id %q is not valid", id)
+	}
+	w := v.writer(id)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.close()
+	v.mu.Lock()
+	delete(v.writers, id)
+	v.trashed++
+	trash := filepath.Join(v.dir, fmt.Sprintf("%s%s-%d-%d", trashPrefix, id, time.Now().UnixNano(), v.trashed))
+	v.mu.Unlock()
+	err := os.Rename(filepath.Join(v.dir, string(id)), trash)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := syncDir(v.dir); err != nil {
+		return err
+	}
+	v.empty(trash)
+	return nil
+}
+
+// Close implements store.Blobs. It waits for deletions.
+func (v *Volumes) Close() error {
+	v.mu.Lock()
+	writers := v.writers
+	v.writers = make(map[store.StreamID]*writer)
+	v.mu.Unlock()
+	for _, w := range writers {
+		w.mu.Lock()
+		w.close()
+		w.mu.Unlock()
+	}
+	v.trash.Wait()
+	return nil
+}
+
+// Recover implements store.Blobs.
+func (v *Volumes) Recover(ctx context.Context, name string, from int64, found func(store.Location, []byte) error) (*store.Stream, int64, int64, error) {
+	path, err := v.path(name)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, 0, 0, fmt.Errorf("volume %s: %w", name, store.ErrNotFound)
+	}
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	s, end, cut, err := recoverFile(ctx, f, name, from, found)
+	return s, end, cut, errors.Join(err, f.Close())
+}
+
+func recoverFile(ctx context.Context, f *os.File, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if from == 0 {
+		if s, from, err = readStart(f, info.Size()); err != nil {
+			return nil, 0, 0, fmt.Errorf("volume %s: %w", name, err)
+		}
+	}
+	end = from
+	for end < info.Size() {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, 0, err
+		}
+		head, h, err := readRecord(f, end, info.Size())
+		if errors.Is(err, errPayload) {
+			// A record is written after the sync of the one before it, so damage in front of a whole record is no torn tail:
+			// that one record is lost, those behind it are not.
+			if _, _, next := readRecord(f, end+h.Length, info.Size()); next == nil || errors.Is(next, errPayload) {
+				end += h.Length
+				continue
+			}
+		}
+		if errors.Is(err, store.ErrCorrupt) {
+			break
+		}
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		if h.Type == store.RecordFragment {
+			loc := store.Location{Blob: name, Offset: end, Length: h.Length, MetaLength: h.MetaLength}
+			if err := found(loc, head); err != nil {
+				return nil, 0, 0, err
+			}
+		}
+		end += h.Length
+	}
+	if cut = info.Size() - end; cut <= 0 {
+		return s, end, 0, nil
+	}
+	if err := errors.Join(f.Truncate(end), f.Sync()); err != nil {
+		return nil, 0, 0, err
+	}
+	return s, end, cut, nil
+}
+
+// readStart verifies a volume's file header and its stream record, and gives the offset behind them.
+func readStart(f *os.File, size int64) (*store.Stream, int64, error) {
+	b := make([]byte, VolumeHeaderSize)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: file of %d bytes", store.ErrCorrupt, size)
+		}
+		return nil, 0, err
+	}
+	le := binary.LittleEndian
+	if string(b[:8]) != volumeMagic || crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
+		return nil, 0, fmt.Errorf("%w: file header", store.ErrCorrupt)
+	}
+	if v := le.Uint16(b[8:]); v != volumeVersion {
+		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
+		return nil, 0, fmt.Errorf("volume version %d is not known", v)
+	}
+	head, h, err := readRecord(f, VolumeHeaderSize, size)
+	if err != nil {
+		return nil, 0, err
+	}
+	s, err := store.DecodeStreamRecord(head)
+	if err != nil {
+		return nil, 0, err
+	}
+	if fmt.Sprintf("%x", b[16:32]) != string(s.ID) {
+		return nil, 0, fmt.Errorf("%w: stream record of another stream", store.ErrCorrupt)
+	}
+	return s, VolumeHeaderSize + h.Length, nil
+}
+
+// errPayload is of a record whose head is whole and whose payload is not.
+var errPayload = fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
+
+// readRecord verifies the record at an offset, payload and all, and returns its head. ErrCorrupt when no whole record is there.
+func readRecord(f *os.File, off, size int64) ([]byte, store.RecordHeader, error) {
+	fixed := make([]byte, store.RecordHeaderSize)
+	if off+store.RecordHeaderSize > size {
+		return nil, store.RecordHeader{}, fmt.Errorf("%w: record cut short", store.ErrCorrupt)
+	}
+	if _, err := f.ReadAt(fixed, off); err != nil {
+		return nil, store.RecordHeader{}, err
+	}
+	h, err := store.DecodeRecordHeader(fixed)
+	if err != nil {
+		return nil, h, err
+	}
+	if off+h.Length > size {
+		return nil, h, fmt.Errorf("%w: record cut short", store.ErrCorrupt)
+	}
+	head := make([]byte, h.MetaLength) // bounded by the file's size and by store.MaxMetaLength
+	if _, err := f.ReadAt(head, off); err != nil {
+		return nil, h, err
+	}
+	if _, err := store.CheckRecordHead(head); err != nil {
+		return nil, h, err
+	}
+	crc := crc32.New(castagnoli)
+	payload := io.NewSectionReader(f, off+h.MetaLength, h.Length-h.MetaLength)
+	if _, err := bufio.NewReaderSize(payload, 256<<10).WriteTo(crc); err != nil {
+		return nil, h, err
+	}
+	if h.Type == store.RecordFragment && crc.Sum32() != h.PayloadCRC {
+		return nil, h, errPayload
+	}
+	return head, h, nil
+}

@@ -1,0 +1,244 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/media"
+)
+
+// Options of a Store. Index and Blobs are needed, the rest has defaults.
+type Options struct {
+	Index    Index
+	Blobs    Blobs
+	Clock    func() time.Time // the time of retention, expiry and fragment numbers; default time.Now
+	Logger   *slog.Logger     // what background work and recovery report; default: nothing
+	Metrics  *Metrics         // default: counted, not registered
+	NodeSlot int              // 0 to 4095, the low bits of the fragment numbers given out here
+
+	MemoryAge     time.Duration // how long a fragment of a stream without retention is kept in memory; default 5 minutes
+	MemoryBytes   int64         // how many bytes of them are kept per stream; default 200 MB
+	SweepInterval time.Duration // how often Run sweeps; default 1 minute
+	IdleBlob      time.Duration // a blob that got no fragment for so long is closed; default 2 hours
+	SessionKeep   time.Duration // how long an expired session is still told from an unknown one; default 24 hours
+}
+
+// Store keeps streams, fragments and sessions. Its methods may be called concurrently.
+type Store struct {
+	o       Options
+	idx     Index
+	blobs   Blobs
+	log     *slog.Logger
+	metrics *Metrics
+	commits *committer
+	wake    chan struct{} // asks Run for a sweep now
+	sweep   chan struct{} // one slot: held by the sweep that is running
+	loading chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
+
+	mu      sync.Mutex
+	streams map[StreamID]*streamState // guarded by mu; one entry per live stream that was used
+}
+
+// streamState is what the engine remembers of one stream.
+//
+// Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu is held.
+type streamState struct {
+	id        StreamID
+	appending chan struct{} // one slot: held from the first byte of a record until its row is queued, so that bytes, rows and
+	// sequences of a stream have one order
+	changing chan struct{} // one slot: held while the stream's row is changed
+	stream   atomic.Pointer[Stream]
+	deleted  atomic.Bool
+
+	mu       sync.Mutex
+	clock    Number                  // the greatest number given out or seen; guarded by mu
+	sequence int64                   // the greatest sequence seen; guarded by mu
+	ring     ring                    // fragments kept in memory only; guarded by mu
+	setIDs   map[[32]byte]int64      // guarded by mu
+	sets     map[int64][]media.Track // guarded by mu, the slices never change
+}
+
+// setsCached bounds the track sets remembered per stream; a camera has one or two.
+const setsCached = 64
+
+// New opens a store over an index and blobs that nobody else uses, and recovers what a crash left. The store owns both and
+// closes them, also when New fails.
+func New(ctx context.Context, o Options) (*Store, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	setDefault(&o.MemoryAge, 5*time.Minute)
+	setDefault(&o.MemoryBytes, 200_000_000)
+	setDefault(&o.SweepInterval, time.Minute)
+	setDefault(&o.IdleBlob, 2*time.Hour)
+	setDefault(&o.SessionKeep, 24*time.Hour)
+	s := &Store{
+		o: o, idx: o.Index, blobs: o.Blobs, log: o.Logger, metrics: o.Metrics,
+		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
+		streams: make(map[StreamID]*streamState),
+	}
+	err := error(nil)
+	if o.NodeSlot < 0 || o.NodeSlot >= 1<<numberSlotBits {
+		err = fmt.Errorf("node slot %d is not within 0 and %d", o.NodeSlot, 1<<numberSlotBits-1)
+	}
+	if err == nil {
+		err = s.recover(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), o.Index.Close(), o.Blobs.Close())
+	}
+	s.commits = newCommitter(s.idx, s.metrics)
+	return s, nil
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Close waits for what is being committed and closes the index and the blobs. Fragments kept in memory only are lost. No
+// other method may be called after it; Run has returned before.
+func (s *Store) Close() error {
+	s.commits.close()
+	if err := errors.Join(s.idx.Close(), s.blobs.Close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Run does the background work until ctx ends: a sweep at every interval and soon after a stream was deleted. What fails is
+// logged and tried again at the next sweep.
+func (s *Store) Run(ctx context.Context) error {
+	tick := time.NewTicker(s.o.SweepInterval)
+	defer tick.Stop()
+	for {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweep failed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		case <-s.wake:
+		}
+	}
+}
+
+func (s *Store) now() int64 { return s.o.Clock().UnixMilli() }
+
+// notBefore is the server timestamp before which a stream's stored fragments are past retention, at time now.
+func notBefore(st *Stream, now int64) int64 {
+	return now - int64(st.RetentionHours)*time.Hour.Milliseconds()
+}
+
+// state gives what the engine remembers of a stream, reading it when it is used for the first time.
+func (s *Store) state(ctx context.Context, id StreamID) (*streamState, error) {
+	st := s.known(id)
+	if st == nil {
+		var err error
+		if st, err = s.load(ctx, id); err != nil {
+			return nil, fmt.Errorf("stream %s: %w", id, err)
+		}
+	}
+	if st.deleted.Load() {
+		return nil, fmt.Errorf("stream %s: %w", id, ErrNotFound)
+	}
+	return st, nil
+}
+
+func (s *Store) known(id StreamID) *streamState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streams[id]
+}
+
+func (s *Store) load(ctx context.Context, id StreamID) (*streamState, error) {
+	if err := acquire(ctx, s.loading); err != nil {
+		return nil, err
+	}
+	defer release(s.loading)
+	if st := s.known(id); st != nil {
+		return st, nil
+	}
+	row, err := s.idx.StreamByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	head, err := s.idx.Head(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	st := &streamState{
+		id: id, appending: make(chan struct{}, 1), changing: make(chan struct{}, 1),
+		clock: head.Number, sequence: head.Sequence,
+		setIDs: make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
+	}
+	st.stream.Store(&row)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams[id] = st
+	return st, nil
+}
+
+// forget makes what is remembered of a stream say that it is deleted. The index says so already, so whoever loads the stream
+// later does not find it, and whoever is loading it is waited for.
+func (s *Store) forget(id StreamID) *streamState {
+	s.loading <- struct{}{}
+	st := s.known(id)
+	release(s.loading)
+	if st != nil {
+		st.drop()
+	}
+	return st
+}
+
+// acquire takes a one-slot lock, or gives up with ctx.
+func acquire(ctx context.Context, slot chan struct{}) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case slot <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func release(slot chan struct{}) { <-slot }
+
+const hexDigits = "0123456789abcdef"
+const alphanumerics = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// randomText gives n random characters of alphabet, each equally likely.
+func randomText(alphabet string, n int) string {
+	out := make([]byte, 0, n)
+	limit := byte(256 / len(alphabet) * len(alphabet) % 256) // 0: every byte value is used
+	var buf [64]byte
+	for {
+		rand.Read(buf[:]) // never fails
+		for _, b := range buf {
+			if limit != 0 && b >= limit {
+				continue
+			}
+			out = append(out, alphabet[int(b)%len(alphabet)])
+			if len(out) == n {
+				return string(out)
+			}
+		}
+	}
+}

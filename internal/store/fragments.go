@@ -1,0 +1,407 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"time"
+
+	"weir/internal/media"
+)
+
+var errStoreClosed = errors.New("store is closed")
+
+const numberSlotBits = 12
+
+// numberEpoch is where the microseconds of fragment numbers begin: 2020-01-01.
+var numberEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+// NextNumber gives out a fragment number, greater than every number that the stream gave out since the store was opened and
+// than every number that it ever stored. ErrNotFound.
+func (s *Store) NextNumber(ctx context.Context, id StreamID) (Number, error) {
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return 0, fmt.Errorf("next fragment number: %w", err)
+	}
+	now := s.o.Clock().UnixMicro() - numberEpoch
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now = max(now, int64(st.clock>>numberSlotBits)+1, 1)
+	st.clock = Number(now<<numberSlotBits | int64(s.o.NodeSlot))
+	return st.clock, nil
+}
+
+// Append stores a fragment. When it returns without an error the fragment would survive a power cut, and every later List
+// sees it; when the stream's retention is 0 it is kept in memory only, for a while. The record's number must be one that
+// NextNumber gave; one that is stored already is ErrExists. ErrFull when there is no room, ErrNotFound when the stream is
+// deleted. After any other error, also that of ctx, the fragment may be stored or not.
+//
+// Appends to one stream are stored one after the other, those to different streams side by side. ctx is honoured while
+// waiting for the stream, not once its bytes are being written. Nothing of rec is kept.
+func (s *Store) Append(ctx context.Context, id StreamID, rec *Record) (FragmentInfo, error) {
+	info, err := s.append(ctx, id, rec, 0)
+	if err != nil {
+		return FragmentInfo{}, fmt.Errorf("append fragment: %w", err)
+	}
+	return info, nil
+}
+
+// Replace is Append, and the fragment old (a partial one that came again whole) goes in the same commit: List never sees both
+// or neither. An old one that is not there, or not any more, is no error.
+func (s *Store) Replace(ctx context.Context, id StreamID, old Number, rec *Record) (FragmentInfo, error) {
+	if old <= 0 || old == rec.Number {
+		return FragmentInfo{}, errors.New("replace fragment: no fragment to replace")
+	}
+	info, err := s.append(ctx, id, rec, old)
+	if err != nil {
+		return FragmentInfo{}, fmt.Errorf("replace fragment: %w", err)
+	}
+	return info, nil
+}
+
+func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces Number) (info FragmentInfo, err error) {
+	began := time.Now()
+	defer func() { s.metrics.append(time.Since(began), info, err) }()
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return info, err
+	}
+	head, crc, err := EncodeRecord(rec, replaces)
+	if err != nil {
+		return info, err
+	}
+	set, err := s.trackSetID(ctx, st, rec.Tracks)
+	if err != nil {
+		return info, err
+	}
+	info = newInfo(rec, crc, set)
+
+	if err := acquire(ctx, st.appending); err != nil {
+		return info, err
+	}
+	if st.deleted.Load() {
+		release(st.appending)
+		return info, ErrNotFound
+	}
+	stream := st.stream.Load()
+	if stream.RetentionHours == 0 {
+		defer release(st.appending)
+		return s.appendMemory(st, rec, head, info, replaces)
+	}
+	info.Location, err = s.blobs.Append(ctx, stream, Entry{
+		Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head, Payload: rec.Payload,
+	})
+	if err != nil {
+		release(st.appending)
+		return info, err
+	}
+	st.mu.Lock()
+	after := st.sequence // those that were given to fragments in memory
+	if !st.ring.used {
+		after = 0
+	}
+	st.mu.Unlock()
+	result := s.commits.enqueue(&NewFragment{
+		Stream: id, Info: info, AfterSequence: after, Replaces: replaces,
+	})
+	release(st.appending)
+
+	// The commit is waited for whatever happens to ctx: the bytes are there, and the caller learns what became of them.
+	c := <-result
+	if c.Err != nil {
+		return info, c.Err
+	}
+	info.Sequence = c.Sequence
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.clock = max(st.clock, rec.Number)
+	st.sequence = max(st.sequence, c.Sequence)
+	if replaces != 0 {
+		st.ring.remove(replaces)
+	}
+	return info, nil
+}
+
+// newInfo describes a record before it is stored.
+func newInfo(rec *Record, crc uint32, set int64) FragmentInfo {
+	info := FragmentInfo{
+		Number: rec.Number, ProducerTimestamp: rec.ProducerTimestamp, ServerTimestamp: rec.ServerTimestamp,
+		TrackSet: set, PayloadCRC: crc, Partial: rec.Partial, Spans: SpansOf(&rec.Fragment),
+	}
+	return info
+}
+
+// SpansOf gives the spans of a fragment, one per run.
+func SpansOf(f *media.Fragment) []Span {
+	if len(f.Runs) == 0 {
+		return nil
+	}
+	spans := make([]Span, len(f.Runs))
+	for i := range f.Runs {
+		r := &f.Runs[i]
+		spans[i] = Span{
+			Track: r.Track, BaseDecodeTime: r.BaseDecodeTime, Duration: r.Duration(), Size: r.Size(),
+			Frames: len(r.Frames), KeyStart: r.Frames[0].Key,
+		}
+	}
+	return spans
+}
+
+// appendMemory keeps a fragment in memory only. The caller holds st.appending.
+func (s *Store) appendMemory(st *streamState, rec *Record, head []byte, info FragmentInfo, replaces Number) (FragmentInfo, error) {
+	if _, err := s.idx.Fragment(context.Background(), st.id, rec.Number); !errors.Is(err, ErrNotFound) {
+		if err == nil {
+			err = ErrExists
+		}
+		return info, err
+	}
+	// Rows that are queued get their sequences first.
+	<-s.commits.enqueue(nil)
+	headOfStream, err := s.idx.Head(context.Background(), st.id)
+	if err != nil {
+		return info, err
+	}
+	_, fragment, err := DecodeRecord(head) // a copy that shares nothing with rec
+	if err != nil {
+		return info, err
+	}
+	m := &memoryFragment{fragment: fragment, stored: s.now()}
+	for _, p := range rec.Payload {
+		m.payload = append(m.payload, bytes.Clone(p))
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.ring.find(rec.Number) != nil {
+		return info, ErrExists
+	}
+	st.clock = max(st.clock, rec.Number)
+	st.sequence = max(st.sequence, headOfStream.Sequence) + 1
+	info.Sequence = st.sequence
+	info.Location = Location{Length: int64(len(head)) + info.Size(), MetaLength: int64(len(head))}
+	m.info = info
+	if replaces != 0 {
+		st.ring.remove(replaces)
+	}
+	st.ring.push(m, m.stored-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+	return info, nil
+}
+
+// trackSetID gives the id of a set of tracks.
+func (s *Store) trackSetID(ctx context.Context, st *streamState, tracks []media.Track) (int64, error) {
+	data := AppendTracks(nil, tracks)
+	hash := sha256.Sum256(data)
+	st.mu.Lock()
+	id, ok := st.setIDs[hash]
+	st.mu.Unlock()
+	if ok {
+		return id, nil
+	}
+	id, err := s.idx.TrackSetID(ctx, st.id, hash, data)
+	if err != nil {
+		return 0, fmt.Errorf("track set: %w", err)
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.setIDs) >= setsCached {
+		clear(st.setIDs)
+	}
+	st.setIDs[hash] = id
+	return id, nil
+}
+
+// TrackSet gives the tracks of a set (FragmentInfo.TrackSet); the caller must not change them. ErrNotFound.
+func (s *Store) TrackSet(ctx context.Context, id StreamID, set int64) ([]media.Track, error) {
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("track set: %w", err)
+	}
+	st.mu.Lock()
+	tracks, ok := st.sets[set]
+	st.mu.Unlock()
+	if ok {
+		return tracks, nil
+	}
+	data, err := s.idx.TrackSet(ctx, id, set)
+	if err != nil {
+		return nil, fmt.Errorf("track set %d: %w", set, err)
+	}
+	if tracks, err = DecodeTracks(data); err != nil {
+		return nil, fmt.Errorf("track set %d: %w", set, err)
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.sets) >= setsCached {
+		clear(st.sets)
+	}
+	st.sets[set] = tracks
+	return tracks, nil
+}
+
+// List gives the fragments that q selects, without those past retention. It sees every fragment whose Append has returned.
+// ErrNotFound when there is no such stream; no fragment is not an error.
+func (s *Store) List(ctx context.Context, id StreamID, q Query) ([]FragmentInfo, error) {
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("list fragments: %w", err)
+	}
+	now := s.now()
+	st.mu.Lock()
+	memory := st.ring.list(q, now-s.o.MemoryAge.Milliseconds())
+	st.mu.Unlock()
+	stream := st.stream.Load()
+	if stream.RetentionHours > 0 {
+		stored, err := s.idx.List(ctx, id, q, notBefore(stream, now))
+		if err != nil {
+			return nil, fmt.Errorf("list fragments: %w", err)
+		}
+		if len(memory) == 0 {
+			return stored, nil
+		}
+		memory = append(stored, memory...)
+	}
+	sort.Slice(memory, func(i, j int) bool { return q.less(&memory[i], &memory[j]) })
+	if q.Limit > 0 && len(memory) > q.Limit {
+		memory = memory[:q.Limit]
+	}
+	return memory, nil
+}
+
+// less is the order of q.
+func (q *Query) less(a, b *FragmentInfo) bool {
+	switch q.Order {
+	case ByNumberNewest:
+		return a.Number > b.Number
+	case BySequence:
+		return a.Sequence < b.Sequence
+	}
+	return a.Number < b.Number
+}
+
+// selects tells whether q selects a fragment, Limit aside.
+func (q *Query) selects(f *FragmentInfo) bool {
+	ts := f.ServerTimestamp
+	if q.Timestamp == ProducerTimestamp {
+		ts = f.ProducerTimestamp
+	}
+	if ts < q.Start || (q.End != 0 && ts > q.End) || f.Sequence <= q.AfterSequence {
+		return false
+	}
+	if q.After == 0 {
+		return true
+	}
+	if q.Order == ByNumberNewest {
+		return f.Number < q.After
+	}
+	return f.Number > q.After
+}
+
+// Fragment gives one fragment. ErrNotFound when there is none, or when it is past retention.
+func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error) {
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return FragmentInfo{}, fmt.Errorf("fragment: %w", err)
+	}
+	now := s.now()
+	st.mu.Lock()
+	m := st.ring.find(n)
+	st.mu.Unlock()
+	if m != nil && m.stored >= now-s.o.MemoryAge.Milliseconds() {
+		return m.info, nil
+	}
+	f, err := s.idx.Fragment(ctx, id, n)
+	if err != nil {
+		return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
+	}
+	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
+		return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, ErrNotFound)
+	}
+	return f, nil
+}
+
+// Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose checksum is verified; the
+// payload is not touched. ErrGone when it is past retention or deleted by now, ErrCorrupt when what is stored is damaged.
+// What is open can be read to its end whatever happens to the fragment.
+func (s *Store) Open(ctx context.Context, id StreamID, f FragmentInfo) (Media, error) {
+	m, err := s.open(ctx, id, f)
+	if err != nil {
+		return nil, fmt.Errorf("open fragment %d: %w", f.Number, err)
+	}
+	return m, nil
+}
+
+func (s *Store) open(ctx context.Context, id StreamID, f FragmentInfo) (Media, error) {
+	st, err := s.state(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if f.Location.Blob == "" {
+		st.mu.Lock()
+		m := st.ring.find(f.Number)
+		st.mu.Unlock()
+		if m == nil || m.stored < now-s.o.MemoryAge.Milliseconds() {
+			return nil, ErrGone
+		}
+		return &memoryMedia{m}, nil
+	}
+	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
+		return nil, ErrGone
+	}
+	return OpenRecord(ctx, s.blobs, f)
+}
+
+// OpenRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.
+func OpenRecord(ctx context.Context, blobs Blobs, f FragmentInfo) (Media, error) {
+	loc := f.Location
+	if loc.MetaLength < RecordHeaderSize || loc.MetaLength > MaxMetaLength || loc.Length < loc.MetaLength {
+		return nil, fmt.Errorf("%w: location %+v", ErrCorrupt, loc)
+	}
+	body, err := blobs.Open(ctx, loc)
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, loc.MetaLength)
+	if _, err := body.ReadAt(head, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: blob ends inside of the record", ErrCorrupt)
+		}
+		return nil, errors.Join(err, body.Close())
+	}
+	h, fragment, err := DecodeRecord(head)
+	if err == nil && (h.Number != f.Number || h.Length != loc.Length) {
+		err = fmt.Errorf("%w: another record lies here", ErrCorrupt)
+	}
+	if err != nil {
+		return nil, errors.Join(err, body.Close())
+	}
+	return &storedMedia{fragment: fragment, body: body, payload: loc.MetaLength}, nil
+}
+
+// storedMedia is a Media over a record in a blob.
+type storedMedia struct {
+	fragment *media.Fragment
+	body     Body
+	payload  int64 // offset of the payload within the record
+}
+
+func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
+
+func (m *storedMedia) Payload(run int) (io.Reader, error) {
+	if run < 0 || run >= len(m.fragment.Runs) {
+		return nil, fmt.Errorf("fragment has no run %d", run)
+	}
+	off := m.payload
+	for i := range run {
+		off += m.fragment.Runs[i].Size()
+	}
+	return m.body.Section(off, m.fragment.Runs[run].Size())
+}
+
+func (m *storedMedia) Close() error { return m.body.Close() }

@@ -1,0 +1,288 @@
+// Package index keeps a store's rows in SQLite. The SQL stays within what PostgreSQL understands too, except for what this
+// file and the migrations hold.
+package index
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+
+	"weir/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// SQLite is a store.Index in one file. All writes go through one connection, one transaction at a time; reads go through a
+// pool and see the last commit. In WAL mode neither waits for the other.
+type SQLite struct {
+	readers *sql.DB
+	db      *sql.DB       // of the one writing connection
+	writing chan struct{} // one slot, guards the fields below
+	conn    *sql.Conn
+	synced  bool // the connection is at synchronous=FULL
+	stmts   map[string]*sql.Stmt
+
+	keys  sync.Map // store.StreamID to its int64 key, which never changes
+	blobs sync.Map // store.StreamID to the name of the blob of its last durable commit, whose row is on disk
+}
+
+var _ store.Index = (*SQLite)(nil)
+
+// readConnections is how many reads run at the same time; each connection may cache 8 MB.
+const readConnections = 8
+
+// OpenSQLite opens the index in a file, making it (mode 0600) or bringing its schema up to date when needed. The caller
+// holds the lock of the data directory.
+func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
+	x, err := openSQLite(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("index %s: %w", path, err)
+	}
+	return x, nil
+}
+
+func openSQLite(ctx context.Context, path string) (*SQLite, error) {
+	// SQLite gives its -wal and -shm files the mode of the database.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	open := func(pragmas ...string) (*sql.DB, error) {
+		q := url.Values{"_pragma": pragmas}
+		u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
+		return sql.Open("sqlite", u.String())
+	}
+	x := &SQLite{writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true}
+	if x.db, err = open("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "cache_size(-16000)"); err != nil {
+		return nil, err
+	}
+	if x.conn, err = x.db.Conn(ctx); err == nil {
+		err = x.migrate(ctx)
+	}
+	if err == nil {
+		x.readers, err = open("busy_timeout(10000)", "query_only(1)", "cache_size(-8000)")
+	}
+	if err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	x.readers.SetMaxOpenConns(readConnections)
+	x.readers.SetMaxIdleConns(readConnections)
+	return x, nil
+}
+
+// migrate applies the numbered files that the database has not seen, each in a transaction with its number.
+func (x *SQLite) migrate(ctx context.Context) error {
+	var have int
+	if err := x.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+		return err
+	}
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	if have > len(names) {
+		return fmt.Errorf("schema %d is of a newer version than this one, which knows %d", have, len(names))
+	}
+	for i, name := range names {
+		number, _, _ := strings.Cut(filepath.Base(name), "_")
+		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
+			return fmt.Errorf("migration %s is out of order", name)
+		}
+		if i < have {
+			continue
+		}
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, i+1)
+		if _, err := x.conn.ExecContext(ctx, script); err != nil {
+			_, _ = x.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			return fmt.Errorf("migration %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Close implements store.Index. What was committed is in the file; no call may run.
+func (x *SQLite) Close() error {
+	var errs []error
+	if x.readers != nil {
+		errs = append(errs, x.readers.Close())
+	}
+	for _, s := range x.stmts {
+		errs = append(errs, s.Close())
+	}
+	if x.conn != nil {
+		errs = append(errs, x.conn.Close())
+	}
+	if x.db != nil {
+		errs = append(errs, x.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// tx is the running write transaction.
+type tx struct {
+	x   *SQLite
+	ctx context.Context // of this transaction only: WithoutCancel of the caller's
+}
+
+// durability of a write transaction.
+type durability bool
+
+const (
+	visible durability = false // the newest may be lost in a power cut
+	durable durability = true  // on disk on return, with everything committed before
+)
+
+// write runs fn in a transaction. It waits for its turn with ctx and is not interrupted after that: a change cut short by an
+// impatient client would leave everybody guessing.
+//
+// synchronous belongs to the connection: FULL syncs the write-ahead log at each commit, NORMAL at checkpoints only. One
+// sync covers all that was written before it.
+func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case x.writing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-x.writing }()
+	t := &tx{x: x, ctx: context.WithoutCancel(ctx)}
+	if x.synced != bool(d) {
+		level := "NORMAL"
+		if d {
+			level = "FULL"
+		}
+		if _, err := x.conn.ExecContext(t.ctx, "PRAGMA synchronous = "+level); err != nil {
+			return err
+		}
+		x.synced = bool(d)
+	}
+	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := fn(t)
+	if err == nil {
+		_, err = t.exec("COMMIT")
+	}
+	if err != nil {
+		// After a failed COMMIT the transaction may be open still or not; both are fine now.
+		_, _ = t.exec("ROLLBACK")
+	}
+	return err
+}
+
+// stmt prepares a statement once for the connection. The statements are constants of this package, so they are few.
+func (t *tx) stmt(text string) (*sql.Stmt, error) {
+	if s := t.x.stmts[text]; s != nil {
+		return s, nil
+	}
+	s, err := t.x.conn.PrepareContext(t.ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	t.x.stmts[text] = s
+	return s, nil
+}
+
+func (t *tx) exec(text string, args ...any) (changed int64, err error) {
+	s, err := t.stmt(text)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// row runs a query for one row; store.ErrNotFound when there is none.
+func (t *tx) row(dest []any, text string, args ...any) error {
+	s, err := t.stmt(text)
+	if err != nil {
+		return err
+	}
+	return notFound(s.QueryRowContext(t.ctx, args...).Scan(dest...))
+}
+
+// rows runs a query and calls each for every row; each must not use the transaction.
+func (t *tx) rows(each func(*sql.Rows) error, text string, args ...any) error {
+	s, err := t.stmt(text)
+	if err != nil {
+		return err
+	}
+	return scan(each)(s.QueryContext(t.ctx, args...))
+}
+
+// read runs a query on the pool and calls each for every row.
+func (x *SQLite) read(ctx context.Context, each func(*sql.Rows) error, text string, args ...any) error {
+	return scan(each)(x.readers.QueryContext(ctx, text, args...))
+}
+
+// readRow runs a query for one row on the pool; store.ErrNotFound when there is none.
+func (x *SQLite) readRow(ctx context.Context, dest []any, text string, args ...any) error {
+	return notFound(x.readers.QueryRowContext(ctx, text, args...).Scan(dest...))
+}
+
+func scan(each func(*sql.Rows) error) func(*sql.Rows, error) error {
+	return func(rows *sql.Rows, err error) error {
+		if err != nil {
+			return err
+		}
+		for err == nil && rows.Next() {
+			err = each(rows)
+		}
+		return errors.Join(err, rows.Err(), rows.Close())
+	}
+}
+
+func notFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// key gives the key of a stream, deleted or not.
+func (x *SQLite) key(ctx context.Context, id store.StreamID) (int64, error) {
+	if key, ok := x.keys.Load(id); ok {
+		return key.(int64), nil
+	}
+	var key int64
+	if err := x.readRow(ctx, []any{&key}, "SELECT key FROM streams WHERE id = ?", string(id)); err != nil {
+		return 0, err
+	}
+	x.keys.Store(id, key)
+	return key, nil
+}
+
+// liveKey gives the key of a stream that is not deleted.
+func (t *tx) liveKey(id store.StreamID) (int64, error) {
+	var key int64
+	err := t.row([]any{&key}, "SELECT key FROM streams WHERE id = ? AND deleted = 0", string(id))
+	return key, err
+}

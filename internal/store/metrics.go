@@ -1,0 +1,68 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics counts what the store does.
+type Metrics struct {
+	Appends          *prometheus.CounterVec // fragments, by result: stored, memory, full, not_found, failed
+	AppendBytes      prometheus.Counter     // payload bytes of the fragments stored
+	AppendSeconds    prometheus.Histogram   // from Append's call to its return, of the fragments stored
+	SyncSeconds      prometheus.Histogram   // of one fdatasync of a volume; observed by the blobs
+	CommitRows       prometheus.Histogram   // rows in one transaction of the group commit
+	RecoveredRecords prometheus.Counter     // records found at start-up that the index did not know
+	TruncatedBytes   prometheus.Counter     // bytes of torn tails cut at start-up
+	SweptBlobs       prometheus.Counter     // volumes deleted because they were past retention
+}
+
+// NewMetrics makes the metrics and registers them when reg is not nil.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	seconds := []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}
+	m := &Metrics{
+		Appends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_store_appends_total", Help: "Fragments appended, by result."}, []string{"result"}),
+		AppendBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_append_bytes_total", Help: "Payload bytes of the fragments that were stored."}),
+		AppendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_store_append_seconds", Help: "Time to make a fragment durable and visible.", Buckets: seconds}),
+		SyncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_store_fsync_seconds", Help: "Time of one sync of a volume.", Buckets: seconds}),
+		CommitRows: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_store_commit_batch_rows", Help: "Fragments per index transaction.",
+			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}}),
+		RecoveredRecords: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_recovered_records_total", Help: "Records found at start-up that the index did not know."}),
+		TruncatedBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_truncated_bytes_total", Help: "Bytes of torn tails cut at start-up."}),
+		SweptBlobs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_swept_volumes_total", Help: "Volumes deleted because they were past retention."}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows, m.RecoveredRecords,
+			m.TruncatedBytes, m.SweptBlobs)
+	}
+	return m
+}
+
+func (m *Metrics) append(took time.Duration, info FragmentInfo, err error) {
+	result := "stored"
+	switch {
+	case errors.Is(err, ErrFull):
+		result = "full"
+	case errors.Is(err, ErrNotFound):
+		result = "not_found"
+	case err != nil:
+		result = "failed"
+	case info.Location.Blob == "":
+		result = "memory"
+	}
+	m.Appends.WithLabelValues(result).Inc()
+	if err == nil {
+		m.AppendBytes.Add(float64(info.Size()))
+		m.AppendSeconds.Observe(took.Seconds())
+	}
+}

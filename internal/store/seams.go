@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"io"
+)
+
+// Index keeps rows: streams, fragments, blobs, track sets and sessions. It is one of the two seams of the store; the engine
+// is its only user.
+//
+// Every method is a transaction of its own: applied whole or not at all. A method that returns an error may still have
+// been applied (the connection broke after the commit); callers read again or repeat. Except where a method says
+// otherwise a change is durable when the method returns. What is committed is seen by every later call.
+// Methods may be called concurrently. They honour ctx while they wait for their turn, not in the middle of a change.
+type Index interface {
+	StreamRows
+	FragmentRows
+	BlobRows
+	SessionRows
+	io.Closer
+}
+
+// StreamRows is the part of Index that holds streams.
+type StreamRows interface {
+	// CreateStream adds a stream. ErrExists when a stream of that name, or of that ID, exists.
+	CreateStream(ctx context.Context, s Stream) error
+	// Stream finds a stream by name, StreamByID by its ID; ErrNotFound when there is none or it is deleted.
+	Stream(ctx context.Context, name string) (Stream, error)
+	StreamByID(ctx context.Context, id StreamID) (Stream, error)
+	// ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater than after, by name
+	// in byte order.
+	ListStreams(ctx context.Context, prefix, after string, limit int) ([]Stream, error)
+	// UpdateStream reads, changes and writes one stream in one transaction. change may be called more than once; its error
+	// is returned as it is and nothing is written. ID, Name, CreatedMillis and NumberTag never change.
+	UpdateStream(ctx context.Context, id StreamID, change func(*Stream) error) (Stream, error)
+	// DeleteStream marks a stream deleted and drops its sessions: no other method but DeletedStreams, PurgeStream and the
+	// methods of BlobRows sees it any more, and its name is free. check is called inside the transaction with the stream
+	// as it stands; its error is returned as it is. ErrNotFound when there is no such stream.
+	DeleteStream(ctx context.Context, id StreamID, check func(*Stream) error) error
+	// DeletedStreams lists the streams that are marked deleted and not purged yet.
+	DeletedStreams(ctx context.Context) ([]StreamID, error)
+	// PurgeStream drops at most limit rows of a stream that is marked deleted; done when the last one went.
+	// A stream that is not known is done.
+	PurgeStream(ctx context.Context, id StreamID, limit int) (done bool, err error)
+}
+
+// Head is where a stream's two orders stand: the greatest number and sequence ever committed, zero at first.
+type Head struct {
+	Number   Number
+	Sequence int64
+}
+
+// NewFragment is a fragment to be committed.
+type NewFragment struct {
+	Stream        StreamID
+	Info          FragmentInfo // Sequence is given by Commit
+	AfterSequence int64        // the sequence given is greater than this one too (fragments that were kept in memory only)
+	Replaces      Number       // the fragment whose row goes in the same transaction, 0 for none
+}
+
+// Committed is what became of one NewFragment.
+type Committed struct {
+	Sequence int64 // the commit sequence it was given
+	Err      error // ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number; else nil
+}
+
+// FragmentRows is the part of Index that holds fragments.
+type FragmentRows interface {
+	// Head tells where a stream's orders stand. ErrNotFound when there is no such stream.
+	Head(ctx context.Context, id StreamID) (Head, error)
+	// Commit adds fragments in one transaction, in the order given, and gives each the next sequence of its stream. The
+	// results stand in the order of the fragments. An error is of the whole batch.
+	//
+	// A batch with a fragment in a blob that the index did not know is durable on return, with every batch before it, and
+	// marks the stream's other blobs closed. Any other batch is visible on return but may be lost in a power cut: its
+	// records are in blobs that the index knows to be open, and are found there again.
+	Commit(ctx context.Context, fragments []NewFragment) ([]Committed, error)
+	// List is Store.List over the stored rows; fragments with a server timestamp before notBefore (milliseconds) are left out.
+	List(ctx context.Context, id StreamID, q Query, notBefore int64) ([]FragmentInfo, error)
+	// Fragment gives one fragment, past retention or not. ErrNotFound when there is none.
+	Fragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error)
+	// TrackSetID gives the id of a set of tracks, adding it when it is new. hash is of data; equal hashes mean equal data.
+	TrackSetID(ctx context.Context, id StreamID, hash [32]byte, data []byte) (int64, error)
+	// TrackSet gives the data of a set. ErrNotFound when there is none.
+	TrackSet(ctx context.Context, id StreamID, set int64) ([]byte, error)
+	// Expire drops at most limit fragment rows with a server timestamp before notBefore and tells how many went. When no
+	// such row is left, the stream's closed blobs whose last server timestamp is before notBefore become BlobDoomed.
+	Expire(ctx context.Context, id StreamID, notBefore int64, limit int) (int, error)
+}
+
+// BlobState is what the index knows of a blob's life.
+type BlobState uint8
+
+// States of a blob.
+const (
+	BlobOpen   BlobState = iota // may hold whole records behind Indexed that the index does not know
+	BlobClosed                  // never written again, every record is known
+	BlobDoomed                  // without rows, its bytes are to be deleted
+)
+
+// BlobInfo is the index's row of one blob.
+type BlobInfo struct {
+	Name                string
+	Stream              StreamID
+	State               BlobState
+	Indexed             int64 // every record before this offset is known or was given up
+	LastServerTimestamp int64 // the greatest server timestamp of its fragments, milliseconds
+}
+
+// BlobRows is the part of Index that holds what is known of blobs.
+type BlobRows interface {
+	// Blobs lists every blob, those of deleted streams too, in the order in which they became known.
+	Blobs(ctx context.Context) ([]BlobInfo, error)
+	// AddBlob makes a blob known that was found without a row, as BlobOpen with Indexed 0. Known ones are left as they are.
+	AddBlob(ctx context.Context, id StreamID, name string) error
+	// CloseBlob marks a blob closed with the given end. A blob that is not known or doomed is left as it is.
+	CloseBlob(ctx context.Context, name string, indexed int64) error
+	// ForgetBlobs drops the rows of blobs and of every fragment in them. Names that are not known are no error.
+	ForgetBlobs(ctx context.Context, names []string) error
+}
+
+// SessionRows is the part of Index that holds playback sessions.
+type SessionRows interface {
+	// OpenSession adds a session and closes the earliest created open ones of its stream beyond limit (0: none), never the
+	// new one; it returns those it closed. Sessions that expired at or before now do not count. ErrNotFound when there is
+	// no such stream, ErrExists when the ID is taken.
+	OpenSession(ctx context.Context, s Session, limit int, now int64) ([]Session, error)
+	// Session gives a session; closed tells whether it was closed. ErrNotFound when there is none.
+	Session(ctx context.Context, id string) (s Session, closed bool, err error)
+	// Checkpoint replaces a session's checkpoint; ErrNotFound, ErrClosed. The newest checkpoint may be lost in a power cut.
+	Checkpoint(ctx context.Context, id string, data []byte) error
+	// ExpireSessions drops at most limit sessions that expired before the given time, and tells how many went.
+	ExpireSessions(ctx context.Context, before int64, limit int) (int, error)
+}
+
+// Entry is one encoded record on its way to the bytes.
+type Entry struct {
+	Number          Number
+	ServerTimestamp int64    // milliseconds since the Unix epoch
+	Head            []byte   // the record's header and metadata
+	Payload         [][]byte // what follows the head
+}
+
+// Blobs keeps bytes, the other seam. A blob is an append-only sequence of records of one stream, which only grows and is
+// deleted whole. Names of blobs begin with the stream's ID and a slash. Methods may be called concurrently.
+type Blobs interface {
+	// Append writes one record behind the stream's others. On return the bytes, and the name of a new blob, survive a power
+	// cut. Records of one stream are written one after the other, those of different streams side by side. ErrFull means
+	// that there is no room and that nothing was written; after any other error the record may be there or not, and may
+	// come out of Recover. The entry's slices are not kept. s is written at the start of a new blob.
+	Append(ctx context.Context, s *Stream, e Entry) (Location, error)
+	// Roll ends the stream's current blob, so that the next Append begins another. Without a current blob it does nothing.
+	Roll(ctx context.Context, id StreamID) error
+	// Open opens one record. ErrGone when the blob is not there. What is open stays readable over Delete and DeleteStream.
+	Open(ctx context.Context, loc Location) (Body, error)
+	// Recover reads the whole records of a blob from offset from on (0: all of it) and cuts what follows the last one. Each
+	// record's checksums hold. The slices given to found are valid during the call only; its error ends the scan and is
+	// returned. The stream is the one written at the blob's start, nil when from is greater than 0. end is where the last
+	// whole record ends. ErrNotFound when the blob is not there; ErrCorrupt when it does not begin as a blob must, and then
+	// nothing is changed. Only for blobs that are not written.
+	Recover(ctx context.Context, name string, from int64, found func(loc Location, head []byte) error) (s *Stream, end, cut int64, err error)
+	// List calls found with the name of every blob, in no particular order. A name that ends in a slash is a stream that has
+	// room but no blob.
+	List(ctx context.Context, found func(name string) error) error
+	// Delete deletes blobs. Those that are not there are no error.
+	Delete(ctx context.Context, names []string) error
+	// DeleteStream deletes every blob of a stream. On return none of them is found by List or Open any more, also after a
+	// power cut; their space may be freed later. Without blobs it does nothing.
+	DeleteStream(ctx context.Context, id StreamID) error
+	io.Closer
+}
+
+// Body is one opened record. Offsets are relative to the record's start. Not for concurrent use.
+type Body interface {
+	io.ReaderAt
+	// Section returns a reader of n bytes from off on. Only the last one returned may be used.
+	Section(off, n int64) (io.Reader, error)
+	io.Closer
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// streamMeta is the stream record's metadata: JSON, because it is written once per volume and may grow fields.
+type streamMeta struct {
+	ID             StreamID          `json:"id"`
+	Name           string            `json:"name"`
+	CreatedMillis  int64             `json:"createdMillis"`
+	Version        string            `json:"version"`
+	RetentionHours int               `json:"retentionHours"`
+	DeviceName     string            `json:"deviceName,omitempty"`
+	MediaType      string            `json:"mediaType,omitempty"`
+	KMSKeyID       string            `json:"kmsKeyId,omitempty"`
+	StorageTier    string            `json:"storageTier,omitempty"`
+	Tags           map[string]string `json:"tags,omitempty"`
+	NumberTag      uint64            `json:"numberTag"`
+}
+
+func encodeStream(s *Stream) ([]byte, error) {
+	b, err := json.Marshal(streamMeta(*s))
+	if err != nil {
+		return nil, fmt.Errorf("encode stream: %w", err)
+	}
+	return b, nil
+}
+
+func decodeStream(b []byte) (*Stream, error) {
+	var m streamMeta
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&m); err != nil {
+		return nil, fmt.Errorf("%w: stream record: %v", ErrCorrupt, err)
+	}
+	s := Stream(m)
+	if !s.ID.Valid() || s.Name == "" {
+		return nil, fmt.Errorf("%w: stream record without a stream", ErrCorrupt)
+	}
+	if s.Tags == nil {
+		s.Tags = map[string]string{}
+	}
+	return &s, nil
+}
+
+// Valid tells whether id has the form of a stream ID.
+func (id StreamID) Valid() bool {
+	if len(id) != 32 {
+		return false
+	}
+	for i := range len(id) {
+		if (id[i] < '0' || id[i] > '9') && (id[i] < 'a' || id[i] > 'f') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+)
+
+// CreateStream adds a stream; durable on return. It fills ID, CreatedMillis, Version and NumberTag and gives the stream back.
+// ErrExists when a stream of that name exists.
+func (s *Store) CreateStream(ctx context.Context, st Stream) (Stream, error) {
+	if st.Name == "" || st.RetentionHours < 0 {
+		return Stream{}, errors.New("create stream: name missing or retention negative")
+	}
+	var tag [8]byte
+	rand.Read(tag[:]) // never fails
+	st.ID = StreamID(randomText(hexDigits, 32))
+	st.CreatedMillis = s.now()
+	st.Version = randomText(alphanumerics, 20)
+	st.NumberTag = binary.LittleEndian.Uint64(tag[:])
+	st.Tags = maps.Clone(st.Tags)
+	if st.Tags == nil {
+		st.Tags = map[string]string{}
+	}
+	if err := s.idx.CreateStream(ctx, st); err != nil {
+		return Stream{}, fmt.Errorf("create stream: %w", err)
+	}
+	return st, nil
+}
+
+// Stream finds a stream by its name. ErrNotFound.
+func (s *Store) Stream(ctx context.Context, name string) (Stream, error) {
+	st, err := s.idx.Stream(ctx, name)
+	if err != nil {
+		return Stream{}, fmt.Errorf("stream %q: %w", name, err)
+	}
+	return st, nil
+}
+
+// StreamByID finds a stream by its ID. ErrNotFound.
+func (s *Store) StreamByID(ctx context.Context, id StreamID) (Stream, error) {
+	st, err := s.idx.StreamByID(ctx, id)
+	if err != nil {
+		return Stream{}, fmt.Errorf("stream %s: %w", id, err)
+	}
+	return st, nil
+}
+
+// ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater than after, by name in byte
+// order. The name of the last one is the cursor of the next call.
+func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int) ([]Stream, error) {
+	list, err := s.idx.ListStreams(ctx, prefix, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list streams: %w", err)
+	}
+	return list, nil
+}
+
+// UpdateStream changes a stream and gives it a new Version; durable on return. A version that is not empty must be the
+// stream's (ErrVersion). change may be called more than once; its error is in the returned chain and leaves the stream as
+// it was. It cannot change ID, Name, CreatedMillis, Version and NumberTag. ErrNotFound. A shorter retention hides what is
+// past it at once.
+func (s *Store) UpdateStream(ctx context.Context, id StreamID, version string, change func(*Stream) error) (Stream, error) {
+	next := randomText(alphanumerics, 20)
+	row, err := s.changeStream(ctx, id, func(st *Stream) error {
+		if version != "" && version != st.Version {
+			return ErrVersion
+		}
+		if err := change(st); err != nil {
+			return err
+		}
+		if st.RetentionHours < 0 {
+			return errors.New("retention is negative")
+		}
+		st.Version = next
+		return nil
+	})
+	if err != nil {
+		return Stream{}, fmt.Errorf("update stream %s: %w", id, err)
+	}
+	return row, nil
+}
+
+// TagStream changes a stream's tags and leaves its Version; durable on return. change may be called more than once; its
+// error is in the returned chain and leaves the tags as they were. ErrNotFound.
+func (s *Store) TagStream(ctx context.Context, id StreamID, change func(tags map[string]string) error) error {
+	_, err := s.changeStream(ctx, id, func(st *Stream) error { return change(st.Tags) })
+	if err != nil {
+		return fmt.Errorf("tag stream %s: %w", id, err)
+	}
+	return nil
+}
+
+func (s *Store) changeStream(ctx context.Context, id StreamID, change func(*Stream) error) (Stream, error) {
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return Stream{}, err
+	}
+	if err := acquire(ctx, st.changing); err != nil {
+		return Stream{}, err
+	}
+	defer release(st.changing)
+	row, err := s.idx.UpdateStream(ctx, id, func(row *Stream) error {
+		id, name, created, tag := row.ID, row.Name, row.CreatedMillis, row.NumberTag
+		if err := change(row); err != nil {
+			return err
+		}
+		row.ID, row.Name, row.CreatedMillis, row.NumberTag = id, name, created, tag
+		if row.Tags == nil {
+			row.Tags = map[string]string{}
+		}
+		return nil
+	})
+	if err != nil {
+		// It may have been applied all the same: forget what is remembered by reading it again.
+		if again, readErr := s.idx.StreamByID(ctx, id); readErr == nil {
+			st.stream.Store(&again)
+		}
+		return Stream{}, err
+	}
+	kept := row
+	kept.Tags = maps.Clone(row.Tags)
+	st.stream.Store(&kept)
+	return row, nil
+}
+
+// DeleteStream deletes a stream with all its fragments and sessions. On return it is gone for every method, durably, and its
+// name can be used again; its space is freed soon after by Run. What is being read from it can be read to its end. A
+// version that is not empty must be the stream's (ErrVersion). ErrNotFound.
+func (s *Store) DeleteStream(ctx context.Context, id StreamID, version string) error {
+	err := s.idx.DeleteStream(ctx, id, func(row *Stream) error {
+		if version != "" && version != row.Version {
+			return ErrVersion
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("delete stream %s: %w", id, err)
+	}
+	s.forget(id)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// drop makes the state say that its stream is deleted and frees the memory.
+func (st *streamState) drop() {
+	st.deleted.Store(true)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.ring = ring{}
+}

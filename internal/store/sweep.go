@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed in between.
+const sweepRows = 2000
+
+// Sweep does one pass of background work: rows past retention go, then the bytes of blobs wholly past it; deleted streams
+// lose their bytes, then their rows; idle blobs are closed; expired sessions are forgotten. Rows always go before bytes,
+// and a pass that was cut short is taken up by the next one. What fails for one stream does not keep the others.
+func (s *Store) Sweep(ctx context.Context) error {
+	if err := acquire(ctx, s.sweep); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	defer release(s.sweep)
+	errs := []error{s.sweepDeleted(ctx)}
+	blobs, err := s.idx.Blobs(ctx)
+	errs = append(errs, err, s.sweepIdle(ctx, blobs), s.sweepRetention(ctx), s.sweepDoomed(ctx), s.sweepSessions(ctx))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	return nil
+}
+
+// sweepDeleted frees deleted streams: all bytes, then all rows, so that no row is missing while bytes are left that a
+// recovery would take for a stream's.
+func (s *Store) sweepDeleted(ctx context.Context) error {
+	ids, err := s.idx.DeletedStreams(ctx)
+	errs := []error{err}
+	for _, id := range ids {
+		errs = append(errs, s.purge(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) purge(ctx context.Context, id StreamID) error {
+	if st := s.forget(id); st != nil {
+		// An append that runs is waited for; one that comes later sees that the stream is deleted and writes nothing.
+		if err := acquire(ctx, st.appending); err != nil {
+			return err
+		}
+		release(st.appending)
+		<-s.commits.enqueue(nil)
+	}
+	if err := s.blobs.DeleteStream(ctx, id); err != nil {
+		return fmt.Errorf("delete bytes of stream %s: %w", id, err)
+	}
+	for done := false; !done; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if done, err = s.idx.PurgeStream(ctx, id, sweepRows); err != nil {
+			return fmt.Errorf("drop rows of stream %s: %w", id, err)
+		}
+	}
+	s.mu.Lock()
+	delete(s.streams, id)
+	s.mu.Unlock()
+	return nil
+}
+
+// sweepIdle closes open blobs that got nothing for a while, or whose last fragment is past retention, so that they can be
+// deleted and start-up need not look at them.
+func (s *Store) sweepIdle(ctx context.Context, blobs []BlobInfo) error {
+	var errs []error
+	for _, b := range blobs {
+		if b.State != BlobOpen {
+			continue
+		}
+		st, err := s.state(ctx, b.Stream)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		now := s.now()
+		if b.LastServerTimestamp >= now-s.o.IdleBlob.Milliseconds() && b.LastServerTimestamp >= notBefore(st.stream.Load(), now) {
+			continue
+		}
+		errs = append(errs, s.closeBlob(ctx, st, b))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) closeBlob(ctx context.Context, st *streamState, b BlobInfo) error {
+	if err := acquire(ctx, st.appending); err != nil {
+		return err
+	}
+	err := s.blobs.Roll(ctx, b.Stream)
+	release(st.appending)
+	if err != nil {
+		return fmt.Errorf("close blob %s: %w", b.Name, err)
+	}
+	// Every row of the blob was queued before; once they are committed nothing can come any more.
+	<-s.commits.enqueue(nil)
+	if err := s.idx.CloseBlob(ctx, b.Name, b.Indexed); err != nil {
+		return fmt.Errorf("close blob %s: %w", b.Name, err)
+	}
+	return nil
+}
+
+// sweepRetention drops what is past retention, stream by stream.
+func (s *Store) sweepRetention(ctx context.Context) error {
+	var errs []error
+	after := ""
+	for {
+		streams, err := s.idx.ListStreams(ctx, "", after, 100)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if len(streams) == 0 {
+			return errors.Join(errs...)
+		}
+		after = streams[len(streams)-1].Name
+		for _, stream := range streams {
+			now := s.now()
+			if st := s.known(stream.ID); st != nil {
+				st.mu.Lock()
+				st.ring.trim(now-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+				st.mu.Unlock()
+			}
+			for n := sweepRows; n == sweepRows; {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if n, err = s.idx.Expire(ctx, stream.ID, notBefore(&stream, now), sweepRows); err != nil {
+					errs = append(errs, fmt.Errorf("expire fragments of stream %s: %w", stream.ID, err))
+				}
+			}
+		}
+	}
+}
+
+// sweepDoomed deletes the bytes of blobs without rows, then forgets the blobs.
+func (s *Store) sweepDoomed(ctx context.Context) error {
+	blobs, err := s.idx.Blobs(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, b := range blobs {
+		if b.State == BlobDoomed {
+			names = append(names, b.Name)
+		}
+	}
+	for len(names) > 0 {
+		chunk := names[:min(100, len(names))]
+		names = names[len(chunk):]
+		if err := s.blobs.Delete(ctx, chunk); err != nil {
+			return fmt.Errorf("delete blobs: %w", err)
+		}
+		if err := s.idx.ForgetBlobs(ctx, chunk); err != nil {
+			return fmt.Errorf("forget blobs: %w", err)
+		}
+		s.metrics.SweptBlobs.Add(float64(len(chunk)))
+	}
+	return nil
+}
+
+func (s *Store) sweepSessions(ctx context.Context) error {
+	for n := sweepRows; n == sweepRows; {
+		var err error
+		if n, err = s.idx.ExpireSessions(ctx, s.now()-s.o.SessionKeep.Milliseconds(), sweepRows); err != nil {
+			return fmt.Errorf("expire sessions: %w", err)
+		}
+	}
+	return nil
+}
