@@ -1,0 +1,103 @@
+package playback
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/auth"
+	"weir/internal/store"
+)
+
+// longTokens are as long as real ones: 68 characters.
+type longTokens struct{ fakeTokens }
+
+var padding = strings.Repeat("x", 26)
+
+func (longTokens) Seal(c auth.Claims) string { return fakeTokens{}.Seal(c) + padding }
+func (longTokens) Open(token string) (auth.Claims, error) {
+	return fakeTokens{}.Open(strings.TrimSuffix(token, padding))
+}
+
+// fixedStore takes the cost of the fake's search out of the measurement: List gives what it is told to.
+type fixedStore struct {
+	*fakeStore
+	next []store.FragmentInfo
+}
+
+func (f *fixedStore) List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
+	if q.Order == store.BySequence {
+		next := f.next
+		f.next = nil
+		return next, nil
+	}
+	return f.fakeStore.List(ctx, id, q)
+}
+
+// BenchmarkMediaPlaylist measures a live playlist: the first request of a process (first), a reload in which one fragment is new
+// (reload), and one in which none is (same).
+func BenchmarkMediaPlaylist(b *testing.B) {
+	for _, n := range []int{5, 1000, 1800, 5000} {
+		fake := newFakeStore(time.UnixMilli(1_700_000_000_123))
+		stream := fake.create("camera", 24)
+		cam := newCamera(fake, stream, videoTrack(), audioTrack())
+		for range n {
+			cam.send()
+		}
+		fixed := &fixedStore{fakeStore: fake}
+		process := func() *Service {
+			return New(Options{Store: fixed, Tokens: longTokens{}, Limits: DefaultLimits(), Clock: fake.clock})
+		}
+		in := &api.GetHLSStreamingSessionURLInput{Expires: 43_200, MaxMediaPlaylistFragmentResults: n, DisplayFragmentTimestamp: api.DisplayTimestampAlways}
+		in.StreamName = stream.Name
+		s := process()
+		token, err := s.OpenHLS(b.Context(), stream, in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		get := func(s *Service) {
+			text, err := s.MediaPlaylist(b.Context(), token, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(text)))
+		}
+		b.Run(fmt.Sprintf("%d/first", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				get(process())
+			}
+		})
+		b.Run(fmt.Sprintf("%d/same", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				get(s)
+			}
+		})
+		b.Run(fmt.Sprintf("%d/reload", n), func(b *testing.B) {
+			s := process()
+			get(s)
+			i := cam.info(cam.number)
+			v := s.views.get(openID(b, token))
+			i.Sequence = v.state.cursor
+			b.ReportAllocs()
+			for b.Loop() {
+				i.Number += 1 << 12
+				i.Sequence++
+				fixed.next = append(fixed.next, i)
+				get(s)
+			}
+		})
+	}
+}
+
+func openID(b *testing.B, token string) string {
+	claims, err := longTokens{}.Open(token)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return claims.SessionID
+}
