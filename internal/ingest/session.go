@@ -67,7 +67,11 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	unhook := context.AfterFunc(running, s.source.stop)
+	hooked := make(chan struct{})
+	unhook := context.AfterFunc(running, func() {
+		defer close(hooked)
+		s.source.stop()
+	})
 	s.commits = newCommitter(s, context.WithoutCancel(ctx), stop)
 	stopIdle := s.startIdleAcks()
 
@@ -80,7 +84,9 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 		s.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
 	}
 	s.acks.close()
-	unhook()
+	if !unhook() {
+		<-hooked // nothing touches the connection after Run
+	}
 	if e := (*Error)(nil); errors.As(err, &e) && s.source.err == nil {
 		s.linger(body)
 	}
@@ -133,19 +139,26 @@ func (s *Session) event(ctx context.Context, ev *mkv.Event) error {
 	return nil
 }
 
-// declare takes a new set of tracks.
+// declare takes a new set of tracks. It ends the fragment before, whose clocks may go: a body may declare any number of sets.
 func (s *Session) declare() error {
+	if err := s.complete(media.NoTime, false); err != nil {
+		return err
+	}
 	tracks := s.reader.Tracks()
 	if len(tracks) > s.o.Limits.Tracks {
 		return failf(nil, api.AckMoreThanAllowedTracks, "%d tracks, more than %d", len(tracks), s.o.Limits.Tracks)
 	}
 	s.doc = newDocument(tracks)
+	clocks, hints := map[int]*trackClock{}, map[int]hint{}
 	for i := range s.doc.tracks {
 		t := &s.doc.tracks[i]
-		if c := s.clocks[t.Number]; c == nil || !same(&c.track, t) {
-			s.clocks[t.Number] = &trackClock{Clock: media.NewClock(t), track: *t}
+		c := s.clocks[t.Number]
+		if c == nil || !same(&c.track, t) {
+			c = &trackClock{Clock: media.NewClock(t), track: *t}
 		}
+		clocks[t.Number], hints[t.Number] = c, s.hints[t.Number]
 	}
+	s.clocks, s.hints = clocks, hints
 	return nil
 }
 

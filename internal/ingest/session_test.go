@@ -320,6 +320,24 @@ func TestTwoDocuments(t *testing.T) {
 	}
 }
 
+// A body of endless documents with ever new tracks leaves nothing behind.
+func TestManyDocuments(t *testing.T) {
+	b := build(t)
+	track := videoTrack
+	for i := range 200 {
+		track.Number = 1 + i%100
+		b.header(sdk, track).cluster(int64(i)).frame(track.Number, int64(i), "x")
+	}
+	s := &fakeStore{}
+	session := New(relative(s, epoch))
+	if err := session.Run(context.Background(), b.reader(), &ackLog{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.all()) != 200 || len(session.clocks) != 1 || len(session.hints) != 1 {
+		t.Errorf("%d stored, %d clocks, %d hints", len(s.all()), len(session.clocks), len(session.hints))
+	}
+}
+
 // ffmpeg cuts clusters by size, so one may have no frame of a track; the service answers 4011 there, Weir does not.
 func TestFragmentWithoutFramesOfATrack(t *testing.T) {
 	s := &fakeStore{}
