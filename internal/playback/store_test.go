@@ -1,0 +1,234 @@
+package playback_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/auth"
+	"weir/internal/media"
+	"weir/internal/playback"
+	"weir/internal/store"
+	"weir/internal/store/blob"
+	"weir/internal/store/index"
+)
+
+// testAVCC is of H.264 High, 1280x720.
+var testAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
+	0x10, 0, 0, 3, 3, 0x20, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0}
+
+// server is a store in a directory, with playback over it.
+type server struct {
+	*store.Store
+	playback *playback.Service
+}
+
+func start(t testing.TB, dir string, clock func() time.Time) *server {
+	t.Helper()
+	idx, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.New(t.Context(), store.Options{Index: idx, Blobs: blobs, Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "tokens"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys.Clock = clock
+	return &server{st, playback.New(playback.Options{Store: st, Tokens: keys, Limits: playback.DefaultLimits(), Clock: clock})}
+}
+
+// appendFragment stores two seconds of video in frames of 40 ms that begin at the given time.
+func (s *server) appendFragment(t testing.TB, stream store.StreamID, at time.Time, codecPrivate []byte) (store.FragmentInfo, []byte) {
+	t.Helper()
+	number, err := s.NextNumber(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &store.Record{Number: number}
+	rec.ProducerTimestamp, rec.ServerTimestamp = at.UnixMilli(), at.UnixMilli()
+	rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: codecPrivate, Timescale: media.VideoTimescale}}
+	run := media.Run{Track: 1, BaseDecodeTime: at.UnixMilli() * 90}
+	payload := bytes.Repeat([]byte{byte(number >> 12)}, 50*100)
+	for i := range 50 {
+		run.Frames = append(run.Frames, media.Frame{Duration: 3600, Size: 100, Key: i == 0})
+	}
+	rec.Runs, rec.Payload = []media.Run{run}, [][]byte{payload}
+	info, err := s.Append(t.Context(), stream, rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info, payload
+}
+
+// TestOverTheStore plays from SQLite and volumes: live over a restart of everything, a recording, the frames of a segment straight
+// from the file, and the limit of sessions.
+func TestOverTheStore(t *testing.T) {
+	dir := t.TempDir()
+	now := time.UnixMilli(1_700_000_000_000)
+	clock := func() time.Time { return now }
+	s := start(t, dir, clock)
+	stream, err := s.CreateStream(t.Context(), store.Stream{Name: "camera", RetentionHours: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := now
+	var last store.FragmentInfo
+	var payload []byte
+	send := func(n int) {
+		for range n {
+			last, payload = s.appendFragment(t, stream.ID, now, testAVCC)
+			now = now.Add(2 * time.Second)
+		}
+	}
+	send(8)
+	open := func(in *api.GetHLSStreamingSessionURLInput) string {
+		t.Helper()
+		in.StreamName = stream.Name
+		token, err := s.playback.OpenHLS(t.Context(), stream, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	playlist := func(token string) string {
+		t.Helper()
+		text, err := s.playback.MediaPlaylist(t.Context(), token, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	live := open(&api.GetHLSStreamingSessionURLInput{})
+	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(began.Add(5*time.Second).UnixMilli())
+	recording := open(&api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
+		HLSFragmentSelector: &api.HLSFragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}})
+	send(3)
+	master, err := s.playback.MasterPlaylist(t.Context(), live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `CODECS="avc1.64001f",RESOLUTION=1280x720,FRAME-RATE=25.0,`; !strings.Contains(string(master), want) {
+		t.Errorf("want %s in\n%s", want, master)
+	}
+	wantLive, wantRecording := playlist(live), playlist(recording)
+	if !strings.Contains(wantLive, "#EXT-X-MEDIA-SEQUENCE:3\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n") || strings.Count(wantLive, "#EXTINF:2.0,\n") != 5 {
+		t.Errorf("live:\n%s", wantLive)
+	}
+	if strings.Count(wantRecording, "#EXTINF:2.0,\n") != 3 {
+		t.Errorf("recording:\n%s", wantRecording)
+	}
+
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, dir, clock)
+	if got := playlist(live); got != wantLive {
+		t.Errorf("live after a restart:\n%s\nwant\n%s", got, wantLive)
+	}
+	if got := playlist(recording); got != wantRecording {
+		t.Errorf("recording after a restart:\n%s\nwant\n%s", got, wantRecording)
+	}
+
+	segment, err := s.playback.MediaSegment(t.Context(), live, 1, stream.FormatNumber(last.Number))
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited, ok := segment.Body.(*io.LimitedReader)
+	if ok {
+		_, ok = limited.R.(*os.File)
+	}
+	if !ok {
+		t.Errorf("the body is a %T, which cannot be sent with sendfile", segment.Body)
+	}
+	body, err := io.ReadAll(segment.Body)
+	if err != nil || !bytes.Equal(body, payload) || segment.Length != int64(len(segment.Header)+len(body)) {
+		t.Errorf("%d bytes of frames, %v", len(body), err)
+	}
+	segment.Close()
+
+	for range 4 {
+		open(&api.GetHLSStreamingSessionURLInput{})
+	}
+	_, err = s.playback.MediaPlaylist(t.Context(), live, 1)
+	if !errors.Is(err, &api.Error{Code: api.NotAuthorizedException}) {
+		t.Errorf("the oldest of six sessions answers %v", err)
+	}
+	playlist(recording)
+	_, err = s.playback.MediaPlaylist(t.Context(), recording[:20]+"A"+recording[21:], 1)
+	if recording[20] != 'A' && !errors.Is(err, &api.Error{Code: api.NotAuthorizedException}) {
+		t.Errorf("a changed token answers %v", err)
+	}
+	if err := s.DeleteStream(context.WithoutCancel(t.Context()), stream.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.playback.MediaPlaylist(t.Context(), recording, 1); err == nil {
+		t.Error("a deleted stream is played")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BenchmarkOverTheStore measures requests of sessions whose playlist lists 1,800 fragments, the registry and the index included.
+func BenchmarkOverTheStore(b *testing.B) {
+	dir := b.TempDir()
+	now := time.UnixMilli(1_700_000_000_000)
+	clock := func() time.Time { return now }
+	s := start(b, dir, clock)
+	stream, err := s.CreateStream(b.Context(), store.Stream{Name: "camera", RetentionHours: 24})
+	if err != nil {
+		b.Fatal(err)
+	}
+	began := now
+	var last store.FragmentInfo
+	for range 1800 {
+		last, _ = s.appendFragment(b, stream.ID, now, testAVCC)
+		now = now.Add(2 * time.Second)
+	}
+	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(now.UnixMilli()-1)
+	recording := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: &api.HLSFragmentSelector{
+		TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}}
+	for name, in := range map[string]*api.GetHLSStreamingSessionURLInput{"live": {}, "recording": recording} {
+		in.StreamName, in.MaxMediaPlaylistFragmentResults = stream.Name, 1800
+		token, err := s.playback.OpenHLS(b.Context(), stream, in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name+"/playlist", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.playback.MediaPlaylist(b.Context(), token, 1); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/segment", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				segment, err := s.playback.MediaSegment(b.Context(), token, 1, stream.FormatNumber(last.Number))
+				if err != nil {
+					b.Fatal(err)
+				}
+				segment.Close()
+			}
+		})
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
