@@ -20,7 +20,6 @@ type job struct {
 // within a connection.
 type committer struct {
 	s    *Session
-	ctx  context.Context // of the whole run; does not end when the connection does, for what was received shall be stored
 	stop context.CancelCauseFunc
 	jobs chan job // sends never block for good: after a failure jobs are taken and thrown away
 	done chan struct{}
@@ -30,11 +29,12 @@ type committer struct {
 	saved  []saved // what a resend may repeat, RELATIVE only
 }
 
-// newCommitter starts the goroutine. ctx is for the store's calls; stop ends reading.
-func newCommitter(s *Session, ctx context.Context, stop context.CancelCauseFunc) *committer {
-	// One job is being worked at, and reading another fragment counts as in flight as well.
-	c := &committer{s: s, ctx: ctx, stop: stop, jobs: make(chan job, max(s.o.Limits.InFlight-1, 0)), done: make(chan struct{})}
-	go c.run()
+// newCommitter starts the goroutine. ctx is for the store's calls and must not end when the connection does, for what was
+// received shall be stored; stop ends reading.
+func newCommitter(ctx context.Context, s *Session, stop context.CancelCauseFunc) *committer {
+	// One more is being worked at.
+	c := &committer{s: s, stop: stop, jobs: make(chan job, max(s.o.Limits.InFlight-1, 0)), done: make(chan struct{})}
+	go c.run(ctx)
 	return c
 }
 
@@ -45,11 +45,14 @@ func (c *committer) close() error {
 	return c.failed
 }
 
-func (c *committer) run() {
+func (c *committer) run(ctx context.Context) {
 	defer close(c.done)
 	for j := range c.jobs {
-		if c.failed == nil {
-			if err := c.commit(j); err != nil {
+		if c.failed != nil {
+			c.s.o.Metrics.fragments.WithLabelValues(resultDropped).Inc()
+		} else {
+			if err := c.commit(ctx, j); err != nil {
+				c.s.o.Metrics.fragments.WithLabelValues(resultDropped).Inc()
 				c.failed = err
 				// The producer must learn of it now, not when it next sends something.
 				c.s.acks.put(ack{kind: ackError, errorID: err.ID, number: err.Number, timecode: err.Timecode})
@@ -61,9 +64,9 @@ func (c *committer) run() {
 }
 
 // commit stores one fragment and acknowledges it.
-func (c *committer) commit(j job) *Error {
+func (c *committer) commit(ctx context.Context, j job) *Error {
 	s, f := c.s, j.fragment
-	info, result, err := s.save(c.ctx, j)
+	info, result, err := s.save(ctx, j)
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrNotFound):

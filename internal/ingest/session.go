@@ -72,11 +72,11 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 		defer close(hooked)
 		s.source.stop()
 	})
-	s.commits = newCommitter(s, context.WithoutCancel(ctx), stop)
+	s.commits = newCommitter(context.WithoutCancel(ctx), s, stop)
 	stopIdle := s.startIdleAcks()
 
 	err := s.read(running)
-	err = s.finish(err, running)
+	err = s.finish(running, err)
 	stopIdle()
 	if failed := s.commits.close(); failed != nil {
 		err = failed // acknowledged by the committer
@@ -375,7 +375,7 @@ func (s *Session) drop() {
 }
 
 // finish decides what becomes of the fragment at hand when reading has ended, and what the session's result is.
-func (s *Session) finish(err error, ctx context.Context) error {
+func (s *Session) finish(ctx context.Context, err error) error {
 	var told *Error
 	if errors.As(err, &told) {
 		return s.giveUp(err)
