@@ -33,7 +33,7 @@ const (
 	logRemote    = "remote"
 	logAccessKey = "access_key"
 	logStream    = "stream"
-	logDelay     = "delay"
+	logStack     = "stack"
 )
 
 // Headers of answers, spelt as AWS does, which http.Header.Set would not. SDKs read x-amzn-ErrorType, the documents say
@@ -131,12 +131,16 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 		req.operation, level = rt.operation, rt.level
 	}
 	defer func() {
-		if fault := recover(); fault != nil {
+		fault := recover()
+		if fault != nil {
 			s.recovered(w, req, fault)
 		}
 		took := time.Since(start)
 		s.metrics.observe(req.operation, w, took)
 		s.logAccess(w, req, level, took)
+		if fault != nil && w.status != 0 && req.errorType == "" {
+			panic(http.ErrAbortHandler) // the answer was begun and cannot be ended: break the connection off
+		}
 	}()
 
 	switch {
@@ -280,22 +284,26 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	h.Set("Cache-Control", "no-store")
 	h[headerErrorType] = []string{string(answer.Code)}
 	h[headerErrorType2] = []string{string(answer.Code)}
+	after := func() {}
+	if req.operation == opPutMedia {
+		after = refuseBody(w, req)
+	}
 	w.WriteHeader(status)
 	if req.Method != http.MethodHead {
 		_, _ = w.Write(body) // a client that left needs no answer
 	}
+	after()
 }
 
-// recovered turns a panic of a handler into an answer, if none was begun.
+// recovered logs a panic of a handler and answers it, if no answer was begun.
 func (s *Server) recovered(w *recorder, req *request, fault any) {
 	if fault == http.ErrAbortHandler { //nolint:errorlint // the value is compared as net/http does
-		panic(fault)
+		return
 	}
-	req.log.Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), "stack", string(debug.Stack()))
-	if w.status != 0 {
-		panic(http.ErrAbortHandler)
+	req.log.Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), logStack, string(debug.Stack()))
+	if w.status == 0 {
+		s.fail(w, req, api.NewError(api.InternalFailure, api.MessageInternalFailure))
 	}
-	s.fail(w, req, api.NewError(api.InternalFailure, api.MessageInternalFailure))
 }
 
 // logAccess writes the line of one request.

@@ -19,6 +19,9 @@ import (
 const (
 	ackTimeout = 30 * time.Second // for one acknowledgement: a producer whose socket is full for so long is gone
 	endTimeout = 5 * time.Second  // for the end of the answer
+
+	refusedTimeout = time.Second // for a refused producer to read why
+	refusedBytes   = 4 << 20     // of its body that are thrown away meanwhile
 )
 
 // errStopping ends the sessions when the server stops.
@@ -58,7 +61,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	if err := control.EnableFullDuplex(); err != nil {
 		return fmt.Errorf("put media: %w", err)
 	}
-	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+	if expectsContinue(r) {
 		w.WriteHeader(http.StatusContinue)
 	}
 	h := w.Header()
@@ -106,6 +109,28 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	_ = control.SetReadDeadline(time.Unix(1, 0))
 	_ = control.SetWriteDeadline(time.Now().Add(endTimeout))
 	return nil
+}
+
+// refuseBody prepares an error answer to a request whose body may never come: producers wait for the answer first, while
+// net/http would read some of the body before it sends one. The returned function sends the answer and, for a producer that
+// has begun to send, reads on for a moment: closing a connection with unread data resets it, and the answer may be lost.
+func refuseBody(w http.ResponseWriter, req *request) (after func()) {
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // only writers of tests cannot
+	w.Header().Set("Connection", "close")
+	return func() {
+		_ = control.Flush()
+		_ = control.SetReadDeadline(time.Now().Add(refusedTimeout))
+		if !expectsContinue(req.Request) {
+			_, _ = io.Copy(io.Discard, io.LimitReader(req.Body, refusedBytes))
+		}
+		_ = control.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// expectsContinue reports a client that sends its body only after a 100.
+func expectsContinue(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
 // countingReader counts the bytes of a body.

@@ -1,0 +1,43 @@
+package server
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// What strangers write into paths, ranges, tokens and lists of headers must end in an answer.
+func FuzzRequestParts(f *testing.F) {
+	f.Add("/putMedia", "bytes=0-", "YWZ0ZXIvY2FtMQ==", "authorization,x-amz-date", "gzip;q=0.5")
+	f.Add("//hls/../PutMedia/", "bytes=-5", "", "a\"b", ",;gzip")
+	f.Add("", "bytes=18446744073709551615-", "====", ",,,", "gzip;q=")
+	s, err := New(Options{Region: "us-west-2", Account: "000000000000"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, path, span, token, headers, accept string) {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.URL.Path = path
+		rt, lower := s.routes.find(r)
+		if rt != nil && !strings.EqualFold(rt.path, strings.TrimSuffix(lower, "/")) && !strings.HasPrefix(lower, "/player/") {
+			t.Errorf("%q is routed to %s", path, rt.path)
+		}
+		const total = 1000
+		if from, length, ok, satisfiable := parseRange(span, total); ok && satisfiable && (from < 0 || length <= 0 || from+length > total) {
+			t.Errorf("%q gives %d bytes from %d", span, length, from)
+		}
+		if name, err := decodeNextToken(token); err == nil && name != "" {
+			if again, err := decodeNextToken(encodeNextToken(name)); err != nil || again != name {
+				t.Errorf("token %q: %q, %v", token, again, err)
+			}
+		}
+		if names, ok := headerNames(headers); ok {
+			for _, name := range names {
+				if strings.ContainsAny(name, "\r\n ,:") {
+					t.Errorf("%q is taken for a header", name)
+				}
+			}
+		}
+		acceptsGzip(accept)
+	})
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+)
+
+var storeQueryAll = store.Query{}
+
+// record puts three fragments of a second each into cam1 and returns when they are durable.
+func (s *site) record() {
+	s.t.Helper()
+	p := s.dial("cam1")
+	p.started()
+	start := time.Now().Add(-4 * time.Second).UnixMilli()
+	c := newCamera(s.t)
+	for i := range 3 {
+		c.cluster(start+int64(i)*1000, 25, 200)
+	}
+	p.send(c.endOfFragment().take())
+	p.until(fmt.Sprintf("PERSISTED %d", start+2000))
+	p.end()
+}
+
+func (s *site) get(address string, headers ...string) answer {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, address, nil)
+	must(s.t, err)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	return s.do(r)
+}
+
+// relative resolves a URI of a playlist.
+func relative(t *testing.T, base, uri string) string {
+	t.Helper()
+	b, err := url.Parse(base)
+	must(t, err)
+	u, err := b.Parse(uri)
+	must(t, err)
+	return u.String()
+}
+
+var (
+	uriLine = regexp.MustCompile(`(?m)^[^#].*$`)
+	mapURI  = regexp.MustCompile(`#EXT-X-MAP:URI="([^"]+)"`)
+)
+
+// boxes lists the types of the top-level boxes of MP4 data.
+func boxes(data string) (types string) {
+	for b := []byte(data); len(b) >= 8; {
+		n := binary.BigEndian.Uint32(b)
+		types += string(b[4:8]) + " "
+		if n < 8 || int(n) > len(b) {
+			return types + "(broken)"
+		}
+		b = b[n:]
+	}
+	return types
+}
+
+func TestPlaybackByTokenAlone(t *testing.T) {
+	s := newStreamSite(t)
+	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException", "No fragments found")
+	s.record()
+	master, _ := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1","PlaybackMode":"LIVE"}`)["HLSStreamingSessionURL"].(string)
+	if !strings.HasPrefix(master, s.url+"/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=") {
+		t.Fatalf("URL %q", master)
+	}
+
+	a := s.get(master)
+	if a.status != 200 || a.header.Get("Content-Type") != "application/vnd.apple.mpegurl" || a.header.Get("Cache-Control") != "no-store" ||
+		a.header.Get("Access-Control-Allow-Origin") != "*" || !strings.HasPrefix(a.body, "#EXTM3U\n") {
+		t.Fatalf("master playlist: %d %v\n%s", a.status, a.header, a.body)
+	}
+	mediaURL := relative(t, master, uriLine.FindString(a.body))
+	a = s.get(mediaURL)
+	segments := uriLine.FindAllString(a.body, -1)
+	if a.status != 200 || a.header.Get("Content-Type") != "application/vnd.apple.mpegurl" || len(segments) != 3 {
+		t.Fatalf("media playlist: %d %v\n%s", a.status, a.header, a.body)
+	}
+
+	init := s.get(relative(t, mediaURL, mapURI.FindStringSubmatch(a.body)[1]))
+	if init.status != 200 || init.header.Get("Content-Type") != "video/mp4" || boxes(init.body) != "ftyp moov " {
+		t.Errorf("init: %d %v %s", init.status, init.header, boxes(init.body))
+	}
+	segmentURL := relative(t, mediaURL, segments[0])
+	whole := s.get(segmentURL)
+	if whole.status != 200 || whole.header.Get("Content-Type") != "video/mp4" || !strings.HasSuffix(boxes(whole.body), "moof mdat ") ||
+		!strings.Contains(whole.header.Get("Cache-Control"), "private") || whole.header.Get("Content-Length") != fmt.Sprint(len(whole.body)) {
+		t.Errorf("segment: %d %v %s", whole.status, whole.header, boxes(whole.body))
+	}
+	if n := strings.Count(whole.body, "\x00\x00\x00\xc4"); n < 25 {
+		t.Errorf("the segment holds %d of 25 frames", n)
+	}
+
+	n := len(whole.body)
+	for spec, want := range map[string]string{
+		"bytes=0-": whole.body, "bytes=0-99": whole.body[:100], fmt.Sprintf("bytes=%d-", n-1000): whole.body[n-1000:],
+		fmt.Sprintf("bytes=%d-%d", n-3000, n-2000): whole.body[n-3000 : n-1999],
+	} {
+		if a := s.get(segmentURL, "Range: "+spec); a.status != 206 || a.body != want {
+			t.Errorf("%s: %d, %d bytes of %d", spec, a.status, len(a.body), len(want))
+		}
+	}
+	if a := s.get(segmentURL, fmt.Sprintf("Range: bytes=%d-", n)); a.status != 416 {
+		t.Errorf("a range past the end: %d", a.status)
+	}
+	r := s.request(http.MethodHead, strings.TrimPrefix(segmentURL, s.url), "")
+	if a := s.do(r); a.status != 200 || a.body != "" || a.header.Get("Content-Length") != fmt.Sprint(n) {
+		t.Errorf("HEAD: %d %v", a.status, a.header)
+	}
+	// Paths are matched without regard to case, parameters are not.
+	if a := s.get(strings.Replace(segmentURL, "getMP4MediaFragment", "GETMP4mediafragment", 1)); a.body != whole.body {
+		t.Errorf("another spelling of the path: %d", a.status)
+	}
+}
+
+func TestSessionActionsRefuse(t *testing.T) {
+	s := newStreamSite(t)
+	s.record()
+	master := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
+	_, token, _ := strings.Cut(master, "SessionToken=")
+	at := func(action string) string { return s.url + "/hls/v1/" + action }
+	s.get(at("getHLSMasterPlaylist.m3u8?SessionToken=AAAA")).fails(t, 403, "NotAuthorizedException", "")
+	s.get(at("getHLSMasterPlaylist.m3u8?SessionToken="+token+"&SessionToken=x")).fails(t, 400, "InvalidArgumentException", "SessionToken")
+	s.get(at("getHLSMediaPlaylist.m3u8?SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "TrackNumber")
+	s.get(at("getHLSMediaPlaylist.m3u8?TrackNumber=x&SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "TrackNumber")
+	s.get(at("getHLSMediaPlaylist.m3u8?TrackNumber=9&SessionToken="+token)).fails(t, 404, "ResourceNotFoundException", "")
+	s.get(at("getMP4InitFragment.mp4?TrackNumber=1&SequenceNumber=-1&SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "SequenceNumber")
+	s.get(at("getMP4MediaFragment.mp4?TrackNumber=1&SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "FragmentNumber")
+	s.get(at("getMP4MediaFragment.mp4?FragmentNumber=1&TrackNumber=1&SessionToken="+token)).fails(t, 404, "ResourceNotFoundException", "")
+	// A player that asks again and again is not held back: its stream may be quiet for a while.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.holds) != 0 {
+		t.Errorf("held back %v", s.holds)
+	}
+}
+
+func TestNoRetentionHasNoPlayback(t *testing.T) {
+	s := newSite(t)
+	s.ok("/createStream", `{"StreamName":"cam1"}`)
+	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 400, "NoDataRetentionException", "")
+}

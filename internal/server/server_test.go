@@ -1,0 +1,402 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/internal/auth"
+	"weir/internal/playback"
+	"weir/internal/store"
+	"weir/internal/store/blob"
+	"weir/internal/store/index"
+)
+
+// site is a server on a port of this machine, over a real store in a directory of the test.
+type site struct {
+	t       *testing.T
+	url     string
+	address string
+	server  *Server
+	store   *store.Store
+	signer  auth.Signer
+	stop    func() // ends Serve gracefully and waits for it; may be called twice
+
+	closeStore func() error // may be called twice
+
+	mu    sync.Mutex
+	holds []time.Duration // error answers held back; guarded by mu
+}
+
+func newSite(t *testing.T, change ...func(*Options)) *site {
+	t.Helper()
+	dir := t.TempDir()
+	rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
+	must(t, err)
+	volumes, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{})
+	must(t, err)
+	st, err := store.New(t.Context(), store.Options{Index: rows, Blobs: volumes})
+	must(t, err)
+	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
+	must(t, err)
+	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
+	must(t, err)
+	registry := prometheus.NewRegistry()
+	options := Options{
+		Store:      st,
+		Playback:   playback.New(playback.Options{Store: st, Tokens: tokens, Limits: playback.DefaultLimits()}),
+		Keys:       keys,
+		Region:     "us-west-2",
+		Account:    "000000000000",
+		Registerer: registry,
+		Metrics:    promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	srv, err := New(options)
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+
+	s := &site{
+		t: t, server: srv, store: st, address: listener.Addr().String(), url: "http://" + listener.Addr().String(),
+		signer: auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"},
+	}
+	s.closeStore = sync.OnceValue(st.Close)
+	srv.wait = func(_ context.Context, d time.Duration) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.holds = append(s.holds, d)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx, listener, nil) }()
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		s.stop()
+		if err := s.closeStore(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer is what came back for a request.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *site) do(r *http.Request) answer {
+	s.t.Helper()
+	res, err := http.DefaultClient.Do(r)
+	must(s.t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	must(s.t, err)
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
+func (s *site) request(method, path, body string) *http.Request {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	must(s.t, err)
+	return r
+}
+
+// call makes a signed call.
+func (s *site) call(path, body string) answer {
+	s.t.Helper()
+	r := s.request(http.MethodPost, path, body)
+	r.Header.Set("Content-Type", "application/json")
+	s.signer.Sign(r, []byte(body))
+	return s.do(r)
+}
+
+// ok makes a signed call that must succeed, and decodes its answer.
+func (s *site) ok(path, body string) map[string]any {
+	s.t.Helper()
+	a := s.call(path, body)
+	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" {
+		s.t.Fatalf("%s %s: %d %v\n%s", path, body, a.status, a.header, a.body)
+	}
+	var v map[string]any
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		s.t.Fatalf("%s: %v in %q", path, err, a.body)
+	}
+	return v
+}
+
+var requestID = regexp.MustCompile(`\A[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\z`)
+
+// fails checks the wire form of an error answer.
+func (a answer) fails(t *testing.T, status int, code, message string) {
+	t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+		t.Fatalf("%d %q: %v", a.status, a.body, err)
+	}
+	text, ok := body["Message"]
+	if !ok {
+		text = body["message"]
+	}
+	if a.status != status || a.header.Get("x-amzn-ErrorType") != code || a.header.Get("x-amz-ErrorType") != code ||
+		len(body) != 1 || !strings.Contains(text, message) {
+		t.Errorf("got %d %s %s\nwant %d %s %q", a.status, a.header.Get("x-amzn-ErrorType"), a.body, status, code, message)
+	}
+	if !requestID.MatchString(a.header.Get("x-amzn-RequestId")) {
+		t.Errorf("request id %q", a.header.Get("x-amzn-RequestId"))
+	}
+	if a.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Error("a page could not read this error")
+	}
+}
+
+func TestSignatures(t *testing.T) {
+	s := newSite(t)
+	const unsigned = "MissingAuthenticationTokenException"
+	s.do(s.request("POST", "/listStreams", "{}")).fails(t, 403, unsigned, "Missing Authentication Token")
+
+	r := s.request("POST", "/listStreams", "{}")
+	other := auth.Signer{Credentials: auth.Credentials{AccessKeyID: "AKIDNOBODY", SecretAccessKey: "x"}, Region: "us-west-2"}
+	other.Sign(r, []byte("{}"))
+	s.do(r).fails(t, 403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+
+	r = s.request("POST", "/listStreams", `{"MaxResults":1}`)
+	s.signer.Sign(r, []byte("{}"))
+	s.do(r).fails(t, 403, "InvalidSignatureException", "does not match")
+
+	r = s.request("POST", "/putMedia", "")
+	r.Header.Set("x-amzn-stream-name", "cam1")
+	s.do(r).fails(t, 403, unsigned, "")
+
+	r = s.request("POST", "/listStreams", "{}")
+	presigned, err := s.signer.Presign(r, []byte("{}"), time.Minute)
+	must(t, err)
+	r.URL = presigned
+	if a := s.do(r); a.status != 200 {
+		t.Errorf("presigned: %d %s", a.status, a.body)
+	}
+	if a := s.do(s.request("GET", "/hls/v1/getHLSMasterPlaylist.m3u8", "")); a.status != 403 {
+		t.Errorf("without a session token: %d %s", a.status, a.body)
+	}
+}
+
+func TestPathsAndMethods(t *testing.T) {
+	s := newSite(t)
+	for _, path := range []string{"/listStreams", "/ListStreams", "/LISTSTREAMS", "//listStreams"} {
+		if a := s.call(path, ""); a.status != 200 || a.body != `{"NextToken":null,"StreamInfoList":[]}` {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	s.call("/listAll", "{}").fails(t, 404, "UnknownOperationException", "/listAll")
+	s.call("/", "{}").fails(t, 404, "UnknownOperationException", "")
+	s.call("/getMedia", "{}").fails(t, 404, "UnknownOperationException", "GetMedia")
+	s.call("/GetClip", "{}").fails(t, 404, "UnknownOperationException", "GetClip")
+	a := s.do(s.request("GET", "/describeStream", ""))
+	a.fails(t, 405, "UnknownOperationException", "does not take GET")
+	if a.header.Get("Allow") != "POST, OPTIONS" {
+		t.Errorf("Allow %q", a.header.Get("Allow"))
+	}
+	s.do(s.request("POST", "/hls/v1/getMP4InitFragment.mp4", "")).fails(t, 405, "UnknownOperationException", "GET, HEAD")
+}
+
+func TestMalformedBodies(t *testing.T) {
+	s := newSite(t)
+	s.call("/createStream", `{"StreamName":`).fails(t, 400, "SerializationException", "not valid JSON")
+	s.call("/createStream", `[]`).fails(t, 400, "SerializationException", "")
+	s.call("/createStream", `{"StreamName":7}`).fails(t, 400, "SerializationException", "")
+	s.call("/createStream", `{"StreamName":"no spaces"}`).fails(t, 400, "InvalidArgumentException", "1 validation error detected")
+	s.call("/createStream", `{"StreamName":"`+strings.Repeat("x", 1<<20)+`"}`).fails(t, 413, "RequestEntityTooLargeException", "longer than")
+}
+
+func TestPreflight(t *testing.T) {
+	s := newSite(t)
+	headers := "authorization,content-type,x-amz-date,x-amz-content-sha256,x-amz-security-token,x-amz-user-agent,amz-sdk-invocation-id,amz-sdk-request,x-amzn-stream-name"
+	for path, method := range map[string]string{
+		"/describeStream": "POST", "/putMedia": "POST", "/getHLSStreamingSessionURL": "POST", "/TagResource": "POST",
+		"/hls/v1/getHLSMasterPlaylist.m3u8": "GET", "/hls/v1/getMP4MediaFragment.mp4": "GET",
+	} {
+		r := s.request("OPTIONS", path, "")
+		r.Header.Set("Origin", "https://page.example")
+		r.Header.Set("Access-Control-Request-Method", method)
+		r.Header.Set("Access-Control-Request-Headers", headers)
+		a := s.do(r)
+		if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Access-Control-Max-Age") == "" ||
+			!strings.Contains(a.header.Get("Access-Control-Allow-Methods"), method) {
+			t.Errorf("%s: %d %v", path, a.status, a.header)
+		}
+		for name := range strings.SplitSeq(headers, ",") {
+			if !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), name) {
+				t.Errorf("%s: %s is not allowed", path, name)
+			}
+		}
+	}
+	for _, bad := range []string{"x y", "a\"b", "ä", strings.Repeat("a,", 65), strings.Repeat("a", 5000)} {
+		if names, ok := headerNames(bad); ok {
+			t.Errorf("%.20q is taken for %d header names", bad, len(names))
+		}
+	}
+	s.do(s.request("OPTIONS", "/nothing", "")).fails(t, 404, "UnknownOperationException", "")
+	a := s.call("/listStreams", "{}")
+	if !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "x-amzn-RequestId") {
+		t.Errorf("a page could not read the request id: %v", a.header)
+	}
+}
+
+func TestRepeatedFailuresAreHeldBack(t *testing.T) {
+	s := newSite(t)
+	for range 6 {
+		s.call("/describeStream", `{"StreamName":"nobody"}`).fails(t, 404, "ResourceNotFoundException", "")
+	}
+	s.ok("/createStream", `{"StreamName":"nobody"}`)
+	s.ok("/describeStream", `{"StreamName":"nobody"}`)
+	s.call("/describeStream", `{"StreamName":"other"}`)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.holds) != 2 || s.holds[0] != 200*time.Millisecond || s.holds[1] != 400*time.Millisecond {
+		t.Errorf("held back %v, want the fifth and the sixth only", s.holds)
+	}
+}
+
+func TestHealthMetricsAndPlayer(t *testing.T) {
+	s := newSite(t)
+	s.ok("/listStreams", "{}")
+	for path, want := range map[string]string{
+		"/healthz": "ok", "/readyz": "ready", "/player": "<title>Weir player</title>",
+		"/metrics": `weir_http_requests_total{operation="ListStreams",status="200"} 1`,
+	} {
+		if a := s.do(s.request("GET", path, "")); a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d, no %q in\n%.2000s", path, a.status, want, a.body)
+		}
+	}
+	s.server.beginStop()
+	if a := s.do(s.request("GET", "/readyz", "")); a.status != 503 {
+		t.Errorf("ready during a stop: %d", a.status)
+	}
+	if a := s.do(s.request("GET", "/healthz", "")); a.status != 200 {
+		t.Errorf("not alive during a stop: %d", a.status)
+	}
+}
+
+func TestAdvertisedURL(t *testing.T) {
+	s := newSite(t, func(o *Options) { o.AdvertiseURL = "https://video.example/kvs/" })
+	s.ok("/createStream", `{"StreamName":"cam1"}`)
+	if got := s.ok("/getDataEndpoint", `{"StreamName":"cam1","APIName":"PUT_MEDIA"}`)["DataEndpoint"]; got != "https://video.example/kvs" {
+		t.Errorf("DataEndpoint %q", got)
+	}
+	for _, bad := range []string{"video.example", "ftp://video.example", "http://", "http://u:p@video.example", "http://video.example?x=y"} {
+		if _, err := New(Options{AdvertiseURL: bad}); err == nil {
+			t.Errorf("%q is taken for a URL to advertise", bad)
+		}
+	}
+}
+
+// TLS must not bring HTTP/2, which drops headers that producers sign and may merge acknowledgements.
+func TestTLSSpeaksHTTP1Only(t *testing.T) {
+	s := newSite(t)
+	s.ok("/createStream", `{"StreamName":"cam1"}`)
+	lender := httptest.NewTLSServer(nil) // for its certificate
+	defer lender.Close()
+	client := lender.Client()
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.server.Serve(ctx, listener, lender.TLS.Certificates) }()
+	defer func() {
+		client.CloseIdleConnections()
+		cancel()
+		must(t, <-served)
+	}()
+
+	const body = `{"StreamName":"cam1","APIName":"PUT_MEDIA"}`
+	r, err := http.NewRequest(http.MethodPost, "https://"+listener.Addr().String()+"/getDataEndpoint", strings.NewReader(body))
+	must(t, err)
+	s.signer.Sign(r, []byte(body))
+	res, err := client.Do(r)
+	must(t, err)
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	must(t, err)
+	if want := `{"DataEndpoint":"https://` + listener.Addr().String() + `"}`; res.ProtoMajor != 1 || string(got) != want {
+		t.Errorf("%s %s, want %s", res.Proto, got, want)
+	}
+}
+
+// A panic in a handler is an answer, a line in the log, and no end of the process.
+func TestPanicIsAnInternalFailure(t *testing.T) {
+	var log syncBuffer
+	s := newSite(t, func(o *Options) {
+		o.Logger = log.logger()
+		o.Metrics = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("out of luck") })
+	})
+	if a := s.do(s.request("GET", "/metrics", "")); a.status != 500 || a.header.Get("x-amzn-ErrorType") != "InternalFailure" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	if !strings.Contains(log.String(), "out of luck") {
+		t.Errorf("log:\n%s", log.String())
+	}
+}
+
+// A fault of the server tells its cause to the log, and only the request id to the caller.
+func TestInternalFailure(t *testing.T) {
+	var log syncBuffer
+	s := newSite(t, func(o *Options) { o.Logger = log.logger() })
+	must(t, s.closeStore())
+	a := s.call("/describeStream", `{"StreamName":"cam1"}`)
+	a.fails(t, 500, "InternalFailure", "unknown error")
+	if line := log.String(); !strings.Contains(line, a.header.Get("x-amzn-RequestId")) || strings.Count(line, "level=ERROR") != 1 {
+		t.Errorf("log:\n%s", line)
+	}
+	if a := s.do(s.request("GET", "/readyz", "")); a.status != 503 {
+		t.Errorf("ready without a store: %d", a.status)
+	}
+}
+
+// syncBuffer collects what is logged.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
