@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"weir/internal/store/blob"
+)
+
+// running is `weir serve` in this process.
+type running struct {
+	url  string
+	out  *lockedBuffer
+	log  *lockedBuffer
+	stop func() error
+}
+
+func serveHere(t *testing.T, c serveCmd) *running {
+	t.Helper()
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	c.Region, c.AccountID, c.LogLevel, c.HLSSessions = defaultRegion, "000000000000", "info", 5
+	ready := make(chan string, 1)
+	c.ready = func(url string) { ready <- url }
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{out: &lockedBuffer{}, log: &lockedBuffer{}}
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx, stdio{In: strings.NewReader(""), Out: r.out, Err: r.log}) }()
+	r.stop = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		if err := r.stop(); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	select {
+	case r.url = <-ready:
+	case err := <-done:
+		done <- err
+		t.Fatalf("serve ended: %v", err)
+	}
+	return r
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// weir runs a command line in this process.
+func weir(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), args, stdio{In: strings.NewReader(""), Out: &o, Err: &e})
+	return code, o.String(), e.String()
+}
+
+func TestServeAndEnv(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "it's data")
+	if code, _, errs := weir(t, "env", "--data", data); code != exitError || !strings.Contains(errs, "weir: hint: start one with: weir serve") {
+		t.Errorf("env before the first start: %d\n%s", code, errs)
+	}
+	r := serveHere(t, serveCmd{Data: data})
+	if out := r.out.String(); !strings.Contains(out, "serves "+r.url) || !strings.Contains(out, "A new key pair") || !strings.Contains(out, "weir env") {
+		t.Errorf("greeting\n%s", out)
+	}
+	for path, mode := range map[string]os.FileMode{"": 0o700, credentialsFile: 0o600, tokenKeysFile: 0o600, clientFile: 0o600} {
+		if info, err := os.Stat(filepath.Join(data, path)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%q: %v, %v", path, info, err)
+		}
+	}
+	res, err := http.Get(r.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("not ready: %d", res.StatusCode)
+	}
+
+	code, script, errs := weir(t, "env", "--data", data)
+	if code != exitOK {
+		t.Fatalf("env: %d\n%s", code, errs)
+	}
+	shell := exec.Command("sh", "-c", `eval "$1"; echo "$AWS_ENDPOINT_URL $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY"`, "sh", script)
+	got, err := shell.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(got))
+	if len(fields) != 5 || fields[0] != r.url || fields[1] != defaultRegion || fields[2] != defaultRegion {
+		t.Errorf("the shell has %q", got)
+	}
+	if _, out, _ := weir(t, "env", "--data", data, "--endpoint-url", "https://video.example/"); !strings.Contains(out, "AWS_ENDPOINT_URL=https://video.example\n") {
+		t.Errorf("env for another URL:\n%s", out)
+	}
+
+	code, _, errs = weir(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	if code != exitError || !strings.Contains(errs, "is in use by another weir") || !strings.Contains(errs, "weir: hint: ") {
+		t.Errorf("second start: %d\n%s", code, errs)
+	}
+	if _, err := os.Stat(filepath.Join(data, clientFile)); err != nil {
+		t.Errorf("the second start took the first one's configuration: %v", err)
+	}
+
+	if err := r.stop(); err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	if code, _, _ := weir(t, "env", "--data", data); code != exitError {
+		t.Error("env succeeds without a server")
+	}
+	if again := serveHere(t, serveCmd{Data: data}); strings.Contains(again.out.String(), "A new key pair") {
+		t.Error("the second start made another key pair")
+	}
+}
+
+func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
+	r := serveHere(t, serveCmd{Data: t.TempDir(), MetricsListen: "127.0.0.1:0"})
+	metrics := regexp.MustCompile(`http://[0-9.:]+/metrics`).FindString(r.log.String())
+	for url, want := range map[string]int{metrics: 200, r.url + "/metrics": 404} {
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != want || want == 200 && !bytes.Contains(body, []byte("weir_store_appends_total")) && !bytes.Contains(body, []byte("weir_put_media_sessions")) {
+			t.Errorf("%s: %d", url, res.StatusCode)
+		}
+	}
+}
+
+func TestServeRefusesBadFlags(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--account-id", "12"}, exitError, "twelve digits"},
+		{[]string{"--region", "us west"}, exitError, "region"},
+		{[]string{"--tls-cert", "x.pem"}, exitError, "go together"},
+		{[]string{"--tls-cert", "x.pem", "--tls-key", "x.pem"}, exitError, "weir: hint: "},
+		{[]string{"--hls-sessions-per-stream=-1"}, exitError, "negative"},
+		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},
+		{[]string{"--listen", taken.Addr().String()}, exitError, "another program listens there"},
+		{[]string{"--data", file}, exitError, "not a directory"},
+		{[]string{"--log-level", "loud"}, exitUsage, "log-level"},
+		{[]string{"--nonsense"}, exitUsage, "weir: hint: "},
+	} {
+		args := append([]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0"}, c.args...)
+		if code, _, errs := weir(t, args...); code != c.code || !strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "weir: error: ") {
+			t.Errorf("%v: %d\n%s", c.args, code, errs)
+		}
+	}
+}
+
+func TestEnvironmentTwins(t *testing.T) {
+	data := t.TempDir()
+	lock, err := blob.LockDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	t.Setenv("WEIR_DATA", data)
+	t.Setenv("WEIR_LISTEN", "127.0.0.1:0")
+	if code, _, errs := weir(t, "serve"); code != exitError || !strings.Contains(errs, data+" is in use") {
+		t.Errorf("%d\n%s", code, errs)
+	}
+	t.Setenv("WEIR_ACCOUNT_ID", "seven")
+	if code, _, errs := weir(t, "serve"); code != exitError || !strings.Contains(errs, `"seven" is not twelve digits`) {
+		t.Errorf("%d\n%s", code, errs)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for text, want := range map[string]string{
+		"./weir-data": "./weir-data", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'", "http://127.0.0.1:8480": "http://127.0.0.1:8480",
+	} {
+		if got := quote(text); got != want {
+			t.Errorf("quote(%q) is %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if code, out, _ := weir(t, "--version"); code != exitOK || strings.TrimSpace(out) != version {
+		t.Errorf("--version: %d %q", code, out)
+	}
+	code, out, _ := weir(t, "serve", "--help")
+	for _, want := range []string{"--listen", "--data", "--advertise-url", "--region", "--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
+		"--log-level", "--hls-sessions-per-stream", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "Example:"} {
+		if code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("serve --help: %d, no %s in\n%s", code, want, out)
+		}
+	}
+}
