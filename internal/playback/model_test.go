@@ -168,7 +168,7 @@ func (m *model) playlist(token string, track media.Track, edge int64) string {
 		}
 		fmt.Fprintf(&body, "#EXTINF:%s,\ngetMP4MediaFragment.mp4?FragmentNumber=%s&SessionToken=%s&TrackNumber=%d\n",
 			seconds, m.stream.FormatNumber(e.f.Number), token, track.Number)
-		independent = independent && span.KeyStart
+		independent = independent && (span.KeyStart || track.Kind == media.Audio)
 	}
 	text := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%d\n", target, sequence)
 	if counted > 0 {

@@ -114,6 +114,7 @@ func TestOverTheStore(t *testing.T) {
 		return string(text)
 	}
 	live := open(&api.GetHLSStreamingSessionURLInput{})
+	now = now.Add(time.Millisecond) // the order of creation is by milliseconds
 	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(began.Add(5*time.Second).UnixMilli())
 	recording := open(&api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
 		HLSFragmentSelector: &api.HLSFragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}})

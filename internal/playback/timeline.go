@@ -145,7 +145,7 @@ func (t *timeline) include(r *rules, f *store.FragmentInfo, start int64) {
 		}
 		scale := r.tracks[i].timescale
 		e.duration[i] = (span.Duration*1000 + scale/2) / scale
-		e.key[i] = span.KeyStart
+		e.key[i] = span.KeyStart || r.tracks[i].kind == media.Audio // producers flag audio frames or not; each can be decoded alone
 		e.tags[i] = t.count - t.listed[i]
 		t.listed[i] = t.count
 		t.end[i], t.ended[i] = rescale(span.BaseDecodeTime+span.Duration, scale, 1_000_000), true
