@@ -1,0 +1,173 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"weir/internal/store"
+)
+
+// ErrInjected is what a planned fault returns.
+var ErrInjected = errors.New("injected fault")
+
+// Faults makes methods of an Index and of Blobs fail on demand.
+type Faults struct {
+	mu    sync.Mutex
+	plan  map[string]Fault // by method name; guarded by mu
+	fired map[string]int   // guarded by mu
+}
+
+// Fault is how a method fails.
+type Fault uint8
+
+// The two ways to fail: the change was not made, or it was made and only the answer is lost.
+const (
+	NotApplied Fault = iota + 1
+	Applied
+)
+
+func (f Fault) String() string {
+	if f == Applied {
+		return "applied"
+	}
+	return "not applied"
+}
+
+// Fail makes the next call of a method fail, once.
+func (f *Faults) Fail(method string, how Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.plan == nil {
+		f.plan, f.fired = make(map[string]Fault), make(map[string]int)
+	}
+	f.plan[method] = how
+}
+
+// Fired tells how often a method failed, and forgets what was planned for it.
+func (f *Faults) Fired(method string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.fired[method]
+	delete(f.fired, method)
+	delete(f.plan, method)
+	return n
+}
+
+func (f *Faults) do(method string, call func() error) error {
+	f.mu.Lock()
+	how := f.plan[method]
+	if how != 0 {
+		delete(f.plan, method)
+		f.fired[method]++
+	}
+	f.mu.Unlock()
+	if how == NotApplied {
+		return ErrInjected
+	}
+	if err := call(); err != nil {
+		return err
+	}
+	if how == Applied {
+		return ErrInjected
+	}
+	return nil
+}
+
+func value[T any](f *Faults, method string, call func() (T, error)) (v T, err error) {
+	err = f.do(method, func() (err error) { v, err = call(); return err })
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return v, nil
+}
+
+// Index wraps an index.
+func (f *Faults) Index(x store.Index) store.Index { return &faultyIndex{x, f} }
+
+// Blobs wraps blobs.
+func (f *Faults) Blobs(b store.Blobs) store.Blobs { return &faultyBlobs{b, f} }
+
+type faultyIndex struct {
+	store.Index
+	f *Faults
+}
+
+func (x *faultyIndex) CreateStream(ctx context.Context, s store.Stream) error {
+	return x.f.do("CreateStream", func() error { return x.Index.CreateStream(ctx, s) })
+}
+
+func (x *faultyIndex) UpdateStream(ctx context.Context, id store.StreamID, change func(*store.Stream) error) (store.Stream, error) {
+	return value(x.f, "UpdateStream", func() (store.Stream, error) { return x.Index.UpdateStream(ctx, id, change) })
+}
+
+func (x *faultyIndex) DeleteStream(ctx context.Context, id store.StreamID, check func(*store.Stream) error) error {
+	return x.f.do("DeleteStream", func() error { return x.Index.DeleteStream(ctx, id, check) })
+}
+
+func (x *faultyIndex) PurgeStream(ctx context.Context, id store.StreamID, limit int) (bool, error) {
+	return value(x.f, "PurgeStream", func() (bool, error) { return x.Index.PurgeStream(ctx, id, limit) })
+}
+
+func (x *faultyIndex) Commit(ctx context.Context, fragments []store.NewFragment) ([]store.Committed, error) {
+	return value(x.f, "Commit", func() ([]store.Committed, error) { return x.Index.Commit(ctx, fragments) })
+}
+
+func (x *faultyIndex) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (int64, error) {
+	return value(x.f, "TrackSetID", func() (int64, error) { return x.Index.TrackSetID(ctx, id, hash, data) })
+}
+
+func (x *faultyIndex) Expire(ctx context.Context, id store.StreamID, notBefore int64, limit int) (int, error) {
+	return value(x.f, "Expire", func() (int, error) { return x.Index.Expire(ctx, id, notBefore, limit) })
+}
+
+func (x *faultyIndex) AddBlob(ctx context.Context, id store.StreamID, name string) error {
+	return x.f.do("AddBlob", func() error { return x.Index.AddBlob(ctx, id, name) })
+}
+
+func (x *faultyIndex) CloseBlob(ctx context.Context, name string, indexed int64) error {
+	return x.f.do("CloseBlob", func() error { return x.Index.CloseBlob(ctx, name, indexed) })
+}
+
+func (x *faultyIndex) ForgetBlobs(ctx context.Context, names []string) error {
+	return x.f.do("ForgetBlobs", func() error { return x.Index.ForgetBlobs(ctx, names) })
+}
+
+func (x *faultyIndex) OpenSession(ctx context.Context, s store.Session, limit int, now int64) ([]store.Session, error) {
+	return value(x.f, "OpenSession", func() ([]store.Session, error) { return x.Index.OpenSession(ctx, s, limit, now) })
+}
+
+func (x *faultyIndex) Checkpoint(ctx context.Context, id string, data []byte) error {
+	return x.f.do("Checkpoint", func() error { return x.Index.Checkpoint(ctx, id, data) })
+}
+
+func (x *faultyIndex) ExpireSessions(ctx context.Context, before int64, limit int) (int, error) {
+	return value(x.f, "ExpireSessions", func() (int, error) { return x.Index.ExpireSessions(ctx, before, limit) })
+}
+
+type faultyBlobs struct {
+	store.Blobs
+	f *Faults
+}
+
+func (b *faultyBlobs) Append(ctx context.Context, s *store.Stream, e store.Entry) (store.Location, error) {
+	return value(b.f, "Append", func() (store.Location, error) { return b.Blobs.Append(ctx, s, e) })
+}
+
+func (b *faultyBlobs) Roll(ctx context.Context, id store.StreamID) error {
+	return b.f.do("Roll", func() error { return b.Blobs.Roll(ctx, id) })
+}
+
+func (b *faultyBlobs) Delete(ctx context.Context, names []string) error {
+	return b.f.do("Delete", func() error { return b.Blobs.Delete(ctx, names) })
+}
+
+func (b *faultyBlobs) DeleteStream(ctx context.Context, id store.StreamID) error {
+	return b.f.do("DeleteStreamBytes", func() error { return b.Blobs.DeleteStream(ctx, id) })
+}
+
+func (b *faultyBlobs) Recover(ctx context.Context, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
+	err = b.f.do("Recover", func() (err error) { s, end, cut, err = b.Blobs.Recover(ctx, name, from, found); return err })
+	return s, end, cut, err
+}
