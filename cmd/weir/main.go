@@ -30,6 +30,11 @@ type cli struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
 	Env   envCmd   `cmd:"" help:"Print the environment variables that point AWS clients at this server."`
 
+	PutMedia putMediaCmd `cmd:"" help:"Send Matroska from a file or pipe to a stream."`
+	Demo     demoCmd     `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
+
+	apiCommands
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
@@ -83,6 +88,9 @@ func run(ctx context.Context, args []string, std stdio) int {
 		return code
 	}
 	if err := command.Run(); err != nil {
+		if code, ok := reportAWS(std.Err, err); ok {
+			return code
+		}
 		report(std.Err, err)
 		return exitError
 	}

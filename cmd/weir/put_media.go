@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/client"
+)
+
+// putMediaCmd sends Matroska to a stream.
+type putMediaCmd struct {
+	serverFlags
+	streamFlags
+	TimecodeType   string        `name:"fragment-timecode-type" enum:"ABSOLUTE,RELATIVE" default:"ABSOLUTE" placeholder:"TYPE" help:"What the fragments' timecodes count from on the wire: ABSOLUTE (the default) or RELATIVE."`
+	StartTimestamp string        `name:"start-timestamp" placeholder:"TIME" help:"Time of the first frame, in epoch seconds or ISO 8601. Without it: now, or the file's own times if they are since 1970."`
+	Create         bool          `help:"Create the stream if there is none."`
+	Retention      *int          `name:"data-retention-in-hours" placeholder:"HOURS" help:"For --create; 24 by default."`
+	Realtime       bool          `help:"Send a file at the speed of its timestamps, as a camera would."`
+	Loop           bool          `help:"Play the file again and again, in real time, without a gap in its times."`
+	JSON           bool          `name:"json" help:"Print each acknowledgement as a line of JSON."`
+	GiveUpAfter    time.Duration `name:"give-up-after" default:"10m" placeholder:"TIME" help:"How long to go on trying while nothing succeeds. (default: 10m)"`
+	File           string        `arg:"" help:"A Matroska file or pipe of H.264 or H.265, with or without audio; - for standard input."`
+}
+
+// Help is shown by weir put-media --help.
+func (c *putMediaCmd) Help() string {
+	return `Cuts any Matroska into fragments that begin with key frames, sends them with PutMedia, and waits until the server has stored
+each of them. A broken connection is made again, and what was not acknowledged is sent again. Ctrl-C ends the fragment at
+hand, waits for its acknowledgement and leaves.
+
+Examples:
+
+  weir put-media --stream-name cam1 --create recording.mkv
+  ffmpeg -i rtsp://camera/ -c copy -f matroska - | weir put-media --stream-name cam1 -
+
+The exit code is 0 only when every fragment is stored.`
+}
+
+// Run sends the file.
+func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
+	if c.StreamName == "" && c.StreamARN == "" || c.StreamName != "" && c.StreamARN != "" {
+		return errors.New("give one of --stream-name and --stream-arn")
+	}
+	if c.Create && c.StreamName == "" {
+		return errors.New("--create needs --stream-name")
+	}
+	if c.Loop && c.File == "-" {
+		return errors.New("--loop needs a file: standard input cannot be read twice")
+	}
+	var start time.Time
+	if c.StartTimestamp != "" {
+		var err error
+		if start, err = parseTimestamp(c.StartTimestamp); err != nil {
+			return fmt.Errorf("--start-timestamp: %w", err)
+		}
+	}
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	stream := api.StreamRef{StreamName: c.StreamName, StreamARN: c.StreamARN}
+	if c.Create {
+		hours := 24
+		if c.Retention != nil {
+			hours = *c.Retention
+		}
+		if err := ensureStream(ctx, cl, c.StreamName, hours); err != nil {
+			return err
+		}
+	}
+	info, err := describe(ctx, cl, stream)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(std, info.StreamName, c.JSON)
+	source, closeSource, err := c.source(std.In, start, progress.say)
+	if err != nil {
+		return err
+	}
+	defer closeSource()
+	summary, err := client.NewProducer(client.ProducerOptions{
+		Client: cl, Stream: stream, Timecodes: api.TimecodeType(c.TimecodeType),
+		ReceivedIsEnough: info.DataRetentionInHours == 0,
+		GiveUp:           c.GiveUpAfter,
+		OnAck:            progress.ack,
+		OnRetry:          progress.retry,
+	}).Run(ctx, source)
+	progress.summary(&summary)
+	switch {
+	case err != nil:
+		return err
+	case summary.Fragments == 0:
+		return errors.New("nothing was sent")
+	case summary.Persisted < summary.Fragments:
+		return fmt.Errorf("%d of %d fragments were not stored", summary.Fragments-summary.Persisted, summary.Fragments)
+	}
+	return nil
+}
+
+// source opens the input. Closing it is for regular files: standard input may be blocked in a read.
+func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string)) (client.Source, func(), error) {
+	clock := client.SystemClock{}
+	open := func() (io.ReadCloser, error) { return os.Open(c.File) }
+	switch {
+	case c.File == "-":
+		var src client.Source = client.NewRecutter(stdin, say)
+		if c.Realtime {
+			src = client.Pace(src, clock)
+		}
+		return client.OnClock(src, start, clock), func() {}, nil
+	case c.Loop:
+		if f, err := open(); err != nil {
+			return nil, nil, err
+		} else if err := f.Close(); err != nil {
+			return nil, nil, err
+		}
+		return client.OnClock(client.Pace(client.Loop(open, say), clock), start, clock), func() {}, nil
+	}
+	f, err := open()
+	if err != nil {
+		return nil, nil, err
+	}
+	var src client.Source = client.NewRecutter(f, say)
+	if c.Realtime {
+		src = client.Pace(src, clock)
+	}
+	return client.OnClock(src, start, clock), func() { _ = f.Close() }, nil // only read
+}
+
+// ensureStream creates a stream if there is none of that name.
+func ensureStream(ctx context.Context, c *client.Client, name string, hours int) error {
+	err := c.Call(ctx, "CreateStream", &api.CreateStreamInput{StreamName: name, DataRetentionInHours: hours}, nil)
+	if errors.Is(err, &client.Error{Code: api.ResourceInUseException}) {
+		return nil
+	}
+	return err
+}
+
+// progress tells a person how sending goes. On a terminal it keeps one line up to date; elsewhere it prints a line now and then.
+// Its methods are called by the producer one at a time, but for say.
+type progress struct {
+	std      stdio
+	name     string // of the stream
+	json     bool   // acknowledgements go to standard output
+	terminal bool
+	stored   int
+	notices  chan string // from the goroutine that reads the source
+}
+
+// progressLines is how many fragments pass between two lines when standard error is not a terminal.
+const progressLines = 50
+
+func newProgress(std stdio, name string, json bool) *progress {
+	return &progress{std: std, name: name, json: json, terminal: isTerminal(std.Err), notices: make(chan string, 16)}
+}
+
+// line prints a line that stays.
+func (p *progress) line(format string, args ...any) {
+	if p.terminal {
+		fmt.Fprint(p.std.Err, "\r\x1b[K")
+	}
+	fmt.Fprintf(p.std.Err, "%s: %s\n", p.name, fmt.Sprintf(format, args...))
+}
+
+// say keeps a notice until the next line is printed; a flood of them is cut.
+func (p *progress) say(text string) {
+	select {
+	case p.notices <- text:
+	default:
+	}
+}
+
+func (p *progress) flush() {
+	for {
+		select {
+		case text := <-p.notices:
+			p.line("%s", text)
+		default:
+			return
+		}
+	}
+}
+
+func (p *progress) ack(a client.Ack) {
+	p.flush()
+	if p.json {
+		fmt.Fprintf(p.std.Out, "%s\n", a.Raw)
+	}
+	if a.Type != api.AckPersisted.String() {
+		return
+	}
+	p.stored++
+	switch {
+	case p.terminal:
+		fmt.Fprintf(p.std.Err, "\r\x1b[K%s: %d fragments persisted, the last at timecode %d", p.name, p.stored, a.Timecode)
+	case p.stored == 1 || p.stored%progressLines == 0:
+		p.line("%d fragments persisted, the last at timecode %d", p.stored, a.Timecode)
+	}
+}
+
+func (p *progress) retry(err error, wait time.Duration) {
+	p.flush()
+	p.line("%v; next attempt in %v", err, wait.Round(time.Millisecond))
+}
+
+func (p *progress) summary(s *client.Summary) {
+	p.flush()
+	refused := ""
+	if s.Skipped > 0 {
+		refused = fmt.Sprintf(", %d refused", s.Skipped)
+	}
+	p.line("%d fragments, %.1f MB, %.1f s of media: %d stored%s; acknowledged after %v (median), %v (99 %%); connections: %d",
+		s.Fragments, float64(s.Bytes)/1e6, s.Duration.Seconds(), s.Persisted, refused,
+		s.Latency(0.5).Round(100*time.Microsecond), s.Latency(0.99).Round(100*time.Microsecond), s.Connections)
+}
