@@ -105,11 +105,10 @@ func NewProducer(o ProducerOptions) *Producer {
 	rand.Read(p.uid) // never fails
 	// HTTP/1.1 only: HTTP/2 drops headers that are signed (producers.md, "HTTP as sent").
 	p.http = &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		Protocols:             new(http.Protocols),
-		WriteBufferSize:       64 << 10,
-		DisableCompression:    true,
-		ResponseHeaderTimeout: 30 * time.Second,
+		Proxy:              http.ProxyFromEnvironment,
+		Protocols:          new(http.Protocols),
+		WriteBufferSize:    64 << 10,
+		DisableCompression: true,
 	}
 	p.http.Protocols.SetHTTP1(true)
 	return p

@@ -1,0 +1,741 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/auth"
+	"weir/internal/media"
+	"weir/internal/mkv"
+)
+
+// instant is a clock on which sleeping takes no time; it notes the waits.
+type instant struct {
+	mu    sync.Mutex
+	now   time.Time
+	waits []time.Duration
+}
+
+func (c *instant) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *instant) Sleep(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	c.waits = append(c.waits, d)
+	return ctx.Err()
+}
+
+// slice is a Source of given frames.
+type slice struct {
+	tracks []media.Track
+	frames []Frame
+	// before, when set, is called with the index of each frame before it is given out.
+	before func(ctx context.Context, i int) error
+	i      int
+}
+
+func (s *slice) Tracks() []media.Track { return s.tracks }
+
+func (s *slice) Next(ctx context.Context) (Frame, error) {
+	if s.before != nil {
+		if err := s.before(ctx, s.i); err != nil {
+			return Frame{}, err
+		}
+	}
+	if s.i == len(s.frames) {
+		return Frame{}, io.EOF
+	}
+	s.i++
+	return s.frames[s.i-1], nil
+}
+
+const testStart = 1_700_000_000_000
+
+// camera gives n fragments of a second with three frames each, at absolute times.
+func camera(n int) *slice {
+	s := &slice{tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: "V_VP9", Width: 320, Height: 240}}}
+	for i := range n {
+		for j := range 3 {
+			s.frames = append(s.frames, Frame{
+				Start: j == 0, Track: 1, Time: testStart + int64(i)*1000 + int64(j)*333, Key: j == 0,
+				Data: fmt.Appendf(nil, "fragment %d frame %d ", i, j),
+			})
+		}
+	}
+	return s
+}
+
+// want is what a server must end up with from camera(n), but for the fragments left out.
+func want(n int, without ...int) []string {
+	var out []string
+	for i := range n {
+		if !slices.Contains(without, i) {
+			out = append(out, fmt.Sprintf("fragment %[1]d frame 0 fragment %[1]d frame 1 fragment %[1]d frame 2 ", i))
+		}
+	}
+	return out
+}
+
+// arrived is a fragment as the test server got it.
+type arrived struct {
+	connection int // from 0
+	index      int // within the connection, from 0
+	timecode   int64
+	payload    string
+}
+
+// putMediaServer is a server of PutMedia whose behaviour a test scripts.
+type putMediaServer struct {
+	*httptest.Server
+	t *testing.T
+	// before, when set, may answer a connection itself; it then returns true.
+	before func(w http.ResponseWriter, r *http.Request, connection int) bool
+	// fragment decides about a complete fragment; nil persists it.
+	fragment func(c *conversation, f arrived)
+	// end is called at END_OF_FRAGMENT, after fragment.
+	end func(c *conversation)
+
+	mu        sync.Mutex
+	calls     int
+	endpoints int
+	headers   []http.Header
+	got       []arrived // every complete fragment, resent ones too
+	stored    []arrived // in the order in which they were first persisted
+	bodyEnded int       // connections whose body came to a clean end
+}
+
+// connKey is the key of the net.Conn in a request's context.
+type connKey struct{}
+
+// conversation is one connection of it.
+type conversation struct {
+	s          *putMediaServer
+	w          http.ResponseWriter
+	conn       net.Conn
+	connection int
+	tracks     []media.Track
+}
+
+func newPutMediaServer(t *testing.T) *putMediaServer {
+	s := &putMediaServer{t: t}
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *putMediaServer) client() *Client {
+	return &Client{Endpoint: s.URL, Region: "us-west-2", Credentials: auth.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}}
+}
+
+func (s *putMediaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/getDataEndpoint" {
+		s.mu.Lock()
+		s.endpoints++
+		s.mu.Unlock()
+		json.NewEncoder(w).Encode(map[string]string{"DataEndpoint": s.URL})
+		return
+	}
+	s.mu.Lock()
+	n := s.calls
+	s.calls++
+	s.headers = append(s.headers, r.Header.Clone())
+	s.mu.Unlock()
+	if s.before != nil && s.before(w, r, n) {
+		return
+	}
+	rc := http.NewResponseController(w)
+	if err := rc.EnableFullDuplex(); err != nil {
+		s.t.Error(err)
+	}
+	w.WriteHeader(http.StatusOK)
+	if err := rc.Flush(); err != nil {
+		return
+	}
+	c := &conversation{s: s, w: w, conn: r.Context().Value(connKey{}).(net.Conn), connection: n}
+	in := mkv.NewReader(r.Body, mkv.DefaultLimits())
+	var f *arrived
+	index := 0
+	finish := func() {
+		if f == nil {
+			return
+		}
+		done := *f
+		f = nil
+		s.mu.Lock()
+		s.got = append(s.got, done)
+		s.mu.Unlock()
+		if s.fragment != nil {
+			s.fragment(c, done)
+			return
+		}
+		c.persist(done)
+	}
+	for {
+		ev, err := in.Next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				s.mu.Lock()
+				s.bodyEnded++
+				s.mu.Unlock()
+			}
+			return
+		}
+		switch ev.Kind {
+		case mkv.TracksReady:
+			c.tracks = in.Tracks()
+		case mkv.ClusterStart:
+			finish()
+			f = &arrived{connection: n, index: index, timecode: ev.Timecode}
+			index++
+			c.ack("BUFFERING", f.timecode)
+		case mkv.Frame:
+			data, err := in.AppendPayload(nil)
+			if err != nil {
+				return
+			}
+			f.payload += string(data)
+		case mkv.TagsEvent:
+			if len(ev.Tags) == 1 && ev.Tags[0].Name == endOfFragment {
+				finish()
+				if s.end != nil {
+					s.end(c)
+				}
+			}
+		}
+	}
+}
+
+// refuse answers before the body, which has no end yet.
+func refuse(w http.ResponseWriter, status int) {
+	rc := http.NewResponseController(w)
+	rc.EnableFullDuplex()
+	w.WriteHeader(status)
+	rc.Flush()
+}
+
+// ack sends an acknowledgement as a chunk of its own.
+func (c *conversation) ack(event string, timecode int64) {
+	fmt.Fprintf(c.w, "{\"EventType\":%q,\"FragmentTimecode\":%d,\"FragmentNumber\":\"%d\"}\n", event, timecode, timecode)
+	http.NewResponseController(c.w).Flush()
+}
+
+// store keeps a fragment unless it is stored already, as a server that knows resends does.
+func (c *conversation) store(f arrived) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for _, old := range c.s.stored {
+		if old.timecode == f.timecode {
+			if old.payload != f.payload {
+				c.s.t.Errorf("fragment %d came again with another payload: %q, %q", f.timecode, old.payload, f.payload)
+			}
+			return
+		}
+	}
+	c.s.stored = append(c.s.stored, f)
+}
+
+func (c *conversation) persist(f arrived) {
+	c.store(f)
+	c.ack("RECEIVED", f.timecode)
+	c.ack("PERSISTED", f.timecode)
+}
+
+// fail sends an ERROR, about f when it is not nil, and breaks the connection.
+func (c *conversation) fail(id int, f *arrived) {
+	about := ""
+	if f != nil {
+		about = fmt.Sprintf(`"FragmentTimecode":%d,"FragmentNumber":"1",`, f.timecode)
+	}
+	fmt.Fprintf(c.w, `{"EventType":"ERROR",%s"ErrorCode":"TEST","ErrorId":%d}`+"\n", about, id)
+	http.NewResponseController(c.w).Flush()
+	c.hangUp()
+}
+
+// hangUp breaks the connection at once; returning alone would make net/http read on to the body's end.
+func (c *conversation) hangUp() {
+	c.conn.Close()
+	panic(http.ErrAbortHandler)
+}
+
+func (s *putMediaServer) payloads() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for _, f := range s.stored {
+		out = append(out, f.payload)
+	}
+	return out
+}
+
+// times counts how often each fragment came, by its number in camera().
+func (s *putMediaServer) times() map[int]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := map[int]int{}
+	for _, f := range s.got {
+		var i int
+		fmt.Sscanf(f.payload, "fragment %d", &i)
+		n[i]++
+	}
+	return n
+}
+
+func (s *putMediaServer) options() ProducerOptions {
+	return ProducerOptions{
+		Client: s.client(), Stream: api.StreamRef{StreamName: "cam"},
+		Clock: &instant{now: time.UnixMilli(testStart)}, Jitter: func() float64 { return 0.5 },
+	}
+}
+
+func checkStored(t *testing.T, s *putMediaServer, expected []string) {
+	t.Helper()
+	if got := s.payloads(); !slices.Equal(got, expected) {
+		t.Errorf("stored:\n%s\nexpected:\n%s", strings.Join(got, "\n"), strings.Join(expected, "\n"))
+	}
+}
+
+func TestProducerSendsEverythingAndWaitsForTheLastAck(t *testing.T) {
+	s := newPutMediaServer(t)
+	var types []string
+	o := s.options()
+	o.OnAck = func(a Ack) { types = append(types, a.Type) }
+	sum, err := NewProducer(o).Run(t.Context(), camera(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(4))
+	if sum.Fragments != 4 || sum.Persisted != 4 || sum.Skipped != 0 || sum.Connections != 1 || len(sum.Latencies) != 4 {
+		t.Errorf("summary %+v", sum)
+	}
+	if sum.Duration != 3666*time.Millisecond {
+		t.Errorf("duration %v", sum.Duration)
+	}
+	if sum.Acks["PERSISTED"] != 4 || sum.Acks["RECEIVED"] != 4 || sum.Acks["BUFFERING"] != 4 || len(types) != 12 {
+		t.Errorf("acknowledgements %v, seen %v", sum.Acks, types)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bodyEnded != 1 {
+		t.Errorf("%d bodies ended cleanly, not 1", s.bodyEnded)
+	}
+	h := s.headers[0]
+	for name, value := range map[string]string{
+		"X-Amzn-Stream-Name": "cam", "X-Amzn-Fragment-Timecode-Type": "ABSOLUTE", "X-Amzn-Producer-Start-Timestamp": "1700000000.000",
+		"X-Amzn-Fragment-Acknowledgment-Required": "1", "Connection": "keep-alive",
+	} {
+		if h.Get(name) != value {
+			t.Errorf("header %s is %q, not %q", name, h.Get(name), value)
+		}
+	}
+	if a := h.Get("Authorization"); !strings.Contains(a, "SignedHeaders=connection;host;transfer-encoding;user-agent;x-amz-date;x-amzn-fragment-acknowledgment-required;x-amzn-fragment-timecode-type;x-amzn-producer-start-timestamp;x-amzn-stream-name,") {
+		t.Errorf("authorization %s", a)
+	}
+}
+
+func TestProducerResendsWhatIsNotPersisted(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.fragment = func(c *conversation, f arrived) {
+		switch {
+		case c.connection == 0 && f.index == 2: // lost with the connection, and the acknowledgement of 1 with it
+			c.ack("RECEIVED", f.timecode)
+			c.hangUp()
+		case c.connection == 0 && f.index == 1: // received is not safe
+			c.ack("RECEIVED", f.timecode)
+		case c.connection == 1 && f.index == 1: // stored, but the acknowledgement is lost
+			c.store(f)
+			c.hangUp()
+		default:
+			c.persist(f)
+		}
+	}
+	sum, err := NewProducer(s.options()).Run(t.Context(), camera(6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(6))
+	if sum.Persisted != 6 || sum.Connections != 3 {
+		t.Errorf("summary %+v", sum)
+	}
+	if n := s.times(); n[0] != 1 || n[1] != 2 || n[5] != 1 {
+		t.Errorf("fragments came %v times: what was persisted must not come again", n)
+	}
+}
+
+func TestProducerSkipsWhatTheServerWillNotTake(t *testing.T) {
+	for _, id := range []int{4001, 4002, 4004, 4006, 4009, 4011} {
+		t.Run(fmt.Sprint(id), func(t *testing.T) {
+			s := newPutMediaServer(t)
+			s.fragment = func(c *conversation, f arrived) {
+				if strings.HasPrefix(f.payload, "fragment 2 ") {
+					c.fail(id, &f)
+				}
+				c.persist(f)
+			}
+			sum, err := NewProducer(s.options()).Run(t.Context(), camera(5))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkStored(t, s, want(5, 2))
+			if sum.Skipped != 1 || sum.Persisted != 4 {
+				t.Errorf("summary %+v", sum)
+			}
+		})
+	}
+}
+
+func TestProducerSkipsTheFragmentAtHandWhenTheErrorNamesNone(t *testing.T) {
+	s := newPutMediaServer(t)
+	refused := make(chan struct{})
+	src := camera(3)
+	src.before = func(ctx context.Context, i int) error {
+		if i == 4 { // one frame of the second fragment is out: hold the rest until the server has refused it
+			<-refused
+		}
+		return nil
+	}
+	s.fragment = func(c *conversation, f arrived) {
+		c.persist(f)
+		if c.connection == 0 && f.index == 0 { // the second cluster has begun
+			c.fail(4006, nil)
+		}
+	}
+	o := s.options()
+	o.OnRetry = func(error, time.Duration) { close(refused) }
+	sum, err := NewProducer(o).Run(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(3, 1))
+	if sum.Skipped != 1 {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+func TestProducerGivesUpWhenTheServerRefusesIt(t *testing.T) {
+	for _, id := range []int{4005, 4007, 4008, 4010, 4012, 4500, 4507} {
+		t.Run(fmt.Sprint(id), func(t *testing.T) {
+			s := newPutMediaServer(t)
+			s.fragment = func(c *conversation, f arrived) { c.fail(id, &f) }
+			_, err := NewProducer(s.options()).Run(t.Context(), camera(3))
+			var ack *AckError
+			if !errors.As(err, &ack) || int(ack.Ack.ErrorID) != id {
+				t.Errorf("error %v", err)
+			}
+			if s.calls != 1 {
+				t.Errorf("%d calls, not 1", s.calls)
+			}
+		})
+	}
+}
+
+func TestProducerTriesAgainAfterPassingErrors(t *testing.T) {
+	for _, id := range []int{4000, 4003, 5000, 5001, 4999} {
+		t.Run(fmt.Sprint(id), func(t *testing.T) {
+			s := newPutMediaServer(t)
+			s.fragment = func(c *conversation, f arrived) {
+				if c.connection < 2 && f.index == 1 {
+					c.fail(id, &f)
+				}
+				c.persist(f)
+			}
+			sum, err := NewProducer(s.options()).Run(t.Context(), camera(4))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkStored(t, s, want(4))
+			if sum.Skipped != 0 || sum.Persisted != 4 {
+				t.Errorf("summary %+v", sum)
+			}
+		})
+	}
+}
+
+func TestProducerBacksOffWhileTheServerIsDown(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.before = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if n < 8 {
+			refuse(w, http.StatusServiceUnavailable)
+		}
+		return n < 8
+	}
+	o := s.options()
+	clock := &instant{now: time.UnixMilli(testStart)}
+	o.Clock = clock
+	if _, err := NewProducer(o).Run(t.Context(), camera(2)); err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(2))
+	ms := []time.Duration{25, 150, 300, 600, 1200, 2400, 3750, 3750}
+	for i := range ms {
+		ms[i] *= time.Millisecond
+	}
+	if !slices.Equal(clock.waits, ms) {
+		t.Errorf("waits %v, expected %v", clock.waits, ms)
+	}
+	if s.endpoints != 9 {
+		t.Errorf("asked for the endpoint %d times: each failure may mean that another node has the stream", s.endpoints)
+	}
+}
+
+func TestProducerGivesUpAfterAWhile(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.before = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		refuse(w, http.StatusInternalServerError)
+		return true
+	}
+	o := s.options()
+	o.GiveUp = time.Minute
+	_, err := NewProducer(o).Run(t.Context(), camera(2))
+	if err == nil || !strings.Contains(err.Error(), "gave up after") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestProducerTakesARefusalForAnAnswer(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.before = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		w.Header().Set("x-amzn-ErrorType", "ResourceNotFoundException")
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusNotFound)
+		io.WriteString(w, `{"Message":"no such stream"}`)
+		return true
+	}
+	_, err := NewProducer(s.options()).Run(t.Context(), camera(2))
+	if !errors.Is(err, &Error{Code: api.ResourceNotFoundException}) || !strings.Contains(err.Error(), "no such stream") {
+		t.Errorf("error %v", err)
+	}
+	if s.calls != 1 {
+		t.Errorf("%d calls, not 1", s.calls)
+	}
+}
+
+func TestProducerWithLateAcksKeepsSending(t *testing.T) {
+	s := newPutMediaServer(t)
+	var late []arrived
+	s.fragment = func(c *conversation, f arrived) { late = append(late, f) }
+	s.end = func(c *conversation) {
+		for _, f := range late {
+			c.persist(f)
+		}
+	}
+	sum, err := NewProducer(s.options()).Run(t.Context(), camera(20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(20))
+	if sum.Connections != 1 {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+func TestProducerHoldsTheSourceWhenTheWindowIsFull(t *testing.T) {
+	s := newPutMediaServer(t)
+	src := camera(10)
+	// The third fragment arrives only after its frames were taken from the source; with a window of two fragments the source must
+	// then not have got further than one frame into the fourth until the server has acknowledged.
+	released := make(chan struct{})
+	held := -1
+	s.fragment = func(c *conversation, f arrived) {
+		if f.index == 0 {
+			<-released
+		}
+		c.persist(f)
+	}
+	src.before = func(ctx context.Context, i int) error {
+		if i == 5 { // two whole fragments are in, or on their way
+			close(released)
+		}
+		held = i
+		return nil
+	}
+	o := s.options()
+	o.Window = 200
+	if _, err := NewProducer(o).Run(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(10))
+	if held != len(src.frames) {
+		t.Errorf("the source was read to frame %d of %d", held, len(src.frames))
+	}
+}
+
+func TestProducerWithoutRetentionIsContentWithReceived(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.fragment = func(c *conversation, f arrived) {
+		c.store(f)
+		c.ack("RECEIVED", f.timecode)
+	}
+	o := s.options()
+	o.ReceivedIsEnough = true
+	sum, err := NewProducer(o).Run(t.Context(), camera(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Persisted != 3 {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+func TestProducerRelativeKeepsItsStartAcrossConnections(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.fragment = func(c *conversation, f arrived) {
+		if c.connection == 0 && f.index == 1 {
+			c.hangUp()
+		}
+		c.persist(f)
+	}
+	o := s.options()
+	o.Timecodes = api.TimecodeRelative
+	src := camera(3)
+	for i := range src.frames {
+		src.frames[i].Time += 48
+	}
+	if _, err := NewProducer(o).Run(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(3))
+	for i, f := range s.stored {
+		if f.timecode != int64(i)*1000 {
+			t.Errorf("fragment %d has timecode %d", i, f.timecode)
+		}
+	}
+	for i, h := range s.headers {
+		if h.Get("X-Amzn-Producer-Start-Timestamp") != "1700000000.048" || h.Get("X-Amzn-Fragment-Timecode-Type") != "RELATIVE" {
+			t.Errorf("connection %d: headers %v", i, h)
+		}
+	}
+}
+
+func TestProducerLeavesCleanlyWhenAskedTo(t *testing.T) {
+	s := newPutMediaServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	src := camera(5)
+	src.before = func(ctx context.Context, i int) error {
+		if i == 4 { // in the middle of the second fragment
+			cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}
+	sum, err := NewProducer(ProducerOptions{Client: s.client(), Stream: api.StreamRef{StreamName: "cam"}}).Run(ctx, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, []string{want(1)[0], "fragment 1 frame 0 "})
+	if sum.Fragments != 2 || sum.Persisted != 2 || s.bodyEnded != 1 {
+		t.Errorf("summary %+v, %d clean ends", sum, s.bodyEnded)
+	}
+}
+
+func TestProducerDoesNotWaitForeverForTheLastAcks(t *testing.T) {
+	s := newPutMediaServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.fragment = func(c *conversation, f arrived) { cancel() }
+	_, err := NewProducer(s.options()).Run(ctx, camera(3))
+	if err == nil || !strings.Contains(err.Error(), "not acknowledged within 30s") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestProducerGivesUpASilentConnection(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.fragment = func(c *conversation, f arrived) {
+		if c.connection > 0 {
+			c.persist(f)
+		}
+	}
+	o := s.options()
+	o.AckTimeout = 200 * time.Millisecond
+	var retried error
+	o.OnRetry = func(err error, wait time.Duration) { retried = err }
+	if _, err := NewProducer(o).Run(t.Context(), camera(3)); err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(3))
+	if !errors.Is(retried, errNoAcks) {
+		t.Errorf("retried because of %v", retried)
+	}
+}
+
+func TestProducerReportsTheSourcesError(t *testing.T) {
+	s := newPutMediaServer(t)
+	broken := errors.New("the camera fell off the wall")
+	src := camera(2)
+	src.before = func(ctx context.Context, i int) error {
+		if i == 5 {
+			return broken
+		}
+		return nil
+	}
+	sum, err := NewProducer(s.options()).Run(t.Context(), src)
+	if !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	if sum.Persisted != 2 {
+		t.Errorf("what had come before the error was not sent: %+v", sum)
+	}
+	if _, err := NewProducer(s.options()).Run(t.Context(), &slice{}); err != nil {
+		t.Errorf("an empty source: %v", err)
+	}
+}
+
+func TestAcksInEveryForm(t *testing.T) {
+	text := `{"EventType":"BUFFERING","FragmentTimecode":12,"FragmentNumber":"9"}{"EventType":"IDLE"}` + "\r\n" +
+		`{"FragmentTimecode":"13","EventType":"PERSISTED","Unknown":[{}]} {"EventType":"ERROR","ErrorId":4006,"ErrorCode":"INVALID_MKV_DATA"}`
+	r := newAckReader(strings.NewReader(text))
+	var got []string
+	for {
+		a, err := r.next()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			break
+		}
+		got = append(got, fmt.Sprintf("%s %v %d %d", a.Type, a.HasTimecode, a.Timecode, a.ErrorID))
+	}
+	expected := []string{"BUFFERING true 12 0", "IDLE false 0 0", "PERSISTED true 13 0", "ERROR false 0 4006"}
+	if !slices.Equal(got, expected) {
+		t.Errorf("%q, expected %q", got, expected)
+	}
+	for _, bad := range []string{"{", "nonsense", `{"FragmentTimecode":1.5}`, `[]`, `{"FragmentTimecode":"x"}`, `"` + strings.Repeat("x", 2*maxAck) + `"`} {
+		if _, err := newAckReader(strings.NewReader(bad)).next(); err == nil {
+			t.Errorf("%.20q was taken", bad)
+		}
+	}
+}
+
+func FuzzAcks(f *testing.F) {
+	f.Add([]byte(`{"EventType":"PERSISTED","FragmentTimecode":12,"FragmentNumber":"9"}`))
+	f.Add([]byte(`{"EventType":"ERROR","FragmentTimecode":"12","ErrorId":4006}{"EventType":"IDLE"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := newAckReader(bytes.NewReader(data))
+		for range len(data) + 1 {
+			if _, err := r.next(); err != nil {
+				return
+			}
+		}
+		t.Error("the reader does not come to an end")
+	})
+}
