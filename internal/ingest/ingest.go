@@ -43,7 +43,8 @@ type Store interface {
 type Connection interface {
 	// SetReadDeadline makes reading the body fail from then on. It may be called while a Read is blocked.
 	SetReadDeadline(t time.Time) error
-	// SetWriteDeadline does so for the acknowledgements.
+	// SetWriteDeadline does so for the acknowledgements. The session clears it at its start and sets it at its end; AckWriter
+	// should not, for a producer may read nothing during an upload of any length.
 	SetWriteDeadline(t time.Time) error
 }
 

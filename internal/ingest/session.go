@@ -62,6 +62,12 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 		count: func(n int) { o.Metrics.bytes.Add(float64(n)) },
 	}
 	s.source.last.Store(s.began.UnixNano())
+	if o.Connection != nil {
+		// Acknowledgements may wait for the whole upload to be read. drainAcks sets the deadline.
+		if err := o.Connection.SetWriteDeadline(time.Time{}); err != nil {
+			o.Logger.Debug("cannot clear the write deadline", "error", err)
+		}
+	}
 	s.reader = mkv.NewReader(s.source, mkv.DefaultLimits())
 	s.acks = newAckQueue(o.Limits.QueuedAcks, s.ackSender(w))
 
