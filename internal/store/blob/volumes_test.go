@@ -1,0 +1,219 @@
+package blob
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+var stream = &store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "cam", NumberTag: 7}
+
+func open(t *testing.T, o Options) *Volumes {
+	t.Helper()
+	v, err := OpenVolumes(filepath.Join(t.TempDir(), "volumes"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return v
+}
+
+func entry(t *testing.T, n store.Number, at time.Time, size int) store.Entry {
+	t.Helper()
+	payload := bytes.Repeat([]byte{byte(n)}, size)
+	rec := &store.Record{Number: n, Payload: [][]byte{payload}, Fragment: media.Fragment{
+		ServerTimestamp: at.UnixMilli(),
+		Tracks:          []media.Track{{Number: 1, Kind: media.Video}},
+		Runs:            []media.Run{{Track: 1, Frames: []media.Frame{{Size: uint32(size)}}}},
+	}}
+	head, _, err := store.EncodeRecord(rec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Entry{Number: n, ServerTimestamp: rec.ServerTimestamp, Head: head, Payload: rec.Payload}
+}
+
+// recovered gives the numbers of a volume's whole records.
+func recovered(t *testing.T, v *Volumes, name string) string {
+	t.Helper()
+	var numbers []string
+	_, _, cut, err := v.Recover(t.Context(), name, 0, func(_ store.Location, head []byte) error {
+		h, _, err := store.DecodeRecord(head)
+		numbers = append(numbers, fmt.Sprint(h.Number))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut > 0 {
+		numbers = append(numbers, fmt.Sprintf("cut %d", cut))
+	}
+	return strings.Join(numbers, " ")
+}
+
+func TestRolling(t *testing.T) {
+	v := open(t, Options{MaxSize: 3000})
+	hour := time.Date(2026, 3, 14, 9, 59, 59, 0, time.UTC)
+	var names []string
+	for i, at := range []time.Time{
+		hour, hour, hour, hour, // the fourth finds more than 3000 bytes
+		hour.Add(time.Second), // the next hour
+		hour,                  // a clock that stepped back stays
+	} {
+		loc, err := v.Append(t.Context(), stream, entry(t, store.Number(i+1), at, 1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, loc.Blob)
+	}
+	prefix := string(stream.ID) + "/"
+	want := []string{
+		"2026031409-0000000000000001.vol", "2026031409-0000000000000001.vol", "2026031409-0000000000000001.vol",
+		"2026031409-0000000000000004.vol", "2026031410-0000000000000005.vol", "2026031410-0000000000000005.vol",
+	}
+	for i := range want {
+		if names[i] != prefix+want[i] {
+			t.Errorf("record %d went to %s, want %s", i+1, names[i], want[i])
+		}
+	}
+}
+
+// A disk that takes half a record and then nothing: the volume ends at its last whole record and goes on when there is room.
+func TestFull(t *testing.T) {
+	v := open(t, Options{})
+	at := time.Now()
+	fill := func(f *os.File, bufs [][]byte, off int64) (int64, error) {
+		n, err := writeAt(f, [][]byte{bytes.Join(bufs, nil)[:700]}, off)
+		return n, errors.Join(err, unix.ENOSPC)
+	}
+	v.write = fill
+	if _, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000)); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("the first record of a volume: %v", err)
+	}
+	if err := v.List(t.Context(), func(name string) error {
+		if !strings.HasSuffix(name, "/") {
+			return errors.New("a volume is left: " + name)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	v.write = writeAt
+	loc, err := v.Append(t.Context(), stream, entry(t, 2, at, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.write = fill
+	if _, err := v.Append(t.Context(), stream, entry(t, 3, at, 1000)); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("the second record of a volume: %v", err)
+	}
+	if info, err := os.Stat(filepath.Join(v.dir, loc.Blob)); err != nil || info.Size() != loc.Offset+loc.Length {
+		t.Fatalf("the volume has %d bytes, want %d: %v", info.Size(), loc.Offset+loc.Length, err)
+	}
+	v.write = writeAt
+	next, err := v.Append(t.Context(), stream, entry(t, 4, at, 1000))
+	if err != nil || next.Blob != loc.Blob || next.Offset != loc.Offset+loc.Length {
+		t.Fatalf("%+v after %+v, %v", next, loc, err)
+	}
+	if got := recovered(t, v, loc.Blob); got != "2 4" {
+		t.Fatalf("recovered %q", got)
+	}
+}
+
+// After a failed sync the volume is never written again; the same number finds another name.
+func TestFailedSync(t *testing.T) {
+	v := open(t, Options{})
+	at := time.Now()
+	synced := 0
+	v.sync = func(f *os.File) error { synced++; return unix.EIO }
+	if _, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000)); !errors.Is(err, unix.EIO) || errors.Is(err, store.ErrFull) {
+		t.Fatalf("failed with %v", err)
+	}
+	v.sync = syncData
+	loc, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if synced != 1 || !strings.HasSuffix(loc.Blob, "-0000000000000001-1.vol") {
+		t.Fatalf("%d syncs, then %+v", synced, loc)
+	}
+}
+
+// The payload's reader is what net/http hands to sendfile(2).
+func TestSectionIsAFile(t *testing.T) {
+	v := open(t, Options{})
+	e := entry(t, 5, time.Now(), 1000)
+	loc, err := v.Append(t.Context(), stream, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := v.Open(t.Context(), loc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	if err := v.Delete(t.Context(), []string{loc.Blob, loc.Blob}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Open(t.Context(), loc); !errors.Is(err, store.ErrGone) {
+		t.Fatalf("a deleted volume opens with %v", err)
+	}
+	r, err := b.Section(loc.MetaLength+10, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		t.Fatalf("section is a %T", r)
+	}
+	if _, ok := limited.R.(*os.File); !ok {
+		t.Fatalf("section reads a %T", limited.R)
+	}
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, e.Payload[0][10:30]) {
+		t.Fatalf("read %v, %v", got, err)
+	}
+}
+
+// A name from the index never leaves the directory.
+func TestNames(t *testing.T) {
+	v := open(t, Options{})
+	for _, name := range []string{"", "x", "../" + string(stream.ID) + "/a.vol", string(stream.ID) + "/../a.vol", string(stream.ID) + "/a", "/a.vol"} {
+		if _, err := v.Open(t.Context(), store.Location{Blob: name}); err == nil || errors.Is(err, store.ErrGone) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// What a killed process was deleting is deleted by the next one.
+func TestTrash(t *testing.T) {
+	v := open(t, Options{})
+	trash := filepath.Join(v.dir, "trash-1")
+	if err := os.MkdirAll(filepath.Join(trash, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenVolumes(v.dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(trash); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the trash is there: %v", err)
+	}
+}

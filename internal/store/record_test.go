@@ -1,0 +1,193 @@
+package store
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"math"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"weir/internal/media"
+)
+
+// example is the fragment of docs/store-format.md.
+func example() *Record {
+	return &Record{
+		Number: 0x0b2c1765_95c00001,
+		Fragment: media.Fragment{
+			ProducerTimestamp: 1773480600000, ServerTimestamp: 1773480600250, Timecode: 5000, Partial: true,
+			Tracks: []media.Track{
+				{Number: 1, Kind: media.Video, CodecID: "V_MPEG4/ISO/AVC", CodecPrivate: []byte{1, 0x42, 0xc0, 0x1e}, Timescale: 90000, Width: 640, Height: 360},
+				{Number: 2, Kind: media.Audio, CodecID: "A_AAC", CodecPrivate: []byte{0x12, 0x10}, Name: "mic", Timescale: 44100, SampleRate: 44100, Channels: 2, DefaultDuration: 23219954},
+			},
+			Runs: []media.Run{
+				{Track: 1, BaseDecodeTime: 159613254000000, Frames: []media.Frame{
+					{Duration: 3000, CompositionOffset: 3000, Size: 5, Key: true}, {Duration: 3000, CompositionOffset: -3000, Size: 2}}},
+				{Track: 2, BaseDecodeTime: 78210494460000, Frames: []media.Frame{{Duration: 1024, Size: 3, Key: true}}},
+			},
+			Tags:   []media.Tag{{Name: "door", Value: "open"}},
+			Header: []byte{0x1a, 0x45, 0xdf, 0xa3, 0x80},
+		},
+		Payload: [][]byte{[]byte("IIIIIPP"), []byte("AAA")},
+	}
+}
+
+// TestFormatDocument decodes the record that docs/store-format.md shows, and encodes it again.
+func TestFormatDocument(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/store-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(doc), "```hexdump\n")
+	dump, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("the document has no hexdump")
+	}
+	var b []byte
+	for line := range strings.Lines(dump) {
+		_, digits, _ := strings.Cut(line, "  ")
+		digits, _, _ = strings.Cut(digits, "|")
+		part, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(digits), " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, part...)
+	}
+	rec := example()
+	head, crc, err := EncodeRecord(rec, 0x0b2c1765_95800001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole := append(head, bytes.Join(rec.Payload, nil)...); !bytes.Equal(whole, b) {
+		t.Fatalf("the example is\n%swant\n%s", hex.Dump(b), hex.Dump(whole))
+	}
+	h, f, err := DecodeRecord(b[:len(head)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(f, &rec.Fragment) {
+		t.Fatalf("decoded %+v", f)
+	}
+	if h.Number != rec.Number || h.Replaces != 0x0b2c1765_95800001 || h.PayloadCRC != crc || h.Length != int64(len(b)) {
+		t.Fatalf("header %+v", h)
+	}
+}
+
+// Every single bit of header and metadata counts.
+func TestEveryBitCounts(t *testing.T) {
+	head, _, err := EncodeRecord(example(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(head) * 8 {
+		b := bytes.Clone(head)
+		b[i/8] ^= 1 << (i % 8)
+		if _, _, err := DecodeRecord(b); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("bit %d of byte %d flipped: %v", i%8, i/8, err)
+		}
+	}
+}
+
+func TestExtremes(t *testing.T) {
+	rec := example()
+	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Timecode = math.MinInt64, math.MaxInt64, math.MinInt64
+	rec.Runs[0].BaseDecodeTime = math.MinInt64
+	rec.Runs[0].Frames[0].Duration, rec.Runs[0].Frames[1].Duration = math.MaxUint32, 0
+	rec.Runs[0].Frames[0].CompositionOffset, rec.Runs[0].Frames[1].CompositionOffset = math.MinInt32, math.MaxInt32
+	rec.Tracks[1].Number, rec.Runs[1].Track = math.MaxInt64, math.MaxInt64
+	rec.Tracks[1].Timescale = math.MaxUint32
+	rec.Tags, rec.Header = nil, nil
+	head, _, err := EncodeRecord(rec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, f, err := DecodeRecord(head)
+	if err != nil || !reflect.DeepEqual(f, &rec.Fragment) {
+		t.Fatalf("decoded %+v, %v", f, err)
+	}
+	spans := SpansOf(f)
+	again, err := DecodeSpans(AppendSpans(nil, spans))
+	if err != nil || !reflect.DeepEqual(again, spans) {
+		t.Fatalf("spans %+v, %v", again, err)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	rec := example()
+	rec.Header = make([]byte, MaxMetaLength)
+	if _, _, err := EncodeRecord(rec, 0); err == nil {
+		t.Fatal("metadata beyond the limit was encoded")
+	}
+}
+
+// FuzzDecodeRecord mends the lengths and the checksum of what it is given, so that the metadata is reached, and looks that
+// what decodes encodes to the same again.
+func FuzzDecodeRecord(f *testing.F) {
+	head, _, err := EncodeRecord(example(), 3)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(head[RecordHeaderSize:], uint32(10))
+	f.Add([]byte{}, uint32(0))
+	f.Add([]byte{0, 0xff, 0xff, 0xff, 0xff, 0x0f}, uint32(0))
+	stream, err := EncodeStreamRecord(&Stream{ID: "00112233445566778899aabbccddeeff", Name: "cam"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(stream[RecordHeaderSize:], uint32(0))
+	f.Fuzz(func(t *testing.T, meta []byte, payload uint32) {
+		b := append(make([]byte, RecordHeaderSize), meta...)
+		for _, kind := range []RecordType{RecordFragment, RecordStream} {
+			h := RecordHeader{Type: kind, Number: 1, MetaLength: int64(len(b)), Length: int64(len(b)) + int64(payload)%(1<<20)}
+			if kind == RecordStream {
+				h.Length = h.MetaLength
+			}
+			if err := h.seal(b); err != nil {
+				return
+			}
+			if kind == RecordStream {
+				if s, err := DecodeStreamRecord(b); err == nil {
+					if _, err := EncodeStreamRecord(s); err != nil {
+						t.Fatal(err)
+					}
+				} else if !errors.Is(err, ErrCorrupt) {
+					t.Fatal(err)
+				}
+				continue
+			}
+			_, frag, err := DecodeRecord(b)
+			if err != nil {
+				if !errors.Is(err, ErrCorrupt) {
+					t.Fatal(err)
+				}
+				continue
+			}
+			again, err := decodeFragmentMeta(appendFragmentMeta(nil, frag))
+			frag.ServerTimestamp, frag.ProducerTimestamp = 0, 0
+			if err != nil || !reflect.DeepEqual(again, frag) {
+				t.Fatalf("%+v became %+v, %v", frag, again, err)
+			}
+		}
+		if tracks, err := DecodeTracks(meta); err == nil {
+			if again, err := DecodeTracks(AppendTracks(nil, tracks)); err != nil || !reflect.DeepEqual(again, tracks) {
+				t.Fatalf("%+v became %+v, %v", tracks, again, err)
+			}
+		}
+		if spans, err := DecodeSpans(meta); err == nil {
+			if again, err := DecodeSpans(AppendSpans(nil, spans)); err != nil || !reflect.DeepEqual(again, spans) {
+				t.Fatalf("%+v became %+v, %v", spans, again, err)
+			}
+		}
+		_, _ = DecodeRecordHeader(meta)
+	})
+}
+
+func TestRandomText(t *testing.T) {
+	a, b := randomText(alphanumerics, 20), randomText(alphanumerics, 20)
+	if len(a) != 20 || a == b || strings.Trim(a, alphanumerics) != "" || !StreamID(randomText(hexDigits, 32)).Valid() {
+		t.Fatalf("%q, %q", a, b)
+	}
+}
