@@ -17,8 +17,7 @@ import (
 
 // Timeouts of a PutMedia connection; ingest.Limits has the others.
 const (
-	ackTimeout = 30 * time.Second // for one acknowledgement: a producer whose socket is full for so long is gone
-	endTimeout = 5 * time.Second  // for the end of the answer
+	endTimeout = 5 * time.Second // for the end of the answer
 
 	refusedTimeout = time.Second // for a refused producer to read why
 	refusedBytes   = 4 << 20     // of its body that are thrown away meanwhile
@@ -157,7 +156,8 @@ func (p *putMediaResponse) log(err error, read int64, took time.Duration) {
 	p.req.log.LogAttrs(p.req.Context(), slog.LevelInfo, "producer", attrs...)
 }
 
-// ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk (producers.md).
+// ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk (producers.md). The session
+// sets the write deadline, because some producers read nothing before their upload is over.
 type ackWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -165,7 +165,6 @@ type ackWriter struct {
 
 // WriteAck implements ingest.AckWriter.
 func (a *ackWriter) WriteAck(ack []byte) error {
-	_ = a.control.SetWriteDeadline(time.Now().Add(ackTimeout))
 	if _, err := a.w.Write(ack); err != nil {
 		return fmt.Errorf("write acknowledgement: %w", err)
 	}
