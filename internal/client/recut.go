@@ -38,6 +38,7 @@ const (
 	maxAhead   = 2_000    // ms that another track may run ahead of the video before its frames are no longer held back
 	maxBehind  = 1_000    // ms that the video may run ahead while a new fragment waits for the last frames of the old one
 	maxHeld    = 16 << 20 // bytes held back for either reason
+	preroll    = 100      // ms of audio before the first key frame that are kept: an encoder's start-up delay, which decoders need
 	maxRelated = int64(api.MaxFragmentDuration / 1e6)
 )
 
@@ -47,7 +48,7 @@ const (
 //
 // The frames of each track keep their order and their times, to the millisecond. Audio goes into the fragment in which its time
 // lies, even when the muxer wrote it a little before or after the key frame. A source without video is cut about every 2 s.
-// Frames before the first key frame are dropped. A Recutter is not for concurrent use.
+// Frames before the first key frame are dropped, but for the last 100 ms of audio. A Recutter is not for concurrent use.
 type Recutter struct {
 	r      *mkv.Reader
 	notice func(string)
@@ -118,7 +119,6 @@ func (c *Recutter) Next(context.Context) (Frame, error) {
 
 // finish gives out everything that is still held back at the end of the input.
 func (c *Recutter) finish(end error) {
-	c.newest = math.MaxInt64
 	if err := c.release(); err != nil {
 		c.err = err
 		return
@@ -302,7 +302,11 @@ func (c *Recutter) cutting(f Frame, cut bool) error {
 		if err := c.release(); err != nil { // the fragment before is still waiting for its audio: it has waited long enough
 			return err
 		}
-		if err := c.flushEarly(f.Time - 1); err != nil {
+		before := f.Time - 1
+		if !c.open {
+			before -= preroll
+		}
+		if err := c.flushEarly(before); err != nil {
 			return err
 		}
 		c.pending = append([]Frame{f}, c.early...)
@@ -328,11 +332,7 @@ func (c *Recutter) cutting(f Frame, cut bool) error {
 		c.dropped++
 		return nil
 	}
-	c.newest = max(c.newest, f.Time)
-	if err := c.flushEarly(c.newest); err != nil {
-		return err
-	}
-	return c.emit(f)
+	return c.place(f)
 }
 
 // other takes a frame of a track that cuts nothing.
@@ -354,14 +354,8 @@ func (c *Recutter) other(f Frame) error {
 			c.dropped++
 		}
 		return nil
-	case f.Time > c.newest || slices.ContainsFunc(c.early, func(e Frame) bool { return e.Track == f.Track }):
-		c.hold(f)
-		if f.Time-c.newest > maxAhead || c.held > maxHeld {
-			return c.flushEarly(math.MaxInt64)
-		}
-		return nil
 	}
-	return c.emit(f)
+	return c.place(f)
 }
 
 func (c *Recutter) hold(f Frame) {
@@ -415,31 +409,40 @@ func (c *Recutter) release() error {
 		c.notice(fmt.Sprintf("%d frames before the first key frame were dropped", c.dropped))
 	}
 	c.first, c.open = !c.open, true
-	c.start, c.size = key, 0
+	c.start, c.size, c.newest = key, 0, key
 	frames[0].Start = true
-	if c.newest != math.MaxInt64 {
-		c.newest = key
-	}
 	for _, f := range frames {
 		c.held -= len(f.Data)
-		if f.Track != c.cutTrack && f.Time > c.newest {
-			c.hold(f)
-			continue
-		}
-		if f.Track == c.cutTrack {
-			c.newest = max(c.newest, f.Time)
-		}
-		if err := c.emit(f); err != nil {
+		if err := c.place(f); err != nil {
 			return err
 		}
 	}
-	return c.flushEarly(c.newest)
+	return nil
+}
+
+// place puts a frame into the open fragment, or holds it back when it is ahead of the cutting track.
+func (c *Recutter) place(f Frame) error {
+	if f.Track == c.cutTrack {
+		c.newest = max(c.newest, f.Time)
+		if err := c.flushEarly(c.newest); err != nil {
+			return err
+		}
+		return c.emit(f)
+	}
+	if f.Time <= c.newest && !slices.ContainsFunc(c.early, func(e Frame) bool { return e.Track == f.Track }) {
+		return c.emit(f)
+	}
+	c.hold(f)
+	if f.Time-c.newest > maxAhead || c.held > maxHeld {
+		return c.flushEarly(math.MaxInt64)
+	}
+	return nil
 }
 
 // emit gives a frame to the open fragment, within what a fragment may hold.
 func (c *Recutter) emit(f Frame) error {
 	related := f.Time - c.start
-	if related < 0 && c.first && f.Track != c.cutTrack {
+	if related < -preroll && c.first && f.Track != c.cutTrack {
 		c.dropped++
 		return nil
 	}
