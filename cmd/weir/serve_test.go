@@ -70,8 +70,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// weir runs a command line in this process.
-func weir(t *testing.T, args ...string) (code int, out, errs string) {
+// command runs a command line in this process.
+func command(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var o, e bytes.Buffer
 	code = run(t.Context(), args, stdio{In: strings.NewReader(""), Out: &o, Err: &e})
@@ -80,7 +80,7 @@ func weir(t *testing.T, args ...string) (code int, out, errs string) {
 
 func TestServeAndEnv(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "it's data")
-	if code, _, errs := weir(t, "env", "--data", data); code != exitError || !strings.Contains(errs, "weir: hint: start one with: weir serve") {
+	if code, _, errs := command(t, "env", "--data", data); code != exitError || !strings.Contains(errs, "weir: hint: start one with: weir serve") {
 		t.Errorf("env before the first start: %d\n%s", code, errs)
 	}
 	r := serveHere(t, serveCmd{Data: data})
@@ -101,7 +101,7 @@ func TestServeAndEnv(t *testing.T) {
 		t.Errorf("not ready: %d", res.StatusCode)
 	}
 
-	code, script, errs := weir(t, "env", "--data", data)
+	code, script, errs := command(t, "env", "--data", data)
 	if code != exitOK {
 		t.Fatalf("env: %d\n%s", code, errs)
 	}
@@ -114,11 +114,11 @@ func TestServeAndEnv(t *testing.T) {
 	if len(fields) != 5 || fields[0] != r.url || fields[1] != defaultRegion || fields[2] != defaultRegion {
 		t.Errorf("the shell has %q", got)
 	}
-	if _, out, _ := weir(t, "env", "--data", data, "--endpoint-url", "https://video.example/"); !strings.Contains(out, "AWS_ENDPOINT_URL=https://video.example\n") {
+	if _, out, _ := command(t, "env", "--data", data, "--endpoint-url", "https://video.example/"); !strings.Contains(out, "AWS_ENDPOINT_URL=https://video.example\n") {
 		t.Errorf("env for another URL:\n%s", out)
 	}
 
-	code, _, errs = weir(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	code, _, errs = command(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
 	if code != exitError || !strings.Contains(errs, "is in use by another weir") || !strings.Contains(errs, "weir: hint: ") {
 		t.Errorf("second start: %d\n%s", code, errs)
 	}
@@ -129,7 +129,7 @@ func TestServeAndEnv(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Errorf("serve: %v", err)
 	}
-	if code, _, _ := weir(t, "env", "--data", data); code != exitError {
+	if code, _, _ := command(t, "env", "--data", data); code != exitError {
 		t.Error("env succeeds without a server")
 	}
 	if again := serveHere(t, serveCmd{Data: data}); strings.Contains(again.out.String(), "A new key pair") {
@@ -180,7 +180,7 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--nonsense"}, exitUsage, "weir: hint: "},
 	} {
 		args := append([]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0"}, c.args...)
-		if code, _, errs := weir(t, args...); code != c.code || !strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "weir: error: ") {
+		if code, _, errs := command(t, args...); code != c.code || !strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "weir: error: ") {
 			t.Errorf("%v: %d\n%s", c.args, code, errs)
 		}
 	}
@@ -195,11 +195,11 @@ func TestEnvironmentTwins(t *testing.T) {
 	defer lock.Close()
 	t.Setenv("WEIR_DATA", data)
 	t.Setenv("WEIR_LISTEN", "127.0.0.1:0")
-	if code, _, errs := weir(t, "serve"); code != exitError || !strings.Contains(errs, data+" is in use") {
+	if code, _, errs := command(t, "serve"); code != exitError || !strings.Contains(errs, data+" is in use") {
 		t.Errorf("%d\n%s", code, errs)
 	}
 	t.Setenv("WEIR_ACCOUNT_ID", "seven")
-	if code, _, errs := weir(t, "serve"); code != exitError || !strings.Contains(errs, `"seven" is not twelve digits`) {
+	if code, _, errs := command(t, "serve"); code != exitError || !strings.Contains(errs, `"seven" is not twelve digits`) {
 		t.Errorf("%d\n%s", code, errs)
 	}
 }
@@ -215,10 +215,10 @@ func TestQuote(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if code, out, _ := weir(t, "--version"); code != exitOK || strings.TrimSpace(out) != version {
+	if code, out, _ := command(t, "--version"); code != exitOK || strings.TrimSpace(out) != version {
 		t.Errorf("--version: %d %q", code, out)
 	}
-	code, out, _ := weir(t, "serve", "--help")
+	code, out, _ := command(t, "serve", "--help")
 	for _, want := range []string{"--listen", "--data", "--advertise-url", "--region", "--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
 		"--log-level", "--hls-sessions-per-stream", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "Example:"} {
 		if code != exitOK || !strings.Contains(out, want) {

@@ -131,7 +131,7 @@ func (m *mediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 func sessionToken(req *request) (string, error) {
 	token, err := parameter(req, "SessionToken", false)
 	if err == nil && token == "" {
-		err = api.NewError(api.MissingAuthenticationTokenException, "The SessionToken parameter is missing.")
+		err = api.NewError(api.NotAuthorizedException, "The SessionToken parameter is missing.")
 	}
 	return token, err
 }

@@ -30,8 +30,8 @@ const (
 	bodyTimeout       = 30 * time.Second // for the JSON body of a call
 	answerTimeout     = time.Minute      // for an answer; media answers get more, by their size
 	slowestClient     = 16 << 10         // bytes per second below which a media answer is given up
-	maxHeaderBytes    = 64 << 10
-	readyTimeout      = 2 * time.Second // for the store to answer /readyz
+	maxHeaderBytes    = 256 << 10        // beyond it net/http answers 431 by itself, without a request id
+	readyTimeout      = 2 * time.Second  // for the store to answer /readyz
 )
 
 // DefaultStopTimeout is how long a graceful stop waits for what is in flight.

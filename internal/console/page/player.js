@@ -13,9 +13,9 @@ function say(text, bad = false) {
   if (state.textContent !== text) state.textContent = text;
 }
 
-function countError() {
+function countError(what) {
   errors += 1;
-  byId('errors').textContent = String(errors);
+  byId('errors').textContent = `${errors}, the last: ${what}`;
 }
 
 // The URL asked for: after the # (preferred, it is never sent to a server) or in the query.
@@ -80,7 +80,7 @@ function playWithHls(url) {
   const mine = hls;
   hls.on(Hls.Events.ERROR, (_, data) => {
     if (mine !== hls) return;
-    countError();
+    countError(data.details);
     if (!data.fatal) return;
     const code = data.response ? data.response.code : 0;
     if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
@@ -112,7 +112,7 @@ video.addEventListener('waiting', () => say('Waiting for media…'));
 video.addEventListener('ended', () => say('The end of the recording'));
 video.addEventListener('error', () => {
   if (hls) return; // hls.js reports it, and may recover
-  countError();
+  countError('playback failed');
   say(`Playback failed: ${video.error && video.error.message ? video.error.message : 'the browser gave no reason'}`, true);
 });
 
