@@ -138,6 +138,10 @@ func (s *Store) DeleteStream(ctx context.Context, id StreamID, version string) e
 		return nil
 	})
 	if err != nil {
+		// It may have been applied all the same, and then what is remembered must not outlive it.
+		if _, readErr := s.idx.StreamByID(ctx, id); errors.Is(readErr, ErrNotFound) {
+			s.forget(id)
+		}
 		return fmt.Errorf("delete stream %s: %w", id, err)
 	}
 	s.forget(id)

@@ -16,7 +16,8 @@ import (
 	"strings"
 	"sync"
 
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+	"modernc.org/sqlite" // the database/sql driver "sqlite" too
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"weir/internal/store"
 )
@@ -191,6 +192,10 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 	if err != nil {
 		// After a failed COMMIT the transaction may be open still or not; both are fine now.
 		_, _ = t.exec("ROLLBACK")
+	}
+	var failed *sqlite.Error
+	if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_FULL {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return err
 }

@@ -1,0 +1,154 @@
+package index
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"weir/internal/store"
+)
+
+const streamID = store.StreamID("00112233445566778899aabbccddeeff")
+
+func open(t *testing.T, path string) *SQLite {
+	t.Helper()
+	x, err := OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func withStream(t *testing.T) *SQLite {
+	t.Helper()
+	x := open(t, filepath.Join(t.TempDir(), "index.db"))
+	t.Cleanup(func() {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := x.CreateStream(t.Context(), store.Stream{ID: streamID, Name: "cam"}); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func fragment(n store.Number) store.NewFragment {
+	return store.NewFragment{Stream: streamID, Info: store.FragmentInfo{
+		Number: n, ServerTimestamp: int64(n), ProducerTimestamp: int64(n), Spans: make([]store.Span, 20),
+		Location: store.Location{Blob: string(streamID) + "/a.vol", Offset: int64(n) * 10, Length: 10},
+	}}
+}
+
+// Each query of List is served by the index that was made for it: none reads all fragments, and only what must be is sorted.
+func TestListPlans(t *testing.T) {
+	x := withStream(t)
+	for _, c := range []struct {
+		name  string
+		q     store.Query
+		index string
+		sorts bool
+	}{
+		{"all", store.Query{}, "PRIMARY KEY", false},
+		{"newest", store.Query{Order: store.ByNumberNewest, Limit: 3}, "PRIMARY KEY", false},
+		{"page", store.Query{After: 5, Limit: 3}, "PRIMARY KEY (stream=? AND number>?)", false},
+		{"tail", store.Query{Order: store.BySequence, AfterSequence: 5}, "fragments_sequence (stream=? AND sequence>?)", false},
+		{"tail of a time", store.Query{Order: store.BySequence, AfterSequence: 5, Start: 3}, "fragments_sequence (stream=? AND sequence>?)", false},
+		{"tail by number", store.Query{AfterSequence: 5}, "fragments_sequence (stream=? AND sequence>?)", true},
+		{"server time", store.Query{Start: 3, End: 9}, "COVERING INDEX fragments_server (stream=? AND server_ts>? AND server_ts<?)", true},
+		{"server time, newest", store.Query{Start: 3, Order: store.ByNumberNewest}, "COVERING INDEX fragments_server (stream=? AND server_ts>?)", true},
+		{"producer time", store.Query{Timestamp: store.ProducerTimestamp, Start: 3, End: 9, Limit: 4}, "COVERING INDEX fragments_producer (stream=? AND producer_ts>? AND producer_ts<?)", true},
+	} {
+		text, args := listQuery(1, c.q, 0)
+		var plan []string
+		err := x.read(t.Context(), func(rows *sql.Rows) error {
+			var id, parent, unused int
+			var detail string
+			err := rows.Scan(&id, &parent, &unused, &detail)
+			plan = append(plan, detail)
+			return err
+		}, "EXPLAIN QUERY PLAN "+text, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(plan, "\n")
+		if !strings.Contains(all, c.index) || strings.Contains(all, "SCAN f") || strings.Contains(all, "TEMP B-TREE FOR ORDER") != c.sorts {
+			t.Errorf("%s:\n%s\n%s", c.name, text, all)
+		}
+	}
+}
+
+// A full disk is ErrFull; what was committed stays, and the index goes on when there is room.
+func TestFull(t *testing.T) {
+	x := withStream(t)
+	if _, err := x.Commit(t.Context(), []store.NewFragment{fragment(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // the least: as many as there are
+		t.Fatal(err)
+	}
+	var n store.Number = 1
+	for {
+		_, err := x.Commit(t.Context(), []store.NewFragment{fragment(n + 1)})
+		if errors.Is(err, store.ErrFull) {
+			break
+		}
+		if err != nil || n > 10_000 {
+			t.Fatal(n, err)
+		}
+		n++
+	}
+	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {
+		t.Fatal(err)
+	}
+	results, err := x.Commit(t.Context(), []store.NewFragment{fragment(n + 1)})
+	if err != nil || results[0].Sequence != int64(n+1) {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	list, err := x.List(t.Context(), streamID, store.Query{}, 0)
+	if err != nil || len(list) != int(n+1) {
+		t.Fatalf("%d fragments, want %d: %v", len(list), n+1, err)
+	}
+}
+
+// A batch whose blob the index does not know is synced, every other is not.
+func TestWhichBatchesAreSynced(t *testing.T) {
+	x := withStream(t)
+	commit := func(n store.Number, blob string) bool {
+		t.Helper()
+		f := fragment(n)
+		f.Info.Location.Blob = string(streamID) + blob
+		if _, err := x.Commit(t.Context(), []store.NewFragment{f}); err != nil {
+			t.Fatal(err)
+		}
+		return x.synced
+	}
+	for i, c := range []struct {
+		blob string
+		want bool
+	}{{"/a.vol", true}, {"/a.vol", false}, {"/a.vol", false}, {"/b.vol", true}, {"/b.vol", false}} {
+		if got := commit(store.Number(i+1), c.blob); got != c.want {
+			t.Errorf("batch %d in %s: synced is %t", i+1, c.blob, got)
+		}
+	}
+	blobs, err := x.Blobs(t.Context())
+	if err != nil || len(blobs) != 2 || blobs[0].State != store.BlobClosed || blobs[1].State != store.BlobOpen {
+		t.Fatalf("%+v, %v", blobs, err)
+	}
+}
+
+func TestNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	x := open(t, path)
+	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenSQLite(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Fatalf("opened with %v", err)
+	}
+}
