@@ -548,34 +548,46 @@ func TestProducerWithLateAcksKeepsSending(t *testing.T) {
 	}
 }
 
-func TestProducerHoldsTheSourceWhenTheWindowIsFull(t *testing.T) {
+// A full window holds the source back, but never in a way that would hold back the acknowledgements that empty it.
+func TestWindowIsBounded(t *testing.T) {
+	w := newWindow(100)
+	full, cancel := context.WithCancel(t.Context())
+	cancel() // with this context add fails where it would wait
+	data := make([]byte, 60)
+	add := func(start bool, timecode int64) error {
+		return w.add(full, data, Frame{Start: start}, timecode)
+	}
+	for i, step := range []struct {
+		start   bool
+		settle  int64 // -1: none
+		blocked bool
+	}{
+		{start: true, settle: -1},
+		{settle: -1},                // a fragment that is alone may be larger than the window
+		{start: true, settle: -1},   // what tells the server that the first one is complete goes through
+		{settle: -1, blocked: true}, // now the source waits
+		{settle: 0},                 // until the first one is safe
+	} {
+		if step.settle >= 0 && w.settle(step.settle, false) == nil {
+			t.Fatalf("step %d: no fragment %d to settle", i, step.settle)
+		}
+		if err := add(step.start, int64(i)); (err != nil) != step.blocked {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+}
+
+func TestProducerWithASmallWindow(t *testing.T) {
 	s := newPutMediaServer(t)
-	src := camera(10)
-	// The third fragment arrives only after its frames were taken from the source; with a window of two fragments the source must
-	// then not have got further than one frame into the fourth until the server has acknowledged.
-	released := make(chan struct{})
-	held := -1
-	s.fragment = func(c *conversation, f arrived) {
-		if f.index == 0 {
-			<-released
-		}
-		c.persist(f)
-	}
-	src.before = func(ctx context.Context, i int) error {
-		if i == 5 { // two whole fragments are in, or on their way
-			close(released)
-		}
-		held = i
-		return nil
-	}
 	o := s.options()
-	o.Window = 200
-	if _, err := NewProducer(o).Run(t.Context(), src); err != nil {
+	o.Window = 1
+	sum, err := NewProducer(o).Run(t.Context(), camera(10))
+	if err != nil {
 		t.Fatal(err)
 	}
 	checkStored(t, s, want(10))
-	if held != len(src.frames) {
-		t.Errorf("the source was read to frame %d of %d", held, len(src.frames))
+	if sum.Connections != 1 {
+		t.Errorf("summary %+v", sum)
 	}
 }
 
