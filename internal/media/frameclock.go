@@ -18,8 +18,9 @@ import (
 // Where one fragment ends and the next begins, three things keep base + duration of one equal to the base of the next:
 //
 //   - The last frame lasts until the next cluster starts when that is plausible (lastDuration), else as long as is usual.
-//   - What is still missing, less than one frame, is given to the first frame of the next run: it is decoded a little earlier
-//     and shown when it always was. Presentation times never change.
+//   - What is still missing or too much, less than one frame, is made up for by the first frame of the next run: it is decoded a
+//     little earlier or later and shown when it always was. Too much it is when the cluster starts with audio that is later than
+//     its first picture. Presentation times never change.
 //   - A cluster boundary may fall among reordered frames (muxers that cut clusters by size): the next cluster then starts before
 //     frames that this one already holds. The holes among the presentation times are then filled: those decode times are borrowed
 //     from frames to come, and as many of the greatest presentation times are left over for the next run.
@@ -78,11 +79,8 @@ func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
 		}
 	}
 
-	early := int64(0) // how much earlier than shown the first frame is decoded, to meet the end of the run before
-	if gap := decoded[0] - s.end; s.started && gap > 0 && gap < c.usualOr(c.frameState) {
-		early = gap
-	}
 	last := c.lastDuration(&s, decoded, upTo, known)
+	early := c.joint(decoded, last)
 	run := Run{Track: c.track, BaseDecodeTime: decoded[0] - early, Frames: make([]Frame, n)}
 	for i := range run.Frames {
 		f := &run.Frames[i]
@@ -107,6 +105,20 @@ func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
 	s.single, s.lone = n == 1, decoded[0]
 	c.frameState = s
 	return run, nil
+}
+
+// joint is how much earlier (negative: later) than it is due the first frame is decoded, so that the run begins where the one
+// before it ended. It is less than a frame of usual length, and 0 where that would not do: at a gap, or when the clock went back.
+func (c *frameClock) joint(decoded []int64, last int64) int64 {
+	first := last
+	if len(decoded) > 1 {
+		first = decoded[1] - decoded[0]
+	}
+	gap, usual := decoded[0]-c.end, c.usualOr(c.frameState)
+	if !c.started || gap >= usual || -gap >= usual || -gap > first {
+		return 0
+	}
+	return gap
 }
 
 // presentation returns the samples' presentation times in ticks, in decode order. Unknown ones follow the frame before.
@@ -227,6 +239,9 @@ func (c *frameClock) lastDuration(s *frameState, decoded []int64, next int64, kn
 	return c.usualOr(*s)
 }
 
+// fewSpans is how many distances between frames say little of a reordered track: in a cluster of that size most may be holes.
+const fewSpans = 3
+
 // learn takes the usual frame duration from the fragment's frames, if it has more than one.
 func (c *frameClock) learn(s *frameState, decoded []int64) {
 	c.spans = c.spans[:0]
@@ -235,9 +250,14 @@ func (c *frameClock) learn(s *frameState, decoded []int64) {
 			c.spans = append(c.spans, d)
 		}
 	}
-	if len(c.spans) > 0 {
-		s.usual = usualSpan(c.spans, c.tolerance)
+	if len(c.spans) == 0 {
+		return
 	}
+	usual := usualSpan(c.spans, c.tolerance)
+	if s.reordered && s.usual > 0 && len(c.spans) <= fewSpans {
+		usual = min(usual, s.usual)
+	}
+	s.usual = usual
 }
 
 // usualSpan is the median, or the smallest duration that differs from it by rounding only: the end of a run is better a

@@ -193,6 +193,78 @@ func TestClusterCutAmongReorderedFrames(t *testing.T) {
 	}
 }
 
+// A cluster's timestamp is that of its first block. When that is audio, the first picture is shown a little earlier or later, and runs
+// must meet all the same: the durations of a recording's fragments must not add up to more than it lasts.
+func TestClustersThatStartWithAudio(t *testing.T) {
+	s := source{num: 25, den: 1, gop: 250}
+	all := s.samples(0)
+	for _, off := range []int64{-39, -21, -1, 1, 14, 29} {
+		c := video()
+		end, total := int64(0), int64(0)
+		const size = 10
+		for at := 0; at+size < len(all); at += size {
+			samples := all[at : at+size]
+			run, err := c.Run(samples, all[at+size].Time+off*ms)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkRun(t, samples, run, 90000, true)
+			if at > 0 && run.BaseDecodeTime != end {
+				t.Fatalf("audio %d ms after the picture: the cluster at frame %d starts %d ticks off", off, at, run.BaseDecodeTime-end)
+			}
+			end = run.BaseDecodeTime + run.Duration()
+			total += run.Duration()
+		}
+		if extra := total - 240*3600; abs64(extra) > 3600 {
+			t.Errorf("audio %d ms after the picture: durations add up to %d ticks too many", off, extra)
+		}
+	}
+}
+
+// Overlaps that are not a matter of rounding stay what they are: the clock of the producer went back.
+func TestClockStepsBack(t *testing.T) {
+	c := video()
+	at := epoch
+	for _, step := range []int64{0, -41, -5000} { // ms from the end of the run before
+		at += step * ms
+		samples := []Sample{{Time: at, Key: true}, {Time: at + 40*ms}, {Time: at + 80*ms}}
+		run, err := c.Run(samples, NoTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkRun(t, samples, run, 90000, true)
+		if run.BaseDecodeTime != ticksOf(at, 90000) {
+			t.Errorf("a step of %d ms: the run starts %d ticks off", step, run.BaseDecodeTime-ticksOf(at, 90000))
+		}
+		at += 120 * ms
+	}
+	// Two frames closer to each other than the run before reaches over them: there is nothing to take away from.
+	samples := []Sample{{Time: at - 20*ms, Key: true}, {Time: at - 15*ms}}
+	run, err := c.Run(samples, NoTime)
+	if err != nil || run.BaseDecodeTime != ticksOf(at-20*ms, 90000) {
+		t.Errorf("%+v, %v", run, err)
+	}
+}
+
+// After a cluster of two frames the distance of which is a hole, the frame duration learnt before still counts.
+func TestSmallClusterOfReorderedFrames(t *testing.T) {
+	all := source{num: 25, den: 1, gop: 61, pattern: []int{4, 2, 1, 3}}.samples(0)
+	c := video()
+	end := int64(0)
+	for i, cut := range [][2]int{{0, 21}, {21, 24}, {24, 26}, {26, 45}} { // the third holds the pictures 23 and 28
+		samples := all[cut[0]:cut[1]]
+		run, err := c.Run(samples, all[cut[1]].Time)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkRun(t, samples, run, 90000, true)
+		if i > 0 && run.BaseDecodeTime != end {
+			t.Errorf("the cluster at frame %d starts %d ticks off", cut[0], run.BaseDecodeTime-end)
+		}
+		end = run.BaseDecodeTime + run.Duration()
+	}
+}
+
 func TestDecodeTimes(t *testing.T) {
 	at := func(v ...int64) (out []Sample) {
 		for _, m := range v {
