@@ -22,7 +22,7 @@ const (
 // VideoTimescale is the timescale of every video track, in ticks per second.
 const VideoTimescale = 90_000
 
-// Matroska codec IDs (RFC 9559 section 27.10 registry) of the codecs that playback packages.
+// Matroska codec IDs (draft-ietf-cellar-codec, sections on video and audio mappings) of the codecs that playback packages.
 const (
 	CodecAVC  = "V_MPEG4/ISO/AVC"
 	CodecHEVC = "V_MPEGH/ISO/HEVC"
@@ -36,7 +36,7 @@ type Track struct {
 	CodecID         string // Matroska CodecID without trailing NULs
 	CodecPrivate    []byte // avcC, hvcC or AudioSpecificConfig; empty when the producer sent none
 	Name            string // Matroska Name, may be empty
-	Timescale       uint32 // ticks per second: VideoTimescale, the sample rate for audio, 1000 for other kinds
+	Timescale       uint32 // ticks per second: what the function Timescale gives
 	Width, Height   int    // pixels as Matroska declares them, 0 when absent (the SPS is authoritative)
 	SampleRate      int    // Hz as Matroska declares it (the core rate for HE-AAC), 0 for video
 	Channels        int    // audio channels as Matroska declares them (default 1), 0 for video

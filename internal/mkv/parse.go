@@ -266,7 +266,8 @@ func readTrackEntry(parent *cursor) (t media.Track, stripped []byte, err error) 
 				case idSamplingFrequency:
 					audio.rate = a.frequency()
 				case idChannels:
-					audio.channels = int(a.uint(1, 1, math.MaxInt32))
+					// The AWS SDK writes 0 for a channelConfiguration of 0 (a program config element tells).
+					audio.channels = max(int(a.uint(1, 0, math.MaxInt32)), 1)
 				}
 			}
 			c.err = a.err
@@ -290,13 +291,10 @@ func readTrackEntry(parent *cursor) (t media.Track, stripped []byte, err error) 
 	switch t.Kind {
 	case media.Video:
 		t.Width, t.Height = video.width, video.height
-		t.Timescale = media.VideoTimescale
 	case media.Audio:
 		t.SampleRate, t.Channels = audio.rate, audio.channels
-		t.Timescale = uint32(audio.rate)
-	default:
-		t.Timescale = 1000
 	}
+	t.Timescale = media.Timescale(&t)
 	return t, stripped, nil
 }
 

@@ -564,7 +564,12 @@ func TestTrackValues(t *testing.T) {
 	in := cat(ebmlHeader, unk(idSegment, 1), el(idTracks,
 		el(idTrackEntry, num(idDefaultDuration, 40_000_000), el(idVideo, num(idPixelHeight, 2), num(idPixelWidth, 3), num(0x9A, 1)), str(idCodecID, "V_X"), num(idTrackType, 1), num(idTrackNumber, math.MaxInt32)),
 		el(idTrackEntry, num(idTrackNumber, 2), num(idTrackType, 2), str(idCodecID, "A_X"), el(idAudio, el(idSamplingFrequency), el(idChannels))),
-		el(idTrackEntry, num(idTrackNumber, 3), num(idTrackType, 17), str(idCodecID, "S_TEXT"))))
+		el(idTrackEntry, num(idTrackNumber, 3), num(idTrackType, 17), str(idCodecID, "S_TEXT")),
+		// The AWS SDK leaves Audio out when it cannot read the AudioSpecificConfig, and writes what the application says when it can.
+		el(idTrackEntry, num(idTrackNumber, 4), num(idTrackType, 2), str(idCodecID, "A_AAC"), el(idCodecPrivate, []byte{0x11, 0x90})),
+		el(idTrackEntry, num(idTrackNumber, 5), num(idTrackType, 2), str(idCodecID, "A_AAC"), el(idCodecPrivate, []byte{0x11, 0x90}),
+			el(idAudio, el(idSamplingFrequency, float8(44100)), num(idChannels, 0))),
+		el(idTrackEntry, num(idTrackNumber, 6), num(idTrackType, 2), str(idCodecID, "A_X"), el(idAudio, el(idSamplingFrequency, float8(1<<30))))))
 	r := NewReader(bytes.NewReader(in), DefaultLimits())
 	for range 2 {
 		if _, err := r.Next(); err != nil {
@@ -575,6 +580,9 @@ func TestTrackValues(t *testing.T) {
 		{Number: math.MaxInt32, Kind: media.Video, CodecID: "V_X", Timescale: 90000, Width: 3, Height: 2, DefaultDuration: 40_000_000},
 		{Number: 2, Kind: media.Audio, CodecID: "A_X", Timescale: 8000, SampleRate: 8000, Channels: 1},
 		{Number: 3, Kind: 17, CodecID: "S_TEXT", Timescale: 1000},
+		{Number: 4, Kind: media.Audio, CodecID: "A_AAC", CodecPrivate: []byte{0x11, 0x90}, Timescale: 48000, SampleRate: 8000, Channels: 1},
+		{Number: 5, Kind: media.Audio, CodecID: "A_AAC", CodecPrivate: []byte{0x11, 0x90}, Timescale: 48000, SampleRate: 44100, Channels: 1},
+		{Number: 6, Kind: media.Audio, CodecID: "A_X", Timescale: 1000, SampleRate: 1 << 30, Channels: 1}, // a clock cannot count so fast
 	}
 	if fmt.Sprint(r.Tracks()) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", r.Tracks(), want)
