@@ -1,6 +1,7 @@
 package mkv
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func (w *Writer) WriteHeader(h Header) error {
 	b = appendUint(b, idEBMLReadVersion, 1)
 	b = appendUint(b, idEBMLMaxIDLength, 4)
 	b = appendUint(b, idEBMLMaxSizeLength, 8)
-	b = appendString(b, idDocType, "matroska")
+	b = appendBytes(b, idDocType, "matroska")
 	b = appendUint(b, idDocTypeVersion, 2)
 	b = appendUint(b, idDocTypeReadVersion, 2)
 	closeMaster(b, m)
@@ -66,10 +67,10 @@ func (w *Writer) WriteHeader(h Header) error {
 	}
 	b = appendUint(b, idTimestampScale, uint64(h.TimestampScale))
 	if h.Title != "" {
-		b = appendString(b, idTitle, h.Title)
+		b = appendBytes(b, idTitle, h.Title)
 	}
-	b = appendString(b, idMuxingApp, or(h.MuxingApp, "weir"))
-	b = appendString(b, idWritingApp, or(h.WritingApp, "weir"))
+	b = appendBytes(b, idMuxingApp, cmp.Or(h.MuxingApp, "weir"))
+	b = appendBytes(b, idWritingApp, cmp.Or(h.WritingApp, "weir"))
 	closeMaster(b, m)
 
 	b, m = openMaster(b, idTracks)
@@ -170,9 +171,9 @@ func appendTrack(b []byte, t *media.Track) ([]byte, error) {
 	b = appendUint(b, idTrackUID, uint64(t.Number))
 	b = appendUint(b, idTrackType, uint64(t.Kind))
 	if t.Name != "" {
-		b = appendString(b, idName, t.Name)
+		b = appendBytes(b, idName, t.Name)
 	}
-	b = appendString(b, idCodecID, t.CodecID)
+	b = appendBytes(b, idCodecID, t.CodecID)
 	if t.DefaultDuration > 0 {
 		b = appendUint(b, idDefaultDuration, uint64(t.DefaultDuration))
 	}
@@ -196,13 +197,6 @@ func appendTrack(b []byte, t *media.Track) ([]byte, error) {
 	}
 	closeMaster(b, entry)
 	return b, nil
-}
-
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
 }
 
 func appendID(b []byte, id uint32) []byte {
@@ -242,11 +236,7 @@ func closeMaster(b []byte, at int) {
 	binary.BigEndian.PutUint32(b[at-4:], uint32(len(b)-at)|1<<28)
 }
 
-func appendBytes(b []byte, id uint32, v []byte) []byte {
-	return append(appendSize(appendID(b, id), int64(len(v)), sizeLen(int64(len(v)))), v...)
-}
-
-func appendString(b []byte, id uint32, v string) []byte {
+func appendBytes[T string | []byte](b []byte, id uint32, v T) []byte {
 	return append(appendSize(appendID(b, id), int64(len(v)), sizeLen(int64(len(v)))), v...)
 }
 
