@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -33,11 +34,7 @@ func (s *Signer) now() time.Time {
 }
 
 func (s *Signer) scope(at time.Time) scope {
-	service := s.Service
-	if service == "" {
-		service = Service
-	}
-	return scope{date: at.Format(dateFormat), region: s.Region, service: service}
+	return scope{date: at.Format(dateFormat), region: s.Region, service: cmp.Or(s.Service, Service)}
 }
 
 // Sign signs a request whose whole body is body, in the header form: it sets X-Amz-Date, X-Amz-Security-Token and Authorization.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
@@ -106,10 +107,7 @@ func (v *Verifier) tokenMatches(c *claim) bool {
 }
 
 func (v *Verifier) checkScope(c *claim) error {
-	service := v.Service
-	if service == "" {
-		service = Service
-	}
+	service := cmp.Or(v.Service, Service)
 	switch {
 	case c.terminator != terminator:
 		return invalid("Credential should be scoped with a valid terminator: '%s', not '%s'.", terminator, c.terminator)
