@@ -73,11 +73,16 @@ func (g *given) check() *check { return &check{zeros: g.zeros} }
 // maxEcho bounds how much of a caller's value an error message repeats, in bytes.
 const maxEcho = 512
 
-func (c *check) fail(path, value string, constraint string) {
+// echo is a caller's value as a message repeats it.
+func echo(value string) string {
 	if len(value) > maxEcho {
-		value = strings.ToValidUTF8(value[:maxEcho], "") + "..."
+		return strings.ToValidUTF8(value[:maxEcho], "") + "..."
 	}
-	c.failRaw(path, "'"+value+"'", constraint)
+	return value
+}
+
+func (c *check) fail(path, value string, constraint string) {
+	c.failRaw(path, "'"+echo(value)+"'", constraint)
 }
 
 func (c *check) failRaw(path, value, constraint string) {

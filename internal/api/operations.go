@@ -90,9 +90,6 @@ var otherOperations = map[string]string{
 // and names the right spelling when only the case is wrong (a usual mistake: /GetHLSStreamingSessionURL). AWS answers 200 with a
 // body that clients take for an empty result.
 func UnknownOperation(path string) *Error {
-	if name, ok := otherOperations[path]; ok {
-		return Errorf(UnknownOperationException, "%s is an operation of Kinesis Video Streams that Weir does not have.", name)
-	}
 	for _, op := range Operations() {
 		if strings.EqualFold(op.Path, path) {
 			return Errorf(UnknownOperationException, "There is no operation at this path; the path of %s is %s.", op.Name, op.Path)
@@ -103,8 +100,5 @@ func UnknownOperation(path string) *Error {
 			return Errorf(UnknownOperationException, "%s is an operation of Kinesis Video Streams that Weir does not have.", name)
 		}
 	}
-	if len(path) > maxEcho {
-		path = strings.ToValidUTF8(path[:maxEcho], "") + "..."
-	}
-	return Errorf(UnknownOperationException, "There is no operation at the path '%s'.", path)
+	return Errorf(UnknownOperationException, "There is no operation at the path '%s'.", echo(path))
 }
