@@ -130,6 +130,7 @@ type conversation struct {
 	s          *putMediaServer
 	w          http.ResponseWriter
 	conn       net.Conn
+	body       io.Reader
 	connection int
 	tracks     []media.Track
 }
@@ -171,7 +172,7 @@ func (s *putMediaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := rc.Flush(); err != nil {
 		return
 	}
-	c := &conversation{s: s, w: w, conn: r.Context().Value(connKey{}).(net.Conn), connection: n}
+	c := &conversation{s: s, w: w, body: r.Body, conn: r.Context().Value(connKey{}).(net.Conn), connection: n}
 	in := mkv.NewReader(r.Body, mkv.DefaultLimits())
 	var f *arrived
 	index := 0
@@ -271,9 +272,11 @@ func (c *conversation) fail(id int, f *arrived) {
 	c.hangUp()
 }
 
-// hangUp breaks the connection at once; returning alone would make net/http read on to the body's end.
+// hangUp ends the connection in mid-answer, after what was sent before has arrived: closing a connection with unread data would
+// reset it, and acknowledgements on their way might be lost. Returning alone would make net/http read on to the body's end.
 func (c *conversation) hangUp() {
-	c.conn.Close()
+	c.conn.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, c.body)
 	panic(http.ErrAbortHandler)
 }
 
