@@ -28,7 +28,7 @@ func TestReadmeTranscript(t *testing.T) {
 		for line := range strings.Lines(block[1]) {
 			if command, ok := strings.CutPrefix(line, "$ "); ok {
 				commands, expected = append(commands, command), append(expected, "")
-			} else if n := len(commands) - 1; n >= 0 && strings.HasSuffix(strings.TrimSuffix(commands[n], "\n"), "\\") && expected[n] == "" {
+			} else if n := len(commands) - 1; n >= 0 && expected[n] == "" && continued.MatchString(commands[n]) {
 				commands[n] += line // the continuation of a command
 			} else if n >= 0 {
 				expected[n] += line
@@ -36,18 +36,18 @@ func TestReadmeTranscript(t *testing.T) {
 		}
 	}
 
-	s := start(t, "")
 	bin := t.TempDir()
 	if err := os.Symlink(weirBinary, filepath.Join(bin, "weir")); err != nil {
 		t.Fatal(err)
 	}
 	var script strings.Builder
+	script.WriteString("trap 'kill %1; wait' EXIT\n") // the server that the transcript starts
 	for i, command := range commands {
 		fmt.Fprintf(&script, "%s\necho '=== %d'\n", strings.TrimSuffix(command, "\n"), i)
 	}
 	shell := exec.Command("bash", "-c", script.String())
 	shell.Dir = t.TempDir()
-	shell.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "WEIR_DATA="+s.Data, "AWS_CONFIG_FILE="+os.DevNull, "AWS_PAGER=")
+	shell.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "WEIR_LISTEN=127.0.0.1:0", "AWS_CONFIG_FILE="+os.DevNull, "AWS_PAGER=")
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -60,11 +60,15 @@ func TestReadmeTranscript(t *testing.T) {
 		}
 		rest = after
 		if !wildcard(expected[i]).MatchString(got) {
-			t.Errorf("$ %s\nprinted:\n%s\nREADME says:\n%s", strings.TrimSpace(command), got, expected[i])
+			t.Errorf("$ %s\nprinted:\n%q\nREADME says:\n%q", strings.TrimSpace(command), got, expected[i])
 		}
 	}
 }
 
+// continued matches a command that goes on in the next line.
+var continued = regexp.MustCompile(`[|\\]\n$`)
+
+// wildcard makes a pattern of what the README says is printed.
 func wildcard(text string) *regexp.Regexp {
 	var re strings.Builder
 	re.WriteString(`\A`)

@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"sort"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -196,24 +195,4 @@ func sigV4Payload(s *server, path string, headers map[string]string, now time.Ti
 		key = mac.Sum(nil)
 	}
 	return fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x", credential(s.t, s, "aws_access_key_id"), scope, signed, key)
-}
-
-// mdat returns the payload of the media data box of a segment.
-func mdat(t testing.TB, body []byte) []byte {
-	t.Helper()
-	for len(body) >= 8 {
-		size := int(binary.BigEndian.Uint32(body))
-		if string(body[4:8]) == "mdat" {
-			if size == 0 {
-				size = len(body)
-			}
-			return body[8:size]
-		}
-		if size < 8 || size > len(body) {
-			break
-		}
-		body = body[size:]
-	}
-	t.Fatal("no mdat box")
-	return nil
 }
