@@ -87,19 +87,21 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 	case "ftyp", "styp":
 		text = fmt.Sprintf(" major=%s minor=%d compatible=%s", printable(r.take(4)), r.u32(), brands(r))
 	case "mvhd":
-		r.fullBox()
-		r.take(8)
-		text = fmt.Sprintf(" timescale=%d duration=%d", r.u32(), r.u32())
+		version, _ := r.fullBox()
+		r.times(version)
+		text = fmt.Sprintf(" timescale=%d duration=%d", r.u32(), r.time(version))
 	case "tkhd":
-		_, flags := r.fullBox()
-		r.take(8)
+		version, flags := r.fullBox()
+		r.times(version)
 		id := r.u32()
-		r.take(60)
+		r.take(4)
+		r.time(version) // duration
+		r.take(52)
 		text = fmt.Sprintf(" flags=%06x track=%d width=%s height=%s", flags, id, fixed(r.u32()), fixed(r.u32()))
 	case "mdhd":
-		r.fullBox()
-		r.take(8)
-		scale, duration, l := r.u32(), r.u32(), r.u16()
+		version, _ := r.fullBox()
+		r.times(version)
+		scale, duration, l := r.u32(), r.time(version), r.u16()
 		text = fmt.Sprintf(" timescale=%d duration=%d language=%s", scale, duration,
 			printable([]byte{byte(l>>10&31) + 0x60, byte(l>>5&31) + 0x60, byte(l&31) + 0x60}))
 	case "hdlr":
@@ -146,12 +148,7 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		text = tfhd(r)
 	case "tfdt":
 		version, _ := r.fullBox()
-		text = fmt.Sprintf(" version=%d", version)
-		if version == 0 {
-			text += fmt.Sprintf(" decodeTime=%d", r.u32())
-		} else {
-			text += fmt.Sprintf(" decodeTime=%d", uint64(r.u32())<<32|uint64(r.u32()))
-		}
+		text = fmt.Sprintf(" version=%d decodeTime=%d", version, r.time(version))
 	case "trun":
 		text, lines = trun(r)
 	case "mdat":
@@ -174,7 +171,7 @@ func tfhd(r *fields) string {
 	_, flags := r.fullBox()
 	s := fmt.Sprintf(" flags=%06x track=%d", flags, r.u32())
 	if flags&1 != 0 {
-		s += fmt.Sprintf(" baseDataOffset=%d", uint64(r.u32())<<32|uint64(r.u32()))
+		s += fmt.Sprintf(" baseDataOffset=%d", r.u64())
 	}
 	if flags&2 != 0 {
 		s += fmt.Sprintf(" description=%d", r.u32())
@@ -246,6 +243,21 @@ func (r *fields) take(n int) []byte {
 
 func (r *fields) u16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
 func (r *fields) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
+func (r *fields) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
+
+// time reads a time or duration: 32 bits in version 0 of a box, 64 bits in version 1.
+func (r *fields) time(version byte) uint64 {
+	if version == 0 {
+		return uint64(r.u32())
+	}
+	return r.u64()
+}
+
+// times passes over creation and modification time.
+func (r *fields) times(version byte) {
+	r.time(version)
+	r.time(version)
+}
 
 func (r *fields) fullBox() (version byte, flags uint32) {
 	v := r.u32()

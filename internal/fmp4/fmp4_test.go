@@ -197,6 +197,41 @@ func TestDumpErrors(t *testing.T) {
 	}
 }
 
+// Other writers use the long form of the boxes that hold times.
+func TestDumpVersion1(t *testing.T) {
+	w := &builder{}
+	long := func(v uint32) { w.u32(1); w.u32(v) } // 2^32 + v
+	w.full("mvhd", 1, 0, func() { long(1); long(2); w.u32(600); long(3); w.zero(80) })
+	w.full("tkhd", 1, 7, func() {
+		long(1)
+		long(2)
+		w.u32(5)
+		w.u32(0)
+		long(3)
+		w.zero(52)
+		w.u32(640 << 16)
+		w.u32(360 << 16)
+	})
+	w.full("mdhd", 1, 0, func() {
+		long(1)
+		long(2)
+		w.u32(90000)
+		long(3)
+		w.u16(0x55c4)
+		w.u16(0)
+	})
+	w.full("tfdt", 0, 0, func() { w.u32(9) })
+	var got bytes.Buffer
+	err := Dump(&got, w.b)
+	const want = "[mvhd] size=120 timescale=600 duration=4294967299\n" +
+		"[tkhd] size=104 flags=000007 track=5 width=640 height=360\n" +
+		"[mdhd] size=44 timescale=90000 duration=4294967299 language=und\n" +
+		"[tfdt] size=16 version=0 decodeTime=9\n"
+	if err != nil || got.String() != want {
+		t.Errorf("%v, got\n%swant\n%s", err, got.String(), want)
+	}
+}
+
 func FuzzDump(f *testing.F) {
 	for _, track := range []*media.Track{avcTrack(), hevcTrack(), aacTrack()} {
 		data, err := InitSegment(track)
