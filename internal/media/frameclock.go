@@ -22,7 +22,8 @@ import (
 //     little earlier or later and shown when it always was. Too much it is when the cluster starts with audio that is later than
 //     its first picture. Presentation times never change.
 //   - A cluster boundary may fall among reordered frames (muxers that cut clusters by size): the next cluster then starts before
-//     frames that this one already holds. The holes among the presentation times are then filled: those decode times are borrowed
+//     frames that this one already holds, unless it starts with audio; so on a track some cluster of which did not start with a key
+//     frame, holes are taken for such a cut wherever the next cluster starts. The holes among the presentation times are then filled: those decode times are borrowed
 //     from frames to come, and as many of the greatest presentation times are left over for the next run.
 //
 // Other kinds are not reordered: a time that goes back is raised to the one before it, and offsets are zero.
@@ -45,6 +46,7 @@ type frameState struct {
 	single    bool    // the last run had one frame, at …
 	lone      int64   // … this decode time
 	reordered bool    // the track has B-frames
+	unkeyed   bool    // clusters do not all start with a key frame: they are cut anywhere
 	borrowed  []int64 // decode times given out that belong to frames of the next cluster
 	leftover  []int64 // as many presentation times not given out as decode times yet
 }
@@ -64,6 +66,7 @@ func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
+	s.unkeyed = s.unkeyed || !samples[0].Key
 	decoded := c.decodeTimes(&s, shown, samples[0].Key)
 	n := len(samples)
 	if s.single {
@@ -74,8 +77,8 @@ func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
 	c.learn(&s, decoded)
 	if known {
 		upTo = ticksOf(next, c.scale)
-		if s.reordered && n > 1 && decoded[0] < upTo && upTo < decoded[n-1] {
-			upTo = c.fill(&s, decoded)
+		if s.reordered && n > 1 && decoded[0] < upTo && (upTo < decoded[n-1] || s.unkeyed) {
+			upTo = c.fill(&s, decoded, upTo)
 		}
 	}
 
@@ -168,8 +171,8 @@ func (c *frameClock) decodeTimes(s *frameState, shown []int64, key bool) []int64
 }
 
 // fill replaces decode times at the end of a fragment that was cut among reordered frames, so that there is one for each usual
-// frame duration, and returns the one that would follow.
-func (c *frameClock) fill(s *frameState, decoded []int64) (following int64) {
+// frame duration, and returns the one that would follow. upTo is where the next cluster starts.
+func (c *frameClock) fill(s *frameState, decoded []int64, upTo int64) (following int64) {
 	n, usual := len(decoded), c.usualOr(*s)
 	shown := append(c.spans[:0], decoded...)
 	c.spans = shown
@@ -187,6 +190,9 @@ func (c *frameClock) fill(s *frameState, decoded []int64) (following int64) {
 		decoded[i] = take(decoded[i-1])
 	}
 	if next == n { // no holes
+		if upTo > decoded[n-1] {
+			return upTo
+		}
 		return decoded[n-1] + usual
 	}
 	s.leftover = slices.Clone(shown[next:])

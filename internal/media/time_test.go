@@ -221,6 +221,29 @@ func TestClustersThatStartWithAudio(t *testing.T) {
 	}
 }
 
+// Both at once: a muxer that cuts among B-frames, and audio that comes first in the next cluster.
+func TestClusterCutAmongReorderedFramesStartsWithAudio(t *testing.T) {
+	s := source{num: 25, den: 1, gop: 601, pattern: []int{4, 2, 1, 3}}
+	all := s.samples(0)
+	for _, off := range []int64{-30, 30, 70, 100, 130} { // after the first picture of the cluster, which is shown up to three frames before the last one
+		c := video()
+		end := int64(0)
+		for at, size := 0, 22; at+size < len(all); at += size {
+			samples := all[at : at+size]
+			run, err := c.Run(samples, all[at+size].Time+off*ms)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkRun(t, samples, run, 90000, true)
+			// The second cluster is the first to show that clusters are cut anywhere.
+			if at > size && run.BaseDecodeTime != end {
+				t.Errorf("audio %d ms after the picture: the cluster at frame %d starts %d ticks off", off, at, run.BaseDecodeTime-end)
+			}
+			end = run.BaseDecodeTime + run.Duration()
+		}
+	}
+}
+
 // Overlaps that are not a matter of rounding stay what they are: the clock of the producer went back.
 func TestClockStepsBack(t *testing.T) {
 	c := video()
