@@ -309,13 +309,21 @@ func TestLostIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
+	want := []store.FragmentInfo{fragments[0], fragments[2], f}
+	for i := range 5 { // a volume each
+		s := openStore(t, dir, clock)
+		if f, err = storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, uint64(i), 100)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, f)
+		closeStore(t, s)
+	}
 	for _, name := range []string{"index.db", "index.db-wal"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
-	got := checkDir(t, dir, clock)
-	sameFragments(t, got, []store.FragmentInfo{fragments[0], fragments[2], f})
+	sameFragments(t, checkDir(t, dir, clock), want)
 	s = openStore(t, dir, clock)
 	defer closeStore(t, s)
 	again, err := s.Stream(t.Context(), "cam")
