@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -291,6 +292,27 @@ func BenchmarkAppendMediaHeader(b *testing.B) {
 		var err error
 		if dst, err = AppendMediaHeader(dst[:0], track, run, 1, 1<<40); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The index knows a run by its shape; where its first frame ends must follow from that alone.
+func TestMediaHeaderSizeFollowsFromTheShape(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		track := &media.Track{Number: 1, Kind: media.Kind(1 + random.IntN(2))}
+		run := &media.Run{Track: 1}
+		for i := range 1 + random.IntN(4) {
+			run.Frames = append(run.Frames, media.Frame{Duration: uint32(1 + random.IntN(2)), Size: uint32(1 + random.IntN(2)),
+				Key: i == 0 || random.IntN(2) == 0, CompositionOffset: int32(random.IntN(3) / 2)})
+			run.Frames[0].Key = random.IntN(4) > 0
+		}
+		header, err := AppendMediaHeader(nil, track, run, 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := MediaHeaderSize(track.Kind, run.Shape(), len(run.Frames), run.Size()); n != int64(len(header)) {
+			t.Fatalf("%+v: %d bytes said, %d written", run.Frames, n, len(header))
 		}
 	}
 }

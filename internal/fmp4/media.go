@@ -55,11 +55,7 @@ func AppendMediaHeader(dst []byte, t *media.Track, run *media.Run, sequence uint
 	}
 	l := layOut(t, run)
 
-	moof := 8 + 16 + 8 + l.tfhdSize + 20 + l.trunSize
-	mdat := 8
-	if l.payload > math.MaxUint32-8 {
-		mdat = 16
-	}
+	moof, mdat := l.lengths()
 	if cap(dst)-len(dst) < moof+mdat {
 		grown := make([]byte, len(dst), len(dst)+moof+mdat)
 		copy(grown, dst)
@@ -127,25 +123,15 @@ type layout struct {
 	payload            int64
 }
 
-// layOut looks through the frames once for what they share.
+// layOut decides what each frame must be told of and what all of them share.
 func layOut(t *media.Track, run *media.Run) layout {
-	first := &run.Frames[0]
-	flags := sampleFlags(t, first)
-	rest := flags // flags of all frames but the first, as long as they agree
-	if len(run.Frames) > 1 {
-		rest = sampleFlags(t, &run.Frames[1])
-	}
-	sameDuration, sameSize, sameRest, noOffset := true, true, true, true
-	var payload int64
-	for i := range run.Frames {
-		f := &run.Frames[i]
-		payload += int64(f.Size)
-		sameDuration = sameDuration && f.Duration == first.Duration
-		sameSize = sameSize && f.Size == first.Size
-		sameRest = sameRest && (i == 0 || sampleFlags(t, f) == rest)
-		noOffset = noOffset && f.CompositionOffset == 0
-	}
+	l := layOutShape(t.Kind, run.Shape(), len(run.Frames), run.Size())
+	l.defaultFlags = sampleFlags(t, &run.Frames[len(run.Frames)-1])
+	return l
+}
 
+// layOutShape is layOut without the frames. Default flags are not filled in.
+func layOutShape(kind media.Kind, shape media.Shape, frames int, payload int64) layout {
 	l := layout{tfhd: tfhdBaseIsMoof, trun: trunDataOffset, tfhdSize: 16, trunSize: 20, payload: payload}
 	column := 0
 	place := func(shared bool, inTfhd, inTrun uint32) {
@@ -157,25 +143,40 @@ func layOut(t *media.Track, run *media.Run) layout {
 			column += 4
 		}
 	}
-	place(sameDuration, tfhdDuration, trunDuration)
-	place(sameSize, tfhdSize, trunSize)
+	place(shape&media.EqualDurations != 0, tfhdDuration, trunDuration)
+	place(shape&media.EqualSizes != 0, tfhdSize, trunSize)
 	switch {
-	case sameRest && rest == flags:
+	case shape&media.EqualKeys != 0 || kind != media.Video:
 		place(true, tfhdFlags, trunFlags)
-	case sameRest && flags == syncSample: // the usual group of pictures: one key frame, then none
+	case shape&media.FirstKeyOnly != 0: // the usual group of pictures: one key frame, then none
 		place(true, tfhdFlags, trunFlags)
 		l.trun |= trunFirstFlags
 		l.trunSize += 4
 	default:
 		place(false, tfhdFlags, trunFlags)
 	}
-	l.defaultFlags = rest
-	if !noOffset {
+	if shape&media.PresentedInOrder == 0 {
 		l.trun |= trunOffset
 		column += 4
 	}
-	l.trunSize += column * len(run.Frames)
+	l.trunSize += column * frames
 	return l
+}
+
+// lengths gives the length of the moof box, and mdat that of the header behind it.
+func (l *layout) lengths() (moof, mdat int) {
+	if l.payload > math.MaxUint32-8 {
+		mdat = 8
+	}
+	return 8 + 16 + 8 + l.tfhdSize + 20 + l.trunSize, mdat + 8
+}
+
+// MediaHeaderSize is the length in bytes of what AppendMediaHeader writes for a run of a track of the kind whose frames have the
+// shape, are so many, and take so many bytes. So the place of a frame in a segment is known without the frame table.
+func MediaHeaderSize(kind media.Kind, shape media.Shape, frames int, payload int64) int64 {
+	l := layOutShape(kind, shape, frames, payload)
+	moof, mdat := l.lengths()
+	return int64(moof + mdat)
 }
 
 func sampleFlags(t *media.Track, f *media.Frame) uint32 {

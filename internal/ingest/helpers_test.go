@@ -135,7 +135,10 @@ type fakeMedia struct{ r *store.Record }
 
 func (m fakeMedia) Fragment() *media.Fragment          { return &m.r.Fragment }
 func (m fakeMedia) Payload(run int) (io.Reader, error) { return bytes.NewReader(m.r.Payload[run]), nil }
-func (m fakeMedia) Close() error                       { return nil }
+func (m fakeMedia) PayloadAt(run int) (io.ReaderAt, error) {
+	return bytes.NewReader(m.r.Payload[run]), nil
+}
+func (m fakeMedia) Close() error { return nil }
 
 // ackLog keeps acknowledgements, one string each: kind, timecode, number, error id.
 type ackLog struct {

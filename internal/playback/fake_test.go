@@ -194,6 +194,9 @@ func (m *fakeMedia) Fragment() *media.Fragment { return &m.record.Fragment }
 func (m *fakeMedia) Payload(run int) (io.Reader, error) {
 	return bytes.NewReader(m.record.Payload[run]), nil
 }
+func (m *fakeMedia) PayloadAt(run int) (io.ReaderAt, error) {
+	return bytes.NewReader(m.record.Payload[run]), nil
+}
 func (m *fakeMedia) Close() error {
 	m.store.mu.Lock()
 	defer m.store.mu.Unlock()

@@ -146,6 +146,7 @@ func SpansOf(f *media.Fragment) []Span {
 		spans[i] = Span{
 			Track: r.Track, BaseDecodeTime: r.BaseDecodeTime, Duration: r.Duration(), Size: r.Size(),
 			Frames: len(r.Frames), KeyStart: r.Frames[0].Key,
+			FirstSize: int64(r.Frames[0].Size), Reorder: r.Reorder(), Shape: r.Shape(),
 		}
 	}
 	return spans
@@ -394,14 +395,31 @@ type storedMedia struct {
 func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
 
 func (m *storedMedia) Payload(run int) (io.Reader, error) {
+	off, err := m.offset(run)
+	if err != nil {
+		return nil, err
+	}
+	return m.body.Section(off, m.fragment.Runs[run].Size())
+}
+
+func (m *storedMedia) PayloadAt(run int) (io.ReaderAt, error) {
+	off, err := m.offset(run)
+	if err != nil {
+		return nil, err
+	}
+	return io.NewSectionReader(m.body, off, m.fragment.Runs[run].Size()), nil
+}
+
+// offset is where a run's bytes begin within the record.
+func (m *storedMedia) offset(run int) (int64, error) {
 	if run < 0 || run >= len(m.fragment.Runs) {
-		return nil, fmt.Errorf("fragment has no run %d", run)
+		return 0, fmt.Errorf("fragment has no run %d", run)
 	}
 	off := m.payload
 	for i := range run {
 		off += m.fragment.Runs[i].Size()
 	}
-	return m.body.Section(off, m.fragment.Runs[run].Size())
+	return off, nil
 }
 
 func (m *storedMedia) Close() error { return m.body.Close() }

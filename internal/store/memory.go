@@ -88,7 +88,11 @@ type memoryMedia struct{ m *memoryFragment }
 
 func (m *memoryMedia) Fragment() *media.Fragment { return m.m.fragment }
 
-func (m *memoryMedia) Payload(run int) (io.Reader, error) {
+func (m *memoryMedia) Payload(run int) (io.Reader, error) { return m.reader(run) }
+
+func (m *memoryMedia) PayloadAt(run int) (io.ReaderAt, error) { return m.reader(run) }
+
+func (m *memoryMedia) reader(run int) (*bytes.Reader, error) {
 	if run < 0 || run >= len(m.m.payload) {
 		return nil, fmt.Errorf("fragment has no run %d", run)
 	}

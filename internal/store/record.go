@@ -337,6 +337,9 @@ func AppendSpans(b []byte, spans []Span) []byte {
 			frames |= 1
 		}
 		b = binary.AppendUvarint(b, frames)
+		b = binary.AppendVarint(b, s.FirstSize)
+		b = binary.AppendVarint(b, s.Reorder)
+		b = append(b, byte(s.Shape))
 	}
 	return b
 }
@@ -344,7 +347,7 @@ func AppendSpans(b []byte, spans []Span) []byte {
 // DecodeSpans reverses AppendSpans. Any error is ErrCorrupt.
 func DecodeSpans(b []byte) ([]Span, error) {
 	d := decoder{b: b}
-	n := d.count(5)
+	n := d.count(8)
 	var spans []Span
 	if n > 0 {
 		spans = make([]Span, n)
@@ -357,6 +360,9 @@ func DecodeSpans(b []byte) ([]Span, error) {
 		s.Size = d.varint()
 		frames := d.uvarint()
 		s.Frames, s.KeyStart = int(frames>>1), frames&1 != 0
+		s.FirstSize = d.varint()
+		s.Reorder = d.varint()
+		s.Shape = media.Shape(d.byte())
 	}
 	return spans, d.end()
 }

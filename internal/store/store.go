@@ -79,6 +79,9 @@ type Span struct {
 	Size           int64 // payload bytes
 	Frames         int   // number of frames
 	KeyStart       bool  // the first frame is a random access point
+	FirstSize      int64 // bytes of the first frame
+	Reorder        int64 // media.Run.Reorder, ticks
+	Shape          media.Shape
 }
 
 // FragmentInfo is what the index knows of a stored fragment.
@@ -136,6 +139,8 @@ type Media interface {
 	// *io.LimitedReader over an *os.File, so that net/http sends it with sendfile(2). Only the last reader returned
 	// may be used; not for concurrent use.
 	Payload(run int) (io.Reader, error)
+	// PayloadAt gives access to the given run's bytes at any offset, until Close; safe for concurrent use.
+	PayloadAt(run int) (io.ReaderAt, error)
 	io.Closer
 }
 

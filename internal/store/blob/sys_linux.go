@@ -56,3 +56,22 @@ func syncData(f *os.File) error {
 		return nil
 	}
 }
+
+// Space implements FS.
+func (OS) Space(path string) (free, total int64, err error) {
+	var st unix.Statfs_t
+	for {
+		if err = unix.Statfs(path, &st); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return 0, 0, &os.PathError{Op: "statfs", Path: path, Err: err}
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+}
+
+// Forget implements File.
+func (f osFile) Forget(off, n int64) {
+	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_DONTNEED)
+}

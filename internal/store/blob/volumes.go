@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,6 +37,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Options of Volumes.
 type Options struct {
+	FS          FS                  // default OS
 	MaxSize     int64               // a volume that has reached it is not appended to; default 64 MB
 	SyncSeconds prometheus.Observer // observes each sync; may be nil
 }
@@ -45,7 +46,7 @@ type Options struct {
 //
 //	first record of a volume                      every other
 //	mkdir  <dir>/<stream>            (if new)
-//	fsync  <dir>                     (if new)
+//	fsync  <dir>                     (the first time)
 //	openat <stream>/<hour>-<number>.vol O_CREAT|O_EXCL
 //	pwritev header, stream record, record        pwritev record
 //	fdatasync the volume                          fdatasync the volume
@@ -56,9 +57,8 @@ type Options struct {
 type Volumes struct {
 	dir   string
 	o     Options
-	write func(f *os.File, bufs [][]byte, off int64) (int64, error) // writeAt, or a test's
-	sync  func(f *os.File) error                                    // syncData, or a test's
-	trash sync.WaitGroup                                            // deletions that run in the background
+	fs    FS
+	trash sync.WaitGroup // deletions that run in the background
 
 	mu      sync.Mutex
 	writers map[store.StreamID]*writer // guarded by mu
@@ -70,10 +70,13 @@ var _ store.Blobs = (*Volumes)(nil)
 // writer appends to one stream. Its fields are guarded by mu.
 type writer struct {
 	mu   sync.Mutex
-	file *os.File // nil: the next record begins a volume
+	file File   // nil: the next record begins a volume
+	path string // of file
 	name string
 	hour string // yyyymmddhh, UTC
 	size int64
+
+	named bool // the name of the stream's directory is durable
 }
 
 // OpenVolumes opens the volumes in a directory, which is made when it is not there. What an earlier process was deleting goes
@@ -82,11 +85,18 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	if o.MaxSize <= 0 {
 		o.MaxSize = 64_000_000
 	}
-	if err := makeDir(dir); err != nil {
+	if o.FS == nil {
+		o.FS = OS{}
+	}
+	v := &Volumes{dir: dir, o: o, fs: o.FS, writers: make(map[store.StreamID]*writer)}
+	err := v.fs.Mkdir(dir)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = v.fs.SyncDir(filepath.Dir(dir)) // the one who made it may have died before this
+	}
+	if err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
 	}
-	v := &Volumes{dir: dir, o: o, write: writeAt, sync: syncData, writers: make(map[store.StreamID]*writer)}
-	entries, err := os.ReadDir(dir)
+	entries, err := v.fs.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
 	}
@@ -100,7 +110,7 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 
 // empty removes what is in the trash, in the background. What cannot be removed is tried again at the next start.
 func (v *Volumes) empty(path string) {
-	v.trash.Go(func() { _ = os.RemoveAll(path) })
+	v.trash.Go(func() { _ = removeAll(v.fs, path) })
 }
 
 func (v *Volumes) writer(id store.StreamID) *writer {
@@ -156,11 +166,11 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 		total += offset
 	}
 
-	if _, err := v.write(w.file, bufs, w.size); err != nil {
+	if _, err := w.file.WriteAt(bufs, w.size); err != nil {
 		// Back to the last whole record. A volume without one is removed.
 		undo := w.file.Truncate(w.size)
 		if fresh {
-			undo = os.Remove(w.file.Name())
+			undo = v.fs.Remove(w.path)
 		}
 		if fresh || undo != nil {
 			w.close()
@@ -172,16 +182,22 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 		return store.Location{}, full(fmt.Errorf("write record: %w", err))
 	}
 	began := time.Now()
-	err := v.sync(w.file)
+	err := w.file.Datasync()
 	if v.o.SyncSeconds != nil {
 		v.o.SyncSeconds.Observe(time.Since(began).Seconds())
 	}
 	if err == nil && fresh {
-		err = syncDir(filepath.Dir(w.file.Name()))
+		err = v.fs.SyncDir(filepath.Dir(w.path))
 	}
 	if err != nil {
 		// After a failed sync the kernel may call pages clean that never reached the disk, so a second sync proves nothing:
-		// this volume is never written again.
+		// this volume is never written again. The record is taken back as far as that goes, because the next start reads
+		// it from the page cache as if it were safe.
+		if fresh {
+			_ = v.fs.Remove(w.path)
+		} else {
+			_ = w.file.Truncate(w.size)
+		}
 		w.close()
 		return store.Location{}, fmt.Errorf("sync record: %w", err)
 	}
@@ -192,14 +208,15 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 // create makes an empty volume and its directory.
 func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.Number) error {
 	dir := filepath.Join(v.dir, string(id))
-	err := os.Mkdir(dir, 0o700)
-	switch {
-	case err == nil:
-		if err := syncDir(v.dir); err != nil {
+	if err := v.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if !w.named {
+		// Also when it was there: whoever made it may have died, or failed, before its name was durable.
+		if err := v.fs.SyncDir(v.dir); err != nil {
 			return err
 		}
-	case !errors.Is(err, os.ErrExist):
-		return err
+		w.named = true
 	}
 	// The plain name is taken when the number was tried before and that volume was abandoned.
 	for try := 0; ; try++ {
@@ -207,14 +224,15 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 		if try > 0 {
 			base += fmt.Sprintf("-%d", try)
 		}
-		f, err := os.OpenFile(filepath.Join(dir, base+volumeSuffix), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, os.ErrExist) && try < 1000 {
+		path := filepath.Join(dir, base+volumeSuffix)
+		f, err := v.fs.Create(path)
+		if errors.Is(err, fs.ErrExist) && try < 1000 {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		w.file, w.name, w.hour, w.size = f, string(id)+"/"+base+volumeSuffix, hour, 0
+		w.file, w.path, w.name, w.hour, w.size = f, path, string(id)+"/"+base+volumeSuffix, hour, 0
 		return nil
 	}
 }
@@ -273,7 +291,7 @@ func (v *Volumes) path(name string) (string, error) {
 
 // body is an open record. It has a file of its own, because sendfile(2) goes by the file's offset.
 type body struct {
-	f   *os.File
+	f   File
 	off int64
 }
 
@@ -283,8 +301,8 @@ func (v *Volumes) Open(_ context.Context, loc store.Location) (store.Body, error
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	f, err := v.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: volume %s is not there", store.ErrGone, loc.Blob)
 	}
 	if err != nil {
@@ -296,17 +314,14 @@ func (v *Volumes) Open(_ context.Context, loc store.Location) (store.Body, error
 func (b *body) ReadAt(p []byte, off int64) (int, error) { return b.f.ReadAt(p, b.off+off) }
 
 func (b *body) Section(off, n int64) (io.Reader, error) {
-	if _, err := b.f.Seek(b.off+off, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return &io.LimitedReader{R: b.f, N: n}, nil
+	return b.f.Section(b.off+off, n)
 }
 
 func (b *body) Close() error { return b.f.Close() }
 
 // List implements store.Blobs.
 func (v *Volumes) List(ctx context.Context, found func(name string) error) error {
-	streams, err := os.ReadDir(v.dir)
+	streams, err := v.fs.ReadDir(v.dir)
 	if err != nil {
 		return err
 	}
@@ -317,7 +332,7 @@ func (v *Volumes) List(ctx context.Context, found func(name string) error) error
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		files, err := os.ReadDir(filepath.Join(v.dir, dir.Name()))
+		files, err := v.fs.ReadDir(filepath.Join(v.dir, dir.Name()))
 		if err != nil {
 			return err
 		}
@@ -355,13 +370,13 @@ func (v *Volumes) Delete(_ context.Context, names []string) error {
 			w.close()
 		}
 		w.mu.Unlock()
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := v.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		dirs[filepath.Dir(path)] = true
 	}
 	for dir := range dirs {
-		if err := syncDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := v.fs.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -382,14 +397,14 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	v.trashed++
 	trash := filepath.Join(v.dir, fmt.Sprintf("%s%s-%d-%d", trashPrefix, id, time.Now().UnixNano(), v.trashed))
 	v.mu.Unlock()
-	err := os.Rename(filepath.Join(v.dir, string(id)), trash)
-	if errors.Is(err, os.ErrNotExist) {
+	err := v.fs.Rename(filepath.Join(v.dir, string(id)), trash)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := syncDir(v.dir); err != nil {
+	if err := v.fs.SyncDir(v.dir); err != nil {
 		return err
 	}
 	v.empty(trash)
@@ -417,37 +432,43 @@ func (v *Volumes) Recover(ctx context.Context, name string, from int64, found fu
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) {
+	f, err := v.fs.OpenWrite(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, 0, fmt.Errorf("volume %s: %w", name, store.ErrNotFound)
 	}
 	if err != nil {
 		return nil, 0, 0, err
 	}
 	s, end, cut, err := recoverFile(ctx, f, name, from, found)
+	if err == nil && (end > from || cut > 0) {
+		// What was found may be in the page cache only: the process died between write and sync, and the machine did not.
+		if err = f.Datasync(); err == nil {
+			err = v.fs.SyncDir(filepath.Dir(path))
+		}
+	}
 	return s, end, cut, errors.Join(err, f.Close())
 }
 
-func recoverFile(ctx context.Context, f *os.File, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
-	info, err := f.Stat()
+func recoverFile(ctx context.Context, f File, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
+	size, err := f.Size()
 	if err != nil {
 		return nil, 0, 0, err
 	}
 	if from == 0 {
-		if s, from, err = readStart(f, info.Size()); err != nil {
+		if s, from, err = readStart(f, size); err != nil {
 			return nil, 0, 0, fmt.Errorf("volume %s: %w", name, err)
 		}
 	}
 	end = from
-	for end < info.Size() {
+	for end < size {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, 0, err
 		}
-		head, h, err := readRecord(f, end, info.Size())
+		head, h, err := readRecord(f, end, size)
 		if errors.Is(err, errPayload) {
 			// A record is written after the sync of the one before it, so damage in front of a whole record is no torn tail:
 			// that one record is lost, those behind it are not.
-			if _, _, next := readRecord(f, end+h.Length, info.Size()); next == nil || errors.Is(next, errPayload) {
+			if _, _, next := readRecord(f, end+h.Length, size); next == nil || errors.Is(next, errPayload) {
 				end += h.Length
 				continue
 			}
@@ -466,17 +487,17 @@ func recoverFile(ctx context.Context, f *os.File, name string, from int64, found
 		}
 		end += h.Length
 	}
-	if cut = info.Size() - end; cut <= 0 {
+	if cut = size - end; cut <= 0 {
 		return s, end, 0, nil
 	}
-	if err := errors.Join(f.Truncate(end), f.Sync()); err != nil {
+	if err := f.Truncate(end); err != nil {
 		return nil, 0, 0, err
 	}
 	return s, end, cut, nil
 }
 
 // readStart verifies a volume's file header and its stream record, and gives the offset behind them.
-func readStart(f *os.File, size int64) (*store.Stream, int64, error) {
+func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
 	b := make([]byte, VolumeHeaderSize)
 	if _, err := f.ReadAt(b, 0); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -510,7 +531,7 @@ func readStart(f *os.File, size int64) (*store.Stream, int64, error) {
 var errPayload = fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
 
 // readRecord verifies the record at an offset, payload and all, and returns its head. ErrCorrupt when no whole record is there.
-func readRecord(f *os.File, off, size int64) ([]byte, store.RecordHeader, error) {
+func readRecord(f io.ReaderAt, off, size int64) ([]byte, store.RecordHeader, error) {
 	fixed := make([]byte, store.RecordHeaderSize)
 	if off+store.RecordHeaderSize > size {
 		return nil, store.RecordHeader{}, fmt.Errorf("%w: record cut short", store.ErrCorrupt)

@@ -102,7 +102,8 @@ func testAppend(h *harness) {
 		h.Fatal("Append changed the record")
 	}
 	if f.Sequence != 1 || f.Number != rec.Number || !f.Partial || f.ServerTimestamp != rec.ServerTimestamp || len(f.Spans) != 2 ||
-		f.Size() != int64(len(rec.Payload[0])+len(rec.Payload[1])) || f.Span(2).Frames != 20 || !f.Span(1).KeyStart || f.Span(3) != nil {
+		f.Size() != int64(len(rec.Payload[0])+len(rec.Payload[1])) || f.Span(2).Frames != 20 || !f.Span(1).KeyStart ||
+		f.Span(1).FirstSize != int64(rec.Runs[0].Frames[0].Size) || f.Span(1).Shape != rec.Runs[0].Shape() || f.Span(3) != nil {
 		h.Fatalf("appended as %+v", f)
 	}
 	_, err = h.store.Append(h.ctx, st.ID, rec)
@@ -129,6 +130,13 @@ func testAppend(h *harness) {
 			h.must(err)
 			if !bytes.Equal(b, rec.Payload[run]) {
 				h.Fatalf("payload of run %d is another", run)
+			}
+			at, err := m.PayloadAt(run)
+			h.must(err)
+			b = make([]byte, len(rec.Payload[run])+1)
+			n, err := at.ReadAt(b, 1)
+			if err != io.EOF || !bytes.Equal(b[:n], rec.Payload[run][1:]) {
+				h.Fatalf("payload of run %d from its second byte: %d bytes, %v", run, n, err)
 			}
 		}
 		if _, err := m.Payload(2); err == nil {

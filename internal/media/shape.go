@@ -1,0 +1,52 @@
+package media
+
+// Shape says what the frames of a run have in common: as much as a container's frame table can be written shorter for. With
+// the number of frames it tells how long that table is, without the frames themselves.
+type Shape uint8
+
+// The bits of a Shape.
+const (
+	EqualDurations   Shape = 1 << iota // all frames last equally long
+	EqualSizes                         // all frames have the same number of bytes
+	EqualKeys                          // all frames are random access points, or none is
+	FirstKeyOnly                       // the first of several frames is a random access point and no other
+	PresentedInOrder                   // every composition offset is 0
+)
+
+// Shape compares the run's frames, of which there is at least one.
+func (r *Run) Shape() Shape {
+	first := &r.Frames[0]
+	s := EqualDurations | EqualSizes | EqualKeys | FirstKeyOnly | PresentedInOrder
+	if !first.Key || len(r.Frames) == 1 {
+		s &^= FirstKeyOnly
+	}
+	for i := range r.Frames {
+		f := &r.Frames[i]
+		if f.Duration != first.Duration {
+			s &^= EqualDurations
+		}
+		if f.Size != first.Size {
+			s &^= EqualSizes
+		}
+		if f.Key != first.Key {
+			s &^= EqualKeys
+		}
+		if f.Key && i > 0 {
+			s &^= FirstKeyOnly
+		}
+		if f.CompositionOffset != 0 {
+			s &^= PresentedInOrder
+		}
+	}
+	return s
+}
+
+// Reorder is how far, in ticks, a frame of the run is presented before its decode time: by so much decode times must be moved
+// ahead for a container that has no negative composition offsets. 0 when no frame is.
+func (r *Run) Reorder() int64 {
+	var most int64
+	for i := range r.Frames {
+		most = max(most, -int64(r.Frames[i].CompositionOffset))
+	}
+	return most
+}

@@ -1,0 +1,75 @@
+package storetest_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// A data directory of the first schema, whose rows told less of a fragment, is taken up: rows are made again from the volumes.
+func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
+	e := &embedded{t.TempDir()}
+	reopen := func() *store.Store {
+		x, v, err := e.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.New(t.Context(), store.Options{Index: x, Blobs: v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := reopen()
+	stream, err := s.CreateStream(t.Context(), store.Stream{Name: "cam", RetentionHours: 87_600})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []store.FragmentInfo
+	for i := range 3 {
+		rec := &store.Record{Payload: [][]byte{{1, 2, 3}}}
+		if rec.Number, err = s.NextNumber(t.Context(), stream.ID); err != nil {
+			t.Fatal(err)
+		}
+		rec.ServerTimestamp = 1_900_000_000_000 + int64(i)
+		rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, Timescale: 90000}}
+		rec.Runs = []media.Run{{Track: 1, Frames: []media.Frame{{Duration: 5, Size: 2, Key: true}, {Duration: 5, Size: 1, CompositionOffset: -5}}}}
+		f, err := s.Append(t.Context(), stream.ID, rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, f)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	db, err := sql.Open("sqlite", filepath.Join(e.dir, "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{`UPDATE fragments SET spans = x'0102020a060500'`, `PRAGMA user_version = 1`} {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = reopen()
+	defer s.Close()
+	got, err := s.List(t.Context(), stream.ID, store.Query{})
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%d fragments of %d, %v", len(got), len(want), err)
+	}
+	for i := range got {
+		if got[i].Number != want[i].Number || !slices.Equal(got[i].Spans, want[i].Spans) || got[i].Spans[0].Reorder != 5 {
+			t.Errorf("%+v, want %+v", got[i], want[i])
+		}
+	}
+}
