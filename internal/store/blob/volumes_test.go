@@ -95,13 +95,14 @@ func TestRolling(t *testing.T) {
 
 // A disk that takes half a record and then nothing: the volume ends at its last whole record and goes on when there is room.
 func TestFull(t *testing.T) {
-	v := open(t, Options{})
+	hooks := &hookFS{}
+	v := open(t, Options{FS: hooks})
 	at := time.Now()
-	fill := func(f *os.File, bufs [][]byte, off int64) (int64, error) {
-		n, err := writeAt(f, [][]byte{bytes.Join(bufs, nil)[:700]}, off)
+	fill := func(f File, bufs [][]byte, off int64) (int64, error) {
+		n, err := f.WriteAt([][]byte{bytes.Join(bufs, nil)[:700]}, off)
 		return n, errors.Join(err, unix.ENOSPC)
 	}
-	v.write = fill
+	hooks.write = fill
 	if _, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000)); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("the first record of a volume: %v", err)
 	}
@@ -113,19 +114,19 @@ func TestFull(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	v.write = writeAt
+	hooks.write = nil
 	loc, err := v.Append(t.Context(), stream, entry(t, 2, at, 1000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.write = fill
+	hooks.write = fill
 	if _, err := v.Append(t.Context(), stream, entry(t, 3, at, 1000)); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("the second record of a volume: %v", err)
 	}
 	if info, err := os.Stat(filepath.Join(v.dir, loc.Blob)); err != nil || info.Size() != loc.Offset+loc.Length {
 		t.Fatalf("the volume has %d bytes, want %d: %v", info.Size(), loc.Offset+loc.Length, err)
 	}
-	v.write = writeAt
+	hooks.write = nil
 	next, err := v.Append(t.Context(), stream, entry(t, 4, at, 1000))
 	if err != nil || next.Blob != loc.Blob || next.Offset != loc.Offset+loc.Length {
 		t.Fatalf("%+v after %+v, %v", next, loc, err)
@@ -135,22 +136,130 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// After a failed sync the volume is never written again; the same number finds another name.
+// After a failed sync the volume is never written again, and the record is taken back.
 func TestFailedSync(t *testing.T) {
-	v := open(t, Options{})
+	hooks := &hookFS{}
+	v := open(t, Options{FS: hooks})
 	at := time.Now()
 	synced := 0
-	v.sync = func(f *os.File) error { synced++; return unix.EIO }
+	failing := func(File) error { synced++; return unix.EIO }
+	hooks.sync = failing
 	if _, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000)); !errors.Is(err, unix.EIO) || errors.Is(err, store.ErrFull) {
 		t.Fatalf("failed with %v", err)
 	}
-	v.sync = syncData
-	loc, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000))
+	hooks.sync = nil
+	first, err := v.Append(t.Context(), stream, entry(t, 2, at, 1000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if synced != 1 || !strings.HasSuffix(loc.Blob, "-0000000000000001-1.vol") {
-		t.Fatalf("%d syncs, then %+v", synced, loc)
+	hooks.sync = failing
+	if _, err := v.Append(t.Context(), stream, entry(t, 3, at, 1000)); !errors.Is(err, unix.EIO) {
+		t.Fatalf("failed with %v", err)
+	}
+	hooks.sync = nil
+	next, err := v.Append(t.Context(), stream, entry(t, 4, at, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if synced != 2 || next.Blob == first.Blob {
+		t.Fatalf("%d syncs, then %+v after %+v", synced, next, first)
+	}
+	if got := recovered(t, v, first.Blob) + ", " + recovered(t, v, next.Blob); got != "2, 4" {
+		t.Fatalf("recovered %q", got)
+	}
+	// When the abandoned volume cannot be removed, the same number finds another name.
+	if err := v.Roll(t.Context(), stream.ID); err != nil {
+		t.Fatal(err)
+	}
+	hooks.sync, hooks.remove = failing, func(string) error { return unix.EIO }
+	if _, err := v.Append(t.Context(), stream, entry(t, 5, at, 1000)); !errors.Is(err, unix.EIO) {
+		t.Fatalf("failed with %v", err)
+	}
+	hooks.sync, hooks.remove = nil, nil
+	if next, err = v.Append(t.Context(), stream, entry(t, 5, at, 1000)); err != nil || !strings.HasSuffix(next.Blob, "-0000000000000005-1.vol") {
+		t.Fatalf("%+v, %v", next, err)
+	}
+}
+
+// hookFS is OS with calls that a test replaces.
+type hookFS struct {
+	OS
+	write   func(f File, bufs [][]byte, off int64) (int64, error)
+	sync    func(f File) error
+	syncDir func(path string) error
+	remove  func(path string) error
+}
+
+type hookFile struct {
+	File
+	fs *hookFS
+}
+
+func (h *hookFS) Create(path string) (File, error) {
+	f, err := h.OS.Create(path)
+	return &hookFile{f, h}, err
+}
+
+func (h *hookFS) OpenWrite(path string) (File, error) {
+	f, err := h.OS.OpenWrite(path)
+	return &hookFile{f, h}, err
+}
+
+func (h *hookFS) Remove(path string) error {
+	if h.remove != nil {
+		return h.remove(path)
+	}
+	return h.OS.Remove(path)
+}
+
+func (h *hookFS) SyncDir(path string) error {
+	if h.syncDir != nil {
+		return h.syncDir(path)
+	}
+	return h.OS.SyncDir(path)
+}
+
+func (f *hookFile) WriteAt(bufs [][]byte, off int64) (int64, error) {
+	if f.fs.write != nil {
+		return f.fs.write(f.File, bufs, off)
+	}
+	return f.File.WriteAt(bufs, off)
+}
+
+func (f *hookFile) Datasync() error {
+	if f.fs.sync != nil {
+		return f.fs.sync(f.File)
+	}
+	return f.File.Datasync()
+}
+
+// What recovery finds may be in the page cache only, so it is synced before it gets a row; and a directory whose name may not
+// be durable is synced before a record in it is promised.
+func TestFoundRecordsAreSynced(t *testing.T) {
+	hooks := &hookFS{}
+	v := open(t, Options{FS: hooks})
+	var dirs []string
+	hooks.syncDir = func(path string) error { dirs = append(dirs, filepath.Base(path)); return unix.EIO }
+	if _, err := v.Append(t.Context(), stream, entry(t, 1, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
+		t.Fatal(err)
+	}
+	hooks.syncDir = func(path string) error { dirs = append(dirs, filepath.Base(path)); return nil }
+	loc, err := v.Append(t.Context(), stream, entry(t, 2, time.Now(), 1000))
+	if err != nil || strings.Join(dirs, " ") != "volumes volumes "+string(stream.ID) {
+		t.Fatalf("synced %q, %v", dirs, err)
+	}
+	if err := v.Roll(t.Context(), stream.ID); err != nil {
+		t.Fatal(err)
+	}
+	dirs = nil
+	synced := 0
+	hooks.sync = func(File) error { synced++; return nil }
+	if got := recovered(t, v, loc.Blob); got != "2" || synced != 1 || len(dirs) != 1 {
+		t.Fatalf("recovered %q with %d syncs, and of directories %q", got, synced, dirs)
+	}
+	hooks.sync = func(File) error { return unix.EIO }
+	if _, _, _, err := v.Recover(t.Context(), loc.Blob, 0, func(store.Location, []byte) error { return nil }); !errors.Is(err, unix.EIO) {
+		t.Fatalf("recovered without a sync: %v", err)
 	}
 }
 
