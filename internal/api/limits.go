@@ -14,7 +14,9 @@ const (
 	MaxFragmentTags         = 10               // QUOTA: metadata items per fragment; ack error 4009 beyond
 	MaxFragmentTagName      = 128              // QUOTA, PIC MKV_MAX_TAG_NAME_LEN: bytes of a metadata name
 	MaxFragmentTagValue     = 256              // QUOTA, PIC MKV_MAX_TAG_VALUE_LEN: bytes of a metadata value
-	MaxPutMediaConnection   = 45 * time.Minute // QUOTA: life of a connection; producers renew after 40 minutes (PIC)
+	MaxPutMediaConnection   = 45 * time.Minute // QUOTA: life of a connection; ack error 4003 beyond; producers renew after 40 minutes (PIC)
+	PutMediaIdle            = 90 * time.Second // Weir: without data; DG20 says 30 s, but producers pause for 36 s (producers.md, rule 15: 60 s at least)
+	MaxProducerAhead        = 24 * time.Hour   // Weir: of a producer timestamp before our clock; ack error 4007 beyond, see below
 	MaxAckBytes             = 1024             // PIC AckParser: a longer HTTP chunk is refused whole
 	MaxFragmentNumberLength = 128              // M-AM FragmentNumberString; PIC parser
 
@@ -35,34 +37,48 @@ const (
 	MaxBodyBytes            = 1 << 20 // Weir: a JSON body; the largest legal one (50 tags of 384 characters) stays below 128 KiB
 
 	// Playback.
-	MinExpires              = 300                   // M-AM Expires, seconds
-	MaxExpires              = 43_200                // M-AM Expires, seconds
-	DefaultExpires          = 300                   // M-AM GetHLSStreamingSessionURL text
-	MinMaxFragmentResults   = 1                     // M-AM HLSMaxResults
-	MaxMaxFragmentResults   = 5000                  // M-AM HLSMaxResults (1000 in SEED)
-	DefaultLiveResults      = 5                     // M-AM: LIVE and LIVE_REPLAY
-	DefaultOnDemandResults  = 1000                  // M-AM: ON_DEMAND
-	MaxSelectorRange        = 24 * time.Hour        // M-AM HLSTimestampRange: End within 24 hours of Start
-	MaxSessionsPerStream    = 5                     // SEED: HLS sessions; the sixth closes the oldest
-	MaxSessionURLsPerSecond = 25                    // QUOTA: GetHLSStreamingSessionURL per stream
-	LiveFreshness           = 30 * time.Second      // M-AM: LIVE needs a fragment of the last 30 s, at the start and in mid-session
-	DiscontinuityTolerance  = 50 * time.Millisecond // M-AM HLSDiscontinuityMode ON_DISCONTINUITY
+	MinExpires                 = 300                   // M-AM Expires, seconds
+	MaxExpires                 = 43_200                // M-AM Expires, seconds
+	DefaultExpires             = 300                   // M-AM GetHLSStreamingSessionURL text
+	MinMaxFragmentResults      = 1                     // M-AM HLSMaxResults
+	MaxMaxFragmentResults      = 5000                  // M-AM HLSMaxResults (1000 in SEED)
+	DefaultLiveResults         = 5                     // M-AM: LIVE and LIVE_REPLAY
+	DefaultOnDemandResults     = 1000                  // M-AM: ON_DEMAND
+	MaxSelectorRange           = 24 * time.Hour        // M-AM HLSTimestampRange: End within 24 hours of Start
+	MaxSessionsPerStream       = 5                     // SEED: HLS sessions; the sixth closes the oldest
+	MaxSessionURLsPerSecond    = 25                    // QUOTA: GetHLSStreamingSessionURL per stream
+	DefaultPlaylistRate        = 20                    // Weir, see below: requests per session and second for each of the master playlist, media playlists and init segments
+	DefaultFragmentRate        = 200                   // Weir, see below: media fragments per session and second
+	RateBurstSeconds           = 5                     // Weir: seconds' worth of playlists that may be asked for at once
+	FragmentReadsBurst         = 4                     // Weir: how often all that a playlist lists may be fetched at once, beside a second's worth
+	MaxCodecPrivateDataChanges = 500                   // TRACK page: codec private data changes in one HLS session
+	LiveFreshness              = 30 * time.Second      // M-AM: a LIVE session begins with a fragment of the last 30 s
+	DiscontinuityTolerance     = 50 * time.Millisecond // M-AM HLSDiscontinuityMode ON_DISCONTINUITY
 )
+
+// About MaxProducerAhead: the service refuses what is "far in the future" without saying how far. A day lets every wrong time
+// zone pass and catches wrong units and broken clocks, which would otherwise stand at the live edge of the stream for as long
+// as they are wrong.
+
+// Why not the service's 5 playlists and 20 fragments per session and second (QUOTA; set them with --hls-playlist-rate and
+// --hls-fragment-rate): one honest player must never meet a limit, and there each track has a playlist of its own. A player asks for
+// a live playlist twice per target duration at most (RFC 8216 section 6.3.4: half of it when nothing is new), so with one-second
+// segments, video, audio and an I-frame playlist make 6 requests a second; 20 leaves room for seeking and retries. A stream of
+// one-frame fragments at 60 Hz with audio makes 120 fragments a second. A recording is fetched as fast as the network allows by
+// ffmpeg and by any player that fills its buffer, thousands a second on loopback: hence a burst that a download, and repeated
+// seeking through all of it, stays below. A crowd behind one URL does not: each live player of two tracks asks for at least one
+// playlist and one fragment a second with two-second segments, again and again.
 
 // Quotas that Weir does not enforce: they share a service among its customers, or bound its cost.
 const (
-	MaxCodecIDBytes            = 32         // QUOTA: codec ID of a track
-	MaxPutMediaPerSecond       = 5          // QUOTA: PutMedia calls per stream and second
-	MaxPutMediaBytesSecond     = 12_500_000 // QUOTA: bandwidth of PutMedia per stream, 100 Mbit/s
-	MaxFragmentsPerSecond      = 5          // QUOTA: fragments per second and stream
-	MaxStreams                 = 10_000     // QUOTA: streams per account
-	MaxAccountCallsSecond      = 50         // QUOTA: most control calls, per account
-	MaxStreamCallsSecond       = 5          // QUOTA: most control calls, per stream
-	MaxDescribesSecond         = 300        // QUOTA: DescribeStream and GetDataEndpoint, per account
-	MaxMasterPlaylistsSecond   = 5          // QUOTA: GetHLSMasterPlaylist and GetMP4InitFragment, per session
-	MaxMediaPlaylistsSecond    = 5          // QUOTA: GetHLSMediaPlaylist, per session
-	MaxMediaFragmentsSecond    = 20         // QUOTA: GetMP4MediaFragment and GetTSFragment, per session
-	MaxMetadataPointsSecond    = 10_000     // QUOTA: fragment metadata points per stream; a media playlist costs its MaxMediaPlaylistFragmentResults
-	MaxMediaPointsSecond       = 500        // QUOTA: fragment media points per stream; one media fragment costs 1
-	MaxCodecPrivateDataChanges = 500        // TRACK page: codec private data changes in one HLS session
+	MaxCodecIDBytes         = 32         // QUOTA: codec ID of a track
+	MaxPutMediaPerSecond    = 5          // QUOTA: PutMedia calls per stream and second
+	MaxPutMediaBytesSecond  = 12_500_000 // QUOTA: bandwidth of PutMedia per stream, 100 Mbit/s
+	MaxFragmentsPerSecond   = 5          // QUOTA: fragments per second and stream
+	MaxStreams              = 10_000     // QUOTA: streams per account
+	MaxAccountCallsSecond   = 50         // QUOTA: most control calls, per account
+	MaxStreamCallsSecond    = 5          // QUOTA: most control calls, per stream
+	MaxDescribesSecond      = 300        // QUOTA: DescribeStream and GetDataEndpoint, per account
+	MaxMetadataPointsSecond = 10_000     // QUOTA: fragment metadata points per stream; a media playlist costs its MaxMediaPlaylistFragmentResults
+	MaxMediaPointsSecond    = 500        // QUOTA: fragment media points per stream; one media fragment costs 1
 )

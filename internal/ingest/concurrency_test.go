@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/internal/api"
 	"weir/internal/store"
 )
 
@@ -163,7 +164,7 @@ func TestStoreFailureEndsASilentConnection(t *testing.T) {
 	s := &fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }}
 	r, w := io.Pipe()
 	o := absolute(s)
-	o.Connection = &fakeConn{r: r, past: time.Unix(1, 0)}
+	o.Connection = &fakeConn{r: r, past: testNow.Add(stopGrace)}
 	log := &ackLog{}
 	done := make(chan error)
 	go func() { done <- New(o).Run(context.Background(), r, log) }()
@@ -209,7 +210,7 @@ func TestContextEnds(t *testing.T) {
 	s := &fakeStore{}
 	r, w := io.Pipe()
 	o := absolute(s)
-	o.Connection = &fakeConn{r: r, past: time.Unix(1, 0)}
+	o.Connection = &fakeConn{r: r, past: testNow.Add(stopGrace)}
 	log := &ackLog{got: make(chan string, 10)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -258,7 +259,7 @@ func TestIdle(t *testing.T) {
 		if errors.As(err, &e) != (c.id != 0) {
 			t.Errorf("%s: %v, acknowledgements %q", c.name, err, acks)
 		}
-		if want := testNow.Add(90 * time.Second); !conn.deadlines[0].Equal(want) {
+		if want := testNow.Add(api.PutMediaIdle); !conn.deadlines[0].Equal(want) {
 			t.Errorf("%s: read deadline %v, want %v", c.name, conn.deadlines[0], want)
 		}
 	}
@@ -309,6 +310,29 @@ func TestLingersAfterAnError(t *testing.T) {
 	if got, want := conn.deadlines[len(conn.deadlines)-1], testNow.Add(3*time.Second); !got.Equal(want) {
 		t.Errorf("deadline %v, want %v", got, want)
 	}
+}
+
+// A failure to store ends a session whose producer is sending; that too must be read before the connection is cut.
+func TestLingersAfterAStoreFailure(t *testing.T) {
+	r, w := io.Pipe()
+	o := absolute(&fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }})
+	o.Connection = &fakeConn{r: r, past: testNow}
+	log := &ackLog{got: make(chan string, 10)}
+	done := make(chan error)
+	go func() { done <- New(o).Run(context.Background(), r, log) }()
+	w.Write(build(t).header(sdk).gop(epoch, 1).end().Bytes())
+	for a := range log.got {
+		if strings.HasPrefix(a, "ERROR") {
+			break
+		}
+	}
+	for range 3 {
+		if _, err := w.Write([]byte("what the producer had on its way")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	wantError(t, <-done, 5001)
 }
 
 // Acknowledgements that a client never reads hold the session for Limits.AckDrain only.

@@ -48,15 +48,15 @@ type Connection interface {
 	SetWriteDeadline(t time.Time) error
 }
 
-// Limits of a session. A zero field means its default, but MaxConnection 0 means no limit.
+// Limits of a session. A zero field means its default.
 type Limits struct {
 	FragmentBytes    int64         // payload of a fragment; default api.MaxFragmentBytes, error 4001 beyond
 	FragmentFrames   int           // frames of a fragment; default 65,536 (20 s of three tracks at 1,000 a second), 4001 beyond
 	FragmentDuration time.Duration // first to last presentation time; default api.MaxFragmentDuration, 4002 beyond
 	Tracks           int           // default api.MaxTracks, 4012 beyond
-	MaxConnection    time.Duration // 4003 at the first fragment that starts later; KVS has api.MaxPutMediaConnection
-	Future           time.Duration // how far a producer timestamp may be ahead; default MaxFuture, 4007 beyond
-	Idle             time.Duration // the connection ends when nothing comes for so long; default 90 s (rule 15: at least 60 s)
+	MaxConnection    time.Duration // default api.MaxPutMediaConnection, 4003 at the first fragment that starts later
+	Future           time.Duration // how far a producer timestamp may be ahead; default api.MaxProducerAhead, 4007 beyond
+	Idle             time.Duration // the connection ends when nothing comes for so long; default api.PutMediaIdle
 	IdleAck          time.Duration // an IDLE acknowledgement after each such time without data; default 15 s
 	InFlight         int           // fragments read but not durable before reading pauses; default 3
 	QueuedAcks       int           // acknowledgements waiting for a producer that does not read; default 65,536 (3 MB at most)
@@ -64,11 +64,6 @@ type Limits struct {
 	AckDrain         time.Duration // time to read the last acknowledgements after the body's end; default 30 s
 	Linger           time.Duration // time to take notice of an ERROR before the connection is cut; default 3 s
 }
-
-// MaxFuture is how far ahead of the server's clock a producer timestamp may be. The service refuses what is "far in the
-// future" without saying how far; a day lets every wrong time zone pass and catches wrong units and broken clocks, which
-// would otherwise stand at the live edge of the stream for as long as they are wrong.
-const MaxFuture = 24 * time.Hour
 
 // lingerBytes bounds what is read and thrown away after an ERROR.
 const lingerBytes = 64 << 20
@@ -78,8 +73,9 @@ func (l Limits) withDefaults() Limits {
 	def(&l.FragmentFrames, 65_536)
 	def(&l.FragmentDuration, api.MaxFragmentDuration)
 	def(&l.Tracks, api.MaxTracks)
-	def(&l.Future, MaxFuture)
-	def(&l.Idle, 90*time.Second)
+	def(&l.MaxConnection, api.MaxPutMediaConnection)
+	def(&l.Future, api.MaxProducerAhead)
+	def(&l.Idle, api.PutMediaIdle)
 	def(&l.IdleAck, 15*time.Second)
 	def(&l.InFlight, 3)
 	def(&l.QueuedAcks, 65_536)

@@ -93,7 +93,7 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	if !unhook() {
 		<-hooked // nothing touches the connection after Run
 	}
-	if e := (*Error)(nil); errors.As(err, &e) && s.source.err == nil {
+	if e := (*Error)(nil); errors.As(err, &e) && s.source.readable() {
 		s.linger(body)
 	}
 	s.drainAcks()
@@ -240,7 +240,7 @@ func (s *Session) startCluster(ctx context.Context, timecode int64) error {
 			return err
 		}
 	}
-	if limit := s.o.Limits.MaxConnection; limit > 0 && now.Sub(s.began) > limit {
+	if limit := s.o.Limits.MaxConnection; now.Sub(s.began) > limit {
 		return failf(nil, api.AckMaxConnectionDuration, "connection is older than %v", limit)
 	}
 	number, err := s.o.Store.NextNumber(ctx, s.o.Stream.ID)

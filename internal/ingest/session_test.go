@@ -231,8 +231,8 @@ func TestErrors(t *testing.T) {
 			b.Write([]byte{0x18, 0x53, 0x80, 0x67, 0xFF})
 			b.gop(at, 1)
 		}, "ERROR 4006"},
-		{"far future", nil, func(b *builder) { b.gop(testNow.UnixMilli()+MaxFuture.Milliseconds()+1, 1) },
-			fmt.Sprintf("ERROR %d #2 4007", testNow.UnixMilli()+MaxFuture.Milliseconds()+1)},
+		{"far future", nil, func(b *builder) { b.gop(testNow.UnixMilli()+api.MaxProducerAhead.Milliseconds()+1, 1) },
+			fmt.Sprintf("ERROR %d #2 4007", testNow.UnixMilli()+api.MaxProducerAhead.Milliseconds()+1)},
 		{"wrong unit", nil, func(b *builder) { b.gop(epoch*2, 1) }, fmt.Sprintf("ERROR %d #2 4007", epoch*2)},
 		{"no time at all", nil, func(b *builder) { b.gop(epoch*1000, 1) }, "ERROR 4006"},
 		{"not active", func(_ *Options, s *fakeStore) { s.onNumber = gone(1, store.ErrNotFound) }, func(*builder) {}, "ERROR 4008"},
@@ -302,7 +302,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestRelativeStartInTheFuture(t *testing.T) {
-	acks, err := run(t, relative(&fakeStore{}, testNow.UnixMilli()+MaxFuture.Milliseconds()+1), build(t).header(sdk).gop(0, 1).reader())
+	acks, err := run(t, relative(&fakeStore{}, testNow.UnixMilli()+api.MaxProducerAhead.Milliseconds()+1), build(t).header(sdk).gop(0, 1).reader())
 	wantError(t, err, 4007)
 	wantAcks(t, acks, "ERROR 0 #1 4007")
 }

@@ -68,15 +68,22 @@ func (s *source) arm() error {
 	return nil
 }
 
-// stop makes the Read that is blocked and every later one fail.
+// stopGrace is how long a Read that is blocked may go on after stop. A body whose Read was broken off cannot be read any more
+// (net/http), so one that is flowing is left to end by itself: linger needs it.
+const stopGrace = 100 * time.Millisecond
+
+// stop makes the Read that is blocked fail soon, and every later one at once.
 func (s *source) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
 	if s.conn != nil {
-		s.conn.SetReadDeadline(time.Unix(1, 0)) // a failure to set it means that the connection is gone, which ends Read too
+		s.conn.SetReadDeadline(s.clock().Add(stopGrace)) // a failure to set it means that the connection is gone, which ends Read too
 	}
 }
+
+// readable says whether the body can be read on, although Read may refuse to.
+func (s *source) readable() bool { return s.err == nil || errors.Is(s.err, errStopped) }
 
 // wasStopped says whether stop was called.
 func (s *source) wasStopped() bool {
