@@ -130,6 +130,10 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	if rt != nil {
 		req.operation, level = rt.operation, rt.level
 	}
+	if (rt == nil || rt.access != signed) && r.Body != http.NoBody {
+		// net/http reads such a body before it answers, and without a deadline would wait for it for ever.
+		_ = control.SetReadDeadline(start.Add(s.bodyTime))
+	}
 	defer func() {
 		fault := recover()
 		if fault != nil {
@@ -208,7 +212,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, lower string, co
 // authenticate reads the body of a call and checks the signature. PutMedia's body is not part of its signature.
 func (s *Server) authenticate(w *recorder, req *request, control *http.ResponseController) error {
 	if req.operation != opPutMedia {
-		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		_ = control.SetReadDeadline(time.Now().Add(s.bodyTime))
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, api.MaxBodyBytes))
 		if err != nil {
 			var tooLarge *http.MaxBytesError

@@ -9,11 +9,10 @@ import (
 
 // metrics of the HTTP side. Operation labels come from the route table, statuses from the codes Weir answers with.
 type metrics struct {
-	requests  *prometheus.CounterVec   // by operation and status
-	duration  *prometheus.HistogramVec // by operation; not PutMedia, whose requests last as long as the camera is on
-	sent      *prometheus.CounterVec   // by operation
-	producers prometheus.Gauge
-	delayed   prometheus.Counter
+	requests *prometheus.CounterVec   // by operation and status
+	duration *prometheus.HistogramVec // by operation; not PutMedia, whose requests last as long as the camera is on
+	sent     *prometheus.CounterVec   // by operation
+	delayed  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -31,16 +30,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "weir_http_response_bytes_total",
 			Help: "Body bytes sent, by operation.",
 		}, []string{"operation"}),
-		producers: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_put_media_connections",
-			Help: "PutMedia connections that are open.",
-		}),
 		delayed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_http_delayed_errors_total",
 			Help: "Error answers that were held back because the client failed again and again.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.producers, m.delayed} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -84,8 +84,6 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		}
 	}()
 
-	s.metrics.producers.Inc()
-	defer s.metrics.producers.Dec()
 	start := time.Now()
 	session := ingest.New(ingest.Options{
 		Stream:        p.stream,

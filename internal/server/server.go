@@ -27,7 +27,7 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	keepAliveTimeout  = 2 * time.Minute  // an idle connection
-	bodyTimeout       = 30 * time.Second // for the JSON body of a call
+	bodyTimeout       = 30 * time.Second // for the JSON body of a call, and for a body that nobody asked for
 	answerTimeout     = time.Minute      // for an answer; media answers get more, by their size
 	slowestClient     = 16 << 10         // bytes per second below which a media answer is given up
 	maxHeaderBytes    = 256 << 10        // beyond it net/http answers 431 by itself, without a request id
@@ -82,6 +82,7 @@ type Server struct {
 	stopTimeout time.Duration
 
 	wait     func(ctx context.Context, d time.Duration) // holds an answer back; tests replace it
+	bodyTime time.Duration                              // bodyTimeout; tests replace it
 	stopping chan struct{}                              // closed when a graceful stop begins
 	sessions sync.WaitGroup                             // PutMedia connections; entered under mu, by enter
 
@@ -126,7 +127,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock}
 	s.penalties = newPenalties(s.clock)
-	s.wait = s.hold
+	s.wait, s.bodyTime = s.hold, bodyTimeout
 	s.routes = s.newRoutes(o.Metrics)
 	return s, nil
 }

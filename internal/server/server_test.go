@@ -272,6 +272,25 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
+// A body that no route asked for holds neither the answer nor the connection for ever.
+func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
+	s := newSite(t)
+	s.server.bodyTime = 50 * time.Millisecond
+	for _, line := range []string{
+		"GET /healthz", "GET /hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=x", "POST /nothing", "OPTIONS /listStreams", "POST /listStreams",
+	} {
+		conn, err := net.Dial("tcp", s.address)
+		must(t, err)
+		must(t, conn.SetDeadline(time.Now().Add(patience)))
+		_, err = io.WriteString(conn, line+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nfive!")
+		must(t, err)
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 ") {
+			t.Errorf("%s: %.100q, %v", line, got, err)
+		}
+		conn.Close()
+	}
+}
+
 func TestRepeatedFailuresAreHeldBack(t *testing.T) {
 	s := newSite(t)
 	for range 6 {
