@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 )
 
 // page holds what is written by hand; dist holds what the build copies in (hls.min.js), and may be empty but for .gitkeep.
@@ -35,8 +36,8 @@ var contentTypes = map[string]string{
 func Player() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := "player.html"
-		if r.URL.Path != "/player" && r.URL.Path != "/player/" {
-			name = path.Base(r.URL.Path)
+		if base := path.Base(r.URL.Path); !strings.EqualFold(base, "player") {
+			name = base
 		}
 		data, ok := find(name)
 		if !ok {
