@@ -20,6 +20,7 @@ var imports = map[string][]string{
 	"internal/media":           {},
 	"internal/mkv":             {"internal/media"},
 	"internal/fmp4":            {"internal/media"},
+	"internal/mpegts":          {"internal/media"},
 	"internal/manifest":        {},
 	"internal/api":             {"internal/media"},
 	"internal/auth":            {},
@@ -28,7 +29,7 @@ var imports = map[string][]string{
 	"internal/store/blob":      {"internal/store", "internal/media"},
 	"internal/store/storetest": {"internal/store", "internal/store/index", "internal/store/blob", "internal/media"},
 	"internal/ingest":          {"internal/mkv", "internal/store", "internal/api", "internal/media"},
-	"internal/playback":        {"internal/fmp4", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
+	"internal/playback":        {"internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/console":         {},
 	"internal/server":          {"internal/ingest", "internal/playback", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
@@ -37,7 +38,7 @@ var imports = map[string][]string{
 }
 
 // formats turn structs into bytes and back; whoever uses them decides where the bytes go.
-var formats = []string{"internal/media", "internal/mkv", "internal/fmp4", "internal/manifest"}
+var formats = []string{"internal/media", "internal/mkv", "internal/fmp4", "internal/mpegts", "internal/manifest"}
 
 const (
 	maxFileLines    = 800

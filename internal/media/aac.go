@@ -22,6 +22,7 @@ type AACConfig struct {
 	SampleRate     int // Hz of the core coder: the timescale of the track
 	OutputRate     int // Hz that comes out: twice SampleRate with SBR, as the config says
 	Channels       int // that the core coder carries; PS makes two of one
+	ChannelConfig  int // channelConfiguration; 0 when a program config element tells the channels
 	FrameLength    int // samples per frame at SampleRate: 1024 or 960
 	SBR, PS        bool
 }
@@ -57,6 +58,7 @@ func readAACConfig(r *bitReader) (*AACConfig, error) {
 	c.SampleRate = aacRate(r)
 	c.OutputRate = c.SampleRate
 	channels := r.u(4)
+	c.ChannelConfig = int(channels)
 	if c.ObjectType == aotSBR || c.ObjectType == aotPS {
 		c.SBR, c.PS = true, c.ObjectType == aotPS
 		c.OutputRate = aacRate(r)
