@@ -210,8 +210,8 @@ func (p *Producer) deliver(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		added, now := p.window.progress()
-		if err == nil {
-			seen, settled = added, now
+		if err == nil || now > settled && isRenewal(err) {
+			seen, settled, attempt, failing = added, now, 0, time.Time{}
 			continue
 		}
 		if isFatal(err) {
@@ -261,6 +261,12 @@ func isFatal(err error) bool {
 			answer.Status != http.StatusRequestTimeout && answer.Status != http.StatusTooManyRequests
 	}
 	return errors.Is(err, ErrEndpoint)
+}
+
+// isRenewal reports whether a connection ended for its age alone, as each does that lasts long enough.
+func isRenewal(err error) bool {
+	var ack *AckError
+	return errors.As(err, &ack) && ack.Ack.ErrorID == api.AckMaxConnectionDuration
 }
 
 var (

@@ -384,6 +384,27 @@ func TestProducerResendsWhatIsNotPersisted(t *testing.T) {
 	}
 }
 
+// A connection that has lived its time is no failure: the next one begins at once, and nobody is told.
+func TestProducerRenewsItsConnection(t *testing.T) {
+	s := newPutMediaServer(t)
+	s.fragment = func(c *conversation, f arrived) {
+		c.persist(f)
+		if f.index == 1 {
+			c.fail(4003, nil)
+		}
+	}
+	o := s.options()
+	o.OnRetry = func(err error, wait time.Duration) { t.Errorf("retry after %v because of %v", wait, err) }
+	sum, err := NewProducer(o).Run(t.Context(), camera(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkStored(t, s, want(5))
+	if sum.Persisted != 5 || sum.Connections != 3 {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
 func TestProducerSkipsWhatTheServerWillNotTake(t *testing.T) {
 	for _, id := range []int{4001, 4002, 4004, 4006, 4009, 4011} {
 		t.Run(fmt.Sprint(id), func(t *testing.T) {
