@@ -24,8 +24,8 @@ var demoClip []byte
 
 // demoCmd shows Weir at work.
 type demoCmd struct {
-	Listen string `default:"127.0.0.1:8480" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
-	Data   string `default:"./weir-data" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
+	Listen string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one. ($${env})"`
+	Data   string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start. ($${env})"`
 }
 
 // demoStream is the stream that the sample camera sends to.
@@ -144,7 +144,7 @@ func (c *demoCmd) tell(w io.Writer, endpoint, hlsURL string) error {
 	}
 	_, err := fmt.Fprintf(w, `Weir is running, and a sample camera plays into the stream %[1]s.
 
-  Watch it here:  %[2]s/player?url=%[3]s
+  Watch it here:  %[2]s/player#url=%[3]s
 
   HLS URL, for Safari, VLC, ffplay or hls.js, good for 12 hours:
   %[4]s

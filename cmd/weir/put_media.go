@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,9 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	if c.Create && c.StreamName == "" {
 		return errors.New("--create needs --stream-name")
 	}
+	if c.Retention != nil && !c.Create {
+		return withHint(errors.New("--data-retention-in-hours is for --create"), "weir update-data-retention changes the stream that is there")
+	}
 	if c.Loop && c.File == "-" {
 		return errors.New("--loop needs a file: standard input cannot be read twice")
 	}
@@ -74,6 +78,9 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 		}
 	}
 	info, err := describe(ctx, cl, stream)
+	if errors.Is(err, &client.Error{Code: api.ResourceNotFoundException}) {
+		return withHint(fmt.Errorf("there is no stream %s", cmp.Or(c.StreamName, c.StreamARN)), "--create makes it")
+	}
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func TestPutMediaStoresAFile(t *testing.T) {
 	call := func(in io.Reader, args ...string) int {
 		return run(t.Context(), args, stdio{In: in, Out: out, Err: errs})
 	}
-	if code := call(nil, "put-media", "--stream-name", "cam", "demo.mkv"); code != exitAWS {
+	if code := call(nil, "put-media", "--stream-name", "cam", "demo.mkv"); code != exitError || !strings.Contains(errs.String(), "weir: hint: --create") {
 		t.Errorf("without a stream: exit code %d, %s", code, errs)
 	}
 	if code := call(nil, "put-media", "--stream-name", "cam", "--create", "--json", "--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
@@ -71,7 +71,7 @@ func TestPutMediaStoresAFile(t *testing.T) {
 	if code := call(nil, "put-media", "--stream-name", "memory", "--create", "--data-retention-in-hours", "0", "demo.mkv"); code != exitOK || !strings.Contains(errs.String(), "memory: 8 fragments") {
 		t.Errorf("without retention: exit code %d, %s", code, errs)
 	}
-	for _, args := range []string{"--stream-name a --stream-arn b x", "--create --stream-arn b x", "--loop --stream-name a -", "--start-timestamp soon --stream-name a x", "x"} {
+	for _, args := range []string{"--stream-name a --stream-arn b x", "--create --stream-arn b x", "--data-retention-in-hours 2 --stream-name cam demo.mkv", "--loop --stream-name a -", "--start-timestamp soon --stream-name a x", "x"} {
 		if code := call(nil, append([]string{"put-media"}, strings.Fields(args)...)...); code != exitError {
 			t.Errorf("put-media %s: exit code %d", args, code)
 		}
@@ -96,7 +96,7 @@ func TestDemoPlaysAndTellsHow(t *testing.T) {
 	}
 	printed := string(text[:n])
 	hls := regexp.MustCompile(`(?m)^  (http://\S+getHLSMasterPlaylist\.m3u8\?SessionToken=\S+)$`).FindStringSubmatch(printed)
-	player := regexp.MustCompile(`http://\S+/player\?url=(\S+)`).FindStringSubmatch(printed)
+	player := regexp.MustCompile(`http://\S+/player#url=(\S+)`).FindStringSubmatch(printed)
 	if hls == nil || player == nil || player[1] != url.QueryEscape(hls[1]) {
 		t.Fatalf("the demo printed\n%s", printed)
 	}
