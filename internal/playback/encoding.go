@@ -10,17 +10,19 @@ import (
 
 // What a session's row holds is a version byte and then varints (encoding/binary): unsigned ones marked u, zigzag ones s.
 //
-//	parameters  1 | u format  u mode  u selector  u discontinuity  u timestamps  u max  s start  s end  s origin  u first
-//	                u track set  u frame rate  u bandwidth  u tracks  tracks·( u number  u kind  u timescale )
-//	checkpoint  1 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch
-//	                tracks·( u ended  s end  u listed  u dropped )
-//	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  u discontinuity-Δ
-//	                                     tracks·( u duration+1  u tags·2+key ) )
+//	parameters  2 | u format  u mode  u selector  u discontinuity  u timestamps  u switching  u max  s start  s end  u last  s origin
+//	                u first  u track set  u frame rate  u bandwidth  u tracks  tracks·( u number  u kind  u timescale )
+//	checkpoint  2 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  u ended  u changes  u generation
+//	                tracks·( u known  s end  u listed  u mapped  u dropped )
+//	                u generations  generations·( u track set  tracks·u timescale )
+//	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  s due-Δ  u target-Δ  u discontinuity-Δ  s generation-Δ
+//	                                     tracks·( u duration+1  u tags·4+change·2+key ) )
 //
-// Δ is the difference from the entry before (from 0 for the first), for server times from the timestamp of the same entry.
+// Δ is the difference from the entry before (from 0 for the first), for server times from the timestamp of the same entry, for
+// due times from the end of the entry before (from its due time as long as its longest run).
 const (
-	parametersVersion = 1
-	checkpointVersion = 1
+	parametersVersion = 2
+	checkpointVersion = 2
 )
 
 // format is what a session's URLs deliver.
@@ -32,8 +34,9 @@ const hlsFragmentedMP4 format = 1
 type mode uint8
 
 const (
-	live     mode = 1
-	onDemand mode = 2
+	live       mode = 1
+	onDemand   mode = 2
+	liveReplay mode = 3
 )
 
 // discontinuityMode says where discontinuities are marked.
@@ -52,8 +55,10 @@ type parameters struct {
 	selector      store.TimestampKind
 	discontinuity discontinuityMode
 	timestamps    bool         // EXT-X-PROGRAM-DATE-TIME before every segment
+	switching     bool         // a change of codec private data begins a generation; otherwise such fragments are left out
 	max           int          // MaxMediaPlaylistFragmentResults
-	start, end    int64        // ON_DEMAND: the range, milliseconds, both included
+	start, end    int64        // ON_DEMAND, LIVE_REPLAY: the range, milliseconds, both included
+	last          int64        // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
 	origin        int64        // T0, milliseconds
 	first         store.Number // LIVE: the smallest number that the token opens
 	trackSet      int64        // the reference fragment's
@@ -63,7 +68,8 @@ type parameters struct {
 }
 
 func (p *parameters) rules() *rules {
-	return &rules{live: p.mode == live, selector: p.selector, discontinuity: p.discontinuity, max: p.max, origin: p.origin, tracks: p.tracks}
+	return &rules{mode: p.mode, selector: p.selector, discontinuity: p.discontinuity, max: p.max,
+		from: p.start, until: p.end, last: p.last, origin: p.origin, tracks: p.tracks}
 }
 
 // track is the index of the packaged track with the given number, or -1.
@@ -85,9 +91,11 @@ func (p *parameters) encode() []byte {
 	u(int64(p.selector))
 	u(int64(p.discontinuity))
 	u(bit(p.timestamps))
+	u(bit(p.switching))
 	u(int64(p.max))
 	s(p.start)
 	s(p.end)
+	u(p.last)
 	s(p.origin)
 	u(int64(p.first))
 	u(p.trackSet)
@@ -116,9 +124,11 @@ func decodeParameters(data []byte) (*parameters, error) {
 		selector:      store.TimestampKind(r.unsigned()),
 		discontinuity: discontinuityMode(r.unsigned()),
 		timestamps:    r.unsigned() != 0,
+		switching:     r.unsigned() != 0,
 		max:           int(r.unsigned()),
 		start:         r.signed(),
 		end:           r.signed(),
+		last:          r.unsigned(),
 		origin:        r.signed(),
 		first:         store.Number(r.unsigned()),
 		trackSet:      r.unsigned(),
@@ -137,7 +147,7 @@ func decodeParameters(data []byte) (*parameters, error) {
 			return nil, errEncoding
 		}
 	}
-	if r.bad || len(r.data) != 0 || p.format != hlsFragmentedMP4 || p.mode != live && p.mode != onDemand || p.max < 1 {
+	if r.bad || len(r.data) != 0 || p.format != hlsFragmentedMP4 || p.mode < live || p.mode > liveReplay || p.max < 1 {
 		return nil, errEncoding
 	}
 	return p, nil
@@ -156,11 +166,23 @@ func (t *timeline) encode(n int) []byte {
 	u(t.target)
 	u(t.count)
 	s(t.epoch)
+	s(t.due)
+	u(bit(t.ended))
+	u(t.changes)
+	u(int64(t.generation))
 	for i := range n {
-		u(bit(t.ended[i]))
+		u(bit(t.known[i]))
 		s(t.end[i])
 		u(t.listed[i])
+		u(int64(t.mapped[i]))
 		u(t.dropped[i])
+	}
+	u(int64(len(t.generations)))
+	for i := range t.generations {
+		u(t.generations[i].set)
+		for j := range n {
+			u(t.generations[i].scales[j])
+		}
 	}
 	u(int64(len(t.entries)))
 	var last entry
@@ -169,10 +191,13 @@ func (t *timeline) encode(n int) []byte {
 		s(int64(e.number - last.number))
 		s(e.timestamp - last.timestamp)
 		s(e.server - e.timestamp)
+		s(e.due - last.due - last.length())
+		u(e.target - last.target)
 		u(e.discontinuity - last.discontinuity)
+		s(int64(e.generation - last.generation))
 		for j := range n {
 			u(e.duration[j] + 1)
-			u(e.tags[j]<<1 | bit(e.key[j]))
+			u(e.tags[j]<<2 | bit(e.change[j])<<1 | bit(e.key[j]))
 		}
 		last = *e
 	}
@@ -208,15 +233,33 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		target:     r.unsigned(),
 		count:      r.unsigned(),
 		epoch:      r.signed(),
+		due:        r.signed(),
+		ended:      r.unsigned() != 0,
+		changes:    r.unsigned(),
+		generation: int(r.unsigned()),
 	}
 	for i := range n {
-		t.ended[i] = r.unsigned() != 0
+		t.known[i] = r.unsigned() != 0
 		t.end[i] = r.signed()
 		t.listed[i] = r.unsigned()
+		t.mapped[i] = int(r.unsigned())
 		t.dropped[i] = r.unsigned()
 	}
+	generations := r.unsigned()
+	if r.bad || generations > int64(len(r.data))/int64(1+n) { // none is shorter, so the length bounds the allocation
+		return nil, errEncoding
+	}
+	t.generations = make([]generation, generations)
+	for i := range t.generations {
+		t.generations[i].set = r.unsigned()
+		for j := range n {
+			if t.generations[i].scales[j] = r.unsigned(); t.generations[i].scales[j] < 1 {
+				return nil, errEncoding
+			}
+		}
+	}
 	count := r.unsigned()
-	if r.bad || count > int64(len(r.data))/int64(4+2*n) { // no entry is shorter, so the length bounds the allocation
+	if r.bad || count > int64(len(r.data))/int64(7+2*n) { // likewise
 		return nil, errEncoding
 	}
 	t.entries = make([]entry, count)
@@ -226,11 +269,17 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		e.number = last.number + store.Number(r.signed())
 		e.timestamp = last.timestamp + r.signed()
 		e.server = e.timestamp + r.signed()
+		e.due = last.due + last.length() + r.signed()
+		e.target = last.target + r.unsigned()
 		e.discontinuity = last.discontinuity + r.unsigned()
+		e.generation = last.generation + int(r.signed())
+		if e.generation < 0 || e.generation >= len(t.generations) {
+			return nil, errEncoding
+		}
 		for j := range n {
 			e.duration[j] = r.unsigned() - 1
 			v := r.unsigned()
-			e.tags[j], e.key[j] = v>>1, v&1 != 0
+			e.tags[j], e.change[j], e.key[j] = v>>2, v&2 != 0, v&1 != 0
 		}
 		last = *e
 	}

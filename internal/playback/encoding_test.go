@@ -11,7 +11,7 @@ import (
 
 func testParameters() *parameters {
 	return &parameters{
-		format: hlsFragmentedMP4, mode: onDemand, selector: store.ProducerTimestamp, discontinuity: discontinuityOnGap, timestamps: true,
+		format: hlsFragmentedMP4, mode: liveReplay, switching: true, last: 12, selector: store.ProducerTimestamp, discontinuity: discontinuityOnGap, timestamps: true,
 		max: 5000, start: -1, end: 1_700_000_000_123, origin: 1_700_000_000_000, first: 1 << 60, trackSet: 3, frameRate: 2997, bandwidth: 1e9,
 		tracks: []packagedTrack{{1, media.Video, 90_000}, {2, media.Audio, 44_100}},
 	}
@@ -20,12 +20,15 @@ func testParameters() *parameters {
 func testTimeline() *timeline {
 	return &timeline{
 		cursor: 77, greatest: 1 << 61, serverTime: 1_700_000_000_123, target: 4, count: 12, epoch: -1,
-		end: [maxTracks]int64{1_700_000_000_123_456, -5}, ended: [maxTracks]bool{true, true}, listed: [maxTracks]int64{12, 11}, dropped: [maxTracks]int64{9, 8},
+		due: 1_700_000_004_000, ended: true, changes: 2, generation: 1,
+		generations: []generation{{3, [maxTracks]int64{90_000, 44_100}}, {5, [maxTracks]int64{90_000, 48_000}}},
+		mapped:      [maxTracks]int{1, 0},
+		end:         [maxTracks]int64{1_700_000_000_123_456, -5}, known: [maxTracks]bool{true, true}, listed: [maxTracks]int64{12, 11}, dropped: [maxTracks]int64{9, 8},
 		entries: []entry{
-			{number: 1 << 60, timestamp: 1_700_000_000_000, server: 1_700_000_000_050, discontinuity: 11,
+			{number: 1 << 60, timestamp: 1_700_000_000_000, server: 1_700_000_000_050, due: 1_700_000_000_000, target: 4, discontinuity: 11,
 				duration: [maxTracks]int64{2000, -1}, tags: [maxTracks]int64{1, 0}, key: [maxTracks]bool{true, false}},
-			{number: 1 << 59, timestamp: 1_600_000_000_000, server: 1_700_000_002_050, discontinuity: 12,
-				duration: [maxTracks]int64{0, 1999}, tags: [maxTracks]int64{1, 3}, key: [maxTracks]bool{false, true}},
+			{number: 1 << 59, timestamp: 1_600_000_000_000, server: 1_700_000_002_050, due: 1_700_000_002_500, target: 4, discontinuity: 12, generation: 1,
+				duration: [maxTracks]int64{0, 1999}, tags: [maxTracks]int64{1, 3}, key: [maxTracks]bool{false, true}, change: [maxTracks]bool{true, false}},
 		},
 	}
 }

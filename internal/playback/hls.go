@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"crypto/rand"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,19 +23,22 @@ import (
 // (nothing to play), UnsupportedStreamMediaType, MissingCodecPrivateData and InvalidCodecPrivateData; anything else is a fault.
 func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetHLSStreamingSessionURLInput) (string, error) {
 	now := s.clock()
-	if !s.rate.allow(stream.ID, now) {
-		return "", api.Errorf(api.ClientLimitExceededException,
-			"The stream allows %d calls of GetHLSStreamingSessionURL per second.", s.limits.SessionURLsPerSecond)
+	if err := s.allowSessionURL(stream.ID, now); err != nil {
+		return "", err
 	}
 	p, expires, err := hlsParameters(&stream, in, now)
 	if err != nil {
 		return "", err
 	}
+	p.switching = s.switching
 	var sel *selection
-	if p.mode == live {
-		sel, err = s.selectLive(ctx, &stream, p.selector, p.max, now)
-	} else {
-		sel, err = s.selectRange(ctx, &stream, p.selector, p.max, p.start, p.end)
+	switch p.mode {
+	case live:
+		sel, err = s.selectLive(ctx, &stream, p, now)
+	case liveReplay:
+		sel, err = s.selectReplay(ctx, &stream, p, now)
+	default:
+		sel, err = s.selectRange(ctx, &stream, p, p.max)
 	}
 	if err != nil {
 		return "", err
@@ -45,7 +49,7 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	if err := sel.settle(); err != nil {
 		return "", err
 	}
-	first := begin(p, sel)
+	first := begin(p, sel, now.UnixMilli())
 
 	id := make([]byte, 16)
 	rand.Read(id) // never fails
@@ -75,9 +79,6 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 		in.HLSFragmentSelector = &selector
 	}
 	in.ApplyDefaults()
-	if in.PlaybackMode == api.PlaybackModeLiveReplay {
-		return nil, 0, unsupported("PlaybackMode", string(in.PlaybackMode), "LIVE and ON_DEMAND")
-	}
 	if in.ContainerFormat != api.ContainerFragmentedMP4 {
 		return nil, 0, unsupported("ContainerFormat", string(in.ContainerFormat), "FRAGMENTED_MP4")
 	}
@@ -100,15 +101,21 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 	default:
 		p.discontinuity = discontinuityAlways
 	}
-	if in.PlaybackMode == api.PlaybackModeOnDemand {
+	if in.PlaybackMode != api.PlaybackModeLive {
 		p.mode = onDemand
+		if in.PlaybackMode == api.PlaybackModeLiveReplay {
+			p.mode = liveReplay
+		}
 		r := in.HLSFragmentSelector.TimestampRange
-		p.start, p.end = int64(*r.StartTimestamp), int64(*r.EndTimestamp)
+		p.start, p.end = int64(*r.StartTimestamp), math.MaxInt64 // LIVE_REPLAY without an end: until the session expires
+		if r.EndTimestamp != nil {
+			p.end = int64(*r.EndTimestamp)
+		}
 		if p.end == 0 {
 			p.end = -1 // to the store 0 is no bound; nothing lies in the millisecond between
 		}
 		if p.selector == store.ServerTimestamp {
-			if p.end >= now.UnixMilli() {
+			if r.EndTimestamp != nil && p.end >= now.UnixMilli() {
 				return nil, 0, api.Errorf(api.InvalidArgumentException, "End timestamp %d must be in the past.", p.end)
 			}
 			if p.start < retentionEdge(stream, now) {
@@ -124,8 +131,9 @@ func unsupported(name, value, supported string) error {
 	return api.Errorf(api.InvalidArgumentException, "%s %s is not supported by this version of Weir; supported: %s.", name, value, supported)
 }
 
-// begin fills in the parameters that the selection decides, and makes state 0.
-func begin(p *parameters, sel *selection) *timeline {
+// begin fills in the parameters that the selection decides, and makes state 0 of a session that is created at a time
+// (milliseconds).
+func begin(p *parameters, sel *selection, now int64) *timeline {
 	p.trackSet = sel.reference
 	for i := range sel.tracks {
 		t := &sel.tracks[i]
@@ -136,22 +144,38 @@ func begin(p *parameters, sel *selection) *timeline {
 	p.origin, _ = r.start(&sel.fragments[0])
 	r.origin = p.origin
 	t := &timeline{cursor: sel.cursor}
-	for i := range sel.fragments {
-		f := &sel.fragments[i]
-		start, _ := r.start(f)
-		t.serverTime = max(t.serverTime, f.ServerTimestamp)
-		t.include(r, f, start)
+	if p.mode == liveReplay {
+		t.due = now
+		for i := range min(p.max, replayAhead) - 1 {
+			t.due -= sel.length(&sel.fragments[min(i, len(sel.fragments)-1)])
+		}
 	}
-	t.settle(r)
+	var known []*class // one of each generation
+	for i := range sel.fragments {
+		f, c := &sel.fragments[i], sel.classes[i].only(p.tracks)
+		t.serverTime = max(t.serverTime, f.ServerTimestamp)
+		index := slices.IndexFunc(known, c.equal)
+		if index < 0 {
+			index = len(known)
+		}
+		if t.include(r, f, candidate{index, c.generation()}) && index == len(known) {
+			known = append(known, c)
+		}
+	}
+	t.settle(sel.longest)
 	if p.mode == live {
 		p.first = sel.fragments[0].Number
 	}
 	return t
 }
 
+// replayAhead is how many fragments LIVE_REPLAY lists at once: players begin three segments, or three target durations, before
+// the end of a playlist, which is then its beginning, and have something to play while they wait for the next one.
+const replayAhead = 3
+
 // MasterPlaylist does GetHLSMasterPlaylist. It depends on the session's parameters alone and never changes.
 func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, error) {
-	o, err := s.session(ctx, token)
+	o, err := s.session(ctx, token, getMasterPlaylist)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,8 @@ type rig struct {
 	camera  *camera
 	service *Service
 	log     bytes.Buffer
+
+	switching bool // of services made from now on
 }
 
 func newRig(t *testing.T, tracks ...media.Track) *rig {
@@ -43,8 +45,15 @@ func newRig(t *testing.T, tracks ...media.Track) *rig {
 
 // another is a second process over the same store.
 func (r *rig) another() *Service {
-	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: DefaultLimits(), Clock: r.store.clock,
+	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: patient(), Clock: r.store.clock, SwitchCodecs: r.switching,
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
+}
+
+// patient are the default limits without those on requests of a session.
+func patient() Limits {
+	limits := DefaultLimits()
+	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
+	return limits
 }
 
 func (r *rig) input() *api.GetHLSStreamingSessionURLInput {
@@ -59,6 +68,16 @@ func (r *rig) recording(selector api.FragmentSelectorType, start, end int64) *ap
 	in.PlaybackMode = api.PlaybackModeOnDemand
 	in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: selector,
 		TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
+	return in
+}
+
+// replay asks for LIVE_REPLAY from start (milliseconds) to end, or without an end when it is 0.
+func (r *rig) replay(selector api.FragmentSelectorType, start, end int64) *api.GetHLSStreamingSessionURLInput {
+	in := r.recording(selector, start, end)
+	in.PlaybackMode = api.PlaybackModeLiveReplay
+	if end == 0 {
+		in.HLSFragmentSelector.TimestampRange.EndTimestamp = nil
+	}
 	return in
 }
 
@@ -77,7 +96,7 @@ func (r *rig) playlist(s *Service, token string, track int) string {
 	if err != nil {
 		r.Fatal(err)
 	}
-	return string(text)
+	return string(text.Text)
 }
 
 // wantError wants an *api.Error of the code whose message has the text.
@@ -219,11 +238,26 @@ func TestOpenHLSErrors(t *testing.T) {
 		{name: "nothing in the range", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.recording(api.SelectorProducerTimestamp, ms(-time.Hour), ms(-time.Minute))
 		}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for the streaming request."},
-		{name: "live replay", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			in := r.recording("", ms(-time.Minute), ms(0))
+		{name: "live replay without a range", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+			in := r.input()
 			in.PlaybackMode = api.PlaybackModeLiveReplay
 			return in
-		}, code: api.InvalidArgumentException, text: "not supported by this version"},
+		}, code: api.InvalidArgumentException, text: "StartTimestamp is required"},
+		{name: "live replay that ends in the future", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+			return r.replay("", ms(-time.Minute), ms(0))
+		}, code: api.InvalidArgumentException, text: "must be in the past"},
+		{name: "live replay that ends before it starts", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+			return r.replay(api.SelectorProducerTimestamp, ms(0), ms(0))
+		}, code: api.InvalidArgumentException, text: "later than"},
+		{name: "live replay of more than a day", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+			return r.replay(api.SelectorProducerTimestamp, ms(0), ms(24*time.Hour+time.Millisecond))
+		}, code: api.InvalidArgumentException, text: "24 hours"},
+		{name: "live replay before retention", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+			return r.replay("", ms(-time.Hour-time.Millisecond), 0)
+		}, code: api.InvalidArgumentException, text: "outside of the stream retention period"},
+		{name: "live replay of nothing yet", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+			return r.replay("", ms(time.Minute), 0)
+		}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for the streaming request."},
 		{name: "MPEG-TS", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			in := r.input()
 			in.ContainerFormat = api.ContainerMPEGTS
@@ -399,13 +433,13 @@ func TestSessionURLRate(t *testing.T) {
 	r.store.sleep(40 * time.Millisecond)
 	r.open(r.input())
 
-	l := newRateLimits(1)
+	l := newRateLimits()
 	now := r.store.now
 	for i := range uint32(3 * maxRateLimits) {
-		l.allow(store.StreamID(binary.BigEndian.AppendUint32(nil, i)), now)
+		l.allow(limitKey{id: string(binary.BigEndian.AppendUint32(nil, i))}, 1, 1, now)
 	}
 	if len(l.buckets) > maxRateLimits {
-		t.Errorf("%d streams remembered", len(l.buckets))
+		t.Errorf("%d buckets remembered", len(l.buckets))
 	}
 }
 
@@ -653,7 +687,7 @@ func TestConcurrentReaders(t *testing.T) {
 
 func TestCacheIsBounded(t *testing.T) {
 	r := newRig(t, videoTrack())
-	limits := DefaultLimits()
+	limits := patient()
 	limits.SessionsPerStream, limits.SessionURLsPerSecond, limits.CacheBytes = 0, 0, 100_000
 	r.service = New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.clock})
 	for range 10 {

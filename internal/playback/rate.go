@@ -6,52 +6,101 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"weir/internal/api"
 	"weir/internal/store"
 )
 
-// maxRateLimits bounds how many streams are remembered at a time.
-const maxRateLimits = 4096
+// maxRateLimits bounds how many streams and sessions are remembered at a time.
+const maxRateLimits = 16_384
 
-// rateLimits holds one token bucket per stream, a second deep.
+// action is what a session is asked for.
+type action uint8
+
+const (
+	getMasterPlaylist action = iota
+	getMediaPlaylist
+	getInitSegment
+	getMediaSegment
+)
+
+// name is the action in the API's words, limited together with those like it.
+func (a action) name() string {
+	return [...]string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment", "GetMP4MediaFragment"}[a]
+}
+
+// limitKey names a bucket: the session URLs of a stream, or one action of a session.
+type limitKey struct {
+	id     string
+	action action
+}
+
+// rateLimits holds token buckets.
 type rateLimits struct {
-	perSecond int // 0: no limit
-	mu        sync.Mutex
-	buckets   map[store.StreamID]*rate.Limiter
+	mu      sync.Mutex
+	buckets map[limitKey]*rate.Limiter
 }
 
-func newRateLimits(perSecond int) *rateLimits {
-	return &rateLimits{perSecond: perSecond, buckets: make(map[store.StreamID]*rate.Limiter)}
-}
+func newRateLimits() *rateLimits { return &rateLimits{buckets: make(map[limitKey]*rate.Limiter)} }
 
-// allow takes one call of the stream at the given time, and reports whether there was one to take.
-func (l *rateLimits) allow(id store.StreamID, now time.Time) bool {
-	if l.perSecond <= 0 {
+// allow takes one call from a bucket that is filled at so many calls a second up to depth, and reports whether there was one to take.
+func (l *rateLimits) allow(key limitKey, perSecond, depth int, now time.Time) bool {
+	if perSecond <= 0 {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.buckets[id]
+	b := l.buckets[key]
 	if b == nil {
 		if len(l.buckets) >= maxRateLimits {
 			l.forget(now)
 		}
-		b = rate.NewLimiter(rate.Limit(l.perSecond), l.perSecond)
-		l.buckets[id] = b
+		b = rate.NewLimiter(rate.Limit(perSecond), depth)
+		l.buckets[key] = b
 	}
 	return b.AllowN(now, 1)
 }
 
-// forget drops the buckets that are full again, which say nothing, and if all are in use any one.
+// forget drops the buckets that are full again, which say nothing, and when most are in use any ones, so that it is not called
+// for every new one.
 func (l *rateLimits) forget(now time.Time) {
-	for id, b := range l.buckets {
-		if b.TokensAt(now) >= float64(l.perSecond) {
-			delete(l.buckets, id)
+	for key, b := range l.buckets {
+		if b.TokensAt(now) >= float64(b.Burst()) {
+			delete(l.buckets, key)
 		}
 	}
-	for id := range l.buckets {
-		if len(l.buckets) < maxRateLimits {
+	for key := range l.buckets {
+		if len(l.buckets) <= maxRateLimits*3/4 {
 			return
 		}
-		delete(l.buckets, id)
+		delete(l.buckets, key)
 	}
+}
+
+// allowSessionURL takes one GetHLSStreamingSessionURL call of a stream, in a bucket one second deep.
+func (s *Service) allowSessionURL(id store.StreamID, now time.Time) error {
+	n := s.limits.SessionURLsPerSecond
+	if !s.rate.allow(limitKey{id: string(id)}, n, n, now) {
+		return api.Errorf(api.ClientLimitExceededException, "The stream allows %d calls of GetHLSStreamingSessionURL per second.", n)
+	}
+	return nil
+}
+
+// throttle takes one request of a session. Buckets are a few seconds deep (api/limits.go), and the fragments' as deep as reading
+// the whole playlist several times: a player may fetch as fast as it can, once, and seek.
+func (s *Service) throttle(id string, p *parameters, a action, now time.Time) error {
+	perSecond := s.limits.PlaylistsPerSecond
+	depth := api.RateBurstSeconds * perSecond
+	whole := api.FragmentReadsBurst * p.max * len(p.tracks)
+	switch a {
+	case getMediaSegment:
+		perSecond = s.limits.FragmentsPerSecond
+		depth = perSecond + whole
+	case getInitSegment: // some players ask for it again at each discontinuity
+		depth += whole
+	}
+	if !s.rate.allow(limitKey{id, a}, perSecond, depth, now) {
+		return api.Errorf(api.ClientLimitExceededException,
+			"The streaming session allows %d requests of %s per second; a session URL must not be shared between players.", perSecond, a.name())
+	}
+	return nil
 }

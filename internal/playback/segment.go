@@ -25,17 +25,14 @@ func (s *Segment) Close() {
 	s.media.Close() // it was only read from: nothing can be lost
 }
 
-// InitSegment does GetMP4InitFragment: ftyp and moov of a track. sequence counts the codec private data of a session, of which there
-// is one: 0. ResourceNotFound for any other, and for a track that the session does not have.
+// InitSegment does GetMP4InitFragment: ftyp and moov of a track. sequence counts the generations of a session's codec private data
+// from 0. ResourceNotFound for one that the session does not have, and for a track that it does not have.
 func (s *Service) InitSegment(ctx context.Context, token string, track int, sequence int) ([]byte, error) {
-	o, err := s.session(ctx, token)
+	o, err := s.session(ctx, token, getInitSegment)
 	if err != nil {
 		return nil, err
 	}
-	if sequence != 0 {
-		return nil, api.Errorf(api.ResourceNotFoundException, "The streaming session has no initialization fragment %d.", sequence)
-	}
-	tracks, err := s.packagedTracks(ctx, o)
+	tracks, err := s.generationTracks(ctx, o, sequence)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +56,7 @@ func noFragment() error {
 // segment. ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is
 // past retention.
 func (s *Service) MediaSegment(ctx context.Context, token string, track int, number string) (*Segment, error) {
-	o, err := s.session(ctx, token)
+	o, err := s.session(ctx, token, getMediaSegment)
 	if err != nil {
 		return nil, err
 	}
@@ -114,16 +111,17 @@ func (s *Service) opens(ctx context.Context, o *open, info *store.FragmentInfo) 
 	if err != nil {
 		return false, err
 	}
-	same := sameSets{service: s, stream: o.stream.ID, reference: reference}
-	return same.of(ctx, info.TrackSet)
+	same := classes{service: s, stream: o.stream.ID, switching: o.p.switching, reference: reference}
+	c, err := same.of(ctx, info.TrackSet)
+	return err == nil && c.ok, err
 }
 
 // pack puts the header of a media segment before the frames of one track. The sequence number of its moof is the fragment's
 // commit sequence: it belongs to the fragment, and grows along a playlist that is in ingest order.
 func pack(o *open, info *store.FragmentInfo, m store.Media, track int) (*Segment, error) {
-	r := o.p.rules()
-	start, ok := r.start(info)
 	f := m.Fragment()
+	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
+	start, ok := r.start(info)
 	i := runOf(f, track)
 	description := f.Track(track)
 	if !ok || i < 0 || description == nil {
@@ -140,6 +138,19 @@ func pack(o *open, info *store.FragmentInfo, m store.Media, track int) (*Segment
 		return nil, fmt.Errorf("open payload: %w", err)
 	}
 	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
+}
+
+// scalesOf gives the timescales that a fragment's tracks have, for the session's.
+func scalesOf(tracks []packagedTrack, own []media.Track) (scales [maxTracks]int64) {
+	for i := range tracks {
+		scales[i] = tracks[i].timescale
+		for j := range own {
+			if own[j].Number == tracks[i].number {
+				scales[i] = int64(own[j].Timescale)
+			}
+		}
+	}
+	return scales
 }
 
 func runOf(f *media.Fragment, track int) int {

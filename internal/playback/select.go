@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"weir/internal/api"
@@ -16,12 +17,22 @@ import (
 // listPage is how many fragments one call of List gives at most.
 const listPage = 1000
 
+// replayKnown is how many fragments a LIVE_REPLAY session chooses at its creation, as for a recording; those beyond follow in
+// commit order. It is the most that a playlist may list, and a state that a row can hold.
+const replayKnown = api.MaxMaxFragmentResults
+
+// rangeMargin is how long after its end a range is taken for complete: a fragment that began before is stored by then.
+const rangeMargin = time.Minute
+
 // selection is what a session begins with.
 type selection struct {
 	reference int64 // track set of the reference fragment
 	tracks    []media.Track
 	fragments []store.FragmentInfo // in the order in which they are listed
+	classes   []*class             // of the fragments, one each
 	cursor    int64                // commits up to here need not be looked at again
+	longest   int64                // milliseconds of the longest fragment of the session's tracks that was looked at
+	whole     bool                 // of a range: all there is of it
 }
 
 // errNoFragments is the answer when there is nothing to play.
@@ -29,15 +40,17 @@ func errNoFragments() error {
 	return api.NewError(api.ResourceNotFoundException, api.MessageNoFragments)
 }
 
-// selectLive takes the newest want fragments that belong together.
-func (s *Service) selectLive(ctx context.Context, stream *store.Stream, selector store.TimestampKind, want int, now time.Time) (*selection, error) {
+// selectLive takes the newest want fragments that belong together. It looks at the newest history ones at least, to learn how
+// long fragments are here.
+func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *parameters, now time.Time) (*selection, error) {
+	want := p.max
 	sel := &selection{}
-	same := sameSets{service: s, stream: stream.ID}
+	same := classes{service: s, stream: stream.ID, switching: p.switching}
 	seen := make(map[int64]bool) // producer timestamps
 	var after store.Number
-	for looked, limit := 0, 2*want+history; len(sel.fragments) < want && looked < limit; {
+	for looked, limit := 0, 2*want+history; (len(sel.fragments) < want || looked < history) && looked < limit; {
 		page, err := s.store.List(ctx, stream.ID, store.Query{
-			Order: store.ByNumberNewest, After: after, Limit: min(want-len(sel.fragments)+16, limit-looked),
+			Order: store.ByNumberNewest, After: after, Limit: min(max(want-len(sel.fragments)+16, history-looked), limit-looked, listPage),
 		})
 		if err != nil {
 			return nil, storeError("list fragments", err)
@@ -45,7 +58,6 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, selector
 		if len(page) == 0 {
 			break
 		}
-		looked += len(page)
 		if after == 0 { // of the first page only: a commit between two pages must not be skipped
 			for i := range page {
 				sel.cursor = max(sel.cursor, page[i].Sequence)
@@ -54,7 +66,8 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, selector
 		after = page[len(page)-1].Number
 		for i := range page {
 			f := &page[i]
-			if f.Partial || len(sel.fragments) == want || selector == store.ProducerTimestamp && seen[f.ProducerTimestamp] {
+			looked++
+			if f.Partial {
 				continue
 			}
 			if sel.reference == 0 {
@@ -65,26 +78,33 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, selector
 					return nil, errNoFragments()
 				}
 			}
-			ok, err := same.of(ctx, f.TrackSet)
+			c, err := same.of(ctx, f.TrackSet)
 			if err != nil {
 				return nil, err
 			}
-			if ok && sel.hasFrames(f) {
+			if !c.ok || !sel.hasFrames(f) {
+				continue
+			}
+			if looked <= history {
+				sel.longest = max(sel.longest, sel.length(f))
+			}
+			if len(sel.fragments) < want && (p.selector != store.ProducerTimestamp || !seen[f.ProducerTimestamp]) {
 				seen[f.ProducerTimestamp] = true
-				sel.fragments = append(sel.fragments, *f)
+				sel.fragments, sel.classes = append(sel.fragments, *f), append(sel.classes, c)
 			}
 		}
 	}
 	slices.Reverse(sel.fragments)
+	slices.Reverse(sel.classes)
 	return sel, nil
 }
 
-// selectRange takes the oldest want fragments whose timestamp lies in the range, both ends included, and orders them.
-func (s *Service) selectRange(ctx context.Context, stream *store.Stream, selector store.TimestampKind, want int, start, end int64) (*selection, error) {
+// selectRange takes the oldest want fragments whose timestamp lies in the parameters' range, both ends included, and orders them.
+func (s *Service) selectRange(ctx context.Context, stream *store.Stream, p *parameters, want int) (*selection, error) {
 	sel := &selection{}
-	same := sameSets{service: s, stream: stream.ID}
+	same := classes{service: s, stream: stream.ID, switching: p.switching}
 	seen := make(map[int64]int) // producer timestamp → index in sel.fragments
-	q := store.Query{Timestamp: selector, Start: start, End: end, Order: store.ByNumber, Limit: min(listPage, want)}
+	q := store.Query{Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, Limit: min(listPage, want)}
 	for len(sel.fragments) < want {
 		page, err := s.store.List(ctx, stream.ID, q)
 		if err != nil {
@@ -95,42 +115,91 @@ func (s *Service) selectRange(ctx context.Context, stream *store.Stream, selecto
 			if len(sel.fragments) == want {
 				break
 			}
+			q.After = f.Number
+			sel.cursor = max(sel.cursor, f.Sequence)
 			if sel.reference == 0 {
 				if err := sel.refer(ctx, s, stream, f, &same); err != nil {
 					return nil, err
 				}
 			}
-			ok, err := same.of(ctx, f.TrackSet)
+			c, err := same.of(ctx, f.TrackSet)
 			if err != nil {
 				return nil, err
 			}
-			if !ok || !sel.hasFrames(f) {
+			if !c.ok || !sel.hasFrames(f) {
 				continue
 			}
-			if selector == store.ProducerTimestamp {
+			if p.selector == store.ProducerTimestamp {
 				if j, double := seen[f.ProducerTimestamp]; double {
-					sel.fragments[j] = *f
+					sel.fragments[j], sel.classes[j] = *f, c
 					continue
 				}
 				seen[f.ProducerTimestamp] = len(sel.fragments)
 			}
-			sel.fragments = append(sel.fragments, *f)
+			sel.fragments, sel.classes = append(sel.fragments, *f), append(sel.classes, c)
 		}
 		if len(page) < q.Limit {
+			sel.whole = len(page) == 0 || q.After == page[len(page)-1].Number
 			break
 		}
-		q.After = page[len(page)-1].Number
 	}
-	if selector == store.ProducerTimestamp {
-		slices.SortFunc(sel.fragments, func(a, b store.FragmentInfo) int {
-			return int(a.ProducerTimestamp - b.ProducerTimestamp)
+	if p.selector == store.ProducerTimestamp {
+		sort.Stable(byProducer{sel})
+	}
+	return sel, nil
+}
+
+// byProducer orders a selection by producer timestamp.
+type byProducer struct{ *selection }
+
+func (b byProducer) Len() int { return len(b.fragments) }
+func (b byProducer) Less(i, j int) bool {
+	return b.fragments[i].ProducerTimestamp < b.fragments[j].ProducerTimestamp
+}
+func (b byProducer) Swap(i, j int) {
+	b.fragments[i], b.fragments[j] = b.fragments[j], b.fragments[i]
+	b.classes[i], b.classes[j] = b.classes[j], b.classes[i]
+}
+
+// selectReplay takes what a LIVE_REPLAY session begins with: the oldest fragments of the range, many more than a playlist lists,
+// since what is known now is chosen as for a recording. It sets the parameters' last commit when the range is over.
+func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *parameters, now time.Time) (*selection, error) {
+	newest, err := s.store.List(ctx, stream.ID, store.Query{Order: store.ByNumberNewest, Limit: history})
+	if err != nil {
+		return nil, storeError("list fragments", err)
+	}
+	var head int64 // everything committed up to here is seen by the selection
+	for i := range newest {
+		head = max(head, newest[i].Sequence)
+	}
+	sel, err := s.selectRange(ctx, stream, p, replayKnown)
+	if err != nil || len(sel.fragments) == 0 {
+		return sel, err
+	}
+	sel.cursor = max(sel.cursor, head)
+	if p.end < now.Add(-rangeMargin).UnixMilli() {
+		p.last = sel.cursor
+	}
+	if !sel.whole { // the fold goes on where the selection stopped
+		var last store.Number
+		for i := range sel.fragments {
+			last = max(last, sel.fragments[i].Number)
+		}
+		next, err := s.store.List(ctx, stream.ID, store.Query{
+			Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, After: last, Limit: history,
 		})
+		if err != nil {
+			return nil, storeError("list fragments", err)
+		}
+		for i := range next {
+			sel.cursor = min(sel.cursor, next[i].Sequence-1)
+		}
 	}
 	return sel, nil
 }
 
 // refer makes f the reference fragment.
-func (sel *selection) refer(ctx context.Context, s *Service, stream *store.Stream, f *store.FragmentInfo, same *sameSets) error {
+func (sel *selection) refer(ctx context.Context, s *Service, stream *store.Stream, f *store.FragmentInfo, same *classes) error {
 	tracks, err := s.store.TrackSet(ctx, stream.ID, f.TrackSet)
 	if err != nil {
 		return storeError("read tracks", err)
@@ -163,8 +232,12 @@ func (sel *selection) hasFrames(f *store.FragmentInfo) bool {
 	return false
 }
 
-// settle drops tracks that no selected fragment has frames of, and checks that the others can be packaged.
+// settle drops tracks that no selected fragment has frames of, and checks that the others can be packaged. With generations the
+// first fragment's are the session's tracks.
 func (sel *selection) settle() error {
+	if first := sel.classes[0]; first.set != sel.reference {
+		sel.reference, sel.tracks = first.set, first.tracks
+	}
 	sel.tracks = slices.DeleteFunc(sel.tracks, func(t media.Track) bool {
 		return !slices.ContainsFunc(sel.fragments, func(f store.FragmentInfo) bool { return f.Span(t.Number) != nil })
 	})
@@ -207,45 +280,84 @@ func candidates(tracks []media.Track) []media.Track {
 	return chosen
 }
 
-// sameSets tells which track sets have the reference's tracks, and remembers it.
-type sameSets struct {
-	service   *Service
-	stream    store.StreamID
-	reference []media.Track
-	known     map[int64]bool
+// class is what a track set is to a session.
+type class struct {
+	ok     bool          // its packaged tracks can be shown
+	set    int64         // the track set
+	tracks []media.Track // the packaged ones, in the session's order
 }
 
-func (c *sameSets) of(ctx context.Context, set int64) (bool, error) {
-	if same, ok := c.known[set]; ok {
-		return same, nil
+// generation describes the class for the fold.
+func (c *class) generation() generation {
+	g := generation{set: c.set}
+	for i := range c.tracks {
+		g.scales[i] = int64(c.tracks[i].Timescale)
+	}
+	return g
+}
+
+// only gives the class with no other tracks than those.
+func (c *class) only(tracks []packagedTrack) *class {
+	k := *c
+	k.tracks = slices.DeleteFunc(slices.Clone(c.tracks), func(t media.Track) bool {
+		return !slices.ContainsFunc(tracks, func(p packagedTrack) bool { return p.number == t.Number })
+	})
+	return &k
+}
+
+// equal reports whether two classes have the same tracks, codec private data included.
+func (c *class) equal(o *class) bool {
+	return slices.EqualFunc(c.tracks, o.tracks, func(a, b media.Track) bool {
+		return a.Number == b.Number && a.CodecID == b.CodecID && a.Timescale == b.Timescale && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+	})
+}
+
+// classes tells what track sets are to a session, and remembers it.
+type classes struct {
+	service   *Service
+	stream    store.StreamID
+	switching bool          // other codec private data is as good
+	reference []media.Track // the session's tracks
+	known     map[int64]*class
+}
+
+func (c *classes) of(ctx context.Context, set int64) (*class, error) {
+	if k, ok := c.known[set]; ok {
+		return k, nil
 	}
 	tracks, err := c.service.store.TrackSet(ctx, c.stream, set)
 	if err != nil {
-		return false, storeError("read tracks", err)
+		return nil, storeError("read tracks", err)
 	}
-	same := sameTracks(c.reference, tracks)
+	k := classify(c.reference, tracks, c.switching)
+	k.set = set
 	if c.known == nil || len(c.known) >= 1024 { // a producer may invent a set per fragment
-		c.known = make(map[int64]bool)
+		c.known = make(map[int64]*class)
 	}
-	c.known[set] = same
-	return same, nil
+	c.known[set] = k
+	return k, nil
 }
 
-// sameTracks reports whether the first video and the first audio track of a set, as far as the reference has them, are the
-// reference's, codec private data included.
-func sameTracks(reference, set []media.Track) bool {
+// classify takes the first video and the first audio track of a set, as far as the reference has them. They can be shown when
+// they have the reference's numbers and codecs, and its codec private data too, or, with switching, another that can be decoded.
+func classify(reference, set []media.Track, switching bool) *class {
+	k := &class{ok: true}
 	for i := range reference {
 		a := &reference[i]
 		j := slices.IndexFunc(set, func(t media.Track) bool { return t.Kind == a.Kind })
-		if j < 0 {
-			return false
+		if j < 0 || a.Number != set[j].Number || a.CodecID != set[j].CodecID {
+			return &class{}
 		}
 		b := &set[j]
-		if a.Number != b.Number || a.CodecID != b.CodecID || a.Timescale != b.Timescale || !bytes.Equal(a.CodecPrivate, b.CodecPrivate) {
-			return false
+		k.tracks = append(k.tracks, *b)
+		if a.Timescale == b.Timescale && bytes.Equal(a.CodecPrivate, b.CodecPrivate) {
+			continue
+		}
+		if !switching || checkCodec(b) != nil {
+			return &class{}
 		}
 	}
-	return true
+	return k
 }
 
 // moofBytes and sampleBytes are what the boxes around a run take at most: per fragment and track, and per frame.

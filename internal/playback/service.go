@@ -47,14 +47,19 @@ type Tokens interface {
 type Limits struct {
 	SessionsPerStream    int   // open sessions of a stream; one more closes the oldest; 0: no limit
 	SessionURLsPerSecond int   // OpenHLS calls per stream and second; 0: no limit
+	PlaylistsPerSecond   int   // requests for a master playlist, media playlists, init segments: each, per session and second; 0: no limit
+	FragmentsPerSecond   int   // requests for media segments per session and second; 0: no limit
 	CacheBytes           int64 // playlist text and timelines kept in memory, over all sessions
 }
 
-// DefaultLimits are the service's: five sessions (SEED), 25 session URLs a second (QUOTA), and 64 MB of cache.
+// DefaultLimits are the service's for sessions (SEED) and session URLs (QUOTA), our own for requests (api/limits.go tells why), and
+// 64 MB of cache.
 func DefaultLimits() Limits {
 	return Limits{
 		SessionsPerStream:    api.MaxSessionsPerStream,
 		SessionURLsPerSecond: api.MaxSessionURLsPerSecond,
+		PlaylistsPerSecond:   api.DefaultPlaylistRate,
+		FragmentsPerSecond:   api.DefaultFragmentRate,
 		CacheBytes:           64 << 20,
 	}
 }
@@ -63,32 +68,36 @@ func DefaultLimits() Limits {
 type Options struct {
 	Store  Store
 	Tokens Tokens
-	Limits Limits           // as given: the zero value limits nothing and caches nothing
-	Clock  func() time.Time // nil: time.Now
-	Logger *slog.Logger     // for checkpoints that could not be written, which harm no answer; nil: none
+	Limits Limits // as given: the zero value limits nothing and caches nothing
+	// SwitchCodecs lets sessions that are opened from now on show fragments whose codec private data differs from the first one's,
+	// with a discontinuity and an init segment of their own (the service's rule today); otherwise they are left out (its rule of 2018).
+	SwitchCodecs bool
+	Clock        func() time.Time // nil: time.Now
+	Logger       *slog.Logger     // for checkpoints that could not be written, which harm no answer; nil: none
 }
 
 // Service answers the playback calls. It is safe for concurrent use.
 type Service struct {
-	store  Store
-	tokens Tokens
-	limits Limits
-	clock  func() time.Time
-	log    *slog.Logger
-	rate   *rateLimits
-	views  *viewCache
+	store     Store
+	tokens    Tokens
+	limits    Limits
+	switching bool
+	clock     func() time.Time
+	log       *slog.Logger
+	rate      *rateLimits
+	views     *viewCache
 }
 
 // New makes a Service.
 func New(o Options) *Service {
-	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, clock: o.Clock, log: o.Logger}
+	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs, clock: o.Clock, log: o.Logger}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.rate = newRateLimits(o.Limits.SessionURLsPerSecond)
+	s.rate = newRateLimits()
 	s.views = newViewCache(o.Limits.CacheBytes)
 	return s
 }
@@ -116,8 +125,9 @@ func retentionEdge(stream *store.Stream, now time.Time) int64 {
 }
 
 // session opens a token: 403 NotAuthorizedException when it is forged, expired, or its session is closed or forgotten; 404 when the
-// stream was deleted. The registry is asked every time, so that closing takes effect at once.
-func (s *Service) session(ctx context.Context, token string) (*open, error) {
+// stream was deleted; 400 ClientLimitExceeded when the session has asked for too much of the action. The registry is asked every
+// time, so that closing takes effect at once.
+func (s *Service) session(ctx context.Context, token string, a action) (*open, error) {
 	now := s.clock()
 	claims, err := s.tokens.Open(token)
 	switch {
@@ -146,6 +156,9 @@ func (s *Service) session(ctx context.Context, token string) (*open, error) {
 	p, err := decodeParameters(row.Parameters)
 	if err != nil {
 		return nil, fmt.Errorf("read session: %w", err)
+	}
+	if err := s.throttle(row.ID, p, a, now); err != nil {
+		return nil, err
 	}
 	stream, err := s.store.StreamByID(ctx, row.Stream)
 	if err != nil {

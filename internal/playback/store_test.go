@@ -49,7 +49,9 @@ func start(t testing.TB, dir string, clock func() time.Time) *server {
 		t.Fatal(err)
 	}
 	keys.Clock = clock
-	return &server{st, playback.New(playback.Options{Store: st, Tokens: keys, Limits: playback.DefaultLimits(), Clock: clock})}
+	limits := playback.DefaultLimits()
+	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
+	return &server{st, playback.New(playback.Options{Store: st, Tokens: keys, Limits: limits, Clock: clock})}
 }
 
 // appendFragment stores two seconds of video in frames of 40 ms that begin at the given time.
@@ -111,7 +113,7 @@ func TestOverTheStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(text)
+		return string(text.Text)
 	}
 	live := open(&api.GetHLSStreamingSessionURLInput{})
 	now = now.Add(time.Millisecond) // the order of creation is by milliseconds

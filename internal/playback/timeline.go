@@ -2,7 +2,10 @@ package playback
 
 import (
 	"math"
+	"slices"
+	"sort"
 
+	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
 )
@@ -25,25 +28,46 @@ const history = 64
 type packagedTrack struct {
 	number    int
 	kind      media.Kind
-	timescale int64 // ticks per second
+	timescale int64 // ticks per second, in generation 0
 }
 
-// rules is the part of a session's parameters that the fold depends on.
+// rules is the part of a session's parameters that the fold and the rendering depend on.
 type rules struct {
-	live          bool
+	mode          mode
 	selector      store.TimestampKind
 	discontinuity discontinuityMode
 	max           int   // entries that a playlist lists at most
+	from, until   int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
+	last          int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
 	origin        int64 // T0, milliseconds
 	tracks        []packagedTrack
 }
 
-// keep is how many entries the state holds.
+// grows tells whether the timeline goes on after state 0.
+func (r *rules) grows() bool { return r.mode != onDemand }
+
+// keep is how many entries the state holds at least, counted from the latest, as far as there are.
 func (r *rules) keep() int {
-	if r.live {
+	if r.grows() {
 		return max(r.max, history)
 	}
 	return r.max
+}
+
+// scaled gives the rules with the timescales of a generation.
+func (r *rules) scaled(scales [maxTracks]int64) *rules {
+	for i := range r.tracks {
+		if r.tracks[i].timescale == scales[i] {
+			continue
+		}
+		s := *r
+		s.tracks = slices.Clone(r.tracks)
+		for i := range s.tracks {
+			s.tracks[i].timescale = scales[i]
+		}
+		return &s
+	}
+	return r
 }
 
 // timestamp is the fragment's timestamp that the session's selector looks at, milliseconds.
@@ -79,44 +103,86 @@ type entry struct {
 	number        store.Number
 	timestamp     int64            // the selector's, milliseconds
 	server        int64            // server timestamp, milliseconds
+	due           int64            // LIVE_REPLAY: when it is first listed, milliseconds; never less than the entry's before it
+	target        int64            // target duration of a playlist that ends with it, seconds
 	discontinuity int64            // discontinuity sequence number
+	generation    int              // of its codec private data: index into timeline.generations
 	duration      [maxTracks]int64 // milliseconds; -1: no frames of this track
 	tags          [maxTracks]int64 // EXT-X-DISCONTINUITY tags before it
 	key           [maxTracks]bool  // begins with a random access point
+	change        [maxTracks]bool  // of another generation than the entry with the track before it
 }
 
-// timeline is a state of the fold described in DESIGN.md. It is a value of its fragments only.
+// length is the longest of the entry's runs, milliseconds.
+func (e *entry) length() int64 {
+	var longest int64
+	for _, d := range e.duration {
+		longest = max(longest, d)
+	}
+	return longest
+}
+
+// generation is one codec private data of the session's tracks.
+type generation struct {
+	set    int64            // a track set that has it
+	scales [maxTracks]int64 // ticks per second, indexed like rules.tracks
+}
+
+// candidate says what a fragment's tracks are to the session.
+type candidate struct {
+	index      int // into timeline.generations; its length for one that is not there; -1: not the session's tracks
+	generation generation
+}
+
+// timeline is a state of the fold described in DESIGN.md. It is a value of its fragments only, but for gone.
 type timeline struct {
-	cursor     int64            // commit sequence looked at last
-	greatest   store.Number     // greatest number included; 0: none yet
-	serverTime int64            // greatest server timestamp up to the cursor, milliseconds
-	target     int64            // target duration, seconds
-	count      int64            // discontinuity sequence number of the latest entry
-	epoch      int64            // of the latest entry
-	end        [maxTracks]int64 // where the latest entry of the track ends, microseconds of media time
-	ended      [maxTracks]bool  // end is known
-	listed     [maxTracks]int64 // discontinuity sequence number of the latest entry with the track
-	dropped    [maxTracks]int64 // entries with the track that are not in entries any more
-	entries    []entry
+	cursor      int64            // commit sequence looked at last
+	greatest    store.Number     // greatest number included; 0: none yet
+	serverTime  int64            // greatest server timestamp up to the cursor, milliseconds
+	target      int64            // target duration after the latest entry, seconds
+	count       int64            // discontinuity sequence number of the latest entry
+	epoch       int64            // of the latest entry
+	due         int64            // LIVE_REPLAY: where the schedule stands after the latest entry, milliseconds
+	ended       bool             // LIVE_REPLAY: a fragment past the end of the range was seen
+	changes     int64            // changes of generation
+	generation  int              // of the latest entry
+	end         [maxTracks]int64 // where the latest entry of the track ends, microseconds of media time
+	known       [maxTracks]bool  // end is known
+	listed      [maxTracks]int64 // discontinuity sequence number of the latest entry with the track
+	mapped      [maxTracks]int   // generation of the latest entry with the track
+	dropped     [maxTracks]int64 // entries with the track that are not in entries any more
+	generations []generation     // in the order in which they came; a session has at least one
+	entries     []entry
+	gone        int64 // entries that left entries since the state was made or read; not part of a checkpoint
 }
 
-// add folds in the fragment with the next commit sequence. same says that its packaged tracks equal the reference fragment's.
-func (t *timeline) add(r *rules, f *store.FragmentInfo, same bool) {
+// add folds in the fragment with the next commit sequence. c says what its tracks are to the session.
+func (t *timeline) add(r *rules, f *store.FragmentInfo, c candidate) {
 	t.cursor = f.Sequence
 	t.serverTime = max(t.serverTime, f.ServerTimestamp)
-	if f.Partial || !same || f.Number <= t.greatest {
+	if f.Number <= t.greatest {
 		return
 	}
-	start, ok := r.start(f)
-	if !ok || r.selector == store.ProducerTimestamp && t.shown(f.ProducerTimestamp) {
+	if at := r.timestamp(f); r.mode == liveReplay && (at < r.from || at > r.until) {
+		t.ended = t.ended || at > r.until
 		return
 	}
-	t.include(r, f, start)
+	if f.Partial || c.index < 0 || r.selector == store.ProducerTimestamp && t.shown(r, f.ProducerTimestamp) {
+		return
+	}
+	if t.include(r, f, c) && r.mode == live {
+		t.trim(r, len(t.entries))
+	}
 }
 
-// shown reports whether one of the kept entries has the timestamp.
-func (t *timeline) shown(timestamp int64) bool {
-	for i := range t.entries {
+// finished tells whether no entry will ever follow.
+func (t *timeline) finished(r *rules) bool {
+	return r.mode == onDemand || t.ended || r.last > 0 && t.cursor >= r.last
+}
+
+// shown reports whether one of the latest entries has the timestamp.
+func (t *timeline) shown(r *rules, timestamp int64) bool {
+	for i := max(0, len(t.entries)-r.keep()); i < len(t.entries); i++ {
 		if t.entries[i].timestamp == timestamp {
 			return true
 		}
@@ -124,19 +190,33 @@ func (t *timeline) shown(timestamp int64) bool {
 	return false
 }
 
-// include appends an entry for f, whose start is as rules.start gives it.
-func (t *timeline) include(r *rules, f *store.FragmentInfo, start int64) {
+// include appends an entry for f, unless no packaged track has frames or it were one change of codec private data too many.
+func (t *timeline) include(r *rules, f *store.FragmentInfo, c candidate) bool {
+	r = r.scaled(c.generation.scales)
+	start, ok := r.start(f)
+	changed := len(t.generations) > 0 && c.index != t.generation
+	if !ok || changed && t.changes >= api.MaxCodecPrivateDataChanges {
+		return false
+	}
+	if c.index == len(t.generations) {
+		t.generations = append(t.generations, c.generation)
+	}
 	epoch := r.epoch(start)
 	switch {
 	case r.discontinuity == discontinuityAlways,
+		changed,
 		t.greatest != 0 && epoch != t.epoch,
 		r.discontinuity == discontinuityOnGap && t.jumps(r, f):
 		t.count++
 	}
+	if changed {
+		t.changes++
+	}
+	t.generation = c.index
 	t.epoch = epoch
 	t.greatest = max(t.greatest, f.Number)
 
-	e := entry{number: f.Number, timestamp: r.timestamp(f), server: f.ServerTimestamp, discontinuity: t.count}
+	e := entry{number: f.Number, timestamp: r.timestamp(f), server: f.ServerTimestamp, discontinuity: t.count, generation: c.index}
 	for i := range r.tracks {
 		span := f.Span(r.tracks[i].number)
 		if span == nil {
@@ -147,25 +227,41 @@ func (t *timeline) include(r *rules, f *store.FragmentInfo, start int64) {
 		e.duration[i] = (span.Duration*1000 + scale/2) / scale
 		e.key[i] = span.KeyStart || r.tracks[i].kind == media.Audio // producers flag audio frames or not; each can be decoded alone
 		e.tags[i] = t.count - t.listed[i]
-		t.listed[i] = t.count
-		t.end[i], t.ended[i] = rescale(span.BaseDecodeTime+span.Duration, scale, 1_000_000), true
+		e.change[i] = t.mapped[i] != c.index
+		t.listed[i], t.mapped[i] = t.count, c.index
+		t.end[i], t.known[i] = rescale(span.BaseDecodeTime+span.Duration, scale, 1_000_000), true
 	}
-	t.target = max(t.target, r.target(&e, t.target))
+	t.target = max(t.target, e.wants(t.target))
+	e.target = t.target
+	if r.mode == liveReplay {
+		e.due = max(t.due, f.ServerTimestamp)
+		t.due = e.due + e.length()
+	}
 	t.entries = append(t.entries, e)
-	if len(t.entries) > r.keep() {
-		for i := range r.tracks {
-			if t.entries[0].duration[i] >= 0 {
+	return true
+}
+
+// trim lets go of entries that nobody will list again when the first revealed ones are due, but for those that keep names.
+func (t *timeline) trim(r *rules, revealed int) {
+	n := min(revealed, len(t.entries)) - r.keep()
+	if n <= 0 {
+		return
+	}
+	for i := range r.tracks {
+		for j := range n {
+			if t.entries[j].duration[i] >= 0 {
 				t.dropped[i]++
 			}
 		}
-		t.entries = t.entries[1:]
 	}
+	t.entries = t.entries[n:]
+	t.gone += int64(n)
 }
 
 // jumps reports whether a track of f begins more than 50 ms from where that track's latest entry ended.
 func (t *timeline) jumps(r *rules, f *store.FragmentInfo) bool {
 	for i := range r.tracks {
-		if span := f.Span(r.tracks[i].number); span != nil && t.ended[i] {
+		if span := f.Span(r.tracks[i].number); span != nil && t.known[i] {
 			gap := rescale(span.BaseDecodeTime, r.tracks[i].timescale, 1_000_000) - t.end[i]
 			if gap > gapMicros || gap < -gapMicros {
 				return true
@@ -175,18 +271,18 @@ func (t *timeline) jumps(r *rules, f *store.FragmentInfo) bool {
 	return false
 }
 
-// target is the target duration that an entry asks for in a session whose target duration is current (0: none yet): the
+// wants is the target duration that an entry asks for in a session whose target duration is current (0: none yet): the
 // ceiling of its duration, unless its duration rounds to no more than current.
-func (r *rules) target(e *entry, current int64) int64 {
-	var longest int64
-	for i := range r.tracks {
-		longest = max(longest, e.duration[i])
-	}
+func (e *entry) wants(current int64) int64 {
+	longest := e.length()
 	if current > 0 && (longest+500)/1000 <= current {
 		return current
 	}
-	return max(1, (longest+999)/1000)
+	return targetOf(longest)
 }
+
+// targetOf is the target duration, in seconds, of segments that last so many milliseconds at most.
+func targetOf(longest int64) int64 { return max(1, (longest+999)/1000) }
 
 // lost counts commits that nobody has seen and nobody can see any more: each as a segment and a discontinuity of every track.
 func (t *timeline) lost(r *rules, commits int64) {
@@ -199,39 +295,45 @@ func (t *timeline) lost(r *rules, commits int64) {
 		}
 		t.dropped[i] += commits
 		t.listed[i] = t.count
-		t.ended[i] = false
+		t.known[i] = false
 	}
+	t.gone += int64(len(t.entries))
 	t.entries = nil
 	t.cursor += commits
 }
 
-// settle fixes the target duration after state 0 is made: the ceiling of its longest entry, without the headroom that later
-// entries have.
-func (t *timeline) settle(r *rules) {
-	t.target = 0
+// settle fixes the target duration after state 0 is made: the ceiling of its longest entry and of longest (milliseconds),
+// without the headroom that later entries have.
+func (t *timeline) settle(longest int64) {
 	for i := range t.entries {
-		t.target = max(t.target, r.target(&t.entries[i], 0))
+		longest = max(longest, t.entries[i].length())
+	}
+	t.target = targetOf(longest)
+	for i := range t.entries {
+		t.entries[i].target = t.target
 	}
 }
 
-// window is the index of the first entry that a playlist lists when fragments with a server timestamp before edge
-// (milliseconds) are past retention. Recordings list everything.
-func (t *timeline) window(r *rules, edge int64) int {
-	if !r.live {
-		return 0
+// revealed is how many of the entries may be listed at a time (milliseconds).
+func (t *timeline) revealed(r *rules, now int64) int {
+	if r.mode != liveReplay {
+		return len(t.entries)
 	}
-	i := max(0, len(t.entries)-r.max)
-	for i < len(t.entries) && t.entries[i].server < edge {
-		i++
-	}
-	return i
+	return sort.Search(len(t.entries), func(i int) bool { return t.entries[i].due > now })
 }
 
-// clone gives a copy that shares nothing with t.
-func (t *timeline) clone() *timeline {
-	c := *t
-	c.entries = append([]entry(nil), t.entries...)
-	return &c
+// window gives the entries [from, to) that a playlist lists at a time, when fragments with a server timestamp before edge are past
+// retention (both milliseconds). Recordings list everything.
+func (t *timeline) window(r *rules, now, edge int64) (from, to int) {
+	to = t.revealed(r, now)
+	if !r.grows() {
+		return 0, to
+	}
+	from = max(0, to-r.max)
+	for from < to && t.entries[from].server < edge {
+		from++
+	}
+	return from, to
 }
 
 // rescale gives v·to/from, floored, in two steps: the product of a time since 1970 in ticks and another scale does not fit.

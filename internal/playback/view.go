@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/manifest"
+	"weir/internal/media"
 	"weir/internal/store"
 )
 
@@ -21,25 +22,25 @@ type view struct {
 	token string     // the one that the text is written with
 	rules *rules
 	state *timeline // nil: nothing loaded
-	gone  int64     // entries that left state.entries since the state was loaded
-	same  sameSets
+	same  classes
+	known []*class // of state.generations, as far as they were needed
 	text  [maxTracks]trackText
 }
 
 // trackText is the text of one track's playlist. Entries are counted from the loading of the state, so that an entry keeps its
-// index while others leave: entry i of state.entries has index gone + i.
+// index while others leave: entry i of state.entries has index state.gone + i.
 type trackText struct {
-	body  []byte  // segments one after the other, without EXT-X-MAP
-	base  int64   // index of the entry that body begins with
-	start []int   // where in body entry base+i begins; empty range when it has no frames of the track
-	whole []byte  // the playlist as last written; never changed, only replaced
-	key   textKey // what whole was written for
+	body  []byte    // segments one after the other; EXT-X-MAP only where it changes
+	base  int64     // index of the entry that body begins with
+	start []int     // where in body entry base+i begins; empty range when it has no frames of the track
+	whole *Playlist // as last written; never changed, only replaced
+	key   textKey   // what whole was written for
 }
 
 // textKey is all that a playlist depends on within one loaded state.
 type textKey struct {
 	from, to int64 // entries listed
-	target   int64
+	end      bool  // no more will follow
 }
 
 // Writing checkpoints (DESIGN.md): after so many commits, so much server time, or when the camera fell silent.
@@ -50,10 +51,10 @@ const (
 	lostMargin        = time.Minute
 )
 
-// MediaPlaylist does GetHLSMediaPlaylist: the playlist of one track. The bytes must not be changed. ResourceNotFound when the
-// session has no such track, or everything it listed is past retention.
-func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) ([]byte, error) {
-	o, err := s.session(ctx, token)
+// MediaPlaylist does GetHLSMediaPlaylist: the playlist of one track. ResourceNotFound when the session has no such track, or
+// everything it listed is past retention.
+func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
+	o, err := s.session(ctx, token, getMediaPlaylist)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +62,16 @@ func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) ([
 	if i < 0 {
 		return nil, noTrack(track)
 	}
+	var text *Playlist
+	err = s.look(ctx, o, func(v *view) error {
+		text, err = v.playlist(o, i)
+		return err
+	})
+	return text, err
+}
+
+// look brings the view of a session to the present and lets do use it.
+func (s *Service) look(ctx context.Context, o *open, do func(*view) error) error {
 	v := s.views.get(o.session.ID)
 	v.mu.Lock()
 	defer func() {
@@ -69,9 +80,29 @@ func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) ([
 		s.views.weigh(o.session.ID, v, weight)
 	}()
 	if err := s.advance(ctx, o, v); err != nil {
-		return nil, err
+		return err
 	}
-	return v.playlist(o, i)
+	return do(v)
+}
+
+// generationTracks describes the session's tracks in a generation of its codec private data: video first. ResourceNotFound when it
+// has no such generation.
+func (s *Service) generationTracks(ctx context.Context, o *open, number int) ([]media.Track, error) {
+	if number == 0 {
+		return s.packagedTracks(ctx, o)
+	}
+	var tracks []media.Track
+	err := s.look(ctx, o, func(v *view) error {
+		if number >= len(v.state.generations) {
+			return api.Errorf(api.ResourceNotFoundException, "The streaming session has no initialization fragment %d.", number)
+		}
+		c, err := v.class(ctx, s, o, v.state.generations[number].set)
+		if err == nil {
+			tracks = c.tracks
+		}
+		return err
+	})
+	return tracks, err
 }
 
 func noTrack(track int) error {
@@ -85,18 +116,14 @@ func (s *Service) advance(ctx context.Context, o *open, v *view) error {
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)
 	}
-	isLive := o.p.mode == live
-	lossy := isLive && savedTime < o.edge()+lostMargin.Milliseconds()
+	lossy := o.p.mode != onDemand && savedTime < o.edge()+lostMargin.Milliseconds()
 	if v.state == nil || v.token != o.token || v.state.cursor < saved || lossy && v.state.cursor != saved {
 		state, err := decodeTimeline(o.session.Checkpoint, len(o.p.tracks))
 		if err != nil {
 			return fmt.Errorf("read session: %w", err)
 		}
-		v.token, v.rules, v.state, v.gone, v.text = o.token, o.p.rules(), state, 0, [maxTracks]trackText{}
-		v.same = sameSets{service: s, stream: o.stream.ID, known: map[int64]bool{o.p.trackSet: true}}
-	}
-	if !isLive {
-		return nil
+		v.token, v.rules, v.state, v.known, v.text = o.token, o.p.rules(), state, nil, [maxTracks]trackText{}
+		v.same = classes{service: s, stream: o.stream.ID, switching: o.p.switching}
 	}
 	if err := s.follow(ctx, o, v, lossy); err != nil {
 		return err
@@ -112,50 +139,83 @@ func (s *Service) advance(ctx context.Context, o *open, v *view) error {
 	return nil
 }
 
-// follow folds in the commits after the cursor. With lossy, those missing before the first one are counted as lost.
+// follow folds in the commits after the cursor: all there are, or with LIVE_REPLAY enough to know what is due now. With lossy,
+// those missing before the first one are counted as lost.
 func (s *Service) follow(ctx context.Context, o *open, v *view, lossy bool) error {
-	for {
-		page, err := s.store.List(ctx, o.stream.ID, store.Query{Order: store.BySequence, AfterSequence: v.state.cursor, Limit: listPage})
+	t, now := v.state, o.now.UnixMilli()
+	for more := true; more && !t.finished(v.rules); {
+		if v.rules.mode == liveReplay && t.revealed(v.rules, now) < len(t.entries) {
+			break // what is due now is known; what comes later makes no difference
+		}
+		page, err := s.store.List(ctx, o.stream.ID, store.Query{Order: store.BySequence, AfterSequence: t.cursor, Limit: listPage})
 		if err != nil {
 			return storeError("list fragments", err)
 		}
+		more = len(page) == listPage
 		for i := range page {
 			f := &page[i]
-			if missing := f.Sequence - v.state.cursor - 1; lossy && missing > 0 {
-				v.gone += int64(len(v.state.entries))
-				v.state.lost(v.rules, missing)
+			next := f.Sequence
+			if v.rules.last > 0 {
+				next = min(next, v.rules.last+1)
+			}
+			if missing := next - t.cursor - 1; lossy && missing > 0 {
+				t.lost(v.rules, missing)
 			}
 			lossy = false
-			same, err := v.sameAs(ctx, s, o, f.TrackSet)
+			if next < f.Sequence {
+				t.cursor = v.rules.last // the rest of the session's commits is past retention
+			}
+			if t.finished(v.rules) {
+				break
+			}
+			c, err := v.candidate(ctx, s, o, f.TrackSet)
 			if err != nil {
 				return err
 			}
-			before := len(v.state.entries)
-			greatest := v.state.greatest
-			v.state.add(v.rules, f, same)
-			if v.state.greatest != greatest && len(v.state.entries) == before {
-				v.gone++
-			}
-		}
-		if len(page) < listPage {
-			return nil
+			t.add(v.rules, f, c)
 		}
 	}
+	if v.rules.mode == liveReplay {
+		t.trim(v.rules, t.revealed(v.rules, now))
+	}
+	return nil
 }
 
-// sameAs tells whether a track set has the session's tracks. The reference set is read when another one first appears.
-func (v *view) sameAs(ctx context.Context, s *Service, o *open, set int64) (bool, error) {
-	if set == o.p.trackSet {
-		return true, nil
-	}
+// class tells what a track set is to the session. The session's tracks are read when another set than theirs first appears.
+func (v *view) class(ctx context.Context, s *Service, o *open, set int64) (*class, error) {
 	if v.same.reference == nil {
 		reference, err := s.packagedTracks(ctx, o)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		v.same.reference = reference
 	}
 	return v.same.of(ctx, set)
+}
+
+// candidate tells what fragments of a track set are to the timeline as it stands.
+func (v *view) candidate(ctx context.Context, s *Service, o *open, set int64) (candidate, error) {
+	known := v.state.generations
+	if i := v.state.generation; i < len(known) && known[i].set == set {
+		return candidate{i, known[i]}, nil
+	}
+	c, err := v.class(ctx, s, o, set)
+	if err != nil || !c.ok {
+		return candidate{index: -1}, err
+	}
+	for i := range known {
+		if i == len(v.known) {
+			k, err := v.class(ctx, s, o, known[i].set)
+			if err != nil {
+				return candidate{}, err
+			}
+			v.known = append(v.known, k)
+		}
+		if c.equal(v.known[i]) {
+			return candidate{i, known[i]}, nil
+		}
+	}
+	return candidate{len(known), c.generation()}, nil
 }
 
 // save writes a checkpoint. Failing to is no fault of this answer: the next request tries again.
@@ -166,30 +226,31 @@ func (s *Service) save(ctx context.Context, o *open, v *view) {
 	}
 }
 
-// playlist gives the text of a track's playlist as the state stands.
-func (v *view) playlist(o *open, track int) ([]byte, error) {
+// playlist gives a track's playlist as the state stands.
+func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	t, text := v.state, &v.text[track]
-	from := t.window(v.rules, o.edge())
-	if from == len(t.entries) {
+	from, to := t.window(v.rules, o.now.UnixMilli(), o.edge())
+	if from == to {
 		return nil, errNoFragments()
 	}
-	key := textKey{from: v.gone + int64(from), to: v.gone + int64(len(t.entries)), target: t.target}
+	key := textKey{from: t.gone + int64(from), to: t.gone + int64(to), end: to == len(t.entries) && t.finished(v.rules)}
 	if text.whole != nil && text.key == key {
 		return text.whole, nil
 	}
-	v.write(o, track, from)
+	v.write(o, track, from, to)
 
 	h := manifest.Header{
-		Version: manifest.FragmentedMP4Version, VOD: !v.rules.live, TargetDuration: t.target,
+		Version: manifest.FragmentedMP4Version, VOD: !v.rules.grows(), TargetDuration: t.entries[to-1].target,
 		MediaSequence: t.dropped[track], DiscontinuitySequence: -1, Independent: true,
 	}
-	first, tagged := -1, false
-	for i := range t.entries {
+	first, last, tagged := -1, -1, false
+	for i := range t.entries[:to] {
 		e := &t.entries[i]
 		switch {
 		case e.duration[track] < 0:
 		case i < from:
 			h.MediaSequence++
+			last = i
 		default:
 			if first < 0 {
 				first = i
@@ -198,36 +259,59 @@ func (v *view) playlist(o *open, track int) ([]byte, error) {
 			tagged = tagged || e.tags[track] > 0
 		}
 	}
-	before := t.listed[track] // discontinuities before the first listed segment
-	if first >= 0 {
+	var before int64 // discontinuities before the first listed segment
+	switch {
+	case first >= 0:
 		before = t.entries[first].discontinuity - t.entries[first].tags[track]
+	case last >= 0:
+		before = t.entries[last].discontinuity
+	default:
+		before = v.before(track)
 	}
-	if v.rules.live && (before > 0 || tagged) {
+	if v.rules.grows() && (before > 0 || tagged) {
 		h.DiscontinuitySequence = before
 	}
 
-	whole := make([]byte, 0, 512+len(text.body)-text.start[key.from-text.base]+2*len(o.token))
+	body := text.body[text.start[key.from-text.base]:]
+	if n := key.to - text.base; n < int64(len(text.start)) {
+		body = text.body[text.start[key.from-text.base]:text.start[n]]
+	}
+	whole := make([]byte, 0, 512+len(body)+2*len(o.token))
 	whole = h.Append(whole)
 	if first >= 0 {
-		s := v.segment(o, track, &t.entries[first])
-		s.Map = initSegmentURI(o.token, v.rules.tracks[track].number, 0)
+		e := &t.entries[first]
+		s := v.segment(o, track, e)
+		s.Map = initSegmentURI(o.token, v.rules.tracks[track].number, e.generation)
 		whole = s.Append(whole)
-		if next := int(v.gone + int64(first) + 1 - text.base); next < len(text.start) {
-			whole = append(whole, text.body[text.start[next]:]...)
+		if next := t.gone + int64(first) + 1; next < key.to {
+			whole = append(whole, body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
 		}
 	}
-	if !v.rules.live {
+	if key.end {
 		whole = manifest.AppendEnd(whole)
+	}
+	if !v.rules.grows() {
 		*text = trackText{base: key.to} // it will not be written again
 	}
-	text.whole, text.key = whole, key
-	return whole, nil
+	text.whole, text.key = &Playlist{Text: whole}, key
+	return text.whole, nil
 }
 
-// write makes sure that body holds the text of every entry from index from of the state on, and not much else.
-func (v *view) write(o *open, track, from int) {
+// before is the discontinuity sequence number that stood before the first kept entry with the track, or after all others when no
+// kept entry has it.
+func (v *view) before(track int) int64 {
+	for i := range v.state.entries {
+		if e := &v.state.entries[i]; e.duration[track] >= 0 {
+			return e.discontinuity - e.tags[track]
+		}
+	}
+	return v.state.listed[track]
+}
+
+// write makes sure that body holds the text of the entries [from, to) of the state, and not much else.
+func (v *view) write(o *open, track, from, to int) {
 	t, text := v.state, &v.text[track]
-	lowest := v.gone + int64(from)
+	lowest := t.gone + int64(from)
 	if lowest < text.base || lowest > text.base+int64(len(text.start)) { // the window was wider once, or everything is new
 		*text = trackText{base: lowest}
 	}
@@ -243,10 +327,13 @@ func (v *view) write(o *open, track, from int) {
 		}
 		text.start, text.base = start, lowest
 	}
-	for i := int(text.base + int64(len(text.start)) - v.gone); i < len(t.entries); i++ {
+	for i := int(text.base + int64(len(text.start)) - t.gone); i < to; i++ {
 		text.start = append(text.start, len(text.body))
 		if e := &t.entries[i]; e.duration[track] >= 0 {
 			s := v.segment(o, track, e)
+			if e.change[track] {
+				s.Map = initSegmentURI(o.token, v.rules.tracks[track].number, e.generation)
+			}
 			text.body = s.Append(text.body)
 		}
 	}
@@ -263,7 +350,7 @@ func (v *view) segment(o *open, track int, e *entry) manifest.Segment {
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.
-const entryBytes = 128
+const entryBytes = 176
 
 // weight is about how many bytes the view takes.
 func (v *view) weight() int64 {
@@ -272,7 +359,7 @@ func (v *view) weight() int64 {
 		n += entryBytes * int64(cap(v.state.entries))
 	}
 	for i := range v.text {
-		n += int64(cap(v.text[i].body) + 8*cap(v.text[i].start) + cap(v.text[i].whole))
+		n += int64(cap(v.text[i].body)+8*cap(v.text[i].start)) + v.text[i].whole.weight()
 	}
 	return n
 }

@@ -17,12 +17,13 @@ const gzipAtLeast = 1400
 type content struct {
 	contentType  string
 	cacheControl string
-	head         []byte    // sent first
-	body         io.Reader // sent after head, nil for none; a file goes to the connection without being copied
-	bodyLength   int64     // bytes of body
-	close        func()    // frees body, may be nil
-	compressible bool      // text: gzip is offered
-	ranges       bool      // media: Range requests are honoured
+	head         []byte        // sent first
+	body         io.Reader     // sent after head, nil for none; a file goes to the connection without being copied
+	bodyLength   int64         // bytes of body
+	close        func()        // frees body, may be nil
+	compressible bool          // text: gzip is offered
+	zipped       func() []byte // gives head compressed, where that is kept; nil: it is compressed for each answer
+	ranges       bool          // media: Range requests are honoured
 }
 
 // send writes the answer, the part of it that a Range header asks for, or only its header for HEAD.
@@ -120,6 +121,10 @@ func section(r io.Reader, from, length int64) (io.Reader, error) {
 }
 
 func (c *content) compress() error {
+	if c.zipped != nil {
+		c.head = c.zipped()
+		return nil
+	}
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
 	if _, err := z.Write(c.head); err != nil {

@@ -67,7 +67,9 @@ func (s *Server) hlsMediaPlaylist(ctx context.Context, req *request) (response, 
 	if err != nil {
 		return nil, err
 	}
-	return playlist(text), nil
+	answer := playlist(text.Text)
+	answer.zipped = text.Gzip
+	return answer, nil
 }
 
 func playlist(text []byte) *content {
