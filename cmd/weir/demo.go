@@ -48,6 +48,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	served := make(chan error, 1)
 	serve := serveCmd{
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000", LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
+		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
 		ready: func(endpoint string) { ready <- endpoint },
 	}
 	go func() { served <- serve.Run(serving, stdio{In: std.In, Out: io.Discard, Err: std.Err}) }()

@@ -43,6 +43,9 @@ type serveCmd struct {
 	MetricsListen string `name:"metrics-listen" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one. ($${env})"`
 	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" help:"What to log: debug, info, warn or error. ($${env})"`
 	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit. ($${env})"`
+	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit. ($${env})"`
+	FragmentRate  int    `name:"hls-fragment-rate" default:"200" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit. ($${env})"`
+	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" env:"WEIR_CODEC_CHANGES" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity. ($${env})"`
 
 	ready func(endpoint string) // told when requests are answered; may be nil
 }
@@ -70,6 +73,10 @@ func (c *serveCmd) check() error {
 		return errors.New("--tls-cert and --tls-key go together")
 	case c.HLSSessions < 0:
 		return fmt.Errorf("--hls-sessions-per-stream %d is negative", c.HLSSessions)
+	case c.PlaylistRate < 0:
+		return fmt.Errorf("--hls-playlist-rate %d is negative", c.PlaylistRate)
+	case c.FragmentRate < 0:
+		return fmt.Errorf("--hls-fragment-rate %d is negative", c.FragmentRate)
 	}
 	return nil
 }
@@ -181,10 +188,12 @@ func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *pro
 		return nil, nil, err
 	}
 	limits := playback.DefaultLimits()
-	limits.SessionsPerStream = c.HLSSessions
+	limits.SessionsPerStream, limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.HLSSessions, c.PlaylistRate, c.FragmentRate
 	options := server.Options{
-		Store:        st,
-		Playback:     playback.New(playback.Options{Store: st, Tokens: tokens, Limits: limits, Logger: logger}),
+		Store: st,
+		Playback: playback.New(playback.Options{
+			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch", Logger: logger,
+		}),
 		Keys:         keys,
 		Region:       c.Region,
 		Account:      c.AccountID,
