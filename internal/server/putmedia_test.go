@@ -31,7 +31,7 @@ type producer struct {
 	in   *bufio.Reader
 }
 
-// dial sends the header of a PutMedia request, without a byte of the body.
+// dial sends the header of a PutMedia request, without a byte of the body. An empty stream is not named.
 func (s *site) dial(stream string, headers ...string) *producer {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
@@ -40,7 +40,9 @@ func (s *site) dial(stream string, headers ...string) *producer {
 	must(s.t, conn.SetDeadline(time.Now().Add(patience)))
 	r, err := http.NewRequest(http.MethodPost, "http://127.0.0.1/putMedia", nil) // Host without port, as the C producers send it
 	must(s.t, err)
-	r.Header.Set("x-amzn-stream-name", stream)
+	if stream != "" {
+		r.Header.Set("x-amzn-stream-name", stream)
+	}
 	r.Header.Set("x-amzn-fragment-timecode-type", "ABSOLUTE")
 	r.Header.Set("x-amzn-producer-start-timestamp", "1795358519.803")
 	r.Header.Set("x-amzn-fragment-acknowledgment-required", "1")
