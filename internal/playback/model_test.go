@@ -16,7 +16,7 @@ import (
 	"weir/internal/store"
 )
 
-// model says what a live playlist must hold, from the whole history each time and with no regard for speed. It shares no code
+// model says what a playlist that grows must hold, from the whole history each time and with no regard for speed. It shares no code
 // with the timeline.
 type model struct {
 	max           int
@@ -28,11 +28,30 @@ type model struct {
 	initial       []store.FragmentInfo // newest first, at creation
 	later         []store.FragmentInfo // in commit order, after creation
 	same          func(set int64) bool
+	codecs        func(set int64) string // tells the codec private data of same sets apart
+
+	replay     bool
+	created    int64 // milliseconds
+	start, end int64 // of the range; math.MaxInt64: none
+	closed     bool  // the range was over a minute before
 }
 
 type modelEntry struct {
-	f    store.FragmentInfo
-	disc int // discontinuities up to and with this entry
+	f      store.FragmentInfo
+	disc   int // discontinuities up to and with this entry
+	gen    int
+	due    int64
+	target int
+}
+
+// difference shows the first line in which two texts differ, and the header of what is wanted.
+func difference(got, want string) string {
+	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
+	i := 0
+	for i < min(len(a), len(b))-1 && a[i] == b[i] {
+		i++
+	}
+	return fmt.Sprintf("line %d of %d is\n%s\nwant (of %d)\n%s\nafter\n%s", i+1, len(a), a[i], len(b), b[i], strings.Join(b[:min(i, 8)], "\n"))
 }
 
 func textOf(p *Playlist) string {
@@ -42,7 +61,7 @@ func textOf(p *Playlist) string {
 	return string(p.Text)
 }
 
-func (m *model) start(f *store.FragmentInfo) int64 {
+func (m *model) begins(f *store.FragmentInfo) int64 {
 	least := math.Inf(1)
 	for _, t := range m.tracks {
 		if s := f.Span(t.Number); s != nil {
@@ -60,29 +79,48 @@ func (m *model) timestamp(f *store.FragmentInfo) int64 {
 	return f.ServerTimestamp
 }
 
-func (m *model) entries() (entries []modelEntry, target int) {
-	var shown []store.FragmentInfo
+// chosen is what a session begins with, in order.
+func (m *model) chosen() (shown []store.FragmentInfo) {
+	double := func(f *store.FragmentInfo) int {
+		return slices.IndexFunc(shown, func(o store.FragmentInfo) bool { return m.producer && o.ProducerTimestamp == f.ProducerTimestamp })
+	}
+	if m.replay {
+		for _, f := range slices.Backward(m.initial) {
+			if at := m.timestamp(&f); at < m.start || at > m.end || !m.same(f.TrackSet) || len(f.Spans) == 0 {
+				continue
+			}
+			if i := double(&f); i >= 0 {
+				shown[i] = f
+			} else {
+				shown = append(shown, f)
+			}
+		}
+		if m.producer {
+			slices.SortFunc(shown, func(a, b store.FragmentInfo) int { return int(a.ProducerTimestamp - b.ProducerTimestamp) })
+		}
+		return shown
+	}
 	for _, f := range m.initial { // newest first
-		if len(shown) == m.max {
-			break
+		if len(shown) < m.max && !f.Partial && m.same(f.TrackSet) && len(f.Spans) > 0 && double(&f) < 0 {
+			shown = append(shown, f)
 		}
-		if f.Partial || !m.same(f.TrackSet) || len(f.Spans) == 0 {
-			continue
-		}
-		if m.producer && slices.ContainsFunc(shown, func(o store.FragmentInfo) bool { return o.ProducerTimestamp == f.ProducerTimestamp }) {
-			continue
-		}
-		shown = append(shown, f)
 	}
 	slices.Reverse(shown)
+	return shown
+}
+
+func (m *model) entries() (entries []modelEntry, over bool) {
+	shown := m.chosen()
+	known := len(shown)
+	over = m.closed
+	target := 0
 	for i, f := range m.initial {
-		if i < 64 && !f.Partial && m.same(f.TrackSet) {
+		if i < 64 && !f.Partial && m.same(f.TrackSet) && !m.replay {
 			for _, d := range m.millis(&f) {
 				target = max(target, int(math.Ceil(d/1000)))
 			}
 		}
 	}
-	origin := m.start(&shown[0])
 	for i := range shown {
 		for _, d := range m.millis(&shown[i]) {
 			target = max(target, int(math.Ceil(d/1000)))
@@ -90,7 +128,16 @@ func (m *model) entries() (entries []modelEntry, target int) {
 	}
 	for _, f := range m.later {
 		newest := slices.MaxFunc(shown, func(a, b store.FragmentInfo) int { return int(a.Number - b.Number) })
-		if f.Partial || !m.same(f.TrackSet) || len(f.Spans) == 0 || f.Number <= newest.Number {
+		if over || f.Number <= newest.Number {
+			continue
+		}
+		if at := m.timestamp(&f); m.replay && at > m.end {
+			over = true
+			continue
+		} else if m.replay && at < m.start {
+			continue
+		}
+		if f.Partial || !m.same(f.TrackSet) || len(f.Spans) == 0 {
 			continue
 		}
 		recent := shown[max(0, len(shown)-max(m.max, 64)):]
@@ -98,19 +145,30 @@ func (m *model) entries() (entries []modelEntry, target int) {
 			continue
 		}
 		shown = append(shown, f)
-		for _, d := range m.millis(&f) {
-			if int(math.Floor(d/1000+0.5)) > target {
-				target = int(math.Ceil(d / 1000))
-			}
-		}
 	}
-	disc := 0
+	origin := m.begins(&shown[0])
+	disc, gens := 0, []string{}
+	due := m.created
+	for i := range min(m.max, 3) - 1 {
+		due -= int64(slices.Max(m.millis(&shown[min(i, known-1)])))
+	}
 	for i := range shown {
 		f := &shown[i]
-		epoch := func(f *store.FragmentInfo) float64 {
-			return math.Floor(float64(m.start(f)-origin) / (48 * 3600 * 1000))
+		gen := slices.Index(gens, m.codecs(f.TrackSet))
+		if gen < 0 {
+			gen = len(gens)
+			gens = append(gens, m.codecs(f.TrackSet))
 		}
-		mark := m.discontinuity == api.DiscontinuityAlways || i > 0 && epoch(f) != epoch(&shown[i-1])
+		due = max(due, f.ServerTimestamp)
+		longest := slices.Max(m.millis(f))
+		if i >= known && int(math.Floor(longest/1000+0.5)) > target {
+			target = int(math.Ceil(longest / 1000))
+		}
+		epoch := func(f *store.FragmentInfo) float64 {
+			return math.Floor(float64(m.begins(f)-origin) / (48 * 3600 * 1000))
+		}
+		mark := m.discontinuity == api.DiscontinuityAlways ||
+			i > 0 && (epoch(f) != epoch(&shown[i-1]) || m.codecs(f.TrackSet) != m.codecs(shown[i-1].TrackSet))
 		if m.discontinuity == api.DiscontinuityOnDiscontinuity {
 			for _, t := range m.tracks {
 				s := f.Span(t.Number)
@@ -126,9 +184,10 @@ func (m *model) entries() (entries []modelEntry, target int) {
 		if mark {
 			disc++
 		}
-		entries = append(entries, modelEntry{*f, disc})
+		entries = append(entries, modelEntry{*f, disc, gen, due, target})
+		due += int64(longest)
 	}
-	return entries, target
+	return entries, over
 }
 
 // millis gives the durations of a fragment's packaged tracks, rounded to milliseconds.
@@ -142,8 +201,13 @@ func (m *model) millis(f *store.FragmentInfo) (d []float64) {
 }
 
 // playlist is the text for a track at a time; empty when the window is.
-func (m *model) playlist(token string, track media.Track, edge int64) string {
-	entries, target := m.entries()
+func (m *model) playlist(token string, track media.Track, now, edge int64) string {
+	entries, over := m.entries()
+	all := len(entries)
+	for m.replay && entries[len(entries)-1].due > now {
+		entries = entries[:len(entries)-1]
+	}
+	over = over && len(entries) == all
 	from := max(0, len(entries)-m.max)
 	for from < len(entries) && entries[from].f.ServerTimestamp < edge {
 		from++
@@ -159,7 +223,7 @@ func (m *model) playlist(token string, track media.Track, edge int64) string {
 		}
 	}
 	var body strings.Builder
-	counted, mapped, independent := before, false, true
+	counted, mapped, independent, target := before, -1, true, entries[len(entries)-1].target
 	for _, e := range entries[from:] {
 		span := e.f.Span(track.Number)
 		if span == nil {
@@ -168,9 +232,9 @@ func (m *model) playlist(token string, track media.Track, edge int64) string {
 		for ; counted < e.disc; counted++ {
 			body.WriteString("#EXT-X-DISCONTINUITY\n")
 		}
-		if !mapped {
-			fmt.Fprintf(&body, "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken=%s&TrackNumber=%d&SequenceNumber=0\"\n", token, track.Number)
-			mapped = true
+		if mapped != e.gen {
+			fmt.Fprintf(&body, "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken=%s&TrackNumber=%d&SequenceNumber=%d\"\n", token, track.Number, e.gen)
+			mapped = e.gen
 		}
 		if m.timestamps {
 			at := time.UnixMilli(m.timestamp(&e.f)).UTC().Format("2006-01-02T15:04:05.000Z")
@@ -191,6 +255,9 @@ func (m *model) playlist(token string, track media.Track, edge int64) string {
 	if independent {
 		text += "#EXT-X-INDEPENDENT-SEGMENTS\n"
 	}
+	if over {
+		body.WriteString("#EXT-X-ENDLIST\n")
+	}
 	return text + body.String()
 }
 
@@ -200,7 +267,9 @@ type rfc struct {
 	sequences map[string]int // URI → media sequence number
 	discs     map[string]int // URI → discontinuity sequence number
 	extinf    map[string]string
-	byNumber  map[int]string // media sequence number → URI
+	byNumber  map[int]string    // media sequence number → URI
+	maps      map[string]string // URI → EXT-X-MAP that holds for it
+	ended     bool
 	first     int
 	last      int
 	target    int
@@ -213,7 +282,7 @@ var (
 )
 
 func newRFC(t *testing.T) *rfc {
-	return &rfc{t: t, sequences: map[string]int{}, discs: map[string]int{}, extinf: map[string]string{}, byNumber: map[int]string{}, last: -1}
+	return &rfc{t: t, sequences: map[string]int{}, discs: map[string]int{}, extinf: map[string]string{}, byNumber: map[int]string{}, maps: map[string]string{}, last: -1}
 }
 
 func (r *rfc) number(re *regexp.Regexp, text string) int {
@@ -234,11 +303,17 @@ func (r *rfc) reload(text string) {
 		r.t.Fatalf("target duration fell from %d to %d", r.target, target)
 	}
 	r.first, r.target = sequence, target
-	var extinf string
+	var extinf, init string
+	if r.ended && !strings.HasSuffix(text, "#EXT-X-ENDLIST\n") {
+		r.t.Fatal("a playlist that had ended goes on")
+	}
+	r.ended = strings.HasSuffix(text, "#EXT-X-ENDLIST\n")
 	for _, line := range strings.Split(text, "\n") {
 		switch {
 		case line == "#EXT-X-DISCONTINUITY":
 			disc++
+		case strings.HasPrefix(line, "#EXT-X-MAP:"):
+			init = line
 		case strings.HasPrefix(line, "#EXTINF:"):
 			extinf = line
 			seconds, err := strconv.ParseFloat(strings.TrimSuffix(line[8:], ","), 64)
@@ -253,6 +328,10 @@ func (r *rfc) reload(text string) {
 			if was, ok := r.byNumber[sequence]; ok && was != line {
 				r.t.Fatalf("media sequence number %d names two segments", sequence)
 			}
+			if was, ok := r.maps[line]; ok && was != init {
+				r.t.Fatalf("the init segment of a media segment changed from %s to %s", was, init)
+			}
+			r.maps[line] = init
 			r.sequences[line], r.discs[line], r.extinf[line], r.byNumber[sequence] = sequence, disc, extinf, line
 			sequence++
 		}
@@ -267,11 +346,25 @@ func (r *rfc) reload(text string) {
 // poll the playlist of the model from both, and RFC 8216's rules kept across all reloads.
 func TestLiveTimeline(t *testing.T) {
 	for seed := range uint64(24) {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { runLiveTimeline(t, seed) })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { runTimeline(t, seed, false, false) })
 	}
 }
 
-func runLiveTimeline(t *testing.T, seed uint64) {
+// TestReplayTimeline does the same with LIVE_REPLAY.
+func TestReplayTimeline(t *testing.T) {
+	for seed := range uint64(48) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { runTimeline(t, seed, true, seed%3 == 2) })
+	}
+}
+
+// TestSwitchingTimeline does the same with sessions that show changes of codec private data.
+func TestSwitchingTimeline(t *testing.T) {
+	for seed := range uint64(24) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { runTimeline(t, seed, false, true) })
+	}
+}
+
+func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	chance := func(percent int) bool { return rng.IntN(100) < percent }
 	fake := newFakeStore(time.UnixMilli(1_700_000_000_123))
@@ -288,7 +381,9 @@ func runLiveTimeline(t *testing.T, seed uint64) {
 	m := &model{max: []int{1, 3, 5, 100}[rng.IntN(4)], producer: chance(50), timestamps: chance(50), tracks: tracks, stream: stream,
 		discontinuity: []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever, api.DiscontinuityOnDiscontinuity}[rng.IntN(3)]}
 	reference := fake.set(stream.ID, tracks)
-	m.same = func(set int64) bool { return set == reference }
+	m.replay = replay
+	m.same = func(set int64) bool { return switching || set == reference }
+	m.codecs = func(set int64) string { return strconv.FormatInt(set, 10) }
 	var history []store.FragmentInfo
 	var partial store.Number
 	var held []store.FragmentInfo
@@ -350,11 +445,14 @@ func runLiveTimeline(t *testing.T, seed uint64) {
 	cam.tracks, cam.length = tracks, 2000
 	history = append(history, cam.send())
 
-	newest, err := fake.List(t.Context(), stream.ID, store.Query{Order: store.ByNumberNewest, Limit: 2*m.max + 64})
+	newest, err := fake.List(t.Context(), stream.ID, store.Query{Order: store.ByNumberNewest})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.initial = newest
+	if !replay {
+		m.initial = newest[:min(len(newest), 2*m.max+64)]
+	}
 	created := history[len(history)-1].Sequence
 
 	services := make([]*Service, 2)
@@ -363,7 +461,7 @@ func runLiveTimeline(t *testing.T, seed uint64) {
 		if chance(20) {
 			limits.CacheBytes = 0
 		}
-		services[i] = New(Options{Store: fake, Tokens: fakeTokens{}, Limits: limits, Clock: fake.clock})
+		services[i] = New(Options{Store: fake, Tokens: fakeTokens{}, Limits: limits, Clock: fake.clock, SwitchCodecs: switching})
 	}
 	restart(0)
 	restart(1)
@@ -372,6 +470,37 @@ func runLiveTimeline(t *testing.T, seed uint64) {
 	in.StreamName = stream.Name
 	if m.producer {
 		in.HLSFragmentSelector.FragmentSelectorType = api.SelectorProducerTimestamp
+	}
+	if replay {
+		in.PlaybackMode = api.PlaybackModeLiveReplay
+		// The first fragment that is in the range must be of the usual tracks, whole, with all of them.
+		var starts []store.FragmentInfo
+		for _, f := range newest {
+			if m.same(f.TrackSet) && len(f.Spans) == len(tracks) {
+				starts = append(starts, f)
+			}
+		}
+		m.start, m.end = m.timestamp(&starts[rng.IntN(len(starts))]), math.MaxInt64
+		m.created = fake.clock().UnixMilli()
+		from := api.Timestamp(m.start)
+		in.HLSFragmentSelector.TimestampRange = &api.TimestampRange{StartTimestamp: &from}
+		if chance(60) {
+			m.end = m.start + 1 + int64(rng.IntN(200_000))
+			if !m.producer {
+				m.end = min(m.end, m.created-1)
+			}
+			until := api.Timestamp(m.end)
+			in.HLSFragmentSelector.TimestampRange.EndTimestamp = &until
+			m.closed = m.end < m.created-60_000
+		}
+		// What is in the range first, in ingest order, decides the tracks.
+		for _, f := range slices.Backward(newest) {
+			if at := m.timestamp(&f); at >= m.start && at <= m.end {
+				usual := f.TrackSet
+				m.same = func(set int64) bool { return switching || set == usual }
+				break
+			}
+		}
 	}
 	if m.timestamps {
 		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
@@ -408,7 +537,7 @@ func runLiveTimeline(t *testing.T, seed uint64) {
 		}
 		edge := fake.clock().Add(-time.Hour).UnixMilli()
 		for _, track := range tracks {
-			want := m.playlist(token, track, edge)
+			want := m.playlist(token, track, fake.clock().UnixMilli(), edge)
 			for i, s := range services {
 				if chance(30) {
 					continue // not every process is asked each time
@@ -418,7 +547,7 @@ func runLiveTimeline(t *testing.T, seed uint64) {
 					t.Fatalf("poll %d of service %d: %v", n, i, err)
 				}
 				if text := textOf(got); text != want {
-					t.Fatalf("poll %d of service %d, track %d: got\n%s\nwant\n%s", n, i, track.Number, text, want)
+					t.Fatalf("poll %d of service %d, track %d: %s", n, i, track.Number, difference(text, want))
 				}
 				if want != "" {
 					checks[track.Number].reload(want)
