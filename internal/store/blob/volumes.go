@@ -398,12 +398,11 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	trash := filepath.Join(v.dir, fmt.Sprintf("%s%s-%d-%d", trashPrefix, id, time.Now().UnixNano(), v.trashed))
 	v.mu.Unlock()
 	err := v.fs.Rename(filepath.Join(v.dir, string(id)), trash)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	// Also when it was moved before: that call may have failed here, and a stream that comes back from the dead is no longer
+	// known as deleted when its rows are gone.
 	if err := v.fs.SyncDir(v.dir); err != nil {
 		return err
 	}

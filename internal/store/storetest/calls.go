@@ -1,0 +1,199 @@
+package storetest
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"weir/internal/store/blob"
+)
+
+// Calls wraps a file system: it counts the calls and makes one of them fail.
+type Calls struct {
+	fs  blob.FS
+	mu  sync.Mutex
+	log []string // guarded by mu, as are the following
+	at  int      // which call fails, from 1
+	err error
+	how Fault
+	end bool
+}
+
+// Half is a write that fails when half of its bytes are written. Of other calls it is NotApplied.
+const Half Fault = Applied + 1
+
+var _ blob.FS = (*Calls)(nil)
+
+// NewCalls wraps a file system. Call number at (from 1; 0: none) fails with err.
+func NewCalls(fsys blob.FS, at int, how Fault, err error) *Calls {
+	return &Calls{fs: fsys, at: at, how: how, err: err}
+}
+
+// Log gives the calls that were made, a line each.
+func (c *Calls) Log() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.log...)
+}
+
+// Stop ends counting and failing.
+func (c *Calls) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end = true
+}
+
+// do counts a call and tells how it fails, 0 for not at all.
+func (c *Calls) do(op string) Fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end {
+		return 0
+	}
+	c.log = append(c.log, op)
+	if len(c.log) == c.at {
+		return c.how
+	}
+	return 0
+}
+
+func (c *Calls) run(op string, call func() error) error {
+	switch c.do(op) {
+	case NotApplied, Half:
+		return fmt.Errorf("%s: %w", op, c.err)
+	case Applied:
+		if err := call(); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s: %w", op, c.err)
+	}
+	return call()
+}
+
+// file runs a call that opens a file.
+func (c *Calls) file(op string, call func() (blob.File, error)) (f blob.File, err error) {
+	err = c.run(op, func() (err error) { f, err = call(); return err })
+	if err != nil {
+		if f != nil {
+			_ = f.Close()
+		}
+		return nil, err
+	}
+	return &callsFile{f, c}, nil
+}
+
+// Mkdir implements blob.FS.
+func (c *Calls) Mkdir(path string) error {
+	return c.run("mkdir "+path, func() error { return c.fs.Mkdir(path) })
+}
+
+// Create implements blob.FS.
+func (c *Calls) Create(path string) (blob.File, error) {
+	return c.file("create "+path, func() (blob.File, error) { return c.fs.Create(path) })
+}
+
+// Open implements blob.FS.
+func (c *Calls) Open(path string) (blob.File, error) {
+	return c.file("open "+path, func() (blob.File, error) { return c.fs.Open(path) })
+}
+
+// OpenWrite implements blob.FS.
+func (c *Calls) OpenWrite(path string) (blob.File, error) {
+	return c.file("open rw "+path, func() (blob.File, error) { return c.fs.OpenWrite(path) })
+}
+
+// ReadDir implements blob.FS.
+func (c *Calls) ReadDir(path string) (list []fs.DirEntry, err error) {
+	err = c.run("readdir "+path, func() (err error) { list, err = c.fs.ReadDir(path); return err })
+	return list, err
+}
+
+// Rename implements blob.FS.
+func (c *Calls) Rename(from, to string) error {
+	return c.run("rename "+from, func() error { return c.fs.Rename(from, to) })
+}
+
+// Remove implements blob.FS.
+func (c *Calls) Remove(path string) error {
+	return c.run("remove "+path, func() error { return c.fs.Remove(path) })
+}
+
+// SyncDir implements blob.FS.
+func (c *Calls) SyncDir(path string) error {
+	return c.run("fsync "+path, func() error { return c.fs.SyncDir(path) })
+}
+
+// Space implements blob.FS.
+func (c *Calls) Space(path string) (free, total int64, err error) {
+	err = c.run("statfs "+path, func() (err error) { free, total, err = c.fs.Space(path); return err })
+	return free, total, err
+}
+
+type callsFile struct {
+	blob.File
+	c *Calls
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *callsFile) ReadAt(p []byte, off int64) (n int, err error) {
+	if f.c.do("pread") != 0 {
+		return 0, fmt.Errorf("pread: %w", f.c.err)
+	}
+	return f.File.ReadAt(p, off)
+}
+
+// WriteAt implements blob.File.
+func (f *callsFile) WriteAt(bufs [][]byte, off int64) (n int64, err error) {
+	switch f.c.do("pwritev") {
+	case NotApplied:
+		return 0, fmt.Errorf("pwritev: %w", f.c.err)
+	case Half:
+		var half [][]byte
+		for _, b := range bufs {
+			half = append(half, b)
+		}
+		last := len(half) - 1
+		half[last] = half[last][:len(half[last])/2]
+		n, err = f.File.WriteAt(half, off)
+	case Applied:
+		n, err = f.File.WriteAt(bufs, off)
+	default:
+		return f.File.WriteAt(bufs, off)
+	}
+	if err == nil {
+		err = fmt.Errorf("pwritev: %w", f.c.err)
+	}
+	return n, err
+}
+
+// Datasync implements blob.File. One that fails without effect loses what it should have synced.
+func (f *callsFile) Datasync() error {
+	how := f.c.do("fdatasync")
+	if d, ok := f.File.(*diskFile); ok && (how == NotApplied || how == Half) {
+		d.lose()
+	} else if err := f.File.Datasync(); err != nil {
+		return err
+	}
+	if how != 0 {
+		return fmt.Errorf("fdatasync: %w", f.c.err)
+	}
+	return nil
+}
+
+// Truncate implements blob.File.
+func (f *callsFile) Truncate(size int64) error {
+	return f.c.run("ftruncate", func() error { return f.File.Truncate(size) })
+}
+
+// Size implements blob.File.
+func (f *callsFile) Size() (n int64, err error) {
+	err = f.c.run("fstat", func() (err error) { n, err = f.File.Size(); return err })
+	return n, err
+}
+
+// Section implements blob.File.
+func (f *callsFile) Section(off, n int64) (r io.Reader, err error) {
+	err = f.c.run("lseek", func() (err error) { r, err = f.File.Section(off, n); return err })
+	return r, err
+}
