@@ -1,0 +1,468 @@
+package playback
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/fmp4"
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// A replay begins at its start whatever the size of its playlist, grows as time passes, and ends after the range's end.
+func TestReplay(t *testing.T) {
+	for _, selector := range []api.FragmentSelectorType{api.SelectorServerTimestamp, api.SelectorProducerTimestamp} {
+		r := newRig(t, videoTrack())
+		var sent []store.FragmentInfo
+		for range 100 { // at 0, 2, 4, … seconds
+			sent = append(sent, r.camera.send())
+		}
+		in := r.replay(selector, sent[10].ServerTimestamp, sent[20].ServerTimestamp)
+		in.MaxMediaPlaylistFragmentResults = 5
+		token := r.open(in)
+		in.MaxMediaPlaylistFragmentResults = 1000
+		wide := r.open(in)
+
+		check, checkWide := newRFC(t), newRFC(t)
+		for n := range 12 { // each two seconds
+			text, wideText := r.playlist(r.another(), token, 1), r.playlist(r.service, wide, 1)
+			check.reload(text)
+			checkWide.reload(wideText)
+			last := min(10+2+n, 20)
+			var want, wantWide []int
+			for i := 10; i <= last; i++ {
+				wantWide = append(wantWide, i)
+				if i > last-5 {
+					want = append(want, i)
+				}
+			}
+			r.wantNumbers(text, sent, want...)
+			r.wantNumbers(wideText, sent, wantWide...)
+			if ended := strings.HasSuffix(text, "\n#EXT-X-ENDLIST\n"); ended != (last == 20) || strings.Contains(text, "PLAYLIST-TYPE") {
+				t.Errorf("with the last at %d:\n%s", last, text)
+			}
+			if n == 3 && selector == api.SelectorServerTimestamp {
+				golden(t, "replay.txt", anonymous(text, token))
+			}
+			r.store.sleep(2*time.Second - time.Millisecond)
+			if again := r.playlist(r.service, token, 1); again != text {
+				t.Errorf("changed before the duration elapsed:\n%s\nwas\n%s", again, text)
+			}
+			r.store.sleep(time.Millisecond)
+		}
+	}
+}
+
+// Without an end a replay goes on with what is stored after its creation, at its distance to live, over a gap that brings it to the
+// live edge, and through a burst of what the camera held back, of which nothing is missed.
+func TestReplayRunsIntoLive(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	var sent []store.FragmentInfo
+	for range 10 {
+		sent = append(sent, r.camera.send())
+	}
+	in := r.replay("", sent[0].ServerTimestamp, 0)
+	in.Expires = 3600
+	token := r.open(in)
+	check := newRFC(t)
+	seen := map[int]bool{}
+	poll := func() []int {
+		t.Helper()
+		text := r.playlist(r.service, token, 1)
+		check.reload(text)
+		if other := r.playlist(r.another(), token, 1); other != text {
+			t.Fatalf("another process answers\n%s\nwant\n%s", other, text)
+		}
+		listed := r.numbers(text, sent)
+		for _, i := range listed {
+			seen[i] = true
+		}
+		return listed
+	}
+	wantLast := func(want int) {
+		t.Helper()
+		if listed := poll(); listed[len(listed)-1] != want {
+			t.Fatalf("lists %v, want the last to be %d", listed, want)
+		}
+	}
+	wantLast(2)
+	for i := range 10 {
+		sent = append(sent, r.camera.send())
+		wantLast(3 + i) // 20 seconds behind live, less the three that are listed at once
+	}
+	for range 12 { // the camera is cut off for a minute
+		r.store.sleep(5 * time.Second)
+		poll()
+	}
+	wantLast(19)
+	for range 3 { // it has caught up
+		sent = append(sent, r.camera.send())
+		wantLast(len(sent) - 1)
+	}
+	// It comes back from another cut with twelve fragments at once.
+	r.store.sleep(24 * time.Second)
+	poll()
+	for range 12 {
+		sent = append(sent, r.store.commit(r.stream.ID, r.camera.info(r.camera.nextNumber()), 0))
+		r.camera.clock += 2000
+	}
+	for range 12 {
+		poll()
+		r.store.sleep(2 * time.Second)
+	}
+	poll()
+	if len(seen) != len(sent) {
+		t.Errorf("%d of %d fragments were ever listed", len(seen), len(sent))
+	}
+}
+
+// A replay of more fragments than are chosen at its creation goes on in commit order, and ends where the range does.
+func TestReplayOfVeryMany(t *testing.T) {
+	r := newRig(t, audioTrack())
+	r.store.streams[r.stream.ID].RetentionHours = 24
+	r.stream.RetentionHours = 24
+	r.camera.length = 1000
+	began := r.store.now.UnixMilli()
+	for range replayKnown + 700 {
+		r.camera.send()
+	}
+	r.store.sleep(2 * time.Minute)
+	end := began + (replayKnown+500)*1000
+	in := r.replay("", began, end)
+	in.Expires, in.MaxMediaPlaylistFragmentResults = 43_200, 100
+	token := r.open(in)
+	other := r.another()
+	check := newRFC(t)
+	for range 600 {
+		text := r.playlist(r.service, token, 2)
+		check.reload(text)
+		if got := r.playlist(other, token, 2); got != text {
+			t.Fatal(difference(got, text))
+		}
+		if strings.HasSuffix(text, "#EXT-X-ENDLIST\n") {
+			break
+		}
+		if len(check.sequences)%500 < 15 {
+			other = r.another()
+		}
+		r.store.sleep(10 * time.Second)
+	}
+	if !check.ended || len(check.sequences) != replayKnown+501 {
+		t.Errorf("%d fragments were listed, ended: %t", len(check.sequences), check.ended)
+	}
+	for _, session := range r.store.sessions {
+		if n := len(session.Checkpoint); n > 200_000 {
+			t.Errorf("a checkpoint of %d bytes", n)
+		}
+	}
+}
+
+// With --codec-changes=switch a change of resolution or of the sample rate goes on after a discontinuity with an init segment of its
+// own; going back goes back to the earlier one; another codec is left out.
+func TestCodecSwitch(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	r.switching = true
+	r.service = r.another()
+	fast := audioTrack()
+	fast.CodecPrivate, fast.Timescale, fast.SampleRate = []byte{0x11, 0x90}, 48_000, 48_000
+	hevc := videoTrack()
+	hevc.CodecID = media.CodecHEVC
+	broken := videoTrack()
+	broken.CodecPrivate = []byte{0, 0, 0, 1}
+	var sent []store.FragmentInfo
+	send := func(tracks ...media.Track) {
+		r.camera.tracks = tracks
+		sent = append(sent, r.camera.sendMedia())
+	}
+	began := r.store.now.UnixMilli()
+	send(videoTrack(), audioTrack())
+	in := r.input()
+	in.MaxMediaPlaylistFragmentResults, in.DiscontinuityMode, in.Expires = 10, api.DiscontinuityNever, 43_200
+	token := r.open(in)
+	send(otherVideo(), audioTrack())
+	send(otherVideo(), audioTrack())
+	send(hevc, audioTrack())
+	send(broken, audioTrack())
+	send(videoTrack())
+	send(videoTrack(), fast)
+	send(videoTrack(), audioTrack())
+	text := r.playlist(r.service, token, 2)
+	r.wantNumbers(text, sent, 0, 1, 2, 6, 7)
+	golden(t, "switch.txt", anonymous(text, token))
+	recording := r.open(r.recording("", began, r.store.now.UnixMilli()-1))
+	r.wantNumbers(r.playlist(r.another(), recording, 1), sent, 0, 1, 2, 6, 7)
+
+	for _, token := range []string{token, recording} {
+		for i, want := range [][]media.Track{{videoTrack(), audioTrack()}, {otherVideo(), audioTrack()}, {videoTrack(), fast}} {
+			for _, track := range want {
+				data, err := r.another().InitSegment(t.Context(), token, track.Number, i)
+				if wanted, _ := fmp4.InitSegment(&track); err != nil || !bytes.Equal(data, wanted) {
+					t.Errorf("init segment %d of track %d: %v", i, track.Number, err)
+				}
+			}
+		}
+		_, err := r.service.InitSegment(t.Context(), token, 1, 3)
+		wantError(t, err, api.ResourceNotFoundException, "no initialization fragment 3")
+		// The segment's time is on its own timescale.
+		s, err := r.service.MediaSegment(t.Context(), token, 2, r.stream.FormatNumber(sent[6].Number))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := decodeTimeOf(t, s.Header); at < 12*48_000-48 || at > 12*48_000+48 {
+			t.Errorf("decode time %d, want 12 seconds of 48 kHz", at)
+		}
+		s.Close()
+		_, err = r.service.MediaSegment(t.Context(), token, 1, r.stream.FormatNumber(sent[3].Number))
+		wantError(t, err, api.ResourceNotFoundException, "not found")
+	}
+
+	// A process with another flag leaves the session as it is.
+	r.switching = false
+	if got := r.playlist(r.another(), token, 2); got != text {
+		t.Error(difference(got, text))
+	}
+	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)), 1), sent, 0, 1, 2, 6, 7)
+	r.service = r.another()
+	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)), 1), sent, 0, 7)
+}
+
+// 500 changes are shown; what would be one more is left out, what stays as it is goes on.
+func TestCodecChangesAreCounted(t *testing.T) {
+	r := newRig(t, videoTrack())
+	r.switching = true
+	r.service = r.another()
+	began := r.store.now.UnixMilli()
+	r.camera.length = 1000
+	r.camera.send()
+	in := r.input()
+	in.Expires, in.MaxMediaPlaylistFragmentResults = 43_200, 1000
+	token := r.open(in)
+	for i := range 510 {
+		r.camera.tracks = []media.Track{videoTrack()}
+		if i%2 == 0 {
+			r.camera.tracks = []media.Track{otherVideo()}
+		}
+		r.camera.send()
+	}
+	recording := r.recording("", began, r.store.now.UnixMilli()-1)
+	for name, text := range map[string]string{"live": r.playlist(r.service, token, 1), "recording": r.playlist(r.service, r.open(recording), 1)} {
+		segments, maps := strings.Count(text, "#EXTINF:"), strings.Count(text, "#EXT-X-MAP:")
+		// The 500th change is back to the first codec private data; five more fragments have that.
+		if segments != 506 || maps != 501 || strings.Count(text, "SequenceNumber=1\"") != 250 {
+			t.Errorf("%s: %d segments, %d maps", name, segments, maps)
+		}
+	}
+}
+
+// 50 ms between the end of a fragment and the start of the next are none too many in either direction, a tick more is.
+func TestGapTolerance(t *testing.T) {
+	for _, track := range []media.Track{videoTrack(), audioTrack()} {
+		tolerance := int64(track.Timescale) * api.DiscontinuityTolerance.Milliseconds() / 1000
+		for gap, want := range map[int64]int{0: 0, tolerance: 0, -tolerance: 0, tolerance + 1: 1, -tolerance - 1: 1} {
+			r := newRig(t, track)
+			i := r.camera.send()
+			in := r.input()
+			in.DiscontinuityMode = api.DiscontinuityOnDiscontinuity
+			token := r.open(in)
+			next := r.camera.info(r.camera.nextNumber())
+			next.Spans[0].BaseDecodeTime = i.Spans[0].BaseDecodeTime + i.Spans[0].Duration + gap
+			r.store.commit(r.stream.ID, next, 0)
+			if got := strings.Count(r.playlist(r.service, token, track.Number), "#EXT-X-DISCONTINUITY\n"); got != want {
+				t.Errorf("%d ticks of 1/%d s: %d discontinuities, want %d", gap, track.Timescale, got, want)
+			}
+		}
+	}
+}
+
+// The members of a request at their bounds, and what is made of them.
+func TestSessionInputs(t *testing.T) {
+	r := newRig(t, videoTrack())
+	for range 20 {
+		r.camera.send()
+	}
+	for _, c := range []struct{ expires, max, listed int }{{0, 0, 5}, {300, 1, 1}, {43_200, 5000, 20}} {
+		in := r.input()
+		in.Expires, in.MaxMediaPlaylistFragmentResults = c.expires, c.max
+		token := r.open(in)
+		if n := strings.Count(r.playlist(r.service, token, 1), "#EXTINF:"); n != c.listed {
+			t.Errorf("%d results list %d", c.max, n)
+		}
+		now, life := r.store.now, time.Duration(max(c.expires, 300))*time.Second
+		r.store.now = now.Add(life - time.Second)
+		if _, err := r.service.MasterPlaylist(t.Context(), token); err != nil {
+			t.Errorf("expires %d: %v before its time", c.expires, err)
+		}
+		r.store.now = now.Add(life)
+		_, err := r.service.MasterPlaylist(t.Context(), token)
+		wantError(t, err, api.NotAuthorizedException, api.MessageTokenExpired)
+		r.store.now = now
+	}
+	for _, c := range [][2]int{{299, 5}, {43_201, 5}, {300, 5001}, {300, -1}} {
+		in := r.input()
+		in.Expires, in.MaxMediaPlaylistFragmentResults = c[0], c[1]
+		_, err := r.service.OpenHLS(t.Context(), r.stream, in)
+		wantError(t, err, api.InvalidArgumentException, "Member must have value")
+	}
+	first := r.store.streams[r.stream.ID].fragments[0]
+	for selector, at := range map[api.FragmentSelectorType]int64{api.SelectorServerTimestamp: first.ServerTimestamp, api.SelectorProducerTimestamp: first.ProducerTimestamp} {
+		in := r.recording(selector, at, at+1)
+		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
+		want := "#EXT-X-PROGRAM-DATE-TIME:" + time.UnixMilli(at).UTC().Format("2006-01-02T15:04:05.000Z") + "\n#EXTINF"
+		if text := r.playlist(r.service, r.open(in), 1); !strings.Contains(text, want) {
+			t.Errorf("%s: want %s in\n%s", selector, want, text)
+		}
+	}
+}
+
+// The camera falls silent for longer than the service would wait, and returns: what was listed stays, and playback goes on.
+func TestSilenceInMidSession(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	var sent []store.FragmentInfo
+	for range 3 {
+		sent = append(sent, r.camera.sendMedia())
+	}
+	in := r.input()
+	in.Expires = 3600
+	token := r.open(in)
+	check := newRFC(t)
+	before := r.playlist(r.service, token, 1)
+	check.reload(before)
+	for range 10 {
+		r.store.sleep(2 * time.Minute)
+		r.camera.clock += 120_000
+		if got := r.playlist(r.another(), token, 1); got != before {
+			t.Fatalf("while the camera is silent:\n%s\nwant\n%s", got, before)
+		}
+	}
+	for range 3 {
+		sent = append(sent, r.camera.sendMedia())
+		text := r.playlist(r.service, token, 1)
+		check.reload(text)
+		listed := r.numbers(text, sent)
+		if listed[len(listed)-1] != len(sent)-1 {
+			t.Fatalf("lists %v of %d", listed, len(sent))
+		}
+		s, err := r.service.MediaSegment(t.Context(), token, 1, r.stream.FormatNumber(sent[len(sent)-1].Number))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+}
+
+// TestRequestRates wants the service's own limits to be met where it has them, and the defaults by no single player.
+func TestRequestRates(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	var sent []store.FragmentInfo
+	for range 300 {
+		sent = append(sent, r.camera.sendMedia())
+	}
+	strict := patient()
+	strict.PlaylistsPerSecond, strict.FragmentsPerSecond = 5, 20
+	service := func(l Limits) *Service {
+		return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: l, Clock: r.store.clock})
+	}
+	number := r.stream.FormatNumber(sent[299].Number)
+	actions := func(s *Service, token string) map[string]func() error {
+		return map[string]func() error{
+			"GetHLSMasterPlaylist": func() error { _, err := s.MasterPlaylist(t.Context(), token); return err },
+			"GetHLSMediaPlaylist":  func() error { _, err := s.MediaPlaylist(t.Context(), token, 1); return err },
+			"GetMP4InitFragment":   func() error { _, err := s.InitSegment(t.Context(), token, 1, 0); return err },
+			"GetMP4MediaFragment": func() error {
+				segment, err := s.MediaSegment(t.Context(), token, 1, number)
+				if err == nil {
+					segment.Close()
+				}
+				return err
+			},
+		}
+	}
+	whole := api.FragmentReadsBurst * 5 * 2
+	depth := map[string]int{"GetHLSMasterPlaylist": 25, "GetHLSMediaPlaylist": 25, "GetMP4InitFragment": 25 + whole, "GetMP4MediaFragment": 20 + whole}
+	token, other := r.open(r.input()), r.open(r.input())
+	s := service(strict)
+	for name, do := range actions(s, token) {
+		for i := range depth[name] {
+			if err := do(); err != nil {
+				t.Fatalf("%s %d: %v", name, i, err)
+			}
+		}
+		wantError(t, do(), api.ClientLimitExceededException, name+" per second")
+		if err := actions(s, other)[name](); err != nil {
+			t.Errorf("another session's %s: %v", name, err)
+		}
+		now := r.store.now
+		r.store.sleep(200 * time.Millisecond) // one of five a second, four of twenty
+		if err := do(); err != nil {
+			t.Errorf("%s after a while: %v", name, err)
+		}
+		r.store.now = now
+	}
+
+	// A download of a recording as fast as it goes, twice, and seeking through it: no time passes at all.
+	s = service(DefaultLimits())
+	began := sent[0].ServerTimestamp
+	token = r.open(r.recording("", began, began+10*60_000-1))
+	for range 3 {
+		for track := 1; track <= 2; track++ {
+			do := actions(s, token)
+			for _, name := range []string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment"} {
+				if err := do[name](); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range sent {
+				segment, err := s.MediaSegment(t.Context(), token, track, r.stream.FormatNumber(sent[i].Number))
+				if err != nil {
+					t.Fatalf("track %d, fragment %d: %v", track, i, err)
+				}
+				segment.Close()
+			}
+		}
+	}
+	// A crowd of fifty live players behind one URL shows.
+	token = r.open(r.input())
+	var refused error
+	for range 20 {
+		for range 50 {
+			for track := 1; track <= 2; track++ {
+				if _, err := s.MediaPlaylist(t.Context(), token, track); err != nil {
+					refused = err
+				}
+			}
+		}
+		r.store.sleep(2 * time.Second)
+	}
+	wantError(t, refused, api.ClientLimitExceededException, "must not be shared")
+}
+
+func TestGzipIsTheText(t *testing.T) {
+	r := newRig(t, videoTrack())
+	for range 50 {
+		r.camera.send()
+	}
+	in := r.input()
+	in.MaxMediaPlaylistFragmentResults = 50
+	token := r.open(in)
+	playlist, err := r.service.MediaPlaylist(t.Context(), token, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(playlist.Gzip()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(z); err != nil || !bytes.Equal(text, playlist.Text) {
+		t.Errorf("%v\n%s", err, text)
+	}
+	again, err := r.service.MediaPlaylist(t.Context(), token, 1)
+	if err != nil || fmt.Sprintf("%p", again.Gzip()) != fmt.Sprintf("%p", playlist.Gzip()) {
+		t.Error("compressed again although nothing changed")
+	}
+}
