@@ -107,6 +107,8 @@ func TestSessionParameters(t *testing.T) {
 		{`,"HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP"},"DiscontinuityMode":"ALWAYS"`, map[string]int{broken: 3}},
 		{`,"MaxMediaPlaylistFragmentResults":2,"ContainerFormat":"FRAGMENTED_MP4","Expires":43200`, map[string]int{segment: 2, ended: 0}},
 		{`,"PlaybackMode":"ON_DEMAND","MaxMediaPlaylistFragmentResults":1` + selector("PRODUCER_TIMESTAMP", began, now), map[string]int{segment: 1, broken: 0, ended: 1}},
+		{fmt.Sprintf(`,"PlaybackMode":"LIVE_REPLAY","HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP","TimestampRange":{"StartTimestamp":%d}}`, began.Unix()),
+			map[string]int{"#EXT-X-MEDIA-SEQUENCE:0\n": 1, broken: 0, ended: 0, "#EXT-X-PLAYLIST-TYPE": 0}},
 		{`,"PlaybackMode":"ON_DEMAND"` + selector("SERVER_TIMESTAMP", began, now), map[string]int{segment: 3, broken: 3, ended: 1}},
 	} {
 		text := playlist(c.parameters)

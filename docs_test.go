@@ -1,0 +1,213 @@
+package weir_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"weir/internal/api"
+)
+
+// The compatibility page is held to the code: what it names exists, and what exists it names.
+
+const compatibilityPage = "docs/compatibility.md"
+
+var testReference = regexp.MustCompile("`([a-z0-9]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`")
+
+func TestCompatibilityNamesTestsThatExist(t *testing.T) {
+	exist := map[string]bool{} // package.Test
+	walk(t, ".go", func(path string) {
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, d := range parse(t, path).Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+				exist[filepath.Base(filepath.Dir(path))+"."+f.Name.Name] = true
+			}
+		}
+	})
+	page := read(t, compatibilityPage)
+	references := testReference.FindAllStringSubmatch(page, -1)
+	if len(references) == 0 {
+		t.Fatalf("%s names no test", compatibilityPage)
+	}
+	for _, m := range references {
+		if name := m[1] + "." + m[2]; !exist[name] {
+			t.Errorf("%s names %s, which does not exist", compatibilityPage, name)
+		}
+	}
+	// Each row of a table that ends in a column of tests names one.
+	tests := false
+	for i, line := range strings.Split(page, "\n") {
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			tests = false
+		case strings.HasSuffix(line, "| tests |"):
+			tests = true
+		case tests && !strings.HasPrefix(line, "|--") && !testReference.MatchString(line):
+			t.Errorf("%s:%d names no test: %s", compatibilityPage, i+1, line)
+		}
+	}
+}
+
+func TestCompatibilityIsComplete(t *testing.T) {
+	page := read(t, compatibilityPage)
+	section := func(name string) string {
+		_, after, ok := strings.Cut(page, "\n### "+name+"\n")
+		if !ok {
+			t.Errorf("%s has no section ### %s", compatibilityPage, name)
+		}
+		text, _, _ := strings.Cut(after, "\n##")
+		return text
+	}
+	has := func(where, text, what string) {
+		if !regexp.MustCompile(`(^|[^A-Za-z0-9_])` + regexp.QuoteMeta(what) + `($|[^A-Za-z0-9_])`).MatchString(text) {
+			t.Errorf("%s: nothing about %s", where, what)
+		}
+	}
+	for _, op := range api.Operations() {
+		text := section(op.Name)
+		has(op.Name, text, "`POST "+op.Path+"`")
+		if op.NewInput == nil {
+			for _, header := range []string{api.HeaderStreamName, api.HeaderStreamARN, api.HeaderTimecodeType, api.HeaderProducerStart, api.HeaderAcknowledgment} {
+				has(op.Name, text, "`"+header+"`")
+			}
+			continue
+		}
+		for _, parameter := range members(reflect.TypeOf(op.NewInput()).Elem()) {
+			has(op.Name, text, "`"+parameter+"`")
+		}
+	}
+
+	_, missing, _ := strings.Cut(page, "\n## What Weir does not have yet\n")
+	for _, name := range mapValues(t, "internal/api/operations.go", "otherOperations") {
+		has("what Weir does not have", missing, name)
+	}
+	_, errors, _ := strings.Cut(page, "\n## Errors\n")
+	errors, _, _ = strings.Cut(errors, "\n## ")
+	for _, name := range constants(t, "internal/api/errors.go", "ErrorCode") {
+		code := api.ErrorCode(name)
+		has("errors", errors, name)
+		if row := regexp.MustCompile(`(?m)^\| ` + name + ` \| (\d+)`).FindStringSubmatch(errors); row != nil && row[1] != strconv.Itoa(code.Status()) {
+			t.Errorf("errors: %s is said to be %s, and is %d", name, row[1], code.Status())
+		}
+	}
+	for _, id := range constants(t, "internal/api/ack.go", "AckErrorID") {
+		n, err := strconv.Atoi(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row := "\n| " + id + " | " + api.AckErrorID(n).Code() + " | "; !strings.Contains(page, row) {
+			t.Errorf("acknowledgements: no row %q", strings.TrimSpace(row))
+		}
+	}
+	_, limits, _ := strings.Cut(page, "\n## Limits\n")
+	for _, name := range constantNames(t, "internal/api/limits.go") {
+		has("limits", limits, "`"+name+"`")
+	}
+}
+
+// members lists the names of an input's JSON members, and of those below them.
+func members(typ reflect.Type) (names []string) {
+	for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
+		typ = typ.Elem()
+	}
+	if typ.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range typ.NumField() {
+		field := typ.Field(i)
+		if !field.IsExported() {
+			continue
+		}
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+		names = append(names, members(field.Type)...)
+	}
+	return names
+}
+
+// constants gives the literals of a file's constants of a type, without quotes.
+func constants(t *testing.T, path, typ string) (values []string) {
+	t.Helper()
+	eachConstant(t, path, func(_ int, spec *ast.ValueSpec) {
+		if id, ok := spec.Type.(*ast.Ident); ok && id.Name == typ {
+			values = append(values, strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`))
+		}
+	})
+	if len(values) == 0 {
+		t.Fatalf("%s has no constants of type %s", path, typ)
+	}
+	return values
+}
+
+// constantNames gives the names of the constants in a file's first block.
+func constantNames(t *testing.T, path string) (names []string) {
+	t.Helper()
+	eachConstant(t, path, func(block int, spec *ast.ValueSpec) {
+		if block == 0 {
+			names = append(names, spec.Names[0].Name)
+		}
+	})
+	return names
+}
+
+func eachConstant(t *testing.T, path string, visit func(block int, spec *ast.ValueSpec)) {
+	t.Helper()
+	block := 0
+	for _, d := range parse(t, path).Decls {
+		decl, ok := d.(*ast.GenDecl)
+		if !ok || decl.Tok != token.CONST {
+			continue
+		}
+		for _, s := range decl.Specs {
+			visit(block, s.(*ast.ValueSpec))
+		}
+		block++
+	}
+}
+
+// mapValues gives the texts of a map variable of a file.
+func mapValues(t *testing.T, path, variable string) (values []string) {
+	t.Helper()
+	ast.Inspect(parse(t, path), func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || spec.Names[0].Name != variable {
+			return true
+		}
+		for _, e := range spec.Values[0].(*ast.CompositeLit).Elts {
+			values = append(values, strings.Trim(e.(*ast.KeyValueExpr).Value.(*ast.BasicLit).Value, `"`))
+		}
+		return false
+	})
+	if len(values) == 0 {
+		t.Fatalf("%s has no map %s", path, variable)
+	}
+	return values
+}
+
+func parse(t *testing.T, path string) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
