@@ -19,13 +19,19 @@ type Master struct {
 	Height    int     // pixels
 	FrameRate float64 // frames per second; FRAME-RATE is left out when 0
 	Bandwidth int64   // peak bits per second over all renditions
+	Average   int64   // AVERAGE-BANDWIDTH, bits per second; left out when 0
 	AudioURI  string  // media playlist of the audio rendition; empty when the variant holds everything
+
+	IFramesURI       string // I-frame playlist; empty for none
+	IFramesCodecs    string // RFC 6381, of the video alone
+	IFramesBandwidth int64  // peak bits per second of its byte ranges
 }
 
 // audioGroup is the group and the name of the audio rendition, the service's.
 const audioGroup = "audio"
 
-// Append appends the playlist's text to dst.
+// Append appends the playlist's text to dst. AVERAGE-BANDWIDTH and EXT-X-I-FRAME-STREAM-INF, which the service does not have, stand
+// behind what it has.
 //
 // EXT-X-VERSION is 1, as the service has it: nothing in it needs more. EXT-X-MEDIA and AUDIO are compatible with version 1
 // (RFC 8216 section 7), and the version of a master playlist says nothing of its media playlists. The service's FORCED=NO is
@@ -40,12 +46,7 @@ func (m *Master) Append(dst []byte) []byte {
 	dst = append(dst, "#EXT-X-STREAM-INF:CODECS=\""...)
 	dst = append(dst, m.Codecs...)
 	dst = append(dst, '"')
-	if m.Width > 0 && m.Height > 0 {
-		dst = append(dst, ",RESOLUTION="...)
-		dst = strconv.AppendInt(dst, int64(m.Width), 10)
-		dst = append(dst, 'x')
-		dst = strconv.AppendInt(dst, int64(m.Height), 10)
-	}
+	dst = m.appendResolution(dst)
 	if m.FrameRate > 0 {
 		dst = append(dst, ",FRAME-RATE="...)
 		dst = appendDecimal(dst, int64(m.FrameRate*100+0.5), 2)
@@ -55,9 +56,35 @@ func (m *Master) Append(dst []byte) []byte {
 	if m.AudioURI != "" {
 		dst = append(dst, ",AUDIO=\""+audioGroup+"\""...)
 	}
+	if m.Average > 0 {
+		dst = append(dst, ",AVERAGE-BANDWIDTH="...)
+		dst = strconv.AppendInt(dst, m.Average, 10)
+	}
 	dst = append(dst, '\n')
 	dst = append(dst, m.URI...)
-	return append(dst, '\n')
+	dst = append(dst, '\n')
+	if m.IFramesURI != "" {
+		dst = append(dst, "#EXT-X-I-FRAME-STREAM-INF:CODECS=\""...)
+		dst = append(dst, m.IFramesCodecs...)
+		dst = append(dst, '"')
+		dst = m.appendResolution(dst)
+		dst = append(dst, ",BANDWIDTH="...)
+		dst = strconv.AppendInt(dst, m.IFramesBandwidth, 10)
+		dst = append(dst, ",URI=\""...)
+		dst = append(dst, m.IFramesURI...)
+		dst = append(dst, "\"\n"...)
+	}
+	return dst
+}
+
+func (m *Master) appendResolution(dst []byte) []byte {
+	if m.Width <= 0 || m.Height <= 0 {
+		return dst
+	}
+	dst = append(dst, ",RESOLUTION="...)
+	dst = strconv.AppendInt(dst, int64(m.Width), 10)
+	dst = append(dst, 'x')
+	return strconv.AppendInt(dst, int64(m.Height), 10)
 }
 
 // Media is a media playlist.
@@ -87,11 +114,19 @@ type Header struct {
 	MediaSequence         int64 // number of the first segment
 	DiscontinuitySequence int64 // EXT-X-DISCONTINUITY-SEQUENCE, left out when negative, which means 0 to a client
 	Independent           bool  // EXT-X-INDEPENDENT-SEGMENTS: each segment begins with a random access point
+	IFramesOnly           bool  // EXT-X-I-FRAMES-ONLY: each segment is one key frame
 }
 
 // FragmentedMP4Version is the EXT-X-VERSION of a media playlist of MP4 fragments. RFC 8216 section 7 asks for 6 (EXT-X-MAP without
 // EXT-X-I-FRAMES-ONLY); the service has always said 7.
 const FragmentedMP4Version = 7
+
+// EXT-X-VERSION of a media playlist of transport streams, whose durations have decimals, and of one of their I-frames, which has byte
+// ranges (RFC 8216 section 7).
+const (
+	TransportStreamVersion = 3
+	IFramesVersion         = 4
+)
 
 // Append appends the header's lines, EXTM3U the first, to dst.
 func (h *Header) Append(dst []byte) []byte {
@@ -111,6 +146,9 @@ func (h *Header) Append(dst []byte) []byte {
 	if h.Independent {
 		dst = append(dst, "\n#EXT-X-INDEPENDENT-SEGMENTS"...)
 	}
+	if h.IFramesOnly {
+		dst = append(dst, "\n#EXT-X-I-FRAMES-ONLY"...)
+	}
 	return append(dst, '\n')
 }
 
@@ -121,6 +159,7 @@ type Segment struct {
 	DateTime        int64  // EXT-X-PROGRAM-DATE-TIME, milliseconds since the Unix epoch; left out unless HasDateTime
 	HasDateTime     bool
 	Duration        int64 // milliseconds
+	Range           int64 // EXT-X-BYTERANGE: so many bytes from the start of the resource; 0 for all of it
 	URI             string
 }
 
@@ -142,6 +181,11 @@ func (s *Segment) Append(dst []byte) []byte {
 	dst = append(dst, "#EXTINF:"...)
 	dst = appendDecimal(dst, s.Duration, 3)
 	dst = append(dst, ",\n"...)
+	if s.Range > 0 {
+		dst = append(dst, "#EXT-X-BYTERANGE:"...)
+		dst = strconv.AppendInt(dst, s.Range, 10)
+		dst = append(dst, "@0\n"...)
+	}
 	dst = append(dst, s.URI...)
 	return append(dst, '\n')
 }

@@ -443,3 +443,29 @@ func (s *Segment) prepare() error {
 	s.pes, s.left = pes, pes
 	return nil
 }
+
+// SizeAtMost is about how long a run makes a segment, and rarely less than it does: of so many frames and bytes, lasting so many
+// ticks of the track's timescale. clock says that the run carries the segment's clock, and counts the tables too.
+func SizeAtMost(t *media.Track, frames int, bytes, duration int64, clock bool) int64 {
+	c, err := newCoder(t)
+	if err != nil || t.Timescale == 0 {
+		return bytes
+	}
+	packets, n := int64(15), int64(frames)
+	length := duration * 90_000 / int64(t.Timescale)
+	if c.video {
+		packets += n + (bytes+n*int64(pesBoth+len(c.delimiter)+roomPlain-roomClock)+int64(len(c.sets)))/roomPlain + 1
+	} else {
+		together := int64(audioTogether)
+		if clock {
+			together = clockInterval
+		}
+		bytes += n * int64(len(c.adts))
+		groups := min(n, 2+bytes/(audioBytes/2)+n/max(1, together*n/max(1, length)))
+		packets += groups + (bytes+groups*(pesHeader+roomPlain-roomClock))/roomPlain + 1
+	}
+	if clock {
+		packets += 2 + min(length, maxClockGap)/clockInterval
+	}
+	return packets * PacketSize
+}

@@ -11,11 +11,11 @@ import (
 // What a session's row holds is a version byte and then varints (encoding/binary): unsigned ones marked u, zigzag ones s.
 //
 //	parameters  2 | u format  u mode  u selector  u discontinuity  u timestamps  u switching  u max  s start  s end  u last  s origin
-//	                u first  u track set  u frame rate  u bandwidth  u tracks  tracks·( u number  u kind  u timescale )
+//	                u first  u track set  u frame rate  u bandwidth  u average  u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
 //	checkpoint  2 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  u ended  u changes  u generation
 //	                tracks·( u known  s end  u listed  u mapped  u dropped )
 //	                u generations  generations·( u track set  tracks·u timescale )
-//	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  s due-Δ  u target-Δ  u discontinuity-Δ  s generation-Δ
+//	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  s due-Δ  u target-Δ  u discontinuity-Δ  s generation-Δ  u I-frame
 //	                                     tracks·( u duration+1  u tags·4+change·2+key ) )
 //
 // Δ is the difference from the entry before (from 0 for the first), for server times from the timestamp of the same entry, for
@@ -28,7 +28,10 @@ const (
 // format is what a session's URLs deliver.
 type format uint8
 
-const hlsFragmentedMP4 format = 1
+const (
+	hlsFragmentedMP4 format = 1
+	hlsMPEGTS        format = 2
+)
 
 // mode is the playback mode of a session.
 type mode uint8
@@ -64,11 +67,14 @@ type parameters struct {
 	trackSet      int64        // the reference fragment's
 	frameRate     int64        // hundredths of a frame per second; 0: no video
 	bandwidth     int64        // peak bits per second
+	average       int64        // bits per second over everything
+	iframes       int64        // peak bits per second of the I-frame playlist; 0: there is none
+	advance       int64        // MPEG_TS: ticks by which decode times are moved ahead
 	tracks        []packagedTrack
 }
 
 func (p *parameters) rules() *rules {
-	return &rules{mode: p.mode, selector: p.selector, discontinuity: p.discontinuity, max: p.max,
+	return &rules{mode: p.mode, selector: p.selector, discontinuity: p.discontinuity, max: p.max, muxed: p.format == hlsMPEGTS,
 		from: p.start, until: p.end, last: p.last, origin: p.origin, tracks: p.tracks}
 }
 
@@ -80,6 +86,13 @@ func (p *parameters) track(number int) int {
 		}
 	}
 	return -1
+}
+
+// lists reports whether the session has a media playlist of the track with the given number: in a transport stream all tracks are in
+// the first one's.
+func (p *parameters) lists(number int) bool {
+	i := p.track(number)
+	return i == 0 || i > 0 && p.format != hlsMPEGTS
 }
 
 func (p *parameters) encode() []byte {
@@ -101,6 +114,9 @@ func (p *parameters) encode() []byte {
 	u(p.trackSet)
 	u(p.frameRate)
 	u(p.bandwidth)
+	u(p.average)
+	u(p.iframes)
+	u(p.advance)
 	u(int64(len(p.tracks)))
 	for _, t := range p.tracks {
 		u(int64(t.number))
@@ -134,6 +150,9 @@ func decodeParameters(data []byte) (*parameters, error) {
 		trackSet:      r.unsigned(),
 		frameRate:     r.unsigned(),
 		bandwidth:     r.unsigned(),
+		average:       r.unsigned(),
+		iframes:       r.unsigned(),
+		advance:       r.unsigned(),
 	}
 	n := r.unsigned()
 	if n < 1 || n > maxTracks {
@@ -147,7 +166,7 @@ func decodeParameters(data []byte) (*parameters, error) {
 			return nil, errEncoding
 		}
 	}
-	if r.bad || len(r.data) != 0 || p.format != hlsFragmentedMP4 || p.mode < live || p.mode > liveReplay || p.max < 1 {
+	if r.bad || len(r.data) != 0 || p.format < hlsFragmentedMP4 || p.format > hlsMPEGTS || p.mode < live || p.mode > liveReplay || p.max < 1 {
 		return nil, errEncoding
 	}
 	return p, nil
@@ -195,6 +214,7 @@ func (t *timeline) encode(n int) []byte {
 		u(e.target - last.target)
 		u(e.discontinuity - last.discontinuity)
 		s(int64(e.generation - last.generation))
+		u(e.iframe)
 		for j := range n {
 			u(e.duration[j] + 1)
 			u(e.tags[j]<<2 | bit(e.change[j])<<1 | bit(e.key[j]))
@@ -259,7 +279,7 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		}
 	}
 	count := r.unsigned()
-	if r.bad || count > int64(len(r.data))/int64(7+2*n) { // likewise
+	if r.bad || count > int64(len(r.data))/int64(8+2*n) { // likewise
 		return nil, errEncoding
 	}
 	t.entries = make([]entry, count)
@@ -273,6 +293,7 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		e.target = last.target + r.unsigned()
 		e.discontinuity = last.discontinuity + r.unsigned()
 		e.generation = last.generation + int(r.signed())
+		e.iframe = r.unsigned()
 		if e.generation < 0 || e.generation >= len(t.generations) {
 			return nil, errEncoding
 		}

@@ -305,6 +305,8 @@ type camera struct {
 	clock  int64 // producer's milliseconds: where the next fragment starts
 	number store.Number
 	length int64 // milliseconds of a fragment
+
+	without int // number of a track that sendMedia has no frames of
 }
 
 func newCamera(f *fakeStore, stream store.Stream, tracks ...media.Track) *camera {
@@ -324,7 +326,8 @@ func (c *camera) info(number store.Number) store.FragmentInfo {
 		scale := int64(t.Timescale)
 		base := rescale(c.clock, 1000, scale)
 		i.Spans = append(i.Spans, store.Span{Track: t.Number, BaseDecodeTime: base, Duration: rescale(c.clock+c.length, 1000, scale) - base,
-			Size: c.length * 100, Frames: int(c.length / 40), KeyStart: true})
+			Size: c.length * 100, Frames: int(c.length / 40), KeyStart: true, FirstSize: c.length * 10,
+			Shape: media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
 	}
 	return i
 }
@@ -352,12 +355,16 @@ func (c *camera) sendMedia() store.FragmentInfo {
 		var payload []byte
 		for n := range c.length / 40 {
 			run.Frames = append(run.Frames, frame)
-			payload = append(payload, fmt.Sprintf("%d/%08d", span.Track, n)...)
+			payload = append(payload, 0, 0, 0, 6, 0x65) // one NAL unit
+			payload = append(payload, fmt.Sprintf("%d%04d", span.Track, n)...)
+		}
+		if span.Track == c.without {
+			continue
 		}
 		rec.Runs = append(rec.Runs, run)
 		rec.Payload = append(rec.Payload, payload)
-		span.Duration, span.Size, span.Frames = run.Duration(), run.Size(), len(run.Frames)
 	}
+	i.Spans = store.SpansOf(&rec.Fragment)
 	i = c.store.commit(c.stream.ID, i, 0)
 	c.store.streams[c.stream.ID].records[i.Number] = rec
 	c.clock += c.length

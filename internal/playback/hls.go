@@ -49,6 +49,11 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	if err := sel.settle(); err != nil {
 		return "", err
 	}
+	if p.format == hlsMPEGTS {
+		if err := checkTS(sel.tracks); err != nil {
+			return "", err
+		}
+	}
 	first := begin(p, sel, now.UnixMilli())
 
 	id := make([]byte, 16)
@@ -79,9 +84,6 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 		in.HLSFragmentSelector = &selector
 	}
 	in.ApplyDefaults()
-	if in.ContainerFormat != api.ContainerFragmentedMP4 {
-		return nil, 0, unsupported("ContainerFormat", string(in.ContainerFormat), "FRAGMENTED_MP4")
-	}
 	if stream.RetentionHours == 0 {
 		return nil, 0, api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
 	}
@@ -89,6 +91,9 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 		format: hlsFragmentedMP4, mode: live, selector: store.ServerTimestamp,
 		timestamps: in.DisplayFragmentTimestamp == api.DisplayTimestampAlways,
 		max:        in.MaxMediaPlaylistFragmentResults,
+	}
+	if in.ContainerFormat == api.ContainerMPEGTS {
+		p.format = hlsMPEGTS
 	}
 	if in.HLSFragmentSelector.FragmentSelectorType == api.SelectorProducerTimestamp {
 		p.selector = store.ProducerTimestamp
@@ -127,10 +132,6 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 	return p, time.Duration(in.Expires) * time.Second, nil
 }
 
-func unsupported(name, value, supported string) error {
-	return api.Errorf(api.InvalidArgumentException, "%s %s is not supported by this version of Weir; supported: %s.", name, value, supported)
-}
-
 // begin fills in the parameters that the selection decides, and makes state 0 of a session that is created at a time
 // (milliseconds).
 func begin(p *parameters, sel *selection, now int64) *timeline {
@@ -139,7 +140,7 @@ func begin(p *parameters, sel *selection, now int64) *timeline {
 		t := &sel.tracks[i]
 		p.tracks = append(p.tracks, packagedTrack{number: t.Number, kind: t.Kind, timescale: int64(t.Timescale)})
 	}
-	p.frameRate, p.bandwidth = measure(sel.fragments, p.tracks)
+	p.measure(sel)
 	r := p.rules()
 	p.origin, _ = r.start(&sel.fragments[0])
 	r.origin = p.origin
@@ -158,8 +159,16 @@ func begin(p *parameters, sel *selection, now int64) *timeline {
 		if index < 0 {
 			index = len(known)
 		}
-		if t.include(r, f, candidate{index, c.generation()}) && index == len(known) {
+		if !t.include(r, f, candidate{index, c.generation()}) {
+			continue
+		}
+		if index == len(known) {
 			known = append(known, c)
+		}
+		if track := trackNumbered(c.tracks, p.tracks[0].number); p.mode == onDemand && track != nil {
+			if span := f.Span(track.Number); span != nil {
+				t.entries[len(t.entries)-1].iframe = p.keyFrameEnd(track, span)
+			}
 		}
 	}
 	t.settle(sel.longest)
@@ -183,8 +192,9 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	m := manifest.Master{FrameRate: float64(o.p.frameRate) / 100, Bandwidth: o.p.bandwidth, URI: mediaPlaylistURI(token, tracks[0].Number)}
-	if len(tracks) > 1 {
+	m := manifest.Master{FrameRate: float64(o.p.frameRate) / 100, Bandwidth: o.p.bandwidth, Average: o.p.average,
+		URI: mediaPlaylistURI(token, tracks[0].Number)}
+	if len(tracks) > 1 && o.p.format != hlsMPEGTS {
 		m.AudioURI = mediaPlaylistURI(token, tracks[1].Number)
 	}
 	codecs := make([]string, len(tracks))
@@ -195,9 +205,9 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	}
 	m.Codecs = strings.Join(codecs, ",")
 	if v := &tracks[0]; v.Kind == media.Video {
-		// An SPS that cannot be read leaves what Matroska declares, and without that no RESOLUTION, which is optional.
-		if m.Width, m.Height, err = media.Dimensions(v); err != nil {
-			m.Width, m.Height = v.Width, v.Height
+		m.Width, m.Height = resolution(v)
+		if o.p.iframes > 0 {
+			m.IFramesURI, m.IFramesCodecs, m.IFramesBandwidth = iframePlaylistURI(token, v.Number), codecs[0], o.p.iframes
 		}
 	}
 	return m.Append(nil), nil
@@ -216,6 +226,11 @@ func (s *Service) packagedTracks(ctx context.Context, o *open) ([]media.Track, e
 // The children of a session's URL, relative to it (kvs-behaviour 1.1). The token's characters need no escaping.
 func mediaPlaylistURI(token string, track int) string {
 	return "getHLSMediaPlaylist.m3u8?SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
+}
+
+// iframePlaylistURI has a parameter that the service does not have; its sessions have no I-frame playlist.
+func iframePlaylistURI(token string, track int) string {
+	return mediaPlaylistURI(token, track) + "&IFramesOnly=true"
 }
 
 func initSegmentURI(token string, track, sequence int) string {

@@ -258,11 +258,15 @@ func TestOpenHLSErrors(t *testing.T) {
 		{name: "live replay of nothing yet", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.replay("", ms(time.Minute), 0)
 		}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for the streaming request."},
-		{name: "MPEG-TS", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+		{name: "AAC that has no ADTS", tracks: []media.Track{videoTrack(), func() media.Track {
+			a := audioTrack()
+			a.CodecPrivate = []byte{0x12, 0x14} // 960 samples a frame
+			return a
+		}()}, input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			in := r.input()
 			in.ContainerFormat = api.ContainerMPEGTS
 			return in
-		}, code: api.InvalidArgumentException, text: "not supported by this version"},
+		}, code: api.UnsupportedStreamMediaTypeException, text: "track 2 (A_AAC)"},
 		{name: "unknown mode", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			in := r.input()
 			in.PlaybackMode = "REWIND"

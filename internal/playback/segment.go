@@ -14,8 +14,8 @@ import (
 
 // Segment is one media segment on its way out: Header, then the whole of Body.
 type Segment struct {
-	Header []byte    // styp and moof, and the head of mdat
-	Body   io.Reader // the frames, as store.Media.Payload gives them: for a file, what net/http sends with sendfile(2)
+	Header []byte    // MP4: moof, and the head of mdat
+	Body   io.Reader // MP4: the frames, as store.Media.Payload gives them: for a file, what net/http sends with sendfile(2); MPEG_TS: all
 	Length int64     // bytes of Header and Body together
 	media  store.Media
 }
@@ -31,6 +31,9 @@ func (s *Service) InitSegment(ctx context.Context, token string, track int, sequ
 	o, err := s.session(ctx, token, getInitSegment)
 	if err != nil {
 		return nil, err
+	}
+	if o.p.format != hlsFragmentedMP4 {
+		return nil, errFormat()
 	}
 	tracks, err := s.generationTracks(ctx, o, sequence)
 	if err != nil {
@@ -56,40 +59,52 @@ func noFragment() error {
 // segment. ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is
 // past retention.
 func (s *Service) MediaSegment(ctx context.Context, token string, track int, number string) (*Segment, error) {
-	o, err := s.session(ctx, token, getMediaSegment)
+	o, info, m, err := s.openFragment(ctx, token, hlsFragmentedMP4, track, number)
 	if err != nil {
 		return nil, err
 	}
-	if o.p.track(track) < 0 {
-		return nil, noTrack(track)
-	}
-	n, err := o.stream.ParseNumber(number)
-	if err != nil || o.p.mode == live && n < o.p.first {
-		return nil, noFragment()
-	}
-	info, err := s.store.Fragment(ctx, o.stream.ID, n)
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
-		return nil, noFragment()
-	} else if err != nil {
-		return nil, fmt.Errorf("find fragment: %w", err)
-	}
-	if ok, err := s.opens(ctx, o, &info); err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, noFragment()
-	}
-	m, err := s.store.Open(ctx, o.stream.ID, info)
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
-		return nil, noFragment()
-	} else if err != nil {
-		return nil, fmt.Errorf("open fragment: %w", err)
-	}
-	segment, err := pack(o, &info, m, track)
+	segment, err := pack(o, info, m, track)
 	if err != nil {
 		m.Close()
 		return nil, err
 	}
 	return segment, nil
+}
+
+// openFragment finds the fragment of a segment in a session of the format. The caller closes the media.
+func (s *Service) openFragment(ctx context.Context, token string, f format, track int, number string) (*open, *store.FragmentInfo, store.Media, error) {
+	o, err := s.session(ctx, token, getMediaSegment)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if o.p.format != f {
+		return nil, nil, nil, errFormat()
+	}
+	if !o.p.lists(track) {
+		return nil, nil, nil, noTrack(track)
+	}
+	n, err := o.stream.ParseNumber(number)
+	if err != nil || o.p.mode == live && n < o.p.first {
+		return nil, nil, nil, noFragment()
+	}
+	info, err := s.store.Fragment(ctx, o.stream.ID, n)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+		return nil, nil, nil, noFragment()
+	} else if err != nil {
+		return nil, nil, nil, fmt.Errorf("find fragment: %w", err)
+	}
+	if ok, err := s.opens(ctx, o, &info); err != nil {
+		return nil, nil, nil, err
+	} else if !ok {
+		return nil, nil, nil, noFragment()
+	}
+	m, err := s.store.Open(ctx, o.stream.ID, info)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+		return nil, nil, nil, noFragment()
+	} else if err != nil {
+		return nil, nil, nil, fmt.Errorf("open fragment: %w", err)
+	}
+	return o, &info, m, nil
 }
 
 // opens reports whether the session may show the fragment.

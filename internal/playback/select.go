@@ -359,30 +359,3 @@ func classify(reference, set []media.Track, switching bool) *class {
 	}
 	return k
 }
-
-// moofBytes and sampleBytes are what the boxes around a run take at most: per fragment and track, and per frame.
-const (
-	moofBytes   = 200
-	sampleBytes = 16
-)
-
-// measure gives the frame rate (hundredths of a frame per second, 0 without video) of the first fragment with video, and
-// the peak bit rate of a fragment, boxes included, all tracks together.
-func measure(fragments []store.FragmentInfo, tracks []packagedTrack) (frameRate, bandwidth int64) {
-	for i := range fragments {
-		var rate int64
-		for _, t := range tracks {
-			span := fragments[i].Span(t.number)
-			if span == nil || span.Duration <= 0 {
-				continue
-			}
-			bits := 8 * (span.Size + moofBytes + sampleBytes*int64(span.Frames))
-			rate += (bits*t.timescale + span.Duration - 1) / span.Duration
-			if t.kind == media.Video && frameRate == 0 {
-				frameRate = (int64(span.Frames)*100*t.timescale + span.Duration/2) / span.Duration
-			}
-		}
-		bandwidth = max(bandwidth, rate)
-	}
-	return frameRate, max(bandwidth, 1)
-}

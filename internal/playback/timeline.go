@@ -37,6 +37,7 @@ type rules struct {
 	selector      store.TimestampKind
 	discontinuity discontinuityMode
 	max           int   // entries that a playlist lists at most
+	muxed         bool  // MPEG_TS: one playlist, track 0's, lists all fragments
 	from, until   int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
 	last          int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
 	origin        int64 // T0, milliseconds
@@ -107,6 +108,7 @@ type entry struct {
 	target        int64            // target duration of a playlist that ends with it, seconds
 	discontinuity int64            // discontinuity sequence number
 	generation    int              // of its codec private data: index into timeline.generations
+	iframe        int64            // ON_DEMAND: bytes of the segment up to the end of the key frame that it begins with; 0: none
 	duration      [maxTracks]int64 // milliseconds; -1: no frames of this track
 	tags          [maxTracks]int64 // EXT-X-DISCONTINUITY tags before it
 	key           [maxTracks]bool  // begins with a random access point
@@ -230,6 +232,11 @@ func (t *timeline) include(r *rules, f *store.FragmentInfo, c candidate) bool {
 		e.change[i] = t.mapped[i] != c.index
 		t.listed[i], t.mapped[i] = t.count, c.index
 		t.end[i], t.known[i] = rescale(span.BaseDecodeTime+span.Duration, scale, 1_000_000), true
+	}
+	if r.muxed && e.duration[0] < 0 { // without a picture it is listed as what it has
+		e.duration[0], e.key[0] = e.duration[1], true
+		e.tags[0], e.change[0] = t.count-t.listed[0], t.mapped[0] != c.index
+		t.listed[0], t.mapped[0] = t.count, c.index
 	}
 	t.target = max(t.target, e.wants(t.target))
 	e.target = t.target

@@ -59,7 +59,7 @@ func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*
 		return nil, err
 	}
 	i := o.p.track(track)
-	if i < 0 {
+	if !o.p.lists(track) {
 		return nil, noTrack(track)
 	}
 	var text *Playlist
@@ -268,6 +268,9 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	default:
 		before = v.before(track)
 	}
+	if v.rules.muxed {
+		h.Version = manifest.TransportStreamVersion
+	}
 	if v.rules.grows() && (before > 0 || tagged) {
 		h.DiscontinuitySequence = before
 	}
@@ -281,7 +284,7 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	if first >= 0 {
 		e := &t.entries[first]
 		s := v.segment(o, track, e)
-		s.Map = initSegmentURI(o.token, v.rules.tracks[track].number, e.generation)
+		s.Map = v.mapURI(o, track, e)
 		whole = s.Append(whole)
 		if next := t.gone + int64(first) + 1; next < key.to {
 			whole = append(whole, body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
@@ -332,7 +335,7 @@ func (v *view) write(o *open, track, from, to int) {
 		if e := &t.entries[i]; e.duration[track] >= 0 {
 			s := v.segment(o, track, e)
 			if e.change[track] {
-				s.Map = initSegmentURI(o.token, v.rules.tracks[track].number, e.generation)
+				s.Map = v.mapURI(o, track, e)
 			}
 			text.body = s.Append(text.body)
 		}
@@ -345,8 +348,16 @@ func (v *view) segment(o *open, track int, e *entry) manifest.Segment {
 		DateTime:        e.timestamp,
 		HasDateTime:     o.p.timestamps,
 		Duration:        e.duration[track],
-		URI:             mediaSegmentURI(o.token, v.rules.tracks[track].number, o.stream.FormatNumber(e.number)),
+		URI:             o.segmentURI(v.rules.tracks[track].number, o.stream.FormatNumber(e.number)),
 	}
+}
+
+// mapURI is the EXT-X-MAP that an entry needs; transport streams need none.
+func (v *view) mapURI(o *open, track int, e *entry) string {
+	if v.rules.muxed {
+		return ""
+	}
+	return initSegmentURI(o.token, v.rules.tracks[track].number, e.generation)
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/playback"
 )
 
 // Content types. AWS sends application/x-mpegURL for playlists, which validators complain about; the registered name
@@ -14,6 +15,7 @@ import (
 const (
 	typePlaylist = "application/vnd.apple.mpegurl"
 	typeMP4      = "video/mp4"
+	typeTS       = "video/mp2t" // RFC 3555 section 4.2.9
 )
 
 // A playlist changes with every fragment and must not be kept. A fragment of a session never changes; it may be kept by the
@@ -63,7 +65,16 @@ func (s *Server) hlsMediaPlaylist(ctx context.Context, req *request) (response, 
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.playback.MediaPlaylist(ctx, token, track)
+	list := s.playback.MediaPlaylist
+	switch only, err := parameter(req, "IFramesOnly", false); {
+	case err != nil:
+		return nil, err
+	case only == "true":
+		list = s.playback.IFramePlaylist
+	case only != "" && only != "false":
+		return nil, api.NewError(api.InvalidArgumentException, "The parameter IFramesOnly is neither true nor false.")
+	}
+	text, err := list(ctx, token, track)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +108,16 @@ func (s *Server) mp4InitFragment(ctx context.Context, req *request) (response, e
 }
 
 func (s *Server) mp4MediaFragment(ctx context.Context, req *request) (response, error) {
+	return s.mediaFragment(ctx, req, typeMP4, s.playback.MediaSegment)
+}
+
+func (s *Server) tsFragment(ctx context.Context, req *request) (response, error) {
+	return s.mediaFragment(ctx, req, typeTS, s.playback.TSSegment)
+}
+
+func (s *Server) mediaFragment(ctx context.Context, req *request, contentType string,
+	find func(ctx context.Context, token string, track int, number string) (*playback.Segment, error),
+) (response, error) {
 	token, err := sessionToken(req)
 	if err != nil {
 		return nil, err
@@ -109,12 +130,12 @@ func (s *Server) mp4MediaFragment(ctx context.Context, req *request) (response, 
 	if err != nil {
 		return nil, err
 	}
-	segment, err := s.playback.MediaSegment(ctx, token, track, number)
+	segment, err := find(ctx, token, track, number)
 	if err != nil {
 		return nil, err
 	}
 	return &mediaResponse{content{
-		contentType: typeMP4, cacheControl: cacheFragment, ranges: true,
+		contentType: contentType, cacheControl: cacheFragment, ranges: true,
 		head: segment.Header, body: segment.Body, bodyLength: segment.Length - int64(len(segment.Header)),
 		close: func() { segment.Close() },
 	}}, nil

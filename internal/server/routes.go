@@ -68,6 +68,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{get, "/hls/v1/getHLSMediaPlaylist.m3u8", "GetHLSMediaPlaylist", token, debug, s.hlsMediaPlaylist, nil},
 		{get, "/hls/v1/getMP4InitFragment.mp4", "GetMP4InitFragment", token, debug, s.mp4InitFragment, nil},
 		{get, "/hls/v1/getMP4MediaFragment.mp4", "GetMP4MediaFragment", token, debug, s.mp4MediaFragment, nil},
+		{get, "/hls/v1/getTSFragment.ts", "GetTSFragment", token, debug, s.tsFragment, nil},
 
 		// For people and machines nearby.
 		{get, "/player", "Player", open, debug, nil, console.Player()},

@@ -1,0 +1,259 @@
+package playback
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/fmp4"
+	"weir/internal/media"
+	"weir/internal/mpegts"
+	"weir/internal/store"
+)
+
+// transportStream asks for everything that the rig has recorded as transport streams.
+func (r *rig) transportStream() *api.GetHLSStreamingSessionURLInput {
+	in := r.everything()
+	in.ContainerFormat = api.ContainerMPEGTS
+	return in
+}
+
+func (r *rig) everything() *api.GetHLSStreamingSessionURLInput {
+	return r.recording(api.SelectorProducerTimestamp, r.store.now.Add(-time.Hour).UnixMilli(), r.store.now.UnixMilli())
+}
+
+func (r *rig) master(token string) string {
+	r.Helper()
+	text, err := r.service.MasterPlaylist(r.Context(), token)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(text)
+}
+
+func (r *rig) iframes(token string) string {
+	r.Helper()
+	list, err := r.service.IFramePlaylist(r.Context(), token, 1)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(list.Text)
+}
+
+// bytesOf reads a segment that one of the service's methods opened.
+func (r *rig) bytesOf(segment *Segment, err error) []byte {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer segment.Close()
+	body, err := io.ReadAll(segment.Body)
+	if err != nil {
+		r.Fatal(err)
+	}
+	data := append(bytes.Clone(segment.Header), body...)
+	if int64(len(data)) != segment.Length {
+		r.Fatalf("%d bytes, %d were promised", len(data), segment.Length)
+	}
+	return data
+}
+
+func (r *rig) number(i store.FragmentInfo) string { return r.stream.FormatNumber(i.Number) }
+
+// A session of transport streams has one playlist, whose segments hold both tracks and meet; its token opens nothing else.
+func TestTransportStreams(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	var sent []store.FragmentInfo
+	for range 3 {
+		sent = append(sent, r.camera.sendMedia())
+	}
+	token := r.open(r.transportStream())
+	golden(t, "ts.txt", anonymous(r.master(token)+"\n"+r.playlist(r.service, token, 1)+"\n"+r.iframes(token), token))
+
+	var all []byte
+	for i := range sent {
+		one := r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(sent[i])))
+		if again := r.bytesOf(r.another().TSSegment(t.Context(), token, 1, r.number(sent[i]))); !bytes.Equal(one, again) {
+			t.Error("another process gives other bytes")
+		}
+		all = append(all, one...)
+	}
+	var dump strings.Builder
+	if err := mpegts.Dump(&dump, all); err != nil || strings.Contains(dump.String(), "DISCONTINUITY") {
+		t.Errorf("three segments in a row: %v\n%s", err, &dump)
+	}
+
+	_, err := r.service.MediaPlaylist(t.Context(), token, 2)
+	wantError(t, err, api.ResourceNotFoundException, "no track 2")
+	_, err = r.service.TSSegment(t.Context(), token, 2, r.number(sent[0]))
+	wantError(t, err, api.ResourceNotFoundException, "no track 2")
+	_, err = r.service.MediaSegment(t.Context(), token, 1, r.number(sent[0]))
+	wantError(t, err, api.ResourceNotFoundException, "another container format")
+	_, err = r.service.InitSegment(t.Context(), token, 1, 0)
+	wantError(t, err, api.ResourceNotFoundException, "another container format")
+	token = r.open(r.everything())
+	_, err = r.service.TSSegment(t.Context(), token, 1, r.number(sent[0]))
+	wantError(t, err, api.ResourceNotFoundException, "another container format")
+	if r.store.opened != 0 {
+		t.Errorf("%d fragments are still open", r.store.opened)
+	}
+}
+
+// A fragment without picture in a session with pictures: in a transport stream nothing of it is lost.
+func TestTransportStreamWithoutPicture(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	var sent []store.FragmentInfo
+	for i := range 4 {
+		if i == 1 || i == 2 {
+			r.camera.without = 1
+		} else {
+			r.camera.without = 0
+		}
+		sent = append(sent, r.camera.sendMedia())
+	}
+	token := r.open(r.transportStream())
+	text := r.playlist(r.service, token, 1)
+	r.wantNumbers(text, sent, 0, 1, 2, 3)
+	if got := strings.Join(regexp.MustCompile(`#EXTINF:(.*),`).FindAllString(text, -1), " "); got != "#EXTINF:2.0, #EXTINF:1.161, #EXTINF:1.161, #EXTINF:2.0," {
+		t.Error(got)
+	}
+	var dump strings.Builder
+	if err := mpegts.Dump(&dump, r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(sent[1])))); err != nil ||
+		!strings.Contains(dump.String(), "PMT crc=good clock=0x0101 0x0f:0x0101\n") {
+		t.Errorf("%v\n%s", err, &dump)
+	}
+	// Of the I-frames the first lasts until the next.
+	if got := r.iframes(token); strings.Count(got, "#EXTINF:") != 2 || !strings.Contains(got, "#EXT-X-TARGETDURATION:5\n") ||
+		!strings.Contains(got, "#EXTINF:4.322,\n") {
+		t.Error(got)
+	}
+}
+
+// A fragment whose frames are not what they should be is an error of its own.
+func TestTransportStreamOfABrokenFragment(t *testing.T) {
+	r := newRig(t, videoTrack())
+	good := r.camera.sendMedia()
+	bad := r.camera.sendMedia()
+	copy(r.store.streams[r.stream.ID].records[bad.Number].Payload[0][20:], []byte{0xff, 0xff})
+	token := r.open(r.transportStream())
+	r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(good)))
+	_, err := r.service.TSSegment(t.Context(), token, 1, r.number(bad))
+	wantError(t, err, api.InvalidMediaFrameException, "frame 2 of track 1")
+	if r.store.opened != 0 {
+		t.Errorf("%d fragments are still open", r.store.opened)
+	}
+}
+
+// The byte ranges of an I-frame playlist are the head of the segment and its first frame, and not a byte more.
+func TestIFrames(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	sent := r.camera.sendMedia()
+	r.camera.length = 40 // a single frame
+	single := r.camera.sendMedia()
+	token := r.open(r.everything())
+	golden(t, "iframes.txt", anonymous(r.master(token)+"\n"+r.iframes(token), token))
+
+	ranges := regexp.MustCompile(`#EXT-X-BYTERANGE:(\d+)@0\n`)
+	for i, f := range []store.FragmentInfo{sent, single} {
+		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
+		segment := r.bytesOf(r.service.MediaSegment(t.Context(), token, 1, r.number(f)))
+		if !bytes.HasSuffix(segment[:n], []byte("mdat\x00\x00\x00\x06\x65"+"10000")) {
+			t.Errorf("range %d ends with %q", i, segment[max(0, n-20):n])
+		}
+		if err := fmp4.Dump(io.Discard, segment[:n]); err != nil {
+			t.Error(err)
+		}
+	}
+	token = r.open(r.transportStream())
+	for i, f := range []store.FragmentInfo{sent, single} {
+		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
+		segment := r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(f)))
+		var head, rest strings.Builder
+		if err := mpegts.Dump(&head, segment[:n]); err != nil || strings.Count(head.String(), "PES id=0xe0") != 1 || strings.Contains(head.String(), "id=0xc0") {
+			t.Errorf("%v\n%s", err, &head)
+		}
+		if err := mpegts.Dump(&rest, segment[n:]); err != nil || !strings.Contains(strings.SplitN(rest.String(), "\n", 2)[0], "PES") {
+			t.Errorf("the first picture goes on behind the range: %v\n%s", err, &rest)
+		}
+	}
+
+	live := r.input()
+	_, err := r.service.IFramePlaylist(t.Context(), r.open(live), 1)
+	wantError(t, err, api.ResourceNotFoundException, "no I-frame playlist of track 1")
+	_, err = r.service.IFramePlaylist(t.Context(), token, 2)
+	wantError(t, err, api.ResourceNotFoundException, "no I-frame playlist of track 2")
+}
+
+// No segment of a recording is sent at a higher rate than its master playlist says.
+func TestBandwidthIsThePeak(t *testing.T) {
+	for _, ts := range []bool{false, true} {
+		for _, tracks := range [][]media.Track{{videoTrack()}, {videoTrack(), audioTrack()}, {audioTrack()}} {
+			r := newRig(t, tracks...)
+			var sent []store.FragmentInfo
+			for i := range 5 {
+				r.camera.length = int64(500 + 700*i)
+				sent = append(sent, r.camera.sendMedia())
+			}
+			in := r.everything()
+			if ts {
+				in.ContainerFormat = api.ContainerMPEGTS
+			}
+			token := r.open(in)
+			var bandwidth, average float64
+			text := regexp.MustCompile(`[,:-]BANDWIDTH=\d+`).FindAllString(r.master(token), -1)
+			if _, err := fmt.Sscanf(strings.Join(text[:2], " "), ",BANDWIDTH=%f -BANDWIDTH=%f", &bandwidth, &average); err != nil {
+				t.Fatal(err, text)
+			}
+			var bits, seconds, peak float64
+			for _, f := range sent {
+				var rate, longest float64
+				for i := range tracks {
+					span := f.Span(tracks[i].Number)
+					length := float64(span.Duration) / float64(tracks[i].Timescale)
+					longest = max(longest, length)
+					var data []byte
+					if ts {
+						data = r.bytesOf(r.service.TSSegment(t.Context(), token, tracks[0].Number, r.number(f)))
+					} else {
+						data = r.bytesOf(r.service.MediaSegment(t.Context(), token, tracks[i].Number, r.number(f)))
+					}
+					bits += float64(len(data) * 8)
+					rate += float64(len(data)*8) / length
+					if ts {
+						break
+					}
+				}
+				peak, seconds = max(peak, rate), seconds+longest
+			}
+			most := 1.01
+			if ts {
+				most = 2.2 // a bound, and far off with frames of ten bytes
+			}
+			if bandwidth < peak || bandwidth > most*peak || average < 0.999*bits/seconds || average > bandwidth {
+				t.Errorf("ts=%v, %d tracks: BANDWIDTH %.0f and %.0f, measured %.0f and %.0f", ts, len(tracks), bandwidth, average, peak, bits/seconds)
+			}
+		}
+	}
+}
+
+// The picture's size is the one to show: cropped, in square pixels.
+func TestResolution(t *testing.T) {
+	for _, c := range []struct {
+		codec, private string
+		width, height  int
+	}{
+		{media.CodecAVC, "0164001effe1001c6764001eacd940b424dff8020001688000000300800000190f8a14cb01000668fba3cb22c0fdf8f800", 1024, 576}, // 720x576, 64:45
+		{media.CodecHEVC, "00", 640, 480}, // not to be read: what Matroska says
+	} {
+		track := &media.Track{Number: 1, Kind: media.Video, CodecID: c.codec, CodecPrivate: mustHex(c.private), Width: 640, Height: 480}
+		if w, h := resolution(track); w != c.width || h != c.height {
+			t.Errorf("%s: %dx%d, want %dx%d", c.private, w, h, c.width, c.height)
+		}
+	}
+}

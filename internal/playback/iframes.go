@@ -1,0 +1,73 @@
+package playback
+
+import (
+	"context"
+
+	"weir/internal/api"
+	"weir/internal/manifest"
+	"weir/internal/media"
+)
+
+// IFramePlaylist gives the I-frame playlist of a recording's video track (RFC 8216 section 4.3.3.6), with which players scrub: of each
+// fragment that begins with a key frame the first bytes, up to the end of that frame. ResourceNotFound when the session is not a
+// recording, or the track has no such fragment; then the master playlist does not name it.
+//
+// A key frame lasts until the next one that is listed, so that the times of this playlist are those of the track's.
+func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
+	o, err := s.session(ctx, token, getMediaPlaylist)
+	if err != nil {
+		return nil, err
+	}
+	i := o.p.track(track)
+	if i < 0 || o.p.tracks[i].kind != media.Video || o.p.iframes == 0 {
+		return nil, api.Errorf(api.ResourceNotFoundException, "The streaming session has no I-frame playlist of track %d.", track)
+	}
+	t, err := decodeTimeline(o.session.Checkpoint, len(o.p.tracks))
+	if err != nil {
+		return nil, err
+	}
+	h := manifest.Header{Version: manifest.FragmentedMP4Version, VOD: true, IFramesOnly: true, DiscontinuitySequence: -1}
+	if o.p.format == hlsMPEGTS {
+		h.Version = manifest.IFramesVersion
+	}
+	segments := make([]manifest.Segment, 0, len(t.entries))
+	generation, tags := -1, int64(0)
+	for j := range t.entries {
+		e := &t.entries[j]
+		if e.duration[i] < 0 {
+			continue
+		}
+		tags += e.tags[i]
+		if e.iframe == 0 {
+			if n := len(segments); n > 0 {
+				segments[n-1].Duration += e.duration[i]
+			}
+			continue
+		}
+		segment := manifest.Segment{
+			Discontinuities: int(tags), DateTime: e.timestamp, HasDateTime: o.p.timestamps,
+			Duration: e.duration[i], Range: e.iframe, URI: o.segmentURI(track, o.stream.FormatNumber(e.number)),
+		}
+		if o.p.format != hlsMPEGTS && generation != e.generation {
+			generation = e.generation
+			segment.Map = initSegmentURI(o.token, track, generation)
+		}
+		tags = 0
+		segments = append(segments, segment)
+	}
+	var longest int64
+	for j := range segments {
+		longest = max(longest, segments[j].Duration)
+	}
+	h.TargetDuration = targetOf(longest)
+	list := manifest.Media{Header: h, Segments: segments, End: true}
+	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256)))}, nil
+}
+
+// segmentURI is the URI of a fragment's segment, relative to the playlists.
+func (o *open) segmentURI(track int, number string) string {
+	if o.p.format == hlsMPEGTS {
+		return tsSegmentURI(o.token, track, number)
+	}
+	return mediaSegmentURI(o.token, track, number)
+}

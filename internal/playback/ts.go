@@ -1,0 +1,87 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/mpegts"
+	"weir/internal/store"
+)
+
+// TSSegment does GetTSFragment: all packaged tracks of the fragment with the given number as a transport stream. The track is the
+// one that the session's media playlist has. The caller closes the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when
+// frames of this fragment are not what their codec private data says; others are not touched by that.
+func (s *Service) TSSegment(ctx context.Context, token string, track int, number string) (*Segment, error) {
+	o, info, m, err := s.openFragment(ctx, token, hlsMPEGTS, track, number)
+	if err != nil {
+		return nil, err
+	}
+	segment, err := packTS(o, info, m)
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return segment, nil
+}
+
+// packTS plans a transport stream of the packaged tracks that have frames in the fragment. The tables' continuity counter is the commit
+// sequence, which grows by one along a playlist from which nothing is missing.
+func packTS(o *open, info *store.FragmentInfo, m store.Media) (*Segment, error) {
+	f := m.Fragment()
+	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
+	start, ok := r.start(info)
+	if !ok {
+		return nil, noFragment()
+	}
+	var inputs []mpegts.Input
+	for j := range r.tracks {
+		i := runOf(f, r.tracks[j].number)
+		t := f.Track(r.tracks[j].number)
+		if i < 0 || t == nil {
+			continue
+		}
+		payload, err := m.PayloadAt(i)
+		if err != nil {
+			return nil, fmt.Errorf("open payload: %w", err)
+		}
+		inputs = append(inputs, mpegts.Input{
+			Track: t, Run: &f.Runs[i], DecodeTime: r.decodeTime(f.Runs[i].BaseDecodeTime, r.tracks[j].timescale, start), Payload: payload,
+		})
+	}
+	if len(inputs) == 0 {
+		return nil, noFragment()
+	}
+	segment, err := mpegts.NewSegment(inputs, mpegts.Options{Advance: o.p.advance, Counter: byte(info.Sequence)})
+	switch {
+	case errors.Is(err, mpegts.ErrInvalidFrame):
+		return nil, api.Errorf(api.InvalidMediaFrameException, "The fragment cannot be packaged: %v.", err)
+	case errors.Is(err, media.ErrUnsupportedCodec):
+		return nil, api.Errorf(api.UnsupportedStreamMediaTypeException, "The fragment cannot be packaged: %v.", err)
+	case err != nil:
+		return nil, fmt.Errorf("plan transport stream: %w", err)
+	}
+	return &Segment{Body: segment, Length: segment.Size(), media: m}, nil
+}
+
+// checkTS says whether the tracks can be carried by a transport stream.
+func checkTS(tracks []media.Track) error {
+	for i := range tracks {
+		if err := mpegts.Check(&tracks[i]); err != nil {
+			return api.Errorf(api.UnsupportedStreamMediaTypeException, "The stream cannot be played as MPEG_TS: %v.", err)
+		}
+	}
+	return nil
+}
+
+func tsSegmentURI(token string, track int, number string) string {
+	return "getTSFragment.ts?FragmentNumber=" + number + "&SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
+}
+
+// errFormat is the answer to an action of the other container format: a token opens one.
+func errFormat() error {
+	return api.NewError(api.ResourceNotFoundException, "The streaming session is of another container format.")
+}
