@@ -1,7 +1,10 @@
 package playback
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"regexp"
@@ -52,6 +55,18 @@ func difference(got, want string) string {
 		i++
 	}
 	return fmt.Sprintf("line %d of %d is\n%s\nwant (of %d)\n%s\nafter\n%s", i+1, len(a), a[i], len(b), b[i], strings.Join(b[:min(i, 8)], "\n"))
+}
+
+// wantZipped wants the gzip form of a playlist to be that of its text.
+func wantZipped(t *testing.T, p *Playlist) {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(p.Gzip()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(z); err != nil || !bytes.Equal(text, p.Text) {
+		t.Fatalf("unzipped: %v: %s", err, difference(string(text), string(p.Text)))
+	}
 }
 
 func textOf(p *Playlist) string {
@@ -545,6 +560,9 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 				got, err := s.MediaPlaylist(t.Context(), token, track.Number)
 				if err != nil && want != "" {
 					t.Fatalf("poll %d of service %d: %v", n, i, err)
+				}
+				if got != nil && chance(30) {
+					wantZipped(t, got)
 				}
 				if text := textOf(got); text != want {
 					t.Fatalf("poll %d of service %d, track %d: %s", n, i, track.Number, difference(text, want))

@@ -2,7 +2,9 @@ package playback
 
 import (
 	"bytes"
-	"compress/gzip"
+	"compress/flate"
+	"encoding/binary"
+	"hash/crc32"
 	"sync"
 )
 
@@ -10,21 +12,70 @@ import (
 type Playlist struct {
 	Text []byte // not to be changed
 
+	blocks []placedBlock // parts of Text, in its order, that are compressed by themselves
+	pool   *sync.Pool    // of *flate.Writer
 	once   sync.Once
 	zipped []byte
 }
 
+// blockEntries is how many entries of a playlist that grows are compressed together: enough to leave little to gain, few enough
+// that what is cut off at both ends of the window costs little.
+const blockEntries = 32
+
+// block is the compressed form of a run of entries, which the playlists that list them share.
+type block struct {
+	once   sync.Once
+	zipped []byte
+}
+
+// placedBlock is a block and the part of a text that it is the form of.
+type placedBlock struct {
+	from, to int
+	block    *block
+}
+
 // Gzip is the text as a gzip stream (RFC 1952). It is made once and kept as long as the text is, because for thousands of
-// segments it costs more than everything else about a request.
+// segments it costs more than everything else about a request. Of a live playlist only what is new is compressed: pieces that begin
+// without a window and end at a byte may follow each other in one deflate stream (RFC 1951 section 3.2).
 func (p *Playlist) Gzip() []byte {
 	p.once.Do(func() {
-		var out bytes.Buffer
-		z, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // the level is a valid one
-		_, _ = z.Write(p.Text)                            // a buffer takes everything
-		_ = z.Close()
-		p.zipped = out.Bytes()
+		out := make([]byte, 0, len(p.Text)/4+64)
+		out = append(out, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255) // deflate, no name, no time, any system
+		at := 0
+		for _, b := range p.blocks {
+			out = append(out, p.deflate(p.Text[at:b.from])...)
+			b.block.once.Do(func() { b.block.zipped = p.deflate(p.Text[b.from:b.to]) })
+			out = append(out, b.block.zipped...)
+			at = b.to
+		}
+		out = append(out, p.deflate(p.Text[at:])...)
+		out = append(out, 3, 0) // an empty last block
+		out = binary.LittleEndian.AppendUint32(out, crc32.ChecksumIEEE(p.Text))
+		p.zipped = binary.LittleEndian.AppendUint32(out, uint32(len(p.Text)))
 	})
 	return p.zipped
+}
+
+// deflate gives a text as deflate blocks, none the last, that end at a byte.
+func (p *Playlist) deflate(text []byte) []byte {
+	if len(text) == 0 {
+		return nil
+	}
+	var out bytes.Buffer
+	z := p.pool.Get().(*flate.Writer)
+	defer p.pool.Put(z)
+	z.Reset(&out)
+	_, _ = z.Write(text) // a buffer takes everything
+	_ = z.Flush()
+	return out.Bytes()
+}
+
+// newDeflaters makes the pool that playlists are compressed with: a writer is half a megabyte.
+func newDeflaters() *sync.Pool {
+	return &sync.Pool{New: func() any {
+		z, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is a valid one
+		return z
+	}}
 }
 
 // weight is about how many bytes it takes; what Gzip gives is less than a quarter more.
