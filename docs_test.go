@@ -114,6 +114,23 @@ func TestCompatibilityIsComplete(t *testing.T) {
 	}
 }
 
+// The table of packages has all of them, and the files to begin with are there.
+func TestArchitectureNamesThePackages(t *testing.T) {
+	page := read(t, "docs/architecture.md")
+	for pkg := range imports {
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(pkg) + "` \\|.*\\|(.*)\\|$").FindStringSubmatch(page)
+		if row == nil {
+			t.Errorf("docs/architecture.md has no row of %s", pkg)
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([a-z0-9_.]+)`").FindAllStringSubmatch(row[1], -1) {
+			if _, err := os.Stat(filepath.Join(pkg, m[1])); err != nil {
+				t.Errorf("docs/architecture.md sends readers to %s of %s, which is not there", m[1], pkg)
+			}
+		}
+	}
+}
+
 // members lists the names of an input's JSON members, and of those below them.
 func members(typ reflect.Type) (names []string) {
 	for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
