@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"weir/internal/api"
@@ -85,6 +86,7 @@ type Service struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	rate      *rateLimits
+	deflaters *sync.Pool
 	views     *viewCache
 }
 
@@ -98,6 +100,7 @@ func New(o Options) *Service {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.rate = newRateLimits()
+	s.deflaters = newDeflaters()
 	s.views = newViewCache(o.Limits.CacheBytes)
 	return s
 }

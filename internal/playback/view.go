@@ -21,7 +21,8 @@ type view struct {
 	mu    sync.Mutex // held for the whole of a request for a playlist
 	token string     // the one that the text is written with
 	rules *rules
-	state *timeline // nil: nothing loaded
+	pool  *sync.Pool // for compressing playlists
+	state *timeline  // nil: nothing loaded
 	same  classes
 	known []*class // of state.generations, as far as they were needed
 	text  [maxTracks]trackText
@@ -30,11 +31,12 @@ type view struct {
 // trackText is the text of one track's playlist. Entries are counted from the loading of the state, so that an entry keeps its
 // index while others leave: entry i of state.entries has index state.gone + i.
 type trackText struct {
-	body  []byte    // segments one after the other; EXT-X-MAP only where it changes
-	base  int64     // index of the entry that body begins with
-	start []int     // where in body entry base+i begins; empty range when it has no frames of the track
-	whole *Playlist // as last written; never changed, only replaced
-	key   textKey   // what whole was written for
+	body   []byte           // segments one after the other; EXT-X-MAP only where it changes
+	base   int64            // index of the entry that body begins with
+	start  []int            // where in body entry base+i begins; empty range when it has no frames of the track
+	blocks map[int64]*block // compressed forms: block n is of the entries from n·blockEntries on
+	whole  *Playlist        // as last written; never changed, only replaced
+	key    textKey          // what whole was written for
 }
 
 // textKey is all that a playlist depends on within one loaded state.
@@ -122,7 +124,7 @@ func (s *Service) advance(ctx context.Context, o *open, v *view) error {
 		if err != nil {
 			return fmt.Errorf("read session: %w", err)
 		}
-		v.token, v.rules, v.state, v.known, v.text = o.token, o.p.rules(), state, nil, [maxTracks]trackText{}
+		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters, state, nil, [maxTracks]trackText{}
 		v.same = classes{service: s, stream: o.stream.ID, switching: o.p.switching}
 	}
 	if err := s.follow(ctx, o, v, lossy); err != nil {
@@ -279,6 +281,7 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	if n := key.to - text.base; n < int64(len(text.start)) {
 		body = text.body[text.start[key.from-text.base]:text.start[n]]
 	}
+	var blocks []placedBlock
 	whole := make([]byte, 0, 512+len(body)+2*len(o.token))
 	whole = h.Append(whole)
 	if first >= 0 {
@@ -287,6 +290,7 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 		s.Map = v.mapURI(o, track, e)
 		whole = s.Append(whole)
 		if next := t.gone + int64(first) + 1; next < key.to {
+			blocks = text.place(next, key.to, len(whole))
 			whole = append(whole, body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
 		}
 	}
@@ -296,8 +300,39 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	if !v.rules.grows() {
 		*text = trackText{base: key.to} // it will not be written again
 	}
-	text.whole, text.key = &Playlist{Text: whole}, key
+	text.whole, text.key = &Playlist{Text: whole, blocks: blocks, pool: v.pool}, key
 	return text.whole, nil
+}
+
+// place finds the blocks whose entries all have an index in [from, to), for a playlist that has the text of these entries at an offset.
+func (t *trackText) place(from, to int64, at int) []placedBlock {
+	offset := func(index int64) int {
+		if i := index - t.base; i < int64(len(t.start)) {
+			return t.start[i]
+		}
+		return len(t.body)
+	}
+	first := (from + blockEntries - 1) / blockEntries
+	for n := range t.blocks {
+		if n < first {
+			delete(t.blocks, n)
+		}
+	}
+	var placed []placedBlock
+	for n := first; (n+1)*blockEntries <= to; n++ {
+		b := t.blocks[n]
+		if b == nil {
+			b = &block{}
+			if t.blocks == nil {
+				t.blocks = make(map[int64]*block)
+			}
+			t.blocks[n] = b
+		}
+		placed = append(placed, placedBlock{
+			from: at + offset(n*blockEntries) - offset(from), to: at + offset((n+1)*blockEntries) - offset(from), block: b,
+		})
+	}
+	return placed
 }
 
 // before is the discontinuity sequence number that stood before the first kept entry with the track, or after all others when no
@@ -370,7 +405,7 @@ func (v *view) weight() int64 {
 		n += entryBytes * int64(cap(v.state.entries))
 	}
 	for i := range v.text {
-		n += int64(cap(v.text[i].body)+8*cap(v.text[i].start)) + v.text[i].whole.weight()
+		n += int64(cap(v.text[i].body)*5/4+8*cap(v.text[i].start)) + v.text[i].whole.weight()
 	}
 	return n
 }
