@@ -13,13 +13,11 @@ const liveHeadroom = 4
 // measure fills in the parameters that are measured on what the session begins with: frame rate and bit rates, of segments as they
 // are sent, and how far pictures are reordered.
 func (p *parameters) measure(sel *selection) {
-	var frames, length int64 // of video: frames, and ticks that they last
-	var peaks [maxTracks]int64
-	var bytes, millis int64
+	var frames, length int64                  // of video: frames, and ticks that they last
+	var peaks, bytes, millis [maxTracks]int64 // of each playlist; a transport stream has one, with the EXTINF of its first track
 	for i := range sel.fragments {
 		f := &sel.fragments[i]
 		tracks := sel.classes[i].tracks
-		var longest int64
 		var muxed int64
 		for j := range p.tracks {
 			span := f.Span(p.tracks[j].number)
@@ -29,10 +27,20 @@ func (p *parameters) measure(sel *selection) {
 			}
 			scale := int64(t.Timescale)
 			size := p.segmentSize(t, span, len(p.tracks) == 1 || j == 0)
-			peaks[j] = max(peaks[j], bitRate(size, span.Duration, scale))
-			muxed += bitRate(size, span.Duration, scale)
-			bytes += size
-			longest = max(longest, rescale(span.Duration, scale, 1000))
+			// RFC 8216 section 4.1: the bit rate of a segment is its size over its EXTINF, which is in whole milliseconds; not less than
+			// over what it really lasts.
+			extinf := max(1, (span.Duration*1000+scale/2)/scale)
+			rate := max(bitRate(size, extinf, 1000), bitRate(size, span.Duration, scale))
+			peaks[j] = max(peaks[j], rate)
+			muxed += rate
+			list := j
+			if p.format == hlsMPEGTS {
+				list = 0
+			}
+			bytes[list] += size
+			if list == j {
+				millis[list] += extinf
+			}
 			if t.Kind == media.Video {
 				frames += int64(span.Frames)
 				length += rescale(span.Duration, scale, media.VideoTimescale)
@@ -42,7 +50,6 @@ func (p *parameters) measure(sel *selection) {
 				}
 			}
 		}
-		millis += longest
 		if p.format == hlsMPEGTS {
 			p.bandwidth = max(p.bandwidth, muxed)
 		}
@@ -60,8 +67,10 @@ func (p *parameters) measure(sel *selection) {
 	if length > 0 {
 		p.frameRate = (frames*100*media.VideoTimescale + length/2) / length
 	}
-	if millis > 0 {
-		p.average = max(1, bytes*8*1000/millis)
+	for i := range bytes {
+		if millis[i] > 0 {
+			p.average += bitRate(bytes[i], millis[i], 1000)
+		}
 	}
 	p.bandwidth = max(p.bandwidth, p.average, 1)
 }
