@@ -27,6 +27,9 @@ type Options struct {
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
 	IdleBlob      time.Duration // a blob that got no fragment for so long is closed; default 2 hours
 	SessionKeep   time.Duration // how long an expired session is still told from an unknown one; default 24 hours
+
+	MinFree  int64      // bytes that are kept free: an append that would take of them is ErrFull; 0: all may be taken
+	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
 }
 
 // Store keeps streams, fragments and sessions. Its methods may be called concurrently.
@@ -40,6 +43,7 @@ type Store struct {
 	wake    chan struct{} // asks Run for a sweep now
 	sweep   chan struct{} // one slot: held by the sweep that is running
 	loading chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
+	space   space
 
 	mu      sync.Mutex
 	streams map[StreamID]*streamState // guarded by mu; one entry per live stream that was used
@@ -89,12 +93,16 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
 		streams: make(map[StreamID]*streamState),
 	}
+	s.space.wake = make(chan struct{}, 1)
 	err := error(nil)
 	if o.NodeSlot < 0 || o.NodeSlot >= 1<<numberSlotBits {
 		err = fmt.Errorf("node slot %d is not within 0 and %d", o.NodeSlot, 1<<numberSlotBits-1)
 	}
 	if err == nil {
 		err = s.recover(ctx)
+	}
+	if err == nil {
+		_, err = s.measure(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), o.Index.Close(), o.Blobs.Close())
@@ -120,9 +128,12 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Run does the background work until ctx ends: a sweep at every interval and soon after a stream was deleted. What fails is
-// logged and tried again at the next sweep.
+// Run does the background work until ctx ends: a sweep at every interval, and soon after a stream was deleted or its retention
+// made shorter; an eye on the free space. What fails is logged and tried again.
 func (s *Store) Run(ctx context.Context) error {
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() { s.watchSpace(ctx) })
 	tick := time.NewTicker(s.o.SweepInterval)
 	defer tick.Stop()
 	for {

@@ -92,6 +92,10 @@ func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces N
 		defer release(st.appending)
 		return s.appendMemory(st, rec, head, info, replaces)
 	}
+	if err := s.room(ctx, int64(len(head))+info.Size()); err != nil {
+		release(st.appending)
+		return info, err
+	}
 	info.Location, err = s.blobs.Append(ctx, stream, Entry{
 		Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head, Payload: rec.Payload,
 	})

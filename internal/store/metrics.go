@@ -17,6 +17,10 @@ type Metrics struct {
 	RecoveredRecords prometheus.Counter     // records found at start-up that the index did not know
 	TruncatedBytes   prometheus.Counter     // bytes of torn tails cut at start-up
 	SweptBlobs       prometheus.Counter     // volumes deleted because they were past retention
+	FreeBytes        prometheus.Gauge       // of the file system, for this user
+	TotalBytes       prometheus.Gauge       // of the file system
+	Stopped          prometheus.Gauge       // 1 while fragments are refused for want of space
+	OldestBlobs      prometheus.Counter     // volumes deleted for want of space
 }
 
 // NewMetrics makes the metrics and registers them when reg is not nil.
@@ -40,8 +44,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_store_truncated_bytes_total", Help: "Bytes of torn tails cut at start-up."}),
 		SweptBlobs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_store_swept_volumes_total", Help: "Volumes deleted because they were past retention."}),
+		FreeBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_store_free_bytes", Help: "Free space of the file system that the volumes are on."}),
+		TotalBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_store_total_bytes", Help: "Size of the file system that the volumes are on."}),
+		Stopped: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_store_ingest_stopped", Help: "1 while fragments are refused because the free space is down to --min-free."}),
+		OldestBlobs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_deleted_oldest_volumes_total", Help: "Volumes deleted before their time for want of space."}),
 	}
 	if reg != nil {
+		reg.MustRegister(m.FreeBytes, m.TotalBytes, m.Stopped, m.OldestBlobs)
 		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows, m.RecoveredRecords,
 			m.TruncatedBytes, m.SweptBlobs)
 	}

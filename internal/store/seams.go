@@ -159,6 +159,9 @@ type Blobs interface {
 	// whole record ends. ErrNotFound when the blob is not there; ErrCorrupt when it does not begin as a blob must, and then
 	// nothing is changed. Only for blobs that are not written.
 	Recover(ctx context.Context, name string, from int64, found func(loc Location, head []byte) error) (s *Stream, end, cut int64, err error)
+	// Space tells how many bytes may still be stored, and how many there are room for in all; both math.MaxInt64 when there
+	// is no telling.
+	Space(ctx context.Context) (free, total int64, err error)
 	// List calls found with the name of every blob, in no particular order. A name that ends in a slash is a stream that has
 	// room but no blob.
 	List(ctx context.Context, found func(name string) error) error

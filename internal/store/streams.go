@@ -62,10 +62,12 @@ func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int
 // UpdateStream changes a stream and gives it a new Version; durable on return. A version that is not empty must be the
 // stream's (ErrVersion). change may be called more than once; its error is in the returned chain and leaves the stream as
 // it was. It cannot change ID, Name, CreatedMillis, Version and NumberTag. ErrNotFound. A shorter retention hides what is
-// past it at once.
+// past it at once, and frees its space soon.
 func (s *Store) UpdateStream(ctx context.Context, id StreamID, version string, change func(*Stream) error) (Stream, error) {
 	next := randomText(alphanumerics, 20)
+	shorter := false
 	row, err := s.changeStream(ctx, id, func(st *Stream) error {
+		was := st.RetentionHours
 		if version != "" && version != st.Version {
 			return ErrVersion
 		}
@@ -76,10 +78,14 @@ func (s *Store) UpdateStream(ctx context.Context, id StreamID, version string, c
 			return errors.New("retention is negative")
 		}
 		st.Version = next
+		shorter = st.RetentionHours < was
 		return nil
 	})
 	if err != nil {
 		return Stream{}, fmt.Errorf("update stream %s: %w", id, err)
+	}
+	if shorter {
+		s.sweepSoon()
 	}
 	return row, nil
 }
@@ -145,11 +151,16 @@ func (s *Store) DeleteStream(ctx context.Context, id StreamID, version string) e
 		return fmt.Errorf("delete stream %s: %w", id, err)
 	}
 	s.forget(id)
+	s.sweepSoon()
+	return nil
+}
+
+// sweepSoon asks Run for a sweep now.
+func (s *Store) sweepSoon() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // drop makes the state say that its stream is deleted and frees the memory.

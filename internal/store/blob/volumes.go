@@ -60,6 +60,9 @@ type Volumes struct {
 	fs    FS
 	trash sync.WaitGroup // deletions that run in the background
 
+	closing chan struct{} // closed by Close
+	once    sync.Once
+
 	mu      sync.Mutex
 	writers map[store.StreamID]*writer // guarded by mu
 	trashed int                        // names given in the trash; guarded by mu
@@ -88,7 +91,7 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	if o.FS == nil {
 		o.FS = OS{}
 	}
-	v := &Volumes{dir: dir, o: o, fs: o.FS, writers: make(map[store.StreamID]*writer)}
+	v := &Volumes{dir: dir, o: o, fs: o.FS, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}
 	err := v.fs.Mkdir(dir)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		err = v.fs.SyncDir(filepath.Dir(dir)) // the one who made it may have died before this
@@ -108,9 +111,18 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	return v, nil
 }
 
-// empty removes what is in the trash, in the background. What cannot be removed is tried again at the next start.
+// empty removes what is in the trash, in the background. What cannot be removed is tried again after a while, and at the
+// next start.
 func (v *Volumes) empty(path string) {
-	v.trash.Go(func() { _ = removeAll(v.fs, path) })
+	v.trash.Go(func() {
+		for wait := time.Second; removeAll(v.fs, path) != nil; wait = min(2*wait, time.Minute) {
+			select {
+			case <-v.closing:
+				return
+			case <-time.After(wait):
+			}
+		}
+	})
 }
 
 func (v *Volumes) writer(id store.StreamID) *writer {
@@ -319,6 +331,9 @@ func (b *body) Section(off, n int64) (io.Reader, error) {
 
 func (b *body) Close() error { return b.f.Close() }
 
+// Space implements store.Blobs.
+func (v *Volumes) Space(context.Context) (free, total int64, err error) { return v.fs.Space(v.dir) }
+
 // List implements store.Blobs.
 func (v *Volumes) List(ctx context.Context, found func(name string) error) error {
 	streams, err := v.fs.ReadDir(v.dir)
@@ -410,8 +425,9 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	return nil
 }
 
-// Close implements store.Blobs. It waits for deletions.
+// Close implements store.Blobs. It waits for deletions that go on well.
 func (v *Volumes) Close() error {
+	v.once.Do(func() { close(v.closing) })
 	v.mu.Lock()
 	writers := v.writers
 	v.writers = make(map[store.StreamID]*writer)

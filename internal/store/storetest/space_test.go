@@ -1,0 +1,406 @@
+package storetest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	"weir/internal/store"
+	"weir/internal/store/blob"
+	"weir/internal/store/index"
+	"weir/internal/store/storetest"
+)
+
+// onDisk opens a store whose volumes lie on a Disk, with an index in a directory of the test's own.
+func onDisk(t *testing.T, disk *storetest.Disk, o store.Options) *store.Store {
+	t.Helper()
+	x, err := index.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Blobs, err = blob.OpenVolumes("/volumes", blob.Options{FS: disk, MaxSize: 20_000}); err != nil {
+		t.Fatal(err)
+	}
+	o.Index = x
+	s, err := store.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeStore(t, s) })
+	return s
+}
+
+// metric gives the value of a gauge or counter without labels.
+func metric(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+func newStream(t *testing.T, s *store.Store, name string, hours int) store.StreamID {
+	t.Helper()
+	st, err := s.CreateStream(t.Context(), store.Stream{Name: name, RetentionHours: hours})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.ID
+}
+
+// The space that is kept is not written into, what is stored can be read, and fragments are stored again when there is space.
+// It is said before it happens, when it happens and when it is over, each once.
+func TestMinFree(t *testing.T) {
+	const keep = 100_000
+	clock, disk := storetest.NewClock(), storetest.NewDisk(10*keep)
+	var log bytes.Buffer
+	registry := prometheus.NewRegistry()
+	s := onDisk(t, disk, store.Options{Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: store.NewMetrics(registry)})
+	cam := newStream(t, s, "cam", 24)
+	var stored []store.FragmentInfo
+	warned := 0
+	for i := 0; ; i++ {
+		f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, uint64(i), 10_000))
+		if errors.Is(err, store.ErrFull) {
+			break
+		}
+		if err != nil || i > 1000 {
+			t.Fatal(i, err)
+		}
+		stored = append(stored, f)
+		if err := s.CheckSpace(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if warned == 0 && strings.Contains(log.String(), "nearly full") {
+			warned = i
+		}
+	}
+	free, _, err := disk.Space("/volumes")
+	if err != nil || free < keep || free > keep+12_000 {
+		t.Fatalf("%d bytes are free, %d are kept: %v", free, keep, err)
+	}
+	if warned == 0 || len(stored)-warned < 5 {
+		t.Fatalf("warned at fragment %d of %d", warned, len(stored))
+	}
+	for range 3 {
+		if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1, 10_000)); !errors.Is(err, store.ErrFull) {
+			t.Fatal(err)
+		}
+		if err := s.CheckSpace(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range stored {
+		if _, err := storetest.ReadPayload(t.Context(), s, cam, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disk.SetRoom(keep / 2) // somebody else takes more
+	if err := s.CheckSpace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if stopped, free := metric(t, registry, "weir_store_ingest_stopped"), metric(t, registry, "weir_store_free_bytes"); stopped != 1 || free != keep/2 {
+		t.Fatalf("metrics: stopped %v, %v free", stopped, free)
+	}
+	disk.SetRoom(10 * keep)
+	if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1, 10_000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CheckSpace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if metric(t, registry, "weir_store_ingest_stopped") != 0 {
+		t.Fatal("the metrics say that fragments are refused")
+	}
+	for text, want := range map[string]int{"nearly full": 1, "disk is full": 1, "fragments are stored": 1} {
+		if got := strings.Count(log.String(), text); got != want {
+			t.Errorf("%q is said %d times:\n%s", text, got, &log)
+		}
+	}
+}
+
+// As recorders do: the oldest goes, of whatever stream, so that the newest can be stored; never what is being written.
+func TestDeleteOldest(t *testing.T) {
+	const keep = 100_000
+	clock, disk := storetest.NewClock(), storetest.NewDisk(6*keep)
+	s := onDisk(t, disk, store.Options{Clock: clock.Now, MinFree: keep, WhenFull: store.DeleteOldest})
+	old, cam := newStream(t, s, "old", 1000), newStream(t, s, "cam", 1000)
+	add := func(id store.StreamID, seed int) store.FragmentInfo {
+		t.Helper()
+		clock.Add(time.Minute)
+		f, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, uint64(seed), 9000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CheckSpace(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	first := add(old, 0)
+	for i := range 9 {
+		add(old, i)
+	}
+	var all []store.FragmentInfo
+	for i := range 200 {
+		all = append(all, add(cam, i))
+	}
+	l, err := s.List(t.Context(), old, store.Query{})
+	if err != nil || len(l) > 3 { // its open volume
+		t.Fatalf("%d fragments of the old stream are left: %v", len(l), err)
+	}
+	if _, err := s.Open(t.Context(), old, first); !errors.Is(err, store.ErrGone) {
+		t.Fatal(err)
+	}
+	l, err = s.List(t.Context(), cam, store.Query{})
+	if err != nil || len(l) < 25 || len(l) > 60 {
+		t.Fatalf("%d fragments are left: %v", len(l), err)
+	}
+	sameFragments(t, l, all[len(all)-len(l):])
+	for _, f := range l {
+		if _, err := storetest.ReadPayload(t.Context(), s, cam, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// small mounts a file system of so many bytes; false when this user may not.
+func small(t *testing.T, size int) (string, bool) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+		return dir, false
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, true
+}
+
+// used is what a directory takes on its file system: as the file system says when it has one of its own, else by its files.
+func used(t *testing.T, dir string, own bool) int64 {
+	t.Helper()
+	if own {
+		free, total, err := blob.OS{}.Space(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return total - free
+	}
+	var n int64
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		var st unix.Stat_t
+		if err == nil && unix.Lstat(path, &st) == nil {
+			n += st.Blocks * 512
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// eventually waits for what background work does within its time.
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(within)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("%s: not within %v", what, within)
+		}
+	}
+}
+
+// What is deleted, past retention, or beyond a retention made shorter gives its space back, measured on the file system. The
+// clock tells when; nobody calls Sweep.
+func TestSpaceIsFreed(t *testing.T) {
+	mount, own := small(t, 64<<20)
+	clock := storetest.NewClock()
+	dir := filepath.Join(mount, "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e := embedded{dir}
+	x, b, err := e.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now, SweepInterval: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Run(ctx) }()
+	defer func() { stop(); <-done; closeStore(t, s) }()
+
+	const fragment = 500_000
+	fill := func(id store.StreamID, n int) {
+		t.Helper()
+		for i := range n {
+			if _, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, uint64(i), fragment)); err != nil {
+				t.Fatal(err)
+			}
+			clock.Add(time.Minute)
+		}
+	}
+	freed := func(what string, before int64, fragments int) {
+		t.Helper()
+		eventually(t, 10*time.Second, what, func() bool { return before-used(t, mount, own) > int64(fragments)*fragment*9/10 }) // the index takes a little
+	}
+	empty := used(t, mount, own)
+	gone := newStream(t, s, "gone", 24)
+	fill(gone, 10)
+	full := used(t, mount, own)
+	if full-empty < 10*fragment {
+		t.Fatalf("10 fragments take %d bytes", full-empty)
+	}
+	if err := s.DeleteStream(t.Context(), gone, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.List(t.Context(), gone, store.Query{}); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("a deleted stream lists with %v", err)
+	}
+	freed("deleted", full, 10)
+
+	// Half past nine and on: the last ones are of another hour, so of another volume.
+	cam := newStream(t, s, "cam", 2)
+	fill(cam, 25)
+	fill(cam, 25)
+	full = used(t, mount, own)
+	l, err := s.List(t.Context(), cam, store.Query{})
+	if err != nil || len(l) != 50 {
+		t.Fatal(len(l), err)
+	}
+	lastOfHour := l[0]
+	for _, f := range l {
+		if f.Location.Blob == l[0].Location.Blob {
+			lastOfHour = f
+		}
+	}
+	// To the second: the first is there at two hours sharp and not a millisecond later.
+	clock.Add(time.UnixMilli(l[0].ServerTimestamp).Add(2 * time.Hour).Sub(clock.Now()))
+	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 || got[0].Number != l[0].Number {
+		t.Fatalf("at the end of retention: %v, %v", got, err)
+	}
+	clock.Add(time.Millisecond)
+	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 || got[0].Number != l[1].Number {
+		t.Fatalf("past retention: %v, %v", got, err)
+	}
+	// A longer retention keeps what there is, to what was hidden a moment ago.
+	retention := func(hours int) {
+		t.Helper()
+		if _, err := s.UpdateStream(t.Context(), cam, "", func(st *store.Stream) error { st.RetentionHours = hours; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	retention(3)
+	if got, err := s.List(t.Context(), cam, store.Query{}); err != nil || len(got) < 49 {
+		t.Fatalf("%d fragments with a longer retention, %v", len(got), err)
+	}
+	// Within the hour: once the last fragment of the volume is past it.
+	clock.Add(time.UnixMilli(lastOfHour.ServerTimestamp).Add(3*time.Hour + time.Second).Sub(clock.Now()))
+	freed("past retention", full, 20)
+	full = used(t, mount, own)
+	retention(1)
+	freed("shorter retention", full, 19)
+	if got, err := s.List(t.Context(), cam, store.Query{}); err != nil || len(got) != 0 {
+		t.Fatalf("%d fragments are left, %v", len(got), err)
+	}
+}
+
+// A file system that is really full: producers are refused, nothing that was acknowledged suffers, retention still frees, and
+// it goes on. What is kept free is what lets the index work.
+func TestRealFullDisk(t *testing.T) {
+	mount, own := small(t, 24<<20)
+	if !own {
+		t.Log("mount is not allowed: TestMinFree and TestEveryCallFails show what can be shown without")
+		return
+	}
+	clock := storetest.NewClock()
+	e := embedded{mount}
+	x, b, err := e.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	old, cam := newStream(t, s, "old", 24), newStream(t, s, "cam", 24)
+	var stored []store.FragmentInfo
+	for i := range 20 {
+		if _, err := storetest.Append(t.Context(), s, old, storetest.Record(clock, uint64(i), 300_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 0; ; i++ {
+		f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, uint64(i), 300_000))
+		if errors.Is(err, store.ErrFull) {
+			break
+		}
+		if err != nil || i > 1000 {
+			t.Fatal(i, err)
+		}
+		stored = append(stored, f)
+	}
+	for range 5 { // until not a byte is left for the index either
+		if f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 77, 3000)); err == nil {
+			stored = append(stored, f)
+		} else if !errors.Is(err, store.ErrFull) {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range stored {
+		if _, err := storetest.ReadPayload(t.Context(), s, cam, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ballast := filepath.Join(mount, "volumes", string(old))
+	entries, err := os.ReadDir(ballast)
+	if err != nil || len(entries) == 0 {
+		t.Fatal(err)
+	}
+	// The operator makes room.
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(ballast, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Roll(t.Context(), old); err != nil { // as a restart would: it lets go of the file
+		t.Fatal(err)
+	}
+	f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1, 300_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.List(t.Context(), cam, store.Query{Order: store.BySequence})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameFragments(t, l, append(stored, f))
+}
