@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math"
+	"log/slog"
 	"slices"
 )
 
@@ -56,16 +56,21 @@ func Check(ctx context.Context, idx Index, blobs Blobs) (Report, error) {
 		delete(there, b.Name)
 	}
 	r.Unknown = len(there)
+	damaged := 0
+	rows := &reader{idx: idx, blobs: blobs, tables: newTableCache(1 << 20), log: slog.New(slog.DiscardHandler), damaged: func() { damaged++ }}
 	streams, err := idx.ListStreams(ctx, "", "", 0)
 	if err != nil {
 		return r, fmt.Errorf("check: %w", err)
 	}
 	for i := range streams {
 		r.Streams++
-		c := checker{idx: idx, blobs: blobs, report: &r, stream: &streams[i], known: known, sets: make(map[int64][]byte), sequences: make(map[int64]Number)}
+		c := checker{reader: rows, idx: idx, blobs: blobs, report: &r, stream: &streams[i], known: known, sets: make(map[int64][]byte), sequences: make(map[int64]Number)}
 		if err := c.run(ctx); err != nil {
 			return r, fmt.Errorf("check stream %s: %w", streams[i].Name, err)
 		}
+	}
+	if damaged > 0 {
+		r.problem("%d times the table of a sealed blob could not be read", damaged)
 	}
 	for _, b := range known {
 		b.check(&r)
@@ -95,6 +100,7 @@ func (b *checkedBlob) check(r *Report) {
 
 // checker checks one stream.
 type checker struct {
+	reader    *reader
 	idx       Index
 	blobs     Blobs
 	report    *Report
@@ -111,7 +117,7 @@ func (c *checker) run(ctx context.Context) error {
 	}
 	var after Number
 	for {
-		page, err := c.idx.List(ctx, c.stream.ID, Query{After: after, Limit: checkPage}, math.MinInt64)
+		page, err := c.reader.list(ctx, c.stream.ID, Query{After: after, Limit: checkPage}, minTime)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ type Options struct {
 	NodeSlot int              // 0 to 4095, the low bits of the fragment numbers given out here
 
 	MemoryAge     time.Duration // how long a fragment of a stream without retention is kept in memory; default 5 minutes
+	TableBytes    int64         // how much memory the packed tables of sealed blobs may take, the last used ones; default 32 MB
 	MemoryBytes   int64         // how many bytes of them are kept per stream; default 200 MB
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
 	IdleBlob      time.Duration // a blob that got no fragment for so long is closed; default 2 hours
@@ -30,6 +31,8 @@ type Options struct {
 
 	MinFree  int64      // bytes that are kept free: an append that would take of them is ErrFull; 0: all may be taken
 	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
+
+	Progress func(done, total int) // told while New reads volumes, as often as every volume; default: nothing
 }
 
 // Store keeps streams, fragments and sessions. Its methods may be called concurrently.
@@ -40,10 +43,13 @@ type Store struct {
 	log     *slog.Logger
 	metrics *Metrics
 	commits *committer
+	reader  *reader
 	wake    chan struct{} // asks Run for a sweep now
 	sweep   chan struct{} // one slot: held by the sweep that is running
 	loading chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
 	space   space
+
+	unsealable map[string]bool // closed blobs that could not be sealed since the start; owned by the sweep that is running
 
 	mu      sync.Mutex
 	streams map[StreamID]*streamState // guarded by mu; one entry per live stream that was used
@@ -63,6 +69,7 @@ type streamState struct {
 	mu       sync.Mutex
 	clock    Number                  // the greatest number given out or seen; guarded by mu
 	sequence int64                   // the greatest sequence seen; guarded by mu
+	sealed   Number                  // no sealed blob has a greater one; guarded by mu
 	ring     ring                    // fragments kept in memory only; guarded by mu
 	setIDs   map[[32]byte]int64      // guarded by mu
 	sets     map[int64][]media.Track // guarded by mu, the slices never change
@@ -85,14 +92,16 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	setDefault(&o.MemoryAge, 5*time.Minute)
 	setDefault(&o.MemoryBytes, 200_000_000)
+	setDefault(&o.TableBytes, 32_000_000)
 	setDefault(&o.SweepInterval, time.Minute)
 	setDefault(&o.IdleBlob, 2*time.Hour)
 	setDefault(&o.SessionKeep, 24*time.Hour)
 	s := &Store{
 		o: o, idx: o.Index, blobs: o.Blobs, log: o.Logger, metrics: o.Metrics,
 		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
-		streams: make(map[StreamID]*streamState),
+		streams: make(map[StreamID]*streamState), unsealable: make(map[string]bool),
 	}
+	s.reader = &reader{idx: s.idx, blobs: s.blobs, tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
 	s.space.wake = make(chan struct{}, 1)
 	err := error(nil)
 	if o.NodeSlot < 0 || o.NodeSlot >= 1<<numberSlotBits {
@@ -195,7 +204,7 @@ func (s *Store) load(ctx context.Context, id StreamID) (*streamState, error) {
 	}
 	st := &streamState{
 		id: id, appending: make(chan struct{}, 1), changing: make(chan struct{}, 1),
-		clock: head.Number, sequence: head.Sequence,
+		clock: head.Number, sequence: head.Sequence, sealed: head.SealedNumber,
 		setIDs: make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
 	}
 	st.stream.Store(&row)

@@ -87,6 +87,10 @@ func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces N
 		release(st.appending)
 		return info, ErrNotFound
 	}
+	if err := s.notSealed(st, rec.Number); err != nil {
+		release(st.appending)
+		return info, err
+	}
 	stream := st.stream.Load()
 	if stream.RetentionHours == 0 {
 		defer release(st.appending)
@@ -158,7 +162,7 @@ func SpansOf(f *media.Fragment) []Span {
 
 // appendMemory keeps a fragment in memory only. The caller holds st.appending.
 func (s *Store) appendMemory(st *streamState, rec *Record, head []byte, info FragmentInfo, replaces Number) (FragmentInfo, error) {
-	if _, err := s.idx.Fragment(context.Background(), st.id, rec.Number); !errors.Is(err, ErrNotFound) {
+	if _, err := s.reader.fragment(context.Background(), st.id, rec.Number); !errors.Is(err, ErrNotFound) {
 		if err == nil {
 			err = ErrExists
 		}
@@ -259,7 +263,7 @@ func (s *Store) List(ctx context.Context, id StreamID, q Query) ([]FragmentInfo,
 	st.mu.Unlock()
 	stream := st.stream.Load()
 	if stream.RetentionHours > 0 {
-		stored, err := s.idx.List(ctx, id, q, notBefore(stream, now))
+		stored, err := s.reader.list(ctx, id, q, notBefore(stream, now))
 		if err != nil {
 			return nil, fmt.Errorf("list fragments: %w", err)
 		}
@@ -317,7 +321,7 @@ func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentIn
 	if m != nil && m.stored >= now-s.o.MemoryAge.Milliseconds() {
 		return m.info, nil
 	}
-	f, err := s.idx.Fragment(ctx, id, n)
+	f, err := s.reader.fragment(ctx, id, n)
 	if err != nil {
 		return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
 	}

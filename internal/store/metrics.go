@@ -17,6 +17,8 @@ type Metrics struct {
 	RecoveredRecords prometheus.Counter     // records found at start-up that the index did not know
 	TruncatedBytes   prometheus.Counter     // bytes of torn tails cut at start-up
 	SweptBlobs       prometheus.Counter     // volumes deleted because they were past retention
+	SealedBlobs      prometheus.Counter     // volumes that got their footer
+	DamagedTables    prometheus.Counter     // reads of a footer that found it damaged
 	FreeBytes        prometheus.Gauge       // of the file system, for this user
 	TotalBytes       prometheus.Gauge       // of the file system
 	Stopped          prometheus.Gauge       // 1 while fragments are refused for want of space
@@ -44,6 +46,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_store_truncated_bytes_total", Help: "Bytes of torn tails cut at start-up."}),
 		SweptBlobs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_store_swept_volumes_total", Help: "Volumes deleted because they were past retention."}),
+		SealedBlobs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_sealed_volumes_total", Help: "Volumes that got their footer."}),
+		DamagedTables: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_damaged_tables_total", Help: "Reads of a volume's footer that found it damaged; its fragments are not listed."}),
 		FreeBytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_store_free_bytes", Help: "Free space of the file system that the volumes are on."}),
 		TotalBytes: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -56,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	if reg != nil {
 		reg.MustRegister(m.FreeBytes, m.TotalBytes, m.Stopped, m.OldestBlobs)
 		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows, m.RecoveredRecords,
-			m.TruncatedBytes, m.SweptBlobs)
+			m.TruncatedBytes, m.SweptBlobs, m.SealedBlobs, m.DamagedTables)
 	}
 	return m
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"weir/internal/media"
 )
@@ -24,7 +25,7 @@ type RecordType uint8
 const (
 	RecordFragment RecordType = 1 // one fragment
 	RecordStream   RecordType = 2 // the stream's row, the first record of a volume
-	RecordFooter   RecordType = 3 // the packed table of a sealed volume, its last record; reserved, not written yet
+	RecordFooter   RecordType = 3 // the packed table of a sealed volume, its last record
 )
 
 const (
@@ -345,15 +346,16 @@ func AppendSpans(b []byte, spans []Span) []byte {
 }
 
 // DecodeSpans reverses AppendSpans. Any error is ErrCorrupt.
-func DecodeSpans(b []byte) ([]Span, error) {
+func DecodeSpans(b []byte) ([]Span, error) { return decodeSpans(nil, b) }
+
+// decodeSpans is DecodeSpans into the room behind dst.
+func decodeSpans(dst []Span, b []byte) ([]Span, error) {
 	d := decoder{b: b}
 	n := d.count(8)
-	var spans []Span
-	if n > 0 {
-		spans = make([]Span, n)
-	}
-	for i := range spans {
-		s := &spans[i]
+	from := len(dst)
+	dst = slices.Grow(dst, n)[:from+n]
+	for i := range dst[from:] {
+		s := &dst[from+i]
 		s.Track = int(d.varint())
 		s.BaseDecodeTime = d.varint()
 		s.Duration = d.varint()
@@ -364,7 +366,7 @@ func DecodeSpans(b []byte) ([]Span, error) {
 		s.Reorder = d.varint()
 		s.Shape = media.Shape(d.byte())
 	}
-	return spans, d.end()
+	return dst, d.end()
 }
 
 func appendString(b []byte, s string) []byte {
@@ -436,6 +438,16 @@ func (d *decoder) byte() byte {
 	}
 	v := d.b[0]
 	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) fixed32() uint32 {
+	if len(d.b) < 4 {
+		d.fail("bytes missing")
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(d.b)
+	d.b = d.b[4:]
 	return v
 }
 

@@ -21,7 +21,7 @@ const recoverBatch = 256
 //     been sent, which is legal: the producer cannot tell a lost ack from a lost fragment and sends again;
 //   - open blobs are closed: the next Append of each stream begins another.
 //
-// Closed blobs cost nothing but their names.
+// Closed and sealed blobs cost nothing but their names. Of a sealed blob that is not known only the footer is read.
 func (s *Store) recover(ctx context.Context) error {
 	known, err := s.idx.Blobs(ctx)
 	if err != nil {
@@ -57,33 +57,195 @@ func (s *Store) recover(ctx context.Context) error {
 		return fmt.Errorf("forget missing blobs: %w", err)
 	}
 
+	var closed []BlobInfo
+	for i, b := range open {
+		closed, err = s.recoverBlob(ctx, b, nil, closed)
+		if err != nil {
+			return err
+		}
+		s.progress(i+1, len(open)+len(there))
+	}
+	if err := s.idx.CloseBlobs(ctx, closed); err != nil {
+		return fmt.Errorf("close blobs: %w", err)
+	}
 	// Names begin with stream, hour and first number, so their order is that of their making.
 	var unknown []string
 	for name := range there {
 		unknown = append(unknown, name)
 	}
 	sort.Strings(unknown)
-	for _, b := range open {
-		if err := s.recoverBlob(ctx, b); err != nil {
-			return err
-		}
-	}
-	for _, name := range unknown {
-		id, _, _ := strings.Cut(name, "/")
-		if deleted[StreamID(id)] {
-			continue
-		}
-		if strings.HasSuffix(name, "/") {
-			if err := s.recoverEmpty(ctx, StreamID(id)); err != nil {
+	for done := 0; len(unknown) > 0; {
+		id, _, _ := strings.Cut(unknown[0], "/")
+		n := sort.Search(len(unknown), func(i int) bool { return unknown[i] > id+"/\xff" })
+		names := unknown[:n]
+		unknown = unknown[n:]
+		if !deleted[StreamID(id)] {
+			if err := s.recoverUnknown(ctx, StreamID(id), names, func(n int) { s.progress(len(open)+done+n, len(open)+len(there)) }); err != nil {
 				return err
 			}
-			continue
 		}
-		if err := s.recoverBlob(ctx, BlobInfo{Name: name, Stream: StreamID(id)}); err != nil {
-			return err
-		}
+		done += n
 	}
 	return nil
+}
+
+func (s *Store) progress(done, total int) {
+	if s.o.Progress != nil {
+		s.o.Progress(done, total)
+	}
+}
+
+// recoverUnknown makes the blobs of one stream known, in the order of their making. Those that were sealed are taken together
+// from their footers, the others are read.
+func (s *Store) recoverUnknown(ctx context.Context, id StreamID, names []string, done func(int)) error {
+	if len(names) == 1 && strings.HasSuffix(names[0], "/") {
+		return s.recoverEmpty(ctx, id)
+	}
+	// Of a stream that the index does not know the last blob tells how it was at the end.
+	described, err := s.describe(ctx, id, names)
+	if err != nil {
+		return err
+	}
+	var sealed []SealedBlob
+	add := func() error { // what is sealed so far
+		err := s.addSealed(ctx, sealed, described)
+		sealed = sealed[:0]
+		return err
+	}
+	for i, name := range names {
+		b, err := s.recoverSealed(ctx, id, name, described)
+		if err != nil {
+			return fmt.Errorf("recover blob %s: %w", name, err)
+		}
+		if b != nil {
+			sealed = append(sealed, *b)
+		}
+		if b == nil || len(sealed) == recoverBatch || i == len(names)-1 {
+			if err := add(); err != nil {
+				return err
+			}
+		}
+		if b == nil {
+			closed, err := s.recoverBlob(ctx, BlobInfo{Name: name, Stream: id}, described, nil)
+			if err == nil {
+				err = s.idx.CloseBlobs(ctx, closed)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		done(i + 1)
+	}
+	return nil
+}
+
+// describe gives the stream that blobs without rows belong to, when the index does not know it: as its last blob says that it
+// is. nil when the index knows it, or no blob says anything.
+func (s *Store) describe(ctx context.Context, id StreamID, names []string) (*Stream, error) {
+	_, err := s.idx.StreamByID(ctx, id)
+	if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	for i := len(names) - 1; i >= 0; i-- {
+		described, _, err := s.blobs.Describe(ctx, names[i])
+		if err != nil && !errors.Is(err, ErrCorrupt) {
+			return nil, fmt.Errorf("recover blob %s: %w", names[i], err)
+		}
+		if err == nil && described.ID == id {
+			return described, nil
+		}
+	}
+	return nil, nil
+}
+
+// revive makes a stream known that the index lost. The index does not have it, not even as a deleted one: it was lost or is
+// an older copy. What its blobs say of it makes it known again; deleting video because an index is missing would be the
+// worst answer. false when its name is taken by another.
+func (s *Store) revive(ctx context.Context, described *Stream) (bool, error) {
+	err := s.idx.CreateStream(ctx, *described)
+	if errors.Is(err, ErrExists) {
+		if _, err := s.idx.StreamByID(ctx, described.ID); err == nil {
+			return true, nil
+		}
+		s.log.Error("bytes are of a lost stream whose name is taken by another, they are left alone", "stream", described.Name, "id", described.ID)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("recover stream %s: %w", described.ID, err)
+	}
+	s.log.Warn("stream recovered from its bytes", "stream", described.Name, "id", described.ID)
+	return true, nil
+}
+
+// recoverSealed reads the footer of a blob; nil when it has none that can be used.
+func (s *Store) recoverSealed(ctx context.Context, id StreamID, name string, described *Stream) (*SealedBlob, error) {
+	_, at, err := s.blobs.Describe(ctx, name)
+	var t *Table
+	if err == nil && at.Length > 0 {
+		t, err = readTable(ctx, s.blobs, at)
+	}
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return nil, err
+	}
+	if err != nil || t == nil || t.Count == 0 {
+		return nil, nil
+	}
+	if described != nil {
+		if ok, err := s.revive(ctx, described); !ok {
+			return nil, err
+		}
+	}
+	b := &SealedBlob{Name: name, Stream: id, Footer: at, Replaced: t.Replaced}
+	for _, tracks := range t.Sets {
+		set, err := s.idx.TrackSetID(ctx, id, sha256.Sum256(tracks), tracks)
+		if errors.Is(err, ErrNotFound) {
+			return nil, nil // of no stream
+		}
+		if err != nil {
+			return nil, err
+		}
+		b.Sets = append(b.Sets, set)
+	}
+	rows, err := t.Fragments(name, b.Sets)
+	if err != nil {
+		return nil, err
+	}
+	b.describe(rows)
+	return b, nil
+}
+
+// addSealed makes sealed blobs known. When they cannot be put in order with what is known already they are read instead.
+func (s *Store) addSealed(ctx context.Context, sealed []SealedBlob, described *Stream) error {
+	if len(sealed) == 0 {
+		return nil
+	}
+	n := 0
+	for i := range sealed {
+		n += sealed[i].Count
+	}
+	err := s.idx.AddSealed(ctx, sealed)
+	if err == nil {
+		s.metrics.RecoveredRecords.Add(float64(n))
+		s.log.Info("sealed volumes recovered", "stream", sealed[0].Stream, "volumes", len(sealed), "fragments", n)
+		return nil
+	}
+	if !errors.Is(err, ErrExists) {
+		return fmt.Errorf("recover sealed blobs: %w", err)
+	}
+	if len(sealed) > 1 {
+		for i := range sealed {
+			if err := s.addSealed(ctx, sealed[i:i+1], described); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob", sealed[0].Name, "err", err)
+	closed, err := s.recoverBlob(ctx, BlobInfo{Name: sealed[0].Name, Stream: sealed[0].Stream}, described, nil)
+	if err == nil {
+		err = s.idx.CloseBlobs(ctx, closed)
+	}
+	return err
 }
 
 // recoverEmpty frees what is left of a stream that has no blobs and is not known.
@@ -98,65 +260,54 @@ func (s *Store) recoverEmpty(ctx context.Context, id StreamID) error {
 	return nil
 }
 
-// recoverBlob gives rows to the records behind b.Indexed and closes the blob. A b.Indexed of 0 is a blob without a row, or one
-// whose row was written by a recovery that did not end.
-func (s *Store) recoverBlob(ctx context.Context, b BlobInfo) error {
+// recoverBlob gives rows to the records behind b.Indexed and adds the blob to those that are to be closed. A b.Indexed of 0 is
+// a blob without a row, or one whose row was written by a recovery that did not end; described is its stream if the index
+// does not know it.
+func (s *Store) recoverBlob(ctx context.Context, b BlobInfo, described *Stream, closed []BlobInfo) ([]BlobInfo, error) {
 	r := blobRecovery{s: s, blob: b, sets: make(map[[32]byte]int64)}
-	stream, err := s.idx.StreamByID(ctx, b.Stream)
-	switch {
-	case err == nil:
-		r.stream = &stream
-	case !errors.Is(err, ErrNotFound) || b.Indexed > 0:
-		return fmt.Errorf("recover blob %s: %w", b.Name, err)
+	head, err := s.idx.Head(ctx, b.Stream)
+	known := err == nil
+	r.sealed = head.SealedNumber
+	if !known && (!errors.Is(err, ErrNotFound) || b.Indexed > 0) {
+		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
 	}
-	described, end, cut, err := s.blobs.Recover(ctx, b.Name, b.Indexed, func(loc Location, head []byte) error {
+	_, end, cut, err := s.blobs.Recover(ctx, b.Name, b.Indexed, func(loc Location, head []byte) error {
 		return r.found(loc, head)
 	})
 	if errors.Is(err, ErrCorrupt) {
 		// It does not even begin as a blob: a file cut short at its creation, or not ours. Nothing refers to it.
 		s.log.Warn("blob holds nothing and is deleted", "blob", b.Name, "err", err)
-		return s.deleteBlob(ctx, b)
+		return closed, s.deleteBlob(ctx, b)
 	}
 	if err != nil {
-		return fmt.Errorf("recover blob %s: %w", b.Name, err)
+		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
 	}
 	s.metrics.TruncatedBytes.Add(float64(cut))
 	if len(r.records) == 0 && b.Indexed == 0 {
-		return s.deleteBlob(ctx, b)
+		return closed, s.deleteBlob(ctx, b)
 	}
-	if r.stream == nil {
-		// The index does not know the stream, not even as a deleted one: it was lost or is an older copy. What the blob says
-		// of the stream makes it known again; deleting video because an index is missing would be the worst answer.
-		if described == nil || described.ID != b.Stream {
+	if !known {
+		if described == nil {
 			s.log.Warn("blob belongs to no stream and is deleted", "blob", b.Name)
-			return s.deleteBlob(ctx, b)
+			return closed, s.deleteBlob(ctx, b)
 		}
-		err := s.idx.CreateStream(ctx, *described)
-		if errors.Is(err, ErrExists) {
-			s.log.Error("blob is of a lost stream whose name is taken by another, it is left alone", "blob", b.Name, "stream", described.Name)
-			return nil
+		if ok, err := s.revive(ctx, described); !ok {
+			return closed, err
 		}
-		if err != nil {
-			return fmt.Errorf("recover stream of blob %s: %w", b.Name, err)
-		}
-		s.log.Warn("stream recovered from its bytes", "stream", described.Name, "id", described.ID)
-		r.stream = described
 	}
 	if b.Indexed == 0 {
 		if err := s.idx.AddBlob(ctx, b.Stream, b.Name); err != nil {
-			return fmt.Errorf("recover blob %s: %w", b.Name, err)
+			return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
 		}
 	}
 	if err := r.commit(ctx); err != nil {
-		return fmt.Errorf("recover blob %s: %w", b.Name, err)
-	}
-	if err := s.idx.CloseBlob(ctx, b.Name, end); err != nil {
-		return fmt.Errorf("recover blob %s: %w", b.Name, err)
+		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
 	}
 	if len(r.records) > 0 || cut > 0 {
 		s.log.Info("blob recovered", "blob", b.Name, "records", len(r.records), "cut_bytes", cut)
 	}
-	return nil
+	b.Indexed = end
+	return append(closed, b), nil
 }
 
 func (s *Store) deleteBlob(ctx context.Context, b BlobInfo) error {
@@ -174,7 +325,7 @@ func (s *Store) deleteBlob(ctx context.Context, b BlobInfo) error {
 type blobRecovery struct {
 	s       *Store
 	blob    BlobInfo
-	stream  *Stream
+	sealed  Number // no sealed blob of the stream has a greater one
 	sets    map[[32]byte]int64
 	records []recoveredRecord
 }
@@ -207,6 +358,15 @@ func (r *blobRecovery) commit(ctx context.Context) error {
 	rows := make([]NewFragment, 0, recoverBatch)
 	for i := range r.records {
 		rec := &r.records[i]
+		if rec.row.Info.Number <= r.sealed {
+			_, err := r.s.reader.sealedFragment(ctx, r.blob.Stream, rec.row.Info.Number)
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, ErrNotFound) {
+				return err
+			}
+		}
 		hash := sha256.Sum256(rec.tracks)
 		set, ok := r.sets[hash]
 		if !ok {
@@ -217,23 +377,31 @@ func (r *blobRecovery) commit(ctx context.Context) error {
 			r.sets[hash] = set
 		}
 		rec.row.Info.TrackSet = set
-		rows = append(rows, rec.row)
-		if len(rows) < recoverBatch && i < len(r.records)-1 {
-			continue
-		}
-		results, err := r.s.idx.Commit(ctx, rows)
-		if err != nil {
-			return err
-		}
-		for _, c := range results {
-			switch {
-			case c.Err == nil:
-				r.s.metrics.RecoveredRecords.Inc()
-			case !errors.Is(c.Err, ErrExists):
-				return c.Err
+		if rows = append(rows, rec.row); len(rows) == recoverBatch {
+			if err := r.commitRows(ctx, rows); err != nil {
+				return err
 			}
+			rows = rows[:0]
 		}
-		rows = rows[:0]
+	}
+	return r.commitRows(ctx, rows)
+}
+
+func (r *blobRecovery) commitRows(ctx context.Context, rows []NewFragment) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	results, err := r.s.idx.Commit(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for _, c := range results {
+		switch {
+		case c.Err == nil:
+			r.s.metrics.RecoveredRecords.Inc()
+		case !errors.Is(c.Err, ErrExists):
+			return c.Err
+		}
 	}
 	return nil
 }

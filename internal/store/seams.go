@@ -44,10 +44,37 @@ type StreamRows interface {
 	PurgeStream(ctx context.Context, id StreamID, limit int) (done bool, err error)
 }
 
-// Head is where a stream's two orders stand: the greatest number and sequence ever committed, zero at first.
+// Head is where a stream's two orders stand: the greatest number and sequence ever committed, zero at first, and the greatest
+// of its sealed blobs.
 type Head struct {
-	Number   Number
-	Sequence int64
+	Number         Number
+	Sequence       int64
+	SealedNumber   Number
+	SealedSequence int64
+}
+
+// Hot is the answer to a query as far as it stands in rows, and what is needed to add the sealed blobs' part: all of one moment.
+type Hot struct {
+	Fragments []FragmentInfo // in the order of the query, at most its limit
+	Head      Head
+	Gone      []Number // fragments of sealed blobs that were replaced since, in ascending order
+}
+
+// Range is from the least to the greatest of something, both inclusive.
+type Range struct{ Min, Max int64 }
+
+// SealedBlob is the one row of a sealed blob: where its packed table is and what is in it.
+type SealedBlob struct {
+	Name     string
+	Stream   StreamID
+	Footer   Location // of the footer record, whose metadata is the table
+	Count    int      // fragments in the table
+	Number   Range    // of the fragments' numbers
+	Sequence Range
+	Server   Range    // of the fragments' server timestamps, milliseconds
+	Producer Range    // likewise of the producer timestamps
+	Sets     []int64  // ids of the track sets, by their place in the table
+	Replaced []Number // what the fragments of the blob replaced when they came; for AddSealed only, Sealed leaves it out
 }
 
 // NewFragment is a fragment to be committed.
@@ -69,22 +96,30 @@ type FragmentRows interface {
 	// Head tells where a stream's orders stand. ErrNotFound when there is no such stream.
 	Head(ctx context.Context, id StreamID) (Head, error)
 	// Commit adds fragments in one transaction, in the order given, and gives each the next sequence of its stream. The
-	// results stand in the order of the fragments. An error is of the whole batch.
+	// results stand in the order of the fragments. An error is of the whole batch. What a fragment replaces goes, also when it
+	// is in a sealed blob; whether a sealed blob has the number of a new one is not looked at.
 	//
 	// A batch with a fragment in a blob that the index did not know is durable on return, with every batch before it, and
 	// marks the stream's other blobs closed. Any other batch is visible on return but may be lost in a power cut: its
 	// records are in blobs that the index knows to be open, and are found there again.
 	Commit(ctx context.Context, fragments []NewFragment) ([]Committed, error)
-	// List is Store.List over the stored rows; fragments with a server timestamp before notBefore (milliseconds) are left out.
-	List(ctx context.Context, id StreamID, q Query, notBefore int64) ([]FragmentInfo, error)
-	// Fragment gives one fragment, past retention or not. ErrNotFound when there is none.
-	Fragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error)
+	// Hot is Store.List over the rows of unsealed blobs; fragments with a server timestamp before notBefore (milliseconds) are
+	// left out.
+	Hot(ctx context.Context, id StreamID, q Query, notBefore int64) (Hot, error)
+	// HotFragment gives one fragment of an unsealed blob, past retention or not. ErrNotFound when there is none.
+	HotFragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error)
+	// Sealed gives at most limit sealed blobs which may have fragments that q selects, Limit aside, with a server timestamp of
+	// notBefore or later. They come in q's order: ByNumber by Number.Min, ByNumberNewest by Number.Max downwards, BySequence
+	// by Sequence.Min. With an after that is not 0 only those behind it in that order.
+	Sealed(ctx context.Context, id StreamID, q Query, notBefore, after int64, limit int) ([]SealedBlob, error)
+	// Gone tells which fragments of a stream's sealed blobs were replaced since, in ascending order.
+	Gone(ctx context.Context, id StreamID) ([]Number, error)
 	// TrackSetID gives the id of a set of tracks, adding it when it is new. hash is of data; equal hashes mean equal data.
 	TrackSetID(ctx context.Context, id StreamID, hash [32]byte, data []byte) (int64, error)
 	// TrackSet gives the data of a set. ErrNotFound when there is none.
 	TrackSet(ctx context.Context, id StreamID, set int64) ([]byte, error)
-	// Expire drops at most limit fragment rows with a server timestamp before notBefore and tells how many went. When no
-	// such row is left, the stream's closed blobs whose last server timestamp is before notBefore become BlobDoomed.
+	// Expire makes at most limit closed or sealed blobs of a stream BlobDoomed whose last server timestamp is before notBefore,
+	// drops their rows, and tells how many there were.
 	Expire(ctx context.Context, id StreamID, notBefore int64, limit int) (int, error)
 }
 
@@ -94,8 +129,9 @@ type BlobState uint8
 // States of a blob.
 const (
 	BlobOpen   BlobState = iota // may hold whole records behind Indexed that the index does not know
-	BlobClosed                  // never written again, every record is known
+	BlobClosed                  // no record is written to it again, every record is known
 	BlobDoomed                  // without rows, its bytes are to be deleted
+	BlobSealed                  // its fragments have one row together, the packed table is in its footer
 )
 
 // BlobInfo is the index's row of one blob.
@@ -113,16 +149,28 @@ type BlobRows interface {
 	Blobs(ctx context.Context) ([]BlobInfo, error)
 	// AddBlob makes a blob known that was found without a row, as BlobOpen with Indexed 0. Known ones are left as they are.
 	AddBlob(ctx context.Context, id StreamID, name string) error
-	// CloseBlob marks a blob closed with the given end. A blob that is not known or doomed is left as it is.
-	CloseBlob(ctx context.Context, name string, indexed int64) error
+	// BlobsInState lists the blobs in one state as Blobs does, but only those of streams that are not deleted.
+	BlobsInState(ctx context.Context, state BlobState) ([]BlobInfo, error)
+	// CloseBlobs marks open blobs closed, each with its Indexed as its end if that is greater than what is known. Others are
+	// left as they are.
+	CloseBlobs(ctx context.Context, blobs []BlobInfo) error
+	// Replaced tells which fragments were replaced by those of a blob that is not sealed, in ascending order.
+	Replaced(ctx context.Context, name string) ([]Number, error)
+	// SealBlob makes a closed blob a sealed one: one row in the place of those of its fragments; without fragments it becomes
+	// BlobDoomed. ErrExists, and nothing is changed, when it is not closed, has another number of rows than Count, or has
+	// numbers or sequences that make it impossible to put it in order with the stream's other sealed blobs.
+	SealBlob(ctx context.Context, blob SealedBlob) error
+	// AddSealed makes blobs of one stream known that were found sealed, without rows. The stream's head moves on to what is in
+	// them. ErrExists as in SealBlob, and for a blob that is known or with sequences that the head has passed.
+	AddSealed(ctx context.Context, blobs []SealedBlob) error
 	// ForgetBlobs drops the rows of blobs and of every fragment in them. Names that are not known are no error.
 	ForgetBlobs(ctx context.Context, names []string) error
 }
 
 // SessionRows is the part of Index that holds playback sessions.
 type SessionRows interface {
-	// OpenSession adds a session and closes the earliest created open ones of its stream beyond limit (0: none), never the
-	// new one; it returns those it closed. Sessions that expired at or before now do not count. ErrNotFound when there is
+	// OpenSession adds a session and closes the earliest created open ones of its stream beyond limit (0: none), of those created in
+	// the same millisecond the earliest opened, never the new one; it returns those it closed. Sessions that expired at or before now do not count. ErrNotFound when there is
 	// no such stream, ErrExists when the ID is taken.
 	OpenSession(ctx context.Context, s Session, limit int, now int64) ([]Session, error)
 	// Session gives a session; closed tells whether it was closed. ErrNotFound when there is none.
@@ -151,6 +199,12 @@ type Blobs interface {
 	Append(ctx context.Context, s *Stream, e Entry) (Location, error)
 	// Roll ends the stream's current blob, so that the next Append begins another. Without a current blob it does nothing.
 	Roll(ctx context.Context, id StreamID) error
+	// Seal writes a footer record behind a blob's last record and gives its place; durable on return. What is behind indexed
+	// and no whole record is cut first, and so is a footer that is there already. Only for blobs that are not written.
+	Seal(ctx context.Context, name string, indexed int64, footer []byte) (Location, error)
+	// Describe tells of which stream a blob says that it is, and where its footer is: of Length 0 when it has none. ErrNotFound
+	// when the blob is not there, ErrCorrupt when it does not begin as a blob must. The footer itself is not verified.
+	Describe(ctx context.Context, name string) (s *Stream, footer Location, err error)
 	// Open opens one record. ErrGone when the blob is not there. What is open stays readable over Delete and DeleteStream.
 	Open(ctx context.Context, loc Location) (Body, error)
 	// Recover reads the whole records of a blob from offset from on (0: all of it) and cuts what follows the last one. Each

@@ -6,20 +6,24 @@ import (
 	"fmt"
 )
 
-// sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed in between.
-const sweepRows = 2000
+// sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed in between; sweepBlobs
+// the blobs that lose their rows in one.
+const (
+	sweepRows  = 2000
+	sweepBlobs = 8
+)
 
-// Sweep does one pass of background work: rows past retention go, then the bytes of blobs wholly past it; deleted streams
-// lose their bytes, then their rows; idle blobs are closed; expired sessions are forgotten. Rows always go before bytes,
-// and a pass that was cut short is taken up by the next one. What fails for one stream does not keep the others.
+// Sweep does one pass of background work: blobs wholly past retention lose their rows, then their bytes; deleted streams
+// lose their bytes, then their rows; idle blobs are closed, and closed ones sealed; expired sessions are forgotten. Rows
+// always go before bytes, and a pass that was cut short is taken up by the next one. What fails for one stream does not
+// keep the others.
 func (s *Store) Sweep(ctx context.Context) error {
 	if err := acquire(ctx, s.sweep); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	defer release(s.sweep)
 	errs := []error{s.sweepDeleted(ctx)}
-	blobs, err := s.idx.Blobs(ctx)
-	errs = append(errs, err, s.sweepIdle(ctx, blobs), s.sweepRetention(ctx), s.sweepDoomed(ctx), s.sweepSessions(ctx))
+	errs = append(errs, s.sweepIdle(ctx), s.sweepRetention(ctx), s.sweepDoomed(ctx), s.sweepClosed(ctx), s.sweepSessions(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
@@ -66,12 +70,10 @@ func (s *Store) purge(ctx context.Context, id StreamID) error {
 
 // sweepIdle closes open blobs that got nothing for a while, or whose last fragment is past retention, so that they can be
 // deleted and start-up need not look at them.
-func (s *Store) sweepIdle(ctx context.Context, blobs []BlobInfo) error {
-	var errs []error
+func (s *Store) sweepIdle(ctx context.Context) error {
+	blobs, err := s.idx.BlobsInState(ctx, BlobOpen)
+	errs := []error{err}
 	for _, b := range blobs {
-		if b.State != BlobOpen {
-			continue
-		}
 		st, err := s.state(ctx, b.Stream)
 		if errors.Is(err, ErrNotFound) {
 			continue
@@ -100,7 +102,7 @@ func (s *Store) closeBlob(ctx context.Context, st *streamState, b BlobInfo) erro
 	}
 	// Every row of the blob was queued before; once they are committed nothing can come any more.
 	<-s.commits.enqueue(nil)
-	if err := s.idx.CloseBlob(ctx, b.Name, b.Indexed); err != nil {
+	if err := s.idx.CloseBlobs(ctx, []BlobInfo{b}); err != nil {
 		return fmt.Errorf("close blob %s: %w", b.Name, err)
 	}
 	return nil
@@ -126,11 +128,11 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 				st.ring.trim(now-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
 				st.mu.Unlock()
 			}
-			for n := sweepRows; n == sweepRows; {
+			for n := sweepBlobs; n == sweepBlobs; {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if n, err = s.idx.Expire(ctx, stream.ID, notBefore(&stream, now), sweepRows); err != nil {
+				if n, err = s.idx.Expire(ctx, stream.ID, notBefore(&stream, now), sweepBlobs); err != nil {
 					errs = append(errs, fmt.Errorf("expire fragments of stream %s: %w", stream.ID, err))
 				}
 			}
@@ -140,15 +142,13 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 
 // sweepDoomed deletes the bytes of blobs without rows, then forgets the blobs.
 func (s *Store) sweepDoomed(ctx context.Context) error {
-	blobs, err := s.idx.Blobs(ctx)
+	blobs, err := s.idx.BlobsInState(ctx, BlobDoomed)
 	if err != nil {
 		return err
 	}
 	var names []string
 	for _, b := range blobs {
-		if b.State == BlobDoomed {
-			names = append(names, b.Name)
-		}
+		names = append(names, b.Name)
 	}
 	for len(names) > 0 {
 		chunk := names[:min(100, len(names))]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"weir/internal/store"
 )
@@ -16,7 +17,22 @@ func (x *SQLite) Blobs(ctx context.Context) ([]store.BlobInfo, error) {
 		err := rows.Scan(&b.Name, &b.Stream, &b.State, &b.Indexed, &b.LastServerTimestamp)
 		list = append(list, b)
 		return err
-	}, `SELECT b.name, s.id, b.state, b.indexed, b.last_server_ts FROM blobs b JOIN streams s ON s.key = b.stream ORDER BY b.key`)
+	}, blobQuery+`ORDER BY b.key`)
+	return list, err
+}
+
+const blobQuery = `SELECT b.name, s.id, b.state, b.indexed, b.last_server_ts FROM blobs b JOIN streams s ON s.key = b.stream `
+
+// BlobsInState implements store.Index.
+func (x *SQLite) BlobsInState(ctx context.Context, state store.BlobState) ([]store.BlobInfo, error) {
+	var list []store.BlobInfo
+	// The state stands in the text for the sake of the partial index.
+	err := x.read(ctx, func(rows *sql.Rows) error {
+		var b store.BlobInfo
+		err := rows.Scan(&b.Name, &b.Stream, &b.State, &b.Indexed, &b.LastServerTimestamp)
+		list = append(list, b)
+		return err
+	}, fmt.Sprintf(`%sWHERE b.state = %d AND s.deleted = 0 ORDER BY b.key`, blobQuery, state))
 	return list, err
 }
 
@@ -32,12 +48,20 @@ func (x *SQLite) AddBlob(ctx context.Context, id store.StreamID, name string) er
 	})
 }
 
-// CloseBlob implements store.Index.
-func (x *SQLite) CloseBlob(ctx context.Context, name string, indexed int64) error {
+// CloseBlobs implements store.Index.
+func (x *SQLite) CloseBlobs(ctx context.Context, blobs []store.BlobInfo) error {
+	if len(blobs) == 0 {
+		return nil
+	}
 	return x.write(ctx, durable, func(t *tx) error {
-		_, err := t.exec(`UPDATE blobs SET state = 1, indexed = CASE WHEN indexed < ? THEN ? ELSE indexed END WHERE name = ? AND state = 0`,
-			indexed, indexed, name)
-		return err
+		for i := range blobs {
+			_, err := t.exec(`UPDATE blobs SET state = 1, indexed = CASE WHEN indexed < ? THEN ? ELSE indexed END WHERE name = ? AND state = 0`,
+				blobs[i].Indexed, blobs[i].Indexed, blobs[i].Name)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -57,9 +81,8 @@ func (x *SQLite) ForgetBlobs(ctx context.Context, names []string) error {
 			if err != nil {
 				return err
 			}
-			// A doomed blob has no rows; those of another are looked for among all of the stream, which happens after a loss only.
-			if state != store.BlobDoomed {
-				if _, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND blob = ?`, stream, key); err != nil {
+			if state != store.BlobDoomed { // which has none
+				if err := t.dropRows(stream, key); err != nil {
 					return err
 				}
 			}

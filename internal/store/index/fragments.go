@@ -11,9 +11,15 @@ import (
 // Head implements store.Index.
 func (x *SQLite) Head(ctx context.Context, id store.StreamID) (store.Head, error) {
 	var h store.Head
-	err := x.readRow(ctx, []any{&h.Number, &h.Sequence},
-		`SELECT h.number, h.sequence FROM heads h JOIN streams s ON s.key = h.stream WHERE s.id = ? AND s.deleted = 0`, string(id))
+	err := x.readRow(ctx, headDest(&h), headQuery+`s.id = ? AND s.deleted = 0`, string(id))
 	return h, err
+}
+
+const headQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number_max), 0) FROM sealed WHERE stream = h.stream),
+	(SELECT COALESCE(MAX(sequence_max), 0) FROM sealed WHERE stream = h.stream) FROM heads h JOIN streams s ON s.key = h.stream WHERE `
+
+func headDest(h *store.Head) []any {
+	return []any{&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence}
 }
 
 // batchStream is one stream within a Commit.
@@ -114,11 +120,25 @@ func (t *tx) commit(f *store.NewFragment, streams map[store.StreamID]*batchStrea
 	s.head.Sequence = sequence
 	s.head.Number = max(s.head.Number, info.Number)
 	if f.Replaces != 0 {
-		if _, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number = ?`, s.key, int64(f.Replaces)); err != nil {
+		if _, err := t.exec(`INSERT INTO replaced (stream, blob, number) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, s.key, b.key, int64(f.Replaces)); err != nil {
+			return store.Committed{}, err
+		}
+		if err := t.replace(s.key, int64(f.Replaces)); err != nil {
 			return store.Committed{}, err
 		}
 	}
 	return store.Committed{Sequence: sequence}, nil
+}
+
+// replace drops a fragment: its row, or else a sealed blob may have it in its table, which does not change.
+func (t *tx) replace(stream, number int64) error {
+	n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number = ?`, stream, number)
+	if err != nil || n > 0 {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO gone (stream, number, blob) SELECT stream, ?, blob FROM sealed
+		WHERE stream = ? AND number_min <= ? AND number_max >= ? ON CONFLICT DO NOTHING`, number, stream, number, number)
+	return err
 }
 
 // blob gives a blob of the batch. One that is new closes the stream's others: their rows were committed before.
@@ -154,137 +174,167 @@ func truth(b bool) int64 {
 }
 
 const fragmentColumns = `f.number, f.sequence, f.producer_ts, f.server_ts, f.track_set, f.spans, f.payload_crc, f.partial,
-	b.name, f.position, f.length, f.meta_length`
-
-const fragmentTables = ` FROM fragments f JOIN blobs b ON b.key = f.blob `
+	f.blob, f.position, f.length, f.meta_length`
 
 // fragmentRow scans fragmentColumns.
 type fragmentRow struct {
 	f       store.FragmentInfo
-	spans   []byte
+	spans   sql.RawBytes
 	crc     int64
 	partial int64
+	blob    int64
 }
 
 func (r *fragmentRow) dest() []any {
 	f := &r.f
 	l := &f.Location
 	return []any{&f.Number, &f.Sequence, &f.ProducerTimestamp, &f.ServerTimestamp, &f.TrackSet, &r.spans, &r.crc, &r.partial,
-		&l.Blob, &l.Offset, &l.Length, &l.MetaLength}
+		&r.blob, &l.Offset, &l.Length, &l.MetaLength}
 }
 
-func (r *fragmentRow) info() (store.FragmentInfo, error) {
-	f := r.f
-	f.PayloadCRC, f.Partial = uint32(r.crc), r.partial != 0
-	var err error
-	f.Spans, err = store.DecodeSpans(r.spans)
-	return f, err
-}
-
-// List implements store.Index. It is one query on a reading connection, which holds up nobody but the checkpoint.
-func (x *SQLite) List(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) ([]store.FragmentInfo, error) {
-	key, err := x.key(ctx, id)
+// fragmentRows reads fragments; the blobs' names, of which there are few, are looked up in the same transaction.
+func fragmentRows(ctx context.Context, t *sql.Tx, text string, args ...any) ([]store.FragmentInfo, error) {
+	var list []store.FragmentInfo
+	var blobs []int64 // of the fragments
+	var r fragmentRow
+	dest := r.dest()
+	err := scan(func(rows *sql.Rows) error {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		f := r.f
+		f.PayloadCRC, f.Partial = uint32(r.crc), r.partial != 0
+		var err error
+		f.Spans, err = store.DecodeSpans(r.spans)
+		list, blobs = append(list, f), append(blobs, r.blob)
+		return err
+	})(t.QueryContext(ctx, text, args...))
 	if err != nil {
 		return nil, err
 	}
-	text, args := listQuery(key, q, notBefore)
-	var list []store.FragmentInfo
-	if q.Limit > 0 {
-		list = make([]store.FragmentInfo, 0, min(q.Limit, 1000))
-	}
-	err = x.read(ctx, func(rows *sql.Rows) error {
-		var r fragmentRow
-		if err := rows.Scan(r.dest()...); err != nil {
-			return err
+	names := make(map[int64]string)
+	for i, key := range blobs {
+		name, ok := names[key]
+		if !ok {
+			if err := notFound(t.QueryRowContext(ctx, `SELECT name FROM blobs WHERE key = ?`, key).Scan(&name)); err != nil {
+				return nil, err
+			}
+			names[key] = name
 		}
-		f, err := r.info()
-		list = append(list, f)
-		return err
-	}, text, args...)
-	return list, err
+		list[i].Location.Blob = name
+	}
+	return list, nil
 }
 
-// listQuery writes the query so that one index serves it; the + before a column keeps the planner from using another:
-//
-//   - by sequence: fragments_sequence, in its order;
-//   - a range of time: the numbers come from that timestamp's index, which holds all that is asked, and are sorted; the
-//     rows are looked up after the limit;
-//   - fragments after a sequence, by number: fragments_sequence, sorted;
-//   - else by number: the primary key, in its order.
-func listQuery(key int64, q store.Query, notBefore int64) (string, []any) {
-	stamp := "server_ts"
-	if q.Timestamp == store.ProducerTimestamp {
-		stamp = "producer_ts"
+// Hot implements store.Index. It is one transaction on a reading connection, which holds up nobody but the checkpoint.
+func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (hot store.Hot, err error) {
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return hot, err
 	}
-	bySequence := q.Order == store.BySequence
-	byTime := !bySequence && (q.Start > 0 || q.End != 0) && q.AfterSequence == 0
-	byTail := !bySequence && !byTime && q.AfterSequence > 0
+	t, err := x.readers.BeginTx(ctx, nil)
+	if err != nil {
+		return hot, err
+	}
+	defer func() { _ = t.Rollback() }() // it changed nothing
+	if err := notFound(t.QueryRowContext(ctx, headQuery+`h.stream = ? AND s.deleted = 0`, key).Scan(headDest(&hot.Head)...)); err != nil {
+		return hot, err
+	}
+	text, args := hotQuery(key, q, notBefore)
+	if hot.Fragments, err = fragmentRows(ctx, t, text, args...); err != nil || hot.Head.SealedNumber == 0 {
+		return hot, err
+	}
+	hot.Gone, err = gone(t.QueryContext(ctx, goneQuery, key))
+	return hot, err
+}
 
-	plus := func(free bool) string { // a column that another index would like to serve
-		if free {
-			return ""
-		}
-		return "+"
-	}
-	where := ` WHERE f.stream = ?`
-	args := []any{key}
+// hotQuery writes the query so that one index serves it, in its order; the + before a column keeps the planner from using
+// another: what follows a sequence by fragments_sequence, everything else by the primary key. There are the rows of one or
+// two blobs, so a range of time reads them all.
+func hotQuery(key int64, q store.Query, notBefore int64) (string, []any) {
+	where := ` WHERE f.stream = ? AND f.server_ts >= ?`
+	args := []any{key, notBefore}
 	add := func(condition string, v int64) {
 		where += " AND " + condition
 		args = append(args, v)
 	}
-	add(plus(byTime && stamp == "server_ts")+"f.server_ts >= ?", notBefore)
+	stamp := "f.server_ts"
+	if q.Timestamp == store.ProducerTimestamp {
+		stamp = "f.producer_ts"
+	}
 	if q.Start != 0 {
-		add(plus(byTime)+"f."+stamp+" >= ?", q.Start)
+		add(stamp+" >= ?", q.Start)
 	}
 	if q.End != 0 {
-		add(plus(byTime)+"f."+stamp+" <= ?", q.End)
+		add(stamp+" <= ?", q.End)
 	}
 	if q.AfterSequence > 0 {
-		add(plus(bySequence || byTail)+"f.sequence > ?", q.AfterSequence)
+		add("f.sequence > ?", q.AfterSequence)
 	}
-	byNumber := !bySequence && !byTime && !byTail
+	number, order := "f.number", " ORDER BY f.number"
+	if q.AfterSequence > 0 || q.Order == store.BySequence {
+		number, order = "+f.number", " ORDER BY +f.number"
+	}
 	if q.After != 0 {
 		sign := " > ?"
 		if q.Order == store.ByNumberNewest {
 			sign = " < ?"
 		}
-		add(plus(byNumber)+"f.number"+sign, int64(q.After))
+		add(number+sign, int64(q.After))
 	}
-	order := " ORDER BY " + plus(byNumber) + "f.number"
 	switch q.Order {
 	case store.ByNumberNewest:
 		order += " DESC"
 	case store.BySequence:
 		order = " ORDER BY f.sequence"
 	}
-	limit := ""
 	if q.Limit > 0 {
-		limit = " LIMIT ?"
-		args = append(args, q.Limit)
+		order += " LIMIT ?"
+		args = append(args, int64(q.Limit))
 	}
-	if !byTime {
-		return `SELECT ` + fragmentColumns + fragmentTables + where + order + limit, args
-	}
-	args = append([]any{key}, args...)
-	final := " ORDER BY f.number"
-	if q.Order == store.ByNumberNewest {
-		final += " DESC"
-	}
-	return `SELECT ` + fragmentColumns + fragmentTables + ` WHERE f.stream = ? AND f.number IN (SELECT f.number FROM fragments f` +
-		where + order + limit + `)` + final, args
+	return `SELECT ` + fragmentColumns + ` FROM fragments f` + where + order, args
 }
 
-// Fragment implements store.Index.
-func (x *SQLite) Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+const goneQuery = `SELECT DISTINCT number FROM gone WHERE stream = ? ORDER BY number`
+
+func gone(rows *sql.Rows, err error) (list []store.Number, _ error) {
+	err = scan(func(rows *sql.Rows) error {
+		var n store.Number
+		err := rows.Scan(&n)
+		list = append(list, n)
+		return err
+	})(rows, err)
+	return list, err
+}
+
+// Gone implements store.Index.
+func (x *SQLite) Gone(ctx context.Context, id store.StreamID) ([]store.Number, error) {
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return gone(x.readers.QueryContext(ctx, goneQuery, key))
+}
+
+// HotFragment implements store.Index.
+func (x *SQLite) HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	var r fragmentRow
-	if err := x.readRow(ctx, r.dest(), `SELECT `+fragmentColumns+fragmentTables+`WHERE f.stream = ? AND f.number = ?`, key, int64(n)); err != nil {
+	t, err := x.readers.BeginTx(ctx, nil)
+	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	return r.info()
+	defer func() { _ = t.Rollback() }() // it changed nothing
+	list, err := fragmentRows(ctx, t, `SELECT `+fragmentColumns+` FROM fragments f WHERE f.stream = ? AND f.number = ?`, key, int64(n))
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	if len(list) == 0 {
+		return store.FragmentInfo{}, store.ErrNotFound
+	}
+	return list[0], nil
 }
 
 // TrackSetID implements store.Index.
@@ -329,24 +379,44 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 		return 0, err
 	}
 	// A look without the writer first: most streams have nothing to expire most of the time.
+	const past = ` FROM blobs WHERE stream = ? AND state IN (1, 3) AND last_server_ts < ?`
 	var work int
-	err = x.readRow(ctx, []any{&work}, `SELECT EXISTS (SELECT 1 FROM fragments WHERE stream = ? AND server_ts < ?)
-		OR EXISTS (SELECT 1 FROM blobs WHERE stream = ? AND state = 1 AND last_server_ts < ?)`, key, notBefore, key, notBefore)
+	err = x.readRow(ctx, []any{&work}, `SELECT EXISTS (SELECT 1`+past+`)`, key, notBefore)
 	if err != nil || work == 0 {
 		return 0, err
 	}
 	err = x.write(ctx, durable, func(t *tx) error {
-		changed, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number IN
-			(SELECT number FROM fragments WHERE stream = ? AND server_ts < ? LIMIT ?)`, key, key, notBefore, limit)
+		var keys []int64
+		err := t.rows(func(rows *sql.Rows) error {
+			var key int64
+			err := rows.Scan(&key)
+			keys = append(keys, key)
+			return err
+		}, `SELECT key`+past+` LIMIT ?`, key, notBefore, limit)
 		if err != nil {
 			return err
 		}
-		n = int(changed)
-		if n == limit {
-			return nil
+		n = len(keys)
+		for _, blob := range keys {
+			if err := t.dropRows(key, blob); err != nil {
+				return err
+			}
+			if _, err := t.exec(`UPDATE blobs SET state = 2 WHERE key = ?`, blob); err != nil {
+				return err
+			}
 		}
-		_, err = t.exec(`UPDATE blobs SET state = 2 WHERE stream = ? AND state = 1 AND last_server_ts < ?`, key, notBefore)
-		return err
+		return nil
 	})
 	return n, err
+}
+
+// dropRows drops what stands of a blob's fragments.
+func (t *tx) dropRows(stream, blob int64) error {
+	for _, table := range []string{`DELETE FROM sealed WHERE stream = ? AND blob = ?`, `DELETE FROM gone WHERE stream = ? AND blob = ?`,
+		`DELETE FROM replaced WHERE stream = ? AND blob = ?`, `DELETE FROM fragments WHERE stream = ? AND blob = ?`} {
+		if _, err := t.exec(table, stream, blob); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -36,8 +36,9 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limit int, no
 		if err != nil {
 			return err
 		}
-		n, err := t.exec(`INSERT INTO sessions (id, stream, created_ms, expires_ms, parameters, checkpoint) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO NOTHING`, []byte(s.ID), key, s.CreatedMillis, s.ExpiresMillis, notNull(s.Parameters), s.Checkpoint)
+		n, err := t.exec(`INSERT INTO sessions (id, stream, created_ms, expires_ms, parameters, checkpoint, opened)
+			SELECT ?, ?, ?, ?, ?, ?, COALESCE(MAX(opened), 0) + 1 FROM sessions WHERE stream = ?
+			ON CONFLICT (id) DO NOTHING`, []byte(s.ID), key, s.CreatedMillis, s.ExpiresMillis, notNull(s.Parameters), s.Checkpoint, key)
 		if err != nil {
 			return err
 		}
@@ -59,7 +60,7 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limit int, no
 			}
 			return nil
 		}, `SELECT `+sessionColumns+sessionTables+`WHERE p.stream = ? AND p.closed = 0 AND p.expires_ms > ? AND p.id <> ?
-			ORDER BY p.created_ms DESC, p.id DESC`, key, now, []byte(s.ID))
+			ORDER BY p.created_ms DESC, p.opened DESC`, key, now, []byte(s.ID))
 		if err != nil {
 			return err
 		}

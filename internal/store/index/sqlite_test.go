@@ -42,41 +42,53 @@ func fragment(n store.Number) store.NewFragment {
 	}}
 }
 
-// Each query of List is served by the index that was made for it: none reads all fragments, and only what must be is sorted.
-func TestListPlans(t *testing.T) {
+// Each query is served by the index that was made for it: none reads the rows of other streams, those of sealed blobs are
+// reached where the answer begins, and only what must be is sorted.
+func TestPlans(t *testing.T) {
 	x := withStream(t)
 	for _, c := range []struct {
-		name  string
-		q     store.Query
-		index string
-		sorts bool
+		name        string
+		q           store.Query
+		after       int64 // sealed: not the first page
+		hot, sealed string
+		sorts       bool // the sealed blobs
 	}{
-		{"all", store.Query{}, "PRIMARY KEY", false},
-		{"newest", store.Query{Order: store.ByNumberNewest, Limit: 3}, "PRIMARY KEY", false},
-		{"page", store.Query{After: 5, Limit: 3}, "PRIMARY KEY (stream=? AND number>?)", false},
-		{"tail", store.Query{Order: store.BySequence, AfterSequence: 5}, "fragments_sequence (stream=? AND sequence>?)", false},
-		{"tail of a time", store.Query{Order: store.BySequence, AfterSequence: 5, Start: 3}, "fragments_sequence (stream=? AND sequence>?)", false},
-		{"tail by number", store.Query{AfterSequence: 5}, "fragments_sequence (stream=? AND sequence>?)", true},
-		{"server time", store.Query{Start: 3, End: 9}, "COVERING INDEX fragments_server (stream=? AND server_ts>? AND server_ts<?)", true},
-		{"server time, newest", store.Query{Start: 3, Order: store.ByNumberNewest}, "COVERING INDEX fragments_server (stream=? AND server_ts>?)", true},
-		{"producer time", store.Query{Timestamp: store.ProducerTimestamp, Start: 3, End: 9, Limit: 4}, "COVERING INDEX fragments_producer (stream=? AND producer_ts>? AND producer_ts<?)", true},
+		{"all", store.Query{}, 0, "PRIMARY KEY (stream=?)", "sealed_number (stream=?)", false},
+		{"newest", store.Query{Order: store.ByNumberNewest, Limit: 3}, 0, "PRIMARY KEY (stream=?)", "sealed_newest (stream=?)", false},
+		{"page", store.Query{After: 5, Limit: 3}, 0, "PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)", false},
+		{"page downwards", store.Query{After: 5, Limit: 3, Order: store.ByNumberNewest}, 0, "PRIMARY KEY (stream=? AND number<?)", "sealed_newest (stream=? AND number_max<?)", false},
+		{"tail", store.Query{Order: store.BySequence, AfterSequence: 5}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", false},
+		{"tail of a time", store.Query{Order: store.BySequence, AfterSequence: 5, Start: 3}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", false},
+		{"tail by number", store.Query{AfterSequence: 5}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", true},
+		{"server time", store.Query{Start: 3, End: 9}, 0, "PRIMARY KEY (stream=?)", "sealed_server (stream=? AND server_min>? AND server_min<?)", true},
+		{"server time, page", store.Query{Start: 3, End: 9, After: 7}, 0, "PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)", false},
+		{"server time, more", store.Query{Start: 3, End: 9}, 7, "PRIMARY KEY (stream=?)", "sealed_number (stream=? AND number_min>?)", false},
+		{"producer time", store.Query{Timestamp: store.ProducerTimestamp, Start: 3, End: 9, Limit: 4}, 0, "PRIMARY KEY (stream=?)", "sealed_producer (stream=? AND producer_min>? AND producer_min<?)", true},
 	} {
-		text, args := listQuery(1, c.q, 0)
-		var plan []string
-		err := x.read(t.Context(), func(rows *sql.Rows) error {
-			var id, parent, unused int
-			var detail string
-			err := rows.Scan(&id, &parent, &unused, &detail)
-			plan = append(plan, detail)
-			return err
-		}, "EXPLAIN QUERY PLAN "+text, args...)
-		if err != nil {
-			t.Fatal(err)
+		check := func(index string, sorts bool, text string, args []any) {
+			t.Helper()
+			var plan []string
+			err := x.read(t.Context(), func(rows *sql.Rows) error {
+				var id, parent, unused int
+				var detail string
+				err := rows.Scan(&id, &parent, &unused, &detail)
+				plan = append(plan, detail)
+				return err
+			}, "EXPLAIN QUERY PLAN "+text, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(plan, "\n")
+			if !strings.Contains(all, index) || strings.Contains(all, "SCAN f") || strings.Contains(all, "SCAN s") || strings.Contains(all, "TEMP B-TREE FOR ORDER") != sorts {
+				t.Errorf("%s:\n%s\n%s", c.name, text, all)
+			}
 		}
-		all := strings.Join(plan, "\n")
-		if !strings.Contains(all, c.index) || strings.Contains(all, "SCAN f") || strings.Contains(all, "TEMP B-TREE FOR ORDER") != c.sorts {
-			t.Errorf("%s:\n%s\n%s", c.name, text, all)
-		}
+		text, args := hotQuery(1, c.q, 0)
+		check(c.hot, c.q.AfterSequence > 0 && c.q.Order != store.BySequence, text, args)
+		text, args = sealedQuery(1, c.q, 0, c.after, 10, false)
+		check(c.sealed, c.sorts, text, args)
+		text, args = sealedQuery(1, c.q, 0, c.after, 10, true)
+		check("sealed_wide (stream=?)", true, text, args)
 	}
 }
 
@@ -107,9 +119,9 @@ func TestFull(t *testing.T) {
 	if err != nil || results[0].Sequence != int64(n+1) {
 		t.Fatalf("%+v, %v", results, err)
 	}
-	list, err := x.List(t.Context(), streamID, store.Query{}, 0)
-	if err != nil || len(list) != int(n+1) {
-		t.Fatalf("%d fragments, want %d: %v", len(list), n+1, err)
+	hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
+	if err != nil || len(hot.Fragments) != int(n+1) {
+		t.Fatalf("%d fragments, want %d: %v", len(hot.Fragments), n+1, err)
 	}
 }
 

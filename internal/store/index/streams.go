@@ -179,7 +179,8 @@ func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) 
 			return err
 		}
 		for _, statement := range []string{
-			`DELETE FROM track_sets WHERE stream = ?`, `DELETE FROM blobs WHERE stream = ?`, `DELETE FROM heads WHERE stream = ?`,
+			`DELETE FROM gone WHERE stream = ?`, `DELETE FROM replaced WHERE stream = ?`,
+			`DELETE FROM sealed WHERE stream = ?`, `DELETE FROM track_sets WHERE stream = ?`, `DELETE FROM blobs WHERE stream = ?`, `DELETE FROM heads WHERE stream = ?`,
 			`DELETE FROM streams WHERE key = ?`,
 		} {
 			if _, err := t.exec(statement, key); err != nil {

@@ -52,11 +52,6 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := errors.Join(x.Close(), b.Close()); err != nil {
-			t.Error(err)
-		}
-	}()
 	r, err := store.Check(t.Context(), x, b)
 	if err != nil {
 		t.Fatal(err)
@@ -68,10 +63,15 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := errors.Join(x.Close(), b.Close()); err != nil {
+		t.Fatal(err)
+	}
 	if len(streams) == 0 {
 		return nil
 	}
-	l, err := x.List(t.Context(), streams[0].ID, store.Query{Order: store.BySequence}, 0)
+	s := openStore(t, dir, clock)
+	defer closeStore(t, s)
+	l, err := s.List(t.Context(), streams[0].ID, store.Query{Order: store.BySequence})
 	if err != nil {
 		t.Fatal(err)
 	}

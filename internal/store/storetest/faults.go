@@ -126,8 +126,16 @@ func (x *faultyIndex) AddBlob(ctx context.Context, id store.StreamID, name strin
 	return x.f.do("AddBlob", func() error { return x.Index.AddBlob(ctx, id, name) })
 }
 
-func (x *faultyIndex) CloseBlob(ctx context.Context, name string, indexed int64) error {
-	return x.f.do("CloseBlob", func() error { return x.Index.CloseBlob(ctx, name, indexed) })
+func (x *faultyIndex) CloseBlobs(ctx context.Context, blobs []store.BlobInfo) error {
+	return x.f.do("CloseBlobs", func() error { return x.Index.CloseBlobs(ctx, blobs) })
+}
+
+func (x *faultyIndex) SealBlob(ctx context.Context, b store.SealedBlob) error {
+	return x.f.do("SealBlob", func() error { return x.Index.SealBlob(ctx, b) })
+}
+
+func (x *faultyIndex) AddSealed(ctx context.Context, blobs []store.SealedBlob) error {
+	return x.f.do("AddSealed", func() error { return x.Index.AddSealed(ctx, blobs) })
 }
 
 func (x *faultyIndex) ForgetBlobs(ctx context.Context, names []string) error {
@@ -157,6 +165,10 @@ func (b *faultyBlobs) Append(ctx context.Context, s *store.Stream, e store.Entry
 
 func (b *faultyBlobs) Roll(ctx context.Context, id store.StreamID) error {
 	return b.f.do("Roll", func() error { return b.Blobs.Roll(ctx, id) })
+}
+
+func (b *faultyBlobs) Seal(ctx context.Context, name string, indexed int64, footer []byte) (store.Location, error) {
+	return value(b.f, "Seal", func() (store.Location, error) { return b.Blobs.Seal(ctx, name, indexed, footer) })
 }
 
 func (b *faultyBlobs) Delete(ctx context.Context, names []string) error {

@@ -29,6 +29,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		{"streams", testStreams},
 		{"append and read", testAppend},
 		{"list", testList},
+		{"sealed", testSealed},
 		{"numbers", testNumbers},
 		{"replace", testReplace},
 		{"retention", testRetention},

@@ -52,7 +52,11 @@ func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range []string{`UPDATE fragments SET spans = x'0102020a060500'`, `PRAGMA user_version = 1`} {
+	for _, q := range []string{
+		`DROP TABLE sealed`, `DROP TABLE gone`, `DROP TABLE replaced`, `DROP INDEX blobs_state`,
+		`CREATE INDEX fragments_producer ON fragments (stream, producer_ts, number, server_ts)`,
+		`CREATE INDEX fragments_server ON fragments (stream, server_ts, number)`,
+		`UPDATE fragments SET spans = x'0102020a060500'`, `PRAGMA user_version = 1`} {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatal(err)
 		}

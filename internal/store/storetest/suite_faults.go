@@ -49,7 +49,11 @@ func testFaults(h *harness) {
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Roll", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "CloseBlob", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
+		{method: "CloseBlobs", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
+			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
+		{method: "Seal", prepare: func(st store.Stream) { h.must(h.blobs.Roll(h.ctx, st.ID)); h.append(st.ID) },
+			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
+		{method: "SealBlob", prepare: func(st store.Stream) { h.must(h.blobs.Roll(h.ctx, st.ID)); h.append(st.ID) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Delete", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
@@ -102,7 +106,7 @@ func testFaults(h *harness) {
 func testRecoveryFaults(h *harness) {
 	st := h.create("cam", 24)
 	var acked []store.FragmentInfo
-	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseBlob", "AddBlob"} {
+	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseBlobs", "AddBlob"} {
 		for _, how := range []Fault{NotApplied, Applied} {
 			// A fragment whose bytes are durable and whose row is not: in a volume that is known, or for AddBlob in a new one.
 			if method == "AddBlob" {
@@ -145,14 +149,15 @@ func testRandomWalk(h *harness) {
 	kept := make(map[store.Number]bool) // acknowledged and not replaced
 	for range 150 {
 		if r.IntN(4) == 0 {
-			methods := []string{"Commit", "Append", "CloseBlob", "Roll"}
+			methods := []string{"Commit", "Append", "CloseBlobs", "Roll", "Seal", "SealBlob"}
 			h.faults.Fail(methods[r.IntN(len(methods))], Fault(1+r.IntN(2)))
 		}
 		switch r.IntN(10) {
 		case 0:
 			h.faults.Fired("Commit")
-			h.faults.Fired("CloseBlob")
+			h.faults.Fired("CloseBlobs")
 			h.crash()
+			_ = h.store.Sweep(h.ctx) // seals; may meet the fault
 		case 1:
 			h.clock.Add(3 * time.Hour)
 			_ = h.store.Sweep(h.ctx) // may meet the fault
@@ -181,7 +186,7 @@ func testRandomWalk(h *harness) {
 			}
 		}
 	}
-	for _, m := range []string{"Commit", "Append", "CloseBlob", "Roll"} {
+	for _, m := range []string{"Commit", "Append", "CloseBlobs", "Roll", "Seal", "SealBlob"} {
 		h.faults.Fired(m)
 	}
 }

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+)
+
+func randomTable(r *rand.Rand, n int) (sets [][]byte, replaced []Number, rows []FragmentInfo) {
+	sets = [][]byte{{1, 2}, {}, {3}}
+	for range r.IntN(4) {
+		replaced = append(replaced, Number(1+10*len(replaced)+r.IntN(9)))
+	}
+	at := int64(300)
+	for i := range n {
+		f := FragmentInfo{
+			Number: Number(r.Int64N(1<<63-2) + 1), Sequence: int64(i + 1), ServerTimestamp: r.Int64() >> 2, ProducerTimestamp: r.Int64() >> 2,
+			TrackSet: r.Int64N(3), PayloadCRC: r.Uint32(), Partial: r.IntN(2) == 0,
+			Location: Location{Blob: "b", Offset: at, MetaLength: RecordHeaderSize + r.Int64N(1000)},
+		}
+		for j := range r.IntN(4) {
+			f.Spans = append(f.Spans, Span{Track: j - 1, BaseDecodeTime: r.Int64() >> 2, Duration: r.Int64N(1 << 40), Size: r.Int64N(1 << 20),
+				Frames: r.IntN(1000), KeyStart: r.IntN(2) == 0})
+		}
+		f.Location.Length = f.Location.MetaLength + f.Size()
+		at += f.Location.Length + r.Int64N(3)
+		rows = append(rows, f)
+	}
+	return sets, replaced, rows
+}
+
+// Whatever is put into a table comes out of it.
+func TestFooter(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 2))
+	for n := range 60 {
+		sets, replaced, rows := randomTable(r, n)
+		b, err := EncodeFooter(sets, replaced, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if FooterLength(b[len(b)-FooterTrailer:]) != int64(len(b)) {
+			t.Fatal("the trailer does not tell the footer's length")
+		}
+		table, err := DecodeFooter(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := table.Fragments("b", []int64{10, 11, 12})
+		if err != nil || len(got) != n || !reflect.DeepEqual(table.Replaced, replaced) || !reflect.DeepEqual(table.Sets, sets) {
+			t.Fatal(len(got), err)
+		}
+		for i := range got {
+			want := rows[i]
+			want.TrackSet += 10
+			if !reflect.DeepEqual(got[i], want) {
+				t.Fatalf("row %d is %+v, want %+v", i, got[i], want)
+			}
+		}
+		for range 20 { // any damage is seen
+			bad := append([]byte(nil), b...)
+			bad[r.IntN(len(bad))] ^= byte(1 + r.IntN(255))
+			if _, err := DecodeFooter(bad); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("damaged footer: %v", err)
+			}
+			if _, err := DecodeFooter(b[:r.IntN(len(b))]); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("footer cut short: %v", err)
+			}
+		}
+	}
+}
+
+// Footers that nobody wrote: the checksum is made right so that the table behind it is read.
+func FuzzFooter(f *testing.F) {
+	r := rand.New(rand.NewPCG(4, 3))
+	for n := range 5 {
+		b, err := EncodeFooter(randomTable(r, n))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b[RecordHeaderSize : len(b)-FooterTrailer])
+	}
+	f.Fuzz(func(t *testing.T, table []byte) {
+		b, err := finishFooter(append(make([]byte, RecordHeaderSize), table...))
+		if err != nil {
+			return // too long
+		}
+		decoded, err := DecodeFooter(b)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Fatal(err)
+			}
+			return
+		}
+		rows, err := decoded.Fragments("b", make([]int64, len(decoded.Sets)))
+		if err != nil || len(rows) != decoded.Count {
+			t.Fatal(len(rows), err)
+		}
+	})
+}

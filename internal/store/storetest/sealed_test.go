@@ -1,0 +1,166 @@
+package storetest_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"weir/internal/store"
+	"weir/internal/store/storetest"
+)
+
+// sealedDir makes a directory with one stream of four sealed volumes of five fragments. One fragment was replaced while it
+// was a row and one after it was sealed; retention was made longer on the way.
+func sealedDir(t *testing.T) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
+	t.Helper()
+	clock, dir = storetest.NewClock(), t.TempDir()
+	for v := range 4 {
+		s := openStore(t, dir, clock) // which closes what was open
+		var err error
+		if v == 0 {
+			stream, err = s.CreateStream(t.Context(), store.Stream{Name: "cam", RetentionHours: 24})
+		}
+		if v == 2 {
+			stream, err = s.UpdateStream(t.Context(), stream.ID, "", func(st *store.Stream) error { st.RetentionHours = 240; return nil })
+		}
+		if err == nil {
+			err = s.Sweep(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			rec := storetest.Record(clock, uint64(10*v+i), 600)
+			if rec.Number, err = s.NextNumber(t.Context(), stream.ID); err != nil {
+				t.Fatal(err)
+			}
+			var f store.FragmentInfo
+			switch {
+			case v == 1 && i == 1: // of the volume before, which is sealed
+				f, err = s.Replace(t.Context(), stream.ID, fragments[3].Number, rec)
+				fragments = append(fragments[:3:3], fragments[4:]...)
+			case v == 2 && i == 3: // of this volume
+				f, err = s.Replace(t.Context(), stream.ID, fragments[len(fragments)-1].Number, rec)
+				fragments = fragments[:len(fragments)-1]
+			default:
+				f, err = s.Append(t.Context(), stream.ID, rec)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			fragments = append(fragments, f)
+		}
+		closeStore(t, s)
+	}
+	s := openStore(t, dir, clock)
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	return dir, clock, stream, fragments
+}
+
+func loseIndex(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"index.db", "index.db-wal"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The footers alone bring back streams as they were last, fragments with their sequences, and what was replaced stays away.
+func TestLostIndexOfSealedVolumes(t *testing.T) {
+	dir, clock, stream, fragments := sealedDir(t)
+	sameFragments(t, checkDir(t, dir, clock), fragments)
+	loseIndex(t, dir)
+	sameFragments(t, checkDir(t, dir, clock), fragments)
+	s := openStore(t, dir, clock)
+	defer closeStore(t, s)
+	again, err := s.Stream(t.Context(), "cam")
+	if err != nil || again.RetentionHours != 240 || again.ID != stream.ID {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	list, err := s.List(t.Context(), stream.ID, store.Query{Order: store.BySequence})
+	if err != nil || !reflect.DeepEqual(list, fragments) {
+		t.Fatalf("%+v, want %+v, %v", list, fragments, err)
+	}
+	f, err := storetest.Append(t.Context(), s, stream.ID, storetest.Record(clock, 99, 100))
+	if last := fragments[len(fragments)-1]; err != nil || f.Sequence != last.Sequence+1 || f.Number <= last.Number {
+		t.Fatalf("%+v behind %+v, %v", f, last, err)
+	}
+}
+
+func damage(t *testing.T, path string, at int64) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at < 0 {
+		at += int64(len(b))
+	}
+	b[at] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A damaged footer costs what its volume lists and nothing else; without the index its records are read instead, and the
+// volumes behind it, whose sequences do not fit any more, are read too.
+func TestDamagedFooter(t *testing.T) {
+	dir, clock, stream, fragments := sealedDir(t)
+	bad := fragments[5].Location.Blob
+	damage(t, volumePath(dir, fragments[5]), -40)
+	s := openStore(t, dir, clock)
+	list, err := s.List(t.Context(), stream.ID, store.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []store.FragmentInfo
+	for _, f := range fragments {
+		if f.Location.Blob != bad {
+			want = append(want, f)
+		}
+	}
+	sameFragments(t, list, want)
+	// What a player holds is served still.
+	if _, err := storetest.ReadPayload(t.Context(), s, stream.ID, fragments[5]); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	loseIndex(t, dir)
+	got := checkDir(t, dir, clock)
+	if len(got) != len(fragments) {
+		t.Fatalf("%d fragments, want %d", len(got), len(fragments))
+	}
+	for i := range got {
+		if got[i].Number != fragments[i].Number || got[i].Location != fragments[i].Location {
+			t.Fatalf("fragment %d is %+v, want %+v", i, got[i], fragments[i])
+		}
+	}
+}
+
+// A recovery of sealed volumes that fails in the middle is taken up by the next start.
+func TestLostIndexFaults(t *testing.T) {
+	dir, clock, _, fragments := sealedDir(t)
+	for _, method := range []string{"CreateStream", "TrackSetID", "AddSealed"} {
+		for _, how := range []storetest.Fault{storetest.NotApplied, storetest.Applied} {
+			copied := storetest.CopyDir(t, dir)
+			loseIndex(t, copied)
+			x, b, err := (&embedded{copied}).Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var faults storetest.Faults
+			faults.Fail(method, how)
+			if _, err := store.New(t.Context(), store.Options{Index: faults.Index(x), Blobs: b, Clock: clock.Now}); !errors.Is(err, storetest.ErrInjected) {
+				t.Fatalf("%s, %v: %v", method, how, err)
+			}
+			sameFragments(t, checkDir(t, copied, clock), fragments)
+		}
+	}
+}

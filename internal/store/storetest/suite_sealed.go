@@ -1,0 +1,116 @@
+package storetest
+
+import (
+	"slices"
+	"time"
+
+	"weir/internal/store"
+)
+
+// sealAll closes and seals every volume of the store.
+func (h *harness) sealAll() {
+	h.Helper()
+	h.reopen() // closes them
+	h.must(h.store.Sweep(h.ctx))
+	open, err := h.index.BlobsInState(h.ctx, store.BlobOpen)
+	h.must(err)
+	closed, err := h.index.BlobsInState(h.ctx, store.BlobClosed)
+	h.must(err)
+	if len(open)+len(closed) > 0 {
+		h.Fatalf("not sealed: %+v %+v", open, closed)
+	}
+}
+
+// testSealed does to fragments of sealed volumes what may come to fragments.
+func testSealed(h *harness) {
+	st := h.create("cam", 2)
+	a, b, c := h.append(st.ID), h.append(st.ID), h.append(st.ID)
+	h.sealAll()
+	hot, err := h.index.Hot(h.ctx, st.ID, store.Query{}, 0)
+	h.must(err)
+	if len(hot.Fragments) > 0 {
+		h.Fatalf("a sealed volume has rows: %v", numbers(hot.Fragments))
+	}
+	h.wantNumbers(h.list(st.ID, store.Query{}), a, b, c)
+	h.check()
+
+	// A number that is taken.
+	rec := h.record()
+	rec.Number = b.Number
+	_, err = h.store.Append(h.ctx, st.ID, rec)
+	h.wantErr(err, store.ErrExists)
+
+	// A fragment that takes the place of a sealed one, and is sealed itself.
+	rec = h.record()
+	rec.Number, err = h.store.NextNumber(h.ctx, st.ID)
+	h.must(err)
+	d, err := h.store.Replace(h.ctx, st.ID, b.Number, rec)
+	h.must(err)
+	for range 2 {
+		h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d)
+		h.wantNumbers(h.list(st.ID, store.Query{Order: store.BySequence, AfterSequence: 1}), c, d)
+		h.wantNumbers(h.list(st.ID, store.Query{Order: store.ByNumberNewest, Limit: 2}), d, c)
+		_, err = h.store.Fragment(h.ctx, st.ID, b.Number)
+		h.wantErr(err, store.ErrNotFound)
+		h.check()
+		h.crash()
+		h.must(h.store.Sweep(h.ctx))
+	}
+
+	// Footers are durable before rows go: a crash in between costs nothing, and the footer is written again.
+	e := h.append(st.ID)
+	h.reopen()
+	h.faults.Fail("SealBlob", NotApplied)
+	h.wantErr(h.store.Sweep(h.ctx), ErrInjected)
+	h.crash()
+	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e)
+	h.sealAll()
+	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e)
+
+	// Everything of a volume is replaced: the volume goes.
+	rec = h.record()
+	rec.Number, err = h.store.NextNumber(h.ctx, st.ID)
+	h.must(err)
+	was := h.check()
+	f := h.append(st.ID)
+	h.must(h.blobs.Roll(h.ctx, st.ID))
+	g, err := h.store.Replace(h.ctx, st.ID, f.Number, rec)
+	h.must(err)
+	h.must(h.store.Sweep(h.ctx))
+	h.must(h.store.Sweep(h.ctx))
+	if is := h.check(); is.Blobs != was.Blobs+1 {
+		h.Fatalf("a volume without fragments is kept: %+v, was %+v", is, was)
+	}
+	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e, g)
+
+	// The index is rebuilt from the volumes elsewhere; here retention goes on over sealed ones, to the second.
+	h.sealAll()
+	all := []store.FragmentInfo{a, c, d, e, g}
+	for len(all) > 0 {
+		h.clock.Add(time.UnixMilli(all[0].ServerTimestamp).Add(2 * time.Hour).Sub(h.clock.Now()))
+		h.wantNumbers(h.list(st.ID, store.Query{}), all...)
+		h.clock.Add(time.Millisecond)
+		all = all[1:]
+		h.wantNumbers(h.list(st.ID, store.Query{}), all...)
+		h.wantNumbers(h.list(st.ID, store.Query{Order: store.BySequence}), all...)
+	}
+	h.must(h.store.Sweep(h.ctx))
+	if is := h.check(); is.Blobs != 0 || is.Fragments != 0 {
+		h.Fatalf("past retention: %+v", is)
+	}
+
+	// A deleted stream with sealed volumes.
+	x, y := h.create("x", 24), h.create("y", 24)
+	h.append(x.ID)
+	kept := h.append(y.ID)
+	h.sealAll()
+	h.append(x.ID)
+	h.must(h.store.DeleteStream(h.ctx, x.ID, ""))
+	h.must(h.store.Sweep(h.ctx))
+	h.wantNumbers(h.list(y.ID, store.Query{}), kept)
+	blobs, err := h.index.Blobs(h.ctx)
+	h.must(err)
+	if slices.ContainsFunc(blobs, func(b store.BlobInfo) bool { return b.Stream == x.ID }) {
+		h.Fatalf("volumes of a deleted stream are known: %+v", blobs)
+	}
+}
