@@ -43,6 +43,7 @@ func (r *rig) iframes(token string) string {
 	if err != nil {
 		r.Fatal(err)
 	}
+	wantZipped(r.T, list)
 	return string(list.Text)
 }
 

@@ -61,7 +61,7 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	}
 	h.TargetDuration = targetOf(longest)
 	list := manifest.Media{Header: h, Segments: segments, End: true}
-	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256)))}, nil
+	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256))), pool: s.deflaters}, nil
 }
 
 // segmentURI is the URI of a fragment's segment, relative to the playlists.
