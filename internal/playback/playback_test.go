@@ -398,9 +398,15 @@ func TestSessionsEnd(t *testing.T) {
 	tokens = append(tokens, r.open(r.input())) // the sixth closes the first
 	for _, s := range []*Service{r.service, r.another()} {
 		actions := map[string]func(token string) error{
-			"master": func(token string) error { _, err := s.MasterPlaylist(t.Context(), token); return err },
-			"media":  func(token string) error { _, err := s.MediaPlaylist(t.Context(), token, 1); return err },
-			"init":   func(token string) error { _, err := s.InitSegment(t.Context(), token, 1, 0); return err },
+			"master":     func(token string) error { _, err := s.MasterPlaylist(t.Context(), token); return err },
+			"media":      func(token string) error { _, err := s.MediaPlaylist(t.Context(), token, 1); return err },
+			"init":       func(token string) error { _, err := s.InitSegment(t.Context(), token, 1, 0); return err },
+			"later init": func(token string) error { _, err := s.InitSegment(t.Context(), token, 1, 1); return err },
+			"I-frames":   func(token string) error { _, err := s.IFramePlaylist(t.Context(), token, 1); return err },
+			"TS segment": func(token string) error {
+				_, err := s.TSSegment(t.Context(), token, 1, r.stream.FormatNumber(r.camera.number))
+				return err
+			},
 			"segment": func(token string) error {
 				_, err := s.MediaSegment(t.Context(), token, 1, r.stream.FormatNumber(r.camera.number))
 				return err
@@ -589,6 +595,36 @@ func TestClockThatIsSet(t *testing.T) {
 	r.camera.sendMedia()
 	if n := strings.Count(r.playlist(r.service, token, 1), "#EXT-X-DISCONTINUITY\n"); n != 2 {
 		t.Errorf("%d discontinuities, want 2", n)
+	}
+}
+
+// The same with a replay, whose schedule goes on where it was.
+func TestLostCommitsOfAReplay(t *testing.T) {
+	r := newRig(t, videoTrack(), audioTrack())
+	for range 5 {
+		r.camera.send()
+	}
+	in := r.replay("", r.store.now.UnixMilli()-10_000, 0)
+	in.Expires = 43_200
+	token := r.open(in)
+	check := newRFC(t)
+	check.reload(r.playlist(r.service, token, 1))
+	for range 3000 { // 100 minutes
+		r.camera.send()
+	}
+	first := r.another()
+	for n := range 30 {
+		text := r.playlist(first, token, 1)
+		check.reload(text)
+		if n == 0 && !strings.Contains(text, "#EXT-X-MEDIA-SEQUENCE:3000\n") {
+			t.Errorf("the newest are not the last of 3005:\n%s", text)
+		}
+		for _, s := range []*Service{r.service, r.another()} {
+			if got := r.playlist(s, token, 1); got != text {
+				t.Fatal(difference(got, text))
+			}
+		}
+		r.camera.send()
 	}
 }
 
