@@ -32,6 +32,8 @@ type Options struct {
 	MinFree  int64      // bytes that are kept free: an append that would take of them is ErrFull; 0: all may be taken
 	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
 
+	ScrubRate int64 // bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
+
 	Progress func(done, total int) // told while New reads volumes, as often as every volume; default: nothing
 }
 
@@ -48,6 +50,7 @@ type Store struct {
 	sweep   chan struct{} // one slot: held by the sweep that is running
 	loading chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
 	space   space
+	damaged map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
 	unsealable map[string]bool // closed blobs that could not be sealed since the start; owned by the sweep that is running
 
@@ -138,11 +141,14 @@ func (s *Store) Close() error {
 }
 
 // Run does the background work until ctx ends: a sweep at every interval, and soon after a stream was deleted or its retention
-// made shorter; an eye on the free space. What fails is logged and tried again.
+// made shorter; an eye on the free space and the scrub. What fails is logged and tried again.
 func (s *Store) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	watch.Go(func() { s.watchSpace(ctx) })
+	if s.o.ScrubRate > 0 {
+		watch.Go(func() { s.scrubForever(ctx) })
+	}
 	tick := time.NewTicker(s.o.SweepInterval)
 	defer tick.Stop()
 	for {

@@ -363,7 +363,11 @@ func (s *Store) open(ctx context.Context, id StreamID, f FragmentInfo) (Media, e
 	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
 		return nil, ErrGone
 	}
-	return OpenRecord(ctx, s.blobs, f)
+	m, err := OpenRecord(ctx, s.blobs, f)
+	if errors.Is(err, ErrCorrupt) {
+		s.metrics.CorruptReads.Inc()
+	}
+	return m, err
 }
 
 // OpenRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.

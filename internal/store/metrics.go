@@ -23,6 +23,9 @@ type Metrics struct {
 	TotalBytes       prometheus.Gauge       // of the file system
 	Stopped          prometheus.Gauge       // 1 while fragments are refused for want of space
 	OldestBlobs      prometheus.Counter     // volumes deleted for want of space
+	ScrubbedBytes    prometheus.Counter     // read by the scrub
+	Damaged          prometheus.Gauge       // fragments that the scrub knows to be damaged
+	CorruptReads     prometheus.Counter     // fragments that could not be opened because their header or metadata is damaged
 }
 
 // NewMetrics makes the metrics and registers them when reg is not nil.
@@ -58,8 +61,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_store_ingest_stopped", Help: "1 while fragments are refused because the free space is down to --min-free."}),
 		OldestBlobs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_store_deleted_oldest_volumes_total", Help: "Volumes deleted before their time for want of space."}),
+		ScrubbedBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_scrubbed_bytes_total", Help: "Bytes that the scrub has read."}),
+		Damaged: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_store_damaged_fragments", Help: "Stored fragments that the scrub found damaged; the log names them."}),
+		CorruptReads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_corrupt_reads_total", Help: "Fragments that could not be served because their metadata is damaged."}),
 	}
 	if reg != nil {
+		reg.MustRegister(m.ScrubbedBytes, m.Damaged, m.CorruptReads)
 		reg.MustRegister(m.FreeBytes, m.TotalBytes, m.Stopped, m.OldestBlobs)
 		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows, m.RecoveredRecords,
 			m.TruncatedBytes, m.SweptBlobs, m.SealedBlobs, m.DamagedTables)

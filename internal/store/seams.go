@@ -232,5 +232,7 @@ type Body interface {
 	io.ReaderAt
 	// Section returns a reader of n bytes from off on. Only the last one returned may be used.
 	Section(off, n int64) (io.Reader, error)
+	// Forget says that the first n bytes are not to be had from a cache, neither now nor later. It is a hint.
+	Forget(n int64)
 	io.Closer
 }

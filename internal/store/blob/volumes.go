@@ -329,6 +329,8 @@ func (b *body) Section(off, n int64) (io.Reader, error) {
 	return b.f.Section(b.off+off, n)
 }
 
+func (b *body) Forget(n int64) { b.f.Forget(b.off, n) }
+
 func (b *body) Close() error { return b.f.Close() }
 
 // Space implements store.Blobs.
