@@ -46,6 +46,7 @@ type serveCmd struct {
 	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit. ($${env})"`
 	FragmentRate  int    `name:"hls-fragment-rate" default:"200" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit. ($${env})"`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" env:"WEIR_CODEC_CHANGES" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity. ($${env})"`
+	storeFlags    `embed:""`
 
 	ready func(endpoint string) // told when requests are answered; may be nil
 }
@@ -170,7 +171,9 @@ func (c *serveCmd) openStore(ctx context.Context, logger *slog.Logger, registry 
 	if err != nil {
 		return nil, errors.Join(err, rows.Close())
 	}
-	return store.New(ctx, store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics})
+	options := store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics}
+	c.options(&options)
+	return store.New(ctx, options)
 }
 
 // newServer wires everything above the store.

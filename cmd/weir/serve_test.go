@@ -179,6 +179,9 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},
 		{[]string{"--listen", taken.Addr().String()}, exitError, "another program listens there"},
 		{[]string{"--data", file}, exitError, "not a directory"},
+		{[]string{"--min-free", "much"}, exitUsage, "is not a size such as"},
+		{[]string{"--when-full", "panic"}, exitUsage, "when-full"},
+		{[]string{"--scrub-rate=-1MB"}, exitUsage, "is not a size such as"},
 		{[]string{"--log-level", "loud"}, exitUsage, "log-level"},
 		{[]string{"--nonsense"}, exitUsage, "weir: hint: "},
 	} {
@@ -217,13 +220,25 @@ func TestQuote(t *testing.T) {
 	}
 }
 
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]byteSize{
+		"0": 0, "17": 17, "1GiB": 1 << 30, "1.5 MB": 1_500_000, "2kb": 2000, "3TiB": 3 << 40, "8B": 8,
+		"": -1, "GB": -1, "1XB": -1, "1 M": -1, "-1": -1, "NaN": -1, "1e30": -1, "1ib": -1,
+	} {
+		got := byteSize(-1)
+		if err := got.UnmarshalText([]byte(text)); got != want || (err != nil) != (want == -1) {
+			t.Errorf("%q reads as %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
 func TestVersionAndHelp(t *testing.T) {
 	if code, out, _ := command(t, "--version"); code != exitOK || strings.TrimSpace(out) != version {
 		t.Errorf("--version: %d %q", code, out)
 	}
 	code, out, _ := command(t, "serve", "--help")
 	for _, want := range []string{"--listen", "--data", "--advertise-url", "--region", "--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
-		"--log-level", "--hls-sessions-per-stream", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:"} {
+		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:"} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("serve --help: %d, no %s in\n%s", code, want, out)
 		}
