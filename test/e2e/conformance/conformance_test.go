@@ -286,7 +286,7 @@ func mutations() []mutation {
 		{"FRAME-RATE doubled", FrameRate, func() Findings { return CheckPicture(&Variant{FrameRate: "50.0"}, 320, 180, 25) }},
 		{"FRAME-RATE with four decimals", FrameRate, func() Findings { return CheckPicture(&Variant{FrameRate: "25.0001"}, 320, 180, 25) }},
 		{"audio half a second late", RenditionTime, func() Findings {
-			return CheckSync("segment 3", &Timing{Scale: 90000, Start: 90000}, &Timing{Scale: 48000, Start: 72000}, 50*time.Millisecond)
+			return CheckSync("segment 3", &Timing{Scale: 90000, Present: 90000}, &Timing{Scale: 48000, Present: 72000}, 50*time.Millisecond)
 		}},
 
 		initBytes("a box too long", BoxSize, append(u32(24), "ftyp"...), append(u32(240000), "ftyp"...)),
@@ -334,6 +334,11 @@ func mutations() []mutation {
 			whole := goodFragment(1, 0).bytes()
 			return CheckIFrame(in, "I-frame", whole[:len(whole)-24])
 		}},
+
+		{"TS: I-frame range of the tables alone", IFrameBytes, func() Findings {
+			return CheckTSIFrame("I-frame", goodTS(newTransport(), 900000)[:2*packetSize])
+		}},
+		{"TS: I-frame range of two pictures", IFrameBytes, func() Findings { return CheckTSIFrame("I-frame", goodTS(newTransport(), 900000)) }},
 
 		transportStream("half a packet", TSPackets, func(w *transport) { goodTSInto(w); w.out.Truncate(w.out.Len() - 90) }),
 		transportStream("no sync byte", TSPackets, func(w *transport) { goodTSInto(w); w.out.Bytes()[packetSize*3] = 0 }),

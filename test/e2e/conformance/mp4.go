@@ -28,7 +28,7 @@ type Timing struct {
 	Present  int64 // smallest presentation time, ticks
 	Frames   int
 	Key      bool // the first frame is a random access point
-	Exact    bool // Duration is written down, not estimated
+	Numbered bool // Sequence is that of an mfhd
 	Sequence uint32
 	Bytes    int64
 
@@ -284,7 +284,7 @@ const nonSync = 1 << 16 // sample_is_non_sync_sample
 // styp, sidx and emsg before them.
 func ParseFragment(in *Init, where string, data []byte) (*Timing, Findings) {
 	var f Findings
-	t := &Timing{Scale: int64(in.Timescale), Exact: true, Bytes: int64(len(data))}
+	t := &Timing{Scale: int64(in.Timescale), Numbered: true, Bytes: int64(len(data))}
 	top := boxes(&f, where, data)
 	pairs := 0
 	for i, b := range top {

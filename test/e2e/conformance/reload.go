@@ -108,23 +108,29 @@ func CheckRenditions(a, b *Media, tolerance time.Duration) (f Findings) {
 	}
 	for i := range a.Segments {
 		s := &a.Segments[i]
-		if s.Date.IsZero() {
-			continue
-		}
-		middle := s.Date.Add(s.Duration / 2)
-		for j := range b.Segments {
-			o := &b.Segments[j]
-			if o.Date.IsZero() || middle.Before(o.Date) || !middle.Before(o.Date.Add(o.Duration)) {
-				continue
-			}
-			if s.Discontinuity != o.Discontinuity {
-				f.add(RenditionDiscontinuity, segmentAt(s.Sequence), "discontinuity sequence number %d; at the same time the other playlist has %d",
-					s.Discontinuity, o.Discontinuity)
-			}
-			break
+		o := nearest(b, s)
+		if o != nil && s.Discontinuity != o.Discontinuity {
+			f.add(RenditionDiscontinuity, segmentAt(s.Sequence), "discontinuity sequence number %d; at the same time the other playlist has %d",
+				s.Discontinuity, o.Discontinuity)
 		}
 	}
 	return f
+}
+
+// nearest gives the only segment that starts within half of the duration of s before or after it; nil when there is none, or more: dates of
+// arrival may come in bursts, and then say nothing about which is which.
+func nearest(m *Media, s *Segment) (found *Segment) {
+	for i := range m.Segments {
+		o := &m.Segments[i]
+		if s.Date.IsZero() || o.Date.IsZero() || o.Date.Sub(s.Date).Abs() >= s.Duration/2 {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = o
+	}
+	return found
 }
 
 // IsPlaylistType reports whether a Content-Type is one of RFC 8216 section 4.

@@ -34,7 +34,7 @@ func CheckTimeline(m *Media, timings []*Timing, source Source) (f Findings) {
 			continue
 		}
 		p := timings[i-1]
-		if t.Exact && t.Sequence <= sequence {
+		if t.Numbered && t.Sequence <= sequence {
 			f.add(FragmentSequence, where, "mfhd %d after %d", t.Sequence, sequence)
 		}
 		sequence = t.Sequence
@@ -55,10 +55,10 @@ func CheckTimeline(m *Media, timings []*Timing, source Source) (f Findings) {
 	return f
 }
 
-// CheckSync holds two tracks of one moment to one another: the first frames of their segments start within tolerance of each other on
+// CheckSync holds two tracks of one moment to one another: what is shown first in their segments is within tolerance of each other on
 // the media timeline (RFC 8216 section 6.2.4: matching content has matching timestamps).
 func CheckSync(where string, a, b *Timing, tolerance time.Duration) (f Findings) {
-	off := float64(a.Start)/float64(a.Scale) - float64(b.Start)/float64(b.Scale)
+	off := float64(a.Present)/float64(a.Scale) - float64(b.Present)/float64(b.Scale)
 	if math.Abs(off) > tolerance.Seconds() {
 		f.add(RenditionTime, where, "tracks start %.6f s apart: %v and %v", off, a, b)
 	}

@@ -47,10 +47,12 @@ func (ts *TS) Video() *Stream {
 	return nil
 }
 
-// Codecs gives the codecs of the streams.
+// Codecs gives the codecs of the streams that have frames: the PMT may announce sound that starts later.
 func (ts *TS) Codecs() (list []string) {
 	for _, s := range ts.Streams {
-		list = append(list, s.Codec)
+		if s.Frames > 0 {
+			list = append(list, s.Codec)
+		}
 	}
 	return list
 }
@@ -333,7 +335,6 @@ func (p *tsParser) audio(s *Stream, data []byte, dts int64) {
 		if s.Frames == 0 {
 			s.Key = true
 			s.Codec = fmt.Sprintf("mp4a.40.%d", data[2]>>6+1)
-			s.Exact = true
 		}
 		s.Frames++
 		s.Duration = int64(s.Frames) * 1024 * tsScale / adtsRates()[data[2]>>2&0xF]
@@ -350,11 +351,7 @@ func (p *tsParser) audio(s *Stream, data []byte, dts int64) {
 // finish gives a stream of pictures its duration: the last picture lasts as long as the median one.
 func (p *tsParser) finish(s *Stream, size int64) {
 	s.Bytes = size
-	if s.Frames == 0 {
-		p.f.add(PES, p.where, "PID %d of the PMT has no frames", s.PID)
-		return
-	}
-	if !s.Video() {
+	if s.Frames == 0 || !s.Video() {
 		return
 	}
 	var steps []int64
@@ -415,4 +412,25 @@ func crc32MPEG(data []byte) uint32 {
 		}
 	}
 	return crc
+}
+
+// Reference gives the timing of the stream that EXTINF is about: the picture's, or that of the only stream; nil without any.
+func (ts *TS) Reference() *Timing {
+	if v := ts.Video(); v != nil {
+		return &v.Timing
+	}
+	if len(ts.Streams) > 0 {
+		return &ts.Streams[0].Timing
+	}
+	return nil
+}
+
+// CheckTSIFrame holds the bytes of an I-frame's range in a transport stream segment to RFC 8216 section 4.3.3.6: the tables, and one whole
+// picture that is a random access point.
+func CheckTSIFrame(where string, data []byte) Findings {
+	ts, f := ParseTS(where, data)
+	if video := ts.Video(); video == nil || video.Frames != 1 || !video.Key {
+		f.add(IFrameBytes, where, "%d bytes are not one I-frame", len(data))
+	}
+	return f
 }
