@@ -85,6 +85,9 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	progress := newProgress(std, info.StreamName, c.JSON)
+	if info.DataRetentionInHours == 0 {
+		progress.last, progress.done = api.AckReceived, "received"
+	}
 	source, closeSource, err := c.source(std.In, start, progress.say)
 	if err != nil {
 		return err
@@ -155,7 +158,9 @@ type progress struct {
 	name     string // of the stream
 	json     bool   // acknowledgements go to standard output
 	terminal bool
-	stored   int
+	last     api.AckType // the acknowledgement that settles a fragment
+	done     string      // what it is then
+	stored   int         // fragments settled
 	notices  chan string // from the goroutine that reads the source
 }
 
@@ -163,7 +168,7 @@ type progress struct {
 const progressLines = 50
 
 func newProgress(std stdio, name string, json bool) *progress {
-	return &progress{std: std, name: name, json: json, terminal: isTerminal(std.Err), notices: make(chan string, 16)}
+	return &progress{std: std, name: name, json: json, terminal: isTerminal(std.Err), last: api.AckPersisted, done: "persisted", notices: make(chan string, 16)}
 }
 
 // line prints a line that stays.
@@ -198,15 +203,15 @@ func (p *progress) ack(a client.Ack) {
 	if p.json {
 		fmt.Fprintf(p.std.Out, "%s\n", a.Raw)
 	}
-	if a.Type != api.AckPersisted.String() {
+	if a.Type != p.last.String() {
 		return
 	}
 	p.stored++
 	switch {
 	case p.terminal:
-		fmt.Fprintf(p.std.Err, "\r\x1b[K%s: %d fragments persisted, the last at timecode %d", p.name, p.stored, a.Timecode)
+		fmt.Fprintf(p.std.Err, "\r\x1b[K%s: %d fragments %s, the last at timecode %d", p.name, p.stored, p.done, a.Timecode)
 	case p.stored == 1 || p.stored%progressLines == 0:
-		p.line("%d fragments persisted, the last at timecode %d", p.stored, a.Timecode)
+		p.line("%d fragments %s, the last at timecode %d", p.stored, p.done, a.Timecode)
 	}
 }
 
