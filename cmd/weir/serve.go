@@ -31,6 +31,9 @@ import (
 
 const defaultRegion = "us-west-2"
 
+// maxSyncInterval is far below the two minutes after which producers' buffers run over.
+const maxSyncInterval = 10 * time.Second
+
 // serveCmd runs the server. Each flag has the environment twin that its help names.
 type serveCmd struct {
 	Listen        string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one. ($${env})"`
@@ -47,6 +50,7 @@ type serveCmd struct {
 	FragmentRate  int    `name:"hls-fragment-rate" default:"200" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit. ($${env})"`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" env:"WEIR_CODEC_CHANGES" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity. ($${env})"`
 	storeFlags    `embed:""`
+	SyncInterval time.Duration `name:"sync-interval" default:"0s" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once. ($${env})"`
 
 	ready func(endpoint string) // told when requests are answered; may be nil
 }
@@ -72,6 +76,8 @@ func (c *serveCmd) check() error {
 		return fmt.Errorf("--account-id %q is not twelve digits", c.AccountID)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
+	case c.SyncInterval < 0 || c.SyncInterval > maxSyncInterval:
+		return fmt.Errorf("--sync-interval %s is not within 0s and %s: producers' buffers run over before acknowledgements come", c.SyncInterval, maxSyncInterval)
 	case c.HLSSessions < 0:
 		return fmt.Errorf("--hls-sessions-per-stream %d is negative", c.HLSSessions)
 	case c.PlaylistRate < 0:
@@ -167,12 +173,20 @@ func (c *serveCmd) openStore(ctx context.Context, logger *slog.Logger, registry 
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := blob.OpenVolumes(filepath.Join(c.Data, "volumes"), blob.Options{SyncSeconds: metrics.SyncSeconds})
+	volumes, err := blob.OpenVolumes(filepath.Join(c.Data, "volumes"), blob.Options{SyncSeconds: metrics.SyncSeconds, SyncInterval: c.SyncInterval})
 	if err != nil {
 		return nil, errors.Join(err, rows.Close())
 	}
 	options := store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics}
 	c.options(&options)
+	// Reading many volumes takes a while, and whoever started the server watches.
+	said := time.Now()
+	options.Progress = func(done, total int) {
+		if now := time.Now(); now.Sub(said) >= 2*time.Second {
+			said = now
+			logger.Info("reading volumes", "done", done, "of", total)
+		}
+	}
 	return store.New(ctx, options)
 }
 

@@ -173,6 +173,7 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--tls-cert", "x.pem"}, exitError, "go together"},
 		{[]string{"--tls-cert", "x.pem", "--tls-key", "x.pem"}, exitError, "weir: hint: "},
 		{[]string{"--hls-sessions-per-stream=-1"}, exitError, "negative"},
+		{[]string{"--sync-interval=1m"}, exitError, "10s"},
 		{[]string{"--hls-playlist-rate=-1"}, exitError, "--hls-playlist-rate -1 is negative"},
 		{[]string{"--hls-fragment-rate=-1"}, exitError, "--hls-fragment-rate -1 is negative"},
 		{[]string{"--codec-changes=ignore"}, exitUsage, "exclude"},
@@ -238,7 +239,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 	code, out, _ := command(t, "serve", "--help")
 	for _, want := range []string{"--listen", "--data", "--advertise-url", "--region", "--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
-		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:"} {
+		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate", "--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:"} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("serve --help: %d, no %s in\n%s", code, want, out)
 		}

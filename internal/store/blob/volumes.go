@@ -40,7 +40,15 @@ type Options struct {
 	FS          FS                  // default OS
 	MaxSize     int64               // a volume that has reached it is not appended to; default 64 MB
 	SyncSeconds prometheus.Observer // observes each sync; may be nil
+
+	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs one after the other: for spinning
+	// disks, which do worse with many syncs at once. What Append promises is the same. A stream stores one record per
+	// interval then.
+	SyncInterval time.Duration
 }
+
+// maxRecords is how many records a volume gets at most, so that its packed table stays small.
+const maxRecords = 8192
 
 // Volumes is a store.Blobs in a directory. The calls for one record, in their order:
 //
@@ -58,6 +66,7 @@ type Volumes struct {
 	dir   string
 	o     Options
 	fs    FS
+	syncs rounds
 	trash sync.WaitGroup // deletions that run in the background
 
 	closing chan struct{} // closed by Close
@@ -79,6 +88,8 @@ type writer struct {
 	hour string // yyyymmddhh, UTC
 	size int64
 
+	records int // in the volume
+
 	named bool // the name of the stream's directory is durable
 }
 
@@ -91,7 +102,7 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	if o.FS == nil {
 		o.FS = OS{}
 	}
-	v := &Volumes{dir: dir, o: o, fs: o.FS, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}
+	v := &Volumes{dir: dir, o: o, fs: o.FS, syncs: rounds{interval: o.SyncInterval}, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}
 	err := v.fs.Mkdir(dir)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		err = v.fs.SyncDir(filepath.Dir(dir)) // the one who made it may have died before this
@@ -150,7 +161,7 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 
 	hour := time.UnixMilli(e.ServerTimestamp).UTC().Format("2006010215")
 	// A clock that stepped back does not roll: two producers around the full hour would make a volume of each fragment.
-	if w.file != nil && (w.size >= v.o.MaxSize || hour > w.hour) {
+	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour) {
 		w.close()
 	}
 	var bufs [][]byte
@@ -193,11 +204,7 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 		}
 		return store.Location{}, full(fmt.Errorf("write record: %w", err))
 	}
-	began := time.Now()
-	err := w.file.Datasync()
-	if v.o.SyncSeconds != nil {
-		v.o.SyncSeconds.Observe(time.Since(began).Seconds())
-	}
+	err := v.datasync(w.file)
 	if err == nil && fresh {
 		err = v.fs.SyncDir(filepath.Dir(w.path))
 	}
@@ -214,7 +221,24 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 		return store.Location{}, fmt.Errorf("sync record: %w", err)
 	}
 	w.size += total
+	w.records++
 	return store.Location{Blob: w.name, Offset: offset, Length: length, MetaLength: int64(len(e.Head))}, nil
+}
+
+// datasync makes what was written to a file durable, at once or in the next round.
+func (v *Volumes) datasync(f File) error {
+	sync := func() error {
+		began := time.Now()
+		err := f.Datasync()
+		if v.o.SyncSeconds != nil {
+			v.o.SyncSeconds.Observe(time.Since(began).Seconds())
+		}
+		return err
+	}
+	if v.o.SyncInterval <= 0 {
+		return sync()
+	}
+	return v.syncs.do(sync)
 }
 
 // create makes an empty volume and its directory.
@@ -244,7 +268,7 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 		if err != nil {
 			return err
 		}
-		w.file, w.path, w.name, w.hour, w.size = f, path, string(id)+"/"+base+volumeSuffix, hour, 0
+		w.file, w.path, w.name, w.hour, w.size, w.records = f, path, string(id)+"/"+base+volumeSuffix, hour, 0, 0
 		return nil
 	}
 }
