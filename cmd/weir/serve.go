@@ -50,7 +50,7 @@ type serveCmd struct {
 	FragmentRate  int    `name:"hls-fragment-rate" default:"200" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit. ($${env})"`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" env:"WEIR_CODEC_CHANGES" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity. ($${env})"`
 	storeFlags    `embed:""`
-	SyncInterval time.Duration `name:"sync-interval" default:"0s" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once. ($${env})"`
+	SyncInterval  time.Duration `name:"sync-interval" default:"0s" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once. ($${env})"`
 
 	ready func(endpoint string) // told when requests are answered; may be nil
 }
