@@ -35,7 +35,7 @@ var imports = map[string][]string{
 	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
 	"test/e2e/conformance":    {},
 	"cmd/weir": {"internal/server", "internal/client", "internal/ingest", "internal/playback", "internal/console", "internal/store",
-		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/media"},
+		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
 }
 
 // formats turn structs into bytes and back; whoever uses them decides where the bytes go.

@@ -33,6 +33,8 @@ type cli struct {
 	PutMedia putMediaCmd `cmd:"" help:"Send Matroska from a file or pipe to a stream."`
 	Demo     demoCmd     `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
 
+	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
+
 	apiCommands
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
