@@ -86,6 +86,11 @@ func TestCompatibilityIsComplete(t *testing.T) {
 		}
 	}
 
+	_, actions, _ := strings.Cut(page, "\n## Session actions\n")
+	actions, _, _ = strings.Cut(actions, "\n## ")
+	for _, m := range regexp.MustCompile(`"/(?:hls|dash)/v1/([^"]+)", "([^"]+)"`).FindAllStringSubmatch(read(t, "internal/server/routes.go"), -1) {
+		has("session actions", actions, m[2]+" `"+m[1]+"` | yes")
+	}
 	_, missing, _ := strings.Cut(page, "\n## What Weir does not have yet\n")
 	for _, name := range mapValues(t, "internal/api/operations.go", "otherOperations") {
 		has("what Weir does not have", missing, name)

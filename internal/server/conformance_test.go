@@ -133,6 +133,35 @@ func TestSessionParameters(t *testing.T) {
 	}
 }
 
+func TestTransportStreamsAndIFrames(t *testing.T) {
+	s := newStreamSite(t)
+	s.record()
+	began, now := time.Now().Add(-time.Minute), time.Now()
+	for container, path := range map[string]string{"FRAGMENTED_MP4": "getMP4MediaFragment.mp4?", "MPEG_TS": "getTSFragment.ts?"} {
+		master := s.ok("/getHLSStreamingSessionURL", fmt.Sprintf(
+			`{"StreamName":"cam1","PlaybackMode":"ON_DEMAND","ContainerFormat":%q,"HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP","TimestampRange":{"StartTimestamp":%d,"EndTimestamp":%d}}}`,
+			container, began.Unix(), now.Unix()+1))["HLSStreamingSessionURL"].(string)
+		mediaURL := relative(t, master, uriLine.FindString(s.get(master).body))
+		list := s.get(mediaURL)
+		segments := uriLine.FindAllString(list.body, -1)
+		if len(segments) != 3 || !strings.HasPrefix(segments[0], path) {
+			t.Fatalf("%s: %d\n%s", container, list.status, list.body)
+		}
+		segment := s.get(relative(t, mediaURL, segments[0]))
+		isTS := len(segment.body)%188 == 0 && strings.HasPrefix(segment.body, "\x47")
+		if want := container == "MPEG_TS"; segment.status != 200 || isTS != want || (segment.header.Get("Content-Type") == "video/mp2t") != want {
+			t.Errorf("%s: %d %v", container, segment.status, segment.header)
+		}
+		if a := s.get(mediaURL + "&IFramesOnly=true"); a.status != 200 || !strings.Contains(a.body, "#EXT-X-I-FRAMES-ONLY\n") || strings.Count(a.body, "#EXT-X-BYTERANGE:") != 3 {
+			t.Errorf("%s: I-frames: %d\n%s", container, a.status, a.body)
+		}
+		if a := s.get(mediaURL + "&IFramesOnly=false"); a.body != list.body {
+			t.Errorf("%s: IFramesOnly=false: %d\n%s", container, a.status, a.body)
+		}
+		s.get(mediaURL+"&IFramesOnly=maybe").fails(t, 400, "InvalidArgumentException", "IFramesOnly")
+	}
+}
+
 // A RELATIVE producer's timecodes count from the time in its header, and come back as they were sent.
 func TestRelativeTimecodes(t *testing.T) {
 	s := newStreamSite(t)
