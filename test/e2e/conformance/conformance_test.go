@@ -211,6 +211,7 @@ func mutations() []mutation {
 		media(DateDrift, "2026-01-01T00:00:02Z", "2026-01-01T00:00:02.003Z"),
 		media(VODEnds, "#EXT-X-ENDLIST\n", ""),
 		media(MapMissing, "#EXT-X-MAP:URI=\"init.mp4?k=0\"\n", ""),
+		media(MapDiscontinuity, "b.mp4", "#EXT-X-MAP:URI=\"init.mp4?k=1\"\nb.mp4"),
 		live(TargetDuration, "#EXTINF:1.0,", "#EXTINF:1.501,"),
 		iframes(IFramesOnly, "#EXT-X-I-FRAMES-ONLY\n", ""),
 		iframes(Version, "#EXT-X-VERSION:7", "#EXT-X-VERSION:3"),

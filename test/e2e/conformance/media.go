@@ -330,11 +330,14 @@ func CheckIFrames(iframes, media *Media, tolerance time.Duration) (f Findings) {
 	return f
 }
 
-// CheckMaps demands an initialization section for every segment, as fragmented MP4 needs it.
+// CheckMaps demands an initialization section for every segment, as fragmented MP4 needs it, and a discontinuity where it changes.
 func CheckMaps(m *Media) (f Findings) {
 	for i := range m.Segments {
-		if m.Segments[i].Map == nil {
-			f.add(MapMissing, segmentAt(m.Segments[i].Sequence), "no EXT-X-MAP")
+		s := &m.Segments[i]
+		if s.Map == nil {
+			f.add(MapMissing, segmentAt(s.Sequence), "no EXT-X-MAP")
+		} else if i > 0 && m.Segments[i-1].Map != nil && m.Segments[i-1].Map.URI != s.Map.URI && !s.Begins {
+			f.add(MapDiscontinuity, segmentAt(s.Sequence), "%s after %s without EXT-X-DISCONTINUITY", s.Map.URI, m.Segments[i-1].Map.URI)
 		}
 	}
 	return f

@@ -35,6 +35,7 @@ const (
 	DateDrift             Rule = "date-drift"
 	VODEnds               Rule = "vod-ends"
 	MapMissing            Rule = "map-missing"
+	MapDiscontinuity      Rule = "map-discontinuity"
 	IFramesOnly           Rule = "i-frames-only"
 	IFrameRange           Rule = "i-frame-range"
 	IFrameMap             Rule = "i-frame-map"
@@ -165,6 +166,7 @@ func Statements() []Statement {
 		{DateDrift, rfc + "4.3.2.6", "dates grow with EXTINF where media are contiguous"},
 		{VODEnds, rfc + "4.3.3.5", "a VOD playlist has EXT-X-ENDLIST"},
 		{MapMissing, rfc + "3.3", "fragmented MP4 has EXT-X-MAP for every segment"},
+		{MapDiscontinuity, rfc + "4.3.2.3", "another initialization section comes with a discontinuity"},
 		{IFramesOnly, rfc + "4.3.4.3", "an I-frame variant leads to EXT-X-I-FRAMES-ONLY"},
 		{IFrameRange, rfc + "4.3.3.6", "I-frames are byte ranges of segments"},
 		{IFrameMap, rfc + "4.3.3.6", "I-frames have the initialization section of their media"},

@@ -1,0 +1,76 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// A camera that is off for a minute and comes back with another picture, and once more with the first: recordings of it hold to the rules
+// in every container and discontinuity mode, with a new initialization section and a discontinuity at each change.
+func TestConformanceOfCodecChanges(t *testing.T) {
+	t.Parallel()
+	needTool(t, "ffmpeg")
+	s := start(t, "", "--codec-changes=switch", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0", "--hls-fragment-rate=0")
+	c := combination{name: "H.264+AAC", video: "libx264", audio: true, mode: onDemand, selector: producer}
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first.mkv"), filepath.Join(dir, "second.mkv")
+	conformanceClip(t, c, first, 4)
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=256x144:rate=20:duration=4", "-f", "lavfi", "-i",
+		"sine=frequency=440:sample_rate=48000:duration=4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "10", "-c:a", "aac", second).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i, clip := range []string{first, second, first} {
+		at := time.Now().Add(time.Duration(i-10) * time.Minute).UTC().Format("2006-01-02T15:04:05.000Z")
+		s.run("weir", "put-media", "--stream-name", c.stream(), "--create", "--data-retention-in-hours", "1", "--start-timestamp", at, clip)
+	}
+	for _, c.container = range conformanceContainers {
+		for _, c.discontinuity = range conformanceDiscontinuities {
+			t.Run(c.String(), func(t *testing.T) {
+				v := &viewer{c: c, changing: true, client: http.DefaultClient}
+				v.begin(s)
+				v.poll()
+				v.poll()
+				v.finish()
+				v.report(t)
+				if len(v.lists) == 0 || v.lists[0].last == nil {
+					return
+				}
+				list := v.lists[0].last.Segments
+				if len(list) != conformanceRecording {
+					t.Errorf("%d segments listed", len(list))
+				}
+				changes := 0
+				for i := 1; i < len(list); i++ {
+					if list[i].Date.Sub(list[i-1].Date) > 30*time.Second {
+						if changes++; !list[i].Begins {
+							t.Errorf("segment %d begins another picture without a discontinuity", i)
+						}
+					}
+				}
+				var inits []string
+				for _, segment := range list {
+					if m := segment.Map; m != nil && !slices.Contains(inits, m.URI) {
+						inits = append(inits, m.URI)
+					}
+				}
+				if want := 2 * btoi(c.container == fragmentedMP4); changes != 2 || len(inits) != want {
+					t.Errorf("%d changes, initialization sections %v", changes, inits)
+				}
+				if v.c.container == fragmentedMP4 {
+					var sizes []string
+					for _, in := range v.lists[0].inits {
+						sizes = append(sizes, fmt.Sprintf("%dx%d", in.Width, in.Height))
+					}
+					if slices.Sort(sizes); !slices.Equal(sizes, []string{"256x144", "320x180"}) {
+						t.Errorf("pictures of %v", sizes)
+					}
+				}
+			})
+		}
+	}
+}
