@@ -38,7 +38,17 @@ type playback struct {
 	Failure          string
 }
 
+// play wants a player that reports nothing.
 func play(t *testing.T, pageURL string, options map[string]any) playback {
+	t.Helper()
+	p := tryPlay(t, pageURL, options)
+	if p.Failure != "" || len(p.Errors) > 0 || len(p.Console) > 0 {
+		t.Fatalf("player: %+v", p)
+	}
+	return p
+}
+
+func tryPlay(t *testing.T, pageURL string, options map[string]any) playback {
 	t.Helper()
 	needTool(t, "chromium", "node")
 	root, err := filepath.Abs("../..")
@@ -61,9 +71,6 @@ func play(t *testing.T, pageURL string, options map[string]any) playback {
 	out := program(t, "node", filepath.Join(root, "test", "e2e", "play.mjs"), string(arg))
 	if err := json.Unmarshal(out, &p); err != nil {
 		t.Fatalf("%v\n%s", err, out)
-	}
-	if p.Failure != "" || len(p.Errors) > 0 || len(p.Console) > 0 {
-		t.Fatalf("player: %+v", p)
 	}
 	return p
 }
