@@ -695,6 +695,11 @@ func TestCheckpointsAreFew(t *testing.T) {
 	if r.store.saves < 9 || r.store.saves > 11 {
 		t.Errorf("%d checkpoints for 640 fragments", r.store.saves)
 	}
+	for _, session := range r.store.sessions {
+		if n := len(session.Checkpoint); n > 2000 {
+			t.Errorf("a checkpoint of %d bytes for the last %d fragments", n, history)
+		}
+	}
 	r.store.failSave = true
 	for range 100 {
 		r.camera.send()

@@ -106,15 +106,21 @@ func TestReplayRunsIntoLive(t *testing.T) {
 	// It comes back from another cut with twelve fragments at once.
 	r.store.sleep(24 * time.Second)
 	poll()
-	for range 12 {
+	for i := range 12 {
+		if i == 11 {
+			r.camera.length = 9000
+		}
 		sent = append(sent, r.store.commit(r.stream.ID, r.camera.info(r.camera.nextNumber()), 0))
 		r.camera.clock += 2000
 	}
-	for range 12 {
-		poll()
+	for range 13 {
+		listed := poll()
+		// The target duration is that of what is listed, not of what will be.
+		if long := listed[len(listed)-1] == len(sent)-1; long != (check.target == 9) {
+			t.Errorf("target duration %d with %v listed of %d", check.target, listed, len(sent))
+		}
 		r.store.sleep(2 * time.Second)
 	}
-	poll()
 	if len(seen) != len(sent) {
 		t.Errorf("%d of %d fragments were ever listed", len(seen), len(sent))
 	}
