@@ -15,6 +15,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/client"
+	"weir/internal/store"
 )
 
 // demoClip is eight seconds of H.264 and AAC that can be repeated without a seam (test/media/demo.sh makes it).
@@ -49,6 +50,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	serve := serveCmd{
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000", LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
+		storeFlags: storeFlags{MinFree: 1 << 30, WhenFull: string(store.StopWhenFull)},
 		ready: func(endpoint string) { ready <- endpoint },
 	}
 	go func() { served <- serve.Run(serving, stdio{In: std.In, Out: io.Discard, Err: std.Err}) }()
