@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"encoding/hex"
 	"errors"
 	"math/rand/v2"
 	"reflect"
@@ -28,6 +30,45 @@ func randomTable(r *rand.Rand, n int) (sets [][]byte, replaced []Number, rows []
 		rows = append(rows, f)
 	}
 	return sets, replaced, rows
+}
+
+// The footer that docs/store-format.md shows is that of a volume with the document's record twice.
+func TestFormatDocumentFooter(t *testing.T) {
+	rec := example()
+	head, crc, err := EncodeRecord(rec, 0x0b2c1765_95800001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make([]FragmentInfo, 2)
+	for i := range rows {
+		rows[i] = newInfo(rec, crc, 0)
+		rows[i].Sequence = int64(41 + i)
+		rows[i].Location = Location{Blob: "b", Offset: 400, MetaLength: int64(len(head)), Length: int64(len(head)) + rows[i].Size()}
+	}
+	rows[1].Number += 2_000_000 << 12
+	rows[1].ServerTimestamp += 2000
+	rows[1].ProducerTimestamp += 2001
+	rows[1].Partial = false
+	rows[1].Location.Offset += rows[0].Location.Length
+	for j := range rows[1].Spans {
+		rows[1].Spans[j].BaseDecodeTime += rows[0].Spans[j].Duration
+	}
+	want, err := EncodeFooter([][]byte{AppendTracks(nil, rec.Tracks)}, []Number{0x0b2c1765_95800001}, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := documented(t, 2)
+	if !bytes.Equal(b, want) {
+		t.Fatalf("the example is\n%swant\n%s", hex.Dump(b), hex.Dump(want))
+	}
+	table, err := DecodeFooter(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := table.Fragments("b", []int64{0})
+	if err != nil || !reflect.DeepEqual(got, rows) || len(table.Replaced) != 1 {
+		t.Fatalf("decoded %+v, want %+v, %v", got, rows, err)
+	}
 }
 
 // Whatever is put into a table comes out of it.

@@ -35,18 +35,18 @@ func example() *Record {
 	}
 }
 
-// TestFormatDocument decodes the record that docs/store-format.md shows, and encodes it again.
-func TestFormatDocument(t *testing.T) {
+// documented gives the bytes of one hexdump in docs/store-format.md, counted from 1.
+func documented(t *testing.T, n int) (b []byte) {
+	t.Helper()
 	doc, err := os.ReadFile("../../docs/store-format.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(doc), "```hexdump\n")
-	dump, _, ok2 := strings.Cut(rest, "```")
-	if !ok || !ok2 {
-		t.Fatal("the document has no hexdump")
+	parts := strings.Split(string(doc), "```hexdump\n")
+	if n >= len(parts) {
+		t.Fatalf("the document has %d hexdumps", len(parts)-1)
 	}
-	var b []byte
+	dump, _, _ := strings.Cut(parts[n], "```")
 	for line := range strings.Lines(dump) {
 		_, digits, _ := strings.Cut(line, "  ")
 		digits, _, _ = strings.Cut(digits, "|")
@@ -56,6 +56,12 @@ func TestFormatDocument(t *testing.T) {
 		}
 		b = append(b, part...)
 	}
+	return b
+}
+
+// TestFormatDocument decodes the record that docs/store-format.md shows, and encodes it again.
+func TestFormatDocument(t *testing.T) {
+	b := documented(t, 1)
 	rec := example()
 	head, crc, err := EncodeRecord(rec, 0x0b2c1765_95800001)
 	if err != nil {
