@@ -107,15 +107,19 @@ func (s *Store) recoverUnknown(ctx context.Context, id StreamID, names []string,
 		return err
 	}
 	var sealed []SealedBlob
+	sets := make(map[[32]byte]int64)
 	add := func() error { // what is sealed so far
-		err := s.addSealed(ctx, sealed, described)
+		err := s.addSealed(ctx, sealed)
 		sealed = sealed[:0]
 		return err
 	}
 	for i, name := range names {
-		b, err := s.recoverSealed(ctx, id, name, described)
+		b, err := s.recoverSealed(ctx, id, name, described, sets)
 		if err != nil {
 			return fmt.Errorf("recover blob %s: %w", name, err)
+		}
+		if b != nil {
+			described = nil // it is known now
 		}
 		if b != nil {
 			sealed = append(sealed, *b)
@@ -177,8 +181,9 @@ func (s *Store) revive(ctx context.Context, described *Stream) (bool, error) {
 	return true, nil
 }
 
-// recoverSealed reads the footer of a blob; nil when it has none that can be used.
-func (s *Store) recoverSealed(ctx context.Context, id StreamID, name string, described *Stream) (*SealedBlob, error) {
+// recoverSealed reads the footer of a blob; nil when it has none that can be used. sets remembers the track sets of the
+// stream's other blobs.
+func (s *Store) recoverSealed(ctx context.Context, id StreamID, name string, described *Stream, sets map[[32]byte]int64) (*SealedBlob, error) {
 	_, at, err := s.blobs.Describe(ctx, name)
 	var t *Table
 	if err == nil && at.Length > 0 {
@@ -197,12 +202,16 @@ func (s *Store) recoverSealed(ctx context.Context, id StreamID, name string, des
 	}
 	b := &SealedBlob{Name: name, Stream: id, Footer: at, Replaced: t.Replaced}
 	for _, tracks := range t.Sets {
-		set, err := s.idx.TrackSetID(ctx, id, sha256.Sum256(tracks), tracks)
-		if errors.Is(err, ErrNotFound) {
-			return nil, nil // of no stream
-		}
-		if err != nil {
-			return nil, err
+		hash := sha256.Sum256(tracks)
+		set, ok := sets[hash]
+		if !ok {
+			if set, err = s.idx.TrackSetID(ctx, id, hash, tracks); errors.Is(err, ErrNotFound) {
+				return nil, nil // of no stream
+			}
+			if err != nil {
+				return nil, err
+			}
+			sets[hash] = set
 		}
 		b.Sets = append(b.Sets, set)
 	}
@@ -215,7 +224,7 @@ func (s *Store) recoverSealed(ctx context.Context, id StreamID, name string, des
 }
 
 // addSealed makes sealed blobs known. When they cannot be put in order with what is known already they are read instead.
-func (s *Store) addSealed(ctx context.Context, sealed []SealedBlob, described *Stream) error {
+func (s *Store) addSealed(ctx context.Context, sealed []SealedBlob) error {
 	if len(sealed) == 0 {
 		return nil
 	}
@@ -234,14 +243,14 @@ func (s *Store) addSealed(ctx context.Context, sealed []SealedBlob, described *S
 	}
 	if len(sealed) > 1 {
 		for i := range sealed {
-			if err := s.addSealed(ctx, sealed[i:i+1], described); err != nil {
+			if err := s.addSealed(ctx, sealed[i:i+1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob", sealed[0].Name, "err", err)
-	closed, err := s.recoverBlob(ctx, BlobInfo{Name: sealed[0].Name, Stream: sealed[0].Stream}, described, nil)
+	closed, err := s.recoverBlob(ctx, BlobInfo{Name: sealed[0].Name, Stream: sealed[0].Stream}, nil, nil)
 	if err == nil {
 		err = s.idx.CloseBlobs(ctx, closed)
 	}
