@@ -23,6 +23,8 @@ type Table struct {
 	Replaced []Number // what the fragments replaced when they came, in any blob, ascending
 	Count    int      // fragments
 	rows     []byte
+
+	number, sequence, server, producer Range // of the fragments
 }
 
 // EncodeFooter gives the footer record of a blob: header, packed table, trailer. fragments stand in the order of their bytes;
@@ -140,8 +142,22 @@ func DecodeFooter(b []byte) (*Table, error) {
 		return nil, d.err
 	}
 	// Once row by row, so that whoever uses the table later need not ask whether it can be read.
-	return t, t.each(func(*FragmentInfo) error { return nil })
+	first := true
+	return t, t.each(func(f *FragmentInfo) error {
+		if first {
+			first = false
+			t.number, t.sequence = Range{int64(f.Number), int64(f.Number)}, Range{f.Sequence, f.Sequence}
+			t.server, t.producer = Range{f.ServerTimestamp, f.ServerTimestamp}, Range{f.ProducerTimestamp, f.ProducerTimestamp}
+		}
+		t.number.add(int64(f.Number))
+		t.sequence.add(f.Sequence)
+		t.server.add(f.ServerTimestamp)
+		t.producer.add(f.ProducerTimestamp)
+		return nil
+	})
 }
+
+func (r *Range) add(v int64) { r.Min, r.Max = min(r.Min, v), max(r.Max, v) }
 
 // Bytes is about how much memory the table takes.
 func (t *Table) Bytes() int64 {
@@ -210,6 +226,9 @@ func (t *Table) Fragments(blob string, sets []int64) ([]FragmentInfo, error) {
 func (t *Table) choose(dst []FragmentInfo, blob string, sets []int64, keep func(*FragmentInfo) bool) ([]FragmentInfo, error) {
 	if len(sets) != len(t.Sets) {
 		return dst, fmt.Errorf("%w: table of %s has %d track sets, its row %d", ErrCorrupt, blob, len(t.Sets), len(sets))
+	}
+	if dst == nil {
+		dst = make([]FragmentInfo, 0, min(t.Count, 1024))
 	}
 	var room []Span // for the spans of many fragments at once
 	err := t.each(func(f *FragmentInfo) error {

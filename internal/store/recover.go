@@ -215,11 +215,7 @@ func (s *Store) recoverSealed(ctx context.Context, id StreamID, name string, des
 		}
 		b.Sets = append(b.Sets, set)
 	}
-	rows, err := t.Fragments(name, b.Sets)
-	if err != nil {
-		return nil, err
-	}
-	b.describe(rows)
+	b.describe(t)
 	return b, nil
 }
 

@@ -123,25 +123,13 @@ func (s *Store) footer(ctx context.Context, b BlobInfo) ([]byte, SealedBlob, err
 	if err != nil || !reflect.DeepEqual(again, rows) {
 		return nil, sealed, fmt.Errorf("the table reads as something else: %w", errors.Join(ErrExists, err))
 	}
-	sealed.describe(rows)
+	sealed.describe(t)
 	return footer, sealed, nil
 }
 
 // describe fills in what the row of a sealed blob tells of its fragments.
-func (b *SealedBlob) describe(fragments []FragmentInfo) {
-	b.Count = len(fragments)
-	for i := range fragments {
-		f := &fragments[i]
-		for _, v := range []struct {
-			r *Range
-			v int64
-		}{{&b.Number, int64(f.Number)}, {&b.Sequence, f.Sequence}, {&b.Server, f.ServerTimestamp}, {&b.Producer, f.ProducerTimestamp}} {
-			if i == 0 {
-				*v.r = Range{v.v, v.v}
-			}
-			v.r.Min, v.r.Max = min(v.r.Min, v.v), max(v.r.Max, v.v)
-		}
-	}
+func (b *SealedBlob) describe(t *Table) {
+	b.Count, b.Number, b.Sequence, b.Server, b.Producer = t.Count, t.number, t.sequence, t.server, t.producer
 }
 
 // notSealed is ErrExists when a sealed blob has a fragment of this number. Only a number that was given out long ago, or is

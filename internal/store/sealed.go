@@ -81,7 +81,7 @@ func (r *reader) add(ctx context.Context, q *Query, b *SealedBlob, found []Fragm
 		return found, err
 	}
 	if found == nil && q.Limit > 0 {
-		found = make([]FragmentInfo, 0, min(q.Limit+b.Count, 2000))
+		found = make([]FragmentInfo, 0, min(q.Limit, 1000)+b.Count)
 	}
 	n := len(found)
 	if found, err = t.choose(found, b.Name, b.Sets, keep); err != nil || len(found) == n {
@@ -179,7 +179,7 @@ func (r *reader) sealedFragment(ctx context.Context, id StreamID, n Number) (Fra
 			if t == nil {
 				continue
 			}
-			found, err := t.choose(nil, b.Name, b.Sets, func(f *FragmentInfo) bool { return f.Number == n })
+			found, err := t.choose(make([]FragmentInfo, 0, 1), b.Name, b.Sets, func(f *FragmentInfo) bool { return f.Number == n })
 			if err != nil {
 				return FragmentInfo{}, err
 			}
