@@ -51,7 +51,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000", LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
 		storeFlags: storeFlags{MinFree: 1 << 30, WhenFull: string(store.StopWhenFull)},
-		ready: func(endpoint string) { ready <- endpoint },
+		ready:      func(endpoint string) { ready <- endpoint },
 	}
 	go func() { served <- serve.Run(serving, stdio{In: std.In, Out: io.Discard, Err: std.Err}) }()
 
