@@ -5,24 +5,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"log/slog"
 	"slices"
 )
 
 // Report is what Check found.
 type Report struct {
-	Streams   int
-	Fragments int
-	Blobs     int      // known to the index
-	Unknown   int      // blobs that the index does not know; the next start looks at them
-	Bytes     int64    // of the fragments' records
-	Problems  []string // what does not hold, one sentence each; none when all is well
+	Streams   int       `json:"streams"`
+	Fragments int       `json:"fragments"`
+	Blobs     int       `json:"volumes"`         // known to the index
+	Unknown   int       `json:"unknown_volumes"` // that the index does not know; the next start looks at them
+	Bytes     int64     `json:"bytes"`           // of the fragments' records
+	Problems  []Problem `json:"problems"`        // what does not hold; none when all is well
 }
 
-func (r *Report) problem(format string, args ...any) {
-	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+// Repair is what mends a problem.
+type Repair string
+
+// Repairs, from the least to the most.
+const (
+	RepairNone    Repair = "none"    // nothing can bring back what is damaged, and what is left is kept
+	RepairStart   Repair = "start"   // every start of a server does it
+	RepairRebuild Repair = "rebuild" // the index is made again from the volumes
+)
+
+// Problem is one thing that does not hold.
+type Problem struct {
+	Kind     string `json:"kind"`               // missing-volume, volume-header, volume-table, damaged-fragment, row, index
+	Stream   string `json:"stream,omitempty"`   // name
+	Fragment string `json:"fragment,omitempty"` // number as clients see it
+	Volume   string `json:"volume,omitempty"`
+	Text     string `json:"text"` // a sentence
+	Repair   Repair `json:"repair"`
+}
+
+func (p Problem) String() string {
+	s := p.Kind
+	for _, part := range []string{p.Stream, p.Fragment, p.Volume} {
+		if part != "" {
+			s += " " + part
+		}
+	}
+	return s + ": " + p.Text
+}
+
+// CheckOptions tell Check how to go about it.
+type CheckOptions struct {
+	Live     bool                          // somebody may be writing: what looks wrong is looked at again before it is told
+	Progress func(volumes int, read int64) // told after every fragment: volumes that there are, bytes read; default: nothing
 }
 
 // checkPage is how many rows Check reads at a time.
@@ -30,110 +60,165 @@ const checkPage = 1000
 
 // Check reads all that is stored and verifies that rows and bytes agree: each row has its record, with the same number,
 // timestamps, spans and tracks and with right checksums; records do not overlap; both orders are strictly increasing and
-// within the stream's head; every blob that the index knows is there. It changes nothing. The error is of reading, what is
-// found wrong stands in the report. Nothing may be written while it runs.
-func Check(ctx context.Context, idx Index, blobs Blobs) (Report, error) {
-	var r Report
-	there := make(map[string]bool)
-	if err := blobs.List(ctx, func(name string) error { there[name] = true; return nil }); err != nil {
-		return r, fmt.Errorf("check: %w", err)
+// within the stream's head; every blob that the index knows is there, begins as it must, and has its table when it is sealed.
+// It changes nothing. The error is of reading, what is found wrong stands in the report. Memory does not grow with the number
+// of fragments.
+func Check(ctx context.Context, idx Index, blobs Blobs, o CheckOptions) (Report, error) {
+	if o.Progress == nil {
+		o.Progress = func(int, int64) {}
 	}
-	infos, err := idx.Blobs(ctx)
-	if err != nil {
-		return r, fmt.Errorf("check: %w", err)
+	c := &checker{o: o, idx: idx, blobs: blobs, report: &Report{Problems: []Problem{}}}
+	// Damaged tables are told volume by volume.
+	c.reader = &reader{idx: idx, blobs: blobs, tables: newTableCache(8 << 20), log: slog.New(slog.DiscardHandler), damaged: func() {}}
+	if err := c.run(ctx); err != nil {
+		return *c.report, fmt.Errorf("check: %w", err)
 	}
-	gone, err := idx.DeletedStreams(ctx)
-	if err != nil {
-		return r, fmt.Errorf("check: %w", err)
-	}
-	known := make(map[string]*checkedBlob)
-	for _, b := range infos {
-		r.Blobs++
-		known[b.Name] = &checkedBlob{BlobInfo: b}
-		if !there[b.Name] && b.State != BlobDoomed && !slices.Contains(gone, b.Stream) {
-			r.problem("blob %s is missing", b.Name)
-		}
-		delete(there, b.Name)
-	}
-	r.Unknown = len(there)
-	damaged := 0
-	rows := &reader{idx: idx, blobs: blobs, tables: newTableCache(1 << 20), log: slog.New(slog.DiscardHandler), damaged: func() { damaged++ }}
-	streams, err := idx.ListStreams(ctx, "", "", 0)
-	if err != nil {
-		return r, fmt.Errorf("check: %w", err)
-	}
-	for i := range streams {
-		r.Streams++
-		c := checker{reader: rows, idx: idx, blobs: blobs, report: &r, stream: &streams[i], known: known, sets: make(map[int64][]byte), sequences: make(map[int64]Number)}
-		if err := c.run(ctx); err != nil {
-			return r, fmt.Errorf("check stream %s: %w", streams[i].Name, err)
-		}
-	}
-	if damaged > 0 {
-		r.problem("%d times the table of a sealed blob could not be read", damaged)
-	}
-	for _, b := range known {
-		b.check(&r)
-	}
-	return r, nil
+	return *c.report, nil
 }
 
-// checkedBlob collects where the fragments of a blob lie.
-type checkedBlob struct {
-	BlobInfo
-	records []FragmentInfo
-}
-
-// check verifies that records do not overlap and that their commit order is that of their bytes.
-func (b *checkedBlob) check(r *Report) {
-	slices.SortFunc(b.records, func(x, y FragmentInfo) int { return int(x.Location.Offset - y.Location.Offset) })
-	for i := 1; i < len(b.records); i++ {
-		p, q := &b.records[i-1], &b.records[i]
-		if p.Location.Offset+p.Location.Length > q.Location.Offset {
-			r.problem("fragments %d and %d overlap in %s", p.Number, q.Number, b.Name)
-		}
-		if p.Sequence >= q.Sequence {
-			r.problem("fragments %d and %d of %s have sequences %d and %d", p.Number, q.Number, b.Name, p.Sequence, q.Sequence)
-		}
-	}
-}
-
-// checker checks one stream.
 type checker struct {
-	reader    *reader
-	idx       Index
-	blobs     Blobs
-	report    *Report
-	stream    *Stream
-	known     map[string]*checkedBlob
-	sets      map[int64][]byte
-	sequences map[int64]Number
+	o      CheckOptions
+	idx    Index
+	blobs  Blobs
+	reader *reader
+	report *Report
+	known  map[string]BlobInfo
+
+	// Of the stream that is being checked.
+	stream *Stream
+	sets   map[int64][]byte
+	ends   map[string]int64 // where the last record of each blob ended
 }
 
-func (c *checker) run(ctx context.Context) error {
-	head, err := c.idx.Head(ctx, c.stream.ID)
+func (c *checker) problem(p Problem) { c.report.Problems = append(c.report.Problems, p) }
+
+// refresh reads which blobs the index knows.
+func (c *checker) refresh(ctx context.Context) error {
+	infos, err := c.idx.Blobs(ctx)
 	if err != nil {
 		return err
 	}
-	var after Number
+	c.known = make(map[string]BlobInfo, len(infos))
+	for _, b := range infos {
+		c.known[b.Name] = b
+	}
+	return nil
+}
+
+func (c *checker) run(ctx context.Context) error {
+	// Names first: what the index knows a moment later and that is not among them is new, not missing.
+	there := make(map[string]bool)
+	if err := c.blobs.List(ctx, func(name string) error { there[name] = true; return nil }); err != nil {
+		return err
+	}
+	if err := c.refresh(ctx); err != nil {
+		return err
+	}
+	gone, err := c.idx.DeletedStreams(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(c.known))
+	for name, b := range c.known {
+		c.report.Blobs++
+		delete(there, name)
+		if b.State != BlobDoomed && !slices.Contains(gone, b.Stream) {
+			names = append(names, name)
+		}
+	}
+	c.report.Unknown = len(there)
+	slices.Sort(names)
+	for _, name := range names {
+		if err := c.blob(ctx, c.known[name]); err != nil {
+			return err
+		}
+	}
+	streams, err := c.idx.ListStreams(ctx, "", "", 0)
+	if err != nil {
+		return err
+	}
+	for i := range streams {
+		c.report.Streams++
+		c.stream, c.sets, c.ends = &streams[i], make(map[int64][]byte), make(map[string]int64)
+		if err := c.checkStream(ctx); err != nil && !(c.o.Live && errors.Is(err, ErrNotFound)) {
+			return fmt.Errorf("stream %s: %w", streams[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// blob verifies what a blob says of itself.
+func (c *checker) blob(ctx context.Context, b BlobInfo) error {
+	described, footer, err := c.blobs.Describe(ctx, b.Name)
+	if err == nil && b.State == BlobSealed {
+		if footer.Length == 0 {
+			err = fmt.Errorf("%w: no footer", ErrCorrupt)
+		} else {
+			_, err = readTable(ctx, c.blobs, footer)
+		}
+	}
+	if err == nil {
+		if described.ID != b.Stream {
+			c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: "it is of another stream, " + string(described.ID), Repair: RepairNone})
+		}
+		return nil
+	}
+	if c.o.Live { // it may be gone, or sealed anew
+		if err := c.refresh(ctx); err != nil {
+			return err
+		}
+		if now, ok := c.known[b.Name]; !ok || now.State != b.State {
+			return nil
+		}
+	}
+	switch {
+	case errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone):
+		c.problem(Problem{Kind: "missing-volume", Volume: b.Name, Text: "the index has it and it is not there", Repair: RepairStart})
+	case !errors.Is(err, ErrCorrupt):
+		return err
+	case described == nil:
+		c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: err.Error() + "; if the index were lost its fragments would be too", Repair: RepairNone})
+	default:
+		c.problem(Problem{Kind: "volume-table", Volume: b.Name, Text: err.Error() + "; its fragments are not listed", Repair: RepairRebuild})
+	}
+	return nil
+}
+
+// checkStream checks one stream, fragment by fragment in the order of their commits.
+func (c *checker) checkStream(ctx context.Context) error {
+	var after int64
 	for {
-		page, err := c.reader.list(ctx, c.stream.ID, Query{After: after, Limit: checkPage}, minTime)
+		page, err := c.reader.list(ctx, c.stream.ID, Query{Order: BySequence, AfterSequence: after, Limit: checkPage}, minTime)
+		if err != nil {
+			return err
+		}
+		head, err := c.idx.Head(ctx, c.stream.ID) // behind the page, so it is of the same moment or a later one
 		if err != nil {
 			return err
 		}
 		for i := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			f := &page[i]
-			if f.Number <= after || f.Number > head.Number {
-				c.report.problem("fragment %d of %s stands behind %d, the head at %d", f.Number, c.stream.Name, after, head.Number)
+			found := len(c.report.Problems)
+			if f.Sequence <= after || f.Sequence > head.Sequence || f.Number > head.Number {
+				c.row(f, fmt.Sprintf("its sequence %d stands behind %d, the head at %d; its number at %d", f.Sequence, after, head.Sequence, head.Number))
 			}
-			after = f.Number
-			if other, ok := c.sequences[f.Sequence]; ok || f.Sequence < 1 || f.Sequence > head.Sequence {
-				c.report.problem("fragment %d of %s has sequence %d, the head is %d, fragment %d has it too", f.Number, c.stream.Name, f.Sequence, head.Sequence, other)
-			}
-			c.sequences[f.Sequence] = f.Number
+			after = f.Sequence
 			if err := c.fragment(ctx, f); err != nil {
 				return err
 			}
+			if c.o.Live && len(c.report.Problems) > found {
+				// Retention, a replacement or sealing may have come in between.
+				again, err := c.reader.fragment(ctx, c.stream.ID, f.Number)
+				if errors.Is(err, ErrNotFound) || err == nil && again.Location != f.Location {
+					c.report.Problems = c.report.Problems[:found]
+				} else if err != nil {
+					return err
+				}
+			}
+			c.o.Progress(len(c.known), c.report.Bytes)
 		}
 		if len(page) < checkPage {
 			return nil
@@ -141,58 +226,68 @@ func (c *checker) run(ctx context.Context) error {
 	}
 }
 
+func (c *checker) about(f *FragmentInfo, kind, text string, repair Repair) {
+	c.problem(Problem{Kind: kind, Stream: c.stream.Name, Fragment: c.stream.FormatNumber(f.Number), Volume: f.Location.Blob, Text: text, Repair: repair})
+}
+
+func (c *checker) row(f *FragmentInfo, text string) { c.about(f, "row", text, RepairRebuild) }
+
+// inBlob tells whether a fragment lies in a blob of its stream, within what the blob's row says.
+func (c *checker) inBlob(f *FragmentInfo) bool {
+	b, ok := c.known[f.Location.Blob]
+	return ok && b.Stream == c.stream.ID && b.State != BlobDoomed &&
+		f.Location.Offset+f.Location.Length <= b.Indexed && f.ServerTimestamp <= b.LastServerTimestamp
+}
+
 func (c *checker) fragment(ctx context.Context, f *FragmentInfo) error {
 	c.report.Fragments++
 	c.report.Bytes += f.Location.Length
-	wrong := func(what string) { c.report.problem("fragment %d of %s: %s", f.Number, c.stream.Name, what) }
-	b := c.known[f.Location.Blob]
+	if !c.inBlob(f) {
+		if c.o.Live {
+			if err := c.refresh(ctx); err != nil {
+				return err
+			}
+		}
+		if !c.inBlob(f) {
+			c.row(f, "it lies in no volume of the stream, or beyond what its row says")
+		}
+	}
+	if f.Location.Offset < c.ends[f.Location.Blob] {
+		c.row(f, "it overlaps the fragment before it")
+	}
+	c.ends[f.Location.Blob] = f.Location.Offset + f.Location.Length
+
+	got, err := VerifyRecord(ctx, c.blobs, *f, func(int) error { return ctx.Err() })
 	switch {
-	case b == nil || b.Stream != c.stream.ID || b.State == BlobDoomed:
-		wrong("its blob " + f.Location.Blob + " is not one of the stream's")
-	case f.Location.Offset+f.Location.Length > b.Indexed || f.ServerTimestamp > b.LastServerTimestamp:
-		wrong("it lies beyond what its blob's row says")
-	default:
-		b.records = append(b.records, *f)
-	}
-	m, err := OpenRecord(ctx, c.blobs, *f)
-	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrGone) {
-		wrong(err.Error())
+	case errors.Is(err, ErrGone):
+		if _, there := c.known[f.Location.Blob]; !there || c.o.Live {
+			c.row(f, "its volume is not there")
+		} // else told once, of the volume
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, ErrCorrupt):
+		c.about(f, "damaged-fragment", err.Error(), RepairNone)
+	case err != nil:
 		return err
 	}
-	got := m.Fragment()
+	if got == nil {
+		return nil
+	}
 	if got.ProducerTimestamp != f.ProducerTimestamp || got.ServerTimestamp != f.ServerTimestamp || got.Partial != f.Partial ||
 		!slices.Equal(SpansOf(got), f.Spans) {
-		wrong("its row and its record differ")
+		c.row(f, "its row and its record differ")
 	}
 	tracks, ok := c.sets[f.TrackSet]
 	if !ok {
 		if tracks, err = c.idx.TrackSet(ctx, c.stream.ID, f.TrackSet); err != nil && !errors.Is(err, ErrNotFound) {
-			return errors.Join(err, m.Close())
+			return err
+		}
+		if len(c.sets) >= setsCached {
+			clear(c.sets)
 		}
 		c.sets[f.TrackSet] = tracks
 	}
 	if !bytes.Equal(tracks, AppendTracks(nil, got.Tracks)) {
-		wrong("its track set is not that of its record")
+		c.row(f, "its track set is not that of its record")
 	}
-	crc := crc32.New(castagnoli)
-	for i := range got.Runs {
-		p, err := m.Payload(i)
-		var n int64
-		if err == nil {
-			n, err = io.Copy(crc, p)
-		}
-		if err != nil {
-			return errors.Join(err, m.Close())
-		}
-		if n != got.Runs[i].Size() {
-			wrong("its payload is cut short")
-		}
-	}
-	if crc.Sum32() != f.PayloadCRC {
-		wrong("the checksum of its payload does not hold")
-	}
-	return m.Close()
+	return nil
 }

@@ -162,6 +162,9 @@ const (
 // synchronous belongs to the connection: FULL syncs the write-ahead log at each commit, NORMAL at checkpoints only. One
 // sync covers all that was written before it.
 func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) error {
+	if x.conn == nil {
+		return errReadOnly
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

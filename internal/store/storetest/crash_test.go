@@ -52,7 +52,7 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := store.Check(t.Context(), x, b)
+	r, err := store.Check(t.Context(), x, b, store.CheckOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

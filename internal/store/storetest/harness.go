@@ -125,7 +125,7 @@ func (h *harness) abandon() {
 // check holds index and bytes together.
 func (h *harness) check() store.Report {
 	h.Helper()
-	r, err := store.Check(h.ctx, h.index, h.blobs)
+	r, err := store.Check(h.ctx, h.index, h.blobs, store.CheckOptions{})
 	h.must(err)
 	for _, p := range r.Problems {
 		h.Error(p)

@@ -243,7 +243,7 @@ func (m *machine) delete(id store.StreamID) error {
 // verify holds the store to what was promised, and rows and bytes together.
 func (m *machine) verify() {
 	m.t.Helper()
-	r, err := store.Check(m.t.Context(), m.index, m.blobs)
+	r, err := store.Check(m.t.Context(), m.index, m.blobs, store.CheckOptions{})
 	if err != nil {
 		m.t.Fatal(err)
 	}

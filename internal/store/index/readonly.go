@@ -1,0 +1,73 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// errReadOnly is what a method that writes returns of an index that OpenReadOnly opened.
+var errReadOnly = errors.New("index is open for reading only")
+
+// OpenReadOnly opens the index in a file for reading. With live it belongs to a server that runs, and every call sees its last
+// commit; otherwise nobody may be writing, and nothing in the directory is changed, except that SQLite makes a -shm file when a
+// killed server left a log. fs.ErrNotExist when there is none. An index of an older schema is refused.
+func OpenReadOnly(ctx context.Context, path string, live bool) (*SQLite, error) {
+	x, err := openReadOnly(ctx, path, live)
+	if err != nil {
+		return nil, fmt.Errorf("index %s: %w", path, err)
+	}
+	return x, nil
+}
+
+func openReadOnly(ctx context.Context, path string, live bool) (*SQLite, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	q := url.Values{"_pragma": {"busy_timeout(10000)", "query_only(1)", "cache_size(-8000)"}, "mode": {"ro"}}
+	if log, err := os.Stat(path + "-wal"); !live && (errors.Is(err, fs.ErrNotExist) || err == nil && log.Size() == 0) {
+		q.Set("immutable", "1")
+	}
+	u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
+	x := &SQLite{}
+	if x.readers, err = sql.Open("sqlite", u.String()); err != nil {
+		return nil, err
+	}
+	x.readers.SetMaxOpenConns(2)
+	var have int
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err == nil {
+		err = x.readers.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have)
+	}
+	if err == nil && have != len(names) {
+		err = fmt.Errorf("schema %d is not that of this version, %d", have, len(names))
+	}
+	if err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+// Verify lets SQLite look at the whole file; what it finds wrong comes as texts.
+func (x *SQLite) Verify(ctx context.Context) (wrong []string, err error) {
+	err = x.read(ctx, func(rows *sql.Rows) error {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		if text != "ok" {
+			wrong = append(wrong, text)
+		}
+		return nil
+	}, "PRAGMA quick_check(20)")
+	return wrong, err
+}
