@@ -5,7 +5,9 @@ GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 PLAYER    := internal/console/dist/hls.min.js
 FUZZTIME  ?= 30s
-E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli
+PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+             gstreamer1.0-libav cvlc:vlc-bin vlc-plugin-base
+E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
 .PHONY: all build demo test check e2e bench fuzz crash deps bench-deps clean
@@ -62,8 +64,9 @@ bench-deps:
 clean:
 	rm -rf bin node_modules internal/console/dist/hls.min.js
 
-# install takes command:package pairs and installs the packages whose command is missing.
+# install takes command:package pairs and names of packages without a command, and installs the packages that are missing.
 define install
-missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || [ -x "/usr/sbin/$${pair%%:*}" ] || missing="$$missing $${pair##*:}"; done; \
+missing=""; for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || [ -x "/usr/sbin/$${pair%%:*}" ] || \
+  dpkg -s "$${pair%%:*}" 2>/dev/null | grep -q '^Status: install ok installed' || missing="$$missing $${pair##*:}"; done; \
 if [ -n "$$missing" ]; then echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
 endef
