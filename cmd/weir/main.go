@@ -33,6 +33,7 @@ type cli struct {
 	PutMedia putMediaCmd `cmd:"" help:"Send Matroska from a file or pipe to a stream."`
 	Demo     demoCmd     `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
 
+	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 
 	apiCommands
@@ -94,6 +95,10 @@ func run(ctx context.Context, args []string, std stdio) int {
 			return code
 		}
 		report(std.Err, err)
+		var coded interface{ code() int }
+		if errors.As(err, &coded) {
+			return coded.code()
+		}
 		return exitError
 	}
 	return exitOK
