@@ -1,0 +1,387 @@
+package playback_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/ingest"
+	"weir/internal/media"
+	"weir/internal/mkv"
+	"weir/internal/playback"
+	"weir/internal/store"
+)
+
+// odd is media as a producer sends it: frames carry their name, so that each can be found again.
+type odd struct {
+	clusters []oddCluster
+	names    map[int]int // frames named so far, by track
+}
+
+type oddCluster struct {
+	at     int64 // milliseconds
+	frames []oddFrame
+}
+
+type oddFrame struct {
+	track int
+	at    int64
+	key   bool
+	name  string
+}
+
+// cluster begins a cluster at a time; frame adds a frame to it.
+func (o *odd) cluster(at int64) { o.clusters = append(o.clusters, oddCluster{at: at}) }
+
+func (o *odd) frame(track int, at int64, key bool) {
+	if o.names == nil {
+		o.names = map[int]int{}
+	}
+	c := &o.clusters[len(o.clusters)-1]
+	c.frames = append(c.frames, oddFrame{track, at, key, fmt.Sprintf("<%d:%06d>", track, o.names[track])})
+	o.names[track]++
+}
+
+// picture and sound: frames from a time on, for so long.
+func (o *odd) picture(from, length, step int64) {
+	for at := from; at < from+length; at += step {
+		o.frame(1, at, at == from)
+	}
+}
+
+func (o *odd) sound(from, length int64) {
+	for k := int64(0); ; k++ {
+		at := from + (k*1024*1000+22050)/44100
+		if at >= from+length {
+			return
+		}
+		o.frame(2, at, true)
+	}
+}
+
+// data is the frame's bytes: a NAL unit, or something like AAC.
+func (f *oddFrame) data() []byte {
+	if f.track == 2 {
+		return []byte("\x21sound " + f.name)
+	}
+	unit := []byte("\x41picture " + f.name)
+	if f.key {
+		unit[0] = 0x65
+	}
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(unit))), unit...)
+}
+
+type noAcks struct{}
+
+func (noAcks) WriteAck([]byte) error { return nil }
+
+// send is one connection.
+func (o *odd) send(t *testing.T, s *server, stream store.Stream, now func() time.Time) {
+	t.Helper()
+	var body bytes.Buffer
+	w := mkv.NewWriter(&body)
+	err := w.WriteHeader(mkv.Header{Tracks: []media.Track{
+		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVCC},
+		{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10}, SampleRate: 44100, Channels: 2},
+	}})
+	for i := range o.clusters {
+		c := &o.clusters[i]
+		slices.SortStableFunc(c.frames, func(a, b oddFrame) int { return int(a.at - b.at) })
+		if err == nil {
+			err = w.WriteCluster(c.at)
+		}
+		for j := range c.frames {
+			if f := &c.frames[j]; err == nil {
+				err = w.WriteFrame(f.track, f.at, f.key, f.data())
+			}
+		}
+	}
+	if err == nil {
+		err = w.WriteTags([]media.Tag{{Name: "AWS_KINESISVIDEO_END_OF_FRAGMENT"}})
+	}
+	if err == nil {
+		err = ingest.New(ingest.Options{Stream: stream, Store: s.Store, TimecodeType: api.TimecodeAbsolute, Clock: now,
+			Limits: ingest.Limits{MaxConnection: 3 * time.Hour, FragmentDuration: 30 * time.Second}}).Run(t.Context(), &body, noAcks{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.clusters = nil
+}
+
+// fetch opens a recording of everything, checks its playlists, and returns per track the elementary bytes in order, with the EXTINF.
+func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte, lengths map[int]float64) {
+	t.Helper()
+	start, end := api.Timestamp(from.UnixMilli()), api.Timestamp(from.Add(6*time.Hour).UnixMilli())
+	in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, ContainerFormat: container, MaxMediaPlaylistFragmentResults: 5000,
+		HLSFragmentSelector: &api.HLSFragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp,
+			TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
+	in.StreamName = stream.Name
+	token, err := s.playback.OpenHLS(t.Context(), stream, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams, segments, lengths = map[int][]byte{}, map[int][][]byte{}, map[int]float64{}
+	for track := 1; track <= 2; track++ {
+		list, err := s.playback.MediaPlaylist(t.Context(), token, track)
+		if err != nil && track == 2 {
+			break // a transport stream
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)`).FindAllStringSubmatch(string(list.Text), -1) {
+			var seconds float64
+			fmt.Sscan(m[1], &seconds)
+			lengths[track] += seconds
+			open := s.playback.MediaSegment
+			if container == api.ContainerMPEGTS {
+				open = s.playback.TSSegment
+			}
+			data := read(t, open, token, track, m[2])
+			segments[track] = append(segments[track], data)
+			if container != api.ContainerMPEGTS {
+				streams[track] = append(streams[track], data...)
+				continue
+			}
+			for ; len(data) > 0; data = data[188:] {
+				payload := data[4:188]
+				if data[3]&0x20 != 0 {
+					payload = payload[1+int(payload[0]):]
+				}
+				if pid := int(binary.BigEndian.Uint16(data[1:]) & 0x1fff); pid == 0x100 || pid == 0x101 {
+					if data[1]&0x40 != 0 {
+						payload = payload[9+int(payload[8]):]
+					}
+					streams[pid-0xff] = append(streams[pid-0xff], payload...)
+				}
+			}
+		}
+	}
+	return streams, segments, lengths
+}
+
+func read(t *testing.T, open func(context.Context, string, int, string) (*playback.Segment, error), token string, track int, number string) []byte {
+	t.Helper()
+	segment, err := open(t.Context(), token, track, number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer segment.Close()
+	body, err := io.ReadAll(segment.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(bytes.Clone(segment.Header), body...)
+}
+
+var frameName = regexp.MustCompile(`<[12]:\d{6}>`)
+
+// Whatever a producer does with its clusters and clocks, each frame comes out once and in order, in both containers.
+func TestOddMedia(t *testing.T) {
+	t.Parallel()
+	for name, produce := range map[string]func(o *odd, at int64, send func()){
+		"variable frame rate": func(o *odd, at int64, send func()) {
+			for i := range int64(4) {
+				o.cluster(at + 2000*i)
+				for k, d := range []int64{0, 7, 40, 41, 200, 950, 1000, 1900, 1999} {
+					o.frame(1, at+2000*i+d, k == 0)
+				}
+				o.sound(at+2000*i, 2000)
+			}
+		},
+		"single frames": func(o *odd, at int64, send func()) {
+			for i := range int64(8) {
+				o.cluster(at + 1000*i)
+				o.frame(1, at+1000*i, true)
+			}
+		},
+		"from half a second to twenty": func(o *odd, at int64, send func()) {
+			for _, length := range []int64{500, 20000, 1000, 500, 7000} {
+				o.cluster(at)
+				o.picture(at, length, 40)
+				o.sound(at, length)
+				at += length
+			}
+		},
+		"audio late and short": func(o *odd, at int64, send func()) {
+			for i := range int64(6) {
+				o.cluster(at + 2000*i)
+				o.picture(at+2000*i, 2000, 40)
+				switch i {
+				case 1:
+					o.sound(at+2000*i+1300, 700)
+				case 2, 3:
+					o.sound(at+2000*i, 2000)
+				case 4:
+					o.sound(at+2000*i, 500)
+				}
+			}
+		},
+		"picture late and short": func(o *odd, at int64, send func()) {
+			for i := range int64(5) {
+				o.cluster(at + 2000*i)
+				o.sound(at+2000*i, 2000)
+				if i == 1 || i == 2 {
+					o.picture(at+2000*i, 2000, 40)
+				}
+			}
+		},
+		"clock set back, then on": func(o *odd, at int64, send func()) {
+			for _, step := range []int64{2 * 3600_000, 0, 3600_000} {
+				for i := range int64(3) {
+					o.cluster(at + step + 2000*i)
+					o.picture(at+step+2000*i, 2000, 40)
+					o.sound(at+step+2000*i, 2000)
+				}
+				send()
+			}
+		},
+		"two connections at once": func(o *odd, at int64, send func()) {
+			// The token runs out: the producer opens another connection and begins with the fragment that the old one ends with.
+			var last oddCluster
+			for i := range int64(3) {
+				o.cluster(at + 2000*i)
+				o.picture(at+2000*i, 2000, 40)
+				o.sound(at+2000*i, 2000)
+				last = o.clusters[i]
+			}
+			send()
+			o.clusters = append(o.clusters, last)
+			for i := int64(3); i < 6; i++ {
+				o.cluster(at + 2000*i)
+				o.picture(at+2000*i, 2000, 40)
+				o.sound(at+2000*i, 2000)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now
+			s := start(t, t.TempDir(), now)
+			stream, err := s.CreateStream(t.Context(), store.Stream{Name: "odd", RetentionHours: 24})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &odd{}
+			at := time.Now().Add(-4 * time.Hour)
+			want := map[int][]string{}                      // by track: the frames' names, in order of presentation
+			shown := map[int]map[string]int64{1: {}, 2: {}} // when
+			send := func() {
+				for _, c := range o.clusters {
+					for _, f := range c.frames {
+						shown[f.track][f.name] = f.at
+					}
+				}
+				if len(o.clusters) > 0 {
+					o.send(t, s, stream, now)
+				}
+			}
+			produce(o, at.UnixMilli(), send)
+			send()
+			for track, frames := range shown {
+				for name := range frames {
+					want[track] = append(want[track], name)
+				}
+				slices.SortFunc(want[track], func(a, b string) int { return int(frames[a] - frames[b]) })
+			}
+			for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4, api.ContainerMPEGTS} {
+				streams, _, _ := fetch(t, s, stream, at.Add(-time.Hour), container)
+				for track := range want {
+					if got := frameName.FindAllString(string(streams[track]), -1); !slices.Equal(got, want[track]) {
+						t.Errorf("%s, track %d: %d frames came out, %d went in\n%s\n%s", container, track, len(got), len(want[track]),
+							strings.Join(got, ""), strings.Join(want[track], ""))
+					}
+				}
+			}
+		})
+	}
+}
+
+// An hour of 29.97 pictures a second and sound at 44.1 kHz, told in milliseconds: each segment begins within a frame of where its first
+// frame belongs, and the playlists are as long as the media.
+func TestNoDrift(t *testing.T) {
+	t.Parallel()
+	now := time.Now
+	s := start(t, t.TempDir(), now)
+	stream, err := s.CreateStream(t.Context(), store.Stream{Name: "hour", RetentionHours: 24})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fragment, fragments = 450, 240 // 450 pictures are 15.015 s
+	at := time.Now().Add(-3 * time.Hour)
+	base := at.UnixMilli()
+	picture := func(k int) float64 { return float64(k) * 1.001 / 30 }
+	sound := func(k int) float64 { return float64(k) * 1024 / 44100 }
+	millis := func(seconds float64) int64 { return base + int64(math.Round(seconds*1000)) }
+	o := &odd{}
+	first := map[int][]int{} // by track: the first frame of each fragment
+	sounds := 0
+	for i := range fragments {
+		o.cluster(millis(picture(i * fragment)))
+		first[1] = append(first[1], i*fragment)
+		first[2] = append(first[2], sounds)
+		for k := i * fragment; k < (i+1)*fragment; k++ {
+			o.frame(1, millis(picture(k)), k == i*fragment)
+		}
+		for ; sound(sounds) < picture((i+1)*fragment); sounds++ {
+			o.frame(2, millis(sound(sounds)), true)
+		}
+	}
+	o.send(t, s, stream, now)
+
+	_, segments, lengths := fetch(t, s, stream, at.Add(-time.Hour), api.ContainerFragmentedMP4)
+	for track, frame := range map[int]float64{1: picture(1), 2: sound(1)} {
+		scale, where := 90000.0, picture
+		if track == 2 {
+			scale, where = 44100, sound
+		}
+		if len(segments[track]) != fragments {
+			t.Fatalf("track %d: %d segments", track, len(segments[track]))
+		}
+		for i, data := range segments[track] {
+			box := bytes.Index(data, []byte("tfdt"))
+			got := float64(binary.BigEndian.Uint64(data[box+8:])) / scale
+			if diff := math.Abs(got - where(first[track][i])); diff > frame {
+				t.Fatalf("track %d: segment %d begins %.6f s off", track, i, diff)
+			}
+		}
+		// EXTINF is rounded for each segment by itself; players go by the media's times.
+		if whole := where(o.names[track]); math.Abs(lengths[track]-whole) > frame+0.0005*fragments {
+			t.Errorf("track %d: the playlist lasts %.3f s, the media %.3f s", track, lengths[track], whole)
+		}
+	}
+	_, ts, _ := fetch(t, s, stream, at.Add(-time.Hour), api.ContainerMPEGTS)
+	data := ts[1][fragments-1]
+	seen := map[uint16]bool{}
+	for ; len(data) > 0; data = data[188:] {
+		pid := binary.BigEndian.Uint16(data[1:]) & 0x1fff
+		if data[1]&0x40 == 0 || pid < 0x100 || pid > 0x101 || seen[pid] {
+			continue
+		}
+		seen[pid] = true
+		p := data[4:]
+		if data[3]&0x20 != 0 {
+			p = p[1+int(p[0]):]
+		}
+		pts := int64(p[9]>>1&7)<<30 | int64(p[10])<<22 | int64(p[11]>>1)<<15 | int64(p[12])<<7 | int64(p[13]>>1)
+		got, want := float64(pts)/90000-10, picture(first[1][fragments-1])
+		frame := picture(1)
+		if pid == 0x101 {
+			want, frame = sound(first[2][fragments-1]), sound(1)
+		}
+		if math.Abs(got-want) > frame {
+			t.Errorf("pid %d: the last segment begins %.6f s off", pid, got-want)
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("the last segment has %v", seen)
+	}
+}
