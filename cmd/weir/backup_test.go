@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"weir/internal/store"
+)
+
+// The procedure of docs/operations.md, over a server that stores, rolls and seals meanwhile: everything that was acknowledged
+// before the backup began comes back, and nothing that does not hold together; with the index's copy the settings too.
+func TestBackupOfARunningServer(t *testing.T) {
+	for _, withIndex := range []bool{false, true} {
+		was := makeData(t)
+		d := openData(t, was.path)
+		d.stream = was.stream
+		d.append(3)
+		acked := append(was.stored, d.stored...)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := 0; ctx.Err() == nil; i++ {
+				d.append(1)
+				if i%5 == 0 {
+					if err := d.store.Sweep(context.WithoutCancel(ctx)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}()
+		backup := filepath.Join(t.TempDir(), "backup")
+		if err := os.Mkdir(backup, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if withIndex { // what sqlite3 DATA/index.db "VACUUM INTO '…'" does
+			db, err := sql.Open("sqlite", filepath.Join(d.path, "index.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec("VACUUM INTO ?", filepath.Join(backup, "index.db")); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if out, err := exec.Command("cp", "-a", filepath.Join(d.path, "volumes"), backup).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		stop()
+		<-done
+		d.release()
+
+		restored := openData(t, backup)
+		st, err := restored.store.Stream(t.Context(), "cam1")
+		if err != nil || st.ID != was.stream.ID || withIndex && st.RetentionHours != 48 {
+			t.Fatalf("%+v, %v", st, err)
+		}
+		if _, err := restored.store.Stream(t.Context(), "empty"); withIndex && err != nil {
+			t.Fatal(err)
+		}
+		l, err := restored.store.List(t.Context(), st.ID, store.Query{Order: store.BySequence})
+		if err != nil || len(l) < len(acked) {
+			t.Fatalf("%d fragments of %d: %v", len(l), len(acked), err)
+		}
+		for i, f := range acked {
+			if l[i].Number != f.Number || l[i].Sequence != f.Sequence {
+				t.Fatalf("fragment %d is %+v, was %+v", i, l[i], f)
+			}
+		}
+		restored.stream = st
+		restored.append(3) // it goes on
+		if err := restored.store.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		restored.release()
+		want(t, (&dataDir{t: t, path: backup}).check())
+	}
+}
