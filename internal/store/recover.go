@@ -22,7 +22,13 @@ const recoverBatch = 256
 //   - open blobs are closed: the next Append of each stream begins another.
 //
 // Closed and sealed blobs cost nothing but their names. Of a sealed blob that is not known only the footer is read.
+//
+// Every step leaves a state that a crash may leave too, so the steps need not be durable one by one.
 func (s *Store) recover(ctx context.Context) error {
+	return s.idx.Batch(ctx, func() error { return s.recoverAll(ctx) })
+}
+
+func (s *Store) recoverAll(ctx context.Context) error {
 	known, err := s.idx.Blobs(ctx)
 	if err != nil {
 		return err

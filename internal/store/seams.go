@@ -18,6 +18,9 @@ type Index interface {
 	BlobRows
 	SessionRows
 	io.Closer
+	// Batch runs fn, whose changes need not be durable before Batch returns without an error: a power cut may take them, the
+	// newest first. ForgetBlobs is durable all the same. Nothing else may change the index meanwhile.
+	Batch(ctx context.Context, fn func() error) error
 }
 
 // StreamRows is the part of Index that holds streams.

@@ -70,7 +70,7 @@ func (x *SQLite) ForgetBlobs(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return x.write(ctx, durable, func(t *tx) error {
+	return x.write(ctx, ordered, func(t *tx) error {
 		for _, name := range names {
 			var key, stream int64
 			var state store.BlobState

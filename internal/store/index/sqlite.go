@@ -33,6 +33,7 @@ type SQLite struct {
 	writing chan struct{} // one slot, guards the fields below
 	conn    *sql.Conn
 	synced  bool // the connection is at synchronous=FULL
+	relaxed bool // Batch runs
 	stmts   map[string]*sql.Stmt
 
 	keys  sync.Map // store.StreamID to its int64 key, which never changes
@@ -73,7 +74,7 @@ func openSQLite(ctx context.Context, path string) (*SQLite, error) {
 		return sql.Open("sqlite", u.String())
 	}
 	x := &SQLite{writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true}
-	if x.db, err = open("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "cache_size(-16000)"); err != nil {
+	if x.db, err = open("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-16000)"); err != nil {
 		return nil, err
 	}
 	if x.conn, err = x.db.Conn(ctx); err == nil {
@@ -149,11 +150,12 @@ type tx struct {
 }
 
 // durability of a write transaction.
-type durability bool
+type durability uint8
 
 const (
-	visible durability = false // the newest may be lost in a power cut
-	durable durability = true  // on disk on return, with everything committed before
+	visible durability = iota // the newest may be lost in a power cut
+	durable                   // on disk on return, with everything committed before; within Batch when that returns
+	ordered                   // on disk on return, also within Batch: something is destroyed next
 )
 
 // write runs fn in a transaction. It waits for its turn with ctx and is not interrupted after that: a change cut short by an
@@ -175,15 +177,8 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 	}
 	defer func() { <-x.writing }()
 	t := &tx{x: x, ctx: context.WithoutCancel(ctx)}
-	if x.synced != bool(d) {
-		level := "NORMAL"
-		if d {
-			level = "FULL"
-		}
-		if _, err := x.conn.ExecContext(t.ctx, "PRAGMA synchronous = "+level); err != nil {
-			return err
-		}
-		x.synced = bool(d)
+	if err := t.sync(d == ordered || d == durable && !x.relaxed); err != nil {
+		return err
 	}
 	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -201,6 +196,52 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return err
+}
+
+// sync sets whether commits are synced.
+func (t *tx) sync(on bool) error {
+	if t.x.synced == on {
+		return nil
+	}
+	level := "NORMAL"
+	if on {
+		level = "FULL"
+	}
+	if _, err := t.x.conn.ExecContext(t.ctx, "PRAGMA synchronous = "+level); err != nil {
+		return err
+	}
+	t.x.synced = on
+	return nil
+}
+
+// Batch implements store.Index.
+func (x *SQLite) Batch(ctx context.Context, fn func() error) error {
+	relax := func(on bool) {
+		x.writing <- struct{}{}
+		x.relaxed = on
+		<-x.writing
+	}
+	relax(true)
+	err := fn()
+	relax(false)
+	if err != nil {
+		return err
+	}
+	// A checkpoint syncs the log and then the database.
+	x.writing <- struct{}{}
+	defer func() { <-x.writing }()
+	t := &tx{x: x, ctx: context.WithoutCancel(ctx)}
+	if err := t.sync(true); err != nil {
+		return err
+	}
+	var busy, frames, done int
+	if err := x.conn.QueryRowContext(t.ctx, "PRAGMA wal_checkpoint(FULL)").Scan(&busy, &frames, &done); err != nil {
+		return err
+	}
+	if busy != 0 || done < frames {
+		return fmt.Errorf("checkpoint stopped at %d of %d frames", done, frames)
+	}
+	return nil
 }
 
 // stmt prepares a statement once for the connection. The statements are constants of this package, so they are few.

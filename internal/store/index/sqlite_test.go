@@ -3,6 +3,7 @@ package index
 import (
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,5 +163,50 @@ func TestNewerSchema(t *testing.T) {
 	}
 	if _, err := OpenSQLite(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer") {
 		t.Fatalf("opened with %v", err)
+	}
+}
+
+// Within Batch nothing is synced but what destroys something; at its end everything is in the database itself.
+func TestBatch(t *testing.T) {
+	from := filepath.Join(t.TempDir(), "index.db")
+	x := open(t, from)
+	defer func() { _ = x.Close() }()
+	if err := x.CreateStream(t.Context(), store.Stream{ID: streamID, Name: "cam"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Commit(t.Context(), []store.NewFragment{fragment(1)}); err != nil {
+		t.Fatal(err)
+	}
+	name := fragment(1).Info.Location.Blob
+	failed := errors.New("failed")
+	if err := x.Batch(t.Context(), func() error { return failed }); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	err := x.Batch(t.Context(), func() error {
+		if err := x.CloseBlobs(t.Context(), []store.BlobInfo{{Name: name}}); err != nil || x.synced {
+			t.Errorf("synced is %t: %v", x.synced, err)
+		}
+		if err := x.ForgetBlobs(t.Context(), []string{"none"}); err != nil || !x.synced {
+			t.Errorf("synced is %t: %v", x.synced, err)
+		}
+		return x.AddBlob(t.Context(), streamID, string(streamID)+"/b.vol")
+	})
+	if err != nil || !x.synced {
+		t.Fatal(x.synced, err)
+	}
+	// The database without its log has it all.
+	whole, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "index.db")
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	y := open(t, path)
+	defer func() { _ = y.Close() }()
+	blobs, err := y.Blobs(t.Context())
+	if err != nil || len(blobs) != 2 || blobs[0].State != store.BlobClosed {
+		t.Fatalf("%+v, %v", blobs, err)
 	}
 }
