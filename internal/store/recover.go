@@ -282,7 +282,7 @@ func (s *Store) recoverBlob(ctx context.Context, b BlobInfo, described *Stream, 
 	if !known && (!errors.Is(err, ErrNotFound) || b.Indexed > 0) {
 		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
 	}
-	_, end, cut, err := s.blobs.Recover(ctx, b.Name, b.Indexed, func(loc Location, head []byte) error {
+	own, end, cut, err := s.blobs.Recover(ctx, b.Name, b.Indexed, func(loc Location, head []byte) error {
 		return r.found(loc, head)
 	})
 	if errors.Is(err, ErrCorrupt) {
@@ -298,6 +298,10 @@ func (s *Store) recoverBlob(ctx context.Context, b BlobInfo, described *Stream, 
 		return closed, s.deleteBlob(ctx, b)
 	}
 	if !known {
+		if described == nil && own == nil && b.Indexed == 0 {
+			s.log.Error("blob is of a lost stream that no blob describes, it is left alone", "blob", b.Name, "records", len(r.records))
+			return closed, nil
+		}
 		if described == nil {
 			s.log.Warn("blob belongs to no stream and is deleted", "blob", b.Name)
 			return closed, s.deleteBlob(ctx, b)

@@ -212,7 +212,8 @@ type Blobs interface {
 	Open(ctx context.Context, loc Location) (Body, error)
 	// Recover reads the whole records of a blob from offset from on (0: all of it) and cuts what follows the last one. Each
 	// record's checksums hold. The slices given to found are valid during the call only; its error ends the scan and is
-	// returned. The stream is the one written at the blob's start, nil when from is greater than 0. end is where the last
+	// returned. From 0 on damage is stepped over where a whole record is behind it. The stream is the one
+	// written at the blob's start, nil when from is greater than 0 or that is damaged. end is where the last
 	// whole record ends. ErrNotFound when the blob is not there; ErrCorrupt when it does not begin as a blob must, and then
 	// nothing is changed. Only for blobs that are not written.
 	Recover(ctx context.Context, name string, from int64, found func(loc Location, head []byte) error) (s *Stream, end, cut int64, err error)

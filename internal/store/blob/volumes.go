@@ -495,8 +495,17 @@ func recoverFile(ctx context.Context, f File, name string, from int64, found fun
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	if from == 0 {
-		if s, from, err = readStart(f, size); err != nil {
+	whole := from == 0
+	if whole {
+		s, from, err = readStart(f, size)
+		if errors.Is(err, store.ErrCorrupt) && size > VolumeHeaderSize {
+			if next, searchErr := resync(ctx, f, name, VolumeHeaderSize, size); searchErr != nil {
+				err = searchErr
+			} else if next >= 0 {
+				from, err = next, nil
+			}
+		}
+		if err != nil {
 			return nil, 0, 0, fmt.Errorf("volume %s: %w", name, err)
 		}
 	}
@@ -511,6 +520,16 @@ func recoverFile(ctx context.Context, f File, name string, from int64, found fun
 			// that one record is lost, those behind it are not.
 			if _, _, next := readRecord(f, end+h.Length, size); next == nil || errors.Is(next, errPayload) {
 				end += h.Length
+				continue
+			}
+		}
+		if errors.Is(err, store.ErrCorrupt) && whole {
+			next, err := resync(ctx, f, name, end+1, size)
+			if err != nil {
+				return nil, 0, 0, err
+			}
+			if next >= 0 {
+				end = next
 				continue
 			}
 		}

@@ -1,0 +1,74 @@
+package storetest_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"weir/internal/store"
+	"weir/internal/store/storetest"
+)
+
+// Damage anywhere in a volume costs what is damaged only, also when the index has to be made again: a header in the middle, the
+// stream's record, the file header. What looks like a record and does not go with the volume is not taken for one.
+func TestDamageAndALostIndex(t *testing.T) {
+	clean, clock, st, fragments := fill(t, 6)
+	f := fragments[3].Location
+	for name, c := range map[string]struct {
+		at    int64
+		lost  int // which fragment, -1: none
+		alone bool
+	}{
+		"file header":    {40, -1, true},
+		"stream record":  {70, -1, true},
+		"header":         {f.Offset + 10, 3, false},
+		"metadata":       {f.Offset + store.RecordHeaderSize + 9, 3, false},
+		"payload":        {f.Offset + f.MetaLength + 5, 3, false},
+		"first header":   {fragments[0].Location.Offset + 1, 0, false},
+		"nothing at all": {-1, -1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := storetest.CopyDir(t, clean)
+			path := volumePath(dir, fragments[0])
+			if c.alone { // another volume tells what stream it is
+				s := openStore(t, dir, clock)
+				if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 99, 2000)); err != nil {
+					t.Fatal(err)
+				}
+				closeStore(t, s)
+			}
+			if c.at >= 0 {
+				b, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b[c.at] ^= 1
+				if err := os.WriteFile(path, b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, name := range []string{"index.db", "index.db-wal"} {
+				if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+			s := openStore(t, dir, clock)
+			defer closeStore(t, s)
+			l, err := s.List(t.Context(), st.ID, store.Query{Order: store.BySequence})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[store.Number]bool{}
+			for _, f := range l {
+				got[f.Number] = true
+			}
+			for i, f := range fragments {
+				if got[f.Number] == (i == c.lost) {
+					t.Errorf("fragment %d: found is %t", i, got[f.Number])
+				}
+			}
+		})
+	}
+}
