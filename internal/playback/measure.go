@@ -29,8 +29,8 @@ func (p *parameters) measure(sel *selection) {
 			size := p.segmentSize(t, span, len(p.tracks) == 1 || j == 0)
 			// RFC 8216 section 4.1: the bit rate of a segment is its size over its EXTINF, which is in whole milliseconds; not less than
 			// over what it really lasts.
-			extinf := max(1, (span.Duration*1000+scale/2)/scale)
-			rate := max(bitRate(size, extinf, 1000), bitRate(size, span.Duration, scale))
+			listed := max(1, extinf(span, scale))
+			rate := max(bitRate(size, listed, 1000), bitRate(size, span.Duration, scale))
 			peaks[j] = max(peaks[j], rate)
 			muxed += rate
 			list := j
@@ -39,7 +39,7 @@ func (p *parameters) measure(sel *selection) {
 			}
 			bytes[list] += size
 			if list == j {
-				millis[list] += extinf
+				millis[list] += listed
 			}
 			if t.Kind == media.Video {
 				frames += int64(span.Frames)

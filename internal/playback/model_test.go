@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -209,7 +210,7 @@ func (m *model) entries() (entries []modelEntry, over bool) {
 func (m *model) millis(f *store.FragmentInfo) (d []float64) {
 	for _, t := range m.tracks {
 		if s := f.Span(t.Number); s != nil {
-			d = append(d, math.Floor(float64(s.Duration)*1000/float64(t.Timescale)+0.5))
+			d = append(d, float64(shown(s.BaseDecodeTime, s.Duration, int64(t.Timescale))))
 		}
 	}
 	return d
@@ -255,7 +256,7 @@ func (m *model) playlist(token string, track media.Track, now, edge int64) strin
 			at := time.UnixMilli(m.timestamp(&e.f)).UTC().Format("2006-01-02T15:04:05.000Z")
 			fmt.Fprintf(&body, "#EXT-X-PROGRAM-DATE-TIME:%s\n", strings.Replace(at, ".000Z", "Z", 1))
 		}
-		seconds := strconv.FormatFloat(math.Floor(float64(span.Duration)*1000/float64(track.Timescale)+0.5)/1000, 'f', -1, 64)
+		seconds := strconv.FormatFloat(float64(shown(span.BaseDecodeTime, span.Duration, int64(track.Timescale)))/1000, 'f', -1, 64)
 		if !strings.Contains(seconds, ".") {
 			seconds += ".0"
 		}
@@ -573,4 +574,13 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 			}
 		}
 	}
+}
+
+// shown is what a playlist says of a run's duration: the millisecond of its end less that of its begin, without bounds of size.
+func shown(begin, duration, timescale int64) int64 {
+	at := func(ticks int64) *big.Int {
+		v := new(big.Int).Mul(big.NewInt(ticks), big.NewInt(1000))
+		return v.Div(v, big.NewInt(timescale)) // Euclidean: floored for a positive timescale
+	}
+	return new(big.Int).Sub(at(begin+duration), at(begin)).Int64()
 }

@@ -353,8 +353,7 @@ func TestNoDrift(t *testing.T) {
 				t.Fatalf("track %d: segment %d begins %.6f s off", track, i, diff)
 			}
 		}
-		// EXTINF is rounded for each segment by itself; players go by the media's times.
-		if whole := where(o.names[track]); math.Abs(lengths[track]-whole) > frame+0.0005*fragments {
+		if whole := where(o.names[track]); math.Abs(lengths[track]-whole) > frame {
 			t.Errorf("track %d: the playlist lasts %.3f s, the media %.3f s", track, lengths[track], whole)
 		}
 	}

@@ -217,7 +217,7 @@ func (sel *selection) length(f *store.FragmentInfo) int64 {
 	var longest int64
 	for i := range sel.tracks {
 		if span := f.Span(sel.tracks[i].Number); span != nil && sel.tracks[i].Timescale > 0 {
-			longest = max(longest, rescale(span.Duration, int64(sel.tracks[i].Timescale), 1000))
+			longest = max(longest, extinf(span, int64(sel.tracks[i].Timescale)))
 		}
 	}
 	return longest

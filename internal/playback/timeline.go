@@ -115,6 +115,13 @@ type entry struct {
 	change        [maxTracks]bool  // of another generation than the entry with the track before it
 }
 
+// extinf is how long a span lasts, in milliseconds: from the millisecond in which it begins to that in which it ends. So it is
+// less than one off, and where one span begins when the other ends the sum is too: durations rounded each by itself would
+// drift apart from the media by half a second in an hour of two-second segments.
+func extinf(span *store.Span, timescale int64) int64 {
+	return rescale(span.BaseDecodeTime+span.Duration, timescale, 1000) - rescale(span.BaseDecodeTime, timescale, 1000)
+}
+
 // length is the longest of the entry's runs, milliseconds.
 func (e *entry) length() int64 {
 	var longest int64
@@ -226,7 +233,7 @@ func (t *timeline) include(r *rules, f *store.FragmentInfo, c candidate) bool {
 			continue
 		}
 		scale := r.tracks[i].timescale
-		e.duration[i] = (span.Duration*1000 + scale/2) / scale
+		e.duration[i] = extinf(span, scale)
 		e.key[i] = span.KeyStart || r.tracks[i].kind == media.Audio // producers flag audio frames or not; each can be decoded alone
 		e.tags[i] = t.count - t.listed[i]
 		e.change[i] = t.mapped[i] != c.index
