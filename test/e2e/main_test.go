@@ -119,7 +119,12 @@ func start(t testing.TB, data string, flags ...string) *server {
 		s.kill()
 		t.Fatalf("weir serve printed no address\n%s", s.log)
 	}
-	s.env = append(os.Environ(),
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "WEIR_") { // whatever the tester's shell points at
+			s.env = append(s.env, v)
+		}
+	}
+	s.env = append(s.env,
 		"AWS_ENDPOINT_URL="+s.URL,
 		"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(data, "credentials"),
 		"AWS_CONFIG_FILE="+os.DevNull,
