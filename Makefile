@@ -10,7 +10,7 @@ PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstream
 E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
-.PHONY: all build demo test check e2e bench fuzz crash deps bench-deps clean
+.PHONY: all build demo test check e2e bench scale fuzz crash deps bench-deps clean
 
 all: build
 
@@ -43,6 +43,11 @@ e2e: build
 bench: build bench-deps
 	$(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) ./internal/...
 	WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -run '^$$' -bench . -benchtime 5x -timeout 20m ./test/e2e/...
+
+# Ten million fragments over 1,000 streams, some minutes and 3 GB in SCALE_DIR (default: the temporary directory); docs/scale.md.
+scale:
+	WEIR_SCALE=1 WEIR_SCALE_DIR=$(SCALE_DIR) $(GO) test -count=1 -timeout 30m -run '^TestScale$$' -v ./internal/store/storetest
+	WEIR_SCALE=1 $(GO) test -count=1 -run '^TestManyProducers$$' -v ./internal/server
 
 # One target after another: FuzzX of every package, FUZZTIME each.
 fuzz:

@@ -117,7 +117,8 @@ type FragmentRows interface {
 	Sealed(ctx context.Context, id StreamID, q Query, notBefore, after int64, limit int) ([]SealedBlob, error)
 	// Gone tells which fragments of a stream's sealed blobs were replaced since, in ascending order.
 	Gone(ctx context.Context, id StreamID) ([]Number, error)
-	// TrackSetID gives the id of a set of tracks, adding it when it is new. hash is of data; equal hashes mean equal data.
+	// TrackSetID gives the id of a set of tracks, adding it when it is new. hash is of data; equal hashes mean equal data. A
+	// new one is durable no later than the first fragment that is of it.
 	TrackSetID(ctx context.Context, id StreamID, hash [32]byte, data []byte) (int64, error)
 	// TrackSet gives the data of a set. ErrNotFound when there is none.
 	TrackSet(ctx context.Context, id StreamID, set int64) ([]byte, error)
