@@ -1,0 +1,168 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"weir/internal/store"
+	"weir/internal/store/blob"
+)
+
+// A fragment that the disk has damaged is an error of its own; those beside it play.
+func TestDamagedFragmentFailsAlone(t *testing.T) {
+	data := t.TempDir()
+	s := serveHere(t, serveCmd{Data: data})
+	useServer(t, s.url, data)
+	if code, _, errs := command(t, "put-media", "--stream-name", "cam", "--create", "--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
+		t.Fatal(errs)
+	}
+	volumes, err := filepath.Glob(filepath.Join(data, "volumes", "*", "*.vol"))
+	if err != nil || len(volumes) == 0 {
+		t.Fatal(volumes, err)
+	}
+	f, err := os.OpenFile(volumes[0], os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []int64
+	if _, _, err := blob.Walk(f, info.Size(), blob.VolumeHeaderSize, func(r blob.FoundRecord) error {
+		if r.Header.Type == store.RecordFragment {
+			places = append(places, r.Offset)
+		}
+		return nil
+	}); err != nil || len(places) < 4 {
+		t.Fatal(places, err)
+	}
+	if _, err := f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+store.RecordHeaderSize+2); err != nil {
+		t.Fatal(err)
+	}
+
+	code, out, errs := command(t, "get-hls-streaming-session-url", "--stream-name", "cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+		`{"FragmentSelectorType":"PRODUCER_TIMESTAMP","TimestampRange":{"StartTimestamp":"2026-01-31T12:00:00Z","EndTimestamp":"2026-01-31T12:01:00Z"}}`,
+		"--query", "HLSStreamingSessionURL")
+	if code != exitOK {
+		t.Fatal(errs)
+	}
+	get := func(u string) (int, string) {
+		t.Helper()
+		res, err := http.Get(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(b)
+	}
+	lines := func(u string) (list []string) { // the URIs of a playlist
+		t.Helper()
+		base, err := url.Parse(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, text := get(u)
+		if status != http.StatusOK {
+			t.Fatal(status, text)
+		}
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				ref, err := base.Parse(line)
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, ref.String())
+			}
+		}
+		return list
+	}
+	master := lines(strings.Trim(strings.TrimSpace(out), `"`))
+	var answers []int
+	for _, u := range lines(master[0]) {
+		status, _ := get(u)
+		answers = append(answers, status)
+	}
+	if len(answers) != len(places) {
+		t.Fatalf("%d segments of %d fragments", len(answers), len(places))
+	}
+	for i, status := range answers {
+		want := http.StatusOK
+		if i == 2 {
+			want = http.StatusInternalServerError
+		}
+		if status != want {
+			t.Errorf("fragment %d: %d", i, status)
+		}
+	}
+}
+
+// A producer that meets a full disk is told so by an acknowledgement, and goes on by itself when there is space again.
+func TestFullDiskAndSpaceAgain(t *testing.T) {
+	data := t.TempDir()
+	minFree := byteSize(8 << 20)
+	if err := unix.Mount("tmpfs", data, "tmpfs", 0, "size=64m"); err == nil {
+		t.Cleanup(func() {
+			if err := unix.Unmount(data, 0); err != nil {
+				t.Error(err)
+			}
+		})
+	} else { // not allowed here: all that is free but a little is kept, once the ballast is there
+		free, _, err := blob.OS{}.Space(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		minFree = byteSize(free - 40<<20)
+	}
+	ballast := filepath.Join(data, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 57<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serveHere(t, serveCmd{Data: data, storeFlags: storeFlags{MinFree: minFree}})
+	useServer(t, s.url, data)
+	out, errs := &lockedBuffer{}, &lockedBuffer{}
+	done := make(chan int, 1)
+	go func() {
+		done <- run(t.Context(), []string{"put-media", "--stream-name", "cam", "--create", "demo.mkv"}, stdio{In: strings.NewReader(""), Out: out, Err: errs})
+	}()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for refused := false; !refused; <-tick.C {
+		res, err := http.Get(s.url + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused = regexp.MustCompile(`weir_put_media_error_acks_total\{.*"(5001|ARCHIVAL_ERROR)".*\} [1-9]`).Match(b) &&
+			regexp.MustCompile(`weir_store_appends_total\{result="full"\} [1-9]`).Match(b)
+		select {
+		case code := <-done:
+			t.Fatalf("exit code %d\n%s%s", code, out, errs)
+		default:
+		}
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-done; code != exitOK || !strings.Contains(errs.String(), "8 stored") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
