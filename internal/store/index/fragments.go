@@ -192,8 +192,10 @@ func (r *fragmentRow) dest() []any {
 		&r.blob, &l.Offset, &l.Length, &l.MetaLength}
 }
 
-// fragmentRows reads fragments; the blobs' names, of which there are few, are looked up in the same transaction.
-func fragmentRows(ctx context.Context, t *sql.Tx, text string, args ...any) ([]store.FragmentInfo, error) {
+const blobNameQuery = `SELECT name FROM blobs WHERE key = ?`
+
+// fragmentRows reads the fragments of a query; the blobs' names, of which there are few, are looked up with blobName.
+func fragmentRows(ctx context.Context, query, blobName *sql.Stmt, args ...any) ([]store.FragmentInfo, error) {
 	var list []store.FragmentInfo
 	var blobs []int64 // of the fragments
 	var r fragmentRow
@@ -208,7 +210,7 @@ func fragmentRows(ctx context.Context, t *sql.Tx, text string, args ...any) ([]s
 		f.Spans, err = store.DecodeSpans(r.spans)
 		list, blobs = append(list, f), append(blobs, r.blob)
 		return err
-	})(t.QueryContext(ctx, text, args...))
+	})(query.QueryContext(ctx, args...))
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +218,7 @@ func fragmentRows(ctx context.Context, t *sql.Tx, text string, args ...any) ([]s
 	for i, key := range blobs {
 		name, ok := names[key]
 		if !ok {
-			if err := notFound(t.QueryRowContext(ctx, `SELECT name FROM blobs WHERE key = ?`, key).Scan(&name)); err != nil {
+			if err := notFound(blobName.QueryRowContext(ctx, key).Scan(&name)); err != nil {
 				return nil, err
 			}
 			names[key] = name
@@ -232,19 +234,20 @@ func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notB
 	if err != nil {
 		return hot, err
 	}
-	t, err := x.readers.BeginTx(ctx, nil)
+	text, args := hotQuery(key, q, notBefore)
+	query, done, err := x.snapshot(ctx, headQuery+`h.stream = ? AND s.deleted = 0`, text, blobNameQuery, goneQuery)
 	if err != nil {
 		return hot, err
 	}
-	defer func() { _ = t.Rollback() }() // it changed nothing
-	if err := notFound(t.QueryRowContext(ctx, headQuery+`h.stream = ? AND s.deleted = 0`, key).Scan(headDest(&hot.Head)...)); err != nil {
+	defer done()
+	if err := notFound(query[0].QueryRowContext(ctx, key).Scan(headDest(&hot.Head)...)); err != nil {
 		return hot, err
 	}
-	text, args := hotQuery(key, q, notBefore)
-	if hot.Fragments, err = fragmentRows(ctx, t, text, args...); err != nil || hot.Head.SealedNumber == 0 {
+	hot.Fragments, err = fragmentRows(ctx, query[1], query[2], args...)
+	if err != nil || hot.Head.SealedNumber == 0 {
 		return hot, err
 	}
-	hot.Gone, err = gone(t.QueryContext(ctx, goneQuery, key))
+	hot.Gone, err = gone(query[3].QueryContext(ctx, key))
 	return hot, err
 }
 
@@ -322,12 +325,12 @@ func (x *SQLite) HotFragment(ctx context.Context, id store.StreamID, n store.Num
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	t, err := x.readers.BeginTx(ctx, nil)
+	query, done, err := x.snapshot(ctx, `SELECT `+fragmentColumns+` FROM fragments f WHERE f.stream = ? AND f.number = ?`, blobNameQuery)
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	defer func() { _ = t.Rollback() }() // it changed nothing
-	list, err := fragmentRows(ctx, t, `SELECT `+fragmentColumns+` FROM fragments f WHERE f.stream = ? AND f.number = ?`, key, int64(n))
+	defer done()
+	list, err := fragmentRows(ctx, query[0], query[1], key, int64(n))
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}

@@ -36,6 +36,8 @@ type SQLite struct {
 	relaxed bool // Batch runs
 	stmts   map[string]*sql.Stmt
 
+	queries sync.Map // text to *sql.Stmt of readers; the texts are constants and the few forms of hotQuery
+
 	keys  sync.Map // store.StreamID to its int64 key, which never changes
 	blobs sync.Map // store.StreamID to the name of the blob of its last durable commit, whose row is on disk
 }
@@ -128,6 +130,10 @@ func (x *SQLite) migrate(ctx context.Context) error {
 // Close implements store.Index. What was committed is in the file; no call may run.
 func (x *SQLite) Close() error {
 	var errs []error
+	x.queries.Range(func(_, s any) bool {
+		errs = append(errs, s.(*sql.Stmt).Close())
+		return true
+	})
 	if x.readers != nil {
 		errs = append(errs, x.readers.Close())
 	}
@@ -289,12 +295,55 @@ func (t *tx) rows(each func(*sql.Rows) error, text string, args ...any) error {
 
 // read runs a query on the pool and calls each for every row.
 func (x *SQLite) read(ctx context.Context, each func(*sql.Rows) error, text string, args ...any) error {
-	return scan(each)(x.readers.QueryContext(ctx, text, args...))
+	s, err := x.query(ctx, text)
+	if err != nil {
+		return err
+	}
+	return scan(each)(s.QueryContext(ctx, args...))
 }
 
 // readRow runs a query for one row on the pool; store.ErrNotFound when there is none.
 func (x *SQLite) readRow(ctx context.Context, dest []any, text string, args ...any) error {
-	return notFound(x.readers.QueryRowContext(ctx, text, args...).Scan(dest...))
+	s, err := x.query(ctx, text)
+	if err != nil {
+		return err
+	}
+	return notFound(s.QueryRowContext(ctx, args...).Scan(dest...))
+}
+
+// query gives the prepared statement of a text for the pool: preparing one costs more than reading a row. It must not be called
+// while holding one of the pool's connections, since it may need one.
+func (x *SQLite) query(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s, ok := x.queries.Load(text); ok {
+		return s.(*sql.Stmt), nil
+	}
+	s, err := x.readers.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if other, ok := x.queries.LoadOrStore(text, s); ok {
+		return other.(*sql.Stmt), s.Close()
+	}
+	return s, nil
+}
+
+// snapshot begins a transaction on the pool and gives the statements of the texts in it; done ends it.
+func (x *SQLite) snapshot(ctx context.Context, texts ...string) (queries []*sql.Stmt, done func(), err error) {
+	for _, text := range texts {
+		s, err := x.query(ctx, text)
+		if err != nil {
+			return nil, nil, err
+		}
+		queries = append(queries, s)
+	}
+	t, err := x.readers.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, s := range queries {
+		queries[i] = t.StmtContext(ctx, s)
+	}
+	return queries, func() { _ = t.Rollback() }, nil // it changed nothing
 }
 
 func scan(each func(*sql.Rows) error) func(*sql.Rows, error) error {
