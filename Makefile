@@ -15,7 +15,7 @@ BENCH_TOOLS := nginx:nginx-light
 all: build
 
 build: $(PLAYER)
-	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/weir ./cmd/weir
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/weir ./cmd/weir
 
 # The player of the local page: from npm, pinned by package-lock.json, embedded into the binary, never committed.
 node_modules/.package-lock.json: package.json package-lock.json

@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"internal/console":         {},
 	"internal/server":          {"internal/ingest", "internal/playback", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
-	"test/e2e/conformance":    {},
+	"test/e2e/conformance":     {},
 	"cmd/weir": {"internal/server", "internal/client", "internal/ingest", "internal/playback", "internal/console", "internal/store",
 		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
 }
