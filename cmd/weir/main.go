@@ -25,7 +25,8 @@ const (
 	exitUsage = 2 // the command line could not be understood
 )
 
-// cli is the root of the command line: one field per command.
+// cli is the root of the command line: one field per command. The operations of the API are commands too, read by rules of their own
+// (api_args.go).
 type cli struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
 	Env   envCmd   `cmd:"" help:"Print the environment variables that point AWS clients at this server."`
@@ -36,9 +37,18 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 
-	apiCommands
+	Version versionCmd `cmd:"" help:"Print the version."`
 
-	Version kong.VersionFlag `help:"Print the version and exit."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
+}
+
+// versionCmd prints the version.
+type versionCmd struct{}
+
+// Run prints it as --version does.
+func (versionCmd) Run(std stdio) error {
+	_, err := fmt.Fprintln(std.Out, version)
+	return err
 }
 
 // stdio is where a command reads and writes; tests give buffers.
@@ -71,6 +81,9 @@ func main() {
 
 // run parses args, runs the command and returns the exit code.
 func run(ctx context.Context, args []string, std stdio) int {
+	if op, rest := apiCommand(args); op != nil {
+		return runAPI(ctx, op, rest, std)
+	}
 	var root cli
 	exited := -1
 	parser, err := kong.New(&root,
@@ -85,6 +98,16 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if err != nil {
 		report(std.Err, err)
 		return exitError
+	}
+	if len(args) == 0 || args[0] == "help" && len(args) == 1 || args[0] == "--help" || args[0] == "-h" {
+		if err := writeRootHelp(std.Out, parser.Model); err != nil {
+			report(std.Err, err)
+			return exitError
+		}
+		if len(args) == 0 {
+			return exitUsage
+		}
+		return exitOK
 	}
 	command, code := parse(parser, args, std, &exited)
 	if command == nil {

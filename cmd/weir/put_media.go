@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/client"
+	"weir/internal/shape"
 )
 
 // putMediaCmd sends Matroska to a stream.
@@ -59,7 +60,7 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	var start time.Time
 	if c.StartTimestamp != "" {
 		var err error
-		if start, err = parseTimestamp(c.StartTimestamp); err != nil {
+		if start, err = shape.ParseMoment(c.StartTimestamp, time.Now()); err != nil {
 			return fmt.Errorf("--start-timestamp: %w", err)
 		}
 	}

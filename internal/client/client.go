@@ -5,6 +5,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ const maxAnswer = 16 << 20
 // userAgent is sent with each call, and signed as the AWS producers sign theirs.
 const userAgent = "weir-client"
 
+// callTimeout bounds a call.
+const callTimeout = 30 * time.Second
+
 // ErrEndpoint: the endpoint is not an http or https URL.
 var ErrEndpoint = errors.New("invalid endpoint")
 
@@ -33,7 +37,10 @@ type Client struct {
 	Region      string           // of the signature, such as us-west-2
 	Credentials auth.Credentials // of the signature
 	HTTP        *http.Client     // nil: one with a timeout of 30 s
+	TLS         *tls.Config      // of PutMedia connections, which HTTP does not make; nil: the defaults
 	Clock       Clock            // nil: SystemClock
+	// ArchivedMedia is the URL of the endpoint of sessions; "" asks for it with GetDataEndpoint.
+	ArchivedMedia string
 }
 
 // Error is the answer of the service to a call that failed.
@@ -78,7 +85,7 @@ func (c *Client) http() *http.Client {
 	if c.HTTP != nil {
 		return c.HTTP
 	}
-	return &http.Client{Timeout: 30 * time.Second}
+	return &http.Client{Timeout: callTimeout}
 }
 
 func (c *Client) signer() *auth.Signer {
@@ -195,8 +202,11 @@ func (c *Client) At(endpoint string) *Client {
 }
 
 // DataEndpoint asks where an API of a stream is served (GetDataEndpoint) and returns a client of that endpoint. stream names
-// the stream by name or ARN; apiName is such as PUT_MEDIA.
+// the stream by name or ARN; apiName is such as PUT_MEDIA. The endpoint of sessions may be known: ArchivedMedia.
 func (c *Client) DataEndpoint(ctx context.Context, stream api.StreamRef, apiName string) (*Client, error) {
+	if apiName == api.APIGetHLSStreamingSessionURL && c.ArchivedMedia != "" {
+		return c.At(c.ArchivedMedia), nil
+	}
 	var out api.GetDataEndpointOutput
 	if err := c.Call(ctx, "GetDataEndpoint", &api.GetDataEndpointInput{StreamRef: stream, APIName: apiName}, &out); err != nil {
 		return nil, err

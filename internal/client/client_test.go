@@ -90,6 +90,7 @@ func TestEnvironment(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags     Environment
 		vars      map[string]string
+		config    string
 		want      string // endpoint region key secret token
 		wantError string
 	}{
@@ -107,20 +108,40 @@ func TestEnvironment(t *testing.T) {
 			vars:  map[string]string{"AWS_ENDPOINT_URL": "http://all", "AWS_REGION": "a", "AWS_ACCESS_KEY_ID": "E", "AWS_SECRET_ACCESS_KEY": "ES"},
 			want:  "http://flag f L LS LT",
 		},
-		"profile":         {vars: map[string]string{"AWS_PROFILE": "lab"}, want: "http://127.0.0.1:8480 us-west-2 L LS LT"},
-		"half a pair":     {vars: map[string]string{"AWS_ACCESS_KEY_ID": "E"}, wantError: "must be set together"},
-		"no such profile": {vars: map[string]string{"AWS_PROFILE": "x"}, wantError: `no profile "x"`},
-		"no file":         {vars: map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "/elsewhere"}, wantError: "unable to locate credentials"},
+		"profile": {vars: map[string]string{"AWS_PROFILE": "lab"}, want: "http://127.0.0.1:8480 us-west-2 L LS LT"},
+		"config file": {
+			config: "[default]\nregion=c\nendpoint_url = http://conf/\n", want: "http://conf c D DS ",
+		},
+		"config file's profile and its services": {
+			flags:  Environment{Profile: "k"},
+			config: "[default]\nregion=c\n[profile k]\nservices = s # here\nendpoint_url = http://conf\naws_access_key_id = C\naws_secret_access_key = CS\n[services s]\nkinesis_video =\n  endpoint_url = http://kv\nother =\n  endpoint_url = http://o\n",
+			want:   "http://kv us-west-2 C CS ",
+		},
+		"variables before the config file": {
+			vars: map[string]string{"AWS_ENDPOINT_URL": "http://v", "AWS_REGION": "v"}, config: "[default]\nregion=c\nendpoint_url = http://conf\n", want: "http://v v D DS ",
+		},
+		"configured endpoints ignored": {
+			vars: map[string]string{"AWS_ENDPOINT_URL": "http://v", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, want: "http://127.0.0.1:8480 us-west-2 D DS ",
+		},
+		"broken config file": {config: "region", wantError: "line 1"},
+		"no such services":   {config: "[default]\nservices=x\n", wantError: `services "x"`},
+		"no certificates":    {vars: map[string]string{"AWS_CA_BUNDLE": "/home/u/.aws/credentials"}, wantError: "no certificate"},
+		"half a pair":        {vars: map[string]string{"AWS_ACCESS_KEY_ID": "E"}, wantError: "must be set together"},
+		"no such profile":    {vars: map[string]string{"AWS_PROFILE": "x"}, wantError: `no profile "x"`},
+		"no file":            {vars: map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "/elsewhere"}, wantError: "unable to locate credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := c.flags
 			e.Getenv = func(name string) string { return c.vars[name] }
 			e.HomeDir = func() (string, error) { return "/home/u", nil }
 			e.ReadFile = func(path string) ([]byte, error) {
-				if path != "/home/u/.aws/credentials" {
-					return nil, fs.ErrNotExist
+				switch {
+				case path == "/home/u/.aws/credentials":
+					return []byte(file), nil
+				case path == "/home/u/.aws/config" && c.config != "":
+					return []byte(c.config), nil
 				}
-				return []byte(file), nil
+				return nil, fs.ErrNotExist
 			}
 			got, err := e.Client()
 			if c.wantError != "" {

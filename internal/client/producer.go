@@ -106,6 +106,7 @@ func NewProducer(o ProducerOptions) *Producer {
 	// HTTP/1.1 only: HTTP/2 drops headers that are signed (producers.md, "HTTP as sent").
 	p.http = &http.Transport{
 		Proxy:              http.ProxyFromEnvironment,
+		TLSClientConfig:    o.Client.TLS.Clone(),
 		Protocols:          new(http.Protocols),
 		WriteBufferSize:    64 << 10,
 		DisableCompression: true,

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"weir/internal/shape"
+)
+
+// writeHelp explains an API command: what it does, an example that works, then the flags.
+func writeHelp(w io.Writer, op *shape.Operation) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nExample:\n\n  %s\n\nUsage: weir %s [flags]\n\nFlags:\n\n", op.Doc, op.Example, op.Command())
+	requiredFlags, others := []option{}, []option{}
+	for _, o := range operationOptions(op) {
+		if o.field != nil && o.field.Required {
+			requiredFlags = append(requiredFlags, o)
+		} else {
+			others = append(others, o)
+		}
+	}
+	for _, o := range append(requiredFlags, others...) {
+		writeOption(&b, o)
+	}
+	b.WriteString("\nGlobal flags:\n\n")
+	for _, o := range globalOptions() {
+		writeOption(&b, o)
+	}
+	b.WriteString(helpForms)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// helpForms explains the forms of values, below the flags.
+const helpForms = `
+Structures and maps are given in shorthand (Key=value,Key={Key=value}), in JSON, or as file://NAME; lists as words with blanks
+between them. A TIME is seconds since 1970, ISO 8601 (local without a zone), "10m ago", "now", "today 14:00" or "yesterday 9:30".
+`
+
+func writeOption(b *strings.Builder, o option) {
+	name := "--" + o.name
+	if o.value != "" {
+		name += " " + o.value
+	}
+	doc := o.doc
+	if o.field != nil && o.field.Required {
+		doc = "Required. " + doc
+	}
+	fmt.Fprintf(b, "  %s\n", name)
+	for _, line := range wrap(doc, 90) {
+		fmt.Fprintf(b, "        %s\n", line)
+	}
+}
+
+// wrap breaks a text into lines of at most so many characters where it has blanks.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// writeRootHelp lists the commands.
+func writeRootHelp(w io.Writer, model *kong.Application) error {
+	var b strings.Builder
+	b.WriteString(`A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API.
+
+Example:
+
+  weir serve &
+  eval "$(weir env)"
+  weir put-media --stream-name cam1 --create recording.mkv
+  weir play cam1
+
+Usage: weir COMMAND [flags]
+
+Commands:
+
+`)
+	for _, c := range ownCommands(model) {
+		fmt.Fprintf(&b, "  %-32s %s\n", c.Name, c.Help)
+	}
+	b.WriteString("\nThe API, with the flags and the output of the AWS command line:\n\n")
+	for _, op := range shape.Operations() {
+		fmt.Fprintf(&b, "  %-32s %s\n", op.Command(), op.Doc)
+	}
+	b.WriteString("\nweir COMMAND --help says more about each.\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// ownCommands are the commands that are not operations of the API, as kong knows them.
+func ownCommands(model *kong.Application) []*kong.Node {
+	var out []*kong.Node
+	for _, c := range model.Children {
+		if !c.Hidden {
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,193 @@
+package shape
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Check compares an input with its shape and returns what is wrong, one line each, in the words of the AWS command line. now is
+// what relative timestamps are relative to.
+func Check(v Value, s *Shape, now time.Time) []string {
+	c := checker{now: now}
+	c.value("", v, s)
+	return c.found
+}
+
+type checker struct {
+	now   time.Time
+	found []string
+}
+
+func (c *checker) say(format string, args ...any) {
+	c.found = append(c.found, fmt.Sprintf(format, args...))
+}
+
+// label is how a message names the place.
+func label(path string) string {
+	if path == "" {
+		return "input"
+	}
+	return strings.TrimPrefix(path, ".")
+}
+
+func (c *checker) wrongType(path string, v Value, types ...string) {
+	c.say("Invalid type for parameter %s, value: %s, type: %s, valid types: %s", label(path), python(v), pythonType(v), strings.Join(types, ", "))
+}
+
+func (c *checker) length(path string, n int, s *Shape) {
+	if s.HasMin && n < s.Min {
+		c.say("Invalid length for parameter %s, value: %d, valid min length: %d", label(path), n, s.Min)
+	}
+}
+
+func (c *checker) value(path string, v Value, s *Shape) {
+	switch s.Kind {
+	case Structure:
+		c.structure(path, v, s)
+	case ListOf:
+		l, ok := v.(List)
+		if !ok {
+			c.wrongType(path, v, "<class 'list'>", "<class 'tuple'>")
+			return
+		}
+		c.length(path, len(l), s)
+		for i, item := range l {
+			c.value(path+"["+strconv.Itoa(i)+"]", item, s.Item)
+		}
+	case MapOf:
+		o, ok := v.(*Object)
+		if !ok {
+			c.wrongType(path, v, "<class 'dict'>")
+			return
+		}
+		for _, m := range o.Members {
+			c.value(path+" (key: "+m.Name+")", m.Name, s.Key)
+			c.value(path+"."+m.Name, m.Value, s.Item)
+		}
+	case Integer, Long:
+		switch v := v.(type) {
+		case bool: // a bool is an int to Python
+			if n := map[bool]int{true: 1}[v]; s.HasMin && n < s.Min {
+				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path), python(v), s.Min)
+			}
+		case json.Number:
+			if isFraction(v) {
+				c.wrongType(path, v, "<class 'int'>")
+			} else if f, err := v.Float64(); err == nil && s.HasMin && f < float64(s.Min) {
+				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path), python(v), s.Min)
+			}
+		default:
+			c.wrongType(path, v, "<class 'int'>")
+		}
+	case Timestamp:
+		if _, err := parseMoment(v, c.now); err != nil {
+			c.wrongType(path, v, "<class 'datetime.datetime'>", "timestamp-string")
+		}
+	case String:
+		text, ok := v.(string)
+		if !ok {
+			c.wrongType(path, v, "<class 'str'>")
+			return
+		}
+		c.length(path, utf8.RuneCountInString(text), s)
+	}
+}
+
+func (c *checker) structure(path string, v Value, s *Shape) {
+	o, ok := v.(*Object)
+	if !ok {
+		c.wrongType(path, v, "<class 'dict'>")
+		return
+	}
+	for _, f := range s.Fields {
+		if _, ok := o.Get(f.Name); f.Required && !ok {
+			c.say("Missing required parameter in %s: %q", label(path), f.Name)
+		}
+	}
+	for _, m := range o.Members {
+		if s.Field(m.Name) == nil {
+			c.say("Unknown parameter in %s: \"%s\", must be one of: %s", label(path), m.Name, strings.Join(s.names(), ", "))
+		}
+	}
+	for _, m := range o.Members {
+		if f := s.Field(m.Name); f != nil {
+			c.value(path+"."+m.Name, m.Value, f.Shape)
+		}
+	}
+}
+
+// Encode gives an input that passed Check the form in which it is sent: timestamps as seconds since 1970 with their milliseconds,
+// which the AWS command line drops.
+func Encode(v Value, s *Shape, now time.Time) (Value, error) {
+	switch v := v.(type) {
+	case *Object:
+		out := &Object{}
+		for _, m := range v.Members {
+			inner := s.of(m.Name)
+			if inner == nil {
+				out.Set(m.Name, m.Value)
+				continue
+			}
+			e, err := Encode(m.Value, inner, now)
+			if err != nil {
+				return nil, err
+			}
+			out.Set(m.Name, e)
+		}
+		return out, nil
+	case List:
+		out := make(List, len(v))
+		for i := range v {
+			e, err := Encode(v[i], s.Item, now)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = e
+		}
+		return out, nil
+	}
+	if s.Kind == Timestamp {
+		t, err := parseMoment(v, now)
+		if err != nil {
+			return nil, err
+		}
+		return json.Number(strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', -1, 64)), nil
+	}
+	return v, nil
+}
+
+// Skeleton is the sample of an input that --generate-cli-skeleton prints: empty texts, zeros, the first value of an enumeration.
+func Skeleton(s *Shape) Value { return skeleton(s, "", false) }
+
+// Sample is the sample of an output: texts hold the names of their members.
+func Sample(s *Shape) Value { return skeleton(s, "", true) }
+
+func skeleton(s *Shape, name string, names bool) Value {
+	switch s.Kind {
+	case Structure:
+		o := &Object{}
+		for _, f := range s.Fields {
+			o.Set(f.Name, skeleton(f.Shape, f.Name, names))
+		}
+		return o
+	case ListOf:
+		return List{skeleton(s.Item, s.Item.Name, names)}
+	case MapOf:
+		return &Object{Members: []Member{{"KeyName", skeleton(s.Item, "", names)}}}
+	case Integer, Long:
+		return json.Number("0")
+	case Timestamp:
+		return "1970-01-01T00:00:00"
+	}
+	switch {
+	case names:
+		return name
+	case s.Enum != nil:
+		return s.Enum[0]
+	}
+	return ""
+}

@@ -1,0 +1,186 @@
+package shape
+
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+)
+
+// The shapes are those that the server decodes: same operations, same members.
+func TestShapesAreThoseOfTheServer(t *testing.T) {
+	for _, served := range api.Operations() {
+		if served.NewInput == nil {
+			continue
+		}
+		i := slices.IndexFunc(Operations(), func(op Operation) bool { return op.Name == served.Name })
+		if i < 0 {
+			t.Errorf("%s has no shape", served.Name)
+			continue
+		}
+		op := Operations()[i]
+		var got, want []string
+		for _, f := range op.Input.Fields {
+			got = append(got, f.Name)
+			if f.Doc == "" {
+				t.Errorf("%s.%s is not documented", op.Name, f.Name)
+			}
+		}
+		want = members(reflect.TypeOf(served.NewInput()).Elem())
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has %v, the server decodes %v", op.Name, got, want)
+		}
+		if (op.DataAPI != "") != (served.Service == api.ArchivedMedia) {
+			t.Errorf("%s: DataAPI %q, but it is of service %s", op.Name, op.DataAPI, served.Service)
+		}
+	}
+}
+
+func members(typ reflect.Type) (names []string) {
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		if f.Anonymous && f.IsExported() {
+			names = append(names, members(f.Type)...)
+		} else if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func TestHyphenate(t *testing.T) {
+	for name, want := range map[string]string{
+		"GetHLSStreamingSessionURL": "get-hls-streaming-session-url", "APIName": "api-name", "StreamARN": "stream-arn", "KmsKeyId": "kms-key-id",
+		"HLSFragmentSelector": "hls-fragment-selector", "DataRetentionInHours": "data-retention-in-hours",
+	} {
+		if got := Hyphenate(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestShorthand(t *testing.T) {
+	for text, want := range map[string]string{
+		`a=b`:                         `{"a":"b"}`,
+		`a=b,c=`:                      `{"a":"b","c":""}`,
+		`a = b c , d={e=f,g={h=i}}`:   `{"a":"b c","d":{"e":"f","g":{"h":"i"}}}`,
+		`a=[b,"c,d",{}],e='x=\'y\''`:  `{"a":["b","c,d",{}],"e":"x='y'"}`,
+		`a="2024-01-02 03:04:05",b=c`: `{"a":"2024-01-02 03:04:05","b":"c"}`,
+		`a=x=y`:                       `{"a":"x=y"}`,
+		`a=b,c`:                       `{"a":["b","c"]}`,
+		`a=b,c,d=e`:                   `{"a":["b","c"],"d":"e"}`,
+		`a=b\,c`:                      `{"a":"b,c"}`,
+		`=b`:                          `{"":"b"}`,
+	} {
+		got, err := ParseShorthand(text, nil)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if out, err := json.Marshal(got); err != nil || string(out) != want {
+			t.Errorf("%s: got %s, want %s", text, out, want)
+		}
+	}
+	for _, text := range []string{"", "a", "a=b,", "a={b=c", "a=[b", "a='b", "a=b,a=c", "a=b}", "{", "[]", "a=" + strings.Repeat("[", 100)} {
+		if v, err := ParseShorthand(text, nil); err == nil {
+			t.Errorf("%q was taken for %v", text, v)
+		}
+	}
+}
+
+func TestMoments(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 30, 0, 0, time.FixedZone("X", 3600))
+	for text, want := range map[string]string{
+		"0": "1970-01-01T00:00:00Z", "1704164645.125": "2024-01-02T03:04:05.125Z", "2024-01-02T03:04:05Z": "2024-01-02T03:04:05Z",
+		"2024-01-02": "2024-01-01T23:00:00Z", "2024-01-02 03:04": "2024-01-02T02:04:00Z", "now": "2026-03-01T11:30:00Z",
+		"10m ago": "2026-03-01T11:20:00Z", "2 days ago": "2026-02-27T11:30:00Z", "1h30m ago": "2026-03-01T10:00:00Z",
+		"today": "2026-02-28T23:00:00Z", "Today 14:00": "2026-03-01T13:00:00Z", "yesterday 9:30:15": "2026-02-28T08:30:15Z",
+	} {
+		if got, err := ParseMoment(text, now); err != nil || got.UTC().Format(time.RFC3339Nano) != want {
+			t.Errorf("%s: %v, %v, want %s", text, got.UTC(), err, want)
+		}
+	}
+	for _, text := range []string{"", "soon", "ago", "10 ago", "10x ago", "today 25:00", "1704164645125", "-1", "NaN", "1e300", "99999999999999w ago"} {
+		if got, err := ParseMoment(text, now); err == nil {
+			t.Errorf("%q was taken for %v", text, got)
+		}
+	}
+}
+
+func TestQueriesKeepOrderAndFractions(t *testing.T) {
+	v, err := ParseJSON([]byte(`{"z":{"b":1,"a":2.5},"l":[{"n":"x","t":1.5E3},{"n":"y","t":3}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"z": `{"b":1,"a":2.5}`, "l[?n=='x'].t": "[1500.0]", "l[].{t: t, n: n}": `[{"n":"x","t":1500.0},{"n":"y","t":3}]`,
+		"nothing": "null", "length(l)": "2", "sort_by(l, &t)[0].n": `"y"`, "join('-', l[].n)": `"x-y"`,
+	} {
+		q, err := ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := q.Search(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := json.Marshal(found); err != nil || string(text) != want {
+			t.Errorf("%s: %s, %v, want %s", query, text, err, want)
+		}
+	}
+}
+
+func FuzzShorthand(f *testing.F) {
+	f.Add(`FragmentSelectorType=SERVER_TIMESTAMP,TimestampRange={StartTimestamp=2024-01-02T03:04:05Z,EndTimestamp="x"}`)
+	f.Add(`a=[b,'c'],d={}`)
+	f.Add(`a=b,c,d=e`)
+	op := Find("get-hls-streaming-session-url")
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := ParseShorthand(text, nil)
+		if err != nil {
+			return
+		}
+		Check(v, op.Input.Field("HLSFragmentSelector").Shape, time.Unix(0, 0))
+		if _, err := json.Marshal(v); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"StreamInfo":{"CreationTime":1.7E9,"DeviceName":null,"Tags":{"a":[1,true,"x"]}}}`))
+	f.Add([]byte(`[[1],{"a":[{"b":{}}]}]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		v, err := ParseJSON(data)
+		if err != nil {
+			return
+		}
+		v = Order(v, Operations()[1].Output)
+		var out strings.Builder
+		if err := WriteJSON(&out, v); err != nil || !json.Valid([]byte(out.String())) {
+			t.Errorf("%q became %q, %v", data, out.String(), err)
+		}
+		if err := WriteText(&out, v); err != nil {
+			t.Error(err)
+		}
+		_ = WriteTable(&out, "T", v, 80) // some values have no table
+	})
+}
+
+func FuzzMoment(f *testing.F) {
+	f.Add("10m ago")
+	f.Add("today 14:00")
+	f.Fuzz(func(t *testing.T, text string) {
+		now := time.Unix(1_700_000_000, 0)
+		if at, err := ParseMoment(text, now); err == nil && math.Abs(float64(at.Year())) > 10_000 {
+			t.Errorf("%q is the year %d", text, at.Year())
+		}
+	})
+}
