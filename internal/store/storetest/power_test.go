@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -468,7 +469,7 @@ func TestEveryCallFails(t *testing.T) {
 	all := os.Getenv("WEIR_TEST_SEEDS") != ""
 	for i, call := range log {
 		for _, how := range []storetest.Fault{storetest.NotApplied, storetest.Applied, storetest.Half} {
-			if how == storetest.Half && call != "pwritev" {
+			if how == storetest.Half && call != "pwritev" || how == storetest.Applied && reads(call) {
 				continue
 			}
 			for j, fault := range faults {
@@ -480,6 +481,12 @@ func TestEveryCallFails(t *testing.T) {
 		}
 	}
 	t.Logf("%d calls", len(log))
+}
+
+// reads tells that a call changes nothing, so that it fails in one way only.
+func reads(call string) bool {
+	name, _, _ := strings.Cut(call, " ")
+	return slices.Contains([]string{"open", "readdir", "statfs", "pread", "fstat", "lseek"}, name) && !strings.HasPrefix(call, "open rw")
 }
 
 // prepare leaves a volume with a record that has no row and a torn one, and something in the trash.
