@@ -1,0 +1,453 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/internal/shape"
+)
+
+// Side by side with the AWS command line: every operation and each form of each parameter, made from the table of shapes, given to
+// `aws` and to `weir` against the same server. Standard output is equal as JSON, or byte for byte in the other forms; exit codes
+// are equal.
+func TestCommandLineSideBySide(t *testing.T) {
+	t.Parallel()
+	needTool(t, "aws")
+	s := start(t, "")
+	arn := map[string]string{}
+	for _, name := range []string{"side1", "side2", "side3"} {
+		created := s.runJSON("weir", "create-stream", "--stream-name", name, "--data-retention-in-hours", "24", "--tags", "site=north,floor=2")
+		arn[name], _ = created["StreamARN"].(string)
+	}
+	s.run("weir", "put-media", "--stream-name", "side1", clip{rate: "25", seconds: 2}.make(t))
+	g := generator{dir: t.TempDir(), arn: arn["side1"], seen: map[string]bool{}}
+	var cases []sideCase
+	for _, op := range shape.Operations() {
+		cases = append(cases, g.cases(op)...)
+	}
+	t.Logf("%d cases", len(cases))
+
+	var wait sync.WaitGroup
+	work := make(chan sideCase)
+	for range 3 {
+		aws := newAWSBatch(t, s)
+		wait.Go(func() {
+			for c := range work {
+				c.compare(t, s, aws)
+			}
+		})
+	}
+	for _, c := range cases {
+		work <- c
+	}
+	close(work)
+	wait.Wait()
+}
+
+// awsBatch runs many command lines of the AWS command line in children of one process, which has its modules loaded: a process of its
+// own for each would take longer than all other tests together.
+type awsBatch struct {
+	in  *json.Encoder
+	out *json.Decoder
+}
+
+const awsBatchProgram = `
+import contextlib, io, json, os, sys, tempfile, warnings
+warnings.simplefilter("ignore")
+import awscli.clidriver, botocore.loaders
+load, loaded = botocore.loaders.JSONFileLoader.load_file, {}
+def load_once(self, path):
+    if path not in loaded:
+        loaded[path] = load(self, path)
+    return loaded[path]
+botocore.loaders.JSONFileLoader.load_file = load_once
+def run(args):
+    sys.argv = ["aws"] + args
+    try:
+        return awscli.clidriver.main()
+    except SystemExit as e:
+        return e.code or 0
+for warm in (["kinesisvideo", "list-streams"], ["kinesis-video-archived-media", "get-hls-streaming-session-url", "--stream-name", "none"]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        run(warm)
+for line in sys.stdin:
+    files = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]
+    child = os.fork()
+    if child == 0:
+        code = 254
+        try:
+            os.dup2(files[0].fileno(), 1)
+            os.dup2(files[1].fileno(), 2)
+            code = run(json.loads(line))
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    texts = []
+    for f in files:
+        f.seek(0)
+        texts.append(f.read().decode())
+    print(json.dumps({"Out": texts[0], "Err": texts[1], "Code": os.waitstatus_to_exitcode(status)}), flush=True)
+`
+
+// newAWSBatch starts the process, with a Python that has version 1 of the AWS command line, whose exit codes Weir has.
+func newAWSBatch(t *testing.T, s *server) *awsBatch {
+	python := []string{"python3"}
+	if path, err := exec.LookPath("aws"); err == nil {
+		if script, err := os.ReadFile(path); err == nil {
+			line, _, _ := strings.Cut(string(script), "\n")
+			if own, ok := strings.CutPrefix(line, "#!"); ok && strings.Contains(own, "python") {
+				python = strings.Fields(own)
+			}
+		}
+	}
+	version, _, err := s.try(python[0], append(python[1:], "-c", "import awscli; print(awscli.__version__)")...)
+	if err != nil || !bytes.HasPrefix(version, []byte("1.")) {
+		missing(t, "version 1 of the AWS command line is not installed; `pip install 'awscli<2'` installs it")
+	}
+	cmd := s.command(t.Context(), python[0], append(python[1:], "-c", awsBatchProgram)...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	return &awsBatch{json.NewEncoder(in), json.NewDecoder(out)}
+}
+
+func (b *awsBatch) run(t *testing.T, args []string) (stdout, stderr []byte, code int) {
+	if err := b.in.Encode(args); err != nil {
+		t.Error(err)
+		return nil, nil, -1
+	}
+	var result struct {
+		Out, Err string
+		Code     int
+	}
+	if err := b.out.Decode(&result); err != nil {
+		t.Error(err)
+		return nil, nil, -1
+	}
+	return []byte(result.Out), []byte(result.Err), result.Code
+}
+
+// sideCase is one command line.
+type sideCase struct {
+	op   shape.Operation
+	args []string
+	json bool // standard output is JSON
+}
+
+func (c sideCase) compare(t *testing.T, s *server, aws *awsBatch) {
+	service := "kinesisvideo"
+	if c.op.DataAPI != "" {
+		service = "kinesis-video-archived-media"
+	}
+	args := append([]string{c.op.Command()}, c.args...)
+	awsOut, awsErr, awsCode := aws.run(t, append([]string{service}, args...))
+	out, stderr, code := outcome(s, "weir", args)
+	if code != awsCode {
+		t.Errorf("weir %s: exit code %d, that of aws is %d\nweir: %s\naws: %s", strings.Join(args, " "), code, awsCode, stderr, tail(awsErr))
+	}
+	if (len(out) == 0) != (len(awsOut) == 0) {
+		t.Errorf("weir %s: printed\n%s\naws\n%s", strings.Join(args, " "), out, awsOut)
+		return
+	}
+	if !c.json || len(out) == 0 {
+		if !bytes.Equal(out, awsOut) {
+			t.Errorf("weir %s: printed\n%s\naws\n%s", strings.Join(args, " "), out, awsOut)
+		}
+		return
+	}
+	var got, want any
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Errorf("weir %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	if err := json.Unmarshal(awsOut, &want); err != nil {
+		t.Errorf("aws %s: %v\n%s", strings.Join(args, " "), err, awsOut)
+	}
+	if !reflect.DeepEqual(still(got, c.op.Input), still(want, c.op.Input)) {
+		t.Errorf("weir %s: printed\n%s\naws\n%s", strings.Join(args, " "), out, awsOut)
+	}
+}
+
+// still replaces what differs from call to call: the token of a session, and the value of an enumeration that aws picks at random for
+// a skeleton.
+func still(v any, s *shape.Shape) any {
+	object, ok := v.(map[string]any)
+	if !ok {
+		if text, ok := v.(string); ok {
+			before, _, _ := strings.Cut(text, "?SessionToken=")
+			return before
+		}
+		return v
+	}
+	for name, inner := range object {
+		f := s.Field(name)
+		text, isText := inner.(string)
+		switch {
+		case f == nil:
+			object[name] = still(inner, &shape.Shape{})
+		case f.Shape.Enum != nil && isText:
+			for _, value := range f.Shape.Enum {
+				if text == value {
+					object[name] = "one of the enumeration"
+				}
+			}
+		default:
+			object[name] = still(inner, f.Shape)
+		}
+	}
+	return object
+}
+
+func outcome(s *server, program string, args []string) (stdout, stderr []byte, code int) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := s.command(ctx, program, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return out.Bytes(), errs.Bytes(), exit.ExitCode()
+	}
+	if err != nil {
+		return nil, []byte(err.Error()), -1
+	}
+	return out.Bytes(), errs.Bytes(), 0
+}
+
+func tail(text []byte) []byte { return text[max(0, len(text)-400):] }
+
+// generator makes command lines of shapes. None of them changes what another one prints: changes fail, or change nothing.
+type generator struct {
+	dir   string // for files
+	files int
+	arn   string          // of side1
+	seen  map[string]bool // shapes whose forms were all tried
+}
+
+// file writes a file and returns what stands for its text on the command line.
+func (g *generator) file(text string) string {
+	g.files++
+	path := filepath.Join(g.dir, fmt.Sprintf("%d.json", g.files))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		panic(err) // of the test's own directory
+	}
+	return "file://" + path
+}
+
+// cases are those of one operation.
+func (g *generator) cases(op shape.Operation) []sideCase {
+	var out []sideCase
+	add := func(args ...string) { out = append(out, sideCase{op, args, true}) }
+	add("--generate-cli-skeleton")
+	base := g.base(op)
+	add(base...)
+	add(append(base, "--generate-cli-skeleton", "output")...)
+	add(append(base, "--bogus", "x")...)
+	out = append(out, sideCase{op, append(base, "--output", "text"), op.DataAPI != ""}) // a session's URL is new each time
+	if op.DataAPI == "" {
+		out = append(out, sideCase{op, append(base, "--output", "table"), false})
+		out = append(out, sideCase{op, append(base, "--query", "keys(@) | length(@)"), false})
+	} else {
+		out = out[:len(out)-1]
+	}
+
+	// The whole input as JSON, in a file, with a flag that goes before, with a key that nobody knows, with the wrong type, cut short.
+	input := map[string]any{}
+	for i := range op.Input.Fields {
+		if f := &op.Input.Fields[i]; f.Required || f.Name == "StreamName" {
+			input[f.Name] = g.value(op, f)
+		}
+	}
+	whole := mustJSON(input)
+	add("--cli-input-json", g.file(whole))
+	add("--cli-input-json", whole[:len(whole)-1])
+	input["Unknown"] = 1
+	add("--cli-input-json", mustJSON(input))
+	delete(input, "Unknown")
+	for name := range input {
+		input[name] = []any{1.5}
+	}
+	add("--cli-input-json", mustJSON(input), "--generate-cli-skeleton", "output")
+	for i := range op.Input.Fields {
+		f := &op.Input.Fields[i]
+		if f.Required {
+			add(without(base, "--"+f.Flag())...)
+			break
+		}
+	}
+	// Each parameter by itself, on an input that is checked and not sent; all forms of its shape once, the first one everywhere.
+	for i := range op.Input.Fields {
+		f := &op.Input.Fields[i]
+		forms := g.forms(f)
+		if g.seen[f.Shape.Name] {
+			forms = forms[:1]
+		}
+		g.seen[f.Shape.Name] = true
+		for _, words := range forms {
+			args := append(without(base, "--"+f.Flag()), "--"+f.Flag())
+			add(append(append(args, words...), "--generate-cli-skeleton", "output")...)
+		}
+	}
+	if op.Paging != nil {
+		for _, args := range [][]string{
+			{"--max-items", "1"}, {"--max-items", "2", "--page-size", "1"}, {"--page-size", "1"}, {"--page-size", "x"}, {"--page-size", "0"},
+			{"--no-paginate"}, {"--max-results", "2"}, {"--no-paginate", "--max-items", "1"},
+			{"--starting-token", "eyJOZXh0VG9rZW4iOiBudWxsLCAiYm90b190cnVuY2F0ZV9hbW91bnQiOiAxfQ=="},
+		} {
+			add(args...)
+		}
+		out = append(out, sideCase{op, []string{"--page-size", "2", "--output", "text", "--query", op.Paging.Result + "[].[StreamName]"}, false})
+		out = append(out, sideCase{op, []string{"--max-items", "2", "--output", "text"}, false})
+	}
+	return out
+}
+
+// base is a command line that works again and again, or fails again and again.
+func (g *generator) base(op shape.Operation) []string {
+	var args []string
+	for i := range op.Input.Fields {
+		f := &op.Input.Fields[i]
+		if !f.Required && f.Name != "StreamName" {
+			continue
+		}
+		args = append(args, "--"+f.Flag())
+		switch v := g.value(op, f).(type) {
+		case []any:
+			for _, item := range v {
+				if text, ok := item.(string); ok {
+					args = append(args, text)
+				} else {
+					args = append(args, mustJSON(item))
+				}
+			}
+		case map[string]any:
+			args = append(args, mustJSON(v))
+		default:
+			args = append(args, fmt.Sprint(v))
+		}
+	}
+	return args
+}
+
+// value is one that fits a parameter, and lets a change change nothing.
+func (g *generator) value(op shape.Operation, f *shape.Field) any {
+	switch {
+	case f.Name == "StreamName":
+		return "side1"
+	case f.Name == "ResourceARN":
+		return g.arn
+	case f.Name == "StreamARN": // of DeleteStream
+		return strings.Replace(g.arn, "side1", "none", 1)
+	case f.Name == "CurrentVersion":
+		return "notTheVersion"
+	case f.Name == "Tags" && f.Shape.Kind == shape.ListOf:
+		return []any{map[string]any{"Key": "site", "Value": "north"}}
+	case f.Shape.Kind == shape.MapOf:
+		return map[string]any{"site": "north"}
+	case f.Shape.Kind == shape.ListOf:
+		return []any{"absent", "none"}
+	case f.Shape.Enum != nil:
+		return f.Shape.Enum[0]
+	case f.Shape.Kind == shape.Integer, f.Shape.Kind == shape.Long:
+		return max(f.Shape.Min, 1)
+	}
+	return "text"
+}
+
+// forms are the ways to give a parameter, right and wrong.
+func (g *generator) forms(f *shape.Field) [][]string {
+	switch f.Shape.Kind {
+	case shape.String:
+		if f.Shape.Enum != nil {
+			return [][]string{{f.Shape.Enum[0]}}
+		}
+		forms := [][]string{{""}, {g.file("text")}}
+		if f.Required {
+			forms = append(forms, []string{"file:///nowhere"}, nil)
+		}
+		return forms
+	case shape.Integer, shape.Long:
+		return [][]string{{fmt.Sprint(f.Shape.Min)}, {fmt.Sprint(f.Shape.Min - 1)}, {"x"}, {"1.5"}}
+	case shape.MapOf:
+		return [][]string{{"a=b,c=d"}, {"a"}, {`{"a":"b"}`}, {`{"a":1}`}, {"a=b,a=c"}, {g.file(`{"a":"b"}`)}, {"{}"}, {"[]"}, {`{"a"`}, {"a=b,c"}}
+	case shape.ListOf:
+		if f.Shape.IsComplex() {
+			return [][]string{{"Key=a,Value=b"}, {"Key=a,Value=b", "Key=c,Value=d"}, {"Key=a"}, {`[{"Key":"a","Value":"b"}]`}, {`{"Key":"a","Value":"b"}`, `{"Key":"c","Value":""}`},
+				{"Key=a,Value=b,Other=c"}, {g.file(`[{"Key":"a","Value":"b"}]`)}, {}, {"Key"}, {"Key=a,Value="}}
+		}
+		return [][]string{{"a"}, {"a", "b"}, {`["a","b"]`}, {`["a",1]`}, {`["a"`}, {}, {""}, {g.file(`["a","b"]`)}}
+	}
+	// A structure: members from the shape, in shorthand and JSON, and wrong ones.
+	short, long := g.structure(f.Shape)
+	return [][]string{{short}, {mustJSON(long)}, {g.file(mustJSON(long))}, {short + ",Other=x"}, {short + "}"}, {"x"}, {`{"Other":1}`}, {"[1]"}, {strings.Replace(short, "=", "", 1)},
+		{strings.Replace(short, "2024-01-02T03:04:05Z", "soon", 1)}, {strings.Replace(short, "2024-01-02T03:04:05Z", "1704164645", 1)}, {strings.Replace(short, "=", ` = "`, 1)}}
+}
+
+// structure fills a structure, in shorthand and for JSON.
+func (g *generator) structure(s *shape.Shape) (string, map[string]any) {
+	var short []string
+	long := map[string]any{}
+	for _, f := range s.Fields {
+		switch {
+		case f.Shape.Kind == shape.Structure:
+			inner, v := g.structure(f.Shape)
+			short, long[f.Name] = append(short, f.Name+"={"+inner+"}"), v
+		case f.Shape.Kind == shape.Timestamp:
+			short, long[f.Name] = append(short, f.Name+"=2024-01-02T03:04:05Z"), "2024-01-02T03:04:05Z"
+		case f.Shape.Enum != nil:
+			short, long[f.Name] = append(short, f.Name+"="+f.Shape.Enum[0]), f.Shape.Enum[0]
+		default:
+			short, long[f.Name] = append(short, f.Name+"=side"), "side"
+		}
+	}
+	return strings.Join(short, ","), long
+}
+
+// without leaves out a flag and the words behind it.
+func without(args []string, flag string) []string {
+	var out []string
+	skip := false
+	for _, a := range args {
+		if strings.HasPrefix(a, "--") {
+			skip = a == flag
+		}
+		if !skip {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func mustJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // of maps, lists and texts
+	}
+	return string(text)
+}
