@@ -23,7 +23,7 @@ func CheckTimeline(m *Media, timings []*Timing, source Source) (f Findings) {
 		t := timings[i]
 		where := segmentAt(s.Sequence)
 		// An I-frame's EXTINF is the time to the next one, which its own bytes do not tell.
-		if off := t.Seconds() - s.Duration.Seconds(); !m.IFramesOnly && math.Abs(off) > 0.00051+source.Tolerance.Seconds() {
+		if off := t.Seconds() - s.Duration.Seconds(); !m.IFramesOnly && math.Abs(off) > 0.00101+source.Tolerance.Seconds() {
 			f.add(DurationMatch, where, "lasts %.6f s, EXTINF says %v", t.Seconds(), s.Duration)
 		}
 		if (m.Independent || m.IFramesOnly) && !t.Key {
