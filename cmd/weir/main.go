@@ -34,10 +34,15 @@ type cli struct {
 	PutMedia putMediaCmd `cmd:"" help:"Send Matroska from a file or pipe to a stream."`
 	Demo     demoCmd     `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
 
-	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
+	Check checkCmd `cmd:"" help:"Verify a data directory, and repair it."`
+	HLS   hlsCmd   `cmd:"" name:"hls" help:"Print the URL of an HLS session, and nothing else."`
+	Play  playCmd  `cmd:"" help:"Open a stream in the player page, or in WEIR_PLAYER."`
+
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Completion completionCmd `cmd:"" help:"Print a script that completes command lines in bash, zsh or fish."`
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
 }
@@ -99,6 +104,10 @@ func run(ctx context.Context, args []string, std stdio) int {
 		report(std.Err, err)
 		return exitError
 	}
+	if len(args) > 0 && args[0] == completeCommand {
+		complete(ctx, parser.Model, args[1:], std)
+		return exitOK
+	}
 	if len(args) == 0 || args[0] == "help" && len(args) == 1 || args[0] == "--help" || args[0] == "-h" {
 		if err := writeRootHelp(std.Out, parser.Model); err != nil {
 			report(std.Err, err)
@@ -113,7 +122,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if command == nil {
 		return code
 	}
-	if err := command.Run(); err != nil {
+	if err := command.Run(parser.Model); err != nil {
 		if code, ok := reportAWS(std.Err, err); ok {
 			return code
 		}

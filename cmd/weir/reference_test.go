@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"weir/internal/api"
+)
+
+func model(t *testing.T) *kong.Application {
+	t.Helper()
+	parser, err := kong.New(&cli{}, kong.Name("weir"), kong.Vars{"version": version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parser.Model
+}
+
+func TestReferenceIsThatOfTheFlags(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeReference(&out, model(t)); err != nil {
+		t.Fatal(err)
+	}
+	const page = "../../docs/cli.md"
+	if *update {
+		if err := os.WriteFile(page, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(page); err != nil || string(text) != out.String() {
+		t.Errorf("docs/cli.md is not what the flags say (%v); go test ./cmd/weir -run Reference -update writes it", err)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	s := newAPIServer(t, func(string, string) (int, string, string) {
+		return 200, "", `{"StreamInfoList":[{"StreamName":"cam1"},{"StreamName":"cam2"},{"StreamName":"door"}]}`
+	})
+	for words, want := range map[string]string{
+		"create-s":                             "create-stream",
+		"describe-stream --stream-name ca":     "cam1 cam2",
+		"put-media --stream-name d":            "door",
+		"play ":                                "cam1 cam2 door",
+		"update-data-retention --operation I":  "INCREASE_DATA_RETENTION",
+		"list-streams --output t":              "text table",
+		"hls --mode LIVE":                      "LIVE LIVE_REPLAY",
+		"hls --fr":                             "--from",
+		"tag-resource --res":                   "--resource-arn",
+		"nothing ":                             "",
+		"completion ":                          "bash zsh fish",
+		"get-hls-streaming-session-url --cont": "--container-format",
+	} {
+		out, _, code := callWeir(t, s.URL, append([]string{completeCommand}, strings.Split(words, " ")...)...)
+		if got := strings.Join(strings.Fields(out), " "); got != want || code != 0 {
+			t.Errorf("%s: %q, want %q", words, got, want)
+		}
+	}
+}
+
+func TestSessionFlags(t *testing.T) {
+	now := time.UnixMilli(1_700_000_000_000)
+	for name, c := range map[string]struct {
+		flags      sessionFlags
+		mode       api.PlaybackMode
+		start, end int64 // ms; 0: none
+		err        string
+	}{
+		"live":            {flags: sessionFlags{}, mode: "LIVE"},
+		"from":            {flags: sessionFlags{From: "10s ago"}, mode: "ON_DEMAND", start: 1_699_999_990_000, end: 1_700_000_000_000},
+		"from and to":     {flags: sessionFlags{From: "10s ago", To: "5s ago"}, mode: "ON_DEMAND", start: 1_699_999_990_000, end: 1_699_999_995_000},
+		"replay":          {flags: sessionFlags{From: "10s ago", Mode: "LIVE_REPLAY"}, mode: "LIVE_REPLAY", start: 1_699_999_990_000},
+		"no beginning":    {flags: sessionFlags{Mode: "ON_DEMAND"}, err: "--from is missing"},
+		"end only":        {flags: sessionFlags{To: "now"}, err: "--from is missing"},
+		"live from":       {flags: sessionFlags{From: "now", Mode: "LIVE"}, err: "does not go"},
+		"no such moment":  {flags: sessionFlags{From: "soon"}, err: "--from"},
+		"no such moment2": {flags: sessionFlags{From: "now", To: "soon"}, err: "--to"},
+	} {
+		c.flags.Clock, c.flags.Stream = "server", "cam1"
+		in, err := c.flags.input(now)
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil || in.PlaybackMode != c.mode || in.StreamName != "cam1" || in.HLSFragmentSelector.FragmentSelectorType != api.SelectorServerTimestamp {
+			t.Errorf("%s: %+v, %v", name, in, err)
+			continue
+		}
+		var start, end int64
+		if r := in.HLSFragmentSelector.TimestampRange; r != nil {
+			start = int64(*r.StartTimestamp)
+			if r.EndTimestamp != nil {
+				end = int64(*r.EndTimestamp)
+			}
+		}
+		if start != c.start || end != c.end {
+			t.Errorf("%s: from %d to %d", name, start, end)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/shape"
+)
+
+// sessionFlags say what an HLS session shows, in fewer words than the API.
+type sessionFlags struct {
+	serverFlags
+	From    string `placeholder:"TIME" help:"Begin there and not live: epoch seconds, ISO 8601, \"10m ago\", \"today 14:00\"."`
+	To      string `placeholder:"TIME" help:"End there; now by default."`
+	Mode    string `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
+	Clock   string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server (the default) or producer."`
+	Expires int    `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200, the default."`
+	Stream  string `arg:"" help:"Name or ARN of the stream."`
+}
+
+// open opens a session and returns its URL.
+func (f *sessionFlags) open(ctx context.Context) (string, error) {
+	in, err := f.input(time.Now())
+	if err != nil {
+		return "", err
+	}
+	c, err := f.client()
+	if err != nil {
+		return "", err
+	}
+	var out api.GetHLSStreamingSessionURLOutput
+	err = c.HLSStreamingSessionURL(ctx, in, &out)
+	return out.HLSStreamingSessionURL, err
+}
+
+// input is what the flags mean to the API.
+func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput, error) {
+	in := &api.GetHLSStreamingSessionURLInput{Expires: f.Expires, PlaybackMode: api.PlaybackMode(f.Mode)}
+	if strings.HasPrefix(f.Stream, "arn:") {
+		in.StreamARN = f.Stream
+	} else {
+		in.StreamName = f.Stream
+	}
+	clock := map[string]api.FragmentSelectorType{"server": api.SelectorServerTimestamp, "producer": api.SelectorProducerTimestamp}[f.Clock]
+	if f.From == "" {
+		if f.To != "" || f.Mode != "" && in.PlaybackMode != api.PlaybackModeLive {
+			return nil, withHint(errors.New("--from is missing"), "a recording needs a beginning, such as --from \"10m ago\"")
+		}
+		in.PlaybackMode = api.PlaybackModeLive
+		in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: clock}
+		return in, nil
+	}
+	if in.PlaybackMode == api.PlaybackModeLive {
+		return nil, withHint(errors.New("--from does not go with --mode LIVE"), "--mode LIVE_REPLAY begins in the past and goes on")
+	}
+	in.PlaybackMode = cmp.Or(in.PlaybackMode, api.PlaybackModeOnDemand)
+	from, err := shape.ParseMoment(f.From, now)
+	if err != nil {
+		return nil, fmt.Errorf("--from: %w", err)
+	}
+	start := api.Timestamp(from.UnixMilli())
+	times := &api.TimestampRange{StartTimestamp: &start}
+	if f.To != "" || in.PlaybackMode == api.PlaybackModeOnDemand {
+		to, err := shape.ParseMoment(cmp.Or(f.To, "now"), now)
+		if err != nil {
+			return nil, fmt.Errorf("--to: %w", err)
+		}
+		end := api.Timestamp(to.UnixMilli())
+		times.EndTimestamp = &end
+	}
+	in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: clock, TimestampRange: times}
+	return in, nil
+}
+
+// hlsCmd prints the URL of an HLS session.
+type hlsCmd struct{ sessionFlags }
+
+// Help is shown by weir hls --help.
+func (c *hlsCmd) Help() string {
+	return `Examples:
+
+  ffplay "$(weir hls cam1)"
+  ffmpeg -i "$(weir hls cam1 --from '10m ago')" -c copy last-ten-minutes.mp4`
+}
+
+// Run prints it and nothing else.
+func (c *hlsCmd) Run(ctx context.Context, std stdio) error {
+	u, err := c.open(ctx)
+	if err == nil {
+		_, err = fmt.Fprintln(std.Out, u)
+	}
+	return err
+}
+
+// playCmd shows a stream.
+type playCmd struct{ sessionFlags }
+
+// playerVariable is the environment variable that names a player of one's own.
+const playerVariable = "WEIR_PLAYER"
+
+// Help is shown by weir play --help.
+func (c *playCmd) Help() string {
+	return `Opens the server's player page in the browser, or runs what WEIR_PLAYER says with the HLS URL behind it.
+
+Examples:
+
+  weir play cam1
+  WEIR_PLAYER=mpv weir play cam1 --from "today 14:00" --to "today 14:05"`
+}
+
+// Run opens a session and hands it to a player.
+func (c *playCmd) Run(ctx context.Context, std stdio) error {
+	hlsURL, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if player := os.Getenv(playerVariable); player != "" {
+		cmd := exec.CommandContext(ctx, "sh", "-c", player+` "$1"`, "weir", hlsURL)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = std.In, std.Out, std.Err
+		if err := cmd.Run(); err != nil {
+			return withHint(fmt.Errorf("%s: %w", player, err), "%s is a command that takes a URL, such as mpv", playerVariable)
+		}
+		return nil
+	}
+	u, err := url.Parse(hlsURL)
+	if err != nil {
+		return fmt.Errorf("the server's URL: %w", err)
+	}
+	page := u.Scheme + "://" + u.Host + "/player#url=" + url.QueryEscape(hlsURL)
+	opener := "xdg-open"
+	if runtime.GOOS == "darwin" {
+		opener = "open"
+	}
+	cmd := exec.CommandContext(ctx, opener, page)
+	cmd.Stderr = std.Err
+	if err := cmd.Run(); err != nil {
+		return withHint(fmt.Errorf("open %s: %w", page, err), "open this page in a browser, or set %s=mpv", playerVariable)
+	}
+	_, err = fmt.Fprintln(std.Out, page)
+	return err
+}
