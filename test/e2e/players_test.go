@@ -127,10 +127,11 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 		})
 	}
 	running.Wait()
-	// A browser that gets no processor for a second loses what it would have painted: what failed has a second chance in calm.
+	// A browser that gets no processor for a second loses what it would have painted, and GStreamer's hlsdemux2 now and then gives
+	// up a recording of transport streams although every request was answered: what failed has a second chance in calm.
 	var again []*cell
 	for _, cell := range cells {
-		if cell.err != nil && cell.player.heavy {
+		if cell.err != nil {
 			t.Logf("%s, %v: again, after: %v", cell.player.name, cell.c, cell.err)
 			again = append(again, cell)
 		}
