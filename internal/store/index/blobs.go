@@ -13,24 +13,74 @@ import (
 func (x *SQLite) Blobs(ctx context.Context) ([]store.BlobInfo, error) {
 	var list []store.BlobInfo
 	err := x.read(ctx, func(rows *sql.Rows) error {
-		var b store.BlobInfo
-		err := rows.Scan(&b.Name, &b.Stream, &b.State, &b.Indexed, &b.LastServerTimestamp)
-		list = append(list, b)
+		var b blobRow
+		err := rows.Scan(b.dest()...)
+		list = append(list, b.info())
 		return err
 	}, blobQuery+`ORDER BY b.key`)
 	return list, err
 }
 
-const blobQuery = `SELECT b.name, s.id, b.state, b.indexed, b.last_server_ts FROM blobs b JOIN streams s ON s.key = b.stream `
+// The row of an open blob may be markEvery rows behind those of the fragments.
+var blobQuery = `SELECT b.key, b.name, s.id, b.state, b.indexed, b.last_server_ts, ` + unmarked(`f.position + f.length`) + `, ` + unmarked(`f.server_ts`) +
+	` FROM blobs b JOIN streams s ON s.key = b.stream `
+
+// unmarked is the greatest of a column in the rows that the mark of a blob may not cover yet.
+func unmarked(column string) string {
+	return fmt.Sprintf(`CASE WHEN b.state = 0 THEN (SELECT COALESCE(MAX(%s), 0) FROM (SELECT blob, position, length, server_ts FROM fragments
+		WHERE stream = b.stream ORDER BY sequence DESC LIMIT %d) f WHERE f.blob = b.key) ELSE 0 END`, column, markEvery)
+}
+
+// blobRow scans the columns of blobQuery.
+type blobRow struct {
+	b       store.BlobInfo
+	key     int64
+	indexed int64
+	last    int64
+}
+
+func (r *blobRow) dest() []any {
+	b := &r.b
+	return []any{&r.key, &b.Name, &b.Stream, &b.State, &b.Indexed, &b.LastServerTimestamp, &r.indexed, &r.last}
+}
+
+func (r *blobRow) info() store.BlobInfo {
+	b := r.b
+	b.Indexed, b.LastServerTimestamp = max(b.Indexed, r.indexed), max(b.LastServerTimestamp, r.last)
+	return b
+}
+
+// closeBlobs closes blobs that a condition on b selects, which are open. Their end is indexed if that is greater than what is
+// known.
+func (t *tx) closeBlobs(indexed int64, where string, args ...any) error {
+	var list []blobRow
+	err := t.rows(func(rows *sql.Rows) error {
+		var b blobRow
+		err := rows.Scan(b.dest()...)
+		list = append(list, b)
+		return err
+	}, blobQuery+where, args...)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		b := list[i].info()
+		delete(t.x.tails, b.Stream)
+		if _, err := t.exec(`UPDATE blobs SET state = 1, indexed = ?, last_server_ts = ? WHERE key = ?`, max(b.Indexed, indexed), b.LastServerTimestamp, list[i].key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // BlobsInState implements store.Index.
 func (x *SQLite) BlobsInState(ctx context.Context, state store.BlobState) ([]store.BlobInfo, error) {
 	var list []store.BlobInfo
 	// The state stands in the text for the sake of the partial index.
 	err := x.read(ctx, func(rows *sql.Rows) error {
-		var b store.BlobInfo
-		err := rows.Scan(&b.Name, &b.Stream, &b.State, &b.Indexed, &b.LastServerTimestamp)
-		list = append(list, b)
+		var b blobRow
+		err := rows.Scan(b.dest()...)
+		list = append(list, b.info())
 		return err
 	}, fmt.Sprintf(`%sWHERE b.state = %d AND s.deleted = 0 ORDER BY b.key`, blobQuery, state))
 	return list, err
@@ -55,9 +105,7 @@ func (x *SQLite) CloseBlobs(ctx context.Context, blobs []store.BlobInfo) error {
 	}
 	return x.write(ctx, durable, func(t *tx) error {
 		for i := range blobs {
-			_, err := t.exec(`UPDATE blobs SET state = 1, indexed = CASE WHEN indexed < ? THEN ? ELSE indexed END WHERE name = ? AND state = 0`,
-				blobs[i].Indexed, blobs[i].Indexed, blobs[i].Name)
-			if err != nil {
+			if err := t.closeBlobs(blobs[i].Indexed, `WHERE b.name = ? AND b.state = 0`, blobs[i].Name); err != nil {
 				return err
 			}
 		}
@@ -71,6 +119,7 @@ func (x *SQLite) ForgetBlobs(ctx context.Context, names []string) error {
 		return nil
 	}
 	return x.write(ctx, ordered, func(t *tx) error {
+		clear(x.tails)
 		for _, name := range names {
 			var key, stream int64
 			var state store.BlobState

@@ -10,30 +10,80 @@ import (
 
 // Head implements store.Index.
 func (x *SQLite) Head(ctx context.Context, id store.StreamID) (store.Head, error) {
-	var h store.Head
-	err := x.readRow(ctx, headDest(&h), headQuery+`s.id = ? AND s.deleted = 0`, string(id))
-	return h, err
+	var r headRow
+	err := x.readRow(ctx, r.dest(), headQuery+`s.id = ? AND s.deleted = 0`, string(id))
+	return r.head(), err
 }
 
-const headQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number_max), 0) FROM sealed WHERE stream = h.stream),
+// The row of heads is written when rows of fragments go, not when they come: the greatest of both is the head.
+const headQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM fragments WHERE stream = h.stream),
+	(SELECT COALESCE(MAX(sequence), 0) FROM fragments WHERE stream = h.stream),
+	(SELECT COALESCE(MAX(number_max), 0) FROM sealed WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(sequence_max), 0) FROM sealed WHERE stream = h.stream) FROM heads h JOIN streams s ON s.key = h.stream WHERE `
 
-func headDest(h *store.Head) []any {
-	return []any{&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence}
+// headRow scans the columns of headQuery.
+type headRow struct {
+	h        store.Head
+	number   store.Number
+	sequence int64
 }
 
-// batchStream is one stream within a Commit.
-type batchStream struct {
+func (r *headRow) dest() []any {
+	return []any{&r.h.Number, &r.h.Sequence, &r.number, &r.sequence, &r.h.SealedNumber, &r.h.SealedSequence}
+}
+
+func (r *headRow) head() store.Head {
+	h := r.h
+	h.Number, h.Sequence = max(h.Number, r.number), max(h.Sequence, r.sequence)
+	return h
+}
+
+// head gives where a stream's orders stand.
+func (t *tx) head(stream int64) (store.Head, error) {
+	var r headRow
+	err := t.row(r.dest(), headQuery+`h.stream = ?`, stream)
+	return r.head(), err
+}
+
+// keepHead writes a stream's head down, before rows go that may hold the greatest number or sequence.
+func (t *tx) keepHead(stream int64) error {
+	h, err := t.head(stream)
+	if err != nil {
+		return err
+	}
+	return t.setHead(stream, h)
+}
+
+func (t *tx) setHead(stream int64, h store.Head) error {
+	_, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(h.Number), h.Sequence, stream)
+	return err
+}
+
+// tail is what Commit must know of a stream to add a row to the last of its blobs. The only writer remembers it from one
+// transaction to the next; so a fragment costs one INSERT, and head and mark are found in its rows.
+type tail struct {
 	key  int64
-	gone bool
 	head store.Head
+	blob struct {
+		key      int64
+		name     string
+		indexed  int64
+		last     int64 // server timestamp
+		unmarked int   // rows since indexed and last were written down
+	}
 }
 
-// batchBlob is one blob within a Commit.
-type batchBlob struct {
-	key     int64
-	indexed int64
-	last    int64
+// markEvery is after how many rows at most an open blob's indexed and last_server_ts are written down. What they are is the
+// greatest of that and of the stream's last markEvery rows. Rows, marks and the closing of a blob are lost in one order in a
+// power cut, the newest first, so that holds of whatever is left.
+const markEvery = 32
+
+// batchTail is a tail within a Commit.
+type batchTail struct {
+	tail
+	gone     bool
+	saveHead bool
+	saveMark bool
 }
 
 // Commit implements store.Index.
@@ -45,26 +95,29 @@ func (x *SQLite) Commit(ctx context.Context, fragments []store.NewFragment) ([]s
 		}
 	}
 	results := make([]store.Committed, len(fragments))
+	tails := make(map[store.StreamID]*batchTail)
 	err := x.write(ctx, d, func(t *tx) error {
-		streams := make(map[store.StreamID]*batchStream)
-		blobs := make(map[string]*batchBlob)
 		for i := range fragments {
 			var err error
-			if results[i], err = t.commit(&fragments[i], streams, blobs); err != nil {
+			if results[i], err = t.commit(&fragments[i], tails); err != nil {
 				return err
 			}
 		}
-		for _, s := range streams {
-			if s.gone {
-				continue
+		for _, b := range tails {
+			if b.saveHead {
+				if err := t.setHead(b.key, b.head); err != nil {
+					return err
+				}
 			}
-			if _, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(s.head.Number), s.head.Sequence, s.key); err != nil {
+			if err := t.mark(b); err != nil {
 				return err
 			}
 		}
-		for _, b := range blobs {
-			if _, err := t.exec(`UPDATE blobs SET indexed = ?, last_server_ts = ? WHERE key = ?`, b.indexed, b.last, b.key); err != nil {
-				return err
+		t.committed = func() {
+			for id, b := range tails {
+				if !b.gone {
+					x.tails[id] = b.tail
+				}
 			}
 		}
 		return nil
@@ -80,30 +133,24 @@ func (x *SQLite) Commit(ctx context.Context, fragments []store.NewFragment) ([]s
 	return results, nil
 }
 
-func (t *tx) commit(f *store.NewFragment, streams map[store.StreamID]*batchStream, blobs map[string]*batchBlob) (store.Committed, error) {
-	s := streams[f.Stream]
-	if s == nil {
-		s = &batchStream{}
-		err := t.row([]any{&s.key, &s.head.Number, &s.head.Sequence},
-			`SELECT s.key, h.number, h.sequence FROM streams s JOIN heads h ON h.stream = s.key WHERE s.id = ? AND s.deleted = 0`, string(f.Stream))
-		if errors.Is(err, store.ErrNotFound) {
-			s.gone, err = true, nil
-		}
-		if err != nil {
-			return store.Committed{}, err
-		}
-		streams[f.Stream] = s
+func (t *tx) commit(f *store.NewFragment, tails map[store.StreamID]*batchTail) (store.Committed, error) {
+	s, err := t.tail(f.Stream, tails)
+	if err != nil {
+		return store.Committed{}, err
 	}
 	if s.gone {
 		return store.Committed{Err: store.ErrNotFound}, nil
 	}
 	info := &f.Info
-	b, err := t.blob(s.key, info.Location.Blob, blobs)
-	if err != nil {
-		return store.Committed{}, err
+	b := &s.blob
+	if b.name != info.Location.Blob {
+		if err := t.turn(s, info.Location.Blob); err != nil {
+			return store.Committed{}, err
+		}
 	}
 	b.indexed = max(b.indexed, info.Location.Offset+info.Location.Length)
 	b.last = max(b.last, info.ServerTimestamp)
+	b.unmarked++
 
 	sequence := max(s.head.Sequence, f.AfterSequence) + 1
 	n, err := t.exec(`INSERT INTO fragments (stream, number, sequence, producer_ts, server_ts, track_set, spans, payload_crc, partial,
@@ -115,11 +162,13 @@ func (t *tx) commit(f *store.NewFragment, streams map[store.StreamID]*batchStrea
 		return store.Committed{}, err
 	}
 	if n == 0 {
+		s.saveMark = true // no row tells that this record was given up
 		return store.Committed{Err: store.ErrExists}, nil
 	}
 	s.head.Sequence = sequence
 	s.head.Number = max(s.head.Number, info.Number)
 	if f.Replaces != 0 {
+		s.saveHead = true // a row goes
 		if _, err := t.exec(`INSERT INTO replaced (stream, blob, number) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, s.key, b.key, int64(f.Replaces)); err != nil {
 			return store.Committed{}, err
 		}
@@ -128,6 +177,67 @@ func (t *tx) commit(f *store.NewFragment, streams map[store.StreamID]*batchStrea
 		}
 	}
 	return store.Committed{Sequence: sequence}, nil
+}
+
+// tail gives a stream of the batch, as it was remembered or else read.
+func (t *tx) tail(id store.StreamID, tails map[store.StreamID]*batchTail) (*batchTail, error) {
+	s := tails[id]
+	if s != nil {
+		return s, nil
+	}
+	s = &batchTail{}
+	var known bool
+	if s.tail, known = t.x.tails[id]; !known {
+		var err error
+		if s.key, err = t.liveKey(id); err == nil {
+			s.head, err = t.head(s.key)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			s.gone, err = true, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	tails[id] = s
+	return s, nil
+}
+
+// turn makes another blob the one that rows are added to. One that is new closes the stream's others: their rows were
+// committed before.
+func (t *tx) turn(s *batchTail, name string) error {
+	if err := t.mark(s); err != nil { // of the blob so far
+		return err
+	}
+	var b blobRow
+	err := t.row(b.dest(), blobQuery+`WHERE b.name = ?`, name)
+	if errors.Is(err, store.ErrNotFound) {
+		if err := t.closeBlobs(0, `WHERE b.stream = ? AND b.state = 0`, s.key); err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 0, 0, 0)`, s.key, name); err != nil {
+			return err
+		}
+		err = t.row(b.dest(), blobQuery+`WHERE b.name = ?`, name)
+	}
+	if err != nil {
+		return err
+	}
+	info := b.info()
+	s.blob.key, s.blob.name, s.blob.indexed, s.blob.last = b.key, name, info.Indexed, info.LastServerTimestamp
+	s.saveMark = true // how many rows are unmarked is not known
+	return nil
+}
+
+// mark writes down what is known of the blob that rows are added to, when it is time.
+func (t *tx) mark(s *batchTail) error {
+	b := &s.blob
+	if b.unmarked == 0 || b.unmarked < markEvery && !s.saveMark {
+		return nil
+	}
+	b.unmarked, s.saveMark = 0, false
+	_, err := t.exec(`UPDATE blobs SET indexed = ?, last_server_ts = ? WHERE key = ?`, b.indexed, b.last, b.key)
+	return err
 }
 
 // replace drops a fragment: its row, or else a sealed blob may have it in its table, which does not change.
@@ -139,31 +249,6 @@ func (t *tx) replace(stream, number int64) error {
 	_, err = t.exec(`INSERT INTO gone (stream, number, blob) SELECT stream, ?, blob FROM sealed
 		WHERE stream = ? AND number_min <= ? AND number_max >= ? ON CONFLICT DO NOTHING`, number, stream, number, number)
 	return err
-}
-
-// blob gives a blob of the batch. One that is new closes the stream's others: their rows were committed before.
-func (t *tx) blob(stream int64, name string, blobs map[string]*batchBlob) (*batchBlob, error) {
-	b := blobs[name]
-	if b != nil {
-		return b, nil
-	}
-	b = &batchBlob{}
-	const find = `SELECT key, indexed, last_server_ts FROM blobs WHERE name = ?`
-	err := t.row([]any{&b.key, &b.indexed, &b.last}, find, name)
-	if errors.Is(err, store.ErrNotFound) {
-		if _, err := t.exec(`UPDATE blobs SET state = 1 WHERE stream = ? AND state = 0`, stream); err != nil {
-			return nil, err
-		}
-		if _, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 0, 0, 0)`, stream, name); err != nil {
-			return nil, err
-		}
-		err = t.row([]any{&b.key, &b.indexed, &b.last}, find, name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	blobs[name] = b
-	return b, nil
 }
 
 func truth(b bool) int64 {
@@ -240,9 +325,11 @@ func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notB
 		return hot, err
 	}
 	defer done()
-	if err := notFound(query[0].QueryRowContext(ctx, key).Scan(headDest(&hot.Head)...)); err != nil {
+	var head headRow
+	if err := notFound(query[0].QueryRowContext(ctx, key).Scan(head.dest()...)); err != nil {
 		return hot, err
 	}
+	hot.Head = head.head()
 	hot.Fragments, err = fragmentRows(ctx, query[1], query[2], args...)
 	if err != nil || hot.Head.SealedNumber == 0 {
 		return hot, err
@@ -389,6 +476,7 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 		return 0, err
 	}
 	err = x.write(ctx, durable, func(t *tx) error {
+		delete(x.tails, id)
 		var keys []int64
 		err := t.rows(func(rows *sql.Rows) error {
 			var key int64
@@ -415,6 +503,9 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 
 // dropRows drops what stands of a blob's fragments.
 func (t *tx) dropRows(stream, blob int64) error {
+	if err := t.keepHead(stream); err != nil {
+		return err
+	}
 	for _, table := range []string{`DELETE FROM sealed WHERE stream = ? AND blob = ?`, `DELETE FROM gone WHERE stream = ? AND blob = ?`,
 		`DELETE FROM replaced WHERE stream = ? AND blob = ?`, `DELETE FROM fragments WHERE stream = ? AND blob = ?`} {
 		if _, err := t.exec(table, stream, blob); err != nil {

@@ -34,6 +34,7 @@ func (x *SQLite) Replaced(ctx context.Context, name string) ([]store.Number, err
 // SealBlob implements store.Index.
 func (x *SQLite) SealBlob(ctx context.Context, s store.SealedBlob) error {
 	return x.write(ctx, durable, func(t *tx) error {
+		delete(x.tails, s.Stream)
 		var key, stream int64
 		err := t.row([]any{&key, &stream}, `SELECT b.key, b.stream FROM blobs b JOIN streams s ON s.key = b.stream
 			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
@@ -41,6 +42,9 @@ func (x *SQLite) SealBlob(ctx context.Context, s store.SealedBlob) error {
 			return fmt.Errorf("blob %s is not closed: %w", s.Name, store.ErrExists)
 		}
 		if err != nil {
+			return err
+		}
+		if err := t.keepHead(stream); err != nil {
 			return err
 		}
 		n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND blob = ?`, stream, key)
@@ -67,12 +71,13 @@ func (x *SQLite) AddSealed(ctx context.Context, blobs []store.SealedBlob) error 
 		return nil
 	}
 	return x.write(ctx, durable, func(t *tx) error {
+		delete(x.tails, blobs[0].Stream)
 		stream, err := t.liveKey(blobs[0].Stream)
 		if err != nil {
 			return err
 		}
-		var head store.Head
-		if err := t.row([]any{&head.Number, &head.Sequence}, `SELECT number, sequence FROM heads WHERE stream = ?`, stream); err != nil {
+		head, err := t.head(stream)
+		if err != nil {
 			return err
 		}
 		for i := range blobs {
@@ -102,8 +107,7 @@ func (x *SQLite) AddSealed(ctx context.Context, blobs []store.SealedBlob) error 
 			}
 			head.Number, head.Sequence = max(head.Number, store.Number(s.Number.Max)), s.Sequence.Max
 		}
-		_, err = t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(head.Number), head.Sequence, stream)
-		return err
+		return t.setHead(stream, head)
 	})
 }
 

@@ -35,6 +35,7 @@ type SQLite struct {
 	synced  bool // the connection is at synchronous=FULL
 	relaxed bool // Batch runs
 	stmts   map[string]*sql.Stmt
+	tails   map[store.StreamID]tail // of what is committed; what changes a stream's head or blobs, and an error, drops it
 
 	queries sync.Map // text to *sql.Stmt of readers; the texts are constants and the few forms of hotQuery
 
@@ -75,7 +76,7 @@ func openSQLite(ctx context.Context, path string) (*SQLite, error) {
 		u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
 		return sql.Open("sqlite", u.String())
 	}
-	x := &SQLite{writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true}
+	x := &SQLite{writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), tails: make(map[store.StreamID]tail), synced: true}
 	if x.db, err = open("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-16000)"); err != nil {
 		return nil, err
 	}
@@ -153,6 +154,8 @@ func (x *SQLite) Close() error {
 type tx struct {
 	x   *SQLite
 	ctx context.Context // of this transaction only: WithoutCancel of the caller's
+
+	committed func() // called when it is, within the turn; may be nil
 }
 
 // durability of a write transaction.
@@ -193,9 +196,13 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 	if err == nil {
 		_, err = t.exec("COMMIT")
 	}
-	if err != nil {
-		// After a failed COMMIT the transaction may be open still or not; both are fine now.
+	switch {
+	case err != nil:
+		// After a failed COMMIT the transaction may be open still or not, applied or not; all are fine now.
 		_, _ = t.exec("ROLLBACK")
+		clear(x.tails)
+	case t.committed != nil:
+		t.committed()
 	}
 	var failed *sqlite.Error
 	if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_FULL {

@@ -131,6 +131,7 @@ func (t *tx) stream(id store.StreamID) (store.Stream, error) {
 // DeleteStream implements store.Index.
 func (x *SQLite) DeleteStream(ctx context.Context, id store.StreamID, check func(*store.Stream) error) error {
 	return x.write(ctx, durable, func(t *tx) error {
+		delete(x.tails, id)
 		s, err := t.stream(id)
 		if err != nil {
 			return err
@@ -165,6 +166,7 @@ func (x *SQLite) DeletedStreams(ctx context.Context) ([]store.StreamID, error) {
 // PurgeStream implements store.Index.
 func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) (done bool, err error) {
 	err = x.write(ctx, durable, func(t *tx) error {
+		delete(x.tails, id)
 		var key int64
 		err := t.row([]any{&key}, `SELECT key FROM streams WHERE id = ? AND deleted = 1`, string(id))
 		if errors.Is(err, store.ErrNotFound) {
