@@ -38,7 +38,7 @@ func BenchmarkSegmentServing(b *testing.B) {
 	}
 	for _, size := range []int{200_000, 2_000_000} {
 		b.Run(fmt.Sprintf("%dKB", size/1000), func(b *testing.B) {
-			s := start(b, "")
+			s := start(b, "", "--hls-fragment-rate=0") // one session fetches as fast as it can
 			urls := pushSegments(b, s, size)
 			files := mirror(b, urls)
 			address, pid := startNginx(b, nginx, files)
