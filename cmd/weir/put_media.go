@@ -99,6 +99,7 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 		ReceivedIsEnough: info.DataRetentionInHours == 0,
 		GiveUp:           c.GiveUpAfter,
 		OnAck:            progress.ack,
+		OnSafe:           progress.safe,
 		OnRetry:          progress.retry,
 	}).Run(ctx, source)
 	progress.summary(&summary)
@@ -162,6 +163,10 @@ type progress struct {
 	last     api.AckType // the acknowledgement that settles a fragment
 	done     string      // what it is then
 	stored   int         // fragments settled
+	began    time.Time   // of the first acknowledgement
+	first    int64       // timecode of the first fragment settled, ms
+	bytes    int64       // of the fragments settled
+	acks     int         // acknowledgements of any kind
 	notices  chan string // from the goroutine that reads the source
 }
 
@@ -201,6 +206,9 @@ func (p *progress) flush() {
 
 func (p *progress) ack(a client.Ack) {
 	p.flush()
+	if p.acks++; p.began.IsZero() {
+		p.began = time.Now()
+	}
 	if p.json {
 		fmt.Fprintf(p.std.Out, "%s\n", a.Raw)
 	}
@@ -208,12 +216,32 @@ func (p *progress) ack(a client.Ack) {
 		return
 	}
 	p.stored++
-	switch {
-	case p.terminal:
-		fmt.Fprintf(p.std.Err, "\r\x1b[K%s: %d fragments %s, the last at timecode %d", p.name, p.stored, p.done, a.Timecode)
-	case p.stored == 1 || p.stored%progressLines == 0:
+	if !p.terminal && (p.stored == 1 || p.stored%progressLines == 0) {
 		p.line("%d fragments %s, the last at timecode %d", p.stored, p.done, a.Timecode)
 	}
+}
+
+// safe shows on a terminal how far sending has come: time of media, fragments, rate, acknowledgements, latency.
+func (p *progress) safe(f client.Safe) {
+	if p.bytes == 0 {
+		p.first = f.Timecode
+	}
+	p.bytes += int64(f.Bytes)
+	if p.terminal {
+		fmt.Fprintf(p.std.Err, "\r\x1b[K%s: %s", p.name, p.bar(f, time.Since(p.began)))
+	}
+}
+
+// bar is the text of the progress line after so much time.
+func (p *progress) bar(f client.Safe, elapsed time.Duration) string {
+	media := time.Duration(f.Timecode-p.first) * time.Millisecond
+	rate := 0.0
+	if elapsed > 0 {
+		rate = float64(p.bytes) * 8 / 1e6 / elapsed.Seconds()
+	}
+	return fmt.Sprintf("%02d:%02d:%02d  %d fragments %s  %.1f MB  %.1f Mbit/s  %d acks  latency %v",
+		int(media.Hours()), int(media.Minutes())%60, int(media.Seconds())%60, p.stored, p.done, float64(p.bytes)/1e6, rate, p.acks,
+		f.Latency.Round(100*time.Microsecond))
 }
 
 func (p *progress) retry(err error, wait time.Duration) {

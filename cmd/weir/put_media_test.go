@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -11,6 +12,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"weir/internal/client"
 )
 
 // useServer points the environment at a server and its key pair.
@@ -19,6 +23,7 @@ func useServer(t *testing.T, endpoint, data string) {
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL_KINESIS_VIDEO"} {
 		t.Setenv(name, "")
 	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(data, credentialsFile))
 }
@@ -114,5 +119,23 @@ func TestDemoPlaysAndTellsHow(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("the demo ended with %v\n%s", err, errs)
+	}
+}
+
+func TestProgressBar(t *testing.T) {
+	var errs bytes.Buffer
+	p := newProgress(stdio{Err: &errs}, "cam", false)
+	p.terminal = true
+	for i := range int64(3) {
+		p.ack(client.Ack{Type: "RECEIVED", Timecode: 1000 + i*62_000})
+		p.ack(client.Ack{Type: "PERSISTED", Timecode: 1000 + i*62_000})
+		p.safe(client.Safe{Timecode: 1000 + i*62_000, Bytes: 500_000, Latency: 8 * time.Millisecond})
+	}
+	if got, want := p.bar(client.Safe{Timecode: 125_000, Latency: 8 * time.Millisecond}, 6*time.Second),
+		"00:02:04  3 fragments persisted  1.5 MB  2.0 Mbit/s  6 acks  latency 8ms"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if lines := strings.Split(errs.String(), "\r\x1b[Kcam: "); len(lines) != 4 || strings.Contains(errs.String(), "\n") {
+		t.Errorf("%q", errs.String())
 	}
 }

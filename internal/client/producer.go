@@ -36,9 +36,17 @@ type ProducerOptions struct {
 	Clock            Clock          // default SystemClock
 	Jitter           func() float64 // in [0, 1), for the waits between attempts; default random
 
-	// The hooks below may be nil. OnAck and OnRetry are called one at a time, and hold up the producer until they return.
+	// The hooks below may be nil. They are called one at a time, and hold up the producer until they return.
 	OnAck   func(Ack)                           // each acknowledgement, as it comes
+	OnSafe  func(Safe)                          // each fragment that is safe, after the acknowledgement that said so
 	OnRetry func(err error, wait time.Duration) // a connection has failed; the next one begins after wait
+}
+
+// Safe is a fragment that need not be sent again.
+type Safe struct {
+	Timecode int64         // of the cluster, in milliseconds
+	Bytes    int           // of Matroska
+	Latency  time.Duration // from its last byte sent to the acknowledgement; 0 when it came before
 }
 
 // Summary tells what became of a source.
@@ -97,6 +105,9 @@ func NewProducer(o ProducerOptions) *Producer {
 	}
 	if o.OnAck == nil {
 		o.OnAck = func(Ack) {}
+	}
+	if o.OnSafe == nil {
+		o.OnSafe = func(Safe) {}
 	}
 	if o.OnRetry == nil {
 		o.OnRetry = func(error, time.Duration) {}
@@ -432,9 +443,14 @@ func (p *Producer) safe(ack Ack) {
 		return
 	}
 	p.summary.Persisted++
-	if !f.closed.IsZero() && len(p.summary.Latencies) < maxLatencies {
-		p.summary.Latencies = append(p.summary.Latencies, p.o.Clock.Now().Sub(f.closed))
+	safe := Safe{Timecode: f.timecode, Bytes: len(f.data)} // complete: nobody writes to it any more
+	if !f.closed.IsZero() {
+		safe.Latency = p.o.Clock.Now().Sub(f.closed)
+		if len(p.summary.Latencies) < maxLatencies {
+			p.summary.Latencies = append(p.summary.Latencies, safe.Latency)
+		}
 	}
+	p.o.OnSafe(safe)
 }
 
 // maxLatencies bounds Summary.Latencies: the first eleven days of fragments of a second.
