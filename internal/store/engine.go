@@ -39,18 +39,19 @@ type Options struct {
 
 // Store keeps streams, fragments and sessions. Its methods may be called concurrently.
 type Store struct {
-	o       Options
-	idx     Index
-	blobs   Blobs
-	log     *slog.Logger
-	metrics *Metrics
-	commits *committer
-	reader  *reader
-	wake    chan struct{} // asks Run for a sweep now
-	sweep   chan struct{} // one slot: held by the sweep that is running
-	loading chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
-	space   space
-	damaged map[scrubbed]bool // what the last pass of Scrub found; owned by it
+	o        Options
+	idx      Index
+	blobs    Blobs
+	log      *slog.Logger
+	metrics  *Metrics
+	commits  *committer
+	reader   *reader
+	wake     chan struct{} // asks Run for a sweep now
+	sweep    chan struct{} // one slot: held by the sweep that is running
+	loading  chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
+	space    space
+	sessions sessionCache
+	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
 	unsealable map[string]bool // closed blobs that could not be sealed since the start; owned by the sweep that is running
 

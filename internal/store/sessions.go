@@ -10,28 +10,37 @@ import (
 // stream, ErrExists when the ID is taken.
 func (s *Store) OpenSession(ctx context.Context, session Session, limit int) (closed []Session, err error) {
 	closed, err = s.idx.OpenSession(ctx, session, limit, s.now())
+	if len(closed) > 0 || err != nil {
+		s.sessions.forgetAll()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
 	return closed, nil
 }
 
-// Session gives a session. ErrNotFound when it was never known or is forgotten; ErrClosed, with the session, when a newer one
+// Session gives a session; the caller must not change its bytes. ErrNotFound when it was never known or is forgotten; ErrClosed, with the session, when a newer one
 // closed it or its time is over.
 func (s *Store) Session(ctx context.Context, id string) (Session, error) {
-	session, closed, err := s.idx.Session(ctx, id)
-	if err != nil {
-		return Session{}, fmt.Errorf("session: %w", err)
+	row, changes, ok := s.sessions.get(id)
+	if !ok {
+		var err error
+		row.session, row.closed, err = s.idx.Session(ctx, id)
+		if err != nil {
+			return Session{}, fmt.Errorf("session: %w", err)
+		}
+		s.sessions.put(row, changes)
 	}
-	if closed || session.ExpiresMillis <= s.now() {
-		return session, fmt.Errorf("session: %w", ErrClosed)
+	if row.closed || row.session.ExpiresMillis <= s.now() {
+		return row.session, fmt.Errorf("session: %w", ErrClosed)
 	}
-	return session, nil
+	return row.session, nil
 }
 
 // Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut. ErrNotFound, and ErrClosed
 // when a newer session closed it.
 func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
+	defer s.sessions.forget(id)
 	if err := s.idx.Checkpoint(ctx, id, data); err != nil {
 		return fmt.Errorf("checkpoint session: %w", err)
 	}

@@ -137,6 +137,7 @@ func (s *Store) changeStream(ctx context.Context, id StreamID, change func(*Stre
 // name can be used again; its space is freed soon after by Run. What is being read from it can be read to its end. A
 // version that is not empty must be the stream's (ErrVersion). ErrNotFound.
 func (s *Store) DeleteStream(ctx context.Context, id StreamID, version string) error {
+	defer s.sessions.forgetAll()
 	err := s.idx.DeleteStream(ctx, id, func(row *Stream) error {
 		if version != "" && version != row.Version {
 			return ErrVersion

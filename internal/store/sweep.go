@@ -165,6 +165,7 @@ func (s *Store) sweepDoomed(ctx context.Context) error {
 }
 
 func (s *Store) sweepSessions(ctx context.Context) error {
+	defer s.sessions.forgetAll()
 	for n := sweepRows; n == sweepRows; {
 		var err error
 		if n, err = s.idx.ExpireSessions(ctx, s.now()-s.o.SessionKeep.Milliseconds(), sweepRows); err != nil {
