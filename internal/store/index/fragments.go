@@ -279,6 +279,13 @@ func (r *fragmentRow) dest() []any {
 
 const blobNameQuery = `SELECT name FROM blobs WHERE key = ?`
 
+// decode completes f with what was scanned.
+func (r *fragmentRow) decode() (err error) {
+	r.f.PayloadCRC, r.f.Partial = uint32(r.crc), r.partial != 0
+	r.f.Spans, err = store.DecodeSpans(r.spans)
+	return err
+}
+
 // fragmentRows reads the fragments of a query; the blobs' names, of which there are few, are looked up with blobName.
 func fragmentRows(ctx context.Context, query, blobName *sql.Stmt, args ...any) ([]store.FragmentInfo, error) {
 	var list []store.FragmentInfo
@@ -289,11 +296,8 @@ func fragmentRows(ctx context.Context, query, blobName *sql.Stmt, args ...any) (
 		if err := rows.Scan(dest...); err != nil {
 			return err
 		}
-		f := r.f
-		f.PayloadCRC, f.Partial = uint32(r.crc), r.partial != 0
-		var err error
-		f.Spans, err = store.DecodeSpans(r.spans)
-		list, blobs = append(list, f), append(blobs, r.blob)
+		err := r.decode()
+		list, blobs = append(list, r.f), append(blobs, r.blob)
 		return err
 	})(query.QueryContext(ctx, args...))
 	if err != nil {
@@ -412,19 +416,17 @@ func (x *SQLite) HotFragment(ctx context.Context, id store.StreamID, n store.Num
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	query, done, err := x.snapshot(ctx, `SELECT `+fragmentColumns+` FROM fragments f WHERE f.stream = ? AND f.number = ?`, blobNameQuery)
-	if err != nil {
-		return store.FragmentInfo{}, err
+	var r fragmentRow
+	err = x.read(ctx, func(rows *sql.Rows) error {
+		if err := rows.Scan(append(r.dest(), &r.f.Location.Blob)...); err != nil {
+			return err
+		}
+		return r.decode()
+	}, `SELECT `+fragmentColumns+`, b.name FROM fragments f JOIN blobs b ON b.key = f.blob WHERE f.stream = ? AND f.number = ?`, key, int64(n))
+	if err == nil && r.f.Number == 0 {
+		err = store.ErrNotFound
 	}
-	defer done()
-	list, err := fragmentRows(ctx, query[0], query[1], key, int64(n))
-	if err != nil {
-		return store.FragmentInfo{}, err
-	}
-	if len(list) == 0 {
-		return store.FragmentInfo{}, store.ErrNotFound
-	}
-	return list[0], nil
+	return r.f, err
 }
 
 // TrackSetID implements store.Index.
