@@ -59,7 +59,7 @@ func writeReference(w io.Writer, model *kong.Application) error {
 	b.WriteString("\n## Global flags of API commands\n\nEach command that is an operation of the API has them.\n")
 	flags := commandFlags(model, "list-streams")
 	referenceFlags(&b, flags[len(flags)-len(globalOptions()):])
-	fmt.Fprintf(&b, "%s\nExit codes: 0, 1 for an error of a command of our own, 2 for a command line that cannot be understood, %d for an error of an\nAPI command, as version 1 of the AWS command line has it.\n", helpForms, exitAWS)
+	fmt.Fprintf(&b, "%s\nExit codes: 0; 1 when a command fails; 2 when the command line cannot be understood; %d when the server refuses or cannot be reached,\nand for every other error of an API command, as version 1 of the AWS command line has it.\n", helpForms, exitAWS)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
