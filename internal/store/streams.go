@@ -40,13 +40,15 @@ func (s *Store) Stream(ctx context.Context, name string) (Stream, error) {
 	return st, nil
 }
 
-// StreamByID finds a stream by its ID. ErrNotFound.
+// StreamByID finds a stream by its ID. ErrNotFound. It does not ask the index for a stream that was used before.
 func (s *Store) StreamByID(ctx context.Context, id StreamID) (Stream, error) {
-	st, err := s.idx.StreamByID(ctx, id)
+	st, err := s.state(ctx, id)
 	if err != nil {
-		return Stream{}, fmt.Errorf("stream %s: %w", id, err)
+		return Stream{}, err
 	}
-	return st, nil
+	row := *st.stream.Load()
+	row.Tags = maps.Clone(row.Tags)
+	return row, nil
 }
 
 // ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater than after, by name in byte
