@@ -114,7 +114,10 @@ func newAWSBatch(t *testing.T, s *server) *awsBatch {
 		}
 	}
 	version, _, err := s.try(python[0], append(python[1:], "-c", "import awscli; print(awscli.__version__)")...)
-	if err != nil || !bytes.HasPrefix(version, []byte("1.")) {
+	if err == nil && !bytes.HasPrefix(version, []byte("1.")) {
+		t.Skipf("the AWS command line of this machine is version %s, whose messages and exit codes are others", bytes.TrimSpace(version))
+	}
+	if err != nil {
 		missing(t, "version 1 of the AWS command line is not installed; `pip install 'awscli<2'` installs it")
 	}
 	cmd := s.command(t.Context(), python[0], append(python[1:], "-c", awsBatchProgram)...)
