@@ -113,13 +113,13 @@ func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces N
 		after = 0
 	}
 	st.mu.Unlock()
-	result := s.commits.enqueue(&NewFragment{
+	queued := s.commits.queue(&NewFragment{
 		Stream: id, Info: info, AfterSequence: after, Replaces: replaces,
 	})
 	release(st.appending)
 
 	// The commit is waited for whatever happens to ctx: the bytes are there, and the caller learns what became of them.
-	c := <-result
+	c := s.commits.wait(queued)
 	if c.Err != nil {
 		return info, c.Err
 	}
