@@ -34,15 +34,16 @@ test: deps build check e2e
 check: build
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
 	$(GO) vet ./...
-	$(GO) test -race . ./cmd/... ./internal/...
+	$(GO) test -race . ./cmd/... ./internal/... ./test/bench
 
 # Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.
 e2e: build
 	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 9m ./test/e2e/...
 
+# A table of every figure, with its limit beside it where it has one.
 bench: build bench-deps
-	$(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) ./internal/...
-	WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -run '^$$' -bench . -benchtime 5x -timeout 20m ./test/e2e/...
+	{ $(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) ./internal/...; \
+	  WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -run '^$$' -bench . -benchtime 7x -timeout 20m ./test/e2e; } | $(GO) run ./test/bench
 
 # Ten million fragments over 1,000 streams, some minutes and 3 GB in SCALE_DIR (default: the temporary directory); docs/scale.md.
 scale:

@@ -35,6 +35,7 @@ var imports = map[string][]string{
 	"internal/shape":           {},
 	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
 	"test/e2e/conformance":     {},
+	"test/bench":               {},
 	"cmd/weir": {"internal/server", "internal/client", "internal/shape", "internal/ingest", "internal/playback", "internal/console", "internal/store",
 		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
 }

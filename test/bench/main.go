@@ -1,0 +1,97 @@
+// Command bench reads what `go test -bench` prints and prints it as a table, with the limit beside each figure that has one and a
+// word on whether it is kept. `make bench` pipes its runs through it.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// limit is what a figure should be.
+type limit struct {
+	benchmark *regexp.Regexp // of the name without "Benchmark" and the number of processors
+	unit      string
+	value     float64
+	least     bool // the figure should be at least value; else at most
+	what      string
+}
+
+var limits = []limit{
+	{regexp.MustCompile(`^Append/`), "ratio", 0.85, true, "of plain write and fdatasync of the same bytes"},
+	{regexp.MustCompile(`^Together/`), "ratio", 0.9, true, "of the same work alone"},
+	{regexp.MustCompile(`^SegmentServing/`), "cpu-ratio", 1.3, false, "of nginx sending the same bytes as a file"},
+	{regexp.MustCompile(`^SegmentServing/`), "req-ratio", 0.8, true, "of nginx sending the same bytes as a file"},
+	{regexp.MustCompile(`^MediaPlaylist/.*/first$`), "cpu-ms/op", 10, false, "a session's first playlist of 1,800 fragments"},
+	{regexp.MustCompile(`^MediaPlaylist/.*/(same|new)$`), "cpu-ms/op", 1, false, "a later one"},
+}
+
+func main() {
+	if err := table(os.Stdout, os.Stdin); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// table writes a row for each figure of each benchmark. Lines that are not results go to w as they are, so that a failure shows.
+func table(w io.Writer, r io.Reader) error {
+	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(rows, "benchmark\tfigure\tunit\tlimit\t")
+	lines := bufio.NewScanner(r)
+	processors := regexp.MustCompile(`-\d+$`)
+	failed := false
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			if strings.Contains(lines.Text(), "FAIL") {
+				failed = true
+				fmt.Fprintln(w, lines.Text())
+			}
+			continue
+		}
+		name := strings.TrimPrefix(processors.ReplaceAllString(fields[0], ""), "Benchmark")
+		shown := name
+		for i := 2; i+1 < len(fields); i += 2 {
+			figure, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return fmt.Errorf("%s: figure %q", name, fields[i])
+			}
+			fmt.Fprintf(rows, "%s\t%s\t%s\t%s\t\n", shown, fields[i], fields[i+1], judge(name, fields[i+1], figure))
+			shown = ""
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if err := rows.Flush(); err != nil {
+		return err
+	}
+	if failed {
+		return fmt.Errorf("a benchmark failed")
+	}
+	return nil
+}
+
+// judge says what limit a figure has and whether it is kept; empty for one without a limit.
+func judge(name, unit string, figure float64) string {
+	for _, l := range limits {
+		if l.unit != unit || !l.benchmark.MatchString(name) {
+			continue
+		}
+		sign, kept := "at most", figure <= l.value
+		if l.least {
+			sign, kept = "at least", figure >= l.value
+		}
+		verdict := "missed"
+		if kept {
+			verdict = "kept"
+		}
+		return fmt.Sprintf("%s %g, %s (%s)", sign, l.value, verdict, l.what)
+	}
+	return ""
+}
