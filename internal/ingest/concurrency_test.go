@@ -402,13 +402,16 @@ func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
 			results <- New(o).Run(context.Background(), b.reader(), &ackLog{})
 		}()
 	}
+	finished := 0
 	for range 2 {
 		if err := <-results; err != nil {
-			wantError(t, err, 5000)
+			wantError(t, err, 5000) // one gives way; both may, when they have waited equally long
+		} else {
+			finished++
 		}
 	}
-	if len(s.all()) == 0 || m.Used() != 0 {
-		t.Errorf("%d stored, %d bytes taken", len(s.all()), m.Used())
+	if len(s.all()) != finished || m.Used() != 0 {
+		t.Errorf("%d stored of %d, %d bytes taken", len(s.all()), finished, m.Used())
 	}
 }
 
