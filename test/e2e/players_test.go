@@ -293,7 +293,7 @@ How strict a yes is:
 - Chromium may skip a picture on a busy machine, or tell a page about it too late. The pictures missed in this way, never more than
   half, are looked up at their times when playing is over, and must be there. (Of a live stream a tenth may be gone by then:
   players throw away what they have shown.) Where a picture was seen, its number and its media time agree to half a frame. A case that fails in
-  Chromium is played once more when the others are done, and must pass then.
+  Chromium is played again when the others are done, at most three times, and must pass then.
 - Players of live streams may jump in the first two seconds, while they look for their place. What follows for six seconds is held to.
 - ffmpeg, GStreamer and VLC decode into files, where each frame is looked at. VLC ends before it has emptied its decoder, so the last
   four frames of a recording may be missing there.
