@@ -108,6 +108,12 @@ func camera(t *testing.T, s *server, stream string, args ...string) {
 		"-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
 		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-c:a", "aac", "-f", "matroska", "-flush_packets", "1", "pipe:1")
 	send := s.command(ctx, "weir", append([]string{"put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "1"}, append(args, "-")...)...)
+	film(t, stream, encode, send, cancel)
+}
+
+// film runs an encoder into a sender until the test ends, when stop must end both.
+func film(t *testing.T, name string, encode, send *exec.Cmd, stop func()) {
+	t.Helper()
 	pipe, err := encode.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -121,11 +127,11 @@ func camera(t *testing.T, s *server, stream string, args ...string) {
 		}
 	}
 	t.Cleanup(func() {
-		cancel()
+		stop()
 		encode.Wait()
 		send.Wait()
 		if t.Failed() {
-			t.Logf("camera:\n%s", log.tail(4<<10))
+			t.Logf("camera %s:\n%s", name, log.tail(4<<10))
 		}
 	})
 }

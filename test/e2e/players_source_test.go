@@ -79,26 +79,7 @@ func (n numbered) camera(t *testing.T, s *server, begin time.Time) {
 	encode := exec.CommandContext(ctx, "ffmpeg", args...)
 	send := s.command(ctx, "weir", "put-media", "--stream-name", n.stream(), "--create", "--data-retention-in-hours", "1",
 		"--start-timestamp", begin.UTC().Format(time.RFC3339), "-")
-	pipe, err := encode.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	send.Stdin = pipe
-	log := &syncBuffer{}
-	send.Stderr, encode.Stderr = log, log
-	for _, c := range []*exec.Cmd{encode, send} {
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		cancel()
-		encode.Wait()
-		send.Wait()
-		if t.Failed() {
-			t.Logf("camera %s:\n%s", n.name, log.tail(4<<10))
-		}
-	})
+	film(t, n.name, encode, send, cancel)
 }
 
 // sessionArgs asks weir for a session: LIVE, or the fragments that begin in the first recordedSeconds.
