@@ -14,7 +14,8 @@
 // packet of a PID that has payload). So the audio and the video PID of a segment have a multiple of sixteen packets with payload,
 // and each begins with counter 0: the last PES packet is spread over up to fifteen packets more, filled with stuffing. That is 1.4 kB
 // a track and segment on average. PAT and PMT are one packet each, and sixteen of them would be too many; their counter is given by the
-// caller, who has a number that grows from fragment to fragment. (Nothing but that counter depends on it.)
+// caller, who has a number that grows from fragment to fragment. (Nothing but that counter depends on it.) Of a fragment that is sent as
+// several segments all have the same number; the later ones say so with the discontinuity indicator of these two packets.
 //
 // # Time
 //

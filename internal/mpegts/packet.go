@@ -27,8 +27,9 @@ const (
 
 // Bits of the adaptation field's flags (clause 2.4.3.4).
 const (
-	flagRandomAccess = 0x40
-	flagPCR          = 0x10
+	flagDiscontinuity = 0x80
+	flagRandomAccess  = 0x40
+	flagPCR           = 0x10
 )
 
 const timeMask = 1<<33 - 1
@@ -84,10 +85,21 @@ func appendPacket(dst []byte, h *packetHeader, n int) []byte {
 	return dst
 }
 
+// tableCounter is the continuity counter of the tables of a segment. repeats says that it does not follow the one before it.
+type tableCounter struct {
+	value   byte
+	repeats bool
+}
+
 // appendSection appends a packet with one section (clause 2.4.4): table id, body, CRC.
-func appendSection(dst []byte, pid uint16, counter byte, table byte, extension uint16, body []byte) []byte {
+func appendSection(dst []byte, pid uint16, counter tableCounter, table byte, extension uint16, body []byte) []byte {
 	end := len(dst) + PacketSize
-	dst = append(dst, 0x47, 0x40|byte(pid>>8), byte(pid), 0x10|counter&0x0f, 0) // pointer_field 0
+	dst = append(dst, 0x47, 0x40|byte(pid>>8), byte(pid), 0x10|counter.value&0x0f)
+	if counter.repeats { // an adaptation field of the flags alone
+		dst[len(dst)-1] |= 0x20
+		dst = append(dst, 1, flagDiscontinuity)
+	}
+	dst = append(dst, 0) // pointer_field
 	from := len(dst)
 	n := 5 + len(body) + 4
 	dst = append(dst, table, 0xb0|byte(n>>8), byte(n), byte(extension>>8), byte(extension), 0xc1, 0, 0) // version 0, current
@@ -109,7 +121,7 @@ func crcMPEG(data []byte) uint32 {
 	return bits.Reverse32(^crc32.ChecksumIEEE(turned))
 }
 
-func appendPAT(dst []byte, counter byte) []byte {
+func appendPAT(dst []byte, counter tableCounter) []byte {
 	return appendSection(dst, pidPAT, counter, 0, 1, []byte{0, program, 0xe0 | pidPMT>>8, pidPMT & 0xff})
 }
 
@@ -119,7 +131,7 @@ type stream struct {
 	typ byte
 }
 
-func appendPMT(dst []byte, counter byte, clock uint16, streams []stream) []byte {
+func appendPMT(dst []byte, counter tableCounter, clock uint16, streams []stream) []byte {
 	body := []byte{0xe0 | byte(clock>>8), byte(clock), 0xf0, 0}
 	for _, s := range streams {
 		body = append(body, s.typ, 0xe0|byte(s.pid>>8), byte(s.pid))

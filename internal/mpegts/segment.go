@@ -36,6 +36,9 @@ type Input struct {
 type Options struct {
 	Advance int64 // ticks of 90 kHz by which decode times of video are moved ahead: the greatest media.Run.Reorder of the session
 	Counter byte  // continuity counter of the tables, modulo 16
+	// CounterRepeats marks the tables' counter as one that does not follow that of the segment before (discontinuity_indicator, clause
+	// 2.4.3.5): the segment is of the same fragment.
+	CounterRepeats bool
 }
 
 // Segment is a segment being read. It is not safe for concurrent use.
@@ -141,7 +144,8 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	for i := range s.inputs {
 		streams[i] = stream{s.inputs[i].pid, s.inputs[i].coder.streamType}
 	}
-	s.made = appendPMT(appendPAT(nil, o.Counter), o.Counter, s.inputs[0].pid, streams)
+	counter := tableCounter{o.Counter, o.CounterRepeats}
+	s.made = appendPMT(appendPAT(nil, counter), counter, s.inputs[0].pid, streams)
 	s.out = s.made
 	return s, nil
 }

@@ -12,17 +12,17 @@ import (
 //
 //	parameters  2 | u format  u mode  u selector  u discontinuity  u timestamps  u switching  u max  s start  s end  u last  s origin
 //	                u first  u track set  u frame rate  u bandwidth  u average  u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
-//	checkpoint  2 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  u ended  u changes  u generation
-//	                tracks·( u known  s end  u listed  u mapped  u dropped )
+//	checkpoint  3 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  u ended  u changes  u generation
+//	                tracks·( u known·2+dependent  s end  u listed  u mapped  u dropped )
 //	                u generations  generations·( u track set  tracks·u timescale )
-//	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  s due-Δ  u target-Δ  u discontinuity-Δ  s generation-Δ  u I-frame
-//	                                     tracks·( u duration+1  u tags·4+change·2+key ) )
+//	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  s due-Δ  u part-from  u part-until  u discontinuity-Δ  s generation-Δ
+//	                                     u I-frame  tracks·( u duration+1  u tags·4+change·2+independent ) )
 //
 // Δ is the difference from the entry before (from 0 for the first), for server times from the timestamp of the same entry, for
 // due times from the end of the entry before (from its due time as long as its longest run).
 const (
 	parametersVersion = 2
-	checkpointVersion = 2
+	checkpointVersion = 3
 )
 
 // format is what a session's URLs deliver.
@@ -190,7 +190,7 @@ func (t *timeline) encode(n int) []byte {
 	u(t.changes)
 	u(int64(t.generation))
 	for i := range n {
-		u(bit(t.known[i]))
+		u(bit(t.known[i])<<1 | bit(t.dependent[i]))
 		s(t.end[i])
 		u(t.listed[i])
 		u(int64(t.mapped[i]))
@@ -211,13 +211,14 @@ func (t *timeline) encode(n int) []byte {
 		s(e.timestamp - last.timestamp)
 		s(e.server - e.timestamp)
 		s(e.due - last.due - last.length())
-		u(e.target - last.target)
+		u(e.part.from)
+		u(e.part.until)
 		u(e.discontinuity - last.discontinuity)
 		s(int64(e.generation - last.generation))
 		u(e.iframe)
 		for j := range n {
 			u(e.duration[j] + 1)
-			u(e.tags[j]<<2 | bit(e.change[j])<<1 | bit(e.key[j]))
+			u(e.tags[j]<<2 | bit(e.change[j])<<1 | bit(e.independent[j]))
 		}
 		last = *e
 	}
@@ -259,7 +260,8 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		generation: int(r.unsigned()),
 	}
 	for i := range n {
-		t.known[i] = r.unsigned() != 0
+		v := r.unsigned()
+		t.known[i], t.dependent[i] = v&2 != 0, v&1 != 0
 		t.end[i] = r.signed()
 		t.listed[i] = r.unsigned()
 		t.mapped[i] = int(r.unsigned())
@@ -279,7 +281,7 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		}
 	}
 	count := r.unsigned()
-	if r.bad || count > int64(len(r.data))/int64(8+2*n) { // likewise
+	if r.bad || count > int64(len(r.data))/int64(9+2*n) { // likewise
 		return nil, errEncoding
 	}
 	t.entries = make([]entry, count)
@@ -290,7 +292,10 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		e.timestamp = last.timestamp + r.signed()
 		e.server = e.timestamp + r.signed()
 		e.due = last.due + last.length() + r.signed()
-		e.target = last.target + r.unsigned()
+		e.part = part{from: r.unsigned(), until: r.unsigned()}
+		if e.part.from > 0 {
+			t.later++
+		}
 		e.discontinuity = last.discontinuity + r.unsigned()
 		e.generation = last.generation + int(r.signed())
 		e.iframe = r.unsigned()
@@ -300,7 +305,7 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		for j := range n {
 			e.duration[j] = r.unsigned() - 1
 			v := r.unsigned()
-			e.tags[j], e.change[j], e.key[j] = v>>2, v&2 != 0, v&1 != 0
+			e.tags[j], e.change[j], e.independent[j] = v>>2, v&2 != 0, v&1 != 0
 		}
 		last = *e
 	}

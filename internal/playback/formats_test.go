@@ -79,8 +79,8 @@ func TestTransportStreams(t *testing.T) {
 
 	var all []byte
 	for i := range sent {
-		one := r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(sent[i])))
-		if again := r.bytesOf(r.another().TSSegment(t.Context(), token, 1, r.number(sent[i]))); !bytes.Equal(one, again) {
+		one := r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[i])}))
+		if again := r.bytesOf(r.another().TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[i])})); !bytes.Equal(one, again) {
 			t.Error("another process gives other bytes")
 		}
 		all = append(all, one...)
@@ -92,14 +92,14 @@ func TestTransportStreams(t *testing.T) {
 
 	_, err := r.service.MediaPlaylist(t.Context(), token, 2)
 	wantError(t, err, api.ResourceNotFoundException, "no track 2")
-	_, err = r.service.TSSegment(t.Context(), token, 2, r.number(sent[0]))
+	_, err = r.service.TSSegment(t.Context(), token, SegmentRef{Track: 2, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "no track 2")
-	_, err = r.service.MediaSegment(t.Context(), token, 1, r.number(sent[0]))
+	_, err = r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	_, err = r.service.InitSegment(t.Context(), token, 1, 0)
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	token = r.open(r.everything())
-	_, err = r.service.TSSegment(t.Context(), token, 1, r.number(sent[0]))
+	_, err = r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	if r.store.opened != 0 {
 		t.Errorf("%d fragments are still open", r.store.opened)
@@ -125,7 +125,7 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 		t.Error(got)
 	}
 	var dump strings.Builder
-	if err := mpegts.Dump(&dump, r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(sent[1])))); err != nil ||
+	if err := mpegts.Dump(&dump, r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[1])}))); err != nil ||
 		!strings.Contains(dump.String(), "PMT crc=good clock=0x0101 0x0f:0x0101\n") {
 		t.Errorf("%v\n%s", err, &dump)
 	}
@@ -143,8 +143,8 @@ func TestTransportStreamOfABrokenFragment(t *testing.T) {
 	bad := r.camera.sendMedia()
 	copy(r.store.streams[r.stream.ID].records[bad.Number].Payload[0][20:], []byte{0xff, 0xff})
 	token := r.open(r.transportStream())
-	r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(good)))
-	_, err := r.service.TSSegment(t.Context(), token, 1, r.number(bad))
+	r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(good)}))
+	_, err := r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(bad)})
 	wantError(t, err, api.InvalidMediaFrameException, "frame 2 of track 1")
 	if r.store.opened != 0 {
 		t.Errorf("%d fragments are still open", r.store.opened)
@@ -163,7 +163,7 @@ func TestIFrames(t *testing.T) {
 	ranges := regexp.MustCompile(`#EXT-X-BYTERANGE:(\d+)@0\n`)
 	for i, f := range []store.FragmentInfo{sent, single} {
 		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
-		segment := r.bytesOf(r.service.MediaSegment(t.Context(), token, 1, r.number(f)))
+		segment := r.bytesOf(r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(f)}))
 		if !bytes.HasSuffix(segment[:n], []byte("mdat\x00\x00\x00\x06\x65"+"10000")) {
 			t.Errorf("range %d ends with %q", i, segment[max(0, n-20):n])
 		}
@@ -174,7 +174,7 @@ func TestIFrames(t *testing.T) {
 	token = r.open(r.transportStream())
 	for i, f := range []store.FragmentInfo{sent, single} {
 		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
-		segment := r.bytesOf(r.service.TSSegment(t.Context(), token, 1, r.number(f)))
+		segment := r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(f)}))
 		var head, rest strings.Builder
 		if err := mpegts.Dump(&head, segment[:n]); err != nil || strings.Count(head.String(), "PES id=0xe0") != 1 || strings.Contains(head.String(), "id=0xc0") {
 			t.Errorf("%v\n%s", err, &head)
@@ -220,9 +220,9 @@ func TestBandwidthIsThePeak(t *testing.T) {
 					longest = max(longest, length)
 					var data []byte
 					if ts {
-						data = r.bytesOf(r.service.TSSegment(t.Context(), token, tracks[0].Number, r.number(f)))
+						data = r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: tracks[0].Number, Number: r.number(f)}))
 					} else {
-						data = r.bytesOf(r.service.MediaSegment(t.Context(), token, tracks[i].Number, r.number(f)))
+						data = r.bytesOf(r.service.MediaSegment(t.Context(), token, SegmentRef{Track: tracks[i].Number, Number: r.number(f)}))
 					}
 					bits += float64(len(data) * 8)
 					rate += float64(len(data)*8) / length

@@ -159,7 +159,7 @@ func begin(p *parameters, sel *selection, now int64) *timeline {
 		if index < 0 {
 			index = len(known)
 		}
-		if !t.include(r, f, candidate{index, c.generation()}) {
+		if !t.include(r, &piece{FragmentInfo: *f}, candidate{index, c.generation()}) {
 			continue
 		}
 		if index == len(known) {

@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"strconv"
 
 	"weir/internal/api"
 	"weir/internal/manifest"
@@ -46,7 +47,7 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 		}
 		segment := manifest.Segment{
 			Discontinuities: int(tags), DateTime: e.timestamp, HasDateTime: o.p.timestamps,
-			Duration: e.duration[i], Range: e.iframe, URI: o.segmentURI(track, o.stream.FormatNumber(e.number)),
+			Duration: e.duration[i], Range: e.iframe, URI: o.segmentURI(track, e),
 		}
 		if o.p.format != hlsMPEGTS && generation != e.generation {
 			generation = e.generation
@@ -64,10 +65,18 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256))), pool: s.deflaters}, nil
 }
 
-// segmentURI is the URI of a fragment's segment, relative to the playlists.
-func (o *open) segmentURI(track int, number string) string {
+// segmentURI is the URI of an entry's segment, relative to the playlists.
+func (o *open) segmentURI(track int, e *entry) string {
+	number := o.stream.FormatNumber(e.number)
+	uri := mediaSegmentURI(o.token, track, number)
 	if o.p.format == hlsMPEGTS {
-		return tsSegmentURI(o.token, track, number)
+		uri = tsSegmentURI(o.token, track, number)
 	}
-	return mediaSegmentURI(o.token, track, number)
+	if e.part.from > 0 {
+		uri += "&StartOffset=" + strconv.FormatInt(e.part.from, 10)
+	}
+	if e.part.until > 0 {
+		uri += "&EndOffset=" + strconv.FormatInt(e.part.until, 10)
+	}
+	return uri
 }

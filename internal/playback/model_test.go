@@ -33,6 +33,8 @@ type model struct {
 	later         []store.FragmentInfo // in commit order, after creation
 	same          func(set int64) bool
 	codecs        func(set int64) string // tells the codec private data of same sets apart
+	frames        func(n store.Number) *media.Fragment
+	cut           map[store.Number][]modelEntry // what parts found
 
 	replay     bool
 	created    int64 // milliseconds
@@ -41,12 +43,15 @@ type model struct {
 }
 
 type modelEntry struct {
-	f      store.FragmentInfo
-	disc   int // discontinuities up to and with this entry
-	gen    int
-	due    int64
-	target int
+	f    store.FragmentInfo // with the spans of the part
+	part modelPart
+	disc int // discontinuities up to and with this entry
+	gen  int
+	due  int64
 }
+
+// modelPart is from where to where a fragment is listed, milliseconds after its start. An end of 0 is that of the fragment.
+type modelPart struct{ from, until int64 }
 
 // difference shows the first line in which two texts differ, and the header of what is wanted.
 func difference(got, want string) string {
@@ -78,14 +83,13 @@ func textOf(p *Playlist) string {
 }
 
 func (m *model) begins(f *store.FragmentInfo) int64 {
-	least := math.Inf(1)
+	least := int64(math.MaxInt64)
 	for _, t := range m.tracks {
 		if s := f.Span(t.Number); s != nil {
-			// 53 bits are enough for today's dates at 90 kHz, and a remainder of at least 1/90 ms survives the division.
-			least = min(least, math.Floor(float64(s.BaseDecodeTime)*1000/float64(t.Timescale)))
+			least = min(least, floorMillis(s.BaseDecodeTime, t))
 		}
 	}
-	return int64(least)
+	return least
 }
 
 func (m *model) timestamp(f *store.FragmentInfo) int64 {
@@ -125,21 +129,129 @@ func (m *model) chosen() (shown []store.FragmentInfo) {
 	return shown
 }
 
-func (m *model) entries() (entries []modelEntry, over bool) {
+// parts says how a fragment is listed under a target duration, and what of it is in each part.
+func (m *model) parts(f *store.FragmentInfo, target int) (listed []modelEntry) {
+	if math.Floor(slices.Max(m.millis(f))/1000+0.5) <= float64(target) {
+		return []modelEntry{{f: *f}}
+	}
+	if known, ok := m.cut[f.Number]; ok {
+		return known
+	}
+	defer func() { m.cut[f.Number] = listed }()
+	type frame struct {
+		track       int // index into m.tracks
+		ticks, last int64
+		at, end     int64
+		presented   int64
+		key         bool
+	}
+	var all []frame
+	whole := m.frames(f.Number)
+	start := m.begins(f)
+	lead := -1
+	for i, t := range m.tracks {
+		for _, run := range whole.Runs {
+			if run.Track != t.Number {
+				continue
+			}
+			if lead < 0 {
+				lead = i
+			}
+			at := run.BaseDecodeTime
+			for _, fr := range run.Frames {
+				end := at + int64(fr.Duration)
+				all = append(all, frame{i, at, int64(fr.Duration), floorMillis(at, t) - start, floorMillis(end, t) - start, at + int64(fr.CompositionOffset), fr.Key})
+				at = end
+			}
+		}
+	}
+	from := int64(0)
+	for {
+		limit := from + int64(target)*1000
+		rest := slices.DeleteFunc(slices.Clone(all), func(f frame) bool { return f.at < from })
+		if len(rest) == 0 {
+			return listed
+		}
+		until := int64(0)
+		if slices.ContainsFunc(rest, func(f frame) bool { return f.end > limit+499 }) {
+			var key, clean, any int64
+			first := int64(math.MaxInt64) // the first picture is in the part
+			for _, f := range rest {
+				if f.track == lead {
+					first = min(first, f.at)
+				}
+				if f.track == lead && f.at > first && f.at <= limit {
+					any = f.at
+					if f.key {
+						key = f.at
+					}
+					if !slices.ContainsFunc(all, func(a frame) bool {
+						return a.track == lead && a.ticks < f.ticks && slices.ContainsFunc(all, func(b frame) bool {
+							return b.track == lead && b.ticks >= f.ticks && b.presented <= a.presented
+						})
+					}) {
+						clean = f.at
+					}
+				}
+			}
+			if until = limit; key > 0 {
+				until = key
+			} else if clean > 0 {
+				until = clean
+			} else if any > 0 {
+				until = any
+			}
+		}
+		e := modelEntry{f: *f, part: modelPart{from, until}}
+		e.f.Spans = nil
+		next := int64(math.MaxInt64)
+		for i, t := range m.tracks {
+			span := store.Span{Track: t.Number}
+			for _, f := range rest {
+				switch {
+				case f.track != i:
+				case until > 0 && f.at >= until:
+					next = min(next, f.at)
+				default:
+					if span.Frames == 0 {
+						span.BaseDecodeTime, span.KeyStart = f.ticks, f.key
+					}
+					span.Frames++
+					span.Duration = f.ticks + f.last - span.BaseDecodeTime
+					if until > 0 && f.end > until+499 {
+						scale := int64(t.Timescale)
+						span.Duration = ((start+until)*scale+999)/1000 - span.BaseDecodeTime // the first tick of that millisecond
+					}
+				}
+			}
+			if span.Frames > 0 {
+				e.f.Spans = append(e.f.Spans, span)
+			}
+		}
+		listed = append(listed, e)
+		if next == math.MaxInt64 {
+			return listed
+		}
+		from = next
+	}
+}
+
+func floorMillis(ticks int64, t media.Track) int64 { return shown(0, ticks, int64(t.Timescale)) }
+
+func (m *model) entries() (entries []modelEntry, target int, over bool) {
 	shown := m.chosen()
 	known := len(shown)
 	over = m.closed
-	target := 0
 	for i, f := range m.initial {
 		if i < 64 && !f.Partial && m.same(f.TrackSet) && !m.replay {
 			for _, d := range m.millis(&f) {
-				target = max(target, int(math.Ceil(d/1000)))
+				target = max(target, int(math.Ceil(d/1000-0.1)))
 			}
 		}
 	}
 	for i := range shown {
 		for _, d := range m.millis(&shown[i]) {
-			target = max(target, int(math.Ceil(d/1000)))
+			target = max(target, int(math.Ceil(d/1000-0.1)))
 		}
 	}
 	for _, f := range m.later {
@@ -175,35 +287,45 @@ func (m *model) entries() (entries []modelEntry, over bool) {
 			gen = len(gens)
 			gens = append(gens, m.codecs(f.TrackSet))
 		}
-		due = max(due, f.ServerTimestamp)
-		longest := slices.Max(m.millis(f))
-		if i >= known && int(math.Floor(longest/1000+0.5)) > target {
-			target = int(math.Ceil(longest / 1000))
-		}
 		epoch := func(f *store.FragmentInfo) float64 {
 			return math.Floor(float64(m.begins(f)-origin) / (48 * 3600 * 1000))
 		}
 		mark := m.discontinuity == api.DiscontinuityAlways ||
 			i > 0 && (epoch(f) != epoch(&shown[i-1]) || m.codecs(f.TrackSet) != m.codecs(shown[i-1].TrackSet))
-		if m.discontinuity == api.DiscontinuityOnDiscontinuity {
-			for _, t := range m.tracks {
-				s := f.Span(t.Number)
-				for j := i - 1; j >= 0 && s != nil; j-- {
-					if p := shown[j].Span(t.Number); p != nil {
-						gap := float64(s.BaseDecodeTime-p.BaseDecodeTime-p.Duration) / float64(t.Timescale)
-						mark = mark || math.Abs(gap) > 0.05
-						break
-					}
-				}
-			}
+		listed := []modelEntry{{f: *f}}
+		if i >= known {
+			listed = m.parts(f, target)
 		}
-		if mark {
+		if mark || m.discontinuity == api.DiscontinuityOnDiscontinuity && m.gap(entries, &listed[0].f) {
 			disc++
 		}
-		entries = append(entries, modelEntry{*f, disc, gen, due, target})
-		due += int64(longest)
+		for _, e := range listed {
+			if e.part.from > 0 && m.discontinuity != api.DiscontinuityNever && m.gap(entries, &e.f) {
+				disc++
+			}
+			due = max(due, f.ServerTimestamp)
+			e.disc, e.gen, e.due = disc, gen, due
+			entries = append(entries, e)
+			due += int64(slices.Max(m.millis(&e.f)))
+		}
 	}
-	return entries, over
+	return entries, target, over
+}
+
+// gap tells whether a track of f begins more than 50 ms from where its latest entry ends.
+func (m *model) gap(entries []modelEntry, f *store.FragmentInfo) bool {
+	for _, t := range m.tracks {
+		s := f.Span(t.Number)
+		for j := len(entries) - 1; j >= 0 && s != nil; j-- {
+			if p := entries[j].f.Span(t.Number); p != nil {
+				if math.Abs(float64(s.BaseDecodeTime-p.BaseDecodeTime-p.Duration)/float64(t.Timescale)) > 0.05 {
+					return true
+				}
+				break
+			}
+		}
+	}
+	return false
 }
 
 // millis gives the durations of a fragment's packaged tracks, rounded to milliseconds.
@@ -218,13 +340,22 @@ func (m *model) millis(f *store.FragmentInfo) (d []float64) {
 
 // playlist is the text for a track at a time; empty when the window is.
 func (m *model) playlist(token string, track media.Track, now, edge int64) string {
-	entries, over := m.entries()
+	entries, target, over := m.entries()
 	all := len(entries)
 	for m.replay && entries[len(entries)-1].due > now {
 		entries = entries[:len(entries)-1]
 	}
 	over = over && len(entries) == all
-	from := max(0, len(entries)-m.max)
+	var fragments []store.Number
+	from := len(entries)
+	for ; from > 0; from-- {
+		if n := entries[from-1].f.Number; !slices.Contains(fragments, n) {
+			if len(fragments) == m.max {
+				break
+			}
+			fragments = append(fragments, n)
+		}
+	}
 	for from < len(entries) && entries[from].f.ServerTimestamp < edge {
 		from++
 	}
@@ -239,7 +370,11 @@ func (m *model) playlist(token string, track media.Track, now, edge int64) strin
 		}
 	}
 	var body strings.Builder
-	counted, mapped, independent, target := before, -1, true, entries[len(entries)-1].target
+	counted, mapped, independent := before, -1, true
+	for _, e := range entries[:from] {
+		span := e.f.Span(track.Number)
+		independent = independent && (span == nil || span.KeyStart || track.Kind == media.Audio)
+	}
 	for _, e := range entries[from:] {
 		span := e.f.Span(track.Number)
 		if span == nil {
@@ -253,15 +388,22 @@ func (m *model) playlist(token string, track media.Track, now, edge int64) strin
 			mapped = e.gen
 		}
 		if m.timestamps {
-			at := time.UnixMilli(m.timestamp(&e.f)).UTC().Format("2006-01-02T15:04:05.000Z")
+			at := time.UnixMilli(m.timestamp(&e.f) + e.part.from).UTC().Format("2006-01-02T15:04:05.000Z")
 			fmt.Fprintf(&body, "#EXT-X-PROGRAM-DATE-TIME:%s\n", strings.Replace(at, ".000Z", "Z", 1))
 		}
 		seconds := strconv.FormatFloat(float64(shown(span.BaseDecodeTime, span.Duration, int64(track.Timescale)))/1000, 'f', -1, 64)
 		if !strings.Contains(seconds, ".") {
 			seconds += ".0"
 		}
-		fmt.Fprintf(&body, "#EXTINF:%s,\ngetMP4MediaFragment.mp4?FragmentNumber=%s&SessionToken=%s&TrackNumber=%d\n",
+		fmt.Fprintf(&body, "#EXTINF:%s,\ngetMP4MediaFragment.mp4?FragmentNumber=%s&SessionToken=%s&TrackNumber=%d",
 			seconds, m.stream.FormatNumber(e.f.Number), token, track.Number)
+		if e.part.from > 0 {
+			fmt.Fprintf(&body, "&StartOffset=%d", e.part.from)
+		}
+		if e.part.until > 0 {
+			fmt.Fprintf(&body, "&EndOffset=%d", e.part.until)
+		}
+		body.WriteString("\n")
 		independent = independent && (span.KeyStart || track.Kind == media.Audio)
 	}
 	text := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%d\n", target, sequence)
@@ -315,8 +457,8 @@ func (r *rfc) reload(text string) {
 	if sequence < r.first {
 		r.t.Fatalf("media sequence went back from %d to %d", r.first, sequence)
 	}
-	if target < r.target {
-		r.t.Fatalf("target duration fell from %d to %d", r.target, target)
+	if r.target != 0 && target != r.target {
+		r.t.Fatalf("target duration went from %d to %d", r.target, target)
 	}
 	r.first, r.target = sequence, target
 	var extinf, init string
@@ -394,12 +536,13 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 	}
 	cam := newCamera(fake, stream, tracks...)
 
-	m := &model{max: []int{1, 3, 5, 100}[rng.IntN(4)], producer: chance(50), timestamps: chance(50), tracks: tracks, stream: stream,
+	m := &model{cut: map[store.Number][]modelEntry{}, max: []int{1, 3, 5, 100}[rng.IntN(4)], producer: chance(50), timestamps: chance(50), tracks: tracks, stream: stream,
 		discontinuity: []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever, api.DiscontinuityOnDiscontinuity}[rng.IntN(3)]}
 	reference := fake.set(stream.ID, tracks)
 	m.replay = replay
 	m.same = func(set int64) bool { return switching || set == reference }
 	m.codecs = func(set int64) string { return strconv.FormatInt(set, 10) }
+	m.frames = func(n store.Number) *media.Fragment { return &fake.streams[stream.ID].records[n].Fragment }
 	var history []store.FragmentInfo
 	var partial store.Number
 	var held []store.FragmentInfo
@@ -417,8 +560,8 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 		if chance(20) {
 			cam.length = 1000 + int64(rng.IntN(1700))
 		}
-		if chance(1) {
-			cam.length = 9000
+		if chance(2) {
+			cam.length = 3000 + int64(rng.IntN(7000))
 		}
 		cam.tracks = tracks
 		if chance(5) && tracks[0].Kind == media.Video {
@@ -432,6 +575,9 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 		}
 		if chance(10) {
 			i.Spans[0].KeyStart = false
+		}
+		if cam.length > 2000 { // it may have to be cut
+			cam.oddFrames(&i, rng)
 		}
 		if chance(5) { // slow connection: committed later, or never
 			held = append(held, i)
@@ -448,7 +594,11 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 		}
 		if partial != 0 && chance(50) { // the producer is back and sends it again
 			cam.tracks = tracks
-			history = append(history, fake.commit(stream.ID, cam.info(cam.nextNumber()), partial))
+			again := cam.info(cam.nextNumber())
+			if cam.length > 2000 {
+				cam.oddFrames(&again, rng)
+			}
+			history = append(history, fake.commit(stream.ID, again, partial))
 			partial = 0
 		}
 		cam.clock += cam.length

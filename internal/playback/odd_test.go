@@ -130,6 +130,12 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, contain
 	if err != nil {
 		t.Fatal(err)
 	}
+	return listed(t, s, token, container)
+}
+
+// listed fetches what the playlists of a session list.
+func listed(t *testing.T, s *server, token string, container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte, lengths map[int]float64) {
+	t.Helper()
 	streams, segments, lengths = map[int][]byte{}, map[int][][]byte{}, map[int]float64{}
 	for track := 1; track <= 2; track++ {
 		list, err := s.playback.MediaPlaylist(t.Context(), token, track)
@@ -138,7 +144,7 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, contain
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)`).FindAllStringSubmatch(string(list.Text), -1) {
+		for _, m := range segmentLines.FindAllStringSubmatch(string(list.Text), -1) {
 			var seconds float64
 			fmt.Sscan(m[1], &seconds)
 			lengths[track] += seconds
@@ -146,7 +152,10 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, contain
 			if container == api.ContainerMPEGTS {
 				open = s.playback.TSSegment
 			}
-			data := read(t, open, token, track, m[2])
+			ref := playback.SegmentRef{Track: track, Number: m[2]}
+			fmt.Sscan(m[3], &ref.StartOffset)
+			fmt.Sscan(m[4], &ref.EndOffset)
+			data := read(t, open, token, ref)
 			segments[track] = append(segments[track], data)
 			if container != api.ContainerMPEGTS {
 				streams[track] = append(streams[track], data...)
@@ -169,9 +178,9 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, contain
 	return streams, segments, lengths
 }
 
-func read(t *testing.T, open func(context.Context, string, int, string) (*playback.Segment, error), token string, track int, number string) []byte {
+func read(t *testing.T, open func(context.Context, string, playback.SegmentRef) (*playback.Segment, error), token string, ref playback.SegmentRef) []byte {
 	t.Helper()
-	segment, err := open(t.Context(), token, track, number)
+	segment, err := open(t.Context(), token, ref)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +191,9 @@ func read(t *testing.T, open func(context.Context, string, int, string) (*playba
 	}
 	return append(bytes.Clone(segment.Header), body...)
 }
+
+// segmentLines are EXTINF, the fragment's number and the part of it.
+var segmentLines = regexp.MustCompile(`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)\S+TrackNumber=\d+(?:&StartOffset=(\d+))?(?:&EndOffset=(\d+))?\n`)
 
 var frameName = regexp.MustCompile(`<[12]:\d{6}>`)
 
@@ -302,6 +314,91 @@ func TestOddMedia(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A fragment that is longer than a live session's target duration is listed in parts, in both containers: each frame comes once and in
+// order, no segment is longer than was promised, and the promise stays.
+func TestLongFragmentsInLiveSessions(t *testing.T) {
+	t.Parallel()
+	for name, long := range map[string]func(o *odd, at int64){
+		"one key frame": func(o *odd, at int64) {
+			o.picture(at, 20000, 40)
+			o.sound(at, 20000)
+		},
+		"many key frames": func(o *odd, at int64) {
+			for i := range int64(13) {
+				o.picture(at+1500*i, 1500, 50)
+			}
+			o.sound(at, 19500)
+		},
+		"the camera stood still": func(o *odd, at int64) {
+			o.picture(at, 700, 40)
+			o.frame(1, at+9000, false)
+			o.frame(1, at+9040, false)
+			o.sound(at, 9100)
+		},
+		"sound only at the end": func(o *odd, at int64) {
+			o.picture(at, 8000, 500)
+			o.sound(at+7000, 1000)
+		},
+		"late pictures": func(o *odd, at int64) {
+			o.sound(at, 9000)
+			o.picture(at+6000, 3000, 40)
+		},
+	} {
+		for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4, api.ContainerMPEGTS} {
+			t.Run(name+" "+string(container), func(t *testing.T) {
+				s := start(t, t.TempDir(), time.Now)
+				stream, err := s.CreateStream(t.Context(), store.Stream{Name: "odd", RetentionHours: 24})
+				if err != nil {
+					t.Fatal(err)
+				}
+				o := &odd{}
+				at := time.Now().UnixMilli() - 40_000
+				for i := range int64(3) {
+					o.cluster(at + 2000*i)
+					o.picture(at+2000*i, 2000, 40)
+					o.sound(at+2000*i, 2000)
+				}
+				o.send(t, s, stream, time.Now)
+				in := &api.GetHLSStreamingSessionURLInput{ContainerFormat: container, DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
+				in.StreamName = stream.Name
+				token, err := s.playback.OpenHLS(t.Context(), stream, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.cluster(at + 6000)
+				long(o, at+6000)
+				want := map[int]int{1: o.names[1], 2: o.names[2]}
+				o.send(t, s, stream, time.Now)
+				list, err := s.playback.MediaPlaylist(t.Context(), token, 1)
+				if err != nil || !strings.Contains(string(list.Text), "#EXT-X-TARGETDURATION:2\n") {
+					t.Fatalf("%v: %s", err, list.Text)
+				}
+				for _, m := range segmentLines.FindAllStringSubmatch(string(list.Text), -1) {
+					var seconds float64
+					if fmt.Sscan(m[1], &seconds); math.Round(seconds) > 2 {
+						t.Errorf("a segment of %s s", m[1])
+					}
+				}
+				streams, _, lengths := listed(t, s, token, container)
+				for track := range want {
+					got := frameName.FindAllString(string(streams[track]), -1)
+					for i, name := range got {
+						if name != fmt.Sprintf("<%d:%06d>", track, i) {
+							t.Fatalf("track %d: frame %d is %s", track, i, name)
+						}
+					}
+					if len(got) != want[track] {
+						t.Errorf("track %d: %d frames came out, %d went in", track, len(got), want[track])
+					}
+				}
+				if lengths[1] < 8 || lengths[1] > 27 {
+					t.Errorf("the playlist lasts %.3f s", lengths[1])
+				}
+			})
+		}
 	}
 }
 

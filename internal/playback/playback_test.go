@@ -383,7 +383,7 @@ func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
 	r.camera.tracks = []media.Track{otherVideo(), audioTrack()} // a further track is no change of those that are packaged
 	sent = append(sent, r.camera.send())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2, 4)
-	_, err := r.service.MediaSegment(t.Context(), live, 1, r.stream.FormatNumber(sent[3].Number))
+	_, err := r.service.MediaSegment(t.Context(), live, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
 	wantError(t, err, api.ResourceNotFoundException, "not found")
 }
 
@@ -404,11 +404,11 @@ func TestSessionsEnd(t *testing.T) {
 			"later init": func(token string) error { _, err := s.InitSegment(t.Context(), token, 1, 1); return err },
 			"I-frames":   func(token string) error { _, err := s.IFramePlaylist(t.Context(), token, 1); return err },
 			"TS segment": func(token string) error {
-				_, err := s.TSSegment(t.Context(), token, 1, r.stream.FormatNumber(r.camera.number))
+				_, err := s.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
 				return err
 			},
 			"segment": func(token string) error {
-				_, err := s.MediaSegment(t.Context(), token, 1, r.stream.FormatNumber(r.camera.number))
+				_, err := s.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
 				return err
 			},
 		}
@@ -478,7 +478,7 @@ func TestSegments(t *testing.T) {
 		}
 		for i := range sent {
 			number := r.stream.FormatNumber(sent[i].Number)
-			s, err := r.service.MediaSegment(t.Context(), token, track.Number, number)
+			s, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: track.Number, Number: number})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -499,7 +499,7 @@ func TestSegments(t *testing.T) {
 			if !bytes.Equal(body, rec.Payload[track.Number-1]) || s.Length != int64(len(s.Header)+len(body)) {
 				t.Errorf("fragment %d, track %d: %d bytes of %d", i, track.Number, len(s.Header)+len(body), s.Length)
 			}
-			again, err := r.another().MediaSegment(t.Context(), token, track.Number, number)
+			again, err := r.another().MediaSegment(t.Context(), token, SegmentRef{Track: track.Number, Number: number})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -530,7 +530,7 @@ func TestSegments(t *testing.T) {
 		"partial":              {1, r.stream.FormatNumber(late.Number)},
 		"of no packaged track": {3, r.stream.FormatNumber(sent[0].Number)},
 	} {
-		_, err := r.service.MediaSegment(t.Context(), token, c.track, c.number)
+		_, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: c.track, Number: c.number})
 		wantError(t, err, api.ResourceNotFoundException, "")
 		if err == nil {
 			t.Errorf("fragment %s was served", name)
@@ -545,7 +545,7 @@ func TestSegments(t *testing.T) {
 
 	recording := r.open(r.recording("", sent[1].ServerTimestamp, sent[1].ServerTimestamp+1))
 	for i, want := range []bool{false, true, false} {
-		s, err := r.service.MediaSegment(t.Context(), recording, 1, r.stream.FormatNumber(sent[i].Number))
+		s, err := r.service.MediaSegment(t.Context(), recording, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[i].Number)})
 		if want && err != nil {
 			t.Error(err)
 		} else if !want {
@@ -558,7 +558,7 @@ func TestSegments(t *testing.T) {
 	long.Expires = 43_200
 	token = r.open(long)
 	r.store.sleep(time.Hour)
-	_, err = r.service.MediaSegment(t.Context(), token, 1, r.stream.FormatNumber(sent[1].Number))
+	_, err = r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[1].Number)})
 	wantError(t, err, api.ResourceNotFoundException, "")
 }
 
@@ -583,7 +583,7 @@ func TestClockThatIsSet(t *testing.T) {
 	for _, clock := range []int64{start - 86_400_000*400, start + 86_400_000*400} {
 		r.camera.clock = clock
 		i := r.camera.sendMedia()
-		s, err := r.service.MediaSegment(t.Context(), token, 1, r.stream.FormatNumber(i.Number))
+		s, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(i.Number)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -666,6 +666,25 @@ func TestLostCommits(t *testing.T) {
 		wantError(t, err, api.ResourceNotFoundException, api.MessageNoFragments)
 		r.camera.send()
 		check.reload(r.playlist(r.service, token, 1))
+	}
+}
+
+// A session that another version of the program opened is closed, not a fault of the server: the player asks for a new one.
+func TestSessionOfAnotherVersion(t *testing.T) {
+	r := newRig(t, videoTrack())
+	r.camera.send()
+	for _, change := range []func(*store.Session){
+		func(s *store.Session) { s.Parameters[0]++ },
+		func(s *store.Session) { s.Checkpoint[0]++ },
+	} {
+		token := r.open(r.input())
+		for _, session := range r.store.sessions {
+			if claims, err := (fakeTokens{}).Open(token); err == nil && claims.SessionID == session.ID {
+				change(&session.Session)
+			}
+		}
+		_, err := r.another().MediaPlaylist(t.Context(), token, 1)
+		wantError(t, err, api.NotAuthorizedException, "another version")
 	}
 }
 

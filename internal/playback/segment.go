@@ -55,15 +55,25 @@ func noFragment() error {
 	return api.NewError(api.ResourceNotFoundException, "The fragment was not found in the streaming session.")
 }
 
-// MediaSegment does GetMP4MediaFragment: one track of the fragment with the given number (as in the playlists). The caller closes the
-// segment. ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is
-// past retention.
-func (s *Service) MediaSegment(ctx context.Context, token string, track int, number string) (*Segment, error) {
-	o, info, m, err := s.openFragment(ctx, token, hlsFragmentedMP4, track, number)
+// SegmentRef names a media segment of a session, as its URI in the playlist does.
+type SegmentRef struct {
+	Track  int    // TrackNumber
+	Number string // FragmentNumber
+	// StartOffset and EndOffset are the part of the fragment, in milliseconds of media time after its start, the end not included: frames
+	// that begin in it. An EndOffset of 0 is the fragment's end.
+	StartOffset, EndOffset int64
+}
+
+func (r *SegmentRef) part() part { return part{from: r.StartOffset, until: r.EndOffset} }
+
+// MediaSegment does GetMP4MediaFragment: one track of a fragment, or of a part of it. The caller closes the segment.
+// ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is past retention.
+func (s *Service) MediaSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
+	o, info, m, err := s.openFragment(ctx, token, hlsFragmentedMP4, ref)
 	if err != nil {
 		return nil, err
 	}
-	segment, err := pack(o, info, m, track)
+	segment, err := pack(o, info, m, ref)
 	if err != nil {
 		m.Close()
 		return nil, err
@@ -72,7 +82,7 @@ func (s *Service) MediaSegment(ctx context.Context, token string, track int, num
 }
 
 // openFragment finds the fragment of a segment in a session of the format. The caller closes the media.
-func (s *Service) openFragment(ctx context.Context, token string, f format, track int, number string) (*open, *store.FragmentInfo, store.Media, error) {
+func (s *Service) openFragment(ctx context.Context, token string, f format, ref SegmentRef) (*open, *store.FragmentInfo, store.Media, error) {
 	o, err := s.session(ctx, token, getMediaSegment)
 	if err != nil {
 		return nil, nil, nil, err
@@ -80,10 +90,10 @@ func (s *Service) openFragment(ctx context.Context, token string, f format, trac
 	if o.p.format != f {
 		return nil, nil, nil, errFormat()
 	}
-	if !o.p.lists(track) {
-		return nil, nil, nil, noTrack(track)
+	if !o.p.lists(ref.Track) {
+		return nil, nil, nil, noTrack(ref.Track)
 	}
-	n, err := o.stream.ParseNumber(number)
+	n, err := o.stream.ParseNumber(ref.Number)
 	if err != nil || o.p.mode == live && n < o.p.first {
 		return nil, nil, nil, noFragment()
 	}
@@ -132,27 +142,39 @@ func (s *Service) opens(ctx context.Context, o *open, info *store.FragmentInfo) 
 }
 
 // pack puts the header of a media segment before the frames of one track. The sequence number of its moof is the fragment's
-// commit sequence: it belongs to the fragment, and grows along a playlist that is in ingest order.
-func pack(o *open, info *store.FragmentInfo, m store.Media, track int) (*Segment, error) {
+// commit sequence: it belongs to the fragment, and grows along a playlist that is in ingest order (parts of a fragment share it).
+func pack(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
 	start, ok := r.start(info)
-	i := runOf(f, track)
-	description := f.Track(track)
+	i := runOf(f, ref.Track)
+	description := f.Track(ref.Track)
 	if !ok || i < 0 || description == nil {
 		return nil, noFragment()
 	}
-	run := &f.Runs[i]
-	base := r.decodeTime(run.BaseDecodeTime, r.tracks[o.p.track(track)].timescale, start)
-	header, err := fmp4.AppendMediaHeader(nil, description, run, uint32(info.Sequence), base)
+	timescale := r.tracks[o.p.track(ref.Track)].timescale
+	run, offset := ref.part().run(&f.Runs[i], timescale, start)
+	if len(run.Frames) == 0 {
+		return nil, noFragment()
+	}
+	header, err := fmp4.AppendMediaHeader(nil, description, &run, uint32(info.Sequence), r.decodeTime(run.BaseDecodeTime, timescale, start))
 	if err != nil {
 		return nil, fmt.Errorf("write segment header: %w", err)
 	}
-	body, err := m.Payload(i)
+	body, err := payload(m, i, offset, &run)
 	if err != nil {
 		return nil, fmt.Errorf("open payload: %w", err)
 	}
 	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
+}
+
+// payload gives the bytes of a run that is all of the stored one, or begins at an offset in it.
+func payload(m store.Media, stored int, offset int64, run *media.Run) (io.Reader, error) {
+	if size := run.Size(); offset > 0 || size < m.Fragment().Runs[stored].Size() {
+		all, err := m.PayloadAt(stored)
+		return io.NewSectionReader(all, offset, size), err
+	}
+	return m.Payload(stored)
 }
 
 // scalesOf gives the timescales that a fragment's tracks have, for the session's.

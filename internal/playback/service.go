@@ -109,6 +109,7 @@ func New(o Options) *Service {
 const (
 	messageBadToken      = "Streaming session token is invalid"
 	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its place"
+	messageOtherVersion  = "Streaming session was opened with another version of the server"
 )
 
 // open is a session during one request.
@@ -157,8 +158,11 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 		return nil, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
 	}
 	p, err := decodeParameters(row.Parameters)
+	if err == nil {
+		_, _, err = checkpointHead(row.Checkpoint)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read session: %w", err)
+		return nil, api.NewError(api.NotAuthorizedException, messageOtherVersion)
 	}
 	if err := s.throttle(row.ID, p, a, now); err != nil {
 		return nil, err

@@ -147,7 +147,7 @@ func TestOverTheStore(t *testing.T) {
 		t.Errorf("recording after a restart:\n%s\nwant\n%s", got, wantRecording)
 	}
 
-	segment, err := s.playback.MediaSegment(t.Context(), live, 1, stream.FormatNumber(last.Number))
+	segment, err := s.playback.MediaSegment(t.Context(), live, playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func BenchmarkOverTheStore(b *testing.B) {
 		b.Run(name+"/segment", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				segment, err := s.playback.MediaSegment(b.Context(), token, 1, stream.FormatNumber(last.Number))
+				segment, err := s.playback.MediaSegment(b.Context(), token, playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -99,19 +99,19 @@ func (r *rules) decodeTime(base, timescale, start int64) int64 {
 	return base - rescale(r.origin+r.epoch(start)*epochMillis, 1000, timescale)
 }
 
-// entry is a fragment that the timeline includes. The arrays are indexed like rules.tracks.
+// entry is a fragment that the timeline includes, or a part of one. The arrays are indexed like rules.tracks.
 type entry struct {
 	number        store.Number
 	timestamp     int64            // the selector's, milliseconds
 	server        int64            // server timestamp, milliseconds
 	due           int64            // LIVE_REPLAY: when it is first listed, milliseconds; never less than the entry's before it
-	target        int64            // target duration of a playlist that ends with it, seconds
+	part          part             // of the fragment; its parts follow one another
 	discontinuity int64            // discontinuity sequence number
 	generation    int              // of its codec private data: index into timeline.generations
 	iframe        int64            // ON_DEMAND: bytes of the segment up to the end of the key frame that it begins with; 0: none
 	duration      [maxTracks]int64 // milliseconds; -1: no frames of this track
 	tags          [maxTracks]int64 // EXT-X-DISCONTINUITY tags before it
-	key           [maxTracks]bool  // begins with a random access point
+	independent   [maxTracks]bool  // it and all entries before it that have the track begin with a random access point
 	change        [maxTracks]bool  // of another generation than the entry with the track before it
 }
 
@@ -120,6 +120,17 @@ type entry struct {
 // drift apart from the media by half a second in an hour of two-second segments.
 func extinf(span *store.Span, timescale int64) int64 {
 	return rescale(span.BaseDecodeTime+span.Duration, timescale, 1000) - rescale(span.BaseDecodeTime, timescale, 1000)
+}
+
+// length is the longest of the fragment's packaged runs, milliseconds.
+func (r *rules) length(f *store.FragmentInfo) int64 {
+	var longest int64
+	for i := range r.tracks {
+		if span := f.Span(r.tracks[i].number); span != nil {
+			longest = max(longest, extinf(span, r.tracks[i].timescale))
+		}
+	}
+	return longest
 }
 
 // length is the longest of the entry's runs, milliseconds.
@@ -148,7 +159,7 @@ type timeline struct {
 	cursor      int64            // commit sequence looked at last
 	greatest    store.Number     // greatest number included; 0: none yet
 	serverTime  int64            // greatest server timestamp up to the cursor, milliseconds
-	target      int64            // target duration after the latest entry, seconds
+	target      int64            // target duration of the session, seconds
 	count       int64            // discontinuity sequence number of the latest entry
 	epoch       int64            // of the latest entry
 	due         int64            // LIVE_REPLAY: where the schedule stands after the latest entry, milliseconds
@@ -159,29 +170,51 @@ type timeline struct {
 	known       [maxTracks]bool  // end is known
 	listed      [maxTracks]int64 // discontinuity sequence number of the latest entry with the track
 	mapped      [maxTracks]int   // generation of the latest entry with the track
+	dependent   [maxTracks]bool  // an entry with the track did not begin with a random access point
 	dropped     [maxTracks]int64 // entries with the track that are not in entries any more
 	generations []generation     // in the order in which they came; a session has at least one
 	entries     []entry
-	gone        int64 // entries that left entries since the state was made or read; not part of a checkpoint
+	later       int   // how many of entries are not the first part of their fragment; not part of a checkpoint
+	gone        int64 // entries that left entries since the state was made or read; likewise
 }
 
-// add folds in the fragment with the next commit sequence. c says what its tracks are to the session.
-func (t *timeline) add(r *rules, f *store.FragmentInfo, c candidate) {
+// add folds in the fragment with the next commit sequence. c says what its tracks are to the session. read gives the frames of one
+// that is longer than the target duration allows, or nil when they cannot be had, and it is left out. After an error of read the
+// state is as before.
+func (t *timeline) add(r *rules, f *store.FragmentInfo, c candidate, read func() (*media.Fragment, error)) error {
+	var pieces []piece
+	if t.takes(r, f, c) {
+		var err error
+		if pieces, err = t.pieces(r.scaled(c.generation.scales), f, read); err != nil {
+			return err
+		}
+	}
 	t.cursor = f.Sequence
 	t.serverTime = max(t.serverTime, f.ServerTimestamp)
-	if f.Number <= t.greatest {
-		return
+	t.ended = t.ended || r.mode == liveReplay && f.Number > t.greatest && r.timestamp(f) > r.until
+	for i := range pieces {
+		if !t.include(r, &pieces[i], c) {
+			break
+		}
 	}
-	if at := r.timestamp(f); r.mode == liveReplay && (at < r.from || at > r.until) {
-		t.ended = t.ended || at > r.until
-		return
-	}
-	if f.Partial || c.index < 0 || r.selector == store.ProducerTimestamp && t.shown(r, f.ProducerTimestamp) {
-		return
-	}
-	if t.include(r, f, c) && r.mode == live {
+	if r.mode == live {
 		t.trim(r, len(t.entries))
 	}
+	return nil
+}
+
+// takes tells whether the timeline includes a fragment: the rules of DESIGN.md's section on add, in its order.
+func (t *timeline) takes(r *rules, f *store.FragmentInfo, c candidate) bool {
+	at := r.timestamp(f)
+	switch {
+	case f.Number <= t.greatest,
+		r.mode == liveReplay && (at < r.from || at > r.until),
+		f.Partial,
+		c.index < 0,
+		r.selector == store.ProducerTimestamp && t.shown(r, at):
+		return false
+	}
+	return true
 }
 
 // finished tells whether no entry will ever follow.
@@ -189,9 +222,9 @@ func (t *timeline) finished(r *rules) bool {
 	return r.mode == onDemand || t.ended || r.last > 0 && t.cursor >= r.last
 }
 
-// shown reports whether one of the latest entries has the timestamp.
+// shown reports whether one of the latest fragments has the timestamp.
 func (t *timeline) shown(r *rules, timestamp int64) bool {
-	for i := max(0, len(t.entries)-r.keep()); i < len(t.entries); i++ {
+	for i := t.back(len(t.entries), r.keep()); i < len(t.entries); i++ {
 		if t.entries[i].timestamp == timestamp {
 			return true
 		}
@@ -199,10 +232,24 @@ func (t *timeline) shown(r *rules, timestamp int64) bool {
 	return false
 }
 
-// include appends an entry for f, unless no packaged track has frames or it were one change of codec private data too many.
-func (t *timeline) include(r *rules, f *store.FragmentInfo, c candidate) bool {
+// back gives the index of the entry with which the last n fragments before an index begin.
+func (t *timeline) back(to, n int) int {
+	if t.later == 0 {
+		return max(0, to-n)
+	}
+	for to > 0 && n > 0 {
+		if to--; t.entries[to].part.from == 0 {
+			n--
+		}
+	}
+	return to
+}
+
+// include appends an entry for what is to be listed of a fragment, unless no packaged track has frames or it were one change of codec
+// private data too many.
+func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 	r = r.scaled(c.generation.scales)
-	start, ok := r.start(f)
+	start, ok := r.start(&f.FragmentInfo)
 	changed := len(t.generations) > 0 && c.index != t.generation
 	if !ok || changed && t.changes >= api.MaxCodecPrivateDataChanges {
 		return false
@@ -210,22 +257,27 @@ func (t *timeline) include(r *rules, f *store.FragmentInfo, c candidate) bool {
 	if c.index == len(t.generations) {
 		t.generations = append(t.generations, c.generation)
 	}
-	epoch := r.epoch(start)
-	switch {
-	case r.discontinuity == discontinuityAlways,
-		changed,
-		t.greatest != 0 && epoch != t.epoch,
-		r.discontinuity == discontinuityOnGap && t.jumps(r, f):
-		t.count++
+	jumps := r.discontinuity != discontinuityNever && t.jumps(r, &f.FragmentInfo)
+	if f.part.from > 0 { // its fragment goes on
+		if jumps {
+			t.count++
+		}
+		t.later++
+	} else {
+		epoch := r.epoch(start)
+		switch {
+		case r.discontinuity == discontinuityAlways, changed, t.greatest != 0 && epoch != t.epoch, jumps:
+			t.count++
+		}
+		t.epoch = epoch
 	}
 	if changed {
 		t.changes++
 	}
 	t.generation = c.index
-	t.epoch = epoch
 	t.greatest = max(t.greatest, f.Number)
 
-	e := entry{number: f.Number, timestamp: r.timestamp(f), server: f.ServerTimestamp, discontinuity: t.count, generation: c.index}
+	e := entry{number: f.Number, timestamp: r.timestamp(&f.FragmentInfo), server: f.ServerTimestamp, part: f.part, discontinuity: t.count, generation: c.index}
 	for i := range r.tracks {
 		span := f.Span(r.tracks[i].number)
 		if span == nil {
@@ -234,19 +286,22 @@ func (t *timeline) include(r *rules, f *store.FragmentInfo, c candidate) bool {
 		}
 		scale := r.tracks[i].timescale
 		e.duration[i] = extinf(span, scale)
-		e.key[i] = span.KeyStart || r.tracks[i].kind == media.Audio // producers flag audio frames or not; each can be decoded alone
+		if !span.KeyStart && r.tracks[i].kind != media.Audio { // producers flag audio frames or not; each can be decoded alone
+			t.dependent[i] = true
+		}
 		e.tags[i] = t.count - t.listed[i]
 		e.change[i] = t.mapped[i] != c.index
 		t.listed[i], t.mapped[i] = t.count, c.index
 		t.end[i], t.known[i] = rescale(span.BaseDecodeTime+span.Duration, scale, 1_000_000), true
 	}
 	if r.muxed && e.duration[0] < 0 { // without a picture it is listed as what it has
-		e.duration[0], e.key[0] = e.duration[1], true
+		e.duration[0] = e.duration[1]
 		e.tags[0], e.change[0] = t.count-t.listed[0], t.mapped[0] != c.index
 		t.listed[0], t.mapped[0] = t.count, c.index
 	}
-	t.target = max(t.target, e.wants(t.target))
-	e.target = t.target
+	for i := range r.tracks {
+		e.independent[i] = !t.dependent[i]
+	}
 	if r.mode == liveReplay {
 		e.due = max(t.due, f.ServerTimestamp)
 		t.due = e.due + e.length()
@@ -257,15 +312,23 @@ func (t *timeline) include(r *rules, f *store.FragmentInfo, c candidate) bool {
 
 // trim lets go of entries that nobody will list again when the first revealed ones are due, but for those that keep names.
 func (t *timeline) trim(r *rules, revealed int) {
-	n := min(revealed, len(t.entries)) - r.keep()
-	if n <= 0 {
+	n := t.back(min(revealed, len(t.entries)), r.keep())
+	if n == 0 {
 		return
 	}
-	for i := range r.tracks {
-		for j := range n {
+	t.drop(r, n)
+}
+
+// drop lets go of the first n entries.
+func (t *timeline) drop(r *rules, n int) {
+	for j := range t.entries[:n] {
+		for i := range r.tracks {
 			if t.entries[j].duration[i] >= 0 {
 				t.dropped[i]++
 			}
+		}
+		if t.entries[j].part.from > 0 {
+			t.later--
 		}
 	}
 	t.entries = t.entries[n:]
@@ -285,47 +348,29 @@ func (t *timeline) jumps(r *rules, f *store.FragmentInfo) bool {
 	return false
 }
 
-// wants is the target duration that an entry asks for in a session whose target duration is current (0: none yet): the
-// ceiling of its duration, unless its duration rounds to no more than current.
-func (e *entry) wants(current int64) int64 {
-	longest := e.length()
-	if current > 0 && (longest+500)/1000 <= current {
-		return current
-	}
-	return targetOf(longest)
-}
-
-// targetOf is the target duration, in seconds, of segments that last so many milliseconds at most.
-func targetOf(longest int64) int64 { return max(1, (longest+999)/1000) }
+// targetOf is the target duration, in seconds, of segments that last so many milliseconds at most: rounded up, but for a tenth of a
+// second, since sound overlaps its pictures by up to a frame. Players stay three times as far behind.
+func targetOf(longest int64) int64 { return max(1, (longest+899)/1000) }
 
 // lost counts commits that nobody has seen and nobody can see any more: each as a segment and a discontinuity of every track.
 func (t *timeline) lost(r *rules, commits int64) {
+	t.drop(r, len(t.entries))
+	t.entries = nil
 	t.count += commits
 	for i := range r.tracks {
-		for j := range t.entries {
-			if t.entries[j].duration[i] >= 0 {
-				t.dropped[i]++
-			}
-		}
 		t.dropped[i] += commits
 		t.listed[i] = t.count
 		t.known[i] = false
 	}
-	t.gone += int64(len(t.entries))
-	t.entries = nil
 	t.cursor += commits
 }
 
-// settle fixes the target duration after state 0 is made: the ceiling of its longest entry and of longest (milliseconds),
-// without the headroom that later entries have.
+// settle fixes the session's target duration after state 0 is made: that of its longest entry and of longest (milliseconds).
 func (t *timeline) settle(longest int64) {
 	for i := range t.entries {
 		longest = max(longest, t.entries[i].length())
 	}
 	t.target = targetOf(longest)
-	for i := range t.entries {
-		t.entries[i].target = t.target
-	}
 }
 
 // revealed is how many of the entries may be listed at a time (milliseconds).
@@ -343,7 +388,7 @@ func (t *timeline) window(r *rules, now, edge int64) (from, to int) {
 	if !r.grows() {
 		return 0, to
 	}
-	from = max(0, to-r.max)
+	from = t.back(to, r.max)
 	for from < to && t.entries[from].server < edge {
 		from++
 	}

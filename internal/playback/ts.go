@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	"weir/internal/api"
@@ -12,15 +13,15 @@ import (
 	"weir/internal/store"
 )
 
-// TSSegment does GetTSFragment: all packaged tracks of the fragment with the given number as a transport stream. The track is the
-// one that the session's media playlist has. The caller closes the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when
+// TSSegment does GetTSFragment: all packaged tracks of a fragment, or of a part of it, as a transport stream. The track is the one that
+// the session's media playlist has. The caller closes the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when
 // frames of this fragment are not what their codec private data says; others are not touched by that.
-func (s *Service) TSSegment(ctx context.Context, token string, track int, number string) (*Segment, error) {
-	o, info, m, err := s.openFragment(ctx, token, hlsMPEGTS, track, number)
+func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
+	o, info, m, err := s.openFragment(ctx, token, hlsMPEGTS, ref)
 	if err != nil {
 		return nil, err
 	}
-	segment, err := packTS(o, info, m)
+	segment, err := packTS(o, info, m, ref.part())
 	if err != nil {
 		m.Close()
 		return nil, err
@@ -28,9 +29,9 @@ func (s *Service) TSSegment(ctx context.Context, token string, track int, number
 	return segment, nil
 }
 
-// packTS plans a transport stream of the packaged tracks that have frames in the fragment. The tables' continuity counter is the commit
-// sequence, which grows by one along a playlist from which nothing is missing.
-func packTS(o *open, info *store.FragmentInfo, m store.Media) (*Segment, error) {
+// packTS plans a transport stream of the packaged tracks that have frames in the part of the fragment. The tables' continuity counter is
+// the commit sequence, which grows by one along a playlist from which nothing is missing; later parts say that theirs does not.
+func packTS(o *open, info *store.FragmentInfo, m store.Media, p part) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
 	start, ok := r.start(info)
@@ -44,18 +45,25 @@ func packTS(o *open, info *store.FragmentInfo, m store.Media) (*Segment, error) 
 		if i < 0 || t == nil {
 			continue
 		}
+		run, offset := p.run(&f.Runs[i], r.tracks[j].timescale, start)
+		if len(run.Frames) == 0 {
+			continue
+		}
 		payload, err := m.PayloadAt(i)
 		if err != nil {
 			return nil, fmt.Errorf("open payload: %w", err)
 		}
 		inputs = append(inputs, mpegts.Input{
-			Track: t, Run: &f.Runs[i], DecodeTime: r.decodeTime(f.Runs[i].BaseDecodeTime, r.tracks[j].timescale, start), Payload: payload,
+			Track: t, Run: &run, DecodeTime: r.decodeTime(run.BaseDecodeTime, r.tracks[j].timescale, start),
+			Payload: io.NewSectionReader(payload, offset, run.Size()),
 		})
 	}
 	if len(inputs) == 0 {
 		return nil, noFragment()
 	}
-	segment, err := mpegts.NewSegment(inputs, mpegts.Options{Advance: o.p.advance, Counter: byte(info.Sequence)})
+	segment, err := mpegts.NewSegment(inputs, mpegts.Options{
+		Advance: o.p.advance, Counter: byte(info.Sequence), CounterRepeats: p.from > 0,
+	})
 	switch {
 	case errors.Is(err, mpegts.ErrInvalidFrame):
 		return nil, api.Errorf(api.InvalidMediaFrameException, "The fragment cannot be packaged: %v.", err)

@@ -174,13 +174,28 @@ func (s *Service) follow(ctx context.Context, o *open, v *view, lossy bool) erro
 			if err != nil {
 				return err
 			}
-			t.add(v.rules, f, c)
+			if err := t.add(v.rules, f, c, func() (*media.Fragment, error) { return s.frames(ctx, o, *f) }); err != nil {
+				return err
+			}
 		}
 	}
 	if v.rules.mode == liveReplay {
 		t.trim(v.rules, t.revealed(v.rules, now))
 	}
 	return nil
+}
+
+// frames reads the frame table of a fragment: nil when it is gone or damaged, and so cannot be played either.
+func (s *Service) frames(ctx context.Context, o *open, f store.FragmentInfo) (*media.Fragment, error) {
+	m, err := s.store.Open(ctx, o.stream.ID, f)
+	switch {
+	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("open fragment: %w", err)
+	}
+	defer m.Close() // it was only read from: nothing can be lost
+	return m.Fragment(), nil
 }
 
 // class tells what a track set is to the session. The session's tracks are read when another set than theirs first appears.
@@ -242,8 +257,8 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	v.write(o, track, from, to)
 
 	h := manifest.Header{
-		Version: manifest.FragmentedMP4Version, VOD: !v.rules.grows(), TargetDuration: t.entries[to-1].target,
-		MediaSequence: t.dropped[track], DiscontinuitySequence: -1, Independent: true,
+		Version: manifest.FragmentedMP4Version, VOD: !v.rules.grows(), TargetDuration: t.target,
+		MediaSequence: t.dropped[track], DiscontinuitySequence: -1, Independent: t.entries[to-1].independent[track],
 	}
 	first, last, tagged := -1, -1, false
 	for i := range t.entries[:to] {
@@ -257,7 +272,6 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 			if first < 0 {
 				first = i
 			}
-			h.Independent = h.Independent && e.key[track]
 			tagged = tagged || e.tags[track] > 0
 		}
 	}
@@ -380,10 +394,10 @@ func (v *view) write(o *open, track, from, to int) {
 func (v *view) segment(o *open, track int, e *entry) manifest.Segment {
 	return manifest.Segment{
 		Discontinuities: int(e.tags[track]),
-		DateTime:        e.timestamp,
+		DateTime:        e.timestamp + e.part.from,
 		HasDateTime:     o.p.timestamps,
 		Duration:        e.duration[track],
-		URI:             o.segmentURI(v.rules.tracks[track].number, o.stream.FormatNumber(e.number)),
+		URI:             o.segmentURI(v.rules.tracks[track].number, e),
 	}
 }
 
@@ -396,7 +410,7 @@ func (v *view) mapURI(o *open, track int, e *entry) string {
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.
-const entryBytes = 176
+const entryBytes = 184
 
 // weight is about how many bytes the view takes.
 func (v *view) weight() int64 {

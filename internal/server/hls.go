@@ -116,21 +116,17 @@ func (s *Server) tsFragment(ctx context.Context, req *request) (response, error)
 }
 
 func (s *Server) mediaFragment(ctx context.Context, req *request, contentType string,
-	find func(ctx context.Context, token string, track int, number string) (*playback.Segment, error),
+	find func(ctx context.Context, token string, ref playback.SegmentRef) (*playback.Segment, error),
 ) (response, error) {
 	token, err := sessionToken(req)
 	if err != nil {
 		return nil, err
 	}
-	track, err := numberParameter(req, "TrackNumber", true)
+	ref, err := segmentRef(req)
 	if err != nil {
 		return nil, err
 	}
-	number, err := parameter(req, "FragmentNumber", true)
-	if err != nil {
-		return nil, err
-	}
-	segment, err := find(ctx, token, track, number)
+	segment, err := find(ctx, token, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +135,23 @@ func (s *Server) mediaFragment(ctx context.Context, req *request, contentType st
 		head: segment.Header, body: segment.Body, bodyLength: segment.Length - int64(len(segment.Header)),
 		close: func() { segment.Close() },
 	}}, nil
+}
+
+// segmentRef reads the parameters that name a media segment.
+func segmentRef(req *request) (ref playback.SegmentRef, err error) {
+	if ref.Track, err = numberParameter(req, "TrackNumber", true); err != nil {
+		return ref, err
+	}
+	if ref.Number, err = parameter(req, "FragmentNumber", true); err != nil {
+		return ref, err
+	}
+	start, err := numberParameter(req, "StartOffset", false)
+	if err != nil {
+		return ref, err
+	}
+	end, err := numberParameter(req, "EndOffset", false)
+	ref.StartOffset, ref.EndOffset = int64(start), int64(end)
+	return ref, err
 }
 
 // mediaResponse is content that may be large: a slow client gets time for it, a stuck one does not.

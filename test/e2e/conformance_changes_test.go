@@ -6,9 +6,67 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"weir/test/e2e/conformance"
 )
+
+// A live camera that lowers its key frame rate in mid-session: its fragments of eight seconds are listed in parts, which hold to the rules
+// like all segments, and the target duration stays. Only EXT-X-INDEPENDENT-SEGMENTS goes, once, for it is no longer so.
+func TestConformanceOfLongFragments(t *testing.T) {
+	t.Parallel()
+	needTool(t, "ffmpeg")
+	s := start(t, "", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0", "--hls-fragment-rate=0")
+	dir := t.TempDir()
+	usual, long := filepath.Join(dir, "usual.mkv"), filepath.Join(dir, "long.mkv")
+	c := combination{name: "H.264+AAC", video: "libx264", audio: true, mode: live, selector: producer, discontinuity: "ON_DISCONTINUITY"}
+	conformanceClip(t, c, usual, 8)
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%dx%d:rate=25:duration=16", conformanceWidth,
+		conformanceHeight), "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=16", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+		"-bf", "2", "-g", "200", "-sc_threshold", "0", "-c:a", "aac", long).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	at := time.Now().Add(-26 * time.Second)
+	send := func(clip string) {
+		s.run("weir", "put-media", "--stream-name", c.stream(), "--create", "--data-retention-in-hours", "1", "--start-timestamp",
+			at.UTC().Format("2006-01-02T15:04:05.000Z"), clip)
+	}
+	send(usual)
+	var viewers []*viewer
+	for _, c.container = range conformanceContainers {
+		v := &viewer{c: c, changing: true, client: http.DefaultClient}
+		v.begin(s)
+		v.poll()
+		viewers = append(viewers, v)
+	}
+	at = at.Add(8500 * time.Millisecond) // after a gap
+	send(long)
+	for _, v := range viewers {
+		t.Run(v.c.String(), func(t *testing.T) {
+			v.poll()
+			v.finish()
+			independent := 0
+			v.findings = slices.DeleteFunc(v.findings, func(f conformance.Finding) bool {
+				gone := f.Rule == conformance.HeaderChanged && strings.Contains(f.Detail, "EXT-X-INDEPENDENT-SEGMENTS from true to false")
+				independent += btoi(gone)
+				return gone
+			})
+			v.report(t)
+			if independent != 1 {
+				t.Errorf("EXT-X-INDEPENDENT-SEGMENTS went %d times", independent)
+			}
+			parts := 0
+			for _, segment := range v.lists[0].last.Segments {
+				parts += btoi(strings.Contains(segment.URI, "Offset="))
+			}
+			if parts < 16 {
+				t.Errorf("sixteen seconds in %d parts under a target duration of %v", parts, v.lists[0].last.TargetDuration)
+			}
+		})
+	}
+}
 
 // A camera that is off for a minute and comes back with another picture, and once more with the first: recordings of it hold to the rules
 // in every container and discontinuity mode, with a new initialization section and a discontinuity at each change.

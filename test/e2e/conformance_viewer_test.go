@@ -385,7 +385,7 @@ func (v *viewer) checkSync() {
 			continue
 		}
 		second := v.lists[1]
-		k := slices.IndexFunc(second.union.Segments, func(o conformance.Segment) bool { return fragmentNumber(o.URI) == fragmentNumber(s.URI) })
+		k := slices.IndexFunc(second.union.Segments, func(o conformance.Segment) bool { return fragmentPart(o.URI) == fragmentPart(s.URI) })
 		if k >= 0 && first.timings[j] != nil && second.timings[k] != nil {
 			v.note("tracks", conformance.CheckSync(where, first.timings[j], second.timings[k], tolerance))
 			if a, b := s.Discontinuity, second.union.Segments[k].Discontinuity; a != b {
@@ -395,10 +395,11 @@ func (v *viewer) checkSync() {
 	}
 }
 
-func fragmentNumber(uri string) string {
+// fragmentPart names what a segment has of which fragment.
+func fragmentPart(uri string) string {
 	_, query, _ := strings.Cut(uri, "?")
 	values, _ := url.ParseQuery(query)
-	return values.Get("FragmentNumber")
+	return values.Get("FragmentNumber") + " " + values.Get("StartOffset")
 }
 
 // files gives each track's initialization sections and segments as one file, with what our own reading makes of it.

@@ -318,7 +318,7 @@ func mutations() []mutation {
 		moof("a P-frame marked sync", SyncFlag, func(g *fragment) { g.flags[1] = 0x02000000 }),
 		moof("an IDR not marked sync", SyncFlag, func(g *fragment) { g.flags[0] = 0x01010000 }),
 		moof("NAL units of wrong length", NALUnits, func(g *fragment) { g.samples[1][3] = 5 }),
-		moof("the sequence number again", FragmentSequence, func(g *fragment) { g.sequence = 1 }),
+		moof("the sequence number falls", FragmentSequence, func(g *fragment) { g.sequence = 0 }),
 		moof("longer than EXTINF", DurationMatch, func(g *fragment) { g.durations[1] = 42 }),
 		moof("a late start", Continuity, func(g *fragment) { g.start = 81 }),
 		moof("an early start", Continuity, func(g *fragment) { g.start = 79 }),

@@ -222,7 +222,7 @@ func Statements() []Statement {
 		{PresentationTime, bmff + "8.6.1.3", "no two samples are shown at one time, none before zero"},
 		{SyncFlag, bmff + "8.8.3.1", "samples are marked as sync exactly when they are IDR, IRAP or audio"},
 		{NALUnits, "14496-15 5.3.4", "NAL units fill their sample, with a slice; raw AAC"},
-		{FragmentSequence, bmff + "8.8.5", "mfhd sequence numbers grow along a playlist"},
+		{FragmentSequence, bmff + "8.8.5", "mfhd sequence numbers do not fall along a playlist"},
 		{DurationMatch, rfc + "4.3.2.1", "EXTINF is the duration of the media, to the millisecond"},
 		{IndependentSegments, rfc + "4.3.5.1", "segments begin with a random access point when the playlist says so"},
 		{Continuity, rfc + "4.3.2.3", "segments meet where no discontinuity is declared"},

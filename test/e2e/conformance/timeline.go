@@ -34,7 +34,7 @@ func CheckTimeline(m *Media, timings []*Timing, source Source) (f Findings) {
 			continue
 		}
 		p := timings[i-1]
-		if t.Numbered && t.Sequence <= sequence {
+		if t.Numbered && t.Sequence < sequence { // segments cut from one stored fragment may share its number
 			f.add(FragmentSequence, where, "mfhd %d after %d", t.Sequence, sequence)
 		}
 		sequence = t.Sequence

@@ -1,0 +1,200 @@
+package playback
+
+import (
+	"math"
+	"slices"
+	"sort"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// part is a stretch of a fragment that is listed as a segment of its own, because all of the fragment lasts longer than the
+// session's target duration allows. The zero value is the whole fragment.
+type part struct {
+	from  int64 // milliseconds of media time after the fragment's start (rules.start); a frame belongs to the part it begins in
+	until int64 // likewise, not included; 0: to the end
+}
+
+// overhang is by how many milliseconds a part's last frame may outlast it: parts end between pictures, which is in the middle of an audio
+// frame. A part of whole seconds still rounds to that number with it.
+const overhang = 499
+
+// fits tells whether a segment of so many milliseconds may be listed under a target duration (seconds): rounded to the nearest
+// second it is not more (RFC 8216 section 4.3.3.1).
+func fits(millis, target int64) bool { return (millis+500)/1000 <= target }
+
+// frameTimes is when a run's frames begin, and when the last one ends: milliseconds after the fragment's start.
+type frameTimes struct {
+	starts []int64
+	end    int64
+}
+
+func timesOf(run *media.Run, timescale, start int64) frameTimes {
+	t := frameTimes{starts: make([]int64, len(run.Frames))}
+	at := run.BaseDecodeTime
+	for i := range run.Frames {
+		t.starts[i] = rescale(at, timescale, 1000) - start
+		at += int64(run.Frames[i].Duration)
+	}
+	t.end = rescale(at, timescale, 1000) - start
+	return t
+}
+
+// next is when the first frame at or after a time begins. False when there is none.
+func (t *frameTimes) next(at int64) (int64, bool) {
+	if i := sort.Search(len(t.starts), func(i int) bool { return t.starts[i] >= at }); i < len(t.starts) {
+		return t.starts[i], true
+	}
+	return 0, false
+}
+
+// cut divides a fragment into parts of at most target seconds and an overhang, in order. Each has a picture, if one begins in that
+// time, and ends before another: before the last key frame that leaves it short enough, else the last picture that separates what is
+// presented before and after, else the last picture. (Without pictures, frames of sound.) A frame that outlasts its part by more than the
+// overhang is cut short there, and what follows begins behind a gap. r has the fragment's timescales; start is rules.start of the
+// fragment.
+func cut(r *rules, f *media.Fragment, start, target int64) []part {
+	var times []frameTimes
+	var lead []media.Frame // of times[0]: the pictures, where there are any
+	var separates []bool
+	for i := range r.tracks {
+		if j := runOf(f, r.tracks[i].number); j >= 0 {
+			if times == nil {
+				lead, separates = f.Runs[j].Frames, separating(&f.Runs[j])
+			}
+			times = append(times, timesOf(&f.Runs[j], r.tracks[i].timescale, start))
+		}
+	}
+	if times == nil {
+		return nil
+	}
+	var parts []part
+	for from := int64(0); ; {
+		latest := from + target*1000
+		if !slices.ContainsFunc(times, func(t frameTimes) bool { _, more := t.next(from); return more && t.end > latest+overhang }) {
+			return append(parts, part{from: from})
+		}
+		until := boundary(lead, separates, times[0].starts, from, latest)
+		parts = append(parts, part{from: from, until: until})
+		ended := true
+		for i := range times {
+			if at, more := times[i].next(until); more && (ended || at < from) {
+				from, ended = at, false
+			}
+		}
+		if ended {
+			return parts
+		}
+	}
+}
+
+// boundary is where a part that begins at from and may last until latest ends.
+func boundary(frames []media.Frame, separates []bool, starts []int64, from, latest int64) int64 {
+	first := sort.Search(len(starts), func(i int) bool { return starts[i] >= from })
+	last := sort.Search(len(starts), func(i int) bool { return starts[i] > latest }) - 1
+	until, separated := latest, false // in the middle of a frame that lasts all the while
+	for i := last; i > first && starts[i] > starts[first]; i-- {
+		switch {
+		case frames[i].Key:
+			return starts[i]
+		case separates[i] && !separated:
+			until, separated = starts[i], true
+		case i == last:
+			until = starts[i]
+		}
+	}
+	return until
+}
+
+// separating tells of each frame whether all before it in decode order are presented before all others.
+func separating(run *media.Run) []bool {
+	presented := make([]int64, len(run.Frames))
+	at := run.BaseDecodeTime
+	for i := range run.Frames {
+		presented[i] = at + int64(run.Frames[i].CompositionOffset)
+		at += int64(run.Frames[i].Duration)
+	}
+	separates := make([]bool, len(presented))
+	least := make([]int64, len(presented)+1) // of the presentation times from a frame on
+	least[len(presented)] = math.MaxInt64
+	for i, at := range slices.Backward(presented) {
+		least[i] = min(least[i+1], at)
+	}
+	greatest := int64(math.MinInt64) // of those before
+	for i, at := range presented {
+		separates[i] = greatest < least[i]
+		greatest = max(greatest, at)
+	}
+	return separates
+}
+
+// run gives the frames of a run that begin in the part, and where in its payload they begin, in bytes. Without any the run is
+// empty. start is rules.start of the fragment, milliseconds.
+func (p part) run(run *media.Run, timescale, start int64) (media.Run, int64) {
+	if p == (part{}) {
+		return *run, 0
+	}
+	in := media.Run{Track: run.Track}
+	at, offset := run.BaseDecodeTime, int64(0)
+	for i := range run.Frames {
+		switch begins := rescale(at, timescale, 1000) - start; {
+		case begins < p.from:
+			offset += int64(run.Frames[i].Size)
+		case p.until != 0 && begins >= p.until:
+		default:
+			if in.Frames == nil {
+				in.BaseDecodeTime = at
+			}
+			in.Frames = append(in.Frames, run.Frames[i])
+		}
+		at += int64(run.Frames[i].Duration)
+	}
+	if end := in.BaseDecodeTime + in.Duration(); len(in.Frames) > 0 && p.until != 0 && rescale(end, timescale, 1000)-start > p.until+overhang {
+		most := -rescale(-(start + p.until), 1000, timescale) // the first tick of that millisecond
+		in.Frames[len(in.Frames)-1].Duration -= uint32(end - most)
+	}
+	return in, offset
+}
+
+// piece is what is to be listed of a fragment as one segment: its spans are those of the part.
+type piece struct {
+	store.FragmentInfo
+	part part
+}
+
+// pieces gives what is to be listed of a fragment: all of it when it is short enough for the target duration, else its parts. r has its
+// timescales; read is as for add.
+func (t *timeline) pieces(r *rules, f *store.FragmentInfo, read func() (*media.Fragment, error)) ([]piece, error) {
+	start, ok := r.start(f)
+	if !ok {
+		return nil, nil
+	}
+	if fits(r.length(f), t.target) {
+		return []piece{{FragmentInfo: *f}}, nil
+	}
+	g, err := read()
+	if g == nil || err != nil {
+		return nil, err
+	}
+	var pieces []piece
+	for _, p := range cut(r, g, start, t.target) {
+		c := piece{FragmentInfo: *f, part: p}
+		c.Spans = store.SpansOf(p.fragment(r, g, start))
+		pieces = append(pieces, c)
+	}
+	return pieces, nil
+}
+
+// fragment gives the packaged runs of a fragment as far as they are in the part.
+func (p part) fragment(r *rules, f *media.Fragment, start int64) *media.Fragment {
+	in := &media.Fragment{Tracks: f.Tracks}
+	for i := range r.tracks {
+		if j := runOf(f, r.tracks[i].number); j >= 0 {
+			if run, _ := p.run(&f.Runs[j], r.tracks[i].timescale, start); len(run.Frames) > 0 {
+				in.Runs = append(in.Runs, run)
+			}
+		}
+	}
+	return in
+}
