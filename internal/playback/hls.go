@@ -140,11 +140,12 @@ func begin(p *parameters, sel *selection, now int64) *timeline {
 		t := &sel.tracks[i]
 		p.tracks = append(p.tracks, packagedTrack{number: t.Number, kind: t.Kind, timescale: int64(t.Timescale)})
 	}
-	p.measure(sel)
 	r := p.rules()
+	target := sel.target(r)
+	p.measure(sel, target)
 	p.origin, _ = r.start(&sel.fragments[0])
 	r.origin = p.origin
-	t := &timeline{cursor: sel.cursor}
+	t := &timeline{cursor: sel.cursor, target: target}
 	if p.mode == liveReplay {
 		t.due = now
 		for i := range min(p.max, replayAhead) - 1 {
@@ -171,7 +172,6 @@ func begin(p *parameters, sel *selection, now int64) *timeline {
 			}
 		}
 	}
-	t.settle(sel.longest)
 	if p.mode == live {
 		p.first = sel.fragments[0].Number
 	}

@@ -10,69 +10,96 @@ import (
 // liveHeadroom is the part of the measured peak that is added for fragments which are yet to come.
 const liveHeadroom = 4
 
+// measured is a segment of a playlist: its size, and its EXTINF in milliseconds.
+type measured struct{ bytes, millis int64 }
+
 // measure fills in the parameters that are measured on what the session begins with: frame rate and bit rates, of segments as they
-// are sent, and how far pictures are reordered.
-func (p *parameters) measure(sel *selection) {
-	var frames, length int64                  // of video: frames, and ticks that they last
-	var peaks, bytes, millis [maxTracks]int64 // of each playlist; a transport stream has one, with the EXTINF of its first track
+// are sent, and how far pictures are reordered. target is the session's target duration, seconds.
+func (p *parameters) measure(sel *selection, target int64) {
+	var frames, length int64        // of video: frames, and ticks that they last
+	var lists [maxTracks][]measured // by playlist; a transport stream has one, with the EXTINF of its first track that has frames
+	var iframes []measured          // a key frame lasts until the next one
 	for i := range sel.fragments {
 		f := &sel.fragments[i]
-		tracks := sel.classes[i].tracks
-		var muxed int64
+		first := -1 // of the packaged tracks with frames
 		for j := range p.tracks {
 			span := f.Span(p.tracks[j].number)
-			t := trackNumbered(tracks, p.tracks[j].number)
+			t := trackNumbered(sel.classes[i].tracks, p.tracks[j].number)
 			if span == nil || t == nil || span.Duration <= 0 {
 				continue
 			}
-			scale := int64(t.Timescale)
-			size := p.segmentSize(t, span, len(p.tracks) == 1 || j == 0)
-			// RFC 8216 section 4.1: the bit rate of a segment is its size over its EXTINF, which is in whole milliseconds; not less than
-			// over what it really lasts.
-			listed := max(1, extinf(span, scale))
-			rate := max(bitRate(size, listed, 1000), bitRate(size, span.Duration, scale))
-			peaks[j] = max(peaks[j], rate)
-			muxed += rate
-			list := j
-			if p.format == hlsMPEGTS {
-				list = 0
+			if first < 0 {
+				first = j
 			}
-			bytes[list] += size
-			if list == j {
-				millis[list] += listed
+			scale := int64(t.Timescale)
+			segment := measured{p.segmentSize(t, span, first == j), max(1, extinf(span, scale))}
+			switch {
+			case p.format != hlsMPEGTS:
+				lists[j] = append(lists[j], segment)
+			case first == j:
+				lists[0] = append(lists[0], segment)
+			default:
+				lists[0][len(lists[0])-1].bytes += segment.bytes
 			}
 			if t.Kind == media.Video {
 				frames += int64(span.Frames)
 				length += rescale(span.Duration, scale, media.VideoTimescale)
 				p.advance = max(p.advance, rescale(span.Reorder, scale, media.VideoTimescale))
 				if end := p.keyFrameEnd(t, span); end > 0 {
-					p.iframes = max(p.iframes, bitRate(end, span.Duration, scale))
+					iframes = append(iframes, measured{bytes: end})
+				}
+				if n := len(iframes); n > 0 {
+					iframes[n-1].millis += segment.millis
 				}
 			}
 		}
-		if p.format == hlsMPEGTS {
-			p.bandwidth = max(p.bandwidth, muxed)
-		}
 	}
-	if p.format != hlsMPEGTS {
-		// The peak of a variant is the sum of its renditions' (RFC 8216 section 4.3.4.2).
-		for _, peak := range peaks {
-			p.bandwidth += peak
-		}
+	for _, list := range lists { // the rates of a variant are the sums of its renditions' (RFC 8216 section 4.3.4.2)
+		p.bandwidth += peakRate(list, target)
+		p.average += averageRate(list)
 	}
-	if p.mode != onDemand {
+	if p.iframes = peakRate(iframes, target); p.mode != onDemand {
 		p.bandwidth += p.bandwidth / liveHeadroom
 		p.iframes = 0
 	}
 	if length > 0 {
 		p.frameRate = (frames*100*media.VideoTimescale + length/2) / length
 	}
-	for i := range bytes {
-		if millis[i] > 0 {
-			p.average += bitRate(bytes[i], millis[i], 1000)
+	p.bandwidth = max(p.bandwidth, p.average, 1)
+}
+
+// peakRate is the peak segment bit rate of RFC 8216 section 4.1: the greatest of any contiguous segments that together last between half
+// and one and a half target durations. A list without such segments has its average rate.
+func peakRate(list []measured, target int64) int64 {
+	least, most := target*1000/2, target*1000*3/2
+	peak, found := int64(0), false
+	for i := range list {
+		var run measured
+		for _, s := range list[i:] {
+			if run.bytes, run.millis = run.bytes+s.bytes, run.millis+s.millis; run.millis > most {
+				break
+			}
+			if run.millis >= least {
+				peak, found = max(peak, bitRate(run.bytes, run.millis, 1000)), true
+			}
 		}
 	}
-	p.bandwidth = max(p.bandwidth, p.average, 1)
+	if !found {
+		return averageRate(list)
+	}
+	return peak
+}
+
+// averageRate is the bit rate of all segments together.
+func averageRate(list []measured) int64 {
+	var all measured
+	for _, s := range list {
+		all.bytes, all.millis = all.bytes+s.bytes, all.millis+s.millis
+	}
+	if all.millis == 0 {
+		return 0
+	}
+	return bitRate(all.bytes, all.millis, 1000)
 }
 
 // bitRate is bits per second, rounded up.

@@ -223,6 +223,15 @@ func (sel *selection) length(f *store.FragmentInfo) int64 {
 	return longest
 }
 
+// target is the target duration of a session that begins with the selection, seconds.
+func (sel *selection) target(r *rules) int64 {
+	longest := sel.longest
+	for i := range sel.fragments {
+		longest = max(longest, r.scaled(sel.classes[i].generation().scales).length(&sel.fragments[i]))
+	}
+	return targetOf(longest)
+}
+
 func (sel *selection) hasFrames(f *store.FragmentInfo) bool {
 	for i := range sel.tracks {
 		if f.Span(sel.tracks[i].Number) != nil {

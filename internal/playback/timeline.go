@@ -365,14 +365,6 @@ func (t *timeline) lost(r *rules, commits int64) {
 	t.cursor += commits
 }
 
-// settle fixes the session's target duration after state 0 is made: that of its longest entry and of longest (milliseconds).
-func (t *timeline) settle(longest int64) {
-	for i := range t.entries {
-		longest = max(longest, t.entries[i].length())
-	}
-	t.target = targetOf(longest)
-}
-
 // revealed is how many of the entries may be listed at a time (milliseconds).
 func (t *timeline) revealed(r *rules, now int64) int {
 	if r.mode != liveReplay {
