@@ -25,15 +25,16 @@ import (
 
 // machine is a store whose bytes lie on a storetest.Disk and whose index is SQLite's, together with what it promised.
 type machine struct {
-	t     *testing.T
-	r     *rand.Rand
-	clock *storetest.Clock
-	dir   string // of the index
-	disk  *storetest.Disk
-	fs    blob.FS // the disk, or what wraps it
-	store *store.Store
-	index store.Index
-	blobs store.Blobs
+	t        *testing.T
+	r        *rand.Rand
+	clock    *storetest.Clock
+	dir      string        // of the index
+	interval time.Duration // of syncs
+	disk     *storetest.Disk
+	fs       blob.FS // the disk, or what wraps it
+	store    *store.Store
+	index    store.Index
+	blobs    store.Blobs
 
 	mu        sync.Mutex
 	safe      walMark                     // guarded by mu, as are the following
@@ -74,7 +75,7 @@ func (m *machine) open() error {
 		m.t.Fatal(err)
 	}
 	m.index = x
-	v, err := blob.OpenVolumes("/volumes", blob.Options{FS: m.fs, MaxSize: 20_000})
+	v, err := blob.OpenVolumes("/volumes", blob.Options{FS: m.fs, MaxSize: 20_000, SyncInterval: m.interval})
 	if err != nil {
 		return errors.Join(err, x.Close())
 	}
@@ -343,6 +344,7 @@ func TestPowerCuts(t *testing.T) {
 	for _, seed := range seeds(t, 6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := newMachine(t, seed)
+			m.interval = time.Duration(seed%2) * time.Millisecond // records wait for each other, or not
 			m.mustOpen()
 			for round := range 5 {
 				m.live(seed, round)
