@@ -10,8 +10,8 @@ import (
 // as long as there is some. Rows are served in the order in which they were queued, which with streamState.appending makes
 // the order of a stream's sequences the order of its bytes.
 //
-// That order is why a batch of fragments need not be synced. The index may lose its newest transactions in a power cut, but
-// only from the end, and it never loses one that began a new blob (the commit is synced then, and with it all before it).
+// That order is why a batch of fragments need not be synced. The index may lose its newest rows with the process or in a power
+// cut, but only from the end, and it never loses one that began a new blob (the commit is synced then, and with it all before it).
 // So every row that can be lost is of a record in a blob whose row is safe and open, behind what the rows that are left say
 // is Indexed; recovery reads from there on, finds the records (which were synced before they were queued) in
 // the same order and gives them the same sequences. A replacement is written in the record, so it is repeated too.

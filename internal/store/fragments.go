@@ -290,8 +290,8 @@ func (q *Query) less(a, b *FragmentInfo) bool {
 	return a.Number < b.Number
 }
 
-// selects tells whether q selects a fragment, Limit aside.
-func (q *Query) selects(f *FragmentInfo) bool {
+// Selects tells whether q selects a fragment, Limit aside.
+func (q *Query) Selects(f *FragmentInfo) bool {
 	ts := f.ServerTimestamp
 	if q.Timestamp == ProducerTimestamp {
 		ts = f.ProducerTimestamp

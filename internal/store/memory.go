@@ -76,7 +76,7 @@ func (r *ring) remove(n Number) {
 func (r *ring) list(q Query, since int64) []FragmentInfo {
 	var list []FragmentInfo
 	for _, m := range r.fragments {
-		if m.stored >= since && q.selects(&m.info) {
+		if m.stored >= since && q.Selects(&m.info) {
 			list = append(list, m.info)
 		}
 	}

@@ -37,7 +37,7 @@ func (r *reader) list(ctx context.Context, id StreamID, q Query, notBefore int64
 		return rows, nil
 	}
 	keep := func(f *FragmentInfo) bool {
-		if f.Sequence > hot.Head.Sequence || f.ServerTimestamp < notBefore || !q.selects(f) {
+		if f.Sequence > hot.Head.Sequence || f.ServerTimestamp < notBefore || !q.Selects(f) {
 			return false
 		}
 		if _, gone := slices.BinarySearch(hot.Gone, f.Number); gone {
@@ -88,7 +88,7 @@ func (r *reader) add(ctx context.Context, q *Query, b *SealedBlob, found []Fragm
 		return found, err
 	}
 	fresh := found[n:]
-	order := func(x, y FragmentInfo) int { return q.compare(&x, &y) }
+	order := func(x, y FragmentInfo) int { return q.Compare(&x, &y) }
 	if q.Order == ByNumberNewest {
 		slices.Reverse(fresh)
 	}
@@ -204,8 +204,8 @@ func (r *reader) sealedFragment(ctx context.Context, id StreamID, n Number) (Fra
 // minTime is before every timestamp.
 const minTime = -1 << 62
 
-// compare orders as q does.
-func (q *Query) compare(a, b *FragmentInfo) int {
+// Compare orders fragments as q does: negative when a comes first.
+func (q *Query) Compare(a, b *FragmentInfo) int {
 	switch q.Order {
 	case ByNumberNewest:
 		return cmp.Compare(b.Number, a.Number)
@@ -226,7 +226,7 @@ func (q *Query) first(b *SealedBlob) FragmentInfo {
 
 // before counts the fragments of a sorted list that come before f.
 func before(q *Query, sorted []FragmentInfo, f *FragmentInfo) int {
-	return sort.Search(len(sorted), func(i int) bool { return q.compare(&sorted[i], f) >= 0 })
+	return sort.Search(len(sorted), func(i int) bool { return q.Compare(&sorted[i], f) >= 0 })
 }
 
 // beyond tells that no sealed blob can add to these rows.
@@ -263,7 +263,7 @@ func (q *Query) merge(a, b []FragmentInfo) []FragmentInfo {
 		case len(a) == 0:
 			out, b = append(out, b[0]), b[1:]
 		default:
-			if q.compare(&a[0], &b[0]) < 0 {
+			if q.Compare(&a[0], &b[0]) < 0 {
 				out, a = append(out, a[0]), a[1:]
 			} else {
 				out, b = append(out, b[0]), b[1:]

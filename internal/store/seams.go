@@ -91,20 +91,21 @@ type NewFragment struct {
 // Committed is what became of one NewFragment.
 type Committed struct {
 	Sequence int64 // the commit sequence it was given
-	Err      error // ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number; else nil
+	Err      error // ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number; another: there may be a row or not
 }
 
 // FragmentRows is the part of Index that holds fragments.
 type FragmentRows interface {
 	// Head tells where a stream's orders stand. ErrNotFound when there is no such stream.
 	Head(ctx context.Context, id StreamID) (Head, error)
-	// Commit adds fragments in one transaction, in the order given, and gives each the next sequence of its stream. The
-	// results stand in the order of the fragments. An error is of the whole batch. What a fragment replaces goes, also when it
-	// is in a sealed blob; whether a sealed blob has the number of a new one is not looked at.
+	// Commit adds fragments, in the order given, and gives each the next sequence of its stream. The
+	// results stand in the order of the fragments. An error is of the whole batch, one in a result of that fragment. What a
+	// fragment replaces goes, also when it is in a sealed blob; whether a sealed blob has the number of a new one is not looked at.
 	//
 	// A batch with a fragment in a blob that the index did not know is durable on return, with every batch before it, and
-	// marks the stream's other blobs closed. Any other batch is visible on return but may be lost in a power cut: its
-	// records are in blobs that the index knows to be open, and are found there again.
+	// marks the stream's other blobs closed. Any other batch is visible on return but may be lost with the process or in a power
+	// cut, the newest first: its records are in blobs that the index knows to be open, and are found there again. The batch
+	// behind one that failed is durable too: it covers the records that got no row.
 	Commit(ctx context.Context, fragments []NewFragment) ([]Committed, error)
 	// Hot is Store.List over the rows of unsealed blobs; fragments with a server timestamp before notBefore (milliseconds) are
 	// left out.

@@ -64,7 +64,8 @@ func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int
 // UpdateStream changes a stream and gives it a new Version; durable on return. A version that is not empty must be the
 // stream's (ErrVersion). change may be called more than once; its error is in the returned chain and leaves the stream as
 // it was. It cannot change ID, Name, CreatedMillis, Version and NumberTag. ErrNotFound. A shorter retention hides what is
-// past it at once, and frees its space soon.
+// past it at once, and frees its space soon. A longer one keeps what there is; blobs that were wholly past the one before do not
+// come back, whether they had been freed yet or not.
 func (s *Store) UpdateStream(ctx context.Context, id StreamID, version string, change func(*Stream) error) (Stream, error) {
 	next := randomText(alphanumerics, 20)
 	shorter := false
@@ -111,6 +112,14 @@ func (s *Store) changeStream(ctx context.Context, id StreamID, change func(*Stre
 		return Stream{}, err
 	}
 	defer release(st.changing)
+	was := st.stream.Load()
+	next := *was
+	next.Tags = maps.Clone(was.Tags)
+	if err := change(&next); err == nil && next.RetentionHours > was.RetentionHours {
+		if err := s.dropPast(ctx, st, was); err != nil {
+			return Stream{}, err
+		}
+	} // an error of change comes again below
 	row, err := s.idx.UpdateStream(ctx, id, func(row *Stream) error {
 		id, name, created, tag := row.ID, row.Name, row.CreatedMillis, row.NumberTag
 		if err := change(row); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed in between; sweepBlobs
@@ -138,6 +139,33 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// dropPast drops the rows of a stream's blobs that are wholly past its retention now: what a sweep would do, for those that have
+// come to be since the last one.
+func (s *Store) dropPast(ctx context.Context, st *streamState, stream *Stream) error {
+	before := notBefore(stream, s.now())
+	if stream.RetentionHours == 0 {
+		before = math.MaxInt64 // nothing stored is kept
+	}
+	blobs, err := s.idx.BlobsInState(ctx, BlobOpen)
+	if err != nil {
+		return err
+	}
+	for _, b := range blobs {
+		if b.Stream == stream.ID && b.LastServerTimestamp < before {
+			if err := s.closeBlob(ctx, st, b); err != nil {
+				return err
+			}
+		}
+	}
+	for n := sweepBlobs; n == sweepBlobs; {
+		if n, err = s.idx.Expire(ctx, stream.ID, before, sweepBlobs); err != nil {
+			return fmt.Errorf("expire fragments of stream %s: %w", stream.ID, err)
+		}
+	}
+	s.sweepSoon()
+	return nil
 }
 
 // sweepDoomed deletes the bytes of blobs without rows, then forgets the blobs.

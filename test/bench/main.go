@@ -24,7 +24,8 @@ type limit struct {
 
 var limits = []limit{
 	{regexp.MustCompile(`^Append/`), "ratio", 0.85, true, "of plain write and fdatasync of the same bytes"},
-	{regexp.MustCompile(`^Together/`), "ratio", 0.9, true, "of the same work alone"},
+	{regexp.MustCompile(`^Together/`), "ratio", 0.9, true, "of the same beside work on another store"},
+	{regexp.MustCompile(`^Together/`), "p99-ratio", 0.8, true, "likewise"},
 	{regexp.MustCompile(`^SegmentServing/`), "cpu-ratio", 1.3, false, "of nginx sending the same bytes as a file"},
 	{regexp.MustCompile(`^SegmentServing/`), "req-ratio", 0.8, true, "of nginx sending the same bytes as a file"},
 	{regexp.MustCompile(`^MediaPlaylist/.*/first$`), "cpu-ms/op", 10, false, "a session's first playlist of 1,800 fragments"},

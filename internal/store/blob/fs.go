@@ -18,6 +18,7 @@ type FS interface {
 	Rename(from, to string) error                   // rename(2)
 	Remove(path string) error                       // unlink(2), or rmdir(2)
 	SyncDir(path string) error                      // fsync(2) of a directory: the names in it are durable
+	SyncAll(path string) error                      // syncfs(2): a hint that all of the file system shall be on disk; see rounds
 	Space(path string) (free, total int64, _ error) // statfs(2): bytes that this user may take, and all bytes
 }
 
@@ -77,6 +78,9 @@ func (OS) Remove(path string) error { return os.Remove(path) }
 
 // SyncDir implements FS.
 func (OS) SyncDir(path string) error { return syncDir(path) }
+
+// SyncAll implements FS.
+func (OS) SyncAll(path string) error { return syncAll(path) }
 
 // WriteAt implements File.
 func (f osFile) WriteAt(bufs [][]byte, off int64) (int64, error) { return writeAt(f.File, bufs, off) }

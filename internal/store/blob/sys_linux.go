@@ -57,6 +57,25 @@ func syncData(f *os.File) error {
 	}
 }
 
+// syncAll is syncfs(2) of the file system that a directory is on.
+func syncAll(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for {
+		err := unix.Syncfs(int(f.Fd()))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return &os.PathError{Op: "syncfs", Path: dir, Err: err}
+		}
+		return nil
+	}
+}
+
 // Space implements FS.
 func (OS) Space(path string) (free, total int64, err error) {
 	var st unix.Statfs_t

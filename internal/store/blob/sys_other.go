@@ -21,6 +21,8 @@ func writeAt(f *os.File, bufs [][]byte, off int64) (written int64, err error) {
 
 func syncData(f *os.File) error { return f.Sync() }
 
+func syncAll(string) error { return nil }
+
 // Space implements FS: unknown here, so never short.
 func (OS) Space(string) (free, total int64, err error) { return math.MaxInt64, math.MaxInt64, nil }
 

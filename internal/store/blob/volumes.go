@@ -41,8 +41,8 @@ type Options struct {
 	MaxSize     int64               // a volume that has reached it is not appended to; default 64 MB
 	SyncSeconds prometheus.Observer // observes each sync; may be nil
 
-	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs one after the other: for spinning
-	// disks, which do worse with many syncs at once. What Append promises is the same. A stream stores one record per
+	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs them together: for spinning disks,
+	// which seek for each sync. What Append promises is the same. A stream stores one record per
 	// interval then.
 	SyncInterval time.Duration
 }
@@ -102,7 +102,7 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	if o.FS == nil {
 		o.FS = OS{}
 	}
-	v := &Volumes{dir: dir, o: o, fs: o.FS, syncs: rounds{interval: o.SyncInterval}, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}
+	v := &Volumes{dir: dir, o: o, fs: o.FS, syncs: rounds{interval: o.SyncInterval, all: func() error { return o.FS.SyncAll(dir) }}, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}
 	err := v.fs.Mkdir(dir)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		err = v.fs.SyncDir(filepath.Dir(dir)) // the one who made it may have died before this

@@ -187,6 +187,7 @@ type hookFS struct {
 	write   func(f File, bufs [][]byte, off int64) (int64, error)
 	sync    func(f File) error
 	syncDir func(path string) error
+	syncAll func(path string) error
 	remove  func(path string) error
 }
 
@@ -217,6 +218,13 @@ func (h *hookFS) SyncDir(path string) error {
 		return h.syncDir(path)
 	}
 	return h.OS.SyncDir(path)
+}
+
+func (h *hookFS) SyncAll(path string) error {
+	if h.syncAll != nil {
+		return h.syncAll(path)
+	}
+	return h.OS.SyncAll(path)
 }
 
 func (f *hookFile) WriteAt(bufs [][]byte, off int64) (int64, error) {

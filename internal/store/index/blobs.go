@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"weir/internal/store"
 )
@@ -12,6 +13,9 @@ import (
 // Blobs implements store.Index.
 func (x *SQLite) Blobs(ctx context.Context) ([]store.BlobInfo, error) {
 	var list []store.BlobInfo
+	if err := x.settled(ctx); err != nil {
+		return nil, err
+	}
 	err := x.read(ctx, func(rows *sql.Rows) error {
 		var b blobRow
 		err := rows.Scan(b.dest()...)
@@ -50,7 +54,16 @@ func (r *blobRow) info() store.BlobInfo {
 	return b
 }
 
-// closeBlobs closes blobs that a condition on b selects, which are open. Their end is indexed if that is greater than what is
+// streamsOf gives the streams of blobs.
+func streamsOf(names []string) (streams []store.StreamID) {
+	for _, name := range names {
+		id, _, _ := strings.Cut(name, "/")
+		streams = append(streams, store.StreamID(id))
+	}
+	return streams
+}
+
+// closeBlobs closes blobs that a condition on b selects, which are open and of streams that are alone. Their end is indexed if that is greater than what is
 // known.
 func (t *tx) closeBlobs(indexed int64, where string, args ...any) error {
 	var list []blobRow
@@ -65,7 +78,6 @@ func (t *tx) closeBlobs(indexed int64, where string, args ...any) error {
 	}
 	for i := range list {
 		b := list[i].info()
-		delete(t.x.tails, b.Stream)
 		if _, err := t.exec(`UPDATE blobs SET state = 1, indexed = ?, last_server_ts = ? WHERE key = ?`, max(b.Indexed, indexed), b.LastServerTimestamp, list[i].key); err != nil {
 			return err
 		}
@@ -76,6 +88,9 @@ func (t *tx) closeBlobs(indexed int64, where string, args ...any) error {
 // BlobsInState implements store.Index.
 func (x *SQLite) BlobsInState(ctx context.Context, state store.BlobState) ([]store.BlobInfo, error) {
 	var list []store.BlobInfo
+	if err := x.settled(ctx); err != nil {
+		return nil, err
+	}
 	// The state stands in the text for the sake of the partial index.
 	err := x.read(ctx, func(rows *sql.Rows) error {
 		var b blobRow
@@ -103,7 +118,14 @@ func (x *SQLite) CloseBlobs(ctx context.Context, blobs []store.BlobInfo) error {
 	if len(blobs) == 0 {
 		return nil
 	}
+	var names []string
+	for i := range blobs {
+		names = append(names, blobs[i].Name)
+	}
 	return x.write(ctx, durable, func(t *tx) error {
+		if err := t.alone(streamsOf(names)...); err != nil {
+			return err
+		}
 		for i := range blobs {
 			if err := t.closeBlobs(blobs[i].Indexed, `WHERE b.name = ? AND b.state = 0`, blobs[i].Name); err != nil {
 				return err
@@ -119,7 +141,9 @@ func (x *SQLite) ForgetBlobs(ctx context.Context, names []string) error {
 		return nil
 	}
 	return x.write(ctx, ordered, func(t *tx) error {
-		clear(x.tails)
+		if err := t.alone(streamsOf(names)...); err != nil {
+			return err
+		}
 		for _, name := range names {
 			var key, stream int64
 			var state store.BlobState

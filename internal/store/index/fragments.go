@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"weir/internal/store"
 )
@@ -11,8 +12,13 @@ import (
 // Head implements store.Index.
 func (x *SQLite) Head(ctx context.Context, id store.StreamID) (store.Head, error) {
 	var r headRow
+	rows := x.waiting.of(id)
 	err := x.readRow(ctx, r.dest(), headQuery+`s.id = ? AND s.deleted = 0`, string(id))
-	return r.head(), err
+	head := r.head()
+	for i := range rows {
+		head.Number, head.Sequence = max(head.Number, rows[i].Number), max(head.Sequence, rows[i].Sequence)
+	}
+	return head, err
 }
 
 // The row of heads is written when rows of fragments go, not when they come: the greatest of both is the head.
@@ -56,198 +62,6 @@ func (t *tx) keepHead(stream int64) error {
 
 func (t *tx) setHead(stream int64, h store.Head) error {
 	_, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(h.Number), h.Sequence, stream)
-	return err
-}
-
-// tail is what Commit must know of a stream to add a row to the last of its blobs. The only writer remembers it from one
-// transaction to the next; so a fragment costs one INSERT, and head and mark are found in its rows.
-type tail struct {
-	key  int64
-	head store.Head
-	blob struct {
-		key      int64
-		name     string
-		indexed  int64
-		last     int64 // server timestamp
-		unmarked int   // rows since indexed and last were written down
-	}
-}
-
-// markEvery is after how many rows at most an open blob's indexed and last_server_ts are written down. What they are is the
-// greatest of that and of the stream's last markEvery rows. Rows, marks and the closing of a blob are lost in one order in a
-// power cut, the newest first, so that holds of whatever is left.
-const markEvery = 32
-
-// batchTail is a tail within a Commit.
-type batchTail struct {
-	tail
-	gone     bool
-	saveHead bool
-	saveMark bool
-}
-
-// Commit implements store.Index.
-func (x *SQLite) Commit(ctx context.Context, fragments []store.NewFragment) ([]store.Committed, error) {
-	d := visible
-	for i := range fragments {
-		if known, _ := x.blobs.Load(fragments[i].Stream); known != fragments[i].Info.Location.Blob {
-			d = durable
-		}
-	}
-	results := make([]store.Committed, len(fragments))
-	tails := make(map[store.StreamID]*batchTail)
-	err := x.write(ctx, d, func(t *tx) error {
-		for i := range fragments {
-			var err error
-			if results[i], err = t.commit(&fragments[i], tails); err != nil {
-				return err
-			}
-		}
-		for _, b := range tails {
-			if b.saveHead {
-				if err := t.setHead(b.key, b.head); err != nil {
-					return err
-				}
-			}
-			if err := t.mark(b); err != nil {
-				return err
-			}
-		}
-		t.committed = func() {
-			for id, b := range tails {
-				if !b.gone {
-					x.tails[id] = b.tail
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	for i := range fragments {
-		if results[i].Err == nil {
-			x.blobs.Store(fragments[i].Stream, fragments[i].Info.Location.Blob)
-		}
-	}
-	return results, nil
-}
-
-func (t *tx) commit(f *store.NewFragment, tails map[store.StreamID]*batchTail) (store.Committed, error) {
-	s, err := t.tail(f.Stream, tails)
-	if err != nil {
-		return store.Committed{}, err
-	}
-	if s.gone {
-		return store.Committed{Err: store.ErrNotFound}, nil
-	}
-	info := &f.Info
-	b := &s.blob
-	if b.name != info.Location.Blob {
-		if err := t.turn(s, info.Location.Blob); err != nil {
-			return store.Committed{}, err
-		}
-	}
-	b.indexed = max(b.indexed, info.Location.Offset+info.Location.Length)
-	b.last = max(b.last, info.ServerTimestamp)
-	b.unmarked++
-
-	sequence := max(s.head.Sequence, f.AfterSequence) + 1
-	n, err := t.exec(`INSERT INTO fragments (stream, number, sequence, producer_ts, server_ts, track_set, spans, payload_crc, partial,
-		blob, position, length, meta_length) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, number) DO NOTHING`,
-		s.key, int64(info.Number), sequence, info.ProducerTimestamp, info.ServerTimestamp, info.TrackSet,
-		store.AppendSpans(nil, info.Spans), int64(info.PayloadCRC), truth(info.Partial),
-		b.key, info.Location.Offset, info.Location.Length, info.Location.MetaLength)
-	if err != nil {
-		return store.Committed{}, err
-	}
-	if n == 0 {
-		s.saveMark = true // no row tells that this record was given up
-		return store.Committed{Err: store.ErrExists}, nil
-	}
-	s.head.Sequence = sequence
-	s.head.Number = max(s.head.Number, info.Number)
-	if f.Replaces != 0 {
-		s.saveHead = true // a row goes
-		if _, err := t.exec(`INSERT INTO replaced (stream, blob, number) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, s.key, b.key, int64(f.Replaces)); err != nil {
-			return store.Committed{}, err
-		}
-		if err := t.replace(s.key, int64(f.Replaces)); err != nil {
-			return store.Committed{}, err
-		}
-	}
-	return store.Committed{Sequence: sequence}, nil
-}
-
-// tail gives a stream of the batch, as it was remembered or else read.
-func (t *tx) tail(id store.StreamID, tails map[store.StreamID]*batchTail) (*batchTail, error) {
-	s := tails[id]
-	if s != nil {
-		return s, nil
-	}
-	s = &batchTail{}
-	var known bool
-	if s.tail, known = t.x.tails[id]; !known {
-		var err error
-		if s.key, err = t.liveKey(id); err == nil {
-			s.head, err = t.head(s.key)
-		}
-		if errors.Is(err, store.ErrNotFound) {
-			s.gone, err = true, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	tails[id] = s
-	return s, nil
-}
-
-// turn makes another blob the one that rows are added to. One that is new closes the stream's others: their rows were
-// committed before.
-func (t *tx) turn(s *batchTail, name string) error {
-	if err := t.mark(s); err != nil { // of the blob so far
-		return err
-	}
-	var b blobRow
-	err := t.row(b.dest(), blobQuery+`WHERE b.name = ?`, name)
-	if errors.Is(err, store.ErrNotFound) {
-		if err := t.closeBlobs(0, `WHERE b.stream = ? AND b.state = 0`, s.key); err != nil {
-			return err
-		}
-		if _, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 0, 0, 0)`, s.key, name); err != nil {
-			return err
-		}
-		err = t.row(b.dest(), blobQuery+`WHERE b.name = ?`, name)
-	}
-	if err != nil {
-		return err
-	}
-	info := b.info()
-	s.blob.key, s.blob.name, s.blob.indexed, s.blob.last = b.key, name, info.Indexed, info.LastServerTimestamp
-	s.saveMark = true // how many rows are unmarked is not known
-	return nil
-}
-
-// mark writes down what is known of the blob that rows are added to, when it is time.
-func (t *tx) mark(s *batchTail) error {
-	b := &s.blob
-	if b.unmarked == 0 || b.unmarked < markEvery && !s.saveMark {
-		return nil
-	}
-	b.unmarked, s.saveMark = 0, false
-	_, err := t.exec(`UPDATE blobs SET indexed = ?, last_server_ts = ? WHERE key = ?`, b.indexed, b.last, b.key)
-	return err
-}
-
-// replace drops a fragment: its row, or else a sealed blob may have it in its table, which does not change.
-func (t *tx) replace(stream, number int64) error {
-	n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number = ?`, stream, number)
-	if err != nil || n > 0 {
-		return err
-	}
-	_, err = t.exec(`INSERT INTO gone (stream, number, blob) SELECT stream, ?, blob FROM sealed
-		WHERE stream = ? AND number_min <= ? AND number_max >= ? ON CONFLICT DO NOTHING`, number, stream, number, number)
 	return err
 }
 
@@ -323,6 +137,7 @@ func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notB
 	if err != nil {
 		return hot, err
 	}
+	rows := x.waiting.of(id)
 	text, args := hotQuery(key, q, notBefore)
 	query, done, err := x.snapshot(ctx, headQuery+`h.stream = ? AND s.deleted = 0`, text, blobNameQuery, goneQuery)
 	if err != nil {
@@ -335,11 +150,36 @@ func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notB
 	}
 	hot.Head = head.head()
 	hot.Fragments, err = fragmentRows(ctx, query[1], query[2], args...)
+	addWaiting(&hot, rows, &q, notBefore)
 	if err != nil || hot.Head.SealedNumber == 0 {
 		return hot, err
 	}
 	hot.Gone, err = gone(query[3].QueryContext(ctx, key))
 	return hot, err
+}
+
+// addWaiting adds what the table had not got when the rest was read. Whatever else happened to a row that waited, it was in the
+// table first; so those behind its head are still as they were.
+func addWaiting(hot *store.Hot, rows []store.FragmentInfo, q *store.Query, notBefore int64) {
+	table := hot.Head.Sequence
+	n := len(hot.Fragments)
+	for i := range rows {
+		f := &rows[i]
+		if f.Sequence <= table {
+			continue
+		}
+		hot.Head.Number, hot.Head.Sequence = max(hot.Head.Number, f.Number), max(hot.Head.Sequence, f.Sequence)
+		if f.ServerTimestamp >= notBefore && q.Selects(f) {
+			hot.Fragments = append(hot.Fragments, *f)
+		}
+	}
+	if len(hot.Fragments) == n {
+		return
+	}
+	slices.SortFunc(hot.Fragments, func(a, b store.FragmentInfo) int { return q.Compare(&a, &b) })
+	if q.Limit > 0 && len(hot.Fragments) > q.Limit {
+		hot.Fragments = hot.Fragments[:q.Limit]
+	}
 }
 
 // hotQuery writes the query so that one index serves it, in its order; the + before a column keeps the planner from using
@@ -416,6 +256,11 @@ func (x *SQLite) HotFragment(ctx context.Context, id store.StreamID, n store.Num
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
+	for _, f := range x.waiting.of(id) {
+		if f.Number == n {
+			return f, nil
+		}
+	}
 	var r fragmentRow
 	err = x.read(ctx, func(rows *sql.Rows) error {
 		if err := rows.Scan(append(r.dest(), &r.f.Location.Blob)...); err != nil {
@@ -478,7 +323,9 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 		return 0, err
 	}
 	err = x.write(ctx, durable, func(t *tx) error {
-		delete(x.tails, id)
+		if err := t.alone(id); err != nil {
+			return err
+		}
 		var keys []int64
 		err := t.rows(func(rows *sql.Rows) error {
 			var key int64

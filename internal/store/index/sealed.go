@@ -27,6 +27,9 @@ func wide(s *store.SealedBlob) bool {
 
 // Replaced implements store.Index.
 func (x *SQLite) Replaced(ctx context.Context, name string) ([]store.Number, error) {
+	if err := x.settled(ctx); err != nil {
+		return nil, err
+	}
 	return gone(x.readers.QueryContext(ctx, `SELECT r.number FROM blobs b JOIN replaced r ON r.stream = b.stream AND r.blob = b.key
 		WHERE b.name = ? ORDER BY r.number`, name))
 }
@@ -34,7 +37,9 @@ func (x *SQLite) Replaced(ctx context.Context, name string) ([]store.Number, err
 // SealBlob implements store.Index.
 func (x *SQLite) SealBlob(ctx context.Context, s store.SealedBlob) error {
 	return x.write(ctx, durable, func(t *tx) error {
-		delete(x.tails, s.Stream)
+		if err := t.alone(s.Stream); err != nil {
+			return err
+		}
 		var key, stream int64
 		err := t.row([]any{&key, &stream}, `SELECT b.key, b.stream FROM blobs b JOIN streams s ON s.key = b.stream
 			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
@@ -71,7 +76,9 @@ func (x *SQLite) AddSealed(ctx context.Context, blobs []store.SealedBlob) error 
 		return nil
 	}
 	return x.write(ctx, durable, func(t *tx) error {
-		delete(x.tails, blobs[0].Stream)
+		if err := t.alone(blobs[0].Stream); err != nil {
+			return err
+		}
 		stream, err := t.liveKey(blobs[0].Stream)
 		if err != nil {
 			return err

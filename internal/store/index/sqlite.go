@@ -35,7 +35,8 @@ type SQLite struct {
 	synced  bool // the connection is at synchronous=FULL
 	relaxed bool // Batch runs
 	stmts   map[string]*sql.Stmt
-	tails   map[store.StreamID]tail // of what is committed; what changes a stream's head or blobs, and an error, drops it
+
+	waiting waiting // rows on their way into the table
 
 	queries sync.Map // text to *sql.Stmt of readers; the texts are constants and the few forms of hotQuery
 
@@ -76,7 +77,8 @@ func openSQLite(ctx context.Context, path string) (*SQLite, error) {
 		u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
 		return sql.Open("sqlite", u.String())
 	}
-	x := &SQLite{writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), tails: make(map[store.StreamID]tail), synced: true}
+	x := &SQLite{writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true}
+	x.waiting.tails = make(map[store.StreamID]*tail)
 	if x.db, err = open("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-16000)"); err != nil {
 		return nil, err
 	}
@@ -130,7 +132,7 @@ func (x *SQLite) migrate(ctx context.Context) error {
 
 // Close implements store.Index. What was committed is in the file; no call may run.
 func (x *SQLite) Close() error {
-	var errs []error
+	errs := []error{x.waiting.close(func() error { return x.settled(context.Background()) })}
 	x.queries.Range(func(_, s any) bool {
 		errs = append(errs, s.(*sql.Stmt).Close())
 		return true
@@ -155,7 +157,7 @@ type tx struct {
 	x   *SQLite
 	ctx context.Context // of this transaction only: WithoutCancel of the caller's
 
-	committed func() // called when it is, within the turn; may be nil
+	committed []func() // called when it is, within the turn
 }
 
 // durability of a write transaction.
@@ -194,15 +196,17 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 	}
 	err := fn(t)
 	if err == nil {
-		_, err = t.exec("COMMIT")
+		if _, err = t.exec("COMMIT"); err != nil {
+			x.waiting.fail()
+		}
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		// After a failed COMMIT the transaction may be open still or not, applied or not; all are fine now.
 		_, _ = t.exec("ROLLBACK")
-		clear(x.tails)
-	case t.committed != nil:
-		t.committed()
+	} else {
+		for _, call := range t.committed {
+			call()
+		}
 	}
 	var failed *sqlite.Error
 	if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_FULL {
@@ -210,6 +214,9 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 	}
 	return err
 }
+
+// onCommit calls f when the transaction is committed.
+func (t *tx) onCommit(f func()) { t.committed = append(t.committed, f) }
 
 // sync sets whether commits are synced.
 func (t *tx) sync(on bool) error {
@@ -236,6 +243,9 @@ func (x *SQLite) Batch(ctx context.Context, fn func() error) error {
 	}
 	relax(true)
 	err := fn()
+	if err == nil {
+		err = x.settled(ctx)
+	}
 	relax(false)
 	if err != nil {
 		return err

@@ -93,7 +93,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// A full disk is ErrFull; what was committed stays, and the index goes on when there is room.
+// A full disk is ErrFull; what was committed stays, also what found no room yet, and the index goes on when there is some.
 func TestFull(t *testing.T) {
 	x := withStream(t)
 	if _, err := x.Commit(t.Context(), []store.NewFragment{fragment(1)}); err != nil {
@@ -104,14 +104,26 @@ func TestFull(t *testing.T) {
 	}
 	var n store.Number = 1
 	for {
-		_, err := x.Commit(t.Context(), []store.NewFragment{fragment(n + 1)})
-		if errors.Is(err, store.ErrFull) {
-			break
-		}
-		if err != nil || n > 10_000 {
-			t.Fatal(n, err)
-		}
 		n++
+		results, err := x.Commit(t.Context(), []store.NewFragment{fragment(n)})
+		if err != nil || results[0].Err != nil || n > 10_000 {
+			t.Fatal(n, results, err)
+		}
+		if err = x.settled(t.Context()); errors.Is(err, store.ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		results, err := x.Commit(t.Context(), []store.NewFragment{fragment(n + 1)})
+		if err != nil || !errors.Is(results[0].Err, store.ErrFull) {
+			t.Fatalf("%+v, %v", results, err)
+		}
+		hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
+		if err != nil || len(hot.Fragments) != int(n) || hot.Head.Sequence != int64(n) {
+			t.Fatalf("%d fragments, want %d, head %+v: %v", len(hot.Fragments), n, hot.Head, err)
+		}
 	}
 	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {
 		t.Fatal(err)
@@ -134,6 +146,9 @@ func TestWhichBatchesAreSynced(t *testing.T) {
 		f := fragment(n)
 		f.Info.Location.Blob = string(streamID) + blob
 		if _, err := x.Commit(t.Context(), []store.NewFragment{f}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.settled(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		return x.synced

@@ -131,7 +131,9 @@ func (t *tx) stream(id store.StreamID) (store.Stream, error) {
 // DeleteStream implements store.Index.
 func (x *SQLite) DeleteStream(ctx context.Context, id store.StreamID, check func(*store.Stream) error) error {
 	return x.write(ctx, durable, func(t *tx) error {
-		delete(x.tails, id)
+		if err := t.alone(id); err != nil {
+			return err
+		}
 		s, err := t.stream(id)
 		if err != nil {
 			return err
@@ -166,7 +168,9 @@ func (x *SQLite) DeletedStreams(ctx context.Context) ([]store.StreamID, error) {
 // PurgeStream implements store.Index.
 func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) (done bool, err error) {
 	err = x.write(ctx, durable, func(t *tx) error {
-		delete(x.tails, id)
+		if err := t.alone(id); err != nil {
+			return err
+		}
 		var key int64
 		err := t.row([]any{&key}, `SELECT key FROM streams WHERE id = ? AND deleted = 1`, string(id))
 		if errors.Is(err, store.ErrNotFound) {

@@ -124,6 +124,11 @@ func (c *Calls) SyncDir(path string) error {
 	return c.run("fsync "+path, func() error { return c.fs.SyncDir(path) })
 }
 
+// SyncAll implements blob.FS.
+func (c *Calls) SyncAll(path string) error {
+	return c.run("syncfs "+path, func() error { return c.fs.SyncAll(path) })
+}
+
 // Space implements blob.FS.
 func (c *Calls) Space(path string) (free, total int64, err error) {
 	err = c.run("statfs "+path, func() (err error) { free, total, err = c.fs.Space(path); return err })

@@ -96,6 +96,9 @@ func fill(t *testing.T, n int) (dir string, clock *storetest.Clock, stream store
 		}
 		fragments = append(fragments, f)
 	}
+	if err := s.Sweep(t.Context()); err != nil { // so that each has its row in the table
+		t.Fatal(err)
+	}
 	return storetest.CopyDir(t, dir), clock, stream, fragments
 }
 
@@ -145,6 +148,11 @@ func TestPowerCutOfTheIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		fragments = append(fragments, f)
+		if i%5 == 4 { // which writes down what was committed; the rest is lost with the process
+			if err := s.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if i == 0 {
 			info, err := os.Stat(wal)
 			if err != nil {

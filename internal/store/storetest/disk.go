@@ -352,6 +352,11 @@ func (d *Disk) SyncDir(name string) error {
 	})
 }
 
+// SyncAll implements blob.FS. It makes nothing safe, for nobody may rely on it.
+func (d *Disk) SyncAll(name string) error {
+	return d.do("syncfs", name, func(*node, string) error { return nil })
+}
+
 // Space implements blob.FS.
 func (d *Disk) Space(name string) (free, total int64, err error) {
 	err = d.do("statfs", name, func(*node, string) error { free = max(d.room, 0); return nil })

@@ -476,6 +476,18 @@ func testMemory(h *harness) {
 	}
 	h.crash()
 	h.wantNumbers(h.list(st.ID, store.Query{}))
+	// What was deleted by a shorter retention does not come back with a longer one, although no sweep came in between.
+	_, err = h.store.UpdateStream(h.ctx, st.ID, "", func(s *store.Stream) error { s.RetentionHours = 2; return nil })
+	h.must(err)
+	h.wantNumbers(h.list(st.ID, store.Query{}))
+	h.append(st.ID)
+	for _, hours := range []int{0, 2} {
+		_, err = h.store.UpdateStream(h.ctx, st.ID, "", func(s *store.Stream) error { s.RetentionHours = hours; return nil })
+		h.must(err)
+	}
+	h.wantNumbers(h.list(st.ID, store.Query{}))
+	last := h.append(st.ID)
+	h.wantNumbers(h.list(st.ID, store.Query{}), last)
 }
 
 func testDelete(h *harness) {
