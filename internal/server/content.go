@@ -3,9 +3,11 @@ package server
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -76,7 +78,7 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 }
 
 // write sends length bytes of head and body, starting at from.
-func (c *content) write(w io.Writer, from, length int64) error {
+func (c *content) write(w http.ResponseWriter, from, length int64) error {
 	if n := int64(len(c.head)); from < n {
 		part := c.head[from:min(n, from+length)]
 		if _, err := w.Write(part); err != nil {
@@ -88,6 +90,11 @@ func (c *content) write(w io.Writer, from, length int64) error {
 	if length == 0 || c.body == nil {
 		return nil
 	}
+	if c.unread() {
+		if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
 	body, err := section(c.body, from-int64(len(c.head)), length)
 	if err != nil {
 		return err
@@ -98,6 +105,17 @@ func (c *content) write(w io.Writer, from, length int64) error {
 		err = fmt.Errorf("send media: %d bytes of %d: %w", n, length, io.ErrUnexpectedEOF)
 	}
 	return err
+}
+
+// unread tells that the body goes to the connection without being read. With its header still in a buffer net/http would read
+// the first bytes of it, to look what they are.
+func (c *content) unread() bool {
+	limited, ok := c.body.(*io.LimitedReader)
+	if !ok {
+		return false
+	}
+	_, ok = limited.R.(*os.File)
+	return ok
 }
 
 // section returns a reader of length bytes of r from the given offset. What is a limited file stays one.
