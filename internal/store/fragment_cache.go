@@ -1,13 +1,14 @@
 package store
 
 import (
+	"slices"
 	"sync"
 
 	"weir/internal/media"
 )
 
 // fragmentCache keeps the rows of fragments that are asked for one by one, and the heads of those that were opened: a live
-// segment is fetched by every viewer of its stream. Both are true for as long as the fragment is there, because neither a row
+// segment is fetched by every viewer of its stream, and finding a fragment of a recording means to read a table. Both are true for as long as the fragment is there, because neither a row
 // nor a record ever changes; what takes fragments away lets go of them here, also when it failed, since it may have been
 // applied. Retention is not among that: it is looked at for each request.
 //
@@ -70,6 +71,7 @@ func (c *fragmentCache) put(id StreamID, info FragmentInfo, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if changes == c.changes {
+		info.Spans = slices.Clone(info.Spans) // those of a table share one array with all that was read with them
 		c.add(fragmentKey{id, info.Number}, cachedFragment{info: info})
 	}
 }

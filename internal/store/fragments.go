@@ -311,6 +311,9 @@ func (q *Query) selects(f *FragmentInfo) bool {
 	return f.Number > q.After
 }
 
+// fragmentsAhead is how many fragments behind one that is asked for are kept in memory, where they are found with it.
+const fragmentsAhead = 32
+
 // Fragment gives one fragment; the caller must not change its spans. ErrNotFound when there is none, or when it is past retention.
 func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error) {
 	st, err := s.state(ctx, id)
@@ -327,10 +330,14 @@ func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentIn
 	kept, changes, ok := s.recent.get(id, n)
 	f := kept.info
 	if !ok {
-		if f, err = s.reader.fragment(ctx, id, n); err != nil {
+		var next []FragmentInfo // who plays a recording asks for them next
+		if f, next, err = s.reader.fragmentAndNext(ctx, id, n, fragmentsAhead); err != nil {
 			return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
 		}
 		s.recent.put(id, f, changes)
+		for i := range next {
+			s.recent.put(id, next[i], changes)
+		}
 	}
 	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
 		return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, ErrNotFound)

@@ -61,6 +61,19 @@ func testRecent(h *harness) {
 	gone(st.ID, a.Number)
 	fetch(st.ID, b.Number)
 
+	// With a fragment of a sealed volume those behind it are found, but not what is gone.
+	c, d, e := h.append(st.ID), h.append(st.ID), h.append(st.ID)
+	h.sealAll()
+	h.must(replace(st.ID, d.Number))
+	h.reopen()
+	fetch(st.ID, c.Number)
+	gone(st.ID, d.Number)
+	if got := fetch(st.ID, e.Number); !reflect.DeepEqual(got, e) {
+		h.Fatalf("got %+v, stored %+v", got, e)
+	}
+	h.must(replace(st.ID, e.Number))
+	gone(st.ID, e.Number)
+
 	for _, how := range []Fault{NotApplied, Applied} {
 		f := h.append(st.ID)
 		fetch(st.ID, f.Number)
