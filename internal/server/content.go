@@ -74,11 +74,11 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return c.write(w, from, length)
+	return c.write(w, from, length, r.TLS == nil)
 }
 
-// write sends length bytes of head and body, starting at from.
-func (c *content) write(w http.ResponseWriter, from, length int64) error {
+// write sends length bytes of head and body, starting at from. sendfile tells that the connection can take a file from the kernel.
+func (c *content) write(w http.ResponseWriter, from, length int64, sendfile bool) error {
 	if n := int64(len(c.head)); from < n {
 		part := c.head[from:min(n, from+length)]
 		if _, err := w.Write(part); err != nil {
@@ -90,7 +90,8 @@ func (c *content) write(w http.ResponseWriter, from, length int64) error {
 	if length == 0 || c.body == nil {
 		return nil
 	}
-	if c.unread() {
+	if sendfile && c.isFile() {
+		// With the header still in a buffer net/http would read the file's first bytes, to look what they are.
 		if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
@@ -107,9 +108,8 @@ func (c *content) write(w http.ResponseWriter, from, length int64) error {
 	return err
 }
 
-// unread tells that the body goes to the connection without being read. With its header still in a buffer net/http would read
-// the first bytes of it, to look what they are.
-func (c *content) unread() bool {
+// isFile tells that the body is a part of a file.
+func (c *content) isFile() bool {
 	limited, ok := c.body.(*io.LimitedReader)
 	if !ok {
 		return false
