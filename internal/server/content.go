@@ -3,9 +3,11 @@ package server
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -72,11 +74,11 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return c.write(w, from, length)
+	return c.write(w, from, length, r.TLS == nil)
 }
 
-// write sends length bytes of head and body, starting at from.
-func (c *content) write(w io.Writer, from, length int64) error {
+// write sends length bytes of head and body, starting at from. sendfile tells that the connection can take a file from the kernel.
+func (c *content) write(w http.ResponseWriter, from, length int64, sendfile bool) error {
 	if n := int64(len(c.head)); from < n {
 		part := c.head[from:min(n, from+length)]
 		if _, err := w.Write(part); err != nil {
@@ -88,6 +90,12 @@ func (c *content) write(w io.Writer, from, length int64) error {
 	if length == 0 || c.body == nil {
 		return nil
 	}
+	if sendfile && c.isFile() {
+		// With the header still in a buffer net/http would read the file's first bytes, to look what they are.
+		if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
 	body, err := section(c.body, from-int64(len(c.head)), length)
 	if err != nil {
 		return err
@@ -98,6 +106,16 @@ func (c *content) write(w io.Writer, from, length int64) error {
 		err = fmt.Errorf("send media: %d bytes of %d: %w", n, length, io.ErrUnexpectedEOF)
 	}
 	return err
+}
+
+// isFile tells that the body is a part of a file.
+func (c *content) isFile() bool {
+	limited, ok := c.body.(*io.LimitedReader)
+	if !ok {
+		return false
+	}
+	_, ok = limited.R.(*os.File)
+	return ok
 }
 
 // section returns a reader of length bytes of r from the given offset. What is a limited file stays one.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,9 +61,19 @@ type request struct {
 	operation string
 	stream    string       // the stream it turned out to be about, for the log
 	body      []byte       // of signed requests but PutMedia
-	log       *slog.Logger // with the request id
+	logger    *slog.Logger // of the server; log adds what it knows of the request
+	identity  string       // access key of a signed request, once verified
 	errorType string       // of the answer, for the log
 	values    url.Values   // of the URL, once parsed
+}
+
+// log gives a logger that names the request. Most requests write nothing, and making one costs as much as finding a fragment.
+func (req *request) log() *slog.Logger {
+	l := req.logger.With(logRequestID, req.id)
+	if req.identity != "" {
+		l = l.With(logAccessKey, req.identity)
+	}
+	return l
 }
 
 // query gives the parameters of the URL.
@@ -118,8 +129,7 @@ func call[T any, I input[T], O any](do func(ctx context.Context, req *request, i
 func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	start := time.Now() // monotonic; the injected clock is for dates
 	w := &recorder{ResponseWriter: plain}
-	req := &request{Request: r, id: newRequestID(), operation: opUnknown}
-	req.log = s.log.With(logRequestID, req.id)
+	req := &request{Request: r, id: newRequestID(), operation: opUnknown, logger: s.log}
 	w.Header()[headerRequestID] = []string{req.id}
 	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
 	control := http.NewResponseController(w)
@@ -158,8 +168,11 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 // serveAPI answers what a key or a token protects, and everything unknown.
 func (s *Server) serveAPI(w *recorder, req *request, rt *route, lower string, control *http.ResponseController) {
 	allowOrigin(w.Header())
-	methods := s.routes.methods(lower)
-	if rt == nil && req.Method == http.MethodOptions && methods != "" {
+	methods := ""
+	if rt == nil {
+		methods = s.routes.methods(lower)
+	}
+	if req.Method == http.MethodOptions && methods != "" {
 		preflight(w, req.Request, methods)
 		return
 	}
@@ -203,7 +216,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, lower string, co
 			s.fail(w, req, err)
 			return
 		}
-		req.log.Debug("answer broke off", logOperation, req.operation, logError, err)
+		req.log().Debug("answer broke off", logOperation, req.operation, logError, err)
 		// The header promised more than was sent: end the connection, so that the client notices.
 		panic(http.ErrAbortHandler)
 	}
@@ -227,7 +240,7 @@ func (s *Server) authenticate(w *recorder, req *request, control *http.ResponseC
 	if err != nil {
 		return err
 	}
-	req.log = req.log.With(logAccessKey, identity.AccessKeyID)
+	req.identity = identity.AccessKeyID
 	return nil
 }
 
@@ -274,12 +287,12 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 		answer = api.NewError(api.InternalFailure, api.MessageInternalFailure)
 		status = answer.Status()
 		if req.Context().Err() == nil {
-			req.log.Error("internal failure", logOperation, req.operation, logStream, req.stream, logError, err)
+			req.log().Error("internal failure", logOperation, req.operation, logStream, req.stream, logError, err)
 		}
 	}
 	req.errorType = string(answer.Code)
-	if answer.Code != api.InternalFailure {
-		req.log.Debug("refused", logOperation, req.operation, logErrorType, req.errorType, logError, answer.Message)
+	if answer.Code != api.InternalFailure && req.logger.Enabled(req.Context(), slog.LevelDebug) {
+		req.log().Debug("refused", logOperation, req.operation, logErrorType, req.errorType, logError, answer.Message)
 	}
 	body := answer.Body()
 	h := w.Header()
@@ -304,7 +317,7 @@ func (s *Server) recovered(w *recorder, req *request, fault any) {
 	if fault == http.ErrAbortHandler { //nolint:errorlint // the value is compared as net/http does
 		return
 	}
-	req.log.Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), logStack, string(debug.Stack()))
+	req.log().Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), logStack, string(debug.Stack()))
 	if w.status == 0 {
 		s.fail(w, req, api.NewError(api.InternalFailure, api.MessageInternalFailure))
 	}
@@ -313,7 +326,7 @@ func (s *Server) recovered(w *recorder, req *request, fault any) {
 // logAccess writes the line of one request.
 func (s *Server) logAccess(w *recorder, req *request, level slog.Level, took time.Duration) {
 	ctx := req.Context()
-	if !req.log.Enabled(ctx, level) {
+	if !req.logger.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{
@@ -326,7 +339,7 @@ func (s *Server) logAccess(w *recorder, req *request, level slog.Level, took tim
 	if req.errorType != "" {
 		attrs = append(attrs, slog.String(logErrorType, req.errorType))
 	}
-	req.log.LogAttrs(ctx, level, "request", attrs...)
+	req.log().LogAttrs(ctx, level, "request", attrs...)
 }
 
 // newRequestID gives a random UUID (RFC 9562 version 4).
@@ -335,7 +348,16 @@ func newRequestID() string {
 	rand.Read(b[:]) // never fails
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+	var text [36]byte
+	at := 0
+	for _, part := range [][]byte{b[0:4], b[4:6], b[6:8], b[8:10], b[10:16]} {
+		if at > 0 {
+			text[at] = '-'
+			at++
+		}
+		at += hex.Encode(text[at:], part)
+	}
+	return string(text[:])
 }
 
 // healthy answers as long as the process can.

@@ -3,9 +3,11 @@ package server
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,68 +25,90 @@ import (
 var benchAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
 	0x10, 0, 0, 3, 3, 0x20, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0}
 
-// BenchmarkMediaPlaylist measures whole requests for playlists of 1,800 fragments, from the handler down to SQLite, in CPU time of the
-// process (cpu-ms/op): the first one of a process (first), one when nothing is new (same), and for live sessions one when a
-// fragment was stored since the last (new; the storing is not counted). A request must take at most 1 ms, the first 10 ms.
-func BenchmarkMediaPlaylist(b *testing.B) {
+// bench is what a camera has stored and players ask for.
+type bench struct {
+	b      *testing.B
+	now    time.Time
+	store  *store.Store
+	keys   auth.Keys
+	tokens *auth.TokenKeys
+	stream store.Stream
+}
+
+func newBench(b *testing.B) *bench {
 	dir := b.TempDir()
-	now := time.UnixMilli(1_700_000_000_000)
-	clock := func() time.Time { return now }
+	x := &bench{b: b, now: time.UnixMilli(1_700_000_000_000)}
 	rows, err := index.OpenSQLite(b.Context(), filepath.Join(dir, "index.db"))
 	fatal(b, err)
 	volumes, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{})
 	fatal(b, err)
-	st, err := store.New(b.Context(), store.Options{Index: rows, Blobs: volumes, Clock: clock})
+	x.store, err = store.New(b.Context(), store.Options{Index: rows, Blobs: volumes, Clock: x.clock, FragmentBytes: 1_000_000})
 	fatal(b, err)
-	defer func() { fatal(b, st.Close()) }()
-	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
+	b.Cleanup(func() { fatal(b, x.store.Close()) })
+	x.keys, err = auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
 	fatal(b, err)
-	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
+	x.tokens, err = auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	fatal(b, err)
-	tokens.Clock = clock
+	x.tokens.Clock = x.clock
+	x.stream, err = x.store.CreateStream(b.Context(), store.Stream{Name: "camera", RetentionHours: 24})
+	fatal(b, err)
+	return x
+}
+
+func (x *bench) clock() time.Time { return x.now }
+
+// process is a server that was just started: a crowd, without limits on requests.
+func (x *bench) process() *Server {
 	limits := playback.DefaultLimits()
-	limits.PlaylistsPerSecond = 0 // this is a crowd
-	process := func() *Server {
-		srv, err := New(Options{Store: st, Keys: keys, Region: "us-west-2", Account: "000000000000", Clock: clock,
-			Playback: playback.New(playback.Options{Store: st, Tokens: tokens, Limits: limits, Clock: clock})})
-		fatal(b, err)
-		return srv
+	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
+	srv, err := New(Options{Store: x.store, Keys: x.keys, Region: "us-west-2", Account: "000000000000", Clock: x.clock,
+		Playback: playback.New(playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})})
+	fatal(x.b, err)
+	return srv
+}
+
+// send stores a fragment of two seconds.
+func (x *bench) send() {
+	number, err := x.store.NextNumber(x.b.Context(), x.stream.ID)
+	fatal(x.b, err)
+	rec := &store.Record{Number: number}
+	rec.ProducerTimestamp, rec.ServerTimestamp = x.now.UnixMilli(), x.now.UnixMilli()
+	rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: benchAVCC, Timescale: media.VideoTimescale}}
+	run := media.Run{Track: 1, BaseDecodeTime: x.now.UnixMilli() * 90}
+	for i := range 50 {
+		run.Frames = append(run.Frames, media.Frame{Duration: 3600, Size: 10, Key: i == 0})
 	}
-	stream, err := st.CreateStream(b.Context(), store.Stream{Name: "camera", RetentionHours: 24})
-	fatal(b, err)
-	send := func() {
-		number, err := st.NextNumber(b.Context(), stream.ID)
-		fatal(b, err)
-		rec := &store.Record{Number: number}
-		rec.ProducerTimestamp, rec.ServerTimestamp = now.UnixMilli(), now.UnixMilli()
-		rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: benchAVCC, Timescale: media.VideoTimescale}}
-		run := media.Run{Track: 1, BaseDecodeTime: now.UnixMilli() * 90}
-		for i := range 50 {
-			run.Frames = append(run.Frames, media.Frame{Duration: 3600, Size: 10, Key: i == 0})
-		}
-		rec.Runs, rec.Payload = []media.Run{run}, [][]byte{bytes.Repeat([]byte{1}, 500)}
-		_, err = st.Append(b.Context(), stream.ID, rec)
-		fatal(b, err)
-		now = now.Add(2 * time.Second)
-	}
-	began := now
+	rec.Runs, rec.Payload = []media.Run{run}, [][]byte{bytes.Repeat([]byte{1}, 500)}
+	_, err = x.store.Append(x.b.Context(), x.stream.ID, rec)
+	fatal(x.b, err)
+	x.now = x.now.Add(2 * time.Second)
+}
+
+// everything selects what was sent from a time on.
+func (x *bench) everything(began time.Time) *api.HLSFragmentSelector {
+	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(x.now.UnixMilli()-1)
+	return &api.HLSFragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
+}
+
+// BenchmarkMediaPlaylist measures whole requests for playlists of 1,800 fragments, from the handler down to SQLite, in CPU time of the
+// process (cpu-ms/op): the first one of a process (first), one when nothing is new (same), and for live sessions one when a
+// fragment was stored since the last (new; the storing is not counted). A request must take at most 1 ms, the first 10 ms.
+func BenchmarkMediaPlaylist(b *testing.B) {
+	x := newBench(b)
+	began := x.now
 	const fragments = 1800
 	for range fragments {
-		send()
-	}
-	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(now.UnixMilli()-1)
-	selector := func() *api.HLSFragmentSelector {
-		return &api.HLSFragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
+		x.send()
 	}
 	var body bytes.Buffer
 	for _, in := range []*api.GetHLSStreamingSessionURLInput{
 		{PlaybackMode: api.PlaybackModeLive},
-		{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: selector()},
+		{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: x.everything(began)},
 	} {
-		in.StreamName, in.MaxMediaPlaylistFragmentResults, in.Expires = stream.Name, fragments, 43_200
+		in.StreamName, in.MaxMediaPlaylistFragmentResults, in.Expires = x.stream.Name, fragments, 43_200
 		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
-		srv := process()
-		token, err := srv.playback.OpenHLS(b.Context(), stream, in)
+		srv := x.process()
+		token, err := srv.playback.OpenHLS(b.Context(), x.stream, in)
 		fatal(b, err)
 		for _, encoding := range []string{"identity", "gzip"} {
 			get := func(srv *Server) {
@@ -114,14 +138,84 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 					b.ReportMetric(spent.Seconds()*1000/float64(b.N), "cpu-ms/op")
 				})
 			}
-			measure("first", func() {}, process)
+			measure("first", func() {}, x.process)
 			get(srv)
 			measure("same", func() {}, func() *Server { return srv })
 			if in.PlaybackMode == api.PlaybackModeLive {
-				measure("new", send, func() *Server { return srv })
+				measure("new", x.send, func() *Server { return srv })
 			}
 		}
 	}
+}
+
+// silentWriter is a connection that takes everything, a file without reading it.
+type silentWriter struct {
+	header http.Header
+	status int
+	bytes  int64
+}
+
+func (w *silentWriter) Header() http.Header         { return w.header }
+func (w *silentWriter) WriteHeader(status int)      { w.status = status }
+func (w *silentWriter) Write(p []byte) (int, error) { w.bytes += int64(len(p)); return len(p), nil }
+func (w *silentWriter) Flush()                      {}
+func (w *silentWriter) SetWriteDeadline(time.Time) error {
+	return nil
+}
+
+func (w *silentWriter) ReadFrom(r io.Reader) (int64, error) {
+	limited := r.(*io.LimitedReader)
+	n := limited.N
+	limited.N = 0
+	w.bytes += n
+	return n, nil
+}
+
+// BenchmarkMediaSegment measures the handler of a media segment without net/http and the sending: of one that was fetched before
+// (again), of one that was not (first), and of one that was not and is in a sealed volume (sealed).
+func BenchmarkMediaSegment(b *testing.B) {
+	x := newBench(b)
+	began := x.now
+	for range 2000 {
+		x.send()
+	}
+	in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: x.everything(began)}
+	in.StreamName, in.MaxMediaPlaylistFragmentResults, in.Expires = x.stream.Name, 2000, 43_200
+	srv := x.process()
+	token, err := srv.playback.OpenHLS(b.Context(), x.stream, in)
+	fatal(b, err)
+	list, err := srv.playback.MediaPlaylist(b.Context(), token, 1)
+	fatal(b, err)
+	var requests []*http.Request
+	for line := range strings.Lines(string(list.Text)) {
+		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
+			requests = append(requests, httptest.NewRequest(http.MethodGet, hlsPath+strings.TrimSpace(line), nil))
+		}
+	}
+	get := func(b *testing.B, srv *Server, r *http.Request) {
+		w := &silentWriter{header: make(http.Header)}
+		srv.ServeHTTP(w, r)
+		if w.status != http.StatusOK || w.bytes < 500 {
+			b.Fatalf("%d, %d bytes", w.status, w.bytes)
+		}
+	}
+	b.Run("again", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			get(b, srv, requests[0])
+		}
+	})
+	// More than are kept in memory, one after the other.
+	first := func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			get(b, srv, requests[i%len(requests)])
+		}
+	}
+	b.Run("first", first)
+	x.now = x.now.Add(3 * time.Hour) // nothing came for so long
+	fatal(b, x.store.Sweep(b.Context()))
+	b.Run("sealed", first)
 }
 
 func fatal(b *testing.B, err error) {

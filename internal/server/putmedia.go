@@ -95,7 +95,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Memory:        s.ingest.Memory,
 		Resends:       s.ingest.Resends,
 		Clock:         s.clock,
-		Logger:        p.req.log,
+		Logger:        p.req.log(),
 		Metrics:       s.ingest.Metrics,
 		Limits:        s.ingest.Limits,
 	})
@@ -151,7 +151,7 @@ func (p *putMediaResponse) log(err error, read int64, took time.Duration) {
 	if err != nil {
 		attrs = append(attrs, slog.String(logError, err.Error()))
 	}
-	p.req.log.LogAttrs(p.req.Context(), slog.LevelInfo, "producer", attrs...)
+	p.req.log().LogAttrs(p.req.Context(), slog.LevelInfo, "producer", attrs...)
 }
 
 // ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk (producers.md). The session

@@ -35,11 +35,11 @@ type route struct {
 	plain     http.Handler
 }
 
-// routes finds the route of a request.
-type routes struct {
-	mux    *http.ServeMux    // lower-case patterns; handlers are *route
-	method map[string]string // lower-case path → methods it takes, for Allow
-}
+// playerFiles is the one path that stands for everything below it.
+const playerFiles = "/player/"
+
+// routes has the route of each lower-case path, which takes one method.
+type routes map[string]*route
 
 // newRoutes is the whole URL space.
 func (s *Server) newRoutes(metrics http.Handler) routes {
@@ -72,7 +72,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 
 		// For people and machines nearby.
 		{get, "/player", "Player", open, debug, nil, console.Player()},
-		{get, "/player/", "Player", open, debug, nil, console.Player()},
+		{get, playerFiles, "Player", open, debug, nil, console.Player()},
 		{get, "/healthz", "Health", open, debug, nil, http.HandlerFunc(s.healthy)},
 		{get, "/readyz", "Ready", open, debug, nil, http.HandlerFunc(s.ready)},
 	}
@@ -80,14 +80,9 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		table = append(table, &route{get, "/metrics", "Metrics", open, debug, nil, metrics})
 	}
 
-	rs := routes{mux: http.NewServeMux(), method: map[string]string{}}
+	rs := routes{}
 	for _, rt := range table {
-		lower := strings.ToLower(rt.path)
-		rs.mux.Handle(rt.method+" "+lower, rt)
-		rs.method[lower] = rt.method + ", OPTIONS"
-		if rt.method == get {
-			rs.method[lower] = "GET, HEAD, OPTIONS"
-		}
+		rs[strings.ToLower(rt.path)] = rt
 	}
 	return rs
 }
@@ -95,19 +90,34 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 // find returns the route of a request, or nil and the lower-case path that was looked for.
 func (rs routes) find(r *http.Request) (rt *route, lower string) {
 	lower = cleanPath(r.URL.Path)
-	lookup := &http.Request{Method: r.Method, Host: r.Host, URL: r.URL.JoinPath()}
-	lookup.URL.Path, lookup.URL.RawPath = lower, ""
-	h, _ := rs.mux.Handler(lookup)
-	rt, _ = h.(*route)
+	rt = rs.at(lower)
+	if rt == nil || r.Method != rt.method && (rt.method != http.MethodGet || r.Method != http.MethodHead) {
+		return nil, lower
+	}
 	return rt, lower
+}
+
+// at gives the route of a lower-case path, whatever the method.
+func (rs routes) at(lower string) *route {
+	if rt := rs[lower]; rt != nil {
+		return rt
+	}
+	if strings.HasPrefix(lower, playerFiles) {
+		return rs[playerFiles]
+	}
+	return nil
 }
 
 // methods lists what a lower-case path takes, "" when it is unknown.
 func (rs routes) methods(lower string) string {
-	if strings.HasPrefix(lower, "/player/") {
-		lower = "/player/"
+	rt := rs.at(lower)
+	switch {
+	case rt == nil:
+		return ""
+	case rt.method == http.MethodGet:
+		return "GET, HEAD, OPTIONS"
 	}
-	return rs.method[lower]
+	return rt.method + ", OPTIONS"
 }
 
 // cleanPath gives the lower-case path without doubled slashes and dots: a client that joins a base and a path carelessly
@@ -119,9 +129,4 @@ func cleanPath(p string) string {
 		cleaned += "/"
 	}
 	return cleaned
-}
-
-// ServeHTTP makes a route a handler of the mux, which only looks it up and never calls it.
-func (rt *route) ServeHTTP(http.ResponseWriter, *http.Request) {
-	panic("server: routes are served by Server.ServeHTTP")
 }

@@ -24,6 +24,7 @@ type Options struct {
 
 	MemoryAge     time.Duration // how long a fragment of a stream without retention is kept in memory; default 5 minutes
 	TableBytes    int64         // how much memory the packed tables of sealed blobs may take, the last used ones; default 32 MB
+	FragmentBytes int64         // how much memory the rows and heads of fragments that were asked for may take; default 16 MB
 	MemoryBytes   int64         // how many bytes of them are kept per stream; default 200 MB
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
 	IdleBlob      time.Duration // a blob that got no fragment for so long is closed; default 2 hours
@@ -51,6 +52,7 @@ type Store struct {
 	loading  chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
 	space    space
 	sessions sessionCache
+	recent   fragmentCache
 	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
 	unsealable map[string]bool // closed blobs that could not be sealed since the start; owned by the sweep that is running
@@ -97,6 +99,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	setDefault(&o.MemoryAge, 5*time.Minute)
 	setDefault(&o.MemoryBytes, 200_000_000)
 	setDefault(&o.TableBytes, 32_000_000)
+	setDefault(&o.FragmentBytes, 16_000_000)
 	setDefault(&o.SweepInterval, time.Minute)
 	setDefault(&o.IdleBlob, 2*time.Hour)
 	setDefault(&o.SessionKeep, 24*time.Hour)
@@ -106,6 +109,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		streams: make(map[StreamID]*streamState), unsealable: make(map[string]bool),
 	}
 	s.reader = &reader{idx: s.idx, blobs: s.blobs, tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
+	s.recent.limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)
 	err := error(nil)
 	if o.NodeSlot < 0 || o.NodeSlot >= 1<<numberSlotBits {

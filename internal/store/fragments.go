@@ -120,6 +120,9 @@ func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces N
 
 	// The commit is waited for whatever happens to ctx: the bytes are there, and the caller learns what became of them.
 	c := s.commits.wait(queued)
+	if replaces != 0 {
+		s.recent.forget(id, replaces)
+	}
 	if c.Err != nil {
 		return info, c.Err
 	}
@@ -308,7 +311,10 @@ func (q *Query) Selects(f *FragmentInfo) bool {
 	return f.Number > q.After
 }
 
-// Fragment gives one fragment. ErrNotFound when there is none, or when it is past retention.
+// fragmentsAhead is how many fragments behind one that is asked for are kept in memory, where they are found with it.
+const fragmentsAhead = 32
+
+// Fragment gives one fragment; the caller must not change its spans. ErrNotFound when there is none, or when it is past retention.
 func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -321,9 +327,17 @@ func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentIn
 	if m != nil && m.stored >= now-s.o.MemoryAge.Milliseconds() {
 		return m.info, nil
 	}
-	f, err := s.reader.fragment(ctx, id, n)
-	if err != nil {
-		return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
+	kept, changes, ok := s.recent.get(id, n)
+	f := kept.info
+	if !ok {
+		var next []FragmentInfo // who plays a recording asks for them next
+		if f, next, err = s.reader.fragmentAndNext(ctx, id, n, fragmentsAhead); err != nil {
+			return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
+		}
+		s.recent.put(id, f, changes)
+		for i := range next {
+			s.recent.put(id, next[i], changes)
+		}
 	}
 	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
 		return FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, ErrNotFound)
@@ -331,8 +345,8 @@ func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentIn
 	return f, nil
 }
 
-// Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose checksum is verified; the
-// payload is not touched. ErrGone when it is past retention or deleted by now, ErrCorrupt when what is stored is damaged.
+// Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose checksum is verified, or none
+// when they are kept in memory; the payload is not touched. ErrGone when it is past retention or deleted by now, ErrCorrupt when what is stored is damaged.
 // What is open can be read to its end whatever happens to the fragment.
 func (s *Store) Open(ctx context.Context, id StreamID, f FragmentInfo) (Media, error) {
 	m, err := s.open(ctx, id, f)
@@ -363,11 +377,22 @@ func (s *Store) open(ctx context.Context, id StreamID, f FragmentInfo) (Media, e
 	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
 		return nil, ErrGone
 	}
+	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil && kept.info.Location == f.Location {
+		body, err := s.blobs.Open(ctx, f.Location)
+		if err != nil {
+			return nil, err
+		}
+		return &storedMedia{fragment: kept.head, body: body, payload: f.Location.MetaLength}, nil
+	}
 	m, err := OpenRecord(ctx, s.blobs, f)
 	if errors.Is(err, ErrCorrupt) {
 		s.metrics.CorruptReads.Inc()
 	}
-	return m, err
+	if err != nil {
+		return nil, err
+	}
+	s.recent.opened(id, &f, m.Fragment())
+	return m, nil
 }
 
 // OpenRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.

@@ -148,55 +148,76 @@ func readTable(ctx context.Context, blobs Blobs, at Location) (*Table, error) {
 
 // fragment gives one fragment, past retention or not. ErrNotFound.
 func (r *reader) fragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error) {
+	f, _, err := r.fragmentAndNext(ctx, id, n, 0)
+	return f, err
+}
+
+// fragmentAndNext gives one fragment, and up to most others with greater numbers where they lie in the same table, of which
+// all is read to find one. ErrNotFound.
+func (r *reader) fragmentAndNext(ctx context.Context, id StreamID, n Number, most int) (FragmentInfo, []FragmentInfo, error) {
 	f, err := r.idx.HotFragment(ctx, id, n)
 	if !errors.Is(err, ErrNotFound) {
-		return f, err
+		return f, nil, err
 	}
-	return r.sealedFragment(ctx, id, n)
+	return r.sealedAndNext(ctx, id, n, most)
 }
 
 // sealedFragment gives a fragment of a sealed blob. ErrNotFound.
 func (r *reader) sealedFragment(ctx context.Context, id StreamID, n Number) (FragmentInfo, error) {
+	f, _, err := r.sealedAndNext(ctx, id, n, 0)
+	return f, err
+}
+
+// sealedAndNext is fragmentAndNext for sealed blobs.
+func (r *reader) sealedAndNext(ctx context.Context, id StreamID, n Number, most int) (f FragmentInfo, next []FragmentInfo, err error) {
 	if n <= 0 {
-		return FragmentInfo{}, ErrNotFound
+		return f, nil, ErrNotFound
 	}
 	q := Query{After: n - 1}
 	var after int64
 	for {
 		blobs, err := r.idx.Sealed(ctx, id, q, minTime, after, 4)
 		if err != nil {
-			return FragmentInfo{}, err
+			return f, nil, err
 		}
 		for i := range blobs {
 			b := &blobs[i]
 			if after = b.Number.Min; after > int64(n) {
-				return FragmentInfo{}, ErrNotFound
+				return f, nil, ErrNotFound
 			}
 			t, err := r.table(ctx, b)
 			if err != nil {
-				return FragmentInfo{}, err
+				return f, nil, err
 			}
 			if t == nil {
 				continue
 			}
-			found, err := t.choose(make([]FragmentInfo, 0, 1), b.Name, b.Sets, func(f *FragmentInfo) bool { return f.Number == n })
+			behind := 0
+			found, err := t.choose(make([]FragmentInfo, 0, 1+most), b.Name, b.Sets, func(f *FragmentInfo) bool {
+				if f.Number > n {
+					behind++
+				}
+				return f.Number == n || f.Number > n && behind <= most
+			})
 			if err != nil {
-				return FragmentInfo{}, err
+				return f, nil, err
 			}
-			if len(found) == 0 {
+			at := slices.IndexFunc(found, func(f FragmentInfo) bool { return f.Number == n })
+			if at < 0 {
 				continue
 			}
 			gone, err := r.idx.Gone(ctx, id)
 			if err != nil {
-				return FragmentInfo{}, err
+				return f, nil, err
 			}
-			if _, ok := slices.BinarySearch(gone, n); ok {
-				return FragmentInfo{}, ErrNotFound
+			isGone := func(f FragmentInfo) bool { _, ok := slices.BinarySearch(gone, f.Number); return ok }
+			if f = found[at]; isGone(f) {
+				return FragmentInfo{}, nil, ErrNotFound
 			}
-			return found[0], nil
+			return f, slices.DeleteFunc(slices.Delete(found, at, at+1), isGone), nil
 		}
 		if len(blobs) < 4 {
-			return FragmentInfo{}, ErrNotFound
+			return f, nil, ErrNotFound
 		}
 	}
 }

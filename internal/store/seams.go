@@ -236,7 +236,7 @@ type Blobs interface {
 // Body is one opened record. Offsets are relative to the record's start. Not for concurrent use.
 type Body interface {
 	io.ReaderAt
-	// Section returns a reader of n bytes from off on. Only the last one returned may be used.
+	// Section returns a reader of n bytes from off on. Only the last one returned may be used, and none after Close.
 	Section(off, n int64) (io.Reader, error)
 	// Forget says that the first n bytes are not to be had from a cache, neither now nor later. It is a hint.
 	Forget(n int64)

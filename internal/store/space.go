@@ -158,7 +158,9 @@ func (s *Store) deleteOldest(ctx context.Context, need int64) error {
 		// As if the stream's retention ended here.
 		const limit = 1000
 		for n := limit; n == limit; {
-			if n, err = s.idx.Expire(ctx, oldest.Stream, oldest.LastServerTimestamp+1, limit); err != nil {
+			n, err = s.idx.Expire(ctx, oldest.Stream, oldest.LastServerTimestamp+1, limit)
+			s.recent.forgetAll()
+			if err != nil {
 				return fmt.Errorf("delete oldest: %w", err)
 			}
 		}

@@ -137,7 +137,7 @@ type Media interface {
 	Fragment() *media.Fragment
 	// Payload returns a reader of the given run's bytes (index into Fragment().Runs). For a file it is an
 	// *io.LimitedReader over an *os.File, so that net/http sends it with sendfile(2). Only the last reader returned
-	// may be used; not for concurrent use.
+	// may be used, and none after Close; not for concurrent use.
 	Payload(run int) (io.Reader, error)
 	// PayloadAt gives access to the given run's bytes at any offset, until Close; safe for concurrent use.
 	PayloadAt(run int) (io.ReaderAt, error)

@@ -149,6 +149,7 @@ func (s *Store) changeStream(ctx context.Context, id StreamID, change func(*Stre
 // version that is not empty must be the stream's (ErrVersion). ErrNotFound.
 func (s *Store) DeleteStream(ctx context.Context, id StreamID, version string) error {
 	defer s.sessions.forgetAll()
+	defer s.recent.forgetAll()
 	err := s.idx.DeleteStream(ctx, id, func(row *Stream) error {
 		if version != "" && version != row.Version {
 			return ErrVersion

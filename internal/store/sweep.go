@@ -133,7 +133,11 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if n, err = s.idx.Expire(ctx, stream.ID, notBefore(&stream, now), sweepBlobs); err != nil {
+				n, err = s.idx.Expire(ctx, stream.ID, notBefore(&stream, now), sweepBlobs)
+				if n > 0 || err != nil {
+					s.recent.forgetAll()
+				}
+				if err != nil {
 					errs = append(errs, fmt.Errorf("expire fragments of stream %s: %w", stream.ID, err))
 				}
 			}

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if dir := os.Getenv(bareVariable); dir != "" {
+		fmt.Fprintln(os.Stderr, serveBare(dir))
+		return 1
+	}
 	if weirBinary = os.Getenv("WEIR_E2E_BINARY"); weirBinary == "" {
 		dir, err := os.MkdirTemp("", "weir-e2e")
 		if err != nil {

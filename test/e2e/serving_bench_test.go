@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -26,9 +27,9 @@ http {
   server { listen %[2]s; root %[1]s/files; default_type video/mp4; }
 }`
 
-// BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the record's bytes) and the same bytes
-// from nginx as ready-made files, in turn, and reports requests a second and CPU seconds per gigabyte of both and their
-// ratios (medians over the rounds).
+// BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the record's bytes), the same bytes from
+// nginx as ready-made files, and from a bare net/http program, in turn, and reports requests a second and CPU seconds per
+// gigabyte of each, and the ratios of Weir and of the bare program to nginx (medians over the rounds).
 func BenchmarkSegmentServing(b *testing.B) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
@@ -46,12 +47,14 @@ func BenchmarkSegmentServing(b *testing.B) {
 			for i := range urls {
 				other = append(other, fmt.Sprintf("http://%s/%d.mp4", address, i))
 			}
-			var weirRun, nginxRun []load
-			for round := 0; b.Loop(); round++ {
+			bareURLs, barePID := startBare(b, files, len(urls))
+			var weirRun, nginxRun, bareRun []load
+			for b.Loop() {
 				weirRun = append(weirRun, measure(b, urls, s.cmd.Process.Pid))
 				nginxRun = append(nginxRun, measure(b, other, pid))
+				bareRun = append(bareRun, measure(b, bareURLs, barePID))
 			}
-			w, n := median(weirRun), median(nginxRun)
+			w, n, bare := median(weirRun), median(nginxRun), median(bareRun)
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(w.requests, "weir-req/s")
 			b.ReportMetric(n.requests, "nginx-req/s")
@@ -59,6 +62,8 @@ func BenchmarkSegmentServing(b *testing.B) {
 			b.ReportMetric(w.cpu, "weir-cpu-s/GB")
 			b.ReportMetric(n.cpu, "nginx-cpu-s/GB")
 			b.ReportMetric(w.cpu/n.cpu, "cpu-ratio")
+			b.ReportMetric(bare.requests/n.requests, "bare-req-ratio")
+			b.ReportMetric(bare.cpu/n.cpu, "bare-cpu-ratio")
 		})
 	}
 }
@@ -218,6 +223,80 @@ func startNginx(b *testing.B, nginx, dir string) (address string, pid int) {
 			b.Fatal("nginx does not answer")
 		}
 	}
+}
+
+// startBare runs serveBare in a process of its own, whose CPU time can be told.
+func startBare(b *testing.B, dir string, segments int) (urls []string, pid int) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), bareVariable+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal("the bare program does not answer: ", err)
+	}
+	for i := range segments {
+		urls = append(urls, fmt.Sprintf("http://%s/%d.mp4", strings.TrimSpace(address), i))
+	}
+	return urls, cmd.Process.Pid
+}
+
+// bareVariable makes the test's binary the bare program, over the directory that it names.
+const bareVariable = "WEIR_E2E_BARE"
+
+// serveBare is the least that a net/http program does to send segments: of each the first bytes from memory and the rest with
+// sendfile(2) from a file that stays open. It knows no sessions, checks nothing and writes no log.
+func serveBare(dir string) error {
+	const headSize = 200
+	type segment struct {
+		head []byte
+		size int64
+		idle chan *os.File // one for each connection of measure
+	}
+	segments := map[string]*segment{}
+	paths, err := filepath.Glob(filepath.Join(dir, "files", "*.mp4"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		s := &segment{data[:headSize:headSize], int64(len(data) - headSize), make(chan *os.File, 8)}
+		for range cap(s.idle) {
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			s.idle <- f
+		}
+		segments["/"+filepath.Base(path)] = s
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(listener.Addr())
+	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := segments[r.URL.Path]
+		f := <-s.idle
+		defer func() { s.idle <- f }()
+		w.Header().Set("Content-Type", "video/mp4")
+		w.Header().Set("Content-Length", strconv.FormatInt(headSize+s.size, 10))
+		w.Write(s.head)
+		w.(http.Flusher).Flush()
+		if _, err := f.Seek(headSize, io.SeekStart); err == nil {
+			io.CopyN(w, f, s.size)
+		}
+	}))
 }
 
 func exists(path string) bool {

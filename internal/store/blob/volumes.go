@@ -45,6 +45,8 @@ type Options struct {
 	// which seek for each sync. What Append promises is the same. A stream stores one record per
 	// interval then.
 	SyncInterval time.Duration
+
+	IdleFiles int // how many files are kept open between reads; default 128, negative: none
 }
 
 // maxRecords is how many records a volume gets at most, so that its packed table stays small.
@@ -68,6 +70,7 @@ type Volumes struct {
 	fs    FS
 	syncs rounds
 	trash sync.WaitGroup // deletions that run in the background
+	idle  idleFiles
 
 	closing chan struct{} // closed by Close
 	once    sync.Once
@@ -102,7 +105,11 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	if o.FS == nil {
 		o.FS = OS{}
 	}
+	if o.IdleFiles == 0 {
+		o.IdleFiles = 128
+	}
 	v := &Volumes{dir: dir, o: o, fs: o.FS, syncs: rounds{interval: o.SyncInterval, all: func() error { return o.FS.SyncAll(dir) }}, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}
+	v.idle.most = max(o.IdleFiles, 0)
 	err := v.fs.Mkdir(dir)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		err = v.fs.SyncDir(filepath.Dir(dir)) // the one who made it may have died before this
@@ -193,7 +200,7 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 		// Back to the last whole record. A volume without one is removed.
 		undo := w.file.Truncate(w.size)
 		if fresh {
-			undo = v.fs.Remove(w.path)
+			undo = v.remove(w.path, w.name)
 		}
 		if fresh || undo != nil {
 			w.close()
@@ -213,7 +220,7 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 		// this volume is never written again. The record is taken back as far as that goes, because the next start reads
 		// it from the page cache as if it were safe.
 		if fresh {
-			_ = v.fs.Remove(w.path)
+			_ = v.remove(w.path, w.name)
 		} else {
 			_ = w.file.Truncate(w.size)
 		}
@@ -325,37 +332,69 @@ func (v *Volumes) path(name string) (string, error) {
 	return filepath.Join(v.dir, id, base), nil
 }
 
-// body is an open record. It has a file of its own, because sendfile(2) goes by the file's offset.
+// remove unlinks a volume and lets go of its files.
+func (v *Volumes) remove(path, name string) error {
+	err := v.fs.Remove(path)
+	_ = v.idle.drop(func(idle string) bool { return idle == name }) // they were only read from: nothing can be lost
+	return err
+}
+
+// body is an open record. Until it is closed it has a file for itself, because sendfile(2) goes by the file's offset.
 type body struct {
-	f   File
-	off int64
+	v     *Volumes
+	name  string // of the volume
+	f     File   // nil when closed: the file is another one's by then
+	off   int64
+	drops int // idleFiles.take
 }
 
 // Open implements store.Blobs.
 func (v *Volumes) Open(_ context.Context, loc store.Location) (store.Body, error) {
-	path, err := v.path(loc.Blob)
-	if err != nil {
-		return nil, err
+	f, drops := v.idle.take(loc.Blob)
+	if f == nil {
+		path, err := v.path(loc.Blob)
+		if err != nil {
+			return nil, err
+		}
+		f, err = v.fs.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: volume %s is not there", store.ErrGone, loc.Blob)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	f, err := v.fs.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: volume %s is not there", store.ErrGone, loc.Blob)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &body{f: f, off: loc.Offset}, nil
+	return &body{v: v, name: loc.Blob, f: f, off: loc.Offset, drops: drops}, nil
 }
 
-func (b *body) ReadAt(p []byte, off int64) (int, error) { return b.f.ReadAt(p, b.off+off) }
+func (b *body) ReadAt(p []byte, off int64) (int, error) {
+	if b.f == nil {
+		return 0, fs.ErrClosed
+	}
+	return b.f.ReadAt(p, b.off+off)
+}
 
 func (b *body) Section(off, n int64) (io.Reader, error) {
+	if b.f == nil {
+		return nil, fs.ErrClosed
+	}
 	return b.f.Section(b.off+off, n)
 }
 
-func (b *body) Forget(n int64) { b.f.Forget(b.off, n) }
+func (b *body) Forget(n int64) {
+	if b.f != nil {
+		b.f.Forget(b.off, n)
+	}
+}
 
-func (b *body) Close() error { return b.f.Close() }
+func (b *body) Close() error {
+	f := b.f
+	if f == nil {
+		return fs.ErrClosed
+	}
+	b.f = nil
+	return b.v.idle.give(b.name, f, b.drops)
+}
 
 // Space implements store.Blobs.
 func (v *Volumes) Space(context.Context) (free, total int64, err error) { return v.fs.Space(v.dir) }
@@ -411,7 +450,7 @@ func (v *Volumes) Delete(_ context.Context, names []string) error {
 			w.close()
 		}
 		w.mu.Unlock()
-		if err := v.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := v.remove(path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		dirs[filepath.Dir(path)] = true
@@ -439,6 +478,7 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	trash := filepath.Join(v.dir, fmt.Sprintf("%s%s-%d-%d", trashPrefix, id, time.Now().UnixNano(), v.trashed))
 	v.mu.Unlock()
 	err := v.fs.Rename(filepath.Join(v.dir, string(id)), trash)
+	_ = v.idle.drop(func(name string) bool { return strings.HasPrefix(name, string(id)+"/") }) // as in remove
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -453,6 +493,7 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 
 // Close implements store.Blobs. It waits for deletions that go on well.
 func (v *Volumes) Close() error {
+	_ = v.idle.close() // as in remove
 	v.once.Do(func() { close(v.closing) })
 	v.mu.Lock()
 	writers := v.writers

@@ -32,6 +32,7 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 		{"sealed", testSealed},
 		{"numbers", testNumbers},
 		{"replace", testReplace},
+		{"recent", testRecent},
 		{"retention", testRetention},
 		{"memory", testMemory},
 		{"delete stream", testDelete},

@@ -72,3 +72,44 @@ func TestDamageAndALostIndex(t *testing.T) {
 		})
 	}
 }
+
+// Damage on the disk costs the damaged fragment, whatever of its volume was fetched before and is in memory.
+func TestDamageBesideWhatIsFetched(t *testing.T) {
+	dir, clock, st, fragments := fill(t, 3)
+	s := openStore(t, dir, clock)
+	defer closeStore(t, s)
+	fetch := func(i int) error {
+		f, err := s.Fragment(t.Context(), st.ID, fragments[i].Number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = storetest.ReadPayload(t.Context(), s, st.ID, f)
+		return err
+	}
+	if err := fetch(0); err != nil {
+		t.Fatal(err)
+	}
+	path := volumePath(dir, fragments[1])
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[fragments[1].Location.Offset+store.RecordHeaderSize+3] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // an error is not kept either
+		if err := fetch(1); !errors.Is(err, store.ErrCorrupt) {
+			t.Fatalf("the damaged one opens with %v", err)
+		}
+	}
+	b[fragments[1].Location.Offset+store.RecordHeaderSize+3] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range fragments {
+		if err := fetch(i); err != nil {
+			t.Errorf("fragment %d: %v", i, err)
+		}
+	}
+}

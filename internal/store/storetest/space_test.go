@@ -155,6 +155,11 @@ func TestDeleteOldest(t *testing.T) {
 		return f
 	}
 	first := add(old, 0)
+	if f, err := s.Fragment(t.Context(), old, first.Number); err != nil { // from now on it is in memory
+		t.Fatal(err)
+	} else if _, err := storetest.ReadPayload(t.Context(), s, old, f); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 9 {
 		add(old, i)
 	}
@@ -165,6 +170,9 @@ func TestDeleteOldest(t *testing.T) {
 	l, err := s.List(t.Context(), old, store.Query{})
 	if err != nil || len(l) > 3 { // its open volume
 		t.Fatalf("%d fragments of the old stream are left: %v", len(l), err)
+	}
+	if _, err := s.Fragment(t.Context(), old, first.Number); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
 	}
 	if _, err := s.Open(t.Context(), old, first); !errors.Is(err, store.ErrGone) {
 		t.Fatal(err)
