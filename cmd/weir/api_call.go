@@ -130,7 +130,7 @@ func (c *apiCall) run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if cl, err = newClient(environment); err != nil {
+	if cl, err = newClient(ctx, environment); err != nil {
 		return err
 	}
 	if paged {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,14 +23,17 @@ type serverFlags struct {
 }
 
 // client makes the client of the flags and the environment.
-func (f *serverFlags) client() (*client.Client, error) {
-	return newClient(client.Environment{EndpointURL: f.EndpointURL, Region: f.Region, Profile: f.Profile, CABundle: f.CABundle, NoVerify: f.NoVerifySSL})
+func (f *serverFlags) client(ctx context.Context) (*client.Client, error) {
+	return newClient(ctx, client.Environment{EndpointURL: f.EndpointURL, Region: f.Region, Profile: f.Profile, CABundle: f.CABundle, NoVerify: f.NoVerifySSL})
 }
 
 // newClient makes a client, or says how to come by what it needs.
-func newClient(e client.Environment) (*client.Client, error) {
-	c, err := e.Client()
-	if errors.Is(err, client.ErrNoCredentials) {
+func newClient(ctx context.Context, e client.Environment) (*client.Client, error) {
+	c, err := e.Client(ctx)
+	switch {
+	case errors.Is(err, client.ErrNoProfile):
+		return nil, withHint(err, "profiles are sections of the AWS config and credentials files; weir env prints what needs none")
+	case errors.Is(err, client.ErrNoCredentials):
 		return nil, withHint(err, `eval "$(weir env)" in the directory where weir serve runs sets the endpoint and a key pair`)
 	}
 	return c, err

@@ -51,9 +51,12 @@ func empty(string, string) (int, string, string) { return 200, "", "{}" }
 // callWeir runs a command line in this process against an endpoint.
 func callWeir(t *testing.T, endpoint string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	for _, name := range []string{"AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_DEFAULT_OUTPUT", "AWS_CA_BUNDLE"} {
+		t.Setenv(name, "") // whatever the tester's shell points at
+	}
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
-	t.Setenv("AWS_ENDPOINT_URL_KINESIS_VIDEO", "")
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKID")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	var out, errs bytes.Buffer

@@ -154,7 +154,7 @@ const completionTimeout = 2 * time.Second
 func streamNames(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
-	c, err := client.Environment{}.Client()
+	c, err := client.Environment{}.Client(ctx)
 	if err != nil {
 		return nil
 	}

@@ -64,7 +64,7 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 			return fmt.Errorf("--start-timestamp: %w", err)
 		}
 	}
-	cl, err := c.client()
+	cl, err := c.client(ctx)
 	if err != nil {
 		return err
 	}

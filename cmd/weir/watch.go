@@ -33,7 +33,7 @@ func (f *sessionFlags) open(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := f.client()
+	c, err := f.client(ctx)
 	if err != nil {
 		return "", err
 	}
