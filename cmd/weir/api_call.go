@@ -70,7 +70,7 @@ func (c *apiCall) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if c.args.help {
-		return writeHelp(c.std.Out, c.op)
+		return writeHelp(c.std.Out, operationInfo(c.op))
 	}
 	if c.args.has("query") {
 		if c.query, err = shape.ParseQuery(c.args.word("query")); err != nil {

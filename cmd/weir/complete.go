@@ -11,7 +11,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"weir/internal/client"
-	"weir/internal/shape"
 )
 
 // completionCmd prints a script for a shell.
@@ -69,26 +68,15 @@ func complete(ctx context.Context, model *kong.Application, words []string, std 
 	}
 }
 
-// flagInfo is what completion and the reference need of a flag.
-type flagInfo struct {
-	name, value, doc string
-	values           []string // what may follow; nil: anything
-	required         bool
-}
-
 // candidates are the words that may come next, whatever they begin with.
 func candidates(ctx context.Context, model *kong.Application, before []string, last string) []string {
 	if len(before) == 0 {
-		var names []string
-		for _, c := range ownCommands(model) {
-			names = append(names, c.Name)
-		}
-		for _, op := range shape.Operations() {
-			names = append(names, op.Command())
-		}
-		return names
+		return commandNames(model)
 	}
-	flags := commandFlags(model, before[0])
+	var flags []flagInfo
+	if c := findCommand(model, before[0]); c != nil {
+		flags = slices.Concat(c.flags, c.global)
+	}
 	previous := before[len(before)-1]
 	if name, ok := strings.CutPrefix(previous, "--"); ok {
 		i := slices.IndexFunc(flags, func(f flagInfo) bool { return f.name == name })
@@ -111,40 +99,17 @@ func candidates(ctx context.Context, model *kong.Application, before []string, l
 		return streamNames(ctx)
 	case "completion":
 		return []string{"bash", "zsh", "fish"}
+	case "man":
+		return commandNames(model)
 	}
 	return nil
 }
 
-// commandFlags lists the flags of a command, of the API or our own.
-func commandFlags(model *kong.Application, command string) (out []flagInfo) {
-	if op := shape.Find(command); op != nil {
-		for _, o := range slices.Concat(operationOptions(op), globalOptions()) {
-			f := flagInfo{name: o.name, value: o.value, doc: o.doc, values: o.choices}
-			if o.field != nil {
-				f.required = o.field.Required
-				f.values = o.field.Shape.Enum
-			}
-			out = append(out, f)
-		}
-		return out
+func commandNames(model *kong.Application) (names []string) {
+	for _, c := range commandInfos(model) {
+		names = append(names, c.name)
 	}
-	for _, c := range ownCommands(model) {
-		if c.Name == command {
-			for _, f := range c.Flags {
-				if f.Hidden || f.Name == "help" {
-					continue
-				}
-				doc := strings.ReplaceAll(f.Help, "${env}", strings.Join(f.Envs, ", "))
-				info := flagInfo{name: f.Name, doc: doc, required: f.Required}
-				if !f.IsBool() {
-					info.value = f.FormatPlaceHolder()
-					info.values = slices.DeleteFunc(strings.Split(f.Enum, ","), func(v string) bool { return v == "" })
-				}
-				out = append(out, info)
-			}
-		}
-	}
-	return out
+	return names
 }
 
 // completionTimeout bounds how long a shell waits for the names of streams.

@@ -29,19 +29,18 @@ const (
 // (api_args.go).
 type cli struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
+	Demo  demoCmd  `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
 	Env   envCmd   `cmd:"" help:"Print the environment variables that point AWS clients at this server."`
 
 	PutMedia putMediaCmd `cmd:"" help:"Send Matroska from a file or pipe to a stream."`
-	Demo     demoCmd     `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
+	Play     playCmd     `cmd:"" help:"Open a stream in the player page, or in WEIR_PLAYER."`
+	HLS      hlsCmd      `cmd:"" name:"hls" help:"Print the URL of an HLS session, and nothing else."`
 
-	Check checkCmd `cmd:"" help:"Verify a data directory, and repair it."`
-	HLS   hlsCmd   `cmd:"" name:"hls" help:"Print the URL of an HLS session, and nothing else."`
-	Play  playCmd  `cmd:"" help:"Open a stream in the player page, or in WEIR_PLAYER."`
-
+	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 
 	Completion completionCmd `cmd:"" help:"Print a script that completes command lines in bash, zsh or fish."`
-	Man        manCmd        `cmd:"" help:"Print the manual page."`
+	Man        manCmd        `cmd:"" help:"Print or show a manual page, or write all of them."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
@@ -86,6 +85,9 @@ func main() {
 
 // run parses args, runs the command and returns the exit code.
 func run(ctx context.Context, args []string, std stdio) int {
+	if len(args) > 1 && args[0] == "help" {
+		args = []string{args[1], "--help"}
+	}
 	if op, rest := apiCommand(args); op != nil {
 		return runAPI(ctx, op, rest, std)
 	}
@@ -99,6 +101,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 		kong.Exit(func(code int) { exited = code; panic(exitRequest{}) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
+		kong.Help(func(_ kong.HelpOptions, ctx *kong.Context) error { return writeHelp(std.Out, ownInfo(ctx.Selected())) }),
 	)
 	if err != nil {
 		report(std.Err, err)
