@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"weir/internal/api"
 	"weir/internal/client"
 )
 
@@ -45,6 +46,14 @@ type streamFlags struct {
 	StreamARN  string `name:"stream-arn" placeholder:"ARN" help:"ARN of the stream, instead of its name."`
 }
 
+// answerHints say what to do about an answer of the server.
+var answerHints = map[api.ErrorCode]string{
+	api.ResourceNotFoundException:   "weir list-streams shows the streams that there are",
+	api.UnrecognizedClientException: `the server does not know this key: eval "$(weir env)" in the directory where it runs sets one that it knows`,
+	api.InvalidSignatureException:   `the secret is not that of the key, or the clocks differ; eval "$(weir env)" sets a key pair of the server`,
+	api.VersionMismatchException:    "weir describe-stream shows the version that the stream has now",
+}
+
 // reportAWS prints the errors of calls as the AWS CLI does, and gives its exit code. It leaves other errors alone.
 func reportAWS(w io.Writer, err error) (code int, ok bool) {
 	var answer *client.Error
@@ -55,8 +64,12 @@ func reportAWS(w io.Writer, err error) (code int, ok bool) {
 		return 0, false
 	case errors.As(err, &answer):
 		fmt.Fprintf(w, "\nAn error occurred (%s) when calling the %s operation: %s\n", answer.Code, answer.Operation, answer.Message)
+		if hint := answerHints[answer.Code]; hint != "" {
+			fmt.Fprintf(w, "weir: hint: %s\n", hint)
+		}
 	case errors.As(err, &connect):
 		fmt.Fprintf(w, "\nCould not connect to the endpoint URL: %q (%v)\n", connect.URL, connect.Err)
+		fmt.Fprintln(w, `weir: hint: weir serve starts a server; eval "$(weir env)" in its directory points at the one that runs there`)
 	default:
 		return 0, false
 	}

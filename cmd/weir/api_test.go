@@ -194,7 +194,7 @@ func TestErrorsLookLikeTheAWSCLIs(t *testing.T) {
 		return 404, "ResourceNotFoundException", `{"Message":"The requested stream is not found or not active."}`
 	})
 	_, stderr, code := callWeir(t, s.URL, "describe-stream", "--stream-name", "c")
-	if want := "\nAn error occurred (ResourceNotFoundException) when calling the DescribeStream operation: The requested stream is not found or not active.\n"; stderr != want || code != 255 {
+	if want := "\nAn error occurred (ResourceNotFoundException) when calling the DescribeStream operation: The requested stream is not found or not active.\nweir: hint: weir list-streams shows the streams that there are\n"; stderr != want || code != 255 {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 	gone := httptest.NewServer(nil)

@@ -10,9 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"weir/internal/shape"
 )
 
 // version is the release; the Makefile may set another with -ldflags.
@@ -154,10 +158,36 @@ func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *k
 	}()
 	command, err := parser.Parse(args)
 	if err != nil {
-		report(std.Err, withHint(err, "weir --help lists the commands, weir COMMAND --help the flags of one"))
+		report(std.Err, misread(parser.Model, args, err))
 		return nil, exitUsage
 	}
 	return command, exitOK
+}
+
+// misread tells what is wrong with a command line of our own commands, in fewer words of kong's.
+func misread(model *kong.Application, args []string, err error) error {
+	name := args[0]
+	at := slices.IndexFunc(args, func(word string) bool { return shape.Find(word) != nil })
+	switch c := findCommand(model, name); {
+	case c != nil:
+		for _, w := range c.words {
+			if err.Error() == fmt.Sprintf("expected %q", "<"+strings.ToLower(w.name)+">") {
+				err = errors.New(w.name + " is missing")
+			}
+		}
+		return withHint(err, "weir %s --help lists the flags, with an example", name)
+	case strings.HasPrefix(name, "-"):
+		return withHint(err, "weir --help lists the commands, weir COMMAND --help the flags of one")
+	case strings.HasPrefix(name, "kinesis") && at > 0: // as the AWS command line has it
+		return withHint(fmt.Errorf("there is no command %s", name), "no service is named here: weir %s", args[at])
+	}
+	err = fmt.Errorf("there is no command %s", name)
+	for _, c := range commandInfos(model) {
+		if similar(name, c.name) {
+			return withHint(err, "did you mean %s?", c.name)
+		}
+	}
+	return withHint(err, "weir --help lists the commands")
 }
 
 // report prints an error the one way that every command does.

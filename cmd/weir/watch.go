@@ -141,8 +141,7 @@ func (c *playCmd) Run(ctx context.Context, std stdio) error {
 		opener = "open"
 	}
 	cmd := exec.CommandContext(ctx, opener, page)
-	cmd.Stderr = std.Err
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); err != nil { // what it says of the browsers that are not there is of no use
 		return withHint(fmt.Errorf("open %s: %w", page, err), "open this page in a browser, or set %s=mpv", playerVariable)
 	}
 	_, err = fmt.Fprintln(std.Out, page)
