@@ -55,6 +55,11 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	if c.Loop && c.File == "-" {
 		return errors.New("--loop needs a file: standard input cannot be read twice")
 	}
+	if c.File != "-" { // before a stream is made for it
+		if _, err := os.Stat(c.File); err != nil {
+			return err
+		}
+	}
 	var start time.Time
 	if c.StartTimestamp != "" {
 		var err error
