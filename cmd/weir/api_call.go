@@ -47,7 +47,8 @@ func reportAPI(w io.Writer, op *shape.Operation, err error) int {
 	}
 	fmt.Fprintf(w, "\n%v\n", err)
 	var argument *shape.ArgumentError
-	if errors.As(err, &argument) {
+	var invalid *inputError
+	if errors.As(err, &argument) || errors.As(err, &invalid) {
 		fmt.Fprintf(w, "weir: hint: weir %s --help shows the form, weir %s --%s a sample in JSON\n", op.Command(), op.Command(), flagSkeleton)
 	}
 	return exitAWS
@@ -70,7 +71,7 @@ func (c *apiCall) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if c.args.help {
-		return writeHelp(c.std.Out, c.op)
+		return writeHelp(c.std.Out, operationInfo(c.op))
 	}
 	if c.args.has("query") {
 		if c.query, err = shape.ParseQuery(c.args.word("query")); err != nil {
@@ -130,7 +131,7 @@ func (c *apiCall) run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if cl, err = newClient(environment); err != nil {
+	if cl, err = newClient(ctx, environment); err != nil {
 		return err
 	}
 	if paged {
@@ -225,10 +226,17 @@ func (c *apiCall) input() (*shape.Object, error) {
 	return in, nil
 }
 
+// inputError lists what is wrong with an input.
+type inputError struct{ wrong []string }
+
+func (e *inputError) Error() string {
+	return "Parameter validation failed:\n" + strings.Join(e.wrong, "\n")
+}
+
 // check refuses an input that the service's model does not allow.
 func (c *apiCall) check(in *shape.Object) error {
 	if wrong := shape.Check(in, c.op.Input, c.now); wrong != nil {
-		return awsErrorf("Parameter validation failed:\n%s", strings.Join(wrong, "\n"))
+		return &inputError{wrong}
 	}
 	return nil
 }

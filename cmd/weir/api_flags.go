@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
+	"weir/internal/api"
 	"weir/internal/client"
 )
 
@@ -22,14 +24,17 @@ type serverFlags struct {
 }
 
 // client makes the client of the flags and the environment.
-func (f *serverFlags) client() (*client.Client, error) {
-	return newClient(client.Environment{EndpointURL: f.EndpointURL, Region: f.Region, Profile: f.Profile, CABundle: f.CABundle, NoVerify: f.NoVerifySSL})
+func (f *serverFlags) client(ctx context.Context) (*client.Client, error) {
+	return newClient(ctx, client.Environment{EndpointURL: f.EndpointURL, Region: f.Region, Profile: f.Profile, CABundle: f.CABundle, NoVerify: f.NoVerifySSL})
 }
 
 // newClient makes a client, or says how to come by what it needs.
-func newClient(e client.Environment) (*client.Client, error) {
-	c, err := e.Client()
-	if errors.Is(err, client.ErrNoCredentials) {
+func newClient(ctx context.Context, e client.Environment) (*client.Client, error) {
+	c, err := e.Client(ctx)
+	switch {
+	case errors.Is(err, client.ErrNoProfile):
+		return nil, withHint(err, "profiles are sections of the AWS config and credentials files; weir env prints what needs none")
+	case errors.Is(err, client.ErrNoCredentials):
 		return nil, withHint(err, `eval "$(weir env)" in the directory where weir serve runs sets the endpoint and a key pair`)
 	}
 	return c, err
@@ -39,6 +44,14 @@ func newClient(e client.Environment) (*client.Client, error) {
 type streamFlags struct {
 	StreamName string `name:"stream-name" placeholder:"NAME" help:"Name of the stream."`
 	StreamARN  string `name:"stream-arn" placeholder:"ARN" help:"ARN of the stream, instead of its name."`
+}
+
+// answerHints say what to do about an answer of the server.
+var answerHints = map[api.ErrorCode]string{
+	api.ResourceNotFoundException:   "weir list-streams shows the streams that there are",
+	api.UnrecognizedClientException: `the server does not know this key: eval "$(weir env)" in the directory where it runs sets one that it knows`,
+	api.InvalidSignatureException:   `the secret is not that of the key, or the clocks differ; eval "$(weir env)" sets a key pair of the server`,
+	api.VersionMismatchException:    "weir describe-stream shows the version that the stream has now",
 }
 
 // reportAWS prints the errors of calls as the AWS CLI does, and gives its exit code. It leaves other errors alone.
@@ -51,8 +64,12 @@ func reportAWS(w io.Writer, err error) (code int, ok bool) {
 		return 0, false
 	case errors.As(err, &answer):
 		fmt.Fprintf(w, "\nAn error occurred (%s) when calling the %s operation: %s\n", answer.Code, answer.Operation, answer.Message)
+		if hint := answerHints[answer.Code]; hint != "" {
+			fmt.Fprintf(w, "weir: hint: %s\n", hint)
+		}
 	case errors.As(err, &connect):
 		fmt.Fprintf(w, "\nCould not connect to the endpoint URL: %q (%v)\n", connect.URL, connect.Err)
+		fmt.Fprintln(w, `weir: hint: weir serve starts a server; eval "$(weir env)" in its directory points at the one that runs there`)
 	default:
 		return 0, false
 	}

@@ -51,9 +51,12 @@ func empty(string, string) (int, string, string) { return 200, "", "{}" }
 // callWeir runs a command line in this process against an endpoint.
 func callWeir(t *testing.T, endpoint string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	for _, name := range []string{"AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_DEFAULT_OUTPUT", "AWS_CA_BUNDLE"} {
+		t.Setenv(name, "") // whatever the tester's shell points at
+	}
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
-	t.Setenv("AWS_ENDPOINT_URL_KINESIS_VIDEO", "")
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKID")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	var out, errs bytes.Buffer
@@ -191,7 +194,7 @@ func TestErrorsLookLikeTheAWSCLIs(t *testing.T) {
 		return 404, "ResourceNotFoundException", `{"Message":"The requested stream is not found or not active."}`
 	})
 	_, stderr, code := callWeir(t, s.URL, "describe-stream", "--stream-name", "c")
-	if want := "\nAn error occurred (ResourceNotFoundException) when calling the DescribeStream operation: The requested stream is not found or not active.\n"; stderr != want || code != 255 {
+	if want := "\nAn error occurred (ResourceNotFoundException) when calling the DescribeStream operation: The requested stream is not found or not active.\nweir: hint: weir list-streams shows the streams that there are\n"; stderr != want || code != 255 {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 	gone := httptest.NewServer(nil)

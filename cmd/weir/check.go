@@ -23,7 +23,7 @@ const exitProblems = 3
 
 // checkCmd verifies a data directory.
 type checkCmd struct {
-	Data   string `arg:"" optional:"" default:"./weir-data" env:"WEIR_DATA" type:"path" help:"Data directory. ($${env})"`
+	Data   string `arg:"" optional:"" default:"./weir-data" env:"WEIR_DATA" type:"path" help:"Data directory."`
 	Repair bool   `help:"Repair what can be repaired; the server must be stopped."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
 }
@@ -34,10 +34,12 @@ func (c *checkCmd) Help() string {
 --repair nothing is changed, and the server may be running; with it, an index that is lost or does not agree with the
 volumes is made again from them, and the old one is kept beside it. Nothing else is deleted.
 
-  weir check /var/lib/weir
-  weir check --repair /var/lib/weir
+Exit codes: 0 all is well, or is now; 1 the check could not be done; 2 wrong usage; 3 something does not hold.
 
-Exit codes: 0 all is well, or is now; 1 the check could not be done; 2 wrong usage; 3 something does not hold.`
+Examples:
+
+  weir check /var/lib/weir
+  weir check --repair /var/lib/weir`
 }
 
 // problemsError makes the exit code.

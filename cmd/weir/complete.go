@@ -11,7 +11,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"weir/internal/client"
-	"weir/internal/shape"
 )
 
 // completionCmd prints a script for a shell.
@@ -27,10 +26,12 @@ Examples:
 
   source <(weir completion bash)                                   # in ~/.bashrc
   source <(weir completion zsh)                                    # in ~/.zshrc, after compinit
+  weir completion zsh > "${fpath[1]}/_weir"                        # or once
   weir completion fish > ~/.config/fish/completions/weir.fish`
 }
 
-// completeCommand is what the scripts call: the words up to the cursor follow, the last one unfinished.
+// completeCommand is what the scripts call: the words up to the cursor follow, the last one unfinished. It prints what the last one may
+// become, a line each, with a tab and an explanation behind it where there is one. Without candidates the scripts offer files.
 const completeCommand = "__complete"
 
 // Run prints the script.
@@ -38,123 +39,153 @@ func (c *completionCmd) Run(std stdio) error {
 	script := map[string]string{
 		"bash": `_weir() {
   local IFS=$'\n'
-  COMPREPLY=($(weir ` + completeCommand + ` "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  COMPREPLY=($(weir ` + completeCommand + ` "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f 1))
 }
 complete -o default -F _weir weir
 `,
-		"zsh": `_weir() {
-  local -a found
-  found=(${(f)"$(weir ` + completeCommand + ` "${(@)words[2,CURRENT]}" 2>/dev/null)"})
-  if (( $#found )); then compadd -a found; else _files; fi
+		"zsh": `#compdef weir
+_weir() {
+  local -a lines found
+  lines=("${(@f)$(weir ` + completeCommand + ` "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ -z $lines[1] ]]; then _files; return; fi
+  found=("${(@)${(@)lines//:/\\:}/$'\t'/:}")
+  _describe weir found
 }
-compdef _weir weir
+if [[ $funcstack[1] == _weir ]]; then _weir "$@"; else compdef _weir weir; fi
 `,
-		"fish": `complete -c weir -a '(weir ` + completeCommand + ` (commandline -opc | tail -n +2) (commandline -ct) 2>/dev/null)'
+		"fish": `function __weir_find
+  set -g __weir_found (weir ` + completeCommand + ` (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)
+  test (count $__weir_found) -gt 0
+end
+complete -c weir -n __weir_find -f -a '$__weir_found'
 `,
 	}[c.Shell]
 	_, err := io.WriteString(std.Out, script)
 	return err
 }
 
-// complete prints what the last of the words may become, a line each.
+// candidate is a word that may come next.
+type candidate struct{ word, doc string }
+
+// complete prints what the last of the words may become.
 func complete(ctx context.Context, model *kong.Application, words []string, std stdio) {
 	if len(words) == 0 {
 		words = []string{""}
 	}
-	last := words[len(words)-1]
-	for _, c := range candidates(ctx, model, words[:len(words)-1], last) {
-		if strings.HasPrefix(c, last) {
-			fmt.Fprintln(std.Out, c)
-		}
+	before, last, prefix := words[:len(words)-1], words[len(words)-1], ""
+	// --flag=value is one word in zsh and fish, and three in bash, which wants the value only.
+	switch n := len(before); {
+	case last == "=":
+		last = ""
+	case n > 0 && before[n-1] == "=":
+		before = before[:n-1]
+	case strings.HasPrefix(last, "--") && strings.Contains(last, "="):
+		flag, value, _ := strings.Cut(last, "=")
+		before, last, prefix = append(slices.Clone(before), flag), value, flag+"="
 	}
-}
-
-// flagInfo is what completion and the reference need of a flag.
-type flagInfo struct {
-	name, value, doc string
-	values           []string // what may follow; nil: anything
-	required         bool
+	for _, c := range candidates(ctx, model, before, last) {
+		if !strings.HasPrefix(c.word, last) {
+			continue
+		}
+		line := prefix + c.word
+		if c.doc != "" {
+			line += "\t" + c.doc
+		}
+		fmt.Fprintln(std.Out, line)
+	}
 }
 
 // candidates are the words that may come next, whatever they begin with.
-func candidates(ctx context.Context, model *kong.Application, before []string, last string) []string {
-	if len(before) == 0 {
-		var names []string
-		for _, c := range ownCommands(model) {
-			names = append(names, c.Name)
+func candidates(ctx context.Context, model *kong.Application, before []string, last string) []candidate {
+	command, flags := "", []flagInfo(nil)
+	if at := commandAt(before); at < len(before) {
+		command = before[at]
+		if c := findCommand(model, command); c != nil {
+			flags = slices.Concat(c.flags, c.global)
 		}
-		for _, op := range shape.Operations() {
-			names = append(names, op.Command())
+	} else {
+		for _, o := range globalOptions() {
+			flags = append(flags, o.info())
 		}
-		return names
 	}
-	flags := commandFlags(model, before[0])
-	previous := before[len(before)-1]
-	if name, ok := strings.CutPrefix(previous, "--"); ok {
-		i := slices.IndexFunc(flags, func(f flagInfo) bool { return f.name == name })
-		if i >= 0 && flags[i].value != "" {
-			if name == "stream-name" {
-				return streamNames(ctx)
+	if len(before) > 0 {
+		if name, ok := strings.CutPrefix(before[len(before)-1], "--"); ok {
+			i := slices.IndexFunc(flags, func(f flagInfo) bool { return f.name == name })
+			if i >= 0 && flags[i].value != "" {
+				if name == "stream-name" {
+					return streamNames(ctx, before)
+				}
+				return words(flags[i].values)
 			}
-			return flags[i].values
 		}
 	}
 	if strings.HasPrefix(last, "-") {
-		var names []string
+		var found []candidate
 		for _, f := range flags {
-			names = append(names, "--"+f.name)
+			found = append(found, candidate{"--" + f.name, brief(f.doc)})
 		}
-		return names
+		return found
 	}
-	switch before[0] {
+	switch command {
+	case "", "help", "man":
+		var found []candidate
+		for _, c := range commandInfos(model) {
+			found = append(found, candidate{c.name, brief(c.doc)})
+		}
+		return found
 	case "hls", "play":
-		return streamNames(ctx)
+		return streamNames(ctx, before)
 	case "completion":
-		return []string{"bash", "zsh", "fish"}
+		return words([]string{"bash", "zsh", "fish"})
 	}
 	return nil
 }
 
-// commandFlags lists the flags of a command, of the API or our own.
-func commandFlags(model *kong.Application, command string) (out []flagInfo) {
-	if op := shape.Find(command); op != nil {
-		for _, o := range slices.Concat(operationOptions(op), globalOptions()) {
-			f := flagInfo{name: o.name, value: o.value, doc: o.doc, values: o.choices}
-			if o.field != nil {
-				f.required = o.field.Required
-				f.values = o.field.Shape.Enum
-			}
-			out = append(out, f)
+// commandAt is where the command stands, behind global flags, or the number of words.
+func commandAt(words []string) int {
+	globals, i := globalOptions(), 0
+	for i < len(words) && strings.HasPrefix(words[i], "-") {
+		o, _, joined, err := match(words[i], globals)
+		if err == nil && o != nil && o.kind != noWord && !joined {
+			i++
 		}
-		return out
+		i++
 	}
-	for _, c := range ownCommands(model) {
-		if c.Name == command {
-			for _, f := range c.Flags {
-				if f.Hidden || f.Name == "help" {
-					continue
-				}
-				doc := strings.ReplaceAll(f.Help, "${env}", strings.Join(f.Envs, ", "))
-				info := flagInfo{name: f.Name, doc: doc, required: f.Required}
-				if !f.IsBool() {
-					info.value = f.FormatPlaceHolder()
-					info.values = slices.DeleteFunc(strings.Split(f.Enum, ","), func(v string) bool { return v == "" })
-				}
-				out = append(out, info)
-			}
-		}
+	return min(i, len(words))
+}
+
+func words(texts []string) (found []candidate) {
+	for _, text := range texts {
+		found = append(found, candidate{word: text})
 	}
-	return out
+	return found
+}
+
+// brief is the first sentence of an explanation, or what stands before its first semicolon.
+func brief(doc string) string {
+	doc, _, _ = strings.Cut(doc, ". ")
+	doc, _, _ = strings.Cut(doc, "; ")
+	return strings.TrimSuffix(doc, ".")
 }
 
 // completionTimeout bounds how long a shell waits for the names of streams.
 const completionTimeout = 2 * time.Second
 
-// streamNames asks the server for the names of its streams; without a server there are none.
-func streamNames(ctx context.Context) []string {
+// streamNames asks the server that the words and the environment name for its streams; without a server there are none.
+func streamNames(ctx context.Context, before []string) []candidate {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
-	c, err := client.Environment{}.Client()
+	value := func(flag string) string {
+		if i := slices.Index(before, flag); i >= 0 && i+1 < len(before) {
+			return before[i+1]
+		}
+		return ""
+	}
+	environment := client.Environment{
+		EndpointURL: value("--endpoint-url"), Region: value("--region"), Profile: value("--profile"), CABundle: value("--ca-bundle"),
+		NoVerify: slices.Contains(before, "--no-verify-ssl"),
+	}
+	c, err := environment.Client(ctx)
 	if err != nil {
 		return nil
 	}
@@ -162,9 +193,9 @@ func streamNames(ctx context.Context) []string {
 	if err := c.Call(ctx, "ListStreams", struct{}{}, &out); err != nil {
 		return nil
 	}
-	var names []string
+	var found []candidate
 	for _, s := range out.StreamInfoList {
-		names = append(names, s.StreamName)
+		found = append(found, candidate{word: s.StreamName})
 	}
-	return names
+	return found
 }

@@ -25,8 +25,8 @@ var demoClip []byte
 
 // demoCmd shows Weir at work.
 type demoCmd struct {
-	Listen string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one. ($${env})"`
-	Data   string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start. ($${env})"`
+	Listen string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
+	Data   string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
 }
 
 // demoStream is the stream that the sample camera sends to.
@@ -38,7 +38,11 @@ const demoFragments = 3
 // Help is shown by weir demo --help.
 func (c *demoCmd) Help() string {
 	return `Runs the server as weir serve does and plays a sample camera into the stream "demo", through the API, as a real one would.
-Ctrl-C stops both. What was recorded stays in the data directory.`
+Ctrl-C stops both. What was recorded stays in the data directory.
+
+Example:
+
+  weir demo`
 }
 
 // Run serves and plays until ctx ends.

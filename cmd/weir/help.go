@@ -10,26 +10,23 @@ import (
 	"weir/internal/shape"
 )
 
-// writeHelp explains an API command: what it does, an example that works, then the flags.
-func writeHelp(w io.Writer, op *shape.Operation) error {
+// writeHelp explains a command: what it does, an example that works, then the flags.
+func writeHelp(w io.Writer, c *commandInfo) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\nExample:\n\n  %s\n\nUsage: weir %s [flags]\n\nFlags:\n\n", op.Doc, op.Example, op.Command())
-	requiredFlags, others := []option{}, []option{}
-	for _, o := range operationOptions(op) {
-		if o.field != nil && o.field.Required {
-			requiredFlags = append(requiredFlags, o)
-		} else {
-			others = append(others, o)
-		}
+	fmt.Fprintf(&b, "%s\n\n", c.doc)
+	if c.more != "" {
+		fmt.Fprintf(&b, "%s\n\n", c.more)
 	}
-	for _, o := range append(requiredFlags, others...) {
-		writeOption(&b, o)
+	if c.examples != "" {
+		fmt.Fprintf(&b, "%s\n\n", c.examples)
 	}
-	b.WriteString("\nGlobal flags:\n\n")
-	for _, o := range globalOptions() {
-		writeOption(&b, o)
+	fmt.Fprintf(&b, "Usage: %s\n", c.usage())
+	writeFlags(&b, "Arguments", "", c.words)
+	writeFlags(&b, "Flags", "--", c.flags)
+	writeFlags(&b, "Global flags", "--", c.global)
+	if c.global != nil {
+		b.WriteString(helpForms)
 	}
-	b.WriteString(helpForms)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -40,18 +37,17 @@ Structures and maps are given in shorthand (Key=value,Key={Key=value}), in JSON,
 between them. A TIME is seconds since 1970, ISO 8601 (local without a zone), "10m ago", "now", "today 14:00" or "yesterday 9:30".
 `
 
-func writeOption(b *strings.Builder, o option) {
-	name := "--" + o.name
-	if o.value != "" {
-		name += " " + o.value
+// writeFlags lists flags, or what stands without one, under a title.
+func writeFlags(b *strings.Builder, title, dashes string, flags []flagInfo) {
+	if len(flags) == 0 {
+		return
 	}
-	doc := o.doc
-	if o.field != nil && o.field.Required {
-		doc = "Required. " + doc
-	}
-	fmt.Fprintf(b, "  %s\n", name)
-	for _, line := range wrap(doc, 90) {
-		fmt.Fprintf(b, "        %s\n", line)
+	fmt.Fprintf(b, "\n%s:\n\n", title)
+	for _, f := range flags {
+		fmt.Fprintf(b, "  %s\n", strings.TrimSpace(dashes+f.name+" "+f.value))
+		for _, line := range wrap(f.text(), 90) {
+			fmt.Fprintf(b, "        %s\n", line)
+		}
 	}
 }
 
@@ -74,23 +70,19 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
+// Texts of the overview, in the help and in the manual.
+const (
+	overview        = "A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API."
+	overviewExample = `  weir serve &
+  eval "$(weir env)"
+  weir put-media --stream-name cam1 --create recording.mkv
+  weir play cam1`
+)
+
 // writeRootHelp lists the commands.
 func writeRootHelp(w io.Writer, model *kong.Application) error {
 	var b strings.Builder
-	b.WriteString(`A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API.
-
-Example:
-
-  weir serve &
-  eval "$(weir env)"
-  weir put-media --stream-name cam1 --create recording.mkv
-  weir play cam1
-
-Usage: weir COMMAND [flags]
-
-Commands:
-
-`)
+	fmt.Fprintf(&b, "%s\n\nExample:\n\n%s\n\nUsage: weir COMMAND [flags]\n\nCommands:\n\n", overview, overviewExample)
 	for _, c := range ownCommands(model) {
 		fmt.Fprintf(&b, "  %-32s %s\n", c.Name, c.Help)
 	}

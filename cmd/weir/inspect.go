@@ -27,14 +27,15 @@ type inspectCmd struct {
 
 // Help is shown by weir inspect --help.
 func (c *inspectCmd) Help() string {
-	return `It recognises what the file is:
+	return `It recognises what the file is. Nothing is changed, and the server may be running. The exit code is 1 when the file is damaged;
+what could be read is printed.
+
+Examples:
 
   weir inspect weir-data/volumes/*/2026031409-*.vol
   weir inspect --offset 300 weir-data/volumes/*/2026031409-*.vol
   weir inspect segment.mp4
-  weir inspect camera.mkv
-
-Nothing is changed, and the server may be running. The exit code is 1 when the file is damaged; what could be read is printed.`
+  weir inspect camera.mkv`
 }
 
 // Run prints the file.

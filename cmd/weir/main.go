@@ -10,9 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"weir/internal/shape"
 )
 
 // version is the release; the Makefile may set another with -ldflags.
@@ -29,19 +33,18 @@ const (
 // (api_args.go).
 type cli struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
+	Demo  demoCmd  `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
 	Env   envCmd   `cmd:"" help:"Print the environment variables that point AWS clients at this server."`
 
 	PutMedia putMediaCmd `cmd:"" help:"Send Matroska from a file or pipe to a stream."`
-	Demo     demoCmd     `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
+	Play     playCmd     `cmd:"" help:"Open a stream in the player page, or in WEIR_PLAYER."`
+	HLS      hlsCmd      `cmd:"" name:"hls" help:"Print the URL of an HLS session, and nothing else."`
 
-	Check checkCmd `cmd:"" help:"Verify a data directory, and repair it."`
-	HLS   hlsCmd   `cmd:"" name:"hls" help:"Print the URL of an HLS session, and nothing else."`
-	Play  playCmd  `cmd:"" help:"Open a stream in the player page, or in WEIR_PLAYER."`
-
+	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 
 	Completion completionCmd `cmd:"" help:"Print a script that completes command lines in bash, zsh or fish."`
-	Man        manCmd        `cmd:"" help:"Print the manual page."`
+	Man        manCmd        `cmd:"" help:"Print or show a manual page, or write all of them."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
@@ -86,6 +89,9 @@ func main() {
 
 // run parses args, runs the command and returns the exit code.
 func run(ctx context.Context, args []string, std stdio) int {
+	if len(args) > 1 && args[0] == "help" {
+		args = []string{args[1], "--help"}
+	}
 	if op, rest := apiCommand(args); op != nil {
 		return runAPI(ctx, op, rest, std)
 	}
@@ -99,6 +105,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 		kong.Exit(func(code int) { exited = code; panic(exitRequest{}) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
+		kong.Help(func(_ kong.HelpOptions, ctx *kong.Context) error { return writeHelp(std.Out, ownInfo(ctx.Selected())) }),
 	)
 	if err != nil {
 		report(std.Err, err)
@@ -151,10 +158,36 @@ func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *k
 	}()
 	command, err := parser.Parse(args)
 	if err != nil {
-		report(std.Err, withHint(err, "weir --help lists the commands, weir COMMAND --help the flags of one"))
+		report(std.Err, misread(parser.Model, args, err))
 		return nil, exitUsage
 	}
 	return command, exitOK
+}
+
+// misread tells what is wrong with a command line of our own commands, in fewer words of kong's.
+func misread(model *kong.Application, args []string, err error) error {
+	name := args[0]
+	at := slices.IndexFunc(args, func(word string) bool { return shape.Find(word) != nil })
+	switch c := findCommand(model, name); {
+	case c != nil:
+		for _, w := range c.words {
+			if err.Error() == fmt.Sprintf("expected %q", "<"+strings.ToLower(w.name)+">") {
+				err = errors.New(w.name + " is missing")
+			}
+		}
+		return withHint(err, "weir %s --help lists the flags, with an example", name)
+	case strings.HasPrefix(name, "-"):
+		return withHint(err, "weir --help lists the commands, weir COMMAND --help the flags of one")
+	case strings.HasPrefix(name, "kinesis") && at > 0: // as the AWS command line has it
+		return withHint(fmt.Errorf("there is no command %s", name), "no service is named here: weir %s", args[at])
+	}
+	err = fmt.Errorf("there is no command %s", name)
+	for _, c := range commandInfos(model) {
+		if similar(name, c.name) {
+			return withHint(err, "did you mean %s?", c.name)
+		}
+	}
+	return withHint(err, "weir --help lists the commands")
 }
 
 // report prints an error the one way that every command does.

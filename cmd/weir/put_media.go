@@ -16,31 +16,29 @@ import (
 
 // putMediaCmd sends Matroska to a stream.
 type putMediaCmd struct {
-	serverFlags
 	streamFlags
-	TimecodeType   string        `name:"fragment-timecode-type" enum:"ABSOLUTE,RELATIVE" default:"ABSOLUTE" placeholder:"TYPE" help:"What the fragments' timecodes count from on the wire: ABSOLUTE (the default) or RELATIVE."`
+	TimecodeType   string        `name:"fragment-timecode-type" enum:"ABSOLUTE,RELATIVE" default:"ABSOLUTE" placeholder:"TYPE" help:"What the fragments' timecodes count from on the wire: ABSOLUTE or RELATIVE."`
 	StartTimestamp string        `name:"start-timestamp" placeholder:"TIME" help:"Time of the first frame, in epoch seconds or ISO 8601. Without it: now, or the file's own times if they are since 1970."`
 	Create         bool          `help:"Create the stream if there is none."`
 	Retention      *int          `name:"data-retention-in-hours" placeholder:"HOURS" help:"For --create; 24 by default."`
 	Realtime       bool          `help:"Send a file at the speed of its timestamps, as a camera would."`
 	Loop           bool          `help:"Play the file again and again, in real time, without a gap in its times."`
 	JSON           bool          `name:"json" help:"Print each acknowledgement as a line of JSON."`
-	GiveUpAfter    time.Duration `name:"give-up-after" default:"10m" placeholder:"TIME" help:"How long to go on trying while nothing succeeds. (default: 10m)"`
-	File           string        `arg:"" help:"A Matroska file or pipe of H.264 or H.265, with or without audio; - for standard input."`
+	GiveUpAfter    time.Duration `name:"give-up-after" default:"10m" placeholder:"TIME" help:"How long to go on trying while nothing succeeds."`
+	serverFlags
+	File string `arg:"" help:"A Matroska file or pipe of H.264 or H.265, with or without audio; - for standard input."`
 }
 
 // Help is shown by weir put-media --help.
 func (c *putMediaCmd) Help() string {
 	return `Cuts any Matroska into fragments that begin with key frames, sends them with PutMedia, and waits until the server has stored
 each of them. A broken connection is made again, and what was not acknowledged is sent again. Ctrl-C ends the fragment at
-hand, waits for its acknowledgement and leaves.
+hand, waits for its acknowledgement and leaves. The exit code is 0 only when every fragment is stored.
 
 Examples:
 
   weir put-media --stream-name cam1 --create recording.mkv
-  ffmpeg -i rtsp://camera/ -c copy -f matroska - | weir put-media --stream-name cam1 -
-
-The exit code is 0 only when every fragment is stored.`
+  ffmpeg -i rtsp://camera/ -c copy -f matroska - | weir put-media --stream-name cam1 -`
 }
 
 // Run sends the file.
@@ -57,6 +55,11 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	if c.Loop && c.File == "-" {
 		return errors.New("--loop needs a file: standard input cannot be read twice")
 	}
+	if c.File != "-" { // before a stream is made for it
+		if _, err := os.Stat(c.File); err != nil {
+			return err
+		}
+	}
 	var start time.Time
 	if c.StartTimestamp != "" {
 		var err error
@@ -64,7 +67,7 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 			return fmt.Errorf("--start-timestamp: %w", err)
 		}
 	}
-	cl, err := c.client()
+	cl, err := c.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -10,112 +12,194 @@ import (
 	"weir/internal/shape"
 )
 
-// manCmd prints the manual page.
-type manCmd struct{}
-
-// Help is shown by weir man --help.
-func (manCmd) Help() string {
-	return `Example:
-
-  weir man | man -l -`
-}
-
-// Run prints it.
-func (manCmd) Run(std stdio, model *kong.Application) error { return writeMan(std.Out, model) }
-
-// commandInfo is what the references say of a command.
+// commandInfo is what help, manual and reference say of a command.
 type commandInfo struct {
-	name, doc, more string
-	flags           []flagInfo
-	words           []string // positional ones
+	name     string
+	doc      string     // one line
+	more     string     // paragraphs, may be empty
+	examples string     // a line that ends in a colon, and indented command lines; may be empty
+	words    []flagInfo // what stands without a flag
+	flags    []flagInfo // the required ones first
+	global   []flagInfo // flags that every command of the API has
 }
 
-func commandInfos(model *kong.Application) (out []commandInfo) {
-	for _, c := range ownCommands(model) {
-		info := commandInfo{name: c.Name, doc: c.Help, more: c.Detail, flags: commandFlags(model, c.Name)}
-		for _, p := range c.Positional {
-			info.words = append(info.words, strings.ToUpper(p.Name))
+// flagInfo is what help, manual, reference and completion know of a flag.
+type flagInfo struct {
+	name     string // without dashes
+	value    string // what follows it; "": nothing
+	doc      string
+	values   []string // what may follow; nil: anything
+	required bool
+	initial  string // value without the flag; "": none
+	variable string // environment twin
+}
+
+// text is the whole of what there is to say.
+func (f *flagInfo) text() string {
+	text := f.doc
+	if f.required {
+		text = "Required. " + text
+	}
+	if f.initial != "" {
+		text += " Default: " + f.initial + "."
+	}
+	if f.variable != "" {
+		text += " (" + f.variable + ")"
+	}
+	return text
+}
+
+// usage is the command line in short.
+func (c *commandInfo) usage() string {
+	words := []string{"weir", c.name}
+	for _, f := range c.flags {
+		if f.required {
+			words = append(words, "--"+f.name, f.value)
 		}
-		out = append(out, info)
+	}
+	if len(c.flags)+len(c.global) > 0 {
+		words = append(words, "[flags]")
+	}
+	for _, w := range c.words {
+		if w.required {
+			words = append(words, w.name)
+		} else {
+			words = append(words, "["+w.name+"]")
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// commandInfos lists all commands: our own, then those of the API.
+func commandInfos(model *kong.Application) (out []*commandInfo) {
+	for _, c := range ownCommands(model) {
+		out = append(out, ownInfo(c))
 	}
 	for _, op := range shape.Operations() {
-		flags := commandFlags(model, op.Command())
-		out = append(out, commandInfo{name: op.Command(), doc: op.Doc, more: "Example:\n\n  " + op.Example, flags: flags[:len(flags)-len(globalOptions())]})
+		out = append(out, operationInfo(&op))
 	}
 	return out
 }
+
+// findCommand finds a command by its name, or gives nil.
+func findCommand(model *kong.Application, name string) *commandInfo {
+	if op := shape.Find(name); op != nil {
+		return operationInfo(op)
+	}
+	for _, c := range ownCommands(model) {
+		if c.Name == name {
+			return ownInfo(c)
+		}
+	}
+	return nil
+}
+
+var exampleTitle = regexp.MustCompile(`(?m)^Examples?\b.*:$`)
+
+// ownInfo describes a command that kong reads the flags of.
+func ownInfo(c *kong.Node) *commandInfo {
+	info := &commandInfo{name: c.Name, doc: c.Help, more: c.Detail}
+	if at := exampleTitle.FindStringIndex(c.Detail); at != nil {
+		info.more, info.examples = strings.TrimSpace(c.Detail[:at[0]]), c.Detail[at[0]:]
+	}
+	for _, p := range c.Positional {
+		info.words = append(info.words, valueInfo(p, strings.ToUpper(p.Name)))
+	}
+	for _, f := range c.Flags {
+		if f.Hidden || f.Name == "help" {
+			continue
+		}
+		flag := valueInfo(f.Value, f.Name)
+		if !f.IsBool() {
+			flag.value = f.FormatPlaceHolder()
+		}
+		info.flags = append(info.flags, flag)
+	}
+	requiredFirst(info.flags)
+	return info
+}
+
+func valueInfo(v *kong.Value, name string) flagInfo {
+	info := flagInfo{name: name, doc: v.Help, required: v.Required, initial: v.Default}
+	if !v.IsBool() {
+		info.values = slices.DeleteFunc(strings.Split(v.Enum, ","), func(v string) bool { return v == "" })
+	}
+	if len(v.Tag.Envs) > 0 {
+		info.variable = v.Tag.Envs[0]
+	}
+	return info
+}
+
+// operationInfo describes a command of the API.
+func operationInfo(op *shape.Operation) *commandInfo {
+	info := &commandInfo{name: op.Command(), doc: op.Doc, examples: "Example:\n\n  " + op.Example}
+	for _, o := range operationOptions(op) {
+		info.flags = append(info.flags, o.info())
+	}
+	requiredFirst(info.flags)
+	for _, o := range globalOptions() {
+		info.global = append(info.global, o.info())
+	}
+	return info
+}
+
+func (o *option) info() flagInfo {
+	f := flagInfo{name: o.name, value: o.value, doc: o.doc, values: o.choices}
+	if o.field != nil {
+		f.required, f.values = o.field.Required, o.field.Shape.Enum
+	}
+	return f
+}
+
+func requiredFirst(flags []flagInfo) {
+	slices.SortStableFunc(flags, func(a, b flagInfo) int {
+		switch {
+		case a.required == b.required:
+			return 0
+		case a.required:
+			return -1
+		}
+		return 1
+	})
+}
+
+// exitCodes explains them for the reference and the manual.
+var exitCodes = fmt.Sprintf("Exit codes: 0; 1 when a command fails; 2 when the command line cannot be understood; %d when the server refuses "+
+	"or cannot be reached,\nand for every other error of an API command, as version 1 of the AWS command line has it.", exitAWS)
 
 // writeReference prints docs/cli.md.
 func writeReference(w io.Writer, model *kong.Application) error {
 	var b strings.Builder
 	b.WriteString("# Command line\n\nGenerated from the flags; `go test ./cmd/weir -run Reference -update` writes it anew.\n")
+	var global []flagInfo
 	for _, c := range commandInfos(model) {
-		fmt.Fprintf(&b, "\n## weir %s\n\n%s\n", strings.Join(append([]string{c.name}, c.words...), " "), c.doc)
+		fmt.Fprintf(&b, "\n## weir %s\n\n%s\n", c.name, c.doc)
 		if c.more != "" {
-			fmt.Fprintf(&b, "\n```\n%s\n```\n", c.more)
+			fmt.Fprintf(&b, "\n%s\n", c.more)
 		}
-		referenceFlags(&b, c.flags)
+		fmt.Fprintf(&b, "\n```\n%s\n", c.usage())
+		if c.examples != "" {
+			fmt.Fprintf(&b, "\n%s\n", c.examples)
+		}
+		b.WriteString("```\n")
+		referenceFlags(&b, "argument", "", c.words)
+		referenceFlags(&b, "flag", "--", c.flags)
+		global = c.global // of the last one, which is of the API
 	}
 	b.WriteString("\n## Global flags of API commands\n\nEach command that is an operation of the API has them.\n")
-	flags := commandFlags(model, "list-streams")
-	referenceFlags(&b, flags[len(flags)-len(globalOptions()):])
-	fmt.Fprintf(&b, "%s\nExit codes: 0; 1 when a command fails; 2 when the command line cannot be understood; %d when the server refuses or cannot be reached,\nand for every other error of an API command, as version 1 of the AWS command line has it.\n", helpForms, exitAWS)
+	referenceFlags(&b, "flag", "--", global)
+	fmt.Fprintf(&b, "%s\n%s\n", helpForms, exitCodes)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func referenceFlags(b *strings.Builder, flags []flagInfo) {
+func referenceFlags(b *strings.Builder, title, dashes string, flags []flagInfo) {
 	if len(flags) == 0 {
 		return
 	}
-	b.WriteString("\n| flag | |\n|---|---|\n")
+	fmt.Fprintf(b, "\n| %s | |\n|---|---|\n", title)
 	cell := strings.NewReplacer("|", `\|`, "\n", " ")
 	for _, f := range flags {
-		name := "--" + f.name
-		if f.value != "" {
-			name += " " + f.value
-		}
-		doc := f.doc
-		if f.required {
-			doc = "Required. " + doc
-		}
-		fmt.Fprintf(b, "| `%s` | %s |\n", cell.Replace(name), cell.Replace(doc))
+		fmt.Fprintf(b, "| `%s` | %s |\n", cell.Replace(strings.TrimSpace(dashes+f.name+" "+f.value)), cell.Replace(f.text()))
 	}
-}
-
-// writeMan prints the manual page in the language of man(7).
-func writeMan(w io.Writer, model *kong.Application) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, ".TH WEIR 1 \"\" \"weir %s\"\n.SH NAME\nweir \\- self-hosted video stream server\n.SH SYNOPSIS\n.B weir\n.I COMMAND\n[flags]\n.SH COMMANDS\n", roff(version))
-	for _, c := range commandInfos(model) {
-		fmt.Fprintf(&b, ".SS %s\n%s\n", roff(strings.Join(append([]string{c.name}, c.words...), " ")), roff(c.doc))
-		if c.more != "" {
-			fmt.Fprintf(&b, ".PP\n.nf\n%s\n.fi\n", roff(c.more))
-		}
-		manFlags(&b, c.flags)
-	}
-	b.WriteString(".SH GLOBAL FLAGS OF API COMMANDS\n")
-	flags := commandFlags(model, "list-streams")
-	manFlags(&b, flags[len(flags)-len(globalOptions()):])
-	fmt.Fprintf(&b, ".PP\n%s\n", roff(strings.TrimSpace(helpForms)))
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func manFlags(b *strings.Builder, flags []flagInfo) {
-	for _, f := range flags {
-		fmt.Fprintf(b, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace("--"+f.name+" "+f.value)), roff(f.doc))
-	}
-}
-
-// roff escapes what man(7) would take for a request or an escape.
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
-			lines[i] = `\&` + line
-		}
-	}
-	return strings.Join(lines, "\n")
 }

@@ -41,22 +41,33 @@ func TestCompletion(t *testing.T) {
 	s := newAPIServer(t, func(string, string) (int, string, string) {
 		return 200, "", `{"StreamInfoList":[{"StreamName":"cam1"},{"StreamName":"cam2"},{"StreamName":"door"}]}`
 	})
+	elsewhere := newAPIServer(t, func(string, string) (int, string, string) {
+		return 200, "", `{"StreamInfoList":[{"StreamName":"far"}]}`
+	})
 	for words, want := range map[string]string{
-		"create-s":                             "create-stream",
-		"describe-stream --stream-name ca":     "cam1 cam2",
-		"put-media --stream-name d":            "door",
-		"play ":                                "cam1 cam2 door",
-		"update-data-retention --operation I":  "INCREASE_DATA_RETENTION",
-		"list-streams --output t":              "text table",
-		"hls --mode LIVE":                      "LIVE LIVE_REPLAY",
-		"hls --fr":                             "--from",
-		"tag-resource --res":                   "--resource-arn",
-		"nothing ":                             "",
-		"completion ":                          "bash zsh fish",
-		"get-hls-streaming-session-url --cont": "--container-format",
+		"create-s":                         "create-stream\tCreate a stream",
+		"--output text create-s":           "create-stream\tCreate a stream",
+		"--no-verify-ssl --reg":            "--region\tRegion to sign for",
+		"help create-s":                    "create-stream\tCreate a stream",
+		"man create-s":                     "create-stream\tCreate a stream",
+		"describe-stream --stream-name ca": "cam1 cam2",
+		"put-media --stream-name d":        "door",
+		"play ":                            "cam1 cam2 door",
+		"hls --endpoint-url " + elsewhere.URL + " ": "far",
+		"update-data-retention --operation I":       "INCREASE_DATA_RETENTION",
+		"list-streams --output t":                   "text table",
+		"list-streams --output=t":                   "--output=text --output=table",
+		"list-streams --output = t":                 "text table",
+		"list-streams --output =":                   "json text table",
+		"hls --mode LIVE":                           "LIVE LIVE_REPLAY",
+		"hls --fr":                                  "--from\tBegin there and not live: epoch seconds, ISO 8601, \"10m ago\", \"today 14:00\"",
+		"tag-resource --res":                        "--resource-arn\tARN of the stream",
+		"nothing ":                                  "",
+		"completion ":                               "bash zsh fish",
+		"get-hls-streaming-session-url --cont":      "--container-format\tFRAGMENTED_MP4 is the default",
 	} {
 		out, _, code := callWeir(t, s.URL, append([]string{completeCommand}, strings.Split(words, " ")...)...)
-		if got := strings.Join(strings.Fields(out), " "); got != want || code != 0 {
+		if got := strings.ReplaceAll(strings.TrimSpace(out), "\n", " "); got != want || code != 0 {
 			t.Errorf("%s: %q, want %q", words, got, want)
 		}
 	}

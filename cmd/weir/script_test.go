@@ -24,7 +24,8 @@ func TestScripts(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data") // outlives the script, as the server does
 			r := serveHere(t, serveCmd{Data: data})
 			env.Setenv("AWS_ENDPOINT_URL", r.url)
-			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(data, credentialsFile))
+			env.Setenv("KEYS", filepath.Join(data, credentialsFile))
+			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", env.Getenv("KEYS"))
 			env.Setenv("AWS_CONFIG_FILE", os.DevNull)
 			env.Setenv("TZ", "UTC")
 			clip, err := filepath.Abs("demo.mkv")

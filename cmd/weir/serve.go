@@ -36,32 +36,32 @@ const maxSyncInterval = 10 * time.Second
 
 // serveCmd runs the server. Each flag has the environment twin that its help names.
 type serveCmd struct {
-	Listen        string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one. ($${env})"`
-	Data          string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start. ($${env})"`
-	AdvertiseURL  string `name:"advertise-url" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to. ($${env})"`
-	Region        string `default:"us-west-2" env:"WEIR_REGION" help:"AWS region to stand for. ($${env})"`
-	AccountID     string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits. ($${env})"`
-	TLSCert       string `name:"tls-cert" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken. ($${env})"`
-	TLSKey        string `name:"tls-key" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM. ($${env})"`
-	MetricsListen string `name:"metrics-listen" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one. ($${env})"`
-	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" help:"What to log: debug, info, warn or error. ($${env})"`
-	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit. ($${env})"`
-	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit. ($${env})"`
-	FragmentRate  int    `name:"hls-fragment-rate" default:"200" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit. ($${env})"`
-	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" env:"WEIR_CODEC_CHANGES" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity. ($${env})"`
+	Listen        string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
+	Data          string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
+	AdvertiseURL  string `name:"advertise-url" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to."`
+	Region        string `default:"us-west-2" env:"WEIR_REGION" placeholder:"NAME" help:"AWS region to stand for."`
+	AccountID     string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits."`
+	TLSCert       string `name:"tls-cert" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken."`
+	TLSKey        string `name:"tls-key" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+	MetricsListen string `name:"metrics-listen" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one."`
+	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
+	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
+	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit."`
+	FragmentRate  int    `name:"hls-fragment-rate" default:"200" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit."`
+	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
 	storeFlags    `embed:""`
-	SyncInterval  time.Duration `name:"sync-interval" default:"0s" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once. ($${env})"`
+	SyncInterval  time.Duration `name:"sync-interval" default:"0s" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
 	ready func(endpoint string) // told when requests are answered; may be nil
 }
 
 // Help is shown by weir serve --help.
 func (c *serveCmd) Help() string {
-	return `Example:
+	return `SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once.
 
-  weir serve --data /var/lib/weir --listen :8480 --advertise-url https://video.example.com
+Example:
 
-SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once.`
+  weir serve --data /var/lib/weir --listen :8480 --advertise-url https://video.example.com`
 }
 
 var regionPattern = regexp.MustCompile(`\A[a-z0-9-]+\z`)

@@ -18,13 +18,13 @@ import (
 
 // sessionFlags say what an HLS session shows, in fewer words than the API.
 type sessionFlags struct {
-	serverFlags
 	From    string `placeholder:"TIME" help:"Begin there and not live: epoch seconds, ISO 8601, \"10m ago\", \"today 14:00\"."`
 	To      string `placeholder:"TIME" help:"End there; now by default."`
 	Mode    string `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
-	Clock   string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server (the default) or producer."`
-	Expires int    `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200, the default."`
-	Stream  string `arg:"" help:"Name or ARN of the stream."`
+	Clock   string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
+	Expires int    `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200."`
+	serverFlags
+	Stream string `arg:"" help:"Name or ARN of the stream."`
 }
 
 // open opens a session and returns its URL.
@@ -33,7 +33,7 @@ func (f *sessionFlags) open(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := f.client()
+	c, err := f.client(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -141,8 +141,7 @@ func (c *playCmd) Run(ctx context.Context, std stdio) error {
 		opener = "open"
 	}
 	cmd := exec.CommandContext(ctx, opener, page)
-	cmd.Stderr = std.Err
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); err != nil { // what it says of the browsers that are not there is of no use
 		return withHint(fmt.Errorf("open %s: %w", page, err), "open this page in a browser, or set %s=mpv", playerVariable)
 	}
 	_, err = fmt.Fprintln(std.Out, page)

@@ -36,9 +36,11 @@ type Client struct {
 	Endpoint    string           // URL without a trailing slash, such as http://127.0.0.1:8480
 	Region      string           // of the signature, such as us-west-2
 	Credentials auth.Credentials // of the signature
-	HTTP        *http.Client     // nil: one with a timeout of 30 s
-	TLS         *tls.Config      // of PutMedia connections, which HTTP does not make; nil: the defaults
-	Clock       Clock            // nil: SystemClock
+	// Renew gives the credentials anew before each request, for keys that run out; nil: Credentials stay good.
+	Renew func(context.Context) (auth.Credentials, error)
+	HTTP  *http.Client // nil: one with a timeout of 30 s
+	TLS   *tls.Config  // of PutMedia connections, which HTTP does not make; nil: the defaults
+	Clock Clock        // nil: SystemClock
 	// ArchivedMedia is the URL of the endpoint of sessions; "" asks for it with GetDataEndpoint.
 	ArchivedMedia string
 }
@@ -88,12 +90,19 @@ func (c *Client) http() *http.Client {
 	return &http.Client{Timeout: callTimeout}
 }
 
-func (c *Client) signer() *auth.Signer {
+// signer makes what signs the next request.
+func (c *Client) signer(ctx context.Context) (*auth.Signer, error) {
 	s := &auth.Signer{Credentials: c.Credentials, Region: c.Region}
+	if c.Renew != nil {
+		var err error
+		if s.Credentials, err = c.Renew(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if c.Clock != nil {
 		s.Clock = c.Clock.Now
 	}
-	return s
+	return s, nil
 }
 
 // path finds the path of an operation.
@@ -127,7 +136,11 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) error 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	c.signer().Sign(req, body)
+	signer, err := c.signer(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	signer.Sign(req, body)
 	resp, err := c.http().Do(req)
 	if err != nil {
 		return connectError(ctx, target, err)

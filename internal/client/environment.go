@@ -1,6 +1,9 @@
 package client
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,9 +12,14 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 
 	"weir/internal/auth"
 )
@@ -22,88 +30,230 @@ const DefaultEndpoint = "http://127.0.0.1:8480"
 // DefaultRegion is what a request is signed for when nothing else is said. Weir takes any.
 const DefaultRegion = "us-west-2"
 
-// ErrNoCredentials: neither the environment nor a file has a key pair.
+// ErrNoCredentials: neither the environment nor a file has keys, or a way to them.
 var ErrNoCredentials = errors.New("unable to locate credentials")
 
-// Environment is where AWS tools take their settings from: flags, variables, the config file (AWS_CONFIG_FILE, by default
-// ~/.aws/config) and the credentials file (AWS_SHARED_CREDENTIALS_FILE, by default ~/.aws/credentials). Zero fields are looked up; set
-// ones, which come from the command line, go before. Key pairs are taken from the variables and the two files; roles, SSO and
-// processes that make keys are not followed, for a Weir server has keys of its own only.
+// ErrNoProfile: the profile that was asked for is in none of the files.
+var ErrNoProfile = errors.New("could not be found")
+
+// Environment is where AWS tools take their settings from: flags, variables, the config file and the credentials file, as the AWS SDK
+// reads them, with all its kinds of credentials but EC2 instance metadata: a machine in a cloud has no keys for a Weir server, and
+// elsewhere the question would only wait for its timeout. Zero fields are looked up; set ones, which come from the command line, go
+// before.
 type Environment struct {
-	EndpointURL string                       // else those of AWS_ENDPOINT_URL_…, AWS_ENDPOINT_URL, the config file, DefaultEndpoint
-	Region      string                       // else AWS_REGION, AWS_DEFAULT_REGION, the config file, DefaultRegion
-	Profile     string                       // else the key pair of the variables; AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"
-	CABundle    string                       // file of certificates to trust; else AWS_CA_BUNDLE, the config file, those of the system
-	NoVerify    bool                         // take any certificate
-	Debug       io.Writer                    // not nil: a line for each request and answer goes here
-	Getenv      func(string) string          // nil: os.Getenv
-	HomeDir     func() (string, error)       // nil: os.UserHomeDir
-	ReadFile    func(string) ([]byte, error) // nil: os.ReadFile
+	EndpointURL string    // else AWS_ENDPOINT_URL_…, AWS_ENDPOINT_URL, the config file, DefaultEndpoint
+	Region      string    // else AWS_REGION, AWS_DEFAULT_REGION, the config file, DefaultRegion
+	Profile     string    // else the keys of the variables; AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"
+	CABundle    string    // file of certificates to trust; else AWS_CA_BUNDLE, the config file, those of the system
+	NoVerify    bool      // take any certificate
+	Debug       io.Writer // not nil: a line for each request and answer goes here
 }
 
-// Client makes a client of what the environment says.
-func (e Environment) Client() (*Client, error) {
-	file, err := e.config()
+// SDK service ids, under which variables and the config file have endpoints.
+const (
+	controlService = "Kinesis Video"
+	dataService    = "Kinesis Video Archived Media"
+)
+
+// settings is what the SDK has found.
+type settings struct {
+	aws.Config
+	env    config.EnvConfig
+	shared config.SharedConfig // of the profile
+}
+
+// Client makes a client of what the environment says. Errors are ErrNoCredentials, ErrNoProfile and those of files and providers.
+func (e Environment) Client(ctx context.Context) (*Client, error) {
+	s, err := e.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{
-		Endpoint: e.endpoint(file, "KINESIS_VIDEO", DefaultEndpoint),
-		Region:   first(e.Region, e.get("AWS_REGION"), e.get("AWS_DEFAULT_REGION"), file.setting("region"), DefaultRegion),
-	}
+	c := &Client{Region: s.Region, Endpoint: e.endpoint(ctx, s, controlService, DefaultEndpoint)}
 	// A general endpoint is that of the control service, which says where the data service is.
-	if data := e.endpoint(file, "KINESIS_VIDEO_ARCHIVED_MEDIA", ""); data != c.Endpoint || e.EndpointURL != "" {
+	if data := e.endpoint(ctx, s, dataService, ""); data != c.Endpoint || e.EndpointURL != "" {
 		c.ArchivedMedia = data
 	}
-	if c.HTTP, c.TLS, err = e.http(file); err != nil {
+	if c.HTTP, c.TLS, err = e.http(s); err != nil {
 		return nil, err
 	}
-	c.Credentials, err = e.credentials(file)
-	return c, err
-}
-
-// Output is the form of answers that AWS_DEFAULT_OUTPUT or the config file asks for, or "".
-func (e Environment) Output() (string, error) {
-	file, err := e.config()
+	keys, err := e.credentials(ctx, s)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return first(e.get("AWS_DEFAULT_OUTPUT"), file.setting("output")), nil
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
+	c.Credentials = signingKeys(keys)
+	if keys.CanExpire {
+		c.Renew = func(ctx context.Context) (auth.Credentials, error) {
+			keys, err := e.credentials(ctx, s)
+			return signingKeys(keys), err
 		}
 	}
-	return ""
+	return c, nil
 }
 
-func (e Environment) get(name string) string {
-	if e.Getenv != nil {
-		return e.Getenv(name)
+// load has the SDK read variables and files. Nothing is asked of any service yet.
+func (e Environment) load(ctx context.Context) (*settings, error) {
+	options := []func(*config.LoadOptions) error{
+		config.WithEC2IMDSClientEnableState(imds.ClientDisabled), config.WithDefaultsMode(aws.DefaultsModeStandard),
+		config.WithDefaultRegion(DefaultRegion), config.WithRegion(e.Region), config.WithSharedConfigProfile(e.Profile),
 	}
-	return os.Getenv(name)
+	// What the SDK itself calls, such as STS for a role, is trusted as the server is.
+	if e.NoVerify {
+		options = append(options, config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.TLSClientConfig.InsecureSkipVerify = true // asked for with --no-verify-ssl
+		})))
+	}
+	if e.CABundle != "" {
+		pem, err := readBundle(e.CABundle)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, config.WithCustomCABundle(bytes.NewReader(pem)))
+	} else if bundle := os.Getenv("AWS_CA_BUNDLE"); bundle != "" { // the SDK would not say which file it could not read
+		if _, err := readBundle(bundle); err != nil {
+			return nil, err
+		}
+	}
+	loaded, err := config.LoadDefaultConfig(ctx, options...)
+	if missing := (config.SharedConfigProfileNotExistError{}); errors.As(err, &missing) {
+		return nil, e.unreadable(fmt.Errorf("the config profile (%s) %w", missing.Profile, ErrNoProfile))
+	}
+	if token := (config.AssumeRoleTokenProviderNotSetError{}); errors.As(err, &token) {
+		return nil, fmt.Errorf("the role of profile %q wants an MFA code, and weir cannot ask for one", e.profile())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	s := &settings{Config: loaded}
+	for _, source := range loaded.ConfigSources {
+		switch source := source.(type) {
+		case config.EnvConfig:
+			s.env = source
+		case config.SharedConfig:
+			s.shared = source
+		}
+	}
+	if name := s.shared.ServicesSectionName; name != "" && s.shared.Services.ServiceValues == nil {
+		return nil, fmt.Errorf("profile %q names the services %q, which are not in the config file", e.profile(), name)
+	}
+	return s, nil
 }
 
+// profile is the name of the profile in use.
 func (e Environment) profile() string {
-	return first(e.Profile, e.get("AWS_PROFILE"), e.get("AWS_DEFAULT_PROFILE"), "default")
+	return cmp.Or(e.Profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"), "default")
 }
 
-// endpoint is the URL of a service, of which the environment spells the name in capitals.
-func (e Environment) endpoint(file *configFile, service, otherwise string) string {
-	url := e.EndpointURL
-	if url == "" && !strings.EqualFold(e.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
-		url = first(e.get("AWS_ENDPOINT_URL_"+service), e.get("AWS_ENDPOINT_URL"),
-			file.service(strings.ToLower(service), "endpoint_url"), file.setting("endpoint_url"))
+// files are the config file and the credentials file.
+func files() [2]string {
+	return [2]string{cmp.Or(os.Getenv("AWS_CONFIG_FILE"), config.DefaultSharedConfigFilename()),
+		cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename())}
+}
+
+// unreadable gives the error of a file that is there and cannot be read, which the SDK takes for an empty one, or else err.
+func (e Environment) unreadable(err error) error {
+	for _, path := range files() {
+		if _, cause := os.ReadFile(path); cause != nil && !errors.Is(cause, fs.ErrNotExist) {
+			return fmt.Errorf("read the AWS configuration: %w", cause)
+		}
 	}
-	return strings.TrimSuffix(first(url, otherwise), "/")
+	return err
+}
+
+// endpoint is the URL of a service: in the order of the AWS command line, which takes the general variable before the config file.
+func (e Environment) endpoint(ctx context.Context, s *settings, service, otherwise string) string {
+	if e.EndpointURL != "" {
+		return strings.TrimSuffix(e.EndpointURL, "/")
+	}
+	if ignore := cmp.Or(s.env.IgnoreConfiguredEndpoints, s.shared.IgnoreConfiguredEndpoints); ignore != nil && *ignore {
+		return otherwise
+	}
+	ofVariable, _, _ := s.env.GetServiceBaseEndpoint(ctx, service) // neither has errors
+	ofFile, _, _ := s.shared.GetServiceBaseEndpoint(ctx, service)
+	return strings.TrimSuffix(cmp.Or(ofVariable, s.env.BaseEndpoint, ofFile, s.shared.BaseEndpoint, otherwise), "/")
+}
+
+// credentials asks the provider that the configuration names for keys; keys that it has and that are still good it gives again.
+func (e Environment) credentials(ctx context.Context, s *settings) (aws.Credentials, error) {
+	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+	if e.Profile == "" && !s.env.Credentials.HasKeys() && (id != "") != (secret != "") {
+		return aws.Credentials{}, errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together")
+	}
+	if aws.IsCredentialsProvider(s.Credentials, (*ec2rolecreds.Provider)(nil)) { // the SDK's last resort
+		paths := files()
+		return aws.Credentials{}, e.unreadable(fmt.Errorf("%w: there are no keys in the environment, and none for the profile %q in %s and %s",
+			ErrNoCredentials, e.profile(), paths[0], paths[1]))
+	}
+	keys, err := s.Credentials.Retrieve(ctx)
+	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil { // without what the SDK says of its cache
+			err = inner
+		}
+		return aws.Credentials{}, fmt.Errorf("credentials of the profile %q: %w", e.profile(), err)
+	}
+	return keys, nil
+}
+
+func signingKeys(c aws.Credentials) auth.Credentials {
+	return auth.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}
+}
+
+// Output is the form of answers that AWS_DEFAULT_OUTPUT or the profile asks for, or "". The SDK, which prints nothing, leaves this
+// setting of the files out.
+func (e Environment) Output() (string, error) {
+	form := os.Getenv("AWS_DEFAULT_OUTPUT")
+	if form != "" {
+		return form, nil
+	}
+	for i, path := range files() {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("read the AWS configuration: %w", err)
+		}
+		name, found := e.profile(), ""
+		if i == 0 {
+			found = setting(string(text), "profile "+name, "output")
+		}
+		if i == 1 || name == "default" {
+			found = cmp.Or(found, setting(string(text), name, "output"))
+		}
+		form = cmp.Or(found, form)
+	}
+	return form, nil
+}
+
+// setting finds a setting in a section of a file, or "". Indented lines are settings of settings.
+func setting(text, section, name string) (value string) {
+	inside := false
+	for line := range strings.Lines(text) {
+		if header, ok := strings.CutPrefix(line, "["); ok {
+			header, _, _ = strings.Cut(header, "]")
+			inside = strings.Join(strings.Fields(strings.ReplaceAll(header, `"`, "")), " ") == section
+		} else if key, v, ok := strings.Cut(line, "="); ok && inside && strings.TrimRight(key, " \t") == name {
+			v, _, _ = strings.Cut(v, " #")
+			value = strings.TrimSpace(v)
+		}
+	}
+	return value
+}
+
+// readBundle reads certificates to trust.
+func readBundle(path string) ([]byte, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificates to trust: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("the file %s has no certificate in PEM form", path)
+	}
+	return pem, nil
 }
 
 // http makes the HTTP client of the certificates to trust; both are nil when nothing is special.
-func (e Environment) http(file *configFile) (*http.Client, *tls.Config, error) {
-	bundle := first(e.CABundle, e.get("AWS_CA_BUNDLE"), file.setting("ca_bundle"))
+func (e Environment) http(s *settings) (*http.Client, *tls.Config, error) {
+	bundle := cmp.Or(e.CABundle, s.env.CustomCABundle, s.shared.CustomCABundle)
 	if bundle == "" && !e.NoVerify && e.Debug == nil {
 		return nil, nil, nil
 	}
@@ -114,14 +264,12 @@ func (e Environment) http(file *configFile) (*http.Client, *tls.Config, error) {
 	transport = transport.Clone()
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: e.NoVerify} // asked for with --no-verify-ssl
 	if bundle != "" && !e.NoVerify {
-		pem, err := e.read(bundle)
+		pem, err := readBundle(bundle)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the certificates to trust: %w", err)
+			return nil, nil, err
 		}
 		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-		if !transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, nil, fmt.Errorf("the file %s has no certificate in PEM form", bundle)
-		}
+		transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem)
 	}
 	c := &http.Client{Transport: transport, Timeout: callTimeout}
 	if e.Debug != nil {
@@ -146,7 +294,7 @@ func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 		fmt.Fprintf(t.w, "debug: no answer after %v: %v\n", took, err)
 		return nil, err
 	}
-	fmt.Fprintf(t.w, "debug: %s after %v, request %s\n", res.Status, took, first(res.Header.Get("x-amzn-RequestId"), "without id"))
+	fmt.Fprintf(t.w, "debug: %s after %v, request %s\n", res.Status, took, cmp.Or(res.Header.Get("x-amzn-RequestId"), "without id"))
 	return res, nil
 }
 
@@ -154,74 +302,5 @@ func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 func scope(authorization string) string {
 	_, after, _ := strings.Cut(authorization, "Credential=")
 	scope, _, _ := strings.Cut(after, ",")
-	return first(scope, "nobody")
-}
-
-// credentials takes the key pair from the variables, the credentials file or the config file, in this order. A profile that was asked
-// for with Profile goes before the variables.
-func (e Environment) credentials(file *configFile) (auth.Credentials, error) {
-	id, secret := e.get("AWS_ACCESS_KEY_ID"), e.get("AWS_SECRET_ACCESS_KEY")
-	if e.Profile == "" && (id != "" || secret != "") {
-		if id == "" || secret == "" {
-			return auth.Credentials{}, errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together")
-		}
-		return auth.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: e.get("AWS_SESSION_TOKEN")}, nil
-	}
-	keys, err := e.fromFile()
-	if err == nil || !errors.Is(err, ErrNoCredentials) {
-		return keys, err
-	}
-	if id, secret := file.setting("aws_access_key_id"), file.setting("aws_secret_access_key"); id != "" && secret != "" {
-		return auth.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: file.setting("aws_session_token")}, nil
-	}
-	return auth.Credentials{}, err
-}
-
-// read reads a file through the seam that tests have.
-func (e Environment) read(path string) ([]byte, error) {
-	if e.ReadFile != nil {
-		return e.ReadFile(path)
-	}
-	return os.ReadFile(path)
-}
-
-// path is that of a file of the AWS tools: a variable's, or the default one below the home directory; "" without a home.
-func (e Environment) path(variable, name string) string {
-	if path := e.get(variable); path != "" {
-		return path
-	}
-	home := e.HomeDir
-	if home == nil {
-		home = os.UserHomeDir
-	}
-	dir, err := home()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, ".aws", name)
-}
-
-// fromFile takes a profile's key pair out of the credentials file.
-func (e Environment) fromFile() (auth.Credentials, error) {
-	path := e.path("AWS_SHARED_CREDENTIALS_FILE", "credentials")
-	if path == "" {
-		return auth.Credentials{}, ErrNoCredentials
-	}
-	text, err := e.read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return auth.Credentials{}, fmt.Errorf("%w: there is no key pair in the environment, and no file %s", ErrNoCredentials, path)
-	}
-	if err != nil {
-		return auth.Credentials{}, fmt.Errorf("read credentials: %w", err)
-	}
-	keys, err := auth.ParseCredentials(text)
-	if err != nil {
-		return auth.Credentials{}, fmt.Errorf("credentials file %s: %w", path, err)
-	}
-	for _, k := range keys {
-		if k.Profile == e.profile() {
-			return k.Credentials(), nil
-		}
-	}
-	return auth.Credentials{}, fmt.Errorf("%w: the file %s has no profile %q with a key pair", ErrNoCredentials, path, e.profile())
+	return cmp.Or(scope, "nobody")
 }

@@ -306,7 +306,7 @@ func (p *Producer) connect(ctx context.Context) error {
 	defer body.CloseWithError(errEnded)
 	req, err := p.request(ctx, body, start)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrEndpoint, err)
+		return err
 	}
 	sent := make(chan struct{})
 	go func() {
@@ -366,7 +366,7 @@ func (p *Producer) connect(ctx context.Context) error {
 func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.data.Endpoint+"/putMedia", body)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrEndpoint, err)
 	}
 	h := req.Header
 	if p.o.Stream.StreamARN != "" {
@@ -379,7 +379,11 @@ func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*h
 	h.Set(api.HeaderAcknowledgment, "1")
 	h.Set("Content-Type", "application/json")
 	h.Set("User-Agent", userAgent)
-	p.data.signer().SignPutMedia(req)
+	signer, err := p.data.signer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signer.SignPutMedia(req)
 	return req, nil
 }
 

@@ -114,27 +114,75 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-func TestQueriesKeepOrderAndFractions(t *testing.T) {
-	v, err := ParseJSON([]byte(`{"z":{"b":1,"a":2.5},"l":[{"n":"x","t":1.5E3},{"n":"y","t":3}]}`))
+// What the AWS command line 1.45 prints for the same expressions.
+func TestQueries(t *testing.T) {
+	v, err := ParseJSON([]byte(`{"z":{"b":1,"a":2.5,"c":null},"l":[{"n":"x","t":1.5E3},{"n":"y","t":3}],"s":"text"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for query, want := range map[string]string{
-		"z": `{"b":1,"a":2.5}`, "l[?n=='x'].t": "[1500.0]", "l[].{t: t, n: n}": `[{"n":"x","t":1500.0},{"n":"y","t":3}]`,
+		"z": `{"b":1,"a":2.5,"c":null}`, "l[?n=='x'].t": "[1500.0]", "l[].{t: t, n: n}": `[{"t":1500.0,"n":"x"},{"t":3,"n":"y"}]`,
 		"nothing": "null", "length(l)": "2", "sort_by(l, &t)[0].n": `"y"`, "join('-', l[].n)": `"x-y"`,
+		// The order of members.
+		"*": `[{"b":1,"a":2.5,"c":null},[{"n":"x","t":1500.0},{"n":"y","t":3}],"text"]`, "z.*": "[1,2.5]", "keys(z)": `["b","a","c"]`, "values(z)": "[1,2.5,null]",
+		"z.*.type(@)": `["number","number","null"]`, "l[].*": `[["x",1500.0],["y",3]]`, "s.*": "null", "merge(l[0], z)": `{"n":"x","t":1500.0,"b":1,"a":2.5,"c":null}`,
+		"keys(l[0].{t: t, n: n})": `["t","n"]`, "to_string(z)": `"{\"b\":1,\"a\":2.5,\"c\":null}"`,
+		// Where the library is of another mind, or of none.
+		"contains(l, l[1])": "true", "contains(l, z)": "false", "contains(s, 'ex')": "true", "[sort_by(l, &t)[].n, l[].n]": `[["y","x"],["x","y"]]`,
+		"l[?n > 'x'].n": `["y"]`, "l[?t <= `3`].n": `["y"]`, "l[?n > `1`]": "[]", "s[0:2]": "null", "l[0:1].n": `["x"]`, "nothing.[a]": "null", "nothing.{a: a}": "null",
+		"l[?n==`x`].t": "[1500.0]", "l[?n==`\"x\"`].t": "[1500.0]", "`it's`": `"it's"`, "'`x'": "\"`x\"", "l[?t==`3`].n": `["y"]`,
 	} {
 		q, err := ParseQuery(query)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			continue
 		}
 		found, err := q.Search(v)
 		if err != nil {
-			t.Fatal(err)
+			t.Errorf("%s: %v", query, err)
+			continue
 		}
 		if text, err := json.Marshal(found); err != nil || string(text) != want {
 			t.Errorf("%s: %s, %v, want %s", query, text, err, want)
 		}
 	}
+	for _, query := range []string{"", "a[", "$.s", "s + s", "-s", "let $x = s in $x", "`a`b", "aé", "é"} {
+		if _, err := ParseQuery(query); err == nil || !strings.HasPrefix(err.Error(), "Bad value for --query ") {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	for _, query := range []string{"upper(s)", "items(z)", "length(s, s)", "keys(s)", "&s", "abs(s)"} {
+		q, err := ParseQuery(query)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if found, err := q.Search(v); err == nil {
+			t.Errorf("%s: %v", query, found)
+		}
+	}
+}
+
+func FuzzQuery(f *testing.F) {
+	f.Add("l[?n==`x`].{a: keys(@), b: *}")
+	f.Add("sort_by(l, &t)[0] | merge(@, z) || contains(l, l[0])")
+	v, err := ParseJSON([]byte(`{"z":{"b":1,"a":2.5,"c":null},"l":[{"n":"x","t":1.5E3},{"n":"y","t":3}],"s":"text"}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		q, err := ParseQuery(text)
+		if err != nil {
+			return
+		}
+		found, err := q.Search(v)
+		if err != nil {
+			return
+		}
+		if _, err := json.Marshal(found); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
 }
 
 func FuzzShorthand(f *testing.F) {

@@ -275,7 +275,7 @@ func (g *generator) cases(op shape.Operation) []sideCase {
 	out = append(out, sideCase{op, append(base, "--output", "text"), op.DataAPI != ""}) // a session's URL is new each time
 	if op.DataAPI == "" {
 		out = append(out, sideCase{op, append(base, "--output", "table"), false})
-		out = append(out, sideCase{op, append(base, "--query", "keys(@) | length(@)"), false})
+		out = append(out, sideCase{op, append(base, "--query", "{z: @, a: *.*, b: keys(@), c: to_string(@)}"), false}) // in whose order?
 	} else {
 		out = out[:len(out)-1]
 	}
