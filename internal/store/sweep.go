@@ -133,16 +133,25 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				n, err = s.idx.Expire(ctx, stream.ID, notBefore(&stream, now), sweepBlobs)
-				if n > 0 || err != nil {
-					s.recent.forgetAll()
-				}
-				if err != nil {
-					errs = append(errs, fmt.Errorf("expire fragments of stream %s: %w", stream.ID, err))
+				if n, err = s.expire(ctx, stream.ID, notBefore(&stream, now)); err != nil {
+					errs = append(errs, err)
 				}
 			}
 		}
 	}
+}
+
+// expire drops the rows of a stream's closed blobs that are wholly before a time (milliseconds), sweepBlobs at most, and tells how many
+// they were. What was kept of fragments is forgotten, after an error too: the rows may be gone all the same.
+func (s *Store) expire(ctx context.Context, id StreamID, before int64) (int, error) {
+	n, err := s.idx.Expire(ctx, id, before, sweepBlobs)
+	if n > 0 || err != nil {
+		s.recent.forgetAll()
+	}
+	if err != nil {
+		return n, fmt.Errorf("expire fragments of stream %s: %w", id, err)
+	}
+	return n, nil
 }
 
 // dropPast drops the rows of a stream's blobs that are wholly past its retention now: what a sweep would do, for those that have
@@ -164,8 +173,8 @@ func (s *Store) dropPast(ctx context.Context, st *streamState, stream *Stream) e
 		}
 	}
 	for n := sweepBlobs; n == sweepBlobs; {
-		if n, err = s.idx.Expire(ctx, stream.ID, before, sweepBlobs); err != nil {
-			return fmt.Errorf("expire fragments of stream %s: %w", stream.ID, err)
+		if n, err = s.expire(ctx, stream.ID, before); err != nil {
+			return err
 		}
 	}
 	s.sweepSoon()
