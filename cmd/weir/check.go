@@ -282,7 +282,8 @@ func (c *checkCmd) report(w io.Writer, r *checkReport) error {
 			fmt.Fprintln(w, "--repair would do what the next start of the server does: drop the rows of what is not there.")
 		}
 		if can(store.RepairNone) {
-			fmt.Fprintln(w, "What the disk has damaged cannot be brought back; it is kept as it is and fails alone.")
+			fmt.Fprintln(w, "What the disk has damaged cannot be brought back from here; it is kept, costs no more than itself, and goes with its retention.\n"+
+				"With a backup: stop the server, put the volume's file from there in its place (one of the same length), check again.")
 		}
 	}
 	if left > 0 {

@@ -76,6 +76,7 @@ type streamState struct {
 	clock    Number                  // the greatest number given out or seen; guarded by mu
 	sequence int64                   // the greatest sequence seen; guarded by mu
 	sealed   Number                  // no sealed blob has a greater one; guarded by mu
+	producer int64                   // no stored fragment has a greater producer timestamp; guarded by mu
 	ring     ring                    // fragments kept in memory only; guarded by mu
 	setIDs   map[[32]byte]int64      // guarded by mu
 	sets     map[int64][]media.Track // guarded by mu, the slices never change
@@ -126,6 +127,14 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.commits = newCommitter(s.idx, s.metrics)
 	return s, nil
+}
+
+// newer tells that q asks for producer timestamps greater than those of every stored fragment, as a producer does for each that
+// it sends, to find resends. The index would look at each row of the stream's last volume to say so.
+func (st *streamState) newer(q *Query) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return q.Timestamp == ProducerTimestamp && q.Start > st.producer
 }
 
 func setDefault[T comparable](v *T, def T) {
@@ -213,9 +222,13 @@ func (s *Store) load(ctx context.Context, id StreamID) (*streamState, error) {
 	if err != nil {
 		return nil, err
 	}
+	producer, err := s.idx.LastProducer(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	st := &streamState{
 		id: id, appending: make(chan struct{}, 1), changing: make(chan struct{}, 1),
-		clock: head.Number, sequence: head.Sequence, sealed: head.SealedNumber,
+		clock: head.Number, sequence: head.Sequence, sealed: head.SealedNumber, producer: producer,
 		setIDs: make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
 	}
 	st.stream.Store(&row)

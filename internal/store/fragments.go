@@ -91,6 +91,9 @@ func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces N
 		release(st.appending)
 		return info, err
 	}
+	st.mu.Lock()
+	st.producer = max(st.producer, rec.ProducerTimestamp) // before anybody can see it
+	st.mu.Unlock()
 	stream := st.stream.Load()
 	if stream.RetentionHours == 0 {
 		defer release(st.appending)
@@ -265,7 +268,7 @@ func (s *Store) List(ctx context.Context, id StreamID, q Query) ([]FragmentInfo,
 	memory := st.ring.list(q, now-s.o.MemoryAge.Milliseconds())
 	st.mu.Unlock()
 	stream := st.stream.Load()
-	if stream.RetentionHours > 0 {
+	if stream.RetentionHours > 0 && !st.newer(&q) {
 		stored, err := s.reader.list(ctx, id, q, notBefore(stream, now))
 		if err != nil {
 			return nil, fmt.Errorf("list fragments: %w", err)

@@ -98,6 +98,8 @@ type Committed struct {
 type FragmentRows interface {
 	// Head tells where a stream's orders stand. ErrNotFound when there is no such stream.
 	Head(ctx context.Context, id StreamID) (Head, error)
+	// LastProducer gives the greatest producer timestamp of a stream's fragments, math.MinInt64 when there is none.
+	LastProducer(ctx context.Context, id StreamID) (int64, error)
 	// Commit adds fragments, in the order given, and gives each the next sequence of its stream. The
 	// results stand in the order of the fragments. An error is of the whole batch, one in a result of that fragment. What a
 	// fragment replaces goes, also when it is in a sealed blob; whether a sealed blob has the number of a new one is not looked at.

@@ -80,13 +80,18 @@ func syntheticPayload(stream string, k, size int) [][]byte {
 }
 
 func syntheticCluster(timecode int64, frames [][]byte) []byte {
+	return framesCluster(timecode, syntheticFrame, frames)
+}
+
+// framesCluster is a cluster of frames that are so many milliseconds apart.
+func framesCluster(timecode int64, apart int, frames [][]byte) []byte {
 	parts := [][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(timecode))}
 	for i, f := range frames {
 		flags := byte(0x80)
 		if i > 0 {
 			flags = 0
 		}
-		parts = append(parts, element(0xA3, []byte{0x81, byte(i * syntheticFrame >> 8), byte(i * syntheticFrame), flags}, f))
+		parts = append(parts, element(0xA3, []byte{0x81, byte(i * apart >> 8), byte(i * apart), flags}, f))
 	}
 	return bytes.Join(parts, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"slices"
 
 	"weir/internal/store"
@@ -20,6 +21,28 @@ func (x *SQLite) Head(ctx context.Context, id store.StreamID) (store.Head, error
 	}
 	return head, err
 }
+
+// LastProducer implements store.Index.
+func (x *SQLite) LastProducer(ctx context.Context, id store.StreamID) (int64, error) {
+	rows := x.waiting.of(id)
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	var hot, sealed, wide int64
+	err = x.readRow(ctx, []any{&hot, &sealed, &wide}, lastProducerQuery, int64(math.MinInt64), key, wideMillis)
+	last := max(hot, sealed, wide)
+	for i := range rows {
+		last = max(last, rows[i].ProducerTimestamp)
+	}
+	return last, err
+}
+
+// Of sealed blobs it looks at those that begin late enough (wideMillis) and at the wide ones.
+const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragments WHERE stream = ?2), ?1),
+	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 0 AND producer_min >=
+		(SELECT MAX(producer_min) FROM sealed WHERE stream = ?2) - ?3), ?1),
+	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 1), ?1)`
 
 // The row of heads is written when rows of fragments go, not when they come: the greatest of both is the head.
 const headQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM fragments WHERE stream = h.stream),
@@ -182,6 +205,10 @@ func addWaiting(hot *store.Hot, rows []store.FragmentInfo, q *store.Query, notBe
 	}
 }
 
+// limitClause is LIMIT without a bare parameter: SQLite looks at the value of one when it plans, and so prepares the statement again
+// for each value that is bound.
+const limitClause = " LIMIT ? + 0"
+
 // hotQuery writes the query so that one index serves it, in its order; the + before a column keeps the planner from using
 // another: what follows a sequence by fragments_sequence, everything else by the primary key. There are the rows of one or
 // two blobs, so a range of time reads them all.
@@ -223,7 +250,7 @@ func hotQuery(key int64, q store.Query, notBefore int64) (string, []any) {
 		order = " ORDER BY f.sequence"
 	}
 	if q.Limit > 0 {
-		order += " LIMIT ?"
+		order += limitClause
 		args = append(args, int64(q.Limit))
 	}
 	return `SELECT ` + fragmentColumns + ` FROM fragments f` + where + order, args

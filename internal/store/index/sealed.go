@@ -278,5 +278,5 @@ func sealedQuery(key int64, q store.Query, notBefore, after int64, limit int, wi
 		}
 		order = " ORDER BY " + byNumber + "s.number_min"
 	}
-	return `SELECT ` + sealedColumns + ` FROM sealed s JOIN blobs b ON b.key = s.blob` + where + order + ` LIMIT ?`, append(args, limit)
+	return `SELECT ` + sealedColumns + ` FROM sealed s JOIN blobs b ON b.key = s.blob` + where + order + limitClause, append(args, limit)
 }

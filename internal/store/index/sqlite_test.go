@@ -3,6 +3,8 @@ package index
 import (
 	"database/sql"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,4 +226,41 @@ func TestBatch(t *testing.T) {
 	if err != nil || len(blobs) != 2 || blobs[0].State != store.BlobClosed {
 		t.Fatalf("%+v, %v", blobs, err)
 	}
+}
+
+// The greatest producer timestamp is found wherever it is: in a row that waits, in the table, in a sealed blob, in a wide one.
+func TestLastProducer(t *testing.T) {
+	x := withStream(t)
+	want := func(last int64) {
+		t.Helper()
+		if got, err := x.LastProducer(t.Context(), streamID); err != nil || got != last {
+			t.Fatalf("%d, want %d: %v", got, last, err)
+		}
+	}
+	want(math.MinInt64)
+	for n := range store.Number(3) {
+		f := fragment(n + 1)
+		f.Info.ProducerTimestamp = 100 - int64(n)
+		if _, err := x.Commit(t.Context(), []store.NewFragment{f}); err != nil {
+			t.Fatal(err)
+		}
+		want(100)
+	}
+	if err := x.settled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(100)
+	seal := func(n, from, to int64) {
+		t.Helper()
+		r := store.Range{Min: n, Max: n}
+		b := store.SealedBlob{Name: fmt.Sprintf("%s/%d.vol", streamID, n), Stream: streamID, Count: 1, Number: r, Sequence: r, Server: r, Producer: store.Range{Min: from, Max: to}}
+		if err := x.AddSealed(t.Context(), []store.SealedBlob{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seal(10, 1000, 50_000)
+	seal(11, 40_000, 41_000) // begins later, ends earlier
+	want(50_000)
+	seal(12, 500, 3*wideMillis)
+	want(3 * wideMillis)
 }

@@ -169,7 +169,7 @@ func TestWaitingIsBounded(t *testing.T) {
 	stopFlushes(x)
 	batch := make([]store.NewFragment, 0, 512)
 	most := 0
-	for n := store.Number(1); n <= 3*maxWaiting; n++ {
+	for n := store.Number(1); n <= maxWaiting+1024; n++ {
 		if batch = append(batch, fragment(n)); len(batch) < cap(batch) {
 			continue
 		}
