@@ -108,7 +108,10 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	if o.IdleFiles == 0 {
 		o.IdleFiles = 128
 	}
-	v := &Volumes{dir: dir, o: o, fs: o.FS, syncs: rounds{interval: o.SyncInterval, all: func() error { return o.FS.SyncAll(dir) }}, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}
+	v := &Volumes{
+		dir: dir, o: o, fs: o.FS, writers: make(map[store.StreamID]*writer), closing: make(chan struct{}),
+		syncs: rounds{interval: o.SyncInterval, all: func() error { return o.FS.SyncAll(dir) }},
+	}
 	v.idle.most = max(o.IdleFiles, 0)
 	err := v.fs.Mkdir(dir)
 	if err == nil || errors.Is(err, fs.ErrExist) {
