@@ -9,6 +9,12 @@
 // configuration. The files carry the brands iso6 (movie fragments with default-base-is-moof, 64-bit tfdt, signed composition
 // offsets) and cmf2 (CMAF with signed offsets instead of edit lists, sample defaults in the fragment and not in trex).
 //
+// Why signed offsets: they keep presentation at tfdt, by which players that use Media Source Extensions place a segment. Offsets raised
+// until none is negative, with an edit list that takes that off again (brand cmfc), were tried: hls.js places tfdt at zero, the edit list
+// then gives the first pictures negative decode times, and Chromium drops them up to the second key frame. Raised offsets without
+// an edit list leave a hole at the start. The price is FFmpeg, which shows pictures of such tracks late by the reordering, 80 ms at 25 pictures
+// a second; transport streams do not have that.
+//
 //	init.go     ftyp, moov       what a player must know before the first frame
 //	media.go    moof, mdat       when and how large each frame is
 //	entry.go    stsd             how the codec is configured

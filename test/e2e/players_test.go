@@ -297,7 +297,9 @@ How strict a yes is:
 - Players of live streams may jump in the first two seconds, while they look for their place. What follows for six seconds is held to.
 - ffmpeg, GStreamer and VLC decode into files, where each frame is looked at. VLC ends before it has emptied its decoder, so the last
   four frames of a recording may be missing there.
-- Sound is told apart in twentieths of a second.
+- Sound is told apart in twentieths of a second. Picture and sound are not held against each other: what is built on FFmpeg shows reordered
+  pictures (B-frames) of fMP4 late by the reordering, two or three pictures; of TS it does not. Why they are sent so all the same:
+  [internal/fmp4](../internal/fmp4/doc.go).
 
 Shaka Player also winds recordings by the I-frame playlists (` + "`" + `trickPlay` + "`" + `), where all that is shown is key frames, in
 order: H.264 in fMP4 with and without sound, and in TS without (` + "`" + `TestShakaWindsByKeyFrames` + "`" + `).
