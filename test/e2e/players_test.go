@@ -302,7 +302,8 @@ How strict a yes is:
   [internal/fmp4](../internal/fmp4/doc.go).
 
 Shaka Player also winds recordings by the I-frame playlists (` + "`" + `trickPlay` + "`" + `), where all that is shown is key frames, in
-order: H.264 in fMP4 with and without sound, and in TS without (` + "`" + `TestShakaWindsByKeyFrames` + "`" + `).
+order: H.264 in fMP4 with and without sound, and in TS without (` + "`" + `TestShakaWindsByKeyFrames` + "`" + `). In TS with sound it fetches every key
+frame and shows none: picture and sound of a transport stream are in one source buffer, and the browser counts as buffered only what both cover.
 `)
 	return b.String()
 }
