@@ -1,7 +1,8 @@
 // Package store keeps streams, fragments and playback sessions. It is one engine over two seams, an Index for rows and
 // Blobs for bytes (seams.go); its exported methods are the contract that ingest, playback and the API are written against.
 //
-// The order never changes: bytes durable, index committed, acknowledged; and for deletion rows first, bytes after.
+// The order never changes: bytes durable, index committed (part of every answer; its row may be written with others, a moment
+// later), acknowledged; and for deletion rows first, bytes after.
 package store
 
 import (
