@@ -241,3 +241,19 @@ func initSegmentURI(token string, track, sequence int) string {
 func mediaSegmentURI(token string, track int, number string) string {
 	return "getMP4MediaFragment.mp4?FragmentNumber=" + number + "&SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
 }
+
+// segmentURI is the URI of an entry's segment, relative to the playlists.
+func (o *open) segmentURI(track int, e *entry) string {
+	number := o.stream.FormatNumber(e.number)
+	uri := mediaSegmentURI(o.token, track, number)
+	if o.p.format == hlsMPEGTS {
+		uri = tsSegmentURI(o.token, track, number)
+	}
+	if e.part.from > 0 {
+		uri += "&StartOffset=" + strconv.FormatInt(e.part.from, 10)
+	}
+	if e.part.until > 0 {
+		uri += "&EndOffset=" + strconv.FormatInt(e.part.until, 10)
+	}
+	return uri
+}

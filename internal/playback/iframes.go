@@ -2,7 +2,6 @@ package playback
 
 import (
 	"context"
-	"strconv"
 
 	"weir/internal/api"
 	"weir/internal/manifest"
@@ -63,20 +62,4 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	h.TargetDuration = targetOf(longest)
 	list := manifest.Media{Header: h, Segments: segments, End: true}
 	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256))), pool: s.deflaters}, nil
-}
-
-// segmentURI is the URI of an entry's segment, relative to the playlists.
-func (o *open) segmentURI(track int, e *entry) string {
-	number := o.stream.FormatNumber(e.number)
-	uri := mediaSegmentURI(o.token, track, number)
-	if o.p.format == hlsMPEGTS {
-		uri = tsSegmentURI(o.token, track, number)
-	}
-	if e.part.from > 0 {
-		uri += "&StartOffset=" + strconv.FormatInt(e.part.from, 10)
-	}
-	if e.part.until > 0 {
-		uri += "&EndOffset=" + strconv.FormatInt(e.part.until, 10)
-	}
-	return uri
 }

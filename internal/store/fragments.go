@@ -349,7 +349,8 @@ func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentIn
 }
 
 // Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose checksum is verified, or none
-// when they are kept in memory; the payload is not touched. ErrGone when it is past retention or deleted by now, ErrCorrupt when what is stored is damaged.
+// when they are kept in memory; the payload is not touched. ErrGone when it is past retention or deleted by now, ErrCorrupt when
+// what is stored is damaged.
 // What is open can be read to its end whatever happens to the fragment.
 func (s *Store) Open(ctx context.Context, id StreamID, f FragmentInfo) (Media, error) {
 	m, err := s.open(ctx, id, f)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,12 +106,18 @@ func roundTrip(t *testing.T, s *server, stream string, c clip) {
 // frameHashes returns one MD5 per decoded video frame, or per coded packet with copy.
 func frameHashes(t testing.TB, input, stream string, copy bool) []string {
 	t.Helper()
-	args := []string{"-v", "error", "-i", input, "-map", stream, "-fps_mode", "passthrough"}
+	args := []string{"-i", input, "-map", stream}
 	if copy {
 		args = append(args, "-c", "copy")
 	}
-	out := program(t, "ffmpeg", append(args, "-f", "framemd5", "-")...)
-	var hashes []string
+	return hashesOf(t, args...)
+}
+
+// hashesOf returns one MD5 for each frame that ffmpeg gives with the arguments.
+func hashesOf(t testing.TB, args ...string) (hashes []string) {
+	t.Helper()
+	args = slices.Concat([]string{"-v", "error"}, args, []string{"-fps_mode", "passthrough", "-f", "framemd5", "-"})
+	out := program(t, "ffmpeg", args...)
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "#") {
 			continue

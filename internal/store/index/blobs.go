@@ -63,8 +63,8 @@ func streamsOf(names []string) (streams []store.StreamID) {
 	return streams
 }
 
-// closeBlobs closes blobs that a condition on b selects, which are open and of streams that are alone. Their end is indexed if that is greater than what is
-// known.
+// closeBlobs closes blobs that a condition on b selects, which are open and of streams that are alone. Their end is indexed if
+// that is greater than what is known.
 func (t *tx) closeBlobs(indexed int64, where string, args ...any) error {
 	var list []blobRow
 	err := t.rows(func(rows *sql.Rows) error {
