@@ -1,35 +1,27 @@
 package e2e_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-const nginxConfig = `
-daemon off; user root; worker_processes 2; pid %[1]s/nginx.pid; error_log %[1]s/error.log;
-events { worker_connections 256; }
-http {
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
-  client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
-  server { listen %[2]s; root %[1]s/files; default_type video/mp4; }
-}`
+// viewers is how many connections fetch at a time.
+const viewers = 8
 
 // BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the record's bytes), the same bytes from
-// nginx as ready-made files, and from a bare net/http program, in turn, and reports requests a second and CPU seconds per
-// gigabyte of each, and the ratios of Weir and of the bare program to nginx (medians over the rounds).
+// nginx as ready-made files, and from a bare net/http program. They take turns of some 50 ms, and change who goes first; reported
+// are requests a second and CPU seconds per gigabyte of each, and the ratios of Weir and of the bare program to nginx, all as
+// medians over the turns. An iteration is ten turns of each.
 func BenchmarkSegmentServing(b *testing.B) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
@@ -40,30 +32,32 @@ func BenchmarkSegmentServing(b *testing.B) {
 	for _, size := range []int{200_000, 2_000_000} {
 		b.Run(fmt.Sprintf("%dKB", size/1000), func(b *testing.B) {
 			s := start(b, "", "--hls-fragment-rate=0") // one session fetches as fast as it can
-			urls := pushSegments(b, s, size)
-			files := mirror(b, urls)
-			address, pid := startNginx(b, nginx, files)
-			var other []string
-			for i := range urls {
-				other = append(other, fmt.Sprintf("http://%s/%d.mp4", address, i))
-			}
-			bareURLs, barePID := startBare(b, files, len(urls))
-			var weirRun, nginxRun, bareRun []load
+			segments := pushSegments(b, s, size)
+			files := mirror(b, segments)
+			weir := newSide(b, segments, s.cmd.Process.Pid)
+			urls, workers := startNginx(b, nginx, files, len(segments))
+			plain := newSide(b, urls, workers...)
+			urls, process := startBare(b, files, len(segments))
+			bare := newSide(b, urls, process)
+			sides := []*side{weir, plain, bare}
+			turn := 0
 			for b.Loop() {
-				weirRun = append(weirRun, measure(b, urls, s.cmd.Process.Pid))
-				nginxRun = append(nginxRun, measure(b, other, pid))
-				bareRun = append(bareRun, measure(b, bareURLs, barePID))
+				for range 10 {
+					for i := range sides {
+						sides[(turn+i)%len(sides)].turn(80_000_000 / size)
+					}
+					turn++
+				}
 			}
-			w, n, bare := median(weirRun), median(nginxRun), median(bareRun)
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(w.requests, "weir-req/s")
-			b.ReportMetric(n.requests, "nginx-req/s")
-			b.ReportMetric(w.requests/n.requests, "req-ratio")
-			b.ReportMetric(w.cpu, "weir-cpu-s/GB")
-			b.ReportMetric(n.cpu, "nginx-cpu-s/GB")
-			b.ReportMetric(w.cpu/n.cpu, "cpu-ratio")
-			b.ReportMetric(bare.requests/n.requests, "bare-req-ratio")
-			b.ReportMetric(bare.cpu/n.cpu, "bare-cpu-ratio")
+			b.ReportMetric(median(weir.requests), "weir-req/s")
+			b.ReportMetric(median(plain.requests), "nginx-req/s")
+			b.ReportMetric(median(ratios(weir.requests, plain.requests)), "req-ratio")
+			b.ReportMetric(median(weir.cpu), "weir-cpu-s/GB")
+			b.ReportMetric(median(plain.cpu), "nginx-cpu-s/GB")
+			b.ReportMetric(median(ratios(weir.cpu, plain.cpu)), "cpu-ratio")
+			b.ReportMetric(median(ratios(bare.requests, plain.requests)), "bare-req-ratio")
+			b.ReportMetric(median(ratios(bare.cpu, plain.cpu)), "bare-cpu-ratio")
 		})
 	}
 }
@@ -103,203 +97,78 @@ func pushSegments(b *testing.B, s *server, size int) []string {
 	return urls
 }
 
-// load is the outcome of one measured run.
-type load struct{ requests, cpu float64 } // requests a second, CPU seconds per GB
-
-func median(runs []load) load {
-	pick := func(f func(load) float64) float64 {
-		var v []float64
-		for _, r := range runs {
-			v = append(v, f(r))
-		}
-		slices.Sort(v)
-		return v[len(v)/2]
-	}
-	return load{pick(func(l load) float64 { return l.requests }), pick(func(l load) float64 { return l.cpu })}
+// side is a server under measurement, and what its turns came to.
+type side struct {
+	b        *testing.B
+	urls     []string
+	pids     []int
+	client   *http.Client
+	requests []float64 // a second
+	cpu      []float64 // seconds per GB
 }
 
-// measure fetches the URLs over eight kept connections for a second and reads the CPU time of the process and its children.
-func measure(b *testing.B, urls []string, pid int) load {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	defer client.CloseIdleConnections()
-	var requests, bytes atomic.Int64
-	before, began := cpuSeconds(b, pid), time.Now()
-	var workers sync.WaitGroup
-	for w := range 8 {
-		workers.Add(1)
-		go func() {
-			defer workers.Done()
-			for i := w; time.Since(began) < time.Second; i++ {
-				res, err := client.Get(urls[i%len(urls)])
+// newSide takes the server of the URLs, which has the given processes.
+func newSide(b *testing.B, urls []string, pids ...int) *side {
+	s := &side{b: b, urls: urls, pids: pids, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: viewers, DisableCompression: true}}}
+	b.Cleanup(s.client.CloseIdleConnections)
+	s.turn(4 * len(urls)) // everything is known and in memory
+	s.requests, s.cpu = nil, nil
+	return s
+}
+
+// turn makes so many requests over the connections, each as fast as it is answered.
+func (s *side) turn(requests int) {
+	var next, bytes atomic.Int64
+	var wg sync.WaitGroup
+	before, began := cpuTime(s.b, s.pids), time.Now()
+	for range viewers {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(requests); i = next.Add(1) {
+				res, err := s.client.Get(s.urls[i%int64(len(s.urls))])
 				if err != nil {
-					b.Error(err)
+					s.b.Error(err)
 					return
 				}
 				n, err := io.Copy(io.Discard, res.Body)
 				res.Body.Close()
 				if err != nil || res.StatusCode != http.StatusOK {
-					b.Errorf("%s: %v", res.Status, err)
+					s.b.Errorf("%s: %v", res.Status, err)
 					return
 				}
-				requests.Add(1)
 				bytes.Add(n)
 			}
-		}()
+		})
 	}
-	workers.Wait()
-	elapsed := time.Since(began).Seconds()
-	return load{float64(requests.Load()) / elapsed, (cpuSeconds(b, pid) - before) / (float64(bytes.Load()) / 1e9)}
+	wg.Wait()
+	elapsed, spent := time.Since(began), cpuTime(s.b, s.pids)-before
+	s.requests = append(s.requests, float64(requests)/elapsed.Seconds())
+	s.cpu = append(s.cpu, spent.Seconds()/(float64(bytes.Load())/1e9))
 }
 
-// cpuSeconds is the user and system time of a process and its direct children (proc(5), fields 14 and 15, in 1/100 s).
-func cpuSeconds(b *testing.B, pid int) float64 {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	ticks := 0
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // ended meanwhile
-		}
-		_, rest, _ := strings.Cut(string(text), ") ")
-		fields := strings.Fields(rest)
-		if own := filepath.Base(filepath.Dir(path)) == strconv.Itoa(pid); own || fields[1] == strconv.Itoa(pid) {
-			user, _ := strconv.Atoi(fields[11])
-			system, _ := strconv.Atoi(fields[12])
-			ticks += user + system
-		}
-	}
-	return float64(ticks) / 100
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
 }
 
-// mirror fetches the segments into files that nginx can send.
-func mirror(b *testing.B, urls []string) string {
-	dir := b.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "files"), 0o755); err != nil {
-		b.Fatal(err)
+// ratios gives a[i]/b[i].
+func ratios(a, b []float64) []float64 {
+	out := make([]float64, len(a))
+	for i := range a {
+		out[i] = a[i] / b[i]
 	}
-	for i, u := range urls {
-		res, err := http.Get(u)
-		if err != nil {
-			b.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil || res.StatusCode != http.StatusOK {
-			b.Fatalf("%s: %v", res.Status, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "files", fmt.Sprintf("%d.mp4", i)), body, 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return dir
+	return out
 }
 
-func startNginx(b *testing.B, nginx, dir string) (address string, pid int) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	address = free.Addr().String()
-	free.Close()
-	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, address), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command(nginx, "-c", config, "-p", dir)
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() })
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-			return address, cmd.Process.Pid
+// cpuTime is what the processes have used so far, in user and system mode, from their clocks (clock_gettime(2)).
+func cpuTime(b *testing.B, pids []int) time.Duration {
+	const schedulerClock = 2 // CPUCLOCK_SCHED of the kernel: all threads of the process, in nanoseconds
+	var sum time.Duration
+	for _, pid := range pids {
+		var t unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|schedulerClock), &t); err != nil {
+			b.Fatalf("processor time of process %d: %v", pid, err)
 		}
-		if time.Now().After(deadline) {
-			b.Fatal("nginx does not answer")
-		}
+		sum += time.Duration(t.Nano())
 	}
-}
-
-// startBare runs serveBare in a process of its own, whose CPU time can be told.
-func startBare(b *testing.B, dir string, segments int) (urls []string, pid int) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), bareVariable+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal("the bare program does not answer: ", err)
-	}
-	for i := range segments {
-		urls = append(urls, fmt.Sprintf("http://%s/%d.mp4", strings.TrimSpace(address), i))
-	}
-	return urls, cmd.Process.Pid
-}
-
-// bareVariable makes the test's binary the bare program, over the directory that it names.
-const bareVariable = "WEIR_E2E_BARE"
-
-// serveBare is the least that a net/http program does to send segments: of each the first bytes from memory and the rest with
-// sendfile(2) from a file that stays open. It knows no sessions, checks nothing and writes no log.
-func serveBare(dir string) error {
-	const headSize = 200
-	type segment struct {
-		head []byte
-		size int64
-		idle chan *os.File // one for each connection of measure
-	}
-	segments := map[string]*segment{}
-	paths, err := filepath.Glob(filepath.Join(dir, "files", "*.mp4"))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		s := &segment{data[:headSize:headSize], int64(len(data) - headSize), make(chan *os.File, 8)}
-		for range cap(s.idle) {
-			f, err := os.Open(path)
-			if err != nil {
-				return err
-			}
-			s.idle <- f
-		}
-		segments["/"+filepath.Base(path)] = s
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println(listener.Addr())
-	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := segments[r.URL.Path]
-		f := <-s.idle
-		defer func() { s.idle <- f }()
-		w.Header().Set("Content-Type", "video/mp4")
-		w.Header().Set("Content-Length", strconv.FormatInt(headSize+s.size, 10))
-		w.Write(s.head)
-		w.(http.Flusher).Flush()
-		if _, err := f.Seek(headSize, io.SeekStart); err == nil {
-			io.CopyN(w, f, s.size)
-		}
-	}))
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+	return sum
 }
