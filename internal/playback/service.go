@@ -86,6 +86,7 @@ type Service struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	rate      *rateLimits
+	opened    openedTokens
 	deflaters *sync.Pool
 	views     *viewCache
 }
@@ -133,45 +134,62 @@ func retentionEdge(stream *store.Stream, now time.Time) int64 {
 // time, so that closing takes effect at once.
 func (s *Service) session(ctx context.Context, token string, a action) (*open, error) {
 	now := s.clock()
-	claims, err := s.tokens.Open(token)
-	switch {
-	case errors.Is(err, auth.ErrTokenExpired), err == nil && !now.Before(claims.Expires):
-		return nil, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
-	case err != nil:
-		return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
-	}
-	row, err := s.store.Session(ctx, claims.SessionID)
-	switch {
-	case errors.Is(err, store.ErrClosed):
-		s.views.drop(claims.SessionID)
-		if row.ExpiresMillis <= now.UnixMilli() {
+	known := s.opened.get(token)
+	first := known == nil
+	if first {
+		claims, err := s.tokens.Open(token)
+		if errors.Is(err, auth.ErrTokenExpired) {
 			return nil, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
+		} else if err != nil {
+			return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
 		}
-		return nil, api.NewError(api.NotAuthorizedException, messageSessionClosed)
-	case errors.Is(err, store.ErrNotFound):
-		s.views.drop(claims.SessionID)
-		return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
-	case err != nil:
-		return nil, fmt.Errorf("read session: %w", err)
-	case row.ExpiresMillis <= now.UnixMilli():
-		s.views.drop(claims.SessionID)
-		return nil, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
+		known = &opened{id: claims.SessionID, expires: claims.Expires}
 	}
-	p, err := decodeParameters(row.Parameters)
-	if err == nil {
-		_, _, err = checkpointHead(row.Checkpoint)
-	}
+	row, err := s.registered(ctx, known, now)
 	if err != nil {
-		return nil, api.NewError(api.NotAuthorizedException, messageOtherVersion)
+		s.opened.drop(token)
+		return nil, err
 	}
-	if err := s.throttle(row.ID, p, a, now); err != nil {
+	if first {
+		known.p, err = decodeParameters(row.Parameters)
+		if err == nil {
+			_, _, err = checkpointHead(row.Checkpoint)
+		}
+		if err != nil {
+			return nil, api.NewError(api.NotAuthorizedException, messageOtherVersion)
+		}
+		s.opened.put(token, known)
+	}
+	if err := s.throttle(row.ID, known.p, a, now); err != nil {
 		return nil, err
 	}
 	stream, err := s.store.StreamByID(ctx, row.Stream)
 	if err != nil {
 		return nil, storeError("read stream", err)
 	}
-	return &open{session: row, stream: stream, p: p, token: token, now: now}, nil
+	return &open{session: row, stream: stream, p: known.p, token: token, now: now}, nil
+}
+
+// registered gives the row of a session whose token is genuine: NotAuthorizedException when one of them is over.
+func (s *Service) registered(ctx context.Context, known *opened, now time.Time) (store.Session, error) {
+	if !now.Before(known.expires) {
+		return store.Session{}, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
+	}
+	row, err := s.store.Session(ctx, known.id)
+	if err == nil && row.ExpiresMillis > now.UnixMilli() {
+		return row, nil
+	}
+	if err != nil && !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrNotFound) {
+		return row, fmt.Errorf("read session: %w", err)
+	}
+	s.views.drop(known.id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return row, api.NewError(api.NotAuthorizedException, messageBadToken)
+	case row.ExpiresMillis <= now.UnixMilli():
+		return row, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
+	}
+	return row, api.NewError(api.NotAuthorizedException, messageSessionClosed)
 }
 
 // storeError turns what the store says of a missing stream into the service's answer; what else went wrong stays a fault.

@@ -10,15 +10,24 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // gzipAtLeast is the size in bytes from which a playlist is worth compressing: smaller ones fit into one packet anyway.
 const gzipAtLeast = 1400
 
+// headerValue is the value of a header that many answers have; nobody changes it.
+type headerValue []string
+
+var (
+	contentNosniff = headerValue{"nosniff"}
+	contentRanges  = headerValue{"bytes"}
+)
+
 // content is an answer of playback: a few bytes made for it, then possibly many straight from where they are stored.
 type content struct {
-	contentType  string
-	cacheControl string
+	contentType  headerValue
+	cacheControl headerValue
 	head         []byte        // sent first
 	body         io.Reader     // sent after head, nil for none; a file goes to the connection without being copied
 	bodyLength   int64         // bytes of body
@@ -28,15 +37,19 @@ type content struct {
 	ranges       bool          // media: Range requests are honoured
 }
 
-// send writes the answer, the part of it that a Range header asks for, or only its header for HEAD.
+// send writes the answer, the part of it that a Range header asks for, or only its header for HEAD. A slow client gets time for a
+// large one, a stuck one does not.
 func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if c.close != nil {
 		defer c.close()
 	}
+	total := int64(len(c.head)) + c.bodyLength
+	_ = http.NewResponseController(w).SetWriteDeadline( // only writers of tests have no deadlines
+		time.Now().Add(answerTimeout + time.Duration(total/slowestClient)*time.Second))
 	h := w.Header()
-	h.Set("Content-Type", c.contentType)
-	h.Set("Cache-Control", c.cacheControl)
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Content-Type"] = c.contentType
+	h["Cache-Control"] = c.cacheControl
+	h["X-Content-Type-Options"] = contentNosniff
 	if c.compressible {
 		h.Set("Vary", "Accept-Encoding")
 		if len(c.head) >= gzipAtLeast && acceptsGzip(r.Header.Get("Accept-Encoding")) {
@@ -44,12 +57,12 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 			h.Set("Content-Encoding", "gzip")
+			total = int64(len(c.head))
 		}
 	}
-	total := int64(len(c.head)) + c.bodyLength
 	from, length, status := int64(0), total, http.StatusOK
 	if c.ranges {
-		h.Set("Accept-Ranges", "bytes")
+		h["Accept-Ranges"] = contentRanges
 		// There is no validator to compare If-Range with, so a range that depends on one is not taken (RFC 9110 section 13.1.5).
 		if spec := r.Header.Get("Range"); spec != "" && r.Header.Get("If-Range") == "" && r.Method == http.MethodGet {
 			var ok, satisfiable bool

@@ -118,8 +118,8 @@ func TestFileReachesTheConnectionAsItIs(t *testing.T) {
 		}
 		under := &readFromWriter{ResponseWriter: httptest.NewRecorder()}
 		w := &recorder{ResponseWriter: under}
-		answer := &mediaResponse{content{contentType: typeMP4, head: []byte("head"), body: &io.LimitedReader{R: f, N: 7}, bodyLength: 7,
-			ranges: true, close: func() { f.Close() }}}
+		answer := &content{contentType: typeMP4, head: []byte("head"), body: &io.LimitedReader{R: f, N: 7}, bodyLength: 7,
+			ranges: true, close: func() { f.Close() }}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		if c.spec != "" {
 			r.Header.Set("Range", c.spec)

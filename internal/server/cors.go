@@ -13,13 +13,16 @@ const (
 	corsMaxLength  = 4096    // bytes of that header
 )
 
-// exposedHeaders are the answer's headers that scripts may read besides the safelisted ones.
-const exposedHeaders = "x-amzn-RequestId, x-amzn-ErrorType, x-amz-ErrorType, Content-Length, Content-Range, Accept-Ranges, Date"
+var (
+	anyOrigin = headerValue{"*"}
+	// exposedHeaders are the answer's headers that scripts may read besides the safelisted ones.
+	exposedHeaders = headerValue{"x-amzn-RequestId, x-amzn-ErrorType, x-amz-ErrorType, Content-Length, Content-Range, Accept-Ranges, Date"}
+)
 
 // allowOrigin lets pages of every origin read the answer.
 func allowOrigin(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", exposedHeaders)
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	h["Access-Control-Expose-Headers"] = exposedHeaders
 }
 
 // preflight answers an OPTIONS request for a path that takes the given methods. What the SDKs send differs from one to the

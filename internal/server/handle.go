@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -64,7 +62,6 @@ type request struct {
 	logger    *slog.Logger // of the server; log adds what it knows of the request
 	identity  string       // access key of a signed request, once verified
 	errorType string       // of the answer, for the log
-	values    url.Values   // of the URL, once parsed
 }
 
 // log gives a logger that names the request. Most requests write nothing, and making one costs as much as finding a fragment.
@@ -74,14 +71,6 @@ func (req *request) log() *slog.Logger {
 		l = l.With(logAccessKey, req.identity)
 	}
 	return l
-}
-
-// query gives the parameters of the URL.
-func (req *request) query() url.Values {
-	if req.values == nil {
-		req.values = req.URL.Query()
-	}
-	return req.values
 }
 
 // jsonResponse is the output struct of a call.
@@ -131,14 +120,15 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	w := &recorder{ResponseWriter: plain}
 	req := &request{Request: r, id: newRequestID(), operation: opUnknown, logger: s.log}
 	w.Header()[headerRequestID] = []string{req.id}
-	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(start.Add(answerTimeout)) // only writers of tests have no deadlines
-
-	rt, lower := s.routes.find(r)
+	rt, methods := s.routes.find(r)
 	level := slog.LevelDebug
 	if rt != nil {
 		req.operation, level = rt.operation, rt.level
+	}
+	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
+	control := http.NewResponseController(w)
+	if rt == nil || rt.access != token { // those have answers that tell how long they may take
+		_ = control.SetWriteDeadline(start.Add(answerTimeout)) // only writers of tests have no deadlines
 	}
 	if (rt == nil || rt.access != signed) && r.Body != http.NoBody {
 		// net/http reads such a body before it answers, and without a deadline would wait for it for ever.
@@ -159,31 +149,19 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 
 	switch {
 	case rt == nil || rt.access != open:
-		s.serveAPI(w, req, rt, lower, control)
+		s.serveAPI(w, req, rt, methods, control)
 	default:
 		rt.plain.ServeHTTP(w, r)
 	}
 }
 
-// serveAPI answers what a key or a token protects, and everything unknown.
-func (s *Server) serveAPI(w *recorder, req *request, rt *route, lower string, control *http.ResponseController) {
+// serveAPI answers what a key or a token protects, and everything unknown. Without a route, methods are those of the path.
+func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string, control *http.ResponseController) {
 	allowOrigin(w.Header())
-	methods := ""
-	if rt == nil {
-		methods = s.routes.methods(lower)
-	}
 	if req.Method == http.MethodOptions && methods != "" {
 		preflight(w, req.Request, methods)
 		return
 	}
-	key := penaltyKey{path: lower}
-	key.address, _, _ = net.SplitHostPort(req.RemoteAddr)
-	if req.operation == opPutMedia {
-		key.stream = clip(req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN))
-	} else if rt == nil {
-		key.path = "" // unknown paths are one place: a scanner does not push producers out of the table
-	}
-
 	var answer response
 	var err error
 	switch {
@@ -200,7 +178,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, lower string, co
 	if err != nil {
 		// A player that asks for a stream that went quiet is no hot loop, and session actions cost nothing to refuse.
 		if rt == nil || rt.access == signed {
-			if delay := s.penalties.failed(key); delay > 0 {
+			if delay := s.penalties.failed(penaltyOf(req, rt)); delay > 0 {
 				s.metrics.delayed.Inc()
 				s.wait(req.Context(), delay)
 			}
@@ -209,7 +187,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, lower string, co
 		return
 	}
 	if rt.access == signed {
-		s.penalties.succeeded(key)
+		s.penalties.succeeded(penaltyOf(req, rt))
 	}
 	if err := answer.send(w, req.Request); err != nil {
 		if w.status == 0 {
@@ -295,6 +273,7 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 		req.log().Debug("refused", logOperation, req.operation, logErrorType, req.errorType, logError, answer.Message)
 	}
 	body := answer.Body()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // only writers of tests have no deadlines
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

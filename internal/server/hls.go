@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
-	"strconv"
-	"time"
 
 	"weir/internal/api"
 	"weir/internal/playback"
@@ -12,17 +9,17 @@ import (
 
 // Content types. AWS sends application/x-mpegURL for playlists, which validators complain about; the registered name
 // (RFC 8216 section 10) plays everywhere.
-const (
-	typePlaylist = "application/vnd.apple.mpegurl"
-	typeMP4      = "video/mp4"
-	typeTS       = "video/mp2t" // RFC 3555 section 4.2.9
+var (
+	typePlaylist = headerValue{"application/vnd.apple.mpegurl"}
+	typeMP4      = headerValue{"video/mp4"}
+	typeTS       = headerValue{"video/mp2t"} // RFC 3555 section 4.2.9
 )
 
 // A playlist changes with every fragment and must not be kept. A fragment of a session never changes; it may be kept by the
 // player alone, because its URL is the right to it, and not for much longer than the shortest session lives.
-const (
-	cachePlaylist = "no-store"
-	cacheFragment = "private, max-age=300, immutable"
+var (
+	cachePlaylist = headerValue{"no-store"}
+	cacheFragment = headerValue{"private, max-age=300, immutable"}
 )
 
 // The session actions live below hlsPath; every URI in a playlist is relative to it.
@@ -115,7 +112,7 @@ func (s *Server) tsFragment(ctx context.Context, req *request) (response, error)
 	return s.mediaFragment(ctx, req, typeTS, s.playback.TSSegment)
 }
 
-func (s *Server) mediaFragment(ctx context.Context, req *request, contentType string,
+func (s *Server) mediaFragment(ctx context.Context, req *request, contentType headerValue,
 	find func(ctx context.Context, token string, ref playback.SegmentRef) (*playback.Segment, error),
 ) (response, error) {
 	token, err := sessionToken(req)
@@ -130,11 +127,11 @@ func (s *Server) mediaFragment(ctx context.Context, req *request, contentType st
 	if err != nil {
 		return nil, err
 	}
-	return &mediaResponse{content{
+	return &content{
 		contentType: contentType, cacheControl: cacheFragment, ranges: true,
 		head: segment.Header, body: segment.Body, bodyLength: segment.Length - int64(len(segment.Header)),
-		close: func() { segment.Close() },
-	}}, nil
+		close: segment.Close,
+	}, nil
 }
 
 // segmentRef reads the parameters that name a media segment.
@@ -152,50 +149,4 @@ func segmentRef(req *request) (ref playback.SegmentRef, err error) {
 	end, err := numberParameter(req, "EndOffset", false)
 	ref.StartOffset, ref.EndOffset = int64(start), int64(end)
 	return ref, err
-}
-
-// mediaResponse is content that may be large: a slow client gets time for it, a stuck one does not.
-type mediaResponse struct{ content }
-
-func (m *mediaResponse) send(w http.ResponseWriter, r *http.Request) error {
-	size := int64(len(m.head)) + m.bodyLength
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout + time.Duration(size/slowestClient)*time.Second))
-	return m.content.send(w, r)
-}
-
-// sessionToken is the only right that a session action needs.
-func sessionToken(req *request) (string, error) {
-	token, err := parameter(req, "SessionToken", false)
-	if err == nil && token == "" {
-		err = api.NewError(api.NotAuthorizedException, "The SessionToken parameter is missing.")
-	}
-	return token, err
-}
-
-// parameter reads a query parameter that may be given once.
-func parameter(req *request, name string, required bool) (string, error) {
-	values := req.query()[name]
-	if len(values) > 1 {
-		return "", api.Errorf(api.InvalidArgumentException, "The parameter %s is given more than once.", name)
-	}
-	if len(values) == 0 || values[0] == "" {
-		if required {
-			return "", api.Errorf(api.InvalidArgumentException, "The parameter %s is missing.", name)
-		}
-		return "", nil
-	}
-	return values[0], nil
-}
-
-// numberParameter reads a query parameter that is a small decimal number; 0 when it is absent.
-func numberParameter(req *request, name string, required bool) (int, error) {
-	text, err := parameter(req, name, required)
-	if err != nil || text == "" {
-		return 0, err
-	}
-	n, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
-		return 0, api.Errorf(api.InvalidArgumentException, "The parameter %s is not a decimal number.", name)
-	}
-	return int(n), nil
 }

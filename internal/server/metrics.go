@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,10 +14,26 @@ type metrics struct {
 	duration *prometheus.HistogramVec // by operation; not PutMedia, whose requests last as long as the camera is on
 	sent     *prometheus.CounterVec   // by operation
 	delayed  prometheus.Counter
+
+	mu    sync.RWMutex
+	kinds map[answerKind]*answerMetrics // what was asked for so far
+}
+
+// answerKind is what the labels of an answer say.
+type answerKind struct {
+	operation string
+	status    int
+}
+
+// answerMetrics are the metrics of a kind: finding three by their labels costs as much as finding a fragment.
+type answerMetrics struct {
+	requests, sent prometheus.Counter
+	duration       prometheus.Observer // nil for PutMedia
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
+		kinds: map[answerKind]*answerMetrics{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_http_requests_total",
 			Help: "Requests answered, by operation and HTTP status.",
@@ -48,11 +65,32 @@ func (m *metrics) observe(operation string, w *recorder, took time.Duration) {
 	if status == 0 {
 		status = statusClientGone
 	}
-	m.requests.WithLabelValues(operation, strconv.Itoa(status)).Inc()
-	m.sent.WithLabelValues(operation).Add(float64(w.bytes))
-	if operation != opPutMedia {
-		m.duration.WithLabelValues(operation).Observe(took.Seconds())
+	a := m.of(answerKind{operation, status})
+	a.requests.Inc()
+	a.sent.Add(float64(w.bytes))
+	if a.duration != nil {
+		a.duration.Observe(took.Seconds())
 	}
+}
+
+func (m *metrics) of(kind answerKind) *answerMetrics {
+	m.mu.RLock()
+	a := m.kinds[kind]
+	m.mu.RUnlock()
+	if a != nil {
+		return a
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a = &answerMetrics{
+		requests: m.requests.WithLabelValues(kind.operation, strconv.Itoa(kind.status)),
+		sent:     m.sent.WithLabelValues(kind.operation),
+	}
+	if kind.operation != opPutMedia {
+		a.duration = m.duration.WithLabelValues(kind.operation)
+	}
+	m.kinds[kind] = a
+	return a
 }
 
 // statusClientGone labels a request whose client went away before it could be answered; it is never sent.

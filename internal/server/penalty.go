@@ -2,8 +2,11 @@ package server
 
 import (
 	"container/list"
+	"net"
 	"sync"
 	"time"
+
+	"weir/internal/api"
 )
 
 // Producers retry a refused call at once, about 75 times a second, for ever (producers.md, rule 13). A client that keeps
@@ -20,8 +23,20 @@ const (
 // penaltyKey is one client doing one thing.
 type penaltyKey struct {
 	address string // remote IP address
-	path    string // lower case
+	path    string // as the route table has it
 	stream  string // what a PutMedia names; empty for other calls
+}
+
+func penaltyOf(req *request, rt *route) penaltyKey {
+	var key penaltyKey
+	key.address, _, _ = net.SplitHostPort(req.RemoteAddr)
+	if rt != nil { // unknown paths are one place: a scanner does not push producers out of the table
+		key.path = rt.path
+	}
+	if req.operation == opPutMedia {
+		key.stream = clip(req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN))
+	}
+	return key
 }
 
 type penaltyEntry struct {

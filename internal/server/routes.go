@@ -38,7 +38,7 @@ type route struct {
 // playerFiles is the one path that stands for everything below it.
 const playerFiles = "/player/"
 
-// routes has the route of each lower-case path, which takes one method.
+// routes has the route of each path, as clients spell it and in lower case. A path takes one method.
 type routes map[string]*route
 
 // newRoutes is the whole URL space.
@@ -82,19 +82,25 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 
 	rs := routes{}
 	for _, rt := range table {
+		rs[rt.path] = rt
 		rs[strings.ToLower(rt.path)] = rt
 	}
 	return rs
 }
 
-// find returns the route of a request, or nil and the lower-case path that was looked for.
-func (rs routes) find(r *http.Request) (rt *route, lower string) {
-	lower = cleanPath(r.URL.Path)
-	rt = rs.at(lower)
-	if rt == nil || r.Method != rt.method && (rt.method != http.MethodGet || r.Method != http.MethodHead) {
-		return nil, lower
+// find returns the route of a request, or nil and what methods its path takes, "" when it is unknown.
+func (rs routes) find(r *http.Request) (rt *route, methods string) {
+	rt = rs[r.URL.Path]
+	if rt == nil {
+		rt = rs.at(cleanPath(r.URL.Path))
 	}
-	return rt, lower
+	switch {
+	case rt == nil:
+		return nil, ""
+	case r.Method != rt.method && (rt.method != http.MethodGet || r.Method != http.MethodHead):
+		return nil, rt.methods()
+	}
+	return rt, ""
 }
 
 // at gives the route of a lower-case path, whatever the method.
@@ -108,13 +114,9 @@ func (rs routes) at(lower string) *route {
 	return nil
 }
 
-// methods lists what a lower-case path takes, "" when it is unknown.
-func (rs routes) methods(lower string) string {
-	rt := rs.at(lower)
-	switch {
-	case rt == nil:
-		return ""
-	case rt.method == http.MethodGet:
+// methods lists what the path takes.
+func (rt *route) methods() string {
+	if rt.method == http.MethodGet {
 		return "GET, HEAD, OPTIONS"
 	}
 	return rt.method + ", OPTIONS"

@@ -40,15 +40,13 @@ func (s *Store) Stream(ctx context.Context, name string) (Stream, error) {
 	return st, nil
 }
 
-// StreamByID finds a stream by its ID. ErrNotFound. It does not ask the index for a stream that was used before.
+// StreamByID finds a stream by its ID; the caller must not change its tags. ErrNotFound. It does not ask the index for a stream that was used before.
 func (s *Store) StreamByID(ctx context.Context, id StreamID) (Stream, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
 		return Stream{}, err
 	}
-	row := *st.stream.Load()
-	row.Tags = maps.Clone(row.Tags)
-	return row, nil
+	return *st.stream.Load(), nil
 }
 
 // ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater than after, by name in byte

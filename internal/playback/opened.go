@@ -1,0 +1,45 @@
+package playback
+
+import (
+	"sync"
+	"time"
+)
+
+// maxOpened bounds how many tokens are remembered at a time: some hundred bytes each.
+const maxOpened = 16_384
+
+// opened is what a token says and what never changes about its session. Whether the session is still open is not in it.
+type opened struct {
+	id      string    // of the session
+	expires time.Time // of the token
+	p       *parameters
+}
+
+// openedTokens remembers the tokens that players use: each of them comes again with every segment, and opening one costs as much as
+// finding the fragment.
+type openedTokens struct {
+	mu     sync.RWMutex
+	tokens map[string]*opened
+}
+
+func (t *openedTokens) get(token string) *opened {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.tokens[token]
+}
+
+// put keeps a token, and forgets the others when they have become too many: those in use come again.
+func (t *openedTokens) put(token string, o *opened) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tokens == nil || len(t.tokens) >= maxOpened {
+		t.tokens = make(map[string]*opened)
+	}
+	t.tokens[token] = o
+}
+
+func (t *openedTokens) drop(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.tokens, token)
+}
