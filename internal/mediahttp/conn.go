@@ -1,0 +1,169 @@
+package mediahttp
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// maxHead is the size of a request's head in bytes up to which it is answered here. A URL with a session token and a browser's
+// headers have about 1 KB.
+const maxHead = 4096
+
+// conn is a connection until it is closed or handed on. All but wake and close is for the goroutine of serve.
+type conn struct {
+	l   *Listener
+	tcp *net.TCPConn
+	in  *bufio.Reader
+	out response
+
+	// For requests that are answered here, from the first one on.
+	remote   string
+	head     bytes.Reader  // what is being parsed
+	parse    *bufio.Reader // of head, kept for its buffer
+	answered bool
+}
+
+func newConn(l *Listener, tcp *net.TCPConn) *conn {
+	c := &conn{l: l, tcp: tcp, in: bufio.NewReaderSize(tcp, maxHead)}
+	c.out.c = c
+	return c
+}
+
+// close cuts the connection off; it may be called at any time, and more than once.
+func (c *conn) close() { _ = c.tcp.Close() } // what was not sent by now is not missed by anybody
+
+// wake ends the wait for a request.
+func (c *conn) wake() { _ = c.tcp.SetReadDeadline(time.Unix(1, 0)) } // an error: the connection is closed
+
+// serve answers one request after the other, until the connection is over or not for this package.
+func (c *conn) serve() {
+	defer c.l.remove(c)
+	for patience := c.l.o.HeaderTimeout; ; patience = c.l.o.IdleTimeout {
+		req, handOn := c.next(patience)
+		if handOn {
+			_ = c.tcp.SetDeadline(time.Time{}) // as net/http expects it; an error shows when it reads
+			rest, _ := c.in.Peek(c.in.Buffered())
+			go c.l.hand(&replayed{TCPConn: c.tcp, rest: rest})
+			return
+		}
+		if req == nil || !c.answer(req) {
+			c.close()
+			return
+		}
+		c.answered = true
+	}
+}
+
+// next waits for a request. Without one the connection is to be handed on, or it is over.
+func (c *conn) next(patience time.Duration) (req *http.Request, handOn bool) {
+	_ = c.tcp.SetReadDeadline(time.Now().Add(patience)) // an error shows when it is read
+	if c.l.isStopping() {                               // else wake comes, or came, after the deadline above
+		return nil, false
+	}
+	least := 1
+	if c.answered { // net/http takes less for nothing, once it has answered
+		least = 4
+	}
+	if _, err := c.in.Peek(least); err != nil {
+		return nil, false
+	}
+	for began := false; ; began = true {
+		sent, _ := c.in.Peek(c.in.Buffered())
+		if !c.mayBegin(sent) {
+			return nil, true
+		}
+		if end := bytes.Index(sent, []byte("\r\n\r\n")) + 4; end >= 4 {
+			req := c.read(sent[:end])
+			if req == nil {
+				return nil, true
+			}
+			_, _ = c.in.Discard(end) // they are there
+			return req, false
+		}
+		// net/http takes bare line feeds for ends of lines, too.
+		if len(sent) == maxHead || bytes.Contains(sent, []byte("\n\n")) || bytes.Contains(sent, []byte("\n\r\n")) {
+			return nil, true
+		}
+		if !began {
+			_ = c.tcp.SetReadDeadline(time.Now().Add(c.l.o.HeaderTimeout)) // likewise
+		}
+		if _, err := c.in.Peek(len(sent) + 1); err != nil {
+			return nil, err == io.EOF // half a head, and the client waits for what is said to it
+		}
+	}
+}
+
+// mayBegin tells whether the first bytes of a request, as many as there are, are those of one that is answered here.
+func (c *conn) mayBegin(sent []byte) bool {
+	for _, method := range [...]string{http.MethodGet, http.MethodHead} {
+		n := min(len(sent), len(method)+1+len(c.l.o.Prefix))
+		if string(sent[:n]) == (method + " " + c.l.o.Prefix)[:n] {
+			return true
+		}
+	}
+	return false
+}
+
+// read parses the head of a request. It gives nil for one that net/http is to answer, or to refuse.
+func (c *conn) read(head []byte) *http.Request {
+	if !usual(head) {
+		return nil
+	}
+	if c.parse == nil {
+		c.parse, c.remote = bufio.NewReaderSize(&c.head, maxHead), c.tcp.RemoteAddr().String()
+	}
+	c.head.Reset(head)
+	c.parse.Reset(&c.head)
+	req, err := http.ReadRequest(c.parse)
+	switch {
+	case err != nil, req.Proto != "HTTP/1.1", !strings.HasPrefix(req.URL.Path, c.l.o.Prefix):
+		return nil
+	case req.ContentLength != 0, len(req.TransferEncoding) > 0, len(req.Trailer) > 0:
+		return nil
+	case req.Header["Expect"] != nil, req.Header["Upgrade"] != nil:
+		return nil
+	}
+	req.RemoteAddr = c.remote
+	return req
+}
+
+// answer lets the handler answer and reports whether the connection can take another request.
+func (c *conn) answer(req *http.Request) (more bool) {
+	defer func() {
+		fault := recover()
+		if fault == nil {
+			return
+		}
+		if fault != http.ErrAbortHandler && c.l.o.ErrorLog != nil { //nolint:errorlint // the value is compared as net/http does
+			c.l.o.ErrorLog.Printf("mediahttp: panic serving %s: %v\n%s", c.remote, fault, debug.Stack())
+		}
+		more = false
+	}()
+	c.out.begin(req)
+	c.l.o.Handler.ServeHTTP(&c.out, req)
+	return c.out.end()
+}
+
+// replayed is a connection of which something was read already.
+type replayed struct {
+	*net.TCPConn
+	rest []byte
+}
+
+// Read gives what was read already, then what comes.
+func (r *replayed) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return r.TCPConn.Read(p)
+	}
+	n := copy(p, r.rest)
+	if r.rest = r.rest[n:]; len(r.rest) == 0 {
+		r.rest = nil // the buffer is free, for as long as the connection lasts
+	}
+	return n, nil
+}

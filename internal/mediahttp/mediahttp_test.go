@@ -1,0 +1,490 @@
+package mediahttp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	prefix   = "/hls/v1/"
+	patience = 10 * time.Second
+	fileSize = 300_000
+)
+
+// player is what both servers answer with: everything that a handler of this package's does, and something for net/http.
+type player struct {
+	path  string        // of a file of fileSize bytes
+	enter chan struct{} // "wait" tells that it has begun
+	leave chan struct{} // and ends after this
+}
+
+func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain")
+	action, ok := strings.CutPrefix(r.URL.Path, prefix)
+	if !ok {
+		body, err := io.ReadAll(r.Body)
+		text := fmt.Sprintf("%s %s with %q, %v", r.Method, r.URL.Path, body, err)
+		h.Set("Content-Length", strconv.Itoa(len(text)))
+		io.WriteString(w, text)
+		return
+	}
+	switch action {
+	case "file":
+		f, err := os.Open(p.path)
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		h.Set("Content-Length", strconv.Itoa(4+fileSize-10))
+		w.WriteHeader(http.StatusPartialContent)
+		if r.Method == http.MethodHead {
+			return
+		}
+		io.WriteString(w, "head")
+		f.Seek(10, io.SeekStart)
+		w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f, N: fileSize - 10})
+	case "large":
+		h.Set("Content-Length", "200000")
+		for range 4 {
+			w.Write(bytes.Repeat([]byte("x"), 50_000))
+		}
+	case "missing":
+		h.Set("Content-Length", "4")
+		w.WriteHeader(http.StatusNotFound)
+		w.WriteHeader(http.StatusOK) // counts for nothing
+		io.WriteString(w, "none")
+	case "nothing":
+		w.WriteHeader(http.StatusNoContent)
+	case "silent":
+		h.Del("Content-Type")
+	case "close":
+		h.Set("Connection", "close")
+		h.Set("Content-Length", "3")
+		io.WriteString(w, "end")
+	case "much":
+		h.Set("Content-Length", "2")
+		if n, err := io.WriteString(w, "abc"); n != 0 || !errors.Is(err, http.ErrContentLength) {
+			panic(fmt.Sprint(n, err))
+		}
+		io.WriteString(w, "ab")
+	case "abort":
+		panic(http.ErrAbortHandler)
+	case "wait":
+		p.enter <- struct{}{}
+		<-p.leave
+		h.Set("Content-Length", "6")
+		io.WriteString(w, "waited")
+	default:
+		text := fmt.Sprintf("%s %s %s %q", r.Method, r.URL, r.Host, r.Header.Values("X-Name"))
+		h.Set("Content-Length", strconv.Itoa(len(text)))
+		io.WriteString(w, text)
+	}
+}
+
+// side is a running server.
+type side struct {
+	t        testing.TB
+	listener *Listener // nil: net/http alone
+	address  string
+	player   *player
+	server   *http.Server
+	logged   *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+func startPlain(t testing.TB) *side                   { return start(t, nil) }
+func startMedia(t testing.TB, timeouts Options) *side { return start(t, &timeouts) }
+
+func start(t testing.TB, o *Options) *side {
+	s := &side{t: t, player: &player{path: filepath.Join(t.TempDir(), "file"), enter: make(chan struct{}), leave: make(chan struct{})}, logged: &lockedBuffer{}}
+	var data []byte
+	for i := 0; len(data) < fileSize; i++ {
+		data = strconv.AppendInt(data, int64(i), 36)
+	}
+	if err := os.WriteFile(s.player.path, data[:fileSize], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	under, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = under.Addr().String()
+	s.server = &http.Server{Handler: s.player, ErrorLog: log.New(io.Discard, "", 0)}
+	if o != nil {
+		o.Prefix, o.Handler, o.ErrorLog = prefix, s.player, log.New(s.logged, "", 0)
+		if o.HeaderTimeout == 0 {
+			o.HeaderTimeout = patience
+		}
+		if o.IdleTimeout == 0 {
+			o.IdleTimeout = patience
+		}
+		s.listener = Listen(under, *o)
+		under = s.listener
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.server.Serve(under) }()
+	t.Cleanup(func() {
+		s.server.Close()
+		if s.listener != nil {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			s.listener.Shutdown(ctx)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return s
+}
+
+func (s *side) dial() *net.TCPConn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	return conn.(*net.TCPConn)
+}
+
+// exchange sends the pieces one after the other, closes its side, and gives all that was answered, without dates and with the headers
+// in order. whole is false when the connection was reset.
+func (s *side) exchange(pieces ...string) (answers string, whole bool) {
+	s.t.Helper()
+	conn := s.dial()
+	for _, piece := range pieces {
+		if _, err := io.WriteString(conn, piece); err != nil {
+			return "", false
+		}
+	}
+	if err := conn.CloseWrite(); err != nil {
+		return "", false
+	}
+	all, err := io.ReadAll(conn)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		s.t.Fatalf("%q: no end of the answer after %q", pieces, all)
+	}
+	return normal(all), err == nil
+}
+
+var (
+	headPattern = regexp.MustCompile(`(?s)HTTP/1\.1 \d\d\d .*?\r\n\r\n`)
+	datePattern = regexp.MustCompile(`Date: [^\r]*\r\n`)
+)
+
+func normal(answers []byte) string {
+	return headPattern.ReplaceAllStringFunc(datePattern.ReplaceAllString(string(answers), ""), func(head string) string {
+		lines := strings.SplitAfter(head, "\r\n")
+		slices.Sort(lines[1 : len(lines)-2])
+		return strings.Join(lines, "")
+	})
+}
+
+// requests are what clients may send on one connection, and whether all of it is answered here.
+var requests = []struct {
+	name string
+	sent string
+	own  bool
+}{
+	{"one", "GET /hls/v1/a?b=c HTTP/1.1\r\nHost: camera.local:8080\r\nX-Name: 1\r\nx-name: 2\r\n\r\n", true},
+	{"several at once", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/missing HTTP/1.1\r\nHost: x\r\n\r\nHEAD /hls/v1/b HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"a file", "GET /hls/v1/file HTTP/1.1\r\nHost: x\r\n\r\nHEAD /hls/v1/file HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/file HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"a long answer", "GET /hls/v1/large HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/a HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", true},
+	{"answers without a body", "GET /hls/v1/nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/silent HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"closed by the client", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true},
+	{"closed by the handler", "GET /hls/v1/close HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"more than announced", "GET /hls/v1/much HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"broken off", "GET /hls/v1/abort HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"nothing", "", true},
+	{"another path", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", false},
+	{"then another path", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\nPOST /putMedia HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nGET \r\n0\r\n\r\nGET /hls/v1/b HTTP/1.1\r\nHost: x\r\n\r\n", false},
+	{"a body", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nGET GET /hls/v1/b HTTP/1.1\r\nHost: x\r\n\r\n", false},
+	{"a body of no length", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\nGET /hls/v1/b HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"two lengths", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", false},
+	{"another method", "POST /hls/v1/a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", false},
+	{"half a head", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\n", false},
+	{"half a method", "GE", false},
+	{"half a method later", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\nGET", true},
+	{"half a path later", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\nGET /", false},
+	{"HTTP/1.0", "GET /hls/v1/a HTTP/1.0\r\nHost: x\r\n\r\n", false},
+	{"HTTP/3.0", "GET /hls/v1/a HTTP/3.0\r\nHost: x\r\n\r\n", false},
+	{"no host", "GET /hls/v1/a HTTP/1.1\r\n\r\n", false},
+	{"two hosts", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", false},
+	{"a host that is none", "GET /hls/v1/a HTTP/1.1\r\nHost: x y\r\n\r\n", false},
+	{"a header that is none", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", false},
+	{"space before a colon", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nContent-Length : 4\r\n\r\nabcd", false},
+	{"a continued line", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nX-Name: a\r\n b\r\n\r\n", false},
+	{"a zero in a header", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nX-Name: a\x00b\r\n\r\n", false},
+	{"expectation", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n", false},
+	{"upgrade", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", false},
+	{"bare line feeds", "GET /hls/v1/a HTTP/1.1\nHost: x\n\n", false},
+	{"a bare line feed at the end", "GET /hls/v1/a HTTP/1.1\r\nHost: x\n\r\n", false},
+	{"a long head", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nX-Name: " + strings.Repeat("n", maxHead) + "\r\n\r\n", false},
+	{"a head that is too long for everybody", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nX-Name: " + strings.Repeat("n", 2<<20) + "\r\n\r\n", false},
+	{"a path with another meaning", "GET /hls/v1/../../x HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"an escaped path", "GET /hls/v1/%61 HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"a bad escape", "GET /hls/v1/%zz HTTP/1.1\r\nHost: x\r\n\r\n", false},
+	{"a fragment", "GET /hls/v1/a#b HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", false},
+}
+
+// What a client gets does not depend on who answers.
+func TestSameAsNetHTTP(t *testing.T) {
+	plain, media := startPlain(t), startMedia(t, Options{})
+	for _, c := range requests {
+		want, whole := plain.exchange(c.sent)
+		got, alsoWhole := media.exchange(c.sent)
+		if whole && alsoWhole && got != want {
+			t.Errorf("%s: answered with\n%.600q, net/http with\n%.600q", c.name, got, want)
+		}
+		if whole != alsoWhole && len(c.sent) < maxHead {
+			t.Errorf("%s: whole %v, from net/http %v", c.name, alsoWhole, whole)
+		}
+		var pieces []string // as slow clients send
+		for i := 0; i < len(c.sent) && len(c.sent) < maxHead; i += 7 {
+			pieces = append(pieces, c.sent[i:min(i+7, len(c.sent))])
+		}
+		if got, alsoWhole = media.exchange(pieces...); pieces != nil && whole && alsoWhole && got != want {
+			t.Errorf("%s, in pieces: answered with\n%.600q, net/http with\n%.600q", c.name, got, want)
+		}
+	}
+}
+
+// What can be answered here is; otherwise nothing would be gained.
+func TestOwnRequests(t *testing.T) {
+	for _, c := range requests {
+		media := startMedia(t, Options{})
+		handed := make(chan struct{})
+		media.server.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				close(handed)
+			}
+		}
+		media.exchange(c.sent)
+		select {
+		case <-handed:
+			if c.own {
+				t.Errorf("%s: was handed on", c.name)
+			}
+		default:
+			if !c.own {
+				t.Errorf("%s: was answered here", c.name)
+			}
+		}
+	}
+}
+
+// FuzzSameAsNetHTTP compares answers to whatever strangers send.
+func FuzzSameAsNetHTTP(f *testing.F) {
+	for _, c := range requests {
+		if len(c.sent) < 4*maxHead {
+			f.Add(c.sent)
+		}
+	}
+	plain, media := startPlain(f), startMedia(f, Options{})
+	f.Fuzz(func(t *testing.T, sent string) {
+		if strings.Contains(sent, "wait") {
+			return
+		}
+		plain.t, media.t = t, t
+		want, whole := plain.exchange(sent)
+		got, alsoWhole := media.exchange(sent)
+		if whole && alsoWhole && got != want {
+			t.Errorf("%q is answered with\n%q, by net/http with\n%q", sent, got, want)
+		}
+	})
+}
+
+func get(conn io.ReadWriter, action string) (*http.Response, string, error) {
+	fmt.Fprintf(conn, "GET %s%s HTTP/1.1\r\nHost: x\r\n\r\n", prefix, action)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return nil, "", err
+	}
+	body, err := io.ReadAll(res.Body)
+	return res, string(body), err
+}
+
+// ended reports whether the server has closed the connection.
+func ended(conn net.Conn) bool {
+	n, err := conn.Read(make([]byte, 1))
+	return n == 0 && err == io.EOF
+}
+
+func TestTimeouts(t *testing.T) {
+	const short = 50 * time.Millisecond
+	conn := startMedia(t, Options{HeaderTimeout: short}).dial()
+	if !ended(conn) {
+		t.Error("a connection on which nothing comes stays open")
+	}
+	conn = startMedia(t, Options{HeaderTimeout: short}).dial()
+	io.WriteString(conn, "GET /hls/v1/a HTTP/1.1\r\n")
+	if !ended(conn) {
+		t.Error("a head that does not end keeps its connection open")
+	}
+	conn = startMedia(t, Options{IdleTimeout: short}).dial()
+	if _, body, err := get(conn, "a"); err != nil || body == "" {
+		t.Error(body, err)
+	}
+	if !ended(conn) {
+		t.Error("a connection on which no more comes stays open")
+	}
+	// What is handed on has no deadline of this package any more.
+	media := startMedia(t, Options{HeaderTimeout: short})
+	conn = media.dial()
+	io.WriteString(conn, "POST /putMedia HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+	if later := media.dial(); !ended(later) {
+		t.Error("a connection on which nothing comes stays open")
+	}
+	io.WriteString(conn, "a")
+	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusOK {
+		t.Error(res, err)
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	media := startMedia(t, Options{})
+	idle, new, busy := media.dial(), media.dial(), media.dial()
+	if _, _, err := get(idle, "a"); err != nil {
+		t.Fatal(err)
+	}
+	var answer *http.Response
+	var body string
+	answered := make(chan error, 1)
+	go func() {
+		var err error
+		answer, body, err = get(busy, "wait")
+		answered <- err
+	}()
+	<-media.player.enter
+	stopped := make(chan error, 1)
+	go func() { stopped <- media.listener.Shutdown(context.Background()) }()
+	if !ended(idle) || !ended(new) {
+		t.Error("a connection that waits for a request stays open")
+	}
+	if conn, err := net.Dial("tcp", media.address); err == nil {
+		conn.Close()
+		t.Error("a connection is accepted after the stop")
+	}
+	select {
+	case err := <-stopped:
+		t.Fatal("the stop did not wait for an answer", err)
+	default:
+	}
+	media.player.leave <- struct{}{}
+	if err := <-answered; err != nil || body != "waited" || !answer.Close {
+		t.Errorf("%q, closing %v, %v", body, answer.Close, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestShutdownCutsOff(t *testing.T) {
+	media := startMedia(t, Options{})
+	conn := media.dial()
+	io.WriteString(conn, "GET /hls/v1/wait HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-media.player.enter
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := media.listener.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if !ended(conn) {
+		t.Error("the connection is still open")
+	}
+	media.player.leave <- struct{}{}
+}
+
+// A bug of the handler ends its connection and is logged; others go on.
+func TestPanic(t *testing.T) {
+	media := startMedia(t, Options{})
+	media.player.path = "/none" // "file" panics
+	other := media.dial()
+	if _, _, err := get(other, "a"); err != nil {
+		t.Fatal(err)
+	}
+	conn := media.dial()
+	if _, _, err := get(conn, "file"); err == nil {
+		t.Error("answered")
+	}
+	if _, body, err := get(other, "a"); err != nil || body == "" {
+		t.Error(body, err)
+	}
+	if text := media.logged.String(); !strings.Contains(text, "/none") || !strings.Contains(text, "ServeHTTP") {
+		t.Errorf("logged %q", text)
+	}
+}
+
+// http.Server decides how long to wait after an error.
+func TestErrorsOfTheListener(t *testing.T) {
+	failing := &failingListener{errs: make(chan error), closed: make(chan struct{})}
+	l := Listen(failing, Options{Prefix: prefix, Handler: http.NotFoundHandler()})
+	for range 2 {
+		go func() { failing.errs <- os.ErrDeadlineExceeded }()
+		if _, err := l.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+type failingListener struct {
+	net.Listener
+	errs   chan error
+	closed chan struct{}
+}
+
+func (f *failingListener) Accept() (net.Conn, error) {
+	select {
+	case err := <-f.errs:
+		return nil, err
+	case <-f.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (f *failingListener) Close() error {
+	close(f.closed)
+	return nil
+}
