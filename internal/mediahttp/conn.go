@@ -43,18 +43,39 @@ func (c *conn) wake() { _ = c.tcp.SetReadDeadline(time.Unix(1, 0)) } // an error
 
 // serve answers one request after the other, until the connection is over or not for this package.
 func (c *conn) serve() {
-	defer c.l.remove(c)
-	for patience := c.l.o.HeaderTimeout; ; patience = c.l.o.IdleTimeout {
-		req, handOn := c.next(patience)
-		if handOn {
-			_ = c.tcp.SetDeadline(time.Time{}) // as net/http expects it; an error shows when it reads
-			rest, _ := c.in.Peek(c.in.Buffered())
-			go c.l.hand(&replayed{TCPConn: c.tcp, rest: rest})
+	handOn := c.run()
+	if !handOn {
+		c.close()
+	}
+	c.l.remove(c)
+	if handOn {
+		_ = c.tcp.SetDeadline(time.Time{}) // as net/http expects it; an error shows when it reads
+		rest, _ := c.in.Peek(c.in.Buffered())
+		c.l.hand(&replayed{TCPConn: c.tcp, rest: rest})
+	}
+}
+
+// run is serve without the end: it tells whether the connection is to be handed on. A panic ends the connection, as in net/http.
+func (c *conn) run() (handOn bool) {
+	defer func() {
+		fault := recover()
+		if fault == nil {
 			return
 		}
-		if req == nil || !c.answer(req) {
-			c.close()
-			return
+		if fault != http.ErrAbortHandler && c.l.o.ErrorLog != nil { //nolint:errorlint // the value is compared as net/http does
+			c.l.o.ErrorLog.Printf("mediahttp: panic serving %s: %v\n%s", c.tcp.RemoteAddr(), fault, debug.Stack())
+		}
+		handOn = false
+	}()
+	for patience := c.l.o.HeaderTimeout; ; patience = c.l.o.IdleTimeout {
+		req, handOn := c.next(patience)
+		if req == nil {
+			return handOn
+		}
+		c.out.begin(req)
+		c.l.o.Handler.ServeHTTP(&c.out, req)
+		if !c.out.end() {
+			return false
 		}
 		c.answered = true
 	}
@@ -91,7 +112,10 @@ func (c *conn) next(patience time.Duration) (req *http.Request, handOn bool) {
 			return nil, true
 		}
 		if !began {
-			_ = c.tcp.SetReadDeadline(time.Now().Add(c.l.o.HeaderTimeout)) // likewise
+			_ = c.tcp.SetReadDeadline(time.Now().Add(c.l.o.HeaderTimeout)) // as above
+			if c.l.isStopping() {
+				return nil, false
+			}
 		}
 		if _, err := c.in.Peek(len(sent) + 1); err != nil {
 			return nil, err == io.EOF // half a head, and the client waits for what is said to it
@@ -133,23 +157,6 @@ func (c *conn) read(head []byte) *http.Request {
 	return req
 }
 
-// answer lets the handler answer and reports whether the connection can take another request.
-func (c *conn) answer(req *http.Request) (more bool) {
-	defer func() {
-		fault := recover()
-		if fault == nil {
-			return
-		}
-		if fault != http.ErrAbortHandler && c.l.o.ErrorLog != nil { //nolint:errorlint // the value is compared as net/http does
-			c.l.o.ErrorLog.Printf("mediahttp: panic serving %s: %v\n%s", c.remote, fault, debug.Stack())
-		}
-		more = false
-	}()
-	c.out.begin(req)
-	c.l.o.Handler.ServeHTTP(&c.out, req)
-	return c.out.end()
-}
-
 // replayed is a connection of which something was read already.
 type replayed struct {
 	*net.TCPConn
@@ -166,4 +173,9 @@ func (r *replayed) Read(p []byte) (int, error) {
 		r.rest = nil // the buffer is free, for as long as the connection lasts
 	}
 	return n, nil
+}
+
+// WriteTo does the same for io.Copy, which would ask the connection for it.
+func (r *replayed) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{r})
 }

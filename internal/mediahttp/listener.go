@@ -5,7 +5,8 @@
 // buffers; a packet of its own for the header. So a request that can be recognised at once as a simple one (Options.Prefix tells
 // which) is answered here, by the same http.Handler. Whatever is out of the ordinary, a body, an odd header, a head of more than
 // 4 KB or anything that http.ReadRequest refuses, makes the connection net/http's, together with what was read of it: its rules
-// hold for it, and nothing is decided twice. A connection does not come back.
+// hold for it, and nothing is decided twice. A connection does not come back: a player whose program has used its connection for
+// something else, a page of this server or a signed call, goes on with net/http there.
 //
 // Only HTTP/1.1 without TLS is spoken here (RFC 9112).
 package mediahttp
@@ -22,12 +23,18 @@ import (
 
 // Options say what is answered here and how long a client may take.
 type Options struct {
-	Prefix  string       // of the request targets that are answered here, such as "/hls/v1/"; letters as clients spell them
-	Handler http.Handler // answers them; it must not read the body, and its ResponseWriter cannot be hijacked
+	Prefix string // of the request targets that are answered here, such as "/hls/v1/"; letters as clients spell them
 
+	// Handler answers them. It sets the deadline by which each answer must be written (http.ResponseController), and its Content-Type.
+	// One that it begins without a Content-Length ends with the connection. There is no Flush, no Hijack and no interim answer,
+	// and the request's context does not end when the client leaves.
+	Handler http.Handler
+
+	// Both are required. A connection that is handed on has its time for a head once more.
 	HeaderTimeout time.Duration // for the head of a request, from its first byte on; and for the first byte of a connection
 	IdleTimeout   time.Duration // for the next request
-	ErrorLog      *log.Logger   // for panics of Handler
+
+	ErrorLog *log.Logger // for panics; nil: none is logged
 }
 
 // Listener takes connections from another listener, answers on them what it can, and gives the others to whoever calls Accept,
@@ -79,9 +86,7 @@ func (l *Listener) take() {
 		tcp, ok := under.(*net.TCPConn)
 		if !ok {
 			go l.hand(under)
-			continue
-		}
-		if c := newConn(l, tcp); l.add(c) {
+		} else if c := newConn(l, tcp); l.add(c) {
 			go c.serve()
 		} else {
 			c.close()

@@ -25,6 +25,7 @@ const (
 	prefix   = "/hls/v1/"
 	patience = 10 * time.Second
 	fileSize = 300_000
+	short    = 50 * time.Millisecond
 )
 
 // player is what both servers answer with: everything that a handler of this package's does, and something for net/http.
@@ -84,11 +85,33 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(fmt.Sprint(n, err))
 		}
 		io.WriteString(w, "ab")
+	case "hurry": // the deadline of an answer holds on until another is set
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(short))
+		h.Set("Content-Length", "3")
+		io.WriteString(w, "bye")
+	case "endless", "endless-file": // more than a connection takes from one who does not read
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(short))
+		h.Set("Content-Length", strconv.Itoa(fileSize*1000))
+		for err := error(nil); err == nil; {
+			if action == "endless" {
+				_, err = w.Write(make([]byte, fileSize))
+				continue
+			}
+			f, openErr := os.Open(p.path)
+			if openErr != nil {
+				panic(openErr)
+			}
+			_, err = w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f, N: fileSize})
+			f.Close()
+		}
+		p.leave <- struct{}{}
 	case "abort":
 		panic(http.ErrAbortHandler)
 	case "wait":
-		p.enter <- struct{}{}
-		<-p.leave
+		if p.enter != nil {
+			p.enter <- struct{}{}
+			<-p.leave
+		}
 		h.Set("Content-Length", "6")
 		io.WriteString(w, "waited")
 	default:
@@ -279,8 +302,8 @@ func TestSameAsNetHTTP(t *testing.T) {
 		for i := 0; i < len(c.sent) && len(c.sent) < maxHead; i += 7 {
 			pieces = append(pieces, c.sent[i:min(i+7, len(c.sent))])
 		}
-		if got, alsoWhole = media.exchange(pieces...); pieces != nil && whole && alsoWhole && got != want {
-			t.Errorf("%s, in pieces: answered with\n%.600q, net/http with\n%.600q", c.name, got, want)
+		if got, alsoWhole = media.exchange(pieces...); pieces != nil && whole && (!alsoWhole || got != want) {
+			t.Errorf("%s, in pieces: answered with\n%.600q (whole: %v), net/http with\n%.600q", c.name, got, alsoWhole, want)
 		}
 	}
 }
@@ -317,8 +340,9 @@ func FuzzSameAsNetHTTP(f *testing.F) {
 		}
 	}
 	plain, media := startPlain(f), startMedia(f, Options{})
+	plain.player.enter, media.player.enter = nil, nil
 	f.Fuzz(func(t *testing.T, sent string) {
-		if strings.Contains(sent, "wait") {
+		if strings.Contains(sent, "endless") {
 			return
 		}
 		plain.t, media.t = t, t
@@ -347,15 +371,9 @@ func ended(conn net.Conn) bool {
 }
 
 func TestTimeouts(t *testing.T) {
-	const short = 50 * time.Millisecond
 	conn := startMedia(t, Options{HeaderTimeout: short}).dial()
 	if !ended(conn) {
 		t.Error("a connection on which nothing comes stays open")
-	}
-	conn = startMedia(t, Options{HeaderTimeout: short}).dial()
-	io.WriteString(conn, "GET /hls/v1/a HTTP/1.1\r\n")
-	if !ended(conn) {
-		t.Error("a head that does not end keeps its connection open")
 	}
 	conn = startMedia(t, Options{IdleTimeout: short}).dial()
 	if _, body, err := get(conn, "a"); err != nil || body == "" {
@@ -364,16 +382,43 @@ func TestTimeouts(t *testing.T) {
 	if !ended(conn) {
 		t.Error("a connection on which no more comes stays open")
 	}
-	// What is handed on has no deadline of this package any more.
-	media := startMedia(t, Options{HeaderTimeout: short})
-	conn = media.dial()
+	conn = startMedia(t, Options{HeaderTimeout: short}).dial()
+	if _, body, err := get(conn, "a"); err != nil || body == "" {
+		t.Error(body, err)
+	}
+	io.WriteString(conn, "GET /hls/v1/a HTTP/1.1\r\n")
+	if !ended(conn) {
+		t.Error("a head that does not end keeps its connection open")
+	}
+}
+
+// What is handed on has none of the deadlines that it had here.
+func TestHandedOnWithoutDeadlines(t *testing.T) {
+	media := startMedia(t, Options{IdleTimeout: short})
+	conn, other := media.dial(), media.dial()
+	if _, body, err := get(conn, "hurry"); err != nil || body != "bye" {
+		t.Error(body, err)
+	}
 	io.WriteString(conn, "POST /putMedia HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
-	if later := media.dial(); !ended(later) {
-		t.Error("a connection on which nothing comes stays open")
+	if _, _, err := get(other, "a"); err != nil || !ended(other) { // later than conn would have
+		t.Error("a connection on which no more comes stays open", err)
 	}
 	io.WriteString(conn, "a")
 	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusOK {
 		t.Error(res, err)
+	}
+}
+
+// A client that does not read its answer does not hold the handler for longer than the handler says.
+func TestStuckClient(t *testing.T) {
+	for _, action := range []string{"endless", "endless-file"} {
+		media := startMedia(t, Options{})
+		fmt.Fprintf(media.dial(), "GET %s%s HTTP/1.1\r\nHost: x\r\n\r\n", prefix, action)
+		select {
+		case <-media.player.leave:
+		case <-time.After(patience):
+			t.Fatalf("%s: the handler still writes", action)
+		}
 	}
 }
 

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// maxHeld is how many bytes of an answer are kept back to be sent together.
-const maxHeld = 16 << 10
+const (
+	maxHeld  = 16 << 10 // bytes of an answer that are kept back to be sent together
+	keptHeld = 4 << 10  // of the buffer for them while the connection waits for its next request
+)
 
-// response is the http.ResponseWriter of a connection, for one request after the other. The header and what the handler writes
-// first leave together with the beginning of the file that follows. A handler that does not tell Content-Length before it begins
-// has the connection closed at the end of its answer.
+// response is the http.ResponseWriter of a connection, for one request after the other. The header leaves together with what is
+// written first, and with the beginning of the file that follows.
 type response struct {
 	c      *conn
 	req    *http.Request
@@ -103,7 +104,7 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.held.Len()+len(p) <= maxHeld {
 		return w.held.Write(p)
 	}
-	if err := w.push(false); err != nil {
+	if err := w.push(true); err != nil {
 		return 0, err
 	}
 	n, err := w.c.tcp.Write(p)
@@ -154,9 +155,12 @@ func (w *response) end() (more bool) {
 		w.header.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 	}
-	if err := w.push(false); err != nil || w.last {
-		return false
-	}
+	err := w.push(false)
 	// After an answer of another length than was announced the client would take the next one for the rest of it.
-	return w.length < 0 || w.length == w.sent || w.req.Method == http.MethodHead
+	whole := w.length < 0 || w.length == w.sent || w.req.Method == http.MethodHead
+	w.req = nil
+	if w.held.Cap() > keptHeld {
+		w.held = bytes.Buffer{}
+	}
+	return err == nil && whole && !w.last
 }

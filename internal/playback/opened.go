@@ -8,8 +8,10 @@ import (
 // maxOpened bounds how many tokens are remembered at a time: some hundred bytes each.
 const maxOpened = 16_384
 
-// opened is what a token says and what never changes about its session. Whether the session is still open is not in it.
+// opened is what a token says and what never changes about its session. Whether the session is still open is not in it, nor whether
+// the key that sealed the token is still there: a key goes long after the last of its tokens has expired.
 type opened struct {
+	token   string    // a copy: the one that is asked for is a piece of a request, which may be long
 	id      string    // of the session
 	expires time.Time // of the token
 	p       *parameters
@@ -29,13 +31,13 @@ func (t *openedTokens) get(token string) *opened {
 }
 
 // put keeps a token, and forgets the others when they have become too many: those in use come again.
-func (t *openedTokens) put(token string, o *opened) {
+func (t *openedTokens) put(o *opened) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.tokens == nil || len(t.tokens) >= maxOpened {
 		t.tokens = make(map[string]*opened)
 	}
-	t.tokens[token] = o
+	t.tokens[o.token] = o
 }
 
 func (t *openedTokens) drop(token string) {

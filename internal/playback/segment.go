@@ -15,7 +15,7 @@ import (
 // Segment is one media segment on its way out: Header, then the whole of Body.
 type Segment struct {
 	Header []byte    // MP4: moof, and the head of mdat
-	Body   io.Reader // MP4: the frames, as store.Media.Payload gives them: for a file, what net/http sends with sendfile(2); MPEG_TS: all
+	Body   io.Reader // MP4: the frames, as store.Media.Payload gives them: for a file, what a server sends with sendfile(2); MPEG_TS: all
 	Length int64     // bytes of Header and Body together
 	media  store.Media
 }

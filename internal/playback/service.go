@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,11 +144,13 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 		} else if err != nil {
 			return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
 		}
-		known = &opened{id: claims.SessionID, expires: claims.Expires}
+		known = &opened{token: strings.Clone(token), id: claims.SessionID, expires: claims.Expires}
 	}
 	row, err := s.registered(ctx, known, now)
 	if err != nil {
-		s.opened.drop(token)
+		if !first {
+			s.opened.drop(token)
+		}
 		return nil, err
 	}
 	if first {
@@ -158,7 +161,7 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 		if err != nil {
 			return nil, api.NewError(api.NotAuthorizedException, messageOtherVersion)
 		}
-		s.opened.put(token, known)
+		s.opened.put(known)
 	}
 	if err := s.throttle(row.ID, known.p, a, now); err != nil {
 		return nil, err
@@ -167,7 +170,7 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 	if err != nil {
 		return nil, storeError("read stream", err)
 	}
-	return &open{session: row, stream: stream, p: known.p, token: token, now: now}, nil
+	return &open{session: row, stream: stream, p: known.p, token: known.token, now: now}, nil
 }
 
 // registered gives the row of a session whose token is genuine: NotAuthorizedException when one of them is over.

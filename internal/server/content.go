@@ -74,6 +74,7 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 				h.Set("Content-Range", fmt.Sprintf("bytes */%d", total))
 				h.Del("Cache-Control")
 				h.Del("Content-Type")
+				h.Set("Content-Length", "0")
 				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 				return nil
 			default:

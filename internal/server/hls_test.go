@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bufio"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -123,6 +126,48 @@ func TestPlaybackByTokenAlone(t *testing.T) {
 	// Paths are matched without regard to case, parameters are not.
 	if a := s.get(strings.Replace(segmentURL, "getMP4MediaFragment", "GETMP4mediafragment", 1)); a.body != whole.body {
 		t.Errorf("another spelling of the path: %d", a.status)
+	}
+}
+
+// Whatever a player asks for on its connection, also what is refused, it can ask for the next thing there.
+func TestPlayersKeepTheirConnection(t *testing.T) {
+	s := newStreamSite(t)
+	s.record()
+	master := strings.TrimPrefix(s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string), s.url)
+	media := strings.Replace(master, "Master", "Media", 1) + "&TrackNumber=1"
+	segment := hlsPath + uriLine.FindString(s.get(s.url+media).body)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	answers := bufio.NewReader(conn)
+	for _, c := range []struct {
+		method, target, headers string
+		status                  int
+	}{
+		{"GET", master, "", 200},
+		{"GET", media, "Accept-Encoding: gzip\r\n", 200},
+		{"GET", segment, "", 200},
+		{"HEAD", segment, "", 200},
+		{"GET", segment, "Range: bytes=10-99\r\n", 206},
+		{"GET", segment, "Range: bytes=99999999-\r\n", 416},
+		{"GET", media + "&TrackNumber=1", "", 400},
+		{"GET", hlsPath + "getMP4InitFragment.mp4?TrackNumber=1", "", 403},
+		{"HEAD", strings.Replace(segment, "FragmentNumber=", "FragmentNumber=1", 1), "", 404},
+		{"GET", hlsPath + "getNothing", "", 404},
+		{"GET", segment, "", 200},
+		{"OPTIONS", segment, "", 204}, // from here on net/http answers
+		{"GET", segment, "", 200},
+	} {
+		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: camera.local\r\n%s\r\n", c.method, c.target, c.headers)
+		res, err := http.ReadResponse(answers, &http.Request{Method: c.method})
+		if err != nil {
+			t.Fatalf("%s %s: %v", c.method, c.target, err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != c.status || res.Close || len(body) == 0 && c.method == "GET" && c.status != 416 {
+			t.Errorf("%s %s: %d, closing %v, %d bytes, %v", c.method, c.target, res.StatusCode, res.Close, len(body), err)
+		}
 	}
 }
 
