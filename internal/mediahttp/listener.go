@@ -1,7 +1,7 @@
 // Package mediahttp answers the plain GET requests of players on their kept connections, and leaves every other connection to net/http.
 //
 // A segment of 200 KB costs the kernel some 0.04 ms to send. net/http adds half of that again, most of it for what such a request
-// does not need: a second goroutine that watches the connection while the first one answers, and its wakeups; a context; two
+// does not need (docs/scale.md): a second goroutine that watches the connection while the first one answers, and its wakeups; a context; two
 // buffers; a packet of its own for the header. So a request that can be recognised at once as a simple one (Options.Prefix tells
 // which) is answered here, by the same http.Handler. Whatever is out of the ordinary, a body, an odd header, a head of more than
 // 4 KB or anything that http.ReadRequest refuses, makes the connection net/http's, together with what was read of it: its rules

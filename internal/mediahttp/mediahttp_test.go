@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -129,6 +130,7 @@ type side struct {
 	player   *player
 	server   *http.Server
 	logged   *lockedBuffer
+	plain    atomic.Int32 // connections that net/http has had
 }
 
 type lockedBuffer struct {
@@ -165,7 +167,11 @@ func start(t testing.TB, o *Options) *side {
 		t.Fatal(err)
 	}
 	s.address = under.Addr().String()
-	s.server = &http.Server{Handler: s.player, ErrorLog: log.New(io.Discard, "", 0)}
+	s.server = &http.Server{Handler: s.player, ErrorLog: log.New(io.Discard, "", 0), ConnState: func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.plain.Add(1)
+		}
+	}}
 	if o != nil {
 		o.Prefix, o.Handler, o.ErrorLog = prefix, s.player, log.New(s.logged, "", 0)
 		if o.HeaderTimeout == 0 {
@@ -286,48 +292,47 @@ var requests = []struct {
 	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", false},
 }
 
+// endedEarly names the connections that a server ends before it has read everything. What is still on its way then resets them, and
+// may take the answer along.
+var endedEarly = []string{"more than announced", "two lengths", "space before a colon", "a head that is too long for everybody"}
+
 // What a client gets does not depend on who answers.
 func TestSameAsNetHTTP(t *testing.T) {
 	plain, media := startPlain(t), startMedia(t, Options{})
 	for _, c := range requests {
-		want, whole := plain.exchange(c.sent)
-		got, alsoWhole := media.exchange(c.sent)
-		if whole && alsoWhole && got != want {
+		whole := true
+		exchange := func(s *side, pieces ...string) string {
+			answers, ok := s.exchange(pieces...)
+			if whole = whole && ok; !ok && !slices.Contains(endedEarly, c.name) {
+				t.Errorf("%s: the connection was reset after %.600q", c.name, answers)
+			}
+			return answers
+		}
+		want, got := exchange(plain, c.sent), exchange(media, c.sent)
+		if whole && got != want {
 			t.Errorf("%s: answered with\n%.600q, net/http with\n%.600q", c.name, got, want)
 		}
-		if whole != alsoWhole && len(c.sent) < maxHead {
-			t.Errorf("%s: whole %v, from net/http %v", c.name, alsoWhole, whole)
+		if len(c.sent) > 2*maxHead {
+			continue
 		}
 		var pieces []string // as slow clients send
-		for i := 0; i < len(c.sent) && len(c.sent) < maxHead; i += 7 {
+		for i := 0; i < len(c.sent); i += 7 {
 			pieces = append(pieces, c.sent[i:min(i+7, len(c.sent))])
 		}
-		if got, alsoWhole = media.exchange(pieces...); pieces != nil && whole && (!alsoWhole || got != want) {
-			t.Errorf("%s, in pieces: answered with\n%.600q (whole: %v), net/http with\n%.600q", c.name, got, alsoWhole, want)
+		if got = exchange(media, pieces...); whole && got != want {
+			t.Errorf("%s, in pieces: answered with\n%.600q, net/http with\n%.600q", c.name, got, want)
 		}
 	}
 }
 
 // What can be answered here is; otherwise nothing would be gained.
 func TestOwnRequests(t *testing.T) {
+	media := startMedia(t, Options{})
 	for _, c := range requests {
-		media := startMedia(t, Options{})
-		handed := make(chan struct{})
-		media.server.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				close(handed)
-			}
-		}
+		before := media.plain.Load()
 		media.exchange(c.sent)
-		select {
-		case <-handed:
-			if c.own {
-				t.Errorf("%s: was handed on", c.name)
-			}
-		default:
-			if !c.own {
-				t.Errorf("%s: was answered here", c.name)
-			}
+		if own := media.plain.Load() == before; own != c.own {
+			t.Errorf("%s: answered here: %v, want %v", c.name, own, c.own)
 		}
 	}
 }

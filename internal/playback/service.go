@@ -87,7 +87,7 @@ type Service struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	rate      *rateLimits
-	opened    openedTokens
+	known     tokenCache
 	deflaters *sync.Pool
 	views     *viewCache
 }
@@ -135,7 +135,7 @@ func retentionEdge(stream *store.Stream, now time.Time) int64 {
 // time, so that closing takes effect at once.
 func (s *Service) session(ctx context.Context, token string, a action) (*open, error) {
 	now := s.clock()
-	known := s.opened.get(token)
+	known := s.known.get(token)
 	first := known == nil
 	if first {
 		claims, err := s.tokens.Open(token)
@@ -144,12 +144,12 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 		} else if err != nil {
 			return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
 		}
-		known = &opened{token: strings.Clone(token), id: claims.SessionID, expires: claims.Expires}
+		known = &knownToken{token: strings.Clone(token), id: claims.SessionID, expires: claims.Expires}
 	}
 	row, err := s.registered(ctx, known, now)
 	if err != nil {
 		if !first {
-			s.opened.drop(token)
+			s.known.drop(token)
 		}
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 		if err != nil {
 			return nil, api.NewError(api.NotAuthorizedException, messageOtherVersion)
 		}
-		s.opened.put(known)
+		s.known.put(known)
 	}
 	if err := s.throttle(row.ID, known.p, a, now); err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 }
 
 // registered gives the row of a session whose token is genuine: NotAuthorizedException when one of them is over.
-func (s *Service) registered(ctx context.Context, known *opened, now time.Time) (store.Session, error) {
+func (s *Service) registered(ctx context.Context, known *knownToken, now time.Time) (store.Session, error) {
 	if !now.Before(known.expires) {
 		return store.Session{}, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
 	}

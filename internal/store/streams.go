@@ -40,7 +40,8 @@ func (s *Store) Stream(ctx context.Context, name string) (Stream, error) {
 	return st, nil
 }
 
-// StreamByID finds a stream by its ID; the caller must not change its tags. ErrNotFound. It does not ask the index for a stream that was used before.
+// StreamByID finds a stream by its ID; the caller must not change its tags. ErrNotFound. It does not ask the index for a stream that was
+// used before.
 func (s *Store) StreamByID(ctx context.Context, id StreamID) (Stream, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
