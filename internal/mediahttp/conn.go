@@ -17,10 +17,11 @@ const maxHead = 4096
 
 // conn is a connection until it is closed or handed on. All but wake and close is for the goroutine of serve.
 type conn struct {
-	l   *Listener
-	tcp *net.TCPConn
-	in  *bufio.Reader
-	out response
+	l      *Listener
+	tcp    *net.TCPConn
+	socket *socket // of tcp, for the bytes
+	in     *bufio.Reader
+	out    response
 
 	// For requests that are answered here, from the first one on.
 	remote   string
@@ -30,7 +31,8 @@ type conn struct {
 }
 
 func newConn(l *Listener, tcp *net.TCPConn) *conn {
-	c := &conn{l: l, tcp: tcp, in: bufio.NewReaderSize(tcp, maxHead)}
+	socket := newSocket(tcp)
+	c := &conn{l: l, tcp: tcp, socket: socket, in: bufio.NewReaderSize(socket, maxHead)}
 	c.out.c = c
 	return c
 }

@@ -31,9 +31,9 @@ const (
 
 // player is what both servers answer with: everything that a handler of this package's does, and something for net/http.
 type player struct {
-	path  string        // of a file of fileSize bytes
-	enter chan struct{} // "wait" tells that it has begun
-	leave chan struct{} // and ends after this
+	path  atomic.Pointer[string] // of a file of fileSize bytes
+	enter chan struct{}          // "wait" tells that it has begun
+	leave chan struct{}          // and ends after this
 }
 
 func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +49,7 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch action {
 	case "file":
-		f, err := os.Open(p.path)
+		f, err := os.Open(*p.path.Load())
 		if err != nil {
 			panic(err)
 		}
@@ -60,8 +60,32 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		io.WriteString(w, "head")
-		f.Seek(10, io.SeekStart)
-		w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f, N: fileSize - 10})
+		w.(io.ReaderFrom).ReadFrom(io.NewSectionReader(f, 10, fileSize-10))
+	case "whole-file":
+		f, err := os.Open(*p.path.Load())
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			panic(err)
+		}
+		h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+		if n, err := io.Copy(w, io.NewSectionReader(f, 0, info.Size())); n != info.Size() || err != nil {
+			panic(fmt.Sprint(n, err))
+		}
+	case "cut-off": // a file that is shorter than it should be
+		f, err := os.Open(*p.path.Load())
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		h.Set("Content-Length", strconv.Itoa(fileSize+1))
+		if n, err := io.Copy(w, io.NewSectionReader(f, 0, fileSize+1)); n == fileSize && (err == nil || err == io.ErrUnexpectedEOF) {
+			return
+		}
+		panic("not cut off")
 	case "large":
 		h.Set("Content-Length", "200000")
 		for range 4 {
@@ -98,11 +122,11 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				_, err = w.Write(make([]byte, fileSize))
 				continue
 			}
-			f, openErr := os.Open(p.path)
+			f, openErr := os.Open(*p.path.Load())
 			if openErr != nil {
 				panic(openErr)
 			}
-			_, err = w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f, N: fileSize})
+			_, err = w.(io.ReaderFrom).ReadFrom(io.NewSectionReader(f, 0, fileSize))
 			f.Close()
 		}
 		p.leave <- struct{}{}
@@ -154,12 +178,14 @@ func startPlain(t testing.TB) *side                   { return start(t, nil) }
 func startMedia(t testing.TB, timeouts Options) *side { return start(t, &timeouts) }
 
 func start(t testing.TB, o *Options) *side {
-	s := &side{t: t, player: &player{path: filepath.Join(t.TempDir(), "file"), enter: make(chan struct{}), leave: make(chan struct{})}, logged: &lockedBuffer{}}
+	s := &side{t: t, player: &player{enter: make(chan struct{}), leave: make(chan struct{})}, logged: &lockedBuffer{}}
 	var data []byte
 	for i := 0; len(data) < fileSize; i++ {
 		data = strconv.AppendInt(data, int64(i), 36)
 	}
-	if err := os.WriteFile(s.player.path, data[:fileSize], 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "file")
+	s.player.path.Store(&path)
+	if err := os.WriteFile(path, data[:fileSize], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	under, err := net.Listen("tcp", "127.0.0.1:0")
@@ -253,6 +279,7 @@ var requests = []struct {
 	{"one", "GET /hls/v1/a?b=c HTTP/1.1\r\nHost: camera.local:8080\r\nX-Name: 1\r\nx-name: 2\r\n\r\n", true},
 	{"several at once", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/missing HTTP/1.1\r\nHost: x\r\n\r\nHEAD /hls/v1/b HTTP/1.1\r\nHost: x\r\n\r\n", true},
 	{"a file", "GET /hls/v1/file HTTP/1.1\r\nHost: x\r\n\r\nHEAD /hls/v1/file HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/file HTTP/1.1\r\nHost: x\r\n\r\n", true},
+	{"a file that ends too early", "GET /hls/v1/cut-off HTTP/1.1\r\nHost: x\r\n\r\n", true},
 	{"a long answer", "GET /hls/v1/large HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/a HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", true},
 	{"answers without a body", "GET /hls/v1/nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/silent HTTP/1.1\r\nHost: x\r\n\r\nGET /hls/v1/a HTTP/1.1\r\nHost: x\r\n\r\n", true},
 	{"closed by the client", "GET /hls/v1/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true},
@@ -427,6 +454,36 @@ func TestStuckClient(t *testing.T) {
 	}
 }
 
+// What does not fit into the buffers of a connection is sent as its client reads, from wherever it is.
+func TestLargeFiles(t *testing.T) {
+	const size = 16 << 20
+	pattern := bytes.Repeat([]byte("0123456789abcde"), size/15+1)[:size]
+	for _, c := range []struct {
+		name string
+		fill func(f *os.File) error
+		want []byte
+	}{
+		{"in memory", func(f *os.File) error { _, err := f.Write(pattern); return err }, pattern},
+		{"not read so far", func(f *os.File) error { return f.Truncate(size) }, make([]byte, size)},
+		{"partly", func(f *os.File) error { _, err := f.WriteAt(pattern[:size/2], size/2); return err }, slices.Concat(make([]byte, size/2), pattern[:size/2])},
+	} {
+		media := startMedia(t, Options{})
+		f, err := os.Create(filepath.Join(t.TempDir(), "large"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.fill(f), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		path := f.Name()
+		media.player.path.Store(&path)
+		_, body, err := get(media.dial(), "whole-file")
+		if err != nil || body != string(c.want) {
+			t.Errorf("%s: %d bytes, %v", c.name, len(body), err)
+		}
+	}
+}
+
 func TestShutdown(t *testing.T) {
 	media := startMedia(t, Options{})
 	idle, new, busy := media.dial(), media.dial(), media.dial()
@@ -484,7 +541,8 @@ func TestShutdownCutsOff(t *testing.T) {
 // A bug of the handler ends its connection and is logged; others go on.
 func TestPanic(t *testing.T) {
 	media := startMedia(t, Options{})
-	media.player.path = "/none" // "file" panics
+	path := "/none" // "file" panics
+	media.player.path.Store(&path)
 	other := media.dial()
 	if _, _, err := get(other, "a"); err != nil {
 		t.Fatal(err)

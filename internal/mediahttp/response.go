@@ -107,37 +107,48 @@ func (w *response) Write(p []byte) (int, error) {
 	if err := w.push(true); err != nil {
 		return 0, err
 	}
-	n, err := w.c.tcp.Write(p)
+	n, err := w.c.socket.Write(p)
 	w.err = err
 	return n, err
 }
 
-// ReadFrom adds to the body. A limited file goes to the connection without being copied.
+// ReadFrom adds to the body. A section of a file goes to the connection without being copied.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	limited, ok := src.(*io.LimitedReader)
-	if ok {
-		_, ok = limited.R.(*os.File)
-	}
-	if !ok || w.req.Method == http.MethodHead {
+	file, off, length := fileOf(src)
+	if file == nil || w.req.Method == http.MethodHead {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
-	length := limited.N
 	if err := w.take(length); err != nil {
 		return 0, err
 	}
 	if err := w.push(length > 0); err != nil {
 		return 0, err
 	}
-	n, err := w.c.tcp.ReadFrom(limited)
+	n, err := w.c.socket.SendFile(file, off, length)
 	w.sent += n - length
 	w.err = err
 	return n, err
 }
 
+// fileOf gives what is to be read of which file, if it is a section of one.
+func fileOf(src io.Reader) (f *os.File, off, length int64) {
+	section, ok := src.(*io.SectionReader)
+	if !ok {
+		return nil, 0, 0
+	}
+	under, off, length := section.Outer()
+	f, _ = under.(*os.File)
+	return f, off, length
+}
+
 // push sends what is held, with more to follow at once or not.
 func (w *response) push(more bool) error {
 	if w.err == nil && w.held.Len() > 0 {
-		w.err = send(w.c.tcp, w.held.Bytes(), more)
+		write := w.c.socket.Write
+		if more {
+			write = w.c.socket.WriteMore
+		}
+		_, w.err = write(w.held.Bytes())
 		w.held.Reset()
 	}
 	return w.err

@@ -192,11 +192,9 @@ type fakeMedia struct {
 }
 
 func (m *fakeMedia) Fragment() *media.Fragment { return &m.record.Fragment }
-func (m *fakeMedia) Payload(run int) (io.Reader, error) {
-	return bytes.NewReader(m.record.Payload[run]), nil
-}
-func (m *fakeMedia) PayloadAt(run int) (io.ReaderAt, error) {
-	return bytes.NewReader(m.record.Payload[run]), nil
+func (m *fakeMedia) Payload(run int) (*io.SectionReader, error) {
+	data := m.record.Payload[run]
+	return io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), nil
 }
 func (m *fakeMedia) Close() error {
 	m.store.mu.Lock()

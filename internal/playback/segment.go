@@ -15,7 +15,7 @@ import (
 // Segment is one media segment on its way out: Header, then the whole of Body.
 type Segment struct {
 	Header []byte    // MP4: moof, and the head of mdat
-	Body   io.Reader // MP4: the frames, as store.Media.Payload gives them: for a file, what a server sends with sendfile(2); MPEG_TS: all
+	Body   io.Reader // MP4: the frames, a section of what store.Media.Payload gives; MPEG_TS: all
 	Length int64     // bytes of Header and Body together
 	media  store.Media
 }
@@ -161,20 +161,24 @@ func pack(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Se
 	if err != nil {
 		return nil, fmt.Errorf("write segment header: %w", err)
 	}
-	body, err := payload(m, i, offset, &run)
+	body, err := payload(m, i, offset, run.Size())
 	if err != nil {
-		return nil, fmt.Errorf("open payload: %w", err)
+		return nil, err
 	}
 	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
 }
 
-// payload gives the bytes of a run that is all of the stored one, or begins at an offset in it.
-func payload(m store.Media, stored int, offset int64, run *media.Run) (io.Reader, error) {
-	if size := run.Size(); offset > 0 || size < m.Fragment().Runs[stored].Size() {
-		all, err := m.PayloadAt(stored)
-		return io.NewSectionReader(all, offset, size), err
+// payload gives size bytes of a stored run, from an offset in it on.
+func payload(m store.Media, run int, offset, size int64) (*io.SectionReader, error) {
+	all, err := m.Payload(run)
+	if err != nil {
+		return nil, fmt.Errorf("open payload: %w", err)
 	}
-	return m.Payload(stored)
+	if offset == 0 && size == all.Size() {
+		return all, nil
+	}
+	under, begin, _ := all.Outer() // what is a section of a file stays one
+	return io.NewSectionReader(under, begin+offset, size), nil
 }
 
 // scalesOf gives the timescales that a fragment's tracks have, for the session's.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 
 	"weir/internal/api"
@@ -49,13 +48,13 @@ func packTS(o *open, info *store.FragmentInfo, m store.Media, p part) (*Segment,
 		if len(run.Frames) == 0 {
 			continue
 		}
-		payload, err := m.PayloadAt(i)
+		body, err := payload(m, i, offset, run.Size())
 		if err != nil {
-			return nil, fmt.Errorf("open payload: %w", err)
+			return nil, err
 		}
 		inputs = append(inputs, mpegts.Input{
 			Track: t, Run: &run, DecodeTime: r.decodeTime(run.BaseDecodeTime, r.tracks[j].timescale, start),
-			Payload: io.NewSectionReader(payload, offset, run.Size()),
+			Payload: body,
 		})
 	}
 	if len(inputs) == 0 {

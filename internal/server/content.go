@@ -104,17 +104,13 @@ func (c *content) write(w http.ResponseWriter, from, length int64, sendfile bool
 	if length == 0 || c.body == nil {
 		return nil
 	}
-	if sendfile && c.isFile() {
-		// With the header still in a buffer net/http would read the file's first bytes, to look what they are.
-		if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
-	}
 	body, err := section(c.body, from-int64(len(c.head)), length)
-	if err != nil {
-		return err
+	if err == nil && sendfile {
+		body, err = sendable(w, body)
 	}
-	// A limited file must reach ReadFrom as it is, or the kernel cannot send it.
+	if err != nil {
+		return fmt.Errorf("send media: %w", err)
+	}
 	n, err := io.Copy(w, body)
 	if err == nil && n != length {
 		err = fmt.Errorf("send media: %d bytes of %d: %w", n, length, io.ErrUnexpectedEOF)
@@ -122,34 +118,41 @@ func (c *content) write(w http.ResponseWriter, from, length int64, sendfile bool
 	return err
 }
 
-// isFile tells that the body is a part of a file.
-func (c *content) isFile() bool {
-	limited, ok := c.body.(*io.LimitedReader)
-	if !ok {
-		return false
+// section returns a reader of length bytes of r from the given offset. What is a section stays one.
+func section(r io.Reader, from, length int64) (io.Reader, error) {
+	if s, ok := r.(*io.SectionReader); ok {
+		under, begin, _ := s.Outer()
+		return io.NewSectionReader(under, begin+from, length), nil
 	}
-	_, ok = limited.R.(*os.File)
-	return ok
+	if _, err := io.CopyN(io.Discard, r, from); err != nil {
+		return nil, err
+	}
+	return io.LimitReader(r, length), nil
 }
 
-// section returns a reader of length bytes of r from the given offset. What is a limited file stays one.
-func section(r io.Reader, from, length int64) (io.Reader, error) {
-	limited, ok := r.(*io.LimitedReader)
+// sendable gives a section of a file in the form in which the writer hands it to the kernel. mediahttp takes it as it is, and has no
+// Flush. net/http sends from where the file's own offset is, and with the header still in a buffer it would read the first bytes
+// itself, to look what they are.
+func sendable(w http.ResponseWriter, body io.Reader) (io.Reader, error) {
+	s, ok := body.(*io.SectionReader)
 	if !ok {
-		limited = &io.LimitedReader{R: r, N: from + length}
+		return body, nil
 	}
-	if from > 0 {
-		if seeker, ok := limited.R.(io.Seeker); ok {
-			if _, err := seeker.Seek(from, io.SeekCurrent); err != nil {
-				return nil, fmt.Errorf("send media: %w", err)
-			}
-			limited.N -= from
-		} else if _, err := io.CopyN(io.Discard, limited, from); err != nil {
-			return nil, fmt.Errorf("send media: %w", err)
-		}
+	under, begin, length := s.Outer()
+	file, ok := under.(*os.File)
+	if !ok {
+		return body, nil
 	}
-	limited.N = min(limited.N, length)
-	return limited, nil
+	switch err := http.NewResponseController(w).Flush(); {
+	case errors.Is(err, errors.ErrUnsupported):
+		return body, nil
+	case err != nil:
+		return nil, err
+	}
+	if _, err := file.Seek(begin, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return &io.LimitedReader{R: file, N: length}, nil
 }
 
 func (c *content) compress() error {

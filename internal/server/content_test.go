@@ -41,11 +41,9 @@ func TestRanges(t *testing.T) {
 		{"lines=1-2", "", 200, media, ""},
 		{"bytes=99999999999999999999-", "", 200, media, ""},
 	} {
-		for _, seekable := range []bool{true, false} {
-			var body io.Reader = io.LimitReader(strings.NewReader(media[4:]+"not this fragment's"), 6)
-			if !seekable {
-				body = io.LimitReader(struct{ io.Reader }{strings.NewReader(media[4:] + "not this fragment's")}, 6)
-			}
+		for _, body := range []io.Reader{
+			io.NewSectionReader(strings.NewReader("another's"+media[4:]+"not this fragment's"), 9, 6), strings.NewReader(media[4:]),
+		} {
 			closed := false
 			answer := &content{contentType: typeMP4, cacheControl: cacheFragment, ranges: true,
 				head: []byte(media[:4]), body: body, bodyLength: 6, close: func() { closed = true }}
@@ -61,7 +59,7 @@ func TestRanges(t *testing.T) {
 				t.Errorf("%q: %v", c.spec, err)
 			}
 			if w.Code != c.status || w.Body.String() != c.body || w.Header().Get("Content-Range") != c.span {
-				t.Errorf("%q, seekable %v: %d %q %q, want %d %q %q", c.spec, seekable, w.Code, w.Body, w.Header().Get("Content-Range"), c.status, c.body, c.span)
+				t.Errorf("%q of a %T: %d %q %q, want %d %q %q", c.spec, body, w.Code, w.Body, w.Header().Get("Content-Range"), c.status, c.body, c.span)
 			}
 			if !closed {
 				t.Errorf("%q: the media was not closed", c.spec)
@@ -92,7 +90,7 @@ func TestShortMediaIsAnError(t *testing.T) {
 	}
 }
 
-// readFromWriter stands for net/http's writer, whose ReadFrom uses sendfile when it gets a limited file.
+// readFromWriter stands for the writer of mediahttp, whose ReadFrom uses sendfile when it gets a section of a file.
 type readFromWriter struct {
 	http.ResponseWriter
 	got io.Reader
@@ -103,22 +101,31 @@ func (w *readFromWriter) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, src)
 }
 
+// flushingWriter stands for net/http's writer, which wants a limited file.
+type flushingWriter struct{ *readFromWriter }
+
+func (flushingWriter) Flush() {}
+
 func TestFileReachesTheConnectionAsItIs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "volume")
 	if err := os.WriteFile(path, []byte("record before|payload|record after"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ spec, want string }{{"", "headpayload"}, {"bytes=6-8", "ylo"}} {
+	for _, c := range []struct {
+		spec, want string
+		flushes    bool // as net/http does
+	}{{"", "headpayload", true}, {"bytes=6-8", "ylo", true}, {"", "headpayload", false}, {"bytes=6-8", "ylo", false}} {
 		f, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Seek(14, io.SeekStart); err != nil {
-			t.Fatal(err)
-		}
-		under := &readFromWriter{ResponseWriter: httptest.NewRecorder()}
+		sent := httptest.NewRecorder()
+		under := &readFromWriter{ResponseWriter: sent}
 		w := &recorder{ResponseWriter: under}
-		answer := &content{contentType: typeMP4, head: []byte("head"), body: &io.LimitedReader{R: f, N: 7}, bodyLength: 7,
+		if c.flushes {
+			w.ResponseWriter = flushingWriter{under}
+		}
+		answer := &content{contentType: typeMP4, head: []byte("head"), body: io.NewSectionReader(f, 14, 7), bodyLength: 7,
 			ranges: true, close: func() { f.Close() }}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		if c.spec != "" {
@@ -127,18 +134,24 @@ func TestFileReachesTheConnectionAsItIs(t *testing.T) {
 		if err := answer.send(w, r); err != nil {
 			t.Fatal(err)
 		}
-		limited, ok := under.got.(*io.LimitedReader)
-		if !ok {
-			t.Fatalf("%q: the connection got a %T", c.spec, under.got)
+		if fileOf(under.got, c.flushes) != f {
+			t.Errorf("%q, flushing %v: the connection got a %T", c.spec, c.flushes, under.got)
 		}
-		if _, ok := limited.R.(*os.File); !ok {
-			t.Errorf("%q: the connection got a limited %T", c.spec, limited.R)
-		}
-		body := under.ResponseWriter.(*httptest.ResponseRecorder).Body.String()
-		if body != c.want || w.bytes != int64(len(c.want)) {
-			t.Errorf("%q: sent %q and counted %d, want %q", c.spec, body, w.bytes, c.want)
+		if body := sent.Body.String(); body != c.want || w.bytes != int64(len(c.want)) {
+			t.Errorf("%q, flushing %v: sent %q and counted %d, want %q", c.spec, c.flushes, body, w.bytes, c.want)
 		}
 	}
+}
+
+// fileOf is what a limited reader, or a section, reads from.
+func fileOf(r io.Reader, limited bool) (f *os.File) {
+	if limited {
+		f, _ = r.(*io.LimitedReader).R.(*os.File)
+		return f
+	}
+	under, _, _ := r.(*io.SectionReader).Outer()
+	f, _ = under.(*os.File)
+	return f
 }
 
 func TestLargePlaylistsAreCompressed(t *testing.T) {

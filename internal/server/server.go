@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -55,6 +56,7 @@ type Options struct {
 	Registerer  prometheus.Registerer // a registry of its own when nil
 	Metrics     http.Handler          // what GET /metrics serves; nil for no such path
 	StopTimeout time.Duration         // DefaultStopTimeout when 0
+	bodyTimeout time.Duration         // of tests; bodyTimeout when 0
 }
 
 // Ingest is what PutMedia connections share; the zero value has the defaults of package ingest.
@@ -84,7 +86,7 @@ type Server struct {
 	stopTimeout time.Duration
 
 	wait     func(ctx context.Context, d time.Duration) // holds an answer back; tests replace it
-	bodyTime time.Duration                              // bodyTimeout; tests replace it
+	bodyTime time.Duration                              // for a body that is not media
 	stopping chan struct{}                              // closed when a graceful stop begins
 	sessions sync.WaitGroup                             // PutMedia connections; entered under mu, by enter
 
@@ -129,7 +131,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock}
 	s.penalties = newPenalties(s.clock)
-	s.wait, s.bodyTime = s.hold, bodyTimeout
+	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTimeout, bodyTimeout)
 	s.routes = s.newRoutes(o.Metrics)
 	return s, nil
 }

@@ -435,32 +435,15 @@ type storedMedia struct {
 
 func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
 
-func (m *storedMedia) Payload(run int) (io.Reader, error) {
-	off, err := m.offset(run)
-	if err != nil {
-		return nil, err
-	}
-	return m.body.Section(off, m.fragment.Runs[run].Size())
-}
-
-func (m *storedMedia) PayloadAt(run int) (io.ReaderAt, error) {
-	off, err := m.offset(run)
-	if err != nil {
-		return nil, err
-	}
-	return io.NewSectionReader(m.body, off, m.fragment.Runs[run].Size()), nil
-}
-
-// offset is where a run's bytes begin within the record.
-func (m *storedMedia) offset(run int) (int64, error) {
+func (m *storedMedia) Payload(run int) (*io.SectionReader, error) {
 	if run < 0 || run >= len(m.fragment.Runs) {
-		return 0, fmt.Errorf("fragment has no run %d", run)
+		return nil, fmt.Errorf("fragment has no run %d", run)
 	}
 	off := m.payload
 	for i := range run {
 		off += m.fragment.Runs[i].Size()
 	}
-	return off, nil
+	return m.body.Section(off, m.fragment.Runs[run].Size())
 }
 
 func (m *storedMedia) Close() error { return m.body.Close() }

@@ -88,15 +88,12 @@ type memoryMedia struct{ m *memoryFragment }
 
 func (m *memoryMedia) Fragment() *media.Fragment { return m.m.fragment }
 
-func (m *memoryMedia) Payload(run int) (io.Reader, error) { return m.reader(run) }
-
-func (m *memoryMedia) PayloadAt(run int) (io.ReaderAt, error) { return m.reader(run) }
-
-func (m *memoryMedia) reader(run int) (*bytes.Reader, error) {
+func (m *memoryMedia) Payload(run int) (*io.SectionReader, error) {
 	if run < 0 || run >= len(m.m.payload) {
 		return nil, fmt.Errorf("fragment has no run %d", run)
 	}
-	return bytes.NewReader(m.m.payload[run]), nil
+	data := m.m.payload[run]
+	return io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), nil
 }
 
 func (m *memoryMedia) Close() error { return nil }

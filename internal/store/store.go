@@ -136,12 +136,10 @@ type Record struct {
 type Media interface {
 	// Fragment is the metadata; the caller must not change it.
 	Fragment() *media.Fragment
-	// Payload returns a reader of the given run's bytes (index into Fragment().Runs). For a file it is an
-	// *io.LimitedReader over an *os.File, so that net/http sends it with sendfile(2). Only the last reader returned
-	// may be used, and none after Close; not for concurrent use.
-	Payload(run int) (io.Reader, error)
-	// PayloadAt gives access to the given run's bytes at any offset, until Close; safe for concurrent use.
-	PayloadAt(run int) (io.ReaderAt, error)
+	// Payload gives access to the given run's bytes (index into Fragment().Runs), until Close. Where they are in a file it is a
+	// section of the *os.File (Outer), so that a connection sends them with sendfile(2), whose own offset is for the caller to use. Its
+	// ReadAt is safe for concurrent use.
+	Payload(run int) (*io.SectionReader, error)
 	io.Closer
 }
 

@@ -32,9 +32,9 @@ type File interface {
 	Datasync() error           // fdatasync(2): the bytes, and the size when it changed
 	Truncate(size int64) error // ftruncate(2)
 	Size() (int64, error)      // fstat(2)
-	// Section is a reader of n bytes from off on: of an operating system's file an *io.LimitedReader over *os.File, which
-	// sendfile(2) takes. Only the last one may be used.
-	Section(off, n int64) (io.Reader, error)
+	// Section gives access to n bytes from off on: of an operating system's file a section of the *os.File, which a connection
+	// sends with sendfile(2).
+	Section(off, n int64) *io.SectionReader
 	// Forget drops a range from the page cache, so that the next read comes from the device. It is a hint.
 	Forget(off, n int64)
 }
@@ -98,12 +98,7 @@ func (f osFile) Size() (int64, error) {
 }
 
 // Section implements File.
-func (f osFile) Section(off, n int64) (io.Reader, error) {
-	if _, err := f.Seek(off, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return &io.LimitedReader{R: f.File, N: n}, nil
-}
+func (f osFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f.File, off, n) }
 
 // removeAll removes a directory with all that is in it. What is not there is no error.
 func removeAll(fsys FS, path string) error {

@@ -342,7 +342,7 @@ func (v *Volumes) remove(path, name string) error {
 	return err
 }
 
-// body is an open record. Until it is closed it has a file for itself, because sendfile(2) goes by the file's offset.
+// body is an open record. Until it is closed it has a file for itself: net/http sends from where the file's own offset is.
 type body struct {
 	v     *Volumes
 	name  string // of the volume
@@ -377,11 +377,11 @@ func (b *body) ReadAt(p []byte, off int64) (int, error) {
 	return b.f.ReadAt(p, b.off+off)
 }
 
-func (b *body) Section(off, n int64) (io.Reader, error) {
+func (b *body) Section(off, n int64) (*io.SectionReader, error) {
 	if b.f == nil {
 		return nil, fs.ErrClosed
 	}
-	return b.f.Section(b.off+off, n)
+	return b.f.Section(b.off+off, n), nil
 }
 
 func (b *body) Forget(n int64) {

@@ -197,8 +197,5 @@ func (f *callsFile) Size() (n int64, err error) {
 	return n, err
 }
 
-// Section implements blob.File.
-func (f *callsFile) Section(off, n int64) (r io.Reader, err error) {
-	err = f.c.run("lseek", func() (err error) { r, err = f.File.Section(off, n); return err })
-	return r, err
-}
+// Section implements blob.File; its reads are calls too.
+func (f *callsFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f, off, n) }

@@ -455,9 +455,7 @@ func (f *diskFile) Size() (n int64, err error) {
 }
 
 // Section implements blob.File.
-func (f *diskFile) Section(off, n int64) (io.Reader, error) {
-	return io.NewSectionReader(f, off, n), nil
-}
+func (f *diskFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f, off, n) }
 
 // Forget implements blob.File.
 func (f *diskFile) Forget(int64, int64) {}
