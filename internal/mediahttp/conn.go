@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 )
 
@@ -25,8 +24,7 @@ type conn struct {
 
 	// For requests that are answered here, from the first one on.
 	remote   string
-	head     bytes.Reader  // what is being parsed
-	parse    *bufio.Reader // of head, kept for its buffer
+	req      request
 	answered bool
 }
 
@@ -138,25 +136,13 @@ func (c *conn) mayBegin(sent []byte) bool {
 
 // read parses the head of a request. It gives nil for one that net/http is to answer, or to refuse.
 func (c *conn) read(head []byte) *http.Request {
-	if !usual(head) {
+	if c.remote == "" {
+		c.remote = c.tcp.RemoteAddr().String()
+	}
+	if !c.req.parse(string(head), c.remote) {
 		return nil
 	}
-	if c.parse == nil {
-		c.parse, c.remote = bufio.NewReaderSize(&c.head, maxHead), c.tcp.RemoteAddr().String()
-	}
-	c.head.Reset(head)
-	c.parse.Reset(&c.head)
-	req, err := http.ReadRequest(c.parse)
-	switch {
-	case err != nil, req.Proto != "HTTP/1.1", !strings.HasPrefix(req.URL.Path, c.l.o.Prefix):
-		return nil
-	case req.ContentLength != 0, len(req.TransferEncoding) > 0, len(req.Trailer) > 0:
-		return nil
-	case req.Header["Expect"] != nil, req.Header["Upgrade"] != nil:
-		return nil
-	}
-	req.RemoteAddr = c.remote
-	return req
+	return &c.req.Request
 }
 
 // replayed is a connection of which something was read already.

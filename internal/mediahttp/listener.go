@@ -4,7 +4,7 @@
 // does not need (docs/scale.md): a second goroutine that watches the connection while the first one answers, and its wakeups; a context; two
 // buffers; a packet of its own for the header. So a request that can be recognised at once as a simple one (Options.Prefix tells
 // which) is answered here, by the same http.Handler. Whatever is out of the ordinary, a body, an odd header, a head of more than
-// 4 KB or anything that http.ReadRequest refuses, makes the connection net/http's, together with what was read of it: its rules
+// 4 KB or of another form than all the world sends, makes the connection net/http's, together with what was read of it: its rules
 // hold for it, and nothing is decided twice. A connection does not come back: a player whose program has used its connection for
 // something else, a page of this server or a signed call, goes on with net/http there.
 //
@@ -27,7 +27,7 @@ type Options struct {
 
 	// Handler answers them. It sets the deadline by which each answer must be written (http.ResponseController), and its Content-Type.
 	// One that it begins without a Content-Length ends with the connection. There is no Flush, no Hijack and no interim answer,
-	// and the request's context does not end when the client leaves.
+	// the request's context does not end when the client leaves, and the request is not there any more when the handler has returned.
 	Handler http.Handler
 
 	// Both are required. A connection that is handed on has its time for a head once more.
