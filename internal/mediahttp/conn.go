@@ -77,6 +77,7 @@ func (c *conn) run() (handOn bool) {
 		if !c.out.end() {
 			return false
 		}
+		c.req.forget()
 		c.answered = true
 	}
 }

@@ -27,7 +27,8 @@ type Options struct {
 
 	// Handler answers them. It sets the deadline by which each answer must be written (http.ResponseController), and its Content-Type.
 	// One that it begins without a Content-Length ends with the connection. There is no Flush, no Hijack and no interim answer,
-	// the request's context does not end when the client leaves, and the request is not there any more when the handler has returned.
+	// and the request's context does not end when the client leaves. Request, URL and Header are those of the connection's next request
+	// when the handler has returned: nobody may keep them. A string of them may be kept, and keeps all of the head.
 	Handler http.Handler
 
 	// Both are required. A connection that is handed on has its time for a head once more.

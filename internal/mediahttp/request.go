@@ -50,21 +50,31 @@ func all(text string, class uint8) bool {
 type request struct {
 	http.Request
 	url    url.URL
+	fields http.Header
 	values []string // of the fields, each of which has a piece of it
+}
+
+// keptFields is how many fields a connection has room for while it waits for its next request; browsers send some fifteen.
+const keptFields = 32
+
+// forget lets go of a request that was answered.
+func (r *request) forget() {
+	if len(r.values) > keptFields {
+		r.fields, r.values = nil, nil
+	}
+	clear(r.fields)
+	clear(r.values)
+	r.Request, r.url, r.values = http.Request{}, url.URL{}, r.values[:0]
 }
 
 // parse reads a head, the empty line at its end included. It knows what all the world sends, spelt as all the world spells it, and reads it as
 // http.ReadRequest does; anything else is not ok.
 func (r *request) parse(head, remote string) (ok bool) {
-	header := r.Header
-	if header == nil {
-		header = make(http.Header)
+	if r.fields == nil {
+		r.fields = make(http.Header)
 	}
-	clear(header)
-	clear(r.values) // or they would keep the last head in memory
-	r.values = r.values[:0]
 	r.Request = http.Request{
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &r.url, Header: header, Body: http.NoBody, RemoteAddr: remote,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &r.url, Header: r.fields, Body: http.NoBody, RemoteAddr: remote,
 	}
 	line, fields, _ := strings.Cut(head, "\r\n")
 	if !r.parseLine(line) {

@@ -114,7 +114,8 @@ func (w *response) Write(p []byte) (int, error) {
 
 // ReadFrom adds to the body. A section of a file goes to the connection without being copied.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	file, off, length := fileOf(src)
+	section, _ := src.(*io.SectionReader)
+	file, off, length := fileOf(section)
 	if file == nil || w.req.Method == http.MethodHead {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
@@ -125,30 +126,26 @@ func (w *response) ReadFrom(src io.Reader) (int64, error) {
 		return 0, err
 	}
 	n, err := w.c.socket.SendFile(file, off, length)
-	w.sent += n - length
+	_, _ = section.Seek(n, io.SeekCurrent) // as if it had been read
 	w.err = err
 	return n, err
 }
 
-// fileOf gives what is to be read of which file, if it is a section of one.
-func fileOf(src io.Reader) (f *os.File, off, length int64) {
-	section, ok := src.(*io.SectionReader)
-	if !ok {
+// fileOf gives what is still to be read of which file, if it is a section of one.
+func fileOf(section *io.SectionReader) (f *os.File, off, length int64) {
+	if section == nil {
 		return nil, 0, 0
 	}
 	under, off, length := section.Outer()
 	f, _ = under.(*os.File)
-	return f, off, length
+	read, _ := section.Seek(0, io.SeekCurrent)
+	return f, off + read, length - read
 }
 
 // push sends what is held, with more to follow at once or not.
 func (w *response) push(more bool) error {
 	if w.err == nil && w.held.Len() > 0 {
-		write := w.c.socket.Write
-		if more {
-			write = w.c.socket.WriteMore
-		}
-		_, w.err = write(w.held.Bytes())
+		_, w.err = w.c.socket.Send(w.held.Bytes(), more)
 		w.held.Reset()
 	}
 	return w.err

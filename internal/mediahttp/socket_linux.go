@@ -1,9 +1,12 @@
 //go:build linux && (amd64 || arm64 || riscv64)
 
+// Processors whose system calls take an offset of 64 bits as one argument, and have no other names for it.
+
 package mediahttp
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -22,7 +25,7 @@ import (
 type socket struct {
 	raw syscall.RawConn
 
-	// What is being done, by one of the functions; they are kept because making a method a value allocates.
+	// What is being done, by one of the functions, which are methods made into values once.
 	data               []byte
 	flags              uintptr
 	n                  int
@@ -72,13 +75,14 @@ func (s *socket) recv(fd uintptr) bool {
 }
 
 // Write implements io.Writer.
-func (s *socket) Write(p []byte) (int, error) { return s.write(p, 0) }
+func (s *socket) Write(p []byte) (int, error) { return s.Send(p, false) }
 
-// WriteMore is Write with more to follow at once: the kernel waits for it before it sends a packet that is not full.
-func (s *socket) WriteMore(p []byte) (int, error) { return s.write(p, unix.MSG_MORE) }
-
-func (s *socket) write(p []byte, flags uintptr) (int, error) {
-	s.data, s.flags, s.n, s.err = p, flags|unix.MSG_NOSIGNAL, 0, nil
+// Send sends all of p. With more to follow at once the kernel waits for it before it sends a packet that is not full (MSG_MORE).
+func (s *socket) Send(p []byte, more bool) (int, error) {
+	s.data, s.flags, s.n, s.err = p, unix.MSG_NOSIGNAL, 0, nil
+	if more {
+		s.flags |= unix.MSG_MORE
+	}
 	err := s.raw.Write(s.sending)
 	s.data = nil
 	return s.n, cmp.Or(err, s.err)
@@ -105,21 +109,24 @@ func (s *socket) send(fd uintptr) bool {
 // maxPiece is how many bytes of a file one call is to send: some 0.1 ms, for which nothing can stop the goroutine.
 const maxPiece = 1 << 20
 
-// SendFile sends n bytes of a file from off on, with sendfile(2).
+// SendFile sends n bytes of a file from off on, with sendfile(2) where the file system has it.
 func (s *socket) SendFile(f *os.File, off, n int64) (sent int64, err error) {
 	file, err := f.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
 	at, end := off, off+n
-	var closed, failed error
-	closed = file.Control(func(from uintptr) {
-		err = s.raw.Write(func(to uintptr) (done bool) {
-			done, failed = sendPieces(to, from, &at, end)
+	var fileErr, socketErr, sendErr error
+	fileErr = file.Control(func(from uintptr) {
+		socketErr = s.raw.Write(func(to uintptr) (done bool) {
+			done, sendErr = sendPieces(to, from, &at, end)
 			return done
 		})
 	})
-	return at - off, cmp.Or(closed, err, failed)
+	if at == off && (errors.Is(sendErr, unix.EINVAL) || errors.Is(sendErr, errors.ErrUnsupported)) {
+		return io.CopyN(s, io.NewSectionReader(f, off, n), n)
+	}
+	return at - off, cmp.Or(fileErr, socketErr, sendErr)
 }
 
 // sendPieces sends what the socket takes of a file's bytes from *at up to end, and moves *at. done is false when there is more.
@@ -139,10 +146,10 @@ func sendPieces(to, from uintptr, at *int64, end int64) (done bool, err error) {
 	return true, nil
 }
 
-// sendPiece sends some of n bytes of a file from *off on, and moves *off. When they are not in memory it has to wait for the device, and
-// then the scheduler must know.
+// sendPiece sends some of n bytes of a file from *off on, and moves *off. When it may have to wait, for the device or for whoever writes the
+// file, the scheduler must know.
 func sendPiece(to, from uintptr, off *int64, n int64) (int, error) {
-	if !inMemory(from, *off, n) {
+	if !ready(from, *off, n) {
 		return unix.Sendfile(int(to), int(from), off, int(n))
 	}
 	sent, _, errno := unix.RawSyscall6(unix.SYS_SENDFILE, to, from, uintptr(unsafe.Pointer(off)), uintptr(n), 0, 0)
@@ -152,14 +159,23 @@ func sendPiece(to, from uintptr, off *int64, n int64) (int, error) {
 	return int(sent), nil
 }
 
-var pageSize = int64(os.Getpagesize())
-
-// inMemory reports whether all n bytes of a file from off on are in the page cache, by cachestat(2) of Linux 6.5. Where that is
-// not to be had nothing is.
-func inMemory(fd uintptr, off, n int64) bool {
+// ready reports whether n bytes of a file from off on can be had without waiting: the page cache has all of their pages (cachestat(2),
+// Linux 6.5), and the first and the last are such that a read would not wait, as it would for a page that is still on its
+// way from the device, or for XFS's lock of a file that is being written. Where the kernel does not tell they are not ready.
+func ready(fd uintptr, off, n int64) bool {
 	within := unix.CachestatRange{Off: uint64(off), Len: uint64(n)}
 	var found unix.Cachestat_t
 	_, _, errno := unix.RawSyscall6(unix.SYS_CACHESTAT, fd, uintptr(unsafe.Pointer(&within)), uintptr(unsafe.Pointer(&found)), 0, 0, 0)
 	pages := (off+n-1)/pageSize - off/pageSize + 1
-	return errno == 0 && found.Cache >= uint64(pages)
+	return errno == 0 && found.Cache >= uint64(pages) && readable(fd, off) && readable(fd, off+n-1)
+}
+
+var pageSize = int64(os.Getpagesize())
+
+// readable reports whether a byte of a file can be read without waiting, by reading it (RWF_NOWAIT of preadv2(2)).
+func readable(fd uintptr, off int64) bool {
+	var b [1]byte
+	vector := unix.Iovec{Base: &b[0], Len: 1}
+	n, _, errno := unix.RawSyscall6(unix.SYS_PREADV2, fd, uintptr(unsafe.Pointer(&vector)), 1, uintptr(off), 0, unix.RWF_NOWAIT)
+	return errno == 0 && n == 1
 }

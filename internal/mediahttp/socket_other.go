@@ -13,8 +13,8 @@ type socket struct{ *net.TCPConn }
 
 func newSocket(tcp *net.TCPConn) *socket { return &socket{tcp} }
 
-// WriteMore is Write with more to follow at once, of which package net has no way to tell the kernel.
-func (s *socket) WriteMore(p []byte) (int, error) { return s.Write(p) }
+// Send sends all of p. That more follows at once there is no way to tell the kernel.
+func (s *socket) Send(p []byte, more bool) (int, error) { return s.Write(p) }
 
 // SendFile sends n bytes of a file from off on. It moves the file's own offset.
 func (s *socket) SendFile(f *os.File, off, n int64) (sent int64, err error) {

@@ -113,12 +113,15 @@ func (c *content) write(w http.ResponseWriter, from, length int64, sendfile bool
 	}
 	n, err := io.Copy(w, body)
 	if err == nil && n != length {
-		err = fmt.Errorf("send media: %d bytes of %d: %w", n, length, io.ErrUnexpectedEOF)
+		err = io.ErrUnexpectedEOF
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("send media: %d bytes of %d: %w", n, length, err)
+	}
+	return nil
 }
 
-// section returns a reader of length bytes of r from the given offset. What is a section stays one.
+// section returns a reader of length bytes of r, of which nothing was read, from the given offset. What is a section stays one.
 func section(r io.Reader, from, length int64) (io.Reader, error) {
 	if s, ok := r.(*io.SectionReader); ok {
 		under, begin, _ := s.Outer()

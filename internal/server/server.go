@@ -56,7 +56,7 @@ type Options struct {
 	Registerer  prometheus.Registerer // a registry of its own when nil
 	Metrics     http.Handler          // what GET /metrics serves; nil for no such path
 	StopTimeout time.Duration         // DefaultStopTimeout when 0
-	bodyTimeout time.Duration         // of tests; bodyTimeout when 0
+	bodyTime    time.Duration         // of tests; bodyTimeout when 0
 }
 
 // Ingest is what PutMedia connections share; the zero value has the defaults of package ingest.
@@ -131,7 +131,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock}
 	s.penalties = newPenalties(s.clock)
-	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTimeout, bodyTimeout)
+	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
 	s.routes = s.newRoutes(o.Metrics)
 	return s, nil
 }

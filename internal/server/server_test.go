@@ -281,7 +281,7 @@ func TestPreflight(t *testing.T) {
 
 // A body that no route asked for holds neither the answer nor the connection for ever.
 func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
-	s := newSite(t, func(o *Options) { o.bodyTimeout = 50 * time.Millisecond })
+	s := newSite(t, func(o *Options) { o.bodyTime = 50 * time.Millisecond })
 	for _, line := range []string{
 		"GET /healthz", "GET /hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=x", "POST /nothing", "OPTIONS /listStreams", "POST /listStreams",
 	} {

@@ -238,7 +238,8 @@ type Blobs interface {
 // Body is one opened record. Offsets are relative to the record's start. Not for concurrent use.
 type Body interface {
 	io.ReaderAt
-	// Section gives access to n bytes from off on, until Close; safe for concurrent use. Of a file it is a section of the *os.File.
+	// Section gives access to n bytes from off on; it is not to be used after Close. Of a file it is a section of the *os.File. Its
+	// ReadAt is safe for concurrent use.
 	Section(off, n int64) (*io.SectionReader, error)
 	// Forget says that the first n bytes are not to be had from a cache, neither now nor later. It is a hint.
 	Forget(n int64)

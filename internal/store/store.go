@@ -136,9 +136,9 @@ type Record struct {
 type Media interface {
 	// Fragment is the metadata; the caller must not change it.
 	Fragment() *media.Fragment
-	// Payload gives access to the given run's bytes (index into Fragment().Runs), until Close. Where they are in a file it is a
-	// section of the *os.File (Outer), so that a connection sends them with sendfile(2), whose own offset is for the caller to use. Its
-	// ReadAt is safe for concurrent use.
+	// Payload gives access to the given run's bytes (index into Fragment().Runs); it is not to be used after Close. Where they are in
+	// a file it is a section of the *os.File (Outer), so that a connection sends them with sendfile(2); until Close the caller may use
+	// that file's own offset. Only ReadAt is safe for concurrent use.
 	Payload(run int) (*io.SectionReader, error)
 	io.Closer
 }
