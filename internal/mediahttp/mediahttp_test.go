@@ -298,7 +298,7 @@ var requests = []struct {
 	{"AppleCoreMedia", "GET /hls/v1/fields?SessionToken=" + token + " HTTP/1.1\r\nHost: [fe80::1]:8080\r\nX-Playback-Session-Id: 0A1B2C3D-0000-1111-2222-333344445555\r\nAccept: */*\r\nRange: bytes=0-1\r\n" +
 		"User-Agent: AppleCoreMedia/1.0.0.22G86 (iPhone; U; CPU OS 18_6 like Mac OS X; en_us)\r\nAccept-Language: en-GB,en;q=0.9\r\nAccept-Encoding: identity\r\nConnection: keep-alive\r\n\r\n", true},
 	{"VLC", "GET /hls/v1/fields?SessionToken=" + token + " HTTP/1.1\r\nHost: 10.0.0.1\r\nAccept: */*\r\nAccept-Language: en_US\r\nUser-Agent: VLC/3.0.21 LibVLC/3.0.21\r\nRange: bytes=0-\r\n\r\n", true},
-	{"a field that the handler adds to", "GET /hls/v1/fields HTTP/1.1\r\nHost: x\r\nX-Name: 1\r\nAccept: */*\r\n\r\n", true},
+	{"a field that the handler adds to", strings.Repeat("GET /hls/v1/fields HTTP/1.1\r\nHost: x\r\nX-Name: 1\r\nAccept: */*\r\n\r\n", 2), true},
 	{"a query of anything", "GET /hls/v1/a?%zz=\"+;&c=?#/~{}|<> HTTP/1.1\r\nHost: x\r\n\r\n", true},
 	{"a path of anything", "GET /hls/v1/a~b_c.d-e// HTTP/1.1\r\nHost: x\r\n\r\n", true},
 	{"an empty query", "GET /hls/v1/a? HTTP/1.1\r\nHost: x\r\n\r\n", false},
