@@ -49,6 +49,19 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+	switch {
+	case os.Getenv(networkVariable) != "":
+		if err := setUpNetwork(); err != nil {
+			fmt.Fprintln(os.Stderr, "setting up a network:", err)
+			return 1
+		}
+	case benchmarks():
+		code, err := runInOwnNetwork()
+		if err == nil {
+			return code
+		}
+		fmt.Fprintln(os.Stderr, "benchmarks use the machine's network as it is:", err)
+	}
 	return m.Run()
 }
 
