@@ -2,7 +2,7 @@
 //
 // A segment of 200 KB costs the kernel some 0.04 ms to send. net/http adds half of that again, most of it for what such a request
 // does not need (docs/scale.md): a second goroutine that watches the connection while the first one answers, and its wakeups; a context; two
-// buffers; a packet of its own for the header. So a request that can be recognised at once as a simple one (Options.Prefix tells
+// buffers; a packet of its own for the header; a scheduler that is told of calls which never wait. So a request that can be recognised at once as a simple one (Options.Prefix tells
 // which) is answered here, by the same http.Handler. Whatever is out of the ordinary, a body, an odd header, a head of more than
 // 4 KB or of another form than all the world sends, makes the connection net/http's, together with what was read of it: its rules
 // hold for it, and nothing is decided twice. A connection does not come back: a player whose program has used its connection for
