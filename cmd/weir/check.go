@@ -262,11 +262,12 @@ func (c *checkCmd) report(w io.Writer, r *checkReport) error {
 		if r.Repaired != "" {
 			fmt.Fprintf(w, "Repaired: %s.\n", r.Repaired)
 		}
-		fmt.Fprintf(w, "%d streams, %d fragments of %.1f MB in %d volumes: ", r.Streams, r.Fragments, float64(r.Bytes)/1e6, r.Blobs)
+		fmt.Fprintf(w, "%s, %s of %.1f MB in %s: ",
+			count(r.Streams, "stream"), count(r.Fragments, "fragment"), float64(r.Bytes)/1e6, count(r.Blobs, "volume"))
 		if left == 0 {
 			fmt.Fprintln(w, "all is well.")
 		} else {
-			fmt.Fprintf(w, "%d problems.\n", left)
+			fmt.Fprintf(w, "%s.\n", count(left, "problem"))
 		}
 		if r.Unknown > 0 && r.Repaired == "" {
 			fmt.Fprintf(w, "%d volumes are not in the index; the next start of the server looks at them.\n", r.Unknown)

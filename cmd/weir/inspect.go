@@ -159,7 +159,8 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.Found
 			fmt.Fprintf(w, "footer, %d bytes: %v\n", h.Length, err)
 			return nil
 		}
-		fmt.Fprintf(w, "footer, %d bytes: %d fragments, %d track sets, %d replaced\n", h.Length, t.Count, len(t.Sets), len(t.Replaced))
+		fmt.Fprintf(w, "footer, %d bytes: %s, %s, %d replaced\n",
+			h.Length, count(t.Count, "fragment"), count(len(t.Sets), "track set"), len(t.Replaced))
 		return nil
 	case store.RecordFragment:
 	default:

@@ -220,7 +220,7 @@ func (p *progress) ack(a client.Ack) {
 	}
 	p.stored++
 	if !p.terminal && (p.stored == 1 || p.stored%progressLines == 0) {
-		p.line("%d fragments %s, the last at timecode %d", p.stored, p.done, a.Timecode)
+		p.line("%s %s, the last at timecode %d", count(p.stored, "fragment"), p.done, a.Timecode)
 	}
 }
 
@@ -242,8 +242,8 @@ func (p *progress) bar(f client.Safe, elapsed time.Duration) string {
 	if elapsed > 0 {
 		rate = float64(p.bytes) * 8 / 1e6 / elapsed.Seconds()
 	}
-	return fmt.Sprintf("%02d:%02d:%02d  %d fragments %s  %.1f MB  %.1f Mbit/s  %d acks  latency %v",
-		int(media.Hours()), int(media.Minutes())%60, int(media.Seconds())%60, p.stored, p.done, float64(p.bytes)/1e6, rate, p.acks,
+	return fmt.Sprintf("%02d:%02d:%02d  %s %s  %.1f MB  %.1f Mbit/s  %s  latency %v",
+		int(media.Hours()), int(media.Minutes())%60, int(media.Seconds())%60, count(p.stored, "fragment"), p.done, float64(p.bytes)/1e6, rate, count(p.acks, "ack"),
 		f.Latency.Round(100*time.Microsecond))
 }
 
@@ -258,7 +258,7 @@ func (p *progress) summary(s *client.Summary) {
 	if s.Skipped > 0 {
 		refused = fmt.Sprintf(", %d refused", s.Skipped)
 	}
-	p.line("%d fragments, %.1f MB, %.1f s of media: %d stored%s; acknowledged after %v (median), %v (99 %%); connections: %d",
-		s.Fragments, float64(s.Bytes)/1e6, s.Duration.Seconds(), s.Persisted, refused,
+	p.line("%s, %.1f MB, %.1f s of media: %d stored%s; acknowledged after %v (median), %v (99 %%); connections: %d",
+		count(s.Fragments, "fragment"), float64(s.Bytes)/1e6, s.Duration.Seconds(), s.Persisted, refused,
 		s.Latency(0.5).Round(100*time.Microsecond), s.Latency(0.99).Round(100*time.Microsecond), s.Connections)
 }

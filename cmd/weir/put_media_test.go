@@ -73,7 +73,7 @@ func TestPutMediaStoresAFile(t *testing.T) {
 	if code := call(strings.NewReader("no Matroska"), "put-media", "--stream-name", "cam", "-"); code != exitError || !strings.Contains(errs.String(), "matroska") {
 		t.Errorf("nonsense: exit code %d, %s", code, errs)
 	}
-	if code := call(nil, "put-media", "--stream-name", "memory", "--create", "--data-retention-in-hours", "0", "demo.mkv"); code != exitOK || !strings.Contains(errs.String(), "memory: 1 fragments received, ") || !strings.Contains(errs.String(), "memory: 8 fragments, ") {
+	if code := call(nil, "put-media", "--stream-name", "memory", "--create", "--data-retention-in-hours", "0", "demo.mkv"); code != exitOK || !strings.Contains(errs.String(), "memory: 1 fragment received, ") || !strings.Contains(errs.String(), "memory: 8 fragments, ") {
 		t.Errorf("without retention: exit code %d, %s", code, errs)
 	}
 	for _, args := range []string{"--stream-name a --stream-arn b x", "--create --stream-arn b x", "--data-retention-in-hours 2 --stream-name cam demo.mkv", "--loop --stream-name a -", "--start-timestamp soon --stream-name a x", "x"} {
