@@ -243,8 +243,8 @@ func (p *progress) bar(f client.Safe, elapsed time.Duration) string {
 		rate = float64(p.bytes) * 8 / 1e6 / elapsed.Seconds()
 	}
 	return fmt.Sprintf("%02d:%02d:%02d  %s %s  %.1f MB  %.1f Mbit/s  %s  latency %v",
-		int(media.Hours()), int(media.Minutes())%60, int(media.Seconds())%60, count(p.stored, "fragment"), p.done, float64(p.bytes)/1e6, rate, count(p.acks, "ack"),
-		f.Latency.Round(100*time.Microsecond))
+		int(media.Hours()), int(media.Minutes())%60, int(media.Seconds())%60, count(p.stored, "fragment"), p.done,
+		float64(p.bytes)/1e6, rate, count(p.acks, "ack"), f.Latency.Round(100*time.Microsecond))
 }
 
 func (p *progress) retry(err error, wait time.Duration) {

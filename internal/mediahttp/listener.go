@@ -1,12 +1,13 @@
 // Package mediahttp answers the plain GET requests of players on their kept connections, and leaves every other connection to net/http.
 //
 // A segment of 200 KB costs the kernel some 0.04 ms to send. net/http adds half of that again, most of it for what such a request
-// does not need (docs/scale.md): a second goroutine that watches the connection while the first one answers, and its wakeups; a context; two
-// buffers; a packet of its own for the header; a scheduler that is told of calls which never wait. So a request that can be recognised at once as a simple one (Options.Prefix tells
-// which) is answered here, by the same http.Handler. Whatever is out of the ordinary, a body, an odd header, a head of more than
-// 4 KB or of another form than all the world sends, makes the connection net/http's, together with what was read of it: its rules
-// hold for it, and nothing is decided twice. A connection does not come back: a player whose program has used its connection for
-// something else, a page of this server or a signed call, goes on with net/http there.
+// does not need (docs/scale.md): a second goroutine that watches the connection while the first one answers, and its wakeups; a
+// context; two buffers; a packet of its own for the header; a scheduler that is told of calls which never wait. So a request that
+// can be recognised at once as a simple one (Options.Prefix tells which) is answered here, by the same http.Handler. Whatever is
+// out of the ordinary, a body, an odd header, a head of more than 4 KB or of another form than all the world sends, makes the
+// connection net/http's, together with what was read of it: its rules hold for it, and nothing is decided twice. A connection does
+// not come back: a player whose program has used its connection for something else, a page of this server or a signed call, goes
+// on with net/http there.
 //
 // Only HTTP/1.1 without TLS is spoken here (RFC 9112).
 package mediahttp
@@ -27,8 +28,8 @@ type Options struct {
 
 	// Handler answers them. It sets the deadline by which each answer must be written (http.ResponseController), and its Content-Type.
 	// One that it begins without a Content-Length ends with the connection. There is no Flush, no Hijack and no interim answer,
-	// and the request's context does not end when the client leaves. Request, URL and Header are those of the connection's next request
-	// when the handler has returned: nobody may keep them. A string of them may be kept, and keeps all of the head.
+	// and the request's context does not end when the client leaves. Request, URL and Header are those of the connection's next
+	// request when the handler has returned: nobody may keep them. A string of them may be kept, and keeps all of the head.
 	Handler http.Handler
 
 	// Both are required. A connection that is handed on has its time for a head once more.

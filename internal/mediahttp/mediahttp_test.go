@@ -37,6 +37,15 @@ type player struct {
 	leave chan struct{}          // and ends after this
 }
 
+// open panics where there is no file.
+func (p *player) open() *os.File {
+	f, err := os.Open(*p.path.Load())
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
 func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain")
@@ -50,20 +59,14 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch action {
 	case "file":
-		f, err := os.Open(*p.path.Load())
-		if err != nil {
-			panic(err)
-		}
+		f := p.open()
 		defer f.Close()
 		h.Set("Content-Length", strconv.Itoa(4+fileSize-10))
 		w.WriteHeader(http.StatusPartialContent)
 		io.WriteString(w, "head")
 		w.(io.ReaderFrom).ReadFrom(io.NewSectionReader(f, 10, fileSize-10))
 	case "whole-file":
-		f, err := os.Open(*p.path.Load())
-		if err != nil {
-			panic(err)
-		}
+		f := p.open()
 		defer f.Close()
 		info, err := f.Stat()
 		if err != nil {
@@ -82,10 +85,7 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Length", strconv.Itoa(len(text)))
 		io.WriteString(w, text)
 	case "cut-off": // a file that is shorter than it should be
-		f, err := os.Open(*p.path.Load())
-		if err != nil {
-			panic(err)
-		}
+		f := p.open()
 		defer f.Close()
 		h.Set("Content-Length", strconv.Itoa(fileSize+1))
 		io.Copy(w, io.NewSectionReader(f, 0, fileSize+1))
@@ -125,10 +125,7 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				_, err = w.Write(make([]byte, fileSize))
 				continue
 			}
-			f, openErr := os.Open(*p.path.Load())
-			if openErr != nil {
-				panic(openErr)
-			}
+			f := p.open()
 			_, err = w.(io.ReaderFrom).ReadFrom(io.NewSectionReader(f, 0, fileSize))
 			f.Close()
 		}

@@ -67,8 +67,8 @@ func (r *request) forget() {
 	r.Request, r.url, r.values = http.Request{}, url.URL{}, r.values[:0]
 }
 
-// parse reads a head, the empty line at its end included. It knows what all the world sends, spelt as all the world spells it, and reads it as
-// http.ReadRequest does; anything else is not ok.
+// parse reads a head, the empty line at its end included. It knows what all the world sends, spelt as all the world spells it, and
+// reads it as http.ReadRequest does; anything else is not ok.
 func (r *request) parse(head, remote string) (ok bool) {
 	if r.fields == nil {
 		r.fields = make(http.Header)
@@ -99,8 +99,7 @@ func (r *request) parseLine(line string) (ok bool) {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && all(path, ofPath) && (all(query, ofQuery) || !asks)
 }
 
-// parseField reads a field line (RFC 9112 section 5). Those of a request that has a body, or wants more than an answer, are not for this
-// package.
+// parseField reads a field line (RFC 9112 section 5). Those of a request that has a body, or wants more than an answer, are not ok.
 func (r *request) parseField(line string) (ok bool) {
 	name, value, colon := strings.Cut(line, ":")
 	value = strings.Trim(value, " ")

@@ -146,8 +146,8 @@ func sendPieces(to, from uintptr, at *int64, end int64) (done bool, err error) {
 	return true, nil
 }
 
-// sendPiece sends some of n bytes of a file from *off on, and moves *off. When it may have to wait, for the device or for whoever writes the
-// file, the scheduler must know.
+// sendPiece sends some of n bytes of a file from *off on, and moves *off. When it may have to wait, for the device or for whoever
+// writes the file, the scheduler must know.
 func sendPiece(to, from uintptr, off *int64, n int64) (int, error) {
 	if !ready(from, *off, n) {
 		return unix.Sendfile(int(to), int(from), off, int(n))

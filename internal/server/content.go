@@ -124,6 +124,9 @@ func (c *content) write(w http.ResponseWriter, from, length int64, sendfile bool
 // section returns a reader of length bytes of r, of which nothing was read, from the given offset. What is a section stays one.
 func section(r io.Reader, from, length int64) (io.Reader, error) {
 	if s, ok := r.(*io.SectionReader); ok {
+		if length == s.Size() {
+			return s, nil
+		}
 		under, begin, _ := s.Outer()
 		return io.NewSectionReader(under, begin+from, length), nil
 	}
