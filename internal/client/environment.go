@@ -262,20 +262,21 @@ func (e Environment) http(s *settings) (*http.Client, *tls.Config, error) {
 		return nil, nil, errors.New("the default transport is not one of net/http")
 	}
 	transport = transport.Clone()
-	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: e.NoVerify} // asked for with --no-verify-ssl
+	trust := &tls.Config{InsecureSkipVerify: e.NoVerify} // asked for with --no-verify-ssl
 	if bundle != "" && !e.NoVerify {
 		pem, err := readBundle(bundle)
 		if err != nil {
 			return nil, nil, err
 		}
-		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-		transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem)
+		trust.RootCAs = x509.NewCertPool()
+		trust.RootCAs.AppendCertsFromPEM(pem)
 	}
+	transport.TLSClientConfig = trust.Clone() // the transport changes its own
 	c := &http.Client{Transport: transport, Timeout: callTimeout}
 	if e.Debug != nil {
 		c.Transport = &tracer{next: transport, w: e.Debug}
 	}
-	return c, transport.TLSClientConfig, nil
+	return c, trust, nil
 }
 
 // tracer tells of each request and answer. It shows no header that holds a secret or a signature.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -114,10 +115,16 @@ func NewProducer(o ProducerOptions) *Producer {
 	}
 	p := &Producer{o: o, window: newWindow(o.Window), uid: make([]byte, 16), summary: Summary{Acks: map[string]int{}}}
 	rand.Read(p.uid) // never fails
-	// HTTP/1.1 only: HTTP/2 drops headers that are signed (producers.md, "HTTP as sent").
+	// HTTP/1.1 only: HTTP/2 drops headers that are signed (producers.md, "HTTP as sent"). The configuration may be one that
+	// another transport has added h2 to, which a server would choose and this transport not speak.
+	secure := &tls.Config{}
+	if o.Client.TLS != nil {
+		secure = o.Client.TLS.Clone()
+	}
+	secure.NextProtos = []string{"http/1.1"}
 	p.http = &http.Transport{
 		Proxy:              http.ProxyFromEnvironment,
-		TLSClientConfig:    o.Client.TLS.Clone(),
+		TLSClientConfig:    secure,
 		Protocols:          new(http.Protocols),
 		WriteBufferSize:    64 << 10,
 		DisableCompression: true,

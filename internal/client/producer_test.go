@@ -117,13 +117,18 @@ type putMediaServer struct {
 	calls     int
 	endpoints int
 	headers   []http.Header
-	got       []arrived // every complete fragment, resent ones too
-	stored    []arrived // in the order in which they were first persisted
-	bodyEnded int       // connections whose body came to a clean end
+	got       []arrived         // every complete fragment, resent ones too
+	stored    []arrived         // in the order in which they were first persisted
+	bodyEnded int               // connections whose body came to a clean end
+	protocols map[string]string // by path, of the last request
 }
 
 // connKey is the key of the net.Conn in a request's context.
 type connKey struct{}
+
+func keepConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
 
 // conversation is one connection of it.
 type conversation struct {
@@ -138,7 +143,7 @@ type conversation struct {
 func newPutMediaServer(t *testing.T) *putMediaServer {
 	s := &putMediaServer{t: t}
 	s.Server = httptest.NewUnstartedServer(s)
-	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+	s.Config.ConnContext = keepConn
 	s.Start()
 	t.Cleanup(s.Close)
 	return s
@@ -149,6 +154,12 @@ func (s *putMediaServer) client() *Client {
 }
 
 func (s *putMediaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	if s.protocols == nil {
+		s.protocols = map[string]string{}
+	}
+	s.protocols[r.URL.Path] = r.Proto
+	s.mu.Unlock()
 	if r.URL.Path == "/getDataEndpoint" {
 		s.mu.Lock()
 		s.endpoints++
