@@ -48,6 +48,9 @@ func matroskaError(f *fragment, err *mkv.Error) *Error {
 		return fail(f, api.AckMaxFragmentSize, err)
 	case mkv.Metadata:
 		return fail(f, api.AckFragmentMetadataLimit, err)
+	case mkv.NoDocument:
+		// 4006 would make the SDK skip a fragment that is only begun in the wrong place; this makes it begin again.
+		return fail(f, api.AckStreamReadError, err)
 	}
 	return fail(f, api.AckInvalidMKVData, err)
 }

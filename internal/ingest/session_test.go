@@ -358,6 +358,50 @@ func TestBodiesWithoutMedia(t *testing.T) {
 	}
 }
 
+// After a refused connection the SDK goes on where it was. 4000 makes it begin again; 4006 would make it skip the fragment. Tags
+// are what it sends when only the mark of an end was left.
+func TestBodyThatBeginsInsideADocument(t *testing.T) {
+	mark := build(t).end().Bytes()
+	whole := build(t).header(sdk).gop(epoch, 3).Bytes()
+	cluster := bytes.Index(whole, []byte{0x1F, 0x43, 0xB6, 0x75})
+	for name, body := range map[string][]byte{
+		"block":                 append([]byte{0xA3, 0x01, 0, 0, 0, 0, 0, 0, 8, 0x81, 1, 0xB8, 0}, 0, 0, 0, 0),
+		"block and clusters":    append(simpleBlock(1, 40, false, "b"), whole[cluster:]...),
+		"block group":           element(0xA0, element(0xA1, []byte{0x81, 0, 40, 0, 'b'})),
+		"block of a huge size":  {0xA3, 0x01, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF},
+		"cluster":               whole[cluster:],
+		"time of a cluster":     whole[cluster+5:],
+		"segment":               whole[bytes.Index(whole, []byte{0x18, 0x53, 0x80, 0x67}):],
+		"tracks":                whole[bytes.Index(whole, []byte{0x16, 0x54, 0xAE, 0x6B}):],
+		"frame, no ID":          {0, 0, 0, 2, 9, 0x30},
+		"frame, reserved ID":    {0xFF, 0xFF, 0xFF, 0xFF, 0xFF},
+		"frame like a Void":     append([]byte{0xEC, 0x88}, make([]byte, 100)...),
+		"frame like a huge one": {0xEC, 0x01, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF},
+		"frame like a CRC-32":   {0xBF, 0x84, 1, 2, 3, 4, 5, 6},
+		"unknown element":       {0x81, 0x01, 0xB8, 0, 0},
+		"unknown size":          {0x42, 0x11, 0xFF, 0},
+		"cut in a header":       {0x1F, 0x43},
+		"mark, then block":      append(bytes.Clone(mark), simpleBlock(1, 40, false, "b")...),
+		"mark, then Void":       append(bytes.Clone(mark), 0xEC, 0x81, 0),
+		"tags of a huge size":   {0x12, 0x54, 0xC3, 0x67, 0x01, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF},
+	} {
+		s := &fakeStore{}
+		acks, err := run(t, absolute(s), bytes.NewReader(body))
+		if !slices.Equal(acks, []string{"ERROR 4000"}) || err == nil {
+			t.Errorf("%s: %q, %v", name, acks, err)
+		}
+		wantRecords(t, s)
+	}
+	acks, err := run(t, absolute(&fakeStore{}), bytes.NewReader(append(mark, whole...)))
+	if err != nil {
+		t.Errorf("tags, then a document: %q, %v", acks, err)
+	}
+	broken := append(build(t).header(sdk).Bytes(), 0, 0, 0, 0)
+	if acks, _ := run(t, absolute(&fakeStore{}), bytes.NewReader(broken)); !slices.Equal(acks, []string{"ERROR 4006"}) {
+		t.Errorf("garbage in a document: %q", acks)
+	}
+}
+
 func TestTags(t *testing.T) {
 	tags := func(s *fakeStore) (list []string) {
 		for _, r := range s.all() {

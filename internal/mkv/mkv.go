@@ -118,6 +118,9 @@ const (
 	FragmentSize
 	// Metadata: tags are larger or more than the limits (FRAGMENT_METADATA_LIMIT_REACHED, 4009).
 	Metadata
+	// NoDocument: something other than an EBML header or well-formed Tags came before the first EBML header of the input, as
+	// when a producer goes on in the middle of a cluster on a new connection (STREAM_READ_ERROR, 4000).
+	NoDocument
 )
 
 // ErrTooLarge is what errors.Is finds in an Error that tells of a limit being passed.

@@ -43,6 +43,7 @@ type Reader struct {
 	stripped                int64 // bytes that header stripping has added to the cluster
 	hasTimecode             bool
 	timecode                int64
+	begun                   bool // an EBML header was met
 	pending                 bool // next was read, and ended the cluster before it
 	next                    header
 	lastEBML                int  // bytes of header that are the EBML header
@@ -107,6 +108,9 @@ func (r *Reader) Next() (Event, error) {
 	}
 	ev, err := r.advance()
 	if err != nil {
+		if bad := (*Error)(nil); !r.begun && errors.As(err, &bad) {
+			bad.Kind = NoDocument
+		}
 		r.err = err
 		return Event{}, err
 	}
@@ -304,6 +308,11 @@ func vint(b []byte) int64 {
 // endsHere reports whether the element h ends the cluster or segment that we are in, and refuses it where it may not stand.
 func (r *Reader) endsHere(h *header, e *element) (bool, error) {
 	place := r.place()
+	r.begun = r.begun || h.id == idEBML
+	if !r.begun && h.id != idTags {
+		// Void too: the middle of a frame may look like one, and would be passed over in silence.
+		return false, fail(h.id, place, h.off, "no EBML header in front of it")
+	}
 	if e == nil && place != atTop || e != nil && (e.parent == anywhere || e.parent == place) {
 		return false, nil
 	}

@@ -317,7 +317,7 @@ func TestBadMediaEndsTheConnection(t *testing.T) {
 	p := s.dial("cam1")
 	p.started()
 	p.send([]byte(strings.Repeat("this is no Matroska ", 50)))
-	if a := p.ack(); a.EventType != "ERROR" || a.ErrorId != 4006 || a.ErrorCode != "INVALID_MKV_DATA" {
+	if a := p.ack(); a.EventType != "ERROR" || a.ErrorId != 4000 || a.ErrorCode != "STREAM_READ_ERROR" {
 		t.Errorf("acknowledgement %+v", a)
 	}
 	p.end()

@@ -40,8 +40,9 @@ func TestHostileMatroska(t *testing.T) {
 		body [][]byte
 		id   int
 	}{
-		{"random bytes", [][]byte{random}, 4006},
-		{"a cluster before any header", [][]byte{good}, 4006},
+		{"random bytes", [][]byte{random}, 4000},
+		{"random bytes in a document", [][]byte{syntheticHeader(), {0}, random}, 4006},
+		{"a cluster before any header", [][]byte{good}, 4000},
 		{"a document type of 2^40 bytes", [][]byte{{0x1A, 0x45, 0xDF, 0xA3, 0xFF}, {0x42, 0x82, 0x01, 0x00, 0x01, 0, 0, 0, 0, 0}}, 4006},
 		{"a block larger than its fragment may be", [][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)), {0xA3, 0x01, 0, 0, 0, 0x10, 0, 0, 0}}, 4001},
 		{"a frame of a track that was not declared", [][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)), element(0xA3, []byte{0x85, 0, 0, 0x80, 1, 2, 3})}, 4010},
