@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -136,9 +135,8 @@ func section(r io.Reader, from, length int64) (io.Reader, error) {
 	return io.LimitReader(r, length), nil
 }
 
-// sendable gives a section of a file in the form in which the writer hands it to the kernel. mediahttp takes it as it is, and has no
-// Flush. net/http sends from where the file's own offset is, and with the header still in a buffer it would read the first bytes
-// itself, to look what they are.
+// sendable returns a section of a file in the form in which net/http hands it to the kernel: a limited file, sent from its own offset.
+// With the header still in a buffer net/http would read the first bytes itself, to look what they are.
 func sendable(w http.ResponseWriter, body io.Reader) (io.Reader, error) {
 	s, ok := body.(*io.SectionReader)
 	if !ok {
@@ -149,10 +147,7 @@ func sendable(w http.ResponseWriter, body io.Reader) (io.Reader, error) {
 	if !ok {
 		return body, nil
 	}
-	switch err := http.NewResponseController(w).Flush(); {
-	case errors.Is(err, errors.ErrUnsupported):
-		return body, nil
-	case err != nil:
+	if err := http.NewResponseController(w).Flush(); err != nil {
 		return nil, err
 	}
 	if _, err := file.Seek(begin, io.SeekStart); err != nil {

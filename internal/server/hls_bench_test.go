@@ -148,7 +148,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 	}
 }
 
-// silentWriter is a connection that takes everything, a section of a file without reading it.
+// silentWriter is a connection that takes everything, a limited file without reading it.
 type silentWriter struct {
 	header http.Header
 	status int
@@ -158,12 +158,13 @@ type silentWriter struct {
 func (w *silentWriter) Header() http.Header         { return w.header }
 func (w *silentWriter) WriteHeader(status int)      { w.status = status }
 func (w *silentWriter) Write(p []byte) (int, error) { w.bytes += int64(len(p)); return len(p), nil }
+func (w *silentWriter) Flush()                      {}
 func (w *silentWriter) SetWriteDeadline(time.Time) error {
 	return nil
 }
 
 func (w *silentWriter) ReadFrom(r io.Reader) (int64, error) {
-	n := r.(*io.SectionReader).Size()
+	n := r.(*io.LimitedReader).N
 	w.bytes += n
 	return n, nil
 }

@@ -136,12 +136,7 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 	master := strings.TrimPrefix(s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string), s.url)
 	media := strings.Replace(master, "Master", "Media", 1) + "&TrackNumber=1"
 	segment := hlsPath + uriLine.FindString(s.get(s.url+media).body)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	must(t, err)
-	defer conn.Close()
-	must(t, conn.SetDeadline(time.Now().Add(patience)))
-	answers := bufio.NewReader(conn)
-	for _, c := range []struct {
+	requests := []struct {
 		method, target, headers string
 		status                  int
 	}{
@@ -151,22 +146,46 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 		{"HEAD", segment, "", 200},
 		{"GET", segment, "Range: bytes=10-99\r\n", 206},
 		{"GET", segment, "Range: bytes=99999999-\r\n", 416},
+		{"GET", segment, "Range: bytes=10-99\r\nIf-Range: \"x\"\r\n", 200}, // there is no validator
+		{"GET", segment, "If-None-Match: *\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 200},
 		{"GET", media + "&TrackNumber=1", "", 400},
 		{"GET", hlsPath + "getMP4InitFragment.mp4?TrackNumber=1", "", 403},
 		{"HEAD", strings.Replace(segment, "FragmentNumber=", "FragmentNumber=1", 1), "", 404},
 		{"GET", hlsPath + "getNothing", "", 404},
 		{"GET", segment, "", 200},
-		{"OPTIONS", segment, "", 204}, // from here on net/http answers
+		{"OPTIONS", segment, "", 204},
 		{"GET", segment, "", 200},
-	} {
-		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: camera.local\r\n%s\r\n", c.method, c.target, c.headers)
-		res, err := http.ReadResponse(answers, &http.Request{Method: c.method})
-		if err != nil {
-			t.Fatalf("%s %s: %v", c.method, c.target, err)
+	}
+	for _, ahead := range []int{1, len(requests)} { // requests sent before the first answer is read
+		conn, err := net.Dial("tcp", s.address)
+		must(t, err)
+		defer conn.Close()
+		must(t, conn.SetDeadline(time.Now().Add(patience)))
+		answers := bufio.NewReader(conn)
+		for i, c := range requests {
+			if i%ahead == 0 {
+				for _, c := range requests[i : i+ahead] {
+					fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: camera.local\r\n%s\r\n", c.method, c.target, c.headers)
+				}
+			}
+			res, err := http.ReadResponse(answers, &http.Request{Method: c.method})
+			if err != nil {
+				t.Fatalf("%s %s: %v", c.method, c.target, err)
+			}
+			body, err := io.ReadAll(res.Body)
+			if err != nil || res.StatusCode != c.status || res.Close || len(body) == 0 && c.method == "GET" && c.status != 416 {
+				t.Errorf("%s %s: %d, closing %v, %d bytes, %v", c.method, c.target, res.StatusCode, res.Close, len(body), err)
+			}
 		}
-		body, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != c.status || res.Close || len(body) == 0 && c.method == "GET" && c.status != 416 {
-			t.Errorf("%s %s: %d, closing %v, %d bytes, %v", c.method, c.target, res.StatusCode, res.Close, len(body), err)
+	}
+}
+
+// A head beyond the limit is refused, one that a browser with many cookies sends is not.
+func TestLimitOfHeads(t *testing.T) {
+	s := newSite(t)
+	for size, want := range map[int]int{32 << 10: 200, maxHeaderBytes + 8<<10: 431} {
+		if a := s.get(s.url+"/healthz", "Cookie: "+strings.Repeat("c", size)); a.status != want {
+			t.Errorf("%d bytes of a head: %d, want %d", size, a.status, want)
 		}
 	}
 }

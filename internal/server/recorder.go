@@ -19,19 +19,6 @@ var _ io.ReaderFrom = (*recorder)(nil)
 // Unwrap is for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// FlushError sends what the real writer holds back, for http.ResponseController, which would make an error of its own where there is
-// nothing to flush.
-func (w *recorder) FlushError() error {
-	switch under := w.ResponseWriter.(type) {
-	case interface{ FlushError() error }:
-		return under.FlushError()
-	case http.Flusher:
-		under.Flush()
-		return nil
-	}
-	return http.ErrNotSupported
-}
-
 // WriteHeader notes a final status; 1xx answers pass.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {

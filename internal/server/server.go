@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,7 +20,6 @@ import (
 
 	"weir/internal/auth"
 	"weir/internal/ingest"
-	"weir/internal/mediahttp"
 	"weir/internal/playback"
 	"weir/internal/store"
 )
@@ -166,23 +164,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	shutdown := srv.Shutdown
 	if len(certificates) > 0 {
 		listener = tls.NewListener(listener, &tls.Config{
 			Certificates: certificates,
 			MinVersion:   tls.VersionTLS12,
 			NextProtos:   []string{"http/1.1"},
 		})
-	} else {
-		players := mediahttp.Listen(listener, mediahttp.Options{
-			Prefix: hlsPath, Handler: s, HeaderTimeout: readHeaderTimeout, IdleTimeout: keepAliveTimeout, ErrorLog: srv.ErrorLog,
-		})
-		listener = players
-		shutdown = func(ctx context.Context) error {
-			ended := make(chan error, 1)
-			go func() { ended <- players.Shutdown(ctx) }()
-			return errors.Join(srv.Shutdown(ctx), <-ended)
-		}
 	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(listener) }()
@@ -195,7 +182,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 	// ctx is over, but the stop needs time of its own.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.stopTimeout)
 	defer cancel()
-	if err := shutdown(grace); err != nil {
+	if err := srv.Shutdown(grace); err != nil {
 		s.log.Warn("requests were still in flight at the stop and are cut off", "after", s.stopTimeout)
 		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
 	}

@@ -115,16 +115,9 @@ type answer struct {
 	body   string
 }
 
-// viewer has connections of its own, as players have: those with other requests on them are answered by net/http.
-var viewer = &http.Client{Transport: &http.Transport{}}
-
 func (s *site) do(r *http.Request) answer {
 	s.t.Helper()
-	client := http.DefaultClient
-	if r.Method != http.MethodPost {
-		client = viewer
-	}
-	res, err := client.Do(r)
+	res, err := http.DefaultClient.Do(r)
 	must(s.t, err)
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)

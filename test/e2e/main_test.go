@@ -30,10 +30,6 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	if dir := os.Getenv(bareVariable); dir != "" {
-		fmt.Fprintln(os.Stderr, serveBare(dir))
-		return 1
-	}
 	if weirBinary = os.Getenv("WEIR_E2E_BINARY"); weirBinary == "" {
 		dir, err := os.MkdirTemp("", "weir-e2e")
 		if err != nil {
@@ -48,19 +44,6 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "building weir:", err)
 			return 1
 		}
-	}
-	switch {
-	case os.Getenv(networkVariable) != "":
-		if err := setUpNetwork(); err != nil {
-			fmt.Fprintln(os.Stderr, "setting up a network:", err)
-			return 1
-		}
-	case benchmarks():
-		code, err := runInOwnNetwork()
-		if err == nil {
-			return code
-		}
-		fmt.Fprintln(os.Stderr, "benchmarks use the machine's network as it is:", err)
 	}
 	return m.Run()
 }

@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// viewers is how many connections fetch at a time.
+// viewers is how many connections fetch at a time; each is kept alive.
 const viewers = 8
 
-// BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the record's bytes), the same bytes from
-// nginx as ready-made files, and from a bare net/http program. They take turns of some 50 ms, and change who goes first; reported
-// are requests a second and CPU seconds per gigabyte of each, and the ratios of Weir and of the bare program to nginx, all as
-// medians over the turns. An iteration is ten turns of each.
+// BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the record's bytes), and the same bytes
+// from nginx as ready-made files, without and with TLS (one certificate, one cipher suite), on the machine as it is. The two take
+// turns of some 50 ms, and change who goes first. An iteration is a run of twenty turns of each; reported are, of the runs, the median
+// requests a second and CPU seconds per gigabyte of each, and median, least and most of the ratios of Weir to nginx.
 func BenchmarkSegmentServing(b *testing.B) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
@@ -29,36 +31,58 @@ func BenchmarkSegmentServing(b *testing.B) {
 			b.Skip("nginx is not installed; `make bench-deps` installs it")
 		}
 	}
-	for _, size := range []int{200_000, 2_000_000} {
-		b.Run(fmt.Sprintf("%dKB", size/1000), func(b *testing.B) {
-			s := start(b, "", "--hls-fragment-rate=0") // one session fetches as fast as it can
-			segments := pushSegments(b, s, size)
-			files := mirror(b, segments)
-			weir := newSide(b, segments, s.cmd.Process.Pid)
-			urls, workers := startNginx(b, nginx, files, len(segments))
-			plain := newSide(b, urls, workers...)
-			urls, process := startBare(b, files, len(segments))
-			bare := newSide(b, urls, process)
-			sides := []*side{weir, plain, bare}
-			turn := 0
-			for b.Loop() {
-				for range 10 {
-					for i := range sides {
-						sides[(turn+i)%len(sides)].turn(80_000_000 / size)
-					}
-					turn++
-				}
+	for _, scheme := range []string{"http", "https"} {
+		for _, size := range []int{200_000, 2_000_000} {
+			b.Run(fmt.Sprintf("%s/%dKB", scheme, size/1000), func(b *testing.B) {
+				serveSegments(b, nginx, scheme == "https", size)
+			})
+		}
+	}
+}
+
+func serveSegments(b *testing.B, nginx string, secure bool, size int) {
+	s := start(b, "", "--hls-fragment-rate=0") // one session fetches as fast as it can
+	urls := pushSegments(b, s, size)
+	files := mirror(b, urls)
+	var pair *keyPair
+	if secure {
+		pair = newKeyPair(b, files)
+		plain := s.URL
+		s.stop()
+		s = start(b, s.Data, "--hls-fragment-rate=0", "--tls-cert", pair.certificate, "--tls-key", pair.key)
+		for i := range urls {
+			urls[i] = s.URL + strings.TrimPrefix(urls[i], plain)
+		}
+	}
+	weir := newSide(b, urls, pair, s.cmd.Process.Pid)
+	urls, workers := startNginx(b, nginx, files, len(urls), pair)
+	peer := newSide(b, urls, pair, workers...)
+	if weir.cipher != peer.cipher {
+		b.Fatalf("Weir speaks %s, nginx %s", weir.cipher, peer.cipher)
+	}
+	for b.Loop() {
+		for turn := range 20 {
+			first, second := weir, peer
+			if turn%2 == 1 {
+				first, second = peer, weir
 			}
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(median(weir.requests), "weir-req/s")
-			b.ReportMetric(median(plain.requests), "nginx-req/s")
-			b.ReportMetric(median(ratios(weir.requests, plain.requests)), "req-ratio")
-			b.ReportMetric(median(weir.cpu), "weir-cpu-s/GB")
-			b.ReportMetric(median(plain.cpu), "nginx-cpu-s/GB")
-			b.ReportMetric(median(ratios(weir.cpu, plain.cpu)), "cpu-ratio")
-			b.ReportMetric(median(ratios(bare.requests, plain.requests)), "bare-req-ratio")
-			b.ReportMetric(median(ratios(bare.cpu, plain.cpu)), "bare-cpu-ratio")
-		})
+			first.turn(80_000_000 / int64(size))
+			second.turn(80_000_000 / int64(size))
+		}
+		weir.endRun()
+		peer.endRun()
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(weir.requests), "weir-req/s")
+	b.ReportMetric(median(peer.requests), "nginx-req/s")
+	b.ReportMetric(median(weir.cpu), "weir-cpu-s/GB")
+	b.ReportMetric(median(peer.cpu), "nginx-cpu-s/GB")
+	for name, values := range map[string][]float64{
+		"cpu-ratio": ratios(weir.cpu, peer.cpu), "req-ratio": ratios(weir.requests, peer.requests),
+	} {
+		b.ReportMetric(median(values), name)
+		b.ReportMetric(slices.Min(values), name+"-min")
+		b.ReportMetric(slices.Max(values), name+"-max")
 	}
 }
 
@@ -97,33 +121,50 @@ func pushSegments(b *testing.B, s *server, size int) []string {
 	return urls
 }
 
-// side is a server under measurement, and what its turns came to.
+// side is a server under measurement, and what its runs came to.
 type side struct {
 	b        *testing.B
 	urls     []string
 	pids     []int
 	client   *http.Client
-	requests []float64 // a second
-	cpu      []float64 // seconds per GB
+	cipher   string    // the protocol and cipher suite; empty without TLS
+	requests []float64 // a second, of each run
+	cpu      []float64 // seconds per GB, of each run
+
+	// Of the turns of this run so far.
+	made, bytes    int64
+	elapsed, spent time.Duration
 }
 
-// newSide takes the server of the URLs, which has the given processes.
-func newSide(b *testing.B, urls []string, pids ...int) *side {
-	s := &side{b: b, urls: urls, pids: pids, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: viewers, DisableCompression: true}}}
+// newSide takes the server of the URLs, which has the given processes, and the given key pair if it speaks TLS.
+func newSide(b *testing.B, urls []string, pair *keyPair, pids ...int) *side {
+	transport := &http.Transport{MaxIdleConnsPerHost: viewers, DisableCompression: true}
+	s := &side{b: b, urls: urls, pids: pids, client: &http.Client{Transport: transport}}
+	if pair != nil {
+		roots := x509.NewCertPool()
+		roots.AddCert(pair.parsed)
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
 	b.Cleanup(s.client.CloseIdleConnections)
-	s.turn(4 * len(urls)) // everything is known and in memory
+	if res, err := s.client.Head(urls[0]); err != nil {
+		b.Fatal(err)
+	} else if state := res.TLS; state != nil {
+		s.cipher = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+	}
+	s.turn(int64(4 * len(urls))) // everything is known and in memory
+	s.endRun()
 	s.requests, s.cpu = nil, nil
 	return s
 }
 
 // turn makes so many requests over the connections, each as fast as it is answered.
-func (s *side) turn(requests int) {
+func (s *side) turn(requests int64) {
 	var next, bytes atomic.Int64
 	var wg sync.WaitGroup
 	before, began := cpuTime(s.b, s.pids), time.Now()
 	for range viewers {
 		wg.Go(func() {
-			for i := next.Add(1); i <= int64(requests); i = next.Add(1) {
+			for i := next.Add(1); i <= requests; i = next.Add(1) {
 				res, err := s.client.Get(s.urls[i%int64(len(s.urls))])
 				if err != nil {
 					s.b.Error(err)
@@ -140,9 +181,17 @@ func (s *side) turn(requests int) {
 		})
 	}
 	wg.Wait()
-	elapsed, spent := time.Since(began), cpuTime(s.b, s.pids)-before
-	s.requests = append(s.requests, float64(requests)/elapsed.Seconds())
-	s.cpu = append(s.cpu, spent.Seconds()/(float64(bytes.Load())/1e9))
+	s.elapsed += time.Since(began)
+	s.spent += cpuTime(s.b, s.pids) - before
+	s.made += requests
+	s.bytes += bytes.Load()
+}
+
+// endRun notes what the turns since the last run came to together.
+func (s *side) endRun() {
+	s.requests = append(s.requests, float64(s.made)/s.elapsed.Seconds())
+	s.cpu = append(s.cpu, s.spent.Seconds()/(float64(s.bytes)/1e9))
+	s.made, s.bytes, s.elapsed, s.spent = 0, 0, 0, 0
 }
 
 func median(values []float64) float64 {
@@ -150,7 +199,7 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// ratios gives a[i]/b[i].
+// ratios returns a[i]/b[i].
 func ratios(a, b []float64) []float64 {
 	out := make([]float64, len(a))
 	for i := range a {

@@ -1,9 +1,14 @@
 package e2e_test
 
 import (
-	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -47,16 +52,20 @@ func mirror(b *testing.B, urls []string) string {
 	return dir
 }
 
-// startNginx gives the URLs of the mirrored files, and the processes that send them.
-func startNginx(b *testing.B, nginx, dir string, segments int) (urls []string, pids []int) {
+// startNginx returns the URLs of the mirrored files, and the processes that send them; with a key pair over TLS.
+func startNginx(b *testing.B, nginx, dir string, segments int, pair *keyPair) (urls []string, pids []int) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	address := free.Addr().String()
 	free.Close()
-	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, address), 0o600); err != nil {
+	config, scheme, listen := filepath.Join(dir, "nginx.conf"), "http", address
+	if pair != nil {
+		scheme = "https"
+		listen += fmt.Sprintf(" ssl; ssl_protocols TLSv1.3; ssl_certificate %s; ssl_certificate_key %s", pair.certificate, pair.key)
+	}
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, listen), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(nginx, "-c", config, "-p", dir)
@@ -64,11 +73,14 @@ func startNginx(b *testing.B, nginx, dir string, segments int) (urls []string, p
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() })
+	for i := range segments {
+		urls = append(urls, fmt.Sprintf("%s://%s/%d.mp4", scheme, address, i))
+	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
-			return fileURLs(address, segments), children(b, cmd.Process.Pid)
+			return urls, children(b, cmd.Process.Pid)
 		}
 		if time.Now().After(deadline) {
 			b.Fatal("nginx does not answer")
@@ -92,82 +104,36 @@ func children(b *testing.B, pid int) (pids []int) {
 	return pids
 }
 
-func fileURLs(address string, segments int) (urls []string) {
-	for i := range segments {
-		urls = append(urls, fmt.Sprintf("http://%s/%d.mp4", address, i))
-	}
-	return urls
+// keyPair is a certificate of 127.0.0.1 that signs itself, with its files.
+type keyPair struct {
+	certificate, key string // paths of PEM files
+	parsed           *x509.Certificate
 }
 
-// startBare runs serveBare in a process of its own, whose CPU time can be told.
-func startBare(b *testing.B, dir string, segments int) (urls []string, pid int) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), bareVariable+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal("the bare program does not answer: ", err)
-	}
-	return fileURLs(strings.TrimSpace(address), segments), cmd.Process.Pid
-}
-
-// bareVariable makes the test's binary the bare program, over the directory that it names.
-const bareVariable = "WEIR_E2E_BARE"
-
-// serveBare is the least that a net/http program does to send segments: of each the first bytes from memory and the rest with
-// sendfile(2) from a file that stays open. It knows no sessions, checks nothing and writes no log.
-func serveBare(dir string) error {
-	const headSize = 200
-	type segment struct {
-		head []byte
-		size int64
-		idle chan *os.File // one for each connection
-	}
-	segments := map[string]*segment{}
-	paths, err := filepath.Glob(filepath.Join(dir, "files", "*.mp4"))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
+func newKeyPair(t testing.TB, dir string) *keyPair {
+	t.Helper()
+	fatal := func(err error) {
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		s := &segment{data[:headSize:headSize], int64(len(data) - headSize), make(chan *os.File, viewers)}
-		for range cap(s.idle) {
-			f, err := os.Open(path)
-			if err != nil {
-				return err
-			}
-			s.idle <- f
-		}
-		segments["/"+filepath.Base(path)] = s
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fatal(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
 	}
-	fmt.Println(listener.Addr())
-	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := segments[r.URL.Path]
-		f := <-s.idle
-		defer func() { s.idle <- f }()
-		w.Header().Set("Content-Type", "video/mp4")
-		w.Header().Set("Content-Length", strconv.FormatInt(headSize+s.size, 10))
-		w.Write(s.head)
-		w.(http.Flusher).Flush()
-		if _, err := f.Seek(headSize, io.SeekStart); err == nil {
-			io.CopyN(w, f, s.size)
-		}
-	}))
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	fatal(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	fatal(err)
+	pair := &keyPair{certificate: filepath.Join(dir, "certificate.pem"), key: filepath.Join(dir, "key.pem")}
+	pair.parsed, err = x509.ParseCertificate(der)
+	fatal(err)
+	fatal(os.WriteFile(pair.certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	fatal(os.WriteFile(pair.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	return pair
 }
 
 func exists(path string) bool {
