@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -226,6 +227,71 @@ func TestContextEnds(t *testing.T) {
 		t.Fatalf("Run returned %v", err)
 	}
 	wantRecords(t, s, fmt.Sprintf("%d 1:%s", epoch, payload(epoch, 0)))
+}
+
+func (s *source) awaitDraining() {
+	for {
+		s.mu.Lock()
+		draining := s.draining
+		s.mu.Unlock()
+		if draining {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// Drained, a session takes the fragment at hand to its end and no other; between fragments it ends at once.
+func TestDrain(t *testing.T) {
+	one := fmt.Sprintf("%d 1:%s", epoch, payload(epoch, 0))
+	for _, c := range []struct {
+		name          string
+		before, after []byte // of the drain
+		wait          string // the acknowledgement that says that before was taken
+		stored        []string
+	}{
+		{"nothing sent", nil, nil, "", nil},
+		{"after the mark", build(t).header(sdk).gop(epoch, 1).end().Bytes(), nil, "PERSISTED", []string{one}},
+		{"before the next cluster", build(t).header(sdk).gop(epoch, 1).Bytes(), build(t).gop(epoch+1000, 1).Bytes(),
+			"BUFFERING", []string{one}},
+		{"before the mark", build(t).header(sdk).gop(epoch, 1).Bytes(), build(t).end().Bytes(), "BUFFERING", []string{one}},
+		{"before another document", build(t).header(sdk).gop(epoch, 1).Bytes(),
+			build(t).header(sdk).gop(epoch+1000, 1).Bytes(), "BUFFERING", []string{one}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &fakeStore{}
+			r, w := io.Pipe()
+			o := absolute(s)
+			o.Connection = &fakeConn{r: r, past: testNow.Add(stopGrace)}
+			o.Limits.DrainLinger = time.Hour // of a clock that stands still: the pipe's end ends it
+			drain := make(chan struct{})
+			o.Drain = drain
+			log := &ackLog{got: make(chan string, 10)}
+			done := make(chan error)
+			session := New(o)
+			go func() { done <- session.Run(context.Background(), r, log) }()
+			w.Write(c.before)
+			if c.wait != "" {
+				for a := range log.got {
+					if strings.HasPrefix(a, c.wait) {
+						break
+					}
+				}
+			}
+			close(drain)
+			if c.after != nil {
+				session.source.awaitDraining()
+				go w.Write(c.after)
+			}
+			if err := <-done; err != ErrDrained {
+				t.Fatalf("Run returned %v", err)
+			}
+			wantRecords(t, s, c.stored...)
+			if got := log.only("PERSISTED"); len(got) != len(c.stored) {
+				t.Errorf("acknowledged: %q", got)
+			}
+		})
+	}
 }
 
 // idleReader gives its bytes, then runs into the read deadline.

@@ -63,9 +63,10 @@ type Limits struct {
 	MemoryWait       time.Duration // wait for Memory before error 5000; default 10 s (producers bear 40 s)
 	AckDrain         time.Duration // time to read the last acknowledgements after the body's end; default 30 s
 	Linger           time.Duration // time to take notice of an ERROR before the connection is cut; default 3 s
+	DrainLinger      time.Duration // time to take notice of the last PERSISTED when Options.Drain ends the session; default 250 ms
 }
 
-// lingerBytes bounds what is read and thrown away after an ERROR.
+// lingerBytes bounds what is read and thrown away after an ERROR, and when a session is drained.
 const lingerBytes = 64 << 20
 
 func (l Limits) withDefaults() Limits {
@@ -82,6 +83,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.MemoryWait, 10*time.Second)
 	def(&l.AckDrain, 30*time.Second)
 	def(&l.Linger, 3*time.Second)
+	def(&l.DrainLinger, 250*time.Millisecond)
 	return l
 }
 
@@ -102,6 +104,7 @@ type Options struct {
 	TimecodeType  api.TimecodeType
 	ProducerStart int64            // milliseconds since the Unix epoch; what RELATIVE timecodes count from
 	NoAcks        bool             // the producer wants no acknowledgements: only ERROR is sent
+	Drain         <-chan struct{}  // when it is closed the session ends at the next end of a fragment; nil: never
 	Connection    Connection       // may be nil, see there
 	Memory        *Memory          // shared between sessions; nil: one of DefaultMemory for this session alone
 	Resends       *Resends         // shared between sessions; nil: this session knows of no other

@@ -50,7 +50,8 @@ func New(o Options) *Session {
 // the end of the body when the producer does not read.
 //
 // The result is nil for a body that ended properly, an *Error for what the producer was told in an ERROR acknowledgement,
-// ErrIdle, or the cause of ctx's end. When ctx ends the session stops reading, but what was received is stored.
+// ErrIdle, ErrDrained when Options.Drain has ended it, or the cause of ctx's end. When ctx ends the session stops reading, but
+// what was received is stored.
 func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	o := &s.o
 	o.Metrics.requests.Inc()
@@ -80,10 +81,12 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	})
 	s.commits = newCommitter(context.WithoutCancel(ctx), s, stop)
 	stopIdle := s.startIdleAcks()
+	stopDrain := s.awaitDrain()
 
 	err := s.read(running)
 	err = s.finish(running, err)
 	stopIdle()
+	stopDrain()
 	if failed := s.commits.close(); failed != nil {
 		err = failed // acknowledged by the committer
 	} else if e := (*Error)(nil); errors.As(err, &e) {
@@ -94,7 +97,9 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 		<-hooked // nothing touches the connection after Run
 	}
 	if e := (*Error)(nil); errors.As(err, &e) && s.source.readable() {
-		s.linger(body)
+		s.linger(body, o.Limits.Linger)
+	} else if err == ErrDrained && s.source.readable() {
+		s.linger(body, o.Limits.DrainLinger)
 	}
 	s.drainAcks()
 	if err != nil {
@@ -140,6 +145,7 @@ func (s *Session) event(ctx context.Context, ev *mkv.Event) error {
 	case mkv.ClusterEnd:
 		if s.cur != nil && ev.Complete {
 			s.cur.complete = true
+			s.source.end()
 		}
 	}
 	return nil
@@ -240,6 +246,9 @@ func (s *Session) startCluster(ctx context.Context, timecode int64) error {
 			return err
 		}
 	}
+	if !s.source.begin() {
+		return ErrDrained
+	}
 	if limit := s.o.Limits.MaxConnection; now.Sub(s.began) > limit {
 		return failf(nil, api.AckMaxConnectionDuration, "connection is older than %v", limit)
 	}
@@ -327,6 +336,7 @@ func (s *Session) complete(next int64, tail bool) error {
 	if s.cur == nil {
 		return nil
 	}
+	s.source.end()
 	if tail {
 		// Those in front of the cluster and those behind it were held to the limit by themselves, as the SDK counts them.
 		for _, t := range s.pending {
@@ -399,8 +409,10 @@ func (s *Session) finish(ctx context.Context, err error) error {
 		// The SDK ends a body like this when it starts over, and sends the fragment again: PERSISTED would make it free
 		// what it has not sent. Everyone else has nothing more to send.
 		return s.keep(!s.cur.doc.resends)
-	case ctx.Err() != nil || s.source.wasStopped():
+	case ctx.Err() != nil:
 		return s.interrupted(context.Cause(ctx))
+	case s.source.wasStopped():
+		return s.interrupted(ErrDrained)
 	case ended == io.EOF:
 		e := failf(s.unfinished(), api.AckStreamReadError, "body ends inside an element")
 		return s.giveUp(e)
@@ -512,10 +524,27 @@ func (s *Session) startIdleAcks() (stop func()) {
 	}
 }
 
-// linger reads on for a moment after an ERROR, so that the producer reads it: closing a connection with unread bytes resets
-// it, and a reset may overtake what was sent.
-func (s *Session) linger(body io.Reader) {
-	if s.o.Connection == nil || s.o.Connection.SetReadDeadline(s.o.Clock().Add(s.o.Limits.Linger)) != nil {
+// awaitDrain drains the source when Options.Drain is closed. The function that it returns ends the waiting.
+func (s *Session) awaitDrain() (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-s.o.Drain:
+			s.source.drain()
+		case <-done:
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// linger reads on for a moment after the last acknowledgement, so that the producer reads it: closing a connection with unread
+// bytes resets it, and a reset may overtake what was sent.
+func (s *Session) linger(body io.Reader, d time.Duration) {
+	if s.o.Connection == nil || s.o.Connection.SetReadDeadline(s.o.Clock().Add(d)) != nil {
 		return
 	}
 	io.CopyN(io.Discard, body, lingerBytes) // how it ends does not matter

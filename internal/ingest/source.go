@@ -25,6 +25,8 @@ type source struct {
 
 	mu       sync.Mutex
 	stopped  bool
+	draining bool      // stops when no fragment is coming in
+	inside   bool      // a fragment is coming in
 	deadline time.Time // read deadline in force
 }
 
@@ -76,6 +78,45 @@ const stopGrace = 100 * time.Millisecond
 func (s *source) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stopLocked()
+}
+
+// drain stops at the end of the fragment that is coming in, at once when there is none.
+func (s *source) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	if !s.inside {
+		s.stopLocked()
+	}
+}
+
+// begin says that a fragment is coming in. It reports false, and stops, when none shall any more.
+func (s *source) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		s.stopLocked()
+		return false
+	}
+	s.inside = true
+	return true
+}
+
+// end says that the fragment has come in.
+func (s *source) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inside = false
+	if s.draining {
+		s.stopLocked()
+	}
+}
+
+func (s *source) stopLocked() {
+	if s.stopped {
+		return
+	}
 	s.stopped = true
 	if s.conn != nil {
 		s.conn.SetReadDeadline(s.clock().Add(stopGrace)) // a failure to set it means that the connection is gone, which ends Read too

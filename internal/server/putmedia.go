@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/internal/api"
@@ -23,7 +24,7 @@ const (
 	refusedBytes   = 4 << 20     // of its body that are thrown away meanwhile
 )
 
-// errStopping ends the sessions when the server stops.
+// errStopping ends the sessions whose fragment takes too long to end when the server stops.
 var errStopping = errors.New("the server is stopping")
 
 // putMedia checks what can be checked before the first byte of media and opens the way for it.
@@ -76,13 +77,23 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	// acknowledgement cannot be delivered, and what was received whole would be lost.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
+	conn := &producerConnection{ResponseController: control}
+	ended, unwatched := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(unwatched)
 		select {
-		case <-s.stopping:
+		case <-s.drained:
 			cancel(errStopping)
-		case <-ctx.Done():
+		case <-ended:
+			return
+		}
+		select {
+		case <-time.After(lastAcks):
+			conn.cut()
+		case <-ended:
 		}
 	}()
+	defer func() { close(ended); <-unwatched }() // nothing touches the connection after the handler
 
 	start := time.Now()
 	session := ingest.New(ingest.Options{
@@ -91,7 +102,8 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		TimecodeType:  p.in.TimecodeType,
 		ProducerStart: p.in.ProducerStart,
 		NoAcks:        !p.in.Acks,
-		Connection:    control,
+		Drain:         s.stopping,
+		Connection:    conn,
 		Memory:        s.ingest.Memory,
 		Resends:       s.ingest.Resends,
 		Clock:         s.clock,
@@ -106,6 +118,31 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	_ = control.SetReadDeadline(time.Unix(1, 0))
 	_ = control.SetWriteDeadline(time.Now().Add(endTimeout))
 	return nil
+}
+
+// producerConnection is the connection as the session has it. After cut nothing is written to it any more, whatever the session
+// wants: a producer that does not read must not hold up the end of the server.
+type producerConnection struct {
+	*http.ResponseController
+	mu    sync.Mutex
+	isCut bool
+}
+
+// SetWriteDeadline implements ingest.Connection.
+func (c *producerConnection) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isCut {
+		return nil
+	}
+	return c.ResponseController.SetWriteDeadline(t)
+}
+
+func (c *producerConnection) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.isCut = true
+	_ = c.ResponseController.SetWriteDeadline(time.Unix(1, 0)) // fails when the connection is gone, which is as good
 }
 
 // refuseBody prepares an error answer to a request whose body may never come: producers wait for the answer first, while

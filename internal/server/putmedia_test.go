@@ -189,9 +189,15 @@ func newCamera(t *testing.T) *camera {
 func (c *camera) cluster(timecode int64, frames, size int) *camera {
 	c.t.Helper()
 	must(c.t, c.w.WriteCluster(timecode))
+	return c.frames(timecode, 0, frames, size)
+}
+
+// frames writes more frames of the cluster at timecode, after so many.
+func (c *camera) frames(timecode int64, after, frames, size int) *camera {
+	c.t.Helper()
 	frame := make([]byte, size)
 	frame[0], frame[1], frame[2], frame[3] = byte((size-4)>>24), byte((size-4)>>16), byte((size-4)>>8), byte(size-4)
-	for i := range frames {
+	for i := after; i < after+frames; i++ {
 		frame[4] = 0x41
 		if i == 0 {
 			frame[4] = 0x65
@@ -362,9 +368,65 @@ func TestTwoConnectionsOfOneStream(t *testing.T) {
 	renewed.end()
 }
 
+// A stop takes the fragment that comes in to its end, acknowledges it, and only then ends the answer.
+func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
+	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = patience })
+	p := s.dial("cam1")
+	p.started()
+	now := time.Now().Add(-3 * time.Second).UnixMilli()
+	c := newCamera(t)
+	p.send(c.cluster(now, 3, 100).take())
+	p.until(fmt.Sprintf("BUFFERING %d", now))
+	go s.stop()
+	<-s.server.stopping
+	p.send(c.frames(now, 3, 3, 100).take())
+	p.send(c.cluster(now+1000, 1, 100).take())
+	p.until(fmt.Sprintf("PERSISTED %d", now))
+	if _, err := io.Copy(p.conn, strings.NewReader(strings.Repeat("1\r\n \r\n", 10))); err != nil {
+		t.Errorf("the connection is closed before its last acknowledgement could be read: %v", err)
+	}
+	p.ended()
+	s.stop()
+	stream, err := s.store.Stream(t.Context(), "cam1")
+	must(t, err)
+	list, err := s.store.List(t.Context(), stream.ID, storeQueryAll)
+	must(t, err)
+	if len(list) != 1 || list[0].Partial || list[0].Spans[0].Frames != 6 {
+		t.Errorf("stored after the stop: %+v", list)
+	}
+}
+
+// An answer that is being sent when another process takes over outlives the store.
+func TestHandover(t *testing.T) {
+	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = time.Millisecond })
+	now := time.Now().Add(-time.Minute).UnixMilli()
+	p := s.dial("cam1")
+	p.started()
+	p.send(newCamera(t).cluster(now, 40, 400<<10).endOfFragment().take()) // more than sockets buffer
+	p.until(fmt.Sprintf("PERSISTED %d", now))
+	master, _ := s.ok("/getHLSStreamingSessionURL",
+		`{"StreamName":"cam1","PlaybackMode":"LIVE"}`)["HLSStreamingSessionURL"].(string)
+	media := relative(t, master, uriLine.FindString(s.get(master).body))
+	viewer, err := http.Get(relative(t, media, uriLine.FindString(s.get(media).body)))
+	must(t, err)
+	defer viewer.Body.Close()
+
+	s.end(ErrHandover)
+	s.stop()
+	must(t, s.closeStore())
+	finished := make(chan struct{})
+	go func() { defer close(finished); s.server.Finish(t.Context()) }()
+	n, err := io.Copy(io.Discard, viewer.Body)
+	if err != nil || n != viewer.ContentLength {
+		t.Errorf("the viewer got %d bytes of %d: %v", n, viewer.ContentLength, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	<-finished
+}
+
 // A stop stores what was received whole, acknowledges it, and ends the answer properly.
 func TestStopEndsProducers(t *testing.T) {
-	s := newStreamSite(t)
+	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = time.Millisecond })
 	p, silent := s.dial("cam1"), s.dial("cam1")
 	p.started()
 	silent.started()

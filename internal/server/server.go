@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,8 +36,15 @@ const (
 	readyTimeout      = 2 * time.Second  // for the store to answer /readyz
 )
 
-// DefaultStopTimeout is how long a graceful stop waits for what is in flight.
-const DefaultStopTimeout = 10 * time.Second
+// What a graceful stop waits for.
+const (
+	DefaultStopTimeout  = 10 * time.Second // for answers
+	DefaultDrainTimeout = 4 * time.Second  // for the ends of the fragments that come in
+	lastAcks            = time.Second      // for their acknowledgements to leave after that
+)
+
+// ErrHandover is the cause of the end of Serve's context when another process goes on with its listener.
+var ErrHandover = errors.New("another process takes over")
 
 // Options say what a Server works with. Store, Playback, Keys, Region and Account are required.
 type Options struct {
@@ -49,12 +57,13 @@ type Options struct {
 	AdvertiseURL string // what GetDataEndpoint and session URLs start with; empty: the scheme and Host of the request
 	Ingest       Ingest // of PutMedia connections
 
-	Clock       func() time.Time      // time.Now when nil
-	Logger      *slog.Logger          // discards when nil
-	Registerer  prometheus.Registerer // a registry of its own when nil
-	Metrics     http.Handler          // what GET /metrics serves; nil for no such path
-	StopTimeout time.Duration         // DefaultStopTimeout when 0
-	bodyTime    time.Duration         // of tests; bodyTimeout when 0
+	Clock        func() time.Time      // time.Now when nil
+	Logger       *slog.Logger          // discards when nil
+	Registerer   prometheus.Registerer // a registry of its own when nil
+	Metrics      http.Handler          // what GET /metrics serves; nil for no such path
+	StopTimeout  time.Duration         // DefaultStopTimeout when 0
+	DrainTimeout time.Duration         // DefaultDrainTimeout when 0
+	bodyTime     time.Duration         // of tests; bodyTimeout when 0
 }
 
 // Ingest is what PutMedia connections share; the zero value has the defaults of package ingest.
@@ -76,20 +85,24 @@ type Server struct {
 
 	ingest Ingest
 
-	clock       func() time.Time
-	log         *slog.Logger
-	metrics     *metrics
-	penalties   *penalties
-	routes      routes
-	stopTimeout time.Duration
+	clock        func() time.Time
+	log          *slog.Logger
+	metrics      *metrics
+	penalties    *penalties
+	routes       routes
+	stopTimeout  time.Duration
+	drainTimeout time.Duration
 
 	wait     func(ctx context.Context, d time.Duration) // holds an answer back; tests replace it
 	bodyTime time.Duration                              // for a body that is not media
 	stopping chan struct{}                              // closed when a graceful stop begins
+	drained  chan struct{}                              // closed when fragments that come in have had their time to end
 	sessions sync.WaitGroup                             // PutMedia connections; entered under mu, by enter
 
 	mu      sync.Mutex
 	stopped bool // stopping is closed; guarded by mu
+
+	http *http.Server // of Serve
 }
 
 // New makes a server. An advertised URL that clients could not use is an error.
@@ -102,16 +115,15 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		store: o.Store, playback: o.Playback, region: o.Region, account: o.Account, advertise: advertise,
-		ingest: o.Ingest, clock: o.Clock, log: o.Logger, stopTimeout: o.StopTimeout, stopping: make(chan struct{}),
+		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
+		stopTimeout: cmp.Or(o.StopTimeout, DefaultStopTimeout), drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
+		stopping: make(chan struct{}), drained: make(chan struct{}),
 	}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
-	}
-	if s.stopTimeout == 0 {
-		s.stopTimeout = DefaultStopTimeout
 	}
 	reg := o.Registerer
 	if reg == nil {
@@ -149,8 +161,12 @@ func checkBaseURL(base string) error {
 }
 
 // Serve answers requests on the listener, with TLS when certificates are given, until ctx ends; then it stops gracefully:
-// /readyz turns unready, no connection is accepted any more, PutMedia connections end with what they have finished, other
-// requests are answered. What takes longer than the stop timeout is cut off. The listener is closed on return.
+// /readyz turns unready, no connection is accepted any more, PutMedia connections end with the fragment that comes in, other
+// requests are answered. Fragments that take longer than the drain timeout are cut off, answers that take longer than the stop
+// timeout. The listener is closed on return. Serve is called once.
+//
+// With ErrHandover as the cause of ctx's end, Serve returns a second after the drain timeout at the latest: nothing is being
+// stored then, and the store may be closed. Answers that are still being sent have what they need; Finish waits for them.
 //
 // Only HTTP/1.1 is spoken: HTTP/2 loses headers that producers sign and may merge acknowledgements (producers.md).
 func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates []tls.Certificate) error {
@@ -164,6 +180,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.http = srv
 	if len(certificates) > 0 {
 		listener = tls.NewListener(listener, &tls.Config{
 			Certificates: certificates,
@@ -179,10 +196,17 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 	case <-ctx.Done():
 	}
 	s.beginStop()
+	drained := time.AfterFunc(s.drainTimeout, func() { close(s.drained) })
+	defer drained.Stop()
+	limit := s.stopTimeout
+	handover := errors.Is(context.Cause(ctx), ErrHandover)
+	if handover {
+		limit = s.drainTimeout + lastAcks
+	}
 	// ctx is over, but the stop needs time of its own.
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.stopTimeout)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	if err := srv.Shutdown(grace); err != nil {
+	if err := srv.Shutdown(grace); err != nil && !handover {
 		s.log.Warn("requests were still in flight at the stop and are cut off", "after", s.stopTimeout)
 		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
 	}
@@ -190,6 +214,16 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 	// The store is closed next: nobody may be storing then. With their connections cut the sessions end soon.
 	s.sessions.Wait()
 	return nil
+}
+
+// Finish waits for the answers that Serve has left unfinished, for the stop timeout; then they are cut off.
+func (s *Server) Finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.stopTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.log.Warn("answers were still being sent after the handover and are cut off", "after", s.stopTimeout)
+		_ = s.http.Close()
+	}
 }
 
 // enter counts a PutMedia connection in, unless the server stops.

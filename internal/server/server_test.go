@@ -33,7 +33,8 @@ type site struct {
 	server  *Server
 	store   *store.Store
 	signer  auth.Signer
-	stop    func() // ends Serve gracefully and waits for it; may be called twice
+	stop    func()                  // ends Serve gracefully and waits for it; may be called twice
+	end     context.CancelCauseFunc // of Serve's context
 
 	closeStore func() error // may be called twice
 
@@ -82,11 +83,12 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 		defer s.mu.Unlock()
 		s.holds = append(s.holds, d)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, listener, nil) }()
+	s.end = cancel
 	s.stop = sync.OnceFunc(func() {
-		cancel()
+		cancel(nil)
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
