@@ -205,14 +205,29 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.Found
 	return nil
 }
 
+// frameLetter tells a frame's place: K random access point, O start of an open group, L leading picture, + more of the access unit before,
+// - no picture.
+func frameLetter(fr *media.Frame) string {
+	switch {
+	case fr.Key:
+		return "K"
+	case fr.Marks&media.Joined != 0:
+		return "+"
+	case fr.Marks&media.Bare != 0:
+		return "-"
+	case fr.Marks&media.Open != 0:
+		return "O"
+	case fr.Marks&media.Leading != 0:
+		return "L"
+	}
+	return " "
+}
+
 // printFrames prints the frames of a run whose payload begins at an offset of the file. Bytes are told by their CRC-32 (IEEE).
 func printFrames(w io.Writer, f io.ReaderAt, run *media.Run, at int64) error {
 	decode := run.BaseDecodeTime
 	for i, fr := range run.Frames {
-		key := " "
-		if fr.Key {
-			key = "K"
-		}
+		key := frameLetter(&fr)
 		crc := crc32.NewIEEE()
 		if _, err := io.Copy(crc, io.NewSectionReader(f, at, int64(fr.Size))); err != nil {
 			return err

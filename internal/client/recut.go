@@ -53,10 +53,10 @@ type Recutter struct {
 	r      *mkv.Reader
 	notice func(string)
 
-	tracks   []media.Track // the tracks that are sent; nil until the Matroska tells
-	cutTrack int           // number of the track that cuts fragments
-	lengths  map[int]int   // H.264, H.265: bytes of a NAL unit's length, for finding key frames in the bitstream
-	passed   map[int]bool  // tracks that are left out, and frames of which are passed over
+	tracks   []media.Track            // the tracks that are sent; nil until the Matroska tells
+	cutTrack int                      // number of the track that cuts fragments
+	scanners map[int]media.NALScanner // of tracks, for finding key frames in the bitstream
+	passed   map[int]bool             // tracks that are left out, and frames of which are passed over
 	stats    map[int]*trackStats
 
 	open    bool  // a fragment is open
@@ -65,6 +65,8 @@ type Recutter struct {
 	size    int64 // bytes of its frames
 	newest  int64 // greatest time of the cutting track
 	dropped int   // frames before the first fragment
+	headed  bool  // what the cutting track has of the fragment so far are blocks without a picture
+	warned  bool  // of open groups
 
 	ready   []Frame      // to be returned by Next
 	early   []Frame      // frames of other tracks ahead of the cutting track
@@ -157,7 +159,7 @@ func (c *Recutter) step() error {
 // setTracks chooses the tracks to send and checks that players will be able to decode them.
 func (c *Recutter) setTracks(all []media.Track) error {
 	var tracks []media.Track
-	lengths := map[int]int{}
+	scanners := map[int]media.NALScanner{}
 	cut := 0
 	for _, t := range all {
 		if t.Kind != media.Video && t.Kind != media.Audio || len(tracks) == api.MaxTracks {
@@ -167,11 +169,11 @@ func (c *Recutter) setTracks(all []media.Track) error {
 			}
 			continue
 		}
-		n, err := nalLengthSize(&t)
+		scanner, err := scannerOf(&t)
 		if err != nil {
 			return err
 		}
-		lengths[t.Number] = n
+		scanners[t.Number] = scanner
 		if t.Kind == media.Video && cut == 0 {
 			cut = t.Number
 		}
@@ -189,27 +191,27 @@ func (c *Recutter) setTracks(all []media.Track) error {
 		}
 		return nil
 	}
-	c.tracks, c.cutTrack, c.lengths = tracks, cut, lengths
+	c.tracks, c.cutTrack, c.scanners = tracks, cut, scanners
 	return nil
 }
 
-// nalLengthSize is the number of bytes before each NAL unit, 0 for codecs that have none. A track whose codec private data is
+// scannerOf makes the scanner of a track, the zero one for codecs without NAL units. A track whose codec private data is
 // missing or wrong is an error: the server would keep its frames, and no player could ever start with them.
-func nalLengthSize(t *media.Track) (int, error) {
+func scannerOf(t *media.Track) (media.NALScanner, error) {
 	annexB := len(t.CodecPrivate) == 0 || bytes.HasPrefix(t.CodecPrivate, []byte{0, 0})
 	switch {
 	case t.CodecID == media.CodecAVC && annexB:
-		return 0, annexBError(t, "H.264")
+		return media.NALScanner{}, annexBError(t, "H.264")
 	case t.CodecID == media.CodecHEVC && annexB:
-		return 0, annexBError(t, "H.265")
+		return media.NALScanner{}, annexBError(t, "H.265")
 	case t.CodecID == media.CodecAAC && len(t.CodecPrivate) == 0:
-		return 0, fmt.Errorf("track %d: AAC without codec private data (ADTS in Matroska), which no player can start with; remux it, such as with ffmpeg -c copy", t.Number)
+		return media.NALScanner{}, fmt.Errorf("track %d: AAC without codec private data (ADTS in Matroska), which no player can start with; remux it, such as with ffmpeg -c copy", t.Number)
 	}
-	n, err := media.NALLengthSize(t)
+	scanner, err := media.NewNALScanner(t)
 	if err != nil {
-		return 0, fmt.Errorf("track %d: %w", t.Number, err)
+		return media.NALScanner{}, fmt.Errorf("track %d: %w", t.Number, err)
 	}
-	return n, nil
+	return scanner, nil
 }
 
 func annexBError(t *media.Track, codec string) error {
@@ -243,14 +245,20 @@ func (c *Recutter) frame(ev mkv.Event) error {
 		return fmt.Errorf("read matroska: %w", err)
 	}
 	f := Frame{Track: ev.Track, Time: at, Key: ev.Key, Data: data}
-	if ev.KeyUnknown && t.Kind == media.Video {
-		f.Key = media.IsKeyFrame(t, c.lengths[t.Number], data)
+	content := c.scanners[t.Number].Scan(data)
+	if content.Picture() && content.Known() {
+		open := content.Open(ev.Key && !ev.KeyUnknown)
+		f.Key = content.Sync() || open
+		c.warn(open)
+	} else if ev.KeyUnknown {
+		f.Key = !content.Known()
 	}
 	c.count(f)
 	if f.Track != c.cutTrack {
 		return c.other(f)
 	}
-	cut := f.Key
+	cut := f.Key && !c.headed // a key frame may follow its parameter sets in a block of its own
+	c.headed = !content.Picture() && (cut || c.headed)
 	if t.Kind == media.Audio {
 		last := c.start
 		if len(c.pending) > 0 {
@@ -259,6 +267,14 @@ func (c *Recutter) frame(ev mkv.Event) error {
 		cut = !c.open || f.Time-last >= audioCut
 	}
 	return c.cutting(f, cut)
+}
+
+// warn tells once of open groups of pictures.
+func (c *Recutter) warn(open bool) {
+	if open && !c.warned {
+		c.warned = true
+		c.notice("the source has open groups of pictures (key frames that are not IDR): players cannot begin or seek everywhere, and browsers may show nothing live; encode with closed groups (x264: open-gop=0)")
+	}
 }
 
 // time converts a frame's timecode to milliseconds.

@@ -16,11 +16,11 @@ import (
 // document is what one EBML document of the body declares. It does not change once its first cluster has begun, and its
 // fragments share it.
 type document struct {
-	tracks  []media.Track
-	lengths []int // of tracks: bytes of a NAL unit's length, 0 for other codecs, -1 when the codec private data does not say
-	scale   int64 // nanoseconds per unit of timecodes
-	header  []byte
-	uid     string // SegmentUID
+	tracks   []media.Track
+	scanners []media.NALScanner // of tracks; zero for other codecs and when the codec private data does not say
+	scale    int64              // nanoseconds per unit of timecodes
+	header   []byte
+	uid      string // SegmentUID
 
 	// resends: written by the producer SDK, which marks the end of what it finished with END_OF_FRAGMENT and sends again what
 	// was cut. Devices with the embedded SDK cannot be taken for it: their application name has 16 bytes, this one 17.
@@ -37,17 +37,15 @@ var (
 
 // newDocument takes the tracks of the reader's current document. settle completes it.
 func newDocument(tracks []media.Track) *document {
-	d := &document{tracks: slices.Clone(tracks), lengths: make([]int, len(tracks))}
+	d := &document{tracks: slices.Clone(tracks), scanners: make([]media.NALScanner, len(tracks))}
 	for i := range d.tracks {
 		t := &d.tracks[i]
 		if t.Timescale == 0 {
 			t.Timescale = media.Timescale(t)
 		}
-		n, err := media.NALLengthSize(t)
-		if err != nil {
-			n = -1
+		if scanner, err := media.NewNALScanner(t); err == nil {
+			d.scanners[i] = scanner
 		}
-		d.lengths[i] = n
 	}
 	return d
 }
@@ -152,11 +150,10 @@ func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
 		return err
 	}
 	t.payload = payload
-	key := ev.Key
-	if ev.KeyUnknown && f.doc.lengths[i] > 0 {
-		key = media.IsKeyFrame(&f.doc.tracks[i], f.doc.lengths[i], payload[start:])
-	}
-	t.table = append(t.table, media.Sample{Time: at, Size: uint32(size), Key: key})
+	scanner := &f.doc.scanners[i]
+	t.table = append(t.table, media.Sample{
+		Time: at, Size: uint32(size), Key: ev.Key && (!ev.KeyUnknown || scanner.Zero()), Content: scanner.Scan(payload[start:]),
+	})
 	f.frames++
 	f.bytes += size
 	f.first, f.last = first, last

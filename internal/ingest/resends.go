@@ -171,17 +171,16 @@ func (s *Session) compare(ctx context.Context, old *store.FragmentInfo, rec *sto
 		longer = longer || newFrames > oldFrames || newSize > oldSize
 		shorter = shorter || newFrames < oldFrames || newSize < oldSize
 	}
-	for i := range rec.Runs {
-		r := &rec.Runs[i]
-		if span := old.Span(r.Track); span != nil {
-			match(int64(len(rec.Payload[i])), span.Size, len(r.Frames), span.Frames)
-		} else {
-			match(int64(len(rec.Payload[i])), 0, len(r.Frames), 0)
+	spans := store.SpansOf(&rec.Fragment)
+	for i := range spans {
+		var span store.Span // of a track that old has nothing of
+		if j := spanOf(old.Spans, spans[i].Track); j >= 0 {
+			span = old.Spans[j]
 		}
+		match(spans[i].Size, span.Size, spans[i].Frames, span.Frames)
 	}
 	for i := range old.Spans {
-		span := &old.Spans[i]
-		if !slices.ContainsFunc(rec.Runs, func(r media.Run) bool { return r.Track == span.Track }) {
+		if span := &old.Spans[i]; spanOf(spans, span.Track) < 0 {
 			match(0, span.Size, 0, span.Frames)
 		}
 	}
@@ -209,6 +208,10 @@ func (s *Session) compare(ctx context.Context, old *store.FragmentInfo, rec *sto
 		return different
 	}
 	return result
+}
+
+func spanOf(spans []store.Span, track int) int {
+	return slices.IndexFunc(spans, func(s store.Span) bool { return s.Track == track })
 }
 
 // sameMedia reports whether of each track the frames of one are the beginning of the other's, in sizes and bytes.

@@ -34,8 +34,10 @@ type frameClock struct {
 	declared  int64 // DefaultDuration in ticks, 0 when absent
 	tolerance int64 // ticks by which rounding to milliseconds may change a duration
 	frameState
-	times []int64 // scratch
-	spans []int64 // scratch
+	times []int64 // scratch, like those that follow
+	spans []int64
+	units []Sample
+	marks []Marks
 }
 
 // frameState is what a run leaves behind for the next one.
@@ -61,13 +63,52 @@ func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
 	if len(samples) == 0 {
 		return Run{}, errors.New("no samples")
 	}
+	c.units, c.marks = group(samples, c.units, c.marks)
+	if len(c.units) == 0 {
+		return c.bare(samples)
+	}
+	run, err := c.time(c.units, next)
+	if err != nil || len(c.units) == len(samples) {
+		return run, err
+	}
+	units := run.Frames
+	run.Frames = make([]Frame, len(samples))
+	for i := range run.Frames {
+		f := &run.Frames[i]
+		if c.marks[i] == 0 {
+			*f, units = units[0], units[1:]
+		}
+		f.Size, f.Marks = samples[i].Size, f.Marks|c.marks[i]
+	}
+	return run, nil
+}
+
+// bare makes the run of blocks none of which holds a picture. It leaves the clock as it is.
+func (c *frameClock) bare(samples []Sample) (Run, error) {
+	i := slices.IndexFunc(samples, func(s Sample) bool { return s.Time != NoTime })
+	if i < 0 && !c.started {
+		return Run{}, errors.New("first frame has no time")
+	}
+	run := Run{Track: c.track, BaseDecodeTime: c.end, Frames: make([]Frame, len(samples))}
+	if i >= 0 {
+		run.BaseDecodeTime = ticksOf(samples[i].Time, c.scale)
+	}
+	for i := range run.Frames {
+		run.Frames[i] = Frame{Size: samples[i].Size, Marks: c.marks[i]}
+	}
+	return run, nil
+}
+
+// time makes the run of access units that each hold a picture.
+func (c *frameClock) time(samples []Sample, next int64) (Run, error) {
 	s := c.frameState // committed at the end, so that an error changes nothing
 	shown, err := c.presentation(samples)
 	if err != nil {
 		return Run{}, err
 	}
-	s.unkeyed = s.unkeyed || !samples[0].Key
-	decoded := c.decodeTimes(&s, shown, samples[0].Key)
+	entry := samples[0].Key || samples[0].open
+	s.unkeyed = s.unkeyed || !entry
+	decoded := c.decodeTimes(&s, shown, entry)
 	n := len(samples)
 	if s.single {
 		s.learnSingle(decoded[0]-s.lone, c.scale)
@@ -106,8 +147,26 @@ func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
 	}
 	s.end, s.started = decoded[n-1]+last, true
 	s.single, s.lone = n == 1, decoded[0]
+	markLeading(run.Frames, samples, shown)
 	c.frameState = s
 	return run, nil
+}
+
+// markLeading marks the pictures of open groups: those where one begins, and those that follow it and are shown before it. Where the
+// bitstream tells which of these cannot be decoded from there (H.265), only they are marked.
+func markLeading(frames []Frame, samples []Sample, shown []int64) {
+	from := -1 // the open group at hand
+	for i := range frames {
+		switch c := samples[i].Content; {
+		case samples[i].open:
+			from = i
+			frames[i].Marks |= Open
+		case samples[i].Key:
+			from = -1
+		case from >= 0 && shown[i] < shown[from] && (c&rasl != 0 || c&hevcBlock == 0 || samples[from].Content&cra == 0):
+			frames[i].Marks |= Leading
+		}
+	}
 }
 
 // joint is how much earlier (negative: later) than it is due the first frame is decoded, so that the run begins where the one

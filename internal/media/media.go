@@ -5,7 +5,8 @@
 //	media.go                          Track, Frame, Run, Fragment
 //	codec.go                          by track: can it be packaged, RFC 6381 name, dimensions, and the three codec errors
 //	avc.go hevc.go aac.go             decoder configuration records and parameter sets
-//	nal.go bits.go                    NAL units, key frames, bit reader
+//	nal.go bits.go                    NAL units, bit reader
+//	content.go units.go               what a block holds; which blocks are one access unit
 //	time.go                           Clock: from a track's timestamps to runs
 //	frameclock.go sampleclock.go      the two clocks: by timestamps (video and others), by counted samples (AAC)
 package media
@@ -43,13 +44,15 @@ type Track struct {
 	DefaultDuration int64  // nanoseconds per frame, 0 when absent
 }
 
-// Frame is one coded picture or audio frame. Frames stand in decode order; their bytes follow one another in the payload of
-// their run.
+// Frame is one block as the producer sent it: as a rule a coded picture or an audio frame. An access unit that came in several
+// blocks is as many frames, of which all but the first are marked Joined; Run.Units puts them together. Frames stand in decode order;
+// their bytes follow one another in the payload of their run.
 type Frame struct {
-	Duration          uint32 // ticks until the next frame's decode time
-	CompositionOffset int32  // ticks from decode to presentation time; negative values occur with B-frames
+	Duration          uint32 // ticks until the decode time of the next access unit; 0 for a block that is marked Joined or Bare
+	CompositionOffset int32  // ticks from decode to presentation time; negative values occur with B-frames; likewise
 	Size              uint32 // bytes
-	Key               bool   // random access point
+	Key               bool   // decoding may begin here, and nothing that follows needs what is before; likewise false
+	Marks             Marks
 }
 
 // Run is one track's part of a fragment: its frames in decode order, back to back in the payload.

@@ -1,9 +1,6 @@
 package media
 
-import (
-	"encoding/binary"
-	"errors"
-)
+import "errors"
 
 var (
 	errAnnexB    = errors.New("Annex B byte stream (start codes) instead of a decoder configuration record")
@@ -73,36 +70,4 @@ func NALLengthSize(t *Track) (int, error) {
 		return c.LengthSize, nil
 	}
 	return 0, nil
-}
-
-// IsKeyFrame looks into a frame's NAL units for a random access picture: an H.264 IDR (nal_unit_type 5) or an H.265 IRAP
-// (16 to 23). It is for muxers whose Matroska does not say. lengthSize is NALLengthSize of the track; frames of other codecs
-// count as key frames, as Matroska has it for a BlockGroup without ReferenceBlock. It stops at the first coded slice.
-func IsKeyFrame(t *Track, lengthSize int, data []byte) bool {
-	if t.CodecID != CodecAVC && t.CodecID != CodecHEVC {
-		return true
-	}
-	if lengthSize < 1 || lengthSize > 4 {
-		return false
-	}
-	for len(data) > lengthSize {
-		var buf [8]byte
-		copy(buf[8-lengthSize:], data[:lengthSize])
-		n := binary.BigEndian.Uint64(buf[:])
-		data = data[lengthSize:]
-		if n > uint64(len(data)) {
-			return false
-		}
-		if n > 0 {
-			if t.CodecID == CodecAVC {
-				if typ := data[0] & 0x1f; typ >= 1 && typ <= 5 {
-					return typ == 5
-				}
-			} else if typ := data[0] >> 1 & 0x3f; typ < 32 {
-				return typ >= 16 && typ <= 23
-			}
-		}
-		data = data[n:]
-	}
-	return false
 }

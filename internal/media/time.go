@@ -13,20 +13,22 @@ const NoTime = math.MinInt64
 // presented more than 2^31 ticks from where it is decoded.
 var ErrTime = errors.New("frame times out of range")
 
-// Sample is a frame as Matroska delivers it, in decode order.
+// Sample is a block as Matroska delivers it, in decode order.
 type Sample struct {
-	Time int64  // presentation time, nanoseconds since the Unix epoch on the producer's clock, or NoTime
-	Size uint32 // bytes
-	Key  bool   // random access point
+	Time    int64   // presentation time, nanoseconds since the Unix epoch on the producer's clock, or NoTime
+	Size    uint32  // bytes
+	Key     bool    // the container calls it a random access point; where Content is known that is not believed
+	Content Content // what NALScanner found in it; 0 for other codecs
+	open    bool    // of an access unit: it begins an open group of pictures
 }
 
 // Clock turns the frames of one track, cluster by cluster, into runs with decode times and durations. There is one for each
 // track of a PutMedia connection, because audio keeps a running sample position and video learns the usual frame duration.
 // Not for concurrent use.
 type Clock interface {
-	// Run makes the run of one fragment from its samples (at least one), in decode order. next is the start of the cluster
-	// that follows, in nanoseconds since the Unix epoch, or NoTime when the fragment ends for another reason. Every duration is
-	// at least zero. The error wraps ErrTime; the clock is then as before, and the fragment should be dropped.
+	// Run makes the run of one fragment from its samples (at least one), in decode order, with a frame for each of them. next is the start of the cluster
+	// that follows, in nanoseconds since the Unix epoch, or NoTime when the fragment ends for another reason. Every access unit
+	// of video lasts at least a tick; a run without a picture begins at the first time in it and lasts no time. The error wraps ErrTime; the clock is then as before, and the fragment should be dropped.
 	Run(samples []Sample, next int64) (Run, error)
 }
 

@@ -186,33 +186,6 @@ func TestHEVCCodecString(t *testing.T) {
 	}
 }
 
-func TestIsKeyFrame(t *testing.T) {
-	avc, hevc := &Track{CodecID: CodecAVC}, &Track{CodecID: CodecHEVC}
-	for _, c := range []struct {
-		name    string
-		track   *Track
-		lengths int
-		data    []byte
-		want    bool
-	}{
-		{"AUD, SPS, IDR", avc, 4, []byte{0, 0, 0, 2, 9, 0x10, 0, 0, 0, 1, 0x67, 0, 0, 0, 2, 0x65, 0x88}, true},
-		{"AUD, slice", avc, 4, []byte{0, 0, 0, 2, 9, 0x10, 0, 0, 0, 2, 0x41, 0x88}, false},
-		{"IDR behind 1-byte length", avc, 1, []byte{1, 0x25}, true},
-		{"IDR behind 2-byte length", avc, 2, []byte{0, 0, 0, 1, 0x25}, true},
-		{"length beyond the end", avc, 4, []byte{0xff, 0xff, 0xff, 0xff, 0x65}, false},
-		{"parameter sets only", avc, 4, []byte{0, 0, 0, 1, 0x67}, false},
-		{"empty", avc, 4, nil, false},
-		{"CRA", hevc, 4, []byte{0, 0, 0, 2, 0x40, 1, 0, 0, 0, 2, 21 << 1, 1}, true},
-		{"IDR_N_LP", hevc, 4, []byte{0, 0, 0, 2, 20 << 1, 1}, true},
-		{"TRAIL_R", hevc, 4, []byte{0, 0, 0, 2, 1 << 1, 1}, false},
-		{"other codec", &Track{CodecID: "V_VP8"}, 0, []byte{1}, true},
-	} {
-		if got := IsKeyFrame(c.track, c.lengths, c.data); got != c.want {
-			t.Errorf("%s: got %v", c.name, got)
-		}
-	}
-}
-
 func FuzzParseAVCConfig(f *testing.F) {
 	for _, s := range []string{avcBase, avcHigh, avcFields, avcCropped, avc422, avc444} {
 		f.Add(unhex(s))

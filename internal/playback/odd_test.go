@@ -73,9 +73,9 @@ func (f *oddFrame) data() []byte {
 	if f.track == 2 {
 		return []byte("\x21sound " + f.name)
 	}
-	unit := []byte("\x41picture " + f.name)
+	unit := []byte("\x41\x9a picture " + f.name) // first_mb_in_slice is 0
 	if f.key {
-		unit[0] = 0x65
+		unit[0], unit[1] = 0x65, 0x88
 	}
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(unit))), unit...)
 }

@@ -59,12 +59,14 @@ func cut(r *rules, f *media.Fragment, start, target int64) []part {
 	var lead []media.Frame // of times[0]: the pictures, where there are any
 	var separates []bool
 	for i := range r.tracks {
-		if j := runOf(f, r.tracks[i].number); j >= 0 {
-			if times == nil {
-				lead, separates = f.Runs[j].Frames, separating(&f.Runs[j])
-			}
-			times = append(times, timesOf(&f.Runs[j], r.tracks[i].timescale, start))
+		run := unitsOf(f, r.tracks[i].number)
+		if len(run.Frames) == 0 {
+			continue
 		}
+		if times == nil {
+			lead, separates = run.Frames, separating(&run)
+		}
+		times = append(times, timesOf(&run, r.tracks[i].timescale, start))
 	}
 	if times == nil {
 		return nil
@@ -129,11 +131,19 @@ func separating(run *media.Run) []bool {
 	return separates
 }
 
-// run gives the frames of a run that begin in the part, and where in its payload they begin, in bytes. Without any the run is
+// unitsOf gives a track's access units in a fragment; none when the fragment has nothing of the track to present.
+func unitsOf(f *media.Fragment, track int) media.Run {
+	if i := runOf(f, track); i >= 0 {
+		return f.Runs[i].Units()
+	}
+	return media.Run{Track: track}
+}
+
+// run gives the access units of a run that begin in the part, and where in its payload they begin, in bytes. Without any the run is
 // empty. start is rules.start of the fragment, milliseconds.
-func (p part) run(run *media.Run, timescale, start int64) (media.Run, int64) {
+func (p part) run(run media.Run, timescale, start int64) (media.Run, int64) {
 	if p == (part{}) {
-		return *run, 0
+		return run, 0
 	}
 	in := media.Run{Track: run.Track}
 	at, offset := run.BaseDecodeTime, int64(0)
@@ -190,10 +200,8 @@ func (t *timeline) pieces(r *rules, f *store.FragmentInfo, read func() (*media.F
 func (p part) fragment(r *rules, f *media.Fragment, start int64) *media.Fragment {
 	in := &media.Fragment{Tracks: f.Tracks}
 	for i := range r.tracks {
-		if j := runOf(f, r.tracks[i].number); j >= 0 {
-			if run, _ := p.run(&f.Runs[j], r.tracks[i].timescale, start); len(run.Frames) > 0 {
-				in.Runs = append(in.Runs, run)
-			}
+		if run, _ := p.run(unitsOf(f, r.tracks[i].number), r.tracks[i].timescale, start); len(run.Frames) > 0 {
+			in.Runs = append(in.Runs, run)
 		}
 	}
 	return in

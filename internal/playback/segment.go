@@ -153,7 +153,7 @@ func pack(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Se
 		return nil, noFragment()
 	}
 	timescale := r.tracks[o.p.track(ref.Track)].timescale
-	run, offset := ref.part().run(&f.Runs[i], timescale, start)
+	run, offset := ref.part().run(f.Runs[i].Units(), timescale, start)
 	if len(run.Frames) == 0 {
 		return nil, noFragment()
 	}

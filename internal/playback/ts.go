@@ -44,7 +44,7 @@ func packTS(o *open, info *store.FragmentInfo, m store.Media, p part) (*Segment,
 		if i < 0 || t == nil {
 			continue
 		}
-		run, offset := p.run(&f.Runs[i], r.tracks[j].timescale, start)
+		run, offset := p.run(f.Runs[i].Units(), r.tracks[j].timescale, start)
 		if len(run.Frames) == 0 {
 			continue
 		}

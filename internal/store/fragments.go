@@ -157,10 +157,11 @@ func SpansOf(f *media.Fragment) []Span {
 	spans := make([]Span, len(f.Runs))
 	for i := range f.Runs {
 		r := &f.Runs[i]
-		spans[i] = Span{
-			Track: r.Track, BaseDecodeTime: r.BaseDecodeTime, Duration: r.Duration(), Size: r.Size(),
-			Frames: len(r.Frames), KeyStart: r.Frames[0].Key,
-			FirstSize: int64(r.Frames[0].Size), Reorder: r.Reorder(), Shape: r.Shape(),
+		spans[i] = Span{Track: r.Track, BaseDecodeTime: r.BaseDecodeTime, Size: r.Size()}
+		if u := r.Units(); len(u.Frames) > 0 {
+			s, first := &spans[i], &u.Frames[0]
+			s.Duration, s.Frames, s.KeyStart, s.FirstSize = u.Duration(), len(u.Frames), first.Key, int64(first.Size)
+			s.Reorder, s.Shape = u.Reorder(), u.Shape()
 		}
 	}
 	return spans

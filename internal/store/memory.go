@@ -26,8 +26,8 @@ type memoryFragment struct {
 // size estimates the memory that a fragment takes: its bytes, and 16 of each frame in the table.
 func (m *memoryFragment) size() int64 {
 	n := m.info.Location.Length + 512
-	for i := range m.info.Spans {
-		n += 16 * int64(m.info.Spans[i].Frames)
+	for i := range m.fragment.Runs {
+		n += 16 * int64(len(m.fragment.Runs[i].Frames))
 	}
 	return n
 }

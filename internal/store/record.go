@@ -31,6 +31,7 @@ const (
 const (
 	recordMagic   = 0x46524557 // "WERF", little-endian
 	recordVersion = 1
+	markedVersion = 2 // a fragment with a frame that has media.Marks; all else is written as version 1, which earlier programs read
 	flagPartial   = 1 << 0
 	knownFlags    = flagPartial
 )
@@ -40,6 +41,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // RecordHeader is the fixed part of a record.
 type RecordHeader struct {
 	Type            RecordType
+	marked          bool // version 2
 	Partial         bool
 	Length          int64 // of the whole record
 	MetaLength      int64 // of header and metadata
@@ -75,9 +77,10 @@ func EncodeRecord(rec *Record, replaces Number) (head []byte, payloadCRC uint32,
 		payloadCRC = crc32.Update(payloadCRC, castagnoli, rec.Payload[i])
 	}
 	head = make([]byte, RecordHeaderSize, RecordHeaderSize+256)
-	head = appendFragmentMeta(head, &rec.Fragment)
+	marked := hasMarks(&rec.Fragment)
+	head = appendFragmentMeta(head, &rec.Fragment, marked)
 	h := RecordHeader{
-		Type: RecordFragment, Partial: rec.Partial,
+		marked: marked, Type: RecordFragment, Partial: rec.Partial,
 		Length: int64(len(head)) + payload, MetaLength: int64(len(head)), PayloadCRC: payloadCRC,
 		Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Producer: rec.ProducerTimestamp, Replaces: replaces,
 	}
@@ -112,6 +115,9 @@ func (h *RecordHeader) seal(head []byte) error {
 	le := binary.LittleEndian
 	le.PutUint32(head[0:], recordMagic)
 	head[4] = recordVersion
+	if h.marked {
+		head[4] = markedVersion
+	}
 	head[5] = byte(h.Type)
 	var flags uint16
 	if h.Partial {
@@ -145,10 +151,11 @@ func DecodeRecordHeader(b []byte) (RecordHeader, error) {
 	if le.Uint32(b) != recordMagic {
 		return h, fmt.Errorf("%w: no record begins here", ErrCorrupt)
 	}
-	if b[4] != recordVersion {
+	h.Type = RecordType(b[5])
+	h.marked = b[4] == markedVersion && h.Type == RecordFragment
+	if b[4] != recordVersion && !h.marked {
 		return h, fmt.Errorf("%w: record version %d", ErrCorrupt, b[4])
 	}
-	h.Type = RecordType(b[5])
 	flags := le.Uint16(b[6:])
 	if flags&^knownFlags != 0 || le.Uint32(b[56:]) != 0 {
 		return h, fmt.Errorf("%w: record with unknown flags", ErrCorrupt)
@@ -193,7 +200,7 @@ func DecodeRecord(head []byte) (RecordHeader, *media.Fragment, error) {
 	if h.Type != RecordFragment || h.Number <= 0 {
 		return h, nil, fmt.Errorf("%w: record is not a fragment", ErrCorrupt)
 	}
-	f, err := decodeFragmentMeta(head[RecordHeaderSize:])
+	f, err := decodeFragmentMeta(head[RecordHeaderSize:], h.marked)
 	if err != nil {
 		return h, nil, err
 	}
@@ -223,7 +230,14 @@ func DecodeStreamRecord(b []byte) (*Stream, error) {
 	return decodeStream(b[RecordHeaderSize:])
 }
 
-func appendFragmentMeta(b []byte, f *media.Fragment) []byte {
+// hasMarks says whether some frame has marks: the record is of version 2 then.
+func hasMarks(f *media.Fragment) bool {
+	return slices.ContainsFunc(f.Runs, func(r media.Run) bool {
+		return slices.ContainsFunc(r.Frames, func(fr media.Frame) bool { return fr.Marks != 0 })
+	})
+}
+
+func appendFragmentMeta(b []byte, f *media.Fragment, marked bool) []byte {
 	b = binary.AppendVarint(b, f.Timecode)
 	b = AppendTracks(b, f.Tracks)
 	b = binary.AppendUvarint(b, uint64(len(f.Runs)))
@@ -234,11 +248,7 @@ func appendFragmentMeta(b []byte, f *media.Fragment) []byte {
 		b = binary.AppendUvarint(b, uint64(len(run.Frames)))
 		var usual int64 // most frames last as long as the one before: one byte then
 		for _, fr := range run.Frames {
-			size := uint64(fr.Size) << 1
-			if fr.Key {
-				size |= 1
-			}
-			b = binary.AppendUvarint(b, size)
+			b = appendSize(b, fr, marked)
 			b = binary.AppendVarint(b, int64(fr.Duration)-usual)
 			b = binary.AppendVarint(b, int64(fr.CompositionOffset))
 			usual = int64(fr.Duration)
@@ -252,7 +262,27 @@ func appendFragmentMeta(b []byte, f *media.Fragment) []byte {
 	return appendString(b, string(f.Header))
 }
 
-func decodeFragmentMeta(b []byte) (*media.Fragment, error) {
+// appendSize appends what a row of the frame table begins with: size and key flag, and in version 2 whether marks follow.
+func appendSize(b []byte, fr media.Frame, marked bool) []byte {
+	size := uint64(fr.Size)
+	if marked {
+		size = size<<1 | bit(fr.Marks != 0)
+	}
+	b = binary.AppendUvarint(b, size<<1|bit(fr.Key))
+	if marked && fr.Marks != 0 {
+		b = append(b, byte(fr.Marks))
+	}
+	return b
+}
+
+func bit(v bool) uint64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+func decodeFragmentMeta(b []byte, marked bool) (*media.Fragment, error) {
 	d := decoder{b: b}
 	f := &media.Fragment{Timecode: d.varint()}
 	f.Tracks = d.tracks()
@@ -273,15 +303,24 @@ func decodeFragmentMeta(b []byte) (*media.Fragment, error) {
 		var usual int64
 		for j := range run.Frames {
 			size := d.uvarint()
+			key := size&1 != 0
+			size >>= 1
+			var marks media.Marks
+			if marked {
+				if size&1 != 0 {
+					marks = media.Marks(d.byte())
+				}
+				size >>= 1
+			}
 			usual += d.varint()
 			cto := d.varint()
-			if size>>1 > math.MaxUint32 || usual < 0 || usual > math.MaxUint32 || cto < math.MinInt32 || cto > math.MaxInt32 {
+			if size > math.MaxUint32 || !marks.Valid() || usual < 0 || usual > math.MaxUint32 || cto < math.MinInt32 || cto > math.MaxInt32 {
 				d.fail("frame out of range")
 			}
 			if d.err != nil {
 				break
 			}
-			run.Frames[j] = media.Frame{Duration: uint32(usual), CompositionOffset: int32(cto), Size: uint32(size >> 1), Key: size&1 != 0}
+			run.Frames[j] = media.Frame{Duration: uint32(usual), CompositionOffset: int32(cto), Size: uint32(size), Key: key, Marks: marks}
 		}
 		if d.err == nil && f.Track(run.Track) == nil {
 			d.fail("run of an undeclared track")
@@ -333,11 +372,7 @@ func AppendSpans(b []byte, spans []Span) []byte {
 		b = binary.AppendVarint(b, s.BaseDecodeTime)
 		b = binary.AppendVarint(b, s.Duration)
 		b = binary.AppendVarint(b, s.Size)
-		frames := uint64(s.Frames) << 1
-		if s.KeyStart {
-			frames |= 1
-		}
-		b = binary.AppendUvarint(b, frames)
+		b = binary.AppendUvarint(b, uint64(s.Frames)<<1|bit(s.KeyStart))
 		b = binary.AppendVarint(b, s.FirstSize)
 		b = binary.AppendVarint(b, s.Reorder)
 		b = append(b, byte(s.Shape))

@@ -35,6 +35,16 @@ func example() *Record {
 	}
 }
 
+// marked is the fragment of docs/store-format.md as if the second block belonged to the picture of the first one, which begins an
+// open group.
+func marked() *Record {
+	rec := example()
+	frames := rec.Runs[0].Frames
+	frames[0] = media.Frame{Duration: 6000, CompositionOffset: 3000, Size: 5, Marks: media.Open}
+	frames[1] = media.Frame{Size: 2, Marks: media.Joined}
+	return rec
+}
+
 // documented gives the bytes of one hexdump in docs/store-format.md, counted from 1.
 func documented(t *testing.T, n int) (b []byte) {
 	t.Helper()
@@ -79,6 +89,36 @@ func TestFormatDocument(t *testing.T) {
 	}
 	if h.Number != rec.Number || h.Replaces != 0x0b2c1765_95800001 || h.PayloadCRC != crc || h.Length != int64(len(b)) {
 		t.Fatalf("header %+v", h)
+	}
+}
+
+// A record has marks, and version 2, only if its fragment does; what does not know version 2 reads all others.
+func TestMarks(t *testing.T) {
+	for _, c := range []struct {
+		rec     *Record
+		version byte
+	}{{example(), 1}, {marked(), 2}} {
+		head, _, err := EncodeRecord(c.rec, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, f, err := DecodeRecord(head)
+		if err != nil || !reflect.DeepEqual(f, &c.rec.Fragment) || head[4] != c.version {
+			t.Errorf("version %d: %+v, %v", head[4], f, err)
+		}
+	}
+	head, _, err := EncodeRecord(marked(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := bytes.Index(head, []byte{5<<2 | 2, byte(media.Open)})
+	h, _ := DecodeRecordHeader(head)
+	head[i+1] = 0x80
+	if err := h.seal(head); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := DecodeRecord(head); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a mark without a meaning: %v", err)
 	}
 }
 
@@ -144,10 +184,14 @@ func FuzzDecodeRecord(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(stream[RecordHeaderSize:], uint32(0))
+	if head, _, err = EncodeRecord(marked(), 0); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(head[RecordHeaderSize:], uint32(10))
 	f.Fuzz(func(t *testing.T, meta []byte, payload uint32) {
 		b := append(make([]byte, RecordHeaderSize), meta...)
-		for _, kind := range []RecordType{RecordFragment, RecordStream} {
-			h := RecordHeader{Type: kind, Number: 1, MetaLength: int64(len(b)), Length: int64(len(b)) + int64(payload)%(1<<20)}
+		for i, kind := range []RecordType{RecordFragment, RecordStream, RecordFragment} {
+			h := RecordHeader{marked: i == 2, Type: kind, Number: 1, MetaLength: int64(len(b)), Length: int64(len(b)) + int64(payload)%(1<<20)}
 			if kind == RecordStream {
 				h.Length = h.MetaLength
 			}
@@ -171,7 +215,7 @@ func FuzzDecodeRecord(f *testing.F) {
 				}
 				continue
 			}
-			again, err := decodeFragmentMeta(appendFragmentMeta(nil, frag))
+			again, err := decodeFragmentMeta(appendFragmentMeta(nil, frag, hasMarks(frag)), hasMarks(frag))
 			frag.ServerTimestamp, frag.ProducerTimestamp = 0, 0
 			if err != nil || !reflect.DeepEqual(again, frag) {
 				t.Fatalf("%+v became %+v, %v", frag, again, err)

@@ -77,10 +77,10 @@ type Span struct {
 	Track          int   // track number
 	BaseDecodeTime int64 // as in media.Run
 	Duration       int64 // ticks of the track's timescale
-	Size           int64 // payload bytes
-	Frames         int   // number of frames
-	KeyStart       bool  // the first frame is a random access point
-	FirstSize      int64 // bytes of the first frame
+	Size           int64 // payload bytes, of what belongs to no access unit too
+	Frames         int   // number of access units with something to present; 0 in a run of nothing but parameter sets and the like
+	KeyStart       bool  // media.Frame.Key of the first access unit
+	FirstSize      int64 // bytes of the first access unit
 	Reorder        int64 // media.Run.Reorder, ticks
 	Shape          media.Shape
 }
@@ -107,10 +107,10 @@ func (f *FragmentInfo) Size() int64 {
 	return n
 }
 
-// Span returns the span of a track, or nil when the fragment has no frame of it.
+// Span returns the span of a track, or nil when the fragment has nothing of it to present.
 func (f *FragmentInfo) Span(track int) *Span {
 	for i := range f.Spans {
-		if f.Spans[i].Track == track {
+		if f.Spans[i].Track == track && f.Spans[i].Frames > 0 {
 			return &f.Spans[i]
 		}
 	}

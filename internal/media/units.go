@@ -1,0 +1,117 @@
+package media
+
+// Marks say what is true of few frames. They are stored (docs/store-format.md), so a bit keeps its meaning.
+type Marks uint8
+
+// The bits of Marks. Those other than Joined are of an access unit and stand at its first frame.
+const (
+	Joined  Marks = 1 << iota // the block goes on with the access unit of the frame before it
+	Bare                      // the access unit has no picture: there is nothing to present
+	Open                      // decoding may begin here, but pictures that follow may need what is before: CRA, recovery point
+	Leading                   // presented before the picture marked Open that it follows; perhaps not decodable from there
+)
+
+// knownMarks are the bits that have a meaning.
+const knownMarks = Joined | Bare | Open | Leading
+
+// Valid says whether all bits have a meaning.
+func (m Marks) Valid() bool { return m&^knownMarks == 0 }
+
+// Units gives the run with its access units for frames: blocks marked Joined are part of the frame before. A picture-less access
+// unit at the end, which belongs to a picture of the next fragment, is left out with its bytes; so the payload of the units is the
+// beginning of the run's. Without anything to join it is the run itself; of a run without pictures there are none.
+func (r *Run) Units() Run {
+	units, end := 0, len(r.Frames)
+	for i := range r.Frames {
+		if r.Frames[i].Marks&Joined == 0 || i == 0 {
+			units++
+		}
+	}
+	for i := end - 1; i >= 0; i-- {
+		if r.Frames[i].Marks&Joined == 0 || i == 0 {
+			if r.Frames[i].Marks&Bare != 0 {
+				end = i
+				units--
+			}
+			break
+		}
+	}
+	u := Run{Track: r.Track, BaseDecodeTime: r.BaseDecodeTime, Frames: r.Frames[:end]}
+	if units == end {
+		return u
+	}
+	u.Frames = make([]Frame, 0, units)
+	for i, f := range r.Frames[:end] {
+		if f.Marks&Joined == 0 || i == 0 {
+			u.Frames = append(u.Frames, f)
+			continue
+		}
+		last := &u.Frames[len(u.Frames)-1]
+		last.Size += f.Size
+		last.Duration += f.Duration
+	}
+	return u
+}
+
+// group divides the samples of a track into access units, in decode order. It gives the units, each as one sample with the time
+// of its picture, and a mark for each sample. A unit without a picture is not among the units.
+//
+// Access units begin as H.264 clause 7.4.1.2.3 and H.265 clause 7.4.2.4.4 say: SEI, parameter sets and delimiters belong to the picture that
+// follows, a slice that does not begin a picture and whatever else there is to the one before. An empty block adds nothing to
+// the one before.
+func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) {
+	units, marks = units[:0], marks[:0]
+	open := false // the unit at hand has no picture yet
+	for i := range samples {
+		s := &samples[i]
+		c := s.Content
+		joined := len(units) > 0
+		switch {
+		case !c.Known():
+			joined = joined && open
+		case c&slice != 0:
+			joined = joined && (open || c&starts == 0)
+		case c&prefix != 0:
+			joined = joined && open
+		}
+		if joined {
+			units[len(units)-1].join(s)
+			marks = append(marks, Joined)
+		} else {
+			units = append(units, *s)
+			marks = append(marks, 0)
+			open = true
+		}
+		open = open && c.Known() && c&slice == 0
+	}
+	if open {
+		at := len(marks) - 1
+		for marks[at] == Joined {
+			at--
+		}
+		marks[at] = Bare
+		units = units[:len(units)-1]
+	}
+	for i := range units {
+		units[i].settle()
+	}
+	return units, marks
+}
+
+// join adds a block to the unit. The time is that of the first slice.
+func (s *Sample) join(o *Sample) {
+	if (o.Content&slice != 0 || !o.Content.Known()) && (s.Content&slice == 0 || s.Time == NoTime) {
+		s.Time = o.Time
+	}
+	s.Content |= o.Content
+	s.Size += o.Size
+	s.Key = s.Key || o.Key
+}
+
+// settle says from the unit's content whether it is a random access point, whatever the container says.
+func (s *Sample) settle() {
+	if s.Content.Known() {
+		s.open = s.Content.Open(s.Key)
+		s.Key = s.Content.Sync()
+	}
+}
