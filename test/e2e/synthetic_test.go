@@ -74,6 +74,7 @@ func syntheticPayload(stream string, k, size int) [][]byte {
 		if i > 0 {
 			frame[4] = 0x41
 		}
+		frame[5] |= 0x80 // of a picture's first macroblock
 		frames = append(frames, frame)
 	}
 	return frames
