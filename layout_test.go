@@ -32,11 +32,11 @@ var imports = map[string][]string{
 	"internal/playback":        {"internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/console":         {},
 	"internal/server":          {"internal/ingest", "internal/playback", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
-	"internal/shape":           {},
+	"internal/awscli":          {"internal/api"},
 	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
 	"test/e2e/conformance":     {},
 	"test/bench":               {},
-	"cmd/weir": {"internal/server", "internal/client", "internal/shape", "internal/ingest", "internal/playback", "internal/console", "internal/store",
+	"cmd/weir": {"internal/server", "internal/client", "internal/awscli", "internal/ingest", "internal/playback", "internal/console", "internal/store",
 		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
 }
 

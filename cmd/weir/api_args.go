@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"weir/internal/shape"
+	"weir/internal/api"
+	"weir/internal/awscli"
 )
 
 // Reading the flags of API commands. The rules are those of the AWS command line, which are those of Python's argparse: a flag may be
@@ -14,12 +15,12 @@ import (
 
 // option is one flag.
 type option struct {
-	name    string       // without dashes
-	kind    optionKind   // what follows it
-	field   *shape.Field // of the input; nil for the other flags
-	choices []string     // nil: anything
-	value   string       // what follows it, for help
-	doc     string       // one line
+	name    string      // without dashes
+	kind    optionKind  // what follows it
+	field   *api.Member // of the input; nil for the other flags
+	choices []string    // nil: anything
+	value   string      // what follows it, for help
+	doc     string      // one line
 }
 
 type optionKind uint8
@@ -57,19 +58,19 @@ const (
 )
 
 // operationOptions are the flags of one command: the members of its input, in order, and those that all have.
-func operationOptions(op *shape.Operation) []option {
+func operationOptions(op *api.Operation) []option {
 	var out []option
-	for i := range op.Input.Fields {
-		f := &op.Input.Fields[i]
-		o := option{name: f.Flag(), field: f, doc: f.Doc, value: strings.ToUpper(f.Shape.Kind.String())}
+	for i := range op.Input.Members {
+		f := &op.Input.Members[i]
+		o := option{name: awscli.Flag(*f), field: f, doc: f.Doc, value: strings.ToUpper(f.Shape.Kind.String())}
 		switch f.Shape.Kind {
-		case shape.ListOf:
+		case api.KindList:
 			o.kind, o.value = anyWords, "ITEM ..."
-		case shape.Long:
+		case api.KindLong:
 			o.kind = oneNumber
 		}
-		if f.Shape.IsComplex() || f.Shape.Kind == shape.ListOf {
-			o.value = shape.Example(f.Shape)
+		if awscli.IsComplex(f.Shape) || f.Shape.Kind == api.KindList {
+			o.value = awscli.Example(f.Shape)
 		}
 		if f.Shape.Enum != nil {
 			o.doc = strings.TrimSpace(o.doc + " One of " + strings.Join(f.Shape.Enum, ", ") + ".")
@@ -122,11 +123,11 @@ func (a *arguments) word(name string) string {
 }
 
 // apiCommand finds the operation that a command line names, and what is left of it without the name.
-func apiCommand(args []string) (*shape.Operation, []string) {
+func apiCommand(args []string) (*api.Operation, []string) {
 	globals := globalOptions()
 	for i := 0; i < len(args); i++ {
 		if !strings.HasPrefix(args[i], "-") {
-			op := shape.Find(args[i])
+			op := awscli.Find(args[i])
 			return op, slices.Concat(args[:i], args[i+1:])
 		}
 		o, _, joined, err := match(args[i], globals)
@@ -244,7 +245,7 @@ func (o *option) check(words []string) error {
 	case (o.kind == oneWord || o.kind == oneNumber) && len(words) == 0:
 		return usagef("argument --%s: expected one argument", o.name)
 	case o.kind == oneNumber:
-		if _, err := shape.ParseInt(words[0]); err != nil {
+		if _, err := awscli.ParseInt(words[0]); err != nil {
 			return usagef("argument --%s: invalid int value: '%s'", o.name, words[0])
 		}
 	case o.choices != nil && len(words) > 0 && !slices.Contains(o.choices, words[0]):
@@ -254,14 +255,14 @@ func (o *option) check(words []string) error {
 }
 
 // missing lists the flags that are required and were not given, unless the whole input comes in another way.
-func (a *arguments) missing(op *shape.Operation) error {
+func (a *arguments) missing(op *api.Operation) error {
 	if a.has(flagInputJSON) || a.has(flagSkeleton) && a.word(flagSkeleton) != "output" {
 		return nil
 	}
 	var names []string
-	for _, f := range op.Input.Fields {
-		if f.Required && !a.has(f.Flag()) {
-			names = append(names, "--"+f.Flag())
+	for _, f := range op.Input.Members {
+		if f.Required && !a.has(awscli.Flag(f)) {
+			names = append(names, "--"+awscli.Flag(f))
 		}
 	}
 	if names == nil {

@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/api"
+	"weir/internal/awscli"
 	"weir/internal/client"
-	"weir/internal/shape"
 )
 
 // runAPI runs an API command and returns the exit code.
-func runAPI(ctx context.Context, op *shape.Operation, args []string, std stdio) int {
+func runAPI(ctx context.Context, op *api.Operation, args []string, std stdio) int {
 	c := apiCall{op: op, std: std, now: time.Now()}
 	err := c.run(ctx, args)
 	if err == nil {
@@ -31,12 +31,12 @@ func runAPI(ctx context.Context, op *shape.Operation, args []string, std stdio) 
 }
 
 // reportAPI prints an error of an API command and returns its exit code: that of the AWS command line.
-func reportAPI(w io.Writer, op *shape.Operation, err error) int {
+func reportAPI(w io.Writer, op *api.Operation, err error) int {
 	var usage *usageError
 	var hint *hintError
 	switch {
 	case errors.As(err, &usage):
-		report(w, withHint(err, "weir %s --help lists the flags, with an example", op.Command()))
+		report(w, withHint(err, "weir %s --help lists the flags, with an example", awscli.Command(op)))
 		return exitUsage
 	case errors.As(err, &hint):
 		report(w, err)
@@ -46,22 +46,22 @@ func reportAPI(w io.Writer, op *shape.Operation, err error) int {
 		return code
 	}
 	fmt.Fprintf(w, "\n%v\n", err)
-	var argument *shape.ArgumentError
+	var argument *awscli.ArgumentError
 	var invalid *inputError
 	if errors.As(err, &argument) || errors.As(err, &invalid) {
-		fmt.Fprintf(w, "weir: hint: weir %s --help shows the form, weir %s --%s a sample in JSON\n", op.Command(), op.Command(), flagSkeleton)
+		fmt.Fprintf(w, "weir: hint: weir %s --help shows the form, weir %s --%s a sample in JSON\n", awscli.Command(op), awscli.Command(op), flagSkeleton)
 	}
 	return exitAWS
 }
 
 // apiCall is one run of an API command.
 type apiCall struct {
-	op    *shape.Operation
+	op    *api.Operation
 	std   stdio
 	now   time.Time // what "10m ago" is relative to
 	args  *arguments
-	query *shape.Query // nil: print all
-	form  string       // json, text or table
+	query *awscli.Query // nil: print all
+	form  string        // json, text or table
 }
 
 func (c *apiCall) run(ctx context.Context, args []string) error {
@@ -74,7 +74,7 @@ func (c *apiCall) run(ctx context.Context, args []string) error {
 		return writeHelp(c.std.Out, operationInfo(c.op))
 	}
 	if c.args.has("query") {
-		if c.query, err = shape.ParseQuery(c.args.word("query")); err != nil {
+		if c.query, err = awscli.ParseQuery(c.args.word("query")); err != nil {
 			return &awsError{err.Error()}
 		}
 	}
@@ -99,7 +99,7 @@ func (c *apiCall) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if c.args.has(flagSkeleton) && c.args.word(flagSkeleton) != "output" {
-		return shape.WriteJSON(c.std.Out, shape.Skeleton(c.op.Input))
+		return awscli.WriteJSON(c.std.Out, awscli.Skeleton(c.op.Input))
 	}
 	environment := client.Environment{
 		EndpointURL: c.args.word("endpoint-url"), Region: c.args.word("region"), Profile: c.args.word("profile"),
@@ -123,7 +123,7 @@ func (c *apiCall) run(ctx context.Context, args []string) error {
 		if err := c.check(in); err != nil {
 			return err
 		}
-		return c.print(shape.Sample(c.op.Output))
+		return c.print(awscli.Sample(c.op.Output))
 	}
 	var cl *client.Client
 	if !paged {
@@ -155,7 +155,7 @@ func (c *apiCall) unknown(own []option) error {
 			}
 		}
 	}
-	return withHint(err, "weir %s --help lists the flags; a value that begins with a dash is given as --flag=value", c.op.Command())
+	return withHint(err, "weir %s --help lists the flags; a value that begins with a dash is given as --flag=value", awscli.Command(c.op))
 }
 
 // similar reports names that differ by two letters at most.
@@ -184,7 +184,7 @@ func (c *apiCall) paged() (bool, error) {
 	if p == nil {
 		return false, nil
 	}
-	if !c.args.has("no-paginate") && !c.args.has(shape.Hyphenate(p.InputToken)) && !c.args.has(shape.Hyphenate(p.Limit)) {
+	if !c.args.has("no-paginate") && !c.args.has(awscli.Hyphenate(p.InputToken)) && !c.args.has(awscli.Hyphenate(p.Limit)) {
 		return true, nil
 	}
 	var used []string
@@ -200,20 +200,20 @@ func (c *apiCall) paged() (bool, error) {
 }
 
 // input puts together what the flags and --cli-input-json say.
-func (c *apiCall) input() (*shape.Object, error) {
-	in := &shape.Object{}
-	for _, f := range c.op.Input.Fields {
-		if !c.args.has(f.Flag()) {
+func (c *apiCall) input() (*awscli.Object, error) {
+	in := &awscli.Object{}
+	for _, f := range c.op.Input.Members {
+		if !c.args.has(awscli.Flag(f)) {
 			continue
 		}
-		v, err := shape.Argument("--"+f.Flag(), f.Shape, c.args.words[f.Flag()])
+		v, err := awscli.Argument("--"+awscli.Flag(f), f.Shape, c.args.words[awscli.Flag(f)])
 		if err != nil {
 			return nil, err
 		}
 		in.Set(f.Name, v)
 	}
 	if c.args.has(flagInputJSON) {
-		more, err := shape.InputJSON(c.args.word(flagInputJSON))
+		more, err := awscli.InputJSON(c.args.word(flagInputJSON))
 		if err != nil {
 			return nil, err
 		}
@@ -234,16 +234,16 @@ func (e *inputError) Error() string {
 }
 
 // check refuses an input that the service's model does not allow.
-func (c *apiCall) check(in *shape.Object) error {
-	if wrong := shape.Check(in, c.op.Input, c.now); wrong != nil {
+func (c *apiCall) check(in *awscli.Object) error {
+	if wrong := awscli.Check(in, c.op.Input, c.now); wrong != nil {
 		return &inputError{wrong}
 	}
 	return nil
 }
 
 // call performs the operation.
-func (c *apiCall) call(ctx context.Context, cl *client.Client, in *shape.Object) (shape.Value, error) {
-	body, err := shape.Encode(in, c.op.Input, c.now)
+func (c *apiCall) call(ctx context.Context, cl *client.Client, in *awscli.Object) (awscli.Value, error) {
+	body, err := awscli.Encode(in, c.op.Input, c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -261,22 +261,22 @@ func (c *apiCall) call(ctx context.Context, cl *client.Client, in *shape.Object)
 	if err := cl.Call(ctx, c.op.Name, body, &answer); err != nil {
 		return nil, err
 	}
-	v, err := shape.ParseJSON(answer)
+	v, err := awscli.ParseJSON(answer)
 	if err != nil {
 		return nil, fmt.Errorf("the answer is not JSON: %w", err)
 	}
-	return shape.Order(v, c.op.Output), nil
+	return awscli.Order(v, c.op.Output), nil
 }
 
 // pages performs the operation for every page, and prints the whole: in one piece, or as text page by page.
-func (c *apiCall) pages(ctx context.Context, cl *client.Client, in *shape.Object) error {
+func (c *apiCall) pages(ctx context.Context, cl *client.Client, in *awscli.Object) error {
 	p := c.op.Paging
 	token, skip := startingToken(c.args, p)
 	if token != "" {
 		in.Set(p.InputToken, token)
 	}
 	if c.args.has(flagPageSize) {
-		size, err := shape.ParseInt(c.args.word(flagPageSize))
+		size, err := awscli.ParseInt(c.args.word(flagPageSize))
 		if err != nil {
 			return err
 		}
@@ -296,19 +296,19 @@ func (c *apiCall) pages(ctx context.Context, cl *client.Client, in *shape.Object
 			left = 0
 		}
 	}
-	all := shape.List{}
+	all := awscli.List{}
 	resume := ""
 	for seen := map[string]bool{}; ; skip = 0 {
 		answer, err := c.call(ctx, cl, in)
 		if err != nil {
 			return err
 		}
-		page, _ := answer.(*shape.Object)
+		page, _ := answer.(*awscli.Object)
 		if page == nil {
 			return errors.New("the answer is not an object")
 		}
 		found, _ := page.Get(p.Result)
-		items, _ := found.(shape.List)
+		items, _ := found.(awscli.List)
 		items = items[min(skip, len(items)):]
 		cut := limited && len(items) > left
 		if cut {
@@ -316,7 +316,7 @@ func (c *apiCall) pages(ctx context.Context, cl *client.Client, in *shape.Object
 			resume = resumeToken(p, token, len(items)+skip)
 		}
 		if c.form == "text" {
-			if err := c.print(&shape.Object{Members: []shape.Member{{Name: p.Result, Value: items}}}); err != nil {
+			if err := c.print(&awscli.Object{Members: []awscli.Member{{Name: p.Result, Value: items}}}); err != nil {
 				return err
 			}
 		}
@@ -340,9 +340,9 @@ func (c *apiCall) pages(ctx context.Context, cl *client.Client, in *shape.Object
 		if resume == "" {
 			return nil
 		}
-		return c.print(&shape.Object{Members: []shape.Member{{Name: "NextToken", Value: &shape.Object{Members: []shape.Member{{Name: "NextToken", Value: resume}}}}}})
+		return c.print(&awscli.Object{Members: []awscli.Member{{Name: "NextToken", Value: &awscli.Object{Members: []awscli.Member{{Name: "NextToken", Value: resume}}}}}})
 	}
-	out := &shape.Object{Members: []shape.Member{{Name: p.Result, Value: all}}}
+	out := &awscli.Object{Members: []awscli.Member{{Name: p.Result, Value: all}}}
 	if resume != "" {
 		out.Set("NextToken", resume)
 	}
@@ -353,7 +353,7 @@ func (c *apiCall) pages(ctx context.Context, cl *client.Client, in *shape.Object
 const truncated = "boto_truncate_amount"
 
 // resumeToken is the token for --starting-token, in the form of the AWS command line, so that each goes on where the other ended.
-func resumeToken(p *shape.Paging, token string, printed int) string {
+func resumeToken(p *api.Paging, token string, printed int) string {
 	quoted := []byte("null")
 	if token != "" {
 		quoted, _ = json.Marshal(token) // a string has no error
@@ -366,14 +366,14 @@ func resumeToken(p *shape.Paging, token string, printed int) string {
 }
 
 // startingToken reads --starting-token: one of ours or of the AWS command line, or else a NextToken of the service.
-func startingToken(a *arguments, p *shape.Paging) (token string, skip int) {
+func startingToken(a *arguments, p *api.Paging) (token string, skip int) {
 	word := a.word(flagStart)
 	text, err := base64.StdEncoding.DecodeString(word)
 	if err != nil {
 		return word, 0
 	}
-	v, err := shape.ParseJSON(text)
-	o, ok := v.(*shape.Object)
+	v, err := awscli.ParseJSON(text)
+	o, ok := v.(*awscli.Object)
 	if err != nil || !ok {
 		return word, 0
 	}
@@ -390,7 +390,7 @@ func startingToken(a *arguments, p *shape.Paging) (token string, skip int) {
 }
 
 // print prints an answer, or what the query finds in it.
-func (c *apiCall) print(v shape.Value) error {
+func (c *apiCall) print(v awscli.Value) error {
 	if c.query != nil {
 		var err error
 		if v, err = c.query.Search(v); err != nil {
@@ -399,14 +399,14 @@ func (c *apiCall) print(v shape.Value) error {
 	}
 	switch c.form {
 	case "text":
-		return shape.WriteText(c.std.Out, v)
+		return awscli.WriteText(c.std.Out, v)
 	case "table":
-		return shape.WriteTable(c.std.Out, c.op.Name, v, columns(c.std.Out))
+		return awscli.WriteTable(c.std.Out, c.op.Name, v, columns(c.std.Out))
 	}
-	if o, ok := v.(*shape.Object); ok && len(o.Members) == 0 {
+	if o, ok := v.(*awscli.Object); ok && len(o.Members) == 0 {
 		return nil
 	}
-	return shape.WriteJSON(c.std.Out, v)
+	return awscli.WriteJSON(c.std.Out, v)
 }
 
 // columns is the width of a terminal, and 80 for everything else.

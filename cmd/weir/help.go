@@ -7,7 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"weir/internal/shape"
+	"weir/internal/awscli"
 )
 
 // writeHelp explains a command: what it does, an example that works, then the flags.
@@ -87,8 +87,8 @@ func writeRootHelp(w io.Writer, model *kong.Application) error {
 		fmt.Fprintf(&b, "  %-32s %s\n", c.Name, c.Help)
 	}
 	b.WriteString("\nThe API, with the flags and the output of the AWS command line:\n\n")
-	for _, op := range shape.Operations() {
-		fmt.Fprintf(&b, "  %-32s %s\n", op.Command(), op.Doc)
+	for _, op := range awscli.Commands() {
+		fmt.Fprintf(&b, "  %-32s %s\n", awscli.Command(op), op.Doc)
 	}
 	b.WriteString("\nweir COMMAND --help says more about each.\n")
 	_, err := io.WriteString(w, b.String())

@@ -16,7 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"weir/internal/shape"
+	"weir/internal/awscli"
 )
 
 // version is the release; the Makefile may set another with -ldflags.
@@ -167,7 +167,7 @@ func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *k
 // misread tells what is wrong with a command line of our own commands, in fewer words of kong's.
 func misread(model *kong.Application, args []string, err error) error {
 	name := args[0]
-	at := slices.IndexFunc(args, func(word string) bool { return shape.Find(word) != nil })
+	at := slices.IndexFunc(args, func(word string) bool { return awscli.Find(word) != nil })
 	switch c := findCommand(model, name); {
 	case c != nil:
 		for _, w := range c.words {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/awscli"
 	"weir/internal/client"
-	"weir/internal/shape"
 )
 
 // putMediaCmd sends Matroska to a stream.
@@ -63,7 +63,7 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	var start time.Time
 	if c.StartTimestamp != "" {
 		var err error
-		if start, err = shape.ParseMoment(c.StartTimestamp, time.Now()); err != nil {
+		if start, err = awscli.ParseMoment(c.StartTimestamp, time.Now()); err != nil {
 			return fmt.Errorf("--start-timestamp: %w", err)
 		}
 	}

@@ -9,7 +9,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"weir/internal/shape"
+	"weir/internal/api"
+	"weir/internal/awscli"
 )
 
 // commandInfo is what help, manual and reference say of a command.
@@ -75,15 +76,15 @@ func commandInfos(model *kong.Application) (out []*commandInfo) {
 	for _, c := range ownCommands(model) {
 		out = append(out, ownInfo(c))
 	}
-	for _, op := range shape.Operations() {
-		out = append(out, operationInfo(&op))
+	for _, op := range awscli.Commands() {
+		out = append(out, operationInfo(op))
 	}
 	return out
 }
 
 // findCommand finds a command by its name, or gives nil.
 func findCommand(model *kong.Application, name string) *commandInfo {
-	if op := shape.Find(name); op != nil {
+	if op := awscli.Find(name); op != nil {
 		return operationInfo(op)
 	}
 	for _, c := range ownCommands(model) {
@@ -131,8 +132,8 @@ func valueInfo(v *kong.Value, name string) flagInfo {
 }
 
 // operationInfo describes a command of the API.
-func operationInfo(op *shape.Operation) *commandInfo {
-	info := &commandInfo{name: op.Command(), doc: op.Doc, examples: "Example:\n\n  " + op.Example}
+func operationInfo(op *api.Operation) *commandInfo {
+	info := &commandInfo{name: awscli.Command(op), doc: op.Doc, examples: "Example:\n\n  " + op.Example}
 	for _, o := range operationOptions(op) {
 		info.flags = append(info.flags, o.info())
 	}

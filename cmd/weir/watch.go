@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"weir/internal/api"
-	"weir/internal/shape"
+	"weir/internal/awscli"
 )
 
 // sessionFlags say what an HLS session shows, in fewer words than the API.
@@ -63,14 +63,14 @@ func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput
 		return nil, withHint(errors.New("--from does not go with --mode LIVE"), "--mode LIVE_REPLAY begins in the past and goes on")
 	}
 	in.PlaybackMode = cmp.Or(in.PlaybackMode, api.PlaybackModeOnDemand)
-	from, err := shape.ParseMoment(f.From, now)
+	from, err := awscli.ParseMoment(f.From, now)
 	if err != nil {
 		return nil, fmt.Errorf("--from: %w", err)
 	}
 	start := api.Timestamp(from.UnixMilli())
 	times := &api.TimestampRange{StartTimestamp: &start}
 	if f.To != "" || in.PlaybackMode == api.PlaybackModeOnDemand {
-		to, err := shape.ParseMoment(cmp.Or(f.To, "now"), now)
+		to, err := awscli.ParseMoment(cmp.Or(f.To, "now"), now)
 		if err != nil {
 			return nil, fmt.Errorf("--to: %w", err)
 		}

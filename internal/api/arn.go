@@ -25,12 +25,10 @@ func FormatARN(region, account, name string, created int64) string {
 
 // ParseARN reverses FormatARN and also takes other partitions and resource types. Its error is an InvalidArgumentException.
 func ParseARN(text string) (ARN, error) {
-	if shapeResourceARN.broken(text) != nil {
-		c := check{}
-		for _, b := range shapeResourceARN.broken(text) {
-			c.fail("ResourceARN", text, b)
-		}
-		return ARN{}, c.err()
+	var c check
+	c.text("ResourceARN", text, shapeResourceARN)
+	if err := c.err(); err != nil {
+		return ARN{}, err
 	}
 	parts := strings.SplitN(text, ":", 6)
 	resource := strings.Split(parts[5], "/")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -9,66 +10,173 @@ import (
 	"unicode/utf8"
 )
 
-// pattern is a regular expression of the model: compiled to match the whole value, and as AWS prints it.
-type pattern struct {
-	re   *regexp.Regexp
-	text string
-}
+// regexpNoLineEnds is `.+` as Java reads it: no line end of Unicode.
+var regexpNoLineEnds = regexp.MustCompile(`\A[^\n\r\x{85}\x{2028}\x{2029}]+\z`)
 
-func newPattern(text string) pattern {
-	return pattern{re: regexp.MustCompile(`\A(?:` + text + `)\z`), text: text}
-}
+// Input is an input struct of this package: &DescribeStreamInput{} and so on.
+type Input interface{ check() *check }
 
-// stringRule is what the model says of a string shape. Lengths are in characters; max 0 means no bound.
-type stringRule struct {
-	min, max int
-	pattern  pattern // zero: any text
-	enum     []string
-}
+// ruled is an input with rules that no shape of the model states: those between members.
+type ruled interface{ rules() error }
 
-// Shapes of the models, by their names there.
-var (
-	shapeStreamName  = stringRule{min: 1, max: MaxStreamName, pattern: newPattern(`[a-zA-Z0-9_.-]+`)}
-	shapeDeviceName  = stringRule{min: 1, max: MaxDeviceName, pattern: newPattern(`[a-zA-Z0-9_.-]+`)}
-	shapeMediaType   = stringRule{min: 1, max: MaxMediaType, pattern: newPattern(`[\w\-\.\+]+/[\w\-\.\+]+(,[\w\-\.\+]+/[\w\-\.\+]+)*`)}
-	shapeResourceARN = stringRule{min: 1, max: MaxARN, pattern: newPattern(`arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+`)}
-	shapeVersion     = stringRule{min: 1, max: MaxVersion, pattern: newPattern(`[a-zA-Z0-9]+`)}
-	shapeNextToken   = stringRule{min: 0, max: MaxListStreamsNextToken, pattern: newPattern(`[a-zA-Z0-9+/=]*`)}
-	shapeTagKey      = stringRule{min: 1, max: MaxTagKey, pattern: newPattern(`^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`)}
-	shapeTagValue    = stringRule{min: 0, max: MaxTagValue, pattern: newPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`)}
-
-	// The model's dot is Java's, which stops at more line ends than Go's.
-	shapeKmsKeyID = stringRule{min: 1, max: MaxKmsKeyID, pattern: pattern{
-		re: regexp.MustCompile(`\A[^\n\r\x{85}\x{2028}\x{2029}]+\z`), text: `.+`}}
-)
-
-// broken lists what is wrong with a value, in AWS's words and order.
-func (r stringRule) broken(v string) []string {
-	var out []string
-	n := utf8.RuneCountInString(v)
-	if r.max > 0 && n > r.max {
-		out = append(out, fmt.Sprintf("Member must have length less than or equal to %d", r.max))
+// Validate holds an input to its row of the table, and then to the rules between its members. It returns nil or an *Error of code
+// InvalidArgumentException.
+func Validate(in Input) error {
+	v := reflect.ValueOf(in).Elem()
+	c := in.check()
+	c.members("", v, Find(strings.TrimSuffix(v.Type().Name(), "Input")).Input)
+	if err := c.err(); err != nil {
+		return err
 	}
-	if n < r.min {
-		out = append(out, fmt.Sprintf("Member must have length greater than or equal to %d", r.min))
+	if r, ok := in.(ruled); ok {
+		return r.rules()
 	}
-	if r.pattern.re != nil && !r.pattern.re.MatchString(v) {
-		out = append(out, "Member must satisfy regular expression pattern: "+r.pattern.text)
-	}
-	if r.enum != nil && !slices.Contains(r.enum, v) {
-		out = append(out, "Member must satisfy enum value set: ["+strings.Join(r.enum, ", ")+"]")
-	}
-	return out
+	return nil
 }
 
 // check collects what is wrong with an input. Paths are the member names of the model joined by dots; messages show them with a
 // lower-case first letter, as AWS does.
 type check struct {
-	zeros map[string]bool
+	zeros map[string]bool // see given
 	errs  []string
 }
 
 func (g *given) check() *check { return &check{zeros: g.zeros} }
+
+// members checks the members of a structure in the order of the model. v is a struct whose fields are named as the members.
+func (c *check) members(path string, v reflect.Value, s *Shape) {
+	for i := range s.Members {
+		m := &s.Members[i]
+		c.member(join(path, m.Name), v.FieldByName(m.Name), m)
+	}
+}
+
+func (c *check) member(path string, v reflect.Value, m *Member) {
+	present := c.zeros[path] || !v.IsZero()
+	if !present {
+		// An input that was not decoded cannot tell an absent text from an empty one, which may be legal.
+		unknown := c.zeros == nil && m.Shape.Kind == KindString && m.Shape.Enum == nil && m.Shape.Min == 0
+		if m.Required && !unknown {
+			c.failRaw(path, "null", "Member must not be null")
+		}
+		return
+	}
+	switch m.Shape.Kind {
+	case KindString:
+		c.text(path, v.String(), m.Shape)
+	case KindInteger, KindLong:
+		c.number(path, v.Int(), m.Shape)
+	case KindStructure:
+		c.members(path, v.Elem(), m.Shape)
+	case KindList:
+		c.list(path, v, m.Shape)
+	case KindMap:
+		c.mapping(path, v, m.Shape)
+	}
+}
+
+// text checks a string that is there.
+func (c *check) text(path, v string, s *Shape) {
+	for _, constraint := range broken(v, s) {
+		c.fail(path, v, constraint)
+	}
+}
+
+// broken lists what is wrong with a string, in AWS's words and order.
+func broken(v string, s *Shape) []string {
+	out := brokenLength(int64(utf8.RuneCountInString(v)), s)
+	if s.Pattern != nil && !s.Pattern.re.MatchString(v) {
+		out = append(out, "Member must satisfy regular expression pattern: "+s.Pattern.text)
+	}
+	if s.Enum != nil && !slices.Contains(s.Enum, v) {
+		out = append(out, "Member must satisfy enum value set: ["+strings.Join(s.Enum, ", ")+"]")
+	}
+	return out
+}
+
+func brokenLength(n int64, s *Shape) (out []string) {
+	if s.Max > 0 && n > s.Max {
+		out = append(out, fmt.Sprintf("Member must have length less than or equal to %d", s.Max))
+	}
+	if n < s.Min {
+		out = append(out, fmt.Sprintf("Member must have length greater than or equal to %d", s.Min))
+	}
+	return out
+}
+
+// number checks an integer that is there.
+func (c *check) number(path string, v int64, s *Shape) {
+	shown := strconv.FormatInt(v, 10)
+	if v > s.Max {
+		c.fail(path, shown, fmt.Sprintf("Member must have value less than or equal to %d", s.Max))
+	}
+	if v < s.Min {
+		c.fail(path, shown, fmt.Sprintf("Member must have value greater than or equal to %d", s.Min))
+	}
+}
+
+// size checks the number of members of a list or map.
+func (c *check) size(path, shown string, n int, s *Shape) {
+	for _, constraint := range brokenLength(int64(n), s) {
+		c.fail(path, shown, constraint)
+	}
+}
+
+// list checks a list of strings or structures. What is beyond the greatest length is not looked at: the length is refused already,
+// and the rest would only make the message longer.
+func (c *check) list(path string, v reflect.Value, s *Shape) {
+	n := min(v.Len(), int(s.Max)+1)
+	if s.Item.Kind == KindStructure {
+		c.size(path, "["+strconv.Itoa(v.Len())+" "+strings.ToLower(path)+"]", v.Len(), s)
+		for i := range n {
+			c.members(path+"."+strconv.Itoa(i+1)+".member", v.Index(i), s.Item)
+		}
+		return
+	}
+	items := v.Slice(0, n).Interface().([]string)
+	shown := "[" + strings.Join(items, ", ") + "]"
+	c.size(path, shown, v.Len(), s)
+	for _, item := range items {
+		if b := broken(item, s.Item); b != nil {
+			c.fail(path, shown, "Member must satisfy constraint: ["+strings.Join(b, ", ")+"]")
+			return
+		}
+	}
+}
+
+// mapping checks a map from string to string, in the order of its keys: the first bad key and the first bad value are told.
+func (c *check) mapping(path string, v reflect.Value, s *Shape) {
+	m := v.Interface().(map[string]string)
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	var text strings.Builder
+	for i, k := range keys {
+		if text.Len() > maxEcho {
+			break
+		}
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString(k + "=" + m[k])
+	}
+	shown := "{" + text.String() + "}"
+	c.size(path, shown, len(m), s)
+	for _, k := range keys {
+		if b := broken(k, s.Key); b != nil {
+			c.fail(path, shown, "Map keys must satisfy constraint: ["+strings.Join(b, ", ")+"]")
+			break
+		}
+	}
+	for _, k := range keys {
+		if b := broken(m[k], s.Item); b != nil {
+			c.fail(path, shown, "Map value must satisfy constraint: ["+strings.Join(b, ", ")+"]")
+			break
+		}
+	}
+}
 
 // maxEcho bounds how much of a caller's value an error message repeats, in bytes.
 const maxEcho = 512
@@ -101,112 +209,6 @@ func decapitalise(path string) string {
 	return string(b)
 }
 
-// required demands that a member is there.
-func (c *check) required(path string, present bool) {
-	if !present && !c.zeros[path] {
-		c.failRaw(path, "null", "Member must not be null")
-	}
-}
-
-// text checks a string member when it is there.
-func (c *check) text(path, v string, rule stringRule) {
-	if v == "" && !c.zeros[path] {
-		return
-	}
-	for _, b := range rule.broken(v) {
-		c.fail(path, v, b)
-	}
-}
-
-// enum checks a member that takes one of a few values.
-func (c *check) enum(path, v string, values ...string) {
-	c.text(path, v, stringRule{enum: values})
-}
-
-// number checks an integer member when it is there.
-func (c *check) number(path string, v, least, most int64) {
-	if v == 0 && !c.zeros[path] {
-		return
-	}
-	if v > most {
-		c.fail(path, strconv.FormatInt(v, 10), fmt.Sprintf("Member must have value less than or equal to %d", most))
-	}
-	if v < least {
-		c.fail(path, strconv.FormatInt(v, 10), fmt.Sprintf("Member must have value greater than or equal to %d", least))
-	}
-}
-
-// size checks the number of members of a list or map that is there.
-func (c *check) size(path, shown string, n, least, most int) {
-	if n > most {
-		c.fail(path, shown, fmt.Sprintf("Member must have length less than or equal to %d", most))
-	}
-	if n < least {
-		c.fail(path, shown, fmt.Sprintf("Member must have length greater than or equal to %d", least))
-	}
-}
-
-// tagMap checks the shape ResourceTags.
-func (c *check) tagMap(path string, tags map[string]string) {
-	if tags == nil {
-		return
-	}
-	keys := make([]string, 0, len(tags))
-	for k := range tags {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	var shown strings.Builder
-	for i, k := range keys {
-		if shown.Len() > maxEcho {
-			break
-		}
-		if i > 0 {
-			shown.WriteString(", ")
-		}
-		shown.WriteString(k + "=" + tags[k])
-	}
-	text := "{" + shown.String() + "}"
-	c.size(path, text, len(tags), 1, MaxStreamTags)
-	for _, k := range keys {
-		if b := shapeTagKey.broken(k); b != nil {
-			c.fail(path, text, "Map keys must satisfy constraint: ["+strings.Join(b, ", ")+"]")
-			break
-		}
-	}
-	for _, k := range keys {
-		if b := shapeTagValue.broken(tags[k]); b != nil {
-			c.fail(path, text, "Map value must satisfy constraint: ["+strings.Join(b, ", ")+"]")
-			break
-		}
-	}
-}
-
-// tagKeys checks the shape TagKeyList.
-func (c *check) tagKeys(path string, keys []string) {
-	if keys == nil {
-		return
-	}
-	shown := keys
-	if len(shown) > MaxStreamTags+1 {
-		shown = shown[:MaxStreamTags+1]
-	}
-	text := "[" + strings.Join(shown, ", ") + "]"
-	c.size(path, text, len(keys), 1, MaxStreamTags)
-	for _, k := range keys {
-		if b := shapeTagKey.broken(k); b != nil {
-			c.fail(path, text, "Member must satisfy constraint: ["+strings.Join(b, ", ")+"]")
-			break
-		}
-	}
-}
-
-// stream checks the two members that name a stream.
-func (c *check) stream(r StreamRef) {
-	c.text("StreamName", r.StreamName, shapeStreamName)
-	c.text("StreamARN", r.StreamARN, shapeResourceARN)
-}
-
 // err is nil, or the InvalidArgumentException that lists everything.
 func (c *check) err() error {
 	switch n := len(c.errs); n {
@@ -217,15 +219,4 @@ func (c *check) err() error {
 	default:
 		return Errorf(InvalidArgumentException, "%d validation errors detected: %s", n, strings.Join(c.errs, "; "))
 	}
-}
-
-// exactlyOne is the rule, outside the model's shapes, that a stream is named one way.
-func (r StreamRef) exactlyOne() error {
-	switch {
-	case r.StreamName == "" && r.StreamARN == "":
-		return NewError(InvalidArgumentException, "Either StreamName or StreamARN must be specified.")
-	case r.StreamName != "" && r.StreamARN != "":
-		return NewError(InvalidArgumentException, "StreamName and StreamARN must not both be specified.")
-	}
-	return nil
 }

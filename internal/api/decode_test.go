@@ -133,7 +133,7 @@ func FuzzDecodeJSON(f *testing.F) {
 			}
 			return
 		}
-		if err := in.Validate(); err != nil {
+		if err := Validate(in); err != nil {
 			if !errors.As(err, &e) || e.Code != InvalidArgumentException || len(e.Message) > 1<<16 {
 				t.Fatalf("%s: %v", op.Name, err)
 			}
@@ -148,7 +148,7 @@ func FuzzDecodeJSON(f *testing.F) {
 		if err := DecodeJSON(text, again); err != nil {
 			t.Fatalf("%s: %s: %v", op.Name, text, err)
 		}
-		if err := again.Validate(); err != nil {
+		if err := Validate(again); err != nil {
 			t.Fatalf("%s: %s: %v", op.Name, text, err)
 		}
 	})

@@ -60,30 +60,11 @@ type GetHLSStreamingSessionURLInput struct {
 	MaxMediaPlaylistFragmentResults int                      `json:"MaxMediaPlaylistFragmentResults,omitempty"` // 1 to 5,000; absent: 5, or 1,000 for ON_DEMAND
 }
 
-// Validate applies the model's constraints and the rules between members that its text gives: exactly one of name and ARN; a
-// range for ON_DEMAND (both ends) and LIVE_REPLAY (a start), none for LIVE; the end after the start, by at most 24 hours. What
-// needs the present time or the stream (an end in the past, a start within retention) is left to playback.
-func (in *GetHLSStreamingSessionURLInput) Validate() error {
-	c := in.check()
-	c.stream(in.StreamRef)
-	c.enum("PlaybackMode", string(in.PlaybackMode),
-		string(PlaybackModeLive), string(PlaybackModeLiveReplay), string(PlaybackModeOnDemand))
-	if s := in.HLSFragmentSelector; s != nil {
-		c.enum("HLSFragmentSelector.FragmentSelectorType", string(s.FragmentSelectorType),
-			string(SelectorProducerTimestamp), string(SelectorServerTimestamp))
-	}
-	c.enum("ContainerFormat", string(in.ContainerFormat), string(ContainerFragmentedMP4), string(ContainerMPEGTS))
-	c.enum("DiscontinuityMode", string(in.DiscontinuityMode),
-		string(DiscontinuityAlways), string(DiscontinuityNever), string(DiscontinuityOnDiscontinuity))
-	c.enum("DisplayFragmentTimestamp", string(in.DisplayFragmentTimestamp),
-		string(DisplayTimestampAlways), string(DisplayTimestampNever))
-	c.number("Expires", int64(in.Expires), MinExpires, MaxExpires)
-	c.number("MaxMediaPlaylistFragmentResults", int64(in.MaxMediaPlaylistFragmentResults),
-		MinMaxFragmentResults, MaxMaxFragmentResults)
-	if err := c.err(); err != nil {
-		return err
-	}
-	if err := in.exactlyOne(); err != nil {
+// rules adds what the model's text says of the range: both ends for ON_DEMAND, a start for LIVE_REPLAY, none for LIVE; the end after
+// the start, by at most 24 hours. What needs the present time or the stream (an end in the past, a start within retention) is
+// left to playback.
+func (in *GetHLSStreamingSessionURLInput) rules() error {
+	if err := in.StreamRef.rules(); err != nil {
 		return err
 	}
 	var r *TimestampRange

@@ -293,13 +293,11 @@ func hlsCases() []inputCase {
 
 func newInput(t testing.TB, operation string) Input {
 	t.Helper()
-	for _, op := range Operations() {
-		if op.Name == operation && op.NewInput != nil {
-			return op.NewInput()
-		}
+	op := Find(operation)
+	if op == nil || op.NewInput == nil {
+		t.Fatalf("no operation %s", operation)
 	}
-	t.Fatalf("no operation %s", operation)
-	return nil
+	return op.NewInput()
 }
 
 func TestInputConstraints(t *testing.T) {
@@ -311,7 +309,7 @@ func TestInputConstraints(t *testing.T) {
 			t.Errorf("%s %.200s: %v", c.operation, c.body, err)
 			continue
 		}
-		err := in.Validate()
+		err := Validate(in)
 		var e *Error
 		switch {
 		case c.message == "" && err != nil:
@@ -335,7 +333,7 @@ func TestTooManyTags(t *testing.T) {
 		if err := DecodeJSON([]byte(`{`+ref+`,"Tags":`+tagsJSON(51)+`}`), in); err != nil {
 			t.Fatal(err)
 		}
-		err := in.Validate()
+		err := Validate(in)
 		if err == nil || !strings.Contains(err.Error(), "at 'tags' failed to satisfy constraint: Member must have length less than or equal to 50") || len(err.Error()) > 1000 {
 			t.Errorf("%s: %v", op, err)
 		}
@@ -353,7 +351,7 @@ func TestInputsMarshal(t *testing.T) {
 		&GetHLSStreamingSessionURLInput{StreamRef: StreamRef{StreamName: "cam"}, PlaybackMode: PlaybackModeOnDemand,
 			HLSFragmentSelector: &HLSFragmentSelector{SelectorServerTimestamp, &TimestampRange{&start, &end}}},
 	} {
-		if err := in.Validate(); err != nil {
+		if err := Validate(in); err != nil {
 			t.Errorf("%T: %v", in, err)
 		}
 		text, err := json.Marshal(in)
@@ -364,7 +362,7 @@ func TestInputsMarshal(t *testing.T) {
 		if err := DecodeJSON(text, decoded); err != nil {
 			t.Fatal(err)
 		}
-		if err := decoded.Validate(); err != nil {
+		if err := Validate(decoded); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 		again, _ := json.Marshal(decoded)

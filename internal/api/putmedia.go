@@ -31,54 +31,52 @@ type PutMediaInput struct {
 	Acks          bool  // acknowledgements are wanted; the default
 }
 
-// ParsePutMedia reads the headers; values gives all values of a header by its case-insensitive name, as http.Header.Values does.
+// ParsePutMedia reads the headers; values returns all values of a header by its case-insensitive name, as http.Header.Values does.
 // Errors are InvalidArgumentExceptions.
 func ParsePutMedia(values func(name string) []string) (*PutMediaInput, error) {
 	c := check{zeros: map[string]bool{}}
-	one := func(name, path string) string {
-		v := values(name)
-		switch len(v) {
+	given := map[string]string{}
+	for _, m := range Find("PutMedia").Input.Members {
+		switch v := values(m.Header); len(v) {
 		case 0:
-			return ""
+			if m.Required {
+				c.failRaw(m.Name, "null", "Member must not be null")
+			}
 		case 1:
-			s := strings.Trim(v[0], " \t")
-			c.zeros[path] = s == ""
-			return s
+			given[m.Name] = strings.Trim(v[0], " \t")
+			if m.Shape.Kind == KindString {
+				c.text(m.Name, given[m.Name], m.Shape)
+			}
+		default:
+			c.fail(m.Name, strings.Join(v, ","), "Member must be given only once")
 		}
-		c.fail(path, strings.Join(v, ","), "Member must be given only once")
-		return ""
 	}
-	in := &PutMediaInput{Acks: true}
-	in.StreamName = one(HeaderStreamName, "StreamName")
-	in.StreamARN = one(HeaderStreamARN, "StreamARN")
-	c.stream(in.StreamRef)
-
-	kind := one(HeaderTimecodeType, "FragmentTimecodeType")
-	c.required("FragmentTimecodeType", kind != "")
-	c.enum("FragmentTimecodeType", kind, string(TimecodeAbsolute), string(TimecodeRelative))
-	in.TimecodeType = TimecodeType(kind)
-
-	if start := one(HeaderProducerStart, "ProducerStartTimestamp"); start != "" {
-		ms, ok := parseSeconds(start)
+	in := &PutMediaInput{
+		StreamRef:    StreamRef{StreamName: given["StreamName"], StreamARN: given["StreamARN"]},
+		TimecodeType: TimecodeType(given["FragmentTimecodeType"]), Acks: true,
+	}
+	const start = "ProducerStartTimestamp"
+	if given[start] != "" {
+		ms, ok := parseSeconds(given[start])
 		if !ok {
-			c.fail("ProducerStartTimestamp", start, "Member must be a decimal number of seconds since 1970-01-01")
+			c.fail(start, given[start], "Member must be a decimal number of seconds since 1970-01-01")
 		}
 		in.ProducerStart = ms
 	} else if in.TimecodeType == TimecodeRelative {
-		c.required("ProducerStartTimestamp", false)
+		c.failRaw(start, "null", "Member must not be null")
 	}
-
-	switch ack := one(HeaderAcknowledgment, "FragmentAcknowledgmentRequired"); strings.ToLower(ack) {
+	const acks = "FragmentAcknowledgmentRequired"
+	switch strings.ToLower(given[acks]) {
 	case "", "1", "true":
 	case "0", "false":
 		in.Acks = false
 	default:
-		c.enum("FragmentAcknowledgmentRequired", ack, "0", "1")
+		c.text(acks, given[acks], &Shape{Enum: []string{"0", "1"}})
 	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	if err := in.exactlyOne(); err != nil {
+	if err := in.rules(); err != nil {
 		return nil, err
 	}
 	return in, nil

@@ -1,11 +1,20 @@
 package api
 
-import "math"
-
 // StreamRef names a stream by its name or by its ARN; most operations want exactly one of the two.
 type StreamRef struct {
 	StreamName string `json:"StreamName,omitempty"` // 1 to 256 of [a-zA-Z0-9_.-]
 	StreamARN  string `json:"StreamARN,omitempty"`  // see ParseARN
+}
+
+// rules demands exactly one of name and ARN; inputs inherit it.
+func (r *StreamRef) rules() error {
+	switch {
+	case r.StreamName == "" && r.StreamARN == "":
+		return NewError(InvalidArgumentException, "Either StreamName or StreamARN must be specified.")
+	case r.StreamName != "" && r.StreamARN != "":
+		return NewError(InvalidArgumentException, "StreamName and StreamARN must not both be specified.")
+	}
+	return nil
 }
 
 // Storage tiers of StreamStorageConfiguration (M-KV DefaultStorageTier). Weir keeps the value and stores all streams alike.
@@ -31,24 +40,6 @@ type CreateStreamInput struct {
 	StreamStorageConfiguration *StreamStorageConfiguration `json:"StreamStorageConfiguration,omitempty"`
 }
 
-// Validate applies the model's constraints and the upper bound of retention that its text names.
-func (in *CreateStreamInput) Validate() error {
-	c := in.check()
-	c.text("DeviceName", in.DeviceName, shapeDeviceName)
-	c.required("StreamName", in.StreamName != "")
-	c.text("StreamName", in.StreamName, shapeStreamName)
-	c.text("MediaType", in.MediaType, shapeMediaType)
-	c.text("KmsKeyId", in.KmsKeyId, shapeKmsKeyID)
-	c.number("DataRetentionInHours", int64(in.DataRetentionInHours), 0, MaxRetentionHours)
-	c.tagMap("Tags", in.Tags)
-	if s := in.StreamStorageConfiguration; s != nil {
-		const path = "StreamStorageConfiguration.DefaultStorageTier"
-		c.required(path, s.DefaultStorageTier != "")
-		c.enum(path, s.DefaultStorageTier, StorageTierHot, StorageTierWarm)
-	}
-	return c.err()
-}
-
 // CreateStreamOutput answers /createStream.
 type CreateStreamOutput struct {
 	StreamARN string `json:"StreamARN"`
@@ -58,16 +49,6 @@ type CreateStreamOutput struct {
 type DescribeStreamInput struct {
 	given
 	StreamRef
-}
-
-// Validate applies the model's constraints; exactly one of name and ARN must be given.
-func (in *DescribeStreamInput) Validate() error {
-	c := in.check()
-	c.stream(in.StreamRef)
-	if err := c.err(); err != nil {
-		return err
-	}
-	return in.exactlyOne()
 }
 
 // Values of StreamInfo.Status (M-KV Status). Producers want ACTIVE at once and take DELETING for fatal (producers.md).
@@ -122,18 +103,6 @@ type ListStreamsInput struct {
 	StreamNameCondition *StreamNameCondition `json:"StreamNameCondition,omitempty"`
 }
 
-// Validate applies the model's constraints.
-func (in *ListStreamsInput) Validate() error {
-	c := in.check()
-	c.number("MaxResults", int64(in.MaxResults), 1, MaxListStreams)
-	c.text("NextToken", in.NextToken, shapeNextToken)
-	if s := in.StreamNameCondition; s != nil {
-		c.enum("StreamNameCondition.ComparisonOperator", s.ComparisonOperator, ComparisonBeginsWith)
-		c.text("StreamNameCondition.ComparisonValue", s.ComparisonValue, shapeStreamName)
-	}
-	return c.err()
-}
-
 // Prefix is the beginning of the names that are asked for, "" for all.
 func (in *ListStreamsInput) Prefix() string {
 	if in.StreamNameCondition == nil {
@@ -165,37 +134,14 @@ type UpdateStreamInput struct {
 	MediaType      string `json:"MediaType,omitempty"`      // absent: unchanged
 }
 
-// Validate applies the model's constraints; exactly one of name and ARN must be given.
-func (in *UpdateStreamInput) Validate() error {
-	c := in.check()
-	c.stream(in.StreamRef)
-	c.required("CurrentVersion", in.CurrentVersion != "")
-	c.text("CurrentVersion", in.CurrentVersion, shapeVersion)
-	c.text("DeviceName", in.DeviceName, shapeDeviceName)
-	c.text("MediaType", in.MediaType, shapeMediaType)
-	if err := c.err(); err != nil {
-		return err
-	}
-	return in.exactlyOne()
-}
-
 // UpdateStreamOutput answers /updateStream: {}.
 type UpdateStreamOutput struct{}
 
-// DeleteStreamInput is the body of /deleteStream.
+// DeleteStreamInput is the body of /deleteStream. There is no way to delete by name.
 type DeleteStreamInput struct {
 	given
 	StreamARN      string `json:"StreamARN,omitempty"`      // required; its creation time must be the stream's
 	CurrentVersion string `json:"CurrentVersion,omitempty"` // absent: any version
-}
-
-// Validate applies the model's constraints. There is no way to delete by name.
-func (in *DeleteStreamInput) Validate() error {
-	c := in.check()
-	c.required("StreamARN", in.StreamARN != "")
-	c.text("StreamARN", in.StreamARN, shapeResourceARN)
-	c.text("CurrentVersion", in.CurrentVersion, shapeVersion)
-	return c.err()
 }
 
 // DeleteStreamOutput answers /deleteStream: {}.
@@ -214,23 +160,6 @@ type UpdateDataRetentionInput struct {
 	CurrentVersion             string `json:"CurrentVersion,omitempty"`             // required
 	Operation                  string `json:"Operation,omitempty"`                  // required
 	DataRetentionChangeInHours int    `json:"DataRetentionChangeInHours,omitempty"` // required, 1 or more
-}
-
-// Validate applies the model's constraints; exactly one of name and ARN must be given. That the result stays within 0 and
-// MaxRetentionHours is for the caller to check, who knows the present value: NewRetention does.
-func (in *UpdateDataRetentionInput) Validate() error {
-	c := in.check()
-	c.stream(in.StreamRef)
-	c.required("CurrentVersion", in.CurrentVersion != "")
-	c.text("CurrentVersion", in.CurrentVersion, shapeVersion)
-	c.required("Operation", in.Operation != "")
-	c.enum("Operation", in.Operation, IncreaseDataRetention, DecreaseDataRetention)
-	c.required("DataRetentionChangeInHours", in.DataRetentionChangeInHours != 0)
-	c.number("DataRetentionChangeInHours", int64(in.DataRetentionChangeInHours), 1, math.MaxInt32)
-	if err := c.err(); err != nil {
-		return err
-	}
-	return in.exactlyOne()
 }
 
 // NewRetention is the retention in hours after the change, or an InvalidArgumentException when it would leave 0 to
@@ -267,19 +196,6 @@ type GetDataEndpointInput struct {
 	given
 	StreamRef
 	APIName string `json:"APIName,omitempty"` // required
-}
-
-// Validate applies the model's constraints; exactly one of name and ARN must be given.
-func (in *GetDataEndpointInput) Validate() error {
-	c := in.check()
-	c.stream(in.StreamRef)
-	c.required("APIName", in.APIName != "")
-	c.enum("APIName", in.APIName, APIPutMedia, APIGetMedia, APIListFragments, APIGetMediaForFragmentList,
-		APIGetHLSStreamingSessionURL, APIGetDASHStreamingSessionURL, APIGetClip, APIGetImages)
-	if err := c.err(); err != nil {
-		return err
-	}
-	return in.exactlyOne()
 }
 
 // GetDataEndpointOutput answers /getDataEndpoint. DataEndpoint has a scheme and no trailing slash: producers append "/putMedia"

@@ -105,28 +105,18 @@ func (c *Client) signer(ctx context.Context) (*auth.Signer, error) {
 	return s, nil
 }
 
-// path finds the path of an operation.
-func path(operation string) (string, error) {
-	for _, op := range api.Operations() {
-		if op.Name == operation {
-			return op.Path, nil
-		}
-	}
-	return "", fmt.Errorf("unknown operation %s", operation)
-}
-
 // Call performs an operation with a JSON body and decodes the answer into out, which may be nil, or a *json.RawMessage for the
 // answer as it is. Errors are *Error or *ConnectError, or that of ctx.
 func (c *Client) Call(ctx context.Context, operation string, in, out any) error {
-	p, err := path(operation)
-	if err != nil {
-		return err
+	op := api.Find(operation)
+	if op == nil {
+		return fmt.Errorf("unknown operation %s", operation)
 	}
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
-	target := strings.TrimSuffix(c.Endpoint, "/") + p
+	target := strings.TrimSuffix(c.Endpoint, "/") + op.Path
 	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("%w: %s", ErrEndpoint, c.Endpoint)
 	}

@@ -75,7 +75,7 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 
 // hlsParameters checks a request, as far as it can be without looking at fragments, and fills in the defaults.
 func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInput, now time.Time) (*parameters, time.Duration, error) {
-	if err := given.Validate(); err != nil {
+	if err := api.Validate(given); err != nil {
 		return nil, 0, err
 	}
 	in := *given

@@ -93,7 +93,7 @@ func (j jsonResponse) send(w http.ResponseWriter, _ *http.Request) error {
 // input is an input struct of package api.
 type input[T any] interface {
 	*T
-	Validate() error
+	api.Input
 }
 
 // call makes a handler of a function from an input struct to an output struct.
@@ -103,7 +103,7 @@ func call[T any, I input[T], O any](do func(ctx context.Context, req *request, i
 		if err := api.DecodeJSON(req.body, in); err != nil {
 			return nil, err
 		}
-		if err := in.Validate(); err != nil {
+		if err := api.Validate(in); err != nil {
 			return nil, err
 		}
 		out, err := do(ctx, req, in)

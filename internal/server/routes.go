@@ -6,12 +6,13 @@ import (
 	"path"
 	"strings"
 
+	"weir/internal/api"
 	"weir/internal/console"
 )
 
 // Operation names, used in routes, metrics and logs.
 const (
-	opPutMedia = "PutMedia"
+	opPutMedia = "PutMedia" // its body is media
 	opUnknown  = "Unknown"
 )
 
@@ -45,25 +46,32 @@ type routes map[string]*route
 func (s *Server) newRoutes(metrics http.Handler) routes {
 	const post, get = http.MethodPost, http.MethodGet
 	const info, debug = slog.LevelInfo, slog.LevelDebug
-	table := []*route{
-		// Control plane (kvs-behaviour 4.1).
-		{post, "/createStream", "CreateStream", signed, info, call(s.createStream), nil},
-		{post, "/describeStream", "DescribeStream", signed, debug, call(s.describeStream), nil},
-		{post, "/listStreams", "ListStreams", signed, debug, call(s.listStreams), nil},
-		{post, "/deleteStream", "DeleteStream", signed, info, call(s.deleteStream), nil},
-		{post, "/updateStream", "UpdateStream", signed, info, call(s.updateStream), nil},
-		{post, "/updateDataRetention", "UpdateDataRetention", signed, info, call(s.updateDataRetention), nil},
-		{post, "/getDataEndpoint", "GetDataEndpoint", signed, debug, call(s.getDataEndpoint), nil},
-		{post, "/tagStream", "TagStream", signed, info, call(s.tagStream), nil},
-		{post, "/untagStream", "UntagStream", signed, info, call(s.untagStream), nil},
-		{post, "/listTagsForStream", "ListTagsForStream", signed, debug, call(s.listTagsForStream), nil},
-		{post, "/TagResource", "TagResource", signed, info, call(s.tagResource), nil},
-		{post, "/UntagResource", "UntagResource", signed, info, call(s.untagResource), nil},
-		{post, "/ListTagsForResource", "ListTagsForResource", signed, debug, call(s.listTagsForResource), nil},
+	operations := []struct {
+		name   string
+		level  slog.Level
+		handle handler
+	}{
+		// Streams and their tags.
+		{"CreateStream", info, call(s.createStream)},
+		{"DescribeStream", debug, call(s.describeStream)},
+		{"ListStreams", debug, call(s.listStreams)},
+		{"DeleteStream", info, call(s.deleteStream)},
+		{"UpdateStream", info, call(s.updateStream)},
+		{"UpdateDataRetention", info, call(s.updateDataRetention)},
+		{"GetDataEndpoint", debug, call(s.getDataEndpoint)},
+		{"TagStream", info, call(s.tagStream)},
+		{"UntagStream", info, call(s.untagStream)},
+		{"ListTagsForStream", debug, call(s.listTagsForStream)},
+		{"TagResource", info, call(s.tagResource)},
+		{"UntagResource", info, call(s.untagResource)},
+		{"ListTagsForResource", debug, call(s.listTagsForResource)},
 
 		// Media in and out.
-		{post, "/putMedia", opPutMedia, signed, debug, s.putMedia, nil},
-		{post, "/getHLSStreamingSessionURL", "GetHLSStreamingSessionURL", signed, info, call(s.getHLSStreamingSessionURL), nil},
+		{opPutMedia, debug, s.putMedia},
+		{"GetHLSStreamingSessionURL", info, call(s.getHLSStreamingSessionURL)},
+	}
+	table := []*route{
+		// Session actions.
 		{get, "/hls/v1/getHLSMasterPlaylist.m3u8", "GetHLSMasterPlaylist", token, debug, s.hlsMasterPlaylist, nil},
 		{get, "/hls/v1/getHLSMediaPlaylist.m3u8", "GetHLSMediaPlaylist", token, debug, s.hlsMediaPlaylist, nil},
 		{get, "/hls/v1/getMP4InitFragment.mp4", "GetMP4InitFragment", token, debug, s.mp4InitFragment, nil},
@@ -78,6 +86,10 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	}
 	if metrics != nil {
 		table = append(table, &route{get, "/metrics", "Metrics", open, debug, nil, metrics})
+	}
+
+	for _, op := range operations {
+		table = append(table, &route{post, api.Find(op.name).Path, op.name, signed, op.level, op.handle, nil})
 	}
 
 	rs := routes{}

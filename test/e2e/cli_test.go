@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"weir/internal/shape"
+	"weir/internal/api"
+	"weir/internal/awscli"
 )
 
 // Side by side with the AWS command line: every operation and each form of each parameter, made from the table of shapes, given to
@@ -33,7 +34,7 @@ func TestCommandLineSideBySide(t *testing.T) {
 	s.run("weir", "put-media", "--stream-name", "side1", clip{rate: "25", seconds: 2}.make(t))
 	g := generator{dir: t.TempDir(), arn: arn["side1"], seen: map[string]bool{}}
 	var cases []sideCase
-	for _, op := range shape.Operations() {
+	for _, op := range awscli.Commands() {
 		cases = append(cases, g.cases(op)...)
 	}
 	t.Logf("%d cases", len(cases))
@@ -158,7 +159,7 @@ func (b *awsBatch) run(t *testing.T, args []string) (stdout, stderr []byte, code
 
 // sideCase is one command line.
 type sideCase struct {
-	op   shape.Operation
+	op   *api.Operation
 	args []string
 	json bool // standard output is JSON
 }
@@ -168,7 +169,7 @@ func (c sideCase) compare(t *testing.T, s *server, aws *awsBatch) {
 	if c.op.DataAPI != "" {
 		service = "kinesis-video-archived-media"
 	}
-	args := append([]string{c.op.Command()}, c.args...)
+	args := append([]string{awscli.Command(c.op)}, c.args...)
 	awsOut, awsErr, awsCode := aws.run(t, append([]string{service}, args...))
 	out, stderr, code := outcome(s, "weir", args)
 	if code != awsCode {
@@ -198,7 +199,7 @@ func (c sideCase) compare(t *testing.T, s *server, aws *awsBatch) {
 
 // still replaces what differs from call to call: the token of a session, and the value of an enumeration that aws picks at random for
 // a skeleton.
-func still(v any, s *shape.Shape) any {
+func still(v any, s *api.Shape) any {
 	object, ok := v.(map[string]any)
 	if !ok {
 		if text, ok := v.(string); ok {
@@ -208,11 +209,11 @@ func still(v any, s *shape.Shape) any {
 		return v
 	}
 	for name, inner := range object {
-		f := s.Field(name)
+		f := s.Member(name)
 		text, isText := inner.(string)
 		switch {
 		case f == nil:
-			object[name] = still(inner, &shape.Shape{})
+			object[name] = still(inner, &api.Shape{})
 		case f.Shape.Enum != nil && isText:
 			for _, value := range f.Shape.Enum {
 				if text == value {
@@ -264,7 +265,7 @@ func (g *generator) file(text string) string {
 }
 
 // cases are those of one operation.
-func (g *generator) cases(op shape.Operation) []sideCase {
+func (g *generator) cases(op *api.Operation) []sideCase {
 	var out []sideCase
 	add := func(args ...string) { out = append(out, sideCase{op, args, true}) }
 	add("--generate-cli-skeleton")
@@ -282,8 +283,8 @@ func (g *generator) cases(op shape.Operation) []sideCase {
 
 	// The whole input as JSON, in a file, with a flag that goes before, with a key that nobody knows, with the wrong type, cut short.
 	input := map[string]any{}
-	for i := range op.Input.Fields {
-		if f := &op.Input.Fields[i]; f.Required || f.Name == "StreamName" {
+	for i := range op.Input.Members {
+		if f := &op.Input.Members[i]; f.Required || f.Name == "StreamName" {
 			input[f.Name] = g.value(op, f)
 		}
 	}
@@ -297,23 +298,23 @@ func (g *generator) cases(op shape.Operation) []sideCase {
 		input[name] = []any{1.5}
 	}
 	add("--cli-input-json", mustJSON(input), "--generate-cli-skeleton", "output")
-	for i := range op.Input.Fields {
-		f := &op.Input.Fields[i]
+	for i := range op.Input.Members {
+		f := &op.Input.Members[i]
 		if f.Required {
-			add(without(base, "--"+f.Flag())...)
+			add(without(base, "--"+awscli.Flag(*f))...)
 			break
 		}
 	}
 	// Each parameter by itself, on an input that is checked and not sent; all forms of its shape once, the first one everywhere.
-	for i := range op.Input.Fields {
-		f := &op.Input.Fields[i]
+	for i := range op.Input.Members {
+		f := &op.Input.Members[i]
 		forms := g.forms(f)
 		if g.seen[f.Shape.Name] {
 			forms = forms[:1]
 		}
 		g.seen[f.Shape.Name] = true
 		for _, words := range forms {
-			args := append(without(base, "--"+f.Flag()), "--"+f.Flag())
+			args := append(without(base, "--"+awscli.Flag(*f)), "--"+awscli.Flag(*f))
 			add(append(append(args, words...), "--generate-cli-skeleton", "output")...)
 		}
 	}
@@ -332,14 +333,14 @@ func (g *generator) cases(op shape.Operation) []sideCase {
 }
 
 // base is a command line that works again and again, or fails again and again.
-func (g *generator) base(op shape.Operation) []string {
+func (g *generator) base(op *api.Operation) []string {
 	var args []string
-	for i := range op.Input.Fields {
-		f := &op.Input.Fields[i]
+	for i := range op.Input.Members {
+		f := &op.Input.Members[i]
 		if !f.Required && f.Name != "StreamName" {
 			continue
 		}
-		args = append(args, "--"+f.Flag())
+		args = append(args, "--"+awscli.Flag(*f))
 		switch v := g.value(op, f).(type) {
 		case []any:
 			for _, item := range v {
@@ -359,7 +360,7 @@ func (g *generator) base(op shape.Operation) []string {
 }
 
 // value is one that fits a parameter, and lets a change change nothing.
-func (g *generator) value(op shape.Operation, f *shape.Field) any {
+func (g *generator) value(op *api.Operation, f *api.Member) any {
 	switch {
 	case f.Name == "StreamName":
 		return "side1"
@@ -369,24 +370,24 @@ func (g *generator) value(op shape.Operation, f *shape.Field) any {
 		return strings.Replace(g.arn, "side1", "none", 1)
 	case f.Name == "CurrentVersion":
 		return "notTheVersion"
-	case f.Name == "Tags" && f.Shape.Kind == shape.ListOf:
+	case f.Name == "Tags" && f.Shape.Kind == api.KindList:
 		return []any{map[string]any{"Key": "site", "Value": "north"}}
-	case f.Shape.Kind == shape.MapOf:
+	case f.Shape.Kind == api.KindMap:
 		return map[string]any{"site": "north"}
-	case f.Shape.Kind == shape.ListOf:
+	case f.Shape.Kind == api.KindList:
 		return []any{"absent", "none"}
 	case f.Shape.Enum != nil:
 		return f.Shape.Enum[0]
-	case f.Shape.Kind == shape.Integer, f.Shape.Kind == shape.Long:
+	case f.Shape.Kind == api.KindInteger, f.Shape.Kind == api.KindLong:
 		return max(f.Shape.Min, 1)
 	}
 	return "text"
 }
 
 // forms are the ways to give a parameter, right and wrong.
-func (g *generator) forms(f *shape.Field) [][]string {
+func (g *generator) forms(f *api.Member) [][]string {
 	switch f.Shape.Kind {
-	case shape.String:
+	case api.KindString:
 		if f.Shape.Enum != nil {
 			return [][]string{{f.Shape.Enum[0]}}
 		}
@@ -395,12 +396,12 @@ func (g *generator) forms(f *shape.Field) [][]string {
 			forms = append(forms, []string{"file:///nowhere"}, nil)
 		}
 		return forms
-	case shape.Integer, shape.Long:
+	case api.KindInteger, api.KindLong:
 		return [][]string{{fmt.Sprint(f.Shape.Min)}, {fmt.Sprint(f.Shape.Min - 1)}, {"x"}, {"1.5"}}
-	case shape.MapOf:
+	case api.KindMap:
 		return [][]string{{"a=b,c=d"}, {"a"}, {`{"a":"b"}`}, {`{"a":1}`}, {"a=b,a=c"}, {g.file(`{"a":"b"}`)}, {"{}"}, {"[]"}, {`{"a"`}, {"a=b,c"}}
-	case shape.ListOf:
-		if f.Shape.IsComplex() {
+	case api.KindList:
+		if awscli.IsComplex(f.Shape) {
 			return [][]string{{"Key=a,Value=b"}, {"Key=a,Value=b", "Key=c,Value=d"}, {"Key=a"}, {`[{"Key":"a","Value":"b"}]`}, {`{"Key":"a","Value":"b"}`, `{"Key":"c","Value":""}`},
 				{"Key=a,Value=b,Other=c"}, {g.file(`[{"Key":"a","Value":"b"}]`)}, {}, {"Key"}, {"Key=a,Value="}}
 		}
@@ -413,15 +414,15 @@ func (g *generator) forms(f *shape.Field) [][]string {
 }
 
 // structure fills a structure, in shorthand and for JSON.
-func (g *generator) structure(s *shape.Shape) (string, map[string]any) {
+func (g *generator) structure(s *api.Shape) (string, map[string]any) {
 	var short []string
 	long := map[string]any{}
-	for _, f := range s.Fields {
+	for _, f := range s.Members {
 		switch {
-		case f.Shape.Kind == shape.Structure:
+		case f.Shape.Kind == api.KindStructure:
 			inner, v := g.structure(f.Shape)
 			short, long[f.Name] = append(short, f.Name+"={"+inner+"}"), v
-		case f.Shape.Kind == shape.Timestamp:
+		case f.Shape.Kind == api.KindTimestamp:
 			short, long[f.Name] = append(short, f.Name+"=2024-01-02T03:04:05Z"), "2024-01-02T03:04:05Z"
 		case f.Shape.Enum != nil:
 			short, long[f.Name] = append(short, f.Name+"="+f.Shape.Enum[0]), f.Shape.Enum[0]

@@ -1,59 +1,12 @@
-package shape
+package awscli
 
 import (
 	"encoding/json"
 	"math"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"weir/internal/api"
 )
-
-// The shapes are those that the server decodes: same operations, same members.
-func TestShapesAreThoseOfTheServer(t *testing.T) {
-	for _, served := range api.Operations() {
-		if served.NewInput == nil {
-			continue
-		}
-		i := slices.IndexFunc(Operations(), func(op Operation) bool { return op.Name == served.Name })
-		if i < 0 {
-			t.Errorf("%s has no shape", served.Name)
-			continue
-		}
-		op := Operations()[i]
-		var got, want []string
-		for _, f := range op.Input.Fields {
-			got = append(got, f.Name)
-			if f.Doc == "" {
-				t.Errorf("%s.%s is not documented", op.Name, f.Name)
-			}
-		}
-		want = members(reflect.TypeOf(served.NewInput()).Elem())
-		slices.Sort(got)
-		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Errorf("%s has %v, the server decodes %v", op.Name, got, want)
-		}
-		if (op.DataAPI != "") != (served.Service == api.ArchivedMedia) {
-			t.Errorf("%s: DataAPI %q, but it is of service %s", op.Name, op.DataAPI, served.Service)
-		}
-	}
-}
-
-func members(typ reflect.Type) (names []string) {
-	for i := range typ.NumField() {
-		f := typ.Field(i)
-		if f.Anonymous && f.IsExported() {
-			names = append(names, members(f.Type)...)
-		} else if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
-}
 
 func TestHyphenate(t *testing.T) {
 	for name, want := range map[string]string{
@@ -195,7 +148,7 @@ func FuzzShorthand(f *testing.F) {
 		if err != nil {
 			return
 		}
-		Check(v, op.Input.Field("HLSFragmentSelector").Shape, time.Unix(0, 0))
+		Check(v, op.Input.Member("HLSFragmentSelector").Shape, time.Unix(0, 0))
 		if _, err := json.Marshal(v); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -210,7 +163,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		v = Order(v, Operations()[1].Output)
+		v = Order(v, Commands()[1].Output)
 		var out strings.Builder
 		if err := WriteJSON(&out, v); err != nil || !json.Valid([]byte(out.String())) {
 			t.Errorf("%q became %q, %v", data, out.String(), err)

@@ -1,4 +1,4 @@
-package shape
+package awscli
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"weir/internal/api"
 )
 
 // ArgumentError is an argument that cannot be read.
@@ -26,10 +28,10 @@ func (e *ArgumentError) Unwrap() error { return e.Err }
 
 // Argument makes a value of what the command line has for a flag: of words for a list, of one word for everything else. A word
 // of the form file://name stands for the text of that file.
-func Argument(flag string, s *Shape, words []string) (Value, error) {
+func Argument(flag string, s *api.Shape, words []string) (Value, error) {
 	v, err := argument(s, words)
 	if err != nil {
-		if s.Kind == Integer || s.Kind == Long { // as Python's int() has it
+		if s.Kind == api.KindInteger || s.Kind == api.KindLong { // as Python's int() has it
 			return nil, err
 		}
 		return nil, &ArgumentError{flag, err}
@@ -37,7 +39,7 @@ func Argument(flag string, s *Shape, words []string) (Value, error) {
 	return v, nil
 }
 
-func argument(s *Shape, words []string) (Value, error) {
+func argument(s *api.Shape, words []string) (Value, error) {
 	fromFile := false
 	if len(words) == 1 {
 		text, ok, err := ReadParameter(words[0])
@@ -54,7 +56,7 @@ func argument(s *Shape, words []string) (Value, error) {
 	}
 	json := strings.HasPrefix(first, "{") || strings.HasPrefix(first, "[")
 	switch {
-	case s.IsComplex() && !json && s.Kind == ListOf && !fromFile:
+	case IsComplex(s) && !json && s.Kind == api.KindList && !fromFile:
 		list := make(List, len(words))
 		for i, word := range words {
 			o, err := ParseShorthand(word, readParameter)
@@ -66,13 +68,13 @@ func argument(s *Shape, words []string) (Value, error) {
 			}
 		}
 		return list, nil
-	case s.IsComplex() && !json:
+	case IsComplex(s) && !json:
 		o, err := ParseShorthand(words[0], readParameter)
 		if err != nil {
 			return nil, err
 		}
 		return coerce(o, s)
-	case s.Kind == ListOf:
+	case s.Kind == api.KindList:
 		if len(words) == 1 && strings.HasPrefix(first, "[") {
 			return jsonArgument(words[0])
 		}
@@ -90,14 +92,14 @@ func argument(s *Shape, words []string) (Value, error) {
 }
 
 // plain reads a word that is not shorthand.
-func plain(s *Shape, word string) (Value, error) {
+func plain(s *api.Shape, word string) (Value, error) {
 	switch s.Kind {
-	case Structure, MapOf:
+	case api.KindStructure, api.KindMap:
 		if strings.HasPrefix(strings.TrimSpace(word), "{") {
 			return jsonArgument(word)
 		}
 		return nil, fmt.Errorf("Invalid JSON:\n%s", word)
-	case Integer, Long:
+	case api.KindInteger, api.KindLong:
 		return ParseInt(word)
 	}
 	return word, nil

@@ -1,4 +1,4 @@
-package shape
+package awscli
 
 import (
 	"encoding/json"
@@ -7,11 +7,13 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"weir/internal/api"
 )
 
 // Check compares an input with its shape and returns what is wrong, one line each, in the words of the AWS command line. now is
 // what relative timestamps are relative to.
-func Check(v Value, s *Shape, now time.Time) []string {
+func Check(v Value, s *api.Shape, now time.Time) []string {
 	c := checker{now: now}
 	c.value("", v, s)
 	return c.found
@@ -38,17 +40,17 @@ func (c *checker) wrongType(path string, v Value, types ...string) {
 	c.say("Invalid type for parameter %s, value: %s, type: %s, valid types: %s", label(path), python(v), pythonType(v), strings.Join(types, ", "))
 }
 
-func (c *checker) length(path string, n int, s *Shape) {
-	if s.HasMin && n < s.Min {
+func (c *checker) length(path string, n int, s *api.Shape) {
+	if n < int(s.Min) {
 		c.say("Invalid length for parameter %s, value: %d, valid min length: %d", label(path), n, s.Min)
 	}
 }
 
-func (c *checker) value(path string, v Value, s *Shape) {
+func (c *checker) value(path string, v Value, s *api.Shape) {
 	switch s.Kind {
-	case Structure:
+	case api.KindStructure:
 		c.structure(path, v, s)
-	case ListOf:
+	case api.KindList:
 		l, ok := v.(List)
 		if !ok {
 			c.wrongType(path, v, "<class 'list'>", "<class 'tuple'>")
@@ -58,7 +60,7 @@ func (c *checker) value(path string, v Value, s *Shape) {
 		for i, item := range l {
 			c.value(path+"["+strconv.Itoa(i)+"]", item, s.Item)
 		}
-	case MapOf:
+	case api.KindMap:
 		o, ok := v.(*Object)
 		if !ok {
 			c.wrongType(path, v, "<class 'dict'>")
@@ -68,26 +70,26 @@ func (c *checker) value(path string, v Value, s *Shape) {
 			c.value(path+" (key: "+m.Name+")", m.Name, s.Key)
 			c.value(path+"."+m.Name, m.Value, s.Item)
 		}
-	case Integer, Long:
+	case api.KindInteger, api.KindLong:
 		switch v := v.(type) {
 		case bool: // a bool is an int to Python
-			if n := map[bool]int{true: 1}[v]; s.HasMin && n < s.Min {
+			if n := map[bool]int{true: 1}[v]; n < int(s.Min) {
 				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path), python(v), s.Min)
 			}
 		case json.Number:
 			if isFraction(v) {
 				c.wrongType(path, v, "<class 'int'>")
-			} else if f, err := v.Float64(); err == nil && s.HasMin && f < float64(s.Min) {
+			} else if f, err := v.Float64(); err == nil && f < float64(s.Min) {
 				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path), python(v), s.Min)
 			}
 		default:
 			c.wrongType(path, v, "<class 'int'>")
 		}
-	case Timestamp:
+	case api.KindTimestamp:
 		if _, err := parseMoment(v, c.now); err != nil {
 			c.wrongType(path, v, "<class 'datetime.datetime'>", "timestamp-string")
 		}
-	case String:
+	case api.KindString:
 		text, ok := v.(string)
 		if !ok {
 			c.wrongType(path, v, "<class 'str'>")
@@ -97,24 +99,24 @@ func (c *checker) value(path string, v Value, s *Shape) {
 	}
 }
 
-func (c *checker) structure(path string, v Value, s *Shape) {
+func (c *checker) structure(path string, v Value, s *api.Shape) {
 	o, ok := v.(*Object)
 	if !ok {
 		c.wrongType(path, v, "<class 'dict'>")
 		return
 	}
-	for _, f := range s.Fields {
+	for _, f := range s.Members {
 		if _, ok := o.Get(f.Name); f.Required && !ok {
 			c.say("Missing required parameter in %s: %q", label(path), f.Name)
 		}
 	}
 	for _, m := range o.Members {
-		if s.Field(m.Name) == nil {
-			c.say("Unknown parameter in %s: \"%s\", must be one of: %s", label(path), m.Name, strings.Join(s.names(), ", "))
+		if s.Member(m.Name) == nil {
+			c.say("Unknown parameter in %s: \"%s\", must be one of: %s", label(path), m.Name, strings.Join(names(s), ", "))
 		}
 	}
 	for _, m := range o.Members {
-		if f := s.Field(m.Name); f != nil {
+		if f := s.Member(m.Name); f != nil {
 			c.value(path+"."+m.Name, m.Value, f.Shape)
 		}
 	}
@@ -122,12 +124,12 @@ func (c *checker) structure(path string, v Value, s *Shape) {
 
 // Encode gives an input that passed Check the form in which it is sent: timestamps as seconds since 1970 with their milliseconds,
 // which the AWS command line drops.
-func Encode(v Value, s *Shape, now time.Time) (Value, error) {
+func Encode(v Value, s *api.Shape, now time.Time) (Value, error) {
 	switch v := v.(type) {
 	case *Object:
 		out := &Object{}
 		for _, m := range v.Members {
-			inner := s.of(m.Name)
+			inner := of(s, m.Name)
 			if inner == nil {
 				out.Set(m.Name, m.Value)
 				continue
@@ -150,7 +152,7 @@ func Encode(v Value, s *Shape, now time.Time) (Value, error) {
 		}
 		return out, nil
 	}
-	if s.Kind == Timestamp {
+	if s.Kind == api.KindTimestamp {
 		t, err := parseMoment(v, now)
 		if err != nil {
 			return nil, err
@@ -161,26 +163,26 @@ func Encode(v Value, s *Shape, now time.Time) (Value, error) {
 }
 
 // Skeleton is the sample of an input that --generate-cli-skeleton prints: empty texts, zeros, the first value of an enumeration.
-func Skeleton(s *Shape) Value { return skeleton(s, "", false) }
+func Skeleton(s *api.Shape) Value { return skeleton(s, "", false) }
 
 // Sample is the sample of an output: texts hold the names of their members.
-func Sample(s *Shape) Value { return skeleton(s, "", true) }
+func Sample(s *api.Shape) Value { return skeleton(s, "", true) }
 
-func skeleton(s *Shape, name string, names bool) Value {
+func skeleton(s *api.Shape, name string, names bool) Value {
 	switch s.Kind {
-	case Structure:
+	case api.KindStructure:
 		o := &Object{}
-		for _, f := range s.Fields {
+		for _, f := range s.Members {
 			o.Set(f.Name, skeleton(f.Shape, f.Name, names))
 		}
 		return o
-	case ListOf:
+	case api.KindList:
 		return List{skeleton(s.Item, s.Item.Name, names)}
-	case MapOf:
+	case api.KindMap:
 		return &Object{Members: []Member{{"KeyName", skeleton(s.Item, "", names)}}}
-	case Integer, Long:
+	case api.KindInteger, api.KindLong:
 		return json.Number("0")
-	case Timestamp:
+	case api.KindTimestamp:
 		return "1970-01-01T00:00:00"
 	}
 	switch {

@@ -2,32 +2,73 @@ package api
 
 import (
 	"errors"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestOperations(t *testing.T) {
-	paths := map[string]string{}
+	paths, names := map[string]bool{}, map[string]bool{}
+	perService := map[Service]int{}
 	for _, op := range Operations() {
-		if paths[op.Path] != "" || otherOperations[op.Path] != "" {
-			t.Errorf("%s is there twice", op.Path)
+		if paths[op.Path] || names[op.Name] {
+			t.Errorf("%s or its path %s is there twice", op.Name, op.Path)
 		}
-		paths[op.Path] = op.Name
-	}
-	for path, name := range otherOperations {
-		paths[path] = name
-	}
-	// 32 operations of kinesisvideo, 6 of archived media, GetMedia, and PutMedia, which has no model.
-	if len(paths) != 40 {
-		t.Errorf("%d operations, want 40", len(paths))
-	}
-	for path, name := range paths {
-		want := "/" + strings.ToLower(name[:1]) + name[1:]
-		if strings.HasSuffix(name, "Resource") { // these three are spelt with a capital
-			want = "/" + name
+		paths[op.Path], names[op.Name] = true, true
+		perService[op.Service]++
+		if op.NewInput != nil {
+			if got := reflect.TypeOf(op.NewInput()).Elem().Name(); got != op.Name+"Input" {
+				t.Errorf("%s decodes into %s", op.Name, got)
+			}
 		}
-		if path != want {
-			t.Errorf("the path of %s is %s, want %s", name, path, want)
+	}
+	want := map[Service]int{Control: 32, ArchivedMedia: 6, Media: 2, Signaling: 2, WebRTCStorage: 2} // PutMedia counted with Media
+	if !maps.Equal(perService, want) {
+		t.Errorf("operations by service: %v, want %v", perService, want)
+	}
+}
+
+// Every member of the table has a field of its name and kind, and every field of an input has a member.
+func TestInputsFollowTheTable(t *testing.T) {
+	for _, op := range Operations() {
+		if op.NewInput != nil {
+			followsTable(t, op.Name, op.Input, reflect.TypeOf(op.NewInput()).Elem())
+		}
+	}
+}
+
+func followsTable(t *testing.T, path string, s *Shape, typ reflect.Type) {
+	t.Helper()
+	fields := 0
+	for _, f := range reflect.VisibleFields(typ) {
+		if f.IsExported() && !f.Anonymous {
+			fields++
+		}
+	}
+	if fields != len(s.Members) {
+		t.Errorf("%s has %d fields and %d members", path, fields, len(s.Members))
+	}
+	for _, m := range s.Members {
+		f, ok := typ.FieldByName(m.Name)
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !ok || name != m.Name {
+			t.Errorf("%s has no field %s, or its JSON name is %q", path, m.Name, name)
+			continue
+		}
+		kinds := map[Kind][]reflect.Kind{
+			KindString: {reflect.String}, KindInteger: {reflect.Int}, KindLong: {reflect.Int}, KindTimestamp: {reflect.Pointer},
+			KindStructure: {reflect.Pointer}, KindList: {reflect.Slice}, KindMap: {reflect.Map},
+		}
+		if !slices.Contains(kinds[m.Shape.Kind], f.Type.Kind()) {
+			t.Errorf("%s.%s is a %s in the table and a %s in Go", path, m.Name, m.Shape.Kind, f.Type)
+			continue
+		}
+		switch {
+		case m.Shape.Kind == KindStructure:
+			followsTable(t, path+"."+m.Name, m.Shape, f.Type.Elem())
+		case m.Shape.Kind == KindList && m.Shape.Item.Kind == KindStructure:
+			followsTable(t, path+"."+m.Name, m.Shape.Item, f.Type.Elem())
 		}
 	}
 }

@@ -1,7 +1,7 @@
-// Package shape holds the inputs and outputs of the API's operations as data, and does with them what the AWS command line does
+// Package awscli does with the inputs and outputs of the table of package api what the AWS command line does
 // with its service model: it reads arguments in shorthand and JSON, checks them, makes skeletons, and prints answers as JSON, text
 // or a table. Where this package speaks of the AWS command line, it means version 1.45.
-package shape
+package awscli
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"weir/internal/api"
 )
 
 // Value is a JSON value: nil, bool, string, json.Number, List or *Object.
@@ -301,10 +303,10 @@ func pythonType(v Value) string {
 }
 
 // Order drops nulls from an answer, and sorts its members as the shape has them; members that the shape does not know follow.
-func Order(v Value, s *Shape) Value {
+func Order(v Value, s *api.Shape) Value {
 	switch v := v.(type) {
 	case List:
-		var item *Shape
+		var item *api.Shape
 		if s != nil {
 			item = s.Item
 		}
@@ -315,12 +317,12 @@ func Order(v Value, s *Shape) Value {
 		kept := v.Members[:0]
 		for _, m := range v.Members {
 			if m.Value != nil {
-				kept = append(kept, Member{m.Name, Order(m.Value, s.of(m.Name))})
+				kept = append(kept, Member{m.Name, Order(m.Value, of(s, m.Name))})
 			}
 		}
 		v.Members = kept
-		if s != nil && s.Kind == Structure {
-			slices.SortStableFunc(v.Members, func(a, b Member) int { return s.rank(a.Name) - s.rank(b.Name) })
+		if s != nil && s.Kind == api.KindStructure {
+			slices.SortStableFunc(v.Members, func(a, b Member) int { return rank(s, a.Name) - rank(s, b.Name) })
 		}
 	}
 	return v

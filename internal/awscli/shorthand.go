@@ -1,9 +1,11 @@
-package shape
+package awscli
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"weir/internal/api"
 )
 
 // ParseShorthand reads Key=value,Key=[value,value],Key={Key=value}, the short form in which the AWS command line takes structures and
@@ -313,20 +315,20 @@ func (p *shorthand) resolve(word string) (Value, error) {
 }
 
 // coerce gives the words of shorthand the types that a shape wants: numbers, and a list of one for a single word.
-func coerce(v Value, s *Shape) (Value, error) {
+func coerce(v Value, s *api.Shape) (Value, error) {
 	var err error
 	switch s.Kind {
-	case Structure:
+	case api.KindStructure:
 		if o, ok := v.(*Object); ok {
 			for i := range o.Members {
-				if f := s.Field(o.Members[i].Name); f != nil {
+				if f := s.Member(o.Members[i].Name); f != nil {
 					if o.Members[i].Value, err = coerce(o.Members[i].Value, f.Shape); err != nil {
 						return nil, err
 					}
 				}
 			}
 		}
-	case ListOf:
+	case api.KindList:
 		l, ok := v.(List)
 		if !ok {
 			return List{v}, nil
@@ -336,7 +338,7 @@ func coerce(v Value, s *Shape) (Value, error) {
 				return nil, err
 			}
 		}
-	case Integer, Long:
+	case api.KindInteger, api.KindLong:
 		if word, ok := v.(string); ok {
 			return ParseInt(word)
 		}

@@ -1,0 +1,154 @@
+package api
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Kind is the type of a shape in the service models.
+type Kind uint8
+
+// The kinds that the models of Kinesis Video Streams use.
+const (
+	KindString Kind = iota
+	KindInteger
+	KindLong
+	KindTimestamp
+	KindStructure
+	KindList
+	KindMap // from string to string
+)
+
+// String names a kind as the AWS documentation does.
+func (k Kind) String() string {
+	return [...]string{"string", "integer", "long", "timestamp", "structure", "list", "map"}[k]
+}
+
+// Shape is the type of a value and what the model demands of it.
+type Shape struct {
+	Kind Kind
+	Name string // in the service model
+	// Min and Max bound a number, or a length: characters of a string, members of a list or map. For lengths a Max of 0 is no
+	// bound.
+	Min, Max int64
+	Pattern  *Pattern // of a string; nil: any text
+	Enum     []string // the values of a string; nil: any
+	Members  []Member // of a structure, in the order of the model
+	Key      *Shape   // of a map
+	Item     *Shape   // of a list, or the values of a map
+}
+
+// Member is a member of a structure.
+type Member struct {
+	Name     string // on the wire
+	Shape    *Shape
+	Required bool
+	Header   string // the header that carries the member; "": it stands in the JSON body
+	Doc      string // one line for people; may be empty in outputs
+}
+
+// Member returns the member of a structure with that name, or nil.
+func (s *Shape) Member(name string) *Member {
+	for i := range s.Members {
+		if s.Members[i].Name == name {
+			return &s.Members[i]
+		}
+	}
+	return nil
+}
+
+// Pattern is a regular expression of the model. It must match the whole value.
+type Pattern struct {
+	text string
+	re   *regexp.Regexp
+}
+
+// newPattern compiles a pattern whose syntax is the same in Java, which the models are written for, and in Go.
+func newPattern(text string) *Pattern {
+	return &Pattern{text: text, re: regexp.MustCompile(`\A(?:` + text + `)\z`)}
+}
+
+// String is the pattern as the model has it and as error messages print it.
+func (p *Pattern) String() string { return p.text }
+
+// Service is the part of the API that an operation belongs to. At AWS each has an endpoint of its own; one Weir process serves
+// them all.
+type Service uint8
+
+// The services, and the models that describe them.
+const (
+	Control       Service = iota // streams and signaling channels
+	ArchivedMedia                // playback of what is stored
+	Media                        // the media itself
+	Signaling                    // WebRTC signaling
+	WebRTCStorage                // WebRTC ingestion
+)
+
+// String names the service as its model does. PutMedia is in no model; the developer guide counts it as kinesis-video-media.
+func (s Service) String() string {
+	return [...]string{"kinesisvideo", "kinesis-video-archived-media", "kinesis-video-media",
+		"kinesis-video-signaling", "kinesis-video-webrtc-storage"}[s]
+}
+
+// Operation is one row of the table: one operation of the API. All are POST.
+type Operation struct {
+	Name    string  // as SDKs and IAM policies spell it
+	Path    string  // case-sensitive at AWS
+	Service Service // which endpoint has it
+
+	// The rest is set for what Weir serves.
+
+	Doc     string // what it does, one line
+	Example string // a command line that works; "" for PutMedia, whose input is no command line
+	Input   *Shape // a structure
+	Output  *Shape // a structure, maybe without members; nil for PutMedia, which answers acknowledgements
+	Paging  *Paging
+	// DataAPI is the APIName that GetDataEndpoint is asked for before the operation is called; "" at the control endpoint.
+	DataAPI string
+	// NewInput makes the struct that the JSON body is decoded into; nil for PutMedia, whose input is in its headers.
+	NewInput func() Input
+}
+
+// Paging says how the pages of an operation are asked for (the SDKs' paginators).
+type Paging struct {
+	InputToken, OutputToken string // members of input and output
+	Limit                   string // member of the input: the size of a page
+	Result                  string // member of the output: the list
+}
+
+// Served reports whether Weir serves the operation.
+func (op *Operation) Served() bool { return op.Input != nil }
+
+// Action is the operation's name in IAM policies ("Actions, resources, and condition keys for Amazon Kinesis Video Streams" of the
+// Service Authorization Reference): the same prefix for all five services.
+func (op *Operation) Action() string { return "kinesisvideo:" + op.Name }
+
+// Operations is the table. It is shared: callers must not change it.
+func Operations() []*Operation { return operations }
+
+// Find returns the operation with that name, or nil.
+func Find(name string) *Operation { return byName[name] }
+
+var byName = func() map[string]*Operation {
+	m := make(map[string]*Operation, len(operations))
+	for _, op := range operations {
+		m[op.Name] = op
+	}
+	return m
+}()
+
+// UnknownOperation is the answer to a path that no served operation has: it tells an operation that Weir does not have from a wrong
+// path, and names the right spelling when only the case is wrong (a usual mistake: /GetHLSStreamingSessionURL). AWS answers 200
+// with a body that clients take for an empty result.
+func UnknownOperation(path string) *Error {
+	for _, op := range operations {
+		switch {
+		case !strings.EqualFold(op.Path, path):
+		case op.Served():
+			return Errorf(UnknownOperationException, "There is no operation at this path; the path of %s is %s.", op.Name, op.Path)
+		default:
+			return Errorf(UnknownOperationException, "%s is an operation of Kinesis Video Streams that Weir does not have.", op.Name)
+		}
+	}
+	return Errorf(UnknownOperationException, "There is no operation at the path '%s'.", echo(path))
+}
