@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"time"
 
 	"weir/internal/api"
 	"weir/internal/store"
@@ -26,7 +25,6 @@ type committer struct {
 
 	// Of the committing goroutine until done is closed.
 	failed error
-	saved  []saved // what a resend may repeat, RELATIVE only
 }
 
 // newCommitter starts the goroutine. ctx is for the store's calls and must not end when the connection does, for what was
@@ -81,12 +79,6 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 	if j.acknowledge && info.Location.Blob != "" {
 		s.put(ack{kind: ackPersisted, number: info.Number, timecode: f.timecode, since: f.received.UnixNano()})
 	}
-	if s.o.TimecodeType == api.TimecodeRelative && f.doc.uid != "" {
-		if len(c.saved) >= 2*maxSaved {
-			c.saved = append(c.saved[:0], c.saved[len(c.saved)-maxSaved:]...)
-		}
-		c.saved = append(c.saved, saved{uid: f.doc.uid, timecode: f.timecode, number: info.Number})
-	}
 	return nil
 }
 
@@ -100,6 +92,16 @@ func (s *Session) save(ctx context.Context, j job) (store.FragmentInfo, string, 
 	// Producers reconnect within milliseconds, while the fragments of the old connection are still on their way to the disk.
 	defer s.o.Resends.hold(key)()
 
+	info, result, err := s.place(ctx, key, rec)
+	if err == nil && key.uid != "" {
+		s.o.Resends.add(id, saved{from: &s.origin, uid: key.uid, timecode: key.at, number: info.Number})
+	}
+	return info, result, err
+}
+
+// place stores a fragment whose place is held, unless that is where it is already.
+func (s *Session) place(ctx context.Context, key place, rec *store.Record) (store.FragmentInfo, string, error) {
+	id := s.o.Stream.ID
 	for _, old := range s.candidates(ctx, key, rec) {
 		switch s.compare(ctx, &old, rec) {
 		case stored:
@@ -118,10 +120,3 @@ func (s *Session) save(ctx context.Context, j job) (store.FragmentInfo, string, 
 	}
 	return info, resultStored, err
 }
-
-// maxSaved bounds what one session leaves in Resends. The SDK's buffer is 120 s, its shortest usual fragment 0.5 s.
-const maxSaved = 512
-
-// resendWindow is how long after its end a connection's fragments may be resent. Producers reconnect at once and give up
-// after minutes.
-const resendWindow = 10 * time.Minute

@@ -29,7 +29,7 @@ type fakeStore struct {
 	volatile  bool                          // retention 0: no blob
 	onAppend  func(rec *store.Record) error // called before a record is taken, without the lock
 	onNumber  func(n store.Number) error    // the same for NextNumber
-	lookedFor int                           // calls of List
+	lookedFor int                           // calls of List by producer timestamp
 	payloads  map[store.Number][]byte       // all runs in order, as they were when appended
 }
 
@@ -93,10 +93,16 @@ func (s *fakeStore) info(r *store.Record) store.FragmentInfo {
 func (s *fakeStore) List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lookedFor++
+	if q.Timestamp == store.ProducerTimestamp {
+		s.lookedFor++
+	}
 	var list []store.FragmentInfo
 	for _, r := range slices.Backward(s.records) {
-		if r.ProducerTimestamp >= q.Start && (q.End == 0 || r.ProducerTimestamp <= q.End) {
+		at := r.ProducerTimestamp
+		if q.Timestamp == store.ServerTimestamp {
+			at = r.ServerTimestamp
+		}
+		if at >= q.Start && (q.End == 0 || at <= q.End) {
 			list = append(list, s.info(r))
 		}
 	}

@@ -13,21 +13,22 @@ import (
 	"weir/internal/store"
 )
 
-// Resends is what sessions know of one another, to recognise fragments that a producer sends again after a lost connection
-// (producers.md, rule 10). It is shared between sessions, bounded, and safe for concurrent use.
+// Resends is what the sessions of a process know of one another, to recognise fragments that a producer sends again after a
+// lost connection (producers.md, rule 10). It is shared between sessions, bounded, and safe for concurrent use.
 //
 // With ABSOLUTE timecodes the store is asked for fragments of the same producer timestamp, so resends are recognised at any
 // time and by any process. With RELATIVE ones producer timestamps move with each connection, and timecodes begin again with
-// each token, so neither tells a resend: fragments are compared only with those of connections of this process to the same
-// stream that ended abnormally in the last minutes, by (SegmentUID, timecode). In both, only equal payload makes a resend: new
-// media is never dropped.
+// each token, so neither tells a resend: a fragment is compared with those of the same (SegmentUID, timecode) that another
+// connection to the stream stored in the last minutes, if that connection is still open or ended abnormally. In both, only
+// equal payload makes a resend: new media is never dropped.
 type Resends struct {
-	clock func() time.Time
+	clock   func() time.Time
+	started time.Time
 
-	mu    sync.Mutex
-	held  map[place]chan struct{}
-	ended map[store.StreamID][]endedSession
-	next  time.Time // when the next purge is due
+	mu      sync.Mutex
+	held    map[place]chan struct{}
+	streams map[store.StreamID]*sent
+	next    time.Time // when the next purge is due
 }
 
 // place is where fragments compete: a producer timestamp (uid empty) or a document's timecode.
@@ -37,27 +38,44 @@ type place struct {
 	at     int64
 }
 
-// saved is a fragment that a session stored.
+// origin is the connection that a fragment came on; only its identity matters.
+type origin struct{ _ byte }
+
+// saved is a fragment that a session stored, or found stored already.
 type saved struct {
+	from     *origin
 	uid      string
 	timecode int64
 	number   store.Number
+	at       int64 // when, in Unix milliseconds
 }
 
-type endedSession struct {
-	until time.Time
-	saved []saved
+// sent is what may be sent again to a stream: oldest first, nothing of connections that ended properly.
+type sent struct {
+	list     []saved
+	recalled bool // what the process before this one stored is in it
 }
 
-// maxEnded is how many ended sessions of one stream are remembered.
-const maxEnded = 8
+// resendWindow is how long after it was stored a fragment may be resent. Producers reconnect at once and send what is in
+// their buffer, which holds 120 s (producers.md). It is shorter than the shortest life of a token, 15 minutes
+// (sts AssumeRole, DurationSeconds), after which timecodes begin again.
+const resendWindow = 10 * time.Minute
+
+// Fragments remembered: of a stream, and of all streams together as long as each has the least.
+const (
+	maxSaved      = 512
+	minSaved      = 32
+	maxSavedInAll = 1 << 19 // 25 MB
+)
 
 // NewResends makes an empty one. A nil clock means time.Now.
 func NewResends(clock func() time.Time) *Resends {
 	if clock == nil {
 		clock = time.Now
 	}
-	return &Resends{clock: clock, held: map[place]chan struct{}{}, ended: map[store.StreamID][]endedSession{}}
+	return &Resends{
+		clock: clock, started: clock(), held: map[place]chan struct{}{}, streams: map[store.StreamID]*sent{},
+	}
 }
 
 // hold waits until nobody else stores a fragment of that place, and keeps others waiting until release is called.
@@ -81,43 +99,70 @@ func (r *Resends) hold(p place) (release func()) {
 	}
 }
 
-// remember keeps the fragments of a session that ended abnormally.
-func (r *Resends) remember(id store.StreamID, list []saved) {
-	if len(list) == 0 {
-		return
-	}
+// add remembers a fragment. It must be called while its place is held, so that the next one to hold it finds it.
+func (r *Resends) add(id store.StreamID, f saved) {
 	now := r.clock()
+	f.at = now.UnixMilli()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now.After(r.next) {
-		r.next = now.Add(time.Minute)
-		for id, sessions := range r.ended {
-			sessions = slices.DeleteFunc(sessions, func(e endedSession) bool { return now.After(e.until) })
-			if len(sessions) == 0 {
-				delete(r.ended, id)
-				continue
-			}
-			r.ended[id] = sessions
-		}
+	r.purge(now)
+	s := r.of(id)
+	most := min(max(maxSavedInAll/len(r.streams), minSaved), maxSaved)
+	if len(s.list) >= most {
+		s.list = slices.Delete(s.list, 0, len(s.list)-most+1)
 	}
-	list = slices.Clone(list[max(len(list)-maxSaved, 0):])
-	sessions := append(r.ended[id], endedSession{until: now.Add(resendWindow), saved: list})
-	r.ended[id] = slices.Clone(sessions[max(len(sessions)-maxEnded, 0):])
+	s.list = append(s.list, f)
 }
 
-// find returns the numbers of remembered fragments of a place, newest first.
-func (r *Resends) find(p place) []store.Number {
+func (r *Resends) of(id store.StreamID) *sent {
+	s := r.streams[id]
+	if s == nil {
+		s = &sent{}
+		r.streams[id] = s
+	}
+	return s
+}
+
+// purge forgets, once a minute, what is too old to be resent.
+func (r *Resends) purge(now time.Time) {
+	if !now.After(r.next) {
+		return
+	}
+	r.next = now.Add(time.Minute)
+	for id, s := range r.streams {
+		s.list = slices.DeleteFunc(s.list, func(f saved) bool { return tooOld(f, now) })
+		if len(s.list) == 0 {
+			delete(r.streams, id)
+		}
+	}
+}
+
+func tooOld(f saved, now time.Time) bool { return now.UnixMilli()-f.at > resendWindow.Milliseconds() }
+
+// forget drops what came on a connection that ended properly: its producer has all acknowledgements and resends nothing, and
+// equal media that comes later is new.
+func (r *Resends) forget(id store.StreamID, from *origin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.streams[id]; s != nil {
+		s.list = slices.DeleteFunc(s.list, func(f saved) bool { return f.from == from })
+	}
+}
+
+// find returns the numbers of remembered fragments of a place that came on other connections, newest first.
+func (r *Resends) find(p place, self *origin) []store.Number {
 	now := r.clock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	s := r.streams[p.stream]
+	if s == nil {
+		return nil
+	}
 	var numbers []store.Number
-	for _, e := range slices.Backward(r.ended[p.stream]) {
-		if now.After(e.until) {
-			break
-		}
-		for _, s := range e.saved {
-			if s.timecode == p.at && s.uid == p.uid && !slices.Contains(numbers, s.number) {
-				numbers = append(numbers, s.number)
+	for _, f := range slices.Backward(s.list) {
+		if f.timecode == p.at && f.uid == p.uid && f.from != self && !tooOld(f, now) && !slices.Contains(numbers, f.number) {
+			if numbers = append(numbers, f.number); len(numbers) == maxCandidates {
+				break
 			}
 		}
 	}
@@ -135,8 +180,9 @@ func (s *Session) candidates(ctx context.Context, p place, rec *store.Record) []
 		if p.uid == "" {
 			return nil
 		}
+		s.recall(ctx)
 		var list []store.FragmentInfo
-		for _, n := range s.o.Resends.find(p) {
+		for _, n := range s.o.Resends.find(p, &s.origin) {
 			if info, err := s.o.Store.Fragment(ctx, id, n); err == nil {
 				list = append(list, info)
 			}

@@ -187,34 +187,165 @@ func TestRelativeResends(t *testing.T) {
 	}
 }
 
-// Memory of ended sessions is bounded in number and in time.
+// relativeSession is a RELATIVE connection that stays open until it is ended.
+type relativeSession struct {
+	t    *testing.T
+	body *io.PipeWriter
+	log  *ackLog
+	done chan error
+}
+
+func openRelative(t *testing.T, s Store, resends *Resends) *relativeSession {
+	r, w := io.Pipe()
+	c := &relativeSession{t: t, body: w, log: &ackLog{got: make(chan string, 100)}, done: make(chan error, 1)}
+	o := relative(s, epoch)
+	o.Resends = resends
+	go func() { c.done <- New(o).Run(context.Background(), r, c.log) }()
+	return c
+}
+
+// send writes what b holds and waits until the fragment of the timecode is persisted.
+func (c *relativeSession) send(b *builder, timecode int64) {
+	c.t.Helper()
+	go c.body.Write(b.Bytes())
+	for a := range c.log.got {
+		if strings.HasPrefix(a, fmt.Sprintf("PERSISTED %d ", timecode)) {
+			return
+		}
+	}
+}
+
+func (c *relativeSession) end(err error) { c.body.CloseWithError(err); <-c.done }
+
+// A producer connects again long before the server learns that its connection is gone.
+func TestRelativeResendBesideAnOpenConnection(t *testing.T) {
+	s := &fakeStore{}
+	resends := NewResends(nil)
+	first := openRelative(t, s, resends)
+	second := openRelative(t, s, resends)
+	first.send(build(t).header(sdk).pair(0, "a").pair(1000, "b").end(), 1000)
+	second.send(build(t).header(sdk).pair(0, "a").pair(1000, "b").pair(2000, "c").end(), 2000)
+	third := openRelative(t, s, resends)
+	third.send(build(t).header(sdk).pair(2000, "c").pair(3000, "d").end(), 3000)
+	for _, c := range []*relativeSession{first, second, third} {
+		c.end(io.ErrUnexpectedEOF)
+	}
+	wantRecords(t, s, "0 1:first,a", "1000 1:first,b", "2000 1:first,c", "3000 1:first,d")
+}
+
+// The first copy is on its way to the disk when the second comes.
+func TestRelativeResendWhileTheFirstIsOnItsWay(t *testing.T) {
+	started, gate := make(chan struct{}, 2), make(chan struct{})
+	s := &fakeStore{onAppend: func(*store.Record) error { started <- struct{}{}; <-gate; return nil }}
+	resends := NewResends(nil)
+	first, second := openRelative(t, s, resends), openRelative(t, s, resends)
+	body := build(t).header(sdk).pair(0, "a").end()
+	go first.body.Write(body.Bytes())
+	<-started
+	go second.body.Write(body.Bytes())
+	for a := range second.log.got {
+		if strings.HasPrefix(a, "RECEIVED") {
+			break
+		}
+	}
+	close(gate)
+	second.end(io.ErrUnexpectedEOF)
+	first.end(io.ErrUnexpectedEOF)
+	wantRecords(t, s, "0 1:first,a")
+}
+
+// The connection of a renewed token opens before the one of the old token ends, and its timecodes begin again: the same silence
+// at the same timecode is new.
+func TestSilenceAfterATokensRenewalIsKept(t *testing.T) {
+	s := &fakeStore{}
+	resends := NewResends(nil)
+	first := openRelative(t, s, resends)
+	first.send(build(t).header(sdk).pair(0, "silence").end(), 0)
+	second := openRelative(t, s, resends)
+	first.body.Close()
+	if err := <-first.done; err != nil {
+		t.Fatal(err)
+	}
+	second.send(build(t).header(sdk).pair(0, "silence").end(), 0)
+	second.end(nil)
+	wantRecords(t, s, "0 1:first,silence", "0 1:first,silence")
+}
+
+// The process that stored the first copy is gone. What stands before a fall of timecodes came with an earlier token.
+func TestRelativeResendsAfterARestart(t *testing.T) {
+	s := &fakeStore{}
+	before := NewResends(nil)
+	store := func(resends *Resends, app string, start int64, body func(*builder)) {
+		t.Helper()
+		o := relative(s, start)
+		o.Resends = resends
+		b := build(t).header(app)
+		body(b)
+		if _, err := run(t, o, lost(b.end().Bytes())); err == nil {
+			t.Fatal("the connection was not lost")
+		}
+	}
+	store(before, sdk, epoch, func(b *builder) { b.pair(0, "old").pair(5000, "silence") })
+	store(before, sdk, epoch+9000, func(b *builder) { b.pair(0, "a").pair(1000, "b") })
+	now := testNow.Add(time.Second)
+	after := NewResends(func() time.Time { return now })
+	store(after, sdk, epoch+20_000, func(b *builder) { b.pair(0, "a").pair(1000, "b").pair(2000, "c").pair(5000, "silence") })
+	wantRecords(t, s, "0 1:first,old", "5000 1:first,silence", "0 1:first,a", "1000 1:first,b", "2000 1:first,c", "5000 1:first,silence")
+
+	// Long after the start nothing of before can be resent, and the store is not asked.
+	now = now.Add(resendWindow + time.Second)
+	late := NewResends(func() time.Time { return now })
+	late.started = testNow
+	if _, _, due := late.recallable("any"); due {
+		t.Error("asks the store for what is too old")
+	}
+}
+
+// What is remembered is bounded in number, in time, and over all streams.
 func TestResendsForget(t *testing.T) {
 	now := testNow
 	r := NewResends(func() time.Time { return now })
 	id := testStream().ID
-	for i := range int64(maxEnded + 2) {
-		r.remember(id, []saved{{uid: "u", timecode: i, number: store.Number(i + 1)}})
+	one, self := &origin{}, &origin{}
+	add := func(id store.StreamID, i int64) {
+		r.add(id, saved{from: one, uid: "u", timecode: i, number: store.Number(i + 1)})
 	}
-	if len(r.ended[id]) != maxEnded {
-		t.Errorf("%d sessions kept", len(r.ended[id]))
+	find := func(i int64) []store.Number { return r.find(place{stream: id, uid: "u", at: i}, self) }
+	for i := range int64(maxSaved + 2) {
+		add(id, i)
 	}
-	if got := r.find(place{stream: id, uid: "u", at: maxEnded + 1}); len(got) != 1 || got[0] != maxEnded+2 {
+	if got := len(r.streams[id].list); got != maxSaved {
+		t.Errorf("%d fragments of one stream kept", got)
+	}
+	if got := find(maxSaved + 1); len(got) != 1 || got[0] != maxSaved+2 {
 		t.Errorf("found %v", got)
 	}
-	if got := r.find(place{stream: id, uid: "u", at: 0}); len(got) != 0 {
+	if got := find(0); len(got) != 0 {
 		t.Errorf("the oldest is still known: %v", got)
 	}
-	now = now.Add(resendWindow + 1)
-	if got := r.find(place{stream: id, uid: "u", at: maxEnded + 1}); len(got) != 0 {
+	if got := r.find(place{stream: id, uid: "u", at: 100}, one); len(got) != 0 {
+		t.Errorf("a connection repeats itself: %v", got)
+	}
+	now = now.Add(resendWindow + time.Second)
+	if got := find(maxSaved); len(got) != 0 {
 		t.Errorf("still known after the window: %v", got)
 	}
-	r.remember("other", []saved{{uid: "u"}})
-	if len(r.ended) != 1 {
-		t.Errorf("%d streams kept", len(r.ended))
+	add("other", 1)
+	if len(r.streams) != 1 {
+		t.Errorf("%d streams kept", len(r.streams))
 	}
-	many := make([]saved, 3*maxSaved)
-	r.remember(id, many)
-	if got := len(r.ended[id][0].saved); got != maxSaved {
-		t.Errorf("%d fragments of one session kept", got)
+	r.forget("other", one)
+	if n := len(r.streams["other"].list); n != 0 {
+		t.Errorf("%d fragments kept of a connection that ended properly", n)
+	}
+	const streams = maxSavedInAll / minSaved
+	for i := range streams {
+		add(store.StreamID(fmt.Sprint(i)), 0)
+	}
+	for i := range int64(2 * minSaved) {
+		add(id, i)
+	}
+	if got := len(r.streams[id].list); got > minSaved {
+		t.Errorf("%d fragments of one of %d streams kept", got, streams)
 	}
 }

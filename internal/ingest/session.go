@@ -23,6 +23,7 @@ type Session struct {
 	reader  *mkv.Reader
 	acks    *ackQueue
 	commits *committer
+	origin  origin // who stored what, for Resends
 
 	// Of the reading goroutine.
 	began    time.Time
@@ -92,6 +93,9 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	} else if e := (*Error)(nil); errors.As(err, &e) {
 		s.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
 	}
+	if err == nil && !s.cutOff {
+		o.Resends.forget(o.Stream.ID, &s.origin)
+	}
 	s.acks.close()
 	if !unhook() {
 		<-hooked // nothing touches the connection after Run
@@ -104,9 +108,6 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	s.drainAcks()
 	if err != nil {
 		o.Metrics.failures.Inc()
-	}
-	if err != nil || s.cutOff {
-		o.Resends.remember(o.Stream.ID, s.commits.saved)
 	}
 	return err
 }

@@ -1,0 +1,98 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"weir/internal/mkv"
+	"weir/internal/store"
+)
+
+// maxRecalled bounds how many records of a stream are opened to remember what the process before this one stored.
+const maxRecalled = 256
+
+// recall fills Resends with what the process before this one stored in the stream: its connections all broke off. It does so
+// once for each stream, at the first fragment with RELATIVE timecodes.
+func (s *Session) recall(ctx context.Context) {
+	r, id := s.o.Resends, s.o.Stream.ID
+	from, to, due := r.recallable(id)
+	if !due {
+		return
+	}
+	records, err := s.o.Store.List(ctx, id, store.Query{
+		Timestamp: store.ServerTimestamp, Start: from.UnixMilli(), End: to.UnixMilli(),
+		Order: store.ByNumberNewest, Limit: maxRecalled,
+	})
+	if err != nil {
+		s.o.Logger.Warn("cannot look for resends", "stream", s.o.Stream.Name, "error", err)
+		return
+	}
+	r.recalled(id, s.unbroken(ctx, records))
+}
+
+// unbroken returns what may be resent of records, which are newest first. A producer's timecodes rise until its token is
+// renewed, across lost connections too, so what stands before a fall belongs to a connection that ended properly: equal media
+// (silence) that comes later is new.
+func (s *Session) unbroken(ctx context.Context, records []store.FragmentInfo) []saved {
+	var list []saved // newest first
+	var before origin
+	lowest := map[string]int64{} // timecode by SegmentUID
+	var header []byte
+	var uid string
+	for i := range records {
+		m, err := s.o.Store.Open(ctx, s.o.Stream.ID, records[i])
+		if err != nil {
+			continue // gone or damaged
+		}
+		f := m.Fragment()
+		if header == nil || !bytes.Equal(header, f.Header) {
+			header, uid = bytes.Clone(f.Header), segmentUID(f.Header)
+		}
+		timecode := f.Timecode
+		_ = m.Close() // it was only read
+		if low, seen := lowest[uid]; uid == "" || seen && timecode >= low {
+			lowest[uid] = -1 // no timecode is below
+			continue
+		}
+		lowest[uid] = timecode
+		list = append(list, saved{
+			from: &before, uid: uid, timecode: timecode, number: records[i].Number, at: records[i].ServerTimestamp,
+		})
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// segmentUID returns the SegmentUUID in a producer's Matroska header, empty when it has none.
+func segmentUID(header []byte) string {
+	r := mkv.NewReader(bytes.NewReader(header), mkv.DefaultLimits())
+	for {
+		if _, err := r.Next(); err != nil {
+			return string(r.SegmentUID())
+		}
+	}
+}
+
+// recallable returns between which moments an earlier process may have stored what is resent to the stream now. due is false
+// when all of that is known, or too old.
+func (r *Resends) recallable(id store.StreamID) (from, to time.Time, due bool) {
+	from = r.clock().Add(-resendWindow)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.streams[id]
+	return from, r.started, from.Before(r.started) && (s == nil || !s.recalled)
+}
+
+// recalled puts what an earlier process stored in front of what this one has.
+func (r *Resends) recalled(id store.StreamID, list []saved) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.of(id)
+	if s.recalled {
+		return
+	}
+	s.recalled = true
+	s.list = append(list, s.list...)
+}
