@@ -61,7 +61,7 @@ type GetHLSStreamingSessionURLInput struct {
 }
 
 // rules adds what the model's text says of the range: both ends for ON_DEMAND, a start for LIVE_REPLAY, none for LIVE; the end after
-// the start, by at most 24 hours. What needs the present time or the stream (an end in the past, a start within retention) is
+// the start, by at most 24 hours. What needs the present time or the stream (an end that has come, a start within retention) is
 // left to playback.
 func (in *GetHLSStreamingSessionURLInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {

@@ -120,8 +120,9 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 			p.end = -1 // to the store 0 is no bound; nothing lies in the millisecond between
 		}
 		if p.selector == store.ServerTimestamp {
-			if r.EndTimestamp != nil && p.end >= now.UnixMilli() {
-				return nil, 0, api.Errorf(api.InvalidArgumentException, "End timestamp %d must be in the past.", p.end)
+			// The end may be now, which the wire rounds to the nearest millisecond.
+			if r.EndTimestamp != nil && p.end > now.Round(time.Millisecond).UnixMilli() {
+				return nil, 0, api.Errorf(api.InvalidArgumentException, "End timestamp %d must not be in the future.", p.end)
 			}
 			if p.start < retentionEdge(stream, now) {
 				return nil, 0, api.Errorf(api.InvalidArgumentException,

@@ -231,7 +231,7 @@ func TestOpenHLSErrors(t *testing.T) {
 		}, code: api.InvalidArgumentException, text: "24 hours"},
 		{name: "end in the future", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.recording("", ms(-time.Minute), ms(time.Hour))
-		}, code: api.InvalidArgumentException, text: "End timestamp 1700003600123 must be in the past."},
+		}, code: api.InvalidArgumentException, text: "End timestamp 1700003600123 must not be in the future."},
 		{name: "start before retention", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.recording("", ms(-61*time.Minute), ms(-time.Minute))
 		}, code: api.InvalidArgumentException, text: "Start timestamp 1699996340123 is outside of the stream retention period."},
@@ -244,8 +244,8 @@ func TestOpenHLSErrors(t *testing.T) {
 			return in
 		}, code: api.InvalidArgumentException, text: "StartTimestamp is required"},
 		{name: "live replay that ends in the future", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			return r.replay("", ms(-time.Minute), ms(0))
-		}, code: api.InvalidArgumentException, text: "must be in the past"},
+			return r.replay("", ms(-time.Minute), ms(time.Millisecond))
+		}, code: api.InvalidArgumentException, text: "must not be in the future"},
 		{name: "live replay that ends before it starts", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.replay(api.SelectorProducerTimestamp, ms(0), ms(0))
 		}, code: api.InvalidArgumentException, text: "later than"},

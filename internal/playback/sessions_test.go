@@ -277,6 +277,33 @@ func TestGapTolerance(t *testing.T) {
 	}
 }
 
+// A recording may end now: a client on the same machine asks within the millisecond, and sends a finer clock than ours as the
+// nearest one.
+func TestARangeMayEndNow(t *testing.T) {
+	r := newRig(t, videoTrack())
+	sent := r.camera.send()
+	ms := r.store.now
+	for _, c := range []struct {
+		now   time.Duration // after a whole millisecond
+		end   int64         // milliseconds after the same
+		fails bool
+	}{{0, 0, false}, {0, 1, true}, {400 * time.Microsecond, 1, true}, {600 * time.Microsecond, 1, false}, {600 * time.Microsecond, 2, true}} {
+		r.store.now = ms.Add(c.now)
+		for _, in := range []*api.GetHLSStreamingSessionURLInput{
+			r.recording("", sent.ServerTimestamp, ms.UnixMilli()+c.end), r.replay("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
+		} {
+			token, err := r.service.OpenHLS(t.Context(), r.stream, in)
+			if c.fails {
+				wantError(t, err, api.InvalidArgumentException, "must not be in the future")
+			} else if err != nil {
+				t.Errorf("%s, %v after the millisecond, ends %d ms after it: %v", in.PlaybackMode, c.now, c.end, err)
+			} else {
+				r.wantNumbers(r.playlist(r.service, token, 1), []store.FragmentInfo{sent}, 0)
+			}
+		}
+	}
+}
+
 // The members of a request at their bounds, and what is made of them.
 func TestSessionInputs(t *testing.T) {
 	r := newRig(t, videoTrack())
