@@ -25,6 +25,7 @@ type fakeStore struct {
 	now      time.Time
 	streams  map[store.StreamID]*fakeStream
 	sessions map[string]*fakeSession
+	opens    int // how often a session was opened
 	opened   int // media handles that are open
 	failSave bool
 	saves    int
@@ -40,8 +41,7 @@ type fakeStream struct {
 
 type fakeSession struct {
 	store.Session
-	closed bool
-	order  int
+	order int
 }
 
 func newFakeStore(now time.Time) *fakeStore {
@@ -203,20 +203,21 @@ func (m *fakeMedia) Close() error {
 	return nil
 }
 
-func (f *fakeStore) OpenSession(_ context.Context, s store.Session, limit int) (closed []store.Session, err error) {
+func (f *fakeStore) OpenSession(_ context.Context, s store.Session, limit int) (closed []string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sessions[s.ID] = &fakeSession{Session: s, order: len(f.sessions)}
+	f.sessions[s.ID] = &fakeSession{Session: s, order: f.opens}
+	f.opens++
 	var running []*fakeSession
 	for _, o := range f.sessions {
-		if o.Stream == s.Stream && !o.closed && o.ExpiresMillis > f.now.UnixMilli() {
+		if o.Stream == s.Stream && o.ExpiresMillis > f.now.UnixMilli() {
 			running = append(running, o)
 		}
 	}
 	slices.SortFunc(running, func(a, b *fakeSession) int { return a.order - b.order })
 	for limit > 0 && len(running) > limit {
-		running[0].closed = true
-		closed = append(closed, running[0].Session)
+		delete(f.sessions, running[0].ID)
+		closed = append(closed, running[0].ID)
 		running = running[1:]
 	}
 	return closed, nil
@@ -226,11 +227,8 @@ func (f *fakeStore) Session(_ context.Context, id string) (store.Session, error)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.sessions[id]
-	switch {
-	case s == nil:
+	if s == nil || s.ExpiresMillis <= f.now.UnixMilli() {
 		return store.Session{}, store.ErrNotFound
-	case s.closed || s.ExpiresMillis <= f.now.UnixMilli():
-		return s.Session, store.ErrClosed
 	}
 	return s.Session, nil
 }

@@ -67,8 +67,8 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	if err != nil {
 		return "", storeError("register session", err)
 	}
-	for i := range closed {
-		s.views.drop(closed[i].ID)
+	for _, id := range closed {
+		s.views.drop(id)
 	}
 	return s.tokens.Seal(auth.Claims{SessionID: session.ID, Expires: time.UnixMilli(session.ExpiresMillis)}), nil
 }

@@ -28,7 +28,7 @@ type Fragments interface {
 
 // Sessions is what playback asks of the store about sessions.
 type Sessions interface {
-	OpenSession(ctx context.Context, s store.Session, limit int) (closed []store.Session, err error)
+	OpenSession(ctx context.Context, s store.Session, limit int) (closed []string, err error)
 	Session(ctx context.Context, id string) (store.Session, error)
 	Checkpoint(ctx context.Context, id string, data []byte) error
 }
@@ -110,7 +110,7 @@ func New(o Options) *Service {
 // Messages for a token that opens nothing (any more).
 const (
 	messageBadToken      = "Streaming session token is invalid"
-	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its place"
+	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its place, or the server has lost it"
 	messageOtherVersion  = "Streaming session was opened with another version of the server"
 )
 
@@ -179,19 +179,13 @@ func (s *Service) registered(ctx context.Context, known *knownToken, now time.Ti
 		return store.Session{}, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
 	}
 	row, err := s.store.Session(ctx, known.id)
-	if err == nil && row.ExpiresMillis > now.UnixMilli() {
+	if err == nil {
 		return row, nil
 	}
-	if err != nil && !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrNotFound) {
+	if !errors.Is(err, store.ErrNotFound) {
 		return row, fmt.Errorf("read session: %w", err)
 	}
 	s.views.drop(known.id)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return row, api.NewError(api.NotAuthorizedException, messageBadToken)
-	case row.ExpiresMillis <= now.UnixMilli():
-		return row, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
-	}
 	return row, api.NewError(api.NotAuthorizedException, messageSessionClosed)
 }
 

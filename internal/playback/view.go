@@ -26,6 +26,7 @@ type view struct {
 	same  classes
 	known []*class // of state.generations, as far as they were needed
 	text  [maxTracks]trackText
+	retry time.Time // no checkpoint is written before, since the last one could not be
 }
 
 // trackText is the text of one track's playlist. Entries are counted from the loading of the state, so that an entry keeps its
@@ -50,6 +51,7 @@ const (
 	checkpointCommits = 64
 	checkpointAge     = 5 * time.Minute
 	checkpointSilence = time.Minute
+	checkpointRetry   = time.Minute
 	lostMargin        = time.Minute
 )
 
@@ -130,7 +132,7 @@ func (s *Service) advance(ctx context.Context, o *open, v *view) error {
 	if err := s.follow(ctx, o, v, lossy); err != nil {
 		return err
 	}
-	if ahead := v.state.cursor - saved; ahead > 0 {
+	if ahead := v.state.cursor - saved; ahead > 0 && !o.now.Before(v.retry) {
 		age := min(checkpointAge, time.Duration(o.stream.RetentionHours)*time.Hour/4)
 		if lossy || ahead >= int64(max(checkpointCommits, o.p.max/8)) ||
 			v.state.serverTime-savedTime >= age.Milliseconds() ||
@@ -235,10 +237,13 @@ func (v *view) candidate(ctx context.Context, s *Service, o *open, set int64) (c
 	return candidate{len(known), c.generation()}, nil
 }
 
-// save writes a checkpoint. Failing to is no fault of this answer: the next request tries again.
+// save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry tries again.
 func (s *Service) save(ctx context.Context, o *open, v *view) {
 	err := s.store.Checkpoint(ctx, o.session.ID, v.state.encode(len(o.p.tracks)))
-	if err != nil && !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
+	if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
+		return
+	}
+	if v.retry = o.now.Add(checkpointRetry); !errors.Is(err, store.ErrFull) { // of a full disk the store tells itself
 		s.log.LogAttrs(ctx, slog.LevelWarn, "session checkpoint not written", slog.String("stream", o.stream.Name), slog.Any("error", err))
 	}
 }

@@ -148,6 +148,36 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 	}
 }
 
+// BenchmarkOpenSession measures opening a live session of a stream that has five open ones, the earliest of which it closes, and had so
+// many before: what it takes, and how much of that is processor time (cpu-ms/op). The days that a stream has had must not count.
+func BenchmarkOpenSession(b *testing.B) {
+	for _, past := range []int{0, 10_000} {
+		b.Run(fmt.Sprintf("past=%d", past), func(b *testing.B) {
+			x := newBench(b)
+			for range 100 {
+				x.send()
+			}
+			limits := playback.DefaultLimits()
+			limits.SessionURLsPerSecond = 0
+			service := playback.New(playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})
+			open := func() {
+				in := &api.GetHLSStreamingSessionURLInput{}
+				in.StreamName = x.stream.Name
+				_, err := service.OpenHLS(b.Context(), x.stream, in)
+				fatal(b, err)
+			}
+			for range past + limits.SessionsPerStream {
+				open()
+			}
+			start := cpuTime(b)
+			for b.Loop() {
+				open()
+			}
+			b.ReportMetric((cpuTime(b)-start).Seconds()*1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
 // silentWriter is a connection that takes everything, a limited file without reading it.
 type silentWriter struct {
 	header http.Header

@@ -28,7 +28,6 @@ type Options struct {
 	MemoryBytes   int64         // how many bytes of them are kept per stream; default 200 MB
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
 	IdleBlob      time.Duration // a blob that got no fragment for so long is closed; default 2 hours
-	SessionKeep   time.Duration // how long an expired session is still told from an unknown one; default 24 hours
 
 	MinFree  int64      // bytes that are kept free: an append that would take of them is ErrFull; 0: all may be taken
 	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
@@ -52,6 +51,7 @@ type Store struct {
 	loading  chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
 	space    space
 	sessions sessionCache
+	fleeting fleetingSessions
 	recent   fragmentCache
 	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
@@ -103,7 +103,6 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	setDefault(&o.FragmentBytes, 16_000_000)
 	setDefault(&o.SweepInterval, time.Minute)
 	setDefault(&o.IdleBlob, 2*time.Hour)
-	setDefault(&o.SessionKeep, 24*time.Hour)
 	s := &Store{
 		o: o, idx: o.Index, blobs: o.Blobs, log: o.Logger, metrics: o.Metrics,
 		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
@@ -247,6 +246,7 @@ func (s *Store) forget(id StreamID) *streamState {
 	if st != nil {
 		st.drop()
 	}
+	s.fleeting.drop(func(f *Session) bool { return f.Stream == id })
 	return st
 }
 

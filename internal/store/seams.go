@@ -174,18 +174,27 @@ type BlobRows interface {
 	ForgetBlobs(ctx context.Context, names []string) error
 }
 
-// SessionRows is the part of Index that holds playback sessions.
+// SessionLimits bound the sessions that are kept in an index; 0: no limit.
+type SessionLimits struct {
+	Count       int   // sessions of a stream
+	StreamBytes int64 // what they take, by Session.Size
+	Bytes       int64 // likewise, those of all streams
+}
+
+// SessionRows is the part of Index that holds playback sessions: those that are open, and no others.
 type SessionRows interface {
-	// OpenSession adds a session and closes the earliest created open ones of its stream beyond limit (0: none), of those created in
-	// the same millisecond the earliest opened, never the new one; it returns those it closed. Sessions that expired at or before now do not count. ErrNotFound when there is
-	// no such stream, ErrExists when the ID is taken.
-	OpenSession(ctx context.Context, s Session, limit int, now int64) ([]Session, error)
-	// Session gives a session; closed tells whether it was closed. ErrNotFound when there is none.
-	Session(ctx context.Context, id string) (s Session, closed bool, err error)
-	// Checkpoint replaces a session's checkpoint; ErrNotFound, ErrClosed. The newest checkpoint may be lost in a power cut.
-	Checkpoint(ctx context.Context, id string, data []byte) error
-	// ExpireSessions drops at most limit sessions that expired before the given time, and tells how many went.
-	ExpireSessions(ctx context.Context, before int64, limit int) (int, error)
+	// OpenSession adds a session and drops those of its stream that expired at or before now. Beyond the limits it drops the
+	// stream's earliest created ones too, of those created in the same millisecond the earliest opened, never the new one, and
+	// returns their IDs. ErrNotFound when there is no such stream, ErrExists when the ID is taken, ErrFull when the sessions of
+	// all streams would take more bytes than the limits allow.
+	OpenSession(ctx context.Context, s Session, limits SessionLimits, now int64) (closed []string, err error)
+	// Session gives a session. ErrNotFound when there is none.
+	Session(ctx context.Context, id string) (Session, error)
+	// Checkpoint replaces a session's checkpoint. ErrNotFound; ErrFull when it is longer than the one before and all sessions
+	// would take more than limit bytes (0: no limit). The newest checkpoint may be lost in a power cut.
+	Checkpoint(ctx context.Context, id string, data []byte, limit int64) error
+	// ExpireSessions drops at most limit sessions that expired at or before now, and tells how many went.
+	ExpireSessions(ctx context.Context, now int64, limit int) (int, error)
 }
 
 // Entry is one encoded record on its way to the bytes.

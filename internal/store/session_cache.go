@@ -10,21 +10,12 @@ const maxSessionBytes = 16 << 20
 // failed, since it may have been applied.
 type sessionCache struct {
 	mu      sync.Mutex
-	rows    map[string]cachedSession
+	rows    map[string]Session
 	bytes   int
 	changes int // how often rows were let go of: what was read from the index before the last change is not kept
 }
 
-type cachedSession struct {
-	session Session
-	closed  bool
-}
-
-func (r *cachedSession) size() int {
-	return len(r.session.Parameters) + len(r.session.Checkpoint) + 256
-}
-
-func (c *sessionCache) get(id string) (row cachedSession, changes int, ok bool) {
+func (c *sessionCache) get(id string) (row Session, changes int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	row, ok = c.rows[id]
@@ -32,18 +23,18 @@ func (c *sessionCache) get(id string) (row cachedSession, changes int, ok bool) 
 }
 
 // put keeps a row that was read after get told changes.
-func (c *sessionCache) put(row cachedSession, changes int) {
+func (c *sessionCache) put(row Session, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := row.size()
+	size := int(row.Size())
 	if changes != c.changes || size > maxSessionBytes {
 		return
 	}
 	if c.rows == nil || c.bytes+size > maxSessionBytes {
-		c.rows, c.bytes = make(map[string]cachedSession), 0
+		c.rows, c.bytes = make(map[string]Session), 0
 	}
-	if _, ok := c.rows[row.session.ID]; !ok {
-		c.rows[row.session.ID] = row
+	if _, ok := c.rows[row.ID]; !ok {
+		c.rows[row.ID] = row
 		c.bytes += size
 	}
 }
@@ -53,7 +44,7 @@ func (c *sessionCache) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if row, ok := c.rows[id]; ok {
-		c.bytes -= row.size()
+		c.bytes -= int(row.Size())
 		delete(c.rows, id)
 	}
 	c.changes++

@@ -14,14 +14,13 @@ import (
 
 // Errors that callers tell apart with errors.Is. Everything else is an internal fault.
 var (
-	ErrNotFound = errors.New("not found")                 // no such stream, fragment, session or track set
-	ErrExists   = errors.New("already exists")            // a stream of that name exists
-	ErrVersion  = errors.New("version mismatch")          // the stream's version is another than the expected one
-	ErrGone     = errors.New("fragment gone")             // listed a moment ago, past retention or deleted now
-	ErrFull     = errors.New("no space left")             // the bytes could not be made durable for want of space
-	ErrLocked   = errors.New("data directory is in use")  // another process holds the data directory
-	ErrCorrupt  = errors.New("stored data is damaged")    // a checksum or a format rule does not hold
-	ErrClosed   = errors.New("session closed or expired") // the playback session was closed by a newer one, or is past its expiry
+	ErrNotFound = errors.New("not found")                // no such stream, fragment, session or track set
+	ErrExists   = errors.New("already exists")           // a stream of that name exists
+	ErrVersion  = errors.New("version mismatch")         // the stream's version is another than the expected one
+	ErrGone     = errors.New("fragment gone")            // listed a moment ago, past retention or deleted now
+	ErrFull     = errors.New("no space left")            // the bytes could not be made durable for want of space
+	ErrLocked   = errors.New("data directory is in use") // another process holds the data directory
+	ErrCorrupt  = errors.New("stored data is damaged")   // a checksum or a format rule does not hold
 )
 
 // StreamID names a stream for its whole life; a name that is deleted and created again gets another.
@@ -152,3 +151,6 @@ type Session struct {
 	Parameters    []byte // playback's own encoding of what was asked for; opaque to the store
 	Checkpoint    []byte // playback's own encoding of how far the timeline got; opaque to the store; nil at first
 }
+
+// Size is about how many bytes the session takes on disk.
+func (s *Session) Size() int64 { return int64(len(s.Parameters)+len(s.Checkpoint)) + 256 }

@@ -206,10 +206,14 @@ func (s *Store) sweepDoomed(ctx context.Context) error {
 }
 
 func (s *Store) sweepSessions(ctx context.Context) error {
-	defer s.sessions.forgetAll()
+	s.fleeting.drop(func(f *Session) bool { return f.ExpiresMillis <= s.now() })
 	for n := sweepRows; n == sweepRows; {
 		var err error
-		if n, err = s.idx.ExpireSessions(ctx, s.now()-s.o.SessionKeep.Milliseconds(), sweepRows); err != nil {
+		n, err = s.idx.ExpireSessions(ctx, s.now(), sweepRows)
+		if n > 0 || err != nil {
+			s.sessions.forgetAll()
+		}
+		if err != nil {
 			return fmt.Errorf("expire sessions: %w", err)
 		}
 	}

@@ -145,7 +145,7 @@ func (x *SQLite) DeleteStream(ctx context.Context, id store.StreamID, check func
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`DELETE FROM sessions WHERE stream = ?`, key); err != nil {
+		if _, err := t.dropSessions(`stream = ?`, key); err != nil {
 			return err
 		}
 		_, err = t.exec(`UPDATE streams SET deleted = 1 WHERE key = ?`, key)
@@ -187,6 +187,7 @@ func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) 
 		for _, statement := range []string{
 			`DELETE FROM gone WHERE stream = ?`, `DELETE FROM replaced WHERE stream = ?`,
 			`DELETE FROM sealed WHERE stream = ?`, `DELETE FROM track_sets WHERE stream = ?`, `DELETE FROM blobs WHERE stream = ?`, `DELETE FROM heads WHERE stream = ?`,
+			`DELETE FROM session_totals WHERE stream = ?`,
 			`DELETE FROM streams WHERE key = ?`,
 		} {
 			if _, err := t.exec(statement, key); err != nil {

@@ -201,7 +201,7 @@ func TestCommitBehindAFailedOne(t *testing.T) {
 	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA query_only = 0"); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Checkpoint(t.Context(), "none", nil); !errors.Is(err, store.ErrNotFound) || x.synced {
+	if err := x.Checkpoint(t.Context(), "none", nil, 0); !errors.Is(err, store.ErrNotFound) || x.synced {
 		t.Fatal(x.synced, err)
 	}
 	if r, err := x.Commit(t.Context(), []store.NewFragment{fragment(3)}); err != nil || r[0].Sequence != 2 || !x.synced {

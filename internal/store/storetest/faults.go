@@ -142,16 +142,16 @@ func (x *faultyIndex) ForgetBlobs(ctx context.Context, names []string) error {
 	return x.f.do("ForgetBlobs", func() error { return x.Index.ForgetBlobs(ctx, names) })
 }
 
-func (x *faultyIndex) OpenSession(ctx context.Context, s store.Session, limit int, now int64) ([]store.Session, error) {
-	return value(x.f, "OpenSession", func() ([]store.Session, error) { return x.Index.OpenSession(ctx, s, limit, now) })
+func (x *faultyIndex) OpenSession(ctx context.Context, s store.Session, l store.SessionLimits, now int64) ([]string, error) {
+	return value(x.f, "OpenSession", func() ([]string, error) { return x.Index.OpenSession(ctx, s, l, now) })
 }
 
-func (x *faultyIndex) Checkpoint(ctx context.Context, id string, data []byte) error {
-	return x.f.do("Checkpoint", func() error { return x.Index.Checkpoint(ctx, id, data) })
+func (x *faultyIndex) Checkpoint(ctx context.Context, id string, data []byte, limit int64) error {
+	return x.f.do("Checkpoint", func() error { return x.Index.Checkpoint(ctx, id, data, limit) })
 }
 
-func (x *faultyIndex) ExpireSessions(ctx context.Context, before int64, limit int) (int, error) {
-	return value(x.f, "ExpireSessions", func() (int, error) { return x.Index.ExpireSessions(ctx, before, limit) })
+func (x *faultyIndex) ExpireSessions(ctx context.Context, now int64, limit int) (int, error) {
+	return value(x.f, "ExpireSessions", func() (int, error) { return x.Index.ExpireSessions(ctx, now, limit) })
 }
 
 type faultyBlobs struct {

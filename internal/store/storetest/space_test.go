@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -342,6 +343,87 @@ func TestSpaceIsFreed(t *testing.T) {
 
 // A file system that is really full: producers are refused, nothing that was acknowledged suffers, retention still frees, and
 // it goes on. What is kept free is what lets the index work.
+// Sessions are opened when the space that is kept is reached, but nothing is written for them: they end with the process.
+func TestSessionsOfAFullDisk(t *testing.T) {
+	const keep = 100_000
+	clock, disk := storetest.NewClock(), storetest.NewDisk(3*keep)
+	var log bytes.Buffer
+	x, err := index.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := blob.OpenVolumes("/volumes", blob.Options{FS: disk, MaxSize: 20_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	cam, other := newStream(t, s, "cam", 24), newStream(t, s, "other", 24)
+	session := func(id string, stream store.StreamID) store.Session {
+		return store.Session{ID: id, Stream: stream, ExpiresMillis: clock.Now().Add(time.Hour).UnixMilli(), Checkpoint: make([]byte, 50_000)}
+	}
+	open := func(id string, stream store.StreamID, want ...string) {
+		t.Helper()
+		if closed, err := s.OpenSession(t.Context(), session(id, stream), 2); err != nil || !slices.Equal(closed, want) {
+			t.Fatalf("opening %q closed %q, want %q: %v", id, closed, want, err)
+		}
+	}
+	is := func(id string, want error) {
+		t.Helper()
+		if _, err := s.Session(t.Context(), id); !errors.Is(err, want) {
+			t.Fatalf("session %q: %v, want %v", id, err, want)
+		}
+	}
+	open("before", cam)
+	for i := 0; ; i++ {
+		if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, uint64(i), 10_000)); errors.Is(err, store.ErrFull) {
+			break
+		} else if err != nil || i > 1000 {
+			t.Fatal(i, err)
+		}
+	}
+	for i := range 20 {
+		id := fmt.Sprint("s", i)
+		if i < 2 {
+			open(id, cam)
+		} else {
+			open(id, cam, fmt.Sprint("s", i-2))
+		}
+		is(id, nil)
+		if _, err := x.Session(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("session %q was written: %v", id, err)
+		}
+	}
+	open("x", other)
+	is("s17", store.ErrNotFound)
+	is("before", nil)
+	if err := s.Checkpoint(t.Context(), "before", make([]byte, 60_000)); !errors.Is(err, store.ErrFull) {
+		t.Fatal(err)
+	}
+	if err := s.Checkpoint(t.Context(), "s19", []byte("far")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Session(t.Context(), "s19"); err != nil || string(got.Checkpoint) != "far" {
+		t.Fatal(string(got.Checkpoint), err)
+	}
+	if _, err := s.OpenSession(t.Context(), session("y", "0123456789abcdef0123456789abcdef"), 2); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "kept in memory only"); n != 1 {
+		t.Errorf("%d lines say that sessions are kept in memory only:\n%s", n, log.String())
+	}
+	// They go when their stream does, and when their time is over.
+	if err := s.DeleteStream(t.Context(), other, ""); err != nil {
+		t.Fatal(err)
+	}
+	is("x", store.ErrNotFound)
+	clock.Add(time.Hour)
+	is("s19", store.ErrNotFound)
+}
+
 func TestRealFullDisk(t *testing.T) {
 	mount, own := small(t, 24<<20)
 	if !own {
