@@ -30,7 +30,7 @@ var limits = []limit{
 	{regexp.MustCompile(`^Together/`), "p99-ratio", 0.8, true, "likewise"},
 	{regexp.MustCompile(`^SegmentServing/http/`), "cpu-ratio", 1.3, false, "of nginx sending the same bytes as a file"},
 	{regexp.MustCompile(`^SegmentServing/https/`), "cpu-ratio", 1, false, "of nginx doing the same over TLS"},
-	{regexp.MustCompile(`^SegmentServing/`), "req-ratio", 0.8, true, "likewise"},
+	{regexp.MustCompile(`^SegmentServing/`), "req-ratio", 0.8, true, "of nginx doing the same"},
 	{regexp.MustCompile(`^MediaPlaylist/.*/first$`), "cpu-ms/op", 10, false, "a session's first playlist of 1,800 fragments"},
 	{regexp.MustCompile(`^MediaPlaylist/.*/(same|new)$`), "cpu-ms/op", 1, false, "a later one"},
 	{regexp.MustCompile(`^OpenSession/`), "cpu-ms/op", 2, false, "whatever sessions the stream has had"},

@@ -21,7 +21,7 @@ PASS
 		"0.70    ratio          at least 0.85, missed",
 		"1.2     cpu-ratio      at most 1.3, kept",
 		"1.2     cpu-ratio      at most 1, missed",
-		"1.4     cpu-ratio-max  \n",
+		"1.4     cpu-ratio-max   ",
 		"0.81    req-ratio      at least 0.8, kept",
 		"Read                         5.5     ns/op",
 	} {
