@@ -82,6 +82,7 @@ type SPS struct {
 	BitDepth               int    // of luma
 	Width, Height          int    // luma samples after cropping
 	SARWidth, SARHeight    int    // sample aspect ratio; 0:0 when the stream does not say
+	InOrder                bool   // pictures are output in the order in which they are decoded, for sure
 	UnitsInTick, TimeUnits uint32 // VUI timing: num_units_in_tick and time_scale; 0 when absent
 	ticksPerFrame          uint32
 }
@@ -135,8 +136,10 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 			skipAVCScaling(r, s.ChromaFormat)
 		}
 	}
-	r.ue()          // log2_max_frame_num_minus4
-	switch r.ue() { // pic_order_cnt_type
+	r.ue() // log2_max_frame_num_minus4
+	order := r.ue()
+	s.InOrder = order == 2 || s.Profile == 66 // clauses 8.2.1.3 and A.2.1: no B slices in the Baseline profile
+	switch order {                            // pic_order_cnt_type
 	case 0:
 		r.ue() // log2_max_pic_order_cnt_lsb_minus4
 	case 1:

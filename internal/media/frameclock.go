@@ -15,6 +15,8 @@ import (
 //	decode time           0   40   80  120  160  | 200
 //	composition offset    0 +120    0  -80  -40
 //
+// Times that cannot be are mended before (straighten).
+//
 // Where one fragment ends and the next begins, three things keep base + duration of one equal to the base of the next:
 //
 //   - The last frame lasts until the next cluster starts when that is plausible (lastDuration), else as long as is usual.
@@ -33,11 +35,15 @@ type frameClock struct {
 	video     bool
 	declared  int64 // DefaultDuration in ticks, 0 when absent
 	tolerance int64 // ticks by which rounding to milliseconds may change a duration
+	inOrder   bool  // the parameter sets say that pictures are shown in the order in which they are decoded
 	frameState
-	times []int64 // scratch, like those that follow
-	spans []int64
-	units []Sample
-	marks []Marks
+
+	// Scratch.
+	times, spans, gaps   []int64
+	units                []Sample
+	marks                []Marks
+	right                []bool
+	tails, before, order []int
 }
 
 // frameState is what a run leaves behind for the next one.
@@ -105,6 +111,13 @@ func (c *frameClock) time(samples []Sample, next int64) (Run, error) {
 	shown, err := c.presentation(samples)
 	if err != nil {
 		return Run{}, err
+	}
+	if c.video {
+		upTo := int64(NoTime)
+		if next != NoTime {
+			upTo = ticksOf(next, c.scale)
+		}
+		c.straighten(&s, samples, shown, upTo)
 	}
 	entry := samples[0].Key || samples[0].open
 	s.unkeyed = s.unkeyed || !entry
@@ -177,7 +190,7 @@ func (c *frameClock) joint(decoded []int64, last int64) int64 {
 		first = decoded[1] - decoded[0]
 	}
 	gap, usual := decoded[0]-c.end, c.usualOr(c.frameState)
-	if !c.started || gap >= usual || -gap >= usual || -gap > first {
+	if !c.started || gap >= usual || -gap >= usual || -gap >= first {
 		return 0
 	}
 	return gap
@@ -226,6 +239,9 @@ func (c *frameClock) decodeTimes(s *frameState, shown []int64, key bool) []int64
 	}
 	s.borrowed, s.leftover = nil, nil
 	slices.Sort(d)
+	for i := 1; i < n; i++ {
+		d[i] = max(d[i], d[i-1]+1) // a borrowed time may be another's
+	}
 	return d
 }
 

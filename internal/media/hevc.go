@@ -149,7 +149,9 @@ func readHEVCSPS(nal []byte) (*SPS, error) {
 	if err := s.check(r); err != nil {
 		return nil, err
 	}
-	skipHEVCToVUI(r, subLayers)
+	if reorder := skipHEVCToVUI(r, subLayers); r.err == nil {
+		s.InOrder = reorder == 0
+	}
 	if r.flag() { // vui_parameters_present_flag
 		s.readVUI(r, func(r *bitReader) {
 			skipVUIColour(r)
@@ -187,8 +189,9 @@ func (s *SPS) readProfileTierLevel(r *bitReader, subLayers int) {
 	}
 }
 
-// skipHEVCToVUI passes over what stands between bit_depth_luma_minus8 and vui_parameters_present_flag.
-func skipHEVCToVUI(r *bitReader, subLayers int) {
+// skipHEVCToVUI passes over what stands between bit_depth_luma_minus8 and vui_parameters_present_flag. It gives
+// sps_max_num_reorder_pics of the highest sub-layer.
+func skipHEVCToVUI(r *bitReader, subLayers int) (reorder uint32) {
 	r.ue() // bit_depth_chroma_minus8
 	pocBits := int(r.atMost(12, "log2_max_pic_order_cnt_lsb")) + 4
 	first := subLayers
@@ -197,7 +200,7 @@ func skipHEVCToVUI(r *bitReader, subLayers int) {
 	}
 	for i := first; i <= subLayers; i++ {
 		r.ue() // max_dec_pic_buffering
-		r.ue() // max_num_reorder
+		reorder = r.ue()
 		r.ue() // max_latency_increase
 	}
 	for range 6 { // coding and transform block sizes and depths
@@ -220,6 +223,7 @@ func skipHEVCToVUI(r *bitReader, subLayers int) {
 		}
 	}
 	r.skip(2) // sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
+	return reorder
 }
 
 // skipHEVCScaling passes over scaling_list_data (H.265 clause 7.3.4).

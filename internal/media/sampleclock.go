@@ -3,18 +3,20 @@ package media
 import (
 	"errors"
 	"math"
+	"slices"
 )
 
 // sampleClock times AAC: each frame lasts a fixed number of samples, and the block times, rounded to milliseconds by every
 // muxer, only say where to begin and when a frame is missing. The position is resynchronised when a block is off by more than one
 // frame: forwards anywhere (the frame before the gap then lasts until the gap's end), backwards only at the start of a run,
-// because a run cannot go back.
+// because a run cannot go back. A block ahead of one that follows, or of the next cluster by far, is a slip of the producer's clock.
 type sampleClock struct {
 	track    int
 	scale    uint32
-	frame    int64 // ticks per frame
-	position int64 // where the next frame begins
-	running  bool  // position is valid
+	frame    int64   // ticks per frame
+	position int64   // where the next frame begins
+	running  bool    // position is valid
+	ahead    []int64 // scratch
 }
 
 // newSampleClock returns nil when a frame is not a whole number of ticks, which happens only if the timescale is not the core
@@ -31,17 +33,22 @@ func newSampleClock(t *Track, scale uint32) *sampleClock {
 	return &sampleClock{track: t.Number, scale: scale, frame: frame}
 }
 
-func (c *sampleClock) Run(samples []Sample, _ int64) (Run, error) {
+func (c *sampleClock) Run(samples []Sample, next int64) (Run, error) {
 	if len(samples) == 0 {
 		return Run{}, errors.New("no samples")
 	}
 	position, running := c.position, c.running
+	latest := c.latest(samples, next)
 	run := Run{Track: c.track, Frames: make([]Frame, len(samples))}
 	for i, s := range samples {
 		if s.Time != NoTime {
 			block := ticksOf(s.Time, c.scale)
 			late := block - position
 			switch {
+			case block > latest[i]:
+				if !running {
+					position = c.back(samples[i:])
+				}
 			case !running || i == 0 && late < -c.frame:
 				position = block
 			case late > c.frame:
@@ -67,4 +74,35 @@ func (c *sampleClock) Run(samples []Sample, _ int64) (Run, error) {
 	}
 	c.position, c.running = position, true
 	return run, nil
+}
+
+// latest gives the latest time, in ticks, that the block of each sample can have: that of the later one of the two blocks that follow, for
+// one of them may have slipped back. Where the run ends the next cluster's start stands for them, with a second to spare.
+func (c *sampleClock) latest(samples []Sample, next int64) []int64 {
+	latest := room(&c.ahead, len(samples))
+	first, second := int64(math.MaxInt64), int64(math.MaxInt64) // of those that follow
+	if next != NoTime {
+		first = ticksOf(next, c.scale) + int64(c.scale)
+		second = first
+	}
+	for i, s := range slices.Backward(samples) {
+		latest[i] = max(first, second)
+		if next == NoTime && second == math.MaxInt64 {
+			latest[i] = first
+		}
+		if s.Time != NoTime {
+			first, second = ticksOf(s.Time, c.scale), first
+		}
+	}
+	return latest
+}
+
+// back is where the frame of the first sample begins when its time is wrong: so far before the next block that is known.
+func (c *sampleClock) back(samples []Sample) int64 {
+	for i := 1; i < len(samples); i++ {
+		if t := samples[i].Time; t != NoTime {
+			return ticksOf(t, c.scale) - int64(i)*c.frame
+		}
+	}
+	return ticksOf(samples[0].Time, c.scale)
 }

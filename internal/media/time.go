@@ -51,7 +51,14 @@ func NewClock(t *Track) Clock {
 		video:     t.Kind == Video,
 		declared:  ticksOf(min(max(t.DefaultDuration, 0), longestSingle), scale),
 		tolerance: max(int64(scale)*3/2000, 1),
+		inOrder:   keepsOrder(t),
 	}
+}
+
+// keepsOrder says whether the parameter sets of a track promise that no picture is reordered.
+func keepsOrder(t *Track) bool {
+	sps, err := SPSOf(t)
+	return err == nil && sps.InOrder
 }
 
 // maxTimescale keeps nanosecond times of any size within 64-bit ticks.
