@@ -168,7 +168,7 @@ func markEnds(s *frameState, shown []int64, right []bool, reach, next int64) {
 			right[i] = false
 		}
 	}
-	if s.started && shown[0] < s.end-reach && shown[1] >= s.end-reach {
+	if s.started && right[1] && shown[0] < s.end-reach && shown[1] >= s.end-reach {
 		right[0] = false
 	}
 }
