@@ -114,7 +114,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err := removeClientConfig(c.Data); err != nil {
 		return err
 	}
-	st, err := c.openStore(ctx, logger, registry)
+	st, err := c.openStore(ctx, lock, logger, registry)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,11 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err := writeClientConfig(c.Data, target); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeClientConfig(c.Data)) }()
+	defer func() {
+		if lock.Check() == nil { // else it is another one's
+			err = errors.Join(err, removeClientConfig(c.Data))
+		}
+	}()
 
 	background, endBackground := context.WithCancel(ctx)
 	swept := make(chan struct{})
@@ -155,7 +159,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 }
 
 // lock takes the data directory, which it makes when it is not there.
-func (c *serveCmd) lock() (io.Closer, error) {
+func (c *serveCmd) lock() (*blob.Lock, error) {
 	lock, err := blob.LockDir(c.Data)
 	switch {
 	case errors.Is(err, store.ErrLocked):
@@ -167,17 +171,25 @@ func (c *serveCmd) lock() (io.Closer, error) {
 	return lock, nil
 }
 
-func (c *serveCmd) openStore(ctx context.Context, logger *slog.Logger, registry prometheus.Registerer) (*store.Store, error) {
+func (c *serveCmd) openStore(
+	ctx context.Context, lock *blob.Lock, logger *slog.Logger, registry prometheus.Registerer,
+) (*store.Store, error) {
 	metrics := store.NewMetrics(registry)
-	rows, err := index.OpenSQLite(ctx, filepath.Join(c.Data, "index.db"))
+	rowsPath, volumesPath := filepath.Join(c.Data, "index.db"), filepath.Join(c.Data, "volumes")
+	rows, err := index.OpenSQLite(ctx, rowsPath)
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := blob.OpenVolumes(filepath.Join(c.Data, "volumes"), blob.Options{SyncSeconds: metrics.SyncSeconds, SyncInterval: c.SyncInterval})
+	volumes, err := blob.OpenVolumes(volumesPath, blob.Options{
+		SyncSeconds: metrics.SyncSeconds, SyncInterval: c.SyncInterval, Check: lock.Check,
+	})
 	if err != nil {
 		return nil, errors.Join(err, rows.Close())
 	}
-	options := store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics}
+	if err := lock.Watch(rowsPath, volumesPath); err != nil {
+		return nil, errors.Join(err, rows.Close(), volumes.Close())
+	}
+	options := store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics, Check: lock.Check}
 	c.options(&options)
 	// Reading many volumes takes a while, and whoever started the server watches.
 	said := time.Now()

@@ -357,6 +357,11 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
+	if err := s.store.Ready(); err != nil { // it is in the log already
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "the data directory was deleted or replaced\n")
+		return
+	}
 	if _, err := s.store.ListStreams(ctx, "", "", 1); err != nil {
 		s.log.Error("not ready", logError, err)
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -34,6 +34,8 @@ type Options struct {
 
 	ScrubRate int64 // bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
 
+	Check func() error // ErrLost when the files of Index and Blobs are no longer those that were opened; default: they are
+
 	Progress func(done, total int) // told while New reads volumes, as often as every volume; default: nothing
 }
 
@@ -54,6 +56,9 @@ type Store struct {
 	fleeting fleetingSessions
 	recent   fragmentCache
 	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
+
+	lost       atomic.Pointer[error]     // what CheckFiles found; nil: all is there
+	volumeLost atomic.Pointer[time.Time] // when an append last found its volume deleted
 
 	unsealable map[string]bool // closed blobs that could not be sealed since the start; owned by the sweep that is running
 
@@ -90,6 +95,9 @@ const setsCached = 64
 func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Check == nil {
+		o.Check = func() error { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -154,10 +162,11 @@ func (s *Store) Close() error {
 }
 
 // Run does the background work until ctx ends: a sweep at every interval, and soon after a stream was deleted or its retention
-// made shorter; an eye on the free space and the scrub. What fails is logged and tried again.
+// made shorter; an eye on the files and the free space; the scrub. What fails is logged and tried again.
 func (s *Store) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	defer watch.Wait()
+	watch.Go(func() { s.watchFiles(ctx) })
 	watch.Go(func() { s.watchSpace(ctx) })
 	if s.o.ScrubRate > 0 {
 		watch.Go(func() { s.scrubForever(ctx) })

@@ -66,6 +66,9 @@ func (s *Store) Replace(ctx context.Context, id StreamID, old Number, rec *Recor
 func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces Number) (info FragmentInfo, err error) {
 	began := time.Now()
 	defer func() { s.metrics.append(time.Since(began), info, err) }()
+	if err := s.lastCheck(); err != nil {
+		return info, err
+	}
 	st, err := s.state(ctx, id)
 	if err != nil {
 		return info, err
@@ -108,6 +111,7 @@ func (s *Store) append(ctx context.Context, id StreamID, rec *Record, replaces N
 	})
 	if err != nil {
 		release(st.appending)
+		s.noteLost(stream, err)
 		return info, err
 	}
 	st.mu.Lock()

@@ -140,6 +140,9 @@ func (s *Store) deleteOldest(ctx context.Context, need int64) error {
 		return err
 	}
 	defer release(s.sweep)
+	if err := s.intact(); err != nil {
+		return err
+	}
 	for need > 0 {
 		blobs, err := s.idx.Blobs(ctx)
 		if err != nil {

@@ -14,13 +14,14 @@ import (
 
 // Errors that callers tell apart with errors.Is. Everything else is an internal fault.
 var (
-	ErrNotFound = errors.New("not found")                // no such stream, fragment, session or track set
-	ErrExists   = errors.New("already exists")           // a stream of that name exists
-	ErrVersion  = errors.New("version mismatch")         // the stream's version is another than the expected one
-	ErrGone     = errors.New("fragment gone")            // listed a moment ago, past retention or deleted now
-	ErrFull     = errors.New("no space left")            // the bytes could not be made durable for want of space
-	ErrLocked   = errors.New("data directory is in use") // another process holds the data directory
-	ErrCorrupt  = errors.New("stored data is damaged")   // a checksum or a format rule does not hold
+	ErrNotFound = errors.New("not found")                          // no such stream, fragment, session or track set
+	ErrExists   = errors.New("already exists")                     // a stream of that name exists
+	ErrVersion  = errors.New("version mismatch")                   // the stream's version is another than the expected one
+	ErrGone     = errors.New("fragment gone")                      // listed a moment ago, past retention or deleted now
+	ErrFull     = errors.New("no space left")                      // the bytes could not be made durable for want of space
+	ErrLost     = errors.New("no longer the file that was opened") // deleted, moved or replaced under the process
+	ErrLocked   = errors.New("data directory is in use")           // another process holds the data directory
+	ErrCorrupt  = errors.New("stored data is damaged")             // a checksum or a format rule does not hold
 )
 
 // StreamID names a stream for its whole life; a name that is deleted and created again gets another.

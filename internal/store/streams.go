@@ -15,6 +15,9 @@ func (s *Store) CreateStream(ctx context.Context, st Stream) (Stream, error) {
 	if st.Name == "" || st.RetentionHours < 0 {
 		return Stream{}, errors.New("create stream: name missing or retention negative")
 	}
+	if err := s.intact(); err != nil {
+		return Stream{}, fmt.Errorf("create stream: %w", err)
+	}
 	var tag [8]byte
 	rand.Read(tag[:]) // never fails
 	st.ID = StreamID(randomText(hexDigits, 32))
@@ -111,6 +114,9 @@ func (s *Store) changeStream(ctx context.Context, id StreamID, change func(*Stre
 		return Stream{}, err
 	}
 	defer release(st.changing)
+	if err := s.intact(); err != nil {
+		return Stream{}, err
+	}
 	was := st.stream.Load()
 	next := *was
 	next.Tags = maps.Clone(was.Tags)
@@ -147,6 +153,9 @@ func (s *Store) changeStream(ctx context.Context, id StreamID, change func(*Stre
 // name can be used again; its space is freed soon after by Run. What is being read from it can be read to its end. A
 // version that is not empty must be the stream's (ErrVersion). ErrNotFound.
 func (s *Store) DeleteStream(ctx context.Context, id StreamID, version string) error {
+	if err := s.intact(); err != nil {
+		return fmt.Errorf("delete stream %s: %w", id, err)
+	}
 	defer s.sessions.forgetAll()
 	defer s.recent.forgetAll()
 	err := s.idx.DeleteStream(ctx, id, func(row *Stream) error {

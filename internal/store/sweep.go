@@ -23,6 +23,9 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	defer release(s.sweep)
+	if err := s.intact(); err != nil {
+		return fmt.Errorf("sweep: %w", err) // what is there now is somebody else's
+	}
 	errs := []error{s.sweepDeleted(ctx)}
 	errs = append(errs, s.sweepIdle(ctx), s.sweepRetention(ctx), s.sweepDoomed(ctx), s.sweepClosed(ctx), s.sweepSessions(ctx))
 	if err := errors.Join(errs...); err != nil {

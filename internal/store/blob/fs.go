@@ -32,6 +32,8 @@ type File interface {
 	Datasync() error           // fdatasync(2): the bytes, and the size when it changed
 	Truncate(size int64) error // ftruncate(2)
 	Size() (int64, error)      // fstat(2)
+	// Named tells whether a path leads to this file: stat(2) and fstat(2). A path that leads nowhere is no error.
+	Named(path string) (bool, error)
 	// Section gives access to n bytes from off on: of an operating system's file a section of the *os.File, which a connection
 	// sends with sendfile(2).
 	Section(off, n int64) *io.SectionReader
@@ -96,6 +98,9 @@ func (f osFile) Size() (int64, error) {
 	}
 	return info.Size(), nil
 }
+
+// Named implements File.
+func (f osFile) Named(path string) (bool, error) { return leadsTo(path, f.File) }
 
 // Section implements File.
 func (f osFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f.File, off, n) }

@@ -47,6 +47,8 @@ type Options struct {
 	SyncInterval time.Duration
 
 	IdleFiles int // how many files are kept open between reads; default 128, negative: none
+
+	Check func() error // called before a volume is made, whose error it returns: Lock.Check; default: nothing
 }
 
 // maxRecords is how many records a volume gets at most, so that its packed table stays small.
@@ -61,7 +63,9 @@ const maxRecords = 8192
 //	pwritev header, stream record, record        pwritev record
 //	fdatasync the volume                          fdatasync the volume
 //	fsync  <dir>/<stream>
+//	stat   the volume                             stat the volume
 //
+// The last one tells whether the name still leads to what was written: nothing is acknowledged into a deleted file.
 // One pwritev takes the record's head and the payload from where the caller has them. Volumes of different streams are
 // written and synced side by side; the filesystem's journal groups their syncs.
 type Volumes struct {
@@ -104,6 +108,9 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	}
 	if o.FS == nil {
 		o.FS = OS{}
+	}
+	if o.Check == nil {
+		o.Check = func() error { return nil }
 	}
 	if o.IdleFiles == 0 {
 		o.IdleFiles = 128
@@ -228,7 +235,13 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 			_ = w.file.Truncate(w.size)
 		}
 		w.close()
+		w.named = false // the directory may be another one's
 		return store.Location{}, fmt.Errorf("sync record: %w", err)
+	}
+	if err := w.there(); err != nil {
+		w.close()
+		w.named = false
+		return store.Location{}, fmt.Errorf("volume %s: %w", w.name, err)
 	}
 	w.size += total
 	w.records++
@@ -253,6 +266,9 @@ func (v *Volumes) datasync(f File) error {
 
 // create makes an empty volume and its directory.
 func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.Number) error {
+	if err := v.o.Check(); err != nil {
+		return err
+	}
 	dir := filepath.Join(v.dir, string(id))
 	if err := v.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -281,6 +297,19 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 		w.file, w.path, w.name, w.hour, w.size, w.records = f, path, string(id)+"/"+base+volumeSuffix, hour, 0, 0
 		return nil
 	}
+}
+
+// there is store.ErrLost when the volume's name does not lead to its file: somebody has deleted, moved or replaced it, or a
+// directory above it. What it holds may be lost, and nothing may be added.
+func (w *writer) there() error {
+	same, err := w.file.Named(w.path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrLost, err)
+	}
+	if !same {
+		return store.ErrLost
+	}
+	return nil
 }
 
 // close ends the volume; the next record begins another.

@@ -454,6 +454,15 @@ func (f *diskFile) Size() (n int64, err error) {
 	return n, err
 }
 
+// Named implements blob.File.
+func (f *diskFile) Named(name string) (same bool, err error) {
+	err = f.d.do("stat", name, func(parent *node, base string) error { same = parent.names[base] == f.n; return nil })
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return same, err
+}
+
 // Section implements blob.File.
 func (f *diskFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f, off, n) }
 
