@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -99,8 +100,8 @@ func strangersPage(t *testing.T, hlsURL string) string {
 	return srv.URL + "/?url=" + url.QueryEscape(hlsURL)
 }
 
-// camera pushes a live picture in real time until the test ends: ffmpeg encodes, `weir put-media` sends.
-func camera(t *testing.T, s *server, stream string, args ...string) {
+// camera pushes a live picture in real time until the test ends or off is called: ffmpeg encodes, `weir put-media` sends.
+func camera(t *testing.T, s *server, stream string, args ...string) (off func()) {
 	t.Helper()
 	needTool(t, "ffmpeg")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -108,11 +109,11 @@ func camera(t *testing.T, s *server, stream string, args ...string) {
 		"-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
 		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-c:a", "aac", "-f", "matroska", "-flush_packets", "1", "pipe:1")
 	send := s.command(ctx, "weir", append([]string{"put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "1"}, append(args, "-")...)...)
-	film(t, stream, encode, send, cancel)
+	return film(t, stream, encode, send, cancel)
 }
 
-// film runs an encoder into a sender until the test ends, when stop must end both.
-func film(t *testing.T, name string, encode, send *exec.Cmd, stop func()) {
+// film runs an encoder into a sender until the test ends or off is called; then stop must end both.
+func film(t *testing.T, name string, encode, send *exec.Cmd, stop func()) (off func()) {
 	t.Helper()
 	pipe, err := encode.StdoutPipe()
 	if err != nil {
@@ -126,14 +127,18 @@ func film(t *testing.T, name string, encode, send *exec.Cmd, stop func()) {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
+	off = sync.OnceFunc(func() {
 		stop()
 		encode.Wait()
 		send.Wait()
+	})
+	t.Cleanup(func() {
+		off()
 		if t.Failed() {
 			t.Logf("camera %s:\n%s", name, log.tail(4<<10))
 		}
 	})
+	return off
 }
 
 // awaitLive asks for a LIVE session until the camera's first fragments are stored.

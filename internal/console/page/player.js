@@ -4,13 +4,53 @@ const byId = (id) => document.getElementById(id);
 const video = byId('video');
 const state = byId('state');
 
-let hls = null; // the hls.js instance, null with native playback
+const RETRY_AFTER = 2000; // milliseconds between attempts to reach the server
+
+let hls = null; // the hls.js instance; null with native playback and after an end
 let errors = 0; // network and media errors since the page was loaded, fatal or not
 let lastRecovery = 0; // when a media error was last recovered from, milliseconds of performance.now()
+let clockError = 0; // how far the server's clock is ahead of this one, milliseconds
+
+// What the line below the picture is made of.
+let trouble = ''; // why nothing can be loaded; '' while all is well
+let waitingSince = 0; // when the picture stopped for want of media, epoch milliseconds; 0 while it moves
+let live = false; // the playlist has no end
+let newest = -1; // sequence number of the playlist's last segment
+let newestAt = 0; // when that one was first seen, milliseconds of performance.now()
+let longest = 0; // target duration, seconds
 
 function say(text, bad = false) {
   state.classList.toggle('bad', bad);
   if (state.textContent !== text) state.textContent = text;
+}
+
+const clock = (ms) => {
+  const time = new Date(ms);
+  const today = time.toDateString() === new Date().toDateString();
+  const seconds = time.toLocaleTimeString('en-GB');
+  return today ? seconds : `${time.toLocaleDateString('en-CA')} ${seconds}`;
+};
+
+// The one place that decides what the line says: trouble before everything, then what the picture does.
+function tell() {
+  if (trouble) say(trouble, true);
+  else if (!video.hasAttribute('src')) return; // nothing was asked for, or it ended for a reason that stays
+  else if (video.ended) say('The end of the recording');
+  else if (video.paused && video.readyState > 0) say('Paused');
+  else if (waitingSince && silent()) say(`No picture since ${clock(lastPicture())}`, true);
+  else if (waitingSince) say('Waiting for media…');
+  else if (video.readyState > 2) say('Playing');
+}
+
+// A live playlist that no longer grows has a camera that no longer sends.
+function silent() {
+  return live && performance.now() - newestAt > 2000 * Math.max(longest, 1);
+}
+
+// When the camera took the picture that stands still, or when it stopped where playlists tell no time.
+function lastPicture() {
+  const date = hls && hls.playingDate;
+  return date ? date.getTime() : waitingSince;
 }
 
 function countError(what) {
@@ -24,22 +64,51 @@ function requestedURL() {
   return fragment || new URLSearchParams(location.search).get('url') || '';
 }
 
-// An error answer of Weir is JSON with a Message; anything else is named by its status.
-function describeResponse(code, text) {
-  let message = '';
+// The Message of an error answer of Weir, which is JSON; '' of any other.
+function messageOf(text) {
   try {
     const body = JSON.parse(text);
-    message = body.Message || body.message || '';
-  } catch { /* not JSON: the status says enough */ }
-  if (code === 403) return `The session has ended or expired${message ? `: ${message}` : ''}. Ask for a new session URL.`;
-  if (code === 404) return `Nothing to play${message ? `: ${message}` : ''}`;
-  return `The server answered ${code}${message ? `: ${message}` : ''}`;
+    return body.Message || body.message || '';
+  } catch {
+    return '';
+  }
+}
+
+// The text that a request was answered with. Segments are asked for as bytes.
+function textOf(request) {
+  if (!request || !request.response) return '';
+  return typeof request.response === 'string' ? request.response : new TextDecoder().decode(request.response);
+}
+
+const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
+
+// Ends playback and leaves the reason, and the last picture, where they are.
+function end(reason) {
+  const picture = still();
+  stop();
+  video.poster = picture;
+  say(sentence(reason), true);
+}
+
+// The picture that is shown now, as a data URL; '' before there is one.
+function still() {
+  if (!video.videoWidth) return '';
+  const canvas = document.createElement('canvas');
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext('2d').drawImage(video, 0, 0);
+  return canvas.toDataURL('image/jpeg');
 }
 
 function stop() {
   if (hls) hls.destroy();
   hls = null;
+  trouble = '';
+  waitingSince = 0;
+  live = false;
+  newest = -1;
   video.removeAttribute('src');
+  video.removeAttribute('poster');
   video.load();
 }
 
@@ -82,38 +151,76 @@ function playWithHls(url) {
     if (mine !== hls) return;
     countError(data.details);
     if (!data.fatal) return;
-    const code = data.response ? data.response.code : 0;
     if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
-      if (code >= 400 && code < 500) {
-        say(describeResponse(code, String(data.response.text || data.response.data || '')), true);
-        return;
-      }
-      say('The server cannot be reached. Trying again…', true);
-      setTimeout(() => { if (mine === hls) play(url); }, 2000);
-      return;
-    }
-    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && performance.now() - lastRecovery > 5000) {
+      networkError(data);
+    } else if (data.type === Hls.ErrorTypes.MEDIA_ERROR && performance.now() - lastRecovery > 5000) {
       lastRecovery = performance.now();
-      say('The picture broke off. Recovering…', true);
       hls.recoverMediaError();
-      return;
+    } else {
+      end(`Playback failed: ${data.details}${data.reason ? ` (${data.reason})` : ''}`);
     }
-    say(`Playback failed: ${data.details}${data.reason ? ` (${data.reason})` : ''}`, true);
-    hls.destroy();
-    hls = null;
   });
+  hls.on(Hls.Events.LEVEL_LOADED, (_, data) => {
+    trouble = '';
+    live = data.details.live;
+    longest = data.details.targetduration;
+    if (data.details.endSN !== newest) {
+      newest = data.details.endSN;
+      newestAt = performance.now();
+    }
+    compareClocks(data.networkDetails);
+    tell();
+  });
+  hls.on(Hls.Events.FRAG_LOADED, () => { trouble = ''; });
   hls.loadSource(url);
   hls.attachMedia(video);
 }
 
-video.addEventListener('playing', () => say('Playing'));
-video.addEventListener('pause', () => { if (!video.ended) say('Paused'); });
-video.addEventListener('waiting', () => say('Waiting for media…'));
-video.addEventListener('ended', () => say('The end of the recording'));
-video.addEventListener('error', () => {
-  if (hls) return; // hls.js reports it, and may recover
+// A refusal ends playback with the server's own words; a server that cannot be reached, or has nothing yet, is asked again until it
+// answers. The picture is left alone meanwhile.
+function networkError(data) {
+  const code = data.response ? data.response.code : 0;
+  const message = messageOf(textOf(data.networkDetails));
+  if (code === 403) {
+    end(`${sentence(message || 'The session has ended')} Ask for a new session URL`);
+    return;
+  }
+  const throttled = code === 400 && /limit/i.test(message);
+  if (code >= 400 && code < 500 && code !== 404 && !throttled) {
+    end(`The server answered ${code}${message ? `: ${message}` : ''}`);
+    return;
+  }
+  if (!trouble) {
+    const why = message || (code ? `The server answers ${code}` : 'The server cannot be reached');
+    trouble = `${why.replace(/\.$/, '')} (since ${clock(Date.now())}). Trying again…`;
+  }
+  tell();
+  const mine = hls;
+  setTimeout(() => {
+    if (mine !== hls) return;
+    if (hls.levels.length) hls.startLoad();
+    else hls.loadSource(hls.url);
+  }, RETRY_AFTER);
+}
+
+// The server's clock counts: that of a laptop may be minutes off. Its Date header is exact to a second.
+function compareClocks(request) {
+  const date = request && request.getResponseHeader ? Date.parse(request.getResponseHeader('Date')) : NaN;
+  if (Number.isNaN(date)) return;
+  const off = date + 500 - Date.now();
+  clockError = Math.abs(off) > 1500 ? off : 0;
+}
+
+video.addEventListener('playing', () => { waitingSince = 0; tell(); });
+video.addEventListener('waiting', () => { waitingSince = waitingSince || Date.now(); tell(); });
+for (const event of ['pause', 'ended']) video.addEventListener(event, tell);
+video.addEventListener('error', async () => {
+  if (hls || !video.hasAttribute('src')) return; // hls.js reports it, and may recover
   countError('playback failed');
-  say(`Playback failed: ${video.error && video.error.message ? video.error.message : 'the browser gave no reason'}`, true);
+  const reason = video.error && video.error.message ? video.error.message : 'the browser gave no reason';
+  const answer = await fetch(video.currentSrc).catch(() => null);
+  const message = answer && !answer.ok ? messageOf(await answer.text()) : '';
+  end(message || `Playback failed: ${reason}`);
 });
 
 const seconds = (value) => (Number.isFinite(value) ? `${value.toFixed(1)} s` : '–');
@@ -126,20 +233,24 @@ function bufferedAhead() {
   return 0;
 }
 
-// With PROGRAM-DATE-TIME in the playlist the distance to the camera is known; else a live playlist gives the distance to its end.
+// The distance to the camera is known where the playlist tells dates. Without them only the distance to the newest segment is, and
+// it is called that.
 function latency() {
-  if (!hls) return NaN;
-  if (hls.playingDate) return (Date.now() - hls.playingDate.getTime()) / 1000;
-  const level = hls.latestLevelDetails;
-  return level && level.live ? hls.latency : NaN;
+  if (hls && hls.playingDate) return ['Behind the camera', (Date.now() + clockError - hls.playingDate.getTime()) / 1000];
+  const level = hls && hls.latestLevelDetails;
+  if (level && level.live) return ['Behind the newest segment', Math.max(level.edge - video.currentTime, 0)];
+  return ['Behind the camera', NaN];
 }
 
 setInterval(() => {
+  const [name, distance] = latency();
+  byId('latency-name').textContent = name;
+  byId('latency').textContent = seconds(distance);
   byId('picture').textContent = video.videoWidth ? `${video.videoWidth}×${video.videoHeight}` : '–';
-  byId('latency').textContent = seconds(latency());
   byId('buffered').textContent = seconds(bufferedAhead());
   const quality = video.getVideoPlaybackQuality ? video.getVideoPlaybackQuality() : null;
   byId('dropped').textContent = quality ? `${quality.droppedVideoFrames} of ${quality.totalVideoFrames}` : '–';
+  tell();
 }, 500);
 
 byId('form').addEventListener('submit', (event) => {
