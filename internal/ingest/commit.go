@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"weir/internal/api"
 	"weir/internal/store"
@@ -18,20 +19,22 @@ type job struct {
 // committer makes fragments durable one after the other, in the order in which they came, so that commit order is ingest order
 // within a connection.
 type committer struct {
-	s    *Session
-	stop context.CancelCauseFunc
-	jobs chan job // sends never block for good: after a failure jobs are taken and thrown away
-	done chan struct{}
+	s       *Session
+	running context.Context // ends with the session
+	stop    context.CancelCauseFunc
+	jobs    chan job // sends never block for good: after a failure jobs are taken and thrown away
+	done    chan struct{}
+	told    sync.WaitGroup // the ERROR of a failure is on its way
 
 	// Of the committing goroutine until done is closed.
 	failed error
 }
 
 // newCommitter starts the goroutine. ctx is for the store's calls and must not end when the connection does, for what was
-// received shall be stored; stop ends reading.
-func newCommitter(ctx context.Context, s *Session, stop context.CancelCauseFunc) *committer {
-	// One more is being worked at.
-	c := &committer{s: s, stop: stop, jobs: make(chan job, max(s.o.Limits.InFlight-1, 0)), done: make(chan struct{})}
+// received shall be stored; stop ends reading, and with it running.
+func newCommitter(ctx, running context.Context, s *Session, stop context.CancelCauseFunc) *committer {
+	c := &committer{s: s, running: running, stop: stop, done: make(chan struct{})}
+	c.jobs = make(chan job, max(s.o.Limits.InFlight-1, 0)) // one more is being worked at
 	go c.run(ctx)
 	return c
 }
@@ -40,6 +43,7 @@ func newCommitter(ctx context.Context, s *Session, stop context.CancelCauseFunc)
 func (c *committer) close() error {
 	close(c.jobs)
 	<-c.done
+	c.told.Wait()
 	return c.failed
 }
 
@@ -47,18 +51,23 @@ func (c *committer) run(ctx context.Context) {
 	defer close(c.done)
 	for j := range c.jobs {
 		if c.failed != nil {
-			c.s.o.Metrics.fragments.WithLabelValues(resultDropped).Inc()
-		} else {
-			if err := c.commit(ctx, j); err != nil {
-				c.s.o.Metrics.fragments.WithLabelValues(resultDropped).Inc()
-				c.failed = err
-				// The producer must learn of it now, not when it next sends something.
-				c.s.acks.put(ack{kind: ackError, errorID: err.ID, number: err.Number, timecode: err.Timecode})
-				c.stop(err)
-			}
+			c.s.became(resultDropped)
+		} else if err := c.commit(ctx, j); err != nil {
+			c.s.became(resultDropped)
+			c.fail(err)
 		}
 		j.fragment.release(c.s.o.Memory)
 	}
+}
+
+// fail ends the session: the producer must learn of it when its time has come, not when it next sends something.
+func (c *committer) fail(err *Error) {
+	c.failed = err
+	c.s.failing.Store(true)
+	c.told.Go(func() {
+		c.s.tell(c.running, err, c.s.o.Hold(err))
+		c.stop(err)
+	})
 }
 
 // commit stores one fragment and acknowledges it.
@@ -73,7 +82,10 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 		return fail(f, api.AckArchivalError, err)
 	}
 	now := s.o.Clock()
-	s.o.Metrics.fragments.WithLabelValues(result).Inc()
+	s.became(result)
+	if result != resultResent {
+		s.o.Stored()
+	}
 	s.o.Metrics.persist.Observe(now.Sub(f.received).Seconds())
 	// A stream with retention 0 keeps fragments in memory, which is not PERSISTED; such a fragment has no blob.
 	if j.acknowledge && info.Location.Blob != "" {

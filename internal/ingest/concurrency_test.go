@@ -402,6 +402,80 @@ func TestLingersAfterAStoreFailure(t *testing.T) {
 }
 
 // Acknowledgements that a client never reads hold the session for Limits.AckDrain only.
+// An ERROR that is held back keeps nobody from sending: what is on its way is read meanwhile.
+func TestErrorIsHeldBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		store *fakeStore
+		bad   string
+		want  string
+	}{
+		"storing fails": {&fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }}, "", fmt.Sprintf("ERROR %d #1 5001", epoch)},
+		"reading fails": {&fakeStore{}, "\x00", "ERROR 4006"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, w := io.Pipe()
+			log := &ackLog{got: make(chan string, 100)}
+			o := absolute(c.store)
+			o.Connection = &fakeConn{r: r, past: testNow.Add(-time.Second)}
+			held := make(chan struct{})
+			o.Hold = func(e *Error) time.Duration { close(held); return time.Hour }
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- New(o).Run(ctx, r, log) }()
+			w.Write(build(t).header(sdk).gop(epoch, 3).end().Bytes())
+			w.Write([]byte(c.bad))
+			<-held
+			frame := strings.Repeat("x", 1<<20)
+			if _, err := w.Write(build(t).header(sdk).cluster(epoch+1000).frame(1, epoch+1000, frame).Bytes()); err != nil {
+				t.Fatal(err)
+			}
+			for len(log.got) > 0 {
+				if a := <-log.got; strings.HasPrefix(a, "ERROR") {
+					t.Fatalf("%s at once", a)
+				}
+			}
+			cancel() // the server stops
+			for a := range log.got {
+				if strings.HasPrefix(a, "ERROR") {
+					if a != c.want {
+						t.Errorf("%s, want %s", a, c.want)
+					}
+					break
+				}
+			}
+			w.Close()
+			if err := <-done; err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
+func TestSummary(t *testing.T) {
+	s := &fakeStore{}
+	first := build(t).header("device").gop(epoch, 2).gop(epoch+1000, 3)
+	for i, c := range []struct {
+		body io.Reader
+		want Summary
+	}{
+		{lost(first.Bytes()), Summary{Fragments: 2, Partials: 1, Frames: 5, Unended: true}},
+		{build(t).header(sdk).gop(epoch, 2).gop(epoch+1000, 4).cluster(epoch + 2000).reader(), Summary{Fragments: 1, Resends: 1, Dropped: 1, Frames: 6}},
+	} {
+		session := New(absolute(s))
+		if err := session.Run(context.Background(), c.body, &ackLog{}); err != nil {
+			t.Fatal(err)
+		}
+		got := session.Summary()
+		if got.Bytes == 0 {
+			t.Error("no bytes")
+		}
+		if got.Bytes = 0; got != c.want {
+			t.Errorf("session %d: %+v, want %+v", i+1, got, c.want)
+		}
+	}
+}
+
 func TestWriteDeadlineBehindTheBody(t *testing.T) {
 	r, _ := io.Pipe()
 	o := absolute(&fakeStore{})

@@ -236,8 +236,11 @@ func cmpOr[T comparable](a, b T) T {
 }
 
 // lost is a body that ends without its end, as net/http tells it.
-func lost(b []byte) io.Reader {
-	return io.MultiReader(bytes.NewReader(b), failing{io.ErrUnexpectedEOF})
+func lost(b []byte) io.Reader { return failed(b, io.ErrUnexpectedEOF) }
+
+// failed is a body that fails in the end.
+func failed(b []byte, err error) io.Reader {
+	return io.MultiReader(bytes.NewReader(b), failing{err})
 }
 
 type failing struct{ err error }

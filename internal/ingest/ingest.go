@@ -94,6 +94,18 @@ func def[T comparable](field *T, value T) {
 	}
 }
 
+// Summary is what became of a session's body.
+type Summary struct {
+	Fragments int   // stored, partial ones and those that took the place of one among them
+	Resends   int   // stored already
+	Partials  int   // stored, but cut short
+	Dropped   int   // begun and given up
+	Frames    int64 // of the fragments that were not dropped
+	Bytes     int64 // of the body
+	// Unended: the connection was closed without the last chunk of the body, where nothing of it is missing.
+	Unended bool
+}
+
 // DefaultMemory is the size of Memory when nothing else is said: 1 GiB.
 const DefaultMemory = 1 << 30
 
@@ -112,6 +124,12 @@ type Options struct {
 	Logger        *slog.Logger     // nil: none
 	Metrics       *Metrics         // shared between sessions; nil: none
 	Limits        Limits
+
+	// Hold is asked how long to keep an ERROR acknowledgement back, because producers connect again as soon as they have it.
+	// The body is read on meanwhile. nil: not at all.
+	Hold func(*Error) time.Duration
+	// Stored is told of each fragment that was stored; one that was stored already does not count. nil: nobody is told.
+	Stored func()
 }
 
 func (o Options) withDefaults() Options {
@@ -129,6 +147,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Metrics == nil {
 		o.Metrics = newMetrics()
+	}
+	if o.Hold == nil {
+		o.Hold = func(*Error) time.Duration { return 0 }
+	}
+	if o.Stored == nil {
+		o.Stored = func() {}
 	}
 	o.Limits = o.Limits.withDefaults()
 	return o

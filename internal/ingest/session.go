@@ -8,6 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"weir/internal/api"
@@ -37,6 +40,10 @@ type Session struct {
 	started  int                 // fragments begun in the session
 	marked   bool                // the producer has sent END_OF_FRAGMENT
 	cutOff   bool                // the last fragment was not complete
+
+	failing atomic.Bool // storing has failed: nothing is acknowledged any more but the ERROR
+	mu      sync.Mutex
+	sum     Summary
 }
 
 type hint struct{ bytes, frames int }
@@ -61,7 +68,10 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	s.began = o.Clock()
 	s.source = &source{
 		body: body, conn: o.Connection, idle: o.Limits.Idle, clock: o.Clock,
-		count: func(n int) { o.Metrics.bytes.Add(float64(n)) },
+		count: func(n int) {
+			o.Metrics.bytes.Add(float64(n))
+			s.count(func(sum *Summary) { sum.Bytes += int64(n) })
+		},
 	}
 	s.source.last.Store(s.began.UnixNano())
 	if o.Connection != nil {
@@ -80,7 +90,7 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 		defer close(hooked)
 		s.source.stop()
 	})
-	s.commits = newCommitter(context.WithoutCancel(ctx), s, stop)
+	s.commits = newCommitter(context.WithoutCancel(ctx), running, s, stop)
 	stopIdle := s.startIdleAcks()
 	stopDrain := s.awaitDrain()
 
@@ -88,28 +98,57 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	err = s.finish(running, err)
 	stopIdle()
 	stopDrain()
-	if failed := s.commits.close(); failed != nil {
-		err = failed // acknowledged by the committer
-	} else if e := (*Error)(nil); errors.As(err, &e) {
-		s.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
-	}
-	if err == nil && !s.cutOff {
+	failed := s.commits.close()
+	if err == nil && failed == nil && !s.cutOff && !s.sum.Unended {
 		o.Resends.forget(o.Stream.ID, &s.origin)
 	}
-	s.acks.close()
 	if !unhook() {
 		<-hooked // nothing touches the connection after Run
 	}
-	if e := (*Error)(nil); errors.As(err, &e) && s.source.readable() {
-		s.linger(body, o.Limits.Linger)
-	} else if err == ErrDrained && s.source.readable() {
-		s.linger(body, o.Limits.DrainLinger)
+	if failed != nil {
+		err = failed // acknowledged by the committer
+		s.linger(body, o.Limits.Linger)()
+	} else if e := (*Error)(nil); errors.As(err, &e) {
+		hold := o.Hold(e)
+		lingered := s.linger(body, hold+o.Limits.Linger)
+		s.tell(ctx, e, hold)
+		lingered()
+	} else if err == ErrDrained {
+		s.linger(body, o.Limits.DrainLinger)()
 	}
+	s.acks.close()
 	s.drainAcks()
 	if err != nil {
 		o.Metrics.failures.Inc()
 	}
 	return err
+}
+
+// Summary tells of a session whose Run has returned.
+func (s *Session) Summary() Summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sum
+}
+
+func (s *Session) count(change func(*Summary)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.sum)
+}
+
+// tell acknowledges an ERROR after the time for which it is held back, or when the session must end.
+func (s *Session) tell(ctx context.Context, e *Error, hold time.Duration) {
+	if hold > 0 {
+		timer := time.NewTimer(hold)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.o.Drain:
+		case <-ctx.Done():
+		}
+	}
+	s.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
 }
 
 // read takes events until the body ends or something is wrong.
@@ -247,6 +286,11 @@ func (s *Session) startCluster(ctx context.Context, timecode int64) error {
 			return err
 		}
 	}
+	select {
+	case <-s.o.Drain:
+		s.source.drain() // awaitDrain may not have come to it
+	default:
+	}
 	if !s.source.begin() {
 		return ErrDrained
 	}
@@ -367,7 +411,7 @@ func (s *Session) hand(next int64, partial, acknowledge bool) error {
 	rec, err := f.record(s.clocks, next, partial)
 	if err != nil {
 		f.release(s.o.Memory)
-		s.o.Metrics.fragments.WithLabelValues(resultDropped).Inc()
+		s.became(resultDropped)
 		return fail(f, api.AckInvalidMKVData, err)
 	}
 	if acknowledge {
@@ -375,6 +419,7 @@ func (s *Session) hand(next int64, partial, acknowledge bool) error {
 	}
 	m := s.o.Metrics
 	m.frames.Add(float64(f.frames))
+	s.count(func(sum *Summary) { sum.Frames += int64(f.frames) })
 	m.ingestion.Observe(f.received.Sub(f.arrived).Seconds())
 	s.commits.jobs <- job{fragment: f, record: rec, acknowledge: acknowledge}
 	return nil
@@ -388,7 +433,25 @@ func (s *Session) drop() {
 	s.cutOff = true
 	s.cur.release(s.o.Memory)
 	s.cur = nil
-	s.o.Metrics.fragments.WithLabelValues(resultDropped).Inc()
+	s.became(resultDropped)
+}
+
+// became counts a fragment by its result.
+func (s *Session) became(result string) {
+	s.o.Metrics.fragments.WithLabelValues(result).Inc()
+	s.count(func(sum *Summary) {
+		switch result {
+		case resultResent:
+			sum.Resends++
+		case resultDropped:
+			sum.Dropped++
+		case resultPartial:
+			sum.Partials++
+			sum.Fragments++
+		default:
+			sum.Fragments++
+		}
+	})
 }
 
 // finish decides what becomes of the fragment at hand when reading has ended, and what the session's result is.
@@ -417,6 +480,15 @@ func (s *Session) finish(ctx context.Context, err error) error {
 	case ended == io.EOF:
 		e := failf(s.unfinished(), api.AckStreamReadError, "body ends inside an element")
 		return s.giveUp(e)
+	case s.reader.EndedBetween() && (errors.Is(ended, io.ErrUnexpectedEOF) || errors.Is(ended, syscall.ECONNRESET)) &&
+		(s.unfinished() == nil || s.lonely()):
+		// kvssink closes an idle connection like this, embedded-C every one. Whether acknowledgements got lost with it cannot be
+		// known, so its fragments may be resent.
+		s.count(func(sum *Summary) { sum.Unended = true })
+		if s.unfinished() != nil {
+			return s.keep(true)
+		}
+		return s.complete(media.NoTime, true)
 	case errors.Is(ended, os.ErrDeadlineExceeded):
 		if s.unfinished() == nil {
 			return firstError(s.complete(media.NoTime, true), ErrIdle)
@@ -473,7 +545,7 @@ func firstError(errs ...error) error {
 
 // put queues an acknowledgement if the producer wants any.
 func (s *Session) put(a ack) {
-	if !s.o.NoAcks {
+	if !s.o.NoAcks && !s.failing.Load() {
 		s.acks.put(a)
 	}
 }
@@ -542,13 +614,19 @@ func (s *Session) awaitDrain() (stop func()) {
 	}
 }
 
-// linger reads on for a moment after the last acknowledgement, so that the producer reads it: closing a connection with unread
-// bytes resets it, and a reset may overtake what was sent.
-func (s *Session) linger(body io.Reader, d time.Duration) {
-	if s.o.Connection == nil || s.o.Connection.SetReadDeadline(s.o.Clock().Add(d)) != nil {
-		return
+// linger reads on for the time d: while an ERROR is held back, and for a moment after the last acknowledgement, so that the
+// producer reads it. Closing a connection with unread bytes resets it, and a reset may overtake what was sent. It returns at
+// once; wait returns when reading is over.
+func (s *Session) linger(body io.Reader, d time.Duration) (wait func()) {
+	if s.o.Connection == nil || !s.source.readable() || s.o.Connection.SetReadDeadline(s.o.Clock().Add(d)) != nil {
+		return func() {}
 	}
-	io.CopyN(io.Discard, body, lingerBytes) // how it ends does not matter
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.CopyN(io.Discard, body, lingerBytes) // how it ends does not matter
+	}()
+	return func() { <-done }
 }
 
 // drainAcks waits until the acknowledgements have left, or cannot.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,12 +125,16 @@ func TestEnds(t *testing.T) {
 			whole, "BUFFERING RECEIVED PERSISTED", 0},
 		{"clean, in front of the first frame", build(t).header(device).cluster(at).reader(), "", "BUFFERING", 0},
 		{"lost, SDK", lost(open(sdk).Bytes()), "", "BUFFERING ERROR", 4000},
-		{"lost, between frames, device", lost(open(device).Bytes()), partial, "BUFFERING ERROR", 4000},
+		{"lost, between frames, device", lost(open(device).Bytes()), partial, "BUFFERING RECEIVED PERSISTED", 0},
+		{"reset, between frames, device", failed(open(device).Bytes(), syscall.ECONNRESET), partial, "BUFFERING RECEIVED PERSISTED", 0},
+		{"broken framing, between frames, device", failed(open(device).Bytes(), errors.New("malformed chunked encoding")), partial, "BUFFERING ERROR", 4000},
 		{"lost, inside a frame, device", lost(cutShort(open(device).frame(1, at+80, "cut"))), partial, "BUFFERING ERROR", 4000},
-		{"lost, in front of the first frame, device", lost(build(t).header(device).cluster(at).Bytes()), "", "BUFFERING ERROR", 4000},
+		{"lost, in front of the first frame, device", lost(build(t).header(device).cluster(at).Bytes()), "", "BUFFERING", 0},
+		{"lost, inside a cluster of known size, device", lost(append(build(t).header(device).Bytes(), knownCluster(at, simpleBlock(1, 0, true, "a"), simpleBlock(1, 40, false, "b"), simpleBlock(1, 80, false, "c"))[:47]...)),
+			partial, "BUFFERING ERROR", 4000},
 		{"lost, known size complete", lost(append(build(t).header(device).Bytes(), knownCluster(at, simpleBlock(1, 0, true, "a"), simpleBlock(1, 40, false, "b"))...)),
-			whole, "BUFFERING RECEIVED PERSISTED ERROR", 4000},
-		{"lost, after the mark", lost(open(sdk).end().Bytes()), whole, "BUFFERING RECEIVED PERSISTED ERROR", 4000},
+			whole, "BUFFERING RECEIVED PERSISTED", 0},
+		{"lost, after the mark", lost(open(sdk).end().Bytes()), whole, "BUFFERING RECEIVED PERSISTED", 0},
 		{"new document", open(sdk).header(sdk).reader(), whole, "BUFFERING RECEIVED PERSISTED", 0},
 		{"tags", open(sdk).tag("k", "v").reader(), whole, "BUFFERING RECEIVED PERSISTED", 0},
 	} {

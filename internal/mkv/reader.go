@@ -44,6 +44,7 @@ type Reader struct {
 	hasTimecode             bool
 	timecode                int64
 	begun                   bool // an EBML header was met
+	between                 bool // the input has ended between two elements
 	pending                 bool // next was read, and ended the cluster before it
 	next                    header
 	lastEBML                int  // bytes of header that are the EBML header
@@ -95,6 +96,10 @@ func (r *Reader) TimestampScale() int64 { return r.scale }
 
 // Offset returns the number of bytes of the input that were used up.
 func (r *Reader) Offset() int64 { return r.in.off }
+
+// EndedBetween says, once Next has returned an error, whether the input ended or failed between two elements, outside of every
+// Segment and Cluster of known size: nothing was cut but a cluster of unknown size.
+func (r *Reader) EndedBetween() bool { return r.between }
 
 // Next passes over what is left of the current frame and returns the next event.
 //
@@ -373,6 +378,7 @@ func (r *Reader) inputEnded() (Event, error) {
 	err := r.in.err
 	open := r.inCluster && r.clusterEnd == unknownSize && r.hasTimecode // a cluster whose end is still to be told
 	inside := r.inCluster && !open || r.inSegment && r.segmentEnd != unknownSize
+	r.between = !inside
 	if err != io.EOF || inside {
 		err = cut(err)
 	}

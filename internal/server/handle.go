@@ -20,19 +20,24 @@ import (
 
 // Attribute keys of log lines.
 const (
-	logRequestID = "request_id"
-	logOperation = "operation"
-	logMethod    = "method"
-	logPath      = "path" // without the query: it may hold a session token
-	logStatus    = "status"
-	logError     = "error"
-	logErrorType = "error_type"
-	logBytes     = "bytes"
-	logDuration  = "duration"
-	logRemote    = "remote"
-	logAccessKey = "access_key"
-	logStream    = "stream"
-	logStack     = "stack"
+	logRequestID  = "request_id"
+	logOperation  = "operation"
+	logMethod     = "method"
+	logPath       = "path" // without the query: it may hold a session token
+	logStatus     = "status"
+	logError      = "error"
+	logErrorType  = "error_type"
+	logBytes      = "bytes"
+	logDuration   = "duration"
+	logRemote     = "remote"
+	logAccessKey  = "access_key"
+	logStream     = "stream"
+	logStack      = "stack"
+	logReason     = "reason"
+	logUserAgent  = "user_agent"
+	logTimecodes  = "timecodes"   // ABSOLUTE or RELATIVE
+	logRepeated   = "repeated"    // lines like this one that were left out since the last
+	logClaimedKey = "claimed_key" // access key of a signature that was not accepted
 )
 
 // Headers of answers, spelt as AWS does, which http.Header.Set would not. SDKs read x-amzn-ErrorType, the documents say
@@ -62,6 +67,7 @@ type request struct {
 	logger    *slog.Logger // of the server; log adds what it knows of the request
 	identity  string       // access key of a signed request, once verified
 	errorType string       // of the answer, for the log
+	signed    bool         // the route asks for a signature
 }
 
 // log gives a logger that names the request. Most requests write nothing, and making one costs as much as finding a fragment.
@@ -124,6 +130,7 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	level := slog.LevelDebug
 	if rt != nil {
 		req.operation, level = rt.operation, rt.level
+		req.signed = rt.access == signed
 	}
 	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
 	control := http.NewResponseController(w)
@@ -269,7 +276,11 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 		}
 	}
 	req.errorType = string(answer.Code)
-	if answer.Code != api.InternalFailure && req.logger.Enabled(req.Context(), slog.LevelDebug) {
+	switch {
+	case answer.Code == api.InternalFailure:
+	case req.signed:
+		s.noteRefusal(req, answer)
+	case req.logger.Enabled(req.Context(), slog.LevelDebug):
 		req.log().Debug("refused", logOperation, req.operation, logErrorType, req.errorType, logError, answer.Message)
 	}
 	body := answer.Body()

@@ -95,7 +95,11 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	}()
 	defer func() { close(ended); <-unwatched }() // nothing touches the connection after the handler
 
+	s.note(p.req, "producer connected", "", p.stream.Name,
+		slog.String(logTimecodes, string(p.in.TimecodeType)), slog.String(logUserAgent, clip(r.UserAgent())))
 	start := time.Now()
+	penalty := penaltyOf(p.req, nil)
+	penalty.acks = true
 	session := ingest.New(ingest.Options{
 		Stream:        p.stream,
 		Store:         s.store,
@@ -110,10 +114,17 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Logger:        p.req.log(),
 		Metrics:       s.ingest.Metrics,
 		Limits:        s.ingest.Limits,
+		Stored:        func() { s.penalties.succeeded(penalty) },
+		Hold: func(*ingest.Error) time.Duration {
+			delay := s.penalties.failed(penalty)
+			if delay > 0 {
+				s.metrics.delayed.Inc()
+			}
+			return delay
+		},
 	})
-	body := &countingReader{r: r.Body}
-	err := session.Run(ctx, body, &ackWriter{w: w, control: control})
-	p.log(err, body.n, time.Since(start))
+	err := session.Run(ctx, r.Body, &ackWriter{w: w, control: control})
+	p.note(err, session.Summary(), time.Since(start))
 	// What the producer sends after the end of its session is not waited for.
 	_ = control.SetReadDeadline(time.Unix(1, 0))
 	_ = control.SetWriteDeadline(time.Now().Add(endTimeout))
@@ -167,28 +178,36 @@ func expectsContinue(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
-// countingReader counts the bytes of a body.
-type countingReader struct {
-	r io.Reader
-	n int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// log writes the one line of a session.
-func (p *putMediaResponse) log(err error, read int64, took time.Duration) {
+// note writes the line of a session's end.
+func (p *putMediaResponse) note(err error, sum ingest.Summary, took time.Duration) {
+	reason := endReason(err, sum)
 	attrs := []slog.Attr{
-		slog.String(logOperation, opPutMedia), slog.String(logStream, p.stream.Name), slog.Int64(logBytes, read),
-		slog.Duration(logDuration, took), slog.String(logRemote, p.req.RemoteAddr),
+		slog.String(logReason, reason), slog.Int("fragments", sum.Fragments), slog.Int("resends", sum.Resends),
+		slog.Int("partials", sum.Partials), slog.Int("dropped", sum.Dropped), slog.Int64("frames", sum.Frames),
+		slog.Int64(logBytes, sum.Bytes), slog.Float64("seconds", took.Round(time.Millisecond).Seconds()),
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String(logError, err.Error()))
+		attrs = append(attrs, slog.String(logError, clip(err.Error())))
 	}
-	p.req.log().LogAttrs(p.req.Context(), slog.LevelInfo, "producer", attrs...)
+	p.server.note(p.req, "producer ended", reason, p.stream.Name, attrs...)
+}
+
+// endReason says in a word or two why a session ended.
+func endReason(err error, sum ingest.Summary) string {
+	var told *ingest.Error
+	switch {
+	case err == nil && sum.Unended:
+		return "connection closed"
+	case err == nil:
+		return "end of body"
+	case errors.As(err, &told):
+		return told.ID.Code()
+	case errors.Is(err, ingest.ErrIdle):
+		return "idle"
+	case errors.Is(err, ingest.ErrDrained), errors.Is(err, errStopping):
+		return "server stopping"
+	}
+	return "interrupted"
 }
 
 // ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk (producers.md). The session

@@ -89,6 +89,7 @@ type Server struct {
 	log          *slog.Logger
 	metrics      *metrics
 	penalties    *penalties
+	notes        *notes
 	routes       routes
 	stopTimeout  time.Duration
 	drainTimeout time.Duration
@@ -140,7 +141,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock}
-	s.penalties = newPenalties(s.clock)
+	s.penalties, s.notes = newPenalties(s.clock), newNotes(s.clock)
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
 	s.routes = s.newRoutes(o.Metrics)
 	return s, nil

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"container/list"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/internal/api"
+)
+
+// A producer that is refused tries again many times a second. Its operator wants to see why, once.
+const (
+	noteEvery = 10 * time.Second // one line of a kind in this time; it tells how many there were
+	noteKinds = 1024             // kinds remembered; the one that was longest ago is forgotten first
+)
+
+// noteKind is what makes lines of the log repetitions of each other.
+type noteKind struct {
+	who    string // access key, or the address of somebody who has not proved to have one
+	what   string // message and operation
+	reason string
+	stream string // only of those who have proved to have a key: others could name any number
+}
+
+type noteEntry struct {
+	kind    noteKind
+	written time.Time
+	left    int // lines left out since
+}
+
+// notes limits lines of the log. Safe for concurrent use.
+type notes struct {
+	clock func() time.Time
+
+	mu      sync.Mutex
+	entries map[noteKind]*list.Element // of *noteEntry in order
+	order   *list.List                 // latest line first
+}
+
+func newNotes(clock func() time.Time) *notes {
+	return &notes{clock: clock, entries: map[noteKind]*list.Element{}, order: list.New()}
+}
+
+// due reports whether a line shall be written, and how many like it were left out since the last one.
+func (n *notes) due(kind noteKind) (left int, ok bool) {
+	now := n.clock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	element, known := n.entries[kind]
+	if !known {
+		if n.order.Len() >= noteKinds {
+			oldest := n.order.Back()
+			delete(n.entries, oldest.Value.(*noteEntry).kind)
+			n.order.Remove(oldest)
+		}
+		n.entries[kind] = n.order.PushFront(&noteEntry{kind: kind, written: now})
+		return 0, true
+	}
+	entry := element.Value.(*noteEntry)
+	if since := now.Sub(entry.written); since >= 0 && since < noteEvery {
+		entry.left++
+		return 0, false
+	}
+	left, entry.left, entry.written = entry.left, 0, now
+	n.order.MoveToFront(element)
+	return left, true
+}
+
+// note writes a line at info, unless there was one like it a moment ago.
+func (s *Server) note(req *request, message, reason, stream string, attrs ...slog.Attr) {
+	if !req.logger.Enabled(req.Context(), slog.LevelInfo) {
+		return
+	}
+	kind := noteKind{who: req.identity, what: message + " " + req.operation, reason: reason, stream: stream}
+	if req.identity == "" {
+		kind.who, _, _ = net.SplitHostPort(req.RemoteAddr)
+		kind.stream = ""
+	}
+	left, ok := s.notes.due(kind)
+	if !ok {
+		return
+	}
+	line := []slog.Attr{slog.String(logOperation, req.operation)}
+	if stream != "" {
+		line = append(line, slog.String(logStream, clip(stream)))
+	}
+	line = append(append(line, attrs...), slog.String(logRemote, req.RemoteAddr))
+	if left > 0 {
+		line = append(line, slog.Int(logRepeated, left))
+	}
+	req.log().LogAttrs(req.Context(), slog.LevelInfo, message, line...)
+}
+
+// noteRefusal writes the line of a signed call that is answered with an error of the caller's.
+func (s *Server) noteRefusal(req *request, answer *api.Error) {
+	attrs := []slog.Attr{
+		slog.String(logErrorType, string(answer.Code)), slog.String(logError, clip(answer.Message)),
+	}
+	if req.identity == "" {
+		_, claimed, _ := strings.Cut(req.Header.Get("Authorization"), "Credential=")
+		if claimed, _, ok := strings.Cut(claimed, "/"); ok {
+			attrs = append(attrs, slog.String(logClaimedKey, clip(claimed)))
+		}
+	}
+	stream := req.stream
+	if stream == "" && req.operation == opPutMedia {
+		stream = req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN)
+	}
+	s.note(req, "refused", string(answer.Code), stream, attrs...)
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/auth"
+)
+
+// lines returns the lines of a log that have the message, without their times and random parts.
+func (s *syncBuffer) lines(message string) (lines []string) {
+	for line := range strings.Lines(s.String()) {
+		if strings.Contains(line, "msg="+message) || strings.Contains(line, fmt.Sprintf("msg=%q", message)) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func wantLine(t *testing.T, line string, attrs ...string) {
+	t.Helper()
+	for _, a := range attrs {
+		if !strings.Contains(line, " "+a) {
+			t.Errorf("no %s in %s", a, line)
+		}
+	}
+}
+
+// An operator sees at the default level who is refused and why, and not once for each of a hot loop's calls.
+func TestRefusalsAreLoggedOnce(t *testing.T) {
+	var log syncBuffer
+	now := time.Now()
+	s := newStreamSite(t, func(o *Options) {
+		o.Logger = log.logger()
+		o.Clock = func() time.Time { return now }
+	})
+	for range 3 {
+		s.call("/describeStream", `{"StreamName":"none"}`)
+	}
+	key, secret := s.signer.AccessKeyID, s.signer.SecretAccessKey
+	s.signer.Credentials = auth.Credentials{AccessKeyID: "AKIDUNKNOWN", SecretAccessKey: "x"}
+	for range 3 {
+		s.dial("cam1").header()
+	}
+	lines := log.lines("refused")
+	if len(lines) != 2 {
+		t.Fatalf("%d lines: %q", len(lines), lines)
+	}
+	wantLine(t, lines[0], "level=INFO", "operation=DescribeStream", "error_type=ResourceNotFoundException", "access_key="+key, "remote=127")
+	wantLine(t, lines[1], "level=INFO", "operation=PutMedia", "stream=cam1", "claimed_key=AKIDUNKNOWN", "error=")
+	s.signer.AccessKeyID, s.signer.SecretAccessKey = key, secret
+	now = now.Add(noteEvery)
+	s.call("/describeStream", `{"StreamName":"none"}`)
+	if lines = log.lines("refused"); len(lines) != 3 {
+		t.Fatalf("%d lines after the time: %q", len(lines), lines)
+	}
+	wantLine(t, lines[2], "repeated=2")
+}
+
+func TestNotesRememberOnlySoManyKinds(t *testing.T) {
+	n := newNotes(time.Now)
+	for i := range noteKinds + 1 {
+		n.due(noteKind{who: strconv.Itoa(i)})
+	}
+	if len(n.entries) != noteKinds || n.order.Len() != noteKinds {
+		t.Errorf("%d entries, %d in order", len(n.entries), n.order.Len())
+	}
+	if _, ok := n.due(noteKind{who: "0"}); !ok {
+		t.Error("a forgotten kind is not written")
+	}
+}
+
+// One line when a producer comes and one when it goes, which tells what became of its media.
+func TestProducersAreLogged(t *testing.T) {
+	var log syncBuffer
+	s := newStreamSite(t, func(o *Options) { o.Logger = log.logger() })
+	now := time.Now().Add(-time.Minute).UnixMilli()
+	p := s.dial("cam1", "User-Agent: camera/1.0")
+	p.started()
+	p.send(newCamera(t).cluster(now, 25, 100).cluster(now+1000, 5, 100).endOfFragment().take())
+	p.until(fmt.Sprintf("PERSISTED %d", now+1000))
+	must(t, p.conn.(*net.TCPConn).CloseWrite()) // without the last chunk, as kvssink does
+	p.ended()
+	s.stop() // waits for the session
+	connected, ended := log.lines("producer connected"), log.lines("producer ended")
+	if len(connected) != 1 || len(ended) != 1 {
+		t.Fatalf("lines %q %q", connected, ended)
+	}
+	wantLine(t, connected[0], "level=INFO", "stream=cam1", "remote=127", "access_key=", "user_agent=camera/1.0", "timecodes=ABSOLUTE")
+	wantLine(t, ended[0], "level=INFO", "stream=cam1", `reason="connection closed"`, "fragments=2", "resends=0", "partials=0", "dropped=0", "frames=30")
+	if !regexp.MustCompile(` bytes=[1-9]\d+ seconds=\d+(\.\d+)? `).MatchString(ended[0]) || strings.Contains(ended[0], " error=") {
+		t.Error(ended[0])
+	}
+}
+
+// Producers connect again as soon as they have read an ERROR; one that always gets one is held back, one that stores is not.
+func TestRepeatedErrorsAreHeldBack(t *testing.T) {
+	s := newStreamSite(t)
+	now := time.Now().Add(-time.Minute).UnixMilli()
+	fail := func(media []byte) {
+		p := s.dial("cam1")
+		p.started()
+		p.send(append(media, 0, 0, 0, 0))
+		for a := p.ack(); a.EventType != "ERROR"; a = p.ack() {
+		}
+		p.conn.Close()
+	}
+	delayed := func(want string) {
+		t.Helper()
+		if text := s.get(s.url + "/metrics").body; !strings.Contains(text, "\nweir_http_delayed_errors_total "+want+"\n") {
+			t.Errorf("not %s errors held back", want)
+		}
+	}
+	for range penaltyFree {
+		fail(nil)
+	}
+	delayed("0")
+	fail(nil)
+	delayed("1")
+	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take())
+	delayed("1")
+	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take()) // is stored already, which is no progress
+	for range penaltyFree - 2 {
+		fail(nil)
+	}
+	delayed("1")
+	fail(nil)
+	delayed("2")
+}
