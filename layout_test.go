@@ -24,8 +24,9 @@ var imports = map[string][]string{
 	"internal/manifest":        {},
 	"internal/api":             {"internal/media"},
 	"internal/auth":            {},
-	"internal/store":           {"internal/media"},
-	"internal/store/index":     {"internal/store", "internal/media"},
+	"internal/store":           {"internal/media", "internal/store/clock"},
+	"internal/store/clock":     {},
+	"internal/store/index":     {"internal/store", "internal/store/clock", "internal/media"},
 	"internal/store/blob":      {"internal/store", "internal/media"},
 	"internal/store/storetest": {"internal/store", "internal/store/index", "internal/store/blob", "internal/media"},
 	"internal/ingest":          {"internal/mkv", "internal/store", "internal/api", "internal/media"},
@@ -45,7 +46,7 @@ var formats = []string{"internal/media", "internal/mkv", "internal/fmp4", "inter
 
 const (
 	maxFileLines    = 800
-	maxPackageLines = 5000
+	maxPackageLines = 5500
 )
 
 type source struct {

@@ -6,21 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"weir/internal/media"
+	"weir/internal/store/clock"
 )
 
 // Options of a Store. Index and Blobs are needed, the rest has defaults.
 type Options struct {
 	Index    Index
 	Blobs    Blobs
-	Clock    func() time.Time // the time of retention, expiry and fragment numbers; default time.Now
-	Logger   *slog.Logger     // what background work and recovery report; default: nothing
-	Metrics  *Metrics         // default: counted, not registered
-	NodeSlot int              // 0 to 4095, the low bits of the fragment numbers given out here
+	Clock    func() time.Time                       // the time of retention, expiry and fragment numbers; default time.Now
+	Uptime   func() (boot string, up time.Duration) // what Clock is held against; default clock.Uptime, or nothing when Clock is given
+	Logger   *slog.Logger                           // what background work and recovery report; default: nothing
+	Metrics  *Metrics                               // default: counted, not registered
+	NodeSlot int                                    // 0 to 4095, the low bits of the fragment numbers given out here
 
 	MemoryAge     time.Duration // how long a fragment of a stream without retention is kept in memory; default 5 minutes
 	TableBytes    int64         // how much memory the packed tables of sealed blobs may take, the last used ones; default 32 MB
@@ -57,7 +60,8 @@ type Store struct {
 	recent   fragmentCache
 	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
-	lost       atomic.Pointer[error]     // what CheckFiles found; nil: all is there
+	lost       atomic.Pointer[error] // what CheckFiles found; nil: all is there
+	retention  retentionClock
 	volumeLost atomic.Pointer[time.Time] // when an append last found its volume deleted
 
 	unsealable map[string]bool // closed blobs that could not be sealed since the start; owned by the sweep that is running
@@ -95,6 +99,9 @@ const setsCached = 64
 func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
+		if o.Uptime == nil {
+			o.Uptime = clock.Uptime
+		}
 	}
 	if o.Check == nil {
 		o.Check = func() error { return nil }
@@ -122,6 +129,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	err := error(nil)
 	if o.NodeSlot < 0 || o.NodeSlot >= 1<<numberSlotBits {
 		err = fmt.Errorf("node slot %d is not within 0 and %d", o.NodeSlot, 1<<numberSlotBits-1)
+	}
+	if err == nil {
+		err = s.startClock(ctx)
 	}
 	if err == nil {
 		err = s.recover(ctx)
@@ -162,11 +172,12 @@ func (s *Store) Close() error {
 }
 
 // Run does the background work until ctx ends: a sweep at every interval, and soon after a stream was deleted or its retention
-// made shorter; an eye on the files and the free space; the scrub. What fails is logged and tried again.
+// made shorter; an eye on the files, the clock and the free space; the scrub. What fails is logged and tried again.
 func (s *Store) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	watch.Go(func() { s.watchFiles(ctx) })
+	watch.Go(func() { s.watchClock(ctx) })
 	watch.Go(func() { s.watchSpace(ctx) })
 	if s.o.ScrubRate > 0 {
 		watch.Go(func() { s.scrubForever(ctx) })
@@ -186,10 +197,12 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-func (s *Store) now() int64 { return s.o.Clock().UnixMilli() }
-
-// notBefore is the server timestamp before which a stream's stored fragments are past retention, at time now.
+// notBefore is the server timestamp before which a stream's stored fragments are past retention, at time now. Of one without
+// retention nothing stored is kept, whatever the clock says.
 func notBefore(st *Stream, now int64) int64 {
+	if st.RetentionHours == 0 {
+		return math.MaxInt64
+	}
 	return now - int64(st.RetentionHours)*time.Hour.Milliseconds()
 }
 

@@ -26,6 +26,7 @@ type Metrics struct {
 	ScrubbedBytes    prometheus.Counter     // read by the scrub
 	Damaged          prometheus.Gauge       // fragments that the scrub knows to be damaged
 	Lost             prometheus.Gauge       // 1 while the files are not those that were opened
+	RetentionBehind  prometheus.Gauge       // seconds by which retention's clock is behind the wall clock
 	CorruptReads     prometheus.Counter     // fragments that could not be opened because their header or metadata is damaged
 }
 
@@ -68,11 +69,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_store_damaged_fragments", Help: "Stored fragments that the scrub found damaged; the log names them."}),
 		Lost: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_store_data_directory_lost", Help: "1 while the data directory, its index or its volumes are deleted or replaced."}),
+		RetentionBehind: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_store_retention_behind_seconds",
+			Help: "How far the clock jumped ahead, while retention waits for it to be steady; else 0."}),
 		CorruptReads: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_store_corrupt_reads_total", Help: "Fragments that could not be served because their metadata is damaged."}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.Lost, m.ScrubbedBytes, m.Damaged, m.CorruptReads)
+		reg.MustRegister(m.Lost, m.RetentionBehind, m.ScrubbedBytes, m.Damaged, m.CorruptReads)
 		reg.MustRegister(m.FreeBytes, m.TotalBytes, m.Stopped, m.OldestBlobs)
 		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows, m.RecoveredRecords,
 			m.TruncatedBytes, m.SweptBlobs, m.SealedBlobs, m.DamagedTables)

@@ -17,6 +17,7 @@ type Index interface {
 	FragmentRows
 	BlobRows
 	SessionRows
+	ClockRows
 	io.Closer
 	// Batch runs fn, whose changes need not be durable before Batch returns without an error: a power cut may take them, the
 	// newest first. ForgetBlobs is durable all the same. Nothing else may change the index meanwhile.

@@ -21,7 +21,7 @@ func (s *Store) CreateStream(ctx context.Context, st Stream) (Stream, error) {
 	var tag [8]byte
 	rand.Read(tag[:]) // never fails
 	st.ID = StreamID(randomText(hexDigits, 32))
-	st.CreatedMillis = s.now()
+	st.CreatedMillis = s.wall()
 	st.Version = randomText(alphanumerics, 20)
 	st.NumberTag = binary.LittleEndian.Uint64(tag[:])
 	st.Tags = maps.Clone(st.Tags)

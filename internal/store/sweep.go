@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 )
 
 // sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed in between; sweepBlobs
@@ -161,9 +160,6 @@ func (s *Store) expire(ctx context.Context, id StreamID, before int64) (int, err
 // come to be since the last one.
 func (s *Store) dropPast(ctx context.Context, st *streamState, stream *Stream) error {
 	before := notBefore(stream, s.now())
-	if stream.RetentionHours == 0 {
-		before = math.MaxInt64 // nothing stored is kept
-	}
 	blobs, err := s.idx.BlobsInState(ctx, BlobOpen)
 	if err != nil {
 		return err

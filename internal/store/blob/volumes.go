@@ -95,7 +95,8 @@ type writer struct {
 	hour string // yyyymmddhh, UTC
 	size int64
 
-	records int // in the volume
+	newest  int64 // the greatest server timestamp, milliseconds
+	records int   // in the volume
 
 	named bool // the name of the stream's directory is durable
 }
@@ -177,8 +178,10 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 	defer w.mu.Unlock()
 
 	hour := time.UnixMilli(e.ServerTimestamp).UTC().Format("2006010215")
-	// A clock that stepped back does not roll: two producers around the full hour would make a volume of each fragment.
-	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour) {
+	// A clock that stepped back a little does not roll: two producers around the full hour would make a volume of each fragment. One
+	// that was ahead does, so that what it stamped keeps nothing else beyond its retention.
+	late := e.ServerTimestamp < w.newest-time.Hour.Milliseconds()
+	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour || late) {
 		w.close()
 	}
 	var bufs [][]byte
@@ -245,6 +248,7 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e store.Entry) (s
 	}
 	w.size += total
 	w.records++
+	w.newest = max(w.newest, e.ServerTimestamp)
 	return store.Location{Blob: w.name, Offset: offset, Length: length, MetaLength: int64(len(e.Head))}, nil
 }
 
@@ -295,6 +299,7 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 			return err
 		}
 		w.file, w.path, w.name, w.hour, w.size, w.records = f, path, string(id)+"/"+base+volumeSuffix, hour, 0, 0
+		w.newest = 0
 		return nil
 	}
 }
