@@ -10,7 +10,7 @@ PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstream
 E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli zsh:zsh fish:fish groff:groff-base $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
-.PHONY: all build demo test check e2e bench scale fuzz crash deps bench-deps clean
+.PHONY: all build demo test check e2e bench scale soak fuzz crash deps bench-deps clean
 
 all: build
 
@@ -49,6 +49,10 @@ bench: build bench-deps
 scale:
 	WEIR_SCALE=1 WEIR_SCALE_DIR=$(SCALE_DIR) $(GO) test -count=1 -timeout 30m -run '^TestScale$$' -v ./internal/store/storetest
 	WEIR_SCALE=1 $(GO) test -count=1 -run '^TestManyProducers$$' -v ./internal/server
+
+# A server under producers and viewers for SOAK: memory, open files and goroutines reach a plateau; docs/operations.md.
+soak: build
+	WEIR_SOAK=$(or $(SOAK),10m) WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./test/e2e
 
 # One target after another: FuzzX of every package, FUZZTIME each.
 fuzz:

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -43,7 +44,7 @@ type serveCmd struct {
 	AccountID     string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits."`
 	TLSCert       string `name:"tls-cert" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken."`
 	TLSKey        string `name:"tls-key" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
-	MetricsListen string `name:"metrics-listen" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one."`
+	MetricsListen string `name:"metrics-listen" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
 	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
 	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
 	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit."`
@@ -260,7 +261,7 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// serveMetrics serves /metrics on an address of its own until the returned function is called.
+// serveMetrics serves /metrics and profiles on an address of its own until the returned function is called.
 func serveMetrics(ctx context.Context, address string, registry *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
 	listener, err := listen(ctx, "--metrics-listen", address)
 	if err != nil {
@@ -268,6 +269,10 @@ func serveMetrics(ctx context.Context, address string, registry *prometheus.Regi
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	// Profiles tell what the process does and holds, and taking one costs: they are for those who may see metrics, never for clients.
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	logger.Info("metrics", "url", "http://"+listener.Addr().String()+"/metrics")
 	done := make(chan struct{})

@@ -140,14 +140,15 @@ func TestServeAndEnv(t *testing.T) {
 func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
 	r := serveHere(t, serveCmd{Data: t.TempDir(), MetricsListen: "127.0.0.1:0"})
 	metrics := regexp.MustCompile(`http://[0-9.:]+/metrics`).FindString(r.log.String())
-	for url, want := range map[string]int{metrics: 200, r.url + "/metrics": 404} {
+	heap := strings.TrimSuffix(metrics, "/metrics") + "/debug/pprof/heap"
+	for url, want := range map[string]int{metrics: 200, r.url + "/metrics": 404, heap: 200, r.url + "/debug/pprof/heap": 404} {
 		res, err := http.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.StatusCode != want || want == 200 && !bytes.Contains(body, []byte("weir_store_appends_total")) && !bytes.Contains(body, []byte("weir_put_media_sessions")) {
+		if res.StatusCode != want || url == metrics && !bytes.Contains(body, []byte("weir_store_appends_total")) && !bytes.Contains(body, []byte("weir_put_media_sessions")) {
 			t.Errorf("%s: %d", url, res.StatusCode)
 		}
 	}

@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 			s := process()
 			get(s)
 			i := cam.info(cam.number)
-			v := s.views.get(openID(b, token))
+			v := s.views.get(openID(b, token), math.MaxInt64)
 			i.Sequence = v.state.cursor
 			b.ReportAllocs()
 			for b.Loop() {

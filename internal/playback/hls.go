@@ -70,6 +70,7 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	for _, id := range closed {
 		s.views.drop(id)
 	}
+	s.views.expire(now.UnixMilli())
 	return s.tokens.Seal(auth.Claims{SessionID: session.ID, Expires: time.UnixMilli(session.ExpiresMillis)}), nil
 }
 

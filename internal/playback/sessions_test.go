@@ -484,3 +484,21 @@ func TestGzipIsTheText(t *testing.T) {
 		t.Error("compressed again although nothing changed")
 	}
 }
+
+// Players renew their sessions as long as they watch: what was kept of the old ones goes with them.
+func TestEndedSessionsAreForgotten(t *testing.T) {
+	r := newRig(t, videoTrack())
+	r.camera.send()
+	for range 3 {
+		for range 4 {
+			r.playlist(r.service, r.open(r.input()), 1)
+		}
+		r.camera.clock += 600_000
+		r.store.sleep(10 * time.Minute) // the sessions last five
+		r.camera.send()
+	}
+	r.playlist(r.service, r.open(r.input()), 1)
+	if n := r.service.views.order.Len(); n != 1 {
+		t.Errorf("%d sessions are kept in memory, want the open one", n)
+	}
+}

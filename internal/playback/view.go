@@ -76,7 +76,7 @@ func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*
 
 // look brings the view of a session to the present and lets do use it.
 func (s *Service) look(ctx context.Context, o *open, do func(*view) error) error {
-	v := s.views.get(o.session.ID)
+	v := s.views.get(o.session.ID, o.session.ExpiresMillis)
 	v.mu.Lock()
 	defer func() {
 		weight := v.weight()
@@ -434,22 +434,26 @@ type viewCache struct {
 	mu    sync.Mutex
 	limit int64
 	total int64
+	// expireNext is when expire looks again, milliseconds since the Unix epoch.
+	expireNext int64
+
 	byID  map[string]*list.Element
 	order *list.List // of *cached, used last first
 }
 
 type cached struct {
-	id     string
-	view   *view
-	weight int64
+	id      string
+	view    *view
+	weight  int64
+	expires int64 // of the session, milliseconds since the Unix epoch
 }
 
 func newViewCache(limit int64) *viewCache {
 	return &viewCache{limit: limit, byID: make(map[string]*list.Element), order: list.New()}
 }
 
-// get finds the view of a session, or makes an empty one.
-func (c *viewCache) get(id string) *view {
+// get finds the view of a session, or makes an empty one. expires is when the session ends, in milliseconds since the Unix epoch.
+func (c *viewCache) get(id string, expires int64) *view {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if el, ok := c.byID[id]; ok {
@@ -457,7 +461,7 @@ func (c *viewCache) get(id string) *view {
 		return el.Value.(*cached).view
 	}
 	v := &view{}
-	c.byID[id] = c.order.PushFront(&cached{id: id, view: v})
+	c.byID[id] = c.order.PushFront(&cached{id: id, view: v, expires: expires})
 	return v
 }
 
@@ -473,6 +477,24 @@ func (c *viewCache) weigh(id string, v *view, weight int64) {
 	}
 	for c.total > c.limit && c.order.Len() > 0 {
 		c.remove(c.order.Back())
+	}
+}
+
+// expire lets the views go whose sessions have ended, once a minute: a player that renews its session never asks for the old one
+// again. now is in milliseconds since the Unix epoch.
+func (c *viewCache) expire(now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now < c.expireNext {
+		return
+	}
+	c.expireNext = now + time.Minute.Milliseconds()
+	for el := c.order.Front(); el != nil; {
+		next := el.Next()
+		if el.Value.(*cached).expires <= now {
+			c.remove(el)
+		}
+		el = next
 	}
 }
 
