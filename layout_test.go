@@ -1,5 +1,5 @@
 // Package weir_test holds the rules of the repository that no compiler checks: which package may import which, that every
-// package says what it is for, that documents link to files that exist, and that no file grows past comfort.
+// package says what it is for, and that no file grows past comfort.
 package weir_test
 
 import (
@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -103,22 +102,6 @@ func TestEveryPackageHasAComment(t *testing.T) {
 			t.Errorf("%s has no package comment", pkg)
 		}
 	}
-}
-
-var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-
-func TestDocumentLinksResolve(t *testing.T) {
-	walk(t, ".md", func(path string) {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
-				t.Errorf("%s links to %s, which is not there", path, m[1])
-			}
-		}
-	})
 }
 
 // sources parses the non-test Go files of the repository. It reads the files itself: a subprocess would not be seen by the

@@ -19,10 +19,10 @@ func (t AckType) String() string {
 	return [...]string{"BUFFERING", "RECEIVED", "PERSISTED", "ERROR", "IDLE"}[t]
 }
 
-// AckErrorID is the ErrorId of an ERROR acknowledgement. What a producer does next depends on it (producers.md, Reconnect).
+// AckErrorID is the ErrorId of an ERROR acknowledgement. What a producer does next depends on it (docs/reference/producers.md, "Reconnecting").
 type AckErrorID int
 
-// The error ids (DG20, PIC). KMS ones are never sent by Weir but named, for clients.
+// The error ids (docs/reference/service.md, "Errors"). KMS ones are never sent by Weir but named, for clients.
 const (
 	AckStreamReadError          AckErrorID = 4000 // reading the body failed; the producer sends the fragment again
 	AckMaxFragmentSize          AckErrorID = 4001 // more than MaxFragmentBytes; the producer skips the fragment

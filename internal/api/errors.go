@@ -149,7 +149,7 @@ func (e *Error) Is(target error) bool {
 }
 
 // Body is the JSON body of the answer: {"Message":"…"}, or {"message":"…"} for the errors that AWS's gateway answers, which
-// are those of the signature (kvs-behaviour 5.1). The error's name goes into the x-amzn-ErrorType header.
+// are those of the signature (docs/reference/service.md, "Errors"). The error's name goes into the x-amzn-ErrorType header.
 func (e *Error) Body() []byte {
 	text, err := json.Marshal(e.Message)
 	if err != nil { // a string always encodes

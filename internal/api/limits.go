@@ -2,9 +2,8 @@ package api
 
 import "time"
 
-// Limits of the service that Weir keeps. Sources: QUOTA is the developer guide's page "Kinesis Video Streams service quotas"
-// (limits.md); M-KV, M-AM and M-MD are the service models; DG20 is the developer guide of May 2020; SEED is the AWS CLI page of
-// get-hls-streaming-session-url of 2018; PIC is the producers' C core; "Weir" marks our own, with the reason.
+// Limits of the service that Weir keeps. Their sources are named by the keys of docs/reference/README.md, "Sources";
+// "Weir" marks our own, with the reason.
 // What packages below this one hold to (codec private data in mkv, the buffer of streams without retention in store) is told there.
 const (
 	// PutMedia.
@@ -15,7 +14,7 @@ const (
 	MaxFragmentTagName      = 128              // QUOTA, PIC MKV_MAX_TAG_NAME_LEN: bytes of a metadata name
 	MaxFragmentTagValue     = 256              // QUOTA, PIC MKV_MAX_TAG_VALUE_LEN: bytes of a metadata value
 	MaxPutMediaConnection   = 45 * time.Minute // QUOTA: life of a connection; ack error 4003 beyond; producers renew after 40 minutes (PIC)
-	PutMediaIdle            = 90 * time.Second // Weir: without data; DG20 says 30 s, but producers pause for 36 s (producers.md, rule 15: 60 s at least)
+	PutMediaIdle            = 90 * time.Second // Weir: without data; DG20 says 30 s, but producers pause for 36 s (docs/reference/producers.md, "Reconnecting")
 	MaxProducerAhead        = 24 * time.Hour   // Weir: of a producer timestamp before our clock; ack error 4007 beyond, see below
 	MaxAckBytes             = 1024             // PIC AckParser: a longer HTTP chunk is refused whole
 	MaxFragmentNumberLength = 128              // M-AM FragmentNumberString; PIC parser
@@ -41,11 +40,11 @@ const (
 	MaxExpires                 = 43_200                // M-AM Expires, seconds
 	DefaultExpires             = 300                   // M-AM GetHLSStreamingSessionURL text
 	MinMaxFragmentResults      = 1                     // M-AM HLSMaxResults
-	MaxMaxFragmentResults      = 5000                  // M-AM HLSMaxResults (1000 in SEED)
+	MaxMaxFragmentResults      = 5000                  // M-AM HLSMaxResults (1000 in CLI18)
 	DefaultLiveResults         = 5                     // M-AM: LIVE and LIVE_REPLAY
 	DefaultOnDemandResults     = 1000                  // M-AM: ON_DEMAND
 	MaxSelectorRange           = 24 * time.Hour        // M-AM HLSTimestampRange: End within 24 hours of Start
-	MaxSessionsPerStream       = 5                     // SEED: HLS sessions; the sixth closes the oldest
+	MaxSessionsPerStream       = 5                     // CLI18: HLS sessions; the sixth closes the oldest
 	MaxSessionURLsPerSecond    = 25                    // QUOTA: GetHLSStreamingSessionURL per stream
 	DefaultPlaylistRate        = 20                    // Weir, see below: requests per session and second for each of the master playlist, media playlists and init segments
 	DefaultFragmentRate        = 200                   // Weir, see below: media fragments per session and second

@@ -51,7 +51,8 @@ type DescribeStreamInput struct {
 	StreamRef
 }
 
-// Values of StreamInfo.Status (M-KV Status). Producers want ACTIVE at once and take DELETING for fatal (producers.md).
+// Values of StreamInfo.Status (M-KV Status). Producers want ACTIVE at once and take DELETING for fatal
+// (docs/reference/producers.md, "Control calls").
 const (
 	StatusCreating = "CREATING"
 	StatusActive   = "ACTIVE"
@@ -60,7 +61,8 @@ const (
 )
 
 // StreamInfo describes a stream. The members stand in alphabetical order and absent ones are null, as the service writes them:
-// producers scan it as flat text with at most 100 tokens, so it must stay flat and small (producers.md).
+// producers scan it as flat text with at most 100 tokens, so it must stay flat and small
+// (docs/reference/producers.md, "Control calls").
 type StreamInfo struct {
 	CreationTime         Timestamp `json:"CreationTime"`
 	DataRetentionInHours int       `json:"DataRetentionInHours"`
@@ -199,7 +201,7 @@ type GetDataEndpointInput struct {
 }
 
 // GetDataEndpointOutput answers /getDataEndpoint. DataEndpoint has a scheme and no trailing slash: producers append "/putMedia"
-// to it as it is (producers.md).
+// to it as it is (docs/reference/producers.md, "Control calls").
 type GetDataEndpointOutput struct {
 	DataEndpoint string `json:"DataEndpoint"`
 }

@@ -103,7 +103,7 @@ func (e *AckError) Error() string {
 	return text
 }
 
-// ackClass is what a producer does about an ERROR acknowledgement (producers.md, "Reconnect / failure behaviour").
+// ackClass is what a producer does about an ERROR acknowledgement (docs/reference/producers.md, "Reconnecting").
 type ackClass int
 
 const (

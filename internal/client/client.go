@@ -171,7 +171,7 @@ func connectError(ctx context.Context, target string, err error) error {
 }
 
 // answerError makes an *Error of an answer that is not 200. The name is in a header, the text in the body under Message or, from
-// the signature check, message (kvs-behaviour.md 5.1).
+// the signature check, message (docs/reference/service.md, "Errors").
 func answerError(operation string, resp *http.Response, body []byte) error {
 	e := &Error{
 		Operation: operation,

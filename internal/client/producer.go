@@ -18,7 +18,7 @@ import (
 	"weir/internal/mkv"
 )
 
-// endOfFragment is the tag by which a producer says that the fragment before it is complete (producers.md, "End of stream").
+// endOfFragment is the tag by which a producer says that the fragment before it is complete (docs/reference/producers.md, "End of a stream").
 const endOfFragment = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
 
 // ProducerOptions say what to produce into, and how patiently. Zero values mean the defaults named.
@@ -115,7 +115,7 @@ func NewProducer(o ProducerOptions) *Producer {
 	}
 	p := &Producer{o: o, window: newWindow(o.Window), uid: make([]byte, 16), summary: Summary{Acks: map[string]int{}}}
 	rand.Read(p.uid) // never fails
-	// HTTP/1.1 only: HTTP/2 drops headers that are signed (producers.md, "HTTP as sent"). The configuration may be one that
+	// HTTP/1.1 only: HTTP/2 drops headers that are signed (docs/reference/producers.md, "Requests"). The configuration may be one that
 	// another transport has added h2 to, which a server would choose and this transport not speak.
 	secure := &tls.Config{}
 	if o.Client.TLS != nil {
@@ -368,7 +368,7 @@ func (p *Producer) connect(ctx context.Context) error {
 	}
 }
 
-// request makes the signed request whose body is to come, as the AWS producers make theirs (producers.md, "HTTP as sent"). start
+// request makes the signed request whose body is to come, as the AWS producers make theirs (docs/reference/producers.md, "Requests"). start
 // is the first frame's time in ms.
 func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.data.Endpoint+"/putMedia", body)

@@ -44,7 +44,7 @@ const (
 
 // Recutter turns any Matroska of H.264 or H.265, with or without audio, into fragments as Kinesis Video Streams wants them:
 // each starts with a key frame of the first video track, and its timecode is that frame's time. Clusters of files and of live
-// pipes do not look like that: ffmpeg cuts them by size and time, wherever a key frame may be (producers.md, "Other muxers").
+// pipes do not look like that: ffmpeg cuts them by size and time, wherever a key frame may be (docs/reference/producers.md, "Other muxers").
 //
 // The frames of each track keep their order and their times, to the millisecond. Audio goes into the fragment in which its time
 // lies, even when the muxer wrote it a little before or after the key frame. A source without video is cut about every 2 s.

@@ -11,7 +11,7 @@ import (
 // AckWriter sends acknowledgements to the producer.
 type AckWriter interface {
 	// WriteAck sends one acknowledgement. Producers take one per HTTP chunk, so each call must leave as a chunk of its own,
-	// flushed (producers.md, "PutMedia response"). It may block for as long as the producer does not read.
+	// flushed (docs/reference/producers.md, "Acknowledgements"). It may block for as long as the producer does not read.
 	WriteAck(ack []byte) error
 }
 

@@ -26,7 +26,7 @@ type document struct {
 	// was cut. Devices with the embedded SDK cannot be taken for it: their application name has 16 bytes, this one 17.
 	resends bool
 	// file: written by a muxer of files (ffmpeg), whose Tags in front of the clusters are about the file. The SDKs write no
-	// SeekHead (producers.md).
+	// SeekHead (docs/reference/producers.md, "Other muxers").
 	file bool
 }
 

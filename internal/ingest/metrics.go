@@ -9,7 +9,7 @@ import (
 	"weir/internal/api"
 )
 
-// Metrics counts what PutMedia does, with the meanings of the service's metrics (kvs-behaviour 6.1), over all streams: a
+// Metrics counts what PutMedia does, with the meanings of the service's metrics (docs/reference/service.md, "Metrics"), over all streams: a
 // label per stream would grow without bound.
 type Metrics struct {
 	requests   prometheus.Counter       // PutMedia.Requests

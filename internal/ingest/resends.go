@@ -14,7 +14,7 @@ import (
 )
 
 // Resends is what the sessions of a process know of one another, to recognise fragments that a producer sends again after a
-// lost connection (producers.md, rule 10). It is shared between sessions, bounded, and safe for concurrent use.
+// lost connection (docs/reference/producers.md, "Reconnecting"). It is shared between sessions, bounded, and safe for concurrent use.
 //
 // With ABSOLUTE timecodes the store is asked for fragments of the same producer timestamp, so resends are recognised at any
 // time and by any process. With RELATIVE ones producer timestamps move with each connection, and timecodes begin again with
@@ -57,7 +57,7 @@ type sent struct {
 }
 
 // resendWindow is how long after it was stored a fragment may be resent. Producers reconnect at once and send what is in
-// their buffer, which holds 120 s (producers.md). It is shorter than the shortest life of a token, 15 minutes
+// their buffer, which holds 120 s (docs/reference/producers.md, "Reconnecting"). It is shorter than the shortest life of a token, 15 minutes
 // (sts AssumeRole, DurationSeconds), after which timecodes begin again.
 const resendWindow = 10 * time.Minute
 

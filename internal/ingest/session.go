@@ -215,7 +215,7 @@ func (s *Session) declare() error {
 }
 
 // tags takes a Tags element. END_OF_FRAGMENT closes the fragment with the tags since its cluster began; tags that a cluster
-// follows are that cluster's (kvs-behaviour 2.5).
+// follows are that cluster's (docs/reference/service.md, "Tags of fragments").
 func (s *Session) tags(tags []media.Tag) error {
 	for _, t := range tags {
 		if t.Name == endOfFragment {
@@ -519,7 +519,7 @@ func (s *Session) interrupted(err error) error {
 }
 
 // lonely says that the current fragment's producer is one of those that neither mark the end of a fragment nor end the body
-// and resend nothing (embedded-C, producers.md rule 11), so that the frames so far are all that there will ever be.
+// and resend nothing (embedded-C, docs/reference/producers.md, "End of a stream"), so that the frames so far are all that there will ever be.
 func (s *Session) lonely() bool {
 	return s.cur != nil && !s.cur.doc.resends && !s.marked
 }

@@ -95,7 +95,7 @@ type Fragment struct {
 	Runs              []Run   // one per track that has frames, in the order of Tracks
 	Tags              []Tag   // fragment metadata, in the order received
 	Header            []byte  // the producer's Matroska bytes before the first cluster: EBML header, Segment header, Info, Tracks, …
-	Partial           bool    // the cluster ended without a sign that it was complete (producers.md, rules 10 and 11)
+	Partial           bool    // the cluster ended without a sign that it was complete (docs/reference/producers.md, "End of a stream")
 }
 
 // Track returns the description of the track with the given number, or nil.

@@ -60,7 +60,7 @@ type Event struct {
 	// Key is the key flag of a SimpleBlock; for a BlockGroup, that it has no ReferenceBlock.
 	Key bool
 	// KeyUnknown: Key is true only because a BlockGroup has no ReferenceBlock. GStreamer's matroskamux version=1 never writes
-	// one, so that only the bitstream tells whether such a video frame is a key frame (producers.md, "Other muxers").
+	// one, so that only the bitstream tells whether such a video frame is a key frame (docs/reference/producers.md, "Other muxers").
 	KeyUnknown bool
 	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is reckoned from DefaultDuration
 	// or BlockDuration, and -1 when there is neither.

@@ -62,7 +62,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestWriteTagsBytes holds WriteTags to the bytes captured from GetMedia (kvs-behaviour.md 2.7).
+// TestWriteTagsBytes holds WriteTags to the bytes captured from GetMedia (docs/reference/service.md, "GetMedia output").
 func TestWriteTagsBytes(t *testing.T) {
 	var out bytes.Buffer
 	err := NewWriter(&out).WriteTags([]media.Tag{

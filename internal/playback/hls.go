@@ -16,7 +16,7 @@ import (
 	"weir/internal/store"
 )
 
-// OpenHLS does GetHLSStreamingSessionURL: it checks the request against the stream (kvs-behaviour 4.2), selects what the session begins
+// OpenHLS does GetHLSStreamingSessionURL: it checks the request against the stream (docs/reference/service.md, "Session inputs"), selects what the session begins
 // with, registers it, and returns the token of its URL.
 //
 // Errors are *api.Error: ClientLimitExceeded (too many calls for this stream), InvalidArgument, NoDataRetention, ResourceNotFound
@@ -225,7 +225,7 @@ func (s *Service) packagedTracks(ctx context.Context, o *open) ([]media.Track, e
 	return slices.DeleteFunc(tracks, func(t media.Track) bool { return o.p.track(t.Number) < 0 }), nil
 }
 
-// The children of a session's URL, relative to it (kvs-behaviour 1.1). The token's characters need no escaping.
+// The children of a session's URL, relative to it (docs/reference/service.md, "Session URLs"). The token's characters need no escaping.
 func mediaPlaylistURI(token string, track int) string {
 	return "getHLSMediaPlaylist.m3u8?SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
 }

@@ -258,7 +258,7 @@ func (sel *selection) settle() error {
 	return nil
 }
 
-// checkCodec says whether a track can be played, in the service's words where they are known (kvs-behaviour 4.2).
+// checkCodec says whether a track can be played, in the service's words where they are known (docs/reference/service.md, "Session inputs").
 func checkCodec(t *media.Track) error {
 	_, err := media.CodecString(t)
 	switch {

@@ -54,7 +54,7 @@ type Limits struct {
 	CacheBytes           int64 // playlist text and timelines kept in memory, over all sessions
 }
 
-// DefaultLimits are the service's for sessions (SEED) and session URLs (QUOTA), our own for requests (api/limits.go tells why), and
+// DefaultLimits are the service's for sessions (CLI18) and session URLs (QUOTA), our own for requests (api/limits.go tells why), and
 // 64 MB of cache.
 func DefaultLimits() Limits {
 	return Limits{

@@ -92,7 +92,8 @@ func (s *Server) describeStream(ctx context.Context, req *request, in *api.Descr
 	return &api.DescribeStreamOutput{StreamInfo: s.streamInfo(&stream)}, nil
 }
 
-// streamInfo describes a stream, which is ACTIVE as soon as it exists: producers give up while it is not (producers.md).
+// streamInfo describes a stream, which is ACTIVE as soon as it exists: producers give up while it is not
+// (docs/reference/producers.md, "Control calls").
 func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
 	return api.StreamInfo{
 		CreationTime:         api.Timestamp(stream.CreatedMillis),

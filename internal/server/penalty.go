@@ -9,7 +9,7 @@ import (
 	"weir/internal/api"
 )
 
-// Producers retry a refused call at once, about 75 times a second, for ever (producers.md, rule 13). A client that keeps
+// Producers retry a refused call at once, about 75 times a second, for ever (docs/reference/producers.md, "Reconnecting"). A client that keeps
 // failing therefore gets its error answers later and later, up to a second; the first ones come at once, and one success
 // forgets everything. ERROR acknowledgements of PutMedia are answers in this sense, and a new fragment stored is the success: a
 // connection alone is none, for one that meets a full disk ends in ERROR at once, 18 times a second.

@@ -49,7 +49,7 @@ type putMediaResponse struct {
 }
 
 // send answers 200 before a byte of the body is read, because producers wait for it, and because net/http would otherwise
-// discard the beginning of the body on the first write (producers.md, "net/http duplex"); then ingest reads and acknowledges
+// discard the beginning of the body on the first write (docs/reference/producers.md, "Full duplex"); then ingest reads and acknowledges
 // until either side ends.
 func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	s := p.server
@@ -210,7 +210,8 @@ func endReason(err error, sum ingest.Summary) string {
 	return "interrupted"
 }
 
-// ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk (producers.md). The session
+// ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk
+// (docs/reference/producers.md, "Acknowledgements"). The session
 // sets the write deadline, because some producers read nothing before their upload is over.
 type ackWriter struct {
 	w       http.ResponseWriter

@@ -353,7 +353,7 @@ func TestPutMediaIsRefusedBeforeTheBody(t *testing.T) {
 	}
 }
 
-// Producers renew their connection while the old one still sends (producers.md, rule 9).
+// Producers renew their connection while the old one still sends (docs/reference/producers.md, "Requests").
 func TestTwoConnectionsOfOneStream(t *testing.T) {
 	s := newStreamSite(t)
 	old, renewed := s.dial("cam1"), s.dial("cam1")

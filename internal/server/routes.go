@@ -28,7 +28,7 @@ const (
 // route is one method on one path.
 type route struct {
 	method    string // GET answers HEAD too
-	path      string // as clients spell it; matched without regard to case (producers.md, rule 1)
+	path      string // as clients spell it; matched without regard to case (docs/reference/producers.md, "Requests")
 	operation string
 	access    access
 	level     slog.Level // of its access log line

@@ -169,7 +169,8 @@ func checkBaseURL(base string) error {
 // With ErrHandover as the cause of ctx's end, Serve returns a second after the drain timeout at the latest: nothing is being
 // stored then, and the store may be closed. Answers that are still being sent have what they need; Finish waits for them.
 //
-// Only HTTP/1.1 is spoken: HTTP/2 loses headers that producers sign and may merge acknowledgements (producers.md).
+// Only HTTP/1.1 is spoken: HTTP/2 loses headers that producers sign and may merge acknowledgements
+// (docs/reference/producers.md, "Requests").
 func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates []tls.Certificate) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -270,7 +271,7 @@ func (s *Server) hold(ctx context.Context, d time.Duration) {
 
 // baseURL is what the URLs given to a client start with, without a trailing slash.
 //
-// Producers send a Host without the port of the URL they were given (producers.md), so a missing port is filled in from the
+// Producers send a Host without the port of the URL they were given (docs/reference/producers.md, "Requests"), so a missing port is filled in from the
 // connection. A proxy on another port therefore needs an advertised URL.
 func (s *Server) baseURL(r *http.Request) string {
 	if s.advertise != "" {
