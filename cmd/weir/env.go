@@ -102,7 +102,7 @@ func writeClientConfig(dir string, c clientConfig) error {
 	path := filepath.Join(dir, clientFile)
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("write client configuration: %w", err)
+		return fmt.Errorf("write client configuration: %w", errors.Join(err, os.Remove(temporary)))
 	}
 	if err := os.Rename(temporary, path); err != nil {
 		return fmt.Errorf("write client configuration: %w", err)

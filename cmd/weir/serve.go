@@ -138,7 +138,10 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 		defer stop()
 	}
 	target := clientConfig{endpoint: c.endpoint(listener.Addr()), region: c.Region}
-	if err := writeClientConfig(c.Data, target); err != nil {
+	if err := writeClientConfig(c.Data, target); errors.Is(err, syscall.ENOSPC) {
+		logger.Warn("no room to write the address of the server: other commands need --endpoint-url",
+			"err", err)
+	} else if err != nil {
 		return err
 	}
 	defer func() {
@@ -178,6 +181,9 @@ func (c *serveCmd) openStore(
 	metrics := store.NewMetrics(registry)
 	rowsPath, volumesPath := filepath.Join(c.Data, "index.db"), filepath.Join(c.Data, "volumes")
 	rows, err := index.OpenSQLite(ctx, rowsPath)
+	if errors.Is(err, store.ErrFull) {
+		err = withHint(err, "free some space on the disk of %s, then start again", c.Data)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +206,11 @@ func (c *serveCmd) openStore(
 			logger.Info("reading volumes", "done", done, "of", total)
 		}
 	}
-	return store.New(ctx, options)
+	st, err := store.New(ctx, options)
+	if errors.Is(err, store.ErrFull) {
+		err = withHint(err, "free some space on the disk of %s, then start again", c.Data)
+	}
+	return st, err
 }
 
 // newServer wires everything above the store.

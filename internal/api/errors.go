@@ -169,5 +169,6 @@ const (
 	MessageTokenExpired    = "Streaming session token is expired"
 	MessageVersionMismatch = "The stream version that you specified is not the latest version."
 	MessageNoDataRetention = "The stream has no data retention: its DataRetentionInHours is 0."
+	MessageDiskFull        = "The disk of the server is full. Deleting and shortening retention work."
 	MessageInternalFailure = "The request processing has failed because of an unknown error, exception or failure."
 )

@@ -16,6 +16,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/auth"
+	"weir/internal/store"
 )
 
 // Attribute keys of log lines.
@@ -266,6 +267,9 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	case errors.As(err, &refused):
 		answer = api.NewError(api.ErrorCode(refused.Code), refused.Message)
 		status = answer.Status()
+	case errors.Is(err, store.ErrFull):
+		answer = api.NewError(api.ServiceUnavailable, api.MessageDiskFull)
+		status = answer.Status()
 	case errors.As(err, &method):
 		answer, status = api.NewError(api.UnknownOperationException, method.Error()), http.StatusMethodNotAllowed
 	default:
@@ -356,6 +360,11 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
+// textDiskFull is what /readyz says of a full disk, with 200: whoever sends no more requests to a
+// server that is not ready would keep viewers from what is there, and everybody from deleting it.
+const textDiskFull = "degraded, read-only: the disk is full; playback and deleting work, " +
+	"fragments are refused\n"
+
 // ready answers 200 when requests can be served: the store answers and no stop has begun.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -379,5 +388,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "the store does not answer\n")
 		return
 	}
-	_, _ = io.WriteString(w, "ready\n")
+	text := "ready\n"
+	if s.store.Full() {
+		text = textDiskFull
+	}
+	_, _ = io.WriteString(w, text)
 }

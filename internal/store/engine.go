@@ -32,7 +32,7 @@ type Options struct {
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
 	IdleBlob      time.Duration // a blob that got no fragment for so long is closed; default 2 hours
 
-	MinFree  int64      // bytes that are kept free: an append that would take of them is ErrFull; 0: all may be taken
+	MinFree  int64      // bytes that are kept free: what is new and would take of them is ErrFull; 0: all may be taken
 	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
 
 	ScrubRate int64 // bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
@@ -118,6 +118,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	setDefault(&o.FragmentBytes, 16_000_000)
 	setDefault(&o.SweepInterval, time.Minute)
 	setDefault(&o.IdleBlob, 2*time.Hour)
+	if o.WhenFull == DeleteOldest && o.MinFree <= 0 {
+		o.MinFree = leastOpen // there must be something to come below
+	}
 	s := &Store{
 		o: o, idx: o.Index, blobs: o.Blobs, log: o.Logger, metrics: o.Metrics,
 		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
@@ -137,7 +140,13 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		err = s.recover(ctx)
 	}
 	if err == nil {
-		_, err = s.measure(ctx)
+		var free int64
+		if free, err = s.measure(ctx); err == nil {
+			s.tellSpace(free)
+		}
+	}
+	if errors.Is(err, ErrFull) {
+		err = fmt.Errorf("the index must be written and its reserve is used up: %w", err)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), o.Index.Close(), o.Blobs.Close())

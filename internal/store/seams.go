@@ -22,6 +22,10 @@ type Index interface {
 	// Batch runs fn, whose changes need not be durable before Batch returns without an error: a power cut may take them, the
 	// newest first. ForgetBlobs is durable all the same. Nothing else may change the index meanwhile.
 	Batch(ctx context.Context, fn func() error) error
+	// Reserve takes space, once, so that on a full disk everything works but Commit, TrackSetID,
+	// CreateStream, OpenSession and Checkpoint; these are ErrFull then, outside of Batch. It is
+	// also called again after they were, to make up what was used.
+	Reserve(ctx context.Context) error
 }
 
 // StreamRows is the part of Index that holds streams.

@@ -13,7 +13,7 @@ type FullPolicy string
 
 // What happens then.
 const (
-	StopWhenFull FullPolicy = "stop"          // appends fail with ErrFull until there is space again
+	StopWhenFull FullPolicy = "stop"          // what is new is refused with ErrFull until there is space again
 	DeleteOldest FullPolicy = "delete-oldest" // the oldest volumes of all streams are deleted before it comes to that
 )
 
@@ -29,15 +29,24 @@ const (
 	enoughSpace = 1.5
 )
 
+// leastFree counts as nothing: a disk with less free is full, also when nothing is to be kept.
+const leastFree = 64 << 10
+
+// leastOpen is the least volume that is ended before its time and deleted. Smaller ones would go as
+// fast as they come.
+const leastOpen = 1 << 20
+
 // space watches the free space.
 type space struct {
 	left atomic.Int64  // bytes above MinFree when last measured, less what was appended since
+	full atomic.Bool   // nothing new is stored: Full
 	wake chan struct{} // asks the watch for a measurement now
 
-	// Owned by the watch.
-	low  bool // warned
-	full bool // said that appends stopped
+	low bool // warned; owned by the watch, when New has returned
 }
+
+// Full tells whether fragments are refused for want of space, as of the last second.
+func (s *Store) Full() bool { return s.space.full.Load() }
 
 // measure asks the blobs for the free space.
 func (s *Store) measure(ctx context.Context) (free int64, err error) {
@@ -51,8 +60,9 @@ func (s *Store) measure(ctx context.Context) (free int64, err error) {
 	return free, nil
 }
 
-// room refuses a record that would take of the space that is kept. While there is plenty it is one addition; near the mark
-// each append measures.
+// room refuses what would take of the space that is kept: everything new asks it before it is
+// written, what frees space does not. While there is plenty it is one addition; near the mark each
+// call measures.
 func (s *Store) room(ctx context.Context, need int64) error {
 	if s.o.MinFree <= 0 || s.space.left.Add(-need) >= 0 {
 		return nil
@@ -69,6 +79,17 @@ func (s *Store) room(ctx context.Context, need int64) error {
 	default:
 	}
 	return fmt.Errorf("%w: %d bytes are free, %d of them are kept", ErrFull, free, s.o.MinFree)
+}
+
+// roomForRow refuses a new stream, or a longer row of one, when there is next to nothing left.
+// These take little, so they may go below what is kept: a camera that meets a full disk for the
+// first time gets its stream, and then waits as the others do.
+func (s *Store) roomForRow(ctx context.Context) error {
+	free, err := s.measure(ctx)
+	if err == nil && free < leastFree {
+		err = fmt.Errorf("%w: %d bytes are free", ErrFull, free)
+	}
+	return err
 }
 
 // watchSpace measures the free space until ctx ends.
@@ -97,45 +118,64 @@ func (s *Store) watchSpace(ctx context.Context) {
 	}
 }
 
-// CheckSpace measures the free space, says in the log and the metrics when it runs short, and with DeleteOldest deletes the
-// oldest volumes. Run calls it every second. Not for concurrent use.
+// CheckSpace measures the free space, says in the log and the metrics when it runs short, and with
+// DeleteOldest deletes the oldest volumes. While there is space the index takes its reserve. Run
+// calls it every second. Not for concurrent use.
 func (s *Store) CheckSpace(ctx context.Context) error {
 	free, err := s.measure(ctx)
-	if err != nil || s.o.MinFree <= 0 {
+	if err != nil {
 		return err
 	}
-	below := func(mark float64) bool { return float64(free) < mark*float64(s.o.MinFree) }
-	if s.o.WhenFull == DeleteOldest && below(oldestSpace) {
-		if err := s.deleteOldest(ctx, int64(enoughSpace*float64(s.o.MinFree))-free); err != nil {
+	if s.o.WhenFull == DeleteOldest && s.below(free, oldestSpace) {
+		need := int64(enoughSpace*float64(s.o.MinFree)) - free
+		if err := s.deleteOldest(ctx, need, s.below(free, 1)); err != nil {
 			return err
 		}
 		if free, err = s.measure(ctx); err != nil {
 			return err
 		}
 	}
-	switch full := below(1); {
-	case full && !s.space.full:
-		s.log.Error("disk is full, fragments are refused until there is space again", "free", free, "min_free", s.o.MinFree)
-		s.metrics.Stopped.Set(1)
-		s.space.full, s.space.low = true, true
-	case !full && s.space.full && !below(1.01): // not at every fragment that retention frees
-		s.log.Warn("there is space again, fragments are stored", "free", free)
-		s.metrics.Stopped.Set(0)
-		s.space.full = false
-	}
-	switch low := below(lowSpace); {
-	case low && !s.space.low && s.o.WhenFull != DeleteOldest:
-		s.log.Warn("disk is nearly full, fragments will be refused", "free", free, "min_free", s.o.MinFree)
-		s.space.low = true
-	case !low && !below(lowSpace*1.1):
-		s.space.low = false
+	s.tellSpace(free)
+	if !s.Full() {
+		// Full: another takes the space meanwhile.
+		if err := s.idx.Reserve(ctx); err != nil && !errors.Is(err, ErrFull) {
+			return fmt.Errorf("reserve space for the index: %w", err)
+		}
 	}
 	return nil
 }
 
-// deleteOldest deletes the oldest volumes of all streams that hold so many bytes; those that are being written stay. How much
-// space that gave is for the next measurement to tell.
-func (s *Store) deleteOldest(ctx context.Context, need int64) error {
+// below tells whether so many free bytes are less than a multiple of MinFree.
+func (s *Store) below(free int64, mark float64) bool {
+	return float64(free) < max(mark*float64(s.o.MinFree), leastFree)
+}
+
+// tellSpace says what a measurement has found, when it is new.
+func (s *Store) tellSpace(free int64) {
+	switch full := s.below(free, 1); {
+	case full && !s.Full():
+		s.log.Error("disk is full, fragments are refused until there is space again", "free", free, "min_free", s.o.MinFree)
+		s.metrics.Stopped.Set(1)
+		s.space.full.Store(true)
+		s.space.low = true
+	case !full && s.Full() && !s.below(free, 1.01): // not at every fragment that retention frees
+		s.log.Warn("there is space again, fragments are stored", "free", free)
+		s.metrics.Stopped.Set(0)
+		s.space.full.Store(false)
+	}
+	switch low := s.below(free, lowSpace); {
+	case low && !s.space.low && s.o.WhenFull != DeleteOldest && s.o.MinFree > 0:
+		s.log.Warn("disk is nearly full, fragments will be refused", "free", free, "min_free", s.o.MinFree)
+		s.space.low = true
+	case !low && !s.below(free, lowSpace*1.1):
+		s.space.low = false
+	}
+}
+
+// deleteOldest deletes the oldest volumes of all streams that hold so many bytes. Those that are
+// being written stay, unless fragments are refused already and there are no others. How much space
+// that gave is for the next measurement to tell.
+func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) error {
 	if err := acquire(ctx, s.sweep); err != nil {
 		return err
 	}
@@ -144,36 +184,62 @@ func (s *Store) deleteOldest(ctx context.Context, need int64) error {
 		return err
 	}
 	for need > 0 {
-		blobs, err := s.idx.Blobs(ctx)
+		oldest, err := s.oldestBlob(ctx, BlobClosed, BlobSealed)
+		if err == nil && oldest == nil && refusing {
+			oldest, err = s.oldestBlob(ctx, BlobOpen)
+		}
 		if err != nil {
 			return err
 		}
-		var oldest *BlobInfo
-		for i := range blobs {
-			b := &blobs[i]
-			if b.State != BlobOpen && b.State != BlobDoomed && (oldest == nil || b.LastServerTimestamp < oldest.LastServerTimestamp) {
-				oldest = b
-			}
-		}
 		if oldest == nil {
-			break // what is there is being written
+			break // nothing is left but what is being written
 		}
-		// As if the stream's retention ended here.
-		const limit = 1000
-		for n := limit; n == limit; {
-			n, err = s.idx.Expire(ctx, oldest.Stream, oldest.LastServerTimestamp+1, limit)
-			s.recent.forgetAll()
-			if err != nil {
-				return fmt.Errorf("delete oldest: %w", err)
-			}
+		if err := s.deleteEarly(ctx, oldest); err != nil {
+			return fmt.Errorf("delete oldest: %w", err)
 		}
-		s.log.Warn("oldest volume is deleted for want of space", "blob", oldest.Name, "bytes", oldest.Indexed,
-			"until", time.UnixMilli(oldest.LastServerTimestamp).UTC())
-		s.metrics.OldestBlobs.Inc()
 		need -= max(oldest.Indexed, 1)
 	}
 	if err := s.sweepDoomed(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
+	return nil
+}
+
+// oldestBlob gives the blob in one of the states whose last fragment is the oldest; nil when there
+// is none. Of open ones only those of leastOpen bytes count.
+func (s *Store) oldestBlob(ctx context.Context, states ...BlobState) (oldest *BlobInfo, err error) {
+	for _, state := range states {
+		blobs, err := s.idx.BlobsInState(ctx, state)
+		if err != nil {
+			return nil, err
+		}
+		for i := range blobs {
+			b := &blobs[i]
+			if state == BlobOpen && b.Indexed < leastOpen {
+				continue
+			}
+			if oldest == nil || b.LastServerTimestamp < oldest.LastServerTimestamp {
+				oldest = b
+			}
+		}
+	}
+	return oldest, nil
+}
+
+// deleteEarly drops the rows of a stream up to the end of a blob, as if its retention ended there.
+func (s *Store) deleteEarly(ctx context.Context, b *BlobInfo) error {
+	st, err := s.state(ctx, b.Stream)
+	if err == nil && b.State == BlobOpen {
+		err = s.closeBlob(ctx, st, *b)
+	}
+	for n := sweepBlobs; err == nil && n == sweepBlobs; {
+		n, err = s.expire(ctx, b.Stream, b.LastServerTimestamp+1)
+	}
+	if err != nil {
+		return err
+	}
+	s.log.Warn("oldest volume is deleted for want of space", "blob", b.Name, "bytes", b.Indexed,
+		"until", time.UnixMilli(b.LastServerTimestamp).UTC())
+	s.metrics.OldestBlobs.Inc()
 	return nil
 }

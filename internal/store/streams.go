@@ -10,7 +10,7 @@ import (
 )
 
 // CreateStream adds a stream; durable on return. It fills ID, CreatedMillis, Version and NumberTag and gives the stream back.
-// ErrExists when a stream of that name exists.
+// ErrExists when a stream of that name exists, ErrFull when there is no room.
 func (s *Store) CreateStream(ctx context.Context, st Stream) (Stream, error) {
 	if st.Name == "" || st.RetentionHours < 0 {
 		return Stream{}, errors.New("create stream: name missing or retention negative")
@@ -28,7 +28,11 @@ func (s *Store) CreateStream(ctx context.Context, st Stream) (Stream, error) {
 	if st.Tags == nil {
 		st.Tags = map[string]string{}
 	}
-	if err := s.idx.CreateStream(ctx, st); err != nil {
+	err := s.roomForRow(ctx)
+	if err == nil {
+		err = s.idx.CreateStream(ctx, st)
+	}
+	if err != nil {
 		return Stream{}, fmt.Errorf("create stream: %w", err)
 	}
 	return st, nil
@@ -63,11 +67,13 @@ func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int
 	return list, nil
 }
 
-// UpdateStream changes a stream and gives it a new Version; durable on return. A version that is not empty must be the
-// stream's (ErrVersion). change may be called more than once; its error is in the returned chain and leaves the stream as
-// it was. It cannot change ID, Name, CreatedMillis, Version and NumberTag. ErrNotFound. A shorter retention hides what is
-// past it at once, and frees its space soon. A longer one keeps what there is; blobs that were wholly past the one before do not
-// come back, whether they had been freed yet or not.
+// UpdateStream changes a stream and gives it a new Version; durable on return. A version that is
+// not empty must be the stream's (ErrVersion). change may be called more than once; its error is in
+// the returned chain and leaves the stream as it was. It cannot change ID, Name, CreatedMillis,
+// Version and NumberTag. ErrNotFound. A shorter retention hides what is past it at once, and frees
+// its space soon. A longer one keeps what there is; blobs that were wholly past the one before do
+// not come back, whether they had been freed yet or not. ErrFull when there is no room and the
+// change makes the retention longer or the stream's row; any other change works on a full disk too.
 func (s *Store) UpdateStream(ctx context.Context, id StreamID, version string, change func(*Stream) error) (Stream, error) {
 	next := randomText(alphanumerics, 20)
 	shorter := false
@@ -95,8 +101,9 @@ func (s *Store) UpdateStream(ctx context.Context, id StreamID, version string, c
 	return row, nil
 }
 
-// TagStream changes a stream's tags and leaves its Version; durable on return. change may be called more than once; its
-// error is in the returned chain and leaves the tags as they were. ErrNotFound.
+// TagStream changes a stream's tags and leaves its Version; durable on return. change may be called
+// more than once; its error is in the returned chain and leaves the tags as they were. ErrNotFound;
+// ErrFull as from UpdateStream.
 func (s *Store) TagStream(ctx context.Context, id StreamID, change func(tags map[string]string) error) error {
 	_, err := s.changeStream(ctx, id, func(st *Stream) error { return change(st.Tags) })
 	if err != nil {
@@ -120,11 +127,18 @@ func (s *Store) changeStream(ctx context.Context, id StreamID, change func(*Stre
 	was := st.stream.Load()
 	next := *was
 	next.Tags = maps.Clone(was.Tags)
-	if err := change(&next); err == nil && next.RetentionHours > was.RetentionHours {
-		if err := s.dropPast(ctx, st, was); err != nil {
-			return Stream{}, err
+	if err := change(&next); err == nil { // an error of change comes again below
+		if next.takes(was) {
+			if err := s.roomForRow(ctx); err != nil {
+				return Stream{}, err
+			}
 		}
-	} // an error of change comes again below
+		if next.RetentionHours > was.RetentionHours {
+			if err := s.dropPast(ctx, st, was); err != nil {
+				return Stream{}, err
+			}
+		}
+	}
 	row, err := s.idx.UpdateStream(ctx, id, func(row *Stream) error {
 		id, name, created, tag := row.ID, row.Name, row.CreatedMillis, row.NumberTag
 		if err := change(row); err != nil {
@@ -190,4 +204,11 @@ func (st *streamState) drop() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.ring = ring{}
+}
+
+// takes tells whether the stream takes more space than it did as was.
+func (st *Stream) takes(was *Stream) bool {
+	now, _ := encodeStream(st) // texts and numbers: it cannot fail
+	then, _ := encodeStream(was)
+	return st.RetentionHours > was.RetentionHours || len(now) > len(then)
 }

@@ -26,7 +26,11 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return fmt.Errorf("sweep: %w", err) // what is there now is somebody else's
 	}
 	errs := []error{s.sweepDeleted(ctx)}
-	errs = append(errs, s.sweepIdle(ctx), s.sweepRetention(ctx), s.sweepDoomed(ctx), s.sweepClosed(ctx), s.sweepSessions(ctx))
+	errs = append(errs, s.sweepIdle(ctx), s.sweepRetention(ctx), s.sweepDoomed(ctx))
+	errs = append(errs, s.sweepSessions(ctx))
+	if !s.Full() { // a footer takes space
+		errs = append(errs, s.sweepClosed(ctx))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}

@@ -38,7 +38,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Options of Volumes.
 type Options struct {
 	FS          FS                  // default OS
-	MaxSize     int64               // a volume that has reached it is not appended to; default 64 MB
+	MaxSize     int64               // a volume that has reached it is not appended to; default volumeSize
 	SyncSeconds prometheus.Observer // observes each sync; may be nil
 
 	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs them together: for spinning disks,
@@ -104,9 +104,6 @@ type writer struct {
 // OpenVolumes opens the volumes in a directory, which is made when it is not there. What an earlier process was deleting goes
 // on being deleted. The caller holds the lock of the data directory.
 func OpenVolumes(dir string, o Options) (*Volumes, error) {
-	if o.MaxSize <= 0 {
-		o.MaxSize = 64_000_000
-	}
 	if o.FS == nil {
 		o.FS = OS{}
 	}
@@ -125,6 +122,11 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		err = v.fs.SyncDir(filepath.Dir(dir)) // the one who made it may have died before this
 	}
+	if err == nil && o.MaxSize <= 0 {
+		var total int64
+		_, total, err = v.fs.Space(dir)
+		v.o.MaxSize = volumeSize(total)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
 	}
@@ -139,6 +141,10 @@ func OpenVolumes(dir string, o Options) (*Volumes, error) {
 	}
 	return v, nil
 }
+
+// volumeSize is the size of volumes on a disk: 64 MB, or less on a small one, so that there are
+// always some to delete when it is full.
+func volumeSize(disk int64) int64 { return min(max(disk/64, 1_000_000), 64_000_000) }
 
 // empty removes what is in the trash, in the background. What cannot be removed is tried again after a while, and at the
 // next start.

@@ -58,7 +58,8 @@ func (x *SQLite) Commit(ctx context.Context, fragments []store.NewFragment) ([]s
 		}
 	}
 	tails := make(map[store.StreamID]*batchTail)
-	err := x.write(ctx, d, func(t *tx) error {
+	err := x.add(ctx, d, func(t *tx) error {
+		clear(tails)
 		var streams []store.StreamID
 		for _, i := range rest {
 			streams = append(streams, fragments[i].Stream)

@@ -303,7 +303,7 @@ func (x *SQLite) HotFragment(ctx context.Context, id store.StreamID, n store.Num
 
 // TrackSetID implements store.Index.
 func (x *SQLite) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (set int64, err error) {
-	err = x.write(ctx, visible, func(t *tx) error {
+	err = x.add(ctx, visible, func(t *tx) error {
 		key, err := t.liveKey(id)
 		if err != nil {
 			return err

@@ -34,7 +34,11 @@ func openReadOnly(ctx context.Context, path string, live bool) (*SQLite, error) 
 		return nil, err
 	}
 	q := url.Values{"_pragma": {"busy_timeout(10000)", "query_only(1)", "cache_size(-8000)"}, "mode": {"ro"}}
-	if log, err := os.Stat(path + "-wal"); !live && (errors.Is(err, fs.ErrNotExist) || err == nil && log.Size() == 0) {
+	empty, err := emptyLog(path + "-wal")
+	if err != nil {
+		return nil, err
+	}
+	if empty && !live {
 		q.Set("immutable", "1")
 	}
 	u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}

@@ -37,7 +37,7 @@ func (r *sessionRow) session() store.Session {
 // OpenSession implements store.Index.
 func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits store.SessionLimits, now int64) ([]string, error) {
 	var closed []string
-	err := x.write(ctx, durable, func(t *tx) error {
+	err := x.add(ctx, durable, func(t *tx) error {
 		closed = nil
 		key, err := t.liveKey(s.Stream)
 		if err != nil {
@@ -167,7 +167,7 @@ func (x *SQLite) Session(ctx context.Context, id string) (store.Session, error) 
 
 // Checkpoint implements store.Index.
 func (x *SQLite) Checkpoint(ctx context.Context, id string, data []byte, limit int64) error {
-	return x.write(ctx, visible, func(t *tx) error {
+	return x.add(ctx, visible, func(t *tx) error {
 		var key, had int64
 		err := t.row([]any{&key, &had}, `SELECT stream, COALESCE(LENGTH(checkpoint), 0) FROM sessions WHERE id = ?`, []byte(id))
 		if err != nil {

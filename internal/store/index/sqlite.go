@@ -16,9 +16,6 @@ import (
 	"strings"
 	"sync"
 
-	"modernc.org/sqlite" // the database/sql driver "sqlite" too
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"weir/internal/store"
 )
 
@@ -37,6 +34,14 @@ type SQLite struct {
 	stmts   map[string]*sql.Stmt
 
 	waiting waiting // rows on their way into the table
+
+	path     string
+	file     *os.File // the database; see openWith
+	log      *os.File // the write-ahead log
+	pageSize int64
+	pages    int64 // of the database as committed, which are allocated; guarded by writing
+	reserved bool  // the reserve is whole; guarded by writing
+	keepLog  bool  // the log outlives Close; guarded by writing
 
 	queries sync.Map // text to *sql.Stmt of readers; the texts are constants and the few forms of hotQuery
 
@@ -60,36 +65,58 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 }
 
 func openSQLite(ctx context.Context, path string) (*SQLite, error) {
-	// SQLite gives its -wal and -shm files the mode of the database.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+	x, err := openWith(ctx, path, "")
+	if errors.Is(err, store.ErrFull) {
+		// There is no room for the file that connections share. This way they share memory, and
+		// other processes are kept out.
+		x, err = openWith(ctx, path, "unix-excl")
 	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
+	return x, err
+}
+
+// openWith opens the index with one of SQLite's ways to reach files, the usual one when vfs is
+// empty.
+func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
+	x := &SQLite{
+		path: abs, writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true,
+	}
+	x.waiting.tails = make(map[store.StreamID]*tail)
+	_, err = os.Stat(abs + "-wal")
+	x.keepLog = err == nil
+	// SQLite gives its -wal and -shm files the mode of the database. The file stays open as long as
+	// SQLite has it: closing it would end the locks that the process has on it (SQLite, How To
+	// Corrupt An SQLite Database File, 2.2).
+	if x.file, err = os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, err
+	}
 	open := func(pragmas ...string) (*sql.DB, error) {
-		q := url.Values{"_pragma": pragmas}
+		q := url.Values{"_pragma": append(pragmas, "busy_timeout(10000)", "temp_store(MEMORY)")}
+		if vfs != "" {
+			q.Set("vfs", vfs)
+		}
 		u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
 		return sql.Open("sqlite", u.String())
 	}
-	x := &SQLite{writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true}
-	x.waiting.tails = make(map[store.StreamID]*tail)
-	if x.db, err = open("busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)", "cache_size(-16000)"); err != nil {
-		return nil, err
+	x.db, err = open("journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)",
+		"wal_autocheckpoint(8000)", "cache_size(-16000)")
+	if err == nil {
+		x.conn, err = x.db.Conn(ctx)
 	}
-	if x.conn, err = x.db.Conn(ctx); err == nil {
+	if err == nil {
 		err = x.migrate(ctx)
 	}
 	if err == nil {
-		x.readers, err = open("busy_timeout(10000)", "query_only(1)", "cache_size(-8000)")
+		err = x.measure(ctx)
+	}
+	if err == nil {
+		x.readers, err = open("query_only(1)", "cache_size(-8000)")
 	}
 	if err != nil {
-		return nil, errors.Join(err, x.Close())
+		return nil, errors.Join(full(err), x.Close())
 	}
 	x.readers.SetMaxOpenConns(readConnections)
 	x.readers.SetMaxIdleConns(readConnections)
@@ -143,11 +170,21 @@ func (x *SQLite) Close() error {
 	for _, s := range x.stmts {
 		errs = append(errs, s.Close())
 	}
+	kept, err := x.keep()
+	errs = append(errs, err)
 	if x.conn != nil {
 		errs = append(errs, x.conn.Close())
 	}
 	if x.db != nil {
 		errs = append(errs, x.db.Close())
+	}
+	if kept {
+		errs = append(errs, clearLog(x.log))
+	}
+	for _, f := range []*os.File{x.log, x.file} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -169,12 +206,22 @@ const (
 	ordered                   // on disk on return, also within Batch: something is destroyed next
 )
 
-// write runs fn in a transaction. It waits for its turn with ctx and is not interrupted after that: a change cut short by an
-// impatient client would leave everybody guessing.
+// write runs fn in a transaction, more than once when it fails for want of space. It waits for its
+// turn with ctx and is not interrupted after that: a change cut short by an impatient client would
+// leave everybody guessing.
 //
-// synchronous belongs to the connection: FULL syncs the write-ahead log at each commit, NORMAL at checkpoints only. One
-// sync covers all that was written before it.
+// It is for what frees space and for what was promised: it may take of the reserve. What is new
+// comes by add.
 func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) error {
+	return x.transact(ctx, d, true, fn)
+}
+
+// add is write for what is refused when the disk is full, outside of Batch.
+func (x *SQLite) add(ctx context.Context, d durability, fn func(t *tx) error) error {
+	return x.transact(ctx, d, false, fn)
+}
+
+func (x *SQLite) transact(ctx context.Context, d durability, mayTake bool, fn func(*tx) error) error {
 	if x.conn == nil {
 		return errReadOnly
 	}
@@ -187,14 +234,43 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 		return ctx.Err()
 	}
 	defer func() { <-x.writing }()
-	t := &tx{x: x, ctx: context.WithoutCancel(ctx)}
+	ctx = context.WithoutCancel(ctx)
+	err := x.try(ctx, d, fn)
+	if errors.Is(err, store.ErrFull) && !errors.Is(err, errGrow) {
+		if again, _ := x.restart(ctx); again {
+			err = x.try(ctx, d, fn)
+		}
+	}
+	for n := 1; errors.Is(err, store.ErrFull) && n <= pieces && (mayTake || x.relaxed); n *= 2 {
+		again := x.try(ctx, d, func(t *tx) error {
+			if err := t.take(n); err != nil {
+				return err
+			}
+			return fn(t)
+		})
+		if !errors.Is(again, store.ErrFull) {
+			err = again
+		}
+	}
+	return err
+}
+
+// try runs fn in a transaction once, in the caller's turn.
+//
+// synchronous belongs to the connection: FULL syncs the write-ahead log at each commit, NORMAL at
+// checkpoints only. One sync covers all that was written before it.
+func (x *SQLite) try(ctx context.Context, d durability, fn func(t *tx) error) error {
+	t := &tx{x: x, ctx: ctx}
 	if err := t.sync(d == ordered || d == durable && !x.relaxed); err != nil {
 		return err
 	}
 	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
+		return full(err)
 	}
 	err := fn(t)
+	if err == nil {
+		err = t.grow()
+	}
 	if err == nil {
 		if _, err = t.exec("COMMIT"); err != nil {
 			x.waiting.fail()
@@ -203,16 +279,12 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 	if err != nil {
 		// After a failed COMMIT the transaction may be open still or not, applied or not; all are fine now.
 		_, _ = t.exec("ROLLBACK")
-	} else {
-		for _, call := range t.committed {
-			call()
-		}
+		return full(err)
 	}
-	var failed *sqlite.Error
-	if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_FULL {
-		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	for _, call := range t.committed {
+		call()
 	}
-	return err
+	return nil
 }
 
 // onCommit calls f when the transaction is committed.

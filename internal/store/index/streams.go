@@ -41,7 +41,7 @@ func (x *SQLite) CreateStream(ctx context.Context, s store.Stream) error {
 	if err != nil {
 		return err
 	}
-	return x.write(ctx, durable, func(t *tx) error {
+	return x.add(ctx, durable, func(t *tx) error {
 		n, err := t.exec(`INSERT INTO streams (`+streamColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			string(s.ID), s.Name, s.CreatedMillis, s.Version, s.RetentionHours, s.DeviceName, s.MediaType, s.KMSKeyID,
 			s.StorageTier, string(tags), int64(s.NumberTag))

@@ -75,7 +75,7 @@ func (x *SQLite) flush() {
 	w.mu.Lock()
 	w.timer = nil
 	w.mu.Unlock()
-	_ = x.write(context.Background(), visible, (*tx).settle)
+	_ = x.add(context.Background(), visible, (*tx).settle)
 }
 
 // settled gives the table what waits.

@@ -246,7 +246,7 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 // What is deleted, past retention, or beyond a retention made shorter gives its space back, measured on the file system. The
 // clock tells when; nobody calls Sweep.
 func TestSpaceIsFreed(t *testing.T) {
-	mount, own := small(t, 64<<20)
+	mount, own := small(t, 4<<30) // so that a volume is an hour
 	clock := storetest.NewClock()
 	dir := filepath.Join(mount, "data")
 	if err := os.Mkdir(dir, 0o700); err != nil {
