@@ -233,10 +233,14 @@ func (e *inputError) Error() string {
 	return "Parameter validation failed:\n" + strings.Join(e.wrong, "\n")
 }
 
-// check refuses an input that the service's model does not allow.
+// check refuses an input that the service's model does not allow, and warns of one that may not mean what it seems to.
 func (c *apiCall) check(in *awscli.Object) error {
-	if wrong := awscli.Check(in, c.op.Input, c.now); wrong != nil {
+	wrong, warnings := awscli.Check(in, c.op.Input, c.now)
+	if wrong != nil {
 		return &inputError{wrong}
+	}
+	for _, warning := range warnings {
+		fmt.Fprintf(c.std.Err, "warning: %s\n", warning)
 	}
 	return nil
 }

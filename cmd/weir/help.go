@@ -34,7 +34,9 @@ func writeHelp(w io.Writer, c *commandInfo) error {
 // helpForms explains the forms of values, below the flags.
 const helpForms = `
 Structures and maps are given in shorthand (Key=value,Key={Key=value}), in JSON, or as file://NAME; lists as words with blanks
-between them. A TIME is seconds since 1970, ISO 8601 (local without a zone), "10m ago", "now", "today 14:00" or "yesterday 9:30".
+between them. A timestamp is seconds since 1970, a date in any form that the AWS command line takes (2026-01-31T12:00:00Z, 2026/01/31,
+"01/31/2026 3 PM"), or "10m ago", "now", "today 14:00", "yesterday 9:30". Without a zone it is in UTC, as for the AWS command line; the
+times of weir hls, weir play and weir put-media are local.
 `
 
 // writeFlags lists flags, or what stands without one, under a title.

@@ -18,7 +18,7 @@ import (
 type putMediaCmd struct {
 	streamFlags
 	TimecodeType   string        `name:"fragment-timecode-type" enum:"ABSOLUTE,RELATIVE" default:"ABSOLUTE" placeholder:"TYPE" help:"What the fragments' timecodes count from on the wire: ABSOLUTE or RELATIVE."`
-	StartTimestamp string        `name:"start-timestamp" placeholder:"TIME" help:"Time of the first frame, in epoch seconds or ISO 8601. Without it: now, or the file's own times if they are since 1970."`
+	StartTimestamp string        `name:"start-timestamp" placeholder:"TIME" help:"Time of the first frame: epoch seconds or a date, local without a zone. Left out: now, or the file's own times if they are since 1970."`
 	Create         bool          `help:"Create the stream if there is none."`
 	Retention      *int          `name:"data-retention-in-hours" placeholder:"HOURS" help:"For --create; 24 by default."`
 	Realtime       bool          `help:"Send a file at the speed of its timestamps, as a camera would."`

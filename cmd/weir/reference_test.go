@@ -60,7 +60,7 @@ func TestCompletion(t *testing.T) {
 		"list-streams --output = t":                 "text table",
 		"list-streams --output =":                   "json text table",
 		"hls --mode LIVE":                           "LIVE LIVE_REPLAY",
-		"hls --fr":                                  "--from\tBegin there and not live: epoch seconds, ISO 8601, \"10m ago\", \"today 14:00\"",
+		"hls --fr":                                  "--from\tBegin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds",
 		"tag-resource --res":                        "--resource-arn\tARN of the stream",
 		"nothing ":                                  "",
 		"completion ":                               "bash zsh fish",

@@ -18,8 +18,8 @@ import (
 
 // sessionFlags say what an HLS session shows, in fewer words than the API.
 type sessionFlags struct {
-	From    string `placeholder:"TIME" help:"Begin there and not live: epoch seconds, ISO 8601, \"10m ago\", \"today 14:00\"."`
-	To      string `placeholder:"TIME" help:"End there; now by default."`
+	From    string `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
+	To      string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
 	Mode    string `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
 	Clock   string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
 	Expires int    `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200."`

@@ -11,17 +11,18 @@ import (
 	"weir/internal/api"
 )
 
-// Check compares an input with its shape and returns what is wrong, one line each, in the words of the AWS command line. now is
-// what relative timestamps are relative to.
-func Check(v Value, s *api.Shape, now time.Time) []string {
+// Check compares an input with its shape and returns what is wrong, one line each, in the words of the AWS command line, and what may
+// mean something else than it seems to. now is what timestamps are relative to, in the local zone.
+func Check(v Value, s *api.Shape, now time.Time) (wrong, warnings []string) {
 	c := checker{now: now}
 	c.value("", v, s)
-	return c.found
+	return c.found, c.warnings
 }
 
 type checker struct {
-	now   time.Time
-	found []string
+	now      time.Time
+	found    []string
+	warnings []string
 }
 
 func (c *checker) say(format string, args ...any) {
@@ -86,8 +87,12 @@ func (c *checker) value(path string, v Value, s *api.Shape) {
 			c.wrongType(path, v, "<class 'int'>")
 		}
 	case api.KindTimestamp:
-		if _, err := parseMoment(v, c.now); err != nil {
+		_, zone, err := parseTimestamp(v, c.now)
+		if err != nil {
 			c.wrongType(path, v, "<class 'datetime.datetime'>", "timestamp-string")
+		} else if zone != "" {
+			c.warnings = append(c.warnings, fmt.Sprintf("%s: the zone %s is not known and taken for UTC, as the AWS command line "+
+				"does; give it in numbers, such as -05:00", label(path), zone))
 		}
 	case api.KindString:
 		text, ok := v.(string)
@@ -153,7 +158,7 @@ func Encode(v Value, s *api.Shape, now time.Time) (Value, error) {
 		return out, nil
 	}
 	if s.Kind == api.KindTimestamp {
-		t, err := parseMoment(v, now)
+		t, _, err := parseTimestamp(v, now)
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,7 @@ import (
 // ParseMoment reads a moment as people type it:
 //
 //   - seconds since 1970, with or without a fraction: 1704200000.5
-//   - ISO 8601: 2026-01-31T12:00:00Z, 2026-01-31 12:00; local time without a zone, the start of the day without a time
+//   - a date, a time of day or both, in any form that ParseTimestamp takes, but local without a zone
 //   - what is relative to now: now, 10m ago, 1h30m ago, 2 days ago
 //   - a time of today or yesterday, local: today, today 14:00, yesterday 9:30:15
 func ParseMoment(text string, now time.Time) (time.Time, error) {
@@ -20,24 +20,130 @@ func ParseMoment(text string, now time.Time) (time.Time, error) {
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
 		return epoch(seconds, text)
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "20060102T150405Z07:00", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z0700", time.RFC1123, time.RFC1123Z} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, nil
-		}
-	}
-	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02", "20060102T150405"} {
-		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			return t, nil
-		}
-	}
 	if t, ok := spoken(strings.ToLower(text), now); ok {
 		return t, nil
+	}
+	d, err := parseDate(text, now.Year())
+	if err == nil {
+		if t, known, err := d.in(now, now.Location()); err == nil && known {
+			return t, nil
+		} else if err == nil {
+			return time.Time{}, fmt.Errorf("%q has the unknown zone %s; give it as such as +02:00", text, d.zone)
+		}
 	}
 	return time.Time{}, fmt.Errorf("%q is no moment; give seconds since 1970, ISO 8601 such as 2026-01-31T12:00:00Z, or such as \"10m ago\", \"now\", \"today 14:00\"", text)
 }
 
-// endOfTime is the year 10000, in seconds since 1970: what is later was meant in milliseconds.
-const endOfTime = 253_402_300_800
+// ParseTimestamp reads a timestamp parameter of the API as the AWS command line does (botocore.utils.parse_to_aware_datetime), in
+// any form that dateutil.parser takes: seconds since 1970, 2021-04-06T15:05:00Z, 2021/04/06, 04/06/2021 3:05 PM, Tue Apr 6 2021,
+// 15:05 +0200. Without a zone it is in UTC, without a date it is today's. The only names of zones are UTC, GMT, Z and those of the
+// local zone of now; any other, such as EST, is taken for UTC too, and returned.
+//
+// Beyond that it takes what ParseMoment has relative to now, in UTC.
+func ParseTimestamp(text string, now time.Time) (t time.Time, unknownZone string, err error) {
+	if seconds, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil {
+		if t, err := seconds1970(seconds); err == nil {
+			return t, "", nil
+		}
+	}
+	if t, ok := spoken(strings.ToLower(strings.TrimSpace(text)), now.UTC()); ok {
+		return t, "", nil
+	}
+	d, err := parseDate(text, now.Year())
+	if err == nil {
+		t, known, err := d.in(now, time.UTC)
+		if err == nil && !known {
+			unknownZone = d.zone
+		}
+		if err == nil && inYears(float64(t.Unix())) {
+			return t, unknownZone, nil
+		}
+	}
+	return time.Time{}, "", fmt.Errorf("%q is no timestamp", text)
+}
+
+// seconds1970 is the time so many seconds after 1970, to the microsecond, in the years 1 to 9999.
+func seconds1970(seconds float64) (time.Time, error) {
+	if !inYears(seconds) {
+		return time.Time{}, fmt.Errorf("%g s since 1970 is not in the years 1 to 9999", seconds)
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.UnixMicro(int64(whole)*1e6 + int64(math.RoundToEven(fraction*1e6))), nil
+}
+
+// inYears tells whether a time in seconds since 1970 is in the years 1 to 9999. It is false for NaN.
+func inYears(seconds float64) bool {
+	return seconds >= startOfTime && seconds < endOfTime
+}
+
+// in is the moment that a date means. now has what the date leaves out, and the local zone; zone is that of dates without one. A date
+// in a zone of unknown name is in zone, and known is false.
+func (d date) in(now time.Time, zone *time.Location) (t time.Time, known bool, err error) {
+	year, month, day := now.Year(), int(now.Month()), now.Day()
+	for _, part := range []struct{ to, from *int }{{&year, &d.year}, {&month, &d.month}} {
+		if *part.from != unset {
+			*part.to = *part.from
+		}
+	}
+	if year < 1 || year > 9999 || month < 1 || month > 12 {
+		return time.Time{}, false, errNoDate
+	}
+	if d.day == unset {
+		day = min(day, daysIn(year, month)) // the 31st of a month of 30 days
+	} else if day = d.day; day < 1 || day > daysIn(year, month) {
+		return time.Time{}, false, errNoDate
+	}
+	hour, minute, second := max(d.hour, 0), max(d.minute, 0), max(d.second, 0)
+	if hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false, errNoDate
+	}
+	if d.offset <= -24*3600 || d.offset >= 24*3600 {
+		return time.Time{}, false, errNoDate
+	}
+	if d.weekday != unset && d.day == unset { // the next such day, today included
+		today := int(time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Weekday()+6) % 7
+		day += (d.weekday - today + 7) % 7
+	}
+	at := func(zone *time.Location) time.Time {
+		return time.Date(year, time.Month(month), day, hour, minute, second, max(d.micro, 0)*1000, zone)
+	}
+	switch {
+	case d.zone == "GMT":
+		return at(time.UTC), true, nil
+	case d.zone != "" && isZoneOf(now, d.zone):
+		return named(at(now.Location()), d.zone), true, nil
+	case d.hasOffset:
+		return at(time.FixedZone(d.zone, d.offset)), true, nil
+	}
+	return at(zone), d.zone == "", nil
+}
+
+// isZoneOf tells whether a zone's name is one of the local zone's, in winter or in summer.
+func isZoneOf(now time.Time, name string) bool {
+	for _, month := range []time.Month{time.January, time.July} {
+		if n, _ := time.Date(now.Year(), month, 1, 0, 0, 0, 0, now.Location()).Zone(); n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// named is t, or that of the two moments with its clock time, when the clocks were put back, which has the zone's name.
+func named(t time.Time, zone string) time.Time {
+	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
+		u := t.Add(shift)
+		if name, _ := u.Zone(); name == zone && u.Hour() == t.Hour() && u.Day() == t.Day() {
+			return u
+		}
+	}
+	return t
+}
+
+// The years 1 to 9999, in seconds since 1970: what is later was meant in milliseconds.
+const (
+	startOfTime = -62_135_596_800
+	endOfTime   = 253_402_300_800
+)
 
 func epoch(seconds float64, text string) (time.Time, error) {
 	if math.IsNaN(seconds) || seconds < 0 || seconds >= endOfTime {
@@ -101,16 +207,18 @@ func duration(text string) (time.Duration, bool) {
 	return total, total > 0
 }
 
-func parseMoment(v Value, now time.Time) (time.Time, error) {
+// parseTimestamp reads the value of a timestamp parameter. unknownZone is the name of its zone when it means nothing.
+func parseTimestamp(v Value, now time.Time) (t time.Time, unknownZone string, err error) {
 	switch v := v.(type) {
 	case string:
-		return ParseMoment(v, now)
+		return ParseTimestamp(v, now)
 	case json.Number:
 		f, err := v.Float64()
 		if err != nil {
-			return time.Time{}, err
+			return time.Time{}, "", err
 		}
-		return epoch(f, string(v))
+		t, err = seconds1970(f)
+		return t, "", err
 	}
-	return time.Time{}, fmt.Errorf("%s is no moment", python(v))
+	return time.Time{}, "", fmt.Errorf("%s is no timestamp", python(v))
 }
