@@ -27,6 +27,8 @@ const (
 const (
 	syncSample    = 0x02000000 // depends on no other
 	nonSyncSample = 0x01010000 // depends on others, not a sync sample
+	openSample    = 0x02010000 // depends on no other, and not a sync sample: what follows it may depend on what is before
+	leadingSample = 0x05010000 // likewise nonSyncSample, and leading: presented before the open sample, perhaps not decodable from there
 )
 
 // maxFrames keeps the moof box and its data offset far below 2^31 bytes.
@@ -43,7 +45,7 @@ const maxFrames = 1 << 24
 //	mdat                header only: 8 bytes, or 16 when the payload needs 64 bits
 //
 // baseDecodeTime is in ticks of the track's timescale and stands in place of run.BaseDecodeTime, because media in a session
-// starts near zero. Frames of tracks other than video are all sync samples. A run without frames, one of more than 2^24 frames
+// starts near zero. The run's frames are access units (media.Run.Units). Frames of tracks other than video are all sync samples. A run without frames, one of more than 2^24 frames
 // and a negative time are errors; dst is then returned as it was. It does not check the codec.
 func AppendMediaHeader(dst []byte, t *media.Track, run *media.Run, sequence uint32, baseDecodeTime int64) ([]byte, error) {
 	n := len(run.Frames)
@@ -180,8 +182,13 @@ func MediaHeaderSize(kind media.Kind, shape media.Shape, frames int, payload int
 }
 
 func sampleFlags(t *media.Track, f *media.Frame) uint32 {
-	if f.Key || t.Kind != media.Video {
+	switch {
+	case f.Key || t.Kind != media.Video:
 		return syncSample
+	case f.Marks&media.Open != 0:
+		return openSample
+	case f.Marks&media.Leading != 0:
+		return leadingSample
 	}
 	return nonSyncSample
 }

@@ -166,20 +166,38 @@ func (c *frameClock) time(samples []Sample, next int64) (Run, error) {
 }
 
 // markLeading marks the pictures of open groups: those where one begins, and those that follow it and are shown before it. Where the
-// bitstream tells which of these cannot be decoded from there (H.265), only they are marked.
+// bitstream tells which of these cannot be decoded from there (H.265), only they are marked; a CRA picture without any begins no open
+// group, but is a random access point like others (stream access point of type 1, ISO/IEC 14496-12 annex I).
 func markLeading(frames []Frame, samples []Sample, shown []int64) {
 	from := -1 // the open group at hand
 	for i := range frames {
 		switch c := samples[i].Content; {
 		case samples[i].open:
 			from = i
+			if c&cra != 0 && (i+1 == len(frames) || !leads(samples[i+1:])) {
+				frames[i].Key, from = true, -1
+				continue
+			}
 			frames[i].Marks |= Open
 		case samples[i].Key:
 			from = -1
-		case from >= 0 && shown[i] < shown[from] && (c&rasl != 0 || c&hevcBlock == 0 || samples[from].Content&cra == 0):
+		case from >= 0 && shown[i] < shown[from] && (c&rasl != 0 || samples[from].Content&cra == 0):
 			frames[i].Marks |= Leading
 		}
 	}
+}
+
+// leads says whether RASL pictures are among the samples up to the next random access point.
+func leads(samples []Sample) bool {
+	for i := range samples {
+		switch {
+		case samples[i].Content&rasl != 0:
+			return true
+		case samples[i].Key || samples[i].open:
+			return false
+		}
+	}
+	return false
 }
 
 // joint is how much earlier (negative: later) than it is due the first frame is decoded, so that the run begins where the one

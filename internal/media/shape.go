@@ -1,6 +1,6 @@
 package media
 
-// Shape says what the frames of a run have in common: as much as a container's frame table can be written shorter for. With
+// Shape says what the frames of a run have in common: as much as a container's frame table can be written shorter for, and how they begin. With
 // the number of frames it tells how long that table is, without the frames themselves.
 type Shape uint8
 
@@ -8,9 +8,10 @@ type Shape uint8
 const (
 	EqualDurations   Shape = 1 << iota // all frames last equally long
 	EqualSizes                         // all frames have the same number of bytes
-	EqualKeys                          // all frames are random access points, or none is
-	FirstKeyOnly                       // the first of several frames is a random access point and no other
+	EqualKeys                          // all frames are random access points, or none is; without open groups
+	FirstKeyOnly                       // the first of several frames is a random access point and no other; likewise
 	PresentedInOrder                   // every composition offset is 0
+	LeadingNext                        // an open group of pictures begins with the first frame, and leading pictures follow it
 )
 
 // Shape compares the run's frames, of which there is at least one.
@@ -19,6 +20,9 @@ func (r *Run) Shape() Shape {
 	s := EqualDurations | EqualSizes | EqualKeys | FirstKeyOnly | PresentedInOrder
 	if !first.Key || len(r.Frames) == 1 {
 		s &^= FirstKeyOnly
+	}
+	if first.Marks&Open != 0 && len(r.Frames) > 1 && r.Frames[1].Marks&Leading != 0 {
+		s |= LeadingNext
 	}
 	for i := range r.Frames {
 		f := &r.Frames[i]
@@ -33,6 +37,9 @@ func (r *Run) Shape() Shape {
 		}
 		if f.Key && i > 0 {
 			s &^= FirstKeyOnly
+		}
+		if f.Marks&(Open|Leading) != 0 {
+			s &^= EqualKeys | FirstKeyOnly // each frame must be told of
 		}
 		if f.CompositionOffset != 0 {
 			s &^= PresentedInOrder

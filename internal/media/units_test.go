@@ -78,7 +78,8 @@ func TestAccessUnits(t *testing.T) {
 		{"every picture flagged", CodecAVC, [][]byte{nals(avcP), nals(avcIDR)}, "pi"},
 		{"a block per picture, H.265", CodecHEVC, [][]byte{nals(hevcAUD, hevcSets, hevcIDR), nals(hevcTrail), nals(hevcBLA)}, "ipi"},
 		{"each NAL unit alone, H.265", CodecHEVC, [][]byte{nals(hevcAUD), nals(hevcSets), nals(hevcSEI), nals(hevcIDR), nals(hevcIDRMore), nals(hevcSuffix), nals(hevcSEI), nals(hevcTrail), nals(hevcOther), nals(hevcFiller)}, "i-----p---"},
-		{"open group, H.265", CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcTrail)}, "op"},
+		{"CRA without leading pictures, H.265", CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcTrail), nals(hevcCRA)}, "ipi"},
+		{"open group, H.265", CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcRASL)}, "op"},
 		{"recovery point, H.265", CodecHEVC, [][]byte{nals(hevcRecovery), nals(hevcTrail), nals(hevcTrail)}, "o-p"},
 		{"no picture at all, H.265", CodecHEVC, [][]byte{nals(hevcSets)}, "."},
 	} {

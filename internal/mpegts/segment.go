@@ -27,7 +27,7 @@ const maxFrames = 1 << 24
 // Input is one track of a segment.
 type Input struct {
 	Track      *media.Track
-	Run        *media.Run
+	Run        *media.Run  // of access units (media.Run.Units)
 	DecodeTime int64       // of the first frame in the session, ticks of the track's timescale; it stands in place of Run.BaseDecodeTime
 	Payload    io.ReaderAt // the frames of Run, back to back
 }

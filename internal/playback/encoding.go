@@ -12,17 +12,19 @@ import (
 //
 //	parameters  2 | u format  u mode  u selector  u discontinuity  u timestamps  u switching  u max  s start  s end  u last  s origin
 //	                u first  u track set  u frame rate  u bandwidth  u average  u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
-//	checkpoint  3 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  u ended  u changes  u generation
+//	checkpoint  4 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  u ended  u changes  u generation
 //	                tracks·( u known·2+dependent  s end  u listed  u mapped  u dropped )
 //	                u generations  generations·( u track set  tracks·u timescale )
 //	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  s due-Δ  u part-from  u part-until  u discontinuity-Δ  s generation-Δ
-//	                                     u I-frame  tracks·( u duration+1  u tags·4+change·2+independent ) )
+//	                                     u I-frame  tracks·( u duration+1  u tags·8+skips·4+change·2+independent ) )
+//	checkpoint  3 | the same, with u tags·4+change·2+independent; it is read, not written
 //
 // Δ is the difference from the entry before (from 0 for the first), for server times from the timestamp of the same entry, for
 // due times from the end of the entry before (from its due time as long as its longest run).
 const (
 	parametersVersion = 2
-	checkpointVersion = 3
+	checkpointVersion = 4
+	checkpointBefore  = 3 // of sessions that an earlier version opened
 )
 
 // format is what a session's URLs deliver.
@@ -218,7 +220,7 @@ func (t *timeline) encode(n int) []byte {
 		u(e.iframe)
 		for j := range n {
 			u(e.duration[j] + 1)
-			u(e.tags[j]<<2 | bit(e.change[j])<<1 | bit(e.independent[j]))
+			u(e.tags[j]<<3 | bit(e.skips[j])<<2 | bit(e.change[j])<<1 | bit(e.independent[j]))
 		}
 		last = *e
 	}
@@ -228,7 +230,7 @@ func (t *timeline) encode(n int) []byte {
 // checkpointHead reads the commit sequence and the greatest server timestamp of a checkpoint without its entries.
 func checkpointHead(data []byte) (cursor, serverTime int64, err error) {
 	r := reader{data: data}
-	if r.byte() != checkpointVersion {
+	if v := r.byte(); v != checkpointVersion && v != checkpointBefore {
 		return 0, 0, errEncoding
 	}
 	r.unsigned() // tracks
@@ -244,7 +246,8 @@ func checkpointHead(data []byte) (cursor, serverTime int64, err error) {
 // decodeTimeline reads a checkpoint of a session with n tracks.
 func decodeTimeline(data []byte, n int) (*timeline, error) {
 	r := reader{data: data}
-	if r.byte() != checkpointVersion || r.unsigned() != int64(n) {
+	version := r.byte()
+	if version != checkpointVersion && version != checkpointBefore || r.unsigned() != int64(n) {
 		return nil, errEncoding
 	}
 	t := &timeline{
@@ -305,7 +308,12 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		for j := range n {
 			e.duration[j] = r.unsigned() - 1
 			v := r.unsigned()
-			e.tags[j], e.change[j], e.independent[j] = v>>2, v&2 != 0, v&1 != 0
+			e.change[j], e.independent[j] = v&2 != 0, v&1 != 0
+			if v >>= 2; version == checkpointVersion {
+				e.skips[j] = v&1 != 0
+				v >>= 1
+			}
+			e.tags[j] = v
 		}
 		last = *e
 	}

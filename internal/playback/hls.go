@@ -146,7 +146,7 @@ func begin(p *parameters, sel *selection, now int64) *timeline {
 	target := sel.target(r)
 	p.measure(sel, target)
 	p.origin, _ = r.start(&sel.fragments[0])
-	r.origin = p.origin
+	r.origin, r.opened = p.origin, now
 	t := &timeline{cursor: sel.cursor, target: target}
 	if p.mode == liveReplay {
 		t.due = now
@@ -256,6 +256,9 @@ func (o *open) segmentURI(track int, e *entry) string {
 	}
 	if e.part.until > 0 {
 		uri += "&EndOffset=" + strconv.FormatInt(e.part.until, 10)
+	}
+	if i := o.p.track(track); e.skips[i] || o.p.format == hlsMPEGTS && e.skips[0] {
+		uri += "&SkipLeading=1"
 	}
 	return uri
 }

@@ -161,21 +161,30 @@ func listed(t *testing.T, s *server, token string, container api.ContainerFormat
 				streams[track] = append(streams[track], data...)
 				continue
 			}
-			for ; len(data) > 0; data = data[188:] {
-				payload := data[4:188]
-				if data[3]&0x20 != 0 {
-					payload = payload[1+int(payload[0]):]
-				}
-				if pid := int(binary.BigEndian.Uint16(data[1:]) & 0x1fff); pid == 0x100 || pid == 0x101 {
-					if data[1]&0x40 != 0 {
-						payload = payload[9+int(payload[8]):]
-					}
-					streams[pid-0xff] = append(streams[pid-0xff], payload...)
-				}
+			for track, stream := range elementary(data) {
+				streams[track] = append(streams[track], stream...)
 			}
 		}
 	}
 	return streams, segments, lengths
+}
+
+// elementary gives the elementary streams of a transport stream, by track.
+func elementary(data []byte) map[int][]byte {
+	streams := map[int][]byte{}
+	for ; len(data) > 0; data = data[188:] {
+		payload := data[4:188]
+		if data[3]&0x20 != 0 {
+			payload = payload[1+int(payload[0]):]
+		}
+		if pid := int(binary.BigEndian.Uint16(data[1:]) & 0x1fff); pid == 0x100 || pid == 0x101 {
+			if data[1]&0x40 != 0 {
+				payload = payload[9+int(payload[8]):]
+			}
+			streams[pid-0xff] = append(streams[pid-0xff], payload...)
+		}
+	}
+	return streams
 }
 
 func read(t *testing.T, open func(context.Context, string, playback.SegmentRef) (*playback.Segment, error), token string, ref playback.SegmentRef) []byte {

@@ -62,6 +62,7 @@ type SegmentRef struct {
 	// StartOffset and EndOffset are the part of the fragment, in milliseconds of media time after its start, the end not included: frames
 	// that begin in it. An EndOffset of 0 is the fragment's end.
 	StartOffset, EndOffset int64
+	SkipLeading            bool // without the pictures that cannot be decoded where a player begins with this segment
 }
 
 func (r *SegmentRef) part() part { return part{from: r.StartOffset, until: r.EndOffset} }
@@ -153,17 +154,16 @@ func pack(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Se
 		return nil, noFragment()
 	}
 	timescale := r.tracks[o.p.track(ref.Track)].timescale
-	run, offset := ref.part().run(f.Runs[i].Units(), timescale, start)
+	run, body, err := ref.take(m, i, timescale, start)
+	if err != nil {
+		return nil, err
+	}
 	if len(run.Frames) == 0 {
 		return nil, noFragment()
 	}
 	header, err := fmp4.AppendMediaHeader(nil, description, &run, uint32(info.Sequence), r.decodeTime(run.BaseDecodeTime, timescale, start))
 	if err != nil {
 		return nil, fmt.Errorf("write segment header: %w", err)
-	}
-	body, err := payload(m, i, offset, run.Size())
-	if err != nil {
-		return nil, err
 	}
 	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
 }

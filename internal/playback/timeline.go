@@ -39,6 +39,7 @@ type rules struct {
 	max           int   // entries that a playlist lists at most
 	muxed         bool  // MPEG_TS: one playlist, track 0's, lists all fragments
 	from, until   int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
+	opened        int64 // when the session was, milliseconds
 	last          int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
 	origin        int64 // T0, milliseconds
 	tracks        []packagedTrack
@@ -113,6 +114,7 @@ type entry struct {
 	tags          [maxTracks]int64 // EXT-X-DISCONTINUITY tags before it
 	independent   [maxTracks]bool  // it and all entries before it that have the track begin with a random access point
 	change        [maxTracks]bool  // of another generation than the entry with the track before it
+	skips         [maxTracks]bool  // its segment leaves out the leading pictures with which it would begin
 }
 
 // extinf is how long a span lasts, in milliseconds: from the millisecond in which it begins to that in which it ends. So it is
@@ -257,7 +259,8 @@ func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 	if c.index == len(t.generations) {
 		t.generations = append(t.generations, c.generation)
 	}
-	jumps := r.discontinuity != discontinuityNever && t.jumps(r, &f.FragmentInfo)
+	breaks := t.jumps(r, &f.FragmentInfo)
+	jumps := r.discontinuity != discontinuityNever && breaks
 	if f.part.from > 0 { // its fragment goes on
 		if jumps {
 			t.count++
@@ -265,19 +268,21 @@ func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 		t.later++
 	} else {
 		epoch := r.epoch(start)
-		switch {
-		case r.discontinuity == discontinuityAlways, changed, t.greatest != 0 && epoch != t.epoch, jumps:
+		resets := changed || t.greatest != 0 && epoch != t.epoch
+		if r.discontinuity == discontinuityAlways || resets || jumps {
 			t.count++
 		}
 		t.epoch = epoch
+		breaks = breaks || resets
 	}
 	if changed {
 		t.changes++
 	}
 	t.generation = c.index
-	t.greatest = max(t.greatest, f.Number)
-
 	e := entry{number: f.Number, timestamp: r.timestamp(&f.FragmentInfo), server: f.ServerTimestamp, part: f.part, discontinuity: t.count, generation: c.index}
+	if r.mode == liveReplay {
+		e.due = max(t.due, f.ServerTimestamp)
+	}
 	for i := range r.tracks {
 		span := f.Span(r.tracks[i].number)
 		if span == nil {
@@ -291,9 +296,11 @@ func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 		}
 		e.tags[i] = t.count - t.listed[i]
 		e.change[i] = t.mapped[i] != c.index
+		e.skips[i] = r.skips(&e, span, t.greatest == 0, breaks)
 		t.listed[i], t.mapped[i] = t.count, c.index
 		t.end[i], t.known[i] = rescale(span.BaseDecodeTime+span.Duration, scale, 1_000_000), true
 	}
+	t.greatest = max(t.greatest, f.Number)
 	if r.muxed && e.duration[0] < 0 { // without a picture it is listed as what it has
 		e.duration[0] = e.duration[1]
 		e.tags[0], e.change[0] = t.count-t.listed[0], t.mapped[0] != c.index
@@ -303,7 +310,6 @@ func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 		e.independent[i] = !t.dependent[i]
 	}
 	if r.mode == liveReplay {
-		e.due = max(t.due, f.ServerTimestamp)
 		t.due = e.due + e.length()
 	}
 	t.entries = append(t.entries, e)

@@ -20,7 +20,7 @@ func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (
 	if err != nil {
 		return nil, err
 	}
-	segment, err := packTS(o, info, m, ref.part())
+	segment, err := packTS(o, info, m, ref)
 	if err != nil {
 		m.Close()
 		return nil, err
@@ -30,7 +30,7 @@ func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (
 
 // packTS plans a transport stream of the packaged tracks that have frames in the part of the fragment. The tables' continuity counter is
 // the commit sequence, which grows by one along a playlist from which nothing is missing; later parts say that theirs does not.
-func packTS(o *open, info *store.FragmentInfo, m store.Media, p part) (*Segment, error) {
+func packTS(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
 	start, ok := r.start(info)
@@ -44,13 +44,12 @@ func packTS(o *open, info *store.FragmentInfo, m store.Media, p part) (*Segment,
 		if i < 0 || t == nil {
 			continue
 		}
-		run, offset := p.run(f.Runs[i].Units(), r.tracks[j].timescale, start)
-		if len(run.Frames) == 0 {
-			continue
-		}
-		body, err := payload(m, i, offset, run.Size())
+		run, body, err := ref.take(m, i, r.tracks[j].timescale, start)
 		if err != nil {
 			return nil, err
+		}
+		if len(run.Frames) == 0 {
+			continue
 		}
 		inputs = append(inputs, mpegts.Input{
 			Track: t, Run: &run, DecodeTime: r.decodeTime(run.BaseDecodeTime, r.tracks[j].timescale, start),
@@ -61,7 +60,7 @@ func packTS(o *open, info *store.FragmentInfo, m store.Media, p part) (*Segment,
 		return nil, noFragment()
 	}
 	segment, err := mpegts.NewSegment(inputs, mpegts.Options{
-		Advance: o.p.advance, Counter: byte(info.Sequence), CounterRepeats: p.from > 0,
+		Advance: o.p.advance, Counter: byte(info.Sequence), CounterRepeats: ref.StartOffset > 0,
 	})
 	switch {
 	case errors.Is(err, mpegts.ErrInvalidFrame):

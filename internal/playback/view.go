@@ -127,6 +127,7 @@ func (s *Service) advance(ctx context.Context, o *open, v *view) error {
 			return fmt.Errorf("read session: %w", err)
 		}
 		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters, state, nil, [maxTracks]trackText{}
+		v.rules.opened = o.session.CreatedMillis
 		v.same = classes{service: s, stream: o.stream.ID, switching: o.p.switching}
 	}
 	if err := s.follow(ctx, o, v, lossy); err != nil {

@@ -147,6 +147,10 @@ func segmentRef(req *request) (ref playback.SegmentRef, err error) {
 		return ref, err
 	}
 	end, err := numberParameter(req, "EndOffset", false)
-	ref.StartOffset, ref.EndOffset = int64(start), int64(end)
+	if err != nil {
+		return ref, err
+	}
+	skip, err := numberParameter(req, "SkipLeading", false)
+	ref.StartOffset, ref.EndOffset, ref.SkipLeading = int64(start), int64(end), skip != 0
 	return ref, err
 }

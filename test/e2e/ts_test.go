@@ -31,6 +31,7 @@ var sources = []source{
 	{"h265 aac", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=30:bframes=3:open-gop=1"},
 		[]string{"-c:a", "aac"}},
 	{"aac", nil, []string{"-c:a", "aac"}},
+	{"h265 closed groups", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=30:bframes=3:open-gop=0"}, nil},
 }
 
 // make encodes six seconds at 29.97 pictures a second and 44.1 kHz, and cuts them into a stream of Matroska.
@@ -190,7 +191,7 @@ func uris(t testing.TB, playlist, text string) (found []string) {
 func TestIFramePlaylist(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
-	for i, c := range []source{sources[1], sources[4]} {
+	for i, c := range []source{sources[1], sources[6]} {
 		stream := fmt.Sprintf("iframes%d", i)
 		path := c.make(t)
 		s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "24", path)

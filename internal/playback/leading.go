@@ -1,0 +1,83 @@
+package playback
+
+import (
+	"io"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Leading pictures follow the first picture of an open group in decode order, are presented before it, and may refer to pictures before the
+// group. Where a player begins with that group it has none of these, and Chromium's decoder ends for good with the first of them that it cannot
+// make anything of. So they are left out of a segment with which players begin to decode.
+
+// joining is for how long after a session is opened live players are expected to begin with it, in milliseconds: wherever the playlist then
+// ends. After that no picture is left out but where the media does not go on.
+const joining = 30_000
+
+// skips tells whether the leading pictures with which an entry's span begins, if there are any, are left out: breaks says that it does
+// not go on with what is listed before it. A discontinuity that is only in the playlist (DiscontinuityMode ALWAYS) costs no picture.
+func (r *rules) skips(e *entry, span *store.Span, first, breaks bool) bool {
+	shown := e.server
+	if r.mode == liveReplay {
+		shown = e.due
+	}
+	return span.Shape&media.LeadingNext != 0 && (first || breaks || r.grows() && shown < r.opened+joining)
+}
+
+// withoutLeading gives a run without the leading pictures behind its first one, which lasts for them too; no other picture is presented
+// at another time. skipped bytes of the payload from first on are theirs.
+func withoutLeading(run media.Run) (rest media.Run, first, skipped int64) {
+	n := 1
+	for n < len(run.Frames) && run.Frames[n].Marks&media.Leading != 0 {
+		n++
+	}
+	if n == 1 || run.Frames[0].Marks&media.Open == 0 {
+		return run, 0, 0
+	}
+	rest = run
+	rest.Frames = append([]media.Frame{run.Frames[0]}, run.Frames[n:]...)
+	for _, f := range run.Frames[1:n] {
+		rest.Frames[0].Duration += f.Duration
+		skipped += int64(f.Size)
+	}
+	return rest, int64(run.Frames[0].Size), skipped
+}
+
+// gapped is a payload without the skipped bytes at an offset.
+type gapped struct {
+	io.ReaderAt
+	at, skipped int64
+}
+
+func (g *gapped) ReadAt(p []byte, from int64) (int, error) {
+	if from >= g.at {
+		return g.ReaderAt.ReadAt(p, from+g.skipped)
+	}
+	n := min(int64(len(p)), g.at-from)
+	got, err := g.ReaderAt.ReadAt(p[:n], from)
+	if int64(got) < n || n == int64(len(p)) {
+		return got, err
+	}
+	rest, err := g.ReaderAt.ReadAt(p[n:], g.at+g.skipped)
+	return got + rest, err
+}
+
+// take gives what a segment has of a stored run: the frames of the part, without the leading pictures when they are to be left out, and
+// their bytes. There may be no frames.
+func (ref *SegmentRef) take(m store.Media, i int, timescale, start int64) (media.Run, *io.SectionReader, error) {
+	run, offset := ref.part().run(m.Fragment().Runs[i].Units(), timescale, start)
+	if len(run.Frames) == 0 {
+		return run, nil, nil
+	}
+	first, skipped := int64(0), int64(0)
+	whole := run.Size()
+	if ref.SkipLeading {
+		run, first, skipped = withoutLeading(run)
+	}
+	body, err := payload(m, i, offset, whole)
+	if skipped > 0 && err == nil {
+		body = io.NewSectionReader(&gapped{body, first, skipped}, 0, whole-skipped)
+	}
+	return run, body, err
+}
