@@ -50,7 +50,7 @@ type streamFlags struct {
 var answerHints = map[api.ErrorCode]string{
 	api.ResourceNotFoundException:   "weir list-streams shows the streams that there are",
 	api.UnrecognizedClientException: `the server does not know this key: eval "$(weir env)" in the directory where it runs sets one that it knows`,
-	api.InvalidSignatureException:   `the secret is not that of the key, or the clocks differ; eval "$(weir env)" sets a key pair of the server`,
+	api.InvalidSignatureException:   `the secret is not that of the key, the clocks differ, or a proxy changed the Host; eval "$(weir env)" sets a key pair of the server`,
 	api.VersionMismatchException:    "weir describe-stream shows the version that the stream has now",
 }
 

@@ -6,7 +6,8 @@
 // A Verifier checks the header form (Authorization: AWS4-HMAC-SHA256 …) and the query form (X-Amz-Signature=…). It takes what
 // real producers send, which is not always what an HTTP library shows:
 //
-//   - The Host is compared as it was received; the C and Java producers leave out the port.
+//   - The Host is compared as it was received; the C and Java producers leave out the port. When that does not match, Verifier.Hosts
+//     are tried, for proxies that put their own in its place.
 //   - net/http takes Host and Transfer-Encoding out of the header map; they are put back. PutMedia is signed over connection and
 //     transfer-encoding by the C producers. Both describe one hop and mean nothing to the call, so when the request does not
 //     verify with the values received (HTTP/2 has neither, proxies change them), it is tried again with those that producers

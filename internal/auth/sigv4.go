@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +38,9 @@ type Verifier struct {
 	Region       string           // the server's region, for StrictRegion
 	StrictRegion bool             // refuse scopes of another region
 	Clock        func() time.Time // nil means time.Now
+	// Hosts are values of Host that clients may have signed although a proxy has put another in its place: those of the URL that
+	// clients are sent to. They must be names of this server alone, or a request for another could be sent to it.
+	Hosts []string
 }
 
 // Identity says who signed a request.
@@ -91,8 +95,8 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if !c.matches(r, secret, hashes) {
-		return Identity{}, &Error{InvalidSignature, mismatch}
+	if !slices.ContainsFunc(v.hosts(r), func(host string) bool { return c.matches(r, host, secret, hashes) }) {
+		return Identity{}, &Error{InvalidSignature, mismatch + c.explain(r, secret, hashes)}
 	}
 	return Identity{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at, Presigned: c.expires > 0}, nil
 }
@@ -165,9 +169,36 @@ func payloadHashes(r *http.Request, body []byte) ([]string, error) {
 	return nil, invalid("The provided 'x-amz-content-sha256' header does not match what was computed.")
 }
 
+// hosts lists what may stand for Host in a signature: what was received first.
+func (v *Verifier) hosts(r *http.Request) []string {
+	return append([]string{headerValue(r, "host")}, v.Hosts...)
+}
+
+// hostPattern is what an answer repeats of a Host: a name or an address, with or without a port.
+var hostPattern = regexp.MustCompile(`\A[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\z|\A\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\z`)
+
+// explain says what of a signature that does not match may be a proxy's doing: the Host that arrived. When the proxy says which Host
+// came to it, and the signature matches that one, nothing else is wrong. The request is refused all the same: anybody can say so.
+func (c *claim) explain(r *http.Request, secret string, hashes []string) string {
+	host, before := headerValue(r, "host"), headerValue(r, "x-forwarded-host")
+	if !hostPattern.MatchString(host) {
+		return ""
+	}
+	if hostPattern.MatchString(before) && c.matches(r, before, secret, hashes) {
+		return fmt.Sprintf(" The key is right: the request was signed for the Host '%s', and a proxy has changed that to '%s'. "+
+			"Let the proxy pass Host on, or name the signed one in the server's advertised URL.", before, host)
+	}
+	return fmt.Sprintf(" The request arrived with the Host '%s'; if another was signed, a proxy has changed it.", host)
+}
+
 // matches computes the signature for each of the forms that the client may have signed, and compares in constant time.
-func (c *claim) matches(r *http.Request, secret string, hashes []string) bool {
-	received := func(name string) string { return headerValue(r, name) }
+func (c *claim) matches(r *http.Request, host, secret string, hashes []string) bool {
+	received := func(name string) string {
+		if name == "host" {
+			return host
+		}
+		return headerValue(r, name)
+	}
 	forms := []func(string) string{received}
 	if slices.Contains(c.signed, "connection") || slices.Contains(c.signed, "transfer-encoding") {
 		forms = append(forms, func(name string) string {

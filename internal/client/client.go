@@ -194,6 +194,9 @@ func answerError(operation string, resp *http.Response, body []byte) error {
 			}
 		}
 	}
+	if from := resp.Header.Get("Server"); e.Code == "Unknown" && e.Message == "" && from != "" {
+		e.Message = fmt.Sprintf("this is no answer of the API; it came from %.100q", from)
+	}
 	return e
 }
 

@@ -289,7 +289,7 @@ func isRenewal(err error) bool {
 }
 
 var (
-	errNoAcks = errors.New("no acknowledgement came for too long")
+	errNoAcks = errors.New("no acknowledgement came for too long; a proxy that buffers requests or answers has this effect")
 	errEnded  = errors.New("the server ended the connection")
 )
 

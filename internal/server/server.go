@@ -140,7 +140,8 @@ func New(o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock}
+	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock,
+		Hosts: advertisedHosts(advertise)}
 	s.penalties, s.notes = newPenalties(s.clock), newNotes(s.clock)
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
 	s.routes = s.newRoutes(o.Metrics)
@@ -157,8 +158,21 @@ func checkBaseURL(base string) error {
 		return fmt.Errorf("advertised URL %q must start with http:// or https:// and a host", base)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return fmt.Errorf("advertised URL %q must not have a query, a fragment or a user", base)
+	case u.Path != "":
+		return fmt.Errorf("advertised URL %q must not have a path: clients sign the paths of the API as they send them, and a proxy that "+
+			"takes a prefix away breaks that; give the server a host name or a port of its own", base)
 	}
 	return nil
+}
+
+// advertisedHosts are the values of Host that clients sign who were sent to the advertised URL: with its port and, as the C and Java
+// producers have it, without.
+func advertisedHosts(advertise string) []string {
+	u, err := url.Parse(advertise)
+	if err != nil || u.Host == "" {
+		return nil
+	}
+	return []string{u.Host, strings.TrimSuffix(u.Host, ":"+u.Port())}
 }
 
 // Serve answers requests on the listener, with TLS when certificates are given, until ctx ends; then it stops gracefully:

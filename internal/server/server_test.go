@@ -328,12 +328,23 @@ func TestHealthMetricsAndPlayer(t *testing.T) {
 }
 
 func TestAdvertisedURL(t *testing.T) {
-	s := newSite(t, func(o *Options) { o.AdvertiseURL = "https://video.example/kvs/" })
+	s := newSite(t, func(o *Options) { o.AdvertiseURL = "https://video.example:8443/" })
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
-	if got := s.ok("/getDataEndpoint", `{"StreamName":"cam1","APIName":"PUT_MEDIA"}`)["DataEndpoint"]; got != "https://video.example/kvs" {
+	if got := s.ok("/getDataEndpoint", `{"StreamName":"cam1","APIName":"PUT_MEDIA"}`)["DataEndpoint"]; got != "https://video.example:8443" {
 		t.Errorf("DataEndpoint %q", got)
 	}
-	for _, bad := range []string{"video.example", "ftp://video.example", "http://", "http://u:p@video.example", "http://video.example?x=y"} {
+	for _, host := range []string{"video.example:8443", "video.example"} { // with a Host that a proxy changes
+		r := s.request("POST", "/listStreams", "{}")
+		arrived := r.Host
+		r.Host = host
+		s.signer.Sign(r, []byte("{}"))
+		r.Host = arrived
+		if a := s.do(r); a.status != 200 {
+			t.Errorf("signed for %s: %d %s", host, a.status, a.body)
+		}
+	}
+	for _, bad := range []string{"video.example", "ftp://video.example", "http://", "http://u:p@video.example", "http://video.example?x=y",
+		"https://video.example/kvs"} {
 		if _, err := New(Options{AdvertiseURL: bad}); err == nil {
 			t.Errorf("%q is taken for a URL to advertise", bad)
 		}
