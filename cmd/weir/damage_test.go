@@ -38,16 +38,25 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var places []int64
+	var places, payloads []int64
 	if _, _, err := blob.Walk(f, info.Size(), blob.VolumeHeaderSize, func(r blob.FoundRecord) error {
 		if r.Header.Type == store.RecordFragment {
 			places = append(places, r.Offset)
+			payloads = append(payloads, r.Offset+r.Header.MetaLength)
 		}
 		return nil
 	}); err != nil || len(places) < 4 {
 		t.Fatal(places, err)
 	}
 	if _, err := f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+store.RecordHeaderSize+2); err != nil {
+		t.Fatal(err)
+	}
+	picture := make([]byte, 1)
+	if _, err := f.ReadAt(picture, payloads[1]+100); err != nil {
+		t.Fatal(err)
+	}
+	picture[0] ^= 1
+	if _, err := f.WriteAt(picture, payloads[1]+100); err != nil {
 		t.Fatal(err)
 	}
 
@@ -102,7 +111,7 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 	}
 	for i, status := range answers {
 		want := http.StatusOK
-		if i == 2 {
+		if i == 1 || i == 2 {
 			want = http.StatusInternalServerError
 		}
 		if status != want {

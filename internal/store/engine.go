@@ -124,7 +124,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		o: o, idx: o.Index, blobs: o.Blobs, log: o.Logger, metrics: o.Metrics,
 		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
-		streams: make(map[StreamID]*streamState), unsealable: make(map[string]bool),
+		streams: make(map[StreamID]*streamState), unsealable: make(map[string]bool), damaged: make(map[scrubbed]bool),
 	}
 	s.reader = &reader{idx: s.idx, blobs: s.blobs, tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
 	s.recent.limit = o.FragmentBytes

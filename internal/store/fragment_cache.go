@@ -31,6 +31,8 @@ type fragmentKey struct {
 type cachedFragment struct {
 	info FragmentInfo
 	head *media.Fragment // verified; nil when it was not opened
+	// whole tells that the payload was verified since the start.
+	whole bool
 }
 
 // size estimates the memory that it takes.
@@ -84,6 +86,17 @@ func (c *fragmentCache) opened(id StreamID, info *FragmentInfo, head *media.Frag
 	if f, ok := c.young[key]; ok && f.info.Location == info.Location {
 		f.head = head
 		c.add(key, f)
+	}
+}
+
+// verified remembers that the payload of a fragment whose head is kept is whole.
+func (c *fragmentCache) verified(id StreamID, info *FragmentInfo) {
+	key := fragmentKey{id, info.Number}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.young[key]; ok && f.info.Location == info.Location {
+		f.whole = true
+		c.young[key] = f
 	}
 }
 

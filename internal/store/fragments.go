@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"sort"
+	"sync"
 	"time"
 
 	"weir/internal/media"
@@ -354,7 +356,8 @@ func (s *Store) Fragment(ctx context.Context, id StreamID, n Number) (FragmentIn
 }
 
 // Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose checksum is verified, or none
-// when they are kept in memory; the payload is not touched. ErrGone when it is past retention or deleted by now, ErrCorrupt when
+// when they are kept in memory. The payload is read and verified by the first Payload of a fragment, and again only when what is
+// kept of it in memory (Options.FragmentBytes) had to go. ErrGone when it is past retention or deleted by now, ErrCorrupt when
 // what is stored is damaged.
 // What is open can be read to its end whatever happens to the fragment.
 func (s *Store) Open(ctx context.Context, id StreamID, f FragmentInfo) (Media, error) {
@@ -386,26 +389,40 @@ func (s *Store) open(ctx context.Context, id StreamID, f FragmentInfo) (Media, e
 	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
 		return nil, ErrGone
 	}
+	unverified := func(m *storedMedia) error {
+		err := m.verify(f.Location.Length, f.PayloadCRC)
+		if err == nil {
+			s.recent.verified(id, &f)
+		} else if errors.Is(err, ErrCorrupt) {
+			s.metrics.CorruptReads.Inc()
+		}
+		return err
+	}
 	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil && kept.info.Location == f.Location {
 		body, err := s.blobs.Open(ctx, f.Location)
 		if err != nil {
 			return nil, err
 		}
-		return &storedMedia{fragment: kept.head, body: body, payload: f.Location.MetaLength}, nil
+		m := &storedMedia{fragment: kept.head, body: body, payload: f.Location.MetaLength}
+		if !kept.whole {
+			m.unverified = unverified
+		}
+		return m, nil
 	}
-	m, err := OpenRecord(ctx, s.blobs, f)
+	m, err := openRecord(ctx, s.blobs, f)
 	if errors.Is(err, ErrCorrupt) {
 		s.metrics.CorruptReads.Inc()
 	}
 	if err != nil {
 		return nil, err
 	}
+	m.unverified = unverified
 	s.recent.opened(id, &f, m.Fragment())
 	return m, nil
 }
 
-// OpenRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.
-func OpenRecord(ctx context.Context, blobs Blobs, f FragmentInfo) (Media, error) {
+// openRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.
+func openRecord(ctx context.Context, blobs Blobs, f FragmentInfo) (*storedMedia, error) {
 	loc := f.Location
 	if loc.MetaLength < RecordHeaderSize || loc.MetaLength > MaxMetaLength || loc.Length < loc.MetaLength {
 		return nil, fmt.Errorf("%w: location %+v", ErrCorrupt, loc)
@@ -436,6 +453,32 @@ type storedMedia struct {
 	fragment *media.Fragment
 	body     Body
 	payload  int64 // offset of the payload within the record
+
+	unverified func(*storedMedia) error // verifies the payload; nil when that was done
+}
+
+// verifyBuffers are what payloads are read into to be verified.
+var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
+
+// verify holds the payload of a record of so many bytes to its checksum. What is read here is in the page cache when it is sent.
+func (m *storedMedia) verify(length int64, want uint32) error {
+	buf := verifyBuffers.Get().(*[]byte)
+	defer verifyBuffers.Put(buf)
+	crc := uint32(0)
+	for off := m.payload; off < length; {
+		b := (*buf)[:min(int64(len(*buf)), length-off)]
+		if _, err := m.body.ReadAt(b, off); errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: blob ends inside of the record", ErrCorrupt)
+		} else if err != nil {
+			return err
+		}
+		crc = crc32.Update(crc, castagnoli, b)
+		off += int64(len(b))
+	}
+	if crc != want {
+		return fmt.Errorf("%w: checksum of the payload", ErrCorrupt)
+	}
+	return nil
 }
 
 func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
@@ -443,6 +486,12 @@ func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
 func (m *storedMedia) Payload(run int) (*io.SectionReader, error) {
 	if run < 0 || run >= len(m.fragment.Runs) {
 		return nil, fmt.Errorf("fragment has no run %d", run)
+	}
+	if m.unverified != nil {
+		if err := m.unverified(m); err != nil {
+			return nil, err
+		}
+		m.unverified = nil
 	}
 	off := m.payload
 	for i := range run {

@@ -27,7 +27,7 @@ type Metrics struct {
 	Damaged          prometheus.Gauge       // fragments that the scrub knows to be damaged
 	Lost             prometheus.Gauge       // 1 while the files are not those that were opened
 	RetentionBehind  prometheus.Gauge       // seconds by which retention's clock is behind the wall clock
-	CorruptReads     prometheus.Counter     // fragments that could not be opened because their header or metadata is damaged
+	CorruptReads     prometheus.Counter     // fragments that could not be opened because what is stored of them is damaged
 }
 
 // NewMetrics makes the metrics and registers them when reg is not nil.
@@ -73,7 +73,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_store_retention_behind_seconds",
 			Help: "How far the clock jumped ahead, while retention waits for it to be steady; else 0."}),
 		CorruptReads: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_corrupt_reads_total", Help: "Fragments that could not be served because their metadata is damaged."}),
+			Name: "weir_store_corrupt_reads_total", Help: "Fragments that could not be served because what is stored of them is damaged."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.Lost, m.RetentionBehind, m.ScrubbedBytes, m.Damaged, m.CorruptReads)

@@ -65,6 +65,9 @@ func (s *Store) recoverAll(ctx context.Context) error {
 
 	var closed []BlobInfo
 	for i, b := range open {
+		if err := s.verifyTail(ctx, b); err != nil {
+			return err
+		}
 		closed, err = s.recoverBlob(ctx, b, nil, closed)
 		if err != nil {
 			return err
@@ -93,6 +96,47 @@ func (s *Store) recoverAll(ctx context.Context) error {
 		done += n
 	}
 	return nil
+}
+
+// tailPage is how many rows verifyTail reads at a time.
+const tailPage = 16
+
+// verifyTail reads the last fragments of an open blob that have rows, backwards up to one that is whole, and reports the others: they
+// were acknowledged, and a disk that loses what it said it had synced loses the newest. Their rows stay, as of any damaged
+// fragment.
+func (s *Store) verifyTail(ctx context.Context, b BlobInfo) error {
+	stream, err := s.idx.StreamByID(ctx, b.Stream)
+	if errors.Is(err, ErrNotFound) {
+		return nil // recoverBlob says so
+	}
+	if err != nil {
+		return fmt.Errorf("verify blob %s: %w", b.Name, err)
+	}
+	q := Query{Order: ByNumberNewest, Limit: tailPage}
+	for {
+		hot, err := s.idx.Hot(ctx, b.Stream, q, minTime)
+		if err != nil {
+			return fmt.Errorf("verify blob %s: %w", b.Name, err)
+		}
+		for i := range hot.Fragments {
+			f := &hot.Fragments[i]
+			q.After = f.Number
+			if f.Location.Blob != b.Name {
+				continue
+			}
+			switch _, err := VerifyRecord(ctx, s.blobs, *f, func(int) error { return ctx.Err() }); {
+			case err == nil:
+				return nil
+			case !errors.Is(err, ErrCorrupt):
+				return fmt.Errorf("verify blob %s: %w", b.Name, err)
+			default:
+				s.foundDamaged(&stream, f, err, s.damaged)
+			}
+		}
+		if len(hot.Fragments) < tailPage {
+			return nil
+		}
+	}
 }
 
 func (s *Store) progress(done, total int) {

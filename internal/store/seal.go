@@ -27,7 +27,14 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 			continue
 		}
 		for try := 1; err == nil; try++ {
-			if err = s.seal(ctx, st, b); !errors.Is(err, ErrExists) {
+			if err = s.seal(ctx, st, b); errors.Is(err, ErrCorrupt) {
+				// What is left of it is found by its rows.
+				s.log.Error("volume is damaged and stays unsealed", "blob", b.Name, "err", err)
+				s.unsealable[b.Name] = true
+				err = nil
+				break
+			}
+			if !errors.Is(err, ErrExists) {
 				break
 			}
 			if try == sealTries {

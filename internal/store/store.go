@@ -138,7 +138,7 @@ type Media interface {
 	Fragment() *media.Fragment
 	// Payload gives access to the given run's bytes (index into Fragment().Runs); it is not to be used after Close. Where they are in
 	// a file it is a section of the *os.File (Outer), so that a connection sends them with sendfile(2); until Close the caller may use
-	// that file's own offset. Only ReadAt is safe for concurrent use.
+	// that file's own offset. ErrCorrupt when the fragment's payload is damaged, in whichever run. Only ReadAt is safe for concurrent use.
 	Payload(run int) (*io.SectionReader, error)
 	io.Closer
 }

@@ -5,10 +5,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // FS is the file system under Volumes: exactly the calls that they make, so that a test can let each of them fail, or take away
-// what a power cut would. Errors are those of package os.
+// what a power cut would. Errors are those of package os. A symbolic link is what it leads to: an operator may have moved a
+// volume, or all of a stream, to another disk.
 type FS interface {
 	Mkdir(path string) error                        // mkdir(2), mode 0700
 	Create(path string) (File, error)               // open(2) O_RDWR|O_CREAT|O_EXCL, mode 0600
@@ -16,7 +18,7 @@ type FS interface {
 	OpenWrite(path string) (File, error)            // open(2) O_RDWR
 	ReadDir(path string) ([]fs.DirEntry, error)     // getdents(2)
 	Rename(from, to string) error                   // rename(2)
-	Remove(path string) error                       // unlink(2), or rmdir(2)
+	Remove(path string) error                       // unlink(2), or rmdir(2); of a linked volume its file too
 	SyncDir(path string) error                      // fsync(2) of a directory: the names in it are durable
 	SyncAll(path string) error                      // syncfs(2): a hint that all of the file system shall be on disk; see rounds
 	Space(path string) (free, total int64, _ error) // statfs(2): bytes that this user may take, and all bytes
@@ -70,13 +72,35 @@ func openFile(path string, flags int) (File, error) {
 }
 
 // ReadDir implements FS.
-func (OS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+func (OS) ReadDir(path string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(path)
+	for i, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(path, e.Name())); err == nil { // else it leads nowhere
+			entries[i] = fs.FileInfoToDirEntry(info)
+		}
+	}
+	return entries, err
+}
 
 // Rename implements FS.
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
-// Remove implements FS.
-func (OS) Remove(path string) error { return os.Remove(path) }
+// Remove implements FS. What is deleted must be gone, not only its link.
+func (OS) Remove(path string) error {
+	if filepath.Ext(path) == volumeSuffix {
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if file, err := filepath.EvalSymlinks(path); err == nil {
+				if err := os.Remove(file); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return os.Remove(path)
+}
 
 // SyncDir implements FS.
 func (OS) SyncDir(path string) error { return syncDir(path) }
@@ -114,9 +138,11 @@ func removeAll(fsys FS, path string) error {
 	errs := []error{err}
 	for _, e := range entries {
 		name := path + string(os.PathSeparator) + e.Name()
-		if e.IsDir() {
-			errs = append(errs, removeAll(fsys, name))
-		} else if err := fsys.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		err := fsys.Remove(name) // of a link to a strange directory the link only
+		if err != nil && e.IsDir() {
+			err = removeAll(fsys, name)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}

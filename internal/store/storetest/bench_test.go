@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -322,4 +323,55 @@ func BenchmarkList(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkPayload opens a fragment of 200 KB: its head for the first time, its payload for the first time, which reads and verifies
+// it, and both again.
+func BenchmarkPayload(b *testing.B) {
+	dir, clock := b.TempDir(), storetest.NewClock()
+	s := openStore(b, dir, clock)
+	defer func() { closeStore(b, s) }()
+	st, err := s.CreateStream(b.Context(), store.Stream{Name: "cam", RetentionHours: 24})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var numbers []store.Number
+	for i := range 200 {
+		f, err := storetest.Append(b.Context(), s, st.ID, storetest.Record(clock, uint64(i), benchFragment))
+		if err != nil {
+			b.Fatal(err)
+		}
+		numbers = append(numbers, f.Number)
+	}
+	open := func(n store.Number, payload bool) {
+		f, err := s.Fragment(b.Context(), st.ID, n)
+		if err != nil {
+			b.Fatal(err)
+		}
+		m, err := s.Open(b.Context(), st.ID, f)
+		if err == nil && payload {
+			_, err = m.Payload(0)
+		}
+		if err = errors.Join(err, m.Close()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	first := func(b *testing.B, payload bool) {
+		for i := 0; b.Loop(); i++ {
+			if i%len(numbers) == 0 { // as after a start
+				b.StopTimer()
+				closeStore(b, s)
+				s = openStore(b, dir, clock)
+				b.StartTimer()
+			}
+			open(numbers[i%len(numbers)], payload)
+		}
+	}
+	b.Run("head", func(b *testing.B) { first(b, false) })
+	b.Run("payload", func(b *testing.B) { first(b, true) })
+	b.Run("again", func(b *testing.B) {
+		for b.Loop() {
+			open(numbers[0], true)
+		}
+	})
 }
