@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"weir/internal/awscli"
 	"weir/internal/client"
 )
 
@@ -104,8 +105,8 @@ func candidates(ctx context.Context, model *kong.Application, before []string, l
 			flags = slices.Concat(c.flags, c.global)
 		}
 	} else {
-		for _, o := range globalOptions() {
-			flags = append(flags, o.info())
+		for _, o := range awscli.GlobalOptions() {
+			flags = append(flags, optionInfo(&o))
 		}
 	}
 	if len(before) > 0 {
@@ -143,10 +144,10 @@ func candidates(ctx context.Context, model *kong.Application, before []string, l
 
 // commandAt is where the command stands, behind global flags, or the number of words.
 func commandAt(words []string) int {
-	globals, i := globalOptions(), 0
+	globals, i := awscli.GlobalOptions(), 0
 	for i < len(words) && strings.HasPrefix(words[i], "-") {
-		o, _, joined, err := match(words[i], globals)
-		if err == nil && o != nil && o.kind != noWord && !joined {
+		o, _, joined, err := awscli.Match(words[i], globals)
+		if err == nil && o != nil && o.Kind != awscli.NoWord && !joined {
 			i++
 		}
 		i++

@@ -30,7 +30,7 @@ const (
 )
 
 // cli is the root of the command line: one field per command. The operations of the API are commands too, read by rules of their own
-// (api_args.go).
+// (package awscli).
 type cli struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
 	Demo  demoCmd  `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if len(args) > 1 && args[0] == "help" {
 		args = []string{args[1], "--help"}
 	}
-	if op, rest := apiCommand(args); op != nil {
+	if op, rest := awscli.FindIn(args); op != nil {
 		return runAPI(ctx, op, rest, std)
 	}
 	var root cli
@@ -183,7 +183,7 @@ func misread(model *kong.Application, args []string, err error) error {
 	}
 	err = fmt.Errorf("there is no command %s", name)
 	for _, c := range commandInfos(model) {
-		if similar(name, c.name) {
+		if awscli.Similar(name, c.name) {
 			return withHint(err, "did you mean %s?", c.name)
 		}
 	}

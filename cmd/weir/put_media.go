@@ -262,3 +262,10 @@ func (p *progress) summary(s *client.Summary) {
 		count(s.Fragments, "fragment"), float64(s.Bytes)/1e6, s.Duration.Seconds(), s.Persisted, refused,
 		s.Latency(0.5).Round(100*time.Microsecond), s.Latency(0.99).Round(100*time.Microsecond), s.Connections)
 }
+
+// describe asks for what the producer needs to know of a stream.
+func describe(ctx context.Context, c *client.Client, stream api.StreamRef) (api.StreamInfo, error) {
+	var out struct{ StreamInfo api.StreamInfo }
+	err := c.Call(ctx, "DescribeStream", &api.DescribeStreamInput{StreamRef: stream}, &out)
+	return out.StreamInfo, err
+}

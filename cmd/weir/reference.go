@@ -134,20 +134,21 @@ func valueInfo(v *kong.Value, name string) flagInfo {
 // operationInfo describes a command of the API.
 func operationInfo(op *api.Operation) *commandInfo {
 	info := &commandInfo{name: awscli.Command(op), doc: op.Doc, examples: "Example:\n\n  " + op.Example}
-	for _, o := range operationOptions(op) {
-		info.flags = append(info.flags, o.info())
+	for _, o := range awscli.OperationOptions(op) {
+		info.flags = append(info.flags, optionInfo(&o))
 	}
 	requiredFirst(info.flags)
-	for _, o := range globalOptions() {
-		info.global = append(info.global, o.info())
+	for _, o := range awscli.GlobalOptions() {
+		info.global = append(info.global, optionInfo(&o))
 	}
 	return info
 }
 
-func (o *option) info() flagInfo {
-	f := flagInfo{name: o.name, value: o.value, doc: o.doc, values: o.choices}
-	if o.field != nil {
-		f.required, f.values = o.field.Required, o.field.Shape.Enum
+// optionInfo describes a flag of a command of the API.
+func optionInfo(o *awscli.Option) flagInfo {
+	f := flagInfo{name: o.Name, value: o.Value, doc: o.Doc, values: o.Choices}
+	if o.Member != nil {
+		f.required, f.values = o.Member.Required, o.Member.Shape.Enum
 	}
 	return f
 }

@@ -2,14 +2,111 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"weir/internal/api"
+	"weir/internal/awscli"
 	"weir/internal/client"
 )
+
+// runAPI runs an API command and returns the exit code.
+func runAPI(ctx context.Context, op *api.Operation, args []string, std stdio) int {
+	environment := func(g awscli.Globals) client.Environment {
+		e := client.Environment{
+			EndpointURL: g.EndpointURL, Region: g.Region, Profile: g.Profile, CABundle: g.CABundle, NoVerify: g.NoVerifySSL,
+		}
+		if g.Debug {
+			e.Debug = std.Err
+		}
+		return e
+	}
+	runner := awscli.Runner{
+		Out: std.Out, Err: std.Err, Now: time.Now(), Width: columns(std.Out),
+		Connect: func(ctx context.Context, g awscli.Globals) (awscli.Caller, error) {
+			c, err := newClient(ctx, environment(g))
+			return caller{c}, err
+		},
+		Output: func(g awscli.Globals) (string, error) { return environment(g).Output() },
+		Help:   func(op *api.Operation) error { return writeHelp(std.Out, operationInfo(op)) },
+	}
+	if err := runner.Run(ctx, op, args); err != nil {
+		return reportAPI(std.Err, op, err)
+	}
+	return exitOK
+}
+
+// caller calls operations, those of data APIs at the endpoint that GetDataEndpoint names.
+type caller struct{ client *client.Client }
+
+// Call implements awscli.Caller.
+func (c caller) Call(ctx context.Context, op *api.Operation, in awscli.Value) (json.RawMessage, error) {
+	cl := c.client
+	if op.DataAPI != "" {
+		var stream api.StreamRef
+		if o, ok := in.(*awscli.Object); ok {
+			name, _ := o.Get("StreamName")
+			arn, _ := o.Get("StreamARN")
+			stream.StreamName, _ = name.(string)
+			stream.StreamARN, _ = arn.(string)
+		}
+		var err error
+		if cl, err = cl.DataEndpoint(ctx, stream, op.DataAPI); err != nil {
+			return nil, err
+		}
+	}
+	var answer json.RawMessage
+	err := cl.Call(ctx, op.Name, in, &answer)
+	return answer, err
+}
+
+// reportAPI prints an error of an API command and returns its exit code: that of the AWS command line.
+func reportAPI(w io.Writer, op *api.Operation, err error) int {
+	name := awscli.Command(op)
+	var usage *awscli.UsageError
+	var unknown *awscli.UnknownOptionsError
+	var hint *hintError
+	switch {
+	case errors.As(err, &usage):
+		report(w, withHint(err, "weir %s --help lists the flags, with an example", name))
+		return exitUsage
+	case errors.As(err, &unknown) && unknown.Similar != "":
+		report(w, withHint(err, "did you mean --%s?", unknown.Similar))
+		return exitAWS
+	case errors.As(err, &unknown):
+		report(w, withHint(err, "weir %s --help lists the flags; a value that begins with a dash is given as --flag=value", name))
+		return exitAWS
+	case errors.As(err, &hint):
+		report(w, err)
+		return exitAWS
+	}
+	if code, ok := reportAWS(w, err); ok {
+		return code
+	}
+	fmt.Fprintf(w, "\n%v\n", err)
+	var argument *awscli.ArgumentError
+	var invalid *awscli.InputError
+	if errors.As(err, &argument) || errors.As(err, &invalid) {
+		fmt.Fprintf(w, "weir: hint: weir %s --help shows the form, weir %s --%s a sample in JSON\n", name, name, awscli.FlagSkeleton)
+	}
+	return exitAWS
+}
+
+// columns is the width of a terminal, and 80 for everything else.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			return int(size.Col)
+		}
+	}
+	return 80
+}
 
 // exitAWS is the exit code of a call that failed, as of version 1 of the AWS CLI (version 2 has 254 for an error of the service).
 const exitAWS = 255
