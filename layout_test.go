@@ -31,12 +31,13 @@ var imports = map[string][]string{
 	"internal/ingest":          {"internal/mkv", "internal/store", "internal/api", "internal/media"},
 	"internal/playback":        {"internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/console":         {},
+	"internal/handover":        {},
 	"internal/server":          {"internal/ingest", "internal/playback", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/awscli":          {"internal/api"},
 	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
 	"test/e2e/conformance":     {},
 	"test/bench":               {},
-	"cmd/weir": {"internal/server", "internal/client", "internal/awscli", "internal/ingest", "internal/playback", "internal/console", "internal/store",
+	"cmd/weir": {"internal/server", "internal/client", "internal/awscli", "internal/ingest", "internal/playback", "internal/console", "internal/handover", "internal/store",
 		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
 }
 

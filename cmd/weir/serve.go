@@ -10,18 +10,21 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"weir/internal/auth"
 	"weir/internal/console"
+	"weir/internal/handover"
 	"weir/internal/ingest"
 	"weir/internal/playback"
 	"weir/internal/server"
@@ -53,12 +56,16 @@ type serveCmd struct {
 	storeFlags    `embed:""`
 	SyncInterval  time.Duration `name:"sync-interval" default:"0s" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
+	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
+
 	ready func(endpoint string) // told when requests are answered; may be nil
 }
 
 // Help is shown by weir serve --help.
 func (c *serveCmd) Help() string {
-	return `SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once.
+	return `SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once. Fragments
+that come in have four seconds to end. A socket that systemd passes (LISTEN_FDS) is served instead of --listen, one called
+"metrics" instead of --metrics-listen.
 
 Example:
 
@@ -103,68 +110,157 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 		return fmt.Errorf("--log-level: %w", err)
 	}
 	logger := slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: level}))
+	s := &serving{stdio: std, log: logger, certificates: certificates}
+	defer func() { s.sockets.Close() }()
+	if c.Takeover {
+		if s.old, s.sockets, err = c.takeOver(ctx, logger); err != nil {
+			return err
+		}
+	}
+	for {
+		successor, err := c.serve(ctx, s)
+		if err != nil || successor == nil {
+			return err
+		}
+		err = handOver(ctx, successor)
+		_ = s.offer.Close(false) // the successor has its own, or this server makes another
+		if err == nil {
+			logger.Info("another process has taken over", "pid", successor.PID)
+			s.server.Finish(ctx)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		logger.Error("the process that was to take over does not serve; this one goes on", "pid", successor.PID, "error", err)
+	}
+}
+
+// serving is what lasts while a server gives its directory away and takes it back.
+type serving struct {
+	stdio
+	log          *slog.Logger
+	certificates []tls.Certificate
+	sockets      handover.Sockets      // nil before the first time, unless they were taken over
+	old          *handover.Predecessor // waits to hear that this one serves; nil: nobody does
+	offer        *handover.Offer       // of the last time
+	server       *server.Server        // of the last time
+}
+
+// serve opens the directory and serves until ctx ends, or until another process takes over, which is returned.
+func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.Successor, err error) {
+	if s.old != nil {
+		defer s.old.Close()
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
-	lock, err := c.lock()
+	wait := time.Duration(0)
+	if s.sockets != nil { // whoever has just had the directory may be still ending
+		wait = lockTime
+	}
+	lock, err := c.lock(ctx, wait)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	if s.sockets == nil {
+		if s.sockets, err = c.sockets(ctx, nil, s.log); err != nil {
+			return nil, err
+		}
+	}
 	// A configuration left by a process that was killed names a server that is not there.
 	if err := removeClientConfig(c.Data); err != nil {
-		return err
+		return nil, err
 	}
-	st, err := c.openStore(ctx, lock, logger, registry)
+	st, err := c.openStore(ctx, lock, s.log, registry)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	srv, keys, err := c.newServer(st, logger, registry)
+	srv, keys, err := c.newServer(st, s.log, registry)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	s.server = srv
 
-	listener, err := listen(ctx, "--listen", c.Listen)
+	listener, err := net.FileListener(s.sockets[handover.Main])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer listener.Close() // again after Serve, for the ways out before it
-	if c.MetricsListen != "" {
-		stop, err := serveMetrics(ctx, c.MetricsListen, registry, logger)
+	if socket := s.sockets[handover.Metrics]; socket != nil {
+		stop, err := serveMetrics(socket, registry, s.log)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer stop()
 	}
 	target := clientConfig{endpoint: c.endpoint(listener.Addr()), region: c.Region}
 	if err := writeClientConfig(c.Data, target); errors.Is(err, syscall.ENOSPC) {
-		logger.Warn("no room to write the address of the server: other commands need --endpoint-url",
+		s.log.Warn("no room to write the address of the server: other commands need --endpoint-url",
 			"err", err)
 	} else if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
 		if lock.Check() == nil { // else it is another one's
 			err = errors.Join(err, removeClientConfig(c.Data))
 		}
 	}()
+	if s.offer, err = handover.NewOffer(c.Data, s.sockets, s.log); err != nil {
+		s.log.Warn("no other process can take over from this one", "error", err) // the disk is full
+	}
 
-	background, endBackground := context.WithCancel(ctx)
-	swept := make(chan struct{})
-	go func() { defer close(swept); _ = st.Run(background) }() // its only error is that of its context
-	defer func() { endBackground(); <-swept }()
-
-	c.greet(std.Out, target, keys.Created())
+	defer inBackground(ctx, st)()
+	c.greet(s.Out, target, keys.Created())
 	if c.ready != nil {
 		c.ready(target.endpoint)
 	}
-	return srv.Serve(ctx, listener, certificates)
+	notify(s.log, daemon.SdNotifyReady)
+	if s.old != nil {
+		s.old.Serving()
+		s.old = nil
+	}
+	successor, err = s.until(ctx, srv, listener)
+	if successor == nil {
+		err = errors.Join(err, s.offer.Close(lock.Check() == nil))
+	}
+	return successor, err
 }
 
-// lock takes the data directory, which it makes when it is not there.
-func (c *serveCmd) lock() (*blob.Lock, error) {
-	lock, err := blob.LockDir(c.Data)
+// inBackground does what the store does by itself, until the function that it returns is called.
+func inBackground(ctx context.Context, st *store.Store) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = st.Run(ctx) }() // its only error is that of its context
+	return func() { cancel(); <-ended }
+}
+
+// until serves until ctx ends, or until another process takes over, which is returned.
+func (s *serving) until(ctx context.Context, srv *server.Server, listener net.Listener) (*handover.Successor, error) {
+	serving, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var successor *handover.Successor
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case successor = <-s.offer.Asked():
+			s.log.Info("another process takes over", "pid", successor.PID)
+			stop(server.ErrHandover)
+		case <-serving.Done():
+			notify(s.log, daemon.SdNotifyStopping)
+		}
+	}()
+	err := srv.Serve(serving, listener, s.certificates)
+	stop(nil)
+	<-watched
+	return successor, err
+}
+
+// lock takes the data directory, which it makes when it is not there, and waits for that so long.
+func (c *serveCmd) lock(ctx context.Context, wait time.Duration) (*blob.Lock, error) {
+	lock, err := blob.LockDirWithin(ctx, c.Data, wait)
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		return nil, withHint(fmt.Errorf("data directory %s is in use by another weir", c.Data),
@@ -260,20 +356,20 @@ func (c *serveCmd) certificates() ([]tls.Certificate, error) {
 	return []tls.Certificate{certificate}, nil
 }
 
-func listen(ctx context.Context, flag, address string) (net.Listener, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+func listen(ctx context.Context, flag, address string) (*os.File, error) {
+	socket, err := handover.Listen(ctx, address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, withHint(fmt.Errorf("%s: %w", flag, err), "another program listens there; %s 127.0.0.1:0 takes a free port", flag)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	return listener, nil
+	return socket, nil
 }
 
-// serveMetrics serves /metrics and profiles on an address of its own until the returned function is called.
-func serveMetrics(ctx context.Context, address string, registry *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
-	listener, err := listen(ctx, "--metrics-listen", address)
+// serveMetrics serves /metrics and profiles on a socket of its own until the returned function is called.
+func serveMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
+	listener, err := net.FileListener(socket)
 	if err != nil {
 		return nil, err
 	}

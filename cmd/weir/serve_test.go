@@ -23,6 +23,8 @@ type running struct {
 	out  *lockedBuffer
 	log  *lockedBuffer
 	stop func() error
+
+	ready chan string // told once more when it serves again
 }
 
 func serveHere(t *testing.T, c serveCmd) *running {
@@ -34,7 +36,7 @@ func serveHere(t *testing.T, c serveCmd) *running {
 	ready := make(chan string, 1)
 	c.ready = func(url string) { ready <- url }
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{out: &lockedBuffer{}, log: &lockedBuffer{}}
+	r := &running{out: &lockedBuffer{}, log: &lockedBuffer{}, ready: ready}
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, stdio{In: strings.NewReader(""), Out: r.out, Err: r.log}) }()
 	r.stop = sync.OnceValue(func() error { cancel(); return <-done })

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/unit"
+
+	"weir/internal/handover"
+	"weir/internal/server"
+)
+
+const packaging = "../../packaging"
+
+// settings reads a unit file: the last value of each setting.
+func settings(t *testing.T, name string) map[string]string {
+	t.Helper()
+	file, err := os.Open(filepath.Join(packaging, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	options, err := unit.Deserialize(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{}
+	for _, o := range options {
+		values[o.Name] = o.Value
+	}
+	return values
+}
+
+// The unit files say what the server relies on, and systemd has nothing against them.
+func TestUnitFiles(t *testing.T) {
+	for name, socket := range map[string]string{"weir.socket": handover.Main, "weir-metrics.socket": handover.Metrics} {
+		if got := settings(t, name)["FileDescriptorName"]; got != socket {
+			t.Errorf("%s passes its socket as %q, not %q", name, got, socket)
+		}
+	}
+	service := settings(t, "weir.service")
+	stop, err := time.ParseDuration(service["TimeoutStopSec"] + "s")
+	if err != nil || stop < 2*server.DefaultStopTimeout {
+		t.Errorf("a stop may take %q s, %v", service["TimeoutStopSec"], err)
+	}
+	if service["Type"] != "notify" || !strings.HasPrefix(service["ExecStart"], "/usr/local/bin/weir serve") {
+		t.Errorf("the service is %v", service)
+	}
+
+	analyze, err := exec.LookPath("systemd-analyze")
+	if errors.Is(err, exec.ErrNotFound) {
+		return // there is no systemd to ask
+	}
+	dir := t.TempDir() // with a program that is there
+	var units []string
+	for _, name := range []string{"weir.socket", "weir-metrics.socket", "weir.service"} {
+		text, err := os.ReadFile(filepath.Join(packaging, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name)
+		changed := strings.Replace(string(text), "/usr/local/bin/weir", "/bin/true", 1)
+		if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		units = append(units, path)
+	}
+	out, err := exec.Command(analyze, append([]string{"verify", "--man=no"}, units...)...).CombinedOutput()
+	if err != nil || strings.Contains(string(out), dir) {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"weir/internal/handover"
+)
+
+// lockTime is how long the data directory may stay locked by a server that is about to let go of it.
+const lockTime = 10 * time.Second
+
+// takeOver gets the sockets of the server over the data directory, asks it to end, and waits until it has: it serves on, as if
+// nothing had been, when any of that fails. Without a server it returns nil.
+func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover.Predecessor, handover.Sockets, error) {
+	old, err := handover.Take(ctx, c.Data)
+	if errors.Is(err, handover.ErrNobody) {
+		logger.Info("no server to take over from")
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, withHint(err, "the server over %s was not touched", c.Data)
+	}
+	defer old.Sockets.Close()
+	// What can fail does so before the other one stops.
+	sockets, err := c.sockets(ctx, old.Sockets, logger)
+	if err == nil {
+		logger.Info("taking over", "pid", old.PID)
+		err = old.Stop(ctx)
+	}
+	if err != nil {
+		old.Close()
+		sockets.Close()
+		return nil, nil, err
+	}
+	return old, sockets, nil
+}
+
+// sockets gives those that the flags ask for: what systemd has passed, else what another server has and listens on the same
+// address, else new ones.
+func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets, logger *slog.Logger) (handover.Sockets, error) {
+	sockets, err := handover.Activated()
+	if err != nil {
+		return nil, withHint(err, "one socket is to listen for everything, and one called %s may for /metrics", handover.Metrics)
+	}
+	if passed := sockets[handover.Metrics]; passed != nil {
+		address, err := handover.Address(passed)
+		if err != nil {
+			return nil, err
+		}
+		c.MetricsListen = address.String()
+	}
+	for _, want := range []struct{ name, flag, address string }{
+		{handover.Main, "--listen", c.Listen}, {handover.Metrics, "--metrics-listen", c.MetricsListen},
+	} {
+		other := others[want.name]
+		switch {
+		case sockets[want.name] != nil:
+			continue
+		case want.address == "":
+		case other != nil && handover.Serves(other, want.address):
+			sockets[want.name] = other
+			delete(others, want.name)
+			continue
+		default:
+			socket, err := listen(ctx, want.flag, want.address)
+			if err != nil {
+				sockets.Close()
+				return nil, err
+			}
+			sockets[want.name] = socket
+		}
+		if other != nil {
+			address, _ := handover.Address(other) // nil in a log line is no harm
+			logger.Warn("nobody will listen on this address any more", "socket", want.name, "address", address)
+		}
+	}
+	return sockets, nil
+}
+
+// handOver lets the successor begin and waits until it serves. An error means that it does not.
+func handOver(ctx context.Context, successor *handover.Successor) error {
+	defer successor.Close()
+	defer context.AfterFunc(ctx, successor.Close)()
+	if err := successor.Release(); err != nil {
+		return err
+	}
+	return successor.Serves()
+}
+
+// notify tells systemd, when it has started the server with Type=notify.
+func notify(logger *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		logger.Warn("cannot notify the service manager", "state", state, "error", err)
+	}
+}
