@@ -127,9 +127,9 @@ func (s *Store) verifyTail(ctx context.Context, b BlobInfo) error {
 			switch _, err := VerifyRecord(ctx, s.blobs, *f, func(int) error { return ctx.Err() }); {
 			case err == nil:
 				return nil
-			case !errors.Is(err, ErrCorrupt):
-				return fmt.Errorf("verify blob %s: %w", b.Name, err)
-			default:
+			case ctx.Err() != nil:
+				return ctx.Err()
+			default: // damaged, or the disk cannot read it
 				s.foundDamaged(&stream, f, err, s.damaged)
 			}
 		}
