@@ -44,7 +44,9 @@ func (f *sessionFlags) open(ctx context.Context) (string, error) {
 
 // input is what the flags mean to the API.
 func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput, error) {
-	in := &api.GetHLSStreamingSessionURLInput{Expires: f.Expires, PlaybackMode: api.PlaybackMode(f.Mode)}
+	in := &api.GetHLSStreamingSessionURLInput{Expires: f.Expires, PlaybackMode: api.PlaybackMode(f.Mode),
+		// Neither of the API's defaults: players lose pictures at discontinuities where nothing is missing, or wait at a gap without.
+		DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
 	if strings.HasPrefix(f.Stream, "arn:") {
 		in.StreamARN = f.Stream
 	} else {

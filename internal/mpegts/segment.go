@@ -27,7 +27,7 @@ const maxFrames = 1 << 24
 // Input is one track of a segment.
 type Input struct {
 	Track      *media.Track
-	Run        *media.Run  // of access units (media.Run.Units)
+	Run        *media.Run  // of access units (media.Run.Units); without frames the track is in the program map alone
 	DecodeTime int64       // of the first frame in the session, ticks of the track's timescale; it stands in place of Run.BaseDecodeTime
 	Payload    io.ReaderAt // the frames of Run, back to back
 }
@@ -86,15 +86,16 @@ type unit struct {
 // private data promises; and those of the payloads. Memory is bounded by the number of frames, and while reading by the largest frame.
 func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	s := &Segment{}
-	video, audio := -1, -1
+	video, audio, frames := -1, -1, 0
 	for i, in := range inputs {
 		c, err := newCoder(in.Track)
 		if err != nil {
 			return nil, err
 		}
-		if len(in.Run.Frames) == 0 || len(in.Run.Frames) > maxFrames {
-			return nil, fmt.Errorf("run of track %d has %d frames, want 1 to %d", in.Track.Number, len(in.Run.Frames), maxFrames)
+		if len(in.Run.Frames) > maxFrames {
+			return nil, fmt.Errorf("run of track %d has %d frames, want %d at most", in.Track.Number, len(in.Run.Frames), maxFrames)
 		}
+		frames += len(in.Run.Frames)
 		if in.DecodeTime < 0 || in.Track.Timescale == 0 {
 			return nil, fmt.Errorf("track %d: decode time %d at %d ticks per second", in.Track.Number, in.DecodeTime, in.Track.Timescale)
 		}
@@ -109,8 +110,8 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 		}
 		s.inputs = append(s.inputs, t)
 	}
-	if len(s.inputs) == 0 {
-		return nil, errors.New("a segment without tracks")
+	if frames == 0 {
+		return nil, errors.New("a segment without frames")
 	}
 	var pictures, sounds []unit
 	var err error
@@ -121,7 +122,7 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	}
 	if audio >= 0 {
 		together := int64(audioTogether)
-		if video < 0 {
+		if len(pictures) == 0 {
 			together = clockInterval
 		}
 		if sounds, err = s.sounds(audio, together); err != nil {
@@ -329,6 +330,10 @@ func merge(pictures, sounds []unit) []unit {
 			}
 		}
 		now -= clockLead
+		if !running && !u.clock { // of a track that has no frames here
+			all = append(all, unit{input: 0, clock: true, pcr: now, packets: 1})
+			clock, running = now, true
+		}
 		if running && now-clock <= maxClockGap {
 			for now-clock > clockInterval {
 				clock += clockInterval

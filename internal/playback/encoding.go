@@ -12,12 +12,13 @@ import (
 //
 //	parameters  2 | u format  u mode  u selector  u discontinuity  u timestamps  u switching  u max  s start  s end  u last  s origin
 //	                u first  u track set  u frame rate  u bandwidth  u average  u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
-//	checkpoint  4 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  u ended  u changes  u generation
+//	checkpoint  4 | u tracks  u cursor  u greatest  s server time  u target  u count  s epoch  s due  s dated  u ended  u changes  u generation
 //	                tracks·( u known·2+dependent  s end  u listed  u mapped  u dropped )
-//	                u generations  generations·( u track set  tracks·u timescale )
+//	                u generations  generations·( u track set  u silent  tracks·u timescale )
 //	                u entries  entries·( s number-Δ  s timestamp-Δ  s server-Δ  s due-Δ  u part-from  u part-until  u discontinuity-Δ  s generation-Δ
-//	                                     u I-frame  tracks·( u duration+1  u tags·8+skips·4+change·2+independent ) )
-//	checkpoint  3 | the same, with u tags·4+change·2+independent; it is read, not written
+//	                                     s date-timestamp  s silence-from  u silence  u I-frame
+//	                                     tracks·( u duration+1  u tags·8+skips·4+change·2+independent ) )
+//	checkpoint  3 | the same, without dated, silent, date and silence, and with u tags·4+change·2+independent; it is read, not written
 //
 // Δ is the difference from the entry before (from 0 for the first), for server times from the timestamp of the same entry, for
 // due times from the end of the entry before (from its due time as long as its longest run).
@@ -188,6 +189,7 @@ func (t *timeline) encode(n int) []byte {
 	u(t.count)
 	s(t.epoch)
 	s(t.due)
+	s(t.dated)
 	u(bit(t.ended))
 	u(t.changes)
 	u(int64(t.generation))
@@ -201,6 +203,7 @@ func (t *timeline) encode(n int) []byte {
 	u(int64(len(t.generations)))
 	for i := range t.generations {
 		u(t.generations[i].set)
+		u(bit(t.generations[i].silent))
 		for j := range n {
 			u(t.generations[i].scales[j])
 		}
@@ -217,6 +220,9 @@ func (t *timeline) encode(n int) []byte {
 		u(e.part.until)
 		u(e.discontinuity - last.discontinuity)
 		s(int64(e.generation - last.generation))
+		s(e.date - e.timestamp)
+		s(e.silence.from)
+		u(e.silence.until - e.silence.from)
 		u(e.iframe)
 		for j := range n {
 			u(e.duration[j] + 1)
@@ -258,10 +264,12 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		count:      r.unsigned(),
 		epoch:      r.signed(),
 		due:        r.signed(),
-		ended:      r.unsigned() != 0,
-		changes:    r.unsigned(),
-		generation: int(r.unsigned()),
 	}
+	before := version == checkpointBefore
+	if !before {
+		t.dated = r.signed()
+	}
+	t.ended, t.changes, t.generation = r.unsigned() != 0, r.unsigned(), int(r.unsigned())
 	for i := range n {
 		v := r.unsigned()
 		t.known[i], t.dependent[i] = v&2 != 0, v&1 != 0
@@ -277,6 +285,7 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 	t.generations = make([]generation, generations)
 	for i := range t.generations {
 		t.generations[i].set = r.unsigned()
+		t.generations[i].silent = !before && r.unsigned() != 0
 		for j := range n {
 			if t.generations[i].scales[j] = r.unsigned(); t.generations[i].scales[j] < 1 {
 				return nil, errEncoding
@@ -301,6 +310,11 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 		}
 		e.discontinuity = last.discontinuity + r.unsigned()
 		e.generation = last.generation + int(r.signed())
+		if e.date = e.timestamp + e.part.from; !before {
+			e.date = e.timestamp + r.signed()
+			e.silence.from = r.signed()
+			e.silence.until = e.silence.from + r.unsigned()
+		}
 		e.iframe = r.unsigned()
 		if e.generation < 0 || e.generation >= len(t.generations) {
 			return nil, errEncoding
@@ -309,7 +323,7 @@ func decodeTimeline(data []byte, n int) (*timeline, error) {
 			e.duration[j] = r.unsigned() - 1
 			v := r.unsigned()
 			e.change[j], e.independent[j] = v&2 != 0, v&1 != 0
-			if v >>= 2; version == checkpointVersion {
+			if v >>= 2; !before {
 				e.skips[j] = v&1 != 0
 				v >>= 1
 			}

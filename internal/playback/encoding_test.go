@@ -20,14 +20,14 @@ func testParameters() *parameters {
 func testTimeline() *timeline {
 	return &timeline{
 		cursor: 77, greatest: 1 << 61, serverTime: 1_700_000_000_123, target: 4, count: 12, epoch: -1,
-		due: 1_700_000_004_000, ended: true, changes: 2, generation: 1,
-		generations: []generation{{3, [maxTracks]int64{90_000, 44_100}}, {5, [maxTracks]int64{90_000, 48_000}}},
+		due: 1_700_000_004_000, dated: 1_700_000_006_000, ended: true, changes: 2, generation: 1,
+		generations: []generation{{3, [maxTracks]int64{90_000, 44_100}, false}, {5, [maxTracks]int64{90_000, 48_000}, true}},
 		mapped:      [maxTracks]int{1, 0},
 		end:         [maxTracks]int64{1_700_000_000_123_456, -5}, known: [maxTracks]bool{true, true}, dependent: [maxTracks]bool{true, false}, later: 1, listed: [maxTracks]int64{12, 11}, dropped: [maxTracks]int64{9, 8},
 		entries: []entry{
-			{number: 1 << 60, timestamp: 1_700_000_000_000, server: 1_700_000_000_050, due: 1_700_000_000_000, part: part{until: 2000}, discontinuity: 11,
+			{number: 1 << 60, timestamp: 1_700_000_000_000, server: 1_700_000_000_050, due: 1_700_000_000_000, date: 1_700_000_000_000, part: part{until: 2000}, discontinuity: 11,
 				duration: [maxTracks]int64{2000, -1}, tags: [maxTracks]int64{1, 0}, independent: [maxTracks]bool{true, false}, skips: [maxTracks]bool{true, false}},
-			{number: 1 << 59, timestamp: 1_600_000_000_000, server: 1_700_000_002_050, due: 1_700_000_002_500, part: part{from: 2000}, discontinuity: 12, generation: 1,
+			{number: 1 << 59, timestamp: 1_600_000_000_000, server: 1_700_000_002_050, due: 1_700_000_002_500, date: 1_700_000_003_000, part: part{from: 2000}, silence: silence{-300, 96_000}, discontinuity: 12, generation: 1,
 				duration: [maxTracks]int64{0, 1999}, tags: [maxTracks]int64{1, 3}, independent: [maxTracks]bool{false, true}, change: [maxTracks]bool{true, false}},
 		},
 	}

@@ -380,13 +380,14 @@ func (c *camera) sendMedia() store.FragmentInfo {
 	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Tracks = i.ProducerTimestamp, i.ServerTimestamp, c.tracks
 	for j := range i.Spans {
 		span := &i.Spans[j]
-		frame := media.Frame{Duration: 3600, Size: 10, Key: true}
-		if c.tracks[j].Kind == media.Audio {
+		frame, count := media.Frame{Duration: 3600, Size: 10, Key: true}, c.length/40
+		if c.tracks[j].Kind == media.Audio { // as many as there is time for, and a last one
 			frame.Duration = 1024
+			count = max(1, (rescale(c.length, 1000, int64(c.tracks[j].Timescale))+512)/1024)
 		}
 		run := media.Run{Track: span.Track, BaseDecodeTime: span.BaseDecodeTime}
 		var payload []byte
-		for n := range c.length / 40 {
+		for n := range count {
 			run.Frames = append(run.Frames, frame)
 			payload = append(payload, 0, 0, 0, 6, 0x65) // one NAL unit
 			payload = append(payload, fmt.Sprintf("%d%04d", span.Track, n)...)

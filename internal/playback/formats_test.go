@@ -121,17 +121,17 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 	token := r.open(r.transportStream())
 	text := r.playlist(r.service, token, 1)
 	r.wantNumbers(text, sent, 0, 1, 2, 3)
-	if got := strings.Join(regexp.MustCompile(`#EXTINF:(.*),`).FindAllString(text, -1), " "); got != "#EXTINF:2.0, #EXTINF:1.161, #EXTINF:1.161, #EXTINF:2.0," {
+	if got := strings.Join(regexp.MustCompile(`#EXTINF:(.*),`).FindAllString(text, -1), " "); got != "#EXTINF:2.0, #EXTINF:1.997, #EXTINF:1.997, #EXTINF:2.0," {
 		t.Error(got)
 	}
 	var dump strings.Builder
 	if err := mpegts.Dump(&dump, r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[1])}))); err != nil ||
-		!strings.Contains(dump.String(), "PMT crc=good clock=0x0101 0x0f:0x0101\n") {
+		!strings.Contains(dump.String(), "PMT crc=good clock=0x0100 0x1b:0x0100 0x0f:0x0101\n") {
 		t.Errorf("%v\n%s", err, &dump)
 	}
 	// Of the I-frames the first lasts until the next.
-	if got := r.iframes(token); strings.Count(got, "#EXTINF:") != 2 || !strings.Contains(got, "#EXT-X-TARGETDURATION:5\n") ||
-		!strings.Contains(got, "#EXTINF:4.322,\n") {
+	if got := r.iframes(token); strings.Count(got, "#EXTINF:") != 2 || !strings.Contains(got, "#EXT-X-TARGETDURATION:6\n") ||
+		!strings.Contains(got, "#EXTINF:5.994,\n") {
 		t.Error(got)
 	}
 }

@@ -46,7 +46,7 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	if len(sel.fragments) == 0 {
 		return "", errNoFragments()
 	}
-	if err := sel.settle(); err != nil {
+	if err := sel.settle(p.format); err != nil {
 		return "", err
 	}
 	if p.format == hlsMPEGTS {
@@ -259,6 +259,9 @@ func (o *open) segmentURI(track int, e *entry) string {
 	}
 	if i := o.p.track(track); e.skips[i] || o.p.format == hlsMPEGTS && e.skips[0] {
 		uri += "&SkipLeading=1"
+	}
+	if e.silence != (silence{}) && (o.p.format == hlsMPEGTS || track != o.p.tracks[0].number) {
+		uri += "&SilenceStart=" + strconv.FormatInt(e.silence.from, 10) + "&SilenceEnd=" + strconv.FormatInt(e.silence.until, 10)
 	}
 	return uri
 }

@@ -45,7 +45,7 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 			continue
 		}
 		segment := manifest.Segment{
-			Discontinuities: int(tags), DateTime: e.timestamp, HasDateTime: o.p.timestamps,
+			Discontinuities: int(tags), DateTime: e.date, HasDateTime: o.p.timestamps,
 			Duration: e.duration[i], Range: e.iframe, URI: o.segmentURI(track, e),
 		}
 		if o.p.format != hlsMPEGTS && generation != e.generation {

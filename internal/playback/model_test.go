@@ -48,6 +48,9 @@ type modelEntry struct {
 	disc int // discontinuities up to and with this entry
 	gen  int
 	due  int64
+	date int64
+
+	quiet [2]int64 // silence of the sound: from where to where, ticks after the fragment's start; both 0: none
 }
 
 // modelPart is from where to where a fragment is listed, milliseconds after its start. An end of 0 is that of the fragment.
@@ -296,20 +299,83 @@ func (m *model) entries() (entries []modelEntry, target int, over bool) {
 		if i >= known {
 			listed = m.parts(f, target)
 		}
-		if mark || m.discontinuity == api.DiscontinuityOnDiscontinuity && m.gap(entries, &listed[0].f) {
-			disc++
-		}
 		for _, e := range listed {
-			if e.part.from > 0 && m.discontinuity != api.DiscontinuityNever && m.gap(entries, &e.f) {
+			m.silence(entries, &e, m.begins(f))
+			gap := m.gap(entries, &e.f)
+			if e.part.from == 0 && (mark || m.discontinuity == api.DiscontinuityOnDiscontinuity && gap) ||
+				e.part.from > 0 && m.discontinuity != api.DiscontinuityNever && gap {
 				disc++
 			}
 			due = max(due, f.ServerTimestamp)
 			e.disc, e.gen, e.due = disc, gen, due
+			e.date = m.timestamp(f) + e.part.from
+			if last := len(entries) - 1; !m.producer && last >= 0 {
+				p := &entries[last]
+				if e.part.from > 0 {
+					e.date = p.date - p.part.from + e.part.from
+				}
+				e.date = max(e.date, p.date+int64(m.millis(&p.f)[0]))
+			}
 			entries = append(entries, e)
 			due += int64(slices.Max(m.millis(&e.f)))
 		}
 	}
 	return entries, target, over
+}
+
+// silence gives an entry the spans with the silence that its sound needs. start is its fragment's, milliseconds.
+func (m *model) silence(entries []modelEntry, e *modelEntry, start int64) {
+	if len(m.tracks) < 2 {
+		return
+	}
+	scale := func(v, from, to int64) int64 {
+		n := new(big.Int).Mul(big.NewInt(v), big.NewInt(to))
+		return n.Div(n, big.NewInt(from)).Int64()
+	}
+	span := func(f *store.FragmentInfo, track int) (begin, end int64, ok bool) { // microseconds
+		s := f.Span(m.tracks[track].Number)
+		if s == nil {
+			return 0, 0, false
+		}
+		return scale(s.BaseDecodeTime, int64(m.tracks[track].Timescale), 1e6), scale(s.BaseDecodeTime+s.Duration, int64(m.tracks[track].Timescale), 1e6), true
+	}
+	begin, end, ok := span(&e.f, 0)
+	if !ok {
+		return
+	}
+	var ended [2]int64
+	for track := range ended {
+		ended[track] = math.MinInt64 / 2
+		for i := len(entries) - 1; i >= 0 && ended[track] < 0; i-- {
+			if _, end, ok := span(&entries[i].f, track); ok {
+				ended[track] = end
+			}
+		}
+	}
+	wanted := begin
+	if d := begin - ended[0]; d <= 50_000 && d >= -50_000 && ended[1] > 0 {
+		wanted = max(ended[1], begin-350_000)
+	}
+	ticks := int64(m.tracks[1].Timescale)
+	from, until := scale(wanted, 1e6, ticks), scale(end, 1e6, ticks)
+	if first, last, ok := span(&e.f, 1); ok {
+		own := e.f.Span(m.tracks[1].Number)
+		late, early := first-wanted > 50_000, end-last > 350_000 && end-begin-(last-first) > 350_000
+		if !late {
+			from = own.BaseDecodeTime
+		}
+		if !early {
+			until = own.BaseDecodeTime + own.Duration
+		}
+		if !late && !early {
+			return
+		}
+	} else if end-wanted <= 50_000 {
+		return
+	}
+	e.quiet = [2]int64{from - scale(start, 1000, ticks), until - scale(start, 1000, ticks)}
+	pictures := *e.f.Span(m.tracks[0].Number)
+	e.f.Spans = []store.Span{pictures, {Track: m.tracks[1].Number, BaseDecodeTime: from, Duration: until - from, Frames: 1, KeyStart: true}}
 }
 
 // gap tells whether a track of f begins more than 50 ms from where its latest entry ends.
@@ -388,7 +454,7 @@ func (m *model) playlist(token string, track media.Track, now, edge int64) strin
 			mapped = e.gen
 		}
 		if m.timestamps {
-			at := time.UnixMilli(m.timestamp(&e.f) + e.part.from).UTC().Format("2006-01-02T15:04:05.000Z")
+			at := time.UnixMilli(e.date).UTC().Format("2006-01-02T15:04:05.000Z")
 			fmt.Fprintf(&body, "#EXT-X-PROGRAM-DATE-TIME:%s\n", strings.Replace(at, ".000Z", "Z", 1))
 		}
 		seconds := strconv.FormatFloat(float64(shown(span.BaseDecodeTime, span.Duration, int64(track.Timescale)))/1000, 'f', -1, 64)
@@ -402,6 +468,9 @@ func (m *model) playlist(token string, track media.Track, now, edge int64) strin
 		}
 		if e.part.until > 0 {
 			fmt.Fprintf(&body, "&EndOffset=%d", e.part.until)
+		}
+		if e.quiet != [2]int64{} && track.Kind == media.Audio {
+			fmt.Fprintf(&body, "&SilenceStart=%d&SilenceEnd=%d", e.quiet[0], e.quiet[1])
 		}
 		body.WriteString("\n")
 		independent = independent && (span.KeyStart || track.Kind == media.Audio)

@@ -155,6 +155,8 @@ func listed(t *testing.T, s *server, token string, container api.ContainerFormat
 			ref := playback.SegmentRef{Track: track, Number: m[2]}
 			fmt.Sscan(m[3], &ref.StartOffset)
 			fmt.Sscan(m[4], &ref.EndOffset)
+			fmt.Sscan(m[5], &ref.SilenceStart)
+			fmt.Sscan(m[6], &ref.SilenceEnd)
 			data := read(t, open, token, ref)
 			segments[track] = append(segments[track], data)
 			if container != api.ContainerMPEGTS {
@@ -201,8 +203,8 @@ func read(t *testing.T, open func(context.Context, string, playback.SegmentRef) 
 	return append(bytes.Clone(segment.Header), body...)
 }
 
-// segmentLines are EXTINF, the fragment's number and the part of it.
-var segmentLines = regexp.MustCompile(`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)\S+TrackNumber=\d+(?:&StartOffset=(\d+))?(?:&EndOffset=(\d+))?\n`)
+// segmentLines are EXTINF, the fragment's number, the part of it and its silence.
+var segmentLines = regexp.MustCompile(`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)\S+TrackNumber=\d+(?:&StartOffset=(\d+))?(?:&EndOffset=(\d+))?(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
 
 var frameName = regexp.MustCompile(`<[12]:\d{6}>`)
 

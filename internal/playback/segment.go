@@ -63,7 +63,12 @@ type SegmentRef struct {
 	// that begin in it. An EndOffset of 0 is the fragment's end.
 	StartOffset, EndOffset int64
 	SkipLeading            bool // without the pictures that cannot be decoded where a player begins with this segment
+	// SilenceStart and SilenceEnd say where sound begins and ends, with silence where the part has none: ticks of its timescale after the
+	// fragment's start. Both 0: where the part's own does.
+	SilenceStart, SilenceEnd int64
 }
+
+func (r *SegmentRef) silence() silence { return silence{r.SilenceStart, r.SilenceEnd} }
 
 func (r *SegmentRef) part() part { return part{from: r.StartOffset, until: r.EndOffset} }
 
@@ -148,13 +153,11 @@ func pack(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Se
 	f := m.Fragment()
 	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
 	start, ok := r.start(info)
-	i := runOf(f, ref.Track)
-	description := f.Track(ref.Track)
-	if !ok || i < 0 || description == nil {
+	if !ok {
 		return nil, noFragment()
 	}
 	timescale := r.tracks[o.p.track(ref.Track)].timescale
-	run, body, err := ref.take(m, i, timescale, start)
+	description, run, body, err := r.track(m, o.p.track(ref.Track), start, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +169,34 @@ func pack(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Se
 		return nil, fmt.Errorf("write segment header: %w", err)
 	}
 	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
+}
+
+// track gives what a segment has of a packaged track: the frames that the fragment has in the part, with silence where the segment is to
+// have some, and their bytes. Without any the run is empty. r has the fragment's timescales, start is its start.
+func (r *rules) track(m store.Media, track int, start int64, ref SegmentRef) (*media.Track, media.Run, *io.SectionReader, error) {
+	f, scale := m.Fragment(), r.tracks[track].timescale
+	run := media.Run{Track: r.tracks[track].number}
+	t := f.Track(run.Track)
+	if t == nil {
+		return nil, run, nil, noFragment()
+	}
+	var body *io.SectionReader
+	if i := runOf(f, run.Track); i >= 0 {
+		var err error
+		if run, body, err = ref.take(m, i, scale, start); err != nil {
+			return nil, run, nil, err
+		}
+	}
+	if q := ref.silence(); t.Kind == media.Audio && q != (silence{}) {
+		if !q.valid(scale) {
+			return nil, run, nil, noFragment()
+		}
+		with, before, after := q.add(run, rescale(start, 1000, scale), media.SilenceOf(t))
+		if len(before)+len(after) > 0 {
+			run, body = with, (&spliced{before, after, body}).section()
+		}
+	}
+	return t, run, body, nil
 }
 
 // payload gives size bytes of a stored run, from an offset in it on.

@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/mpegts"
 	"weir/internal/store"
 )
 
@@ -242,13 +243,14 @@ func (sel *selection) hasFrames(f *store.FragmentInfo) bool {
 }
 
 // settle drops tracks that no selected fragment has frames of, and checks that the others can be packaged. With generations the
-// first fragment's are the session's tracks.
-func (sel *selection) settle() error {
+// first fragment's are the session's tracks. Sound that may come yet stays, beside pictures, if it can be silent until then.
+func (sel *selection) settle(f format) error {
 	if first := sel.classes[0]; first.set != sel.reference {
 		sel.reference, sel.tracks = first.set, first.tracks
 	}
 	sel.tracks = slices.DeleteFunc(sel.tracks, func(t media.Track) bool {
-		return !slices.ContainsFunc(sel.fragments, func(f store.FragmentInfo) bool { return f.Span(t.Number) != nil })
+		return !sel.has(t.Number) && !(t.Kind == media.Audio && sel.has(sel.tracks[0].Number) && media.SilenceOf(&t) != nil &&
+			(f != hlsMPEGTS || mpegts.Check(&t) == nil))
 	})
 	for i := range sel.tracks {
 		if err := checkCodec(&sel.tracks[i]); err != nil {
@@ -256,6 +258,11 @@ func (sel *selection) settle() error {
 		}
 	}
 	return nil
+}
+
+// has tells whether a selected fragment has frames of a track.
+func (sel *selection) has(track int) bool {
+	return slices.ContainsFunc(sel.fragments, func(f store.FragmentInfo) bool { return f.Span(track) != nil })
 }
 
 // checkCodec says whether a track can be played, in the service's words where they are known (docs/reference/service.md, "Session inputs").
@@ -301,6 +308,7 @@ func (c *class) generation() generation {
 	g := generation{set: c.set}
 	for i := range c.tracks {
 		g.scales[i] = int64(c.tracks[i].Timescale)
+		g.silent = media.SilenceOf(&c.tracks[i]) != nil // sound is the last one
 	}
 	return g
 }

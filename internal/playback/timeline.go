@@ -106,7 +106,9 @@ type entry struct {
 	timestamp     int64            // the selector's, milliseconds
 	server        int64            // server timestamp, milliseconds
 	due           int64            // LIVE_REPLAY: when it is first listed, milliseconds; never less than the entry's before it
+	date          int64            // EXT-X-PROGRAM-DATE-TIME, milliseconds
 	part          part             // of the fragment; its parts follow one another
+	silence       silence          // of its sound
 	discontinuity int64            // discontinuity sequence number
 	generation    int              // of its codec private data: index into timeline.generations
 	iframe        int64            // ON_DEMAND: bytes of the segment up to the end of the key frame that it begins with; 0: none
@@ -148,6 +150,7 @@ func (e *entry) length() int64 {
 type generation struct {
 	set    int64            // a track set that has it
 	scales [maxTracks]int64 // ticks per second, indexed like rules.tracks
+	silent bool             // a frame of silence can be made of its sound
 }
 
 // candidate says what a fragment's tracks are to the session.
@@ -165,6 +168,7 @@ type timeline struct {
 	count       int64            // discontinuity sequence number of the latest entry
 	epoch       int64            // of the latest entry
 	due         int64            // LIVE_REPLAY: where the schedule stands after the latest entry, milliseconds
+	dated       int64            // date of the end of the latest entry, milliseconds
 	ended       bool             // LIVE_REPLAY: a fragment past the end of the range was seen
 	changes     int64            // changes of generation
 	generation  int              // of the latest entry
@@ -259,6 +263,7 @@ func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 	if c.index == len(t.generations) {
 		t.generations = append(t.generations, c.generation)
 	}
+	quiet := t.cover(r, f, start-f.part.from, c.generation.silent)
 	breaks := t.jumps(r, &f.FragmentInfo)
 	jumps := r.discontinuity != discontinuityNever && breaks
 	if f.part.from > 0 { // its fragment goes on
@@ -279,7 +284,8 @@ func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 		t.changes++
 	}
 	t.generation = c.index
-	e := entry{number: f.Number, timestamp: r.timestamp(&f.FragmentInfo), server: f.ServerTimestamp, part: f.part, discontinuity: t.count, generation: c.index}
+	e := entry{number: f.Number, timestamp: r.timestamp(&f.FragmentInfo), server: f.ServerTimestamp, part: f.part, silence: quiet,
+		discontinuity: t.count, generation: c.index}
 	if r.mode == liveReplay {
 		e.due = max(t.due, f.ServerTimestamp)
 	}
@@ -309,11 +315,30 @@ func (t *timeline) include(r *rules, f *piece, c candidate) bool {
 	for i := range r.tracks {
 		e.independent[i] = !t.dependent[i]
 	}
+	e.date = t.date(r, &e)
 	if r.mode == liveReplay {
 		t.due = e.due + e.length()
 	}
 	t.entries = append(t.entries, e)
 	return true
+}
+
+// date is the date of an entry that is appended, and moves on. A producer's is what it says. The server's is when the fragment came;
+// but one that came faster than it lasts begins when the one before it ends, so that the dates of a playlist rise as its media do.
+func (t *timeline) date(r *rules, e *entry) int64 {
+	date := e.timestamp + e.part.from
+	if r.selector == store.ServerTimestamp {
+		if last := len(t.entries) - 1; e.part.from > 0 && last >= 0 && t.entries[last].number == e.number {
+			date = t.entries[last].date - t.entries[last].part.from + e.part.from
+		}
+		date = max(date, t.dated)
+	}
+	length := e.duration[0]
+	if length < 0 {
+		length = e.duration[1]
+	}
+	t.dated = date + length
+	return date
 }
 
 // trim lets go of entries that nobody will list again when the first revealed ones are due, but for those that keep names.

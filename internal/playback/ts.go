@@ -28,7 +28,8 @@ func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (
 	return segment, nil
 }
 
-// packTS plans a transport stream of the packaged tracks that have frames in the part of the fragment. The tables' continuity counter is
+// packTS plans a transport stream of the packaged tracks; those without frames in the part of the fragment are in its program map all
+// the same, which never changes in a session. The tables' continuity counter is
 // the commit sequence, which grows by one along a playlist from which nothing is missing; later parts say that theirs does not.
 func packTS(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
@@ -38,25 +39,20 @@ func packTS(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*
 		return nil, noFragment()
 	}
 	var inputs []mpegts.Input
+	empty := true
 	for j := range r.tracks {
-		i := runOf(f, r.tracks[j].number)
-		t := f.Track(r.tracks[j].number)
-		if i < 0 || t == nil {
-			continue
-		}
-		run, body, err := ref.take(m, i, r.tracks[j].timescale, start)
+		t, run, body, err := r.track(m, j, start, ref)
 		if err != nil {
 			return nil, err
 		}
-		if len(run.Frames) == 0 {
-			continue
+		input := mpegts.Input{Track: t, Run: &run}
+		if len(run.Frames) > 0 {
+			input.DecodeTime, input.Payload = r.decodeTime(run.BaseDecodeTime, r.tracks[j].timescale, start), body
+			empty = false
 		}
-		inputs = append(inputs, mpegts.Input{
-			Track: t, Run: &run, DecodeTime: r.decodeTime(run.BaseDecodeTime, r.tracks[j].timescale, start),
-			Payload: body,
-		})
+		inputs = append(inputs, input)
 	}
-	if len(inputs) == 0 {
+	if empty {
 		return nil, noFragment()
 	}
 	segment, err := mpegts.NewSegment(inputs, mpegts.Options{

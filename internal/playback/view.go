@@ -400,7 +400,7 @@ func (v *view) write(o *open, track, from, to int) {
 func (v *view) segment(o *open, track int, e *entry) manifest.Segment {
 	return manifest.Segment{
 		Discontinuities: int(e.tags[track]),
-		DateTime:        e.timestamp + e.part.from,
+		DateTime:        e.date,
 		HasDateTime:     o.p.timestamps,
 		Duration:        e.duration[track],
 		URI:             o.segmentURI(v.rules.tracks[track].number, e),
@@ -416,7 +416,7 @@ func (v *view) mapURI(o *open, track int, e *entry) string {
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.
-const entryBytes = 184
+const entryBytes = 208
 
 // weight is about how many bytes the view takes.
 func (v *view) weight() int64 {

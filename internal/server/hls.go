@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strconv"
 
 	"weir/internal/api"
 	"weir/internal/playback"
@@ -151,6 +152,26 @@ func segmentRef(req *request) (ref playback.SegmentRef, err error) {
 		return ref, err
 	}
 	skip, err := numberParameter(req, "SkipLeading", false)
+	if err != nil {
+		return ref, err
+	}
 	ref.StartOffset, ref.EndOffset, ref.SkipLeading = int64(start), int64(end), skip != 0
+	if ref.SilenceStart, err = offsetParameter(req, "SilenceStart"); err != nil {
+		return ref, err
+	}
+	ref.SilenceEnd, err = offsetParameter(req, "SilenceEnd")
 	return ref, err
+}
+
+// offsetParameter reads a parameter that is a number of ticks, or absent.
+func offsetParameter(req *request, name string) (int64, error) {
+	text, err := parameter(req, name, false)
+	if err != nil || text == "" {
+		return 0, err
+	}
+	v, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return 0, api.Errorf(api.InvalidArgumentException, "The parameter %s is not a number.", name)
+	}
+	return v, nil
 }
