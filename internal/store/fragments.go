@@ -389,15 +389,6 @@ func (s *Store) open(ctx context.Context, id StreamID, f FragmentInfo) (Media, e
 	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
 		return nil, ErrGone
 	}
-	unverified := func(m *storedMedia) error {
-		err := m.verify(f.Location.Length, f.PayloadCRC)
-		if err == nil {
-			s.recent.verified(id, &f)
-		} else if errors.Is(err, ErrCorrupt) {
-			s.metrics.CorruptReads.Inc()
-		}
-		return err
-	}
 	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil && kept.info.Location == f.Location {
 		body, err := s.blobs.Open(ctx, f.Location)
 		if err != nil {
@@ -405,7 +396,7 @@ func (s *Store) open(ctx context.Context, id StreamID, f FragmentInfo) (Media, e
 		}
 		m := &storedMedia{fragment: kept.head, body: body, payload: f.Location.MetaLength}
 		if !kept.whole {
-			m.unverified = unverified
+			m.unverified = s.verification(id, f)
 		}
 		return m, nil
 	}
@@ -416,9 +407,22 @@ func (s *Store) open(ctx context.Context, id StreamID, f FragmentInfo) (Media, e
 	if err != nil {
 		return nil, err
 	}
-	m.unverified = unverified
+	m.unverified = s.verification(id, f)
 	s.recent.opened(id, &f, m.Fragment())
 	return m, nil
+}
+
+// verification gives what verifies the payload of a fragment and remembers that it is whole.
+func (s *Store) verification(id StreamID, f FragmentInfo) func(*storedMedia) error {
+	return func(m *storedMedia) error {
+		err := m.verify(f.Location.Length, f.PayloadCRC)
+		if err == nil {
+			s.recent.verified(id, &f)
+		} else if errors.Is(err, ErrCorrupt) {
+			s.metrics.CorruptReads.Inc()
+		}
+		return err
+	}
 }
 
 // openRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.
