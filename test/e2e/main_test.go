@@ -77,7 +77,7 @@ type server struct {
 	done chan struct{}
 }
 
-var listening = regexp.MustCompile(`https?://127\.0\.0\.1:\d+`)
+var listening = regexp.MustCompile(`https?://(127\.0\.0\.1|localhost):\d+`)
 
 // start runs `weir serve` on a free port over the data directory (a new one when data is empty) and waits until it answers.
 // The server is stopped, and its exit code checked, when the test ends.
