@@ -34,10 +34,11 @@ var imports = map[string][]string{
 	"internal/handover":        {},
 	"internal/server":          {"internal/ingest", "internal/playback", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/awscli":          {"internal/api"},
-	"internal/client":          {"internal/mkv", "internal/api", "internal/auth", "internal/media"},
+	"internal/recut":           {"internal/mkv", "internal/api", "internal/media"},
+	"internal/client":          {"internal/recut", "internal/mkv", "internal/api", "internal/auth", "internal/media"},
 	"test/e2e/conformance":     {},
 	"test/bench":               {},
-	"cmd/weir": {"internal/server", "internal/client", "internal/awscli", "internal/ingest", "internal/playback", "internal/console", "internal/handover", "internal/store",
+	"cmd/weir": {"internal/server", "internal/client", "internal/recut", "internal/awscli", "internal/ingest", "internal/playback", "internal/console", "internal/handover", "internal/store",
 		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
 }
 

@@ -15,6 +15,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/client"
+	"weir/internal/recut"
 	"weir/internal/store"
 )
 
@@ -83,7 +84,7 @@ func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served c
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	stored := make(chan struct{}, demoFragments)
-	clock := client.SystemClock{}
+	clock := recut.SystemClock{}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(demoClip)), nil }
 	producer := client.NewProducer(client.ProducerOptions{
 		Client: cl, Stream: api.StreamRef{StreamName: demoStream},
@@ -99,7 +100,7 @@ func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served c
 	})
 	sent := make(chan error, 1)
 	go func() {
-		_, err := producer.Run(ctx, client.OnClock(client.Pace(client.Loop(open, nil), clock), time.Time{}, clock))
+		_, err := producer.Run(ctx, recut.OnClock(recut.Pace(recut.Loop(open, nil), clock), time.Time{}, clock))
 		sent <- err
 	}()
 	for range demoFragments {

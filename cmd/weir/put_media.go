@@ -12,6 +12,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/awscli"
 	"weir/internal/client"
+	"weir/internal/recut"
 )
 
 // putMediaCmd sends Matroska to a stream.
@@ -118,33 +119,33 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 }
 
 // source opens the input. Closing it is for regular files: standard input may be blocked in a read.
-func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string)) (client.Source, func(), error) {
-	clock := client.SystemClock{}
+func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string)) (recut.Source, func(), error) {
+	clock := recut.SystemClock{}
 	open := func() (io.ReadCloser, error) { return os.Open(c.File) }
 	switch {
 	case c.File == "-":
-		var src client.Source = client.NewRecutter(stdin, say)
+		var src recut.Source = recut.New(stdin, say)
 		if c.Realtime {
-			src = client.Pace(src, clock)
+			src = recut.Pace(src, clock)
 		}
-		return client.OnClock(src, start, clock), func() {}, nil
+		return recut.OnClock(src, start, clock), func() {}, nil
 	case c.Loop:
 		if f, err := open(); err != nil {
 			return nil, nil, err
 		} else if err := f.Close(); err != nil {
 			return nil, nil, err
 		}
-		return client.OnClock(client.Pace(client.Loop(open, say), clock), start, clock), func() {}, nil
+		return recut.OnClock(recut.Pace(recut.Loop(open, say), clock), start, clock), func() {}, nil
 	}
 	f, err := open()
 	if err != nil {
 		return nil, nil, err
 	}
-	var src client.Source = client.NewRecutter(f, say)
+	var src recut.Source = recut.New(f, say)
 	if c.Realtime {
-		src = client.Pace(src, clock)
+		src = recut.Pace(src, clock)
 	}
-	return client.OnClock(src, start, clock), func() { _ = f.Close() }, nil // only read
+	return recut.OnClock(src, start, clock), func() { _ = f.Close() }, nil // only read
 }
 
 // ensureStream creates a stream if there is none of that name.

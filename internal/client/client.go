@@ -17,6 +17,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/auth"
+	"weir/internal/recut"
 )
 
 // maxAnswer bounds the body of an answer in bytes. The largest is a page of ListStreams: 10,000 streams of about 500 bytes.
@@ -40,7 +41,7 @@ type Client struct {
 	Renew func(context.Context) (auth.Credentials, error)
 	HTTP  *http.Client // nil: one with a timeout of 30 s
 	TLS   *tls.Config  // of PutMedia connections, which HTTP does not make; nil: the defaults
-	Clock Clock        // nil: SystemClock
+	Clock recut.Clock  // nil: recut.SystemClock
 	// ArchivedMedia is the URL of the endpoint of sessions; "" asks for it with GetDataEndpoint.
 	ArchivedMedia string
 }

@@ -16,6 +16,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/mkv"
+	"weir/internal/recut"
 )
 
 // endOfFragment is the tag by which a producer says that the fragment before it is complete (docs/reference/producers.md, "End of a stream").
@@ -34,7 +35,7 @@ type ProducerOptions struct {
 	AckTimeout       time.Duration  // a connection without any acknowledgement for so long is given up; default 60 s, as the SDKs do
 	GiveUp           time.Duration  // how long to go on trying without any success; default 10 minutes
 	Drain            time.Duration  // how long to wait for the last acknowledgements after Run's context has ended; default 30 s
-	Clock            Clock          // default SystemClock
+	Clock            recut.Clock    // default recut.SystemClock
 	Jitter           func() float64 // in [0, 1), for the waits between attempts; default random
 
 	// The hooks below may be nil. They are called one at a time, and hold up the producer until they return.
@@ -99,7 +100,7 @@ func NewProducer(o ProducerOptions) *Producer {
 		o.Drain = 30 * time.Second
 	}
 	if o.Clock == nil {
-		o.Clock = SystemClock{}
+		o.Clock = recut.SystemClock{}
 	}
 	if o.Jitter == nil {
 		o.Jitter = mathrand.Float64
@@ -138,7 +139,7 @@ func NewProducer(o ProducerOptions) *Producer {
 //
 // The error is nil when every fragment is safe or was skipped (see Summary.Skipped), and else the source's error, that of the
 // server which ended the sending, or that which it gave up at.
-func (p *Producer) Run(ctx context.Context, src Source) (Summary, error) {
+func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer p.http.CloseIdleConnections()
@@ -173,7 +174,7 @@ func (p *Producer) Run(ctx context.Context, src Source) (Summary, error) {
 }
 
 // feed moves frames from the source into the window until the source ends; the error is the source's, io.EOF at its end.
-func (p *Producer) feed(ctx context.Context, src Source) error {
+func (p *Producer) feed(ctx context.Context, src recut.Source) error {
 	var buf bytes.Buffer
 	enc := mkv.NewWriter(&buf)
 	begun := false

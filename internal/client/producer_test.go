@@ -20,6 +20,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/media"
 	"weir/internal/mkv"
+	"weir/internal/recut"
 )
 
 // instant is a clock on which sleeping takes no time; it notes the waits.
@@ -46,7 +47,7 @@ func (c *instant) Sleep(ctx context.Context, d time.Duration) error {
 // slice is a Source of given frames.
 type slice struct {
 	tracks []media.Track
-	frames []Frame
+	frames []recut.Frame
 	// before, when set, is called with the index of each frame before it is given out.
 	before func(ctx context.Context, i int) error
 	i      int
@@ -54,14 +55,14 @@ type slice struct {
 
 func (s *slice) Tracks() []media.Track { return s.tracks }
 
-func (s *slice) Next(ctx context.Context) (Frame, error) {
+func (s *slice) Next(ctx context.Context) (recut.Frame, error) {
 	if s.before != nil {
 		if err := s.before(ctx, s.i); err != nil {
-			return Frame{}, err
+			return recut.Frame{}, err
 		}
 	}
 	if s.i == len(s.frames) {
-		return Frame{}, io.EOF
+		return recut.Frame{}, io.EOF
 	}
 	s.i++
 	return s.frames[s.i-1], nil
@@ -74,7 +75,7 @@ func camera(n int) *slice {
 	s := &slice{tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: "V_VP9", Width: 320, Height: 240}}}
 	for i := range n {
 		for j := range 3 {
-			s.frames = append(s.frames, Frame{
+			s.frames = append(s.frames, recut.Frame{
 				Start: j == 0, Track: 1, Time: testStart + int64(i)*1000 + int64(j)*333, Key: j == 0,
 				Data: fmt.Appendf(nil, "fragment %d frame %d ", i, j),
 			})
@@ -590,7 +591,7 @@ func TestWindowIsBounded(t *testing.T) {
 	cancel() // with this context add fails where it would wait
 	data := make([]byte, 60)
 	add := func(start bool, timecode int64) error {
-		return w.add(full, data, Frame{Start: start}, timecode)
+		return w.add(full, data, recut.Frame{Start: start}, timecode)
 	}
 	for i, step := range []struct {
 		start   bool

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"weir/internal/recut"
 )
 
 // window holds the fragments that the server has not yet made safe, for sending and for sending again. The source fills it, one
@@ -72,7 +74,7 @@ func (w *window) begin(header []byte, first int64) {
 // add takes a frame and its bytes on the wire; one with Start opens a fragment of the given timecode. It waits while the window is full, which slows down the source. The
 // first frame of a fragment never waits: only the cluster header after it tells the server that the one before is complete, and
 // without that it would never be acknowledged. Nor does a fragment wait that is alone.
-func (w *window) add(ctx context.Context, data []byte, f Frame, timecode int64) error {
+func (w *window) add(ctx context.Context, data []byte, f recut.Frame, timecode int64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !f.Start {

@@ -1,4 +1,6 @@
-package client
+// Package recut turns Matroska as files and muxers have it into fragments as Kinesis Video Streams wants them: each begins with a key
+// frame. A source of such fragments can be repeated, paced and put on a clock.
+package recut
 
 import (
 	"bytes"
@@ -83,8 +85,8 @@ type trackStats struct {
 	previous    int64 // time of the frame before, ms
 }
 
-// NewRecutter reads Matroska from r. notice, which may be nil, is told in a sentence about what is left out.
-func NewRecutter(r io.Reader, notice func(string)) *Recutter {
+// New reads Matroska from r. notice, which may be nil, is told in a sentence about what is left out.
+func New(r io.Reader, notice func(string)) *Recutter {
 	if notice == nil {
 		notice = func(string) {}
 	}

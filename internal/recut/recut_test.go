@@ -1,4 +1,4 @@
-package client
+package recut
 
 import (
 	"bytes"
@@ -62,7 +62,7 @@ func matroska(t testing.TB, tracks []media.Track, blocks string) []byte {
 func recut(t testing.TB, input []byte) (string, *Recutter, []string, error) {
 	t.Helper()
 	var notices []string
-	c := NewRecutter(bytes.NewReader(input), func(s string) { notices = append(notices, s) })
+	c := New(bytes.NewReader(input), func(s string) { notices = append(notices, s) })
 	var out []string
 	for {
 		f, err := c.Next(context.Background())
@@ -211,7 +211,7 @@ func TestRecutOfRealFilesLosesNothing(t *testing.T) {
 				}
 			}
 			out := map[int][]string{}
-			c := NewRecutter(bytes.NewReader(data), func(s string) { t.Error(s) })
+			c := New(bytes.NewReader(data), func(s string) { t.Error(s) })
 			for {
 				f, err := c.Next(t.Context())
 				if errors.Is(err, io.EOF) {
@@ -281,10 +281,36 @@ func TestLoopHasNoSeam(t *testing.T) {
 	}
 }
 
+// leap is a clock on which waiting takes no time.
+type leap struct {
+	now   time.Time
+	waits []time.Duration
+}
+
+func (c *leap) Now() time.Time { return c.now }
+
+func (c *leap) Sleep(_ context.Context, d time.Duration) error {
+	c.now = c.now.Add(d)
+	c.waits = append(c.waits, d)
+	return nil
+}
+
+// given is a source of given frames.
+type given []Frame
+
+func (g *given) Tracks() []media.Track { return nil }
+
+func (g *given) Next(context.Context) (Frame, error) {
+	f := (*g)[0]
+	*g = (*g)[1:]
+	return f, nil
+}
+
 func TestPaceAndClock(t *testing.T) {
-	clock := &instant{now: time.UnixMilli(1_800_000_000_000)}
+	clock := &leap{now: time.UnixMilli(1_800_000_000_000)}
 	frames := []Frame{{Start: true, Time: 500}, {Time: 540}, {Time: 520}, {Time: 1500}}
-	src := OnClock(Pace(&slice{frames: frames}, clock), time.Time{}, clock)
+	sent := given(frames)
+	src := OnClock(Pace(&sent, clock), time.Time{}, clock)
 	var times []int64
 	for range frames {
 		f, err := src.Next(t.Context())
@@ -301,11 +327,11 @@ func TestPaceAndClock(t *testing.T) {
 	}
 
 	absolute := int64(1_700_000_000_123)
-	f, _ := OnClock(&slice{frames: []Frame{{Start: true, Time: absolute}}}, time.Time{}, clock).Next(t.Context())
+	f, _ := OnClock(&given{{Start: true, Time: absolute}}, time.Time{}, clock).Next(t.Context())
 	if f.Time != absolute {
 		t.Errorf("times since 1970 became %d", f.Time)
 	}
-	f, _ = OnClock(&slice{frames: []Frame{{Start: true, Time: absolute}}}, time.UnixMilli(42), clock).Next(t.Context())
+	f, _ = OnClock(&given{{Start: true, Time: absolute}}, time.UnixMilli(42), clock).Next(t.Context())
 	if f.Time != 42 {
 		t.Errorf("a given start became %d", f.Time)
 	}
@@ -337,7 +363,7 @@ func FuzzRecut(f *testing.F) {
 				in[ev.Track] = append(in[ev.Track], string(p))
 			}
 		}
-		c := NewRecutter(bytes.NewReader(data), nil)
+		c := New(bytes.NewReader(data), nil)
 		next := map[int]int{} // index in the input of the first frame that may come
 		var start int64
 		begun := false

@@ -1,4 +1,4 @@
-package client
+package recut
 
 import (
 	"context"
@@ -38,7 +38,7 @@ func Loop(open func() (io.ReadCloser, error), notice func(string)) Source {
 				if err != nil {
 					return Frame{}, err
 				}
-				file, recut = f, NewRecutter(f, notice)
+				file, recut = f, New(f, notice)
 			}
 			f, err := recut.Next(ctx)
 			if err == nil {
