@@ -26,7 +26,7 @@ func TestPlayersGoOnWithoutSound(t *testing.T) {
 	s.run("weir", "put-media", "--stream-name", "quiet", "--create", path)
 	chromium := startBrowser(t)
 	watch := func(player, u string) error {
-		c := playCase{"ON_DEMAND", "", codec}
+		c := playCase{"ON_DEMAND", "", codec, false}
 		if player == "ffmpeg" {
 			raw := program(t, "ffmpeg", "-v", "error", "-i", u, "-an", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
 			saw := shown{frames: readFrames(raw, numberedWidth*numberedHeight)}

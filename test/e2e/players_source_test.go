@@ -83,10 +83,12 @@ func (n numbered) camera(t *testing.T, s *server, begin time.Time) {
 }
 
 // sessionArgs asks weir for a session: LIVE, or the fragments that begin in the first recordedSeconds.
-func (n numbered) sessionArgs(mode, container string, begin time.Time) []string {
-	args := []string{"get-hls-streaming-session-url", "--stream-name", n.stream(), "--playback-mode", mode, "--container-format", container,
-		"--discontinuity-mode", "ON_DISCONTINUITY"}
-	if mode == "ON_DEMAND" {
+func (c playCase) sessionArgs(begin time.Time) []string {
+	args := []string{"get-hls-streaming-session-url", "--stream-name", c.codec.stream(), "--playback-mode", c.mode, "--container-format", c.container}
+	if !c.always {
+		args = append(args, "--discontinuity-mode", "ON_DISCONTINUITY")
+	}
+	if c.mode == "ON_DEMAND" {
 		args = append(args, "--hls-fragment-selector",
 			selector("PRODUCER_TIMESTAMP", begin, begin.Add(recordedSeconds*time.Second-time.Second/numberedRate)))
 	}
@@ -95,7 +97,7 @@ func (n numbered) sessionArgs(mode, container string, begin time.Time) []string 
 
 func (n numbered) session(s *server, mode, container string, begin time.Time) string {
 	s.t.Helper()
-	u, err := sessionURL(s, playCase{mode, container, n}, begin)
+	u, err := sessionURL(s, playCase{mode, container, n, false}, begin)
 	if err != nil {
 		s.t.Fatal(err)
 	}
