@@ -7,17 +7,20 @@ import "time"
 // What packages below this one hold to (codec private data in mkv, the buffer of streams without retention in store) is told there.
 const (
 	// PutMedia.
-	MaxFragmentBytes        = 50_000_000       // QUOTA: fragment size 50 MB; ack error 4001 beyond
-	MaxFragmentDuration     = 20 * time.Second // QUOTA: fragment duration (10 s in DG20); ack error 4002 beyond
-	MaxTracks               = 3                // QUOTA: tracks per stream; ack error 4012 beyond
-	MaxFragmentTags         = 10               // QUOTA: metadata items per fragment; ack error 4009 beyond
-	MaxFragmentTagName      = 128              // QUOTA, PIC MKV_MAX_TAG_NAME_LEN: bytes of a metadata name
-	MaxFragmentTagValue     = 256              // QUOTA, PIC MKV_MAX_TAG_VALUE_LEN: bytes of a metadata value
-	MaxPutMediaConnection   = 45 * time.Minute // QUOTA: life of a connection; ack error 4003 beyond; producers renew after 40 minutes (PIC)
-	PutMediaIdle            = 90 * time.Second // Weir: without data; DG20 says 30 s, but producers pause for 36 s (docs/reference/producers.md, "Reconnecting")
-	MaxProducerAhead        = 24 * time.Hour   // Weir: of a producer timestamp before our clock; ack error 4007 beyond, see below
-	MaxAckBytes             = 1024             // PIC AckParser: a longer HTTP chunk is refused whole
-	MaxFragmentNumberLength = 128              // M-AM FragmentNumberString; PIC parser
+	MaxFragmentBytes        = 50_000_000        // QUOTA: fragment size 50 MB; ack error 4001 beyond
+	MaxFragmentDuration     = 20 * time.Second  // QUOTA: fragment duration (10 s in DG20); ack error 4002 beyond
+	MaxFragmentPatience     = 110 * time.Second // Weir: wall clock; 20 s of media and a pause of PutMediaIdle, at any rate
+	MinFragmentRate         = 64 << 10          // Weir: bytes a second of a fragment that takes longer; ack error 4002 below
+	MaxFragmentTime         = 5 * time.Minute   // Weir: wall clock of a fragment at any rate; 50 MB at 170 kB/s; ack error 4002 beyond
+	MaxTracks               = 3                 // QUOTA: tracks per stream; ack error 4012 beyond
+	MaxFragmentTags         = 10                // QUOTA: metadata items per fragment; ack error 4009 beyond
+	MaxFragmentTagName      = 128               // QUOTA, PIC MKV_MAX_TAG_NAME_LEN: bytes of a metadata name
+	MaxFragmentTagValue     = 256               // QUOTA, PIC MKV_MAX_TAG_VALUE_LEN: bytes of a metadata value
+	MaxPutMediaConnection   = 45 * time.Minute  // QUOTA: life of a connection; ack error 4003 beyond; producers renew after 40 minutes (PIC)
+	PutMediaIdle            = 90 * time.Second  // Weir: without data; DG20 says 30 s, but producers pause for 36 s (docs/reference/producers.md, "Reconnecting")
+	MaxProducerAhead        = 24 * time.Hour    // Weir: of a producer timestamp before our clock; ack error 4007 beyond, see below
+	MaxAckBytes             = 1024              // PIC AckParser: a longer HTTP chunk is refused whole
+	MaxFragmentNumberLength = 128               // M-AM FragmentNumberString; PIC parser
 
 	// Control plane.
 	MaxStreamTags           = 50      // M-KV ResourceTags, TagsPerResourceExceededLimitException

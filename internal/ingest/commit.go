@@ -56,7 +56,7 @@ func (c *committer) run(ctx context.Context) {
 			c.s.became(resultDropped)
 			c.fail(err)
 		}
-		j.fragment.release(c.s.o.Memory)
+		j.fragment.release(c.s.o.Memory, c.s.claim.owner)
 	}
 }
 

@@ -490,28 +490,33 @@ func TestWriteDeadlineBehindTheBody(t *testing.T) {
 func TestMemory(t *testing.T) {
 	m := NewMemory(0)
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := m.take(ctx, 1<<maxClass, time.Hour); err != nil {
+	me, full := m.join(owner{"me", "key"}, nil), int64(minMemory/2) // of a stream alone
+	if err := m.take(ctx, me, full, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.take(ctx, 1, time.Nanosecond); !errors.Is(err, errMemory) {
+	if err := m.take(ctx, me, 1, time.Nanosecond); !errors.Is(err, errMemory) {
 		t.Errorf("over the limit: %v", err)
 	}
 	took := make(chan error)
-	go func() { took <- m.take(ctx, 10, time.Hour) }()
-	go func() { took <- m.take(ctx, 10, time.Hour) }()
-	m.give(20)
+	go func() { took <- m.take(ctx, me, 5, time.Hour) }()
+	go func() { took <- m.take(ctx, me, 5, time.Hour) }()
+	m.give(me.owner, 10)
 	for range 2 {
 		if err := <-took; err != nil {
 			t.Errorf("after bytes came back: %v", err)
 		}
 	}
-	go func() { took <- m.take(ctx, 1, time.Hour) }()
+	go func() { took <- m.take(ctx, me, 1, time.Hour) }()
 	cancel()
 	if err := <-took; !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if m.Used() != 1<<maxClass {
+	if m.Used() != full {
 		t.Errorf("%d used", m.Used())
+	}
+	m.give(me.owner, full)
+	if len(m.streams)+len(m.keys) > 0 {
+		t.Errorf("owners of nothing are remembered: %v %v", m.streams, m.keys)
 	}
 	for _, n := range []int{0, 1, 4096, 4097, 1 << 20} {
 		b := m.buffer(n)
@@ -529,7 +534,7 @@ func TestMemory(t *testing.T) {
 // Two sessions that need more than there is: one gives up, and its memory lets the other go on.
 func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
 	s := &fakeStore{}
-	m := &Memory{limit: 4 << 20}
+	m := newMemory(8 << 20) // of which a stream may hold half
 	big := strings.Repeat("x", 3<<19)
 	results := make(chan error)
 	for i := range int64(2) {

@@ -20,6 +20,7 @@ type document struct {
 	scanners []media.NALScanner // of tracks; zero for other codecs and when the codec private data does not say
 	scale    int64              // nanoseconds per unit of timecodes
 	header   []byte
+	size     int64  // bytes that fragments keep of it while they are in flight
 	uid      string // SegmentUID
 
 	// resends: written by the producer SDK, which marks the end of what it finished with END_OF_FRAGMENT and sends again what
@@ -56,7 +57,11 @@ func (d *document) settle(r *mkv.Reader) {
 		return
 	}
 	d.scale = r.TimestampScale()
-	d.header = bytes.Clone(r.Header())
+	d.header = r.Header()
+	d.size = int64(len(d.header))
+	for i := range d.tracks {
+		d.size += int64(len(d.tracks[i].CodecPrivate))
+	}
 	d.uid = string(r.SegmentUID())
 	d.resends = bytes.Contains(d.header, sdkName)
 	d.file = bytes.Contains(d.header, seekHead)
@@ -98,6 +103,9 @@ const farFromStart = int64(time.Hour)
 // frameCost is what a frame costs beside its payload: its rows in the tables of samples and frames.
 const frameCost = 64
 
+// maxHint bounds the buffers that a fragment begins with, which are as large as those of the one before: Memory is not asked yet.
+const maxHint = memoryStep
+
 // add reads one frame into the fragment.
 func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
 	i := f.doc.find(ev.Track)
@@ -128,24 +136,14 @@ func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
 			return failf(f, api.AckMaxFragmentDuration, "longer than %v", limits.FragmentDuration)
 		}
 	}
-	if need := f.bytes + size + int64(f.frames+1)*frameCost; need > f.taken {
-		n := max(need-f.taken, memoryStep)
-		if err := s.o.Memory.take(ctx, n, limits.MemoryWait); err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			return fail(f, api.AckInternalError, err)
-		}
-		f.taken += n
-	}
 	t := &f.tracks[i]
 	if t.payload == nil {
 		hint := s.hints[ev.Track]
-		t.payload = s.o.Memory.buffer(max(hint.bytes, min(ev.Size, memoryStep)))
-		t.table = make([]media.Sample, 0, hint.frames)
+		t.payload = s.o.Memory.buffer(min(hint.bytes, maxHint))
+		t.table = make([]media.Sample, 0, min(hint.frames, maxHint/frameCost))
 	}
 	start := len(t.payload)
-	payload, err := s.reader.AppendPayload(t.payload)
+	payload, err := f.read(ctx, s, t, ev.Size)
 	if err != nil {
 		return err
 	}
@@ -158,6 +156,31 @@ func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
 	f.bytes += size
 	f.first, f.last = first, last
 	return nil
+}
+
+// read appends the payload of the frame at hand to the track's, whose buffer may be replaced. Memory is taken as the bytes come.
+func (f *fragment) read(ctx context.Context, s *Session, t *samples, size int) ([]byte, error) {
+	payload, start := t.payload, len(t.payload)
+	for {
+		step := min(start+size-len(payload), memoryStep)
+		need := f.doc.size + f.bytes + int64(len(payload)-start+step) + int64(f.frames+1)*frameCost
+		if need > f.taken {
+			n := max(need-f.taken, memoryStep)
+			if err := s.takeMemory(ctx, n); err != nil {
+				return nil, err
+			}
+			f.taken += n
+		}
+		if step == 0 {
+			return payload, nil
+		}
+		payload = s.o.Memory.room(payload, step)
+		t.payload = payload[:start]
+		var err error
+		if payload, err = s.reader.AppendSome(payload, step); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // record makes what the store takes. next is where the next cluster begins in nanoseconds since the Unix epoch, or media.NoTime.
@@ -187,14 +210,14 @@ func (f *fragment) record(clocks map[int]*trackClock, next int64, partial bool) 
 }
 
 // release gives the memory back; the payload must not be used any more.
-func (f *fragment) release(m *Memory) {
+func (f *fragment) release(m *Memory, o owner) {
 	for i := range f.tracks {
 		if f.tracks[i].payload != nil {
 			m.recycle(f.tracks[i].payload)
 		}
 		f.tracks[i] = samples{}
 	}
-	m.give(f.taken)
+	m.give(o, f.taken)
 	f.taken = 0
 }
 

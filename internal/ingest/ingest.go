@@ -53,6 +53,9 @@ type Limits struct {
 	FragmentBytes    int64         // payload of a fragment; default api.MaxFragmentBytes, error 4001 beyond
 	FragmentFrames   int           // frames of a fragment; default 65,536 (20 s of three tracks at 1,000 a second), 4001 beyond
 	FragmentDuration time.Duration // first to last presentation time; default api.MaxFragmentDuration, 4002 beyond
+	Patience         time.Duration // wall clock of a fragment whose rate does not matter; default api.MaxFragmentPatience
+	Rate             int           // bytes a second, on average, of a fragment beyond that; default api.MinFragmentRate, 4002 below
+	FragmentTime     time.Duration // wall clock of a fragment; default api.MaxFragmentTime, 4002 beyond
 	Tracks           int           // default api.MaxTracks, 4012 beyond
 	MaxConnection    time.Duration // default api.MaxPutMediaConnection, 4003 at the first fragment that starts later
 	Future           time.Duration // how far a producer timestamp may be ahead; default api.MaxProducerAhead, 4007 beyond
@@ -73,6 +76,9 @@ func (l Limits) withDefaults() Limits {
 	def(&l.FragmentBytes, api.MaxFragmentBytes)
 	def(&l.FragmentFrames, 65_536)
 	def(&l.FragmentDuration, api.MaxFragmentDuration)
+	def(&l.Patience, api.MaxFragmentPatience)
+	def(&l.Rate, api.MinFragmentRate)
+	def(&l.FragmentTime, api.MaxFragmentTime)
 	def(&l.Tracks, api.MaxTracks)
 	def(&l.MaxConnection, api.MaxPutMediaConnection)
 	def(&l.Future, api.MaxProducerAhead)
@@ -115,6 +121,7 @@ type Options struct {
 	Store         Store
 	TimecodeType  api.TimecodeType
 	ProducerStart int64            // milliseconds since the Unix epoch; what RELATIVE timecodes count from
+	AccessKey     string           // of the producer, for its share of Memory
 	NoAcks        bool             // the producer wants no acknowledgements: only ERROR is sent
 	Drain         <-chan struct{}  // when it is closed the session ends at the next end of a fragment; nil: never
 	Connection    Connection       // may be nil, see there

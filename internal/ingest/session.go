@@ -5,12 +5,10 @@ import (
 	"errors"
 	"io"
 	"math/bits"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"weir/internal/api"
@@ -27,6 +25,7 @@ type Session struct {
 	acks    *ackQueue
 	commits *committer
 	origin  origin // who stored what, for Resends
+	claim   *claim // on Memory
 
 	// Of the reading goroutine.
 	began    time.Time
@@ -40,6 +39,7 @@ type Session struct {
 	started  int                 // fragments begun in the session
 	marked   bool                // the producer has sent END_OF_FRAGMENT
 	cutOff   bool                // the last fragment was not complete
+	piece    piece               // what comes in: a fragment, or the header of a document
 
 	failing atomic.Bool // storing has failed: nothing is acknowledged any more but the ERROR
 	mu      sync.Mutex
@@ -68,6 +68,7 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	s.began = o.Clock()
 	s.source = &source{
 		body: body, conn: o.Connection, idle: o.Limits.Idle, clock: o.Clock,
+		pace: s.checkPace,
 		count: func(n int) {
 			o.Metrics.bytes.Add(float64(n))
 			s.count(func(sum *Summary) { sum.Bytes += int64(n) })
@@ -90,6 +91,11 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 		defer close(hooked)
 		s.source.stop()
 	})
+	s.claim = o.Memory.join(owner{stream: o.Stream.ID, key: o.AccessKey}, func(cause error) {
+		stop(fail(nil, api.AckInternalError, cause))
+	})
+	defer o.Memory.leave(s.claim)
+	s.reader.SetBudget(budget{s, running})
 	s.commits = newCommitter(context.WithoutCancel(ctx), running, s, stop)
 	stopIdle := s.startIdleAcks()
 	stopDrain := s.awaitDrain()
@@ -98,6 +104,7 @@ func (s *Session) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	err = s.finish(running, err)
 	stopIdle()
 	stopDrain()
+	s.reader.Close()
 	failed := s.commits.close()
 	if err == nil && failed == nil && !s.cutOff && !s.sum.Unended {
 		o.Resends.forget(o.Stream.ID, &s.origin)
@@ -137,20 +144,6 @@ func (s *Session) count(change func(*Summary)) {
 	change(&s.sum)
 }
 
-// tell acknowledges an ERROR after the time for which it is held back, or when the session must end.
-func (s *Session) tell(ctx context.Context, e *Error, hold time.Duration) {
-	if hold > 0 {
-		timer := time.NewTimer(hold)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.o.Drain:
-		case <-ctx.Done():
-		}
-	}
-	s.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
-}
-
 // read takes events until the body ends or something is wrong.
 func (s *Session) read(ctx context.Context) error {
 	for {
@@ -170,6 +163,7 @@ func (s *Session) event(ctx context.Context, ev *mkv.Event) error {
 		if err := s.complete(media.NoTime, true); err != nil {
 			return err
 		}
+		s.piece = s.newPiece(s.o.Clock())
 		s.doc, s.clusters, s.pending = nil, 0, nil
 	case mkv.TracksReady:
 		return s.declare()
@@ -235,7 +229,9 @@ func (s *Session) tags(tags []media.Tag) error {
 		if s.clusters == 0 {
 			// In front of the first cluster they may be the file's; only startCluster can tell, so limits wait as well.
 			if len(s.pending) < maxHeaderTags {
-				s.pending = append(s.pending, t)
+				s.pending = append(s.pending, media.Tag{
+					Name: clip(t.Name, api.MaxFragmentTagName+1), Value: clip(t.Value, api.MaxFragmentTagValue+1),
+				})
 			}
 			continue
 		}
@@ -248,6 +244,14 @@ func (s *Session) tags(tags []media.Tag) error {
 
 // maxHeaderTags is how many tags in front of the first cluster are looked at; more is over any limit if they are metadata.
 const maxHeaderTags = 4 * api.MaxFragmentTags
+
+// clip bounds a text that may be thrown away, so that it is still too long if it was.
+func clip(text string, most int) string {
+	if len(text) > most {
+		return strings.Clone(text[:most])
+	}
+	return text
+}
 
 // keepTag adds a tag to those that wait for their fragment. Reserved names are accepted and not kept.
 func (s *Session) keepTag(t media.Tag) error {
@@ -329,6 +333,7 @@ func (s *Session) startCluster(ctx context.Context, timecode int64) error {
 	s.clusters++
 	s.started++
 	s.cur = f
+	s.piece = s.newPiece(now)
 	s.put(ack{kind: ackBuffering, number: number, timecode: timecode, since: now.UnixNano()})
 	return nil
 }
@@ -402,7 +407,8 @@ func (s *Session) complete(next int64, tail bool) error {
 // hand gives the current fragment to the committer, waiting while too many are in flight.
 func (s *Session) hand(next int64, partial, acknowledge bool) error {
 	f := s.cur
-	s.cur = nil
+	s.cur, s.piece = nil, piece{}
+	s.o.Memory.settle(s.claim, f.taken)
 	s.cutOff = partial
 	f.received = time.Unix(0, s.source.last.Load())
 	for i := range f.tracks {
@@ -410,7 +416,7 @@ func (s *Session) hand(next int64, partial, acknowledge bool) error {
 	}
 	rec, err := f.record(s.clocks, next, partial)
 	if err != nil {
-		f.release(s.o.Memory)
+		f.release(s.o.Memory, s.claim.owner)
 		s.became(resultDropped)
 		return fail(f, api.AckInvalidMKVData, err)
 	}
@@ -431,8 +437,9 @@ func (s *Session) drop() {
 		return
 	}
 	s.cutOff = true
-	s.cur.release(s.o.Memory)
-	s.cur = nil
+	s.o.Memory.settle(s.claim, s.cur.taken)
+	s.cur.release(s.o.Memory, s.claim.owner)
+	s.cur, s.piece = nil, piece{}
 	s.became(resultDropped)
 }
 
@@ -452,95 +459,6 @@ func (s *Session) became(result string) {
 			sum.Fragments++
 		}
 	})
-}
-
-// finish decides what becomes of the fragment at hand when reading has ended, and what the session's result is.
-func (s *Session) finish(ctx context.Context, err error) error {
-	var told *Error
-	if errors.As(err, &told) {
-		return s.giveUp(err)
-	}
-	var bad *mkv.Error
-	if errors.As(err, &bad) {
-		return s.giveUp(matroskaError(s.unfinished(), bad))
-	}
-	ended := s.source.err
-	switch {
-	case err == io.EOF:
-		if s.cur == nil || s.cur.complete {
-			return s.complete(media.NoTime, true)
-		}
-		// The SDK ends a body like this when it starts over, and sends the fragment again: PERSISTED would make it free
-		// what it has not sent. Everyone else has nothing more to send.
-		return s.keep(!s.cur.doc.resends)
-	case ctx.Err() != nil:
-		return s.interrupted(context.Cause(ctx))
-	case s.source.wasStopped():
-		return s.interrupted(ErrDrained)
-	case ended == io.EOF:
-		e := failf(s.unfinished(), api.AckStreamReadError, "body ends inside an element")
-		return s.giveUp(e)
-	case s.reader.EndedBetween() && (errors.Is(ended, io.ErrUnexpectedEOF) || errors.Is(ended, syscall.ECONNRESET)) &&
-		(s.unfinished() == nil || s.lonely()):
-		// kvssink closes an idle connection like this, embedded-C every one. Whether acknowledgements got lost with it cannot be
-		// known, so its fragments may be resent.
-		s.count(func(sum *Summary) { sum.Unended = true })
-		if s.unfinished() != nil {
-			return s.keep(true)
-		}
-		return s.complete(media.NoTime, true)
-	case errors.Is(ended, os.ErrDeadlineExceeded):
-		if s.unfinished() == nil {
-			return firstError(s.complete(media.NoTime, true), ErrIdle)
-		}
-		if s.lonely() {
-			return firstError(s.keep(true), ErrIdle)
-		}
-		return s.giveUp(failf(s.cur, api.AckStreamReadError, "%w", ErrIdle))
-	}
-	return s.interrupted(fail(nil, api.AckStreamReadError, err))
-}
-
-// giveUp drops an unfinished fragment and stores a finished one, then ends with err.
-func (s *Session) giveUp(err error) error {
-	if s.unfinished() != nil {
-		s.drop()
-	}
-	s.pending = nil // the tags of a cluster that will not come
-	return firstError(s.complete(media.NoTime, false), err)
-}
-
-// interrupted ends a session whose connection is gone, or that must stop: what may never be sent again is kept.
-func (s *Session) interrupted(err error) error {
-	if s.unfinished() != nil && s.lonely() {
-		return firstError(s.keep(false), err)
-	}
-	return s.giveUp(err)
-}
-
-// lonely says that the current fragment's producer is one of those that neither mark the end of a fragment nor end the body
-// and resend nothing (embedded-C, docs/reference/producers.md, "End of a stream"), so that the frames so far are all that there will ever be.
-func (s *Session) lonely() bool {
-	return s.cur != nil && !s.cur.doc.resends && !s.marked
-}
-
-// keep stores the frames so far as a partial fragment.
-func (s *Session) keep(acknowledge bool) error {
-	if s.cur.frames == 0 {
-		s.drop()
-		return nil
-	}
-	s.pending = nil
-	return s.hand(media.NoTime, true, acknowledge)
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // put queues an acknowledgement if the producer wants any.
@@ -569,72 +487,4 @@ func (s *Session) ackSender(w AckWriter) func(ack) error {
 		s.o.Metrics.sent(out.Type, a.errorID, a.since, s.o.Clock().UnixNano())
 		return nil
 	}
-}
-
-// startIdleAcks sends IDLE while nothing comes. The function that it returns ends that.
-func (s *Session) startIdleAcks() (stop func()) {
-	every := s.o.Limits.IdleAck
-	done := make(chan struct{})
-	ended := make(chan struct{})
-	ticker := time.NewTicker(every)
-	go func() {
-		defer close(ended)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				if s.o.Clock().UnixNano()-s.source.last.Load() >= int64(every) {
-					s.put(ack{kind: ackIdle})
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-	}
-}
-
-// awaitDrain drains the source when Options.Drain is closed. The function that it returns ends the waiting.
-func (s *Session) awaitDrain() (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-s.o.Drain:
-			s.source.drain()
-		case <-done:
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-	}
-}
-
-// linger reads on for the time d: while an ERROR is held back, and for a moment after the last acknowledgement, so that the
-// producer reads it. Closing a connection with unread bytes resets it, and a reset may overtake what was sent. It returns at
-// once; wait returns when reading is over.
-func (s *Session) linger(body io.Reader, d time.Duration) (wait func()) {
-	if s.o.Connection == nil || !s.source.readable() || s.o.Connection.SetReadDeadline(s.o.Clock().Add(d)) != nil {
-		return func() {}
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		io.CopyN(io.Discard, body, lingerBytes) // how it ends does not matter
-	}()
-	return func() { <-done }
-}
-
-// drainAcks waits until the acknowledgements have left, or cannot.
-func (s *Session) drainAcks() {
-	if s.o.Connection != nil {
-		if err := s.o.Connection.SetWriteDeadline(s.o.Clock().Add(s.o.Limits.AckDrain)); err != nil {
-			s.o.Logger.Debug("cannot set the write deadline", "error", err)
-		}
-	}
-	<-s.acks.done
 }

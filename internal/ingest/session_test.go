@@ -264,7 +264,7 @@ func TestErrors(t *testing.T) {
 		{"four tracks", nil, func(b *builder) { b.header(sdk, videoTrack, audioTrack, third, fourth) }, "ERROR 4012"},
 		{"number", func(_ *Options, s *fakeStore) { s.onNumber = gone(2, errors.New("index")) }, func(b *builder) { b.gop(at, 1) }, "ERROR 5000"},
 		{"memory", func(o *Options, _ *fakeStore) {
-			o.Memory = &Memory{limit: 3 * memoryStep}
+			o.Memory = newMemory(3 * memoryStep)
 			o.Limits.MemoryWait = time.Nanosecond
 		}, func(b *builder) {
 			b.end().cluster(at)

@@ -19,6 +19,8 @@ type source struct {
 	idle  time.Duration
 	clock func() time.Time
 	count func(n int)
+	pace  func(now time.Time) error // asked when bytes have come; what it returns ends reading
+	read  int64                     // bytes that have come; of the reading goroutine
 
 	err  error        // what the body ended with, once it has; of the reading goroutine
 	last atomic.Int64 // Unix nanoseconds when bytes last came
@@ -41,8 +43,15 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	n, err := s.body.Read(p)
 	if n > 0 {
-		s.last.Store(s.clock().UnixNano())
+		now := s.clock()
+		s.last.Store(now.UnixNano())
 		s.count(n)
+		s.read += int64(n)
+		if err == nil {
+			if err := s.pace(now); err != nil {
+				return n, err // the body could be read on
+			}
+		}
 	}
 	if err != nil {
 		s.err = err

@@ -205,6 +205,10 @@ func (r *Reader) readTracks(h *header) error {
 		return err
 	}
 	r.tracks, r.encodings = nil, nil
+	r.giveBack(&r.heldTracks)
+	if err := r.hold(&r.heldTracks, h.size); err != nil { // they keep copies of most of it
+		return err
+	}
 	r.trackCount++
 	c := cursor{limits: &r.limits, data: data, off: at, parent: idTracks}
 	for c.next() { // the only child is TrackEntry

@@ -69,6 +69,9 @@ type Reader struct {
 	duration  int64
 	scratch   []byte
 
+	budget                           Budget // nil: none
+	heldHeader, heldTracks, heldBody int64  // bytes taken for header, tracks, and scratch
+
 	trace func(depth int, h *header) // each element met while streaming, for Dump
 }
 
@@ -130,19 +133,34 @@ func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
 		return dst, r.err
 	}
 	n := len(dst)
-	if len(r.prefix) > 0 {
-		dst = append(dst, r.prefix...)
-		r.prefix = nil
+	got, err := r.AppendSome(dst, math.MaxInt)
+	if err != nil {
+		return dst[:n], err
 	}
-	if r.left == 0 {
+	return got, nil
+}
+
+// AppendSome does so for at most so many bytes of what is left of the current frame; dst has not grown when nothing is left. On
+// error dst is returned with what came.
+func (r *Reader) AppendSome(dst []byte, most int) ([]byte, error) {
+	if r.err != nil {
+		return dst, r.err
+	}
+	if n := min(len(r.prefix), most); n > 0 {
+		dst = append(dst, r.prefix[:n]...)
+		r.prefix = r.prefix[n:]
+		most -= n
+	}
+	n := min(r.left, int64(most))
+	if n == 0 {
 		return dst, nil
 	}
-	dst, err := r.blockIn.appendTo(dst, r.left)
+	dst, err := r.blockIn.appendTo(dst, n)
 	if err != nil {
 		r.err = cut(err)
-		return dst[:n], r.err
+		return dst, r.err
 	}
-	r.left = 0
+	r.left -= n
 	return dst, nil
 }
 
@@ -199,7 +217,8 @@ func (r *Reader) advance() (Event, error) {
 		}
 		r.laces = 0
 		if cap(r.scratch) > keepScratch {
-			r.scratch, r.group = nil, input{} // a large BlockGroup
+			r.group = input{} // a large BlockGroup
+			r.dropScratch()
 		}
 	}
 	for {
@@ -439,48 +458,12 @@ func (r *Reader) element(h *header, e *element) (Event, error) {
 	return Event{}, fail(h.id, r.place(), h.off, "not allowed here") // not reached: the table has no other children of streamed elements
 }
 
-// skip passes over the element h, and keeps it for Header if it belongs there.
-func (r *Reader) skip(h *header) error {
-	if r.collecting && r.inSegment && h.id != idCRC32 && h.size <= headerSkipped && int64(len(r.header)+h.n)+h.size <= r.limits.Header {
-		_, err := r.body(h)
-		return err
-	}
-	if err := r.in.skip(h.size); err != nil {
-		return cut(err)
-	}
-	return nil
-}
-
-// body reads the element h whole: into header in front of the first cluster, into scratch otherwise. It is good until the
-// next call.
-func (r *Reader) body(h *header) ([]byte, error) {
-	if !r.collecting || !r.inSegment && h.id != idEBML {
-		if cap(r.scratch) > keepScratch {
-			r.scratch = nil
-		}
-		var err error
-		if r.scratch, err = r.in.appendTo(r.scratch[:0], h.size); err != nil {
-			return nil, cut(err)
-		}
-		return r.scratch, nil
-	}
-	if n := int64(len(r.header)+h.n) + h.size; n > r.limits.Header {
-		err := fail(h.id, r.place(), h.off, "makes %d bytes in front of the first cluster, more than the limit of %d", n, r.limits.Header)
-		err.TooLarge = true
-		return nil, err
-	}
-	r.header = append(r.header, h.raw[:h.n]...)
-	n := len(r.header)
-	var err error
-	if r.header, err = r.in.appendTo(r.header, h.size); err != nil {
-		return nil, cut(err)
-	}
-	return r.header[n:], nil
-}
-
 // readEBML begins a document.
 func (r *Reader) readEBML(h *header) error {
 	r.header, r.collecting = nil, true
+	r.segmentUID, r.tracks, r.encodings = nil, nil, nil
+	r.giveBack(&r.heldHeader)
+	r.giveBack(&r.heldTracks)
 	at := r.in.off
 	data, err := r.body(h)
 	if err != nil {
@@ -496,6 +479,8 @@ func (r *Reader) openSegment(h *header) (Event, error) {
 		return Event{}, fail(h.id, atTop, h.off, "no EBML header in front of it")
 	}
 	r.header = append(r.header[:r.lastEBML:r.lastEBML], h.raw[:h.n]...)
+	r.giveBack(&r.heldHeader)
+	r.giveBack(&r.heldTracks)
 	r.collecting, r.seenCluster, r.trackCount = true, false, 0
 	r.segmentUID, r.tracks, r.encodings, r.scale = nil, nil, nil, defaultTimestampScale
 	r.inSegment, r.segmentEnd = true, unknownSize

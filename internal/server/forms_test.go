@@ -85,6 +85,7 @@ func openForm(t *testing.T, dir string, clock *storetest.Clock) (o Options) {
 	must(t, err)
 	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	must(t, err)
+	tokens.Clock = clock.Now
 	if keys.Created() {
 		t.Error("the keys were not found")
 	}

@@ -105,6 +105,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Store:         s.store,
 		TimecodeType:  p.in.TimecodeType,
 		ProducerStart: p.in.ProducerStart,
+		AccessKey:     p.req.identity,
 		NoAcks:        !p.in.Acks,
 		Drain:         s.stopping,
 		Connection:    conn,

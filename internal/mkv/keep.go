@@ -1,0 +1,111 @@
+package mkv
+
+// Budget is what a Reader asks for the memory of what it must hold whole: headers, tracks, Tags, BlockGroups. Payload of frames
+// is the caller's, except that of a BlockGroup while it is read.
+type Budget interface {
+	// Take is called before bytes are kept, and not before the bytes that came before them are there. A negative n tells how
+	// many are kept no longer. An error ends the input.
+	Take(n int64) error
+	// Room returns a buffer with the bytes of b and room for n more. b may not be used any more.
+	Room(b []byte, n int) []byte
+	// Recycle takes a buffer back.
+	Recycle(b []byte)
+}
+
+// SetBudget makes the Reader ask b. It must be called before Next.
+func (r *Reader) SetBudget(b Budget) { r.budget = b }
+
+// skip passes over the element h, and keeps it for Header if it belongs there.
+func (r *Reader) skip(h *header) error {
+	if r.collecting && r.inSegment && h.id != idCRC32 && h.size <= headerSkipped && int64(len(r.header)+h.n)+h.size <= r.limits.Header {
+		_, err := r.body(h)
+		return err
+	}
+	if err := r.in.skip(h.size); err != nil {
+		return cut(err)
+	}
+	return nil
+}
+
+// body reads the element h whole: into header in front of the first cluster, into scratch otherwise. It is good until the
+// next call.
+func (r *Reader) body(h *header) ([]byte, error) {
+	if !r.collecting || !r.inSegment && h.id != idEBML {
+		if cap(r.scratch) > keepScratch {
+			r.dropScratch()
+		}
+		var err error
+		r.scratch, err = r.fill(r.scratch[:0], h.size, &r.heldBody)
+		return r.scratch, err
+	}
+	if n := int64(len(r.header)+h.n) + h.size; n > r.limits.Header {
+		err := fail(h.id, r.place(), h.off, "makes %d bytes in front of the first cluster, more than the limit of %d", n, r.limits.Header)
+		err.TooLarge = true
+		return nil, err
+	}
+	r.header = append(r.header, h.raw[:h.n]...)
+	n := len(r.header)
+	var err error
+	if r.header, err = r.fill(r.header, h.size, &r.heldHeader); err != nil {
+		return nil, err
+	}
+	return r.header[n:], nil
+}
+
+// budgetStep is how far what is taken of the budget may be ahead of what has come.
+const budgetStep = 64 << 10
+
+// fill appends n bytes of the input to dst, of which held bytes are paid for.
+func (r *Reader) fill(dst []byte, n int64, held *int64) ([]byte, error) {
+	for n > 0 {
+		step := min(n, budgetStep)
+		if err := r.hold(held, int64(len(dst))+step); err != nil {
+			return dst, err
+		}
+		if r.budget != nil && held == &r.heldBody {
+			dst = r.budget.Room(dst, int(step))
+		}
+		var err error
+		if dst, err = r.in.appendTo(dst, step); err != nil {
+			return dst, cut(err)
+		}
+		n -= step
+	}
+	return dst, nil
+}
+
+// hold takes what is missing of n bytes, in whole steps.
+func (r *Reader) hold(held *int64, n int64) error {
+	if r.budget == nil || n <= *held {
+		return nil
+	}
+	more := max(n-*held, min(n, budgetStep))
+	if err := r.budget.Take(more); err != nil {
+		return cut(err)
+	}
+	*held += more
+	return nil
+}
+
+// giveBack gives back all that is held.
+func (r *Reader) giveBack(held *int64) {
+	if r.budget != nil && *held > 0 {
+		_ = r.budget.Take(-*held) // giving back does not fail
+	}
+	*held = 0
+}
+
+// Close gives back what is held; the Reader must not be used any more.
+func (r *Reader) Close() {
+	r.dropScratch()
+	r.giveBack(&r.heldHeader)
+	r.giveBack(&r.heldTracks)
+}
+
+func (r *Reader) dropScratch() {
+	if r.budget != nil && r.scratch != nil {
+		r.budget.Recycle(r.scratch)
+	}
+	r.scratch = nil
+	r.giveBack(&r.heldBody)
+}
