@@ -86,8 +86,13 @@ func start(t testing.TB, data string, flags ...string) *server {
 	if data == "" {
 		data = filepath.Join(t.TempDir(), "data")
 	}
-	s := &server{t: t, Data: data, log: &syncBuffer{}, done: make(chan struct{})}
-	s.cmd = exec.Command(weirBinary, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
+	return startCommand(t, data, exec.Command(weirBinary, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...))
+}
+
+// startCommand is start with a command that becomes `weir serve` over the data directory.
+func startCommand(t testing.TB, data string, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, Data: data, log: &syncBuffer{}, done: make(chan struct{}), cmd: cmd}
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {

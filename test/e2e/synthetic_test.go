@@ -121,6 +121,11 @@ type putMedia struct {
 
 // connect opens a PutMedia connection to a stream and waits for the answer's head.
 func connect(s *server, stream string) (*putMedia, error) {
+	return connectAs(s, stream, "ABSOLUTE")
+}
+
+// connectAs is connect with the type of timecodes. The producer start timestamp is now.
+func connectAs(s *server, stream, timecodes string) (*putMedia, error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		return nil, err
@@ -137,7 +142,7 @@ func connect(s *server, stream string) (*putMedia, error) {
 		"user-agent":        "synthetic/1.0",
 		"x-amz-date":        now.Format("20060102T150405Z"),
 		"x-amzn-fragment-acknowledgment-required": "1",
-		"x-amzn-fragment-timecode-type":           "ABSOLUTE",
+		"x-amzn-fragment-timecode-type":           timecodes,
 		"x-amzn-producer-start-timestamp":         fmt.Sprintf("%d.%d", now.Unix(), now.Nanosecond()/1e6),
 		"x-amzn-stream-name":                      stream,
 	}
