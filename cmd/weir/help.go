@@ -22,7 +22,9 @@ func writeHelp(w io.Writer, c *commandInfo) error {
 	}
 	fmt.Fprintf(&b, "Usage: %s\n", c.usage())
 	writeFlags(&b, "Arguments", "", c.words)
-	writeFlags(&b, "Flags", "--", c.flags)
+	for _, g := range grouped("Flags", c.flags) {
+		writeFlags(&b, g.title, "--", g.flags)
+	}
 	writeFlags(&b, "Global flags", "--", c.global)
 	if c.global != nil {
 		b.WriteString(helpForms)

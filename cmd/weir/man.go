@@ -108,9 +108,13 @@ func manPage(c *commandInfo) string {
 		}
 		manLiteral(&b, lines)
 	}
-	manFlags(&b, "ARGUMENTS", "", c.words)
-	manFlags(&b, "OPTIONS", "--", c.flags)
-	manFlags(&b, "GLOBAL OPTIONS", "--", c.global)
+	manFlags(&b, ".SH ARGUMENTS", "", c.words)
+	section := ".SH "
+	for _, g := range grouped("OPTIONS", c.flags) {
+		manFlags(&b, section+g.title, "--", g.flags)
+		section = ".SS "
+	}
+	manFlags(&b, ".SH GLOBAL OPTIONS", "--", c.global)
 	if c.global != nil {
 		b.WriteString(".SH VALUES\n")
 		manProse(&b, helpForms)
@@ -171,7 +175,7 @@ func manFlags(b *bytes.Buffer, title, dashes string, flags []flagInfo) {
 	if len(flags) == 0 {
 		return
 	}
-	fmt.Fprintf(b, ".SH %s\n", title)
+	fmt.Fprintf(b, "%s\n", title)
 	breakable := strings.NewReplacer(",", `,\:`, "|", `|\:`)
 	for _, f := range flags {
 		fmt.Fprintf(b, ".TP\n.B %s\n%s\n", breakable.Replace(roff(strings.TrimSpace(dashes+f.name+" "+f.value))), roff(f.text()))

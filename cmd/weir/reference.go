@@ -33,6 +33,7 @@ type flagInfo struct {
 	required bool
 	initial  string // value without the flag; "": none
 	variable string // environment twin
+	group    string // what it is for, in a long list; "": nothing in particular
 }
 
 // text is the whole of what there is to say.
@@ -111,6 +112,9 @@ func ownInfo(c *kong.Node) *commandInfo {
 			continue
 		}
 		flag := valueInfo(f.Value, f.Name)
+		if f.Group != nil {
+			flag.group = f.Group.Key
+		}
 		if !f.IsBool() {
 			flag.value = f.FormatPlaceHolder()
 		}
@@ -153,6 +157,29 @@ func optionInfo(o *awscli.Option) flagInfo {
 	return f
 }
 
+// flagGroup is flags that are for the same thing.
+type flagGroup struct {
+	title string
+	flags []flagInfo
+}
+
+// grouped returns the flags of each group in order; first is the title of those that are in none.
+func grouped(first string, flags []flagInfo) []flagGroup {
+	groups := []flagGroup{{title: first}}
+	for _, f := range flags {
+		at := 0
+		if f.group != "" {
+			at = slices.IndexFunc(groups, func(g flagGroup) bool { return g.title == f.group })
+		}
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, flagGroup{title: f.group})
+		}
+		groups[at].flags = append(groups[at].flags, f)
+	}
+	return groups
+}
+
 func requiredFirst(flags []flagInfo) {
 	slices.SortStableFunc(flags, func(a, b flagInfo) int {
 		switch {
@@ -185,7 +212,9 @@ func writeReference(w io.Writer, model *kong.Application) error {
 		}
 		b.WriteString("```\n")
 		referenceFlags(&b, "argument", "", c.words)
-		referenceFlags(&b, "flag", "--", c.flags)
+		for _, g := range grouped("flag", c.flags) {
+			referenceFlags(&b, g.title, "--", g.flags)
+		}
 		global = c.global // of the last one, which is of the API
 	}
 	b.WriteString("\n## Global flags of API commands\n\nEach command that is an operation of the API has them.\n")

@@ -40,21 +40,23 @@ const maxSyncInterval = 10 * time.Second
 
 // serveCmd runs the server. Each flag has the environment twin that its help names.
 type serveCmd struct {
-	Listen        string `default:"127.0.0.1:8480" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
-	Data          string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
-	AdvertiseURL  string `name:"advertise-url" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to."`
+	Listen        string `default:"127.0.0.1:8480" group:"Addresses" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
+	Data          string `default:"./weir-data" group:"Storage" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
+	AdvertiseURL  string `name:"advertise-url" group:"Addresses" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to."`
 	Region        string `default:"us-west-2" env:"WEIR_REGION" placeholder:"NAME" help:"AWS region to stand for."`
 	AccountID     string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits."`
-	TLSCert       string `name:"tls-cert" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken."`
-	TLSKey        string `name:"tls-key" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
-	MetricsListen string `name:"metrics-listen" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
+	TLSCert       string `name:"tls-cert" group:"Addresses" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken."`
+	TLSKey        string `name:"tls-key" group:"Addresses" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+	MetricsListen string `name:"metrics-listen" group:"Addresses" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
 	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
-	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
-	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit."`
-	FragmentRate  int    `name:"hls-fragment-rate" default:"200" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit."`
-	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
+	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
+	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit."`
+	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit."`
+	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
 	storeFlags    `embed:""`
-	SyncInterval  time.Duration `name:"sync-interval" default:"0s" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
+	SyncInterval  time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
+
+	connectionFlags `embed:""`
 
 	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
 
@@ -93,7 +95,7 @@ func (c *serveCmd) check() error {
 	case c.FragmentRate < 0:
 		return fmt.Errorf("--hls-fragment-rate %d is negative", c.FragmentRate)
 	}
-	return nil
+	return c.connectionFlags.check()
 }
 
 // Run serves until ctx ends.
@@ -311,6 +313,7 @@ func (c *serveCmd) openStore(
 
 // newServer wires everything above the store.
 func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
+	warnExposed(logger, filepath.Join(c.Data, credentialsFile), filepath.Join(c.Data, tokenKeysFile), c.TLSKey)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(c.Data, credentialsFile))
 	if err != nil {
 		return nil, nil, err
@@ -335,6 +338,7 @@ func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *pro
 		Account:      c.AccountID,
 		AdvertiseURL: c.AdvertiseURL,
 		Ingest:       server.Ingest{Metrics: ingestMetrics},
+		Connections:  c.limits(logger),
 		Logger:       logger,
 		Registerer:   registry,
 	}
@@ -343,6 +347,17 @@ func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *pro
 	}
 	srv, err := server.New(options)
 	return srv, keys, err
+}
+
+// warnExposed tells of files of keys that every user of the machine can read or change. Those that are not there are none.
+func warnExposed(logger *slog.Logger, files ...string) {
+	const others = 0o006
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&others != 0 {
+			logger.Warn("every user of this machine can get at the keys in this file; chmod 600 keeps them out",
+				"file", file, "mode", info.Mode().Perm())
+		}
+	}
 }
 
 func (c *serveCmd) certificates() ([]tls.Certificate, error) {

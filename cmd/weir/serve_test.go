@@ -3,7 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +18,7 @@ import (
 	"sync"
 	"testing"
 
+	"weir/internal/api"
 	"weir/internal/store/blob"
 )
 
@@ -178,6 +183,8 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--hls-sessions-per-stream=-1"}, exitError, "negative"},
 		{[]string{"--sync-interval=1m"}, exitError, "10s"},
 		{[]string{"--hls-playlist-rate=-1"}, exitError, "--hls-playlist-rate -1 is negative"},
+		{[]string{"--max-connections=-1"}, exitError, "--max-connections -1 is negative"},
+		{[]string{"--max-connections-per-address=-1"}, exitError, "--max-connections-per-address -1 is negative"},
 		{[]string{"--hls-fragment-rate=-1"}, exitError, "--hls-fragment-rate -1 is negative"},
 		{[]string{"--codec-changes=ignore"}, exitUsage, "exclude"},
 		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},
@@ -214,6 +221,36 @@ func TestEnvironmentTwins(t *testing.T) {
 	}
 }
 
+// The defaults in the help are those of package api; of a low limit of open files half is left to the store.
+func TestConnectionFlags(t *testing.T) {
+	_, out, _ := command(t, "serve", "--help")
+	for _, n := range []int{api.DefaultConnections, api.DefaultConnectionsPerAddress} {
+		if !strings.Contains(out, fmt.Sprintf("Default: %d.", n)) {
+			t.Errorf("%d is no default in\n%s", n, out)
+		}
+	}
+	for files, want := range map[uint64]int{32: 8, 256: 64, 1024: 384, 4096: 1920, 1 << 20: 524_160, math.MaxUint64: 1 << 20} {
+		if got := connectionsFor(files); got != want {
+			t.Errorf("%d connections for %d open files, want %d", got, files, want)
+		}
+	}
+}
+
+// Files of keys that anybody can read are worth a line; others are not.
+func TestExposedKeys(t *testing.T) {
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o602: true} {
+		file := filepath.Join(t.TempDir(), "credentials")
+		if err := errors.Join(os.WriteFile(file, nil, mode), os.Chmod(file, mode)); err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		warnExposed(slog.New(slog.NewTextHandler(&log, nil)), file, file+".none", "")
+		if strings.Contains(log.String(), file) != want {
+			t.Errorf("mode %o: logged %q", mode, log.String())
+		}
+	}
+}
+
 func TestQuote(t *testing.T) {
 	for text, want := range map[string]string{
 		"./weir-data": "./weir-data", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'", "http://127.0.0.1:8480": "http://127.0.0.1:8480",
@@ -242,7 +279,8 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 	code, out, _ := command(t, "serve", "--help")
 	for _, want := range []string{"--listen", "--data", "--advertise-url", "--region", "--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
-		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate", "--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:"} {
+		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate", "--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:",
+		"\nConnections:\n", "WEIR_MAX_CONNECTIONS", "WEIR_MAX_CONNECTIONS_PER_ADDRESS"} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("serve --help: %d, no %s in\n%s", code, want, out)
 		}

@@ -11,9 +11,9 @@ import (
 
 // storeFlags are the flags of weir serve that the store hears of.
 type storeFlags struct {
-	MinFree   byteSize `name:"min-free" default:"1GiB" env:"WEIR_MIN_FREE" placeholder:"SIZE" help:"Space to keep free on the disk of the data directory; when it is reached, fragments are refused."`
-	WhenFull  string   `name:"when-full" default:"stop" enum:"stop,delete-oldest" env:"WEIR_WHEN_FULL" placeholder:"HOW" help:"What to do when it is reached: stop refuses fragments until there is space, delete-oldest deletes the oldest recordings of all streams."`
-	ScrubRate byteSize `name:"scrub-rate" default:"4MB" env:"WEIR_SCRUB_RATE" placeholder:"SIZE" help:"Bytes per second to read in the background, to find what the disk has damaged. 0: nothing is read."`
+	MinFree   byteSize `name:"min-free" default:"1GiB" group:"Storage" env:"WEIR_MIN_FREE" placeholder:"SIZE" help:"Space to keep free on the disk of the data directory; when it is reached, fragments are refused."`
+	WhenFull  string   `name:"when-full" default:"stop" enum:"stop,delete-oldest" group:"Storage" env:"WEIR_WHEN_FULL" placeholder:"HOW" help:"What to do when it is reached: stop refuses fragments until there is space, delete-oldest deletes the oldest recordings of all streams."`
+	ScrubRate byteSize `name:"scrub-rate" default:"4MB" group:"Storage" env:"WEIR_SCRUB_RATE" placeholder:"SIZE" help:"Bytes per second to read in the background, to find what the disk has damaged. 0: nothing is read."`
 }
 
 // options fills in what the flags say.

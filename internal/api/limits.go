@@ -23,20 +23,28 @@ const (
 	MaxFragmentNumberLength = 128               // M-AM FragmentNumberString; PIC parser
 
 	// Control plane.
-	MaxStreamTags           = 50      // M-KV ResourceTags, TagsPerResourceExceededLimitException
-	MaxTagKey               = 128     // M-KV TagKey, characters
-	MaxTagValue             = 256     // M-KV TagValue, characters
-	MaxStreamName           = 256     // M-KV StreamName
-	MaxDeviceName           = 128     // M-KV DeviceName
-	MaxMediaType            = 128     // M-KV MediaType
-	MaxKmsKeyID             = 2048    // M-KV KmsKeyId
-	MaxARN                  = 1024    // M-KV ResourceARN
-	MaxVersion              = 64      // M-KV Version
-	MaxRetentionHours       = 87_600  // M-KV CreateStream text: ten years
-	MaxListStreams          = 10_000  // M-KV ListStreamsInputLimit, also the default
-	DefaultListStreams      = 10_000  // M-KV ListStreams text
-	MaxListStreamsNextToken = 1024    // M-KV NextToken
-	MaxBodyBytes            = 1 << 20 // Weir: a JSON body; the largest legal one (50 tags of 384 characters) stays below 128 KiB
+	MaxStreamTags           = 50        // M-KV ResourceTags, TagsPerResourceExceededLimitException
+	MaxTagKey               = 128       // M-KV TagKey, characters
+	MaxTagValue             = 256       // M-KV TagValue, characters
+	MaxStreamName           = 256       // M-KV StreamName
+	MaxDeviceName           = 128       // M-KV DeviceName
+	MaxMediaType            = 128       // M-KV MediaType
+	MaxKmsKeyID             = 2048      // M-KV KmsKeyId
+	MaxARN                  = 1024      // M-KV ResourceARN
+	MaxVersion              = 64        // M-KV Version
+	MaxRetentionHours       = 87_600    // M-KV CreateStream text: ten years
+	MaxListStreams          = 10_000    // M-KV ListStreamsInputLimit, also the default
+	DefaultListStreams      = 10_000    // M-KV ListStreams text
+	MaxListStreamsNextToken = 1024      // M-KV NextToken
+	MaxBodyBytes            = 256 << 10 // Weir: a JSON body; the largest legal one (50 tags of 384 characters) stays below 128 KiB
+
+	// Connections and requests that nobody has vouched for yet.
+	MaxHeadBytes                 = 32 << 10 // Weir: the head of a request, as large as nginx takes by default; SigV4 with a long session token stays below 8 KiB
+	FreeUnverifiedBytes          = 4 << 10  // Weir: of a request, outside of the budgets below; net/http has a buffer of this size for each connection anyway
+	MaxUnverifiedBytes           = 16 << 20 // Weir: of all requests that are not verified yet, together
+	MaxUnverifiedBytesPerAddress = 4 << 20  // Weir: the same of one address, this machine's own excepted: one stranger does not take all
+	DefaultConnections           = 4096     // Weir: some 100 MB when every one sends half a head; set with --max-connections
+	DefaultConnectionsPerAddress = 1024     // Weir: a site of cameras and viewers behind one address; set with --max-connections-per-address
 
 	// Playback.
 	MinExpires                 = 300                   // M-AM Expires, seconds

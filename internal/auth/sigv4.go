@@ -37,6 +37,7 @@ type Verifier struct {
 	Service      string           // the scope's service; "" means Service
 	Region       string           // the server's region, for StrictRegion
 	StrictRegion bool             // refuse scopes of another region
+	MustSign     []string         // headers, in lower case, that must be signed where a request has them
 	Clock        func() time.Time // nil means time.Now
 	// Hosts are values of Host that clients may have signed although a proxy has put another in its place: those of the URL that
 	// clients are sent to. They must be names of this server alone, or a request for another could be sent to it.
@@ -77,18 +78,8 @@ func invalid(format string, args ...any) *Error {
 // Verify checks the signature of a request as net/http's server hands it over. body is the whole body of a JSON call; nil means
 // a body that is still to come (PutMedia), which the signature then does not cover. The error is an *Error.
 func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
-	c, err := parseClaim(r)
+	c, secret, err := v.claim(r)
 	if err != nil {
-		return Identity{}, err
-	}
-	secret, ok := v.Keys.Secret(c.accessKeyID)
-	if !ok || !v.tokenMatches(c) {
-		return Identity{}, &Error{UnrecognizedClient, "The security token included in the request is invalid."}
-	}
-	if err := v.checkScope(c); err != nil {
-		return Identity{}, err
-	}
-	if err := v.checkTime(c); err != nil {
 		return Identity{}, err
 	}
 	hashes, err := payloadHashes(r, body)
@@ -99,6 +90,36 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
 		return Identity{}, &Error{InvalidSignature, mismatch + c.explain(r, secret, hashes)}
 	}
 	return Identity{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at, Presigned: c.expires > 0}, nil
+}
+
+// VerifyHead checks all of a signature that can be checked before the body is there: its form, key, session token, scope, time and
+// signed headers. What passes may still have a wrong signature; Verify finds out. The error is an *Error.
+func (v *Verifier) VerifyHead(r *http.Request) error {
+	_, _, err := v.claim(r)
+	return err
+}
+
+// claim returns what a request claims to be, with the secret that would prove it.
+func (v *Verifier) claim(r *http.Request) (c *claim, secret string, err error) {
+	if c, err = parseClaim(r); err != nil {
+		return nil, "", err
+	}
+	secret, ok := v.Keys.Secret(c.accessKeyID)
+	if !ok || !v.tokenMatches(c) {
+		return nil, "", &Error{UnrecognizedClient, "The security token included in the request is invalid."}
+	}
+	if err := v.checkScope(c); err != nil {
+		return nil, "", err
+	}
+	if err := v.checkTime(c); err != nil {
+		return nil, "", err
+	}
+	for _, name := range v.MustSign {
+		if len(r.Header.Values(name)) > 0 && !slices.Contains(c.signed, name) {
+			return nil, "", invalid("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
+		}
+	}
+	return c, secret, nil
 }
 
 func (v *Verifier) tokenMatches(c *claim) bool {

@@ -429,7 +429,7 @@ func TestSessionsEnd(t *testing.T) {
 	}
 	delete(r.store.streams, r.stream.ID)
 	_, err := r.service.MediaPlaylist(t.Context(), tokens[5], 1)
-	wantError(t, err, api.ResourceNotFoundException, api.MessageStreamNotFound)
+	wantError(t, err, api.NotAuthorizedException, "closed")
 }
 
 func TestSessionURLRate(t *testing.T) {

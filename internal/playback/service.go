@@ -110,7 +110,7 @@ func New(o Options) *Service {
 // Messages for a token that opens nothing (any more).
 const (
 	messageBadToken      = "Streaming session token is invalid"
-	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its place, or the server has lost it"
+	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its place, the stream was deleted, or the server has lost it"
 	messageOtherVersion  = "Streaming session was opened with another version of the server"
 )
 
@@ -130,9 +130,9 @@ func retentionEdge(stream *store.Stream, now time.Time) int64 {
 	return now.Add(-time.Duration(stream.RetentionHours) * time.Hour).UnixMilli()
 }
 
-// session opens a token: 403 NotAuthorizedException when it is forged, expired, or its session is closed or forgotten; 404 when the
-// stream was deleted; 400 ClientLimitExceeded when the session has asked for too much of the action. The registry is asked every
-// time, so that closing takes effect at once.
+// session opens a token: 403 NotAuthorizedException when it is forged or expired, its session is closed or forgotten, or the stream was
+// deleted, which closes its sessions; 400 ClientLimitExceeded when the session has asked for too much of the action. The registry
+// is asked every time, so that closing takes effect at once.
 func (s *Service) session(ctx context.Context, token string, a action) (*open, error) {
 	now := s.clock()
 	known := s.known.get(token)
@@ -167,8 +167,10 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 		return nil, err
 	}
 	stream, err := s.store.StreamByID(ctx, row.Stream)
-	if err != nil {
-		return nil, storeError("read stream", err)
+	if errors.Is(err, store.ErrNotFound) { // deleted since the registry was asked
+		return nil, api.NewError(api.NotAuthorizedException, messageSessionClosed)
+	} else if err != nil {
+		return nil, fmt.Errorf("read stream: %w", err)
 	}
 	return &open{session: row, stream: stream, p: known.p, token: known.token, now: now}, nil
 }

@@ -65,6 +65,7 @@ type request struct {
 	operation string
 	stream    string       // the stream it turned out to be about, for the log
 	body      []byte       // of signed requests but PutMedia
+	unread    bool         // a part of the body is not going to be read: the connection ends with the answer
 	logger    *slog.Logger // of the server; log adds what it knows of the request
 	identity  string       // access key of a signed request, once verified
 	errorType string       // of the answer, for the log
@@ -128,6 +129,9 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	req := &request{Request: r, id: newRequestID(), operation: opUnknown, logger: s.log}
 	w.Header()[headerRequestID] = []string{req.id}
 	rt, methods := s.routes.find(r)
+	if rt == nil || rt.access != signed {
+		connOf(r).settle() // the head is here, and nothing of a body will be kept
+	}
 	level := slog.LevelDebug
 	if rt != nil {
 		req.operation, level = rt.operation, rt.level
@@ -138,8 +142,8 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	if rt == nil || rt.access != token { // those have answers that tell how long they may take
 		_ = control.SetWriteDeadline(start.Add(answerTimeout)) // only writers of tests have no deadlines
 	}
-	if (rt == nil || rt.access != signed) && r.Body != http.NoBody {
-		// net/http reads such a body before it answers, and without a deadline would wait for it for ever.
+	if req.operation != opPutMedia && r.Body != http.NoBody {
+		// net/http reads a body that nobody wanted before it answers, and without a deadline would wait for it for ever.
 		_ = control.SetReadDeadline(start.Add(s.bodyTime))
 	}
 	defer func() {
@@ -157,14 +161,14 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 
 	switch {
 	case rt == nil || rt.access != open:
-		s.serveAPI(w, req, rt, methods, control)
+		s.serveAPI(w, req, rt, methods)
 	default:
 		rt.plain.ServeHTTP(w, r)
 	}
 }
 
 // serveAPI answers what a key or a token protects, and everything unknown. Without a route, methods are those of the path.
-func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string, control *http.ResponseController) {
+func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) {
 	allowOrigin(w.Header())
 	if req.Method == http.MethodOptions && methods != "" {
 		preflight(w, req.Request, methods)
@@ -177,13 +181,18 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string, 
 		err = unknownOperation(w, req, methods)
 	default:
 		if rt.access == signed {
-			err = s.authenticate(w, req, control)
+			err = s.authenticate(w, req)
 		}
 		if err == nil {
 			answer, err = rt.handle(req.Context(), req)
 		}
+		if err == nil {
+			connOf(req.Request).vouch()
+		}
 	}
 	if err != nil {
+		req.body = nil
+		connOf(req.Request).settle()
 		// A player that asks for a stream that went quiet is no hot loop, and session actions cost nothing to refuse.
 		if rt == nil || rt.access == signed {
 			if delay := s.penalties.failed(penaltyOf(req, rt)); delay > 0 {
@@ -208,16 +217,26 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string, 
 	}
 }
 
-// authenticate reads the body of a call and checks the signature. PutMedia's body is not part of its signature.
-func (s *Server) authenticate(w *recorder, req *request, control *http.ResponseController) error {
+// authenticate checks what the head tells, then reads the body of a call and checks the signature. PutMedia's body is not part of its
+// signature.
+func (s *Server) authenticate(w *recorder, req *request) error {
+	req.unread = req.ContentLength > api.MaxBodyBytes
+	if err := s.verifier.VerifyHead(req.Request); err != nil {
+		return err
+	}
 	if req.operation != opPutMedia {
-		_ = control.SetReadDeadline(time.Now().Add(s.bodyTime))
+		tooLarge := api.Errorf(api.RequestEntityTooLargeException, "The request body is longer than %d bytes.", api.MaxBodyBytes)
+		if req.unread {
+			return tooLarge
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, api.MaxBodyBytes))
-		if err != nil {
-			var tooLarge *http.MaxBytesError
-			if errors.As(err, &tooLarge) {
-				return api.Errorf(api.RequestEntityTooLargeException, "The request body is longer than %d bytes.", tooLarge.Limit)
-			}
+		switch {
+		case errors.As(err, new(*http.MaxBytesError)):
+			return tooLarge
+		case errors.Is(err, errNoRoom):
+			req.unread = true
+			return api.NewError(api.ServiceUnavailable, "Too many requests are being received that are not verified yet.")
+		case err != nil:
 			return api.Errorf(api.SerializationException, "The request body could not be read: %v.", err)
 		}
 		req.body = body
@@ -296,7 +315,7 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	h[headerErrorType] = []string{string(answer.Code)}
 	h[headerErrorType2] = []string{string(answer.Code)}
 	after := func() {}
-	if req.operation == opPutMedia {
+	if req.operation == opPutMedia || req.unread {
 		after = refuseBody(w, req)
 	}
 	w.WriteHeader(status)

@@ -95,3 +95,45 @@ func (m *metrics) of(kind answerKind) *answerMetrics {
 
 // statusClientGone labels a request whose client went away before it could be answered; it is never sent.
 const statusClientGone = 499
+
+// connectionMetrics are about connections and what strangers make them hold.
+type connectionMetrics struct {
+	acceptErrors prometheus.Counter
+	closed       *prometheus.CounterVec // by reason
+	unverified   prometheus.Counter
+}
+
+// newConnectionMetrics registers them; state tells how many connections and how many unverified bytes there are.
+func newConnectionMetrics(reg prometheus.Registerer, state func() (count int, bytes int64)) (*connectionMetrics, error) {
+	m := &connectionMetrics{
+		acceptErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_http_accept_errors_total",
+			Help: "Connections that could not be accepted, for want of descriptors above all; it is tried again.",
+		}),
+		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_http_connections_closed_total",
+			Help: "Connections closed because a limit of connections was reached: the new one (refused), or one that waited, to make room for it (replaced).",
+		}, []string{"reason"}),
+		unverified: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_http_unverified_refused_total",
+			Help: "Requests given up because those that are not verified yet held too many bytes.",
+		}),
+	}
+	for _, reason := range []string{"refused", "replaced"} {
+		m.closed.WithLabelValues(reason)
+	}
+	for _, c := range []prometheus.Collector{
+		m.acceptErrors, m.closed, m.unverified,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_http_connections", Help: "Open connections.",
+		}, func() float64 { count, _ := state(); return float64(count) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_http_unverified_bytes", Help: "Bytes held of requests that are not verified yet, beyond the first ones of each.",
+		}, func() float64 { _, bytes := state(); return float64(bytes) }),
+	} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

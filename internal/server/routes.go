@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 
@@ -28,7 +29,7 @@ const (
 // route is one method on one path.
 type route struct {
 	method    string // GET answers HEAD too
-	path      string // as clients spell it; matched without regard to case (docs/reference/producers.md, "Requests")
+	path      string // as clients spell it; signed ones are matched without regard to case (docs/reference/producers.md, "Requests")
 	operation string
 	access    access
 	level     slog.Level // of its access log line
@@ -39,7 +40,7 @@ type route struct {
 // playerFiles is the one path that stands for everything below it.
 const playerFiles = "/player/"
 
-// routes has the route of each path, as clients spell it and in lower case. A path takes one method.
+// routes has the route of each path, as clients spell it; signed ones also in lower case. A path takes one method.
 type routes map[string]*route
 
 // newRoutes is the whole URL space.
@@ -95,17 +96,16 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	rs := routes{}
 	for _, rt := range table {
 		rs[rt.path] = rt
-		rs[strings.ToLower(rt.path)] = rt
+		if rt.access == signed {
+			rs[strings.ToLower(rt.path)] = rt
+		}
 	}
 	return rs
 }
 
 // find returns the route of a request, or nil and what methods its path takes, "" when it is unknown.
 func (rs routes) find(r *http.Request) (rt *route, methods string) {
-	rt = rs[r.URL.Path]
-	if rt == nil {
-		rt = rs.at(cleanPath(r.URL.Path))
-	}
+	rt = rs.at(r.URL)
 	switch {
 	case rt == nil:
 		return nil, ""
@@ -115,13 +115,23 @@ func (rs routes) find(r *http.Request) (rt *route, methods string) {
 	return rt, ""
 }
 
-// at gives the route of a lower-case path, whatever the method.
-func (rs routes) at(lower string) *route {
-	if rt := rs[lower]; rt != nil {
+// at returns the route of a path, whatever the method. What is open, or opened by a token, has exactly one spelling: a proxy that keeps
+// a path from strangers looks at the text, and must not be got round by escapes, dots, doubled slashes or capitals. Signed calls are
+// nothing to get round to. PutMedia may have more slashes: producers put its path behind an endpoint that ends in one.
+func (rs routes) at(u *url.URL) *route {
+	switch rt := rs[u.Path]; {
+	case u.RawPath != "": // escapes that need not be
+		return nil
+	case rt != nil:
+		return rt
+	case strings.HasPrefix(u.Path, playerFiles) && path.Clean(u.Path) == u.Path:
+		return rs[playerFiles]
+	}
+	if rt := rs[strings.ToLower(u.Path)]; rt != nil && rt.access == signed {
 		return rt
 	}
-	if strings.HasPrefix(lower, playerFiles) {
-		return rs[playerFiles]
+	if rt := rs[strings.ToLower("/"+strings.TrimLeft(u.Path, "/"))]; rt != nil && rt.operation == opPutMedia {
+		return rt
 	}
 	return nil
 }
@@ -132,15 +142,4 @@ func (rt *route) methods() string {
 		return "GET, HEAD, OPTIONS"
 	}
 	return rt.method + ", OPTIONS"
-}
-
-// cleanPath gives the lower-case path without doubled slashes and dots: a client that joins a base and a path carelessly
-// (//putMedia) means the same. The signature is checked over the path as it was sent.
-func cleanPath(p string) string {
-	p = strings.ToLower(p)
-	cleaned := path.Clean("/" + p)
-	if strings.HasSuffix(p, "/") && cleaned != "/" {
-		cleaned += "/"
-	}
-	return cleaned
 }

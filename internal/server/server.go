@@ -13,12 +13,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/ingest"
 	"weir/internal/playback"
@@ -29,10 +31,9 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	keepAliveTimeout  = 2 * time.Minute  // an idle connection
-	bodyTimeout       = 30 * time.Second // for the JSON body of a call, and for a body that nobody asked for
+	bodyTimeout       = 10 * time.Second // for the JSON body of a call, and for a body that nobody asked for
 	answerTimeout     = time.Minute      // for an answer; media answers get more, by their size
 	slowestClient     = 16 << 10         // bytes per second below which a media answer is given up
-	maxHeaderBytes    = 256 << 10        // beyond it net/http answers 431 by itself, without a request id
 	readyTimeout      = 2 * time.Second  // for the store to answer /readyz
 )
 
@@ -61,6 +62,7 @@ type Options struct {
 	Logger       *slog.Logger          // discards when nil
 	Registerer   prometheus.Registerer // a registry of its own when nil
 	Metrics      http.Handler          // what GET /metrics serves; nil for no such path
+	Connections  ConnectionLimits      // none when zero
 	StopTimeout  time.Duration         // DefaultStopTimeout when 0
 	DrainTimeout time.Duration         // DefaultDrainTimeout when 0
 	bodyTime     time.Duration         // of tests; bodyTimeout when 0
@@ -88,6 +90,7 @@ type Server struct {
 	clock        func() time.Time
 	log          *slog.Logger
 	metrics      *metrics
+	connections  *connections
 	penalties    *penalties
 	notes        *notes
 	routes       routes
@@ -140,9 +143,14 @@ func New(o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	s.verifier = &auth.Verifier{Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock,
-		Hosts: advertisedHosts(advertise)}
+	s.verifier = &auth.Verifier{
+		Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock, Hosts: advertisedHosts(advertise),
+		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN}, // or a signature for one stream would do for all
+	}
 	s.penalties, s.notes = newPenalties(s.clock), newNotes(s.clock)
+	if s.connections, err = newConnections(o.Connections, reg, s.log, s.notes); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
 	s.routes = s.newRoutes(o.Metrics)
 	return s, nil
@@ -193,9 +201,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       keepAliveTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		MaxHeaderBytes:    api.MaxHeadBytes, // beyond it net/http answers 431 by itself, without a request id
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	watch(srv)
+	listener = s.connections.listen(listener)
 	s.http = srv
 	if len(certificates) > 0 {
 		listener = tls.NewListener(listener, &tls.Config{
@@ -283,6 +293,9 @@ func (s *Server) hold(ctx context.Context, d time.Duration) {
 	}
 }
 
+// validHost matches a Host that is a name, or an address, with or without a port (RFC 3986 section 3.2.2, as hosts are really named).
+var validHost = regexp.MustCompile(`\A(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\z`)
+
 // baseURL is what the URLs given to a client start with, without a trailing slash.
 //
 // Producers send a Host without the port of the URL they were given (docs/reference/producers.md, "Requests"), so a missing port is filled in from the
@@ -296,8 +309,11 @@ func (s *Server) baseURL(r *http.Request) string {
 		scheme, usual = "https", "443"
 	}
 	host := r.Host
+	if !validHost.MatchString(host) {
+		host = "" // a Host may hold much that is no host; it must not stand in a URL
+	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if local == nil {
+	if local == nil { // no server's request
 		return scheme + "://" + host
 	}
 	_, port, err := net.SplitHostPort(local.String())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -207,14 +208,14 @@ func TestSignatures(t *testing.T) {
 	if a := s.do(r); a.status != 200 {
 		t.Errorf("presigned: %d %s", a.status, a.body)
 	}
-	for _, query := range []string{"", "?SessionToken=" + strings.Repeat("A", 100_000)} {
+	for _, query := range []string{"", "?SessionToken=" + strings.Repeat("A", 20_000)} {
 		s.do(s.request("GET", "/hls/v1/getHLSMasterPlaylist.m3u8"+query, "")).fails(t, 403, "NotAuthorizedException", "")
 	}
 }
 
 func TestPathsAndMethods(t *testing.T) {
 	s := newSite(t)
-	for _, path := range []string{"/listStreams", "/ListStreams", "/LISTSTREAMS", "//listStreams"} {
+	for _, path := range []string{"/listStreams", "/ListStreams", "/LISTSTREAMS"} {
 		if a := s.call(path, ""); a.status != 200 || a.body != `{"NextToken":null,"StreamInfoList":[]}` {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
@@ -229,6 +230,70 @@ func TestPathsAndMethods(t *testing.T) {
 		t.Errorf("Allow %q", a.header.Get("Allow"))
 	}
 	s.do(s.request("POST", "/hls/v1/getMP4InitFragment.mp4", "")).fails(t, 405, "UnknownOperationException", "GET, HEAD")
+}
+
+// A proxy that keeps /metrics from strangers by its prefix is not got round.
+func TestOpenPathsHaveOneSpelling(t *testing.T) {
+	s := newSite(t)
+	for _, target := range []string{
+		"/hls/v1/../../metrics", "/hls/v1/%2e%2e/%2e%2e/metrics", "//metrics", "/./metrics", "/metrics/", "/METRICS", "/%6Detrics",
+		"/hls/v1//getHLSMasterPlaylist.m3u8", "/hls/v1/GETHLSMasterPlaylist.m3u8", "/x/../player/", "/player/../metrics", "/player//x",
+		"/hls/../putMedia", "//listStreams",
+	} {
+		conn, err := net.Dial("tcp", s.address)
+		must(t, err)
+		defer conn.Close()
+		must(t, conn.SetDeadline(time.Now().Add(patience)))
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target)
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 404 ") {
+			t.Errorf("%s: %.60q, %v", target, got, err)
+		}
+	}
+	for path, want := range map[string]int{"/metrics": 200, "/player": 200, "/player/": 200} {
+		if a := s.get(s.url + path); a.status != want {
+			t.Errorf("%s: %d, want %d", path, a.status, want)
+		}
+	}
+}
+
+// Whatever a client calls the server, only what can be a host stands in the URLs that it gets.
+func TestHostInURLs(t *testing.T) {
+	s := newSite(t)
+	s.ok("/createStream", `{"StreamName":"cam1"}`)
+	_, port, _ := net.SplitHostPort(s.address)
+	for host, want := range map[string]string{
+		"cams.example:8480": "cams.example:8480", "cams.example": "cams.example:" + port, "10.0.0.1": "10.0.0.1:" + port,
+		"[fe80::1]:80": "[fe80::1]:80", "my_nas": "my_nas:" + port,
+		"a'b": s.address, "a;b": s.address, "a,b": s.address, "a%41": s.address, "[::1": s.address,
+		"a:b:1": s.address, "(a)": s.address, "a!": s.address, "a:123456": s.address,
+	} {
+		const body = `{"StreamName":"cam1","APIName":"PUT_MEDIA"}`
+		r := s.request(http.MethodPost, "/getDataEndpoint", body)
+		r.Host = host
+		s.signer.Sign(r, []byte(body))
+		conn, err := net.Dial("tcp", s.address)
+		must(t, err)
+		defer conn.Close()
+		must(t, conn.SetDeadline(time.Now().Add(patience)))
+		fmt.Fprintf(conn, "POST /getDataEndpoint HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n", host, len(body))
+		must(t, r.Header.Write(conn))
+		fmt.Fprintf(conn, "\r\n%s", body)
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(got), fmt.Sprintf(`{"DataEndpoint":"http://%s"}`, want)) {
+			t.Errorf("Host %q: %s, %v, want %s", host, got, err, want)
+		}
+	}
+}
+
+// A signature covers the stream that it is for.
+func TestStreamNameMustBeSigned(t *testing.T) {
+	s := newStreamSite(t)
+	for _, header := range []string{"x-amzn-stream-name: cam1", "x-amzn-stream-arn: arn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/1"} {
+		name, value, _ := strings.Cut(header, ": ")
+		r := s.request(http.MethodPost, "/putMedia", "")
+		s.signer.SignPutMedia(r)
+		r.Header.Set(name, value)
+		s.do(r).fails(t, 403, "InvalidSignatureException", "'"+name+"' must be a 'SignedHeader'")
+	}
 }
 
 func TestMalformedBodies(t *testing.T) {

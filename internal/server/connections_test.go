@@ -1,0 +1,333 @@
+package server
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/api"
+)
+
+// open connects and sends what a stranger sends.
+func (s *site) open(sent string) net.Conn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.address)
+	must(s.t, err)
+	s.t.Cleanup(func() { conn.Close() })
+	must(s.t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, sent)
+	must(s.t, err)
+	return conn
+}
+
+// metric returns a line of /metrics without its name; the connection that asks is closed.
+func (s *site) metric(name string) string {
+	s.t.Helper()
+	conn := s.open("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	all, err := io.ReadAll(conn)
+	must(s.t, err)
+	for line := range strings.Lines(string(all)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	s.t.Fatalf("no metric %s", name)
+	return ""
+}
+
+// connections waits until the server has so many.
+func (s *site) connections(want int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if count, _ := s.server.connections.held(); count == want {
+			return
+		} else if time.Now().After(deadline) {
+			s.t.Fatalf("%d connections, want %d", count, want)
+		}
+	}
+}
+
+// closedByServer waits for the end of a connection, without an answer.
+func closedByServer(conn net.Conn) bool {
+	n, err := conn.Read(make([]byte, 1))
+	var timeout net.Error
+	return n == 0 && err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
+}
+
+// viewer is a kept connection of a player.
+type viewer struct {
+	conn    net.Conn
+	in      *bufio.Reader
+	request string
+}
+
+// get asks for the master playlist.
+func (v *viewer) get() (status int, err error) {
+	if _, err := io.WriteString(v.conn, v.request); err != nil {
+		return 0, err
+	}
+	res, err := http.ReadResponse(v.in, nil)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return res.StatusCode, err
+}
+
+// newViewer returns a viewer of cam1, which has media.
+func (s *site) newViewer() *viewer {
+	s.t.Helper()
+	master := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
+	http.DefaultClient.CloseIdleConnections()
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: x\r\n\r\n", strings.TrimPrefix(master, s.url))
+	conn := s.open("")
+	return &viewer{conn, bufio.NewReader(conn), request}
+}
+
+// Strangers who hold all connections with half a head make room for whoever comes, and players and cameras do not.
+func TestStrangersMakeRoom(t *testing.T) {
+	const most = 8
+	s := newStreamSite(t, func(o *Options) { o.Connections = ConnectionLimits{Total: most, PerAddress: 1} }) // no limit for loopback
+	s.record()
+	player := s.newViewer()
+	if status, err := player.get(); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	s.connections(1)
+	camera := s.dial("cam1")
+	camera.started()
+	var strangers []net.Conn
+	for range most - 2 {
+		strangers = append(strangers, s.open("GET /player HTTP/1.1\r\nHost: x\r\n"))
+	}
+	s.connections(most)
+	if got := s.metric(`weir_http_connections_closed_total{reason="replaced"}`); got != "1" {
+		t.Errorf("%s connections made room for one", got)
+	}
+	if !closedByServer(strangers[0]) {
+		t.Error("the stranger that has waited longest is still there")
+	}
+	for range 3 * most { // strangers again, which come and stay
+		s.open("POST /putMedia HTTP/1.1\r\n")
+	}
+	if status, err := player.get(); status != 200 || err != nil {
+		t.Errorf("a player that was there before: %d, %v", status, err)
+	}
+	now := time.Now().UnixMilli()
+	camera.send(newCamera(t).cluster(now, 2, 100).endOfFragment().take())
+	camera.until(fmt.Sprintf("PERSISTED %d", now))
+}
+
+// Without strangers the player that has been idle longest makes room; when all are at work, the newcomer is sent away.
+func TestConnectionsAtWorkStay(t *testing.T) {
+	const most = 4
+	s := newStreamSite(t, func(o *Options) { o.Connections.Total = most })
+	s.record()
+	player := s.newViewer()
+	if status, err := player.get(); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	s.connections(1)
+	var cameras []*producer
+	for range most {
+		c := s.dial("cam1")
+		c.started()
+		cameras = append(cameras, c)
+	}
+	if !closedByServer(player.conn) {
+		t.Error("an idle player did not make room for a camera")
+	}
+	if !closedByServer(s.open("")) {
+		t.Error("there are more connections than may be")
+	}
+	now := time.Now().UnixMilli()
+	for i, c := range cameras {
+		c.send(newCamera(t).cluster(now+int64(i)*1000, 2, 100).endOfFragment().take())
+		c.until(fmt.Sprintf("PERSISTED %d", now+int64(i)*1000))
+	}
+	cameras[0].end()
+	s.connections(most - 1)
+	if got := s.metric(`weir_http_connections_closed_total{reason="refused"}`); got != "1" {
+		t.Errorf("%s connections were refused", got)
+	}
+}
+
+// pipeListener accepts what a test gives it.
+type pipeListener struct {
+	net.Listener
+	accepted chan any // a net.Conn or an error
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	switch v := (<-l.accepted).(type) {
+	case net.Conn:
+		return v, nil
+	case error:
+		return nil, v
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *pipeListener) Close() error { close(l.accepted); return nil }
+
+// fromConn is a connection from some address.
+type fromConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c fromConn) RemoteAddr() net.Addr { return c.remote }
+
+func from(address string) net.Conn {
+	here, _ := net.Pipe()
+	return fromConn{here, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))}
+}
+
+func newPipeListener(t *testing.T, limits ConnectionLimits) (*pipeListener, net.Listener) {
+	cs, err := newConnections(limits, prometheus.NewRegistry(), slog.New(slog.DiscardHandler), newNotes(time.Now))
+	must(t, err)
+	under := &pipeListener{accepted: make(chan any, 10)}
+	return under, cs.listen(under)
+}
+
+// One address has its share, whatever port or, with IPv6, interface it comes from; this machine has no other limit than all have.
+func TestConnectionsPerAddress(t *testing.T) {
+	under, l := newPipeListener(t, ConnectionLimits{Total: 6, PerAddress: 2})
+	defer l.Close()
+	var all []*conn
+	for _, c := range []struct {
+		remote string
+		victim int // -1: none
+	}{
+		{"192.0.2.1:1", -1}, {"192.0.2.2:1", -1}, {"192.0.2.1:2", -1}, {"[::ffff:192.0.2.1]:3", 0}, {"192.0.2.1:4", 2},
+		{"[2001:db8::1]:1", -1}, {"[2001:db8::2]:1", -1}, {"[2001:db8::3]:1", 5},
+		{"127.0.0.1:1", -1}, {"127.0.0.1:2", 1}, {"127.0.0.1:3", 3},
+	} {
+		under.accepted <- from(c.remote)
+		accepted, err := l.Accept()
+		must(t, err)
+		all = append(all, accepted.(*conn))
+		if c.victim >= 0 && !all[c.victim].gone {
+			t.Errorf("%s did not take the place of %s", c.remote, all[c.victim].RemoteAddr())
+		}
+		gone := 0
+		for _, c := range all {
+			if c.gone {
+				gone++
+			}
+		}
+		if left := len(all) - gone; left > 6 || c.victim < 0 && all[len(all)-1].gone {
+			t.Errorf("%d connections after %s", left, c.remote)
+		}
+	}
+	for _, c := range all {
+		c.Close()
+	}
+	if cs := all[0].in; cs.all.count != 0 || len(cs.of) != 0 {
+		t.Errorf("%d connections of %d addresses are left", cs.all.count, len(cs.of))
+	}
+}
+
+// Whatever goes wrong when a connection is accepted, those that are there are served, and the next one is.
+func TestAcceptErrorsPass(t *testing.T) {
+	under, l := newPipeListener(t, ConnectionLimits{})
+	for _, err := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED, syscall.ENOBUFS, syscall.EPROTO} {
+		under.accepted <- &net.OpError{Op: "accept", Err: err}
+	}
+	under.accepted <- from("192.0.2.1:1")
+	if _, err := l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	under.accepted <- syscall.EMFILE
+	must(t, l.Close())
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Error("after the end:", err)
+	}
+}
+
+// What is refused by its head is refused before a byte of its body is there, and holds nothing.
+func TestRefusedByTheHead(t *testing.T) {
+	s := newSite(t)
+	signed := func(size int) string {
+		r := s.request(http.MethodPost, "/listStreams", "")
+		s.signer.Sign(r, []byte("something else"))
+		return fmt.Sprintf("X-Amz-Date: %s\r\nAuthorization: %s\r\nContent-Length: %d\r\n",
+			r.Header.Get("X-Amz-Date"), r.Header.Get("Authorization"), size)
+	}
+	for headers, want := range map[string]string{
+		"Content-Length: 1048576\r\n":                                 "MissingAuthenticationTokenException",
+		strings.Replace(signed(1<<20), "=WEIR", "=NONE", 1):           "UnrecognizedClientException",
+		strings.Replace(signed(1<<20), "/kinesisvideo/", "/s3/", 1):   "InvalidSignatureException",
+		strings.Replace(signed(1<<20), "X-Amz-Date: 2", "Date: 1", 1): "InvalidSignatureException",
+		signed(api.MaxBodyBytes + 1):                                  "RequestEntityTooLargeException",
+	} {
+		conn := s.open("POST /listStreams HTTP/1.1\r\nHost: " + s.address + "\r\n" + headers + "\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.Header.Get("x-amzn-ErrorType") != want || !res.Close {
+			t.Errorf("%q: %v, %v, want %s", headers, res, err, want)
+		}
+		conn.Close()
+	}
+	s.connections(0)
+}
+
+// Strangers with a known key who send bodies, or long heads, and hold back the end have a small budget for it. Whoever sends little
+// does not notice.
+func TestUnverifiedBytesAreBounded(t *testing.T) {
+	s := newStreamSite(t)
+	s.record()
+	player := s.newViewer()
+	r := s.request(http.MethodPost, "/listStreams", "")
+	s.signer.Sign(r, []byte("something else"))
+	head := fmt.Sprintf("POST /listStreams HTTP/1.1\r\nHost: %s\r\nX-Amz-Date: %s\r\nAuthorization: %s\r\n",
+		s.address, r.Header.Get("X-Amz-Date"), r.Header.Get("Authorization"))
+	body := head + fmt.Sprintf("Content-Length: %d\r\n\r\n", api.MaxBodyBytes) + strings.Repeat("x", api.MaxBodyBytes-1)
+	long := head + "Cookie: " + strings.Repeat("c", api.MaxHeadBytes/2)
+	held := func() int64 { _, bytes := s.server.connections.held(); return bytes }
+
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d bytes are held", what, held())
+			}
+		}
+	}
+	s.open(long)
+	until("half a head", func() bool { return held() >= api.MaxHeadBytes/2 })
+	var holders []net.Conn
+	for range api.MaxUnverifiedBytes/api.MaxBodyBytes + 5 {
+		holders = append(holders, s.open(body))
+	}
+	until("many bodies", func() bool { return held() > api.MaxUnverifiedBytes-api.MaxBodyBytes })
+	if held() > api.MaxUnverifiedBytes {
+		t.Errorf("%d bytes are held", held())
+	}
+	padded := "{" + strings.Repeat(" ", api.MaxBodyBytes-2) + "}"
+	s.call("/listStreams", padded).fails(t, 503, "ServiceUnavailable", "not verified yet")
+	refused := s.metric("weir_http_unverified_refused_total")
+	for range 3 * api.MaxBodyBytes / api.MaxHeadBytes { // more than the last body has left
+		s.open(long)
+	}
+	until("long heads", func() bool { return s.metric("weir_http_unverified_refused_total") != refused })
+	if status, err := player.get(); status != 200 || err != nil {
+		t.Errorf("a player meanwhile: %d, %v", status, err)
+	}
+	s.ok("/describeStream", `{"StreamName":"cam1"}`)
+	for _, c := range holders {
+		c.Close()
+	}
+	until("after all", func() bool { return held() < 2*api.MaxBodyBytes })
+	s.ok("/listStreams", padded)
+}
