@@ -54,7 +54,8 @@ func TestEveryReleasedForm(t *testing.T) {
 			at := func(d time.Duration) int64 { return form.Made.Add(d).Unix() }
 			opened := s.ok("/getHLSStreamingSessionURL", fmt.Sprintf(`{"StreamName":"cam",
 				"PlaybackMode":"ON_DEMAND","HLSFragmentSelector":{
-				"FragmentSelectorType":"SERVER_TIMESTAMP","TimestampRange":{"StartTimestamp":%d,"EndTimestamp":%d}}}`, at(-time.Hour), at(0)))
+				"FragmentSelectorType":"SERVER_TIMESTAMP",
+				"TimestampRange":{"StartTimestamp":%d,"EndTimestamp":%d}}}`, at(-time.Hour), at(0)))
 			u, err := url.Parse(opened["HLSStreamingSessionURL"].(string))
 			must(t, err)
 			s.plays(u.Query().Get("SessionToken"), form.Fragments)

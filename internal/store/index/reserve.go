@@ -26,9 +26,13 @@ import (
 //     (durability.reserved).
 const (
 	logReserve   = 4 << 20
+	shmReserve   = 96 << 10 // of the file that connections share: for a log of 12,000 pages
 	pieceReserve = 64 << 10 // a row of the table
 	pieces       = 32       // 8,192 rows of fragments, as many as a volume has, take less
 )
+
+// ioErrInPage is SQLITE_IOERR_IN_PAGE: a page that is mapped could not be had.
+const ioErrInPage = sqlite3.SQLITE_IOERR | 34<<8
 
 // full turns the errors of SQLite without room into store.ErrFull.
 func full(err error) error {
@@ -36,8 +40,10 @@ func full(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	// The second is of the file that connections share, which is made longer with the log.
-	if failed.Code()&0xff == sqlite3.SQLITE_FULL || failed.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
+	// The others are of the file that connections share: it cannot be made longer, or, where blocks are
+	// smaller than pages, a part of it cannot be filled.
+	switch code := failed.Code(); {
+	case code&0xff == sqlite3.SQLITE_FULL, code == sqlite3.SQLITE_IOERR_SHMSIZE, code == ioErrInPage:
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return err
@@ -107,8 +113,13 @@ func (x *SQLite) measure(ctx context.Context) error {
 		return err
 	}
 	_ = allocate(x.file, 0, x.pages*x.pageSize) // a disk that is full already: as good as it was
-	x.log, err = os.OpenFile(x.path+"-wal", os.O_RDWR, 0)
-	return err
+	if x.log, err = os.OpenFile(x.path+"-wal", os.O_RDWR, 0); err != nil || x.shm == nil {
+		return err
+	}
+	if err := allocate(x.shm, 0, shmReserve); err != nil {
+		return fmt.Errorf("%w for the shared memory of the index: %w", store.ErrFull, err)
+	}
+	return nil
 }
 
 // restart moves the log into the database file, and makes the next transaction begin it again.

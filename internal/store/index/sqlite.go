@@ -38,6 +38,7 @@ type SQLite struct {
 	path     string
 	file     *os.File // the database; see openWith
 	log      *os.File // the write-ahead log
+	shm      *os.File // what connections share; nil when that is memory of this process
 	pageSize int64
 	pages    int64 // of the database as committed, which are allocated; guarded by writing
 	reserved bool  // the reserve is whole; guarded by writing
@@ -92,6 +93,16 @@ func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	// Corrupt An SQLite Database File, 2.2).
 	if x.file, err = os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, err
+	}
+	if vfs == "" {
+		if x.shm, err = os.OpenFile(abs+"-shm", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+			return nil, errors.Join(err, x.file.Close())
+		}
+		release, err := holdShm(x.shm)
+		defer release()
+		if err != nil {
+			return nil, errors.Join(err, x.shm.Close(), x.file.Close())
+		}
 	}
 	open := func(pragmas ...string) (*sql.DB, error) {
 		q := url.Values{"_pragma": append(pragmas, "busy_timeout(10000)", "temp_store(MEMORY)")}
@@ -181,7 +192,7 @@ func (x *SQLite) Close() error {
 	if kept {
 		errs = append(errs, clearLog(x.log))
 	}
-	for _, f := range []*os.File{x.log, x.file} {
+	for _, f := range []*os.File{x.log, x.shm, x.file} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
