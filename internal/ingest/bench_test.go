@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
 	"strings"
 	"testing"
@@ -17,10 +18,30 @@ func (s *nullStore) Append(context.Context, store.StreamID, *store.Record) (stor
 	return store.FragmentInfo{Location: store.Location{Blob: "volume"}}, nil
 }
 
+// picture is so many bytes of an H.264 picture: a delimiter, parameter sets of a key frame, and four slices.
+func picture(size int, key bool) string {
+	nals, first := []string{"\x09\xf0"}, "\x41\x9a"
+	if key {
+		nals, first = append(nals, "\x67\x42\xc0\x1e", "\x68\xce\x3c\x80"), "\x65\x88"
+	}
+	for range 4 {
+		nals = append(nals, first+strings.Repeat("d", size/4))
+		first = first[:1] + "\x46"
+	}
+	var b strings.Builder
+	for _, n := range nals {
+		b.Write(binary.BigEndian.AppendUint32(nil, uint32(len(n))))
+		b.WriteString(n)
+	}
+	return b.String()
+}
+
 // benchBody is a minute of 4 Mbit/s video at 30 frames a second with audio, in clusters of one second: 30 MB.
 func benchBody(b *testing.B) []byte {
-	w := build(b).header(sdk, videoTrack, audioTrack)
-	key, delta, audio := strings.Repeat("k", 100_000), strings.Repeat("d", 13_800), strings.Repeat("a", 370)
+	video := videoTrack
+	video.CodecPrivate = avcC
+	w := build(b).header(sdk, video, audioTrack)
+	key, delta, audio := picture(100_000, true), picture(13_800, false), strings.Repeat("a", 370)
 	start := epoch - 100_000
 	for i := range int64(60) {
 		at := start + 1000*i

@@ -367,6 +367,20 @@ sets and plays. In a transport stream they stand before each key frame: use MPEG
 Shaka Player also winds recordings by the I-frame playlists (` + "`" + `trickPlay` + "`" + `), where all that is shown is key frames, in
 order: H.264 in fMP4 with and without sound, and in TS without (` + "`" + `TestShakaWindsByKeyFrames` + "`" + `). In TS with sound it fetches every key
 frame and shows none: picture and sound of a transport stream are in one source buffer, and the browser counts as buffered only what both cover.
+
+## Open groups
+
+A camera whose key frames begin open groups of H.264 (recovery points instead of IDR pictures) is best told to close them; ` + "`" + `weir put-media` + "`" + ` says
+so. Tried by hand with Chromium 156, x264's ` + "`" + `open-gop=1` + "`" + `, fragments of a second, LIVE, each player some times:
+
+| | hls.js | Shaka Player | video.js | Chromium |
+|---|---|---|---|---|
+| fMP4 | mostly | yes | mostly | mostly |
+| TS | yes | no: it shows nothing | yes | no (2) |
+
+Mostly means that now and then Chromium's decoder ends with the first pictures (` + "`" + `PIPELINE_ERROR_DECODE` + "`" + `): they name pictures before the group,
+which nobody who begins there has. Leaving out leading pictures where players begin
+([internal/playback](../internal/playback/DESIGN.md), open groups) made that rarer and cannot rule it out; a new attempt works. ffmpeg decodes all of them.
 `)
 	return b.String()
 }
