@@ -2,8 +2,9 @@ package media
 
 import "encoding/binary"
 
-// Content tells what a block of an H.264 or H.265 track holds, as far as the bounds of access units and random access depend on
-// it. The zero value says nothing: such a block is an access unit of its own, and its container's key flag is believed.
+// Content tells what a block of an H.264 or H.265 track holds, as far as the bounds of access units
+// and random access depend on it. The zero value says nothing: such a block is an access unit of
+// its own, and its container's key flag is believed.
 type Content uint16
 
 // The bits of a Content.
@@ -28,12 +29,13 @@ func (c Content) Empty() bool { return c&^hevcBlock == scanned }
 // Known says that the block was looked into, so that a container's flags do not matter.
 func (c Content) Known() bool { return c&scanned != 0 }
 
-// Sync says that decoding may begin here and that nothing that follows needs what is before: an H.264 IDR picture, an H.265 IDR or
-// BLA picture.
+// Sync says that decoding may begin here and that nothing that follows needs what is before: an
+// H.264 IDR picture, an H.265 IDR or BLA picture.
 func (c Content) Sync() bool { return c&idr != 0 }
 
-// Open says that decoding may begin here although pictures that follow may need what is before: an H.265 CRA picture, a recovery
-// point (H.264 clause D.2.8, H.265 clause D.3.8), or, with key, which is the container's flag, an H.264 I picture without such a message.
+// Open says that decoding may begin here although pictures that follow may need what is before: an
+// H.265 CRA picture, a recovery point (H.264 clause D.2.8, H.265 clause D.3.8), or, with key, which
+// is the container's flag, an H.264 I picture without such a message.
 func (c Content) Open(key bool) bool {
 	return !c.Sync() && c&slice != 0 && (c&(cra|recovery) != 0 || key && c&intra != 0)
 }
@@ -41,13 +43,15 @@ func (c Content) Open(key bool) bool {
 // Picture says that the block has slices of a picture, or may have.
 func (c Content) Picture() bool { return c == 0 || c&slice != 0 }
 
-// NALScanner looks into the blocks of a track. The zero value, which is that of every other codec, finds nothing out.
+// NALScanner looks into the blocks of a track. The zero value, which is that of every other codec,
+// finds nothing out.
 type NALScanner struct {
 	lengthSize int
 	hevc       bool
 }
 
-// NewNALScanner makes the scanner of a track. The errors are those of ParseAVCConfig and ParseHEVCConfig.
+// NewNALScanner makes the scanner of a track. The errors are those of ParseAVCConfig and
+// ParseHEVCConfig.
 func NewNALScanner(t *Track) (NALScanner, error) {
 	n, err := NALLengthSize(t)
 	return NALScanner{lengthSize: n, hevc: t.CodecID == CodecHEVC}, err
@@ -56,8 +60,9 @@ func NewNALScanner(t *Track) (NALScanner, error) {
 // Zero says that the scanner is that of a codec it knows nothing of.
 func (s NALScanner) Zero() bool { return s.lengthSize == 0 }
 
-// Scan looks at the heads of a block's NAL units. It is nothing when the lengths in front of them do not fill the block and no
-// slice was found until there. The cost is that of a step per NAL unit; no slice data is read.
+// Scan looks at the heads of a block's NAL units. It is nothing when the lengths in front of them
+// do not fill the block and no slice was found until there. The cost is that of a step per NAL
+// unit; no slice data is read.
 func (s NALScanner) Scan(block []byte) Content {
 	if s.lengthSize == 0 {
 		return 0
@@ -92,7 +97,8 @@ func (s NALScanner) Scan(block []byte) Content {
 	return c
 }
 
-// scanAVC adds what an H.264 NAL unit says (H.264 table 7-1; clause 7.4.1.2.3: where access units begin).
+// scanAVC adds what an H.264 NAL unit says (H.264 table 7-1; clause 7.4.1.2.3: where access units
+// begin).
 func scanAVC(c Content, nal []byte) Content {
 	switch typ := nal[0] & 0x1f; typ {
 	case 1, 2, 5:
@@ -126,8 +132,8 @@ func scanAVC(c Content, nal []byte) Content {
 	return c | other
 }
 
-// avcSliceHead reads the first two fields of a slice header (H.264 clause 7.3.3): whether first_mb_in_slice is 0, and
-// slice_type modulo 5 (1: B, 2: I).
+// avcSliceHead reads the first two fields of a slice header (H.264 clause 7.3.3): whether
+// first_mb_in_slice is 0, and slice_type modulo 5 (1: B, 2: I).
 func avcSliceHead(b []byte) (first bool, kind uint32) {
 	var room [12]byte
 	n, zeros := 0, 0
@@ -151,7 +157,8 @@ func avcSliceHead(b []byte) (first bool, kind uint32) {
 	return first, kind
 }
 
-// scanHEVC adds what an H.265 NAL unit says (H.265 table 7-1; clause 7.4.2.4.4: where access units begin).
+// scanHEVC adds what an H.265 NAL unit says (H.265 table 7-1; clause 7.4.2.4.4: where access units
+// begin).
 func scanHEVC(c Content, nal []byte) Content {
 	if len(nal) < 2 {
 		return c | other
@@ -188,8 +195,8 @@ func scanHEVC(c Content, nal []byte) Content {
 // seiBytes bounds how much of an SEI NAL unit is looked at.
 const seiBytes = 4096
 
-// recoveryPoint says whether an SEI RBSP, emulation prevention bytes still in it, has a recovery point message (payloadType 6 in
-// both codecs; H.264 clause 7.3.2.3.1, H.265 clause 7.3.5).
+// recoveryPoint says whether an SEI RBSP, emulation prevention bytes still in it, has a recovery
+// point message (payloadType 6 in both codecs; H.264 clause 7.3.2.3.1, H.265 clause 7.3.5).
 func recoveryPoint(b []byte) bool {
 	b = b[:min(len(b), seiBytes)]
 	zeros := 0

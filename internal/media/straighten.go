@@ -5,13 +5,17 @@ import (
 	"slices"
 )
 
-// straighten mends presentation times (ticks, in decode order) that no reordering of pictures explains, in place, so that each picture
-// is shown once, in order, and for a while. Times that make sense are not touched: a single outlier moves no other frame.
+// straighten mends presentation times (ticks, in decode order) that no reordering of pictures
+// explains, in place, so that each picture is shown once, in order, and for a while. Times that
+// make sense are not touched: a single outlier moves no other frame.
 //
-//   - Of a track without reordering the longest series that never falls is right; with it, also what is within reach of that. So a time
-//     that jumps ahead or back is wrong, and so are the fewer ones before or after a clock was set.
-//   - Times at the end that lie far beyond the next cluster's start are wrong, and so is a first one far before the end of the last run.
-//   - A wrong time becomes that of a hole among the others, where there can be one, else one between its neighbours in decode order.
+//   - Of a track without reordering the longest series that never falls is right; with it, also
+//     what is within reach of that. So a time that jumps ahead or back is wrong, and so are the
+//     fewer ones before or after a clock was set.
+//   - Times at the end that lie far beyond the next cluster's start are wrong, and so is a first
+//     one far before the end of the last run.
+//   - A wrong time becomes that of a hole among the others, where there can be one, else one
+//     between its neighbours in decode order.
 //   - Frames of equal times share what there is up to the next time.
 //
 // next is where the following cluster starts, or NoTime.
@@ -61,14 +65,16 @@ func room[T any](scratch *[]T, n int) []T {
 	return *scratch
 }
 
-// mayReorder says whether pictures of the track may be shown in another order than they are decoded in.
+// mayReorder says whether pictures of the track may be shown in another order than they are decoded
+// in.
 func (c *frameClock) mayReorder(samples []Sample) bool {
 	return !c.inOrder && slices.ContainsFunc(samples, func(s Sample) bool {
 		return !s.Content.Known() || s.Content&(bipred|hevcBlock) != 0
 	})
 }
 
-// distance is the usual one between sorted times, or the track's when all are equal. It leaves all of them, equal times too, in c.gaps.
+// distance is the usual one between sorted times, or the track's when all are equal. It leaves all
+// of them, equal times too, in c.gaps.
 func (c *frameClock) distance(s *frameState, sorted []int64) int64 {
 	c.gaps = c.gaps[:0]
 	for i := 1; i < len(sorted); i++ {
@@ -82,8 +88,8 @@ func (c *frameClock) distance(s *frameState, sorted []int64) int64 {
 	return usualSpan(c.gaps[first:], c.tolerance)
 }
 
-// longestRising finds the longest series of times that never falls, by patience sorting: tails[k] is where the series of k+1 times ends
-// that has the least last one.
+// longestRising finds the longest series of times that never falls, by patience sorting: tails[k]
+// is where the series of k+1 times ends that has the least last one.
 func (c *frameClock) longestRising(times []int64, in []bool) {
 	tails, before := c.tails[:0], room(&c.before, len(times))
 	for i, t := range times {
@@ -110,7 +116,8 @@ func (c *frameClock) longestRising(times []int64, in []bool) {
 	}
 }
 
-// between calls do for each stretch of times that are not in: those after a and before b, which are in, or -1 and the number of times.
+// between calls do for each stretch of times that are not in: those after a and before b, which are
+// in, or -1 and the number of times.
 func between(in []bool, do func(a, b int)) {
 	a := -1
 	for b := range len(in) + 1 {
@@ -133,8 +140,8 @@ func addWithin(times []int64, in []bool, reach int64) {
 	})
 }
 
-// preferEven exchanges a single time that is not in with the one before or after it when the series goes on more evenly with it:
-// where one of two is wrong both series are equally long.
+// preferEven exchanges a single time that is not in with the one before or after it when the series
+// goes on more evenly with it: where one of two is wrong both series are equally long.
 func preferEven(times []int64, in []bool) {
 	// off is how far the time at i is from an even step between those at a and b.
 	off := func(i, a, b int) int64 {
@@ -155,8 +162,9 @@ func preferEven(times []int64, in []bool) {
 	})
 }
 
-// markEnds finds times that are in order and wrong all the same: the last ones, when they are beyond reach of the next cluster and more
-// others are not, and the first one, when it is beyond reach of the end of the last run and the second one is not.
+// markEnds finds times that are in order and wrong all the same: the last ones, when they are
+// beyond reach of the next cluster and more others are not, and the first one, when it is beyond
+// reach of the end of the last run and the second one is not.
 func markEnds(s *frameState, shown []int64, right []bool, reach, next int64) {
 	n := len(shown)
 	if next != NoTime {
@@ -173,8 +181,8 @@ func markEnds(s *frameState, shown []int64, right []bool, reach, next int64) {
 	}
 }
 
-// findHoles gives the times that are missing among the right ones, as many as there are wrong ones at most: inside of gaps within
-// reach, and after the last one.
+// findHoles gives the times that are missing among the right ones, as many as there are wrong ones
+// at most: inside of gaps within reach, and after the last one.
 func findHoles(shown []int64, right []bool, usual, reach int64) []int64 {
 	var times, holes []int64
 	for i, t := range shown {
@@ -232,8 +240,9 @@ func retime(shown []int64, right []bool, holes []int64, usual, reach, next int64
 // portion is v·k/n, for k of 0 to n.
 func portion(v, k, n int64) int64 { return v/n*k + v%n*k/n }
 
-// spread moves frames apart that have equal times, in decode order: they share what there is up to the next time, but no more than
-// is usual for so many. When all of a fragment have one time they share all of it, if that is less than a second each.
+// spread moves frames apart that have equal times, in decode order: they share what there is up to
+// the next time, but no more than is usual for so many. When all of a fragment have one time they
+// share all of it, if that is less than a second each.
 func (c *frameClock) spread(shown []int64, usual, next int64) {
 	n := len(shown)
 	order := room(&c.order, n)

@@ -1,6 +1,7 @@
 package media
 
-// Marks say what is true of few frames. They are stored (docs/store-format.md), so a bit keeps its meaning.
+// Marks say what is true of few frames. They are stored (docs/store-format.md), so a bit keeps its
+// meaning.
 type Marks uint8
 
 // The bits of Marks. Those other than Joined are of an access unit and stand at its first frame.
@@ -17,9 +18,10 @@ const knownMarks = Joined | Bare | Open | Leading
 // Valid says whether all bits have a meaning.
 func (m Marks) Valid() bool { return m&^knownMarks == 0 }
 
-// Units gives the run with its access units for frames: blocks marked Joined are part of the frame before. A picture-less access
-// unit at the end, which belongs to a picture of the next fragment, is left out with its bytes; so the payload of the units is the
-// beginning of the run's. Without anything to join it is the run itself; of a run without pictures there are none.
+// Units gives the run with its access units for frames: blocks marked Joined are part of the frame
+// before. A picture-less access unit at the end, which belongs to a picture of the next fragment,
+// is left out with its bytes; so the payload of the units is the beginning of the run's. Without
+// anything to join it is the run itself; of a run without pictures there are none.
 func (r *Run) Units() Run {
 	units, end := 0, len(r.Frames)
 	for i := range r.Frames {
@@ -53,12 +55,13 @@ func (r *Run) Units() Run {
 	return u
 }
 
-// group divides the samples of a track into access units, in decode order. It gives the units, each as one sample with the time
-// of its picture, and a mark for each sample. A unit without a picture is not among the units.
+// group divides the samples of a track into access units, in decode order. It gives the units, each
+// as one sample with the time of its picture, and a mark for each sample. A unit without a picture
+// is not among the units.
 //
-// Access units begin as H.264 clause 7.4.1.2.3 and H.265 clause 7.4.2.4.4 say: SEI, parameter sets and delimiters belong to the picture that
-// follows, a slice that does not begin a picture and whatever else there is to the one before. An empty block adds nothing to
-// the one before.
+// Access units begin as H.264 clause 7.4.1.2.3 and H.265 clause 7.4.2.4.4 say: SEI, parameter sets
+// and delimiters belong to the picture that follows, a slice that does not begin a picture and
+// whatever else there is to the one before. An empty block adds nothing to the one before.
 func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) {
 	units, marks = units[:0], marks[:0]
 	open := false // the unit at hand has no picture yet
@@ -108,7 +111,8 @@ func (s *Sample) join(o *Sample) {
 	s.Key = s.Key || o.Key
 }
 
-// settle says from the unit's content whether it is a random access point, whatever the container says.
+// settle says from the unit's content whether it is a random access point, whatever the container
+// says.
 func (s *Sample) settle() {
 	if s.Content.Known() {
 		s.open = s.Content.Open(s.Key)

@@ -15,7 +15,8 @@ func nals(units ...[]byte) []byte {
 	return b
 }
 
-// H.264 NAL units; of the slices the head: first_mb_in_slice 0 or not, slice_type 7 (I), 5 (P) or 6 (B).
+// H.264 NAL units; of the slices the head: first_mb_in_slice 0 or not, slice_type 7 (I), 5 (P) or 6
+// (B).
 var (
 	avcIDR      = []byte{0x65, 0x88, 0x80} // 1 0001000
 	avcIDRMore  = []byte{0x65, 0x42, 0x00} // 010 0001000: first_mb_in_slice 1
@@ -52,8 +53,9 @@ var (
 
 func scanner(codec string) NALScanner { return NALScanner{lengthSize: 4, hevc: codec == CodecHEVC} }
 
-// Which blocks are one access unit, and what it is. A letter per block: i IDR or BLA, o open group, p another picture, l a
-// leading one, - goes on with the one before, . without a picture. Frames are 40 ms apart.
+// Which blocks are one access unit, and what it is. A letter per block: i IDR or BLA, o open group,
+// p another picture, l a leading one, - goes on with the one before, . without a picture. Frames
+// are 40 ms apart.
 func TestAccessUnits(t *testing.T) {
 	for _, c := range []struct {
 		name, codec string
@@ -142,7 +144,8 @@ func letters(frames []Frame) string {
 	return string(b)
 }
 
-// Pictures that are shown before the one that begins an open group are marked; in H.265 only those that cannot be decoded from there.
+// Pictures that are shown before the one that begins an open group are marked; in H.265 only those
+// that cannot be decoded from there.
 func TestLeadingPictures(t *testing.T) {
 	for _, c := range []struct {
 		codec  string
@@ -190,7 +193,8 @@ func TestTimesOfNoPicture(t *testing.T) {
 	}
 }
 
-// FuzzScan looks at whole tracks: whatever the blocks are, their frames are those blocks, and units add up.
+// FuzzScan looks at whole tracks: whatever the blocks are, their frames are those blocks, and units
+// add up.
 func FuzzScan(f *testing.F) {
 	f.Add(slices.Concat(nals(avcSPS, avcPPS, avcIDR), nals(avcSEI), nals(avcP)), byte(11), false)
 	f.Add(slices.Concat(nals(hevcSets), nals(hevcCRA), nals(hevcRASL)), byte(7), true)

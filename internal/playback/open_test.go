@@ -15,8 +15,9 @@ import (
 	"weir/internal/store"
 )
 
-// openGroup stores a second of an open group: the picture that begins it, two leading ones, two others; with sets in a block of their own
-// and a filler behind the last. With closed the group is closed. The pictures' names come in order of decoding.
+// openGroup stores a second of an open group: the picture that begins it, two leading ones, two
+// others; with sets in a block of their own and a filler behind the last. With closed the group is
+// closed. The pictures' names come in order of decoding.
 func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, closed bool, first int) {
 	t.Helper()
 	number, err := s.NextNumber(t.Context(), stream)
@@ -58,8 +59,9 @@ func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, cl
 	}
 }
 
-// Where a player begins with an open group its leading pictures are left out; where the media goes on they are not, whatever the
-// playlist says. No such segment is called independent, or an I-frame.
+// Where a player begins with an open group its leading pictures are left out; where the media goes
+// on they are not, whatever the playlist says. No such segment is called independent, or an
+// I-frame.
 func TestOpenGroups(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -253,7 +253,7 @@ func (c *Recutter) frame(ev mkv.Event) error {
 		f.Key = content.Sync() || open
 		c.warn(open)
 	} else if ev.KeyUnknown {
-		f.Key = !content.Known()
+		f.Key = c.scanners[t.Number].Zero()
 	}
 	c.count(f)
 	if f.Track != c.cutTrack {

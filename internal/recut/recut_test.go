@@ -113,6 +113,60 @@ func TestRecutCutsAtKeyFrames(t *testing.T) {
 	}
 }
 
+// Where fragments begin is read from the pictures, and that a source has open groups is said once.
+func TestRecutLooksIntoPictures(t *testing.T) {
+	const idr, open, plain, sets = "\x65\x88", "\x41\x88", "\x41\x9a", "\x67\x64\x00"
+	for name, c := range map[string]struct {
+		blocks string // after each a + when Matroska says that it is a key frame
+		starts []int  // blocks with which fragments begin
+		warns  int
+	}{
+		"closed groups":             {idr + "+ " + plain + " " + idr + "+", []int{0, 2}, 0},
+		"all flagged":               {idr + "+ " + plain + "+ " + idr + "+ " + plain + "+", []int{0, 2}, 0},
+		"none flagged":              {idr + " " + plain + " " + idr, []int{0, 2}, 0},
+		"parameter sets in a block": {sets + "+ " + idr + "+ " + plain + " " + sets + "+ " + idr, []int{0, 3}, 0},
+		"open groups":               {idr + "+ " + plain + " " + open + "+ " + plain + " " + open + "+", []int{0, 2, 4}, 1},
+	} {
+		var buf bytes.Buffer
+		w := mkv.NewWriter(&buf)
+		err := w.WriteHeader(mkv.Header{Tracks: []media.Track{videoTrack}})
+		for i, b := range strings.Fields(c.blocks) {
+			nal, key := strings.CutSuffix(b, "+")
+			data := append([]byte{0, 0, 0, byte(len(nal))}, nal...)
+			if err == nil && i == 0 {
+				err = w.WriteCluster(0)
+			}
+			if err == nil {
+				err = w.WriteFrame(1, int64(40*i), key, data)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings := 0
+		r := NewRecutter(&buf, func(s string) {
+			if strings.Contains(s, "open groups") {
+				warnings++
+			}
+		})
+		var starts []int
+		for i := 0; ; i++ {
+			f, err := r.Next(t.Context())
+			if err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if f.Start {
+				starts = append(starts, i)
+			}
+		}
+		if !slices.Equal(starts, c.starts) || warnings != c.warns {
+			t.Errorf("%s: fragments begin at %v, %d warnings, want %v, %d", name, starts, warnings, c.starts, c.warns)
+		}
+	}
+}
+
 // fragments sorts each fragment's frames into video and audio, keeping the order in each.
 func fragments(text string) []string {
 	var out []string

@@ -26,8 +26,8 @@ type oddBlock struct {
 	data []byte
 }
 
-// oddStreams are ways in which producers send ten pictures a second with a key frame every second, made from blocks that each hold one
-// picture; and how many pictures there are to see of so many.
+// oddStreams are ways in which producers send ten pictures a second with a key frame every second,
+// made from blocks that each hold one picture; and how many pictures there are to see of so many.
 var oddStreams = []struct {
 	name string
 	lost int
@@ -142,7 +142,8 @@ func oddSource(t *testing.T, options ...string) (media.Track, []oddBlock) {
 	}
 }
 
-// matroska writes the blocks with times from begin (milliseconds) on; the last fragment is marked as whole.
+// matroska writes the blocks with times from begin (milliseconds) on; the last fragment is marked
+// as whole.
 func matroska(t *testing.T, track media.Track, blocks []oddBlock, begin int64) []byte {
 	t.Helper()
 	track.DefaultDuration = 0 // what an encoder says helps no camera
@@ -191,8 +192,8 @@ func putBody(t *testing.T, s *server, stream string, body []byte) {
 	}
 }
 
-// Whatever the blocks are in which a producer sends its pictures, and whatever times it gives them, each picture is shown, once and in
-// order.
+// Whatever the blocks are in which a producer sends its pictures, and whatever times it gives them,
+// each picture is shown, once and in order.
 func TestOddProducers(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg", "ffprobe")
@@ -214,8 +215,8 @@ func TestOddProducers(t *testing.T) {
 	}
 }
 
-// checkOdd looks at a live session and a recorded one, of one container each, of a stream that has so many pictures at ten a second, each of
-// them to be seen once.
+// checkOdd looks at a live session and a recorded one, of one container each, of a stream that has
+// so many pictures at ten a second, each of them to be seen once.
 func checkOdd(t *testing.T, s *server, stream string, pictures int) {
 	t.Helper()
 	for _, session := range [][]string{
@@ -249,8 +250,8 @@ func checkOdd(t *testing.T, s *server, stream string, pictures int) {
 	}
 }
 
-// checkPackets looks that a file has so many pictures in order, four of them key frames, that each lasts for a while, and that all of
-// them last as long as the playlist says.
+// checkPackets looks that a file has so many pictures in order, four of them key frames, that each
+// lasts for a while, and that all of them last as long as the playlist says.
 func checkPackets(t *testing.T, what, path string, pictures int, length float64) {
 	t.Helper()
 	lines := strings.Fields(string(program(t, "ffprobe", "-v", "warning", "-select_streams", "v",
