@@ -144,7 +144,7 @@ func TestRecutLooksIntoPictures(t *testing.T) {
 			t.Fatal(err)
 		}
 		warnings := 0
-		r := NewRecutter(&buf, func(s string) {
+		r := New(&buf, func(s string) {
 			if strings.Contains(s, "open groups") {
 				warnings++
 			}
