@@ -83,3 +83,18 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A checkpoint that the version before wrote is read: its dates are the timestamps, and nothing of it is silent.
+func TestCheckpointOfTheVersionBefore(t *testing.T) {
+	data := mustHex("03024d808080808080808020f6a1abfef962040c01c0deabfef9620102010380898182838985060c010902090b0008020390bf05c4d8020590bf0580f70202808080808080" +
+		"80802080a0abfef9626480a0abfef96200d00f0b0000d10f050000ffffffffffffffff0fff9fb787e90584c0b787e905e807d00f000102000106d00f0d")
+	want := testTimeline()
+	want.dated, want.generations[1].silent = 0, false
+	for i := range want.entries {
+		e := &want.entries[i]
+		e.date, e.silence, e.skips = e.timestamp+e.part.from, silence{}, [maxTracks]bool{}
+	}
+	if got, err := decodeTimeline(data, 2); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
+	}
+}
