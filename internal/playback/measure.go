@@ -25,6 +25,9 @@ func (p *parameters) measure(sel *selection, target int64) {
 		for j := range p.tracks {
 			span := f.Span(p.tracks[j].number)
 			t := trackNumbered(sel.classes[i].tracks, p.tracks[j].number)
+			if pictures := f.Span(p.tracks[0].number); span == nil && t != nil && j > 0 && pictures != nil {
+				span = silentSpan(t, extinf(pictures, scaleOf(sel.classes[i].tracks, p.tracks[0])))
+			}
 			if span == nil || t == nil || span.Duration <= 0 {
 				continue
 			}

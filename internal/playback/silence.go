@@ -108,6 +108,24 @@ func silentFrames(s *media.Silence, ticks int64) []media.Frame {
 	return frames
 }
 
+// silentSpan is a span of sound that is silent for so many milliseconds; nil when it cannot be.
+func silentSpan(t *media.Track, millis int64) *store.Span {
+	s := media.SilenceOf(t)
+	if s == nil {
+		return nil
+	}
+	n := rescale(millis, 1000, int64(t.Timescale))/s.Duration + 1
+	return &store.Span{Track: t.Number, Frames: int(n), Size: n * int64(len(s.Frame)), Duration: n * s.Duration, KeyStart: true}
+}
+
+// scaleOf is the timescale that a packaged track has among tracks.
+func scaleOf(tracks []media.Track, p packagedTrack) int64 {
+	if t := trackNumbered(tracks, p.number); t != nil {
+		return int64(t.Timescale)
+	}
+	return p.timescale
+}
+
 // spliced reads a section with bytes before and after it.
 type spliced struct {
 	before, after []byte

@@ -142,6 +142,36 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 	}
 }
 
+// BANDWIDTH counts the silence: it is not below what the segments take.
+func TestSilenceIsMeasured(t *testing.T) {
+	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4, api.ContainerMPEGTS} {
+		r := newRig(t, videoTrack(), audioTrack())
+		r.camera.without = 2
+		for range 3 {
+			r.camera.sendMedia()
+		}
+		in := r.everything()
+		in.ContainerFormat = container
+		token := r.open(in)
+		bits := 0
+		for _, track := range []int{1, 2} {
+			text, err := r.service.MediaPlaylist(t.Context(), token, track)
+			if err != nil {
+				break // a transport stream has one
+			}
+			get := r.service.MediaSegment
+			if container == api.ContainerMPEGTS {
+				get = r.service.TSSegment
+			}
+			bits += 8 * len(r.bytesOf(get(t.Context(), token, refs(t, string(text.Text))[1])))
+		}
+		m := regexp.MustCompile(`[,:]BANDWIDTH=(\d+)`).FindStringSubmatch(r.master(token))
+		if bandwidth, _ := strconv.Atoi(m[1]); bandwidth < bits/2 {
+			t.Errorf("%s: BANDWIDTH %d, a segment of two seconds has %d bits", container, bandwidth, bits)
+		}
+	}
+}
+
 // Of sound that cannot be silent, and without pictures, nothing is made up; nor for a URI that no playlist has.
 func TestWhatIsNotSilent(t *testing.T) {
 	odd := audioTrack()
