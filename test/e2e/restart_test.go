@@ -49,7 +49,7 @@ func TestRestartLosesNoFrame(t *testing.T) {
 				running.Go(func() { errs[i] = p.run() })
 			}
 			for range 2 {
-				time.Sleep(frames * sdkMillis * time.Millisecond / sdkSpeed / 3) // the moment is the test's input
+				time.Sleep(frames * sdkMillis * time.Millisecond / sdkSpeed / 5) // the moment is the test's input
 				s = again(s)
 			}
 			running.Wait()
