@@ -370,17 +370,16 @@ frame and shows none: picture and sound of a transport stream are in one source 
 
 ## Open groups
 
-A camera whose key frames begin open groups of H.264 (recovery points instead of IDR pictures) is best told to close them; ` + "`" + `weir put-media` + "`" + ` says
-so. Tried by hand with Chromium 156, x264's ` + "`" + `open-gop=1` + "`" + `, fragments of a second, LIVE, each player some times:
+H.264 whose key frames begin open groups (recovery points instead of IDR pictures) is best encoded with closed ones; ` + "`" + `weir put-media` + "`" + ` says so.
+Tried by hand with Chromium 156, LIVE, ON_DISCONTINUITY, fMP4, a group every 1.2 s with two leading pictures: with all pictures, hls.js,
+video.js and Chromium show nothing (five tries). Without the leading pictures where players begin, which is what Weir sends
+([internal/playback](../internal/playback/DESIGN.md), open groups), all three play (five tries). What is left:
 
-| | hls.js | Shaka Player | video.js | Chromium |
-|---|---|---|---|---|
-| fMP4 | mostly | yes | mostly | mostly |
-| TS | yes | no: it shows nothing | yes | no (2) |
+- In TS hls.js and video.js play; Shaka Player shows nothing, and Chromium does not play live TS anyway (2).
+- With DiscontinuityMode ALWAYS hls.js often ends with the first pictures (` + "`" + `PIPELINE_ERROR_DECODE` + "`" + `).
+- A player that joins with a URL that is older than 30 seconds, or seeks to such a group in a recording, may end like this too.
 
-Mostly means that now and then Chromium's decoder ends with the first pictures (` + "`" + `PIPELINE_ERROR_DECODE` + "`" + `): they name pictures before the group,
-which nobody who begins there has. Leaving out leading pictures where players begin
-([internal/playback](../internal/playback/DESIGN.md), open groups) made that rarer and cannot rule it out; a new attempt works. ffmpeg decodes all of them.
+ffmpeg decodes all of them.
 `)
 	return b.String()
 }
