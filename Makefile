@@ -11,7 +11,7 @@ E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli python3-botocore zsh:zsh
              nginx:nginx-light libnginx-mod-stream haproxy:haproxy $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
-.PHONY: all build demo test check e2e bench scale soak fuzz crash deps bench-deps clean
+.PHONY: all build demo test check e2e bench scale soak fuzz crash attack deps bench-deps clean
 
 all: build
 
@@ -65,6 +65,10 @@ fuzz:
 # The kill -9 loop of the end-to-end tests, for longer: CRASH_ROUNDS rounds.
 crash: build
 	WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CRASH_ROUNDS=$(or $(CRASH_ROUNDS),100) $(GO) test -count=1 -timeout 60m -run TestKillNine -v ./test/e2e/...
+
+# Strangers by the thousand who hold back the end of what they send: memory of the server, and what a viewer beside them sees.
+attack: build
+	WEIR_ATTACK=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -run '^TestStrangers$$' -v ./test/e2e
 
 deps:
 	@$(call install,$(E2E_TOOLS))
