@@ -35,6 +35,7 @@ test: deps build check e2e
 check: build
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
 	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
 	$(GO) test -race . ./cmd/... ./internal/... ./test/bench
 
 # Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.

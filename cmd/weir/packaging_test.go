@@ -25,7 +25,7 @@ func settings(t *testing.T, name string) map[string]string {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	options, err := unit.Deserialize(file)
+	options, err := unit.DeserializeOptions(file)
 	if err != nil {
 		t.Fatal(err)
 	}

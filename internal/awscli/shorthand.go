@@ -1,3 +1,5 @@
+//lint:file-ignore ST1005 the texts are those of the AWS command line
+
 package awscli
 
 import (

@@ -99,14 +99,12 @@ func (p *textPrinter) object(o *Object, name string, keys []string) {
 	var words []string
 	var rest []Member
 	members := slices.SortedFunc(slices.Values(o.Members), func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
-	if keys != nil {
-		for _, key := range keys {
-			v, ok := o.Get(key)
-			if !ok {
-				v = ""
-			}
-			words = append(words, python(v))
+	for _, key := range keys {
+		v, ok := o.Get(key)
+		if !ok {
+			v = ""
 		}
+		words = append(words, python(v))
 	}
 	for _, m := range members {
 		switch {

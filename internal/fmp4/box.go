@@ -5,7 +5,6 @@ import "encoding/binary"
 // builder appends boxes to b; the size of a box is filled in when its body is complete.
 type builder struct{ b []byte }
 
-func (w *builder) u8(v uint8)        { w.b = append(w.b, v) }
 func (w *builder) u16(v uint16)      { w.b = binary.BigEndian.AppendUint16(w.b, v) }
 func (w *builder) u32(v uint32)      { w.b = binary.BigEndian.AppendUint32(w.b, v) }
 func (w *builder) zero(n int)        { w.b = append(w.b, make([]byte, n)...) }

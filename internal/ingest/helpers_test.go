@@ -30,7 +30,6 @@ type fakeStore struct {
 	onAppend  func(rec *store.Record) error // called before a record is taken, without the lock
 	onNumber  func(n store.Number) error    // the same for NextNumber
 	lookedFor int                           // calls of List by producer timestamp
-	payloads  map[store.Number][]byte       // all runs in order, as they were when appended
 }
 
 func (s *fakeStore) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {

@@ -206,8 +206,10 @@ func skipHEVCToVUI(r *bitReader, subLayers int) (reorder uint32) {
 	for range 6 { // coding and transform block sizes and depths
 		r.ue()
 	}
-	if r.flag() && r.flag() { // scaling_list_enabled_flag, sps_scaling_list_data_present_flag
-		skipHEVCScaling(r)
+	if r.flag() { // scaling_list_enabled_flag
+		if r.flag() { // sps_scaling_list_data_present_flag
+			skipHEVCScaling(r)
+		}
 	}
 	r.skip(2)     // amp_enabled_flag, sample_adaptive_offset_enabled_flag
 	if r.flag() { // pcm_enabled_flag
@@ -259,7 +261,8 @@ func skipShortTermSets(r *bitReader) {
 			r.ue()    // abs_delta_rps_minus1
 			n := 0
 			for range pictures + 1 {
-				if r.flag() || r.flag() { // used_by_curr_pic_flag, use_delta_flag
+				used := r.flag()      // used_by_curr_pic_flag
+				if used || r.flag() { // use_delta_flag
 					n++
 				}
 			}

@@ -3,7 +3,7 @@ package media
 import "errors"
 
 var (
-	errAnnexB    = errors.New("Annex B byte stream (start codes) instead of a decoder configuration record")
+	errAnnexB    = errors.New("an Annex B byte stream (start codes) instead of a decoder configuration record")
 	errTruncated = errors.New("record ends early")
 )
 

@@ -14,7 +14,7 @@ import (
 )
 
 // longTokens are as long as real ones: 68 characters.
-type longTokens struct{ fakeTokens }
+type longTokens struct{}
 
 var padding = strings.Repeat("x", 26)
 

@@ -178,7 +178,7 @@ func TestWhatIsNotSilent(t *testing.T) {
 	odd.CodecPrivate = []byte{0x12, 0x00, 0x04, 0xc8, 0x44, 0x00} // channels of a program config element
 	r := newRig(t, videoTrack(), odd)
 	r.camera.without = 2
-	sent := []store.FragmentInfo{r.camera.sendMedia()}
+	r.camera.sendMedia()
 	token := r.open(r.input())
 	if master, err := r.service.MasterPlaylist(t.Context(), token); err != nil || strings.Contains(string(master), "mp4a") {
 		t.Errorf("%v\n%s", err, master)
@@ -186,7 +186,7 @@ func TestWhatIsNotSilent(t *testing.T) {
 
 	r = newRig(t, videoTrack(), audioTrack())
 	r.camera.without = 1
-	sent = []store.FragmentInfo{r.camera.sendMedia()}
+	sent := []store.FragmentInfo{r.camera.sendMedia()}
 	token = r.open(r.input())
 	if master, err := r.service.MasterPlaylist(t.Context(), token); err != nil || strings.Contains(string(master), "avc1") {
 		t.Errorf("%v\n%s", err, master)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"weir/internal/store/blob"
@@ -154,10 +155,7 @@ func (f *callsFile) WriteAt(bufs [][]byte, off int64) (n int64, err error) {
 	case NotApplied:
 		return 0, fmt.Errorf("pwritev: %w", f.c.err)
 	case Half:
-		var half [][]byte
-		for _, b := range bufs {
-			half = append(half, b)
-		}
+		half := slices.Clone(bufs)
 		last := len(half) - 1
 		half[last] = half[last][:len(half[last])/2]
 		n, err = f.File.WriteAt(half, off)
