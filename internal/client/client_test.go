@@ -54,6 +54,7 @@ func TestCallErrors(t *testing.T) {
 		"modelled": {404, "x-amzn-ErrorType", "ResourceNotFoundException:http://internal.amazon.com/", `{"Message":"gone"}`, "ResourceNotFoundException", "gone"},
 		"gateway":  {403, "x-amz-ErrorType", "InvalidSignatureException", `{"message":"no"}`, "InvalidSignatureException", "no"},
 		"proxy":    {502, "X-Other", "", "<html>", "Unknown", ""},
+		"named":    {413, "Server", "nginx", "<html>", "Unknown", `this is no answer of the API; it came from "nginx"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
