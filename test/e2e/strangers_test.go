@@ -39,6 +39,9 @@ func TestStrangers(t *testing.T) {
 	median, p99, failed := watch(url, 300)
 	before := residentMB(t, s.cmd.Process.Pid)
 	t.Logf("nobody else: %d MB, a playlist %v, p99 %v", before, median, p99)
+	if failed > 0 {
+		t.Fatalf("%d playlists failed before any stranger came", failed)
+	}
 	for _, c := range []struct {
 		name   string
 		number int
@@ -63,7 +66,7 @@ func TestStrangers(t *testing.T) {
 			})
 		}
 		sending.Wait()
-		median, p99, failed = watch(url, 1000)
+		median, p99, failed := watch(url, 1000)
 		after := residentMB(t, s.cmd.Process.Pid)
 		close(leave)
 		strangers.Wait()
