@@ -22,17 +22,7 @@ const compatibilityPage = "docs/compatibility.md"
 var testReference = regexp.MustCompile("`([a-z0-9]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)`")
 
 func TestCompatibilityNamesTestsThatExist(t *testing.T) {
-	exist := map[string]bool{} // package.Test
-	walk(t, ".go", func(path string) {
-		if !strings.HasSuffix(path, "_test.go") {
-			return
-		}
-		for _, d := range parse(t, path).Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
-				exist[filepath.Base(filepath.Dir(path))+"."+f.Name.Name] = true
-			}
-		}
-	})
+	exist := testNames(t)
 	page := read(t, compatibilityPage)
 	references := testReference.FindAllStringSubmatch(page, -1)
 	if len(references) == 0 {
@@ -129,6 +119,48 @@ func TestArchitectureNamesThePackages(t *testing.T) {
 			}
 		}
 	}
+}
+
+var (
+	pathReference   = regexp.MustCompile("`((?:\\.ci|cmd|docs|internal|packaging|test)/[A-Za-z0-9_./-]+)[ `]")
+	targetReference = regexp.MustCompile("`make ([a-z]+)`")
+)
+
+func TestContributingNamesWhatExists(t *testing.T) {
+	const name = "CONTRIBUTING.md"
+	page, makefile, exist := read(t, name), read(t, "Makefile"), testNames(t)
+	for _, m := range pathReference.FindAllStringSubmatch(page, -1) {
+		if _, err := os.Stat(m[1]); err != nil {
+			t.Errorf("%s names %s, which does not exist", name, m[1])
+		}
+	}
+	for _, m := range targetReference.FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(makefile, "\n"+m[1]+":") {
+			t.Errorf("%s names make %s, which does not exist", name, m[1])
+		}
+	}
+	for _, m := range testReference.FindAllStringSubmatch(page, -1) {
+		if !exist[m[1]+"."+m[2]] {
+			t.Errorf("%s names %s.%s, which does not exist", name, m[1], m[2])
+		}
+	}
+}
+
+// testNames returns the tests and fuzz targets of the repository as package.Test.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	exist := map[string]bool{}
+	walk(t, ".go", func(path string) {
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, d := range parse(t, path).Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+				exist[filepath.Base(filepath.Dir(path))+"."+f.Name.Name] = true
+			}
+		}
+	})
+	return exist
 }
 
 // members lists the names of an input's members on the wire, and of those below them.
