@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/big"
+	"math/bits"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -35,6 +35,11 @@ type model struct {
 	codecs        func(set int64) string // tells the codec private data of same sets apart
 	frames        func(n store.Number) *media.Fragment
 	cut           map[store.Number][]modelEntry // what parts found
+
+	unfolded bool // the next three are those of later, for all tracks
+	entries  []modelEntry
+	target   int
+	over     bool
 
 	replay     bool
 	created    int64 // milliseconds
@@ -241,7 +246,8 @@ func (m *model) parts(f *store.FragmentInfo, target int) (listed []modelEntry) {
 
 func floorMillis(ticks int64, t media.Track) int64 { return shown(0, ticks, int64(t.Timescale)) }
 
-func (m *model) entries() (entries []modelEntry, target int, over bool) {
+// unfold goes through the whole history.
+func (m *model) unfold() (entries []modelEntry, target int, over bool) {
 	shown := m.chosen()
 	known := len(shown)
 	over = m.closed
@@ -328,10 +334,6 @@ func (m *model) silence(entries []modelEntry, e *modelEntry, start int64) {
 	if len(m.tracks) < 2 {
 		return
 	}
-	scale := func(v, from, to int64) int64 {
-		n := new(big.Int).Mul(big.NewInt(v), big.NewInt(to))
-		return n.Div(n, big.NewInt(from)).Int64()
-	}
 	span := func(f *store.FragmentInfo, track int) (begin, end int64, ok bool) { // microseconds
 		s := f.Span(m.tracks[track].Number)
 		if s == nil {
@@ -406,7 +408,11 @@ func (m *model) millis(f *store.FragmentInfo) (d []float64) {
 
 // playlist is the text for a track at a time; empty when the window is.
 func (m *model) playlist(token string, track media.Track, now, edge int64) string {
-	entries, target, over := m.entries()
+	if !m.unfolded {
+		m.entries, m.target, m.over = m.unfold()
+		m.unfolded = true
+	}
+	entries, target, over := m.entries, m.target, m.over
 	all := len(entries)
 	for m.replay && entries[len(entries)-1].due > now {
 		entries = entries[:len(entries)-1]
@@ -764,7 +770,7 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 		if chance(20) {
 			restart(rng.IntN(2))
 		}
-		m.later = m.later[:0]
+		m.later, m.unfolded = m.later[:0], false
 		for _, f := range history {
 			if f.Sequence > created {
 				m.later = append(m.later, f)
@@ -797,9 +803,18 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 
 // shown is what a playlist says of a run's duration: the millisecond of its end less that of its begin, without bounds of size.
 func shown(begin, duration, timescale int64) int64 {
-	at := func(ticks int64) *big.Int {
-		v := new(big.Int).Mul(big.NewInt(ticks), big.NewInt(1000))
-		return v.Div(v, big.NewInt(timescale)) // Euclidean: floored for a positive timescale
+	return scale(begin+duration, timescale, 1000) - scale(begin, timescale, 1000)
+}
+
+// scale turns v ticks of one timescale into those of another, rounded down, with 128 bits in between.
+func scale(v, from, to int64) int64 {
+	hi, lo := bits.Mul64(uint64(max(v, -v)), uint64(to))
+	q, rest := bits.Div64(hi, lo, uint64(from))
+	switch {
+	case v >= 0:
+		return int64(q)
+	case rest > 0:
+		return -int64(q) - 1
 	}
-	return new(big.Int).Sub(at(begin+duration), at(begin)).Int64()
+	return -int64(q)
 }
