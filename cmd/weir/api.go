@@ -20,7 +20,8 @@ import (
 func runAPI(ctx context.Context, op *api.Operation, args []string, std stdio) int {
 	environment := func(g awscli.Globals) client.Environment {
 		e := client.Environment{
-			EndpointURL: g.EndpointURL, Region: g.Region, Profile: g.Profile, CABundle: g.CABundle, NoVerify: g.NoVerifySSL,
+			EndpointURL: g.EndpointURL, Region: g.Region, Profile: g.Profile, CABundle: g.CABundle,
+			NoVerify: g.NoVerifySSL,
 		}
 		if g.Debug {
 			e.Debug = std.Err
@@ -46,7 +47,8 @@ func runAPI(ctx context.Context, op *api.Operation, args []string, std stdio) in
 type caller struct{ client *client.Client }
 
 // Call implements awscli.Caller.
-func (c caller) Call(ctx context.Context, op *api.Operation, in awscli.Value) (json.RawMessage, error) {
+func (c caller) Call(ctx context.Context, op *api.Operation, in awscli.Value) (json.RawMessage,
+	error) {
 	cl := c.client
 	if op.DataAPI != "" {
 		var stream api.StreamRef
@@ -66,7 +68,8 @@ func (c caller) Call(ctx context.Context, op *api.Operation, in awscli.Value) (j
 	return answer, err
 }
 
-// reportAPI prints an error of an API command and returns its exit code: that of the AWS command line.
+// reportAPI prints an error of an API command and returns its exit code: that of the AWS command
+// line.
 func reportAPI(w io.Writer, op *api.Operation, err error) int {
 	name := awscli.Command(op)
 	var usage *awscli.UsageError
@@ -80,7 +83,8 @@ func reportAPI(w io.Writer, op *api.Operation, err error) int {
 		report(w, withHint(err, "did you mean --%s?", unknown.Similar))
 		return exitAWS
 	case errors.As(err, &unknown):
-		report(w, withHint(err, "weir %s --help lists the flags; a value that begins with a dash is given as --flag=value", name))
+		report(w, withHint(err, "weir %s --help lists the flags; a value that begins with a dash "+
+			"is given as --flag=value", name))
 		return exitAWS
 	case errors.As(err, &hint):
 		report(w, err)
@@ -93,7 +97,8 @@ func reportAPI(w io.Writer, op *api.Operation, err error) int {
 	var argument *awscli.ArgumentError
 	var invalid *awscli.InputError
 	if errors.As(err, &argument) || errors.As(err, &invalid) {
-		fmt.Fprintf(w, "weir: hint: weir %s --help shows the form, weir %s --%s a sample in JSON\n", name, name, awscli.FlagSkeleton)
+		fmt.Fprintf(w, "weir: hint: weir %s --help shows the form, weir %s --%s a sample in JSON\n",
+			name, name, awscli.FlagSkeleton)
 	}
 	return exitAWS
 }
@@ -101,17 +106,20 @@ func reportAPI(w io.Writer, op *api.Operation, err error) int {
 // columns is the width of a terminal, and 80 for everything else.
 func columns(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil &&
+			size.Col > 0 {
 			return int(size.Col)
 		}
 	}
 	return 80
 }
 
-// exitAWS is the exit code of a call that failed, as of version 1 of the AWS CLI (version 2 has 254 for an error of the service).
+// exitAWS is the exit code of a call that failed, as of version 1 of the AWS CLI (version 2 has 254
+// for an error of the service).
 const exitAWS = 255
 
-// serverFlags say which server a command of our own calls, and as whom. API commands have them as global flags.
+// serverFlags say which server a command of our own calls, and as whom. API commands have them as
+// global flags.
 type serverFlags struct {
 	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"The server. (AWS_ENDPOINT_URL_KINESIS_VIDEO, AWS_ENDPOINT_URL, the AWS config file; else http://127.0.0.1:8480)"`
 	Region      string `name:"region" placeholder:"NAME" help:"Region to sign for. (AWS_REGION, AWS_DEFAULT_REGION, the AWS config file; else us-west-2)"`
@@ -122,7 +130,8 @@ type serverFlags struct {
 
 // client makes the client of the flags and the environment.
 func (f *serverFlags) client(ctx context.Context) (*client.Client, error) {
-	return newClient(ctx, client.Environment{EndpointURL: f.EndpointURL, Region: f.Region, Profile: f.Profile, CABundle: f.CABundle, NoVerify: f.NoVerifySSL})
+	return newClient(ctx, client.Environment{EndpointURL: f.EndpointURL, Region: f.Region,
+		Profile: f.Profile, CABundle: f.CABundle, NoVerify: f.NoVerifySSL})
 }
 
 // newClient makes a client, or says how to come by what it needs.
@@ -130,9 +139,11 @@ func newClient(ctx context.Context, e client.Environment) (*client.Client, error
 	c, err := e.Client(ctx)
 	switch {
 	case errors.Is(err, client.ErrNoProfile):
-		return nil, withHint(err, "profiles are sections of the AWS config and credentials files; weir env prints what needs none")
+		return nil, withHint(err, "profiles are sections of the AWS config and credentials "+
+			"files; weir env prints what needs none")
 	case errors.Is(err, client.ErrNoCredentials):
-		return nil, withHint(err, `eval "$(weir env)" in the directory where weir serve runs sets the endpoint and a key pair`)
+		return nil, withHint(err, `eval "$(weir env)" in the directory where weir serve runs `+
+			`sets the endpoint and a key pair`)
 	}
 	return c, err
 }
@@ -145,13 +156,16 @@ type streamFlags struct {
 
 // answerHints say what to do about an answer of the server.
 var answerHints = map[api.ErrorCode]string{
-	api.ResourceNotFoundException:   "weir list-streams shows the streams that there are",
-	api.UnrecognizedClientException: `the server does not know this key: eval "$(weir env)" in the directory where it runs sets one that it knows`,
-	api.InvalidSignatureException:   `the secret is not that of the key, the clocks differ, or a proxy changed the Host; eval "$(weir env)" sets a key pair of the server`,
-	api.VersionMismatchException:    "weir describe-stream shows the version that the stream has now",
+	api.ResourceNotFoundException: "weir list-streams shows the streams that there are",
+	api.UnrecognizedClientException: `the server does not know this key: eval "$(weir env)" in ` +
+		`the directory where it runs sets one that it knows`,
+	api.InvalidSignatureException: `the secret is not that of the key, the clocks differ, or a ` +
+		`proxy changed the Host; eval "$(weir env)" sets a key pair of the server`,
+	api.VersionMismatchException: "weir describe-stream shows the version that the stream has now",
 }
 
-// reportAWS prints the errors of calls as the AWS CLI does, and gives its exit code. It leaves other errors alone.
+// reportAWS prints the errors of calls as the AWS CLI does, and gives its exit code. It leaves
+// other errors alone.
 func reportAWS(w io.Writer, err error) (code int, ok bool) {
 	var answer *client.Error
 	var connect *client.ConnectError
@@ -160,13 +174,16 @@ func reportAWS(w io.Writer, err error) (code int, ok bool) {
 	case errors.As(err, &hint):
 		return 0, false
 	case errors.As(err, &answer):
-		fmt.Fprintf(w, "\nAn error occurred (%s) when calling the %s operation: %s\n", answer.Code, answer.Operation, answer.Message)
+		fmt.Fprintf(w, "\nAn error occurred (%s) when calling the %s operation: %s\n", answer.Code,
+			answer.Operation, answer.Message)
 		if hint := answerHints[answer.Code]; hint != "" {
 			fmt.Fprintf(w, "weir: hint: %s\n", hint)
 		}
 	case errors.As(err, &connect):
-		fmt.Fprintf(w, "\nCould not connect to the endpoint URL: %q (%v)\n", connect.URL, connect.Err)
-		fmt.Fprintln(w, `weir: hint: weir serve starts a server; eval "$(weir env)" in its directory points at the one that runs there`)
+		fmt.Fprintf(w, "\nCould not connect to the endpoint URL: %q (%v)\n", connect.URL,
+			connect.Err)
+		fmt.Fprintln(w, `weir: hint: weir serve starts a server; eval "$(weir env)" in its `+
+			`directory points at the one that runs there`)
 	default:
 		return 0, false
 	}

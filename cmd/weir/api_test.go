@@ -21,7 +21,8 @@ type apiServer struct {
 	calls []string // path and body
 }
 
-func newAPIServer(t *testing.T, answer func(path, body string) (status int, kind, text string)) *apiServer {
+func newAPIServer(t *testing.T, answer func(path, body string) (status int,
+	kind, text string)) *apiServer {
 	s := &apiServer{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -51,7 +52,8 @@ func empty(string, string) (int, string, string) { return 200, "", "{}" }
 // callWeir runs a command line in this process against an endpoint.
 func callWeir(t *testing.T, endpoint string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	for _, name := range []string{"AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_DEFAULT_OUTPUT", "AWS_CA_BUNDLE"} {
+	for _, name := range []string{"AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_PROFILE",
+		"AWS_DEFAULT_PROFILE", "AWS_DEFAULT_OUTPUT", "AWS_CA_BUNDLE"} {
 		t.Setenv(name, "") // whatever the tester's shell points at
 	}
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
@@ -64,31 +66,59 @@ func callWeir(t *testing.T, endpoint string, args ...string) (stdout, stderr str
 	return out.String(), errs.String(), code
 }
 
-// The expected bodies are what the AWS CLI 1.45.11 sends for the same flags, but for the milliseconds of timestamps, which it drops.
+// The expected bodies are what the AWS CLI 1.45.11 sends for the same flags, but for the
+// milliseconds of timestamps, which it drops.
 func TestCommandsSendWhatTheAWSCLISends(t *testing.T) {
 	const arn = "arn:aws:kinesisvideo:us-west-2:123456789012:stream/c/1"
 	for _, c := range []struct{ args, path, body string }{
 		{"create-stream --stream-name c", "/createStream", `{"StreamName":"c"}`},
-		{"create-stream --stream-name c --data-retention-in-hours 0 --device-name d --media-type video/h264 --kms-key-id k --tags a=b,c=d --stream-storage-configuration DefaultStorageTier=HOT", "/createStream",
-			`{"StreamName":"c","DataRetentionInHours":0,"DeviceName":"d","MediaType":"video/h264","KmsKeyId":"k","Tags":{"a":"b","c":"d"},"StreamStorageConfiguration":{"DefaultStorageTier":"HOT"}}`},
-		{`create-stream --stream-name c --tags {"a":"b"}`, "/createStream", `{"StreamName":"c","Tags":{"a":"b"}}`},
+		{"create-stream --stream-name c --data-retention-in-hours 0 --device-name d --media-type " +
+			"video/h264 --kms-key-id k --tags a=b,c=d --stream-storage-configuration " +
+			"DefaultStorageTier=HOT", "/createStream",
+			`{"StreamName":"c","DataRetentionInHours":0,"DeviceName":"d",` +
+				`"MediaType":"video/h264","KmsKeyId":"k","Tags":{"a":"b","c":"d"},` +
+				`"StreamStorageConfiguration":{"DefaultStorageTier":"HOT"}}`},
+		{`create-stream --stream-name c --tags {"a":"b"}`, "/createStream",
+			`{"StreamName":"c","Tags":{"a":"b"}}`},
 		{"describe-stream --stream-name c", "/describeStream", `{"StreamName":"c"}`},
 		{"describe-stream --stream-arn " + arn, "/describeStream", `{"StreamARN":"` + arn + `"}`},
-		{"list-streams --max-results 1 --stream-name-condition ComparisonOperator=BEGINS_WITH,ComparisonValue=x", "/listStreams", `{"MaxResults":1,"StreamNameCondition":{"ComparisonOperator":"BEGINS_WITH","ComparisonValue":"x"}}`},
+		{"list-streams --max-results 1 --stream-name-condition " +
+			"ComparisonOperator=BEGINS_WITH,ComparisonValue=x", "/listStreams",
+			`{"MaxResults":1,"StreamNameCondition":{"ComparisonOperator":"BEGINS_WITH",` +
+				`"ComparisonValue":"x"}}`},
 		{"list-streams --next-token abc=", "/listStreams", `{"NextToken":"abc="}`},
-		{"update-stream --stream-name c --current-version v --media-type video/h265", "/updateStream", `{"StreamName":"c","CurrentVersion":"v","MediaType":"video/h265"}`},
-		{"update-data-retention --stream-name c --current-version v --operation INCREASE_DATA_RETENTION --data-retention-change-in-hours 2", "/updateDataRetention",
-			`{"StreamName":"c","CurrentVersion":"v","Operation":"INCREASE_DATA_RETENTION","DataRetentionChangeInHours":2}`},
-		{"delete-stream --stream-arn " + arn + " --current-version v", "/deleteStream", `{"StreamARN":"` + arn + `","CurrentVersion":"v"}`},
-		{"tag-stream --stream-name c --tags a=b", "/tagStream", `{"StreamName":"c","Tags":{"a":"b"}}`},
-		{"untag-stream --tag-key-list a b --stream-name c", "/untagStream", `{"StreamName":"c","TagKeyList":["a","b"]}`},
+		{"update-stream --stream-name c --current-version v --media-type video/h265",
+			"/updateStream", `{"StreamName":"c","CurrentVersion":"v","MediaType":"video/h265"}`},
+		{"update-data-retention --stream-name c --current-version v --operation " +
+			"INCREASE_DATA_RETENTION --data-retention-change-in-hours 2", "/updateDataRetention",
+			`{"StreamName":"c","CurrentVersion":"v","Operation":"INCREASE_DATA_RETENTION",` +
+				`"DataRetentionChangeInHours":2}`},
+		{"delete-stream --stream-arn " + arn + " --current-version v", "/deleteStream",
+			`{"StreamARN":"` + arn + `","CurrentVersion":"v"}`},
+		{"tag-stream --stream-name c --tags a=b", "/tagStream",
+			`{"StreamName":"c","Tags":{"a":"b"}}`},
+		{"untag-stream --tag-key-list a b --stream-name c", "/untagStream",
+			`{"StreamName":"c","TagKeyList":["a","b"]}`},
 		{"list-tags-for-stream --stream-name c", "/listTagsForStream", `{"StreamName":"c"}`},
-		{"get-hls-streaming-session-url --stream-name c", "/getHLSStreamingSessionURL", `{"StreamName":"c"}`},
-		{"get-hls-streaming-session-url --stream-name c --playback-mode ON_DEMAND --expires 300 --max-media-playlist-fragment-results 7 --container-format MPEG_TS --discontinuity-mode NEVER --display-fragment-timestamp ALWAYS " +
-			"--hls-fragment-selector FragmentSelectorType=SERVER_TIMESTAMP,TimestampRange={StartTimestamp=2024-01-02T03:04:05.125Z,EndTimestamp=1704200000.5}", "/getHLSStreamingSessionURL",
-			`{"StreamName":"c","PlaybackMode":"ON_DEMAND","Expires":300,"MaxMediaPlaylistFragmentResults":7,"ContainerFormat":"MPEG_TS","DiscontinuityMode":"NEVER","DisplayFragmentTimestamp":"ALWAYS","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP","TimestampRange":{"StartTimestamp":1704164645.125,"EndTimestamp":1704200000.500}}}`},
-		{`get-hls-streaming-session-url --stream-name c --hls-fragment-selector {"FragmentSelectorType":"SERVER_TIMESTAMP","TimestampRange":{"StartTimestamp":"2024-01-02T03:04:05+02:00","EndTimestamp":1704200000}}`, "/getHLSStreamingSessionURL",
-			`{"StreamName":"c","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP","TimestampRange":{"StartTimestamp":1704157445,"EndTimestamp":1704200000}}}`},
+		{"get-hls-streaming-session-url --stream-name c", "/getHLSStreamingSessionURL",
+			`{"StreamName":"c"}`},
+		{"get-hls-streaming-session-url --stream-name c --playback-mode ON_DEMAND --expires 300 " +
+			"--max-media-playlist-fragment-results 7 --container-format MPEG_TS " +
+			"--discontinuity-mode NEVER --display-fragment-timestamp ALWAYS " +
+			"--hls-fragment-selector " +
+			"FragmentSelectorType=SERVER_TIMESTAMP,TimestampRange={StartTimestamp=" +
+			"2024-01-02T03:04:05.125Z,EndTimestamp=1704200000.5}", "/getHLSStreamingSessionURL",
+			`{"StreamName":"c","PlaybackMode":"ON_DEMAND","Expires":300,` +
+				`"MaxMediaPlaylistFragmentResults":7,"ContainerFormat":"MPEG_TS",` +
+				`"DiscontinuityMode":"NEVER","DisplayFragmentTimestamp":"ALWAYS",` +
+				`"HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP",` +
+				`"TimestampRange":{"StartTimestamp":1704164645.125,"EndTimestamp":1704200000.500}}}`},
+		{`get-hls-streaming-session-url --stream-name c --hls-fragment-selector ` +
+			`{"FragmentSelectorType":"SERVER_TIMESTAMP",` +
+			`"TimestampRange":{"StartTimestamp":"2024-01-02T03:04:05+02:00",` +
+			`"EndTimestamp":1704200000}}`, "/getHLSStreamingSessionURL",
+			`{"StreamName":"c","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP",` +
+				`"TimestampRange":{"StartTimestamp":1704157445,"EndTimestamp":1704200000}}}`},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			s := newAPIServer(t, empty)
@@ -110,18 +140,25 @@ func TestCommandsSendWhatTheAWSCLISends(t *testing.T) {
 	}
 }
 
-// Answers come out as the AWS CLI 1.45.11 prints them: members in the order of the model, no nulls, no exponents.
+// Answers come out as the AWS CLI 1.45.11 prints them: members in the order of the model, no nulls,
+// no exponents.
 func TestAnswersLookLikeTheAWSCLIs(t *testing.T) {
-	const described = `{"StreamInfo":{"CreationTime":1.705489836421E9,"DataRetentionInHours":24,"DeviceName":null,"IngestionConfiguration":null,"KmsKeyId":"a","MediaType":null,"Status":"ACTIVE","StreamARN":"arn:aws:kinesisvideo:us-east-1:444709715744:stream/c/1705489836421","StreamName":"c","Version":"dav"}}`
+	const described = `{"StreamInfo":{"CreationTime":1.705489836421E9,"DataRetentionInHours":24,` +
+		`"DeviceName":null,"IngestionConfiguration":null,"KmsKeyId":"a","MediaType":null,` +
+		`"Status":"ACTIVE",` +
+		`"StreamARN":"arn:aws:kinesisvideo:us-east-1:444709715744:stream/c/1705489836421",` +
+		`"StreamName":"c","Version":"dav"}}`
 	s := newAPIServer(t, func(path, body string) (int, string, string) {
 		switch path {
 		case "/describeStream":
 			return 200, "", described
 		case "/listStreams":
 			if strings.Contains(body, "NextToken") {
-				return 200, "", `{"NextToken":null,"StreamInfoList":[{"Version":"w","StreamName":"d","CreationTime":1705489836.000}]}`
+				return 200, "", `{"NextToken":null,"StreamInfoList":[{"Version":"w",` +
+					`"StreamName":"d","CreationTime":1705489836.000}]}`
 			}
-			return 200, "", `{"StreamInfoList":[{"Version":"v","StreamName":"c","CreationTime":1705489836}],"NextToken":"abc"}`
+			return 200, "", `{"StreamInfoList":[{"Version":"v","StreamName":"c",` +
+				`"CreationTime":1705489836}],"NextToken":"abc"}`
 		case "/listTagsForStream":
 			return 200, "", `{"NextToken":null,"Tags":{"b":"1 < 2","Status":"x","StreamName":"é"}}`
 		case "/getHLSStreamingSessionURL":
@@ -184,32 +221,40 @@ func TestAnswersLookLikeTheAWSCLIs(t *testing.T) {
 			t.Errorf("%s: exit code %d %s\ngot:\n%swant:\n%s", args, code, stderr, stdout, want)
 		}
 	}
-	if _, stderr, code := callWeir(t, s.URL, "list-streams", "--query", "a["); code != exitAWS || !strings.Contains(stderr, "Bad value for --query a[") {
+	if _, stderr, code := callWeir(t, s.URL, "list-streams", "--query", "a["); code != exitAWS ||
+		!strings.Contains(stderr, "Bad value for --query a[") {
 		t.Errorf("a wrong query: exit code %d, %s", code, stderr)
 	}
 }
 
 func TestErrorsLookLikeTheAWSCLIs(t *testing.T) {
 	s := newAPIServer(t, func(path, body string) (int, string, string) {
-		return 404, "ResourceNotFoundException", `{"Message":"The requested stream is not found or not active."}`
+		return 404, "ResourceNotFoundException",
+			`{"Message":"The requested stream is not found or not active."}`
 	})
 	_, stderr, code := callWeir(t, s.URL, "describe-stream", "--stream-name", "c")
-	if want := "\nAn error occurred (ResourceNotFoundException) when calling the DescribeStream operation: The requested stream is not found or not active.\nweir: hint: weir list-streams shows the streams that there are\n"; stderr != want || code != 255 {
+	if want := "\nAn error occurred (ResourceNotFoundException) when calling the DescribeStream " +
+		"operation: The requested stream is not found or not active.\nweir: hint: weir " +
+		"list-streams shows the streams that there are\n"; stderr != want || code != 255 {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	_, stderr, code = callWeir(t, gone.URL, "describe-stream", "--stream-name", "c")
-	if want := "\nCould not connect to the endpoint URL: \"" + gone.URL + "/describeStream\""; !strings.HasPrefix(stderr, want) || code != 255 {
+	if want := "\nCould not connect to the endpoint URL: \"" + gone.URL +
+		"/describeStream\""; !strings.HasPrefix(stderr, want) || code != 255 {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 	for args, want := range map[string]string{
 		"create-stream": "the following arguments are required: --stream-name",
-		"get-hls-streaming-session-url --stream-name c --expires x":                                                  "invalid literal for int() with base 10: 'x'",
-		"create-stream --stream-name c --tags a":                                                                     "Expected: '=', received: 'EOF'",
-		"get-hls-streaming-session-url --stream-name c --hls-fragment-selector TimestampRange={StartTimestamp=soon}": "timestamp-string",
+		"get-hls-streaming-session-url --stream-name c --expires x": "invalid literal for int() " +
+			"with base 10: 'x'",
+		"create-stream --stream-name c --tags a": "Expected: '=', received: 'EOF'",
+		"get-hls-streaming-session-url --stream-name c --hls-fragment-selector " +
+			"TimestampRange={StartTimestamp=soon}": "timestamp-string",
 	} {
-		if _, stderr, code := callWeir(t, s.URL, strings.Fields(args)...); code == 0 || !strings.Contains(stderr, want) {
+		if _, stderr, code := callWeir(t, s.URL, strings.Fields(args)...); code == 0 ||
+			!strings.Contains(stderr, want) {
 			t.Errorf("%s: exit code %d, %s", args, code, stderr)
 		}
 	}

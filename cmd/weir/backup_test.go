@@ -11,8 +11,9 @@ import (
 	"weir/internal/store"
 )
 
-// The procedure of docs/operations.md, over a server that stores, rolls and seals meanwhile: everything that was acknowledged
-// before the backup began comes back, and nothing that does not hold together; with the index's copy the settings too.
+// The procedure of docs/operations.md, over a server that stores, rolls and seals meanwhile:
+// everything that was acknowledged before the backup began comes back, and nothing that does not
+// hold together; with the index's copy the settings too.
 func TestBackupOfARunningServer(t *testing.T) {
 	for _, withIndex := range []bool{false, true} {
 		was := makeData(t)
@@ -49,7 +50,8 @@ func TestBackupOfARunningServer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if out, err := exec.Command("cp", "-a", filepath.Join(d.path, "volumes"), backup).CombinedOutput(); err != nil {
+		if out, err := exec.Command("cp", "-a", filepath.Join(d.path, "volumes"),
+			backup).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		stop()

@@ -57,7 +57,8 @@ type checkReport struct {
 // Run checks, repairs and reports.
 func (c *checkCmd) Run(ctx context.Context, std stdio) (err error) {
 	if _, err := os.Stat(filepath.Join(c.Data, "volumes")); err != nil {
-		return withHint(fmt.Errorf("%s is no data directory: %w", c.Data, err), "name the directory that weir serve --data names")
+		return withHint(fmt.Errorf("%s is no data directory: %w", c.Data, err),
+			"name the directory that weir serve --data names")
 	}
 	lock, err := blob.LockDir(c.Data)
 	live := errors.Is(err, store.ErrLocked)
@@ -93,7 +94,8 @@ func (c *checkCmd) indexPath() string { return filepath.Join(c.Data, "index.db")
 // check reads everything. An index that cannot be read is a problem, not an error.
 func (c *checkCmd) check(ctx context.Context, std stdio, live bool) (store.Report, error) {
 	lost := func(err error) store.Report {
-		return store.Report{Problems: []store.Problem{{Kind: "index", Text: err.Error(), Repair: store.RepairRebuild}}}
+		return store.Report{Problems: []store.Problem{{Kind: "index", Text: err.Error(),
+			Repair: store.RepairRebuild}}}
 	}
 	rows, err := index.OpenReadOnly(ctx, c.indexPath(), live)
 	if err != nil {
@@ -117,7 +119,8 @@ func (c *checkCmd) check(ctx context.Context, std stdio, live bool) (store.Repor
 		return store.Report{}, errors.Join(err, rows.Close())
 	}
 	progress, done := c.progress(std)
-	report, err := store.Check(ctx, rows, volumes, store.CheckOptions{Live: live, Progress: progress})
+	report, err := store.Check(ctx, rows, volumes,
+		store.CheckOptions{Live: live, Progress: progress})
 	done()
 	return report, errors.Join(err, rows.Close(), volumes.Close())
 }
@@ -135,7 +138,8 @@ func (c *checkCmd) progress(std stdio) (tell func(volumes int, read int64), done
 	tell = func(volumes int, read int64) {
 		if now := time.Now(); now.Sub(last) > 200*time.Millisecond {
 			last = now
-			fmt.Fprintf(f, "\r%.1f GB of %d volumes, %.0f MB/s ", float64(read)/1e9, volumes, float64(read)/1e6/now.Sub(began).Seconds())
+			fmt.Fprintf(f, "\r%.1f GB of %d volumes, %.0f MB/s ", float64(read)/1e9, volumes,
+				float64(read)/1e6/now.Sub(began).Seconds())
 		}
 	}
 	return tell, func() { fmt.Fprint(f, "\r\033[K") }
@@ -180,8 +184,9 @@ func (c *checkCmd) recover(ctx context.Context, rows *index.SQLite, logger *slog
 	return st.Close()
 }
 
-// rebuild makes a new index from the volumes beside the old one, which it then moves aside. What the old one can still tell
-// of the streams is taken over: volumes know their stream as it was when they began, and nothing of one without fragments.
+// rebuild makes a new index from the volumes beside the old one, which it then moves aside. What
+// the old one can still tell of the streams is taken over: volumes know their stream as it was when
+// they began, and nothing of one without fragments.
 func (c *checkCmd) rebuild(ctx context.Context, logger *slog.Logger) (old string, err error) {
 	fresh := c.indexPath() + ".new"
 	for _, suffix := range []string{"", "-wal", "-shm"} { // of a repair that did not end
@@ -199,10 +204,12 @@ func (c *checkCmd) rebuild(ctx context.Context, logger *slog.Logger) (old string
 	if err := c.recover(ctx, rows, logger); err != nil {
 		return "", err
 	}
-	// SQLite removes its log when it is closed, so the new index is one file now. The old one goes with its log.
+	// SQLite removes its log when it is closed, so the new index is one file now. The old one goes
+	// with its log.
 	old = c.indexPath() + ".damaged-" + time.Now().UTC().Format("20060102T150405")
 	for _, suffix := range []string{"-shm", "-wal", ""} {
-		if err := os.Rename(c.indexPath()+suffix, old+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Rename(c.indexPath()+suffix, old+suffix); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 	}
@@ -212,8 +219,10 @@ func (c *checkCmd) rebuild(ctx context.Context, logger *slog.Logger) (old string
 	return old, blob.OS{}.SyncDir(c.Data)
 }
 
-// takeOver copies the streams of the old index as far as they can be read, and finishes the deletions that it knows of.
-func (c *checkCmd) takeOver(ctx context.Context, rows *index.SQLite, logger *slog.Logger) (err error) {
+// takeOver copies the streams of the old index as far as they can be read, and finishes the
+// deletions that it knows of.
+func (c *checkCmd) takeOver(ctx context.Context, rows *index.SQLite,
+	logger *slog.Logger) (err error) {
 	old, err := index.OpenReadOnly(ctx, c.indexPath(), false)
 	if err != nil {
 		logger.Warn("streams are known from their volumes only", "err", err)
@@ -263,28 +272,37 @@ func (c *checkCmd) report(w io.Writer, r *checkReport) error {
 			fmt.Fprintf(w, "Repaired: %s.\n", r.Repaired)
 		}
 		fmt.Fprintf(w, "%s, %s of %.1f MB in %s: ",
-			count(r.Streams, "stream"), count(r.Fragments, "fragment"), float64(r.Bytes)/1e6, count(r.Blobs, "volume"))
+			count(r.Streams, "stream"), count(r.Fragments, "fragment"), float64(r.Bytes)/1e6,
+			count(r.Blobs, "volume"))
 		if left == 0 {
 			fmt.Fprintln(w, "all is well.")
 		} else {
 			fmt.Fprintf(w, "%s.\n", count(left, "problem"))
 		}
 		if r.Unknown > 0 && r.Repaired == "" {
-			fmt.Fprintf(w, "%d volumes are not in the index; the next start of the server looks at them.\n", r.Unknown)
+			fmt.Fprintf(w,
+				"%d volumes are not in the index; the next start of the server looks at them.\n",
+				r.Unknown)
 		}
 		can := func(how store.Repair) bool {
-			return slices.ContainsFunc(r.Problems, func(p store.Problem) bool { return p.Repair == how })
+			return slices.ContainsFunc(r.Problems, func(p store.Problem) bool {
+				return p.Repair == how
+			})
 		}
 		switch {
 		case c.Repair:
 		case can(store.RepairRebuild):
-			fmt.Fprintln(w, "--repair would make the index again from the volumes and keep the old one beside it; playback sessions end.")
+			fmt.Fprintln(w, "--repair would make the index again from the volumes and keep the "+
+				"old one beside it; playback sessions end.")
 		case can(store.RepairStart):
-			fmt.Fprintln(w, "--repair would do what the next start of the server does: drop the rows of what is not there.")
+			fmt.Fprintln(w, "--repair would do what the next start of the server does: drop the "+
+				"rows of what is not there.")
 		}
 		if can(store.RepairNone) {
-			fmt.Fprintln(w, "What the disk has damaged cannot be brought back from here; it is kept, costs no more than itself, and goes with its retention.\n"+
-				"With a backup: stop the server, put the volume's file from there in its place (one of the same length), check again.")
+			fmt.Fprintln(w, "What the disk has damaged cannot be brought back from here; it is "+
+				"kept, costs no more than itself, and goes with its retention.\n"+
+				"With a backup: stop the server, put the volume's file from there in its place "+
+				"(one of the same length), check again.")
 		}
 	}
 	if left > 0 {

@@ -64,11 +64,14 @@ func (d *dataDir) append(n int) {
 			d.t.Fatal(err)
 		}
 		now := time.Now().UnixMilli()
-		f, err := d.store.Append(d.t.Context(), d.stream.ID, &store.Record{Number: number, Fragment: media.Fragment{
-			ServerTimestamp: now, ProducerTimestamp: now,
-			Tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, Timescale: 90000}},
-			Runs:   []media.Run{{Track: 1, BaseDecodeTime: now * 90, Frames: []media.Frame{{Size: 900, Duration: 3000, Key: true}}}},
-		}, Payload: [][]byte{make([]byte, 900)}})
+		f, err := d.store.Append(d.t.Context(), d.stream.ID,
+			&store.Record{Number: number, Fragment: media.Fragment{
+				ServerTimestamp: now, ProducerTimestamp: now,
+				Tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+					Timescale: 90000}},
+				Runs: []media.Run{{Track: 1, BaseDecodeTime: now * 90,
+					Frames: []media.Frame{{Size: 900, Duration: 3000, Key: true}}}},
+			}, Payload: [][]byte{make([]byte, 900)}})
 		if err != nil {
 			d.t.Fatal(err)
 		}
@@ -76,23 +79,29 @@ func (d *dataDir) append(n int) {
 	}
 }
 
-// makeData makes a data directory of one stream with a few volumes; its retention was changed after they began.
+// makeData makes a data directory of one stream with a few volumes; its retention was changed after
+// they began.
 func makeData(t *testing.T) *dataDir {
 	t.Helper()
 	d := openData(t, filepath.Join(t.TempDir(), "data"))
 	defer d.release()
 	var err error
-	if d.stream, err = d.store.CreateStream(t.Context(), store.Stream{Name: "cam1", RetentionHours: 24}); err != nil {
+	if d.stream, err = d.store.CreateStream(t.Context(),
+		store.Stream{Name: "cam1", RetentionHours: 24}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.store.CreateStream(t.Context(), store.Stream{Name: "empty", RetentionHours: 5}); err != nil {
+	if _, err := d.store.CreateStream(t.Context(),
+		store.Stream{Name: "empty", RetentionHours: 5}); err != nil {
 		t.Fatal(err)
 	}
 	d.append(12)
 	if err := d.store.Sweep(t.Context()); err != nil { // seals what is full
 		t.Fatal(err)
 	}
-	if _, err = d.store.UpdateStream(t.Context(), d.stream.ID, "", func(s *store.Stream) error { s.RetentionHours = 48; return nil }); err != nil {
+	if _, err = d.store.UpdateStream(t.Context(), d.stream.ID, "", func(s *store.Stream) error {
+		s.RetentionHours = 48
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -159,10 +168,12 @@ func TestCheckChangesNothing(t *testing.T) {
 	if after := files(t, d.path); after != before {
 		t.Errorf("before\n%s\nafter\n%s", before, after)
 	}
-	if code, out, _ := command(t, "check", d.path); code != exitOK || !strings.Contains(out, "12 fragments") || !strings.Contains(out, "all is well") {
+	if code, out, _ := command(t, "check", d.path); code != exitOK ||
+		!strings.Contains(out, "12 fragments") || !strings.Contains(out, "all is well") {
 		t.Errorf("%d\n%s", code, out)
 	}
-	if code, _, errs := command(t, "check", t.TempDir()); code != exitError || !strings.Contains(errs, "no data directory") || !strings.Contains(errs, "hint") {
+	if code, _, errs := command(t, "check", t.TempDir()); code != exitError ||
+		!strings.Contains(errs, "no data directory") || !strings.Contains(errs, "hint") {
 		t.Errorf("%d %s", code, errs)
 	}
 }
@@ -188,7 +199,8 @@ func TestCheckWhileServing(t *testing.T) {
 	for range 5 {
 		want(t, d.check())
 	}
-	if code, _, errs := command(t, "check", "--repair", d.path); code != exitError || !strings.Contains(errs, "stop the server first") {
+	if code, _, errs := command(t, "check", "--repair", d.path); code != exitError ||
+		!strings.Contains(errs, "stop the server first") {
 		t.Errorf("%d %s", code, errs)
 	}
 	stop()
@@ -200,7 +212,8 @@ func TestCheckWhileServing(t *testing.T) {
 	want(t, d.check())
 }
 
-// same holds a repaired directory to what was stored; settings tells whether those of the index survived too.
+// same holds a repaired directory to what was stored; settings tells whether those of the index
+// survived too.
 func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 	d.t.Helper()
 	again := openData(d.t, d.path)
@@ -261,13 +274,15 @@ func TestRepair(t *testing.T) {
 	})
 	t.Run("garbage for an index", func(t *testing.T) {
 		d := makeData(t)
-		if err := os.WriteFile(filepath.Join(d.path, "index.db"), []byte(strings.Repeat("garbage ", 2000)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(d.path, "index.db"),
+			[]byte(strings.Repeat("garbage ", 2000)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		want(t, d.check(), "index")
 		want(t, d.check("--repair"))
 		d.same(d.stored, false)
-		if kept, err := filepath.Glob(filepath.Join(d.path, "index.db.damaged-*")); err != nil || len(kept) != 1 {
+		if kept, err := filepath.Glob(filepath.Join(d.path, "index.db.damaged-*")); err != nil ||
+			len(kept) != 1 {
 			t.Errorf("the old index is %q, %v", kept, err)
 		}
 	})
@@ -307,7 +322,8 @@ func TestRepair(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		d.same(d.stored, true) // they stay
-		if _, out, _ := command(t, "check", d.path); !strings.Contains(out, "cannot be brought back") {
+		if _, out, _ := command(t, "check", d.path); !strings.Contains(out,
+			"cannot be brought back") {
 			t.Error(out)
 		}
 	})

@@ -31,8 +31,9 @@ Examples:
   weir completion fish > ~/.config/fish/completions/weir.fish`
 }
 
-// completeCommand is what the scripts call: the words up to the cursor follow, the last one unfinished. It prints what the last one may
-// become, a line each, with a tab and an explanation behind it where there is one. Without candidates the scripts offer files.
+// completeCommand is what the scripts call: the words up to the cursor follow, the last one
+// unfinished. It prints what the last one may become, a line each, with a tab and an explanation
+// behind it where there is one. Without candidates the scripts offer files.
 const completeCommand = "__complete"
 
 // Run prints the script.
@@ -97,7 +98,8 @@ func complete(ctx context.Context, model *kong.Application, words []string, std 
 }
 
 // candidates are the words that may come next, whatever they begin with.
-func candidates(ctx context.Context, model *kong.Application, before []string, last string) []candidate {
+func candidates(ctx context.Context, model *kong.Application, before []string,
+	last string) []candidate {
 	command, flags := "", []flagInfo(nil)
 	if at := commandAt(before); at < len(before) {
 		command = before[at]
@@ -172,7 +174,8 @@ func brief(doc string) string {
 // completionTimeout bounds how long a shell waits for the names of streams.
 const completionTimeout = 2 * time.Second
 
-// streamNames asks the server that the words and the environment name for its streams; without a server there are none.
+// streamNames asks the server that the words and the environment name for its streams; without a
+// server there are none.
 func streamNames(ctx context.Context, before []string) []candidate {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
@@ -183,7 +186,8 @@ func streamNames(ctx context.Context, before []string) []candidate {
 		return ""
 	}
 	environment := client.Environment{
-		EndpointURL: value("--endpoint-url"), Region: value("--region"), Profile: value("--profile"), CABundle: value("--ca-bundle"),
+		EndpointURL: value("--endpoint-url"), Region: value("--region"),
+		Profile: value("--profile"), CABundle: value("--ca-bundle"),
 		NoVerify: slices.Contains(before, "--no-verify-ssl"),
 	}
 	c, err := environment.Client(ctx)

@@ -22,7 +22,8 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 	data := t.TempDir()
 	s := serveHere(t, serveCmd{Data: data})
 	useServer(t, s.url, data)
-	if code, _, errs := command(t, "put-media", "--stream-name", "cam", "--create", "--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
+	if code, _, errs := command(t, "put-media", "--stream-name", "cam", "--create",
+		"--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
 		t.Fatal(errs)
 	}
 	volumes, err := filepath.Glob(filepath.Join(data, "volumes", "*", "*.vol"))
@@ -39,16 +40,18 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	var places, payloads []int64
-	if _, _, err := blob.Walk(f, info.Size(), blob.VolumeHeaderSize, func(r blob.FoundRecord) error {
-		if r.Header.Type == store.RecordFragment {
-			places = append(places, r.Offset)
-			payloads = append(payloads, r.Offset+r.Header.MetaLength)
-		}
-		return nil
-	}); err != nil || len(places) < 4 {
+	if _, _, err := blob.Walk(f, info.Size(), blob.VolumeHeaderSize,
+		func(r blob.FoundRecord) error {
+			if r.Header.Type == store.RecordFragment {
+				places = append(places, r.Offset)
+				payloads = append(payloads, r.Offset+r.Header.MetaLength)
+			}
+			return nil
+		}); err != nil || len(places) < 4 {
 		t.Fatal(places, err)
 	}
-	if _, err := f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+store.RecordHeaderSize+2); err != nil {
+	if _, err := f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+store.RecordHeaderSize+
+		2); err != nil {
 		t.Fatal(err)
 	}
 	picture := make([]byte, 1)
@@ -60,8 +63,11 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	code, out, errs := command(t, "get-hls-streaming-session-url", "--stream-name", "cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
-		`{"FragmentSelectorType":"PRODUCER_TIMESTAMP","TimestampRange":{"StartTimestamp":"2026-01-31T12:00:00Z","EndTimestamp":"2026-01-31T12:01:00Z"}}`,
+	code, out, errs := command(t, "get-hls-streaming-session-url", "--stream-name", "cam",
+		"--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+		`{"FragmentSelectorType":"PRODUCER_TIMESTAMP",`+
+			`"TimestampRange":{"StartTimestamp":"2026-01-31T12:00:00Z",`+
+			`"EndTimestamp":"2026-01-31T12:01:00Z"}}`,
 		"--query", "HLSStreamingSessionURL")
 	if code != exitOK {
 		t.Fatal(errs)
@@ -120,7 +126,8 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 	}
 }
 
-// A producer that meets a full disk is told so by an acknowledgement, and goes on by itself when there is space again.
+// A producer that meets a full disk is told so by an acknowledgement, and goes on by itself when
+// there is space again.
 func TestFullDiskAndSpaceAgain(t *testing.T) {
 	data := t.TempDir()
 	minFree := byteSize(8 << 20)
@@ -146,7 +153,8 @@ func TestFullDiskAndSpaceAgain(t *testing.T) {
 	out, errs := &lockedBuffer{}, &lockedBuffer{}
 	done := make(chan int, 1)
 	go func() {
-		done <- run(t.Context(), []string{"put-media", "--stream-name", "cam", "--create", "demo.mkv"}, stdio{In: strings.NewReader(""), Out: out, Err: errs})
+		done <- run(t.Context(), []string{"put-media", "--stream-name", "cam", "--create",
+			"demo.mkv"}, stdio{In: strings.NewReader(""), Out: out, Err: errs})
 	}()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -160,7 +168,8 @@ func TestFullDiskAndSpaceAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused = regexp.MustCompile(`weir_put_media_error_acks_total\{.*"(5001|ARCHIVAL_ERROR)".*\} [1-9]`).Match(b) &&
+		refused = regexp.MustCompile(
+			`weir_put_media_error_acks_total\{.*"(5001|ARCHIVAL_ERROR)".*\} [1-9]`).Match(b) &&
 			regexp.MustCompile(`weir_store_appends_total\{result="full"\} [1-9]`).Match(b)
 		select {
 		case code := <-done:

@@ -19,7 +19,8 @@ import (
 	"weir/internal/store"
 )
 
-// demoClip is eight seconds of H.264 and AAC that can be repeated without a seam (test/media/demo.sh makes it).
+// demoClip is eight seconds of H.264 and AAC that can be repeated without a seam
+// (test/media/demo.sh makes it).
 //
 //go:embed demo.mkv
 var demoClip []byte
@@ -33,7 +34,8 @@ type demoCmd struct {
 // demoStream is the stream that the sample camera sends to.
 const demoStream = "demo"
 
-// demoFragments is how many fragments must be stored before a player is sent there: a live playlist of fewer makes players wait.
+// demoFragments is how many fragments must be stored before a player is sent there: a live playlist
+// of fewer makes players wait.
 const demoFragments = 3
 
 // Help is shown by weir demo --help.
@@ -48,12 +50,14 @@ Example:
 
 // Run serves and plays until ctx ends.
 func (c *demoCmd) Run(ctx context.Context, std stdio) error {
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // the camera leaves first
+	// the camera leaves first
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	ready := make(chan string, 1)
 	served := make(chan error, 1)
 	serve := serveCmd{
-		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000", LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
+		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
+		LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
 		storeFlags: storeFlags{MinFree: 1 << 30, WhenFull: string(store.StopWhenFull)},
 		ready:      func(endpoint string) { ready <- endpoint },
@@ -77,7 +81,8 @@ func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served c
 	if err != nil {
 		return err
 	}
-	cl := &client.Client{Endpoint: endpoint, Region: defaultRegion, Credentials: keys.Default().Credentials()}
+	cl := &client.Client{Endpoint: endpoint, Region: defaultRegion,
+		Credentials: keys.Default().Credentials()}
 	if err := ensureStream(ctx, cl, demoStream, 24); err != nil {
 		return err
 	}
@@ -96,11 +101,15 @@ func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served c
 				}
 			}
 		},
-		OnRetry: func(err error, wait time.Duration) { fmt.Fprintf(std.Err, "weir: sample camera: %v\n", err) },
+		OnRetry: func(err error, wait time.Duration) {
+			fmt.Fprintf(std.Err,
+				"weir: sample camera: %v\n", err)
+		},
 	})
 	sent := make(chan error, 1)
 	go func() {
-		_, err := producer.Run(ctx, recut.OnClock(recut.Pace(recut.Loop(open, nil), clock), time.Time{}, clock))
+		_, err := producer.Run(ctx, recut.OnClock(recut.Pace(recut.Loop(open, nil), clock),
+			time.Time{}, clock))
 		sent <- err
 	}()
 	for range demoFragments {
@@ -134,11 +143,12 @@ func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served c
 func (c *demoCmd) session(ctx context.Context, cl *client.Client) (string, error) {
 	var out api.GetHLSStreamingSessionURLOutput
 	err := cl.HLSStreamingSessionURL(ctx, &api.GetHLSStreamingSessionURLInput{
-		StreamRef:           api.StreamRef{StreamName: demoStream},
-		PlaybackMode:        api.PlaybackModeLive,
-		HLSFragmentSelector: &api.HLSFragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp},
-		DiscontinuityMode:   api.DiscontinuityOnDiscontinuity,
-		Expires:             api.MaxExpires,
+		StreamRef:    api.StreamRef{StreamName: demoStream},
+		PlaybackMode: api.PlaybackModeLive,
+		HLSFragmentSelector: &api.HLSFragmentSelector{
+			FragmentSelectorType: api.SelectorProducerTimestamp},
+		DiscontinuityMode: api.DiscontinuityOnDiscontinuity,
+		Expires:           api.MaxExpires,
 	}, &out)
 	return out.HLSStreamingSessionURL, err
 }

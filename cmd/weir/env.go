@@ -11,9 +11,10 @@ import (
 	"weir/internal/auth"
 )
 
-// Names of files in the data directory that belong to the command line. The server makes credentials and token keys once; it
-// writes the client configuration when it has begun to listen and removes it when it stops, so that `weir env` succeeds only
-// while there is a server to talk to (or after it was killed).
+// Names of files in the data directory that belong to the command line. The server makes
+// credentials and token keys once; it writes the client configuration when it has begun to listen
+// and removes it when it stops, so that `weir env` succeeds only while there is a server to talk to
+// (or after it was killed).
 const (
 	credentialsFile = "credentials" // AWS shared credentials file
 	tokenKeysFile   = "token-keys"
@@ -42,14 +43,16 @@ func (c *envCmd) Run(std stdio) error {
 	}
 	if err != nil {
 		return withHint(fmt.Errorf("no server runs over %s: %w", c.Data, err),
-			"start one with: weir serve --data %s (or name the data directory of the running one)", quote(c.Data))
+			"start one with: weir serve --data %s (or name the data directory of the running one)",
+			quote(c.Data))
 	}
 	if c.EndpointURL != "" {
 		target.endpoint = strings.TrimRight(c.EndpointURL, "/")
 	}
 	data, err := os.ReadFile(filepath.Join(c.Data, credentialsFile))
 	if err != nil {
-		return withHint(fmt.Errorf("read the key pair: %w", err), "the server makes it at its first start: weir serve --data %s", quote(c.Data))
+		return withHint(fmt.Errorf("read the key pair: %w", err),
+			"the server makes it at its first start: weir serve --data %s", quote(c.Data))
 	}
 	keys, err := auth.ParseCredentials(data)
 	if err != nil {
@@ -82,7 +85,8 @@ func (c *envCmd) Run(std stdio) error {
 // quote makes a text one word of a POSIX shell.
 func quote(text string) string {
 	plain := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-./:@%+,", c)
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			strings.ContainsRune("_-./:@%+,", c)
 	}
 	if text != "" && strings.IndexFunc(text, func(c rune) bool { return !plain(c) }) < 0 {
 		return text
@@ -96,9 +100,11 @@ type clientConfig struct {
 	region   string
 }
 
-// writeClientConfig writes the client configuration, in the form of an AWS config file, so that AWS_CONFIG_FILE can point at it.
+// writeClientConfig writes the client configuration, in the form of an AWS config file, so that
+// AWS_CONFIG_FILE can point at it.
 func writeClientConfig(dir string, c clientConfig) error {
-	text := "# Written by weir serve at each start.\n[default]\nregion = " + c.region + "\nendpoint_url = " + c.endpoint + "\n"
+	text := "# Written by weir serve at each start.\n[default]\nregion = " + c.region +
+		"\nendpoint_url = " + c.endpoint + "\n"
 	path := filepath.Join(dir, clientFile)
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
@@ -112,13 +118,15 @@ func writeClientConfig(dir string, c clientConfig) error {
 
 // removeClientConfig removes it; that there is none is no error.
 func removeClientConfig(dir string) error {
-	if err := os.Remove(filepath.Join(dir, clientFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, clientFile)); err != nil &&
+		!errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove client configuration: %w", err)
 	}
 	return nil
 }
 
-// readClientConfig reads what writeClientConfig wrote; the error is fs.ErrNotExist when there is none.
+// readClientConfig reads what writeClientConfig wrote; the error is fs.ErrNotExist when there is
+// none.
 func readClientConfig(dir string) (clientConfig, error) {
 	data, err := os.ReadFile(filepath.Join(dir, clientFile))
 	if err != nil {
@@ -135,7 +143,8 @@ func readClientConfig(dir string) (clientConfig, error) {
 		}
 	}
 	if c.region == "" || c.endpoint == "" {
-		return clientConfig{}, fmt.Errorf("%s has no region or no endpoint_url", filepath.Join(dir, clientFile))
+		return clientConfig{}, fmt.Errorf("%s has no region or no endpoint_url",
+			filepath.Join(dir, clientFile))
 	}
 	return c, nil
 }

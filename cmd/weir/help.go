@@ -76,7 +76,8 @@ func wrap(text string, width int) []string {
 
 // Texts of the overview, in the help and in the manual.
 const (
-	overview        = "A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API."
+	overview = "A self-hosted video stream server that speaks the Amazon Kinesis Video " +
+		"Streams API."
 	overviewExample = `  weir serve &
   eval "$(weir env)"
   weir put-media --stream-name cam1 --create recording.mkv
@@ -86,7 +87,8 @@ const (
 // writeRootHelp lists the commands.
 func writeRootHelp(w io.Writer, model *kong.Application) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\nExample:\n\n%s\n\nUsage: weir COMMAND [flags]\n\nCommands:\n\n", overview, overviewExample)
+	fmt.Fprintf(&b, "%s\n\nExample:\n\n%s\n\nUsage: weir COMMAND [flags]\n\nCommands:\n\n",
+		overview, overviewExample)
 	for _, c := range ownCommands(model) {
 		fmt.Fprintf(&b, "  %-32s %s\n", c.Name, c.Help)
 	}

@@ -55,7 +55,8 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 	defer func() { err = errors.Join(err, w.Flush()) }()
 	isVolume := blob.IsVolume(begin)
 	if !isVolume && (c.Offset != 0 || c.Fragment != "") {
-		return withHint(fmt.Errorf("%s is not a volume", c.File), "--offset and --fragment name records of a volume")
+		return withHint(fmt.Errorf("%s is not a volume", c.File),
+			"--offset and --fragment name records of a volume")
 	}
 	switch {
 	case isVolume:
@@ -63,7 +64,8 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 	case strings.HasPrefix(string(begin), "\x1a\x45\xdf\xa3"):
 		return mkv.Dump(w, bufio.NewReader(f))
 	case strings.HasPrefix(string(begin), "SQLite format 3"):
-		return withHint(fmt.Errorf("%s is the index", c.File), "weir check verifies it; the sqlite3 command reads it")
+		return withHint(fmt.Errorf("%s is the index", c.File),
+			"weir check verifies it; the sqlite3 command reads it")
 	case len(begin) >= 8 && isBox(string(begin[4:8])):
 		data, err := io.ReadAll(f)
 		if err != nil {
@@ -71,7 +73,8 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 		}
 		return fmp4.Dump(w, data)
 	}
-	return withHint(fmt.Errorf("%s is no file that weir knows", c.File), "it knows volumes, MP4 segments and Matroska")
+	return withHint(fmt.Errorf("%s is no file that weir knows", c.File),
+		"it knows volumes, MP4 segments and Matroska")
 }
 
 // isBox tells whether an MP4 file may begin with such a box.
@@ -97,7 +100,8 @@ func (c *inspectCmd) volume(w io.Writer, f *os.File) error {
 	stream := &store.Stream{ID: h.Stream, NumberTag: h.NumberTag}
 	one := c.Offset != 0 || c.Fragment != ""
 	if !one {
-		fmt.Fprintf(w, "volume version %d of stream %s, number tag %016x, first fragment %s, %d bytes\n",
+		fmt.Fprintf(w,
+			"volume version %d of stream %s, number tag %016x, first fragment %s, %d bytes\n",
 			h.Version, h.Stream, h.NumberTag, instant(h.Created.UnixMilli()), size)
 	}
 	shown, damaged := 0, 0
@@ -133,7 +137,8 @@ func (c *inspectCmd) selects(r *blob.FoundRecord, stream *store.Stream) bool {
 		return r.Offset == c.Offset
 	}
 	number := r.Header.Number
-	return number > 0 && (c.Fragment == stream.FormatNumber(number) || c.Fragment == strconv.FormatInt(int64(number), 10)) &&
+	return number > 0 && (c.Fragment == stream.FormatNumber(number) ||
+		c.Fragment == strconv.FormatInt(int64(number), 10)) &&
 		(c.Offset == 0 || r.Offset == c.Offset)
 }
 
@@ -142,7 +147,8 @@ func instant(millis int64) string {
 }
 
 // printRecord prints one record, with its frames when asked to.
-func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.FoundRecord, frames bool) error {
+func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.FoundRecord,
+	frames bool) error {
 	h := &r.Header
 	fmt.Fprintf(w, "%10d  ", r.Offset)
 	switch h.Type {
@@ -167,7 +173,8 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.Found
 		fmt.Fprintf(w, "record of unknown type %d, %d bytes\n", h.Type, h.Length)
 		return nil
 	}
-	fmt.Fprintf(w, "fragment %s, %d bytes, producer %s, server %s", stream.FormatNumber(h.Number), h.Length, instant(h.Producer), instant(h.ServerTimestamp))
+	fmt.Fprintf(w, "fragment %s, %d bytes, producer %s, server %s", stream.FormatNumber(h.Number),
+		h.Length, instant(h.Producer), instant(h.ServerTimestamp))
 	if h.Partial {
 		fmt.Fprint(w, ", partial")
 	}
@@ -187,8 +194,10 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.Found
 	for i := range fragment.Runs {
 		run := &fragment.Runs[i]
 		t := fragment.Track(run.Track) // declared, or the record would not decode
-		fmt.Fprintf(w, "%12strack %d %s %q: %d frames, %d bytes, decode time %d, duration %d of 1/%d s\n", "",
-			run.Track, t.CodecID, t.Name, len(run.Frames), run.Size(), run.BaseDecodeTime, run.Duration(), t.Timescale)
+		fmt.Fprintf(w,
+			"%12strack %d %s %q: %d frames, %d bytes, decode time %d, duration %d of 1/%d s\n", "",
+			run.Track, t.CodecID, t.Name, len(run.Frames), run.Size(), run.BaseDecodeTime,
+			run.Duration(), t.Timescale)
 		if frames {
 			if err := printFrames(w, f, run, at); err != nil {
 				return err
@@ -200,12 +209,14 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.Found
 		for _, tag := range fragment.Tags {
 			fmt.Fprintf(w, "%12stag %q = %q\n", "", tag.Name, tag.Value)
 		}
-		fmt.Fprintf(w, "%12sproducer's header of %d bytes, timecode %d\n", "", len(fragment.Header), fragment.Timecode)
+		fmt.Fprintf(w, "%12sproducer's header of %d bytes, timecode %d\n", "", len(fragment.Header),
+			fragment.Timecode)
 	}
 	return nil
 }
 
-// frameLetter tells a frame's place: K random access point, O start of an open group, L leading picture, + more of the access unit before,
+// frameLetter tells a frame's place: K random access point, O start of an open group, L leading
+// picture, + more of the access unit before,
 // - no picture.
 func frameLetter(fr *media.Frame) string {
 	switch {
@@ -223,7 +234,8 @@ func frameLetter(fr *media.Frame) string {
 	return " "
 }
 
-// printFrames prints the frames of a run whose payload begins at an offset of the file. Bytes are told by their CRC-32 (IEEE).
+// printFrames prints the frames of a run whose payload begins at an offset of the file. Bytes are
+// told by their CRC-32 (IEEE).
 func printFrames(w io.Writer, f io.ReaderAt, run *media.Run, at int64) error {
 	decode := run.BaseDecodeTime
 	for i, fr := range run.Frames {
@@ -233,7 +245,8 @@ func printFrames(w io.Writer, f io.ReaderAt, run *media.Run, at int64) error {
 			return err
 		}
 		fmt.Fprintf(w, "%14s%4d %s decode %d present %d duration %d size %d at %d crc %08x\n", "",
-			i, key, decode, decode+int64(fr.CompositionOffset), fr.Duration, fr.Size, at, crc.Sum32())
+			i, key, decode, decode+int64(fr.CompositionOffset), fr.Duration, fr.Size, at,
+			crc.Sum32())
 		decode += int64(fr.Duration)
 		at += int64(fr.Size)
 	}

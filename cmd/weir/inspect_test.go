@@ -22,14 +22,18 @@ func writeVolume(t *testing.T) (path string, at []store.Location) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream := &store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "cam1", CreatedMillis: 1773480000000, RetentionHours: 24, NumberTag: 7}
+	stream := &store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "cam1",
+		CreatedMillis: 1773480000000, RetentionHours: 24, NumberTag: 7}
 	base := time.Date(2026, 3, 14, 9, 30, 0, 0, time.UTC).UnixMilli()
 	for i := range 2 {
 		rec := &store.Record{Number: store.Number(801437621301248000 + i), Fragment: media.Fragment{
-			ServerTimestamp: base + int64(i)*2000, ProducerTimestamp: base + int64(i)*2000 - 50, Timecode: int64(i) * 2000, Partial: i == 1,
-			Tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, Name: "front", Timescale: 90000}},
+			ServerTimestamp: base + int64(i)*2000, ProducerTimestamp: base + int64(i)*2000 - 50,
+			Timecode: int64(i) * 2000, Partial: i == 1,
+			Tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+				Name: "front", Timescale: 90000}},
 			Runs: []media.Run{{Track: 1, BaseDecodeTime: base * 90, Frames: []media.Frame{
-				{Size: 5, Duration: 3000, CompositionOffset: 3000, Key: true}, {Size: 3, Duration: 3000, CompositionOffset: -3000},
+				{Size: 5, Duration: 3000, CompositionOffset: 3000, Key: true},
+				{Size: 3, Duration: 3000, CompositionOffset: -3000},
 			}}},
 			Tags:   []media.Tag{{Name: "door", Value: "open"}},
 			Header: []byte{0x1a, 0x45, 0xdf, 0xa3, 0x80},
@@ -38,7 +42,9 @@ func writeVolume(t *testing.T) (path string, at []store.Location) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loc, err := v.Append(t.Context(), stream, store.Entry{Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head, Payload: rec.Payload})
+		loc, err := v.Append(t.Context(), stream,
+			store.Entry{Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head,
+				Payload: rec.Payload})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,10 +68,12 @@ func TestInspectVolume(t *testing.T) {
 		t.Errorf("%d %s", code, errs)
 	}
 	golden(t, "testdata/inspect-record.txt", out)
-	if code, again, _ := command(t, "inspect", "--fragment", "801437621301248000", path); code != exitOK || again != out {
+	if code, again, _ := command(t, "inspect", "--fragment", "801437621301248000",
+		path); code != exitOK || again != out {
 		t.Errorf("by its number: %d\n%s", code, again)
 	}
-	if code, _, errs := command(t, "inspect", "--fragment", "12", path); code != exitError || !strings.Contains(errs, "no such record") {
+	if code, _, errs := command(t, "inspect", "--fragment", "12", path); code != exitError ||
+		!strings.Contains(errs, "no such record") {
 		t.Errorf("%d %s", code, errs)
 	}
 
@@ -81,7 +89,8 @@ func TestInspectVolume(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if code, out, errs := command(t, "inspect", path); code != exitError || !strings.Contains(out, wantOut) || !strings.Contains(errs, wantErr) {
+		if code, out, errs := command(t, "inspect", path); code != exitError ||
+			!strings.Contains(out, wantOut) || !strings.Contains(errs, wantErr) {
 			t.Errorf("%d %s\n%s", code, errs, out)
 		}
 	}
@@ -133,7 +142,8 @@ func TestInspectOthers(t *testing.T) {
 			t.Errorf("%s: %d %s\n%.500s", c.path, code, errs, out)
 		}
 	}
-	if code, _, errs := command(t, "inspect", "--offset", "3", "demo.mkv"); code != exitError || !strings.Contains(errs, "not a volume") {
+	if code, _, errs := command(t, "inspect", "--offset", "3", "demo.mkv"); code != exitError ||
+		!strings.Contains(errs, "not a volume") {
 		t.Errorf("%d %s", code, errs)
 	}
 }

@@ -16,13 +16,15 @@ func TestVolumesDeletedUnderTheServer(t *testing.T) {
 	data := t.TempDir()
 	s := serveHere(t, serveCmd{Data: data})
 	useServer(t, s.url, data)
-	if code, _, errs := command(t, "put-media", "--stream-name", "cam", "--create", "demo.mkv"); code != exitOK {
+	if code, _, errs := command(t, "put-media", "--stream-name", "cam", "--create",
+		"demo.mkv"); code != exitOK {
 		t.Fatal(errs)
 	}
 	if err := os.RemoveAll(filepath.Join(data, "volumes")); err != nil {
 		t.Fatal(err)
 	}
-	code, out, _ := command(t, "put-media", "--stream-name", "cam", "--json", "--give-up-after", "1ms", "demo.mkv")
+	code, out, _ := command(t, "put-media", "--stream-name", "cam", "--json", "--give-up-after",
+		"1ms", "demo.mkv")
 	if code != exitError || strings.Contains(out, "PERSISTED") {
 		t.Errorf("exit code %d, acknowledged into deleted files:\n%s", code, out)
 	}
@@ -39,7 +41,8 @@ func TestVolumesDeletedUnderTheServer(t *testing.T) {
 		}
 		return res.StatusCode, string(b)
 	}
-	refused := regexp.MustCompile(`weir_put_media_error_acks_total\{.*"(5001|ARCHIVAL_ERROR)".*\} [1-9]`)
+	refused := regexp.MustCompile(
+		`weir_put_media_error_acks_total\{.*"(5001|ARCHIVAL_ERROR)".*\} [1-9]`)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(10 * time.Second)

@@ -1,6 +1,6 @@
-// Command weir is a self-hosted video stream server that speaks the Amazon Kinesis Video Streams API, and the small
-// command-line client that goes with it. This file parses the command line and reports errors; each command is a struct
-// with a Run method in a file of its own.
+// Command weir is a self-hosted video stream server that speaks the Amazon Kinesis Video Streams
+// API, and the small command-line client that goes with it. This file parses the command line and
+// reports errors; each command is a struct with a Run method in a file of its own.
 package main
 
 import (
@@ -29,8 +29,8 @@ const (
 	exitUsage = 2 // the command line could not be understood
 )
 
-// cli is the root of the command line: one field per command. The operations of the API are commands too, read by rules of their own
-// (package awscli).
+// cli is the root of the command line: one field per command. The operations of the API are
+// commands too, read by rules of their own (package awscli).
 type cli struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
 	Demo  demoCmd  `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
@@ -81,7 +81,8 @@ func withHint(err error, format string, args ...any) error {
 }
 
 func main() {
-	// The first signal asks the command to finish; the second one, handled by default again, ends the process at once.
+	// The first signal asks the command to finish; the second one, handled by default again, ends
+	// the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
@@ -99,13 +100,16 @@ func run(ctx context.Context, args []string, std stdio) int {
 	exited := -1
 	parser, err := kong.New(&root,
 		kong.Name("weir"),
-		kong.Description("A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API."),
+		kong.Description(
+			"A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API."),
 		kong.Vars{"version": version},
 		kong.Writers(std.Out, std.Err),
 		kong.Exit(func(code int) { exited = code; panic(exitRequest{}) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
-		kong.Help(func(_ kong.HelpOptions, ctx *kong.Context) error { return writeHelp(std.Out, ownInfo(ctx.Selected())) }),
+		kong.Help(func(_ kong.HelpOptions, ctx *kong.Context) error {
+			return writeHelp(std.Out, ownInfo(ctx.Selected()))
+		}),
 	)
 	if err != nil {
 		report(std.Err, err)
@@ -115,7 +119,8 @@ func run(ctx context.Context, args []string, std stdio) int {
 		complete(ctx, parser.Model, args[1:], std)
 		return exitOK
 	}
-	if len(args) == 0 || args[0] == "help" && len(args) == 1 || args[0] == "--help" || args[0] == "-h" {
+	if len(args) == 0 || args[0] == "help" && len(args) == 1 || args[0] == "--help" ||
+		args[0] == "-h" {
 		if err := writeRootHelp(std.Out, parser.Model); err != nil {
 			report(std.Err, err)
 			return exitError
@@ -147,7 +152,8 @@ func run(ctx context.Context, args []string, std stdio) int {
 type exitRequest struct{}
 
 // parse returns the chosen command, or nil and the exit code when there is nothing to run.
-func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *kong.Context, code int) {
+func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *kong.Context,
+	code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			if _, ok := r.(exitRequest); !ok {
@@ -179,7 +185,8 @@ func misread(model *kong.Application, args []string, err error) error {
 	case strings.HasPrefix(name, "-"):
 		return withHint(err, "weir --help lists the commands, weir COMMAND --help the flags of one")
 	case strings.HasPrefix(name, "kinesis") && at > 0: // as the AWS command line has it
-		return withHint(fmt.Errorf("there is no command %s", name), "no service is named here: weir %s", args[at])
+		return withHint(fmt.Errorf("there is no command %s", name),
+			"no service is named here: weir %s", args[at])
 	}
 	err = fmt.Errorf("there is no command %s", name)
 	for _, c := range commandInfos(model) {

@@ -42,7 +42,8 @@ func (c *manCmd) Run(ctx context.Context, std stdio, model *kong.Application) er
 	if c.Command != "" {
 		info := findCommand(model, c.Command)
 		if info == nil {
-			return withHint(fmt.Errorf("there is no command %s", c.Command), "weir --help lists them")
+			return withHint(fmt.Errorf("there is no command %s", c.Command),
+				"weir --help lists them")
 		}
 		name, text = manName(info.name), manPage(info)
 	}
@@ -84,7 +85,8 @@ func show(ctx context.Context, std stdio, name, text string) (err error) {
 	cmd := exec.CommandContext(ctx, "man", path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.In, std.Out, std.Err
 	if err := cmd.Run(); err != nil {
-		return withHint(fmt.Errorf("man: %w", err), "weir man --dir DIR writes the pages for another viewer")
+		return withHint(fmt.Errorf("man: %w", err),
+			"weir man --dir DIR writes the pages for another viewer")
 	}
 	return nil
 }
@@ -136,7 +138,8 @@ func manOverview(model *kong.Application) string {
 	for _, c := range commandInfos(model) {
 		if c.global != nil && !api {
 			api = true
-			b.WriteString(".SH COMMANDS OF THE API\nThey have the flags and the output of the AWS command line.\n")
+			b.WriteString(".SH COMMANDS OF THE API\nThey have the flags and the output of the " +
+				"AWS command line.\n")
 		}
 		fmt.Fprintf(&b, ".TP\n.BR %s (1)\n%s\n", roff(manName(c.name)), roff(c.doc))
 	}
@@ -148,7 +151,8 @@ func manOverview(model *kong.Application) string {
 // manHead begins a page. Lines are not filled: flags and URLs would be torn apart or hyphenated.
 func manHead(b *bytes.Buffer, name, doc string) {
 	doc = strings.TrimSuffix(doc, ".")
-	fmt.Fprintf(b, ".TH %s 1 \"\" \"weir %s\" \"Weir\"\n.nh\n.ad l\n.SH NAME\n%s \\- %s\n", strings.ToUpper(roff(name)), roff(version), roff(name),
+	fmt.Fprintf(b, ".TH %s 1 \"\" \"weir %s\" \"Weir\"\n.nh\n.ad l\n.SH NAME\n%s \\- %s\n",
+		strings.ToUpper(roff(name)), roff(version), roff(name),
 		roff(strings.ToLower(doc[:1])+doc[1:]))
 }
 
@@ -178,12 +182,15 @@ func manFlags(b *bytes.Buffer, title, dashes string, flags []flagInfo) {
 	fmt.Fprintf(b, "%s\n", title)
 	breakable := strings.NewReplacer(",", `,\:`, "|", `|\:`)
 	for _, f := range flags {
-		fmt.Fprintf(b, ".TP\n.B %s\n%s\n", breakable.Replace(roff(strings.TrimSpace(dashes+f.name+" "+f.value))), roff(f.text()))
+		fmt.Fprintf(b, ".TP\n.B %s\n%s\n",
+			breakable.Replace(roff(strings.TrimSpace(dashes+f.name+" "+f.value))), roff(f.text()))
 	}
 }
 
-// roffText escapes what man(7) would take for an escape, or print as another character than the one that a shell wants.
-var roffText = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, `"`, `\(dq`)
+// roffText escapes what man(7) would take for an escape, or print as another character than the one
+// that a shell wants.
+var roffText = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~",
+	`\(ti`, `"`, `\(dq`)
 
 // roff escapes a text, also the beginnings of lines that would be requests.
 func roff(text string) string {

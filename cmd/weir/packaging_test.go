@@ -38,7 +38,8 @@ func settings(t *testing.T, name string) map[string]string {
 
 // The unit files say what the server relies on, and systemd has nothing against them.
 func TestUnitFiles(t *testing.T) {
-	for name, socket := range map[string]string{"weir.socket": handover.Main, "weir-metrics.socket": handover.Metrics} {
+	for name, socket := range map[string]string{"weir.socket": handover.Main,
+		"weir-metrics.socket": handover.Metrics} {
 		if got := settings(t, name)["FileDescriptorName"]; got != socket {
 			t.Errorf("%s passes its socket as %q, not %q", name, got, socket)
 		}
@@ -48,7 +49,8 @@ func TestUnitFiles(t *testing.T) {
 	if err != nil || stop < 2*server.DefaultStopTimeout {
 		t.Errorf("a stop may take %q s, %v", service["TimeoutStopSec"], err)
 	}
-	if service["Type"] != "notify" || !strings.HasPrefix(service["ExecStart"], "/usr/local/bin/weir serve") {
+	if service["Type"] != "notify" || !strings.HasPrefix(service["ExecStart"],
+		"/usr/local/bin/weir serve") {
 		t.Errorf("the service is %v", service)
 	}
 
@@ -70,7 +72,8 @@ func TestUnitFiles(t *testing.T) {
 		}
 		units = append(units, path)
 	}
-	out, err := exec.Command(analyze, append([]string{"verify", "--man=no"}, units...)...).CombinedOutput()
+	out, err := exec.Command(analyze, append([]string{"verify", "--man=no"},
+		units...)...).CombinedOutput()
 	if err != nil || strings.Contains(string(out), dir) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}

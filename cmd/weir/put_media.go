@@ -51,7 +51,8 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 		return errors.New("--create needs --stream-name")
 	}
 	if c.Retention != nil && !c.Create {
-		return withHint(errors.New("--data-retention-in-hours is for --create"), "weir update-data-retention changes the stream that is there")
+		return withHint(errors.New("--data-retention-in-hours is for --create"),
+			"weir update-data-retention changes the stream that is there")
 	}
 	if c.Loop && c.File == "-" {
 		return errors.New("--loop needs a file: standard input cannot be read twice")
@@ -84,7 +85,8 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	}
 	info, err := describe(ctx, cl, stream)
 	if errors.Is(err, &client.Error{Code: api.ResourceNotFoundException}) {
-		return withHint(fmt.Errorf("there is no stream %s", cmp.Or(c.StreamName, c.StreamARN)), "--create makes it")
+		return withHint(fmt.Errorf("there is no stream %s", cmp.Or(c.StreamName, c.StreamARN)),
+			"--create makes it")
 	}
 	if err != nil {
 		return err
@@ -113,13 +115,15 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	case summary.Fragments == 0:
 		return errors.New("nothing was sent")
 	case summary.Persisted < summary.Fragments:
-		return fmt.Errorf("%d of %d fragments were not stored", summary.Fragments-summary.Persisted, summary.Fragments)
+		return fmt.Errorf("%d of %d fragments were not stored", summary.Fragments-summary.Persisted,
+			summary.Fragments)
 	}
 	return nil
 }
 
 // source opens the input. Closing it is for regular files: standard input may be blocked in a read.
-func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string)) (recut.Source, func(), error) {
+func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string)) (recut.Source,
+	func(), error) {
 	clock := recut.SystemClock{}
 	open := func() (io.ReadCloser, error) { return os.Open(c.File) }
 	switch {
@@ -150,15 +154,16 @@ func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string))
 
 // ensureStream creates a stream if there is none of that name.
 func ensureStream(ctx context.Context, c *client.Client, name string, hours int) error {
-	err := c.Call(ctx, "CreateStream", &api.CreateStreamInput{StreamName: name, DataRetentionInHours: hours}, nil)
+	err := c.Call(ctx, "CreateStream", &api.CreateStreamInput{StreamName: name,
+		DataRetentionInHours: hours}, nil)
 	if errors.Is(err, &client.Error{Code: api.ResourceInUseException}) {
 		return nil
 	}
 	return err
 }
 
-// progress tells a person how sending goes. On a terminal it keeps one line up to date; elsewhere it prints a line now and then.
-// Its methods are called by the producer one at a time, but for say.
+// progress tells a person how sending goes. On a terminal it keeps one line up to date; elsewhere
+// it prints a line now and then. Its methods are called by the producer one at a time, but for say.
 type progress struct {
 	std      stdio
 	name     string // of the stream
@@ -178,7 +183,8 @@ type progress struct {
 const progressLines = 50
 
 func newProgress(std stdio, name string, json bool) *progress {
-	return &progress{std: std, name: name, json: json, terminal: isTerminal(std.Err), last: api.AckPersisted, done: "persisted", notices: make(chan string, 16)}
+	return &progress{std: std, name: name, json: json, terminal: isTerminal(std.Err),
+		last: api.AckPersisted, done: "persisted", notices: make(chan string, 16)}
 }
 
 // line prints a line that stays.
@@ -225,7 +231,8 @@ func (p *progress) ack(a client.Ack) {
 	}
 }
 
-// safe shows on a terminal how far sending has come: time of media, fragments, rate, acknowledgements, latency.
+// safe shows on a terminal how far sending has come: time of media, fragments, rate,
+// acknowledgements, latency.
 func (p *progress) safe(f client.Safe) {
 	if p.bytes == 0 {
 		p.first = f.Timecode
@@ -244,7 +251,8 @@ func (p *progress) bar(f client.Safe, elapsed time.Duration) string {
 		rate = float64(p.bytes) * 8 / 1e6 / elapsed.Seconds()
 	}
 	return fmt.Sprintf("%02d:%02d:%02d  %s %s  %.1f MB  %.1f Mbit/s  %s  latency %v",
-		int(media.Hours()), int(media.Minutes())%60, int(media.Seconds())%60, count(p.stored, "fragment"), p.done,
+		int(media.Hours()), int(media.Minutes())%60, int(media.Seconds())%60,
+		count(p.stored, "fragment"), p.done,
 		float64(p.bytes)/1e6, rate, count(p.acks, "ack"), f.Latency.Round(100*time.Microsecond))
 }
 
@@ -259,9 +267,12 @@ func (p *progress) summary(s *client.Summary) {
 	if s.Skipped > 0 {
 		refused = fmt.Sprintf(", %d refused", s.Skipped)
 	}
-	p.line("%s, %.1f MB, %.1f s of media: %d stored%s; acknowledged after %v (median), %v (99 %%); connections: %d",
-		count(s.Fragments, "fragment"), float64(s.Bytes)/1e6, s.Duration.Seconds(), s.Persisted, refused,
-		s.Latency(0.5).Round(100*time.Microsecond), s.Latency(0.99).Round(100*time.Microsecond), s.Connections)
+	p.line("%s, %.1f MB, %.1f s of media: %d stored%s; acknowledged after %v (median), %v (99 "+
+		"%%); connections: %d",
+		count(s.Fragments, "fragment"), float64(s.Bytes)/1e6, s.Duration.Seconds(), s.Persisted,
+		refused,
+		s.Latency(0.5).Round(100*time.Microsecond), s.Latency(0.99).Round(100*time.Microsecond),
+		s.Connections)
 }
 
 // describe asks for what the producer needs to know of a stream.

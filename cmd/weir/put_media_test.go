@@ -20,7 +20,8 @@ import (
 // useServer points the environment at a server and its key pair.
 func useServer(t *testing.T, endpoint, data string) {
 	t.Helper()
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL_KINESIS_VIDEO"} {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+		"AWS_PROFILE", "AWS_ENDPOINT_URL_KINESIS_VIDEO"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
@@ -36,10 +37,12 @@ func TestPutMediaStoresAFile(t *testing.T) {
 	call := func(in io.Reader, args ...string) int {
 		return run(t.Context(), args, stdio{In: in, Out: out, Err: errs})
 	}
-	if code := call(nil, "put-media", "--stream-name", "cam", "demo.mkv"); code != exitError || !strings.Contains(errs.String(), "weir: hint: --create") {
+	if code := call(nil, "put-media", "--stream-name", "cam", "demo.mkv"); code != exitError ||
+		!strings.Contains(errs.String(), "weir: hint: --create") {
 		t.Errorf("without a stream: exit code %d, %s", code, errs)
 	}
-	if code := call(nil, "put-media", "--stream-name", "cam", "--create", "--json", "--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
+	if code := call(nil, "put-media", "--stream-name", "cam", "--create", "--json",
+		"--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
 		t.Fatalf("exit code %d, %s", code, errs)
 	}
 	persisted := 0
@@ -58,7 +61,8 @@ func TestPutMediaStoresAFile(t *testing.T) {
 			persisted++
 		}
 	}
-	if persisted != 8 || !strings.Contains(errs.String(), "cam: 8 fragments, 0.2 MB, 8.0 s of media: 8 stored; ") {
+	if persisted != 8 ||
+		!strings.Contains(errs.String(), "cam: 8 fragments, 0.2 MB, 8.0 s of media: 8 stored; ") {
 		t.Errorf("%d fragments persisted; %s", persisted, errs)
 	}
 
@@ -67,17 +71,25 @@ func TestPutMediaStoresAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer clip.Close()
-	if code := call(clip, "put-media", "--stream-name", "cam", "--fragment-timecode-type", "RELATIVE", "-"); code != exitOK {
+	if code := call(clip, "put-media", "--stream-name", "cam", "--fragment-timecode-type",
+		"RELATIVE", "-"); code != exitOK {
 		t.Errorf("from a pipe: exit code %d, %s", code, errs)
 	}
-	if code := call(strings.NewReader("no Matroska"), "put-media", "--stream-name", "cam", "-"); code != exitError || !strings.Contains(errs.String(), "matroska") {
+	if code := call(strings.NewReader("no Matroska"), "put-media", "--stream-name", "cam",
+		"-"); code != exitError || !strings.Contains(errs.String(), "matroska") {
 		t.Errorf("nonsense: exit code %d, %s", code, errs)
 	}
-	if code := call(nil, "put-media", "--stream-name", "memory", "--create", "--data-retention-in-hours", "0", "demo.mkv"); code != exitOK || !strings.Contains(errs.String(), "memory: 1 fragment received, ") || !strings.Contains(errs.String(), "memory: 8 fragments, ") {
+	if code := call(nil, "put-media", "--stream-name", "memory", "--create",
+		"--data-retention-in-hours", "0", "demo.mkv"); code != exitOK ||
+		!strings.Contains(errs.String(), "memory: 1 fragment received, ") ||
+		!strings.Contains(errs.String(), "memory: 8 fragments, ") {
 		t.Errorf("without retention: exit code %d, %s", code, errs)
 	}
-	for _, args := range []string{"--stream-name a --stream-arn b x", "--create --stream-arn b x", "--data-retention-in-hours 2 --stream-name cam demo.mkv", "--loop --stream-name a -", "--start-timestamp soon --stream-name a x", "x"} {
-		if code := call(nil, append([]string{"put-media"}, strings.Fields(args)...)...); code != exitError {
+	for _, args := range []string{"--stream-name a --stream-arn b x", "--create --stream-arn b x",
+		"--data-retention-in-hours 2 --stream-name cam demo.mkv", "--loop --stream-name a -",
+		"--start-timestamp soon --stream-name a x", "x"} {
+		if code := call(nil,
+			append([]string{"put-media"}, strings.Fields(args)...)...); code != exitError {
 			t.Errorf("put-media %s: exit code %d", args, code)
 		}
 	}
@@ -90,7 +102,8 @@ func TestDemoPlaysAndTellsHow(t *testing.T) {
 	errs := &lockedBuffer{}
 	done := make(chan error, 1)
 	go func() {
-		err := (&demoCmd{Listen: "127.0.0.1:0", Data: data}).Run(ctx, stdio{In: strings.NewReader(""), Out: out, Err: errs})
+		err := (&demoCmd{Listen: "127.0.0.1:0", Data: data}).Run(ctx,
+			stdio{In: strings.NewReader(""), Out: out, Err: errs})
 		out.Close()
 		done <- err
 	}()
@@ -100,7 +113,9 @@ func TestDemoPlaysAndTellsHow(t *testing.T) {
 		t.Fatalf("the demo printed nothing: %v, %v, %s", err, <-done, errs)
 	}
 	printed := string(text[:n])
-	hls := regexp.MustCompile(`(?m)^  (http://\S+getHLSMasterPlaylist\.m3u8\?SessionToken=\S+)$`).FindStringSubmatch(printed)
+	hls := regexp.MustCompile(
+		`(?m)^  (http://\S+getHLSMasterPlaylist\.m3u8\?SessionToken=\S+)$`).FindStringSubmatch(
+		printed)
 	player := regexp.MustCompile(`http://\S+/player#url=(\S+)`).FindStringSubmatch(printed)
 	if hls == nil || player == nil || player[1] != url.QueryEscape(hls[1]) {
 		t.Fatalf("the demo printed\n%s", printed)
@@ -129,13 +144,16 @@ func TestProgressBar(t *testing.T) {
 	for i := range int64(3) {
 		p.ack(client.Ack{Type: "RECEIVED", Timecode: 1000 + i*62_000})
 		p.ack(client.Ack{Type: "PERSISTED", Timecode: 1000 + i*62_000})
-		p.safe(client.Safe{Timecode: 1000 + i*62_000, Bytes: 500_000, Latency: 8 * time.Millisecond})
+		p.safe(client.Safe{Timecode: 1000 + i*62_000, Bytes: 500_000,
+			Latency: 8 * time.Millisecond})
 	}
-	if got, want := p.bar(client.Safe{Timecode: 125_000, Latency: 8 * time.Millisecond}, 6*time.Second),
+	if got, want := p.bar(client.Safe{Timecode: 125_000, Latency: 8 * time.Millisecond},
+		6*time.Second),
 		"00:02:04  3 fragments persisted  1.5 MB  2.0 Mbit/s  6 acks  latency 8ms"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	if lines := strings.Split(errs.String(), "\r\x1b[Kcam: "); len(lines) != 4 || strings.Contains(errs.String(), "\n") {
+	if lines := strings.Split(errs.String(), "\r\x1b[Kcam: "); len(lines) != 4 ||
+		strings.Contains(errs.String(), "\n") {
 		t.Errorf("%q", errs.String())
 	}
 }

@@ -127,7 +127,9 @@ func ownInfo(c *kong.Node) *commandInfo {
 func valueInfo(v *kong.Value, name string) flagInfo {
 	info := flagInfo{name: name, doc: v.Help, required: v.Required, initial: v.Default}
 	if !v.IsBool() {
-		info.values = slices.DeleteFunc(strings.Split(v.Enum, ","), func(v string) bool { return v == "" })
+		info.values = slices.DeleteFunc(strings.Split(v.Enum, ","), func(v string) bool {
+			return v == ""
+		})
 	}
 	if len(v.Tag.Envs) > 0 {
 		info.variable = v.Tag.Envs[0]
@@ -137,7 +139,8 @@ func valueInfo(v *kong.Value, name string) flagInfo {
 
 // operationInfo describes a command of the API.
 func operationInfo(op *api.Operation) *commandInfo {
-	info := &commandInfo{name: awscli.Command(op), doc: op.Doc, examples: "Example:\n\n  " + op.Example}
+	info := &commandInfo{name: awscli.Command(op), doc: op.Doc, examples: "Example:\n\n  " +
+		op.Example}
 	for _, o := range awscli.OperationOptions(op) {
 		info.flags = append(info.flags, optionInfo(&o))
 	}
@@ -193,13 +196,16 @@ func requiredFirst(flags []flagInfo) {
 }
 
 // exitCodes explains them for the reference and the manual.
-var exitCodes = fmt.Sprintf("Exit codes: 0; 1 when a command fails; 2 when the command line cannot be understood; %d when the server refuses "+
-	"or cannot be reached,\nand for every other error of an API command, as version 1 of the AWS command line has it.", exitAWS)
+var exitCodes = fmt.Sprintf("Exit codes: 0; 1 when a command fails; 2 when the command line "+
+	"cannot be understood; %d when the server refuses "+
+	"or cannot be reached,\nand for every other error of an API command, as version 1 of the AWS "+
+	"command line has it.", exitAWS)
 
 // writeReference prints docs/cli.md.
 func writeReference(w io.Writer, model *kong.Application) error {
 	var b strings.Builder
-	b.WriteString("# Command line\n\nGenerated from the flags; `go test ./cmd/weir -run Reference -update` writes it anew.\n")
+	b.WriteString("# Command line\n\nGenerated from the flags; `go test ./cmd/weir -run " +
+		"Reference -update` writes it anew.\n")
 	var global []flagInfo
 	for _, c := range commandInfos(model) {
 		fmt.Fprintf(&b, "\n## weir %s\n\n%s\n", c.name, c.doc)
@@ -217,7 +223,8 @@ func writeReference(w io.Writer, model *kong.Application) error {
 		}
 		global = c.global // of the last one, which is of the API
 	}
-	b.WriteString("\n## Global flags of API commands\n\nEach command that is an operation of the API has them.\n")
+	b.WriteString("\n## Global flags of API commands\n\nEach command that is an operation of the " +
+		"API has them.\n")
 	referenceFlags(&b, "flag", "--", global)
 	fmt.Fprintf(&b, "%s\n%s\n", helpForms, exitCodes)
 	_, err := io.WriteString(w, b.String())
@@ -231,6 +238,7 @@ func referenceFlags(b *strings.Builder, title, dashes string, flags []flagInfo) 
 	fmt.Fprintf(b, "\n| %s | |\n|---|---|\n", title)
 	cell := strings.NewReplacer("|", `\|`, "\n", " ")
 	for _, f := range flags {
-		fmt.Fprintf(b, "| `%s` | %s |\n", cell.Replace(strings.TrimSpace(dashes+f.name+" "+f.value)), cell.Replace(f.text()))
+		fmt.Fprintf(b, "| `%s` | %s |\n",
+			cell.Replace(strings.TrimSpace(dashes+f.name+" "+f.value)), cell.Replace(f.text()))
 	}
 }

@@ -33,13 +33,15 @@ func TestReferenceIsThatOfTheFlags(t *testing.T) {
 		}
 	}
 	if text, err := os.ReadFile(page); err != nil || string(text) != out.String() {
-		t.Errorf("docs/cli.md is not what the flags say (%v); go test ./cmd/weir -run Reference -update writes it", err)
+		t.Errorf("docs/cli.md is not what the flags say (%v); go test ./cmd/weir -run Reference "+
+			"-update writes it", err)
 	}
 }
 
 func TestCompletion(t *testing.T) {
 	s := newAPIServer(t, func(string, string) (int, string, string) {
-		return 200, "", `{"StreamInfoList":[{"StreamName":"cam1"},{"StreamName":"cam2"},{"StreamName":"door"}]}`
+		return 200, "", `{"StreamInfoList":[{"StreamName":"cam1"},{"StreamName":"cam2"},` +
+			`{"StreamName":"door"}]}`
 	})
 	elsewhere := newAPIServer(t, func(string, string) (int, string, string) {
 		return 200, "", `{"StreamInfoList":[{"StreamName":"far"}]}`
@@ -60,13 +62,15 @@ func TestCompletion(t *testing.T) {
 		"list-streams --output = t":                 "text table",
 		"list-streams --output =":                   "json text table",
 		"hls --mode LIVE":                           "LIVE LIVE_REPLAY",
-		"hls --fr":                                  "--from\tBegin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds",
-		"tag-resource --res":                        "--resource-arn\tARN of the stream",
-		"nothing ":                                  "",
-		"completion ":                               "bash zsh fish",
-		"get-hls-streaming-session-url --cont":      "--container-format\tFRAGMENTED_MP4 is the default",
+		"hls --fr": "--from\tBegin there and not live: \"10m " +
+			"ago\", \"today 14:00\", a date, epoch seconds",
+		"tag-resource --res":                   "--resource-arn\tARN of the stream",
+		"nothing ":                             "",
+		"completion ":                          "bash zsh fish",
+		"get-hls-streaming-session-url --cont": "--container-format\tFRAGMENTED_MP4 is the default",
 	} {
-		out, _, code := callWeir(t, s.URL, append([]string{completeCommand}, strings.Split(words, " ")...)...)
+		out, _, code := callWeir(t, s.URL,
+			append([]string{completeCommand}, strings.Split(words, " ")...)...)
 		if got := strings.ReplaceAll(strings.TrimSpace(out), "\n", " "); got != want || code != 0 {
 			t.Errorf("%s: %q, want %q", words, got, want)
 		}
@@ -81,10 +85,13 @@ func TestSessionFlags(t *testing.T) {
 		start, end int64 // ms; 0: none
 		err        string
 	}{
-		"live":            {flags: sessionFlags{}, mode: "LIVE"},
-		"from":            {flags: sessionFlags{From: "10s ago"}, mode: "ON_DEMAND", start: 1_699_999_990_000, end: 1_700_000_000_000},
-		"from and to":     {flags: sessionFlags{From: "10s ago", To: "5s ago"}, mode: "ON_DEMAND", start: 1_699_999_990_000, end: 1_699_999_995_000},
-		"replay":          {flags: sessionFlags{From: "10s ago", Mode: "LIVE_REPLAY"}, mode: "LIVE_REPLAY", start: 1_699_999_990_000},
+		"live": {flags: sessionFlags{}, mode: "LIVE"},
+		"from": {flags: sessionFlags{From: "10s ago"}, mode: "ON_DEMAND",
+			start: 1_699_999_990_000, end: 1_700_000_000_000},
+		"from and to": {flags: sessionFlags{From: "10s ago", To: "5s ago"}, mode: "ON_DEMAND",
+			start: 1_699_999_990_000, end: 1_699_999_995_000},
+		"replay": {flags: sessionFlags{From: "10s ago", Mode: "LIVE_REPLAY"},
+			mode: "LIVE_REPLAY", start: 1_699_999_990_000},
 		"no beginning":    {flags: sessionFlags{Mode: "ON_DEMAND"}, err: "--from is missing"},
 		"end only":        {flags: sessionFlags{To: "now"}, err: "--from is missing"},
 		"live from":       {flags: sessionFlags{From: "now", Mode: "LIVE"}, err: "does not go"},
@@ -99,8 +106,11 @@ func TestSessionFlags(t *testing.T) {
 			}
 			continue
 		}
-		// Players stumble over a discontinuity where nothing is missing, and wait for ever at a gap without one.
-		if err != nil || in.DiscontinuityMode != api.DiscontinuityOnDiscontinuity || in.PlaybackMode != c.mode || in.StreamName != "cam1" || in.HLSFragmentSelector.FragmentSelectorType != api.SelectorServerTimestamp {
+		// Players stumble over a discontinuity where nothing is missing, and wait for ever at a gap
+		// without one.
+		if err != nil || in.DiscontinuityMode != api.DiscontinuityOnDiscontinuity ||
+			in.PlaybackMode != c.mode || in.StreamName != "cam1" ||
+			in.HLSFragmentSelector.FragmentSelectorType != api.SelectorServerTimestamp {
 			t.Errorf("%s: %+v, %v", name, in, err)
 			continue
 		}

@@ -81,13 +81,15 @@ var accountPattern = regexp.MustCompile(`\A[0-9]{12}\z`)
 func (c *serveCmd) check() error {
 	switch {
 	case !regionPattern.MatchString(c.Region):
-		return fmt.Errorf("--region %q is not the name of a region, such as %s", c.Region, defaultRegion)
+		return fmt.Errorf("--region %q is not the name of a region, such as %s", c.Region,
+			defaultRegion)
 	case !accountPattern.MatchString(c.AccountID):
 		return fmt.Errorf("--account-id %q is not twelve digits", c.AccountID)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together")
 	case c.SyncInterval < 0 || c.SyncInterval > maxSyncInterval:
-		return fmt.Errorf("--sync-interval %s is not within 0s and %s: producers' buffers run over before acknowledgements come", c.SyncInterval, maxSyncInterval)
+		return fmt.Errorf("--sync-interval %s is not within 0s and %s: producers' buffers run "+
+			"over before acknowledgements come", c.SyncInterval, maxSyncInterval)
 	case c.HLSSessions < 0:
 		return fmt.Errorf("--hls-sessions-per-stream %d is negative", c.HLSSessions)
 	case c.PlaylistRate < 0:
@@ -134,7 +136,8 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 		if ctx.Err() != nil {
 			return nil
 		}
-		logger.Error("the process that was to take over does not serve; this one goes on", "pid", successor.PID, "error", err)
+		logger.Error("the process that was to take over does not serve; this one goes on", "pid",
+			successor.PID, "error", err)
 	}
 }
 
@@ -149,13 +152,16 @@ type serving struct {
 	server       *server.Server        // of the last time
 }
 
-// serve opens the directory and serves until ctx ends, or until another process takes over, which is returned.
-func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.Successor, err error) {
+// serve opens the directory and serves until ctx ends, or until another process takes over, which
+// is returned.
+func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.Successor,
+	err error) {
 	if s.old != nil {
 		defer s.old.Close()
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	wait := time.Duration(0)
 	if s.sockets != nil { // whoever has just had the directory may be still ending
 		wait = lockTime
@@ -239,7 +245,8 @@ func inBackground(ctx context.Context, st *store.Store) (stop func()) {
 }
 
 // until serves until ctx ends, or until another process takes over, which is returned.
-func (s *serving) until(ctx context.Context, srv *server.Server, listener net.Listener) (*handover.Successor, error) {
+func (s *serving) until(ctx context.Context, srv *server.Server,
+	listener net.Listener) (*handover.Successor, error) {
 	serving, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var successor *handover.Successor
@@ -294,7 +301,8 @@ func (c *serveCmd) openStore(
 	if err := lock.Watch(rowsPath, volumesPath); err != nil {
 		return nil, errors.Join(err, rows.Close(), volumes.Close())
 	}
-	options := store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics, Check: lock.Check}
+	options := store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics,
+		Check: lock.Check}
 	c.options(&options)
 	// Reading many volumes takes a while, and whoever started the server watches.
 	said := time.Now()
@@ -312,8 +320,10 @@ func (c *serveCmd) openStore(
 }
 
 // newServer wires everything above the store.
-func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
-	warnExposed(logger, filepath.Join(c.Data, credentialsFile), filepath.Join(c.Data, tokenKeysFile), c.TLSKey)
+func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger,
+	registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
+	warnExposed(logger, filepath.Join(c.Data, credentialsFile),
+		filepath.Join(c.Data, tokenKeysFile), c.TLSKey)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(c.Data, credentialsFile))
 	if err != nil {
 		return nil, nil, err
@@ -327,11 +337,13 @@ func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *pro
 		return nil, nil, err
 	}
 	limits := playback.DefaultLimits()
-	limits.SessionsPerStream, limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.HLSSessions, c.PlaylistRate, c.FragmentRate
+	limits.SessionsPerStream, limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.HLSSessions,
+		c.PlaylistRate, c.FragmentRate
 	options := server.Options{
 		Store: st,
 		Playback: playback.New(playback.Options{
-			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch", Logger: logger,
+			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
+			Logger: logger,
 		}),
 		Keys:         keys,
 		Region:       c.Region,
@@ -349,12 +361,14 @@ func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger, registry *pro
 	return srv, keys, err
 }
 
-// warnExposed tells of files of keys that every user of the machine can read or change. Those that are not there are none.
+// warnExposed tells of files of keys that every user of the machine can read or change. Those that
+// are not there are none.
 func warnExposed(logger *slog.Logger, files ...string) {
 	const others = 0o006
 	for _, file := range files {
 		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&others != 0 {
-			logger.Warn("every user of this machine can get at the keys in this file; chmod 600 keeps them out",
+			logger.Warn("every user of this machine can get at the keys in this file; chmod 600 "+
+				"keeps them out",
 				"file", file, "mode", info.Mode().Perm())
 		}
 	}
@@ -366,7 +380,8 @@ func (c *serveCmd) certificates() ([]tls.Certificate, error) {
 	}
 	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("load certificate: %w", err), "--tls-cert and --tls-key name PEM files of one key")
+		return nil, withHint(fmt.Errorf("load certificate: %w", err),
+			"--tls-cert and --tls-key name PEM files of one key")
 	}
 	return []tls.Certificate{certificate}, nil
 }
@@ -374,7 +389,8 @@ func (c *serveCmd) certificates() ([]tls.Certificate, error) {
 func listen(ctx context.Context, flag, address string) (*os.File, error) {
 	socket, err := handover.Listen(ctx, address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, withHint(fmt.Errorf("%s: %w", flag, err), "another program listens there; %s 127.0.0.1:0 takes a free port", flag)
+		return nil, withHint(fmt.Errorf("%s: %w", flag, err),
+			"another program listens there; %s 127.0.0.1:0 takes a free port", flag)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
@@ -382,19 +398,23 @@ func listen(ctx context.Context, flag, address string) (*os.File, error) {
 	return socket, nil
 }
 
-// serveMetrics serves /metrics and profiles on a socket of its own until the returned function is called.
-func serveMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
+// serveMetrics serves /metrics and profiles on a socket of its own until the returned function is
+// called.
+func serveMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.Logger) (stop func(),
+	err error) {
 	listener, err := net.FileListener(socket)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	// Profiles tell what the process does and holds, and taking one costs: they are for those who may see metrics, never for clients.
+	// Profiles tell what the process does and holds, and taking one costs: they are for those who
+	// may see metrics, never for clients.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	logger.Info("metrics", "url", "http://"+listener.Addr().String()+"/metrics")
 	done := make(chan struct{})
 	go func() {
@@ -424,7 +444,8 @@ func (c *serveCmd) endpoint(address net.Addr) string {
 
 // greet prints what to do next.
 func (c *serveCmd) greet(w io.Writer, target clientConfig, first bool) {
-	fmt.Fprintf(w, "weir %s serves %s, region %s, data in %s\n", version, target.endpoint, target.region, c.Data)
+	fmt.Fprintf(w, "weir %s serves %s, region %s, data in %s\n", version, target.endpoint,
+		target.region, c.Data)
 	if first {
 		fmt.Fprintf(w, "A new key pair is in %s.\n", filepath.Join(c.Data, credentialsFile))
 	}

@@ -11,12 +11,15 @@ import (
 	"weir/internal/handover"
 )
 
-// lockTime is how long the data directory may stay locked by a server that is about to let go of it.
+// lockTime is how long the data directory may stay locked by a server that is about to let go of
+// it.
 const lockTime = 10 * time.Second
 
-// takeOver gets the sockets of the server over the data directory, asks it to end, and waits until it has: it serves on, as if
-// nothing had been, when any of that fails. Without a server it returns nil.
-func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover.Predecessor, handover.Sockets, error) {
+// takeOver gets the sockets of the server over the data directory, asks it to end, and waits until
+// it has: it serves on, as if nothing had been, when any of that fails. Without a server it returns
+// nil.
+func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover.Predecessor,
+	handover.Sockets, error) {
 	old, err := handover.Take(ctx, c.Data)
 	if errors.Is(err, handover.ErrNobody) {
 		logger.Info("no server to take over from")
@@ -40,12 +43,15 @@ func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover
 	return old, sockets, nil
 }
 
-// sockets gives those that the flags ask for: what systemd has passed, else what another server has and listens on the same
-// address, else new ones.
-func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets, logger *slog.Logger) (handover.Sockets, error) {
+// sockets gives those that the flags ask for: what systemd has passed, else what another server has
+// and listens on the same address, else new ones.
+func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
+	logger *slog.Logger) (handover.Sockets, error) {
 	sockets, err := handover.Activated()
 	if err != nil {
-		return nil, withHint(err, "one socket is to listen for everything, and one called %s may for /metrics", handover.Metrics)
+		return nil, withHint(err,
+			"one socket is to listen for everything, and one called %s may for /metrics",
+			handover.Metrics)
 	}
 	if passed := sockets[handover.Metrics]; passed != nil {
 		address, err := handover.Address(passed)
@@ -55,7 +61,8 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets, logger 
 		c.MetricsListen = address.String()
 	}
 	for _, want := range []struct{ name, flag, address string }{
-		{handover.Main, "--listen", c.Listen}, {handover.Metrics, "--metrics-listen", c.MetricsListen},
+		{handover.Main, "--listen", c.Listen}, {handover.Metrics, "--metrics-listen",
+			c.MetricsListen},
 	} {
 		other := others[want.name]
 		switch {
@@ -76,7 +83,8 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets, logger 
 		}
 		if other != nil {
 			address, _ := handover.Address(other) // nil in a log line is no harm
-			logger.Warn("nobody will listen on this address any more", "socket", want.name, "address", address)
+			logger.Warn("nobody will listen on this address any more", "socket", want.name,
+				"address", address)
 		}
 	}
 	return sockets, nil

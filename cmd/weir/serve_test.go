@@ -87,15 +87,19 @@ func command(t *testing.T, args ...string) (code int, out, errs string) {
 
 func TestServeAndEnv(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "it's data")
-	if code, _, errs := command(t, "env", "--data", data); code != exitError || !strings.Contains(errs, "weir: hint: start one with: weir serve") {
+	if code, _, errs := command(t, "env", "--data", data); code != exitError ||
+		!strings.Contains(errs, "weir: hint: start one with: weir serve") {
 		t.Errorf("env before the first start: %d\n%s", code, errs)
 	}
 	r := serveHere(t, serveCmd{Data: data})
-	if out := r.out.String(); !strings.Contains(out, "serves "+r.url) || !strings.Contains(out, "A new key pair") || !strings.Contains(out, "weir env") {
+	if out := r.out.String(); !strings.Contains(out, "serves "+r.url) ||
+		!strings.Contains(out, "A new key pair") || !strings.Contains(out, "weir env") {
 		t.Errorf("greeting\n%s", out)
 	}
-	for path, mode := range map[string]os.FileMode{"": 0o700, credentialsFile: 0o600, tokenKeysFile: 0o600, clientFile: 0o600} {
-		if info, err := os.Stat(filepath.Join(data, path)); err != nil || info.Mode().Perm() != mode {
+	for path, mode := range map[string]os.FileMode{"": 0o700, credentialsFile: 0o600,
+		tokenKeysFile: 0o600, clientFile: 0o600} {
+		if info, err := os.Stat(filepath.Join(data, path)); err != nil ||
+			info.Mode().Perm() != mode {
 			t.Errorf("%q: %v, %v", path, info, err)
 		}
 	}
@@ -112,21 +116,26 @@ func TestServeAndEnv(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("env: %d\n%s", code, errs)
 	}
-	shell := exec.Command("sh", "-c", `eval "$1"; echo "$AWS_ENDPOINT_URL $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY"`, "sh", script)
+	shell := exec.Command("sh", "-c", `eval "$1"; echo "$AWS_ENDPOINT_URL $AWS_REGION `+
+		`$AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY"`, "sh", script)
 	got, err := shell.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	fields := strings.Fields(string(got))
-	if len(fields) != 5 || fields[0] != r.url || fields[1] != defaultRegion || fields[2] != defaultRegion {
+	if len(fields) != 5 || fields[0] != r.url || fields[1] != defaultRegion ||
+		fields[2] != defaultRegion {
 		t.Errorf("the shell has %q", got)
 	}
-	if _, out, _ := command(t, "env", "--data", data, "--endpoint-url", "https://video.example/"); !strings.Contains(out, "AWS_ENDPOINT_URL=https://video.example\n") {
+	if _, out, _ := command(t, "env", "--data", data, "--endpoint-url",
+		"https://video.example/"); !strings.Contains(out,
+		"AWS_ENDPOINT_URL=https://video.example\n") {
 		t.Errorf("env for another URL:\n%s", out)
 	}
 
 	code, _, errs = command(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
-	if code != exitError || !strings.Contains(errs, "is in use by another weir") || !strings.Contains(errs, "weir: hint: ") {
+	if code != exitError || !strings.Contains(errs, "is in use by another weir") ||
+		!strings.Contains(errs, "weir: hint: ") {
 		t.Errorf("second start: %d\n%s", code, errs)
 	}
 	if _, err := os.Stat(filepath.Join(data, clientFile)); err != nil {
@@ -139,7 +148,8 @@ func TestServeAndEnv(t *testing.T) {
 	if code, _, _ := command(t, "env", "--data", data); code != exitError {
 		t.Error("env succeeds without a server")
 	}
-	if again := serveHere(t, serveCmd{Data: data}); strings.Contains(again.out.String(), "A new key pair") {
+	if again := serveHere(t, serveCmd{Data: data}); strings.Contains(again.out.String(),
+		"A new key pair") {
 		t.Error("the second start made another key pair")
 	}
 }
@@ -148,14 +158,17 @@ func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
 	r := serveHere(t, serveCmd{Data: t.TempDir(), MetricsListen: "127.0.0.1:0"})
 	metrics := regexp.MustCompile(`http://[0-9.:]+/metrics`).FindString(r.log.String())
 	heap := strings.TrimSuffix(metrics, "/metrics") + "/debug/pprof/heap"
-	for url, want := range map[string]int{metrics: 200, r.url + "/metrics": 404, heap: 200, r.url + "/debug/pprof/heap": 404} {
+	for url, want := range map[string]int{metrics: 200, r.url + "/metrics": 404, heap: 200,
+		r.url + "/debug/pprof/heap": 404} {
 		res, err := http.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.StatusCode != want || url == metrics && !bytes.Contains(body, []byte("weir_store_appends_total")) && !bytes.Contains(body, []byte("weir_put_media_sessions")) {
+		if res.StatusCode != want || url == metrics &&
+			!bytes.Contains(body, []byte("weir_store_appends_total")) &&
+			!bytes.Contains(body, []byte("weir_put_media_sessions")) {
 			t.Errorf("%s: %d", url, res.StatusCode)
 		}
 	}
@@ -184,7 +197,8 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--sync-interval=1m"}, exitError, "10s"},
 		{[]string{"--hls-playlist-rate=-1"}, exitError, "--hls-playlist-rate -1 is negative"},
 		{[]string{"--max-connections=-1"}, exitError, "--max-connections -1 is negative"},
-		{[]string{"--max-connections-per-address=-1"}, exitError, "--max-connections-per-address -1 is negative"},
+		{[]string{"--max-connections-per-address=-1"}, exitError,
+			"--max-connections-per-address -1 is negative"},
 		{[]string{"--hls-fragment-rate=-1"}, exitError, "--hls-fragment-rate -1 is negative"},
 		{[]string{"--codec-changes=ignore"}, exitUsage, "exclude"},
 		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},
@@ -196,8 +210,10 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--log-level", "loud"}, exitUsage, "log-level"},
 		{[]string{"--nonsense"}, exitUsage, "weir: hint: "},
 	} {
-		args := append([]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0"}, c.args...)
-		if code, _, errs := command(t, args...); code != c.code || !strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "weir: error: ") {
+		args := append([]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen",
+			"127.0.0.1:0"}, c.args...)
+		if code, _, errs := command(t, args...); code != c.code ||
+			!strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "weir: error: ") {
 			t.Errorf("%v: %d\n%s", c.args, code, errs)
 		}
 	}
@@ -212,16 +228,19 @@ func TestEnvironmentTwins(t *testing.T) {
 	defer lock.Close()
 	t.Setenv("WEIR_DATA", data)
 	t.Setenv("WEIR_LISTEN", "127.0.0.1:0")
-	if code, _, errs := command(t, "serve"); code != exitError || !strings.Contains(errs, data+" is in use") {
+	if code, _, errs := command(t, "serve"); code != exitError ||
+		!strings.Contains(errs, data+" is in use") {
 		t.Errorf("%d\n%s", code, errs)
 	}
 	t.Setenv("WEIR_ACCOUNT_ID", "seven")
-	if code, _, errs := command(t, "serve"); code != exitError || !strings.Contains(errs, `"seven" is not twelve digits`) {
+	if code, _, errs := command(t, "serve"); code != exitError ||
+		!strings.Contains(errs, `"seven" is not twelve digits`) {
 		t.Errorf("%d\n%s", code, errs)
 	}
 }
 
-// The defaults in the help are those of package api; of a low limit of open files half is left to the store.
+// The defaults in the help are those of package api; of a low limit of open files half is left to
+// the store.
 func TestConnectionFlags(t *testing.T) {
 	_, out, _ := command(t, "serve", "--help")
 	for _, n := range []int{api.DefaultConnections, api.DefaultConnectionsPerAddress} {
@@ -229,7 +248,8 @@ func TestConnectionFlags(t *testing.T) {
 			t.Errorf("%d is no default in\n%s", n, out)
 		}
 	}
-	for files, want := range map[uint64]int{32: 8, 256: 64, 1024: 384, 4096: 1920, 1 << 20: 524_160, math.MaxUint64: 1 << 20} {
+	for files, want := range map[uint64]int{32: 8, 256: 64, 1024: 384, 4096: 1920, 1 << 20: 524_160,
+		math.MaxUint64: 1 << 20} {
 		if got := connectionsFor(files); got != want {
 			t.Errorf("%d connections for %d open files, want %d", got, files, want)
 		}
@@ -238,7 +258,8 @@ func TestConnectionFlags(t *testing.T) {
 
 // Files of keys that anybody can read are worth a line; others are not.
 func TestExposedKeys(t *testing.T) {
-	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o602: true} {
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true,
+		0o602: true} {
 		file := filepath.Join(t.TempDir(), "credentials")
 		if err := errors.Join(os.WriteFile(file, nil, mode), os.Chmod(file, mode)); err != nil {
 			t.Fatal(err)
@@ -253,7 +274,8 @@ func TestExposedKeys(t *testing.T) {
 
 func TestQuote(t *testing.T) {
 	for text, want := range map[string]string{
-		"./weir-data": "./weir-data", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'", "http://127.0.0.1:8480": "http://127.0.0.1:8480",
+		"./weir-data": "./weir-data", "": "''", "a b": "'a b'", "it's": `'it'\''s'`,
+		"$(x)": "'$(x)'", "http://127.0.0.1:8480": "http://127.0.0.1:8480",
 	} {
 		if got := quote(text); got != want {
 			t.Errorf("quote(%q) is %s, want %s", text, got, want)
@@ -263,8 +285,9 @@ func TestQuote(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]byteSize{
-		"0": 0, "17": 17, "1GiB": 1 << 30, "1.5 MB": 1_500_000, "2kb": 2000, "3TiB": 3 << 40, "8B": 8,
-		"": -1, "GB": -1, "1XB": -1, "1 M": -1, "-1": -1, "NaN": -1, "1e30": -1, "1ib": -1,
+		"0": 0, "17": 17, "1GiB": 1 << 30, "1.5 MB": 1_500_000, "2kb": 2000, "3TiB": 3 << 40,
+		"8B": 8,
+		"":   -1, "GB": -1, "1XB": -1, "1 M": -1, "-1": -1, "NaN": -1, "1e30": -1, "1ib": -1,
 	} {
 		got := byteSize(-1)
 		if err := got.UnmarshalText([]byte(text)); got != want || (err != nil) != (want == -1) {
@@ -274,12 +297,16 @@ func TestSizes(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
-	if code, out, _ := command(t, "--version"); code != exitOK || strings.TrimSpace(out) != version {
+	if code, out, _ := command(t, "--version"); code != exitOK ||
+		strings.TrimSpace(out) != version {
 		t.Errorf("--version: %d %q", code, out)
 	}
 	code, out, _ := command(t, "serve", "--help")
-	for _, want := range []string{"--listen", "--data", "--advertise-url", "--region", "--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
-		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate", "--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM", "WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:",
+	for _, want := range []string{"--listen", "--data", "--advertise-url", "--region",
+		"--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
+		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate",
+		"--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM",
+		"WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:",
 		"\nConnections:\n", "WEIR_MAX_CONNECTIONS", "WEIR_MAX_CONNECTIONS_PER_ADDRESS"} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("serve --help: %d, no %s in\n%s", code, want, out)

@@ -18,15 +18,17 @@ type storeFlags struct {
 
 // options fills in what the flags say.
 func (f *storeFlags) options(o *store.Options) {
-	o.MinFree, o.WhenFull, o.ScrubRate = int64(f.MinFree), store.FullPolicy(f.WhenFull), int64(f.ScrubRate)
+	o.MinFree, o.WhenFull, o.ScrubRate = int64(f.MinFree), store.FullPolicy(f.WhenFull),
+		int64(f.ScrubRate)
 }
 
-// byteSize is a number of bytes on the command line: a number with or without kB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB,
-// TiB (powers of 1024).
+// byteSize is a number of bytes on the command line: a number with or without kB, MB, GB, TB
+// (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024).
 type byteSize int64
 
 var sizeUnits = map[string]float64{
-	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20,
+	"gib": 1 << 30, "tib": 1 << 40,
 }
 
 // UnmarshalText reads a size.

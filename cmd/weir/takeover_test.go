@@ -32,7 +32,8 @@ func TestTakeover(t *testing.T) {
 	if !strings.Contains(old.log.String(), "no server to take over from") {
 		t.Errorf("the first one does not say that there was none:\n%s", old.log)
 	}
-	next := serveHere(t, serveCmd{Data: data, MetricsListen: strings.Split(metrics, "/")[2], Takeover: true})
+	next := serveHere(t, serveCmd{Data: data, MetricsListen: strings.Split(metrics, "/")[2],
+		Takeover: true})
 	if next.url != old.url || metricsURL.FindString(next.log.String()) != metrics {
 		t.Errorf("it serves %s, not %s:\n%s", next.url, old.url, next.log)
 	}
@@ -48,12 +49,15 @@ func TestTakeover(t *testing.T) {
 		t.Errorf("weir env would say %+v, %v", target, err)
 	}
 	// A third takes over from the second.
-	if last := serveHere(t, serveCmd{Data: data, Takeover: true}); last.url != old.url || !strings.Contains(last.log.String(), "nobody will listen") {
-		t.Errorf("the third one serves %s, not %s, without metrics:\n%s", last.url, old.url, last.log)
+	if last := serveHere(t, serveCmd{Data: data, Takeover: true}); last.url != old.url ||
+		!strings.Contains(last.log.String(), "nobody will listen") {
+		t.Errorf("the third one serves %s, not %s, without metrics:\n%s", last.url, old.url,
+			last.log)
 	}
 }
 
-// A new server that cannot go on leaves the old one serving, whether it knew before the old one stopped or only afterwards.
+// A new server that cannot go on leaves the old one serving, whether it knew before the old one
+// stopped or only afterwards.
 func TestTakeoverThatFails(t *testing.T) {
 	data := t.TempDir()
 	old := serveHere(t, serveCmd{Data: data})
@@ -64,15 +68,19 @@ func TestTakeoverThatFails(t *testing.T) {
 	defer busy.Close()
 
 	args := []string{"serve", "--takeover", "--data", data, "--listen", busy.Addr().String()}
-	if code, _, errs := command(t, args...); code != exitError || !strings.Contains(errs, "another program listens there") {
+	if code, _, errs := command(t, args...); code != exitError ||
+		!strings.Contains(errs, "another program listens there") {
 		t.Errorf("an address that is taken: %d\n%s", code, errs)
 	}
-	if got := status(t, old.url+"/readyz"); got != 200 || strings.Contains(old.log.String(), "takes over") {
+	if got := status(t, old.url+"/readyz"); got != 200 ||
+		strings.Contains(old.log.String(), "takes over") {
 		t.Errorf("the old server was touched: %d\n%s", got, old.log)
 	}
 
-	args = []string{"serve", "--takeover", "--data", data, "--listen", "127.0.0.1:0", "--advertise-url", "video.example"}
-	if code, _, errs := command(t, args...); code != exitError || !strings.Contains(errs, "must start with http") {
+	args = []string{"serve", "--takeover", "--data", data, "--listen", "127.0.0.1:0",
+		"--advertise-url", "video.example"}
+	if code, _, errs := command(t, args...); code != exitError ||
+		!strings.Contains(errs, "must start with http") {
 		t.Errorf("a flag found wrong late: %d\n%s", code, errs)
 	}
 	if url := <-old.ready; url != old.url || status(t, old.url+"/readyz") != 200 {

@@ -44,25 +44,30 @@ func (f *sessionFlags) open(ctx context.Context) (string, error) {
 
 // input is what the flags mean to the API.
 func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput, error) {
-	in := &api.GetHLSStreamingSessionURLInput{Expires: f.Expires, PlaybackMode: api.PlaybackMode(f.Mode),
-		// Neither of the API's defaults: players lose pictures at discontinuities where nothing is missing, or wait at a gap without.
+	in := &api.GetHLSStreamingSessionURLInput{Expires: f.Expires,
+		PlaybackMode: api.PlaybackMode(f.Mode),
+		// Neither of the API's defaults: players lose pictures at discontinuities where nothing is
+		// missing, or wait at a gap without.
 		DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
 	if strings.HasPrefix(f.Stream, "arn:") {
 		in.StreamARN = f.Stream
 	} else {
 		in.StreamName = f.Stream
 	}
-	clock := map[string]api.FragmentSelectorType{"server": api.SelectorServerTimestamp, "producer": api.SelectorProducerTimestamp}[f.Clock]
+	clock := map[string]api.FragmentSelectorType{"server": api.SelectorServerTimestamp,
+		"producer": api.SelectorProducerTimestamp}[f.Clock]
 	if f.From == "" {
 		if f.To != "" || f.Mode != "" && in.PlaybackMode != api.PlaybackModeLive {
-			return nil, withHint(errors.New("--from is missing"), "a recording needs a beginning, such as --from \"10m ago\"")
+			return nil, withHint(errors.New("--from is missing"),
+				"a recording needs a beginning, such as --from \"10m ago\"")
 		}
 		in.PlaybackMode = api.PlaybackModeLive
 		in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: clock}
 		return in, nil
 	}
 	if in.PlaybackMode == api.PlaybackModeLive {
-		return nil, withHint(errors.New("--from does not go with --mode LIVE"), "--mode LIVE_REPLAY begins in the past and goes on")
+		return nil, withHint(errors.New("--from does not go with --mode LIVE"),
+			"--mode LIVE_REPLAY begins in the past and goes on")
 	}
 	in.PlaybackMode = cmp.Or(in.PlaybackMode, api.PlaybackModeOnDemand)
 	from, err := awscli.ParseMoment(f.From, now)
@@ -79,7 +84,8 @@ func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput
 		end := api.Timestamp(to.UnixMilli())
 		times.EndTimestamp = &end
 	}
-	in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: clock, TimestampRange: times}
+	in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: clock,
+		TimestampRange: times}
 	return in, nil
 }
 
@@ -129,7 +135,8 @@ func (c *playCmd) Run(ctx context.Context, std stdio) error {
 		cmd := exec.CommandContext(ctx, "sh", "-c", player+` "$1"`, "weir", hlsURL)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = std.In, std.Out, std.Err
 		if err := cmd.Run(); err != nil {
-			return withHint(fmt.Errorf("%s: %w", player, err), "%s is a command that takes a URL, such as mpv", playerVariable)
+			return withHint(fmt.Errorf("%s: %w", player, err),
+				"%s is a command that takes a URL, such as mpv", playerVariable)
 		}
 		return nil
 	}
@@ -143,8 +150,10 @@ func (c *playCmd) Run(ctx context.Context, std stdio) error {
 		opener = "open"
 	}
 	cmd := exec.CommandContext(ctx, opener, page)
-	if err := cmd.Run(); err != nil { // what it says of the browsers that are not there is of no use
-		return withHint(fmt.Errorf("open %s: %w", page, err), "open this page in a browser, or set %s=mpv", playerVariable)
+	// what it says of the browsers that are not there is of no use
+	if err := cmd.Run(); err != nil {
+		return withHint(fmt.Errorf("open %s: %w", page, err),
+			"open this page in a browser, or set %s=mpv", playerVariable)
 	}
 	_, err = fmt.Fprintln(std.Out, page)
 	return err

@@ -19,16 +19,21 @@ func (t AckType) String() string {
 	return [...]string{"BUFFERING", "RECEIVED", "PERSISTED", "ERROR", "IDLE"}[t]
 }
 
-// AckErrorID is the ErrorId of an ERROR acknowledgement. What a producer does next depends on it (docs/reference/producers.md, "Reconnecting").
+// AckErrorID is the ErrorId of an ERROR acknowledgement. What a producer does next depends on it
+// (docs/reference/producers.md, "Reconnecting").
 type AckErrorID int
 
-// The error ids (docs/reference/service.md, "Errors"). KMS ones are never sent by Weir but named, for clients.
+// The error ids (docs/reference/service.md, "Errors"). KMS ones are never sent by Weir but named,
+// for clients.
 const (
-	AckStreamReadError          AckErrorID = 4000 // reading the body failed; the producer sends the fragment again
-	AckMaxFragmentSize          AckErrorID = 4001 // more than MaxFragmentBytes; the producer skips the fragment
-	AckMaxFragmentDuration      AckErrorID = 4002 // longer than MaxFragmentDuration; skips
-	AckMaxConnectionDuration    AckErrorID = 4003 // older than MaxPutMediaConnection; reconnects
-	AckTimecodeLesserThanBefore AckErrorID = 4004 // not after the previous fragment of the connection; skips
+	// reading the body failed; the producer sends the fragment again
+	AckStreamReadError AckErrorID = 4000
+	// more than MaxFragmentBytes; the producer skips the fragment
+	AckMaxFragmentSize       AckErrorID = 4001
+	AckMaxFragmentDuration   AckErrorID = 4002 // longer than MaxFragmentDuration; skips
+	AckMaxConnectionDuration AckErrorID = 4003 // older than MaxPutMediaConnection; reconnects
+	// not after the previous fragment of the connection; skips
+	AckTimecodeLesserThanBefore AckErrorID = 4004
 	AckMoreThanOneTrack         AckErrorID = 4005 // deprecated in favour of 4012; fatal
 	AckInvalidMKVData           AckErrorID = 4006 // not Matroska; skips
 	AckInvalidProducerTimestamp AckErrorID = 4007 // fatal
@@ -46,7 +51,8 @@ const (
 	AckKMSNotFound              AckErrorID = 4506
 	AckStreamDeleted            AckErrorID = 4507 // fatal
 	AckInternalError            AckErrorID = 5000 // sends again
-	AckArchivalError            AckErrorID = 5001 // storing failed, such as for a full disk; sends again
+	// storing failed, such as for a full disk; sends again
+	AckArchivalError AckErrorID = 5001
 )
 
 var ackErrorNames = map[AckErrorID]string{
@@ -86,17 +92,20 @@ func (id AckErrorID) Code() string {
 // Ack is one acknowledgement.
 type Ack struct {
 	Type AckType
-	// FragmentNumber is the fragment's number as clients see it: decimal digits. Empty when no fragment is meant; Timecode is
-	// then not written either.
+	// FragmentNumber is the fragment's number as clients see it: decimal digits. Empty when no
+	// fragment is meant; Timecode is then not written either.
 	FragmentNumber string
-	Timecode       int64      // the Cluster Timestamp exactly as received, in the producer's units; producers find their fragment by it
-	ErrorID        AckErrorID // for AckError
+	// the Cluster Timestamp exactly as received, in the producer's units; producers find their
+	// fragment by it
+	Timecode int64
+	ErrorID  AckErrorID // for AckError
 }
 
-// AppendAck appends the acknowledgement as one JSON object and a newline, with the keys in the service's order, and nothing that
-// the parsers of real producers stumble over: no null or boolean, no escape, a number for ErrorId, MaxAckBytes at most. The
-// caller writes it as one HTTP chunk. Characters of FragmentNumber other than digits, and digits beyond
-// MaxFragmentNumberLength, are left out.
+// AppendAck appends the acknowledgement as one JSON object and a newline, with the keys in the
+// service's order, and nothing that the parsers of real producers stumble over: no null or boolean,
+// no escape, a number for ErrorId, MaxAckBytes at most. The caller writes it as one HTTP chunk.
+// Characters of FragmentNumber other than digits, and digits beyond MaxFragmentNumberLength, are
+// left out.
 func AppendAck(dst []byte, a Ack) []byte {
 	dst = append(dst, `{"EventType":"`...)
 	dst = append(dst, a.Type.String()...)

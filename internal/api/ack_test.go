@@ -18,13 +18,23 @@ func TestAppendAck(t *testing.T) {
 		ack  Ack
 		want string
 	}{
-		{Ack{Type: AckBuffering, FragmentNumber: testNumber, Timecode: 1612971629508}, `{"EventType":"BUFFERING","FragmentTimecode":1612971629508,"FragmentNumber":"` + testNumber + `"}`},
-		{Ack{Type: AckReceived, FragmentNumber: testNumber, Timecode: 0}, `{"EventType":"RECEIVED","FragmentTimecode":0,"FragmentNumber":"` + testNumber + `"}`},
-		{Ack{Type: AckPersisted, FragmentNumber: testNumber, Timecode: 179536064921}, `{"EventType":"PERSISTED","FragmentTimecode":179536064921,"FragmentNumber":"` + testNumber + `"}`},
-		{Ack{Type: AckError, FragmentNumber: testNumber, Timecode: 1565810137603, ErrorID: AckMaxFragmentDuration}, `{"EventType":"ERROR","FragmentTimecode":1565810137603,"FragmentNumber":"` + testNumber + `","ErrorCode":"MAX_FRAGMENT_DURATION_REACHED","ErrorId":4002}`},
-		{Ack{Type: AckError, ErrorID: AckInvalidMKVData}, `{"EventType":"ERROR","ErrorCode":"INVALID_MKV_DATA","ErrorId":4006}`},
+		{Ack{Type: AckBuffering, FragmentNumber: testNumber, Timecode: 1612971629508},
+			`{"EventType":"BUFFERING","FragmentTimecode":1612971629508,"FragmentNumber":"` +
+				testNumber + `"}`},
+		{Ack{Type: AckReceived, FragmentNumber: testNumber, Timecode: 0},
+			`{"EventType":"RECEIVED","FragmentTimecode":0,"FragmentNumber":"` + testNumber + `"}`},
+		{Ack{Type: AckPersisted, FragmentNumber: testNumber, Timecode: 179536064921},
+			`{"EventType":"PERSISTED","FragmentTimecode":179536064921,"FragmentNumber":"` +
+				testNumber + `"}`},
+		{Ack{Type: AckError, FragmentNumber: testNumber, Timecode: 1565810137603,
+			ErrorID: AckMaxFragmentDuration},
+			`{"EventType":"ERROR","FragmentTimecode":1565810137603,"FragmentNumber":"` +
+				testNumber + `","ErrorCode":"MAX_FRAGMENT_DURATION_REACHED","ErrorId":4002}`},
+		{Ack{Type: AckError, ErrorID: AckInvalidMKVData},
+			`{"EventType":"ERROR","ErrorCode":"INVALID_MKV_DATA","ErrorId":4006}`},
 		{Ack{Type: AckIdle, FragmentNumber: testNumber}, `{"EventType":"IDLE"}`},
-		{Ack{Type: AckReceived, FragmentNumber: `1"2\3`, Timecode: 1}, `{"EventType":"RECEIVED","FragmentTimecode":1,"FragmentNumber":"123"}`},
+		{Ack{Type: AckReceived, FragmentNumber: `1"2\3`, Timecode: 1},
+			`{"EventType":"RECEIVED","FragmentTimecode":1,"FragmentNumber":"123"}`},
 	} {
 		if got := string(AppendAck([]byte("x"), c.ack)); got != "x"+c.want+"\n" {
 			t.Errorf("got  %swant %s", got, c.want)
@@ -32,13 +42,19 @@ func TestAppendAck(t *testing.T) {
 	}
 }
 
-// The table of the service: what producers do next depends on the number, what people search for on the name.
+// The table of the service: what producers do next depends on the number, what people search for on
+// the name.
 func TestAckErrorCodes(t *testing.T) {
-	want := "4000 STREAM_READ_ERROR, 4001 MAX_FRAGMENT_SIZE_REACHED, 4002 MAX_FRAGMENT_DURATION_REACHED, 4003 MAX_CONNECTION_DURATION_REACHED, " +
-		"4004 FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS, 4005 MORE_THAN_ONE_TRACK_FOUND, 4006 INVALID_MKV_DATA, 4007 INVALID_PRODUCER_TIMESTAMP, " +
-		"4008 STREAM_NOT_ACTIVE, 4009 FRAGMENT_METADATA_LIMIT_REACHED, 4010 TRACK_NUMBER_MISMATCH, 4011 FRAMES_MISSING_FOR_TRACK, " +
-		"4012 MORE_THAN_ALLOWED_TRACKS_FOUND, 4500 KMS_KEY_ACCESS_DENIED, 4501 KMS_KEY_DISABLED, 4502 KMS_KEY_VALIDATION_ERROR, " +
-		"4503 KMS_KEY_UNAVAILABLE, 4504 KMS_KEY_INVALID_USAGE, 4505 KMS_KEY_INVALID_STATE, 4506 KMS_KEY_NOT_FOUND, 4507 STREAM_DELETED, " +
+	want := "4000 STREAM_READ_ERROR, 4001 MAX_FRAGMENT_SIZE_REACHED, 4002 " +
+		"MAX_FRAGMENT_DURATION_REACHED, 4003 MAX_CONNECTION_DURATION_REACHED, " +
+		"4004 FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS, 4005 MORE_THAN_ONE_TRACK_FOUND, 4006 " +
+		"INVALID_MKV_DATA, 4007 INVALID_PRODUCER_TIMESTAMP, " +
+		"4008 STREAM_NOT_ACTIVE, 4009 FRAGMENT_METADATA_LIMIT_REACHED, 4010 " +
+		"TRACK_NUMBER_MISMATCH, 4011 FRAMES_MISSING_FOR_TRACK, " +
+		"4012 MORE_THAN_ALLOWED_TRACKS_FOUND, 4500 KMS_KEY_ACCESS_DENIED, 4501 KMS_KEY_DISABLED, " +
+		"4502 KMS_KEY_VALIDATION_ERROR, " +
+		"4503 KMS_KEY_UNAVAILABLE, 4504 KMS_KEY_INVALID_USAGE, 4505 KMS_KEY_INVALID_STATE, 4506 " +
+		"KMS_KEY_NOT_FOUND, 4507 STREAM_DELETED, " +
 		"5000 INTERNAL_ERROR, 5001 ARCHIVAL_ERROR"
 	var ids []AckErrorID
 	for id := range ackErrorNames {
@@ -62,9 +78,10 @@ type scannedAck struct {
 	event, number, timecode, errorID string
 }
 
-// scanAck follows the rules of the C producers' acknowledgement parser, a machine over single characters: one object per chunk
-// of at most 1,024 bytes; strings end at the next quote, whatever stands before it; values begin with a quote, a digit, { or [;
-// a known key twice, an unknown EventType and an ERROR without a number for ErrorId are errors; the rest is skipped.
+// scanAck follows the rules of the C producers' acknowledgement parser, a machine over single
+// characters: one object per chunk of at most 1,024 bytes; strings end at the next quote, whatever
+// stands before it; values begin with a quote, a digit, { or [; a known key twice, an unknown
+// EventType and an ERROR without a number for ErrorId are errors; the rest is skipped.
 func scanAck(chunk []byte) (scannedAck, error) {
 	var a scannedAck
 	if len(chunk) > 1024 {
@@ -166,13 +183,15 @@ func checkScanned(a scannedAck) error {
 // Every acknowledgement must come through the scanner, and encoding/json, as it was meant.
 func TestAcksScan(t *testing.T) {
 	var acks []Ack
-	for _, number := range []string{"1", testNumber, strings.Repeat("9", 128), strings.Repeat("9", 2000)} {
+	for _, number := range []string{"1", testNumber, strings.Repeat("9", 128),
+		strings.Repeat("9", 2000)} {
 		for _, timecode := range []int64{0, 1800, 1 << 62} {
 			for _, typ := range []AckType{AckBuffering, AckReceived, AckPersisted} {
 				acks = append(acks, Ack{Type: typ, FragmentNumber: number, Timecode: timecode})
 			}
 			for id := range ackErrorNames {
-				acks = append(acks, Ack{Type: AckError, FragmentNumber: number, Timecode: timecode, ErrorID: id}, Ack{Type: AckError, ErrorID: id})
+				acks = append(acks, Ack{Type: AckError, FragmentNumber: number, Timecode: timecode,
+					ErrorID: id}, Ack{Type: AckError, ErrorID: id})
 			}
 		}
 	}
@@ -199,7 +218,9 @@ func TestAcksScan(t *testing.T) {
 		}
 	}
 	// The scanner itself refuses what producers refuse.
-	for _, bad := range []string{`{"EventType":"IDLE","X":null}`, `{"EventType":"ERROR","ErrorCode":"X"}`, `{"EventType":"IDLE","EventType":"IDLE"}`, `{"EventType":"OTHER"}`, `{"EventType":"ERROR","ErrorId":"1"}`} {
+	for _, bad := range []string{`{"EventType":"IDLE","X":null}`,
+		`{"EventType":"ERROR","ErrorCode":"X"}`, `{"EventType":"IDLE","EventType":"IDLE"}`,
+		`{"EventType":"OTHER"}`, `{"EventType":"ERROR","ErrorId":"1"}`} {
 		if _, err := scanAck([]byte(bad)); err == nil {
 			t.Errorf("scanned %s", bad)
 		}

@@ -18,12 +18,15 @@ type ARN struct {
 // ResourceStream is ARN.ResourceType of a stream.
 const ResourceStream = "stream"
 
-// FormatARN gives a stream's ARN; created is the creation time in milliseconds since the Unix epoch.
+// FormatARN gives a stream's ARN; created is the creation time in milliseconds since the Unix
+// epoch.
 func FormatARN(region, account, name string, created int64) string {
-	return "arn:aws:kinesisvideo:" + region + ":" + account + ":" + ResourceStream + "/" + name + "/" + strconv.FormatInt(created, 10)
+	return "arn:aws:kinesisvideo:" + region + ":" + account + ":" + ResourceStream + "/" + name +
+		"/" + strconv.FormatInt(created, 10)
 }
 
-// ParseARN reverses FormatARN and also takes other partitions and resource types. Its error is an InvalidArgumentException.
+// ParseARN reverses FormatARN and also takes other partitions and resource types. Its error is an
+// InvalidArgumentException.
 func ParseARN(text string) (ARN, error) {
 	var c check
 	c.text("ResourceARN", text, shapeResourceARN)
@@ -34,7 +37,8 @@ func ParseARN(text string) (ARN, error) {
 	resource := strings.Split(parts[5], "/")
 	created, err := strconv.ParseInt(resource[2], 10, 64)
 	if err != nil {
-		return ARN{}, NewError(InvalidArgumentException, "The creation time in the ARN is out of range.")
+		return ARN{}, NewError(InvalidArgumentException,
+			"The creation time in the ARN is out of range.")
 	}
 	return ARN{
 		Partition: parts[1], Region: parts[3], Account: parts[4],
@@ -44,6 +48,7 @@ func ParseARN(text string) (ARN, error) {
 
 // String gives the ARN's text.
 func (a ARN) String() string {
-	return "arn:" + a.Partition + ":kinesisvideo:" + a.Region + ":" + a.Account + ":" + a.ResourceType + "/" + a.Name + "/" +
+	return "arn:" + a.Partition + ":kinesisvideo:" + a.Region + ":" + a.Account + ":" +
+		a.ResourceType + "/" + a.Name + "/" +
 		strconv.FormatInt(a.CreatedMillis, 10)
 }

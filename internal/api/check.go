@@ -19,8 +19,8 @@ type Input interface{ check() *check }
 // ruled is an input with rules that no shape of the model states: those between members.
 type ruled interface{ rules() error }
 
-// Validate holds an input to its row of the table, and then to the rules between its members. It returns nil or an *Error of code
-// InvalidArgumentException.
+// Validate holds an input to its row of the table, and then to the rules between its members. It
+// returns nil or an *Error of code InvalidArgumentException.
 func Validate(in Input) error {
 	v := reflect.ValueOf(in).Elem()
 	c := in.check()
@@ -34,8 +34,8 @@ func Validate(in Input) error {
 	return nil
 }
 
-// check collects what is wrong with an input. Paths are the member names of the model joined by dots; messages show them with a
-// lower-case first letter, as AWS does.
+// check collects what is wrong with an input. Paths are the member names of the model joined by
+// dots; messages show them with a lower-case first letter, as AWS does.
 type check struct {
 	zeros map[string]bool // see given
 	errs  []string
@@ -43,7 +43,8 @@ type check struct {
 
 func (g *given) check() *check { return &check{zeros: g.zeros} }
 
-// members checks the members of a structure in the order of the model. v is a struct whose fields are named as the members.
+// members checks the members of a structure in the order of the model. v is a struct whose fields
+// are named as the members.
 func (c *check) members(path string, v reflect.Value, s *Shape) {
 	for i := range s.Members {
 		m := &s.Members[i]
@@ -54,8 +55,10 @@ func (c *check) members(path string, v reflect.Value, s *Shape) {
 func (c *check) member(path string, v reflect.Value, m *Member) {
 	present := c.zeros[path] || !v.IsZero()
 	if !present {
-		// An input that was not decoded cannot tell an absent text from an empty one, which may be legal.
-		unknown := c.zeros == nil && m.Shape.Kind == KindString && m.Shape.Enum == nil && m.Shape.Min == 0
+		// An input that was not decoded cannot tell an absent text from an empty one, which may be
+		// legal.
+		unknown := c.zeros == nil && m.Shape.Kind == KindString && m.Shape.Enum == nil &&
+			m.Shape.Min == 0
 		if m.Required && !unknown {
 			c.failRaw(path, "null", "Member must not be null")
 		}
@@ -111,7 +114,8 @@ func (c *check) number(path string, v int64, s *Shape) {
 		c.fail(path, shown, fmt.Sprintf("Member must have value less than or equal to %d", s.Max))
 	}
 	if v < s.Min {
-		c.fail(path, shown, fmt.Sprintf("Member must have value greater than or equal to %d", s.Min))
+		c.fail(path, shown, fmt.Sprintf("Member must have value greater than or equal to %d",
+			s.Min))
 	}
 }
 
@@ -122,8 +126,8 @@ func (c *check) size(path, shown string, n int, s *Shape) {
 	}
 }
 
-// list checks a list of strings or structures. What is beyond the greatest length is not looked at: the length is refused already,
-// and the rest would only make the message longer.
+// list checks a list of strings or structures. What is beyond the greatest length is not looked at:
+// the length is refused already, and the rest would only make the message longer.
 func (c *check) list(path string, v reflect.Value, s *Shape) {
 	n := min(v.Len(), int(s.Max)+1)
 	if s.Item.Kind == KindStructure {
@@ -144,7 +148,8 @@ func (c *check) list(path string, v reflect.Value, s *Shape) {
 	}
 }
 
-// mapping checks a map from string to string, in the order of its keys: the first bad key and the first bad value are told.
+// mapping checks a map from string to string, in the order of its keys: the first bad key and the
+// first bad value are told.
 func (c *check) mapping(path string, v reflect.Value, s *Shape) {
 	m := v.Interface().(map[string]string)
 	keys := make([]string, 0, len(m))
@@ -194,7 +199,8 @@ func (c *check) fail(path, value string, constraint string) {
 }
 
 func (c *check) failRaw(path, value, constraint string) {
-	c.errs = append(c.errs, "Value "+value+" at '"+decapitalise(path)+"' failed to satisfy constraint: "+constraint)
+	c.errs = append(c.errs, "Value "+value+" at '"+decapitalise(path)+
+		"' failed to satisfy constraint: "+constraint)
 }
 
 func decapitalise(path string) string {
@@ -217,6 +223,7 @@ func (c *check) err() error {
 	case 1:
 		return NewError(InvalidArgumentException, "1 validation error detected: "+c.errs[0])
 	default:
-		return Errorf(InvalidArgumentException, "%d validation errors detected: %s", n, strings.Join(c.errs, "; "))
+		return Errorf(InvalidArgumentException, "%d validation errors detected: %s", n,
+			strings.Join(c.errs, "; "))
 	}
 }

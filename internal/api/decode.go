@@ -11,20 +11,22 @@ import (
 	"strings"
 )
 
-// given remembers which members DecodeJSON met as an explicit "" or 0; zeros is nil in an input that was not decoded. Every input
-// embeds it.
+// given remembers which members DecodeJSON met as an explicit "" or 0; zeros is nil in an input
+// that was not decoded. Every input embeds it.
 type given struct {
 	zeros map[string]bool // paths of member names joined by dots
 }
 
 func (g *given) setZeros(z map[string]bool) { g.zeros = z }
 
-// DecodeJSON decodes the body of a call into an input or output struct of this package. An empty body is {}. Unknown members
-// are ignored and null is the same as absent, as at AWS; member names are matched exactly. Malformed JSON, wrong types, and
-// bodies above MaxBodyBytes give a SerializationException (RequestEntityTooLargeException for the last).
+// DecodeJSON decodes the body of a call into an input or output struct of this package. An empty
+// body is {}. Unknown members are ignored and null is the same as absent, as at AWS; member names
+// are matched exactly. Malformed JSON, wrong types, and bodies above MaxBodyBytes give a
+// SerializationException (RequestEntityTooLargeException for the last).
 func DecodeJSON(body []byte, v any) error {
 	if len(body) > MaxBodyBytes {
-		return Errorf(RequestEntityTooLargeException, "The request body is %d bytes long; the most is %d.", len(body), MaxBodyBytes)
+		return Errorf(RequestEntityTooLargeException,
+			"The request body is %d bytes long; the most is %d.", len(body), MaxBodyBytes)
 	}
 	target := reflect.ValueOf(v).Elem()
 	target.SetZero()
@@ -45,7 +47,8 @@ func DecodeJSON(body []byte, v any) error {
 	}
 	members, ok := tree.(map[string]any)
 	if !ok {
-		return Errorf(SerializationException, "The request body must be a JSON object, not %s.", kindOf(tree))
+		return Errorf(SerializationException, "The request body must be a JSON object, not %s.",
+			kindOf(tree))
 	}
 	d := decoder{zeros: map[string]bool{}}
 	if err := d.structure("", members, target); err != nil {
@@ -61,7 +64,8 @@ func DecodeJSON(body []byte, v any) error {
 func malformed(err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		return Errorf(SerializationException, "The request body is not valid JSON: %v at byte %d.", syntax, syntax.Offset)
+		return Errorf(SerializationException, "The request body is not valid JSON: %v at byte %d.",
+			syntax, syntax.Offset)
 	}
 	return Errorf(SerializationException, "The request body is not valid JSON: %v.", err)
 }
@@ -86,14 +90,15 @@ func kindOf(v any) string {
 	return "null"
 }
 
-// decoder fills the structs of this package, whose fields are strings, ints, *Timestamps, structs, pointers to structs,
-// slices of strings or structs, and string maps.
+// decoder fills the structs of this package, whose fields are strings, ints, *Timestamps, structs,
+// pointers to structs, slices of strings or structs, and string maps.
 type decoder struct {
 	zeros map[string]bool
 }
 
 func wrongType(path string, v any, want string) error {
-	return Errorf(SerializationException, "%s can not be converted to %s at '%s'.", kindOf(v), want, decapitalise(path))
+	return Errorf(SerializationException, "%s can not be converted to %s at '%s'.", kindOf(v), want,
+		decapitalise(path))
 }
 
 func (d *decoder) structure(path string, members map[string]any, target reflect.Value) error {
@@ -162,9 +167,11 @@ func (d *decoder) value(path string, v any, target reflect.Value) error {
 		target.Set(reflect.MakeSlice(target.Type(), len(list), len(list)))
 		for i, item := range list {
 			if item == nil {
-				return Errorf(SerializationException, "null is not allowed in the list at '%s'.", decapitalise(path))
+				return Errorf(SerializationException, "null is not allowed in the list at '%s'.",
+					decapitalise(path))
 			}
-			if err := d.value(path+"."+strconv.Itoa(i+1)+".member", item, target.Index(i)); err != nil {
+			if err := d.value(path+"."+strconv.Itoa(i+1)+".member", item,
+				target.Index(i)); err != nil {
 				return err
 			}
 		}
@@ -182,12 +189,14 @@ func (d *decoder) value(path string, v any, target reflect.Value) error {
 			target.SetMapIndex(reflect.ValueOf(k), reflect.ValueOf(s))
 		}
 	default:
-		return Errorf(InternalFailure, "api: field %s has kind %s, which DecodeJSON does not know", path, target.Kind())
+		return Errorf(InternalFailure, "api: field %s has kind %s, which DecodeJSON does not know",
+			path, target.Kind())
 	}
 	return nil
 }
 
-// integer accepts any spelling of a whole number (24, 24.0, 2.4e1) that fits the model's integer or long.
+// integer accepts any spelling of a whole number (24, 24.0, 2.4e1) that fits the model's integer or
+// long.
 func (d *decoder) integer(path string, v any, target reflect.Value) error {
 	number, ok := v.(json.Number)
 	if !ok {
@@ -197,7 +206,8 @@ func (d *decoder) integer(path string, v any, target reflect.Value) error {
 	if err != nil {
 		// An exponent may be huge: refuse before big.Rat would spend memory on it.
 		f, ferr := number.Float64()
-		if ferr != nil || f < -1e18 || f > 1e18 || (f != 0 && f > -1 && f < 1) || len(number) > 64 || longExponent(string(number)) {
+		if ferr != nil || f < -1e18 || f > 1e18 || (f != 0 && f > -1 && f < 1) ||
+			len(number) > 64 || longExponent(string(number)) {
 			return wrongType(path, v, "an Integer")
 		}
 		r, ok := new(big.Rat).SetString(string(number))

@@ -6,7 +6,8 @@ import (
 	"net/http"
 )
 
-// ErrorCode is the name of an AWS exception: the value of the x-amzn-ErrorType header, by which SDKs choose their exception class.
+// ErrorCode is the name of an AWS exception: the value of the x-amzn-ErrorType header, by which
+// SDKs choose their exception class.
 type ErrorCode string
 
 // Exceptions of the three service models.
@@ -53,15 +54,18 @@ const (
 
 // errorRow says how an error goes on the wire.
 type errorRow struct {
-	status  int
-	gateway bool // answered by AWS's front before the service sees the call: the body's key is "message", not "Message"
+	status int
+	// answered by AWS's front before the service sees the call: the body's key is "message", not
+	// "Message"
+	gateway bool
 }
 
 // errorTable holds every error that Weir or the service models know.
 //
-// NotAuthorizedException and AccessDeniedException are 401 in the model, but the model's text says 403 and every report from the
-// field shows 403; SDKs match by name, so 403 it is. UnknownOperationException is a 200 with an odd body at AWS, which clients
-// take for success; 404 makes them report it.
+// NotAuthorizedException and AccessDeniedException are 401 in the model, but the model's text says
+// 403 and every report from the field shows 403; SDKs match by name, so 403 it is.
+// UnknownOperationException is a 200 with an odd body at AWS, which clients take for success; 404
+// makes them report it.
 var errorTable = map[ErrorCode]errorRow{
 	AccessDeniedException:                    {http.StatusForbidden, false},
 	AccountChannelLimitExceededException:     {http.StatusBadRequest, false},
@@ -114,8 +118,8 @@ func (c ErrorCode) Status() int {
 	return http.StatusInternalServerError
 }
 
-// Error is an answer to the caller: an AWS error name and the text shown to people. Everything else that goes wrong inside the
-// server is an InternalFailure whose cause is logged, never sent.
+// Error is an answer to the caller: an AWS error name and the text shown to people. Everything else
+// that goes wrong inside the server is an InternalFailure whose cause is logged, never sent.
 type Error struct {
 	Code    ErrorCode
 	Message string
@@ -142,14 +146,16 @@ func (e *Error) Error() string {
 // Status is the HTTP status to answer with.
 func (e *Error) Status() int { return e.Code.Status() }
 
-// Is makes errors.Is(err, &Error{Code: c}) match any error of that code; with a message both must be equal.
+// Is makes errors.Is(err, &Error{Code: c}) match any error of that code; with a message both must
+// be equal.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && (t.Message == "" || t.Message == e.Message)
 }
 
-// Body is the JSON body of the answer: {"Message":"…"}, or {"message":"…"} for the errors that AWS's gateway answers, which
-// are those of the signature (docs/reference/service.md, "Errors"). The error's name goes into the x-amzn-ErrorType header.
+// Body is the JSON body of the answer: {"Message":"…"}, or {"message":"…"} for the errors that
+// AWS's gateway answers, which are those of the signature (docs/reference/service.md, "Errors").
+// The error's name goes into the x-amzn-ErrorType header.
 func (e *Error) Body() []byte {
 	text, err := json.Marshal(e.Message)
 	if err != nil { // a string always encodes
@@ -169,6 +175,8 @@ const (
 	MessageTokenExpired    = "Streaming session token is expired"
 	MessageVersionMismatch = "The stream version that you specified is not the latest version."
 	MessageNoDataRetention = "The stream has no data retention: its DataRetentionInHours is 0."
-	MessageDiskFull        = "The disk of the server is full. Deleting and shortening retention work."
-	MessageInternalFailure = "The request processing has failed because of an unknown error, exception or failure."
+	MessageDiskFull        = "The disk of the server is full. Deleting and shortening retention " +
+		"work."
+	MessageInternalFailure = "The request processing has failed because of an unknown error, " +
+		"exception or failure."
 )

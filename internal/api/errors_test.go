@@ -34,14 +34,16 @@ func TestErrorStatusAndBody(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s", c.code, e.Status(), e.Body(), c.status, c.body)
 		}
 	}
-	if got := string(Errorf(InvalidArgumentException, "%s", "a \"b\"\n\xff").Body()); got != `{"Message":"a \"b\"\n\ufffd"}` {
+	if got := string(Errorf(InvalidArgumentException, "%s",
+		"a \"b\"\n\xff").Body()); got != `{"Message":"a \"b\"\n\ufffd"}` {
 		t.Errorf("body %s", got)
 	}
 }
 
 func TestErrorIs(t *testing.T) {
 	err := fmt.Errorf("open: %w", NewError(ResourceNotFoundException, "m"))
-	if !errors.Is(err, &Error{Code: ResourceNotFoundException}) || errors.Is(err, &Error{Code: InvalidArgumentException}) ||
+	if !errors.Is(err, &Error{Code: ResourceNotFoundException}) ||
+		errors.Is(err, &Error{Code: InvalidArgumentException}) ||
 		errors.Is(err, &Error{Code: ResourceNotFoundException, Message: "other"}) {
 		t.Error("errors.Is does not compare codes")
 	}

@@ -3,7 +3,8 @@ package api
 // PlaybackMode says what a session shows (M-AM HLSPlaybackMode).
 type PlaybackMode string
 
-// FragmentSelectorType says which of a fragment's timestamps a range is about (M-AM HLSFragmentSelectorType).
+// FragmentSelectorType says which of a fragment's timestamps a range is about (M-AM
+// HLSFragmentSelectorType).
 type FragmentSelectorType string
 
 // ContainerFormat is the form of the media segments (M-AM ContainerFormat).
@@ -12,7 +13,8 @@ type ContainerFormat string
 // DiscontinuityMode says where playlists carry discontinuity tags (M-AM HLSDiscontinuityMode).
 type DiscontinuityMode string
 
-// DisplayFragmentTimestamp says whether playlists carry the fragments' start times (M-AM HLSDisplayFragmentTimestamp).
+// DisplayFragmentTimestamp says whether playlists carry the fragments' start times (M-AM
+// HLSDisplayFragmentTimestamp).
 type DisplayFragmentTimestamp string
 
 // The values of the enumerations above.
@@ -38,7 +40,8 @@ const (
 // TimestampRange bounds the start times of fragments, both ends inclusive (M-AM HLSTimestampRange).
 type TimestampRange struct {
 	StartTimestamp *Timestamp `json:"StartTimestamp,omitempty"`
-	EndTimestamp   *Timestamp `json:"EndTimestamp,omitempty"` // may be absent for LIVE_REPLAY: until the session expires
+	// may be absent for LIVE_REPLAY: until the session expires
+	EndTimestamp *Timestamp `json:"EndTimestamp,omitempty"`
 }
 
 // HLSFragmentSelector is a member of GetHLSStreamingSessionURLInput.
@@ -47,22 +50,29 @@ type HLSFragmentSelector struct {
 	TimestampRange       *TimestampRange      `json:"TimestampRange,omitempty"`
 }
 
-// GetHLSStreamingSessionURLInput is the body of /getHLSStreamingSessionURL. After ApplyDefaults nothing but the range is absent.
+// GetHLSStreamingSessionURLInput is the body of /getHLSStreamingSessionURL. After ApplyDefaults
+// nothing but the range is absent.
 type GetHLSStreamingSessionURLInput struct {
 	given
 	StreamRef
-	PlaybackMode                    PlaybackMode             `json:"PlaybackMode,omitempty"` // absent: LIVE
-	HLSFragmentSelector             *HLSFragmentSelector     `json:"HLSFragmentSelector,omitempty"`
-	ContainerFormat                 ContainerFormat          `json:"ContainerFormat,omitempty"`                 // absent: FRAGMENTED_MP4
-	DiscontinuityMode               DiscontinuityMode        `json:"DiscontinuityMode,omitempty"`               // absent: ALWAYS, or NEVER for PRODUCER_TIMESTAMP
-	DisplayFragmentTimestamp        DisplayFragmentTimestamp `json:"DisplayFragmentTimestamp,omitempty"`        // absent: NEVER
-	Expires                         int                      `json:"Expires,omitempty"`                         // seconds, 300 to 43,200; absent: 300
-	MaxMediaPlaylistFragmentResults int                      `json:"MaxMediaPlaylistFragmentResults,omitempty"` // 1 to 5,000; absent: 5, or 1,000 for ON_DEMAND
+	// absent: LIVE
+	PlaybackMode        PlaybackMode         `json:"PlaybackMode,omitempty"`
+	HLSFragmentSelector *HLSFragmentSelector `json:"HLSFragmentSelector,omitempty"`
+	// absent: FRAGMENTED_MP4
+	ContainerFormat ContainerFormat `json:"ContainerFormat,omitempty"`
+	// absent: ALWAYS, or NEVER for PRODUCER_TIMESTAMP
+	DiscontinuityMode DiscontinuityMode `json:"DiscontinuityMode,omitempty"`
+	// absent: NEVER
+	DisplayFragmentTimestamp DisplayFragmentTimestamp `json:"DisplayFragmentTimestamp,omitempty"`
+	// seconds, 300 to 43,200; absent: 300
+	Expires int `json:"Expires,omitempty"`
+	// 1 to 5,000; absent: 5, or 1,000 for ON_DEMAND
+	MaxMediaPlaylistFragmentResults int `json:"MaxMediaPlaylistFragmentResults,omitempty"`
 }
 
-// rules adds what the model's text says of the range: both ends for ON_DEMAND, a start for LIVE_REPLAY, none for LIVE; the end after
-// the start, by at most 24 hours. What needs the present time or the stream (an end that has come, a start within retention) is
-// left to playback.
+// rules adds what the model's text says of the range: both ends for ON_DEMAND, a start for
+// LIVE_REPLAY, none for LIVE; the end after the start, by at most 24 hours. What needs the present
+// time or the stream (an end that has come, a start within retention) is left to playback.
 func (in *GetHLSStreamingSessionURLInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err
@@ -79,13 +89,15 @@ func validateRange(mode PlaybackMode, r *TimestampRange) error {
 	switch mode {
 	case "", PlaybackModeLive:
 		if r != nil && (r.StartTimestamp != nil || r.EndTimestamp != nil) {
-			return NewError(InvalidArgumentException, "TimestampRange must not be specified when PlaybackMode is LIVE.")
+			return NewError(InvalidArgumentException,
+				"TimestampRange must not be specified when PlaybackMode is LIVE.")
 		}
 		return nil
 	case PlaybackModeOnDemand:
 		if r == nil || r.StartTimestamp == nil || r.EndTimestamp == nil {
 			return NewError(InvalidArgumentException,
-				"TimestampRange with StartTimestamp and EndTimestamp is required when PlaybackMode is ON_DEMAND.")
+				"TimestampRange with StartTimestamp and EndTimestamp is required when "+
+					"PlaybackMode is ON_DEMAND.")
 		}
 	default:
 		if r == nil || r.StartTimestamp == nil {
@@ -100,12 +112,14 @@ func validateRange(mode PlaybackMode, r *TimestampRange) error {
 	case length <= 0:
 		return NewError(InvalidArgumentException, "EndTimestamp must be later than StartTimestamp.")
 	case length > MaxSelectorRange.Milliseconds():
-		return NewError(InvalidArgumentException, "EndTimestamp must be within 24 hours of StartTimestamp.")
+		return NewError(InvalidArgumentException,
+			"EndTimestamp must be within 24 hours of StartTimestamp.")
 	}
 	return nil
 }
 
-// ApplyDefaults fills in what the caller left out, as the model's text says. Call it after Validate.
+// ApplyDefaults fills in what the caller left out, as the model's text says. Call it after
+// Validate.
 func (in *GetHLSStreamingSessionURLInput) ApplyDefaults() {
 	if in.PlaybackMode == "" {
 		in.PlaybackMode = PlaybackModeLive

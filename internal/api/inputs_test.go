@@ -36,24 +36,27 @@ func tagListJSON(n int) string {
 }
 
 const (
-	namePattern    = `Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+`
-	arnPattern     = `Member must satisfy regular expression pattern: arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+`
+	namePattern = `Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+`
+	arnPattern  = `Member must satisfy regular expression pattern: ` +
+		`arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+`
 	versionPattern = `Member must satisfy regular expression pattern: [a-zA-Z0-9]+`
-	mediaPattern   = `Member must satisfy regular expression pattern: [\w\-\.\+]+/[\w\-\.\+]+(,[\w\-\.\+]+/[\w\-\.\+]+)*`
-	tokenPattern   = `Member must satisfy regular expression pattern: [a-zA-Z0-9+/=]*`
-	keyPattern     = `Member must satisfy regular expression pattern: ^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`
-	valuePattern   = `Member must satisfy regular expression pattern: [\p{L}\p{Z}\p{N}_.:/=+\-@]*`
-	tooShort       = `Member must have length greater than or equal to 1`
-	notNull        = `Member must not be null`
-	needStream     = "Either StreamName or StreamARN must be specified."
-	bothStreams    = "StreamName and StreamARN must not both be specified."
+	mediaPattern   = `Member must satisfy regular expression pattern: [\w\-\.\+]+/[\w\-\.\+]+(,` +
+		`[\w\-\.\+]+/[\w\-\.\+]+)*`
+	tokenPattern = `Member must satisfy regular expression pattern: [a-zA-Z0-9+/=]*`
+	keyPattern   = `Member must satisfy regular expression pattern: ^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`
+	valuePattern = `Member must satisfy regular expression pattern: [\p{L}\p{Z}\p{N}_.:/=+\-@]*`
+	tooShort     = `Member must have length greater than or equal to 1`
+	notNull      = `Member must not be null`
+	needStream   = "Either StreamName or StreamARN must be specified."
+	bothStreams  = "StreamName and StreamARN must not both be specified."
 )
 
 // violation is one complaint of a validation message.
 type violation struct{ value, member, constraint string }
 
 func (v violation) String() string {
-	return "Value " + v.value + " at '" + v.member + "' failed to satisfy constraint: " + v.constraint
+	return "Value " + v.value + " at '" + v.member + "' failed to satisfy constraint: " +
+		v.constraint
 }
 
 // wantValidation is the message that lists violations.
@@ -71,7 +74,8 @@ func wantValidation(vs ...violation) string {
 // inputCase is a body for an operation; message is "" for a good one.
 type inputCase struct{ operation, body, message string }
 
-// streamRefCases are the constraints of StreamName and StreamARN, which many operations share. rest is the other required members.
+// streamRefCases are the constraints of StreamName and StreamARN, which many operations share. rest
+// is the other required members.
 func streamRefCases(op, rest string) []inputCase {
 	b := func(members string) string { return "{" + members + rest + "}" }
 	return []inputCase{
@@ -82,15 +86,22 @@ func streamRefCases(op, rest string) []inputCase {
 		{op, b(`"StreamName":null,"StreamARN":"` + testARN + `"`), ""},
 		{op, b(`"Other":1`), needStream},
 		{op, b(ref + `,"StreamARN":"` + testARN + `"`), bothStreams},
-		{op, b(`"StreamName":""`), wantValidation(violation{"''", "streamName", tooShort}, violation{"''", "streamName", namePattern})},
-		{op, b(`"StreamName":"a b"`), wantValidation(violation{"'a b'", "streamName", namePattern})},
+		{op, b(`"StreamName":""`), wantValidation(violation{"''", "streamName", tooShort},
+			violation{"''", "streamName", namePattern})},
+		{op, b(`"StreamName":"a b"`),
+			wantValidation(violation{"'a b'", "streamName", namePattern})},
 		{op, b(`"StreamName":"é"`), wantValidation(violation{"'é'", "streamName", namePattern})},
-		{op, b(`"StreamName":"a\n"`), wantValidation(violation{"'a\n'", "streamName", namePattern})},
-		{op, b(`"StreamName":"` + long(257) + `"`), wantValidation(violation{"'" + long(257) + "'", "streamName", "Member must have length less than or equal to 256"})},
-		{op, b(`"StreamARN":""`), wantValidation(violation{"''", "streamARN", tooShort}, violation{"''", "streamARN", arnPattern})},
+		{op, b(`"StreamName":"a\n"`),
+			wantValidation(violation{"'a\n'", "streamName", namePattern})},
+		{op, b(`"StreamName":"` + long(257) + `"`),
+			wantValidation(violation{"'" + long(257) + "'", "streamName",
+				"Member must have length less than or equal to 256"})},
+		{op, b(`"StreamARN":""`), wantValidation(violation{"''", "streamARN", tooShort},
+			violation{"''", "streamARN", arnPattern})},
 		{op, b(`"StreamARN":"cam"`), wantValidation(violation{"'cam'", "streamARN", arnPattern})},
 		{op, b(`"StreamARN":"` + testARN + long(1024) + `"`), wantValidation(
-			violation{"'" + (testARN + long(1024))[:512] + "...'", "streamARN", "Member must have length less than or equal to 1024"},
+			violation{"'" + (testARN + long(1024))[:512] + "...'", "streamARN",
+				"Member must have length less than or equal to 1024"},
 			violation{"'" + (testARN + long(1024))[:512] + "...'", "streamARN", arnPattern})},
 	}
 }
@@ -99,8 +110,10 @@ func arnCases(op, member, shown, rest string) []inputCase {
 	return []inputCase{
 		{op, `{"` + member + `":"` + testARN + `"` + rest + `}`, ""},
 		{op, `{"X":1` + rest + `}`, wantValidation(violation{"null", shown, notNull})},
-		{op, `{"` + member + `":""` + rest + `}`, wantValidation(violation{"''", shown, tooShort}, violation{"''", shown, arnPattern})},
-		{op, `{"` + member + `":"arn:aws:s3:::b"` + rest + `}`, wantValidation(violation{"'arn:aws:s3:::b'", shown, arnPattern})},
+		{op, `{"` + member + `":""` + rest + `}`, wantValidation(violation{"''", shown, tooShort},
+			violation{"''", shown, arnPattern})},
+		{op, `{"` + member + `":"arn:aws:s3:::b"` + rest + `}`,
+			wantValidation(violation{"'arn:aws:s3:::b'", shown, arnPattern})},
 	}
 }
 
@@ -111,34 +124,70 @@ func inputCases() []inputCase {
 	// CreateStream.
 	add([]inputCase{
 		{"CreateStream", `{` + ref + `}`, ""},
-		{"CreateStream", `{"DeviceName":"Kinesis_Video_Device",` + ref + `,"MediaType":"video/h264","DataRetentionInHours":2}`, ""},
-		{"CreateStream", `{` + ref + `,"MediaType":"video/h264,audio/aac","KmsKeyId":"arn:aws:kms:x","DataRetentionInHours":0,"Tags":{"a":"","é x":"b/c:=+-@_."},"StreamStorageConfiguration":{"DefaultStorageTier":"WARM"}}`, ""},
-		{"CreateStream", `{` + ref + `,"DataRetentionInHours":87600,"Tags":` + tagsJSON(50) + `}`, ""},
+		{"CreateStream", `{"DeviceName":"Kinesis_Video_Device",` + ref +
+			`,"MediaType":"video/h264","DataRetentionInHours":2}`, ""},
+		{"CreateStream", `{` + ref + `,"MediaType":"video/h264,audio/aac",` +
+			`"KmsKeyId":"arn:aws:kms:x","DataRetentionInHours":0,"Tags":{"a":"","é ` +
+			`x":"b/c:=+-@_."},"StreamStorageConfiguration":{"DefaultStorageTier":"WARM"}}`, ""},
+		{"CreateStream", `{` + ref + `,"DataRetentionInHours":87600,"Tags":` + tagsJSON(50) + `}`,
+			""},
 		{"CreateStream", ``, wantValidation(violation{"null", "streamName", notNull})},
 		{"CreateStream", `null`, wantValidation(violation{"null", "streamName", notNull})},
-		{"CreateStream", `{"streamName":"x"}`, wantValidation(violation{"null", "streamName", notNull})},
-		{"CreateStream", `{"StreamName":"","DeviceName":"","MediaType":"","KmsKeyId":""}`, wantValidation(
-			violation{"''", "deviceName", tooShort}, violation{"''", "deviceName", namePattern},
-			violation{"''", "streamName", tooShort}, violation{"''", "streamName", namePattern},
-			violation{"''", "mediaType", tooShort}, violation{"''", "mediaType", mediaPattern},
-			violation{"''", "kmsKeyId", tooShort}, violation{"''", "kmsKeyId", "Member must satisfy regular expression pattern: .+"})},
-		{"CreateStream", `{` + ref + `,"DeviceName":"` + long(129) + `"}`, wantValidation(violation{"'" + long(129) + "'", "deviceName", "Member must have length less than or equal to 128"})},
-		{"CreateStream", `{` + ref + `,"MediaType":"video"}`, wantValidation(violation{"'video'", "mediaType", mediaPattern})},
-		{"CreateStream", `{` + ref + `,"MediaType":"video/h264, audio/aac"}`, wantValidation(violation{"'video/h264, audio/aac'", "mediaType", mediaPattern})},
-		{"CreateStream", `{` + ref + `,"MediaType":"v/` + long(127) + `"}`, wantValidation(violation{"'v/" + long(127) + "'", "mediaType", "Member must have length less than or equal to 128"})},
-		{"CreateStream", `{` + ref + `,"KmsKeyId":"a\u2028b"}`, wantValidation(violation{"'a\u2028b'", "kmsKeyId", "Member must satisfy regular expression pattern: .+"})},
-		{"CreateStream", `{` + ref + `,"KmsKeyId":"` + long(2049) + `"}`, wantValidation(violation{"'" + long(512) + "...'", "kmsKeyId", "Member must have length less than or equal to 2048"})},
-		{"CreateStream", `{` + ref + `,"DataRetentionInHours":-1}`, wantValidation(violation{"'-1'", "dataRetentionInHours", "Member must have value greater than or equal to 0"})},
-		{"CreateStream", `{` + ref + `,"DataRetentionInHours":87601}`, wantValidation(violation{"'87601'", "dataRetentionInHours", "Member must have value less than or equal to 87600"})},
-		{"CreateStream", `{` + ref + `,"Tags":{}}`, wantValidation(violation{"'{}'", "tags", tooShort})},
-		{"CreateStream", `{` + ref + `,"Tags":{"a":"b","":"c"}}`, wantValidation(violation{"'{=c, a=b}'", "tags", "Map keys must satisfy constraint: [" + tooShort + "]"})},
-		{"CreateStream", `{` + ref + `,"Tags":{"a?":"b"}}`, wantValidation(violation{"'{a?=b}'", "tags", "Map keys must satisfy constraint: [" + keyPattern + "]"})},
-		{"CreateStream", `{` + ref + `,"Tags":{"` + long(129) + `":"b"}}`, wantValidation(violation{"'{" + long(129) + "=b}'", "tags", "Map keys must satisfy constraint: [Member must have length less than or equal to 128]"})},
-		{"CreateStream", `{` + ref + `,"Tags":{"a":"!"}}`, wantValidation(violation{"'{a=!}'", "tags", "Map value must satisfy constraint: [" + valuePattern + "]"})},
+		{"CreateStream", `{"streamName":"x"}`,
+			wantValidation(violation{"null", "streamName", notNull})},
+		{"CreateStream", `{"StreamName":"","DeviceName":"","MediaType":"","KmsKeyId":""}`,
+			wantValidation(
+				violation{"''", "deviceName", tooShort}, violation{"''", "deviceName", namePattern},
+				violation{"''", "streamName", tooShort}, violation{"''", "streamName", namePattern},
+				violation{"''", "mediaType", tooShort}, violation{"''", "mediaType", mediaPattern},
+				violation{"''", "kmsKeyId", tooShort},
+				violation{"''", "kmsKeyId", "Member must satisfy regular expression pattern: .+"})},
+		{"CreateStream", `{` + ref + `,"DeviceName":"` + long(129) + `"}`,
+			wantValidation(violation{"'" + long(129) + "'", "deviceName",
+				"Member must have length less than or equal to 128"})},
+		{"CreateStream", `{` + ref + `,"MediaType":"video"}`,
+			wantValidation(violation{"'video'", "mediaType", mediaPattern})},
+		{"CreateStream", `{` + ref + `,"MediaType":"video/h264, audio/aac"}`,
+			wantValidation(violation{"'video/h264, audio/aac'", "mediaType", mediaPattern})},
+		{"CreateStream", `{` + ref + `,"MediaType":"v/` + long(127) + `"}`,
+			wantValidation(violation{"'v/" + long(127) + "'", "mediaType",
+				"Member must have length less than or equal to 128"})},
+		{"CreateStream", `{` + ref + `,"KmsKeyId":"a\u2028b"}`,
+			wantValidation(violation{"'a\u2028b'", "kmsKeyId",
+				"Member must satisfy regular expression pattern: .+"})},
+		{"CreateStream", `{` + ref + `,"KmsKeyId":"` + long(2049) + `"}`,
+			wantValidation(violation{"'" + long(512) + "...'", "kmsKeyId",
+				"Member must have length less than or equal to 2048"})},
+		{"CreateStream", `{` + ref + `,"DataRetentionInHours":-1}`,
+			wantValidation(violation{"'-1'", "dataRetentionInHours",
+				"Member must have value greater than or equal to 0"})},
+		{"CreateStream", `{` + ref + `,"DataRetentionInHours":87601}`,
+			wantValidation(violation{"'87601'", "dataRetentionInHours",
+				"Member must have value less than or equal to 87600"})},
+		{"CreateStream", `{` + ref + `,"Tags":{}}`,
+			wantValidation(violation{"'{}'", "tags", tooShort})},
+		{"CreateStream", `{` + ref + `,"Tags":{"a":"b","":"c"}}`,
+			wantValidation(violation{"'{=c, a=b}'", "tags", "Map keys must satisfy constraint: [" +
+				tooShort + "]"})},
+		{"CreateStream", `{` + ref + `,"Tags":{"a?":"b"}}`,
+			wantValidation(violation{"'{a?=b}'", "tags", "Map keys must satisfy constraint: [" +
+				keyPattern + "]"})},
+		{"CreateStream", `{` + ref + `,"Tags":{"` + long(129) + `":"b"}}`,
+			wantValidation(violation{"'{" + long(129) + "=b}'", "tags", "Map keys must satisfy " +
+				"constraint: [Member must have length less than or equal to 128]"})},
+		{"CreateStream", `{` + ref + `,"Tags":{"a":"!"}}`,
+			wantValidation(violation{"'{a=!}'", "tags", "Map value must satisfy constraint: [" +
+				valuePattern + "]"})},
 		{"CreateStream", `{` + ref + `,"Tags":{"a":"` + strings.Repeat("é", 256) + `"}}`, ""},
-		{"CreateStream", `{` + ref + `,"Tags":{"a":"` + long(257) + `"}}`, wantValidation(violation{"'{a=" + long(257) + "}'", "tags", "Map value must satisfy constraint: [Member must have length less than or equal to 256]"})},
-		{"CreateStream", `{` + ref + `,"StreamStorageConfiguration":{}}`, wantValidation(violation{"null", "streamStorageConfiguration.defaultStorageTier", notNull})},
-		{"CreateStream", `{` + ref + `,"StreamStorageConfiguration":{"DefaultStorageTier":"COLD"}}`, wantValidation(violation{"'COLD'", "streamStorageConfiguration.defaultStorageTier", "Member must satisfy enum value set: [HOT, WARM]"})},
+		{"CreateStream", `{` + ref + `,"Tags":{"a":"` + long(257) + `"}}`,
+			wantValidation(violation{"'{a=" + long(257) + "}'", "tags", "Map value must satisfy " +
+				"constraint: [Member must have length less than or equal to 256]"})},
+		{"CreateStream", `{` + ref + `,"StreamStorageConfiguration":{}}`,
+			wantValidation(violation{"null", "streamStorageConfiguration.defaultStorageTier",
+				notNull})},
+		{"CreateStream", `{` + ref + `,"StreamStorageConfiguration":{"DefaultStorageTier":"COLD"}}`,
+			wantValidation(violation{"'COLD'", "streamStorageConfiguration.defaultStorageTier",
+				"Member must satisfy enum value set: [HOT, WARM]"})},
 	}...)
 
 	add(streamRefCases("DescribeStream", "")...)
@@ -147,55 +196,92 @@ func inputCases() []inputCase {
 	add([]inputCase{
 		{"ListStreams", ``, ""},
 		{"ListStreams", `{"MaxResults":1,"NextToken":"","StreamNameCondition":{}}`, ""},
-		{"ListStreams", `{"MaxResults":10000,"NextToken":"aZ09+/=","StreamNameCondition":{"ComparisonOperator":"BEGINS_WITH","ComparisonValue":"c"}}`, ""},
-		{"ListStreams", `{"MaxResults":0}`, wantValidation(violation{"'0'", "maxResults", "Member must have value greater than or equal to 1"})},
-		{"ListStreams", `{"MaxResults":10001}`, wantValidation(violation{"'10001'", "maxResults", "Member must have value less than or equal to 10000"})},
-		{"ListStreams", `{"NextToken":"?"}`, wantValidation(violation{"'?'", "nextToken", tokenPattern})},
-		{"ListStreams", `{"NextToken":"` + long(1025) + `"}`, wantValidation(violation{"'" + long(512) + "...'", "nextToken", "Member must have length less than or equal to 1024"})},
-		{"ListStreams", `{"StreamNameCondition":{"ComparisonOperator":"ENDS_WITH","ComparisonValue":""}}`, wantValidation(
-			violation{"'ENDS_WITH'", "streamNameCondition.comparisonOperator", "Member must satisfy enum value set: [BEGINS_WITH]"},
-			violation{"''", "streamNameCondition.comparisonValue", tooShort}, violation{"''", "streamNameCondition.comparisonValue", namePattern})},
+		{"ListStreams", `{"MaxResults":10000,"NextToken":"aZ09+/=",` +
+			`"StreamNameCondition":{"ComparisonOperator":"BEGINS_WITH","ComparisonValue":"c"}}`,
+			""},
+		{"ListStreams", `{"MaxResults":0}`,
+			wantValidation(violation{"'0'", "maxResults",
+				"Member must have value greater than or equal to 1"})},
+		{"ListStreams", `{"MaxResults":10001}`,
+			wantValidation(violation{"'10001'", "maxResults",
+				"Member must have value less than or equal to 10000"})},
+		{"ListStreams", `{"NextToken":"?"}`,
+			wantValidation(violation{"'?'", "nextToken", tokenPattern})},
+		{"ListStreams", `{"NextToken":"` + long(1025) + `"}`,
+			wantValidation(violation{"'" + long(512) + "...'", "nextToken",
+				"Member must have length less than or equal to 1024"})},
+		{"ListStreams",
+			`{"StreamNameCondition":{"ComparisonOperator":"ENDS_WITH","ComparisonValue":""}}`,
+			wantValidation(
+				violation{"'ENDS_WITH'", "streamNameCondition.comparisonOperator",
+					"Member must satisfy enum value set: [BEGINS_WITH]"},
+				violation{"''", "streamNameCondition.comparisonValue", tooShort},
+				violation{"''", "streamNameCondition.comparisonValue", namePattern})},
 	}...)
 
 	// UpdateStream.
 	add(streamRefCases("UpdateStream", `,"CurrentVersion":"v1"`)...)
 	add([]inputCase{
-		{"UpdateStream", `{` + ref + `,"CurrentVersion":"` + long(64) + `","DeviceName":"d","MediaType":"a/b"}`, ""},
-		{"UpdateStream", `{` + ref + `}`, wantValidation(violation{"null", "currentVersion", notNull})},
-		{"UpdateStream", `{` + ref + `,"CurrentVersion":""}`, wantValidation(violation{"''", "currentVersion", tooShort}, violation{"''", "currentVersion", versionPattern})},
-		{"UpdateStream", `{` + ref + `,"CurrentVersion":"` + long(65) + `"}`, wantValidation(violation{"'" + long(65) + "'", "currentVersion", "Member must have length less than or equal to 64"})},
-		{"UpdateStream", `{` + ref + `,"CurrentVersion":"v-1","DeviceName":" ","MediaType":"x"}`, wantValidation(
-			violation{"'v-1'", "currentVersion", versionPattern}, violation{"' '", "deviceName", namePattern}, violation{"'x'", "mediaType", mediaPattern})},
+		{"UpdateStream", `{` + ref + `,"CurrentVersion":"` + long(64) +
+			`","DeviceName":"d","MediaType":"a/b"}`, ""},
+		{"UpdateStream", `{` + ref + `}`,
+			wantValidation(violation{"null", "currentVersion", notNull})},
+		{"UpdateStream", `{` + ref + `,"CurrentVersion":""}`,
+			wantValidation(violation{"''", "currentVersion", tooShort},
+				violation{"''", "currentVersion", versionPattern})},
+		{"UpdateStream", `{` + ref + `,"CurrentVersion":"` + long(65) + `"}`,
+			wantValidation(violation{"'" + long(65) + "'", "currentVersion",
+				"Member must have length less than or equal to 64"})},
+		{"UpdateStream", `{` + ref + `,"CurrentVersion":"v-1","DeviceName":" ","MediaType":"x"}`,
+			wantValidation(
+				violation{"'v-1'", "currentVersion", versionPattern},
+				violation{"' '", "deviceName", namePattern},
+				violation{"'x'", "mediaType", mediaPattern})},
 	}...)
 
 	// DeleteStream.
 	add(arnCases("DeleteStream", "StreamARN", "streamARN", "")...)
 	add([]inputCase{
 		{"DeleteStream", `{"StreamARN":"` + testARN + `","CurrentVersion":"v"}`, ""},
-		{"DeleteStream", `{"StreamName":"cam"}`, wantValidation(violation{"null", "streamARN", notNull})},
-		{"DeleteStream", `{"StreamARN":"` + testARN + `","CurrentVersion":"?"}`, wantValidation(violation{"'?'", "currentVersion", versionPattern})},
+		{"DeleteStream", `{"StreamName":"cam"}`,
+			wantValidation(violation{"null", "streamARN", notNull})},
+		{"DeleteStream", `{"StreamARN":"` + testARN + `","CurrentVersion":"?"}`,
+			wantValidation(violation{"'?'", "currentVersion", versionPattern})},
 	}...)
 
 	// UpdateDataRetention.
-	const retention = `,"CurrentVersion":"v","Operation":"INCREASE_DATA_RETENTION","DataRetentionChangeInHours":1`
+	const retention = `,"CurrentVersion":"v","Operation":"INCREASE_DATA_RETENTION",` +
+		`"DataRetentionChangeInHours":1`
 	add(streamRefCases("UpdateDataRetention", retention)...)
 	add([]inputCase{
-		{"UpdateDataRetention", `{` + ref + `}`, wantValidation(violation{"null", "currentVersion", notNull}, violation{"null", "operation", notNull}, violation{"null", "dataRetentionChangeInHours", notNull})},
-		{"UpdateDataRetention", `{` + ref + `,"CurrentVersion":"?","Operation":"SET","DataRetentionChangeInHours":0}`, wantValidation(
-			violation{"'?'", "currentVersion", versionPattern},
-			violation{"'SET'", "operation", "Member must satisfy enum value set: [INCREASE_DATA_RETENTION, DECREASE_DATA_RETENTION]"},
-			violation{"'0'", "dataRetentionChangeInHours", "Member must have value greater than or equal to 1"})},
+		{"UpdateDataRetention", `{` + ref + `}`,
+			wantValidation(violation{"null", "currentVersion", notNull},
+				violation{"null", "operation", notNull},
+				violation{"null", "dataRetentionChangeInHours", notNull})},
+		{"UpdateDataRetention",
+			`{` + ref + `,"CurrentVersion":"?","Operation":"SET","DataRetentionChangeInHours":0}`,
+			wantValidation(
+				violation{"'?'", "currentVersion", versionPattern},
+				violation{"'SET'", "operation", "Member must satisfy enum value set: " +
+					"[INCREASE_DATA_RETENTION, DECREASE_DATA_RETENTION]"},
+				violation{"'0'", "dataRetentionChangeInHours",
+					"Member must have value greater than or equal to 1"})},
 	}...)
 
 	// GetDataEndpoint.
 	add(streamRefCases("GetDataEndpoint", `,"APIName":"PUT_MEDIA"`)...)
-	for _, name := range []string{"PUT_MEDIA", "GET_MEDIA", "LIST_FRAGMENTS", "GET_MEDIA_FOR_FRAGMENT_LIST", "GET_HLS_STREAMING_SESSION_URL", "GET_DASH_STREAMING_SESSION_URL", "GET_CLIP", "GET_IMAGES"} {
+	for _, name := range []string{"PUT_MEDIA", "GET_MEDIA", "LIST_FRAGMENTS",
+		"GET_MEDIA_FOR_FRAGMENT_LIST", "GET_HLS_STREAMING_SESSION_URL",
+		"GET_DASH_STREAMING_SESSION_URL", "GET_CLIP", "GET_IMAGES"} {
 		add(inputCase{"GetDataEndpoint", `{` + ref + `,"APIName":"` + name + `"}`, ""})
 	}
 	add([]inputCase{
 		{"GetDataEndpoint", `{` + ref + `}`, wantValidation(violation{"null", "aPIName", notNull})},
-		{"GetDataEndpoint", `{` + ref + `,"APIName":"put_media"}`, wantValidation(violation{"'put_media'", "aPIName",
-			"Member must satisfy enum value set: [PUT_MEDIA, GET_MEDIA, LIST_FRAGMENTS, GET_MEDIA_FOR_FRAGMENT_LIST, GET_HLS_STREAMING_SESSION_URL, GET_DASH_STREAMING_SESSION_URL, GET_CLIP, GET_IMAGES]"})},
+		{"GetDataEndpoint", `{` + ref + `,"APIName":"put_media"}`,
+			wantValidation(violation{"'put_media'", "aPIName",
+				"Member must satisfy enum value set: [PUT_MEDIA, GET_MEDIA, LIST_FRAGMENTS, " +
+					"GET_MEDIA_FOR_FRAGMENT_LIST, GET_HLS_STREAMING_SESSION_URL, " +
+					"GET_DASH_STREAMING_SESSION_URL, GET_CLIP, GET_IMAGES]"})},
 	}...)
 
 	// Tags of streams.
@@ -203,40 +289,63 @@ func inputCases() []inputCase {
 	add([]inputCase{
 		{"TagStream", `{` + ref + `,"Tags":` + tagsJSON(50) + `}`, ""},
 		{"TagStream", `{` + ref + `}`, wantValidation(violation{"null", "tags", notNull})},
-		{"TagStream", `{` + ref + `,"Tags":{}}`, wantValidation(violation{"'{}'", "tags", tooShort})},
-		{"TagStream", `{` + ref + `,"Tags":{"a":"*"}}`, wantValidation(violation{"'{a=*}'", "tags", "Map value must satisfy constraint: [" + valuePattern + "]"})},
+		{"TagStream", `{` + ref + `,"Tags":{}}`,
+			wantValidation(violation{"'{}'", "tags", tooShort})},
+		{"TagStream", `{` + ref + `,"Tags":{"a":"*"}}`,
+			wantValidation(violation{"'{a=*}'", "tags", "Map value must satisfy constraint: [" +
+				valuePattern + "]"})},
 	}...)
 	add(streamRefCases("UntagStream", `,"TagKeyList":["a"]`)...)
 	add([]inputCase{
 		{"UntagStream", `{` + ref + `,"TagKeyList":` + keysJSON(50) + `}`, ""},
 		{"UntagStream", `{` + ref + `}`, wantValidation(violation{"null", "tagKeyList", notNull})},
-		{"UntagStream", `{` + ref + `,"TagKeyList":[]}`, wantValidation(violation{"'[]'", "tagKeyList", tooShort})},
-		{"UntagStream", `{` + ref + `,"TagKeyList":["a",""]}`, wantValidation(violation{"'[a, ]'", "tagKeyList", "Member must satisfy constraint: [" + tooShort + "]"})},
-		{"UntagStream", `{` + ref + `,"TagKeyList":["*"]}`, wantValidation(violation{"'[*]'", "tagKeyList", "Member must satisfy constraint: [" + keyPattern + "]"})},
-		{"UntagStream", `{` + ref + `,"TagKeyList":` + keysJSON(51) + `}`, wantValidation(violation{"'[k" + strings.Repeat(", k", 50) + "]'", "tagKeyList", "Member must have length less than or equal to 50"})},
+		{"UntagStream", `{` + ref + `,"TagKeyList":[]}`,
+			wantValidation(violation{"'[]'", "tagKeyList", tooShort})},
+		{"UntagStream", `{` + ref + `,"TagKeyList":["a",""]}`,
+			wantValidation(violation{"'[a, ]'", "tagKeyList", "Member must satisfy constraint: [" +
+				tooShort + "]"})},
+		{"UntagStream", `{` + ref + `,"TagKeyList":["*"]}`,
+			wantValidation(violation{"'[*]'", "tagKeyList", "Member must satisfy constraint: [" +
+				keyPattern + "]"})},
+		{"UntagStream", `{` + ref + `,"TagKeyList":` + keysJSON(51) + `}`,
+			wantValidation(violation{"'[k" + strings.Repeat(", k", 50) + "]'", "tagKeyList",
+				"Member must have length less than or equal to 50"})},
 	}...)
 	add(streamRefCases("ListTagsForStream", "")...)
-	add(inputCase{"ListTagsForStream", `{` + ref + `,"NextToken":"?"}`, wantValidation(violation{"'?'", "nextToken", tokenPattern})})
+	add(inputCase{"ListTagsForStream", `{` + ref + `,"NextToken":"?"}`,
+		wantValidation(violation{"'?'", "nextToken", tokenPattern})})
 
 	// Tags of resources.
-	add(arnCases("TagResource", "ResourceARN", "resourceARN", `,"Tags":[{"Key":"a","Value":""}]`)...)
+	add(arnCases("TagResource", "ResourceARN", "resourceARN",
+		`,"Tags":[{"Key":"a","Value":""}]`)...)
 	const arn = `"ResourceARN":"` + testARN + `"`
 	add([]inputCase{
 		{"TagResource", `{` + arn + `,"Tags":` + tagListJSON(50) + `}`, ""},
 		{"TagResource", `{` + arn + `}`, wantValidation(violation{"null", "tags", notNull})},
-		{"TagResource", `{` + arn + `,"Tags":[]}`, wantValidation(violation{"'[0 tags]'", "tags", tooShort})},
-		{"TagResource", `{` + arn + `,"Tags":` + tagListJSON(51) + `}`, wantValidation(violation{"'[51 tags]'", "tags", "Member must have length less than or equal to 50"})},
-		{"TagResource", `{` + arn + `,"Tags":[{"Key":"a"},{"Value":"b"}]}`, wantValidation(violation{"null", "tags.1.member.value", notNull}, violation{"null", "tags.2.member.key", notNull})},
-		{"TagResource", `{` + arn + `,"Tags":[{"Key":"","Value":"*"}]}`, wantValidation(violation{"''", "tags.1.member.key", tooShort}, violation{"'*'", "tags.1.member.value", valuePattern})},
-		{"TagResource", `{` + arn + `,"Tags":[{"Key":"a","Value":"1"},{"Key":"a","Value":"2"}]}`, "The tag key 'a' is given more than once."},
+		{"TagResource", `{` + arn + `,"Tags":[]}`,
+			wantValidation(violation{"'[0 tags]'", "tags", tooShort})},
+		{"TagResource", `{` + arn + `,"Tags":` + tagListJSON(51) + `}`,
+			wantValidation(violation{"'[51 tags]'", "tags",
+				"Member must have length less than or equal to 50"})},
+		{"TagResource", `{` + arn + `,"Tags":[{"Key":"a"},{"Value":"b"}]}`,
+			wantValidation(violation{"null", "tags.1.member.value", notNull},
+				violation{"null", "tags.2.member.key", notNull})},
+		{"TagResource", `{` + arn + `,"Tags":[{"Key":"","Value":"*"}]}`,
+			wantValidation(violation{"''", "tags.1.member.key", tooShort},
+				violation{"'*'", "tags.1.member.value", valuePattern})},
+		{"TagResource", `{` + arn + `,"Tags":[{"Key":"a","Value":"1"},{"Key":"a","Value":"2"}]}`,
+			"The tag key 'a' is given more than once."},
 	}...)
 	add(arnCases("UntagResource", "ResourceARN", "resourceARN", `,"TagKeyList":["a"]`)...)
 	add([]inputCase{
-		{"UntagResource", `{` + arn + `}`, wantValidation(violation{"null", "tagKeyList", notNull})},
-		{"UntagResource", `{` + arn + `,"TagKeyList":[]}`, wantValidation(violation{"'[]'", "tagKeyList", tooShort})},
+		{"UntagResource", `{` + arn + `}`,
+			wantValidation(violation{"null", "tagKeyList", notNull})},
+		{"UntagResource", `{` + arn + `,"TagKeyList":[]}`,
+			wantValidation(violation{"'[]'", "tagKeyList", tooShort})},
 	}...)
 	add(arnCases("ListTagsForResource", "ResourceARN", "resourceARN", "")...)
-	add(inputCase{"ListTagsForResource", `{` + arn + `,"NextToken":"?"}`, wantValidation(violation{"'?'", "nextToken", tokenPattern})})
+	add(inputCase{"ListTagsForResource", `{` + arn + `,"NextToken":"?"}`,
+		wantValidation(violation{"'?'", "nextToken", tokenPattern})})
 
 	return append(cs, hlsCases()...)
 }
@@ -244,33 +353,57 @@ func inputCases() []inputCase {
 func hlsCases() []inputCase {
 	const op = "GetHLSStreamingSessionURL"
 	selector := func(mode, rng string) string {
-		return `{` + ref + `,"PlaybackMode":"` + mode + `","HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP","TimestampRange":{` + rng + `}}}`
+		return `{` + ref + `,"PlaybackMode":"` + mode +
+			`","HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP",` +
+			`"TimestampRange":{` + rng + `}}}`
 	}
 	const (
-		needBoth  = "TimestampRange with StartTimestamp and EndTimestamp is required when PlaybackMode is ON_DEMAND."
-		needStart = "TimestampRange with StartTimestamp is required when PlaybackMode is LIVE_REPLAY."
-		noRange   = "TimestampRange must not be specified when PlaybackMode is LIVE."
-		backward  = "EndTimestamp must be later than StartTimestamp."
-		tooLong   = "EndTimestamp must be within 24 hours of StartTimestamp."
+		needBoth = "TimestampRange with StartTimestamp and EndTimestamp is required when " +
+			"PlaybackMode is ON_DEMAND."
+		needStart = "TimestampRange with StartTimestamp is required when PlaybackMode is " +
+			"LIVE_REPLAY."
+		noRange  = "TimestampRange must not be specified when PlaybackMode is LIVE."
+		backward = "EndTimestamp must be later than StartTimestamp."
+		tooLong  = "EndTimestamp must be within 24 hours of StartTimestamp."
 	)
 	return append(streamRefCases(op, ""), []inputCase{
-		{op, `{` + ref + `,"PlaybackMode":"LIVE","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},"ContainerFormat":"MPEG_TS","DiscontinuityMode":"ON_DISCONTINUITY","DisplayFragmentTimestamp":"ALWAYS","Expires":300,"MaxMediaPlaylistFragmentResults":1}`, ""},
-		{op, `{` + ref + `,"Expires":43200,"MaxMediaPlaylistFragmentResults":5000,"HLSFragmentSelector":{}}`, ""},
+		{op, `{` + ref + `,"PlaybackMode":"LIVE",` +
+			`"HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
+			`"ContainerFormat":"MPEG_TS","DiscontinuityMode":"ON_DISCONTINUITY",` +
+			`"DisplayFragmentTimestamp":"ALWAYS","Expires":300,"MaxMediaPlaylistFragmentResults":1}`, ""},
+		{op, `{` + ref +
+			`,"Expires":43200,"MaxMediaPlaylistFragmentResults":5000,"HLSFragmentSelector":{}}`,
+			""},
 		{op, `{` + ref + `,"HLSFragmentSelector":{"TimestampRange":{}}}`, ""},
-		{op, `{` + ref + `,"PlaybackMode":"VOD"}`, wantValidation(violation{"'VOD'", "playbackMode", "Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
-		{op, `{` + ref + `,"PlaybackMode":""}`, wantValidation(violation{"''", "playbackMode", "Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
-		{op, `{` + ref + `,"HLSFragmentSelector":{"FragmentSelectorType":"X"}}`, wantValidation(violation{"'X'", "hLSFragmentSelector.fragmentSelectorType", "Member must satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"})},
-		{op, `{` + ref + `,"ContainerFormat":"MP4","DiscontinuityMode":"MAYBE","DisplayFragmentTimestamp":"ON"}`, wantValidation(
-			violation{"'MP4'", "containerFormat", "Member must satisfy enum value set: [FRAGMENTED_MP4, MPEG_TS]"},
-			violation{"'MAYBE'", "discontinuityMode", "Member must satisfy enum value set: [ALWAYS, NEVER, ON_DISCONTINUITY]"},
-			violation{"'ON'", "displayFragmentTimestamp", "Member must satisfy enum value set: [ALWAYS, NEVER]"})},
+		{op, `{` + ref + `,"PlaybackMode":"VOD"}`,
+			wantValidation(violation{"'VOD'", "playbackMode",
+				"Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
+		{op, `{` + ref + `,"PlaybackMode":""}`,
+			wantValidation(violation{"''", "playbackMode",
+				"Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
+		{op, `{` + ref + `,"HLSFragmentSelector":{"FragmentSelectorType":"X"}}`,
+			wantValidation(violation{"'X'", "hLSFragmentSelector.fragmentSelectorType",
+				"Member must satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"})},
+		{op, `{` + ref +
+			`,"ContainerFormat":"MP4","DiscontinuityMode":"MAYBE","DisplayFragmentTimestamp":"ON"}`,
+			wantValidation(
+				violation{"'MP4'", "containerFormat",
+					"Member must satisfy enum value set: [FRAGMENTED_MP4, MPEG_TS]"},
+				violation{"'MAYBE'", "discontinuityMode",
+					"Member must satisfy enum value set: [ALWAYS, NEVER, ON_DISCONTINUITY]"},
+				violation{"'ON'", "displayFragmentTimestamp",
+					"Member must satisfy enum value set: [ALWAYS, NEVER]"})},
 		{op, `{` + ref + `,"Expires":299,"MaxMediaPlaylistFragmentResults":0}`, wantValidation(
 			violation{"'299'", "expires", "Member must have value greater than or equal to 300"},
-			violation{"'0'", "maxMediaPlaylistFragmentResults", "Member must have value greater than or equal to 1"})},
+			violation{"'0'", "maxMediaPlaylistFragmentResults",
+				"Member must have value greater than or equal to 1"})},
 		{op, `{` + ref + `,"Expires":43201,"MaxMediaPlaylistFragmentResults":5001}`, wantValidation(
 			violation{"'43201'", "expires", "Member must have value less than or equal to 43200"},
-			violation{"'5001'", "maxMediaPlaylistFragmentResults", "Member must have value less than or equal to 5000"})},
-		{op, `{` + ref + `,"Expires":0}`, wantValidation(violation{"'0'", "expires", "Member must have value greater than or equal to 300"})},
+			violation{"'5001'", "maxMediaPlaylistFragmentResults",
+				"Member must have value less than or equal to 5000"})},
+		{op, `{` + ref + `,"Expires":0}`,
+			wantValidation(violation{"'0'", "expires",
+				"Member must have value greater than or equal to 300"})},
 
 		{op, `{` + ref + `,"PlaybackMode":"ON_DEMAND"}`, needBoth},
 		{op, selector("ON_DEMAND", ``), needBoth},
@@ -287,7 +420,8 @@ func hlsCases() []inputCase {
 		{op, selector("LIVE_REPLAY", `"StartTimestamp":1,"EndTimestamp":1`), backward},
 		{op, selector("LIVE", `"StartTimestamp":1`), noRange},
 		{op, selector("LIVE", `"EndTimestamp":1`), noRange},
-		{op, `{` + ref + `,"HLSFragmentSelector":{"TimestampRange":{"StartTimestamp":1}}}`, noRange},
+		{op, `{` + ref + `,"HLSFragmentSelector":{"TimestampRange":{"StartTimestamp":1}}}`,
+			noRange},
 	}...)
 }
 
@@ -334,22 +468,27 @@ func TestTooManyTags(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := Validate(in)
-		if err == nil || !strings.Contains(err.Error(), "at 'tags' failed to satisfy constraint: Member must have length less than or equal to 50") || len(err.Error()) > 1000 {
+		if err == nil || !strings.Contains(err.Error(), "at 'tags' failed to satisfy constraint: "+
+			"Member must have length less than or equal to 50") || len(err.Error()) > 1000 {
 			t.Errorf("%s: %v", op, err)
 		}
 	}
 }
 
-// A caller who fills in a struct in Go must be able to say all that is legal, and the JSON of it must decode to the same.
+// A caller who fills in a struct in Go must be able to say all that is legal, and the JSON of it
+// must decode to the same.
 func TestInputsMarshal(t *testing.T) {
 	end := Timestamp(1500)
 	start := Timestamp(0)
 	for _, in := range []Input{
-		&CreateStreamInput{StreamName: "cam", DataRetentionInHours: 24, Tags: map[string]string{"a": ""}},
+		&CreateStreamInput{StreamName: "cam", DataRetentionInHours: 24,
+			Tags: map[string]string{"a": ""}},
 		&DescribeStreamInput{StreamRef: StreamRef{StreamARN: testARN}},
 		&TagResourceInput{ResourceARN: testARN, Tags: []Tag{{"a", ""}}},
-		&GetHLSStreamingSessionURLInput{StreamRef: StreamRef{StreamName: "cam"}, PlaybackMode: PlaybackModeOnDemand,
-			HLSFragmentSelector: &HLSFragmentSelector{SelectorServerTimestamp, &TimestampRange{&start, &end}}},
+		&GetHLSStreamingSessionURLInput{StreamRef: StreamRef{StreamName: "cam"},
+			PlaybackMode: PlaybackModeOnDemand,
+			HLSFragmentSelector: &HLSFragmentSelector{SelectorServerTimestamp,
+				&TimestampRange{&start, &end}}},
 	} {
 		if err := Validate(in); err != nil {
 			t.Errorf("%T: %v", in, err)
@@ -358,7 +497,8 @@ func TestInputsMarshal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		decoded := newInput(t, strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", in), "*api."), "Input"))
+		decoded := newInput(t,
+			strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", in), "*api."), "Input"))
 		if err := DecodeJSON(text, decoded); err != nil {
 			t.Fatal(err)
 		}
@@ -374,10 +514,18 @@ func TestInputsMarshal(t *testing.T) {
 
 func TestHLSDefaults(t *testing.T) {
 	for body, want := range map[string]string{
-		`{}`: `{"PlaybackMode":"LIVE","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},"ContainerFormat":"FRAGMENTED_MP4","DiscontinuityMode":"ALWAYS","DisplayFragmentTimestamp":"NEVER","Expires":300,"MaxMediaPlaylistFragmentResults":5}`,
-		`{"PlaybackMode":"ON_DEMAND","HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP"}}`:                                                                             `{"PlaybackMode":"ON_DEMAND","HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP"},"ContainerFormat":"FRAGMENTED_MP4","DiscontinuityMode":"NEVER","DisplayFragmentTimestamp":"NEVER","Expires":300,"MaxMediaPlaylistFragmentResults":1000}`,
-		`{"PlaybackMode":"LIVE_REPLAY","ContainerFormat":"MPEG_TS","DiscontinuityMode":"NEVER","DisplayFragmentTimestamp":"ALWAYS","Expires":400,"MaxMediaPlaylistFragmentResults":7}`: `{"PlaybackMode":"LIVE_REPLAY","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},"ContainerFormat":"MPEG_TS","DiscontinuityMode":"NEVER","DisplayFragmentTimestamp":"ALWAYS","Expires":400,"MaxMediaPlaylistFragmentResults":7}`,
-		`{"PlaybackMode":"LIVE_REPLAY"}`: `{"PlaybackMode":"LIVE_REPLAY","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},"ContainerFormat":"FRAGMENTED_MP4","DiscontinuityMode":"ALWAYS","DisplayFragmentTimestamp":"NEVER","Expires":300,"MaxMediaPlaylistFragmentResults":5}`,
+		`{}`: `{"PlaybackMode":"LIVE",` +
+			`"HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
+			`"ContainerFormat":"FRAGMENTED_MP4","DiscontinuityMode":"ALWAYS",` +
+			`"DisplayFragmentTimestamp":"NEVER","Expires":300,"MaxMediaPlaylistFragmentResults":5}`,
+		`{"PlaybackMode":"ON_DEMAND",` +
+			`"HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP"}}`: `{"PlaybackMode":"ON_DEMAND","HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP"},"ContainerFormat":"FRAGMENTED_MP4","DiscontinuityMode":"NEVER","DisplayFragmentTimestamp":"NEVER","Expires":300,"MaxMediaPlaylistFragmentResults":1000}`,
+		`{"PlaybackMode":"LIVE_REPLAY","ContainerFormat":"MPEG_TS","DiscontinuityMode":"NEVER",` +
+			`"DisplayFragmentTimestamp":"ALWAYS","Expires":400,"MaxMediaPlaylistFragmentResults":7}`: `{"PlaybackMode":"LIVE_REPLAY","HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},"ContainerFormat":"MPEG_TS","DiscontinuityMode":"NEVER","DisplayFragmentTimestamp":"ALWAYS","Expires":400,"MaxMediaPlaylistFragmentResults":7}`,
+		`{"PlaybackMode":"LIVE_REPLAY"}`: `{"PlaybackMode":"LIVE_REPLAY",` +
+			`"HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
+			`"ContainerFormat":"FRAGMENTED_MP4","DiscontinuityMode":"ALWAYS",` +
+			`"DisplayFragmentTimestamp":"NEVER","Expires":300,"MaxMediaPlaylistFragmentResults":5}`,
 	} {
 		var in GetHLSStreamingSessionURLInput
 		if err := DecodeJSON([]byte(body), &in); err != nil {
@@ -404,7 +552,8 @@ func TestNewRetention(t *testing.T) {
 	} {
 		in := UpdateDataRetentionInput{Operation: c.operation, DataRetentionChangeInHours: c.change}
 		got, err := in.NewRetention(c.current)
-		if c.want < 0 && !errors.Is(err, &Error{Code: InvalidArgumentException}) || c.want >= 0 && (err != nil || got != c.want) {
+		if c.want < 0 && !errors.Is(err, &Error{Code: InvalidArgumentException}) || c.want >= 0 &&
+			(err != nil || got != c.want) {
 			t.Errorf("%+v: %d, %v", c, got, err)
 		}
 	}

@@ -2,93 +2,131 @@ package api
 
 import "time"
 
-// Limits of the service that Weir keeps. Their sources are named by the keys of docs/reference/README.md, "Sources";
-// "Weir" marks our own, with the reason.
-// What packages below this one hold to (codec private data in mkv, the buffer of streams without retention in store) is told there.
+// Limits of the service that Weir keeps. Their sources are named by the keys of
+// docs/reference/README.md, "Sources"; "Weir" marks our own, with the reason. What packages below
+// this one hold to (codec private data in mkv, the buffer of streams without retention in store) is
+// told there.
 const (
 	// PutMedia.
-	MaxFragmentBytes        = 50_000_000        // QUOTA: fragment size 50 MB; ack error 4001 beyond
-	MaxFragmentDuration     = 20 * time.Second  // QUOTA: fragment duration (10 s in DG20); ack error 4002 beyond
-	MaxFragmentPatience     = 110 * time.Second // Weir: wall clock; 20 s of media and a pause of PutMediaIdle, at any rate
-	MinFragmentRate         = 64 << 10          // Weir: bytes a second of a fragment that takes longer; ack error 4002 below
-	MaxFragmentTime         = 5 * time.Minute   // Weir: wall clock of a fragment at any rate; 50 MB at 170 kB/s; ack error 4002 beyond
-	MaxTracks               = 3                 // QUOTA: tracks per stream; ack error 4012 beyond
-	MaxFragmentTags         = 10                // QUOTA: metadata items per fragment; ack error 4009 beyond
-	MaxFragmentTagName      = 128               // QUOTA, PIC MKV_MAX_TAG_NAME_LEN: bytes of a metadata name
-	MaxFragmentTagValue     = 256               // QUOTA, PIC MKV_MAX_TAG_VALUE_LEN: bytes of a metadata value
-	MaxPutMediaConnection   = 45 * time.Minute  // QUOTA: life of a connection; ack error 4003 beyond; producers renew after 40 minutes (PIC)
-	PutMediaIdle            = 90 * time.Second  // Weir: without data; DG20 says 30 s, but producers pause for 36 s (docs/reference/producers.md, "Reconnecting")
-	MaxProducerAhead        = 24 * time.Hour    // Weir: of a producer timestamp before our clock; ack error 4007 beyond, see below
-	MaxAckBytes             = 1024              // PIC AckParser: a longer HTTP chunk is refused whole
-	MaxFragmentNumberLength = 128               // M-AM FragmentNumberString; PIC parser
+	MaxFragmentBytes = 50_000_000 // QUOTA: fragment size 50 MB; ack error 4001 beyond
+	// QUOTA: fragment duration (10 s in DG20); ack error 4002 beyond
+	MaxFragmentDuration = 20 * time.Second
+	// Weir: wall clock; 20 s of media and a pause of PutMediaIdle, at any rate
+	MaxFragmentPatience = 110 * time.Second
+	// Weir: bytes a second of a fragment that takes longer; ack error 4002 below
+	MinFragmentRate = 64 << 10
+	// Weir: wall clock of a fragment at any rate; 50 MB at 170 kB/s; ack error 4002 beyond
+	MaxFragmentTime = 5 * time.Minute
+	MaxTracks       = 3 // QUOTA: tracks per stream; ack error 4012 beyond
+	// QUOTA: metadata items per fragment; ack error 4009 beyond
+	MaxFragmentTags = 10
+	// QUOTA, PIC MKV_MAX_TAG_NAME_LEN: bytes of a metadata name
+	MaxFragmentTagName = 128
+	// QUOTA, PIC MKV_MAX_TAG_VALUE_LEN: bytes of a metadata value
+	MaxFragmentTagValue = 256
+	// QUOTA: life of a connection; ack error 4003 beyond; producers renew after 40 minutes (PIC)
+	MaxPutMediaConnection = 45 * time.Minute
+	// Weir: without data; DG20 says 30 s, but producers pause for 36 s
+	// (docs/reference/producers.md, "Reconnecting")
+	PutMediaIdle = 90 * time.Second
+	// Weir: of a producer timestamp before our clock; ack error 4007 beyond, see below
+	MaxProducerAhead        = 24 * time.Hour
+	MaxAckBytes             = 1024 // PIC AckParser: a longer HTTP chunk is refused whole
+	MaxFragmentNumberLength = 128  // M-AM FragmentNumberString; PIC parser
 
 	// Control plane.
-	MaxStreamTags           = 50        // M-KV ResourceTags, TagsPerResourceExceededLimitException
-	MaxTagKey               = 128       // M-KV TagKey, characters
-	MaxTagValue             = 256       // M-KV TagValue, characters
-	MaxStreamName           = 256       // M-KV StreamName
-	MaxDeviceName           = 128       // M-KV DeviceName
-	MaxMediaType            = 128       // M-KV MediaType
-	MaxKmsKeyID             = 2048      // M-KV KmsKeyId
-	MaxARN                  = 1024      // M-KV ResourceARN
-	MaxVersion              = 64        // M-KV Version
-	MaxRetentionHours       = 87_600    // M-KV CreateStream text: ten years
-	MaxListStreams          = 10_000    // M-KV ListStreamsInputLimit, also the default
-	DefaultListStreams      = 10_000    // M-KV ListStreams text
-	MaxListStreamsNextToken = 1024      // M-KV NextToken
-	MaxBodyBytes            = 256 << 10 // Weir: a JSON body; the largest legal one (50 tags of 384 characters) stays below 128 KiB
+	MaxStreamTags           = 50     // M-KV ResourceTags, TagsPerResourceExceededLimitException
+	MaxTagKey               = 128    // M-KV TagKey, characters
+	MaxTagValue             = 256    // M-KV TagValue, characters
+	MaxStreamName           = 256    // M-KV StreamName
+	MaxDeviceName           = 128    // M-KV DeviceName
+	MaxMediaType            = 128    // M-KV MediaType
+	MaxKmsKeyID             = 2048   // M-KV KmsKeyId
+	MaxARN                  = 1024   // M-KV ResourceARN
+	MaxVersion              = 64     // M-KV Version
+	MaxRetentionHours       = 87_600 // M-KV CreateStream text: ten years
+	MaxListStreams          = 10_000 // M-KV ListStreamsInputLimit, also the default
+	DefaultListStreams      = 10_000 // M-KV ListStreams text
+	MaxListStreamsNextToken = 1024   // M-KV NextToken
+	// Weir: a JSON body; the largest legal one (50 tags of 384 characters) stays below 128 KiB
+	MaxBodyBytes = 256 << 10
 
 	// Connections and requests that nobody has vouched for yet.
-	MaxHeadBytes                 = 32 << 10 // Weir: the head of a request, as large as nginx takes by default; SigV4 with a long session token stays below 8 KiB
-	FreeUnverifiedBytes          = 4 << 10  // Weir: of a request, outside of the budgets below; net/http has a buffer of this size for each connection anyway
-	MaxUnverifiedBytes           = 16 << 20 // Weir: of all requests that are not verified yet, together
-	MaxUnverifiedBytesPerAddress = 4 << 20  // Weir: the same of one address, this machine's own excepted: one stranger does not take all
-	DefaultConnections           = 4096     // Weir: some 100 MB when every one sends half a head; set with --max-connections
-	DefaultConnectionsPerAddress = 1024     // Weir: a site of cameras and viewers behind one address; set with --max-connections-per-address
+	// Weir: the head of a request, as large as nginx takes by default; SigV4 with a long session
+	// token stays below 8 KiB
+	MaxHeadBytes = 32 << 10
+	// Weir: of a request, outside of the budgets below; net/http has a buffer of this size for each
+	// connection anyway
+	FreeUnverifiedBytes = 4 << 10
+	// Weir: of all requests that are not verified yet, together
+	MaxUnverifiedBytes = 16 << 20
+	// Weir: the same of one address, this machine's own excepted: one stranger does not take all
+	MaxUnverifiedBytesPerAddress = 4 << 20
+	// Weir: some 100 MB when every one sends half a head; set with --max-connections
+	DefaultConnections = 4096
+	// Weir: a site of cameras and viewers behind one address; set with
+	// --max-connections-per-address
+	DefaultConnectionsPerAddress = 1024
 
 	// Playback.
-	MinExpires                 = 300                   // M-AM Expires, seconds
-	MaxExpires                 = 43_200                // M-AM Expires, seconds
-	DefaultExpires             = 300                   // M-AM GetHLSStreamingSessionURL text
-	MinMaxFragmentResults      = 1                     // M-AM HLSMaxResults
-	MaxMaxFragmentResults      = 5000                  // M-AM HLSMaxResults (1000 in CLI18)
-	DefaultLiveResults         = 5                     // M-AM: LIVE and LIVE_REPLAY
-	DefaultOnDemandResults     = 1000                  // M-AM: ON_DEMAND
-	MaxSelectorRange           = 24 * time.Hour        // M-AM HLSTimestampRange: End within 24 hours of Start
-	MaxSessionsPerStream       = 5                     // CLI18: HLS sessions; the sixth closes the oldest
-	MaxSessionURLsPerSecond    = 25                    // QUOTA: GetHLSStreamingSessionURL per stream
-	DefaultPlaylistRate        = 20                    // Weir, see below: requests per session and second for each of the master playlist, media playlists and init segments
-	DefaultFragmentRate        = 200                   // Weir, see below: media fragments per session and second
-	RateBurstSeconds           = 5                     // Weir: seconds' worth of playlists that may be asked for at once
-	FragmentReadsBurst         = 4                     // Weir: how often all that a playlist lists may be fetched at once, beside a second's worth
-	MaxCodecPrivateDataChanges = 500                   // TRACK page: codec private data changes in one HLS session
-	LiveFreshness              = 30 * time.Second      // M-AM: a LIVE session begins with a fragment of the last 30 s
-	DiscontinuityTolerance     = 50 * time.Millisecond // M-AM HLSDiscontinuityMode ON_DISCONTINUITY
+	MinExpires             = 300    // M-AM Expires, seconds
+	MaxExpires             = 43_200 // M-AM Expires, seconds
+	DefaultExpires         = 300    // M-AM GetHLSStreamingSessionURL text
+	MinMaxFragmentResults  = 1      // M-AM HLSMaxResults
+	MaxMaxFragmentResults  = 5000   // M-AM HLSMaxResults (1000 in CLI18)
+	DefaultLiveResults     = 5      // M-AM: LIVE and LIVE_REPLAY
+	DefaultOnDemandResults = 1000   // M-AM: ON_DEMAND
+	// M-AM HLSTimestampRange: End within 24 hours of Start
+	MaxSelectorRange = 24 * time.Hour
+	// CLI18: HLS sessions; the sixth closes the oldest
+	MaxSessionsPerStream = 5
+	// QUOTA: GetHLSStreamingSessionURL per stream
+	MaxSessionURLsPerSecond = 25
+	// Weir, see below: requests per session and second for each of the master playlist, media
+	// playlists and init segments
+	DefaultPlaylistRate = 20
+	// Weir, see below: media fragments per session and second
+	DefaultFragmentRate = 200
+	// Weir: seconds' worth of playlists that may be asked for at once
+	RateBurstSeconds = 5
+	// Weir: how often all that a playlist lists may be fetched at once, beside a second's worth
+	FragmentReadsBurst = 4
+	// TRACK page: codec private data changes in one HLS session
+	MaxCodecPrivateDataChanges = 500
+	// M-AM: a LIVE session begins with a fragment of the last 30 s
+	LiveFreshness          = 30 * time.Second
+	DiscontinuityTolerance = 50 * time.Millisecond // M-AM HLSDiscontinuityMode ON_DISCONTINUITY
 )
 
-// About MaxProducerAhead: the service refuses what is "far in the future" without saying how far. A day lets every wrong time
-// zone pass and catches wrong units and broken clocks, which would otherwise stand at the live edge of the stream for as long
-// as they are wrong.
+// About MaxProducerAhead: the service refuses what is "far in the future" without saying how far. A
+// day lets every wrong time zone pass and catches wrong units and broken clocks, which would
+// otherwise stand at the live edge of the stream for as long as they are wrong.
 
-// Why not the service's 5 playlists and 20 fragments per session and second (QUOTA; set them with --hls-playlist-rate and
-// --hls-fragment-rate): one honest player must never meet a limit, and there each track has a playlist of its own. A player asks for
-// a live playlist twice per target duration at most (RFC 8216 section 6.3.4: half of it when nothing is new), so with one-second
-// segments, video, audio and an I-frame playlist make 6 requests a second; 20 leaves room for seeking and retries. A stream of
-// one-frame fragments at 60 Hz with audio makes 120 fragments a second. A recording is fetched as fast as the network allows by
-// ffmpeg and by any player that fills its buffer, thousands a second on loopback: hence a burst that a download, and repeated
-// seeking through all of it, stays below. A crowd behind one URL does not: each live player of two tracks asks for at least one
-// playlist and one fragment a second with two-second segments, again and again.
+// Why not the service's 5 playlists and 20 fragments per session and second (QUOTA; set them with
+// --hls-playlist-rate and --hls-fragment-rate): one honest player must never meet a limit, and
+// there each track has a playlist of its own. A player asks for a live playlist twice per target
+// duration at most (RFC 8216 section 6.3.4: half of it when nothing is new), so with one-second
+// segments, video, audio and an I-frame playlist make 6 requests a second; 20 leaves room for
+// seeking and retries. A stream of one-frame fragments at 60 Hz with audio makes 120 fragments a
+// second. A recording is fetched as fast as the network allows by ffmpeg and by any player that
+// fills its buffer, thousands a second on loopback: hence a burst that a download, and repeated
+// seeking through all of it, stays below. A crowd behind one URL does not: each live player of two
+// tracks asks for at least one playlist and one fragment a second with two-second segments, again
+// and again.
 
 // Quotas that Weir does not enforce: they share a service among its customers, or bound its cost.
 const (
-	MaxCodecIDBytes         = 32         // QUOTA: codec ID of a track
-	MaxPutMediaPerSecond    = 5          // QUOTA: PutMedia calls per stream and second
-	MaxPutMediaBytesSecond  = 12_500_000 // QUOTA: bandwidth of PutMedia per stream, 100 Mbit/s
-	MaxFragmentsPerSecond   = 5          // QUOTA: fragments per second and stream
-	MaxStreams              = 10_000     // QUOTA: streams per account
-	MaxAccountCallsSecond   = 50         // QUOTA: most control calls, per account
-	MaxStreamCallsSecond    = 5          // QUOTA: most control calls, per stream
-	MaxDescribesSecond      = 300        // QUOTA: DescribeStream and GetDataEndpoint, per account
-	MaxMetadataPointsSecond = 10_000     // QUOTA: fragment metadata points per stream; a media playlist costs its MaxMediaPlaylistFragmentResults
-	MaxMediaPointsSecond    = 500        // QUOTA: fragment media points per stream; one media fragment costs 1
+	MaxCodecIDBytes        = 32         // QUOTA: codec ID of a track
+	MaxPutMediaPerSecond   = 5          // QUOTA: PutMedia calls per stream and second
+	MaxPutMediaBytesSecond = 12_500_000 // QUOTA: bandwidth of PutMedia per stream, 100 Mbit/s
+	MaxFragmentsPerSecond  = 5          // QUOTA: fragments per second and stream
+	MaxStreams             = 10_000     // QUOTA: streams per account
+	MaxAccountCallsSecond  = 50         // QUOTA: most control calls, per account
+	MaxStreamCallsSecond   = 5          // QUOTA: most control calls, per stream
+	MaxDescribesSecond     = 300        // QUOTA: DescribeStream and GetDataEndpoint, per account
+	// QUOTA: fragment metadata points per stream; a media playlist costs its
+	// MaxMediaPlaylistFragmentResults
+	MaxMetadataPointsSecond = 10_000
+	// QUOTA: fragment media points per stream; one media fragment costs 1
+	MaxMediaPointsSecond = 500
 )

@@ -28,8 +28,8 @@ func (k Kind) String() string {
 type Shape struct {
 	Kind Kind
 	Name string // in the service model
-	// Min and Max bound a number, or a length: characters of a string, members of a list or map. For lengths a Max of 0 is no
-	// bound.
+	// Min and Max bound a number, or a length: characters of a string, members of a list or map.
+	// For lengths a Max of 0 is no bound.
 	Min, Max int64
 	Pattern  *Pattern // of a string; nil: any text
 	Enum     []string // the values of a string; nil: any
@@ -63,7 +63,8 @@ type Pattern struct {
 	re   *regexp.Regexp
 }
 
-// newPattern compiles a pattern whose syntax is the same in Java, which the models are written for, and in Go.
+// newPattern compiles a pattern whose syntax is the same in Java, which the models are written for,
+// and in Go.
 func newPattern(text string) *Pattern {
 	return &Pattern{text: text, re: regexp.MustCompile(`\A(?:` + text + `)\z`)}
 }
@@ -71,8 +72,8 @@ func newPattern(text string) *Pattern {
 // String is the pattern as the model has it and as error messages print it.
 func (p *Pattern) String() string { return p.text }
 
-// Service is the part of the API that an operation belongs to. At AWS each has an endpoint of its own; one Weir process serves
-// them all.
+// Service is the part of the API that an operation belongs to. At AWS each has an endpoint of its
+// own; one Weir process serves them all.
 type Service uint8
 
 // The services, and the models that describe them.
@@ -84,7 +85,8 @@ const (
 	WebRTCStorage                // WebRTC ingestion
 )
 
-// String names the service as its model does. PutMedia is in no model; the developer guide counts it as kinesis-video-media.
+// String names the service as its model does. PutMedia is in no model; the developer guide counts
+// it as kinesis-video-media.
 func (s Service) String() string {
 	return [...]string{"kinesisvideo", "kinesis-video-archived-media", "kinesis-video-media",
 		"kinesis-video-signaling", "kinesis-video-webrtc-storage"}[s]
@@ -101,11 +103,14 @@ type Operation struct {
 	Doc     string // what it does, one line
 	Example string // a command line that works; "" for PutMedia, whose input is no command line
 	Input   *Shape // a structure
-	Output  *Shape // a structure, maybe without members; nil for PutMedia, which answers acknowledgements
-	Paging  *Paging
-	// DataAPI is the APIName that GetDataEndpoint is asked for before the operation is called; "" at the control endpoint.
+	// a structure, maybe without members; nil for PutMedia, which answers acknowledgements
+	Output *Shape
+	Paging *Paging
+	// DataAPI is the APIName that GetDataEndpoint is asked for before the operation is called; ""
+	// at the control endpoint.
 	DataAPI string
-	// NewInput makes the struct that the JSON body is decoded into; nil for PutMedia, whose input is in its headers.
+	// NewInput makes the struct that the JSON body is decoded into; nil for PutMedia, whose input
+	// is in its headers.
 	NewInput func() Input
 }
 
@@ -119,8 +124,9 @@ type Paging struct {
 // Served reports whether Weir serves the operation.
 func (op *Operation) Served() bool { return op.Input != nil }
 
-// Action is the operation's name in IAM policies ("Actions, resources, and condition keys for Amazon Kinesis Video Streams" of the
-// Service Authorization Reference): the same prefix for all five services.
+// Action is the operation's name in IAM policies ("Actions, resources, and condition keys for
+// Amazon Kinesis Video Streams" of the Service Authorization Reference): the same prefix for all
+// five services.
 func (op *Operation) Action() string { return "kinesisvideo:" + op.Name }
 
 // Operations is the table. It is shared: callers must not change it.
@@ -137,17 +143,20 @@ var byName = func() map[string]*Operation {
 	return m
 }()
 
-// UnknownOperation is the answer to a path that no served operation has: it tells an operation that Weir does not have from a wrong
-// path, and names the right spelling when only the case is wrong (a usual mistake: /GetHLSStreamingSessionURL). AWS answers 200
-// with a body that clients take for an empty result.
+// UnknownOperation is the answer to a path that no served operation has: it tells an operation that
+// Weir does not have from a wrong path, and names the right spelling when only the case is wrong (a
+// usual mistake: /GetHLSStreamingSessionURL). AWS answers 200 with a body that clients take for an
+// empty result.
 func UnknownOperation(path string) *Error {
 	for _, op := range operations {
 		switch {
 		case !strings.EqualFold(op.Path, path):
 		case op.Served():
-			return Errorf(UnknownOperationException, "There is no operation at this path; the path of %s is %s.", op.Name, op.Path)
+			return Errorf(UnknownOperationException,
+				"There is no operation at this path; the path of %s is %s.", op.Name, op.Path)
 		default:
-			return Errorf(UnknownOperationException, "%s is an operation of Kinesis Video Streams that Weir does not have.", op.Name)
+			return Errorf(UnknownOperationException,
+				"%s is an operation of Kinesis Video Streams that Weir does not have.", op.Name)
 		}
 	}
 	return Errorf(UnknownOperationException, "There is no operation at the path '%s'.", echo(path))

@@ -26,13 +26,14 @@ const (
 // PutMediaInput is what the headers of PutMedia say.
 type PutMediaInput struct {
 	StreamRef
-	TimecodeType  TimecodeType
-	ProducerStart int64 // milliseconds since the Unix epoch; 0 when absent, which only ABSOLUTE allows
-	Acks          bool  // acknowledgements are wanted; the default
+	TimecodeType TimecodeType
+	// milliseconds since the Unix epoch; 0 when absent, which only ABSOLUTE allows
+	ProducerStart int64
+	Acks          bool // acknowledgements are wanted; the default
 }
 
-// ParsePutMedia reads the headers; values returns all values of a header by its case-insensitive name, as http.Header.Values does.
-// Errors are InvalidArgumentExceptions.
+// ParsePutMedia reads the headers; values returns all values of a header by its case-insensitive
+// name, as http.Header.Values does. Errors are InvalidArgumentExceptions.
 func ParsePutMedia(values func(name string) []string) (*PutMediaInput, error) {
 	c := check{zeros: map[string]bool{}}
 	given := map[string]string{}
@@ -59,7 +60,8 @@ func ParsePutMedia(values func(name string) []string) (*PutMediaInput, error) {
 	if given[start] != "" {
 		ms, ok := parseSeconds(given[start])
 		if !ok {
-			c.fail(start, given[start], "Member must be a decimal number of seconds since 1970-01-01")
+			c.fail(start, given[start],
+				"Member must be a decimal number of seconds since 1970-01-01")
 		}
 		in.ProducerStart = ms
 	} else if in.TimecodeType == TimecodeRelative {
@@ -82,8 +84,9 @@ func ParsePutMedia(values func(name string) []string) (*PutMediaInput, error) {
 	return in, nil
 }
 
-// parseSeconds reads a decimal number of seconds into milliseconds, cutting off what is finer. The C producers write the
-// milliseconds without leading zeros ("1795358897.48" for .048); that cannot be told from .480, so it is read as a decimal.
+// parseSeconds reads a decimal number of seconds into milliseconds, cutting off what is finer. The
+// C producers write the milliseconds without leading zeros ("1795358897.48" for .048); that cannot
+// be told from .480, so it is read as a decimal.
 func parseSeconds(s string) (int64, bool) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	if whole == "" && fraction == "" || !digits(whole) || !digits(fraction) || len(whole) > 15 {

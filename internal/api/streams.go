@@ -10,14 +10,17 @@ type StreamRef struct {
 func (r *StreamRef) rules() error {
 	switch {
 	case r.StreamName == "" && r.StreamARN == "":
-		return NewError(InvalidArgumentException, "Either StreamName or StreamARN must be specified.")
+		return NewError(InvalidArgumentException,
+			"Either StreamName or StreamARN must be specified.")
 	case r.StreamName != "" && r.StreamARN != "":
-		return NewError(InvalidArgumentException, "StreamName and StreamARN must not both be specified.")
+		return NewError(InvalidArgumentException,
+			"StreamName and StreamARN must not both be specified.")
 	}
 	return nil
 }
 
-// Storage tiers of StreamStorageConfiguration (M-KV DefaultStorageTier). Weir keeps the value and stores all streams alike.
+// Storage tiers of StreamStorageConfiguration (M-KV DefaultStorageTier). Weir keeps the value and
+// stores all streams alike.
 const (
 	StorageTierHot  = "HOT"
 	StorageTierWarm = "WARM"
@@ -31,10 +34,13 @@ type StreamStorageConfiguration struct {
 // CreateStreamInput is the body of /createStream.
 type CreateStreamInput struct {
 	given
-	DeviceName                 string                      `json:"DeviceName,omitempty"` // kept, without effect
-	StreamName                 string                      `json:"StreamName,omitempty"` // required
-	MediaType                  string                      `json:"MediaType,omitempty"`  // type/subtype, several with commas
-	KmsKeyId                   string                      `json:"KmsKeyId,omitempty"`   // kept, without effect
+	// kept, without effect
+	DeviceName string `json:"DeviceName,omitempty"`
+	StreamName string `json:"StreamName,omitempty"` // required
+	// type/subtype, several with commas
+	MediaType string `json:"MediaType,omitempty"`
+	// kept, without effect
+	KmsKeyId                   string                      `json:"KmsKeyId,omitempty"`
 	DataRetentionInHours       int                         `json:"DataRetentionInHours,omitempty"`
 	Tags                       map[string]string           `json:"Tags,omitempty"`
 	StreamStorageConfiguration *StreamStorageConfiguration `json:"StreamStorageConfiguration,omitempty"`
@@ -51,8 +57,8 @@ type DescribeStreamInput struct {
 	StreamRef
 }
 
-// Values of StreamInfo.Status (M-KV Status). Producers want ACTIVE at once and take DELETING for fatal
-// (docs/reference/producers.md, "Control calls").
+// Values of StreamInfo.Status (M-KV Status). Producers want ACTIVE at once and take DELETING for
+// fatal (docs/reference/producers.md, "Control calls").
 const (
 	StatusCreating = "CREATING"
 	StatusActive   = "ACTIVE"
@@ -60,9 +66,9 @@ const (
 	StatusDeleting = "DELETING"
 )
 
-// StreamInfo describes a stream. The members stand in alphabetical order and absent ones are null, as the service writes them:
-// producers scan it as flat text with at most 100 tokens, so it must stay flat and small
-// (docs/reference/producers.md, "Control calls").
+// StreamInfo describes a stream. The members stand in alphabetical order and absent ones are null,
+// as the service writes them: producers scan it as flat text with at most 100 tokens, so it must
+// stay flat and small (docs/reference/producers.md, "Control calls").
 type StreamInfo struct {
 	CreationTime         Timestamp `json:"CreationTime"`
 	DataRetentionInHours int       `json:"DataRetentionInHours"`
@@ -94,13 +100,15 @@ const ComparisonBeginsWith = "BEGINS_WITH"
 // StreamNameCondition filters ListStreams.
 type StreamNameCondition struct {
 	ComparisonOperator string `json:"ComparisonOperator,omitempty"` // BEGINS_WITH, also when absent
-	ComparisonValue    string `json:"ComparisonValue,omitempty"`    // the prefix; absent: every stream
+	// the prefix; absent: every stream
+	ComparisonValue string `json:"ComparisonValue,omitempty"`
 }
 
 // ListStreamsInput is the body of /listStreams.
 type ListStreamsInput struct {
 	given
-	MaxResults          int                  `json:"MaxResults,omitempty"` // 1 to 10,000; absent: DefaultListStreams
+	// 1 to 10,000; absent: DefaultListStreams
+	MaxResults          int                  `json:"MaxResults,omitempty"`
 	NextToken           string               `json:"NextToken,omitempty"`
 	StreamNameCondition *StreamNameCondition `json:"StreamNameCondition,omitempty"`
 }
@@ -142,7 +150,8 @@ type UpdateStreamOutput struct{}
 // DeleteStreamInput is the body of /deleteStream. There is no way to delete by name.
 type DeleteStreamInput struct {
 	given
-	StreamARN      string `json:"StreamARN,omitempty"`      // required; its creation time must be the stream's
+	// required; its creation time must be the stream's
+	StreamARN      string `json:"StreamARN,omitempty"`
 	CurrentVersion string `json:"CurrentVersion,omitempty"` // absent: any version
 }
 
@@ -159,13 +168,14 @@ const (
 type UpdateDataRetentionInput struct {
 	given
 	StreamRef
-	CurrentVersion             string `json:"CurrentVersion,omitempty"`             // required
-	Operation                  string `json:"Operation,omitempty"`                  // required
-	DataRetentionChangeInHours int    `json:"DataRetentionChangeInHours,omitempty"` // required, 1 or more
+	CurrentVersion string `json:"CurrentVersion,omitempty"` // required
+	Operation      string `json:"Operation,omitempty"`      // required
+	// required, 1 or more
+	DataRetentionChangeInHours int `json:"DataRetentionChangeInHours,omitempty"`
 }
 
-// NewRetention is the retention in hours after the change, or an InvalidArgumentException when it would leave 0 to
-// MaxRetentionHours.
+// NewRetention is the retention in hours after the change, or an InvalidArgumentException when it
+// would leave 0 to MaxRetentionHours.
 func (in *UpdateDataRetentionInput) NewRetention(current int) (int, error) {
 	hours := current + in.DataRetentionChangeInHours
 	if in.Operation == DecreaseDataRetention {
@@ -173,7 +183,8 @@ func (in *UpdateDataRetentionInput) NewRetention(current int) (int, error) {
 	}
 	if hours < 0 || hours > MaxRetentionHours {
 		return 0, Errorf(InvalidArgumentException,
-			"The data retention would become %d hours; it must be between 0 and %d.", hours, MaxRetentionHours)
+			"The data retention would become %d hours; it must be between 0 and %d.", hours,
+			MaxRetentionHours)
 	}
 	return hours, nil
 }
@@ -200,8 +211,8 @@ type GetDataEndpointInput struct {
 	APIName string `json:"APIName,omitempty"` // required
 }
 
-// GetDataEndpointOutput answers /getDataEndpoint. DataEndpoint has a scheme and no trailing slash: producers append "/putMedia"
-// to it as it is (docs/reference/producers.md, "Control calls").
+// GetDataEndpointOutput answers /getDataEndpoint. DataEndpoint has a scheme and no trailing slash:
+// producers append "/putMedia" to it as it is (docs/reference/producers.md, "Control calls").
 type GetDataEndpointOutput struct {
 	DataEndpoint string `json:"DataEndpoint"`
 }

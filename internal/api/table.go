@@ -2,13 +2,14 @@ package api
 
 import "math"
 
-// The table of the API: every operation of the service models kinesisvideo, kinesis-video-archived-media, kinesis-video-media,
-// kinesis-video-signaling and kinesis-video-webrtc-storage, and PutMedia, which has no model (developer guide, PutMedia). Routes,
-// checks, the command line, its help and docs/compatibility.md are made or checked from it, and a test holds it to the models
-// that the AWS command line installs.
+// The table of the API: every operation of the service models kinesisvideo,
+// kinesis-video-archived-media, kinesis-video-media, kinesis-video-signaling and
+// kinesis-video-webrtc-storage, and PutMedia, which has no model (developer guide, PutMedia).
+// Routes, checks, the command line, its help and docs/compatibility.md are made or checked from it,
+// and a test holds it to the models that the AWS command line installs.
 //
-// An operation that Weir serves has its input and output here, its structs in the file of its kind, and its handler in package
-// server.
+// An operation that Weir serves has its input and output here, its structs in the file of its kind,
+// and its handler in package server.
 
 func text(name string, least, most int64, pattern *Pattern) *Shape {
 	return &Shape{Kind: KindString, Name: name, Min: least, Max: most, Pattern: pattern}
@@ -62,11 +63,14 @@ var (
 
 	shapeTagKey   = text("TagKey", 1, MaxTagKey, newPattern(`^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`))
 	shapeTagValue = text("TagValue", 0, MaxTagValue, newPattern(`[\p{L}\p{Z}\p{N}_.:/=+\-@]*`))
-	shapeTags     = &Shape{Kind: KindMap, Name: "ResourceTags", Min: 1, Max: MaxStreamTags, Key: shapeTagKey, Item: shapeTagValue}
-	shapeTagKeys  = &Shape{Kind: KindList, Name: "TagKeyList", Min: 1, Max: MaxStreamTags, Item: shapeTagKey}
-	shapeTagList  = &Shape{Kind: KindList, Name: "TagList", Min: 1, Max: MaxStreamTags, Item: structure("Tag",
-		required("Key", shapeTagKey, "The key."),
-		required("Value", shapeTagValue, "The value; may be empty."))}
+	shapeTags     = &Shape{Kind: KindMap, Name: "ResourceTags", Min: 1, Max: MaxStreamTags,
+		Key: shapeTagKey, Item: shapeTagValue}
+	shapeTagKeys = &Shape{Kind: KindList, Name: "TagKeyList", Min: 1, Max: MaxStreamTags,
+		Item: shapeTagKey}
+	shapeTagList = &Shape{Kind: KindList, Name: "TagList", Min: 1, Max: MaxStreamTags,
+		Item: structure("Tag",
+			required("Key", shapeTagKey, "The key."),
+			required("Value", shapeTagValue, "The value; may be empty."))}
 
 	shapeStreamInfo = structure("StreamInfo",
 		optional("DeviceName", shapeDeviceName, ""),
@@ -75,7 +79,8 @@ var (
 		optional("MediaType", shapeMediaType, ""),
 		optional("KmsKeyId", shapeKmsKeyID, ""),
 		optional("Version", shapeVersion, ""),
-		optional("Status", enum("Status", StatusCreating, StatusActive, StatusUpdating, StatusDeleting), ""),
+		optional("Status", enum("Status", StatusCreating, StatusActive, StatusUpdating,
+			StatusDeleting), ""),
 		optional("CreationTime", shapeTimestamp, ""),
 		optional("DataRetentionInHours", shapeHours, ""))
 )
@@ -83,30 +88,38 @@ var (
 // Members that several inputs have.
 var (
 	memberStreamName = optional("StreamName", shapeStreamName, "Name of the stream.")
-	memberStreamARN  = optional("StreamARN", shapeResourceARN, "ARN of the stream, instead of its name.")
-	memberResource   = required("ResourceARN", shapeResourceARN, "ARN of the stream.")
-	memberNextToken  = optional("NextToken", shapeNextToken, "NextToken of the page before.")
-	memberVersion    = required("CurrentVersion", shapeVersion, "The stream's version, which describe-stream shows.")
+	memberStreamARN  = optional("StreamARN", shapeResourceARN,
+		"ARN of the stream, instead of its name.")
+	memberResource  = required("ResourceARN", shapeResourceARN, "ARN of the stream.")
+	memberNextToken = optional("NextToken", shapeNextToken, "NextToken of the page before.")
+	memberVersion   = required("CurrentVersion", shapeVersion,
+		"The stream's version, which describe-stream shows.")
 )
 
 // What command-line examples put where a version or an ARN is wanted.
 const (
-	exampleVersion = "\"$(weir describe-stream --stream-name cam1 --query StreamInfo.Version --output text)\""
-	exampleARN     = "\"$(weir describe-stream --stream-name cam1 --query StreamInfo.StreamARN --output text)\""
+	exampleVersion = "\"$(weir describe-stream --stream-name cam1 --query StreamInfo.Version " +
+		"--output text)\""
+	exampleARN = "\"$(weir describe-stream --stream-name cam1 --query StreamInfo.StreamARN " +
+		"--output text)\""
 )
 
 var operations = []*Operation{
 	// Streams.
 	{
 		Name: "CreateStream", Path: "/createStream", Doc: "Create a stream.",
-		Example: "weir create-stream --stream-name cam1 --data-retention-in-hours 24 --tags site=north,floor=2",
+		Example: "weir create-stream --stream-name cam1 --data-retention-in-hours 24 --tags " +
+			"site=north,floor=2",
 		Input: structure("CreateStreamInput",
 			optional("DeviceName", shapeDeviceName, "Name of the device; kept, without effect."),
-			required("StreamName", shapeStreamName, "Name of the stream: 1 to 256 of a-z A-Z 0-9 _ . -"),
-			optional("MediaType", shapeMediaType, "Such as video/h264,audio/aac; kept, without effect."),
+			required("StreamName", shapeStreamName,
+				"Name of the stream: 1 to 256 of a-z A-Z 0-9 _ . -"),
+			optional("MediaType", shapeMediaType,
+				"Such as video/h264,audio/aac; kept, without effect."),
 			optional("KmsKeyId", shapeKmsKeyID, "Kept, without effect."),
 			optional("DataRetentionInHours", shapeHours,
-				"How long to keep the data; 0, the default, keeps it in memory only and plays nothing back."),
+				"How long to keep the data; 0, the default, keeps it in memory only and plays "+
+					"nothing back."),
 			optional("Tags", shapeTags, "Tags of the stream."),
 			optional("StreamStorageConfiguration", structure("StreamStorageConfiguration",
 				required("DefaultStorageTier", shapeTier, "The tier.")), "Kept, without effect.")),
@@ -122,24 +135,32 @@ var operations = []*Operation{
 	},
 	{
 		Name: "ListStreams", Path: "/listStreams", Doc: "List the streams, all pages of them.",
-		Example: "weir list-streams --stream-name-condition ComparisonOperator=BEGINS_WITH,ComparisonValue=cam " +
+		Example: "weir list-streams --stream-name-condition " +
+			"ComparisonOperator=BEGINS_WITH,ComparisonValue=cam " +
 			"--query 'StreamInfoList[].StreamName'",
 		Input: structure("ListStreamsInput",
 			optional("MaxResults", number(KindInteger, "ListStreamsInputLimit", 1, MaxListStreams),
 				"One page of at most so many, instead of all."),
-			optional("NextToken", shapeNextToken, "One page: that after the one with this NextToken."),
+			optional("NextToken", shapeNextToken,
+				"One page: that after the one with this NextToken."),
 			optional("StreamNameCondition", structure("StreamNameCondition",
-				optional("ComparisonOperator", enum("ComparisonOperator", ComparisonBeginsWith), "How to compare."),
-				optional("ComparisonValue", shapeStreamName, "What to compare with.")), "Only streams whose names begin so.")),
+				optional("ComparisonOperator", enum("ComparisonOperator", ComparisonBeginsWith),
+					"How to compare."),
+				optional("ComparisonValue", shapeStreamName, "What to compare with.")),
+				"Only streams whose names begin so.")),
 		Output: structure("ListStreamsOutput",
-			optional("StreamInfoList", &Shape{Kind: KindList, Name: "StreamInfoList", Item: shapeStreamInfo}, ""),
+			optional("StreamInfoList", &Shape{Kind: KindList, Name: "StreamInfoList",
+				Item: shapeStreamInfo}, ""),
 			optional("NextToken", shapeNextToken, "")),
-		Paging:   &Paging{InputToken: "NextToken", OutputToken: "NextToken", Limit: "MaxResults", Result: "StreamInfoList"},
+		Paging: &Paging{InputToken: "NextToken", OutputToken: "NextToken", Limit: "MaxResults",
+			Result: "StreamInfoList"},
 		NewInput: func() Input { return new(ListStreamsInput) },
 	},
 	{
-		Name: "UpdateStream", Path: "/updateStream", Doc: "Change a stream's device name or media type.",
-		Example: "weir update-stream --stream-name cam1 --media-type video/h265 \\\n    --current-version " + exampleVersion,
+		Name: "UpdateStream", Path: "/updateStream",
+		Doc: "Change a stream's device name or media type.",
+		Example: "weir update-stream --stream-name cam1 --media-type video/h265 \\\n    " +
+			"--current-version " + exampleVersion,
 		Input: structure("UpdateStreamInput", memberStreamName, memberStreamARN, memberVersion,
 			optional("DeviceName", shapeDeviceName, "New name of the device."),
 			optional("MediaType", shapeMediaType, "New media type.")),
@@ -147,12 +168,17 @@ var operations = []*Operation{
 		NewInput: func() Input { return new(UpdateStreamInput) },
 	},
 	{
-		Name: "UpdateDataRetention", Path: "/updateDataRetention", Doc: "Change how long a stream keeps its data.",
-		Example: "weir update-data-retention --stream-name cam1 --operation INCREASE_DATA_RETENTION " +
+		Name: "UpdateDataRetention", Path: "/updateDataRetention",
+		Doc: "Change how long a stream keeps its data.",
+		Example: "weir update-data-retention --stream-name cam1 --operation " +
+			"INCREASE_DATA_RETENTION " +
 			"--data-retention-change-in-hours 24 \\\n    --current-version " + exampleVersion,
-		Input: structure("UpdateDataRetentionInput", memberStreamName, memberStreamARN, memberVersion,
-			required("Operation", enum("UpdateDataRetentionOperation", IncreaseDataRetention, DecreaseDataRetention), "More or less."),
-			required("DataRetentionChangeInHours", number(KindInteger, "DataRetentionChangeInHours", 1, math.MaxInt32), "By how much.")),
+		Input: structure("UpdateDataRetentionInput", memberStreamName, memberStreamARN,
+			memberVersion,
+			required("Operation", enum("UpdateDataRetentionOperation", IncreaseDataRetention,
+				DecreaseDataRetention), "More or less."),
+			required("DataRetentionChangeInHours", number(KindInteger, "DataRetentionChangeInHours",
+				1, math.MaxInt32), "By how much.")),
 		Output:   structure("UpdateDataRetentionOutput"),
 		NewInput: func() Input { return new(UpdateDataRetentionInput) },
 	},
@@ -160,7 +186,8 @@ var operations = []*Operation{
 		Name: "DeleteStream", Path: "/deleteStream", Doc: "Delete a stream and its data.",
 		Example: "weir delete-stream --stream-arn " + exampleARN,
 		Input: structure("DeleteStreamInput",
-			required("StreamARN", shapeResourceARN, "ARN of the stream, which describe-stream shows."),
+			required("StreamARN", shapeResourceARN,
+				"ARN of the stream, which describe-stream shows."),
 			optional("CurrentVersion", shapeVersion, "Delete only this version.")),
 		Output:   structure("DeleteStreamOutput"),
 		NewInput: func() Input { return new(DeleteStreamInput) },
@@ -169,8 +196,9 @@ var operations = []*Operation{
 	// Tags.
 	{
 		Name: "TagStream", Path: "/tagStream", Doc: "Add tags to a stream.",
-		Example:  "weir tag-stream --stream-name cam1 --tags site=north,floor=2",
-		Input:    structure("TagStreamInput", memberStreamARN, memberStreamName, required("Tags", shapeTags, "The tags.")),
+		Example: "weir tag-stream --stream-name cam1 --tags site=north,floor=2",
+		Input: structure("TagStreamInput", memberStreamARN, memberStreamName,
+			required("Tags", shapeTags, "The tags.")),
 		Output:   structure("TagStreamOutput"),
 		NewInput: func() Input { return new(TagStreamInput) },
 	},
@@ -185,27 +213,33 @@ var operations = []*Operation{
 	{
 		Name: "ListTagsForStream", Path: "/listTagsForStream", Doc: "List the tags of a stream.",
 		Example: "weir list-tags-for-stream --stream-name cam1",
-		Input:   structure("ListTagsForStreamInput", memberNextToken, memberStreamARN, memberStreamName),
+		Input: structure("ListTagsForStreamInput", memberNextToken, memberStreamARN,
+			memberStreamName),
 		Output: structure("ListTagsForStreamOutput",
 			optional("NextToken", shapeNextToken, ""), optional("Tags", shapeTags, "")),
 		NewInput: func() Input { return new(ListTagsForStreamInput) },
 	},
 	{
 		Name: "TagResource", Path: "/TagResource", Doc: "Add tags to a stream by its ARN.",
-		Example:  "weir tag-resource --tags Key=site,Value=north Key=floor,Value=2 \\\n    --resource-arn " + exampleARN,
-		Input:    structure("TagResourceInput", memberResource, required("Tags", shapeTagList, "The tags.")),
+		Example: "weir tag-resource --tags Key=site,Value=north Key=floor,Value=2 \\\n    " +
+			"--resource-arn " + exampleARN,
+		Input: structure("TagResourceInput", memberResource,
+			required("Tags", shapeTagList, "The tags.")),
 		Output:   structure("TagResourceOutput"),
 		NewInput: func() Input { return new(TagResourceInput) },
 	},
 	{
 		Name: "UntagResource", Path: "/UntagResource", Doc: "Remove tags from a stream by its ARN.",
-		Example:  "weir untag-resource --tag-key-list site floor \\\n    --resource-arn " + exampleARN,
-		Input:    structure("UntagResourceInput", memberResource, required("TagKeyList", shapeTagKeys, "Keys of the tags to remove.")),
+		Example: "weir untag-resource --tag-key-list site floor \\\n    --resource-arn " +
+			exampleARN,
+		Input: structure("UntagResourceInput", memberResource,
+			required("TagKeyList", shapeTagKeys, "Keys of the tags to remove.")),
 		Output:   structure("UntagResourceOutput"),
 		NewInput: func() Input { return new(UntagResourceInput) },
 	},
 	{
-		Name: "ListTagsForResource", Path: "/ListTagsForResource", Doc: "List the tags of a stream by its ARN.",
+		Name: "ListTagsForResource", Path: "/ListTagsForResource",
+		Doc:     "List the tags of a stream by its ARN.",
 		Example: "weir list-tags-for-resource --resource-arn " + exampleARN,
 		Input:   structure("ListTagsForResourceInput", memberNextToken, memberResource),
 		Output: structure("ListTagsForResourceOutput",
@@ -215,60 +249,80 @@ var operations = []*Operation{
 
 	// Media.
 	{
-		Name: "GetDataEndpoint", Path: "/getDataEndpoint", Doc: "Print the endpoint of a data API of a stream.",
+		Name: "GetDataEndpoint", Path: "/getDataEndpoint",
+		Doc:     "Print the endpoint of a data API of a stream.",
 		Example: "weir get-data-endpoint --stream-name cam1 --api-name PUT_MEDIA",
 		Input: structure("GetDataEndpointInput", memberStreamName, memberStreamARN,
-			required("APIName", enum("APIName", APIPutMedia, APIGetMedia, APIListFragments, APIGetMediaForFragmentList,
-				APIGetHLSStreamingSessionURL, APIGetDASHStreamingSessionURL, APIGetClip, APIGetImages), "The API to call there.")),
-		Output:   structure("GetDataEndpointOutput", optional("DataEndpoint", &Shape{Kind: KindString, Name: "DataEndpoint"}, "")),
+			required("APIName", enum("APIName", APIPutMedia, APIGetMedia, APIListFragments,
+				APIGetMediaForFragmentList,
+				APIGetHLSStreamingSessionURL, APIGetDASHStreamingSessionURL, APIGetClip,
+				APIGetImages), "The API to call there.")),
+		Output: structure("GetDataEndpointOutput",
+			optional("DataEndpoint", &Shape{Kind: KindString, Name: "DataEndpoint"}, "")),
 		NewInput: func() Input { return new(GetDataEndpointInput) },
 	},
 	{
-		Name: "PutMedia", Path: "/putMedia", Service: Media, Doc: "Send media to a stream and receive acknowledgements.",
+		Name: "PutMedia", Path: "/putMedia", Service: Media,
+		Doc:     "Send media to a stream and receive acknowledgements.",
 		DataAPI: APIPutMedia,
 		Input: structure("PutMediaInput",
 			memberStreamName.header(HeaderStreamName),
 			memberStreamARN.header(HeaderStreamARN),
-			required("FragmentTimecodeType", enum("FragmentTimecodeType", string(TimecodeAbsolute), string(TimecodeRelative)),
+			required("FragmentTimecodeType", enum("FragmentTimecodeType", string(TimecodeAbsolute),
+				string(TimecodeRelative)),
 				"What the clusters' timestamps count from.").header(HeaderTimecodeType),
 			optional("ProducerStartTimestamp", shapeTimestamp,
 				"When the producer began; required for RELATIVE.").header(HeaderProducerStart),
-			optional("FragmentAcknowledgmentRequired", &Shape{Kind: KindString, Name: "FragmentAcknowledgmentRequired"},
+			optional("FragmentAcknowledgmentRequired",
+				&Shape{Kind: KindString, Name: "FragmentAcknowledgmentRequired"},
 				"0 for no acknowledgements.").header(HeaderAcknowledgment)),
 	},
 	{
-		Name: "GetHLSStreamingSessionURL", Path: "/getHLSStreamingSessionURL", Service: ArchivedMedia,
-		Doc: "Open an HLS session and print its URL.", DataAPI: APIGetHLSStreamingSessionURL,
-		Example: "weir get-hls-streaming-session-url --stream-name cam1 --playback-mode ON_DEMAND --hls-fragment-selector \\\n" +
-			"    'FragmentSelectorType=PRODUCER_TIMESTAMP,TimestampRange={StartTimestamp=10m ago,EndTimestamp=now}'",
+		Name: "GetHLSStreamingSessionURL", Path: "/getHLSStreamingSessionURL",
+		Service: ArchivedMedia,
+		Doc:     "Open an HLS session and print its URL.", DataAPI: APIGetHLSStreamingSessionURL,
+		Example: "weir get-hls-streaming-session-url --stream-name cam1 --playback-mode " +
+			"ON_DEMAND --hls-fragment-selector \\\n" +
+			"    'FragmentSelectorType=PRODUCER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
+			"ago,EndTimestamp=now}'",
 		Input: structure("GetHLSStreamingSessionURLInput", memberStreamName, memberStreamARN,
-			optional("PlaybackMode", enum("HLSPlaybackMode", string(PlaybackModeLive), string(PlaybackModeLiveReplay),
+			optional("PlaybackMode", enum("HLSPlaybackMode", string(PlaybackModeLive),
+				string(PlaybackModeLiveReplay),
 				string(PlaybackModeOnDemand)), "LIVE is the default."),
 			optional("HLSFragmentSelector", structure("HLSFragmentSelector",
-				optional("FragmentSelectorType", enum("HLSFragmentSelectorType", string(SelectorProducerTimestamp),
-					string(SelectorServerTimestamp)), "Whose clock."),
+				optional("FragmentSelectorType",
+					enum("HLSFragmentSelectorType", string(SelectorProducerTimestamp),
+						string(SelectorServerTimestamp)), "Whose clock."),
 				optional("TimestampRange", structure("HLSTimestampRange",
 					optional("StartTimestamp", shapeTimestamp, "The first moment."),
-					optional("EndTimestamp", shapeTimestamp, "The last moment.")), "From when to when.")),
+					optional("EndTimestamp", shapeTimestamp, "The last moment.")),
+					"From when to when.")),
 				"Which fragments, by whose clock; absent for all, or the newest when LIVE."),
-			optional("ContainerFormat", enum("ContainerFormat", string(ContainerFragmentedMP4), string(ContainerMPEGTS)),
+			optional("ContainerFormat", enum("ContainerFormat", string(ContainerFragmentedMP4),
+				string(ContainerMPEGTS)),
 				"FRAGMENTED_MP4 is the default."),
-			optional("DiscontinuityMode", enum("HLSDiscontinuityMode", string(DiscontinuityAlways), string(DiscontinuityNever),
+			optional("DiscontinuityMode", enum("HLSDiscontinuityMode", string(DiscontinuityAlways),
+				string(DiscontinuityNever),
 				string(DiscontinuityOnDiscontinuity)), "Where playlists tell of discontinuities."),
-			optional("DisplayFragmentTimestamp", enum("HLSDisplayFragmentTimestamp", string(DisplayTimestampAlways),
-				string(DisplayTimestampNever)), "Whether playlists tell the time; NEVER is the default."),
+			optional("DisplayFragmentTimestamp",
+				enum("HLSDisplayFragmentTimestamp", string(DisplayTimestampAlways),
+					string(DisplayTimestampNever)),
+				"Whether playlists tell the time; NEVER is the default."),
 			optional("Expires", number(KindInteger, "Expires", MinExpires, MaxExpires),
 				"Life of the session in seconds: 300, the default, to 43200."),
-			optional("MaxMediaPlaylistFragmentResults", number(KindLong, "HLSMaxResults", MinMaxFragmentResults, MaxMaxFragmentResults),
+			optional("MaxMediaPlaylistFragmentResults",
+				number(KindLong, "HLSMaxResults", MinMaxFragmentResults, MaxMaxFragmentResults),
 				"Fragments in a playlist: 1 to 5000; 5 by default, 1000 for ON_DEMAND.")),
 		Output: structure("GetHLSStreamingSessionURLOutput",
-			optional("HLSStreamingSessionURL", &Shape{Kind: KindString, Name: "HLSStreamingSessionURL"}, "")),
+			optional("HLSStreamingSessionURL",
+				&Shape{Kind: KindString, Name: "HLSStreamingSessionURL"}, "")),
 		NewInput: func() Input { return new(GetHLSStreamingSessionURLInput) },
 	},
 
 	// What Weir does not serve.
 	{Name: "GetClip", Path: "/getClip", Service: ArchivedMedia},
-	{Name: "GetDASHStreamingSessionURL", Path: "/getDASHStreamingSessionURL", Service: ArchivedMedia},
+	{Name: "GetDASHStreamingSessionURL", Path: "/getDASHStreamingSessionURL",
+		Service: ArchivedMedia},
 	{Name: "GetImages", Path: "/getImages", Service: ArchivedMedia},
 	{Name: "GetMediaForFragmentList", Path: "/getMediaForFragmentList", Service: ArchivedMedia},
 	{Name: "ListFragments", Path: "/listFragments", Service: ArchivedMedia},
@@ -298,5 +352,6 @@ var operations = []*Operation{
 	{Name: "GetIceServerConfig", Path: "/v1/get-ice-server-config", Service: Signaling},
 	{Name: "SendAlexaOfferToMaster", Path: "/v1/send-alexa-offer-to-master", Service: Signaling},
 	{Name: "JoinStorageSession", Path: "/joinStorageSession", Service: WebRTCStorage},
-	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer", Service: WebRTCStorage},
+	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer",
+		Service: WebRTCStorage},
 }

@@ -24,13 +24,15 @@ func TestOperations(t *testing.T) {
 			}
 		}
 	}
-	want := map[Service]int{Control: 32, ArchivedMedia: 6, Media: 2, Signaling: 2, WebRTCStorage: 2} // PutMedia counted with Media
+	// PutMedia counted with Media
+	want := map[Service]int{Control: 32, ArchivedMedia: 6, Media: 2, Signaling: 2, WebRTCStorage: 2}
 	if !maps.Equal(perService, want) {
 		t.Errorf("operations by service: %v, want %v", perService, want)
 	}
 }
 
-// Every member of the table has a field of its name and kind, and every field of an input has a member.
+// Every member of the table has a field of its name and kind, and every field of an input has a
+// member.
 func TestInputsFollowTheTable(t *testing.T) {
 	for _, op := range Operations() {
 		if op.NewInput != nil {
@@ -57,11 +59,13 @@ func followsTable(t *testing.T, path string, s *Shape, typ reflect.Type) {
 			continue
 		}
 		kinds := map[Kind][]reflect.Kind{
-			KindString: {reflect.String}, KindInteger: {reflect.Int}, KindLong: {reflect.Int}, KindTimestamp: {reflect.Pointer},
+			KindString: {reflect.String}, KindInteger: {reflect.Int}, KindLong: {reflect.Int},
+			KindTimestamp: {reflect.Pointer},
 			KindStructure: {reflect.Pointer}, KindList: {reflect.Slice}, KindMap: {reflect.Map},
 		}
 		if !slices.Contains(kinds[m.Shape.Kind], f.Type.Kind()) {
-			t.Errorf("%s.%s is a %s in the table and a %s in Go", path, m.Name, m.Shape.Kind, f.Type)
+			t.Errorf("%s.%s is a %s in the table and a %s in Go", path, m.Name, m.Shape.Kind,
+				f.Type)
 			continue
 		}
 		switch {
@@ -75,13 +79,19 @@ func followsTable(t *testing.T, path string, s *Shape, typ reflect.Type) {
 
 func TestUnknownOperation(t *testing.T) {
 	for path, want := range map[string]string{
-		"/getClip":                     "GetClip is an operation of Kinesis Video Streams that Weir does not have.",
-		"/GetClip":                     "GetClip is an operation of Kinesis Video Streams that Weir does not have.",
-		"/listFragments":               "ListFragments is an operation of Kinesis Video Streams that Weir does not have.",
-		"/GetHLSStreamingSessionURL":   "There is no operation at this path; the path of GetHLSStreamingSessionURL is /getHLSStreamingSessionURL.",
-		"/tagResource":                 "There is no operation at this path; the path of TagResource is /TagResource.",
-		"/nothing":                     "There is no operation at the path '/nothing'.",
-		"/" + strings.Repeat("x", 1e5): "There is no operation at the path '/" + strings.Repeat("x", 511) + "...'.",
+		"/getClip": "GetClip is an operation of Kinesis Video Streams that " +
+			"Weir does not have.",
+		"/GetClip": "GetClip is an operation of Kinesis Video Streams that " +
+			"Weir does not have.",
+		"/listFragments": "ListFragments is an operation of Kinesis Video Streams " +
+			"that Weir does not have.",
+		"/GetHLSStreamingSessionURL": "There is no operation at this path; the path of " +
+			"GetHLSStreamingSessionURL is /getHLSStreamingSessionURL.",
+		"/tagResource": "There is no operation at this path; the path of " +
+			"TagResource is /TagResource.",
+		"/nothing": "There is no operation at the path '/nothing'.",
+		"/" + strings.Repeat("x", 1e5): "There is no operation at the path '/" +
+			strings.Repeat("x", 511) + "...'.",
 	} {
 		if e := UnknownOperation(path); e.Code != UnknownOperationException || e.Message != want {
 			t.Errorf("%.100s: %v", path, e)
@@ -99,13 +109,18 @@ func TestARN(t *testing.T) {
 	if err != nil || got != want || got.String() != text {
 		t.Errorf("parsed %+v, %v", got, err)
 	}
-	if got, err := ParseARN("arn:aws-us-gov:kinesisvideo:us-gov-west-1:1:channel/a.b_c-d/7"); err != nil || got != (ARN{"aws-us-gov", "us-gov-west-1", "1", "channel", "a.b_c-d", 7}) {
+	if got, err := ParseARN(
+		"arn:aws-us-gov:kinesisvideo:us-gov-west-1:1:channel/a.b_c-d/7"); err != nil ||
+		got != (ARN{"aws-us-gov", "us-gov-west-1", "1", "channel", "a.b_c-d", 7}) {
 		t.Errorf("parsed %+v, %v", got, err)
 	}
 	for _, bad := range []string{
-		"", "cam", testARN + "\n", testARN + "/x", "arn:aws:kinesis:us-west-2:1:stream/cam/1", "arn:aws:kinesisvideo:us-west-2::stream/cam/1",
-		"arn:aws:kinesisvideo:us-west-2:1:stream/cam", "arn:aws:kinesisvideo:us-west-2:1:stream//1", "arn:aws:kinesisvideo:us-west-2:1:stream/a b/1",
-		"arn:aws:kinesisvideo:us-west-2:1:stream/cam/-1", "arn:aws:kinesisvideo:us-west-2:1:stream/cam/99999999999999999999",
+		"", "cam", testARN + "\n", testARN + "/x", "arn:aws:kinesis:us-west-2:1:stream/cam/1",
+		"arn:aws:kinesisvideo:us-west-2::stream/cam/1",
+		"arn:aws:kinesisvideo:us-west-2:1:stream/cam", "arn:aws:kinesisvideo:us-west-2:1:stream//1",
+		"arn:aws:kinesisvideo:us-west-2:1:stream/a b/1",
+		"arn:aws:kinesisvideo:us-west-2:1:stream/cam/-1",
+		"arn:aws:kinesisvideo:us-west-2:1:stream/cam/99999999999999999999",
 		"arn:aws:kinesisvideo:us-west-2:1:stream/" + strings.Repeat("a", 1024) + "/1",
 	} {
 		if a, err := ParseARN(bad); !errors.Is(err, &Error{Code: InvalidArgumentException}) {

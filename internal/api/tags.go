@@ -1,7 +1,8 @@
 package api
 
-// TagStreamInput is the body of /tagStream. Tags are added to the stream's; a key that is there already gets the new value. That
-// the stream ends up with at most MaxStreamTags is for the caller, who knows those it has.
+// TagStreamInput is the body of /tagStream. Tags are added to the stream's; a key that is there
+// already gets the new value. That the stream ends up with at most MaxStreamTags is for the caller,
+// who knows those it has.
 type TagStreamInput struct {
 	given
 	StreamRef
@@ -25,7 +26,8 @@ type UntagStreamOutput struct{}
 type ListTagsForStreamInput struct {
 	given
 	StreamRef
-	NextToken string `json:"NextToken,omitempty"` // a stream's tags fit one page, so Weir never gives one out
+	// a stream's tags fit one page, so Weir never gives one out
+	NextToken string `json:"NextToken,omitempty"`
 }
 
 // ListTagsForStreamOutput answers /listTagsForStream. Tags must not be nil: clients iterate it.
@@ -52,7 +54,8 @@ func (in *TagResourceInput) rules() error {
 	seen := make(map[string]bool, len(in.Tags))
 	for _, t := range in.Tags {
 		if seen[t.Key] {
-			return Errorf(InvalidArgumentException, "The tag key '%s' is given more than once.", t.Key)
+			return Errorf(InvalidArgumentException, "The tag key '%s' is given more than once.",
+				t.Key)
 		}
 		seen[t.Key] = true
 	}

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// Timestamp is a moment in milliseconds since the Unix epoch. On the wire it is a JSON number of epoch seconds (rest-json); an
-// ISO 8601 string is accepted as well. It is always written with three decimals and without an exponent.
+// Timestamp is a moment in milliseconds since the Unix epoch. On the wire it is a JSON number of
+// epoch seconds (rest-json); an ISO 8601 string is accepted as well. It is always written with
+// three decimals and without an exponent.
 type Timestamp int64
 
-// maxTimestamp is the end of the year 9999 in milliseconds. It catches callers who send milliseconds for seconds.
+// maxTimestamp is the end of the year 9999 in milliseconds. It catches callers who send
+// milliseconds for seconds.
 const maxTimestamp = 253_402_300_799_999
 
 // Time gives the timestamp as a time.Time in UTC.
@@ -55,17 +57,20 @@ func decodeTimestamp(path string, v any) (Timestamp, error) {
 		seconds, err := strconv.ParseFloat(string(v), 64)
 		if err != nil || math.IsNaN(seconds) || math.Abs(seconds) > maxTimestamp/1000 {
 			return 0, Errorf(SerializationException,
-				"The timestamp at '%s' is out of range; it must be in seconds since 1970-01-01.", decapitalise(path))
+				"The timestamp at '%s' is out of range; it must be in seconds since 1970-01-01.",
+				decapitalise(path))
 		}
 		return Timestamp(math.Round(seconds * 1000)), nil
 	case string:
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04Z07:00"} {
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700",
+			"2006-01-02T15:04Z07:00"} {
 			if t, err := time.Parse(layout, v); err == nil && t.Year() >= 0 && t.Year() <= 9999 {
 				return Timestamp(t.UnixMilli()), nil
 			}
 		}
 		return 0, Errorf(SerializationException,
-			"The timestamp at '%s' is not in ISO 8601 form with a time zone, such as 2018-12-31T23:59:59.000Z.", decapitalise(path))
+			"The timestamp at '%s' is not in ISO 8601 form with a time zone, such as "+
+				"2018-12-31T23:59:59.000Z.", decapitalise(path))
 	}
 	return 0, wrongType(path, v, "a Timestamp")
 }

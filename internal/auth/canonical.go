@@ -16,7 +16,8 @@ const (
 	timeFormat      = "20060102T150405Z"
 	dateFormat      = "20060102"
 	unsignedPayload = "UNSIGNED-PAYLOAD"
-	emptyHash       = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" // SHA-256 of no bytes
+	// SHA-256 of no bytes
+	emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
 func hashHex(b []byte) string {
@@ -47,15 +48,17 @@ func signingKey(secret string, s scope) []byte {
 	return hmacSHA256(key, terminator)
 }
 
-// signature gives the hexadecimal signature of a canonical request made at a time written in timeFormat.
+// signature gives the hexadecimal signature of a canonical request made at a time written in
+// timeFormat.
 func signature(secret string, s scope, at, canonical string) string {
 	toSign := algorithm + "\n" + at + "\n" + s.String() + "\n" + hashHex([]byte(canonical))
 	return hex.EncodeToString(hmacSHA256(signingKey(secret, s), toSign))
 }
 
-// canonicalRequest puts a request into the one form that both sides sign. signed are lower-case header names; value gives the
-// values of each.
-func canonicalRequest(r *http.Request, signed []string, value func(name string) string, payloadHash string) string {
+// canonicalRequest puts a request into the one form that both sides sign. signed are lower-case
+// header names; value gives the values of each.
+func canonicalRequest(r *http.Request, signed []string, value func(name string) string,
+	payloadHash string) string {
 	var b strings.Builder
 	b.WriteString(r.Method)
 	b.WriteByte('\n')
@@ -76,8 +79,8 @@ func canonicalRequest(r *http.Request, signed []string, value func(name string) 
 	return b.String()
 }
 
-// canonicalPath encodes the path as it stands on the wire once more (every service but S3 does so), after removing empty and dot
-// segments (RFC 3986 section 6).
+// canonicalPath encodes the path as it stands on the wire once more (every service but S3 does so),
+// after removing empty and dot segments (RFC 3986 section 6).
 func canonicalPath(wire string) string {
 	var out []string
 	segments := strings.Split(wire, "/")
@@ -93,13 +96,15 @@ func canonicalPath(wire string) string {
 		}
 	}
 	path := "/" + strings.Join(out, "/")
-	if last := segments[len(segments)-1]; len(out) > 0 && (last == "" || last == "." || last == "..") {
+	if last := segments[len(segments)-1]; len(out) > 0 &&
+		(last == "" || last == "." || last == "..") {
 		path += "/"
 	}
 	return path
 }
 
-// canonicalQuery decodes the parameters, encodes them in the one allowed way and sorts them. The signature itself is not signed.
+// canonicalQuery decodes the parameters, encodes them in the one allowed way and sorts them. The
+// signature itself is not signed.
 func canonicalQuery(raw string) string {
 	if raw == "" {
 		return ""
@@ -141,7 +146,8 @@ func encode(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~' {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' ||
+			c == '.' || c == '_' || c == '~' {
 			b.WriteByte(c)
 			continue
 		}
@@ -183,11 +189,13 @@ func fold(s string) string {
 	if !strings.Contains(s, "  ") && !strings.Contains(s, "\t") {
 		return s
 	}
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' }), " ")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return r == ' ' || r == '\t'
+	}), " ")
 }
 
-// headerValue gives the signed value of a header of a request, either one received by net/http's server or one about to be sent
-// by its client, with what net/http keeps outside of the header map.
+// headerValue gives the signed value of a header of a request, either one received by net/http's
+// server or one about to be sent by its client, with what net/http keeps outside of the header map.
 func headerValue(r *http.Request, name string) string {
 	switch name {
 	case "host":

@@ -28,8 +28,8 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// writeFile puts a secret file in place, readable by its owner only, so that after a power cut there is the old file or the
-// whole new one.
+// writeFile puts a secret file in place, readable by its owner only, so that after a power cut
+// there is the old file or the whole new one.
 func writeFile(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp-*") // mode 0600

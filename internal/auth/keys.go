@@ -19,25 +19,29 @@ type Key struct {
 
 // Credentials gives the key for a Signer.
 func (k Key) Credentials() Credentials {
-	return Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey, SessionToken: k.SessionToken}
+	return Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey,
+		SessionToken: k.SessionToken}
 }
 
-// KeyFile holds the key pairs of a file in the form of the AWS shared credentials file, so that AWS_SHARED_CREDENTIALS_FILE can
-// point at it. It implements Keys and does not change after loading.
+// KeyFile holds the key pairs of a file in the form of the AWS shared credentials file, so that
+// AWS_SHARED_CREDENTIALS_FILE can point at it. It implements Keys and does not change after
+// loading.
 type KeyFile struct {
 	keys    []Key
 	byID    map[string]int
 	created bool
 }
 
-// LoadOrCreateKeys reads the key file, or makes one with a single random key pair in the profile "default", readable by its owner
-// only.
+// LoadOrCreateKeys reads the key file, or makes one with a single random key pair in the profile
+// "default", readable by its owner only.
 func LoadOrCreateKeys(path string) (*KeyFile, error) {
 	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key := newKey()
-		text := fmt.Sprintf("# Key pairs of Weir. Each section is one; clients use the file as AWS_SHARED_CREDENTIALS_FILE.\n"+
-			"[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key.Profile, key.AccessKeyID, key.SecretAccessKey)
+		text := fmt.Sprintf("# Key pairs of Weir. Each section is one; clients use the file as "+
+			"AWS_SHARED_CREDENTIALS_FILE.\n"+
+			"[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key.Profile,
+			key.AccessKeyID, key.SecretAccessKey)
 		if err := writeFile(path, []byte(text)); err != nil {
 			return nil, fmt.Errorf("create key file: %w", err)
 		}
@@ -68,8 +72,10 @@ func newKeyFile(keys []Key) (*KeyFile, error) {
 	}
 	f := &KeyFile{keys: keys, byID: make(map[string]int, len(keys))}
 	for i, k := range keys {
-		if j, ok := f.byID[k.AccessKeyID]; ok && (keys[j].SecretAccessKey != k.SecretAccessKey || keys[j].SessionToken != k.SessionToken) {
-			return nil, fmt.Errorf("profiles %q and %q give access key %s different secrets", keys[j].Profile, k.Profile, k.AccessKeyID)
+		if j, ok := f.byID[k.AccessKeyID]; ok && (keys[j].SecretAccessKey != k.SecretAccessKey ||
+			keys[j].SessionToken != k.SessionToken) {
+			return nil, fmt.Errorf("profiles %q and %q give access key %s different secrets",
+				keys[j].Profile, k.Profile, k.AccessKeyID)
 		}
 		f.byID[k.AccessKeyID] = i
 	}
@@ -110,13 +116,15 @@ func (f *KeyFile) Default() Key {
 // Created reports that LoadOrCreateKeys made the file.
 func (f *KeyFile) Created() bool { return f.created }
 
-// newKey makes a random key pair in the shape of AWS's: an access key of 20 characters, which begins with WEIR so that nobody
-// takes it for one of AWS, and a secret of 40 characters with 238 bits of randomness, which a double click selects whole.
+// newKey makes a random key pair in the shape of AWS's: an access key of 20 characters, which
+// begins with WEIR so that nobody takes it for one of AWS, and a secret of 40 characters with 238
+// bits of randomness, which a double click selects whole.
 func newKey() Key {
 	return Key{
-		Profile:         "default",
-		AccessKeyID:     "WEIR" + randomText(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
-		SecretAccessKey: randomText(40, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+		Profile:     "default",
+		AccessKeyID: "WEIR" + randomText(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+		SecretAccessKey: randomText(40,
+			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
 	}
 }
 
@@ -136,9 +144,10 @@ func randomText(n int, alphabet string) string {
 	return string(out)
 }
 
-// ParseCredentials reads the form of the AWS shared credentials file. It takes what people's editors make of it (a byte order
-// mark, CRLF, comments with # or ; also after a value) and ignores settings that it does not know; a profile without
-// both halves of a key pair is an error unless it has neither.
+// ParseCredentials reads the form of the AWS shared credentials file. It takes what people's
+// editors make of it (a byte order mark, CRLF, comments with # or ; also after a value) and ignores
+// settings that it does not know; a profile without both halves of a key pair is an error unless it
+// has neither.
 func ParseCredentials(data []byte) ([]Key, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	var keys []Key
@@ -219,7 +228,9 @@ func completeKeys(all []Key) ([]Key, error) {
 		case k.SecretAccessKey == "":
 			return nil, fmt.Errorf("profile %q has no aws_secret_access_key", k.Profile)
 		case strings.ContainsAny(k.AccessKeyID, "/, \t"):
-			return nil, fmt.Errorf("profile %q: the access key has a character that signatures cannot carry", k.Profile)
+			return nil, fmt.Errorf(
+				"profile %q: the access key has a character that signatures cannot carry",
+				k.Profile)
 		}
 		keys = append(keys, k)
 	}

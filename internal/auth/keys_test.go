@@ -22,7 +22,8 @@ func TestCreateKeys(t *testing.T) {
 		t.Errorf("the key file has mode %v", info.Mode())
 	}
 	key := made.Default()
-	if !regexp.MustCompile(`^WEIR[A-Z2-7]{16}$`).MatchString(key.AccessKeyID) || !regexp.MustCompile(`^[A-Za-z0-9]{40}$`).MatchString(key.SecretAccessKey) {
+	if !regexp.MustCompile(`^WEIR[A-Z2-7]{16}$`).MatchString(key.AccessKeyID) ||
+		!regexp.MustCompile(`^[A-Za-z0-9]{40}$`).MatchString(key.SecretAccessKey) {
 		t.Errorf("made the key pair %+v", key)
 	}
 	again, err := LoadOrCreateKeys(path)
@@ -42,7 +43,8 @@ func TestCreateKeys(t *testing.T) {
 	if len(files) != 1 {
 		t.Errorf("%d files are left in the directory", len(files))
 	}
-	if other, _ := LoadOrCreateKeys(filepath.Join(t.TempDir(), "c")); other.Default().SecretAccessKey == key.SecretAccessKey {
+	if other, _ := LoadOrCreateKeys(filepath.Join(t.TempDir(),
+		"c")); other.Default().SecretAccessKey == key.SecretAccessKey {
 		t.Error("two files have the same key")
 	}
 }
@@ -54,14 +56,22 @@ func TestParseCredentials(t *testing.T) {
 		want []Key
 		err  string // part of the error
 	}{
-		"usual":      {"[default]\n" + id + secret, []Key{{"default", "A", "S", ""}}, ""},
-		"token":      {"[default]\n" + id + secret + "aws_session_token=T==\n", []Key{{"default", "A", "S", "T=="}}, ""},
-		"two":        {"[a]\n" + id + secret + "\n[b]\naws_access_key_id=B\naws_secret_access_key=X/y+z=\n", []Key{{"a", "A", "S", ""}, {"b", "B", "X/y+z=", ""}}, ""},
-		"Windows":    {"\xef\xbb\xbf[default]\r\naws_access_key_id=A\r\naws_secret_access_key=S", []Key{{"default", "A", "S", ""}}, ""},
-		"comments":   {"# c\n; c\n[default] # c\n" + id + "aws_secret_access_key = S # mine\n\tregion = r\n", []Key{{"default", "A", "S", ""}}, ""},
-		"upper case": {"[default]\nAWS_ACCESS_KEY_ID=A\nAws_Secret_Access_Key=S\n", []Key{{"default", "A", "S", ""}}, ""},
-		"no pair":    {"[sso]\nsso_session = x\n[default]\n" + id + secret, []Key{{"default", "A", "S", ""}}, ""},
-		"empty":      {"", nil, ""},
+		"usual": {"[default]\n" + id + secret, []Key{{"default", "A", "S", ""}}, ""},
+		"token": {"[default]\n" + id + secret + "aws_session_token=T==\n",
+			[]Key{{"default", "A", "S", "T=="}}, ""},
+		"two": {"[a]\n" + id + secret +
+			"\n[b]\naws_access_key_id=B\naws_secret_access_key=X/y+z=\n",
+			[]Key{{"a", "A", "S", ""}, {"b", "B", "X/y+z=", ""}}, ""},
+		"Windows": {"\xef\xbb\xbf[default]\r\naws_access_key_id=A\r\naws_secret_access_key=S",
+			[]Key{{"default", "A", "S", ""}}, ""},
+		"comments": {"# c\n; c\n[default] # c\n" + id +
+			"aws_secret_access_key = S # mine\n\tregion = r\n", []Key{{"default", "A", "S", ""}},
+			""},
+		"upper case": {"[default]\nAWS_ACCESS_KEY_ID=A\nAws_Secret_Access_Key=S\n",
+			[]Key{{"default", "A", "S", ""}}, ""},
+		"no pair": {"[sso]\nsso_session = x\n[default]\n" + id + secret,
+			[]Key{{"default", "A", "S", ""}}, ""},
+		"empty": {"", nil, ""},
 
 		"no secret":     {"[p]\n" + id, nil, `profile "p" has no aws_secret_access_key`},
 		"no id":         {"[p]\n" + secret, nil, `profile "p" has no aws_access_key_id`},
@@ -100,9 +110,10 @@ func TestLoadKeysErrors(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"there is no key pair": "# nothing\n",
-		"different secrets":    "[a]\naws_access_key_id=A\naws_secret_access_key=1\n[b]\naws_access_key_id=A\naws_secret_access_key=2\n",
-		"line 1":               "garbage\n",
-		"larger than":          strings.Repeat("#", maxKeyFile+1),
+		"different secrets": "[a]\naws_access_key_id=A\naws_secret_access_key=1\n[b]\n" +
+			"aws_access_key_id=A\naws_secret_access_key=2\n",
+		"line 1":      "garbage\n",
+		"larger than": strings.Repeat("#", maxKeyFile+1),
 	} {
 		path := filepath.Join(dir, "credentials")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

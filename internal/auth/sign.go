@@ -37,8 +37,9 @@ func (s *Signer) scope(at time.Time) scope {
 	return scope{date: at.Format(dateFormat), region: s.Region, service: cmp.Or(s.Service, Service)}
 }
 
-// Sign signs a request whose whole body is body, in the header form: it sets X-Amz-Date, X-Amz-Security-Token and Authorization.
-// Host, Content-Type and all X-Amz… headers are signed; the request must not be changed in these afterwards.
+// Sign signs a request whose whole body is body, in the header form: it sets X-Amz-Date,
+// X-Amz-Security-Token and Authorization. Host, Content-Type and all X-Amz… headers are signed; the
+// request must not be changed in these afterwards.
 func (s *Signer) Sign(r *http.Request, body []byte) {
 	at := s.prepare(r)
 	signed := []string{"host"}
@@ -50,8 +51,8 @@ func (s *Signer) Sign(r *http.Request, body []byte) {
 	s.authorize(r, at, signed, hashHex(body))
 }
 
-// SignPutMedia signs a PutMedia request as the C producers do: the payload hash is that of nothing, and connection and
-// transfer-encoding are signed too. It makes the request's body chunked.
+// SignPutMedia signs a PutMedia request as the C producers do: the payload hash is that of nothing,
+// and connection and transfer-encoding are signed too. It makes the request's body chunked.
 func (s *Signer) SignPutMedia(r *http.Request) {
 	r.ContentLength = -1
 	r.TransferEncoding = []string{"chunked"}
@@ -62,7 +63,8 @@ func (s *Signer) SignPutMedia(r *http.Request) {
 	at := s.prepare(r)
 	signed := []string{"connection", "host", "transfer-encoding", "user-agent"}
 	for name := range r.Header {
-		if n := strings.ToLower(name); strings.HasPrefix(n, "x-amz") && n != "x-amz-security-token" {
+		if n := strings.ToLower(name); strings.HasPrefix(n, "x-amz") &&
+			n != "x-amz-security-token" {
 			signed = append(signed, n)
 		}
 	}
@@ -84,13 +86,15 @@ func (s *Signer) authorize(r *http.Request, at time.Time, signed []string, paylo
 	slices.Sort(signed)
 	sc := s.scope(at)
 	value := func(name string) string { return headerValue(r, name) }
-	sig := signature(s.SecretAccessKey, sc, at.Format(timeFormat), canonicalRequest(r, signed, value, payloadHash))
+	sig := signature(s.SecretAccessKey, sc, at.Format(timeFormat),
+		canonicalRequest(r, signed, value, payloadHash))
 	r.Header.Set("Authorization", fmt.Sprintf("%s Credential=%s/%s, SignedHeaders=%s, Signature=%s",
 		algorithm, s.AccessKeyID, sc, strings.Join(signed, ";"), sig))
 }
 
-// Presign gives the URL of a request in the query form, good for expires (at most seven days, in whole seconds). Only Host is
-// signed of the headers; body is the request's body, nil for none. The request itself is not changed.
+// Presign gives the URL of a request in the query form, good for expires (at most seven days, in
+// whole seconds). Only Host is signed of the headers; body is the request's body, nil for none. The
+// request itself is not changed.
 func (s *Signer) Presign(r *http.Request, body []byte, expires time.Duration) (*url.URL, error) {
 	seconds := int64(expires / time.Second)
 	if seconds < 1 || seconds > maxExpires {
@@ -115,7 +119,8 @@ func (s *Signer) Presign(r *http.Request, body []byte, expires time.Duration) (*
 	}
 	signed.URL.RawQuery = strings.Join(query, "&")
 	value := func(name string) string { return headerValue(&signed, name) }
-	sig := signature(s.SecretAccessKey, sc, at.Format(timeFormat), canonicalRequest(&signed, []string{"host"}, value, hashHex(body)))
+	sig := signature(s.SecretAccessKey, sc, at.Format(timeFormat),
+		canonicalRequest(&signed, []string{"host"}, value, hashHex(body)))
 	signed.URL.RawQuery += "&X-Amz-Signature=" + sig
 	return signed.URL, nil
 }

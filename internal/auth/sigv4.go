@@ -16,9 +16,10 @@ import (
 const Service = "kinesisvideo"
 
 const (
-	maxSkew          = 5 * time.Minute // AWS: a request is refused when older or earlier
-	maxExpires       = 7 * 24 * 60 * 60
-	maxAuthorization = 16 << 10 // bytes of the Authorization header or of the query; real ones are below 2 KiB
+	maxSkew    = 5 * time.Minute // AWS: a request is refused when older or earlier
+	maxExpires = 7 * 24 * 60 * 60
+	// bytes of the Authorization header or of the query; real ones are below 2 KiB
+	maxAuthorization = 16 << 10
 	maxSignedHeaders = 100
 )
 
@@ -34,13 +35,15 @@ type Keys interface {
 // Verifier checks signatures. It is safe for use by many goroutines.
 type Verifier struct {
 	Keys         Keys
-	Service      string           // the scope's service; "" means Service
-	Region       string           // the server's region, for StrictRegion
-	StrictRegion bool             // refuse scopes of another region
-	MustSign     []string         // headers, in lower case, that must be signed where a request has them
-	Clock        func() time.Time // nil means time.Now
-	// Hosts are values of Host that clients may have signed although a proxy has put another in its place: those of the URL that
-	// clients are sent to. They must be names of this server alone, or a request for another could be sent to it.
+	Service      string // the scope's service; "" means Service
+	Region       string // the server's region, for StrictRegion
+	StrictRegion bool   // refuse scopes of another region
+	// headers, in lower case, that must be signed where a request has them
+	MustSign []string
+	Clock    func() time.Time // nil means time.Now
+	// Hosts are values of Host that clients may have signed although a proxy has put another in its
+	// place: those of the URL that clients are sent to. They must be names of this server alone, or
+	// a request for another could be sent to it.
 	Hosts []string
 }
 
@@ -64,7 +67,8 @@ type claim struct {
 	token       string
 }
 
-const mismatch = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access " +
+const mismatch = "The request signature we calculated does not match the signature you provided. " +
+	"Check your AWS Secret Access " +
 	"Key and signing method. Consult the service documentation for details."
 
 func incomplete(format string, args ...any) *Error {
@@ -75,8 +79,9 @@ func invalid(format string, args ...any) *Error {
 	return &Error{InvalidSignature, fmt.Sprintf(format, args...)}
 }
 
-// Verify checks the signature of a request as net/http's server hands it over. body is the whole body of a JSON call; nil means
-// a body that is still to come (PutMedia), which the signature then does not cover. The error is an *Error.
+// Verify checks the signature of a request as net/http's server hands it over. body is the whole
+// body of a JSON call; nil means a body that is still to come (PutMedia), which the signature then
+// does not cover. The error is an *Error.
 func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
 	c, secret, err := v.claim(r)
 	if err != nil {
@@ -86,14 +91,18 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if !slices.ContainsFunc(v.hosts(r), func(host string) bool { return c.matches(r, host, secret, hashes) }) {
+	if !slices.ContainsFunc(v.hosts(r), func(host string) bool {
+		return c.matches(r, host, secret, hashes)
+	}) {
 		return Identity{}, &Error{InvalidSignature, mismatch + c.explain(r, secret, hashes)}
 	}
-	return Identity{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at, Presigned: c.expires > 0}, nil
+	return Identity{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at,
+		Presigned: c.expires > 0}, nil
 }
 
-// VerifyHead checks all of a signature that can be checked before the body is there: its form, key, session token, scope, time and
-// signed headers. What passes may still have a wrong signature; Verify finds out. The error is an *Error.
+// VerifyHead checks all of a signature that can be checked before the body is there: its form, key,
+// session token, scope, time and signed headers. What passes may still have a wrong signature;
+// Verify finds out. The error is an *Error.
 func (v *Verifier) VerifyHead(r *http.Request) error {
 	_, _, err := v.claim(r)
 	return err
@@ -106,7 +115,8 @@ func (v *Verifier) claim(r *http.Request) (c *claim, secret string, err error) {
 	}
 	secret, ok := v.Keys.Secret(c.accessKeyID)
 	if !ok || !v.tokenMatches(c) {
-		return nil, "", &Error{UnrecognizedClient, "The security token included in the request is invalid."}
+		return nil, "", &Error{UnrecognizedClient,
+			"The security token included in the request is invalid."}
 	}
 	if err := v.checkScope(c); err != nil {
 		return nil, "", err
@@ -135,13 +145,15 @@ func (v *Verifier) checkScope(c *claim) error {
 	service := cmp.Or(v.Service, Service)
 	switch {
 	case c.terminator != terminator:
-		return invalid("Credential should be scoped with a valid terminator: '%s', not '%s'.", terminator, c.terminator)
+		return invalid("Credential should be scoped with a valid terminator: '%s', not '%s'.",
+			terminator, c.terminator)
 	case c.scope.service != service:
 		return invalid("Credential should be scoped to correct service: '%s'.", service)
 	case c.scope.region == "" || v.StrictRegion && c.scope.region != v.Region:
 		return invalid("Credential should be scoped to a valid region, not '%s'.", c.scope.region)
 	case c.scope.date != c.at.Format(dateFormat):
-		return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.",
+		return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version "+
+			"of date from HTTP: '%s' != '%s', from '%s'.",
 			c.scope.date, c.at.Format(dateFormat), c.at.Format(timeFormat))
 	case !slices.Contains(c.signed, "host"):
 		return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
@@ -175,8 +187,11 @@ func payloadHashes(r *http.Request, body []byte) ([]string, error) {
 	declared := fold(r.Header.Get("X-Amz-Content-Sha256"))
 	if body == nil {
 		// A hash of a body that nobody has seen yet cannot be honoured.
-		if declared != "" && declared != unsignedPayload && !strings.EqualFold(declared, emptyHash) {
-			return nil, invalid("The value of 'x-amz-content-sha256' must be %s for a streamed body, not '%.64s'.", unsignedPayload, declared)
+		if declared != "" && declared != unsignedPayload &&
+			!strings.EqualFold(declared, emptyHash) {
+			return nil, invalid(
+				"The value of 'x-amz-content-sha256' must be %s for a streamed body, not '%.64s'.",
+				unsignedPayload, declared)
 		}
 		return []string{emptyHash, unsignedPayload}, nil
 	}
@@ -187,7 +202,8 @@ func payloadHashes(r *http.Request, body []byte) ([]string, error) {
 	case declared == unsignedPayload:
 		return []string{unsignedPayload}, nil
 	}
-	return nil, invalid("The provided 'x-amz-content-sha256' header does not match what was computed.")
+	return nil, invalid(
+		"The provided 'x-amz-content-sha256' header does not match what was computed.")
 }
 
 // hosts lists what may stand for Host in a signature: what was received first.
@@ -196,23 +212,30 @@ func (v *Verifier) hosts(r *http.Request) []string {
 }
 
 // hostPattern is what an answer repeats of a Host: a name or an address, with or without a port.
-var hostPattern = regexp.MustCompile(`\A[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\z|\A\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\z`)
+var hostPattern = regexp.MustCompile(
+	`\A[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\z|\A\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\z`)
 
-// explain says what of a signature that does not match may be a proxy's doing: the Host that arrived. When the proxy says which Host
-// came to it, and the signature matches that one, nothing else is wrong. The request is refused all the same: anybody can say so.
+// explain says what of a signature that does not match may be a proxy's doing: the Host that
+// arrived. When the proxy says which Host came to it, and the signature matches that one, nothing
+// else is wrong. The request is refused all the same: anybody can say so.
 func (c *claim) explain(r *http.Request, secret string, hashes []string) string {
 	host, before := headerValue(r, "host"), headerValue(r, "x-forwarded-host")
 	if !hostPattern.MatchString(host) {
 		return ""
 	}
 	if hostPattern.MatchString(before) && c.matches(r, before, secret, hashes) {
-		return fmt.Sprintf(" The key is right: the request was signed for the Host '%s', and a proxy has changed that to '%s'. "+
-			"Let the proxy pass Host on, or name the signed one in the server's advertised URL.", before, host)
+		return fmt.Sprintf(" The key is right: the request was signed for the Host '%s', and a "+
+			"proxy has changed that to '%s'. "+
+			"Let the proxy pass Host on, or name the signed one in the server's advertised URL.",
+			before, host)
 	}
-	return fmt.Sprintf(" The request arrived with the Host '%s'; if another was signed, a proxy has changed it.", host)
+	return fmt.Sprintf(
+		" The request arrived with the Host '%s'; if another was signed, a proxy has changed it.",
+		host)
 }
 
-// matches computes the signature for each of the forms that the client may have signed, and compares in constant time.
+// matches computes the signature for each of the forms that the client may have signed, and
+// compares in constant time.
 func (c *claim) matches(r *http.Request, host, secret string, hashes []string) bool {
 	received := func(name string) string {
 		if name == "host" {
@@ -244,7 +267,8 @@ func (c *claim) matches(r *http.Request, host, secret string, hashes []string) b
 	return false
 }
 
-// parseClaim finds the signature of a request. The header form wins when both are there: the query is then signed by it.
+// parseClaim finds the signature of a request. The header form wins when both are there: the query
+// is then signed by it.
 func parseClaim(r *http.Request) (*claim, error) {
 	if h := r.Header.Values("Authorization"); len(h) > 0 {
 		return parseHeader(r, h)
@@ -267,10 +291,14 @@ func parseHeader(r *http.Request, values []string) (*claim, error) {
 		return nil, incomplete("Unsupported AWS 'algorithm': '%.64s'.", name)
 	}
 	fields := map[string]string{}
-	for _, f := range strings.FieldsFunc(rest, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' }) {
+	for _, f := range strings.FieldsFunc(rest, func(c rune) bool {
+		return c == ',' || c == ' ' || c == '\t'
+	}) {
 		k, v, ok := strings.Cut(f, "=")
 		if !ok {
-			return nil, incomplete("'%.64s' not a valid key=value pair (missing equal-sign) in Authorization header.", f)
+			return nil, incomplete(
+				"'%.64s' not a valid key=value pair (missing equal-sign) in Authorization header.",
+				f)
 		}
 		if _, twice := fields[k]; twice {
 			return nil, incomplete("Authorization header has '%.64s' more than once.", k)
@@ -285,12 +313,14 @@ func parseHeader(r *http.Request, values []string) (*claim, error) {
 	}
 	at, ok := requestTime(r)
 	if !ok {
-		missing = append(missing, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+		missing = append(missing,
+			"Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
 	}
 	if missing != nil {
 		return nil, incomplete("%s", strings.Join(missing, " "))
 	}
-	c := &claim{at: at, signature: fields["Signature"], token: fold(r.Header.Get("X-Amz-Security-Token"))}
+	c := &claim{at: at, signature: fields["Signature"],
+		token: fold(r.Header.Get("X-Amz-Security-Token"))}
 	return c, c.fill(fields["Credential"], fields["SignedHeaders"])
 }
 
@@ -327,7 +357,8 @@ func parseQuery(r *http.Request) (*claim, error) {
 		fields[k] = decode(v)
 	}
 	var missing []string
-	for _, k := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signature", "X-Amz-SignedHeaders"} {
+	for _, k := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
+		"X-Amz-Signature", "X-Amz-SignedHeaders"} {
 		if fields[k] == "" {
 			missing = append(missing, "AWS query-string parameters must include '"+k+"'.")
 		}
@@ -336,21 +367,25 @@ func parseQuery(r *http.Request) (*claim, error) {
 		return nil, &Error{MissingAuthenticationToken, "Missing Authentication Token"}
 	}
 	if missing != nil {
-		return nil, incomplete("%s Re-examine the query-string parameters.", strings.Join(missing, " "))
+		return nil, incomplete("%s Re-examine the query-string parameters.",
+			strings.Join(missing, " "))
 	}
 	if a := fields["X-Amz-Algorithm"]; a != algorithm {
 		return nil, incomplete("Unsupported AWS 'algorithm': '%.64s'.", a)
 	}
 	at, err := time.Parse(timeFormat, fields["X-Amz-Date"])
 	if err != nil {
-		return nil, incomplete("Date must be in ISO-8601 'basic format'. Got '%.64s'. See http://en.wikipedia.org/wiki/ISO_8601", fields["X-Amz-Date"])
+		return nil, incomplete("Date must be in ISO-8601 'basic format'. Got '%.64s'. See "+
+			"http://en.wikipedia.org/wiki/ISO_8601", fields["X-Amz-Date"])
 	}
 	expires, err := strconv.Atoi(fields["X-Amz-Expires"])
 	if err != nil || expires < 1 || expires > maxExpires {
-		return nil, incomplete("X-Amz-Expires must be a number of seconds between 1 and %d.", maxExpires)
+		return nil, incomplete("X-Amz-Expires must be a number of seconds between 1 and %d.",
+			maxExpires)
 	}
-	c := &claim{at: at, expires: time.Duration(expires) * time.Second, signature: fields["X-Amz-Signature"],
-		token: fields["X-Amz-Security-Token"]}
+	c := &claim{at: at, expires: time.Duration(expires) * time.Second,
+		signature: fields["X-Amz-Signature"],
+		token:     fields["X-Amz-Security-Token"]}
 	if c.token == "" {
 		c.token = fold(r.Header.Get("X-Amz-Security-Token"))
 	}
@@ -361,7 +396,8 @@ func parseQuery(r *http.Request) (*claim, error) {
 func (c *claim) fill(credential, signedHeaders string) error {
 	parts := strings.Split(credential, "/")
 	if len(parts) != 5 || parts[0] == "" {
-		return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%.128s'", credential)
+		return incomplete("Credential must have exactly 5 slash-delimited elements, e.g. "+
+			"keyid/date/region/service/term, got '%.128s'", credential)
 	}
 	c.accessKeyID = parts[0]
 	c.scope = scope{date: parts[1], region: parts[2], service: parts[3]}

@@ -28,30 +28,39 @@ type mapKeys map[string]string
 func (m mapKeys) Secret(id string) (string, bool) { s, ok := m[id]; return s, ok }
 
 func testVerifier() *Verifier {
-	return &Verifier{Keys: mapKeys{testKey: testSecret}, Region: "us-west-2", Clock: func() time.Time { return testTime }}
+	return &Verifier{Keys: mapKeys{testKey: testSecret}, Region: "us-west-2",
+		Clock: func() time.Time { return testTime }}
 }
 
-// The example of AWS's documentation ("Create a signed AWS API request", GET iam ListUsers) with its published values.
+// The example of AWS's documentation ("Create a signed AWS API request", GET iam ListUsers) with
+// its published values.
 func TestPublishedIAMExample(t *testing.T) {
-	r := httptest.NewRequest("GET", "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08", nil)
+	r := httptest.NewRequest("GET",
+		"https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08", nil)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	r.Header.Set("X-Amz-Date", "20150830T123600Z")
 	signed := []string{"content-type", "host", "x-amz-date"}
-	canonical := canonicalRequest(r, signed, func(n string) string { return headerValue(r, n) }, emptyHash)
-	if got, want := hashHex([]byte(canonical)), "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59"; got != want {
+	canonical := canonicalRequest(r, signed, func(n string) string {
+		return headerValue(r, n)
+	}, emptyHash)
+	if got, want := hashHex([]byte(canonical)),
+		"f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59"; got != want {
 		t.Errorf("hash of the canonical request is %s, want %s:\n%s", got, want, canonical)
 	}
 	s := scope{"20150830", "us-east-1", "iam"}
-	if got, want := fmt.Sprintf("%x", signingKey(testSecret, s)), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"; got != want {
+	if got, want := fmt.Sprintf("%x", signingKey(testSecret, s)),
+		"c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"; got != want {
 		t.Errorf("signing key is %s, want %s", got, want)
 	}
 	const want = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
 	if got := signature(testSecret, s, "20150830T123600Z", canonical); got != want {
 		t.Errorf("signature is %s, want %s", got, want)
 	}
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "+
-		"SignedHeaders=content-type;host;x-amz-date, Signature="+want)
-	v := Verifier{Keys: mapKeys{testKey: testSecret}, Service: "iam", Clock: func() time.Time { return time.Date(2015, 8, 30, 12, 40, 0, 0, time.UTC) }}
+	r.Header.Set("Authorization",
+		"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "+
+			"SignedHeaders=content-type;host;x-amz-date, Signature="+want)
+	v := Verifier{Keys: mapKeys{testKey: testSecret}, Service: "iam",
+		Clock: func() time.Time { return time.Date(2015, 8, 30, 12, 40, 0, 0, time.UTC) }}
 	if _, err := v.Verify(r, []byte{}); err != nil {
 		t.Error(err)
 	}
@@ -59,8 +68,10 @@ func TestPublishedIAMExample(t *testing.T) {
 
 func TestCanonicalPath(t *testing.T) {
 	for wire, want := range map[string]string{
-		"": "/", "/": "/", "//": "/", "/a": "/a", "/a/": "/a/", "/a//b": "/a/b", "/a/./b": "/a/b", "/a/../b": "/b", "/../a": "/a",
-		"/a/..": "/", "/a/b/..": "/a/", "/a%20b": "/a%2520b", "/~u-._": "/~u-._", "/a+b=c": "/a%2Bb%3Dc", "/é": "/%C3%A9",
+		"": "/", "/": "/", "//": "/", "/a": "/a", "/a/": "/a/", "/a//b": "/a/b", "/a/./b": "/a/b",
+		"/a/../b": "/b", "/../a": "/a",
+		"/a/..": "/", "/a/b/..": "/a/", "/a%20b": "/a%2520b", "/~u-._": "/~u-._",
+		"/a+b=c": "/a%2Bb%3Dc", "/é": "/%C3%A9",
 	} {
 		if got := canonicalPath(wire); got != want {
 			t.Errorf("%q: got %q, want %q", wire, got, want)
@@ -101,8 +112,10 @@ func request(t *testing.T, raw string) *http.Request {
 const kvssinkPutMedia = "POST /putMedia HTTP/1.1\r\n" +
 	"Host: 127.0.0.1\r\n" +
 	"Accept: */*\r\n" +
-	"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope + ", SignedHeaders=connection;host;transfer-encoding;user-agent;" +
-	"x-amz-date;x-amzn-fragment-acknowledgment-required;x-amzn-fragment-timecode-type;x-amzn-producer-start-timestamp;x-amzn-stream-name, " +
+	"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope +
+	", SignedHeaders=connection;host;transfer-encoding;user-agent;" +
+	"x-amz-date;x-amzn-fragment-acknowledgment-required;x-amzn-fragment-timecode-type;" +
+	"x-amzn-producer-start-timestamp;x-amzn-stream-name, " +
 	"Signature=7840dcf7532ba86bc97fb4eeb48c7add307a2eaba8d9ad6c6f8aeefefe8cec46\r\n" +
 	"connection: keep-alive\r\n" +
 	"content-type: application/json\r\n" +
@@ -118,7 +131,8 @@ const kvssinkPutMedia = "POST /putMedia HTTP/1.1\r\n" +
 
 const javaPutMedia = "POST /putMedia HTTP/1.1\r\n" +
 	"Host: 127.0.0.1\r\n" +
-	"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope + ", SignedHeaders=connection;host;transfer-encoding;user-agent;" +
+	"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope +
+	", SignedHeaders=connection;host;transfer-encoding;user-agent;" +
 	"x-amz-date;x-amzn-fragment-timecode-type;x-amzn-producer-start-timestamp;x-amzn-stream-name, " +
 	"Signature=2920d603ab2afb55bb6901965049ce0cf6428b43bd5e66b9c0675d58e7382bcb\r\n" +
 	"X-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n" +
@@ -130,8 +144,8 @@ const javaPutMedia = "POST /putMedia HTTP/1.1\r\n" +
 	"x-amzn-producer-start-timestamp: 1795358519.803\r\n" +
 	"x-amzn-stream-name: demo-stream\r\n\r\n0\r\n\r\n"
 
-// The signatures were computed outside of this package: by botocore where said, else by the specification over the canonical
-// request that the client is known to make.
+// The signatures were computed outside of this package: by botocore where said, else by the
+// specification over the canonical request that the client is known to make.
 func TestVerifyProducers(t *testing.T) {
 	const describe = "{\n\t\"StreamName\": \"demo-stream\"\n}"
 	const botocoreBody = `{"StreamName": "demo-stream"}`
@@ -141,30 +155,54 @@ func TestVerifyProducers(t *testing.T) {
 	}{
 		"kvssink putMedia": {kvssinkPutMedia, nil},
 		"java putMedia":    {javaPutMedia, nil},
-		"java putMedia without the unsigned header": {strings.Replace(javaPutMedia, "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n", "", 1), nil},
+		"java putMedia without the unsigned header": {strings.Replace(javaPutMedia,
+			"X-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n", "", 1), nil},
 		"behind a proxy that changes the hop's headers": {
-			strings.Replace(strings.Replace(kvssinkPutMedia, "connection: keep-alive", "connection: close", 1),
+			strings.Replace(strings.Replace(kvssinkPutMedia, "connection: keep-alive",
+				"connection: close", 1),
 				"transfer-encoding: chunked", "content-length: 5", 1), nil},
-		"python putMedia": {"POST /putMedia HTTP/1.1\r\nhost: 127.0.0.1:8480\r\ncontent-type: application/json\r\nx-amz-date: 20261122T144159Z\r\n" +
-			"transfer-encoding: chunked\r\nAuthorization: AWS4-HMAC-SHA256 Credential=" + testScope +
-			", SignedHeaders=content-type;host;x-amz-date, Signature=755813486c20e7f9ab79cae0ec4f369cab8ce4fba886bc1bb31d7f969d5eb780\r\n\r\n0\r\n\r\n", nil},
-		"kvssink describeStream": {"POST /describeStream HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nAuthorization: AWS4-HMAC-SHA256 Credential=" + testScope +
-			", SignedHeaders=host;user-agent;x-amz-date, Signature=9ae88935a6a93ea05266535b01694b0796ab132005aadb456c12860c9e7b8519\r\n" +
-			"content-length: 32\r\ncontent-type: application/json\r\nuser-agent: AWS-SDK-KVS-CPP-CLIENT/3.5.0/1.6.0 GCC/12.2.0 Linux/6.1 x86_64 CPPSDK\r\n" +
+		"python putMedia": {"POST /putMedia HTTP/1.1\r\nhost: 127.0.0.1:8480\r\ncontent-type: " +
+			"application/json\r\nx-amz-date: 20261122T144159Z\r\n" +
+			"transfer-encoding: chunked\r\nAuthorization: AWS4-HMAC-SHA256 Credential=" +
+			testScope +
+			", SignedHeaders=content-type;host;x-amz-date, " +
+			"Signature=755813486c20e7f9ab79cae0ec4f369cab8ce4fba886bc1bb31d7f969d5eb780\r\n\r\n" +
+			"0\r\n\r\n", nil},
+		"kvssink describeStream": {"POST /describeStream HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: " +
+			"*/*\r\nAuthorization: AWS4-HMAC-SHA256 Credential=" + testScope +
+			", SignedHeaders=host;user-agent;x-amz-date, " +
+			"Signature=9ae88935a6a93ea05266535b01694b0796ab132005aadb456c12860c9e7b8519\r\n" +
+			"content-length: 32\r\ncontent-type: application/json\r\nuser-agent: " +
+			"AWS-SDK-KVS-CPP-CLIENT/3.5.0/1.6.0 GCC/12.2.0 Linux/6.1 x86_64 CPPSDK\r\n" +
 			"X-Amz-Date: 20261122T144159Z\r\n\r\n" + describe, []byte(describe)},
-		"botocore": {"POST /describeStream HTTP/1.1\r\nHost: 127.0.0.1:8480\r\nContent-Type: application/json\r\nX-Amz-Date: 20261122T144159Z\r\n" +
-			"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope + ", SignedHeaders=content-type;host;x-amz-date, " +
-			"Signature=bd53bb05c1df64e51fa3b626b6e22c9d4b001c598c4149a773ac0579befc16e7\r\nContent-Length: 29\r\n\r\n" + botocoreBody, []byte(botocoreBody)},
-		"botocore, odd path and query, blanks, token": {"POST /a%20b/%C3%A9//x/../~y?b=2&a=1&a=%20z%2F HTTP/1.1\r\nHost: 127.0.0.1:8480\r\n" +
-			"x-amz-meta:   two   spaces \r\nX-Amz-Date: 20261122T144159Z\r\nX-Amz-Security-Token: " + testToken + "\r\n" +
-			"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope + ", SignedHeaders=host;x-amz-date;x-amz-meta;x-amz-security-token, " +
-			"Signature=c7baf32e425f9c7e4efc798c9968fb7f7b1a417ec052f6b73a3a93cdf6a32f7b\r\nContent-Length: 2\r\n\r\n{}", []byte("{}")},
-		"botocore presigned": {"GET /listStreams?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fus-west-2%2Fkinesisvideo%2Faws4_request&" +
-			"X-Amz-Date=20261122T144159Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Signature=52e9e06b0738c0d8efe5bca9450b2d1c956aaaa963e7ffbe96e8c2b4971f4fdd HTTP/1.1\r\n" +
-			"Host: weir.example\r\n\r\n", []byte{}},
-		"botocore presigned, own query, token": {"POST /getHLSStreamingSessionURL?x=y&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fus-west-2%2Fkinesisvideo%2Faws4_request&" +
-			"X-Amz-Date=20261122T144159Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Security-Token=Session%2FToken%2B2%3D%3D&" +
-			"X-Amz-Signature=754bb2ee47118d199bbb9f7006770633a7cd75e6ffd080769d6947a4adf5fc2a HTTP/1.1\r\nHost: weir.example\r\n\r\n", []byte{}},
+		"botocore": {"POST /describeStream HTTP/1.1\r\nHost: 127.0.0.1:8480\r\nContent-Type: " +
+			"application/json\r\nX-Amz-Date: 20261122T144159Z\r\n" +
+			"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope +
+			", SignedHeaders=content-type;host;x-amz-date, " +
+			"Signature=bd53bb05c1df64e51fa3b626b6e22c9d4b001c598c4149a773ac0579befc16e7\r\n" +
+			"Content-Length: 29\r\n\r\n" + botocoreBody, []byte(botocoreBody)},
+		"botocore, odd path and query, blanks, token": {
+			"POST /a%20b/%C3%A9//x/../~y?b=2&a=1&a=%20z%2F HTTP/1.1\r\nHost: 127.0.0.1:8480\r\n" +
+				"x-amz-meta:   two   spaces \r\nX-Amz-Date: " +
+				"20261122T144159Z\r\nX-Amz-Security-Token: " + testToken + "\r\n" +
+				"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope +
+				", SignedHeaders=host;x-amz-date;x-amz-meta;x-amz-security-token, " +
+				"Signature=c7baf32e425f9c7e4efc798c9968fb7f7b1a417ec052f6b73a3a93cdf6a32f7b\r\n" +
+				"Content-Length: 2\r\n\r\n{}", []byte("{}")},
+		"botocore presigned": {
+			"GET /listStreams?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F" +
+				"20261122%2Fus-west-2%2Fkinesisvideo%2Faws4_request&" +
+				"X-Amz-Date=20261122T144159Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&" +
+				"X-Amz-Signature=52e9e06b0738c0d8efe5bca9450b2d1c956aaaa963e7" +
+				"ffbe96e8c2b4971f4fdd HTTP/1.1\r\n" +
+				"Host: weir.example\r\n\r\n", []byte{}},
+		"botocore presigned, own query, token": {
+			"POST /getHLSStreamingSessionURL?x=y&X-Amz-Algorithm=AWS4-HMAC-SHA256&" +
+				"X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fus-west-2%2Fkinesisvideo%2Faws4_request&" +
+				"X-Amz-Date=20261122T144159Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&" +
+				"X-Amz-Security-Token=Session%2FToken%2B2%3D%3D&" +
+				"X-Amz-Signature=754bb2ee47118d199bbb9f7006770633a7cd75e6ffd0" +
+				"80769d6947a4adf5fc2a HTTP/1.1\r\nHost: weir.example\r\n\r\n", []byte{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id, err := testVerifier().Verify(request(t, c.raw), c.body)
@@ -193,9 +231,11 @@ func TestVerifyHTTP2(t *testing.T) {
 func TestVerifyRefuses(t *testing.T) {
 	const body = `{"StreamName": "demo-stream"}`
 	sign := func(change func(*Signer, *http.Request)) *http.Request {
-		r := httptest.NewRequest("POST", "http://weir.example/describeStream", strings.NewReader(body))
+		r := httptest.NewRequest("POST", "http://weir.example/describeStream",
+			strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
-		s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret}, Region: "us-west-2", Clock: func() time.Time { return testTime }}
+		s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret},
+			Region: "us-west-2", Clock: func() time.Time { return testTime }}
 		if change != nil {
 			change(&s, r)
 		}
@@ -203,17 +243,21 @@ func TestVerifyRefuses(t *testing.T) {
 		return r
 	}
 	at := func(d time.Duration) *http.Request {
-		return sign(func(s *Signer, _ *http.Request) { s.Clock = func() time.Time { return testTime.Add(d) } })
+		return sign(func(s *Signer, _ *http.Request) {
+			s.Clock = func() time.Time { return testTime.Add(d) }
+		})
 	}
 	edit := func(f func(*http.Request)) *http.Request { r := sign(nil); f(r); return r }
 	authorization := func(old, now string) *http.Request {
 		return edit(func(r *http.Request) {
-			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, now, 1))
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, now,
+				1))
 		})
 	}
 	query := func(change func(url.Values)) *http.Request {
 		r := httptest.NewRequest("POST", "http://weir.example/describeStream", nil)
-		s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret}, Region: "us-west-2", Clock: func() time.Time { return testTime }}
+		s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret},
+			Region: "us-west-2", Clock: func() time.Time { return testTime }}
 		u, err := s.Presign(r, []byte(body), time.Minute)
 		if err != nil {
 			t.Fatal(err)
@@ -234,54 +278,114 @@ func TestVerifyRefuses(t *testing.T) {
 		"5 minutes early": {at(5 * time.Minute), "", ""},
 		"any region":      {sign(func(s *Signer, _ *http.Request) { s.Region = "0" }), "", ""},
 		"commas without space": {edit(func(r *http.Request) {
-			r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), ", ", ","))
+			r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), ", ",
+				","))
 		}), "", ""},
-		"unsigned header": {edit(func(r *http.Request) { r.Header.Set("X-Amzn-Trace-Id", "1") }), "", ""},
-		"declared hash":   {edit(func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", hashHex([]byte(body))) }), "", ""},
+		"unsigned header": {edit(func(r *http.Request) { r.Header.Set("X-Amzn-Trace-Id", "1") }),
+			"", ""},
+		"declared hash": {edit(func(r *http.Request) {
+			r.Header.Set("X-Amz-Content-Sha256", hashHex([]byte(body)))
+		}), "", ""},
 
-		"none":                              {edit(func(r *http.Request) { r.Header.Del("Authorization") }), MissingAuthenticationToken, "Missing Authentication Token"},
-		"too old":                           {at(-301 * time.Second), InvalidSignature, "Signature expired: 20261122T143658Z is now earlier than 20261122T143659Z (20261122T144159Z - 5 min.)"},
-		"too early":                         {at(301 * time.Second), InvalidSignature, "Signature not yet current: 20261122T144700Z is still later than 20261122T144659Z (20261122T144159Z + 5 min.)"},
-		"unknown key":                       {sign(func(s *Signer, _ *http.Request) { s.AccessKeyID = "AKIDOTHER" }), UnrecognizedClient, token},
-		"wrong secret":                      {sign(func(s *Signer, _ *http.Request) { s.SecretAccessKey = "x" }), InvalidSignature, mismatch},
-		"wrong service":                     {sign(func(s *Signer, _ *http.Request) { s.Service = "s3" }), InvalidSignature, "Credential should be scoped to correct service: 'kinesisvideo'."},
-		"other path":                        {edit(func(r *http.Request) { r.URL.Path = "/deleteStream" }), InvalidSignature, mismatch},
-		"other query":                       {edit(func(r *http.Request) { r.URL.RawQuery = "a=1" }), InvalidSignature, mismatch},
-		"other method":                      {edit(func(r *http.Request) { r.Method = "GET" }), InvalidSignature, mismatch},
-		"other host":                        {edit(func(r *http.Request) { r.Host = "weir.example:80" }), InvalidSignature, mismatch},
-		"other header":                      {edit(func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }), InvalidSignature, mismatch},
-		"header removed":                    {edit(func(r *http.Request) { r.Header.Del("Content-Type") }), InvalidSignature, mismatch},
-		"wrong hash":                        {edit(func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", emptyHash) }), InvalidSignature, "does not match what was computed"},
-		"unsigned payload of a signed body": {edit(func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", unsignedPayload) }), InvalidSignature, mismatch},
-		"not AWS4":                          {edit(func(r *http.Request) { r.Header.Set("Authorization", "Bearer abc") }), IncompleteSignature, "Unsupported AWS 'algorithm': 'Bearer'."},
-		"nothing in it":                     {edit(func(r *http.Request) { r.Header.Set("Authorization", algorithm) }), IncompleteSignature, "requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter."},
-		"two of them":                       {edit(func(r *http.Request) { r.Header.Add("Authorization", "x") }), IncompleteSignature, "more than once"},
-		"huge":                              {edit(func(r *http.Request) { r.Header.Set("Authorization", algorithm+" "+strings.Repeat("a", 1<<17)) }), IncompleteSignature, "too long"},
-		"field twice":                       {authorization("SignedHeaders=", "Signature=1, SignedHeaders="), IncompleteSignature, "'Signature' more than once"},
-		"no equal sign":                     {authorization("SignedHeaders=", "SignedHeaders"), IncompleteSignature, "missing equal-sign"},
-		"short credential":                  {authorization("/aws4_request", ""), IncompleteSignature, "exactly 5 slash-delimited elements"},
-		"bad terminator":                    {authorization("aws4_request", "aws5_request"), InvalidSignature, "valid terminator: 'aws4_request', not 'aws5_request'."},
-		"other day":                         {authorization("20261122", "20261121"), InvalidSignature, "'20261121' != '20261122', from '20261122T144159Z'."},
-		"no region":                         {authorization("us-west-2", ""), InvalidSignature, "valid region"},
-		"host not signed":                   {authorization("host;", ""), InvalidSignature, "must be a 'SignedHeader'"},
-		"no date":                           {edit(func(r *http.Request) { r.Header.Del("X-Amz-Date") }), IncompleteSignature, "requires existence of either a 'X-Amz-Date' or a 'Date' header."},
-		"bad date":                          {edit(func(r *http.Request) { r.Header.Set("X-Amz-Date", "yesterday") }), IncompleteSignature, "'X-Amz-Date'"},
-		"many headers":                      {authorization("SignedHeaders=", "SignedHeaders="+strings.Repeat("a;", 101)), IncompleteSignature, "more than 100"},
-		"signature cut":                     {edit(func(r *http.Request) { a := r.Header.Get("Authorization"); r.Header.Set("Authorization", a[:len(a)-1]) }), InvalidSignature, mismatch},
+		"none": {
+			edit(func(r *http.Request) { r.Header.Del("Authorization") }),
+			MissingAuthenticationToken, "Missing Authentication Token"},
+		"too old": {at(-301 * time.Second), InvalidSignature,
+			"Signature expired: 20261122T143658Z is now earlier than 20261122T143659Z " +
+				"(20261122T144159Z - 5 min.)"},
+		"too early": {at(301 * time.Second), InvalidSignature,
+			"Signature not yet current: 20261122T144700Z is still later than 20261122T144659Z " +
+				"(20261122T144159Z + 5 min.)"},
+		"unknown key": {
+			sign(func(s *Signer, _ *http.Request) { s.AccessKeyID = "AKIDOTHER" }),
+			UnrecognizedClient, token},
+		"wrong secret": {
+			sign(func(s *Signer, _ *http.Request) { s.SecretAccessKey = "x" }), InvalidSignature,
+			mismatch},
+		"wrong service": {
+			sign(func(s *Signer, _ *http.Request) { s.Service = "s3" }), InvalidSignature,
+			"Credential should be scoped to correct service: 'kinesisvideo'."},
+		"other path": {
+			edit(func(r *http.Request) { r.URL.Path = "/deleteStream" }), InvalidSignature,
+			mismatch},
+		"other query": {
+			edit(func(r *http.Request) { r.URL.RawQuery = "a=1" }), InvalidSignature, mismatch},
+		"other method": {edit(func(r *http.Request) { r.Method = "GET" }),
+			InvalidSignature, mismatch},
+		"other host": {
+			edit(func(r *http.Request) { r.Host = "weir.example:80" }), InvalidSignature, mismatch},
+		"other header": {
+			edit(func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }),
+			InvalidSignature, mismatch},
+		"header removed": {
+			edit(func(r *http.Request) { r.Header.Del("Content-Type") }), InvalidSignature,
+			mismatch},
+		"wrong hash": {
+			edit(func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", emptyHash) }),
+			InvalidSignature, "does not match what was computed"},
+		"unsigned payload of a signed body": {
+			edit(func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", unsignedPayload) }),
+			InvalidSignature, mismatch},
+		"not AWS4": {
+			edit(func(r *http.Request) { r.Header.Set("Authorization", "Bearer abc") }),
+			IncompleteSignature, "Unsupported AWS 'algorithm': 'Bearer'."},
+		"nothing in it": {
+			edit(func(r *http.Request) { r.Header.Set("Authorization", algorithm) }),
+			IncompleteSignature, "requires 'Credential' parameter. Authorization header requires " +
+				"'Signature' parameter. Authorization header requires 'SignedHeaders' parameter."},
+		"two of them": {edit(func(r *http.Request) { r.Header.Add("Authorization", "x") }),
+			IncompleteSignature, "more than once"},
+		"huge": {edit(func(r *http.Request) {
+			r.Header.Set("Authorization", algorithm+" "+strings.Repeat("a", 1<<17))
+		}), IncompleteSignature, "too long"},
+		"field twice": {authorization("SignedHeaders=", "Signature=1, SignedHeaders="),
+			IncompleteSignature, "'Signature' more than once"},
+		"no equal sign": {authorization("SignedHeaders=", "SignedHeaders"), IncompleteSignature,
+			"missing equal-sign"},
+		"short credential": {authorization("/aws4_request", ""), IncompleteSignature,
+			"exactly 5 slash-delimited elements"},
+		"bad terminator": {authorization("aws4_request", "aws5_request"), InvalidSignature,
+			"valid terminator: 'aws4_request', not 'aws5_request'."},
+		"other day": {authorization("20261122", "20261121"), InvalidSignature,
+			"'20261121' != '20261122', from '20261122T144159Z'."},
+		"no region": {authorization("us-west-2", ""), InvalidSignature, "valid region"},
+		"host not signed": {authorization("host;", ""), InvalidSignature,
+			"must be a 'SignedHeader'"},
+		"no date": {edit(func(r *http.Request) { r.Header.Del("X-Amz-Date") }),
+			IncompleteSignature, "requires existence of either a 'X-Amz-Date' or a 'Date' header."},
+		"bad date": {edit(func(r *http.Request) { r.Header.Set("X-Amz-Date", "yesterday") }),
+			IncompleteSignature, "'X-Amz-Date'"},
+		"many headers": {authorization("SignedHeaders=", "SignedHeaders="+
+			strings.Repeat("a;", 101)), IncompleteSignature, "more than 100"},
+		"signature cut": {edit(func(r *http.Request) {
+			a := r.Header.Get("Authorization")
+			r.Header.Set("Authorization", a[:len(a)-1])
+		}), InvalidSignature, mismatch},
 		"signature of zeros": {edit(func(r *http.Request) {
 			a := r.Header.Get("Authorization")
 			r.Header.Set("Authorization", a[:len(a)-64]+strings.Repeat("0", 64))
 		}), InvalidSignature, mismatch},
 
-		"presigned":                   {query(func(url.Values) {}), "", ""},
-		"presigned, changed":          {query(func(v url.Values) { v.Set("X-Amz-Expires", "61") }), InvalidSignature, mismatch},
-		"presigned, no expiry":        {query(func(v url.Values) { v.Del("X-Amz-Expires") }), IncompleteSignature, "must include 'X-Amz-Expires'"},
-		"presigned, eight days":       {query(func(v url.Values) { v.Set("X-Amz-Expires", "604801") }), IncompleteSignature, "between 1 and 604800"},
-		"presigned, negative expiry":  {query(func(v url.Values) { v.Set("X-Amz-Expires", "-1") }), IncompleteSignature, "between 1 and 604800"},
-		"presigned, bad date":         {query(func(v url.Values) { v.Set("X-Amz-Date", "x") }), IncompleteSignature, "'basic format'"},
-		"presigned, other algorithm":  {query(func(v url.Values) { v.Set("X-Amz-Algorithm", "HMAC") }), IncompleteSignature, "'HMAC'"},
-		"presigned, given twice":      {query(func(v url.Values) { v.Add("X-Amz-Date", "x") }), IncompleteSignature, "'X-Amz-Date' more than once"},
-		"presigned, only a parameter": {query(func(v url.Values) { clear(v); v.Set("X-Amz-Other", "1") }), MissingAuthenticationToken, "Missing"},
+		"presigned": {query(func(url.Values) {}), "", ""},
+		"presigned, changed": {query(func(v url.Values) { v.Set("X-Amz-Expires", "61") }),
+			InvalidSignature, mismatch},
+		"presigned, no expiry": {query(func(v url.Values) { v.Del("X-Amz-Expires") }),
+			IncompleteSignature, "must include 'X-Amz-Expires'"},
+		"presigned, eight days": {
+			query(func(v url.Values) { v.Set("X-Amz-Expires", "604801") }), IncompleteSignature,
+			"between 1 and 604800"},
+		"presigned, negative expiry": {query(func(v url.Values) { v.Set("X-Amz-Expires", "-1") }),
+			IncompleteSignature, "between 1 and 604800"},
+		"presigned, bad date": {query(func(v url.Values) { v.Set("X-Amz-Date", "x") }),
+			IncompleteSignature, "'basic format'"},
+		"presigned, other algorithm": {
+			query(func(v url.Values) { v.Set("X-Amz-Algorithm", "HMAC") }), IncompleteSignature,
+			"'HMAC'"},
+		"presigned, given twice": {query(func(v url.Values) { v.Add("X-Amz-Date", "x") }),
+			IncompleteSignature, "'X-Amz-Date' more than once"},
+		"presigned, only a parameter": {
+			query(func(v url.Values) { clear(v); v.Set("X-Amz-Other", "1") }),
+			MissingAuthenticationToken, "Missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := testVerifier().Verify(c.r, []byte(body))
@@ -302,7 +406,8 @@ func TestVerifyRefuses(t *testing.T) {
 // A captured PutMedia signature must not open a JSON call, whose hash is that of its body.
 func TestEmptyHashIsNotEnoughForABody(t *testing.T) {
 	r := httptest.NewRequest("POST", "http://weir.example/deleteStream", nil)
-	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret}, Region: "r", Clock: func() time.Time { return testTime }}
+	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret},
+		Region: "r", Clock: func() time.Time { return testTime }}
 	s.SignPutMedia(r)
 	if _, err := testVerifier().Verify(r, nil); err != nil {
 		t.Fatal(err)
@@ -317,7 +422,8 @@ func TestEmptyHashIsNotEnoughForABody(t *testing.T) {
 }
 
 func TestPresignedExpiry(t *testing.T) {
-	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret}, Region: "r", Clock: func() time.Time { return testTime }}
+	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret},
+		Region: "r", Clock: func() time.Time { return testTime }}
 	r := httptest.NewRequest("GET", "http://weir.example/listStreams?a=b%20c", nil)
 	u, err := s.Presign(r, nil, time.Hour)
 	if err != nil {
@@ -325,7 +431,8 @@ func TestPresignedExpiry(t *testing.T) {
 	}
 	r.URL = u
 	v := testVerifier()
-	for after, good := range map[time.Duration]bool{0: true, time.Hour: true, time.Hour + time.Second: false, -5 * time.Minute: true, -301 * time.Second: false} {
+	for after, good := range map[time.Duration]bool{0: true, time.Hour: true,
+		time.Hour + time.Second: false, -5 * time.Minute: true, -301 * time.Second: false} {
 		v.Clock = func() time.Time { return testTime.Add(after) }
 		id, err := v.Verify(r, []byte{})
 		if (err == nil) != good || good && !id.Presigned {
@@ -340,12 +447,14 @@ func TestPresignedExpiry(t *testing.T) {
 }
 
 func TestStrictRegion(t *testing.T) {
-	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret}, Region: "us-east-1", Clock: func() time.Time { return testTime }}
+	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret},
+		Region: "us-east-1", Clock: func() time.Time { return testTime }}
 	r := httptest.NewRequest("POST", "http://weir.example/listStreams", nil)
 	s.Sign(r, []byte{})
 	v := testVerifier()
 	v.StrictRegion = true
-	if _, err := v.Verify(r, []byte{}); err == nil || !strings.Contains(err.Error(), "valid region, not 'us-east-1'") {
+	if _, err := v.Verify(r, []byte{}); err == nil ||
+		!strings.Contains(err.Error(), "valid region, not 'us-east-1'") {
 		t.Errorf("another region: %v", err)
 	}
 	v.Region = "us-east-1"
@@ -355,8 +464,9 @@ func TestStrictRegion(t *testing.T) {
 }
 
 func TestSessionToken(t *testing.T) {
-	keys, err := ParseCredentials([]byte("[static]\naws_access_key_id=STATIC\naws_secret_access_key=s\n" +
-		"[temporary]\naws_access_key_id=TEMPORARY\naws_secret_access_key=t\naws_session_token=" + testToken + "\n"))
+	keys, err := ParseCredentials(
+		[]byte("[static]\naws_access_key_id=STATIC\naws_secret_access_key=s\n" +
+			"[temporary]\naws_access_key_id=TEMPORARY\naws_secret_access_key=t\naws_session_token=" + testToken + "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,14 +496,16 @@ func TestSessionToken(t *testing.T) {
 			t.Fatal(err)
 		}
 		query.URL = u
-		for form, r := range map[string]*http.Request{"header": header, "putMedia": put, "query": query} {
+		for form, r := range map[string]*http.Request{"header": header, "putMedia": put,
+			"query": query} {
 			body := []byte{}
 			if form == "putMedia" {
 				body = nil
 			}
 			_, err := v.Verify(r, body)
 			var e *Error
-			if (err == nil) != c.good || err != nil && (!errors.As(err, &e) || e.Code != UnrecognizedClient) {
+			if (err == nil) != c.good || err != nil &&
+				(!errors.As(err, &e) || e.Code != UnrecognizedClient) {
 				t.Errorf("%s with token %q, %s: %v", c.id, c.token, form, err)
 			}
 		}
@@ -424,7 +536,8 @@ func TestOverTheWire(t *testing.T) {
 	second.StartTLS()
 	defer second.Close()
 
-	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret, SessionToken: testToken}, Region: "eu-west-1"}
+	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret,
+		SessionToken: testToken}, Region: "eu-west-1"}
 	for _, server := range []*httptest.Server{plain, second} {
 		payload := []byte(`{"StreamName":"cam"}`)
 		post := func(path string, body io.Reader) *http.Request {
@@ -446,7 +559,8 @@ func TestOverTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		presigned.URL = u
-		for name, r := range map[string]*http.Request{"signed": signed, "putMedia": put, "presigned": presigned} {
+		for name, r := range map[string]*http.Request{"signed": signed, "putMedia": put,
+			"presigned": presigned} {
 			if server == second && name == "putMedia" {
 				// Go's HTTP/2 client refuses a Connection header, curl drops it.
 				r.Header.Del("Connection")
@@ -471,16 +585,22 @@ func TestOverTheWire(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	f.Add(kvssinkPutMedia, []byte{})
 	f.Add(javaPutMedia, []byte("{}"))
-	f.Add("GET /?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE/20261122/r/kinesisvideo/aws4_request&X-Amz-Date=20261122T144159Z&"+
-		"X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Signature=52 HTTP/1.1\r\nHost: h\r\n\r\n", []byte("x"))
-	f.Add("POST * HTTP/1.1\r\nHost:\r\nAuthorization: AWS4-HMAC-SHA256 Credential=a/b/c/d/e,Signature=,SignedHeaders=;\r\n\r\n", []byte(nil))
+	f.Add(
+		"GET /?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE/20"+
+			"261122/r/kinesisvideo/aws4_request&X-Amz-Date=20261122T144159Z&"+
+			"X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Signature=52 HTTP/1.1\r\nHost: "+
+			"h\r\n\r\n", []byte("x"))
+	f.Add("POST * HTTP/1.1\r\nHost:\r\nAuthorization: AWS4-HMAC-SHA256 "+
+		"Credential=a/b/c/d/e,Signature=,SignedHeaders=;\r\n\r\n", []byte(nil))
 	f.Fuzz(func(t *testing.T, raw string, body []byte) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 		if err != nil {
 			return
 		}
-		// With a secret that the corpus was not signed with nothing may verify, and nothing may panic.
-		v := &Verifier{Keys: mapKeys{testKey: "another secret"}, Clock: func() time.Time { return testTime }}
+		// With a secret that the corpus was not signed with nothing may verify, and nothing may
+		// panic.
+		v := &Verifier{Keys: mapKeys{testKey: "another secret"},
+			Clock: func() time.Time { return testTime }}
 		for _, b := range [][]byte{body, nil} {
 			_, err := v.Verify(r, b)
 			var e *Error

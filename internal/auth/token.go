@@ -16,7 +16,8 @@ import (
 
 // Errors of TokenKeys.Open.
 var (
-	ErrTokenInvalid = errors.New("session token is invalid")  // not sealed by any key of the file, or damaged
+	// not sealed by any key of the file, or damaged
+	ErrTokenInvalid = errors.New("session token is invalid")
 	ErrTokenExpired = errors.New("session token has expired") // genuine, but its time is over
 )
 
@@ -35,11 +36,12 @@ const (
 	headerSize   = 2
 	tokenSize    = headerSize + nonceSize + SessionIDSize + expirySize + tagSize // 51
 
-	// keptTokenKeys is how many keys Rotate leaves in the file. Tokens live for 12 hours at most, so a daily rotation would do
-	// with two.
+	// keptTokenKeys is how many keys Rotate leaves in the file. Tokens live for 12 hours at most,
+	// so a daily rotation would do with two.
 	keptTokenKeys = 8
 
-	// maxTokenKeys is how many keys a file edited by hand may have; more would leave Rotate without a free id.
+	// maxTokenKeys is how many keys a file edited by hand may have; more would leave Rotate without
+	// a free id.
 	maxTokenKeys = 200
 )
 
@@ -65,8 +67,8 @@ type TokenKeys struct {
 	keys  []tokenKey // newest first
 }
 
-// LoadOrCreateTokenKeys reads the token key file, or makes one with a single random key, readable by its owner only. Processes that
-// serve the same sessions must have the same file.
+// LoadOrCreateTokenKeys reads the token key file, or makes one with a single random key, readable
+// by its owner only. Processes that serve the same sessions must have the same file.
 func LoadOrCreateTokenKeys(path string) (*TokenKeys, error) {
 	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +95,8 @@ func (k *TokenKeys) now() time.Time {
 	return k.Clock()
 }
 
-// Rotate puts a new random key first, in the file and in memory: it seals from now on. The oldest keys beyond eight go.
+// Rotate puts a new random key first, in the file and in memory: it seals from now on. The oldest
+// keys beyond eight go.
 func (k *TokenKeys) Rotate() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -144,9 +147,11 @@ func newTokenKey(id byte, created time.Time, raw [tokenKeySize]byte) (tokenKey, 
 
 func formatTokenKeys(keys []tokenKey) []byte {
 	var b strings.Builder
-	b.WriteString("# Keys of Weir's session tokens: ID CREATED KEY. The first line seals, all of them open. Keep it secret.\n")
+	b.WriteString("# Keys of Weir's session tokens: ID CREATED KEY. The first line seals, all of " +
+		"them open. Keep it secret.\n")
 	for i := range keys {
-		fmt.Fprintf(&b, "%02x %s %x\n", keys[i].id, keys[i].created.UTC().Format(time.RFC3339), keys[i].key)
+		fmt.Fprintf(&b, "%02x %s %x\n", keys[i].id, keys[i].created.UTC().Format(time.RFC3339),
+			keys[i].key)
 	}
 	return []byte(b.String())
 }
@@ -178,7 +183,8 @@ func parseTokenKeys(text string) ([]tokenKey, error) {
 		}
 		secret, err := hex.DecodeString(fields[2])
 		if err != nil || len(secret) != tokenKeySize {
-			return nil, fmt.Errorf("line %d: the key is not %d hexadecimal digits", number, 2*tokenKeySize)
+			return nil, fmt.Errorf("line %d: the key is not %d hexadecimal digits", number,
+				2*tokenKeySize)
 		}
 		key, err := newTokenKey(id[0], created, [tokenKeySize]byte(secret))
 		if err != nil {
@@ -192,8 +198,8 @@ func parseTokenKeys(text string) ([]tokenKey, error) {
 	return keys, nil
 }
 
-// Seal makes the token of a session: TokenLength characters of A-Za-z0-9_-. It panics when the session id does not have
-// SessionIDSize bytes, which no caller's input can bring about.
+// Seal makes the token of a session: TokenLength characters of A-Za-z0-9_-. It panics when the
+// session id does not have SessionIDSize bytes, which no caller's input can bring about.
 func (k *TokenKeys) Seal(c Claims) string {
 	k.mu.RLock()
 	key := &k.keys[0]
@@ -220,8 +226,8 @@ func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
 	return base64.RawURLEncoding.EncodeToString(token)
 }
 
-// Open gives the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together with the claims: the expiry
-// counts only once the token is known to be genuine.
+// Open gives the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together
+// with the claims: the expiry counts only once the token is known to be genuine.
 func (k *TokenKeys) Open(token string) (Claims, error) {
 	if len(token) != TokenLength {
 		return Claims{}, ErrTokenInvalid
@@ -234,7 +240,8 @@ func (k *TokenKeys) Open(token string) (Claims, error) {
 	if key == nil {
 		return Claims{}, ErrTokenInvalid
 	}
-	header, nonce, sealed := raw[:headerSize], raw[headerSize:headerSize+nonceSize], raw[headerSize+nonceSize:]
+	header, nonce, sealed := raw[:headerSize], raw[headerSize:headerSize+nonceSize], raw[headerSize+
+		nonceSize:]
 	plain, err := key.aead.Open(nil, nonce, sealed, header)
 	if err != nil {
 		return Claims{}, ErrTokenInvalid

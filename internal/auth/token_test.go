@@ -42,7 +42,8 @@ func TestTokenExpiry(t *testing.T) {
 	k := newTokens(t)
 	want := Claims{SessionID: "0123456789abcdef", Expires: testTime}
 	token := k.Seal(want)
-	for before, good := range map[time.Duration]bool{time.Nanosecond: true, 0: false, -time.Hour: false} {
+	for before, good := range map[time.Duration]bool{time.Nanosecond: true, 0: false,
+		-time.Hour: false} {
 		k.Clock = func() time.Time { return testTime.Add(-before) }
 		got, err := k.Open(token)
 		if got != want || good && err != nil || !good && !errors.Is(err, ErrTokenExpired) {
@@ -63,19 +64,23 @@ func TestTokenTampering(t *testing.T) {
 			changed := append([]byte(nil), raw...)
 			changed[i] ^= 1 << bit
 			// Expired and damaged is damaged: the expiry of a forgery means nothing.
-			if c, err := k.Open(base64.RawURLEncoding.EncodeToString(changed)); !errors.Is(err, ErrTokenInvalid) || c != (Claims{}) {
+			if c, err := k.Open(base64.RawURLEncoding.EncodeToString(changed)); !errors.Is(err,
+				ErrTokenInvalid) || c != (Claims{}) {
 				t.Fatalf("byte %d bit %d: %+v, %v", i, bit, c, err)
 			}
 		}
 	}
-	for _, bad := range []string{"", "x", token[:67], token + "A", token + "~", token[:67] + "=", token[:40] + "\n" + token[41:], strings.Repeat("~", 68), newTokens(t).Seal(Claims{SessionID: "0123456789abcdef"})} {
+	for _, bad := range []string{"", "x", token[:67], token + "A", token + "~", token[:67] + "=",
+		token[:40] + "\n" + token[41:], strings.Repeat("~", 68),
+		newTokens(t).Seal(Claims{SessionID: "0123456789abcdef"})} {
 		if _, err := k.Open(bad); !errors.Is(err, ErrTokenInvalid) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
 
-// testdata/tokens.txt pins the format: a token that is out in the world must open in the next release.
+// testdata/tokens.txt pins the format: a token that is out in the world must open in the next
+// release.
 func TestTokenVectors(t *testing.T) {
 	data, err := os.ReadFile("testdata/tokens.txt")
 	if err != nil {
@@ -129,7 +134,8 @@ func TestTokenRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Claims{SessionID: "0123456789abcdef", Expires: time.Now().Add(time.Hour).Truncate(time.Second).UTC()}
+	c := Claims{SessionID: "0123456789abcdef",
+		Expires: time.Now().Add(time.Hour).Truncate(time.Second).UTC()}
 	var tokens []string
 	for i := range 20 {
 		tokens = append(tokens, k.Seal(c))
@@ -149,7 +155,8 @@ func TestTokenRotation(t *testing.T) {
 	for _, keys := range []*TokenKeys{k, reloaded} {
 		for i, token := range tokens {
 			got, err := keys.Open(token)
-			if kept := i > len(tokens)-1-keptTokenKeys; kept && (err != nil || got != c) || !kept && !errors.Is(err, ErrTokenInvalid) {
+			if kept := i > len(tokens)-1-keptTokenKeys; kept && (err != nil || got != c) || !kept &&
+				!errors.Is(err, ErrTokenInvalid) {
 				t.Errorf("token %d of %d: %+v, %v", i, len(tokens), got, err)
 			}
 		}

@@ -28,8 +28,8 @@ func (e *ArgumentError) Error() string {
 // Unwrap is the cause.
 func (e *ArgumentError) Unwrap() error { return e.Err }
 
-// Argument makes a value of what the command line has for a flag: of words for a list, of one word for everything else. A word
-// of the form file://name stands for the text of that file.
+// Argument makes a value of what the command line has for a flag: of words for a list, of one word
+// for everything else. A word of the form file://name stands for the text of that file.
 func Argument(flag string, s *api.Shape, words []string) (Value, error) {
 	v, err := argument(s, words)
 	if err != nil {
@@ -115,7 +115,8 @@ func jsonArgument(text string) (Value, error) {
 	return v, nil
 }
 
-// InputJSON reads the value of --cli-input-json: a JSON object, or file:// or fileb:// and the name of a file that holds one.
+// InputJSON reads the value of --cli-input-json: a JSON object, or file:// or fileb:// and the name
+// of a file that holds one.
 func InputJSON(word string) (*Object, error) {
 	text, ok, err := readFile(word, "file://", "fileb://")
 	if err != nil {
@@ -130,7 +131,10 @@ func InputJSON(word string) (*Object, error) {
 	}
 	o, ok := v.(*Object)
 	if !ok {
-		return nil, &ArgumentError{"cli-input-json", fmt.Errorf("Invalid JSON: a structure is needed, not a value of type %s\nJSON received: %s", pythonType(v), text)}
+		return nil, &ArgumentError{"cli-input-json",
+			fmt.Errorf(
+				"Invalid JSON: a structure is needed, not a value of type %s\nJSON received: %s",
+				pythonType(v), text)}
 	}
 	return o, nil
 }
@@ -138,10 +142,12 @@ func InputJSON(word string) (*Object, error) {
 // maxFile bounds a file that stands for an argument, in bytes.
 const maxFile = 16 << 20
 
-// ReadParameter reads the file that a word of the form file://name names; ok tells whether it is of this form.
+// ReadParameter reads the file that a word of the form file://name names; ok tells whether it is of
+// this form.
 func ReadParameter(word string) (text string, ok bool, err error) {
 	if strings.HasPrefix(word, "fileb://") {
-		return "", false, errors.New("fileb:// is for binary values, and no parameter of this API is binary; file:// reads text")
+		return "", false, errors.New("fileb:// is for binary values, and no parameter of this " +
+			"API is binary; file:// reads text")
 	}
 	return readFile(word, "file://")
 }
@@ -176,7 +182,8 @@ func readBounded(path string) (string, error) {
 	if err != nil {
 		var errno syscall.Errno
 		if errors.As(err, &errno) && errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("[Errno %d] No such file or directory: %s", int(errno), pythonInner(path))
+			return "", fmt.Errorf("[Errno %d] No such file or directory: %s", int(errno),
+				pythonInner(path))
 		}
 		return "", err
 	}

@@ -12,7 +12,8 @@ import (
 	"weir/internal/api"
 )
 
-// Globals are the flags of a command that say which server is called, and as whom. What is empty comes from the environment.
+// Globals are the flags of a command that say which server is called, and as whom. What is empty
+// comes from the environment.
 type Globals struct {
 	EndpointURL, Region, Profile, CABundle string
 	NoVerifySSL, Debug                     bool
@@ -62,7 +63,8 @@ func (e *UnknownOptionsError) Error() string {
 	return "Unknown options: " + strings.Join(e.Words, ", ")
 }
 
-// Run runs the command of an operation. Its errors are those of this package, of Connect and of the Caller.
+// Run runs the command of an operation. Its errors are those of this package, of Connect and of the
+// Caller.
 func (r *Runner) Run(ctx context.Context, op *api.Operation, args []string) error {
 	own := OperationOptions(op)
 	parsed, err := parseArguments(args, own)
@@ -88,8 +90,10 @@ func (r *Runner) Run(ctx context.Context, op *api.Operation, args []string) erro
 		return WriteJSON(r.Out, Skeleton(op.Input))
 	}
 	globals := Globals{
-		EndpointURL: parsed.word("endpoint-url"), Region: parsed.word("region"), Profile: parsed.word("profile"),
-		CABundle: parsed.word("ca-bundle"), NoVerifySSL: parsed.has("no-verify-ssl"), Debug: parsed.has("debug"),
+		EndpointURL: parsed.word("endpoint-url"), Region: parsed.word("region"),
+		Profile:  parsed.word("profile"),
+		CABundle: parsed.word("ca-bundle"), NoVerifySSL: parsed.has("no-verify-ssl"),
+		Debug: parsed.has("debug"),
 	}
 	if err := c.chooseForm(globals); err != nil {
 		return err
@@ -132,8 +136,10 @@ func (c *call) understand(own []Option) (err error) {
 			return &Error{err.Error()}
 		}
 	}
-	if url := c.args.word("endpoint-url"); c.args.has("endpoint-url") && !strings.Contains(url, "://") {
-		return errorf("Bad value for --endpoint-url %q: scheme is missing.  Must be of the form http://<hostname>/ or "+
+	if url := c.args.word("endpoint-url"); c.args.has("endpoint-url") &&
+		!strings.Contains(url, "://") {
+		return errorf("Bad value for --endpoint-url %q: scheme is missing.  Must be of the form "+
+			"http://<hostname>/ or "+
 			"https://<hostname>/", url)
 	}
 	if c.args.err != nil {
@@ -226,7 +232,8 @@ func (c *call) input() (*Object, error) {
 	return in, nil
 }
 
-// check refuses an input that the service's model does not allow, and warns of one that may not mean what it seems to.
+// check refuses an input that the service's model does not allow, and warns of one that may not
+// mean what it seems to.
 func (c *call) check(in *Object) error {
 	wrong, warnings := Check(in, c.op.Input, c.Now)
 	if wrong != nil {

@@ -11,8 +11,9 @@ import (
 	"weir/internal/api"
 )
 
-// Check compares an input with its shape and returns what is wrong, one line each, in the words of the AWS command line, and what may
-// mean something else than it seems to. now is what timestamps are relative to, in the local zone.
+// Check compares an input with its shape and returns what is wrong, one line each, in the words of
+// the AWS command line, and what may mean something else than it seems to. now is what timestamps
+// are relative to, in the local zone.
 func Check(v Value, s *api.Shape, now time.Time) (wrong, warnings []string) {
 	c := checker{now: now}
 	c.value("", v, s)
@@ -38,12 +39,14 @@ func label(path string) string {
 }
 
 func (c *checker) wrongType(path string, v Value, types ...string) {
-	c.say("Invalid type for parameter %s, value: %s, type: %s, valid types: %s", label(path), python(v), pythonType(v), strings.Join(types, ", "))
+	c.say("Invalid type for parameter %s, value: %s, type: %s, valid types: %s", label(path),
+		python(v), pythonType(v), strings.Join(types, ", "))
 }
 
 func (c *checker) length(path string, n int, s *api.Shape) {
 	if n < int(s.Min) {
-		c.say("Invalid length for parameter %s, value: %d, valid min length: %d", label(path), n, s.Min)
+		c.say("Invalid length for parameter %s, value: %d, valid min length: %d", label(path), n,
+			s.Min)
 	}
 }
 
@@ -75,13 +78,15 @@ func (c *checker) value(path string, v Value, s *api.Shape) {
 		switch v := v.(type) {
 		case bool: // a bool is an int to Python
 			if n := map[bool]int{true: 1}[v]; n < int(s.Min) {
-				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path), python(v), s.Min)
+				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path),
+					python(v), s.Min)
 			}
 		case json.Number:
 			if isFraction(v) {
 				c.wrongType(path, v, "<class 'int'>")
 			} else if f, err := v.Float64(); err == nil && f < float64(s.Min) {
-				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path), python(v), s.Min)
+				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path),
+					python(v), s.Min)
 			}
 		default:
 			c.wrongType(path, v, "<class 'int'>")
@@ -91,8 +96,10 @@ func (c *checker) value(path string, v Value, s *api.Shape) {
 		if err != nil {
 			c.wrongType(path, v, "<class 'datetime.datetime'>", "timestamp-string")
 		} else if zone != "" {
-			c.warnings = append(c.warnings, fmt.Sprintf("%s: the zone %s is not known and taken for UTC, as the AWS command line "+
-				"does; give it in numbers, such as -05:00", label(path), zone))
+			c.warnings = append(c.warnings,
+				fmt.Sprintf(
+					"%s: the zone %s is not known and taken for UTC, as the AWS command line "+
+						"does; give it in numbers, such as -05:00", label(path), zone))
 		}
 	case api.KindString:
 		text, ok := v.(string)
@@ -117,7 +124,8 @@ func (c *checker) structure(path string, v Value, s *api.Shape) {
 	}
 	for _, m := range o.Members {
 		if s.Member(m.Name) == nil {
-			c.say("Unknown parameter in %s: \"%s\", must be one of: %s", label(path), m.Name, strings.Join(names(s), ", "))
+			c.say("Unknown parameter in %s: \"%s\", must be one of: %s", label(path), m.Name,
+				strings.Join(names(s), ", "))
 		}
 	}
 	for _, m := range o.Members {
@@ -127,8 +135,8 @@ func (c *checker) structure(path string, v Value, s *api.Shape) {
 	}
 }
 
-// Encode gives an input that passed Check the form in which it is sent: timestamps as seconds since 1970 with their milliseconds,
-// which the AWS command line drops.
+// Encode gives an input that passed Check the form in which it is sent: timestamps as seconds since
+// 1970 with their milliseconds, which the AWS command line drops.
 func Encode(v Value, s *api.Shape, now time.Time) (Value, error) {
 	switch v := v.(type) {
 	case *Object:
@@ -167,7 +175,8 @@ func Encode(v Value, s *api.Shape, now time.Time) (Value, error) {
 	return v, nil
 }
 
-// Skeleton is the sample of an input that --generate-cli-skeleton prints: empty texts, zeros, the first value of an enumeration.
+// Skeleton is the sample of an input that --generate-cli-skeleton prints: empty texts, zeros, the
+// first value of an enumeration.
 func Skeleton(s *api.Shape) Value { return skeleton(s, "", false) }
 
 // Sample is the sample of an output: texts hold the names of their members.

@@ -57,8 +57,8 @@ func isJump(token string) bool {
 	return token == " " || slices.Contains(jumps, strings.ToLower(token))
 }
 
-// dateParser reads dates as the default parser of dateutil.parser 2.9 does, which is what the AWS command line reads timestamps
-// with: token by token, and each number by what stands around it.
+// dateParser reads dates as the default parser of dateutil.parser 2.9 does, which is what the AWS
+// command line reads timestamps with: token by token, and each number by what stands around it.
 type dateParser struct {
 	tokens []string
 	at     int // index of the token at hand
@@ -137,7 +137,8 @@ func (p *dateParser) token() error {
 	return errNoDate
 }
 
-// monthName reads the name of a month with what is joined to it: Apr-06, Apr/06/2021, April of 2021.
+// monthName reads the name of a month with what is joined to it: Apr-06, Apr/06/2021, April of
+// 2021.
 func (p *dateParser) monthName(month int) error {
 	if err := p.ymd.add(float64(month), 'm'); err != nil {
 		return err
@@ -177,7 +178,8 @@ func (p *dateParser) isZone(token string) bool {
 		(capitals || slices.Contains(utcNames, token))
 }
 
-// zoneName reads UTC, EST or GMT+3. The last means that GMT is three hours later, as in TZ of POSIX.
+// zoneName reads UTC, EST or GMT+3. The last means that GMT is three hours later, as in TZ of
+// POSIX.
 func (p *dateParser) zoneName(name string) {
 	p.zone = name
 	p.hasOffset = name == "z"
@@ -262,7 +264,8 @@ type ymd struct {
 	century bool   // the year is not one of two digits
 }
 
-// addText adds a number as it was written: more than two digits are a year. kind is 'y', 'm', 'd' or 0.
+// addText adds a number as it was written: more than two digits are a year. kind is 'y', 'm', 'd'
+// or 0.
 func (d *ymd) addText(text string, kind byte) error {
 	n, err := natural(text)
 	if err != nil {
@@ -320,7 +323,8 @@ func daysIn(year, month int) int {
 	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// resolve tells year, month and day apart: by name, by size, by the usual orders (2021-04-06, 04/06/2021, 6-Apr-2021).
+// resolve tells year, month and day apart: by name, by size, by the usual orders (2021-04-06,
+// 04/06/2021, 6-Apr-2021).
 func (d *ymd) resolve(to *date) error {
 	v, y, m := d.values, d.marks[0], d.marks[1]
 	known := 0

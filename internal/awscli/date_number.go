@@ -172,8 +172,9 @@ func (p *dateParser) part(token string) error {
 	return p.ymd.addText(token, 0)
 }
 
-// unit finds what hour, minute or second the number at hand counts, named after it (15h, 15 h) or by what the number before it
-// was: 15h05. It returns the index of the last token and the unit, or unset.
+// unit finds what hour, minute or second the number at hand counts, named after it (15h, 15 h) or
+// by what the number before it was: 15h05. It returns the index of the last token and the unit, or
+// unset.
 func (p *dateParser) unit() (at, unit int) {
 	if unit, ok := lookUp(clockUnits, p.peek(1)); ok {
 		return p.at + 1, unit

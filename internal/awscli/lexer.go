@@ -6,8 +6,9 @@ import (
 	"unicode"
 )
 
-// dateLexer cuts a date into words, numbers and single other characters, as _timelex of dateutil.parser 2.9 does. A dot may be
-// a separator (6.Apr.2021) or a decimal point (15:05:30.25); so may a comma after two digits.
+// dateLexer cuts a date into words, numbers and single other characters, as _timelex of
+// dateutil.parser 2.9 does. A dot may be a separator (6.Apr.2021) or a decimal point (15:05:30.25);
+// so may a comma after two digits.
 type dateLexer struct {
 	in      []rune
 	pending []string // of a token that turned out to be several
@@ -59,7 +60,8 @@ func (l *dateLexer) next() string {
 	return token
 }
 
-// scan takes a word or a number with what is joined to it by dots. letters: it has letters, and not only as its last character.
+// scan takes a word or a number with what is joined to it by dots. letters: it has letters, and not
+// only as its last character.
 func (l *dateLexer) scan() (token string, letters, dotted bool) {
 	word := unicode.IsLetter(l.in[0])
 	end := 1

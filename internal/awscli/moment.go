@@ -12,7 +12,8 @@ import (
 // ParseMoment reads a moment as people type it:
 //
 //   - seconds since 1970, with or without a fraction: 1704200000.5
-//   - a date, a time of day or both, in any form that ParseTimestamp takes, but local without a zone
+//   - a date, a time of day or both, in any form that ParseTimestamp takes, but local without a
+//     zone
 //   - what is relative to now: now, 10m ago, 1h30m ago, 2 days ago
 //   - a time of today or yesterday, local: today, today 14:00, yesterday 9:30:15
 func ParseMoment(text string, now time.Time) (time.Time, error) {
@@ -28,16 +29,19 @@ func ParseMoment(text string, now time.Time) (time.Time, error) {
 		if t, known, err := d.in(now, now.Location()); err == nil && known {
 			return t, nil
 		} else if err == nil {
-			return time.Time{}, fmt.Errorf("%q has the unknown zone %s; give it as such as +02:00", text, d.zone)
+			return time.Time{}, fmt.Errorf("%q has the unknown zone %s; give it as such as +02:00",
+				text, d.zone)
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no moment; give seconds since 1970, ISO 8601 such as 2026-01-31T12:00:00Z, or such as \"10m ago\", \"now\", \"today 14:00\"", text)
+	return time.Time{}, fmt.Errorf("%q is no moment; give seconds since 1970, ISO 8601 such as "+
+		"2026-01-31T12:00:00Z, or such as \"10m ago\", \"now\", \"today 14:00\"", text)
 }
 
-// ParseTimestamp reads a timestamp parameter of the API as the AWS command line does (botocore.utils.parse_to_aware_datetime), in
-// any form that dateutil.parser takes: seconds since 1970, 2021-04-06T15:05:00Z, 2021/04/06, 04/06/2021 3:05 PM, Tue Apr 6 2021,
-// 15:05 +0200. Without a zone it is in UTC, without a date it is today's. The only names of zones are UTC, GMT, Z and those of the
-// local zone of now; any other, such as EST, is taken for UTC too, and returned.
+// ParseTimestamp reads a timestamp parameter of the API as the AWS command line does
+// (botocore.utils.parse_to_aware_datetime), in any form that dateutil.parser takes: seconds since
+// 1970, 2021-04-06T15:05:00Z, 2021/04/06, 04/06/2021 3:05 PM, Tue Apr 6 2021, 15:05 +0200. Without
+// a zone it is in UTC, without a date it is today's. The only names of zones are UTC, GMT, Z and
+// those of the local zone of now; any other, such as EST, is taken for UTC too, and returned.
 //
 // Beyond that it takes what ParseMoment has relative to now, in UTC.
 func ParseTimestamp(text string, now time.Time) (t time.Time, unknownZone string, err error) {
@@ -71,13 +75,14 @@ func seconds1970(seconds float64) (time.Time, error) {
 	return time.UnixMicro(int64(whole)*1e6 + int64(math.RoundToEven(fraction*1e6))), nil
 }
 
-// inYears tells whether a time in seconds since 1970 is in the years 1 to 9999. It is false for NaN.
+// inYears tells whether a time in seconds since 1970 is in the years 1 to 9999. It is false for
+// NaN.
 func inYears(seconds float64) bool {
 	return seconds >= startOfTime && seconds < endOfTime
 }
 
-// in is the moment that a date means. now has what the date leaves out, and the local zone; zone is that of dates without one. A date
-// in a zone of unknown name is in zone, and known is false.
+// in is the moment that a date means. now has what the date leaves out, and the local zone; zone is
+// that of dates without one. A date in a zone of unknown name is in zone, and known is false.
 func (d date) in(now time.Time, zone *time.Location) (t time.Time, known bool, err error) {
 	year, month, day := now.Year(), int(now.Month()), now.Day()
 	for _, part := range []struct{ to, from *int }{{&year, &d.year}, {&month, &d.month}} {
@@ -105,7 +110,8 @@ func (d date) in(now time.Time, zone *time.Location) (t time.Time, known bool, e
 		day += (d.weekday - today + 7) % 7
 	}
 	at := func(zone *time.Location) time.Time {
-		return time.Date(year, time.Month(month), day, hour, minute, second, max(d.micro, 0)*1000, zone)
+		return time.Date(year, time.Month(month), day, hour, minute, second, max(d.micro, 0)*1000,
+			zone)
 	}
 	switch {
 	case d.zone == "GMT":
@@ -128,7 +134,8 @@ func isZoneOf(now time.Time, name string) bool {
 	return false
 }
 
-// named is t, or that of the two moments with its clock time, when the clocks were put back, which has the zone's name.
+// named is t, or that of the two moments with its clock time, when the clocks were put back, which
+// has the zone's name.
 func named(t time.Time, zone string) time.Time {
 	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		u := t.Add(shift)
@@ -175,7 +182,8 @@ func spoken(text string, now time.Time) (time.Time, bool) {
 	}
 	for _, layout := range []string{"15:04", "15:04:05"} {
 		if t, err := time.Parse(layout, clock); err == nil {
-			return time.Date(year, month, date, t.Hour(), t.Minute(), t.Second(), 0, now.Location()), true
+			return time.Date(year, month, date, t.Hour(), t.Minute(), t.Second(), 0,
+				now.Location()), true
 		}
 	}
 	return time.Time{}, false
@@ -184,8 +192,10 @@ func spoken(text string, now time.Time) (time.Time, bool) {
 // duration reads 10m, 1h30m, 90seconds, 2days, 1week.
 func duration(text string) (time.Duration, bool) {
 	units := map[string]time.Duration{
-		"s": time.Second, "sec": time.Second, "second": time.Second, "m": time.Minute, "min": time.Minute, "minute": time.Minute,
-		"h": time.Hour, "hour": time.Hour, "d": 24 * time.Hour, "day": 24 * time.Hour, "w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour,
+		"s": time.Second, "sec": time.Second, "second": time.Second, "m": time.Minute,
+		"min": time.Minute, "minute": time.Minute,
+		"h": time.Hour, "hour": time.Hour, "d": 24 * time.Hour, "day": 24 * time.Hour,
+		"w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour,
 	}
 	var total time.Duration
 	for text != "" {
@@ -207,7 +217,8 @@ func duration(text string) (time.Duration, bool) {
 	return total, total > 0
 }
 
-// parseTimestamp reads the value of a timestamp parameter. unknownZone is the name of its zone when it means nothing.
+// parseTimestamp reads the value of a timestamp parameter. unknownZone is the name of its zone when
+// it means nothing.
 func parseTimestamp(v Value, now time.Time) (t time.Time, unknownZone string, err error) {
 	switch v := v.(type) {
 	case string:

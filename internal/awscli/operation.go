@@ -6,7 +6,8 @@ import (
 	"weir/internal/api"
 )
 
-// Commands lists the operations that are commands: all that Weir serves but PutMedia, whose input is a stream.
+// Commands lists the operations that are commands: all that Weir serves but PutMedia, whose input
+// is a stream.
 func Commands() (out []*api.Operation) {
 	for _, op := range api.Operations() {
 		if op.NewInput != nil {
@@ -29,11 +30,13 @@ func Find(command string) *api.Operation {
 // Command is the name of an operation on the command line: describe-stream.
 func Command(op *api.Operation) string { return Hyphenate(op.Name) }
 
-// Flag is the name of a member on the command line, without dashes: DataRetentionInHours is data-retention-in-hours.
+// Flag is the name of a member on the command line, without dashes: DataRetentionInHours is
+// data-retention-in-hours.
 func Flag(m api.Member) string { return Hyphenate(m.Name) }
 
-// Hyphenate turns a name of the API into one of the command line: words in lower case with hyphens, a run of capitals being one
-// word: GetHLSStreamingSessionURL is get-hls-streaming-session-url, APIName is api-name.
+// Hyphenate turns a name of the API into one of the command line: words in lower case with hyphens,
+// a run of capitals being one word: GetHLSStreamingSessionURL is get-hls-streaming-session-url,
+// APIName is api-name.
 func Hyphenate(name string) string {
 	upper := func(i int) bool { return i < len(name) && name[i] >= 'A' && name[i] <= 'Z' }
 	var b strings.Builder
@@ -81,7 +84,8 @@ func names(s *api.Shape) []string {
 
 // IsComplex reports a shape that takes shorthand: a structure, a map, or a list of such.
 func IsComplex(s *api.Shape) bool {
-	return s.Kind == api.KindStructure || s.Kind == api.KindMap || s.Kind == api.KindList && IsComplex(s.Item)
+	return s.Kind == api.KindStructure || s.Kind == api.KindMap || s.Kind == api.KindList &&
+		IsComplex(s.Item)
 }
 
 // Example shows the form in which the command line takes a structure, map or list, in shorthand.

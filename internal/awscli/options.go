@@ -8,9 +8,10 @@ import (
 	"weir/internal/api"
 )
 
-// Reading the flags of API commands. The rules are those of the AWS command line, which are those of Python's argparse: a flag may be
-// cut short while it is clear which one is meant, --flag=value is --flag value, the last one of several counts, and flags of the
-// service and global ones may come in any order.
+// Reading the flags of API commands. The rules are those of the AWS command line, which are those
+// of Python's argparse: a flag may be cut short while it is clear which one is meant, --flag=value
+// is --flag value, the last one of several counts, and flags of the service and global ones may
+// come in any order.
 
 // Option is one flag.
 type Option struct {
@@ -37,13 +38,19 @@ const (
 // GlobalOptions are the flags that every API command has.
 func GlobalOptions() []Option {
 	return []Option{
-		{Name: "endpoint-url", Value: "URL", Doc: "The server. (AWS_ENDPOINT_URL_KINESIS_VIDEO, AWS_ENDPOINT_URL, endpoint_url of the AWS config file; else http://127.0.0.1:8480)"},
-		{Name: "region", Value: "NAME", Doc: "Region to sign for. (AWS_REGION, AWS_DEFAULT_REGION, the AWS config file; else us-west-2)"},
-		{Name: "profile", Value: "NAME", Doc: "Profile of the AWS config and credentials files. (AWS_PROFILE)"},
-		{Name: "output", Value: "FORM", Doc: "json (the default), text or table. (AWS_DEFAULT_OUTPUT)", Choices: []string{"json", "text", "table"}},
+		{Name: "endpoint-url", Value: "URL", Doc: "The server. (AWS_ENDPOINT_URL_KINESIS_VIDEO, " +
+			"AWS_ENDPOINT_URL, endpoint_url of the AWS config file; else http://127.0.0.1:8480)"},
+		{Name: "region", Value: "NAME", Doc: "Region to sign for. (AWS_REGION, " +
+			"AWS_DEFAULT_REGION, the AWS config file; else us-west-2)"},
+		{Name: "profile", Value: "NAME",
+			Doc: "Profile of the AWS config and credentials files. (AWS_PROFILE)"},
+		{Name: "output", Value: "FORM",
+			Doc:     "json (the default), text or table. (AWS_DEFAULT_OUTPUT)",
+			Choices: []string{"json", "text", "table"}},
 		{Name: "query", Value: "JMESPATH", Doc: "Print a part of the answer only, in JMESPath."},
 		{Name: "no-paginate", Kind: NoWord, Doc: "Ask for one page, not for all of them."},
-		{Name: "ca-bundle", Value: "FILE", Doc: "Certificates to trust, in PEM form. (AWS_CA_BUNDLE)"},
+		{Name: "ca-bundle", Value: "FILE",
+			Doc: "Certificates to trust, in PEM form. (AWS_CA_BUNDLE)"},
 		{Name: "no-verify-ssl", Kind: NoWord, Doc: "Trust any certificate."},
 		{Name: "debug", Kind: NoWord, Doc: "Tell of each request and answer on standard error."},
 	}
@@ -60,12 +67,14 @@ const (
 	flagMaxItems  = "max-items"
 )
 
-// OperationOptions are the flags of one command: the members of its input, in order, and those that all have.
+// OperationOptions are the flags of one command: the members of its input, in order, and those that
+// all have.
 func OperationOptions(op *api.Operation) []Option {
 	var out []Option
 	for i := range op.Input.Members {
 		f := &op.Input.Members[i]
-		o := Option{Name: Flag(*f), Member: f, Doc: f.Doc, Value: strings.ToUpper(f.Shape.Kind.String())}
+		o := Option{Name: Flag(*f), Member: f, Doc: f.Doc,
+			Value: strings.ToUpper(f.Shape.Kind.String())}
 		switch f.Shape.Kind {
 		case api.KindList:
 			o.Kind, o.Value = AnyWords, "ITEM ..."
@@ -81,13 +90,19 @@ func OperationOptions(op *api.Operation) []Option {
 		out = append(out, o)
 	}
 	out = append(out,
-		Option{Name: flagInputJSON, Value: "JSON", Doc: "All parameters as JSON, or file://NAME; other flags go before."},
-		Option{Name: FlagSkeleton, Kind: MaybeWord, Value: "[input|output]", Choices: []string{"input", "output"}, Doc: "Print a sample of the input, or check the input and print a sample of the output; nothing is called."})
+		Option{Name: flagInputJSON, Value: "JSON",
+			Doc: "All parameters as JSON, or file://NAME; other flags go before."},
+		Option{Name: FlagSkeleton, Kind: MaybeWord, Value: "[input|output]",
+			Choices: []string{"input", "output"}, Doc: "Print a sample of the input, or check " +
+				"the input and print a sample of the output; nothing is called."})
 	if op.Paging != nil {
 		out = append(out,
-			Option{Name: flagStart, Value: "TOKEN", Doc: "Go on where an answer with this NextToken ended."},
-			Option{Name: flagPageSize, Kind: OneNumber, Value: "N", Doc: "Size of the pages to ask for; the answer is the same."},
-			Option{Name: flagMaxItems, Kind: OneNumber, Value: "N", Doc: "Print at most so many, and a NextToken for --starting-token."})
+			Option{Name: flagStart, Value: "TOKEN",
+				Doc: "Go on where an answer with this NextToken ended."},
+			Option{Name: flagPageSize, Kind: OneNumber, Value: "N",
+				Doc: "Size of the pages to ask for; the answer is the same."},
+			Option{Name: flagMaxItems, Kind: OneNumber, Value: "N",
+				Doc: "Print at most so many, and a NextToken for --starting-token."})
 	}
 	return out
 }
@@ -105,7 +120,8 @@ type arguments struct {
 	help    bool
 	words   map[string][]string // flag to the words that follow it; present when the flag is
 	unknown []string            // words that mean nothing
-	err     error               // of the command's own flags; that of a global flag is returned at once
+	// of the command's own flags; that of a global flag is returned at once
+	err error
 }
 
 // has reports whether a flag was given.
@@ -119,7 +135,8 @@ func (a *arguments) word(name string) string {
 	return ""
 }
 
-// FindIn finds the operation that a command line names, and what is left of it without the name; nil when it names none.
+// FindIn finds the operation that a command line names, and what is left of it without the name;
+// nil when it names none.
 func FindIn(args []string) (*api.Operation, []string) {
 	globals := GlobalOptions()
 	for i := 0; i < len(args); i++ {
@@ -138,8 +155,9 @@ func FindIn(args []string) (*api.Operation, []string) {
 	return nil, nil
 }
 
-// Match finds the flag that a word is: by its name or by the beginning of its name. joined tells that a
-// value follows after a =. It returns nil for what is no flag, and a *UsageError for what may be several.
+// Match finds the flag that a word is: by its name or by the beginning of its name. joined tells
+// that a value follows after a =. It returns nil for what is no flag, and a *UsageError for what
+// may be several.
 func Match(word string, options []Option) (o *Option, value string, joined bool, err error) {
 	name, value, joined := strings.Cut(word, "=")
 	name, ok := strings.CutPrefix(name, "--")
@@ -165,10 +183,12 @@ func Match(word string, options []Option) (o *Option, value string, joined bool,
 	for _, i := range found {
 		names = append(names, "--"+options[i].Name)
 	}
-	return nil, "", false, usagef("ambiguous option: --%s could match %s", name, strings.Join(names, ", "))
+	return nil, "", false, usagef("ambiguous option: --%s could match %s", name,
+		strings.Join(names, ", "))
 }
 
-// isFlag tells a flag from a Value: values do not begin with a dash, but for numbers and texts with blanks.
+// isFlag tells a flag from a Value: values do not begin with a dash, but for numbers and texts with
+// blanks.
 func isFlag(word string) bool {
 	if len(word) < 2 || word[0] != '-' {
 		return false
@@ -176,13 +196,15 @@ func isFlag(word string) bool {
 	if strings.Trim(word[1:], "0123456789.") == "" {
 		return false
 	}
-	return !strings.Contains(word, " ") || strings.HasPrefix(word, "--") && strings.Contains(word, "=")
+	return !strings.Contains(word, " ") || strings.HasPrefix(word, "--") &&
+		strings.Contains(word, "=")
 }
 
 // parseArguments takes apart what follows a command.
 func parseArguments(args []string, own []Option) (*arguments, error) {
 	a := &arguments{words: map[string][]string{}}
-	if len(args) > 0 && args[0] == "help" || slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+	if len(args) > 0 && args[0] == "help" || slices.Contains(args, "--help") ||
+		slices.Contains(args, "-h") {
 		a.help = true
 		return a, nil
 	}
@@ -211,7 +233,8 @@ func parseArguments(args []string, own []Option) (*arguments, error) {
 		if joined {
 			words = []string{value}
 		} else {
-			most := map[OptionKind]int{OneWord: 1, OneNumber: 1, MaybeWord: 1, AnyWords: len(args)}[o.Kind]
+			most := map[OptionKind]int{OneWord: 1, OneNumber: 1, MaybeWord: 1,
+				AnyWords: len(args)}[o.Kind]
 			for len(words) < most && i+1 < len(args) && !isFlag(args[i+1]) {
 				i++
 				words = append(words, args[i])
@@ -247,12 +270,14 @@ func (o *Option) check(words []string) error {
 			return usagef("argument --%s: invalid int Value: '%s'", o.Name, words[0])
 		}
 	case o.Choices != nil && len(words) > 0 && !slices.Contains(o.Choices, words[0]):
-		return usagef("argument --%s: Invalid choice, valid choices are: %s", o.Name, strings.Join(o.Choices, ", "))
+		return usagef("argument --%s: Invalid choice, valid choices are: %s", o.Name,
+			strings.Join(o.Choices, ", "))
 	}
 	return nil
 }
 
-// missing lists the flags that are required and were not given, unless the whole input comes in another way.
+// missing lists the flags that are required and were not given, unless the whole input comes in
+// another way.
 func (a *arguments) missing(op *api.Operation) error {
 	if a.has(flagInputJSON) || a.has(FlagSkeleton) && a.word(FlagSkeleton) != "output" {
 		return nil

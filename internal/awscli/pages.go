@@ -18,7 +18,8 @@ func (c *call) paged() (bool, error) {
 	if p == nil {
 		return false, nil
 	}
-	if !c.args.has("no-paginate") && !c.args.has(Hyphenate(p.InputToken)) && !c.args.has(Hyphenate(p.Limit)) {
+	if !c.args.has("no-paginate") && !c.args.has(Hyphenate(p.InputToken)) &&
+		!c.args.has(Hyphenate(p.Limit)) {
 		return true, nil
 	}
 	var used []string
@@ -28,12 +29,14 @@ func (c *call) paged() (bool, error) {
 		}
 	}
 	if used != nil {
-		return false, errorf("Error during pagination: Cannot specify --no-paginate along with pagination arguments: %s", strings.Join(used, ", "))
+		return false, errorf("Error during pagination: Cannot specify --no-paginate along with "+
+			"pagination arguments: %s", strings.Join(used, ", "))
 	}
 	return false, nil
 }
 
-// pages performs the operation for every page, and prints the whole: in one piece, or as text page by page.
+// pages performs the operation for every page, and prints the whole: in one piece, or as text page
+// by page.
 func (c *call) pages(ctx context.Context, in *Object) error {
 	p := c.op.Paging
 	token, skip := startingToken(c.args, p)
@@ -81,7 +84,8 @@ func (c *call) pages(ctx context.Context, in *Object) error {
 			break
 		}
 		if seen[token] {
-			return errorf("Error during pagination: The same next token was received twice: %s", token)
+			return errorf("Error during pagination: The same next token was received twice: %s",
+				token)
 		}
 		seen[token] = true
 		in.Set(p.InputToken, token)
@@ -108,12 +112,15 @@ func (c *call) maxItems() (left int, limited bool, err error) {
 		return 0, false, errorf("--%s: %v", flagMaxItems, err)
 	}
 	if left <= 0 {
-		fmt.Fprintf(c.Err, "warning: Non-positive values for --%s may result in undefined behavior.\n", flagMaxItems)
+		fmt.Fprintf(c.Err,
+			"warning: Non-positive values for --%s may result in undefined behavior.\n",
+			flagMaxItems)
 	}
 	return max(left, 0), true, nil
 }
 
-// page asks for one page. It returns the page's items and the token of the next one, "" on the last.
+// page asks for one page. It returns the page's items and the token of the next one, "" on the
+// last.
 func (c *call) page(ctx context.Context, in *Object) (items List, next string, err error) {
 	answer, err := c.perform(ctx, in)
 	if err != nil {
@@ -135,10 +142,12 @@ func object(name string, v Value) *Object {
 	return &Object{Members: []Member{{name, v}}}
 }
 
-// truncated is the member of a resume token that says how many items of the page were printed already.
+// truncated is the member of a resume token that says how many items of the page were printed
+// already.
 const truncated = "boto_truncate_amount"
 
-// resumeToken is the token for --starting-token, in the form of the AWS command line, so that each goes on where the other ended.
+// resumeToken is the token for --starting-token, in the form of the AWS command line, so that each
+// goes on where the other ended.
 func resumeToken(p *api.Paging, token string, printed int) string {
 	quoted := []byte("null")
 	if token != "" {
@@ -151,7 +160,8 @@ func resumeToken(p *api.Paging, token string, printed int) string {
 	return base64.StdEncoding.EncodeToString([]byte(text + "}"))
 }
 
-// startingToken reads --starting-token: one of ours or of the AWS command line, or else a NextToken of the service.
+// startingToken reads --starting-token: one of ours or of the AWS command line, or else a NextToken
+// of the service.
 func startingToken(a *arguments, p *api.Paging) (token string, skip int) {
 	word := a.word(flagStart)
 	text, err := base64.StdEncoding.DecodeString(word)

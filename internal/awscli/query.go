@@ -17,8 +17,9 @@ import (
 	"github.com/jmespath-community/go-jmespath/pkg/parsing"
 )
 
-// Query is a JMESPath expression, as the AWS command line has them. The library's language has grown since, and it works on Go maps,
-// which have no order: ParseQuery refuses what is new, and puts calls of functions of ours (queryFunctions) where order matters.
+// Query is a JMESPath expression, as the AWS command line has them. The library's language has
+// grown since, and it works on Go maps, which have no order: ParseQuery refuses what is new, and
+// puts calls of functions of ours (queryFunctions) where order matters.
 type Query struct {
 	tree parsing.ASTNode
 }
@@ -30,12 +31,14 @@ func ParseQuery(text string) (*Query, error) {
 		tree, err = rewrite(tree)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Bad value for --query %s: Invalid jmespath expression: %w", text, err)
+		return nil, fmt.Errorf("Bad value for --query %s: Invalid jmespath expression: %w", text,
+			err)
 	}
 	return &Query{tree}, nil
 }
 
-// parse is the library's parser, which runs into a panic on some texts, such as names with letters beyond ASCII and no quotes.
+// parse is the library's parser, which runs into a panic on some texts, such as names with letters
+// beyond ASCII and no quotes.
 func parse(text string) (tree parsing.ASTNode, err error) {
 	defer func() {
 		if recover() != nil {
@@ -45,7 +48,8 @@ func parse(text string) (tree parsing.ASTNode, err error) {
 	return parsing.NewParser().Parse(text)
 }
 
-// quoteLiterals makes JSON of literals that are none, such as `ACTIVE`: the first AWS command lines took them, and people still write them.
+// quoteLiterals makes JSON of literals that are none, such as `ACTIVE`: the first AWS command lines
+// took them, and people still write them.
 func quoteLiterals(text string) string {
 	var b strings.Builder
 	for text != "" {
@@ -60,8 +64,10 @@ func quoteLiterals(text string) string {
 				}
 			}
 			token := text[:end]
-			if literal := strings.Trim(strings.ReplaceAll(token, "\\`", "`"), "`"); quote == '`' && end > 2 && !json.Valid([]byte(literal)) {
-				if quoted := `"` + strings.TrimLeft(token[1:end-1], " ") + `"`; json.Valid([]byte(strings.ReplaceAll(quoted, "\\`", "`"))) {
+			if literal := strings.Trim(strings.ReplaceAll(token, "\\`", "`"), "`"); quote == '`' &&
+				end > 2 && !json.Valid([]byte(literal)) {
+				if quoted := `"` + strings.TrimLeft(token[1:end-1], " ") +
+					`"`; json.Valid([]byte(strings.ReplaceAll(quoted, "\\`", "`"))) {
 					token = "`" + quoted + "`"
 				}
 			}
@@ -89,9 +95,11 @@ const (
 // rewrite puts our functions into a tree, and refuses what the AWS command line does not know.
 func rewrite(n parsing.ASTNode) (parsing.ASTNode, error) {
 	call := func(name string, arguments ...parsing.ASTNode) parsing.ASTNode {
-		return parsing.ASTNode{NodeType: parsing.ASTFunctionExpression, Value: name, Children: arguments}
+		return parsing.ASTNode{NodeType: parsing.ASTFunctionExpression, Value: name,
+			Children: arguments}
 	}
-	later := func(n parsing.ASTNode) parsing.ASTNode { // a function's argument that it evaluates by itself
+	// a function's argument that it evaluates by itself
+	later := func(n parsing.ASTNode) parsing.ASTNode {
 		return parsing.ASTNode{NodeType: parsing.ASTExpRef, Children: []parsing.ASTNode{n}}
 	}
 	n.Children = slices.Clone(n.Children)
@@ -104,11 +112,13 @@ func rewrite(n parsing.ASTNode) (parsing.ASTNode, error) {
 	switch n.NodeType {
 	case parsing.ASTArithmeticExpression, parsing.ASTArithmeticUnaryExpression:
 		return n, errors.New("there is no arithmetic")
-	case parsing.ASTLetExpression, parsing.ASTVariable, parsing.ASTBindings, parsing.ASTBinding, parsing.ASTRootNode:
+	case parsing.ASTLetExpression, parsing.ASTVariable, parsing.ASTBindings, parsing.ASTBinding,
+		parsing.ASTRootNode:
 		return n, errors.New("there are no variables")
 	case parsing.ASTComparator:
 		if n.Value != parsing.TOKEQ && n.Value != parsing.TOKNE {
-			return call(compare, n.Children[0], n.Children[1], parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: n.Value}), nil
+			return call(compare, n.Children[0], n.Children[1],
+				parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: n.Value}), nil
 		}
 	case parsing.ASTValueProjection:
 		n.NodeType, n.Children[0] = parsing.ASTProjection, call(valuesOf, n.Children[0])
@@ -123,7 +133,8 @@ func rewrite(n parsing.ASTNode) (parsing.ASTNode, error) {
 			for _, pair := range n.Children {
 				names = append(names, pair.Value.(string))
 			}
-			arguments = append(arguments, parsing.ASTNode{NodeType: parsing.ASTLiteral, Value: names})
+			arguments = append(arguments, parsing.ASTNode{NodeType: parsing.ASTLiteral,
+				Value: names})
 		}
 		for _, child := range n.Children {
 			arguments = append(arguments, later(child))
@@ -136,15 +147,16 @@ func rewrite(n parsing.ASTNode) (parsing.ASTNode, error) {
 	return n, nil
 }
 
-// Search applies the expression. Objects keep the order of their members, also in what keys(), values() and * give of them; members of
-// new ones are in the order of the expression.
+// Search applies the expression. Objects keep the order of their members, also in what keys(),
+// values() and * give of them; members of new ones are in the order of the expression.
 func (q *Query) Search(v Value) (Value, error) {
 	t := translation{orders: map[uintptr][]string{}, fractions: map[float64]bool{}}
 	plain, err := t.plain(v)
 	if err != nil {
 		return nil, err
 	}
-	found, err := interpreter.NewInterpreter(plain, interpreter.NewFunctionCaller(t.functions()...), nil).Execute(q.tree, plain)
+	found, err := interpreter.NewInterpreter(plain, interpreter.NewFunctionCaller(t.functions()...),
+		nil).Execute(q.tree, plain)
 	if err != nil {
 		return nil, fmt.Errorf("--query: %w", err)
 	}
@@ -152,11 +164,12 @@ func (q *Query) Search(v Value) (Value, error) {
 }
 
 // awsFunctions are those that the AWS command line has.
-var awsFunctions = strings.Fields("abs avg ceil contains ends_with floor join keys length map max max_by merge min min_by not_null reverse " +
+var awsFunctions = strings.Fields("abs avg ceil contains ends_with floor join keys length map " +
+	"max max_by merge min min_by not_null reverse " +
 	"sort sort_by starts_with sum to_array to_number to_string type values")
 
-// functions are the AWS command line's: the library's, or ours where its own depend on the order of a Go map, change their arguments,
-// or cannot compare objects; and those that rewrite puts in.
+// functions are the AWS command line's: the library's, or ours where its own depend on the order of
+// a Go map, change their arguments, or cannot compare objects; and those that rewrite puts in.
 func (t *translation) functions() []functions.FunctionEntry {
 	ours := map[string]functions.JpFunction{
 		"keys": func(arguments []any) (any, error) {
@@ -166,7 +179,10 @@ func (t *translation) functions() []functions.FunctionEntry {
 			}
 			return keys, nil
 		},
-		"values": func(arguments []any) (any, error) { return t.values(arguments[0].(map[string]any)), nil },
+		"values": func(arguments []any) (any,
+			error) {
+			return t.values(arguments[0].(map[string]any)), nil
+		},
 		"merge": func(arguments []any) (any, error) {
 			o := newOrdered()
 			for _, argument := range arguments {
@@ -183,7 +199,8 @@ func (t *translation) functions() []functions.FunctionEntry {
 				return ok && strings.Contains(text, part), nil
 			}
 			list, _ := arguments[0].([]any)
-			return slices.ContainsFunc(list, func(v any) bool { return reflect.DeepEqual(v, arguments[1]) }), nil
+			return slices.ContainsFunc(list,
+				func(v any) bool { return reflect.DeepEqual(v, arguments[1]) }), nil
 		},
 		"to_string": func(arguments []any) (any, error) {
 			if text, ok := arguments[0].(string); ok {
@@ -300,8 +317,8 @@ func (o *ordered) set(name string, v any) {
 	o.members[name] = v
 }
 
-// translation turns values into those that the library works on, and back. It remembers what is lost on the way: the order of members,
-// and which numbers were written with a point.
+// translation turns values into those that the library works on, and back. It remembers what is
+// lost on the way: the order of members, and which numbers were written with a point.
 type translation struct {
 	orders    map[uintptr][]string // of a map, by its address
 	maps      []map[string]any     // those in orders, so that no address is used twice
@@ -315,7 +332,8 @@ func (t *translation) keep(o *ordered) map[string]any {
 	return o.members
 }
 
-// names are those of a map's members: in their order, or sorted when it is a literal of the expression.
+// names are those of a map's members: in their order, or sorted when it is a literal of the
+// expression.
 func (t *translation) names(m map[string]any) []string {
 	if names, ok := t.orders[reflect.ValueOf(m).Pointer()]; ok {
 		return names

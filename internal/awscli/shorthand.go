@@ -10,9 +10,10 @@ import (
 	"weir/internal/api"
 )
 
-// ParseShorthand reads Key=value,Key=[value,value],Key={Key=value}, the short form in which the AWS command line takes structures and
-// maps. Values may stand in single or double quotes; a backslash keeps a comma or, inside quotes, the quote. A key without a
-// value but followed by words is a list: Key=a,b. Key@=file://name takes the value from a file, which read does.
+// ParseShorthand reads Key=value,Key=[value,value],Key={Key=value}, the short form in which the AWS
+// command line takes structures and maps. Values may stand in single or double quotes; a backslash
+// keeps a comma or, inside quotes, the quote. A key without a value but followed by words is a
+// list: Key=a,b. Key@=file://name takes the value from a file, which read does.
 func ParseShorthand(text string, read func(string) (string, bool, error)) (*Object, error) {
 	p := shorthand{text: text, read: read}
 	return p.parameter()
@@ -44,7 +45,8 @@ func (p *shorthand) space() {
 
 // wrong is the error at the current position, with a mark below the text.
 func (p *shorthand) wrong(expected, received string) error {
-	return fmt.Errorf("Expected: '%s', received: '%s' for input:\n%s", expected, received, p.location(p.pos))
+	return fmt.Errorf("Expected: '%s', received: '%s' for input:\n%s", expected, received,
+		p.location(p.pos))
 }
 
 func (p *shorthand) location(at int) string {
@@ -94,7 +96,8 @@ func (p *shorthand) parameter() (*Object, error) {
 			return nil, err
 		}
 		if _, ok := out.Get(key); ok {
-			return nil, fmt.Errorf("Second instance of key %q encountered for input:\n%s\nThis is often because there is a preceding \",\" instead of a space.",
+			return nil, fmt.Errorf("Second instance of key %q encountered for input:\n%s\nThis "+
+				"is often because there is a preceding \",\" instead of a space.",
 				key, p.location(start))
 		}
 		out.Set(key, v)
@@ -122,10 +125,12 @@ func (p *shorthand) key() (string, error) {
 }
 
 func keyCharacter(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.#/:", c) >= 0
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		strings.IndexByte("-_.#/:", c) >= 0
 }
 
-// values reads what follows a key at the top: a list, a structure, a value, or values with commas between them.
+// values reads what follows a key at the top: a list, a structure, a value, or values with commas
+// between them.
 func (p *shorthand) values() (Value, error) {
 	switch p.current() {
 	case end:
@@ -260,7 +265,8 @@ func (p *shorthand) second() (Value, error) {
 	return p.resolve(word)
 }
 
-// word reads an unquoted value. Inside it, that at the top or in brackets may have = { and [, one of a list without brackets ] and }.
+// word reads an unquoted value. Inside it, that at the top or in brackets may have = { and [, one
+// of a list without brackets ] and }.
 func (p *shorthand) word(first bool) string {
 	start := p.pos
 	stop := ",\"']}"
@@ -274,7 +280,8 @@ func (p *shorthand) word(first bool) string {
 		}
 		c := p.text[p.pos]
 		blank := strings.IndexByte(" \t\r\n\v\f", c) >= 0
-		if p.pos == start && (blank || strings.IndexByte(",\"'=[{", c) >= 0) || p.pos > start && strings.IndexByte(stop, c) >= 0 || c < ' ' && !blank {
+		if p.pos == start && (blank || strings.IndexByte(",\"'=[{", c) >= 0) || p.pos > start &&
+			strings.IndexByte(stop, c) >= 0 || c < ' ' && !blank {
 			break
 		}
 		p.pos++
@@ -290,7 +297,8 @@ func (p *shorthand) quoted(quote byte) (Value, error) {
 	for i := p.pos + 1; i < len(p.text); i++ {
 		switch p.text[i] {
 		case '\\':
-			if i+1 < len(p.text) && p.text[i+1] == quote && strings.IndexByte(p.text[i+2:], quote) >= 0 {
+			if i+1 < len(p.text) && p.text[i+1] == quote &&
+				strings.IndexByte(p.text[i+2:], quote) >= 0 {
 				i++
 			}
 		case quote:
@@ -316,7 +324,8 @@ func (p *shorthand) resolve(word string) (Value, error) {
 	return word, nil
 }
 
-// coerce gives the words of shorthand the types that a shape wants: numbers, and a list of one for a single word.
+// coerce gives the words of shorthand the types that a shape wants: numbers, and a list of one for
+// a single word.
 func coerce(v Value, s *api.Shape) (Value, error) {
 	var err error
 	switch s.Kind {
@@ -352,7 +361,8 @@ func coerce(v Value, s *api.Shape) (Value, error) {
 func ParseInt(word string) (Value, error) {
 	text := strings.TrimSpace(word)
 	digits := strings.TrimLeft(text, "+-")
-	ok := digits != "" && len(text)-len(digits) <= 1 && !strings.HasPrefix(digits, "_") && !strings.HasSuffix(digits, "_") && !strings.Contains(digits, "__")
+	ok := digits != "" && len(text)-len(digits) <= 1 && !strings.HasPrefix(digits, "_") &&
+		!strings.HasSuffix(digits, "_") && !strings.Contains(digits, "__")
 	digits = strings.ReplaceAll(digits, "_", "")
 	if !ok || strings.Trim(digits, "0123456789") != "" {
 		return nil, fmt.Errorf("invalid literal for int() with base 10: %s", pythonInner(word))

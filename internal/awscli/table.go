@@ -12,8 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// WriteTable prints a value as --output table of the AWS command line: a box for each structure, members sorted by name. A table that
-// is wider than width columns shows structures that stand alone with one member a line. An empty value prints nothing.
+// WriteTable prints a value as --output table of the AWS command line: a box for each structure,
+// members sorted by name. A table that is wider than width columns shows structures that stand
+// alone with one member a line. An empty value prints nothing.
 func WriteTable(w io.Writer, title string, v Value, width int) error {
 	t := &table{}
 	if err := t.build(&title, v, 0); err != nil {
@@ -354,5 +355,6 @@ func flush(text string, length int, left string) string {
 	if length-n-padding-len(left)-1 < 0 {
 		padding = 0
 	}
-	return left + strings.Repeat(" ", padding) + text + strings.Repeat(" ", max(0, length-1-len(left)-padding-n)) + "|"
+	return left + strings.Repeat(" ", padding) + text +
+		strings.Repeat(" ", max(0, length-1-len(left)-padding-n)) + "|"
 }

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// WriteText prints a value as --output text of the AWS command line: values with tabs between them, a line for each structure,
-// structures inside of others after them, beginning with their name in capitals.
+// WriteText prints a value as --output text of the AWS command line: values with tabs between them,
+// a line for each structure, structures inside of others after them, beginning with their name in
+// capitals.
 func WriteText(w io.Writer, v Value) error {
 	var p textPrinter
 	p.value(v, "", nil)
@@ -24,7 +25,8 @@ func (p *textPrinter) line(words []string) {
 	p.b.WriteByte('\n')
 }
 
-// value prints a value; name is that of the member that holds it, keys are the columns when it is one of a list.
+// value prints a value; name is that of the member that holds it, keys are the columns when it is
+// one of a list.
 func (p *textPrinter) value(v Value, name string, keys []string) {
 	switch v := v.(type) {
 	case *Object:
@@ -76,7 +78,8 @@ func (p *textPrinter) list(l List, name string) {
 	}
 }
 
-// scalarKeys lists the members of the objects in a list that hold a single value in one of them; ok is false when no item is an object.
+// scalarKeys lists the members of the objects in a list that hold a single value in one of them; ok
+// is false when no item is an object.
 func scalarKeys(l List) (keys []string, ok bool) {
 	keys = []string{}
 	for _, item := range l {
@@ -98,7 +101,9 @@ func scalarKeys(l List) (keys []string, ok bool) {
 func (p *textPrinter) object(o *Object, name string, keys []string) {
 	var words []string
 	var rest []Member
-	members := slices.SortedFunc(slices.Values(o.Members), func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	members := slices.SortedFunc(slices.Values(o.Members), func(a, b Member) int {
+		return strings.Compare(a.Name, b.Name)
+	})
 	for _, key := range keys {
 		v, ok := o.Get(key)
 		if !ok {

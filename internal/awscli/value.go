@@ -1,6 +1,7 @@
-// Package awscli does with the inputs and outputs of the table of package api what the AWS command line does
-// with its service model: it reads arguments in shorthand and JSON, checks them, makes skeletons, and prints answers as JSON, text
-// or a table. Where this package speaks of the AWS command line, it means version 1.45.
+// Package awscli does with the inputs and outputs of the table of package api what the AWS command
+// line does with its service model: it reads arguments in shorthand and JSON, checks them, makes
+// skeletons, and prints answers as JSON, text or a table. Where this package speaks of the AWS
+// command line, it means version 1.45.
 package awscli
 
 import (
@@ -93,7 +94,8 @@ func ParseJSON(text []byte) (Value, error) {
 	return parseValue(dec, 0)
 }
 
-// validJSON finds what is wrong with a text, as json.Unmarshal would say it, which the tokens of a Decoder do not.
+// validJSON finds what is wrong with a text, as json.Unmarshal would say it, which the tokens of a
+// Decoder do not.
 func validJSON(text []byte) error {
 	var raw json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil {
@@ -147,8 +149,8 @@ func parseValue(dec *json.Decoder, depth int) (Value, error) {
 
 const indentStep = "    "
 
-// WriteJSON prints a value as the AWS command line does: four blanks a level, no escapes that only HTML needs, numbers without
-// exponents.
+// WriteJSON prints a value as the AWS command line does: four blanks a level, no escapes that only
+// HTML needs, numbers without exponents.
 func WriteJSON(w io.Writer, v Value) error {
 	text, err := appendJSON(nil, v, 0)
 	if err != nil {
@@ -221,7 +223,8 @@ func appendText(dst []byte, text string) ([]byte, error) {
 	return append(dst, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...), nil
 }
 
-// isFraction tells a number with a point or an exponent, which Python keeps as a float, from a whole one.
+// isFraction tells a number with a point or an exponent, which Python keeps as a float, from a
+// whole one.
 func isFraction(n json.Number) bool { return strings.ContainsAny(string(n), ".eE") }
 
 // number prints a number without an exponent, and one that was written with a point with a point.
@@ -240,7 +243,8 @@ func number(n json.Number) string {
 	return text
 }
 
-// python prints a value as Python's str() does, which the messages and the text output of the AWS command line are made with.
+// python prints a value as Python's str() does, which the messages and the text output of the AWS
+// command line are made with.
 func python(v Value) string {
 	switch v := v.(type) {
 	case string:
@@ -265,7 +269,8 @@ func pythonInner(v Value) string {
 		if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
 			quote = `"`
 		}
-		return quote + strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\t", `\t`, "\r", `\r`, quote, `\`+quote).Replace(v) + quote
+		return quote + strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\t", `\t`, "\r", `\r`, quote,
+			`\`+quote).Replace(v) + quote
 	case List:
 		parts := make([]string, len(v))
 		for i, item := range v {
@@ -302,7 +307,8 @@ func pythonType(v Value) string {
 	return "<class '" + name + "'>"
 }
 
-// Order drops nulls from an answer, and sorts its members as the shape has them; members that the shape does not know follow.
+// Order drops nulls from an answer, and sorts its members as the shape has them; members that the
+// shape does not know follow.
 func Order(v Value, s *api.Shape) Value {
 	switch v := v.(type) {
 	case List:
@@ -322,7 +328,9 @@ func Order(v Value, s *api.Shape) Value {
 		}
 		v.Members = kept
 		if s != nil && s.Kind == api.KindStructure {
-			slices.SortStableFunc(v.Members, func(a, b Member) int { return rank(s, a.Name) - rank(s, b.Name) })
+			slices.SortStableFunc(v.Members, func(a, b Member) int {
+				return rank(s, a.Name) - rank(s, b.Name)
+			})
 		}
 	}
 	return v

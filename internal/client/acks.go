@@ -21,10 +21,12 @@ type Ack struct {
 	Raw            []byte         // the JSON object
 }
 
-// maxAck bounds one acknowledgement in bytes, white space before it included. Producers of the AWS SDK take 1,024.
+// maxAck bounds one acknowledgement in bytes, white space before it included. Producers of the AWS
+// SDK take 1,024.
 const maxAck = 64 << 10
 
-// ackReader takes acknowledgements off an answer's body: JSON objects, whatever stands between them.
+// ackReader takes acknowledgements off an answer's body: JSON objects, whatever stands between
+// them.
 type ackReader struct {
 	limit *io.LimitedReader
 	dec   *json.Decoder
@@ -52,7 +54,8 @@ func (r *ackReader) next() (Ack, error) {
 	return parseAck(raw)
 }
 
-// parseAck reads one acknowledgement. The timecode is a number or, from some servers, a string of digits.
+// parseAck reads one acknowledgement. The timecode is a number or, from some servers, a string of
+// digits.
 func parseAck(raw []byte) (Ack, error) {
 	var wire struct {
 		EventType        string
@@ -78,7 +81,9 @@ func parseAck(raw []byte) (Ack, error) {
 	if text != "" && text != "null" {
 		timecode, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return Ack{}, fmt.Errorf("an acknowledgement has the timecode %q, which is not a whole number", text)
+			return Ack{},
+				fmt.Errorf("an acknowledgement has the timecode %q, which is not a whole number",
+					text)
 		}
 		a.Timecode, a.HasTimecode = timecode, true
 	}
@@ -103,7 +108,8 @@ func (e *AckError) Error() string {
 	return text
 }
 
-// ackClass is what a producer does about an ERROR acknowledgement (docs/reference/producers.md, "Reconnecting").
+// ackClass is what a producer does about an ERROR acknowledgement (docs/reference/producers.md,
+// "Reconnecting").
 type ackClass int
 
 const (
@@ -114,10 +120,12 @@ const (
 
 func classifyAck(id api.AckErrorID) ackClass {
 	switch id {
-	case api.AckMaxFragmentSize, api.AckMaxFragmentDuration, api.AckTimecodeLesserThanBefore, api.AckInvalidMKVData,
+	case api.AckMaxFragmentSize, api.AckMaxFragmentDuration, api.AckTimecodeLesserThanBefore,
+		api.AckInvalidMKVData,
 		api.AckFragmentMetadataLimit, api.AckFramesMissingForTrack:
 		return ackSkip
-	case api.AckMoreThanOneTrack, api.AckInvalidProducerTimestamp, api.AckStreamNotActive, api.AckTrackNumberMismatch,
+	case api.AckMoreThanOneTrack, api.AckInvalidProducerTimestamp, api.AckStreamNotActive,
+		api.AckTrackNumberMismatch,
 		api.AckMoreThanAllowedTracks:
 		return ackFatal
 	}

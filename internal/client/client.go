@@ -1,5 +1,6 @@
-// Package client calls a server that speaks the Kinesis Video Streams API, Weir or another: signed JSON calls of the
-// operations, and a PutMedia producer (producer.go) that reconnects and loses nothing, fed by any Matroska (recut.go).
+// Package client calls a server that speaks the Kinesis Video Streams API, Weir or another: signed
+// JSON calls of the operations, and a PutMedia producer (producer.go) that reconnects and loses
+// nothing, fed by any Matroska (recut.go).
 package client
 
 import (
@@ -20,7 +21,8 @@ import (
 	"weir/internal/recut"
 )
 
-// maxAnswer bounds the body of an answer in bytes. The largest is a page of ListStreams: 10,000 streams of about 500 bytes.
+// maxAnswer bounds the body of an answer in bytes. The largest is a page of ListStreams: 10,000
+// streams of about 500 bytes.
 const maxAnswer = 16 << 20
 
 // userAgent is sent with each call, and signed as the AWS producers sign theirs.
@@ -37,7 +39,8 @@ type Client struct {
 	Endpoint    string           // URL without a trailing slash, such as http://127.0.0.1:8480
 	Region      string           // of the signature, such as us-west-2
 	Credentials auth.Credentials // of the signature
-	// Renew gives the credentials anew before each request, for keys that run out; nil: Credentials stay good.
+	// Renew gives the credentials anew before each request, for keys that run out; nil: Credentials
+	// stay good.
 	Renew func(context.Context) (auth.Credentials, error)
 	HTTP  *http.Client // nil: one with a timeout of 30 s
 	TLS   *tls.Config  // of PutMedia connections, which HTTP does not make; nil: the defaults
@@ -106,8 +109,8 @@ func (c *Client) signer(ctx context.Context) (*auth.Signer, error) {
 	return s, nil
 }
 
-// Call performs an operation with a JSON body and decodes the answer into out, which may be nil, or a *json.RawMessage for the
-// answer as it is. Errors are *Error or *ConnectError, or that of ctx.
+// Call performs an operation with a JSON body and decodes the answer into out, which may be nil, or
+// a *json.RawMessage for the answer as it is. Errors are *Error or *ConnectError, or that of ctx.
 func (c *Client) Call(ctx context.Context, operation string, in, out any) error {
 	op := api.Find(operation)
 	if op == nil {
@@ -118,7 +121,8 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) error 
 		return fmt.Errorf("%s: %w", operation, err)
 	}
 	target := strings.TrimSuffix(c.Endpoint, "/") + op.Path
-	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" ||
+		u.Host == "" {
 		return fmt.Errorf("%w: %s", ErrEndpoint, c.Endpoint)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
@@ -171,8 +175,9 @@ func connectError(ctx context.Context, target string, err error) error {
 	return &ConnectError{URL: target, Err: err}
 }
 
-// answerError makes an *Error of an answer that is not 200. The name is in a header, the text in the body under Message or, from
-// the signature check, message (docs/reference/service.md, "Errors").
+// answerError makes an *Error of an answer that is not 200. The name is in a header, the text in
+// the body under Message or, from the signature check, message (docs/reference/service.md,
+// "Errors").
 func answerError(operation string, resp *http.Response, body []byte) error {
 	e := &Error{
 		Operation: operation,
@@ -208,21 +213,26 @@ func (c *Client) At(endpoint string) *Client {
 	return &other
 }
 
-// DataEndpoint asks where an API of a stream is served (GetDataEndpoint) and returns a client of that endpoint. stream names
-// the stream by name or ARN; apiName is such as PUT_MEDIA. The endpoint of sessions may be known: ArchivedMedia.
-func (c *Client) DataEndpoint(ctx context.Context, stream api.StreamRef, apiName string) (*Client, error) {
+// DataEndpoint asks where an API of a stream is served (GetDataEndpoint) and returns a client of
+// that endpoint. stream names the stream by name or ARN; apiName is such as PUT_MEDIA. The endpoint
+// of sessions may be known: ArchivedMedia.
+func (c *Client) DataEndpoint(ctx context.Context, stream api.StreamRef, apiName string) (*Client,
+	error) {
 	if apiName == api.APIGetHLSStreamingSessionURL && c.ArchivedMedia != "" {
 		return c.At(c.ArchivedMedia), nil
 	}
 	var out api.GetDataEndpointOutput
-	if err := c.Call(ctx, "GetDataEndpoint", &api.GetDataEndpointInput{StreamRef: stream, APIName: apiName}, &out); err != nil {
+	if err := c.Call(ctx, "GetDataEndpoint", &api.GetDataEndpointInput{StreamRef: stream,
+		APIName: apiName}, &out); err != nil {
 		return nil, err
 	}
 	return c.At(out.DataEndpoint), nil
 }
 
-// HLSStreamingSessionURL opens an HLS session as the AWS CLI does: GetDataEndpoint, then GetHLSStreamingSessionURL there.
-func (c *Client) HLSStreamingSessionURL(ctx context.Context, in *api.GetHLSStreamingSessionURLInput, out any) error {
+// HLSStreamingSessionURL opens an HLS session as the AWS CLI does: GetDataEndpoint, then
+// GetHLSStreamingSessionURL there.
+func (c *Client) HLSStreamingSessionURL(ctx context.Context, in *api.GetHLSStreamingSessionURLInput,
+	out any) error {
 	data, err := c.DataEndpoint(ctx, in.StreamRef, api.APIGetHLSStreamingSessionURL)
 	if err != nil {
 		return err

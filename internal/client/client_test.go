@@ -22,25 +22,32 @@ func TestCallSignsAndDecodes(t *testing.T) {
 			t.Error(err)
 		}
 		got, body = r, string(text)
-		io.WriteString(w, `{"StreamInfo":{"StreamName":"cam","DataRetentionInHours":3,"CreationTime":1.5}}`)
+		io.WriteString(w,
+			`{"StreamInfo":{"StreamName":"cam","DataRetentionInHours":3,"CreationTime":1.5}}`)
 	}))
 	defer s.Close()
-	c := &Client{Endpoint: s.URL + "/", Region: "eu-west-1", Credentials: auth.Credentials{AccessKeyID: "AKID", SecretAccessKey: "s", SessionToken: "tok"}}
+	c := &Client{Endpoint: s.URL + "/", Region: "eu-west-1",
+		Credentials: auth.Credentials{AccessKeyID: "AKID", SecretAccessKey: "s",
+			SessionToken: "tok"}}
 	var out struct{ StreamInfo api.StreamInfo }
-	if err := c.Call(t.Context(), "DescribeStream", &api.DescribeStreamInput{StreamRef: api.StreamRef{StreamName: "cam"}}, &out); err != nil {
+	if err := c.Call(t.Context(), "DescribeStream",
+		&api.DescribeStreamInput{StreamRef: api.StreamRef{StreamName: "cam"}}, &out); err != nil {
 		t.Fatal(err)
 	}
-	if out.StreamInfo.StreamName != "cam" || out.StreamInfo.DataRetentionInHours != 3 || out.StreamInfo.CreationTime != 1500 {
+	if out.StreamInfo.StreamName != "cam" || out.StreamInfo.DataRetentionInHours != 3 ||
+		out.StreamInfo.CreationTime != 1500 {
 		t.Errorf("answer %+v", out)
 	}
 	if got.URL.Path != "/describeStream" || body != `{"StreamName":"cam"}` {
 		t.Errorf("request %s %s", got.URL.Path, body)
 	}
-	if a := got.Header.Get("Authorization"); !strings.Contains(a, "/eu-west-1/kinesisvideo/aws4_request") || got.Header.Get("X-Amz-Security-Token") != "tok" {
+	if a := got.Header.Get("Authorization"); !strings.Contains(a,
+		"/eu-west-1/kinesisvideo/aws4_request") || got.Header.Get("X-Amz-Security-Token") != "tok" {
 		t.Errorf("authorization %q, token %q", a, got.Header.Get("X-Amz-Security-Token"))
 	}
 	var raw json.RawMessage
-	if err := c.Call(t.Context(), "ListStreams", struct{}{}, &raw); err != nil || !strings.Contains(string(raw), "StreamInfo") {
+	if err := c.Call(t.Context(), "ListStreams", struct{}{}, &raw); err != nil ||
+		!strings.Contains(string(raw), "StreamInfo") {
 		t.Errorf("raw answer %s, %v", raw, err)
 	}
 }
@@ -51,10 +58,14 @@ func TestCallErrors(t *testing.T) {
 		header, kind, body string
 		code, message      string
 	}{
-		"modelled": {404, "x-amzn-ErrorType", "ResourceNotFoundException:http://internal.amazon.com/", `{"Message":"gone"}`, "ResourceNotFoundException", "gone"},
-		"gateway":  {403, "x-amz-ErrorType", "InvalidSignatureException", `{"message":"no"}`, "InvalidSignatureException", "no"},
-		"proxy":    {502, "X-Other", "", "<html>", "Unknown", ""},
-		"named":    {413, "Server", "nginx", "<html>", "Unknown", `this is no answer of the API; it came from "nginx"`},
+		"modelled": {404, "x-amzn-ErrorType",
+			"ResourceNotFoundException:http://internal.amazon.com/", `{"Message":"gone"}`,
+			"ResourceNotFoundException", "gone"},
+		"gateway": {403, "x-amz-ErrorType", "InvalidSignatureException", `{"message":"no"}`,
+			"InvalidSignatureException", "no"},
+		"proxy": {502, "X-Other", "", "<html>", "Unknown", ""},
+		"named": {413, "Server", "nginx", "<html>", "Unknown",
+			`this is no answer of the API; it came from "nginx"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +77,8 @@ func TestCallErrors(t *testing.T) {
 			defer s.Close()
 			err := (&Client{Endpoint: s.URL}).Call(t.Context(), "DescribeStream", struct{}{}, nil)
 			var e *Error
-			if !errors.As(err, &e) || string(e.Code) != c.code || e.Message != c.message || e.Status != c.status || e.RequestID != "id-1" {
+			if !errors.As(err, &e) || string(e.Code) != c.code || e.Message != c.message ||
+				e.Status != c.status || e.RequestID != "id-1" {
 				t.Errorf("error %#v", err)
 			}
 		})
@@ -79,7 +91,8 @@ func TestCallErrors(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	for _, endpoint := range []string{"", "127.0.0.1:8480", "ftp://x", "http://", "http://a b"} {
-		if err := (&Client{Endpoint: endpoint}).Call(t.Context(), "DescribeStream", struct{}{}, nil); !errors.Is(err, ErrEndpoint) {
+		if err := (&Client{Endpoint: endpoint}).Call(t.Context(), "DescribeStream", struct{}{},
+			nil); !errors.Is(err, ErrEndpoint) {
 			t.Errorf("endpoint %q: %v", endpoint, err)
 		}
 	}

@@ -36,17 +36,21 @@ var ErrNoCredentials = errors.New("unable to locate credentials")
 // ErrNoProfile: the profile that was asked for is in none of the files.
 var ErrNoProfile = errors.New("could not be found")
 
-// Environment is where AWS tools take their settings from: flags, variables, the config file and the credentials file, as the AWS SDK
-// reads them, with all its kinds of credentials but EC2 instance metadata: a machine in a cloud has no keys for a Weir server, and
-// elsewhere the question would only wait for its timeout. Zero fields are looked up; set ones, which come from the command line, go
-// before.
+// Environment is where AWS tools take their settings from: flags, variables, the config file and
+// the credentials file, as the AWS SDK reads them, with all its kinds of credentials but EC2
+// instance metadata: a machine in a cloud has no keys for a Weir server, and elsewhere the question
+// would only wait for its timeout. Zero fields are looked up; set ones, which come from the command
+// line, go before.
 type Environment struct {
-	EndpointURL string    // else AWS_ENDPOINT_URL_…, AWS_ENDPOINT_URL, the config file, DefaultEndpoint
-	Region      string    // else AWS_REGION, AWS_DEFAULT_REGION, the config file, DefaultRegion
-	Profile     string    // else the keys of the variables; AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"
-	CABundle    string    // file of certificates to trust; else AWS_CA_BUNDLE, the config file, those of the system
-	NoVerify    bool      // take any certificate
-	Debug       io.Writer // not nil: a line for each request and answer goes here
+	// else AWS_ENDPOINT_URL_…, AWS_ENDPOINT_URL, the config file, DefaultEndpoint
+	EndpointURL string
+	Region      string // else AWS_REGION, AWS_DEFAULT_REGION, the config file, DefaultRegion
+	// else the keys of the variables; AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"
+	Profile string
+	// file of certificates to trust; else AWS_CA_BUNDLE, the config file, those of the system
+	CABundle string
+	NoVerify bool      // take any certificate
+	Debug    io.Writer // not nil: a line for each request and answer goes here
 }
 
 // SDK service ids, under which variables and the config file have endpoints.
@@ -62,7 +66,8 @@ type settings struct {
 	shared config.SharedConfig // of the profile
 }
 
-// Client makes a client of what the environment says. Errors are ErrNoCredentials, ErrNoProfile and those of files and providers.
+// Client makes a client of what the environment says. Errors are ErrNoCredentials, ErrNoProfile and
+// those of files and providers.
 func (e Environment) Client(ctx context.Context) (*Client, error) {
 	s, err := e.load(ctx)
 	if err != nil {
@@ -93,14 +98,18 @@ func (e Environment) Client(ctx context.Context) (*Client, error) {
 // load has the SDK read variables and files. Nothing is asked of any service yet.
 func (e Environment) load(ctx context.Context) (*settings, error) {
 	options := []func(*config.LoadOptions) error{
-		config.WithEC2IMDSClientEnableState(imds.ClientDisabled), config.WithDefaultsMode(aws.DefaultsModeStandard),
-		config.WithDefaultRegion(DefaultRegion), config.WithRegion(e.Region), config.WithSharedConfigProfile(e.Profile),
+		config.WithEC2IMDSClientEnableState(imds.ClientDisabled),
+		config.WithDefaultsMode(aws.DefaultsModeStandard),
+		config.WithDefaultRegion(DefaultRegion), config.WithRegion(e.Region),
+		config.WithSharedConfigProfile(e.Profile),
 	}
 	// What the SDK itself calls, such as STS for a role, is trusted as the server is.
 	if e.NoVerify {
-		options = append(options, config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.TLSClientConfig.InsecureSkipVerify = true // asked for with --no-verify-ssl
-		})))
+		options = append(options,
+			config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(
+				func(t *http.Transport) {
+					t.TLSClientConfig.InsecureSkipVerify = true // asked for with --no-verify-ssl
+				})))
 	}
 	if e.CABundle != "" {
 		pem, err := readBundle(e.CABundle)
@@ -108,17 +117,20 @@ func (e Environment) load(ctx context.Context) (*settings, error) {
 			return nil, err
 		}
 		options = append(options, config.WithCustomCABundle(bytes.NewReader(pem)))
-	} else if bundle := os.Getenv("AWS_CA_BUNDLE"); bundle != "" { // the SDK would not say which file it could not read
+		// the SDK would not say which file it could not read
+	} else if bundle := os.Getenv("AWS_CA_BUNDLE"); bundle != "" {
 		if _, err := readBundle(bundle); err != nil {
 			return nil, err
 		}
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if missing := (config.SharedConfigProfileNotExistError{}); errors.As(err, &missing) {
-		return nil, e.unreadable(fmt.Errorf("the config profile (%s) %w", missing.Profile, ErrNoProfile))
+		return nil, e.unreadable(fmt.Errorf("the config profile (%s) %w", missing.Profile,
+			ErrNoProfile))
 	}
 	if token := (config.AssumeRoleTokenProviderNotSetError{}); errors.As(err, &token) {
-		return nil, fmt.Errorf("the role of profile %q wants an MFA code, and weir cannot ask for one", e.profile())
+		return nil, fmt.Errorf(
+			"the role of profile %q wants an MFA code, and weir cannot ask for one", e.profile())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration: %w", err)
@@ -133,7 +145,8 @@ func (e Environment) load(ctx context.Context) (*settings, error) {
 		}
 	}
 	if name := s.shared.ServicesSectionName; name != "" && s.shared.Services.ServiceValues == nil {
-		return nil, fmt.Errorf("profile %q names the services %q, which are not in the config file", e.profile(), name)
+		return nil, fmt.Errorf("profile %q names the services %q, which are not in the config file",
+			e.profile(), name)
 	}
 	return s, nil
 }
@@ -149,7 +162,8 @@ func files() [2]string {
 		cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename())}
 }
 
-// unreadable gives the error of a file that is there and cannot be read, which the SDK takes for an empty one, or else err.
+// unreadable gives the error of a file that is there and cannot be read, which the SDK takes for an
+// empty one, or else err.
 func (e Environment) unreadable(err error) error {
 	for _, path := range files() {
 		if _, cause := os.ReadFile(path); cause != nil && !errors.Is(cause, fs.ErrNotExist) {
@@ -159,29 +173,37 @@ func (e Environment) unreadable(err error) error {
 	return err
 }
 
-// endpoint is the URL of a service: in the order of the AWS command line, which takes the general variable before the config file.
+// endpoint is the URL of a service: in the order of the AWS command line, which takes the general
+// variable before the config file.
 func (e Environment) endpoint(ctx context.Context, s *settings, service, otherwise string) string {
 	if e.EndpointURL != "" {
 		return strings.TrimSuffix(e.EndpointURL, "/")
 	}
-	if ignore := cmp.Or(s.env.IgnoreConfiguredEndpoints, s.shared.IgnoreConfiguredEndpoints); ignore != nil && *ignore {
+	if ignore := cmp.Or(s.env.IgnoreConfiguredEndpoints,
+		s.shared.IgnoreConfiguredEndpoints); ignore != nil && *ignore {
 		return otherwise
 	}
 	ofVariable, _, _ := s.env.GetServiceBaseEndpoint(ctx, service) // neither has errors
 	ofFile, _, _ := s.shared.GetServiceBaseEndpoint(ctx, service)
-	return strings.TrimSuffix(cmp.Or(ofVariable, s.env.BaseEndpoint, ofFile, s.shared.BaseEndpoint, otherwise), "/")
+	return strings.TrimSuffix(cmp.Or(ofVariable, s.env.BaseEndpoint, ofFile, s.shared.BaseEndpoint,
+		otherwise), "/")
 }
 
-// credentials asks the provider that the configuration names for keys; keys that it has and that are still good it gives again.
+// credentials asks the provider that the configuration names for keys; keys that it has and that
+// are still good it gives again.
 func (e Environment) credentials(ctx context.Context, s *settings) (aws.Credentials, error) {
 	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
 	if e.Profile == "" && !s.env.Credentials.HasKeys() && (id != "") != (secret != "") {
-		return aws.Credentials{}, errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together")
+		return aws.Credentials{},
+			errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together")
 	}
-	if aws.IsCredentialsProvider(s.Credentials, (*ec2rolecreds.Provider)(nil)) { // the SDK's last resort
+	// the SDK's last resort
+	if aws.IsCredentialsProvider(s.Credentials, (*ec2rolecreds.Provider)(nil)) {
 		paths := files()
-		return aws.Credentials{}, e.unreadable(fmt.Errorf("%w: there are no keys in the environment, and none for the profile %q in %s and %s",
-			ErrNoCredentials, e.profile(), paths[0], paths[1]))
+		return aws.Credentials{},
+			e.unreadable(fmt.Errorf("%w: there are no keys in the environment, and none for the "+
+				"profile %q in %s and %s",
+				ErrNoCredentials, e.profile(), paths[0], paths[1]))
 	}
 	keys, err := s.Credentials.Retrieve(ctx)
 	if err != nil {
@@ -194,11 +216,12 @@ func (e Environment) credentials(ctx context.Context, s *settings) (aws.Credenti
 }
 
 func signingKeys(c aws.Credentials) auth.Credentials {
-	return auth.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}
+	return auth.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey,
+		SessionToken: c.SessionToken}
 }
 
-// Output is the form of answers that AWS_DEFAULT_OUTPUT or the profile asks for, or "". The SDK, which prints nothing, leaves this
-// setting of the files out.
+// Output is the form of answers that AWS_DEFAULT_OUTPUT or the profile asks for, or "". The SDK,
+// which prints nothing, leaves this setting of the files out.
 func (e Environment) Output() (string, error) {
 	form := os.Getenv("AWS_DEFAULT_OUTPUT")
 	if form != "" {
@@ -230,8 +253,10 @@ func setting(text, section, name string) (value string) {
 	for line := range strings.Lines(text) {
 		if header, ok := strings.CutPrefix(line, "["); ok {
 			header, _, _ = strings.Cut(header, "]")
-			inside = strings.Join(strings.Fields(strings.ReplaceAll(header, `"`, "")), " ") == section
-		} else if key, v, ok := strings.Cut(line, "="); ok && inside && strings.TrimRight(key, " \t") == name {
+			inside = strings.Join(strings.Fields(strings.ReplaceAll(header, `"`, "")),
+				" ") == section
+		} else if key, v, ok := strings.Cut(line, "="); ok && inside &&
+			strings.TrimRight(key, " \t") == name {
 			v, _, _ = strings.Cut(v, " #")
 			value = strings.TrimSpace(v)
 		}
@@ -288,14 +313,16 @@ type tracer struct {
 // RoundTrip implements http.RoundTripper.
 func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
-	fmt.Fprintf(t.w, "debug: %s %s, %d bytes, signed for %s\n", r.Method, r.URL, r.ContentLength, scope(r.Header.Get("Authorization")))
+	fmt.Fprintf(t.w, "debug: %s %s, %d bytes, signed for %s\n", r.Method, r.URL, r.ContentLength,
+		scope(r.Header.Get("Authorization")))
 	res, err := t.next.RoundTrip(r)
 	took := time.Since(began).Round(time.Microsecond)
 	if err != nil {
 		fmt.Fprintf(t.w, "debug: no answer after %v: %v\n", took, err)
 		return nil, err
 	}
-	fmt.Fprintf(t.w, "debug: %s after %v, request %s\n", res.Status, took, cmp.Or(res.Header.Get("x-amzn-RequestId"), "without id"))
+	fmt.Fprintf(t.w, "debug: %s after %v, request %s\n", res.Status, took,
+		cmp.Or(res.Header.Get("x-amzn-RequestId"), "without id"))
 	return res, nil
 }
 

@@ -23,7 +23,8 @@ func awsFiles(t *testing.T, config, credentials string, vars map[string]string) 
 		}
 	}
 	for name, file := range map[string]struct{ path, text string }{
-		"AWS_CONFIG_FILE": {"config", config}, "AWS_SHARED_CREDENTIALS_FILE": {"credentials", credentials},
+		"AWS_CONFIG_FILE": {"config", config}, "AWS_SHARED_CREDENTIALS_FILE": {"credentials",
+			credentials},
 	} {
 		path := filepath.Join(dir, file.path)
 		t.Setenv(name, path)
@@ -46,7 +47,9 @@ func pair(id string) string {
 
 // process is a credential_process, which prints a pair that runs out in half an hour.
 func process(id string) string {
-	return fmt.Sprintf("\ncredential_process = printf '{\"Version\":1,\"AccessKeyId\":\"%s\",\"SecretAccessKey\":\"%sS\",\"SessionToken\":\"%sT\",\"Expiration\":\"%s\"}'\n",
+	return fmt.Sprintf("\ncredential_process = printf "+
+		"'{\"Version\":1,\"AccessKeyId\":\"%s\",\"SecretAccessKey\":\"%sS\",\"SessionToken\":\""+
+		"%sT\",\"Expiration\":\"%s\"}'\n",
 		id, id, id, time.Now().Add(30*time.Minute).UTC().Format(time.RFC3339))
 }
 
@@ -61,54 +64,79 @@ func TestEnvironment(t *testing.T) {
 	}{
 		"nothing set": {want: "http://127.0.0.1:8480 us-west-2 D DS "},
 		"variables": {
-			vars: map[string]string{"AWS_ENDPOINT_URL": "http://h:1/", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "E", "AWS_SECRET_ACCESS_KEY": "ES", "AWS_SESSION_TOKEN": "ET", "AWS_PROFILE": "lab"},
+			vars: map[string]string{"AWS_ENDPOINT_URL": "http://h:1/",
+				"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "E",
+				"AWS_SECRET_ACCESS_KEY": "ES", "AWS_SESSION_TOKEN": "ET", "AWS_PROFILE": "lab"},
 			want: "http://h:1 eu-west-1 E ES ET",
 		},
 		"the service's endpoint before the general one, AWS_REGION before AWS_DEFAULT_REGION": {
-			vars: map[string]string{"AWS_ENDPOINT_URL_KINESIS_VIDEO": "http://kvs", "AWS_ENDPOINT_URL": "http://all", "AWS_REGION": "a", "AWS_DEFAULT_REGION": "b"},
+			vars: map[string]string{"AWS_ENDPOINT_URL_KINESIS_VIDEO": "http://kvs",
+				"AWS_ENDPOINT_URL": "http://all", "AWS_REGION": "a", "AWS_DEFAULT_REGION": "b"},
 			want: "http://kvs a D DS ",
 		},
 		"flags before variables": {
 			flags: Environment{EndpointURL: "http://flag", Region: "f", Profile: "lab"},
-			vars:  map[string]string{"AWS_ENDPOINT_URL": "http://all", "AWS_REGION": "a", "AWS_ACCESS_KEY_ID": "E", "AWS_SECRET_ACCESS_KEY": "ES"},
-			want:  "http://flag f L LS LT",
+			vars: map[string]string{"AWS_ENDPOINT_URL": "http://all", "AWS_REGION": "a",
+				"AWS_ACCESS_KEY_ID": "E", "AWS_SECRET_ACCESS_KEY": "ES"},
+			want: "http://flag f L LS LT",
 		},
-		"profile":         {vars: map[string]string{"AWS_PROFILE": "lab"}, want: "http://127.0.0.1:8480 us-west-2 L LS LT"},
-		"default profile": {vars: map[string]string{"AWS_DEFAULT_PROFILE": "lab"}, want: "http://127.0.0.1:8480 us-west-2 L LS LT"},
+		"profile": {vars: map[string]string{"AWS_PROFILE": "lab"},
+			want: "http://127.0.0.1:8480 us-west-2 L LS LT"},
+		"default profile": {vars: map[string]string{"AWS_DEFAULT_PROFILE": "lab"},
+			want: "http://127.0.0.1:8480 us-west-2 L LS LT"},
 		"config file": {
-			config: "[default]\nregion=c\nendpoint_url = http://conf/\n", want: "http://conf c D DS ",
+			config: "[default]\nregion=c\nendpoint_url = http://conf/\n",
+			want:   "http://conf c D DS ",
 		},
 		"config file's profile and its services": {
-			flags:  Environment{Profile: "k"},
-			config: "[default]\nregion=c\n[profile k]\nservices = s # here\nendpoint_url = http://conf" + pair("C") + "[services s]\nkinesis_video =\n  endpoint_url = http://kv\nother =\n  endpoint_url = http://o\n",
-			want:   "http://kv us-west-2 C CS ",
+			flags: Environment{Profile: "k"},
+			config: "[default]\nregion=c\n[profile k]\nservices = s # here\nendpoint_url = " +
+				"http://conf" + pair("C") + "[services s]\nkinesis_video =\n  endpoint_url = " +
+				"http://kv\nother =\n  endpoint_url = http://o\n",
+			want: "http://kv us-west-2 C CS ",
 		},
 		"variables before the config file": {
-			vars: map[string]string{"AWS_ENDPOINT_URL": "http://v", "AWS_REGION": "v"}, want: "http://v v D DS ",
-			config: "[default]\nregion=c\nservices=s\n[services s]\nkinesis_video =\n  endpoint_url = http://conf\n",
+			vars: map[string]string{"AWS_ENDPOINT_URL": "http://v", "AWS_REGION": "v"},
+			want: "http://v v D DS ",
+			config: "[default]\nregion=c\nservices=s\n[services s]\nkinesis_video =\n  " +
+				"endpoint_url = http://conf\n",
 		},
 		"configured endpoints ignored": {
-			vars: map[string]string{"AWS_ENDPOINT_URL": "http://v", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, want: "http://127.0.0.1:8480 us-west-2 D DS ",
+			vars: map[string]string{"AWS_ENDPOINT_URL": "http://v",
+				"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+			want: "http://127.0.0.1:8480 us-west-2 D DS ",
 		},
 		"a process": {
-			vars: map[string]string{"AWS_PROFILE": "p"}, config: "[profile p]" + process("P"), want: "http://127.0.0.1:8480 us-west-2 P PS PT",
+			vars: map[string]string{"AWS_PROFILE": "p"}, config: "[profile p]" + process("P"),
+			want: "http://127.0.0.1:8480 us-west-2 P PS PT",
 		},
 		"a process that fails": {
-			flags: Environment{Profile: "p"}, config: "[profile p]\ncredential_process = exit 3\n", wantError: `credentials of the profile "p": process provider error: error in credential_process: exit status 3`,
+			flags: Environment{Profile: "p"}, config: "[profile p]\ncredential_process = exit 3\n",
+			wantError: `credentials of the profile "p": process provider error: error in ` +
+				`credential_process: exit status 3`,
 		},
 		"no such services": {config: "[default]\nservices=x\n", wantError: `services "x"`},
-		"no certificates":  {vars: map[string]string{"AWS_CA_BUNDLE": "/dev/null"}, wantError: "/dev/null has no certificate"},
-		"half a pair":      {vars: map[string]string{"AWS_ACCESS_KEY_ID": "E"}, wantError: "must be set together"},
-		"no such profile":  {vars: map[string]string{"AWS_PROFILE": "x"}, wantError: "the config profile (x) could not be found"},
+		"no certificates": {vars: map[string]string{"AWS_CA_BUNDLE": "/dev/null"},
+			wantError: "/dev/null has no certificate"},
+		"half a pair": {vars: map[string]string{"AWS_ACCESS_KEY_ID": "E"},
+			wantError: "must be set together"},
+		"no such profile": {vars: map[string]string{"AWS_PROFILE": "x"},
+			wantError: "the config profile (x) could not be found"},
 		"no keys for the profile": {
-			flags: Environment{Profile: "k"}, vars: map[string]string{"AWS_ACCESS_KEY_ID": "E", "AWS_SECRET_ACCESS_KEY": "ES"},
-			config: "[profile k]\nregion=c\n", wantError: `unable to locate credentials: there are no keys in the environment, and none for the profile "k" in /`,
+			flags: Environment{Profile: "k"}, vars: map[string]string{"AWS_ACCESS_KEY_ID": "E",
+				"AWS_SECRET_ACCESS_KEY": "ES"},
+			config: "[profile k]\nregion=c\n", wantError: `unable to locate credentials: there ` +
+				`are no keys in the environment, and none for the profile "k" in /`,
 		},
 		"a role with MFA": {
-			flags: Environment{Profile: "m"}, config: "[profile m]\nrole_arn=arn:aws:iam::1:role/r\nsource_profile=default\nmfa_serial=arn:aws:iam::1:mfa/u\n", wantError: "MFA",
+			flags: Environment{Profile: "m"}, config: "[profile " +
+				"m]\nrole_arn=arn:aws:iam::1:role/r\nsource_profile=default\n" +
+				"mfa_serial=arn:aws:iam::1:mfa/u\n", wantError: "MFA",
 		},
-		"no file":         {vars: map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "/elsewhere"}, wantError: "unable to locate credentials"},
-		"unreadable file": {vars: map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "/"}, wantError: "read /: is a directory"},
+		"no file": {vars: map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "/elsewhere"},
+			wantError: "unable to locate credentials"},
+		"unreadable file": {vars: map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "/"},
+			wantError: "read /: is a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			awsFiles(t, c.config, credentials, c.vars)
@@ -123,14 +151,16 @@ func TestEnvironment(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := got.Credentials
-			if text := strings.Join([]string{got.Endpoint, got.Region, k.AccessKeyID, k.SecretAccessKey, k.SessionToken}, " "); text != c.want {
+			if text := strings.Join([]string{got.Endpoint, got.Region, k.AccessKeyID,
+				k.SecretAccessKey, k.SessionToken}, " "); text != c.want {
 				t.Errorf("got  %s\nwant %s", text, c.want)
 			}
 		})
 	}
 }
 
-// A machine without keys is told so at once: nothing is asked of the network, least of all the metadata service of a cloud.
+// A machine without keys is told so at once: nothing is asked of the network, least of all the
+// metadata service of a cloud.
 func TestNoKeysNoPackets(t *testing.T) {
 	asked := make(chan string, 1)
 	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -146,11 +176,15 @@ func TestNoKeysNoPackets(t *testing.T) {
 	}{
 		"nothing":           {"", ErrNoCredentials},
 		"a mode from there": {"[default]\ndefaults_mode = auto\n", ErrNoCredentials},
-		"keys from there":   {"[default]\nrole_arn = arn:aws:iam::1:role/r\ncredential_source = Ec2InstanceMetadata\n", nil},
+		"keys from there": {"[default]\nrole_arn = arn:aws:iam::1:role/r\ncredential_source = " +
+			"Ec2InstanceMetadata\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			awsFiles(t, c.config, "", map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.URL, "AWS_ENDPOINT_URL_STS": metadata.URL, "AWS_DEFAULTS_MODE": "auto"})
-			if _, err := (Environment{}).Client(t.Context()); err == nil || c.want != nil && !errors.Is(err, c.want) {
+			awsFiles(t, c.config, "",
+				map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.URL,
+					"AWS_ENDPOINT_URL_STS": metadata.URL, "AWS_DEFAULTS_MODE": "auto"})
+			if _, err := (Environment{}).Client(t.Context()); err == nil || c.want != nil &&
+				!errors.Is(err, c.want) {
 				t.Errorf("error %v", err)
 			}
 			select {
@@ -162,7 +196,8 @@ func TestNoKeysNoPackets(t *testing.T) {
 	}
 }
 
-// A role is taken on where the SDK would, with the keys of its source, which may come from a process; keys that run out are renewed.
+// A role is taken on where the SDK would, with the keys of its source, which may come from a
+// process; keys that run out are renewed.
 func TestAssumedRole(t *testing.T) {
 	var calls []string
 	life := time.Hour
@@ -174,21 +209,29 @@ func TestAssumedRole(t *testing.T) {
 		_, key, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 		key, _, _ = strings.Cut(key, ",")
 		calls = append(calls, key+" "+string(body))
-		fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>R%d</AccessKeyId>`+
-			`<SecretAccessKey>RS</SecretAccessKey><SessionToken>RT</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
+		fmt.Fprintf(w, `<AssumeRoleResponse `+
+			`xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>`+
+			`<AccessKeyId>R%d</AccessKeyId>`+
+			`<SecretAccessKey>RS</SecretAccessKey><SessionToken>RT</SessionToken><Expiration>`+
+			`%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
 			len(calls), time.Now().Add(life).UTC().Format(time.RFC3339))
 	}))
 	defer sts.Close()
-	awsFiles(t, "[profile r]\nrole_arn = arn:aws:iam::123456789012:role/camera\nsource_profile = p\n[profile p]"+process("P"), "",
-		map[string]string{"AWS_ENDPOINT_URL_STS": sts.URL, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+	awsFiles(t, "[profile r]\nrole_arn = arn:aws:iam::123456789012:role/camera\nsource_profile = "+
+		"p\n[profile p]"+process("P"), "",
+		map[string]string{"AWS_ENDPOINT_URL_STS": sts.URL,
+			"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
 	c, err := Environment{Profile: "r"}.Client(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Credentials.AccessKeyID != "R1" || c.Credentials.SessionToken != "RT" || c.Endpoint != "http://127.0.0.1:1" {
+	if c.Credentials.AccessKeyID != "R1" || c.Credentials.SessionToken != "RT" ||
+		c.Endpoint != "http://127.0.0.1:1" {
 		t.Errorf("client %+v", c)
 	}
-	if len(calls) != 1 || !strings.HasPrefix(calls[0], "P/") || !strings.Contains(calls[0], "/us-west-2/sts/aws4_request") || !strings.Contains(calls[0], "Action=AssumeRole") ||
+	if len(calls) != 1 || !strings.HasPrefix(calls[0], "P/") ||
+		!strings.Contains(calls[0], "/us-west-2/sts/aws4_request") ||
+		!strings.Contains(calls[0], "Action=AssumeRole") ||
 		!strings.Contains(calls[0], "role%2Fcamera") {
 		t.Errorf("STS was called %q", calls)
 	}
@@ -218,18 +261,25 @@ func TestOutputSetting(t *testing.T) {
 		config, credentials, variable, want string
 		profile                             string
 	}{
-		"nothing":                {want: ""},
-		"variable":               {config: "[default]\noutput = table\n", variable: "text", want: "text"},
-		"default":                {config: "[default]\nregion = x\noutput = table # wide\n", want: "table"},
-		"another profile":        {config: "[default]\noutput = table\n[profile k]\noutput=text\n", profile: "k", want: "text"},
-		"not that of a service":  {config: "[default]\ns3 =\n  output = table\n", want: ""},
-		"credentials file":       {config: "[default]\noutput = table\n", credentials: "[default]\noutput = text\n", want: "text"},
-		"default as a profile":   {config: "[profile default]\noutput = table\n", want: "table"},
-		"a profile without one":  {config: "[default]\noutput = table\n[profile k]\n", profile: "k", want: ""},
-		"default as it is named": {config: "[profile k]\noutput = text\n[ default ]\noutput\t=\ttable\n", want: "table"},
+		"nothing": {want: ""},
+		"variable": {config: "[default]\noutput = table\n", variable: "text",
+			want: "text"},
+		"default": {config: "[default]\nregion = x\noutput = table # wide\n",
+			want: "table"},
+		"another profile": {config: "[default]\noutput = table\n[profile k]\noutput=text\n",
+			profile: "k", want: "text"},
+		"not that of a service": {config: "[default]\ns3 =\n  output = table\n", want: ""},
+		"credentials file": {config: "[default]\noutput = table\n",
+			credentials: "[default]\noutput = text\n", want: "text"},
+		"default as a profile": {config: "[profile default]\noutput = table\n", want: "table"},
+		"a profile without one": {config: "[default]\noutput = table\n[profile k]\n", profile: "k",
+			want: ""},
+		"default as it is named": {
+			config: "[profile k]\noutput = text\n[ default ]\noutput\t=\ttable\n", want: "table"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			awsFiles(t, c.config, c.credentials, map[string]string{"AWS_DEFAULT_OUTPUT": c.variable})
+			awsFiles(t, c.config, c.credentials,
+				map[string]string{"AWS_DEFAULT_OUTPUT": c.variable})
 			if got, err := (Environment{Profile: c.profile}).Output(); got != c.want || err != nil {
 				t.Errorf("%q, %v, want %q", got, err, c.want)
 			}

@@ -19,29 +19,38 @@ import (
 	"weir/internal/recut"
 )
 
-// endOfFragment is the tag by which a producer says that the fragment before it is complete (docs/reference/producers.md, "End of a stream").
+// endOfFragment is the tag by which a producer says that the fragment before it is complete
+// (docs/reference/producers.md, "End of a stream").
 const endOfFragment = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
 
 // ProducerOptions say what to produce into, and how patiently. Zero values mean the defaults named.
 type ProducerOptions struct {
 	Client *Client       // the control plane's endpoint: GetDataEndpoint is asked where to send
 	Stream api.StreamRef // by name or ARN
-	// Timecodes is ABSOLUTE (the default) or RELATIVE: clusters then count from the first frame, whose time is sent as the
-	// producer start timestamp, the same at every reconnection.
+	// Timecodes is ABSOLUTE (the default) or RELATIVE: clusters then count from the first frame,
+	// whose time is sent as the producer start timestamp, the same at every reconnection.
 	Timecodes api.TimecodeType
-	// ReceivedIsEnough: the stream retains nothing, so that no PERSISTED will come, and RECEIVED settles a fragment.
+	// ReceivedIsEnough: the stream retains nothing, so that no PERSISTED will come, and RECEIVED
+	// settles a fragment.
 	ReceivedIsEnough bool
-	Window           int64          // bytes kept for sending again; default 64 MiB, and always one whole fragment
-	AckTimeout       time.Duration  // a connection without any acknowledgement for so long is given up; default 60 s, as the SDKs do
-	GiveUp           time.Duration  // how long to go on trying without any success; default 10 minutes
-	Drain            time.Duration  // how long to wait for the last acknowledgements after Run's context has ended; default 30 s
-	Clock            recut.Clock    // default recut.SystemClock
-	Jitter           func() float64 // in [0, 1), for the waits between attempts; default random
+	// bytes kept for sending again; default 64 MiB, and always one whole fragment
+	Window int64
+	// a connection without any acknowledgement for so long is given up; default 60 s, as the SDKs
+	// do
+	AckTimeout time.Duration
+	GiveUp     time.Duration // how long to go on trying without any success; default 10 minutes
+	// how long to wait for the last acknowledgements after Run's context has ended; default 30 s
+	Drain  time.Duration
+	Clock  recut.Clock    // default recut.SystemClock
+	Jitter func() float64 // in [0, 1), for the waits between attempts; default random
 
-	// The hooks below may be nil. They are called one at a time, and hold up the producer until they return.
-	OnAck   func(Ack)                           // each acknowledgement, as it comes
-	OnSafe  func(Safe)                          // each fragment that is safe, after the acknowledgement that said so
-	OnRetry func(err error, wait time.Duration) // a connection has failed; the next one begins after wait
+	// The hooks below may be nil. They are called one at a time, and hold up the producer until
+	// they return.
+	OnAck func(Ack) // each acknowledgement, as it comes
+	// each fragment that is safe, after the acknowledgement that said so
+	OnSafe func(Safe)
+	// a connection has failed; the next one begins after wait
+	OnRetry func(err error, wait time.Duration)
 }
 
 // Safe is a fragment that need not be sent again.
@@ -72,7 +81,8 @@ func (s *Summary) Latency(q float64) time.Duration {
 	return s.Latencies[min(i, len(s.Latencies)-1)]
 }
 
-// Producer sends one source to one stream. Its fields belong to the goroutine in Run, but for window, which has a lock.
+// Producer sends one source to one stream. Its fields belong to the goroutine in Run, but for
+// window, which has a lock.
 type Producer struct {
 	o       ProducerOptions
 	http    *http.Transport
@@ -114,10 +124,12 @@ func NewProducer(o ProducerOptions) *Producer {
 	if o.OnRetry == nil {
 		o.OnRetry = func(error, time.Duration) {}
 	}
-	p := &Producer{o: o, window: newWindow(o.Window), uid: make([]byte, 16), summary: Summary{Acks: map[string]int{}}}
+	p := &Producer{o: o, window: newWindow(o.Window), uid: make([]byte, 16),
+		summary: Summary{Acks: map[string]int{}}}
 	rand.Read(p.uid) // never fails
-	// HTTP/1.1 only: HTTP/2 drops headers that are signed (docs/reference/producers.md, "Requests"). The configuration may be one that
-	// another transport has added h2 to, which a server would choose and this transport not speak.
+	// HTTP/1.1 only: HTTP/2 drops headers that are signed (docs/reference/producers.md,
+	// "Requests"). The configuration may be one that another transport has added h2 to, which a
+	// server would choose and this transport not speak.
 	secure := &tls.Config{}
 	if o.Client.TLS != nil {
 		secure = o.Client.TLS.Clone()
@@ -134,11 +146,12 @@ func NewProducer(o ProducerOptions) *Producer {
 	return p
 }
 
-// Run sends src until it ends and everything is settled, and says what became of it. When ctx ends, the fragment at hand is
-// ended where it is and the rest is waited for, ProducerOptions.Drain at most.
+// Run sends src until it ends and everything is settled, and says what became of it. When ctx ends,
+// the fragment at hand is ended where it is and the rest is waited for, ProducerOptions.Drain at
+// most.
 //
-// The error is nil when every fragment is safe or was skipped (see Summary.Skipped), and else the source's error, that of the
-// server which ended the sending, or that which it gave up at.
+// The error is nil when every fragment is safe or was skipped (see Summary.Skipped), and else the
+// source's error, that of the server which ended the sending, or that which it gave up at.
 func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -155,7 +168,8 @@ func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 	defer context.AfterFunc(ctx, func() {
 		p.window.end()
 		if p.o.Clock.Sleep(hard, p.o.Drain) == nil {
-			cancel(fmt.Errorf("%d fragments were not acknowledged within %v", p.window.unsettled(), p.o.Drain))
+			cancel(fmt.Errorf("%d fragments were not acknowledged within %v", p.window.unsettled(),
+				p.o.Drain))
 		}
 	})()
 
@@ -163,7 +177,8 @@ func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 	p.window.end()
 	stop()
 	if err == nil && ctx.Err() == nil {
-		// All is settled, so the source has ended. In the other cases it may still be waiting for input that nobody can interrupt.
+		// All is settled, so the source has ended. In the other cases it may still be waiting for
+		// input that nobody can interrupt.
 		if e := <-fed; !errors.Is(e, io.EOF) {
 			err = e
 		}
@@ -173,7 +188,8 @@ func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 	return p.summary, err
 }
 
-// feed moves frames from the source into the window until the source ends; the error is the source's, io.EOF at its end.
+// feed moves frames from the source into the window until the source ends; the error is the
+// source's, io.EOF at its end.
 func (p *Producer) feed(ctx context.Context, src recut.Source) error {
 	var buf bytes.Buffer
 	enc := mkv.NewWriter(&buf)
@@ -189,7 +205,8 @@ func (p *Producer) feed(ctx context.Context, src recut.Source) error {
 				return errors.New("the source does not begin with a key frame")
 			}
 			begun = true
-			if err := enc.WriteHeader(mkv.Header{Tracks: src.Tracks(), SegmentUID: p.uid}); err != nil {
+			if err := enc.WriteHeader(mkv.Header{Tracks: src.Tracks(),
+				SegmentUID: p.uid}); err != nil {
 				return err
 			}
 			p.window.begin(bytes.Clone(buf.Bytes()), f.Time)
@@ -255,8 +272,9 @@ func (p *Producer) deliver(ctx context.Context) error {
 	}
 }
 
-// backoff is the wait before another attempt: the first comes at once, as the SDKs do after a lost connection, later ones after a
-// time that doubles from 200 ms up to 5 s, between half and the whole of it, so that many producers do not come back in step.
+// backoff is the wait before another attempt: the first comes at once, as the SDKs do after a lost
+// connection, later ones after a time that doubles from 200 ms up to 5 s, between half and the
+// whole of it, so that many producers do not come back in step.
 func backoff(attempt int, jitter float64) time.Duration {
 	if attempt == 0 {
 		return time.Duration(jitter * float64(50*time.Millisecond))
@@ -265,7 +283,8 @@ func backoff(attempt int, jitter float64) time.Duration {
 	return d/2 + time.Duration(jitter*float64(d/2))
 }
 
-// isFatal reports whether trying again cannot help: the server refuses this producer, or was never asked properly.
+// isFatal reports whether trying again cannot help: the server refuses this producer, or was never
+// asked properly.
 func isFatal(err error) bool {
 	var ack *AckError
 	if errors.As(err, &ack) {
@@ -274,31 +293,35 @@ func isFatal(err error) bool {
 	var answer *Error
 	if errors.As(err, &answer) {
 		switch answer.Code {
-		case api.ClientLimitExceededException, api.ConnectionLimitExceededException, api.ThrottlingException:
+		case api.ClientLimitExceededException, api.ConnectionLimitExceededException,
+			api.ThrottlingException:
 			return false
 		}
 		return answer.Status >= 400 && answer.Status < 500 &&
-			answer.Status != http.StatusRequestTimeout && answer.Status != http.StatusTooManyRequests
+			answer.Status != http.StatusRequestTimeout &&
+			answer.Status != http.StatusTooManyRequests
 	}
 	return errors.Is(err, ErrEndpoint)
 }
 
-// isRenewal reports whether a connection ended for its age alone, as each does that lasts long enough.
+// isRenewal reports whether a connection ended for its age alone, as each does that lasts long
+// enough.
 func isRenewal(err error) bool {
 	var ack *AckError
 	return errors.As(err, &ack) && ack.Ack.ErrorID == api.AckMaxConnectionDuration
 }
 
 var (
-	errNoAcks = errors.New("no acknowledgement came for too long; a proxy that buffers requests or answers has this effect")
-	errEnded  = errors.New("the server ended the connection")
+	errNoAcks = errors.New("no acknowledgement came for too long; a proxy that buffers requests " +
+		"or answers has this effect")
+	errEnded = errors.New("the server ended the connection")
 )
 
 // endTimeout is how long a connection on which nothing is left to say may stay open.
 const endTimeout = 5 * time.Second
 
-// connect makes one PutMedia call: sends everything that is not settled, and what the source adds. It returns nil when the source
-// has ended and everything is settled.
+// connect makes one PutMedia call: sends everything that is not settled, and what the source adds.
+// It returns nil when the source has ended and everything is settled.
 func (p *Producer) connect(ctx context.Context) error {
 	if p.data == nil {
 		data, err := p.o.Client.DataEndpoint(ctx, p.o.Stream, api.APIPutMedia)
@@ -369,9 +392,10 @@ func (p *Producer) connect(ctx context.Context) error {
 	}
 }
 
-// request makes the signed request whose body is to come, as the AWS producers make theirs (docs/reference/producers.md, "Requests"). start
-// is the first frame's time in ms.
-func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*http.Request, error) {
+// request makes the signed request whose body is to come, as the AWS producers make theirs
+// (docs/reference/producers.md, "Requests"). start is the first frame's time in ms.
+func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*http.Request,
+	error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.data.Endpoint+"/putMedia", body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEndpoint, err)
@@ -395,8 +419,9 @@ func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*h
 	return req, nil
 }
 
-// send writes the body: the header, every fragment that is not settled, whatever the source adds, and at its end the tag that
-// completes the last fragment. Then it keeps the body open until the last acknowledgement has come.
+// send writes the body: the header, every fragment that is not settled, whatever the source adds,
+// and at its end the tag that completes the last fragment. Then it keeps the body open until the
+// last acknowledgement has come.
 func (p *Producer) send(ctx context.Context, body io.Writer, header []byte) error {
 	if _, err := body.Write(header); err != nil {
 		return err

@@ -72,11 +72,13 @@ const testStart = 1_700_000_000_000
 
 // camera gives n fragments of a second with three frames each, at absolute times.
 func camera(n int) *slice {
-	s := &slice{tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: "V_VP9", Width: 320, Height: 240}}}
+	s := &slice{tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: "V_VP9", Width: 320,
+		Height: 240}}}
 	for i := range n {
 		for j := range 3 {
 			s.frames = append(s.frames, recut.Frame{
-				Start: j == 0, Track: 1, Time: testStart + int64(i)*1000 + int64(j)*333, Key: j == 0,
+				Start: j == 0, Track: 1, Time: testStart + int64(i)*1000 + int64(j)*333,
+				Key:  j == 0,
 				Data: fmt.Appendf(nil, "fragment %d frame %d ", i, j),
 			})
 		}
@@ -89,7 +91,9 @@ func want(n int, without ...int) []string {
 	var out []string
 	for i := range n {
 		if !slices.Contains(without, i) {
-			out = append(out, fmt.Sprintf("fragment %[1]d frame 0 fragment %[1]d frame 1 fragment %[1]d frame 2 ", i))
+			out = append(out,
+				fmt.Sprintf("fragment %[1]d frame 0 fragment %[1]d frame 1 fragment %[1]d frame 2 ",
+					i))
 		}
 	}
 	return out
@@ -151,7 +155,8 @@ func newPutMediaServer(t *testing.T) *putMediaServer {
 }
 
 func (s *putMediaServer) client() *Client {
-	return &Client{Endpoint: s.URL, Region: "us-west-2", Credentials: auth.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}}
+	return &Client{Endpoint: s.URL, Region: "us-west-2",
+		Credentials: auth.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}}
 }
 
 func (s *putMediaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -184,7 +189,8 @@ func (s *putMediaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := rc.Flush(); err != nil {
 		return
 	}
-	c := &conversation{s: s, w: w, body: r.Body, conn: r.Context().Value(connKey{}).(net.Conn), connection: n}
+	c := &conversation{s: s, w: w, body: r.Body, conn: r.Context().Value(connKey{}).(net.Conn),
+		connection: n}
 	in := mkv.NewReader(r.Body, mkv.DefaultLimits())
 	var f *arrived
 	index := 0
@@ -248,7 +254,8 @@ func refuse(w http.ResponseWriter, status int) {
 
 // ack sends an acknowledgement as a chunk of its own.
 func (c *conversation) ack(event string, timecode int64) {
-	fmt.Fprintf(c.w, "{\"EventType\":%q,\"FragmentTimecode\":%d,\"FragmentNumber\":\"%d\"}\n", event, timecode, timecode)
+	fmt.Fprintf(c.w, "{\"EventType\":%q,\"FragmentTimecode\":%d,\"FragmentNumber\":\"%d\"}\n",
+		event, timecode, timecode)
 	http.NewResponseController(c.w).Flush()
 }
 
@@ -259,7 +266,8 @@ func (c *conversation) store(f arrived) {
 	for _, old := range c.s.stored {
 		if old.timecode == f.timecode {
 			if old.payload != f.payload {
-				c.s.t.Errorf("fragment %d came again with another payload: %q, %q", f.timecode, old.payload, f.payload)
+				c.s.t.Errorf("fragment %d came again with another payload: %q, %q", f.timecode,
+					old.payload, f.payload)
 			}
 			return
 		}
@@ -284,8 +292,9 @@ func (c *conversation) fail(id int, f *arrived) {
 	c.hangUp()
 }
 
-// hangUp ends the connection in mid-answer, after what was sent before has arrived: closing a connection with unread data would
-// reset it, and acknowledgements on their way might be lost. Returning alone would make net/http read on to the body's end.
+// hangUp ends the connection in mid-answer, after what was sent before has arrived: closing a
+// connection with unread data would reset it, and acknowledgements on their way might be lost.
+// Returning alone would make net/http read on to the body's end.
 func (c *conversation) hangUp() {
 	c.conn.(*net.TCPConn).CloseWrite()
 	io.Copy(io.Discard, c.body)
@@ -325,7 +334,8 @@ func (s *putMediaServer) options() ProducerOptions {
 func checkStored(t *testing.T, s *putMediaServer, expected []string) {
 	t.Helper()
 	if got := s.payloads(); !slices.Equal(got, expected) {
-		t.Errorf("stored:\n%s\nexpected:\n%s", strings.Join(got, "\n"), strings.Join(expected, "\n"))
+		t.Errorf("stored:\n%s\nexpected:\n%s", strings.Join(got, "\n"),
+			strings.Join(expected, "\n"))
 	}
 }
 
@@ -339,13 +349,15 @@ func TestProducerSendsEverythingAndWaitsForTheLastAck(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkStored(t, s, want(4))
-	if sum.Fragments != 4 || sum.Persisted != 4 || sum.Skipped != 0 || sum.Connections != 1 || len(sum.Latencies) != 4 {
+	if sum.Fragments != 4 || sum.Persisted != 4 || sum.Skipped != 0 || sum.Connections != 1 ||
+		len(sum.Latencies) != 4 {
 		t.Errorf("summary %+v", sum)
 	}
 	if sum.Duration != 3666*time.Millisecond {
 		t.Errorf("duration %v", sum.Duration)
 	}
-	if sum.Acks["PERSISTED"] != 4 || sum.Acks["RECEIVED"] != 4 || sum.Acks["BUFFERING"] != 4 || len(types) != 12 {
+	if sum.Acks["PERSISTED"] != 4 || sum.Acks["RECEIVED"] != 4 || sum.Acks["BUFFERING"] != 4 ||
+		len(types) != 12 {
 		t.Errorf("acknowledgements %v, seen %v", sum.Acks, types)
 	}
 	s.mu.Lock()
@@ -355,14 +367,18 @@ func TestProducerSendsEverythingAndWaitsForTheLastAck(t *testing.T) {
 	}
 	h := s.headers[0]
 	for name, value := range map[string]string{
-		"X-Amzn-Stream-Name": "cam", "X-Amzn-Fragment-Timecode-Type": "ABSOLUTE", "X-Amzn-Producer-Start-Timestamp": "1700000000.000",
+		"X-Amzn-Stream-Name": "cam", "X-Amzn-Fragment-Timecode-Type": "ABSOLUTE",
+		"X-Amzn-Producer-Start-Timestamp":         "1700000000.000",
 		"X-Amzn-Fragment-Acknowledgment-Required": "1", "Connection": "keep-alive",
 	} {
 		if h.Get(name) != value {
 			t.Errorf("header %s is %q, not %q", name, h.Get(name), value)
 		}
 	}
-	if a := h.Get("Authorization"); !strings.Contains(a, "SignedHeaders=connection;host;transfer-encoding;user-agent;x-amz-date;x-amzn-fragment-acknowledgment-required;x-amzn-fragment-timecode-type;x-amzn-producer-start-timestamp;x-amzn-stream-name,") {
+	if a := h.Get("Authorization"); !strings.Contains(a,
+		"SignedHeaders=connection;host;transfer-encoding;user-agent;x-amz-date;"+
+			"x-amzn-fragment-acknowledgment-required;x-amzn-fragment-timecode-type;"+
+			"x-amzn-producer-start-timestamp;x-amzn-stream-name,") {
 		t.Errorf("authorization %s", a)
 	}
 }
@@ -371,7 +387,8 @@ func TestProducerResendsWhatIsNotPersisted(t *testing.T) {
 	s := newPutMediaServer(t)
 	s.fragment = func(c *conversation, f arrived) {
 		switch {
-		case c.connection == 0 && f.index == 2: // lost with the connection, and the acknowledgement of 1 with it
+		// lost with the connection, and the acknowledgement of 1 with it
+		case c.connection == 0 && f.index == 2:
 			c.ack("RECEIVED", f.timecode)
 			c.hangUp()
 		case c.connection == 0 && f.index == 1: // received is not safe
@@ -396,7 +413,8 @@ func TestProducerResendsWhatIsNotPersisted(t *testing.T) {
 	}
 }
 
-// A connection that has lived its time is no failure: the next one begins at once, and nobody is told.
+// A connection that has lived its time is no failure: the next one begins at once, and nobody is
+// told.
 func TestProducerRenewsItsConnection(t *testing.T) {
 	s := newPutMediaServer(t)
 	s.fragment = func(c *conversation, f arrived) {
@@ -406,7 +424,9 @@ func TestProducerRenewsItsConnection(t *testing.T) {
 		}
 	}
 	o := s.options()
-	o.OnRetry = func(err error, wait time.Duration) { t.Errorf("retry after %v because of %v", wait, err) }
+	o.OnRetry = func(err error, wait time.Duration) {
+		t.Errorf("retry after %v because of %v", wait, err)
+	}
 	sum, err := NewProducer(o).Run(t.Context(), camera(5))
 	if err != nil {
 		t.Fatal(err)
@@ -444,7 +464,8 @@ func TestProducerSkipsTheFragmentAtHandWhenTheErrorNamesNone(t *testing.T) {
 	refused := make(chan struct{})
 	src := camera(3)
 	src.before = func(ctx context.Context, i int) error {
-		if i == 4 { // one frame of the second fragment is out: hold the rest until the server has refused it
+		// one frame of the second fragment is out: hold the rest until the server has refused it
+		if i == 4 {
 			<-refused
 		}
 		return nil
@@ -529,7 +550,8 @@ func TestProducerBacksOffWhileTheServerIsDown(t *testing.T) {
 		t.Errorf("waits %v, expected %v", clock.waits, ms)
 	}
 	if s.endpoints != 9 {
-		t.Errorf("asked for the endpoint %d times: each failure may mean that another node has the stream", s.endpoints)
+		t.Errorf("asked for the endpoint %d times: each failure may mean that another node has "+
+			"the stream", s.endpoints)
 	}
 }
 
@@ -557,7 +579,8 @@ func TestProducerTakesARefusalForAnAnswer(t *testing.T) {
 		return true
 	}
 	_, err := NewProducer(s.options()).Run(t.Context(), camera(2))
-	if !errors.Is(err, &Error{Code: api.ResourceNotFoundException}) || !strings.Contains(err.Error(), "no such stream") {
+	if !errors.Is(err, &Error{Code: api.ResourceNotFoundException}) ||
+		!strings.Contains(err.Error(), "no such stream") {
 		t.Errorf("error %v", err)
 	}
 	if s.calls != 1 {
@@ -584,7 +607,8 @@ func TestProducerWithLateAcksKeepsSending(t *testing.T) {
 	}
 }
 
-// A full window holds the source back, but never in a way that would hold back the acknowledgements that empty it.
+// A full window holds the source back, but never in a way that would hold back the acknowledgements
+// that empty it.
 func TestWindowIsBounded(t *testing.T) {
 	w := newWindow(100)
 	full, cancel := context.WithCancel(t.Context())
@@ -599,8 +623,9 @@ func TestWindowIsBounded(t *testing.T) {
 		blocked bool
 	}{
 		{start: true, settle: -1},
-		{settle: -1},                // a fragment that is alone may be larger than the window
-		{start: true, settle: -1},   // what tells the server that the first one is complete goes through
+		{settle: -1}, // a fragment that is alone may be larger than the window
+		// what tells the server that the first one is complete goes through
+		{start: true, settle: -1},
 		{settle: -1, blocked: true}, // now the source waits
 		{settle: 0},                 // until the first one is safe
 	} {
@@ -668,7 +693,8 @@ func TestProducerRelativeKeepsItsStartAcrossConnections(t *testing.T) {
 		}
 	}
 	for i, h := range s.headers {
-		if h.Get("X-Amzn-Producer-Start-Timestamp") != "1700000000.048" || h.Get("X-Amzn-Fragment-Timecode-Type") != "RELATIVE" {
+		if h.Get("X-Amzn-Producer-Start-Timestamp") != "1700000000.048" ||
+			h.Get("X-Amzn-Fragment-Timecode-Type") != "RELATIVE" {
 			t.Errorf("connection %d: headers %v", i, h)
 		}
 	}
@@ -686,7 +712,8 @@ func TestProducerLeavesCleanlyWhenAskedTo(t *testing.T) {
 		}
 		return nil
 	}
-	sum, err := NewProducer(ProducerOptions{Client: s.client(), Stream: api.StreamRef{StreamName: "cam"}}).Run(ctx, src)
+	sum, err := NewProducer(ProducerOptions{Client: s.client(),
+		Stream: api.StreamRef{StreamName: "cam"}}).Run(ctx, src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -721,7 +748,8 @@ func TestProducerGivesUpASilentConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkStored(t, s, want(3))
-	if !errors.Is(retried, errNoAcks) || !strings.Contains(retried.Error(), "a proxy that buffers") {
+	if !errors.Is(retried, errNoAcks) ||
+		!strings.Contains(retried.Error(), "a proxy that buffers") {
 		t.Errorf("retried because of %v", retried)
 	}
 }
@@ -749,8 +777,10 @@ func TestProducerReportsTheSourcesError(t *testing.T) {
 }
 
 func TestAcksInEveryForm(t *testing.T) {
-	text := `{"EventType":"BUFFERING","FragmentTimecode":12,"FragmentNumber":"9"}{"EventType":"IDLE"}` + "\r\n" +
-		`{"FragmentTimecode":"13","EventType":"PERSISTED","Unknown":[{}]} {"EventType":"ERROR","ErrorId":4006,"ErrorCode":"INVALID_MKV_DATA"}`
+	text := `{"EventType":"BUFFERING","FragmentTimecode":12,` +
+		`"FragmentNumber":"9"}{"EventType":"IDLE"}` + "\r\n" +
+		`{"FragmentTimecode":"13","EventType":"PERSISTED","Unknown":[{}]} {"EventType":"ERROR",` +
+		`"ErrorId":4006,"ErrorCode":"INVALID_MKV_DATA"}`
 	r := newAckReader(strings.NewReader(text))
 	var got []string
 	for {
@@ -763,11 +793,13 @@ func TestAcksInEveryForm(t *testing.T) {
 		}
 		got = append(got, fmt.Sprintf("%s %v %d %d", a.Type, a.HasTimecode, a.Timecode, a.ErrorID))
 	}
-	expected := []string{"BUFFERING true 12 0", "IDLE false 0 0", "PERSISTED true 13 0", "ERROR false 0 4006"}
+	expected := []string{"BUFFERING true 12 0", "IDLE false 0 0", "PERSISTED true 13 0",
+		"ERROR false 0 4006"}
 	if !slices.Equal(got, expected) {
 		t.Errorf("%q, expected %q", got, expected)
 	}
-	for _, bad := range []string{"{", "nonsense", `{"FragmentTimecode":1.5}`, `[]`, `{"FragmentTimecode":"x"}`, `"` + strings.Repeat("x", 2*maxAck) + `"`} {
+	for _, bad := range []string{"{", "nonsense", `{"FragmentTimecode":1.5}`, `[]`,
+		`{"FragmentTimecode":"x"}`, `"` + strings.Repeat("x", 2*maxAck) + `"`} {
 		if _, err := newAckReader(strings.NewReader(bad)).next(); err == nil {
 			t.Errorf("%.20q was taken", bad)
 		}
@@ -776,7 +808,8 @@ func TestAcksInEveryForm(t *testing.T) {
 
 func FuzzAcks(f *testing.F) {
 	f.Add([]byte(`{"EventType":"PERSISTED","FragmentTimecode":12,"FragmentNumber":"9"}`))
-	f.Add([]byte(`{"EventType":"ERROR","FragmentTimecode":"12","ErrorId":4006}{"EventType":"IDLE"}`))
+	f.Add([]byte(
+		`{"EventType":"ERROR","FragmentTimecode":"12","ErrorId":4006}{"EventType":"IDLE"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := newAckReader(bytes.NewReader(data))
 		for range len(data) + 1 {

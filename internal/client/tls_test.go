@@ -10,8 +10,8 @@ import (
 	"weir/internal/api"
 )
 
-// A server, or a proxy before it, that prefers HTTP/2: calls may use it, PutMedia must not. The call before it is what
-// makes a transport add h2 to its configuration.
+// A server, or a proxy before it, that prefers HTTP/2: calls may use it, PutMedia must not. The
+// call before it is what makes a transport add h2 to its configuration.
 func TestProducerOffersHTTP1Only(t *testing.T) {
 	s := &putMediaServer{t: t}
 	s.Server = httptest.NewUnstartedServer(s)
@@ -42,7 +42,8 @@ func TestProducerOffersHTTP1Only(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := client.Call(t.Context(), "GetDataEndpoint", &api.GetDataEndpointInput{}, nil); err != nil {
+			if err := client.Call(t.Context(), "GetDataEndpoint", &api.GetDataEndpointInput{},
+				nil); err != nil {
 				t.Fatal(err)
 			}
 			o := s.options()

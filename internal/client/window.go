@@ -8,24 +8,25 @@ import (
 	"weir/internal/recut"
 )
 
-// window holds the fragments that the server has not yet made safe, for sending and for sending again. The source fills it, one
-// connection at a time reads it, acknowledgements empty it.
+// window holds the fragments that the server has not yet made safe, for sending and for sending
+// again. The source fills it, one connection at a time reads it, acknowledgements empty it.
 type window struct {
 	limit int64 // bytes; see add
 
-	mu       sync.Mutex    // guards everything below
-	changed  chan struct{} // closed and replaced at each change
-	header   []byte        // Matroska up to the first cluster; nil before the first frame
-	open     []*outgoing   // oldest first: not yet acknowledged
-	bytes    int64         // of all in open
-	added    int64         // bytes ever added
-	next     int           // sequence of the next fragment
-	skipping bool          // the fragment that the source is in was given up: the rest of its frames is not wanted
-	ended    bool          // the source gives nothing more
-	sending  *outgoing     // what the connection is in the middle of; nil before its first fragment
-	settled  int           // fragments acknowledged or given up
-	first    int64         // time of the first frame in ms; valid with header
-	last     int64         // greatest time of a frame in ms
+	mu      sync.Mutex    // guards everything below
+	changed chan struct{} // closed and replaced at each change
+	header  []byte        // Matroska up to the first cluster; nil before the first frame
+	open    []*outgoing   // oldest first: not yet acknowledged
+	bytes   int64         // of all in open
+	added   int64         // bytes ever added
+	next    int           // sequence of the next fragment
+	// the fragment that the source is in was given up: the rest of its frames is not wanted
+	skipping bool
+	ended    bool      // the source gives nothing more
+	sending  *outgoing // what the connection is in the middle of; nil before its first fragment
+	settled  int       // fragments acknowledged or given up
+	first    int64     // time of the first frame in ms; valid with header
+	last     int64     // greatest time of a frame in ms
 }
 
 // outgoing is one fragment: a cluster of Matroska, growing until the next one begins.
@@ -71,9 +72,11 @@ func (w *window) begin(header []byte, first int64) {
 	w.header, w.first, w.last = header, first, first
 }
 
-// add takes a frame and its bytes on the wire; one with Start opens a fragment of the given timecode. It waits while the window is full, which slows down the source. The
-// first frame of a fragment never waits: only the cluster header after it tells the server that the one before is complete, and
-// without that it would never be acknowledged. Nor does a fragment wait that is alone.
+// add takes a frame and its bytes on the wire; one with Start opens a fragment of the given
+// timecode. It waits while the window is full, which slows down the source. The first frame of a
+// fragment never waits: only the cluster header after it tells the server that the one before is
+// complete, and without that it would never be acknowledged. Nor does a fragment wait that is
+// alone.
 func (w *window) add(ctx context.Context, data []byte, f recut.Frame, timecode int64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,8 +127,8 @@ func (w *window) end() {
 	}
 }
 
-// work waits until a connection would have something to do: a complete fragment, bytes beyond the seen ones, or an end to
-// announce. done tells that the source has ended and everything is settled.
+// work waits until a connection would have something to do: a complete fragment, bytes beyond the
+// seen ones, or an end to announce. done tells that the source has ended and everything is settled.
 func (w *window) work(ctx context.Context, seen int64) (done bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -148,8 +151,10 @@ type position struct {
 	offset   int // bytes of it that were read
 }
 
-// read returns the next bytes to send, waiting for them. end tells that everything was read and the source has ended.
-func (w *window) read(ctx context.Context, pos *position, now func() time.Time) (data []byte, end bool, err error) {
+// read returns the next bytes to send, waiting for them. end tells that everything was read and the
+// source has ended.
+func (w *window) read(ctx context.Context, pos *position, now func() time.Time) (data []byte,
+	end bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var from *outgoing
@@ -186,7 +191,8 @@ func (w *window) read(ctx context.Context, pos *position, now func() time.Time) 
 	return data, false, nil
 }
 
-// closeBefore notes when the fragments before a sequence became whole on the wire. The caller holds mu.
+// closeBefore notes when the fragments before a sequence became whole on the wire. The caller holds
+// mu.
 func (w *window) closeBefore(sequence int, now func() time.Time) {
 	for _, f := range w.open {
 		if f.sequence < sequence && f.closed.IsZero() {
@@ -203,8 +209,8 @@ func (w *window) rewind() (header []byte, first int64) {
 	return w.header, w.first
 }
 
-// settle takes a fragment out of the window: it is safe, or given up. With given, the fragment may still be growing; a safe one
-// must be complete. It returns nil when no such fragment is open.
+// settle takes a fragment out of the window: it is safe, or given up. With given, the fragment may
+// still be growing; a safe one must be complete. It returns nil when no such fragment is open.
 func (w *window) settle(timecode int64, given bool) *outgoing {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,5 +1,6 @@
-// Package console holds the web pages that Weir serves itself: plain HTML and JavaScript modules, embedded into the binary.
-// A page may use the public API only, needs no credentials, and loads nothing from another host.
+// Package console holds the web pages that Weir serves itself: plain HTML and JavaScript modules,
+// embedded into the binary. A page may use the public API only, needs no credentials, and loads
+// nothing from another host.
 package console
 
 import (
@@ -10,7 +11,8 @@ import (
 	"strings"
 )
 
-// page holds what is written by hand; dist holds what the build copies in (hls.min.js), and may be empty but for .gitkeep.
+// page holds what is written by hand; dist holds what the build copies in (hls.min.js), and may be
+// empty but for .gitkeep.
 var (
 	//go:embed page
 	pageFiles embed.FS
@@ -18,21 +20,25 @@ var (
 	distFiles embed.FS
 )
 
-// policy lets the page use its own origin and nothing else. hls.js runs its demuxer in a worker made from a blob and gives
-// the video element a blob URL.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"media-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// policy lets the page use its own origin and nothing else. hls.js runs its demuxer in a worker
+// made from a blob and gives the video element a blob URL.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; " +
+	"media-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
+	"frame-ancestors 'none'"
 
-// contentTypes are the types of the embedded files; the system's table is not asked, because it differs between systems.
+// contentTypes are the types of the embedded files; the system's table is not asked, because it
+// differs between systems.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
 }
 
-// Player returns the handler of the player page. It serves the page at /player and its files at /player/NAME. The page plays
-// the HLS URL that stands in its fragment (/player#url=…, which no server sees) or in its query (/player?url=…), both
-// percent-encoded; the URL must be of the page's own origin.
+// Player returns the handler of the player page. It serves the page at /player and its files at
+// /player/NAME. The page plays the HLS URL that stands in its fragment (/player#url=…, which no
+// server sees) or in its query (/player?url=…), both percent-encoded; the URL must be of the page's
+// own origin.
 func Player() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := "player.html"
@@ -54,13 +60,15 @@ func Player() http.Handler {
 	})
 }
 
-// HasPlayer reports whether hls.js is embedded. Without it only browsers that play HLS by themselves (Safari) show video.
+// HasPlayer reports whether hls.js is embedded. Without it only browsers that play HLS by
+// themselves (Safari) show video.
 func HasPlayer() bool {
 	_, ok := find("hls.min.js")
 	return ok
 }
 
-// find returns an embedded file that has a content type, so neither .gitkeep nor anything unforeseen is served.
+// find returns an embedded file that has a content type, so neither .gitkeep nor anything
+// unforeseen is served.
 func find(name string) ([]byte, bool) {
 	if contentTypes[path.Ext(name)] == "" {
 		return nil, false

@@ -20,10 +20,12 @@ func TestPageLoadsOnlyItsOwnFiles(t *testing.T) {
 	if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
 		t.Fatalf("status %d, type %q", w.Code, w.Header().Get("Content-Type"))
 	}
-	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp,
+		"default-src 'none'") || strings.Contains(csp, "unsafe") {
 		t.Errorf("policy %q", csp)
 	}
-	references := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(w.Body.String(), -1)
+	references := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(
+		w.Body.String(), -1)
 	if len(references) == 0 {
 		t.Fatal("the page refers to nothing")
 	}
@@ -41,13 +43,15 @@ func TestPageLoadsOnlyItsOwnFiles(t *testing.T) {
 
 func TestScriptIsServedAsJavaScript(t *testing.T) {
 	w := get(t, "/player/player.js")
-	if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != "text/javascript; charset=utf-8" {
+	if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK ||
+		got != "text/javascript; charset=utf-8" {
 		t.Errorf("status %d, type %q: a module of another type does not run", w.Code, got)
 	}
 }
 
 func TestNothingElseIsServed(t *testing.T) {
-	for _, path := range []string{"/player/.gitkeep", "/player/console.go", "/player/../console.go", "/player/dist", "/player/nothing.js"} {
+	for _, path := range []string{"/player/.gitkeep", "/player/console.go", "/player/../console.go",
+		"/player/dist", "/player/nothing.js"} {
 		if w := get(t, path); w.Code != http.StatusNotFound {
 			t.Errorf("%s: status %d", path, w.Code)
 		}

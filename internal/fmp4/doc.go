@@ -1,19 +1,23 @@
-// Package fmp4 writes fragmented MP4 (ISO/IEC 14496-12, within CMAF, ISO/IEC 23000-19) as HLS and DASH play it: an
-// initialization segment for a track (InitSegment) and, for each run of frames, the bytes that go before its payload
-// (AppendMediaHeader). It never touches the payload: a stored run is already the body of its mdat box, so that a media segment
-// is one small header and one file range. Dump prints boxes as text, for tests and for people.
+// Package fmp4 writes fragmented MP4 (ISO/IEC 14496-12, within CMAF, ISO/IEC 23000-19) as HLS and
+// DASH play it: an initialization segment for a track (InitSegment) and, for each run of frames,
+// the bytes that go before its payload (AppendMediaHeader). It never touches the payload: a stored
+// run is already the body of its mdat box, so that a media segment is one small header and one file
+// range. Dump prints boxes as text, for tests and for people.
 //
 // # The shape of what is written
 //
-// One track in a file, track ID 1 whatever its number, so that an init segment stays valid while the producer keeps its codec
-// configuration. The files carry the brands iso6 (movie fragments with default-base-is-moof, 64-bit tfdt, signed composition
-// offsets) and cmf2 (CMAF with signed offsets instead of edit lists, sample defaults in the fragment and not in trex).
+// One track in a file, track ID 1 whatever its number, so that an init segment stays valid while
+// the producer keeps its codec configuration. The files carry the brands iso6 (movie fragments with
+// default-base-is-moof, 64-bit tfdt, signed composition offsets) and cmf2 (CMAF with signed offsets
+// instead of edit lists, sample defaults in the fragment and not in trex).
 //
-// Why signed offsets: they keep presentation at tfdt, by which players that use Media Source Extensions place a segment. Offsets raised
-// until none is negative, with an edit list that takes that off again (brand cmfc), were tried: hls.js places tfdt at zero, the edit list
-// then gives the first pictures negative decode times, and Chromium drops them up to the second key frame. Raised offsets without
-// an edit list leave a hole at the start. The price is FFmpeg, which shows pictures of such tracks late by the reordering, 80 ms at 25 pictures
-// a second; transport streams do not have that.
+// Why signed offsets: they keep presentation at tfdt, by which players that use Media Source
+// Extensions place a segment. Offsets raised until none is negative, with an edit list that takes
+// that off again (brand cmfc), were tried: hls.js places tfdt at zero, the edit list then gives the
+// first pictures negative decode times, and Chromium drops them up to the second key frame. Raised
+// offsets without an edit list leave a hole at the start. The price is FFmpeg, which shows pictures
+// of such tracks late by the reordering, 80 ms at 25 pictures a second; transport streams do not
+// have that.
 //
 //	init.go     ftyp, moov       what a player must know before the first frame
 //	media.go    moof, mdat       when and how large each frame is
@@ -23,8 +27,9 @@
 //
 // # hvc1, not hev1; avc1, not avc3
 //
-// Producers put parameter sets both in the codec private data and, many of them, in front of each key frame. The names that
-// formally allow the latter are hev1 and avc3. Weir writes hvc1 and avc1 all the same: the complete sets are in the sample entry,
-// as those names demand; Apple's players accept HEVC in HLS as hvc1 only; and players ignore repeated identical sets. When the sets
+// Producers put parameter sets both in the codec private data and, many of them, in front of each
+// key frame. The names that formally allow the latter are hev1 and avc3. Weir writes hvc1 and avc1
+// all the same: the complete sets are in the sample entry, as those names demand; Apple's players
+// accept HEVC in HLS as hvc1 only; and players ignore repeated identical sets. When the sets
 // change, the codec private data does too, and playback begins a new init segment.
 package fmp4

@@ -13,9 +13,10 @@ const maxDepth = 16
 
 var errShort = errors.New("box ends early")
 
-// Dump prints the boxes in data, a line each, indented by depth: type, size, and the fields that matter. The payload of the last
-// mdat may be missing, as it is behind the output of AppendMediaHeader. Boxes that it does not know are named only. It stops with an
-// error at the first box that does not fit what holds it; what came before has been printed. Any input is safe.
+// Dump prints the boxes in data, a line each, indented by depth: type, size, and the fields that
+// matter. The payload of the last mdat may be missing, as it is behind the output of
+// AppendMediaHeader. Boxes that it does not know are named only. It stops with an error at the
+// first box that does not fit what holds it; what came before has been printed. Any input is safe.
 func Dump(w io.Writer, data []byte) error {
 	d := &dumper{w: w}
 	return d.boxes(data, 0)
@@ -62,7 +63,8 @@ func (d *dumper) boxes(data []byte, depth int) error {
 		}
 		if size > uint64(len(data)) {
 			if typ == "mdat" && depth == 0 {
-				d.line(depth, "[mdat] size=%d header=%d (%d bytes of it here)", size, head, len(data))
+				d.line(depth, "[mdat] size=%d header=%d (%d bytes of it here)", size, head,
+					len(data))
 				return d.err
 			}
 			return fmt.Errorf("box %q: size %d, %d bytes left", typ, size, len(data))
@@ -85,7 +87,8 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 	text, children, lines := "", false, []string(nil)
 	switch typ {
 	case "ftyp", "styp":
-		text = fmt.Sprintf(" major=%s minor=%d compatible=%s", printable(r.take(4)), r.u32(), brands(r))
+		text = fmt.Sprintf(" major=%s minor=%d compatible=%s", printable(r.take(4)), r.u32(),
+			brands(r))
 	case "mvhd":
 		version, _ := r.fullBox()
 		r.times(version)
@@ -97,7 +100,8 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		r.take(4)
 		r.time(version) // duration
 		r.take(52)
-		text = fmt.Sprintf(" flags=%06x track=%d width=%s height=%s", flags, id, fixed(r.u32()), fixed(r.u32()))
+		text = fmt.Sprintf(" flags=%06x track=%d width=%s height=%s", flags, id, fixed(r.u32()),
+			fixed(r.u32()))
 	case "mdhd":
 		version, _ := r.fullBox()
 		r.times(version)
@@ -109,7 +113,8 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		r.take(4)
 		kind := r.take(4)
 		r.take(12)
-		text = fmt.Sprintf(" type=%s name=%q", printable(kind), strings.TrimRight(string(r.b), "\x00"))
+		text = fmt.Sprintf(" type=%s name=%q", printable(kind),
+			strings.TrimRight(string(r.b), "\x00"))
 	case "dref", "stsd":
 		r.fullBox()
 		text, children = fmt.Sprintf(" entries=%d", r.u32()), true
@@ -140,7 +145,8 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		text = fmt.Sprintf(" size=%d samples=%d", r.u32(), r.u32())
 	case "trex":
 		r.fullBox()
-		text = fmt.Sprintf(" track=%d description=%d duration=%d size=%d flags=%08x", r.u32(), r.u32(), r.u32(), r.u32(), r.u32())
+		text = fmt.Sprintf(" track=%d description=%d duration=%d size=%d flags=%08x", r.u32(),
+			r.u32(), r.u32(), r.u32(), r.u32())
 	case "mfhd":
 		r.fullBox()
 		text = fmt.Sprintf(" sequence=%d", r.u32())

@@ -24,7 +24,8 @@ func newEntry(t *media.Track) (*entry, error) {
 	return e, nil
 }
 
-// entry writes the sample entry: VisualSampleEntry (ISO/IEC 14496-12 clause 12.1.3) or AudioSampleEntry (12.2.3).
+// entry writes the sample entry: VisualSampleEntry (ISO/IEC 14496-12 clause 12.1.3) or
+// AudioSampleEntry (12.2.3).
 func (w *builder) entry(e *entry) {
 	if e.aac != nil {
 		w.mp4a(e)
@@ -57,8 +58,8 @@ func (w *builder) entry(e *entry) {
 	})
 }
 
-// mp4a writes the sample entry of AAC (ISO/IEC 14496-14 clause 6.7). Players take rate and channels from the
-// AudioSpecificConfig; a rate beyond 16 bits is written as 0.
+// mp4a writes the sample entry of AAC (ISO/IEC 14496-14 clause 6.7). Players take rate and channels
+// from the AudioSpecificConfig; a rate beyond 16 bits is written as 0.
 func (w *builder) mp4a(e *entry) {
 	channels := e.aac.Channels
 	if e.aac.PS && channels == 1 {
@@ -80,7 +81,8 @@ func (w *builder) mp4a(e *entry) {
 	})
 }
 
-// esDescriptor is an ES_Descriptor for AAC (ISO/IEC 14496-1 clause 7.2.6.5), built from the inside out.
+// esDescriptor is an ES_Descriptor for AAC (ISO/IEC 14496-1 clause 7.2.6.5), built from the inside
+// out.
 func esDescriptor(asc []byte) []byte {
 	const esTag, configTag, specificTag, syncTag = 3, 4, 5, 6
 	config := []byte{

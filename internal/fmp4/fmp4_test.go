@@ -20,9 +20,14 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // Codec private data as encoders wrote it.
 const (
-	avcC = "0164001effe1001c6764001eacd940b424dff8020001688000000300800000190f8a14cb01000668fba3cb22c0fdf8f800" // 720x576, SAR 64:45
-	hvcC = "01022000000090000000000078f000fcfdfafa00000f03a00001001840010c01ffff022000000300900000030000030078959409a10001002c420101022000000300900000030000030078a003c080110753365959529385e1cd0100000303e90000753008a2000100064401c073c189"
-	asc  = "121056e500"
+	// 720x576, SAR 64:45
+	avcC = "0164001effe1001c6764001eacd940b424dff80200016880000003008000" +
+		"00190f8a14cb01000668fba3cb22c0fdf8f800"
+	hvcC = "01022000000090000000000078f000fcfdfafa00000f03a0000100184001" +
+		"0c01ffff022000000300900000030000030078959409a10001002c420101" +
+		"022000000300900000030000030078a003c080110753365959529385e1cd" +
+		"0100000303e90000753008a2000100064401c073c189"
+	asc = "121056e500"
 )
 
 func unhex(s string) []byte {
@@ -34,15 +39,18 @@ func unhex(s string) []byte {
 }
 
 func avcTrack() *media.Track {
-	return &media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: unhex(avcC), Timescale: media.VideoTimescale}
+	return &media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+		CodecPrivate: unhex(avcC), Timescale: media.VideoTimescale}
 }
 
 func hevcTrack() *media.Track {
-	return &media.Track{Number: 3, Kind: media.Video, CodecID: media.CodecHEVC, CodecPrivate: unhex(hvcC), Timescale: media.VideoTimescale}
+	return &media.Track{Number: 3, Kind: media.Video, CodecID: media.CodecHEVC,
+		CodecPrivate: unhex(hvcC), Timescale: media.VideoTimescale}
 }
 
 func aacTrack() *media.Track {
-	return &media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: unhex(asc), Timescale: 44100}
+	return &media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC,
+		CodecPrivate: unhex(asc), Timescale: 44100}
 }
 
 func golden(t *testing.T, name string, data []byte) {
@@ -67,7 +75,8 @@ func golden(t *testing.T, name string, data []byte) {
 }
 
 func TestInitSegment(t *testing.T) {
-	for name, track := range map[string]*media.Track{"init_avc": avcTrack(), "init_hevc": hevcTrack(), "init_aac": aacTrack()} {
+	for name, track := range map[string]*media.Track{"init_avc": avcTrack(),
+		"init_hevc": hevcTrack(), "init_aac": aacTrack()} {
 		data, err := InitSegment(track)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -89,13 +98,17 @@ func TestInitSegmentErrors(t *testing.T) {
 		track media.Track
 		want  error
 	}{
-		{media.Track{Number: 4, Kind: media.Video, CodecID: media.CodecAVC}, media.ErrMissingCodecPrivate},
-		{media.Track{Number: 4, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: []byte{0, 0, 0, 1, 0x67}}, media.ErrInvalidCodecPrivate},
+		{media.Track{Number: 4, Kind: media.Video, CodecID: media.CodecAVC},
+			media.ErrMissingCodecPrivate},
+		{media.Track{Number: 4, Kind: media.Video, CodecID: media.CodecAVC,
+			CodecPrivate: []byte{0, 0, 0, 1, 0x67}}, media.ErrInvalidCodecPrivate},
 		{media.Track{Number: 4, Kind: media.Video, CodecID: "V_VP8"}, media.ErrUnsupportedCodec},
-		{media.Track{Number: 4, Kind: media.Audio, CodecID: "A_MS/ACM", CodecPrivate: []byte{7}}, media.ErrUnsupportedCodec},
+		{media.Track{Number: 4, Kind: media.Audio, CodecID: "A_MS/ACM", CodecPrivate: []byte{7}},
+			media.ErrUnsupportedCodec},
 		{media.Track{Number: 4, Kind: 17, CodecID: "S_TEXT/UTF8"}, media.ErrUnsupportedCodec},
 	} {
-		if _, err := InitSegment(&c.track); !errors.Is(err, c.want) || !strings.Contains(err.Error(), "track 4") {
+		if _, err := InitSegment(&c.track); !errors.Is(err, c.want) ||
+			!strings.Contains(err.Error(), "track 4") {
 			t.Errorf("%s: %v", c.track.CodecID, err)
 		}
 	}
@@ -107,10 +120,15 @@ func runs() map[string]*media.Run {
 		return media.Frame{Duration: duration, Size: size, CompositionOffset: offset, Key: key}
 	}
 	return map[string]*media.Run{
-		"media_gop":      {Frames: []media.Frame{frame(3600, 9000, 0, true), frame(3600, 100, 0, false), frame(3600, 120, 0, false)}},
-		"media_bframes":  {Frames: []media.Frame{frame(3600, 9000, 0, true), frame(3600, 900, 7200, false), frame(3690, 90, -3600, false), frame(3600, 80, -3600, false)}},
-		"media_no_key":   {Frames: []media.Frame{frame(3600, 100, 0, false), frame(3600, 120, 0, false)}},
-		"media_two_keys": {Frames: []media.Frame{frame(3000, 100, 0, true), frame(3000, 100, 0, false), frame(3030, 100, 0, true)}},
+		"media_gop": {Frames: []media.Frame{frame(3600, 9000, 0, true),
+			frame(3600, 100, 0, false), frame(3600, 120, 0, false)}},
+		"media_bframes": {Frames: []media.Frame{frame(3600, 9000, 0, true),
+			frame(3600, 900, 7200, false), frame(3690, 90, -3600, false),
+			frame(3600, 80, -3600, false)}},
+		"media_no_key": {Frames: []media.Frame{frame(3600, 100, 0, false),
+			frame(3600, 120, 0, false)}},
+		"media_two_keys": {Frames: []media.Frame{frame(3000, 100, 0, true),
+			frame(3000, 100, 0, false), frame(3030, 100, 0, true)}},
 		"media_one":      {Frames: []media.Frame{frame(90000, 77777, 0, true)}},
 		"media_all_keys": {Frames: []media.Frame{frame(3000, 5, 0, true), frame(3000, 5, 0, true)}},
 	}
@@ -128,7 +146,8 @@ func TestAppendMediaHeader(t *testing.T) {
 	}
 	audio := &media.Run{Track: 2}
 	for i := range uint32(4) {
-		audio.Frames = append(audio.Frames, media.Frame{Duration: 1024, Size: 200 + i}) // not flagged as key frames, as SDKs do
+		// not flagged as key frames, as SDKs do
+		audio.Frames = append(audio.Frames, media.Frame{Duration: 1024, Size: 200 + i})
 	}
 	data, err := AppendMediaHeader(nil, aacTrack(), audio, 1, 0)
 	if err != nil {
@@ -138,7 +157,8 @@ func TestAppendMediaHeader(t *testing.T) {
 	checkHeader(t, "media_audio", data, audio)
 }
 
-// checkHeader holds the header against the one thing that a text dump does not show: where the payload is.
+// checkHeader holds the header against the one thing that a text dump does not show: where the
+// payload is.
 func checkHeader(t *testing.T, name string, data []byte, run *media.Run) {
 	t.Helper()
 	at := bytes.Index(data, []byte("trun"))
@@ -146,7 +166,8 @@ func checkHeader(t *testing.T, name string, data []byte, run *media.Run) {
 		t.Errorf("%s: data offset %d, header of %d bytes", name, offset, len(data))
 	}
 	var whole bytes.Buffer
-	if err := Dump(&whole, append(data[:len(data):len(data)], make([]byte, run.Size())...)); err != nil {
+	if err := Dump(&whole,
+		append(data[:len(data):len(data)], make([]byte, run.Size())...)); err != nil {
 		t.Errorf("%s: with its payload: %v", name, err)
 	}
 }
@@ -177,7 +198,8 @@ func TestAppendMediaHeaderKeepsPrefix(t *testing.T) {
 		run *media.Run
 		at  int64
 	}{{&media.Run{}, 0}, {run, -1}} {
-		if got, err := AppendMediaHeader([]byte("prefix"), avcTrack(), bad.run, 1, bad.at); err == nil || string(got) != "prefix" {
+		if got, err := AppendMediaHeader([]byte("prefix"), avcTrack(), bad.run, 1,
+			bad.at); err == nil || string(got) != "prefix" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
@@ -192,7 +214,8 @@ func TestDumpErrors(t *testing.T) {
 		{"0000000c74666474" + "01000000", "ends early"},
 		{"00000010747261660000000c6d646174", "12, 8 bytes"},
 	} {
-		if err := Dump(&bytes.Buffer{}, unhex(c.in)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := Dump(&bytes.Buffer{}, unhex(c.in)); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.in, err)
 		}
 	}
@@ -260,7 +283,9 @@ func FuzzAppendMediaHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, at int64) {
 		run := &media.Run{}
 		for ; len(b) >= 4; b = b[4:] {
-			run.Frames = append(run.Frames, media.Frame{Duration: uint32(b[0]) << 24, Size: uint32(b[1]) << 24, CompositionOffset: int32(int8(b[2])) << 24, Key: b[3]&1 == 1})
+			run.Frames = append(run.Frames, media.Frame{Duration: uint32(b[0]) << 24,
+				Size: uint32(b[1]) << 24, CompositionOffset: int32(int8(b[2])) << 24,
+				Key: b[3]&1 == 1})
 		}
 		for _, track := range []*media.Track{avcTrack(), aacTrack()} {
 			data, err := AppendMediaHeader(nil, track, run, 1, at)
@@ -283,7 +308,8 @@ func FuzzAppendMediaHeader(f *testing.F) {
 func BenchmarkAppendMediaHeader(b *testing.B) {
 	run := &media.Run{}
 	for i := range 50 { // two seconds of video with B-frames
-		run.Frames = append(run.Frames, media.Frame{Duration: 3600, Size: uint32(1000 + i), CompositionOffset: int32(i%3) * 3600, Key: i == 0})
+		run.Frames = append(run.Frames, media.Frame{Duration: 3600, Size: uint32(1000 + i),
+			CompositionOffset: int32(i%3) * 3600, Key: i == 0})
 	}
 	track := avcTrack()
 	var dst []byte
@@ -303,15 +329,17 @@ func TestMediaHeaderSizeFollowsFromTheShape(t *testing.T) {
 		track := &media.Track{Number: 1, Kind: media.Kind(1 + random.IntN(2))}
 		run := &media.Run{Track: 1}
 		for i := range 1 + random.IntN(4) {
-			run.Frames = append(run.Frames, media.Frame{Duration: uint32(1 + random.IntN(2)), Size: uint32(1 + random.IntN(2)),
-				Key: i == 0 || random.IntN(2) == 0, CompositionOffset: int32(random.IntN(3) / 2)})
+			run.Frames = append(run.Frames, media.Frame{Duration: uint32(1 + random.IntN(2)),
+				Size: uint32(1 + random.IntN(2)),
+				Key:  i == 0 || random.IntN(2) == 0, CompositionOffset: int32(random.IntN(3) / 2)})
 			run.Frames[0].Key = random.IntN(4) > 0
 		}
 		header, err := AppendMediaHeader(nil, track, run, 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := MediaHeaderSize(track.Kind, run.Shape(), len(run.Frames), run.Size()); n != int64(len(header)) {
+		if n := MediaHeaderSize(track.Kind, run.Shape(), len(run.Frames),
+			run.Size()); n != int64(len(header)) {
 			t.Fatalf("%+v: %d bytes said, %d written", run.Frames, n, len(header))
 		}
 	}

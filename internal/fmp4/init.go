@@ -28,8 +28,9 @@ const trackID = 1
 //	└ mvex
 //	  └ trex                  no defaults: each fragment has its own
 //
-// The timescale is t.Timescale, or media.Timescale of the track when that is zero; it must be the one that the track's runs
-// count in. Errors are those of media.CodecString: ErrMissingCodecPrivate, ErrInvalidCodecPrivate, ErrUnsupportedCodec.
+// The timescale is t.Timescale, or media.Timescale of the track when that is zero; it must be the
+// one that the track's runs count in. Errors are those of media.CodecString:
+// ErrMissingCodecPrivate, ErrInvalidCodecPrivate, ErrUnsupportedCodec.
 func InitSegment(t *media.Track) ([]byte, error) {
 	e, err := newEntry(t)
 	if err != nil {
@@ -98,8 +99,8 @@ func (w *builder) tkhd(e *entry) {
 	})
 }
 
-// display is the size to show the picture at, 16.16 fixed point: the width is stretched by the sample aspect ratio, unless the
-// field cannot hold the result.
+// display is the size to show the picture at, 16.16 fixed point: the width is stretched by the
+// sample aspect ratio, unless the field cannot hold the result.
 func (e *entry) display() (width, height uint32) {
 	if e.sps == nil {
 		return 0, 0

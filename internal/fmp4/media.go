@@ -27,14 +27,18 @@ const (
 const (
 	syncSample    = 0x02000000 // depends on no other
 	nonSyncSample = 0x01010000 // depends on others, not a sync sample
-	openSample    = 0x02010000 // depends on no other, and not a sync sample: what follows it may depend on what is before
-	leadingSample = 0x05010000 // likewise nonSyncSample, and leading: presented before the open sample, perhaps not decodable from there
+	// depends on no other, and not a sync sample: what follows it may depend on what is before
+	openSample = 0x02010000
+	// likewise nonSyncSample, and leading: presented before the open sample, perhaps not decodable
+	// from there
+	leadingSample = 0x05010000
 )
 
 // maxFrames keeps the moof box and its data offset far below 2^31 bytes.
 const maxFrames = 1 << 24
 
-// AppendMediaHeader appends what goes before the payload of a run, and the payload follows directly:
+// AppendMediaHeader appends what goes before the payload of a run, and the payload follows
+// directly:
 //
 //	moof
 //	├ mfhd              sequence
@@ -44,16 +48,21 @@ const maxFrames = 1 << 24
 //	  └ trun            version 1 (signed composition offsets); a column only for what differs
 //	mdat                header only: 8 bytes, or 16 when the payload needs 64 bits
 //
-// baseDecodeTime is in ticks of the track's timescale and stands in place of run.BaseDecodeTime, because media in a session
-// starts near zero. The run's frames are access units (media.Run.Units). Frames of tracks other than video are all sync samples. A run without frames, one of more than 2^24 frames
-// and a negative time are errors; dst is then returned as it was. It does not check the codec.
-func AppendMediaHeader(dst []byte, t *media.Track, run *media.Run, sequence uint32, baseDecodeTime int64) ([]byte, error) {
+// baseDecodeTime is in ticks of the track's timescale and stands in place of run.BaseDecodeTime,
+// because media in a session starts near zero. The run's frames are access units (media.Run.Units).
+// Frames of tracks other than video are all sync samples. A run without frames, one of more than
+// 2^24 frames and a negative time are errors; dst is then returned as it was. It does not check the
+// codec.
+func AppendMediaHeader(dst []byte, t *media.Track, run *media.Run, sequence uint32,
+	baseDecodeTime int64) ([]byte, error) {
 	n := len(run.Frames)
 	if n == 0 || n > maxFrames {
-		return dst, fmt.Errorf("run of track %d has %d frames, want 1 to %d", run.Track, n, maxFrames)
+		return dst, fmt.Errorf("run of track %d has %d frames, want 1 to %d", run.Track, n,
+			maxFrames)
 	}
 	if baseDecodeTime < 0 {
-		return dst, fmt.Errorf("run of track %d: decode time %d is negative", run.Track, baseDecodeTime)
+		return dst, fmt.Errorf("run of track %d: decode time %d is negative", run.Track,
+			baseDecodeTime)
 	}
 	l := layOut(t, run)
 
@@ -134,7 +143,8 @@ func layOut(t *media.Track, run *media.Run) layout {
 
 // layOutShape is layOut without the frames. Default flags are not filled in.
 func layOutShape(kind media.Kind, shape media.Shape, frames int, payload int64) layout {
-	l := layout{tfhd: tfhdBaseIsMoof, trun: trunDataOffset, tfhdSize: 16, trunSize: 20, payload: payload}
+	l := layout{tfhd: tfhdBaseIsMoof, trun: trunDataOffset, tfhdSize: 16, trunSize: 20,
+		payload: payload}
 	column := 0
 	place := func(shared bool, inTfhd, inTrun uint32) {
 		if shared {
@@ -173,8 +183,9 @@ func (l *layout) lengths() (moof, mdat int) {
 	return 8 + 16 + 8 + l.tfhdSize + 20 + l.trunSize, mdat + 8
 }
 
-// MediaHeaderSize is the length in bytes of what AppendMediaHeader writes for a run of a track of the kind whose frames have the
-// shape, are so many, and take so many bytes. So the place of a frame in a segment is known without the frame table.
+// MediaHeaderSize is the length in bytes of what AppendMediaHeader writes for a run of a track of
+// the kind whose frames have the shape, are so many, and take so many bytes. So the place of a
+// frame in a segment is known without the frame table.
 func MediaHeaderSize(kind media.Kind, shape media.Shape, frames int, payload int64) int64 {
 	l := layOutShape(kind, shape, frames, payload)
 	moof, mdat := l.lengths()

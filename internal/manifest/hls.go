@@ -1,9 +1,11 @@
-// Package manifest writes HLS playlists (RFC 8216) from plain structs. It knows no sessions, tokens or stores, and it decides
-// nothing: which segments, numbers and tags there are is the caller's matter.
+// Package manifest writes HLS playlists (RFC 8216) from plain structs. It knows no sessions, tokens
+// or stores, and it decides nothing: which segments, numbers and tags there are is the caller's
+// matter.
 //
-// The text is appended to a byte slice without fmt, because a playlist of thousands of segments is written for every reload.
-// The order of tags and attributes and the forms of the numbers are those of Kinesis Video Streams, as captured from real
-// sessions: clients and proxies exist that compare strings.
+// The text is appended to a byte slice without fmt, because a playlist of thousands of segments is
+// written for every reload. The order of tags and attributes and the forms of the numbers are those
+// of Kinesis Video Streams, as captured from real sessions: clients and proxies exist that compare
+// strings.
 package manifest
 
 import (
@@ -20,7 +22,8 @@ type Master struct {
 	FrameRate float64 // frames per second; FRAME-RATE is left out when 0
 	Bandwidth int64   // peak bits per second over all renditions
 	Average   int64   // AVERAGE-BANDWIDTH, bits per second; left out when 0
-	AudioURI  string  // media playlist of the audio rendition; empty when the variant holds everything
+	// media playlist of the audio rendition; empty when the variant holds everything
+	AudioURI string
 
 	IFramesURI       string // I-frame playlist; empty for none
 	IFramesCodecs    string // RFC 6381, of the video alone
@@ -30,12 +33,13 @@ type Master struct {
 // audioGroup is the group and the name of the audio rendition, the service's.
 const audioGroup = "audio"
 
-// Append appends the playlist's text to dst. AVERAGE-BANDWIDTH and EXT-X-I-FRAME-STREAM-INF, which the service does not have, stand
-// behind what it has.
+// Append appends the playlist's text to dst. AVERAGE-BANDWIDTH and EXT-X-I-FRAME-STREAM-INF, which
+// the service does not have, stand behind what it has.
 //
-// EXT-X-VERSION is 1, as the service has it: nothing in it needs more. EXT-X-MEDIA and AUDIO are compatible with version 1
-// (RFC 8216 section 7), and the version of a master playlist says nothing of its media playlists. The service's FORCED=NO is
-// left out: the attribute must not stand with TYPE=AUDIO (section 4.3.4.1).
+// EXT-X-VERSION is 1, as the service has it: nothing in it needs more. EXT-X-MEDIA and AUDIO are
+// compatible with version 1 (RFC 8216 section 7), and the version of a master playlist says nothing
+// of its media playlists. The service's FORCED=NO is left out: the attribute must not stand with
+// TYPE=AUDIO (section 4.3.4.1).
 func (m *Master) Append(dst []byte) []byte {
 	dst = append(dst, "#EXTM3U\n#EXT-X-VERSION:1\n"...)
 	if m.AudioURI != "" {
@@ -108,21 +112,23 @@ func (m *Media) Append(dst []byte) []byte {
 
 // Header is what stands before the first segment of a media playlist.
 type Header struct {
-	Version               int   // EXT-X-VERSION; see FragmentedMP4Version
-	VOD                   bool  // EXT-X-PLAYLIST-TYPE:VOD: the playlist never changes
-	TargetDuration        int64 // seconds
-	MediaSequence         int64 // number of the first segment
-	DiscontinuitySequence int64 // EXT-X-DISCONTINUITY-SEQUENCE, left out when negative, which means 0 to a client
-	Independent           bool  // EXT-X-INDEPENDENT-SEGMENTS: each segment begins with a random access point
-	IFramesOnly           bool  // EXT-X-I-FRAMES-ONLY: each segment is one key frame
+	Version        int   // EXT-X-VERSION; see FragmentedMP4Version
+	VOD            bool  // EXT-X-PLAYLIST-TYPE:VOD: the playlist never changes
+	TargetDuration int64 // seconds
+	MediaSequence  int64 // number of the first segment
+	// EXT-X-DISCONTINUITY-SEQUENCE, left out when negative, which means 0 to a client
+	DiscontinuitySequence int64
+	// EXT-X-INDEPENDENT-SEGMENTS: each segment begins with a random access point
+	Independent bool
+	IFramesOnly bool // EXT-X-I-FRAMES-ONLY: each segment is one key frame
 }
 
-// FragmentedMP4Version is the EXT-X-VERSION of a media playlist of MP4 fragments. RFC 8216 section 7 asks for 6 (EXT-X-MAP without
-// EXT-X-I-FRAMES-ONLY); the service has always said 7.
+// FragmentedMP4Version is the EXT-X-VERSION of a media playlist of MP4 fragments. RFC 8216 section
+// 7 asks for 6 (EXT-X-MAP without EXT-X-I-FRAMES-ONLY); the service has always said 7.
 const FragmentedMP4Version = 7
 
-// EXT-X-VERSION of a media playlist of transport streams, whose durations have decimals, and of one of their I-frames, which has byte
-// ranges (RFC 8216 section 7).
+// EXT-X-VERSION of a media playlist of transport streams, whose durations have decimals, and of one
+// of their I-frames, which has byte ranges (RFC 8216 section 7).
 const (
 	TransportStreamVersion = 3
 	IFramesVersion         = 4
@@ -154,13 +160,17 @@ func (h *Header) Append(dst []byte) []byte {
 
 // Segment is one entry of a media playlist.
 type Segment struct {
-	Discontinuities int    // number of EXT-X-DISCONTINUITY tags before it; more than 1 when segments between were not listed
+	// number of EXT-X-DISCONTINUITY tags before it; more than 1 when segments between were not
+	// listed
+	Discontinuities int
 	Map             string // URI of the EXT-X-MAP that begins to hold here; empty for none
-	DateTime        int64  // EXT-X-PROGRAM-DATE-TIME, milliseconds since the Unix epoch; left out unless HasDateTime
-	HasDateTime     bool
-	Duration        int64 // milliseconds
-	Range           int64 // EXT-X-BYTERANGE: so many bytes from the start of the resource; 0 for all of it
-	URI             string
+	// EXT-X-PROGRAM-DATE-TIME, milliseconds since the Unix epoch; left out unless HasDateTime
+	DateTime    int64
+	HasDateTime bool
+	Duration    int64 // milliseconds
+	// EXT-X-BYTERANGE: so many bytes from the start of the resource; 0 for all of it
+	Range int64
+	URI   string
 }
 
 // Append appends the segment's lines to dst.
@@ -193,8 +203,8 @@ func (s *Segment) Append(dst []byte) []byte {
 // AppendEnd appends EXT-X-ENDLIST to dst.
 func AppendEnd(dst []byte) []byte { return append(dst, "#EXT-X-ENDLIST\n"...) }
 
-// appendDecimal appends value·10^-places, value not negative, the way Java prints a double: trailing zeros stripped, at least one
-// digit after the point.
+// appendDecimal appends value·10^-places, value not negative, the way Java prints a double:
+// trailing zeros stripped, at least one digit after the point.
 func appendDecimal(dst []byte, value int64, places int) []byte {
 	scale := int64(1)
 	for range places {
@@ -213,8 +223,8 @@ func appendDecimal(dst []byte, value int64, places int) []byte {
 	}
 }
 
-// appendInstant appends a time the way Java prints an Instant: ISO 8601 in UTC with three digits of fraction, or none when
-// the milliseconds are zero.
+// appendInstant appends a time the way Java prints an Instant: ISO 8601 in UTC with three digits of
+// fraction, or none when the milliseconds are zero.
 func appendInstant(dst []byte, millis int64) []byte {
 	t := time.UnixMilli(millis).UTC()
 	if t.Nanosecond() == 0 {

@@ -17,7 +17,9 @@ const (
 
 // AACConfig is an AudioSpecificConfig (ISO/IEC 14496-3 clause 1.6.2.1).
 type AACConfig struct {
-	ObjectType     int // what a player must decode: 2 AAC-LC, 5 HE-AAC, 29 HE-AAC v2, … ; SBR and PS of the sync extension included
+	// what a player must decode: 2 AAC-LC, 5 HE-AAC, 29 HE-AAC v2, … ; SBR and PS of the sync
+	// extension included
+	ObjectType     int
 	CoreObjectType int // the object type without SBR and PS
 	SampleRate     int // Hz of the core coder: the timescale of the track
 	OutputRate     int // Hz that comes out: twice SampleRate with SBR, as the config says
@@ -27,15 +29,16 @@ type AACConfig struct {
 	SBR, PS        bool
 }
 
-var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025,
+	8000, 7350}
 
-// aacChannels is the number of channels of each channelConfiguration (table 1.19); 0 is told by a program config element or
-// reserved.
+// aacChannels is the number of channels of each channelConfiguration (table 1.19); 0 is told by a
+// program config element or reserved.
 var aacChannels = [16]int{0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8, 0}
 
-// ParseAACConfig reads an AudioSpecificConfig of the AAC family: Main, LC, SSR, LTP, with SBR and PS signalled hierarchically
-// (object types 5 and 29) or in the backward-compatible sync extension. Anything else is ErrUnsupportedCodec; a broken config
-// is ErrInvalidCodecPrivate.
+// ParseAACConfig reads an AudioSpecificConfig of the AAC family: Main, LC, SSR, LTP, with SBR and
+// PS signalled hierarchically (object types 5 and 29) or in the backward-compatible sync extension.
+// Anything else is ErrUnsupportedCodec; a broken config is ErrInvalidCodecPrivate.
 func ParseAACConfig(asc []byte) (*AACConfig, error) {
 	r := &bitReader{data: asc}
 	c, err := readAACConfig(r)
@@ -70,7 +73,8 @@ func readAACConfig(r *bitReader) (*AACConfig, error) {
 	switch c.CoreObjectType {
 	case aotMain, aotLC, aotSSR, aotLTP:
 	default:
-		return nil, fmt.Errorf("%w: MPEG-4 audio object type %d", ErrUnsupportedCodec, c.CoreObjectType)
+		return nil, fmt.Errorf("%w: MPEG-4 audio object type %d", ErrUnsupportedCodec,
+			c.CoreObjectType)
 	}
 
 	// GASpecificConfig (clause 4.4.1).
@@ -101,8 +105,8 @@ func readAACConfig(r *bitReader) (*AACConfig, error) {
 	return c, r.err
 }
 
-// readSyncExtension looks for the backward-compatible signalling of SBR and PS behind the config of the core coder. Bytes that
-// are something else are ignored: muxers pad.
+// readSyncExtension looks for the backward-compatible signalling of SBR and PS behind the config of
+// the core coder. Bytes that are something else are ignored: muxers pad.
 func (c *AACConfig) readSyncExtension(r *bitReader) {
 	if r.left() < 16 {
 		return

@@ -14,10 +14,11 @@ type AVCConfig struct {
 	SPS, PPS      [][]byte
 }
 
-// ParseAVCConfig reads an avcC. The lists alias the input. Reserved bits are ignored, because real producers write both 0xFF
-// and 0x03 for the length byte; so is the high-profile extension after the parameter sets. A record without any SPS is an
-// error, one without PPS is not (they may come in-band). All errors are ErrInvalidCodecPrivate; a start code in front, the usual
-// mistake, has its own text.
+// ParseAVCConfig reads an avcC. The lists alias the input. Reserved bits are ignored, because real
+// producers write both 0xFF and 0x03 for the length byte; so is the high-profile extension after
+// the parameter sets. A record without any SPS is an error, one without PPS is not (they may come
+// in-band). All errors are ErrInvalidCodecPrivate; a start code in front, the usual mistake, has
+// its own text.
 func ParseAVCConfig(avcC []byte) (*AVCConfig, error) {
 	c, err := parseAVCConfig(avcC)
 	if err != nil {
@@ -77,12 +78,13 @@ func takeSets(b []byte, n int) (sets [][]byte, rest []byte, err error) {
 
 // SPS is what Weir needs of a sequence parameter set, of H.264 and H.265 alike.
 type SPS struct {
-	Profile, Level         int
-	ChromaFormat           int    // 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4
-	BitDepth               int    // of luma
-	Width, Height          int    // luma samples after cropping
-	SARWidth, SARHeight    int    // sample aspect ratio; 0:0 when the stream does not say
-	InOrder                bool   // pictures are output in the order in which they are decoded, for sure
+	Profile, Level      int
+	ChromaFormat        int // 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4
+	BitDepth            int // of luma
+	Width, Height       int // luma samples after cropping
+	SARWidth, SARHeight int // sample aspect ratio; 0:0 when the stream does not say
+	// pictures are output in the order in which they are decoded, for sure
+	InOrder                bool
 	UnitsInTick, TimeUnits uint32 // VUI timing: num_units_in_tick and time_scale; 0 when absent
 	ticksPerFrame          uint32
 }
@@ -98,8 +100,9 @@ func (s *SPS) FrameRate() float64 {
 // maxDimension is the greatest width and height that a visual sample entry can hold.
 const maxDimension = 65535
 
-// ParseAVCSPS reads an H.264 sequence parameter set NAL unit, its one-byte header included (H.264 clause 7.3.2.1.1). A VUI that
-// is cut short or broken, as some cameras send, is taken as absent; errors before it are ErrInvalidCodecPrivate.
+// ParseAVCSPS reads an H.264 sequence parameter set NAL unit, its one-byte header included (H.264
+// clause 7.3.2.1.1). A VUI that is cut short or broken, as some cameras send, is taken as absent;
+// errors before it are ErrInvalidCodecPrivate.
 func ParseAVCSPS(nal []byte) (*SPS, error) {
 	s, err := parseAVCSPS(nal)
 	if err != nil {
@@ -138,8 +141,9 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 	}
 	r.ue() // log2_max_frame_num_minus4
 	order := r.ue()
-	s.InOrder = order == 2 || s.Profile == 66 // clauses 8.2.1.3 and A.2.1: no B slices in the Baseline profile
-	switch order {                            // pic_order_cnt_type
+	// clauses 8.2.1.3 and A.2.1: no B slices in the Baseline profile
+	s.InOrder = order == 2 || s.Profile == 66
+	switch order { // pic_order_cnt_type
 	case 0:
 		r.ue() // log2_max_pic_order_cnt_lsb_minus4
 	case 1:
@@ -161,7 +165,8 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 	}
 	r.skip(1)     // direct_8x8_inference_flag
 	if r.flag() { // frame_cropping_flag
-		x, y := chromaUnits(chromaArray) // CropUnitY counts the two fields of a frame too: they are multiplied in below
+		// CropUnitY counts the two fields of a frame too: they are multiplied in below
+		x, y := chromaUnits(chromaArray)
 		width -= x * int(r.atMost(maxDimension, "crop")+r.atMost(maxDimension, "crop"))
 		height -= y * int(r.atMost(maxDimension, "crop")+r.atMost(maxDimension, "crop"))
 	}
@@ -186,7 +191,8 @@ func (s *SPS) check(r *bitReader) error {
 	return nil
 }
 
-// readVUI reads the aspect ratio and timing of a VUI; it leaves both absent when the VUI does not hold together.
+// readVUI reads the aspect ratio and timing of a VUI; it leaves both absent when the VUI does not
+// hold together.
 func (s *SPS) readVUI(r *bitReader, toTiming func(*bitReader)) {
 	w, h := sampleAspect(r)
 	toTiming(r)
@@ -205,7 +211,8 @@ func (s *SPS) readVUI(r *bitReader, toTiming func(*bitReader)) {
 	}
 }
 
-// skipVUIColour passes over what follows the aspect ratio in both codecs: overscan, video signal type, chroma location.
+// skipVUIColour passes over what follows the aspect ratio in both codecs: overscan, video signal
+// type, chroma location.
 func skipVUIColour(r *bitReader) {
 	if r.flag() { // overscan_info_present_flag
 		r.skip(1)

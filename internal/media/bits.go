@@ -5,8 +5,8 @@ import "errors"
 var errBits = errors.New("data ends early")
 var errGolomb = errors.New("exp-Golomb code longer than 32 bits")
 
-// bitReader reads bits, most significant first. The first error sticks: every later read returns zero, so that parsers read
-// like the syntax tables of the specifications and look at err once.
+// bitReader reads bits, most significant first. The first error sticks: every later read returns
+// zero, so that parsers read like the syntax tables of the specifications and look at err once.
 type bitReader struct {
 	data []byte
 	pos  int // in bits
@@ -82,7 +82,8 @@ func (r *bitReader) se() int32 {
 	return -int32(k >> 1)
 }
 
-// atMost reads ue and fails when the value is greater than limit; it keeps loops over untrusted counts short.
+// atMost reads ue and fails when the value is greater than limit; it keeps loops over untrusted
+// counts short.
 func (r *bitReader) atMost(limit uint32, what string) uint32 {
 	v := r.ue()
 	if r.err == nil && v > limit {

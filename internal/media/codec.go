@@ -5,15 +5,16 @@ import (
 	"fmt"
 )
 
-// Errors about a track's codec, told apart with errors.Is. Functions that take a Track name its codec ID and number in the text.
+// Errors about a track's codec, told apart with errors.Is. Functions that take a Track name its
+// codec ID and number in the text.
 var (
 	ErrMissingCodecPrivate = errors.New("codec private data missing")
 	ErrInvalidCodecPrivate = errors.New("codec private data invalid")
 	ErrUnsupportedCodec    = errors.New("codec not supported for playback")
 )
 
-// Packaged says whether playback packages tracks of this kind and codec as fMP4: H.264, H.265 and AAC. It does not look at the
-// codec private data; CodecString does.
+// Packaged says whether playback packages tracks of this kind and codec as fMP4: H.264, H.265 and
+// AAC. It does not look at the codec private data; CodecString does.
 func Packaged(t *Track) bool {
 	switch t.CodecID {
 	case CodecAVC, CodecHEVC:
@@ -24,9 +25,10 @@ func Packaged(t *Track) bool {
 	return false
 }
 
-// CodecString returns the RFC 6381 name of a track that can be packaged: avc1.PPCCLL, the lower-case hex of avcC bytes 1 to 3;
-// hvc1.… as HEVCConfig.CodecString; mp4a.40.N with the object type. Errors are ErrMissingCodecPrivate, ErrInvalidCodecPrivate
-// and ErrUnsupportedCodec; it returns none for a track that InitSegment of package fmp4 can describe.
+// CodecString returns the RFC 6381 name of a track that can be packaged: avc1.PPCCLL, the
+// lower-case hex of avcC bytes 1 to 3; hvc1.… as HEVCConfig.CodecString; mp4a.40.N with the object
+// type. Errors are ErrMissingCodecPrivate, ErrInvalidCodecPrivate and ErrUnsupportedCodec; it
+// returns none for a track that InitSegment of package fmp4 can describe.
 func CodecString(t *Track) (string, error) {
 	if !Packaged(t) {
 		return "", unsupported(t)
@@ -53,8 +55,8 @@ func CodecString(t *Track) (string, error) {
 	}
 }
 
-// Dimensions returns the size in pixels of an H.264 or H.265 track after cropping, from its SPS, whatever Matroska declares.
-// Errors are as for CodecString.
+// Dimensions returns the size in pixels of an H.264 or H.265 track after cropping, from its SPS,
+// whatever Matroska declares. Errors are as for CodecString.
 func Dimensions(t *Track) (w, h int, err error) {
 	s, err := SPSOf(t)
 	if err != nil {
@@ -63,8 +65,8 @@ func Dimensions(t *Track) (w, h int, err error) {
 	return s.Width, s.Height, nil
 }
 
-// SPSOf parses the first sequence parameter set in the codec private data of an H.264 or H.265 track. Errors are as for
-// CodecString.
+// SPSOf parses the first sequence parameter set in the codec private data of an H.264 or H.265
+// track. Errors are as for CodecString.
 func SPSOf(t *Track) (*SPS, error) {
 	if !Packaged(t) || t.Kind != Video {
 		return nil, unsupported(t)

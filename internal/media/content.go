@@ -9,18 +9,21 @@ type Content uint16
 
 // The bits of a Content.
 const (
-	scanned   Content = 1 << iota // the block was looked into; alone: it is empty
-	slice                         // coded slice of a picture
-	starts                        // a picture begins here
-	prefix                        // in front of any slice, what an access unit begins with: delimiter, parameter sets, SEI
-	other                         // NAL units that follow the slices of their picture: filler, end of sequence, suffix SEI
-	idr                           // slices of an IDR or BLA picture: nothing after it needs what is before it
-	cra                           // slices of a CRA picture
-	recovery                      // recovery point SEI message
-	intra                         // H.264: the first slice is intra-coded
-	bipred                        // H.264: some slice is a B slice
-	rasl                          // H.265: slices of a RASL picture, not decodable when decoding begins at its CRA picture
-	hevcBlock                     // the track is H.265
+	scanned Content = 1 << iota // the block was looked into; alone: it is empty
+	slice                       // coded slice of a picture
+	starts                      // a picture begins here
+	// in front of any slice, what an access unit begins with: delimiter, parameter sets, SEI
+	prefix
+	// NAL units that follow the slices of their picture: filler, end of sequence, suffix SEI
+	other
+	idr      // slices of an IDR or BLA picture: nothing after it needs what is before it
+	cra      // slices of a CRA picture
+	recovery // recovery point SEI message
+	intra    // H.264: the first slice is intra-coded
+	bipred   // H.264: some slice is a B slice
+	// H.265: slices of a RASL picture, not decodable when decoding begins at its CRA picture
+	rasl
+	hevcBlock // the track is H.265
 )
 
 // Empty says that the block was looked into and holds no NAL unit.
@@ -116,7 +119,8 @@ func scanAVC(c Content, nal []byte) Content {
 			c |= idr
 		}
 		return c | slice
-	case 3, 4, 20, 21: // data partitions B and C, slices of other views and layers: they go on with a picture
+	// data partitions B and C, slices of other views and layers: they go on with a picture
+	case 3, 4, 20, 21:
 		return c | slice
 	case 6:
 		if c&slice == 0 && recoveryPoint(nal[1:]) {
@@ -168,7 +172,8 @@ func scanHEVC(c Content, nal []byte) Content {
 	case typ < 24 && layer > 0: // of another layer of a picture
 		return c | slice
 	case typ < 24:
-		if len(nal) == 2 || nal[2]&0x80 != 0 || c&(slice|prefix) == prefix { // first_slice_segment_in_pic_flag
+		// first_slice_segment_in_pic_flag
+		if len(nal) == 2 || nal[2]&0x80 != 0 || c&(slice|prefix) == prefix {
 			c |= starts
 		}
 		switch typ {

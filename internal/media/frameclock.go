@@ -7,8 +7,9 @@ import (
 
 // frameClock times everything that is timed by its timestamps.
 //
-// Matroska blocks carry presentation times in decode order. The decode times of video are the sorted presentation times: the
-// n-th frame decoded is due when the n-th frame is shown. The composition offset is the difference, negative for B-frames.
+// Matroska blocks carry presentation times in decode order. The decode times of video are the
+// sorted presentation times: the n-th frame decoded is due when the n-th frame is shown. The
+// composition offset is the difference, negative for B-frames.
 //
 //	decode order         I0   P4   B2   B1   B3  |  I5 …
 //	presentation time     0  160   80   40  120  | 200
@@ -17,25 +18,32 @@ import (
 //
 // Times that cannot be are mended before (straighten).
 //
-// Where one fragment ends and the next begins, three things keep base + duration of one equal to the base of the next:
+// Where one fragment ends and the next begins, three things keep base + duration of one equal to
+// the base of the next:
 //
-//   - The last frame lasts until the next cluster starts when that is plausible (lastDuration), else as long as is usual.
-//   - What is still missing or too much, less than one frame, is made up for by the first frame of the next run: it is decoded a
-//     little earlier or later and shown when it always was. Too much it is when the cluster starts with audio that is later than
-//     its first picture. Presentation times never change.
-//   - A cluster boundary may fall among reordered frames (muxers that cut clusters by size): the next cluster then starts before
-//     frames that this one already holds, unless it starts with audio; so on a track some cluster of which did not start with a key
-//     frame, holes are taken for such a cut wherever the next cluster starts. The holes among the presentation times are then filled: those decode times are borrowed
-//     from frames to come, and as many of the greatest presentation times are left over for the next run.
+//   - The last frame lasts until the next cluster starts when that is plausible (lastDuration),
+//     else as long as is usual.
+//   - What is still missing or too much, less than one frame, is made up for by the first frame of
+//     the next run: it is decoded a little earlier or later and shown when it always was. Too much
+//     it is when the cluster starts with audio that is later than its first picture. Presentation
+//     times never change.
+//   - A cluster boundary may fall among reordered frames (muxers that cut clusters by size): the
+//     next cluster then starts before frames that this one already holds, unless it starts with
+//     audio; so on a track some cluster of which did not start with a key frame, holes are taken
+//     for such a cut wherever the next cluster starts. The holes among the presentation times are
+//     then filled: those decode times are borrowed from frames to come, and as many of the greatest
+//     presentation times are left over for the next run.
 //
-// Other kinds are not reordered: a time that goes back is raised to the one before it, and offsets are zero.
+// Other kinds are not reordered: a time that goes back is raised to the one before it, and offsets
+// are zero.
 type frameClock struct {
 	track     int
 	scale     uint32
 	video     bool
 	declared  int64 // DefaultDuration in ticks, 0 when absent
 	tolerance int64 // ticks by which rounding to milliseconds may change a duration
-	inOrder   bool  // the parameter sets say that pictures are shown in the order in which they are decoded
+	// the parameter sets say that pictures are shown in the order in which they are decoded
+	inOrder bool
 	frameState
 
 	// Scratch.
@@ -59,7 +67,8 @@ type frameState struct {
 	leftover  []int64 // as many presentation times not given out as decode times yet
 }
 
-// longestSingle is the longest that the only frame of a fragment is believed to last when nothing is known of the track.
+// longestSingle is the longest that the only frame of a fragment is believed to last when nothing
+// is known of the track.
 const longestSingle = 10 * second
 
 // deepestReorder is the greatest number of frames that H.264 and H.265 reorder.
@@ -165,9 +174,10 @@ func (c *frameClock) time(samples []Sample, next int64) (Run, error) {
 	return run, nil
 }
 
-// markLeading marks the pictures of open groups: those where one begins, and those that follow it and are shown before it. Where the
-// bitstream tells which of these cannot be decoded from there (H.265), only they are marked; a CRA picture without any begins no open
-// group, but is a random access point like others (stream access point of type 1, ISO/IEC 14496-12 annex I).
+// markLeading marks the pictures of open groups: those where one begins, and those that follow it
+// and are shown before it. Where the bitstream tells which of these cannot be decoded from there
+// (H.265), only they are marked; a CRA picture without any begins no open group, but is a random
+// access point like others (stream access point of type 1, ISO/IEC 14496-12 annex I).
 func markLeading(frames []Frame, samples []Sample, shown []int64) {
 	from := -1 // the open group at hand
 	for i := range frames {
@@ -200,8 +210,9 @@ func leads(samples []Sample) bool {
 	return false
 }
 
-// joint is how much earlier (negative: later) than it is due the first frame is decoded, so that the run begins where the one
-// before it ended. It is less than a frame of usual length, and 0 where that would not do: at a gap, or when the clock went back.
+// joint is how much earlier (negative: later) than it is due the first frame is decoded, so that
+// the run begins where the one before it ended. It is less than a frame of usual length, and 0
+// where that would not do: at a gap, or when the clock went back.
 func (c *frameClock) joint(decoded []int64, last int64) int64 {
 	first := last
 	if len(decoded) > 1 {
@@ -214,8 +225,9 @@ func (c *frameClock) joint(decoded []int64, last int64) int64 {
 	return gap
 }
 
-// presentation returns the samples' presentation times in ticks, in decode order. Unknown ones follow the frame before.
-// The result has room for the decode times behind it: both live in c.times.
+// presentation returns the samples' presentation times in ticks, in decode order. Unknown ones
+// follow the frame before. The result has room for the decode times behind it: both live in
+// c.times.
 func (c *frameClock) presentation(samples []Sample) ([]int64, error) {
 	n := len(samples)
 	c.times = slices.Grow(c.times[:0], 2*n+2)
@@ -263,8 +275,9 @@ func (c *frameClock) decodeTimes(s *frameState, shown []int64, key bool) []int64
 	return d
 }
 
-// fill replaces decode times at the end of a fragment that was cut among reordered frames, so that there is one for each usual
-// frame duration, and returns the one that would follow. upTo is where the next cluster starts.
+// fill replaces decode times at the end of a fragment that was cut among reordered frames, so that
+// there is one for each usual frame duration, and returns the one that would follow. upTo is where
+// the next cluster starts.
 func (c *frameClock) fill(s *frameState, decoded []int64, upTo int64) (following int64) {
 	n, usual := len(decoded), c.usualOr(*s)
 	shown := append(c.spans[:0], decoded...)
@@ -308,9 +321,10 @@ func nearest(d []int64, v int64) int {
 
 func abs64(v int64) int64 { return max(v, -v) }
 
-// lastDuration is how long the last frame lasts. The next cluster's start decides when it is no further away than 7/4 of the
-// longest frame of the fragment, which allows for jitter but neither for a lost frame nor for leading pictures of an open GOP; a
-// fragment of one frame is compared with twice the connection's usual duration. Else it is the usual duration of the fragment's
+// lastDuration is how long the last frame lasts. The next cluster's start decides when it is no
+// further away than 7/4 of the longest frame of the fragment, which allows for jitter but neither
+// for a lost frame nor for leading pictures of an open GOP; a fragment of one frame is compared
+// with twice the connection's usual duration. Else it is the usual duration of the fragment's
 // frames, or the connection's, or DefaultDuration, or 1/25 s.
 func (c *frameClock) lastDuration(s *frameState, decoded []int64, next int64, known bool) int64 {
 	n := len(decoded)
@@ -338,7 +352,8 @@ func (c *frameClock) lastDuration(s *frameState, decoded []int64, next int64, kn
 	return c.usualOr(*s)
 }
 
-// fewSpans is how many distances between frames say little of a reordered track: in a cluster of that size most may be holes.
+// fewSpans is how many distances between frames say little of a reordered track: in a cluster of
+// that size most may be holes.
 const fewSpans = 3
 
 // learn takes the usual frame duration from the fragment's frames, if it has more than one.
@@ -359,8 +374,9 @@ func (c *frameClock) learn(s *frameState, decoded []int64) {
 	s.usual = usual
 }
 
-// usualSpan is the median, or the smallest duration that differs from it by rounding only: the end of a run is better a
-// millisecond short, which the next run makes up for, than a millisecond long. It reorders spans.
+// usualSpan is the median, or the smallest duration that differs from it by rounding only: the end
+// of a run is better a millisecond short, which the next run makes up for, than a millisecond long.
+// It reorders spans.
 func usualSpan(spans []int64, tolerance int64) int64 {
 	slices.Sort(spans)
 	median := spans[(len(spans)-1)/2]
@@ -368,7 +384,8 @@ func usualSpan(spans []int64, tolerance int64) int64 {
 	return spans[i]
 }
 
-// learnSingle takes the distance between two fragments of which the first had one frame as the usual frame duration.
+// learnSingle takes the distance between two fragments of which the first had one frame as the
+// usual frame duration.
 func (s *frameState) learnSingle(d int64, scale uint32) {
 	if d > 0 && d <= ticksOf(longestSingle, scale) {
 		s.usual = d

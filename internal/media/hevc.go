@@ -25,9 +25,9 @@ const (
 	hevcPPS = 34
 )
 
-// ParseHEVCConfig reads an hvcC. The lists alias the input; arrays of other NAL units (SEI) are passed over. Reserved bits are
-// ignored, and version 0, which early muxers wrote, is taken as 1. A record without any SPS is an error. All errors are
-// ErrInvalidCodecPrivate.
+// ParseHEVCConfig reads an hvcC. The lists alias the input; arrays of other NAL units (SEI) are
+// passed over. Reserved bits are ignored, and version 0, which early muxers wrote, is taken as 1. A
+// record without any SPS is an error. All errors are ErrInvalidCodecPrivate.
 func ParseHEVCConfig(hvcC []byte) (*HEVCConfig, error) {
 	c, err := parseHEVCConfig(hvcC)
 	if err != nil {
@@ -85,8 +85,9 @@ func parseHEVCConfig(b []byte) (*HEVCConfig, error) {
 	return c, nil
 }
 
-// CodecString is the codecs parameter of ISO/IEC 14496-15 annex E.3: hvc1, profile space and profile, compatibility flags in
-// reverse bit order, tier and level, then the constraint bytes without trailing zero bytes. Example: hvc1.1.6.L93.B0.
+// CodecString is the codecs parameter of ISO/IEC 14496-15 annex E.3: hvc1, profile space and
+// profile, compatibility flags in reverse bit order, tier and level, then the constraint bytes
+// without trailing zero bytes. Example: hvc1.1.6.L93.B0.
 func (c *HEVCConfig) CodecString() string {
 	var b strings.Builder
 	b.WriteString("hvc1.")
@@ -108,9 +109,9 @@ func (c *HEVCConfig) CodecString() string {
 	return b.String()
 }
 
-// ParseHEVCSPS reads an H.265 sequence parameter set NAL unit, its two-byte header included (H.265 clause 7.3.2.2). What follows
-// the picture size is needed for the VUI only; when it does not hold together the VUI is taken as absent. Errors before it are
-// ErrInvalidCodecPrivate.
+// ParseHEVCSPS reads an H.265 sequence parameter set NAL unit, its two-byte header included (H.265
+// clause 7.3.2.2). What follows the picture size is needed for the VUI only; when it does not hold
+// together the VUI is taken as absent. Errors before it are ErrInvalidCodecPrivate.
 func ParseHEVCSPS(nal []byte) (*SPS, error) {
 	s, err := readHEVCSPS(nal)
 	if err != nil {
@@ -155,7 +156,8 @@ func readHEVCSPS(nal []byte) (*SPS, error) {
 	if r.flag() { // vui_parameters_present_flag
 		s.readVUI(r, func(r *bitReader) {
 			skipVUIColour(r)
-			r.skip(3)     // neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag
+			// neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag
+			r.skip(3)
 			if r.flag() { // default_display_window_flag
 				for range 4 {
 					r.ue()
@@ -189,8 +191,8 @@ func (s *SPS) readProfileTierLevel(r *bitReader, subLayers int) {
 	}
 }
 
-// skipHEVCToVUI passes over what stands between bit_depth_luma_minus8 and vui_parameters_present_flag. It gives
-// sps_max_num_reorder_pics of the highest sub-layer.
+// skipHEVCToVUI passes over what stands between bit_depth_luma_minus8 and
+// vui_parameters_present_flag. It gives sps_max_num_reorder_pics of the highest sub-layer.
 func skipHEVCToVUI(r *bitReader, subLayers int) (reorder uint32) {
 	r.ue() // bit_depth_chroma_minus8
 	pocBits := int(r.atMost(12, "log2_max_pic_order_cnt_lsb")) + 4
@@ -250,8 +252,8 @@ func skipHEVCScaling(r *bitReader) {
 	}
 }
 
-// skipShortTermSets passes over the st_ref_pic_set structures (H.265 clause 7.3.7). A predicted set has one flag more than the
-// set before it has pictures, which is why they must be counted.
+// skipShortTermSets passes over the st_ref_pic_set structures (H.265 clause 7.3.7). A predicted set
+// has one flag more than the set before it has pictures, which is why they must be counted.
 func skipShortTermSets(r *bitReader) {
 	pictures := 0 // NumDeltaPocs of the set before
 	sets := int(r.atMost(64, "num_short_term_ref_pic_sets"))

@@ -1,6 +1,6 @@
-// Package media holds the words that every other package shares: tracks, frames and fragments, the parameter sets of the
-// codecs Weir packages (H.264, H.265, AAC) with their RFC 6381 names, and the arithmetic of time inside a fragment.
-// It does no I/O and imports nothing of Weir.
+// Package media holds the words that every other package shares: tracks, frames and fragments, the
+// parameter sets of the codecs Weir packages (H.264, H.265, AAC) with their RFC 6381 names, and the
+// arithmetic of time inside a fragment. It does no I/O and imports nothing of Weir.
 //
 //	media.go                          Track, Frame, Run, Fragment
 //	codec.go                          by track: can it be packaged, RFC 6381 name, dimensions, and the three codec errors
@@ -23,7 +23,8 @@ const (
 // VideoTimescale is the timescale of every video track, in ticks per second.
 const VideoTimescale = 90_000
 
-// Matroska codec IDs (draft-ietf-cellar-codec, sections on video and audio mappings) of the codecs that playback packages.
+// Matroska codec IDs (draft-ietf-cellar-codec, sections on video and audio mappings) of the codecs
+// that playback packages.
 const (
 	CodecAVC  = "V_MPEG4/ISO/AVC"
 	CodecHEVC = "V_MPEGH/ISO/HEVC"
@@ -32,33 +33,41 @@ const (
 
 // Track describes one elementary stream as the producer declared it.
 type Track struct {
-	Number          int    // Matroska TrackNumber, 1 or more; the TrackNumber of the HLS URLs
-	Kind            Kind   // video, audio, or another TrackType
-	CodecID         string // Matroska CodecID without trailing NULs
-	CodecPrivate    []byte // avcC, hvcC or AudioSpecificConfig; empty when the producer sent none
-	Name            string // Matroska Name, may be empty
-	Timescale       uint32 // ticks per second: what the function Timescale gives
-	Width, Height   int    // pixels as Matroska declares them, 0 when absent (the SPS is authoritative)
-	SampleRate      int    // Hz as Matroska declares it (the core rate for HE-AAC), 0 for video
-	Channels        int    // audio channels as Matroska declares them (default 1), 0 for video
-	DefaultDuration int64  // nanoseconds per frame, 0 when absent
+	Number       int    // Matroska TrackNumber, 1 or more; the TrackNumber of the HLS URLs
+	Kind         Kind   // video, audio, or another TrackType
+	CodecID      string // Matroska CodecID without trailing NULs
+	CodecPrivate []byte // avcC, hvcC or AudioSpecificConfig; empty when the producer sent none
+	Name         string // Matroska Name, may be empty
+	Timescale    uint32 // ticks per second: what the function Timescale gives
+	// pixels as Matroska declares them, 0 when absent (the SPS is authoritative)
+	Width, Height   int
+	SampleRate      int   // Hz as Matroska declares it (the core rate for HE-AAC), 0 for video
+	Channels        int   // audio channels as Matroska declares them (default 1), 0 for video
+	DefaultDuration int64 // nanoseconds per frame, 0 when absent
 }
 
-// Frame is one block as the producer sent it: as a rule a coded picture or an audio frame. An access unit that came in several
-// blocks is as many frames, of which all but the first are marked Joined; Run.Units puts them together. Frames stand in decode order;
-// their bytes follow one another in the payload of their run.
+// Frame is one block as the producer sent it: as a rule a coded picture or an audio frame. An
+// access unit that came in several blocks is as many frames, of which all but the first are marked
+// Joined; Run.Units puts them together. Frames stand in decode order; their bytes follow one
+// another in the payload of their run.
 type Frame struct {
-	Duration          uint32 // ticks until the decode time of the next access unit; 0 for a block that is marked Joined or Bare
-	CompositionOffset int32  // ticks from decode to presentation time; negative values occur with B-frames; likewise
+	// ticks until the decode time of the next access unit; 0 for a block that is marked Joined or
+	// Bare
+	Duration uint32
+	// ticks from decode to presentation time; negative values occur with B-frames; likewise
+	CompositionOffset int32
 	Size              uint32 // bytes
-	Key               bool   // decoding may begin here, and nothing that follows needs what is before; likewise false
-	Marks             Marks
+	// decoding may begin here, and nothing that follows needs what is before; likewise false
+	Key   bool
+	Marks Marks
 }
 
 // Run is one track's part of a fragment: its frames in decode order, back to back in the payload.
 type Run struct {
-	Track          int     // Track.Number
-	BaseDecodeTime int64   // decode time of the first frame, ticks of the track's timescale since the Unix epoch, on the producer's clock
+	Track int // Track.Number
+	// decode time of the first frame, ticks of the track's timescale since the Unix epoch, on the
+	// producer's clock
+	BaseDecodeTime int64
 	Frames         []Frame // at least one
 }
 
@@ -88,14 +97,19 @@ type Tag struct {
 
 // Fragment describes one Matroska cluster and everything known of it but its payload bytes.
 type Fragment struct {
-	ProducerTimestamp int64   // milliseconds since the Unix epoch: when the producer says the fragment starts
+	// milliseconds since the Unix epoch: when the producer says the fragment starts
+	ProducerTimestamp int64
 	ServerTimestamp   int64   // milliseconds since the Unix epoch: when its first byte arrived
 	Timecode          int64   // the raw Cluster Timestamp, in the producer's TimestampScale units
 	Tracks            []Track // every track the producer declared, in declaration order
 	Runs              []Run   // one per track that has frames, in the order of Tracks
 	Tags              []Tag   // fragment metadata, in the order received
-	Header            []byte  // the producer's Matroska bytes before the first cluster: EBML header, Segment header, Info, Tracks, …
-	Partial           bool    // the cluster ended without a sign that it was complete (docs/reference/producers.md, "End of a stream")
+	// the producer's Matroska bytes before the first cluster: EBML header, Segment header, Info,
+	// Tracks, …
+	Header []byte
+	// the cluster ended without a sign that it was complete (docs/reference/producers.md, "End of a
+	// stream")
+	Partial bool
 }
 
 // Track returns the description of the track with the given number, or nil.

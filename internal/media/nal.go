@@ -3,17 +3,21 @@ package media
 import "errors"
 
 var (
-	errAnnexB    = errors.New("an Annex B byte stream (start codes) instead of a decoder configuration record")
+	errAnnexB = errors.New(
+		"an Annex B byte stream (start codes) instead of a decoder configuration record")
 	errTruncated = errors.New("record ends early")
 )
 
-// annexB says whether data begins with an Annex B start code: what a producer sends when it hands over its encoder's output
-// without conversion. A configuration record begins with version 1 (a few writers: 0, followed by a profile), never so.
+// annexB says whether data begins with an Annex B start code: what a producer sends when it hands
+// over its encoder's output without conversion. A configuration record begins with version 1 (a few
+// writers: 0, followed by a profile), never so.
 func annexB(data []byte) bool {
-	return len(data) >= 4 && data[0] == 0 && data[1] == 0 && (data[2] == 1 || data[2] == 0 && data[3] == 1)
+	return len(data) >= 4 && data[0] == 0 && data[1] == 0 &&
+		(data[2] == 1 || data[2] == 0 && data[3] == 1)
 }
 
-// rbsp removes the emulation prevention bytes of a NAL unit (H.264 clause 7.3.1, H.265 clause 7.3.1.1).
+// rbsp removes the emulation prevention bytes of a NAL unit (H.264 clause 7.3.1, H.265 clause
+// 7.3.1.1).
 func rbsp(nal []byte) []byte {
 	out := make([]byte, 0, len(nal))
 	zeros := 0
@@ -32,7 +36,8 @@ func rbsp(nal []byte) []byte {
 	return out
 }
 
-// sampleAspect reads aspect_ratio_info of a VUI: H.264 table E-1 and H.265 table E.1, which agree. 0:0 means unspecified.
+// sampleAspect reads aspect_ratio_info of a VUI: H.264 table E-1 and H.265 table E.1, which agree.
+// 0:0 means unspecified.
 func sampleAspect(r *bitReader) (w, h int) {
 	if !r.flag() {
 		return 0, 0
@@ -52,8 +57,9 @@ var aspectTable = [...][2]int{
 	{80, 33}, {18, 11}, {15, 11}, {64, 33}, {160, 99}, {4, 3}, {3, 2}, {2, 1},
 }
 
-// NALLengthSize returns how many bytes (1, 2 or 4) precede each NAL unit in the frames of an H.264 or H.265 track, and 0 for
-// a track of another codec. The errors are those of ParseAVCConfig and ParseHEVCConfig.
+// NALLengthSize returns how many bytes (1, 2 or 4) precede each NAL unit in the frames of an H.264
+// or H.265 track, and 0 for a track of another codec. The errors are those of ParseAVCConfig and
+// ParseHEVCConfig.
 func NALLengthSize(t *Track) (int, error) {
 	switch t.CodecID {
 	case CodecAVC:

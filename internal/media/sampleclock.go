@@ -6,10 +6,12 @@ import (
 	"slices"
 )
 
-// sampleClock times AAC: each frame lasts a fixed number of samples, and the block times, rounded to milliseconds by every
-// muxer, only say where to begin and when a frame is missing. The position is resynchronised when a block is off by more than one
-// frame: forwards anywhere (the frame before the gap then lasts until the gap's end), backwards only at the start of a run,
-// because a run cannot go back. A block ahead of one that follows, or of the next cluster by far, is a slip of the producer's clock.
+// sampleClock times AAC: each frame lasts a fixed number of samples, and the block times, rounded
+// to milliseconds by every muxer, only say where to begin and when a frame is missing. The position
+// is resynchronised when a block is off by more than one frame: forwards anywhere (the frame before
+// the gap then lasts until the gap's end), backwards only at the start of a run, because a run
+// cannot go back. A block ahead of one that follows, or of the next cluster by far, is a slip of
+// the producer's clock.
 type sampleClock struct {
 	track    int
 	scale    uint32
@@ -19,8 +21,8 @@ type sampleClock struct {
 	ahead    []int64 // scratch
 }
 
-// newSampleClock returns nil when a frame is not a whole number of ticks, which happens only if the timescale is not the core
-// sample rate or a multiple.
+// newSampleClock returns nil when a frame is not a whole number of ticks, which happens only if the
+// timescale is not the core sample rate or a multiple.
 func newSampleClock(t *Track, scale uint32) *sampleClock {
 	rate, length := int64(scale), int64(1024)
 	if c, err := AACOf(t); err == nil {
@@ -76,8 +78,9 @@ func (c *sampleClock) Run(samples []Sample, next int64) (Run, error) {
 	return run, nil
 }
 
-// latest gives the latest time, in ticks, that the block of each sample can have: that of the later one of the two blocks that follow, for
-// one of them may have slipped back. Where the run ends the next cluster's start stands for them, with a second to spare.
+// latest gives the latest time, in ticks, that the block of each sample can have: that of the later
+// one of the two blocks that follow, for one of them may have slipped back. Where the run ends the
+// next cluster's start stands for them, with a second to spare.
 func (c *sampleClock) latest(samples []Sample, next int64) []int64 {
 	latest := room(&c.ahead, len(samples))
 	first, second := int64(math.MaxInt64), int64(math.MaxInt64) // of those that follow
@@ -97,7 +100,8 @@ func (c *sampleClock) latest(samples []Sample, next int64) []int64 {
 	return latest
 }
 
-// back is where the frame of the first sample begins when its time is wrong: so far before the next block that is known.
+// back is where the frame of the first sample begins when its time is wrong: so far before the next
+// block that is known.
 func (c *sampleClock) back(samples []Sample) int64 {
 	for i := 1; i < len(samples); i++ {
 		if t := samples[i].Time; t != NoTime {

@@ -1,17 +1,20 @@
 package media
 
-// Shape says what the frames of a run have in common: as much as a container's frame table can be written shorter for, and how they begin. With
-// the number of frames it tells how long that table is, without the frames themselves.
+// Shape says what the frames of a run have in common: as much as a container's frame table can be
+// written shorter for, and how they begin. With the number of frames it tells how long that table
+// is, without the frames themselves.
 type Shape uint8
 
 // The bits of a Shape.
 const (
-	EqualDurations   Shape = 1 << iota // all frames last equally long
-	EqualSizes                         // all frames have the same number of bytes
-	EqualKeys                          // all frames are random access points, or none is; without open groups
-	FirstKeyOnly                       // the first of several frames is a random access point and no other; likewise
-	PresentedInOrder                   // every composition offset is 0
-	LeadingNext                        // an open group of pictures begins with the first frame, and leading pictures follow it
+	EqualDurations Shape = 1 << iota // all frames last equally long
+	EqualSizes                       // all frames have the same number of bytes
+	// all frames are random access points, or none is; without open groups
+	EqualKeys
+	FirstKeyOnly     // the first of several frames is a random access point and no other; likewise
+	PresentedInOrder // every composition offset is 0
+	// an open group of pictures begins with the first frame, and leading pictures follow it
+	LeadingNext
 )
 
 // Shape compares the run's frames, of which there is at least one.
@@ -48,8 +51,9 @@ func (r *Run) Shape() Shape {
 	return s
 }
 
-// Reorder is how far, in ticks, a frame of the run is presented before its decode time: by so much decode times must be moved
-// ahead for a container that has no negative composition offsets. 0 when no frame is.
+// Reorder is how far, in ticks, a frame of the run is presented before its decode time: by so much
+// decode times must be moved ahead for a container that has no negative composition offsets. 0 when
+// no frame is.
 func (r *Run) Reorder() int64 {
 	var most int64
 	for i := range r.Frames {

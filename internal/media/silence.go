@@ -1,8 +1,10 @@
 package media
 
-// aacElements is the syntactic elements of each channelConfiguration (ISO/IEC 14496-3 table 1.19): s for a single channel, c for a
-// pair, l for low frequencies. Of others the config or a program config element tells.
-var aacElements = [16]string{1: "s", 2: "c", 3: "sc", 4: "scs", 5: "scc", 6: "sccl", 7: "scccl", 11: "sccsl", 12: "scccl"}
+// aacElements is the syntactic elements of each channelConfiguration (ISO/IEC 14496-3 table 1.19):
+// s for a single channel, c for a pair, l for low frequencies. Of others the config or a program
+// config element tells.
+var aacElements = [16]string{1: "s", 2: "c", 3: "sc", 4: "scs", 5: "scc", 6: "sccl", 7: "scccl",
+	11: "sccsl", 12: "scccl"}
 
 // Silence is an AAC frame in which nothing sounds.
 type Silence struct {
@@ -10,13 +12,15 @@ type Silence struct {
 	Duration int64  // ticks of the track's timescale that it lasts
 }
 
-// SilenceOf makes a silent frame of a track's own configuration: a raw_data_block (14496-3 clause 4.4.2.1) whose channels have no scale
-// factor bands, and so no spectrum. Where SBR or PS are signalled the decoder finds none in the frame and brings the core coder's
-// silence to the output rate (clause 4.6.18.2.6). nil when there is none: the track is not AAC, its channels are told by a program
-// config element, or a frame is not a whole number of ticks.
+// SilenceOf makes a silent frame of a track's own configuration: a raw_data_block (14496-3 clause
+// 4.4.2.1) whose channels have no scale factor bands, and so no spectrum. Where SBR or PS are
+// signalled the decoder finds none in the frame and brings the core coder's silence to the output
+// rate (clause 4.6.18.2.6). nil when there is none: the track is not AAC, its channels are told by
+// a program config element, or a frame is not a whole number of ticks.
 func SilenceOf(t *Track) *Silence {
 	c, err := AACOf(t)
-	if t.CodecID != CodecAAC || err != nil || c.ChannelConfig >= len(aacElements) || aacElements[c.ChannelConfig] == "" {
+	if t.CodecID != CodecAAC || err != nil || c.ChannelConfig >= len(aacElements) ||
+		aacElements[c.ChannelConfig] == "" {
 		return nil
 	}
 	length := int64(c.FrameLength) * int64(t.Timescale)

@@ -5,9 +5,10 @@ import (
 	"testing"
 )
 
-// The silent frame of each configuration, as ISO/IEC 14496-3 clause 4.4.2.1 lays out its elements: single channels, pairs and one for low
-// frequencies, numbered by kind, each of a global gain and nothing else. FFmpeg 5.1 decodes those of 1, 2, 6 and 8 channels, behind ADTS
-// headers, to that many of zeros.
+// The silent frame of each configuration, as ISO/IEC 14496-3 clause 4.4.2.1 lays out its elements:
+// single channels, pairs and one for low frequencies, numbered by kind, each of a global gain and
+// nothing else. FFmpeg 5.1 decodes those of 1, 2, 6 and 8 channels, behind ADTS headers, to that
+// many of zeros.
 func TestSilence(t *testing.T) {
 	for _, c := range []struct {
 		name, asc, frame string
@@ -25,7 +26,8 @@ func TestSilence(t *testing.T) {
 		{"a timescale on which a frame is no whole number of ticks", "1210", "", 90000, 0},
 		{"no config", "", "", 44100, 0},
 	} {
-		s := SilenceOf(&Track{Kind: Audio, CodecID: CodecAAC, CodecPrivate: unhex(c.asc), Timescale: c.scale})
+		s := SilenceOf(&Track{Kind: Audio, CodecID: CodecAAC, CodecPrivate: unhex(c.asc),
+			Timescale: c.scale})
 		if s == nil {
 			s = &Silence{}
 		}

@@ -135,7 +135,8 @@ func between(in []bool, do func(a, b int)) {
 func addWithin(times []int64, in []bool, reach int64) {
 	between(in, func(a, b int) {
 		for i := a + 1; i < b; i++ {
-			in[i] = (a < 0 || times[i] >= times[a]-reach) && (b == len(times) || times[i] <= times[b]+reach)
+			in[i] = (a < 0 || times[i] >= times[a]-reach) &&
+				(b == len(times) || times[i] <= times[b]+reach)
 		}
 	})
 }
@@ -150,7 +151,8 @@ func preferEven(times []int64, in []bool) {
 	between(in, func(a, b int) {
 		i := a + 1
 		fits := func(a, b int) bool {
-			return b-i < 3 && a >= 0 && b < len(times) && in[a] && in[b] && times[a] <= times[i] && times[i] <= times[b]
+			return b-i < 3 && a >= 0 && b < len(times) && in[a] && in[b] && times[a] <= times[i] &&
+				times[i] <= times[b]
 		}
 		switch {
 		case b-a != 2:

@@ -32,11 +32,15 @@ func TestTimesThatCannotBe(t *testing.T) {
 		{"one back", false, with(plain, 5, 450, 6, 120), with(plain, 5, 450, 6, 575), 1000},
 		{"one far back", false, with(plain, 5, -7000), plain, 1000},
 		{"one a little back, without B-frames", false, with(plain, 5, 390), plain, 1000},
-		{"the clock was set back", false, []int64{0, 100, 200, 300, 400, 500, -100, 0, 100, 200}, plain, 0},
-		{"equal times", false, with(plain, 3, 200, 7, 600), with(plain, 2, 200, 3, 300, 6, 600, 7, 700), 1000},
-		{"a coarse clock", false, []int64{0, 0, 200, 200, 400, 400, 600, 600, 800, 800}, plain, 1000},
+		{"the clock was set back", false, []int64{0, 100, 200, 300, 400, 500, -100, 0, 100, 200},
+			plain, 0},
+		{"equal times", false, with(plain, 3, 200, 7, 600), with(plain, 2, 200, 3, 300, 6, 600, 7,
+			700), 1000},
+		{"a coarse clock", false, []int64{0, 0, 200, 200, 400, 400, 600, 600, 800, 800}, plain,
+			1000},
 		{"no clock", false, make([]int64, 10), plain, 1000},
-		{"equal times before a pause", false, []int64{0, 100, 200, 200, 5000, 5100, 5200, 5300, 5400, 5500}, []int64{0, 100, 200, 300, 5000, 5100, 5200, 5300, 5400, 5500}, 5600},
+		{"equal times before a pause", false, []int64{0, 100, 200, 200, 5000, 5100, 5200, 5300,
+			5400, 5500}, []int64{0, 100, 200, 300, 5000, 5100, 5200, 5300, 5400, 5500}, 5600},
 		{"a pause", false, with(plain, 8, 5000, 9, 5100), with(plain, 8, 5000, 9, 5100), 5200},
 		{"B-frames", true, reordered, reordered, 1000},
 		{"B-frames, one ahead", true, with(reordered, 4, 9600), reordered, 1000},
@@ -57,7 +61,8 @@ func TestTimesThatCannotBe(t *testing.T) {
 				} else if c.reordered && i%3 != 1 {
 					nal = b
 				}
-				samples = append(samples, Sample{Time: epoch + at*ms, Size: 1, Content: scanner(CodecAVC).Scan(nals(nal))})
+				samples = append(samples, Sample{Time: epoch + at*ms, Size: 1,
+					Content: scanner(CodecAVC).Scan(nals(nal))})
 			}
 			run, err := clock.Run(samples, next)
 			if err != nil {
@@ -74,7 +79,8 @@ func TestTimesThatCannotBe(t *testing.T) {
 				t.Errorf("shown at %v, want %v", got, c.want)
 			}
 			if c.next != 0 && at != ticksOf(next, 90000) {
-				t.Errorf("the fragment ends %d ticks after the next one begins", at-ticksOf(next, 90000))
+				t.Errorf("the fragment ends %d ticks after the next one begins",
+					at-ticksOf(next, 90000))
 			}
 		})
 	}

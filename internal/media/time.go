@@ -6,35 +6,42 @@ import (
 	"math"
 )
 
-// NoTime stands for a presentation time that is not known: a frame of a lace, or the start of a next cluster that never came.
+// NoTime stands for a presentation time that is not known: a frame of a lace, or the start of a
+// next cluster that never came.
 const NoTime = math.MinInt64
 
-// ErrTime is wrapped by a Clock's error when a fragment's times cannot be expressed: a frame longer than 2^32 ticks, or
-// presented more than 2^31 ticks from where it is decoded.
+// ErrTime is wrapped by a Clock's error when a fragment's times cannot be expressed: a frame longer
+// than 2^32 ticks, or presented more than 2^31 ticks from where it is decoded.
 var ErrTime = errors.New("frame times out of range")
 
 // Sample is a block as Matroska delivers it, in decode order.
 type Sample struct {
-	Time    int64   // presentation time, nanoseconds since the Unix epoch on the producer's clock, or NoTime
-	Size    uint32  // bytes
-	Key     bool    // the container calls it a random access point; where Content is known that is not believed
+	// presentation time, nanoseconds since the Unix epoch on the producer's clock, or NoTime
+	Time int64
+	Size uint32 // bytes
+	// the container calls it a random access point; where Content is known that is not believed
+	Key     bool
 	Content Content // what NALScanner found in it; 0 for other codecs
 	open    bool    // of an access unit: it begins an open group of pictures
 }
 
-// Clock turns the frames of one track, cluster by cluster, into runs with decode times and durations. There is one for each
-// track of a PutMedia connection, because audio keeps a running sample position and video learns the usual frame duration.
-// Not for concurrent use.
+// Clock turns the frames of one track, cluster by cluster, into runs with decode times and
+// durations. There is one for each track of a PutMedia connection, because audio keeps a running
+// sample position and video learns the usual frame duration. Not for concurrent use.
 type Clock interface {
-	// Run makes the run of one fragment from its samples (at least one), in decode order, with a frame for each of them. next is the start of the cluster
-	// that follows, in nanoseconds since the Unix epoch, or NoTime when the fragment ends for another reason. Every access unit
-	// of video lasts at least a tick; a run without a picture begins at the first time in it and lasts no time. The error wraps ErrTime; the clock is then as before, and the fragment should be dropped.
+	// Run makes the run of one fragment from its samples (at least one), in decode order, with a
+	// frame for each of them. next is the start of the cluster that follows, in nanoseconds since
+	// the Unix epoch, or NoTime when the fragment ends for another reason. Every access unit of
+	// video lasts at least a tick; a run without a picture begins at the first time in it and lasts
+	// no time. The error wraps ErrTime; the clock is then as before, and the fragment should be
+	// dropped.
 	Run(samples []Sample, next int64) (Run, error)
 }
 
-// NewClock makes the clock of a track. AAC runs on counted samples; everything else is timed by its timestamps, video with
-// rebuilt decode order. Ticks are of t.Timescale, or of Timescale(t) when that is zero. The frames of tracks other than video are
-// all marked as random access points, whatever the producer flagged (SDKs leave audio blocks unflagged beside video).
+// NewClock makes the clock of a track. AAC runs on counted samples; everything else is timed by its
+// timestamps, video with rebuilt decode order. Ticks are of t.Timescale, or of Timescale(t) when
+// that is zero. The frames of tracks other than video are all marked as random access points,
+// whatever the producer flagged (SDKs leave audio blocks unflagged beside video).
 func NewClock(t *Track) Clock {
 	scale := t.Timescale
 	if scale == 0 || scale > maxTimescale {
@@ -64,8 +71,8 @@ func keepsOrder(t *Track) bool {
 // maxTimescale keeps nanosecond times of any size within 64-bit ticks.
 const maxTimescale = 1 << 24
 
-// Timescale is the timescale that a track should have: VideoTimescale, the core sample rate of AAC, the declared sample rate of
-// other audio, 1000 for all else.
+// Timescale is the timescale that a track should have: VideoTimescale, the core sample rate of AAC,
+// the declared sample rate of other audio, 1000 for all else.
 func Timescale(t *Track) uint32 {
 	switch t.Kind {
 	case Video:
@@ -83,7 +90,8 @@ func Timescale(t *Track) uint32 {
 
 const second = 1_000_000_000
 
-// ticksOf converts nanoseconds to ticks, rounding to nearest, halves up. It keeps 64 bits for any ns and a scale of up to maxTimescale.
+// ticksOf converts nanoseconds to ticks, rounding to nearest, halves up. It keeps 64 bits for any
+// ns and a scale of up to maxTimescale.
 func ticksOf(ns int64, scale uint32) int64 {
 	s, rest := ns/second, ns%second
 	if rest < 0 {
@@ -102,7 +110,8 @@ func duration(track int, d int64) (uint32, error) {
 
 func offset(track int, d int64) (int32, error) {
 	if d < math.MinInt32 || d > math.MaxInt32 {
-		return 0, fmt.Errorf("track %d: %w: frame presented %d ticks after it is decoded", track, ErrTime, d)
+		return 0, fmt.Errorf("track %d: %w: frame presented %d ticks after it is decoded", track,
+			ErrTime, d)
 	}
 	return int32(d), nil
 }

@@ -22,8 +22,10 @@ func TestTicks(t *testing.T) {
 		scale uint32
 		want  int64
 	}{
-		{0, 90000, 0}, {ms, 90000, 90}, {epoch, 90000, 1795358519803 * 90}, {-ms, 90000, -90}, {5555, 90000, 0}, {5556, 90000, 1},
-		{epoch, 44100, 79175310723312}, {math.MaxInt64, maxTimescale, 154742504910672534}, {NoTime + 1, maxTimescale, -154742504910672534},
+		{0, 90000, 0}, {ms, 90000, 90}, {epoch, 90000, 1795358519803 * 90}, {-ms, 90000, -90},
+		{5555, 90000, 0}, {5556, 90000, 1},
+		{epoch, 44100, 79175310723312}, {math.MaxInt64, maxTimescale, 154742504910672534},
+		{NoTime + 1, maxTimescale, -154742504910672534},
 	} {
 		if got := ticksOf(c.ns, c.scale); c.want != got {
 			t.Errorf("ticksOf(%d, %d) = %d, want %d", c.ns, c.scale, got, c.want)
@@ -37,7 +39,8 @@ func TestTimescale(t *testing.T) {
 		want  uint32
 	}{
 		{Track{Kind: Video}, 90000},
-		{Track{Kind: Audio, CodecID: CodecAAC, CodecPrivate: unhex(aacSyncNone), SampleRate: 48000}, 44100},
+		{Track{Kind: Audio, CodecID: CodecAAC, CodecPrivate: unhex(aacSyncNone), SampleRate: 48000},
+			44100},
 		{Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, 48000},
 		{Track{Kind: Audio, CodecID: "A_MS/ACM", SampleRate: 8000}, 8000},
 		{Track{Kind: Audio, CodecID: "A_MS/ACM"}, 1000},
@@ -49,13 +52,15 @@ func TestTimescale(t *testing.T) {
 	}
 }
 
-// source makes the frames of a stream as a muxer would: presentation times rounded to milliseconds, in decode order.
+// source makes the frames of a stream as a muxer would: presentation times rounded to milliseconds,
+// in decode order.
 type source struct {
 	num, den int64 // frames per second
 	gop      int   // frames per fragment
-	pattern  []int // display order of a mini-GOP after the key frame, for example 3 1 2; nil without B-frames
-	leading  int   // of an open GOP: frames shown before the key frame but decoded after it
-	truncate bool  // round down, as the SDKs do
+	// display order of a mini-GOP after the key frame, for example 3 1 2; nil without B-frames
+	pattern  []int
+	leading  int  // of an open GOP: frames shown before the key frame but decoded after it
+	truncate bool // round down, as the SDKs do
 }
 
 func (s source) time(frame int) int64 {
@@ -112,22 +117,28 @@ func checkRun(t *testing.T, samples []Sample, run Run, scale uint32, offsets boo
 		if f.Size != samples[i].Size {
 			t.Fatalf("frame %d has size %d, want %d", i, f.Size, samples[i].Size)
 		}
-		if want := ticksOf(samples[i].Time, scale); offsets && at+int64(f.CompositionOffset) != want {
+		if want := ticksOf(samples[i].Time, scale); offsets &&
+			at+int64(f.CompositionOffset) != want {
 			t.Fatalf("frame %d is shown at %d, want %d", i, at+int64(f.CompositionOffset), want)
 		}
 		at += int64(f.Duration)
 	}
 }
 
-// Fragments of a continuous stream must meet exactly, whatever rounding and reordering do, with and without knowledge of the next cluster.
+// Fragments of a continuous stream must meet exactly, whatever rounding and reordering do, with and
+// without knowledge of the next cluster.
 func TestContiguousVideo(t *testing.T) {
 	reorder := []int{3, 1, 2}
 	pyramid := []int{4, 2, 1, 3}
 	for _, s := range []source{
-		{num: 25, den: 1, gop: 50}, {num: 25, den: 1, gop: 50, pattern: reorder}, {num: 25, den: 1, gop: 50, pattern: pyramid},
-		{num: 30000, den: 1001, gop: 60}, {num: 30000, den: 1001, gop: 60, pattern: reorder}, {num: 30000, den: 1001, gop: 61, pattern: pyramid},
-		{num: 24, den: 1, gop: 24, pattern: reorder}, {num: 60, den: 1, gop: 120}, {num: 15, den: 1, gop: 2}, {num: 25, den: 1, gop: 1},
-		{num: 1, den: 1, gop: 1}, {num: 1, den: 4, gop: 1}, {num: 25, den: 1, gop: 25, leading: 2}, {num: 30000, den: 1001, gop: 30, leading: 1},
+		{num: 25, den: 1, gop: 50}, {num: 25, den: 1, gop: 50, pattern: reorder},
+		{num: 25, den: 1, gop: 50, pattern: pyramid},
+		{num: 30000, den: 1001, gop: 60}, {num: 30000, den: 1001, gop: 60, pattern: reorder},
+		{num: 30000, den: 1001, gop: 61, pattern: pyramid},
+		{num: 24, den: 1, gop: 24, pattern: reorder}, {num: 60, den: 1, gop: 120},
+		{num: 15, den: 1, gop: 2}, {num: 25, den: 1, gop: 1},
+		{num: 1, den: 1, gop: 1}, {num: 1, den: 4, gop: 1}, {num: 25, den: 1, gop: 25, leading: 2},
+		{num: 30000, den: 1001, gop: 30, leading: 1},
 	} {
 		for _, s.truncate = range []bool{false, true} {
 			for _, known := range []bool{true, false} {
@@ -143,17 +154,22 @@ func TestContiguousVideo(t *testing.T) {
 					}
 					checkRun(t, samples, run, 90000, true)
 					if k > 0 && run.BaseDecodeTime != end {
-						if off := abs64(run.BaseDecodeTime - end); !known && s.gop <= 2 && (off <= 90 || k == 1) {
+						if off := abs64(run.BaseDecodeTime - end); !known && s.gop <= 2 &&
+							(off <= 90 || k == 1) {
 							end = run.BaseDecodeTime + run.Duration()
-							continue // one or two frames tell their duration to a millisecond, the first one alone not at all
+							// one or two frames tell their duration to a millisecond, the first one
+							// alone not at all
+							continue
 						}
-						t.Errorf("%s: fragment %d starts at %d, the one before ends at %d", name, k, run.BaseDecodeTime, end)
+						t.Errorf("%s: fragment %d starts at %d, the one before ends at %d", name, k,
+							run.BaseDecodeTime, end)
 						break
 					}
 					end = run.BaseDecodeTime + run.Duration()
 					total += run.Duration()
 				}
-				if want := ticksOf(s.time(fragments*s.gop), 90000) - ticksOf(epoch, 90000); known && s.leading == 0 && total != want {
+				if want := ticksOf(s.time(fragments*s.gop), 90000) - ticksOf(epoch, 90000); known &&
+					s.leading == 0 && total != want {
 					t.Errorf("%s: durations sum to %d, want %d", name, total, want)
 				}
 			}
@@ -184,7 +200,8 @@ func TestClusterCutAmongReorderedFrames(t *testing.T) {
 				}
 				checkRun(t, samples, run, 90000, true)
 				if at > 0 && run.BaseDecodeTime != end {
-					t.Errorf("pattern %v, %d frames a cluster: the cluster at frame %d starts at %d, %d ticks off", pattern, size, at,
+					t.Errorf("pattern %v, %d frames a cluster: the cluster at frame %d starts at "+
+						"%d, %d ticks off", pattern, size, at,
 						run.BaseDecodeTime, run.BaseDecodeTime-end)
 				}
 				end = run.BaseDecodeTime + run.Duration()
@@ -193,8 +210,9 @@ func TestClusterCutAmongReorderedFrames(t *testing.T) {
 	}
 }
 
-// A cluster's timestamp is that of its first block. When that is audio, the first picture is shown a little earlier or later, and runs
-// must meet all the same: the durations of a recording's fragments must not add up to more than it lasts.
+// A cluster's timestamp is that of its first block. When that is audio, the first picture is shown
+// a little earlier or later, and runs must meet all the same: the durations of a recording's
+// fragments must not add up to more than it lasts.
 func TestClustersThatStartWithAudio(t *testing.T) {
 	s := source{num: 25, den: 1, gop: 250}
 	all := s.samples(0)
@@ -210,13 +228,16 @@ func TestClustersThatStartWithAudio(t *testing.T) {
 			}
 			checkRun(t, samples, run, 90000, true)
 			if at > 0 && run.BaseDecodeTime != end {
-				t.Fatalf("audio %d ms after the picture: the cluster at frame %d starts %d ticks off", off, at, run.BaseDecodeTime-end)
+				t.Fatalf(
+					"audio %d ms after the picture: the cluster at frame %d starts %d ticks off",
+					off, at, run.BaseDecodeTime-end)
 			}
 			end = run.BaseDecodeTime + run.Duration()
 			total += run.Duration()
 		}
 		if extra := total - 240*3600; abs64(extra) > 3600 {
-			t.Errorf("audio %d ms after the picture: durations add up to %d ticks too many", off, extra)
+			t.Errorf("audio %d ms after the picture: durations add up to %d ticks too many", off,
+				extra)
 		}
 	}
 }
@@ -225,7 +246,8 @@ func TestClustersThatStartWithAudio(t *testing.T) {
 func TestClusterCutAmongReorderedFramesStartsWithAudio(t *testing.T) {
 	s := source{num: 25, den: 1, gop: 601, pattern: []int{4, 2, 1, 3}}
 	all := s.samples(0)
-	for _, off := range []int64{-30, 30, 70, 100, 130} { // after the first picture of the cluster, which is shown up to three frames before the last one
+	// after the first picture of the cluster, which is shown up to three frames before the last one
+	for _, off := range []int64{-30, 30, 70, 100, 130} {
 		c := video()
 		end := int64(0)
 		for at, size := 0, 22; at+size < len(all); at += size {
@@ -237,14 +259,17 @@ func TestClusterCutAmongReorderedFramesStartsWithAudio(t *testing.T) {
 			checkRun(t, samples, run, 90000, true)
 			// The second cluster is the first to show that clusters are cut anywhere.
 			if at > size && run.BaseDecodeTime != end {
-				t.Errorf("audio %d ms after the picture: the cluster at frame %d starts %d ticks off", off, at, run.BaseDecodeTime-end)
+				t.Errorf(
+					"audio %d ms after the picture: the cluster at frame %d starts %d ticks off",
+					off, at, run.BaseDecodeTime-end)
 			}
 			end = run.BaseDecodeTime + run.Duration()
 		}
 	}
 }
 
-// Overlaps that are not a matter of rounding stay what they are: the clock of the producer went back.
+// Overlaps that are not a matter of rounding stay what they are: the clock of the producer went
+// back.
 func TestClockStepsBack(t *testing.T) {
 	c := video()
 	at := epoch
@@ -257,11 +282,13 @@ func TestClockStepsBack(t *testing.T) {
 		}
 		checkRun(t, samples, run, 90000, true)
 		if run.BaseDecodeTime != ticksOf(at, 90000) {
-			t.Errorf("a step of %d ms: the run starts %d ticks off", step, run.BaseDecodeTime-ticksOf(at, 90000))
+			t.Errorf("a step of %d ms: the run starts %d ticks off", step,
+				run.BaseDecodeTime-ticksOf(at, 90000))
 		}
 		at += 120 * ms
 	}
-	// Two frames closer to each other than the run before reaches over them: there is nothing to take away from.
+	// Two frames closer to each other than the run before reaches over them: there is nothing to
+	// take away from.
 	samples := []Sample{{Time: at - 20*ms, Key: true}, {Time: at - 15*ms}}
 	run, err := c.Run(samples, NoTime)
 	if err != nil || run.BaseDecodeTime != ticksOf(at-20*ms, 90000) {
@@ -269,12 +296,14 @@ func TestClockStepsBack(t *testing.T) {
 	}
 }
 
-// After a cluster of two frames the distance of which is a hole, the frame duration learnt before still counts.
+// After a cluster of two frames the distance of which is a hole, the frame duration learnt before
+// still counts.
 func TestSmallClusterOfReorderedFrames(t *testing.T) {
 	all := source{num: 25, den: 1, gop: 61, pattern: []int{4, 2, 1, 3}}.samples(0)
 	c := video()
 	end := int64(0)
-	for i, cut := range [][2]int{{0, 21}, {21, 24}, {24, 26}, {26, 45}} { // the third holds the pictures 23 and 28
+	// the third holds the pictures 23 and 28
+	for i, cut := range [][2]int{{0, 21}, {21, 24}, {24, 26}, {26, 45}} {
 		samples := all[cut[0]:cut[1]]
 		run, err := c.Run(samples, all[cut[1]].Time)
 		if err != nil {
@@ -305,29 +334,45 @@ func TestDecodeTimes(t *testing.T) {
 	}{
 		{"the comment's example", Track{Kind: Video}, at(0, 160, 80, 40, 120), 200,
 			[]uint32{3600, 3600, 3600, 3600, 3600}, []int32{0, 10800, 0, -7200, -3600}},
-		{"next within jitter", Track{Kind: Video}, at(0, 40, 80), 150, []uint32{3600, 3600, 6300}, []int32{0, 0, 0}},
-		{"next beyond jitter: a gap", Track{Kind: Video}, at(0, 40, 80), 151, []uint32{3600, 3600, 3600}, []int32{0, 0, 0}},
-		{"next before the end", Track{Kind: Video}, at(0, 40, 80), 60, []uint32{3600, 3600, 3600}, []int32{0, 0, 0}},
-		{"next far back", Track{Kind: Video}, at(0, 40, 80), -1000000, []uint32{3600, 3600, 3600}, []int32{0, 0, 0}},
-		{"equal times", Track{Kind: Video}, at(0, 40, 40, 80), 120, []uint32{3600, 1800, 1800, 3600}, []int32{0, 0, 0, 0}},
-		{"all equal", Track{Kind: Video}, at(0, 0, 0), 0, []uint32{3600, 3600, 3600}, []int32{0, 0, 0}},
+		{"next within jitter", Track{Kind: Video}, at(0, 40, 80), 150, []uint32{3600, 3600, 6300},
+			[]int32{0, 0, 0}},
+		{"next beyond jitter: a gap", Track{Kind: Video}, at(0, 40, 80), 151,
+			[]uint32{3600, 3600, 3600}, []int32{0, 0, 0}},
+		{"next before the end", Track{Kind: Video}, at(0, 40, 80), 60, []uint32{3600, 3600, 3600},
+			[]int32{0, 0, 0}},
+		{"next far back", Track{Kind: Video}, at(0, 40, 80), -1000000, []uint32{3600, 3600, 3600},
+			[]int32{0, 0, 0}},
+		{"equal times", Track{Kind: Video}, at(0, 40, 40, 80), 120,
+			[]uint32{3600, 1800, 1800, 3600}, []int32{0, 0, 0, 0}},
+		{"all equal", Track{Kind: Video}, at(0, 0, 0), 0, []uint32{3600, 3600, 3600},
+			[]int32{0, 0, 0}},
 		{"one frame, next known", Track{Kind: Video}, at(0), 5000, []uint32{450000}, []int32{0}},
 		{"one frame, next too far", Track{Kind: Video}, at(0), 10001, []uint32{3600}, []int32{0}},
-		{"one frame, next within twice the declared duration", Track{Kind: Video, DefaultDuration: 100 * ms}, at(0), 200, []uint32{18000}, []int32{0}},
-		{"one frame, next beyond it", Track{Kind: Video, DefaultDuration: 100 * ms}, at(0), 201, []uint32{9000}, []int32{0}},
+		{"one frame, next within twice the declared duration",
+			Track{Kind: Video, DefaultDuration: 100 * ms}, at(0), 200, []uint32{18000}, []int32{0}},
+		{"one frame, next beyond it", Track{Kind: Video, DefaultDuration: 100 * ms}, at(0), 201,
+			[]uint32{9000}, []int32{0}},
 		{"one frame, nothing known", Track{Kind: Video}, at(0), 0, []uint32{3600}, []int32{0}},
-		{"audio, not AAC, a time that goes back", Track{Kind: Audio, SampleRate: 8000}, at(0, 20, 10, 40), 0, []uint32{160, 0, 160, 160}, []int32{0, 0, 0, 0}},
-		{"AAC, jitter of less than a frame", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, at(0, 30, 40, 80), 0,
+		{"audio, not AAC, a time that goes back", Track{Kind: Audio, SampleRate: 8000},
+			at(0, 20, 10, 40), 0, []uint32{160, 0, 160, 160}, []int32{0, 0, 0, 0}},
+		{"AAC, jitter of less than a frame", Track{Kind: Audio, CodecID: CodecAAC,
+			SampleRate: 48000}, at(0, 30, 40, 80), 0,
 			[]uint32{1024, 1024, 1024, 1024}, []int32{0, 0, 0, 0}},
-		{"AAC, a gap", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, at(0, 21, 143, 164), 0, []uint32{1024, 5840, 1024, 1024}, []int32{0, 0, 0, 0}},
-		{"AAC, backwards", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, at(0, -500, 43), 0, []uint32{1024, 1024, 1024}, []int32{0, 0, 0}},
-		{"AAC, one block far ahead", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, at(0, 21, 9043, 64, 85), 107,
+		{"AAC, a gap", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000},
+			at(0, 21, 143, 164), 0, []uint32{1024, 5840, 1024, 1024}, []int32{0, 0, 0, 0}},
+		{"AAC, backwards", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000},
+			at(0, -500, 43), 0, []uint32{1024, 1024, 1024}, []int32{0, 0, 0}},
+		{"AAC, one block far ahead", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000},
+			at(0, 21, 9043, 64, 85), 107,
 			[]uint32{1024, 1024, 1024, 1024, 1024}, []int32{0, 0, 0, 0, 0}},
-		{"AAC, the last block far ahead", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, at(0, 21, 43, 9064), 85,
+		{"AAC, the last block far ahead", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000},
+			at(0, 21, 43, 9064), 85,
 			[]uint32{1024, 1024, 1024, 1024}, []int32{0, 0, 0, 0}},
-		{"AAC, unknown times in a lace", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, []Sample{{Time: epoch}, {Time: NoTime}, {Time: NoTime}}, 0,
+		{"AAC, unknown times in a lace", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000},
+			[]Sample{{Time: epoch}, {Time: NoTime}, {Time: NoTime}}, 0,
 			[]uint32{1024, 1024, 1024}, []int32{0, 0, 0}},
-		{"unknown times in a lace", Track{Kind: Audio, SampleRate: 8000, DefaultDuration: 20 * ms}, []Sample{{Time: epoch}, {Time: NoTime}, {Time: NoTime}}, 0,
+		{"unknown times in a lace", Track{Kind: Audio, SampleRate: 8000, DefaultDuration: 20 * ms},
+			[]Sample{{Time: epoch}, {Time: NoTime}, {Time: NoTime}}, 0,
 			[]uint32{160, 160, 160}, []int32{0, 0, 0}},
 	} {
 		next := int64(NoTime)
@@ -344,8 +389,10 @@ func TestDecodeTimes(t *testing.T) {
 		for _, f := range run.Frames {
 			durations, offsets = append(durations, f.Duration), append(offsets, f.CompositionOffset)
 		}
-		if !slices.Equal(durations, c.durations) || !slices.Equal(offsets, c.offsets) || run.BaseDecodeTime != ticksOf(epoch, Timescale(&c.track)) {
-			t.Errorf("%s: base %d\ngot  %v %v\nwant %v %v", c.name, run.BaseDecodeTime, durations, offsets, c.durations, c.offsets)
+		if !slices.Equal(durations, c.durations) || !slices.Equal(offsets, c.offsets) ||
+			run.BaseDecodeTime != ticksOf(epoch, Timescale(&c.track)) {
+			t.Errorf("%s: base %d\ngot  %v %v\nwant %v %v", c.name, run.BaseDecodeTime, durations,
+				offsets, c.durations, c.offsets)
 		}
 	}
 }
@@ -358,7 +405,8 @@ func TestTimesThatDoNotFit(t *testing.T) {
 		times []int64
 	}{
 		{"frame of 14 hours", Track{Kind: Video}, []int64{0, 14 * hour}},
-		{"audio gap of 28 hours", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}, []int64{0, 28 * hour}},
+		{"audio gap of 28 hours", Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000},
+			[]int64{0, 28 * hour}},
 	} {
 		clock := NewClock(&c.track)
 		var samples []Sample
@@ -368,11 +416,13 @@ func TestTimesThatDoNotFit(t *testing.T) {
 		if _, err := clock.Run(samples, NoTime); !errors.Is(err, ErrTime) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if run, err := clock.Run([]Sample{{Time: epoch}}, NoTime); err != nil || run.BaseDecodeTime != ticksOf(epoch, Timescale(&c.track)) {
+		if run, err := clock.Run([]Sample{{Time: epoch}}, NoTime); err != nil ||
+			run.BaseDecodeTime != ticksOf(epoch, Timescale(&c.track)) {
 			t.Errorf("%s: the clock did not stay as it was: %+v, %v", c.name, run, err)
 		}
 	}
-	for _, track := range []Track{{Kind: Video}, {Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}} {
+	for _, track := range []Track{{Kind: Video},
+		{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000}} {
 		if _, err := NewClock(&track).Run(nil, NoTime); err == nil {
 			t.Error("a run of no samples")
 		}
@@ -382,7 +432,8 @@ func TestTimesThatDoNotFit(t *testing.T) {
 	}
 }
 
-// An hour of 44.1 kHz, block times in whole milliseconds: every run meets the next, and the end is where it should be.
+// An hour of 44.1 kHz, block times in whole milliseconds: every run meets the next, and the end is
+// where it should be.
 func TestAudioDoesNotDrift(t *testing.T) {
 	for _, c := range []struct {
 		rate, frame int64
@@ -408,9 +459,11 @@ func TestAudioDoesNotDrift(t *testing.T) {
 				t.Fatal(err)
 			}
 			if end != 0 && run.BaseDecodeTime != end {
-				t.Fatalf("%d Hz: run starts at %d, the one before ends at %d", c.rate, run.BaseDecodeTime, end)
+				t.Fatalf("%d Hz: run starts at %d, the one before ends at %d", c.rate,
+					run.BaseDecodeTime, end)
 			}
-			if off := run.BaseDecodeTime - ticksOf(samples[0].Time, uint32(c.rate)); abs64(off) >= c.frame {
+			if off := run.BaseDecodeTime - ticksOf(samples[0].Time,
+				uint32(c.rate)); abs64(off) >= c.frame {
 				t.Fatalf("%d Hz: off by %d samples", c.rate, off)
 			}
 			end, samples = run.BaseDecodeTime+run.Duration(), samples[:0]
@@ -421,13 +474,15 @@ func TestAudioDoesNotDrift(t *testing.T) {
 	}
 }
 
-// Between runs AAC follows the producer's clock in both directions once it is off by more than a frame.
+// Between runs AAC follows the producer's clock in both directions once it is off by more than a
+// frame.
 func TestAudioResynchronises(t *testing.T) {
 	clock := NewClock(&Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000})
 	for _, at := range []int64{0, 21, 200, 100, 122} {
 		run, err := clock.Run([]Sample{{Time: epoch + at*ms}}, NoTime)
 		want := ticksOf(epoch+at*ms, 48000)
-		if err != nil || abs64(run.BaseDecodeTime-want) > 48 || run.Duration() != 1024 || !run.Frames[0].Key {
+		if err != nil || abs64(run.BaseDecodeTime-want) > 48 || run.Duration() != 1024 ||
+			!run.Frames[0].Key {
 			t.Errorf("at %d ms: %+v, %v, want base about %d", at, run, err, want)
 		}
 	}
@@ -447,8 +502,10 @@ func BenchmarkFrameClock(b *testing.B) {
 // The first block of a connection may be the one that is wrong.
 func TestAudioBeginsFarAhead(t *testing.T) {
 	clock := NewClock(&Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000})
-	run, err := clock.Run([]Sample{{Time: epoch + 9000*ms}, {Time: epoch + 21*ms}, {Time: epoch + 43*ms}}, epoch+64*ms)
-	if off := run.BaseDecodeTime - ticksOf(epoch, 48000); err != nil || abs64(off) > 48 || run.Duration() != 3*1024 {
+	run, err := clock.Run([]Sample{{Time: epoch + 9000*ms}, {Time: epoch + 21*ms},
+		{Time: epoch + 43*ms}}, epoch+64*ms)
+	if off := run.BaseDecodeTime - ticksOf(epoch, 48000); err != nil || abs64(off) > 48 ||
+		run.Duration() != 3*1024 {
 		t.Errorf("begins %d ticks late, lasts %d: %v", off, run.Duration(), err)
 	}
 }
@@ -483,11 +540,14 @@ func FuzzClock(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut uint8, key bool) {
 		var samples []Sample
 		for ; len(b) >= 8; b = b[8:] {
-			samples = append(samples, Sample{Time: int64(binary.LittleEndian.Uint64(b)), Size: uint32(len(samples)), Key: key})
+			samples = append(samples, Sample{Time: int64(binary.LittleEndian.Uint64(b)),
+				Size: uint32(len(samples)), Key: key})
 		}
 		n := max(int(cut), 1)
 		for _, track := range []Track{
-			{Kind: Video}, {Kind: Audio, SampleRate: 8000}, {Kind: Audio, CodecID: CodecAAC, SampleRate: 44100}, {Kind: Video, Timescale: maxTimescale},
+			{Kind: Video}, {Kind: Audio, SampleRate: 8000},
+			{Kind: Audio, CodecID: CodecAAC, SampleRate: 44100},
+			{Kind: Video, Timescale: maxTimescale},
 		} {
 			clock := NewClock(&track)
 			scale := max(track.Timescale, Timescale(&track))

@@ -6,10 +6,13 @@ type Marks uint8
 
 // The bits of Marks. Those other than Joined are of an access unit and stand at its first frame.
 const (
-	Joined  Marks = 1 << iota // the block goes on with the access unit of the frame before it
-	Bare                      // the access unit has no picture: there is nothing to present
-	Open                      // decoding may begin here, but pictures that follow may need what is before: CRA, recovery point
-	Leading                   // presented before the picture marked Open that it follows; perhaps not decodable from there
+	Joined Marks = 1 << iota // the block goes on with the access unit of the frame before it
+	Bare                     // the access unit has no picture: there is nothing to present
+	// decoding may begin here, but pictures that follow may need what is before: CRA, recovery
+	// point
+	Open
+	// presented before the picture marked Open that it follows; perhaps not decodable from there
+	Leading
 )
 
 // knownMarks are the bits that have a meaning.

@@ -18,16 +18,17 @@ func nals(units ...[]byte) []byte {
 // H.264 NAL units; of the slices the head: first_mb_in_slice 0 or not, slice_type 7 (I), 5 (P) or 6
 // (B).
 var (
-	avcIDR      = []byte{0x65, 0x88, 0x80} // 1 0001000
-	avcIDRMore  = []byte{0x65, 0x42, 0x00} // 010 0001000: first_mb_in_slice 1
-	avcI        = []byte{0x41, 0x88, 0x80}
-	avcP        = []byte{0x41, 0x9a, 0x20} // 1 00110
-	avcPMore    = []byte{0x41, 0x46, 0x80} // 010 00110
-	avcB        = []byte{0x01, 0x9e, 0x20} // 1 00111
-	avcSPS      = []byte{0x67, 0x42, 0xc0}
-	avcPPS      = []byte{0x68, 0xce}
-	avcSEI      = []byte{0x06, 0x05, 0x02, 0xaa, 0xbb, 0x80}
-	avcRecovery = []byte{0x06, 0x05, 0x03, 0x00, 0x00, 0x03, 0x01, 0x06, 0x01, 0xc0, 0x80} // behind a message with an emulation prevention byte
+	avcIDR     = []byte{0x65, 0x88, 0x80} // 1 0001000
+	avcIDRMore = []byte{0x65, 0x42, 0x00} // 010 0001000: first_mb_in_slice 1
+	avcI       = []byte{0x41, 0x88, 0x80}
+	avcP       = []byte{0x41, 0x9a, 0x20} // 1 00110
+	avcPMore   = []byte{0x41, 0x46, 0x80} // 010 00110
+	avcB       = []byte{0x01, 0x9e, 0x20} // 1 00111
+	avcSPS     = []byte{0x67, 0x42, 0xc0}
+	avcPPS     = []byte{0x68, 0xce}
+	avcSEI     = []byte{0x06, 0x05, 0x02, 0xaa, 0xbb, 0x80}
+	// behind a message with an emulation prevention byte
+	avcRecovery = []byte{0x06, 0x05, 0x03, 0x00, 0x00, 0x03, 0x01, 0x06, 0x01, 0xc0, 0x80}
 	avcAUD      = []byte{0x09, 0xf0}
 	avcFiller   = []byte{0x0c, 0xff, 0x80}
 	avcEnd      = []byte{0x0a}
@@ -62,27 +63,43 @@ func TestAccessUnits(t *testing.T) {
 		blocks      [][]byte
 		want        string
 	}{
-		{"a block per picture", CodecAVC, [][]byte{nals(avcAUD, avcSPS, avcPPS, avcIDR), nals(avcP), nals(avcP)}, "ipp"},
+		{"a block per picture", CodecAVC, [][]byte{nals(avcAUD, avcSPS, avcPPS, avcIDR), nals(avcP),
+			nals(avcP)}, "ipp"},
 		{"SEI alone", CodecAVC, [][]byte{nals(avcIDR), nals(avcSEI), nals(avcP)}, "ip-"},
-		{"parameter sets alone", CodecAVC, [][]byte{nals(avcSPS, avcPPS, avcSEI), nals(avcIDR), nals(avcP)}, "i-p"},
-		{"each NAL unit alone", CodecAVC, [][]byte{nals(avcAUD), nals(avcSPS), nals(avcPPS), nals(avcIDR), nals(avcIDRMore), nals(avcAUD), nals(avcP), nals(avcPMore)}, "i----p--"},
-		{"filler and end of sequence", CodecAVC, [][]byte{nals(avcIDR), nals(avcFiller), nals(avcP), nals(avcEnd), nals(avcSEI), nals(avcFiller), nals(avcP)}, "i-p-p--"},
-		{"empty", CodecAVC, [][]byte{nals(avcIDR), nil, nals(avcP), nals(nil, nil), nals(avcP)}, "i-p-p"},
+		{"parameter sets alone", CodecAVC, [][]byte{nals(avcSPS, avcPPS, avcSEI), nals(avcIDR),
+			nals(avcP)}, "i-p"},
+		{"each NAL unit alone", CodecAVC, [][]byte{nals(avcAUD), nals(avcSPS), nals(avcPPS),
+			nals(avcIDR), nals(avcIDRMore), nals(avcAUD), nals(avcP), nals(avcPMore)}, "i----p--"},
+		{"filler and end of sequence", CodecAVC, [][]byte{nals(avcIDR), nals(avcFiller), nals(avcP),
+			nals(avcEnd), nals(avcSEI), nals(avcFiller), nals(avcP)}, "i-p-p--"},
+		{"empty", CodecAVC, [][]byte{nals(avcIDR), nil, nals(avcP), nals(nil, nil), nals(avcP)},
+			"i-p-p"},
 		{"empty first", CodecAVC, [][]byte{nil, nals(avcP)}, "p-"},
-		{"the next picture's SEI at the end", CodecAVC, [][]byte{nals(avcIDR), nals(avcP), nals(avcSPS), nals(avcSEI)}, "ip.-"},
+		{"the next picture's SEI at the end", CodecAVC,
+			[][]byte{nals(avcIDR), nals(avcP), nals(avcSPS), nals(avcSEI)}, "ip.-"},
 		{"no picture at all", CodecAVC, [][]byte{nals(avcSPS), nals(avcSEI), nil}, ".--"},
-		{"slices of a picture that began before", CodecAVC, [][]byte{nals(avcPMore), nals(avcPMore), nals(avcP)}, "p-p"},
-		{"first slice lost behind a delimiter", CodecAVC, [][]byte{nals(avcIDR), nals(avcAUD, avcPMore)}, "ip"},
-		{"data partitions", CodecAVC, [][]byte{nals(avcIDR), nals([]byte{2, 0x9a, 0x20}), nals([]byte{3, 0x80}), nals([]byte{4, 0x80})}, "ip--"},
-		{"lengths that lie: the flag is all there is", CodecAVC, [][]byte{nals(avcIDR), {0, 0, 0, 9, 0x41}, nals(avcP)}, "iip"},
-		{"open group", CodecAVC, [][]byte{nals(avcRecovery, avcI), nals(avcP), nals(avcIDR)}, "opi"},
+		{"slices of a picture that began before", CodecAVC, [][]byte{nals(avcPMore), nals(avcPMore),
+			nals(avcP)}, "p-p"},
+		{"first slice lost behind a delimiter", CodecAVC,
+			[][]byte{nals(avcIDR), nals(avcAUD, avcPMore)}, "ip"},
+		{"data partitions", CodecAVC, [][]byte{nals(avcIDR), nals([]byte{2, 0x9a, 0x20}),
+			nals([]byte{3, 0x80}), nals([]byte{4, 0x80})}, "ip--"},
+		{"lengths that lie: the flag is all there is", CodecAVC,
+			[][]byte{nals(avcIDR), {0, 0, 0, 9, 0x41}, nals(avcP)}, "iip"},
+		{"open group", CodecAVC, [][]byte{nals(avcRecovery, avcI), nals(avcP), nals(avcIDR)},
+			"opi"},
 		{"I picture without a message", CodecAVC, [][]byte{nals(avcI), nals(avcP)}, "op"},
 		{"every picture flagged", CodecAVC, [][]byte{nals(avcP), nals(avcIDR)}, "pi"},
-		{"a block per picture, H.265", CodecHEVC, [][]byte{nals(hevcAUD, hevcSets, hevcIDR), nals(hevcTrail), nals(hevcBLA)}, "ipi"},
-		{"each NAL unit alone, H.265", CodecHEVC, [][]byte{nals(hevcAUD), nals(hevcSets), nals(hevcSEI), nals(hevcIDR), nals(hevcIDRMore), nals(hevcSuffix), nals(hevcSEI), nals(hevcTrail), nals(hevcOther), nals(hevcFiller)}, "i-----p---"},
-		{"CRA without leading pictures, H.265", CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcTrail), nals(hevcCRA)}, "ipi"},
+		{"a block per picture, H.265", CodecHEVC, [][]byte{nals(hevcAUD, hevcSets, hevcIDR),
+			nals(hevcTrail), nals(hevcBLA)}, "ipi"},
+		{"each NAL unit alone, H.265", CodecHEVC, [][]byte{nals(hevcAUD), nals(hevcSets),
+			nals(hevcSEI), nals(hevcIDR), nals(hevcIDRMore), nals(hevcSuffix), nals(hevcSEI),
+			nals(hevcTrail), nals(hevcOther), nals(hevcFiller)}, "i-----p---"},
+		{"CRA without leading pictures, H.265", CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcTrail),
+			nals(hevcCRA)}, "ipi"},
 		{"open group, H.265", CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcRASL)}, "op"},
-		{"recovery point, H.265", CodecHEVC, [][]byte{nals(hevcRecovery), nals(hevcTrail), nals(hevcTrail)}, "o-p"},
+		{"recovery point, H.265", CodecHEVC, [][]byte{nals(hevcRecovery), nals(hevcTrail),
+			nals(hevcTrail)}, "o-p"},
 		{"no picture at all, H.265", CodecHEVC, [][]byte{nals(hevcSets)}, "."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -90,7 +107,8 @@ func TestAccessUnits(t *testing.T) {
 			samples := make([]Sample, len(c.blocks))
 			size := 0
 			for i, b := range c.blocks {
-				samples[i] = Sample{Time: epoch + int64(i)*40*ms, Size: uint32(len(b)), Key: true, Content: scanner(c.codec).Scan(b)}
+				samples[i] = Sample{Time: epoch + int64(i)*40*ms, Size: uint32(len(b)), Key: true,
+					Content: scanner(c.codec).Scan(b)}
 				size += len(b)
 			}
 			run, err := clock.Run(samples, NoTime)
@@ -103,7 +121,8 @@ func TestAccessUnits(t *testing.T) {
 			units := run.Units()
 			want := len(c.want) - count(c.want, '-') - count(c.want, '.')
 			if len(units.Frames) != want || units.Duration() != run.Duration() {
-				t.Errorf("%d access units of %d ticks, want %d of %d", len(units.Frames), units.Duration(), want, run.Duration())
+				t.Errorf("%d access units of %d ticks, want %d of %d", len(units.Frames),
+					units.Duration(), want, run.Duration())
 			}
 			for _, f := range units.Frames {
 				if f.Size == 0 || f.Duration == 0 {
@@ -152,13 +171,16 @@ func TestLeadingPictures(t *testing.T) {
 		blocks [][]byte
 		want   string
 	}{
-		{CodecAVC, [][]byte{nals(avcRecovery, avcI), nals(avcB), nals(avcB), nals(avcP), nals(avcB)}, "ollpp"},
+		{CodecAVC, [][]byte{nals(avcRecovery, avcI), nals(avcB), nals(avcB), nals(avcP),
+			nals(avcB)}, "ollpp"},
 		{CodecAVC, [][]byte{nals(avcIDR), nals(avcB), nals(avcB), nals(avcP), nals(avcB)}, "ipppp"},
-		{CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcRASL), nals(hevcRADL), nals(hevcTrail), nals(hevcTrail)}, "olppp"},
+		{CodecHEVC, [][]byte{nals(hevcCRA), nals(hevcRASL), nals(hevcRADL), nals(hevcTrail),
+			nals(hevcTrail)}, "olppp"},
 	} {
 		var samples []Sample
 		for i, at := range []int64{80, 0, 40, 160, 120} {
-			samples = append(samples, Sample{Time: epoch + at*ms, Size: 1, Content: scanner(c.codec).Scan(c.blocks[i])})
+			samples = append(samples, Sample{Time: epoch + at*ms, Size: 1,
+				Content: scanner(c.codec).Scan(c.blocks[i])})
 		}
 		run, err := NewClock(&Track{Number: 1, Kind: Video, CodecID: c.codec}).Run(samples, NoTime)
 		if err != nil {
@@ -175,7 +197,8 @@ func TestTimesOfNoPicture(t *testing.T) {
 	var samples []Sample
 	for i := range int64(10) {
 		at := epoch + i*100*ms
-		samples = append(samples, Sample{Time: at, Size: 9, Content: scanner(CodecAVC).Scan(nals(avcP))},
+		samples = append(samples,
+			Sample{Time: at, Size: 9, Content: scanner(CodecAVC).Scan(nals(avcP))},
 			Sample{Time: at + 50*ms, Size: 9, Content: scanner(CodecAVC).Scan(nals(avcSEI))})
 	}
 	run, err := video().Run(samples, epoch+1000*ms)
@@ -205,7 +228,8 @@ func FuzzScan(f *testing.F) {
 		var bytes int64
 		for i := int64(0); len(data) > 0 && i < 1000; i++ {
 			n := min(len(data), int(cut))
-			samples = append(samples, Sample{Time: i * 40 * ms, Size: uint32(n), Key: i%3 == 0, Content: s.Scan(data[:n])})
+			samples = append(samples, Sample{Time: i * 40 * ms, Size: uint32(n), Key: i%3 == 0,
+				Content: s.Scan(data[:n])})
 			data = data[n:]
 			bytes += int64(n)
 			if n == 0 {
@@ -220,7 +244,8 @@ func FuzzScan(f *testing.F) {
 			t.Fatal(err)
 		}
 		if len(run.Frames) != len(samples) || run.Size() != bytes {
-			t.Fatalf("%d frames of %d bytes from %d blocks of %d", len(run.Frames), run.Size(), len(samples), bytes)
+			t.Fatalf("%d frames of %d bytes from %d blocks of %d", len(run.Frames), run.Size(),
+				len(samples), bytes)
 		}
 		units := run.Units()
 		if units.Duration() != run.Duration() || units.Size() > bytes {

@@ -13,15 +13,21 @@ func TestVideoConfigs(t *testing.T) {
 		want                 string
 	}{
 		{"baseline", CodecAVC, avcBase, "avc1.42c01e 640x360 sar 1:1 25.00 fps 4:2:0 8 bit"},
-		{"high, cropped from 1088 lines", CodecAVC, avcHigh, "avc1.640028 1920x1080 sar 1:1 29.97 fps 4:2:0 8 bit"},
-		{"interlaced, extended SAR", CodecAVC, avcFields, "avc1.64001e 720x576 sar 64:45 25.00 fps 4:2:0 8 bit"},
-		{"cropped on both axes", CodecAVC, avcCropped, "avc1.64000c 360x242 sar 1:1 15.00 fps 4:2:0 8 bit"},
+		{"high, cropped from 1088 lines", CodecAVC, avcHigh,
+			"avc1.640028 1920x1080 sar 1:1 29.97 fps 4:2:0 8 bit"},
+		{"interlaced, extended SAR", CodecAVC, avcFields,
+			"avc1.64001e 720x576 sar 64:45 25.00 fps 4:2:0 8 bit"},
+		{"cropped on both axes", CodecAVC, avcCropped,
+			"avc1.64000c 360x242 sar 1:1 15.00 fps 4:2:0 8 bit"},
 		{"4:2:2 10 bit", CodecAVC, avc422, "avc1.7a0015 426x242 sar 1:1 25.00 fps 4:2:2 10 bit"},
-		{"4:4:4, odd size", CodecAVC, avc444, "avc1.f4001f 721x577 sar 16:15 25.00 fps 4:4:4 8 bit"},
+		{"4:4:4, odd size", CodecAVC, avc444,
+			"avc1.f4001f 721x577 sar 16:15 25.00 fps 4:4:4 8 bit"},
 		{"hevc main", CodecHEVC, hevcMain, "hvc1.1.6.L63.90 640x360 sar 1:1 25.00 fps 4:2:0 8 bit"},
-		{"hevc main 10, conformance window", CodecHEVC, hevcMain10, "hvc1.2.4.L120.90 1918x1078 sar 4:3 29.97 fps 4:2:0 10 bit"},
+		{"hevc main 10, conformance window", CodecHEVC, hevcMain10,
+			"hvc1.2.4.L120.90 1918x1078 sar 4:3 29.97 fps 4:2:0 10 bit"},
 	} {
-		tr := &Track{Number: 1, Kind: Video, CodecID: c.codec, CodecPrivate: unhex(c.private), Width: 1, Height: 1}
+		tr := &Track{Number: 1, Kind: Video, CodecID: c.codec, CodecPrivate: unhex(c.private),
+			Width: 1, Height: 1}
 		s, err := SPSOf(tr)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -29,7 +35,8 @@ func TestVideoConfigs(t *testing.T) {
 		}
 		name, err := CodecString(tr)
 		w, h, derr := Dimensions(tr)
-		got := fmt.Sprintf("%s %dx%d sar %d:%d %.2f fps %s %d bit", name, w, h, s.SARWidth, s.SARHeight, s.FrameRate(),
+		got := fmt.Sprintf("%s %dx%d sar %d:%d %.2f fps %s %d bit", name, w, h, s.SARWidth,
+			s.SARHeight, s.FrameRate(),
 			[]string{"4:0:0", "4:2:0", "4:2:2", "4:4:4"}[s.ChromaFormat], s.BitDepth)
 		if err != nil || derr != nil || got != c.want {
 			t.Errorf("%s: got  %s (%v, %v)\nwant %s", c.name, got, err, derr, c.want)
@@ -46,7 +53,8 @@ func TestAVCConfigReservedBits(t *testing.T) {
 		for _, sets := range []byte{0xe1, 0x01} {
 			plain[4], plain[5] = lengths, sets
 			c, err := ParseAVCConfig(plain)
-			if err != nil || c.LengthSize != int(lengths&3)+1 || len(c.SPS) != 1 || len(c.PPS) != 1 {
+			if err != nil || c.LengthSize != int(lengths&3)+1 || len(c.SPS) != 1 ||
+				len(c.PPS) != 1 {
 				t.Errorf("%02x %02x: %+v, %v", lengths, sets, c, err)
 			}
 		}
@@ -66,17 +74,21 @@ func TestConfigErrors(t *testing.T) {
 		want        error
 		text        string
 	}{
-		{"annex B, long start code", CodecAVC, []byte{0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e}, ErrInvalidCodecPrivate, "Annex B"},
-		{"annex B, short start code", CodecAVC, []byte{0, 0, 1, 0x67, 0x42, 0xc0, 0x1e}, ErrInvalidCodecPrivate, "Annex B"},
+		{"annex B, long start code", CodecAVC, []byte{0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e},
+			ErrInvalidCodecPrivate, "Annex B"},
+		{"annex B, short start code", CodecAVC, []byte{0, 0, 1, 0x67, 0x42, 0xc0, 0x1e},
+			ErrInvalidCodecPrivate, "Annex B"},
 		{"annex B", CodecHEVC, []byte{0, 0, 0, 1, 0x40, 1}, ErrInvalidCodecPrivate, "Annex B"},
 		{"missing", CodecAVC, nil, ErrMissingCodecPrivate, "track 7 (V_MPEG4/ISO/AVC)"},
 		{"missing", CodecHEVC, nil, ErrMissingCodecPrivate, "track 7 (V_MPEGH/ISO/HEVC)"},
 		{"cut", CodecAVC, good[:20], ErrInvalidCodecPrivate, "ends early"},
 		{"cut before PPS count", CodecAVC, good[:33], ErrInvalidCodecPrivate, "ends early"},
-		{"no SPS", CodecAVC, with(good, 5, 0xe0), ErrInvalidCodecPrivate, "no sequence parameter set"},
+		{"no SPS", CodecAVC, with(good, 5, 0xe0), ErrInvalidCodecPrivate,
+			"no sequence parameter set"},
 		{"version", CodecAVC, with(good, 0, 2), ErrInvalidCodecPrivate, "version 2"},
 		{"3-byte lengths", CodecAVC, with(good, 4, 0xfe), ErrInvalidCodecPrivate, "3 bytes"},
-		{"no arrays", CodecHEVC, with(hevc, 22, 0), ErrInvalidCodecPrivate, "no sequence parameter set"},
+		{"no arrays", CodecHEVC, with(hevc, 22, 0), ErrInvalidCodecPrivate,
+			"no sequence parameter set"},
 		{"cut", CodecHEVC, hevc[:60], ErrInvalidCodecPrivate, "ends early"},
 		{"other codec", "V_VP9", good, ErrUnsupportedCodec, "track 7 (V_VP9)"},
 	} {
@@ -89,13 +101,14 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%s %s: Dimensions: %v", c.codec, c.name, err)
 		}
 	}
-	if _, err := CodecString(&Track{Kind: Audio, CodecID: CodecAVC, CodecPrivate: good}); !errors.Is(err, ErrUnsupportedCodec) {
+	if _, err := CodecString(&Track{Kind: Audio, CodecID: CodecAVC,
+		CodecPrivate: good}); !errors.Is(err, ErrUnsupportedCodec) {
 		t.Errorf("video codec in an audio track: %v", err)
 	}
 }
 
-// An SPS with everything in front of the size that can shift it: scaling lists (one that ends early, one absent, one full), picture order
-// count type 1, fields with cropping.
+// An SPS with everything in front of the size that can shift it: scaling lists (one that ends
+// early, one absent, one full), picture order count type 1, fields with cropping.
 func TestAVCSPSWithEverything(t *testing.T) {
 	w := new(bitWriter).u(8, 100).u(8, 0).u(8, 40).ue(0)
 	w.ue(1, 0, 0).u(1, 0)         // 4:2:0, 8 bit, no bypass
@@ -107,10 +120,13 @@ func TestAVCSPSWithEverything(t *testing.T) {
 		w.se(1)
 	}
 	w.u(1, 0)
-	w.ue(0, 1).u(1, 0).se(-3).se(5).ue(2).se(1).se(-1)                 // POC type 1 with a cycle of 2
-	w.ue(4).u(1, 0).ue(119, 33).u(1, 0).u(1, 1).u(1, 1)                // 1920 x 1088 in fields
-	w.u(1, 1).ue(0, 1, 0, 2)                                           // crop: 2 columns right, 8 lines at the bottom
-	w.u(1, 1).u(1, 1).u(8, 14).u(1, 1).u(1, 0).u(1, 1).u(3, 5).u(1, 0) // VUI: SAR 4:3, overscan, signal type
+	// POC type 1 with a cycle of 2
+	w.ue(0, 1).u(1, 0).se(-3).se(5).ue(2).se(1).se(-1)
+	w.ue(4).u(1, 0).ue(119, 33).u(1, 0).u(1, 1).u(1, 1) // 1920 x 1088 in fields
+	// crop: 2 columns right, 8 lines at the bottom
+	w.u(1, 1).ue(0, 1, 0, 2)
+	// VUI: SAR 4:3, overscan, signal type
+	w.u(1, 1).u(1, 1).u(8, 14).u(1, 1).u(1, 0).u(1, 1).u(3, 5).u(1, 0)
 	w.u(1, 1).u(24, 0x010101).u(1, 1).ue(0, 0).u(1, 1).u(32, 1).u(32, 50)
 	s, err := ParseAVCSPS(w.nal(0x67))
 	if err != nil {
@@ -121,13 +137,14 @@ func TestAVCSPSWithEverything(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	cut := w.nal(0x67)
-	if s, err = ParseAVCSPS(cut[:len(cut)-6]); err != nil || s.Width != 1918 || s.SARWidth != 0 || s.FrameRate() != 0 {
+	if s, err = ParseAVCSPS(cut[:len(cut)-6]); err != nil || s.Width != 1918 || s.SARWidth != 0 ||
+		s.FrameRate() != 0 {
 		t.Errorf("VUI cut short: %+v, %v", s, err)
 	}
 }
 
-// An SPS with all that stands between the size and the VUI of H.265: sub-layers, scaling lists, PCM, predicted reference sets,
-// long-term pictures.
+// An SPS with all that stands between the size and the VUI of H.265: sub-layers, scaling lists,
+// PCM, predicted reference sets, long-term pictures.
 func TestHEVCSPSWithEverything(t *testing.T) {
 	w := new(bitWriter).u(4, 0).u(3, 1).u(1, 1)
 	w.u(8, 0x01).u(32, 0x60000000).u(32, 0x90000000).u(16, 0).u(8, 93)
@@ -155,9 +172,10 @@ func TestHEVCSPSWithEverything(t *testing.T) {
 	w.u(2, 3).u(1, 1).u(8, 0x77).ue(0, 1).u(1, 1) // AMP, SAO, PCM
 	w.ue(3)                                       // reference sets:
 	w.ue(2, 1).ue(0).u(1, 1).ue(1).u(1, 1).ue(0).u(1, 1)
-	w.u(1, 1).u(1, 0).ue(0).u(1, 1).u(1, 0).u(1, 0).u(1, 0).u(1, 1).u(1, 1) // predicted from 3 pictures: keeps 3
-	w.u(1, 1).u(1, 1).ue(1).u(4, 0xf)                                       // predicted from 3
-	w.u(1, 1).ue(1).u(8, 9).u(1, 1)                                         // one long-term picture
+	// predicted from 3 pictures: keeps 3
+	w.u(1, 1).u(1, 0).ue(0).u(1, 1).u(1, 0).u(1, 0).u(1, 0).u(1, 1).u(1, 1)
+	w.u(1, 1).u(1, 1).ue(1).u(4, 0xf) // predicted from 3
+	w.u(1, 1).ue(1).u(8, 9).u(1, 1)   // one long-term picture
 	w.u(2, 3)
 	w.u(1, 1).u(1, 1).u(8, 255).u(16, 9).u(16, 8).u(1, 0).u(1, 0).u(1, 0).u(3, 0)
 	w.u(1, 1).ue(0, 0, 0, 0).u(1, 1).u(32, 1001).u(32, 60000)
@@ -165,7 +183,8 @@ func TestHEVCSPSWithEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintf("%d %d %d:%d %.2f level %d", s.Width, s.Height, s.SARWidth, s.SARHeight, s.FrameRate(), s.Level)
+	got := fmt.Sprintf("%d %d %d:%d %.2f level %d", s.Width, s.Height, s.SARWidth, s.SARHeight,
+		s.FrameRate(), s.Level)
 	if got != "1917 1073 9:8 59.94 level 93" {
 		t.Errorf("got %s", got)
 	}
@@ -176,9 +195,12 @@ func TestHEVCCodecString(t *testing.T) {
 		config HEVCConfig
 		want   string
 	}{
-		{HEVCConfig{Profile: 1, Compatibility: 0x60000000, Level: 93, Constraints: [6]byte{0xb0}}, "hvc1.1.6.L93.B0"},
-		{HEVCConfig{Profile: 2, Compatibility: 0x20000000, Tier: 1, Level: 153, Constraints: [6]byte{0xb0, 0, 0x23}}, "hvc1.2.4.H153.B0.0.23"},
-		{HEVCConfig{ProfileSpace: 2, Profile: 4, Compatibility: 0x08000000, Level: 30}, "hvc1.B4.10.L30"},
+		{HEVCConfig{Profile: 1, Compatibility: 0x60000000, Level: 93, Constraints: [6]byte{0xb0}},
+			"hvc1.1.6.L93.B0"},
+		{HEVCConfig{Profile: 2, Compatibility: 0x20000000, Tier: 1, Level: 153,
+			Constraints: [6]byte{0xb0, 0, 0x23}}, "hvc1.2.4.H153.B0.0.23"},
+		{HEVCConfig{ProfileSpace: 2, Profile: 4, Compatibility: 0x08000000, Level: 30},
+			"hvc1.B4.10.L30"},
 	} {
 		if got := c.config.CodecString(); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)

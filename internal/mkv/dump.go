@@ -8,9 +8,10 @@ import (
 	"io"
 )
 
-// Dump reads Matroska from r to its end and writes it as text: a line for each element that is met while streaming (offset,
-// indented name, size), and under it a line for each event with its values; frames are shown by the CRC-32 (IEEE) of their
-// bytes. The last line says how the input ended. The error is that of r's Matroska, nil at a clean end, or of w.
+// Dump reads Matroska from r to its end and writes it as text: a line for each element that is met
+// while streaming (offset, indented name, size), and under it a line for each event with its
+// values; frames are shown by the CRC-32 (IEEE) of their bytes. The last line says how the input
+// ended. The error is that of r's Matroska, nil at a clean end, or of w.
 func Dump(w io.Writer, r io.Reader) error {
 	out := bufio.NewWriter(w)
 	rd := NewReader(r, DefaultLimits())
@@ -52,7 +53,8 @@ func dumpEvent(w io.Writer, r *Reader, ev *Event, payload []byte) {
 	case TracksReady:
 		fmt.Fprintf(w, " scale=%d\n", r.TimestampScale())
 		for _, t := range r.Tracks() {
-			fmt.Fprintf(w, "%strack %d kind=%d codec=%q name=%q", indent, t.Number, t.Kind, t.CodecID, t.Name)
+			fmt.Fprintf(w, "%strack %d kind=%d codec=%q name=%q", indent, t.Number, t.Kind,
+				t.CodecID, t.Name)
 			if t.Width > 0 || t.Height > 0 {
 				fmt.Fprintf(w, " %dx%d", t.Width, t.Height)
 			}
@@ -63,7 +65,8 @@ func dumpEvent(w io.Writer, r *Reader, ev *Event, payload []byte) {
 		}
 		return
 	case ClusterStart:
-		fmt.Fprintf(w, " timecode=%d header=%d scale=%d", ev.Timecode, len(r.Header()), r.TimestampScale())
+		fmt.Fprintf(w, " timecode=%d header=%d scale=%d", ev.Timecode, len(r.Header()),
+			r.TimestampScale())
 	case ClusterEnd:
 		fmt.Fprintf(w, " complete=%t", ev.Complete)
 	case TagsEvent:

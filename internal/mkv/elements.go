@@ -74,15 +74,16 @@ const (
 type kind uint8
 
 const (
-	streamed kind = iota + 1 // a master whose children are met one by one; the only ones that may have an unknown size
-	whole                    // a master that is read into memory, then taken apart
-	number                   // unsigned or signed integer, 0 to 8 bytes
-	float                    // 0, 4 or 8 bytes
-	text                     // string, ends at the first NUL
-	opaque                   // bytes
-	block                    // SimpleBlock or Block
-	skipped                  // known, of no use here
-	refused                  // known, and a reason to stop
+	// a master whose children are met one by one; the only ones that may have an unknown size
+	streamed kind = iota + 1
+	whole         // a master that is read into memory, then taken apart
+	number        // unsigned or signed integer, 0 to 8 bytes
+	float         // 0, 4 or 8 bytes
+	text          // string, ends at the first NUL
+	opaque        // bytes
+	block         // SimpleBlock or Block
+	skipped       // known, of no use here
+	refused       // known, and a reason to stop
 )
 
 // Where an element may stand, apart from inside the element of an ID.
@@ -103,8 +104,9 @@ const (
 	noLimit
 )
 
-// element is one line of the table: which elements the reader knows, where they may stand, how they are taken and how large
-// they may be. An ID that is not in the table is passed over, bounded by Limits.Skip.
+// element is one line of the table: which elements the reader knows, where they may stand, how they
+// are taken and how large they may be. An ID that is not in the table is passed over, bounded by
+// Limits.Skip.
 type element struct {
 	id     uint32
 	name   string
@@ -156,9 +158,11 @@ var elements = [...]element{
 	{idContentEncodingScop, "ContentEncodingScope", number, idContentEncoding, 8},
 	{idContentCompression, "ContentCompression", whole, idContentEncoding, 4 << 10},
 	{idContentCompAlgo, "ContentCompAlgo", number, idContentCompression, 8},
-	{idContentCompSettings, "ContentCompSettings", opaque, idContentCompression, 16}, // a start code or ADTS header; small, for every frame grows by it
+	// a start code or ADTS header; small, for every frame grows by it
+	{idContentCompSettings, "ContentCompSettings", opaque, idContentCompression, 16},
 
-	{idCluster, "Cluster", streamed, idSegment, noLimit}, // its children are held to Limits.Fragment, so that its Timestamp is known by then
+	// its children are held to Limits.Fragment, so that its Timestamp is known by then
+	{idCluster, "Cluster", streamed, idSegment, noLimit},
 	{idTimestamp, "Timestamp", number, idCluster, 8},
 	{0xA7, "Position", skipped, idCluster, 8},
 	{0xAB, "PrevSize", skipped, idCluster, 8},
@@ -196,7 +200,8 @@ var byID = func() map[uint32]*element {
 	return m
 }()
 
-// limit returns the most bytes that the element may have, or -1 for no limit. e may be nil: an unknown element.
+// limit returns the most bytes that the element may have, or -1 for no limit. e may be nil: an
+// unknown element.
 func (l *Limits) limit(e *element) int64 {
 	if e == nil {
 		return l.Skip
@@ -230,7 +235,8 @@ func nameOf(id uint32) string {
 	return fmt.Sprintf("0x%X", id)
 }
 
-// pathOf names an element with its parents. parent is where it was met, for elements that are at home everywhere or nowhere.
+// pathOf names an element with its parents. parent is where it was met, for elements that are at
+// home everywhere or nowhere.
 func pathOf(id, parent uint32) string {
 	e := byID[id]
 	if e != nil && e.parent != anywhere {

@@ -20,8 +20,9 @@ func allocated() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// FuzzReader gives the reader anything: it must end with io.EOF, io.ErrUnexpectedEOF or an *Error, give events in an order
-// that makes sense, give the same ones however the bytes come, and take memory in proportion to what came.
+// FuzzReader gives the reader anything: it must end with io.EOF, io.ErrUnexpectedEOF or an *Error,
+// give events in an order that makes sense, give the same ones however the bytes come, and take
+// memory in proportion to what came.
 func FuzzReader(f *testing.F) {
 	for _, c := range producerForms {
 		f.Add(c.in)
@@ -61,7 +62,8 @@ func FuzzReader(f *testing.F) {
 				}
 				inCluster = false
 			case Frame:
-				if !inCluster || ev.Track < 1 || ev.Size < 0 || len(r.Tracks()) == 0 && r.trackCount == 0 {
+				if !inCluster || ev.Track < 1 || ev.Size < 0 || len(r.Tracks()) == 0 &&
+					r.trackCount == 0 {
 					t.Fatalf("frame %+v", ev)
 				}
 				if buf, err = r.AppendPayload(buf[:0]); err == nil && len(buf) != ev.Size {
@@ -89,7 +91,8 @@ func FuzzReader(f *testing.F) {
 			t.Errorf("%d bytes allocated for %d bytes", got, len(data))
 		}
 		if len(data) < 4096 {
-			one, all := readAll(iotest.OneByteReader(bytes.NewReader(data)), DefaultLimits()), readAll(bytes.NewReader(data), DefaultLimits())
+			one, all := readAll(iotest.OneByteReader(bytes.NewReader(data)), DefaultLimits()),
+				readAll(bytes.NewReader(data), DefaultLimits())
 			if !slices.Equal(one, all) {
 				t.Errorf("byte by byte %q\nat once %q", one, all)
 			}
@@ -98,7 +101,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// benchmarkInput is a live stream of 60 fragments of 2 s: 25 video frames a second (8 KB, key frames 60 KB), 43 audio frames.
+// benchmarkInput is a live stream of 60 fragments of 2 s: 25 video frames a second (8 KB, key
+// frames 60 KB), 43 audio frames.
 func benchmarkInput(b *testing.B) (data []byte, fragments int) {
 	b.Helper()
 	var out bytes.Buffer
@@ -111,7 +115,8 @@ func benchmarkInput(b *testing.B) (data []byte, fragments int) {
 		errs = append(errs, w.WriteCluster(at), w.WriteFrame(1, at, true, video))
 		for j := range 49 {
 			errs = append(errs, w.WriteFrame(1, at+40*int64(j+1), false, video[:8000]))
-			errs = append(errs, w.WriteFrame(300, at+40*int64(j)+1, false, audio), w.WriteFrame(300, at+40*int64(j)+24, false, audio))
+			errs = append(errs, w.WriteFrame(300, at+40*int64(j)+1, false, audio),
+				w.WriteFrame(300, at+40*int64(j)+24, false, audio))
 		}
 		errs = append(errs, w.WriteTags([]media.Tag{{Name: "AWS_KINESISVIDEO_END_OF_FRAGMENT"}}))
 	}
@@ -131,7 +136,8 @@ func BenchmarkReader(b *testing.B) {
 	r := NewReader(src, DefaultLimits())
 	for b.Loop() {
 		src.Reset(data)
-		*r = Reader{in: input{src: src, buf: r.in.buf}, limits: r.limits, scale: defaultTimestampScale}
+		*r = Reader{in: input{src: src, buf: r.in.buf}, limits: r.limits,
+			scale: defaultTimestampScale}
 		for {
 			ev, err := r.Next()
 			if err == io.EOF {

@@ -23,7 +23,8 @@ func fixtureFiles(t testing.TB) []string {
 	return files
 }
 
-// TestDumpGolden reads what ffmpeg and GStreamer really write and compares every element and frame with the dumps in testdata.
+// TestDumpGolden reads what ffmpeg and GStreamer really write and compares every element and frame
+// with the dumps in testdata.
 func TestDumpGolden(t *testing.T) {
 	for _, file := range fixtureFiles(t) {
 		name := strings.TrimSuffix(filepath.Base(file), ".mkv")
@@ -47,7 +48,8 @@ func TestDumpGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("dump differs from %s (run with -update and look at the difference)", golden)
+				t.Errorf("dump differs from %s (run with -update and look at the difference)",
+					golden)
 			}
 		})
 	}

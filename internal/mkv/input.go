@@ -7,15 +7,15 @@ import (
 
 const (
 	bufferSize = 32 << 10
-	// direct is how much of a payload must be missing to read it straight to its destination: below, filling the buffer costs
-	// a small copy and saves a Read for the next element's header.
+	// direct is how much of a payload must be missing to read it straight to its destination:
+	// below, filling the buffer costs a small copy and saves a Read for the next element's header.
 	direct = 16 << 10
 	// growStep is how far a destination grows ahead of the bytes that have come.
 	growStep = 64 << 10
 )
 
-// input is a buffered reader that never reads while it has the bytes that were asked for, and reads once at a time
-// otherwise, so that no event waits for bytes that it does not need.
+// input is a buffered reader that never reads while it has the bytes that were asked for, and reads
+// once at a time otherwise, so that no event waits for bytes that it does not need.
 type input struct {
 	src        io.Reader // nil when buf holds everything
 	buf        []byte
@@ -85,7 +85,8 @@ func (in *input) skip(n int64) error {
 	return nil
 }
 
-// appendTo appends n bytes to dst, which grows no faster than they come. On error dst holds what came.
+// appendTo appends n bytes to dst, which grows no faster than they come. On error dst holds what
+// came.
 func (in *input) appendTo(dst []byte, n int64) ([]byte, error) {
 	got := 0
 	for n > 0 {

@@ -1,10 +1,10 @@
 package mkv
 
-// Budget is what a Reader asks for the memory of what it must hold whole: headers, tracks, Tags, BlockGroups. Payload of frames
-// is the caller's, except that of a BlockGroup while it is read.
+// Budget is what a Reader asks for the memory of what it must hold whole: headers, tracks, Tags,
+// BlockGroups. Payload of frames is the caller's, except that of a BlockGroup while it is read.
 type Budget interface {
-	// Take is called before bytes are kept, and not before the bytes that came before them are there. A negative n tells how
-	// many are kept no longer. An error ends the input.
+	// Take is called before bytes are kept, and not before the bytes that came before them are
+	// there. A negative n tells how many are kept no longer. An error ends the input.
 	Take(n int64) error
 	// Room returns a buffer with the bytes of b and room for n more. b may not be used any more.
 	Room(b []byte, n int) []byte
@@ -17,7 +17,8 @@ func (r *Reader) SetBudget(b Budget) { r.budget = b }
 
 // skip passes over the element h, and keeps it for Header if it belongs there.
 func (r *Reader) skip(h *header) error {
-	if r.collecting && r.inSegment && h.id != idCRC32 && h.size <= headerSkipped && int64(len(r.header)+h.n)+h.size <= r.limits.Header {
+	if r.collecting && r.inSegment && h.id != idCRC32 && h.size <= headerSkipped &&
+		int64(len(r.header)+h.n)+h.size <= r.limits.Header {
 		_, err := r.body(h)
 		return err
 	}
@@ -27,8 +28,8 @@ func (r *Reader) skip(h *header) error {
 	return nil
 }
 
-// body reads the element h whole: into header in front of the first cluster, into scratch otherwise. It is good until the
-// next call.
+// body reads the element h whole: into header in front of the first cluster, into scratch
+// otherwise. It is good until the next call.
 func (r *Reader) body(h *header) ([]byte, error) {
 	if !r.collecting || !r.inSegment && h.id != idEBML {
 		if cap(r.scratch) > keepScratch {
@@ -39,7 +40,9 @@ func (r *Reader) body(h *header) ([]byte, error) {
 		return r.scratch, err
 	}
 	if n := int64(len(r.header)+h.n) + h.size; n > r.limits.Header {
-		err := fail(h.id, r.place(), h.off, "makes %d bytes in front of the first cluster, more than the limit of %d", n, r.limits.Header)
+		err := fail(h.id, r.place(), h.off,
+			"makes %d bytes in front of the first cluster, more than the limit of %d", n,
+			r.limits.Header)
 		err.TooLarge = true
 		return nil, err
 	}

@@ -1,11 +1,13 @@
-// Package mkv reads and writes the Matroska (RFC 9559, over EBML, RFC 8794) that Kinesis Video Streams producers send and
-// consumers read: a stream of clusters without an end, not a file.
+// Package mkv reads and writes the Matroska (RFC 9559, over EBML, RFC 8794) that Kinesis Video
+// Streams producers send and consumers read: a stream of clusters without an end, not a file.
 //
-// The Reader takes a stranger's bytes. It pulls events from an io.Reader, needs no byte beyond the one that completes the
-// event it returns, and holds no more memory than its Limits and what has really arrived: a declared size is checked against
-// the table of elements (elements.go) and never allocated in advance.
+// The Reader takes a stranger's bytes. It pulls events from an io.Reader, needs no byte beyond the
+// one that completes the event it returns, and holds no more memory than its Limits and what has
+// really arrived: a declared size is checked against the table of elements (elements.go) and never
+// allocated in advance.
 //
-// The Writer makes the form that the AWS producer SDK makes: Segment and Cluster of unknown size, SimpleBlocks, level-1 Tags.
+// The Writer makes the form that the AWS producer SDK makes: Segment and Cluster of unknown size,
+// SimpleBlocks, level-1 Tags.
 package mkv
 
 import (
@@ -20,9 +22,11 @@ type EventKind uint8
 
 // The events of a Matroska stream, in the order in which a well-formed document gives them.
 const (
-	// DocumentStart: an EBML header and the Segment after it begin. It comes again when the body holds several documents.
+	// DocumentStart: an EBML header and the Segment after it begin. It comes again when the body
+	// holds several documents.
 	DocumentStart EventKind = iota + 1
-	// TracksReady: a Tracks element was read and Tracks tells the new set. It comes again when Tracks comes again.
+	// TracksReady: a Tracks element was read and Tracks tells the new set. It comes again when
+	// Tracks comes again.
 	TracksReady
 	// ClusterStart: a Cluster begins and its Timestamp (Event.Timecode) is known.
 	ClusterStart
@@ -34,7 +38,8 @@ const (
 	ClusterEnd
 )
 
-var eventNames = [...]string{DocumentStart: "document", TracksReady: "tracks", ClusterStart: "cluster", Frame: "frame", TagsEvent: "tags", ClusterEnd: "cluster-end"}
+var eventNames = [...]string{DocumentStart: "document", TracksReady: "tracks",
+	ClusterStart: "cluster", Frame: "frame", TagsEvent: "tags", ClusterEnd: "cluster-end"}
 
 // String returns the event's name as Dump prints it.
 func (k EventKind) String() string {
@@ -46,11 +51,13 @@ func (k EventKind) String() string {
 
 // Event is one step through a Matroska stream. Which fields hold something depends on Kind.
 type Event struct {
-	Kind   EventKind
-	Offset int64 // bytes from the start of the input to the element that the event tells of (ClusterEnd: where the cluster ends)
+	Kind EventKind
+	// bytes from the start of the input to the element that the event tells of (ClusterEnd: where
+	// the cluster ends)
+	Offset int64
 
-	// Timecode is in TimestampScale units. ClusterStart: the raw Timestamp of the cluster. Frame: cluster plus the block's
-	// signed relative timestamp, so it may be negative.
+	// Timecode is in TimestampScale units. ClusterStart: the raw Timestamp of the cluster. Frame:
+	// cluster plus the block's signed relative timestamp, so it may be negative.
 	Timecode int64
 
 	// Frame only.
@@ -59,28 +66,33 @@ type Event struct {
 	Duration int64 // the frame's part of BlockDuration, in TimestampScale units, or -1
 	// Key is the key flag of a SimpleBlock; for a BlockGroup, that it has no ReferenceBlock.
 	Key bool
-	// KeyUnknown: Key is true only because a BlockGroup has no ReferenceBlock. GStreamer's matroskamux version=1 never writes
-	// one, so that only the bitstream tells whether such a video frame is a key frame (docs/reference/producers.md, "Other muxers").
+	// KeyUnknown: Key is true only because a BlockGroup has no ReferenceBlock. GStreamer's
+	// matroskamux version=1 never writes one, so that only the bitstream tells whether such a video
+	// frame is a key frame (docs/reference/producers.md, "Other muxers").
 	KeyUnknown bool
-	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is reckoned from DefaultDuration
-	// or BlockDuration, and -1 when there is neither.
+	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is
+	// reckoned from DefaultDuration or BlockDuration, and -1 when there is neither.
 	Laced bool
-	// DiscardPadding is the length in nanoseconds to cut from the end (negative: start) of the decoded audio, 0 when absent.
+	// DiscardPadding is the length in nanoseconds to cut from the end (negative: start) of the
+	// decoded audio, 0 when absent.
 	DiscardPadding int64
 
-	// Tags of a TagsEvent, in order. Tags that target a certain track, edition, chapter or attachment are about that and not
-	// about the fragment, and are left out; so are binary values and SimpleTags nested in SimpleTags.
-	// Names and values are as they came, up to the first NUL, and need not be UTF-8.
+	// Tags of a TagsEvent, in order. Tags that target a certain track, edition, chapter or
+	// attachment are about that and not about the fragment, and are left out; so are binary values
+	// and SimpleTags nested in SimpleTags. Names and values are as they came, up to the first NUL,
+	// and need not be UTF-8.
 	Tags []media.Tag
 
-	// Complete, for ClusterEnd: the cluster's known size was used up, or another element ended a cluster of unknown size. False
-	// when the input stopped between two elements of a cluster of unknown size.
+	// Complete, for ClusterEnd: the cluster's known size was used up, or another element ended a
+	// cluster of unknown size. False when the input stopped between two elements of a cluster of
+	// unknown size.
 	Complete bool
 }
 
 // Limits bound what a Reader accepts. All are in bytes unless said otherwise.
 type Limits struct {
-	Header       int64 // everything kept from the EBML header to the first cluster, and the Tracks element
+	// everything kept from the EBML header to the first cluster, and the Tracks element
+	Header       int64
 	CodecPrivate int64 // one CodecPrivate
 	Fragment     int64 // one Cluster with its header, and so one block
 	Tags         int64 // one Tags element
@@ -91,9 +103,9 @@ type Limits struct {
 	Skip         int64 // one element that is passed over: Void, Cues, Attachments, unknown ones
 }
 
-// DefaultLimits are the limits for PutMedia: the quotas of the service with room to spare, so that the limits of the API
-// (fragment size 50 MB, 10 tags of 128 + 256 bytes, 3 tracks) are the ingest session's to enforce, which knows what to
-// answer. They only keep a hostile body small.
+// DefaultLimits are the limits for PutMedia: the quotas of the service with room to spare, so that
+// the limits of the API (fragment size 50 MB, 10 tags of 128 + 256 bytes, 3 tracks) are the ingest
+// session's to enforce, which knows what to answer. They only keep a hostile body small.
 func DefaultLimits() Limits {
 	return Limits{
 		Header:       2 << 20,
@@ -114,12 +126,14 @@ type ErrorKind uint8
 const (
 	// Invalid: not Matroska, or Matroska that cannot be taken (INVALID_MKV_DATA, 4006).
 	Invalid ErrorKind = iota
-	// FragmentSize: a cluster or block is larger than Limits.Fragment (MAX_FRAGMENT_SIZE_REACHED, 4001).
+	// FragmentSize: a cluster or block is larger than Limits.Fragment (MAX_FRAGMENT_SIZE_REACHED,
+	// 4001).
 	FragmentSize
 	// Metadata: tags are larger or more than the limits (FRAGMENT_METADATA_LIMIT_REACHED, 4009).
 	Metadata
-	// NoDocument: something other than an EBML header or well-formed Tags came before the first EBML header of the input, as
-	// when a producer goes on in the middle of a cluster on a new connection (STREAM_READ_ERROR, 4000).
+	// NoDocument: something other than an EBML header or well-formed Tags came before the first
+	// EBML header of the input, as when a producer goes on in the middle of a cluster on a new
+	// connection (STREAM_READ_ERROR, 4000).
 	NoDocument
 )
 

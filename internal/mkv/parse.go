@@ -11,15 +11,16 @@ import (
 
 const (
 	defaultTimestampScale = 1_000_000
-	// maxTimestampScale, 1,000 seconds a unit, is far beyond sense and keeps arithmetic on times from overflowing.
+	// maxTimestampScale, 1,000 seconds a unit, is far beyond sense and keeps arithmetic on times
+	// from overflowing.
 	maxTimestampScale = 1_000_000_000_000
 	maxTrackNumber    = math.MaxInt32
 	// maxDefaultDuration (104 days) keeps the reckoning of laced frames' times from overflowing.
 	maxDefaultDuration = 1 << 53
 )
 
-// cursor goes through the children of an element that is in memory. Unknown and global elements are passed over; what is
-// too large, in the wrong place or goes past the end is an error.
+// cursor goes through the children of an element that is in memory. Unknown and global elements are
+// passed over; what is too large, in the wrong place or goes past the end is an error.
 type cursor struct {
 	limits *Limits
 	data   []byte // what is left
@@ -33,12 +34,14 @@ type cursor struct {
 	err     error
 }
 
-// next moves to the next child that has a line in the table for this parent. False at the end and on error.
+// next moves to the next child that has a line in the table for this parent. False at the end and
+// on error.
 func (c *cursor) next() bool {
 	for c.err == nil && len(c.data) > 0 {
 		idLen := bits.LeadingZeros8(c.data[0]) + 1
 		if idLen > 4 {
-			c.err = fail(c.parent, atTop, c.off, "no element ID begins with the byte 0x%02X", c.data[0])
+			c.err = fail(c.parent, atTop, c.off, "no element ID begins with the byte 0x%02X",
+				c.data[0])
 			return false
 		}
 		c.id, c.idOff = 0, c.off
@@ -64,9 +67,11 @@ func (c *cursor) next() bool {
 			c.err = c.fail("unknown size, which only Segment and Cluster may have")
 			return false
 		case size > int64(len(c.data)):
-			c.err = c.fail("%d bytes, but its %s has only %d left", size, nameOf(c.parent), len(c.data))
+			c.err = c.fail("%d bytes, but its %s has only %d left", size, nameOf(c.parent),
+				len(c.data))
 			return false
-		case e != nil && e.parent != anywhere && e.parent != c.parent && !(id == idSimpleTag && c.parent == idSimpleTag):
+		case e != nil && e.parent != anywhere && e.parent != c.parent &&
+			!(id == idSimpleTag && c.parent == idSimpleTag):
 			c.err = c.fail("not allowed in %s", nameOf(c.parent))
 			return false
 		case l >= 0 && size > l:
@@ -96,8 +101,8 @@ func (c *cursor) fail(format string, args ...any) error {
 	return fail(c.id, c.parent, c.idOff, format, args...)
 }
 
-// uint returns the element's value, or def when it is empty (RFC 8794 section 6.1: an empty element has its default).
-// Below low, or above high, is an error.
+// uint returns the element's value, or def when it is empty (RFC 8794 section 6.1: an empty element
+// has its default). Below low, or above high, is an error.
 func (c *cursor) uint(def, low, high uint64) uint64 {
 	v := def
 	if len(c.body) > 0 {
@@ -191,7 +196,8 @@ func (r *Reader) readInfo(h *header) error {
 		return c.err
 	}
 	if r.seenCluster && scale != r.scale {
-		return fail(idInfo, idSegment, h.off, "changes TimestampScale from %d to %d after a cluster", r.scale, scale)
+		return fail(idInfo, idSegment, h.off,
+			"changes TimestampScale from %d to %d after a cluster", r.scale, scale)
 	}
 	r.scale, r.segmentUID = scale, uid
 	return nil
@@ -232,7 +238,8 @@ func (r *Reader) readTracks(h *header) error {
 	return c.err
 }
 
-// readTrackEntry reads the TrackEntry at hand. stripped is what header stripping took off each frame.
+// readTrackEntry reads the TrackEntry at hand. stripped is what header stripping took off each
+// frame.
 func readTrackEntry(parent *cursor) (t media.Track, stripped []byte, err error) {
 	video := struct{ width, height int }{}
 	audio := struct{ rate, channels int }{rate: 8000, channels: 1}
@@ -270,7 +277,8 @@ func readTrackEntry(parent *cursor) (t media.Track, stripped []byte, err error) 
 				case idSamplingFrequency:
 					audio.rate = a.frequency()
 				case idChannels:
-					// The AWS SDK writes 0 for a channelConfiguration of 0 (a program config element tells).
+					// The AWS SDK writes 0 for a channelConfiguration of 0 (a program config
+					// element tells).
 					audio.channels = max(int(a.uint(1, 0, math.MaxInt32)), 1)
 				}
 			}
@@ -315,8 +323,8 @@ func (c *cursor) frequency() int {
 	return int(f)
 }
 
-// readEncodings reads the ContentEncodings at hand. One header stripping (RFC 9559 section 5.1.4.1.31.7, algorithm 3) is
-// undone; anything else cannot be read without knowing what is in it.
+// readEncodings reads the ContentEncodings at hand. One header stripping (RFC 9559 section
+// 5.1.4.1.31.7, algorithm 3) is undone; anything else cannot be read without knowing what is in it.
 func readEncodings(parent *cursor) (stripped []byte, inPrivate bool, err error) {
 	const (
 		allFrames      = 1
@@ -357,7 +365,9 @@ func readEncodings(parent *cursor) (stripped []byte, inPrivate bool, err error) 
 			return nil, false, e.err
 		}
 		if algorithm != headerStripped {
-			return nil, false, c.fail("compression algorithm %d is not supported, only header stripping (3)", algorithm)
+			return nil, false,
+				c.fail("compression algorithm %d is not supported, only header stripping (3)",
+					algorithm)
 		}
 		if scope&allFrames == 0 {
 			return nil, false, c.fail("header stripping of the CodecPrivate alone is not supported")
@@ -413,8 +423,8 @@ func (r *Reader) readTags(h *header) ([]media.Tag, error) {
 	return tags, c.err
 }
 
-// readSimpleTag reads the SimpleTag at hand; ok is false for one with a binary value. Nested SimpleTags are passed over, for
-// the fragment metadata of KVS has no nesting.
+// readSimpleTag reads the SimpleTag at hand; ok is false for one with a binary value. Nested
+// SimpleTags are passed over, for the fragment metadata of KVS has no nesting.
 func readSimpleTag(parent *cursor) (tag media.Tag, ok bool, err error) {
 	named := false
 	ok = true

@@ -11,13 +11,15 @@ import (
 )
 
 const (
-	// unknownSize is the size of a Segment or Cluster that ends where something else begins (RFC 8794 section 6.2).
+	// unknownSize is the size of a Segment or Cluster that ends where something else begins (RFC
+	// 8794 section 6.2).
 	unknownSize = -1
 	// keepScratch is the largest buffer for elements read whole that is kept from one to the next.
 	keepScratch = 1 << 20
 	// headerSkipped is the largest passed-over element (SeekHead, Void, …) that Header keeps.
 	headerSkipped = 64 << 10
-	// maxTime bounds every time and duration, in nanoseconds: the caller may multiply by TimestampScale without a check.
+	// maxTime bounds every time and duration, in nanoseconds: the caller may multiply by
+	// TimestampScale without a check.
 	maxTime = math.MaxInt64 / 2
 )
 
@@ -30,7 +32,8 @@ type header struct {
 	n    int // bytes of raw
 }
 
-// Reader reads a stream of Matroska and gives it as events. It is not safe for use by several goroutines.
+// Reader reads a stream of Matroska and gives it as events. It is not safe for use by several
+// goroutines.
 type Reader struct {
 	in     input
 	limits Limits
@@ -57,7 +60,8 @@ type Reader struct {
 	encodings  [][]byte // for each of tracks, the bytes that header stripping took off each frame
 	trackCount int      // Tracks elements seen in this document
 
-	// The frame at hand and what is left of its block. blockIn is &in for a SimpleBlock, &group for a Block in a BlockGroup.
+	// The frame at hand and what is left of its block. blockIn is &in for a SimpleBlock, &group for
+	// a Block in a BlockGroup.
 	blockIn   *input
 	group     input
 	frame     Event
@@ -75,41 +79,48 @@ type Reader struct {
 	trace func(depth int, h *header) // each element met while streaming, for Dump
 }
 
-// NewReader returns a Reader over r. It reads from r only what the events need and what is there with it.
+// NewReader returns a Reader over r. It reads from r only what the events need and what is there
+// with it.
 func NewReader(r io.Reader, l Limits) *Reader {
-	return &Reader{in: input{src: r, buf: make([]byte, bufferSize)}, limits: l, scale: defaultTimestampScale}
+	return &Reader{in: input{src: r, buf: make([]byte, bufferSize)}, limits: l,
+		scale: defaultTimestampScale}
 }
 
-// Header returns the bytes of the current document from its EBML header to its first cluster as they came, with the
-// Segment's ID and size; CRC-32 elements of the Segment and passed-over elements (Void, Cues, …) that are large are left out.
-// It is complete from the first ClusterStart of the document on, and nil when no EBML header came yet; a Tracks that comes
-// again behind a cluster is not in it. The caller must not change it; the Reader does not either.
+// Header returns the bytes of the current document from its EBML header to its first cluster as
+// they came, with the Segment's ID and size; CRC-32 elements of the Segment and passed-over
+// elements (Void, Cues, …) that are large are left out. It is complete from the first ClusterStart
+// of the document on, and nil when no EBML header came yet; a Tracks that comes again behind a
+// cluster is not in it. The caller must not change it; the Reader does not either.
 func (r *Reader) Header() []byte { return r.header[:len(r.header):len(r.header)] }
 
 // SegmentUID returns the SegmentUUID of the current document, nil when it has none.
 func (r *Reader) SegmentUID() []byte { return r.segmentUID }
 
-// Tracks returns the tracks of the current document in the order of their declaration, nil before TracksReady. Numbers are
-// distinct; names and codec IDs are as they came and need not be UTF-8. The caller must not change them.
+// Tracks returns the tracks of the current document in the order of their declaration, nil before
+// TracksReady. Numbers are distinct; names and codec IDs are as they came and need not be UTF-8.
+// The caller must not change them.
 func (r *Reader) Tracks() []media.Track { return r.tracks }
 
-// TimestampScale returns the nanoseconds per unit of all Timecodes, 1,000,000 by default. It is settled at the first
-// ClusterStart of the document (Info may stand behind Tracks). Timecode times TimestampScale never overflows an int64.
+// TimestampScale returns the nanoseconds per unit of all Timecodes, 1,000,000 by default. It is
+// settled at the first ClusterStart of the document (Info may stand behind Tracks). Timecode times
+// TimestampScale never overflows an int64.
 func (r *Reader) TimestampScale() int64 { return r.scale }
 
 // Offset returns the number of bytes of the input that were used up.
 func (r *Reader) Offset() int64 { return r.in.off }
 
-// EndedBetween says, once Next has returned an error, whether the input ended or failed between two elements, outside of every
-// Segment and Cluster of known size: nothing was cut but a cluster of unknown size.
+// EndedBetween says, once Next has returned an error, whether the input ended or failed between two
+// elements, outside of every Segment and Cluster of known size: nothing was cut but a cluster of
+// unknown size.
 func (r *Reader) EndedBetween() bool { return r.between }
 
 // Next passes over what is left of the current frame and returns the next event.
 //
-// It returns io.EOF when the input ends between two elements; a cluster of unknown size that this cuts short is told as
-// ClusterEnd with Complete false first, and so it is when the input fails between two elements. It returns
-// io.ErrUnexpectedEOF when the input ends inside an element, an *Error for what is not acceptable Matroska, and any other
-// error of the input wrapped. After an error it returns the same error again.
+// It returns io.EOF when the input ends between two elements; a cluster of unknown size that this
+// cuts short is told as ClusterEnd with Complete false first, and so it is when the input fails
+// between two elements. It returns io.ErrUnexpectedEOF when the input ends inside an element, an
+// *Error for what is not acceptable Matroska, and any other error of the input wrapped. After an
+// error it returns the same error again.
 func (r *Reader) Next() (Event, error) {
 	if r.err != nil {
 		return Event{}, r.err
@@ -125,9 +136,10 @@ func (r *Reader) Next() (Event, error) {
 	return ev, nil
 }
 
-// AppendPayload appends the bytes of the current frame, Event.Size of them, to dst and returns it. dst grows as the bytes
-// come, so a frame that declares more than it has costs nothing. A second call for the same frame appends nothing. On error,
-// which is io.ErrUnexpectedEOF or an error of the input, dst is returned as it was.
+// AppendPayload appends the bytes of the current frame, Event.Size of them, to dst and returns it.
+// dst grows as the bytes come, so a frame that declares more than it has costs nothing. A second
+// call for the same frame appends nothing. On error, which is io.ErrUnexpectedEOF or an error of
+// the input, dst is returned as it was.
 func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
@@ -140,8 +152,8 @@ func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
 	return got, nil
 }
 
-// AppendSome does so for at most so many bytes of what is left of the current frame; dst has not grown when nothing is left. On
-// error dst is returned with what came.
+// AppendSome does so for at most so many bytes of what is left of the current frame; dst has not
+// grown when nothing is left. On error dst is returned with what came.
 func (r *Reader) AppendSome(dst []byte, most int) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
@@ -285,7 +297,8 @@ func (r *Reader) readHeader() error {
 	place := r.place()
 	idLen := bits.LeadingZeros8(in.buf[in.start]) + 1
 	if idLen > 4 {
-		return fail(place, atTop, in.off, "no element ID begins with the byte 0x%02X", in.buf[in.start])
+		return fail(place, atTop, in.off, "no element ID begins with the byte 0x%02X",
+			in.buf[in.start])
 	}
 	if err := in.need(idLen + 1); err != nil {
 		return cut(err)
@@ -306,8 +319,8 @@ func (r *Reader) readHeader() error {
 	return nil
 }
 
-// parseHeader takes an ID of idLen bytes and the size behind it apart. ok is false for an ID that is reserved (RFC 8794
-// section 5: all data bits zero or one).
+// parseHeader takes an ID of idLen bytes and the size behind it apart. ok is false for an ID that
+// is reserved (RFC 8794 section 5: all data bits zero or one).
 func parseHeader(raw []byte, idLen int) (id uint32, size int64, ok bool) {
 	for _, b := range raw[:idLen] {
 		id = id<<8 | uint32(b)
@@ -329,7 +342,8 @@ func vint(b []byte) int64 {
 	return int64(v)
 }
 
-// endsHere reports whether the element h ends the cluster or segment that we are in, and refuses it where it may not stand.
+// endsHere reports whether the element h ends the cluster or segment that we are in, and refuses it
+// where it may not stand.
 func (r *Reader) endsHere(h *header, e *element) (bool, error) {
 	place := r.place()
 	r.begun = r.begun || h.id == idEBML
@@ -346,7 +360,8 @@ func (r *Reader) endsHere(h *header, e *element) (bool, error) {
 	case place == atTop && h.id == idTags:
 		// The AWS SDK opens a body with a left-over END_OF_FRAGMENT tag and no document around it.
 		return false, nil
-	case place == idCluster && r.clusterEnd == unknownSize && (e.parent == idSegment || e.parent == atTop),
+	case place == idCluster && r.clusterEnd == unknownSize &&
+		(e.parent == idSegment || e.parent == atTop),
 		place == idSegment && r.segmentEnd == unknownSize && e.parent == atTop:
 		return true, nil
 	case place == atTop:
@@ -373,7 +388,8 @@ func (r *Reader) checkSize(h *header, e *element) error {
 	}
 	stop := r.in.off + h.size // below 2^57
 	if end != unknownSize && stop > end {
-		return fail(h.id, place, h.off, "ends at byte %d, past the end of its %s at %d", stop, nameOf(place), end)
+		return fail(h.id, place, h.off, "ends at byte %d, past the end of its %s at %d", stop,
+			nameOf(place), end)
 	}
 	if l := r.limits.limit(e); l >= 0 && h.size > l {
 		return tooLarge(h.id, place, h.off, h.size, l)
@@ -395,7 +411,8 @@ func (r *Reader) checkCluster(stop int64) error {
 // inputEnded tells the end of the input between two elements.
 func (r *Reader) inputEnded() (Event, error) {
 	err := r.in.err
-	open := r.inCluster && r.clusterEnd == unknownSize && r.hasTimecode // a cluster whose end is still to be told
+	// a cluster whose end is still to be told
+	open := r.inCluster && r.clusterEnd == unknownSize && r.hasTimecode
 	inside := r.inCluster && !open || r.inSegment && r.segmentEnd != unknownSize
 	r.between = !inside
 	if err != io.EOF || inside {
@@ -455,7 +472,8 @@ func (r *Reader) element(h *header, e *element) (Event, error) {
 	case idBlockGroup:
 		return r.readBlockGroup(h)
 	}
-	return Event{}, fail(h.id, r.place(), h.off, "not allowed here") // not reached: the table has no other children of streamed elements
+	// not reached: the table has no other children of streamed elements
+	return Event{}, fail(h.id, r.place(), h.off, "not allowed here")
 }
 
 // readEBML begins a document.

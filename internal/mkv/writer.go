@@ -21,9 +21,10 @@ type Header struct {
 	WritingApp     string        // "weir" when empty
 }
 
-// Writer writes live Matroska as the AWS producer SDK does: Segment and Clusters of unknown size (one byte, 0xFF), 8-byte
-// timestamps, SimpleBlocks, Tags at level 1. It keeps no media: each call writes what it was given, a frame's bytes straight
-// from the caller's slice. A header without clusters, clusters without a header, or Tags alone are the caller's choice.
+// Writer writes live Matroska as the AWS producer SDK does: Segment and Clusters of unknown size
+// (one byte, 0xFF), 8-byte timestamps, SimpleBlocks, Tags at level 1. It keeps no media: each call
+// writes what it was given, a frame's bytes straight from the caller's slice. A header without
+// clusters, clusters without a header, or Tags alone are the caller's choice.
 type Writer struct {
 	w          io.Writer
 	buf        []byte
@@ -31,8 +32,8 @@ type Writer struct {
 	clusterPTS int64
 }
 
-// NewWriter returns a Writer to w, which is written two times for a frame and once for all else; buffer it where that
-// matters.
+// NewWriter returns a Writer to w, which is written two times for a frame and once for all else;
+// buffer it where that matters.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 // WriteHeader writes the EBML header, the Segment's ID and unknown size, Info and Tracks.
@@ -41,10 +42,12 @@ func (w *Writer) WriteHeader(h Header) error {
 		return errors.New("write matroska header: no tracks")
 	}
 	if len(h.SegmentUID) != 0 && len(h.SegmentUID) != 16 {
-		return fmt.Errorf("write matroska header: segment UID of %d bytes, not 16", len(h.SegmentUID))
+		return fmt.Errorf("write matroska header: segment UID of %d bytes, not 16",
+			len(h.SegmentUID))
 	}
 	if h.TimestampScale < 0 || h.TimestampScale > maxTimestampScale {
-		return fmt.Errorf("write matroska header: timestamp scale %d is out of range", h.TimestampScale)
+		return fmt.Errorf("write matroska header: timestamp scale %d is out of range",
+			h.TimestampScale)
 	}
 	if h.TimestampScale == 0 {
 		h.TimestampScale = defaultTimestampScale
@@ -97,8 +100,8 @@ func (w *Writer) WriteCluster(timecode int64) error {
 	return w.flush(b)
 }
 
-// WriteFrame writes a SimpleBlock of one frame. timecode is absolute, in TimestampScale units, and at most 32767 away from the
-// cluster's.
+// WriteFrame writes a SimpleBlock of one frame. timecode is absolute, in TimestampScale units, and
+// at most 32767 away from the cluster's.
 func (w *Writer) WriteFrame(track int, timecode int64, key bool, data []byte) error {
 	if !w.inCluster {
 		return errors.New("write matroska frame: no cluster begun")
@@ -108,7 +111,8 @@ func (w *Writer) WriteFrame(track int, timecode int64, key bool, data []byte) er
 	}
 	rel := timecode - w.clusterPTS
 	if rel < math.MinInt16 || rel > math.MaxInt16 {
-		return fmt.Errorf("write matroska frame: timecode %d is too far from the cluster's %d", timecode, w.clusterPTS)
+		return fmt.Errorf("write matroska frame: timecode %d is too far from the cluster's %d",
+			timecode, w.clusterPTS)
 	}
 	var number [8]byte
 	n := appendSize(number[:0], int64(track), sizeLen(int64(track)))
@@ -127,8 +131,8 @@ func (w *Writer) WriteFrame(track int, timecode int64, key bool, data []byte) er
 	return w.write(data)
 }
 
-// WriteTags writes a Tags element with one Tag that holds all the tags, which ends the cluster at hand. All sizes take
-// 4 bytes, as in what GetMedia puts around the producer's clusters.
+// WriteTags writes a Tags element with one Tag that holds all the tags, which ends the cluster at
+// hand. All sizes take 4 bytes, as in what GetMedia puts around the producer's clusters.
 func (w *Writer) WriteTags(tags []media.Tag) error {
 	b, all := openMaster(w.buf[:0], idTags)
 	b, one := openMaster(b, idTag)
@@ -226,7 +230,8 @@ func appendSize(b []byte, n int64, length int) []byte {
 	return b
 }
 
-// openMaster appends the ID and 4 bytes for the size, which closeMaster fills in; at is where the children begin.
+// openMaster appends the ID and 4 bytes for the size, which closeMaster fills in; at is where the
+// children begin.
 func openMaster(b []byte, id uint32) (_ []byte, at int) {
 	b = append(appendID(b, id), 0, 0, 0, 0)
 	return b, len(b)

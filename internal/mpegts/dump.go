@@ -6,9 +6,10 @@ import (
 	"io"
 )
 
-// Dump prints the packets of a transport stream, a line each; packets that only carry on what the one before began are one
-// line together. It tells of tables, clock references, PES headers with the first bytes behind them, and continuity counters that are not what
-// they should be. It stops with an error at the first bytes that are not a packet. Any input is safe.
+// Dump prints the packets of a transport stream, a line each; packets that only carry on what the
+// one before began are one line together. It tells of tables, clock references, PES headers with
+// the first bytes behind them, and continuity counters that are not what they should be. It stops
+// with an error at the first bytes that are not a packet. Any input is safe.
 func Dump(w io.Writer, data []byte) error {
 	d := &dumper{w: w, counters: map[uint16]byte{}}
 	for i := 0; len(data) > 0; i++ {
@@ -134,7 +135,8 @@ func (d *dumper) section(b []byte) {
 	case 0:
 		d.printf(" PAT crc=%s", crc)
 		for ; len(body) >= 4; body = body[4:] {
-			d.printf(" program=%d:0x%04x", binary.BigEndian.Uint16(body), binary.BigEndian.Uint16(body[2:])&0x1fff)
+			d.printf(" program=%d:0x%04x", binary.BigEndian.Uint16(body),
+				binary.BigEndian.Uint16(body[2:])&0x1fff)
 		}
 	case 2:
 		if len(body) < 4 {
@@ -169,5 +171,6 @@ func (d *dumper) pes(b []byte) {
 }
 
 func pesTime(b []byte) int64 {
-	return int64(b[0]>>1&7)<<30 | int64(b[1])<<22 | int64(b[2]>>1)<<15 | int64(b[3])<<7 | int64(b[4]>>1)
+	return int64(b[0]>>1&7)<<30 | int64(b[1])<<22 | int64(b[2]>>1)<<15 | int64(b[3])<<7 | int64(
+		b[4]>>1)
 }

@@ -9,11 +9,13 @@ import (
 	"weir/internal/media"
 )
 
-// ErrInvalidFrame says that the bytes of a frame are not what the track's codec private data promises.
+// ErrInvalidFrame says that the bytes of a frame are not what the track's codec private data
+// promises.
 var ErrInvalidFrame = errors.New("invalid media frame")
 
-// Check says whether a track can be carried. Errors are those of media.CodecString; AAC that has no ADTS header (960 samples a
-// frame, a sampling rate outside of the table, channels told by a program config element) is media.ErrUnsupportedCodec.
+// Check says whether a track can be carried. Errors are those of media.CodecString; AAC that has no
+// ADTS header (960 samples a frame, a sampling rate outside of the table, channels told by a
+// program config element) is media.ErrUnsupportedCodec.
 func Check(t *media.Track) error {
 	_, err := newCoder(t)
 	return err
@@ -24,8 +26,9 @@ type coder struct {
 	streamType byte
 	video      bool
 
-	// Video: NAL units behind a length become a byte stream (14496-10 annex B) of access units that begin with a delimiter, which
-	// 13818-1 clauses 2.14.1 and 2.17.1 demand, and of which those where playing may begin carry the parameter sets.
+	// Video: NAL units behind a length become a byte stream (14496-10 annex B) of access units that
+	// begin with a delimiter, which 13818-1 clauses 2.14.1 and 2.17.1 demand, and of which those
+	// where playing may begin carry the parameter sets.
 	lengthSize int
 	hevc       bool
 	delimiter  []byte // with its start code
@@ -76,14 +79,19 @@ func newCoder(t *media.Track) (*coder, error) {
 		}
 		c.streamType = 0x0f
 		rate := slices.Index(adtsRates[:], config.SampleRate)
-		if rate < 0 || config.ChannelConfig < 1 || config.ChannelConfig > 7 || config.FrameLength != 1024 {
-			return nil, fmt.Errorf("track %d (%s): %w: no ADTS for %d samples a frame at %d Hz, channel configuration %d",
-				t.Number, t.CodecID, media.ErrUnsupportedCodec, config.FrameLength, config.SampleRate, config.ChannelConfig)
+		if rate < 0 || config.ChannelConfig < 1 || config.ChannelConfig > 7 ||
+			config.FrameLength != 1024 {
+			return nil, fmt.Errorf("track %d (%s): %w: no ADTS for %d samples a frame at %d Hz, "+
+				"channel configuration %d",
+				t.Number, t.CodecID, media.ErrUnsupportedCodec, config.FrameLength,
+				config.SampleRate, config.ChannelConfig)
 		}
-		// The header can tell the core coder only, its object type in two bits. SBR and PS are found in the frames
-		// (14496-3 clause 1.6.6, implicit signalling), as in every HE-AAC broadcast.
+		// The header can tell the core coder only, its object type in two bits. SBR and PS are
+		// found in the frames (14496-3 clause 1.6.6, implicit signalling), as in every HE-AAC
+		// broadcast.
 		profile, channels := byte(config.CoreObjectType-1), byte(config.ChannelConfig)
-		c.adts = [7]byte{0xff, 0xf1, profile<<6 | byte(rate)<<2 | channels>>2, channels << 6, 0, 0x1f, 0xfc}
+		c.adts = [7]byte{0xff, 0xf1, profile<<6 | byte(rate)<<2 | channels>>2, channels << 6, 0,
+			0x1f, 0xfc}
 	}
 	for _, s := range sets {
 		c.sets = append(append(c.sets, startCode[:]...), s...)
@@ -92,7 +100,8 @@ func newCoder(t *media.Track) (*coder, error) {
 }
 
 // adtsRates is the table of sampling frequencies (14496-3 table 1.18).
-var adtsRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+var adtsRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000,
+	11025, 8000, 7350}
 
 // maxADTS is the longest frame that the 13 bits of an ADTS header hold, header included.
 const maxADTS = 1<<13 - 1
@@ -114,7 +123,8 @@ type picture struct {
 	sets      bool  // the codec private data's parameter sets must be added
 }
 
-// kindOf gives the bit of a parameter set's kind, and whether the NAL unit is an access unit delimiter. first is its first byte.
+// kindOf gives the bit of a parameter set's kind, and whether the NAL unit is an access unit
+// delimiter. first is its first byte.
 func (c *coder) kindOf(first byte) (set int, delimiter bool) {
 	if c.hevc {
 		switch typ := first >> 1 & 0x3f; {
@@ -132,7 +142,8 @@ func (c *coder) kindOf(first byte) (set int, delimiter bool) {
 	}
 }
 
-// look reads the heads of a frame's NAL units. entry says that playing may begin here. Its length prefixes must fill the frame exactly.
+// look reads the heads of a frame's NAL units. entry says that playing may begin here. Its length
+// prefixes must fill the frame exactly.
 func (c *coder) look(w *window, at, size int64, entry bool) (picture, error) {
 	var p picture
 	have, units := 0, 0

@@ -30,16 +30,22 @@ func unhex(s string) []byte {
 // Codec private data as encoders wrote it.
 var (
 	avcC = unhex("0142c00dffe100166742c00dda0507ec0440000003004000000c83c50aa801000468ce0fc8")
-	hvcC = unhex("01022000000090000000000078f000fcfdfafa00000f03a00001001840010c01ffff022000000300900000030000030078959409a10001002c420101022000000300900000030000030078a003c080110753365959529385e1cd0100000303e90000753008a2000100064401c073c189")
+	hvcC = unhex(
+		"01022000000090000000000078f000fcfdfafa00000f03a0000100184001" +
+			"0c01ffff022000000300900000030000030078959409a10001002c420101" +
+			"022000000300900000030000030078a003c080110753365959529385e1cd" +
+			"0100000303e90000753008a2000100064401c073c189")
 	heV2 = unhex("eb098800") // HE-AAC v2: 48 kHz out of 24 kHz, signalled hierarchically
 )
 
 func video(codec string, private []byte) *media.Track {
-	return &media.Track{Number: 1, Kind: media.Video, CodecID: codec, CodecPrivate: private, Timescale: media.VideoTimescale}
+	return &media.Track{Number: 1, Kind: media.Video, CodecID: codec, CodecPrivate: private,
+		Timescale: media.VideoTimescale}
 }
 
 func audio(private []byte, rate uint32) *media.Track {
-	return &media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: private, Timescale: rate}
+	return &media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC,
+		CodecPrivate: private, Timescale: rate}
 }
 
 // nals puts NAL units behind lengths of the given size.
@@ -64,9 +70,11 @@ func annexB(units ...[]byte) (out []byte) {
 func input(t *media.Track, at int64, duration uint32, frames ...[]byte) Input {
 	run := &media.Run{Track: t.Number}
 	for i, f := range frames {
-		run.Frames = append(run.Frames, media.Frame{Duration: duration, Size: uint32(len(f)), Key: i == 0 || t.Kind == media.Audio})
+		run.Frames = append(run.Frames, media.Frame{Duration: duration, Size: uint32(len(f)),
+			Key: i == 0 || t.Kind == media.Audio})
 	}
-	return Input{Track: t, Run: run, DecodeTime: at, Payload: bytes.NewReader(bytes.Join(frames, nil))}
+	return Input{Track: t, Run: run, DecodeTime: at,
+		Payload: bytes.NewReader(bytes.Join(frames, nil))}
 }
 
 func write(t testing.TB, o Options, inputs ...Input) []byte {
@@ -125,7 +133,8 @@ func read(t testing.TB, data []byte) (found []pes) {
 		if has == (len(body) == 0) {
 			t.Fatalf("byte %d: payload flag %v with %d bytes", at, has, len(body))
 		}
-		if last, ok := counters[pid]; ok && has && p[3]&15 != (last+1)&15 || ok && !has && p[3]&15 != last {
+		if last, ok := counters[pid]; ok && has && p[3]&15 != (last+1)&15 || ok && !has &&
+			p[3]&15 != last {
 			t.Fatalf("byte %d: pid %d: counter %d after %d", at, pid, p[3]&15, last)
 		} else if !ok && pid >= pidVideo && pid <= pidAudio && p[3]&15 != 0 {
 			t.Fatalf("byte %d: pid %d begins with counter %d", at, pid, p[3]&15)
@@ -218,7 +227,8 @@ func TestH264WithAAC(t *testing.T) {
 
 	found := read(t, data)
 	sps, pps := avcC[8:30], avcC[33:]
-	want := [][]byte{annexB([]byte{9, 0xf0}, sps, pps, idr), annexB([]byte{9, 0xf0}, p), annexB([]byte{9, 0xf0}, b)}
+	want := [][]byte{annexB([]byte{9, 0xf0}, sps, pps, idr), annexB([]byte{9, 0xf0}, p),
+		annexB([]byte{9, 0xf0}, b)}
 	var pictures, sounds []pes
 	for _, u := range found {
 		if u.pid == pidVideo {
@@ -231,7 +241,8 @@ func TestH264WithAAC(t *testing.T) {
 		if !bytes.Equal(u.data, want[i]) || u.entry != (i == 0) {
 			t.Errorf("picture %d: %x, want %x", i, u.data, want[i])
 		}
-		if pts, dts := int64(900000+[]int{0, 7200, 3600}[i]), int64(900000-3600+3600*i); u.pts != pts || u.dts != dts {
+		if pts, dts := int64(900000+[]int{0, 7200, 3600}[i]), int64(900000-3600+
+			3600*i); u.pts != pts || u.dts != dts {
 			t.Errorf("picture %d at %d and %d, want %d and %d", i, u.pts, u.dts, pts, dts)
 		}
 	}
@@ -250,7 +261,8 @@ func TestH264WithAAC(t *testing.T) {
 
 func TestH265(t *testing.T) {
 	idr, p := filled(0x26, 500), filled(0x02, 100)
-	data := write(t, Options{}, input(video(media.CodecHEVC, hvcC), 90000, 3000, nals(4, idr), nals(4, p)))
+	data := write(t, Options{}, input(video(media.CodecHEVC, hvcC), 90000, 3000, nals(4, idr),
+		nals(4, p)))
 	golden(t, "h265.txt", data)
 	found := read(t, data)
 	aud := []byte{0x46, 1, 0x50}
@@ -258,7 +270,8 @@ func TestH265(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := annexB(aud, config.VPS[0], config.SPS[0], config.PPS[0], idr); !bytes.Equal(found[0].data, want) {
+	if want := annexB(aud, config.VPS[0], config.SPS[0], config.PPS[0],
+		idr); !bytes.Equal(found[0].data, want) {
 		t.Errorf("%x, want %x", found[0].data, want)
 	}
 	if want := annexB(aud, p); !bytes.Equal(found[1].data, want) {
@@ -282,7 +295,8 @@ func TestAudioAlone(t *testing.T) {
 
 // What is in a frame already is not put there again, and stays where it is.
 func TestParameterSetsOfTheFrame(t *testing.T) {
-	aud, sps, pps, sei, idr := []byte{9, 0x10}, filled(0x67, 20), filled(0x68, 5), filled(6, 9), filled(0x65, 200)
+	aud, sps, pps, sei, idr := []byte{9, 0x10}, filled(0x67, 20), filled(0x68, 5), filled(6,
+		9), filled(0x65, 200)
 	ownSPS, ownPPS := avcC[8:30], avcC[33:]
 	for name, c := range map[string]struct{ frame, want []byte }{
 		"all":            {nals(4, aud, sps, pps, idr), annexB(aud, sps, pps, idr)},
@@ -297,7 +311,8 @@ func TestParameterSetsOfTheFrame(t *testing.T) {
 		if !bytes.Equal(found[0].data, c.want) {
 			t.Errorf("%s: %x, want %x", name, found[0].data, c.want)
 		}
-		if end := KeyFrameEnd(in.Track, int64(len(c.frame)), false); int64(found[0].end) != end || found[1].at < int(end) {
+		if end := KeyFrameEnd(in.Track, int64(len(c.frame)), false); int64(found[0].end) != end ||
+			found[1].at < int(end) {
 			t.Errorf("%s: the key frame ends at %d, %d were promised", name, found[0].end, end)
 		}
 	}
@@ -311,12 +326,15 @@ func TestLyingFrames(t *testing.T) {
 		"bytes left over":       append(nals(4, filled(0x41, 5)), 0, 0),
 		"start codes":           append(annexB(filled(0x41, 30)), 0x80),
 	} {
-		_, err := NewSegment([]Input{input(video(media.CodecAVC, avcC), 0, 1, good, bad)}, Options{})
-		if !errors.Is(err, ErrInvalidFrame) || !strings.Contains(err.Error(), "frame 1 of track 1") {
+		_, err := NewSegment([]Input{input(video(media.CodecAVC, avcC), 0, 1, good, bad)},
+			Options{})
+		if !errors.Is(err, ErrInvalidFrame) ||
+			!strings.Contains(err.Error(), "frame 1 of track 1") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := NewSegment([]Input{input(audio(unhex("1210"), 44100), 0, 1024, make([]byte, 8185))}, Options{})
+	_, err := NewSegment([]Input{input(audio(unhex("1210"), 44100), 0, 1024, make([]byte, 8185))},
+		Options{})
 	if !errors.Is(err, ErrInvalidFrame) {
 		t.Errorf("an AAC frame that ADTS cannot hold: %v", err)
 	}
@@ -342,13 +360,15 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", private, err)
 		}
 	}
-	if err := Check(&media.Track{Kind: media.Audio, CodecID: "A_OPUS"}); !errors.Is(err, media.ErrUnsupportedCodec) {
+	if err := Check(&media.Track{Kind: media.Audio, CodecID: "A_OPUS"}); !errors.Is(err,
+		media.ErrUnsupportedCodec) {
 		t.Errorf("Opus: %v", err)
 	}
 }
 
-// Random segments: every frame comes out, once, in order, at its time; decode times rise and are never after presentation; and two
-// segments behind one another have no break in their counters. The same input gives the same bytes, however it is read.
+// Random segments: every frame comes out, once, in order, at its time; decode times rise and are
+// never after presentation; and two segments behind one another have no break in their counters.
+// The same input gives the same bytes, however it is read.
 func TestRandomSegments(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for round := range 300 {
@@ -362,7 +382,8 @@ func TestRandomSegments(t *testing.T) {
 			config[4] = 0xfc | byte(lengthSize-1)
 			var frames [][]byte
 			for i := range 1 + random.IntN(40) {
-				size := 6 + random.IntN(200) // a delimiter and that much suffice to fill the last packets
+				// a delimiter and that much suffice to fill the last packets
+				size := 6 + random.IntN(200)
 				if lengthSize > 1 && random.IntN(4) == 0 {
 					size += random.IntN(60000)
 				}
@@ -374,7 +395,8 @@ func TestRandomSegments(t *testing.T) {
 				pictures = append(pictures, annexB(unit)...)
 				frames = append(frames, nals(lengthSize, unit))
 			}
-			in := input(video(media.CodecAVC, config), start, uint32(1+random.IntN(20000)), frames...)
+			in := input(video(media.CodecAVC, config), start, uint32(1+random.IntN(20000)),
+				frames...)
 			for i := range in.Run.Frames {
 				in.Run.Frames[i].CompositionOffset = int32(random.IntN(20000) - 10000)
 			}
@@ -385,10 +407,13 @@ func TestRandomSegments(t *testing.T) {
 			for range 1 + random.IntN(200) {
 				f := filled(0x21, 20+random.IntN(400))
 				n := len(f) + 7
-				sounds = append(append(sounds, 0xff, 0xf1, 0x50, 0x80|byte(n>>11), byte(n>>3), byte(n<<5)|0x1f, 0xfc), f...)
+				sounds = append(append(sounds, 0xff, 0xf1, 0x50, 0x80|byte(n>>11), byte(n>>3),
+					byte(n<<5)|0x1f, 0xfc), f...)
 				frames = append(frames, f)
 			}
-			inputs = append(inputs, input(audio(unhex("1210"), 44100), start*441/900+random.Int64N(10000), 1024, frames...))
+			inputs = append(inputs,
+				input(audio(unhex("1210"), 44100), start*441/900+random.Int64N(10000), 1024,
+					frames...))
 		}
 		o := Options{Advance: random.Int64N(12000), Counter: byte(round)}
 		data := write(t, o, inputs...)
@@ -396,7 +421,8 @@ func TestRandomSegments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := io.ReadAll(iotest.OneByteReader(s)); err != nil || !bytes.Equal(data, again) {
+		if again, err := io.ReadAll(iotest.OneByteReader(s)); err != nil ||
+			!bytes.Equal(data, again) {
 			t.Fatalf("other bytes when read again: %v", err)
 		}
 		var gotPictures, gotSounds []byte
@@ -423,7 +449,8 @@ func TestRandomSegments(t *testing.T) {
 
 // Where pictures are rare the clock goes on between them.
 func TestClockBetweenRarePictures(t *testing.T) {
-	data := write(t, Options{}, input(video(media.CodecAVC, avcC), 0, 5*90000, nals(4, filled(0x65, 100)), nals(4, filled(1, 100)), nals(4, filled(1, 100))))
+	data := write(t, Options{}, input(video(media.CodecAVC, avcC), 0, 5*90000,
+		nals(4, filled(0x65, 100)), nals(4, filled(1, 100)), nals(4, filled(1, 100))))
 	read(t, data)
 	if n := len(data) / PacketSize; n < 111 || n > 2+16+112 {
 		t.Errorf("%d packets for ten seconds between pictures", n)
@@ -465,7 +492,8 @@ func FuzzVideo(f *testing.F) {
 }
 
 func FuzzDump(f *testing.F) {
-	f.Add(write(f, Options{}, input(video(media.CodecAVC, avcC), 0, 3600, nals(4, filled(0x65, 900)))))
+	f.Add(write(f, Options{}, input(video(media.CodecAVC, avcC), 0, 3600,
+		nals(4, filled(0x65, 900)))))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for i := 0; i < len(data); i += PacketSize {
 			data[i] = 0x47

@@ -44,8 +44,9 @@ type packetHeader struct {
 	pcr     int64 // 90 kHz
 }
 
-// appendPacket appends a packet with n bytes of payload, which the caller appends behind it: header and an adaptation field as
-// long as the payload leaves it. With n = 0 it is an adaptation field only.
+// appendPacket appends a packet with n bytes of payload, which the caller appends behind it: header
+// and an adaptation field as long as the payload leaves it. With n = 0 it is an adaptation field
+// only.
 func appendPacket(dst []byte, h *packetHeader, n int) []byte {
 	field := roomPlain - n
 	b1, b3 := byte(h.pid>>8), h.counter&0x0f
@@ -77,7 +78,8 @@ func appendPacket(dst []byte, h *packetHeader, n int) []byte {
 	dst = append(dst, flags)
 	if h.clock {
 		base := h.pcr & timeMask
-		dst = append(dst, byte(base>>25), byte(base>>17), byte(base>>9), byte(base>>1), byte(base<<7)|0x7e, 0)
+		dst = append(dst, byte(base>>25), byte(base>>17), byte(base>>9), byte(base>>1),
+			byte(base<<7)|0x7e, 0)
 	}
 	for len(dst) < end {
 		dst = append(dst, 0xff)
@@ -85,14 +87,16 @@ func appendPacket(dst []byte, h *packetHeader, n int) []byte {
 	return dst
 }
 
-// tableCounter is the continuity counter of the tables of a segment. repeats says that it does not follow the one before it.
+// tableCounter is the continuity counter of the tables of a segment. repeats says that it does not
+// follow the one before it.
 type tableCounter struct {
 	value   byte
 	repeats bool
 }
 
 // appendSection appends a packet with one section (clause 2.4.4): table id, body, CRC.
-func appendSection(dst []byte, pid uint16, counter tableCounter, table byte, extension uint16, body []byte) []byte {
+func appendSection(dst []byte, pid uint16, counter tableCounter, table byte, extension uint16,
+	body []byte) []byte {
 	end := len(dst) + PacketSize
 	dst = append(dst, 0x47, 0x40|byte(pid>>8), byte(pid), 0x10|counter.value&0x0f)
 	if counter.repeats { // an adaptation field of the flags alone
@@ -102,7 +106,9 @@ func appendSection(dst []byte, pid uint16, counter tableCounter, table byte, ext
 	dst = append(dst, 0) // pointer_field
 	from := len(dst)
 	n := 5 + len(body) + 4
-	dst = append(dst, table, 0xb0|byte(n>>8), byte(n), byte(extension>>8), byte(extension), 0xc1, 0, 0) // version 0, current
+	// version 0, current
+	dst = append(dst, table, 0xb0|byte(n>>8), byte(n), byte(extension>>8), byte(extension), 0xc1, 0,
+		0)
 	dst = append(dst, body...)
 	dst = binary.BigEndian.AppendUint32(dst, crcMPEG(dst[from:]))
 	for len(dst) < end {
@@ -111,8 +117,8 @@ func appendSection(dst []byte, pid uint16, counter tableCounter, table byte, ext
 	return dst
 }
 
-// crcMPEG is the CRC of 13818-1 annex A: the IEEE polynomial, bits from the left, not inverted at the end. hash/crc32 runs from
-// the right, so bits are turned around on the way in and out.
+// crcMPEG is the CRC of 13818-1 annex A: the IEEE polynomial, bits from the left, not inverted at
+// the end. hash/crc32 runs from the right, so bits are turned around on the way in and out.
 func crcMPEG(data []byte) uint32 {
 	turned := make([]byte, len(data))
 	for i, b := range data {
@@ -122,7 +128,8 @@ func crcMPEG(data []byte) uint32 {
 }
 
 func appendPAT(dst []byte, counter tableCounter) []byte {
-	return appendSection(dst, pidPAT, counter, 0, 1, []byte{0, program, 0xe0 | pidPMT>>8, pidPMT & 0xff})
+	return appendSection(dst, pidPAT, counter, 0, 1, []byte{0, program, 0xe0 | pidPMT>>8,
+		pidPMT & 0xff})
 }
 
 // stream is an entry of the program map.
@@ -135,7 +142,8 @@ func appendPMT(dst []byte, counter tableCounter, clock uint16, streams []stream)
 	body := []byte{0xe0 | byte(clock>>8), byte(clock), 0xf0, 0}
 	for _, s := range streams {
 		body = append(body, s.typ, 0xe0|byte(s.pid>>8), byte(s.pid))
-		if s.typ == 0x24 { // a registration descriptor, by which readers know it that do not know the stream type
+		// a registration descriptor, by which readers know it that do not know the stream type
+		if s.typ == 0x24 {
 			body = append(body, 0xf0, 6, 5, 4, 'H', 'E', 'V', 'C')
 		} else {
 			body = append(body, 0xf0, 0)
@@ -150,8 +158,8 @@ const (
 	pesBoth   = 19
 )
 
-// appendPES appends the header of a PES packet that carries n bytes (clause 2.4.3.6). The length field of a video packet that it cannot
-// hold is 0, which means until the next one.
+// appendPES appends the header of a PES packet that carries n bytes (clause 2.4.3.6). The length
+// field of a video packet that it cannot hold is 0, which means until the next one.
 func appendPES(dst []byte, id byte, pts, dts int64, n int64) []byte {
 	head := int64(pesHeader)
 	if pts != dts {

@@ -14,8 +14,9 @@ const (
 	clockLead     = 45_000      // from the clock reference to the decode time of what follows it
 	clockInterval = 8_100       // between clock references
 	maxAdvance    = 5 * 90_000
-	maxClockGap   = 60 * 90_000 // a longer gap is a clock that was set, not a slow camera: it is not filled
-	audioTogether = 27_000      // audio in one PES packet; clockInterval when audio carries the clock
+	// a longer gap is a clock that was set, not a slow camera: it is not filled
+	maxClockGap   = 60 * 90_000
+	audioTogether = 27_000 // audio in one PES packet; clockInterval when audio carries the clock
 )
 
 // audioBytes is about how large a PES packet of audio becomes: sixteen transport packets.
@@ -26,18 +27,23 @@ const maxFrames = 1 << 24
 
 // Input is one track of a segment.
 type Input struct {
-	Track      *media.Track
-	Run        *media.Run  // of access units (media.Run.Units); without frames the track is in the program map alone
-	DecodeTime int64       // of the first frame in the session, ticks of the track's timescale; it stands in place of Run.BaseDecodeTime
+	Track *media.Track
+	// of access units (media.Run.Units); without frames the track is in the program map alone
+	Run *media.Run
+	// of the first frame in the session, ticks of the track's timescale; it stands in place of
+	// Run.BaseDecodeTime
+	DecodeTime int64
 	Payload    io.ReaderAt // the frames of Run, back to back
 }
 
 // Options are what else a segment depends on.
 type Options struct {
-	Advance int64 // ticks of 90 kHz by which decode times of video are moved ahead: the greatest media.Run.Reorder of the session
-	Counter byte  // continuity counter of the tables, modulo 16
-	// CounterRepeats marks the tables' counter as one that does not follow that of the segment before (discontinuity_indicator, clause
-	// 2.4.3.5): the segment is of the same fragment.
+	// ticks of 90 kHz by which decode times of video are moved ahead: the greatest
+	// media.Run.Reorder of the session
+	Advance int64
+	Counter byte // continuity counter of the tables, modulo 16
+	// CounterRepeats marks the tables' counter as one that does not follow that of the segment
+	// before (discontinuity_indicator, clause 2.4.3.5): the segment is of the same fragment.
 	CounterRepeats bool
 }
 
@@ -81,9 +87,11 @@ type unit struct {
 	packets      int64
 }
 
-// NewSegment plans a segment of one video track, one audio track, or both, video first. It reads the heads of the video's NAL units, because
-// their number and kinds decide the length. Errors: those of Check; ErrInvalidFrame when frames do not hold what the codec
-// private data promises; and those of the payloads. Memory is bounded by the number of frames, and while reading by the largest frame.
+// NewSegment plans a segment of one video track, one audio track, or both, video first. It reads
+// the heads of the video's NAL units, because their number and kinds decide the length. Errors:
+// those of Check; ErrInvalidFrame when frames do not hold what the codec private data promises; and
+// those of the payloads. Memory is bounded by the number of frames, and while reading by the
+// largest frame.
 func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	s := &Segment{}
 	video, audio, frames := -1, -1, 0
@@ -93,11 +101,13 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 			return nil, err
 		}
 		if len(in.Run.Frames) > maxFrames {
-			return nil, fmt.Errorf("run of track %d has %d frames, want %d at most", in.Track.Number, len(in.Run.Frames), maxFrames)
+			return nil, fmt.Errorf("run of track %d has %d frames, want %d at most",
+				in.Track.Number, len(in.Run.Frames), maxFrames)
 		}
 		frames += len(in.Run.Frames)
 		if in.DecodeTime < 0 || in.Track.Timescale == 0 {
-			return nil, fmt.Errorf("track %d: decode time %d at %d ticks per second", in.Track.Number, in.DecodeTime, in.Track.Timescale)
+			return nil, fmt.Errorf("track %d: decode time %d at %d ticks per second",
+				in.Track.Number, in.DecodeTime, in.Track.Timescale)
 		}
 		t := track{Input: in, coder: c, pid: pidAudio, id: 0xc0}
 		switch {
@@ -106,7 +116,8 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 		case !c.video && audio < 0:
 			audio = i
 		default:
-			return nil, errors.New("a segment has one video and one audio track at most, video first")
+			return nil, errors.New(
+				"a segment has one video and one audio track at most, video first")
 		}
 		s.inputs = append(s.inputs, t)
 	}
@@ -174,8 +185,10 @@ func (s *Segment) pictures(input int, advance int64) ([]unit, error) {
 		}
 		if p.size > 0 {
 			units = append(units, unit{
-				input: input, first: i, count: 1, at: at, bytes: int64(f.Size), picture: p, clock: true, entry: f.Key,
-				pts: ticks(t.Track, time+int64(f.CompositionOffset)), dts: ticks(t.Track, time) - advance,
+				input: input, first: i, count: 1, at: at, bytes: int64(f.Size), picture: p,
+				clock: true, entry: f.Key,
+				pts: ticks(t.Track, time+int64(f.CompositionOffset)),
+				dts: ticks(t.Track, time) - advance,
 			})
 		}
 		at += int64(f.Size)
@@ -205,13 +218,15 @@ func (s *Segment) sounds(input int, together int64) ([]unit, error) {
 		f := &t.Run.Frames[i]
 		n := int64(f.Size) + int64(len(t.coder.adts))
 		if n > maxADTS {
-			return nil, frameError(t.Track, i, fmt.Errorf("%d bytes are more than an ADTS frame holds", f.Size))
+			return nil, frameError(t.Track, i,
+				fmt.Errorf("%d bytes are more than an ADTS frame holds", f.Size))
 		}
 		start := ticks(t.Track, time)
 		time += int64(f.Duration)
 		if f.Size > 0 {
 			last := len(units) - 1
-			if last < 0 || size+n > audioBytes || ticks(t.Track, time)-units[last].pts > together || start != end {
+			if last < 0 || size+n > audioBytes || ticks(t.Track, time)-units[last].pts > together ||
+				start != end {
 				units = append(units, unit{input: input, first: i, at: at, pts: start, dts: start})
 				size, last = 0, last+1
 			}
@@ -239,10 +254,12 @@ func frameError(t *media.Track, frame int, err error) error {
 	if errors.As(err, &read) {
 		return fmt.Errorf("read frame %d of track %d: %w", frame, t.Number, err)
 	}
-	return fmt.Errorf("%w: frame %d of track %d (%s): %w", ErrInvalidFrame, frame, t.Number, t.CodecID, err)
+	return fmt.Errorf("%w: frame %d of track %d (%s): %w", ErrInvalidFrame, frame, t.Number,
+		t.CodecID, err)
 }
 
-// measure fixes the size of a PES packet with n bytes of stream whose first transport packet has the given room.
+// measure fixes the size of a PES packet with n bytes of stream whose first transport packet has
+// the given room.
 func (u *unit) measure(n, room int64) {
 	u.size = u.head() + n
 	u.packets = packetsOf(u.size, room)
@@ -259,11 +276,13 @@ func packetsOf(size, room int64) int64 {
 	return 1 + max(0, size-room+roomPlain-1)/roomPlain
 }
 
-// mostPackets is over how many packets the unit can be spread: its header stays whole, and each packet has payload.
+// mostPackets is over how many packets the unit can be spread: its header stays whole, and each
+// packet has payload.
 func (u *unit) mostPackets() int64 { return 1 + u.size - u.head() }
 
-// entryPackets is how many packets a key frame of so many bytes takes at the start of a segment whatever is in it; 0 when that cannot be
-// said because start codes are longer than the lengths whose places they take.
+// entryPackets is how many packets a key frame of so many bytes takes at the start of a segment
+// whatever is in it; 0 when that cannot be said because start codes are longer than the lengths
+// whose places they take.
 func (c *coder) entryPackets(bytes int64) int64 {
 	if c.lengthSize != len(startCode) {
 		return 0
@@ -271,8 +290,9 @@ func (c *coder) entryPackets(bytes int64) int64 {
 	return packetsOf(pesBoth+int64(len(c.delimiter)+len(c.sets))+bytes, roomClock)
 }
 
-// KeyFrameEnd is where, in bytes from the start of a segment, the first video frame ends in it: a key frame of so many bytes, the first
-// of its run. only says that the run has no other. 0 when that depends on what is in the frame, or the track is not video.
+// KeyFrameEnd is where, in bytes from the start of a segment, the first video frame ends in it: a
+// key frame of so many bytes, the first of its run. only says that the run has no other. 0 when
+// that depends on what is in the frame, or the track is not video.
 func KeyFrameEnd(t *media.Track, bytes int64, only bool) int64 {
 	c, err := newCoder(t)
 	if err != nil || !c.video {
@@ -288,8 +308,9 @@ func KeyFrameEnd(t *media.Track, bytes int64, only bool) int64 {
 	return (2 + n) * PacketSize
 }
 
-// fill spreads the last PES packets of a PID, but not the first keep, over more packets, until their number is a multiple of sixteen. A
-// fragment of so few bytes that they do not suffice stays as it is.
+// fill spreads the last PES packets of a PID, but not the first keep, over more packets, until
+// their number is a multiple of sixteen. A fragment of so few bytes that they do not suffice stays
+// as it is.
 func fill(units []unit, keep int) {
 	var n int64
 	for i := range units {
@@ -304,8 +325,9 @@ func fill(units []unit, keep int) {
 	}
 }
 
-// merge puts the units in order of their decode times, the first picture in front, and sets the clock: half a second before whatever
-// is still to come. Where pictures are rare it adds packets with nothing but the clock.
+// merge puts the units in order of their decode times, the first picture in front, and sets the
+// clock: half a second before whatever is still to come. Where pictures are rare it adds packets
+// with nothing but the clock.
 func merge(pictures, sounds []unit) []unit {
 	all := make([]unit, 0, len(pictures)+len(sounds))
 	clock, running := int64(0), false
@@ -348,7 +370,8 @@ func merge(pictures, sounds []unit) []unit {
 	return all
 }
 
-// Read reads the segment. It fails when a payload cannot be read or is not what it was when the segment was planned.
+// Read reads the segment. It fails when a payload cannot be read or is not what it was when the
+// segment was planned.
 func (s *Segment) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
@@ -447,14 +470,16 @@ func (s *Segment) prepare() error {
 		}
 	}
 	if int64(len(pes)) != u.size {
-		return fmt.Errorf("frame %d of track %d is not what it was: %d bytes became %d", u.first, t.Track.Number, u.size, len(pes))
+		return fmt.Errorf("frame %d of track %d is not what it was: %d bytes became %d", u.first,
+			t.Track.Number, u.size, len(pes))
 	}
 	s.pes, s.left = pes, pes
 	return nil
 }
 
-// SizeAtMost is about how long a run makes a segment, and rarely less than it does: of so many frames and bytes, lasting so many
-// ticks of the track's timescale. clock says that the run carries the segment's clock, and counts the tables too.
+// SizeAtMost is about how long a run makes a segment, and rarely less than it does: of so many
+// frames and bytes, lasting so many ticks of the track's timescale. clock says that the run carries
+// the segment's clock, and counts the tables too.
 func SizeAtMost(t *media.Track, frames int, bytes, duration int64, clock bool) int64 {
 	c, err := newCoder(t)
 	if err != nil || t.Timescale == 0 {
@@ -463,7 +488,8 @@ func SizeAtMost(t *media.Track, frames int, bytes, duration int64, clock bool) i
 	packets, n := int64(15), int64(frames)
 	length := duration * 90_000 / int64(t.Timescale)
 	if c.video {
-		packets += n + (bytes+n*int64(pesBoth+len(c.delimiter)+roomPlain-roomClock)+int64(len(c.sets)))/roomPlain + 1
+		packets += n + (bytes+n*int64(pesBoth+len(c.delimiter)+roomPlain-roomClock)+
+			int64(len(c.sets)))/roomPlain + 1
 	} else {
 		together := int64(audioTogether)
 		if clock {

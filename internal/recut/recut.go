@@ -1,5 +1,6 @@
-// Package recut turns Matroska as files and muxers have it into fragments as Kinesis Video Streams wants them: each begins with a key
-// frame. A source of such fragments can be repeated, paced and put on a clock.
+// Package recut turns Matroska as files and muxers have it into fragments as Kinesis Video Streams
+// wants them: each begins with a key frame. A source of such fragments can be repeated, paced and
+// put on a clock.
 package recut
 
 import (
@@ -27,30 +28,39 @@ type Frame struct {
 
 // Source gives frames, fragment by fragment, in the order in which they are to be written.
 type Source interface {
-	// Next returns the next frame; io.EOF after the last one. The first frame of all has Start set. A source that waits (a pipe,
-	// a pacer) gives up waiting when ctx ends, where the operating system lets it.
+	// Next returns the next frame; io.EOF after the last one. The first frame of all has Start set.
+	// A source that waits (a pipe, a pacer) gives up waiting when ctx ends, where the operating
+	// system lets it.
 	Next(ctx context.Context) (Frame, error)
-	// Tracks describes the tracks of the frames. It is valid once Next has returned the first frame, and never changes.
+	// Tracks describes the tracks of the frames. It is valid once Next has returned the first
+	// frame, and never changes.
 	Tracks() []media.Track
 }
 
-// How much the order of a file's frames may differ from the order of their times before Recutter stops waiting.
+// How much the order of a file's frames may differ from the order of their times before Recutter
+// stops waiting.
 const (
-	audioCut   = 2_000    // ms: length of the fragments of a source without video
-	maxAhead   = 2_000    // ms that another track may run ahead of the video before its frames are no longer held back
-	maxBehind  = 1_000    // ms that the video may run ahead while a new fragment waits for the last frames of the old one
-	maxHeld    = 16 << 20 // bytes held back for either reason
-	preroll    = 100      // ms of audio before the first key frame that are kept: an encoder's start-up delay, which decoders need
+	audioCut = 2_000 // ms: length of the fragments of a source without video
+	// ms that another track may run ahead of the video before its frames are no longer held back
+	maxAhead = 2_000
+	// ms that the video may run ahead while a new fragment waits for the last frames of the old one
+	maxBehind = 1_000
+	maxHeld   = 16 << 20 // bytes held back for either reason
+	// ms of audio before the first key frame that are kept: an encoder's start-up delay, which
+	// decoders need
+	preroll    = 100
 	maxRelated = int64(api.MaxFragmentDuration / 1e6)
 )
 
-// Recutter turns any Matroska of H.264 or H.265, with or without audio, into fragments as Kinesis Video Streams wants them:
-// each starts with a key frame of the first video track, and its timecode is that frame's time. Clusters of files and of live
-// pipes do not look like that: ffmpeg cuts them by size and time, wherever a key frame may be (docs/reference/producers.md, "Other muxers").
+// Recutter turns any Matroska of H.264 or H.265, with or without audio, into fragments as Kinesis
+// Video Streams wants them: each starts with a key frame of the first video track, and its timecode
+// is that frame's time. Clusters of files and of live pipes do not look like that: ffmpeg cuts them
+// by size and time, wherever a key frame may be (docs/reference/producers.md, "Other muxers").
 //
-// The frames of each track keep their order and their times, to the millisecond. Audio goes into the fragment in which its time
-// lies, even when the muxer wrote it a little before or after the key frame. A source without video is cut about every 2 s.
-// Frames before the first key frame are dropped, but for the last 100 ms of audio. A Recutter is not for concurrent use.
+// The frames of each track keep their order and their times, to the millisecond. Audio goes into
+// the fragment in which its time lies, even when the muxer wrote it a little before or after the
+// key frame. A source without video is cut about every 2 s. Frames before the first key frame are
+// dropped, but for the last 100 ms of audio. A Recutter is not for concurrent use.
 type Recutter struct {
 	r      *mkv.Reader
 	notice func(string)
@@ -58,8 +68,9 @@ type Recutter struct {
 	tracks   []media.Track            // the tracks that are sent; nil until the Matroska tells
 	cutTrack int                      // number of the track that cuts fragments
 	scanners map[int]media.NALScanner // of tracks, for finding key frames in the bitstream
-	passed   map[int]bool             // tracks that are left out, and frames of which are passed over
-	stats    map[int]*trackStats
+	// tracks that are left out, and frames of which are passed over
+	passed map[int]bool
+	stats  map[int]*trackStats
 
 	open    bool  // a fragment is open
 	first   bool  // it is the first one
@@ -70,9 +81,11 @@ type Recutter struct {
 	headed  bool  // what the cutting track has of the fragment so far are blocks without a picture
 	warned  bool  // of open groups
 
-	ready   []Frame      // to be returned by Next
-	early   []Frame      // frames of other tracks ahead of the cutting track
-	pending []Frame      // the key frame that will open the next fragment and what goes with it, while other tracks catch up
+	ready []Frame // to be returned by Next
+	early []Frame // frames of other tracks ahead of the cutting track
+	// the key frame that will open the next fragment and what goes with it, while other tracks
+	// catch up
+	pending []Frame
 	lagging map[int]bool // other tracks that have not reached the pending key frame
 	held    int          // bytes in early and pending
 	err     error        // what Next returns once ready is empty
@@ -85,7 +98,8 @@ type trackStats struct {
 	previous    int64 // time of the frame before, ms
 }
 
-// New reads Matroska from r. notice, which may be nil, is told in a sentence about what is left out.
+// New reads Matroska from r. notice, which may be nil, is told in a sentence about what is left
+// out.
 func New(r io.Reader, notice func(string)) *Recutter {
 	if notice == nil {
 		notice = func(string) {}
@@ -101,8 +115,8 @@ func New(r io.Reader, notice func(string)) *Recutter {
 // Tracks describes the tracks that are sent, nil before the first frame.
 func (c *Recutter) Tracks() []media.Track { return c.tracks }
 
-// Next returns the next frame, or io.EOF. An input that stops inside of an element gives every whole frame first, and then an
-// error that wraps io.ErrUnexpectedEOF.
+// Next returns the next frame, or io.EOF. An input that stops inside of an element gives every
+// whole frame first, and then an error that wraps io.ErrUnexpectedEOF.
 func (c *Recutter) Next(context.Context) (Frame, error) {
 	for len(c.ready) == 0 {
 		if c.err != nil {
@@ -167,7 +181,9 @@ func (c *Recutter) setTracks(all []media.Track) error {
 		if t.Kind != media.Video && t.Kind != media.Audio || len(tracks) == api.MaxTracks {
 			if !c.passed[t.Number] {
 				c.passed[t.Number] = true
-				c.notice(fmt.Sprintf("track %d (%s) is left out: only video and audio are sent, %d tracks at most", t.Number, t.CodecID, api.MaxTracks))
+				c.notice(fmt.Sprintf(
+					"track %d (%s) is left out: only video and audio are sent, %d tracks at most",
+					t.Number, t.CodecID, api.MaxTracks))
 			}
 			continue
 		}
@@ -189,7 +205,8 @@ func (c *Recutter) setTracks(all []media.Track) error {
 	}
 	if c.tracks != nil {
 		if !sameTracks(c.tracks, tracks) {
-			return errors.New("the tracks change in mid-stream, which one PutMedia call cannot carry")
+			return errors.New(
+				"the tracks change in mid-stream, which one PutMedia call cannot carry")
 		}
 		return nil
 	}
@@ -197,8 +214,9 @@ func (c *Recutter) setTracks(all []media.Track) error {
 	return nil
 }
 
-// scannerOf makes the scanner of a track, the zero one for codecs without NAL units. A track whose codec private data is
-// missing or wrong is an error: the server would keep its frames, and no player could ever start with them.
+// scannerOf makes the scanner of a track, the zero one for codecs without NAL units. A track whose
+// codec private data is missing or wrong is an error: the server would keep its frames, and no
+// player could ever start with them.
 func scannerOf(t *media.Track) (media.NALScanner, error) {
 	annexB := len(t.CodecPrivate) == 0 || bytes.HasPrefix(t.CodecPrivate, []byte{0, 0})
 	switch {
@@ -207,7 +225,9 @@ func scannerOf(t *media.Track) (media.NALScanner, error) {
 	case t.CodecID == media.CodecHEVC && annexB:
 		return media.NALScanner{}, annexBError(t, "H.265")
 	case t.CodecID == media.CodecAAC && len(t.CodecPrivate) == 0:
-		return media.NALScanner{}, fmt.Errorf("track %d: AAC without codec private data (ADTS in Matroska), which no player can start with; remux it, such as with ffmpeg -c copy", t.Number)
+		return media.NALScanner{}, fmt.Errorf("track %d: AAC without codec private data (ADTS in "+
+			"Matroska), which no player can start with; remux it, such as with ffmpeg -c copy",
+			t.Number)
 	}
 	scanner, err := media.NewNALScanner(t)
 	if err != nil {
@@ -217,13 +237,15 @@ func scannerOf(t *media.Track) (media.NALScanner, error) {
 }
 
 func annexBError(t *media.Track, codec string) error {
-	return fmt.Errorf("track %d: %s without codec private data (Annex B in Matroska), which no player can start with; remux it, such as with ffmpeg -c copy", t.Number, codec)
+	return fmt.Errorf("track %d: %s without codec private data (Annex B in Matroska), which no "+
+		"player can start with; remux it, such as with ffmpeg -c copy", t.Number, codec)
 }
 
 // sameTracks compares what a receiver was told at the start of its connection.
 func sameTracks(a, b []media.Track) bool {
 	return slices.EqualFunc(a, b, func(a, b media.Track) bool {
-		return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+		return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID &&
+			bytes.Equal(a.CodecPrivate, b.CodecPrivate)
 	})
 }
 
@@ -233,7 +255,9 @@ func (c *Recutter) frame(ev mkv.Event) error {
 	if i < 0 {
 		if !c.passed[ev.Track] {
 			c.passed[ev.Track] = true
-			c.notice(fmt.Sprintf("frames of track %d are left out: the input does not describe that track", ev.Track))
+			c.notice(fmt.Sprintf(
+				"frames of track %d are left out: the input does not describe that track",
+				ev.Track))
 		}
 		return nil
 	}
@@ -275,7 +299,9 @@ func (c *Recutter) frame(ev mkv.Event) error {
 func (c *Recutter) warn(open bool) {
 	if open && !c.warned {
 		c.warned = true
-		c.notice("the source has open groups of pictures (key frames that are not IDR): players cannot begin or seek everywhere, and browsers may show nothing live; encode with closed groups (x264: open-gop=0)")
+		c.notice("the source has open groups of pictures (key frames that are not IDR): players " +
+			"cannot begin or seek everywhere, and browsers may show nothing live; encode with " +
+			"closed groups (x264: open-gop=0)")
 	}
 }
 
@@ -285,12 +311,14 @@ func (c *Recutter) time(t *media.Track, ev mkv.Event) (int64, error) {
 		cfg, err := media.ParseAACConfig(t.CodecPrivate)
 		s := c.stats[t.Number]
 		if t.CodecID != media.CodecAAC || err != nil || s == nil || cfg.SampleRate == 0 {
-			return 0, fmt.Errorf("track %d: laced frames without a default duration have no times", t.Number)
+			return 0, fmt.Errorf("track %d: laced frames without a default duration have no times",
+				t.Number)
 		}
 		return s.previous + int64(cfg.FrameLength)*1000/int64(cfg.SampleRate), nil
 	}
 	scale := c.r.TimestampScale()
-	if scale <= 0 || ev.Timecode > (math.MaxInt64-500_000)/scale || ev.Timecode < (math.MinInt64+500_000)/scale {
+	if scale <= 0 || ev.Timecode > (math.MaxInt64-500_000)/scale ||
+		ev.Timecode < (math.MinInt64+500_000)/scale {
 		return 0, fmt.Errorf("track %d: timecode %d is out of range", t.Number, ev.Timecode)
 	}
 	return floorDiv(ev.Timecode*scale+500_000, 1_000_000), nil
@@ -317,7 +345,8 @@ func (c *Recutter) count(f Frame) {
 // cutting takes a frame of the cutting track; cut says that a fragment starts with it.
 func (c *Recutter) cutting(f Frame, cut bool) error {
 	if cut {
-		if err := c.release(); err != nil { // the fragment before is still waiting for its audio: it has waited long enough
+		// the fragment before is still waiting for its audio: it has waited long enough
+		if err := c.release(); err != nil {
 			return err
 		}
 		before := f.Time - 1
@@ -381,8 +410,8 @@ func (c *Recutter) hold(f Frame) {
 	c.held += len(f.Data)
 }
 
-// flushEarly gives out the frames held back whose time is not after until. Each track's frames keep their order: one that may
-// not go holds back those of its track behind it.
+// flushEarly gives out the frames held back whose time is not after until. Each track's frames keep
+// their order: one that may not go holds back those of its track behind it.
 func (c *Recutter) flushEarly(until int64) error {
 	var kept []Frame
 	stopped := map[int]bool{}
@@ -421,7 +450,8 @@ func (c *Recutter) release() error {
 	c.pending, c.lagging = nil, nil
 	key := frames[0].Time
 	if c.open && key <= c.start {
-		return fmt.Errorf("the time of key frames goes from %d ms to %d ms: fragments must follow one another in time", c.start, key)
+		return fmt.Errorf("the time of key frames goes from %d ms to %d ms: fragments must "+
+			"follow one another in time", c.start, key)
 	}
 	if !c.open && c.dropped > 0 {
 		c.notice(fmt.Sprintf("%d frames before the first key frame were dropped", c.dropped))
@@ -438,7 +468,8 @@ func (c *Recutter) release() error {
 	return nil
 }
 
-// place puts a frame into the open fragment, or holds it back when it is ahead of the cutting track.
+// place puts a frame into the open fragment, or holds it back when it is ahead of the cutting
+// track.
 func (c *Recutter) place(f Frame) error {
 	if f.Track == c.cutTrack {
 		c.newest = max(c.newest, f.Time)
@@ -447,7 +478,9 @@ func (c *Recutter) place(f Frame) error {
 		}
 		return c.emit(f)
 	}
-	if f.Time <= c.newest && !slices.ContainsFunc(c.early, func(e Frame) bool { return e.Track == f.Track }) {
+	if f.Time <= c.newest && !slices.ContainsFunc(c.early, func(e Frame) bool {
+		return e.Track == f.Track
+	}) {
 		return c.emit(f)
 	}
 	c.hold(f)
@@ -465,21 +498,26 @@ func (c *Recutter) emit(f Frame) error {
 		return nil
 	}
 	if related > maxRelated {
-		return fmt.Errorf("no key frame for more than %d s after the one at %d ms: a fragment cannot be longer; give the encoder a shorter key frame interval (ffmpeg: -g)", maxRelated/1000, c.start)
+		return fmt.Errorf("no key frame for more than %d s after the one at %d ms: a fragment "+
+			"cannot be longer; give the encoder a shorter key frame interval (ffmpeg: -g)",
+			maxRelated/1000, c.start)
 	}
 	if related < -maxRelated {
-		return fmt.Errorf("track %d: the time goes back from %d ms to %d ms", f.Track, c.start, f.Time)
+		return fmt.Errorf("track %d: the time goes back from %d ms to %d ms", f.Track, c.start,
+			f.Time)
 	}
 	c.size += int64(len(f.Data))
 	if c.size > api.MaxFragmentBytes {
-		return fmt.Errorf("more than %d MB between the key frame at %d ms and the next: a fragment cannot be larger", api.MaxFragmentBytes/1_000_000, c.start)
+		return fmt.Errorf("more than %d MB between the key frame at %d ms and the next: a "+
+			"fragment cannot be larger", api.MaxFragmentBytes/1_000_000, c.start)
 	}
 	c.ready = append(c.ready, f)
 	return nil
 }
 
-// Length is the play time of what was read so far, in milliseconds: how much later a repetition must start to follow without a
-// gap. It is exact for video of a constant frame rate that the file declares, and for AAC without video.
+// Length is the play time of what was read so far, in milliseconds: how much later a repetition
+// must start to follow without a gap. It is exact for video of a constant frame rate that the file
+// declares, and for AAC without video.
 func (c *Recutter) Length() int64 {
 	s := c.stats[c.cutTrack]
 	if s == nil {
@@ -489,7 +527,8 @@ func (c *Recutter) Length() int64 {
 	t := &c.tracks[i]
 	if t.CodecID == media.CodecAAC {
 		if cfg, err := media.ParseAACConfig(t.CodecPrivate); err == nil && cfg.SampleRate > 0 {
-			return (int64(s.frames)*int64(cfg.FrameLength)*1000 + int64(cfg.SampleRate)/2) / int64(cfg.SampleRate)
+			return (int64(s.frames)*int64(cfg.FrameLength)*1000 +
+				int64(cfg.SampleRate)/2) / int64(cfg.SampleRate)
 		}
 	}
 	switch {

@@ -20,18 +20,22 @@ import (
 
 // A minimal avcC (High, level 3.0, 320x240) and AudioSpecificConfig (AAC-LC, 48 kHz, mono).
 var (
-	testAVC = []byte{1, 0x64, 0, 0x1e, 0xff, 0xe1, 0, 0x18, 0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9, 0x41, 0x41, 0xfb, 0x01, 0x10, 0x00,
-		0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0x20, 0xf1, 0x62, 0xd9, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0}
+	testAVC = []byte{1, 0x64, 0, 0x1e, 0xff, 0xe1, 0, 0x18, 0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9,
+		0x41, 0x41, 0xfb, 0x01, 0x10, 0x00,
+		0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0x20, 0xf1, 0x62, 0xd9, 1, 0, 6, 0x68, 0xeb,
+		0xe3, 0xcb, 0x22, 0xc0}
 	testAAC = []byte{0x11, 0x88}
 )
 
 var (
-	videoTrack = media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVC, Width: 320, Height: 240}
-	audioTrack = media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: testAAC, SampleRate: 48000, Channels: 1}
+	videoTrack = media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+		CodecPrivate: testAVC, Width: 320, Height: 240}
+	audioTrack = media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC,
+		CodecPrivate: testAAC, SampleRate: 48000, Channels: 1}
 )
 
-// matroska writes a test input. Each word is a block and its payload: the letter says what it is, K a key frame, v other video, a
-// audio; the number is its time in ms.
+// matroska writes a test input. Each word is a block and its payload: the letter says what it is, K
+// a key frame, v other video, a audio; the number is its time in ms.
 func matroska(t testing.TB, tracks []media.Track, blocks string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -88,11 +92,15 @@ func TestRecutCutsAtKeyFrames(t *testing.T) {
 			"K80 v200 v120 v160 K320 v240 v280 v440", "[K80 v200 v120 v160 [K320 v240 v280 v440"},
 		"nothing before the first key frame": {"v0 v40 K80 v120", "[K80 v120"},
 		"audio goes where its time lies, written late": {
-			"K0 a0 v40 v80 K120 v160 a21 a43 a64 a85 a107 a128 a149", "[K0 a0 v40 v80 a21 a43 a64 a85 a107 [K120 a128 a149 v160"},
+			"K0 a0 v40 v80 K120 v160 a21 a43 a64 a85 a107 a128 a149",
+			"[K0 a0 v40 v80 a21 a43 a64 a85 a107 [K120 a128 a149 v160"},
 		"audio goes where its time lies, written early": {
-			"a0 a21 K0 a43 a64 a85 a107 a128 a149 v40 v80 K120 a171 v160 v200", "[K0 a0 a21 v40 a43 a64 v80 a85 a107 [K120 a128 a149 v160 a171 v200"},
-		"audio of an encoder's start-up delay is kept": {"a0 K21 a22 v61 a43", "[K21 a0 a22 v61 a43"},
-		"audio long before the first key frame is not": {"a0 a500 a980 K1000 a1001 v1040", "[K1000 a980 v1040 a1001"},
+			"a0 a21 K0 a43 a64 a85 a107 a128 a149 v40 v80 K120 a171 v160 v200",
+			"[K0 a0 a21 v40 a43 a64 v80 a85 a107 [K120 a128 a149 v160 a171 v200"},
+		"audio of an encoder's start-up delay is kept": {"a0 K21 a22 v61 a43",
+			"[K21 a0 a22 v61 a43"},
+		"audio long before the first key frame is not": {"a0 a500 a980 K1000 a1001 v1040",
+			"[K1000 a980 v1040 a1001"},
 		"audio that has stopped holds nothing up": {
 			"K0 a0 v40 K4000 v4040 K8000 v8040", "[K0 a0 v40 [K4000 v4040 [K8000 v8040"},
 	} {
@@ -121,11 +129,14 @@ func TestRecutLooksIntoPictures(t *testing.T) {
 		starts []int  // blocks with which fragments begin
 		warns  int
 	}{
-		"closed groups":             {idr + "+ " + plain + " " + idr + "+", []int{0, 2}, 0},
-		"all flagged":               {idr + "+ " + plain + "+ " + idr + "+ " + plain + "+", []int{0, 2}, 0},
-		"none flagged":              {idr + " " + plain + " " + idr, []int{0, 2}, 0},
-		"parameter sets in a block": {sets + "+ " + idr + "+ " + plain + " " + sets + "+ " + idr, []int{0, 3}, 0},
-		"open groups":               {idr + "+ " + plain + " " + open + "+ " + plain + " " + open + "+", []int{0, 2, 4}, 1},
+		"closed groups": {idr + "+ " + plain + " " + idr + "+", []int{0, 2}, 0},
+		"all flagged": {idr + "+ " + plain + "+ " + idr + "+ " + plain + "+",
+			[]int{0, 2}, 0},
+		"none flagged": {idr + " " + plain + " " + idr, []int{0, 2}, 0},
+		"parameter sets in a block": {sets + "+ " + idr + "+ " + plain + " " + sets + "+ " + idr,
+			[]int{0, 3}, 0},
+		"open groups": {idr + "+ " + plain + " " + open + "+ " + plain + " " + open + "+",
+			[]int{0, 2, 4}, 1},
 	} {
 		var buf bytes.Buffer
 		w := mkv.NewWriter(&buf)
@@ -162,7 +173,8 @@ func TestRecutLooksIntoPictures(t *testing.T) {
 			}
 		}
 		if !slices.Equal(starts, c.starts) || warnings != c.warns {
-			t.Errorf("%s: fragments begin at %v, %d warnings, want %v, %d", name, starts, warnings, c.starts, c.warns)
+			t.Errorf("%s: fragments begin at %v, %d warnings, want %v, %d", name, starts, warnings,
+				c.starts, c.warns)
 		}
 	}
 }
@@ -189,7 +201,9 @@ func TestRecutCutsAudioAloneEveryTwoSeconds(t *testing.T) {
 	for i := range 10 {
 		in = append(in, fmt.Sprintf("a%d", i*700))
 	}
-	got, c, _, err := recut(t, matroska(t, []media.Track{{Number: 1, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: testAAC}}, strings.Join(in, " ")))
+	got, c, _, err := recut(t,
+		matroska(t, []media.Track{{Number: 1, Kind: media.Audio, CodecID: media.CodecAAC,
+			CodecPrivate: testAAC}}, strings.Join(in, " ")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,10 +227,12 @@ func TestRecutSaysWhatIsWrong(t *testing.T) {
 	}{
 		"no codec private data": {[]media.Track{bare}, "K0", "H.264 without codec private data"},
 		"Annex B":               {[]media.Track{annexB}, "K0", "Annex B"},
-		"long GOP":              {[]media.Track{videoTrack}, "K0 v10000 v20001", "no key frame for more than 20 s"},
-		"time going back":       {[]media.Track{videoTrack}, "K5000 K4000", "the time of key frames goes from 5000 ms to 4000 ms"},
-		"no key frame":          {[]media.Track{videoTrack}, "v0 v40", "no key frame"},
-		"no video or audio":     {[]media.Track{text}, "", "neither a video nor an audio track"},
+		"long GOP": {[]media.Track{videoTrack}, "K0 v10000 v20001",
+			"no key frame for more than 20 s"},
+		"time going back": {[]media.Track{videoTrack}, "K5000 K4000",
+			"the time of key frames goes from 5000 ms to 4000 ms"},
+		"no key frame":      {[]media.Track{videoTrack}, "v0 v40", "no key frame"},
+		"no video or audio": {[]media.Track{text}, "", "neither a video nor an audio track"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, _, err := recut(t, matroska(t, c.tracks, c.in))
@@ -225,15 +241,19 @@ func TestRecutSaysWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
-	if _, _, _, err := recut(t, nil); err == nil || !strings.Contains(err.Error(), "no Matroska tracks") {
+	if _, _, _, err := recut(t, nil); err == nil ||
+		!strings.Contains(err.Error(), "no Matroska tracks") {
 		t.Errorf("empty input: %v", err)
 	}
-	got, _, _, err := recut(t, append(matroska(t, []media.Track{videoTrack}, "K0 v40"), 0xa3, 0x90, 0x81))
+	got, _, _, err := recut(t, append(matroska(t, []media.Track{videoTrack}, "K0 v40"), 0xa3, 0x90,
+		0x81))
 	if !errors.Is(err, io.ErrUnexpectedEOF) || got != "[K0 v40" {
 		t.Errorf("an input cut short gave %q, %v", got, err)
 	}
 	_, _, notices, err := recut(t, matroska(t, []media.Track{videoTrack, text}, "v0 K40"))
-	if err != nil || len(notices) != 2 || !strings.Contains(notices[0], "track 3 (S_TEXT/UTF8) is left out") || !strings.Contains(notices[1], "1 frames before the first key frame") {
+	if err != nil || len(notices) != 2 ||
+		!strings.Contains(notices[0], "track 3 (S_TEXT/UTF8) is left out") ||
+		!strings.Contains(notices[1], "1 frames before the first key frame") {
 		t.Errorf("notices %q, %v", notices, err)
 	}
 }
@@ -281,7 +301,8 @@ func TestRecutOfRealFilesLosesNothing(t *testing.T) {
 			}
 			for number := range in {
 				if !slices.Equal(in[number], out[number]) {
-					t.Errorf("track %d: %d frames in, %d out, or others", number, len(in[number]), len(out[number]))
+					t.Errorf("track %d: %d frames in, %d out, or others", number, len(in[number]),
+						len(out[number]))
 				}
 			}
 		})
@@ -302,7 +323,9 @@ func TestLoopHasNoSeam(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := Loop(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }, func(s string) { t.Error(s) })
+	src := Loop(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(data)), nil
+	}, func(s string) { t.Error(s) })
 	var keys, video, audio []int64
 	for len(keys) < 25 { // three times eight fragments, and one
 		f, err := src.Next(t.Context())
@@ -385,13 +408,15 @@ func TestPaceAndClock(t *testing.T) {
 	if f.Time != absolute {
 		t.Errorf("times since 1970 became %d", f.Time)
 	}
-	f, _ = OnClock(&given{{Start: true, Time: absolute}}, time.UnixMilli(42), clock).Next(t.Context())
+	f, _ = OnClock(&given{{Start: true, Time: absolute}}, time.UnixMilli(42),
+		clock).Next(t.Context())
 	if f.Time != 42 {
 		t.Errorf("a given start became %d", f.Time)
 	}
 }
 
-// Whatever comes in, fragments start with a frame of the cutting track, relative times fit a block, and each track keeps its order.
+// Whatever comes in, fragments start with a frame of the cutting track, relative times fit a block,
+// and each track keeps its order.
 func FuzzRecut(f *testing.F) {
 	for _, path := range fixtures(f) {
 		data, err := os.ReadFile(path)
@@ -400,7 +425,8 @@ func FuzzRecut(f *testing.F) {
 		}
 		f.Add(data[:min(len(data), 4_000)])
 	}
-	f.Add(matroska(f, []media.Track{videoTrack, audioTrack}, "a0 K0 a43 v40 a21 v80 K120 a128 v160 a100"))
+	f.Add(matroska(f, []media.Track{videoTrack, audioTrack},
+		"a0 K0 a43 v40 a21 v80 K120 a128 v160 a100"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in := map[int][]string{}
 		r := mkv.NewReader(bytes.NewReader(data), mkv.DefaultLimits())
@@ -432,7 +458,8 @@ func FuzzRecut(f *testing.F) {
 				}
 				start, begun = f.Time, true
 			}
-			if rel := f.Time - start; !begun || rel < -api.MaxFragmentDuration.Milliseconds() || rel > api.MaxFragmentDuration.Milliseconds() {
+			if rel := f.Time - start; !begun || rel < -api.MaxFragmentDuration.Milliseconds() ||
+				rel > api.MaxFragmentDuration.Milliseconds() {
 				t.Fatalf("relative time %d", rel)
 			}
 			i := slices.Index(in[f.Track][next[f.Track]:], string(f.Data))

@@ -19,8 +19,9 @@ type sourceFunc struct {
 func (s sourceFunc) Next(ctx context.Context) (Frame, error) { return s.next(ctx) }
 func (s sourceFunc) Tracks() []media.Track                   { return s.tracks() }
 
-// Loop plays a file again and again: each repetition starts exactly the file's length (Recutter.Length) after the one before,
-// so that the timeline has no gap. open opens the file anew; Loop closes it.
+// Loop plays a file again and again: each repetition starts exactly the file's length
+// (Recutter.Length) after the one before, so that the timeline has no gap. open opens the file
+// anew; Loop closes it.
 func Loop(open func() (io.ReadCloser, error), notice func(string)) Source {
 	var (
 		file   io.ReadCloser
@@ -45,7 +46,8 @@ func Loop(open func() (io.ReadCloser, error), notice func(string)) Source {
 				if tracks == nil {
 					tracks = recut.Tracks()
 				} else if f.Start && !sameTracks(tracks, recut.Tracks()) {
-					return Frame{}, errors.New("the tracks of the file have changed since it was last played")
+					return Frame{},
+						errors.New("the tracks of the file have changed since it was last played")
 				}
 				f.Time += offset
 				return f, nil
@@ -68,8 +70,8 @@ func Loop(open func() (io.ReadCloser, error), notice func(string)) Source {
 	return sourceFunc{next, func() []media.Track { return tracks }}
 }
 
-// Pace holds frames back until their time has come, as ffmpeg -re does: a frame whose time is t ms after the first one's is
-// given out t ms after it.
+// Pace holds frames back until their time has come, as ffmpeg -re does: a frame whose time is t ms
+// after the first one's is given out t ms after it.
 func Pace(src Source, clock Clock) Source {
 	var began time.Time
 	var first int64
@@ -92,12 +94,14 @@ func Pace(src Source, clock Clock) Source {
 	return sourceFunc{next, src.Tracks}
 }
 
-// epochTimes is the least time in milliseconds that is taken for a time since the Unix epoch and not since some start:
-// 2000-01-01. A recording whose own clock starts at 0 would have to be 30 years long.
+// epochTimes is the least time in milliseconds that is taken for a time since the Unix epoch and
+// not since some start: 2000-01-01. A recording whose own clock starts at 0 would have to be 30
+// years long.
 const epochTimes = 946_684_800_000
 
-// OnClock moves a source's times to the Unix epoch. The first frame, a key frame, gets the time start; a zero start means the
-// moment at which that frame arrives, or, when the source's own times are since the epoch already, those.
+// OnClock moves a source's times to the Unix epoch. The first frame, a key frame, gets the time
+// start; a zero start means the moment at which that frame arrives, or, when the source's own times
+// are since the epoch already, those.
 func OnClock(src Source, start time.Time, clock Clock) Source {
 	begun := false
 	var offset int64
