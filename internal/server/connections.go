@@ -213,13 +213,19 @@ func (cs *connections) warn(text string, attrs ...slog.Attr) {
 	cs.log.LogAttrs(context.Background(), slog.LevelWarn, text, attrs...)
 }
 
-// prefixOf is what an address counts by; invalid for this machine's own, and where there is none (a Unix socket).
+// prefixOf is what a connection counts by; invalid for this machine's own, and where there is no
+// address (a Unix socket).
 func prefixOf(remote net.Addr) netip.Prefix {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok {
 		return netip.Prefix{}
 	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return siteOf(tcp.AddrPort())
+}
+
+// siteOf is an address, of IPv6 the /64 that one site gets; invalid for this machine's own.
+func siteOf(remote netip.AddrPort) netip.Prefix {
+	ip := remote.Addr().Unmap().WithZone("")
 	if ip.IsLoopback() {
 		return netip.Prefix{}
 	}
@@ -229,6 +235,12 @@ func prefixOf(remote net.Addr) netip.Prefix {
 	}
 	prefix, _ := ip.Prefix(bits) // an address has that many bits
 	return prefix
+}
+
+// siteOfRequest is that of who sent a request.
+func siteOfRequest(req *request) netip.Prefix {
+	remote, _ := netip.ParseAddrPort(req.RemoteAddr) // a Unix socket has none
+	return siteOf(remote)
 }
 
 // conn is one of the connections.

@@ -3,7 +3,6 @@ package server
 import (
 	"container/list"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +18,7 @@ const (
 
 // noteKind is what makes lines of the log repetitions of each other.
 type noteKind struct {
-	who    string // access key, or the address of somebody who has not proved to have one
+	who    string // access key, or the site of somebody who has not proved to have one
 	what   string // message and operation
 	reason string
 	stream string // only of those who have proved to have a key: others could name any number
@@ -76,8 +75,7 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	}
 	kind := noteKind{who: req.identity, what: message + " " + req.operation, reason: reason, stream: stream}
 	if req.identity == "" {
-		kind.who, _, _ = net.SplitHostPort(req.RemoteAddr)
-		kind.stream = ""
+		kind.who, kind.stream = siteOfRequest(req).String(), ""
 	}
 	left, ok := s.notes.due(kind)
 	if !ok {

@@ -2,7 +2,7 @@ package server
 
 import (
 	"container/list"
-	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -18,24 +18,23 @@ const (
 	penaltyStep    = 200 * time.Millisecond // added per failure after those
 	penaltyMax     = time.Second
 	penaltyWindow  = 10 * time.Second // a failure longer after the one before starts anew
-	penaltyClients = 4096             // clients remembered; the one that failed longest ago is forgotten first
+	penaltyClients = 1 << 14          // clients remembered, 8 MB; the one that failed longest ago is forgotten first
 )
 
 // penaltyKey is one client doing one thing.
 type penaltyKey struct {
-	address string // remote IP address
-	path    string // as the route table has it
-	stream  string // what a PutMedia names; empty for other calls
-	acks    bool   // ERROR acknowledgements, not answers
+	site   netip.Prefix
+	path   string // as the route table has it
+	stream string // what a PutMedia with a right signature names; strangers could name any number
+	acks   bool   // ERROR acknowledgements, not answers
 }
 
 func penaltyOf(req *request, rt *route) penaltyKey {
-	var key penaltyKey
-	key.address, _, _ = net.SplitHostPort(req.RemoteAddr)
+	key := penaltyKey{site: siteOfRequest(req)}
 	if rt != nil { // unknown paths are one place: a scanner does not push producers out of the table
 		key.path = rt.path
 	}
-	if req.operation == opPutMedia {
+	if req.operation == opPutMedia && req.identity != "" {
 		key.stream = clip(req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN))
 	}
 	return key
