@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"weir/internal/api"
+	"weir/internal/playback"
 )
 
 // The compatibility page is held to the code: what it names exists, and what exists it names.
@@ -77,8 +78,8 @@ func TestCompatibilityIsComplete(t *testing.T) {
 
 	_, actions, _ := strings.Cut(page, "\n## Session actions\n")
 	actions, _, _ = strings.Cut(actions, "\n## ")
-	for _, m := range regexp.MustCompile(`"/(?:hls|dash)/v1/([^"]+)", "([^"]+)"`).FindAllStringSubmatch(read(t, "internal/server/routes.go"), -1) {
-		has("session actions", actions, m[2]+" `"+m[1]+"` | yes")
+	for path, name := range playback.HLSActions() {
+		has("session actions", actions, name+" `"+strings.TrimPrefix(path, playback.HLSPath)+"` | yes")
 	}
 	_, errors, _ := strings.Cut(page, "\n## Errors\n")
 	errors, _, _ = strings.Cut(errors, "\n## ")

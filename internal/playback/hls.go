@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -195,9 +194,9 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 		return nil, err
 	}
 	m := manifest.Master{FrameRate: float64(o.p.frameRate) / 100, Bandwidth: o.p.bandwidth, Average: o.p.average,
-		URI: mediaPlaylistURI(token, tracks[0].Number)}
+		URI: MediaPlaylistRef{Track: tracks[0].Number}.uri(token)}
 	if len(tracks) > 1 && o.p.format != hlsMPEGTS {
-		m.AudioURI = mediaPlaylistURI(token, tracks[1].Number)
+		m.AudioURI = MediaPlaylistRef{Track: tracks[1].Number}.uri(token)
 	}
 	codecs := make([]string, len(tracks))
 	for i := range tracks {
@@ -209,7 +208,8 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	if v := &tracks[0]; v.Kind == media.Video {
 		m.Width, m.Height = resolution(v)
 		if o.p.iframes > 0 {
-			m.IFramesURI, m.IFramesCodecs, m.IFramesBandwidth = iframePlaylistURI(token, v.Number), codecs[0], o.p.iframes
+			m.IFramesURI = MediaPlaylistRef{Track: v.Number, IFramesOnly: true}.uri(token)
+			m.IFramesCodecs, m.IFramesBandwidth = codecs[0], o.p.iframes
 		}
 	}
 	return m.Append(nil), nil
@@ -225,43 +225,15 @@ func (s *Service) packagedTracks(ctx context.Context, o *open) ([]media.Track, e
 	return slices.DeleteFunc(tracks, func(t media.Track) bool { return o.p.track(t.Number) < 0 }), nil
 }
 
-// The children of a session's URL, relative to it (docs/reference/service.md, "Session URLs"). The token's characters need no escaping.
-func mediaPlaylistURI(token string, track int) string {
-	return "getHLSMediaPlaylist.m3u8?SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
-}
-
-// iframePlaylistURI has a parameter that the service does not have; its sessions have no I-frame playlist.
-func iframePlaylistURI(token string, track int) string {
-	return mediaPlaylistURI(token, track) + "&IFramesOnly=true"
-}
-
-func initSegmentURI(token string, track, sequence int) string {
-	return "getMP4InitFragment.mp4?SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track) +
-		"&SequenceNumber=" + strconv.Itoa(sequence)
-}
-
-func mediaSegmentURI(token string, track int, number string) string {
-	return "getMP4MediaFragment.mp4?FragmentNumber=" + number + "&SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
-}
-
-// segmentURI is the URI of an entry's segment, relative to the playlists.
-func (o *open) segmentURI(track int, e *entry) string {
-	number := o.stream.FormatNumber(e.number)
-	uri := mediaSegmentURI(o.token, track, number)
-	if o.p.format == hlsMPEGTS {
-		uri = tsSegmentURI(o.token, track, number)
+// segmentRef names an entry's segment.
+func (o *open) segmentRef(track int, e *entry) *SegmentRef {
+	muxed := o.p.format == hlsMPEGTS
+	ref := &SegmentRef{Track: track, Number: o.stream.FormatNumber(e.number),
+		StartOffset: e.part.from, EndOffset: e.part.until,
+		SkipLeading: e.skips[o.p.track(track)] || muxed && e.skips[0],
 	}
-	if e.part.from > 0 {
-		uri += "&StartOffset=" + strconv.FormatInt(e.part.from, 10)
+	if muxed || track != o.p.tracks[0].number {
+		ref.SilenceStart, ref.SilenceEnd = e.silence.from, e.silence.until
 	}
-	if e.part.until > 0 {
-		uri += "&EndOffset=" + strconv.FormatInt(e.part.until, 10)
-	}
-	if i := o.p.track(track); e.skips[i] || o.p.format == hlsMPEGTS && e.skips[0] {
-		uri += "&SkipLeading=1"
-	}
-	if e.silence != (silence{}) && (o.p.format == hlsMPEGTS || track != o.p.tracks[0].number) {
-		uri += "&SilenceStart=" + strconv.FormatInt(e.silence.from, 10) + "&SilenceEnd=" + strconv.FormatInt(e.silence.until, 10)
-	}
-	return uri
+	return ref
 }

@@ -46,11 +46,12 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 		}
 		segment := manifest.Segment{
 			Discontinuities: int(tags), DateTime: e.date, HasDateTime: o.p.timestamps,
-			Duration: e.duration[i], Range: e.iframe, URI: o.segmentURI(track, e),
+			Duration: e.duration[i], Range: e.iframe,
+			URI: o.segmentRef(track, e).uri(o.token, o.p.format),
 		}
 		if o.p.format != hlsMPEGTS && generation != e.generation {
 			generation = e.generation
-			segment.Map = initSegmentURI(o.token, track, generation)
+			segment.Map = InitSegmentRef{track, generation}.uri(o.token)
 		}
 		tags = 0
 		segments = append(segments, segment)

@@ -55,19 +55,6 @@ func noFragment() error {
 	return api.NewError(api.ResourceNotFoundException, "The fragment was not found in the streaming session.")
 }
 
-// SegmentRef names a media segment of a session, as its URI in the playlist does.
-type SegmentRef struct {
-	Track  int    // TrackNumber
-	Number string // FragmentNumber
-	// StartOffset and EndOffset are the part of the fragment, in milliseconds of media time after its start, the end not included: frames
-	// that begin in it. An EndOffset of 0 is the fragment's end.
-	StartOffset, EndOffset int64
-	SkipLeading            bool // without the pictures that cannot be decoded where a player begins with this segment
-	// SilenceStart and SilenceEnd say where sound begins and ends, with silence where the part has none: ticks of its timescale after the
-	// fragment's start. Both 0: where the part's own does.
-	SilenceStart, SilenceEnd int64
-}
-
 func (r *SegmentRef) silence() silence { return silence{r.SilenceStart, r.SilenceEnd} }
 
 func (r *SegmentRef) part() part { return part{from: r.StartOffset, until: r.EndOffset} }

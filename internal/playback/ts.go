@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"weir/internal/api"
 	"weir/internal/media"
@@ -77,10 +76,6 @@ func checkTS(tracks []media.Track) error {
 		}
 	}
 	return nil
-}
-
-func tsSegmentURI(token string, track int, number string) string {
-	return "getTSFragment.ts?FragmentNumber=" + number + "&SessionToken=" + token + "&TrackNumber=" + strconv.Itoa(track)
 }
 
 // errFormat is the answer to an action of the other container format: a token opens one.

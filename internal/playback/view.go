@@ -403,7 +403,7 @@ func (v *view) segment(o *open, track int, e *entry) manifest.Segment {
 		DateTime:        e.date,
 		HasDateTime:     o.p.timestamps,
 		Duration:        e.duration[track],
-		URI:             o.segmentURI(v.rules.tracks[track].number, e),
+		URI:             o.segmentRef(v.rules.tracks[track].number, e).uri(o.token, o.p.format),
 	}
 }
 
@@ -412,7 +412,7 @@ func (v *view) mapURI(o *open, track int, e *entry) string {
 	if v.rules.muxed {
 		return ""
 	}
-	return initSegmentURI(o.token, v.rules.tracks[track].number, e.generation)
+	return InitSegmentRef{v.rules.tracks[track].number, e.generation}.uri(o.token)
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"strconv"
 
 	"weir/internal/api"
 	"weir/internal/playback"
@@ -23,9 +22,6 @@ var (
 	cacheFragment = headerValue{"private, max-age=300, immutable"}
 )
 
-// The session actions live below hlsPath; every URI in a playlist is relative to it.
-const hlsPath = "/hls/v1/"
-
 func (s *Server) getHLSStreamingSessionURL(
 	ctx context.Context, req *request, in *api.GetHLSStreamingSessionURLInput,
 ) (*api.GetHLSStreamingSessionURLOutput, error) {
@@ -38,12 +34,12 @@ func (s *Server) getHLSStreamingSessionURL(
 		return nil, storeError(err)
 	}
 	return &api.GetHLSStreamingSessionURLOutput{
-		HLSStreamingSessionURL: s.baseURL(req.Request) + hlsPath + "getHLSMasterPlaylist.m3u8?SessionToken=" + token,
+		HLSStreamingSessionURL: playback.SessionURL(s.baseURL(req.Request), token),
 	}, nil
 }
 
 func (s *Server) hlsMasterPlaylist(ctx context.Context, req *request) (response, error) {
-	token, err := sessionToken(req)
+	token, err := playback.ParseToken(req.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
@@ -55,24 +51,19 @@ func (s *Server) hlsMasterPlaylist(ctx context.Context, req *request) (response,
 }
 
 func (s *Server) hlsMediaPlaylist(ctx context.Context, req *request) (response, error) {
-	token, err := sessionToken(req)
+	token, err := playback.ParseToken(req.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
-	track, err := numberParameter(req, "TrackNumber", true)
+	ref, err := playback.ParseMediaPlaylist(req.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
 	list := s.playback.MediaPlaylist
-	switch only, err := parameter(req, "IFramesOnly", false); {
-	case err != nil:
-		return nil, err
-	case only == "true":
+	if ref.IFramesOnly {
 		list = s.playback.IFramePlaylist
-	case only != "" && only != "false":
-		return nil, api.NewError(api.InvalidArgumentException, "The parameter IFramesOnly is neither true nor false.")
 	}
-	text, err := list(ctx, token, track)
+	text, err := list(ctx, token, ref.Track)
 	if err != nil {
 		return nil, err
 	}
@@ -86,19 +77,15 @@ func playlist(text []byte) *content {
 }
 
 func (s *Server) mp4InitFragment(ctx context.Context, req *request) (response, error) {
-	token, err := sessionToken(req)
+	token, err := playback.ParseToken(req.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
-	track, err := numberParameter(req, "TrackNumber", true)
+	ref, err := playback.ParseInitSegment(req.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
-	sequence, err := numberParameter(req, "SequenceNumber", false)
-	if err != nil {
-		return nil, err
-	}
-	data, err := s.playback.InitSegment(ctx, token, track, sequence)
+	data, err := s.playback.InitSegment(ctx, token, ref.Track, ref.Sequence)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +103,11 @@ func (s *Server) tsFragment(ctx context.Context, req *request) (response, error)
 func (s *Server) mediaFragment(ctx context.Context, req *request, contentType headerValue,
 	find func(ctx context.Context, token string, ref playback.SegmentRef) (*playback.Segment, error),
 ) (response, error) {
-	token, err := sessionToken(req)
+	token, err := playback.ParseToken(req.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
-	ref, err := segmentRef(req)
+	ref, err := playback.ParseSegment(req.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
@@ -133,45 +120,4 @@ func (s *Server) mediaFragment(ctx context.Context, req *request, contentType he
 		head: segment.Header, body: segment.Body, bodyLength: segment.Length - int64(len(segment.Header)),
 		close: segment.Close,
 	}, nil
-}
-
-// segmentRef reads the parameters that name a media segment.
-func segmentRef(req *request) (ref playback.SegmentRef, err error) {
-	if ref.Track, err = numberParameter(req, "TrackNumber", true); err != nil {
-		return ref, err
-	}
-	if ref.Number, err = parameter(req, "FragmentNumber", true); err != nil {
-		return ref, err
-	}
-	start, err := numberParameter(req, "StartOffset", false)
-	if err != nil {
-		return ref, err
-	}
-	end, err := numberParameter(req, "EndOffset", false)
-	if err != nil {
-		return ref, err
-	}
-	skip, err := numberParameter(req, "SkipLeading", false)
-	if err != nil {
-		return ref, err
-	}
-	ref.StartOffset, ref.EndOffset, ref.SkipLeading = int64(start), int64(end), skip != 0
-	if ref.SilenceStart, err = offsetParameter(req, "SilenceStart"); err != nil {
-		return ref, err
-	}
-	ref.SilenceEnd, err = offsetParameter(req, "SilenceEnd")
-	return ref, err
-}
-
-// offsetParameter reads a parameter that is a number of ticks, or absent.
-func offsetParameter(req *request, name string) (int64, error) {
-	text, err := parameter(req, name, false)
-	if err != nil || text == "" {
-		return 0, err
-	}
-	v, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
-		return 0, api.Errorf(api.InvalidArgumentException, "The parameter %s is not a number.", name)
-	}
-	return v, nil
 }

@@ -217,7 +217,7 @@ func BenchmarkMediaSegment(b *testing.B) {
 	var requests []*http.Request
 	for line := range strings.Lines(string(list.Text)) {
 		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
-			requests = append(requests, httptest.NewRequest(http.MethodGet, hlsPath+strings.TrimSpace(line), nil))
+			requests = append(requests, httptest.NewRequest(http.MethodGet, playback.HLSPath+strings.TrimSpace(line), nil))
 		}
 	}
 	get := func(b *testing.B, srv *Server, r *http.Request) {

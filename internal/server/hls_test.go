@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/playback"
 	"weir/internal/store"
 )
 
@@ -132,7 +133,7 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 	s.record()
 	master := strings.TrimPrefix(s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string), s.url)
 	media := strings.Replace(master, "Master", "Media", 1) + "&TrackNumber=1"
-	segment := hlsPath + uriLine.FindString(s.get(s.url+media).body)
+	segment := playback.HLSPath + uriLine.FindString(s.get(s.url+media).body)
 	requests := []struct {
 		method, target, headers string
 		status                  int
@@ -146,9 +147,9 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 		{"GET", segment, "Range: bytes=10-99\r\nIf-Range: \"x\"\r\n", 200}, // there is no validator
 		{"GET", segment, "If-None-Match: *\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 200},
 		{"GET", media + "&TrackNumber=1", "", 400},
-		{"GET", hlsPath + "getMP4InitFragment.mp4?TrackNumber=1", "", 403},
+		{"GET", playback.HLSPath + "getMP4InitFragment.mp4?TrackNumber=1", "", 403},
 		{"HEAD", strings.Replace(segment, "FragmentNumber=", "FragmentNumber=1", 1), "", 404},
-		{"GET", hlsPath + "getNothing", "", 404},
+		{"GET", playback.HLSPath + "getNothing", "", 404},
 		{"GET", segment, "", 200},
 		{"OPTIONS", segment, "", 204},
 		{"GET", segment, "", 200},

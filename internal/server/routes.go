@@ -9,6 +9,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/console"
+	"weir/internal/playback"
 )
 
 // Operation names, used in routes, metrics and logs.
@@ -71,14 +72,14 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{opPutMedia, debug, s.putMedia},
 		{"GetHLSStreamingSessionURL", info, call(s.getHLSStreamingSessionURL)},
 	}
+	actions := map[string]handler{
+		"GetHLSMasterPlaylist": s.hlsMasterPlaylist,
+		"GetHLSMediaPlaylist":  s.hlsMediaPlaylist,
+		"GetMP4InitFragment":   s.mp4InitFragment,
+		"GetMP4MediaFragment":  s.mp4MediaFragment,
+		"GetTSFragment":        s.tsFragment,
+	}
 	table := []*route{
-		// Session actions.
-		{get, "/hls/v1/getHLSMasterPlaylist.m3u8", "GetHLSMasterPlaylist", token, debug, s.hlsMasterPlaylist, nil},
-		{get, "/hls/v1/getHLSMediaPlaylist.m3u8", "GetHLSMediaPlaylist", token, debug, s.hlsMediaPlaylist, nil},
-		{get, "/hls/v1/getMP4InitFragment.mp4", "GetMP4InitFragment", token, debug, s.mp4InitFragment, nil},
-		{get, "/hls/v1/getMP4MediaFragment.mp4", "GetMP4MediaFragment", token, debug, s.mp4MediaFragment, nil},
-		{get, "/hls/v1/getTSFragment.ts", "GetTSFragment", token, debug, s.tsFragment, nil},
-
 		// For people and machines nearby.
 		{get, "/player", "Player", open, debug, nil, console.Player()},
 		{get, playerFiles, "Player", open, debug, nil, console.Player()},
@@ -89,6 +90,9 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		table = append(table, &route{get, "/metrics", "Metrics", open, debug, nil, metrics})
 	}
 
+	for path, name := range playback.HLSActions() {
+		table = append(table, &route{get, path, name, token, debug, actions[name], nil})
+	}
 	for _, op := range operations {
 		table = append(table, &route{post, api.Find(op.name).Path, op.name, signed, op.level, op.handle, nil})
 	}

@@ -1,0 +1,249 @@
+package playback
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+
+	"weir/internal/api"
+)
+
+// The URL space of HLS sessions: each name and each parameter, made for playlists and read from
+// requests. A name or a parameter that is here stays: open sessions have it in their playlists.
+
+// HLSPath is what the paths of all session actions begin with. Every URI in a playlist is relative
+// to it.
+const HLSPath = "/hls/v1/"
+
+// Names below HLSPath (docs/reference/service.md, "Session URLs").
+const (
+	masterPlaylistName = "getHLSMasterPlaylist.m3u8"
+	mediaPlaylistName  = "getHLSMediaPlaylist.m3u8"
+	initSegmentName    = "getMP4InitFragment.mp4"
+	mediaSegmentName   = "getMP4MediaFragment.mp4"
+	tsSegmentName      = "getTSFragment.ts"
+)
+
+// Parameters. Those from iframesParameter on are not the service's.
+const (
+	tokenParameter    = "SessionToken"
+	trackParameter    = "TrackNumber"
+	numberParameter   = "FragmentNumber"
+	sequenceParameter = "SequenceNumber" // of a generation of codec private data
+
+	iframesParameter      = "IFramesOnly"
+	startParameter        = "StartOffset"
+	endParameter          = "EndOffset"
+	skipParameter         = "SkipLeading"
+	silenceStartParameter = "SilenceStart"
+	silenceEndParameter   = "SilenceEnd"
+)
+
+// HLSActions maps the path of each session action to its name at the service.
+func HLSActions() map[string]string {
+	return map[string]string{
+		HLSPath + masterPlaylistName: "GetHLSMasterPlaylist",
+		HLSPath + mediaPlaylistName:  "GetHLSMediaPlaylist",
+		HLSPath + initSegmentName:    "GetMP4InitFragment",
+		HLSPath + mediaSegmentName:   "GetMP4MediaFragment",
+		HLSPath + tsSegmentName:      "GetTSFragment",
+	}
+}
+
+// SessionURL is the URL of a session, which is that of its master playlist. base is scheme and host.
+func SessionURL(base, token string) string {
+	return base + HLSPath + masterPlaylistName + "?" + tokenParameter + "=" + token
+}
+
+// MediaPlaylistRef names a media playlist of a session.
+type MediaPlaylistRef struct {
+	Track       int  // TrackNumber
+	IFramesOnly bool // the I-frame playlist of the track
+}
+
+// uri is relative to the session's playlists, like those below. A token needs no escaping.
+func (ref MediaPlaylistRef) uri(token string) string {
+	uri := mediaPlaylistName + "?" + tokenParameter + "=" + token +
+		"&" + trackParameter + "=" + strconv.Itoa(ref.Track)
+	if ref.IFramesOnly {
+		uri += "&" + iframesParameter + "=true"
+	}
+	return uri
+}
+
+// InitSegmentRef names an init segment of a session.
+type InitSegmentRef struct {
+	Track    int // TrackNumber
+	Sequence int // counts the generations of the session's codec private data from 0
+}
+
+func (ref InitSegmentRef) uri(token string) string {
+	return initSegmentName + "?" + tokenParameter + "=" + token +
+		"&" + trackParameter + "=" + strconv.Itoa(ref.Track) +
+		"&" + sequenceParameter + "=" + strconv.Itoa(ref.Sequence)
+}
+
+// SegmentRef names a media segment of a session.
+type SegmentRef struct {
+	Track  int    // TrackNumber
+	Number string // FragmentNumber
+	// StartOffset and EndOffset are the slice of the fragment: the frames that begin in it, in
+	// milliseconds of media time after the fragment's start, the end not included. An EndOffset of
+	// 0 is the fragment's end.
+	StartOffset, EndOffset int64
+	// SkipLeading leaves out the pictures that cannot be decoded where a player begins with this
+	// segment.
+	SkipLeading bool
+	// SilenceStart and SilenceEnd are where sound begins and ends, with silence where the slice has
+	// none: ticks of its timescale after the fragment's start. Both 0: where the slice's own does.
+	SilenceStart, SilenceEnd int64
+}
+
+func (ref *SegmentRef) uri(token string, f format) string {
+	name := mediaSegmentName
+	if f == hlsMPEGTS {
+		name = tsSegmentName
+	}
+	uri := name + "?" + numberParameter + "=" + ref.Number + "&" + tokenParameter + "=" + token +
+		"&" + trackParameter + "=" + strconv.Itoa(ref.Track)
+	if ref.StartOffset > 0 {
+		uri += "&" + startParameter + "=" + strconv.FormatInt(ref.StartOffset, 10)
+	}
+	if ref.EndOffset > 0 {
+		uri += "&" + endParameter + "=" + strconv.FormatInt(ref.EndOffset, 10)
+	}
+	if ref.SkipLeading {
+		uri += "&" + skipParameter + "=1"
+	}
+	if ref.SilenceStart != 0 || ref.SilenceEnd != 0 {
+		uri += "&" + silenceStartParameter + "=" + strconv.FormatInt(ref.SilenceStart, 10) +
+			"&" + silenceEndParameter + "=" + strconv.FormatInt(ref.SilenceEnd, 10)
+	}
+	return uri
+}
+
+// ParseToken reads the session token from the query of a URL, which is the only right that a
+// session action needs. NotAuthorized when there is none, InvalidArgument when there are two.
+func ParseToken(query string) (string, error) {
+	token, err := parameter(query, tokenParameter, false)
+	if err == nil && token == "" {
+		err = api.NewError(api.NotAuthorizedException, "The SessionToken parameter is missing.")
+	}
+	return token, err
+}
+
+// ParseMediaPlaylist reads the query of a media playlist's URL. Errors, here and below, are
+// InvalidArgument.
+func ParseMediaPlaylist(query string) (ref MediaPlaylistRef, err error) {
+	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
+		return ref, err
+	}
+	only, err := parameter(query, iframesParameter, false)
+	if err != nil {
+		return ref, err
+	}
+	if only != "" && only != "true" && only != "false" {
+		return ref, api.NewError(api.InvalidArgumentException,
+			"The parameter IFramesOnly is neither true nor false.")
+	}
+	ref.IFramesOnly = only == "true"
+	return ref, nil
+}
+
+// ParseInitSegment reads the query of an init segment's URL.
+func ParseInitSegment(query string) (ref InitSegmentRef, err error) {
+	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
+		return ref, err
+	}
+	ref.Sequence, err = decimal(query, sequenceParameter, false)
+	return ref, err
+}
+
+// ParseSegment reads the query of a media segment's URL.
+func ParseSegment(query string) (ref SegmentRef, err error) {
+	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
+		return ref, err
+	}
+	if ref.Number, err = parameter(query, numberParameter, true); err != nil {
+		return ref, err
+	}
+	start, err := decimal(query, startParameter, false)
+	if err != nil {
+		return ref, err
+	}
+	end, err := decimal(query, endParameter, false)
+	if err != nil {
+		return ref, err
+	}
+	skip, err := decimal(query, skipParameter, false)
+	if err != nil {
+		return ref, err
+	}
+	ref.StartOffset, ref.EndOffset, ref.SkipLeading = int64(start), int64(end), skip != 0
+	if ref.SilenceStart, err = ticks(query, silenceStartParameter); err != nil {
+		return ref, err
+	}
+	ref.SilenceEnd, err = ticks(query, silenceEndParameter)
+	return ref, err
+}
+
+// queryValue gives the last value of a parameter in the query of a URL, and how often it is there.
+// It reads as url.ParseQuery does, which leaves out what is malformed, without a table of all
+// parameters: a request for a segment has five.
+func queryValue(query, name string) (value string, times int) {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, text, _ := strings.Cut(pair, "=")
+		if key != name {
+			var err error
+			if key, err = url.QueryUnescape(key); err != nil || key != name {
+				continue
+			}
+		}
+		text, err := url.QueryUnescape(text)
+		if err != nil || strings.Contains(pair, ";") {
+			continue
+		}
+		value, times = text, times+1
+	}
+	return value, times
+}
+
+// parameter reads a parameter that may be given once.
+func parameter(query, name string, required bool) (string, error) {
+	value, times := queryValue(query, name)
+	if times > 1 {
+		return "", api.Errorf(api.InvalidArgumentException,
+			"The parameter %s is given more than once.", name)
+	}
+	if value == "" && required {
+		return "", api.Errorf(api.InvalidArgumentException, "The parameter %s is missing.", name)
+	}
+	return value, nil
+}
+
+// decimal reads a parameter that is a small decimal number; 0 when it is absent.
+func decimal(query, name string, required bool) (int, error) {
+	text, err := parameter(query, name, required)
+	if err != nil || text == "" {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, api.Errorf(api.InvalidArgumentException,
+			"The parameter %s is not a decimal number.", name)
+	}
+	return int(n), nil
+}
+
+// ticks reads a parameter that is a number of ticks of either sign; 0 when it is absent.
+func ticks(query, name string) (int64, error) {
+	text, err := parameter(query, name, false)
+	if err != nil || text == "" {
+		return 0, err
+	}
+	v, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return 0, api.Errorf(api.InvalidArgumentException, "The parameter %s is not a number.", name)
+	}
+	return v, nil
+}
