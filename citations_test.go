@@ -21,25 +21,28 @@ var (
 
 // Every page that a comment names is there, with the heading that it cites, and every issue is of a source that readers can find.
 func TestCitationsResolve(t *testing.T) {
-	sources := read(t, "docs/reference/README.md")
+	sources := newSourceKeys(t)
 	walk(t, ".go", func(path string) {
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, group := range file.Comments {
+			if text := group.Text(); !strings.Contains(text, ".md") && !strings.Contains(text, "#") {
+				continue // most comments: the expressions are slow
+			}
 			text := strings.Join(strings.Fields(group.Text()), " ")
 			for _, m := range citation.FindAllStringSubmatch(text, -1) {
 				checkCitation(t, path, m[1], m[2])
 			}
 			for _, m := range issue.FindAllStringSubmatch(text, -1) {
-				checkSource(t, path, sources, m[1])
+				sources.check(t, path, m[1])
 			}
 		}
 	})
 	walk(t, ".md", func(path string) {
 		for _, m := range issue.FindAllStringSubmatch(read(t, path), -1) {
-			checkSource(t, path, sources, m[1])
+			sources.check(t, path, m[1])
 		}
 	})
 }
@@ -60,9 +63,26 @@ func checkCitation(t *testing.T, path, page, heading string) {
 	t.Errorf("%s names %s, which is neither beside it nor at that path", path, page)
 }
 
-func checkSource(t *testing.T, path, sources, key string) {
+// sourceKeys are the keys of docs/reference/README.md that were asked for.
+type sourceKeys struct {
+	page  string
+	known map[string]bool
+}
+
+func newSourceKeys(t *testing.T) *sourceKeys {
 	t.Helper()
-	if !regexp.MustCompile("(?m)^\\| .*\\b" + regexp.QuoteMeta(key) + "\\b.* \\||`" + regexp.QuoteMeta(key) + "#N`").MatchString(sources) {
+	return &sourceKeys{page: read(t, "docs/reference/README.md"), known: map[string]bool{}}
+}
+
+func (s *sourceKeys) check(t *testing.T, path, key string) {
+	t.Helper()
+	known, asked := s.known[key]
+	if !asked {
+		quoted := regexp.QuoteMeta(key)
+		known = regexp.MustCompile("(?m)^\\| .*\\b" + quoted + "\\b.* \\||`" + quoted + "#N`").MatchString(s.page)
+		s.known[key] = known
+	}
+	if !known {
 		t.Errorf("%s cites an issue of %s, which docs/reference/README.md does not explain", path, key)
 	}
 }
