@@ -244,3 +244,29 @@ func TestSlowFragments(t *testing.T) {
 		})
 	}
 }
+
+// A fragment that has come in whole and waits for the next one is not slow, however long it took and
+// the camera then pauses; nor may it wait for good while bytes drip.
+func TestPauseAfterSlowFragment(t *testing.T) {
+	s := &fakeStore{}
+	b := newSlowBody(t, s, Limits{})
+	b.send(0, build(t).header(sdk).Bytes())
+	cluster := func(timecode int64) []byte {
+		return knownCluster(timecode, simpleBlock(1, 0, true, strings.Repeat("x", 1000)))
+	}
+	first := cluster(epoch)
+	b.send(0, first[:100])
+	b.send(60*time.Second, first[100:])
+	b.send(80*time.Second, cluster(epoch+20_000))
+	void := element(0xEC, make([]byte, 100))
+	for i := 0; i < 5 && b.send(50*time.Second, void); i++ {
+	}
+	b.end()
+	var want []string
+	for n, timecode := range []int64{epoch, epoch + 20_000} {
+		for _, kind := range []string{"BUFFERING", "RECEIVED", "PERSISTED"} {
+			want = append(want, fmt.Sprintf("%s %d #%d", kind, timecode, n+1))
+		}
+	}
+	wantAcks(t, b.log.all(), append(want, "ERROR 4000")...)
+}

@@ -38,7 +38,8 @@ func (b budget) Take(n int64) error {
 func (b budget) Room(buf []byte, n int) []byte { return b.s.o.Memory.room(buf, n) }
 func (b budget) Recycle(buf []byte)            { b.s.o.Memory.recycle(buf) }
 
-// piece is a fragment or the header of a document while it comes in; the zero value is neither.
+// piece is a fragment, what follows one that is whole and waits for the next, or the header of a
+// document while it comes in; the zero value is none of these.
 type piece struct {
 	began time.Time
 	at    int64 // bytes of the body before it
@@ -56,11 +57,11 @@ func (s *Session) checkPace(now time.Time) error {
 		return nil
 	}
 	if rate := float64(s.source.read-s.piece.at) / took.Seconds(); took > l.FragmentTime || rate < float64(l.Rate) {
-		id := api.AckMaxFragmentDuration
-		if s.cur == nil {
-			id = api.AckStreamReadError // the header of a document
+		f, id := s.unfinished(), api.AckMaxFragmentDuration
+		if f == nil {
+			id = api.AckStreamReadError // the header of a document, or what follows a whole fragment
 		}
-		return failf(s.cur, id, "coming in for %v, at %.0f bytes a second", took.Round(time.Second), rate)
+		return failf(f, id, "coming in for %v, at %.0f bytes a second", took.Round(time.Second), rate)
 	}
 	return nil
 }

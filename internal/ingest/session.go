@@ -180,6 +180,7 @@ func (s *Session) event(ctx context.Context, ev *mkv.Event) error {
 		if s.cur != nil && ev.Complete {
 			s.cur.complete = true
 			s.source.end()
+			s.piece = s.newPiece(s.o.Clock()) // a pause from now on does not make the fragment slow
 		}
 	}
 	return nil
