@@ -406,5 +406,9 @@ func (c *claim) fill(credential, signedHeaders string) error {
 	if len(c.signed) > maxSignedHeaders {
 		return incomplete("SignedHeaders lists more than %d headers.", maxSignedHeaders)
 	}
+	// One long header, listed again and again, would make verifying costly.
+	if names := slices.Sorted(slices.Values(c.signed)); len(slices.Compact(names)) < len(names) {
+		return incomplete("SignedHeaders lists a header more than once.")
+	}
 	return nil
 }

@@ -357,6 +357,8 @@ func TestVerifyRefuses(t *testing.T) {
 			IncompleteSignature, "'X-Amz-Date'"},
 		"many headers": {authorization("SignedHeaders=", "SignedHeaders="+
 			strings.Repeat("a;", 101)), IncompleteSignature, "more than 100"},
+		"header listed twice": {authorization("SignedHeaders=", "SignedHeaders=host;"),
+			IncompleteSignature, "lists a header more than once"},
 		"signature cut": {edit(func(r *http.Request) {
 			a := r.Header.Get("Authorization")
 			r.Header.Set("Authorization", a[:len(a)-1])
