@@ -221,21 +221,24 @@ func testListSealed(h *harness, sealing int) {
 		h.reopen()
 		h.must(h.store.Sweep(h.ctx))
 	}
-	for range 2000 {
-		q := store.Query{Timestamp: store.TimestampKind(r.IntN(2)), Order: store.Order(r.IntN(3))}
-		if r.IntN(2) == 0 {
+	// Every combination of what a query may have, three times with other values.
+	const bounds = 5 // each is set or not
+	for i := range 3 * 2 * 3 << bounds {
+		has := func(bit int) bool { return i>>bit&1 == 1 }
+		q := store.Query{Timestamp: store.TimestampKind(i >> bounds % 2), Order: store.Order(i >> bounds / 2 % 3)}
+		if has(0) {
 			q.Start = base + r.Int64N(22)*1000 - 1000
 		}
-		if r.IntN(2) == 0 {
+		if has(1) {
 			q.End = base + r.Int64N(22)*1000 - 1000
 		}
-		if r.IntN(3) == 0 {
+		if has(2) {
 			q.AfterSequence = r.Int64N(62)
 		}
-		if r.IntN(3) == 0 {
+		if has(3) {
 			q.After = all[r.IntN(len(all))].Number
 		}
-		if r.IntN(2) == 0 {
+		if has(4) {
 			q.Limit = 1 + r.IntN(70)
 		}
 		got := h.list(st.ID, q)
