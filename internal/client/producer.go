@@ -39,7 +39,8 @@ type ProducerOptions struct {
 	// do
 	AckTimeout time.Duration
 	GiveUp     time.Duration // how long to go on trying without any success; default 10 minutes
-	// how long to wait for the last acknowledgements after Run's context has ended; default 30 s
+	// how long to wait for the last acknowledgements after Run's context has ended; default 30 s.
+	// Nothing is waited for when the server cannot be reached any more.
 	Drain  time.Duration
 	Clock  recut.Clock    // default recut.SystemClock
 	Jitter func() float64 // in [0, 1), for the waits between attempts; default random
@@ -173,7 +174,7 @@ func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 		}
 	})()
 
-	err := p.deliver(hard)
+	err := p.deliver(hard, ctx)
 	p.window.end()
 	stop()
 	if err == nil && ctx.Err() == nil {
@@ -230,7 +231,9 @@ func (p *Producer) feed(ctx context.Context, src recut.Source) error {
 }
 
 // deliver makes connection after connection until the source has ended and everything is settled.
-func (p *Producer) deliver(ctx context.Context) error {
+// After asked has ended, it waits for nothing but acknowledgements: a server that cannot be reached
+// then ends it at once.
+func (p *Producer) deliver(ctx, asked context.Context) error {
 	seen, settled := int64(0), 0 // what the window had got, and got rid of, before the last attempt
 	var failing time.Time        // since when nothing has been settled; zero when all is well
 	attempt := 0
@@ -254,6 +257,9 @@ func (p *Producer) deliver(ctx context.Context) error {
 		if isFatal(err) {
 			return err
 		}
+		if gone := (*ConnectError)(nil); asked.Err() != nil && errors.As(err, &gone) {
+			return fmt.Errorf("%d fragments were not acknowledged: %w", p.window.unsettled(), err)
+		}
 		seen = added
 		if now > settled {
 			settled, attempt, failing = now, 0, time.Time{}
@@ -266,7 +272,9 @@ func (p *Producer) deliver(ctx context.Context) error {
 		wait := backoff(attempt, p.o.Jitter())
 		attempt++
 		p.o.OnRetry(err, wait)
-		if p.o.Clock.Sleep(ctx, wait) != nil {
+		if asked.Err() == nil {
+			_ = p.o.Clock.Sleep(asked, wait) // cut short to leave
+		} else if p.o.Clock.Sleep(ctx, wait) != nil {
 			return context.Cause(ctx)
 		}
 	}

@@ -733,6 +733,38 @@ func TestProducerDoesNotWaitForeverForTheLastAcks(t *testing.T) {
 	}
 }
 
+func TestProducerDoesNotWaitForAServerThatIsGone(t *testing.T) {
+	t.Run("lost while it waits", func(t *testing.T) {
+		s := newPutMediaServer(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		s.fragment = func(c *conversation, f arrived) {
+			cancel()
+			s.Listener.Close()
+			c.conn.Close()
+		}
+		checkGone(t, ctx, s.options())
+	})
+	t.Run("already gone", func(t *testing.T) {
+		s := newPutMediaServer(t)
+		s.Listener.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		o := s.options()
+		o.OnRetry = func(error, time.Duration) { cancel() }
+		checkGone(t, ctx, o)
+	})
+}
+
+// checkGone runs a producer until ctx ends and its server is gone.
+func checkGone(t *testing.T, ctx context.Context, o ProducerOptions) {
+	t.Helper()
+	o.Clock, o.Drain = recut.SystemClock{}, 5*time.Second
+	_, err := NewProducer(o).Run(ctx, camera(3))
+	var gone *ConnectError
+	if !errors.As(err, &gone) || !strings.Contains(err.Error(), "were not acknowledged: ") {
+		t.Errorf("error %v, expected one that names the endpoint and what is missing", err)
+	}
+}
+
 func TestProducerGivesUpASilentConnection(t *testing.T) {
 	s := newPutMediaServer(t)
 	s.fragment = func(c *conversation, f arrived) {
