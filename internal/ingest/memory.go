@@ -159,7 +159,8 @@ func (m *Memory) take(ctx context.Context, c *claim, n int64, wait time.Duration
 	}
 }
 
-// makeRoom ends a session, if there is one that holds much more than o, who needs n bytes, and none is ending already.
+// makeRoom ends a session, if there is one that holds much more than o, who needs n bytes, and none is ending already. The open
+// bytes of a session between fragments are its Matroska header: ending it would give next to nothing back.
 func (m *Memory) makeRoom(o owner, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -172,7 +173,7 @@ func (m *Memory) makeRoom(o owner, n int64) {
 		if c.key != o.key {
 			more = m.keys[c.key] > 2*(m.keys[o.key]+n)
 		}
-		if more && c.open > 0 && (victim == nil || c.open > victim.open) {
+		if more && c.open >= memoryStep && (victim == nil || c.open > victim.open) {
 			victim = c
 		}
 	}

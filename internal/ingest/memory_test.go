@@ -156,6 +156,29 @@ func TestMemoryHasRoomForOthers(t *testing.T) {
 	}
 }
 
+// What is on its way to a slow disk comes back by itself. A session that has nothing else but the
+// header of its document is not ended for that.
+func TestMemoryEndsNobodyForAHeader(t *testing.T) {
+	m := newMemory(64 << 20)
+	ended := 0
+	for _, name := range []string{"a", "b"} {
+		c := m.join(owner{store.StreamID(name), "key"}, func(error) { ended++ })
+		for _, n := range []int64{2 << 10, 24<<20 - 2<<10} {
+			if err := m.take(t.Context(), c, n, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.settle(c, 24<<20-2<<10)
+	}
+	other := m.join(owner{"c", "key"}, nil)
+	if err := m.take(t.Context(), other, 1<<20, 2*evictAfter); err != errMemory {
+		t.Error(err)
+	}
+	if ended > 0 {
+		t.Errorf("%d sessions ended", ended)
+	}
+}
+
 const patience = 20 * time.Second
 
 // A session that holds more than others who wait ends with an error after which its producer begins again.
