@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"internal/client":          {"internal/recut", "internal/mkv", "internal/api", "internal/auth", "internal/media"},
 	"test/e2e/conformance":     {},
 	"test/bench":               {},
+	"test/output":              {},
 	"cmd/weir": {"internal/server", "internal/client", "internal/recut", "internal/awscli", "internal/ingest", "internal/playback", "internal/console", "internal/handover", "internal/store",
 		"internal/store/index", "internal/store/blob", "internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
 }

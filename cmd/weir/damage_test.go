@@ -15,6 +15,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/blob"
+	"weir/test/output"
 )
 
 // A fragment that the disk has damaged is an error of its own; those beside it play.
@@ -150,7 +151,7 @@ func TestFullDiskAndSpaceAgain(t *testing.T) {
 	}
 	s := serveHere(t, serveCmd{Data: data, storeFlags: storeFlags{MinFree: minFree}})
 	useServer(t, s.url, data)
-	out, errs := &lockedBuffer{}, &lockedBuffer{}
+	out, errs := &output.Buffer{}, &output.Buffer{}
 	done := make(chan int, 1)
 	go func() {
 		done <- run(t.Context(), []string{"put-media", "--stream-name", "cam", "--create",

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/internal/client"
+	"weir/test/output"
 )
 
 // useServer points the environment at a server and its key pair.
@@ -33,7 +34,7 @@ func TestPutMediaStoresAFile(t *testing.T) {
 	data := t.TempDir()
 	s := serveHere(t, serveCmd{Data: data})
 	useServer(t, s.url, data)
-	out, errs := &lockedBuffer{}, &lockedBuffer{}
+	out, errs := &output.Buffer{}, &output.Buffer{}
 	call := func(in io.Reader, args ...string) int {
 		return run(t.Context(), args, stdio{In: in, Out: out, Err: errs})
 	}
@@ -99,7 +100,7 @@ func TestDemoPlaysAndTellsHow(t *testing.T) {
 	data := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, out := io.Pipe()
-	errs := &lockedBuffer{}
+	errs := &output.Buffer{}
 	done := make(chan error, 1)
 	go func() {
 		err := (&demoCmd{Listen: "127.0.0.1:0", Data: data}).Run(ctx,

@@ -20,13 +20,14 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store/blob"
+	"weir/test/output"
 )
 
 // running is `weir serve` in this process.
 type running struct {
 	url  string
-	out  *lockedBuffer
-	log  *lockedBuffer
+	out  *output.Buffer
+	log  *output.Buffer
 	stop func() error
 
 	ready chan string // told once more when it serves again
@@ -41,7 +42,7 @@ func serveHere(t *testing.T, c serveCmd) *running {
 	ready := make(chan string, 1)
 	c.ready = func(url string) { ready <- url }
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{out: &lockedBuffer{}, log: &lockedBuffer{}, ready: ready}
+	r := &running{out: &output.Buffer{}, log: &output.Buffer{}, ready: ready}
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, stdio{In: strings.NewReader(""), Out: r.out, Err: r.log}) }()
 	r.stop = sync.OnceValue(func() error { cancel(); return <-done })
@@ -58,23 +59,6 @@ func serveHere(t *testing.T, c serveCmd) *running {
 		t.Fatalf("serve ended: %v", err)
 	}
 	return r
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // command runs a command line in this process.

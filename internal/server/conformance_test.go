@@ -14,6 +14,7 @@ import (
 // What no other test shows of the parameters that docs/compatibility.md lists.
 
 func TestDescriptiveParametersAreKept(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1","KmsKeyId":"alias/mine","MediaType":"video/h264","StreamStorageConfiguration":{"DefaultStorageTier":"WARM"}}`)
 	info := s.ok("/describeStream", `{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any)
@@ -30,6 +31,7 @@ func TestDescriptiveParametersAreKept(t *testing.T) {
 
 // Every call that takes a name takes an ARN as well.
 func TestStreamsByARN(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
 	info := func() map[string]any {
@@ -66,6 +68,7 @@ func TestStreamsByARN(t *testing.T) {
 
 // The tags of a stream are one page: a NextToken is taken and gives them again.
 func TestNextTokenOfTags(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	arn := s.ok("/createStream", `{"StreamName":"cam1","Tags":{"a":"b"}}`)["StreamARN"]
 	for path, ref := range map[string]string{"/listTagsForStream": `"StreamName":"cam1"`, "/ListTagsForResource": fmt.Sprintf(`"ResourceARN":%q`, arn)} {
@@ -79,6 +82,7 @@ func TestNextTokenOfTags(t *testing.T) {
 
 // What the parameters of a session do to its media playlist.
 func TestSessionParameters(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
 	playlist := func(parameters string) string {
@@ -134,6 +138,7 @@ func TestSessionParameters(t *testing.T) {
 }
 
 func TestTransportStreamsAndIFrames(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
 	began, now := time.Now().Add(-time.Minute), time.Now()
@@ -164,6 +169,7 @@ func TestTransportStreamsAndIFrames(t *testing.T) {
 
 // A RELATIVE producer's timecodes count from the time in its header, and come back as they were sent.
 func TestRelativeTimecodes(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	start := time.Now().Add(-10 * time.Second).UnixMilli()
 	p := s.dial("cam1", "x-amzn-fragment-timecode-type: RELATIVE", fmt.Sprintf("x-amzn-producer-start-timestamp: %d.%03d", start/1000, start%1000))
@@ -183,6 +189,7 @@ func TestRelativeTimecodes(t *testing.T) {
 
 // What the limits of a connection are is told in its acknowledgements.
 func TestConnectionLimits(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		limits ingest.Limits
 		want   string
@@ -207,6 +214,7 @@ func TestConnectionLimits(t *testing.T) {
 
 // A connection that comes while the server stops is told to go elsewhere.
 func TestStoppingServerRefusesProducers(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.server.beginStop()
 	p := s.dial("cam1")

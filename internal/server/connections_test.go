@@ -89,7 +89,7 @@ func (v *viewer) get() (status int, err error) {
 func (s *site) newViewer() *viewer {
 	s.t.Helper()
 	master := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
-	http.DefaultClient.CloseIdleConnections()
+	s.client.CloseIdleConnections()
 	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: x\r\n\r\n", strings.TrimPrefix(master, s.url))
 	conn := s.open("")
 	return &viewer{conn, bufio.NewReader(conn), request}
@@ -97,6 +97,7 @@ func (s *site) newViewer() *viewer {
 
 // Strangers who hold all connections with half a head make room for whoever comes, and players and cameras do not.
 func TestStrangersMakeRoom(t *testing.T) {
+	t.Parallel()
 	const most = 8
 	s := newStreamSite(t, func(o *Options) { o.Connections = ConnectionLimits{Total: most, PerAddress: 1} }) // no limit for loopback
 	s.record()
@@ -131,6 +132,7 @@ func TestStrangersMakeRoom(t *testing.T) {
 
 // Without strangers the player that has been idle longest makes room; when all are at work, the newcomer is sent away.
 func TestConnectionsAtWorkStay(t *testing.T) {
+	t.Parallel()
 	const most = 4
 	s := newStreamSite(t, func(o *Options) { o.Connections.Total = most })
 	s.record()
@@ -203,6 +205,7 @@ func newPipeListener(t *testing.T, limits ConnectionLimits) (*pipeListener, net.
 
 // One address has its share, whatever port or, with IPv6, interface it comes from; this machine has no other limit than all have.
 func TestConnectionsPerAddress(t *testing.T) {
+	t.Parallel()
 	under, l := newPipeListener(t, ConnectionLimits{Total: 6, PerAddress: 2})
 	defer l.Close()
 	var all []*conn
@@ -241,6 +244,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 
 // Whatever goes wrong when a connection is accepted, those that are there are served, and the next one is.
 func TestAcceptErrorsPass(t *testing.T) {
+	t.Parallel()
 	under, l := newPipeListener(t, ConnectionLimits{})
 	for _, err := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED, syscall.ENOBUFS, syscall.EPROTO} {
 		under.accepted <- &net.OpError{Op: "accept", Err: err}
@@ -258,6 +262,7 @@ func TestAcceptErrorsPass(t *testing.T) {
 
 // What is refused by its head is refused before a byte of its body is there, and holds nothing.
 func TestRefusedByTheHead(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	signed := func(size int) string {
 		r := s.request(http.MethodPost, "/listStreams", "")
@@ -285,6 +290,7 @@ func TestRefusedByTheHead(t *testing.T) {
 // Strangers with a known key who send bodies, or long heads, and hold back the end have a small budget for it. Whoever sends little
 // does not notice.
 func TestUnverifiedBytesAreBounded(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
 	player := s.newViewer()

@@ -13,6 +13,7 @@ import (
 )
 
 func TestRanges(t *testing.T) {
+	t.Parallel()
 	const media = "0123456789" // 4 bytes of head, 6 of body
 	for _, c := range []struct {
 		spec, ifRange string
@@ -69,6 +70,7 @@ func TestRanges(t *testing.T) {
 }
 
 func TestHeadTellsTheLengthAndReadsNothing(t *testing.T) {
+	t.Parallel()
 	answer := &content{contentType: typeMP4, head: []byte("head"), body: failing{}, bodyLength: 6, ranges: true}
 	w := httptest.NewRecorder()
 	if err := answer.send(w, httptest.NewRequest(http.MethodHead, "/", nil)); err != nil {
@@ -84,6 +86,7 @@ type failing struct{}
 func (failing) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestShortMediaIsAnError(t *testing.T) {
+	t.Parallel()
 	answer := &content{contentType: typeMP4, head: []byte("head"), body: io.LimitReader(strings.NewReader("abc"), 6), bodyLength: 6}
 	if err := answer.send(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)); err == nil {
 		t.Error("three bytes of six were sent without an error")
@@ -107,6 +110,7 @@ func (w *readFromWriter) ReadFrom(src io.Reader) (int64, error) {
 func (w *readFromWriter) Flush() { w.flushed = true }
 
 func TestFileReachesTheConnectionAsItIs(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "volume")
 	if err := os.WriteFile(path, []byte("record before|payload|record after"), 0o600); err != nil {
 		t.Fatal(err)
@@ -138,6 +142,7 @@ func TestFileReachesTheConnectionAsItIs(t *testing.T) {
 }
 
 func TestLargePlaylistsAreCompressed(t *testing.T) {
+	t.Parallel()
 	text := strings.Repeat("#EXTINF:2.0,\n", 200)
 	for _, c := range []struct {
 		accept, text string

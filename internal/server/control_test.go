@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -9,13 +10,14 @@ import (
 	"testing"
 )
 
-func (s *syncBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s, nil)) }
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 const notFound = "The requested stream is not found or not active."
 
 var streamARN = regexp.MustCompile(`\Aarn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/[0-9]{13}\z`)
 
 func TestStreamLife(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.call("/describeStream", `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException", notFound)
 	arn, _ := s.ok("/createStream", `{"DeviceName":"Kinesis_Video_Device","StreamName":"cam1","MediaType":"video/h264","DataRetentionInHours":2}`)["StreamARN"].(string)
@@ -54,6 +56,7 @@ func TestStreamLife(t *testing.T) {
 }
 
 func TestARNsOfOtherResourcesAreNotFound(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	arn, _ := s.ok("/createStream", `{"StreamName":"cam1"}`)["StreamARN"].(string)
 	created := arn[strings.LastIndex(arn, "/")+1:]
@@ -76,6 +79,7 @@ func TestARNsOfOtherResourcesAreNotFound(t *testing.T) {
 }
 
 func TestDataRetention(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":24}`)
 	current := func() (version string, hours float64) {
@@ -119,6 +123,7 @@ func TestDataRetention(t *testing.T) {
 }
 
 func TestListStreams(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, name := range []string{"b2", "a1", "b1", "b3", "c1"} {
 		s.ok("/createStream", fmt.Sprintf(`{"StreamName":%q}`, name))
@@ -154,6 +159,7 @@ func TestListStreams(t *testing.T) {
 }
 
 func TestDataEndpoint(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
 	s.call("/getDataEndpoint", `{"StreamName":"cam2","APIName":"PUT_MEDIA"}`).fails(t, 404, "ResourceNotFoundException", notFound)
@@ -175,6 +181,7 @@ func TestDataEndpoint(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	arn := s.ok("/createStream", `{"StreamName":"cam1","Tags":{"room":"b","site":"a"}}`)["StreamARN"].(string)
 	info := s.ok("/describeStream", `{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any)

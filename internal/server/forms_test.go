@@ -25,6 +25,7 @@ import (
 // Every data directory that a released version wrote opens: what was in it is listed, plays and can
 // be added to, and passes the check. testdata/forms/make.sh makes one of a new release.
 func TestEveryReleasedForm(t *testing.T) {
+	t.Parallel()
 	forms, err := filepath.Glob("testdata/forms/*.tar.gz")
 	if err != nil || len(forms) == 0 {
 		t.Fatal("no forms", err)

@@ -9,11 +9,13 @@ import (
 	"weir/internal/store/blob"
 	"weir/internal/store/index"
 	"weir/internal/store/storetest"
+	"weir/test/output"
 )
 
 // What needs space on a full disk is told so, in words and without a line of an internal failure;
 // what frees space works.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	disk := storetest.NewDisk(1 << 30)
 	open := func() *store.Store {
@@ -34,8 +36,8 @@ func TestFullDisk(t *testing.T) {
 	disk.SetRoom(0)
 	st = open()
 	t.Cleanup(func() { must(t, st.Close()) })
-	var log syncBuffer
-	s := newSite(t, func(o *Options) { o.Store, o.Logger = st, log.logger() })
+	var log output.Buffer
+	s := newSite(t, func(o *Options) { o.Store, o.Logger = st, logTo(&log) })
 
 	if a := s.do(s.request("GET", "/readyz", "")); a.status != 200 || a.body != textDiskFull {
 		t.Errorf("readyz: %d %q", a.status, a.body)

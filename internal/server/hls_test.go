@@ -75,6 +75,7 @@ func boxes(data string) (types string) {
 }
 
 func TestPlaybackByTokenAlone(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException", "No fragments found")
 	s.record()
@@ -129,6 +130,7 @@ func TestPlaybackByTokenAlone(t *testing.T) {
 
 // Whatever a player asks for on its connection, also what is refused, it can ask for the next thing there.
 func TestPlayersKeepTheirConnection(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
 	master := strings.TrimPrefix(s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string), s.url)
@@ -180,6 +182,7 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 
 // A head beyond the limit is refused, one that a browser with many cookies sends is not.
 func TestLimitOfHeads(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for size, want := range map[int]int{api.MaxHeadBytes - 1<<10: 200, api.MaxHeadBytes + 8<<10: 431} {
 		if a := s.get(s.url+"/healthz", "Cookie: "+strings.Repeat("c", size)); a.status != want {
@@ -189,6 +192,7 @@ func TestLimitOfHeads(t *testing.T) {
 }
 
 func TestSessionActionsRefuse(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
 	master := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
@@ -214,6 +218,7 @@ func TestSessionActionsRefuse(t *testing.T) {
 }
 
 func TestNoRetentionHasNoPlayback(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
 	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 400, "NoDataRetentionException", "")

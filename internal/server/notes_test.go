@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"weir/internal/auth"
+	"weir/test/output"
 )
 
-// lines returns the lines of a log that have the message, without their times and random parts.
-func (s *syncBuffer) lines(message string) (lines []string) {
-	for line := range strings.Lines(s.String()) {
+// logLines returns the lines of a log that have the message, without their times and random parts.
+func logLines(log *output.Buffer, message string) (lines []string) {
+	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "msg="+message) || strings.Contains(line, fmt.Sprintf("msg=%q", message)) {
 			lines = append(lines, line)
 		}
@@ -33,10 +34,11 @@ func wantLine(t *testing.T, line string, attrs ...string) {
 
 // An operator sees at the default level who is refused and why, and not once for each of a hot loop's calls.
 func TestRefusalsAreLoggedOnce(t *testing.T) {
-	var log syncBuffer
+	t.Parallel()
+	var log output.Buffer
 	now := time.Now()
 	s := newStreamSite(t, func(o *Options) {
-		o.Logger = log.logger()
+		o.Logger = logTo(&log)
 		o.Clock = func() time.Time { return now }
 	})
 	for range 3 {
@@ -47,7 +49,7 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	for range 3 {
 		s.dial("cam1").header()
 	}
-	lines := log.lines("refused")
+	lines := logLines(&log, "refused")
 	if len(lines) != 2 {
 		t.Fatalf("%d lines: %q", len(lines), lines)
 	}
@@ -56,13 +58,14 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	s.signer.AccessKeyID, s.signer.SecretAccessKey = key, secret
 	now = now.Add(noteEvery)
 	s.call("/describeStream", `{"StreamName":"none"}`)
-	if lines = log.lines("refused"); len(lines) != 3 {
+	if lines = logLines(&log, "refused"); len(lines) != 3 {
 		t.Fatalf("%d lines after the time: %q", len(lines), lines)
 	}
 	wantLine(t, lines[2], "repeated=2")
 }
 
 func TestNotesRememberOnlySoManyKinds(t *testing.T) {
+	t.Parallel()
 	n := newNotes(time.Now)
 	for i := range noteKinds + 1 {
 		n.due(noteKind{who: strconv.Itoa(i)})
@@ -77,8 +80,9 @@ func TestNotesRememberOnlySoManyKinds(t *testing.T) {
 
 // One line when a producer comes and one when it goes, which tells what became of its media.
 func TestProducersAreLogged(t *testing.T) {
-	var log syncBuffer
-	s := newStreamSite(t, func(o *Options) { o.Logger = log.logger() })
+	t.Parallel()
+	var log output.Buffer
+	s := newStreamSite(t, func(o *Options) { o.Logger = logTo(&log) })
 	now := time.Now().Add(-time.Minute).UnixMilli()
 	p := s.dial("cam1", "User-Agent: camera/1.0")
 	p.started()
@@ -87,7 +91,7 @@ func TestProducersAreLogged(t *testing.T) {
 	must(t, p.conn.(*net.TCPConn).CloseWrite()) // without the last chunk, as kvssink does
 	p.ended()
 	s.stop() // waits for the session
-	connected, ended := log.lines("producer connected"), log.lines("producer ended")
+	connected, ended := logLines(&log, "producer connected"), logLines(&log, "producer ended")
 	if len(connected) != 1 || len(ended) != 1 {
 		t.Fatalf("lines %q %q", connected, ended)
 	}
@@ -100,6 +104,7 @@ func TestProducersAreLogged(t *testing.T) {
 
 // Producers connect again as soon as they have read an ERROR; one that always gets one is held back, one that stores is not.
 func TestRepeatedErrorsAreHeldBack(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	now := time.Now().Add(-time.Minute).UnixMilli()
 	fail := func(media []byte) {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestPenaltyGrowsAndIsForgotten(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_795_000_000, 0)
 	p := newPenalties(func() time.Time { return now })
 	a, b := penaltyKey{path: "/putmedia", stream: "cam1"}, penaltyKey{path: "/putmedia", stream: "cam2"}
@@ -34,6 +35,7 @@ func TestPenaltyGrowsAndIsForgotten(t *testing.T) {
 }
 
 func TestPenaltyRemembersOnlySoManyClients(t *testing.T) {
+	t.Parallel()
 	p := newPenalties(time.Now)
 	first := penaltyKey{stream: "first"}
 	for range penaltyFree {
@@ -59,6 +61,7 @@ func TestPenaltyRemembersOnlySoManyClients(t *testing.T) {
 // A stranger has one place in the table, whatever stream it names and from whichever address of its
 // network, so that it cannot push producers out. Those with a key have a place for each stream.
 func TestPenaltyOfStrangersIsOne(t *testing.T) {
+	t.Parallel()
 	of := func(remote, identity, stream string) penaltyKey {
 		r := httptest.NewRequest("POST", "/putMedia", nil)
 		r.RemoteAddr = remote

@@ -229,6 +229,7 @@ func newStreamSite(t *testing.T, change ...func(*Options)) *site {
 
 // Embedded producers send nothing of the body before they have the whole header of the answer.
 func TestAnswerBeginsBeforeTheBody(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	p := s.dial("cam1")
 	p.started()
@@ -250,6 +251,7 @@ func (p *producer) end2(timecode int64) {
 
 // A client without Expect sends at once, before it reads. Without full duplex net/http swallows the first 256 KB.
 func TestBodySentBeforeReadingTheAnswerIsWhole(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	p := s.dial("cam1")
 	c := newCamera(t)
@@ -283,6 +285,7 @@ func TestBodySentBeforeReadingTheAnswerIsWhole(t *testing.T) {
 
 // The SDKs end a stream with a tag, keep the body open and wait for PERSISTED.
 func TestEndOfFragmentIsPersistedWhileTheBodyStaysOpen(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	p := s.dial("cam1")
 	p.started()
@@ -299,6 +302,7 @@ func TestEndOfFragmentIsPersistedWhileTheBodyStaysOpen(t *testing.T) {
 }
 
 func TestExpectContinue(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	p := s.dial("cam1", "Expect: 100-continue")
 	if status, _ := p.header(); status != 100 {
@@ -311,6 +315,7 @@ func TestExpectContinue(t *testing.T) {
 }
 
 func TestAcknowledgementsCanBeDeclined(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	p := s.dial("cam1", "x-amzn-fragment-acknowledgment-required: 0")
 	p.started()
@@ -319,6 +324,7 @@ func TestAcknowledgementsCanBeDeclined(t *testing.T) {
 }
 
 func TestBadMediaEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	p := s.dial("cam1")
 	p.started()
@@ -330,6 +336,7 @@ func TestBadMediaEndsTheConnection(t *testing.T) {
 }
 
 func TestPutMediaIsRefusedBeforeTheBody(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	for _, c := range []struct {
 		stream, header string
@@ -355,6 +362,7 @@ func TestPutMediaIsRefusedBeforeTheBody(t *testing.T) {
 
 // Producers renew their connection while the old one still sends (docs/reference/producers.md, "Requests").
 func TestTwoConnectionsOfOneStream(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	old, renewed := s.dial("cam1"), s.dial("cam1")
 	renewed.started()
@@ -370,6 +378,7 @@ func TestTwoConnectionsOfOneStream(t *testing.T) {
 
 // A stop takes the fragment that comes in to its end, acknowledges it, and only then ends the answer.
 func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = patience })
 	p := s.dial("cam1")
 	p.started()
@@ -398,6 +407,7 @@ func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
 
 // An answer that is being sent when another process takes over outlives the store.
 func TestHandover(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = time.Millisecond })
 	now := time.Now().Add(-time.Minute).UnixMilli()
 	p := s.dial("cam1")
@@ -407,7 +417,7 @@ func TestHandover(t *testing.T) {
 	master, _ := s.ok("/getHLSStreamingSessionURL",
 		`{"StreamName":"cam1","PlaybackMode":"LIVE"}`)["HLSStreamingSessionURL"].(string)
 	media := relative(t, master, uriLine.FindString(s.get(master).body))
-	viewer, err := http.Get(relative(t, media, uriLine.FindString(s.get(media).body)))
+	viewer, err := s.client.Get(relative(t, media, uriLine.FindString(s.get(media).body)))
 	must(t, err)
 	defer viewer.Body.Close()
 
@@ -420,12 +430,13 @@ func TestHandover(t *testing.T) {
 	if err != nil || n != viewer.ContentLength {
 		t.Errorf("the viewer got %d bytes of %d: %v", n, viewer.ContentLength, err)
 	}
-	http.DefaultClient.CloseIdleConnections()
+	s.client.CloseIdleConnections()
 	<-finished
 }
 
 // A stop stores what was received whole, acknowledges it, and ends the answer properly.
 func TestStopEndsProducers(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = time.Millisecond })
 	p, silent := s.dial("cam1"), s.dial("cam1")
 	p.started()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/blob"
 	"weir/internal/store/index"
+	"weir/test/output"
 )
 
 // site is a server on a port of this machine, over a real store in a directory of the test.
@@ -34,6 +34,7 @@ type site struct {
 	server  *Server
 	store   *store.Store
 	signer  auth.Signer
+	client  *http.Client            // with connections of its own
 	stop    func()                  // ends Serve gracefully and waits for it; may be called twice
 	end     context.CancelCauseFunc // of Serve's context
 
@@ -77,6 +78,7 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 	s := &site{
 		t: t, server: srv, store: st, address: listener.Addr().String(), url: "http://" + listener.Addr().String(),
 		signer: auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"},
+		client: &http.Client{Transport: &http.Transport{}},
 	}
 	s.closeStore = sync.OnceValue(st.Close)
 	srv.wait = func(_ context.Context, d time.Duration) {
@@ -95,7 +97,7 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 		}
 	})
 	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
+		s.client.CloseIdleConnections()
 		s.stop()
 		if err := s.closeStore(); err != nil {
 			t.Errorf("close store: %v", err)
@@ -120,7 +122,7 @@ type answer struct {
 
 func (s *site) do(r *http.Request) answer {
 	s.t.Helper()
-	res, err := http.DefaultClient.Do(r)
+	res, err := s.client.Do(r)
 	must(s.t, err)
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
@@ -184,6 +186,7 @@ func (a answer) fails(t *testing.T, status int, code, message string) {
 }
 
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const unsigned = "MissingAuthenticationTokenException"
 	s.do(s.request("POST", "/listStreams", "{}")).fails(t, 403, unsigned, "Missing Authentication Token")
@@ -214,6 +217,7 @@ func TestSignatures(t *testing.T) {
 }
 
 func TestPathsAndMethods(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, path := range []string{"/listStreams", "/ListStreams", "/LISTSTREAMS"} {
 		if a := s.call(path, ""); a.status != 200 || a.body != `{"NextToken":null,"StreamInfoList":[]}` {
@@ -234,6 +238,7 @@ func TestPathsAndMethods(t *testing.T) {
 
 // A proxy that keeps /metrics from strangers by its prefix is not got round.
 func TestOpenPathsHaveOneSpelling(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, target := range []string{
 		"/hls/v1/../../metrics", "/hls/v1/%2e%2e/%2e%2e/metrics", "//metrics", "/./metrics", "/metrics/", "/METRICS", "/%6Detrics",
@@ -258,6 +263,7 @@ func TestOpenPathsHaveOneSpelling(t *testing.T) {
 
 // Whatever a client calls the server, only what can be a host stands in the URLs that it gets.
 func TestHostInURLs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
 	_, port, _ := net.SplitHostPort(s.address)
@@ -286,6 +292,7 @@ func TestHostInURLs(t *testing.T) {
 
 // A signature covers the stream that it is for.
 func TestStreamNameMustBeSigned(t *testing.T) {
+	t.Parallel()
 	s := newStreamSite(t)
 	for _, header := range []string{"x-amzn-stream-name: cam1", "x-amzn-stream-arn: arn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/1"} {
 		name, value, _ := strings.Cut(header, ": ")
@@ -297,6 +304,7 @@ func TestStreamNameMustBeSigned(t *testing.T) {
 }
 
 func TestMalformedBodies(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.call("/createStream", `{"StreamName":`).fails(t, 400, "SerializationException", "not valid JSON")
 	s.call("/createStream", `[]`).fails(t, 400, "SerializationException", "")
@@ -306,6 +314,7 @@ func TestMalformedBodies(t *testing.T) {
 }
 
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	headers := "authorization,content-type,x-amz-date,x-amz-content-sha256,x-amz-security-token,x-amz-user-agent,amz-sdk-invocation-id,amz-sdk-request,x-amzn-stream-name"
 	for path, method := range map[string]string{
@@ -341,6 +350,7 @@ func TestPreflight(t *testing.T) {
 
 // A body that no route asked for holds neither the answer nor the connection for ever.
 func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(o *Options) { o.bodyTime = 50 * time.Millisecond })
 	for _, line := range []string{
 		"GET /healthz", "GET /hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=x", "POST /nothing", "OPTIONS /listStreams", "POST /listStreams",
@@ -358,6 +368,7 @@ func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
 }
 
 func TestRepeatedFailuresAreHeldBack(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for range 6 {
 		s.call("/describeStream", `{"StreamName":"nobody"}`).fails(t, 404, "ResourceNotFoundException", "")
@@ -373,6 +384,7 @@ func TestRepeatedFailuresAreHeldBack(t *testing.T) {
 }
 
 func TestHealthMetricsAndPlayer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.ok("/listStreams", "{}")
 	for path, want := range map[string]string{
@@ -393,6 +405,7 @@ func TestHealthMetricsAndPlayer(t *testing.T) {
 }
 
 func TestAdvertisedURL(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(o *Options) { o.AdvertiseURL = "https://video.example:8443/" })
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
 	if got := s.ok("/getDataEndpoint", `{"StreamName":"cam1","APIName":"PUT_MEDIA"}`)["DataEndpoint"]; got != "https://video.example:8443" {
@@ -418,6 +431,7 @@ func TestAdvertisedURL(t *testing.T) {
 
 // TLS must not bring HTTP/2, which drops headers that producers sign and may merge acknowledgements.
 func TestTLSSpeaksHTTP1Only(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
 	lender := httptest.NewTLSServer(nil) // for its certificate
@@ -451,9 +465,10 @@ func TestTLSSpeaksHTTP1Only(t *testing.T) {
 
 // A panic in a handler is an answer, a line in the log, and no end of the process.
 func TestPanicIsAnInternalFailure(t *testing.T) {
-	var log syncBuffer
+	t.Parallel()
+	var log output.Buffer
 	s := newSite(t, func(o *Options) {
-		o.Logger = log.logger()
+		o.Logger = logTo(&log)
 		o.Metrics = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("out of luck") })
 	})
 	if a := s.do(s.request("GET", "/metrics", "")); a.status != 500 || a.header.Get("x-amzn-ErrorType") != "InternalFailure" {
@@ -466,8 +481,9 @@ func TestPanicIsAnInternalFailure(t *testing.T) {
 
 // A fault of the server tells its cause to the log, and only the request id to the caller.
 func TestInternalFailure(t *testing.T) {
-	var log syncBuffer
-	s := newSite(t, func(o *Options) { o.Logger = log.logger() })
+	t.Parallel()
+	var log output.Buffer
+	s := newSite(t, func(o *Options) { o.Logger = logTo(&log) })
 	must(t, s.closeStore())
 	a := s.call("/describeStream", `{"StreamName":"cam1"}`)
 	a.fails(t, 500, "InternalFailure", "unknown error")
@@ -477,22 +493,4 @@ func TestInternalFailure(t *testing.T) {
 	if a := s.do(s.request("GET", "/readyz", "")); a.status != 503 {
 		t.Errorf("ready without a store: %d", a.status)
 	}
-}
-
-// syncBuffer collects what is logged.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"weir/test/e2e/conformance"
+	"weir/test/output"
 )
 
 const (
@@ -211,7 +212,7 @@ func conformanceCameras(t *testing.T, s *server) (stop func()) {
 		}
 		cmd := s.command(context.Background(), "weir", "put-media", "--stream-name", c.stream(), "--create", "--data-retention-in-hours", "1",
 			"--realtime", filepath.Join(dir, c.name+".mkv"))
-		log := &syncBuffer{}
+		log := &output.Buffer{}
 		cmd.Stderr = log
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -219,7 +220,7 @@ func conformanceCameras(t *testing.T, s *server) (stop func()) {
 		senders = append(senders, cmd)
 		running.Go(func() {
 			if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() < 0 {
-				t.Errorf("camera %s: %v\n%s", c.name, err, log.tail(2<<10))
+				t.Errorf("camera %s: %v\n%s", c.name, err, log.Tail(2<<10))
 			}
 		})
 	}

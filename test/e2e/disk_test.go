@@ -155,7 +155,7 @@ func TestFullDiskIsNotTheEnd(t *testing.T) {
 		s.readiness("degraded, read-only: the disk is full")
 		cam.check(t, s)
 		s.run("weir", "check", disk.data())
-		if n := strings.Count(s.log.tail(1<<20), "disk is full"); n != 1 {
+		if n := strings.Count(s.log.Tail(1<<20), "disk is full"); n != 1 {
 			t.Fatalf("the log says %d times that the disk is full", n)
 		}
 	}
@@ -205,7 +205,7 @@ func TestDeleteOldestAtZeroBytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("nothing is stored\n%s", s.log.tail(4<<10))
+				t.Fatalf("nothing is stored\n%s", s.log.Tail(4<<10))
 			}
 			time.Sleep(50 * time.Millisecond) // a producer waits a little before it comes again
 		}

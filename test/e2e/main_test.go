@@ -16,10 +16,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"weir/test/output"
 )
 
 // weirBinary is the path of the weir under test: WEIR_E2E_BINARY, or one built for this run.
@@ -73,7 +74,7 @@ type server struct {
 	URL  string // http://127.0.0.1:PORT
 	env  []string
 	cmd  *exec.Cmd
-	log  *syncBuffer
+	log  *output.Buffer
 	done chan struct{}
 }
 
@@ -92,7 +93,7 @@ func start(t testing.TB, data string, flags ...string) *server {
 // startCommand is start with a command that becomes `weir serve` over the data directory.
 func startCommand(t testing.TB, data string, cmd *exec.Cmd) *server {
 	t.Helper()
-	s := &server{t: t, Data: data, log: &syncBuffer{}, done: make(chan struct{}), cmd: cmd}
+	s := &server{t: t, Data: data, log: &output.Buffer{}, done: make(chan struct{}), cmd: cmd}
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -139,7 +140,7 @@ func startCommand(t testing.TB, data string, cmd *exec.Cmd) *server {
 	t.Cleanup(func() {
 		s.stop()
 		if t.Failed() {
-			t.Logf("server log:\n%s", s.log.tail(8<<10))
+			t.Logf("server log:\n%s", s.log.Tail(8<<10))
 		}
 	})
 	return s
@@ -262,30 +263,4 @@ func program(t testing.TB, name string, args ...string) []byte {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, errs.String())
 	}
 	return out
-}
-
-// syncBuffer collects the output of a process while others read it.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-func (s *syncBuffer) tail(n int) string {
-	text := s.String()
-	if len(text) > n {
-		text = text[len(text)-n:]
-	}
-	return text
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"weir/test/output"
 )
 
 // page is a player as a stranger would write it: another origin, hls.js with its defaults.
@@ -120,7 +122,7 @@ func film(t *testing.T, name string, encode, send *exec.Cmd, stop func()) (off f
 		t.Fatal(err)
 	}
 	send.Stdin = pipe
-	log := &syncBuffer{}
+	log := &output.Buffer{}
 	send.Stderr, encode.Stderr = log, log
 	for _, c := range []*exec.Cmd{encode, send} {
 		if err := c.Start(); err != nil {
@@ -135,7 +137,7 @@ func film(t *testing.T, name string, encode, send *exec.Cmd, stop func()) (off f
 	t.Cleanup(func() {
 		off()
 		if t.Failed() {
-			t.Logf("camera %s:\n%s", name, log.tail(4<<10))
+			t.Logf("camera %s:\n%s", name, log.Tail(4<<10))
 		}
 	})
 	return off

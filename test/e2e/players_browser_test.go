@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"weir/test/output"
 )
 
 // browser is a headless Chromium, run by players/browser.mjs, and the origin that its pages come from.
@@ -65,7 +67,7 @@ func startBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("node", filepath.Join("players", "browser.mjs"), chromium)
-	log := &syncBuffer{}
+	log := &output.Buffer{}
 	cmd.Stderr = log
 	if b.in, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -110,7 +112,7 @@ func startBrowser(t *testing.T) *browser {
 		b.in.Close()
 		<-done
 		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Logf("browser: %v\n%s", err, log.tail(4<<10))
+			t.Logf("browser: %v\n%s", err, log.Tail(4<<10))
 		}
 	})
 	return b

@@ -22,6 +22,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/auth"
+	"weir/test/output"
 )
 
 // proxyConfiguration takes the first block of a language out of docs/operations.md, so that what is tested is what is written there,
@@ -104,7 +105,7 @@ func startBehindProxy(t *testing.T, configure func(dir, port, backend, cert, key
 	p.server = start(t, "", "--listen", address, "--advertise-url", p.public)
 	command := configure(t.TempDir(), p.port, address, cert, key, both)
 	proxy := exec.Command(command[0], command[1:]...)
-	log := &syncBuffer{}
+	log := &output.Buffer{}
 	proxy.Stdout, proxy.Stderr = log, log
 	proxy.Env = append(os.Environ(), "HOME="+t.TempDir())
 	if err := proxy.Start(); err != nil {
@@ -121,7 +122,7 @@ func startBehindProxy(t *testing.T, configure func(dir, port, backend, cert, key
 			<-ended
 		}
 		if t.Failed() {
-			t.Logf("%s:\n%s", command[0], log.tail(4<<10))
+			t.Logf("%s:\n%s", command[0], log.Tail(4<<10))
 		}
 	})
 	until := time.Now().Add(20 * time.Second)

@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"weir/test/output"
 )
 
 // terminal is a program on a pseudo-terminal of its own, as a person has it.
 type terminal struct {
 	t      testing.TB
 	keys   *os.File
-	screen *syncBuffer
+	screen *output.Buffer
 	wrote  chan struct{} // told when there is more on the screen
 	gone   chan struct{} // closed when the program has ended
 	cmd    *exec.Cmd
@@ -45,7 +47,7 @@ func newTerminal(t testing.TB, cmd *exec.Cmd) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{t: t, keys: keys, screen: &syncBuffer{}, wrote: make(chan struct{}, 1), gone: make(chan struct{}), cmd: cmd}
+	term := &terminal{t: t, keys: keys, screen: &output.Buffer{}, wrote: make(chan struct{}, 1), gone: make(chan struct{}), cmd: cmd}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = side, side, side
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -98,9 +100,9 @@ func (m *terminal) expect(expression string) string {
 			if found := pattern.FindStringSubmatch(m.screen.String()); found != nil {
 				return found[len(found)-1]
 			}
-			m.t.Fatalf("the program ended without %s; the screen shows\n%q", expression, m.screen.tail(2000))
+			m.t.Fatalf("the program ended without %s; the screen shows\n%q", expression, m.screen.Tail(2000))
 		case <-timeout:
-			m.t.Fatalf("no %s; the screen shows\n%q", expression, m.screen.tail(2000))
+			m.t.Fatalf("no %s; the screen shows\n%q", expression, m.screen.Tail(2000))
 		}
 	}
 }
