@@ -83,7 +83,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 			get(s)
 			i := cam.info(cam.number)
 			v := s.views.get(openID(b, token), math.MaxInt64)
-			i.Sequence = v.state.cursor
+			i.Sequence = v.state.Cursor
 			b.ReportAllocs()
 			for b.Loop() {
 				i.Number += 1 << 12

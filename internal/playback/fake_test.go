@@ -16,6 +16,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 // fakeStore keeps everything in memory with the contract of store.Store: gap-free commit sequence, retention by server timestamp,
@@ -321,8 +322,8 @@ func (c *camera) info(number store.Number) store.FragmentInfo {
 		TrackSet: c.store.set(c.stream.ID, c.tracks)}
 	for _, t := range c.tracks {
 		scale := int64(t.Timescale)
-		base := rescale(c.clock, 1000, scale)
-		i.Spans = append(i.Spans, store.Span{Track: t.Number, BaseDecodeTime: base, Duration: rescale(c.clock+c.length, 1000, scale) - base,
+		base := timeline.Rescale(c.clock, 1000, scale)
+		i.Spans = append(i.Spans, store.Span{Track: t.Number, BaseDecodeTime: base, Duration: timeline.Rescale(c.clock+c.length, 1000, scale) - base,
 			Size: c.length * 100, Frames: int(c.length / 40), KeyStart: true, FirstSize: c.length * 10,
 			Shape: media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
 	}
@@ -383,7 +384,7 @@ func (c *camera) sendMedia() store.FragmentInfo {
 		frame, count := media.Frame{Duration: 3600, Size: 10, Key: true}, c.length/40
 		if c.tracks[j].Kind == media.Audio { // as many as there is time for, and a last one
 			frame.Duration = 1024
-			count = max(1, (rescale(c.length, 1000, int64(c.tracks[j].Timescale))+512)/1024)
+			count = max(1, (timeline.Rescale(c.length, 1000, int64(c.tracks[j].Timescale))+512)/1024)
 		}
 		run := media.Run{Track: span.Track, BaseDecodeTime: span.BaseDecodeTime}
 		var payload []byte

@@ -13,6 +13,7 @@ import (
 	"weir/internal/manifest"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 // OpenHLS does GetHLSStreamingSessionURL: it checks the request against the stream (docs/reference/service.md, "Session inputs"), selects what the session begins
@@ -32,9 +33,9 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	p.switching = s.switching
 	var sel *selection
 	switch p.mode {
-	case live:
+	case timeline.Live:
 		sel, err = s.selectLive(ctx, &stream, p, now)
-	case liveReplay:
+	case timeline.LiveReplay:
 		sel, err = s.selectReplay(ctx, &stream, p, now)
 	default:
 		sel, err = s.selectRange(ctx, &stream, p, p.max)
@@ -60,7 +61,7 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	session := store.Session{
 		ID: string(id), Stream: stream.ID,
 		CreatedMillis: now.UnixMilli(), ExpiresMillis: now.Add(expires).UnixMilli(),
-		Parameters: p.encode(), Checkpoint: first.encode(len(p.tracks)),
+		Parameters: p.encode(), Checkpoint: first.Encode(len(p.tracks)),
 	}
 	closed, err := s.store.OpenSession(ctx, session, s.limits.SessionsPerStream)
 	if err != nil {
@@ -88,7 +89,7 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 		return nil, 0, api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
 	}
 	p := &parameters{
-		format: hlsFragmentedMP4, mode: live, selector: store.ServerTimestamp,
+		format: hlsFragmentedMP4, mode: timeline.Live, selector: store.ServerTimestamp,
 		timestamps: in.DisplayFragmentTimestamp == api.DisplayTimestampAlways,
 		max:        in.MaxMediaPlaylistFragmentResults,
 	}
@@ -100,16 +101,16 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 	}
 	switch in.DiscontinuityMode {
 	case api.DiscontinuityNever:
-		p.discontinuity = discontinuityNever
+		p.discontinuity = timeline.DiscontinuityNever
 	case api.DiscontinuityOnDiscontinuity:
-		p.discontinuity = discontinuityOnGap
+		p.discontinuity = timeline.DiscontinuityOnGap
 	default:
-		p.discontinuity = discontinuityAlways
+		p.discontinuity = timeline.DiscontinuityAlways
 	}
 	if in.PlaybackMode != api.PlaybackModeLive {
-		p.mode = onDemand
+		p.mode = timeline.OnDemand
 		if in.PlaybackMode == api.PlaybackModeLiveReplay {
-			p.mode = liveReplay
+			p.mode = timeline.LiveReplay
 		}
 		r := in.HLSFragmentSelector.TimestampRange
 		p.start, p.end = int64(*r.StartTimestamp), math.MaxInt64 // LIVE_REPLAY without an end: until the session expires
@@ -135,45 +136,45 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 
 // begin fills in the parameters that the selection decides, and makes state 0 of a session that is created at a time
 // (milliseconds).
-func begin(p *parameters, sel *selection, now int64) *timeline {
+func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	p.trackSet = sel.reference
 	for i := range sel.tracks {
 		t := &sel.tracks[i]
-		p.tracks = append(p.tracks, packagedTrack{number: t.Number, kind: t.Kind, timescale: int64(t.Timescale)})
+		p.tracks = append(p.tracks, timeline.Track{Number: t.Number, Kind: t.Kind, Timescale: int64(t.Timescale)})
 	}
 	r := p.rules()
 	target := sel.target(r)
 	p.measure(sel, target)
-	p.origin, _ = r.start(&sel.fragments[0])
-	r.origin, r.opened = p.origin, now
-	t := &timeline{cursor: sel.cursor, target: target}
-	if p.mode == liveReplay {
-		t.due = now
+	p.origin, _ = r.Start(&sel.fragments[0])
+	r.Origin, r.Opened = p.origin, now
+	t := &timeline.State{Cursor: sel.cursor, Target: target}
+	if p.mode == timeline.LiveReplay {
+		t.Due = now
 		for i := range min(p.max, replayAhead) - 1 {
-			t.due -= sel.length(&sel.fragments[min(i, len(sel.fragments)-1)])
+			t.Due -= sel.length(&sel.fragments[min(i, len(sel.fragments)-1)])
 		}
 	}
 	var known []*class // one of each generation
 	for i := range sel.fragments {
 		f, c := &sel.fragments[i], sel.classes[i].only(p.tracks)
-		t.serverTime = max(t.serverTime, f.ServerTimestamp)
+		t.ServerTime = max(t.ServerTime, f.ServerTimestamp)
 		index := slices.IndexFunc(known, c.equal)
 		if index < 0 {
 			index = len(known)
 		}
-		if !t.include(r, &piece{FragmentInfo: *f}, candidate{index, c.generation()}) {
+		if !t.Include(r, f, timeline.Match{Index: index, Generation: c.generation()}) {
 			continue
 		}
 		if index == len(known) {
 			known = append(known, c)
 		}
-		if track := trackNumbered(c.tracks, p.tracks[0].number); p.mode == onDemand && track != nil {
+		if track := trackNumbered(c.tracks, p.tracks[0].Number); p.mode == timeline.OnDemand && track != nil {
 			if span := f.Span(track.Number); span != nil {
-				t.entries[len(t.entries)-1].iframe = p.keyFrameEnd(track, span)
+				t.Entries[len(t.Entries)-1].KeyFrameEnd = p.keyFrameEnd(track, span)
 			}
 		}
 	}
-	if p.mode == live {
+	if p.mode == timeline.Live {
 		p.first = sel.fragments[0].Number
 	}
 	return t
@@ -216,24 +217,24 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 }
 
 // packagedTracks describes the session's tracks, in the order of its parameters: video first.
-func (s *Service) packagedTracks(ctx context.Context, o *open) ([]media.Track, error) {
+func (s *Service) packagedTracks(ctx context.Context, o *request) ([]media.Track, error) {
 	set, err := s.store.TrackSet(ctx, o.stream.ID, o.p.trackSet)
 	if err != nil {
 		return nil, storeError("read tracks", err)
 	}
-	tracks := candidates(set)
+	tracks := firstTracks(set)
 	return slices.DeleteFunc(tracks, func(t media.Track) bool { return o.p.track(t.Number) < 0 }), nil
 }
 
 // segmentRef names an entry's segment.
-func (o *open) segmentRef(track int, e *entry) *SegmentRef {
+func (o *request) segmentRef(track int, e *timeline.Entry) *SegmentRef {
 	muxed := o.p.format == hlsMPEGTS
-	ref := &SegmentRef{Track: track, Number: o.stream.FormatNumber(e.number),
-		StartOffset: e.part.from, EndOffset: e.part.until,
-		SkipLeading: e.skips[o.p.track(track)] || muxed && e.skips[0],
+	ref := &SegmentRef{Track: track, Number: o.stream.FormatNumber(e.Number),
+		StartOffset: e.Slice.From, EndOffset: e.Slice.Until,
+		SkipLeading: e.Skips[o.p.track(track)] || muxed && e.Skips[0],
 	}
-	if muxed || track != o.p.tracks[0].number {
-		ref.SilenceStart, ref.SilenceEnd = e.silence.from, e.silence.until
+	if muxed || track != o.p.tracks[0].Number {
+		ref.SilenceStart, ref.SilenceEnd = e.Silence.From, e.Silence.Until
 	}
 	return ref
 }

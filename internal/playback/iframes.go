@@ -6,6 +6,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/manifest"
 	"weir/internal/media"
+	"weir/internal/timeline"
 )
 
 // IFramePlaylist gives the I-frame playlist of a recording's video track (RFC 8216 section 4.3.3.6), with which players scrub: of each
@@ -19,10 +20,10 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 		return nil, err
 	}
 	i := o.p.track(track)
-	if i < 0 || o.p.tracks[i].kind != media.Video || o.p.iframes == 0 {
+	if i < 0 || o.p.tracks[i].Kind != media.Video || o.p.iframes == 0 {
 		return nil, api.Errorf(api.ResourceNotFoundException, "The streaming session has no I-frame playlist of track %d.", track)
 	}
-	t, err := decodeTimeline(o.session.Checkpoint, len(o.p.tracks))
+	t, err := timeline.Decode(o.session.Checkpoint, len(o.p.tracks))
 	if err != nil {
 		return nil, err
 	}
@@ -30,27 +31,27 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	if o.p.format == hlsMPEGTS {
 		h.Version = manifest.IFramesVersion
 	}
-	segments := make([]manifest.Segment, 0, len(t.entries))
+	segments := make([]manifest.Segment, 0, len(t.Entries))
 	generation, tags := -1, int64(0)
-	for j := range t.entries {
-		e := &t.entries[j]
-		if e.duration[i] < 0 {
+	for j := range t.Entries {
+		e := &t.Entries[j]
+		if e.Duration[i] < 0 {
 			continue
 		}
-		tags += e.tags[i]
-		if e.iframe == 0 {
+		tags += e.Tags[i]
+		if e.KeyFrameEnd == 0 {
 			if n := len(segments); n > 0 {
-				segments[n-1].Duration += e.duration[i]
+				segments[n-1].Duration += e.Duration[i]
 			}
 			continue
 		}
 		segment := manifest.Segment{
-			Discontinuities: int(tags), DateTime: e.date, HasDateTime: o.p.timestamps,
-			Duration: e.duration[i], Range: e.iframe,
+			Discontinuities: int(tags), DateTime: e.Date, HasDateTime: o.p.timestamps,
+			Duration: e.Duration[i], Range: e.KeyFrameEnd,
 			URI: o.segmentRef(track, e).uri(o.token, o.p.format),
 		}
-		if o.p.format != hlsMPEGTS && generation != e.generation {
-			generation = e.generation
+		if o.p.format != hlsMPEGTS && generation != e.Generation {
+			generation = e.Generation
 			segment.Map = InitSegmentRef{track, generation}.uri(o.token)
 		}
 		tags = 0
@@ -60,7 +61,7 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	for j := range segments {
 		longest = max(longest, segments[j].Duration)
 	}
-	h.TargetDuration = targetOf(longest)
+	h.TargetDuration = timeline.TargetDuration(longest)
 	list := manifest.Media{Header: h, Segments: segments, End: true}
 	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256))), pool: s.deflaters}, nil
 }

@@ -12,22 +12,6 @@ import (
 // of these, and Chromium's decoder ends for good with the first of them that it cannot make
 // anything of. So they are left out of a segment with which players begin to decode.
 
-// joining is for how long after a session is opened live players are expected to begin with it, in
-// milliseconds: wherever the playlist then ends. After that no picture is left out but where the
-// media does not go on.
-const joining = 30_000
-
-// skips tells whether the leading pictures with which an entry's span begins, if there are any, are
-// left out: breaks says that it does not go on with what is listed before it. A discontinuity that
-// is only in the playlist (DiscontinuityMode ALWAYS) costs no picture.
-func (r *rules) skips(e *entry, span *store.Span, first, breaks bool) bool {
-	shown := e.server
-	if r.mode == liveReplay {
-		shown = e.due
-	}
-	return span.Shape&media.LeadingNext != 0 && (first || breaks || r.grows() && shown < r.opened+joining)
-}
-
 // withoutLeading gives a run without the leading pictures behind its first one, which lasts for
 // them too; no other picture is presented at another time. skipped bytes of the payload from first
 // on are theirs.
@@ -67,10 +51,10 @@ func (g *gapped) ReadAt(p []byte, from int64) (int, error) {
 	return got + rest, err
 }
 
-// take gives what a segment has of a stored run: the frames of the part, without the leading
+// cut gives what a segment has of a stored run: the frames of the slice, without the leading
 // pictures when they are to be left out, and their bytes. There may be no frames.
-func (ref *SegmentRef) take(m store.Media, i int, timescale, start int64) (media.Run, *io.SectionReader, error) {
-	run, offset := ref.part().run(m.Fragment().Runs[i].Units(), timescale, start)
+func (ref *SegmentRef) cut(m store.Media, i int, timescale, start int64) (media.Run, *io.SectionReader, error) {
+	run, offset := ref.slice().Run(m.Fragment().Runs[i].Units(), timescale, start)
 	if len(run.Frames) == 0 {
 		return run, nil, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/mpegts"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 // liveHeadroom is the part of the measured peak that is added for fragments which are yet to come.
@@ -16,17 +17,17 @@ type measured struct{ bytes, millis int64 }
 // measure fills in the parameters that are measured on what the session begins with: frame rate and bit rates, of segments as they
 // are sent, and how far pictures are reordered. target is the session's target duration, seconds.
 func (p *parameters) measure(sel *selection, target int64) {
-	var frames, length int64        // of video: frames, and ticks that they last
-	var lists [maxTracks][]measured // by playlist; a transport stream has one, with the EXTINF of its first track that has frames
-	var iframes []measured          // a key frame lasts until the next one
+	var frames, length int64                 // of video: frames, and ticks that they last
+	var lists [timeline.MaxTracks][]measured // by playlist; a transport stream has one, with the EXTINF of its first track that has frames
+	var iframes []measured                   // a key frame lasts until the next one
 	for i := range sel.fragments {
 		f := &sel.fragments[i]
 		first := -1 // of the packaged tracks with frames
 		for j := range p.tracks {
-			span := f.Span(p.tracks[j].number)
-			t := trackNumbered(sel.classes[i].tracks, p.tracks[j].number)
-			if pictures := f.Span(p.tracks[0].number); span == nil && t != nil && j > 0 && pictures != nil {
-				span = silentSpan(t, extinf(pictures, scaleOf(sel.classes[i].tracks, p.tracks[0])))
+			span := f.Span(p.tracks[j].Number)
+			t := trackNumbered(sel.classes[i].tracks, p.tracks[j].Number)
+			if pictures := f.Span(p.tracks[0].Number); span == nil && t != nil && j > 0 && pictures != nil {
+				span = silentSpan(t, timeline.Millis(pictures, scaleOf(sel.classes[i].tracks, p.tracks[0])))
 			}
 			if span == nil || t == nil || span.Duration <= 0 {
 				continue
@@ -35,7 +36,7 @@ func (p *parameters) measure(sel *selection, target int64) {
 				first = j
 			}
 			scale := int64(t.Timescale)
-			segment := measured{p.segmentSize(t, span, first == j), max(1, extinf(span, scale))}
+			segment := measured{p.segmentSize(t, span, first == j), max(1, timeline.Millis(span, scale))}
 			switch {
 			case p.format != hlsMPEGTS:
 				lists[j] = append(lists[j], segment)
@@ -46,8 +47,8 @@ func (p *parameters) measure(sel *selection, target int64) {
 			}
 			if t.Kind == media.Video {
 				frames += int64(span.Frames)
-				length += rescale(span.Duration, scale, media.VideoTimescale)
-				p.advance = max(p.advance, rescale(span.Reorder, scale, media.VideoTimescale))
+				length += timeline.Rescale(span.Duration, scale, media.VideoTimescale)
+				p.advance = max(p.advance, timeline.Rescale(span.Reorder, scale, media.VideoTimescale))
 				if end := p.keyFrameEnd(t, span); end > 0 {
 					iframes = append(iframes, measured{bytes: end})
 				}
@@ -61,7 +62,7 @@ func (p *parameters) measure(sel *selection, target int64) {
 		p.bandwidth += peakRate(list, target)
 		p.average += averageRate(list)
 	}
-	if p.iframes = peakRate(iframes, target); p.mode != onDemand {
+	if p.iframes = peakRate(iframes, target); p.mode != timeline.OnDemand {
 		p.bandwidth += p.bandwidth / liveHeadroom
 		p.iframes = 0
 	}

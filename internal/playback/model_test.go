@@ -34,7 +34,7 @@ type model struct {
 	same          func(set int64) bool
 	codecs        func(set int64) string // tells the codec private data of same sets apart
 	frames        func(n store.Number) *media.Fragment
-	cut           map[store.Number][]modelEntry // what parts found
+	cut           map[store.Number][]modelEntry // what slices found
 
 	unfolded bool // the next three are those of later, for all tracks
 	entries  []modelEntry
@@ -48,18 +48,18 @@ type model struct {
 }
 
 type modelEntry struct {
-	f    store.FragmentInfo // with the spans of the part
-	part modelPart
-	disc int // discontinuities up to and with this entry
-	gen  int
-	due  int64
-	date int64
+	f     store.FragmentInfo // with the spans of the slice
+	slice modelSlice
+	disc  int // discontinuities up to and with this entry
+	gen   int
+	due   int64
+	date  int64
 
 	quiet [2]int64 // silence of the sound: from where to where, ticks after the fragment's start; both 0: none
 }
 
-// modelPart is from where to where a fragment is listed, milliseconds after its start. An end of 0 is that of the fragment.
-type modelPart struct{ from, until int64 }
+// modelSlice is from where to where a fragment is listed, milliseconds after its start. An end of 0 is that of the fragment.
+type modelSlice struct{ from, until int64 }
 
 // difference shows the first line in which two texts differ, and the header of what is wanted.
 func difference(got, want string) string {
@@ -137,8 +137,8 @@ func (m *model) chosen() (shown []store.FragmentInfo) {
 	return shown
 }
 
-// parts says how a fragment is listed under a target duration, and what of it is in each part.
-func (m *model) parts(f *store.FragmentInfo, target int) (listed []modelEntry) {
+// slices says how a fragment is listed under a target duration, and what of it is in each slice.
+func (m *model) slices(f *store.FragmentInfo, target int) (listed []modelEntry) {
 	if math.Floor(slices.Max(m.millis(f))/1000+0.5) <= float64(target) {
 		return []modelEntry{{f: *f}}
 	}
@@ -183,7 +183,7 @@ func (m *model) parts(f *store.FragmentInfo, target int) (listed []modelEntry) {
 		until := int64(0)
 		if slices.ContainsFunc(rest, func(f frame) bool { return f.end > limit+499 }) {
 			var key, clean, any int64
-			first := int64(math.MaxInt64) // the first picture is in the part
+			first := int64(math.MaxInt64) // the first picture is in the slice
 			for _, f := range rest {
 				if f.track == lead {
 					first = min(first, f.at)
@@ -210,7 +210,7 @@ func (m *model) parts(f *store.FragmentInfo, target int) (listed []modelEntry) {
 				until = any
 			}
 		}
-		e := modelEntry{f: *f, part: modelPart{from, until}}
+		e := modelEntry{f: *f, slice: modelSlice{from, until}}
 		e.f.Spans = nil
 		next := int64(math.MaxInt64)
 		for i, t := range m.tracks {
@@ -303,22 +303,22 @@ func (m *model) unfold() (entries []modelEntry, target int, over bool) {
 			i > 0 && (epoch(f) != epoch(&shown[i-1]) || m.codecs(f.TrackSet) != m.codecs(shown[i-1].TrackSet))
 		listed := []modelEntry{{f: *f}}
 		if i >= known {
-			listed = m.parts(f, target)
+			listed = m.slices(f, target)
 		}
 		for _, e := range listed {
 			m.silence(entries, &e, m.begins(f))
 			gap := m.gap(entries, &e.f)
-			if e.part.from == 0 && (mark || m.discontinuity == api.DiscontinuityOnDiscontinuity && gap) ||
-				e.part.from > 0 && m.discontinuity != api.DiscontinuityNever && gap {
+			if e.slice.from == 0 && (mark || m.discontinuity == api.DiscontinuityOnDiscontinuity && gap) ||
+				e.slice.from > 0 && m.discontinuity != api.DiscontinuityNever && gap {
 				disc++
 			}
 			due = max(due, f.ServerTimestamp)
 			e.disc, e.gen, e.due = disc, gen, due
-			e.date = m.timestamp(f) + e.part.from
+			e.date = m.timestamp(f) + e.slice.from
 			if last := len(entries) - 1; !m.producer && last >= 0 {
 				p := &entries[last]
-				if e.part.from > 0 {
-					e.date = p.date - p.part.from + e.part.from
+				if e.slice.from > 0 {
+					e.date = p.date - p.slice.from + e.slice.from
 				}
 				e.date = max(e.date, p.date+int64(m.millis(&p.f)[0]))
 			}
@@ -469,11 +469,11 @@ func (m *model) playlist(token string, track media.Track, now, edge int64) strin
 		}
 		fmt.Fprintf(&body, "#EXTINF:%s,\ngetMP4MediaFragment.mp4?FragmentNumber=%s&SessionToken=%s&TrackNumber=%d",
 			seconds, m.stream.FormatNumber(e.f.Number), token, track.Number)
-		if e.part.from > 0 {
-			fmt.Fprintf(&body, "&StartOffset=%d", e.part.from)
+		if e.slice.from > 0 {
+			fmt.Fprintf(&body, "&StartOffset=%d", e.slice.from)
 		}
-		if e.part.until > 0 {
-			fmt.Fprintf(&body, "&EndOffset=%d", e.part.until)
+		if e.slice.until > 0 {
+			fmt.Fprintf(&body, "&EndOffset=%d", e.slice.until)
 		}
 		if e.quiet != [2]int64{} && track.Kind == media.Audio {
 			fmt.Fprintf(&body, "&SilenceStart=%d&SilenceEnd=%d", e.quiet[0], e.quiet[1])

@@ -203,7 +203,7 @@ func read(t *testing.T, open func(context.Context, string, playback.SegmentRef) 
 	return append(bytes.Clone(segment.Header), body...)
 }
 
-// segmentLines are EXTINF, the fragment's number, the part of it and its silence.
+// segmentLines are EXTINF, the fragment's number, the slice of it and its silence.
 var segmentLines = regexp.MustCompile(`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)\S+TrackNumber=\d+(?:&StartOffset=(\d+))?(?:&EndOffset=(\d+))?(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
 
 var frameName = regexp.MustCompile(`<[12]:\d{6}>`)
@@ -328,7 +328,7 @@ func TestOddMedia(t *testing.T) {
 	}
 }
 
-// A fragment that is longer than a live session's target duration is listed in parts, in both containers: each frame comes once and in
+// A fragment that is longer than a live session's target duration is listed in slices, in both containers: each frame comes once and in
 // order, no segment is longer than was promised, and the promise stays.
 func TestLongFragmentsInLiveSessions(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -716,7 +717,7 @@ func TestCheckpointsAreFew(t *testing.T) {
 	}
 	for _, session := range r.store.sessions {
 		if n := len(session.Checkpoint); n > 2000 {
-			t.Errorf("a checkpoint of %d bytes for the last %d fragments", n, history)
+			t.Errorf("a checkpoint of %d bytes for the last %d fragments", n, timeline.History)
 		}
 	}
 	r.store.failSave = true

@@ -10,6 +10,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 // Segment is one media segment on its way out: Header, then the whole of Body.
@@ -55,11 +56,15 @@ func noFragment() error {
 	return api.NewError(api.ResourceNotFoundException, "The fragment was not found in the streaming session.")
 }
 
-func (r *SegmentRef) silence() silence { return silence{r.SilenceStart, r.SilenceEnd} }
+func (r *SegmentRef) silence() timeline.Silence {
+	return timeline.Silence{From: r.SilenceStart, Until: r.SilenceEnd}
+}
 
-func (r *SegmentRef) part() part { return part{from: r.StartOffset, until: r.EndOffset} }
+func (r *SegmentRef) slice() timeline.Slice {
+	return timeline.Slice{From: r.StartOffset, Until: r.EndOffset}
+}
 
-// MediaSegment does GetMP4MediaFragment: one track of a fragment, or of a part of it. The caller closes the segment.
+// MediaSegment does GetMP4MediaFragment: one track of a fragment, or of a slice of it. The caller closes the segment.
 // ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is past retention.
 func (s *Service) MediaSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
 	o, info, m, err := s.openFragment(ctx, token, hlsFragmentedMP4, ref)
@@ -75,7 +80,7 @@ func (s *Service) MediaSegment(ctx context.Context, token string, ref SegmentRef
 }
 
 // openFragment finds the fragment of a segment in a session of the format. The caller closes the media.
-func (s *Service) openFragment(ctx context.Context, token string, f format, ref SegmentRef) (*open, *store.FragmentInfo, store.Media, error) {
+func (s *Service) openFragment(ctx context.Context, token string, f format, ref SegmentRef) (*request, *store.FragmentInfo, store.Media, error) {
 	o, err := s.session(ctx, token, getMediaSegment)
 	if err != nil {
 		return nil, nil, nil, err
@@ -87,7 +92,7 @@ func (s *Service) openFragment(ctx context.Context, token string, f format, ref 
 		return nil, nil, nil, noTrack(ref.Track)
 	}
 	n, err := o.stream.ParseNumber(ref.Number)
-	if err != nil || o.p.mode == live && n < o.p.first {
+	if err != nil || o.p.mode == timeline.Live && n < o.p.first {
 		return nil, nil, nil, noFragment()
 	}
 	info, err := s.store.Fragment(ctx, o.stream.ID, n)
@@ -111,15 +116,15 @@ func (s *Service) openFragment(ctx context.Context, token string, f format, ref 
 }
 
 // opens reports whether the session may show the fragment.
-func (s *Service) opens(ctx context.Context, o *open, info *store.FragmentInfo) (bool, error) {
+func (s *Service) opens(ctx context.Context, o *request, info *store.FragmentInfo) (bool, error) {
 	if info.ServerTimestamp < o.edge() {
 		return false, nil
 	}
-	if o.p.mode == live {
+	if o.p.mode == timeline.Live {
 		if info.Partial {
 			return false, nil
 		}
-	} else if at := o.p.rules().timestamp(info); at < o.p.start || at > o.p.end {
+	} else if at := o.p.rules().Timestamp(info); at < o.p.start || at > o.p.end {
 		return false, nil
 	}
 	if info.TrackSet == o.p.trackSet {
@@ -135,34 +140,34 @@ func (s *Service) opens(ctx context.Context, o *open, info *store.FragmentInfo) 
 }
 
 // pack puts the header of a media segment before the frames of one track. The sequence number of its moof is the fragment's
-// commit sequence: it belongs to the fragment, and grows along a playlist that is in ingest order (parts of a fragment share it).
-func pack(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
+// commit sequence: it belongs to the fragment, and grows along a playlist that is in ingest order (slices of a fragment share it).
+func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
-	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
-	start, ok := r.start(info)
+	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
+	start, ok := r.Start(info)
 	if !ok {
 		return nil, noFragment()
 	}
-	timescale := r.tracks[o.p.track(ref.Track)].timescale
-	description, run, body, err := r.track(m, o.p.track(ref.Track), start, ref)
+	timescale := r.Tracks[o.p.track(ref.Track)].Timescale
+	description, run, body, err := take(r, m, o.p.track(ref.Track), start, ref)
 	if err != nil {
 		return nil, err
 	}
 	if len(run.Frames) == 0 {
 		return nil, noFragment()
 	}
-	header, err := fmp4.AppendMediaHeader(nil, description, &run, uint32(info.Sequence), r.decodeTime(run.BaseDecodeTime, timescale, start))
+	header, err := fmp4.AppendMediaHeader(nil, description, &run, uint32(info.Sequence), r.DecodeTime(run.BaseDecodeTime, timescale, start))
 	if err != nil {
 		return nil, fmt.Errorf("write segment header: %w", err)
 	}
 	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
 }
 
-// track gives what a segment has of a packaged track: the frames that the fragment has in the part, with silence where the segment is to
+// take gives what a segment has of a packaged track: the frames that the fragment has in the slice, with silence where the segment is to
 // have some, and their bytes. Without any the run is empty. r has the fragment's timescales, start is its start.
-func (r *rules) track(m store.Media, track int, start int64, ref SegmentRef) (*media.Track, media.Run, *io.SectionReader, error) {
-	f, scale := m.Fragment(), r.tracks[track].timescale
-	run := media.Run{Track: r.tracks[track].number}
+func take(r *timeline.Rules, m store.Media, track int, start int64, ref SegmentRef) (*media.Track, media.Run, *io.SectionReader, error) {
+	f, scale := m.Fragment(), r.Tracks[track].Timescale
+	run := media.Run{Track: r.Tracks[track].Number}
 	t := f.Track(run.Track)
 	if t == nil {
 		return nil, run, nil, noFragment()
@@ -170,15 +175,15 @@ func (r *rules) track(m store.Media, track int, start int64, ref SegmentRef) (*m
 	var body *io.SectionReader
 	if i := runOf(f, run.Track); i >= 0 {
 		var err error
-		if run, body, err = ref.take(m, i, scale, start); err != nil {
+		if run, body, err = ref.cut(m, i, scale, start); err != nil {
 			return nil, run, nil, err
 		}
 	}
-	if q := ref.silence(); t.Kind == media.Audio && q != (silence{}) {
-		if !q.valid(scale) {
+	if q := ref.silence(); t.Kind == media.Audio && q != (timeline.Silence{}) {
+		if !q.Valid(scale) {
 			return nil, run, nil, noFragment()
 		}
-		with, before, after := q.add(run, rescale(start, 1000, scale), media.SilenceOf(t))
+		with, before, after := withSilence(q, run, timeline.Rescale(start, 1000, scale), media.SilenceOf(t))
 		if len(before)+len(after) > 0 {
 			run, body = with, (&spliced{before, after, body}).section()
 		}
@@ -200,11 +205,11 @@ func payload(m store.Media, run int, offset, size int64) (*io.SectionReader, err
 }
 
 // scalesOf gives the timescales that a fragment's tracks have, for the session's.
-func scalesOf(tracks []packagedTrack, own []media.Track) (scales [maxTracks]int64) {
+func scalesOf(tracks []timeline.Track, own []media.Track) (scales [timeline.MaxTracks]int64) {
 	for i := range tracks {
-		scales[i] = tracks[i].timescale
+		scales[i] = tracks[i].Timescale
 		for j := range own {
-			if own[j].Number == tracks[i].number {
+			if own[j].Number == tracks[i].Number {
 				scales[i] = int64(own[j].Timescale)
 			}
 		}

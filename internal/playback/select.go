@@ -13,6 +13,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/mpegts"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 // listPage is how many fragments one call of List gives at most.
@@ -49,9 +50,9 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 	same := classes{service: s, stream: stream.ID, switching: p.switching}
 	seen := make(map[int64]bool) // producer timestamps
 	var after store.Number
-	for looked, limit := 0, 2*want+history; (len(sel.fragments) < want || looked < history) && looked < limit; {
+	for looked, limit := 0, 2*want+timeline.History; (len(sel.fragments) < want || looked < timeline.History) && looked < limit; {
 		page, err := s.store.List(ctx, stream.ID, store.Query{
-			Order: store.ByNumberNewest, After: after, Limit: min(max(want-len(sel.fragments)+16, history-looked), limit-looked, listPage),
+			Order: store.ByNumberNewest, After: after, Limit: min(max(want-len(sel.fragments)+16, timeline.History-looked), limit-looked, listPage),
 		})
 		if err != nil {
 			return nil, storeError("list fragments", err)
@@ -86,7 +87,7 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 			if !c.ok || !sel.hasFrames(f) {
 				continue
 			}
-			if looked <= history {
+			if looked <= timeline.History {
 				sel.longest = max(sel.longest, sel.length(f))
 			}
 			if len(sel.fragments) < want && (p.selector != store.ProducerTimestamp || !seen[f.ProducerTimestamp]) {
@@ -165,7 +166,7 @@ func (b byProducer) Swap(i, j int) {
 // selectReplay takes what a LIVE_REPLAY session begins with: the oldest fragments of the range, many more than a playlist lists,
 // since what is known now is chosen as for a recording. It sets the parameters' last commit when the range is over.
 func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *parameters, now time.Time) (*selection, error) {
-	newest, err := s.store.List(ctx, stream.ID, store.Query{Order: store.ByNumberNewest, Limit: history})
+	newest, err := s.store.List(ctx, stream.ID, store.Query{Order: store.ByNumberNewest, Limit: timeline.History})
 	if err != nil {
 		return nil, storeError("list fragments", err)
 	}
@@ -187,7 +188,7 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 			last = max(last, sel.fragments[i].Number)
 		}
 		next, err := s.store.List(ctx, stream.ID, store.Query{
-			Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, After: last, Limit: history,
+			Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, After: last, Limit: timeline.History,
 		})
 		if err != nil {
 			return nil, storeError("list fragments", err)
@@ -205,7 +206,7 @@ func (sel *selection) refer(ctx context.Context, s *Service, stream *store.Strea
 	if err != nil {
 		return storeError("read tracks", err)
 	}
-	sel.reference, sel.tracks = f.TrackSet, candidates(tracks)
+	sel.reference, sel.tracks = f.TrackSet, firstTracks(tracks)
 	if len(sel.tracks) == 0 {
 		return api.NewError(api.UnsupportedStreamMediaTypeException, "The stream has neither a video nor an audio track.")
 	}
@@ -218,19 +219,19 @@ func (sel *selection) length(f *store.FragmentInfo) int64 {
 	var longest int64
 	for i := range sel.tracks {
 		if span := f.Span(sel.tracks[i].Number); span != nil && sel.tracks[i].Timescale > 0 {
-			longest = max(longest, extinf(span, int64(sel.tracks[i].Timescale)))
+			longest = max(longest, timeline.Millis(span, int64(sel.tracks[i].Timescale)))
 		}
 	}
 	return longest
 }
 
 // target is the target duration of a session that begins with the selection, seconds.
-func (sel *selection) target(r *rules) int64 {
+func (sel *selection) target(r *timeline.Rules) int64 {
 	longest := sel.longest
 	for i := range sel.fragments {
-		longest = max(longest, r.scaled(sel.classes[i].generation().scales).length(&sel.fragments[i]))
+		longest = max(longest, r.Scaled(sel.classes[i].generation().Scales).Length(&sel.fragments[i]))
 	}
-	return targetOf(longest)
+	return timeline.TargetDuration(longest)
 }
 
 func (sel *selection) hasFrames(f *store.FragmentInfo) bool {
@@ -285,8 +286,8 @@ func checkCodec(t *media.Track) error {
 	return fmt.Errorf("read codec of track %d: %w", t.Number, err)
 }
 
-// candidates are the first video and the first audio track, in declaration order, whatever their codecs.
-func candidates(tracks []media.Track) []media.Track {
+// firstTracks are the first video and the first audio track, in declaration order, whatever their codecs.
+func firstTracks(tracks []media.Track) []media.Track {
 	var chosen []media.Track
 	for _, kind := range []media.Kind{media.Video, media.Audio} {
 		if i := slices.IndexFunc(tracks, func(t media.Track) bool { return t.Kind == kind }); i >= 0 {
@@ -304,20 +305,20 @@ type class struct {
 }
 
 // generation describes the class for the fold.
-func (c *class) generation() generation {
-	g := generation{set: c.set}
+func (c *class) generation() timeline.Generation {
+	g := timeline.Generation{Set: c.set}
 	for i := range c.tracks {
-		g.scales[i] = int64(c.tracks[i].Timescale)
-		g.silent = media.SilenceOf(&c.tracks[i]) != nil // sound is the last one
+		g.Scales[i] = int64(c.tracks[i].Timescale)
+		g.Silent = media.SilenceOf(&c.tracks[i]) != nil // sound is the last one
 	}
 	return g
 }
 
 // only gives the class with no other tracks than those.
-func (c *class) only(tracks []packagedTrack) *class {
+func (c *class) only(tracks []timeline.Track) *class {
 	k := *c
 	k.tracks = slices.DeleteFunc(slices.Clone(c.tracks), func(t media.Track) bool {
-		return !slices.ContainsFunc(tracks, func(p packagedTrack) bool { return p.number == t.Number })
+		return !slices.ContainsFunc(tracks, func(p timeline.Track) bool { return p.Number == t.Number })
 	})
 	return &k
 }

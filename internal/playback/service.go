@@ -15,6 +15,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 // Fragments is what playback asks of the store about media.
@@ -114,8 +115,8 @@ const (
 	messageOtherVersion  = "Streaming session was opened with another version of the server"
 )
 
-// open is a session during one request.
-type open struct {
+// request is a session that is asked for something.
+type request struct {
 	session store.Session
 	stream  store.Stream
 	p       *parameters
@@ -124,7 +125,7 @@ type open struct {
 }
 
 // edge is the server timestamp (milliseconds) before which fragments are past retention.
-func (o *open) edge() int64 { return retentionEdge(&o.stream, o.now) }
+func (o *request) edge() int64 { return retentionEdge(&o.stream, o.now) }
 
 func retentionEdge(stream *store.Stream, now time.Time) int64 {
 	return now.Add(-time.Duration(stream.RetentionHours) * time.Hour).UnixMilli()
@@ -133,7 +134,7 @@ func retentionEdge(stream *store.Stream, now time.Time) int64 {
 // session opens a token: 403 NotAuthorizedException when it is forged or expired, its session is closed or forgotten, or the stream was
 // deleted, which closes its sessions; 400 ClientLimitExceeded when the session has asked for too much of the action. The registry
 // is asked every time, so that closing takes effect at once.
-func (s *Service) session(ctx context.Context, token string, a action) (*open, error) {
+func (s *Service) session(ctx context.Context, token string, a action) (*request, error) {
 	now := s.clock()
 	known := s.known.get(token)
 	first := known == nil
@@ -156,7 +157,7 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 	if first {
 		known.p, err = decodeParameters(row.Parameters)
 		if err == nil {
-			_, _, err = checkpointHead(row.Checkpoint)
+			_, _, err = timeline.ReadHead(row.Checkpoint)
 		}
 		if err != nil {
 			return nil, api.NewError(api.NotAuthorizedException, messageOtherVersion)
@@ -172,7 +173,7 @@ func (s *Service) session(ctx context.Context, token string, a action) (*open, e
 	} else if err != nil {
 		return nil, fmt.Errorf("read stream: %w", err)
 	}
-	return &open{session: row, stream: stream, p: known.p, token: known.token, now: now}, nil
+	return &request{session: row, stream: stream, p: known.p, token: known.token, now: now}, nil
 }
 
 // registered gives the row of a session whose token is genuine: NotAuthorizedException when one of them is over.

@@ -12,6 +12,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/mpegts"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 var segmentURI = regexp.MustCompile(`FragmentNumber=(\d+)\S*?&TrackNumber=(\d)(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
@@ -113,7 +114,7 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	began := r.store.now.UnixMilli()
 	frames := func(i *store.FragmentInfo, from, until int64) { // milliseconds of the fragment
-		base := rescale(r.camera.clock+from, 1000, 44100)
+		base := timeline.Rescale(r.camera.clock+from, 1000, 44100)
 		span := i.Span(2)
 		span.BaseDecodeTime, span.Frames = base, int((until-from)*441/10/1024)
 		span.Duration = int64(span.Frames) * 1024

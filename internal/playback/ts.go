@@ -11,7 +11,7 @@ import (
 	"weir/internal/store"
 )
 
-// TSSegment does GetTSFragment: all packaged tracks of a fragment, or of a part of it, as a transport stream. The track is the one that
+// TSSegment does GetTSFragment: all packaged tracks of a fragment, or of a slice of it, as a transport stream. The track is the one that
 // the session's media playlist has. The caller closes the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when
 // frames of this fragment are not what their codec private data says; others are not touched by that.
 func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
@@ -27,26 +27,26 @@ func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (
 	return segment, nil
 }
 
-// packTS plans a transport stream of the packaged tracks; those without frames in the part of the fragment are in its program map all
+// packTS plans a transport stream of the packaged tracks; those without frames in the slice are in its program map all
 // the same, which never changes in a session. The tables' continuity counter is
-// the commit sequence, which grows by one along a playlist from which nothing is missing; later parts say that theirs does not.
-func packTS(o *open, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
+// the commit sequence, which grows by one along a playlist from which nothing is missing; later slices say that theirs does not.
+func packTS(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
-	r := o.p.rules().scaled(scalesOf(o.p.tracks, f.Tracks))
-	start, ok := r.start(info)
+	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
+	start, ok := r.Start(info)
 	if !ok {
 		return nil, noFragment()
 	}
 	var inputs []mpegts.Input
 	empty := true
-	for j := range r.tracks {
-		t, run, body, err := r.track(m, j, start, ref)
+	for j := range r.Tracks {
+		t, run, body, err := take(r, m, j, start, ref)
 		if err != nil {
 			return nil, err
 		}
 		input := mpegts.Input{Track: t, Run: &run}
 		if len(run.Frames) > 0 {
-			input.DecodeTime, input.Payload = r.decodeTime(run.BaseDecodeTime, r.tracks[j].timescale, start), body
+			input.DecodeTime, input.Payload = r.DecodeTime(run.BaseDecodeTime, r.Tracks[j].Timescale, start), body
 			empty = false
 		}
 		inputs = append(inputs, input)

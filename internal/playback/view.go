@@ -13,6 +13,7 @@ import (
 	"weir/internal/manifest"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/timeline"
 )
 
 // view is a session's timeline in memory, with the text of its segments. It is a cache: everything in it can be made again
@@ -20,12 +21,12 @@ import (
 type view struct {
 	mu    sync.Mutex // held for the whole of a request for a playlist
 	token string     // the one that the text is written with
-	rules *rules
-	pool  *sync.Pool // for compressing playlists
-	state *timeline  // nil: nothing loaded
+	rules *timeline.Rules
+	pool  *sync.Pool      // for compressing playlists
+	state *timeline.State // nil: nothing loaded
 	same  classes
 	known []*class // of state.generations, as far as they were needed
-	text  [maxTracks]trackText
+	text  [timeline.MaxTracks]trackText
 	retry time.Time // no checkpoint is written before, since the last one could not be
 }
 
@@ -75,7 +76,7 @@ func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*
 }
 
 // look brings the view of a session to the present and lets do use it.
-func (s *Service) look(ctx context.Context, o *open, do func(*view) error) error {
+func (s *Service) look(ctx context.Context, o *request, do func(*view) error) error {
 	v := s.views.get(o.session.ID, o.session.ExpiresMillis)
 	v.mu.Lock()
 	defer func() {
@@ -91,16 +92,16 @@ func (s *Service) look(ctx context.Context, o *open, do func(*view) error) error
 
 // generationTracks describes the session's tracks in a generation of its codec private data: video first. ResourceNotFound when it
 // has no such generation.
-func (s *Service) generationTracks(ctx context.Context, o *open, number int) ([]media.Track, error) {
+func (s *Service) generationTracks(ctx context.Context, o *request, number int) ([]media.Track, error) {
 	if number == 0 {
 		return s.packagedTracks(ctx, o)
 	}
 	var tracks []media.Track
 	err := s.look(ctx, o, func(v *view) error {
-		if number >= len(v.state.generations) {
+		if number >= len(v.state.Generations) {
 			return api.Errorf(api.ResourceNotFoundException, "The streaming session has no initialization fragment %d.", number)
 		}
-		c, err := v.class(ctx, s, o, v.state.generations[number].set)
+		c, err := v.class(ctx, s, o, v.state.Generations[number].Set)
 		if err == nil {
 			tracks = c.tracks
 		}
@@ -115,29 +116,29 @@ func noTrack(track int) error {
 
 // advance brings the view to the present: loads the checkpoint if it must, folds in what was committed since, and writes a
 // checkpoint when it is time.
-func (s *Service) advance(ctx context.Context, o *open, v *view) error {
-	saved, savedTime, err := checkpointHead(o.session.Checkpoint)
+func (s *Service) advance(ctx context.Context, o *request, v *view) error {
+	saved, savedTime, err := timeline.ReadHead(o.session.Checkpoint)
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)
 	}
-	lossy := o.p.mode != onDemand && savedTime < o.edge()+lostMargin.Milliseconds()
-	if v.state == nil || v.token != o.token || v.state.cursor < saved || lossy && v.state.cursor != saved {
-		state, err := decodeTimeline(o.session.Checkpoint, len(o.p.tracks))
+	lossy := o.p.mode != timeline.OnDemand && savedTime < o.edge()+lostMargin.Milliseconds()
+	if v.state == nil || v.token != o.token || v.state.Cursor < saved || lossy && v.state.Cursor != saved {
+		state, err := timeline.Decode(o.session.Checkpoint, len(o.p.tracks))
 		if err != nil {
 			return fmt.Errorf("read session: %w", err)
 		}
-		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters, state, nil, [maxTracks]trackText{}
-		v.rules.opened = o.session.CreatedMillis
+		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters, state, nil, [timeline.MaxTracks]trackText{}
+		v.rules.Opened = o.session.CreatedMillis
 		v.same = classes{service: s, stream: o.stream.ID, switching: o.p.switching}
 	}
 	if err := s.follow(ctx, o, v, lossy); err != nil {
 		return err
 	}
-	if ahead := v.state.cursor - saved; ahead > 0 && !o.now.Before(v.retry) {
+	if ahead := v.state.Cursor - saved; ahead > 0 && !o.now.Before(v.retry) {
 		age := min(checkpointAge, time.Duration(o.stream.RetentionHours)*time.Hour/4)
 		if lossy || ahead >= int64(max(checkpointCommits, o.p.max/8)) ||
-			v.state.serverTime-savedTime >= age.Milliseconds() ||
-			o.now.UnixMilli()-v.state.serverTime >= checkpointSilence.Milliseconds() {
+			v.state.ServerTime-savedTime >= age.Milliseconds() ||
+			o.now.UnixMilli()-v.state.ServerTime >= checkpointSilence.Milliseconds() {
 			s.save(ctx, o, v)
 		}
 	}
@@ -146,13 +147,13 @@ func (s *Service) advance(ctx context.Context, o *open, v *view) error {
 
 // follow folds in the commits after the cursor: all there are, or with LIVE_REPLAY enough to know what is due now. With lossy,
 // those missing before the first one are counted as lost.
-func (s *Service) follow(ctx context.Context, o *open, v *view, lossy bool) error {
+func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) error {
 	t, now := v.state, o.now.UnixMilli()
-	for more := true; more && !t.finished(v.rules); {
-		if v.rules.mode == liveReplay && t.revealed(v.rules, now) < len(t.entries) {
+	for more := true; more && !t.Finished(v.rules); {
+		if v.rules.Mode == timeline.LiveReplay && t.Revealed(v.rules, now) < len(t.Entries) {
 			break // what is due now is known; what comes later makes no difference
 		}
-		page, err := s.store.List(ctx, o.stream.ID, store.Query{Order: store.BySequence, AfterSequence: t.cursor, Limit: listPage})
+		page, err := s.store.List(ctx, o.stream.ID, store.Query{Order: store.BySequence, AfterSequence: t.Cursor, Limit: listPage})
 		if err != nil {
 			return storeError("list fragments", err)
 		}
@@ -160,36 +161,36 @@ func (s *Service) follow(ctx context.Context, o *open, v *view, lossy bool) erro
 		for i := range page {
 			f := &page[i]
 			next := f.Sequence
-			if v.rules.last > 0 {
-				next = min(next, v.rules.last+1)
+			if v.rules.Last > 0 {
+				next = min(next, v.rules.Last+1)
 			}
-			if missing := next - t.cursor - 1; lossy && missing > 0 {
-				t.lost(v.rules, missing)
+			if missing := next - t.Cursor - 1; lossy && missing > 0 {
+				t.Lost(v.rules, missing)
 			}
 			lossy = false
 			if next < f.Sequence {
-				t.cursor = v.rules.last // the rest of the session's commits is past retention
+				t.Cursor = v.rules.Last // the rest of the session's commits is past retention
 			}
-			if t.finished(v.rules) {
+			if t.Finished(v.rules) {
 				break
 			}
-			c, err := v.candidate(ctx, s, o, f.TrackSet)
+			c, err := v.match(ctx, s, o, f.TrackSet)
 			if err != nil {
 				return err
 			}
-			if err := t.add(v.rules, f, c, func() (*media.Fragment, error) { return s.frames(ctx, o, *f) }); err != nil {
+			if err := t.Add(v.rules, f, c, func() (*media.Fragment, error) { return s.frames(ctx, o, *f) }); err != nil {
 				return err
 			}
 		}
 	}
-	if v.rules.mode == liveReplay {
-		t.trim(v.rules, t.revealed(v.rules, now))
+	if v.rules.Mode == timeline.LiveReplay {
+		t.Trim(v.rules, t.Revealed(v.rules, now))
 	}
 	return nil
 }
 
 // frames reads the frame table of a fragment: nil when it is gone or damaged, and so cannot be played either.
-func (s *Service) frames(ctx context.Context, o *open, f store.FragmentInfo) (*media.Fragment, error) {
+func (s *Service) frames(ctx context.Context, o *request, f store.FragmentInfo) (*media.Fragment, error) {
 	m, err := s.store.Open(ctx, o.stream.ID, f)
 	switch {
 	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
@@ -202,7 +203,7 @@ func (s *Service) frames(ctx context.Context, o *open, f store.FragmentInfo) (*m
 }
 
 // class tells what a track set is to the session. The session's tracks are read when another set than theirs first appears.
-func (v *view) class(ctx context.Context, s *Service, o *open, set int64) (*class, error) {
+func (v *view) class(ctx context.Context, s *Service, o *request, set int64) (*class, error) {
 	if v.same.reference == nil {
 		reference, err := s.packagedTracks(ctx, o)
 		if err != nil {
@@ -213,34 +214,34 @@ func (v *view) class(ctx context.Context, s *Service, o *open, set int64) (*clas
 	return v.same.of(ctx, set)
 }
 
-// candidate tells what fragments of a track set are to the timeline as it stands.
-func (v *view) candidate(ctx context.Context, s *Service, o *open, set int64) (candidate, error) {
-	known := v.state.generations
-	if i := v.state.generation; i < len(known) && known[i].set == set {
-		return candidate{i, known[i]}, nil
+// match tells what fragments of a track set are to the timeline as it stands.
+func (v *view) match(ctx context.Context, s *Service, o *request, set int64) (timeline.Match, error) {
+	known := v.state.Generations
+	if i := v.state.Generation; i < len(known) && known[i].Set == set {
+		return timeline.Match{Index: i, Generation: known[i]}, nil
 	}
 	c, err := v.class(ctx, s, o, set)
 	if err != nil || !c.ok {
-		return candidate{index: -1}, err
+		return timeline.Match{Index: -1}, err
 	}
 	for i := range known {
 		if i == len(v.known) {
-			k, err := v.class(ctx, s, o, known[i].set)
+			k, err := v.class(ctx, s, o, known[i].Set)
 			if err != nil {
-				return candidate{}, err
+				return timeline.Match{}, err
 			}
 			v.known = append(v.known, k)
 		}
 		if c.equal(v.known[i]) {
-			return candidate{i, known[i]}, nil
+			return timeline.Match{Index: i, Generation: known[i]}, nil
 		}
 	}
-	return candidate{len(known), c.generation()}, nil
+	return timeline.Match{Index: len(known), Generation: c.generation()}, nil
 }
 
 // save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry tries again.
-func (s *Service) save(ctx context.Context, o *open, v *view) {
-	err := s.store.Checkpoint(ctx, o.session.ID, v.state.encode(len(o.p.tracks)))
+func (s *Service) save(ctx context.Context, o *request, v *view) {
+	err := s.store.Checkpoint(ctx, o.session.ID, v.state.Encode(len(o.p.tracks)))
 	if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 		return
 	}
@@ -250,27 +251,27 @@ func (s *Service) save(ctx context.Context, o *open, v *view) {
 }
 
 // playlist gives a track's playlist as the state stands.
-func (v *view) playlist(o *open, track int) (*Playlist, error) {
+func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	t, text := v.state, &v.text[track]
-	from, to := t.window(v.rules, o.now.UnixMilli(), o.edge())
+	from, to := t.Window(v.rules, o.now.UnixMilli(), o.edge())
 	if from == to {
 		return nil, errNoFragments()
 	}
-	key := textKey{from: t.gone + int64(from), to: t.gone + int64(to), end: to == len(t.entries) && t.finished(v.rules)}
+	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to), end: to == len(t.Entries) && t.Finished(v.rules)}
 	if text.whole != nil && text.key == key {
 		return text.whole, nil
 	}
 	v.write(o, track, from, to)
 
 	h := manifest.Header{
-		Version: manifest.FragmentedMP4Version, VOD: !v.rules.grows(), TargetDuration: t.target,
-		MediaSequence: t.dropped[track], DiscontinuitySequence: -1, Independent: t.entries[to-1].independent[track],
+		Version: manifest.FragmentedMP4Version, VOD: !v.rules.Grows(), TargetDuration: t.Target,
+		MediaSequence: t.Dropped[track], DiscontinuitySequence: -1, Independent: t.Entries[to-1].Independent[track],
 	}
 	first, last, tagged := -1, -1, false
-	for i := range t.entries[:to] {
-		e := &t.entries[i]
+	for i := range t.Entries[:to] {
+		e := &t.Entries[i]
 		switch {
-		case e.duration[track] < 0:
+		case e.Duration[track] < 0:
 		case i < from:
 			h.MediaSequence++
 			last = i
@@ -278,22 +279,22 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 			if first < 0 {
 				first = i
 			}
-			tagged = tagged || e.tags[track] > 0
+			tagged = tagged || e.Tags[track] > 0
 		}
 	}
 	var before int64 // discontinuities before the first listed segment
 	switch {
 	case first >= 0:
-		before = t.entries[first].discontinuity - t.entries[first].tags[track]
+		before = t.Entries[first].Discontinuity - t.Entries[first].Tags[track]
 	case last >= 0:
-		before = t.entries[last].discontinuity
+		before = t.Entries[last].Discontinuity
 	default:
 		before = v.before(track)
 	}
-	if v.rules.muxed {
+	if v.rules.Muxed {
 		h.Version = manifest.TransportStreamVersion
 	}
-	if v.rules.grows() && (before > 0 || tagged) {
+	if v.rules.Grows() && (before > 0 || tagged) {
 		h.DiscontinuitySequence = before
 	}
 
@@ -305,11 +306,11 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	whole := make([]byte, 0, 512+len(body)+2*len(o.token))
 	whole = h.Append(whole)
 	if first >= 0 {
-		e := &t.entries[first]
+		e := &t.Entries[first]
 		s := v.segment(o, track, e)
 		s.Map = v.mapURI(o, track, e)
 		whole = s.Append(whole)
-		if next := t.gone + int64(first) + 1; next < key.to {
+		if next := t.Gone + int64(first) + 1; next < key.to {
 			blocks = text.place(next, key.to, len(whole))
 			whole = append(whole, body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
 		}
@@ -317,7 +318,7 @@ func (v *view) playlist(o *open, track int) (*Playlist, error) {
 	if key.end {
 		whole = manifest.AppendEnd(whole)
 	}
-	if !v.rules.grows() {
+	if !v.rules.Grows() {
 		*text = trackText{base: key.to} // it will not be written again
 	}
 	text.whole, text.key = &Playlist{Text: whole, blocks: blocks, pool: v.pool}, key
@@ -358,18 +359,18 @@ func (t *trackText) place(from, to int64, at int) []placedBlock {
 // before is the discontinuity sequence number that stood before the first kept entry with the track, or after all others when no
 // kept entry has it.
 func (v *view) before(track int) int64 {
-	for i := range v.state.entries {
-		if e := &v.state.entries[i]; e.duration[track] >= 0 {
-			return e.discontinuity - e.tags[track]
+	for i := range v.state.Entries {
+		if e := &v.state.Entries[i]; e.Duration[track] >= 0 {
+			return e.Discontinuity - e.Tags[track]
 		}
 	}
-	return v.state.listed[track]
+	return v.state.Listed[track]
 }
 
 // write makes sure that body holds the text of the entries [from, to) of the state, and not much else.
-func (v *view) write(o *open, track, from, to int) {
+func (v *view) write(o *request, track, from, to int) {
 	t, text := v.state, &v.text[track]
-	lowest := t.gone + int64(from)
+	lowest := t.Gone + int64(from)
 	if lowest < text.base || lowest > text.base+int64(len(text.start)) { // the window was wider once, or everything is new
 		*text = trackText{base: lowest}
 	}
@@ -385,11 +386,11 @@ func (v *view) write(o *open, track, from, to int) {
 		}
 		text.start, text.base = start, lowest
 	}
-	for i := int(text.base + int64(len(text.start)) - t.gone); i < to; i++ {
+	for i := int(text.base + int64(len(text.start)) - t.Gone); i < to; i++ {
 		text.start = append(text.start, len(text.body))
-		if e := &t.entries[i]; e.duration[track] >= 0 {
+		if e := &t.Entries[i]; e.Duration[track] >= 0 {
 			s := v.segment(o, track, e)
-			if e.change[track] {
+			if e.Change[track] {
 				s.Map = v.mapURI(o, track, e)
 			}
 			text.body = s.Append(text.body)
@@ -397,22 +398,22 @@ func (v *view) write(o *open, track, from, to int) {
 	}
 }
 
-func (v *view) segment(o *open, track int, e *entry) manifest.Segment {
+func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segment {
 	return manifest.Segment{
-		Discontinuities: int(e.tags[track]),
-		DateTime:        e.date,
+		Discontinuities: int(e.Tags[track]),
+		DateTime:        e.Date,
 		HasDateTime:     o.p.timestamps,
-		Duration:        e.duration[track],
-		URI:             o.segmentRef(v.rules.tracks[track].number, e).uri(o.token, o.p.format),
+		Duration:        e.Duration[track],
+		URI:             o.segmentRef(v.rules.Tracks[track].Number, e).uri(o.token, o.p.format),
 	}
 }
 
 // mapURI is the EXT-X-MAP that an entry needs; transport streams need none.
-func (v *view) mapURI(o *open, track int, e *entry) string {
-	if v.rules.muxed {
+func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
+	if v.rules.Muxed {
 		return ""
 	}
-	return InitSegmentRef{v.rules.tracks[track].number, e.generation}.uri(o.token)
+	return InitSegmentRef{v.rules.Tracks[track].Number, e.Generation}.uri(o.token)
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.
@@ -422,7 +423,7 @@ const entryBytes = 208
 func (v *view) weight() int64 {
 	n := int64(4096)
 	if v.state != nil {
-		n += entryBytes * int64(cap(v.state.entries))
+		n += entryBytes * int64(cap(v.state.Entries))
 	}
 	for i := range v.text {
 		n += int64(cap(v.text[i].body)*5/4+8*cap(v.text[i].start)) + v.text[i].whole.weight()

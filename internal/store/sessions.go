@@ -9,7 +9,7 @@ import (
 )
 
 // What the sessions in the index may take. A session takes about 400 bytes, and 17 more for each fragment that its playlist may
-// list: 90 kB at most, more only where a camera's fragments are listed in parts.
+// list: 90 kB at most, more only where a camera's fragments are listed in slices.
 const (
 	maxStreamSessionBytes = 64 << 20  // of one stream: 700 of the largest, or 150,000 live ones
 	maxIndexSessionBytes  = 512 << 20 // of all: half of what is kept free by default

@@ -13,7 +13,7 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// A live camera that lowers its key frame rate in mid-session: its fragments of eight seconds are listed in parts, which hold to the rules
+// A live camera that lowers its key frame rate in mid-session: its fragments of eight seconds are listed in slices, which hold to the rules
 // like all segments, the target duration stays, and ffmpeg shows every frame. Only EXT-X-INDEPENDENT-SEGMENTS goes, once, for it is no longer so.
 func TestConformanceOfLongFragments(t *testing.T) {
 	t.Parallel()
@@ -58,12 +58,12 @@ func TestConformanceOfLongFragments(t *testing.T) {
 			if independent != 1 {
 				t.Errorf("EXT-X-INDEPENDENT-SEGMENTS went %d times", independent)
 			}
-			parts := 0
+			found := 0
 			for _, segment := range v.lists[0].last.Segments {
-				parts += btoi(strings.Contains(segment.URI, "Offset="))
+				found += btoi(strings.Contains(segment.URI, "Offset="))
 			}
-			if parts < 16 {
-				t.Errorf("sixteen seconds in %d parts under a target duration of %v", parts, v.lists[0].last.TargetDuration)
+			if found < 16 {
+				t.Errorf("sixteen seconds in %d slices under a target duration of %v", found, v.lists[0].last.TargetDuration)
 			}
 			frames := 0
 			for i, segment := range v.lists[0].union.Segments {

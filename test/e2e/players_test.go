@@ -373,7 +373,7 @@ frame and shows none: picture and sound of a transport stream are in one source 
 H.264 whose key frames begin open groups (recovery points instead of IDR pictures) is best encoded with closed ones; ` + "`" + `weir put-media` + "`" + ` says so.
 Tried by hand with Chromium 156, LIVE, ON_DISCONTINUITY, fMP4, a group every 1.2 s with two leading pictures: with all pictures, hls.js,
 video.js and Chromium show nothing (five tries). Without the leading pictures where players begin, which is what Weir sends
-([internal/playback](../internal/playback/DESIGN.md), open groups), all three play (five tries). What is left:
+([internal/timeline](../internal/timeline/DESIGN.md), open groups), all three play (five tries). What is left:
 
 - In TS hls.js and video.js play; Shaka Player shows nothing, and Chromium does not play live TS anyway (2).
 - With DiscontinuityMode ALWAYS hls.js often ends with the first pictures (` + "`" + `PIPELINE_ERROR_DECODE` + "`" + `).

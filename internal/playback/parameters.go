@@ -1,0 +1,145 @@
+package playback
+
+import (
+	"encoding/binary"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/timeline"
+)
+
+// The parameters in a session's row are a version byte and then varints (encoding/binary): unsigned
+// ones marked u, zigzag ones s.
+//
+//	2 | u format  u mode  u selector  u discontinuity  u timestamps  u switching  u max  s start
+//	    s end  u last  s origin  u first  u track set  u frame rate  u bandwidth  u average
+//	    u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
+const parametersVersion = 2
+
+// format is what a session's URLs deliver.
+type format uint8
+
+const (
+	hlsFragmentedMP4 format = 1
+	hlsMPEGTS        format = 2
+)
+
+// parameters is everything about a session that never changes.
+type parameters struct {
+	format        format
+	mode          timeline.Mode
+	selector      store.TimestampKind
+	discontinuity timeline.DiscontinuityMode
+	timestamps    bool         // EXT-X-PROGRAM-DATE-TIME before every segment
+	switching     bool         // a change of codec private data begins a generation; otherwise such fragments are left out
+	max           int          // MaxMediaPlaylistFragmentResults
+	start, end    int64        // ON_DEMAND, LIVE_REPLAY: the range, milliseconds, both included
+	last          int64        // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
+	origin        int64        // T0, milliseconds
+	first         store.Number // LIVE: the smallest number that the token opens
+	trackSet      int64        // the reference fragment's
+	frameRate     int64        // hundredths of a frame per second; 0: no video
+	bandwidth     int64        // peak bits per second
+	average       int64        // bits per second over everything
+	iframes       int64        // peak bits per second of the I-frame playlist; 0: there is none
+	advance       int64        // MPEG_TS: ticks by which decode times are moved ahead
+	tracks        []timeline.Track
+}
+
+func (p *parameters) rules() *timeline.Rules {
+	return &timeline.Rules{Mode: p.mode, Selector: p.selector, Discontinuity: p.discontinuity, Max: p.max, Muxed: p.format == hlsMPEGTS,
+		From: p.start, Until: p.end, Last: p.last, Origin: p.origin,
+		MaxChanges: api.MaxCodecPrivateDataChanges, Tracks: p.tracks}
+}
+
+// track is the index of the packaged track with the given number, or -1.
+func (p *parameters) track(number int) int {
+	for i := range p.tracks {
+		if p.tracks[i].Number == number {
+			return i
+		}
+	}
+	return -1
+}
+
+// lists reports whether the session has a media playlist of the track with the given number: in a transport stream all tracks are in
+// the first one's.
+func (p *parameters) lists(number int) bool {
+	i := p.track(number)
+	return i == 0 || i > 0 && p.format != hlsMPEGTS
+}
+
+func (p *parameters) encode() []byte {
+	b := []byte{parametersVersion}
+	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
+	s := func(v int64) { b = binary.AppendVarint(b, v) }
+	u(int64(p.format))
+	u(int64(p.mode))
+	u(int64(p.selector))
+	u(int64(p.discontinuity))
+	u(timeline.Bit(p.timestamps))
+	u(timeline.Bit(p.switching))
+	u(int64(p.max))
+	s(p.start)
+	s(p.end)
+	u(p.last)
+	s(p.origin)
+	u(int64(p.first))
+	u(p.trackSet)
+	u(p.frameRate)
+	u(p.bandwidth)
+	u(p.average)
+	u(p.iframes)
+	u(p.advance)
+	u(int64(len(p.tracks)))
+	for _, t := range p.tracks {
+		u(int64(t.Number))
+		u(int64(t.Kind))
+		u(t.Timescale)
+	}
+	return b
+}
+
+func decodeParameters(data []byte) (*parameters, error) {
+	r := timeline.Reader{Data: data}
+	if r.Byte() != parametersVersion {
+		return nil, timeline.ErrForm
+	}
+	p := &parameters{
+		format:        format(r.Unsigned()),
+		mode:          timeline.Mode(r.Unsigned()),
+		selector:      store.TimestampKind(r.Unsigned()),
+		discontinuity: timeline.DiscontinuityMode(r.Unsigned()),
+		timestamps:    r.Unsigned() != 0,
+		switching:     r.Unsigned() != 0,
+		max:           int(r.Unsigned()),
+		start:         r.Signed(),
+		end:           r.Signed(),
+		last:          r.Unsigned(),
+		origin:        r.Signed(),
+		first:         store.Number(r.Unsigned()),
+		trackSet:      r.Unsigned(),
+		frameRate:     r.Unsigned(),
+		bandwidth:     r.Unsigned(),
+		average:       r.Unsigned(),
+		iframes:       r.Unsigned(),
+		advance:       r.Unsigned(),
+	}
+	n := r.Unsigned()
+	if n < 1 || n > timeline.MaxTracks {
+		return nil, timeline.ErrForm
+	}
+	for range n {
+		p.tracks = append(p.tracks, timeline.Track{Number: int(r.Unsigned()), Kind: media.Kind(r.Unsigned()), Timescale: r.Unsigned()})
+	}
+	for _, t := range p.tracks {
+		if t.Timescale < 1 {
+			return nil, timeline.ErrForm
+		}
+	}
+	if r.Bad || len(r.Data) != 0 || p.format < hlsFragmentedMP4 || p.format > hlsMPEGTS || p.mode < timeline.Live || p.mode > timeline.LiveReplay || p.max < 1 {
+		return nil, timeline.ErrForm
+	}
+	return p, nil
+}

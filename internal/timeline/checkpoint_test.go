@@ -1,0 +1,97 @@
+package timeline
+
+import (
+	"bytes"
+	"encoding/hex"
+	"reflect"
+	"testing"
+)
+
+func testTimeline() *State {
+	return &State{
+		Cursor: 77, greatest: 1 << 61, ServerTime: 1_700_000_000_123, Target: 4,
+		discontinuity: 12, epoch: -1,
+		Due: 1_700_000_004_000, dated: 1_700_000_006_000, ended: true, changes: 2, Generation: 1,
+		Generations: []Generation{
+			{3, [MaxTracks]int64{90_000, 44_100}, false}, {5, [MaxTracks]int64{90_000, 48_000}, true},
+		},
+		mapped: [MaxTracks]int{1, 0},
+		end:    [MaxTracks]int64{1_700_000_000_123_456, -5},
+		known:  [MaxTracks]bool{true, true}, dependent: [MaxTracks]bool{true, false}, later: 1,
+		Listed: [MaxTracks]int64{12, 11}, Dropped: [MaxTracks]int64{9, 8},
+		Entries: []Entry{
+			{Number: 1 << 60, Timestamp: 1_700_000_000_000, Server: 1_700_000_000_050,
+				Due: 1_700_000_000_000, Date: 1_700_000_000_000, Slice: Slice{Until: 2000}, Discontinuity: 11,
+				Duration: [MaxTracks]int64{2000, -1}, Tags: [MaxTracks]int64{1, 0},
+				Independent: [MaxTracks]bool{true, false}, Skips: [MaxTracks]bool{true, false}},
+			{Number: 1 << 59, Timestamp: 1_600_000_000_000, Server: 1_700_000_002_050,
+				Due: 1_700_000_002_500, Date: 1_700_000_003_000, Slice: Slice{From: 2000},
+				Silence: Silence{-300, 96_000}, Discontinuity: 12, Generation: 1,
+				Duration: [MaxTracks]int64{0, 1999}, Tags: [MaxTracks]int64{1, 3},
+				Independent: [MaxTracks]bool{false, true}, Change: [MaxTracks]bool{true, false}},
+		},
+	}
+}
+
+func TestCheckpoint(t *testing.T) {
+	state := testTimeline()
+	data := state.Encode(2)
+	if got, err := Decode(data, 2); err != nil || !reflect.DeepEqual(got, state) {
+		t.Errorf("checkpoint: %v\ngot  %+v\nwant %+v", err, got, state)
+	}
+	cursor, at, err := ReadHead(data)
+	if err != nil || cursor != state.Cursor || at != state.ServerTime {
+		t.Errorf("head: %d %d %v", cursor, at, err)
+	}
+	for n := range data {
+		if _, err := Decode(data[:n], 2); err == nil {
+			t.Errorf("a checkpoint cut to %d bytes of %d is taken", n, len(data))
+		}
+	}
+	if _, err := Decode(data, 1); err == nil {
+		t.Error("a checkpoint of two tracks is taken for one of one")
+	}
+}
+
+func FuzzCheckpoint(f *testing.F) {
+	f.Add(testTimeline().Encode(2))
+	f.Add(append([]byte{checkpointVersion, 2, 16: 0}, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for n := 1; n <= MaxTracks; n++ {
+			if state, err := Decode(data, n); err == nil {
+				first := state.Encode(n)
+				again, err := Decode(first, n)
+				if err != nil || !bytes.Equal(again.Encode(n), first) {
+					t.Errorf("checkpoint does not survive: %v", err)
+				}
+			}
+		}
+	})
+}
+
+// A checkpoint that the version before wrote is read: its dates are the timestamps, and nothing of
+// it is silent.
+func TestCheckpointOfTheVersionBefore(t *testing.T) {
+	data := hexBytes(t, "03024d808080808080808020f6a1abfef962040c01c0deabfef9620102010380898182838985060c"+
+		"010902090b0008020390bf05c4d8020590bf0580f7020280808080808080802080a0abfef9626480"+
+		"a0abfef96200d00f0b0000d10f050000ffffffffffffffff0fff9fb787e90584c0b787e905e807d0"+
+		"0f000102000106d00f0d")
+	want := testTimeline()
+	want.dated, want.Generations[1].Silent = 0, false
+	for i := range want.Entries {
+		e := &want.Entries[i]
+		e.Date, e.Silence, e.Skips = e.Timestamp+e.Slice.From, Silence{}, [MaxTracks]bool{}
+	}
+	if got, err := Decode(data, 2); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
+	}
+}
+
+func hexBytes(t *testing.T, text string) []byte {
+	t.Helper()
+	data, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

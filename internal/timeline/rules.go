@@ -1,0 +1,167 @@
+// Package timeline decides which fragments a session lists, and with which numbers. A timeline is a
+// fold over the stream's fragments in the order of their commits: nothing here reads a store, a
+// clock or a byte of media, so every process that folds in the same fragments has the same state.
+// DESIGN.md states the rules.
+package timeline
+
+import (
+	"math"
+	"slices"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Mode is the playback mode of a session. A session's row has it as a number.
+type Mode uint8
+
+// LIVE, ON_DEMAND and LIVE_REPLAY.
+const (
+	Live       Mode = 1
+	OnDemand   Mode = 2
+	LiveReplay Mode = 3
+)
+
+// DiscontinuityMode says where discontinuities are marked. A session's row has it as a number.
+type DiscontinuityMode uint8
+
+// ALWAYS, NEVER and ON_DISCONTINUITY.
+const (
+	DiscontinuityAlways DiscontinuityMode = 1
+	DiscontinuityNever  DiscontinuityMode = 2
+	DiscontinuityOnGap  DiscontinuityMode = 3
+)
+
+// MaxTracks is the number of tracks that a session packages at most: one video and one audio.
+const MaxTracks = 2
+
+// epochMillis is the span of media time after which decode times begin again at zero: 48 hours,
+// twice the longest range and four times the longest session, so that only a clock that was set
+// begins a new epoch.
+const epochMillis = 48 * 60 * 60 * 1000
+
+// gapMicros is how far a fragment may be from the end of the one before it under ON_DISCONTINUITY.
+const gapMicros = 50_000
+
+// History is the least number of entries that a live timeline keeps, listed or not, to recognise a
+// producer timestamp that it has shown.
+const History = 64
+
+// Track is a track that the session serves: what the fold must know of it.
+type Track struct {
+	Number    int
+	Kind      media.Kind
+	Timescale int64 // ticks per second, in generation 0
+}
+
+// Rules are those of a session's parameters that the fold and the rendering depend on.
+type Rules struct {
+	Mode          Mode
+	Selector      store.TimestampKind
+	Discontinuity DiscontinuityMode
+	Max           int   // entries that a playlist lists at most
+	Muxed         bool  // MPEG_TS: one playlist, track 0's, lists all fragments
+	From, Until   int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
+	Opened        int64 // when the session was, milliseconds
+	Last          int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
+	Origin        int64 // T0, milliseconds
+	MaxChanges    int64 // of codec private data that are shown
+	Tracks        []Track
+}
+
+// Grows tells whether the timeline goes on after state 0.
+func (r *Rules) Grows() bool { return r.Mode != OnDemand }
+
+// keep is how many entries the state holds at least, counted from the latest, as far as there are.
+func (r *Rules) keep() int {
+	if r.Grows() {
+		return max(r.Max, History)
+	}
+	return r.Max
+}
+
+// Scaled gives the rules with the timescales of a generation.
+func (r *Rules) Scaled(scales [MaxTracks]int64) *Rules {
+	for i := range r.Tracks {
+		if r.Tracks[i].Timescale == scales[i] {
+			continue
+		}
+		s := *r
+		s.Tracks = slices.Clone(r.Tracks)
+		for i := range s.Tracks {
+			s.Tracks[i].Timescale = scales[i]
+		}
+		return &s
+	}
+	return r
+}
+
+// Timestamp is the fragment's timestamp that the session's selector looks at, milliseconds.
+func (r *Rules) Timestamp(f *store.FragmentInfo) int64 {
+	if r.Selector == store.ProducerTimestamp {
+		return f.ProducerTimestamp
+	}
+	return f.ServerTimestamp
+}
+
+// Start is the smallest decode time of the fragment over the packaged tracks, milliseconds,
+// floored. False when none has frames.
+func (r *Rules) Start(f *store.FragmentInfo) (int64, bool) {
+	least, found := int64(math.MaxInt64), false
+	for i := range r.Tracks {
+		if span := f.Span(r.Tracks[i].Number); span != nil {
+			at := Rescale(span.BaseDecodeTime, r.Tracks[i].Timescale, 1000)
+			least, found = min(least, at), true
+		}
+	}
+	return least, found
+}
+
+// epoch is the number of the 48-hour span of media time that a fragment with this start lies in.
+func (r *Rules) epoch(start int64) int64 { return floorDiv(start-r.Origin, epochMillis) }
+
+// DecodeTime is the tfdt of a run with the given base decode time (ticks) in a fragment with this
+// start (milliseconds): not negative, and less than 48 hours plus the fragment's length.
+func (r *Rules) DecodeTime(base, timescale, start int64) int64 {
+	return base - Rescale(r.Origin+r.epoch(start)*epochMillis, 1000, timescale)
+}
+
+// Length is the longest of the fragment's packaged runs, milliseconds.
+func (r *Rules) Length(f *store.FragmentInfo) int64 {
+	var longest int64
+	for i := range r.Tracks {
+		if span := f.Span(r.Tracks[i].Number); span != nil {
+			longest = max(longest, Millis(span, r.Tracks[i].Timescale))
+		}
+	}
+	return longest
+}
+
+// Millis is how long a span lasts, in milliseconds: from the millisecond in which it begins to that
+// in which it ends. So it is less than one off, and where one span begins when the other ends the
+// sum is too: durations rounded each by itself would drift apart from the media by half a second in
+// an hour of two-second segments.
+func Millis(span *store.Span, timescale int64) int64 {
+	begin, end := span.BaseDecodeTime, span.BaseDecodeTime+span.Duration
+	return Rescale(end, timescale, 1000) - Rescale(begin, timescale, 1000)
+}
+
+// TargetDuration is the target duration, in seconds, of segments that last so many milliseconds at
+// most: rounded up, but for a tenth of a second, since sound overlaps its pictures by up to a
+// frame. Players stay three times as far behind.
+func TargetDuration(longest int64) int64 { return max(1, (longest+899)/1000) }
+
+// Rescale gives v·to/from, floored, in two steps: the product of a time since 1970 in ticks and
+// another scale does not fit.
+func Rescale(v, from, to int64) int64 {
+	whole := floorDiv(v, from)
+	return whole*to + (v-whole*from)*to/from
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b != 0 && (a < 0) != (b < 0) {
+		q--
+	}
+	return q
+}

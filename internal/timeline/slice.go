@@ -1,0 +1,227 @@
+package timeline
+
+import (
+	"math"
+	"slices"
+	"sort"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Slice is a stretch of a fragment that is listed as a segment of its own, because all of the
+// fragment lasts longer than the session's target duration allows. The zero value is the whole
+// fragment.
+type Slice struct {
+	// From is milliseconds of media time after the fragment's start (Rules.Start). A frame belongs
+	// to the slice that it begins in.
+	From  int64
+	Until int64 // likewise, not included; 0: to the end
+}
+
+// overhang is by how many milliseconds a slice's last frame may outlast it: slices end between
+// pictures, which is in the middle of an audio frame. A slice of whole seconds still rounds to that
+// number with it.
+const overhang = 499
+
+// fits tells whether a segment of so many milliseconds may be listed under a target duration
+// (seconds): rounded to the nearest second it is not more (RFC 8216 section 4.3.3.1).
+func fits(millis, target int64) bool { return (millis+500)/1000 <= target }
+
+// frameTimes is when a run's frames begin, and when the last one ends: milliseconds after the
+// fragment's start.
+type frameTimes struct {
+	starts []int64
+	end    int64
+}
+
+func timesOf(run *media.Run, timescale, start int64) frameTimes {
+	t := frameTimes{starts: make([]int64, len(run.Frames))}
+	at := run.BaseDecodeTime
+	for i := range run.Frames {
+		t.starts[i] = Rescale(at, timescale, 1000) - start
+		at += int64(run.Frames[i].Duration)
+	}
+	t.end = Rescale(at, timescale, 1000) - start
+	return t
+}
+
+// next is when the first frame at or after a time begins. False when there is none.
+func (t *frameTimes) next(at int64) (int64, bool) {
+	i := sort.Search(len(t.starts), func(i int) bool { return t.starts[i] >= at })
+	if i < len(t.starts) {
+		return t.starts[i], true
+	}
+	return 0, false
+}
+
+// cut divides a fragment into slices of at most target seconds and an overhang, in order. Each has
+// a picture, if one begins in that time, and ends before another: before the last key frame that
+// leaves it short enough, else the last picture that separates what is presented before and after,
+// else the last picture. (Without pictures, frames of sound.) A frame that outlasts its slice by
+// more than the overhang is cut short there, and what follows begins after a gap. r has the
+// fragment's timescales; start is Rules.Start of the fragment.
+func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
+	var times []frameTimes
+	var lead []media.Frame // of times[0]: the pictures, where there are any
+	var separates []bool
+	for i := range r.Tracks {
+		run := unitsOf(f, r.Tracks[i].Number)
+		if len(run.Frames) == 0 {
+			continue
+		}
+		if times == nil {
+			lead, separates = run.Frames, separating(&run)
+		}
+		times = append(times, timesOf(&run, r.Tracks[i].Timescale, start))
+	}
+	if times == nil {
+		return nil
+	}
+	var all []Slice
+	for from := int64(0); ; {
+		latest := from + target*1000
+		tooLong := func(t frameTimes) bool {
+			_, more := t.next(from)
+			return more && t.end > latest+overhang
+		}
+		if !slices.ContainsFunc(times, tooLong) {
+			return append(all, Slice{From: from})
+		}
+		until := boundary(lead, separates, times[0].starts, from, latest)
+		all = append(all, Slice{From: from, Until: until})
+		ended := true
+		for i := range times {
+			if at, more := times[i].next(until); more && (ended || at < from) {
+				from, ended = at, false
+			}
+		}
+		if ended {
+			return all
+		}
+	}
+}
+
+// boundary is where a slice that begins at from and may last until latest ends.
+func boundary(frames []media.Frame, separates []bool, starts []int64, from, latest int64) int64 {
+	first := sort.Search(len(starts), func(i int) bool { return starts[i] >= from })
+	last := sort.Search(len(starts), func(i int) bool { return starts[i] > latest }) - 1
+	until, separated := latest, false // in the middle of a frame that lasts all the while
+	for i := last; i > first && starts[i] > starts[first]; i-- {
+		switch {
+		case frames[i].Key:
+			return starts[i]
+		case separates[i] && !separated:
+			until, separated = starts[i], true
+		case i == last:
+			until = starts[i]
+		}
+	}
+	return until
+}
+
+// separating tells of each frame whether all before it in decode order are presented before all
+// others.
+func separating(run *media.Run) []bool {
+	presented := make([]int64, len(run.Frames))
+	at := run.BaseDecodeTime
+	for i := range run.Frames {
+		presented[i] = at + int64(run.Frames[i].CompositionOffset)
+		at += int64(run.Frames[i].Duration)
+	}
+	separates := make([]bool, len(presented))
+	least := make([]int64, len(presented)+1) // of the presentation times from a frame on
+	least[len(presented)] = math.MaxInt64
+	for i, at := range slices.Backward(presented) {
+		least[i] = min(least[i+1], at)
+	}
+	greatest := int64(math.MinInt64) // of those before
+	for i, at := range presented {
+		separates[i] = greatest < least[i]
+		greatest = max(greatest, at)
+	}
+	return separates
+}
+
+// unitsOf gives a track's access units in a fragment; none when the fragment has nothing of the
+// track to present.
+func unitsOf(f *media.Fragment, track int) media.Run {
+	i := slices.IndexFunc(f.Runs, func(run media.Run) bool { return run.Track == track })
+	if i >= 0 {
+		return f.Runs[i].Units()
+	}
+	return media.Run{Track: track}
+}
+
+// Run gives the access units of a run that begin in the slice, and where in its payload they begin,
+// in bytes. Without any the run is empty. start is Rules.Start of the fragment, milliseconds.
+func (s Slice) Run(run media.Run, timescale, start int64) (media.Run, int64) {
+	if s == (Slice{}) {
+		return run, 0
+	}
+	in := media.Run{Track: run.Track}
+	at, offset := run.BaseDecodeTime, int64(0)
+	for i := range run.Frames {
+		switch begins := Rescale(at, timescale, 1000) - start; {
+		case begins < s.From:
+			offset += int64(run.Frames[i].Size)
+		case s.Until != 0 && begins >= s.Until:
+		default:
+			if in.Frames == nil {
+				in.BaseDecodeTime = at
+			}
+			in.Frames = append(in.Frames, run.Frames[i])
+		}
+		at += int64(run.Frames[i].Duration)
+	}
+	end := in.BaseDecodeTime + in.Duration()
+	if len(in.Frames) > 0 && s.Until != 0 &&
+		Rescale(end, timescale, 1000)-start > s.Until+overhang {
+		most := -Rescale(-(start + s.Until), 1000, timescale) // the first tick of that millisecond
+		in.Frames[len(in.Frames)-1].Duration -= uint32(end - most)
+	}
+	return in, offset
+}
+
+// piece is what is to be listed of a fragment as one segment: its spans are those of the slice.
+type piece struct {
+	store.FragmentInfo
+	slice Slice
+}
+
+// cut gives what is to be listed of a fragment: all of it when it is short enough for the target
+// duration, else its slices. r has its timescales; read is as for add.
+func (t *State) cut(
+	r *Rules, f *store.FragmentInfo, read func() (*media.Fragment, error),
+) ([]piece, error) {
+	start, ok := r.Start(f)
+	if !ok {
+		return nil, nil
+	}
+	if fits(r.Length(f), t.Target) {
+		return []piece{{FragmentInfo: *f}}, nil
+	}
+	g, err := read()
+	if g == nil || err != nil {
+		return nil, err
+	}
+	var pieces []piece
+	for _, p := range cut(r, g, start, t.Target) {
+		c := piece{FragmentInfo: *f, slice: p}
+		c.Spans = store.SpansOf(p.fragment(r, g, start))
+		pieces = append(pieces, c)
+	}
+	return pieces, nil
+}
+
+// fragment gives the packaged runs of a fragment as far as they are in the slice.
+func (s Slice) fragment(r *Rules, f *media.Fragment, start int64) *media.Fragment {
+	in := &media.Fragment{Tracks: f.Tracks}
+	for i := range r.Tracks {
+		run := unitsOf(f, r.Tracks[i].Number)
+		if run, _ = s.Run(run, r.Tracks[i].Timescale, start); len(run.Frames) > 0 {
+			in.Runs = append(in.Runs, run)
+		}
+	}
+	return in
+}
