@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 )
 
 // exitProblems is the exit code of weir check when the check was done and something does not hold.
@@ -50,7 +51,7 @@ func (e *problemsError) code() int     { return exitProblems }
 
 // checkReport is what --json prints.
 type checkReport struct {
-	store.Report
+	local.Report
 	Repaired string `json:"repaired,omitempty"` // what --repair did
 }
 
@@ -60,7 +61,7 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) (err error) {
 		return withHint(fmt.Errorf("%s is no data directory: %w", c.Data, err),
 			"name the directory that weir serve --data names")
 	}
-	lock, err := blob.LockDir(c.Data)
+	lock, err := volume.LockDir(c.Data)
 	live := errors.Is(err, store.ErrLocked)
 	switch {
 	case live && c.Repair:
@@ -92,15 +93,15 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) (err error) {
 func (c *checkCmd) indexPath() string { return filepath.Join(c.Data, "index.db") }
 
 // check reads everything. An index that cannot be read is a problem, not an error.
-func (c *checkCmd) check(ctx context.Context, std stdio, live bool) (store.Report, error) {
-	lost := func(err error) store.Report {
-		return store.Report{Problems: []store.Problem{{Kind: "index", Text: err.Error(),
-			Repair: store.RepairRebuild}}}
+func (c *checkCmd) check(ctx context.Context, std stdio, live bool) (local.Report, error) {
+	lost := func(err error) local.Report {
+		return local.Report{Problems: []local.Problem{{Kind: "index", Text: err.Error(),
+			Repair: local.RepairRebuild}}}
 	}
 	rows, err := index.OpenReadOnly(ctx, c.indexPath(), live)
 	if err != nil {
 		if ctx.Err() != nil {
-			return store.Report{}, err
+			return local.Report{}, err
 		}
 		return lost(err), nil
 	}
@@ -110,17 +111,17 @@ func (c *checkCmd) check(ctx context.Context, std stdio, live bool) (store.Repor
 	}
 	if err != nil || len(wrong) > 0 {
 		if err = errors.Join(err, rows.Close()); err != nil {
-			return store.Report{}, err
+			return local.Report{}, err
 		}
 		return lost(fmt.Errorf("the index is damaged: %s", wrong[0])), nil
 	}
-	volumes, err := blob.ReadVolumes(filepath.Join(c.Data, "volumes"))
+	volumes, err := volume.OpenReadOnly(filepath.Join(c.Data, "volumes"))
 	if err != nil {
-		return store.Report{}, errors.Join(err, rows.Close())
+		return local.Report{}, errors.Join(err, rows.Close())
 	}
 	progress, done := c.progress(std)
-	report, err := store.Check(ctx, rows, volumes,
-		store.CheckOptions{Live: live, Progress: progress})
+	report, err := local.Check(ctx, rows, volumes,
+		local.CheckOptions{Live: live, Progress: progress})
 	done()
 	return report, errors.Join(err, rows.Close(), volumes.Close())
 }
@@ -146,25 +147,25 @@ func (c *checkCmd) progress(std stdio) (tell func(volumes int, read int64), done
 }
 
 // repair does what the report asks for and says what it did.
-func (c *checkCmd) repair(ctx context.Context, std stdio, report *store.Report) (string, error) {
-	need := store.RepairNone
+func (c *checkCmd) repair(ctx context.Context, std stdio, report *local.Report) (string, error) {
+	need := local.RepairNone
 	if report.Unknown > 0 {
-		need = store.RepairStart
+		need = local.RepairStart
 	}
 	for _, p := range report.Problems {
-		if p.Repair == store.RepairRebuild || need == store.RepairNone {
+		if p.Repair == local.RepairRebuild || need == local.RepairNone {
 			need = p.Repair
 		}
 	}
 	logger := slog.New(slog.NewTextHandler(std.Err, nil))
 	switch need {
-	case store.RepairStart:
+	case local.RepairStart:
 		rows, err := index.OpenSQLite(ctx, c.indexPath())
 		if err == nil {
 			err = c.recover(ctx, rows, logger)
 		}
 		return "did what a start does", err
-	case store.RepairRebuild:
+	case local.RepairRebuild:
 		old, err := c.rebuild(ctx, logger)
 		return "made the index again from the volumes; the old one is " + old, err
 	}
@@ -173,11 +174,11 @@ func (c *checkCmd) repair(ctx context.Context, std stdio, report *store.Report) 
 
 // recover opens the store once.
 func (c *checkCmd) recover(ctx context.Context, rows *index.SQLite, logger *slog.Logger) error {
-	volumes, err := blob.OpenVolumes(filepath.Join(c.Data, "volumes"), blob.Options{})
+	volumes, err := volume.Open(filepath.Join(c.Data, "volumes"), volume.Options{})
 	if err != nil {
 		return errors.Join(err, rows.Close())
 	}
-	st, err := store.New(ctx, store.Options{Index: rows, Blobs: volumes, Logger: logger})
+	st, err := local.New(ctx, local.Options{Index: rows, Volumes: volumes, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -216,7 +217,7 @@ func (c *checkCmd) rebuild(ctx context.Context, logger *slog.Logger) (old string
 	if err := os.Rename(fresh, c.indexPath()); err != nil {
 		return "", err
 	}
-	return old, blob.OS{}.SyncDir(c.Data)
+	return old, volume.OS{}.SyncDir(c.Data)
 }
 
 // takeOver copies the streams of the old index as far as they can be read, and finishes the
@@ -243,7 +244,7 @@ func (c *checkCmd) takeOver(ctx context.Context, rows *index.SQLite,
 	if len(deleted) == 0 {
 		return nil
 	}
-	volumes, err := blob.OpenVolumes(filepath.Join(c.Data, "volumes"), blob.Options{})
+	volumes, err := volume.Open(filepath.Join(c.Data, "volumes"), volume.Options{})
 	if err != nil {
 		return err
 	}
@@ -273,7 +274,7 @@ func (c *checkCmd) report(w io.Writer, r *checkReport) error {
 		}
 		fmt.Fprintf(w, "%s, %s of %.1f MB in %s: ",
 			count(r.Streams, "stream"), count(r.Fragments, "fragment"), float64(r.Bytes)/1e6,
-			count(r.Blobs, "volume"))
+			count(r.Volumes, "volume"))
 		if left == 0 {
 			fmt.Fprintln(w, "all is well.")
 		} else {
@@ -284,21 +285,21 @@ func (c *checkCmd) report(w io.Writer, r *checkReport) error {
 				"%d volumes are not in the index; the next start of the server looks at them.\n",
 				r.Unknown)
 		}
-		can := func(how store.Repair) bool {
-			return slices.ContainsFunc(r.Problems, func(p store.Problem) bool {
+		can := func(how local.Repair) bool {
+			return slices.ContainsFunc(r.Problems, func(p local.Problem) bool {
 				return p.Repair == how
 			})
 		}
 		switch {
 		case c.Repair:
-		case can(store.RepairRebuild):
+		case can(local.RepairRebuild):
 			fmt.Fprintln(w, "--repair would make the index again from the volumes and keep the "+
 				"old one beside it; playback sessions end.")
-		case can(store.RepairStart):
+		case can(local.RepairStart):
 			fmt.Fprintln(w, "--repair would do what the next start of the server does: drop the "+
 				"rows of what is not there.")
 		}
-		if can(store.RepairNone) {
+		if can(local.RepairNone) {
 			fmt.Fprintln(w, "What the disk has damaged cannot be brought back from here; it is "+
 				"kept, costs no more than itself, and goes with its retention.\n"+
 				"With a backup: stop the server, put the volume's file from there in its place "+

@@ -14,15 +14,16 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 )
 
 // dataDir is a data directory and the store over it, when it is open.
 type dataDir struct {
 	t       *testing.T
 	path    string
-	store   *store.Store
+	store   *local.Store
 	stream  store.Stream
 	stored  []store.FragmentInfo
 	release func()
@@ -31,7 +32,7 @@ type dataDir struct {
 // openData opens a store as the server does, with the directory's lock.
 func openData(t *testing.T, path string) *dataDir {
 	t.Helper()
-	lock, err := blob.LockDir(path)
+	lock, err := volume.LockDir(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,11 +40,11 @@ func openData(t *testing.T, path string) *dataDir {
 	if err != nil {
 		t.Fatal(err)
 	}
-	volumes, err := blob.OpenVolumes(filepath.Join(path, "volumes"), blob.Options{MaxSize: 5000})
+	volumes, err := volume.Open(filepath.Join(path, "volumes"), volume.Options{MaxSize: 5000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.New(t.Context(), store.Options{Index: rows, Blobs: volumes})
+	s, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func makeData(t *testing.T) *dataDir {
 }
 
 func (d *dataDir) volume(f store.FragmentInfo) string {
-	return filepath.Join(d.path, "volumes", filepath.FromSlash(f.Location.Blob))
+	return filepath.Join(d.path, "volumes", filepath.FromSlash(f.Location.Volume))
 }
 
 // check runs weir check --json and gives the report, with an exit code that goes with it.
@@ -162,7 +163,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	before := files(t, d.path)
 	r := d.check()
 	want(t, r)
-	if r.Streams != 2 || r.Fragments != 12 || r.Blobs < 2 || r.Bytes < 12*900 {
+	if r.Streams != 2 || r.Fragments != 12 || r.Volumes < 2 || r.Bytes < 12*900 {
 		t.Errorf("%+v", r)
 	}
 	if after := files(t, d.path); after != before {
@@ -295,7 +296,7 @@ func TestRepair(t *testing.T) {
 		}
 		want(t, d.check("--repair"))
 		left := d.stored
-		for len(left) > 0 && left[0].Location.Blob == d.stored[0].Location.Blob {
+		for len(left) > 0 && left[0].Location.Volume == d.stored[0].Location.Volume {
 			left = left[1:]
 		}
 		d.same(left, true)

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"weir/internal/store"
-	"weir/internal/store/blob"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 	"weir/test/output"
 )
 
@@ -41,9 +41,9 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	var places, payloads []int64
-	if _, _, err := blob.Walk(f, info.Size(), blob.VolumeHeaderSize,
-		func(r blob.FoundRecord) error {
-			if r.Header.Type == store.RecordFragment {
+	if _, _, err := volume.Walk(f, info.Size(), volume.HeaderSize,
+		func(r volume.FoundRecord) error {
+			if r.Header.Type == record.TypeFragment {
 				places = append(places, r.Offset)
 				payloads = append(payloads, r.Offset+r.Header.MetaLength)
 			}
@@ -51,7 +51,7 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 		}); err != nil || len(places) < 4 {
 		t.Fatal(places, err)
 	}
-	if _, err := f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+store.RecordHeaderSize+
+	if _, err := f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+record.HeaderSize+
 		2); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestFullDiskAndSpaceAgain(t *testing.T) {
 			}
 		})
 	} else { // not allowed here: all that is free but a little is kept, once the ballast is there
-		free, _, err := blob.OS{}.Space(data)
+		free, _, err := volume.OS{}.Space(data)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/client"
 	"weir/internal/recut"
-	"weir/internal/store"
+	"weir/internal/store/local"
 )
 
 // demoClip is eight seconds of H.264 and AAC that can be repeated without a seam
@@ -59,7 +59,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
 		LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
-		storeFlags: storeFlags{MinFree: 1 << 30, WhenFull: string(store.StopWhenFull)},
+		storeFlags: storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},
 		ready:      func(endpoint string) { ready <- endpoint },
 	}
 	go func() { served <- serve.Run(serving, stdio{In: std.In, Out: io.Discard, Err: std.Err}) }()

@@ -15,7 +15,8 @@ import (
 	"weir/internal/media"
 	"weir/internal/mkv"
 	"weir/internal/store"
-	"weir/internal/store/blob"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 )
 
 // inspectCmd prints what is in a file as text.
@@ -53,7 +54,7 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 	begin = begin[:n]
 	w := bufio.NewWriter(std.Out)
 	defer func() { err = errors.Join(err, w.Flush()) }()
-	isVolume := blob.IsVolume(begin)
+	isVolume := volume.Is(begin)
 	if !isVolume && (c.Offset != 0 || c.Fragment != "") {
 		return withHint(fmt.Errorf("%s is not a volume", c.File),
 			"--offset and --fragment name records of a volume")
@@ -93,7 +94,7 @@ func (c *inspectCmd) volume(w io.Writer, f *os.File) error {
 		return err
 	}
 	size := info.Size() // what is appended from now on is not looked at
-	h, err := blob.ReadVolumeHeader(f)
+	h, err := volume.ReadHeader(f)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (c *inspectCmd) volume(w io.Writer, f *os.File) error {
 			h.Version, h.Stream, h.NumberTag, instant(h.Created.UnixMilli()), size)
 	}
 	shown, damaged := 0, 0
-	end, why, err := blob.Walk(f, size, blob.VolumeHeaderSize, func(r blob.FoundRecord) error {
+	end, why, err := volume.Walk(f, size, volume.HeaderSize, func(r volume.FoundRecord) error {
 		if one && !c.selects(&r, stream) {
 			return nil
 		}
@@ -132,7 +133,7 @@ func (c *inspectCmd) volume(w io.Writer, f *os.File) error {
 	return nil
 }
 
-func (c *inspectCmd) selects(r *blob.FoundRecord, stream *store.Stream) bool {
+func (c *inspectCmd) selects(r *volume.FoundRecord, stream *store.Stream) bool {
 	if c.Fragment == "" {
 		return r.Offset == c.Offset
 	}
@@ -147,20 +148,20 @@ func instant(millis int64) string {
 }
 
 // printRecord prints one record, with its frames when asked to.
-func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.FoundRecord,
+func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *volume.FoundRecord,
 	frames bool) error {
 	h := &r.Header
 	fmt.Fprintf(w, "%10d  ", r.Offset)
 	switch h.Type {
-	case store.RecordStream:
-		fmt.Fprintf(w, "stream, %d bytes: %s\n", h.Length, r.Head[store.RecordHeaderSize:])
+	case record.TypeStream:
+		fmt.Fprintf(w, "stream, %d bytes: %s\n", h.Length, r.Head[record.HeaderSize:])
 		return nil
-	case store.RecordFooter:
+	case record.TypeFooter:
 		footer := make([]byte, h.Length) // bounded by the file's size
 		if _, err := f.ReadAt(footer, r.Offset); err != nil {
 			return err
 		}
-		t, err := store.DecodeFooter(footer)
+		t, err := record.DecodeFooter(footer)
 		if err != nil {
 			fmt.Fprintf(w, "footer, %d bytes: %v\n", h.Length, err)
 			return nil
@@ -168,7 +169,7 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.Found
 		fmt.Fprintf(w, "footer, %d bytes: %s, %s, %d replaced\n",
 			h.Length, count(t.Count, "fragment"), count(len(t.Sets), "track set"), len(t.Replaced))
 		return nil
-	case store.RecordFragment:
+	case record.TypeFragment:
 	default:
 		fmt.Fprintf(w, "record of unknown type %d, %d bytes\n", h.Type, h.Length)
 		return nil
@@ -185,7 +186,7 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *blob.Found
 		fmt.Fprintf(w, ", DAMAGED: %v", r.Err)
 	}
 	fmt.Fprintln(w)
-	_, fragment, err := store.DecodeRecord(r.Head)
+	_, fragment, err := record.DecodeFragment(r.Head)
 	if err != nil {
 		fmt.Fprintf(w, "%12s%v\n", "", err)
 		return nil

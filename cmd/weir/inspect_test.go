@@ -11,14 +11,15 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/blob"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 )
 
 // writeVolume writes a volume of two fragments and gives its path and the places of its records.
 func writeVolume(t *testing.T) (path string, at []store.Location) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "volumes")
-	v, err := blob.OpenVolumes(dir, blob.Options{})
+	v, err := volume.Open(dir, volume.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,12 +39,12 @@ func writeVolume(t *testing.T) (path string, at []store.Location) {
 			Tags:   []media.Tag{{Name: "door", Value: "open"}},
 			Header: []byte{0x1a, 0x45, 0xdf, 0xa3, 0x80},
 		}, Payload: [][]byte{[]byte("IIIIIPPP")}}
-		head, _, err := store.EncodeRecord(rec, store.Number(i)*801437621301248000)
+		head, _, err := record.EncodeFragment(rec, store.Number(i)*801437621301248000)
 		if err != nil {
 			t.Fatal(err)
 		}
 		loc, err := v.Append(t.Context(), stream,
-			store.Entry{Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head,
+			volume.Entry{Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head,
 				Payload: rec.Payload})
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +54,7 @@ func writeVolume(t *testing.T) (path string, at []store.Location) {
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir, at[0].Blob), at
+	return filepath.Join(dir, at[0].Volume), at
 }
 
 func TestInspectVolume(t *testing.T) {

@@ -29,8 +29,9 @@ import (
 	"weir/internal/playback"
 	"weir/internal/server"
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 )
 
 const defaultRegion = "us-west-2"
@@ -237,7 +238,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 }
 
 // inBackground does what the store does by itself, until the function that it returns is called.
-func inBackground(ctx context.Context, st *store.Store) (stop func()) {
+func inBackground(ctx context.Context, st *local.Store) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = st.Run(ctx) }() // its only error is that of its context
@@ -268,8 +269,8 @@ func (s *serving) until(ctx context.Context, srv *server.Server,
 }
 
 // lock takes the data directory, which it makes when it is not there, and waits for that so long.
-func (c *serveCmd) lock(ctx context.Context, wait time.Duration) (*blob.Lock, error) {
-	lock, err := blob.LockDirWithin(ctx, c.Data, wait)
+func (c *serveCmd) lock(ctx context.Context, wait time.Duration) (*volume.Lock, error) {
+	lock, err := volume.LockDirWithin(ctx, c.Data, wait)
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		return nil, withHint(fmt.Errorf("data directory %s is in use by another weir", c.Data),
@@ -281,9 +282,9 @@ func (c *serveCmd) lock(ctx context.Context, wait time.Duration) (*blob.Lock, er
 }
 
 func (c *serveCmd) openStore(
-	ctx context.Context, lock *blob.Lock, logger *slog.Logger, registry prometheus.Registerer,
-) (*store.Store, error) {
-	metrics := store.NewMetrics(registry)
+	ctx context.Context, lock *volume.Lock, logger *slog.Logger, registry prometheus.Registerer,
+) (*local.Store, error) {
+	metrics := local.NewMetrics(registry)
 	rowsPath, volumesPath := filepath.Join(c.Data, "index.db"), filepath.Join(c.Data, "volumes")
 	rows, err := index.OpenSQLite(ctx, rowsPath)
 	if errors.Is(err, store.ErrFull) {
@@ -292,7 +293,7 @@ func (c *serveCmd) openStore(
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := blob.OpenVolumes(volumesPath, blob.Options{
+	volumes, err := volume.Open(volumesPath, volume.Options{
 		SyncSeconds: metrics.SyncSeconds, SyncInterval: c.SyncInterval, Check: lock.Check,
 	})
 	if err != nil {
@@ -301,7 +302,7 @@ func (c *serveCmd) openStore(
 	if err := lock.Watch(rowsPath, volumesPath); err != nil {
 		return nil, errors.Join(err, rows.Close(), volumes.Close())
 	}
-	options := store.Options{Index: rows, Blobs: volumes, Logger: logger, Metrics: metrics,
+	options := local.Options{Index: rows, Volumes: volumes, Logger: logger, Metrics: metrics,
 		Check: lock.Check}
 	c.options(&options)
 	// Reading many volumes takes a while, and whoever started the server watches.
@@ -312,7 +313,7 @@ func (c *serveCmd) openStore(
 			logger.Info("reading volumes", "done", done, "of", total)
 		}
 	}
-	st, err := store.New(ctx, options)
+	st, err := local.New(ctx, options)
 	if errors.Is(err, store.ErrFull) {
 		err = withHint(err, "free some space on the disk of %s, then start again", c.Data)
 	}
@@ -320,7 +321,7 @@ func (c *serveCmd) openStore(
 }
 
 // newServer wires everything above the store.
-func (c *serveCmd) newServer(st *store.Store, logger *slog.Logger,
+func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
 	registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
 	warnExposed(logger, filepath.Join(c.Data, credentialsFile),
 		filepath.Join(c.Data, tokenKeysFile), c.TLSKey)

@@ -19,7 +19,7 @@ import (
 	"testing"
 
 	"weir/internal/api"
-	"weir/internal/store/blob"
+	"weir/internal/store/local/volume"
 	"weir/test/output"
 )
 
@@ -205,7 +205,7 @@ func TestServeRefusesBadFlags(t *testing.T) {
 
 func TestEnvironmentTwins(t *testing.T) {
 	data := t.TempDir()
-	lock, err := blob.LockDir(data)
+	lock, err := volume.LockDir(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"weir/internal/store"
+	"weir/internal/store/local"
 )
 
 // storeFlags are the flags of weir serve that the store hears of.
@@ -17,8 +17,8 @@ type storeFlags struct {
 }
 
 // options fills in what the flags say.
-func (f *storeFlags) options(o *store.Options) {
-	o.MinFree, o.WhenFull, o.ScrubRate = int64(f.MinFree), store.FullPolicy(f.WhenFull),
+func (f *storeFlags) options(o *local.Options) {
+	o.MinFree, o.WhenFull, o.ScrubRate = int64(f.MinFree), local.FullPolicy(f.WhenFull),
 		int64(f.ScrubRate)
 }
 

@@ -15,7 +15,7 @@ import (
 type nullStore struct{ fakeStore }
 
 func (s *nullStore) Append(context.Context, store.StreamID, *store.Record) (store.FragmentInfo, error) {
-	return store.FragmentInfo{Location: store.Location{Blob: "volume"}}, nil
+	return store.FragmentInfo{Location: store.Location{Volume: "volume"}}, nil
 }
 
 // picture is so many bytes of an H.264 picture: a delimiter, parameter sets of a key frame, and four slices.

@@ -87,8 +87,8 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 		s.o.Stored()
 	}
 	s.o.Metrics.persist.Observe(now.Sub(f.received).Seconds())
-	// A stream with retention 0 keeps fragments in memory, which is not PERSISTED; such a fragment has no blob.
-	if j.acknowledge && info.Location.Blob != "" {
+	// A stream with retention 0 keeps fragments in memory, which is not PERSISTED; such a fragment has no volume.
+	if j.acknowledge && info.Location.Volume != "" {
 		s.put(ack{kind: ackPersisted, number: info.Number, timecode: f.timecode, since: f.received.UnixNano()})
 	}
 	return nil

@@ -26,7 +26,7 @@ type fakeStore struct {
 	last      store.Number
 	records   []*store.Record
 	replaced  []store.Number
-	volatile  bool                          // retention 0: no blob
+	volatile  bool                          // retention 0: no volume
 	onAppend  func(rec *store.Record) error // called before a record is taken, without the lock
 	onNumber  func(n store.Number) error    // the same for NextNumber
 	lookedFor int                           // calls of List by producer timestamp
@@ -84,7 +84,7 @@ func (s *fakeStore) info(r *store.Record) store.FragmentInfo {
 		Spans: store.SpansOf(&r.Fragment),
 	}
 	if !s.volatile {
-		f.Location.Blob = "volume"
+		f.Location.Volume = "volume"
 	}
 	return f
 }

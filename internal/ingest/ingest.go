@@ -14,8 +14,8 @@ import (
 	"weir/internal/store"
 )
 
-// Appender is how fragments are stored; *store.Store is one. Append and Replace must not keep Record.Payload after they return
-// when the record went to a volume or object (FragmentInfo.Location.Blob is not empty): the buffers are used again.
+// Appender is how fragments are stored, a part of store.Fragments. Append and Replace must not keep Record.Payload after they return
+// when the record went to a volume or object (FragmentInfo.Location.Volume is not empty): the buffers are used again.
 type Appender interface {
 	// NextNumber gives out the number of a fragment that starts.
 	NextNumber(ctx context.Context, id store.StreamID) (store.Number, error)
@@ -25,7 +25,8 @@ type Appender interface {
 	Replace(ctx context.Context, id store.StreamID, old store.Number, rec *store.Record) (store.FragmentInfo, error)
 }
 
-// Finder is how stored fragments are found and read, to recognise resends; *store.Store is one.
+// Finder is how stored fragments are found and read, to recognise resends: a part of
+// store.Fragments.
 type Finder interface {
 	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)

@@ -13,12 +13,13 @@ import (
 
 	"weir/internal/mkv"
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 )
 
 // openStore makes the default store in a directory of its own, and a stream in it.
-func openStore(t testing.TB, retention int) (*store.Store, store.Stream) {
+func openStore(t testing.TB, retention int) (*local.Store, store.Stream) {
 	t.Helper()
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -26,11 +27,11 @@ func openStore(t testing.TB, retention int) (*store.Store, store.Stream) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	volumes, err := blob.OpenVolumes(dir, blob.Options{})
+	volumes, err := volume.Open(dir, volume.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.New(ctx, store.Options{Index: rows, Blobs: volumes})
+	s, err := local.New(ctx, local.Options{Index: rows, Volumes: volumes})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,9 @@ import (
 	"weir/internal/media"
 	"weir/internal/playback"
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 )
 
 // testAVCC is of H.264 High, 1280x720.
@@ -26,7 +27,7 @@ var testAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1
 
 // server is a store in a directory, with playback over it.
 type server struct {
-	*store.Store
+	*local.Store
 	playback *playback.Service
 }
 
@@ -36,11 +37,11 @@ func start(t testing.TB, dir string, clock func() time.Time) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blobs, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{})
+	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.New(t.Context(), store.Options{Index: idx, Blobs: blobs, Clock: clock})
+	st, err := local.New(t.Context(), local.Options{Index: idx, Volumes: volumes, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

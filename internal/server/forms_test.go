@@ -17,8 +17,9 @@ import (
 	"weir/internal/auth"
 	"weir/internal/playback"
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
@@ -68,7 +69,7 @@ func TestEveryReleasedForm(t *testing.T) {
 			}
 			s.addsTo(clock, form.Fragments)
 			s.stop()
-			must(t, o.Store.Close())
+			must(t, o.Store.(*local.Store).Close())
 			checkForm(t, dir, form.Fragments+1)
 		})
 	}
@@ -79,9 +80,9 @@ func openForm(t *testing.T, dir string, clock *storetest.Clock) (o Options) {
 	t.Helper()
 	rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
 	must(t, err)
-	volumes, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{})
+	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
 	must(t, err)
-	st, err := store.New(t.Context(), store.Options{Index: rows, Blobs: volumes, Clock: clock.Now})
+	st, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes, Clock: clock.Now})
 	must(t, err)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
 	must(t, err)
@@ -166,9 +167,9 @@ func checkForm(t *testing.T, dir string, fragments int) {
 	t.Helper()
 	rows, err := index.OpenReadOnly(t.Context(), filepath.Join(dir, "index.db"), false)
 	must(t, err)
-	volumes, err := blob.ReadVolumes(filepath.Join(dir, "volumes"))
+	volumes, err := volume.OpenReadOnly(filepath.Join(dir, "volumes"))
 	must(t, err)
-	report, err := store.Check(t.Context(), rows, volumes, store.CheckOptions{})
+	report, err := local.Check(t.Context(), rows, volumes, local.CheckOptions{})
 	must(t, errors.Join(err, rows.Close(), volumes.Close()))
 	if len(report.Problems) != 0 || report.Streams != 2 || report.Fragments != fragments {
 		t.Errorf("check: %+v", report)

@@ -6,8 +6,9 @@ import (
 	"testing"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 	"weir/test/output"
 )
@@ -18,12 +19,12 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	disk := storetest.NewDisk(1 << 30)
-	open := func() *store.Store {
+	open := func() *local.Store {
 		rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
 		must(t, err)
-		volumes, err := blob.OpenVolumes("/volumes", blob.Options{FS: disk})
+		volumes, err := volume.Open("/volumes", volume.Options{FS: disk})
 		must(t, err)
-		st, err := store.New(t.Context(), store.Options{Index: rows, Blobs: volumes, MinFree: 1 << 20})
+		st, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes, MinFree: 1 << 20})
 		must(t, err)
 		return st
 	}

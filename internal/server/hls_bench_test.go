@@ -17,8 +17,9 @@ import (
 	"weir/internal/media"
 	"weir/internal/playback"
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 )
 
 // benchAVCC is of H.264 High, 1280x720.
@@ -29,7 +30,7 @@ var benchAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x
 type bench struct {
 	b      *testing.B
 	now    time.Time
-	store  *store.Store
+	store  *local.Store
 	keys   auth.Keys
 	tokens *auth.TokenKeys
 	stream store.Stream
@@ -40,9 +41,9 @@ func newBench(b *testing.B) *bench {
 	x := &bench{b: b, now: time.UnixMilli(1_700_000_000_000)}
 	rows, err := index.OpenSQLite(b.Context(), filepath.Join(dir, "index.db"))
 	fatal(b, err)
-	volumes, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{})
+	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
 	fatal(b, err)
-	x.store, err = store.New(b.Context(), store.Options{Index: rows, Blobs: volumes, Clock: x.clock, FragmentBytes: 1_000_000})
+	x.store, err = local.New(b.Context(), local.Options{Index: rows, Volumes: volumes, Clock: x.clock, FragmentBytes: 1_000_000})
 	fatal(b, err)
 	b.Cleanup(func() { fatal(b, x.store.Close()) })
 	x.keys, err = auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))

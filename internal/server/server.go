@@ -47,9 +47,19 @@ const (
 // ErrHandover is the cause of the end of Serve's context when another process goes on with its listener.
 var ErrHandover = errors.New("another process takes over")
 
+// Store is what the server itself asks of the store; ingest declares the rest that it needs.
+type Store interface {
+	store.Streams
+	ingest.Store
+	// Full tells whether fragments are refused for want of space.
+	Full() bool
+	// Ready is ErrLost when fragments cannot be kept safe.
+	Ready() error
+}
+
 // Options say what a Server works with. Store, Playback, Keys, Region and Account are required.
 type Options struct {
-	Store    *store.Store
+	Store    Store
 	Playback *playback.Service
 	Keys     auth.Keys
 	Region   string // of signatures and ARNs
@@ -78,7 +88,7 @@ type Ingest struct {
 
 // Server answers all of Weir's HTTP. It is an http.Handler, safe for concurrent use.
 type Server struct {
-	store     *store.Store
+	store     Store
 	playback  *playback.Service
 	verifier  *auth.Verifier
 	region    string

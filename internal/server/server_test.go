@@ -20,9 +20,9 @@ import (
 
 	"weir/internal/auth"
 	"weir/internal/playback"
-	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/test/output"
 )
 
@@ -32,7 +32,7 @@ type site struct {
 	url     string
 	address string
 	server  *Server
-	store   *store.Store
+	store   *local.Store
 	signer  auth.Signer
 	client  *http.Client            // with connections of its own
 	stop    func()                  // ends Serve gracefully and waits for it; may be called twice
@@ -49,9 +49,9 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 	dir := t.TempDir()
 	rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
 	must(t, err)
-	volumes, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{})
+	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
 	must(t, err)
-	st, err := store.New(t.Context(), store.Options{Index: rows, Blobs: volumes})
+	st, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes})
 	must(t, err)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
 	must(t, err)

@@ -14,6 +14,9 @@ const NumberDigits = 47
 // 12 bits for a node slot, strictly increasing within a stream. Zero is no fragment.
 type Number int64
 
+// NumberSlotBits is how many low bits of a Number hold the node slot.
+const NumberSlotBits = 12
+
 // FormatNumber gives the fragment number as clients see it: the 47 decimal digits of 2^156 + n·2^64 + s.NumberTag, so that the
 // order of the strings is the order of the numbers and a number of another stream is recognised as foreign.
 func (s *Stream) FormatNumber(n Number) string {

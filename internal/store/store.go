@@ -1,11 +1,10 @@
-// Package store keeps streams, fragments and playback sessions. It is one engine over two seams, an Index for rows and
-// Blobs for bytes (seams.go); its exported methods are the contract that ingest, playback and the API are written against.
-//
-// The order never changes: bytes durable, index committed (part of every answer; its row may be written with others, a moment
-// later), acknowledged; and for deletion rows first, bytes after.
+// Package store says what Weir keeps and what a store promises: streams, fragments and playback
+// sessions, their errors, and the contract (contract.go) in three roles. It holds no engine; local is
+// one, record the bytes that engines share, storetest the contract as tests.
 package store
 
 import (
+	"cmp"
 	"errors"
 	"io"
 
@@ -27,6 +26,19 @@ var (
 // StreamID names a stream for its whole life; a name that is deleted and created again gets another.
 // It is 32 lower-case hex digits.
 type StreamID string
+
+// Valid tells whether id has the form of a stream ID.
+func (id StreamID) Valid() bool {
+	if len(id) != 32 {
+		return false
+	}
+	for i := range len(id) {
+		if (id[i] < '0' || id[i] > '9') && (id[i] < 'a' || id[i] > 'f') {
+			return false
+		}
+	}
+	return true
+}
 
 // Stream is a named, versioned resource with a retention period.
 type Stream struct {
@@ -70,6 +82,35 @@ type Query struct {
 	After         Number        // only fragments with a greater number; for ByNumberNewest a smaller one; 0 means no bound
 	Order         Order
 	Limit         int // at most so many; 0 means no limit
+}
+
+// Selects tells whether q selects a fragment, Limit aside.
+func (q *Query) Selects(f *FragmentInfo) bool {
+	ts := f.ServerTimestamp
+	if q.Timestamp == ProducerTimestamp {
+		ts = f.ProducerTimestamp
+	}
+	if ts < q.Start || (q.End != 0 && ts > q.End) || f.Sequence <= q.AfterSequence {
+		return false
+	}
+	if q.After == 0 {
+		return true
+	}
+	if q.Order == ByNumberNewest {
+		return f.Number < q.After
+	}
+	return f.Number > q.After
+}
+
+// Compare orders fragments as q does: negative when a comes first.
+func (q *Query) Compare(a, b *FragmentInfo) int {
+	switch q.Order {
+	case ByNumberNewest:
+		return cmp.Compare(b.Number, a.Number)
+	case BySequence:
+		return cmp.Compare(a.Sequence, b.Sequence)
+	}
+	return cmp.Compare(a.Number, b.Number)
 }
 
 // Span is one track's share of a fragment, enough to write a playlist entry without reading the fragment.
@@ -117,9 +158,27 @@ func (f *FragmentInfo) Span(track int) *Span {
 	return nil
 }
 
+// SpansOf gives the spans of a fragment, one per run.
+func SpansOf(f *media.Fragment) []Span {
+	if len(f.Runs) == 0 {
+		return nil
+	}
+	spans := make([]Span, len(f.Runs))
+	for i := range f.Runs {
+		r := &f.Runs[i]
+		spans[i] = Span{Track: r.Track, BaseDecodeTime: r.BaseDecodeTime, Size: r.Size()}
+		if u := r.Units(); len(u.Frames) > 0 {
+			s, first := &spans[i], &u.Frames[0]
+			s.Duration, s.Frames, s.KeyStart, s.FirstSize = u.Duration(), len(u.Frames), first.Key, int64(first.Size)
+			s.Reorder, s.Shape = u.Reorder(), u.Shape()
+		}
+	}
+	return spans
+}
+
 // Location says where a record lies.
 type Location struct {
-	Blob       string // name of the volume or object; empty for a fragment that is kept in memory only
+	Volume     string // name of the volume or object; empty for a fragment that is kept in memory only
 	Offset     int64  // of the record's first byte
 	Length     int64  // of the whole record
 	MetaLength int64  // of the record's header and metadata, before the payload

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
 
@@ -52,7 +53,7 @@ func BenchmarkAppend(b *testing.B) {
 			defer closeStore(b, s)
 			rec := storetest.Record(clock, 1, benchFragment)
 			rec.Number = 1
-			head, _, err := store.EncodeRecord(rec, 0)
+			head, _, err := record.EncodeFragment(rec, 0)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -148,7 +149,7 @@ func (p *plainFile) append(head []byte, payload [][]byte) error {
 	if err := unix.Fdatasync(int(p.f.Fd())); err != nil || !fresh {
 		return err
 	}
-	return blob.OS{}.SyncDir(p.dir)
+	return volume.OS{}.SyncDir(p.dir)
 }
 
 func (p *plainFile) close() {

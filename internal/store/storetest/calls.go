@@ -7,12 +7,12 @@ import (
 	"slices"
 	"sync"
 
-	"weir/internal/store/blob"
+	"weir/internal/store/local/volume"
 )
 
 // Calls wraps a file system: it counts the calls and makes one of them fail.
 type Calls struct {
-	fs  blob.FS
+	fs  volume.FS
 	mu  sync.Mutex
 	log []string // guarded by mu, as are the following
 	at  int      // which call fails, from 1
@@ -24,10 +24,10 @@ type Calls struct {
 // Half is a write that fails when half of its bytes are written. Of other calls it is NotApplied.
 const Half Fault = Applied + 1
 
-var _ blob.FS = (*Calls)(nil)
+var _ volume.FS = (*Calls)(nil)
 
 // NewCalls wraps a file system. Call number at (from 1; 0: none) fails with err.
-func NewCalls(fsys blob.FS, at int, how Fault, err error) *Calls {
+func NewCalls(fsys volume.FS, at int, how Fault, err error) *Calls {
 	return &Calls{fs: fsys, at: at, how: how, err: err}
 }
 
@@ -73,7 +73,7 @@ func (c *Calls) run(op string, call func() error) error {
 }
 
 // file runs a call that opens a file.
-func (c *Calls) file(op string, call func() (blob.File, error)) (f blob.File, err error) {
+func (c *Calls) file(op string, call func() (volume.File, error)) (f volume.File, err error) {
 	err = c.run(op, func() (err error) { f, err = call(); return err })
 	if err != nil {
 		if f != nil {
@@ -84,60 +84,60 @@ func (c *Calls) file(op string, call func() (blob.File, error)) (f blob.File, er
 	return &callsFile{f, c}, nil
 }
 
-// Mkdir implements blob.FS.
+// Mkdir implements volume.FS.
 func (c *Calls) Mkdir(path string) error {
 	return c.run("mkdir "+path, func() error { return c.fs.Mkdir(path) })
 }
 
-// Create implements blob.FS.
-func (c *Calls) Create(path string) (blob.File, error) {
-	return c.file("create "+path, func() (blob.File, error) { return c.fs.Create(path) })
+// Create implements volume.FS.
+func (c *Calls) Create(path string) (volume.File, error) {
+	return c.file("create "+path, func() (volume.File, error) { return c.fs.Create(path) })
 }
 
-// Open implements blob.FS.
-func (c *Calls) Open(path string) (blob.File, error) {
-	return c.file("open "+path, func() (blob.File, error) { return c.fs.Open(path) })
+// Open implements volume.FS.
+func (c *Calls) Open(path string) (volume.File, error) {
+	return c.file("open "+path, func() (volume.File, error) { return c.fs.Open(path) })
 }
 
-// OpenWrite implements blob.FS.
-func (c *Calls) OpenWrite(path string) (blob.File, error) {
-	return c.file("open rw "+path, func() (blob.File, error) { return c.fs.OpenWrite(path) })
+// OpenWrite implements volume.FS.
+func (c *Calls) OpenWrite(path string) (volume.File, error) {
+	return c.file("open rw "+path, func() (volume.File, error) { return c.fs.OpenWrite(path) })
 }
 
-// ReadDir implements blob.FS.
+// ReadDir implements volume.FS.
 func (c *Calls) ReadDir(path string) (list []fs.DirEntry, err error) {
 	err = c.run("readdir "+path, func() (err error) { list, err = c.fs.ReadDir(path); return err })
 	return list, err
 }
 
-// Rename implements blob.FS.
+// Rename implements volume.FS.
 func (c *Calls) Rename(from, to string) error {
 	return c.run("rename "+from, func() error { return c.fs.Rename(from, to) })
 }
 
-// Remove implements blob.FS.
+// Remove implements volume.FS.
 func (c *Calls) Remove(path string) error {
 	return c.run("remove "+path, func() error { return c.fs.Remove(path) })
 }
 
-// SyncDir implements blob.FS.
+// SyncDir implements volume.FS.
 func (c *Calls) SyncDir(path string) error {
 	return c.run("fsync "+path, func() error { return c.fs.SyncDir(path) })
 }
 
-// SyncAll implements blob.FS.
+// SyncAll implements volume.FS.
 func (c *Calls) SyncAll(path string) error {
 	return c.run("syncfs "+path, func() error { return c.fs.SyncAll(path) })
 }
 
-// Space implements blob.FS.
+// Space implements volume.FS.
 func (c *Calls) Space(path string) (free, total int64, err error) {
 	err = c.run("statfs "+path, func() (err error) { free, total, err = c.fs.Space(path); return err })
 	return free, total, err
 }
 
 type callsFile struct {
-	blob.File
+	volume.File
 	c *Calls
 }
 
@@ -149,7 +149,7 @@ func (f *callsFile) ReadAt(p []byte, off int64) (n int, err error) {
 	return f.File.ReadAt(p, off)
 }
 
-// WriteAt implements blob.File.
+// WriteAt implements volume.File.
 func (f *callsFile) WriteAt(bufs [][]byte, off int64) (n int64, err error) {
 	switch f.c.do("pwritev") {
 	case NotApplied:
@@ -170,7 +170,7 @@ func (f *callsFile) WriteAt(bufs [][]byte, off int64) (n int64, err error) {
 	return n, err
 }
 
-// Datasync implements blob.File. One that fails without effect loses what it should have synced.
+// Datasync implements volume.File. One that fails without effect loses what it should have synced.
 func (f *callsFile) Datasync() error {
 	how := f.c.do("fdatasync")
 	if d, ok := f.File.(*diskFile); ok && (how == NotApplied || how == Half) {
@@ -184,16 +184,16 @@ func (f *callsFile) Datasync() error {
 	return nil
 }
 
-// Truncate implements blob.File.
+// Truncate implements volume.File.
 func (f *callsFile) Truncate(size int64) error {
 	return f.c.run("ftruncate", func() error { return f.File.Truncate(size) })
 }
 
-// Size implements blob.File.
+// Size implements volume.File.
 func (f *callsFile) Size() (n int64, err error) {
 	err = f.c.run("fstat", func() (err error) { n, err = f.File.Size(); return err })
 	return n, err
 }
 
-// Section implements blob.File; its reads are calls too.
+// Section implements volume.File; its reads are calls too.
 func (f *callsFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f, off, n) }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
 	"weir/internal/store/storetest"
 )
 
@@ -23,7 +24,7 @@ type watch struct {
 	up       time.Duration
 	log      bytes.Buffer
 	registry *prometheus.Registry
-	s        *store.Store
+	s        *local.Store
 	cam      store.StreamID
 	sent     int
 }
@@ -44,8 +45,8 @@ func (w *watch) open() {
 		w.t.Fatal(err)
 	}
 	w.registry = prometheus.NewRegistry()
-	w.s, err = store.New(w.t.Context(), store.Options{
-		Index: x, Blobs: b, Clock: w.wall.Now, Metrics: store.NewMetrics(w.registry),
+	w.s, err = local.New(w.t.Context(), local.Options{
+		Index: x, Volumes: b, Clock: w.wall.Now, Metrics: local.NewMetrics(w.registry),
 		Uptime: func() (string, time.Duration) { return fmt.Sprint("boot ", w.boot), w.up },
 		Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})

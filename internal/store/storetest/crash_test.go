@@ -17,26 +17,28 @@ import (
 	"time"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
+	"weir/internal/store/local"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
 
 // openStore opens the store of a directory; it is closed at the end of the test if it was not before.
-func openStore(t testing.TB, dir string, clock *storetest.Clock) *store.Store {
+func openStore(t testing.TB, dir string, clock *storetest.Clock) *local.Store {
 	t.Helper()
 	e := embedded{dir}
 	x, b, err := e.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func closeStore(t testing.TB, s *store.Store) {
+func closeStore(t testing.TB, s *local.Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -52,7 +54,7 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := store.Check(t.Context(), x, b, store.CheckOptions{})
+	r, err := local.Check(t.Context(), x, b, local.CheckOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func sameFragments(t *testing.T, got, want []store.FragmentInfo) {
 }
 
 func volumePath(dir string, f store.FragmentInfo) string {
-	return filepath.Join(dir, "volumes", filepath.FromSlash(f.Location.Blob))
+	return filepath.Join(dir, "volumes", filepath.FromSlash(f.Location.Volume))
 }
 
 // A power cut may take the newest transactions of the index, never the first of a volume. Whatever it takes, every fragment
@@ -273,7 +275,7 @@ func TestDamagedMetadata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[fragments[1].Location.Offset+store.RecordHeaderSize+3] ^= 1
+	b[fragments[1].Location.Offset+record.HeaderSize+3] ^= 1
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -376,11 +378,11 @@ func TestOrphans(t *testing.T) {
 // Nobody else on the machine can read what is stored, and one process only uses it.
 func TestDataDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "data")
-	lock, err := blob.LockDir(dir)
+	lock, err := volume.LockDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blob.LockDir(dir); !errors.Is(err, store.ErrLocked) {
+	if _, err := volume.LockDir(dir); !errors.Is(err, store.ErrLocked) {
 		t.Fatalf("locked twice: %v", err)
 	}
 	clock := storetest.NewClock()
@@ -419,7 +421,7 @@ func TestDataDirectory(t *testing.T) {
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if lock, err = blob.LockDir(dir); err != nil {
+	if lock, err = volume.LockDir(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := lock.Close(); err != nil {

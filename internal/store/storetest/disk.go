@@ -12,7 +12,7 @@ import (
 	"sync"
 	"syscall"
 
-	"weir/internal/store/blob"
+	"weir/internal/store/local/volume"
 )
 
 // Disk is a file system in memory that keeps apart what a process sees and what would survive a power cut: bytes of a file
@@ -25,7 +25,7 @@ type Disk struct {
 	left int   // calls until it dies by itself, 0 for never; guarded by mu
 }
 
-var _ blob.FS = (*Disk)(nil)
+var _ volume.FS = (*Disk)(nil)
 
 // ErrDead is what a killed process would see, could it look.
 var ErrDead = errors.New("the process is dead")
@@ -221,7 +221,7 @@ func (n *node) change(c nameChange) {
 	n.renames = append(n.renames, c)
 }
 
-// Mkdir implements blob.FS.
+// Mkdir implements volume.FS.
 func (d *Disk) Mkdir(name string) error {
 	return d.do("mkdir", name, func(parent *node, base string) error {
 		if parent.names[base] != nil {
@@ -232,8 +232,8 @@ func (d *Disk) Mkdir(name string) error {
 	})
 }
 
-// Create implements blob.FS.
-func (d *Disk) Create(name string) (blob.File, error) {
+// Create implements volume.FS.
+func (d *Disk) Create(name string) (volume.File, error) {
 	f := &diskFile{d: d, n: &node{}, name: name}
 	err := d.do("open", name, func(parent *node, base string) error {
 		if parent.names[base] != nil {
@@ -248,8 +248,8 @@ func (d *Disk) Create(name string) (blob.File, error) {
 	return f, nil
 }
 
-// Open implements blob.FS.
-func (d *Disk) Open(name string) (blob.File, error) {
+// Open implements volume.FS.
+func (d *Disk) Open(name string) (volume.File, error) {
 	f := &diskFile{d: d, name: name}
 	err := d.do("open", name, func(parent *node, base string) error {
 		if f.n = parent.names[base]; f.n == nil {
@@ -263,8 +263,8 @@ func (d *Disk) Open(name string) (blob.File, error) {
 	return f, nil
 }
 
-// OpenWrite implements blob.FS.
-func (d *Disk) OpenWrite(name string) (blob.File, error) { return d.Open(name) }
+// OpenWrite implements volume.FS.
+func (d *Disk) OpenWrite(name string) (volume.File, error) { return d.Open(name) }
 
 // dirEntry is one name in a directory.
 type dirEntry struct {
@@ -282,7 +282,7 @@ func (e dirEntry) Type() fs.FileMode {
 	return 0
 }
 
-// ReadDir implements blob.FS.
+// ReadDir implements volume.FS.
 func (d *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
 	var list []fs.DirEntry
 	err := d.do("readdir", name, func(parent *node, base string) error {
@@ -302,7 +302,7 @@ func (d *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, err
 }
 
-// Rename implements blob.FS, within one directory.
+// Rename implements volume.FS, within one directory.
 func (d *Disk) Rename(from, to string) error {
 	if path.Dir(from) != path.Dir(to) {
 		return errors.ErrUnsupported
@@ -317,7 +317,7 @@ func (d *Disk) Rename(from, to string) error {
 	})
 }
 
-// Remove implements blob.FS.
+// Remove implements volume.FS.
 func (d *Disk) Remove(name string) error {
 	return d.do("remove", name, func(parent *node, base string) error {
 		n := parent.names[base]
@@ -333,7 +333,7 @@ func (d *Disk) Remove(name string) error {
 	})
 }
 
-// SyncDir implements blob.FS.
+// SyncDir implements volume.FS.
 func (d *Disk) SyncDir(name string) error {
 	return d.do("fsync", name, func(parent *node, base string) error {
 		n := parent
@@ -352,12 +352,12 @@ func (d *Disk) SyncDir(name string) error {
 	})
 }
 
-// SyncAll implements blob.FS. It makes nothing safe, for nobody may rely on it.
+// SyncAll implements volume.FS. It makes nothing safe, for nobody may rely on it.
 func (d *Disk) SyncAll(name string) error {
 	return d.do("syncfs", name, func(*node, string) error { return nil })
 }
 
-// Space implements blob.FS.
+// Space implements volume.FS.
 func (d *Disk) Space(name string) (free, total int64, err error) {
 	err = d.do("statfs", name, func(*node, string) error { free = max(d.room, 0); return nil })
 	return free, 1 << 40, err
@@ -395,7 +395,7 @@ func (f *diskFile) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// WriteAt implements blob.File.
+// WriteAt implements volume.File.
 func (f *diskFile) WriteAt(bufs [][]byte, off int64) (written int64, err error) {
 	err = f.do("pwritev", func() error {
 		b := slices.Concat(bufs...)
@@ -418,7 +418,7 @@ func (f *diskFile) WriteAt(bufs [][]byte, off int64) (written int64, err error) 
 	return written, err
 }
 
-// Datasync implements blob.File.
+// Datasync implements volume.File.
 func (f *diskFile) Datasync() error {
 	return f.do("fdatasync", func() error {
 		onDisk := node{data: f.n.disk}
@@ -438,7 +438,7 @@ func (f *diskFile) lose() {
 	f.n.writes = nil
 }
 
-// Truncate implements blob.File.
+// Truncate implements volume.File.
 func (f *diskFile) Truncate(size int64) error {
 	return f.do("ftruncate", func() error {
 		f.d.room += int64(len(f.n.data)) - size
@@ -448,13 +448,13 @@ func (f *diskFile) Truncate(size int64) error {
 	})
 }
 
-// Size implements blob.File.
+// Size implements volume.File.
 func (f *diskFile) Size() (n int64, err error) {
 	err = f.do("fstat", func() error { n = int64(len(f.n.data)); return nil })
 	return n, err
 }
 
-// Named implements blob.File.
+// Named implements volume.File.
 func (f *diskFile) Named(name string) (same bool, err error) {
 	err = f.d.do("stat", name, func(parent *node, base string) error { same = parent.names[base] == f.n; return nil })
 	if errors.Is(err, fs.ErrNotExist) {
@@ -463,10 +463,10 @@ func (f *diskFile) Named(name string) (same bool, err error) {
 	return same, err
 }
 
-// Section implements blob.File.
+// Section implements volume.File.
 func (f *diskFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f, off, n) }
 
-// Forget implements blob.File.
+// Forget implements volume.File.
 func (f *diskFile) Forget(int64, int64) {}
 
 // Close implements io.Closer.

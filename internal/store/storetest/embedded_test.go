@@ -6,21 +6,21 @@ import (
 	"path/filepath"
 	"testing"
 
-	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
 // embedded is SQLite and volumes in one directory.
 type embedded struct{ dir string }
 
-func (e *embedded) Open(ctx context.Context) (store.Index, store.Blobs, error) {
+func (e *embedded) Open(ctx context.Context) (local.Index, local.Volumes, error) {
 	x, err := index.OpenSQLite(ctx, filepath.Join(e.dir, "index.db"))
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := blob.OpenVolumes(filepath.Join(e.dir, "volumes"), blob.Options{})
+	v, err := volume.Open(filepath.Join(e.dir, "volumes"), volume.Options{})
 	if err != nil {
 		return nil, nil, errors.Join(err, x.Close())
 	}

@@ -6,12 +6,15 @@ import (
 	"sync"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 )
 
 // ErrInjected is what a planned fault returns.
 var ErrInjected = errors.New("injected fault")
 
-// Faults makes methods of an Index and of Blobs fail on demand.
+// Faults makes methods of an Index and of Volumes fail on demand.
 type Faults struct {
 	mu    sync.Mutex
 	plan  map[string]Fault // by method name; guarded by mu
@@ -84,13 +87,13 @@ func value[T any](f *Faults, method string, call func() (T, error)) (v T, err er
 }
 
 // Index wraps an index.
-func (f *Faults) Index(x store.Index) store.Index { return &faultyIndex{x, f} }
+func (f *Faults) Index(x local.Index) local.Index { return &faultyIndex{x, f} }
 
-// Blobs wraps blobs.
-func (f *Faults) Blobs(b store.Blobs) store.Blobs { return &faultyBlobs{b, f} }
+// Volumes wraps volumes.
+func (f *Faults) Volumes(b local.Volumes) local.Volumes { return &faultyVolumes{b, f} }
 
 type faultyIndex struct {
-	store.Index
+	local.Index
 	f *Faults
 }
 
@@ -110,8 +113,8 @@ func (x *faultyIndex) PurgeStream(ctx context.Context, id store.StreamID, limit 
 	return value(x.f, "PurgeStream", func() (bool, error) { return x.Index.PurgeStream(ctx, id, limit) })
 }
 
-func (x *faultyIndex) Commit(ctx context.Context, fragments []store.NewFragment) ([]store.Committed, error) {
-	return value(x.f, "Commit", func() ([]store.Committed, error) { return x.Index.Commit(ctx, fragments) })
+func (x *faultyIndex) Commit(ctx context.Context, fragments []index.NewFragment) ([]index.Committed, error) {
+	return value(x.f, "Commit", func() ([]index.Committed, error) { return x.Index.Commit(ctx, fragments) })
 }
 
 func (x *faultyIndex) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (int64, error) {
@@ -122,27 +125,27 @@ func (x *faultyIndex) Expire(ctx context.Context, id store.StreamID, notBefore i
 	return value(x.f, "Expire", func() (int, error) { return x.Index.Expire(ctx, id, notBefore, limit) })
 }
 
-func (x *faultyIndex) AddBlob(ctx context.Context, id store.StreamID, name string) error {
-	return x.f.do("AddBlob", func() error { return x.Index.AddBlob(ctx, id, name) })
+func (x *faultyIndex) AddVolume(ctx context.Context, id store.StreamID, name string) error {
+	return x.f.do("AddBlob", func() error { return x.Index.AddVolume(ctx, id, name) })
 }
 
-func (x *faultyIndex) CloseBlobs(ctx context.Context, blobs []store.BlobInfo) error {
-	return x.f.do("CloseBlobs", func() error { return x.Index.CloseBlobs(ctx, blobs) })
+func (x *faultyIndex) CloseVolumes(ctx context.Context, volumes []index.VolumeInfo) error {
+	return x.f.do("CloseBlobs", func() error { return x.Index.CloseVolumes(ctx, volumes) })
 }
 
-func (x *faultyIndex) SealBlob(ctx context.Context, b store.SealedBlob) error {
-	return x.f.do("SealBlob", func() error { return x.Index.SealBlob(ctx, b) })
+func (x *faultyIndex) SealVolume(ctx context.Context, b index.SealedVolume) error {
+	return x.f.do("SealBlob", func() error { return x.Index.SealVolume(ctx, b) })
 }
 
-func (x *faultyIndex) AddSealed(ctx context.Context, blobs []store.SealedBlob) error {
-	return x.f.do("AddSealed", func() error { return x.Index.AddSealed(ctx, blobs) })
+func (x *faultyIndex) AddSealed(ctx context.Context, volumes []index.SealedVolume) error {
+	return x.f.do("AddSealed", func() error { return x.Index.AddSealed(ctx, volumes) })
 }
 
-func (x *faultyIndex) ForgetBlobs(ctx context.Context, names []string) error {
-	return x.f.do("ForgetBlobs", func() error { return x.Index.ForgetBlobs(ctx, names) })
+func (x *faultyIndex) ForgetVolumes(ctx context.Context, names []string) error {
+	return x.f.do("ForgetBlobs", func() error { return x.Index.ForgetVolumes(ctx, names) })
 }
 
-func (x *faultyIndex) OpenSession(ctx context.Context, s store.Session, l store.SessionLimits, now int64) ([]string, error) {
+func (x *faultyIndex) OpenSession(ctx context.Context, s store.Session, l index.SessionLimits, now int64) ([]string, error) {
 	return value(x.f, "OpenSession", func() ([]string, error) { return x.Index.OpenSession(ctx, s, l, now) })
 }
 
@@ -154,32 +157,32 @@ func (x *faultyIndex) ExpireSessions(ctx context.Context, now int64, limit int) 
 	return value(x.f, "ExpireSessions", func() (int, error) { return x.Index.ExpireSessions(ctx, now, limit) })
 }
 
-type faultyBlobs struct {
-	store.Blobs
+type faultyVolumes struct {
+	local.Volumes
 	f *Faults
 }
 
-func (b *faultyBlobs) Append(ctx context.Context, s *store.Stream, e store.Entry) (store.Location, error) {
-	return value(b.f, "Append", func() (store.Location, error) { return b.Blobs.Append(ctx, s, e) })
+func (b *faultyVolumes) Append(ctx context.Context, s *store.Stream, e volume.Entry) (store.Location, error) {
+	return value(b.f, "Append", func() (store.Location, error) { return b.Volumes.Append(ctx, s, e) })
 }
 
-func (b *faultyBlobs) Roll(ctx context.Context, id store.StreamID) error {
-	return b.f.do("Roll", func() error { return b.Blobs.Roll(ctx, id) })
+func (b *faultyVolumes) Roll(ctx context.Context, id store.StreamID) error {
+	return b.f.do("Roll", func() error { return b.Volumes.Roll(ctx, id) })
 }
 
-func (b *faultyBlobs) Seal(ctx context.Context, name string, indexed int64, footer []byte) (store.Location, error) {
-	return value(b.f, "Seal", func() (store.Location, error) { return b.Blobs.Seal(ctx, name, indexed, footer) })
+func (b *faultyVolumes) Seal(ctx context.Context, name string, indexed int64, footer []byte) (store.Location, error) {
+	return value(b.f, "Seal", func() (store.Location, error) { return b.Volumes.Seal(ctx, name, indexed, footer) })
 }
 
-func (b *faultyBlobs) Delete(ctx context.Context, names []string) error {
-	return b.f.do("Delete", func() error { return b.Blobs.Delete(ctx, names) })
+func (b *faultyVolumes) Delete(ctx context.Context, names []string) error {
+	return b.f.do("Delete", func() error { return b.Volumes.Delete(ctx, names) })
 }
 
-func (b *faultyBlobs) DeleteStream(ctx context.Context, id store.StreamID) error {
-	return b.f.do("DeleteStreamBytes", func() error { return b.Blobs.DeleteStream(ctx, id) })
+func (b *faultyVolumes) DeleteStream(ctx context.Context, id store.StreamID) error {
+	return b.f.do("DeleteStreamBytes", func() error { return b.Volumes.DeleteStream(ctx, id) })
 }
 
-func (b *faultyBlobs) Recover(ctx context.Context, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
-	err = b.f.do("Recover", func() (err error) { s, end, cut, err = b.Blobs.Recover(ctx, name, from, found); return err })
+func (b *faultyVolumes) Recover(ctx context.Context, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
+	err = b.f.do("Recover", func() (err error) { s, end, cut, err = b.Volumes.Recover(ctx, name, from, found); return err })
 	return s, end, cut, err
 }

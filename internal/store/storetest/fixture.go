@@ -70,8 +70,16 @@ func Record(clock *Clock, seed uint64, size int) *store.Record {
 	return rec
 }
 
+// Appender appends fragments: a part of store.Fragments.
+type Appender interface {
+	NextNumber(ctx context.Context, id store.StreamID) (store.Number, error)
+	Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error)
+}
+
 // Append gives a record the next number of a stream and appends it.
-func Append(ctx context.Context, s *store.Store, id store.StreamID, rec *store.Record) (store.FragmentInfo, error) {
+func Append(
+	ctx context.Context, s Appender, id store.StreamID, rec *store.Record,
+) (store.FragmentInfo, error) {
 	var err error
 	if rec.Number, err = s.NextNumber(ctx, id); err != nil {
 		return store.FragmentInfo{}, err
@@ -79,8 +87,15 @@ func Append(ctx context.Context, s *store.Store, id store.StreamID, rec *store.R
 	return s.Append(ctx, id, rec)
 }
 
+// Opener opens fragments: a part of store.Fragments.
+type Opener interface {
+	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+}
+
 // ReadPayload opens a fragment and gives the bytes of each run.
-func ReadPayload(ctx context.Context, s *store.Store, id store.StreamID, f store.FragmentInfo) (payload [][]byte, err error) {
+func ReadPayload(
+	ctx context.Context, s Opener, id store.StreamID, f store.FragmentInfo,
+) (payload [][]byte, err error) {
 	m, err := s.Open(ctx, id, f)
 	if err != nil {
 		return nil, err

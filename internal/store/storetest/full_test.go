@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
 	"weir/internal/store/storetest"
 )
 
@@ -48,14 +49,14 @@ func (f *filler) leave() {
 }
 
 // onMount opens a store in a directory as the server does.
-func onMount(t *testing.T, dir string, o store.Options) *store.Store {
+func onMount(t *testing.T, dir string, o local.Options) *local.Store {
 	t.Helper()
 	e := embedded{dir}
 	var err error
-	if o.Index, o.Blobs, err = e.Open(t.Context()); err != nil {
+	if o.Index, o.Volumes, err = e.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.New(t.Context(), o)
+	s, err := local.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func onMount(t *testing.T, dir string, o store.Options) *store.Store {
 	return s
 }
 
-func checkSpace(t *testing.T, s *store.Store) {
+func checkSpace(t *testing.T, s *local.Store) {
 	t.Helper()
 	if err := s.CheckSpace(t.Context()); err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func TestDiskFilledByAnother(t *testing.T) {
 		t.Skip("mounting a file system needs root")
 	}
 	clock, other := storetest.NewClock(), &filler{t, filepath.Join(mount, "other")}
-	o := store.Options{Clock: clock.Now, MinFree: 1 << 20}
+	o := local.Options{Clock: clock.Now, MinFree: 1 << 20}
 	s := onMount(t, mount, o)
 	stored := make(map[string][]store.FragmentInfo)
 	ids := make(map[string]store.StreamID)

@@ -1,4 +1,4 @@
-// Package storetest is the conformance suite of package store. Run holds one combination of Index and Blobs to the contract of
+// Package storetest is the conformance suite of package store. Run holds one combination of Index and Volumes to the contract of
 // store.Store; every combination runs the same tests.
 package storetest
 
@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
 )
 
 // Backend makes one combination of seams for a test.
 type Backend interface {
-	// Open opens the index and the blobs over what is stored.
-	Open(ctx context.Context) (store.Index, store.Blobs, error)
+	// Open opens the index and the volumes over what is stored.
+	Open(ctx context.Context) (local.Index, local.Volumes, error)
 	// Crash leaves what is open as a killed process would; the next Open finds what survived. Nothing is being written.
 	Crash(t *testing.T)
 }
@@ -63,9 +64,9 @@ type harness struct {
 	clock   *Clock
 	backend Backend
 	faults  *Faults
-	store   *store.Store
-	index   store.Index
-	blobs   store.Blobs
+	store   *local.Store
+	index   local.Index
+	volumes local.Volumes
 	seed    uint64
 }
 
@@ -86,9 +87,9 @@ func (h *harness) wantErr(err, want error) {
 func (h *harness) tryOpen() error {
 	x, b, err := h.backend.Open(h.ctx)
 	h.must(err)
-	h.index, h.blobs = x, b
-	h.store, err = store.New(h.ctx, store.Options{
-		Index: h.faults.Index(x), Blobs: h.faults.Blobs(b), Clock: h.clock.Now, MemoryBytes: 100_000,
+	h.index, h.volumes = x, b
+	h.store, err = local.New(h.ctx, local.Options{
+		Index: h.faults.Index(x), Volumes: h.faults.Volumes(b), Clock: h.clock.Now, MemoryBytes: 100_000,
 	})
 	return err
 }
@@ -124,9 +125,9 @@ func (h *harness) abandon() {
 }
 
 // check holds index and bytes together.
-func (h *harness) check() store.Report {
+func (h *harness) check() local.Report {
 	h.Helper()
-	r, err := store.Check(h.ctx, h.index, h.blobs, store.CheckOptions{})
+	r, err := local.Check(h.ctx, h.index, h.volumes, local.CheckOptions{})
 	h.must(err)
 	for _, p := range r.Problems {
 		h.Error(p)

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
 // openLocked opens a store as a server does: with the directory's lock, which looks after the files.
-func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*store.Store, *blob.Lock) {
+func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*local.Store, *volume.Lock) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -21,14 +22,14 @@ func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*store.Store,
 			t.Fatal(err)
 		}
 	}
-	lock, err := blob.LockDir(dir)
+	lock, err := volume.LockDir(dir)
 	must(err)
 	x, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
 	must(err)
-	v, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{Check: lock.Check})
+	v, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{Check: lock.Check})
 	must(err)
 	must(lock.Watch(filepath.Join(dir, "index.db"), filepath.Join(dir, "volumes")))
-	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: v, Clock: clock.Now, Check: lock.Check})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: v, Clock: clock.Now, Check: lock.Check})
 	must(err)
 	return s, lock
 }

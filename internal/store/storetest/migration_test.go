@@ -8,17 +8,18 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/local"
 )
 
 // A data directory of the first schema, whose rows told less of a fragment, is taken up: rows are made again from the volumes.
 func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 	e := &embedded{t.TempDir()}
-	reopen := func() *store.Store {
+	reopen := func() *local.Store {
 		x, v, err := e.Open(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := store.New(t.Context(), store.Options{Index: x, Blobs: v})
+		s, err := local.New(t.Context(), local.Options{Index: x, Volumes: v})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,8 +18,9 @@ import (
 	"time"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
@@ -31,17 +32,17 @@ type machine struct {
 	dir      string        // of the index
 	interval time.Duration // of syncs
 	disk     *storetest.Disk
-	fs       blob.FS // the disk, or what wraps it
-	store    *store.Store
-	index    store.Index
-	blobs    store.Blobs
+	fs       volume.FS // the disk, or what wraps it
+	store    *local.Store
+	index    local.Index
+	volumes  local.Volumes
 
-	mu        sync.Mutex
-	safe      walMark                     // guarded by mu, as are the following
-	promised  map[place]promise           // fragments that were acknowledged
-	streams   map[store.StreamID]struct{} // that were created, and not asked to be deleted
-	gone      map[store.StreamID]struct{} // whose deletion was acknowledged
-	blobNames map[string]struct{}         // that the index knows
+	mu          sync.Mutex
+	safe        walMark                     // guarded by mu, as are the following
+	promised    map[place]promise           // fragments that were acknowledged
+	streams     map[store.StreamID]struct{} // that were created, and not asked to be deleted
+	gone        map[store.StreamID]struct{} // whose deletion was acknowledged
+	volumeNames map[string]struct{}         // that the index knows
 }
 
 // place names a fragment: numbers are those of one stream.
@@ -61,7 +62,7 @@ const powerRetention = 3 // hours
 func newMachine(t *testing.T, seed uint64) *machine {
 	return &machine{
 		t: t, r: rand.New(rand.NewPCG(seed, 11)), clock: storetest.NewClock(), dir: t.TempDir(), disk: storetest.NewDisk(1 << 40),
-		promised: map[place]promise{}, streams: map[store.StreamID]struct{}{}, gone: map[store.StreamID]struct{}{}, blobNames: map[string]struct{}{},
+		promised: map[place]promise{}, streams: map[store.StreamID]struct{}{}, gone: map[store.StreamID]struct{}{}, volumeNames: map[string]struct{}{},
 	}
 }
 
@@ -75,12 +76,12 @@ func (m *machine) open() error {
 		m.t.Fatal(err)
 	}
 	m.index = x
-	v, err := blob.OpenVolumes("/volumes", blob.Options{FS: m.fs, MaxSize: 20_000, SyncInterval: m.interval})
+	v, err := volume.Open("/volumes", volume.Options{FS: m.fs, MaxSize: 20_000, SyncInterval: m.interval})
 	if err != nil {
 		return errors.Join(err, x.Close())
 	}
-	m.blobs = v
-	s, err := store.New(m.t.Context(), store.Options{Index: &markedIndex{x, m}, Blobs: v, Clock: m.clock.Now})
+	m.volumes = v
+	s, err := local.New(m.t.Context(), local.Options{Index: &markedIndex{x, m}, Volumes: v, Clock: m.clock.Now})
 	if err != nil {
 		return err
 	}
@@ -123,14 +124,14 @@ func (m *machine) mark() {
 	m.safe = m.wal()
 }
 
-// markedIndex marks what a commit makes durable: one that names a blob which is new. Now and then it lets the index write down what
+// markedIndex marks what a commit makes durable: one that names a volume which is new. Now and then it lets the index write down what
 // was committed, so that a crash finds it behind by few rows or many.
 type markedIndex struct {
-	store.Index
+	local.Index
 	m *machine
 }
 
-func (x *markedIndex) Commit(ctx context.Context, fragments []store.NewFragment) ([]store.Committed, error) {
+func (x *markedIndex) Commit(ctx context.Context, fragments []index.NewFragment) ([]index.Committed, error) {
 	results, err := x.Index.Commit(ctx, fragments)
 	if err != nil {
 		return results, err
@@ -138,9 +139,9 @@ func (x *markedIndex) Commit(ctx context.Context, fragments []store.NewFragment)
 	durable := false
 	x.m.mu.Lock()
 	for i, f := range fragments {
-		_, known := x.m.blobNames[f.Info.Location.Blob]
+		_, known := x.m.volumeNames[f.Info.Location.Volume]
 		if results[i].Err == nil && !known {
-			x.m.blobNames[f.Info.Location.Blob] = struct{}{}
+			x.m.volumeNames[f.Info.Location.Volume] = struct{}{}
 			durable = true
 		}
 	}
@@ -149,7 +150,7 @@ func (x *markedIndex) Commit(ctx context.Context, fragments []store.NewFragment)
 		x.m.mark()
 	}
 	if fragments[0].Info.Number%5 == 0 {
-		_, err = x.Blobs(ctx)
+		_, err = x.Volumes(ctx)
 	}
 	return results, err
 }
@@ -256,7 +257,7 @@ func (m *machine) delete(id store.StreamID) error {
 // verify holds the store to what was promised, and rows and bytes together.
 func (m *machine) verify() {
 	m.t.Helper()
-	r, err := store.Check(m.t.Context(), m.index, m.blobs, store.CheckOptions{})
+	r, err := local.Check(m.t.Context(), m.index, m.volumes, local.CheckOptions{})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"weir/internal/store"
+	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
 
@@ -24,7 +25,7 @@ func TestDamageAndALostIndex(t *testing.T) {
 		"file header":    {40, -1, true},
 		"stream record":  {70, -1, true},
 		"header":         {f.Offset + 10, 3, false},
-		"metadata":       {f.Offset + store.RecordHeaderSize + 9, 3, false},
+		"metadata":       {f.Offset + record.HeaderSize + 9, 3, false},
 		"payload":        {f.Offset + f.MetaLength + 5, 3, false},
 		"first header":   {fragments[0].Location.Offset + 1, 0, false},
 		"nothing at all": {-1, -1, false},
@@ -94,7 +95,7 @@ func TestDamageBesideWhatIsFetched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[fragments[1].Location.Offset+store.RecordHeaderSize+3] ^= 1
+	b[fragments[1].Location.Offset+record.HeaderSize+3] ^= 1
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestDamageBesideWhatIsFetched(t *testing.T) {
 			t.Fatalf("the damaged one opens with %v", err)
 		}
 	}
-	b[fragments[1].Location.Offset+store.RecordHeaderSize+3] ^= 1
+	b[fragments[1].Location.Offset+record.HeaderSize+3] ^= 1
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}

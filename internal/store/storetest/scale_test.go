@@ -22,7 +22,10 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/blob"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
 
@@ -167,7 +170,7 @@ func scaleRole(t *testing.T) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now, Progress: func(done, total int) { progress = done * 100 / total }})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now, Progress: func(done, total int) { progress = done * 100 / total }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +201,7 @@ func scaleRole(t *testing.T) {
 		return
 	}
 	if role == "seal" {
-		closed, err := x.BlobsInState(t.Context(), store.BlobClosed)
+		closed, err := x.VolumesInState(t.Context(), index.VolumeClosed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +244,7 @@ func scaleRole(t *testing.T) {
 }
 
 // scaleLists lists 1,000 fragments at random places, and holds them to what was made.
-func scaleLists(t *testing.T, s *store.Store, streams []store.Stream, size scaleSize) (p50, p99 float64) {
+func scaleLists(t *testing.T, s *local.Store, streams []store.Stream, size scaleSize) (p50, p99 float64) {
 	const listed = 1000
 	r := rand.New(rand.NewPCG(1, 1000))
 	start := storetest.NewClock().Now().UnixMilli()
@@ -288,24 +291,24 @@ func scaleLists(t *testing.T, s *store.Store, streams []store.Stream, size scale
 func scaleNumber(at int) store.Number { return store.Number(at+1) * 2_000_000 << 12 }
 
 // unsynced is the file system without syncs: nobody relies on what is being generated.
-type unsynced struct{ blob.OS }
+type unsynced struct{ volume.OS }
 
-type unsyncedFile struct{ blob.File }
+type unsyncedFile struct{ volume.File }
 
 func (unsyncedFile) Datasync() error { return nil }
 
 func (unsynced) SyncDir(string) error { return nil }
 
-func (unsynced) Create(path string) (blob.File, error) {
-	f, err := blob.OS{}.Create(path)
+func (unsynced) Create(path string) (volume.File, error) {
+	f, err := volume.OS{}.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	return unsyncedFile{f}, nil
 }
 
-func (unsynced) OpenWrite(path string) (blob.File, error) {
-	f, err := blob.OS{}.OpenWrite(path)
+func (unsynced) OpenWrite(path string) (volume.File, error) {
+	f, err := volume.OS{}.OpenWrite(path)
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +318,7 @@ func (unsynced) OpenWrite(path string) (blob.File, error) {
 // generate writes volumes without an index.
 func generate(t *testing.T, dir string, size scaleSize) {
 	t.Helper()
-	v, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{FS: unsynced{}})
+	v, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{FS: unsynced{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +339,7 @@ func generate(t *testing.T, dir string, size scaleSize) {
 	}
 }
 
-func generateStream(ctx context.Context, v *blob.Volumes, i, fragments int) error {
+func generateStream(ctx context.Context, v *volume.Volumes, i, fragments int) error {
 	st := &store.Stream{ID: store.StreamID(fmt.Sprintf("%032x", i+1)), Name: fmt.Sprintf("cam%04d", i), CreatedMillis: 1, Version: "v", RetentionHours: 24 * 365, NumberTag: uint64(i)}
 	start := storetest.NewClock().Now().UnixMilli()
 	rec := &store.Record{Fragment: media.Fragment{
@@ -351,10 +354,10 @@ func generateStream(ctx context.Context, v *blob.Volumes, i, fragments int) erro
 	}, Payload: [][]byte{[]byte("framef"), []byte("aac")}}
 	var rows []store.FragmentInfo // of the volume that is written
 	seal := func() error {
-		footer, err := store.EncodeFooter([][]byte{store.AppendTracks(nil, rec.Tracks)}, nil, rows)
+		footer, err := record.EncodeFooter([][]byte{record.AppendTracks(nil, rec.Tracks)}, nil, rows)
 		if err == nil {
 			last := rows[len(rows)-1].Location
-			_, err = v.Seal(ctx, last.Blob, last.Offset+last.Length, footer)
+			_, err = v.Seal(ctx, last.Volume, last.Offset+last.Length, footer)
 		}
 		rows = rows[:0]
 		return err
@@ -365,15 +368,15 @@ func generateStream(ctx context.Context, v *blob.Volumes, i, fragments int) erro
 		rec.Runs[0].Frames[0].Size = uint32(3 + n%2) // sizes differ
 		rec.Payload[0] = []byte("framef")[:5+n%2]
 		rec.Runs[0].BaseDecodeTime, rec.Runs[1].BaseDecodeTime = at*90, at*441/10
-		head, crc, err := store.EncodeRecord(rec, 0)
+		head, crc, err := record.EncodeFragment(rec, 0)
 		if err != nil {
 			return err
 		}
-		loc, err := v.Append(ctx, st, store.Entry{Number: rec.Number, ServerTimestamp: at, Head: head, Payload: rec.Payload})
+		loc, err := v.Append(ctx, st, volume.Entry{Number: rec.Number, ServerTimestamp: at, Head: head, Payload: rec.Payload})
 		if err != nil {
 			return err
 		}
-		if len(rows) > 0 && rows[0].Location.Blob != loc.Blob { // it rolled at the hour
+		if len(rows) > 0 && rows[0].Location.Volume != loc.Volume { // it rolled at the hour
 			if err := seal(); err != nil {
 				return err
 			}

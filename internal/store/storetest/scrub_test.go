@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
+	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
 
@@ -43,8 +45,8 @@ func TestScrub(t *testing.T) {
 	}
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
-	s, err := store.New(t.Context(), store.Options{
-		Index: x, Blobs: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: store.NewMetrics(registry),
+	s, err := local.New(t.Context(), local.Options{
+		Index: x, Volumes: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +65,7 @@ func TestScrub(t *testing.T) {
 		}
 	}
 	head, payload := fragments[3], fragments[7]
-	flip(t, dir, head, store.RecordHeaderSize+5)
+	flip(t, dir, head, record.HeaderSize+5)
 	flip(t, dir, payload, payload.Location.Length-1)
 	scrub(0, 0) // they are young
 	clock.Add(2 * time.Hour)

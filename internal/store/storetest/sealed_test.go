@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
 	"weir/internal/store/storetest"
 )
 
@@ -113,7 +114,7 @@ func damage(t *testing.T, path string, at int64) {
 // volumes behind it, whose sequences do not fit any more, are read too.
 func TestDamagedFooter(t *testing.T) {
 	dir, clock, stream, fragments := sealedDir(t)
-	bad := fragments[5].Location.Blob
+	bad := fragments[5].Location.Volume
 	damage(t, volumePath(dir, fragments[5]), -40)
 	s := openStore(t, dir, clock)
 	list, err := s.List(t.Context(), stream.ID, store.Query{})
@@ -122,7 +123,7 @@ func TestDamagedFooter(t *testing.T) {
 	}
 	var want []store.FragmentInfo
 	for _, f := range fragments {
-		if f.Location.Blob != bad {
+		if f.Location.Volume != bad {
 			want = append(want, f)
 		}
 	}
@@ -157,7 +158,7 @@ func TestLostIndexFaults(t *testing.T) {
 			}
 			var faults storetest.Faults
 			faults.Fail(method, how)
-			if _, err := store.New(t.Context(), store.Options{Index: faults.Index(x), Blobs: b, Clock: clock.Now}); !errors.Is(err, storetest.ErrInjected) {
+			if _, err := local.New(t.Context(), local.Options{Index: faults.Index(x), Volumes: b, Clock: clock.Now}); !errors.Is(err, storetest.ErrInjected) {
 				t.Fatalf("%s, %v: %v", method, how, err)
 			}
 			sameFragments(t, checkDir(t, copied, clock), fragments)

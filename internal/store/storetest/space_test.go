@@ -17,23 +17,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
 // onDisk opens a store whose volumes lie on a Disk, with an index in a directory of the test's own.
-func onDisk(t *testing.T, disk *storetest.Disk, o store.Options) *store.Store {
+func onDisk(t *testing.T, disk *storetest.Disk, o local.Options) *local.Store {
 	t.Helper()
 	x, err := index.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "index.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Blobs, err = blob.OpenVolumes("/volumes", blob.Options{FS: disk, MaxSize: 20_000}); err != nil {
+	if o.Volumes, err = volume.Open("/volumes", volume.Options{FS: disk, MaxSize: 20_000}); err != nil {
 		t.Fatal(err)
 	}
 	o.Index = x
-	s, err := store.New(t.Context(), o)
+	s, err := local.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func metric(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	return 0
 }
 
-func newStream(t *testing.T, s *store.Store, name string, hours int) store.StreamID {
+func newStream(t *testing.T, s *local.Store, name string, hours int) store.StreamID {
 	t.Helper()
 	st, err := s.CreateStream(t.Context(), store.Stream{Name: name, RetentionHours: hours})
 	if err != nil {
@@ -73,7 +74,7 @@ func TestMinFree(t *testing.T) {
 	clock, disk := storetest.NewClock(), storetest.NewDisk(10*keep)
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
-	s := onDisk(t, disk, store.Options{Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: store.NewMetrics(registry)})
+	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry)})
 	cam := newStream(t, s, "cam", 24)
 	var stored []store.FragmentInfo
 	warned := 0
@@ -141,7 +142,7 @@ func TestMinFree(t *testing.T) {
 func TestDeleteOldest(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), storetest.NewDisk(6*keep)
-	s := onDisk(t, disk, store.Options{Clock: clock.Now, MinFree: keep, WhenFull: store.DeleteOldest})
+	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep, WhenFull: local.DeleteOldest})
 	old, cam := newStream(t, s, "old", 1000), newStream(t, s, "cam", 1000)
 	add := func(id store.StreamID, seed int) store.FragmentInfo {
 		t.Helper()
@@ -208,7 +209,7 @@ func small(t *testing.T, size int) (string, bool) {
 func used(t *testing.T, dir string, own bool) int64 {
 	t.Helper()
 	if own {
-		free, total, err := blob.OS{}.Space(dir)
+		free, total, err := volume.OS{}.Space(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +258,7 @@ func TestSpaceIsFreed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now, SweepInterval: 20 * time.Millisecond})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now, SweepInterval: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +307,7 @@ func TestSpaceIsFreed(t *testing.T) {
 	}
 	lastOfHour := l[0]
 	for _, f := range l {
-		if f.Location.Blob == l[0].Location.Blob {
+		if f.Location.Volume == l[0].Location.Volume {
 			lastOfHour = f
 		}
 	}
@@ -352,11 +353,11 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := blob.OpenVolumes("/volumes", blob.Options{FS: disk, MaxSize: 20_000})
+	b, err := volume.Open("/volumes", volume.Options{FS: disk, MaxSize: 20_000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +437,7 @@ func TestRealFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.New(t.Context(), store.Options{Index: x, Blobs: b, Clock: clock.Now})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"weir/internal/store"
-	"weir/internal/store/blob"
-	"weir/internal/store/index"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
@@ -18,7 +19,7 @@ import (
 // file goes to its place and then to the journal. One of all files takes their places in order, and the journal once (counted
 // on ext4: 64 files cost 64 commits when synced one by one, 17 to 64 side by side, and 1 by syncfs).
 type spinning struct {
-	blob.OS
+	volume.OS
 	head  sync.Mutex
 	dirty map[*spinningFile]bool // guarded by head
 	moves int                    // of the head; guarded by it
@@ -30,11 +31,11 @@ const (
 )
 
 type spinningFile struct {
-	blob.File
+	volume.File
 	disk *spinning
 }
 
-func (d *spinning) Create(path string) (blob.File, error) {
+func (d *spinning) Create(path string) (volume.File, error) {
 	f, err := d.OS.Create(path)
 	return &spinningFile{f, d}, err
 }
@@ -87,11 +88,11 @@ func BenchmarkSpinningDisk(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			v, err := blob.OpenVolumes(filepath.Join(dir, "volumes"), blob.Options{FS: disk, SyncInterval: interval})
+			v, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{FS: disk, SyncInterval: interval})
 			if err != nil {
 				b.Fatal(err)
 			}
-			s, err := store.New(b.Context(), store.Options{Index: x, Blobs: v, Clock: clock.Now})
+			s, err := local.New(b.Context(), local.Options{Index: x, Volumes: v, Clock: clock.Now})
 			if err != nil {
 				b.Fatal(err)
 			}

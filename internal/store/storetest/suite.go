@@ -201,7 +201,7 @@ func testListSealed(h *harness, sealing int) {
 			h.append(other.ID)
 		}
 		if sealing > 0 && r.IntN(sealing) == 0 {
-			h.must(h.blobs.Roll(h.ctx, st.ID)) // the next fragment closes it
+			h.must(h.volumes.Roll(h.ctx, st.ID)) // the next fragment closes it
 		}
 		if sealing > 0 && r.IntN(3*sealing) == 0 {
 			h.must(h.store.Sweep(h.ctx))
@@ -373,14 +373,14 @@ func testRetention(h *harness) {
 	// Volumes go whole, those that hold nothing else; what is in the same volume as something visible goes with it.
 	gone := 0
 	for _, f := range all {
-		if !slices.ContainsFunc(visible(), func(v store.FragmentInfo) bool { return v.Location.Blob == f.Location.Blob }) {
+		if !slices.ContainsFunc(visible(), func(v store.FragmentInfo) bool { return v.Location.Volume == f.Location.Volume }) {
 			gone++
 		}
 	}
 	was := h.check()
 	h.must(h.store.Sweep(h.ctx))
 	is := h.check()
-	if gone == 0 || is.Fragments != was.Fragments-gone || is.Blobs >= was.Blobs {
+	if gone == 0 || is.Fragments != was.Fragments-gone || is.Volumes >= was.Volumes {
 		h.Fatalf("a sweep made %+v of %+v, %d should be gone", is, was, gone)
 	}
 	h.wantNumbers(h.list(st.ID, store.Query{}), visible()...)
@@ -420,7 +420,7 @@ func testMemory(h *harness) {
 	h.must(err)
 	want := bytes.Clone(rec.Payload[0])
 	clear(rec.Payload[0]) // the caller's again
-	if a.Location.Blob != "" || a.Sequence != 1 {
+	if a.Location.Volume != "" || a.Sequence != 1 {
 		h.Fatalf("appended as %+v", a)
 	}
 	if p, err := ReadPayload(h.ctx, h.store, st.ID, a); err != nil || !bytes.Equal(p[0], want) {
@@ -431,14 +431,14 @@ func testMemory(h *harness) {
 	b := h.append(st.ID)
 	h.wantNumbers(h.list(st.ID, store.Query{}), a, b)
 	h.wantNumbers(h.list(st.ID, store.Query{Order: store.ByNumberNewest, Limit: 1}), b)
-	if r := h.check(); r.Fragments != 0 || r.Blobs != 0 {
+	if r := h.check(); r.Fragments != 0 || r.Volumes != 0 {
 		h.Fatalf("memory is on disk: %+v", r)
 	}
 	// Retention from here on: new fragments are durable, sequences go on, old ones stay while they are in memory.
 	_, err = h.store.UpdateStream(h.ctx, st.ID, "", func(s *store.Stream) error { s.RetentionHours = 1; return nil })
 	h.must(err)
 	c := h.append(st.ID)
-	if c.Sequence != 3 || c.Location.Blob == "" {
+	if c.Sequence != 3 || c.Location.Volume == "" {
 		h.Fatalf("with retention: %+v", c)
 	}
 	h.wantNumbers(h.list(st.ID, store.Query{}), a, b, c)
@@ -458,7 +458,7 @@ func testMemory(h *harness) {
 	h.must(err)
 	h.wantNumbers(h.list(st.ID, store.Query{}))
 	e := h.append(st.ID)
-	if e.Sequence != 5 || e.Location.Blob != "" {
+	if e.Sequence != 5 || e.Location.Volume != "" {
 		h.Fatalf("without retention: %+v", e)
 	}
 	// The bytes are bounded: 100,000 here.
@@ -530,7 +530,7 @@ func testDelete(h *harness) {
 		h.Fatalf("read %d bytes of an open fragment: %v", len(b), err)
 	}
 	h.must(m.Close())
-	if r := h.check(); r.Blobs != 0 || r.Unknown != 0 || r.Streams != 1 {
+	if r := h.check(); r.Volumes != 0 || r.Unknown != 0 || r.Streams != 1 {
 		h.Fatalf("after the deletion: %+v", r)
 	}
 }

@@ -43,7 +43,7 @@ func testFaults(h *harness) {
 		}},
 		{method: "Append", run: func(st store.Stream) error { _, err := Append(h.ctx, h.store, st.ID, h.record()); return err }},
 		{method: "Commit", run: func(st store.Stream) error { _, err := Append(h.ctx, h.store, st.ID, h.record()); return err }},
-		{method: "Commit", prepare: func(st store.Stream) { h.must(h.blobs.Roll(h.ctx, st.ID)) }, // the first of a volume
+		{method: "Commit", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)) }, // the first of a volume
 			run: func(st store.Stream) error { _, err := Append(h.ctx, h.store, st.ID, h.record()); return err }},
 		{method: "Expire", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
@@ -51,9 +51,9 @@ func testFaults(h *harness) {
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "CloseBlobs", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "Seal", prepare: func(st store.Stream) { h.must(h.blobs.Roll(h.ctx, st.ID)); h.append(st.ID) },
+		{method: "Seal", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)); h.append(st.ID) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "SealBlob", prepare: func(st store.Stream) { h.must(h.blobs.Roll(h.ctx, st.ID)); h.append(st.ID) },
+		{method: "SealBlob", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)); h.append(st.ID) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Delete", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
@@ -108,9 +108,9 @@ func testRecoveryFaults(h *harness) {
 	var acked []store.FragmentInfo
 	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseBlobs", "AddBlob"} {
 		for _, how := range []Fault{NotApplied, Applied} {
-			// A fragment whose bytes are durable and whose row is not: in a volume that is known, or for AddBlob in a new one.
+			// A fragment whose bytes are durable and whose row is not: in a volume that is known, or for AddVolume in a new one.
 			if method == "AddBlob" {
-				h.must(h.blobs.Roll(h.ctx, st.ID))
+				h.must(h.volumes.Roll(h.ctx, st.ID))
 			} else {
 				acked = append(acked, h.append(st.ID))
 			}

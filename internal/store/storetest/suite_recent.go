@@ -53,7 +53,7 @@ func testRecent(h *harness) {
 				h.Fatalf("got %+v, stored %+v", got, f)
 			}
 		}
-		h.must(h.blobs.Roll(h.ctx, st.ID))
+		h.must(h.volumes.Roll(h.ctx, st.ID))
 		h.clock.Add(3 * time.Hour)
 		h.must(h.store.Sweep(h.ctx))
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/local/index"
 )
 
 // sealAll closes and seals every volume of the store.
@@ -12,9 +13,9 @@ func (h *harness) sealAll() {
 	h.Helper()
 	h.reopen() // closes them
 	h.must(h.store.Sweep(h.ctx))
-	open, err := h.index.BlobsInState(h.ctx, store.BlobOpen)
+	open, err := h.index.VolumesInState(h.ctx, index.VolumeOpen)
 	h.must(err)
-	closed, err := h.index.BlobsInState(h.ctx, store.BlobClosed)
+	closed, err := h.index.VolumesInState(h.ctx, index.VolumeClosed)
 	h.must(err)
 	if len(open)+len(closed) > 0 {
 		h.Fatalf("not sealed: %+v %+v", open, closed)
@@ -73,12 +74,12 @@ func testSealed(h *harness) {
 	h.must(err)
 	was := h.check()
 	f := h.append(st.ID)
-	h.must(h.blobs.Roll(h.ctx, st.ID))
+	h.must(h.volumes.Roll(h.ctx, st.ID))
 	g, err := h.store.Replace(h.ctx, st.ID, f.Number, rec)
 	h.must(err)
 	h.must(h.store.Sweep(h.ctx))
 	h.must(h.store.Sweep(h.ctx))
-	if is := h.check(); is.Blobs != was.Blobs+1 {
+	if is := h.check(); is.Volumes != was.Volumes+1 {
 		h.Fatalf("a volume without fragments is kept: %+v, was %+v", is, was)
 	}
 	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e, g)
@@ -95,7 +96,7 @@ func testSealed(h *harness) {
 		h.wantNumbers(h.list(st.ID, store.Query{Order: store.BySequence}), all...)
 	}
 	h.must(h.store.Sweep(h.ctx))
-	if is := h.check(); is.Blobs != 0 || is.Fragments != 0 {
+	if is := h.check(); is.Volumes != 0 || is.Fragments != 0 {
 		h.Fatalf("past retention: %+v", is)
 	}
 
@@ -108,9 +109,9 @@ func testSealed(h *harness) {
 	h.must(h.store.DeleteStream(h.ctx, x.ID, ""))
 	h.must(h.store.Sweep(h.ctx))
 	h.wantNumbers(h.list(y.ID, store.Query{}), kept)
-	blobs, err := h.index.Blobs(h.ctx)
+	volumes, err := h.index.Volumes(h.ctx)
 	h.must(err)
-	if slices.ContainsFunc(blobs, func(b store.BlobInfo) bool { return b.Stream == x.ID }) {
-		h.Fatalf("volumes of a deleted stream are known: %+v", blobs)
+	if slices.ContainsFunc(volumes, func(b index.VolumeInfo) bool { return b.Stream == x.ID }) {
+		h.Fatalf("volumes of a deleted stream are known: %+v", volumes)
 	}
 }

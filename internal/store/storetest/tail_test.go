@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
 	"weir/internal/store/storetest"
 )
 
@@ -54,7 +55,7 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := store.Check(t.Context(), x, b, store.CheckOptions{})
+			r, err := local.Check(t.Context(), x, b, local.CheckOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,8 +69,8 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			}
 			var log bytes.Buffer
 			registry := prometheus.NewRegistry()
-			s, err := store.New(t.Context(), store.Options{
-				Index: x, Blobs: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: store.NewMetrics(registry),
+			s, err := local.New(t.Context(), local.Options{
+				Index: x, Volumes: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry),
 			})
 			if err != nil {
 				t.Fatal(err)

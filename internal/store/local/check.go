@@ -1,0 +1,297 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"weir/internal/store"
+	"weir/internal/store/local/index"
+	"weir/internal/store/record"
+)
+
+// Report is what Check found.
+type Report struct {
+	Streams   int       `json:"streams"`
+	Fragments int       `json:"fragments"`
+	Volumes   int       `json:"volumes"`         // known to the index
+	Unknown   int       `json:"unknown_volumes"` // that the index does not know; the next start looks at them
+	Bytes     int64     `json:"bytes"`           // of the fragments' records
+	Problems  []Problem `json:"problems"`        // what does not hold; none when all is well
+}
+
+// Repair is what mends a problem.
+type Repair string
+
+// Repairs, from the least to the most.
+const (
+	RepairNone    Repair = "none"    // nothing can bring back what is damaged, and what is left is kept
+	RepairStart   Repair = "start"   // every start of a server does it
+	RepairRebuild Repair = "rebuild" // the index is made again from the volumes
+)
+
+// Problem is one thing that does not hold.
+type Problem struct {
+	Kind     string `json:"kind"`               // missing-volume, volume-header, volume-table, damaged-fragment, row, index
+	Stream   string `json:"stream,omitempty"`   // name
+	Fragment string `json:"fragment,omitempty"` // number as clients see it
+	Volume   string `json:"volume,omitempty"`
+	Text     string `json:"text"` // a sentence
+	Repair   Repair `json:"repair"`
+}
+
+func (p Problem) String() string {
+	s := p.Kind
+	for _, part := range []string{p.Stream, p.Fragment, p.Volume} {
+		if part != "" {
+			s += " " + part
+		}
+	}
+	return s + ": " + p.Text
+}
+
+// CheckOptions tell Check how to go about it.
+type CheckOptions struct {
+	Live     bool                          // somebody may be writing: what looks wrong is looked at again before it is told
+	Progress func(volumes int, read int64) // told after every fragment: volumes that there are, bytes read; default: nothing
+}
+
+// checkPage is how many rows Check reads at a time.
+const checkPage = 1000
+
+// Check reads all that is stored and verifies that rows and bytes agree: each row has its record, with the same number,
+// timestamps, spans and tracks and with right checksums; records do not overlap; both orders are strictly increasing and
+// within the stream's head; every volume that the index knows is there, begins as it must, and has its table when it is sealed.
+// It changes nothing. The error is of reading, what is found wrong stands in the report. Memory does not grow with the number
+// of fragments.
+func Check(ctx context.Context, idx Index, volumes Volumes, o CheckOptions) (Report, error) {
+	if o.Progress == nil {
+		o.Progress = func(int, int64) {}
+	}
+	c := &checker{o: o, idx: idx, volumes: volumes, report: &Report{Problems: []Problem{}}}
+	// Damaged tables are told volume by volume.
+	c.reader = &reader{idx: idx, volumes: volumes, tables: newTableCache(8 << 20), log: slog.New(slog.DiscardHandler), damaged: func() {}}
+	if err := c.run(ctx); err != nil {
+		return *c.report, fmt.Errorf("check: %w", err)
+	}
+	return *c.report, nil
+}
+
+type checker struct {
+	o       CheckOptions
+	idx     Index
+	volumes Volumes
+	reader  *reader
+	report  *Report
+	known   map[string]index.VolumeInfo
+
+	// Of the stream that is being checked.
+	stream *store.Stream
+	sets   map[int64][]byte
+	ends   map[string]int64 // where the last record of each volume ended
+}
+
+func (c *checker) problem(p Problem) { c.report.Problems = append(c.report.Problems, p) }
+
+// refresh reads which volumes the index knows.
+func (c *checker) refresh(ctx context.Context) error {
+	infos, err := c.idx.Volumes(ctx)
+	if err != nil {
+		return err
+	}
+	c.known = make(map[string]index.VolumeInfo, len(infos))
+	for _, b := range infos {
+		c.known[b.Name] = b
+	}
+	return nil
+}
+
+func (c *checker) run(ctx context.Context) error {
+	// Names first: what the index knows a moment later and that is not among them is new, not missing.
+	there := make(map[string]bool)
+	if err := c.volumes.List(ctx, func(name string) error { there[name] = true; return nil }); err != nil {
+		return err
+	}
+	if err := c.refresh(ctx); err != nil {
+		return err
+	}
+	gone, err := c.idx.DeletedStreams(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(c.known))
+	for name, b := range c.known {
+		c.report.Volumes++
+		delete(there, name)
+		if b.State != index.VolumeDoomed && !slices.Contains(gone, b.Stream) {
+			names = append(names, name)
+		}
+	}
+	c.report.Unknown = len(there)
+	slices.Sort(names)
+	for _, name := range names {
+		if err := c.volume(ctx, c.known[name]); err != nil {
+			return err
+		}
+	}
+	streams, err := c.idx.ListStreams(ctx, "", "", 0)
+	if err != nil {
+		return err
+	}
+	for i := range streams {
+		c.report.Streams++
+		c.stream, c.sets, c.ends = &streams[i], make(map[int64][]byte), make(map[string]int64)
+		if err := c.checkStream(ctx); err != nil && !(c.o.Live && errors.Is(err, store.ErrNotFound)) {
+			return fmt.Errorf("stream %s: %w", streams[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// volume verifies what a volume says of itself.
+func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
+	described, footer, err := c.volumes.Describe(ctx, b.Name)
+	if err == nil && b.State == index.VolumeSealed {
+		if footer.Length == 0 {
+			err = fmt.Errorf("%w: no footer", store.ErrCorrupt)
+		} else {
+			_, err = readTable(ctx, c.volumes, footer)
+		}
+	}
+	if err == nil {
+		if described.ID != b.Stream {
+			c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: "it is of another stream, " + string(described.ID), Repair: RepairNone})
+		}
+		return nil
+	}
+	if c.o.Live { // it may be gone, or sealed anew
+		if err := c.refresh(ctx); err != nil {
+			return err
+		}
+		if now, ok := c.known[b.Name]; !ok || now.State != b.State {
+			return nil
+		}
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone):
+		c.problem(Problem{Kind: "missing-volume", Volume: b.Name, Text: "the index has it and it is not there", Repair: RepairStart})
+	case !errors.Is(err, store.ErrCorrupt):
+		return err
+	case described == nil:
+		c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: err.Error() + "; if the index were lost its fragments would be too", Repair: RepairNone})
+	default:
+		c.problem(Problem{Kind: "volume-table", Volume: b.Name, Text: err.Error() + "; its fragments are not listed", Repair: RepairRebuild})
+	}
+	return nil
+}
+
+// checkStream checks one stream, fragment by fragment in the order of their commits.
+func (c *checker) checkStream(ctx context.Context) error {
+	var after int64
+	for {
+		page, err := c.reader.list(ctx, c.stream.ID, store.Query{Order: store.BySequence, AfterSequence: after, Limit: checkPage}, minTime)
+		if err != nil {
+			return err
+		}
+		head, err := c.idx.Head(ctx, c.stream.ID) // behind the page, so it is of the same moment or a later one
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			f := &page[i]
+			found := len(c.report.Problems)
+			if f.Sequence <= after || f.Sequence > head.Sequence || f.Number > head.Number {
+				c.row(f, fmt.Sprintf("its sequence %d stands behind %d, the head at %d; its number at %d", f.Sequence, after, head.Sequence, head.Number))
+			}
+			after = f.Sequence
+			if err := c.fragment(ctx, f); err != nil {
+				return err
+			}
+			if c.o.Live && len(c.report.Problems) > found {
+				// Retention, a replacement or sealing may have come in between.
+				again, err := c.reader.fragment(ctx, c.stream.ID, f.Number)
+				if errors.Is(err, store.ErrNotFound) || err == nil && again.Location != f.Location {
+					c.report.Problems = c.report.Problems[:found]
+				} else if err != nil {
+					return err
+				}
+			}
+			c.o.Progress(len(c.known), c.report.Bytes)
+		}
+		if len(page) < checkPage {
+			return nil
+		}
+	}
+}
+
+func (c *checker) about(f *store.FragmentInfo, kind, text string, repair Repair) {
+	c.problem(Problem{Kind: kind, Stream: c.stream.Name, Fragment: c.stream.FormatNumber(f.Number), Volume: f.Location.Volume, Text: text, Repair: repair})
+}
+
+func (c *checker) row(f *store.FragmentInfo, text string) { c.about(f, "row", text, RepairRebuild) }
+
+// inVolume tells whether a fragment lies in a volume of its stream, within what the volume's row says.
+func (c *checker) inVolume(f *store.FragmentInfo) bool {
+	b, ok := c.known[f.Location.Volume]
+	return ok && b.Stream == c.stream.ID && b.State != index.VolumeDoomed &&
+		f.Location.Offset+f.Location.Length <= b.Indexed && f.ServerTimestamp <= b.LastServerTimestamp
+}
+
+func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
+	c.report.Fragments++
+	c.report.Bytes += f.Location.Length
+	if !c.inVolume(f) {
+		if c.o.Live {
+			if err := c.refresh(ctx); err != nil {
+				return err
+			}
+		}
+		if !c.inVolume(f) {
+			c.row(f, "it lies in no volume of the stream, or beyond what its row says")
+		}
+	}
+	if f.Location.Offset < c.ends[f.Location.Volume] {
+		c.row(f, "it overlaps the fragment before it")
+	}
+	c.ends[f.Location.Volume] = f.Location.Offset + f.Location.Length
+
+	got, err := VerifyRecord(ctx, c.volumes, *f, func(int) error { return ctx.Err() })
+	switch {
+	case errors.Is(err, store.ErrGone):
+		if _, there := c.known[f.Location.Volume]; !there || c.o.Live {
+			c.row(f, "its volume is not there")
+		} // else told once, of the volume
+		return nil
+	case errors.Is(err, store.ErrCorrupt):
+		c.about(f, "damaged-fragment", err.Error(), RepairNone)
+	case err != nil:
+		return err
+	}
+	if got == nil {
+		return nil
+	}
+	if got.ProducerTimestamp != f.ProducerTimestamp || got.ServerTimestamp != f.ServerTimestamp || got.Partial != f.Partial ||
+		!slices.Equal(store.SpansOf(got), f.Spans) {
+		c.row(f, "its row and its record differ")
+	}
+	tracks, ok := c.sets[f.TrackSet]
+	if !ok {
+		if tracks, err = c.idx.TrackSet(ctx, c.stream.ID, f.TrackSet); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if len(c.sets) >= setsCached {
+			clear(c.sets)
+		}
+		c.sets[f.TrackSet] = tracks
+	}
+	if !bytes.Equal(tracks, record.AppendTracks(nil, got.Tracks)) {
+		c.row(f, "its track set is not that of its record")
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/store/local/clock"
+)
+
+// clockInterval is how often Run compares the clocks.
+const clockInterval = time.Second
+
+// retentionClock is the clock of everything that deletes, and of what is visible.
+type retentionClock struct {
+	limit atomic.Int64 // it is the wall clock, but not more than this
+	mark  clock.Mark   // owned by CheckClock
+}
+
+// now is the time of retention and of sessions.
+func (s *Store) now() int64 { return min(s.wall(), s.retention.limit.Load()) }
+
+// wall is the wall clock.
+func (s *Store) wall() int64 { return s.o.Clock().UnixMilli() }
+
+// startClock takes up the mark that was kept. Without one, that of an earlier version or of an index that was lost, the newest
+// fragment tells when the store was last in use.
+func (s *Store) startClock(ctx context.Context) error {
+	s.retention.limit.Store(math.MaxInt64)
+	if s.o.Uptime == nil {
+		return nil
+	}
+	m, err := s.idx.ClockMark(ctx)
+	if err != nil {
+		return fmt.Errorf("clock: %w", err)
+	}
+	if m.Boot == "" {
+		volumes, err := s.idx.Volumes(ctx)
+		if err != nil {
+			return fmt.Errorf("clock: %w", err)
+		}
+		for _, b := range volumes {
+			m.Retention = max(m.Retention, b.LastServerTimestamp)
+		}
+		if len(volumes) == 0 {
+			m.Retention = s.wall()
+		}
+	}
+	s.retention.mark = m
+	if err := s.CheckClock(ctx); err != nil { // a full disk keeps no mark; this one is in memory
+		s.log.Error("clock cannot be watched", "err", err)
+	}
+	return nil
+}
+
+// CheckClock compares the wall clock with how long the machine has run. When they disagree, retention goes on with the machine
+// until the wall clock has been steady for ten minutes. Run calls it every second. Not for concurrent use.
+func (s *Store) CheckClock(ctx context.Context) error {
+	if s.o.Uptime == nil {
+		return nil
+	}
+	boot, uptime := s.o.Uptime()
+	up, wall := uptime.Milliseconds(), s.wall()
+	was := s.retention.mark
+	m := was.Next(boot, up, wall)
+	s.retention.limit.Store(m.Limit(up))
+	if m == was {
+		return nil
+	}
+	s.retention.mark = m
+	s.tellClock(was, m)
+	if err := s.idx.SetClockMark(ctx, m); err != nil {
+		return fmt.Errorf("keep the clock's mark: %w", err)
+	}
+	return nil
+}
+
+// tellClock says what became of the clock.
+func (s *Store) tellClock(was, m clock.Mark) {
+	behind := time.Duration(m.Wall-m.Retention) * time.Millisecond
+	s.metrics.RetentionBehind.Set(behind.Seconds())
+	same := was.Before(m.Boot, m.Up)
+	jump := time.Duration(m.Wall-was.Wall-(m.Up-was.Up)) * time.Millisecond
+	switch {
+	case !same && m.Waits():
+		s.log.Info("time has passed since the store was last used, as it seems: retention waits until the clock has been steady",
+			"passed", behind, "steady_for", clock.Steady)
+	case same && m.Waits():
+		s.log.Warn("clock jumped, retention goes on as if it had not until the clock has been steady",
+			"jump", jump, "steady_for", clock.Steady)
+	case same && was.Waits():
+		s.log.Info("retention goes by the clock again")
+	case same && jump < -clock.Slack:
+		s.log.Warn("clock went back, retention goes by it", "jump", jump)
+	}
+}
+
+// watchClock calls CheckClock until ctx ends.
+func (s *Store) watchClock(ctx context.Context) {
+	tick := time.NewTicker(clockInterval)
+	defer tick.Stop()
+	failed := false
+	for {
+		err := s.CheckClock(ctx)
+		if err != nil && !failed && ctx.Err() == nil {
+			s.log.Error("clock cannot be watched", "err", err)
+		}
+		failed = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,326 @@
+// Package local is the engine of a store in one directory: rows in an Index (SQLite), bytes in
+// Volumes, which are append-only files. One process holds the directory, and what it keeps in memory
+// beside them (caches, clocks, the order of appends) is right because no other one writes.
+//
+// The order never changes: bytes durable, index committed (part of every answer; its row may be
+// written with others, a moment later), acknowledged; and for deletion rows first, bytes after.
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/store/local/clock"
+)
+
+// Options of a Store. Index and Volumes are needed, the rest has defaults.
+type Options struct {
+	Index    Index
+	Volumes  Volumes
+	Clock    func() time.Time                       // the time of retention, expiry and fragment numbers; default time.Now
+	Uptime   func() (boot string, up time.Duration) // what Clock is held against; default clock.Uptime, or nothing when Clock is given
+	Logger   *slog.Logger                           // what background work and recovery report; default: nothing
+	Metrics  *Metrics                               // default: counted, not registered
+	NodeSlot int                                    // 0 to 4095, the low bits of the fragment numbers given out here
+
+	MemoryAge     time.Duration // how long a fragment of a stream without retention is kept in memory; default 5 minutes
+	TableBytes    int64         // how much memory the packed tables of sealed volumes may take, the last used ones; default 32 MB
+	FragmentBytes int64         // how much memory the rows and heads of fragments that were asked for may take; default 16 MB
+	MemoryBytes   int64         // how many bytes of them are kept per stream; default 200 MB
+	SweepInterval time.Duration // how often Run sweeps; default 1 minute
+	IdleVolume    time.Duration // a volume that got no fragment for so long is closed; default 2 hours
+
+	MinFree  int64      // bytes that are kept free: what is new and would take of them is ErrFull; 0: all may be taken
+	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
+
+	ScrubRate int64 // bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
+
+	Check func() error // ErrLost when the files of Index and Volumes are no longer those that were opened; default: they are
+
+	Progress func(done, total int) // told while New reads volumes, as often as every volume; default: nothing
+}
+
+// Store is a store.Store in one directory. Its methods may be called concurrently.
+type Store struct {
+	o        Options
+	idx      Index
+	volumes  Volumes
+	log      *slog.Logger
+	metrics  *Metrics
+	commits  *committer
+	reader   *reader
+	wake     chan struct{} // asks Run for a sweep now
+	sweep    chan struct{} // one slot: held by the sweep that is running
+	loading  chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
+	space    space
+	sessions sessionCache
+	fleeting fleetingSessions
+	recent   fragmentCache
+	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
+
+	lost       atomic.Pointer[error] // what CheckFiles found; nil: all is there
+	retention  retentionClock
+	volumeLost atomic.Pointer[time.Time] // when an append last found its volume deleted
+
+	unsealable map[string]bool // closed volumes that could not be sealed since the start; owned by the sweep that is running
+
+	mu      sync.Mutex
+	streams map[store.StreamID]*streamState // guarded by mu; one entry per live stream that was used
+}
+
+// streamState is what the engine remembers of one stream.
+//
+// Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu is held.
+type streamState struct {
+	id        store.StreamID
+	appending chan struct{} // one slot: held from the first byte of a record until its row is queued, so that bytes, rows and
+	// sequences of a stream have one order
+	changing chan struct{} // one slot: held while the stream's row is changed
+	stream   atomic.Pointer[store.Stream]
+	deleted  atomic.Bool
+
+	mu       sync.Mutex
+	clock    store.Number            // the greatest number given out or seen; guarded by mu
+	sequence int64                   // the greatest sequence seen; guarded by mu
+	sealed   store.Number            // no sealed volume has a greater one; guarded by mu
+	producer int64                   // no stored fragment has a greater producer timestamp; guarded by mu
+	ring     ring                    // fragments kept in memory only; guarded by mu
+	setIDs   map[[32]byte]int64      // guarded by mu
+	sets     map[int64][]media.Track // guarded by mu, the slices never change
+}
+
+// setsCached bounds the track sets remembered per stream; a camera has one or two.
+const setsCached = 64
+
+// New opens a store over an index and volumes that nobody else uses, and recovers what a crash left. The store owns both and
+// closes them, also when New fails.
+func New(ctx context.Context, o Options) (*Store, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+		if o.Uptime == nil {
+			o.Uptime = clock.Uptime
+		}
+	}
+	if o.Check == nil {
+		o.Check = func() error { return nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	setDefault(&o.MemoryAge, 5*time.Minute)
+	setDefault(&o.MemoryBytes, 200_000_000)
+	setDefault(&o.TableBytes, 32_000_000)
+	setDefault(&o.FragmentBytes, 16_000_000)
+	setDefault(&o.SweepInterval, time.Minute)
+	setDefault(&o.IdleVolume, 2*time.Hour)
+	if o.WhenFull == DeleteOldest && o.MinFree <= 0 {
+		o.MinFree = leastOpen // there must be something to come below
+	}
+	s := &Store{
+		o: o, idx: o.Index, volumes: o.Volumes, log: o.Logger, metrics: o.Metrics,
+		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
+		streams: make(map[store.StreamID]*streamState), unsealable: make(map[string]bool), damaged: make(map[scrubbed]bool),
+	}
+	s.reader = &reader{idx: s.idx, volumes: s.volumes, tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
+	s.recent.limit = o.FragmentBytes
+	s.space.wake = make(chan struct{}, 1)
+	err := error(nil)
+	if o.NodeSlot < 0 || o.NodeSlot >= 1<<store.NumberSlotBits {
+		err = fmt.Errorf("node slot %d is not within 0 and %d", o.NodeSlot, 1<<store.NumberSlotBits-1)
+	}
+	if err == nil {
+		err = s.startClock(ctx)
+	}
+	if err == nil {
+		err = s.recover(ctx)
+	}
+	if err == nil {
+		var free int64
+		if free, err = s.measure(ctx); err == nil {
+			s.tellSpace(free)
+		}
+	}
+	if errors.Is(err, store.ErrFull) {
+		err = fmt.Errorf("the index must be written and its reserve is used up: %w", err)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), o.Index.Close(), o.Volumes.Close())
+	}
+	s.commits = newCommitter(s.idx, s.metrics)
+	return s, nil
+}
+
+// newer tells that q asks for producer timestamps greater than those of every stored fragment, as a producer does for each that
+// it sends, to find resends. The index would look at each row of the stream's last volume to say so.
+func (st *streamState) newer(q *store.Query) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return q.Timestamp == store.ProducerTimestamp && q.Start > st.producer
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Close waits for what is being committed and closes the index and the volumes. Fragments kept in memory only are lost. No
+// other method may be called after it; Run has returned before.
+func (s *Store) Close() error {
+	s.commits.close()
+	if err := errors.Join(s.idx.Close(), s.volumes.Close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Run does the background work until ctx ends: a sweep at every interval, and soon after a stream was deleted or its retention
+// made shorter; an eye on the files, the clock and the free space; the scrub. What fails is logged and tried again.
+func (s *Store) Run(ctx context.Context) error {
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() { s.watchFiles(ctx) })
+	watch.Go(func() { s.watchClock(ctx) })
+	watch.Go(func() { s.watchSpace(ctx) })
+	if s.o.ScrubRate > 0 {
+		watch.Go(func() { s.scrubForever(ctx) })
+	}
+	tick := time.NewTicker(s.o.SweepInterval)
+	defer tick.Stop()
+	for {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweep failed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// notBefore is the server timestamp before which a stream's stored fragments are past retention, at time now. Of one without
+// retention nothing stored is kept, whatever the clock says.
+func notBefore(st *store.Stream, now int64) int64 {
+	if st.RetentionHours == 0 {
+		return math.MaxInt64
+	}
+	return now - int64(st.RetentionHours)*time.Hour.Milliseconds()
+}
+
+// state gives what the engine remembers of a stream, reading it when it is used for the first time.
+func (s *Store) state(ctx context.Context, id store.StreamID) (*streamState, error) {
+	st := s.known(id)
+	if st == nil {
+		var err error
+		if st, err = s.load(ctx, id); err != nil {
+			return nil, fmt.Errorf("stream %s: %w", id, err)
+		}
+	}
+	if st.deleted.Load() {
+		return nil, fmt.Errorf("stream %s: %w", id, store.ErrNotFound)
+	}
+	return st, nil
+}
+
+func (s *Store) known(id store.StreamID) *streamState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streams[id]
+}
+
+func (s *Store) load(ctx context.Context, id store.StreamID) (*streamState, error) {
+	if err := acquire(ctx, s.loading); err != nil {
+		return nil, err
+	}
+	defer release(s.loading)
+	if st := s.known(id); st != nil {
+		return st, nil
+	}
+	row, err := s.idx.StreamByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	head, err := s.idx.Head(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	producer, err := s.idx.LastProducer(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	st := &streamState{
+		id: id, appending: make(chan struct{}, 1), changing: make(chan struct{}, 1),
+		clock: head.Number, sequence: head.Sequence, sealed: head.SealedNumber, producer: producer,
+		setIDs: make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
+	}
+	st.stream.Store(&row)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams[id] = st
+	return st, nil
+}
+
+// forget makes what is remembered of a stream say that it is deleted. The index says so already, so whoever loads the stream
+// later does not find it, and whoever is loading it is waited for.
+func (s *Store) forget(id store.StreamID) *streamState {
+	s.loading <- struct{}{}
+	st := s.known(id)
+	release(s.loading)
+	if st != nil {
+		st.drop()
+	}
+	s.fleeting.drop(func(f *store.Session) bool { return f.Stream == id })
+	return st
+}
+
+// acquire takes a one-slot lock, or gives up with ctx.
+func acquire(ctx context.Context, slot chan struct{}) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case slot <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func release(slot chan struct{}) { <-slot }
+
+const hexDigits = "0123456789abcdef"
+const alphanumerics = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// randomText gives n random characters of alphabet, each equally likely.
+func randomText(alphabet string, n int) string {
+	out := make([]byte, 0, n)
+	limit := byte(256 / len(alphabet) * len(alphabet) % 256) // 0: every byte value is used
+	var buf [64]byte
+	for {
+		rand.Read(buf[:]) // never fails
+		for _, b := range buf {
+			if limit != 0 && b >= limit {
+				continue
+			}
+			out = append(out, alphabet[int(b)%len(alphabet)])
+			if len(out) == n {
+				return string(out)
+			}
+		}
+	}
+}

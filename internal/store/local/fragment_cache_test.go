@@ -1,0 +1,73 @@
+package local
+
+import (
+	"testing"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// The cache stays within its bytes, and what is asked for again outlives what is not.
+func TestFragmentCacheIsBounded(t *testing.T) {
+	c := fragmentCache{limit: 100_000}
+	info := func(n store.Number) store.FragmentInfo {
+		return store.FragmentInfo{Number: n, Location: store.Location{Volume: "cam/volume", Offset: int64(n)}}
+	}
+	head := &media.Fragment{Runs: []media.Run{{Frames: make([]media.Frame, 50)}}}
+	_, changes, _ := c.get("cam", 1)
+	for n := store.Number(1); n <= 1000; n++ {
+		f := info(n)
+		c.put("cam", f, changes)
+		c.opened("cam", &f, head)
+		if f, _, ok := c.get("cam", 1); !ok || f.info.Number != 1 || f.head != head {
+			t.Fatalf("after %d fragments the one that is always asked for is %+v", n, f)
+		}
+		var bytes, young int64
+		for _, f := range c.young {
+			bytes += f.size()
+			young += f.size()
+		}
+		for _, f := range c.old {
+			bytes += f.size()
+		}
+		if bytes > c.limit || young != c.bytes {
+			t.Fatalf("after %d fragments %d bytes are kept, %d young ones, counted as %d", n, bytes, young, c.bytes)
+		}
+	}
+	if _, _, ok := c.get("cam", 2); ok {
+		t.Fatal("one that nobody asked for is still there")
+	}
+	huge := info(2000)
+	c.put("cam", huge, changes)
+	c.opened("cam", &huge, &media.Fragment{Header: make([]byte, 60_000)})
+	if _, _, ok := c.get("cam", 2000); ok {
+		t.Fatal("one that takes more than its share is kept")
+	}
+	if _, _, ok := c.get("cam", 1); !ok {
+		t.Fatal("it pushed the others out")
+	}
+}
+
+// What was read before something was taken away is not kept after it, or it would come back from the dead.
+func TestFragmentCacheForgets(t *testing.T) {
+	for name, forget := range map[string]func(*fragmentCache){
+		"one": func(c *fragmentCache) { c.forget("cam", 1) },
+		"all": func(c *fragmentCache) { c.forgetAll() },
+	} {
+		c := fragmentCache{limit: 100_000}
+		f := store.FragmentInfo{Number: 1}
+		_, before, _ := c.get("cam", 1)
+		forget(&c)
+		c.put("cam", f, before)
+		c.opened("cam", &f, &media.Fragment{})
+		if _, _, ok := c.get("cam", 1); ok {
+			t.Errorf("%s: a row that was read before is kept", name)
+		}
+		_, now, _ := c.get("cam", 1)
+		c.put("cam", f, now)
+		forget(&c)
+		if _, _, ok := c.get("cam", 1); ok || c.bytes != 0 {
+			t.Errorf("%s: it is still there, %d bytes", name, c.bytes)
+		}
+	}
+}

@@ -1,0 +1,393 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// Head implements local.Index.
+func (x *SQLite) Head(ctx context.Context, id store.StreamID) (Head, error) {
+	var r headRow
+	rows := x.waiting.of(id)
+	err := x.readRow(ctx, r.dest(), headQuery+`s.id = ? AND s.deleted = 0`, string(id))
+	head := r.head()
+	for i := range rows {
+		head.Number, head.Sequence = max(head.Number, rows[i].Number), max(head.Sequence, rows[i].Sequence)
+	}
+	return head, err
+}
+
+// LastProducer implements local.Index.
+func (x *SQLite) LastProducer(ctx context.Context, id store.StreamID) (int64, error) {
+	rows := x.waiting.of(id)
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	var hot, sealed, wide int64
+	err = x.readRow(ctx, []any{&hot, &sealed, &wide}, lastProducerQuery, int64(math.MinInt64), key, wideMillis)
+	last := max(hot, sealed, wide)
+	for i := range rows {
+		last = max(last, rows[i].ProducerTimestamp)
+	}
+	return last, err
+}
+
+// Of sealed volumes it looks at those that begin late enough (wideMillis) and at the wide ones.
+const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragments WHERE stream = ?2), ?1),
+	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 0 AND producer_min >=
+		(SELECT MAX(producer_min) FROM sealed WHERE stream = ?2) - ?3), ?1),
+	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 1), ?1)`
+
+// The row of heads is written when rows of fragments go, not when they come: the greatest of both is the head.
+const headQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM fragments WHERE stream = h.stream),
+	(SELECT COALESCE(MAX(sequence), 0) FROM fragments WHERE stream = h.stream),
+	(SELECT COALESCE(MAX(number_max), 0) FROM sealed WHERE stream = h.stream),
+	(SELECT COALESCE(MAX(sequence_max), 0) FROM sealed WHERE stream = h.stream) FROM heads h JOIN streams s ON s.key = h.stream WHERE `
+
+// headRow scans the columns of headQuery.
+type headRow struct {
+	h        Head
+	number   store.Number
+	sequence int64
+}
+
+func (r *headRow) dest() []any {
+	return []any{&r.h.Number, &r.h.Sequence, &r.number, &r.sequence, &r.h.SealedNumber, &r.h.SealedSequence}
+}
+
+func (r *headRow) head() Head {
+	h := r.h
+	h.Number, h.Sequence = max(h.Number, r.number), max(h.Sequence, r.sequence)
+	return h
+}
+
+// head gives where a stream's orders stand.
+func (t *tx) head(stream int64) (Head, error) {
+	var r headRow
+	err := t.row(r.dest(), headQuery+`h.stream = ?`, stream)
+	return r.head(), err
+}
+
+// keepHead writes a stream's head down, before rows go that may hold the greatest number or sequence.
+func (t *tx) keepHead(stream int64) error {
+	h, err := t.head(stream)
+	if err != nil {
+		return err
+	}
+	return t.setHead(stream, h)
+}
+
+func (t *tx) setHead(stream int64, h Head) error {
+	_, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(h.Number), h.Sequence, stream)
+	return err
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+const fragmentColumns = `f.number, f.sequence, f.producer_ts, f.server_ts, f.track_set, f.spans, f.payload_crc, f.partial,
+	f.blob, f.position, f.length, f.meta_length`
+
+// fragmentRow scans fragmentColumns.
+type fragmentRow struct {
+	f       store.FragmentInfo
+	spans   sql.RawBytes
+	crc     int64
+	partial int64
+	volume  int64
+}
+
+func (r *fragmentRow) dest() []any {
+	f := &r.f
+	l := &f.Location
+	return []any{&f.Number, &f.Sequence, &f.ProducerTimestamp, &f.ServerTimestamp, &f.TrackSet, &r.spans, &r.crc, &r.partial,
+		&r.volume, &l.Offset, &l.Length, &l.MetaLength}
+}
+
+const volumeNameQuery = `SELECT name FROM blobs WHERE key = ?`
+
+// decode completes f with what was scanned.
+func (r *fragmentRow) decode() (err error) {
+	r.f.PayloadCRC, r.f.Partial = uint32(r.crc), r.partial != 0
+	r.f.Spans, err = record.DecodeSpans(r.spans)
+	return err
+}
+
+// fragmentRows reads the fragments of a query; the volumes' names, of which there are few, are looked up with volumeName.
+func fragmentRows(ctx context.Context, query, volumeName *sql.Stmt, args ...any) ([]store.FragmentInfo, error) {
+	var list []store.FragmentInfo
+	var volumes []int64 // of the fragments
+	var r fragmentRow
+	dest := r.dest()
+	err := scan(func(rows *sql.Rows) error {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		err := r.decode()
+		list, volumes = append(list, r.f), append(volumes, r.volume)
+		return err
+	})(query.QueryContext(ctx, args...))
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int64]string)
+	for i, key := range volumes {
+		name, ok := names[key]
+		if !ok {
+			if err := notFound(volumeName.QueryRowContext(ctx, key).Scan(&name)); err != nil {
+				return nil, err
+			}
+			names[key] = name
+		}
+		list[i].Location.Volume = name
+	}
+	return list, nil
+}
+
+// Hot implements local.Index. It is one transaction on a reading connection, which holds up nobody but the checkpoint.
+func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (hot Hot, err error) {
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return hot, err
+	}
+	rows := x.waiting.of(id)
+	text, args := hotQuery(key, q, notBefore)
+	query, done, err := x.snapshot(ctx, headQuery+`h.stream = ? AND s.deleted = 0`, text, volumeNameQuery, goneQuery)
+	if err != nil {
+		return hot, err
+	}
+	defer done()
+	var head headRow
+	if err := notFound(query[0].QueryRowContext(ctx, key).Scan(head.dest()...)); err != nil {
+		return hot, err
+	}
+	hot.Head = head.head()
+	hot.Fragments, err = fragmentRows(ctx, query[1], query[2], args...)
+	addWaiting(&hot, rows, &q, notBefore)
+	if err != nil || hot.Head.SealedNumber == 0 {
+		return hot, err
+	}
+	hot.Gone, err = gone(query[3].QueryContext(ctx, key))
+	return hot, err
+}
+
+// addWaiting adds what the table had not got when the rest was read. Whatever else happened to a row that waited, it was in the
+// table first; so those behind its head are still as they were.
+func addWaiting(hot *Hot, rows []store.FragmentInfo, q *store.Query, notBefore int64) {
+	table := hot.Head.Sequence
+	n := len(hot.Fragments)
+	for i := range rows {
+		f := &rows[i]
+		if f.Sequence <= table {
+			continue
+		}
+		hot.Head.Number, hot.Head.Sequence = max(hot.Head.Number, f.Number), max(hot.Head.Sequence, f.Sequence)
+		if f.ServerTimestamp >= notBefore && q.Selects(f) {
+			hot.Fragments = append(hot.Fragments, *f)
+		}
+	}
+	if len(hot.Fragments) == n {
+		return
+	}
+	slices.SortFunc(hot.Fragments, func(a, b store.FragmentInfo) int { return q.Compare(&a, &b) })
+	if q.Limit > 0 && len(hot.Fragments) > q.Limit {
+		hot.Fragments = hot.Fragments[:q.Limit]
+	}
+}
+
+// limitClause is LIMIT without a bare parameter: SQLite looks at the value of one when it plans, and so prepares the statement again
+// for each value that is bound.
+const limitClause = " LIMIT ? + 0"
+
+// hotQuery writes the query so that one index serves it, in its order; the + before a column keeps the planner from using
+// another: what follows a sequence by fragments_sequence, everything else by the primary key. There are the rows of one or
+// two volumes, so a range of time reads them all.
+func hotQuery(key int64, q store.Query, notBefore int64) (string, []any) {
+	where := ` WHERE f.stream = ? AND f.server_ts >= ?`
+	args := []any{key, notBefore}
+	add := func(condition string, v int64) {
+		where += " AND " + condition
+		args = append(args, v)
+	}
+	stamp := "f.server_ts"
+	if q.Timestamp == store.ProducerTimestamp {
+		stamp = "f.producer_ts"
+	}
+	if q.Start != 0 {
+		add(stamp+" >= ?", q.Start)
+	}
+	if q.End != 0 {
+		add(stamp+" <= ?", q.End)
+	}
+	if q.AfterSequence > 0 {
+		add("f.sequence > ?", q.AfterSequence)
+	}
+	number, order := "f.number", " ORDER BY f.number"
+	if q.AfterSequence > 0 || q.Order == store.BySequence {
+		number, order = "+f.number", " ORDER BY +f.number"
+	}
+	if q.After != 0 {
+		sign := " > ?"
+		if q.Order == store.ByNumberNewest {
+			sign = " < ?"
+		}
+		add(number+sign, int64(q.After))
+	}
+	switch q.Order {
+	case store.ByNumberNewest:
+		order += " DESC"
+	case store.BySequence:
+		order = " ORDER BY f.sequence"
+	}
+	if q.Limit > 0 {
+		order += limitClause
+		args = append(args, int64(q.Limit))
+	}
+	return `SELECT ` + fragmentColumns + ` FROM fragments f` + where + order, args
+}
+
+const goneQuery = `SELECT DISTINCT number FROM gone WHERE stream = ? ORDER BY number`
+
+func gone(rows *sql.Rows, err error) (list []store.Number, _ error) {
+	err = scan(func(rows *sql.Rows) error {
+		var n store.Number
+		err := rows.Scan(&n)
+		list = append(list, n)
+		return err
+	})(rows, err)
+	return list, err
+}
+
+// Gone implements local.Index.
+func (x *SQLite) Gone(ctx context.Context, id store.StreamID) ([]store.Number, error) {
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return gone(x.readers.QueryContext(ctx, goneQuery, key))
+}
+
+// HotFragment implements local.Index.
+func (x *SQLite) HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	for _, f := range x.waiting.of(id) {
+		if f.Number == n {
+			return f, nil
+		}
+	}
+	var r fragmentRow
+	err = x.read(ctx, func(rows *sql.Rows) error {
+		if err := rows.Scan(append(r.dest(), &r.f.Location.Volume)...); err != nil {
+			return err
+		}
+		return r.decode()
+	}, `SELECT `+fragmentColumns+`, b.name FROM fragments f JOIN blobs b ON b.key = f.blob WHERE f.stream = ? AND f.number = ?`, key, int64(n))
+	if err == nil && r.f.Number == 0 {
+		err = store.ErrNotFound
+	}
+	return r.f, err
+}
+
+// TrackSetID implements local.Index.
+func (x *SQLite) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (set int64, err error) {
+	err = x.add(ctx, visible, func(t *tx) error {
+		key, err := t.liveKey(id)
+		if err != nil {
+			return err
+		}
+		const find = `SELECT id FROM track_sets WHERE stream = ? AND hash = ?`
+		if err = t.row([]any{&set}, find, key, hash[:]); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		_, err = t.exec(`INSERT INTO track_sets (stream, id, hash, tracks)
+			SELECT ?, COALESCE(MAX(id), 0) + 1, ?, ? FROM track_sets WHERE stream = ?`, key, hash[:], data, key)
+		if err != nil {
+			return err
+		}
+		return t.row([]any{&set}, find, key, hash[:])
+	})
+	return set, err
+}
+
+// TrackSet implements local.Index.
+func (x *SQLite) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error) {
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var data []byte
+	err = x.readRow(ctx, []any{&data}, `SELECT tracks FROM track_sets WHERE stream = ? AND id = ?`, key, set)
+	return data, err
+}
+
+// Expire implements local.Index.
+func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64, limit int) (n int, err error) {
+	key, err := x.key(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	// A look without the writer first: most streams have nothing to expire most of the time.
+	const past = ` FROM blobs WHERE stream = ? AND state IN (1, 3) AND last_server_ts < ?`
+	var work int
+	err = x.readRow(ctx, []any{&work}, `SELECT EXISTS (SELECT 1`+past+`)`, key, notBefore)
+	if err != nil || work == 0 {
+		return 0, err
+	}
+	err = x.write(ctx, durable, func(t *tx) error {
+		if err := t.alone(id); err != nil {
+			return err
+		}
+		var keys []int64
+		err := t.rows(func(rows *sql.Rows) error {
+			var key int64
+			err := rows.Scan(&key)
+			keys = append(keys, key)
+			return err
+		}, `SELECT key`+past+` LIMIT ?`, key, notBefore, limit)
+		if err != nil {
+			return err
+		}
+		n = len(keys)
+		for _, volume := range keys {
+			if err := t.dropRows(key, volume); err != nil {
+				return err
+			}
+			if _, err := t.exec(`UPDATE blobs SET state = 2 WHERE key = ?`, volume); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+// dropRows drops what stands of a volume's fragments.
+func (t *tx) dropRows(stream, volume int64) error {
+	if err := t.keepHead(stream); err != nil {
+		return err
+	}
+	for _, table := range []string{`DELETE FROM sealed WHERE stream = ? AND blob = ?`, `DELETE FROM gone WHERE stream = ? AND blob = ?`,
+		`DELETE FROM replaced WHERE stream = ? AND blob = ?`, `DELETE FROM fragments WHERE stream = ? AND blob = ?`} {
+		if _, err := t.exec(table, stream, volume); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package index
+
+import (
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// Head is where a stream's two orders stand: the greatest number and sequence ever committed, zero at first, and the greatest
+// of its sealed volumes.
+type Head struct {
+	Number         store.Number
+	Sequence       int64
+	SealedNumber   store.Number
+	SealedSequence int64
+}
+
+// Hot is the answer to a query as far as it stands in rows, and what is needed to add the sealed volumes' part: all of one moment.
+type Hot struct {
+	Fragments []store.FragmentInfo // in the order of the query, at most its limit
+	Head      Head
+	Gone      []store.Number // fragments of sealed volumes that were replaced since, in ascending order
+}
+
+// SealedVolume is the one row of a sealed volume: where its packed table is and what is in it.
+type SealedVolume struct {
+	Name     string
+	Stream   store.StreamID
+	Footer   store.Location // of the footer record, whose metadata is the table
+	Count    int            // fragments in the table
+	Number   record.Range   // of the fragments' numbers
+	Sequence record.Range
+	Server   record.Range   // of the fragments' server timestamps, milliseconds
+	Producer record.Range   // likewise of the producer timestamps
+	Sets     []int64        // ids of the track sets, by their place in the table
+	Replaced []store.Number // what the fragments of the volume replaced when they came; for AddSealed only, Sealed leaves it out
+}
+
+// NewFragment is a fragment to be committed.
+type NewFragment struct {
+	Stream        store.StreamID
+	Info          store.FragmentInfo // Sequence is given by Commit
+	AfterSequence int64              // the sequence given is greater than this one too (fragments that were kept in memory only)
+	Replaces      store.Number       // the fragment whose row goes in the same transaction, 0 for none
+}
+
+// Committed is what became of one NewFragment.
+type Committed struct {
+	Sequence int64 // the commit sequence it was given
+	Err      error // ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number; another: there may be a row or not
+}
+
+// VolumeState is what the index knows of a volume's life.
+type VolumeState uint8
+
+// States of a volume.
+const (
+	VolumeOpen   VolumeState = iota // may hold whole records behind Indexed that the index does not know
+	VolumeClosed                    // no record is written to it again, every record is known
+	VolumeDoomed                    // without rows, its bytes are to be deleted
+	VolumeSealed                    // its fragments have one row together, the packed table is in its footer
+)
+
+// VolumeInfo is the index's row of one volume.
+type VolumeInfo struct {
+	Name                string
+	Stream              store.StreamID
+	State               VolumeState
+	Indexed             int64 // every record before this offset is known or was given up
+	LastServerTimestamp int64 // the greatest server timestamp of its fragments, milliseconds
+}
+
+// SessionLimits bound the sessions that are kept in an index; 0: no limit.
+type SessionLimits struct {
+	Count       int   // sessions of a stream
+	StreamBytes int64 // what they take, by Session.Size
+	Bytes       int64 // likewise, those of all streams
+}

@@ -1,0 +1,283 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// A volume covers an hour at most as long as nobody's clock jumps. So those that overlap an interval begin at most wideMillis
+// before it, and an index on where they begin finds them. The few wide ones are looked at one by one.
+const (
+	wideMillis = int64(4 * time.Hour / time.Millisecond)
+	wideNumber = wideMillis * 1000 << 12 // a number counts microseconds, shifted by 12 bits
+)
+
+func wide(s *SealedVolume) bool {
+	span := func(r record.Range) uint64 { return uint64(r.Max) - uint64(r.Min) }
+	return span(s.Number) > uint64(wideNumber) || span(s.Server) > uint64(wideMillis) || span(s.Producer) > uint64(wideMillis)
+}
+
+// Replaced implements local.Index.
+func (x *SQLite) Replaced(ctx context.Context, name string) ([]store.Number, error) {
+	if err := x.settled(ctx); err != nil {
+		return nil, err
+	}
+	return gone(x.readers.QueryContext(ctx, `SELECT r.number FROM blobs b JOIN replaced r ON r.stream = b.stream AND r.blob = b.key
+		WHERE b.name = ? ORDER BY r.number`, name))
+}
+
+// SealVolume implements local.Index.
+func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
+	return x.write(ctx, durable, func(t *tx) error {
+		if err := t.alone(s.Stream); err != nil {
+			return err
+		}
+		var key, stream int64
+		err := t.row([]any{&key, &stream}, `SELECT b.key, b.stream FROM blobs b JOIN streams s ON s.key = b.stream
+			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("blob %s is not closed: %w", s.Name, store.ErrExists)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.keepHead(stream); err != nil {
+			return err
+		}
+		n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND blob = ?`, stream, key)
+		if err != nil {
+			return err
+		}
+		if n != int64(s.Count) {
+			return fmt.Errorf("blob %s has %d fragments, its table %d: %w", s.Name, n, s.Count, store.ErrExists)
+		}
+		if _, err := t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream, key); err != nil {
+			return err
+		}
+		if n == 0 {
+			_, err := t.exec(`UPDATE blobs SET state = 2 WHERE key = ?`, key)
+			return err
+		}
+		return t.seal(&s, key, stream)
+	})
+}
+
+// AddSealed implements local.Index.
+func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
+	if len(volumes) == 0 {
+		return nil
+	}
+	return x.write(ctx, durable, func(t *tx) error {
+		if err := t.alone(volumes[0].Stream); err != nil {
+			return err
+		}
+		stream, err := t.liveKey(volumes[0].Stream)
+		if err != nil {
+			return err
+		}
+		head, err := t.head(stream)
+		if err != nil {
+			return err
+		}
+		for i := range volumes {
+			s := &volumes[i]
+			if s.Sequence.Min <= head.Sequence {
+				return fmt.Errorf("blob %s begins with sequence %d, the head is %d: %w", s.Name, s.Sequence.Min, head.Sequence, store.ErrExists)
+			}
+			n, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 3, ?, ?) ON CONFLICT (name) DO NOTHING`,
+				stream, s.Name, s.Footer.Offset, s.Server.Max)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return fmt.Errorf("blob %s is known: %w", s.Name, store.ErrExists)
+			}
+			var key int64
+			if err := t.row([]any{&key}, `SELECT key FROM blobs WHERE name = ?`, s.Name); err != nil {
+				return err
+			}
+			if err := t.seal(s, key, stream); err != nil {
+				return err
+			}
+			for _, n := range s.Replaced {
+				if err := t.replace(stream, int64(n)); err != nil {
+					return err
+				}
+			}
+			head.Number, head.Sequence = max(head.Number, store.Number(s.Number.Max)), s.Sequence.Max
+		}
+		return t.setHead(stream, head)
+	})
+}
+
+// seal adds a volume's row. Sequences of sealed volumes do not overlap, so that one order of volumes is that of their fragments.
+func (t *tx) seal(s *SealedVolume, key, stream int64) error {
+	var overlap int
+	err := t.row([]any{&overlap}, `SELECT COUNT(*) FROM (SELECT sequence_min FROM sealed WHERE stream = ? AND sequence_max >= ?
+		ORDER BY sequence_max LIMIT 1) WHERE sequence_min <= ?`, stream, s.Sequence.Min, s.Sequence.Max)
+	if err != nil {
+		return err
+	}
+	if overlap > 0 {
+		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name, store.ErrExists)
+	}
+	var sets []byte
+	for _, id := range s.Sets {
+		sets = binary.AppendVarint(sets, id)
+	}
+	w := 0
+	if wide(s) {
+		w = 1
+	}
+	n, err := t.exec(`INSERT INTO sealed (blob, stream, position, length, meta_length, fragments, number_min, number_max, sequence_min, sequence_max,
+		server_min, server_max, producer_min, producer_max, wide, sets) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		key, stream, s.Footer.Offset, s.Footer.Length, s.Footer.MetaLength, s.Count, s.Number.Min, s.Number.Max, s.Sequence.Min, s.Sequence.Max,
+		s.Server.Min, s.Server.Max, s.Producer.Min, s.Producer.Max, w, append([]byte{}, sets...))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("blob %s has the first or last number of another: %w", s.Name, store.ErrExists)
+	}
+	_, err = t.exec(`UPDATE blobs SET state = 3 WHERE key = ?`, key)
+	return err
+}
+
+const sealedColumns = `b.name, s.position, s.length, s.meta_length, s.fragments, s.number_min, s.number_max, s.sequence_min, s.sequence_max,
+	s.server_min, s.server_max, s.producer_min, s.producer_max, s.sets`
+
+// Sealed implements local.Index.
+func (x *SQLite) Sealed(ctx context.Context, id store.StreamID, q store.Query, notBefore, after int64, limit int) ([]SealedVolume, error) {
+	key, err := x.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var list []SealedVolume
+	for _, wide := range []bool{false, true} {
+		text, args := sealedQuery(key, q, notBefore, after, limit, wide)
+		err := x.read(ctx, func(rows *sql.Rows) error {
+			s := SealedVolume{Stream: id}
+			var sets sql.RawBytes
+			err := rows.Scan(&s.Name, &s.Footer.Offset, &s.Footer.Length, &s.Footer.MetaLength, &s.Count, &s.Number.Min, &s.Number.Max,
+				&s.Sequence.Min, &s.Sequence.Max, &s.Server.Min, &s.Server.Max, &s.Producer.Min, &s.Producer.Max, &sets)
+			if err != nil {
+				return err
+			}
+			s.Footer.Volume = s.Name
+			for len(sets) > 0 {
+				v, n := binary.Varint(sets)
+				if n <= 0 {
+					return fmt.Errorf("%w: track sets of sealed blob %s", store.ErrCorrupt, s.Name)
+				}
+				s.Sets, sets = append(s.Sets, v), sets[n:]
+			}
+			list = append(list, s)
+			return nil
+		}, text, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(list, func(a, b SealedVolume) int {
+		switch q.Order {
+		case store.ByNumberNewest:
+			return cmp.Compare(b.Number.Max, a.Number.Max)
+		case store.BySequence:
+			return cmp.Compare(a.Sequence.Min, b.Sequence.Min)
+		}
+		return cmp.Compare(a.Number.Min, b.Number.Min)
+	})
+	return list[:min(len(list), limit)], nil
+}
+
+// sealedQuery writes the query so that one index serves it, as hotQuery does:
+//
+//   - by sequence, and fragments after a sequence: sealed_sequence;
+//   - the first page of a range of time: that timestamp's index, sorted;
+//   - else by number: sealed_number or sealed_newest, in its order.
+//
+// Of the wide volumes it takes those by sealed_wide, each looked at.
+func sealedQuery(key int64, q store.Query, notBefore, after int64, limit int, wide bool) (string, []any) {
+	stamp := "s.server"
+	if q.Timestamp == store.ProducerTimestamp {
+		stamp = "s.producer"
+	}
+	bySequence := q.Order == store.BySequence || q.AfterSequence > 0
+	byTime := !bySequence && (q.Start > 0 || q.End != 0) && q.After == 0 && after == 0
+	plus := func(free bool) string { // a column that another index would like to serve
+		if free && !wide {
+			return ""
+		}
+		return "+"
+	}
+	byNumber := plus(!bySequence && !byTime)
+	where := ` WHERE s.stream = ? AND s.wide = 0 AND s.server_max >= ?`
+	if wide {
+		where = ` WHERE s.stream = ? AND s.wide = 1 AND s.server_max >= ?`
+	}
+	args := []any{key, notBefore}
+	add := func(condition string, v int64) {
+		where += " AND " + condition
+		args = append(args, v)
+	}
+	less := func(v, by int64) int64 { // without wrapping around
+		if v < -1<<62 {
+			return v
+		}
+		return v - by
+	}
+	if q.Start != 0 {
+		add(stamp+"_max >= ?", q.Start)
+		if byTime && !wide {
+			add(stamp+"_min >= ?", less(q.Start, wideMillis))
+		}
+	}
+	if q.End != 0 {
+		add(plus(byTime)+stamp+"_min <= ?", q.End)
+	}
+	if q.AfterSequence > 0 {
+		add(plus(bySequence)+"s.sequence_max > ?", q.AfterSequence)
+	}
+	if q.After != 0 {
+		if q.Order == store.ByNumberNewest {
+			add("+s.number_min < ?", int64(q.After))
+			if byNumber == "" && int64(q.After) < 1<<62 {
+				add("s.number_max < ?", int64(q.After)+wideNumber)
+			}
+		} else {
+			add("+s.number_max > ?", int64(q.After))
+			if byNumber == "" {
+				add("s.number_min > ?", less(int64(q.After), wideNumber))
+			}
+		}
+	}
+	var order string
+	switch q.Order {
+	case store.ByNumberNewest:
+		if after != 0 {
+			add(byNumber+"s.number_max < ?", after)
+		}
+		order = " ORDER BY " + byNumber + "s.number_max DESC"
+	case store.BySequence:
+		if after != 0 {
+			add("+s.sequence_min > ?", after)
+			add(plus(true)+"s.sequence_max > ?", after)
+		}
+		order = " ORDER BY " + plus(true) + "s.sequence_max"
+	default:
+		if after != 0 {
+			add(byNumber+"s.number_min > ?", after)
+		}
+		order = " ORDER BY " + byNumber + "s.number_min"
+	}
+	return `SELECT ` + sealedColumns + ` FROM sealed s JOIN blobs b ON b.key = s.blob` + where + order + limitClause, append(args, limit)
+}

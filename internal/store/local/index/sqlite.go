@@ -1,0 +1,484 @@
+// Package index keeps a store's rows in SQLite. The SQL stays within what PostgreSQL understands too, except for what this
+// file and the migrations hold.
+package index
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"weir/internal/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// SQLite is a local.Index in one file. All writes go through one connection, one transaction at a time; reads go through a
+// pool and see the last commit. In WAL mode neither waits for the other.
+type SQLite struct {
+	readers *sql.DB
+	db      *sql.DB       // of the one writing connection
+	writing chan struct{} // one slot, guards the fields below
+	conn    *sql.Conn
+	synced  bool // the connection is at synchronous=FULL
+	relaxed bool // Batch runs
+	stmts   map[string]*sql.Stmt
+
+	waiting waiting // rows on their way into the table
+
+	path     string
+	file     *os.File // the database; see openWith
+	log      *os.File // the write-ahead log
+	shm      *os.File // what connections share; nil when that is memory of this process
+	pageSize int64
+	pages    int64 // of the database as committed, which are allocated; guarded by writing
+	reserved bool  // the reserve is whole; guarded by writing
+	keepLog  bool  // the log outlives Close; guarded by writing
+
+	queries sync.Map // text to *sql.Stmt of readers; the texts are constants and the few forms of hotQuery
+
+	keys    sync.Map // store.StreamID to its int64 key, which never changes
+	volumes sync.Map // store.StreamID to the name of the volume of its last durable commit, whose row is on disk
+}
+
+// readConnections is how many reads run at the same time; each connection may cache 8 MB.
+const readConnections = 8
+
+// OpenSQLite opens the index in a file, making it (mode 0600) or bringing its schema up to date when needed. The caller
+// holds the lock of the data directory.
+func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
+	x, err := openSQLite(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("index %s: %w", path, err)
+	}
+	return x, nil
+}
+
+func openSQLite(ctx context.Context, path string) (*SQLite, error) {
+	x, err := openWith(ctx, path, "")
+	if errors.Is(err, store.ErrFull) {
+		// There is no room for the file that connections share. This way they share memory, and
+		// other processes are kept out.
+		x, err = openWith(ctx, path, "unix-excl")
+	}
+	return x, err
+}
+
+// openWith opens the index with one of SQLite's ways to reach files, the usual one when vfs is
+// empty.
+func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	x := &SQLite{
+		path: abs, writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true,
+	}
+	x.waiting.tails = make(map[store.StreamID]*tail)
+	_, err = os.Stat(abs + "-wal")
+	x.keepLog = err == nil
+	// SQLite gives its -wal and -shm files the mode of the database. The file stays open as long as
+	// SQLite has it: closing it would end the locks that the process has on it (SQLite, How To
+	// Corrupt An SQLite Database File, 2.2).
+	if x.file, err = os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, err
+	}
+	if vfs == "" {
+		if x.shm, err = os.OpenFile(abs+"-shm", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+			return nil, errors.Join(err, x.file.Close())
+		}
+		release, err := holdShm(x.shm)
+		defer release()
+		if err != nil {
+			return nil, errors.Join(err, x.shm.Close(), x.file.Close())
+		}
+	}
+	open := func(pragmas ...string) (*sql.DB, error) {
+		q := url.Values{"_pragma": append(pragmas, "busy_timeout(10000)", "temp_store(MEMORY)")}
+		if vfs != "" {
+			q.Set("vfs", vfs)
+		}
+		u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
+		return sql.Open("sqlite", u.String())
+	}
+	x.db, err = open("journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)",
+		"wal_autocheckpoint(8000)", "cache_size(-16000)")
+	if err == nil {
+		x.conn, err = x.db.Conn(ctx)
+	}
+	if err == nil {
+		err = x.migrate(ctx)
+	}
+	if err == nil {
+		err = x.measure(ctx)
+	}
+	if err == nil {
+		x.readers, err = open("query_only(1)", "cache_size(-8000)")
+	}
+	if err != nil {
+		return nil, errors.Join(full(err), x.Close())
+	}
+	x.readers.SetMaxOpenConns(readConnections)
+	x.readers.SetMaxIdleConns(readConnections)
+	return x, nil
+}
+
+// migrate applies the numbered files that the database has not seen, each in a transaction with its number.
+func (x *SQLite) migrate(ctx context.Context) error {
+	var have int
+	if err := x.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+		return err
+	}
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	if have > len(names) {
+		return fmt.Errorf("schema %d is of a newer version than this one, which knows %d", have, len(names))
+	}
+	for i, name := range names {
+		number, _, _ := strings.Cut(filepath.Base(name), "_")
+		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
+			return fmt.Errorf("migration %s is out of order", name)
+		}
+		if i < have {
+			continue
+		}
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, i+1)
+		if _, err := x.conn.ExecContext(ctx, script); err != nil {
+			_, _ = x.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			return fmt.Errorf("migration %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Close implements local.Index. What was committed is in the file; no call may run.
+func (x *SQLite) Close() error {
+	errs := []error{x.waiting.close(func() error { return x.settled(context.Background()) })}
+	x.queries.Range(func(_, s any) bool {
+		errs = append(errs, s.(*sql.Stmt).Close())
+		return true
+	})
+	if x.readers != nil {
+		errs = append(errs, x.readers.Close())
+	}
+	for _, s := range x.stmts {
+		errs = append(errs, s.Close())
+	}
+	kept, err := x.keep()
+	errs = append(errs, err)
+	if x.conn != nil {
+		errs = append(errs, x.conn.Close())
+	}
+	if x.db != nil {
+		errs = append(errs, x.db.Close())
+	}
+	if kept {
+		errs = append(errs, clearLog(x.log))
+	}
+	for _, f := range []*os.File{x.log, x.shm, x.file} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tx is the running write transaction.
+type tx struct {
+	x   *SQLite
+	ctx context.Context // of this transaction only: WithoutCancel of the caller's
+
+	committed []func() // called when it is, within the turn
+}
+
+// durability of a write transaction.
+type durability uint8
+
+const (
+	visible durability = iota // the newest may be lost in a power cut
+	durable                   // on disk on return, with everything committed before; within Batch when that returns
+	ordered                   // on disk on return, also within Batch: something is destroyed next
+)
+
+// write runs fn in a transaction, more than once when it fails for want of space. It waits for its
+// turn with ctx and is not interrupted after that: a change cut short by an impatient client would
+// leave everybody guessing.
+//
+// It is for what frees space and for what was promised: it may take of the reserve. What is new
+// comes by add.
+func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) error {
+	return x.transact(ctx, d, true, fn)
+}
+
+// add is write for what is refused when the disk is full, outside of Batch.
+func (x *SQLite) add(ctx context.Context, d durability, fn func(t *tx) error) error {
+	return x.transact(ctx, d, false, fn)
+}
+
+func (x *SQLite) transact(ctx context.Context, d durability, mayTake bool, fn func(*tx) error) error {
+	if x.conn == nil {
+		return errReadOnly
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case x.writing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-x.writing }()
+	ctx = context.WithoutCancel(ctx)
+	err := x.try(ctx, d, fn)
+	if errors.Is(err, store.ErrFull) && !errors.Is(err, errGrow) {
+		if again, _ := x.restart(ctx); again {
+			err = x.try(ctx, d, fn)
+		}
+	}
+	for n := 1; errors.Is(err, store.ErrFull) && n <= pieces && (mayTake || x.relaxed); n *= 2 {
+		again := x.try(ctx, d, func(t *tx) error {
+			if err := t.take(n); err != nil {
+				return err
+			}
+			return fn(t)
+		})
+		if !errors.Is(again, store.ErrFull) {
+			err = again
+		}
+	}
+	return err
+}
+
+// try runs fn in a transaction once, in the caller's turn.
+//
+// synchronous belongs to the connection: FULL syncs the write-ahead log at each commit, NORMAL at
+// checkpoints only. One sync covers all that was written before it.
+func (x *SQLite) try(ctx context.Context, d durability, fn func(t *tx) error) error {
+	t := &tx{x: x, ctx: ctx}
+	if err := t.sync(d == ordered || d == durable && !x.relaxed); err != nil {
+		return err
+	}
+	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		return full(err)
+	}
+	err := fn(t)
+	if err == nil {
+		err = t.grow()
+	}
+	if err == nil {
+		if _, err = t.exec("COMMIT"); err != nil {
+			x.waiting.fail()
+		}
+	}
+	if err != nil {
+		// After a failed COMMIT the transaction may be open still or not, applied or not; all are fine now.
+		_, _ = t.exec("ROLLBACK")
+		return full(err)
+	}
+	for _, call := range t.committed {
+		call()
+	}
+	return nil
+}
+
+// onCommit calls f when the transaction is committed.
+func (t *tx) onCommit(f func()) { t.committed = append(t.committed, f) }
+
+// sync sets whether commits are synced.
+func (t *tx) sync(on bool) error {
+	if t.x.synced == on {
+		return nil
+	}
+	level := "NORMAL"
+	if on {
+		level = "FULL"
+	}
+	if _, err := t.x.conn.ExecContext(t.ctx, "PRAGMA synchronous = "+level); err != nil {
+		return err
+	}
+	t.x.synced = on
+	return nil
+}
+
+// Batch implements local.Index.
+func (x *SQLite) Batch(ctx context.Context, fn func() error) error {
+	relax := func(on bool) {
+		x.writing <- struct{}{}
+		x.relaxed = on
+		<-x.writing
+	}
+	relax(true)
+	err := fn()
+	if err == nil {
+		err = x.settled(ctx)
+	}
+	relax(false)
+	if err != nil {
+		return err
+	}
+	// A checkpoint syncs the log and then the database.
+	x.writing <- struct{}{}
+	defer func() { <-x.writing }()
+	t := &tx{x: x, ctx: context.WithoutCancel(ctx)}
+	if err := t.sync(true); err != nil {
+		return err
+	}
+	var busy, frames, done int
+	if err := x.conn.QueryRowContext(t.ctx, "PRAGMA wal_checkpoint(FULL)").Scan(&busy, &frames, &done); err != nil {
+		return err
+	}
+	if busy != 0 || done < frames {
+		return fmt.Errorf("checkpoint stopped at %d of %d frames", done, frames)
+	}
+	return nil
+}
+
+// stmt prepares a statement once for the connection. The statements are constants of this package, so they are few.
+func (t *tx) stmt(text string) (*sql.Stmt, error) {
+	if s := t.x.stmts[text]; s != nil {
+		return s, nil
+	}
+	s, err := t.x.conn.PrepareContext(t.ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	t.x.stmts[text] = s
+	return s, nil
+}
+
+func (t *tx) exec(text string, args ...any) (changed int64, err error) {
+	s, err := t.stmt(text)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// row runs a query for one row; store.ErrNotFound when there is none.
+func (t *tx) row(dest []any, text string, args ...any) error {
+	s, err := t.stmt(text)
+	if err != nil {
+		return err
+	}
+	return notFound(s.QueryRowContext(t.ctx, args...).Scan(dest...))
+}
+
+// rows runs a query and calls each for every row; each must not use the transaction.
+func (t *tx) rows(each func(*sql.Rows) error, text string, args ...any) error {
+	s, err := t.stmt(text)
+	if err != nil {
+		return err
+	}
+	return scan(each)(s.QueryContext(t.ctx, args...))
+}
+
+// read runs a query on the pool and calls each for every row.
+func (x *SQLite) read(ctx context.Context, each func(*sql.Rows) error, text string, args ...any) error {
+	s, err := x.query(ctx, text)
+	if err != nil {
+		return err
+	}
+	return scan(each)(s.QueryContext(ctx, args...))
+}
+
+// readRow runs a query for one row on the pool; store.ErrNotFound when there is none.
+func (x *SQLite) readRow(ctx context.Context, dest []any, text string, args ...any) error {
+	s, err := x.query(ctx, text)
+	if err != nil {
+		return err
+	}
+	return notFound(s.QueryRowContext(ctx, args...).Scan(dest...))
+}
+
+// query gives the prepared statement of a text for the pool: preparing one costs more than reading a row. It must not be called
+// while holding one of the pool's connections, since it may need one.
+func (x *SQLite) query(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s, ok := x.queries.Load(text); ok {
+		return s.(*sql.Stmt), nil
+	}
+	s, err := x.readers.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if other, ok := x.queries.LoadOrStore(text, s); ok {
+		return other.(*sql.Stmt), s.Close()
+	}
+	return s, nil
+}
+
+// snapshot begins a transaction on the pool and gives the statements of the texts in it; done ends it.
+func (x *SQLite) snapshot(ctx context.Context, texts ...string) (queries []*sql.Stmt, done func(), err error) {
+	for _, text := range texts {
+		s, err := x.query(ctx, text)
+		if err != nil {
+			return nil, nil, err
+		}
+		queries = append(queries, s)
+	}
+	t, err := x.readers.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, s := range queries {
+		queries[i] = t.StmtContext(ctx, s)
+	}
+	return queries, func() { _ = t.Rollback() }, nil // it changed nothing
+}
+
+func scan(each func(*sql.Rows) error) func(*sql.Rows, error) error {
+	return func(rows *sql.Rows, err error) error {
+		if err != nil {
+			return err
+		}
+		for err == nil && rows.Next() {
+			err = each(rows)
+		}
+		return errors.Join(err, rows.Err(), rows.Close())
+	}
+}
+
+func notFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// key gives the key of a stream, deleted or not.
+func (x *SQLite) key(ctx context.Context, id store.StreamID) (int64, error) {
+	if key, ok := x.keys.Load(id); ok {
+		return key.(int64), nil
+	}
+	var key int64
+	if err := x.readRow(ctx, []any{&key}, "SELECT key FROM streams WHERE id = ?", string(id)); err != nil {
+		return 0, err
+	}
+	x.keys.Store(id, key)
+	return key, nil
+}
+
+// liveKey gives the key of a stream that is not deleted.
+func (t *tx) liveKey(id store.StreamID) (int64, error) {
+	var key int64
+	err := t.row([]any{&key}, "SELECT key FROM streams WHERE id = ? AND deleted = 0", string(id))
+	return key, err
+}

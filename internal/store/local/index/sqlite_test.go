@@ -1,0 +1,267 @@
+package index
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+const streamID = store.StreamID("00112233445566778899aabbccddeeff")
+
+func open(t *testing.T, path string) *SQLite {
+	t.Helper()
+	x, err := OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func withStream(t *testing.T) *SQLite {
+	t.Helper()
+	x := open(t, filepath.Join(t.TempDir(), "index.db"))
+	t.Cleanup(func() {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := x.CreateStream(t.Context(), store.Stream{ID: streamID, Name: "cam"}); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func fragment(n store.Number) NewFragment {
+	return NewFragment{Stream: streamID, Info: store.FragmentInfo{
+		Number: n, ServerTimestamp: int64(n), ProducerTimestamp: int64(n), Spans: make([]store.Span, 20),
+		Location: store.Location{Volume: string(streamID) + "/a.vol", Offset: int64(n) * 10, Length: 10},
+	}}
+}
+
+// Each query is served by the index that was made for it: none reads the rows of other streams, those of sealed volumes are
+// reached where the answer begins, and only what must be is sorted.
+func TestPlans(t *testing.T) {
+	x := withStream(t)
+	for _, c := range []struct {
+		name        string
+		q           store.Query
+		after       int64 // sealed: not the first page
+		hot, sealed string
+		sorts       bool // the sealed volumes
+	}{
+		{"all", store.Query{}, 0, "PRIMARY KEY (stream=?)", "sealed_number (stream=?)", false},
+		{"newest", store.Query{Order: store.ByNumberNewest, Limit: 3}, 0, "PRIMARY KEY (stream=?)", "sealed_newest (stream=?)", false},
+		{"page", store.Query{After: 5, Limit: 3}, 0, "PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)", false},
+		{"page downwards", store.Query{After: 5, Limit: 3, Order: store.ByNumberNewest}, 0, "PRIMARY KEY (stream=? AND number<?)", "sealed_newest (stream=? AND number_max<?)", false},
+		{"tail", store.Query{Order: store.BySequence, AfterSequence: 5}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", false},
+		{"tail of a time", store.Query{Order: store.BySequence, AfterSequence: 5, Start: 3}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", false},
+		{"tail by number", store.Query{AfterSequence: 5}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", true},
+		{"server time", store.Query{Start: 3, End: 9}, 0, "PRIMARY KEY (stream=?)", "sealed_server (stream=? AND server_min>? AND server_min<?)", true},
+		{"server time, page", store.Query{Start: 3, End: 9, After: 7}, 0, "PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)", false},
+		{"server time, more", store.Query{Start: 3, End: 9}, 7, "PRIMARY KEY (stream=?)", "sealed_number (stream=? AND number_min>?)", false},
+		{"producer time", store.Query{Timestamp: store.ProducerTimestamp, Start: 3, End: 9, Limit: 4}, 0, "PRIMARY KEY (stream=?)", "sealed_producer (stream=? AND producer_min>? AND producer_min<?)", true},
+	} {
+		check := func(index string, sorts bool, text string, args []any) {
+			t.Helper()
+			var plan []string
+			err := x.read(t.Context(), func(rows *sql.Rows) error {
+				var id, parent, unused int
+				var detail string
+				err := rows.Scan(&id, &parent, &unused, &detail)
+				plan = append(plan, detail)
+				return err
+			}, "EXPLAIN QUERY PLAN "+text, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(plan, "\n")
+			if !strings.Contains(all, index) || strings.Contains(all, "SCAN f") || strings.Contains(all, "SCAN s") || strings.Contains(all, "TEMP B-TREE FOR ORDER") != sorts {
+				t.Errorf("%s:\n%s\n%s", c.name, text, all)
+			}
+		}
+		text, args := hotQuery(1, c.q, 0)
+		check(c.hot, c.q.AfterSequence > 0 && c.q.Order != store.BySequence, text, args)
+		text, args = sealedQuery(1, c.q, 0, c.after, 10, false)
+		check(c.sealed, c.sorts, text, args)
+		text, args = sealedQuery(1, c.q, 0, c.after, 10, true)
+		check("sealed_wide (stream=?)", true, text, args)
+	}
+}
+
+// A full disk is ErrFull; what was committed stays, also what found no room yet, and the index goes on when there is some.
+func TestFull(t *testing.T) {
+	x := withStream(t)
+	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // the least: as many as there are
+		t.Fatal(err)
+	}
+	var n store.Number = 1
+	for {
+		n++
+		results, err := x.Commit(t.Context(), []NewFragment{fragment(n)})
+		if err != nil || results[0].Err != nil || n > 10_000 {
+			t.Fatal(n, results, err)
+		}
+		if err = x.settled(t.Context()); errors.Is(err, store.ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		results, err := x.Commit(t.Context(), []NewFragment{fragment(n + 1)})
+		if err != nil || !errors.Is(results[0].Err, store.ErrFull) {
+			t.Fatalf("%+v, %v", results, err)
+		}
+		hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
+		if err != nil || len(hot.Fragments) != int(n) || hot.Head.Sequence != int64(n) {
+			t.Fatalf("%d fragments, want %d, head %+v: %v", len(hot.Fragments), n, hot.Head, err)
+		}
+	}
+	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {
+		t.Fatal(err)
+	}
+	results, err := x.Commit(t.Context(), []NewFragment{fragment(n + 1)})
+	if err != nil || results[0].Sequence != int64(n+1) {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
+	if err != nil || len(hot.Fragments) != int(n+1) {
+		t.Fatalf("%d fragments, want %d: %v", len(hot.Fragments), n+1, err)
+	}
+}
+
+// A batch whose volume the index does not know is synced, every other is not.
+func TestWhichBatchesAreSynced(t *testing.T) {
+	x := withStream(t)
+	commit := func(n store.Number, volume string) bool {
+		t.Helper()
+		f := fragment(n)
+		f.Info.Location.Volume = string(streamID) + volume
+		if _, err := x.Commit(t.Context(), []NewFragment{f}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.settled(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return x.synced
+	}
+	for i, c := range []struct {
+		volume string
+		want   bool
+	}{{"/a.vol", true}, {"/a.vol", false}, {"/a.vol", false}, {"/b.vol", true}, {"/b.vol", false}} {
+		if got := commit(store.Number(i+1), c.volume); got != c.want {
+			t.Errorf("batch %d in %s: synced is %t", i+1, c.volume, got)
+		}
+	}
+	volumes, err := x.Volumes(t.Context())
+	if err != nil || len(volumes) != 2 || volumes[0].State != VolumeClosed || volumes[1].State != VolumeOpen {
+		t.Fatalf("%+v, %v", volumes, err)
+	}
+}
+
+func TestNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	x := open(t, path)
+	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenSQLite(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Fatalf("opened with %v", err)
+	}
+}
+
+// Within Batch nothing is synced but what destroys something; at its end everything is in the database itself.
+func TestBatch(t *testing.T) {
+	from := filepath.Join(t.TempDir(), "index.db")
+	x := open(t, from)
+	defer func() { _ = x.Close() }()
+	if err := x.CreateStream(t.Context(), store.Stream{ID: streamID, Name: "cam"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}); err != nil {
+		t.Fatal(err)
+	}
+	name := fragment(1).Info.Location.Volume
+	failed := errors.New("failed")
+	if err := x.Batch(t.Context(), func() error { return failed }); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	err := x.Batch(t.Context(), func() error {
+		if err := x.CloseVolumes(t.Context(), []VolumeInfo{{Name: name}}); err != nil || x.synced {
+			t.Errorf("synced is %t: %v", x.synced, err)
+		}
+		if err := x.ForgetVolumes(t.Context(), []string{"none"}); err != nil || !x.synced {
+			t.Errorf("synced is %t: %v", x.synced, err)
+		}
+		return x.AddVolume(t.Context(), streamID, string(streamID)+"/b.vol")
+	})
+	if err != nil || !x.synced {
+		t.Fatal(x.synced, err)
+	}
+	// The database without its log has it all.
+	whole, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "index.db")
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	y := open(t, path)
+	defer func() { _ = y.Close() }()
+	volumes, err := y.Volumes(t.Context())
+	if err != nil || len(volumes) != 2 || volumes[0].State != VolumeClosed {
+		t.Fatalf("%+v, %v", volumes, err)
+	}
+}
+
+// The greatest producer timestamp is found wherever it is: in a row that waits, in the table, in a sealed volume, in a wide one.
+func TestLastProducer(t *testing.T) {
+	x := withStream(t)
+	want := func(last int64) {
+		t.Helper()
+		if got, err := x.LastProducer(t.Context(), streamID); err != nil || got != last {
+			t.Fatalf("%d, want %d: %v", got, last, err)
+		}
+	}
+	want(math.MinInt64)
+	for n := range store.Number(3) {
+		f := fragment(n + 1)
+		f.Info.ProducerTimestamp = 100 - int64(n)
+		if _, err := x.Commit(t.Context(), []NewFragment{f}); err != nil {
+			t.Fatal(err)
+		}
+		want(100)
+	}
+	if err := x.settled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(100)
+	seal := func(n, from, to int64) {
+		t.Helper()
+		r := record.Range{Min: n, Max: n}
+		b := SealedVolume{Name: fmt.Sprintf("%s/%d.vol", streamID, n), Stream: streamID, Count: 1, Number: r, Sequence: r, Server: r, Producer: record.Range{Min: from, Max: to}}
+		if err := x.AddSealed(t.Context(), []SealedVolume{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seal(10, 1000, 50_000)
+	seal(11, 40_000, 41_000) // begins later, ends earlier
+	want(50_000)
+	seal(12, 500, 3*wideMillis)
+	want(3 * wideMillis)
+}

@@ -1,0 +1,470 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"weir/internal/store"
+	"weir/internal/store/local/index"
+	"weir/internal/store/record"
+)
+
+// recoverBatch bounds the rows that recovery commits at a time.
+const recoverBatch = 256
+
+// recover brings the index and the bytes together after a crash, before anything else runs:
+//
+//   - volumes that the index has and that are not there lose their rows;
+//   - volumes that are there and that the index does not have become known (the crash came between the bytes and the first
+//     commit; or the index was lost, and then their streams become known again too);
+//   - open volumes are read from their indexed end on: a torn tail is cut, whole records get rows. Their acks may not have
+//     been sent, which is legal: the producer cannot tell a lost ack from a lost fragment and sends again;
+//   - open volumes are closed: the next Append of each stream begins another.
+//
+// Closed and sealed volumes cost nothing but their names. Of a sealed volume that is not known only the footer is read.
+//
+// Every step leaves a state that a crash may leave too, so the steps need not be durable one by one.
+func (s *Store) recover(ctx context.Context) error {
+	return s.idx.Batch(ctx, func() error { return s.recoverAll(ctx) })
+}
+
+func (s *Store) recoverAll(ctx context.Context) error {
+	known, err := s.idx.Volumes(ctx)
+	if err != nil {
+		return err
+	}
+	deleted := make(map[store.StreamID]bool)
+	ids, err := s.idx.DeletedStreams(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		deleted[id] = true // the sweep deletes their bytes
+	}
+	there := make(map[string]bool)
+	if err := s.volumes.List(ctx, func(name string) error { there[name] = true; return nil }); err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+
+	var missing []string
+	var open []index.VolumeInfo
+	for _, b := range known {
+		switch {
+		case deleted[b.Stream]:
+		case b.State != index.VolumeDoomed && !there[b.Name]:
+			s.log.Error("blob is missing, its fragments are dropped", "blob", b.Name)
+			missing = append(missing, b.Name)
+		case b.State == index.VolumeOpen:
+			open = append(open, b)
+		}
+		delete(there, b.Name)
+	}
+	if err := s.idx.ForgetVolumes(ctx, missing); err != nil {
+		return fmt.Errorf("forget missing blobs: %w", err)
+	}
+
+	var closed []index.VolumeInfo
+	for i, b := range open {
+		if err := s.verifyTail(ctx, b); err != nil {
+			return err
+		}
+		closed, err = s.recoverVolume(ctx, b, nil, closed)
+		if err != nil {
+			return err
+		}
+		s.progress(i+1, len(open)+len(there))
+	}
+	if err := s.idx.CloseVolumes(ctx, closed); err != nil {
+		return fmt.Errorf("close blobs: %w", err)
+	}
+	// Names begin with stream, hour and first number, so their order is that of their making.
+	var unknown []string
+	for name := range there {
+		unknown = append(unknown, name)
+	}
+	sort.Strings(unknown)
+	for done := 0; len(unknown) > 0; {
+		id, _, _ := strings.Cut(unknown[0], "/")
+		n := sort.Search(len(unknown), func(i int) bool { return unknown[i] > id+"/\xff" })
+		names := unknown[:n]
+		unknown = unknown[n:]
+		if !deleted[store.StreamID(id)] {
+			if err := s.recoverUnknown(ctx, store.StreamID(id), names, func(n int) { s.progress(len(open)+done+n, len(open)+len(there)) }); err != nil {
+				return err
+			}
+		}
+		done += n
+	}
+	return nil
+}
+
+// tailPage is how many rows verifyTail reads at a time.
+const tailPage = 16
+
+// verifyTail reads the last fragments of an open volume that have rows, backwards up to one that is whole, and reports the others: they
+// were acknowledged, and a disk that loses what it said it had synced loses the newest. Their rows stay, as of any damaged
+// fragment.
+func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
+	stream, err := s.idx.StreamByID(ctx, b.Stream)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // recoverVolume says so
+	}
+	if err != nil {
+		return fmt.Errorf("verify blob %s: %w", b.Name, err)
+	}
+	q := store.Query{Order: store.ByNumberNewest, Limit: tailPage}
+	for {
+		hot, err := s.idx.Hot(ctx, b.Stream, q, minTime)
+		if err != nil {
+			return fmt.Errorf("verify blob %s: %w", b.Name, err)
+		}
+		for i := range hot.Fragments {
+			f := &hot.Fragments[i]
+			q.After = f.Number
+			if f.Location.Volume != b.Name {
+				continue
+			}
+			switch _, err := VerifyRecord(ctx, s.volumes, *f, func(int) error { return ctx.Err() }); {
+			case err == nil:
+				return nil
+			case ctx.Err() != nil:
+				return ctx.Err()
+			default: // damaged, or the disk cannot read it
+				s.foundDamaged(&stream, f, err, s.damaged)
+			}
+		}
+		if len(hot.Fragments) < tailPage {
+			return nil
+		}
+	}
+}
+
+func (s *Store) progress(done, total int) {
+	if s.o.Progress != nil {
+		s.o.Progress(done, total)
+	}
+}
+
+// recoverUnknown makes the volumes of one stream known, in the order of their making. Those that were sealed are taken together
+// from their footers, the others are read.
+func (s *Store) recoverUnknown(ctx context.Context, id store.StreamID, names []string, done func(int)) error {
+	if len(names) == 1 && strings.HasSuffix(names[0], "/") {
+		return s.recoverEmpty(ctx, id)
+	}
+	// Of a stream that the index does not know the last volume tells how it was at the end.
+	described, err := s.describe(ctx, id, names)
+	if err != nil {
+		return err
+	}
+	var sealed []index.SealedVolume
+	sets := make(map[[32]byte]int64)
+	add := func() error { // what is sealed so far
+		err := s.addSealed(ctx, sealed)
+		sealed = sealed[:0]
+		return err
+	}
+	for i, name := range names {
+		b, err := s.recoverSealed(ctx, id, name, described, sets)
+		if err != nil {
+			return fmt.Errorf("recover blob %s: %w", name, err)
+		}
+		if b != nil {
+			described = nil // it is known now
+		}
+		if b != nil {
+			sealed = append(sealed, *b)
+		}
+		if b == nil || len(sealed) == recoverBatch || i == len(names)-1 {
+			if err := add(); err != nil {
+				return err
+			}
+		}
+		if b == nil {
+			closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: name, Stream: id}, described, nil)
+			if err == nil {
+				err = s.idx.CloseVolumes(ctx, closed)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		done(i + 1)
+	}
+	return nil
+}
+
+// describe gives the stream that volumes without rows belong to, when the index does not know it: as its last volume says that it
+// is. nil when the index knows it, or no volume says anything.
+func (s *Store) describe(ctx context.Context, id store.StreamID, names []string) (*store.Stream, error) {
+	_, err := s.idx.StreamByID(ctx, id)
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	for i := len(names) - 1; i >= 0; i-- {
+		described, _, err := s.volumes.Describe(ctx, names[i])
+		if err != nil && !errors.Is(err, store.ErrCorrupt) {
+			return nil, fmt.Errorf("recover blob %s: %w", names[i], err)
+		}
+		if err == nil && described.ID == id {
+			return described, nil
+		}
+	}
+	return nil, nil
+}
+
+// revive makes a stream known that the index lost. The index does not have it, not even as a deleted one: it was lost or is
+// an older copy. What its volumes say of it makes it known again; deleting video because an index is missing would be the
+// worst answer. false when its name is taken by another.
+func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, error) {
+	err := s.idx.CreateStream(ctx, *described)
+	if errors.Is(err, store.ErrExists) {
+		if _, err := s.idx.StreamByID(ctx, described.ID); err == nil {
+			return true, nil
+		}
+		s.log.Error("bytes are of a lost stream whose name is taken by another, they are left alone", "stream", described.Name, "id", described.ID)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("recover stream %s: %w", described.ID, err)
+	}
+	s.log.Warn("stream recovered from its bytes", "stream", described.Name, "id", described.ID)
+	return true, nil
+}
+
+// recoverSealed reads the footer of a volume; nil when it has none that can be used. sets remembers the track sets of the
+// stream's other volumes.
+func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name string, described *store.Stream, sets map[[32]byte]int64) (*index.SealedVolume, error) {
+	_, at, err := s.volumes.Describe(ctx, name)
+	var t *record.Table
+	if err == nil && at.Length > 0 {
+		t, err = readTable(ctx, s.volumes, at)
+	}
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return nil, err
+	}
+	if err != nil || t == nil || t.Count == 0 {
+		return nil, nil
+	}
+	if described != nil {
+		if ok, err := s.revive(ctx, described); !ok {
+			return nil, err
+		}
+	}
+	b := &index.SealedVolume{Name: name, Stream: id, Footer: at, Replaced: t.Replaced}
+	for _, tracks := range t.Sets {
+		hash := sha256.Sum256(tracks)
+		set, ok := sets[hash]
+		if !ok {
+			if set, err = s.idx.TrackSetID(ctx, id, hash, tracks); errors.Is(err, store.ErrNotFound) {
+				return nil, nil // of no stream
+			}
+			if err != nil {
+				return nil, err
+			}
+			sets[hash] = set
+		}
+		b.Sets = append(b.Sets, set)
+	}
+	describe(b, t)
+	return b, nil
+}
+
+// addSealed makes sealed volumes known. When they cannot be put in order with what is known already they are read instead.
+func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) error {
+	if len(sealed) == 0 {
+		return nil
+	}
+	n := 0
+	for i := range sealed {
+		n += sealed[i].Count
+	}
+	err := s.idx.AddSealed(ctx, sealed)
+	if err == nil {
+		s.metrics.RecoveredRecords.Add(float64(n))
+		s.log.Info("sealed volumes recovered", "stream", sealed[0].Stream, "volumes", len(sealed), "fragments", n)
+		return nil
+	}
+	if !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("recover sealed blobs: %w", err)
+	}
+	if len(sealed) > 1 {
+		for i := range sealed {
+			if err := s.addSealed(ctx, sealed[i:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob", sealed[0].Name, "err", err)
+	closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: sealed[0].Name, Stream: sealed[0].Stream}, nil, nil)
+	if err == nil {
+		err = s.idx.CloseVolumes(ctx, closed)
+	}
+	return err
+}
+
+// recoverEmpty frees what is left of a stream that has no volumes and is not known.
+func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
+	_, err := s.idx.StreamByID(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		err = s.volumes.DeleteStream(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("recover stream %s: %w", id, err)
+	}
+	return nil
+}
+
+// recoverVolume gives rows to the records behind b.Indexed and adds the volume to those that are to be closed. A b.Indexed of 0 is
+// a volume without a row, or one whose row was written by a recovery that did not end; described is its stream if the index
+// does not know it.
+func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described *store.Stream, closed []index.VolumeInfo) ([]index.VolumeInfo, error) {
+	r := volumeRecovery{s: s, volume: b, sets: make(map[[32]byte]int64)}
+	head, err := s.idx.Head(ctx, b.Stream)
+	known := err == nil
+	r.sealed = head.SealedNumber
+	if !known && (!errors.Is(err, store.ErrNotFound) || b.Indexed > 0) {
+		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+	}
+	own, end, cut, err := s.volumes.Recover(ctx, b.Name, b.Indexed, func(loc store.Location, head []byte) error {
+		return r.found(loc, head)
+	})
+	if errors.Is(err, store.ErrCorrupt) {
+		// It does not even begin as a volume: a file cut short at its creation, or not ours. Nothing refers to it.
+		s.log.Warn("blob holds nothing and is deleted", "blob", b.Name, "err", err)
+		return closed, s.deleteVolume(ctx, b)
+	}
+	if err != nil {
+		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+	}
+	s.metrics.TruncatedBytes.Add(float64(cut))
+	if len(r.records) == 0 && b.Indexed == 0 {
+		return closed, s.deleteVolume(ctx, b)
+	}
+	if !known {
+		if described == nil && own == nil && b.Indexed == 0 {
+			s.log.Error("blob is of a lost stream that no blob describes, it is left alone", "blob", b.Name, "records", len(r.records))
+			return closed, nil
+		}
+		if described == nil {
+			s.log.Warn("blob belongs to no stream and is deleted", "blob", b.Name)
+			return closed, s.deleteVolume(ctx, b)
+		}
+		if ok, err := s.revive(ctx, described); !ok {
+			return closed, err
+		}
+	}
+	if b.Indexed == 0 {
+		if err := s.idx.AddVolume(ctx, b.Stream, b.Name); err != nil {
+			return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+		}
+	}
+	if err := r.commit(ctx); err != nil {
+		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+	}
+	if len(r.records) > 0 || cut > 0 {
+		s.log.Info("blob recovered", "blob", b.Name, "records", len(r.records), "cut_bytes", cut)
+	}
+	b.Indexed = end
+	return append(closed, b), nil
+}
+
+func (s *Store) deleteVolume(ctx context.Context, b index.VolumeInfo) error {
+	err := s.idx.ForgetVolumes(ctx, []string{b.Name})
+	if err == nil {
+		err = s.volumes.Delete(ctx, []string{b.Name})
+	}
+	if err != nil {
+		return fmt.Errorf("delete blob %s: %w", b.Name, err)
+	}
+	return nil
+}
+
+// volumeRecovery collects the records of one volume. There are few: a volume is 64 MB, and only its tail is read.
+type volumeRecovery struct {
+	s       *Store
+	volume  index.VolumeInfo
+	sealed  store.Number // no sealed volume of the stream has a greater one
+	sets    map[[32]byte]int64
+	records []recoveredRecord
+}
+
+type recoveredRecord struct {
+	row    index.NewFragment
+	tracks []byte
+}
+
+func (r *volumeRecovery) found(loc store.Location, head []byte) error {
+	h, fragment, err := record.DecodeFragment(head)
+	if err != nil {
+		// Its checksums hold, so it was written like this: one fragment lost, not the volume.
+		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset", loc.Offset, "err", err)
+		return nil
+	}
+	rec := store.Record{Fragment: *fragment, Number: h.Number}
+	info := record.NewInfo(&rec, h.PayloadCRC, 0)
+	info.Location = loc
+	r.records = append(r.records, recoveredRecord{
+		row:    index.NewFragment{Stream: r.volume.Stream, Info: info, Replaces: h.Replaces},
+		tracks: record.AppendTracks(nil, fragment.Tracks),
+	})
+	return nil
+}
+
+// commit gives the records rows. A record whose number has a row already was applied although its commit had failed, or is
+// the second try of one; both are left as they are.
+func (r *volumeRecovery) commit(ctx context.Context) error {
+	rows := make([]index.NewFragment, 0, recoverBatch)
+	for i := range r.records {
+		rec := &r.records[i]
+		if rec.row.Info.Number <= r.sealed {
+			_, err := r.s.reader.sealedFragment(ctx, r.volume.Stream, rec.row.Info.Number)
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		hash := sha256.Sum256(rec.tracks)
+		set, ok := r.sets[hash]
+		if !ok {
+			var err error
+			if set, err = r.s.idx.TrackSetID(ctx, r.volume.Stream, hash, rec.tracks); err != nil {
+				return err
+			}
+			r.sets[hash] = set
+		}
+		rec.row.Info.TrackSet = set
+		if rows = append(rows, rec.row); len(rows) == recoverBatch {
+			if err := r.commitRows(ctx, rows); err != nil {
+				return err
+			}
+			rows = rows[:0]
+		}
+	}
+	return r.commitRows(ctx, rows)
+}
+
+func (r *volumeRecovery) commitRows(ctx context.Context, rows []index.NewFragment) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	results, err := r.s.idx.Commit(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for _, c := range results {
+		switch {
+		case c.Err == nil:
+			r.s.metrics.RecoveredRecords.Inc()
+		case !errors.Is(c.Err, store.ErrExists):
+			return c.Err
+		}
+	}
+	return nil
+}

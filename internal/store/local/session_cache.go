@@ -1,0 +1,63 @@
+package local
+
+import (
+	"sync"
+
+	"weir/internal/store"
+)
+
+// maxSessionBytes bounds the sessions kept in memory; a recording's checkpoint may have 100 kB.
+const maxSessionBytes = 16 << 20
+
+// sessionCache keeps the rows of sessions that are asked for: every playlist and every segment asks for its own. It is true
+// because this process is the only one that writes them: whatever changes a row lets go of it here, also when the change
+// failed, since it may have been applied.
+type sessionCache struct {
+	mu      sync.Mutex
+	rows    map[string]store.Session
+	bytes   int
+	changes int // how often rows were let go of: what was read from the index before the last change is not kept
+}
+
+func (c *sessionCache) get(id string) (row store.Session, changes int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	row, ok = c.rows[id]
+	return row, c.changes, ok
+}
+
+// put keeps a row that was read after get told changes.
+func (c *sessionCache) put(row store.Session, changes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := int(row.Size())
+	if changes != c.changes || size > maxSessionBytes {
+		return
+	}
+	if c.rows == nil || c.bytes+size > maxSessionBytes {
+		c.rows, c.bytes = make(map[string]store.Session), 0
+	}
+	if _, ok := c.rows[row.ID]; !ok {
+		c.rows[row.ID] = row
+		c.bytes += size
+	}
+}
+
+// forget lets go of one session's row.
+func (c *sessionCache) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if row, ok := c.rows[id]; ok {
+		c.bytes -= int(row.Size())
+		delete(c.rows, id)
+	}
+	c.changes++
+}
+
+// forgetAll lets go of every row, after what happens seldom beside requests.
+func (c *sessionCache) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rows, c.bytes = nil, 0
+	c.changes++
+}

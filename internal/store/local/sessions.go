@@ -1,0 +1,150 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"weir/internal/store"
+	"weir/internal/store/local/index"
+)
+
+// What the sessions in the index may take. A session takes about 400 bytes, and 17 more for each fragment that its playlist may
+// list: 90 kB at most, more only where a camera's fragments are listed in slices.
+const (
+	maxStreamSessionBytes = 64 << 20  // of one stream: 700 of the largest, or 150,000 live ones
+	maxIndexSessionBytes  = 512 << 20 // of all: half of what is kept free by default
+	maxFleetingBytes      = 16 << 20  // in memory only
+)
+
+// OpenSession registers a session; durable on return. When its stream has more than limit open sessions then (0: no
+// limit), the earliest created ones are closed in the same transaction and their IDs returned; so they are when the stream's sessions
+// take more than their share of the index. A session for which there is no space, on the disk or within the bounds, is kept in
+// memory, so that what is stored can be watched: it ends with the process at the latest. ErrNotFound when there is no such
+// stream, ErrExists when the ID is taken.
+func (s *Store) OpenSession(ctx context.Context, session store.Session, limit int) (closed []string, err error) {
+	err = s.room(ctx, session.Size())
+	if err == nil {
+		limits := index.SessionLimits{Count: limit, StreamBytes: maxStreamSessionBytes, Bytes: maxIndexSessionBytes}
+		closed, err = s.idx.OpenSession(ctx, session, limits, s.now())
+		for _, id := range closed {
+			s.sessions.forget(id)
+		}
+	}
+	if full := err; errors.Is(err, store.ErrFull) {
+		if _, err = s.state(ctx, session.Stream); err == nil {
+			var first bool
+			if closed, first = s.fleeting.open(session, limit, s.now()); first {
+				s.log.Warn("playback sessions are kept in memory only until there is space", "err", full)
+			}
+		}
+	}
+	if err != nil {
+		s.sessions.forgetAll() // some may be closed all the same
+		return nil, fmt.Errorf("open session: %w", err)
+	}
+	return closed, nil
+}
+
+// Session gives an open session; the caller must not change its bytes. ErrNotFound when there is none: it was never known, a newer
+// one closed it, or its time is over.
+func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
+	row, ok := s.fleeting.get(id)
+	if !ok {
+		var changes int
+		if row, changes, ok = s.sessions.get(id); !ok {
+			var err error
+			if row, err = s.idx.Session(ctx, id); err != nil {
+				return store.Session{}, fmt.Errorf("session: %w", err)
+			}
+			s.sessions.put(row, changes)
+		}
+	}
+	if row.ExpiresMillis <= s.now() {
+		return store.Session{}, fmt.Errorf("session: %w", store.ErrNotFound)
+	}
+	return row, nil
+}
+
+// Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut. ErrNotFound; ErrFull, and the
+// checkpoint stays as it was, when there is no space for it.
+func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
+	if s.fleeting.checkpoint(id, data) {
+		return nil
+	}
+	err := s.room(ctx, int64(len(data)))
+	if err == nil {
+		defer s.sessions.forget(id)
+		err = s.idx.Checkpoint(ctx, id, data, maxIndexSessionBytes)
+	}
+	if err != nil {
+		return fmt.Errorf("checkpoint session: %w", err)
+	}
+	return nil
+}
+
+// fleetingSessions are sessions that are kept in memory only, in the order in which they were opened: maxFleetingBytes of them,
+// the latest. While there is space on the disk there are none.
+type fleetingSessions struct {
+	mu       sync.Mutex
+	sessions []store.Session
+}
+
+func (f *fleetingSessions) get(id string) (store.Session, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := f.index(id); i >= 0 {
+		return f.sessions[i], true
+	}
+	return store.Session{}, false
+}
+
+func (f *fleetingSessions) index(id string) int {
+	return slices.IndexFunc(f.sessions, func(s store.Session) bool { return s.ID == id })
+}
+
+// open adds a session and closes those beyond limit of its stream (0: no limit), and of all streams those beyond the bytes. It
+// tells whether there are no others.
+func (f *fleetingSessions) open(session store.Session, limit int, now int64) (closed []string, first bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	count, bytes := 0, int64(0)
+	kept := []store.Session{session}
+	for _, s := range slices.Backward(f.sessions) {
+		if s.ExpiresMillis <= now {
+			continue
+		}
+		if s.Stream == session.Stream {
+			count++
+		}
+		if bytes += s.Size(); bytes+session.Size() > maxFleetingBytes || s.Stream == session.Stream && limit > 0 && count >= limit {
+			bytes -= s.Size()
+			closed = append(closed, s.ID)
+			continue
+		}
+		kept = append(kept, s)
+	}
+	slices.Reverse(kept)
+	f.sessions = kept
+	return closed, len(kept) == 1
+}
+
+// checkpoint replaces the checkpoint of a session, if it is one of these.
+func (f *fleetingSessions) checkpoint(id string, data []byte) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.index(id)
+	if i >= 0 {
+		f.sessions[i].Checkpoint = slices.Clone(data)
+	}
+	return i >= 0
+}
+
+// drop lets go of the sessions for which over is true.
+func (f *fleetingSessions) drop(over func(*store.Session) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sessions = slices.DeleteFunc(f.sessions, func(s store.Session) bool { return over(&s) })
+}

@@ -1,0 +1,217 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// CreateStream adds a stream; durable on return. It fills ID, CreatedMillis, Version and NumberTag and gives the stream back.
+// ErrExists when a stream of that name exists, ErrFull when there is no room.
+func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream, error) {
+	if st.Name == "" || st.RetentionHours < 0 {
+		return store.Stream{}, errors.New("create stream: name missing or retention negative")
+	}
+	if err := s.intact(); err != nil {
+		return store.Stream{}, fmt.Errorf("create stream: %w", err)
+	}
+	var tag [8]byte
+	rand.Read(tag[:]) // never fails
+	st.ID = store.StreamID(randomText(hexDigits, 32))
+	st.CreatedMillis = s.wall()
+	st.Version = randomText(alphanumerics, 20)
+	st.NumberTag = binary.LittleEndian.Uint64(tag[:])
+	st.Tags = maps.Clone(st.Tags)
+	if st.Tags == nil {
+		st.Tags = map[string]string{}
+	}
+	err := s.roomForRow(ctx)
+	if err == nil {
+		err = s.idx.CreateStream(ctx, st)
+	}
+	if err != nil {
+		return store.Stream{}, fmt.Errorf("create stream: %w", err)
+	}
+	return st, nil
+}
+
+// Stream finds a stream by its name. ErrNotFound.
+func (s *Store) Stream(ctx context.Context, name string) (store.Stream, error) {
+	st, err := s.idx.Stream(ctx, name)
+	if err != nil {
+		return store.Stream{}, fmt.Errorf("stream %q: %w", name, err)
+	}
+	return st, nil
+}
+
+// StreamByID finds a stream by its ID; the caller must not change its tags. ErrNotFound. It does not ask the index for a stream that was
+// used before.
+func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error) {
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return store.Stream{}, err
+	}
+	return *st.stream.Load(), nil
+}
+
+// ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater than after, by name in byte
+// order. The name of the last one is the cursor of the next call.
+func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error) {
+	list, err := s.idx.ListStreams(ctx, prefix, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list streams: %w", err)
+	}
+	return list, nil
+}
+
+// UpdateStream changes a stream and gives it a new Version; durable on return. A version that is
+// not empty must be the stream's (ErrVersion). change may be called more than once; its error is in
+// the returned chain and leaves the stream as it was. It cannot change ID, Name, CreatedMillis,
+// Version and NumberTag. ErrNotFound. A shorter retention hides what is past it at once, and frees
+// its space soon. A longer one keeps what there is; volumes that were wholly past the one before do
+// not come back, whether they had been freed yet or not. ErrFull when there is no room and the
+// change makes the retention longer or the stream's row; any other change works on a full disk too.
+func (s *Store) UpdateStream(ctx context.Context, id store.StreamID, version string, change func(*store.Stream) error) (store.Stream, error) {
+	next := randomText(alphanumerics, 20)
+	shorter := false
+	row, err := s.changeStream(ctx, id, func(st *store.Stream) error {
+		was := st.RetentionHours
+		if version != "" && version != st.Version {
+			return store.ErrVersion
+		}
+		if err := change(st); err != nil {
+			return err
+		}
+		if st.RetentionHours < 0 {
+			return errors.New("retention is negative")
+		}
+		st.Version = next
+		shorter = st.RetentionHours < was
+		return nil
+	})
+	if err != nil {
+		return store.Stream{}, fmt.Errorf("update stream %s: %w", id, err)
+	}
+	if shorter {
+		s.sweepSoon()
+	}
+	return row, nil
+}
+
+// TagStream changes a stream's tags and leaves its Version; durable on return. change may be called
+// more than once; its error is in the returned chain and leaves the tags as they were. ErrNotFound;
+// ErrFull as from UpdateStream.
+func (s *Store) TagStream(ctx context.Context, id store.StreamID, change func(tags map[string]string) error) error {
+	_, err := s.changeStream(ctx, id, func(st *store.Stream) error { return change(st.Tags) })
+	if err != nil {
+		return fmt.Errorf("tag stream %s: %w", id, err)
+	}
+	return nil
+}
+
+func (s *Store) changeStream(ctx context.Context, id store.StreamID, change func(*store.Stream) error) (store.Stream, error) {
+	st, err := s.state(ctx, id)
+	if err != nil {
+		return store.Stream{}, err
+	}
+	if err := acquire(ctx, st.changing); err != nil {
+		return store.Stream{}, err
+	}
+	defer release(st.changing)
+	if err := s.intact(); err != nil {
+		return store.Stream{}, err
+	}
+	was := st.stream.Load()
+	next := *was
+	next.Tags = maps.Clone(was.Tags)
+	if err := change(&next); err == nil { // an error of change comes again below
+		if takesMore(&next, was) {
+			if err := s.roomForRow(ctx); err != nil {
+				return store.Stream{}, err
+			}
+		}
+		if next.RetentionHours > was.RetentionHours {
+			if err := s.dropPast(ctx, st, was); err != nil {
+				return store.Stream{}, err
+			}
+		}
+	}
+	row, err := s.idx.UpdateStream(ctx, id, func(row *store.Stream) error {
+		id, name, created, tag := row.ID, row.Name, row.CreatedMillis, row.NumberTag
+		if err := change(row); err != nil {
+			return err
+		}
+		row.ID, row.Name, row.CreatedMillis, row.NumberTag = id, name, created, tag
+		if row.Tags == nil {
+			row.Tags = map[string]string{}
+		}
+		return nil
+	})
+	if err != nil {
+		// It may have been applied all the same: forget what is remembered by reading it again.
+		if again, readErr := s.idx.StreamByID(ctx, id); readErr == nil {
+			st.stream.Store(&again)
+		}
+		return store.Stream{}, err
+	}
+	kept := row
+	kept.Tags = maps.Clone(row.Tags)
+	st.stream.Store(&kept)
+	return row, nil
+}
+
+// DeleteStream deletes a stream with all its fragments and sessions. On return it is gone for every method, durably, and its
+// name can be used again; its space is freed soon after by Run. What is being read from it can be read to its end. A
+// version that is not empty must be the stream's (ErrVersion). ErrNotFound.
+func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
+	if err := s.intact(); err != nil {
+		return fmt.Errorf("delete stream %s: %w", id, err)
+	}
+	defer s.sessions.forgetAll()
+	defer s.recent.forgetAll()
+	err := s.idx.DeleteStream(ctx, id, func(row *store.Stream) error {
+		if version != "" && version != row.Version {
+			return store.ErrVersion
+		}
+		return nil
+	})
+	if err != nil {
+		// It may have been applied all the same, and then what is remembered must not outlive it.
+		if _, readErr := s.idx.StreamByID(ctx, id); errors.Is(readErr, store.ErrNotFound) {
+			s.forget(id)
+		}
+		return fmt.Errorf("delete stream %s: %w", id, err)
+	}
+	s.forget(id)
+	s.sweepSoon()
+	return nil
+}
+
+// sweepSoon asks Run for a sweep now.
+func (s *Store) sweepSoon() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// drop makes the state say that its stream is deleted and frees the memory.
+func (st *streamState) drop() {
+	st.deleted.Store(true)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.ring = ring{}
+}
+
+// takesMore tells whether the stream takes more space than it did as was.
+func takesMore(st, was *store.Stream) bool {
+	now, _ := record.EncodeStream(st) // texts and numbers: it cannot fail
+	then, _ := record.EncodeStream(was)
+	return st.RetentionHours > was.RetentionHours || len(now) > len(then)
+}

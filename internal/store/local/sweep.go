@@ -1,0 +1,227 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"weir/internal/store"
+	"weir/internal/store/local/index"
+)
+
+// sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed in between; sweepVolumes
+// the volumes that lose their rows in one.
+const (
+	sweepRows    = 2000
+	sweepVolumes = 8
+)
+
+// Sweep does one pass of background work: volumes wholly past retention lose their rows, then their bytes; deleted streams
+// lose their bytes, then their rows; idle volumes are closed, and closed ones sealed; expired sessions are forgotten. Rows
+// always go before bytes, and a pass that was cut short is taken up by the next one. What fails for one stream does not
+// keep the others.
+func (s *Store) Sweep(ctx context.Context) error {
+	if err := acquire(ctx, s.sweep); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	defer release(s.sweep)
+	if err := s.intact(); err != nil {
+		return fmt.Errorf("sweep: %w", err) // what is there now is somebody else's
+	}
+	errs := []error{s.sweepDeleted(ctx)}
+	errs = append(errs, s.sweepIdle(ctx), s.sweepRetention(ctx), s.sweepDoomed(ctx))
+	errs = append(errs, s.sweepSessions(ctx))
+	if !s.Full() { // a footer takes space
+		errs = append(errs, s.sweepClosed(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	return nil
+}
+
+// sweepDeleted frees deleted streams: all bytes, then all rows, so that no row is missing while bytes are left that a
+// recovery would take for a stream's.
+func (s *Store) sweepDeleted(ctx context.Context) error {
+	ids, err := s.idx.DeletedStreams(ctx)
+	errs := []error{err}
+	for _, id := range ids {
+		errs = append(errs, s.purge(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) purge(ctx context.Context, id store.StreamID) error {
+	if st := s.forget(id); st != nil {
+		// An append that runs is waited for; one that comes later sees that the stream is deleted and writes nothing.
+		if err := acquire(ctx, st.appending); err != nil {
+			return err
+		}
+		release(st.appending)
+		<-s.commits.enqueue(nil)
+	}
+	if err := s.volumes.DeleteStream(ctx, id); err != nil {
+		return fmt.Errorf("delete bytes of stream %s: %w", id, err)
+	}
+	for done := false; !done; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if done, err = s.idx.PurgeStream(ctx, id, sweepRows); err != nil {
+			return fmt.Errorf("drop rows of stream %s: %w", id, err)
+		}
+	}
+	s.mu.Lock()
+	delete(s.streams, id)
+	s.mu.Unlock()
+	return nil
+}
+
+// sweepIdle closes open volumes that got nothing for a while, or whose last fragment is past retention, so that they can be
+// deleted and start-up need not look at them.
+func (s *Store) sweepIdle(ctx context.Context) error {
+	volumes, err := s.idx.VolumesInState(ctx, index.VolumeOpen)
+	errs := []error{err}
+	for _, b := range volumes {
+		st, err := s.state(ctx, b.Stream)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		now := s.now()
+		if b.LastServerTimestamp >= now-s.o.IdleVolume.Milliseconds() && b.LastServerTimestamp >= notBefore(st.stream.Load(), now) {
+			continue
+		}
+		errs = append(errs, s.closeVolume(ctx, st, b))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) closeVolume(ctx context.Context, st *streamState, b index.VolumeInfo) error {
+	if err := acquire(ctx, st.appending); err != nil {
+		return err
+	}
+	err := s.volumes.Roll(ctx, b.Stream)
+	release(st.appending)
+	if err != nil {
+		return fmt.Errorf("close blob %s: %w", b.Name, err)
+	}
+	// Every row of the volume was queued before; once they are committed nothing can come any more.
+	<-s.commits.enqueue(nil)
+	if err := s.idx.CloseVolumes(ctx, []index.VolumeInfo{b}); err != nil {
+		return fmt.Errorf("close blob %s: %w", b.Name, err)
+	}
+	return nil
+}
+
+// sweepRetention drops what is past retention, stream by stream.
+func (s *Store) sweepRetention(ctx context.Context) error {
+	var errs []error
+	after := ""
+	for {
+		streams, err := s.idx.ListStreams(ctx, "", after, 100)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if len(streams) == 0 {
+			return errors.Join(errs...)
+		}
+		after = streams[len(streams)-1].Name
+		for _, stream := range streams {
+			now := s.now()
+			if st := s.known(stream.ID); st != nil {
+				st.mu.Lock()
+				st.ring.trim(now-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+				st.mu.Unlock()
+			}
+			for n := sweepVolumes; n == sweepVolumes; {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if n, err = s.expire(ctx, stream.ID, notBefore(&stream, now)); err != nil {
+					errs = append(errs, err)
+				}
+			}
+		}
+	}
+}
+
+// expire drops the rows of a stream's closed volumes that are wholly before a time (milliseconds), sweepVolumes at most, and tells how many
+// they were. What was kept of fragments is forgotten, after an error too: the rows may be gone all the same.
+func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (int, error) {
+	n, err := s.idx.Expire(ctx, id, before, sweepVolumes)
+	if n > 0 || err != nil {
+		s.recent.forgetAll()
+	}
+	if err != nil {
+		return n, fmt.Errorf("expire fragments of stream %s: %w", id, err)
+	}
+	return n, nil
+}
+
+// dropPast drops the rows of a stream's volumes that are wholly past its retention now: what a sweep would do, for those that have
+// come to be since the last one.
+func (s *Store) dropPast(ctx context.Context, st *streamState, stream *store.Stream) error {
+	before := notBefore(stream, s.now())
+	volumes, err := s.idx.VolumesInState(ctx, index.VolumeOpen)
+	if err != nil {
+		return err
+	}
+	for _, b := range volumes {
+		if b.Stream == stream.ID && b.LastServerTimestamp < before {
+			if err := s.closeVolume(ctx, st, b); err != nil {
+				return err
+			}
+		}
+	}
+	for n := sweepVolumes; n == sweepVolumes; {
+		if n, err = s.expire(ctx, stream.ID, before); err != nil {
+			return err
+		}
+	}
+	s.sweepSoon()
+	return nil
+}
+
+// sweepDoomed deletes the bytes of volumes without rows, then forgets the volumes.
+func (s *Store) sweepDoomed(ctx context.Context) error {
+	volumes, err := s.idx.VolumesInState(ctx, index.VolumeDoomed)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, b := range volumes {
+		names = append(names, b.Name)
+	}
+	for len(names) > 0 {
+		chunk := names[:min(100, len(names))]
+		names = names[len(chunk):]
+		if err := s.volumes.Delete(ctx, chunk); err != nil {
+			return fmt.Errorf("delete blobs: %w", err)
+		}
+		if err := s.idx.ForgetVolumes(ctx, chunk); err != nil {
+			return fmt.Errorf("forget blobs: %w", err)
+		}
+		s.metrics.SweptVolumes.Add(float64(len(chunk)))
+	}
+	return nil
+}
+
+func (s *Store) sweepSessions(ctx context.Context) error {
+	s.fleeting.drop(func(f *store.Session) bool { return f.ExpiresMillis <= s.now() })
+	for n := sweepRows; n == sweepRows; {
+		var err error
+		n, err = s.idx.ExpireSessions(ctx, s.now(), sweepRows)
+		if n > 0 || err != nil {
+			s.sessions.forgetAll()
+		}
+		if err != nil {
+			return fmt.Errorf("expire sessions: %w", err)
+		}
+	}
+	return nil
+}

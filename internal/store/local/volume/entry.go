@@ -1,0 +1,26 @@
+package volume
+
+import (
+	"io"
+
+	"weir/internal/store"
+)
+
+// Entry is one encoded record on its way to the bytes.
+type Entry struct {
+	Number          store.Number
+	ServerTimestamp int64    // milliseconds since the Unix epoch
+	Head            []byte   // the record's header and metadata
+	Payload         [][]byte // what follows the head
+}
+
+// Body is one opened record. Offsets are relative to the record's start. Not for concurrent use.
+type Body interface {
+	io.ReaderAt
+	// Section gives access to n bytes from off on; it is not to be used after Close. Of a file it is a section of the *os.File. Its
+	// ReadAt is safe for concurrent use.
+	Section(off, n int64) (*io.SectionReader, error)
+	// Forget says that the first n bytes are not to be had from a cache, neither now nor later. It is a hint.
+	Forget(n int64)
+	io.Closer
+}

@@ -1,0 +1,153 @@
+package volume
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// FS is the file system under Volumes: exactly the calls that they make, so that a test can let each of them fail, or take away
+// what a power cut would. Errors are those of package os. A symbolic link is what it leads to: an operator may have moved a
+// volume, or all of a stream, to another disk.
+type FS interface {
+	Mkdir(path string) error                        // mkdir(2), mode 0700
+	Create(path string) (File, error)               // open(2) O_RDWR|O_CREAT|O_EXCL, mode 0600
+	Open(path string) (File, error)                 // open(2) O_RDONLY
+	OpenWrite(path string) (File, error)            // open(2) O_RDWR
+	ReadDir(path string) ([]fs.DirEntry, error)     // getdents(2)
+	Rename(from, to string) error                   // rename(2)
+	Remove(path string) error                       // unlink(2), or rmdir(2); of a linked volume its file too
+	SyncDir(path string) error                      // fsync(2) of a directory: the names in it are durable
+	SyncAll(path string) error                      // syncfs(2): a hint that all of the file system shall be on disk; see rounds
+	Space(path string) (free, total int64, _ error) // statfs(2): bytes that this user may take, and all bytes
+}
+
+// File is one open file of an FS. Read and write positions are given, so that it has no state but its name.
+type File interface {
+	io.ReaderAt // pread(2)
+	io.Closer
+	// WriteAt writes the slices back to back, with one pwritev(2) unless the kernel takes less. It changes bufs. written may
+	// be short of the whole with an error only.
+	WriteAt(bufs [][]byte, off int64) (written int64, err error)
+	Datasync() error           // fdatasync(2): the bytes, and the size when it changed
+	Truncate(size int64) error // ftruncate(2)
+	Size() (int64, error)      // fstat(2)
+	// Named tells whether a path leads to this file: stat(2) and fstat(2). A path that leads nowhere is no error.
+	Named(path string) (bool, error)
+	// Section gives access to n bytes from off on: of an operating system's file a section of the *os.File, which a connection
+	// sends with sendfile(2).
+	Section(off, n int64) *io.SectionReader
+	// Forget drops a range from the page cache, so that the next read comes from the device. It is a hint.
+	Forget(off, n int64)
+}
+
+// OS is the operating system's file system.
+type OS struct{}
+
+var _ FS = OS{}
+
+// osFile is a File of the operating system; what depends on the platform is in sys_*.go.
+type osFile struct{ *os.File }
+
+// Mkdir implements FS.
+func (OS) Mkdir(path string) error { return os.Mkdir(path, 0o700) }
+
+// Create implements FS.
+func (OS) Create(path string) (File, error) { return openFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL) }
+
+// Open implements FS.
+func (OS) Open(path string) (File, error) { return openFile(path, os.O_RDONLY) }
+
+// OpenWrite implements FS.
+func (OS) OpenWrite(path string) (File, error) { return openFile(path, os.O_RDWR) }
+
+func openFile(path string, flags int) (File, error) {
+	f, err := os.OpenFile(path, flags, 0o600)
+	if err != nil {
+		return nil, err // not a File that holds nil
+	}
+	return osFile{f}, nil
+}
+
+// ReadDir implements FS.
+func (OS) ReadDir(path string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(path)
+	for i, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(path, e.Name())); err == nil { // else it leads nowhere
+			entries[i] = fs.FileInfoToDirEntry(info)
+		}
+	}
+	return entries, err
+}
+
+// Rename implements FS.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove implements FS. What is deleted must be gone, not only its link.
+func (OS) Remove(path string) error {
+	if filepath.Ext(path) == volumeSuffix {
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if file, err := filepath.EvalSymlinks(path); err == nil {
+				if err := os.Remove(file); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return os.Remove(path)
+}
+
+// SyncDir implements FS.
+func (OS) SyncDir(path string) error { return syncDir(path) }
+
+// SyncAll implements FS.
+func (OS) SyncAll(path string) error { return syncAll(path) }
+
+// WriteAt implements File.
+func (f osFile) WriteAt(bufs [][]byte, off int64) (int64, error) { return writeAt(f.File, bufs, off) }
+
+// Datasync implements File.
+func (f osFile) Datasync() error { return syncData(f.File) }
+
+// Size implements File.
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// Named implements File.
+func (f osFile) Named(path string) (bool, error) { return leadsTo(path, f.File) }
+
+// Section implements File.
+func (f osFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f.File, off, n) }
+
+// removeAll removes a directory with all that is in it. What is not there is no error.
+func removeAll(fsys FS, path string) error {
+	entries, err := fsys.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		name := path + string(os.PathSeparator) + e.Name()
+		err := fsys.Remove(name) // of a link to a strange directory the link only
+		if err != nil && e.IsDir() {
+			err = removeAll(fsys, name)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if err := fsys.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

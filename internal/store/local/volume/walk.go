@@ -1,0 +1,94 @@
+package volume
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// VolumeHeader is what a volume's file header says.
+type VolumeHeader struct {
+	Version   int
+	Stream    store.StreamID
+	NumberTag uint64
+	Created   time.Time // server timestamp of the first fragment
+}
+
+// IsVolume tells whether these, the first bytes of a file, begin a volume.
+func Is(begin []byte) bool {
+	return len(begin) >= len(volumeMagic) && string(begin[:len(volumeMagic)]) == volumeMagic
+}
+
+// ReadVolumeHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or there is none.
+func ReadHeader(f io.ReaderAt) (VolumeHeader, error) {
+	b := make([]byte, HeaderSize)
+	if _, err := f.ReadAt(b, 0); errors.Is(err, io.EOF) {
+		return VolumeHeader{}, fmt.Errorf("%w: file is shorter than its header", store.ErrCorrupt)
+	} else if err != nil {
+		return VolumeHeader{}, err
+	}
+	le := binary.LittleEndian
+	if !Is(b) || crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
+		return VolumeHeader{}, fmt.Errorf("%w: file header", store.ErrCorrupt)
+	}
+	h := VolumeHeader{
+		Version: int(le.Uint16(b[8:])), Stream: store.StreamID(hex.EncodeToString(b[16:32])), NumberTag: le.Uint64(b[32:]),
+		Created: time.UnixMilli(int64(le.Uint64(b[40:]))).UTC(),
+	}
+	if h.Version != volumeVersion {
+		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
+		return h, fmt.Errorf("volume version %d is not known", h.Version)
+	}
+	return h, nil
+}
+
+// FoundRecord is a record that Walk came by.
+type FoundRecord struct {
+	Offset int64
+	Header record.Header
+	Head   []byte // header and metadata, verified; valid during the call only
+	Err    error  // ErrCorrupt when the payload's checksum does not hold
+}
+
+// Walk calls found for every record of a volume from an offset on (VolumeHeaderSize: all) and changes nothing. end is where
+// the last record ends, and why, when not nil and ErrCorrupt, says why no record follows although there are bytes. The
+// error is of reading, or found's.
+func Walk(f io.ReaderAt, size, from int64, found func(FoundRecord) error) (end int64, why, err error) {
+	for end = from; end < size; {
+		head, h, err := readRecord(f, end, size)
+		damaged := errors.Is(err, errPayload)
+		if errors.Is(err, store.ErrCorrupt) && !damaged {
+			return end, err, nil
+		}
+		if err != nil && !damaged {
+			return end, nil, err
+		}
+		if damaged { // the head is whole, or it would have been said first
+			head = make([]byte, h.MetaLength)
+			if _, err := f.ReadAt(head, end); err != nil {
+				return end, nil, err
+			}
+		}
+		if err := found(FoundRecord{Offset: end, Header: h, Head: head, Err: err}); err != nil {
+			return end, nil, err
+		}
+		end += h.Length
+	}
+	return end, nil, nil
+}
+
+// ReadVolumes gives the volumes in a directory for reading only, also while a server writes them: nothing is made, and nothing
+// that was being deleted goes on.
+func OpenReadOnly(dir string) (*Volumes, error) {
+	if _, err := (OS{}).ReadDir(dir); err != nil {
+		return nil, fmt.Errorf("volumes: %w", err)
+	}
+	return &Volumes{dir: dir, fs: OS{}, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}, nil
+}
