@@ -43,7 +43,7 @@ check: build
 
 # Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.
 e2e: build
-	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 9m ./test/e2e/...
+	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 20m ./test/e2e/...
 
 # A table of every figure, with its limit beside it where it has one.
 bench: build bench-deps

@@ -199,7 +199,7 @@ func TestHostileRequests(t *testing.T) {
 		{"no token", session(""), 403, "NotAuthorizedException"},
 		{"forged token", session("?SessionToken=" + string(flipped)), 403, "NotAuthorizedException"},
 		{"another server's token", session("?SessionToken=" + foreignToken), 403, "NotAuthorizedException"},
-		{"endless token", session("?SessionToken=" + strings.Repeat("A", 100_000)), 403, "NotAuthorizedException"},
+		{"endless token", session("?SessionToken=" + strings.Repeat("A", 20_000)), 403, "NotAuthorizedException"},
 		{"unknown operation", signed("/noSuchThing", "{}"), 404, "UnknownOperationException"},
 	} {
 		res, err := http.DefaultClient.Do(c.req)
