@@ -13,7 +13,7 @@ import (
 type job struct {
 	fragment    *fragment
 	record      *store.Record
-	acknowledge bool // PERSISTED when it is
+	acknowledge bool // RECEIVED and PERSISTED when it is
 }
 
 // committer makes fragments durable one after the other, in the order in which they came, so that commit order is ingest order
@@ -87,8 +87,13 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 		s.o.Stored()
 	}
 	s.o.Metrics.persist.Observe(now.Sub(f.received).Seconds())
+	if !j.acknowledge {
+		return nil
+	}
+	// Not before: after some errors the SDK resends no fragment that it has RECEIVED of (DESIGN.md).
+	s.put(ack{kind: ackReceived, number: f.number, timecode: f.timecode, since: f.received.UnixNano()})
 	// A stream with retention 0 keeps fragments in memory, which is not PERSISTED; such a fragment has no volume.
-	if j.acknowledge && info.Location.Volume != "" {
+	if info.Location.Volume != "" {
 		s.put(ack{kind: ackPersisted, number: info.Number, timecode: f.timecode, since: f.received.UnixNano()})
 	}
 	return nil

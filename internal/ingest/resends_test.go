@@ -244,7 +244,7 @@ func TestRelativeResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	<-started
 	go second.body.Write(body.Bytes())
 	for a := range second.log.got {
-		if strings.HasPrefix(a, "RECEIVED") {
+		if strings.HasPrefix(a, "BUFFERING") {
 			break
 		}
 	}

@@ -421,9 +421,6 @@ func (s *Session) hand(next int64, partial, acknowledge bool) error {
 		s.became(resultDropped)
 		return fail(f, api.AckInvalidMKVData, err)
 	}
-	if acknowledge {
-		s.put(ack{kind: ackReceived, number: f.number, timecode: f.timecode, since: f.received.UnixNano()})
-	}
 	m := s.o.Metrics
 	m.frames.Add(float64(f.frames))
 	s.count(func(sum *Summary) { sum.Frames += int64(f.frames) })
