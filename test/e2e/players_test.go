@@ -348,8 +348,8 @@ With ` + "`--codec-changes=switch`" + ` a fragmented MP4 session has a second in
 GStreamer follow it. ffmpeg, and what is built on it (mpv), show garbage from there on, to the end. That is the player's: its demuxer skips a
 second ` + "`moov`" + ` ("Found duplicated MOOV Atom. Skipped it", libavformat/mov.c), and with it the new parameter sets, and it does so with what
 its own ` + "`hls`" + ` muxer writes (ffmpeg 5.1.9: two sources of different sizes, ` + "`-hls_segment_type fmp4`" + `, their playlists joined by a discontinuity).
-Nothing that a playlist may say makes it begin with a new demuxer. A session that is opened after the change begins with the new parameter
-sets and plays. In a transport stream they stand before each key frame: use MPEG_TS for such players.
+Nothing that a playlist may say makes it begin with a new demuxer.
+In a transport stream they stand before each key frame: use MPEG_TS for such players.
 
 ## How strict a yes is
 

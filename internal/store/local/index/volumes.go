@@ -12,6 +12,11 @@ import (
 
 // Volumes implements local.Index.
 func (x *SQLite) Volumes(ctx context.Context) ([]VolumeInfo, error) {
+	return x.volumeInfos(ctx, volumeQuery+`ORDER BY b.key`)
+}
+
+// volumeInfos returns what a volumeQuery finds.
+func (x *SQLite) volumeInfos(ctx context.Context, query string) ([]VolumeInfo, error) {
 	var list []VolumeInfo
 	if err := x.settled(ctx); err != nil {
 		return nil, err
@@ -21,7 +26,7 @@ func (x *SQLite) Volumes(ctx context.Context) ([]VolumeInfo, error) {
 		err := rows.Scan(b.dest()...)
 		list = append(list, b.info())
 		return err
-	}, volumeQuery+`ORDER BY b.key`)
+	}, query)
 	return list, err
 }
 
@@ -87,18 +92,9 @@ func (t *tx) closeVolumes(indexed int64, where string, args ...any) error {
 
 // VolumesInState implements local.Index.
 func (x *SQLite) VolumesInState(ctx context.Context, state VolumeState) ([]VolumeInfo, error) {
-	var list []VolumeInfo
-	if err := x.settled(ctx); err != nil {
-		return nil, err
-	}
 	// The state stands in the text for the sake of the partial index.
-	err := x.read(ctx, func(rows *sql.Rows) error {
-		var b volumeRow
-		err := rows.Scan(b.dest()...)
-		list = append(list, b.info())
-		return err
-	}, fmt.Sprintf(`%sWHERE b.state = %d AND s.deleted = 0 ORDER BY b.key`, volumeQuery, state))
-	return list, err
+	return x.volumeInfos(ctx, fmt.Sprintf(`%sWHERE b.state = %d AND s.deleted = 0 ORDER BY b.key`,
+		volumeQuery, state))
 }
 
 // AddVolume implements local.Index.
