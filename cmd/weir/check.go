@@ -226,14 +226,14 @@ func (c *checkCmd) takeOver(ctx context.Context, rows *index.SQLite,
 	logger *slog.Logger) (err error) {
 	old, err := index.OpenReadOnly(ctx, c.indexPath(), false)
 	if err != nil {
-		logger.Warn("streams are known from their volumes only", "err", err)
+		logger.Warn("streams are known from their volumes only", "error", err)
 		return nil
 	}
 	defer func() { err = errors.Join(err, old.Close()) }()
 	streams, err := old.ListStreams(ctx, "", "", 0)
 	deleted, deletedErr := old.DeletedStreams(ctx)
 	if err := errors.Join(err, deletedErr); err != nil {
-		logger.Warn("streams are known from their volumes only", "err", err)
+		logger.Warn("streams are known from their volumes only", "error", err)
 		return nil
 	}
 	for _, s := range streams {

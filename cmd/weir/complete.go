@@ -33,7 +33,7 @@ Examples:
 
 // completeCommand is what the scripts call: the words up to the cursor follow, the last one
 // unfinished. It prints what the last one may become, a line each, with a tab and an explanation
-// behind it where there is one. Without candidates the scripts offer files.
+// behind it where there is one. Without suggestions the scripts offer files.
 const completeCommand = "__complete"
 
 // Run prints the script.
@@ -66,11 +66,11 @@ complete -c weir -n __weir_find -f -a '$__weir_found'
 	return err
 }
 
-// candidate is a word that may come next.
-type candidate struct{ word, doc string }
+// suggestion is a word that may come next.
+type suggestion struct{ word, doc string }
 
-// complete prints what the last of the words may become.
-func complete(ctx context.Context, model *kong.Application, words []string, std stdio) {
+// printCompletions prints what the last of the words may become.
+func printCompletions(ctx context.Context, model *kong.Application, words []string, std stdio) {
 	if len(words) == 0 {
 		words = []string{""}
 	}
@@ -85,7 +85,7 @@ func complete(ctx context.Context, model *kong.Application, words []string, std 
 		flag, value, _ := strings.Cut(last, "=")
 		before, last, prefix = append(slices.Clone(before), flag), value, flag+"="
 	}
-	for _, c := range candidates(ctx, model, before, last) {
+	for _, c := range suggest(ctx, model, before, last) {
 		if !strings.HasPrefix(c.word, last) {
 			continue
 		}
@@ -97,9 +97,9 @@ func complete(ctx context.Context, model *kong.Application, words []string, std 
 	}
 }
 
-// candidates are the words that may come next, whatever they begin with.
-func candidates(ctx context.Context, model *kong.Application, before []string,
-	last string) []candidate {
+// suggest returns the words that may come next, whatever they begin with.
+func suggest(ctx context.Context, model *kong.Application, before []string,
+	last string) []suggestion {
 	command, flags := "", []flagInfo(nil)
 	if at := commandAt(before); at < len(before) {
 		command = before[at]
@@ -123,17 +123,17 @@ func candidates(ctx context.Context, model *kong.Application, before []string,
 		}
 	}
 	if strings.HasPrefix(last, "-") {
-		var found []candidate
+		var found []suggestion
 		for _, f := range flags {
-			found = append(found, candidate{"--" + f.name, brief(f.doc)})
+			found = append(found, suggestion{"--" + f.name, brief(f.doc)})
 		}
 		return found
 	}
 	switch command {
 	case "", "help", "man":
-		var found []candidate
+		var found []suggestion
 		for _, c := range commandInfos(model) {
-			found = append(found, candidate{c.name, brief(c.doc)})
+			found = append(found, suggestion{c.name, brief(c.doc)})
 		}
 		return found
 	case "hls", "play":
@@ -157,9 +157,9 @@ func commandAt(words []string) int {
 	return min(i, len(words))
 }
 
-func words(texts []string) (found []candidate) {
+func words(texts []string) (found []suggestion) {
 	for _, text := range texts {
-		found = append(found, candidate{word: text})
+		found = append(found, suggestion{word: text})
 	}
 	return found
 }
@@ -176,7 +176,7 @@ const completionTimeout = 2 * time.Second
 
 // streamNames asks the server that the words and the environment name for its streams; without a
 // server there are none.
-func streamNames(ctx context.Context, before []string) []candidate {
+func streamNames(ctx context.Context, before []string) []suggestion {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
 	value := func(flag string) string {
@@ -198,9 +198,9 @@ func streamNames(ctx context.Context, before []string) []candidate {
 	if err := c.Call(ctx, "ListStreams", struct{}{}, &out); err != nil {
 		return nil
 	}
-	var found []candidate
+	var found []suggestion
 	for _, s := range out.StreamInfoList {
-		found = append(found, candidate{word: s.StreamName})
+		found = append(found, suggestion{word: s.StreamName})
 	}
 	return found
 }

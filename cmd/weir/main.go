@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 		return exitError
 	}
 	if len(args) > 0 && args[0] == completeCommand {
-		complete(ctx, parser.Model, args[1:], std)
+		printCompletions(ctx, parser.Model, args[1:], std)
 		return exitOK
 	}
 	if len(args) == 0 || args[0] == "help" && len(args) == 1 || args[0] == "--help" ||

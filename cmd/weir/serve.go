@@ -207,7 +207,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	target := clientConfig{endpoint: c.endpoint(listener.Addr()), region: c.Region}
 	if err := writeClientConfig(c.Data, target); errors.Is(err, syscall.ENOSPC) {
 		s.log.Warn("no room to write the address of the server: other commands need --endpoint-url",
-			"err", err)
+			"error", err)
 	} else if err != nil {
 		return nil, err
 	}

@@ -52,9 +52,9 @@ const (
 	MaxBodyBytes = 256 << 10
 
 	// Connections and requests that nobody has vouched for yet.
-	// Weir: the head of a request, as large as nginx takes by default; SigV4 with a long session
+	// Weir: the header section of a request, as large as nginx takes by default; SigV4 with a long session
 	// token stays below 8 KiB
-	MaxHeadBytes = 32 << 10
+	MaxHeaderBytes = 32 << 10
 	// Weir: of a request, outside of the budgets below; net/http has a buffer of this size for each
 	// connection anyway
 	FreeUnverifiedBytes = 4 << 10
@@ -62,7 +62,7 @@ const (
 	MaxUnverifiedBytes = 16 << 20
 	// Weir: the same of one address, this machine's own excepted: one stranger does not take all
 	MaxUnverifiedBytesPerAddress = 4 << 20
-	// Weir: some 100 MB when every one sends half a head; set with --max-connections
+	// Weir: some 100 MB when every one sends half a header section; set with --max-connections
 	DefaultConnections = 4096
 	// Weir: a site of cameras and viewers behind one address; set with
 	// --max-connections-per-address
@@ -114,16 +114,8 @@ const (
 // tracks asks for at least one playlist and one fragment a second with two-second segments, again
 // and again.
 
-// Quotas that Weir does not enforce: they share a service among its customers, or bound its cost.
+// Quotas of reading stored media. docs/compatibility.md lists those that Weir does not enforce.
 const (
-	MaxCodecIDBytes        = 32         // QUOTA: codec ID of a track
-	MaxPutMediaPerSecond   = 5          // QUOTA: PutMedia calls per stream and second
-	MaxPutMediaBytesSecond = 12_500_000 // QUOTA: bandwidth of PutMedia per stream, 100 Mbit/s
-	MaxFragmentsPerSecond  = 5          // QUOTA: fragments per second and stream
-	MaxStreams             = 10_000     // QUOTA: streams per account
-	MaxAccountCallsSecond  = 50         // QUOTA: most control calls, per account
-	MaxStreamCallsSecond   = 5          // QUOTA: most control calls, per stream
-	MaxDescribesSecond     = 300        // QUOTA: DescribeStream and GetDataEndpoint, per account
 	// QUOTA: fragment metadata points per stream; a media playlist costs its
 	// MaxMediaPlaylistFragmentResults
 	MaxMetadataPointsSecond = 10_000

@@ -322,7 +322,7 @@ func BenchmarkAppendMediaHeader(b *testing.B) {
 	}
 }
 
-// The index knows a run by its shape; where its first frame ends must follow from that alone.
+// The index knows a run by its traits; where its first frame ends must follow from that alone.
 func TestMediaHeaderSizeFollowsFromTheShape(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -338,7 +338,7 @@ func TestMediaHeaderSizeFollowsFromTheShape(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := MediaHeaderSize(track.Kind, run.Shape(), len(run.Frames),
+		if n := MediaHeaderSize(track.Kind, run.Traits(), len(run.Frames),
 			run.Size()); n != int64(len(header)) {
 			t.Fatalf("%+v: %d bytes said, %d written", run.Frames, n, len(header))
 		}

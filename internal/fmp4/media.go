@@ -136,13 +136,13 @@ type layout struct {
 
 // layOut decides what each frame must be told of and what all of them share.
 func layOut(t *media.Track, run *media.Run) layout {
-	l := layOutShape(t.Kind, run.Shape(), len(run.Frames), run.Size())
+	l := layOutTraits(t.Kind, run.Traits(), len(run.Frames), run.Size())
 	l.defaultFlags = sampleFlags(t, &run.Frames[len(run.Frames)-1])
 	return l
 }
 
-// layOutShape is layOut without the frames. Default flags are not filled in.
-func layOutShape(kind media.Kind, shape media.Shape, frames int, payload int64) layout {
+// layOutTraits is layOut without the frames. Default flags are not filled in.
+func layOutTraits(kind media.Kind, traits media.Traits, frames int, payload int64) layout {
 	l := layout{tfhd: tfhdBaseIsMoof, trun: trunDataOffset, tfhdSize: 16, trunSize: 20,
 		payload: payload}
 	column := 0
@@ -155,19 +155,19 @@ func layOutShape(kind media.Kind, shape media.Shape, frames int, payload int64) 
 			column += 4
 		}
 	}
-	place(shape&media.EqualDurations != 0, tfhdDuration, trunDuration)
-	place(shape&media.EqualSizes != 0, tfhdSize, trunSize)
+	place(traits&media.EqualDurations != 0, tfhdDuration, trunDuration)
+	place(traits&media.EqualSizes != 0, tfhdSize, trunSize)
 	switch {
-	case shape&media.EqualKeys != 0 || kind != media.Video:
+	case traits&media.EqualKeys != 0 || kind != media.Video:
 		place(true, tfhdFlags, trunFlags)
-	case shape&media.FirstKeyOnly != 0: // the usual group of pictures: one key frame, then none
+	case traits&media.FirstKeyOnly != 0: // the usual group of pictures: one key frame, then none
 		place(true, tfhdFlags, trunFlags)
 		l.trun |= trunFirstFlags
 		l.trunSize += 4
 	default:
 		place(false, tfhdFlags, trunFlags)
 	}
-	if shape&media.PresentedInOrder == 0 {
+	if traits&media.PresentedInOrder == 0 {
 		l.trun |= trunOffset
 		column += 4
 	}
@@ -184,10 +184,10 @@ func (l *layout) lengths() (moof, mdat int) {
 }
 
 // MediaHeaderSize is the length in bytes of what AppendMediaHeader writes for a run of a track of
-// the kind whose frames have the shape, are so many, and take so many bytes. So the place of a
+// the kind whose frames have the traits, are so many, and take so many bytes. So the place of a
 // frame in a segment is known without the frame table.
-func MediaHeaderSize(kind media.Kind, shape media.Shape, frames int, payload int64) int64 {
-	l := layOutShape(kind, shape, frames, payload)
+func MediaHeaderSize(kind media.Kind, traits media.Traits, frames int, payload int64) int64 {
+	l := layOutTraits(kind, traits, frames, payload)
 	moof, mdat := l.lengths()
 	return int64(moof + mdat)
 }

@@ -119,7 +119,7 @@ func (s *Session) save(ctx context.Context, j job) (store.FragmentInfo, string, 
 // place stores a fragment whose place is held, unless that is where it is already.
 func (s *Session) place(ctx context.Context, key place, rec *store.Record) (store.FragmentInfo, string, error) {
 	id := s.o.Stream.ID
-	for _, old := range s.candidates(ctx, key, rec) {
+	for _, old := range s.possibleResends(ctx, key, rec) {
 		switch s.compare(ctx, &old, rec) {
 		case stored:
 			return old, resultResent, nil

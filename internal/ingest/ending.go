@@ -27,7 +27,7 @@ func (s *Session) finish(ctx context.Context, err error) error {
 	switch {
 	case err == io.EOF:
 		if s.cur == nil || s.cur.complete {
-			return s.complete(media.NoTime, true)
+			return s.endFragment(media.NoTime, true)
 		}
 		// The SDK ends a body like this when it starts over, and sends the fragment again: PERSISTED would make it free
 		// what it has not sent. Everyone else has nothing more to send.
@@ -47,10 +47,10 @@ func (s *Session) finish(ctx context.Context, err error) error {
 		if s.unfinished() != nil {
 			return s.keep(true)
 		}
-		return s.complete(media.NoTime, true)
+		return s.endFragment(media.NoTime, true)
 	case errors.Is(ended, os.ErrDeadlineExceeded):
 		if s.unfinished() == nil {
-			return firstError(s.complete(media.NoTime, true), ErrIdle)
+			return firstError(s.endFragment(media.NoTime, true), ErrIdle)
 		}
 		if s.lonely() {
 			return firstError(s.keep(true), ErrIdle)
@@ -66,7 +66,7 @@ func (s *Session) giveUp(err error) error {
 		s.drop()
 	}
 	s.pending = nil // the tags of a cluster that will not come
-	return firstError(s.complete(media.NoTime, false), err)
+	return firstError(s.endFragment(media.NoTime, false), err)
 }
 
 // interrupted ends a session whose connection is gone, or that must stop: what may never be sent again is kept.

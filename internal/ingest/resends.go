@@ -161,7 +161,7 @@ func (r *Resends) find(p place, self *origin) []store.Number {
 	var numbers []store.Number
 	for _, f := range slices.Backward(s.list) {
 		if f.timecode == p.at && f.uid == p.uid && f.from != self && !tooOld(f, now) && !slices.Contains(numbers, f.number) {
-			if numbers = append(numbers, f.number); len(numbers) == maxCandidates {
+			if numbers = append(numbers, f.number); len(numbers) == maxPossibleResends {
 				break
 			}
 		}
@@ -169,12 +169,12 @@ func (r *Resends) find(p place, self *origin) []store.Number {
 	return numbers
 }
 
-// maxCandidates is how many stored fragments of one producer timestamp are looked at, the newest.
-const maxCandidates = 16
+// maxPossibleResends is how many stored fragments of one producer timestamp are looked at, the newest.
+const maxPossibleResends = 16
 
-// candidates returns the stored fragments that rec may be a resend of, newest first. A store that cannot tell makes rec a new
+// possibleResends returns the stored fragments that rec may be a resend of, newest first. A store that cannot tell makes rec a new
 // fragment: a duplicate does less harm than a loss.
-func (s *Session) candidates(ctx context.Context, p place, rec *store.Record) []store.FragmentInfo {
+func (s *Session) possibleResends(ctx context.Context, p place, rec *store.Record) []store.FragmentInfo {
 	id := s.o.Stream.ID
 	if s.o.TimecodeType == api.TimecodeRelative {
 		if p.uid == "" {
@@ -190,7 +190,7 @@ func (s *Session) candidates(ctx context.Context, p place, rec *store.Record) []
 		return list
 	}
 	list, err := s.o.Store.List(ctx, id, store.Query{
-		Timestamp: store.ProducerTimestamp, Order: store.ByNumberNewest, Limit: maxCandidates,
+		Timestamp: store.ProducerTimestamp, Order: store.ByNumberNewest, Limit: maxPossibleResends,
 		Start: p.at, End: max(p.at, 1), // 0 would mean no bound
 	})
 	if err != nil {

@@ -160,7 +160,7 @@ func (s *Session) read(ctx context.Context) error {
 func (s *Session) event(ctx context.Context, ev *mkv.Event) error {
 	switch ev.Kind {
 	case mkv.DocumentStart:
-		if err := s.complete(media.NoTime, true); err != nil {
+		if err := s.endFragment(media.NoTime, true); err != nil {
 			return err
 		}
 		s.piece = s.newPiece(s.o.Clock())
@@ -188,7 +188,7 @@ func (s *Session) event(ctx context.Context, ev *mkv.Event) error {
 
 // declare takes a new set of tracks. It ends the fragment before, whose clocks may go: a body may declare any number of sets.
 func (s *Session) declare() error {
-	if err := s.complete(media.NoTime, false); err != nil {
+	if err := s.endFragment(media.NoTime, false); err != nil {
 		return err
 	}
 	tracks := s.reader.Tracks()
@@ -219,7 +219,7 @@ func (s *Session) tags(tags []media.Tag) error {
 				continue // left over from an earlier session
 			}
 			s.cur.complete = true
-			if err := s.complete(media.NoTime, true); err != nil {
+			if err := s.endFragment(media.NoTime, true); err != nil {
 				return err
 			}
 			continue
@@ -287,7 +287,7 @@ func (s *Session) startCluster(ctx context.Context, timecode int64) error {
 		if _, err := s.producerTime(timecode); err == nil && s.cur.doc.scale == s.doc.scale {
 			next = s.cur.base + timecode*s.doc.scale
 		}
-		if err := s.complete(next, false); err != nil {
+		if err := s.endFragment(next, false); err != nil {
 			return err
 		}
 	}
@@ -381,9 +381,9 @@ func (s *Session) producerTime(timecode int64) (int64, error) {
 // maxMillis is the end of the year 2199. Nanoseconds since 1970 fit an int64 until 2262.
 const maxMillis = 7_258_118_399_999
 
-// complete hands the current fragment, which is whole, to the committer. tail says that no cluster follows the tags that were
+// endFragment hands the current fragment, which is whole, to the committer. tail says that no cluster follows the tags that were
 // read since, so that they are this fragment's.
-func (s *Session) complete(next int64, tail bool) error {
+func (s *Session) endFragment(next int64, tail bool) error {
 	if s.cur == nil {
 		return nil
 	}

@@ -161,11 +161,11 @@ const (
 // appendPES appends the header of a PES packet that carries n bytes (clause 2.4.3.6). The length
 // field of a video packet that it cannot hold is 0, which means until the next one.
 func appendPES(dst []byte, id byte, pts, dts int64, n int64) []byte {
-	head := int64(pesHeader)
+	header := int64(pesHeader)
 	if pts != dts {
-		head = pesBoth
+		header = pesBoth
 	}
-	size := head - 6 + n
+	size := header - 6 + n
 	if size > 0xffff {
 		size = 0
 	}

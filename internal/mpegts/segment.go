@@ -261,11 +261,11 @@ func frameError(t *media.Track, frame int, err error) error {
 // measure fixes the size of a PES packet with n bytes of stream whose first transport packet has
 // the given room.
 func (u *unit) measure(n, room int64) {
-	u.size = u.head() + n
+	u.size = u.headerSize() + n
 	u.packets = packetsOf(u.size, room)
 }
 
-func (u *unit) head() int64 {
+func (u *unit) headerSize() int64 {
 	if u.pts != u.dts {
 		return pesBoth
 	}
@@ -278,7 +278,7 @@ func packetsOf(size, room int64) int64 {
 
 // mostPackets is over how many packets the unit can be spread: its header stays whole, and each
 // packet has payload.
-func (u *unit) mostPackets() int64 { return 1 + u.size - u.head() }
+func (u *unit) mostPackets() int64 { return 1 + u.size - u.headerSize() }
 
 // entryPackets is how many packets a key frame of so many bytes takes at the start of a segment
 // whatever is in it; 0 when that cannot be said because start codes are longer than the lengths
@@ -454,7 +454,7 @@ func (s *Segment) prepare() error {
 	if cap(s.pes) < int(u.size) {
 		s.pes = make([]byte, 0, u.size)
 	}
-	pes := appendPES(s.pes[:0], t.id, u.pts, u.dts, u.size-u.head())
+	pes := appendPES(s.pes[:0], t.id, u.pts, u.dts, u.size-u.headerSize())
 	if t.coder.video {
 		pes = t.coder.appendPicture(pes, data, u.picture)
 	} else {

@@ -325,7 +325,7 @@ func (c *camera) info(number store.Number) store.FragmentInfo {
 		base := timeline.Rescale(c.clock, 1000, scale)
 		i.Spans = append(i.Spans, store.Span{Track: t.Number, BaseDecodeTime: base, Duration: timeline.Rescale(c.clock+c.length, 1000, scale) - base,
 			Size: c.length * 100, Frames: int(c.length / 40), KeyStart: true, FirstSize: c.length * 10,
-			Shape: media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
+			Traits: media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
 	}
 	return i
 }

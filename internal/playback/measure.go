@@ -117,7 +117,7 @@ func (p *parameters) segmentSize(t *media.Track, span *store.Span, clock bool) i
 	if p.format == hlsMPEGTS {
 		return mpegts.SizeAtMost(t, span.Frames, span.Size, span.Duration, clock)
 	}
-	return fmp4.MediaHeaderSize(t.Kind, span.Shape, span.Frames, span.Size) + span.Size
+	return fmp4.MediaHeaderSize(t.Kind, span.Traits, span.Frames, span.Size) + span.Size
 }
 
 // keyFrameEnd is how many bytes of a segment a player must fetch to show its first frame: 0 when that is no key frame, or cannot be said.
@@ -128,7 +128,7 @@ func (p *parameters) keyFrameEnd(t *media.Track, span *store.Span) int64 {
 	case p.format == hlsMPEGTS:
 		return mpegts.KeyFrameEnd(t, span.FirstSize, span.Frames == 1)
 	}
-	return fmp4.MediaHeaderSize(t.Kind, span.Shape, span.Frames, span.Size) + span.FirstSize
+	return fmp4.MediaHeaderSize(t.Kind, span.Traits, span.Frames, span.Size) + span.FirstSize
 }
 
 func trackNumbered(tracks []media.Track, number int) *media.Track {

@@ -48,7 +48,8 @@ type parameters struct {
 }
 
 func (p *parameters) rules() *timeline.Rules {
-	return &timeline.Rules{Mode: p.mode, Selector: p.selector, Discontinuity: p.discontinuity, Max: p.max, Muxed: p.format == hlsMPEGTS,
+	return &timeline.Rules{Mode: p.mode, Selector: p.selector, Discontinuity: p.discontinuity,
+		Tolerance: api.DiscontinuityTolerance.Microseconds(), Max: p.max, Muxed: p.format == hlsMPEGTS,
 		From: p.start, Until: p.end, Last: p.last, Origin: p.origin,
 		MaxChanges: api.MaxCodecPrivateDataChanges, Tracks: p.tracks}
 }

@@ -170,15 +170,15 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 	if err != nil {
 		return nil, storeError("list fragments", err)
 	}
-	var head int64 // everything committed up to here is seen by the selection
+	var latest int64 // the selection sees everything committed up to here
 	for i := range newest {
-		head = max(head, newest[i].Sequence)
+		latest = max(latest, newest[i].Sequence)
 	}
 	sel, err := s.selectRange(ctx, stream, p, replayKnown)
 	if err != nil || len(sel.fragments) == 0 {
 		return sel, err
 	}
-	sel.cursor = max(sel.cursor, head)
+	sel.cursor = max(sel.cursor, latest)
 	if p.end < now.Add(-rangeMargin).UnixMilli() {
 		p.last = sel.cursor
 	}

@@ -157,7 +157,7 @@ func (s *Service) session(ctx context.Context, token string, a action) (*request
 	if first {
 		known.p, err = decodeParameters(row.Parameters)
 		if err == nil {
-			_, _, err = timeline.ReadHead(row.Checkpoint)
+			_, _, err = timeline.ReadCursor(row.Checkpoint)
 		}
 		if err != nil {
 			return nil, api.NewError(api.NotAuthorizedException, messageOtherVersion)

@@ -117,7 +117,7 @@ func noTrack(track int) error {
 // advance brings the view to the present: loads the checkpoint if it must, folds in what was committed since, and writes a
 // checkpoint when it is time.
 func (s *Service) advance(ctx context.Context, o *request, v *view) error {
-	saved, savedTime, err := timeline.ReadHead(o.session.Checkpoint)
+	saved, savedTime, err := timeline.ReadCursor(o.session.Checkpoint)
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)
 	}

@@ -299,7 +299,7 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 	head := fmt.Sprintf("POST /listStreams HTTP/1.1\r\nHost: %s\r\nX-Amz-Date: %s\r\nAuthorization: %s\r\n",
 		s.address, r.Header.Get("X-Amz-Date"), r.Header.Get("Authorization"))
 	body := head + fmt.Sprintf("Content-Length: %d\r\n\r\n", api.MaxBodyBytes) + strings.Repeat("x", api.MaxBodyBytes-1)
-	long := head + "Cookie: " + strings.Repeat("c", api.MaxHeadBytes/2)
+	long := head + "Cookie: " + strings.Repeat("c", api.MaxHeaderBytes/2)
 	held := func() int64 { _, bytes := s.server.connections.held(); return bytes }
 
 	until := func(what string, done func() bool) {
@@ -311,7 +311,7 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 		}
 	}
 	s.open(long)
-	until("half a head", func() bool { return held() >= api.MaxHeadBytes/2 })
+	until("half a head", func() bool { return held() >= api.MaxHeaderBytes/2 })
 	var holders []net.Conn
 	for range api.MaxUnverifiedBytes/api.MaxBodyBytes + 5 {
 		holders = append(holders, s.open(body))
@@ -323,7 +323,7 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 	padded := "{" + strings.Repeat(" ", api.MaxBodyBytes-2) + "}"
 	s.call("/listStreams", padded).fails(t, 503, "ServiceUnavailable", "not verified yet")
 	refused := s.metric("weir_http_unverified_refused_total")
-	for range 3 * api.MaxBodyBytes / api.MaxHeadBytes { // more than the last body has left
+	for range 3 * api.MaxBodyBytes / api.MaxHeaderBytes { // more than the last body has left
 		s.open(long)
 	}
 	until("long heads", func() bool { return s.metric("weir_http_unverified_refused_total") != refused })

@@ -29,19 +29,19 @@ func storeError(err error) error {
 	return err
 }
 
-// lookUp finds the stream that a call names one way or the other.
-func (s *Server) lookUp(ctx context.Context, req *request, ref api.StreamRef) (store.Stream, error) {
+// namedStream finds the stream that a call names one way or the other.
+func (s *Server) namedStream(ctx context.Context, req *request, ref api.StreamRef) (store.Stream, error) {
 	if ref.StreamARN != "" {
-		return s.lookUpARN(ctx, req, ref.StreamARN)
+		return s.streamOfARN(ctx, req, ref.StreamARN)
 	}
 	req.stream = ref.StreamName
 	stream, err := s.store.Stream(ctx, ref.StreamName)
 	return stream, storeError(err)
 }
 
-// lookUpARN finds a stream by its ARN. Another partition, region, account, kind of resource or creation time names a resource
+// streamOfARN finds a stream by its ARN. Another partition, region, account, kind of resource or creation time names a resource
 // that is not here.
-func (s *Server) lookUpARN(ctx context.Context, req *request, text string) (store.Stream, error) {
+func (s *Server) streamOfARN(ctx context.Context, req *request, text string) (store.Stream, error) {
 	arn, err := api.ParseARN(text)
 	if err != nil {
 		return store.Stream{}, err
@@ -85,7 +85,7 @@ func (s *Server) createStream(ctx context.Context, req *request, in *api.CreateS
 }
 
 func (s *Server) describeStream(ctx context.Context, req *request, in *api.DescribeStreamInput) (*api.DescribeStreamOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func decodeNextToken(text string) (name string, err error) {
 }
 
 func (s *Server) updateStream(ctx context.Context, req *request, in *api.UpdateStreamInput) (*api.UpdateStreamOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (s *Server) updateStream(ctx context.Context, req *request, in *api.UpdateS
 }
 
 func (s *Server) updateDataRetention(ctx context.Context, req *request, in *api.UpdateDataRetentionInput) (*api.UpdateDataRetentionOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (s *Server) updateDataRetention(ctx context.Context, req *request, in *api.
 }
 
 func (s *Server) deleteStream(ctx context.Context, req *request, in *api.DeleteStreamInput) (*api.DeleteStreamOutput, error) {
-	stream, err := s.lookUpARN(ctx, req, in.StreamARN)
+	stream, err := s.streamOfARN(ctx, req, in.StreamARN)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (s *Server) deleteStream(ctx context.Context, req *request, in *api.DeleteS
 
 // getDataEndpoint names this server for every API: one process serves them all.
 func (s *Server) getDataEndpoint(ctx context.Context, req *request, in *api.GetDataEndpointInput) (*api.GetDataEndpointOutput, error) {
-	if _, err := s.lookUp(ctx, req, in.StreamRef); err != nil {
+	if _, err := s.namedStream(ctx, req, in.StreamRef); err != nil {
 		return nil, err
 	}
 	return &api.GetDataEndpointOutput{DataEndpoint: s.baseURL(req.Request)}, nil
@@ -236,7 +236,7 @@ func tagsOf(stream store.Stream) map[string]string {
 }
 
 func (s *Server) tagStream(ctx context.Context, req *request, in *api.TagStreamInput) (*api.TagStreamOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (s *Server) tagStream(ctx context.Context, req *request, in *api.TagStreamI
 }
 
 func (s *Server) untagStream(ctx context.Context, req *request, in *api.UntagStreamInput) (*api.UntagStreamOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (s *Server) untagStream(ctx context.Context, req *request, in *api.UntagStr
 }
 
 func (s *Server) listTagsForStream(ctx context.Context, req *request, in *api.ListTagsForStreamInput) (*api.ListTagsForStreamOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +267,7 @@ func (s *Server) listTagsForStream(ctx context.Context, req *request, in *api.Li
 
 // TagResource and its kin are made for signalling channels at AWS; here they take streams, and no channel exists.
 func (s *Server) tagResource(ctx context.Context, req *request, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
-	stream, err := s.lookUpARN(ctx, req, in.ResourceARN)
+	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +278,7 @@ func (s *Server) tagResource(ctx context.Context, req *request, in *api.TagResou
 }
 
 func (s *Server) untagResource(ctx context.Context, req *request, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
-	stream, err := s.lookUpARN(ctx, req, in.ResourceARN)
+	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +289,7 @@ func (s *Server) untagResource(ctx context.Context, req *request, in *api.UntagR
 }
 
 func (s *Server) listTagsForResource(ctx context.Context, req *request, in *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
-	stream, err := s.lookUpARN(ctx, req, in.ResourceARN)
+	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
 	if err != nil {
 		return nil, err
 	}

@@ -160,7 +160,7 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	}()
 
 	switch {
-	case rt == nil || rt.access != open:
+	case rt == nil || rt.access != anyone:
 		s.serveAPI(w, req, rt, methods)
 	default:
 		rt.plain.ServeHTTP(w, r)

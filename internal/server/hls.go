@@ -25,7 +25,7 @@ var (
 func (s *Server) getHLSStreamingSessionURL(
 	ctx context.Context, req *request, in *api.GetHLSStreamingSessionURLInput,
 ) (*api.GetHLSStreamingSessionURLOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}

@@ -184,7 +184,7 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 func TestLimitOfHeads(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for size, want := range map[int]int{api.MaxHeadBytes - 1<<10: 200, api.MaxHeadBytes + 8<<10: 431} {
+	for size, want := range map[int]int{api.MaxHeaderBytes - 1<<10: 200, api.MaxHeaderBytes + 8<<10: 431} {
 		if a := s.get(s.url+"/healthz", "Cookie: "+strings.Repeat("c", size)); a.status != want {
 			t.Errorf("%d bytes of a head: %d, want %d", size, a.status, want)
 		}

@@ -33,7 +33,7 @@ func (s *Server) putMedia(ctx context.Context, req *request) (response, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}

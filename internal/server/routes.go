@@ -22,7 +22,7 @@ const (
 type access uint8
 
 const (
-	open   access = iota // nothing
+	anyone access = iota // nothing
 	signed               // a SigV4 signature
 	token                // a session token in the URL
 )
@@ -81,13 +81,13 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	}
 	table := []*route{
 		// For people and machines nearby.
-		{get, "/player", "Player", open, debug, nil, console.Player()},
-		{get, playerFiles, "Player", open, debug, nil, console.Player()},
-		{get, "/healthz", "Health", open, debug, nil, http.HandlerFunc(s.healthy)},
-		{get, "/readyz", "Ready", open, debug, nil, http.HandlerFunc(s.ready)},
+		{get, "/player", "Player", anyone, debug, nil, console.Player()},
+		{get, playerFiles, "Player", anyone, debug, nil, console.Player()},
+		{get, "/healthz", "Health", anyone, debug, nil, http.HandlerFunc(s.healthy)},
+		{get, "/readyz", "Ready", anyone, debug, nil, http.HandlerFunc(s.ready)},
 	}
 	if metrics != nil {
-		table = append(table, &route{get, "/metrics", "Metrics", open, debug, nil, metrics})
+		table = append(table, &route{get, "/metrics", "Metrics", anyone, debug, nil, metrics})
 	}
 
 	for path, name := range playback.HLSActions() {

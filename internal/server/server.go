@@ -211,7 +211,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       keepAliveTimeout,
-		MaxHeaderBytes:    api.MaxHeadBytes, // beyond it net/http answers 431 by itself, without a request id
+		MaxHeaderBytes:    api.MaxHeaderBytes, // beyond it net/http answers 431 by itself, without a request id
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	watch(srv)

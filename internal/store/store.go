@@ -123,7 +123,7 @@ type Span struct {
 	KeyStart       bool  // media.Frame.Key of the first access unit
 	FirstSize      int64 // bytes of the first access unit
 	Reorder        int64 // media.Run.Reorder, ticks
-	Shape          media.Shape
+	Traits         media.Traits
 }
 
 // FragmentInfo is what the index knows of a stored fragment.
@@ -170,7 +170,7 @@ func SpansOf(f *media.Fragment) []Span {
 		if u := r.Units(); len(u.Frames) > 0 {
 			s, first := &spans[i], &u.Frames[0]
 			s.Duration, s.Frames, s.KeyStart, s.FirstSize = u.Duration(), len(u.Frames), first.Key, int64(first.Size)
-			s.Reorder, s.Shape = u.Reorder(), u.Shape()
+			s.Reorder, s.Traits = u.Reorder(), u.Traits()
 		}
 	}
 	return spans

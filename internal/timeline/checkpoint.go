@@ -86,9 +86,9 @@ func (t *State) Encode(n int) []byte {
 	return b
 }
 
-// ReadHead reads the commit sequence and the greatest server timestamp of a checkpoint without its
+// ReadCursor reads the commit sequence and the greatest server timestamp of a checkpoint without its
 // entries.
-func ReadHead(data []byte) (cursor, serverTime int64, err error) {
+func ReadCursor(data []byte) (cursor, serverTime int64, err error) {
 	r := Reader{Data: data}
 	if v := r.Byte(); v != checkpointVersion && v != checkpointBefore {
 		return 0, 0, ErrForm

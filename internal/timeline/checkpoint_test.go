@@ -39,9 +39,9 @@ func TestCheckpoint(t *testing.T) {
 	if got, err := Decode(data, 2); err != nil || !reflect.DeepEqual(got, state) {
 		t.Errorf("checkpoint: %v\ngot  %+v\nwant %+v", err, got, state)
 	}
-	cursor, at, err := ReadHead(data)
+	cursor, at, err := ReadCursor(data)
 	if err != nil || cursor != state.Cursor || at != state.ServerTime {
-		t.Errorf("head: %d %d %v", cursor, at, err)
+		t.Errorf("cursor: %d %d %v", cursor, at, err)
 	}
 	for n := range data {
 		if _, err := Decode(data[:n], 2); err == nil {

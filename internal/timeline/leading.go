@@ -18,6 +18,6 @@ func (r *Rules) skips(e *Entry, span *store.Span, first, breaks bool) bool {
 	if r.Mode == LiveReplay {
 		shown = e.Due
 	}
-	return span.Shape&media.LeadingNext != 0 &&
+	return span.Traits&media.LeadingNext != 0 &&
 		(first || breaks || r.Grows() && shown < r.Opened+joining)
 }

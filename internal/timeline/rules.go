@@ -40,9 +40,6 @@ const MaxTracks = 2
 // begins a new epoch.
 const epochMillis = 48 * 60 * 60 * 1000
 
-// gapMicros is how far a fragment may be from the end of the one before it under ON_DISCONTINUITY.
-const gapMicros = 50_000
-
 // History is the least number of entries that a live timeline keeps, listed or not, to recognise a
 // producer timestamp that it has shown.
 const History = 64
@@ -59,6 +56,7 @@ type Rules struct {
 	Mode          Mode
 	Selector      store.TimestampKind
 	Discontinuity DiscontinuityMode
+	Tolerance     int64 // gap or overlap that is no discontinuity under ON_DISCONTINUITY, microseconds
 	Max           int   // entries that a playlist lists at most
 	Muxed         bool  // MPEG_TS: one playlist, track 0's, lists all fragments
 	From, Until   int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included

@@ -32,7 +32,7 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	end := Rescale(pictures.BaseDecodeTime+pictures.Duration, r.Tracks[0].Timescale, 1_000_000)
 	from := begin
 	gap := begin - t.end[0]
-	if t.known[0] && t.known[1] && gap <= gapMicros && gap >= -gapMicros { // pictures go on
+	if t.known[0] && t.known[1] && gap <= r.Tolerance && gap >= -r.Tolerance { // pictures go on
 		from = max(t.end[1], begin-maxLag)
 	}
 	scale := r.Tracks[1].Timescale
@@ -42,14 +42,14 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	}
 	until := ticks(end)
 	if sound := f.Span(covered.Track); sound == nil {
-		if end-from <= gapMicros {
+		if end-from <= r.Tolerance {
 			return Silence{}
 		}
 	} else {
 		ends := sound.BaseDecodeTime + sound.Duration // ticks
 		first := Rescale(sound.BaseDecodeTime, scale, 1_000_000)
 		last := Rescale(ends, scale, 1_000_000)
-		if first-from <= gapMicros {
+		if first-from <= r.Tolerance {
 			covered.BaseDecodeTime = sound.BaseDecodeTime
 		}
 		// The rest comes with the next fragment.

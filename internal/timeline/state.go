@@ -277,7 +277,7 @@ func (t *State) jumps(r *Rules, f *store.FragmentInfo) bool {
 	for i := range r.Tracks {
 		if span := f.Span(r.Tracks[i].Number); span != nil && t.known[i] {
 			gap := Rescale(span.BaseDecodeTime, r.Tracks[i].Timescale, 1_000_000) - t.end[i]
-			if gap > gapMicros || gap < -gapMicros {
+			if gap > r.Tolerance || gap < -r.Tolerance {
 				return true
 			}
 		}

@@ -64,7 +64,7 @@ const checkPage = 1000
 
 // Check reads all that is stored and verifies that rows and bytes agree: each row has its record, with the same number,
 // timestamps, spans and tracks and with right checksums; records do not overlap; both orders are strictly increasing and
-// within the stream's head; every volume that the index knows is there, begins as it must, and has its table when it is sealed.
+// within the stream's high-water mark; every volume that the index knows is there, begins as it must, and has its table when it is sealed.
 // It changes nothing. The error is of reading, what is found wrong stands in the report. Memory does not grow with the number
 // of fragments.
 func Check(ctx context.Context, idx Index, volumes Volumes, o CheckOptions) (Report, error) {
@@ -196,7 +196,7 @@ func (c *checker) checkStream(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		head, err := c.idx.Head(ctx, c.stream.ID) // behind the page, so it is of the same moment or a later one
+		high, err := c.idx.HighWater(ctx, c.stream.ID) // behind the page, so it is of the same moment or a later one
 		if err != nil {
 			return err
 		}
@@ -206,8 +206,8 @@ func (c *checker) checkStream(ctx context.Context) error {
 			}
 			f := &page[i]
 			found := len(c.report.Problems)
-			if f.Sequence <= after || f.Sequence > head.Sequence || f.Number > head.Number {
-				c.row(f, fmt.Sprintf("its sequence %d stands behind %d, the head at %d; its number at %d", f.Sequence, after, head.Sequence, head.Number))
+			if f.Sequence <= after || f.Sequence > high.Sequence || f.Number > high.Number {
+				c.row(f, fmt.Sprintf("its sequence %d stands behind %d, the high-water mark at %d; its number at %d", f.Sequence, after, high.Sequence, high.Number))
 			}
 			after = f.Sequence
 			if err := c.fragment(ctx, f); err != nil {

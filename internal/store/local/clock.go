@@ -50,7 +50,7 @@ func (s *Store) startClock(ctx context.Context) error {
 	}
 	s.retention.mark = m
 	if err := s.CheckClock(ctx); err != nil { // a full disk keeps no mark; this one is in memory
-		s.log.Error("clock cannot be watched", "err", err)
+		s.log.Error("clock cannot be watched", "error", err)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (s *Store) watchClock(ctx context.Context) {
 	for {
 		err := s.CheckClock(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
-			s.log.Error("clock cannot be watched", "err", err)
+			s.log.Error("clock cannot be watched", "error", err)
 		}
 		failed = err != nil
 		select {

@@ -202,7 +202,7 @@ func (s *Store) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("sweep failed", "err", err)
+			s.log.Error("sweep failed", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -255,7 +255,7 @@ func (s *Store) load(ctx context.Context, id store.StreamID) (*streamState, erro
 	if err != nil {
 		return nil, err
 	}
-	head, err := s.idx.Head(ctx, id)
+	high, err := s.idx.HighWater(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +265,7 @@ func (s *Store) load(ctx context.Context, id store.StreamID) (*streamState, erro
 	}
 	st := &streamState{
 		id: id, appending: make(chan struct{}, 1), changing: make(chan struct{}, 1),
-		clock: head.Number, sequence: head.Sequence, sealed: head.SealedNumber, producer: producer,
+		clock: high.Number, sequence: high.Sequence, sealed: high.SealedNumber, producer: producer,
 		setIDs: make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
 	}
 	st.stream.Store(&row)

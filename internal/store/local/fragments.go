@@ -158,7 +158,7 @@ func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, in
 	}
 	// Rows that are queued get their sequences first.
 	<-s.commits.enqueue(nil)
-	headOfStream, err := s.idx.Head(context.Background(), st.id)
+	high, err := s.idx.HighWater(context.Background(), st.id)
 	if err != nil {
 		return info, err
 	}
@@ -176,7 +176,7 @@ func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, in
 		return info, store.ErrExists
 	}
 	st.clock = max(st.clock, rec.Number)
-	st.sequence = max(st.sequence, headOfStream.Sequence) + 1
+	st.sequence = max(st.sequence, high.Sequence) + 1
 	info.Sequence = st.sequence
 	info.Location = store.Location{Length: int64(len(head)) + info.Size(), MetaLength: int64(len(head))}
 	m.info = info

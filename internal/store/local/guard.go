@@ -21,7 +21,7 @@ func (s *Store) CheckFiles() error {
 	was := s.lost.Load()
 	switch {
 	case err != nil && was == nil:
-		s.log.Error("data directory was deleted or replaced, nothing is stored until it is back", "err", err)
+		s.log.Error("data directory was deleted or replaced, nothing is stored until it is back", "error", err)
 		s.metrics.Lost.Set(1)
 		s.lost.Store(&err)
 	case err == nil && was != nil:
@@ -67,7 +67,7 @@ func (s *Store) noteLost(stream *store.Stream, err error) {
 	}
 	now := time.Now()
 	s.volumeLost.Store(&now)
-	s.log.Error("volume was deleted or replaced while it was written, what it held is lost", "stream", stream.Name, "err", err)
+	s.log.Error("volume was deleted or replaced while it was written, what it held is lost", "stream", stream.Name, "error", err)
 }
 
 // watchFiles calls CheckFiles until ctx ends.

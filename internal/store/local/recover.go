@@ -299,7 +299,7 @@ func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) erro
 		}
 		return nil
 	}
-	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob", sealed[0].Name, "err", err)
+	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob", sealed[0].Name, "error", err)
 	closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: sealed[0].Name, Stream: sealed[0].Stream}, nil, nil)
 	if err == nil {
 		err = s.idx.CloseVolumes(ctx, closed)
@@ -324,9 +324,9 @@ func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
 // does not know it.
 func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described *store.Stream, closed []index.VolumeInfo) ([]index.VolumeInfo, error) {
 	r := volumeRecovery{s: s, volume: b, sets: make(map[[32]byte]int64)}
-	head, err := s.idx.Head(ctx, b.Stream)
+	high, err := s.idx.HighWater(ctx, b.Stream)
 	known := err == nil
-	r.sealed = head.SealedNumber
+	r.sealed = high.SealedNumber
 	if !known && (!errors.Is(err, store.ErrNotFound) || b.Indexed > 0) {
 		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
 	}
@@ -335,7 +335,7 @@ func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described
 	})
 	if errors.Is(err, store.ErrCorrupt) {
 		// It does not even begin as a volume: a file cut short at its creation, or not ours. Nothing refers to it.
-		s.log.Warn("blob holds nothing and is deleted", "blob", b.Name, "err", err)
+		s.log.Warn("blob holds nothing and is deleted", "blob", b.Name, "error", err)
 		return closed, s.deleteVolume(ctx, b)
 	}
 	if err != nil {
@@ -402,7 +402,7 @@ func (r *volumeRecovery) found(loc store.Location, head []byte) error {
 	h, fragment, err := record.DecodeFragment(head)
 	if err != nil {
 		// Its checksums hold, so it was written like this: one fragment lost, not the volume.
-		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset", loc.Offset, "err", err)
+		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset", loc.Offset, "error", err)
 		return nil
 	}
 	rec := store.Record{Fragment: *fragment, Number: h.Number}

@@ -39,7 +39,7 @@ func (s *Store) scrubForever(ctx context.Context) {
 	for {
 		began := time.Now()
 		if err := s.Scrub(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("scrub failed", "err", err)
+			s.log.Error("scrub failed", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -148,7 +148,7 @@ func (s *Store) foundDamaged(stream *store.Stream, f *store.FragmentInfo, err er
 	key := scrubbed{stream.ID, f.Number}
 	if !s.damaged[key] {
 		s.log.Error("fragment is damaged on disk", "stream", stream.Name, "fragment", stream.FormatNumber(f.Number),
-			"blob", f.Location.Volume, "offset", f.Location.Offset, "err", err)
+			"blob", f.Location.Volume, "offset", f.Location.Offset, "error", err)
 	}
 	if len(found) < scrubMost {
 		found[key] = true

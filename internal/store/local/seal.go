@@ -33,7 +33,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 		for try := 1; err == nil; try++ {
 			if err = s.seal(ctx, st, b); errors.Is(err, store.ErrCorrupt) {
 				// What is left of it is found by its rows.
-				s.log.Error("volume is damaged and stays unsealed", "blob", b.Name, "err", err)
+				s.log.Error("volume is damaged and stays unsealed", "blob", b.Name, "error", err)
 				s.unsealable[b.Name] = true
 				err = nil
 				break
@@ -43,7 +43,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 			}
 			if try == sealTries {
 				// Rows serve as well, only not as many of them.
-				s.log.Warn("volume stays unsealed", "blob", b.Name, "err", err)
+				s.log.Warn("volume stays unsealed", "blob", b.Name, "error", err)
 				s.unsealable[b.Name] = true
 				err = nil
 				break

@@ -36,11 +36,11 @@ func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, not
 		return nil, err
 	}
 	rows := hot.Fragments
-	if hot.Head.SealedNumber == 0 || beyond(&q, rows, hot.Head) {
+	if hot.HighWater.SealedNumber == 0 || beyond(&q, rows, hot.HighWater) {
 		return rows, nil
 	}
 	keep := func(f *store.FragmentInfo) bool {
-		if f.Sequence > hot.Head.Sequence || f.ServerTimestamp < notBefore || !q.Selects(f) {
+		if f.Sequence > hot.HighWater.Sequence || f.ServerTimestamp < notBefore || !q.Selects(f) {
 			return false
 		}
 		if _, gone := slices.BinarySearch(hot.Gone, f.Number); gone {
@@ -122,7 +122,7 @@ func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Tabl
 	case errors.Is(err, store.ErrGone):
 		return nil, nil
 	case errors.Is(err, store.ErrCorrupt):
-		r.log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name, "err", err)
+		r.log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name, "error", err)
 		r.damaged()
 		return nil, nil
 	}
@@ -243,15 +243,15 @@ func before(q *store.Query, sorted []store.FragmentInfo, f *store.FragmentInfo) 
 }
 
 // beyond tells that no sealed volume can add to these rows.
-func beyond(q *store.Query, rows []store.FragmentInfo, head index.Head) bool {
-	if q.AfterSequence >= head.SealedSequence {
+func beyond(q *store.Query, rows []store.FragmentInfo, high index.HighWater) bool {
+	if q.AfterSequence >= high.SealedSequence {
 		return true
 	}
 	switch q.Order {
 	case store.ByNumberNewest:
-		return q.Limit > 0 && len(rows) == q.Limit && rows[len(rows)-1].Number > head.SealedNumber
+		return q.Limit > 0 && len(rows) == q.Limit && rows[len(rows)-1].Number > high.SealedNumber
 	case store.ByNumber:
-		return q.After >= head.SealedNumber
+		return q.After >= high.SealedNumber
 	}
 	return false
 }

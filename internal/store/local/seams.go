@@ -65,8 +65,8 @@ type StreamRows interface {
 
 // FragmentRows is the part of Index that holds fragments.
 type FragmentRows interface {
-	// Head tells where a stream's orders stand. ErrNotFound when there is no such stream.
-	Head(ctx context.Context, id store.StreamID) (index.Head, error)
+	// HighWater returns where a stream's orders stand. ErrNotFound when there is no such stream.
+	HighWater(ctx context.Context, id store.StreamID) (index.HighWater, error)
 	// LastProducer gives the greatest producer timestamp of a stream's fragments, math.MinInt64 when there is none.
 	LastProducer(ctx context.Context, id store.StreamID) (int64, error)
 	// Commit adds fragments, in the order given, and gives each the next sequence of its stream. The
@@ -116,8 +116,8 @@ type VolumeRows interface {
 	// VolumeDoomed. ErrExists, and nothing is changed, when it is not closed, has another number of rows than Count, or has
 	// numbers or sequences that make it impossible to put it in order with the stream's other sealed volumes.
 	SealVolume(ctx context.Context, volume index.SealedVolume) error
-	// AddSealed makes volumes of one stream known that were found sealed, without rows. The stream's head moves on to what is in
-	// them. ErrExists as in SealVolume, and for a volume that is known or with sequences that the head has passed.
+	// AddSealed makes volumes of one stream known that were found sealed, without rows. The stream's high-water mark moves on to what is in
+	// them. ErrExists as in SealVolume, and for a volume that is known or with sequences that the high-water mark has passed.
 	AddSealed(ctx context.Context, volumes []index.SealedVolume) error
 	// ForgetVolumes drops the rows of volumes and of every fragment in them. Names that are not known are no error.
 	ForgetVolumes(ctx context.Context, names []string) error

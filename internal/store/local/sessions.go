@@ -37,7 +37,7 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, limit in
 		if _, err = s.state(ctx, session.Stream); err == nil {
 			var first bool
 			if closed, first = s.fleeting.open(session, limit, s.now()); first {
-				s.log.Warn("playback sessions are kept in memory only until there is space", "err", full)
+				s.log.Warn("playback sessions are kept in memory only until there is space", "error", full)
 			}
 		}
 	}

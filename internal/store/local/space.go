@@ -103,7 +103,7 @@ func (s *Store) watchSpace(ctx context.Context) {
 	for {
 		err := s.CheckSpace(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
-			s.log.Error("free space is not known", "err", err)
+			s.log.Error("free space is not known", "error", err)
 		}
 		failed = err != nil
 		select {

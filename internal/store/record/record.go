@@ -388,7 +388,7 @@ func AppendSpans(b []byte, spans []store.Span) []byte {
 		b = binary.AppendUvarint(b, uint64(s.Frames)<<1|bit(s.KeyStart))
 		b = binary.AppendVarint(b, s.FirstSize)
 		b = binary.AppendVarint(b, s.Reorder)
-		b = append(b, byte(s.Shape))
+		b = append(b, byte(s.Traits))
 	}
 	return b
 }
@@ -412,7 +412,7 @@ func decodeSpans(dst []store.Span, b []byte) ([]store.Span, error) {
 		s.Frames, s.KeyStart = int(frames>>1), frames&1 != 0
 		s.FirstSize = d.varint()
 		s.Reorder = d.varint()
-		s.Shape = media.Shape(d.byte())
+		s.Traits = media.Traits(d.byte())
 	}
 	return dst, d.end()
 }

@@ -103,7 +103,7 @@ func testAppend(h *harness) {
 	}
 	if f.Sequence != 1 || f.Number != rec.Number || !f.Partial || f.ServerTimestamp != rec.ServerTimestamp || len(f.Spans) != 2 ||
 		f.Size() != int64(len(rec.Payload[0])+len(rec.Payload[1])) || f.Span(2).Frames != 20 || !f.Span(1).KeyStart ||
-		f.Span(1).FirstSize != int64(rec.Runs[0].Frames[0].Size) || f.Span(1).Shape != rec.Runs[0].Shape() || f.Span(3) != nil {
+		f.Span(1).FirstSize != int64(rec.Runs[0].Frames[0].Size) || f.Span(1).Traits != rec.Runs[0].Traits() || f.Span(3) != nil {
 		h.Fatalf("appended as %+v", f)
 	}
 	_, err = h.store.Append(h.ctx, st.ID, rec)

@@ -11,7 +11,7 @@ import (
 // tail is what Commit must know of a stream to add a row to the last of its volumes.
 type tail struct {
 	key    int64
-	head   Head // of all that was committed, the rows that wait included
+	high   HighWater // of all that was committed, the rows that wait included
 	volume struct {
 		key  int64
 		name string
@@ -76,7 +76,7 @@ func (x *SQLite) Commit(ctx context.Context, fragments []NewFragment) ([]Committ
 		}
 		for _, b := range tails {
 			if b.saveHead {
-				if err := t.setHead(b.key, b.head); err != nil {
+				if err := t.setHighWater(b.key, b.high); err != nil {
 					return err
 				}
 			}
@@ -125,7 +125,7 @@ func (t *tx) commit(f *NewFragment, tails map[store.StreamID]*batchTail) (Commit
 		}
 	}
 	s.tail.mark.add(&info)
-	info.Sequence = max(s.head.Sequence, f.AfterSequence) + 1
+	info.Sequence = max(s.high.Sequence, f.AfterSequence) + 1
 	n, err := t.insert(s.key, s.volume.key, &info)
 	if err != nil {
 		return Committed{}, err
@@ -134,8 +134,8 @@ func (t *tx) commit(f *NewFragment, tails map[store.StreamID]*batchTail) (Commit
 		s.saveMark = true // no row tells that this record was given up
 		return Committed{Err: store.ErrExists}, nil
 	}
-	s.head.Sequence = info.Sequence
-	s.head.Number = max(s.head.Number, info.Number)
+	s.high.Sequence = info.Sequence
+	s.high.Number = max(s.high.Number, info.Number)
 	if f.Replaces != 0 {
 		s.saveHead = true // a row goes
 		if _, err := t.exec(`INSERT INTO replaced (stream, blob, number) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, s.key, s.volume.key, int64(f.Replaces)); err != nil {
@@ -165,7 +165,7 @@ func (t *tx) tail(id store.StreamID, tails map[store.StreamID]*batchTail) (*batc
 	s = &batchTail{}
 	var err error
 	if s.key, err = t.liveKey(id); err == nil {
-		s.head, err = t.head(s.key)
+		s.high, err = t.highWater(s.key)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		s.gone, err = true, nil

@@ -11,16 +11,16 @@ import (
 	"weir/internal/store/record"
 )
 
-// Head implements local.Index.
-func (x *SQLite) Head(ctx context.Context, id store.StreamID) (Head, error) {
-	var r headRow
+// HighWater implements local.Index.
+func (x *SQLite) HighWater(ctx context.Context, id store.StreamID) (HighWater, error) {
+	var r highWaterRow
 	rows := x.waiting.of(id)
-	err := x.readRow(ctx, r.dest(), headQuery+`s.id = ? AND s.deleted = 0`, string(id))
-	head := r.head()
+	err := x.readRow(ctx, r.dest(), highWaterQuery+`s.id = ? AND s.deleted = 0`, string(id))
+	high := r.highWater()
 	for i := range rows {
-		head.Number, head.Sequence = max(head.Number, rows[i].Number), max(head.Sequence, rows[i].Sequence)
+		high.Number, high.Sequence = max(high.Number, rows[i].Number), max(high.Sequence, rows[i].Sequence)
 	}
-	return head, err
+	return high, err
 }
 
 // LastProducer implements local.Index.
@@ -45,46 +45,46 @@ const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragmen
 		(SELECT MAX(producer_min) FROM sealed WHERE stream = ?2) - ?3), ?1),
 	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 1), ?1)`
 
-// The row of heads is written when rows of fragments go, not when they come: the greatest of both is the head.
-const headQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM fragments WHERE stream = h.stream),
+// The row of heads is written when rows of fragments go, not when they come: the greatest of both is the high-water mark.
+const highWaterQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM fragments WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(sequence), 0) FROM fragments WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(number_max), 0) FROM sealed WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(sequence_max), 0) FROM sealed WHERE stream = h.stream) FROM heads h JOIN streams s ON s.key = h.stream WHERE `
 
-// headRow scans the columns of headQuery.
-type headRow struct {
-	h        Head
+// highWaterRow scans the columns of highWaterQuery.
+type highWaterRow struct {
+	h        HighWater
 	number   store.Number
 	sequence int64
 }
 
-func (r *headRow) dest() []any {
+func (r *highWaterRow) dest() []any {
 	return []any{&r.h.Number, &r.h.Sequence, &r.number, &r.sequence, &r.h.SealedNumber, &r.h.SealedSequence}
 }
 
-func (r *headRow) head() Head {
+func (r *highWaterRow) highWater() HighWater {
 	h := r.h
 	h.Number, h.Sequence = max(h.Number, r.number), max(h.Sequence, r.sequence)
 	return h
 }
 
-// head gives where a stream's orders stand.
-func (t *tx) head(stream int64) (Head, error) {
-	var r headRow
-	err := t.row(r.dest(), headQuery+`h.stream = ?`, stream)
-	return r.head(), err
+// highWater returns where a stream's orders stand.
+func (t *tx) highWater(stream int64) (HighWater, error) {
+	var r highWaterRow
+	err := t.row(r.dest(), highWaterQuery+`h.stream = ?`, stream)
+	return r.highWater(), err
 }
 
-// keepHead writes a stream's head down, before rows go that may hold the greatest number or sequence.
-func (t *tx) keepHead(stream int64) error {
-	h, err := t.head(stream)
+// keepHighWater writes a stream's high-water mark down, before rows go that may hold the greatest number or sequence.
+func (t *tx) keepHighWater(stream int64) error {
+	h, err := t.highWater(stream)
 	if err != nil {
 		return err
 	}
-	return t.setHead(stream, h)
+	return t.setHighWater(stream, h)
 }
 
-func (t *tx) setHead(stream int64, h Head) error {
+func (t *tx) setHighWater(stream int64, h HighWater) error {
 	_, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(h.Number), h.Sequence, stream)
 	return err
 }
@@ -163,19 +163,19 @@ func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notB
 	}
 	rows := x.waiting.of(id)
 	text, args := hotQuery(key, q, notBefore)
-	query, done, err := x.snapshot(ctx, headQuery+`h.stream = ? AND s.deleted = 0`, text, volumeNameQuery, goneQuery)
+	query, done, err := x.snapshot(ctx, highWaterQuery+`h.stream = ? AND s.deleted = 0`, text, volumeNameQuery, goneQuery)
 	if err != nil {
 		return hot, err
 	}
 	defer done()
-	var head headRow
-	if err := notFound(query[0].QueryRowContext(ctx, key).Scan(head.dest()...)); err != nil {
+	var high highWaterRow
+	if err := notFound(query[0].QueryRowContext(ctx, key).Scan(high.dest()...)); err != nil {
 		return hot, err
 	}
-	hot.Head = head.head()
+	hot.HighWater = high.highWater()
 	hot.Fragments, err = fragmentRows(ctx, query[1], query[2], args...)
 	addWaiting(&hot, rows, &q, notBefore)
-	if err != nil || hot.Head.SealedNumber == 0 {
+	if err != nil || hot.HighWater.SealedNumber == 0 {
 		return hot, err
 	}
 	hot.Gone, err = gone(query[3].QueryContext(ctx, key))
@@ -183,16 +183,16 @@ func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notB
 }
 
 // addWaiting adds what the table had not got when the rest was read. Whatever else happened to a row that waited, it was in the
-// table first; so those behind its head are still as they were.
+// table first; so those beyond its high-water mark are still as they were.
 func addWaiting(hot *Hot, rows []store.FragmentInfo, q *store.Query, notBefore int64) {
-	table := hot.Head.Sequence
+	table := hot.HighWater.Sequence
 	n := len(hot.Fragments)
 	for i := range rows {
 		f := &rows[i]
 		if f.Sequence <= table {
 			continue
 		}
-		hot.Head.Number, hot.Head.Sequence = max(hot.Head.Number, f.Number), max(hot.Head.Sequence, f.Sequence)
+		hot.HighWater.Number, hot.HighWater.Sequence = max(hot.HighWater.Number, f.Number), max(hot.HighWater.Sequence, f.Sequence)
 		if f.ServerTimestamp >= notBefore && q.Selects(f) {
 			hot.Fragments = append(hot.Fragments, *f)
 		}
@@ -380,7 +380,7 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 
 // dropRows drops what stands of a volume's fragments.
 func (t *tx) dropRows(stream, volume int64) error {
-	if err := t.keepHead(stream); err != nil {
+	if err := t.keepHighWater(stream); err != nil {
 		return err
 	}
 	for _, table := range []string{`DELETE FROM sealed WHERE stream = ? AND blob = ?`, `DELETE FROM gone WHERE stream = ? AND blob = ?`,

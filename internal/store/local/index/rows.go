@@ -5,9 +5,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// Head is where a stream's two orders stand: the greatest number and sequence ever committed, zero at first, and the greatest
+// HighWater is where a stream's two orders stand: the greatest number and sequence ever committed, zero at first, and the greatest
 // of its sealed volumes.
-type Head struct {
+type HighWater struct {
 	Number         store.Number
 	Sequence       int64
 	SealedNumber   store.Number
@@ -17,7 +17,7 @@ type Head struct {
 // Hot is the answer to a query as far as it stands in rows, and what is needed to add the sealed volumes' part: all of one moment.
 type Hot struct {
 	Fragments []store.FragmentInfo // in the order of the query, at most its limit
-	Head      Head
+	HighWater HighWater
 	Gone      []store.Number // fragments of sealed volumes that were replaced since, in ascending order
 }
 

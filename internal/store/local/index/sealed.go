@@ -50,7 +50,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 		if err != nil {
 			return err
 		}
-		if err := t.keepHead(stream); err != nil {
+		if err := t.keepHighWater(stream); err != nil {
 			return err
 		}
 		n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND blob = ?`, stream, key)
@@ -84,14 +84,14 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 		if err != nil {
 			return err
 		}
-		head, err := t.head(stream)
+		high, err := t.highWater(stream)
 		if err != nil {
 			return err
 		}
 		for i := range volumes {
 			s := &volumes[i]
-			if s.Sequence.Min <= head.Sequence {
-				return fmt.Errorf("blob %s begins with sequence %d, the head is %d: %w", s.Name, s.Sequence.Min, head.Sequence, store.ErrExists)
+			if s.Sequence.Min <= high.Sequence {
+				return fmt.Errorf("blob %s begins with sequence %d, the high-water mark is %d: %w", s.Name, s.Sequence.Min, high.Sequence, store.ErrExists)
 			}
 			n, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 3, ?, ?) ON CONFLICT (name) DO NOTHING`,
 				stream, s.Name, s.Footer.Offset, s.Server.Max)
@@ -113,9 +113,9 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 					return err
 				}
 			}
-			head.Number, head.Sequence = max(head.Number, store.Number(s.Number.Max)), s.Sequence.Max
+			high.Number, high.Sequence = max(high.Number, store.Number(s.Number.Max)), s.Sequence.Max
 		}
-		return t.setHead(stream, head)
+		return t.setHighWater(stream, high)
 	})
 }
 

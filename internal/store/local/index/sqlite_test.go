@@ -124,8 +124,8 @@ func TestFull(t *testing.T) {
 			t.Fatalf("%+v, %v", results, err)
 		}
 		hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
-		if err != nil || len(hot.Fragments) != int(n) || hot.Head.Sequence != int64(n) {
-			t.Fatalf("%d fragments, want %d, head %+v: %v", len(hot.Fragments), n, hot.Head, err)
+		if err != nil || len(hot.Fragments) != int(n) || hot.HighWater.Sequence != int64(n) {
+			t.Fatalf("%d fragments, want %d, high-water mark %+v: %v", len(hot.Fragments), n, hot.HighWater, err)
 		}
 	}
 	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {

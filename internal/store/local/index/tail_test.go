@@ -18,13 +18,13 @@ func TestHeadsAndMarks(t *testing.T) {
 	at, last := int64(0), int64(0) // the end of the volume and its greatest server timestamp
 	check := func(n store.Number, state VolumeState) {
 		t.Helper()
-		h, err := x.Head(t.Context(), streamID)
+		h, err := x.HighWater(t.Context(), streamID)
 		if err != nil || h.Number != n || h.Sequence != int64(n) {
-			t.Fatalf("head %+v, want %d: %v", h, n, err)
+			t.Fatalf("high-water mark %+v, want %d: %v", h, n, err)
 		}
 		hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
-		if err != nil || hot.Head != h {
-			t.Fatalf("%+v, %v", hot.Head, err)
+		if err != nil || hot.HighWater != h {
+			t.Fatalf("%+v, %v", hot.HighWater, err)
 		}
 		list, err := x.Volumes(t.Context())
 		if err != nil {
@@ -90,7 +90,7 @@ func TestHeadsAndMarks(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(n, VolumeClosed)
-	// The rows go with the volumes, the head stays.
+	// The rows go with the volumes, the high-water mark stays.
 	if err := x.ForgetVolumes(t.Context(), []string{string(streamID) + "/a.vol"}); err != nil {
 		t.Fatal(err)
 	}

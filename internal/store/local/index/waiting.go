@@ -50,14 +50,14 @@ func (x *SQLite) wait(fragments []NewFragment, results []Committed) (rest []int)
 		f := &fragments[i]
 		s := w.tails[f.Stream]
 		// A number that is not the greatest may be there already.
-		if s == nil || s.volume.name != f.Info.Location.Volume || f.Info.Number <= s.head.Number || f.Replaces != 0 {
+		if s == nil || s.volume.name != f.Info.Location.Volume || f.Info.Number <= s.high.Number || f.Replaces != 0 {
 			delete(w.tails, f.Stream) // the stream's next ones stay behind this one
 			rest = append(rest, i)
 			continue
 		}
 		row := waitingRow{stream: f.Stream, tail: s, info: f.Info}
-		row.info.Sequence = max(s.head.Sequence, f.AfterSequence) + 1
-		s.head.Sequence, s.head.Number = row.info.Sequence, row.info.Number
+		row.info.Sequence = max(s.high.Sequence, f.AfterSequence) + 1
+		s.high.Sequence, s.high.Number = row.info.Sequence, row.info.Number
 		w.rows = append(w.rows, row)
 		results[i].Sequence = row.info.Sequence
 	}
@@ -172,7 +172,7 @@ func (t *tx) alone(streams ...store.StreamID) error {
 	return t.settle()
 }
 
-// of gives a copy of a stream's rows that wait. Of these the table has those up to the head that is read of it afterwards.
+// of gives a copy of a stream's rows that wait. Of these the table has those up to the high-water mark that is read of it afterwards.
 func (w *waiting) of(id store.StreamID) (list []store.FragmentInfo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

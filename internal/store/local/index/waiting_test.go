@@ -62,7 +62,7 @@ func TestWaitingRowsAreRead(t *testing.T) {
 		}
 	}
 	one, oneErr := x.HotFragment(t.Context(), streamID, 25)
-	head, headErr := x.Head(t.Context(), streamID)
+	high, headErr := x.HighWater(t.Context(), streamID)
 	if err := errors.Join(oneErr, headErr, x.settled(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +77,13 @@ func TestWaitingRowsAreRead(t *testing.T) {
 	if f, err := x.HotFragment(t.Context(), streamID, 25); err != nil || !reflect.DeepEqual(f, one) {
 		t.Errorf("%+v waiting, %+v in the table: %v", one, f, err)
 	}
-	if h, err := x.Head(t.Context(), streamID); err != nil || h != head || h.Sequence != 50 {
-		t.Errorf("%+v waiting, %+v in the table: %v", head, h, err)
+	if h, err := x.HighWater(t.Context(), streamID); err != nil || h != high || h.Sequence != 50 {
+		t.Errorf("%+v waiting, %+v in the table: %v", high, h, err)
 	}
 }
 
 func numbers(hot Hot) string {
-	s := fmt.Sprintf("head %+v:", hot.Head)
+	s := fmt.Sprintf("high-water mark %+v:", hot.HighWater)
 	for i := range hot.Fragments {
 		s += fmt.Sprint(" ", hot.Fragments[i].Number)
 	}

@@ -1,14 +1,14 @@
 package media
 
-// Shape says what the frames of a run have in common: as much as a container's frame table can be
-// written shorter for, and how they begin. With the number of frames it tells how long that table
+// Traits say what the frames of a run have in common: as much as a container's frame table can be
+// written shorter for, and how they begin. With the number of frames they tell how long that table
 // is, without the frames themselves.
-type Shape uint8
+type Traits uint8
 
-// The bits of a Shape.
+// The bits of Traits.
 const (
-	EqualDurations Shape = 1 << iota // all frames last equally long
-	EqualSizes                       // all frames have the same number of bytes
+	EqualDurations Traits = 1 << iota // all frames last equally long
+	EqualSizes                        // all frames have the same number of bytes
 	// all frames are random access points, or none is; without open groups
 	EqualKeys
 	FirstKeyOnly     // the first of several frames is a random access point and no other; likewise
@@ -17,8 +17,8 @@ const (
 	LeadingNext
 )
 
-// Shape compares the run's frames, of which there is at least one.
-func (r *Run) Shape() Shape {
+// Traits compares the run's frames, of which there is at least one.
+func (r *Run) Traits() Traits {
 	first := &r.Frames[0]
 	s := EqualDurations | EqualSizes | EqualKeys | FirstKeyOnly | PresentedInOrder
 	if !first.Key || len(r.Frames) == 1 {
