@@ -1,5 +1,5 @@
-// Package fmp4 writes fragmented MP4 (ISO/IEC 14496-12, within CMAF, ISO/IEC 23000-19) as HLS and
-// DASH play it: an initialization segment for a track (InitSegment) and, for each run of frames,
+// Package fmp4 writes MP4 (ISO/IEC 14496-12): fragmented, within CMAF (ISO/IEC 23000-19), as HLS and
+// DASH play it, and progressive, as clips are downloaded (Movie). Of the former it makes an initialization segment for a track (InitSegment) and, for each run of frames,
 // the bytes that go before its payload (AppendMediaHeader). It never touches the payload: a stored
 // run is already the body of its mdat box, so that a media segment is one small header and one file
 // range. Dump prints boxes as text, for tests and for people.
@@ -22,6 +22,8 @@
 //	init.go     ftyp, moov       what a player must know before the first frame
 //	media.go    moof, mdat       when and how large each frame is
 //	entry.go    stsd             how the codec is configured
+//	movie.go    ftyp, moov       of a progressive file; movietrack.go has its tables, edits.go its
+//	                             edit lists, column.go tables that grow beyond memory
 //	box.go      box framing
 //	dump.go     text
 //

@@ -125,7 +125,7 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		r.take(24)
 		text, children = fmt.Sprintf(" width=%d height=%d", r.u16(), r.u16()), true
 		r.take(50)
-	case "mp4a":
+	case "mp4a", "alaw", "ulaw":
 		r.take(16)
 		channels := r.u16()
 		r.take(6)
@@ -137,9 +137,18 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		text = fmt.Sprintf(" %x", r.b)
 	case "pasp":
 		text = fmt.Sprintf(" %d:%d", r.u32(), r.u32())
-	case "stts", "stsc", "stco":
-		r.fullBox()
-		text = fmt.Sprintf(" entries=%d", r.u32())
+	case "stts", "ctts":
+		text, lines = rows(r, func() string { return fmt.Sprintf("%d of %d", r.u32(), r.u32()) })
+	case "stsc":
+		text, lines = rows(r, func() string {
+			return fmt.Sprintf("chunk=%d samples=%d description=%d", r.u32(), r.u32(), r.u32())
+		})
+	case "stco", "stss":
+		text, lines = rows(r, func() string { return fmt.Sprint(r.u32()) })
+	case "co64":
+		text, lines = rows(r, func() string { return fmt.Sprint(r.u64()) })
+	case "elst":
+		text, lines = elst(r)
 	case "stsz":
 		r.fullBox()
 		text = fmt.Sprintf(" size=%d samples=%d", r.u32(), r.u32())
@@ -171,6 +180,32 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		return d.boxes(r.b, depth+1)
 	}
 	return nil
+}
+
+// rows gives one line per entry of a table, as far as the box really holds them.
+func rows(r *fields, row func() string) (text string, lines []string) {
+	r.fullBox()
+	n := r.u32()
+	for i := uint32(0); i < n && !r.short; i++ {
+		lines = append(lines, row())
+	}
+	return fmt.Sprintf(" entries=%d", n), lines
+}
+
+func elst(r *fields) (text string, lines []string) {
+	version, _ := r.fullBox()
+	n := r.u32()
+	for i := uint32(0); i < n && !r.short; i++ {
+		length, from := r.time(version), int64(0)
+		if version == 0 {
+			from = int64(int32(r.u32()))
+		} else {
+			from = int64(r.u64())
+		}
+		lines = append(lines, fmt.Sprintf("length=%d from=%d rate=%s", length, from,
+			fixed(r.u32())))
+	}
+	return fmt.Sprintf(" version=%d entries=%d", version, n), lines
 }
 
 func tfhd(r *fields) string {

@@ -8,6 +8,7 @@ type entry struct {
 	private []byte           // written verbatim
 	sps     *media.SPS       // video
 	aac     *media.AACConfig // audio
+	g711    *media.G711Config
 }
 
 func newEntry(t *media.Track) (*entry, error) {
@@ -29,6 +30,10 @@ func newEntry(t *media.Track) (*entry, error) {
 func (w *builder) entry(e *entry) {
 	if e.aac != nil {
 		w.mp4a(e)
+		return
+	}
+	if e.g711 != nil {
+		w.law(e.g711)
 		return
 	}
 	name, config := "avc1", "avcC"
@@ -70,15 +75,31 @@ func (w *builder) mp4a(e *entry) {
 		rate = uint32(e.aac.SampleRate) << 16
 	}
 	w.box("mp4a", func() {
-		w.zero(6)
-		w.u16(1) // data_reference_index
-		w.zero(8)
-		w.u16(uint16(channels))
-		w.u16(16) // samplesize
-		w.u32(0)
-		w.u32(rate)
+		w.soundEntry(channels, rate)
 		w.full("esds", 0, 0, func() { w.bytes(esDescriptor(e.private)) })
 	})
+}
+
+// soundEntry writes the fields of an AudioSampleEntry; rate is 16.16 fixed point.
+func (w *builder) soundEntry(channels int, rate uint32) {
+	w.zero(6)
+	w.u16(1) // data_reference_index
+	w.zero(8)
+	w.u16(uint16(channels))
+	w.u16(16) // samplesize
+	w.u32(0)
+	w.u32(rate)
+}
+
+// law writes the sample entry of G.711: alaw or ulaw, which the registry of MP4RA has for QuickTime
+// (QuickTime File Format, "Sound sample descriptions", version 0), and whose size is that of what
+// comes out.
+func (w *builder) law(c *media.G711Config) {
+	name := "alaw"
+	if c.MuLaw {
+		name = "ulaw"
+	}
+	w.box(name, func() { w.soundEntry(c.Channels, uint32(c.SampleRate)<<16) })
 }
 
 // esDescriptor is an ES_Descriptor for AAC (ISO/IEC 14496-1 clause 7.2.6.5), built from the inside

@@ -59,8 +59,15 @@ func InitSegment(t *media.Track) ([]byte, error) {
 			w.u32(trackID + 1) // next_track_ID
 		})
 		w.box("trak", func() {
-			w.tkhd(e)
-			w.box("mdia", func() { w.mdia(e, scale) })
+			w.tkhd(e, trackID, 0)
+			w.box("mdia", func() {
+				w.mdia(e, scale, 0, func() {
+					w.full("stts", 0, 0, func() { w.u32(0) })
+					w.full("stsc", 0, 0, func() { w.u32(0) })
+					w.full("stsz", 0, 0, func() { w.zero(8) })
+					w.full("stco", 0, 0, func() { w.u32(0) })
+				})
+			})
 		})
 		w.box("mvex", func() {
 			w.full("trex", 0, 0, func() {
@@ -80,12 +87,34 @@ func (w *builder) matrix() {
 	}
 }
 
-func (w *builder) tkhd(e *entry) {
-	w.full("tkhd", 0, 3, func() { // enabled, in movie
-		w.zero(8) // creation, modification
-		w.u32(trackID)
-		w.zero(4 + 4 + 8) // reserved, duration, reserved
-		w.zero(2 + 2)     // layer, alternate group
+// versionFor is the version of a box that has such a time or duration: 1 has 64 bits for it.
+func versionFor(v uint64) uint8 {
+	if v > math.MaxUint32 {
+		return 1
+	}
+	return 0
+}
+
+// time writes a time or duration.
+func (w *builder) time(version uint8, v uint64) {
+	if version == 0 {
+		w.u32(uint32(v))
+	} else {
+		w.u64(v)
+	}
+}
+
+// tkhd writes the header of a track; duration is in ticks of the movie.
+func (w *builder) tkhd(e *entry, id uint32, duration uint64) {
+	version := versionFor(duration)
+	w.full("tkhd", version, 3, func() { // enabled, in movie
+		w.time(version, 0) // creation
+		w.time(version, 0) // modification
+		w.u32(id)
+		w.zero(4)
+		w.time(version, duration)
+		w.zero(8)
+		w.zero(2 + 2) // layer, alternate group
 		if e.sps == nil {
 			w.u16(0x0100) // volume 1.0
 		} else {
@@ -115,11 +144,15 @@ func (e *entry) display() (width, height uint32) {
 	return uint32(wide), uint32(e.sps.Height) << 16
 }
 
-func (w *builder) mdia(e *entry, scale uint32) {
-	w.full("mdhd", 0, 0, func() {
-		w.zero(8) // creation, modification
+// mdia writes the media of a track whose duration is in its own ticks; tables writes what stands
+// in stbl after the sample entry.
+func (w *builder) mdia(e *entry, scale uint32, duration uint64, tables func()) {
+	version := versionFor(duration)
+	w.full("mdhd", version, 0, func() {
+		w.time(version, 0) // creation
+		w.time(version, 0) // modification
 		w.u32(scale)
-		w.u32(0)      // duration
+		w.time(version, duration)
 		w.u16(0x55c4) // und
 		w.u16(0)
 	})
@@ -150,10 +183,7 @@ func (w *builder) mdia(e *entry, scale uint32) {
 				w.u32(1)
 				w.entry(e)
 			})
-			w.full("stts", 0, 0, func() { w.u32(0) })
-			w.full("stsc", 0, 0, func() { w.u32(0) })
-			w.full("stsz", 0, 0, func() { w.zero(8) })
-			w.full("stco", 0, 0, func() { w.u32(0) })
+			tables()
 		})
 	})
 }

@@ -4,7 +4,7 @@
 //
 //	media.go                          Track, Frame, Run, Fragment
 //	codec.go                          by track: can it be packaged, RFC 6381 name, dimensions, and the three codec errors
-//	avc.go hevc.go aac.go             decoder configuration records and parameter sets
+//	avc.go hevc.go aac.go g711.go     decoder configuration records and parameter sets
 //	nal.go bits.go                    NAL units, bit reader
 //	content.go units.go               what a block holds; which blocks are one access unit
 //	time.go                           Clock: from a track's timestamps to runs

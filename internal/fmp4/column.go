@@ -1,0 +1,93 @@
+package fmp4
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// Scratch is room for the tables of a long movie: they are appended to it and read back once.
+type Scratch interface {
+	io.Writer
+	io.ReaderAt
+}
+
+// columnMemory is how many bytes of a table stay in memory; what is more goes to a Scratch.
+const columnMemory = 64 << 10
+
+// column is a table of a movie while it grows.
+type column struct {
+	movie   *Movie
+	b       []byte // the end of it
+	spilled int64  // bytes in file
+	file    Scratch
+}
+
+func (c *column) u32(v uint32) { c.room(4); c.b = binary.BigEndian.AppendUint32(c.b, v) }
+func (c *column) u64(v uint64) { c.room(8); c.b = binary.BigEndian.AppendUint64(c.b, v) }
+
+func (c *column) size() int64 { return c.spilled + int64(len(c.b)) }
+
+// room makes room for n bytes.
+func (c *column) room(n int) {
+	m := c.movie
+	if len(c.b)+n <= columnMemory || m.err != nil {
+		return
+	}
+	if c.file == nil {
+		if c.file, m.err = m.o.Scratch(); m.err != nil {
+			return
+		}
+	}
+	if _, err := c.file.Write(c.b); err != nil {
+		m.err = fmt.Errorf("write table: %w", err)
+		return
+	}
+	c.spilled += int64(len(c.b))
+	c.b = c.b[:0]
+}
+
+// each calls do with all bytes, in pieces of whole rows of 8 bytes.
+func (c *column) each(do func([]byte) error) error {
+	buf := make([]byte, min(columnMemory, c.spilled))
+	for at := int64(0); at < c.spilled; {
+		n := min(int64(len(buf)), c.spilled-at)
+		if _, err := c.file.ReadAt(buf[:n], at); err != nil {
+			return fmt.Errorf("read table: %w", err)
+		}
+		if err := do(buf[:n]); err != nil {
+			return err
+		}
+		at += n
+	}
+	return do(c.b)
+}
+
+func (c *column) write(w io.Writer) error {
+	return c.each(func(b []byte) error { _, err := w.Write(b); return err })
+}
+
+// counted is a table of values in the order of samples, as count and value of each series of equal
+// ones: stts, ctts.
+type counted struct {
+	column
+	count, value uint32
+}
+
+func (c *counted) add(count, value uint32) {
+	if c.count > 0 && c.value == value && c.count <= 1<<31 {
+		c.count += count
+		return
+	}
+	c.end()
+	c.count, c.value = count, value
+}
+
+// end completes the table.
+func (c *counted) end() {
+	if c.count > 0 {
+		c.u32(c.count)
+		c.u32(c.value)
+	}
+	c.count = 0
+}
