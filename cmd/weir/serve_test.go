@@ -152,7 +152,7 @@ func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
 		res.Body.Close()
 		if res.StatusCode != want || url == metrics &&
 			!bytes.Contains(body, []byte("weir_store_appends_total")) &&
-			!bytes.Contains(body, []byte("weir_put_media_sessions")) {
+			!bytes.Contains(body, []byte("weir_put_media_connections")) {
 			t.Errorf("%s: %d", url, res.StatusCode)
 		}
 	}

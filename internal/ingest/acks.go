@@ -112,7 +112,7 @@ func (q *ackQueue) run() {
 		q.mu.Unlock()
 		for _, a := range batch {
 			if q.write(a) != nil {
-				// The producer cannot be reached any more. Reading will tell the session soon.
+				// The producer cannot be reached any more. Reading will tell the connection soon.
 				q.mu.Lock()
 				q.closed, q.queue = true, nil
 				q.mu.Unlock()

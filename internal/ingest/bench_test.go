@@ -56,8 +56,8 @@ func benchBody(b *testing.B) []byte {
 	return w.end().Bytes()
 }
 
-// BenchmarkSession is a session without a disk; BenchmarkCopy is the same bytes through io.Copy, read as a socket gives them.
-func BenchmarkSession(b *testing.B) {
+// BenchmarkConnection is a connection without a disk; BenchmarkCopy is the same bytes through io.Copy, read as a socket gives them.
+func BenchmarkConnection(b *testing.B) {
 	body := benchBody(b)
 	memory := NewMemory(0)
 	b.SetBytes(int64(len(body)))

@@ -166,7 +166,7 @@ func TestStoreFailureEndsASilentConnection(t *testing.T) {
 	s := &fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }}
 	r, w := io.Pipe()
 	o := absolute(s)
-	o.Connection = &fakeConn{r: r, past: testNow.Add(stopGrace)}
+	o.Deadlines = &fakeConn{r: r, past: testNow.Add(stopGrace)}
 	log := &ackLog{}
 	done := make(chan error)
 	go func() { done <- New(o).Run(context.Background(), r, log) }()
@@ -212,7 +212,7 @@ func TestContextEnds(t *testing.T) {
 	s := &fakeStore{}
 	r, w := io.Pipe()
 	o := absolute(s)
-	o.Connection = &fakeConn{r: r, past: testNow.Add(stopGrace)}
+	o.Deadlines = &fakeConn{r: r, past: testNow.Add(stopGrace)}
 	log := &ackLog{got: make(chan string, 10)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -242,7 +242,7 @@ func (s *source) awaitDraining() {
 	}
 }
 
-// Drained, a session takes the fragment at hand to its end and no other; between fragments it ends at once.
+// Drained, a connection takes the fragment at hand to its end and no other; between fragments it ends at once.
 func TestDrain(t *testing.T) {
 	one := fmt.Sprintf("%d 1:%s", epoch, payload(epoch, 0))
 	for _, c := range []struct {
@@ -263,14 +263,14 @@ func TestDrain(t *testing.T) {
 			s := &fakeStore{}
 			r, w := io.Pipe()
 			o := absolute(s)
-			o.Connection = &fakeConn{r: r, past: testNow.Add(stopGrace)}
+			o.Deadlines = &fakeConn{r: r, past: testNow.Add(stopGrace)}
 			o.Limits.DrainLinger = time.Hour // of a clock that stands still: the pipe's end ends it
 			drain := make(chan struct{})
 			o.Drain = drain
 			log := &ackLog{got: make(chan string, 10)}
 			done := make(chan error)
-			session := New(o)
-			go func() { done <- session.Run(context.Background(), r, log) }()
+			connection := New(o)
+			go func() { done <- connection.Run(context.Background(), r, log) }()
 			w.Write(c.before)
 			if c.wait != "" {
 				for a := range log.got {
@@ -281,7 +281,7 @@ func TestDrain(t *testing.T) {
 			}
 			close(drain)
 			if c.after != nil {
-				session.source.awaitDraining()
+				connection.source.awaitDraining()
 				go w.Write(c.after)
 			}
 			if err := <-done; err != ErrDrained {
@@ -317,7 +317,7 @@ func TestIdle(t *testing.T) {
 		s := &fakeStore{}
 		o := absolute(s)
 		conn := &fakeConn{r: r}
-		o.Connection = conn
+		o.Deadlines = conn
 		acks, err := run(t, o, idleReader(c.body.Bytes()))
 		if !errors.Is(err, c.err) || len(s.all()) != c.stored {
 			t.Errorf("%s: %v, %d stored", c.name, err, len(s.all()))
@@ -359,7 +359,7 @@ func TestLingersAfterAnError(t *testing.T) {
 	r, w := io.Pipe()
 	o := absolute(&fakeStore{})
 	conn := &fakeConn{r: r}
-	o.Connection = conn
+	o.Deadlines = conn
 	log := &ackLog{got: make(chan string, 10)}
 	done := make(chan error)
 	go func() { done <- New(o).Run(context.Background(), r, log) }()
@@ -379,11 +379,11 @@ func TestLingersAfterAnError(t *testing.T) {
 	}
 }
 
-// A failure to store ends a session whose producer is sending; that too must be read before the connection is cut.
+// A failure to store ends a connection whose producer is sending; that too must be read before the connection is cut.
 func TestLingersAfterAStoreFailure(t *testing.T) {
 	r, w := io.Pipe()
 	o := absolute(&fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }})
-	o.Connection = &fakeConn{r: r, past: testNow}
+	o.Deadlines = &fakeConn{r: r, past: testNow}
 	log := &ackLog{got: make(chan string, 10)}
 	done := make(chan error)
 	go func() { done <- New(o).Run(context.Background(), r, log) }()
@@ -402,7 +402,7 @@ func TestLingersAfterAStoreFailure(t *testing.T) {
 	wantError(t, <-done, 5001)
 }
 
-// Acknowledgements that a client never reads hold the session for Limits.AckDrain only.
+// Acknowledgements that a client never reads hold the connection for Limits.AckDrain only.
 // An ERROR that is held back keeps nobody from sending: what is on its way is read meanwhile.
 func TestErrorIsHeldBack(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -417,7 +417,7 @@ func TestErrorIsHeldBack(t *testing.T) {
 			r, w := io.Pipe()
 			log := &ackLog{got: make(chan string, 100)}
 			o := absolute(c.store)
-			o.Connection = &fakeConn{r: r, past: testNow.Add(-time.Second)}
+			o.Deadlines = &fakeConn{r: r, past: testNow.Add(-time.Second)}
 			held := make(chan struct{})
 			o.Hold = func(e *Error) time.Duration { close(held); return time.Hour }
 			ctx, cancel := context.WithCancel(context.Background())
@@ -463,16 +463,16 @@ func TestSummary(t *testing.T) {
 		{lost(first.Bytes()), Summary{Fragments: 2, Partials: 1, Frames: 5, Unended: true}},
 		{build(t).header(sdk).gop(epoch, 2).gop(epoch+1000, 4).cluster(epoch + 2000).reader(), Summary{Fragments: 1, Resends: 1, Dropped: 1, Frames: 6}},
 	} {
-		session := New(absolute(s))
-		if err := session.Run(context.Background(), c.body, &ackLog{}); err != nil {
+		connection := New(absolute(s))
+		if err := connection.Run(context.Background(), c.body, &ackLog{}); err != nil {
 			t.Fatal(err)
 		}
-		got := session.Summary()
+		got := connection.Summary()
 		if got.Bytes == 0 {
 			t.Error("no bytes")
 		}
 		if got.Bytes = 0; got != c.want {
-			t.Errorf("session %d: %+v, want %+v", i+1, got, c.want)
+			t.Errorf("connection %d: %+v, want %+v", i+1, got, c.want)
 		}
 	}
 }
@@ -481,7 +481,7 @@ func TestWriteDeadlineBehindTheBody(t *testing.T) {
 	r, _ := io.Pipe()
 	o := absolute(&fakeStore{})
 	expired := make(chan struct{})
-	o.Connection = &fakeConn{r: r, onWrite: sync.OnceFunc(func() { close(expired) })}
+	o.Deadlines = &fakeConn{r: r, onWrite: sync.OnceFunc(func() { close(expired) })}
 	w := ackFunc(func([]byte) error { <-expired; return os.ErrDeadlineExceeded })
 	if err := New(o).Run(context.Background(), build(t).header(sdk).gop(epoch, 1).end().reader(), w); err != nil {
 		t.Fatal(err)
@@ -532,7 +532,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// Two sessions that need more than there is: one gives up, and its memory lets the other go on.
+// Two connections that need more than there is: one gives up, and its memory lets the other go on.
 func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
 	s := &fakeStore{}
 	m := newMemory(8 << 20) // of which a stream may hold half
@@ -590,7 +590,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"sessions_total": 1, "sessions": 0, "session_errors_total": 1, "fragments_total stored": 2, "frames_total": 5,
+		"connections_total": 1, "connections": 0, "connection_errors_total": 1, "fragments_total stored": 2, "frames_total": 5,
 		"received_bytes_total": float64(b.Len()), "error_acks_total 4004": 1, "ack_latency_seconds PERSISTED": 2,
 		"ack_latency_seconds BUFFERING": 2, "fragment_persist_seconds": 2, "fragment_ingestion_seconds": 2,
 	} {

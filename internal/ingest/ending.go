@@ -13,85 +13,85 @@ import (
 	"weir/internal/mkv"
 )
 
-// finish decides what becomes of the fragment at hand when reading has ended, and what the session's result is.
-func (s *Session) finish(ctx context.Context, err error) error {
+// finish decides what becomes of the fragment at hand when reading has ended, and what the connection's result is.
+func (c *Connection) finish(ctx context.Context, err error) error {
 	var told *Error
 	if errors.As(err, &told) {
-		return s.giveUp(err)
+		return c.giveUp(err)
 	}
 	var bad *mkv.Error
 	if errors.As(err, &bad) {
-		return s.giveUp(matroskaError(s.unfinished(), bad))
+		return c.giveUp(matroskaError(c.unfinished(), bad))
 	}
-	ended := s.source.err
+	ended := c.source.err
 	switch {
 	case err == io.EOF:
-		if s.cur == nil || s.cur.complete {
-			return s.endFragment(media.NoTime, true)
+		if c.cur == nil || c.cur.complete {
+			return c.endFragment(media.NoTime, true)
 		}
 		// The SDK ends a body like this when it starts over, and sends the fragment again: PERSISTED would make it free
 		// what it has not sent. Everyone else has nothing more to send.
-		return s.keep(!s.cur.doc.resends)
+		return c.keep(!c.cur.doc.resends)
 	case ctx.Err() != nil:
-		return s.interrupted(context.Cause(ctx))
-	case s.source.wasStopped():
-		return s.interrupted(ErrDrained)
+		return c.interrupted(context.Cause(ctx))
+	case c.source.wasStopped():
+		return c.interrupted(ErrDrained)
 	case ended == io.EOF:
-		e := failf(s.unfinished(), api.AckStreamReadError, "body ends inside an element")
-		return s.giveUp(e)
-	case s.reader.EndedBetween() && (errors.Is(ended, io.ErrUnexpectedEOF) || errors.Is(ended, syscall.ECONNRESET)) &&
-		(s.unfinished() == nil || s.lonely()):
+		e := failf(c.unfinished(), api.AckStreamReadError, "body ends inside an element")
+		return c.giveUp(e)
+	case c.reader.EndedBetween() && (errors.Is(ended, io.ErrUnexpectedEOF) || errors.Is(ended, syscall.ECONNRESET)) &&
+		(c.unfinished() == nil || c.lonely()):
 		// kvssink closes an idle connection like this, embedded-C every one. Whether acknowledgements got lost with it cannot be
 		// known, so its fragments may be resent.
-		s.count(func(sum *Summary) { sum.Unended = true })
-		if s.unfinished() != nil {
-			return s.keep(true)
+		c.count(func(sum *Summary) { sum.Unended = true })
+		if c.unfinished() != nil {
+			return c.keep(true)
 		}
-		return s.endFragment(media.NoTime, true)
+		return c.endFragment(media.NoTime, true)
 	case errors.Is(ended, os.ErrDeadlineExceeded):
-		if s.unfinished() == nil {
-			return firstError(s.endFragment(media.NoTime, true), ErrIdle)
+		if c.unfinished() == nil {
+			return firstError(c.endFragment(media.NoTime, true), ErrIdle)
 		}
-		if s.lonely() {
-			return firstError(s.keep(true), ErrIdle)
+		if c.lonely() {
+			return firstError(c.keep(true), ErrIdle)
 		}
-		return s.giveUp(failf(s.cur, api.AckStreamReadError, "%w", ErrIdle))
+		return c.giveUp(failf(c.cur, api.AckStreamReadError, "%w", ErrIdle))
 	}
-	return s.interrupted(fail(nil, api.AckStreamReadError, err))
+	return c.interrupted(fail(nil, api.AckStreamReadError, err))
 }
 
 // giveUp drops an unfinished fragment and stores a finished one, then ends with err.
-func (s *Session) giveUp(err error) error {
-	if s.unfinished() != nil {
-		s.drop()
+func (c *Connection) giveUp(err error) error {
+	if c.unfinished() != nil {
+		c.drop()
 	}
-	s.pending = nil // the tags of a cluster that will not come
-	return firstError(s.endFragment(media.NoTime, false), err)
+	c.pending = nil // the tags of a cluster that will not come
+	return firstError(c.endFragment(media.NoTime, false), err)
 }
 
-// interrupted ends a session whose connection is gone, or that must stop: what may never be sent again is kept.
-func (s *Session) interrupted(err error) error {
-	if s.unfinished() != nil && s.lonely() {
-		return firstError(s.keep(false), err)
+// interrupted ends a connection that is gone, or that must stop: what may never be sent again is kept.
+func (c *Connection) interrupted(err error) error {
+	if c.unfinished() != nil && c.lonely() {
+		return firstError(c.keep(false), err)
 	}
-	return s.giveUp(err)
+	return c.giveUp(err)
 }
 
 // lonely says that the current fragment's producer is one of those that neither mark the end of a fragment nor end the body
 // and resend nothing (embedded-C, docs/reference/producers.md, "End of a stream"), so that the frames so far are all that
 // there will ever be.
-func (s *Session) lonely() bool {
-	return s.cur != nil && !s.cur.doc.resends && !s.marked
+func (c *Connection) lonely() bool {
+	return c.cur != nil && !c.cur.doc.resends && !c.marked
 }
 
 // keep stores the frames so far as a partial fragment.
-func (s *Session) keep(acknowledge bool) error {
-	if s.cur.frames == 0 {
-		s.drop()
+func (c *Connection) keep(acknowledge bool) error {
+	if c.cur.frames == 0 {
+		c.drop()
 		return nil
 	}
-	s.pending = nil
-	return s.hand(media.NoTime, true, acknowledge)
+	c.pending = nil
+	return c.hand(media.NoTime, true, acknowledge)
 }
 
 func firstError(errs ...error) error {
@@ -103,23 +103,23 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// tell acknowledges an ERROR after the time for which it is held back, or when the session must end.
-func (s *Session) tell(ctx context.Context, e *Error, hold time.Duration) {
+// tell acknowledges an ERROR after the time for which it is held back, or when the connection must end.
+func (c *Connection) tell(ctx context.Context, e *Error, hold time.Duration) {
 	if hold > 0 {
 		timer := time.NewTimer(hold)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-		case <-s.o.Drain:
+		case <-c.o.Drain:
 		case <-ctx.Done():
 		}
 	}
-	s.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
+	c.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
 }
 
 // startIdleAcks sends IDLE while nothing comes. The function that it returns ends that.
-func (s *Session) startIdleAcks() (stop func()) {
-	every := s.o.Limits.IdleAck
+func (c *Connection) startIdleAcks() (stop func()) {
+	every := c.o.Limits.IdleAck
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	ticker := time.NewTicker(every)
@@ -129,8 +129,8 @@ func (s *Session) startIdleAcks() (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				if s.o.Clock().UnixNano()-s.source.last.Load() >= int64(every) {
-					s.put(ack{kind: ackIdle})
+				if c.o.Clock().UnixNano()-c.source.last.Load() >= int64(every) {
+					c.put(ack{kind: ackIdle})
 				}
 			case <-done:
 				return
@@ -144,13 +144,13 @@ func (s *Session) startIdleAcks() (stop func()) {
 }
 
 // awaitDrain drains the source when Options.Drain is closed. The function that it returns ends the waiting.
-func (s *Session) awaitDrain() (stop func()) {
+func (c *Connection) awaitDrain() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		select {
-		case <-s.o.Drain:
-			s.source.drain()
+		case <-c.o.Drain:
+			c.source.drain()
 		case <-done:
 		}
 	}()
@@ -163,8 +163,8 @@ func (s *Session) awaitDrain() (stop func()) {
 // linger reads on for the time d: while an ERROR is held back, and for a moment after the last acknowledgement, so that the
 // producer reads it. Closing a connection with unread bytes resets it, and a reset may overtake what was sent. It returns at
 // once; wait returns when reading is over.
-func (s *Session) linger(body io.Reader, d time.Duration) (wait func()) {
-	if s.o.Connection == nil || !s.source.readable() || s.o.Connection.SetReadDeadline(s.o.Clock().Add(d)) != nil {
+func (c *Connection) linger(body io.Reader, d time.Duration) (wait func()) {
+	if c.o.Deadlines == nil || !c.source.readable() || c.o.Deadlines.SetReadDeadline(c.o.Clock().Add(d)) != nil {
 		return func() {}
 	}
 	done := make(chan struct{})
@@ -176,11 +176,11 @@ func (s *Session) linger(body io.Reader, d time.Duration) (wait func()) {
 }
 
 // drainAcks waits until the acknowledgements have left, or cannot.
-func (s *Session) drainAcks() {
-	if s.o.Connection != nil {
-		if err := s.o.Connection.SetWriteDeadline(s.o.Clock().Add(s.o.Limits.AckDrain)); err != nil {
-			s.o.Logger.Debug("cannot set the write deadline", "error", err)
+func (c *Connection) drainAcks() {
+	if c.o.Deadlines != nil {
+		if err := c.o.Deadlines.SetWriteDeadline(c.o.Clock().Add(c.o.Limits.AckDrain)); err != nil {
+			c.o.Logger.Debug("cannot set the write deadline", "error", err)
 		}
 	}
-	<-s.acks.done
+	<-c.acks.done
 }

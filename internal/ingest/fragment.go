@@ -107,12 +107,12 @@ const frameCost = 64
 const maxHint = memoryStep
 
 // add reads one frame into the fragment.
-func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
+func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error {
 	i := f.doc.find(ev.Track)
 	if i < 0 {
 		return failf(f, api.AckTrackNumberMismatch, "frame of track %d, which was not declared", ev.Track)
 	}
-	limits := &s.o.Limits
+	limits := &c.o.Limits
 	size := int64(ev.Size)
 	if f.bytes+size > int64(limits.FragmentBytes) {
 		return failf(f, api.AckMaxFragmentSize, "more than %d bytes", limits.FragmentBytes)
@@ -138,12 +138,12 @@ func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
 	}
 	t := &f.tracks[i]
 	if t.payload == nil {
-		hint := s.hints[ev.Track]
-		t.payload = s.o.Memory.buffer(min(hint.bytes, maxHint))
+		hint := c.hints[ev.Track]
+		t.payload = c.o.Memory.buffer(min(hint.bytes, maxHint))
 		t.table = make([]media.Sample, 0, min(hint.frames, maxHint/frameCost))
 	}
 	start := len(t.payload)
-	payload, err := f.read(ctx, s, t, ev.Size)
+	payload, err := f.read(ctx, c, t, ev.Size)
 	if err != nil {
 		return err
 	}
@@ -159,14 +159,14 @@ func (f *fragment) add(ctx context.Context, s *Session, ev *mkv.Event) error {
 }
 
 // read appends the payload of the frame at hand to the track's, whose buffer may be replaced. Memory is taken as the bytes come.
-func (f *fragment) read(ctx context.Context, s *Session, t *samples, size int) ([]byte, error) {
+func (f *fragment) read(ctx context.Context, c *Connection, t *samples, size int) ([]byte, error) {
 	payload, start := t.payload, len(t.payload)
 	for {
 		step := min(start+size-len(payload), memoryStep)
 		need := f.doc.size + f.bytes + int64(len(payload)-start+step) + int64(f.frames+1)*frameCost
 		if need > f.taken {
 			n := max(need-f.taken, memoryStep)
-			if err := s.takeMemory(ctx, n); err != nil {
+			if err := c.takeMemory(ctx, n); err != nil {
 				return nil, err
 			}
 			f.taken += n
@@ -174,10 +174,10 @@ func (f *fragment) read(ctx context.Context, s *Session, t *samples, size int) (
 		if step == 0 {
 			return payload, nil
 		}
-		payload = s.o.Memory.room(payload, step)
+		payload = c.o.Memory.room(payload, step)
 		t.payload = payload[:start]
 		var err error
-		if payload, err = s.reader.AppendSome(payload, step); err != nil {
+		if payload, err = c.reader.AppendSome(payload, step); err != nil {
 			return nil, err
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"weir/internal/mkv"
 )
 
-// FuzzSession runs sessions over arbitrary bodies. Whatever comes, a session ends, gives its memory back, and stores only
+// FuzzConnection runs connections over arbitrary bodies. Whatever comes, a connection ends, gives its memory back, and stores only
 // fragments that agree with themselves and with what the Matroska reader saw.
-func FuzzSession(f *testing.F) {
+func FuzzConnection(f *testing.F) {
 	whole := build(f).header(sdk, videoTrack, audioTrack).tag("k", "v")
 	for i := range int64(3) {
 		at := epoch + 1000*i

@@ -214,14 +214,14 @@ func relative(s Store, start int64) Options {
 	return o
 }
 
-// run runs a session to its end.
+// run runs a connection to its end.
 func run(t testing.TB, o Options, body io.Reader) ([]string, error) {
 	t.Helper()
 	var log ackLog
 	o.Memory = cmpOr(o.Memory, NewMemory(0))
 	err := New(o).Run(context.Background(), body, &log)
 	if used := o.Memory.Used(); used != 0 {
-		t.Errorf("%d bytes of memory are still taken after the session", used)
+		t.Errorf("%d bytes of memory are still taken after the connection", used)
 	}
 	return log.all(), err
 }
@@ -397,7 +397,7 @@ func describe(r *store.Record) string {
 }
 
 // fakeConn is a connection over an io.Pipe: a read deadline in the past breaks the pipe, as it breaks a read of a socket. Moments
-// are of the session's clock, so any deadline at or before past counts as past.
+// are of the connection's clock, so any deadline at or before past counts as past.
 type fakeConn struct {
 	r         *io.PipeReader
 	past      time.Time

@@ -1,6 +1,6 @@
 // Package ingest is one PutMedia connection: Matroska in, acknowledgements out, fragments to the store.
 //
-// Three goroutines work for a session. The reading one takes events from the Matroska reader and builds fragments; the
+// A connection has three goroutines. The reading one takes events from the Matroska reader and builds fragments; the
 // committing one makes them durable, in order, while the next is being read; the writing one sends acknowledgements, so that
 // a producer that does not read them never stalls reading. DESIGN.md states the rules and where they come from.
 package ingest
@@ -33,23 +33,23 @@ type Finder interface {
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
 }
 
-// Store is what a session needs of the store.
+// Store is what a connection uses of the store.
 type Store interface {
 	Appender
 	Finder
 }
 
-// Connection is what a session needs of the HTTP connection beside body and acknowledgements; *http.ResponseController has
-// it. Without it a session has no idle timeout, and ends after a failure, or when its context ends, only at the next byte.
-type Connection interface {
+// Deadlines are those of the HTTP connection; *http.ResponseController has them. Without them there is no idle timeout, and
+// after a failure, or when the context ends, Run returns only at the next byte.
+type Deadlines interface {
 	// SetReadDeadline makes reading the body fail from then on. It may be called while a Read is blocked.
 	SetReadDeadline(t time.Time) error
-	// SetWriteDeadline does so for the acknowledgements. The session clears it at its start and sets it at its end; AckWriter
-	// should not, for a producer may read nothing during an upload of any length.
+	// SetWriteDeadline does so for the acknowledgements. Run clears it at the start and sets it at the end. An AckWriter must
+	// leave it alone: a producer may read nothing during an upload of any length.
 	SetWriteDeadline(t time.Time) error
 }
 
-// Limits of a session. A zero field means its default.
+// Limits of a connection. A zero field means its default.
 type Limits struct {
 	FragmentBytes    int64         // payload of a fragment; default api.MaxFragmentBytes, error 4001 beyond
 	FragmentFrames   int           // frames of a fragment; default 65,536 (20 s of three tracks at 1,000 a second), 4001 beyond
@@ -67,10 +67,10 @@ type Limits struct {
 	MemoryWait       time.Duration // wait for Memory before error 5000; default 10 s (producers bear 40 s)
 	AckDrain         time.Duration // time to read the last acknowledgements after the body's end; default 30 s
 	Linger           time.Duration // time to take notice of an ERROR before the connection is cut; default 3 s
-	DrainLinger      time.Duration // time to take notice of the last PERSISTED when Options.Drain ends the session; default 250 ms
+	DrainLinger      time.Duration // time to take notice of the last PERSISTED when Options.Drain ends the connection; default 250 ms
 }
 
-// lingerBytes bounds what is read and thrown away after an ERROR, and when a session is drained.
+// lingerBytes bounds what is read and thrown away after an ERROR, and when a connection is drained.
 const lingerBytes = 64 << 20
 
 func (l Limits) withDefaults() Limits {
@@ -101,7 +101,7 @@ func def[T comparable](field *T, value T) {
 	}
 }
 
-// Summary is what became of a session's body.
+// Summary is what became of a connection's body.
 type Summary struct {
 	Fragments int   // stored, partial ones and those that took the place of one among them
 	Resends   int   // stored already
@@ -116,7 +116,7 @@ type Summary struct {
 // DefaultMemory is the size of Memory when nothing else is said: 1 GiB.
 const DefaultMemory = 1 << 30
 
-// Options say what a session is about. Stream, Store and TimecodeType are required.
+// Options say what a connection is about. Stream, Store and TimecodeType are required.
 type Options struct {
 	Stream        store.Stream
 	Store         Store
@@ -124,13 +124,13 @@ type Options struct {
 	ProducerStart int64            // milliseconds since the Unix epoch; what RELATIVE timecodes count from
 	AccessKey     string           // of the producer, for its share of Memory
 	NoAcks        bool             // the producer wants no acknowledgements: only ERROR is sent
-	Drain         <-chan struct{}  // when it is closed the session ends at the next end of a fragment; nil: never
-	Connection    Connection       // may be nil, see there
-	Memory        *Memory          // shared between sessions; nil: one of DefaultMemory for this session alone
-	Resends       *Resends         // shared between sessions; nil: this session knows of no other
+	Drain         <-chan struct{}  // when it is closed the connection ends at the next end of a fragment; nil: never
+	Deadlines     Deadlines        // of the HTTP connection; may be nil, see there
+	Memory        *Memory          // shared between connections; nil: one of DefaultMemory for this connection alone
+	Resends       *Resends         // shared between connections; nil: this connection knows of no other
 	Clock         func() time.Time // nil: time.Now
 	Logger        *slog.Logger     // nil: none
-	Metrics       *Metrics         // shared between sessions; nil: none
+	Metrics       *Metrics         // shared between connections; nil: none
 	Limits        Limits
 
 	// Hold is asked how long to keep an ERROR acknowledgement back, because producers connect again as soon as they have it.

@@ -10,25 +10,25 @@ import (
 	"weir/internal/store"
 )
 
-// errMemory: the memory for fragments in flight stayed used up for longer than a session may wait.
+// errMemory: the memory for fragments in flight stayed used up for longer than a connection may wait.
 var errMemory = errors.New("memory for fragments in flight is used up")
 
 // memoryStep is how much a fragment takes at a time, so that a frame seldom needs the lock. It is the least a fragment costs.
 const memoryStep = 64 << 10
 
-// Memory bounds the bytes that all sessions together hold of what their producers sent: payload and frame tables of fragments
-// being read, queued, or being made durable, BlockGroups, Matroska headers, tracks and Tags. It is shared between sessions and
+// Memory bounds the bytes that all connections together hold of what their producers sent: payload and frame tables of fragments
+// being read, queued, or being made durable, BlockGroups, Matroska headers, tracks and Tags. It is shared between connections and
 // safe for concurrent use.
 //
-// The bound is hard. A session takes bytes as they come, 64 KiB ahead at most: what a producer declares and does not send
-// costs nothing. It waits when it may take none, which stops reading and so slows its producer. Sessions that all wait for
-// one another would wait for ever, so a wait ends after Limits.MemoryWait with INTERNAL_ERROR (5000): the session drops its
+// The bound is hard. A connection takes bytes as they come, 64 KiB ahead at most: what a producer declares and does not send
+// costs nothing. It waits when it may take none, which stops reading and so slows its producer. Connections that all wait for
+// one another would wait for ever, so a wait ends after Limits.MemoryWait with INTERNAL_ERROR (5000): the connection drops its
 // unfinished fragment, its memory goes to the others, and the producer connects again and resends. A rule such as "one
 // fragment is always allowed" would have no bound but the number of connections times 50 MB.
 //
 // Nobody can starve the others. A stream may hold half, the streams of an access key three quarters. Who still finds none left
 // for evictAfter has room made: of the key that holds more than twice as much as his, or of the stream of his own key that holds
-// more than twice as much as his, the session whose unfinished fragment is the largest ends with 5000.
+// more than twice as much as his, the connection whose unfinished fragment is the largest ends with 5000.
 //
 // What is counted is bytes that have come. Buffers grow by doubling, and the garbage collector lets the heap double again, so a
 // process whose producers hold all of it with fragments of 45 MB was measured at two to three times the limit.
@@ -52,10 +52,10 @@ type owner struct {
 	key    string // access key
 }
 
-// claim is what a session holds of Memory.
+// claim is what a connection holds of Memory.
 type claim struct {
 	owner
-	evict func(error) // ends the session; must not block
+	evict func(error) // ends the connection; must not block
 	open  int64       // bytes of what it has not read to its end; guarded by Memory.mu
 }
 
@@ -87,7 +87,7 @@ func (m *Memory) Used() int64 {
 	return m.used
 }
 
-// join opens the account of a session. evict is called when it must end so that others get memory.
+// join opens the account of a connection. evict is called when it must end so that others get memory.
 func (m *Memory) join(o owner, evict func(error)) *claim {
 	c := &claim{owner: o, evict: evict}
 	m.mu.Lock()
@@ -159,8 +159,8 @@ func (m *Memory) take(ctx context.Context, c *claim, n int64, wait time.Duration
 	}
 }
 
-// makeRoom ends a session, if there is one that holds much more than o, who needs n bytes, and none is ending already. The open
-// bytes of a session between fragments are its Matroska header: ending it would give next to nothing back.
+// makeRoom ends a connection, if there is one that holds much more than o, who needs n bytes, and none is ending already. The open
+// bytes of a connection between fragments are its Matroska header: ending it would give next to nothing back.
 func (m *Memory) makeRoom(o owner, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"weir/internal/store"
 )
 
-// slowBody is a session whose body comes in pieces, at moments that the test says.
+// slowBody is a connection whose body comes in pieces, at moments that the test says.
 type slowBody struct {
 	t    *testing.T
 	mem  *Memory
@@ -44,7 +44,7 @@ func newSlowBody(t *testing.T, s Store, limits Limits) *slowBody {
 	return b
 }
 
-// send sends data a time after what came before. It reports false when the session reads no more.
+// send sends data a time after what came before. It reports false when the connection reads no more.
 func (b *slowBody) send(after time.Duration, data []byte) bool {
 	b.mu.Lock()
 	b.now = b.now.Add(after)
@@ -57,7 +57,7 @@ func (b *slowBody) end() error {
 	b.body.Close()
 	err := <-b.done
 	if used := b.mem.Used(); used != 0 {
-		b.t.Errorf("%d bytes of memory are still taken after the session", used)
+		b.t.Errorf("%d bytes of memory are still taken after the connection", used)
 	}
 	return err
 }
@@ -116,7 +116,7 @@ func TestMemoryHasRoomForOthers(t *testing.T) {
 		var c *claim
 		c = m.join(owner{store.StreamID(name), key}, func(error) {
 			evicted = append(evicted, c.stream)
-			go func() { // as a session ends
+			go func() { // as a connection ends
 				open := c.open
 				m.settle(c, open)
 				m.give(c.owner, open)
@@ -137,7 +137,7 @@ func TestMemoryHasRoomForOthers(t *testing.T) {
 	if err := m.take(ctx, greedy, 1, 0); err == nil {
 		t.Error("a stream has more than half")
 	}
-	m.settle(greedy, 32<<20) // read to its end, and on its way to the disk: ending the session would give nothing back
+	m.settle(greedy, 32<<20) // read to its end, and on its way to the disk: ending the connection would give nothing back
 	hold("small", "a", 4<<20)
 	hold("large", "a", 12<<20)
 	same := m.join(owner{"same key", "a"}, nil)
@@ -156,7 +156,7 @@ func TestMemoryHasRoomForOthers(t *testing.T) {
 	}
 }
 
-// What is on its way to a slow disk comes back by itself. A session that has nothing else but the
+// What is on its way to a slow disk comes back by itself. A connection that has nothing else but the
 // header of its document is not ended for that.
 func TestMemoryEndsNobodyForAHeader(t *testing.T) {
 	m := newMemory(64 << 20)
@@ -175,14 +175,14 @@ func TestMemoryEndsNobodyForAHeader(t *testing.T) {
 		t.Error(err)
 	}
 	if ended > 0 {
-		t.Errorf("%d sessions ended", ended)
+		t.Errorf("%d connections ended", ended)
 	}
 }
 
 const patience = 20 * time.Second
 
-// A session that holds more than others who wait ends with an error after which its producer begins again.
-func TestSessionMakesRoom(t *testing.T) {
+// A connection that holds more than others who wait ends with an error after which its producer begins again.
+func TestConnectionMakesRoom(t *testing.T) {
 	b := newSlowBody(t, &fakeStore{}, Limits{})
 	b.send(0, build(t).header(sdk).cluster(epoch).Bytes())
 	b.send(0, append(declared([]byte{0xA3}, 40<<20), 0x81, 0, 0, 0x80))

@@ -15,34 +15,34 @@ const maxRecalled = 256
 
 // recall fills Resends with what the process before this one stored in the stream: its connections all broke off. It does so
 // once for each stream, at the first fragment with RELATIVE timecodes.
-func (s *Session) recall(ctx context.Context) {
-	r, id := s.o.Resends, s.o.Stream.ID
+func (c *Connection) recall(ctx context.Context) {
+	r, id := c.o.Resends, c.o.Stream.ID
 	from, to, due := r.recallable(id)
 	if !due {
 		return
 	}
-	records, err := s.o.Store.List(ctx, id, store.Query{
+	records, err := c.o.Store.List(ctx, id, store.Query{
 		Timestamp: store.ServerTimestamp, Start: from.UnixMilli(), End: to.UnixMilli(),
 		Order: store.ByNumberNewest, Limit: maxRecalled,
 	})
 	if err != nil {
-		s.o.Logger.Warn("cannot look for resends", "stream", s.o.Stream.Name, "error", err)
+		c.o.Logger.Warn("cannot look for resends", "stream", c.o.Stream.Name, "error", err)
 		return
 	}
-	r.recalled(id, s.unbroken(ctx, records))
+	r.recalled(id, c.unbroken(ctx, records))
 }
 
 // unbroken returns what may be resent of records, which are newest first. A producer's timecodes rise until its token is
 // renewed, across lost connections too, so what stands before a fall belongs to a connection that ended properly: equal media
 // (silence) that comes later is new.
-func (s *Session) unbroken(ctx context.Context, records []store.FragmentInfo) []saved {
+func (c *Connection) unbroken(ctx context.Context, records []store.FragmentInfo) []saved {
 	var list []saved // newest first
 	var before origin
 	lowest := map[string]int64{} // timecode by SegmentUID
 	var header []byte
 	var uid string
 	for i := range records {
-		m, err := s.o.Store.Open(ctx, s.o.Stream.ID, records[i])
+		m, err := c.o.Store.Open(ctx, c.o.Stream.ID, records[i])
 		if err != nil {
 			continue // gone or damaged
 		}

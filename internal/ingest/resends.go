@@ -13,8 +13,8 @@ import (
 	"weir/internal/store"
 )
 
-// Resends is what the sessions of a process know of one another, to recognise fragments that a producer sends again after a
-// lost connection (docs/reference/producers.md, "Reconnecting"). It is shared between sessions, bounded, and safe for concurrent use.
+// Resends is what the connections of a process know of one another, to recognise fragments that a producer sends again after a
+// lost connection (docs/reference/producers.md, "Reconnecting"). It is shared between connections, bounded, and safe for concurrent use.
 //
 // With ABSOLUTE timecodes the store is asked for fragments of the same producer timestamp, so resends are recognised at any
 // time and by any process. With RELATIVE ones producer timestamps move with each connection, and timecodes begin again with
@@ -41,7 +41,7 @@ type place struct {
 // origin is the connection that a fragment came on; only its identity matters.
 type origin struct{ _ byte }
 
-// saved is a fragment that a session stored, or found stored already.
+// saved is a fragment that a connection stored, or found stored already.
 type saved struct {
 	from     *origin
 	uid      string
@@ -174,27 +174,27 @@ const maxPossibleResends = 16
 
 // possibleResends returns the stored fragments that rec may be a resend of, newest first. A store that cannot tell makes rec a new
 // fragment: a duplicate does less harm than a loss.
-func (s *Session) possibleResends(ctx context.Context, p place, rec *store.Record) []store.FragmentInfo {
-	id := s.o.Stream.ID
-	if s.o.TimecodeType == api.TimecodeRelative {
+func (c *Connection) possibleResends(ctx context.Context, p place, rec *store.Record) []store.FragmentInfo {
+	id := c.o.Stream.ID
+	if c.o.TimecodeType == api.TimecodeRelative {
 		if p.uid == "" {
 			return nil
 		}
-		s.recall(ctx)
+		c.recall(ctx)
 		var list []store.FragmentInfo
-		for _, n := range s.o.Resends.find(p, &s.origin) {
-			if info, err := s.o.Store.Fragment(ctx, id, n); err == nil {
+		for _, n := range c.o.Resends.find(p, &c.origin) {
+			if info, err := c.o.Store.Fragment(ctx, id, n); err == nil {
 				list = append(list, info)
 			}
 		}
 		return list
 	}
-	list, err := s.o.Store.List(ctx, id, store.Query{
+	list, err := c.o.Store.List(ctx, id, store.Query{
 		Timestamp: store.ProducerTimestamp, Order: store.ByNumberNewest, Limit: maxPossibleResends,
 		Start: p.at, End: max(p.at, 1), // 0 would mean no bound
 	})
 	if err != nil {
-		s.o.Logger.Warn("cannot look for resends", "stream", s.o.Stream.Name, "error", err)
+		c.o.Logger.Warn("cannot look for resends", "stream", c.o.Stream.Name, "error", err)
 		return nil
 	}
 	return slices.DeleteFunc(list, func(f store.FragmentInfo) bool { return f.ProducerTimestamp != rec.ProducerTimestamp })
@@ -210,7 +210,7 @@ const (
 )
 
 // compare tells whether rec must be stored beside old, not at all, or in its place.
-func (s *Session) compare(ctx context.Context, old *store.FragmentInfo, rec *store.Record) relation {
+func (c *Connection) compare(ctx context.Context, old *store.FragmentInfo, rec *store.Record) relation {
 	// Most of what differs does so in size.
 	longer, shorter := false, false // some track of rec than of old
 	match := func(newSize, oldSize int64, newFrames, oldFrames int) {
@@ -245,7 +245,7 @@ func (s *Session) compare(ctx context.Context, old *store.FragmentInfo, rec *sto
 	default:
 		result = stored
 	}
-	m, err := s.o.Store.Open(ctx, s.o.Stream.ID, *old)
+	m, err := c.o.Store.Open(ctx, c.o.Stream.ID, *old)
 	if err != nil {
 		return different // gone or damaged
 	}

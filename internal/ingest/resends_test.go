@@ -121,14 +121,14 @@ func TestResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	s := &fakeStore{onAppend: func(*store.Record) error { started <- struct{}{}; <-gate; return nil }}
 	resends := NewResends(nil)
 	results := make(chan error)
-	session := func() {
+	connection := func() {
 		o := absolute(s)
 		o.Resends = resends
 		results <- New(o).Run(context.Background(), build(t).header(sdk).pair(epoch, "second").end().reader(), &ackLog{})
 	}
-	go session()
+	go connection()
 	<-started
-	go session()
+	go connection()
 	close(gate)
 	for range 2 {
 		if err := <-results; err != nil {
@@ -187,17 +187,17 @@ func TestRelativeResends(t *testing.T) {
 	}
 }
 
-// relativeSession is a RELATIVE connection that stays open until it is ended.
-type relativeSession struct {
+// relativeConnection is a RELATIVE connection that stays open until it is ended.
+type relativeConnection struct {
 	t    *testing.T
 	body *io.PipeWriter
 	log  *ackLog
 	done chan error
 }
 
-func openRelative(t *testing.T, s Store, resends *Resends) *relativeSession {
+func openRelative(t *testing.T, s Store, resends *Resends) *relativeConnection {
 	r, w := io.Pipe()
-	c := &relativeSession{t: t, body: w, log: &ackLog{got: make(chan string, 100)}, done: make(chan error, 1)}
+	c := &relativeConnection{t: t, body: w, log: &ackLog{got: make(chan string, 100)}, done: make(chan error, 1)}
 	o := relative(s, epoch)
 	o.Resends = resends
 	go func() { c.done <- New(o).Run(context.Background(), r, c.log) }()
@@ -205,7 +205,7 @@ func openRelative(t *testing.T, s Store, resends *Resends) *relativeSession {
 }
 
 // send writes what b holds and waits until the fragment of the timecode is persisted.
-func (c *relativeSession) send(b *builder, timecode int64) {
+func (c *relativeConnection) send(b *builder, timecode int64) {
 	c.t.Helper()
 	go c.body.Write(b.Bytes())
 	for a := range c.log.got {
@@ -215,7 +215,7 @@ func (c *relativeSession) send(b *builder, timecode int64) {
 	}
 }
 
-func (c *relativeSession) end(err error) { c.body.CloseWithError(err); <-c.done }
+func (c *relativeConnection) end(err error) { c.body.CloseWithError(err); <-c.done }
 
 // A producer connects again long before the server learns that its connection is gone.
 func TestRelativeResendBesideAnOpenConnection(t *testing.T) {
@@ -227,7 +227,7 @@ func TestRelativeResendBesideAnOpenConnection(t *testing.T) {
 	second.send(build(t).header(sdk).pair(0, "a").pair(1000, "b").pair(2000, "c").end(), 2000)
 	third := openRelative(t, s, resends)
 	third.send(build(t).header(sdk).pair(2000, "c").pair(3000, "d").end(), 3000)
-	for _, c := range []*relativeSession{first, second, third} {
+	for _, c := range []*relativeConnection{first, second, third} {
 		c.end(io.ErrUnexpectedEOF)
 	}
 	wantRecords(t, s, "0 1:first,a", "1000 1:first,b", "2000 1:first,c", "3000 1:first,d")

@@ -9,18 +9,18 @@ import (
 )
 
 // errStopped is what reading gives after stop.
-var errStopped = errors.New("session stopped")
+var errStopped = errors.New("connection stopped")
 
 // source is the body. It remembers how the body ended, which the Matroska reader cannot tell: a chunked body that ends
 // without its last chunk and one that ends properly inside an element are both io.ErrUnexpectedEOF to it.
 type source struct {
-	body  io.Reader
-	conn  Connection // may be nil
-	idle  time.Duration
-	clock func() time.Time
-	count func(n int)
-	pace  func(now time.Time) error // asked when bytes have come; what it returns ends reading
-	read  int64                     // bytes that have come; of the reading goroutine
+	body      io.Reader
+	deadlines Deadlines // may be nil
+	idle      time.Duration
+	clock     func() time.Time
+	count     func(n int)
+	pace      func(now time.Time) error // asked when bytes have come; what it returns ends reading
+	read      int64                     // bytes that have come; of the reading goroutine
 
 	err  error        // what the body ended with, once it has; of the reading goroutine
 	last atomic.Int64 // Unix nanoseconds when bytes last came
@@ -66,12 +66,12 @@ func (s *source) arm() error {
 	if s.stopped {
 		return errStopped
 	}
-	if s.conn == nil {
+	if s.deadlines == nil {
 		return nil
 	}
 	now := s.clock()
 	if d := now.Add(s.idle); d.Sub(s.deadline) > s.idle/16 {
-		if err := s.conn.SetReadDeadline(d); err != nil {
+		if err := s.deadlines.SetReadDeadline(d); err != nil {
 			return err
 		}
 		s.deadline = d
@@ -127,8 +127,8 @@ func (s *source) stopLocked() {
 		return
 	}
 	s.stopped = true
-	if s.conn != nil {
-		s.conn.SetReadDeadline(s.clock().Add(stopGrace)) // a failure to set it means that the connection is gone, which ends Read too
+	if s.deadlines != nil {
+		s.deadlines.SetReadDeadline(s.clock().Add(stopGrace)) // a failure to set it means that the connection is gone, which ends Read too
 	}
 }
 

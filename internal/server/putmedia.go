@@ -24,7 +24,7 @@ const (
 	refusedBytes   = 4 << 20     // of its body that are thrown away meanwhile
 )
 
-// errStopping ends the sessions whose fragment takes too long to end when the server stops.
+// errStopping ends the connections whose fragment takes too long to end when the server stops.
 var errStopping = errors.New("the server is stopping")
 
 // putMedia checks what can be checked before the first byte of media and opens the way for it.
@@ -56,7 +56,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	if !s.enter() {
 		return api.NewError(api.ServiceUnavailable, "The server is stopping.")
 	}
-	defer s.sessions.Done()
+	defer s.producers.Done()
 	control := http.NewResponseController(w)
 	if err := control.EnableFullDuplex(); err != nil {
 		return fmt.Errorf("put media: %w", err)
@@ -73,7 +73,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("put media: %w", err)
 	}
 
-	// The session ends when its body does, or with the server. The request's context would end it earlier, when an
+	// The connection ends when its body does, or with the server. The request's context would end it earlier, when an
 	// acknowledgement cannot be delivered, and what was received whole would be lost.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
@@ -100,7 +100,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	start := time.Now()
 	penalty := penaltyOf(p.req, nil)
 	penalty.acks = true
-	session := ingest.New(ingest.Options{
+	connection := ingest.New(ingest.Options{
 		Stream:        p.stream,
 		Store:         s.store,
 		TimecodeType:  p.in.TimecodeType,
@@ -108,7 +108,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		AccessKey:     p.req.identity,
 		NoAcks:        !p.in.Acks,
 		Drain:         s.stopping,
-		Connection:    conn,
+		Deadlines:     conn,
 		Memory:        s.ingest.Memory,
 		Resends:       s.ingest.Resends,
 		Clock:         s.clock,
@@ -124,15 +124,15 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 			return delay
 		},
 	})
-	err := session.Run(ctx, r.Body, &ackWriter{w: w, control: control})
-	p.note(err, session.Summary(), time.Since(start))
-	// What the producer sends after the end of its session is not waited for.
+	err := connection.Run(ctx, r.Body, &ackWriter{w: w, control: control})
+	p.note(err, connection.Summary(), time.Since(start))
+	// What the producer sends after the end of its connection is not waited for.
 	_ = control.SetReadDeadline(time.Unix(1, 0))
 	_ = control.SetWriteDeadline(time.Now().Add(endTimeout))
 	return nil
 }
 
-// producerConnection is the connection as the session has it. After cut nothing is written to it any more, whatever the session
+// producerConnection is the HTTP connection as ingest has it. After cut nothing is written to it any more, whatever ingest
 // wants: a producer that does not read must not hold up the end of the server.
 type producerConnection struct {
 	*http.ResponseController
@@ -140,7 +140,7 @@ type producerConnection struct {
 	isCut bool
 }
 
-// SetWriteDeadline implements ingest.Connection.
+// SetWriteDeadline implements ingest.Deadlines.
 func (c *producerConnection) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,7 +179,7 @@ func expectsContinue(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
-// note writes the line of a session's end.
+// note writes the line of a connection's end.
 func (p *putMediaResponse) note(err error, sum ingest.Summary, took time.Duration) {
 	reason := endReason(err, sum)
 	attrs := []slog.Attr{
@@ -193,7 +193,7 @@ func (p *putMediaResponse) note(err error, sum ingest.Summary, took time.Duratio
 	p.server.note(p.req, "producer ended", reason, p.stream.Name, attrs...)
 }
 
-// endReason says in a word or two why a session ended.
+// endReason says in a word or two why a connection ended.
 func endReason(err error, sum ingest.Summary) string {
 	var told *ingest.Error
 	switch {
@@ -212,7 +212,7 @@ func endReason(err error, sum ingest.Summary) string {
 }
 
 // ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk
-// (docs/reference/producers.md, "Acknowledgements"). The session
+// (docs/reference/producers.md, "Acknowledgements"). ingest
 // sets the write deadline, because some producers read nothing before their upload is over.
 type ackWriter struct {
 	w       http.ResponseWriter

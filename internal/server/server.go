@@ -107,11 +107,11 @@ type Server struct {
 	stopTimeout  time.Duration
 	drainTimeout time.Duration
 
-	wait     func(ctx context.Context, d time.Duration) // holds an answer back; tests replace it
-	bodyTime time.Duration                              // for a body that is not media
-	stopping chan struct{}                              // closed when a graceful stop begins
-	drained  chan struct{}                              // closed when fragments that come in have had their time to end
-	sessions sync.WaitGroup                             // PutMedia connections; entered under mu, by enter
+	wait      func(ctx context.Context, d time.Duration) // holds an answer back; tests replace it
+	bodyTime  time.Duration                              // for a body that is not media
+	stopping  chan struct{}                              // closed when a graceful stop begins
+	drained   chan struct{}                              // closed when fragments that come in have had their time to end
+	producers sync.WaitGroup                             // PutMedia connections; entered under mu, by enter
 
 	mu      sync.Mutex
 	stopped bool // stopping is closed; guarded by mu
@@ -247,8 +247,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
 	}
 	<-done
-	// The store is closed next: nobody may be storing then. With their connections cut the sessions end soon.
-	s.sessions.Wait()
+	// The store is closed next: nobody may be storing then. With their connections cut they end soon.
+	s.producers.Wait()
 	return nil
 }
 
@@ -269,7 +269,7 @@ func (s *Server) enter() bool {
 	if s.stopped {
 		return false
 	}
-	s.sessions.Add(1)
+	s.producers.Add(1)
 	return true
 }
 

@@ -334,12 +334,12 @@ func TestManyDocuments(t *testing.T) {
 		b.header(sdk, track).cluster(int64(i)).frame(track.Number, int64(i), "x")
 	}
 	s := &fakeStore{}
-	session := New(relative(s, epoch))
-	if err := session.Run(context.Background(), b.reader(), &ackLog{}); err != nil {
+	connection := New(relative(s, epoch))
+	if err := connection.Run(context.Background(), b.reader(), &ackLog{}); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.all()) != 200 || len(session.clocks) != 1 || len(session.hints) != 1 {
-		t.Errorf("%d stored, %d clocks, %d hints", len(s.all()), len(session.clocks), len(session.hints))
+	if len(s.all()) != 200 || len(connection.clocks) != 1 || len(connection.hints) != 1 {
+		t.Errorf("%d stored, %d clocks, %d hints", len(s.all()), len(connection.clocks), len(connection.hints))
 	}
 }
 
@@ -353,7 +353,7 @@ func TestFragmentWithoutFramesOfATrack(t *testing.T) {
 	wantRecords(t, s, fmt.Sprintf("%d 2:a", epoch), fmt.Sprintf("%d* 1:v", epoch+10))
 }
 
-// A body may be nothing but what the SDK had left of an earlier session, or nothing at all.
+// A body may be nothing but what the SDK had left of an earlier connection, or nothing at all.
 func TestBodiesWithoutMedia(t *testing.T) {
 	for name, body := range map[string][]byte{"empty": nil, "tags": build(t).end().Bytes(), "header": build(t).header(sdk).Bytes()} {
 		acks, err := run(t, absolute(&fakeStore{}), bytes.NewReader(body))
