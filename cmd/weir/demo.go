@@ -145,7 +145,7 @@ func (c *demoCmd) session(ctx context.Context, cl *client.Client) (string, error
 	err := cl.HLSStreamingSessionURL(ctx, &api.GetHLSStreamingSessionURLInput{
 		StreamRef:    api.StreamRef{StreamName: demoStream},
 		PlaybackMode: api.PlaybackModeLive,
-		HLSFragmentSelector: &api.HLSFragmentSelector{
+		HLSFragmentSelector: &api.FragmentSelector{
 			FragmentSelectorType: api.SelectorProducerTimestamp},
 		DiscontinuityMode: api.DiscontinuityOnDiscontinuity,
 		Expires:           api.MaxExpires,

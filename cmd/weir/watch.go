@@ -62,7 +62,7 @@ func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput
 				"a recording needs a beginning, such as --from \"10m ago\"")
 		}
 		in.PlaybackMode = api.PlaybackModeLive
-		in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: clock}
+		in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: clock}
 		return in, nil
 	}
 	if in.PlaybackMode == api.PlaybackModeLive {
@@ -84,7 +84,7 @@ func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput
 		end := api.Timestamp(to.UnixMilli())
 		times.EndTimestamp = &end
 	}
-	in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: clock,
+	in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: clock,
 		TimestampRange: times}
 	return in, nil
 }

@@ -3,10 +3,6 @@ package api
 // PlaybackMode says what a session shows (M-AM HLSPlaybackMode).
 type PlaybackMode string
 
-// FragmentSelectorType says which of a fragment's timestamps a range is about (M-AM
-// HLSFragmentSelectorType).
-type FragmentSelectorType string
-
 // ContainerFormat is the form of the media segments (M-AM ContainerFormat).
 type ContainerFormat string
 
@@ -23,9 +19,6 @@ const (
 	PlaybackModeLiveReplay PlaybackMode = "LIVE_REPLAY"
 	PlaybackModeOnDemand   PlaybackMode = "ON_DEMAND"
 
-	SelectorProducerTimestamp FragmentSelectorType = "PRODUCER_TIMESTAMP"
-	SelectorServerTimestamp   FragmentSelectorType = "SERVER_TIMESTAMP"
-
 	ContainerFragmentedMP4 ContainerFormat = "FRAGMENTED_MP4"
 	ContainerMPEGTS        ContainerFormat = "MPEG_TS"
 
@@ -37,27 +30,14 @@ const (
 	DisplayTimestampNever  DisplayFragmentTimestamp = "NEVER"
 )
 
-// TimestampRange bounds the start times of fragments, both ends inclusive (M-AM HLSTimestampRange).
-type TimestampRange struct {
-	StartTimestamp *Timestamp `json:"StartTimestamp,omitempty"`
-	// may be absent for LIVE_REPLAY: until the session expires
-	EndTimestamp *Timestamp `json:"EndTimestamp,omitempty"`
-}
-
-// HLSFragmentSelector is a member of GetHLSStreamingSessionURLInput.
-type HLSFragmentSelector struct {
-	FragmentSelectorType FragmentSelectorType `json:"FragmentSelectorType,omitempty"`
-	TimestampRange       *TimestampRange      `json:"TimestampRange,omitempty"`
-}
-
 // GetHLSStreamingSessionURLInput is the body of /getHLSStreamingSessionURL. After ApplyDefaults
 // nothing but the range is absent.
 type GetHLSStreamingSessionURLInput struct {
 	given
 	StreamRef
 	// absent: LIVE
-	PlaybackMode        PlaybackMode         `json:"PlaybackMode,omitempty"`
-	HLSFragmentSelector *HLSFragmentSelector `json:"HLSFragmentSelector,omitempty"`
+	PlaybackMode        PlaybackMode      `json:"PlaybackMode,omitempty"`
+	HLSFragmentSelector *FragmentSelector `json:"HLSFragmentSelector,omitempty"`
 	// absent: FRAGMENTED_MP4
 	ContainerFormat ContainerFormat `json:"ContainerFormat,omitempty"`
 	// absent: ALWAYS, or NEVER for PRODUCER_TIMESTAMP
@@ -125,7 +105,7 @@ func (in *GetHLSStreamingSessionURLInput) ApplyDefaults() {
 		in.PlaybackMode = PlaybackModeLive
 	}
 	if in.HLSFragmentSelector == nil {
-		in.HLSFragmentSelector = &HLSFragmentSelector{}
+		in.HLSFragmentSelector = &FragmentSelector{}
 	}
 	if in.HLSFragmentSelector.FragmentSelectorType == "" {
 		in.HLSFragmentSelector.FragmentSelectorType = SelectorServerTimestamp

@@ -121,6 +121,8 @@ func inputCases() []inputCase {
 	var cs []inputCase
 	add := func(more ...inputCase) { cs = append(cs, more...) }
 
+	add(listFragmentsCases()...)
+
 	// CreateStream.
 	add([]inputCase{
 		{"CreateStream", `{` + ref + `}`, ""},
@@ -425,6 +427,41 @@ func hlsCases() []inputCase {
 	}...)
 }
 
+func listFragmentsCases() []inputCase {
+	const op = "ListFragments"
+	const pattern = `Member must satisfy regular expression pattern: `
+	const times = `"TimestampRange":{"StartTimestamp":5,"EndTimestamp":5}`
+	const one = `"FragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP",` + times + `}`
+	body := func(members string) string { return `{` + ref + `,` + members + `}` }
+	return append(streamRefCases(op, ","+one), []inputCase{
+		{op, body(one), ""},
+		{op, body(`"NextToken":"aZ09+/=="`), ""},
+		{op, body(one + `,"NextToken":"AAAA","MaxResults":1000`), ""},
+		{op, `{` + ref + `}`,
+			"FragmentSelector is required when NextToken is not specified."},
+		{op, body(`"FragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP",` +
+			`"TimestampRange":{"StartTimestamp":5.001,"EndTimestamp":5}}`),
+			"EndTimestamp must not be earlier than StartTimestamp."},
+		{op, body(`"FragmentSelector":{}`), wantValidation(
+			violation{"null", "fragmentSelector.fragmentSelectorType", notNull},
+			violation{"null", "fragmentSelector.timestampRange", notNull})},
+		{op, body(`"FragmentSelector":{"FragmentSelectorType":"X","TimestampRange":{}}`),
+			wantValidation(
+				violation{"'X'", "fragmentSelector.fragmentSelectorType", "Member must " +
+					"satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"},
+				violation{"null", "fragmentSelector.timestampRange.startTimestamp", notNull},
+				violation{"null", "fragmentSelector.timestampRange.endTimestamp", notNull})},
+		{op, body(one + `,"MaxResults":0`), wantValidation(violation{"'0'", "maxResults",
+			"Member must have value greater than or equal to 1"})},
+		{op, body(one + `,"MaxResults":1001`), wantValidation(violation{"'1001'", "maxResults",
+			"Member must have value less than or equal to 1000"})},
+		{op, body(`"NextToken":""`), wantValidation(violation{"''", "nextToken", tooShort},
+			violation{"''", "nextToken", pattern + `[a-zA-Z0-9+/]+={0,2}`})},
+		{op, body(`"NextToken":"a==="`), wantValidation(violation{"'a==='", "nextToken",
+			pattern + `[a-zA-Z0-9+/]+={0,2}`})},
+	}...)
+}
+
 func newInput(t testing.TB, operation string) Input {
 	t.Helper()
 	op := Find(operation)
@@ -487,7 +524,7 @@ func TestInputsMarshal(t *testing.T) {
 		&TagResourceInput{ResourceARN: testARN, Tags: []Tag{{"a", ""}}},
 		&GetHLSStreamingSessionURLInput{StreamRef: StreamRef{StreamName: "cam"},
 			PlaybackMode: PlaybackModeOnDemand,
-			HLSFragmentSelector: &HLSFragmentSelector{SelectorServerTimestamp,
+			HLSFragmentSelector: &FragmentSelector{SelectorServerTimestamp,
 				&TimestampRange{&start, &end}}},
 	} {
 		if err := Validate(in); err != nil {

@@ -68,6 +68,10 @@ const (
 	// --max-connections-per-address
 	DefaultConnectionsPerAddress = 1024
 
+	// Fragments.
+	MaxListFragments     = 1000 // M-AM ListFragmentsMaxResults, also the default
+	MaxArchivedNextToken = 4096 // M-AM NextToken
+
 	// Playback.
 	MinExpires             = 300    // M-AM Expires, seconds
 	MaxExpires             = 43_200 // M-AM Expires, seconds

@@ -1,6 +1,9 @@
 package api
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // The table of the API: every operation of the service models kinesisvideo,
 // kinesis-video-archived-media, kinesis-video-media, kinesis-video-signaling and
@@ -104,7 +107,8 @@ const (
 		"--output text)\""
 )
 
-var operations = []*Operation{
+// operations is the table; table_archived.go has the ways out of the archive.
+var operations = slices.Concat([]*Operation{
 	// Streams.
 	{
 		Name: "CreateStream", Path: "/createStream", Doc: "Create a stream.",
@@ -325,7 +329,6 @@ var operations = []*Operation{
 		Service: ArchivedMedia},
 	{Name: "GetImages", Path: "/getImages", Service: ArchivedMedia},
 	{Name: "GetMediaForFragmentList", Path: "/getMediaForFragmentList", Service: ArchivedMedia},
-	{Name: "ListFragments", Path: "/listFragments", Service: ArchivedMedia},
 	{Name: "GetMedia", Path: "/getMedia", Service: Media},
 
 	{Name: "DescribeImageGenerationConfiguration", Path: "/describeImageGenerationConfiguration"},
@@ -354,4 +357,4 @@ var operations = []*Operation{
 	{Name: "JoinStorageSession", Path: "/joinStorageSession", Service: WebRTCStorage},
 	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer",
 		Service: WebRTCStorage},
-}
+}, archivedOperations)

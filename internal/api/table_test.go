@@ -83,7 +83,7 @@ func TestUnknownOperation(t *testing.T) {
 			"Weir does not have.",
 		"/GetClip": "GetClip is an operation of Kinesis Video Streams that " +
 			"Weir does not have.",
-		"/listFragments": "ListFragments is an operation of Kinesis Video Streams " +
+		"/joinStorageSession": "JoinStorageSession is an operation of Kinesis Video Streams " +
 			"that Weir does not have.",
 		"/GetHLSStreamingSessionURL": "There is no operation at this path; the path of " +
 			"GetHLSStreamingSessionURL is /getHLSStreamingSessionURL.",

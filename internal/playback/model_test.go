@@ -707,7 +707,7 @@ func runTimeline(t *testing.T, seed uint64, replay, switching bool) {
 	restart(0)
 	restart(1)
 	in := &api.GetHLSStreamingSessionURLInput{Expires: 43200, MaxMediaPlaylistFragmentResults: m.max, DiscontinuityMode: m.discontinuity,
-		HLSFragmentSelector: &api.HLSFragmentSelector{FragmentSelectorType: api.SelectorServerTimestamp}}
+		HLSFragmentSelector: &api.FragmentSelector{FragmentSelectorType: api.SelectorServerTimestamp}}
 	in.StreamName = stream.Name
 	if m.producer {
 		in.HLSFragmentSelector.FragmentSelectorType = api.SelectorProducerTimestamp

@@ -123,7 +123,7 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, contain
 	t.Helper()
 	start, end := api.Timestamp(from.UnixMilli()), api.Timestamp(from.Add(6*time.Hour).UnixMilli())
 	in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, ContainerFormat: container, MaxMediaPlaylistFragmentResults: 5000,
-		HLSFragmentSelector: &api.HLSFragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp,
+		HLSFragmentSelector: &api.FragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp,
 			TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
 	in.StreamName = stream.Name
 	token, err := s.playback.OpenHLS(t.Context(), stream, in)

@@ -80,7 +80,7 @@ func TestOpenGroups(t *testing.T) {
 		for _, mode := range []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityOnDiscontinuity, api.DiscontinuityNever} {
 			in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, ContainerFormat: container, DiscontinuityMode: mode}
 			start, end := api.Timestamp(begin.UnixMilli()), api.Timestamp(now.UnixMilli())
-			in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp,
+			in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp,
 				TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}
 			in.StreamName = stream.Name
 			token := s.opens(t, stream, in)

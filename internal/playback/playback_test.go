@@ -67,7 +67,7 @@ func (r *rig) recording(selector api.FragmentSelectorType, start, end int64) *ap
 	in := r.input()
 	from, to := api.Timestamp(start), api.Timestamp(end)
 	in.PlaybackMode = api.PlaybackModeOnDemand
-	in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: selector,
+	in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: selector,
 		TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
 	return in
 }

@@ -216,7 +216,7 @@ func TestDatesRise(t *testing.T) {
 	open := func(selector api.FragmentSelectorType) string {
 		in := r.input()
 		in.MaxMediaPlaylistFragmentResults, in.DisplayFragmentTimestamp = 20, api.DisplayTimestampAlways
-		in.HLSFragmentSelector = &api.HLSFragmentSelector{FragmentSelectorType: selector}
+		in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: selector}
 		return r.open(in)
 	}
 	token, producer := open(api.SelectorServerTimestamp), open(api.SelectorProducerTimestamp)

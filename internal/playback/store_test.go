@@ -120,7 +120,7 @@ func TestOverTheStore(t *testing.T) {
 	now = now.Add(time.Millisecond) // the order of creation is by milliseconds
 	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(began.Add(5*time.Second).UnixMilli())
 	recording := open(&api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
-		HLSFragmentSelector: &api.HLSFragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}})
+		HLSFragmentSelector: &api.FragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}})
 	send(3)
 	master, err := s.playback.MasterPlaylist(t.Context(), live)
 	if err != nil {
@@ -202,7 +202,7 @@ func BenchmarkOverTheStore(b *testing.B) {
 		now = now.Add(2 * time.Second)
 	}
 	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(now.UnixMilli()-1)
-	recording := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: &api.HLSFragmentSelector{
+	recording := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: &api.FragmentSelector{
 		TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}}
 	for name, in := range map[string]*api.GetHLSStreamingSessionURLInput{"live": {}, "recording": recording} {
 		in.StreamName, in.MaxMediaPlaylistFragmentResults = stream.Name, 1800

@@ -86,9 +86,9 @@ func (x *bench) send() {
 }
 
 // everything selects what was sent from a time on.
-func (x *bench) everything(began time.Time) *api.HLSFragmentSelector {
+func (x *bench) everything(began time.Time) *api.FragmentSelector {
 	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(x.now.UnixMilli()-1)
-	return &api.HLSFragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
+	return &api.FragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
 }
 
 // BenchmarkMediaPlaylist measures whole requests for playlists of 1,800 fragments, from the handler down to SQLite, in CPU time of the

@@ -71,6 +71,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		// Media in and out.
 		{opPutMedia, debug, s.putMedia},
 		{"GetHLSStreamingSessionURL", info, call(s.getHLSStreamingSessionURL)},
+		{"ListFragments", debug, call(s.listFragments)},
 	}
 	actions := map[string]handler{
 		"GetHLSMasterPlaylist": s.hlsMasterPlaylist,

@@ -165,10 +165,7 @@ type sideCase struct {
 }
 
 func (c sideCase) compare(t *testing.T, s *server, aws *awsBatch) {
-	service := "kinesisvideo"
-	if c.op.DataAPI != "" {
-		service = "kinesis-video-archived-media"
-	}
+	service := c.op.Service.String()
 	args := append([]string{awscli.Command(c.op)}, c.args...)
 	awsOut, awsErr, awsCode := aws.run(t, append([]string{service}, args...))
 	out, stderr, code := outcome(s, "weir", args)
@@ -284,7 +281,7 @@ func (g *generator) cases(op *api.Operation) []sideCase {
 	// The whole input as JSON, in a file, with a flag that goes before, with a key that nobody knows, with the wrong type, cut short.
 	input := map[string]any{}
 	for i := range op.Input.Members {
-		if f := &op.Input.Members[i]; f.Required || f.Name == "StreamName" {
+		if f := &op.Input.Members[i]; f.Required || f.Name == "StreamName" || f.Name == "FragmentSelector" {
 			input[f.Name] = g.value(op, f)
 		}
 	}
@@ -324,10 +321,11 @@ func (g *generator) cases(op *api.Operation) []sideCase {
 			{"--no-paginate"}, {"--max-results", "2"}, {"--no-paginate", "--max-items", "1"},
 			{"--starting-token", "eyJOZXh0VG9rZW4iOiBudWxsLCAiYm90b190cnVuY2F0ZV9hbW91bnQiOiAxfQ=="},
 		} {
-			add(args...)
+			add(append(base, args...)...)
 		}
-		out = append(out, sideCase{op, []string{"--page-size", "2", "--output", "text", "--query", op.Paging.Result + "[].[StreamName]"}, false})
-		out = append(out, sideCase{op, []string{"--max-items", "2", "--output", "text"}, false})
+		names := op.Paging.Result + "[].[StreamName, FragmentNumber]"
+		out = append(out, sideCase{op, append(base, "--page-size", "2", "--output", "text", "--query", names), false})
+		out = append(out, sideCase{op, append(base, "--max-items", "2", "--output", "text"), false})
 	}
 	return out
 }
@@ -337,7 +335,7 @@ func (g *generator) base(op *api.Operation) []string {
 	var args []string
 	for i := range op.Input.Members {
 		f := &op.Input.Members[i]
-		if !f.Required && f.Name != "StreamName" {
+		if !f.Required && f.Name != "StreamName" && f.Name != "FragmentSelector" {
 			continue
 		}
 		args = append(args, "--"+awscli.Flag(*f))
@@ -364,6 +362,8 @@ func (g *generator) value(op *api.Operation, f *api.Member) any {
 	switch {
 	case f.Name == "StreamName":
 		return "side1"
+	case f.Name == "FragmentSelector":
+		return map[string]any{"FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": map[string]any{"StartTimestamp": 1, "EndTimestamp": 9e9}}
 	case f.Name == "ResourceARN":
 		return g.arn
 	case f.Name == "StreamARN": // of DeleteStream

@@ -1,0 +1,80 @@
+package api
+
+// FragmentSelectorType says which of a fragment's timestamps a range is about (M-AM
+// FragmentSelectorType, HLSFragmentSelectorType and their kin).
+type FragmentSelectorType string
+
+// The values of FragmentSelectorType.
+const (
+	SelectorProducerTimestamp FragmentSelectorType = "PRODUCER_TIMESTAMP"
+	SelectorServerTimestamp   FragmentSelectorType = "SERVER_TIMESTAMP"
+)
+
+// TimestampRange bounds the start times of fragments, both ends inclusive (M-AM TimestampRange,
+// HLSTimestampRange and their kin).
+type TimestampRange struct {
+	StartTimestamp *Timestamp `json:"StartTimestamp,omitempty"`
+	// may be absent for LIVE_REPLAY: until the session expires
+	EndTimestamp *Timestamp `json:"EndTimestamp,omitempty"`
+}
+
+// FragmentSelector selects fragments by when they start: those in TimestampRange by the clock that
+// FragmentSelectorType names (M-AM FragmentSelector, HLSFragmentSelector and their kin, which differ
+// in what is required).
+type FragmentSelector struct {
+	FragmentSelectorType FragmentSelectorType `json:"FragmentSelectorType,omitempty"`
+	TimestampRange       *TimestampRange      `json:"TimestampRange,omitempty"`
+}
+
+// ListFragmentsInput is the body of /listFragments.
+type ListFragmentsInput struct {
+	given
+	StreamRef
+	// 1 to 1,000; absent: MaxListFragments, or as the token says
+	MaxResults int `json:"MaxResults,omitempty"`
+	// of an answer before; names the rest of its fragments by itself
+	NextToken string `json:"NextToken,omitempty"`
+	// required without NextToken, ignored with one
+	FragmentSelector *FragmentSelector `json:"FragmentSelector,omitempty"`
+}
+
+// rules adds what the model's text says: a selector or a token, and a range that is one.
+func (in *ListFragmentsInput) rules() error {
+	if err := in.StreamRef.rules(); err != nil {
+		return err
+	}
+	if in.NextToken != "" {
+		return nil
+	}
+	if in.FragmentSelector == nil {
+		return NewError(InvalidArgumentException,
+			"FragmentSelector is required when NextToken is not specified.")
+	}
+	return in.FragmentSelector.TimestampRange.order()
+}
+
+// order refuses a range that ends before it begins; both ends are there.
+func (r *TimestampRange) order() error {
+	if *r.EndTimestamp < *r.StartTimestamp {
+		return NewError(InvalidArgumentException,
+			"EndTimestamp must not be earlier than StartTimestamp.")
+	}
+	return nil
+}
+
+// Fragment describes a stored fragment (M-AM Fragment).
+type Fragment struct {
+	FragmentNumber string `json:"FragmentNumber"` // 47 digits
+	// bytes: media, frame table, metadata and the producer's header
+	FragmentSizeInBytes int64     `json:"FragmentSizeInBytes"`
+	ProducerTimestamp   Timestamp `json:"ProducerTimestamp"`
+	ServerTimestamp     Timestamp `json:"ServerTimestamp"`
+	// from the first frame's time to the last one's, as at the service; 0 for a single frame
+	FragmentLengthInMilliseconds int64 `json:"FragmentLengthInMilliseconds"`
+}
+
+// ListFragmentsOutput answers /listFragments.
+type ListFragmentsOutput struct {
+	Fragments []Fragment `json:"Fragments"` // never nil; ascending numbers
+	NextToken *string    `json:"NextToken"` // null on the last page
+}

@@ -1,0 +1,49 @@
+package api
+
+// The rows of the table that read what is stored, beside HLS.
+
+// Shapes of M-AM that several members have.
+var (
+	shapeFragmentNumber = text("FragmentNumberString", 1, MaxFragmentNumberLength,
+		newPattern(`^[0-9]+$`))
+	shapePageToken = text("NextToken", 1, MaxArchivedNextToken,
+		newPattern(`[a-zA-Z0-9+/]+={0,2}`))
+	shapeFragmentSelector = structure("FragmentSelector",
+		required("FragmentSelectorType", enum("FragmentSelectorType",
+			string(SelectorProducerTimestamp), string(SelectorServerTimestamp)), "Whose clock."),
+		required("TimestampRange", structure("TimestampRange",
+			required("StartTimestamp", shapeTimestamp, "The first moment."),
+			required("EndTimestamp", shapeTimestamp, "The last moment.")),
+			"From when to when."))
+	shapeFragment = structure("Fragment",
+		optional("FragmentNumber", shapeFragmentNumber, ""),
+		optional("FragmentSizeInBytes", &Shape{Kind: KindLong, Name: "Long"}, ""),
+		optional("ProducerTimestamp", shapeTimestamp, ""),
+		optional("ServerTimestamp", shapeTimestamp, ""),
+		optional("FragmentLengthInMilliseconds", &Shape{Kind: KindLong, Name: "Long"}, ""))
+)
+
+var archivedOperations = []*Operation{
+	{
+		Name: "ListFragments", Path: "/listFragments", Service: ArchivedMedia,
+		Doc:     "List the fragments that begin in a range of time, all pages of them.",
+		DataAPI: APIListFragments,
+		Example: "weir list-fragments --stream-name cam1 --fragment-selector \\\n" +
+			"    'FragmentSelectorType=SERVER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
+			"ago,EndTimestamp=now}'",
+		Input: structure("ListFragmentsInput", memberStreamName, memberStreamARN,
+			optional("MaxResults", number(KindLong, "ListFragmentsMaxResults", 1,
+				MaxListFragments), "One page of at most so many, instead of all."),
+			optional("NextToken", shapePageToken,
+				"One page: that after the one with this NextToken."),
+			optional("FragmentSelector", shapeFragmentSelector,
+				"Which fragments, by whose clock; required without NextToken.")),
+		Output: structure("ListFragmentsOutput",
+			optional("Fragments", &Shape{Kind: KindList, Name: "FragmentList",
+				Item: shapeFragment}, ""),
+			optional("NextToken", shapePageToken, "")),
+		Paging: &Paging{InputToken: "NextToken", OutputToken: "NextToken", Limit: "MaxResults",
+			Result: "Fragments"},
+		NewInput: func() Input { return new(ListFragmentsInput) },
+	},
+}

@@ -1,0 +1,199 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// fragmentRange selects fragments of a stream by when they start, on one of the two clocks.
+type fragmentRange struct {
+	clock      store.TimestampKind
+	start, end int64 // milliseconds since the Unix epoch, both included
+}
+
+// rangeOf is the range of a selector that api.Validate has passed and that has both ends.
+func rangeOf(sel *api.FragmentSelector) fragmentRange {
+	r := fragmentRange{
+		start: int64(*sel.TimestampRange.StartTimestamp),
+		end:   int64(*sel.TimestampRange.EndTimestamp),
+	}
+	if sel.FragmentSelectorType == api.SelectorProducerTimestamp {
+		r.clock = store.ProducerTimestamp
+	}
+	return r
+}
+
+// page lists the fragments of a range whose numbers are greater than after, in ascending order, at
+// most limit of them. more tells that others follow: their page is the one after the last number.
+func (s *Service) page(ctx context.Context, id store.StreamID, r fragmentRange,
+	after store.Number, limit int) (found []store.FragmentInfo, more bool, err error) {
+	q := store.Query{Timestamp: r.clock, Start: r.start, End: r.end, After: after,
+		Order: store.ByNumber, Limit: limit + 1}
+	if q.End == 0 {
+		q.End = -1 // to the store 0 is no bound; nothing lies in the millisecond between
+	}
+	found, err = s.store.List(ctx, id, q)
+	if err != nil {
+		return nil, false, storeError("list fragments", err)
+	}
+	if len(found) > limit {
+		return found[:limit], true, nil
+	}
+	return found, false, nil
+}
+
+// checkRange refuses a range of server timestamps of which the stream keeps nothing any more, as the
+// service does. By the producer's clock such a range may have fragments.
+func (r *fragmentRange) checkRange(stream *store.Stream, now time.Time) error {
+	if r.clock == store.ServerTimestamp && stream.RetentionHours > 0 &&
+		r.end < retentionEdge(stream, now) {
+		return api.Errorf(api.InvalidArgumentException,
+			"End timestamp %d is outside of the stream retention period.", r.end)
+	}
+	return nil
+}
+
+// ListFragments does ListFragments: one page of the fragments that the selector, or the one that
+// the token remembers, selects. Pages have no fragment twice, and miss none that was stored when the
+// first was asked for and is kept until the last.
+//
+// Errors are *api.Error: InvalidArgument, or ResourceNotFound when the stream is deleted; anything
+// else is a fault.
+func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
+	in *api.ListFragmentsInput) (*api.ListFragmentsOutput, error) {
+	var t pageToken
+	if in.NextToken != "" {
+		var err error
+		if t, err = parsePageToken(&stream, in.NextToken); err != nil {
+			return nil, err
+		}
+	} else {
+		t = pageToken{fragmentRange: rangeOf(in.FragmentSelector), limit: api.MaxListFragments}
+		if err := t.checkRange(&stream, s.clock()); err != nil {
+			return nil, err
+		}
+	}
+	if in.MaxResults > 0 {
+		t.limit = in.MaxResults
+	}
+	found, more, err := s.page(ctx, stream.ID, t.fragmentRange, t.after, t.limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.ListFragmentsOutput{Fragments: make([]api.Fragment, len(found))}
+	scales := scales{service: s, stream: stream.ID}
+	for i := range found {
+		if out.Fragments[i], err = s.describe(ctx, &stream, &found[i], &scales); err != nil {
+			return nil, err
+		}
+	}
+	if more {
+		t.after = found[len(found)-1].Number
+		next := t.encode(&stream)
+		out.NextToken = &next
+	}
+	return out, nil
+}
+
+// describe puts a fragment in the words of the API.
+func (s *Service) describe(ctx context.Context, stream *store.Stream, f *store.FragmentInfo,
+	scales *scales) (api.Fragment, error) {
+	length, err := scales.length(ctx, f)
+	return api.Fragment{
+		FragmentNumber:               stream.FormatNumber(f.Number),
+		FragmentSizeInBytes:          f.Location.Length,
+		ProducerTimestamp:            api.Timestamp(f.ProducerTimestamp),
+		ServerTimestamp:              api.Timestamp(f.ServerTimestamp),
+		FragmentLengthInMilliseconds: length,
+	}, err
+}
+
+// scales knows the timescales of a stream's tracks by their sets. Fragments that follow one another
+// have the same set as a rule.
+type scales struct {
+	service *Service
+	stream  store.StreamID
+	set     int64
+	tracks  map[int]int64 // track number to ticks a second
+}
+
+// length is the time between the first and the last frame of a fragment, of the track where it is
+// longest, in milliseconds: what the service calls FragmentLengthInMilliseconds (docs/reference/service.md,
+// "Fragments"). A row knows the sum of the frames' durations, of which the last one's is taken off
+// as a mean.
+func (c *scales) length(ctx context.Context, f *store.FragmentInfo) (int64, error) {
+	if c.tracks == nil || c.set != f.TrackSet {
+		tracks, err := c.service.store.TrackSet(ctx, c.stream, f.TrackSet)
+		if err != nil {
+			return 0, storeError("read tracks", err)
+		}
+		c.set, c.tracks = f.TrackSet, make(map[int]int64, len(tracks))
+		for i := range tracks {
+			c.tracks[tracks[i].Number] = int64(tracks[i].Timescale)
+		}
+	}
+	var longest int64
+	for i := range f.Spans {
+		span := &f.Spans[i]
+		scale, frames := c.tracks[span.Track], int64(span.Frames)
+		if scale > 0 && frames > 1 {
+			per := scale * frames
+			longest = max(longest, (span.Duration*(frames-1)*1000+per/2)/per)
+		}
+	}
+	return longest, nil
+}
+
+// pageToken is what a NextToken of ListFragments says: all that the next call needs but the stream.
+type pageToken struct {
+	fragmentRange
+	limit int
+	after store.Number
+}
+
+// pageTokenForm is the first byte of a token; another form gets another one.
+const pageTokenForm = 1
+
+var errPageToken = api.NewError(api.InvalidArgumentException, "NextToken is invalid.")
+
+// encode writes a token with the characters that the model allows.
+func (t *pageToken) encode(stream *store.Stream) string {
+	b := append(make([]byte, 0, 64), pageTokenForm, byte(t.clock))
+	b = binary.BigEndian.AppendUint64(b, stream.NumberTag)
+	for _, v := range []int64{t.start, t.end, int64(t.limit), int64(t.after)} {
+		b = binary.AppendVarint(b, v)
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// parsePageToken reads a token of the stream. It is no secret and no right: whoever sends it may
+// list all of the stream.
+func parsePageToken(stream *store.Stream, text string) (t pageToken, err error) {
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) < 10 || b[0] != pageTokenForm ||
+		binary.BigEndian.Uint64(b[2:]) != stream.NumberTag {
+		return t, errPageToken
+	}
+	r := bytes.NewReader(b[10:])
+	var v [4]int64
+	for i := range v {
+		n, e := binary.ReadVarint(r)
+		v[i], err = n, errors.Join(err, e)
+	}
+	t = pageToken{
+		fragmentRange: fragmentRange{clock: store.TimestampKind(b[1]), start: v[0], end: v[1]},
+		limit:         int(v[2]), after: store.Number(v[3]),
+	}
+	if err != nil || r.Len() > 0 || t.clock > store.ProducerTimestamp || t.after <= 0 ||
+		v[2] < 1 || v[2] > api.MaxListFragments {
+		return t, errPageToken
+	}
+	return t, nil
+}
