@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -354,7 +355,7 @@ func (g *generator) base(op *api.Operation) []string {
 			args = append(args, fmt.Sprint(v))
 		}
 	}
-	return args
+	return slices.Clip(args) // for those who append to it
 }
 
 // value is one that fits a parameter, and lets a change change nothing.
