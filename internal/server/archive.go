@@ -10,7 +10,7 @@ import (
 
 func (s *Server) listFragments(ctx context.Context, req *request, in *api.ListFragmentsInput) (
 	*api.ListFragmentsOutput, error) {
-	stream, err := s.lookUp(ctx, req, in.StreamRef)
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}
