@@ -139,9 +139,8 @@ func (s *fakeStore) all() []*store.Record {
 type fakeMedia struct{ r *store.Record }
 
 func (m fakeMedia) Fragment() *media.Fragment { return &m.r.Fragment }
-func (m fakeMedia) Payload(run int) (*io.SectionReader, error) {
-	data := m.r.Payload[run]
-	return io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), nil
+func (m fakeMedia) Payload(run int) (store.Range, error) {
+	return store.Bytes(m.r.Payload[run]), nil
 }
 func (m fakeMedia) Close() error { return nil }
 

@@ -3,7 +3,6 @@ package ingest
 import (
 	"bytes"
 	"context"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -285,12 +284,13 @@ func sameMedia(m store.Media, rec *store.Record) bool {
 		if err != nil {
 			return false
 		}
-		for want := rec.Payload[i][:n]; len(want) > 0; {
-			got := buf[:min(len(buf), len(want))]
-			if _, err := io.ReadFull(payload, got); err != nil || !bytes.Equal(got, want[:len(got)]) {
+		for off := int64(0); off < n; {
+			got := buf[:min(int64(len(buf)), n-off)]
+			want := rec.Payload[i][off:][:len(got)]
+			if k, _ := payload.ReadAt(got, off); k < len(got) || !bytes.Equal(got, want) {
 				return false
 			}
-			want = want[len(got):]
+			off += int64(len(got))
 		}
 	}
 	return true

@@ -90,9 +90,10 @@ func TestRealMuxersIntoTheRealStore(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					frames := io.NewSectionReader(payload, 0, payload.Size())
 					for _, f := range run.Frames {
 						frame := make([]byte, f.Size)
-						if _, err := io.ReadFull(payload, frame); err != nil {
+						if _, err := io.ReadFull(frames, frame); err != nil {
 							t.Fatal(err)
 						}
 						got[run.Track] += fmt.Sprintf("%x ", sha256.Sum256(frame))

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -193,9 +192,8 @@ type fakeMedia struct {
 }
 
 func (m *fakeMedia) Fragment() *media.Fragment { return &m.record.Fragment }
-func (m *fakeMedia) Payload(run int) (*io.SectionReader, error) {
-	data := m.record.Payload[run]
-	return io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), nil
+func (m *fakeMedia) Payload(run int) (store.Range, error) {
+	return store.Bytes(m.record.Payload[run]), nil
 }
 func (m *fakeMedia) Close() error {
 	m.store.mu.Lock()

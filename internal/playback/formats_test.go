@@ -54,15 +54,14 @@ func (r *rig) bytesOf(segment *Segment, err error) []byte {
 		r.Fatal(err)
 	}
 	defer segment.Close()
-	body, err := io.ReadAll(segment.Body)
-	if err != nil {
+	var b bytes.Buffer
+	if err := segment.WriteRange(&b, 0, segment.Length); err != nil {
 		r.Fatal(err)
 	}
-	data := append(bytes.Clone(segment.Header), body...)
-	if int64(len(data)) != segment.Length {
-		r.Fatalf("%d bytes, %d were promised", len(data), segment.Length)
+	if int64(b.Len()) != segment.Length {
+		r.Fatalf("%d bytes, %d were promised", b.Len(), segment.Length)
 	}
-	return data
+	return b.Bytes()
 }
 
 func (r *rig) number(i store.FragmentInfo) string { return r.stream.FormatNumber(i.Number) }

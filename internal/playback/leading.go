@@ -1,7 +1,7 @@
 package playback
 
 import (
-	"io"
+	"fmt"
 
 	"weir/internal/media"
 	"weir/internal/store"
@@ -32,40 +32,23 @@ func withoutLeading(run media.Run) (rest media.Run, first, skipped int64) {
 	return rest, int64(run.Frames[0].Size), skipped
 }
 
-// gapped is a payload without the skipped bytes at an offset.
-type gapped struct {
-	io.ReaderAt
-	at, skipped int64
-}
-
-func (g *gapped) ReadAt(p []byte, from int64) (int, error) {
-	if from >= g.at {
-		return g.ReaderAt.ReadAt(p, from+g.skipped)
-	}
-	n := min(int64(len(p)), g.at-from)
-	got, err := g.ReaderAt.ReadAt(p[:n], from)
-	if int64(got) < n || n == int64(len(p)) {
-		return got, err
-	}
-	rest, err := g.ReaderAt.ReadAt(p[n:], g.at+g.skipped)
-	return got + rest, err
-}
-
-// cut gives what a segment has of a stored run: the frames of the slice, without the leading
+// cut returns what a segment has of a stored run: the frames of the slice, without the leading
 // pictures when they are to be left out, and their bytes. There may be no frames.
-func (ref *SegmentRef) cut(m store.Media, i int, timescale, start int64) (media.Run, *io.SectionReader, error) {
+func (ref *SegmentRef) cut(m store.Media, i int, timescale, start int64) (media.Run, store.Range, error) {
 	run, offset := ref.slice().Run(m.Fragment().Runs[i].Units(), timescale, start)
 	if len(run.Frames) == 0 {
-		return run, nil, nil
+		return run, store.Bytes(nil), nil
 	}
-	first, skipped := int64(0), int64(0)
-	whole := run.Size()
+	payload, err := m.Payload(i)
+	if err != nil {
+		return run, nil, fmt.Errorf("open payload: %w", err)
+	}
+	frames := payload.Slice(offset, run.Size())
 	if ref.SkipLeading {
+		var first, skipped int64
 		run, first, skipped = withoutLeading(run)
+		behind := first + skipped
+		frames = store.Concat(frames.Slice(0, first), frames.Slice(behind, frames.Size()-behind))
 	}
-	body, err := payload(m, i, offset, whole)
-	if skipped > 0 && err == nil {
-		body = io.NewSectionReader(&gapped{body, first, skipped}, 0, whole-skipped)
-	}
-	return run, body, err
+	return run, frames, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -483,22 +482,23 @@ func TestSegments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body, err := io.ReadAll(s.Body)
-			if err != nil {
+			header := int64(len(s.Header))
+			var body bytes.Buffer
+			if err := s.WriteRange(&body, header, s.Length-header); err != nil {
 				t.Fatal(err)
 			}
 			rec := r.store.streams[r.stream.ID].records[sent[i].Number]
 			run := &rec.Runs[track.Number-1]
 			scale := int64(track.Timescale)
-			header, err := fmp4.AppendMediaHeader(nil, &track, run, uint32(sent[i].Sequence), run.BaseDecodeTime-origin*scale/1000)
+			wantHeader, err := fmp4.AppendMediaHeader(nil, &track, run, uint32(sent[i].Sequence), run.BaseDecodeTime-origin*scale/1000)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(s.Header, header) {
-				t.Errorf("header of fragment %d, track %d:\n%x\nwant\n%x", i, track.Number, s.Header, header)
+			if !bytes.Equal(s.Header, wantHeader) {
+				t.Errorf("header of fragment %d, track %d:\n%x\nwant\n%x", i, track.Number, s.Header, wantHeader)
 			}
-			if !bytes.Equal(body, rec.Payload[track.Number-1]) || s.Length != int64(len(s.Header)+len(body)) {
-				t.Errorf("fragment %d, track %d: %d bytes of %d", i, track.Number, len(s.Header)+len(body), s.Length)
+			if !bytes.Equal(body.Bytes(), rec.Payload[track.Number-1]) {
+				t.Errorf("fragment %d, track %d: other frames", i, track.Number)
 			}
 			again, err := r.another().MediaSegment(t.Context(), token, SegmentRef{Track: track.Number, Number: number})
 			if err != nil {

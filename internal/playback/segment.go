@@ -9,19 +9,41 @@ import (
 	"weir/internal/api"
 	"weir/internal/fmp4"
 	"weir/internal/media"
+	"weir/internal/mpegts"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
 
-// Segment is one media segment on its way out: Header, then the whole of Body.
+// Segment is one media segment on its way out.
 type Segment struct {
-	Header []byte    // MP4: moof, and the head of mdat
-	Body   io.Reader // MP4: the frames, a section of what store.Media.Payload gives; MPEG_TS: all
-	Length int64     // bytes of Header and Body together
+	Header []byte // MP4: moof, and the head of mdat; the frames follow. MPEG_TS: nil
+	Length int64  // bytes in all
+	frames store.Range
+	stream *mpegts.Segment // instead of frames
 	media  store.Media
 }
 
-// Close frees what Body reads from. It must be called once, after the last read.
+// WriteRange writes length bytes of the segment from an offset on; w gets stored frames as
+// store.Range.WriteTo has it. It is called once. io.ErrUnexpectedEOF when there are fewer bytes.
+func (s *Segment) WriteRange(w io.Writer, from, length int64) error {
+	if s.stream != nil {
+		return s.writeStream(w, from, length)
+	}
+	if n := int64(len(s.Header)); from < n {
+		part := s.Header[from:min(n, from+length)]
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		from, length = n, length-int64(len(part))
+	}
+	if length == 0 {
+		return nil
+	}
+	_, err := s.frames.Slice(from-int64(len(s.Header)), length).WriteTo(w)
+	return err
+}
+
+// Close frees what the segment is written from. It must be called once, after the last write.
 func (s *Segment) Close() {
 	s.media.Close() // it was only read from: nothing can be lost
 }
@@ -149,7 +171,7 @@ func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (
 		return nil, noFragment()
 	}
 	timescale := r.Tracks[o.p.track(ref.Track)].Timescale
-	description, run, body, err := take(r, m, o.p.track(ref.Track), start, ref)
+	description, run, frames, err := take(r, m, o.p.track(ref.Track), start, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -160,22 +182,22 @@ func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (
 	if err != nil {
 		return nil, fmt.Errorf("write segment header: %w", err)
 	}
-	return &Segment{Header: header, Body: body, Length: int64(len(header)) + run.Size(), media: m}, nil
+	return &Segment{Header: header, Length: int64(len(header)) + run.Size(), frames: frames, media: m}, nil
 }
 
 // take gives what a segment has of a packaged track: the frames that the fragment has in the slice, with silence where the segment is to
 // have some, and their bytes. Without any the run is empty. r has the fragment's timescales, start is its start.
-func take(r *timeline.Rules, m store.Media, track int, start int64, ref SegmentRef) (*media.Track, media.Run, *io.SectionReader, error) {
+func take(r *timeline.Rules, m store.Media, track int, start int64, ref SegmentRef) (*media.Track, media.Run, store.Range, error) {
 	f, scale := m.Fragment(), r.Tracks[track].Timescale
 	run := media.Run{Track: r.Tracks[track].Number}
 	t := f.Track(run.Track)
 	if t == nil {
 		return nil, run, nil, noFragment()
 	}
-	var body *io.SectionReader
+	frames := store.Bytes(nil)
 	if i := runOf(f, run.Track); i >= 0 {
 		var err error
-		if run, body, err = ref.cut(m, i, scale, start); err != nil {
+		if run, frames, err = ref.cut(m, i, scale, start); err != nil {
 			return nil, run, nil, err
 		}
 	}
@@ -185,23 +207,10 @@ func take(r *timeline.Rules, m store.Media, track int, start int64, ref SegmentR
 		}
 		with, before, after := withSilence(q, run, timeline.Rescale(start, 1000, scale), media.SilenceOf(t))
 		if len(before)+len(after) > 0 {
-			run, body = with, (&spliced{before, after, body}).section()
+			run, frames = with, store.Concat(store.Bytes(before), frames, store.Bytes(after))
 		}
 	}
-	return t, run, body, nil
-}
-
-// payload gives size bytes of a stored run, from an offset in it on.
-func payload(m store.Media, run int, offset, size int64) (*io.SectionReader, error) {
-	all, err := m.Payload(run)
-	if err != nil {
-		return nil, fmt.Errorf("open payload: %w", err)
-	}
-	if offset == 0 && size == all.Size() {
-		return all, nil
-	}
-	under, begin, _ := all.Outer() // what is a section of a file stays one
-	return io.NewSectionReader(under, begin+offset, size), nil
+	return t, run, frames, nil
 }
 
 // scalesOf gives the timescales that a fragment's tracks have, for the session's.

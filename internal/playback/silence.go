@@ -2,7 +2,6 @@ package playback
 
 import (
 	"bytes"
-	"io"
 
 	"weir/internal/media"
 	"weir/internal/store"
@@ -58,45 +57,4 @@ func scaleOf(tracks []media.Track, p timeline.Track) int64 {
 		return int64(t.Timescale)
 	}
 	return p.Timescale
-}
-
-// spliced reads a section with bytes before and after it.
-type spliced struct {
-	before, after []byte
-	middle        *io.SectionReader // nil: nothing
-}
-
-// section is all of it as a section.
-func (s *spliced) section() *io.SectionReader {
-	return io.NewSectionReader(s, 0, int64(len(s.before)+len(s.after))+s.middleSize())
-}
-
-func (s *spliced) middleSize() int64 {
-	if s.middle == nil {
-		return 0
-	}
-	return s.middle.Size()
-}
-
-// ReadAt implements io.ReaderAt.
-func (s *spliced) ReadAt(p []byte, off int64) (n int, err error) {
-	for n < len(p) && err == nil {
-		at := off + int64(n)
-		before, middle := int64(len(s.before)), s.middleSize()
-		var k int
-		switch {
-		case at < before:
-			k = copy(p[n:], s.before[at:])
-		case at < before+middle:
-			if k, err = s.middle.ReadAt(p[n:n+int(min(int64(len(p)-n), before+middle-at))], at-before); err == io.EOF && k > 0 {
-				err = nil
-			}
-		case at < before+middle+int64(len(s.after)):
-			k = copy(p[n:], s.after[at-before-middle:])
-		default:
-			err = io.EOF
-		}
-		n += k
-	}
-	return n, err
 }

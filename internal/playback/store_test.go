@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -152,13 +150,11 @@ func TestOverTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	under, _, _ := segment.Body.(*io.SectionReader).Outer()
-	if _, ok := under.(*os.File); !ok {
-		t.Errorf("the body is a section of a %T, which cannot be sent with sendfile", under)
-	}
-	body, err := io.ReadAll(segment.Body)
-	if err != nil || !bytes.Equal(body, payload) || segment.Length != int64(len(segment.Header)+len(body)) {
-		t.Errorf("%d bytes of frames, %v", len(body), err)
+	header := int64(len(segment.Header))
+	var body bytes.Buffer
+	err = segment.WriteRange(&body, header, segment.Length-header)
+	if err != nil || !bytes.Equal(body.Bytes(), payload) {
+		t.Errorf("%d bytes of frames, %v", body.Len(), err)
 	}
 	segment.Close()
 

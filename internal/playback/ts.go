@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"weir/internal/api"
 	"weir/internal/media"
@@ -65,7 +66,19 @@ func packTS(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef)
 	case err != nil:
 		return nil, fmt.Errorf("plan transport stream: %w", err)
 	}
-	return &Segment{Body: segment, Length: segment.Size(), media: m}, nil
+	return &Segment{stream: segment, Length: segment.Size(), media: m}, nil
+}
+
+// writeStream is WriteRange of a transport stream, which is made as it is read.
+func (s *Segment) writeStream(w io.Writer, from, length int64) error {
+	if _, err := io.CopyN(io.Discard, s.stream, from); err != nil {
+		return err
+	}
+	n, err := io.Copy(w, io.LimitReader(s.stream, length))
+	if err == nil && n < length {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // checkTS says whether the tracks can be carried by a transport stream.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -23,17 +22,23 @@ var (
 	contentRanges  = headerValue{"bytes"}
 )
 
-// content is an answer of playback: a few bytes made for it, then possibly many straight from where they are stored.
+// rangeWriter is an answer that comes from where it is stored while it is sent.
+type rangeWriter interface {
+	// WriteRange writes length bytes from an offset on. It is called at most once.
+	WriteRange(w io.Writer, from, length int64) error
+}
+
+// content is an answer of playback: some bytes in memory, or media.
 type content struct {
 	contentType  headerValue
 	cacheControl headerValue
-	head         []byte        // sent first
-	body         io.Reader     // sent after head, nil for none; a file goes to the connection without being copied
-	bodyLength   int64         // bytes of body
-	close        func()        // frees body, may be nil
+	text         []byte        // all of it, when there is no media
+	media        rangeWriter   // may be nil
+	length       int64         // bytes of media
+	close        func()        // frees media, may be nil
 	compressible bool          // text: gzip is offered
-	zipped       func() []byte // gives head compressed, where that is kept; nil: it is compressed for each answer
-	ranges       bool          // media: Range requests are honoured
+	zipped       func() []byte // returns text compressed, where that is kept; nil: it is compressed for each answer
+	ranges       bool          // Range requests are honoured
 }
 
 // send writes the answer, the part of it that a Range header asks for, or only its header for HEAD. A slow client gets time for a
@@ -42,7 +47,10 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if c.close != nil {
 		defer c.close()
 	}
-	total := int64(len(c.head)) + c.bodyLength
+	total := c.length
+	if c.media == nil {
+		total = int64(len(c.text))
+	}
 	_ = http.NewResponseController(w).SetWriteDeadline( // only writers of tests have no deadlines
 		time.Now().Add(answerTimeout + time.Duration(total/slowestClient)*time.Second))
 	h := w.Header()
@@ -51,12 +59,12 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	h["X-Content-Type-Options"] = contentNosniff
 	if c.compressible {
 		h.Set("Vary", "Accept-Encoding")
-		if len(c.head) >= gzipAtLeast && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if len(c.text) >= gzipAtLeast && acceptsGzip(r.Header.Get("Accept-Encoding")) {
 			if err := c.compress(); err != nil {
 				return err
 			}
 			h.Set("Content-Encoding", "gzip")
-			total = int64(len(c.head))
+			total = int64(len(c.text))
 		}
 	}
 	from, length, status := int64(0), total, http.StatusOK
@@ -87,89 +95,47 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return c.write(w, from, length, r.TLS == nil)
-}
-
-// write sends length bytes of head and body, starting at from. sendfile tells that the connection can take a file from the kernel.
-func (c *content) write(w http.ResponseWriter, from, length int64, sendfile bool) error {
-	if n := int64(len(c.head)); from < n {
-		part := c.head[from:min(n, from+length)]
-		if _, err := w.Write(part); err != nil {
-			return err
-		}
-		length -= int64(len(part))
-		from = n
+	if c.media == nil {
+		_, err := w.Write(c.text[from : from+length])
+		return err
 	}
-	if length == 0 || c.body == nil {
-		return nil
+	var to io.Writer = w
+	if r.TLS == nil {
+		to = fileSender{w}
 	}
-	body, err := section(c.body, from-int64(len(c.head)), length)
-	if err == nil && sendfile {
-		body, err = sendable(w, body)
-	}
-	if err != nil {
+	if err := c.media.WriteRange(to, from, length); err != nil {
 		return fmt.Errorf("send media: %w", err)
-	}
-	n, err := io.Copy(w, body)
-	if err == nil && n != length {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return fmt.Errorf("send media: %d bytes of %d: %w", n, length, err)
 	}
 	return nil
 }
 
-// section returns a reader of length bytes of r, of which nothing was read, from the given offset. What is a section stays one.
-func section(r io.Reader, from, length int64) (io.Reader, error) {
-	if s, ok := r.(*io.SectionReader); ok {
-		if length == s.Size() {
-			return s, nil
-		}
-		under, begin, _ := s.Outer()
-		return io.NewSectionReader(under, begin+from, length), nil
-	}
-	if _, err := io.CopyN(io.Discard, r, from); err != nil {
-		return nil, err
-	}
-	return io.LimitReader(r, length), nil
-}
+// fileSender lets net/http hand a file to the kernel: it does when its ReadFrom gets a limited file and
+// the header has left. With the header still in a buffer net/http would read the first bytes itself,
+// to look what they are.
+type fileSender struct{ http.ResponseWriter }
 
-// sendable returns a section of a file in the form in which net/http hands it to the kernel: a limited file, sent from its own offset.
-// With the header still in a buffer net/http would read the first bytes itself, to look what they are.
-func sendable(w http.ResponseWriter, body io.Reader) (io.Reader, error) {
-	s, ok := body.(*io.SectionReader)
-	if !ok {
-		return body, nil
+// ReadFrom implements io.ReaderFrom: of what io.Copy gets it is files that come here.
+func (w fileSender) ReadFrom(src io.Reader) (int64, error) {
+	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
+		return 0, err
 	}
-	under, begin, length := s.Outer()
-	file, ok := under.(*os.File)
-	if !ok {
-		return body, nil
-	}
-	if err := http.NewResponseController(w).Flush(); err != nil {
-		return nil, err
-	}
-	if _, err := file.Seek(begin, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return &io.LimitedReader{R: file, N: length}, nil
+	return io.Copy(w.ResponseWriter, src)
 }
 
 func (c *content) compress() error {
 	if c.zipped != nil {
-		c.head = c.zipped()
+		c.text = c.zipped()
 		return nil
 	}
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
-	if _, err := z.Write(c.head); err != nil {
+	if _, err := z.Write(c.text); err != nil {
 		return err
 	}
 	if err := z.Close(); err != nil {
 		return err
 	}
-	c.head = out.Bytes()
+	c.text = out.Bytes()
 	return nil
 }
 

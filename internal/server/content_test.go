@@ -3,18 +3,19 @@ package server
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"weir/internal/store"
 )
 
 func TestRanges(t *testing.T) {
 	t.Parallel()
-	const media = "0123456789" // 4 bytes of head, 6 of body
+	const media = "0123456789"
 	for _, c := range []struct {
 		spec, ifRange string
 		status        int
@@ -42,12 +43,12 @@ func TestRanges(t *testing.T) {
 		{"lines=1-2", "", 200, media, ""},
 		{"bytes=99999999999999999999-", "", 200, media, ""},
 	} {
-		for _, body := range []io.Reader{
-			io.NewSectionReader(strings.NewReader("another's"+media[4:]+"not this fragment's"), 9, 6), strings.NewReader(media[4:]),
+		for _, answer := range []*content{
+			{text: []byte(media)}, {media: piece{store.Bytes([]byte(media))}, length: 10},
 		} {
 			closed := false
-			answer := &content{contentType: typeMP4, cacheControl: cacheFragment, ranges: true,
-				head: []byte(media[:4]), body: body, bodyLength: 6, close: func() { closed = true }}
+			answer.contentType, answer.cacheControl, answer.ranges = typeMP4, cacheFragment, true
+			answer.close = func() { closed = true }
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			if c.spec != "" {
 				r.Header.Set("Range", c.spec)
@@ -60,7 +61,8 @@ func TestRanges(t *testing.T) {
 				t.Errorf("%q: %v", c.spec, err)
 			}
 			if w.Code != c.status || w.Body.String() != c.body || w.Header().Get("Content-Range") != c.span {
-				t.Errorf("%q of a %T: %d %q %q, want %d %q %q", c.spec, body, w.Code, w.Body, w.Header().Get("Content-Range"), c.status, c.body, c.span)
+				t.Errorf("%q: %d %q %q, want %d %q %q", c.spec,
+					w.Code, w.Body, w.Header().Get("Content-Range"), c.status, c.body, c.span)
 			}
 			if !closed {
 				t.Errorf("%q: the media was not closed", c.spec)
@@ -71,7 +73,7 @@ func TestRanges(t *testing.T) {
 
 func TestHeadTellsTheLengthAndReadsNothing(t *testing.T) {
 	t.Parallel()
-	answer := &content{contentType: typeMP4, head: []byte("head"), body: failing{}, bodyLength: 6, ranges: true}
+	answer := &content{contentType: typeMP4, media: failing{}, length: 10, ranges: true}
 	w := httptest.NewRecorder()
 	if err := answer.send(w, httptest.NewRequest(http.MethodHead, "/", nil)); err != nil {
 		t.Fatal(err)
@@ -81,63 +83,24 @@ func TestHeadTellsTheLengthAndReadsNothing(t *testing.T) {
 	}
 }
 
+// piece is media that a range is all of.
+type piece struct{ store.Range }
+
+func (p piece) WriteRange(w io.Writer, from, length int64) error {
+	_, err := p.Slice(from, length).WriteTo(w)
+	return err
+}
+
 type failing struct{}
 
-func (failing) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+func (failing) WriteRange(io.Writer, int64, int64) error { return io.ErrUnexpectedEOF }
 
 func TestShortMediaIsAnError(t *testing.T) {
 	t.Parallel()
-	answer := &content{contentType: typeMP4, head: []byte("head"), body: io.LimitReader(strings.NewReader("abc"), 6), bodyLength: 6}
-	if err := answer.send(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)); err == nil {
-		t.Error("three bytes of six were sent without an error")
-	}
-}
-
-// readFromWriter stands for net/http's writer, whose ReadFrom uses sendfile when it gets a limited file after a Flush.
-type readFromWriter struct {
-	http.ResponseWriter
-	flushed bool
-	got     io.Reader
-}
-
-func (w *readFromWriter) ReadFrom(src io.Reader) (int64, error) {
-	if w.flushed {
-		w.got = src
-	}
-	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, src)
-}
-
-func (w *readFromWriter) Flush() { w.flushed = true }
-
-func TestFileReachesTheConnectionAsItIs(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "volume")
-	if err := os.WriteFile(path, []byte("record before|payload|record after"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ spec, want string }{{"", "headpayload"}, {"bytes=6-8", "ylo"}} {
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sent := httptest.NewRecorder()
-		under := &readFromWriter{ResponseWriter: sent}
-		w := &recorder{ResponseWriter: under}
-		answer := &content{contentType: typeMP4, head: []byte("head"), body: io.NewSectionReader(f, 14, 7), bodyLength: 7,
-			ranges: true, close: func() { f.Close() }}
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		if c.spec != "" {
-			r.Header.Set("Range", c.spec)
-		}
-		if err := answer.send(w, r); err != nil {
-			t.Fatal(err)
-		}
-		if limited, ok := under.got.(*io.LimitedReader); !ok || limited.R != f {
-			t.Errorf("%q: the connection got a %T", c.spec, under.got)
-		}
-		if body := sent.Body.String(); body != c.want || w.bytes != int64(len(c.want)) {
-			t.Errorf("%q: sent %q and counted %d, want %q", c.spec, body, w.bytes, c.want)
-		}
+	answer := &content{contentType: typeMP4, media: failing{}, length: 10}
+	err := answer.send(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("media that ends early was sent: %v", err)
 	}
 }
 

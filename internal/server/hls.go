@@ -73,7 +73,7 @@ func (s *Server) hlsMediaPlaylist(ctx context.Context, req *request) (response, 
 }
 
 func playlist(text []byte) *content {
-	return &content{contentType: typePlaylist, cacheControl: cachePlaylist, head: text, compressible: true}
+	return &content{contentType: typePlaylist, cacheControl: cachePlaylist, text: text, compressible: true}
 }
 
 func (s *Server) mp4InitFragment(ctx context.Context, req *request) (response, error) {
@@ -89,7 +89,7 @@ func (s *Server) mp4InitFragment(ctx context.Context, req *request) (response, e
 	if err != nil {
 		return nil, err
 	}
-	return &content{contentType: typeMP4, cacheControl: cacheFragment, head: data, ranges: true}, nil
+	return &content{contentType: typeMP4, cacheControl: cacheFragment, text: data, ranges: true}, nil
 }
 
 func (s *Server) mp4MediaFragment(ctx context.Context, req *request) (response, error) {
@@ -117,7 +117,7 @@ func (s *Server) mediaFragment(ctx context.Context, req *request, contentType he
 	}
 	return &content{
 		contentType: contentType, cacheControl: cacheFragment, ranges: true,
-		head: segment.Header, body: segment.Body, bodyLength: segment.Length - int64(len(segment.Header)),
+		media: segment, length: segment.Length,
 		close: segment.Close,
 	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -125,6 +126,80 @@ func TestPlaybackByTokenAlone(t *testing.T) {
 	r := s.request(http.MethodHead, strings.TrimPrefix(segmentURL, s.url), "")
 	if a := s.do(r); a.status != 200 || a.body != "" || a.header.Get("Content-Length") != fmt.Sprint(n) {
 		t.Errorf("HEAD: %d %v", a.status, a.header)
+	}
+}
+
+// takingListener accepts connections that note what they get to read from: what is a limited file
+// goes to sendfile(2) then.
+type takingListener struct {
+	net.Listener
+	took chan io.Reader
+}
+
+func (l *takingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &takingConn{c.(*net.TCPConn), l.took}, nil
+}
+
+type takingConn struct {
+	*net.TCPConn
+	took chan io.Reader
+}
+
+func (c *takingConn) ReadFrom(r io.Reader) (int64, error) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		c.took <- &io.LimitedReader{R: limited.R, N: limited.N} // as it is now
+	} else {
+		c.took <- r
+	}
+	return c.TCPConn.ReadFrom(r)
+}
+
+// The frames of a segment, or those in a range of it, are one file to the connection.
+func TestSegmentIsOneSendfile(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	taking := &takingListener{listener, make(chan io.Reader, 100)}
+	s := newSiteOn(t, taking)
+	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
+	s.record()
+	master, _ := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
+	playlist := relative(t, master, uriLine.FindString(s.get(master).body))
+	segment := relative(t, playlist, uriLine.FindString(s.get(playlist).body))
+	if len(taking.took) != 0 {
+		t.Fatal("playlists were taken for files")
+	}
+	var whole string
+	for _, c := range []struct {
+		spec string
+		want int64 // bytes of the file
+	}{{"", 25 * 200}, {"bytes=-300", 300}, {"bytes=0-20", 0}} {
+		a := s.get(segment, "Range: "+c.spec)
+		if c.spec == "" {
+			whole = a.body
+		}
+		if c.want == 0 {
+			if a.body != whole[:21] || len(taking.took) != 0 {
+				t.Errorf("%q: %d bytes, and %d files", c.spec, len(a.body), len(taking.took))
+			}
+			continue
+		}
+		if !strings.HasSuffix(whole, a.body) || len(taking.took) != 1 {
+			t.Errorf("%q: %d bytes of %d in %d files", c.spec, len(a.body), len(whole), len(taking.took))
+			continue
+		}
+		limited, ok := (<-taking.took).(*io.LimitedReader)
+		if !ok || limited.N != c.want {
+			t.Errorf("%q: the connection got %+v, want %d bytes of a file", c.spec, limited, c.want)
+			continue
+		}
+		if _, ok := limited.R.(*os.File); !ok {
+			t.Errorf("%q: the connection got a %T", c.spec, limited.R)
+		}
 	}
 }
 

@@ -46,6 +46,13 @@ type site struct {
 
 func newSite(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	return newSiteOn(t, listener, change...)
+}
+
+func newSiteOn(t *testing.T, listener net.Listener, change ...func(*Options)) *site {
+	t.Helper()
 	dir := t.TempDir()
 	rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
 	must(t, err)
@@ -71,8 +78,6 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 		c(&options)
 	}
 	srv, err := New(options)
-	must(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 
 	s := &site{

@@ -195,10 +195,10 @@ type Record struct {
 type Media interface {
 	// Fragment is the metadata; the caller must not change it.
 	Fragment() *media.Fragment
-	// Payload gives access to the given run's bytes (index into Fragment().Runs); it is not to be used after Close. Where they are in
-	// a file it is a section of the *os.File (Outer), so that a connection sends them with sendfile(2); until Close the caller may use
-	// that file's own offset. ErrCorrupt when the fragment's payload is damaged, in whichever run. Only ReadAt is safe for concurrent use.
-	Payload(run int) (*io.SectionReader, error)
+	// Payload returns the bytes of a run (index into Fragment().Runs), its frames back to back.
+	// The first call may read the whole payload to verify it: ErrCorrupt when it is damaged, in
+	// whichever run. Not for concurrent use.
+	Payload(run int) (Range, error)
 	io.Closer
 }
 

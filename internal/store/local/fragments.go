@@ -433,7 +433,7 @@ func (m *storedMedia) verify(length int64, want uint32) error {
 
 func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
 
-func (m *storedMedia) Payload(run int) (*io.SectionReader, error) {
+func (m *storedMedia) Payload(run int) (store.Range, error) {
 	if run < 0 || run >= len(m.fragment.Runs) {
 		return nil, fmt.Errorf("fragment has no run %d", run)
 	}
@@ -447,7 +447,7 @@ func (m *storedMedia) Payload(run int) (*io.SectionReader, error) {
 	for i := range run {
 		off += m.fragment.Runs[i].Size()
 	}
-	return m.body.Section(off, m.fragment.Runs[run].Size())
+	return m.body.Range(off, m.fragment.Runs[run].Size())
 }
 
 func (m *storedMedia) Close() error { return m.body.Close() }

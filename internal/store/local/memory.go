@@ -1,9 +1,7 @@
 package local
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 
 	"weir/internal/media"
 	"weir/internal/store"
@@ -89,12 +87,11 @@ type memoryMedia struct{ m *memoryFragment }
 
 func (m *memoryMedia) Fragment() *media.Fragment { return m.m.fragment }
 
-func (m *memoryMedia) Payload(run int) (*io.SectionReader, error) {
+func (m *memoryMedia) Payload(run int) (store.Range, error) {
 	if run < 0 || run >= len(m.m.payload) {
 		return nil, fmt.Errorf("fragment has no run %d", run)
 	}
-	data := m.m.payload[run]
-	return io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), nil
+	return store.Bytes(m.m.payload[run]), nil
 }
 
 func (m *memoryMedia) Close() error { return nil }

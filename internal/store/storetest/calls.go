@@ -195,5 +195,7 @@ func (f *callsFile) Size() (n int64, err error) {
 	return n, err
 }
 
-// Section implements volume.File; its reads are calls too.
-func (f *callsFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f, off, n) }
+// CopyTo implements volume.File; its reads are calls too.
+func (f *callsFile) CopyTo(w io.Writer, off, n int64) (int64, error) {
+	return io.Copy(w, io.NewSectionReader(f, off, n))
+}

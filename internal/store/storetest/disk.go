@@ -463,8 +463,10 @@ func (f *diskFile) Named(name string) (same bool, err error) {
 	return same, err
 }
 
-// Section implements volume.File.
-func (f *diskFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f, off, n) }
+// CopyTo implements volume.File.
+func (f *diskFile) CopyTo(w io.Writer, off, n int64) (int64, error) {
+	return io.Copy(w, io.NewSectionReader(f, off, n))
+}
 
 // Forget implements volume.File.
 func (f *diskFile) Forget(int64, int64) {}

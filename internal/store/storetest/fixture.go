@@ -1,9 +1,9 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -110,13 +110,20 @@ func ReadPayload(
 		if err != nil {
 			return nil, err
 		}
-		b, err := io.ReadAll(r)
+		b, err := ReadRange(r)
 		if err != nil {
 			return nil, err
 		}
 		payload = append(payload, b)
 	}
 	return payload, nil
+}
+
+// ReadRange returns the bytes of a range as a connection would get them.
+func ReadRange(r store.Range) ([]byte, error) {
+	var b bytes.Buffer
+	_, err := r.WriteTo(&b)
+	return b.Bytes(), err
 }
 
 // CopyDir copies a data directory as a crash at this moment would leave it, to be opened instead of the original. Nothing

@@ -126,7 +126,7 @@ func testAppend(h *harness) {
 		for _, run := range []int{1, 0, 1} {
 			p, err := m.Payload(run)
 			h.must(err)
-			b, err := io.ReadAll(p)
+			b, err := ReadRange(p)
 			h.must(err)
 			if !bytes.Equal(b, rec.Payload[run]) {
 				h.Fatalf("payload of run %d is another", run)
@@ -402,7 +402,7 @@ func testRetention(h *harness) {
 	}
 	p, err := m.Payload(1)
 	h.must(err)
-	if b, err := io.ReadAll(p); err != nil || len(b) != int(newest.Spans[1].Size) {
+	if b, err := ReadRange(p); err != nil || len(b) != int(newest.Spans[1].Size) {
 		h.Fatalf("read %d bytes of an open fragment: %v", len(b), err)
 	}
 	h.must(m.Close())
@@ -526,7 +526,7 @@ func testDelete(h *harness) {
 	gone()
 	p, err := m.Payload(0)
 	h.must(err)
-	if b, err := io.ReadAll(p); err != nil || len(b) != int(f.Spans[0].Size) {
+	if b, err := ReadRange(p); err != nil || len(b) != int(f.Spans[0].Size) {
 		h.Fatalf("read %d bytes of an open fragment: %v", len(b), err)
 	}
 	h.must(m.Close())

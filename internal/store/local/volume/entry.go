@@ -17,9 +17,9 @@ type Entry struct {
 // Body is one opened record. Offsets are relative to the record's start. Not for concurrent use.
 type Body interface {
 	io.ReaderAt
-	// Section gives access to n bytes from off on; it is not to be used after Close. Of a file it is a section of the *os.File. Its
-	// ReadAt is safe for concurrent use.
-	Section(off, n int64) (*io.SectionReader, error)
+	// Range returns n bytes from off on. After Close it reads nothing: its methods return
+	// fs.ErrClosed.
+	Range(off, n int64) (store.Range, error)
 	// Forget says that the first n bytes are not to be had from a cache, neither now nor later. It is a hint.
 	Forget(n int64)
 	io.Closer

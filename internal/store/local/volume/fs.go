@@ -36,9 +36,9 @@ type File interface {
 	Size() (int64, error)      // fstat(2)
 	// Named tells whether a path leads to this file: stat(2) and fstat(2). A path that leads nowhere is no error.
 	Named(path string) (bool, error)
-	// Section gives access to n bytes from off on: of an operating system's file a section of the *os.File, which a connection
-	// sends with sendfile(2).
-	Section(off, n int64) *io.SectionReader
+	// CopyTo writes n bytes from off on to w, fewer when the file ends before. An operating system's
+	// file hands itself to w, so that a connection sends it with sendfile(2); its offset moves.
+	CopyTo(w io.Writer, off, n int64) (int64, error)
 	// Forget drops a range from the page cache, so that the next read comes from the device. It is a hint.
 	Forget(off, n int64)
 }
@@ -126,8 +126,13 @@ func (f osFile) Size() (int64, error) {
 // Named implements File.
 func (f osFile) Named(path string) (bool, error) { return leadsTo(path, f.File) }
 
-// Section implements File.
-func (f osFile) Section(off, n int64) *io.SectionReader { return io.NewSectionReader(f.File, off, n) }
+// CopyTo implements File. A connection sends a file from the file's own offset, so that is set first.
+func (f osFile) CopyTo(w io.Writer, off, n int64) (int64, error) {
+	if _, err := f.Seek(off, io.SeekStart); err != nil {
+		return 0, err
+	}
+	return io.Copy(w, &io.LimitedReader{R: f.File, N: n})
+}
 
 // removeAll removes a directory with all that is in it. What is not there is no error.
 func removeAll(fsys FS, path string) error {

@@ -3,7 +3,6 @@ package volume
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"sync/atomic"
 	"testing"
@@ -68,11 +67,11 @@ func TestIdleFiles(t *testing.T) {
 	add(stream, 2)
 	read := func(b Body, i int) {
 		t.Helper()
-		r, err := b.Section(places[i].MetaLength, places[i].Length-places[i].MetaLength)
+		r, err := b.Range(places[i].MetaLength, places[i].Length-places[i].MetaLength)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, entries[i].Payload[0]) {
+		if got, err := readAll(r); err != nil || !bytes.Equal(got, entries[i].Payload[0]) {
 			t.Fatalf("record %d: %d bytes, %v", i, len(got), err)
 		}
 	}

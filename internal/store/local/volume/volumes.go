@@ -416,11 +416,18 @@ func (b *body) ReadAt(p []byte, off int64) (int, error) {
 	return b.f.ReadAt(p, b.off+off)
 }
 
-func (b *body) Section(off, n int64) (*io.SectionReader, error) {
+func (b *body) Range(off, n int64) (store.Range, error) {
 	if b.f == nil {
 		return nil, fs.ErrClosed
 	}
-	return b.f.Section(b.off+off, n), nil
+	return &section{b, off, n}, nil
+}
+
+func (b *body) copyTo(w io.Writer, off, n int64) (int64, error) {
+	if b.f == nil {
+		return 0, fs.ErrClosed
+	}
+	return b.f.CopyTo(w, b.off+off, n)
 }
 
 func (b *body) Forget(n int64) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -272,8 +273,26 @@ func TestFoundRecordsAreSynced(t *testing.T) {
 	}
 }
 
-// The payload's reader is what a connection hands to sendfile(2).
-func TestSectionIsAFile(t *testing.T) {
+// readAll returns what a connection would get.
+func readAll(r store.Range) ([]byte, error) {
+	var b bytes.Buffer
+	_, err := r.WriteTo(&b)
+	return b.Bytes(), err
+}
+
+// taker is a connection as io.Copy sees it.
+type taker struct {
+	bytes.Buffer
+	got io.Reader
+}
+
+func (t *taker) ReadFrom(r io.Reader) (int64, error) {
+	t.got = r
+	return t.Buffer.ReadFrom(r)
+}
+
+// A range reaches a connection in the form that net hands to sendfile(2): a limited file, once.
+func TestRangeIsAFile(t *testing.T) {
 	v := open(t, Options{})
 	e := entry(t, 5, time.Now(), 1000)
 	loc, err := v.Append(t.Context(), stream, e)
@@ -284,23 +303,54 @@ func TestSectionIsAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = b.Close() }()
 	if err := v.Delete(t.Context(), []string{loc.Volume, loc.Volume}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := v.Open(t.Context(), loc); !errors.Is(err, store.ErrGone) {
 		t.Fatalf("a deleted volume opens with %v", err)
 	}
-	r, err := b.Section(loc.MetaLength+10, 20)
+	whole, err := b.Range(loc.MetaLength, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	under, _, _ := r.Outer()
-	if _, ok := under.(*os.File); !ok {
-		t.Fatalf("section reads a %T", under)
+	payload := e.Payload[0]
+	for range 2 { // a range can be written again
+		for _, c := range [][2]int64{{0, 1000}, {10, 20}, {999, 1}, {1000, 0}} {
+			r, to := whole.Slice(c[0], c[1]), &taker{}
+			if n, err := r.WriteTo(to); err != nil || n != r.Size() {
+				t.Fatalf("%v: wrote %d, %v", c, n, err)
+			}
+			if !bytes.Equal(to.Bytes(), payload[c[0]:c[0]+c[1]]) {
+				t.Fatalf("%v: other bytes", c)
+			}
+			limited, ok := to.got.(*io.LimitedReader)
+			if !ok {
+				t.Fatalf("a connection gets a %T", to.got)
+			}
+			if _, ok := limited.R.(*os.File); !ok {
+				t.Fatalf("a connection gets a limited %T", limited.R)
+			}
+		}
 	}
-	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, e.Payload[0][10:30]) {
-		t.Fatalf("read %v, %v", got, err)
+	p := make([]byte, 30)
+	if n, err := whole.ReadAt(p, 980); n != 20 || err != io.EOF || !bytes.Equal(p[:n], payload[980:]) {
+		t.Fatalf("read %d at the end, %v", n, err)
+	}
+	if n, err := whole.ReadAt(p, 1000); n != 0 || err != io.EOF {
+		t.Fatalf("read %d behind the end, %v", n, err)
+	}
+	beyond, err := b.Range(loc.Length-10, 20) // as if the file had been cut
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readAll(beyond); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("a range that ends early is written with %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readAll(whole); !errors.Is(err, fs.ErrClosed) {
+		t.Fatalf("a closed record is written with %v", err)
 	}
 }
 

@@ -1,0 +1,46 @@
+package volume
+
+import (
+	"errors"
+	"io"
+
+	"weir/internal/store"
+)
+
+// section is a store.Range of an open record. It goes through the record for everything: the file
+// of one that is closed is another reader's by then.
+type section struct {
+	b      *body
+	off, n int64 // within the record
+}
+
+func (s *section) Size() int64 { return s.n }
+
+func (s *section) Slice(from, length int64) store.Range {
+	if from < 0 || length < 0 || from > s.n-length {
+		panic("volume: slice out of range")
+	}
+	return &section{s.b, s.off + from, length}
+}
+
+func (s *section) WriteTo(w io.Writer) (int64, error) {
+	n, err := s.b.copyTo(w, s.off, s.n)
+	if err == nil && n < s.n {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (s *section) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("negative offset")
+	}
+	if left := max(0, s.n-off); int64(len(p)) > left {
+		n, err := s.b.ReadAt(p[:left], s.off+off)
+		if err == nil {
+			err = io.EOF
+		}
+		return n, err
+	}
+	return s.b.ReadAt(p, s.off+off)
+}
