@@ -209,7 +209,7 @@ func (f *fakeStore) OpenSession(_ context.Context, s store.Session, limit int) (
 	f.opens++
 	var running []*fakeSession
 	for _, o := range f.sessions {
-		if o.Stream == s.Stream && o.ExpiresMillis > f.now.UnixMilli() {
+		if o.Stream == s.Stream && o.Kind == s.Kind && o.ExpiresMillis > f.now.UnixMilli() {
 			running = append(running, o)
 		}
 	}

@@ -71,9 +71,9 @@ type Fragments interface {
 
 // Sessions is the role that holds playback sessions.
 type Sessions interface {
-	// OpenSession registers a session. When its stream has more than limit open sessions then (0: no
-	// limit), the earliest created ones are closed at the same moment and their IDs returned. A session
-	// for which there is no space is kept while the process runs. ErrNotFound when there is no such
+	// OpenSession registers a session. When its stream has more than limit open sessions of its kind
+	// then (0: no limit), the earliest created of these are closed at the same moment and their IDs
+	// returned. A session for which there is no space is kept while the process runs. ErrNotFound when there is no such
 	// stream, ErrExists when the ID is taken.
 	OpenSession(ctx context.Context, s Session, limit int) (closed []string, err error)
 	// Session returns an open session; the caller must not change its bytes. ErrNotFound when it was

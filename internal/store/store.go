@@ -206,6 +206,7 @@ type Media interface {
 type Session struct {
 	ID            string // 16 random bytes, raw
 	Stream        StreamID
+	Kind          uint8 // playback's own: sessions of one stream and kind are counted together
 	CreatedMillis int64
 	ExpiresMillis int64
 	Parameters    []byte // playback's own encoding of what was asked for; opaque to the store

@@ -19,9 +19,9 @@ const (
 	maxFleetingBytes      = 16 << 20  // in memory only
 )
 
-// OpenSession registers a session; durable on return. When its stream has more than limit open sessions then (0: no
-// limit), the earliest created ones are closed in the same transaction and their IDs returned; so they are when the stream's sessions
-// take more than their share of the index. A session for which there is no space, on the disk or within the bounds, is kept in
+// OpenSession registers a session; durable on return. When its stream has more than limit open sessions of its kind then (0: no
+// limit), the earliest created of these are closed in the same transaction and their IDs returned; so are those of any kind when
+// the stream's sessions take more than their share of the index. A session for which there is no space, on the disk or within the bounds, is kept in
 // memory, so that what is stored can be watched: it ends with the process at the latest. ErrNotFound when there is no such
 // stream, ErrExists when the ID is taken.
 func (s *Store) OpenSession(ctx context.Context, session store.Session, limit int) (closed []string, err error) {
@@ -105,7 +105,7 @@ func (f *fleetingSessions) index(id string) int {
 	return slices.IndexFunc(f.sessions, func(s store.Session) bool { return s.ID == id })
 }
 
-// open adds a session and closes those beyond limit of its stream (0: no limit), and of all streams those beyond the bytes. It
+// open adds a session and closes those beyond limit of its stream and kind (0: no limit), and of all streams those beyond the bytes. It
 // tells whether there are no others.
 func (f *fleetingSessions) open(session store.Session, limit int, now int64) (closed []string, first bool) {
 	f.mu.Lock()
@@ -116,10 +116,11 @@ func (f *fleetingSessions) open(session store.Session, limit int, now int64) (cl
 		if s.ExpiresMillis <= now {
 			continue
 		}
-		if s.Stream == session.Stream {
+		counts := s.Stream == session.Stream && s.Kind == session.Kind
+		if counts {
 			count++
 		}
-		if bytes += s.Size(); bytes+session.Size() > maxFleetingBytes || s.Stream == session.Stream && limit > 0 && count >= limit {
+		if bytes += s.Size(); bytes+session.Size() > maxFleetingBytes || counts && limit > 0 && count >= limit {
 			bytes -= s.Size()
 			closed = append(closed, s.ID)
 			continue

@@ -54,7 +54,7 @@ func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, q := range []string{
-		`DROP TABLE reserve`, `DROP TABLE clock`,
+		`DROP TABLE reserve`, `DROP TABLE clock`, `DROP INDEX sessions_kind`, `ALTER TABLE sessions DROP COLUMN kind`,
 		`DROP TABLE session_totals`, `DROP INDEX sessions_opened`, `DROP INDEX sessions_over`, `ALTER TABLE sessions DROP COLUMN opened`,
 		`ALTER TABLE sessions ADD COLUMN closed SMALLINT NOT NULL DEFAULT 0`, `CREATE INDEX sessions_stream ON sessions (stream, created_ms)`, `DROP TABLE sealed`, `DROP TABLE gone`, `DROP TABLE replaced`, `DROP INDEX blobs_state`,
 		`CREATE INDEX fragments_producer ON fragments (stream, producer_ts, number, server_ts)`,

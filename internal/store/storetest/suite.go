@@ -566,6 +566,18 @@ func testSessions(h *harness) {
 		}
 		open(session(id, many.ID, 0), 3, want...)
 	}
+	kinds := h.create("kinds", 24) // are counted apart
+	kind := func(id string, kind uint8, created int64) store.Session {
+		s := session(id, kinds.ID, created)
+		s.Kind = kind
+		return s
+	}
+	open(kind("k1", 0, 0), 2)
+	open(kind("k2", 1, 1), 2)
+	open(kind("k3", 1, 2), 2)
+	open(kind("k4", 0, 3), 2)
+	open(kind("k5", 1, 4), 2, "k2")
+	open(kind("k6", 0, 5), 2, "k1")
 	h.must(h.store.Checkpoint(h.ctx, "c", []byte("far")))
 	h.wantErr(h.store.Checkpoint(h.ctx, "a", nil), store.ErrNotFound)
 	h.wantErr(h.store.Checkpoint(h.ctx, "nobody", nil), store.ErrNotFound)
@@ -575,6 +587,11 @@ func testSessions(h *harness) {
 	want := session("c", st.ID, 3)
 	want.Checkpoint = []byte("far")
 	if !reflect.DeepEqual(got, want) {
+		h.Fatalf("got %+v, want %+v", got, want)
+	}
+	got, err = h.store.Session(h.ctx, "k5")
+	h.must(err)
+	if want := kind("k5", 1, 4); !reflect.DeepEqual(got, want) {
 		h.Fatalf("got %+v, want %+v", got, want)
 	}
 	_, err = h.store.Session(h.ctx, "a") // closed

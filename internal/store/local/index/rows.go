@@ -71,7 +71,7 @@ type VolumeInfo struct {
 
 // SessionLimits bound the sessions that are kept in an index; 0: no limit.
 type SessionLimits struct {
-	Count       int   // sessions of a stream
-	StreamBytes int64 // what they take, by Session.Size
+	Count       int   // sessions of a stream and kind
+	StreamBytes int64 // what a stream's take, by Session.Size
 	Bytes       int64 // likewise, those of all streams
 }

@@ -9,7 +9,7 @@ import (
 	"weir/internal/store"
 )
 
-const sessionColumns = `p.id, s.id, p.created_ms, p.expires_ms, p.parameters, p.checkpoint`
+const sessionColumns = `p.id, s.id, p.kind, p.created_ms, p.expires_ms, p.parameters, p.checkpoint`
 
 const sessionTables = ` FROM sessions p JOIN streams s ON s.key = p.stream `
 
@@ -25,7 +25,7 @@ type sessionRow struct {
 
 func (r *sessionRow) dest() []any {
 	s := &r.s
-	return []any{&r.id, &s.Stream, &s.CreatedMillis, &s.ExpiresMillis, &s.Parameters, &s.Checkpoint}
+	return []any{&r.id, &s.Stream, &s.Kind, &s.CreatedMillis, &s.ExpiresMillis, &s.Parameters, &s.Checkpoint}
 }
 
 func (r *sessionRow) session() store.Session {
@@ -46,10 +46,10 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits Sessio
 		if _, err := t.dropSessions(`stream = ? AND expires_ms <= ?`, key, now); err != nil {
 			return err
 		}
-		n, err := t.exec(`INSERT INTO sessions (id, stream, created_ms, expires_ms, parameters, checkpoint, opened)
-			SELECT ?, ?, ?, ?, ?, ?, COALESCE(MAX(opened), 0) + 1 FROM sessions WHERE stream = ? AND created_ms = ?
-			ON CONFLICT (id) DO NOTHING`, []byte(s.ID), key, s.CreatedMillis, s.ExpiresMillis, notNull(s.Parameters), s.Checkpoint,
-			key, s.CreatedMillis)
+		n, err := t.exec(`INSERT INTO sessions (id, stream, kind, created_ms, expires_ms, parameters, checkpoint, opened)
+			SELECT ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(opened), 0) + 1 FROM sessions WHERE stream = ? AND created_ms = ?
+			ON CONFLICT (id) DO NOTHING`, []byte(s.ID), key, s.Kind, s.CreatedMillis, s.ExpiresMillis, notNull(s.Parameters),
+			s.Checkpoint, key, s.CreatedMillis)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits Sessio
 		if err := t.countSession(key, 1, s.Size()); err != nil {
 			return err
 		}
-		if closed, err = t.closeSessions(key, s.ID, limits); err != nil {
+		if closed, err = t.closeSessions(key, &s, limits); err != nil {
 			return err
 		}
 		return t.withinBytes(limits.Bytes)
@@ -71,17 +71,29 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits Sessio
 }
 
 // closeSessions deletes the earliest created sessions of a stream until the others are within the limits; one always stays.
-func (t *tx) closeSessions(key int64, stays string, limits SessionLimits) (closed []string, err error) {
+func (t *tx) closeSessions(key int64, stays *store.Session, limits SessionLimits) (closed []string, err error) {
 	for {
 		count, bytes, err := t.sessionTotals(key)
 		if err != nil {
 			return nil, err
 		}
-		if (limits.Count <= 0 || count <= int64(limits.Count)) && (limits.StreamBytes <= 0 || bytes <= limits.StreamBytes) {
+		if limits.Count > 0 && count > int64(limits.Count) { // of all kinds; most streams have one
+			err = t.row([]any{&count}, `SELECT COUNT(*) FROM
+				(SELECT 1 FROM sessions WHERE stream = ? AND kind = ? LIMIT ?)`, key, stays.Kind, limits.Count+1)
+			if err != nil {
+				return nil, err
+			}
+		}
+		of, args := `stream = ? AND id <> ?`, []any{key, []byte(stays.ID)}
+		switch {
+		case limits.Count > 0 && count > int64(limits.Count):
+			of, args = of+` AND kind = ?`, append(args, stays.Kind)
+		case limits.StreamBytes > 0 && bytes > limits.StreamBytes:
+		default:
 			return closed, nil
 		}
 		var id []byte
-		err = t.row([]any{&id}, `SELECT id FROM sessions WHERE stream = ? AND id <> ? ORDER BY created_ms, opened LIMIT 1`, key, []byte(stays))
+		err = t.row([]any{&id}, `SELECT id FROM sessions WHERE `+of+` ORDER BY created_ms, opened LIMIT 1`, args...)
 		if errors.Is(err, store.ErrNotFound) {
 			return closed, nil // nothing but the one
 		}
