@@ -46,9 +46,8 @@ var imports = map[string][]string{
 	"test/bench":           {},
 	"test/output":          {},
 	"cmd/weir": {"internal/server", "internal/client", "internal/recut", "internal/awscli", "internal/ingest",
-		"internal/playback", "internal/console", "internal/handover", "internal/store", "internal/store/record",
-		"internal/store/local", "internal/store/local/index", "internal/store/local/volume",
-		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/media"},
+		"internal/playback", "internal/console", "internal/handover", "internal/store", "internal/store/local",
+		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4"},
 }
 
 // pure do no I/O. Formats turn structs into bytes and back, and whoever uses them decides where the

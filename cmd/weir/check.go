@@ -9,14 +9,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"weir/internal/store"
 	"weir/internal/store/local"
-	"weir/internal/store/local/index"
-	"weir/internal/store/local/volume"
 )
 
 // exitProblems is the exit code of weir check when the check was done and something does not hold.
@@ -56,204 +53,66 @@ type checkReport struct {
 }
 
 // Run checks, repairs and reports.
-func (c *checkCmd) Run(ctx context.Context, std stdio) (err error) {
-	if _, err := os.Stat(filepath.Join(c.Data, "volumes")); err != nil {
-		return withHint(fmt.Errorf("%s is no data directory: %w", c.Data, err),
-			"name the directory that weir serve --data names")
+func (c *checkCmd) Run(ctx context.Context, std stdio) error {
+	var out checkReport
+	var err error
+	progress := newCheckProgress(std.Err)
+	if c.Repair {
+		out.Report, out.Repaired, err = local.Repair(ctx, c.Data,
+			slog.New(slog.NewTextHandler(progress, nil)), progress.tell)
+	} else {
+		out.Report, err = local.Check(ctx, c.Data, progress.tell)
 	}
-	lock, err := volume.LockDir(c.Data)
-	live := errors.Is(err, store.ErrLocked)
+	progress.clear()
 	switch {
-	case live && c.Repair:
+	case errors.Is(err, store.ErrLocked):
 		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
-	case live:
+	case errors.Is(err, fs.ErrNotExist):
+		return withHint(err, "name the directory that weir serve --data names")
 	case err != nil:
 		return err
-	default:
-		defer func() { err = errors.Join(err, lock.Close()) }()
-	}
-	report, err := c.check(ctx, std, live)
-	if err != nil {
-		return err
-	}
-	out := checkReport{Report: report}
-	if c.Repair {
-		if out.Repaired, err = c.repair(ctx, std, &report); err != nil {
-			return err
-		}
-		if out.Repaired != "" {
-			if out.Report, err = c.check(ctx, std, false); err != nil {
-				return err
-			}
-		}
 	}
 	return c.report(std.Out, &out)
 }
 
-func (c *checkCmd) indexPath() string { return filepath.Join(c.Data, "index.db") }
-
-// check reads everything. An index that cannot be read is a problem, not an error.
-func (c *checkCmd) check(ctx context.Context, std stdio, live bool) (local.Report, error) {
-	lost := func(err error) local.Report {
-		return local.Report{Problems: []local.Problem{{Kind: "index", Text: err.Error(),
-			Repair: local.RepairRebuild}}}
-	}
-	rows, err := index.OpenReadOnly(ctx, c.indexPath(), live)
-	if err != nil {
-		if ctx.Err() != nil {
-			return local.Report{}, err
-		}
-		return lost(err), nil
-	}
-	wrong, err := rows.Verify(ctx)
-	if err != nil && ctx.Err() == nil {
-		wrong, err = append(wrong, err.Error()), nil
-	}
-	if err != nil || len(wrong) > 0 {
-		if err = errors.Join(err, rows.Close()); err != nil {
-			return local.Report{}, err
-		}
-		return lost(fmt.Errorf("the index is damaged: %s", wrong[0])), nil
-	}
-	volumes, err := volume.OpenReadOnly(filepath.Join(c.Data, "volumes"))
-	if err != nil {
-		return local.Report{}, errors.Join(err, rows.Close())
-	}
-	progress, done := c.progress(std)
-	report, err := local.Check(ctx, rows, volumes,
-		local.CheckOptions{Live: live, Progress: progress})
-	done()
-	return report, errors.Join(err, rows.Close(), volumes.Close())
+// checkProgress prints on a terminal how far the check is, in one line that gives way to others.
+type checkProgress struct {
+	w           io.Writer
+	terminal    bool
+	began, last time.Time
+	shown       bool
 }
 
-// progress prints how far the check is, on a terminal.
-func (c *checkCmd) progress(std stdio) (tell func(volumes int, read int64), done func()) {
-	f, ok := std.Err.(*os.File)
-	if !ok {
-		return nil, func() {}
+func newCheckProgress(w io.Writer) *checkProgress {
+	p := &checkProgress{w: w, began: time.Now(), last: time.Now()}
+	if f, ok := w.(*os.File); ok {
+		info, err := f.Stat()
+		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil, func() {}
-	}
-	began, last := time.Now(), time.Now()
-	tell = func(volumes int, read int64) {
-		if now := time.Now(); now.Sub(last) > 200*time.Millisecond {
-			last = now
-			fmt.Fprintf(f, "\r%.1f GB of %d volumes, %.0f MB/s ", float64(read)/1e9, volumes,
-				float64(read)/1e6/now.Sub(began).Seconds())
-		}
-	}
-	return tell, func() { fmt.Fprint(f, "\r\033[K") }
+	return p
 }
 
-// repair does what the report asks for and says what it did.
-func (c *checkCmd) repair(ctx context.Context, std stdio, report *local.Report) (string, error) {
-	need := local.RepairNone
-	if report.Unknown > 0 {
-		need = local.RepairStart
+func (p *checkProgress) tell(volumes int, read int64) {
+	now := time.Now()
+	if !p.terminal || now.Sub(p.last) <= 200*time.Millisecond {
+		return
 	}
-	for _, p := range report.Problems {
-		if p.Repair == local.RepairRebuild || need == local.RepairNone {
-			need = p.Repair
-		}
-	}
-	logger := slog.New(slog.NewTextHandler(std.Err, nil))
-	switch need {
-	case local.RepairStart:
-		rows, err := index.OpenSQLite(ctx, c.indexPath())
-		if err == nil {
-			err = c.recover(ctx, rows, logger)
-		}
-		return "did what a start does", err
-	case local.RepairRebuild:
-		old, err := c.rebuild(ctx, logger)
-		return "made the index again from the volumes; the old one is " + old, err
-	}
-	return "", nil
+	p.last, p.shown = now, true
+	fmt.Fprintf(p.w, "\r%.1f GB of %d volumes, %.0f MB/s ", float64(read)/1e9, volumes,
+		float64(read)/1e6/now.Sub(p.began).Seconds())
 }
 
-// recover opens the store once.
-func (c *checkCmd) recover(ctx context.Context, rows *index.SQLite, logger *slog.Logger) error {
-	volumes, err := volume.Open(filepath.Join(c.Data, "volumes"), volume.Options{})
-	if err != nil {
-		return errors.Join(err, rows.Close())
+func (p *checkProgress) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\033[K")
+		p.shown = false
 	}
-	st, err := local.New(ctx, local.Options{Index: rows, Volumes: volumes, Logger: logger})
-	if err != nil {
-		return err
-	}
-	return st.Close()
 }
 
-// rebuild makes a new index from the volumes beside the old one, which it then moves aside. What
-// the old one can still tell of the streams is taken over: volumes know their stream as it was when
-// they began, and nothing of one without fragments.
-func (c *checkCmd) rebuild(ctx context.Context, logger *slog.Logger) (old string, err error) {
-	fresh := c.indexPath() + ".new"
-	for _, suffix := range []string{"", "-wal", "-shm"} { // of a repair that did not end
-		if err := os.Remove(fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-	}
-	rows, err := index.OpenSQLite(ctx, fresh)
-	if err != nil {
-		return "", err
-	}
-	if err := c.takeOver(ctx, rows, logger); err != nil {
-		return "", errors.Join(err, rows.Close())
-	}
-	if err := c.recover(ctx, rows, logger); err != nil {
-		return "", err
-	}
-	// SQLite removes its log when it is closed, so the new index is one file now. The old one goes
-	// with its log.
-	old = c.indexPath() + ".damaged-" + time.Now().UTC().Format("20060102T150405")
-	for _, suffix := range []string{"-shm", "-wal", ""} {
-		if err := os.Rename(c.indexPath()+suffix, old+suffix); err != nil &&
-			!errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-	}
-	if err := os.Rename(fresh, c.indexPath()); err != nil {
-		return "", err
-	}
-	return old, volume.OS{}.SyncDir(c.Data)
-}
-
-// takeOver copies the streams of the old index as far as they can be read, and finishes the
-// deletions that it knows of.
-func (c *checkCmd) takeOver(ctx context.Context, rows *index.SQLite,
-	logger *slog.Logger) (err error) {
-	old, err := index.OpenReadOnly(ctx, c.indexPath(), false)
-	if err != nil {
-		logger.Warn("streams are known from their volumes only", "error", err)
-		return nil
-	}
-	defer func() { err = errors.Join(err, old.Close()) }()
-	streams, err := old.ListStreams(ctx, "", "", 0)
-	deleted, deletedErr := old.DeletedStreams(ctx)
-	if err := errors.Join(err, deletedErr); err != nil {
-		logger.Warn("streams are known from their volumes only", "error", err)
-		return nil
-	}
-	for _, s := range streams {
-		if err := rows.CreateStream(ctx, s); err != nil {
-			return fmt.Errorf("stream %s: %w", s.Name, err)
-		}
-	}
-	if len(deleted) == 0 {
-		return nil
-	}
-	volumes, err := volume.Open(filepath.Join(c.Data, "volumes"), volume.Options{})
-	if err != nil {
-		return err
-	}
-	for _, id := range deleted {
-		if err := volumes.DeleteStream(ctx, id); err != nil {
-			return errors.Join(err, volumes.Close())
-		}
-	}
-	return volumes.Close()
+// Write prints what is logged.
+func (p *checkProgress) Write(b []byte) (int, error) {
+	p.clear()
+	return p.w.Write(b)
 }
 
 // report prints what was found; the error makes the exit code.
@@ -285,21 +144,21 @@ func (c *checkCmd) report(w io.Writer, r *checkReport) error {
 				"%d volumes are not in the index; the next start of the server looks at them.\n",
 				r.Unknown)
 		}
-		can := func(how local.Repair) bool {
+		can := func(how local.Remedy) bool {
 			return slices.ContainsFunc(r.Problems, func(p local.Problem) bool {
-				return p.Repair == how
+				return p.Remedy == how
 			})
 		}
 		switch {
 		case c.Repair:
-		case can(local.RepairRebuild):
+		case can(local.RemedyRebuild):
 			fmt.Fprintln(w, "--repair would make the index again from the volumes and keep the "+
 				"old one beside it; playback sessions end.")
-		case can(local.RepairStart):
+		case can(local.RemedyStart):
 			fmt.Fprintln(w, "--repair would do what the next start of the server does: drop the "+
 				"rows of what is not there.")
 		}
-		if can(local.RepairNone) {
+		if can(local.RemedyNone) {
 			fmt.Fprintln(w, "What the disk has damaged cannot be brought back from here; it is "+
 				"kept, costs no more than itself, and goes with its retention.\n"+
 				"With a backup: stop the server, put the volume's file from there in its place "+

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,8 +14,6 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/local"
-	"weir/internal/store/local/index"
-	"weir/internal/store/local/volume"
 )
 
 // dataDir is a data directory and the store over it, when it is open.
@@ -32,25 +29,13 @@ type dataDir struct {
 // openData opens a store as the server does, with the directory's lock.
 func openData(t *testing.T, path string) *dataDir {
 	t.Helper()
-	lock, err := volume.LockDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := index.OpenSQLite(t.Context(), filepath.Join(path, "index.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	volumes, err := volume.Open(filepath.Join(path, "volumes"), volume.Options{MaxSize: 5000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes})
+	s, err := local.Open(t.Context(), path, local.Options{VolumeBytes: 5000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &dataDir{t: t, path: path, store: s}
 	d.release = func() {
-		if err := errors.Join(s.Close(), lock.Close()); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -30,8 +30,6 @@ import (
 	"weir/internal/server"
 	"weir/internal/store"
 	"weir/internal/store/local"
-	"weir/internal/store/local/index"
-	"weir/internal/store/local/volume"
 )
 
 const defaultRegion = "us-west-2"
@@ -163,25 +161,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	wait := time.Duration(0)
-	if s.sockets != nil { // whoever has just had the directory may be still ending
-		wait = lockTime
-	}
-	lock, err := c.lock(ctx, wait)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if s.sockets == nil {
-		if s.sockets, err = c.sockets(ctx, nil, s.log); err != nil {
-			return nil, err
-		}
-	}
-	// A configuration left by a process that was killed names a server that is not there.
-	if err := removeClientConfig(c.Data); err != nil {
-		return nil, err
-	}
-	st, err := c.openStore(ctx, lock, s.log, registry)
+	st, err := c.openStore(ctx, s, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +192,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		return nil, err
 	}
 	defer func() {
-		if lock.Check() == nil { // else it is another one's
+		if st.Intact() == nil { // else it is another one's
 			err = errors.Join(err, removeClientConfig(c.Data))
 		}
 	}()
@@ -232,7 +212,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	}
 	successor, err = s.until(ctx, srv, listener)
 	if successor == nil {
-		err = errors.Join(err, s.offer.Close(lock.Check() == nil))
+		err = errors.Join(err, s.offer.Close(st.Intact() == nil))
 	}
 	return successor, err
 }
@@ -268,53 +248,42 @@ func (s *serving) until(ctx context.Context, srv *server.Server,
 	return successor, err
 }
 
-// lock takes the data directory, which it makes when it is not there, and waits for that so long.
-func (c *serveCmd) lock(ctx context.Context, wait time.Duration) (*volume.Lock, error) {
-	lock, err := volume.LockDirWithin(ctx, c.Data, wait)
-	switch {
-	case errors.Is(err, store.ErrLocked):
-		return nil, withHint(fmt.Errorf("data directory %s is in use by another weir", c.Data),
-			"stop that one, or give this one a directory of its own with --data")
-	case err != nil:
-		return nil, withHint(err, "--data names a directory that this user can write to")
-	}
-	return lock, nil
-}
-
-func (c *serveCmd) openStore(
-	ctx context.Context, lock *volume.Lock, logger *slog.Logger, registry prometheus.Registerer,
-) (*local.Store, error) {
-	metrics := local.NewMetrics(registry)
-	rowsPath, volumesPath := filepath.Join(c.Data, "index.db"), filepath.Join(c.Data, "volumes")
-	rows, err := index.OpenSQLite(ctx, rowsPath)
-	if errors.Is(err, store.ErrFull) {
-		err = withHint(err, "free some space on the disk of %s, then start again", c.Data)
-	}
-	if err != nil {
-		return nil, err
-	}
-	volumes, err := volume.Open(volumesPath, volume.Options{
-		SyncSeconds: metrics.SyncSeconds, SyncInterval: c.SyncInterval, Check: lock.Check,
-	})
-	if err != nil {
-		return nil, errors.Join(err, rows.Close())
-	}
-	if err := lock.Watch(rowsPath, volumesPath); err != nil {
-		return nil, errors.Join(err, rows.Close(), volumes.Close())
-	}
-	options := local.Options{Index: rows, Volumes: volumes, Logger: logger, Metrics: metrics,
-		Check: lock.Check}
+// openStore opens the store in the data directory, and the sockets once it is this process's.
+func (c *serveCmd) openStore(ctx context.Context, s *serving,
+	registry prometheus.Registerer) (*local.Store, error) {
+	options := local.Options{Logger: s.log, Metrics: local.NewMetrics(registry),
+		SyncInterval: c.SyncInterval}
 	c.options(&options)
+	if s.sockets != nil { // whoever has just had the directory may be still ending
+		options.LockWait = lockTime
+	}
+	locked := false
+	options.Locked = func() (err error) {
+		locked = true
+		if s.sockets == nil {
+			if s.sockets, err = c.sockets(ctx, nil, s.log); err != nil {
+				return err
+			}
+		}
+		// A configuration left by a process that was killed names a server that is not there.
+		return removeClientConfig(c.Data)
+	}
 	// Reading many volumes takes a while, and whoever started the server watches.
 	said := time.Now()
 	options.Progress = func(done, total int) {
 		if now := time.Now(); now.Sub(said) >= 2*time.Second {
 			said = now
-			logger.Info("reading volumes", "done", done, "of", total)
+			s.log.Info("reading volumes", "done", done, "of", total)
 		}
 	}
-	st, err := local.New(ctx, options)
-	if errors.Is(err, store.ErrFull) {
+	st, err := local.Open(ctx, c.Data, options)
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		err = withHint(fmt.Errorf("data directory %s is in use by another weir", c.Data),
+			"stop that one, or give this one a directory of its own with --data")
+	case err != nil && !locked:
+		err = withHint(err, "--data names a directory that this user can write to")
+	case errors.Is(err, store.ErrFull):
 		err = withHint(err, "free some space on the disk of %s, then start again", c.Data)
 	}
 	return st, err

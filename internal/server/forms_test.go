@@ -165,12 +165,8 @@ func (s *site) addsTo(clock *storetest.Clock, fragments int) {
 // checkForm is weir check of the directory.
 func checkForm(t *testing.T, dir string, fragments int) {
 	t.Helper()
-	rows, err := index.OpenReadOnly(t.Context(), filepath.Join(dir, "index.db"), false)
+	report, err := local.Check(t.Context(), dir, nil)
 	must(t, err)
-	volumes, err := volume.OpenReadOnly(filepath.Join(dir, "volumes"))
-	must(t, err)
-	report, err := local.Check(t.Context(), rows, volumes, local.CheckOptions{})
-	must(t, errors.Join(err, rows.Close(), volumes.Close()))
 	if len(report.Problems) != 0 || report.Streams != 2 || report.Fragments != fragments {
 		t.Errorf("check: %+v", report)
 	}

@@ -13,7 +13,7 @@ import (
 	"weir/internal/store/record"
 )
 
-// Report is what Check found.
+// Report is what a check found.
 type Report struct {
 	Streams   int       `json:"streams"`
 	Fragments int       `json:"fragments"`
@@ -23,14 +23,14 @@ type Report struct {
 	Problems  []Problem `json:"problems"`        // what does not hold; none when all is well
 }
 
-// Repair is what mends a problem.
-type Repair string
+// Remedy is what mends a problem.
+type Remedy string
 
-// Repairs, from the least to the most.
+// Remedies, from the least to the most.
 const (
-	RepairNone    Repair = "none"    // nothing can bring back what is damaged, and what is left is kept
-	RepairStart   Repair = "start"   // every start of a server does it
-	RepairRebuild Repair = "rebuild" // the index is made again from the volumes
+	RemedyNone    Remedy = "none"    // nothing brings back what is damaged; what is left is kept
+	RemedyStart   Remedy = "start"   // every start of a server does it
+	RemedyRebuild Remedy = "rebuild" // the index is made again from the volumes
 )
 
 // Problem is one thing that does not hold.
@@ -40,7 +40,7 @@ type Problem struct {
 	Fragment string `json:"fragment,omitempty"` // number as clients see it
 	Volume   string `json:"volume,omitempty"`
 	Text     string `json:"text"` // a sentence
-	Repair   Repair `json:"repair"`
+	Remedy   Remedy `json:"repair"`
 }
 
 func (p Problem) String() string {
@@ -53,21 +53,24 @@ func (p Problem) String() string {
 	return s + ": " + p.Text
 }
 
-// CheckOptions tell Check how to go about it.
+// CheckOptions tell CheckSeams how to go about it.
 type CheckOptions struct {
-	Live     bool                          // somebody may be writing: what looks wrong is looked at again before it is told
-	Progress func(volumes int, read int64) // told after every fragment: volumes that there are, bytes read; default: nothing
+	Live     bool     // somebody may be writing: what looks wrong is looked at again before it is told
+	Progress Progress // default: nothing
 }
 
-// checkPage is how many rows Check reads at a time.
+// Progress is told after every fragment how many volumes there are, and how many bytes were read.
+type Progress func(volumes int, read int64)
+
+// checkPage is how many rows a check reads at a time.
 const checkPage = 1000
 
-// Check reads all that is stored and verifies that rows and bytes agree: each row has its record, with the same number,
+// CheckSeams reads all that is stored and verifies that rows and bytes agree: each row has its record, with the same number,
 // timestamps, spans and tracks and with right checksums; records do not overlap; both orders are strictly increasing and
 // within the stream's high-water mark; every volume that the index knows is there, begins as it must, and has its table when it is sealed.
 // It changes nothing. The error is of reading, what is found wrong stands in the report. Memory does not grow with the number
 // of fragments.
-func Check(ctx context.Context, idx Index, volumes Volumes, o CheckOptions) (Report, error) {
+func CheckSeams(ctx context.Context, idx Index, volumes Volumes, o CheckOptions) (Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(int, int64) {}
 	}
@@ -163,7 +166,7 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 	}
 	if err == nil {
 		if described.ID != b.Stream {
-			c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: "it is of another stream, " + string(described.ID), Repair: RepairNone})
+			c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: "it is of another stream, " + string(described.ID), Remedy: RemedyNone})
 		}
 		return nil
 	}
@@ -177,13 +180,13 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone):
-		c.problem(Problem{Kind: "missing-volume", Volume: b.Name, Text: "the index has it and it is not there", Repair: RepairStart})
+		c.problem(Problem{Kind: "missing-volume", Volume: b.Name, Text: "the index has it and it is not there", Remedy: RemedyStart})
 	case !errors.Is(err, store.ErrCorrupt):
 		return err
 	case described == nil:
-		c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: err.Error() + "; if the index were lost its fragments would be too", Repair: RepairNone})
+		c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: err.Error() + "; if the index were lost its fragments would be too", Remedy: RemedyNone})
 	default:
-		c.problem(Problem{Kind: "volume-table", Volume: b.Name, Text: err.Error() + "; its fragments are not listed", Repair: RepairRebuild})
+		c.problem(Problem{Kind: "volume-table", Volume: b.Name, Text: err.Error() + "; its fragments are not listed", Remedy: RemedyRebuild})
 	}
 	return nil
 }
@@ -230,11 +233,11 @@ func (c *checker) checkStream(ctx context.Context) error {
 	}
 }
 
-func (c *checker) about(f *store.FragmentInfo, kind, text string, repair Repair) {
-	c.problem(Problem{Kind: kind, Stream: c.stream.Name, Fragment: c.stream.FormatNumber(f.Number), Volume: f.Location.Volume, Text: text, Repair: repair})
+func (c *checker) about(f *store.FragmentInfo, kind, text string, remedy Remedy) {
+	c.problem(Problem{Kind: kind, Stream: c.stream.Name, Fragment: c.stream.FormatNumber(f.Number), Volume: f.Location.Volume, Text: text, Remedy: remedy})
 }
 
-func (c *checker) row(f *store.FragmentInfo, text string) { c.about(f, "row", text, RepairRebuild) }
+func (c *checker) row(f *store.FragmentInfo, text string) { c.about(f, "row", text, RemedyRebuild) }
 
 // inVolume tells whether a fragment lies in a volume of its stream, within what the volume's row says.
 func (c *checker) inVolume(f *store.FragmentInfo) bool {
@@ -269,7 +272,7 @@ func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
 		} // else told once, of the volume
 		return nil
 	case errors.Is(err, store.ErrCorrupt):
-		c.about(f, "damaged-fragment", err.Error(), RepairNone)
+		c.about(f, "damaged-fragment", err.Error(), RemedyNone)
 	case err != nil:
 		return err
 	}

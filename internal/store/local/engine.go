@@ -20,12 +20,21 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/local/clock"
+	"weir/internal/store/local/volume"
 )
 
-// Options of a Store. Index and Volumes are needed, the rest has defaults.
+// Options of a Store. All have defaults.
 type Options struct {
-	Index    Index
-	Volumes  Volumes
+	// The seams, which New needs and Open makes itself.
+	Index   Index
+	Volumes Volumes
+
+	// Only Open heeds these.
+	LockWait     time.Duration // how long to wait for another process to let go of the directory
+	Locked       func() error  // called once the lock is held, before anything is read; its error ends Open
+	SyncInterval time.Duration // volume.Options.SyncInterval
+	VolumeBytes  int64         // volume.Options.MaxSize
+
 	Clock    func() time.Time                       // the time of retention, expiry and fragment numbers; default time.Now
 	Uptime   func() (boot string, up time.Duration) // what Clock is held against; default clock.Uptime, or nothing when Clock is given
 	Logger   *slog.Logger                           // what background work and recovery report; default: nothing
@@ -66,6 +75,8 @@ type Store struct {
 	fleeting fleetingSessions
 	recent   fragmentCache
 	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
+
+	lock *volume.Lock // of the directory; nil after New
 
 	lost       atomic.Pointer[error] // what CheckFiles found; nil: all is there
 	retention  retentionClock
@@ -177,11 +188,16 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-// Close waits for what is being committed and closes the index and the volumes. Fragments kept in memory only are lost. No
-// other method may be called after it; Run has returned before.
+// Close waits for what is being committed, closes the index and the volumes, and lets go of the
+// directory. Fragments kept in memory only are lost. No other method may be called after it; Run
+// has returned before.
 func (s *Store) Close() error {
 	s.commits.close()
-	if err := errors.Join(s.idx.Close(), s.volumes.Close()); err != nil {
+	err := errors.Join(s.idx.Close(), s.volumes.Close())
+	if s.lock != nil { // last: whoever gets it next finds everything written
+		err = errors.Join(err, s.lock.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

@@ -52,8 +52,9 @@ func (s *Store) lastCheck() error {
 	return nil
 }
 
-// intact looks now: for what is done seldom, and would be lost for good.
-func (s *Store) intact() error {
+// Intact is ErrLost when the files are not those that were opened, now or when CheckFiles last
+// looked: for what is done seldom, and would be done to what is another's.
+func (s *Store) Intact() error {
 	if err := s.lastCheck(); err != nil {
 		return err
 	}

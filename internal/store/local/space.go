@@ -183,7 +183,7 @@ func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) err
 		return err
 	}
 	defer release(s.sweep)
-	if err := s.intact(); err != nil {
+	if err := s.Intact(); err != nil {
 		return err
 	}
 	for need > 0 {

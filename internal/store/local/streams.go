@@ -18,7 +18,7 @@ func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream
 	if st.Name == "" || st.RetentionHours < 0 {
 		return store.Stream{}, errors.New("create stream: name missing or retention negative")
 	}
-	if err := s.intact(); err != nil {
+	if err := s.Intact(); err != nil {
 		return store.Stream{}, fmt.Errorf("create stream: %w", err)
 	}
 	var tag [8]byte
@@ -124,7 +124,7 @@ func (s *Store) changeStream(ctx context.Context, id store.StreamID, change func
 		return store.Stream{}, err
 	}
 	defer release(st.changing)
-	if err := s.intact(); err != nil {
+	if err := s.Intact(); err != nil {
 		return store.Stream{}, err
 	}
 	was := st.stream.Load()
@@ -170,7 +170,7 @@ func (s *Store) changeStream(ctx context.Context, id store.StreamID, change func
 // name can be used again; its space is freed soon after by Run. What is being read from it can be read to its end. A
 // version that is not empty must be the stream's (ErrVersion). ErrNotFound.
 func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
-	if err := s.intact(); err != nil {
+	if err := s.Intact(); err != nil {
 		return fmt.Errorf("delete stream %s: %w", id, err)
 	}
 	defer s.sessions.forgetAll()

@@ -25,7 +25,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	defer release(s.sweep)
-	if err := s.intact(); err != nil {
+	if err := s.Intact(); err != nil {
 		return fmt.Errorf("sweep: %w", err) // what is there now is somebody else's
 	}
 	errs := []error{s.sweepDeleted(ctx)}

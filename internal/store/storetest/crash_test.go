@@ -54,7 +54,7 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := local.Check(t.Context(), x, b, local.CheckOptions{})
+	r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

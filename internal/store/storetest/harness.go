@@ -127,7 +127,7 @@ func (h *harness) abandon() {
 // check holds index and bytes together.
 func (h *harness) check() local.Report {
 	h.Helper()
-	r, err := local.Check(h.ctx, h.index, h.volumes, local.CheckOptions{})
+	r, err := local.CheckSeams(h.ctx, h.index, h.volumes, local.CheckOptions{})
 	h.must(err)
 	for _, p := range r.Problems {
 		h.Error(p)

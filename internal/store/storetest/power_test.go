@@ -257,7 +257,7 @@ func (m *machine) delete(id store.StreamID) error {
 // verify holds the store to what was promised, and rows and bytes together.
 func (m *machine) verify() {
 	m.t.Helper()
-	r, err := local.Check(m.t.Context(), m.index, m.volumes, local.CheckOptions{})
+	r, err := local.CheckSeams(m.t.Context(), m.index, m.volumes, local.CheckOptions{})
 	if err != nil {
 		m.t.Fatal(err)
 	}

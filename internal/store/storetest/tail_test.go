@@ -55,7 +55,7 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := local.Check(t.Context(), x, b, local.CheckOptions{})
+			r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,80 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
+)
+
+// What is in a data directory beside its lock.
+const (
+	indexFile  = "index.db"
+	volumesDir = "volumes"
+)
+
+// Open opens the store in a data directory, which it makes when there is none: it takes the lock,
+// waiting up to Options.LockWait for another process to let go of it, calls Options.Locked,
+// recovers what a crash left, and starts. Close gives the directory back. store.ErrLocked when
+// another process has it, store.ErrFull when the disk has no room for what must be written.
+//
+// Options.Index, Volumes and Check are Open's own.
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	lock, err := volume.LockDirWithin(ctx, dir, o.LockWait)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s, err := openLocked(ctx, dir, lock, o)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
+}
+
+// openLocked opens a store whose directory's lock is held; the store lets go of it when it is closed.
+func openLocked(ctx context.Context, dir string, lock *volume.Lock, o Options) (*Store, error) {
+	if o.Locked != nil {
+		if err := o.Locked(); err != nil {
+			return nil, err
+		}
+	}
+	path := filepath.Join(dir, indexFile)
+	rows, err := index.OpenSQLite(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	o.Check = lock.Check
+	watch := func() error { return lock.Watch(path, filepath.Join(dir, volumesDir)) }
+	s, err := openOver(ctx, dir, rows, watch, o)
+	if err != nil {
+		return nil, err
+	}
+	s.lock = lock
+	return s, nil
+}
+
+// openOver opens a store over the volumes of a directory and an index, which need not be the one
+// that lies there. there is called when both are. The store owns the index and closes it, also when
+// openOver fails.
+func openOver(
+	ctx context.Context, dir string, rows *index.SQLite, there func() error, o Options,
+) (*Store, error) {
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	volumes, err := volume.Open(filepath.Join(dir, volumesDir), volume.Options{
+		MaxSize: o.VolumeBytes, SyncSeconds: o.Metrics.SyncSeconds, SyncInterval: o.SyncInterval,
+		Check: o.Check,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", errors.Join(err, rows.Close()))
+	}
+	if err := there(); err != nil {
+		return nil, fmt.Errorf("open store: %w", errors.Join(err, rows.Close(), volumes.Close()))
+	}
+	o.Index, o.Volumes = rows, volumes
+	return New(ctx, o)
+}

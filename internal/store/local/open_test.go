@@ -1,0 +1,74 @@
+package local
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+)
+
+// What Open asks before it reads anything sees the directory locked and not yet touched, and its
+// error gives the directory back.
+func TestOpenAsksOnceTheLockIsHeld(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	no := errors.New("no")
+	_, err := Open(t.Context(), dir, Options{Locked: func() error {
+		if _, err := Open(t.Context(), dir, Options{}); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("another one opens it: %v", err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, indexFile)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the index is there already: %v", err)
+		}
+		return no
+	}})
+	if !errors.Is(err, no) {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who waits for the directory gets it when the store over it is closed, with all that it wrote.
+func TestOpenWaitsForTheLock(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateStream(t.Context(), store.Stream{Name: "cam"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dir, Options{}); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("one that does not wait: %v", err)
+	}
+	type result struct {
+		s   *Store
+		err error
+	}
+	opened := make(chan result)
+	go func() {
+		s, err := Open(t.Context(), dir, Options{LockWait: time.Minute})
+		opened <- result{s, err}
+	}()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	next := <-opened
+	if next.err != nil {
+		t.Fatal(next.err)
+	}
+	if _, err := next.s.Stream(t.Context(), "cam"); err != nil {
+		t.Error(err)
+	}
+	if err := next.s.Close(); err != nil {
+		t.Error(err)
+	}
+}
