@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"time"
 
@@ -49,23 +50,80 @@ type caller struct{ client *client.Client }
 // Call implements awscli.Caller.
 func (c caller) Call(ctx context.Context, op *api.Operation, in awscli.Value) (json.RawMessage,
 	error) {
-	cl := c.client
-	if op.DataAPI != "" {
-		var stream api.StreamRef
-		if o, ok := in.(*awscli.Object); ok {
-			name, _ := o.Get("StreamName")
-			arn, _ := o.Get("StreamARN")
-			stream.StreamName, _ = name.(string)
-			stream.StreamARN, _ = arn.(string)
-		}
-		var err error
-		if cl, err = cl.DataEndpoint(ctx, stream, op.DataAPI); err != nil {
-			return nil, err
-		}
+	cl, err := c.at(ctx, op, in)
+	if err != nil {
+		return nil, err
 	}
 	var answer json.RawMessage
-	err := cl.Call(ctx, op.Name, in, &answer)
+	err = cl.Call(ctx, op.Name, in, &answer)
 	return answer, err
+}
+
+// Stream implements awscli.Caller.
+func (c caller) Stream(ctx context.Context, op *api.Operation, in awscli.Value,
+	file string) (json.RawMessage, error) {
+	cl, err := c.at(ctx, op, in)
+	if err != nil {
+		return nil, err
+	}
+	header, err := streamToFile(ctx, cl, op.Name, in, file)
+	if err != nil {
+		return nil, err
+	}
+	members := map[string]string{}
+	for _, m := range op.Output.Members {
+		if v := header.Get(m.Header); m.Header != "" && v != "" {
+			members[m.Name] = v
+		}
+	}
+	return json.Marshal(members)
+}
+
+// at is the client of an operation's endpoint.
+func (c caller) at(ctx context.Context, op *api.Operation, in awscli.Value) (*client.Client, error) {
+	if op.DataAPI == "" {
+		return c.client, nil
+	}
+	var stream api.StreamRef
+	if o, ok := in.(*awscli.Object); ok {
+		name, _ := o.Get("StreamName")
+		arn, _ := o.Get("StreamARN")
+		stream.StreamName, _ = name.(string)
+		stream.StreamARN, _ = arn.(string)
+	}
+	return c.client.DataEndpoint(ctx, stream, op.DataAPI)
+}
+
+// streamToFile performs an operation whose answer is media, and writes that to a file, which it
+// makes when the answer begins. What has come of an answer that breaks off stays there.
+func streamToFile(ctx context.Context, cl *client.Client, operation string, in any,
+	file string) (http.Header, error) {
+	w := &lateFile{name: file}
+	header, err := cl.Stream(ctx, operation, in, w)
+	return header, errors.Join(err, w.close())
+}
+
+// lateFile is a file that is made by the first Write.
+type lateFile struct {
+	name string
+	f    *os.File
+}
+
+func (l *lateFile) Write(p []byte) (int, error) {
+	if l.f == nil {
+		var err error
+		if l.f, err = os.Create(l.name); err != nil {
+			return 0, err
+		}
+	}
+	return l.f.Write(p)
+}
+
+func (l *lateFile) close() error {
+	if l.f == nil {
+		return nil
+	}
+	return l.f.Close()
 }
 
 // reportAPI prints an error of an API command and returns its exit code: that of the AWS command

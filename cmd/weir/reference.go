@@ -145,6 +145,10 @@ func operationInfo(op *api.Operation) *commandInfo {
 		info.flags = append(info.flags, optionInfo(&o))
 	}
 	requiredFirst(info.flags)
+	if op.Streams {
+		info.words = []flagInfo{{name: awscli.OutFile, required: true,
+			doc: "File that the answer is written to."}}
+	}
 	for _, o := range awscli.GlobalOptions() {
 		info.global = append(info.global, optionInfo(&o))
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"weir/internal/auth"
+	"weir/internal/clip"
 	"weir/internal/console"
 	"weir/internal/handover"
 	"weir/internal/ingest"
@@ -52,6 +53,7 @@ type serveCmd struct {
 	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit."`
 	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit."`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
+	clipFlags     `embed:""`
 	storeFlags    `embed:""`
 	SyncInterval  time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
@@ -95,6 +97,9 @@ func (c *serveCmd) check() error {
 		return fmt.Errorf("--hls-playlist-rate %d is negative", c.PlaylistRate)
 	case c.FragmentRate < 0:
 		return fmt.Errorf("--hls-fragment-rate %d is negative", c.FragmentRate)
+	}
+	if err := c.clipFlags.check(); err != nil {
+		return err
 	}
 	return c.connectionFlags.check()
 }
@@ -309,8 +314,15 @@ func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
 	limits := playback.DefaultLimits()
 	limits.SessionsPerStream, limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.HLSSessions,
 		c.PlaylistRate, c.FragmentRate
+	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
+		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: c.ClipBytes << 20},
+		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: c.ClipCache << 20, Logger: logger})
+	if err != nil {
+		return nil, nil, err
+	}
 	options := server.Options{
 		Store: st,
+		Clips: clips,
 		Playback: playback.New(playback.Options{
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
 			Logger: logger,

@@ -62,6 +62,19 @@ func (r *TimestampRange) order() error {
 	return nil
 }
 
+// length refuses a range that does not end after its start, or ends more than 24 hours after it;
+// both ends are there.
+func (r *TimestampRange) length() error {
+	switch length := int64(*r.EndTimestamp - *r.StartTimestamp); {
+	case length <= 0:
+		return NewError(InvalidArgumentException, "EndTimestamp must be later than StartTimestamp.")
+	case length > MaxSelectorRange.Milliseconds():
+		return NewError(InvalidArgumentException,
+			"EndTimestamp must be within 24 hours of StartTimestamp.")
+	}
+	return nil
+}
+
 // Fragment describes a stored fragment (M-AM Fragment).
 type Fragment struct {
 	FragmentNumber string `json:"FragmentNumber"` // 47 digits

@@ -88,14 +88,7 @@ func validateRange(mode PlaybackMode, r *TimestampRange) error {
 	if r.EndTimestamp == nil {
 		return nil
 	}
-	switch length := int64(*r.EndTimestamp - *r.StartTimestamp); {
-	case length <= 0:
-		return NewError(InvalidArgumentException, "EndTimestamp must be later than StartTimestamp.")
-	case length > MaxSelectorRange.Milliseconds():
-		return NewError(InvalidArgumentException,
-			"EndTimestamp must be within 24 hours of StartTimestamp.")
-	}
-	return nil
+	return r.length()
 }
 
 // ApplyDefaults fills in what the caller left out, as the model's text says. Call it after

@@ -122,6 +122,7 @@ func inputCases() []inputCase {
 	add := func(more ...inputCase) { cs = append(cs, more...) }
 
 	add(listFragmentsCases()...)
+	add(clipCases()...)
 
 	// CreateStream.
 	add([]inputCase{
@@ -425,6 +426,34 @@ func hlsCases() []inputCase {
 		{op, `{` + ref + `,"HLSFragmentSelector":{"TimestampRange":{"StartTimestamp":1}}}`,
 			noRange},
 	}...)
+}
+
+func clipCases() []inputCase {
+	const op = "GetClip"
+	selector := func(times string) string {
+		return `"ClipFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP",` +
+			`"TimestampRange":{` + times + `}}`
+	}
+	body := func(members string) string { return `{` + ref + `,` + members + `}` }
+	return append(streamRefCases(op, ","+selector(`"StartTimestamp":5,"EndTimestamp":6`)),
+		[]inputCase{
+			{op, body(selector(`"StartTimestamp":5,"EndTimestamp":86405`)), ""},
+			{op, body(selector(`"StartTimestamp":5,"EndTimestamp":86405.001`)),
+				"EndTimestamp must be within 24 hours of StartTimestamp."},
+			{op, body(selector(`"StartTimestamp":5,"EndTimestamp":5`)),
+				"EndTimestamp must be later than StartTimestamp."},
+			{op, `{` + ref + `}`,
+				wantValidation(violation{"null", "clipFragmentSelector", notNull})},
+			{op, body(`"ClipFragmentSelector":{}`), wantValidation(
+				violation{"null", "clipFragmentSelector.fragmentSelectorType", notNull},
+				violation{"null", "clipFragmentSelector.timestampRange", notNull})},
+			{op, body(`"ClipFragmentSelector":{"FragmentSelectorType":"X","TimestampRange":{}}`),
+				wantValidation(
+					violation{"'X'", "clipFragmentSelector.fragmentSelectorType", "Member must " +
+						"satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"},
+					violation{"null", "clipFragmentSelector.timestampRange.startTimestamp", notNull},
+					violation{"null", "clipFragmentSelector.timestampRange.endTimestamp", notNull})},
+		}...)
 }
 
 func listFragmentsCases() []inputCase {

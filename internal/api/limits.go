@@ -82,6 +82,9 @@ const (
 	DefaultOnDemandResults = 1000   // M-AM: ON_DEMAND
 	// M-AM HLSTimestampRange: End within 24 hours of Start
 	MaxSelectorRange = 24 * time.Hour
+	// Weir: fragments of a clip, 24 hours of three a second; the service has 200 (M-AM GetClip;
+	// --clip-max-fragments). Each takes about 120 bytes while the clip is made.
+	MaxClipFragments = 260_000
 	// CLI18: HLS sessions; the sixth closes the oldest
 	MaxSessionsPerStream = 5
 	// QUOTA: GetHLSStreamingSessionURL per stream

@@ -106,6 +106,9 @@ type Operation struct {
 	// a structure, maybe without members; nil for PutMedia, which answers acknowledgements
 	Output *Shape
 	Paging *Paging
+	// Streams says that the body of the answer is media, and no JSON: the member of the output that
+	// the model calls Payload. The other members of Output are headers.
+	Streams bool
 	// DataAPI is the APIName that GetDataEndpoint is asked for before the operation is called; ""
 	// at the control endpoint.
 	DataAPI string

@@ -324,7 +324,6 @@ var operations = slices.Concat([]*Operation{
 	},
 
 	// What Weir does not serve.
-	{Name: "GetClip", Path: "/getClip", Service: ArchivedMedia},
 	{Name: "GetDASHStreamingSessionURL", Path: "/getDASHStreamingSessionURL",
 		Service: ArchivedMedia},
 	{Name: "GetImages", Path: "/getImages", Service: ArchivedMedia},

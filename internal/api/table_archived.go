@@ -46,4 +46,27 @@ var archivedOperations = []*Operation{
 			Result: "Fragments"},
 		NewInput: func() Input { return new(ListFragmentsInput) },
 	},
+	{
+		Name: "GetClip", Path: "/getClip", Service: ArchivedMedia,
+		Doc:     "Download an MP4 file of what was recorded in a range of time.",
+		DataAPI: APIGetClip,
+		Example: "weir get-clip --stream-name cam1 --clip-fragment-selector \\\n" +
+			"    'FragmentSelectorType=PRODUCER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
+			"ago,EndTimestamp=now}' \\\n    clip.mp4",
+		Input: structure("GetClipInput", memberStreamName, memberStreamARN,
+			required("ClipFragmentSelector", structure("ClipFragmentSelector",
+				required("FragmentSelectorType", enum("ClipFragmentSelectorType",
+					string(SelectorProducerTimestamp), string(SelectorServerTimestamp)),
+					"Whose clock."),
+				required("TimestampRange", structure("ClipTimestampRange",
+					required("StartTimestamp", shapeTimestamp, "The first moment."),
+					required("EndTimestamp", shapeTimestamp, "The last moment.")),
+					"From when to when.")),
+				"The range in which fragments begin, and by whose clock.")),
+		Output: structure("GetClipOutput",
+			optional("ContentType", &Shape{Kind: KindString, Name: "ContentType"},
+				"").header("Content-Type")),
+		Streams:  true,
+		NewInput: func() Input { return new(GetClipInput) },
+	},
 }

@@ -79,9 +79,9 @@ func followsTable(t *testing.T, path string, s *Shape, typ reflect.Type) {
 
 func TestUnknownOperation(t *testing.T) {
 	for path, want := range map[string]string{
-		"/getClip": "GetClip is an operation of Kinesis Video Streams that " +
+		"/joinStorageSessionAsViewer": "JoinStorageSessionAsViewer is an operation of Kinesis Video Streams that " +
 			"Weir does not have.",
-		"/GetClip": "GetClip is an operation of Kinesis Video Streams that " +
+		"/JoinStorageSession": "JoinStorageSession is an operation of Kinesis Video Streams that " +
 			"Weir does not have.",
 		"/joinStorageSession": "JoinStorageSession is an operation of Kinesis Video Streams " +
 			"that Weir does not have.",

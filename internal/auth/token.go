@@ -218,10 +218,7 @@ func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
 	token = append(token, nonce[:]...)
 	plain := make([]byte, 0, SessionIDSize+expirySize)
 	plain = append(plain, c.SessionID...)
-	expires := uint64(max(0, c.Expires.Unix()))
-	for shift := 8 * (expirySize - 1); shift >= 0; shift -= 8 {
-		plain = append(plain, byte(expires>>shift))
-	}
+	plain = appendExpiry(plain, c.Expires)
 	token = key.aead.Seal(token, nonce[:], plain, token[:headerSize])
 	return base64.RawURLEncoding.EncodeToString(token)
 }
@@ -246,15 +243,80 @@ func (k *TokenKeys) Open(token string) (Claims, error) {
 	if err != nil {
 		return Claims{}, ErrTokenInvalid
 	}
-	var expires int64
-	for _, b := range plain[SessionIDSize:] {
-		expires = expires<<8 | int64(b)
-	}
-	c := Claims{SessionID: string(plain[:SessionIDSize]), Expires: time.Unix(expires, 0).UTC()}
+	c := Claims{SessionID: string(plain[:SessionIDSize]), Expires: readExpiry(plain[SessionIDSize:])}
 	if !k.now().Before(c.Expires) {
 		return c, ErrTokenExpired
 	}
 	return c, nil
+}
+
+const (
+	linkVersion = 2
+	maxLinkData = 256
+)
+
+// SealLink makes a token that holds data, maxLinkData bytes at most, and an expiry: characters of
+// A-Za-z0-9_-, 48 more than the data takes in base64. It is no session's token, nor the other way
+// round.
+func (k *TokenKeys) SealLink(data []byte, expires time.Time) (string, error) {
+	if len(data) > maxLinkData {
+		return "", fmt.Errorf("link of %d bytes, want %d at most", len(data), maxLinkData)
+	}
+	k.mu.RLock()
+	key := &k.keys[0]
+	k.mu.RUnlock()
+	token := make([]byte, headerSize+nonceSize, headerSize+nonceSize+len(data)+expirySize+tagSize)
+	token[0], token[1] = linkVersion, key.id
+	nonce := token[headerSize:]
+	_, _ = rand.Read(nonce) // never fails: it ends the process instead
+	plain := appendExpiry(append([]byte(nil), data...), expires)
+	token = key.aead.Seal(token, nonce, plain, token[:headerSize])
+	return base64.RawURLEncoding.EncodeToString(token), nil
+}
+
+// OpenLink returns the data of a token that SealLink made. Its errors are ErrTokenInvalid and
+// ErrTokenExpired.
+func (k *TokenKeys) OpenLink(token string) ([]byte, error) {
+	const most = headerSize + nonceSize + maxLinkData + expirySize + tagSize
+	if len(token) > base64.RawURLEncoding.EncodedLen(most) {
+		return nil, ErrTokenInvalid
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) < headerSize+nonceSize+expirySize+tagSize || raw[0] != linkVersion {
+		return nil, ErrTokenInvalid
+	}
+	key := k.find(raw[1])
+	if key == nil {
+		return nil, ErrTokenInvalid
+	}
+	sealed := raw[headerSize+nonceSize:]
+	plain, err := key.aead.Open(nil, raw[headerSize:headerSize+nonceSize], sealed,
+		raw[:headerSize])
+	if err != nil {
+		return nil, ErrTokenInvalid
+	}
+	data, expires := plain[:len(plain)-expirySize], readExpiry(plain[len(plain)-expirySize:])
+	if !k.now().Before(expires) {
+		return nil, ErrTokenExpired
+	}
+	return data, nil
+}
+
+// appendExpiry appends a time in seconds.
+func appendExpiry(b []byte, t time.Time) []byte {
+	expires := uint64(max(0, t.Unix()))
+	for shift := 8 * (expirySize - 1); shift >= 0; shift -= 8 {
+		b = append(b, byte(expires>>shift))
+	}
+	return b
+}
+
+func readExpiry(b []byte) time.Time {
+	var expires int64
+	for _, v := range b {
+		expires = expires<<8 | int64(v)
+	}
+	return time.Unix(expires, 0).UTC()
 }
 
 func (k *TokenKeys) find(id byte) *tokenKey {

@@ -23,6 +23,9 @@ type Globals struct {
 type Caller interface {
 	// Call sends an input that passed Check and Encode, and returns the JSON of the answer.
 	Call(ctx context.Context, op *api.Operation, in Value) (json.RawMessage, error)
+	// Stream does the same for an operation whose answer is media (api.Operation.Streams): that goes
+	// to the file, and the JSON has the members of the output that are headers.
+	Stream(ctx context.Context, op *api.Operation, in Value, file string) (json.RawMessage, error)
 }
 
 // Runner runs commands as the AWS command line does.
@@ -73,6 +76,9 @@ func (r *Runner) Run(ctx context.Context, op *api.Operation, args []string) erro
 	}
 	if parsed.help {
 		return r.Help(op)
+	}
+	if op.Streams {
+		parsed.takeFile()
 	}
 	c := &call{Runner: r, op: op, args: parsed}
 	if err := c.understand(own); err != nil {
@@ -251,7 +257,12 @@ func (c *call) perform(ctx context.Context, in *Object) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.caller.Call(ctx, c.op, body)
+	var answer json.RawMessage
+	if c.op.Streams {
+		answer, err = c.caller.Stream(ctx, c.op, body, c.args.file)
+	} else {
+		answer, err = c.caller.Call(ctx, c.op, body)
+	}
 	if err != nil {
 		return nil, err
 	}

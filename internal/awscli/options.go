@@ -120,6 +120,7 @@ type arguments struct {
 	help    bool
 	words   map[string][]string // flag to the words that follow it; present when the flag is
 	unknown []string            // words that mean nothing
+	file    string              // where an answer that is media goes
 	// of the command's own flags; that of a global flag is returned at once
 	err error
 }
@@ -251,6 +252,21 @@ func parseArguments(args []string, own []Option) (*arguments, error) {
 	return a, nil
 }
 
+// OutFile is the name of the argument that an operation has whose answer is media.
+const OutFile = "outfile"
+
+// takeFile takes the first word that follows no flag for the file that an answer goes to.
+func (a *arguments) takeFile() {
+	i := slices.IndexFunc(a.unknown, func(word string) bool { return !isFlag(word) })
+	if i < 0 {
+		return
+	}
+	a.file = a.unknown[i]
+	if a.unknown = slices.Delete(a.unknown, i, i+1); len(a.unknown) == 0 {
+		a.unknown = nil
+	}
+}
+
 // fail keeps the first error.
 func (a *arguments) fail(err error) {
 	if a.err == nil {
@@ -276,17 +292,20 @@ func (o *Option) check(words []string) error {
 	return nil
 }
 
-// missing lists the flags that are required and were not given, unless the whole input comes in
-// another way.
+// missing lists what is required and was not given: flags, unless the whole input comes in another
+// way, and the file of an answer that is media.
 func (a *arguments) missing(op *api.Operation) error {
-	if a.has(flagInputJSON) || a.has(FlagSkeleton) && a.word(FlagSkeleton) != "output" {
-		return nil
-	}
 	var names []string
-	for _, f := range op.Input.Members {
-		if f.Required && !a.has(Flag(f)) {
-			names = append(names, "--"+Flag(f))
+	skeleton := a.has(FlagSkeleton) && a.word(FlagSkeleton) != "output"
+	if !a.has(flagInputJSON) && !skeleton {
+		for _, f := range op.Input.Members {
+			if f.Required && !a.has(Flag(f)) {
+				names = append(names, "--"+Flag(f))
+			}
 		}
+	}
+	if op.Streams && a.file == "" && !a.has(FlagSkeleton) {
+		names = append(names, OutFile)
 	}
 	if names == nil {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,7 @@ type Client struct {
 	Clock recut.Clock  // nil: recut.SystemClock
 	// ArchivedMedia is the URL of the endpoint of sessions; "" asks for it with GetDataEndpoint.
 	ArchivedMedia string
+	Query         string // of the URLs of calls, without question mark
 }
 
 // Error is the answer of the service to a call that failed.
@@ -112,41 +114,14 @@ func (c *Client) signer(ctx context.Context) (*auth.Signer, error) {
 // Call performs an operation with a JSON body and decodes the answer into out, which may be nil, or
 // a *json.RawMessage for the answer as it is. Errors are *Error or *ConnectError, or that of ctx.
 func (c *Client) Call(ctx context.Context, operation string, in, out any) error {
-	op := api.Find(operation)
-	if op == nil {
-		return fmt.Errorf("unknown operation %s", operation)
-	}
-	body, err := json.Marshal(in)
+	resp, err := c.post(ctx, operation, in)
 	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
-	}
-	target := strings.TrimSuffix(c.Endpoint, "/") + op.Path
-	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" ||
-		u.Host == "" {
-		return fmt.Errorf("%w: %s", ErrEndpoint, c.Endpoint)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", userAgent)
-	signer, err := c.signer(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
-	}
-	signer.Sign(req, body)
-	resp, err := c.http().Do(req)
-	if err != nil {
-		return connectError(ctx, target, err)
+		return err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	answer, err := readAnswer(ctx, operation, resp)
 	if err != nil {
-		return connectError(ctx, target, err)
-	}
-	if len(answer) > maxAnswer {
-		return fmt.Errorf("%s: the answer is larger than %d bytes", operation, maxAnswer)
+		return err
 	}
 	if resp.StatusCode != http.StatusOK {
 		return answerError(operation, resp, answer)
@@ -162,6 +137,86 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) error 
 		return fmt.Errorf("%s: the answer is not what the API says: %w", operation, err)
 	}
 	return nil
+}
+
+// Stream performs an operation whose answer is media, writes that to w, and returns the header of
+// the answer. Nothing is written of an answer that is an error. Errors are those of Call and of w,
+// and one that wraps io.ErrUnexpectedEOF when the answer breaks off.
+func (c *Client) Stream(ctx context.Context, operation string, in any, w io.Writer) (http.Header,
+	error) {
+	resp, err := c.post(ctx, operation, in)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		answer, err := readAnswer(ctx, operation, resp)
+		if err != nil {
+			return nil, err
+		}
+		return nil, answerError(operation, resp, answer)
+	}
+	n, err := io.Copy(w, resp.Body)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("%s: after %d bytes of %d: %w", operation, n, resp.ContentLength,
+			err)
+	}
+	return resp.Header, nil
+}
+
+// post sends a signed request with a JSON body. The caller closes the body of the response.
+func (c *Client) post(ctx context.Context, operation string, in any) (*http.Response, error) {
+	op := api.Find(operation)
+	if op == nil {
+		return nil, fmt.Errorf("unknown operation %s", operation)
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	target := strings.TrimSuffix(c.Endpoint, "/") + op.Path
+	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" ||
+		u.Host == "" {
+		return nil, fmt.Errorf("%w: %s", ErrEndpoint, c.Endpoint)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	req.URL.RawQuery = c.Query
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", userAgent)
+	signer, err := c.signer(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	signer.Sign(req, body)
+	h := c.http()
+	if op.Streams { // which may take as long as it likes, once it has begun
+		untimed := *h
+		untimed.Timeout = 0
+		h = &untimed
+	}
+	resp, err := h.Do(req)
+	if err != nil {
+		return nil, connectError(ctx, target, err)
+	}
+	return resp, nil
+}
+
+// readAnswer reads an answer that is JSON.
+func readAnswer(ctx context.Context, operation string, resp *http.Response) ([]byte, error) {
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, connectError(ctx, resp.Request.URL.String(), err)
+	}
+	if len(answer) > maxAnswer {
+		return nil, fmt.Errorf("%s: the answer is larger than %d bytes", operation, maxAnswer)
+	}
+	return answer, nil
 }
 
 // connectError wraps what net/http says, without its repetition of method and URL.
@@ -218,7 +273,10 @@ func (c *Client) At(endpoint string) *Client {
 // of sessions may be known: ArchivedMedia.
 func (c *Client) DataEndpoint(ctx context.Context, stream api.StreamRef, apiName string) (*Client,
 	error) {
-	if apiName == api.APIGetHLSStreamingSessionURL && c.ArchivedMedia != "" {
+	archived := slices.ContainsFunc(api.Operations(), func(op *api.Operation) bool {
+		return op.DataAPI == apiName && op.Service == api.ArchivedMedia
+	})
+	if archived && c.ArchivedMedia != "" {
 		return c.At(c.ArchivedMedia), nil
 	}
 	var out api.GetDataEndpointOutput

@@ -12,6 +12,20 @@ type Scratch interface {
 	io.ReaderAt
 }
 
+// MemoryScratch is a Scratch in memory.
+func MemoryScratch() Scratch { return &memory{} }
+
+type memory struct{ b []byte }
+
+func (s *memory) Write(p []byte) (int, error) { s.b = append(s.b, p...); return len(p), nil }
+
+func (s *memory) ReadAt(p []byte, at int64) (int, error) {
+	if n := copy(p, s.b[min(at, int64(len(s.b))):]); n < len(p) {
+		return n, io.EOF
+	}
+	return len(p), nil
+}
+
 // columnMemory is how many bytes of a table stay in memory; what is more goes to a Scratch.
 const columnMemory = 64 << 10
 

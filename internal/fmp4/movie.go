@@ -84,7 +84,7 @@ type gap struct{ at, length int64 }
 func NewMovie(tracks []MovieTrack, o MovieOptions) (*Movie, error) {
 	m := &Movie{o: o}
 	if o.Scratch == nil {
-		m.o.Scratch = func() (Scratch, error) { return &memory{}, nil }
+		m.o.Scratch = func() (Scratch, error) { return MemoryScratch(), nil }
 	}
 	for _, t := range tracks {
 		mt, err := m.newTrack(t)
@@ -97,18 +97,6 @@ func NewMovie(tracks []MovieTrack, o MovieOptions) (*Movie, error) {
 		return nil, errors.New("movie without tracks")
 	}
 	return m, nil
-}
-
-// memory is a Scratch in memory.
-type memory struct{ b []byte }
-
-func (s *memory) Write(p []byte) (int, error) { s.b = append(s.b, p...); return len(p), nil }
-
-func (s *memory) ReadAt(p []byte, at int64) (int, error) {
-	if n := copy(p, s.b[min(at, int64(len(s.b))):]); n < len(p) {
-		return n, io.EOF
-	}
-	return len(p), nil
 }
 
 // Chunk is a track's share of a fragment.

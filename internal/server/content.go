@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // gzipAtLeast is the size in bytes from which a playlist is worth compressing: smaller ones fit into one packet anyway.
@@ -39,6 +38,8 @@ type content struct {
 	compressible bool          // text: gzip is offered
 	zipped       func() []byte // returns text compressed, where that is kept; nil: it is compressed for each answer
 	ranges       bool          // Range requests are honoured
+	etag         string        // strong validator, quoted; "": none
+	paced        bool          // media may take very long: the time for it is counted piece by piece
 }
 
 // send writes the answer, the part of it that a Range header asks for, or only its header for HEAD. A slow client gets time for a
@@ -51,8 +52,10 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if c.media == nil {
 		total = int64(len(c.text))
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline( // only writers of tests have no deadlines
-		time.Now().Add(answerTimeout + time.Duration(total/slowestClient)*time.Second))
+	control := http.NewResponseController(w)
+	if !c.paced {
+		_ = control.SetWriteDeadline(answerDeadline(total)) // only writers of tests have no deadlines
+	}
 	h := w.Header()
 	h["Content-Type"] = c.contentType
 	h["Cache-Control"] = c.cacheControl
@@ -68,10 +71,19 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	from, length, status := int64(0), total, http.StatusOK
+	if c.etag != "" {
+		h.Set("ETag", c.etag)
+		if c.matches(r) {
+			h.Del("Content-Type")
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
 	if c.ranges {
 		h["Accept-Ranges"] = contentRanges
-		// There is no validator to compare If-Range with, so a range that depends on one is not taken (RFC 9110 section 13.1.5).
-		if spec := r.Header.Get("Range"); spec != "" && r.Header.Get("If-Range") == "" && r.Method == http.MethodGet {
+		// A range that depends on a validator that is not this one is not taken (RFC 9110 section 13.1.5).
+		condition := r.Header.Get("If-Range")
+		if spec := r.Header.Get("Range"); spec != "" && r.Method == http.MethodGet && (condition == "" || condition == c.etag) {
 			var ok, satisfiable bool
 			from, length, ok, satisfiable = parseRange(spec, total)
 			switch {
@@ -103,10 +115,26 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if r.TLS == nil {
 		to = fileSender{w}
 	}
+	if c.paced {
+		to = pacedWriter{to, control}
+	}
 	if err := c.media.WriteRange(to, from, length); err != nil {
 		return fmt.Errorf("send media: %w", err)
 	}
 	return nil
+}
+
+// matches tells whether the client has this answer already (RFC 9110 section 13.1.2).
+func (c *content) matches(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for tag := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == c.etag {
+			return true
+		}
+	}
+	return false
 }
 
 // fileSender lets net/http hand a file to the kernel: it does when its ReadFrom gets a limited file and

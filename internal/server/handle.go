@@ -262,11 +262,11 @@ func unknownOperation(w http.ResponseWriter, req *request, methods string) error
 type methodError struct{ method, path, allow string }
 
 func (e *methodError) Error() string {
-	return fmt.Sprintf("%s does not take %s; it takes %s.", clip(e.path), clip(e.method), e.allow)
+	return fmt.Sprintf("%s does not take %s; it takes %s.", shorten(e.path), shorten(e.method), e.allow)
 }
 
-// clip bounds how much of a caller's text an answer repeats.
-func clip(text string) string {
+// shorten bounds how much of a caller's text an answer repeats.
+func shorten(text string) string {
 	const most = 200
 	if len(text) > most {
 		return text[:most] + "..."
@@ -343,7 +343,7 @@ func (s *Server) logAccess(w *recorder, req *request, level slog.Level, took tim
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String(logOperation, req.operation), slog.String(logMethod, req.Method), slog.String(logPath, clip(req.URL.Path)),
+		slog.String(logOperation, req.operation), slog.String(logMethod, req.Method), slog.String(logPath, shorten(req.URL.Path)),
 		slog.Int(logStatus, w.status), slog.Int64(logBytes, w.bytes), slog.Duration(logDuration, took), slog.String(logRemote, req.RemoteAddr),
 	}
 	if req.stream != "" {

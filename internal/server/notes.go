@@ -83,7 +83,7 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	}
 	line := []slog.Attr{slog.String(logOperation, req.operation)}
 	if stream != "" {
-		line = append(line, slog.String(logStream, clip(stream)))
+		line = append(line, slog.String(logStream, shorten(stream)))
 	}
 	line = append(append(line, attrs...), slog.String(logRemote, req.RemoteAddr))
 	if left > 0 {
@@ -95,12 +95,12 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 // noteRefusal writes the line of a signed call that is answered with an error of the caller's.
 func (s *Server) noteRefusal(req *request, answer *api.Error) {
 	attrs := []slog.Attr{
-		slog.String(logErrorType, string(answer.Code)), slog.String(logError, clip(answer.Message)),
+		slog.String(logErrorType, string(answer.Code)), slog.String(logError, shorten(answer.Message)),
 	}
 	if req.identity == "" {
 		_, claimed, _ := strings.Cut(req.Header.Get("Authorization"), "Credential=")
 		if claimed, _, ok := strings.Cut(claimed, "/"); ok {
-			attrs = append(attrs, slog.String(logClaimedKey, clip(claimed)))
+			attrs = append(attrs, slog.String(logClaimedKey, shorten(claimed)))
 		}
 	}
 	stream := req.stream

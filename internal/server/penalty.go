@@ -35,7 +35,7 @@ func penaltyOf(req *request, rt *route) penaltyKey {
 		key.path = rt.path
 	}
 	if req.operation == opPutMedia && req.identity != "" {
-		key.stream = clip(req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN))
+		key.stream = shorten(req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN))
 	}
 	return key
 }

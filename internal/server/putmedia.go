@@ -96,7 +96,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	defer func() { close(ended); <-unwatched }() // nothing touches the connection after the handler
 
 	s.note(p.req, "producer connected", "", p.stream.Name,
-		slog.String(logTimecodes, string(p.in.TimecodeType)), slog.String(logUserAgent, clip(r.UserAgent())))
+		slog.String(logTimecodes, string(p.in.TimecodeType)), slog.String(logUserAgent, shorten(r.UserAgent())))
 	start := time.Now()
 	penalty := penaltyOf(p.req, nil)
 	penalty.acks = true
@@ -188,7 +188,7 @@ func (p *putMediaResponse) note(err error, sum ingest.Summary, took time.Duratio
 		slog.Int64(logBytes, sum.Bytes), slog.Float64("seconds", took.Round(time.Millisecond).Seconds()),
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String(logError, clip(err.Error())))
+		attrs = append(attrs, slog.String(logError, shorten(err.Error())))
 	}
 	p.server.note(p.req, "producer ended", reason, p.stream.Name, attrs...)
 }

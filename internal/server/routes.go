@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"weir/internal/api"
+	"weir/internal/clip"
 	"weir/internal/console"
 	"weir/internal/playback"
 )
@@ -15,6 +16,7 @@ import (
 // Operation names, used in routes, metrics and logs.
 const (
 	opPutMedia = "PutMedia" // its body is media
+	opGetClip  = "GetClip"
 	opUnknown  = "Unknown"
 )
 
@@ -72,6 +74,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{opPutMedia, debug, s.putMedia},
 		{"GetHLSStreamingSessionURL", info, call(s.getHLSStreamingSessionURL)},
 		{"ListFragments", debug, call(s.listFragments)},
+		{opGetClip, info, s.getClip},
 	}
 	actions := map[string]handler{
 		"GetHLSMasterPlaylist": s.hlsMasterPlaylist,
@@ -87,6 +90,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{get, "/healthz", "Health", anyone, debug, nil, http.HandlerFunc(s.healthy)},
 		{get, "/readyz", "Ready", anyone, debug, nil, http.HandlerFunc(s.ready)},
 	}
+	table = append(table, &route{get, clip.LinkPath, opGetClip, token, debug, s.linkedClip, nil})
 	if metrics != nil {
 		table = append(table, &route{get, "/metrics", "Metrics", anyone, debug, nil, metrics})
 	}

@@ -22,6 +22,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/auth"
+	"weir/internal/clip"
 	"weir/internal/ingest"
 	"weir/internal/playback"
 	"weir/internal/store"
@@ -57,10 +58,11 @@ type Store interface {
 	Ready() error
 }
 
-// Options say what a Server works with. Store, Playback, Keys, Region and Account are required.
+// Options say what a Server works with. Store, Playback, Clips, Keys, Region and Account are required.
 type Options struct {
 	Store    Store
 	Playback *playback.Service
+	Clips    *clip.Service
 	Keys     auth.Keys
 	Region   string // of signatures and ARNs
 	Account  string // twelve digits, of ARNs
@@ -90,6 +92,7 @@ type Ingest struct {
 type Server struct {
 	store     Store
 	playback  *playback.Service
+	clips     *clip.Service
 	verifier  *auth.Verifier
 	region    string
 	account   string
@@ -128,7 +131,7 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s := &Server{
-		store: o.Store, playback: o.Playback, region: o.Region, account: o.Account, advertise: advertise,
+		store: o.Store, playback: o.Playback, clips: o.Clips, region: o.Region, account: o.Account, advertise: advertise,
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout: cmp.Or(o.StopTimeout, DefaultStopTimeout), drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
 		stopping: make(chan struct{}), drained: make(chan struct{}),

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"weir/internal/auth"
+	"weir/internal/clip"
 	"weir/internal/playback"
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
@@ -64,9 +65,13 @@ func newSiteOn(t *testing.T, listener net.Listener, change ...func(*Options)) *s
 	must(t, err)
 	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	must(t, err)
+	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens, Dir: filepath.Join(dir, "clips"),
+		CacheBytes: 64 << 20})
+	must(t, err)
 	registry := prometheus.NewRegistry()
 	options := Options{
 		Store:      st,
+		Clips:      clips,
 		Playback:   playback.New(playback.Options{Store: st, Tokens: tokens, Limits: playback.DefaultLimits()}),
 		Keys:       keys,
 		Region:     "us-west-2",

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/awscli"
+	"weir/internal/clip"
+)
+
+// clipCmd downloads a clip, or prints a link to it.
+type clipCmd struct {
+	From     string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
+	To       string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
+	Clock    string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
+	Exact    bool   `help:"Cut to the frame, not to whole fragments. What is cut off at both ends is still in the file: players leave it out."`
+	KeepGaps bool   `name:"keep-gaps" help:"Leave pauses of the recording as long as they were."`
+	URL      bool   `name:"url" help:"Print a link to the clip, which opens it without a key."`
+	Expires  int    `default:"43200" placeholder:"SECONDS" help:"Life of the link: 300 to 43200."`
+	serverFlags
+	Stream string `arg:"" help:"Name or ARN of the stream."`
+	File   string `arg:"" optional:"" help:"File to write; without one the clip goes to standard output."`
+}
+
+// Help is shown by weir clip --help.
+func (c *clipCmd) Help() string {
+	return `Examples:
+
+  weir clip cam1 door.mp4 --from "today 14:00" --to "today 14:05" --exact
+  weir clip cam1 --from "10m ago" --url`
+}
+
+// Run downloads it.
+func (c *clipCmd) Run(ctx context.Context, std stdio) error {
+	in, err := c.input(time.Now())
+	if err != nil {
+		return err
+	}
+	life := time.Duration(0)
+	switch {
+	case c.URL && c.File != "":
+		return withHint(errors.New("--url does not go with a file"),
+			"a link is printed; without --url the clip is downloaded")
+	case c.URL:
+		life = time.Duration(c.Expires) * time.Second
+	case c.File == "" && isTerminal(std.Out):
+		return withHint(errors.New("no file to write"),
+			"name one after the stream, such as clip.mp4; --url prints a link instead")
+	}
+	connection, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	data, err := connection.DataEndpoint(ctx, in.StreamRef, api.APIGetClip)
+	if err != nil {
+		return err
+	}
+	r := clip.Request{Exact: c.Exact, KeepGaps: c.KeepGaps}
+	data.Query = r.Options(life)
+	if c.URL {
+		var out clip.LinkOutput
+		if err := data.Call(ctx, "GetClip", in, &out); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(std.Out, out.ClipURL)
+		return err
+	}
+	if c.File == "" {
+		_, err = data.Stream(ctx, "GetClip", in, std.Out)
+		return err
+	}
+	_, err = streamToFile(ctx, data, "GetClip", in, c.File)
+	return err
+}
+
+// input is what the flags mean to the API.
+func (c *clipCmd) input(now time.Time) (*api.GetClipInput, error) {
+	in := &api.GetClipInput{}
+	if strings.HasPrefix(c.Stream, "arn:") {
+		in.StreamARN = c.Stream
+	} else {
+		in.StreamName = c.Stream
+	}
+	from, err := awscli.ParseMoment(c.From, now)
+	if err != nil {
+		return nil, fmt.Errorf("--from: %w", err)
+	}
+	to, err := awscli.ParseMoment(cmp.Or(c.To, "now"), now)
+	if err != nil {
+		return nil, fmt.Errorf("--to: %w", err)
+	}
+	start, end := api.Timestamp(from.UnixMilli()), api.Timestamp(to.UnixMilli())
+	in.ClipFragmentSelector = &api.FragmentSelector{
+		FragmentSelectorType: api.SelectorServerTimestamp,
+		TimestampRange:       &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}
+	if c.Clock == "producer" {
+		in.ClipFragmentSelector.FragmentSelectorType = api.SelectorProducerTimestamp
+	}
+	return in, nil
+}

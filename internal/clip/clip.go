@@ -1,0 +1,213 @@
+// Package clip makes clips: one MP4 file out of what a stream has of a range of time. The file is
+// never put together. Its header is made from the frame tables of the fragments; everything behind
+// it is what is stored, and goes from there to whoever asks, whole or in ranges.
+//
+//	clip.go     Service: what is asked for, and how much is done at a time
+//	choose.go   which fragments and tracks a clip has
+//	build.go    its header
+//	file.go     Clip: the file, in pieces to be sent
+//	cache.go    headers on disk
+//	link.go     sealed links
+package clip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"runtime"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Store is what a clip is made from; a store.Store is one.
+type Store interface {
+	StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error)
+	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
+	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
+	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error)
+	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+}
+
+// Tokens seals and opens links; *auth.TokenKeys is one.
+type Tokens interface {
+	SealLink(data []byte, expires time.Time) (string, error)
+	OpenLink(token string) ([]byte, error)
+}
+
+// Limits bound a clip. What is beyond is left out, as at the service: a clip has the first fragments
+// of its range.
+type Limits struct {
+	Fragments int   // 0: api.MaxClipFragments
+	Bytes     int64 // of media; 0: no limit
+}
+
+// Options say what a Service works with. Store and Tokens are required.
+type Options struct {
+	Store  Store
+	Tokens Tokens
+	Limits Limits
+	// Dir is a directory of the service's own, for the headers of long clips; what is in it goes.
+	// Without one all headers are made in memory, every time.
+	Dir        string
+	CacheBytes int64            // that the headers kept in Dir may take together
+	Clock      func() time.Time // nil: time.Now
+	Logger     *slog.Logger     // for headers that could not be kept, which harm no answer; nil: none
+}
+
+// Service makes clips. It is safe for concurrent use.
+type Service struct {
+	store  Store
+	tokens Tokens
+	limits Limits
+	clock  func() time.Time
+	log    *slog.Logger
+	cache  *cache
+	// short and long bound how many clips are being made at a time, by their ranges: each takes
+	// memory for as long as that lasts.
+	short, long chan struct{}
+}
+
+// maxSequence is beyond every commit.
+const maxSequence = math.MaxInt64
+
+// longRange is the range from which on a clip is a long one.
+const longRange = time.Hour
+
+// New makes a Service. It fails when Dir cannot be used.
+func New(o Options) (*Service, error) {
+	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, clock: o.Clock, log: o.Logger,
+		short: make(chan struct{}, 4*runtime.GOMAXPROCS(0)), long: make(chan struct{}, 2)}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.limits.Fragments <= 0 || s.limits.Fragments > api.MaxClipFragments {
+		s.limits.Fragments = api.MaxClipFragments
+	}
+	if s.limits.Bytes <= 0 {
+		s.limits.Bytes = math.MaxInt64
+	}
+	var err error
+	s.cache, err = newCache(o.Dir, o.CacheBytes)
+	return s, err
+}
+
+// Request says which clip.
+type Request struct {
+	Selector   store.TimestampKind // whose clock the range is about
+	Start, End int64               // of the fragments' starts, milliseconds, both included
+	// Exact cuts to the frames that are shown at some moment of the range, those of the fragment
+	// that Start lies in too; without it a clip has whole fragments.
+	Exact bool
+	// KeepGaps leaves pauses of the recording as long as they were; without it they are closed.
+	KeepGaps bool
+}
+
+// RequestOf is the clip that a valid input asks for.
+func RequestOf(in *api.GetClipInput) Request {
+	sel := in.ClipFragmentSelector
+	r := Request{Start: int64(*sel.TimestampRange.StartTimestamp),
+		End: int64(*sel.TimestampRange.EndTimestamp)}
+	if sel.FragmentSelectorType == api.SelectorProducerTimestamp {
+		r.Selector = store.ProducerTimestamp
+	}
+	return r
+}
+
+// Open makes a clip. The caller closes it.
+//
+// Errors are *api.Error: InvalidArgument (a range of server timestamps that has not come or is past
+// retention), NoDataRetention, ResourceNotFound (no fragments), UnsupportedStreamMediaType,
+// MissingCodecPrivateData, InvalidCodecPrivateData (of a track, or it changes within the range) and
+// InvalidMediaFrame (the store cannot read a fragment of the range any more); anything else is a
+// fault.
+func (s *Service) Open(ctx context.Context, stream store.Stream, r Request) (*Clip, error) {
+	if err := r.check(&stream, s.clock()); err != nil {
+		return nil, err
+	}
+	c, err := s.make(ctx, &stream, &r, maxSequence, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.newClip(stream.ID, c.header, c.file), nil
+}
+
+// check holds a request to the stream, as far as it can be without looking at fragments.
+func (r *Request) check(stream *store.Stream, now time.Time) error {
+	if stream.RetentionHours == 0 {
+		return api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
+	}
+	if r.Selector == store.ProducerTimestamp {
+		return nil
+	}
+	// The end may be now, which the wire rounds to the nearest millisecond.
+	if r.End > now.Round(time.Millisecond).UnixMilli() {
+		return api.Errorf(api.InvalidArgumentException,
+			"End timestamp %d must not be in the future.", r.End)
+	}
+	edge := now.Add(-time.Duration(stream.RetentionHours) * time.Hour).UnixMilli()
+	if r.Start < edge {
+		return api.Errorf(api.InvalidArgumentException,
+			"Start timestamp %d is outside of the stream retention period.", r.Start)
+	}
+	return nil
+}
+
+// made is a clip that was made.
+type made struct {
+	*choice
+	header *header
+	file   *os.File
+}
+
+// make makes a clip of the fragments that were committed up to last. With a key it is the one with
+// that key or none: errChanged.
+func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, last int64,
+	key *clipKey) (made, error) {
+	places := s.short
+	if r.End-r.Start > longRange.Milliseconds() {
+		places = s.long
+	}
+	select {
+	case places <- struct{}{}:
+		defer func() { <-places }()
+	case <-ctx.Done():
+		return made{}, ctx.Err()
+	}
+	// Retention may take a fragment away between its listing and its opening; the next listing does
+	// not have it.
+	for tries := 3; ; tries-- {
+		c, err := s.choose(ctx, stream, r, last)
+		if err != nil {
+			return made{}, err
+		}
+		if key != nil && c.key != *key {
+			return made{}, errChanged
+		}
+		h, file := s.cache.get(c.key)
+		if h == nil {
+			h, file, err = s.build(ctx, c)
+		}
+		if tries > 1 && errors.Is(err, store.ErrGone) {
+			continue
+		}
+		return made{c, h, file}, err
+	}
+}
+
+// storeError turns what the store says of a missing stream into the service's answer; what else went
+// wrong stays a fault.
+func storeError(doing string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -1,0 +1,86 @@
+package clip
+
+import (
+	"net/url"
+	"strconv"
+	"time"
+
+	"weir/internal/api"
+)
+
+// LinkPath is the path of linked clips.
+const LinkPath = "/clip/v1/getClip.mp4"
+
+// Parameters of URLs. The service's GetClip has none: its body is as the model has it, and what Weir
+// adds stands here.
+const (
+	tokenParameter    = "Token"    // of a link
+	exactParameter    = "Exact"    // of GetClip: true or false
+	keepGapsParameter = "KeepGaps" // likewise
+	// LinkParameter asks GetClip for a link instead of the clip, good for so many seconds:
+	// api.MinExpires to api.MaxExpires.
+	LinkParameter = "LinkExpires"
+)
+
+// LinkOutput answers GetClip when a link is asked for.
+type LinkOutput struct {
+	ClipURL string `json:"ClipURL"`
+}
+
+// URL is the URL of a link. base is scheme and host. A token needs no escaping.
+func URL(base, token string) string { return base + LinkPath + "?" + tokenParameter + "=" + token }
+
+// Options are the query of a GetClip with these of Weir's own; with life, of one that asks for a
+// link.
+func (r *Request) Options(life time.Duration) string {
+	q := url.Values{}
+	if r.Exact {
+		q.Set(exactParameter, "true")
+	}
+	if r.KeepGaps {
+		q.Set(keepGapsParameter, "true")
+	}
+	if life > 0 {
+		q.Set(LinkParameter, strconv.Itoa(int(life/time.Second)))
+	}
+	return q.Encode()
+}
+
+// ParseOptions reads them into r, and returns the life of the link that is asked for, or 0. Errors
+// are InvalidArgument.
+func ParseOptions(query string, r *Request) (life time.Duration, err error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return 0, api.Errorf(api.InvalidArgumentException, "The query cannot be read: %v.", err)
+	}
+	for name, flag := range map[string]*bool{exactParameter: &r.Exact,
+		keepGapsParameter: &r.KeepGaps} {
+		switch q.Get(name) {
+		case "true":
+			*flag = true
+		case "", "false":
+		default:
+			return 0, api.Errorf(api.InvalidArgumentException,
+				"The parameter %s is neither true nor false.", name)
+		}
+	}
+	if text := q.Get(LinkParameter); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < api.MinExpires || n > api.MaxExpires {
+			return 0, api.Errorf(api.InvalidArgumentException,
+				"The parameter %s is not a number of seconds from %d to %d.", LinkParameter,
+				api.MinExpires, api.MaxExpires)
+		}
+		life = time.Duration(n) * time.Second
+	}
+	return life, nil
+}
+
+// ParseToken reads the token from the query of a link: NotAuthorized when there is none.
+func ParseToken(query string) (string, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil || q.Get(tokenParameter) == "" {
+		return "", api.NewError(api.NotAuthorizedException, "The Token parameter is missing.")
+	}
+	return q.Get(tokenParameter), nil
+}
