@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -326,42 +325,6 @@ func (c *camera) info(number store.Number) store.FragmentInfo {
 			Traits: media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
 	}
 	return i
-}
-
-// oddFrames gives a fragment frames that lie where they like, with key frames here and there and sometimes a long pause.
-func (c *camera) oddFrames(i *store.FragmentInfo, rng *rand.Rand) {
-	rec := &store.Record{Number: i.Number}
-	rec.Tracks = c.tracks
-	for j := range i.Spans {
-		span := &i.Spans[j]
-		track := trackNumbered(c.tracks, span.Track)
-		scale := int64(track.Timescale)
-		run := media.Run{Track: span.Track, BaseDecodeTime: span.BaseDecodeTime + rng.Int64N(scale/20)}
-		for left := span.Duration; left > 0; {
-			frame := media.Frame{Duration: 1024, Size: 1 + rng.Uint32N(9), Key: true}
-			if track.Kind == media.Video {
-				frame.Duration, frame.Key = uint32(scale/50+rng.Int64N(scale/10)), rng.IntN(30) == 0
-			}
-			if len(run.Frames) == 0 {
-				frame.Key = span.KeyStart
-			}
-			if rng.IntN(100) == 0 {
-				frame.Duration += uint32(rng.Int64N(5 * scale))
-			}
-			run.Frames = append(run.Frames, frame)
-			left -= int64(frame.Duration)
-		}
-		if track.Kind == media.Video && rng.IntN(3) > 0 { // two frames are presented before the one that is decoded before them
-			for k := rng.IntN(3); k+2 < len(run.Frames); k += 3 + rng.IntN(2) {
-				f := run.Frames[k : k+3]
-				f[0].CompositionOffset = int32(f[0].Duration + f[1].Duration)
-				f[1].CompositionOffset, f[2].CompositionOffset = -int32(f[0].Duration), -int32(f[1].Duration)
-			}
-		}
-		rec.Runs = append(rec.Runs, run)
-	}
-	i.Spans = store.SpansOf(&rec.Fragment)
-	c.store.streams[c.stream.ID].records[i.Number] = rec
 }
 
 // send commits the next fragment in order, and time passes for as long as it lasts.

@@ -149,10 +149,7 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	r.Origin, r.Opened = p.origin, now
 	t := &timeline.State{Cursor: sel.cursor, Target: target}
 	if p.mode == timeline.LiveReplay {
-		t.Due = now
-		for i := range min(p.max, replayAhead) - 1 {
-			t.Due -= sel.length(&sel.fragments[min(i, len(sel.fragments)-1)])
-		}
+		t.Due = r.FirstDue(now, sel.fragments)
 	}
 	var known []*class // one of each generation
 	for i := range sel.fragments {
@@ -179,10 +176,6 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	}
 	return t
 }
-
-// replayAhead is how many fragments LIVE_REPLAY lists at once: players begin three segments, or three target durations, before
-// the end of a playlist, which is then its beginning, and have something to play while they wait for the next one.
-const replayAhead = 3
 
 // MasterPlaylist does GetHLSMasterPlaylist. It depends on the session's parameters alone and never changes.
 func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, error) {

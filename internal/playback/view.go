@@ -263,54 +263,28 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	}
 	v.write(o, track, from, to)
 
+	n := t.Numbers(v.rules, track, from, to)
 	h := manifest.Header{
 		Version: manifest.FragmentedMP4Version, VOD: !v.rules.Grows(), TargetDuration: t.Target,
-		MediaSequence: t.Dropped[track], DiscontinuitySequence: -1, Independent: t.Entries[to-1].Independent[track],
-	}
-	first, last, tagged := -1, -1, false
-	for i := range t.Entries[:to] {
-		e := &t.Entries[i]
-		switch {
-		case e.Duration[track] < 0:
-		case i < from:
-			h.MediaSequence++
-			last = i
-		default:
-			if first < 0 {
-				first = i
-			}
-			tagged = tagged || e.Tags[track] > 0
-		}
-	}
-	var before int64 // discontinuities before the first listed segment
-	switch {
-	case first >= 0:
-		before = t.Entries[first].Discontinuity - t.Entries[first].Tags[track]
-	case last >= 0:
-		before = t.Entries[last].Discontinuity
-	default:
-		before = v.before(track)
+		MediaSequence: n.MediaSequence, DiscontinuitySequence: n.Discontinuity, Independent: n.Independent,
 	}
 	if v.rules.Muxed {
 		h.Version = manifest.TransportStreamVersion
 	}
-	if v.rules.Grows() && (before > 0 || tagged) {
-		h.DiscontinuitySequence = before
-	}
 
 	body := text.body[text.start[key.from-text.base]:]
-	if n := key.to - text.base; n < int64(len(text.start)) {
-		body = text.body[text.start[key.from-text.base]:text.start[n]]
+	if end := key.to - text.base; end < int64(len(text.start)) {
+		body = text.body[text.start[key.from-text.base]:text.start[end]]
 	}
 	var blocks []placedBlock
 	whole := make([]byte, 0, 512+len(body)+2*len(o.token))
 	whole = h.Append(whole)
-	if first >= 0 {
-		e := &t.Entries[first]
+	if n.First >= 0 {
+		e := &t.Entries[n.First]
 		s := v.segment(o, track, e)
 		s.Map = v.mapURI(o, track, e)
 		whole = s.Append(whole)
-		if next := t.Gone + int64(first) + 1; next < key.to {
+		if next := t.Gone + int64(n.First) + 1; next < key.to {
 			blocks = text.place(next, key.to, len(whole))
 			whole = append(whole, body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
 		}
@@ -354,17 +328,6 @@ func (t *trackText) place(from, to int64, at int) []placedBlock {
 		})
 	}
 	return placed
-}
-
-// before is the discontinuity sequence number that stood before the first kept entry with the track, or after all others when no
-// kept entry has it.
-func (v *view) before(track int) int64 {
-	for i := range v.state.Entries {
-		if e := &v.state.Entries[i]; e.Duration[track] >= 0 {
-			return e.Discontinuity - e.Tags[track]
-		}
-	}
-	return v.state.Listed[track]
 }
 
 // write makes sure that body holds the text of the entries [from, to) of the state, and not much else.

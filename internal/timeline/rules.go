@@ -135,6 +135,21 @@ func (r *Rules) Length(f *store.FragmentInfo) int64 {
 	return longest
 }
 
+// replayAhead is how many fragments LIVE_REPLAY lists at once: players begin three segments, or three
+// target durations, before the end of a playlist, which is then its beginning, and have something to
+// play while they wait for the next one.
+const replayAhead = 3
+
+// FirstDue is State.Due of a LIVE_REPLAY session that is created at a time (milliseconds) and begins
+// with the given fragments, of which there is at least one.
+func (r *Rules) FirstDue(created int64, fragments []store.FragmentInfo) int64 {
+	due := created
+	for i := range min(r.Max, replayAhead) - 1 {
+		due -= r.Length(&fragments[min(i, len(fragments)-1)])
+	}
+	return due
+}
+
 // Millis is how long a span lasts, in milliseconds: from the millisecond in which it begins to that
 // in which it ends. So it is less than one off, and where one span begins when the other ends the
 // sum is too: durations rounded each by itself would drift apart from the media by half a second in

@@ -307,7 +307,7 @@ func (t *State) Revealed(r *Rules, now int64) int {
 	return sort.Search(len(t.Entries), func(i int) bool { return t.Entries[i].Due > now })
 }
 
-// Window gives the entries [from, to) that a playlist lists at a time, when fragments with a server
+// Window returns the entries [from, to) that a playlist lists at a time, when fragments with a server
 // timestamp before edge are past retention (both milliseconds). Recordings list everything.
 func (t *State) Window(r *Rules, now, edge int64) (from, to int) {
 	to = t.Revealed(r, now)

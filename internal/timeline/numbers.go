@@ -1,0 +1,59 @@
+package timeline
+
+// Numbers are what a playlist of one track says of the entries that it no longer lists.
+type Numbers struct {
+	MediaSequence int64 // of the first listed segment (EXT-X-MEDIA-SEQUENCE)
+	// Discontinuity is the discontinuity sequence number of the first listed segment without its
+	// own tags (EXT-X-DISCONTINUITY-SEQUENCE); -1: the playlist needs none.
+	Discontinuity int64
+	Independent   bool // EXT-X-INDEPENDENT-SEGMENTS holds
+	First         int  // index of the first listed entry that has the track; -1: none has
+}
+
+// Numbers returns the numbers of a track's playlist that lists the entries [from, to). track is an
+// index into Rules.Tracks, and to is greater than from.
+func (t *State) Numbers(r *Rules, track, from, to int) Numbers {
+	n := Numbers{
+		MediaSequence: t.Dropped[track], Discontinuity: -1, First: -1,
+		Independent: t.Entries[to-1].Independent[track],
+	}
+	last, tagged := -1, false // last: the latest entry before the window that has the track
+	for i := range t.Entries[:to] {
+		e := &t.Entries[i]
+		switch {
+		case e.Duration[track] < 0:
+		case i < from:
+			n.MediaSequence++
+			last = i
+		default:
+			if n.First < 0 {
+				n.First = i
+			}
+			tagged = tagged || e.Tags[track] > 0
+		}
+	}
+	var before int64
+	switch {
+	case n.First >= 0:
+		before = t.Entries[n.First].Discontinuity - t.Entries[n.First].Tags[track]
+	case last >= 0:
+		before = t.Entries[last].Discontinuity
+	default:
+		before = t.before(track)
+	}
+	if r.Grows() && (before > 0 || tagged) {
+		n.Discontinuity = before
+	}
+	return n
+}
+
+// before is the discontinuity sequence number that preceded the first kept entry with the track, or
+// the latest one when no kept entry has the track.
+func (t *State) before(track int) int64 {
+	for i := range t.Entries {
+		if e := &t.Entries[i]; e.Duration[track] >= 0 {
+			return e.Discontinuity - e.Tags[track]
+		}
+	}
+	return t.Listed[track]
+}
