@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -101,7 +102,23 @@ func (c *serveCmd) check() error {
 	if err := c.clipFlags.check(); err != nil {
 		return err
 	}
+	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
+		return err
+	}
 	return c.connectionFlags.check()
+}
+
+// checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
+// when they are not there, once the data directory is this process's.
+func (c *serveCmd) checkKeys() error {
+	_, err := auth.LoadKeys(filepath.Join(c.Data, credentialsFile))
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		_, err = auth.LoadTokenKeys(filepath.Join(c.Data, tokenKeysFile))
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Run serves until ctx ends.
@@ -111,6 +128,9 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	}
 	certificates, err := c.certificates()
 	if err != nil {
+		return err
+	}
+	if err := c.checkKeys(); err != nil {
 		return err
 	}
 	var level slog.Level

@@ -9,6 +9,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"weir/internal/handover"
+	"weir/internal/store/local"
 )
 
 // lockTime is how long the data directory may stay locked by a server that is about to let go of
@@ -31,6 +32,9 @@ func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover
 	defer old.Sockets.Close()
 	// What can fail does so before the other one stops.
 	sockets, err := c.sockets(ctx, old.Sockets, logger)
+	if err == nil {
+		err = local.CheckSchema(ctx, c.Data)
+	}
 	if err == nil {
 		logger.Info("taking over", "pid", old.PID)
 		err = old.Stop(ctx)

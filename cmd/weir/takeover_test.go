@@ -1,6 +1,9 @@
 package main
 
 import (
+	"database/sql"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -8,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"weir/internal/handover"
 )
 
 // status asks for a path on a connection of its own.
@@ -56,9 +61,8 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
-// A new server that cannot go on leaves the old one serving, whether it knew before the old one
-// stopped or only afterwards.
-func TestTakeoverThatFails(t *testing.T) {
+// What a new server can know to be wrong it says before the old one is asked to stop.
+func TestTakeoverThatCannotSucceed(t *testing.T) {
 	data := t.TempDir()
 	old := serveHere(t, serveCmd{Data: data})
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,23 +70,96 @@ func TestTakeoverThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer busy.Close()
+	damage := func(name, text string) func() {
+		path := filepath.Join(data, name)
+		was, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, []byte(text), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := os.WriteFile(path, was, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	undamaged := func() func() { return func() {} }
+	for _, c := range []struct {
+		name   string
+		damage func() (mend func())
+		flags  []string
+		says   string
+	}{
+		{"an address that is taken", undamaged, []string{"--listen", busy.Addr().String()},
+			"another program listens there"},
+		{"a URL that no client can use", undamaged, []string{"--advertise-url", "video.example"},
+			"must start with http"},
+		{"a certificate that is not there", undamaged,
+			[]string{"--tls-cert", "none.pem", "--tls-key", "none.pem"}, "load certificate"},
+		{"credentials that cannot be read", func() func() {
+			return damage(credentialsFile, "[default]\naws_access_key_id = AKIA\n")
+		}, nil, "key file"},
+		{"token keys that cannot be read", func() func() {
+			return damage(tokenKeysFile, "1 yesterday none\n")
+		}, nil, "token key file"},
+		{"an index of a newer version", func() func() { return setSchema(t, data, 1000) }, nil,
+			"newer version"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer c.damage()()
+			args := append([]string{"serve", "--takeover", "--data", data}, c.flags...)
+			if len(c.flags) == 0 || c.flags[0] != "--listen" {
+				args = append(args, "--listen", "127.0.0.1:0")
+			}
+			if code, _, errs := command(t, args...); code == exitOK ||
+				!strings.Contains(errs, c.says) {
+				t.Errorf("exit code %d\n%s", code, errs)
+			}
+			if got := status(t, old.url+"/readyz"); got != 200 ||
+				strings.Contains(old.log.String(), "takes over") {
+				t.Errorf("the old server was touched: %d\n%s", got, old.log)
+			}
+		})
+	}
+}
 
-	args := []string{"serve", "--takeover", "--data", data, "--listen", busy.Addr().String()}
-	if code, _, errs := command(t, args...); code != exitError ||
-		!strings.Contains(errs, "another program listens there") {
-		t.Errorf("an address that is taken: %d\n%s", code, errs)
+// setSchema changes the schema that an index says it has, until it is called back.
+func setSchema(t *testing.T, data string, schema int) (back func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(data, "index.db")+"?_pragma=busy_timeout(10000)")
+	var was int
+	if err == nil {
+		err = db.QueryRow("PRAGMA user_version").Scan(&was)
 	}
-	if got := status(t, old.url+"/readyz"); got != 200 ||
-		strings.Contains(old.log.String(), "takes over") {
-		t.Errorf("the old server was touched: %d\n%s", got, old.log)
+	if err == nil {
+		_, err = db.Exec(fmt.Sprint("PRAGMA user_version = ", schema))
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_, err := db.Exec(fmt.Sprint("PRAGMA user_version = ", was))
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
-	args = []string{"serve", "--takeover", "--data", data, "--listen", "127.0.0.1:0",
-		"--advertise-url", "video.example"}
-	if code, _, errs := command(t, args...); code != exitError ||
-		!strings.Contains(errs, "must start with http") {
-		t.Errorf("a flag found wrong late: %d\n%s", code, errs)
+// The old server goes on when the new one ends before it serves.
+func TestTakeoverThatFails(t *testing.T) {
+	data := t.TempDir()
+	old := serveHere(t, serveCmd{Data: data})
+	next, err := handover.Take(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := next.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next.Close()
+	next.Sockets.Close()
 	if url := <-old.ready; url != old.url || status(t, old.url+"/readyz") != 200 {
 		t.Errorf("the old server has not gone on:\n%s", old.log)
 	}

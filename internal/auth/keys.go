@@ -35,7 +35,7 @@ type KeyFile struct {
 // LoadOrCreateKeys reads the key file, or makes one with a single random key pair in the profile
 // "default", readable by its owner only.
 func LoadOrCreateKeys(path string) (*KeyFile, error) {
-	data, err := readFile(path)
+	f, err := LoadKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key := newKey()
 		text := fmt.Sprintf("# Key pairs of Weir. Each section is one; clients use the file as "+
@@ -45,13 +45,17 @@ func LoadOrCreateKeys(path string) (*KeyFile, error) {
 		if err := writeFile(path, []byte(text)); err != nil {
 			return nil, fmt.Errorf("create key file: %w", err)
 		}
-		f, err := newKeyFile([]Key{key})
-		if err != nil {
+		if f, err = newKeyFile([]Key{key}); err != nil {
 			return nil, err
 		}
 		f.created = true
-		return f, nil
 	}
+	return f, err
+}
+
+// LoadKeys reads the key file. fs.ErrNotExist when there is none.
+func LoadKeys(path string) (*KeyFile, error) {
+	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}

@@ -70,14 +70,20 @@ type TokenKeys struct {
 // LoadOrCreateTokenKeys reads the token key file, or makes one with a single random key, readable
 // by its owner only. Processes that serve the same sessions must have the same file.
 func LoadOrCreateTokenKeys(path string) (*TokenKeys, error) {
-	data, err := readFile(path)
+	k, err := LoadTokenKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		k := &TokenKeys{path: path}
+		k = &TokenKeys{path: path}
 		if err := k.Rotate(); err != nil {
 			return nil, fmt.Errorf("create token key file: %w", err)
 		}
 		return k, nil
 	}
+	return k, err
+}
+
+// LoadTokenKeys reads the token key file. fs.ErrNotExist when there is none.
+func LoadTokenKeys(path string) (*TokenKeys, error) {
+	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read token key file: %w", err)
 	}

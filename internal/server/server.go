@@ -124,12 +124,10 @@ type Server struct {
 
 // New makes a server. An advertised URL that clients could not use is an error.
 func New(o Options) (*Server, error) {
-	advertise := strings.TrimRight(o.AdvertiseURL, "/")
-	if advertise != "" {
-		if err := checkBaseURL(advertise); err != nil {
-			return nil, err
-		}
+	if err := CheckAdvertiseURL(o.AdvertiseURL); err != nil {
+		return nil, err
 	}
+	advertise := strings.TrimRight(o.AdvertiseURL, "/")
 	s := &Server{
 		store: o.Store, playback: o.Playback, clips: o.Clips, region: o.Region, account: o.Account, advertise: advertise,
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
@@ -169,10 +167,14 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// checkBaseURL refuses an advertised URL to which a path cannot be appended.
-func checkBaseURL(base string) error {
+// CheckAdvertiseURL refuses an advertised URL (Options.AdvertiseURL) to which a path cannot be
+// appended.
+func CheckAdvertiseURL(base string) error {
+	base = strings.TrimRight(base, "/")
 	u, err := url.Parse(base)
 	switch {
+	case base == "":
+		return nil
 	case err != nil:
 		return fmt.Errorf("advertised URL: %w", err)
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":

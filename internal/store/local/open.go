@@ -34,6 +34,12 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// CheckSchema refuses a directory whose index a newer version wrote, as Open would. It changes
+// nothing, and a server may be running over the directory.
+func CheckSchema(ctx context.Context, dir string) error {
+	return index.CheckSchema(ctx, filepath.Join(dir, indexFile))
+}
+
 // openLocked opens a store whose directory's lock is held; the store lets go of it when it is closed.
 func openLocked(ctx context.Context, dir string, lock *volume.Lock, o Options) (*Store, error) {
 	if o.Locked != nil {

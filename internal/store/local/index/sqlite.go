@@ -138,32 +138,40 @@ func (x *SQLite) migrate(ctx context.Context) error {
 	if err := x.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
 		return err
 	}
-	names, err := fs.Glob(migrations, "migrations/*.sql")
+	names, err := migrationsBehind(have)
 	if err != nil {
 		return err
 	}
-	if have > len(names) {
-		return fmt.Errorf("schema %d is of a newer version than this one, which knows %d", have, len(names))
-	}
 	for i, name := range names {
 		number, _, _ := strings.Cut(filepath.Base(name), "_")
-		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
+		if n, err := strconv.Atoi(number); err != nil || n != have+i+1 {
 			return fmt.Errorf("migration %s is out of order", name)
-		}
-		if i < have {
-			continue
 		}
 		text, err := migrations.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, i+1)
+		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, have+i+1)
 		if _, err := x.conn.ExecContext(ctx, script); err != nil {
 			_, _ = x.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 			return fmt.Errorf("migration %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// migrationsBehind returns the migrations that a database of a schema lacks, in their order. A
+// schema that is newer than they are is an error.
+func migrationsBehind(schema int) ([]string, error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	if schema < 0 || schema > len(names) {
+		return nil, fmt.Errorf("schema %d is of a newer version than this one, which knows %d",
+			schema, len(names))
+	}
+	return names[schema:], nil
 }
 
 // Close implements local.Index. What was committed is in the file; no call may run.
