@@ -11,7 +11,8 @@ import (
 )
 
 var (
-	// A page, and maybe one of its headings in quotes: docs/reference/producers.md, "Acknowledgements".
+	// A page, and maybe one of its headings in quotes: docs/reference/producers.md,
+	// "Acknowledgements".
 	citation = regexp.MustCompile(`([\w/.-]+\.md)\b(?:, "([^"]+)")?`)
 	// An issue of a source: PROD-CPP#441, hls.js#7163.
 	issue = regexp.MustCompile(`\b([A-Za-z][A-Za-z0-9.-]*)#[0-9]+`)
@@ -19,16 +20,19 @@ var (
 	link = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
 )
 
-// Every page that a comment names is there, with the heading that it cites, and every issue is of a source that readers can find.
+// Every page that a comment names is there, with the heading that it cites, and every issue is of a
+// source that readers can find.
 func TestCitationsResolve(t *testing.T) {
 	sources := newSourceKeys(t)
 	walk(t, ".go", func(path string) {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil,
+			parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, group := range file.Comments {
-			if text := group.Text(); !strings.Contains(text, ".md") && !strings.Contains(text, "#") {
+			if text := group.Text(); !strings.Contains(text, ".md") &&
+				!strings.Contains(text, "#") {
 				continue // most comments: the expressions are slow
 			}
 			text := strings.Join(strings.Fields(group.Text()), " ")
@@ -79,11 +83,13 @@ func (s *sourceKeys) check(t *testing.T, path, key string) {
 	known, asked := s.known[key]
 	if !asked {
 		quoted := regexp.QuoteMeta(key)
-		known = regexp.MustCompile("(?m)^\\| .*\\b" + quoted + "\\b.* \\||`" + quoted + "#N`").MatchString(s.page)
+		known = regexp.MustCompile("(?m)^\\| .*\\b" + quoted + "\\b.* \\||`" + quoted +
+			"#N`").MatchString(s.page)
 		s.known[key] = known
 	}
 	if !known {
-		t.Errorf("%s cites an issue of %s, which docs/reference/README.md does not explain", path, key)
+		t.Errorf("%s cites an issue of %s, which docs/reference/README.md does not explain", path,
+			key)
 	}
 }
 
@@ -111,7 +117,8 @@ func TestDocumentLinksResolve(t *testing.T) {
 	})
 }
 
-// hasAnchor looks for a heading with an anchor: lower case, hyphens for spaces, other punctuation gone.
+// hasAnchor looks for a heading with an anchor: lower case, hyphens for spaces, other punctuation
+// gone.
 func hasAnchor(text, anchor string) bool {
 	punctuation := regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {

@@ -59,7 +59,8 @@ func TestCompatibilityIsComplete(t *testing.T) {
 		return text
 	}
 	has := func(where, text, what string) {
-		if !regexp.MustCompile(`(^|[^A-Za-z0-9_])` + regexp.QuoteMeta(what) + `($|[^A-Za-z0-9_])`).MatchString(text) {
+		if !regexp.MustCompile(`(^|[^A-Za-z0-9_])` + regexp.QuoteMeta(what) +
+			`($|[^A-Za-z0-9_])`).MatchString(text) {
 			t.Errorf("%s: nothing about %s", where, what)
 		}
 	}
@@ -79,14 +80,17 @@ func TestCompatibilityIsComplete(t *testing.T) {
 	_, actions, _ := strings.Cut(page, "\n## Session actions\n")
 	actions, _, _ = strings.Cut(actions, "\n## ")
 	for path, name := range playback.HLSActions() {
-		has("session actions", actions, name+" `"+strings.TrimPrefix(path, playback.HLSPath)+"` | yes")
+		has("session actions", actions,
+			name+" `"+strings.TrimPrefix(path, playback.HLSPath)+"` | yes")
 	}
 	_, errors, _ := strings.Cut(page, "\n## Errors\n")
 	errors, _, _ = strings.Cut(errors, "\n## ")
 	for _, name := range constants(t, "internal/api/errors.go", "ErrorCode") {
 		code := api.ErrorCode(name)
 		has("errors", errors, name)
-		if row := regexp.MustCompile(`(?m)^\| ` + name + ` \| (\d+)`).FindStringSubmatch(errors); row != nil && row[1] != strconv.Itoa(code.Status()) {
+		if row := regexp.MustCompile(`(?m)^\| ` + name +
+			` \| (\d+)`).FindStringSubmatch(
+			errors); row != nil && row[1] != strconv.Itoa(code.Status()) {
 			t.Errorf("errors: %s is said to be %s, and is %d", name, row[1], code.Status())
 		}
 	}
@@ -95,7 +99,8 @@ func TestCompatibilityIsComplete(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if row := "\n| " + id + " | " + api.AckErrorID(n).Code() + " | "; !strings.Contains(page, row) {
+		if row := "\n| " + id + " | " + api.AckErrorID(n).Code() +
+			" | "; !strings.Contains(page, row) {
 			t.Errorf("acknowledgements: no row %q", strings.TrimSpace(row))
 		}
 	}
@@ -109,21 +114,24 @@ func TestCompatibilityIsComplete(t *testing.T) {
 func TestArchitectureNamesThePackages(t *testing.T) {
 	page := read(t, "docs/architecture.md")
 	for pkg := range imports {
-		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(pkg) + "` \\|.*\\|(.*)\\|$").FindStringSubmatch(page)
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(pkg) +
+			"` \\|.*\\|(.*)\\|$").FindStringSubmatch(page)
 		if row == nil {
 			t.Errorf("docs/architecture.md has no row of %s", pkg)
 			continue
 		}
 		for _, m := range regexp.MustCompile("`([a-z0-9_.]+)`").FindAllStringSubmatch(row[1], -1) {
 			if _, err := os.Stat(filepath.Join(pkg, m[1])); err != nil {
-				t.Errorf("docs/architecture.md sends readers to %s of %s, which is not there", m[1], pkg)
+				t.Errorf("docs/architecture.md sends readers to %s of %s, which is not there", m[1],
+					pkg)
 			}
 		}
 	}
 }
 
 var (
-	pathReference   = regexp.MustCompile("`((?:\\.ci|cmd|docs|internal|packaging|test)/[A-Za-z0-9_./-]+)[ `]")
+	pathReference = regexp.MustCompile(
+		"`((?:\\.ci|cmd|docs|internal|packaging|test)/[A-Za-z0-9_./-]+)[ `]")
 	targetReference = regexp.MustCompile("`make ([a-z]+)`")
 )
 

@@ -206,15 +206,18 @@ func TestAnswersLookLikeTheAWSCLIs(t *testing.T) {
     "HLSStreamingSessionURL": "http://x/?a=1&b=2"
 }
 `,
-		"tag-stream --stream-name c --tags a=b":                                                      "",
-		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL":               "\"http://x/?a=1&b=2\"\n",
-		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL --output text": "http://x/?a=1&b=2\n",
-		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL --output json": "\"http://x/?a=1&b=2\"\n",
-		"describe-stream --stream-name c --query StreamInfo.DataRetentionInHours":                    "24\n",
-		"describe-stream --stream-name c --query StreamInfo.MediaType":                               "null\n",
-		"list-streams --query StreamInfoList[-1].StreamName":                                         "\"d\"\n",
-		"list-streams --query StreamInfoList[].StreamName --output text":                             "c\nd\n",
-		"list-streams --query StreamInfoList[?StreamName=='d'].[CreationTime,Version] --output text": "1705489836.0\tw\n",
+		"tag-stream --stream-name c --tags a=b":                                        "",
+		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL": "\"http://x/?a=1&b=2\"\n",
+		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL --output " +
+			"text": "http://x/?a=1&b=2\n",
+		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL --output " +
+			"json": "\"http://x/?a=1&b=2\"\n",
+		"describe-stream --stream-name c --query StreamInfo.DataRetentionInHours": "24\n",
+		"describe-stream --stream-name c --query StreamInfo.MediaType":            "null\n",
+		"list-streams --query StreamInfoList[-1].StreamName":                      "\"d\"\n",
+		"list-streams --query StreamInfoList[].StreamName --output text":          "c\nd\n",
+		"list-streams --query StreamInfoList[?StreamName=='d'].[CreationTime,Version] --output " +
+			"text": "1705489836.0\tw\n",
 	} {
 		stdout, stderr, code := callWeir(t, s.URL, strings.Fields(args)...)
 		if code != 0 || stdout != want {

@@ -56,7 +56,8 @@ _weir() {
 if [[ $funcstack[1] == _weir ]]; then _weir "$@"; else compdef _weir weir; fi
 `,
 		"fish": `function __weir_find
-  set -g __weir_found (weir ` + completeCommand + ` (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)
+  set -g __weir_found (weir ` + completeCommand +
+			` (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)
   test (count $__weir_found) -gt 0
 end
 complete -c weir -n __weir_find -f -a '$__weir_found'

@@ -129,7 +129,8 @@ func present(t *testing.T, trak []byte, list []shown, scale int64) {
 	if elst := box(t, trak, "edts", "elst"); elst != nil {
 		entries = nil
 		for b := elst[8:]; len(b) > 0; {
-			e := entry{int64(binary.BigEndian.Uint32(b)), int64(int32(binary.BigEndian.Uint32(b[4:])))}
+			e := entry{int64(binary.BigEndian.Uint32(b)),
+				int64(int32(binary.BigEndian.Uint32(b[4:])))}
 			if elst[0] == 1 {
 				e = entry{int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:]))}
 				b = b[8:]
@@ -445,7 +446,10 @@ func TestMovieSpills(t *testing.T) {
 		t.Errorf("%d pictures", len(list))
 	}
 	for _, room := range []int{0, 200_000} {
-		if _, err := long(func() (Scratch, error) { return &failing{left: room}, nil }); err == nil {
+		if _, err := long(func() (Scratch, error) {
+			return &failing{left: room},
+				nil
+		}); err == nil {
 			t.Errorf("no error for scratch room of %d bytes", room)
 		}
 	}
@@ -467,7 +471,8 @@ func TestMovieErrors(t *testing.T) {
 			CodecPrivate: make([]byte, 18)}, media.ErrUnsupportedCodec},
 		{&media.Track{Kind: media.Video, CodecID: "V_VP8"}, media.ErrUnsupportedCodec},
 	} {
-		if _, err := NewMovie([]MovieTrack{{Track: c.track}}, MovieOptions{}); !errors.Is(err, c.want) {
+		if _, err := NewMovie([]MovieTrack{{Track: c.track}}, MovieOptions{}); !errors.Is(err,
+			c.want) {
 			t.Errorf("%s: %v", c.track.CodecID, err)
 		}
 	}

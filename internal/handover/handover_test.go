@@ -32,9 +32,11 @@ func server(t *testing.T, dir string) (*Offer, *os.File) {
 	return o, socket
 }
 
-// A connection that comes while nobody accepts waits, and is answered by the process that has taken over.
+// A connection that comes while nobody accepts waits, and is answered by the process that has taken
+// over.
 func TestConnectionsWaitForTheSuccessor(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), strings.Repeat("a long name ", 10)) // longer than the address of a Unix socket may be
+	// longer than the address of a Unix socket may be
+	dir := filepath.Join(t.TempDir(), strings.Repeat("a long name ", 10))
 	must(t, os.Mkdir(dir, 0o700))
 	o, socket := server(t, dir)
 	info, err := os.Stat(filepath.Join(dir, socketName))
@@ -84,7 +86,8 @@ func TestGivingUp(t *testing.T) {
 
 	p, err := Take(t.Context(), dir)
 	must(t, err)
-	if _, err := Take(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "another takeover is under way") {
+	if _, err := Take(t.Context(), dir); err == nil ||
+		!strings.Contains(err.Error(), "another takeover is under way") {
 		t.Errorf("a second takeover: %v", err)
 	}
 	p.Close() // before it has asked the server to stop
@@ -123,7 +126,8 @@ func TestGivingUp(t *testing.T) {
 
 // A server that says nothing sensible is not taken over from.
 func TestStrangeOffers(t *testing.T) {
-	for _, line := range []string{"", "\n", "junk\n", `{"version":2}` + "\n", `{"version":1,"sockets":["main"]}` + "\n", `{"error":"no"}` + "\n"} {
+	for _, line := range []string{"", "\n", "junk\n", `{"version":2}` + "\n",
+		`{"version":1,"sockets":["main"]}` + "\n", `{"error":"no"}` + "\n"} {
 		dir := t.TempDir()
 		listener, err := net.Listen("unix", filepath.Join(dir, socketName))
 		must(t, err)

@@ -1,5 +1,6 @@
-// Package handover passes listening sockets from process to process, so that a restart refuses no connection: from systemd
-// (Activated), and from a server to the one that takes its place over the same data directory (Offer, Take).
+// Package handover passes listening sockets from process to process, so that a restart refuses no
+// connection: from systemd (Activated), and from a server to the one that takes its place over the
+// same data directory (Offer, Take).
 //
 // The two servers talk over a Unix socket in the data directory, in lines:
 //
@@ -9,8 +10,8 @@
 //	old → released
 //	new → serving     the old one ends
 //
-// Whoever goes on, goes on when the other one's end of the connection closes: the old one keeps its sockets until it has read
-// "serving", and takes the directory back when that does not come.
+// Whoever goes on, goes on when the other one's end of the connection closes: the old one keeps its
+// sockets until it has read "serving", and takes the directory back when that does not come.
 package handover
 
 import (
@@ -71,13 +72,15 @@ type Offer struct {
 	open   map[*net.UnixConn]struct{} // connections that Close ends
 }
 
-// NewOffer offers the sockets of the server over dir, whose lock the caller holds. The sockets stay the caller's.
+// NewOffer offers the sockets of the server over dir, whose lock the caller holds. The sockets stay
+// the caller's.
 func NewOffer(dir string, sockets Sockets, log *slog.Logger) (*Offer, error) {
 	o := &Offer{
 		path: filepath.Join(dir, socketName), sockets: sockets, log: log,
 		asked: make(chan *Successor, 1), open: map[*net.UnixConn]struct{}{},
 	}
-	// Under another name until its mode is right. One that was left by a server that was killed is replaced.
+	// Under another name until its mode is right. One that was left by a server that was killed is
+	// replaced.
 	temporary := o.path + ".new"
 	_ = os.Remove(temporary) // also left by one
 	err := withShortPath(temporary, func(path string) (err error) {
@@ -89,14 +92,15 @@ func NewOffer(dir string, sockets Sockets, log *slog.Logger) (*Offer, error) {
 	}
 	o.listener.SetUnlinkOnClose(false) // the file may be another server's by then
 	if err := errors.Join(os.Chmod(temporary, 0o600), os.Rename(temporary, o.path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("offer sockets: %w", err), o.listener.Close(), os.Remove(temporary))
+		return nil, errors.Join(fmt.Errorf("offer sockets: %w", err), o.listener.Close(),
+			os.Remove(temporary))
 	}
 	o.running.Go(o.accept)
 	return o, nil
 }
 
-// Asked gives the process that has asked this one to stop. There is one at most. It and Close may be called on nil, an offer that
-// nobody takes.
+// Asked gives the process that has asked this one to stop. There is one at most. It and Close may
+// be called on nil, an offer that nobody takes.
 func (o *Offer) Asked() <-chan *Successor {
 	if o == nil {
 		return nil
@@ -104,8 +108,8 @@ func (o *Offer) Asked() <-chan *Successor {
 	return o.asked
 }
 
-// Close withdraws the offer. A successor that was taken from Asked is not touched. remove says that the directory is still the
-// caller's, so that the socket in it is this one.
+// Close withdraws the offer. A successor that was taken from Asked is not touched. remove says that
+// the directory is still the caller's, so that the socket in it is this one.
 func (o *Offer) Close(remove bool) error {
 	if o == nil {
 		return nil
@@ -178,7 +182,8 @@ func (o *Offer) talk(conn *net.UnixConn) {
 	for i, name := range names {
 		files[i] = o.sockets[name]
 	}
-	if err := send(conn, offer{Version: version, PID: os.Getpid(), Sockets: names}, files); err != nil {
+	if err := send(conn, offer{Version: version, PID: os.Getpid(), Sockets: names},
+		files); err != nil {
 		o.log.Warn("takeover failed", "pid", pid, "error", err)
 		return
 	}
@@ -292,7 +297,8 @@ func send(conn *net.UnixConn, o offer, files []*os.File) error {
 	return err
 }
 
-// withShortPath calls f with a path to the same file that fits the address of a Unix socket (108 bytes on Linux, unix(7)).
+// withShortPath calls f with a path to the same file that fits the address of a Unix socket (108
+// bytes on Linux, unix(7)).
 func withShortPath(path string, f func(path string) error) error {
 	if len(path) < 100 || runtime.GOOS != "linux" {
 		return f(path)

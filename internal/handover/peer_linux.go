@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPeer refuses whoever is neither this process's user nor root, and returns the process at the other end.
+// checkPeer refuses whoever is neither this process's user nor root, and returns the process at the
+// other end.
 func checkPeer(conn *net.UnixConn) (pid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

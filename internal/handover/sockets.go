@@ -20,8 +20,9 @@ const (
 // Sockets are listening sockets by name.
 type Sockets map[string]*os.File
 
-// Activated returns the sockets that systemd, or what stands in for it, has passed to this process (sd_listen_fds(3)), and hides
-// them from its children. One that is not called "metrics" is the main one, whatever its name.
+// Activated returns the sockets that systemd, or what stands in for it, has passed to this process
+// (sd_listen_fds(3)), and hides them from its children. One that is not called "metrics" is the
+// main one, whatever its name.
 func Activated() (Sockets, error) {
 	files := activation.Files(true)
 	s := Sockets{}
@@ -95,7 +96,8 @@ func Serves(socket *os.File, address string) bool {
 		return false
 	}
 	anywhere := func(ip net.IP) bool { return len(ip) == 0 || ip.IsUnspecified() }
-	same := anywhere(have.IP) && anywhere(want.IP) || have.IP.Equal(want.IP) && have.Zone == want.Zone
+	same := anywhere(have.IP) && anywhere(want.IP) ||
+		have.IP.Equal(want.IP) && have.Zone == want.Zone
 	return same && (want.Port == 0 || want.Port == have.Port)
 }
 

@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-// ErrNobody says that no server offers its sockets: none runs over the directory, or it has just let go of it.
+// ErrNobody says that no server offers its sockets: none runs over the directory, or it has just
+// let go of it.
 var ErrNobody = errors.New("no server to take over from")
 
-// releaseTime is how long a server may take to end what it does. It gives its producers five seconds; the rest is for the disk.
+// releaseTime is how long a server may take to end what it does. It gives its producers five
+// seconds; the rest is for the disk.
 const releaseTime = time.Minute
 
 // Predecessor is the server that is taken over from. It serves as before until Stop.
@@ -79,8 +81,11 @@ func (p *Predecessor) receive() error {
 	case o.Error != "":
 		return closeAll(files, errors.New(o.Error))
 	case o.Version != version:
-		return closeAll(files, fmt.Errorf("the server speaks version %d of the handover, this one %d", o.Version, version))
-	case flags&syscall.MSG_CTRUNC != 0 || len(files) != len(o.Sockets) || !bytes.HasSuffix(line[:n], []byte("\n")):
+		return closeAll(files,
+			fmt.Errorf("the server speaks version %d of the handover, this one %d", o.Version,
+				version))
+	case flags&syscall.MSG_CTRUNC != 0 || len(files) != len(o.Sockets) ||
+		!bytes.HasSuffix(line[:n], []byte("\n")):
 		return closeAll(files, fmt.Errorf("%d of the %d sockets came", len(files), len(o.Sockets)))
 	}
 	p.PID, p.Sockets = o.PID, Sockets{}
@@ -115,8 +120,8 @@ func closeAll(files []*os.File, err error) error {
 	return err
 }
 
-// Stop asks the server to end what it does and waits until it has let go of the data directory. That it dies meanwhile is no
-// error: whether the directory is free its lock tells.
+// Stop asks the server to end what it does and waits until it has let go of the data directory.
+// That it dies meanwhile is no error: whether the directory is free its lock tells.
 func (p *Predecessor) Stop(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = p.conn.Close() })()
 	_, err := p.conn.Write([]byte(lineStop))

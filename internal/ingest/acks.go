@@ -10,8 +10,9 @@ import (
 
 // AckWriter sends acknowledgements to the producer.
 type AckWriter interface {
-	// WriteAck sends one acknowledgement. Producers take one per HTTP chunk, so each call must leave as a chunk of its own,
-	// flushed (docs/reference/producers.md, "Acknowledgements"). It may block for as long as the producer does not read.
+	// WriteAck sends one acknowledgement. Producers take one per HTTP chunk, so each call must
+	// leave as a chunk of its own, flushed (docs/reference/producers.md, "Acknowledgements"). It
+	// may block for as long as the producer does not read.
 	WriteAck(ack []byte) error
 }
 
@@ -26,8 +27,8 @@ const (
 	ackError
 )
 
-// ack is one acknowledgement, small because a producer that reads none until its upload is over (Python's requests does so)
-// makes thousands of them wait.
+// ack is one acknowledgement, small because a producer that reads none until its upload is over
+// (Python's requests does so) makes thousands of them wait.
 type ack struct {
 	kind     ackKind
 	errorID  api.AckErrorID
@@ -36,11 +37,13 @@ type ack struct {
 	since    int64        // Unix nanoseconds from which the latency of this acknowledgement counts
 }
 
-// ackQueue stands between those who acknowledge, who must never wait, and a producer that may not read. One goroutine writes.
+// ackQueue stands between those who acknowledge, who must never wait, and a producer that may not
+// read. One goroutine writes.
 //
-// The queue is bounded. When it is full, idle and BUFFERING acknowledgements are dropped first, then RECEIVED ones, which
-// only tell of progress; then the oldest PERSISTED, because a producer that has not read 64k acknowledgements waits for
-// the last one, and a fragment whose PERSISTED it misses is resent and recognised. ERROR is never dropped: it is the last.
+// The queue is bounded. When it is full, idle and BUFFERING acknowledgements are dropped first,
+// then RECEIVED ones, which only tell of progress; then the oldest PERSISTED, because a producer
+// that has not read 64k acknowledgements waits for the last one, and a fragment whose PERSISTED it
+// misses is resent and recognised. ERROR is never dropped: it is the last.
 type ackQueue struct {
 	limit int
 	write func(ack) error // formats and sends

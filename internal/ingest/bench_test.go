@@ -14,11 +14,13 @@ import (
 // nullStore takes fragments and forgets them.
 type nullStore struct{ fakeStore }
 
-func (s *nullStore) Append(context.Context, store.StreamID, *store.Record) (store.FragmentInfo, error) {
+func (s *nullStore) Append(context.Context, store.StreamID,
+	*store.Record) (store.FragmentInfo, error) {
 	return store.FragmentInfo{Location: store.Location{Volume: "volume"}}, nil
 }
 
-// picture is so many bytes of an H.264 picture: a delimiter, parameter sets of a key frame, and four slices.
+// picture is so many bytes of an H.264 picture: a delimiter, parameter sets of a key frame, and
+// four slices.
 func picture(size int, key bool) string {
 	nals, first := []string{"\x09\xf0"}, "\x41\x9a"
 	if key {
@@ -36,7 +38,8 @@ func picture(size int, key bool) string {
 	return b.String()
 }
 
-// benchBody is a minute of 4 Mbit/s video at 30 frames a second with audio, in clusters of one second: 30 MB.
+// benchBody is a minute of 4 Mbit/s video at 30 frames a second with audio, in clusters of one
+// second: 30 MB.
 func benchBody(b *testing.B) []byte {
 	video := videoTrack
 	video.CodecPrivate = avcC
@@ -56,7 +59,8 @@ func benchBody(b *testing.B) []byte {
 	return w.end().Bytes()
 }
 
-// BenchmarkConnection is a connection without a disk; BenchmarkCopy is the same bytes through io.Copy, read as a socket gives them.
+// BenchmarkConnection is a connection without a disk; BenchmarkCopy is the same bytes through
+// io.Copy, read as a socket gives them.
 func BenchmarkConnection(b *testing.B) {
 	body := benchBody(b)
 	memory := NewMemory(0)
@@ -65,7 +69,8 @@ func BenchmarkConnection(b *testing.B) {
 	for b.Loop() {
 		o := absolute(&nullStore{})
 		o.Memory = memory
-		if err := New(o).Run(context.Background(), onlyReader{bytes.NewReader(body)}, ackFunc(func([]byte) error { return nil })); err != nil {
+		if err := New(o).Run(context.Background(), onlyReader{bytes.NewReader(body)},
+			ackFunc(func([]byte) error { return nil })); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -75,7 +80,8 @@ func BenchmarkCopy(b *testing.B) {
 	body := benchBody(b)
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, onlyReader{bytes.NewReader(body)}, make([]byte, 64<<10)); err != nil {
+		if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard},
+			onlyReader{bytes.NewReader(body)}, make([]byte, 64<<10)); err != nil {
 			b.Fatal(err)
 		}
 	}

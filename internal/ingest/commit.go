@@ -16,8 +16,8 @@ type job struct {
 	acknowledge bool // RECEIVED and PERSISTED when it is
 }
 
-// committer makes fragments durable one after the other, in the order in which they came, so that commit order is ingest order
-// within a connection.
+// committer makes fragments durable one after the other, in the order in which they came, so that
+// commit order is ingest order within a connection.
 type committer struct {
 	conn    *Connection
 	running context.Context // ends with the connection
@@ -30,9 +30,10 @@ type committer struct {
 	failed error
 }
 
-// newCommitter starts the goroutine. ctx is for the store's calls and must not end when the connection does, for what was
-// received shall be stored; stop ends reading, and with it running.
-func newCommitter(ctx, running context.Context, conn *Connection, stop context.CancelCauseFunc) *committer {
+// newCommitter starts the goroutine. ctx is for the store's calls and must not end when the
+// connection does, for what was received shall be stored; stop ends reading, and with it running.
+func newCommitter(ctx, running context.Context, conn *Connection,
+	stop context.CancelCauseFunc) *committer {
 	c := &committer{conn: conn, running: running, stop: stop, done: make(chan struct{})}
 	c.jobs = make(chan job, max(conn.o.Limits.InFlight-1, 0)) // one more is being worked at
 	go c.run(ctx)
@@ -60,7 +61,8 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// fail ends the connection: the producer must learn of it when its time has come, not when it next sends something.
+// fail ends the connection: the producer must learn of it when its time has come, not when it next
+// sends something.
 func (c *committer) fail(err *Error) {
 	c.failed = err
 	c.conn.failing.Store(true)
@@ -90,11 +92,15 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 	if !j.acknowledge {
 		return nil
 	}
-	// Not before: after some errors the SDK resends no fragment that it has RECEIVED of (DESIGN.md).
-	conn.put(ack{kind: ackReceived, number: f.number, timecode: f.timecode, since: f.received.UnixNano()})
-	// A stream with retention 0 keeps fragments in memory, which is not PERSISTED; such a fragment has no volume.
+	// Not before: after some errors the SDK resends no fragment that it has RECEIVED of
+	// (DESIGN.md).
+	conn.put(ack{kind: ackReceived, number: f.number, timecode: f.timecode,
+		since: f.received.UnixNano()})
+	// A stream with retention 0 keeps fragments in memory, which is not PERSISTED; such a fragment
+	// has no volume.
 	if info.Location.Volume != "" {
-		conn.put(ack{kind: ackPersisted, number: info.Number, timecode: f.timecode, since: f.received.UnixNano()})
+		conn.put(ack{kind: ackPersisted, number: info.Number, timecode: f.timecode,
+			since: f.received.UnixNano()})
 	}
 	return nil
 }
@@ -106,18 +112,21 @@ func (c *Connection) save(ctx context.Context, j job) (store.FragmentInfo, strin
 	if c.o.TimecodeType == api.TimecodeRelative {
 		key = place{stream: id, uid: j.fragment.doc.uid, at: rec.Timecode}
 	}
-	// Producers reconnect within milliseconds, while the fragments of the old connection are still on their way to the disk.
+	// Producers reconnect within milliseconds, while the fragments of the old connection are still
+	// on their way to the disk.
 	defer c.o.Resends.hold(key)()
 
 	info, result, err := c.place(ctx, key, rec)
 	if err == nil && key.uid != "" {
-		c.o.Resends.add(id, saved{from: &c.origin, uid: key.uid, timecode: key.at, number: info.Number})
+		c.o.Resends.add(id,
+			saved{from: &c.origin, uid: key.uid, timecode: key.at, number: info.Number})
 	}
 	return info, result, err
 }
 
 // place stores a fragment whose place is held, unless that is where it is already.
-func (c *Connection) place(ctx context.Context, key place, rec *store.Record) (store.FragmentInfo, string, error) {
+func (c *Connection) place(ctx context.Context, key place,
+	rec *store.Record) (store.FragmentInfo, string, error) {
 	id := c.o.Stream.ID
 	for _, old := range c.possibleResends(ctx, key, rec) {
 		switch c.compare(ctx, &old, rec) {
@@ -128,7 +137,8 @@ func (c *Connection) place(ctx context.Context, key place, rec *store.Record) (s
 			if !errors.Is(err, store.ErrNotFound) {
 				return info, resultReplaced, err
 			}
-			// The old one has left in the meantime (retention), or the stream was deleted, which Append tells.
+			// The old one has left in the meantime (retention), or the stream was deleted, which
+			// Append tells.
 		}
 	}
 	info, err := c.o.Store.Append(ctx, id, rec)

@@ -53,13 +53,14 @@ func New(o Options) *Connection {
 	return &Connection{o: o.withDefaults(), clocks: map[int]*trackClock{}, hints: map[int]hint{}}
 }
 
-// Run reads the body to its end, stores its fragments and acknowledges them. It returns when every fragment that it took has
-// been made durable or has failed, and no goroutine of it uses body or acks any more. That can last for Limits.AckDrain after
-// the end of the body when the producer does not read.
+// Run reads the body to its end, stores its fragments and acknowledges them. It returns when every
+// fragment that it took has been made durable or has failed, and no goroutine of it uses body or
+// acks any more. That can last for Limits.AckDrain after the end of the body when the producer does
+// not read.
 //
-// The result is nil for a body that ended properly, an *Error for what the producer was told in an ERROR acknowledgement,
-// ErrIdle, ErrDrained when Options.Drain has ended it, or the cause of ctx's end. When ctx ends the connection stops reading, but
-// what was received is stored.
+// The result is nil for a body that ended properly, an *Error for what the producer was told in an
+// ERROR acknowledgement, ErrIdle, ErrDrained when Options.Drain has ended it, or the cause of ctx's
+// end. When ctx ends the connection stops reading, but what was received is stored.
 func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	o := &c.o
 	o.Metrics.requests.Inc()
@@ -186,14 +187,16 @@ func (c *Connection) event(ctx context.Context, ev *mkv.Event) error {
 	return nil
 }
 
-// declare takes a new set of tracks. It ends the fragment before, whose clocks may go: a body may declare any number of sets.
+// declare takes a new set of tracks. It ends the fragment before, whose clocks may go: a body may
+// declare any number of sets.
 func (c *Connection) declare() error {
 	if err := c.endFragment(media.NoTime, false); err != nil {
 		return err
 	}
 	tracks := c.reader.Tracks()
 	if len(tracks) > c.o.Limits.Tracks {
-		return failf(nil, api.AckMoreThanAllowedTracks, "%d tracks, more than %d", len(tracks), c.o.Limits.Tracks)
+		return failf(nil, api.AckMoreThanAllowedTracks, "%d tracks, more than %d", len(tracks),
+			c.o.Limits.Tracks)
 	}
 	c.doc = newDocument(tracks)
 	clocks, hints := map[int]*trackClock{}, map[int]hint{}
@@ -209,8 +212,9 @@ func (c *Connection) declare() error {
 	return nil
 }
 
-// tags takes a Tags element. END_OF_FRAGMENT closes the fragment with the tags since its cluster began; tags that a cluster
-// follows are that cluster's (docs/reference/service.md, "Tags of fragments").
+// tags takes a Tags element. END_OF_FRAGMENT closes the fragment with the tags since its cluster
+// began; tags that a cluster follows are that cluster's (docs/reference/service.md, "Tags of
+// fragments").
 func (c *Connection) tags(tags []media.Tag) error {
 	for _, t := range tags {
 		if t.Name == endOfFragment {
@@ -228,10 +232,12 @@ func (c *Connection) tags(tags []media.Tag) error {
 			continue // in front of the tracks they are the document's (GStreamer)
 		}
 		if c.clusters == 0 {
-			// In front of the first cluster they may be the file's; only startCluster can tell, so limits wait as well.
+			// In front of the first cluster they may be the file's; only startCluster can tell, so
+			// limits wait as well.
 			if len(c.pending) < maxHeaderTags {
 				c.pending = append(c.pending, media.Tag{
-					Name: clip(t.Name, api.MaxFragmentTagName+1), Value: clip(t.Value, api.MaxFragmentTagValue+1),
+					Name:  clip(t.Name, api.MaxFragmentTagName+1),
+					Value: clip(t.Value, api.MaxFragmentTagValue+1),
 				})
 			}
 			continue
@@ -243,7 +249,8 @@ func (c *Connection) tags(tags []media.Tag) error {
 	return nil
 }
 
-// maxHeaderTags is how many tags in front of the first cluster are looked at; more is over any limit if they are metadata.
+// maxHeaderTags is how many tags in front of the first cluster are looked at; more is over any
+// limit if they are metadata.
 const maxHeaderTags = 4 * api.MaxFragmentTags
 
 // clip bounds a text that may be thrown away, so that it is still too long if it was.
@@ -254,7 +261,8 @@ func clip(text string, most int) string {
 	return text
 }
 
-// keepTag adds a tag to those that wait for their fragment. Reserved names are accepted and not kept.
+// keepTag adds a tag to those that wait for their fragment. Reserved names are accepted and not
+// kept.
 func (c *Connection) keepTag(t media.Tag) error {
 	if strings.HasPrefix(t.Name, reservedPrefix) {
 		return nil
@@ -267,7 +275,8 @@ func (c *Connection) keepTag(t media.Tag) error {
 	return err
 }
 
-// unfinished is the fragment that an error belongs to: the current one, unless its cluster has ended.
+// unfinished is the fragment that an error belongs to: the current one, unless its cluster has
+// ended.
 func (c *Connection) unfinished() *fragment {
 	if c.cur != nil && !c.cur.complete {
 		return c.cur
@@ -314,7 +323,8 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	default:
 		return fail(nil, api.AckInternalError, err)
 	}
-	f := &fragment{doc: c.doc, number: number, timecode: timecode, arrived: now, tracks: make([]samples, len(c.doc.tracks))}
+	f := &fragment{doc: c.doc, number: number, timecode: timecode, arrived: now,
+		tracks: make([]samples, len(c.doc.tracks))}
 	if f.producer, err = c.producerTime(timecode); err != nil {
 		return fail(f, api.AckInvalidProducerTimestamp, err)
 	}
@@ -322,10 +332,12 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 		f.base = c.o.ProducerStart * int64(time.Millisecond)
 	}
 	if limit := now.Add(c.o.Limits.Future).UnixMilli(); f.producer > limit {
-		return failf(f, api.AckInvalidProducerTimestamp, "producer timestamp %d ms is more than %v ahead", f.producer, c.o.Limits.Future)
+		return failf(f, api.AckInvalidProducerTimestamp,
+			"producer timestamp %d ms is more than %v ahead", f.producer, c.o.Limits.Future)
 	}
 	if c.clusters > 0 && timecode <= c.previous {
-		return failf(f, api.AckTimecodeLesserThanBefore, "timecode %d after %d", timecode, c.previous)
+		return failf(f, api.AckTimecodeLesserThanBefore, "timecode %d after %d", timecode,
+			c.previous)
 	}
 	if f.tags, err = c.takeTags(); err != nil {
 		return fail(f, api.AckFragmentMetadataLimit, err)
@@ -339,8 +351,8 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	return nil
 }
 
-// takeTags gives the tags that were read in front of a cluster. In front of the first cluster of a document that a muxer of
-// files wrote they are the document's, and stay in its header only.
+// takeTags gives the tags that were read in front of a cluster. In front of the first cluster of a
+// document that a muxer of files wrote they are the document's, and stay in its header only.
 func (c *Connection) takeTags() ([]media.Tag, error) {
 	tags := c.pending
 	c.pending = nil
@@ -381,15 +393,16 @@ func (c *Connection) producerTime(timecode int64) (int64, error) {
 // maxMillis is the end of the year 2199. Nanoseconds since 1970 fit an int64 until 2262.
 const maxMillis = 7_258_118_399_999
 
-// endFragment hands the current fragment, which is whole, to the committer. tail says that no cluster follows the tags that were
-// read since, so that they are this fragment's.
+// endFragment hands the current fragment, which is whole, to the committer. tail says that no
+// cluster follows the tags that were read since, so that they are this fragment's.
 func (c *Connection) endFragment(next int64, tail bool) error {
 	if c.cur == nil {
 		return nil
 	}
 	c.source.end()
 	if tail {
-		// Those in front of the cluster and those behind it were held to the limit by themselves, as the SDK counts them.
+		// Those in front of the cluster and those behind it were held to the limit by themselves,
+		// as the SDK counts them.
 		for _, t := range c.pending {
 			if !slices.Contains(c.cur.tags, t) {
 				c.cur.tags = append(c.cur.tags, t)
@@ -413,7 +426,8 @@ func (c *Connection) hand(next int64, partial, acknowledge bool) error {
 	c.cutOff = partial
 	f.received = time.Unix(0, c.source.last.Load())
 	for i := range f.tracks {
-		c.hints[f.doc.tracks[i].Number] = hint{bytes: len(f.tracks[i].payload), frames: len(f.tracks[i].table) + 1}
+		c.hints[f.doc.tracks[i].Number] = hint{bytes: len(f.tracks[i].payload),
+			frames: len(f.tracks[i].table) + 1}
 	}
 	rec, err := f.record(c.clocks, next, partial)
 	if err != nil {
@@ -467,7 +481,8 @@ func (c *Connection) put(a ack) {
 }
 
 var ackTypes = [...]api.AckType{
-	ackIdle: api.AckIdle, ackBuffering: api.AckBuffering, ackReceived: api.AckReceived, ackPersisted: api.AckPersisted, ackError: api.AckError,
+	ackIdle: api.AckIdle, ackBuffering: api.AckBuffering, ackReceived: api.AckReceived,
+	ackPersisted: api.AckPersisted, ackError: api.AckError,
 }
 
 // ackSender formats acknowledgements on the writing goroutine.

@@ -13,7 +13,8 @@ import (
 	"weir/internal/mkv"
 )
 
-// finish decides what becomes of the fragment at hand when reading has ended, and what the connection's result is.
+// finish decides what becomes of the fragment at hand when reading has ended, and what the
+// connection's result is.
 func (c *Connection) finish(ctx context.Context, err error) error {
 	var told *Error
 	if errors.As(err, &told) {
@@ -29,8 +30,9 @@ func (c *Connection) finish(ctx context.Context, err error) error {
 		if c.cur == nil || c.cur.complete {
 			return c.endFragment(media.NoTime, true)
 		}
-		// The SDK ends a body like this when it starts over, and sends the fragment again: PERSISTED would make it free
-		// what it has not sent. Everyone else has nothing more to send.
+		// The SDK ends a body like this when it starts over, and sends the fragment again:
+		// PERSISTED would make it free what it has not sent. Everyone else has nothing more to
+		// send.
 		return c.keep(!c.cur.doc.resends)
 	case ctx.Err() != nil:
 		return c.interrupted(context.Cause(ctx))
@@ -39,10 +41,11 @@ func (c *Connection) finish(ctx context.Context, err error) error {
 	case ended == io.EOF:
 		e := failf(c.unfinished(), api.AckStreamReadError, "body ends inside an element")
 		return c.giveUp(e)
-	case c.reader.EndedBetween() && (errors.Is(ended, io.ErrUnexpectedEOF) || errors.Is(ended, syscall.ECONNRESET)) &&
+	case c.reader.EndedBetween() &&
+		(errors.Is(ended, io.ErrUnexpectedEOF) || errors.Is(ended, syscall.ECONNRESET)) &&
 		(c.unfinished() == nil || c.lonely()):
-		// kvssink closes an idle connection like this, embedded-C every one. Whether acknowledgements got lost with it cannot be
-		// known, so its fragments may be resent.
+		// kvssink closes an idle connection like this, embedded-C every one. Whether
+		// acknowledgements got lost with it cannot be known, so its fragments may be resent.
 		c.count(func(sum *Summary) { sum.Unended = true })
 		if c.unfinished() != nil {
 			return c.keep(true)
@@ -69,7 +72,8 @@ func (c *Connection) giveUp(err error) error {
 	return firstError(c.endFragment(media.NoTime, false), err)
 }
 
-// interrupted ends a connection that is gone, or that must stop: what may never be sent again is kept.
+// interrupted ends a connection that is gone, or that must stop: what may never be sent again is
+// kept.
 func (c *Connection) interrupted(err error) error {
 	if c.unfinished() != nil && c.lonely() {
 		return firstError(c.keep(false), err)
@@ -77,9 +81,9 @@ func (c *Connection) interrupted(err error) error {
 	return c.giveUp(err)
 }
 
-// lonely says that the current fragment's producer is one of those that neither mark the end of a fragment nor end the body
-// and resend nothing (embedded-C, docs/reference/producers.md, "End of a stream"), so that the frames so far are all that
-// there will ever be.
+// lonely says that the current fragment's producer is one of those that neither mark the end of a
+// fragment nor end the body and resend nothing (embedded-C, docs/reference/producers.md, "End of a
+// stream"), so that the frames so far are all that there will ever be.
 func (c *Connection) lonely() bool {
 	return c.cur != nil && !c.cur.doc.resends && !c.marked
 }
@@ -103,7 +107,8 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// tell acknowledges an ERROR after the time for which it is held back, or when the connection must end.
+// tell acknowledges an ERROR after the time for which it is held back, or when the connection must
+// end.
 func (c *Connection) tell(ctx context.Context, e *Error, hold time.Duration) {
 	if hold > 0 {
 		timer := time.NewTimer(hold)
@@ -143,7 +148,8 @@ func (c *Connection) startIdleAcks() (stop func()) {
 	}
 }
 
-// awaitDrain drains the source when Options.Drain is closed. The function that it returns ends the waiting.
+// awaitDrain drains the source when Options.Drain is closed. The function that it returns ends the
+// waiting.
 func (c *Connection) awaitDrain() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -160,11 +166,12 @@ func (c *Connection) awaitDrain() (stop func()) {
 	}
 }
 
-// linger reads on for the time d: while an ERROR is held back, and for a moment after the last acknowledgement, so that the
-// producer reads it. Closing a connection with unread bytes resets it, and a reset may overtake what was sent. It returns at
-// once; wait returns when reading is over.
+// linger reads on for the time d: while an ERROR is held back, and for a moment after the last
+// acknowledgement, so that the producer reads it. Closing a connection with unread bytes resets it,
+// and a reset may overtake what was sent. It returns at once; wait returns when reading is over.
 func (c *Connection) linger(body io.Reader, d time.Duration) (wait func()) {
-	if c.o.Deadlines == nil || !c.source.readable() || c.o.Deadlines.SetReadDeadline(c.o.Clock().Add(d)) != nil {
+	if c.o.Deadlines == nil || !c.source.readable() ||
+		c.o.Deadlines.SetReadDeadline(c.o.Clock().Add(d)) != nil {
 		return func() {}
 	}
 	done := make(chan struct{})

@@ -9,7 +9,8 @@ import (
 	"weir/internal/store"
 )
 
-// ErrIdle is what Run returns when nothing came for Limits.Idle and no fragment was open: the connection just ends.
+// ErrIdle is what Run returns when nothing came for Limits.Idle and no fragment was open: the
+// connection just ends.
 var ErrIdle = errors.New("nothing received for too long")
 
 // ErrDrained is what Run returns when Options.Drain ended the connection at the end of a fragment.
@@ -52,7 +53,8 @@ func matroskaError(f *fragment, err *mkv.Error) *Error {
 	case mkv.Metadata:
 		return fail(f, api.AckFragmentMetadataLimit, err)
 	case mkv.NoDocument:
-		// 4006 would make the SDK skip a fragment that is only begun in the wrong place; this makes it begin again.
+		// 4006 would make the SDK skip a fragment that is only begun in the wrong place; this makes
+		// it begin again.
 		return fail(f, api.AckStreamReadError, err)
 	}
 	return fail(f, api.AckInvalidMKVData, err)

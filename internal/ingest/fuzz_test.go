@@ -13,8 +13,9 @@ import (
 	"weir/internal/mkv"
 )
 
-// FuzzConnection runs connections over arbitrary bodies. Whatever comes, a connection ends, gives its memory back, and stores only
-// fragments that agree with themselves and with what the Matroska reader saw.
+// FuzzConnection runs connections over arbitrary bodies. Whatever comes, a connection ends, gives
+// its memory back, and stores only fragments that agree with themselves and with what the Matroska
+// reader saw.
 func FuzzConnection(f *testing.F) {
 	whole := build(f).header(sdk, videoTrack, audioTrack).tag("k", "v")
 	for i := range int64(3) {
@@ -26,7 +27,8 @@ func FuzzConnection(f *testing.F) {
 	f.Add(whole.Bytes()[:whole.Len()-100], true, true)
 	f.Add(build(f).header("device").pair(0, "x").header(sdk).pair(0, "y").Bytes(), true, false)
 	f.Add(append(build(f).header("Lavf").Bytes(), knownCluster(0,
-		simpleBlock(1, -23, true, "a"), element(0xA0, element(0xA1, []byte{0x81, 0, 40, 0, 'b'})), simpleBlock(1, 10, false, "c"))...), false, true)
+		simpleBlock(1, -23, true, "a"), element(0xA0, element(0xA1, []byte{0x81, 0, 40, 0, 'b'})),
+		simpleBlock(1, 10, false, "c"))...), false, true)
 	files, err := filepath.Glob("../../test/media/*.mkv")
 	if err != nil {
 		f.Fatal(err)
@@ -56,8 +58,10 @@ func FuzzConnection(f *testing.F) {
 		}
 		frames, bytes := count(body)
 		for _, r := range s.all() {
-			if len(r.Runs) == 0 || len(r.Runs) != len(r.Payload) || len(r.Tags) > 2*api.MaxFragmentTags {
-				t.Fatalf("fragment with %d runs, %d payloads, %d tags", len(r.Runs), len(r.Payload), len(r.Tags))
+			if len(r.Runs) == 0 || len(r.Runs) != len(r.Payload) ||
+				len(r.Tags) > 2*api.MaxFragmentTags {
+				t.Fatalf("fragment with %d runs, %d payloads, %d tags", len(r.Runs), len(r.Payload),
+					len(r.Tags))
 			}
 			for i := range r.Runs {
 				frames -= len(r.Runs[i].Frames)
@@ -71,10 +75,13 @@ func FuzzConnection(f *testing.F) {
 			t.Fatalf("%d frames and %d bytes more stored than sent", -frames, -bytes)
 		}
 		errors := len(log.only("ERROR"))
-		if errors > 1 || errors == 1 && err == nil || errors == 1 && !strings.HasPrefix(log.all()[len(log.all())-1], "ERROR") {
+		if errors > 1 || errors == 1 && err == nil ||
+			errors == 1 && !strings.HasPrefix(log.all()[len(log.all())-1], "ERROR") {
 			t.Fatalf("acknowledgements %q, %v", log.all(), err)
 		}
-		if stored, acked := len(s.all()), len(log.only("PERSISTED")); acked > len(log.only("BUFFERING")) || stored > len(log.only("BUFFERING")) {
+		if stored, acked := len(s.all()),
+			len(log.only("PERSISTED")); acked > len(log.only("BUFFERING")) ||
+			stored > len(log.only("BUFFERING")) {
 			t.Fatalf("%d stored, %d acknowledged: %q", stored, acked, log.all())
 		}
 	})

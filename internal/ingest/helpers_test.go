@@ -45,7 +45,8 @@ func (s *fakeStore) NextNumber(ctx context.Context, id store.StreamID) (store.Nu
 	return n, nil
 }
 
-func (s *fakeStore) Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error) {
+func (s *fakeStore) Append(ctx context.Context, id store.StreamID,
+	rec *store.Record) (store.FragmentInfo, error) {
 	if s.onAppend != nil {
 		if err := s.onAppend(rec); err != nil {
 			return store.FragmentInfo{}, fmt.Errorf("append: %w", err)
@@ -57,7 +58,8 @@ func (s *fakeStore) Append(ctx context.Context, id store.StreamID, rec *store.Re
 	kept.Payload = nil
 	for i, p := range rec.Payload {
 		if int64(len(p)) != rec.Runs[i].Size() {
-			return store.FragmentInfo{}, fmt.Errorf("run of %d bytes has a payload of %d", rec.Runs[i].Size(), len(p))
+			return store.FragmentInfo{},
+				fmt.Errorf("run of %d bytes has a payload of %d", rec.Runs[i].Size(), len(p))
 		}
 		kept.Payload = append(kept.Payload, bytes.Clone(p))
 	}
@@ -65,7 +67,8 @@ func (s *fakeStore) Append(ctx context.Context, id store.StreamID, rec *store.Re
 	return s.info(&kept), nil
 }
 
-func (s *fakeStore) Replace(ctx context.Context, id store.StreamID, old store.Number, rec *store.Record) (store.FragmentInfo, error) {
+func (s *fakeStore) Replace(ctx context.Context, id store.StreamID, old store.Number,
+	rec *store.Record) (store.FragmentInfo, error) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.records, func(r *store.Record) bool { return r.Number == old })
 	if i < 0 {
@@ -80,7 +83,8 @@ func (s *fakeStore) Replace(ctx context.Context, id store.StreamID, old store.Nu
 
 func (s *fakeStore) info(r *store.Record) store.FragmentInfo {
 	f := store.FragmentInfo{
-		Number: r.Number, ProducerTimestamp: r.ProducerTimestamp, ServerTimestamp: r.ServerTimestamp, Partial: r.Partial,
+		Number: r.Number, ProducerTimestamp: r.ProducerTimestamp,
+		ServerTimestamp: r.ServerTimestamp, Partial: r.Partial,
 		Spans: store.SpansOf(&r.Fragment),
 	}
 	if !s.volatile {
@@ -89,7 +93,8 @@ func (s *fakeStore) info(r *store.Record) store.FragmentInfo {
 	return f
 }
 
-func (s *fakeStore) List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
+func (s *fakeStore) List(ctx context.Context, id store.StreamID,
+	q store.Query) ([]store.FragmentInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if q.Timestamp == store.ProducerTimestamp {
@@ -108,7 +113,8 @@ func (s *fakeStore) List(ctx context.Context, id store.StreamID, q store.Query) 
 	return list, nil
 }
 
-func (s *fakeStore) Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+func (s *fakeStore) Fragment(ctx context.Context, id store.StreamID,
+	n store.Number) (store.FragmentInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.records {
@@ -119,7 +125,8 @@ func (s *fakeStore) Fragment(ctx context.Context, id store.StreamID, n store.Num
 	return store.FragmentInfo{}, store.ErrNotFound
 }
 
-func (s *fakeStore) Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error) {
+func (s *fakeStore) Open(ctx context.Context, id store.StreamID,
+	f store.FragmentInfo) (store.Media, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.records {
@@ -193,7 +200,8 @@ func (l *ackLog) only(kind string) []string {
 }
 
 func testStream() *store.Stream {
-	return &store.Stream{ID: "0123456789abcdef0123456789abcdef", Name: "demo", RetentionHours: 2, NumberTag: 99}
+	return &store.Stream{ID: "0123456789abcdef0123456789abcdef", Name: "demo", RetentionHours: 2,
+		NumberTag: 99}
 }
 
 var testNow = time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
@@ -202,7 +210,9 @@ var testNow = time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
 var epoch = testNow.UnixMilli() - 60_000
 
 func options(s Store, kind api.TimecodeType) Options {
-	return Options{Stream: *testStream(), Store: s, TimecodeType: kind, Clock: func() time.Time { return testNow }}
+	return Options{Stream: *testStream(), Store: s, TimecodeType: kind, Clock: func() time.Time {
+		return testNow
+	}}
 }
 
 func absolute(s Store) Options { return options(s, api.TimecodeAbsolute) }
@@ -253,9 +263,11 @@ type builder struct {
 }
 
 var (
-	videoTrack = media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, Name: "kinesis_video"}
+	videoTrack = media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+		Name: "kinesis_video"}
 	audioTrack = media.Track{
-		Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10}, SampleRate: 44100, Channels: 2, Name: "audio",
+		Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10},
+		SampleRate: 44100, Channels: 2, Name: "audio",
 	}
 )
 
@@ -281,7 +293,9 @@ func (b *builder) header(app string, tracks ...media.Track) *builder {
 	if len(tracks) == 0 {
 		tracks = []media.Track{videoTrack}
 	}
-	return b.check(b.w.WriteHeader(mkv.Header{Tracks: tracks, SegmentUID: []byte("0123456789abcdef"), MuxingApp: app, WritingApp: app}))
+	return b.check(b.w.WriteHeader(
+		mkv.Header{Tracks: tracks, SegmentUID: []byte("0123456789abcdef"), MuxingApp: app,
+			WritingApp: app}))
 }
 
 func (b *builder) cluster(timecode int64) *builder {
@@ -310,7 +324,9 @@ func (b *builder) gop(timecode int64, frames int) *builder {
 	return b
 }
 
-func payload(timecode int64, frame int) string { return fmt.Sprintf("frame %d of %d", frame, timecode) }
+func payload(timecode int64, frame int) string {
+	return fmt.Sprintf("frame %d of %d", frame, timecode)
+}
 
 func (b *builder) reader() io.Reader { return bytes.NewReader(b.Bytes()) }
 
@@ -336,10 +352,13 @@ func simpleBlock(track byte, rel int16, key bool, data string) []byte {
 }
 
 func knownCluster(timecode int64, parts ...[]byte) []byte {
-	return element(0x1F43B675, append([][]byte{element(0xE7, binary.BigEndian.AppendUint64(nil, uint64(timecode)))}, parts...)...)
+	return element(0x1F43B675,
+		append([][]byte{element(0xE7, binary.BigEndian.AppendUint64(nil, uint64(timecode)))},
+			parts...)...)
 }
 
-// wantAcks compares acknowledgements, in order of each kind and of each fragment; kinds of different fragments may interleave.
+// wantAcks compares acknowledgements, in order of each kind and of each fragment; kinds of
+// different fragments may interleave.
 func wantAcks(t testing.TB, got []string, want ...string) {
 	t.Helper()
 	for _, split := range []func(string) string{
@@ -364,7 +383,8 @@ func wantAcks(t testing.TB, got []string, want ...string) {
 	}
 }
 
-// wantRecords compares stored fragments in the form "timecode*: track 1 frames|track 2 frames", * when partial.
+// wantRecords compares stored fragments in the form "timecode*: track 1 frames|track 2 frames", *
+// when partial.
 func wantRecords(t testing.TB, s *fakeStore, want ...string) {
 	t.Helper()
 	var got []string
@@ -395,8 +415,9 @@ func describe(r *store.Record) string {
 	return text
 }
 
-// fakeConn is a connection over an io.Pipe: a read deadline in the past breaks the pipe, as it breaks a read of a socket. Moments
-// are of the connection's clock, so any deadline at or before past counts as past.
+// fakeConn is a connection over an io.Pipe: a read deadline in the past breaks the pipe, as it
+// breaks a read of a socket. Moments are of the connection's clock, so any deadline at or before
+// past counts as past.
 type fakeConn struct {
 	r         *io.PipeReader
 	past      time.Time

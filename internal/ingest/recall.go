@@ -10,11 +10,12 @@ import (
 	"weir/internal/store"
 )
 
-// maxRecalled bounds how many records of a stream are opened to remember what the process before this one stored.
+// maxRecalled bounds how many records of a stream are opened to remember what the process before
+// this one stored.
 const maxRecalled = 256
 
-// recall fills Resends with what the process before this one stored in the stream: its connections all broke off. It does so
-// once for each stream, at the first fragment with RELATIVE timecodes.
+// recall fills Resends with what the process before this one stored in the stream: its connections
+// all broke off. It does so once for each stream, at the first fragment with RELATIVE timecodes.
 func (c *Connection) recall(ctx context.Context) {
 	r, id := c.o.Resends, c.o.Stream.ID
 	from, to, due := r.recallable(id)
@@ -32,9 +33,9 @@ func (c *Connection) recall(ctx context.Context) {
 	r.recalled(id, c.unbroken(ctx, records))
 }
 
-// unbroken returns what may be resent of records, which are newest first. A producer's timecodes rise until its token is
-// renewed, across lost connections too, so what stands before a fall belongs to a connection that ended properly: equal media
-// (silence) that comes later is new.
+// unbroken returns what may be resent of records, which are newest first. A producer's timecodes
+// rise until its token is renewed, across lost connections too, so what stands before a fall
+// belongs to a connection that ended properly: equal media (silence) that comes later is new.
 func (c *Connection) unbroken(ctx context.Context, records []store.FragmentInfo) []saved {
 	var list []saved // newest first
 	var before origin
@@ -58,7 +59,8 @@ func (c *Connection) unbroken(ctx context.Context, records []store.FragmentInfo)
 		}
 		lowest[uid] = timecode
 		list = append(list, saved{
-			from: &before, uid: uid, timecode: timecode, number: records[i].Number, at: records[i].ServerTimestamp,
+			from: &before, uid: uid, timecode: timecode, number: records[i].Number,
+			at: records[i].ServerTimestamp,
 		})
 	}
 	slices.Reverse(list)
@@ -75,8 +77,8 @@ func segmentUID(header []byte) string {
 	}
 }
 
-// recallable returns between which moments an earlier process may have stored what is resent to the stream now. due is false
-// when all of that is known, or too old.
+// recallable returns between which moments an earlier process may have stored what is resent to the
+// stream now. due is false when all of that is known, or too old.
 func (r *Resends) recallable(id store.StreamID) (from, to time.Time, due bool) {
 	from = r.clock().Add(-resendWindow)
 	r.mu.Lock()

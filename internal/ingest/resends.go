@@ -12,14 +12,16 @@ import (
 	"weir/internal/store"
 )
 
-// Resends is what the connections of a process know of one another, to recognise fragments that a producer sends again after a
-// lost connection (docs/reference/producers.md, "Reconnecting"). It is shared between connections, bounded, and safe for concurrent use.
+// Resends is what the connections of a process know of one another, to recognise fragments that a
+// producer sends again after a lost connection (docs/reference/producers.md, "Reconnecting"). It is
+// shared between connections, bounded, and safe for concurrent use.
 //
-// With ABSOLUTE timecodes the store is asked for fragments of the same producer timestamp, so resends are recognised at any
-// time and by any process. With RELATIVE ones producer timestamps move with each connection, and timecodes begin again with
-// each token, so neither tells a resend: a fragment is compared with those of the same (SegmentUID, timecode) that another
-// connection to the stream stored in the last minutes, if that connection is still open or ended abnormally. In both, only
-// equal payload makes a resend: new media is never dropped.
+// With ABSOLUTE timecodes the store is asked for fragments of the same producer timestamp, so
+// resends are recognised at any time and by any process. With RELATIVE ones producer timestamps
+// move with each connection, and timecodes begin again with each token, so neither tells a resend:
+// a fragment is compared with those of the same (SegmentUID, timecode) that another connection to
+// the stream stored in the last minutes, if that connection is still open or ended abnormally. In
+// both, only equal payload makes a resend: new media is never dropped.
 type Resends struct {
 	clock   func() time.Time
 	started time.Time
@@ -49,15 +51,17 @@ type saved struct {
 	at       int64 // when, in Unix milliseconds
 }
 
-// sent is what may be sent again to a stream: oldest first, nothing of connections that ended properly.
+// sent is what may be sent again to a stream: oldest first, nothing of connections that ended
+// properly.
 type sent struct {
 	list     []saved
 	recalled bool // what the process before this one stored is in it
 }
 
-// resendWindow is how long after it was stored a fragment may be resent. Producers reconnect at once and send what is in
-// their buffer, which holds 120 s (docs/reference/producers.md, "Reconnecting"). It is shorter than the shortest life of a token, 15 minutes
-// (sts AssumeRole, DurationSeconds), after which timecodes begin again.
+// resendWindow is how long after it was stored a fragment may be resent. Producers reconnect at
+// once and send what is in their buffer, which holds 120 s (docs/reference/producers.md,
+// "Reconnecting"). It is shorter than the shortest life of a token, 15 minutes (sts AssumeRole,
+// DurationSeconds), after which timecodes begin again.
 const resendWindow = 10 * time.Minute
 
 // Fragments remembered: of a stream, and of all streams together as long as each has the least.
@@ -73,11 +77,13 @@ func NewResends(clock func() time.Time) *Resends {
 		clock = time.Now
 	}
 	return &Resends{
-		clock: clock, started: clock(), held: map[place]chan struct{}{}, streams: map[store.StreamID]*sent{},
+		clock: clock, started: clock(), held: map[place]chan struct{}{},
+		streams: map[store.StreamID]*sent{},
 	}
 }
 
-// hold waits until nobody else stores a fragment of that place, and keeps others waiting until release is called.
+// hold waits until nobody else stores a fragment of that place, and keeps others waiting until
+// release is called.
 func (r *Resends) hold(p place) (release func()) {
 	for {
 		r.mu.Lock()
@@ -98,7 +104,8 @@ func (r *Resends) hold(p place) (release func()) {
 	}
 }
 
-// add remembers a fragment. It must be called while its place is held, so that the next one to hold it finds it.
+// add remembers a fragment. It must be called while its place is held, so that the next one to hold
+// it finds it.
 func (r *Resends) add(id store.StreamID, f saved) {
 	now := r.clock()
 	f.at = now.UnixMilli()
@@ -136,10 +143,12 @@ func (r *Resends) purge(now time.Time) {
 	}
 }
 
-func tooOld(f saved, now time.Time) bool { return now.UnixMilli()-f.at > resendWindow.Milliseconds() }
+func tooOld(f saved, now time.Time) bool {
+	return now.UnixMilli()-f.at > resendWindow.Milliseconds()
+}
 
-// forget drops what came on a connection that ended properly: its producer has all acknowledgements and resends nothing, and
-// equal media that comes later is new.
+// forget drops what came on a connection that ended properly: its producer has all acknowledgements
+// and resends nothing, and equal media that comes later is new.
 func (r *Resends) forget(id store.StreamID, from *origin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,7 +157,8 @@ func (r *Resends) forget(id store.StreamID, from *origin) {
 	}
 }
 
-// find returns the numbers of remembered fragments of a place that came on other connections, newest first.
+// find returns the numbers of remembered fragments of a place that came on other connections,
+// newest first.
 func (r *Resends) find(p place, self *origin) []store.Number {
 	now := r.clock()
 	r.mu.Lock()
@@ -159,7 +169,8 @@ func (r *Resends) find(p place, self *origin) []store.Number {
 	}
 	var numbers []store.Number
 	for _, f := range slices.Backward(s.list) {
-		if f.timecode == p.at && f.uid == p.uid && f.from != self && !tooOld(f, now) && !slices.Contains(numbers, f.number) {
+		if f.timecode == p.at && f.uid == p.uid && f.from != self && !tooOld(f, now) &&
+			!slices.Contains(numbers, f.number) {
 			if numbers = append(numbers, f.number); len(numbers) == maxPossibleResends {
 				break
 			}
@@ -168,12 +179,14 @@ func (r *Resends) find(p place, self *origin) []store.Number {
 	return numbers
 }
 
-// maxPossibleResends is how many stored fragments of one producer timestamp are looked at, the newest.
+// maxPossibleResends is how many stored fragments of one producer timestamp are looked at, the
+// newest.
 const maxPossibleResends = 16
 
-// possibleResends returns the stored fragments that rec may be a resend of, newest first. A store that cannot tell makes rec a new
-// fragment: a duplicate does less harm than a loss.
-func (c *Connection) possibleResends(ctx context.Context, p place, rec *store.Record) []store.FragmentInfo {
+// possibleResends returns the stored fragments that rec may be a resend of, newest first. A store
+// that cannot tell makes rec a new fragment: a duplicate does less harm than a loss.
+func (c *Connection) possibleResends(ctx context.Context, p place,
+	rec *store.Record) []store.FragmentInfo {
 	id := c.o.Stream.ID
 	if c.o.TimecodeType == api.TimecodeRelative {
 		if p.uid == "" {
@@ -196,7 +209,9 @@ func (c *Connection) possibleResends(ctx context.Context, p place, rec *store.Re
 		c.o.Logger.Warn("cannot look for resends", "stream", c.o.Stream.Name, "error", err)
 		return nil
 	}
-	return slices.DeleteFunc(list, func(f store.FragmentInfo) bool { return f.ProducerTimestamp != rec.ProducerTimestamp })
+	return slices.DeleteFunc(list, func(f store.FragmentInfo) bool {
+		return f.ProducerTimestamp != rec.ProducerTimestamp
+	})
 }
 
 // relation is what a new fragment is to a stored one.
@@ -209,7 +224,8 @@ const (
 )
 
 // compare tells whether rec must be stored beside old, not at all, or in its place.
-func (c *Connection) compare(ctx context.Context, old *store.FragmentInfo, rec *store.Record) relation {
+func (c *Connection) compare(ctx context.Context, old *store.FragmentInfo,
+	rec *store.Record) relation {
 	// Most of what differs does so in size.
 	longer, shorter := false, false // some track of rec than of old
 	match := func(newSize, oldSize int64, newFrames, oldFrames int) {
@@ -259,7 +275,8 @@ func spanOf(spans []store.Span, track int) int {
 	return slices.IndexFunc(spans, func(s store.Span) bool { return s.Track == track })
 }
 
-// sameMedia reports whether of each track the frames of one are the beginning of the other's, in sizes and bytes.
+// sameMedia reports whether of each track the frames of one are the beginning of the other's, in
+// sizes and bytes.
 func sameMedia(m store.Media, rec *store.Record) bool {
 	old := m.Fragment()
 	buf := make([]byte, 32<<10)

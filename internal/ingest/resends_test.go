@@ -18,18 +18,23 @@ func (b *builder) pair(at int64, second string) *builder {
 
 func TestResendOfAStoredFragment(t *testing.T) {
 	s := &fakeStore{}
-	if _, err := run(t, absolute(s), build(t).header(sdk).pair(epoch, "second").pair(epoch+1000, "third").end().reader()); err != nil {
+	if _, err := run(t, absolute(s),
+		build(t).header(sdk).pair(epoch, "second").pair(epoch+1000,
+			"third").end().reader()); err != nil {
 		t.Fatal(err)
 	}
-	acks, err := run(t, absolute(s), build(t).header(sdk).pair(epoch+1000, "third").pair(epoch+2000, "new").end().reader())
+	acks, err := run(t, absolute(s),
+		build(t).header(sdk).pair(epoch+1000, "third").pair(epoch+2000, "new").end().reader())
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantRecords(t, s,
-		fmt.Sprintf("%d 1:first,second", epoch), fmt.Sprintf("%d 1:first,third", epoch+1000), fmt.Sprintf("%d 1:first,new", epoch+2000))
+		fmt.Sprintf("%d 1:first,second", epoch), fmt.Sprintf("%d 1:first,third", epoch+1000),
+		fmt.Sprintf("%d 1:first,new", epoch+2000))
 	persisted := 0
 	for _, a := range acks {
-		if a == fmt.Sprintf("PERSISTED %d #2", epoch+1000) || a == fmt.Sprintf("PERSISTED %d #4", epoch+2000) {
+		if a == fmt.Sprintf("PERSISTED %d #2", epoch+1000) ||
+			a == fmt.Sprintf("PERSISTED %d #4", epoch+2000) {
 			persisted++
 		}
 	}
@@ -53,15 +58,19 @@ func TestSameProducerTimestamp(t *testing.T) {
 	}{
 		{"other bytes", "a,b", false, "a,c", false, []string{"a,b", "a,c"}, false, false},
 		{"other sizes", "a,b", false, "a,bb", false, []string{"a,b", "a,bb"}, false, false},
-		{"other frame borders", "a,bc", false, "ab,c", false, []string{"a,bc", "ab,c"}, false, false},
-		{"more frames than a whole one", "a,b", false, "a,b,c", false, []string{"a,b", "a,b,c"}, false, false},
+		{"other frame borders", "a,bc", false, "ab,c", false, []string{"a,bc", "ab,c"}, false,
+			false},
+		{"more frames than a whole one", "a,b", false, "a,b,c", false, []string{"a,b", "a,b,c"},
+			false, false},
 		{"fewer frames, whole", "a,b", false, "a", false, []string{"a,b", "a"}, false, false},
 		{"complete after partial", "a,b", true, "a,b,c", false, []string{"a,b,c"}, true, false},
 		{"same frames, now complete", "a,b", true, "a,b", false, []string{"a,b"}, true, false},
 		{"longer partial", "a", true, "a,b", true, []string{"a,b*"}, true, false},
 		{"same partial", "a,b", true, "a,b", true, []string{"a,b*"}, false, false},
-		{"partial late for the complete one", "a,b,c", false, "a,b", true, []string{"a,b,c"}, false, false},
-		{"complete but other than the partial", "a,b", true, "a,x,c", false, []string{"a,b*", "a,x,c"}, false, false},
+		{"partial late for the complete one", "a,b,c", false, "a,b", true, []string{"a,b,c"}, false,
+			false},
+		{"complete but other than the partial", "a,b", true, "a,x,c", false,
+			[]string{"a,b*", "a,x,c"}, false, false},
 		{"in 1970", "a,b", false, "a,b", false, []string{"a,b"}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,7 +114,8 @@ func TestSamePayloadOfAnotherTrackIsNew(t *testing.T) {
 	s := &fakeStore{}
 	other := videoTrack
 	other.CodecPrivate = avcC
-	for _, header := range []*builder{build(t).header(sdk), build(t).header(sdk, other), build(t).header(sdk, other)} {
+	for _, header := range []*builder{build(t).header(sdk), build(t).header(sdk, other),
+		build(t).header(sdk, other)} {
 		if _, err := run(t, absolute(s), header.pair(epoch, "second").end().reader()); err != nil {
 			t.Fatal(err)
 		}
@@ -118,13 +128,18 @@ func TestSamePayloadOfAnotherTrackIsNew(t *testing.T) {
 // The SDK reconnects while the fragments of the old connection are still being stored.
 func TestResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	started, gate := make(chan struct{}, 2), make(chan struct{})
-	s := &fakeStore{onAppend: func(*store.Record) error { started <- struct{}{}; <-gate; return nil }}
+	s := &fakeStore{onAppend: func(*store.Record) error {
+		started <- struct{}{}
+		<-gate
+		return nil
+	}}
 	resends := NewResends(nil)
 	results := make(chan error)
 	connection := func() {
 		o := absolute(s)
 		o.Resends = resends
-		results <- New(o).Run(context.Background(), build(t).header(sdk).pair(epoch, "second").end().reader(), &ackLog{})
+		results <- New(o).Run(context.Background(),
+			build(t).header(sdk).pair(epoch, "second").end().reader(), &ackLog{})
 	}
 	go connection()
 	<-started
@@ -149,14 +164,17 @@ func TestRelativeResends(t *testing.T) {
 		want  []string
 	}{
 		{"after a lost connection", lost(first().end().Bytes()), false,
-			func(b *builder) { b.pair(0, "second").pair(1000, "third").pair(2000, "new").end() }, []string{"second", "third", "new"}},
+			func(b *builder) {
+				b.pair(0, "second").pair(1000, "third").pair(2000, "new").end()
+			}, []string{"second", "third", "new"}},
 		{"new media under the same timecode", lost(first().end().Bytes()), false,
 			func(b *builder) { b.pair(0, "other").end() }, []string{"second", "third", "other"}},
 		{"token rotation: the first ended well", first().end().reader(), false,
 			func(b *builder) { b.pair(0, "second").end() }, []string{"second", "third", "second"}},
 		{"body ended in mid-fragment", first().reader(), false,
 			func(b *builder) {
-				b.cluster(1000).frame(1, 1000, "first").frame(1, 1040, "third").frame(1, 1080, "fourth").end()
+				b.cluster(1000).frame(1, 1000, "first").frame(1, 1040, "third").frame(1, 1080,
+					"fourth").end()
 			}, []string{"second", "third,fourth"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -197,7 +215,8 @@ type relativeConnection struct {
 
 func openRelative(t *testing.T, s Store, resends *Resends) *relativeConnection {
 	r, w := io.Pipe()
-	c := &relativeConnection{t: t, body: w, log: &ackLog{got: make(chan string, 100)}, done: make(chan error, 1)}
+	c := &relativeConnection{t: t, body: w, log: &ackLog{got: make(chan string, 100)},
+		done: make(chan error, 1)}
 	o := relative(s, epoch)
 	o.Resends = resends
 	go func() { c.done <- New(o).Run(context.Background(), r, c.log) }()
@@ -236,7 +255,11 @@ func TestRelativeResendBesideAnOpenConnection(t *testing.T) {
 // The first copy is on its way to the disk when the second comes.
 func TestRelativeResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	started, gate := make(chan struct{}, 2), make(chan struct{})
-	s := &fakeStore{onAppend: func(*store.Record) error { started <- struct{}{}; <-gate; return nil }}
+	s := &fakeStore{onAppend: func(*store.Record) error {
+		started <- struct{}{}
+		<-gate
+		return nil
+	}}
 	resends := NewResends(nil)
 	first, second := openRelative(t, s, resends), openRelative(t, s, resends)
 	body := build(t).header(sdk).pair(0, "a").end()
@@ -254,8 +277,8 @@ func TestRelativeResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	wantRecords(t, s, "0 1:first,a")
 }
 
-// The connection of a renewed token opens before the one of the old token ends, and its timecodes begin again: the same silence
-// at the same timecode is new.
+// The connection of a renewed token opens before the one of the old token ends, and its timecodes
+// begin again: the same silence at the same timecode is new.
 func TestSilenceAfterATokensRenewalIsKept(t *testing.T) {
 	s := &fakeStore{}
 	resends := NewResends(nil)
@@ -271,7 +294,8 @@ func TestSilenceAfterATokensRenewalIsKept(t *testing.T) {
 	wantRecords(t, s, "0 1:first,silence", "0 1:first,silence")
 }
 
-// The process that stored the first copy is gone. What stands before a fall of timecodes came with an earlier token.
+// The process that stored the first copy is gone. What stands before a fall of timecodes came with
+// an earlier token.
 func TestRelativeResendsAfterARestart(t *testing.T) {
 	s := &fakeStore{}
 	before := NewResends(nil)
@@ -289,8 +313,11 @@ func TestRelativeResendsAfterARestart(t *testing.T) {
 	store(before, sdk, epoch+9000, func(b *builder) { b.pair(0, "a").pair(1000, "b") })
 	now := testNow.Add(time.Second)
 	after := NewResends(func() time.Time { return now })
-	store(after, sdk, epoch+20_000, func(b *builder) { b.pair(0, "a").pair(1000, "b").pair(2000, "c").pair(5000, "silence") })
-	wantRecords(t, s, "0 1:first,old", "5000 1:first,silence", "0 1:first,a", "1000 1:first,b", "2000 1:first,c", "5000 1:first,silence")
+	store(after, sdk, epoch+20_000, func(b *builder) {
+		b.pair(0, "a").pair(1000, "b").pair(2000, "c").pair(5000, "silence")
+	})
+	wantRecords(t, s, "0 1:first,old", "5000 1:first,silence", "0 1:first,a", "1000 1:first,b",
+		"2000 1:first,c", "5000 1:first,silence")
 
 	// Long after the start nothing of before can be resent, and the store is not asked.
 	now = now.Add(resendWindow + time.Second)

@@ -11,8 +11,9 @@ import (
 // errStopped is what reading gives after stop.
 var errStopped = errors.New("connection stopped")
 
-// source is the body. It remembers how the body ended, which the Matroska reader cannot tell: a chunked body that ends
-// without its last chunk and one that ends properly inside an element are both io.ErrUnexpectedEOF to it.
+// source is the body. It remembers how the body ended, which the Matroska reader cannot tell: a
+// chunked body that ends without its last chunk and one that ends properly inside an element are
+// both io.ErrUnexpectedEOF to it.
 type source struct {
 	body      io.Reader
 	deadlines Deadlines // may be nil
@@ -79,8 +80,9 @@ func (s *source) arm() error {
 	return nil
 }
 
-// stopGrace is how long a Read that is blocked may go on after stop. A body whose Read was broken off cannot be read any more
-// (net/http), so one that is flowing is left to end by itself: linger needs it.
+// stopGrace is how long a Read that is blocked may go on after stop. A body whose Read was broken
+// off cannot be read any more (net/http), so one that is flowing is left to end by itself: linger
+// needs it.
 const stopGrace = 100 * time.Millisecond
 
 // stop makes the Read that is blocked fail soon, and every later one at once.
@@ -128,7 +130,8 @@ func (s *source) stopLocked() {
 	}
 	s.stopped = true
 	if s.deadlines != nil {
-		s.deadlines.SetReadDeadline(s.clock().Add(stopGrace)) // a failure to set it means that the connection is gone, which ends Read too
+		// a failure to set it means that the connection is gone, which ends Read too
+		s.deadlines.SetReadDeadline(s.clock().Add(stopGrace))
 	}
 }
 

@@ -43,8 +43,8 @@ func openStore(t testing.TB, retention int) (*local.Store, store.Stream) {
 	return s, stream
 }
 
-// Real muxers' output comes out of the store frame by frame as it went in, and each track's decode times have no hole where
-// one fragment follows another.
+// Real muxers' output comes out of the store frame by frame as it went in, and each track's decode
+// times have no hole where one fragment follows another.
 func TestRealMuxersIntoTheRealStore(t *testing.T) {
 	files, err := filepath.Glob("../../test/media/*.mkv")
 	if err != nil || len(files) == 0 {
@@ -98,8 +98,10 @@ func TestRealMuxersIntoTheRealStore(t *testing.T) {
 						}
 						got[run.Track] += fmt.Sprintf("%x ", sha256.Sum256(frame))
 					}
-					if end, ok := ends[run.Track]; ok && m.Fragment().Track(run.Track).CodecID != "A_OPUS" {
-						// A cluster without the track, or one that begins with another track, leaves the rounding of its start.
+					if end, ok := ends[run.Track]; ok &&
+						m.Fragment().Track(run.Track).CodecID != "A_OPUS" {
+						// A cluster without the track, or one that begins with another track,
+						// leaves the rounding of its start.
 						if gap := run.BaseDecodeTime - end; gap > 4500 || gap < -4500 {
 							t.Errorf("track %d: %d ticks between fragments", run.Track, gap)
 						}
@@ -134,7 +136,8 @@ func TestRealMuxersIntoTheRealStore(t *testing.T) {
 	}
 }
 
-// Resends against the real store: what was stored whole is not stored again, what was partial is replaced.
+// Resends against the real store: what was stored whole is not stored again, what was partial is
+// replaced.
 func TestResendsInTheRealStore(t *testing.T) {
 	ctx := context.Background()
 	s, stream := openStore(t, 2)
@@ -153,8 +156,10 @@ func TestResendsInTheRealStore(t *testing.T) {
 		return persisted
 	}
 	at := time.Now().UnixMilli() - 60_000
-	push(build(t).header("device").pair(at, "second").cluster(at+1000).frame(1, at+1000, "first").reader())
-	if n := push(build(t).header("device").pair(at, "second").pair(at+1000, "third").pair(at+2000, "new").end().reader()); n != 3 {
+	push(build(t).header("device").pair(at, "second").cluster(at+1000).frame(1, at+1000,
+		"first").reader())
+	if n := push(build(t).header("device").pair(at, "second").pair(at+1000, "third").pair(at+2000,
+		"new").end().reader()); n != 3 {
 		t.Errorf("%d of 3 acknowledged", n)
 	}
 	list, err := s.List(ctx, stream.ID, store.Query{})
@@ -179,13 +184,15 @@ func TestStreamsOfTheRealStore(t *testing.T) {
 	at := time.Now().UnixMilli() - 60_000
 	var log []byte
 	w := ackFunc(func(b []byte) error { log = append(log, b...); return nil })
-	if err := New(o).Run(ctx, build(t).header(sdk).pair(at, "second").pair(at, "again").reader(), w); err == nil {
+	if err := New(o).Run(ctx, build(t).header(sdk).pair(at, "second").pair(at, "again").reader(),
+		w); err == nil {
 		t.Fatal("no error for the same timecode twice")
 	}
 	if bytes.Contains(log, []byte("PERSISTED")) || !bytes.Contains(log, []byte("RECEIVED")) {
 		t.Errorf("acknowledgements without retention: %s", log)
 	}
-	if err := New(o).Run(ctx, build(t).header(sdk).pair(at, "second").end().reader(), w); err != nil {
+	if err := New(o).Run(ctx, build(t).header(sdk).pair(at, "second").end().reader(),
+		w); err != nil {
 		t.Fatal(err)
 	}
 	if list, err := s.List(ctx, stream.ID, store.Query{}); err != nil || len(list) != 1 {

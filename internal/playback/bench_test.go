@@ -23,13 +23,15 @@ func (longTokens) Open(token string) (auth.Claims, error) {
 	return fakeTokens{}.Open(strings.TrimSuffix(token, padding))
 }
 
-// fixedStore takes the cost of the fake's search out of the measurement: List gives what it is told to.
+// fixedStore takes the cost of the fake's search out of the measurement: List gives what it is told
+// to.
 type fixedStore struct {
 	*fakeStore
 	next []store.FragmentInfo
 }
 
-func (f *fixedStore) List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
+func (f *fixedStore) List(ctx context.Context, id store.StreamID,
+	q store.Query) ([]store.FragmentInfo, error) {
 	if q.Order == store.BySequence {
 		next := f.next
 		f.next = nil
@@ -38,8 +40,8 @@ func (f *fixedStore) List(ctx context.Context, id store.StreamID, q store.Query)
 	return f.fakeStore.List(ctx, id, q)
 }
 
-// BenchmarkMediaPlaylist measures a live playlist: the first request of a process (first), a reload in which one fragment is new
-// (reload), and one in which none is (same).
+// BenchmarkMediaPlaylist measures a live playlist: the first request of a process (first), a reload
+// in which one fragment is new (reload), and one in which none is (same).
 func BenchmarkMediaPlaylist(b *testing.B) {
 	for _, n := range []int{5, 1000, 1800, 5000} {
 		fake := newFakeStore(time.UnixMilli(1_700_000_000_123))
@@ -50,9 +52,12 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 		}
 		fixed := &fixedStore{fakeStore: fake}
 		process := func() *Service {
-			return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(), Clock: fake.clock})
+			return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(),
+				Clock: fake.clock})
 		}
-		in := &api.GetHLSStreamingSessionURLInput{Expires: 43_200, MaxMediaPlaylistFragmentResults: n, DisplayFragmentTimestamp: api.DisplayTimestampAlways}
+		in := &api.GetHLSStreamingSessionURLInput{Expires: 43_200,
+			MaxMediaPlaylistFragmentResults: n,
+			DisplayFragmentTimestamp:        api.DisplayTimestampAlways}
 		in.StreamName = stream.Name
 		s := process()
 		token, err := s.OpenHLS(b.Context(), stream, in)

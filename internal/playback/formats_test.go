@@ -25,7 +25,8 @@ func (r *rig) transportStream() *api.GetHLSStreamingSessionURLInput {
 }
 
 func (r *rig) everything() *api.GetHLSStreamingSessionURLInput {
-	return r.recording(api.SelectorProducerTimestamp, r.store.now.Add(-time.Hour).UnixMilli(), r.store.now.UnixMilli())
+	return r.recording(api.SelectorProducerTimestamp, r.store.now.Add(-time.Hour).UnixMilli(),
+		r.store.now.UnixMilli())
 }
 
 func (r *rig) master(token string) string {
@@ -66,7 +67,8 @@ func (r *rig) bytesOf(segment *Segment, err error) []byte {
 
 func (r *rig) number(i store.FragmentInfo) string { return r.stream.FormatNumber(i.Number) }
 
-// A session of transport streams has one playlist, whose segments hold both tracks and meet; its token opens nothing else.
+// A session of transport streams has one playlist, whose segments hold both tracks and meet; its
+// token opens nothing else.
 func TestTransportStreams(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -74,38 +76,47 @@ func TestTransportStreams(t *testing.T) {
 		sent = append(sent, r.camera.sendMedia())
 	}
 	token := r.open(r.transportStream())
-	golden(t, "ts.txt", anonymous(r.master(token)+"\n"+r.playlist(r.service, token, 1)+"\n"+r.iframes(token), token))
+	golden(t, "ts.txt",
+		anonymous(r.master(token)+"\n"+r.playlist(r.service, token, 1)+"\n"+r.iframes(token),
+			token))
 
 	var all []byte
 	for i := range sent {
-		one := r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[i])}))
-		if again := r.bytesOf(r.another().TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[i])})); !bytes.Equal(one, again) {
+		one := r.bytesOf(r.service.TSSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.number(sent[i])}))
+		if again := r.bytesOf(r.another().TSSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.number(sent[i])})); !bytes.Equal(one, again) {
 			t.Error("another process gives other bytes")
 		}
 		all = append(all, one...)
 	}
 	var dump strings.Builder
-	if err := mpegts.Dump(&dump, all); err != nil || strings.Contains(dump.String(), "DISCONTINUITY") {
+	if err := mpegts.Dump(&dump, all); err != nil ||
+		strings.Contains(dump.String(), "DISCONTINUITY") {
 		t.Errorf("three segments in a row: %v\n%s", err, &dump)
 	}
 
 	_, err := r.service.MediaPlaylist(t.Context(), token, 2)
 	wantError(t, err, api.ResourceNotFoundException, "no track 2")
-	_, err = r.service.TSSegment(t.Context(), token, SegmentRef{Track: 2, Number: r.number(sent[0])})
+	_, err = r.service.TSSegment(t.Context(), token,
+		SegmentRef{Track: 2, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "no track 2")
-	_, err = r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[0])})
+	_, err = r.service.MediaSegment(t.Context(), token,
+		SegmentRef{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	_, err = r.service.InitSegment(t.Context(), token, 1, 0)
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	token = r.open(r.everything())
-	_, err = r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[0])})
+	_, err = r.service.TSSegment(t.Context(), token,
+		SegmentRef{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	if r.store.opened != 0 {
 		t.Errorf("%d fragments are still open", r.store.opened)
 	}
 }
 
-// A fragment without picture in a session with pictures: in a transport stream nothing of it is lost.
+// A fragment without picture in a session with pictures: in a transport stream nothing of it is
+// lost.
 func TestTransportStreamWithoutPicture(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -120,16 +131,20 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 	token := r.open(r.transportStream())
 	text := r.playlist(r.service, token, 1)
 	r.wantNumbers(text, sent, 0, 1, 2, 3)
-	if got := strings.Join(regexp.MustCompile(`#EXTINF:(.*),`).FindAllString(text, -1), " "); got != "#EXTINF:2.0, #EXTINF:1.997, #EXTINF:1.997, #EXTINF:2.0," {
+	if got := strings.Join(regexp.MustCompile(`#EXTINF:(.*),`).FindAllString(text, -1),
+		" "); got != "#EXTINF:2.0, #EXTINF:1.997, #EXTINF:1.997, #EXTINF:2.0," {
 		t.Error(got)
 	}
 	var dump strings.Builder
-	if err := mpegts.Dump(&dump, r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(sent[1])}))); err != nil ||
+	if err := mpegts.Dump(&dump,
+		r.bytesOf(r.service.TSSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.number(sent[1])}))); err != nil ||
 		!strings.Contains(dump.String(), "PMT crc=good clock=0x0100 0x1b:0x0100 0x0f:0x0101\n") {
 		t.Errorf("%v\n%s", err, &dump)
 	}
 	// Of the I-frames the first lasts until the next.
-	if got := r.iframes(token); strings.Count(got, "#EXTINF:") != 2 || !strings.Contains(got, "#EXT-X-TARGETDURATION:6\n") ||
+	if got := r.iframes(token); strings.Count(got, "#EXTINF:") != 2 ||
+		!strings.Contains(got, "#EXT-X-TARGETDURATION:6\n") ||
 		!strings.Contains(got, "#EXTINF:5.994,\n") {
 		t.Error(got)
 	}
@@ -150,7 +165,8 @@ func TestTransportStreamOfABrokenFragment(t *testing.T) {
 	}
 }
 
-// The byte ranges of an I-frame playlist are the head of the segment and its first frame, and not a byte more.
+// The byte ranges of an I-frame playlist are the head of the segment and its first frame, and not a
+// byte more.
 func TestIFrames(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	sent := r.camera.sendMedia()
@@ -162,7 +178,8 @@ func TestIFrames(t *testing.T) {
 	ranges := regexp.MustCompile(`#EXT-X-BYTERANGE:(\d+)@0\n`)
 	for i, f := range []store.FragmentInfo{sent, single} {
 		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
-		segment := r.bytesOf(r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(f)}))
+		segment := r.bytesOf(r.service.MediaSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.number(f)}))
 		if !bytes.HasSuffix(segment[:n], []byte("mdat\x00\x00\x00\x06\x65"+"10000")) {
 			t.Errorf("range %d ends with %q", i, segment[max(0, n-20):n])
 		}
@@ -173,12 +190,16 @@ func TestIFrames(t *testing.T) {
 	token = r.open(r.transportStream())
 	for i, f := range []store.FragmentInfo{sent, single} {
 		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
-		segment := r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(f)}))
+		segment := r.bytesOf(r.service.TSSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.number(f)}))
 		var head, rest strings.Builder
-		if err := mpegts.Dump(&head, segment[:n]); err != nil || strings.Count(head.String(), "PES id=0xe0") != 1 || strings.Contains(head.String(), "id=0xc0") {
+		if err := mpegts.Dump(&head, segment[:n]); err != nil ||
+			strings.Count(head.String(), "PES id=0xe0") != 1 ||
+			strings.Contains(head.String(), "id=0xc0") {
 			t.Errorf("%v\n%s", err, &head)
 		}
-		if err := mpegts.Dump(&rest, segment[n:]); err != nil || !strings.Contains(strings.SplitN(rest.String(), "\n", 2)[0], "PES") {
+		if err := mpegts.Dump(&rest, segment[n:]); err != nil ||
+			!strings.Contains(strings.SplitN(rest.String(), "\n", 2)[0], "PES") {
 			t.Errorf("the first picture goes on behind the range: %v\n%s", err, &rest)
 		}
 	}
@@ -190,11 +211,13 @@ func TestIFrames(t *testing.T) {
 	wantError(t, err, api.ResourceNotFoundException, "no I-frame playlist of track 2")
 }
 
-// BANDWIDTH is the peak segment bit rate (RFC 8216 section 4.1: of segments that together last between half and one and a half target
-// durations), to which a fragment that ends after a frame or two adds nothing.
+// BANDWIDTH is the peak segment bit rate (RFC 8216 section 4.1: of segments that together last
+// between half and one and a half target durations), to which a fragment that ends after a frame or
+// two adds nothing.
 func TestBandwidthIsThePeak(t *testing.T) {
 	for _, ts := range []bool{false, true} {
-		for _, tracks := range [][]media.Track{{videoTrack()}, {videoTrack(), audioTrack()}, {audioTrack()}} {
+		for _, tracks := range [][]media.Track{{videoTrack()}, {videoTrack(), audioTrack()},
+			{audioTrack()}} {
 			r := newRig(t, tracks...)
 			var sent []store.FragmentInfo
 			for _, length := range []int64{500, 1200, 1900, 2600, 3300, 40, 80} {
@@ -208,7 +231,8 @@ func TestBandwidthIsThePeak(t *testing.T) {
 			token := r.open(in)
 			var bandwidth, average float64
 			text := regexp.MustCompile(`[,:-]BANDWIDTH=\d+`).FindAllString(r.master(token), -1)
-			if _, err := fmt.Sscanf(strings.Join(text[:2], " "), ",BANDWIDTH=%f -BANDWIDTH=%f", &bandwidth, &average); err != nil {
+			if _, err := fmt.Sscanf(strings.Join(text[:2], " "), ",BANDWIDTH=%f -BANDWIDTH=%f",
+				&bandwidth, &average); err != nil {
 				t.Fatal(err, text)
 			}
 			var peak, mean float64 // sums over the playlists
@@ -216,7 +240,8 @@ func TestBandwidthIsThePeak(t *testing.T) {
 				list := r.playlist(r.service, token, tracks[i].Number)
 				target := float64(newRFC(t).number(targetSeconds, list))
 				var bits, seconds []float64
-				for j, m := range regexp.MustCompile(`#EXTINF:([\d.]+)`).FindAllStringSubmatch(list, -1) {
+				for j, m := range regexp.MustCompile(`#EXTINF:([\d.]+)`).FindAllStringSubmatch(list,
+					-1) {
 					ref := SegmentRef{Track: tracks[i].Number, Number: r.number(sent[j])}
 					open := r.service.MediaSegment
 					if ts {
@@ -252,8 +277,10 @@ func TestBandwidthIsThePeak(t *testing.T) {
 			if ts {
 				most = 2.2 // a bound, and far off with frames of ten bytes
 			}
-			if bandwidth < peak || bandwidth > most*peak || average < 0.999*mean || average > bandwidth {
-				t.Errorf("ts=%v, %d tracks: BANDWIDTH %.0f and %.0f, measured %.0f and %.0f", ts, len(tracks), bandwidth, average, peak, mean)
+			if bandwidth < peak || bandwidth > most*peak || average < 0.999*mean ||
+				average > bandwidth {
+				t.Errorf("ts=%v, %d tracks: BANDWIDTH %.0f and %.0f, measured %.0f and %.0f", ts,
+					len(tracks), bandwidth, average, peak, mean)
 			}
 		}
 	}
@@ -265,10 +292,13 @@ func TestResolution(t *testing.T) {
 		codec, private string
 		width, height  int
 	}{
-		{media.CodecAVC, "0164001effe1001c6764001eacd940b424dff8020001688000000300800000190f8a14cb01000668fba3cb22c0fdf8f800", 1024, 576}, // 720x576, 64:45
+		// 720x576, 64:45
+		{media.CodecAVC,
+			"0164001effe1001c6764001eacd940b424dff8020001688000000300800000190f8a14cb01000668fba3cb22c0fdf8f800", 1024, 576},
 		{media.CodecHEVC, "00", 640, 480}, // not to be read: what Matroska says
 	} {
-		track := &media.Track{Number: 1, Kind: media.Video, CodecID: c.codec, CodecPrivate: mustHex(c.private), Width: 640, Height: 480}
+		track := &media.Track{Number: 1, Kind: media.Video, CodecID: c.codec,
+			CodecPrivate: mustHex(c.private), Width: 640, Height: 480}
 		if w, h := resolution(track); w != c.width || h != c.height {
 			t.Errorf("%s: %dx%d, want %dx%d", c.private, w, h, c.width, c.height)
 		}

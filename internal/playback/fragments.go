@@ -49,8 +49,8 @@ func (s *Service) page(ctx context.Context, id store.StreamID, r fragmentRange,
 	return found, false, nil
 }
 
-// checkRange refuses a range of server timestamps of which the stream keeps nothing any more, as the
-// service does. By the producer's clock such a range may have fragments.
+// checkRange refuses a range of server timestamps of which the stream keeps nothing any more, as
+// the service does. By the producer's clock such a range may have fragments.
 func (r *fragmentRange) checkRange(stream *store.Stream, now time.Time) error {
 	if r.clock == store.ServerTimestamp && stream.RetentionHours > 0 &&
 		r.end < retentionEdge(stream, now) {
@@ -61,8 +61,8 @@ func (r *fragmentRange) checkRange(stream *store.Stream, now time.Time) error {
 }
 
 // ListFragments does ListFragments: one page of the fragments that the selector, or the one that
-// the token remembers, selects. Pages have no fragment twice, and miss none that was stored when the
-// first was asked for and is kept until the last.
+// the token remembers, selects. Pages have no fragment twice, and miss none that was stored when
+// the first was asked for and is kept until the last.
 //
 // Errors are *api.Error: InvalidArgument, or ResourceNotFound when the stream is deleted; anything
 // else is a fault.
@@ -125,9 +125,9 @@ type scales struct {
 }
 
 // length is the time between the first and the last frame of a fragment, of the track where it is
-// longest, in milliseconds: what the service calls FragmentLengthInMilliseconds (docs/reference/service.md,
-// "Fragments"). A row knows the sum of the frames' durations, of which the last one's is taken off
-// as a mean.
+// longest, in milliseconds: what the service calls FragmentLengthInMilliseconds
+// (docs/reference/service.md, "Fragments"). A row knows the sum of the frames' durations, of which
+// the last one's is taken off as a mean.
 func (c *scales) length(ctx context.Context, f *store.FragmentInfo) (int64, error) {
 	if c.tracks == nil || c.set != f.TrackSet {
 		tracks, err := c.service.store.TrackSet(ctx, c.stream, f.TrackSet)

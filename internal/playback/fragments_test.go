@@ -52,7 +52,8 @@ func TestListFragments(t *testing.T) {
 		sent = append(sent, c.send())
 	}
 	info := c.info(late)
-	info.ProducerTimestamp, info.ServerTimestamp = sent[0].ProducerTimestamp-2000, sent[0].ServerTimestamp
+	info.ProducerTimestamp, info.ServerTimestamp = sent[0].ProducerTimestamp-2000,
+		sent[0].ServerTimestamp
 	sent = slices.Insert(sent, 0, x.store.commit(x.stream.ID, info, 0))
 	numbers := func(from, to int) (out []string) {
 		for _, f := range sent[from:to] {

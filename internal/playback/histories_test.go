@@ -20,26 +20,32 @@ import (
 	"weir/internal/timeline/timelinetest"
 )
 
-// TestLiveTimeline runs random histories through two services over one store, which are restarted at
-// random. Both must answer each poll with the playlist of the model, and keep the rules of RFC 8216
-// across all reloads.
+// TestLiveTimeline runs random histories through two services over one store, which are restarted
+// at random. Both must answer each poll with the playlist of the model, and keep the rules of RFC
+// 8216 across all reloads.
 func TestLiveTimeline(t *testing.T) {
 	for seed := range uint64(24) {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { newHistory(t, seed, false, false).run() })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			newHistory(t, seed, false, false).run()
+		})
 	}
 }
 
 // TestReplayTimeline does the same with LIVE_REPLAY.
 func TestReplayTimeline(t *testing.T) {
 	for seed := range uint64(48) {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { newHistory(t, seed, true, seed%3 == 2).run() })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			newHistory(t, seed, true, seed%3 == 2).run()
+		})
 	}
 }
 
 // TestSwitchingTimeline does the same with sessions that show changes of codec private data.
 func TestSwitchingTimeline(t *testing.T) {
 	for seed := range uint64(24) {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { newHistory(t, seed, false, true).run() })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			newHistory(t, seed, false, true).run()
+		})
 	}
 }
 
@@ -61,7 +67,8 @@ type history struct {
 }
 
 func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
-	h := &history{T: t, random: rand.New(rand.NewPCG(seed, 7)), switching: switching, checks: map[int]*rfc{}}
+	h := &history{T: t, random: rand.New(rand.NewPCG(seed, 7)), switching: switching,
+		checks: map[int]*rfc{}}
 	h.store = newFakeStore(time.UnixMilli(1_700_000_000_123))
 	h.stream = h.store.create("camera", 1)
 	tracks := []media.Track{videoTrack(), audioTrack()}
@@ -79,7 +86,8 @@ func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
 	usual := h.store.set(h.stream.ID, tracks)
 	h.timestamps = h.chance(50)
 	h.model = &timelinetest.Model{
-		Max: []int{1, 3, 5, 100}[h.random.IntN(4)], Producer: h.chance(50), Tracks: tracks, Replay: replay,
+		Max: []int{1, 3, 5, 100}[h.random.IntN(4)], Producer: h.chance(50), Tracks: tracks,
+		Replay:        replay,
 		Discontinuity: timeline.DiscontinuityMode(1 + h.random.IntN(3)),
 		Same:          func(set int64) bool { return switching || set == usual },
 		Codecs:        func(set int64) string { return strconv.FormatInt(set, 10) },
@@ -102,7 +110,8 @@ func (h *history) step() { h.commit(h.camera.Step()...) }
 func (h *history) commit(commits ...timelinetest.Commit) {
 	for _, c := range commits {
 		if f := h.camera.Frames[c.Info.Number]; f != nil {
-			h.store.streams[h.stream.ID].records[c.Info.Number] = &store.Record{Number: c.Info.Number, Fragment: *f}
+			h.store.streams[h.stream.ID].records[c.Info.Number] = &store.Record{
+				Number: c.Info.Number, Fragment: *f}
 		}
 		h.stored = append(h.stored, h.store.commit(h.stream.ID, c.Info, c.Replaces))
 	}
@@ -121,7 +130,8 @@ func (h *history) restart(i int) {
 	if h.chance(20) {
 		limits.CacheBytes = 0
 	}
-	h.services[i] = New(Options{Store: h.store, Tokens: fakeTokens{}, Limits: limits, Clock: h.store.clock,
+	h.services[i] = New(Options{Store: h.store, Tokens: fakeTokens{}, Limits: limits,
+		Clock:        h.store.clock,
 		SwitchCodecs: h.switching})
 }
 
@@ -137,12 +147,15 @@ func (h *history) open() {
 		m.Initial = newest[:min(len(newest), 2*m.Max+64)]
 	}
 	h.created = h.stored[len(h.stored)-1].Sequence
-	in := &api.GetHLSStreamingSessionURLInput{Expires: 43200, MaxMediaPlaylistFragmentResults: m.Max,
-		HLSFragmentSelector: &api.FragmentSelector{FragmentSelectorType: api.SelectorServerTimestamp}}
+	in := &api.GetHLSStreamingSessionURLInput{Expires: 43200,
+		MaxMediaPlaylistFragmentResults: m.Max,
+		HLSFragmentSelector: &api.FragmentSelector{
+			FragmentSelectorType: api.SelectorServerTimestamp}}
 	in.StreamName = h.stream.Name
 	in.DiscontinuityMode = map[timeline.DiscontinuityMode]api.DiscontinuityMode{
-		timeline.DiscontinuityAlways: api.DiscontinuityAlways, timeline.DiscontinuityNever: api.DiscontinuityNever,
-		timeline.DiscontinuityOnGap: api.DiscontinuityOnDiscontinuity}[m.Discontinuity]
+		timeline.DiscontinuityAlways: api.DiscontinuityAlways,
+		timeline.DiscontinuityNever:  api.DiscontinuityNever,
+		timeline.DiscontinuityOnGap:  api.DiscontinuityOnDiscontinuity}[m.Discontinuity]
 	if m.Producer {
 		in.HLSFragmentSelector.FragmentSelectorType = api.SelectorProducerTimestamp
 	}
@@ -203,7 +216,8 @@ func (h *history) run() {
 			if h.chance(2) {
 				h.sleep(time.Duration(h.random.IntN(25)) * time.Minute) // silence
 			}
-			if h.store.failSave = h.store.failSave && h.chance(60) || h.chance(5); h.store.failSave {
+			if h.store.failSave = h.store.failSave && h.chance(60) ||
+				h.chance(5); h.store.failSave {
 				h.restart(1) // what was not saved is found again
 			}
 		}
@@ -242,7 +256,8 @@ func (h *history) poll(n int, track media.Track) {
 			wantZipped(h.T, got)
 		}
 		if text := textOf(got); text != want {
-			h.Fatalf("poll %d of service %d, track %d: %s", n, i, track.Number, difference(text, want))
+			h.Fatalf("poll %d of service %d, track %d: %s", n, i, track.Number,
+				difference(text, want))
 		}
 		if want != "" {
 			h.checks[track.Number].reload(want)
@@ -270,7 +285,8 @@ func (h *history) playlist(track media.Track) string {
 		s := &l.Segments[i]
 		b.WriteString(strings.Repeat("#EXT-X-DISCONTINUITY\n", s.Tags))
 		if mapped != s.Generation {
-			fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken=%s&TrackNumber=%d&SequenceNumber=%d\"\n",
+			fmt.Fprintf(&b,
+				"#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken=%s&TrackNumber=%d&SequenceNumber=%d\"\n",
 				h.token, track.Number, s.Generation)
 			mapped = s.Generation
 		}
@@ -312,7 +328,8 @@ func difference(got, want string) string {
 	for i < min(len(a), len(b))-1 && a[i] == b[i] {
 		i++
 	}
-	return fmt.Sprintf("line %d of %d is\n%s\nwant (of %d)\n%s\nafter\n%s", i+1, len(a), a[i], len(b), b[i], strings.Join(b[:min(i, 8)], "\n"))
+	return fmt.Sprintf("line %d of %d is\n%s\nwant (of %d)\n%s\nafter\n%s", i+1, len(a), a[i],
+		len(b), b[i], strings.Join(b[:min(i, 8)], "\n"))
 }
 
 // wantZipped wants the gzip form of a playlist to be that of its text.

@@ -34,7 +34,8 @@ func withoutLeading(run media.Run) (rest media.Run, first, skipped int64) {
 
 // cut returns what a segment has of a stored run: the frames of the slice, without the leading
 // pictures when they are to be left out, and their bytes. There may be no frames.
-func (ref *SegmentRef) cut(m store.Media, i int, timescale, start int64) (media.Run, store.Range, error) {
+func (ref *SegmentRef) cut(m store.Media, i int, timescale,
+	start int64) (media.Run, store.Range, error) {
 	run, offset := ref.slice().Run(m.Fragment().Runs[i].Units(), timescale, start)
 	if len(run.Frames) == 0 {
 		return run, store.Bytes(nil), nil

@@ -46,7 +46,8 @@ func (o *odd) frame(track int, at int64, key bool) {
 		o.names = map[int]int{}
 	}
 	c := &o.clusters[len(o.clusters)-1]
-	c.frames = append(c.frames, oddFrame{track, at, key, fmt.Sprintf("<%d:%06d>", track, o.names[track])})
+	c.frames = append(c.frames,
+		oddFrame{track, at, key, fmt.Sprintf("<%d:%06d>", track, o.names[track])})
 	o.names[track]++
 }
 
@@ -90,7 +91,8 @@ func (o *odd) send(t *testing.T, s *server, stream store.Stream, now func() time
 	w := mkv.NewWriter(&body)
 	err := w.WriteHeader(mkv.Header{Tracks: []media.Track{
 		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVCC},
-		{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10}, SampleRate: 44100, Channels: 2},
+		{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10},
+			SampleRate: 44100, Channels: 2},
 	}})
 	for i := range o.clusters {
 		c := &o.clusters[i]
@@ -108,8 +110,10 @@ func (o *odd) send(t *testing.T, s *server, stream store.Stream, now func() time
 		err = w.WriteTags([]media.Tag{{Name: "AWS_KINESISVIDEO_END_OF_FRAGMENT"}})
 	}
 	if err == nil {
-		err = ingest.New(ingest.Options{Stream: stream, Store: s.Store, TimecodeType: api.TimecodeAbsolute, Clock: now,
-			Limits: ingest.Limits{MaxConnection: 3 * time.Hour, FragmentDuration: 30 * time.Second}}).Run(t.Context(), &body, noAcks{})
+		err = ingest.New(ingest.Options{Stream: stream, Store: s.Store,
+			TimecodeType: api.TimecodeAbsolute, Clock: now,
+			Limits: ingest.Limits{MaxConnection: 3 * time.Hour,
+				FragmentDuration: 30 * time.Second}}).Run(t.Context(), &body, noAcks{})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -117,13 +121,18 @@ func (o *odd) send(t *testing.T, s *server, stream store.Stream, now func() time
 	o.clusters = nil
 }
 
-// fetch opens a recording of everything, checks its playlists, and returns per track the elementary bytes in order, with the EXTINF.
-func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte, lengths map[int]float64) {
+// fetch opens a recording of everything, checks its playlists, and returns per track the elementary
+// bytes in order, with the EXTINF.
+func fetch(t *testing.T, s *server, stream store.Stream, from time.Time,
+	container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte,
+	lengths map[int]float64) {
 	t.Helper()
 	start, end := api.Timestamp(from.UnixMilli()), api.Timestamp(from.Add(6*time.Hour).UnixMilli())
-	in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, ContainerFormat: container, MaxMediaPlaylistFragmentResults: 5000,
-		HLSFragmentSelector: &api.FragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp,
-			TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
+	in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
+		ContainerFormat: container, MaxMediaPlaylistFragmentResults: 5000,
+		HLSFragmentSelector: &api.FragmentSelector{
+			FragmentSelectorType: api.SelectorProducerTimestamp,
+			TimestampRange:       &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
 	in.StreamName = stream.Name
 	token, err := s.playback.OpenHLS(t.Context(), stream, in)
 	if err != nil {
@@ -133,7 +142,9 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time, contain
 }
 
 // listed fetches what the playlists of a session list.
-func listed(t *testing.T, s *server, token string, container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte, lengths map[int]float64) {
+func listed(t *testing.T, s *server, token string,
+	container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte,
+	lengths map[int]float64) {
 	t.Helper()
 	streams, segments, lengths = map[int][]byte{}, map[int][][]byte{}, map[int]float64{}
 	for track := 1; track <= 2; track++ {
@@ -188,7 +199,9 @@ func elementary(data []byte) map[int][]byte {
 	return streams
 }
 
-func read(t *testing.T, open func(context.Context, string, playback.SegmentRef) (*playback.Segment, error), token string, ref playback.SegmentRef) []byte {
+func read(t *testing.T,
+	open func(context.Context, string, playback.SegmentRef) (*playback.Segment, error),
+	token string, ref playback.SegmentRef) []byte {
 	t.Helper()
 	segment, err := open(t.Context(), token, ref)
 	if err != nil {
@@ -203,11 +216,13 @@ func read(t *testing.T, open func(context.Context, string, playback.SegmentRef) 
 }
 
 // segmentLines are EXTINF, the fragment's number, the slice of it and its silence.
-var segmentLines = regexp.MustCompile(`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)\S+TrackNumber=\d+(?:&StartOffset=(\d+))?(?:&EndOffset=(\d+))?(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
+var segmentLines = regexp.MustCompile(
+	`#EXTINF:([\d.]+),\n\S+FragmentNumber=(\d+)\S+TrackNumber=\d+(?:&StartOffset=(\d+))?(?:&EndOffset=(\d+))?(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
 
 var frameName = regexp.MustCompile(`<[12]:\d{6}>`)
 
-// Whatever a producer does with its clusters and clocks, each frame comes out once and in order, in both containers.
+// Whatever a producer does with its clusters and clocks, each frame comes out once and in order, in
+// both containers.
 func TestOddMedia(t *testing.T) {
 	t.Parallel()
 	for name, produce := range map[string]func(o *odd, at int64, send func()){
@@ -268,7 +283,8 @@ func TestOddMedia(t *testing.T) {
 			}
 		},
 		"two connections at once": func(o *odd, at int64, send func()) {
-			// The token runs out: the producer opens another connection and begins with the fragment that the old one ends with.
+			// The token runs out: the producer opens another connection and begins with the
+			// fragment that the old one ends with.
 			var last oddCluster
 			for i := range int64(3) {
 				o.cluster(at + 2000*i)
@@ -288,13 +304,15 @@ func TestOddMedia(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := time.Now
 			s := start(t, t.TempDir(), now)
-			stream, err := s.CreateStream(t.Context(), store.Stream{Name: "odd", RetentionHours: 24})
+			stream, err := s.CreateStream(t.Context(),
+				store.Stream{Name: "odd", RetentionHours: 24})
 			if err != nil {
 				t.Fatal(err)
 			}
 			o := &odd{}
 			at := time.Now().Add(-4 * time.Hour)
-			want := map[int][]string{}                      // by track: the frames' names, in order of presentation
+			// by track: the frames' names, in order of presentation
+			want := map[int][]string{}
 			shown := map[int]map[string]int64{1: {}, 2: {}} // when
 			send := func() {
 				for _, c := range o.clusters {
@@ -312,13 +330,18 @@ func TestOddMedia(t *testing.T) {
 				for name := range frames {
 					want[track] = append(want[track], name)
 				}
-				slices.SortFunc(want[track], func(a, b string) int { return int(frames[a] - frames[b]) })
+				slices.SortFunc(want[track], func(a, b string) int {
+					return int(frames[a] - frames[b])
+				})
 			}
-			for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4, api.ContainerMPEGTS} {
+			for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4,
+				api.ContainerMPEGTS} {
 				streams, _, _ := fetch(t, s, stream, at.Add(-time.Hour), container)
 				for track := range want {
-					if got := frameName.FindAllString(string(streams[track]), -1); !slices.Equal(got, want[track]) {
-						t.Errorf("%s, track %d: %d frames came out, %d went in\n%s\n%s", container, track, len(got), len(want[track]),
+					if got := frameName.FindAllString(string(streams[track]),
+						-1); !slices.Equal(got, want[track]) {
+						t.Errorf("%s, track %d: %d frames came out, %d went in\n%s\n%s", container,
+							track, len(got), len(want[track]),
 							strings.Join(got, ""), strings.Join(want[track], ""))
 					}
 				}
@@ -327,8 +350,9 @@ func TestOddMedia(t *testing.T) {
 	}
 }
 
-// A fragment that is longer than a live session's target duration is listed in slices, in both containers: each frame comes once and in
-// order, no segment is longer than was promised, and the promise stays.
+// A fragment that is longer than a live session's target duration is listed in slices, in both
+// containers: each frame comes once and in order, no segment is longer than was promised, and the
+// promise stays.
 func TestLongFragmentsInLiveSessions(t *testing.T) {
 	t.Parallel()
 	for name, long := range map[string]func(o *odd, at int64){
@@ -357,10 +381,12 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 			o.picture(at+6000, 3000, 40)
 		},
 	} {
-		for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4, api.ContainerMPEGTS} {
+		for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4,
+			api.ContainerMPEGTS} {
 			t.Run(name+" "+string(container), func(t *testing.T) {
 				s := start(t, t.TempDir(), time.Now)
-				stream, err := s.CreateStream(t.Context(), store.Stream{Name: "odd", RetentionHours: 24})
+				stream, err := s.CreateStream(t.Context(),
+					store.Stream{Name: "odd", RetentionHours: 24})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -372,7 +398,8 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 					o.sound(at+2000*i, 2000)
 				}
 				o.send(t, s, stream, time.Now)
-				in := &api.GetHLSStreamingSessionURLInput{ContainerFormat: container, DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
+				in := &api.GetHLSStreamingSessionURLInput{ContainerFormat: container,
+					DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
 				in.StreamName = stream.Name
 				token, err := s.playback.OpenHLS(t.Context(), stream, in)
 				if err != nil {
@@ -401,7 +428,8 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 						}
 					}
 					if len(got) != want[track] {
-						t.Errorf("track %d: %d frames came out, %d went in", track, len(got), want[track])
+						t.Errorf("track %d: %d frames came out, %d went in", track, len(got),
+							want[track])
 					}
 				}
 				if lengths[1] < 8 || lengths[1] > 27 {
@@ -412,8 +440,9 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 	}
 }
 
-// An hour of 29.97 pictures a second and sound at 44.1 kHz, told in milliseconds: each segment begins within a frame of where its first
-// frame belongs, and the playlists are as long as the media.
+// An hour of 29.97 pictures a second and sound at 44.1 kHz, told in milliseconds: each segment
+// begins within a frame of where its first frame belongs, and the playlists are as long as the
+// media.
 func TestNoDrift(t *testing.T) {
 	t.Parallel()
 	now := time.Now
@@ -461,7 +490,8 @@ func TestNoDrift(t *testing.T) {
 			}
 		}
 		if whole := where(o.names[track]); math.Abs(lengths[track]-whole) > frame {
-			t.Errorf("track %d: the playlist lasts %.3f s, the media %.3f s", track, lengths[track], whole)
+			t.Errorf("track %d: the playlist lasts %.3f s, the media %.3f s", track, lengths[track],
+				whole)
 		}
 	}
 	_, ts, _ := fetch(t, s, stream, at.Add(-time.Hour), api.ContainerMPEGTS)
@@ -477,7 +507,8 @@ func TestNoDrift(t *testing.T) {
 		if data[3]&0x20 != 0 {
 			p = p[1+int(p[0]):]
 		}
-		pts := int64(p[9]>>1&7)<<30 | int64(p[10])<<22 | int64(p[11]>>1)<<15 | int64(p[12])<<7 | int64(p[13]>>1)
+		pts := int64(p[9]>>1&7)<<30 | int64(
+			p[10])<<22 | int64(p[11]>>1)<<15 | int64(p[12])<<7 | int64(p[13]>>1)
 		got, want := float64(pts)/90000-10, picture(first[1][fragments-1])
 		frame := picture(1)
 		if pid == 0x101 {

@@ -18,7 +18,8 @@ import (
 // openGroup stores a second of an open group: the picture that begins it, two leading ones, two
 // others; with sets in a block of their own and a filler behind the last. With closed the group is
 // closed. The pictures' names come in order of decoding.
-func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, closed bool, first int) {
+func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, closed bool,
+	first int) {
 	t.Helper()
 	number, err := s.NextNumber(t.Context(), stream)
 	if err != nil {
@@ -26,7 +27,9 @@ func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, cl
 	}
 	rec := &store.Record{Number: number}
 	rec.ProducerTimestamp, rec.ServerTimestamp = at.UnixMilli(), at.UnixMilli()
-	rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVCC, Timescale: media.VideoTimescale}}
+	rec.Tracks = []media.Track{
+		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVCC,
+			Timescale: media.VideoTimescale}}
 	run := media.Run{Track: 1, BaseDecodeTime: at.UnixMilli() * 90}
 	var payload []byte
 	block := func(f media.Frame, nal string) {
@@ -46,7 +49,9 @@ func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, cl
 	}
 	entry.Duration = 18000
 	block(entry, "\x68\xce\x3c\x80")
-	block(media.Frame{Marks: media.Joined}, fmt.Sprintf("%s<%06d>", map[bool]string{false: "\x41\x88", true: "\x65\x88"}[closed], first))
+	block(media.Frame{Marks: media.Joined},
+		fmt.Sprintf("%s<%06d>", map[bool]string{false: "\x41\x88", true: "\x65\x88"}[closed],
+			first))
 	first++
 	picture(media.Frame{CompositionOffset: -18000, Marks: mark}, "\x01\x9e")
 	picture(media.Frame{CompositionOffset: -18000, Marks: mark}, "\x01\x9e")
@@ -76,34 +81,43 @@ func TestOpenGroups(t *testing.T) {
 		add(i, at*time.Second)
 	}
 	const whole, without = 5, 3
-	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4, api.ContainerMPEGTS} {
-		for _, mode := range []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityOnDiscontinuity, api.DiscontinuityNever} {
-			in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, ContainerFormat: container, DiscontinuityMode: mode}
+	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4,
+		api.ContainerMPEGTS} {
+		for _, mode := range []api.DiscontinuityMode{api.DiscontinuityAlways,
+			api.DiscontinuityOnDiscontinuity, api.DiscontinuityNever} {
+			in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
+				ContainerFormat: container, DiscontinuityMode: mode}
 			start, end := api.Timestamp(begin.UnixMilli()), api.Timestamp(now.UnixMilli())
-			in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: api.SelectorProducerTimestamp,
-				TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}
+			in.HLSFragmentSelector = &api.FragmentSelector{
+				FragmentSelectorType: api.SelectorProducerTimestamp,
+				TimestampRange: &api.TimestampRange{StartTimestamp: &start,
+					EndTimestamp: &end}}
 			in.StreamName = stream.Name
 			token := s.opens(t, stream, in)
 			list := s.pictures(t, token, container)
-			if want := []int{whole, whole, whole, without, whole}; !slices.Equal(list.counts, want) || list.independent || list.iframes != 1 {
+			if want := []int{whole, whole, whole, without, whole}; !slices.Equal(list.counts,
+				want) || list.independent || list.iframes != 1 {
 				t.Errorf("recording, %s %s: %+v, want %v pictures", container, mode, list, want)
 			}
 			start = api.Timestamp(begin.UnixMilli() + 1)
 			token = s.opens(t, stream, in)
-			if list := s.pictures(t, token, container); !slices.Equal(list.counts, []int{without, whole, without, whole}) || list.iframes != 0 {
+			if list := s.pictures(t, token, container); !slices.Equal(list.counts,
+				[]int{without, whole, without, whole}) || list.iframes != 0 {
 				t.Errorf("recording from an open group, %s %s: %+v", container, mode, list)
 			}
 		}
 		in := &api.GetHLSStreamingSessionURLInput{ContainerFormat: container}
 		in.StreamName = stream.Name
 		token := s.opens(t, stream, in)
-		if list := s.pictures(t, token, container); !slices.Equal(list.counts, []int{whole, without, without, without, without}) || list.independent {
+		if list := s.pictures(t, token, container); !slices.Equal(list.counts,
+			[]int{whole, without, without, without, without}) || list.independent {
 			t.Errorf("live, %s: %+v", container, list)
 		}
 	}
 }
 
-func (s *server) opens(t *testing.T, stream store.Stream, in *api.GetHLSStreamingSessionURLInput) string {
+func (s *server) opens(t *testing.T, stream store.Stream,
+	in *api.GetHLSStreamingSessionURLInput) string {
 	t.Helper()
 	token, err := s.playback.OpenHLS(t.Context(), stream, in)
 	if err != nil {
@@ -138,7 +152,8 @@ func (s *server) pictures(t *testing.T, token string, container api.ContainerFor
 		if container == api.ContainerMPEGTS {
 			open = s.playback.TSSegment
 		}
-		segment, err := open(t.Context(), token, playback.SegmentRef{Track: 1, Number: m[1], SkipLeading: m[2] != ""})
+		segment, err := open(t.Context(), token,
+			playback.SegmentRef{Track: 1, Number: m[1], SkipLeading: m[2] != ""})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,10 +11,14 @@ import (
 
 func testParameters() *parameters {
 	return &parameters{
-		format: hlsFragmentedMP4, mode: timeline.LiveReplay, switching: true, last: 12, selector: store.ProducerTimestamp, discontinuity: timeline.DiscontinuityOnGap, timestamps: true,
-		max: 5000, start: -1, end: 1_700_000_000_123, origin: 1_700_000_000_000, first: 1 << 60, trackSet: 3, frameRate: 2997, bandwidth: 1e9,
+		format: hlsFragmentedMP4, mode: timeline.LiveReplay, switching: true, last: 12,
+		selector: store.ProducerTimestamp, discontinuity: timeline.DiscontinuityOnGap,
+		timestamps: true,
+		max:        5000, start: -1, end: 1_700_000_000_123, origin: 1_700_000_000_000,
+		first: 1 << 60, trackSet: 3, frameRate: 2997, bandwidth: 1e9,
 		tracks: []timeline.Track{
-			{Number: 1, Kind: media.Video, Timescale: 90_000}, {Number: 2, Kind: media.Audio, Timescale: 44_100},
+			{Number: 1, Kind: media.Video, Timescale: 90_000},
+			{Number: 2, Kind: media.Audio, Timescale: 44_100},
 		},
 	}
 }
@@ -33,7 +37,8 @@ func TestParameters(t *testing.T) {
 
 func FuzzParameters(f *testing.F) {
 	f.Add(testParameters().encode())
-	f.Add([]byte{1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Add([]byte{1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0x7f})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if p, err := decodeParameters(data); err == nil {
 			again, err := decodeParameters(p.encode())

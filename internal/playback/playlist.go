@@ -18,8 +18,8 @@ type Playlist struct {
 	zipped []byte
 }
 
-// blockEntries is how many entries of a playlist that grows are compressed together: enough to leave little to gain, few enough
-// that what is cut off at both ends of the window costs little.
+// blockEntries is how many entries of a playlist that grows are compressed together: enough to
+// leave little to gain, few enough that what is cut off at both ends of the window costs little.
 const blockEntries = 32
 
 // block is the compressed form of a run of entries, which the playlists that list them share.
@@ -34,13 +34,15 @@ type placedBlock struct {
 	block    *block
 }
 
-// Gzip is the text as a gzip stream (RFC 1952). It is made once and kept as long as the text is, because for thousands of
-// segments it costs more than everything else about a request. Of a live playlist only what is new is compressed: pieces that begin
-// without a window and end at a byte may follow each other in one deflate stream (RFC 1951 section 3.2).
+// Gzip is the text as a gzip stream (RFC 1952). It is made once and kept as long as the text is,
+// because for thousands of segments it costs more than everything else about a request. Of a live
+// playlist only what is new is compressed: pieces that begin without a window and end at a byte may
+// follow each other in one deflate stream (RFC 1951 section 3.2).
 func (p *Playlist) Gzip() []byte {
 	p.once.Do(func() {
 		out := make([]byte, 0, len(p.Text)/4+64)
-		out = append(out, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255) // deflate, no name, no time, any system
+		// deflate, no name, no time, any system
+		out = append(out, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255)
 		at := 0
 		for _, b := range p.blocks {
 			out = append(out, p.deflate(p.Text[at:b.from])...)

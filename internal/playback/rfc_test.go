@@ -29,7 +29,9 @@ var (
 )
 
 func newRFC(t *testing.T) *rfc {
-	return &rfc{t: t, sequences: map[string]int{}, discs: map[string]int{}, extinf: map[string]string{}, byNumber: map[int]string{}, maps: map[string]string{}, last: -1}
+	return &rfc{t: t, sequences: map[string]int{}, discs: map[string]int{},
+		extinf: map[string]string{}, byNumber: map[int]string{}, maps: map[string]string{},
+		last: -1}
 }
 
 func (r *rfc) number(re *regexp.Regexp, text string) int {
@@ -42,7 +44,8 @@ func (r *rfc) number(re *regexp.Regexp, text string) int {
 
 func (r *rfc) reload(text string) {
 	r.t.Helper()
-	sequence, disc, target := r.number(mediaSequence, text), r.number(discSequence, text), r.number(targetSeconds, text)
+	sequence, disc, target := r.number(mediaSequence, text), r.number(discSequence, text),
+		r.number(targetSeconds, text)
 	if sequence < r.first {
 		r.t.Fatalf("media sequence went back from %d to %d", r.first, sequence)
 	}
@@ -68,7 +71,8 @@ func (r *rfc) reload(text string) {
 				r.t.Fatalf("%s with target duration %d", line, target)
 			}
 		case line != "" && line[0] != '#':
-			if was, ok := r.sequences[line]; ok && (was != sequence || r.discs[line] != disc || r.extinf[line] != extinf) {
+			if was, ok := r.sequences[line]; ok &&
+				(was != sequence || r.discs[line] != disc || r.extinf[line] != extinf) {
 				r.t.Fatalf("segment changed from number %d, discontinuity %d, %s to %d, %d, %s",
 					was, r.discs[line], r.extinf[line], sequence, disc, extinf)
 			}
@@ -79,7 +83,8 @@ func (r *rfc) reload(text string) {
 				r.t.Fatalf("the init segment of a media segment changed from %s to %s", was, init)
 			}
 			r.maps[line] = init
-			r.sequences[line], r.discs[line], r.extinf[line], r.byNumber[sequence] = sequence, disc, extinf, line
+			r.sequences[line], r.discs[line], r.extinf[line], r.byNumber[sequence] = sequence, disc,
+				extinf, line
 			sequence++
 		}
 	}

@@ -19,11 +19,13 @@ import (
 // listPage is how many fragments one call of List gives at most.
 const listPage = 1000
 
-// replayKnown is how many fragments a LIVE_REPLAY session chooses at its creation, as for a recording; those beyond follow in
-// commit order. It is the most that a playlist may list, and a state that a row can hold.
+// replayKnown is how many fragments a LIVE_REPLAY session chooses at its creation, as for a
+// recording; those beyond follow in commit order. It is the most that a playlist may list, and a
+// state that a row can hold.
 const replayKnown = api.MaxMaxFragmentResults
 
-// rangeMargin is how long after its end a range is taken for complete: a fragment that began before is stored by then.
+// rangeMargin is how long after its end a range is taken for complete: a fragment that began before
+// is stored by then.
 const rangeMargin = time.Minute
 
 // selection is what a session begins with.
@@ -33,8 +35,9 @@ type selection struct {
 	fragments []store.FragmentInfo // in the order in which they are listed
 	classes   []*class             // of the fragments, one each
 	cursor    int64                // commits up to here need not be looked at again
-	longest   int64                // milliseconds of the longest fragment of the session's tracks that was looked at
-	whole     bool                 // of a range: all there is of it
+	// milliseconds of the longest fragment of the session's tracks that was looked at
+	longest int64
+	whole   bool // of a range: all there is of it
 }
 
 // errNoFragments is the answer when there is nothing to play.
@@ -42,17 +45,21 @@ func errNoFragments() error {
 	return api.NewError(api.ResourceNotFoundException, api.MessageNoFragments)
 }
 
-// selectLive takes the newest want fragments that belong together. It looks at the newest history ones at least, to learn how
-// long fragments are here.
-func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *parameters, now time.Time) (*selection, error) {
+// selectLive takes the newest want fragments that belong together. It looks at the newest history
+// ones at least, to learn how long fragments are here.
+func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *parameters,
+	now time.Time) (*selection, error) {
 	want := p.max
 	sel := &selection{}
 	same := classes{service: s, stream: stream.ID, switching: p.switching}
 	seen := make(map[int64]bool) // producer timestamps
 	var after store.Number
-	for looked, limit := 0, 2*want+timeline.History; (len(sel.fragments) < want || looked < timeline.History) && looked < limit; {
+	for looked, limit := 0, 2*want+timeline.History; (len(sel.fragments) < want ||
+		looked < timeline.History) && looked < limit; {
 		page, err := s.store.List(ctx, stream.ID, store.Query{
-			Order: store.ByNumberNewest, After: after, Limit: min(max(want-len(sel.fragments)+16, timeline.History-looked), limit-looked, listPage),
+			Order: store.ByNumberNewest, After: after,
+			Limit: min(max(want-len(sel.fragments)+16, timeline.History-looked), limit-looked,
+				listPage),
 		})
 		if err != nil {
 			return nil, storeError("list fragments", err)
@@ -90,7 +97,8 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 			if looked <= timeline.History {
 				sel.longest = max(sel.longest, sel.length(f))
 			}
-			if len(sel.fragments) < want && (p.selector != store.ProducerTimestamp || !seen[f.ProducerTimestamp]) {
+			if len(sel.fragments) < want &&
+				(p.selector != store.ProducerTimestamp || !seen[f.ProducerTimestamp]) {
 				seen[f.ProducerTimestamp] = true
 				sel.fragments, sel.classes = append(sel.fragments, *f), append(sel.classes, c)
 			}
@@ -101,12 +109,15 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 	return sel, nil
 }
 
-// selectRange takes the oldest want fragments whose timestamp lies in the parameters' range, both ends included, and orders them.
-func (s *Service) selectRange(ctx context.Context, stream *store.Stream, p *parameters, want int) (*selection, error) {
+// selectRange takes the oldest want fragments whose timestamp lies in the parameters' range, both
+// ends included, and orders them.
+func (s *Service) selectRange(ctx context.Context, stream *store.Stream, p *parameters,
+	want int) (*selection, error) {
 	sel := &selection{}
 	same := classes{service: s, stream: stream.ID, switching: p.switching}
 	seen := make(map[int64]int) // producer timestamp → index in sel.fragments
-	q := store.Query{Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, Limit: min(listPage, want)}
+	q := store.Query{Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber,
+		Limit: min(listPage, want)}
 	for len(sel.fragments) < want {
 		page, err := s.store.List(ctx, stream.ID, q)
 		if err != nil {
@@ -163,10 +174,13 @@ func (b byProducer) Swap(i, j int) {
 	b.classes[i], b.classes[j] = b.classes[j], b.classes[i]
 }
 
-// selectReplay takes what a LIVE_REPLAY session begins with: the oldest fragments of the range, many more than a playlist lists,
-// since what is known now is chosen as for a recording. It sets the parameters' last commit when the range is over.
-func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *parameters, now time.Time) (*selection, error) {
-	newest, err := s.store.List(ctx, stream.ID, store.Query{Order: store.ByNumberNewest, Limit: timeline.History})
+// selectReplay takes what a LIVE_REPLAY session begins with: the oldest fragments of the range,
+// many more than a playlist lists, since what is known now is chosen as for a recording. It sets
+// the parameters' last commit when the range is over.
+func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *parameters,
+	now time.Time) (*selection, error) {
+	newest, err := s.store.List(ctx, stream.ID,
+		store.Query{Order: store.ByNumberNewest, Limit: timeline.History})
 	if err != nil {
 		return nil, storeError("list fragments", err)
 	}
@@ -188,7 +202,8 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 			last = max(last, sel.fragments[i].Number)
 		}
 		next, err := s.store.List(ctx, stream.ID, store.Query{
-			Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, After: last, Limit: timeline.History,
+			Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, After: last,
+			Limit: timeline.History,
 		})
 		if err != nil {
 			return nil, storeError("list fragments", err)
@@ -201,14 +216,16 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 }
 
 // refer makes f the reference fragment.
-func (sel *selection) refer(ctx context.Context, s *Service, stream *store.Stream, f *store.FragmentInfo, same *classes) error {
+func (sel *selection) refer(ctx context.Context, s *Service, stream *store.Stream,
+	f *store.FragmentInfo, same *classes) error {
 	tracks, err := s.store.TrackSet(ctx, stream.ID, f.TrackSet)
 	if err != nil {
 		return storeError("read tracks", err)
 	}
 	sel.reference, sel.tracks = f.TrackSet, firstTracks(tracks)
 	if len(sel.tracks) == 0 {
-		return api.NewError(api.UnsupportedStreamMediaTypeException, "The stream has neither a video nor an audio track.")
+		return api.NewError(api.UnsupportedStreamMediaTypeException,
+			"The stream has neither a video nor an audio track.")
 	}
 	same.reference = sel.tracks
 	return nil
@@ -229,7 +246,8 @@ func (sel *selection) length(f *store.FragmentInfo) int64 {
 func (sel *selection) target(r *timeline.Rules) int64 {
 	longest := sel.longest
 	for i := range sel.fragments {
-		longest = max(longest, r.Scaled(sel.classes[i].generation().Scales).Length(&sel.fragments[i]))
+		longest = max(longest,
+			r.Scaled(sel.classes[i].generation().Scales).Length(&sel.fragments[i]))
 	}
 	return timeline.TargetDuration(longest)
 }
@@ -243,15 +261,18 @@ func (sel *selection) hasFrames(f *store.FragmentInfo) bool {
 	return false
 }
 
-// settle drops tracks that no selected fragment has frames of, and checks that the others can be packaged. With generations the
-// first fragment's are the session's tracks. Sound that may come yet stays, beside pictures, if it can be silent until then.
+// settle drops tracks that no selected fragment has frames of, and checks that the others can be
+// packaged. With generations the first fragment's are the session's tracks. Sound that may come yet
+// stays, beside pictures, if it can be silent until then.
 func (sel *selection) settle(f format) error {
 	if first := sel.classes[0]; first.set != sel.reference {
 		sel.reference, sel.tracks = first.set, first.tracks
 	}
 	sel.tracks = slices.DeleteFunc(sel.tracks, func(t media.Track) bool {
-		return !sel.has(t.Number) && !(t.Kind == media.Audio && sel.has(sel.tracks[0].Number) && media.SilenceOf(&t) != nil &&
-			(f != hlsMPEGTS || mpegts.Check(&t) == nil))
+		return !sel.has(t.Number) &&
+			!(t.Kind == media.Audio && sel.has(sel.tracks[0].Number) &&
+				media.SilenceOf(&t) != nil &&
+				(f != hlsMPEGTS || mpegts.Check(&t) == nil))
 	})
 	for i := range sel.tracks {
 		if err := checkCodec(&sel.tracks[i]); err != nil {
@@ -263,10 +284,13 @@ func (sel *selection) settle(f format) error {
 
 // has tells whether a selected fragment has frames of a track.
 func (sel *selection) has(track int) bool {
-	return slices.ContainsFunc(sel.fragments, func(f store.FragmentInfo) bool { return f.Span(track) != nil })
+	return slices.ContainsFunc(sel.fragments, func(f store.FragmentInfo) bool {
+		return f.Span(track) != nil
+	})
 }
 
-// checkCodec says whether a track can be played, in the service's words where they are known (docs/reference/service.md, "Session inputs").
+// checkCodec says whether a track can be played, in the service's words where they are known
+// (docs/reference/service.md, "Session inputs").
 func checkCodec(t *media.Track) error {
 	_, err := media.CodecString(t)
 	switch {
@@ -274,23 +298,28 @@ func checkCodec(t *media.Track) error {
 		return nil
 	case errors.Is(err, media.ErrUnsupportedCodec):
 		return api.Errorf(api.UnsupportedStreamMediaTypeException,
-			"The codec %s of track %d is not supported for HLS playback; supported are %s, %s and %s.",
+			"The codec %s of track %d is not supported for HLS playback; supported are %s, %s "+
+				"and %s.",
 			t.CodecID, t.Number, media.CodecAVC, media.CodecHEVC, media.CodecAAC)
 	case errors.Is(err, media.ErrMissingCodecPrivate):
-		return api.Errorf(api.MissingCodecPrivateDataException, "Missing codec private data in fragment for track %d.", t.Number)
+		return api.Errorf(api.MissingCodecPrivateDataException,
+			"Missing codec private data in fragment for track %d.", t.Number)
 	case errors.Is(err, media.ErrInvalidCodecPrivate):
-		return api.Errorf(api.InvalidCodecPrivateDataException, "Invalid codec private data in fragment for track %d: %v.", t.Number, err)
+		return api.Errorf(api.InvalidCodecPrivateDataException,
+			"Invalid codec private data in fragment for track %d: %v.", t.Number, err)
 	case err == nil:
 		return fmt.Errorf("track %d has no timescale", t.Number)
 	}
 	return fmt.Errorf("read codec of track %d: %w", t.Number, err)
 }
 
-// firstTracks are the first video and the first audio track, in declaration order, whatever their codecs.
+// firstTracks are the first video and the first audio track, in declaration order, whatever their
+// codecs.
 func firstTracks(tracks []media.Track) []media.Track {
 	var chosen []media.Track
 	for _, kind := range []media.Kind{media.Video, media.Audio} {
-		if i := slices.IndexFunc(tracks, func(t media.Track) bool { return t.Kind == kind }); i >= 0 {
+		if i := slices.IndexFunc(tracks,
+			func(t media.Track) bool { return t.Kind == kind }); i >= 0 {
 			chosen = append(chosen, tracks[i])
 		}
 	}
@@ -318,7 +347,9 @@ func (c *class) generation() timeline.Generation {
 func (c *class) only(tracks []timeline.Track) *class {
 	k := *c
 	k.tracks = slices.DeleteFunc(slices.Clone(c.tracks), func(t media.Track) bool {
-		return !slices.ContainsFunc(tracks, func(p timeline.Track) bool { return p.Number == t.Number })
+		return !slices.ContainsFunc(tracks, func(p timeline.Track) bool {
+			return p.Number == t.Number
+		})
 	})
 	return &k
 }
@@ -326,7 +357,8 @@ func (c *class) only(tracks []timeline.Track) *class {
 // equal reports whether two classes have the same tracks, codec private data included.
 func (c *class) equal(o *class) bool {
 	return slices.EqualFunc(c.tracks, o.tracks, func(a, b media.Track) bool {
-		return a.Number == b.Number && a.CodecID == b.CodecID && a.Timescale == b.Timescale && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+		return a.Number == b.Number && a.CodecID == b.CodecID && a.Timescale == b.Timescale &&
+			bytes.Equal(a.CodecPrivate, b.CodecPrivate)
 	})
 }
 
@@ -356,8 +388,9 @@ func (c *classes) of(ctx context.Context, set int64) (*class, error) {
 	return k, nil
 }
 
-// classify takes the first video and the first audio track of a set, as far as the reference has them. They can be shown when
-// they have the reference's numbers and codecs, and its codec private data too, or, with switching, another that can be decoded.
+// classify takes the first video and the first audio track of a set, as far as the reference has
+// them. They can be shown when they have the reference's numbers and codecs, and its codec private
+// data too, or, with switching, another that can be decoded.
 func classify(reference, set []media.Track, switching bool) *class {
 	k := &class{ok: true}
 	for i := range reference {

@@ -13,9 +13,11 @@ import (
 	"weir/internal/store"
 )
 
-// A replay begins at its start whatever the size of its playlist, grows as time passes, and ends after the range's end.
+// A replay begins at its start whatever the size of its playlist, grows as time passes, and ends
+// after the range's end.
 func TestReplay(t *testing.T) {
-	for _, selector := range []api.FragmentSelectorType{api.SelectorServerTimestamp, api.SelectorProducerTimestamp} {
+	for _, selector := range []api.FragmentSelectorType{api.SelectorServerTimestamp,
+		api.SelectorProducerTimestamp} {
 		r := newRig(t, videoTrack())
 		var sent []store.FragmentInfo
 		for range 100 { // at 0, 2, 4, … seconds
@@ -42,7 +44,8 @@ func TestReplay(t *testing.T) {
 			}
 			r.wantNumbers(text, sent, want...)
 			r.wantNumbers(wideText, sent, wantWide...)
-			if ended := strings.HasSuffix(text, "\n#EXT-X-ENDLIST\n"); ended != (last == 20) || strings.Contains(text, "PLAYLIST-TYPE") {
+			if ended := strings.HasSuffix(text, "\n#EXT-X-ENDLIST\n"); ended != (last == 20) ||
+				strings.Contains(text, "PLAYLIST-TYPE") {
 				t.Errorf("with the last at %d:\n%s", last, text)
 			}
 			if n == 3 && selector == api.SelectorServerTimestamp {
@@ -57,8 +60,9 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// Without an end a replay goes on with what is stored after its creation, at its distance to live, over a gap that brings it to the
-// live edge, and through a burst of what the camera held back, of which nothing is missed.
+// Without an end a replay goes on with what is stored after its creation, at its distance to live,
+// over a gap that brings it to the live edge, and through a burst of what the camera held back, of
+// which nothing is missed.
 func TestReplayRunsIntoLive(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -119,7 +123,8 @@ func TestReplayRunsIntoLive(t *testing.T) {
 	}
 }
 
-// A replay of more fragments than are chosen at its creation goes on in commit order, and ends where the range does.
+// A replay of more fragments than are chosen at its creation goes on in commit order, and ends
+// where the range does.
 func TestReplayOfVeryMany(t *testing.T) {
 	r := newRig(t, audioTrack())
 	r.store.streams[r.stream.ID].RetentionHours = 24
@@ -160,8 +165,9 @@ func TestReplayOfVeryMany(t *testing.T) {
 	}
 }
 
-// With --codec-changes=switch a change of resolution or of the sample rate goes on after a discontinuity with an init segment of its
-// own; going back goes back to the earlier one; another codec is left out.
+// With --codec-changes=switch a change of resolution or of the sample rate goes on after a
+// discontinuity with an init segment of its own; going back goes back to the earlier one; another
+// codec is left out.
 func TestCodecSwitch(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	r.switching = true
@@ -180,7 +186,8 @@ func TestCodecSwitch(t *testing.T) {
 	began := r.store.now.UnixMilli()
 	send(videoTrack(), audioTrack())
 	in := r.input()
-	in.MaxMediaPlaylistFragmentResults, in.DiscontinuityMode, in.Expires = 10, api.DiscontinuityNever, 43_200
+	in.MaxMediaPlaylistFragmentResults, in.DiscontinuityMode, in.Expires = 10,
+		api.DiscontinuityNever, 43_200
 	token := r.open(in)
 	send(otherVideo(), audioTrack())
 	send(otherVideo(), audioTrack())
@@ -196,7 +203,8 @@ func TestCodecSwitch(t *testing.T) {
 	r.wantNumbers(r.playlist(r.another(), recording, 1), sent, 0, 1, 2, 6, 7)
 
 	for _, token := range []string{token, recording} {
-		for i, want := range [][]media.Track{{videoTrack(), audioTrack()}, {otherVideo(), audioTrack()}, {videoTrack(), fast}} {
+		for i, want := range [][]media.Track{{videoTrack(), audioTrack()},
+			{otherVideo(), audioTrack()}, {videoTrack(), fast}} {
 			for _, track := range want {
 				data, err := r.another().InitSegment(t.Context(), token, track.Number, i)
 				if wanted, _ := fmp4.InitSegment(&track); err != nil || !bytes.Equal(data, wanted) {
@@ -207,7 +215,8 @@ func TestCodecSwitch(t *testing.T) {
 		_, err := r.service.InitSegment(t.Context(), token, 1, 3)
 		wantError(t, err, api.ResourceNotFoundException, "no initialization fragment 3")
 		// The segment's time is on its own timescale.
-		s, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 2, Number: r.stream.FormatNumber(sent[6].Number)})
+		s, err := r.service.MediaSegment(t.Context(), token,
+			SegmentRef{Track: 2, Number: r.stream.FormatNumber(sent[6].Number)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +224,8 @@ func TestCodecSwitch(t *testing.T) {
 			t.Errorf("decode time %d, want 12 seconds of 48 kHz", at)
 		}
 		s.Close()
-		_, err = r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
+		_, err = r.service.MediaSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
 		wantError(t, err, api.ResourceNotFoundException, "not found")
 	}
 
@@ -224,9 +234,11 @@ func TestCodecSwitch(t *testing.T) {
 	if got := r.playlist(r.another(), token, 2); got != text {
 		t.Error(difference(got, text))
 	}
-	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)), 1), sent, 0, 1, 2, 6, 7)
+	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)),
+		1), sent, 0, 1, 2, 6, 7)
 	r.service = r.another()
-	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)), 1), sent, 0, 7)
+	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)),
+		1), sent, 0, 7)
 }
 
 // 500 changes are shown; what would be one more is left out, what stays as it is goes on.
@@ -248,7 +260,8 @@ func TestCodecChangesAreCounted(t *testing.T) {
 		r.camera.send()
 	}
 	recording := r.recording("", began, r.store.now.UnixMilli()-1)
-	for name, text := range map[string]string{"live": r.playlist(r.service, token, 1), "recording": r.playlist(r.service, r.open(recording), 1)} {
+	for name, text := range map[string]string{"live": r.playlist(r.service, token, 1),
+		"recording": r.playlist(r.service, r.open(recording), 1)} {
 		segments, maps := strings.Count(text, "#EXTINF:"), strings.Count(text, "#EXT-X-MAP:")
 		// The 500th change is back to the first codec private data; five more fragments have that.
 		if segments != 506 || maps != 501 || strings.Count(text, "SequenceNumber=1\"") != 250 {
@@ -257,11 +270,13 @@ func TestCodecChangesAreCounted(t *testing.T) {
 	}
 }
 
-// 50 ms between the end of a fragment and the start of the next are none too many in either direction, a tick more is.
+// 50 ms between the end of a fragment and the start of the next are none too many in either
+// direction, a tick more is.
 func TestGapTolerance(t *testing.T) {
 	for _, track := range []media.Track{videoTrack(), audioTrack()} {
 		tolerance := int64(track.Timescale) * api.DiscontinuityTolerance.Milliseconds() / 1000
-		for gap, want := range map[int64]int{0: 0, tolerance: 0, -tolerance: 0, tolerance + 1: 1, -tolerance - 1: 1} {
+		for gap, want := range map[int64]int{0: 0, tolerance: 0, -tolerance: 0, tolerance + 1: 1,
+			-tolerance - 1: 1} {
 			r := newRig(t, track)
 			i := r.camera.send()
 			in := r.input()
@@ -270,15 +285,17 @@ func TestGapTolerance(t *testing.T) {
 			next := r.camera.info(r.camera.nextNumber())
 			next.Spans[0].BaseDecodeTime = i.Spans[0].BaseDecodeTime + i.Spans[0].Duration + gap
 			r.store.commit(r.stream.ID, next, 0)
-			if got := strings.Count(r.playlist(r.service, token, track.Number), "#EXT-X-DISCONTINUITY\n"); got != want {
-				t.Errorf("%d ticks of 1/%d s: %d discontinuities, want %d", gap, track.Timescale, got, want)
+			if got := strings.Count(r.playlist(r.service, token, track.Number),
+				"#EXT-X-DISCONTINUITY\n"); got != want {
+				t.Errorf("%d ticks of 1/%d s: %d discontinuities, want %d", gap, track.Timescale,
+					got, want)
 			}
 		}
 	}
 }
 
-// A recording may end now: a client on the same machine asks within the millisecond, and sends a finer clock than ours as the
-// nearest one.
+// A recording may end now: a client on the same machine asks within the millisecond, and sends a
+// finer clock than ours as the nearest one.
 func TestARangeMayEndNow(t *testing.T) {
 	r := newRig(t, videoTrack())
 	sent := r.camera.send()
@@ -287,16 +304,19 @@ func TestARangeMayEndNow(t *testing.T) {
 		now   time.Duration // after a whole millisecond
 		end   int64         // milliseconds after the same
 		fails bool
-	}{{0, 0, false}, {0, 1, true}, {400 * time.Microsecond, 1, true}, {600 * time.Microsecond, 1, false}, {600 * time.Microsecond, 2, true}} {
+	}{{0, 0, false}, {0, 1, true}, {400 * time.Microsecond, 1, true},
+		{600 * time.Microsecond, 1, false}, {600 * time.Microsecond, 2, true}} {
 		r.store.now = ms.Add(c.now)
 		for _, in := range []*api.GetHLSStreamingSessionURLInput{
-			r.recording("", sent.ServerTimestamp, ms.UnixMilli()+c.end), r.replay("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
+			r.recording("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
+			r.replay("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
 		} {
 			token, err := r.service.OpenHLS(t.Context(), r.stream, in)
 			if c.fails {
 				wantError(t, err, api.InvalidArgumentException, "must not be in the future")
 			} else if err != nil {
-				t.Errorf("%s, %v after the millisecond, ends %d ms after it: %v", in.PlaybackMode, c.now, c.end, err)
+				t.Errorf("%s, %v after the millisecond, ends %d ms after it: %v", in.PlaybackMode,
+					c.now, c.end, err)
 			} else {
 				r.wantNumbers(r.playlist(r.service, token, 1), []store.FragmentInfo{sent}, 0)
 			}
@@ -310,7 +330,8 @@ func TestSessionInputs(t *testing.T) {
 	for range 20 {
 		r.camera.send()
 	}
-	for _, c := range []struct{ expires, max, listed int }{{0, 0, 5}, {300, 1, 1}, {43_200, 5000, 20}} {
+	for _, c := range []struct{ expires, max, listed int }{{0, 0, 5}, {300, 1, 1},
+		{43_200, 5000, 20}} {
 		in := r.input()
 		in.Expires, in.MaxMediaPlaylistFragmentResults = c.expires, c.max
 		token := r.open(in)
@@ -334,17 +355,21 @@ func TestSessionInputs(t *testing.T) {
 		wantError(t, err, api.InvalidArgumentException, "Member must have value")
 	}
 	first := r.store.streams[r.stream.ID].fragments[0]
-	for selector, at := range map[api.FragmentSelectorType]int64{api.SelectorServerTimestamp: first.ServerTimestamp, api.SelectorProducerTimestamp: first.ProducerTimestamp} {
+	for selector, at := range map[api.FragmentSelectorType]int64{
+		api.SelectorServerTimestamp:   first.ServerTimestamp,
+		api.SelectorProducerTimestamp: first.ProducerTimestamp} {
 		in := r.recording(selector, at, at+1)
 		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
-		want := "#EXT-X-PROGRAM-DATE-TIME:" + time.UnixMilli(at).UTC().Format("2006-01-02T15:04:05.000Z") + "\n#EXTINF"
+		want := "#EXT-X-PROGRAM-DATE-TIME:" +
+			time.UnixMilli(at).UTC().Format("2006-01-02T15:04:05.000Z") + "\n#EXTINF"
 		if text := r.playlist(r.service, r.open(in), 1); !strings.Contains(text, want) {
 			t.Errorf("%s: want %s in\n%s", selector, want, text)
 		}
 	}
 }
 
-// The camera falls silent for longer than the service would wait, and returns: what was listed stays, and playback goes on.
+// The camera falls silent for longer than the service would wait, and returns: what was listed
+// stays, and playback goes on.
 func TestSilenceInMidSession(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -372,7 +397,8 @@ func TestSilenceInMidSession(t *testing.T) {
 		if listed[len(listed)-1] != len(sent)-1 {
 			t.Fatalf("lists %v of %d", listed, len(sent))
 		}
-		s, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[len(sent)-1].Number)})
+		s, err := r.service.MediaSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[len(sent)-1].Number)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -380,7 +406,8 @@ func TestSilenceInMidSession(t *testing.T) {
 	}
 }
 
-// TestRequestRates wants the service's own limits to be met where it has them, and the defaults by no single player.
+// TestRequestRates wants the service's own limits to be met where it has them, and the defaults by
+// no single player.
 func TestRequestRates(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -395,11 +422,21 @@ func TestRequestRates(t *testing.T) {
 	number := r.stream.FormatNumber(sent[299].Number)
 	actions := func(s *Service, token string) map[string]func() error {
 		return map[string]func() error{
-			"GetHLSMasterPlaylist": func() error { _, err := s.MasterPlaylist(t.Context(), token); return err },
-			"GetHLSMediaPlaylist":  func() error { _, err := s.MediaPlaylist(t.Context(), token, 1); return err },
-			"GetMP4InitFragment":   func() error { _, err := s.InitSegment(t.Context(), token, 1, 0); return err },
+			"GetHLSMasterPlaylist": func() error {
+				_, err := s.MasterPlaylist(t.Context(), token)
+				return err
+			},
+			"GetHLSMediaPlaylist": func() error {
+				_, err := s.MediaPlaylist(t.Context(), token, 1)
+				return err
+			},
+			"GetMP4InitFragment": func() error {
+				_, err := s.InitSegment(t.Context(), token, 1, 0)
+				return err
+			},
 			"GetMP4MediaFragment": func() error {
-				segment, err := s.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: number})
+				segment, err := s.MediaSegment(t.Context(), token,
+					SegmentRef{Track: 1, Number: number})
 				if err == nil {
 					segment.Close()
 				}
@@ -408,7 +445,8 @@ func TestRequestRates(t *testing.T) {
 		}
 	}
 	whole := api.FragmentReadsBurst * 5 * 2
-	depth := map[string]int{"GetHLSMasterPlaylist": 25, "GetHLSMediaPlaylist": 25, "GetMP4InitFragment": 25 + whole, "GetMP4MediaFragment": 20 + whole}
+	depth := map[string]int{"GetHLSMasterPlaylist": 25, "GetHLSMediaPlaylist": 25,
+		"GetMP4InitFragment": 25 + whole, "GetMP4MediaFragment": 20 + whole}
 	token, other := r.open(r.input()), r.open(r.input())
 	s := service(strict)
 	for name, do := range actions(s, token) {
@@ -429,20 +467,23 @@ func TestRequestRates(t *testing.T) {
 		r.store.now = now
 	}
 
-	// A download of a recording as fast as it goes, twice, and seeking through it: no time passes at all.
+	// A download of a recording as fast as it goes, twice, and seeking through it: no time passes
+	// at all.
 	s = service(DefaultLimits())
 	began := sent[0].ServerTimestamp
 	token = r.open(r.recording("", began, began+10*60_000-1))
 	for range 3 {
 		for track := 1; track <= 2; track++ {
 			do := actions(s, token)
-			for _, name := range []string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment"} {
+			for _, name := range []string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist",
+				"GetMP4InitFragment"} {
 				if err := do[name](); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for i := range sent {
-				segment, err := s.MediaSegment(t.Context(), token, SegmentRef{Track: track, Number: r.stream.FormatNumber(sent[i].Number)})
+				segment, err := s.MediaSegment(t.Context(), token,
+					SegmentRef{Track: track, Number: r.stream.FormatNumber(sent[i].Number)})
 				if err != nil {
 					t.Fatalf("track %d, fragment %d: %v", track, i, err)
 				}

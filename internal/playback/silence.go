@@ -8,8 +8,10 @@ import (
 	"weir/internal/timeline"
 )
 
-// withSilence gives a run with the silence, and the bytes before and after its own. base is the fragment's start in ticks.
-func withSilence(q timeline.Silence, run media.Run, base int64, s *media.Silence) (with media.Run, before, after []byte) {
+// withSilence gives a run with the silence, and the bytes before and after its own. base is the
+// fragment's start in ticks.
+func withSilence(q timeline.Silence, run media.Run, base int64,
+	s *media.Silence) (with media.Run, before, after []byte) {
 	if q == (timeline.Silence{}) || s == nil {
 		return run, nil, nil
 	}
@@ -19,7 +21,8 @@ func withSilence(q timeline.Silence, run media.Run, base int64, s *media.Silence
 		with.Frames = silentFrames(s, until-from)
 		return with, bytes.Repeat(s.Frame, len(with.Frames)), nil
 	}
-	head, tail := silentFrames(s, run.BaseDecodeTime-from), silentFrames(s, until-run.BaseDecodeTime-run.Duration())
+	head, tail := silentFrames(s, run.BaseDecodeTime-from),
+		silentFrames(s, until-run.BaseDecodeTime-run.Duration())
 	if len(head) == 0 {
 		with.BaseDecodeTime = run.BaseDecodeTime
 	}
@@ -48,7 +51,8 @@ func silentSpan(t *media.Track, millis int64) *store.Span {
 		return nil
 	}
 	n := timeline.Rescale(millis, 1000, int64(t.Timescale))/s.Duration + 1
-	return &store.Span{Track: t.Number, Frames: int(n), Size: n * int64(len(s.Frame)), Duration: n * s.Duration, KeyStart: true}
+	return &store.Span{Track: t.Number, Frames: int(n), Size: n * int64(len(s.Frame)),
+		Duration: n * s.Duration, KeyStart: true}
 }
 
 // scaleOf is the timescale that a packaged track has among tracks.

@@ -15,7 +15,8 @@ import (
 	"weir/internal/timeline"
 )
 
-var segmentURI = regexp.MustCompile(`FragmentNumber=(\d+)\S*?&TrackNumber=(\d)(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
+var segmentURI = regexp.MustCompile(
+	`FragmentNumber=(\d+)\S*?&TrackNumber=(\d)(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
 
 // refs reads the segments that a playlist lists.
 func refs(t *testing.T, text string) (list []SegmentRef) {
@@ -32,12 +33,14 @@ func refs(t *testing.T, text string) (list []SegmentRef) {
 
 var segmentLengths = regexp.MustCompile(`#EXTINF:([\d.]+),`)
 
-// Where the sound of a fragment is missing its segments are silent: both playlists list every fragment, the sound without a gap, in each
-// mode and container, and the program map of the transport streams stays as it is.
+// Where the sound of a fragment is missing its segments are silent: both playlists list every
+// fragment, the sound without a gap, in each mode and container, and the program map of the
+// transport streams stays as it is.
 func TestMissingSoundIsSilent(t *testing.T) {
 	silent := media.SilenceOf(func() *media.Track { a := audioTrack(); return &a }()).Frame
 	for _, mode := range []api.PlaybackMode{api.PlaybackModeLive, api.PlaybackModeOnDemand} {
-		for _, discontinuity := range []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever, api.DiscontinuityOnDiscontinuity} {
+		for _, discontinuity := range []api.DiscontinuityMode{api.DiscontinuityAlways,
+			api.DiscontinuityNever, api.DiscontinuityOnDiscontinuity} {
 			r := newRig(t, videoTrack(), audioTrack())
 			var sent []store.FragmentInfo
 			began := r.store.now.UnixMilli()
@@ -51,7 +54,8 @@ func TestMissingSoundIsSilent(t *testing.T) {
 			var token, stream string
 			open := func() {
 				if mode == api.PlaybackModeOnDemand {
-					in.PlaybackMode, in.HLSFragmentSelector = mode, r.recording("", began, r.store.now.UnixMilli()).HLSFragmentSelector
+					in.PlaybackMode, in.HLSFragmentSelector = mode,
+						r.recording("", began, r.store.now.UnixMilli()).HLSFragmentSelector
 				}
 				token = r.open(in)
 				ts := *in
@@ -74,7 +78,8 @@ func TestMissingSoundIsSilent(t *testing.T) {
 			for track := 1; track <= 2; track++ {
 				text := r.playlist(r.another(), token, track)
 				r.wantNumbers(text, sent, 0, 1, 2, 3, 4)
-				if n := strings.Count(text, "#EXT-X-DISCONTINUITY\n"); n > wanted || wanted == 1 && n > 0 {
+				if n := strings.Count(text, "#EXT-X-DISCONTINUITY\n"); n > wanted ||
+					wanted == 1 && n > 0 {
 					t.Errorf("%s, %s: %d discontinuities in\n%s", mode, discontinuity, n, text)
 				}
 			}
@@ -84,32 +89,40 @@ func TestMissingSoundIsSilent(t *testing.T) {
 				if err := fmp4.Dump(&bytes.Buffer{}, segment); err != nil {
 					t.Fatal(err)
 				}
-				if missing := i != 1 && i != 4; bytes.Contains(segment, bytes.Repeat(silent, 80)) != missing {
-					t.Errorf("%s, %s: sound %d is silent: %t, want %t", mode, discontinuity, i, !missing, missing)
+				if missing := i != 1 &&
+					i != 4; bytes.Contains(segment, bytes.Repeat(silent, 80)) != missing {
+					t.Errorf("%s, %s: sound %d is silent: %t, want %t", mode, discontinuity, i,
+						!missing, missing)
 				}
 				at, lasts := int64(decodeTimeOf(t, segment)), int64(0)
-				extinf := segmentLengths.FindAllStringSubmatch(r.playlist(r.service, token, 2), -1)[i][1]
+				extinf := segmentLengths.FindAllStringSubmatch(r.playlist(r.service, token, 2),
+					-1)[i][1]
 				seconds, _ := strconv.ParseFloat(extinf, 64)
 				lasts = int64(seconds*44100 + 0.5)
-				if gap := at - end; i > 0 && (gap > 1100 || gap < -1100) { // a frame, as sound that goes on has it
-					t.Errorf("%s, %s: sound %d begins %d ticks after the one before", mode, discontinuity, i, gap)
+				// a frame, as sound that goes on has it
+				if gap := at - end; i > 0 && (gap > 1100 || gap < -1100) {
+					t.Errorf("%s, %s: sound %d begins %d ticks after the one before", mode,
+						discontinuity, i, gap)
 				}
 				end = at + lasts
 			}
 			for _, ref := range refs(t, r.playlist(r.service, stream, 1)) {
 				var dump strings.Builder
-				if err := mpegts.Dump(&dump, r.bytesOf(r.service.TSSegment(t.Context(), stream, ref))); err != nil ||
-					!strings.Contains(dump.String(), "PMT crc=good clock=0x0100 0x1b:0x0100 0x0f:0x0101\n") ||
+				if err := mpegts.Dump(&dump,
+					r.bytesOf(r.service.TSSegment(t.Context(), stream, ref))); err != nil ||
+					!strings.Contains(dump.String(),
+						"PMT crc=good clock=0x0100 0x1b:0x0100 0x0f:0x0101\n") ||
 					!regexp.MustCompile(`pid=0x0101 .*PES`).MatchString(dump.String()) {
-					t.Errorf("%s, %s: %v\n%s", mode, discontinuity, err, dump.String()[:min(dump.Len(), 2000)])
+					t.Errorf("%s, %s: %v\n%s", mode, discontinuity, err,
+						dump.String()[:min(dump.Len(), 2000)])
 				}
 			}
 		}
 	}
 }
 
-// Sound that stops in mid-fragment is silent from there on, and one that begins in mid-fragment until then; sound that only comes a little
-// late, as muxers send it, is left alone.
+// Sound that stops in mid-fragment is silent from there on, and one that begins in mid-fragment
+// until then; sound that only comes a little late, as muxers send it, is left alone.
 func TestSoundThatStopsInMidFragment(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	began := r.store.now.UnixMilli()
@@ -119,7 +132,8 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 		span.BaseDecodeTime, span.Frames = base, int((until-from)*441/10/1024)
 		span.Duration = int64(span.Frames) * 1024
 	}
-	for _, sound := range [][2]int64{{0, 1700}, {-300, 1700}, {-300, 900}, {1200, 2000}, {0, 2000}} {
+	for _, sound := range [][2]int64{{0, 1700}, {-300, 1700}, {-300, 900}, {1200, 2000},
+		{0, 2000}} {
 		i := r.camera.info(r.camera.nextNumber())
 		frames(&i, sound[0], sound[1])
 		r.store.commit(r.stream.ID, i, 0)
@@ -133,9 +147,10 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 	for _, m := range segmentURI.FindAllStringSubmatch(text, -1) {
 		got = append(got, m[3]+"…"+m[4])
 	}
-	// The first two are as they came; the third, which begins with its sound 0.3 s before its pictures, goes on until their end; the fourth
-	// begins there and ends with its sound.
-	if want := `^… … 44…101\d\d\d -1…87\d\d\d …$`; !regexp.MustCompile(want).MatchString(strings.Join(got, " ")) {
+	// The first two are as they came; the third, which begins with its sound 0.3 s before its
+	// pictures, goes on until their end; the fourth begins there and ends with its sound.
+	if want := `^… … 44…101\d\d\d -1…87\d\d\d …$`; !regexp.MustCompile(
+		want).MatchString(strings.Join(got, " ")) {
 		t.Errorf("silence is %q, want %s in\n%s", got, want, text)
 	}
 	if n := strings.Count(text, "#EXT-X-DISCONTINUITY\n"); n != 0 {
@@ -145,7 +160,8 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 
 // BANDWIDTH counts the silence: it is not below what the segments take.
 func TestSilenceIsMeasured(t *testing.T) {
-	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4, api.ContainerMPEGTS} {
+	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4,
+		api.ContainerMPEGTS} {
 		r := newRig(t, videoTrack(), audioTrack())
 		r.camera.without = 2
 		for range 3 {
@@ -168,20 +184,24 @@ func TestSilenceIsMeasured(t *testing.T) {
 		}
 		m := regexp.MustCompile(`[,:]BANDWIDTH=(\d+)`).FindStringSubmatch(r.master(token))
 		if bandwidth, _ := strconv.Atoi(m[1]); bandwidth < bits/2 {
-			t.Errorf("%s: BANDWIDTH %d, a segment of two seconds has %d bits", container, bandwidth, bits)
+			t.Errorf("%s: BANDWIDTH %d, a segment of two seconds has %d bits", container, bandwidth,
+				bits)
 		}
 	}
 }
 
-// Of sound that cannot be silent, and without pictures, nothing is made up; nor for a URI that no playlist has.
+// Of sound that cannot be silent, and without pictures, nothing is made up; nor for a URI that no
+// playlist has.
 func TestWhatIsNotSilent(t *testing.T) {
 	odd := audioTrack()
-	odd.CodecPrivate = []byte{0x12, 0x00, 0x04, 0xc8, 0x44, 0x00} // channels of a program config element
+	// channels of a program config element
+	odd.CodecPrivate = []byte{0x12, 0x00, 0x04, 0xc8, 0x44, 0x00}
 	r := newRig(t, videoTrack(), odd)
 	r.camera.without = 2
 	r.camera.sendMedia()
 	token := r.open(r.input())
-	if master, err := r.service.MasterPlaylist(t.Context(), token); err != nil || strings.Contains(string(master), "mp4a") {
+	if master, err := r.service.MasterPlaylist(t.Context(), token); err != nil ||
+		strings.Contains(string(master), "mp4a") {
 		t.Errorf("%v\n%s", err, master)
 	}
 
@@ -189,7 +209,8 @@ func TestWhatIsNotSilent(t *testing.T) {
 	r.camera.without = 1
 	sent := []store.FragmentInfo{r.camera.sendMedia()}
 	token = r.open(r.input())
-	if master, err := r.service.MasterPlaylist(t.Context(), token); err != nil || strings.Contains(string(master), "avc1") {
+	if master, err := r.service.MasterPlaylist(t.Context(), token); err != nil ||
+		strings.Contains(string(master), "avc1") {
 		t.Errorf("%v\n%s", err, master)
 	}
 	r.camera.without = 2
@@ -198,7 +219,8 @@ func TestWhatIsNotSilent(t *testing.T) {
 	sent = append(sent, r.camera.sendMedia())
 	r.wantNumbers(r.playlist(r.service, token, 2), sent, 0, 2)
 	token = r.open(r.input())
-	for _, ref := range []SegmentRef{{SilenceEnd: 1 << 30}, {SilenceStart: -1 << 30, SilenceEnd: 1}, {SilenceStart: 2, SilenceEnd: 1}} {
+	for _, ref := range []SegmentRef{{SilenceEnd: 1 << 30}, {SilenceStart: -1 << 30, SilenceEnd: 1},
+		{SilenceStart: 2, SilenceEnd: 1}} {
 		ref.Track, ref.Number = 2, r.stream.FormatNumber(sent[1].Number)
 		_, err := r.service.MediaSegment(t.Context(), token, ref)
 		wantError(t, err, api.ResourceNotFoundException, "not found")
@@ -208,20 +230,23 @@ func TestWhatIsNotSilent(t *testing.T) {
 	}
 }
 
-// With the server's timestamps, dates rise as the media do also where fragments came faster than they last; where they came later the
-// dates are theirs. Every process gives the same ones, and a reload keeps them. A producer's dates are as it says.
+// With the server's timestamps, dates rise as the media do also where fragments came faster than
+// they last; where they came later the dates are theirs. Every process gives the same ones, and a
+// reload keeps them. A producer's dates are as it says.
 func TestDatesRise(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	r.camera.sendMedia()
 	open := func(selector api.FragmentSelectorType) string {
 		in := r.input()
-		in.MaxMediaPlaylistFragmentResults, in.DisplayFragmentTimestamp = 20, api.DisplayTimestampAlways
+		in.MaxMediaPlaylistFragmentResults, in.DisplayFragmentTimestamp = 20,
+			api.DisplayTimestampAlways
 		in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: selector}
 		return r.open(in)
 	}
 	token, producer := open(api.SelectorServerTimestamp), open(api.SelectorProducerTimestamp)
 	for i := range 8 {
-		r.store.commit(r.stream.ID, r.camera.info(r.camera.nextNumber()), 0) // what the camera held back comes at once
+		// what the camera held back comes at once
+		r.store.commit(r.stream.ID, r.camera.info(r.camera.nextNumber()), 0)
 		r.camera.clock += 2000
 		r.store.sleep(5e6)
 		if i == 3 {

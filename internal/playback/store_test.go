@@ -20,7 +20,8 @@ import (
 )
 
 // testAVCC is of H.264 High, 1280x720.
-var testAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
+var testAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40,
+	0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
 	0x10, 0, 0, 3, 3, 0x20, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0}
 
 // server is a store in a directory, with playback over it.
@@ -50,11 +51,13 @@ func start(t testing.TB, dir string, clock func() time.Time) *server {
 	keys.Clock = clock
 	limits := playback.DefaultLimits()
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
-	return &server{st, playback.New(playback.Options{Store: st, Tokens: keys, Limits: limits, Clock: clock})}
+	return &server{st,
+		playback.New(playback.Options{Store: st, Tokens: keys, Limits: limits, Clock: clock})}
 }
 
 // appendFragment stores two seconds of video in frames of 40 ms that begin at the given time.
-func (s *server) appendFragment(t testing.TB, stream store.StreamID, at time.Time, codecPrivate []byte) (store.FragmentInfo, []byte) {
+func (s *server) appendFragment(t testing.TB, stream store.StreamID, at time.Time,
+	codecPrivate []byte) (store.FragmentInfo, []byte) {
 	t.Helper()
 	number, err := s.NextNumber(t.Context(), stream)
 	if err != nil {
@@ -62,7 +65,9 @@ func (s *server) appendFragment(t testing.TB, stream store.StreamID, at time.Tim
 	}
 	rec := &store.Record{Number: number}
 	rec.ProducerTimestamp, rec.ServerTimestamp = at.UnixMilli(), at.UnixMilli()
-	rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: codecPrivate, Timescale: media.VideoTimescale}}
+	rec.Tracks = []media.Track{
+		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: codecPrivate,
+			Timescale: media.VideoTimescale}}
 	run := media.Run{Track: 1, BaseDecodeTime: at.UnixMilli() * 90}
 	payload := bytes.Repeat([]byte{byte(number >> 12)}, 50*100)
 	for i := range 50 {
@@ -76,8 +81,8 @@ func (s *server) appendFragment(t testing.TB, stream store.StreamID, at time.Tim
 	return info, payload
 }
 
-// TestOverTheStore plays from SQLite and volumes: live over a restart of everything, a recording, the frames of a segment straight
-// from the file, and the limit of sessions.
+// TestOverTheStore plays from SQLite and volumes: live over a restart of everything, a recording,
+// the frames of a segment straight from the file, and the limit of sessions.
 func TestOverTheStore(t *testing.T) {
 	dir := t.TempDir()
 	now := time.UnixMilli(1_700_000_000_000)
@@ -116,19 +121,23 @@ func TestOverTheStore(t *testing.T) {
 	}
 	live := open(&api.GetHLSStreamingSessionURLInput{})
 	now = now.Add(time.Millisecond) // the order of creation is by milliseconds
-	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(began.Add(5*time.Second).UnixMilli())
+	from, to := api.Timestamp(began.UnixMilli()),
+		api.Timestamp(began.Add(5*time.Second).UnixMilli())
 	recording := open(&api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
-		HLSFragmentSelector: &api.FragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}})
+		HLSFragmentSelector: &api.FragmentSelector{
+			TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}})
 	send(3)
 	master, err := s.playback.MasterPlaylist(t.Context(), live)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `CODECS="avc1.64001f",RESOLUTION=1280x720,FRAME-RATE=25.0,`; !strings.Contains(string(master), want) {
+	if want := `CODECS="avc1.64001f",RESOLUTION=1280x720,FRAME-RATE=25.0,`; !strings.Contains(
+		string(master), want) {
 		t.Errorf("want %s in\n%s", want, master)
 	}
 	wantLive, wantRecording := playlist(live), playlist(recording)
-	if !strings.Contains(wantLive, "#EXT-X-MEDIA-SEQUENCE:3\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n") || strings.Count(wantLive, "#EXTINF:2.0,\n") != 5 {
+	if !strings.Contains(wantLive, "#EXT-X-MEDIA-SEQUENCE:3\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n") ||
+		strings.Count(wantLive, "#EXTINF:2.0,\n") != 5 {
 		t.Errorf("live:\n%s", wantLive)
 	}
 	if strings.Count(wantRecording, "#EXTINF:2.0,\n") != 3 {
@@ -146,7 +155,8 @@ func TestOverTheStore(t *testing.T) {
 		t.Errorf("recording after a restart:\n%s\nwant\n%s", got, wantRecording)
 	}
 
-	segment, err := s.playback.MediaSegment(t.Context(), live, playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
+	segment, err := s.playback.MediaSegment(t.Context(), live,
+		playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +191,8 @@ func TestOverTheStore(t *testing.T) {
 	}
 }
 
-// BenchmarkOverTheStore measures requests of sessions whose playlist lists 1,800 fragments, the registry and the index included.
+// BenchmarkOverTheStore measures requests of sessions whose playlist lists 1,800 fragments, the
+// registry and the index included.
 func BenchmarkOverTheStore(b *testing.B) {
 	dir := b.TempDir()
 	now := time.UnixMilli(1_700_000_000_000)
@@ -198,9 +209,11 @@ func BenchmarkOverTheStore(b *testing.B) {
 		now = now.Add(2 * time.Second)
 	}
 	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(now.UnixMilli()-1)
-	recording := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: &api.FragmentSelector{
-		TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}}
-	for name, in := range map[string]*api.GetHLSStreamingSessionURLInput{"live": {}, "recording": recording} {
+	recording := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
+		HLSFragmentSelector: &api.FragmentSelector{
+			TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}}
+	for name, in := range map[string]*api.GetHLSStreamingSessionURLInput{"live": {},
+		"recording": recording} {
 		in.StreamName, in.MaxMediaPlaylistFragmentResults = stream.Name, 1800
 		token, err := s.playback.OpenHLS(b.Context(), stream, in)
 		if err != nil {
@@ -217,7 +230,8 @@ func BenchmarkOverTheStore(b *testing.B) {
 		b.Run(name+"/segment", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				segment, err := s.playback.MediaSegment(b.Context(), token, playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
+				segment, err := s.playback.MediaSegment(b.Context(), token,
+					playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
 				if err != nil {
 					b.Fatal(err)
 				}

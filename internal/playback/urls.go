@@ -50,7 +50,8 @@ func HLSActions() map[string]string {
 	}
 }
 
-// SessionURL is the URL of a session, which is that of its master playlist. base is scheme and host.
+// SessionURL is the URL of a session, which is that of its master playlist. base is scheme and
+// host.
 func SessionURL(base, token string) string {
 	return base + HLSPath + masterPlaylistName + "?" + tokenParameter + "=" + token
 }
@@ -243,7 +244,8 @@ func ticks(query, name string) (int64, error) {
 	}
 	v, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		return 0, api.Errorf(api.InvalidArgumentException, "The parameter %s is not a number.", name)
+		return 0, api.Errorf(api.InvalidArgumentException, "The parameter %s is not a number.",
+			name)
 	}
 	return v, nil
 }

@@ -54,8 +54,10 @@ func TestListFragments(t *testing.T) {
 		server, _ := f["ServerTimestamp"].(float64)
 		producer, _ := f["ProducerTimestamp"].(float64)
 		size, _ := f["FragmentSizeInBytes"].(float64)
-		if len(f) != 5 || len(number) != 47 || number <= last || size < 25*200 || size > 25*200+1000 ||
-			f["FragmentLengthInMilliseconds"] != 960.0 || server < float64(before.UnixMilli())/1e3 ||
+		if len(f) != 5 || len(number) != 47 || number <= last || size < 25*200 ||
+			size > 25*200+1000 ||
+			f["FragmentLengthInMilliseconds"] != 960.0 ||
+			server < float64(before.UnixMilli())/1e3 ||
 			producer-all[0]["ProducerTimestamp"].(float64) != float64(i) {
 			t.Errorf("fragment %d is %v", i, f)
 		}

@@ -19,23 +19,26 @@ import (
 	"weir/internal/api"
 )
 
-// ConnectionLimits bound what connections take of the machine. A connection from this machine, where a proxy would be, counts for
-// the limit in all and for none per address; addresses of IPv6 count by their /64, which is what one site gets.
+// ConnectionLimits bound what connections take of the machine. A connection from this machine,
+// where a proxy would be, counts for the limit in all and for none per address; addresses of IPv6
+// count by their /64, which is what one site gets.
 type ConnectionLimits struct {
 	Total      int // connections; 0: no limit
 	PerAddress int // of one address; 0: no limit
 }
 
-// connections bound what the connections of a server, and the strangers on them, take of the machine.
+// connections bound what the connections of a server, and the strangers on them, take of the
+// machine.
 //
-// A connection is a stranger's until it has shown a signature or a token that is right; after each answer it is idle. When there
-// are as many as may be, in all or of one address, a new one takes the place of the stranger that has waited longest, or
-// without strangers of the connection that has been idle longest. (nginx makes room in the same way, with idle connections only.)
-// What is at work never makes room: when all are, the new one is closed at once.
+// A connection is a stranger's until it has shown a signature or a token that is right; after each
+// answer it is idle. When there are as many as may be, in all or of one address, a new one takes
+// the place of the stranger that has waited longest, or without strangers of the connection that
+// has been idle longest. (nginx makes room in the same way, with idle connections only.) What is at
+// work never makes room: when all are, the new one is closed at once.
 //
-// The bytes of a request that nobody has vouched for yet come out of a budget, so that a crowd of half requests does not
-// fill the memory. Those that fit into net/http's own buffer are free: small requests, which is all that most clients send, go
-// on whatever others hold.
+// The bytes of a request that nobody has vouched for yet come out of a budget, so that a crowd of
+// half requests does not fill the memory. Those that fit into net/http's own buffer are free: small
+// requests, which is all that most clients send, go on whatever others hold.
 type connections struct {
 	limits  ConnectionLimits
 	metrics *connectionMetrics
@@ -68,7 +71,8 @@ var errNoRoom = errors.New("no room for more requests that are not verified")
 // errorPause is how long Accept waits after an error, at most.
 const errorPause = time.Second
 
-func newConnections(limits ConnectionLimits, reg prometheus.Registerer, log *slog.Logger, notes *notes) (*connections, error) {
+func newConnections(limits ConnectionLimits, reg prometheus.Registerer, log *slog.Logger,
+	notes *notes) (*connections, error) {
 	cs := &connections{limits: limits, log: log, notes: notes, of: map[netip.Prefix]*address{}}
 	var err error
 	cs.metrics, err = newConnectionMetrics(reg, cs.held)
@@ -101,8 +105,8 @@ func (cs *connections) listen(l net.Listener) net.Listener {
 // Close implements net.Listener. The connections stay.
 func (l *listener) Close() error { return l.close() }
 
-// Accept implements net.Listener. Its only error is net.ErrClosed: what else can go wrong, no descriptor left above all, passes, and
-// must not end what is being served.
+// Accept implements net.Listener. Its only error is net.ErrClosed: what else can go wrong, no
+// descriptor left above all, passes, and must not end what is being served.
 func (l *listener) Accept() (net.Conn, error) {
 	pause := 5 * time.Millisecond
 	for {
@@ -261,12 +265,13 @@ type conn struct {
 	gone    bool  // counted out
 }
 
-// Read implements net.Conn. Without room for what it has read it fails, but returns that: the rest of the request can be found then,
-// and thrown away.
+// Read implements net.Conn. Without room for what it has read it fails, but returns that: the rest
+// of the request can be found then, and thrown away.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.metered.Load() && !c.charge(c.read.Add(int64(n))) {
-		return n, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: errNoRoom}
+		return n, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(),
+			Err: errNoRoom}
 	}
 	return n, err
 }
@@ -279,7 +284,8 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c.Conn}, r)
 }
 
-// CloseWrite lets net/http end an answer before the client has sent everything, so that no reset takes the answer along.
+// CloseWrite lets net/http end an answer before the client has sent everything, so that no reset
+// takes the answer along.
 func (c *conn) CloseWrite() error {
 	if under, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return under.CloseWrite()
@@ -307,7 +313,8 @@ func (c *conn) charge(read int64) bool {
 	}
 	all, its := c.counts[0], c.counts[1]
 	more := read - c.charged
-	if all.bytes+more > api.MaxUnverifiedBytes || c.prefix.IsValid() && its.bytes+more > api.MaxUnverifiedBytesPerAddress {
+	if all.bytes+more > api.MaxUnverifiedBytes ||
+		c.prefix.IsValid() && its.bytes+more > api.MaxUnverifiedBytesPerAddress {
 		c.in.metrics.unverified.Inc()
 		return false
 	}
@@ -325,7 +332,8 @@ func (c *conn) release() {
 	c.charged = 0
 }
 
-// wait puts the connection at the end of a queue of those that could make room, or into none. The caller holds in.mu.
+// wait puts the connection at the end of a queue of those that could make room, or into none. The
+// caller holds in.mu.
 func (c *conn) wait(state int) {
 	for i, a := range c.counts {
 		if c.state != atWork {

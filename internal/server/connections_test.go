@@ -88,18 +88,23 @@ func (v *viewer) get() (status int, err error) {
 // newViewer returns a viewer of cam1, which has media.
 func (s *site) newViewer() *viewer {
 	s.t.Helper()
-	master := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
+	master := s.ok("/getHLSStreamingSessionURL",
+		`{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
 	s.client.CloseIdleConnections()
 	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: x\r\n\r\n", strings.TrimPrefix(master, s.url))
 	conn := s.open("")
 	return &viewer{conn, bufio.NewReader(conn), request}
 }
 
-// Strangers who hold all connections with half a head make room for whoever comes, and players and cameras do not.
+// Strangers who hold all connections with half a head make room for whoever comes, and players and
+// cameras do not.
 func TestStrangersMakeRoom(t *testing.T) {
 	t.Parallel()
 	const most = 8
-	s := newStreamSite(t, func(o *Options) { o.Connections = ConnectionLimits{Total: most, PerAddress: 1} }) // no limit for loopback
+	// no limit for loopback
+	s := newStreamSite(t, func(o *Options) {
+		o.Connections = ConnectionLimits{Total: most, PerAddress: 1}
+	})
 	s.record()
 	player := s.newViewer()
 	if status, err := player.get(); status != 200 || err != nil {
@@ -130,7 +135,8 @@ func TestStrangersMakeRoom(t *testing.T) {
 	camera.until(fmt.Sprintf("PERSISTED %d", now))
 }
 
-// Without strangers the player that has been idle longest makes room; when all are at work, the newcomer is sent away.
+// Without strangers the player that has been idle longest makes room; when all are at work, the
+// newcomer is sent away.
 func TestConnectionsAtWorkStay(t *testing.T) {
 	t.Parallel()
 	const most = 4
@@ -197,13 +203,15 @@ func from(address string) net.Conn {
 }
 
 func newPipeListener(t *testing.T, limits ConnectionLimits) (*pipeListener, net.Listener) {
-	cs, err := newConnections(limits, prometheus.NewRegistry(), slog.New(slog.DiscardHandler), newNotes(time.Now))
+	cs, err := newConnections(limits, prometheus.NewRegistry(), slog.New(slog.DiscardHandler),
+		newNotes(time.Now))
 	must(t, err)
 	under := &pipeListener{accepted: make(chan any, 10)}
 	return under, cs.listen(under)
 }
 
-// One address has its share, whatever port or, with IPv6, interface it comes from; this machine has no other limit than all have.
+// One address has its share, whatever port or, with IPv6, interface it comes from; this machine has
+// no other limit than all have.
 func TestConnectionsPerAddress(t *testing.T) {
 	t.Parallel()
 	under, l := newPipeListener(t, ConnectionLimits{Total: 6, PerAddress: 2})
@@ -213,7 +221,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 		remote string
 		victim int // -1: none
 	}{
-		{"192.0.2.1:1", -1}, {"192.0.2.2:1", -1}, {"192.0.2.1:2", -1}, {"[::ffff:192.0.2.1]:3", 0}, {"192.0.2.1:4", 2},
+		{"192.0.2.1:1", -1}, {"192.0.2.2:1", -1}, {"192.0.2.1:2", -1}, {"[::ffff:192.0.2.1]:3", 0},
+		{"192.0.2.1:4", 2},
 		{"[2001:db8::1]:1", -1}, {"[2001:db8::2]:1", -1}, {"[2001:db8::3]:1", 5},
 		{"127.0.0.1:1", -1}, {"127.0.0.1:2", 1}, {"127.0.0.1:3", 3},
 	} {
@@ -242,11 +251,13 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong when a connection is accepted, those that are there are served, and the next one is.
+// Whatever goes wrong when a connection is accepted, those that are there are served, and the next
+// one is.
 func TestAcceptErrorsPass(t *testing.T) {
 	t.Parallel()
 	under, l := newPipeListener(t, ConnectionLimits{})
-	for _, err := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED, syscall.ENOBUFS, syscall.EPROTO} {
+	for _, err := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED,
+		syscall.ENOBUFS, syscall.EPROTO} {
 		under.accepted <- &net.OpError{Op: "accept", Err: err}
 	}
 	under.accepted <- from("192.0.2.1:1")
@@ -271,13 +282,16 @@ func TestRefusedByTheHead(t *testing.T) {
 			r.Header.Get("X-Amz-Date"), r.Header.Get("Authorization"), size)
 	}
 	for headers, want := range map[string]string{
-		"Content-Length: 1048576\r\n":                                 "MissingAuthenticationTokenException",
-		strings.Replace(signed(1<<20), "=WEIR", "=NONE", 1):           "UnrecognizedClientException",
+		"Content-Length: 1048576\r\n": "MissingAuthenticationTokenException",
+		strings.Replace(signed(1<<20), "=WEIR", "=NONE",
+			1): "UnrecognizedClientException",
 		strings.Replace(signed(1<<20), "/kinesisvideo/", "/s3/", 1):   "InvalidSignatureException",
 		strings.Replace(signed(1<<20), "X-Amz-Date: 2", "Date: 1", 1): "InvalidSignatureException",
-		signed(api.MaxBodyBytes + 1):                                  "RequestEntityTooLargeException",
+		signed(api.MaxBodyBytes +
+			1): "RequestEntityTooLargeException",
 	} {
-		conn := s.open("POST /listStreams HTTP/1.1\r\nHost: " + s.address + "\r\n" + headers + "\r\n")
+		conn := s.open("POST /listStreams HTTP/1.1\r\nHost: " + s.address + "\r\n" + headers +
+			"\r\n")
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || res.Header.Get("x-amzn-ErrorType") != want || !res.Close {
 			t.Errorf("%q: %v, %v, want %s", headers, res, err, want)
@@ -287,8 +301,8 @@ func TestRefusedByTheHead(t *testing.T) {
 	s.connections(0)
 }
 
-// Strangers with a known key who send bodies, or long heads, and hold back the end have a small budget for it. Whoever sends little
-// does not notice.
+// Strangers with a known key who send bodies, or long heads, and hold back the end have a small
+// budget for it. Whoever sends little does not notice.
 func TestUnverifiedBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -296,9 +310,11 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 	player := s.newViewer()
 	r := s.request(http.MethodPost, "/listStreams", "")
 	s.signer.Sign(r, []byte("something else"))
-	head := fmt.Sprintf("POST /listStreams HTTP/1.1\r\nHost: %s\r\nX-Amz-Date: %s\r\nAuthorization: %s\r\n",
+	head := fmt.Sprintf("POST /listStreams HTTP/1.1\r\nHost: %s\r\nX-Amz-Date: "+
+		"%s\r\nAuthorization: %s\r\n",
 		s.address, r.Header.Get("X-Amz-Date"), r.Header.Get("Authorization"))
-	body := head + fmt.Sprintf("Content-Length: %d\r\n\r\n", api.MaxBodyBytes) + strings.Repeat("x", api.MaxBodyBytes-1)
+	body := head + fmt.Sprintf("Content-Length: %d\r\n\r\n", api.MaxBodyBytes) +
+		strings.Repeat("x", api.MaxBodyBytes-1)
 	long := head + "Cookie: " + strings.Repeat("c", api.MaxHeaderBytes/2)
 	held := func() int64 { _, bytes := s.server.connections.held(); return bytes }
 
@@ -326,7 +342,9 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 	for range 3 * api.MaxBodyBytes / api.MaxHeaderBytes { // more than the last body has left
 		s.open(long)
 	}
-	until("long heads", func() bool { return s.metric("weir_http_unverified_refused_total") != refused })
+	until("long heads", func() bool {
+		return s.metric("weir_http_unverified_refused_total") != refused
+	})
 	if status, err := player.get(); status != 200 || err != nil {
 		t.Errorf("a player meanwhile: %d, %v", status, err)
 	}

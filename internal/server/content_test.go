@@ -60,7 +60,8 @@ func TestRanges(t *testing.T) {
 			if err := answer.send(w, r); err != nil {
 				t.Errorf("%q: %v", c.spec, err)
 			}
-			if w.Code != c.status || w.Body.String() != c.body || w.Header().Get("Content-Range") != c.span {
+			if w.Code != c.status || w.Body.String() != c.body ||
+				w.Header().Get("Content-Range") != c.span {
 				t.Errorf("%q: %d %q %q, want %d %q %q", c.spec,
 					w.Code, w.Body, w.Header().Get("Content-Range"), c.status, c.body, c.span)
 			}
@@ -137,7 +138,8 @@ func TestLargePlaylistsAreCompressed(t *testing.T) {
 		if got, err := io.ReadAll(body); err != nil || string(got) != c.text {
 			t.Errorf("%q: %d bytes, %v", c.accept, len(got), err)
 		}
-		if w.Header().Get("Vary") != "Accept-Encoding" || w.Header().Get("Cache-Control") != "no-store" {
+		if w.Header().Get("Vary") != "Accept-Encoding" ||
+			w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%q: headers %v", c.accept, w.Header())
 		}
 	}

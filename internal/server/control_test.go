@@ -14,13 +14,16 @@ func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, ni
 
 const notFound = "The requested stream is not found or not active."
 
-var streamARN = regexp.MustCompile(`\Aarn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/[0-9]{13}\z`)
+var streamARN = regexp.MustCompile(
+	`\Aarn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/[0-9]{13}\z`)
 
 func TestStreamLife(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.call("/describeStream", `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException", notFound)
-	arn, _ := s.ok("/createStream", `{"DeviceName":"Kinesis_Video_Device","StreamName":"cam1","MediaType":"video/h264","DataRetentionInHours":2}`)["StreamARN"].(string)
+	s.call("/describeStream", `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException",
+		notFound)
+	arn, _ := s.ok("/createStream",
+		`{"DeviceName":"Kinesis_Video_Device","StreamName":"cam1","MediaType":"video/h264","DataRetentionInHours":2}`)["StreamARN"].(string)
 	if !streamARN.MatchString(arn) {
 		t.Fatalf("StreamARN %q", arn)
 	}
@@ -33,8 +36,10 @@ func TestStreamLife(t *testing.T) {
 	byName := `{"StreamName":"cam1"}`
 	info := describe(byName)
 	version, _ := info["Version"].(string)
-	want := map[string]any{"StreamName": "cam1", "StreamARN": arn, "Status": "ACTIVE", "MediaType": "video/h264",
-		"DeviceName": "Kinesis_Video_Device", "DataRetentionInHours": 2.0, "KmsKeyId": nil, "Version": version, "CreationTime": info["CreationTime"]}
+	want := map[string]any{"StreamName": "cam1", "StreamARN": arn, "Status": "ACTIVE",
+		"MediaType":  "video/h264",
+		"DeviceName": "Kinesis_Video_Device", "DataRetentionInHours": 2.0, "KmsKeyId": nil,
+		"Version": version, "CreationTime": info["CreationTime"]}
 	if fmt.Sprint(info) != fmt.Sprint(want) || len(version) != 20 {
 		t.Errorf("described as %v\nwant %v", info, want)
 	}
@@ -42,17 +47,24 @@ func TestStreamLife(t *testing.T) {
 		t.Errorf("by ARN %v", got)
 	}
 
-	s.call("/updateStream", `{"StreamName":"cam1","CurrentVersion":"wrong","DeviceName":"d2"}`).fails(t, 400, "VersionMismatchException", "")
-	s.ok("/updateStream", fmt.Sprintf(`{"StreamName":"cam1","CurrentVersion":%q,"DeviceName":"d2"}`, version))
+	s.call("/updateStream",
+		`{"StreamName":"cam1","CurrentVersion":"wrong","DeviceName":"d2"}`).fails(t, 400,
+		"VersionMismatchException", "")
+	s.ok("/updateStream",
+		fmt.Sprintf(`{"StreamName":"cam1","CurrentVersion":%q,"DeviceName":"d2"}`, version))
 	info = describe(byName)
-	if info["DeviceName"] != "d2" || info["MediaType"] != "video/h264" || info["Version"] == version {
+	if info["DeviceName"] != "d2" || info["MediaType"] != "video/h264" ||
+		info["Version"] == version {
 		t.Errorf("after UpdateStream %v", info)
 	}
 
-	s.call("/deleteStream", fmt.Sprintf(`{"StreamARN":%q,"CurrentVersion":%q}`, arn, version)).fails(t, 400, "VersionMismatchException", "")
+	s.call("/deleteStream",
+		fmt.Sprintf(`{"StreamARN":%q,"CurrentVersion":%q}`, arn, version)).fails(t, 400,
+		"VersionMismatchException", "")
 	s.ok("/deleteStream", fmt.Sprintf(`{"StreamARN":%q,"CurrentVersion":%q}`, arn, info["Version"]))
 	s.call("/describeStream", byName).fails(t, 404, "ResourceNotFoundException", notFound)
-	s.call("/deleteStream", fmt.Sprintf(`{"StreamARN":%q}`, arn)).fails(t, 404, "ResourceNotFoundException", notFound)
+	s.call("/deleteStream", fmt.Sprintf(`{"StreamARN":%q}`, arn)).fails(t, 404,
+		"ResourceNotFoundException", notFound)
 }
 
 func TestARNsOfOtherResourcesAreNotFound(t *testing.T) {
@@ -69,11 +81,16 @@ func TestARNsOfOtherResourcesAreNotFound(t *testing.T) {
 		"arn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/1",
 		"arn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/0" + created,
 	} {
-		s.call("/describeStream", fmt.Sprintf(`{"StreamARN":%q}`, other)).fails(t, 404, "ResourceNotFoundException", notFound)
-		s.call("/deleteStream", fmt.Sprintf(`{"StreamARN":%q}`, other)).fails(t, 404, "ResourceNotFoundException", notFound)
-		s.call("/TagResource", fmt.Sprintf(`{"ResourceARN":%q,"Tags":[{"Key":"a","Value":"b"}]}`, other)).fails(t, 404, "ResourceNotFoundException", notFound)
+		s.call("/describeStream", fmt.Sprintf(`{"StreamARN":%q}`, other)).fails(t, 404,
+			"ResourceNotFoundException", notFound)
+		s.call("/deleteStream", fmt.Sprintf(`{"StreamARN":%q}`, other)).fails(t, 404,
+			"ResourceNotFoundException", notFound)
+		s.call("/TagResource",
+			fmt.Sprintf(`{"ResourceARN":%q,"Tags":[{"Key":"a","Value":"b"}]}`, other)).fails(t, 404,
+			"ResourceNotFoundException", notFound)
 	}
-	s.call("/describeStream", `{"StreamARN":"cam1"}`).fails(t, 400, "InvalidArgumentException", "streamARN")
+	s.call("/describeStream", `{"StreamARN":"cam1"}`).fails(t, 400, "InvalidArgumentException",
+		"streamARN")
 	s.call("/describeStream", `{}`).fails(t, 400, "InvalidArgumentException", "")
 	s.ok("/describeStream", fmt.Sprintf(`{"StreamARN":%q}`, arn))
 }
@@ -115,10 +132,12 @@ func TestDataRetention(t *testing.T) {
 		}
 		after, hours := current()
 		if hours != c.hours || (before == after) != c.fails {
-			t.Errorf("%s by %d: %v hours, version %s then %s; want %v hours", c.operation, c.by, hours, before, after, c.hours)
+			t.Errorf("%s by %d: %v hours, version %s then %s; want %v hours", c.operation, c.by,
+				hours, before, after, c.hours)
 		}
 	}
-	s.call("/updateDataRetention", `{"StreamName":"cam1","CurrentVersion":"wrong","Operation":"INCREASE_DATA_RETENTION","DataRetentionChangeInHours":1}`).
+	s.call("/updateDataRetention",
+		`{"StreamName":"cam1","CurrentVersion":"wrong","Operation":"INCREASE_DATA_RETENTION","DataRetentionChangeInHours":1}`).
 		fails(t, 400, "VersionMismatchException", "")
 }
 
@@ -131,7 +150,8 @@ func TestListStreams(t *testing.T) {
 	pages := func(condition string) (pages []string) {
 		t.Helper()
 		for token := ""; ; {
-			out := s.ok("/listStreams", fmt.Sprintf(`{"MaxResults":2,"NextToken":%q%s}`, token, condition))
+			out := s.ok("/listStreams",
+				fmt.Sprintf(`{"MaxResults":2,"NextToken":%q%s}`, token, condition))
 			var names []string
 			for _, e := range out["StreamInfoList"].([]any) {
 				names = append(names, e.(map[string]any)["StreamName"].(string))
@@ -147,14 +167,16 @@ func TestListStreams(t *testing.T) {
 	if got := strings.Join(pages(""), " | "); got != "a1 b1 | b2 b3 | c1" {
 		t.Errorf("pages %s", got)
 	}
-	if got := strings.Join(pages(`,"StreamNameCondition":{"ComparisonOperator":"BEGINS_WITH","ComparisonValue":"b"}`), " | "); got != "b1 b2 | b3" {
+	if got := strings.Join(pages(
+		`,"StreamNameCondition":{"ComparisonOperator":"BEGINS_WITH","ComparisonValue":"b"}`), " | "); got != "b1 b2 | b3" {
 		t.Errorf("pages of b %s", got)
 	}
 	if got := s.ok("/listStreams", "")["StreamInfoList"].([]any); len(got) != 5 {
 		t.Errorf("%d streams in one page", len(got))
 	}
 	for _, token := range []string{"%%", "AAAA", "YWZ0ZXI", "YWZ0ZXIv"} {
-		s.call("/listStreams", fmt.Sprintf(`{"NextToken":%q}`, token)).fails(t, 400, "InvalidArgumentException", "")
+		s.call("/listStreams", fmt.Sprintf(`{"NextToken":%q}`, token)).fails(t, 400,
+			"InvalidArgumentException", "")
 	}
 }
 
@@ -162,14 +184,17 @@ func TestDataEndpoint(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
-	s.call("/getDataEndpoint", `{"StreamName":"cam2","APIName":"PUT_MEDIA"}`).fails(t, 404, "ResourceNotFoundException", notFound)
-	s.call("/getDataEndpoint", `{"StreamName":"cam1","APIName":"PUT"}`).fails(t, 400, "InvalidArgumentException", "")
+	s.call("/getDataEndpoint", `{"StreamName":"cam2","APIName":"PUT_MEDIA"}`).fails(t, 404,
+		"ResourceNotFoundException", notFound)
+	s.call("/getDataEndpoint", `{"StreamName":"cam1","APIName":"PUT"}`).fails(t, 400,
+		"InvalidArgumentException", "")
 	_, port, _ := strings.Cut(s.address, ":")
 	const body = `{"StreamName":"cam1","APIName":"GET_HLS_STREAMING_SESSION_URL"}`
 	// The C producers leave the port out of Host; the endpoint needs it.
 	for host, want := range map[string]string{
-		s.address: s.url, "127.0.0.1": s.url, "video.example": "http://video.example:" + port, "video.example:99": "http://video.example:99",
-		"[::1]": "http://[::1]:" + port,
+		s.address: s.url, "127.0.0.1": s.url, "video.example": "http://video.example:" + port,
+		"video.example:99": "http://video.example:99",
+		"[::1]":            "http://[::1]:" + port,
 	} {
 		r := s.request("POST", "/getDataEndpoint", body)
 		r.Host = host
@@ -183,7 +208,8 @@ func TestDataEndpoint(t *testing.T) {
 func TestTags(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	arn := s.ok("/createStream", `{"StreamName":"cam1","Tags":{"room":"b","site":"a"}}`)["StreamARN"].(string)
+	arn := s.ok("/createStream",
+		`{"StreamName":"cam1","Tags":{"room":"b","site":"a"}}`)["StreamARN"].(string)
 	info := s.ok("/describeStream", `{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any)
 	tags := func(want string) {
 		t.Helper()
@@ -205,11 +231,14 @@ func TestTags(t *testing.T) {
 	for i := range 49 {
 		more = append(more, fmt.Sprintf(`"k%d":"v"`, i))
 	}
-	s.call("/tagStream", `{"StreamName":"cam1","Tags":{`+strings.Join(more, ",")+`}}`).fails(t, 400, "TagsPerResourceExceededLimitException", "51")
+	s.call("/tagStream", `{"StreamName":"cam1","Tags":{`+strings.Join(more, ",")+`}}`).fails(t, 400,
+		"TagsPerResourceExceededLimitException", "51")
 	tags("map[room:c x:y]")
 	s.ok("/tagStream", `{"StreamName":"cam1","Tags":{`+strings.Join(more[1:], ",")+`}}`)
-	if after := s.ok("/describeStream", `{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any); after["Version"] != info["Version"] {
+	if after := s.ok("/describeStream",
+		`{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any); after["Version"] != info["Version"] {
 		t.Error("tagging changed the version")
 	}
-	s.call("/tagStream", `{"StreamName":"cam2","Tags":{"a":"b"}}`).fails(t, 404, "ResourceNotFoundException", notFound)
+	s.call("/tagStream", `{"StreamName":"cam2","Tags":{"a":"b"}}`).fails(t, 404,
+		"ResourceNotFoundException", notFound)
 }

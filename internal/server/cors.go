@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// A web page may call everything that a key or a token protects, from any origin: nothing here is decided by cookies or by
-// where a request comes from, so the origin says nothing. AWS leaves PutMedia out; Weir does not.
+// A web page may call everything that a key or a token protects, from any origin: nothing here is
+// decided by cookies or by where a request comes from, so the origin says nothing. AWS leaves
+// PutMedia out; Weir does not.
 const (
 	corsMaxAge     = "86400" // seconds; browsers cap it themselves
 	corsMaxHeaders = 64      // names in Access-Control-Request-Headers; the AWS SDKs send about ten
@@ -16,7 +17,9 @@ const (
 var (
 	anyOrigin = headerValue{"*"}
 	// exposedHeaders are the answer's headers that scripts may read besides the safelisted ones.
-	exposedHeaders = headerValue{"x-amzn-RequestId, x-amzn-ErrorType, x-amz-ErrorType, Content-Length, Content-Range, Accept-Ranges, Date"}
+	exposedHeaders = headerValue{
+		"x-amzn-RequestId, x-amzn-ErrorType, x-amz-ErrorType, Content-Length, Content-Range, " +
+			"Accept-Ranges, Date"}
 )
 
 // allowOrigin lets pages of every origin read the answer.
@@ -25,21 +28,24 @@ func allowOrigin(h http.Header) {
 	h["Access-Control-Expose-Headers"] = exposedHeaders
 }
 
-// preflight answers an OPTIONS request for a path that takes the given methods. What the SDKs send differs from one to the
-// next (authorization, x-amz-*, amz-sdk-*), so the headers asked for are allowed as asked, if they are names of headers at all.
+// preflight answers an OPTIONS request for a path that takes the given methods. What the SDKs send
+// differs from one to the next (authorization, x-amz-*, amz-sdk-*), so the headers asked for are
+// allowed as asked, if they are names of headers at all.
 func preflight(w http.ResponseWriter, r *http.Request, methods string) {
 	h := w.Header()
 	h.Set("Allow", methods)
 	h.Set("Access-Control-Allow-Methods", methods)
 	h.Set("Access-Control-Max-Age", corsMaxAge)
 	h.Set("Vary", "Access-Control-Request-Headers, Access-Control-Request-Method")
-	if names, ok := headerNames(r.Header.Get("Access-Control-Request-Headers")); ok && len(names) > 0 {
+	if names, ok := headerNames(r.Header.Get("Access-Control-Request-Headers")); ok &&
+		len(names) > 0 {
 		h.Set("Access-Control-Allow-Headers", strings.Join(names, ", "))
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// headerNames splits a list of header names; ok is false when it is too long or holds something else.
+// headerNames splits a list of header names; ok is false when it is too long or holds something
+// else.
 func headerNames(list string) (names []string, ok bool) {
 	if len(list) > corsMaxLength {
 		return nil, false
@@ -57,7 +63,9 @@ func headerNames(list string) (names []string, ok bool) {
 	return names, true
 }
 
-// notTokenChar reports whether c may not stand in a header name (RFC 9110 section 5.6.2), in lower case.
+// notTokenChar reports whether c may not stand in a header name (RFC 9110 section 5.6.2), in lower
+// case.
 func notTokenChar(c rune) bool {
-	return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' ||
+		strings.ContainsRune("!#$%&'*+-.^_`|~", c))
 }

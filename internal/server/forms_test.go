@@ -82,7 +82,8 @@ func openForm(t *testing.T, dir string, clock *storetest.Clock) (o Options) {
 	must(t, err)
 	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
 	must(t, err)
-	st, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes, Clock: clock.Now})
+	st, err := local.New(t.Context(),
+		local.Options{Index: rows, Volumes: volumes, Clock: clock.Now})
 	must(t, err)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
 	must(t, err)

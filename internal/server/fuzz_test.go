@@ -21,11 +21,13 @@ func FuzzRequestParts(f *testing.F) {
 		r.URL.Path = path
 		if rt, _ := s.routes.find(r); rt != nil && rt.path != path && rt.path != playerFiles &&
 			!(rt.access == signed && strings.EqualFold(rt.path, path)) &&
-			!(rt.operation == opPutMedia && strings.EqualFold(rt.path, "/"+strings.TrimLeft(path, "/"))) {
+			!(rt.operation == opPutMedia &&
+				strings.EqualFold(rt.path, "/"+strings.TrimLeft(path, "/"))) {
 			t.Errorf("%q is routed to %s", path, rt.path)
 		}
 		const total = 1000
-		if from, length, ok, satisfiable := parseRange(span, total); ok && satisfiable && (from < 0 || length <= 0 || from+length > total) {
+		if from, length, ok, satisfiable := parseRange(span, total); ok && satisfiable &&
+			(from < 0 || length <= 0 || from+length > total) {
 			t.Errorf("%q gives %d bytes from %d", span, length, from)
 		}
 		if name, err := decodeNextToken(token); err == nil && name != "" {

@@ -23,7 +23,8 @@ import (
 )
 
 // benchAVCC is of H.264 High, 1280x720.
-var benchAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
+var benchAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9,
+	0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
 	0x10, 0, 0, 3, 3, 0x20, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0}
 
 // bench is what a camera has stored and players ask for.
@@ -43,7 +44,8 @@ func newBench(b *testing.B) *bench {
 	fatal(b, err)
 	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
 	fatal(b, err)
-	x.store, err = local.New(b.Context(), local.Options{Index: rows, Volumes: volumes, Clock: x.clock, FragmentBytes: 1_000_000})
+	x.store, err = local.New(b.Context(),
+		local.Options{Index: rows, Volumes: volumes, Clock: x.clock, FragmentBytes: 1_000_000})
 	fatal(b, err)
 	b.Cleanup(func() { fatal(b, x.store.Close()) })
 	x.keys, err = auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
@@ -51,7 +53,8 @@ func newBench(b *testing.B) *bench {
 	x.tokens, err = auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	fatal(b, err)
 	x.tokens.Clock = x.clock
-	x.stream, err = x.store.CreateStream(b.Context(), store.Stream{Name: "camera", RetentionHours: 24})
+	x.stream, err = x.store.CreateStream(b.Context(),
+		store.Stream{Name: "camera", RetentionHours: 24})
 	fatal(b, err)
 	return x
 }
@@ -62,8 +65,10 @@ func (x *bench) clock() time.Time { return x.now }
 func (x *bench) process() *Server {
 	limits := playback.DefaultLimits()
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
-	srv, err := New(Options{Store: x.store, Keys: x.keys, Region: "us-west-2", Account: "000000000000", Clock: x.clock,
-		Playback: playback.New(playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})})
+	srv, err := New(Options{Store: x.store, Keys: x.keys, Region: "us-west-2",
+		Account: "000000000000", Clock: x.clock,
+		Playback: playback.New(
+			playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})})
 	fatal(x.b, err)
 	return srv
 }
@@ -74,7 +79,9 @@ func (x *bench) send() {
 	fatal(x.b, err)
 	rec := &store.Record{Number: number}
 	rec.ProducerTimestamp, rec.ServerTimestamp = x.now.UnixMilli(), x.now.UnixMilli()
-	rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: benchAVCC, Timescale: media.VideoTimescale}}
+	rec.Tracks = []media.Track{
+		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: benchAVCC,
+			Timescale: media.VideoTimescale}}
 	run := media.Run{Track: 1, BaseDecodeTime: x.now.UnixMilli() * 90}
 	for i := range 50 {
 		run.Frames = append(run.Frames, media.Frame{Duration: 3600, Size: 10, Key: i == 0})
@@ -88,12 +95,14 @@ func (x *bench) send() {
 // everything selects what was sent from a time on.
 func (x *bench) everything(began time.Time) *api.FragmentSelector {
 	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(x.now.UnixMilli()-1)
-	return &api.FragmentSelector{TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
+	return &api.FragmentSelector{
+		TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}
 }
 
-// BenchmarkMediaPlaylist measures whole requests for playlists of 1,800 fragments, from the handler down to SQLite, in CPU time of the
-// process (cpu-ms/op): the first one of a process (first), one when nothing is new (same), and for live sessions one when a
-// fragment was stored since the last (new; the storing is not counted). A request must take at most 1 ms, the first 10 ms.
+// BenchmarkMediaPlaylist measures whole requests for playlists of 1,800 fragments, from the handler
+// down to SQLite, in CPU time of the process (cpu-ms/op): the first one of a process (first), one
+// when nothing is new (same), and for live sessions one when a fragment was stored since the last
+// (new; the storing is not counted). A request must take at most 1 ms, the first 10 ms.
 func BenchmarkMediaPlaylist(b *testing.B) {
 	x := newBench(b)
 	began := x.now
@@ -106,20 +115,23 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 		{PlaybackMode: api.PlaybackModeLive},
 		{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: x.everything(began)},
 	} {
-		in.StreamName, in.MaxMediaPlaylistFragmentResults, in.Expires = x.stream.Name, fragments, 43_200
+		in.StreamName, in.MaxMediaPlaylistFragmentResults, in.Expires = x.stream.Name, fragments,
+			43_200
 		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
 		srv := x.process()
 		token, err := srv.playback.OpenHLS(b.Context(), x.stream, in)
 		fatal(b, err)
 		for _, encoding := range []string{"identity", "gzip"} {
 			get := func(srv *Server) {
-				r := httptest.NewRequest(http.MethodGet, "/hls/v1/getHLSMediaPlaylist.m3u8?TrackNumber=1&SessionToken="+token, nil)
+				r := httptest.NewRequest(http.MethodGet,
+					"/hls/v1/getHLSMediaPlaylist.m3u8?TrackNumber=1&SessionToken="+token, nil)
 				r.Header.Set("Accept-Encoding", encoding)
 				w := httptest.NewRecorder()
 				body.Reset()
 				w.Body = &body // a connection does not grow
 				srv.ServeHTTP(w, r)
-				if w.Code != http.StatusOK || (w.Header().Get("Content-Encoding") == "gzip") != (encoding == "gzip") {
+				if w.Code != http.StatusOK ||
+					(w.Header().Get("Content-Encoding") == "gzip") != (encoding == "gzip") {
 					b.Fatalf("%d %v", w.Code, w.Header())
 				}
 				b.SetBytes(int64(w.Body.Len()))
@@ -149,8 +161,9 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 	}
 }
 
-// BenchmarkOpenSession measures opening a live session of a stream that has five open ones, the earliest of which it closes, and had so
-// many before: what it takes, and how much of that is processor time (cpu-ms/op). The days that a stream has had must not count.
+// BenchmarkOpenSession measures opening a live session of a stream that has five open ones, the
+// earliest of which it closes, and had so many before: what it takes, and how much of that is
+// processor time (cpu-ms/op). The days that a stream has had must not count.
 func BenchmarkOpenSession(b *testing.B) {
 	for _, past := range []int{0, 10_000} {
 		b.Run(fmt.Sprintf("past=%d", past), func(b *testing.B) {
@@ -160,7 +173,8 @@ func BenchmarkOpenSession(b *testing.B) {
 			}
 			limits := playback.DefaultLimits()
 			limits.SessionURLsPerSecond = 0
-			service := playback.New(playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})
+			service := playback.New(
+				playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})
 			open := func() {
 				in := &api.GetHLSStreamingSessionURLInput{}
 				in.StreamName = x.stream.Name
@@ -200,15 +214,17 @@ func (w *silentWriter) ReadFrom(r io.Reader) (int64, error) {
 	return n, nil
 }
 
-// BenchmarkMediaSegment measures the handler of a media segment without net/http and the sending: of one that was fetched before
-// (again), of one that was not (first), and of one that was not and is in a sealed volume (sealed).
+// BenchmarkMediaSegment measures the handler of a media segment without net/http and the sending:
+// of one that was fetched before (again), of one that was not (first), and of one that was not and
+// is in a sealed volume (sealed).
 func BenchmarkMediaSegment(b *testing.B) {
 	x := newBench(b)
 	began := x.now
 	for range 2000 {
 		x.send()
 	}
-	in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand, HLSFragmentSelector: x.everything(began)}
+	in := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
+		HLSFragmentSelector: x.everything(began)}
 	in.StreamName, in.MaxMediaPlaylistFragmentResults, in.Expires = x.stream.Name, 2000, 43_200
 	srv := x.process()
 	token, err := srv.playback.OpenHLS(b.Context(), x.stream, in)
@@ -218,7 +234,8 @@ func BenchmarkMediaSegment(b *testing.B) {
 	var requests []*http.Request
 	for line := range strings.Lines(string(list.Text)) {
 		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
-			requests = append(requests, httptest.NewRequest(http.MethodGet, playback.HLSPath+strings.TrimSpace(line), nil))
+			requests = append(requests,
+				httptest.NewRequest(http.MethodGet, playback.HLSPath+strings.TrimSpace(line), nil))
 		}
 	}
 	get := func(b *testing.B, srv *Server, r *http.Request) {

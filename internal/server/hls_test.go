@@ -78,33 +78,41 @@ func boxes(data string) (types string) {
 func TestPlaybackByTokenAlone(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
-	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException", "No fragments found")
+	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 404,
+		"ResourceNotFoundException", "No fragments found")
 	s.record()
-	master, _ := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1","PlaybackMode":"LIVE"}`)["HLSStreamingSessionURL"].(string)
+	master, _ := s.ok("/getHLSStreamingSessionURL",
+		`{"StreamName":"cam1","PlaybackMode":"LIVE"}`)["HLSStreamingSessionURL"].(string)
 	if !strings.HasPrefix(master, s.url+"/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=") {
 		t.Fatalf("URL %q", master)
 	}
 
 	a := s.get(master)
-	if a.status != 200 || a.header.Get("Content-Type") != "application/vnd.apple.mpegurl" || a.header.Get("Cache-Control") != "no-store" ||
-		a.header.Get("Access-Control-Allow-Origin") != "*" || !strings.HasPrefix(a.body, "#EXTM3U\n") {
+	if a.status != 200 || a.header.Get("Content-Type") != "application/vnd.apple.mpegurl" ||
+		a.header.Get("Cache-Control") != "no-store" ||
+		a.header.Get("Access-Control-Allow-Origin") != "*" ||
+		!strings.HasPrefix(a.body, "#EXTM3U\n") {
 		t.Fatalf("master playlist: %d %v\n%s", a.status, a.header, a.body)
 	}
 	mediaURL := relative(t, master, uriLine.FindString(a.body))
 	a = s.get(mediaURL)
 	segments := uriLine.FindAllString(a.body, -1)
-	if a.status != 200 || a.header.Get("Content-Type") != "application/vnd.apple.mpegurl" || len(segments) != 3 {
+	if a.status != 200 || a.header.Get("Content-Type") != "application/vnd.apple.mpegurl" ||
+		len(segments) != 3 {
 		t.Fatalf("media playlist: %d %v\n%s", a.status, a.header, a.body)
 	}
 
 	init := s.get(relative(t, mediaURL, mapURI.FindStringSubmatch(a.body)[1]))
-	if init.status != 200 || init.header.Get("Content-Type") != "video/mp4" || boxes(init.body) != "ftyp moov " {
+	if init.status != 200 || init.header.Get("Content-Type") != "video/mp4" ||
+		boxes(init.body) != "ftyp moov " {
 		t.Errorf("init: %d %v %s", init.status, init.header, boxes(init.body))
 	}
 	segmentURL := relative(t, mediaURL, segments[0])
 	whole := s.get(segmentURL)
-	if whole.status != 200 || whole.header.Get("Content-Type") != "video/mp4" || !strings.HasSuffix(boxes(whole.body), "moof mdat ") ||
-		!strings.Contains(whole.header.Get("Cache-Control"), "private") || whole.header.Get("Content-Length") != fmt.Sprint(len(whole.body)) {
+	if whole.status != 200 || whole.header.Get("Content-Type") != "video/mp4" ||
+		!strings.HasSuffix(boxes(whole.body), "moof mdat ") ||
+		!strings.Contains(whole.header.Get("Cache-Control"), "private") ||
+		whole.header.Get("Content-Length") != fmt.Sprint(len(whole.body)) {
 		t.Errorf("segment: %d %v %s", whole.status, whole.header, boxes(whole.body))
 	}
 	if n := strings.Count(whole.body, "\x00\x00\x00\xc4"); n < 25 {
@@ -113,7 +121,8 @@ func TestPlaybackByTokenAlone(t *testing.T) {
 
 	n := len(whole.body)
 	for spec, want := range map[string]string{
-		"bytes=0-": whole.body, "bytes=0-99": whole.body[:100], fmt.Sprintf("bytes=%d-", n-1000): whole.body[n-1000:],
+		"bytes=0-": whole.body, "bytes=0-99": whole.body[:100],
+		fmt.Sprintf("bytes=%d-", n-1000):           whole.body[n-1000:],
 		fmt.Sprintf("bytes=%d-%d", n-3000, n-2000): whole.body[n-3000 : n-1999],
 	} {
 		if a := s.get(segmentURL, "Range: "+spec); a.status != 206 || a.body != want {
@@ -124,7 +133,8 @@ func TestPlaybackByTokenAlone(t *testing.T) {
 		t.Errorf("a range past the end: %d", a.status)
 	}
 	r := s.request(http.MethodHead, strings.TrimPrefix(segmentURL, s.url), "")
-	if a := s.do(r); a.status != 200 || a.body != "" || a.header.Get("Content-Length") != fmt.Sprint(n) {
+	if a := s.do(r); a.status != 200 || a.body != "" ||
+		a.header.Get("Content-Length") != fmt.Sprint(n) {
 		t.Errorf("HEAD: %d %v", a.status, a.header)
 	}
 }
@@ -167,7 +177,8 @@ func TestSegmentIsOneSendfile(t *testing.T) {
 	s := newSiteOn(t, taking)
 	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
 	s.record()
-	master, _ := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
+	master, _ := s.ok("/getHLSStreamingSessionURL",
+		`{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
 	playlist := relative(t, master, uriLine.FindString(s.get(master).body))
 	segment := relative(t, playlist, uriLine.FindString(s.get(playlist).body))
 	if len(taking.took) != 0 {
@@ -189,7 +200,8 @@ func TestSegmentIsOneSendfile(t *testing.T) {
 			continue
 		}
 		if !strings.HasSuffix(whole, a.body) || len(taking.took) != 1 {
-			t.Errorf("%q: %d bytes of %d in %d files", c.spec, len(a.body), len(whole), len(taking.took))
+			t.Errorf("%q: %d bytes of %d in %d files", c.spec, len(a.body), len(whole),
+				len(taking.took))
 			continue
 		}
 		limited, ok := (<-taking.took).(*io.LimitedReader)
@@ -203,12 +215,15 @@ func TestSegmentIsOneSendfile(t *testing.T) {
 	}
 }
 
-// Whatever a player asks for on its connection, also what is refused, it can ask for the next thing there.
+// Whatever a player asks for on its connection, also what is refused, it can ask for the next thing
+// there.
 func TestPlayersKeepTheirConnection(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
-	master := strings.TrimPrefix(s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string), s.url)
+	master := strings.TrimPrefix(
+		s.ok("/getHLSStreamingSessionURL",
+			`{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string), s.url)
 	media := strings.Replace(master, "Master", "Media", 1) + "&TrackNumber=1"
 	segment := playback.HLSPath + uriLine.FindString(s.get(s.url+media).body)
 	requests := []struct {
@@ -222,7 +237,8 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 		{"GET", segment, "Range: bytes=10-99\r\n", 206},
 		{"GET", segment, "Range: bytes=99999999-\r\n", 416},
 		{"GET", segment, "Range: bytes=10-99\r\nIf-Range: \"x\"\r\n", 200}, // there is no validator
-		{"GET", segment, "If-None-Match: *\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 200},
+		{"GET", segment, "If-None-Match: *\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n",
+			200},
 		{"GET", media + "&TrackNumber=1", "", 400},
 		{"GET", playback.HLSPath + "getMP4InitFragment.mp4?TrackNumber=1", "", 403},
 		{"HEAD", strings.Replace(segment, "FragmentNumber=", "FragmentNumber=1", 1), "", 404},
@@ -240,7 +256,8 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 		for i, c := range requests {
 			if i%ahead == 0 {
 				for _, c := range requests[i : i+ahead] {
-					fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: camera.local\r\n%s\r\n", c.method, c.target, c.headers)
+					fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: camera.local\r\n%s\r\n", c.method,
+						c.target, c.headers)
 				}
 			}
 			res, err := http.ReadResponse(answers, &http.Request{Method: c.method})
@@ -248,8 +265,10 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 				t.Fatalf("%s %s: %v", c.method, c.target, err)
 			}
 			body, err := io.ReadAll(res.Body)
-			if err != nil || res.StatusCode != c.status || res.Close || len(body) == 0 && c.method == "GET" && c.status != 416 {
-				t.Errorf("%s %s: %d, closing %v, %d bytes, %v", c.method, c.target, res.StatusCode, res.Close, len(body), err)
+			if err != nil || res.StatusCode != c.status || res.Close ||
+				len(body) == 0 && c.method == "GET" && c.status != 416 {
+				t.Errorf("%s %s: %d, closing %v, %d bytes, %v", c.method, c.target, res.StatusCode,
+					res.Close, len(body), err)
 			}
 		}
 	}
@@ -259,7 +278,8 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 func TestLimitOfHeads(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for size, want := range map[int]int{api.MaxHeaderBytes - 1<<10: 200, api.MaxHeaderBytes + 8<<10: 431} {
+	for size, want := range map[int]int{api.MaxHeaderBytes - 1<<10: 200,
+		api.MaxHeaderBytes + 8<<10: 431} {
 		if a := s.get(s.url+"/healthz", "Cookie: "+strings.Repeat("c", size)); a.status != want {
 			t.Errorf("%d bytes of a head: %d, want %d", size, a.status, want)
 		}
@@ -270,18 +290,28 @@ func TestSessionActionsRefuse(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
 	s.record()
-	master := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
+	master := s.ok("/getHLSStreamingSessionURL",
+		`{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
 	_, token, _ := strings.Cut(master, "SessionToken=")
 	at := func(action string) string { return s.url + "/hls/v1/" + action }
-	s.get(at("getHLSMasterPlaylist.m3u8?SessionToken=AAAA")).fails(t, 403, "NotAuthorizedException", "")
-	s.get(at("getHLSMasterPlaylist.m3u8?SessionToken="+token+"&SessionToken=x")).fails(t, 400, "InvalidArgumentException", "SessionToken")
-	s.get(at("getHLSMediaPlaylist.m3u8?SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "TrackNumber")
-	s.get(at("getHLSMediaPlaylist.m3u8?TrackNumber=x&SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "TrackNumber")
-	s.get(at("getHLSMediaPlaylist.m3u8?TrackNumber=9&SessionToken="+token)).fails(t, 404, "ResourceNotFoundException", "")
-	s.get(at("getMP4InitFragment.mp4?TrackNumber=1&SequenceNumber=-1&SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "SequenceNumber")
-	s.get(at("getMP4MediaFragment.mp4?TrackNumber=1&SessionToken="+token)).fails(t, 400, "InvalidArgumentException", "FragmentNumber")
-	s.get(at("getMP4MediaFragment.mp4?FragmentNumber=1&TrackNumber=1&SessionToken="+token)).fails(t, 404, "ResourceNotFoundException", "")
-	arn := s.ok("/describeStream", `{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any)["StreamARN"]
+	s.get(at("getHLSMasterPlaylist.m3u8?SessionToken=AAAA")).fails(t, 403, "NotAuthorizedException",
+		"")
+	s.get(at("getHLSMasterPlaylist.m3u8?SessionToken="+token+"&SessionToken=x")).fails(t, 400,
+		"InvalidArgumentException", "SessionToken")
+	s.get(at("getHLSMediaPlaylist.m3u8?SessionToken="+token)).fails(t, 400,
+		"InvalidArgumentException", "TrackNumber")
+	s.get(at("getHLSMediaPlaylist.m3u8?TrackNumber=x&SessionToken="+token)).fails(t, 400,
+		"InvalidArgumentException", "TrackNumber")
+	s.get(at("getHLSMediaPlaylist.m3u8?TrackNumber=9&SessionToken="+token)).fails(t, 404,
+		"ResourceNotFoundException", "")
+	s.get(at("getMP4InitFragment.mp4?TrackNumber=1&SequenceNumber=-1&SessionToken="+token)).fails(t,
+		400, "InvalidArgumentException", "SequenceNumber")
+	s.get(at("getMP4MediaFragment.mp4?TrackNumber=1&SessionToken="+token)).fails(t, 400,
+		"InvalidArgumentException", "FragmentNumber")
+	s.get(at("getMP4MediaFragment.mp4?FragmentNumber=1&TrackNumber=1&SessionToken="+token)).fails(t,
+		404, "ResourceNotFoundException", "")
+	arn := s.ok("/describeStream",
+		`{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any)["StreamARN"]
 	s.ok("/deleteStream", fmt.Sprintf(`{"StreamARN":%q}`, arn))
 	s.get(master).fails(t, 403, "NotAuthorizedException", "the stream was deleted")
 	// A player that asks again and again is not held back: its stream may be quiet for a while.
@@ -296,5 +326,6 @@ func TestNoRetentionHasNoPlayback(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
-	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 400, "NoDataRetentionException", "")
+	s.call("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`).fails(t, 400,
+		"NoDataRetentionException", "")
 }

@@ -8,11 +8,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of the HTTP side. Operation labels come from the route table, statuses from the codes Weir answers with.
+// metrics of the HTTP side. Operation labels come from the route table, statuses from the codes
+// Weir answers with.
 type metrics struct {
-	requests *prometheus.CounterVec   // by operation and status
-	duration *prometheus.HistogramVec // by operation; not PutMedia, whose requests last as long as the camera is on
-	sent     *prometheus.CounterVec   // by operation
+	requests *prometheus.CounterVec // by operation and status
+	// by operation; not PutMedia, whose requests last as long as the camera is on
+	duration *prometheus.HistogramVec
+	sent     *prometheus.CounterVec // by operation
 	delayed  prometheus.Counter
 
 	mu    sync.RWMutex
@@ -25,7 +27,8 @@ type answerKind struct {
 	status    int
 }
 
-// answerMetrics are the metrics of a kind: finding three by their labels costs as much as finding a fragment.
+// answerMetrics are the metrics of a kind: finding three by their labels costs as much as finding a
+// fragment.
 type answerMetrics struct {
 	requests, sent prometheus.Counter
 	duration       prometheus.Observer // nil for PutMedia
@@ -39,8 +42,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Requests answered, by operation and HTTP status.",
 		}, []string{"operation", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "weir_http_request_duration_seconds",
-			Help:    "Time from a request's header to the end of its answer, by operation; PutMedia is left out.",
+			Name: "weir_http_request_duration_seconds",
+			Help: "Time from a request's header to the end of its answer, by operation; " +
+				"PutMedia is left out.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"operation"}),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -93,7 +97,8 @@ func (m *metrics) of(kind answerKind) *answerMetrics {
 	return a
 }
 
-// statusClientGone labels a request whose client went away before it could be answered; it is never sent.
+// statusClientGone labels a request whose client went away before it could be answered; it is never
+// sent.
 const statusClientGone = 499
 
 // connectionMetrics are about connections and what strangers make them hold.
@@ -103,16 +108,20 @@ type connectionMetrics struct {
 	unverified   prometheus.Counter
 }
 
-// newConnectionMetrics registers them; state tells how many connections and how many unverified bytes there are.
-func newConnectionMetrics(reg prometheus.Registerer, state func() (count int, bytes int64)) (*connectionMetrics, error) {
+// newConnectionMetrics registers them; state tells how many connections and how many unverified
+// bytes there are.
+func newConnectionMetrics(reg prometheus.Registerer,
+	state func() (count int, bytes int64)) (*connectionMetrics, error) {
 	m := &connectionMetrics{
 		acceptErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_http_accept_errors_total",
-			Help: "Connections that could not be accepted, for want of descriptors above all; it is tried again.",
+			Help: "Connections that could not be accepted, for want of descriptors above all; it " +
+				"is tried again.",
 		}),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_http_connections_closed_total",
-			Help: "Connections closed because a limit of connections was reached: the new one (refused), or one that waited, to make room for it (replaced).",
+			Help: "Connections closed because a limit of connections was reached: the new one " +
+				"(refused), or one that waited, to make room for it (replaced).",
 		}, []string{"reason"}),
 		unverified: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_http_unverified_refused_total",
@@ -128,7 +137,9 @@ func newConnectionMetrics(reg prometheus.Registerer, state func() (count int, by
 			Name: "weir_http_connections", Help: "Open connections.",
 		}, func() float64 { count, _ := state(); return float64(count) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_http_unverified_bytes", Help: "Bytes held of requests that are not verified yet, beyond the first ones of each.",
+			Name: "weir_http_unverified_bytes",
+			Help: "Bytes held of requests that are not verified yet, beyond the first ones of " +
+				"each.",
 		}, func() float64 { _, bytes := state(); return float64(bytes) }),
 	} {
 		if err := reg.Register(c); err != nil {

@@ -16,7 +16,8 @@ import (
 // logLines returns the lines of a log that have the message, without their times and random parts.
 func logLines(log *output.Buffer, message string) (lines []string) {
 	for line := range strings.Lines(log.String()) {
-		if strings.Contains(line, "msg="+message) || strings.Contains(line, fmt.Sprintf("msg=%q", message)) {
+		if strings.Contains(line, "msg="+message) ||
+			strings.Contains(line, fmt.Sprintf("msg=%q", message)) {
 			lines = append(lines, line)
 		}
 	}
@@ -32,7 +33,8 @@ func wantLine(t *testing.T, line string, attrs ...string) {
 	}
 }
 
-// An operator sees at the default level who is refused and why, and not once for each of a hot loop's calls.
+// An operator sees at the default level who is refused and why, and not once for each of a hot
+// loop's calls.
 func TestRefusalsAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var log output.Buffer
@@ -53,8 +55,10 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	if len(lines) != 2 {
 		t.Fatalf("%d lines: %q", len(lines), lines)
 	}
-	wantLine(t, lines[0], "level=INFO", "operation=DescribeStream", "error_type=ResourceNotFoundException", "access_key="+key, "remote=127")
-	wantLine(t, lines[1], "level=INFO", "operation=PutMedia", "stream=cam1", "claimed_key=AKIDUNKNOWN", "error=")
+	wantLine(t, lines[0], "level=INFO", "operation=DescribeStream",
+		"error_type=ResourceNotFoundException", "access_key="+key, "remote=127")
+	wantLine(t, lines[1], "level=INFO", "operation=PutMedia", "stream=cam1",
+		"claimed_key=AKIDUNKNOWN", "error=")
 	s.signer.AccessKeyID, s.signer.SecretAccessKey = key, secret
 	now = now.Add(noteEvery)
 	s.call("/describeStream", `{"StreamName":"none"}`)
@@ -95,14 +99,18 @@ func TestProducersAreLogged(t *testing.T) {
 	if len(connected) != 1 || len(ended) != 1 {
 		t.Fatalf("lines %q %q", connected, ended)
 	}
-	wantLine(t, connected[0], "level=INFO", "stream=cam1", "remote=127", "access_key=", "user_agent=camera/1.0", "timecodes=ABSOLUTE")
-	wantLine(t, ended[0], "level=INFO", "stream=cam1", `reason="connection closed"`, "fragments=2", "resends=0", "partials=0", "dropped=0", "frames=30")
-	if !regexp.MustCompile(` bytes=[1-9]\d+ seconds=\d+(\.\d+)? `).MatchString(ended[0]) || strings.Contains(ended[0], " error=") {
+	wantLine(t, connected[0], "level=INFO", "stream=cam1", "remote=127", "access_key=",
+		"user_agent=camera/1.0", "timecodes=ABSOLUTE")
+	wantLine(t, ended[0], "level=INFO", "stream=cam1", `reason="connection closed"`, "fragments=2",
+		"resends=0", "partials=0", "dropped=0", "frames=30")
+	if !regexp.MustCompile(` bytes=[1-9]\d+ seconds=\d+(\.\d+)? `).MatchString(ended[0]) ||
+		strings.Contains(ended[0], " error=") {
 		t.Error(ended[0])
 	}
 }
 
-// Producers connect again as soon as they have read an ERROR; one that always gets one is held back, one that stores is not.
+// Producers connect again as soon as they have read an ERROR; one that always gets one is held
+// back, one that stores is not.
 func TestRepeatedErrorsAreHeldBack(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -117,7 +125,8 @@ func TestRepeatedErrorsAreHeldBack(t *testing.T) {
 	}
 	delayed := func(want string) {
 		t.Helper()
-		if text := s.get(s.url + "/metrics").body; !strings.Contains(text, "\nweir_http_delayed_errors_total "+want+"\n") {
+		if text := s.get(s.url + "/metrics").body; !strings.Contains(text,
+			"\nweir_http_delayed_errors_total "+want+"\n") {
 			t.Errorf("not %s errors held back", want)
 		}
 	}
@@ -129,7 +138,8 @@ func TestRepeatedErrorsAreHeldBack(t *testing.T) {
 	delayed("1")
 	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take())
 	delayed("1")
-	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take()) // is stored already, which is no progress
+	// is stored already, which is no progress
+	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take())
 	for range penaltyFree - 2 {
 		fail(nil)
 	}

@@ -13,7 +13,8 @@ func TestPenaltyGrowsAndIsForgotten(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_795_000_000, 0)
 	p := newPenalties(func() time.Time { return now })
-	a, b := penaltyKey{path: "/putmedia", stream: "cam1"}, penaltyKey{path: "/putmedia", stream: "cam2"}
+	a, b := penaltyKey{path: "/putmedia", stream: "cam1"},
+		penaltyKey{path: "/putmedia", stream: "cam2"}
 	ms := time.Millisecond
 	fail := func(want ...time.Duration) {
 		t.Helper()
@@ -66,14 +67,16 @@ func TestPenaltyOfStrangersIsOne(t *testing.T) {
 		r := httptest.NewRequest("POST", "/putMedia", nil)
 		r.RemoteAddr = remote
 		r.Header.Set(api.HeaderStreamName, stream)
-		return penaltyOf(&request{Request: r, operation: opPutMedia, identity: identity}, &route{path: "/putMedia"})
+		return penaltyOf(&request{Request: r, operation: opPutMedia, identity: identity},
+			&route{path: "/putMedia"})
 	}
 	if a, b := of("[2001:db8::1]:1", "", "cam1"), of("[2001:db8::2:3:4:5]:2", "", "cam2"); a != b {
 		t.Errorf("%+v and %+v of one stranger", a, b)
 	}
 	stranger := of("192.0.2.1:1", "", "cam1")
 	for _, other := range []penaltyKey{
-		of("192.0.2.2:1", "", "cam1"), of("[2001:db8:0:1::1]:1", "", "cam1"), of("192.0.2.1:1", "AKID", "cam1"),
+		of("192.0.2.2:1", "", "cam1"), of("[2001:db8:0:1::1]:1", "", "cam1"),
+		of("192.0.2.1:1", "AKID", "cam1"),
 	} {
 		if other == stranger {
 			t.Errorf("%+v of two clients", other)

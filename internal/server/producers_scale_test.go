@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// TestManyProducers connects producers, each to a stream of its own, and lets each send a fragment every two seconds. With
-// WEIR_SCALE=1 there are 1,000, and no acknowledgement may come later than 500 ms (p99); else 20, which all get theirs. What an
-// idle producer costs is of server and client together, as both are in this process.
+// TestManyProducers connects producers, each to a stream of its own, and lets each send a fragment
+// every two seconds. With WEIR_SCALE=1 there are 1,000, and no acknowledgement may come later than
+// 500 ms (p99); else 20, which all get theirs. What an idle producer costs is of server and client
+// together, as both are in this process.
 func TestManyProducers(t *testing.T) {
 	producers, fragments, every := 20, 2, 200*time.Millisecond
 	big := os.Getenv("WEIR_SCALE") != ""
@@ -37,7 +38,9 @@ func TestManyProducers(t *testing.T) {
 		connected[i].started()
 	}
 	idle, idleBytes := memory()
-	t.Logf("an idle producer: %.1f goroutines, %.0f KB of heap and stacks", float64(idle-goroutines)/float64(producers), float64(idleBytes-bytes)/float64(producers)/1000)
+	t.Logf("an idle producer: %.1f goroutines, %.0f KB of heap and stacks",
+		float64(idle-goroutines)/float64(producers),
+		float64(idleBytes-bytes)/float64(producers)/1000)
 
 	var mu sync.Mutex
 	var took []float64 // milliseconds; guarded by mu
@@ -46,7 +49,9 @@ func TestManyProducers(t *testing.T) {
 	for i, p := range connected {
 		wg.Go(func() {
 			for n := range fragments {
-				at := began.Add(every * time.Duration(i) / time.Duration(producers)).Add(every * time.Duration(n))
+				at := began.Add(
+					every * time.Duration(i) / time.Duration(producers)).Add(
+					every * time.Duration(n))
 				time.Sleep(time.Until(at))
 				if err := p.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 					t.Error(err)
@@ -69,7 +74,8 @@ func TestManyProducers(t *testing.T) {
 	}
 	slices.Sort(took)
 	p99 := took[len(took)*99/100]
-	t.Logf("%d producers: PERSISTED after %.1f ms (median), %.1f ms (p99), %.1f ms (latest); limit 500 ms (p99)", producers, took[len(took)/2], p99, took[len(took)-1])
+	t.Logf("%d producers: PERSISTED after %.1f ms (median), %.1f ms (p99), %.1f ms (latest); "+
+		"limit 500 ms (p99)", producers, took[len(took)/2], p99, took[len(took)-1])
 	if big && p99 > 500 {
 		t.Errorf("p99 is %.0f ms", p99)
 	}

@@ -23,22 +23,24 @@ import (
 // patience bounds every wait of these tests; nothing waits so long unless something is wrong.
 const patience = 20 * time.Second
 
-// producer is a PutMedia client on a bare connection, which sees what an HTTP library hides: when the answer begins, and
-// which chunk holds what.
+// producer is a PutMedia client on a bare connection, which sees what an HTTP library hides: when
+// the answer begins, and which chunk holds what.
 type producer struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-// dial sends the header of a PutMedia request, without a byte of the body. An empty stream is not named.
+// dial sends the header of a PutMedia request, without a byte of the body. An empty stream is not
+// named.
 func (s *site) dial(stream string, headers ...string) *producer {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	must(s.t, err)
 	s.t.Cleanup(func() { conn.Close() })
 	must(s.t, conn.SetDeadline(time.Now().Add(patience)))
-	r, err := http.NewRequest(http.MethodPost, "http://127.0.0.1/putMedia", nil) // Host without port, as the C producers send it
+	// Host without port, as the C producers send it
+	r, err := http.NewRequest(http.MethodPost, "http://127.0.0.1/putMedia", nil)
 	must(s.t, err)
 	if stream != "" {
 		r.Header.Set("x-amzn-stream-name", stream)
@@ -77,7 +79,8 @@ func (p *producer) header() (status int, h textproto.MIMEHeader) {
 func (p *producer) started() {
 	p.t.Helper()
 	status, h := p.header()
-	if status != 200 || h.Get("Transfer-Encoding") != "chunked" || !requestID.MatchString(h.Get("x-amzn-RequestId")) {
+	if status != 200 || h.Get("Transfer-Encoding") != "chunked" ||
+		!requestID.MatchString(h.Get("x-amzn-RequestId")) {
 		p.t.Fatalf("answer %d %v", status, h)
 	}
 }
@@ -159,12 +162,14 @@ func (p *producer) ended() {
 	if last := p.chunk(); last != "" {
 		p.t.Fatalf("more after the last acknowledgement: %q", last)
 	}
-	if rest, err := io.ReadAll(p.in); len(rest) > 0 || err != nil && !errors.Is(err, net.ErrClosed) {
+	if rest, err := io.ReadAll(p.in); len(rest) > 0 ||
+		err != nil && !errors.Is(err, net.ErrClosed) {
 		p.t.Errorf("after the end of the answer: %q, %v", rest, err)
 	}
 }
 
-// camera writes Matroska as a camera does: a header, then clusters of the given number of frames, 40 ms each.
+// camera writes Matroska as a camera does: a header, then clusters of the given number of frames,
+// 40 ms each.
 type camera struct {
 	t *testing.T
 	b bytes.Buffer
@@ -181,7 +186,9 @@ func newCamera(t *testing.T) *camera {
 	must(t, err)
 	must(t, c.w.WriteHeader(mkv.Header{
 		SegmentUID: []byte("sixteen bytes id"),
-		Tracks:     []media.Track{{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: private, Width: 356, Height: 208}},
+		Tracks: []media.Track{
+			{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: private,
+				Width: 356, Height: 208}},
 	}))
 	return c
 }
@@ -196,7 +203,8 @@ func (c *camera) cluster(timecode int64, frames, size int) *camera {
 func (c *camera) frames(timecode int64, after, frames, size int) *camera {
 	c.t.Helper()
 	frame := make([]byte, size)
-	frame[0], frame[1], frame[2], frame[3] = byte((size-4)>>24), byte((size-4)>>16), byte((size-4)>>8), byte(size-4)
+	frame[0], frame[1], frame[2], frame[3] = byte((size-4)>>24), byte((size-4)>>16),
+		byte((size-4)>>8), byte(size-4)
 	for i := after; i < after+frames; i++ {
 		frame[4] = 0x41
 		if i == 0 {
@@ -249,7 +257,8 @@ func (p *producer) end2(timecode int64) {
 	p.ended()
 }
 
-// A client without Expect sends at once, before it reads. Without full duplex net/http swallows the first 256 KB.
+// A client without Expect sends at once, before it reads. Without full duplex net/http swallows the
+// first 256 KB.
 func TestBodySentBeforeReadingTheAnswerIsWhole(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -293,7 +302,8 @@ func TestEndOfFragmentIsPersistedWhileTheBodyStaysOpen(t *testing.T) {
 	c := newCamera(t)
 	p.send(c.cluster(now, 25, 100).endOfFragment().take())
 	acks := p.until(fmt.Sprintf("PERSISTED %d", now))
-	if want := fmt.Sprintf("[BUFFERING %[1]d RECEIVED %[1]d PERSISTED %[1]d]", now); fmt.Sprint(acks) != want {
+	if want := fmt.Sprintf("[BUFFERING %[1]d RECEIVED %[1]d PERSISTED %[1]d]",
+		now); fmt.Sprint(acks) != want {
 		t.Errorf("acknowledgements %v, want %s", acks, want)
 	}
 	p.send(c.cluster(now+1000, 25, 100).endOfFragment().take())
@@ -329,7 +339,8 @@ func TestBadMediaEndsTheConnection(t *testing.T) {
 	p := s.dial("cam1")
 	p.started()
 	p.send([]byte(strings.Repeat("this is no Matroska ", 50)))
-	if a := p.ack(); a.EventType != "ERROR" || a.ErrorId != 4000 || a.ErrorCode != "STREAM_READ_ERROR" {
+	if a := p.ack(); a.EventType != "ERROR" || a.ErrorId != 4000 ||
+		a.ErrorCode != "STREAM_READ_ERROR" {
 		t.Errorf("acknowledgement %+v", a)
 	}
 	p.end()
@@ -345,9 +356,12 @@ func TestPutMediaIsRefusedBeforeTheBody(t *testing.T) {
 	}{
 		{"nobody", "", 404, "ResourceNotFoundException", notFound},
 		{"", "", 400, "InvalidArgumentException", ""},
-		{"cam1", "x-amzn-fragment-timecode-type: SOMETIMES", 400, "InvalidArgumentException", "SOMETIMES"},
-		{"cam1", "x-amzn-producer-start-timestamp: yesterday", 400, "InvalidArgumentException", "yesterday"},
-		{"cam1", "x-amzn-stream-arn: arn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/1", 400, "InvalidArgumentException", "both"},
+		{"cam1", "x-amzn-fragment-timecode-type: SOMETIMES", 400, "InvalidArgumentException",
+			"SOMETIMES"},
+		{"cam1", "x-amzn-producer-start-timestamp: yesterday", 400, "InvalidArgumentException",
+			"yesterday"},
+		{"cam1", "x-amzn-stream-arn: arn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/1",
+			400, "InvalidArgumentException", "both"},
 	} {
 		p := s.dial(c.stream, c.header)
 		status, h := p.header()
@@ -360,7 +374,8 @@ func TestPutMediaIsRefusedBeforeTheBody(t *testing.T) {
 	}
 }
 
-// Producers renew their connection while the old one still sends (docs/reference/producers.md, "Requests").
+// Producers renew their connection while the old one still sends (docs/reference/producers.md,
+// "Requests").
 func TestTwoConnectionsOfOneStream(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -376,7 +391,8 @@ func TestTwoConnectionsOfOneStream(t *testing.T) {
 	renewed.end()
 }
 
-// A stop takes the fragment that comes in to its end, acknowledges it, and only then ends the answer.
+// A stop takes the fragment that comes in to its end, acknowledges it, and only then ends the
+// answer.
 func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = patience })
@@ -412,7 +428,8 @@ func TestHandover(t *testing.T) {
 	now := time.Now().Add(-time.Minute).UnixMilli()
 	p := s.dial("cam1")
 	p.started()
-	p.send(newCamera(t).cluster(now, 40, 400<<10).endOfFragment().take()) // more than sockets buffer
+	// more than sockets buffer
+	p.send(newCamera(t).cluster(now, 40, 400<<10).endOfFragment().take())
 	p.until(fmt.Sprintf("PERSISTED %d", now))
 	master, _ := s.ok("/getHLSStreamingSessionURL",
 		`{"StreamName":"cam1","PlaybackMode":"LIVE"}`)["HLSStreamingSessionURL"].(string)

@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// recorder notes the status and the number of body bytes of an answer. It keeps the way to the connection open:
-// http.ResponseController finds the real writer through Unwrap, and ReadFrom hands a file to it untouched, so that it
-// can use sendfile(2).
+// recorder notes the status and the number of body bytes of an answer. It keeps the way to the
+// connection open: http.ResponseController finds the real writer through Unwrap, and ReadFrom hands
+// a file to it untouched, so that it can use sendfile(2).
 type recorder struct {
 	http.ResponseWriter
 	status int   // 0 until the header was written

@@ -13,7 +13,8 @@ func testTimeline() *State {
 		discontinuity: 12, epoch: -1,
 		Due: 1_700_000_004_000, dated: 1_700_000_006_000, ended: true, changes: 2, Generation: 1,
 		Generations: []Generation{
-			{3, [MaxTracks]int64{90_000, 44_100}, false}, {5, [MaxTracks]int64{90_000, 48_000}, true},
+			{3, [MaxTracks]int64{90_000, 44_100}, false},
+			{5, [MaxTracks]int64{90_000, 48_000}, true},
 		},
 		mapped: [MaxTracks]int{1, 0},
 		end:    [MaxTracks]int64{1_700_000_000_123_456, -5},
@@ -21,8 +22,9 @@ func testTimeline() *State {
 		Listed: [MaxTracks]int64{12, 11}, Dropped: [MaxTracks]int64{9, 8},
 		Entries: []Entry{
 			{Number: 1 << 60, Timestamp: 1_700_000_000_000, Server: 1_700_000_000_050,
-				Due: 1_700_000_000_000, Date: 1_700_000_000_000, Slice: Slice{Until: 2000}, Discontinuity: 11,
-				Duration: [MaxTracks]int64{2000, -1}, Tags: [MaxTracks]int64{1, 0},
+				Due: 1_700_000_000_000, Date: 1_700_000_000_000, Slice: Slice{Until: 2000},
+				Discontinuity: 11,
+				Duration:      [MaxTracks]int64{2000, -1}, Tags: [MaxTracks]int64{1, 0},
 				Independent: [MaxTracks]bool{true, false}, Skips: [MaxTracks]bool{true, false}},
 			{Number: 1 << 59, Timestamp: 1_600_000_000_000, Server: 1_700_000_002_050,
 				Due: 1_700_000_002_500, Date: 1_700_000_003_000, Slice: Slice{From: 2000},
@@ -72,10 +74,11 @@ func FuzzCheckpoint(f *testing.F) {
 // A checkpoint that the version before wrote is read: its dates are the timestamps, and nothing of
 // it is silent.
 func TestCheckpointOfTheVersionBefore(t *testing.T) {
-	data := hexBytes(t, "03024d808080808080808020f6a1abfef962040c01c0deabfef9620102010380898182838985060c"+
-		"010902090b0008020390bf05c4d8020590bf0580f7020280808080808080802080a0abfef9626480"+
-		"a0abfef96200d00f0b0000d10f050000ffffffffffffffff0fff9fb787e90584c0b787e905e807d0"+
-		"0f000102000106d00f0d")
+	data := hexBytes(t,
+		"03024d808080808080808020f6a1abfef962040c01c0deabfef9620102010380898182838985060c"+
+			"010902090b0008020390bf05c4d8020590bf0580f7020280808080808080802080a0abfef9626480"+
+			"a0abfef96200d00f0b0000d10f050000ffffffffffffffff0fff9fb787e90584c0b787e905e807d0"+
+			"0f000102000106d00f0d")
 	want := testTimeline()
 	want.dated, want.Generations[1].Silent = 0, false
 	for i := range want.Entries {

@@ -21,8 +21,8 @@ var (
 	sound    = media.Track{Number: 2, Kind: media.Audio, Timescale: 44_100}
 )
 
-// TestLive folds random histories and wants the listings of the model after each commit, from a state
-// that goes through its checkpoint at random too.
+// TestLive folds random histories and wants the listings of the model after each commit, from a
+// state that goes through its checkpoint at random too.
 func TestLive(t *testing.T) {
 	for seed := range uint64(45) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { newFold(t, seed, false).run() })
@@ -51,20 +51,23 @@ type fold struct {
 
 func newFold(t *testing.T, seed uint64, replay bool) *fold {
 	f := &fold{T: t, random: rand.New(rand.NewPCG(seed, 7))}
-	tracks := [][]media.Track{{pictures, sound}, {pictures, sound}, {pictures, sound}, {pictures}, {sound}}[seed%5]
-	f.camera = timelinetest.NewCamera(f.random, 1_700_000_000_123, tracks, func(set []media.Track) int64 {
-		if set[0].Width > 0 {
-			return 2
-		}
-		return 1
-	})
+	tracks := [][]media.Track{{pictures, sound}, {pictures, sound}, {pictures, sound}, {pictures},
+		{sound}}[seed%5]
+	f.camera = timelinetest.NewCamera(f.random, 1_700_000_000_123, tracks,
+		func(set []media.Track) int64 {
+			if set[0].Width > 0 {
+				return 2
+			}
+			return 1
+		})
 	if tracks[0].Kind == media.Video {
 		f.camera.Other = slices.Clone(tracks)
 		f.camera.Other[0].Width = 1280
 	}
 	switching := seed%3 == 2
 	f.model = &timelinetest.Model{
-		Max: []int{1, 3, 5, 100}[f.random.IntN(4)], Producer: f.chance(50), Tracks: tracks, Replay: replay,
+		Max: []int{1, 3, 5, 100}[f.random.IntN(4)], Producer: f.chance(50), Tracks: tracks,
+		Replay:        replay,
 		Discontinuity: timeline.DiscontinuityMode(1 + f.random.IntN(3)),
 		Same:          func(set int64) bool { return switching || set == 1 },
 		Codecs:        func(set int64) string { return fmt.Sprint(set) },
@@ -98,14 +101,17 @@ func (f *fold) open() {
 	f.rules = r
 	m.Created = f.camera.Now
 	m.Initial = slices.Clone(f.stored)
-	slices.SortFunc(m.Initial, func(a, b store.FragmentInfo) int { return int(b.Number - a.Number) })
+	slices.SortFunc(m.Initial, func(a, b store.FragmentInfo) int {
+		return int(b.Number - a.Number)
+	})
 	r.Mode, r.Discontinuity, r.Max, r.Opened = timeline.Live, m.Discontinuity, m.Max, m.Created
 	r.Tolerance, r.MaxChanges = 50_000, math.MaxInt64
 	if m.Producer {
 		r.Selector = store.ProducerTimestamp
 	}
 	for _, t := range m.Tracks {
-		r.Tracks = append(r.Tracks, timeline.Track{Number: t.Number, Kind: t.Kind, Timescale: int64(t.Timescale)})
+		r.Tracks = append(r.Tracks,
+			timeline.Track{Number: t.Number, Kind: t.Kind, Timescale: int64(t.Timescale)})
 	}
 	if m.Replay {
 		newest := &f.stored[len(f.stored)-1]
@@ -144,7 +150,8 @@ func (f *fold) match(set int64) timeline.Match {
 			return timeline.Match{Index: i, Generation: known[i]}
 		}
 	}
-	g := timeline.Generation{Set: set, Silent: f.model.Tracks[len(f.model.Tracks)-1].Kind == media.Audio}
+	g := timeline.Generation{Set: set,
+		Silent: f.model.Tracks[len(f.model.Tracks)-1].Kind == media.Audio}
 	for i, t := range f.model.Tracks {
 		g.Scales[i] = int64(t.Timescale)
 	}
@@ -215,8 +222,10 @@ func (f *fold) listing(track int, edge int64) *timelinetest.Listing {
 	}
 	n := s.Numbers(f.rules, track, from, to)
 	l := &timelinetest.Listing{
-		Target: int(s.Target), MediaSequence: int(n.MediaSequence), Discontinuity: int(max(0, n.Discontinuity)),
-		Marked: n.Discontinuity >= 0, Independent: n.Independent, Over: to == len(s.Entries) && s.Finished(f.rules),
+		Target: int(s.Target), MediaSequence: int(n.MediaSequence),
+		Discontinuity: int(max(0, n.Discontinuity)),
+		Marked:        n.Discontinuity >= 0, Independent: n.Independent,
+		Over: to == len(s.Entries) && s.Finished(f.rules),
 	}
 	generation := -1
 	for j := from; j < to; j++ {
@@ -228,10 +237,12 @@ func (f *fold) listing(track int, edge int64) *timelinetest.Listing {
 			f.Fatalf("the first segment is entry %d, not %d", j, n.First)
 		}
 		if len(l.Segments) > 0 && e.Change[track] != (e.Generation != generation) {
-			f.Fatalf("entry %d: change %t from generation %d to %d", j, e.Change[track], generation, e.Generation)
+			f.Fatalf("entry %d: change %t from generation %d to %d", j, e.Change[track], generation,
+				e.Generation)
 		}
 		generation = e.Generation
-		segment := timelinetest.Segment{Number: e.Number, Millis: e.Duration[track], Tags: int(e.Tags[track]),
+		segment := timelinetest.Segment{Number: e.Number, Millis: e.Duration[track],
+			Tags:       int(e.Tags[track]),
 			Generation: e.Generation, Date: e.Date, From: e.Slice.From, Until: e.Slice.Until}
 		if f.rules.Tracks[track].Kind == media.Audio {
 			segment.Silence = [2]int64{e.Silence.From, e.Silence.Until}

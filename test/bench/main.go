@@ -1,6 +1,6 @@
-// Command bench reads what `go test -bench` prints and prints it as a table, with the limit beside each figure that has one and a
-// word on whether it is kept, below what the figures depend on: processors and congestion control. `make bench` pipes its runs
-// through it.
+// Command bench reads what `go test -bench` prints and prints it as a table, with the limit beside
+// each figure that has one and a word on whether it is kept, below what the figures depend on:
+// processors and congestion control. `make bench` pipes its runs through it.
 package main
 
 import (
@@ -25,15 +25,21 @@ type limit struct {
 }
 
 var limits = []limit{
-	{regexp.MustCompile(`^Append/`), "ratio", 0.85, true, "of plain write and fdatasync of the same bytes"},
-	{regexp.MustCompile(`^Together/`), "ratio", 0.9, true, "of the same beside work on another store"},
+	{regexp.MustCompile(`^Append/`), "ratio", 0.85, true,
+		"of plain write and fdatasync of the same bytes"},
+	{regexp.MustCompile(`^Together/`), "ratio", 0.9, true,
+		"of the same beside work on another store"},
 	{regexp.MustCompile(`^Together/`), "p99-ratio", 0.8, true, "likewise"},
-	{regexp.MustCompile(`^SegmentServing/http/`), "cpu-ratio", 1.3, false, "of nginx sending the same bytes as a file"},
-	{regexp.MustCompile(`^SegmentServing/https/`), "cpu-ratio", 1, false, "of nginx doing the same over TLS"},
+	{regexp.MustCompile(`^SegmentServing/http/`), "cpu-ratio", 1.3, false,
+		"of nginx sending the same bytes as a file"},
+	{regexp.MustCompile(`^SegmentServing/https/`), "cpu-ratio", 1, false,
+		"of nginx doing the same over TLS"},
 	{regexp.MustCompile(`^SegmentServing/`), "req-ratio", 0.8, true, "of nginx doing the same"},
-	{regexp.MustCompile(`^MediaPlaylist/.*/first$`), "cpu-ms/op", 10, false, "a session's first playlist of 1,800 fragments"},
+	{regexp.MustCompile(`^MediaPlaylist/.*/first$`), "cpu-ms/op", 10, false,
+		"a session's first playlist of 1,800 fragments"},
 	{regexp.MustCompile(`^MediaPlaylist/.*/(same|new)$`), "cpu-ms/op", 1, false, "a later one"},
-	{regexp.MustCompile(`^OpenSession/`), "cpu-ms/op", 2, false, "whatever sessions the stream has had"},
+	{regexp.MustCompile(`^OpenSession/`), "cpu-ms/op", 2, false,
+		"whatever sessions the stream has had"},
 }
 
 func main() {
@@ -41,14 +47,16 @@ func main() {
 	if name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil {
 		control = strings.TrimSpace(string(name))
 	}
-	fmt.Printf("%d processors; the machine's own congestion control: %s\n\n", runtime.NumCPU(), control)
+	fmt.Printf("%d processors; the machine's own congestion control: %s\n\n", runtime.NumCPU(),
+		control)
 	if err := table(os.Stdout, os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// table writes a row for each figure of each benchmark. Lines that are not results go to w as they are, so that a failure shows.
+// table writes a row for each figure of each benchmark. Lines that are not results go to w as they
+// are, so that a failure shows.
 func table(w io.Writer, r io.Reader) error {
 	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(rows, "benchmark\tfigure\tunit\tlimit\t")
@@ -71,7 +79,8 @@ func table(w io.Writer, r io.Reader) error {
 			if err != nil {
 				return fmt.Errorf("%s: figure %q", name, fields[i])
 			}
-			fmt.Fprintf(rows, "%s\t%s\t%s\t%s\t\n", shown, fields[i], fields[i+1], judge(name, fields[i+1], figure))
+			fmt.Fprintf(rows, "%s\t%s\t%s\t%s\t\n", shown, fields[i], fields[i+1],
+				judge(name, fields[i+1], figure))
 			shown = ""
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// aws runs the AWS command line in the way that every user of it would: nothing but AWS_ENDPOINT_URL is special.
+// aws runs the AWS command line in the way that every user of it would: nothing but
+// AWS_ENDPOINT_URL is special.
 func (s *server) aws(args ...string) map[string]any {
 	s.t.Helper()
 	return s.runJSON("aws", append(args, "--output", "json")...)
@@ -19,7 +20,8 @@ func (s *server) awsFails(code string, args ...string) {
 	s.t.Helper()
 	stdout, stderr, err := s.try("aws", args...)
 	if err == nil || !strings.Contains(string(stderr), "("+code+")") {
-		s.t.Errorf("aws %s: want %s, got %v\n%s%s", strings.Join(args, " "), code, err, stdout, stderr)
+		s.t.Errorf("aws %s: want %s, got %v\n%s%s", strings.Join(args, " "), code, err, stdout,
+			stderr)
 	}
 }
 
@@ -28,21 +30,26 @@ func TestAWSCommandLine(t *testing.T) {
 	needTool(t, "aws", "ffmpeg", "ffprobe")
 	s := start(t, "")
 
-	arn, _ := s.aws("kinesisvideo", "create-stream", "--stream-name", "cam1", "--data-retention-in-hours", "24",
-		"--media-type", "video/h264", "--device-name", "dev", "--tags", "room=b,site=a")["StreamARN"].(string)
+	arn, _ := s.aws("kinesisvideo", "create-stream", "--stream-name", "cam1",
+		"--data-retention-in-hours", "24",
+		"--media-type", "video/h264", "--device-name", "dev", "--tags",
+		"room=b,site=a")["StreamARN"].(string)
 	if !strings.HasPrefix(arn, "arn:aws:kinesisvideo:us-west-2:000000000000:stream/cam1/") {
 		t.Fatalf("StreamARN %q", arn)
 	}
 	s.awsFails("ResourceInUseException", "kinesisvideo", "create-stream", "--stream-name", "cam1")
-	s.awsFails("InvalidArgumentException", "kinesisvideo", "create-stream", "--stream-name", "no spaces")
+	s.awsFails("InvalidArgumentException", "kinesisvideo", "create-stream", "--stream-name",
+		"no spaces")
 
 	describe := func(args ...string) map[string]any {
 		t.Helper()
-		info, _ := s.aws(append([]string{"kinesisvideo", "describe-stream"}, args...)...)["StreamInfo"].(map[string]any)
+		info, _ := s.aws(append([]string{"kinesisvideo", "describe-stream"},
+			args...)...)["StreamInfo"].(map[string]any)
 		return info
 	}
 	info := describe("--stream-name", "cam1")
-	for key, want := range map[string]any{"StreamName": "cam1", "StreamARN": arn, "Status": "ACTIVE", "MediaType": "video/h264",
+	for key, want := range map[string]any{"StreamName": "cam1", "StreamARN": arn,
+		"Status": "ACTIVE", "MediaType": "video/h264",
 		"DeviceName": "dev", "DataRetentionInHours": float64(24)} {
 		if info[key] != want {
 			t.Errorf("%s is %v, want %v", key, info[key], want)
@@ -51,7 +58,8 @@ func TestAWSCommandLine(t *testing.T) {
 	if byARN := describe("--stream-arn", arn); fmt.Sprint(byARN) != fmt.Sprint(info) {
 		t.Errorf("by ARN %v, by name %v", byARN, info)
 	}
-	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name", "nobody")
+	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name",
+		"nobody")
 
 	for i := range 3 {
 		s.aws("kinesisvideo", "create-stream", "--stream-name", fmt.Sprintf("list-%d", i))
@@ -65,7 +73,8 @@ func TestAWSCommandLine(t *testing.T) {
 	if got := strings.Join(names, " "); got != "cam1 list-0 list-1 list-2" {
 		t.Errorf("list-streams: %s", got)
 	}
-	list = s.aws("kinesisvideo", "list-streams", "--stream-name-condition", "ComparisonOperator=BEGINS_WITH,ComparisonValue=list-")
+	list = s.aws("kinesisvideo", "list-streams", "--stream-name-condition",
+		"ComparisonOperator=BEGINS_WITH,ComparisonValue=list-")
 	if n := len(list["StreamInfoList"].([]any)); n != 3 {
 		t.Errorf("list-streams beginning with list-: %d", n)
 	}
@@ -77,48 +86,61 @@ func TestAWSCommandLine(t *testing.T) {
 		t.Errorf("tags: %v", tags)
 	}
 
-	s.aws("kinesisvideo", "update-data-retention", "--stream-name", "cam1", "--current-version", info["Version"].(string),
+	s.aws("kinesisvideo", "update-data-retention", "--stream-name", "cam1", "--current-version",
+		info["Version"].(string),
 		"--operation", "INCREASE_DATA_RETENTION", "--data-retention-change-in-hours", "24")
 	after := describe("--stream-name", "cam1")
 	if after["DataRetentionInHours"] != float64(48) || after["Version"] == info["Version"] {
 		t.Errorf("after update-data-retention: %v", after)
 	}
-	s.awsFails("VersionMismatchException", "kinesisvideo", "update-data-retention", "--stream-name", "cam1", "--current-version",
-		info["Version"].(string), "--operation", "DECREASE_DATA_RETENTION", "--data-retention-change-in-hours", "1")
-	s.aws("kinesisvideo", "update-stream", "--stream-name", "cam1", "--current-version", after["Version"].(string), "--device-name", "other")
+	s.awsFails("VersionMismatchException", "kinesisvideo", "update-data-retention", "--stream-name",
+		"cam1", "--current-version",
+		info["Version"].(string), "--operation", "DECREASE_DATA_RETENTION",
+		"--data-retention-change-in-hours", "1")
+	s.aws("kinesisvideo", "update-stream", "--stream-name", "cam1", "--current-version",
+		after["Version"].(string), "--device-name", "other")
 	if info := describe("--stream-name", "cam1"); info["DeviceName"] != "other" {
 		t.Errorf("after update-stream: %v", info)
 	}
 
-	endpoint, _ := s.aws("kinesisvideo", "get-data-endpoint", "--stream-name", "cam1", "--api-name", "GET_HLS_STREAMING_SESSION_URL")["DataEndpoint"].(string)
+	endpoint, _ := s.aws("kinesisvideo", "get-data-endpoint", "--stream-name", "cam1", "--api-name",
+		"GET_HLS_STREAMING_SESSION_URL")["DataEndpoint"].(string)
 	if endpoint != s.URL {
 		t.Errorf("DataEndpoint %q, want %q", endpoint, s.URL)
 	}
 
 	hls := func(args ...string) []string {
-		return append([]string{"kinesis-video-archived-media", "get-hls-streaming-session-url", "--endpoint-url", endpoint}, args...)
+		return append([]string{"kinesis-video-archived-media", "get-hls-streaming-session-url",
+			"--endpoint-url", endpoint}, args...)
 	}
 	s.awsFails("ResourceNotFoundException", hls("--stream-name", "cam1")...)
 	s.awsFails("NoDataRetentionException", hls("--stream-name", "list-0")...)
-	s.awsFails("InvalidArgumentException", hls("--stream-name", "cam1", "--playback-mode", "ON_DEMAND")...)
-	s.awsFails("InvalidArgumentException", hls("--stream-name", "cam1", "--playback-mode", "LIVE", "--hls-fragment-selector",
-		selector("SERVER_TIMESTAMP", time.Now().Add(-time.Minute), time.Now()))...)
+	s.awsFails("InvalidArgumentException",
+		hls("--stream-name", "cam1", "--playback-mode", "ON_DEMAND")...)
+	s.awsFails("InvalidArgumentException",
+		hls("--stream-name", "cam1", "--playback-mode", "LIVE", "--hls-fragment-selector",
+			selector("SERVER_TIMESTAMP", time.Now().Add(-time.Minute), time.Now()))...)
 
 	began := time.Now().Add(-time.Minute)
-	s.run("weir", "put-media", "--stream-name", "cam1", clip{rate: "25", bframes: 2, audio: true, seconds: 6}.make(t))
+	s.run("weir", "put-media", "--stream-name", "cam1",
+		clip{rate: "25", bframes: 2, audio: true, seconds: 6}.make(t))
 	// The AWS CLI sends whole seconds, and a range of server timestamps must end in the past.
 	end := time.Now().Truncate(time.Second).Add(time.Second)
 	time.Sleep(time.Until(end))
 	for _, args := range [][]string{
 		hls("--stream-name", "cam1", "--playback-mode", "LIVE"),
-		hls("--stream-arn", arn, "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", selector("PRODUCER_TIMESTAMP", began, time.Now().Add(time.Hour))),
-		hls("--stream-name", "cam1", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", selector("SERVER_TIMESTAMP", began, end)),
+		hls("--stream-arn", arn, "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+			selector("PRODUCER_TIMESTAMP", began, time.Now().Add(time.Hour))),
+		hls("--stream-name", "cam1", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+			selector("SERVER_TIMESTAMP", began, end)),
 	} {
 		u, _ := s.aws(args...)["HLSStreamingSessionURL"].(string)
 		if !strings.HasPrefix(u, endpoint+"/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=") {
 			t.Fatalf("%v: URL %q", args, u)
 		}
-		codecs := strings.Fields(string(program(t, "ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", u)))
+		codecs := strings.Fields(
+			string(program(t, "ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of",
+				"csv=p=0", u)))
 		slices.Sort(codecs) // ffprobe lists them once for the program and once more
 		if got := strings.Join(slices.Compact(codecs), " "); got != "aac h264" {
 			t.Errorf("%v: ffprobe finds %q", args, got)
@@ -126,7 +148,8 @@ func TestAWSCommandLine(t *testing.T) {
 	}
 
 	s.aws("kinesisvideo", "delete-stream", "--stream-arn", arn)
-	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name", "cam1")
+	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name",
+		"cam1")
 	s.awsFails("ResourceNotFoundException", hls("--stream-name", "cam1")...)
 
 	// What Weir does not have yet says so by name.
@@ -141,9 +164,11 @@ func TestAWSCommandLineRefusesWrongKeys(t *testing.T) {
 	needTool(t, "aws")
 	s := start(t, "")
 	good := s.env
-	s.env = append(append([]string{}, good...), "AWS_ACCESS_KEY_ID=AKIDNOBODY0000000000", "AWS_SECRET_ACCESS_KEY=secret")
+	s.env = append(append([]string{}, good...), "AWS_ACCESS_KEY_ID=AKIDNOBODY0000000000",
+		"AWS_SECRET_ACCESS_KEY=secret")
 	s.awsFails("UnrecognizedClientException", "kinesisvideo", "list-streams")
 	key := strings.TrimSpace(string(credential(t, s, "aws_access_key_id")))
-	s.env = append(append([]string{}, good...), "AWS_ACCESS_KEY_ID="+key, "AWS_SECRET_ACCESS_KEY=wrong")
+	s.env = append(append([]string{}, good...), "AWS_ACCESS_KEY_ID="+key,
+		"AWS_SECRET_ACCESS_KEY=wrong")
 	s.awsFails("InvalidSignatureException", "kinesisvideo", "list-streams")
 }

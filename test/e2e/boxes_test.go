@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// box finds the first box at a path ("moof", "traf", "trun") and returns its payload (ISO/IEC 14496-12 section 4.2; all boxes here are
-// smaller than 4 GB).
+// box finds the first box at a path ("moof", "traf", "trun") and returns its payload (ISO/IEC
+// 14496-12 section 4.2; all boxes here are smaller than 4 GB).
 func box(t testing.TB, data []byte, path ...string) []byte {
 	t.Helper()
 	for len(data) >= 8 {
@@ -32,7 +32,8 @@ func mdat(t testing.TB, segment []byte) []byte {
 	return box(t, segment, "mdat")
 }
 
-// mediaTimescale reads the timescale of an initialization section's only track, from mdhd version 0 or 1.
+// mediaTimescale reads the timescale of an initialization section's only track, from mdhd version 0
+// or 1.
 func mediaTimescale(t testing.TB, init []byte) uint32 {
 	t.Helper()
 	mdhd := box(t, init, "moov", "trak", "mdia", "mdhd")
@@ -42,8 +43,8 @@ func mediaTimescale(t testing.TB, init []byte) uint32 {
 	return binary.BigEndian.Uint32(mdhd[12:])
 }
 
-// fragmentTimes reads a segment's decode time, the sum of its sample durations in ticks, and whether its first sample is a
-// sync sample (sections 8.8.7, 8.8.8 and 8.8.12).
+// fragmentTimes reads a segment's decode time, the sum of its sample durations in ticks, and
+// whether its first sample is a sync sample (sections 8.8.7, 8.8.8 and 8.8.12).
 func fragmentTimes(t testing.TB, segment []byte) (start, length uint64, key bool) {
 	t.Helper()
 	u32 := binary.BigEndian.Uint32
@@ -51,7 +52,8 @@ func fragmentTimes(t testing.TB, segment []byte) (start, length uint64, key bool
 	tfhd := box(t, segment, "moof", "traf", "tfhd")
 	var duration, flags uint32
 	fields := tfhd[8:]
-	for _, bit := range []uint32{0x1, 0x2, 0x8, 0x10, 0x20} { // base-data-offset, description, duration, size, flags
+	// base-data-offset, description, duration, size, flags
+	for _, bit := range []uint32{0x1, 0x2, 0x8, 0x10, 0x20} {
 		if u32(tfhd)&bit == 0 {
 			continue
 		}
@@ -81,7 +83,8 @@ func fragmentTimes(t testing.TB, segment []byte) (start, length uint64, key bool
 	}
 	for i := range count {
 		d, f := duration, flags
-		for _, bit := range []uint32{0x100, 0x200, 0x400, 0x800} { // duration, size, flags, composition offset
+		// duration, size, flags, composition offset
+		for _, bit := range []uint32{0x100, 0x200, 0x400, 0x800} {
 			if has&bit == 0 {
 				continue
 			}

@@ -20,16 +20,17 @@ import (
 	"weir/internal/awscli"
 )
 
-// Side by side with the AWS command line: every operation and each form of each parameter, made from the table of shapes, given to
-// `aws` and to `weir` against the same server. Standard output is equal as JSON, or byte for byte in the other forms; exit codes
-// are equal.
+// Side by side with the AWS command line: every operation and each form of each parameter, made
+// from the table of shapes, given to `aws` and to `weir` against the same server. Standard output
+// is equal as JSON, or byte for byte in the other forms; exit codes are equal.
 func TestCommandLineSideBySide(t *testing.T) {
 	t.Parallel()
 	needTool(t, "aws")
 	s := start(t, "")
 	arn := map[string]string{}
 	for _, name := range []string{"side1", "side2", "side3"} {
-		created := s.runJSON("weir", "create-stream", "--stream-name", name, "--data-retention-in-hours", "24", "--tags", "site=north,floor=2")
+		created := s.runJSON("weir", "create-stream", "--stream-name", name,
+			"--data-retention-in-hours", "24", "--tags", "site=north,floor=2")
 		arn[name], _ = created["StreamARN"].(string)
 	}
 	s.run("weir", "put-media", "--stream-name", "side1", clip{rate: "25", seconds: 2}.make(t))
@@ -57,8 +58,9 @@ func TestCommandLineSideBySide(t *testing.T) {
 	wait.Wait()
 }
 
-// awsBatch runs many command lines of the AWS command line in children of one process, which has its modules loaded: a process of its
-// own for each would take longer than all other tests together.
+// awsBatch runs many command lines of the AWS command line in children of one process, which has
+// its modules loaded: a process of its own for each would take longer than all other tests
+// together.
 type awsBatch struct {
 	in  *json.Encoder
 	out *json.Decoder
@@ -104,7 +106,8 @@ for line in sys.stdin:
     print(json.dumps({"Out": texts[0], "Err": texts[1], "Code": os.waitstatus_to_exitcode(status)}), flush=True)
 `
 
-// newAWSBatch starts the process, with a Python that has version 1 of the AWS command line, whose exit codes Weir has.
+// newAWSBatch starts the process, with a Python that has version 1 of the AWS command line, whose
+// exit codes Weir has.
 func newAWSBatch(t *testing.T, s *server) *awsBatch {
 	python := []string{"python3"}
 	if path, err := exec.LookPath("aws"); err == nil {
@@ -115,12 +118,15 @@ func newAWSBatch(t *testing.T, s *server) *awsBatch {
 			}
 		}
 	}
-	version, _, err := s.try(python[0], append(python[1:], "-c", "import awscli; print(awscli.__version__)")...)
+	version, _, err := s.try(python[0],
+		append(python[1:], "-c", "import awscli; print(awscli.__version__)")...)
 	if err == nil && !bytes.HasPrefix(version, []byte("1.")) {
-		t.Skipf("the AWS command line of this machine is version %s, whose messages and exit codes are others", bytes.TrimSpace(version))
+		t.Skipf("the AWS command line of this machine is version %s, whose messages and exit "+
+			"codes are others", bytes.TrimSpace(version))
 	}
 	if err != nil {
-		missing(t, "version 1 of the AWS command line is not installed; `pip install 'awscli<2'` installs it")
+		missing(t, "version 1 of the AWS command line is not installed; `pip install 'awscli<2'` "+
+			"installs it")
 	}
 	cmd := s.command(t.Context(), python[0], append(python[1:], "-c", awsBatchProgram)...)
 	in, err := cmd.StdinPipe()
@@ -171,7 +177,8 @@ func (c sideCase) compare(t *testing.T, s *server, aws *awsBatch) {
 	awsOut, awsErr, awsCode := aws.run(t, append([]string{service}, args...))
 	out, stderr, code := outcome(s, "weir", args)
 	if code != awsCode {
-		t.Errorf("weir %s: exit code %d, that of aws is %d\nweir: %s\naws: %s", strings.Join(args, " "), code, awsCode, stderr, tail(awsErr))
+		t.Errorf("weir %s: exit code %d, that of aws is %d\nweir: %s\naws: %s",
+			strings.Join(args, " "), code, awsCode, stderr, tail(awsErr))
 	}
 	if (len(out) == 0) != (len(awsOut) == 0) {
 		t.Errorf("weir %s: printed\n%s\naws\n%s", strings.Join(args, " "), out, awsOut)
@@ -195,8 +202,8 @@ func (c sideCase) compare(t *testing.T, s *server, aws *awsBatch) {
 	}
 }
 
-// still replaces what differs from call to call: the token of a session, and the value of an enumeration that aws picks at random for
-// a skeleton.
+// still replaces what differs from call to call: the token of a session, and the value of an
+// enumeration that aws picks at random for a skeleton.
 func still(v any, s *api.Shape) any {
 	object, ok := v.(map[string]any)
 	if !ok {
@@ -244,7 +251,8 @@ func outcome(s *server, program string, args []string) (stdout, stderr []byte, c
 
 func tail(text []byte) []byte { return text[max(0, len(text)-400):] }
 
-// generator makes command lines of shapes. None of them changes what another one prints: changes fail, or change nothing.
+// generator makes command lines of shapes. None of them changes what another one prints: changes
+// fail, or change nothing.
 type generator struct {
 	dir   string // for files
 	files int
@@ -271,18 +279,24 @@ func (g *generator) cases(op *api.Operation) []sideCase {
 	add(base...)
 	add(append(base, "--generate-cli-skeleton", "output")...)
 	add(append(base, "--bogus", "x")...)
-	out = append(out, sideCase{op, append(base, "--output", "text"), op.DataAPI != ""}) // a session's URL is new each time
+	// a session's URL is new each time
+	out = append(out, sideCase{op, append(base, "--output", "text"), op.DataAPI != ""})
 	if op.DataAPI == "" {
 		out = append(out, sideCase{op, append(base, "--output", "table"), false})
-		out = append(out, sideCase{op, append(base, "--query", "{z: @, a: *.*, b: keys(@), c: to_string(@)}"), false}) // in whose order?
+		// in whose order?
+		out = append(out,
+			sideCase{op, append(base, "--query", "{z: @, a: *.*, b: keys(@), c: to_string(@)}"),
+				false})
 	} else {
 		out = out[:len(out)-1]
 	}
 
-	// The whole input as JSON, in a file, with a flag that goes before, with a key that nobody knows, with the wrong type, cut short.
+	// The whole input as JSON, in a file, with a flag that goes before, with a key that nobody
+	// knows, with the wrong type, cut short.
 	input := map[string]any{}
 	for i := range op.Input.Members {
-		if f := &op.Input.Members[i]; f.Required || f.Name == "StreamName" || f.Name == "FragmentSelector" {
+		if f := &op.Input.Members[i]; f.Required || f.Name == "StreamName" ||
+			f.Name == "FragmentSelector" {
 			input[f.Name] = g.value(op, f)
 		}
 	}
@@ -303,7 +317,8 @@ func (g *generator) cases(op *api.Operation) []sideCase {
 			break
 		}
 	}
-	// Each parameter by itself, on an input that is checked and not sent; all forms of its shape once, the first one everywhere.
+	// Each parameter by itself, on an input that is checked and not sent; all forms of its shape
+	// once, the first one everywhere.
 	for i := range op.Input.Members {
 		f := &op.Input.Members[i]
 		forms := g.forms(f)
@@ -318,14 +333,18 @@ func (g *generator) cases(op *api.Operation) []sideCase {
 	}
 	if op.Paging != nil {
 		for _, args := range [][]string{
-			{"--max-items", "1"}, {"--max-items", "2", "--page-size", "1"}, {"--page-size", "1"}, {"--page-size", "x"}, {"--page-size", "0"},
+			{"--max-items", "1"}, {"--max-items", "2", "--page-size", "1"}, {"--page-size", "1"},
+			{"--page-size", "x"}, {"--page-size", "0"},
 			{"--no-paginate"}, {"--max-results", "2"}, {"--no-paginate", "--max-items", "1"},
-			{"--starting-token", "eyJOZXh0VG9rZW4iOiBudWxsLCAiYm90b190cnVuY2F0ZV9hbW91bnQiOiAxfQ=="},
+			{"--starting-token",
+				"eyJOZXh0VG9rZW4iOiBudWxsLCAiYm90b190cnVuY2F0ZV9hbW91bnQiOiAxfQ=="},
 		} {
 			add(append(base, args...)...)
 		}
 		names := op.Paging.Result + "[].[StreamName, FragmentNumber]"
-		out = append(out, sideCase{op, append(base, "--page-size", "2", "--output", "text", "--query", names), false})
+		out = append(out,
+			sideCase{op, append(base, "--page-size", "2", "--output", "text", "--query", names),
+				false})
 		out = append(out, sideCase{op, append(base, "--max-items", "2", "--output", "text"), false})
 	}
 	return out
@@ -364,7 +383,8 @@ func (g *generator) value(op *api.Operation, f *api.Member) any {
 	case f.Name == "StreamName":
 		return "side1"
 	case f.Name == "FragmentSelector":
-		return map[string]any{"FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": map[string]any{"StartTimestamp": 1, "EndTimestamp": 9e9}}
+		return map[string]any{"FragmentSelectorType": "SERVER_TIMESTAMP",
+			"TimestampRange": map[string]any{"StartTimestamp": 1, "EndTimestamp": 9e9}}
 	case f.Name == "ResourceARN":
 		return g.arn
 	case f.Name == "StreamARN": // of DeleteStream
@@ -400,18 +420,26 @@ func (g *generator) forms(f *api.Member) [][]string {
 	case api.KindInteger, api.KindLong:
 		return [][]string{{fmt.Sprint(f.Shape.Min)}, {fmt.Sprint(f.Shape.Min - 1)}, {"x"}, {"1.5"}}
 	case api.KindMap:
-		return [][]string{{"a=b,c=d"}, {"a"}, {`{"a":"b"}`}, {`{"a":1}`}, {"a=b,a=c"}, {g.file(`{"a":"b"}`)}, {"{}"}, {"[]"}, {`{"a"`}, {"a=b,c"}}
+		return [][]string{{"a=b,c=d"}, {"a"}, {`{"a":"b"}`}, {`{"a":1}`}, {"a=b,a=c"},
+			{g.file(`{"a":"b"}`)}, {"{}"}, {"[]"}, {`{"a"`}, {"a=b,c"}}
 	case api.KindList:
 		if awscli.IsComplex(f.Shape) {
-			return [][]string{{"Key=a,Value=b"}, {"Key=a,Value=b", "Key=c,Value=d"}, {"Key=a"}, {`[{"Key":"a","Value":"b"}]`}, {`{"Key":"a","Value":"b"}`, `{"Key":"c","Value":""}`},
-				{"Key=a,Value=b,Other=c"}, {g.file(`[{"Key":"a","Value":"b"}]`)}, {}, {"Key"}, {"Key=a,Value="}}
+			return [][]string{{"Key=a,Value=b"}, {"Key=a,Value=b", "Key=c,Value=d"}, {"Key=a"},
+				{`[{"Key":"a","Value":"b"}]`},
+				{`{"Key":"a","Value":"b"}`, `{"Key":"c","Value":""}`},
+				{"Key=a,Value=b,Other=c"}, {g.file(`[{"Key":"a","Value":"b"}]`)}, {}, {"Key"},
+				{"Key=a,Value="}}
 		}
-		return [][]string{{"a"}, {"a", "b"}, {`["a","b"]`}, {`["a",1]`}, {`["a"`}, {}, {""}, {g.file(`["a","b"]`)}}
+		return [][]string{{"a"}, {"a", "b"}, {`["a","b"]`}, {`["a",1]`}, {`["a"`}, {}, {""},
+			{g.file(`["a","b"]`)}}
 	}
 	// A structure: members from the shape, in shorthand and JSON, and wrong ones.
 	short, long := g.structure(f.Shape)
-	return [][]string{{short}, {mustJSON(long)}, {g.file(mustJSON(long))}, {short + ",Other=x"}, {short + "}"}, {"x"}, {`{"Other":1}`}, {"[1]"}, {strings.Replace(short, "=", "", 1)},
-		{strings.Replace(short, "2024-01-02T03:04:05Z", "soon", 1)}, {strings.Replace(short, "2024-01-02T03:04:05Z", "1704164645", 1)}, {strings.Replace(short, "=", ` = "`, 1)}}
+	return [][]string{{short}, {mustJSON(long)}, {g.file(mustJSON(long))}, {short + ",Other=x"},
+		{short + "}"}, {"x"}, {`{"Other":1}`}, {"[1]"}, {strings.Replace(short, "=", "", 1)},
+		{strings.Replace(short, "2024-01-02T03:04:05Z", "soon", 1)}, {
+			strings.Replace(short, "2024-01-02T03:04:05Z", "1704164645", 1)}, {
+			strings.Replace(short, "=", ` = "`, 1)}}
 }
 
 // structure fills a structure, in shorthand and for JSON.
@@ -424,7 +452,8 @@ func (g *generator) structure(s *api.Shape) (string, map[string]any) {
 			inner, v := g.structure(f.Shape)
 			short, long[f.Name] = append(short, f.Name+"={"+inner+"}"), v
 		case f.Shape.Kind == api.KindTimestamp:
-			short, long[f.Name] = append(short, f.Name+"=2024-01-02T03:04:05Z"), "2024-01-02T03:04:05Z"
+			short, long[f.Name] = append(short, f.Name+"=2024-01-02T03:04:05Z"),
+				"2024-01-02T03:04:05Z"
 		case f.Shape.Enum != nil:
 			short, long[f.Name] = append(short, f.Name+"="+f.Shape.Enum[0]), f.Shape.Enum[0]
 		default:

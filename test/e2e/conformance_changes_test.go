@@ -13,24 +13,30 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// A live camera that lowers its key frame rate in mid-session: its fragments of eight seconds are listed in slices, which hold to the rules
-// like all segments, the target duration stays, and ffmpeg shows every frame. Only EXT-X-INDEPENDENT-SEGMENTS goes, once, for it is no longer so.
+// A live camera that lowers its key frame rate in mid-session: its fragments of eight seconds are
+// listed in slices, which hold to the rules like all segments, the target duration stays, and
+// ffmpeg shows every frame. Only EXT-X-INDEPENDENT-SEGMENTS goes, once, for it is no longer so.
 func TestConformanceOfLongFragments(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg")
-	s := start(t, "", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0", "--hls-fragment-rate=0")
+	s := start(t, "", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0",
+		"--hls-fragment-rate=0")
 	dir := t.TempDir()
 	usual, long := filepath.Join(dir, "usual.mkv"), filepath.Join(dir, "long.mkv")
-	c := combination{name: "H.264+AAC", video: "libx264", audio: true, mode: live, selector: producer, discontinuity: "ON_DISCONTINUITY"}
+	c := combination{name: "H.264+AAC", video: "libx264", audio: true, mode: live,
+		selector: producer, discontinuity: "ON_DISCONTINUITY"}
 	conformanceClip(t, c, usual, 8)
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%dx%d:rate=25:duration=16", conformanceWidth,
-		conformanceHeight), "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=16", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
-		"-bf", "2", "-g", "200", "-sc_threshold", "0", "-c:a", "aac", long).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+		fmt.Sprintf("testsrc2=size=%dx%d:rate=25:duration=16", conformanceWidth,
+			conformanceHeight), "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=16", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+		"-bf", "2", "-g", "200", "-sc_threshold", "0", "-c:a", "aac",
+		long).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	at := time.Now().Add(-26 * time.Second)
 	send := func(clip string) {
-		s.run("weir", "put-media", "--stream-name", c.stream(), "--create", "--data-retention-in-hours", "1", "--start-timestamp",
+		s.run("weir", "put-media", "--stream-name", c.stream(), "--create",
+			"--data-retention-in-hours", "1", "--start-timestamp",
 			at.UTC().Format("2006-01-02T15:04:05.000Z"), clip)
 	}
 	send(usual)
@@ -50,7 +56,8 @@ func TestConformanceOfLongFragments(t *testing.T) {
 			v.finish()
 			independent := 0
 			v.findings = slices.DeleteFunc(v.findings, func(f conformance.Finding) bool {
-				gone := f.Rule == conformance.HeaderChanged && strings.Contains(f.Detail, "EXT-X-INDEPENDENT-SEGMENTS from true to false")
+				gone := f.Rule == conformance.HeaderChanged &&
+					strings.Contains(f.Detail, "EXT-X-INDEPENDENT-SEGMENTS from true to false")
 				independent += btoi(gone)
 				return gone
 			})
@@ -63,7 +70,8 @@ func TestConformanceOfLongFragments(t *testing.T) {
 				found += btoi(strings.Contains(segment.URI, "Offset="))
 			}
 			if found < 16 {
-				t.Errorf("sixteen seconds in %d slices under a target duration of %v", found, v.lists[0].last.TargetDuration)
+				t.Errorf("sixteen seconds in %d slices under a target duration of %v", found,
+					v.lists[0].last.TargetDuration)
 			}
 			frames := 0
 			for i, segment := range v.lists[0].union.Segments {
@@ -71,31 +79,40 @@ func TestConformanceOfLongFragments(t *testing.T) {
 					frames += v.lists[0].timings[i].Frames
 				}
 			}
-			// The playlist is not over: what the decoder puts in order again at its end, it gives only when more comes.
+			// The playlist is not over: what the decoder puts in order again at its end, it gives
+			// only when more comes.
 			const held = 4
-			got := hashesOf(t, "-threads", "1", "-live_start_index", "0", "-i", v.lists[0].url.String(), "-map", "0:v", "-frames:v", fmt.Sprint(frames-held))
+			got := hashesOf(t, "-threads", "1", "-live_start_index", "0", "-i",
+				v.lists[0].url.String(), "-map", "0:v", "-frames:v", fmt.Sprint(frames-held))
 			compareHashes(t, "ffmpeg", source[len(source)-frames:len(source)-held], got)
 		})
 	}
 }
 
-// A camera that is off for a minute and comes back with another picture, and once more with the first: recordings of it hold to the rules
-// in every container and discontinuity mode, with a new initialization section and a discontinuity at each change.
+// A camera that is off for a minute and comes back with another picture, and once more with the
+// first: recordings of it hold to the rules in every container and discontinuity mode, with a new
+// initialization section and a discontinuity at each change.
 func TestConformanceOfCodecChanges(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg")
-	s := start(t, "", "--codec-changes=switch", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0", "--hls-fragment-rate=0")
-	c := combination{name: "H.264+AAC", video: "libx264", audio: true, mode: onDemand, selector: producer}
+	s := start(t, "", "--codec-changes=switch", "--hls-sessions-per-stream=0",
+		"--hls-playlist-rate=0", "--hls-fragment-rate=0")
+	c := combination{name: "H.264+AAC", video: "libx264", audio: true, mode: onDemand,
+		selector: producer}
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first.mkv"), filepath.Join(dir, "second.mkv")
 	conformanceClip(t, c, first, 4)
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=256x144:rate=20:duration=4", "-f", "lavfi", "-i",
-		"sine=frequency=440:sample_rate=48000:duration=4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "10", "-c:a", "aac", second).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+		"testsrc2=size=256x144:rate=20:duration=4", "-f", "lavfi", "-i",
+		"sine=frequency=440:sample_rate=48000:duration=4", "-c:v", "libx264", "-preset",
+		"ultrafast", "-bf", "0", "-g", "10", "-c:a", "aac", second).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for i, clip := range []string{first, second, first} {
-		at := time.Now().Add(time.Duration(i-10) * time.Minute).UTC().Format("2006-01-02T15:04:05.000Z")
-		s.run("weir", "put-media", "--stream-name", c.stream(), "--create", "--data-retention-in-hours", "1", "--start-timestamp", at, clip)
+		at := time.Now().Add(time.Duration(i-10) * time.Minute).UTC().Format(
+			"2006-01-02T15:04:05.000Z")
+		s.run("weir", "put-media", "--stream-name", c.stream(), "--create",
+			"--data-retention-in-hours", "1", "--start-timestamp", at, clip)
 	}
 	for _, c.container = range conformanceContainers {
 		for _, c.discontinuity = range conformanceDiscontinuities {
@@ -127,7 +144,8 @@ func TestConformanceOfCodecChanges(t *testing.T) {
 						inits = append(inits, m.URI)
 					}
 				}
-				if want := 2 * btoi(c.container == fragmentedMP4); changes != 2 || len(inits) != want {
+				if want := 2 * btoi(c.container == fragmentedMP4); changes != 2 ||
+					len(inits) != want {
 					t.Errorf("%d changes, initialization sections %v", changes, inits)
 				}
 				if v.c.container == fragmentedMP4 {

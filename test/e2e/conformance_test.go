@@ -32,9 +32,10 @@ const (
 	fragmentedMP4 = "FRAGMENTED_MP4"
 	mpegTS        = "MPEG_TS"
 
-	conformanceWidth     = 320
-	conformanceHeight    = 180
-	conformanceWindow    = 15                     // fragments in a live playlist: six seconds, above three target durations of one
+	conformanceWidth  = 320
+	conformanceHeight = 180
+	// fragments in a live playlist: six seconds, above three target durations of one
+	conformanceWindow    = 15
 	conformanceRecording = 20                     // fragments in a recording
 	reloadEvery          = 800 * time.Millisecond // two fragments
 	reloads              = 9
@@ -79,8 +80,10 @@ func combinations() (all []combination) {
 		for _, mode := range conformanceModes {
 			for _, selector := range conformanceSelectors {
 				for _, discontinuity := range conformanceDiscontinuities {
-					for _, c := range conformanceCodecs() { // the stream changes with each, for the calls it allows a second
-						c.container, c.mode, c.selector, c.discontinuity = container, mode, selector, discontinuity
+					// the stream changes with each, for the calls it allows a second
+					for _, c := range conformanceCodecs() {
+						c.container, c.mode, c.selector, c.discontinuity = container, mode,
+							selector, discontinuity
 						all = append(all, c)
 					}
 				}
@@ -90,20 +93,23 @@ func combinations() (all []combination) {
 	return all
 }
 
-// Every combination of mode, selector, discontinuity mode, container and codec, over several reloads while the cameras push, against every
-// rule of the conformance package; the files against mp4box and ffprobe too. docs/conformance.md is what this test found.
+// Every combination of mode, selector, discontinuity mode, container and codec, over several
+// reloads while the cameras push, against every rule of the conformance package; the files against
+// mp4box and ffprobe too. docs/conformance.md is what this test found.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg", "ffprobe", "node")
 	if _, err := os.Stat(filepath.Join("..", "..", "node_modules", "mp4box")); err != nil {
 		missing(t, "mp4box is not installed; `npm ci` installs it")
 	}
-	s := start(t, "", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0", "--hls-fragment-rate=0")
+	s := start(t, "", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0",
+		"--hls-fragment-rate=0")
 	stop := conformanceCameras(t, s)
 	for _, c := range conformanceCodecs() {
 		awaitLive(t, s, c.stream())
 	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 30 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256},
+		Timeout: 30 * time.Second}
 	var viewers, recorded []*viewer
 	for _, c := range combinations() {
 		v := &viewer{c: c, client: client}
@@ -111,7 +117,9 @@ func TestConformance(t *testing.T) {
 			recorded = append(recorded, v)
 		}
 	}
-	followed := slices.DeleteFunc(slices.Clone(viewers), func(v *viewer) bool { return v.c.mode == onDemand })
+	followed := slices.DeleteFunc(slices.Clone(viewers), func(v *viewer) bool {
+		return v.c.mode == onDemand
+	})
 	each(followed, 4, func(v *viewer) { v.begin(s) })
 	each(followed, len(followed), func(v *viewer) {
 		for range reloads {
@@ -161,7 +169,8 @@ func (v *viewer) begin(s *server) {
 	case v.c.mode == onDemand:
 		selection = everythingPast(v.c.selector)
 	case v.c.mode == liveReplay:
-		selection += fmt.Sprintf(",TimestampRange={StartTimestamp=%s}", time.Now().Add(-20*time.Minute).UTC().Format("2006-01-02T15:04:05.000Z"))
+		selection += fmt.Sprintf(",TimestampRange={StartTimestamp=%s}",
+			time.Now().Add(-20*time.Minute).UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
 	timestamps := "NEVER"
 	if v.c.dates() {
@@ -171,8 +180,10 @@ func (v *viewer) begin(s *server) {
 	if v.c.mode == onDemand {
 		window = fmt.Sprint(conformanceRecording)
 	}
-	out, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name", v.c.stream(), "--playback-mode", v.c.mode,
-		"--hls-fragment-selector", selection, "--discontinuity-mode", v.c.discontinuity, "--container-format", v.c.container,
+	out, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name",
+		v.c.stream(), "--playback-mode", v.c.mode,
+		"--hls-fragment-selector", selection, "--discontinuity-mode", v.c.discontinuity,
+		"--container-format", v.c.container,
 		"--display-fragment-timestamp", timestamps, "--max-media-playlist-fragment-results", window)
 	if err != nil {
 		v.faults = append(v.faults, string(bytes.TrimSpace(stderr)))
@@ -186,8 +197,8 @@ func (v *viewer) begin(s *server) {
 	v.open(answer.HLSStreamingSessionURL)
 }
 
-// conformanceCameras encodes one clip for each codec and pushes it in real time, in fragments of 0.4 seconds. What it returns ends the
-// cameras and waits until all that they sent is stored.
+// conformanceCameras encodes one clip for each codec and pushes it in real time, in fragments of
+// 0.4 seconds. What it returns ends the cameras and waits until all that they sent is stored.
 func conformanceCameras(t *testing.T, s *server) (stop func()) {
 	t.Helper()
 	const seconds = 75 // longer than a busy machine needs for the live sessions; stop ends it
@@ -196,7 +207,9 @@ func conformanceCameras(t *testing.T, s *server) (stop func()) {
 	var encoding sync.WaitGroup
 	for _, c := range codecs {
 		if c.video != "" {
-			encoding.Go(func() { conformanceClip(t, c, filepath.Join(dir, c.name+".mkv"), seconds) })
+			encoding.Go(func() {
+				conformanceClip(t, c, filepath.Join(dir, c.name+".mkv"), seconds)
+			})
 		}
 	}
 	encoding.Wait()
@@ -210,7 +223,8 @@ func conformanceCameras(t *testing.T, s *server) (stop func()) {
 		if c.video == "" {
 			continue
 		}
-		cmd := s.command(context.Background(), "weir", "put-media", "--stream-name", c.stream(), "--create", "--data-retention-in-hours", "1",
+		cmd := s.command(context.Background(), "weir", "put-media", "--stream-name", c.stream(),
+			"--create", "--data-retention-in-hours", "1",
 			"--realtime", filepath.Join(dir, c.name+".mkv"))
 		log := &output.Buffer{}
 		cmd.Stderr = log
@@ -239,13 +253,17 @@ func conformanceCameras(t *testing.T, s *server) (stop func()) {
 
 func conformanceClip(t *testing.T, c combination, path string, seconds int) {
 	args := []string{"-v", "error", "-f", "lavfi", "-i",
-		fmt.Sprintf("testsrc2=size=%dx%d:rate=25:duration=%d", conformanceWidth, conformanceHeight, seconds)}
+		fmt.Sprintf("testsrc2=size=%dx%d:rate=25:duration=%d", conformanceWidth, conformanceHeight,
+			seconds)}
 	if c.audio {
-		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:sample_rate=48000:duration=%d", seconds), "-c:a", "aac")
+		args = append(args, "-f", "lavfi", "-i",
+			fmt.Sprintf("sine=frequency=440:sample_rate=48000:duration=%d", seconds), "-c:a", "aac")
 	}
-	args = append(args, "-c:v", c.video, "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10", "-keyint_min", "10", "-bf", "2")
+	args = append(args, "-c:v", c.video, "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10",
+		"-keyint_min", "10", "-bf", "2")
 	if c.video == "libx265" {
-		args = append(args, "-x265-params", "log-level=none:keyint=10:min-keyint=10:scenecut=0:open-gop=0:bframes=2")
+		args = append(args, "-x265-params",
+			"log-level=none:keyint=10:min-keyint=10:scenecut=0:open-gop=0:bframes=2")
 	} else {
 		args = append(args, "-sc_threshold", "0")
 	}
@@ -254,7 +272,8 @@ func conformanceClip(t *testing.T, c combination, path string, seconds int) {
 	}
 }
 
-// microphone sends AAC as ffmpeg's muxer clusters it, over a connection of our own, until done is closed.
+// microphone sends AAC as ffmpeg's muxer clusters it, over a connection of our own, until done is
+// closed.
 func microphone(t *testing.T, s *server, stream string, done <-chan struct{}) {
 	p, err := connect(s, stream)
 	if err != nil {
@@ -264,8 +283,10 @@ func microphone(t *testing.T, s *server, stream string, done <-chan struct{}) {
 	defer p.conn.Close()
 	go io.Copy(io.Discard, p.res.Body)
 	offset := fmt.Sprintf("%.3f", float64(time.Now().UnixMilli())/1000)
-	encode := exec.Command("ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
-		"-c:a", "aac", "-output_ts_offset", offset, "-cluster_time_limit", "400", "-f", "matroska", "-flush_packets", "1", "pipe:1")
+	encode := exec.Command("ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i",
+		"sine=frequency=440:sample_rate=48000",
+		"-c:a", "aac", "-output_ts_offset", offset, "-cluster_time_limit", "400", "-f", "matroska",
+		"-flush_packets", "1", "pipe:1")
 	pipe, err := encode.StdoutPipe()
 	if err == nil {
 		err = encode.Start()
@@ -328,7 +349,8 @@ func lookWithMP4Box(t *testing.T, viewers []*viewer) {
 		err = json.Unmarshal(out, &results)
 	}
 	if err != nil || len(results) != len(tracks) {
-		t.Fatalf("mp4box: %v, %d results of %d\n%s", err, len(results), len(tracks), stderr.String())
+		t.Fatalf("mp4box: %v, %d results of %d\n%s", err, len(results), len(tracks),
+			stderr.String())
 	}
 	for i, r := range results {
 		v, f := owners[i], tracks[i]
@@ -342,10 +364,14 @@ func lookWithMP4Box(t *testing.T, viewers []*viewer) {
 		}
 		last := f.timings[len(f.timings)-1]
 		got := r.Tracks[0]
-		if !strings.EqualFold(got.Codec, f.codec) || got.Width != f.width || got.Height != f.height || got.Samples != frames ||
-			got.Start != f.timings[0].Start || got.End != last.Start+last.Duration || len(got.Gaps) > 0 {
-			v.faults = append(v.faults, fmt.Sprintf("mp4box found %+v; we found %s, %dx%d, %d frames, %v to %v", got, f.codec, f.width, f.height,
-				frames, f.timings[0], last))
+		if !strings.EqualFold(got.Codec, f.codec) || got.Width != f.width ||
+			got.Height != f.height || got.Samples != frames ||
+			got.Start != f.timings[0].Start || got.End != last.Start+last.Duration ||
+			len(got.Gaps) > 0 {
+			v.faults = append(v.faults,
+				fmt.Sprintf("mp4box found %+v; we found %s, %dx%d, %d frames, %v to %v", got,
+					f.codec, f.width, f.height,
+					frames, f.timings[0], last))
 		}
 	}
 }
@@ -389,7 +415,8 @@ func lookWithFFprobe(t *testing.T, viewers []*viewer) {
 				return
 			}
 			var stderr bytes.Buffer
-			cmd := exec.Command("ffprobe", "-v", "warning", "-show_entries", "stream=index,codec_name,width,height:packet=stream_index,dts,pts,flags",
+			cmd := exec.Command("ffprobe", "-v", "warning", "-show_entries",
+				"stream=index,codec_name,width,height:packet=stream_index,dts,pts,flags",
 				"-of", "json", path)
 			cmd.Stderr = &stderr
 			out, err := cmd.Output()
@@ -425,11 +452,13 @@ func lookWithFFprobe(t *testing.T, viewers []*viewer) {
 				if strings.Contains(packet.Flags, "C") {
 					bad("a corrupt packet of %s at %d", s.CodecName, packet.DTS)
 				}
-				if before, seen := last[packet.StreamIndex]; seen && math.Abs(float64(packet.DTS-before)) > 9000 {
+				if before, seen := last[packet.StreamIndex]; seen &&
+					math.Abs(float64(packet.DTS-before)) > 9000 {
 					bad("%s jumps from %d to %d", s.CodecName, before, packet.DTS)
 				}
 				last[packet.StreamIndex] = packet.DTS
-				if s.CodecName != "aac" && (s.Width != conformanceWidth || s.Height != conformanceHeight) {
+				if s.CodecName != "aac" &&
+					(s.Width != conformanceWidth || s.Height != conformanceHeight) {
 					bad("%d x %d", s.Width, s.Height)
 				}
 			}
@@ -455,10 +484,12 @@ mp4box reads the MP4 tracks and ffprobe the transport streams besides. The test 
 | mode | container | codecs |`)
 	for _, selector := range conformanceSelectors {
 		for _, d := range conformanceDiscontinuities {
-			fmt.Fprintf(&doc, " %s, %s |", strings.ToLower(strings.TrimSuffix(selector, "_TIMESTAMP")), d)
+			fmt.Fprintf(&doc, " %s, %s |",
+				strings.ToLower(strings.TrimSuffix(selector, "_TIMESTAMP")), d)
 		}
 	}
-	doc.WriteString("\n|---|---|---|" + strings.Repeat("---|", len(conformanceSelectors)*len(conformanceDiscontinuities)) + "\n")
+	doc.WriteString("\n|---|---|---|" +
+		strings.Repeat("---|", len(conformanceSelectors)*len(conformanceDiscontinuities)) + "\n")
 	verdicts := map[string]string{}
 	for _, v := range viewers {
 		verdicts[v.c.String()] = v.verdict()
@@ -477,7 +508,8 @@ mp4box reads the MP4 tracks and ffprobe the transport streams besides. The test 
 			}
 		}
 	}
-	doc.WriteString("\n## Rules\n\nEach has at least one deliberately broken playlist or segment in the checker's own tests that must trip it.\n\n" +
+	doc.WriteString("\n## Rules\n\nEach has at least one deliberately broken playlist or segment " +
+		"in the checker's own tests that must trip it.\n\n" +
 		"| rule | from | what it says |\n|---|---|---|\n")
 	for _, s := range conformance.Statements() {
 		fmt.Fprintf(&doc, "| %s | %s | %s |\n", s.Rule, s.Source, s.Text)
@@ -505,11 +537,14 @@ func (v *viewer) verdict() string {
 }
 
 // getRange fetches length bytes from an offset on.
-func getRange(client *http.Client, address string, offset, length int64) (int, http.Header, []byte, error) {
-	return getHeaders(client, address, map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)})
+func getRange(client *http.Client, address string, offset,
+	length int64) (int, http.Header, []byte, error) {
+	return getHeaders(client, address,
+		map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)})
 }
 
-func getHeaders(client *http.Client, address string, headers map[string]string) (int, http.Header, []byte, error) {
+func getHeaders(client *http.Client, address string,
+	headers map[string]string) (int, http.Header, []byte, error) {
 	req, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
 		return 0, nil, nil, err

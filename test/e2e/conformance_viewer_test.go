@@ -83,7 +83,8 @@ func (v *viewer) open(address string) {
 			v.faults = append(v.faults, err.Error())
 			return
 		}
-		v.lists = append(v.lists, &playlist{url: u, inits: map[string]*conformance.Init{}, initData: map[string][]byte{}})
+		v.lists = append(v.lists,
+			&playlist{url: u, inits: map[string]*conformance.Init{}, initData: map[string][]byte{}})
 	}
 	for _, variant := range v.master.Variants {
 		add(variant.URI)
@@ -130,10 +131,12 @@ func (v *viewer) poll() {
 				}
 			}
 			if next >= 0 && s.Sequence > next {
-				// Segments came and went between two reloads, because this machine is slow: what follows is looked at on its own.
+				// Segments came and went between two reloads, because this machine is slow: what
+				// follows is looked at on its own.
 				p.union.Segments, p.timings, p.streams, p.bytes = nil, nil, nil, nil
 			}
-			p.union.Independent, p.union.IFramesOnly, p.union.Ended, p.union.TargetDuration = m.Independent, m.IFramesOnly, m.Ended, m.TargetDuration
+			p.union.Independent, p.union.IFramesOnly, p.union.Ended,
+				p.union.TargetDuration = m.Independent, m.IFramesOnly, m.Ended, m.TargetDuration
 			p.union.Segments = append(p.union.Segments, *s)
 			v.segment(name, p, s)
 		}
@@ -163,17 +166,20 @@ func (v *viewer) iframes(i int) bool {
 func (v *viewer) shape(name string, m *conformance.Media) {
 	vod := v.c.mode == onDemand
 	if (m.Type == conformance.VOD) != vod || m.Ended != vod {
-		v.find(conformance.VODEnds, name, fmt.Sprintf("%s has type %q, ended: %v", v.c.mode, m.Type, m.Ended))
+		v.find(conformance.VODEnds, name,
+			fmt.Sprintf("%s has type %q, ended: %v", v.c.mode, m.Type, m.Ended))
 	}
 	for i := range m.Segments {
 		s := &m.Segments[i]
 		if (s.Date.IsZero()) == v.c.dates() {
-			v.find(conformance.DateForm, name, fmt.Sprintf("segment %d: date %v, asked for: %v", s.Sequence, s.Date, v.c.dates()))
+			v.find(conformance.DateForm, name,
+				fmt.Sprintf("segment %d: date %v, asked for: %v", s.Sequence, s.Date, v.c.dates()))
 			break
 		}
 		if begins := v.c.discontinuity == "ALWAYS"; s.Begins != begins && !v.changing {
-			v.find(conformance.DiscontinuityChanged, name, fmt.Sprintf("segment %d: discontinuity %v in mode %s of a contiguous source",
-				s.Sequence, s.Begins, v.c.discontinuity))
+			v.find(conformance.DiscontinuityChanged, name,
+				fmt.Sprintf("segment %d: discontinuity %v in mode %s of a contiguous source",
+					s.Sequence, s.Begins, v.c.discontinuity))
 			break
 		}
 	}
@@ -188,7 +194,8 @@ func (v *viewer) segment(name string, p *playlist, s *conformance.Segment) {
 	var ts *conformance.TS
 	var data []byte
 	defer func() {
-		p.timings, p.streams, p.bytes = append(p.timings, timing), append(p.streams, ts), append(p.bytes, data)
+		p.timings, p.streams, p.bytes = append(p.timings, timing), append(p.streams, ts),
+			append(p.bytes, data)
 	}()
 	where := fmt.Sprintf("segment %d", s.Sequence)
 	data = v.resource(p, s.URI, s.Range)
@@ -231,7 +238,9 @@ func (v *viewer) resource(p *playlist, ref string, r *conformance.Range) []byte 
 	}
 	status, _, data, err := getRange(v.client, u.String(), r.Offset, r.Length)
 	if err != nil || status != http.StatusPartialContent || int64(len(data)) != r.Length {
-		v.faults = append(v.faults, fmt.Sprintf("range of %s: %d, %d bytes of %d, %v", u.Path, status, len(data), r.Length, err))
+		v.faults = append(v.faults,
+			fmt.Sprintf("range of %s: %d, %d bytes of %d, %v", u.Path, status, len(data), r.Length,
+				err))
 		return nil
 	}
 	return data
@@ -265,7 +274,8 @@ func (v *viewer) finish() {
 			v.faults = append(v.faults, name+" has no segments")
 			continue
 		}
-		// Pictures last whole milliseconds after Matroska; the last one of a transport stream is not written down.
+		// Pictures last whole milliseconds after Matroska; the last one of a transport stream is
+		// not written down.
 		source := conformance.Source{Contiguous: !v.changing}
 		if v.c.container == mpegTS {
 			source.Tolerance = 2 * time.Millisecond
@@ -275,7 +285,8 @@ func (v *viewer) finish() {
 		}
 		v.note(name, conformance.CheckTimeline(&p.union, p.timings, source))
 		if v.c.dates() && v.c.selector == producer {
-			// The dates are those of fragments, whose audio may end two frames before or after the picture.
+			// The dates are those of fragments, whose audio may end two frames before or after the
+			// picture.
 			v.note(name, conformance.CheckDates(&p.union, 50*time.Millisecond))
 		}
 		if v.iframes(i) {
@@ -284,7 +295,10 @@ func (v *viewer) finish() {
 		}
 		for j := 1; j < len(p.streams); j++ {
 			if p.streams[j-1] != nil && p.streams[j] != nil && !p.union.Segments[j].Begins {
-				v.note(name, conformance.CheckTSContinuity(fmt.Sprintf("segment %d", p.union.Segments[j].Sequence), p.streams[j-1], p.streams[j]))
+				v.note(name,
+					conformance.CheckTSContinuity(
+						fmt.Sprintf("segment %d", p.union.Segments[j].Sequence), p.streams[j-1],
+						p.streams[j]))
 			}
 		}
 	}
@@ -295,26 +309,31 @@ func (v *viewer) finish() {
 	}
 }
 
-// checkProgress wants the session to have shown what it is for: a recording all that was asked for, a live one fragments that came and,
-// when it began with a full window, some that went.
+// checkProgress wants the session to have shown what it is for: a recording all that was asked for,
+// a live one fragments that came and, when it began with a full window, some that went.
 func (v *viewer) checkProgress() {
 	for i, p := range v.lists {
 		if p.last == nil {
 			continue
 		}
 		first, n := p.first, len(p.last.Segments)
-		switch grown := p.last.MediaSequence + int64(n) - first.MediaSequence - int64(len(first.Segments)); {
+		switch grown := p.last.MediaSequence +
+			int64(n) - first.MediaSequence - int64(len(first.Segments)); {
 		case v.c.mode == onDemand && n != conformanceRecording:
-			v.faults = append(v.faults, fmt.Sprintf("%s lists %d of %d fragments", v.name(i), n, conformanceRecording))
+			v.faults = append(v.faults,
+				fmt.Sprintf("%s lists %d of %d fragments", v.name(i), n, conformanceRecording))
 		case v.c.mode != onDemand && grown < conformanceWindow/2:
-			v.faults = append(v.faults, fmt.Sprintf("%s has grown by %d segments", v.name(i), grown))
-		case v.c.mode != onDemand && n == conformanceWindow && p.last.MediaSequence == first.MediaSequence:
+			v.faults = append(v.faults,
+				fmt.Sprintf("%s has grown by %d segments", v.name(i), grown))
+		case v.c.mode != onDemand && n == conformanceWindow &&
+			p.last.MediaSequence == first.MediaSequence:
 			v.faults = append(v.faults, v.name(i)+" is full and has lost no segment")
 		}
 	}
 }
 
-// checkMaster holds the master playlist to the media. CODECS of a session whose codecs change cannot say what will come.
+// checkMaster holds the master playlist to the media. CODECS of a session whose codecs change
+// cannot say what will come.
 func (v *viewer) checkMaster() {
 	variant := &v.master.Variants[0]
 	if !v.changing {
@@ -330,7 +349,9 @@ func (v *viewer) checkMaster() {
 		}
 		var pieces []conformance.Piece
 		for j := range p.union.Segments {
-			pieces = append(pieces, conformance.Piece{Duration: p.union.Segments[j].Duration, Bytes: int64(len(p.bytes[j]))})
+			pieces = append(pieces,
+				conformance.Piece{Duration: p.union.Segments[j].Duration,
+					Bytes: int64(len(p.bytes[j]))})
 		}
 		a, b := conformance.PeakAndAverage(pieces, p.union.TargetDuration)
 		peak, average = peak+a, average+b
@@ -362,9 +383,12 @@ func (v *viewer) checkVariant(variant *conformance.Variant) {
 				frames, length = frames+t.Frames, length+t.Seconds()
 			}
 		}
-		v.note("master", conformance.CheckPicture(variant, conformanceWidth, conformanceHeight, float64(frames)/length))
+		v.note("master",
+			conformance.CheckPicture(variant, conformanceWidth, conformanceHeight,
+				float64(frames)/length))
 		if variant.Resolution == "" || variant.FrameRate == "" {
-			v.find(conformance.Resolution, "master", "a variant with a picture has no RESOLUTION or no FRAME-RATE")
+			v.find(conformance.Resolution, "master",
+				"a variant with a picture has no RESOLUTION or no FRAME-RATE")
 		}
 	}
 }
@@ -379,17 +403,23 @@ func (v *viewer) checkSync() {
 	for j, s := range first.union.Segments {
 		where := fmt.Sprintf("segment %d", s.Sequence)
 		if ts := first.streams[j]; ts != nil && len(ts.Streams) == 2 {
-			v.note("tracks", conformance.CheckSync(where, &ts.Streams[0].Timing, &ts.Streams[1].Timing, tolerance))
+			v.note("tracks",
+				conformance.CheckSync(where, &ts.Streams[0].Timing, &ts.Streams[1].Timing,
+					tolerance))
 		}
 		if v.c.container == mpegTS || len(v.lists) < 2 {
 			continue
 		}
 		second := v.lists[1]
-		k := slices.IndexFunc(second.union.Segments, func(o conformance.Segment) bool { return fragmentPart(o.URI) == fragmentPart(s.URI) })
+		k := slices.IndexFunc(second.union.Segments, func(o conformance.Segment) bool {
+			return fragmentPart(o.URI) == fragmentPart(s.URI)
+		})
 		if k >= 0 && first.timings[j] != nil && second.timings[k] != nil {
-			v.note("tracks", conformance.CheckSync(where, first.timings[j], second.timings[k], tolerance))
+			v.note("tracks",
+				conformance.CheckSync(where, first.timings[j], second.timings[k], tolerance))
 			if a, b := s.Discontinuity, second.union.Segments[k].Discontinuity; a != b {
-				v.find(conformance.RenditionDiscontinuity, where, fmt.Sprintf("%d in the picture, %d in the sound", a, b))
+				v.find(conformance.RenditionDiscontinuity, where,
+					fmt.Sprintf("%d in the picture, %d in the sound", a, b))
 			}
 		}
 	}
@@ -402,7 +432,8 @@ func fragmentPart(uri string) string {
 	return values.Get("FragmentNumber") + " " + values.Get("StartOffset")
 }
 
-// files gives each track's initialization sections and segments as one file, with what our own reading makes of it.
+// files gives each track's initialization sections and segments as one file, with what our own
+// reading makes of it.
 func (v *viewer) files() (files []track) {
 	for i, p := range v.lists {
 		if v.iframes(i) {

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// A deletion that was answered before a kill -9 holds afterwards, at every later start: nothing of a deleted stream, or of what
-// a shorter retention took, comes back, and its space is freed. Nothing else is lost: what was acknowledged of a stream
-// that was not deleted is there, also when the server died over its deletion.
+// A deletion that was answered before a kill -9 holds afterwards, at every later start: nothing of
+// a deleted stream, or of what a shorter retention took, comes back, and its space is freed.
+// Nothing else is lost: what was acknowledged of a stream that was not deleted is there, also when
+// the server died over its deletion.
 func TestKillNineDeletedStaysDeleted(t *testing.T) {
 	t.Parallel()
 	rounds := 4
@@ -23,22 +24,26 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 	}
 	s := start(t, "")
 	first := time.Now().Add(-48 * time.Hour).UnixMilli()
-	camera := func(name string, life int) *crashCamera { // what another life sends can be told by its time
-		return &crashCamera{stream: name, base: first + int64(life)*time.Minute.Milliseconds(), acked: map[int]string{}}
+	// what another life sends can be told by its time
+	camera := func(name string, life int) *crashCamera {
+		return &crashCamera{stream: name, base: first + int64(life)*time.Minute.Milliseconds(),
+			acked: map[int]string{}}
 	}
 	create := func(c *crashCamera) *crashCamera {
 		t.Helper()
 		s.run("weir", "create-stream", "--stream-name", c.stream, "--data-retention-in-hours", "2")
 		return c
 	}
-	kept, deleted, shortened := create(camera("kept", 0)), create(camera("deleted", 0)), create(camera("shortened", 0))
+	kept, deleted, shortened := create(camera("kept", 0)), create(camera("deleted", 0)),
+		create(camera("shortened", 0))
 	deletions, decreases, lost := 0, 0, 0
 	for round := range rounds {
 		arn := streamARN(s, "deleted")
 		var cams sync.WaitGroup
 		var keptErr error
 		cams.Go(func() { keptErr = kept.push(s) })
-		cams.Go(func() { _ = deleted.push(s) }) // an ERROR acknowledgement tells that the stream is gone
+		// an ERROR acknowledgement tells that the stream is gone
+		cams.Go(func() { _ = deleted.push(s) })
 		cams.Go(func() { _ = shortened.push(s) })
 		// Moments are the test's input.
 		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
@@ -69,7 +74,8 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 		default:
 			deleted.check(t, s)
 		}
-		hours := s.runJSON("weir", "describe-stream", "--stream-name", "shortened")["StreamInfo"].(map[string]any)["DataRetentionInHours"].(float64)
+		hours := s.runJSON("weir", "describe-stream", "--stream-name",
+			"shortened")["StreamInfo"].(map[string]any)["DataRetentionInHours"].(float64)
 		switch {
 		case hours == 0:
 			decreases++
@@ -91,7 +97,8 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 			return err == nil && len(list) <= 3 // one of each stream, and no trash
 		})
 	}
-	t.Logf("%d fragments kept; %d deletions and %d decreases took %d that were acknowledged", len(kept.acked), deletions, decreases, lost)
+	t.Logf("%d fragments kept; %d deletions and %d decreases took %d that were acknowledged",
+		len(kept.acked), deletions, decreases, lost)
 	if len(kept.acked) == 0 || deletions+decreases == 0 {
 		t.Error("the test showed nothing")
 	}
@@ -106,13 +113,16 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 
 func streamARN(s *server, stream string) string {
 	s.t.Helper()
-	return s.runJSON("weir", "describe-stream", "--stream-name", stream)["StreamInfo"].(map[string]any)["StreamARN"].(string)
+	return s.runJSON("weir", "describe-stream", "--stream-name",
+		stream)["StreamInfo"].(map[string]any)["StreamARN"].(string)
 }
 
 func changeRetention(s *server, stream, operation string) error {
-	out, _, err := s.try("weir", "describe-stream", "--stream-name", stream, "--query", "StreamInfo.Version", "--output", "text")
+	out, _, err := s.try("weir", "describe-stream", "--stream-name", stream, "--query",
+		"StreamInfo.Version", "--output", "text")
 	if err == nil {
-		_, _, err = s.try("weir", "update-data-retention", "--stream-name", stream, "--current-version", strings.TrimSpace(string(out)),
+		_, _, err = s.try("weir", "update-data-retention", "--stream-name", stream,
+			"--current-version", strings.TrimSpace(string(out)),
 			"--operation", operation, "--data-retention-change-in-hours", "2")
 	}
 	return err
@@ -128,13 +138,19 @@ func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	}
 }
 
-// checkOthers looks for fragments in the stream that this camera did not send: those of its earlier lives, since a time.
+// checkOthers looks for fragments in the stream that this camera did not send: those of its earlier
+// lives, since a time.
 func (c *crashCamera) checkOthers(t *testing.T, s *server, since int64) {
 	t.Helper()
-	out, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name", c.stream, "--playback-mode", "ON_DEMAND",
-		"--max-media-playlist-fragment-results", "5000", "--display-fragment-timestamp", "ALWAYS", "--query", "HLSStreamingSessionURL", "--output", "text",
-		"--hls-fragment-selector", selector("PRODUCER_TIMESTAMP", time.UnixMilli(since), time.UnixMilli(since).Add(23*time.Hour)))
-	if err != nil && strings.Contains(string(stderr), "ResourceNotFoundException") { // the stream has no fragment
+	out, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name", c.stream,
+		"--playback-mode", "ON_DEMAND",
+		"--max-media-playlist-fragment-results", "5000", "--display-fragment-timestamp", "ALWAYS",
+		"--query", "HLSStreamingSessionURL", "--output", "text",
+		"--hls-fragment-selector",
+		selector("PRODUCER_TIMESTAMP", time.UnixMilli(since),
+			time.UnixMilli(since).Add(23*time.Hour)))
+	// the stream has no fragment
+	if err != nil && strings.Contains(string(stderr), "ResourceNotFoundException") {
 		return
 	}
 	if err != nil {
@@ -144,7 +160,8 @@ func (c *crashCamera) checkOthers(t *testing.T, s *server, since int64) {
 	c.collect(t, s, strings.TrimSpace(string(out)), stored)
 	for k := range stored {
 		if k < 0 {
-			t.Fatalf("%s: a fragment of %s was deleted and is there", c.stream, fmt.Sprint(time.UnixMilli(c.base+int64(k)*syntheticMillis)))
+			t.Fatalf("%s: a fragment of %s was deleted and is there", c.stream,
+				fmt.Sprint(time.UnixMilli(c.base+int64(k)*syntheticMillis)))
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// crashCamera is one producer of the kill -9 test; it resends what it has no PERSISTED for, as the SDKs do.
+// crashCamera is one producer of the kill -9 test; it resends what it has no PERSISTED for, as the
+// SDKs do.
 type crashCamera struct {
 	stream string
 	base   int64 // timecode of fragment 0, milliseconds since the epoch
@@ -52,7 +53,8 @@ func (c *crashCamera) push(s *server) error {
 			case <-stop:
 				return
 			}
-			cluster := syntheticCluster(c.base+int64(k)*syntheticMillis, syntheticPayload(c.stream, k, crashSize(k)))
+			cluster := syntheticCluster(c.base+int64(k)*syntheticMillis,
+				syntheticPayload(c.stream, k, crashSize(k)))
 			if _, err := p.body.Write(cluster); err != nil {
 				return
 			}
@@ -98,8 +100,10 @@ func TestKillNineLosesNothingAcknowledged(t *testing.T) {
 	base := time.Now().Add(-time.Hour).UnixMilli()
 	all := make([]*crashCamera, cameras)
 	for i := range all {
-		all[i] = &crashCamera{stream: fmt.Sprintf("crash%d", i), base: base, acked: map[int]string{}}
-		s.run("weir", "create-stream", "--stream-name", all[i].stream, "--data-retention-in-hours", "2")
+		all[i] = &crashCamera{stream: fmt.Sprintf("crash%d", i), base: base,
+			acked: map[int]string{}}
+		s.run("weir", "create-stream", "--stream-name", all[i].stream, "--data-retention-in-hours",
+			"2")
 	}
 	for round := range rounds {
 		var cams sync.WaitGroup
@@ -141,7 +145,8 @@ func (c *crashCamera) check(t *testing.T, s *server) {
 	if len(c.acked) == 0 {
 		return
 	}
-	// A playlist has at most 5,000 fragments; the acknowledged ones are looked at in slices of that size.
+	// A playlist has at most 5,000 fragments; the acknowledged ones are looked at in slices of that
+	// size.
 	last := 0
 	for k := range c.acked {
 		last = max(last, k)
@@ -149,8 +154,10 @@ func (c *crashCamera) check(t *testing.T, s *server) {
 	stored := map[int]string{} // fragment → URL
 	for from := 0; from <= last; from += 4000 {
 		at := func(k int) time.Time { return time.UnixMilli(c.base + int64(k)*syntheticMillis) }
-		u := s.hls(c.stream, "--playback-mode", "ON_DEMAND", "--max-media-playlist-fragment-results", "5000",
-			"--hls-fragment-selector", selector("PRODUCER_TIMESTAMP", at(from), at(from+3999)), "--display-fragment-timestamp", "ALWAYS")
+		u := s.hls(c.stream, "--playback-mode", "ON_DEMAND",
+			"--max-media-playlist-fragment-results", "5000",
+			"--hls-fragment-selector", selector("PRODUCER_TIMESTAMP", at(from), at(from+3999)),
+			"--display-fragment-timestamp", "ALWAYS")
 		c.collect(t, s, u, stored)
 	}
 	for k, number := range c.acked {
@@ -163,7 +170,8 @@ func (c *crashCamera) check(t *testing.T, s *server) {
 			t.Fatal(err)
 		}
 		if got := parsed.Query().Get("FragmentNumber"); got != number {
-			t.Fatalf("%s: fragment %d was acknowledged as %s and is stored as %s", c.stream, k, number, got)
+			t.Fatalf("%s: fragment %d was acknowledged as %s and is stored as %s", c.stream, k,
+				number, got)
 		}
 		want := bytes.Join(syntheticPayload(c.stream, k, crashSize(k)), nil)
 		if got := mdat(t, mustGet(t, u)); !bytes.Equal(got, want) {
@@ -172,10 +180,12 @@ func (c *crashCamera) check(t *testing.T, s *server) {
 	}
 }
 
-// collect maps the fragments of a media playlist by their program date-time; one that is there twice is an error.
+// collect maps the fragments of a media playlist by their program date-time; one that is there
+// twice is an error.
 func (c *crashCamera) collect(t *testing.T, s *server, master string, stored map[int]string) {
 	t.Helper()
-	playlist := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=1"
+	playlist := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8",
+		1) + "&TrackNumber=1"
 	k := -1
 	for line := range strings.Lines(string(mustGet(t, playlist))) {
 		line = strings.TrimSpace(line)

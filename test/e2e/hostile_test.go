@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Each body is sent over PutMedia of the running binary. The answer is the documented ERROR acknowledgement, and the server
-// goes on as if nothing had been.
+// Each body is sent over PutMedia of the running binary. The answer is the documented ERROR
+// acknowledgement, and the server goes on as if nothing had been.
 func TestHostileMatroska(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
@@ -43,14 +43,33 @@ func TestHostileMatroska(t *testing.T) {
 		{"random bytes", [][]byte{random}, 4000},
 		{"random bytes in a document", [][]byte{syntheticHeader(), {0}, random}, 4006},
 		{"a cluster before any header", [][]byte{good}, 4000},
-		{"a document type of 2^40 bytes", [][]byte{{0x1A, 0x45, 0xDF, 0xA3, 0xFF}, {0x42, 0x82, 0x01, 0x00, 0x01, 0, 0, 0, 0, 0}}, 4006},
-		{"a block larger than its fragment may be", [][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)), {0xA3, 0x01, 0, 0, 0, 0x10, 0, 0, 0}}, 4001},
-		{"a frame of a track that was not declared", [][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)), element(0xA3, []byte{0x85, 0, 0, 0x80, 1, 2, 3})}, 4010},
-		{"time running backwards", [][]byte{syntheticHeader(), good, syntheticCluster(now-5000, syntheticPayload("hostile", 1, 1000)), syntheticCluster(now, nil)}, 4004},
-		{"a fragment of more than 20 seconds", [][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now+1000)), element(0xA3, []byte{0x81, 0, 0, 0x80, 1}), element(0xA3, []byte{0x81, 0x7F, 0, 0, 1}), syntheticCluster(now+60000, nil)}, 4002},
-		{"tags nested without end", [][]byte{syntheticHeader(), good, element(0x1254C367, element(0x7373, nested))}, 4006},
-		{"eleven tags", [][]byte{syntheticHeader(), good, element(0x1254C367, element(0x7373, tooMany...)), syntheticCluster(now+syntheticMillis, nil)}, 4009},
-		{"a tag value that is too long", [][]byte{syntheticHeader(), good, element(0x1254C367, element(0x7373, simpleTag("name", strings.Repeat("v", 257)))), syntheticCluster(now+syntheticMillis, nil)}, 4009},
+		{"a document type of 2^40 bytes",
+			[][]byte{{0x1A, 0x45, 0xDF, 0xA3, 0xFF}, {0x42, 0x82, 0x01, 0x00, 0x01, 0, 0, 0, 0, 0}},
+			4006},
+		{"a block larger than its fragment may be",
+			[][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)),
+				{0xA3, 0x01, 0, 0, 0, 0x10, 0, 0, 0}}, 4001},
+		{"a frame of a track that was not declared",
+			[][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)),
+				element(0xA3, []byte{0x85, 0, 0, 0x80, 1, 2, 3})}, 4010},
+		{"time running backwards",
+			[][]byte{syntheticHeader(), good,
+				syntheticCluster(now-5000, syntheticPayload("hostile", 1, 1000)),
+				syntheticCluster(now, nil)}, 4004},
+		{"a fragment of more than 20 seconds",
+			[][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF},
+				unsigned(0xE7, uint64(now+1000)), element(0xA3, []byte{0x81, 0, 0, 0x80, 1}),
+				element(0xA3, []byte{0x81, 0x7F, 0, 0, 1}),
+				syntheticCluster(now+60000, nil)}, 4002},
+		{"tags nested without end",
+			[][]byte{syntheticHeader(), good, element(0x1254C367, element(0x7373, nested))}, 4006},
+		{"eleven tags",
+			[][]byte{syntheticHeader(), good, element(0x1254C367, element(0x7373, tooMany...)),
+				syntheticCluster(now+syntheticMillis, nil)}, 4009},
+		{"a tag value that is too long",
+			[][]byte{syntheticHeader(), good,
+				element(0x1254C367, element(0x7373, simpleTag("name", strings.Repeat("v", 257)))),
+				syntheticCluster(now+syntheticMillis, nil)}, 4009},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,7 +108,8 @@ func simpleTag(name, value string) []byte {
 	return element(0x67C8, element(0x45A3, []byte(name)), element(0x4487, []byte(value)))
 }
 
-// endless sends 300 MB of Void and 60 MB of a fragment that never ends; neither may be kept in memory.
+// endless sends 300 MB of Void and 60 MB of a fragment that never ends; neither may be kept in
+// memory.
 func endless(t *testing.T, base *server) {
 	s := *base
 	s.t = t
@@ -116,7 +136,8 @@ func endless(t *testing.T, base *server) {
 			break
 		}
 	}
-	p.body.Write(bytes.Join([][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(time.Now().UnixMilli()))}, nil))
+	p.body.Write(bytes.Join([][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF},
+		unsigned(0xE7, uint64(time.Now().UnixMilli()))}, nil))
 	for range 60 {
 		if _, err := p.body.Write(block); err != nil {
 			break
@@ -143,18 +164,22 @@ func residentMB(t *testing.T, pid int) int {
 	return pages * os.Getpagesize() >> 20
 }
 
-// Requests without, with broken and with foreign rights get the documented status, error type and message.
+// Requests without, with broken and with foreign rights get the documented status, error type and
+// message.
 func TestHostileRequests(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg")
 	s := start(t, "")
-	s.run("weir", "put-media", "--stream-name", "cam", "--create", "--data-retention-in-hours", "1", clip{rate: "25", seconds: 4}.make(t))
-	u := s.hls("cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
+	s.run("weir", "put-media", "--stream-name", "cam", "--create", "--data-retention-in-hours", "1",
+		clip{rate: "25", seconds: 4}.make(t))
+	u := s.hls("cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+		everything("PRODUCER_TIMESTAMP"))
 	token := strings.SplitN(u, "SessionToken=", 2)[1]
 	flipped := []byte(token)
 	flipped[len(flipped)/2] ^= 1
 	foreign := start(t, "")
-	foreign.run("weir", "put-media", "--stream-name", "cam", "--create", "--data-retention-in-hours", "1", clip{rate: "25", seconds: 2}.make(t))
+	foreign.run("weir", "put-media", "--stream-name", "cam", "--create",
+		"--data-retention-in-hours", "1", clip{rate: "25", seconds: 2}.make(t))
 	foreignToken := strings.SplitN(foreign.hls("cam"), "SessionToken=", 2)[1]
 
 	post := func(path, body string) *http.Request {
@@ -177,8 +202,10 @@ func TestHostileRequests(t *testing.T) {
 		now := time.Now().UTC()
 		r.Header.Set("X-Amz-Date", now.Format("20060102T150405Z"))
 		r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
-		r.Header.Set("Authorization", sigV4Payload(s, path, map[string]string{"host": r.Host, "x-amz-date": r.Header.Get("X-Amz-Date"),
-			"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, now, "UNSIGNED-PAYLOAD"))
+		r.Header.Set("Authorization",
+			sigV4Payload(s, path,
+				map[string]string{"host": r.Host, "x-amz-date": r.Header.Get("X-Amz-Date"),
+					"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, now, "UNSIGNED-PAYLOAD"))
 		return r
 	}
 	broken := signed("/listStreams", "{}")
@@ -195,11 +222,15 @@ func TestHostileRequests(t *testing.T) {
 		{"wrong signature", broken, 403, "InvalidSignatureException"},
 		{"malformed authorization", incomplete, 403, "IncompleteSignatureException"},
 		{"malformed JSON", signed("/listStreams", `{"MaxResults":`), 400, "SerializationException"},
-		{"wrong type", signed("/listStreams", `{"MaxResults":"many"}`), 400, "SerializationException"},
+		{"wrong type", signed("/listStreams", `{"MaxResults":"many"}`), 400,
+			"SerializationException"},
 		{"no token", session(""), 403, "NotAuthorizedException"},
-		{"forged token", session("?SessionToken=" + string(flipped)), 403, "NotAuthorizedException"},
-		{"another server's token", session("?SessionToken=" + foreignToken), 403, "NotAuthorizedException"},
-		{"endless token", session("?SessionToken=" + strings.Repeat("A", 20_000)), 403, "NotAuthorizedException"},
+		{"forged token", session("?SessionToken=" + string(flipped)), 403,
+			"NotAuthorizedException"},
+		{"another server's token", session("?SessionToken=" + foreignToken), 403,
+			"NotAuthorizedException"},
+		{"endless token", session("?SessionToken=" + strings.Repeat("A", 20_000)), 403,
+			"NotAuthorizedException"},
 		{"unknown operation", signed("/noSuchThing", "{}"), 404, "UnknownOperationException"},
 	} {
 		res, err := http.DefaultClient.Do(c.req)
@@ -209,11 +240,13 @@ func TestHostileRequests(t *testing.T) {
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
 		var message map[string]string
-		if err := json.Unmarshal(body, &message); err != nil || message["Message"]+message["message"] == "" {
+		if err := json.Unmarshal(body, &message); err != nil ||
+			message["Message"]+message["message"] == "" {
 			t.Errorf("%s: body %q", c.name, body)
 		}
 		if res.StatusCode != c.status || res.Header.Get("x-amzn-ErrorType") != c.code {
-			t.Errorf("%s: %d %s %s, want %d %s", c.name, res.StatusCode, res.Header.Get("x-amzn-ErrorType"), body, c.status, c.code)
+			t.Errorf("%s: %d %s %s, want %d %s", c.name, res.StatusCode,
+				res.Header.Get("x-amzn-ErrorType"), body, c.status, c.code)
 		}
 		if res.Header.Get("x-amzn-RequestId") == "" {
 			t.Errorf("%s: no request id", c.name)

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// BenchmarkIngest sends fragments of 200 KB, 30 frames each as a camera makes them, in HTTP chunks of 16 KB as curl does, over
-// four connections as fast as they are acknowledged, and reports what the whole server costs: processor seconds per GB, the
-// kernel's included. An iteration is 100 fragments on each connection.
+// BenchmarkIngest sends fragments of 200 KB, 30 frames each as a camera makes them, in HTTP chunks
+// of 16 KB as curl does, over four connections as fast as they are acknowledged, and reports what
+// the whole server costs: processor seconds per GB, the kernel's included. An iteration is 100
+// fragments on each connection.
 func BenchmarkIngest(b *testing.B) {
 	const producers, each, ahead = 4, 100, 8
 	s := start(b, "")
@@ -76,7 +77,8 @@ func BenchmarkIngest(b *testing.B) {
 		sent += count
 	}
 	for p := range producers {
-		s.run("weir", "create-stream", "--stream-name", fmt.Sprint("bench", p), "--data-retention-in-hours", "200")
+		s.run("weir", "create-stream", "--stream-name", fmt.Sprint("bench", p),
+			"--data-retention-in-hours", "200")
 	}
 	all(4)
 	process := []int{s.cmd.Process.Pid}

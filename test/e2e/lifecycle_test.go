@@ -43,7 +43,8 @@ func TestFirstStartMakesWhatIsNeeded(t *testing.T) {
 		}
 	}
 	// What `weir env` prints is all that a shell needs.
-	out := program(t, "sh", "-c", `eval "$("$0" env --data "$1")" && exec "$0" list-streams`, weirBinary, s.Data)
+	out := program(t, "sh", "-c", `eval "$("$0" env --data "$1")" && exec "$0" list-streams`,
+		weirBinary, s.Data)
 	if !strings.Contains(string(out), "StreamInfoList") {
 		t.Errorf("list-streams in the shell of `weir env`: %s", out)
 	}
@@ -52,7 +53,8 @@ func TestFirstStartMakesWhatIsNeeded(t *testing.T) {
 func TestSecondServerOnTheSameDataIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
-	out, err := exec.Command(weirBinary, "serve", "--listen", "127.0.0.1:0", "--data", s.Data).CombinedOutput()
+	out, err := exec.Command(weirBinary, "serve", "--listen", "127.0.0.1:0", "--data",
+		s.Data).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "in use") {
 		t.Fatalf("second start: %v\n%s", err, out)
 	}
@@ -66,8 +68,10 @@ func TestSessionsSurviveARestart(t *testing.T) {
 	s := start(t, "")
 	c := clip{rate: "25", bframes: 2, audio: true, seconds: 6}
 	source := c.make(t)
-	s.run("weir", "put-media", "--stream-name", "cam", "--create", "--data-retention-in-hours", "1", source)
-	u := s.hls("cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
+	s.run("weir", "put-media", "--stream-name", "cam", "--create", "--data-retention-in-hours", "1",
+		source)
+	u := s.hls("cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+		everything("PRODUCER_TIMESTAMP"))
 	want := frameHashes(t, source, "0:v", false)
 	s.stop()
 	again := start(t, s.Data)

@@ -1,5 +1,6 @@
-// Package e2e_test starts the built binary and lets clients that none of us wrote use it: the AWS command line, ffmpeg,
-// hls.js in Chromium. A tool that is missing is named in a skip, or fails the test when WEIR_E2E_REQUIRE_TOOLS is set.
+// Package e2e_test starts the built binary and lets clients that none of us wrote use it: the AWS
+// command line, ffmpeg, hls.js in Chromium. A tool that is missing is named in a skip, or fails the
+// test when WEIR_E2E_REQUIRE_TOOLS is set.
 package e2e_test
 
 import (
@@ -80,14 +81,16 @@ type server struct {
 
 var listening = regexp.MustCompile(`https?://(127\.0\.0\.1|localhost):\d+`)
 
-// start runs `weir serve` on a free port over the data directory (a new one when data is empty) and waits until it answers.
-// The server is stopped, and its exit code checked, when the test ends.
+// start runs `weir serve` on a free port over the data directory (a new one when data is empty) and
+// waits until it answers. The server is stopped, and its exit code checked, when the test ends.
 func start(t testing.TB, data string, flags ...string) *server {
 	t.Helper()
 	if data == "" {
 		data = filepath.Join(t.TempDir(), "data")
 	}
-	return startCommand(t, data, exec.Command(weirBinary, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...))
+	return startCommand(t, data,
+		exec.Command(weirBinary,
+			append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...))
 }
 
 // startCommand is start with a command that becomes `weir serve` over the data directory.
@@ -126,7 +129,8 @@ func startCommand(t testing.TB, data string, cmd *exec.Cmd) *server {
 		t.Fatalf("weir serve printed no address\n%s", s.log)
 	}
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "WEIR_") { // whatever the tester's shell points at
+		// whatever the tester's shell points at
+		if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "WEIR_") {
 			s.env = append(s.env, v)
 		}
 	}
@@ -171,7 +175,8 @@ func (s *server) kill() {
 	<-s.done
 }
 
-// command is a program with the environment that points AWS tools (and weir's own commands) at the server.
+// command is a program with the environment that points AWS tools (and weir's own commands) at the
+// server.
 func (s *server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if name == "weir" {
 		name = weirBinary
@@ -219,7 +224,8 @@ func (s *server) runJSON(name string, args ...string) map[string]any {
 // hls asks for a session URL with weir's own command line.
 func (s *server) hls(stream string, args ...string) string {
 	s.t.Helper()
-	v := s.runJSON("weir", append([]string{"get-hls-streaming-session-url", "--stream-name", stream}, args...)...)
+	v := s.runJSON("weir",
+		append([]string{"get-hls-streaming-session-url", "--stream-name", stream}, args...)...)
 	url, _ := v["HLSStreamingSessionURL"].(string)
 	if url == "" {
 		s.t.Fatalf("no URL in %v", v)

@@ -60,7 +60,8 @@ var oddStreams = []struct {
 	{"a block per NAL unit", 0, func(_ bool, b []oddBlock) (out []oddBlock) {
 		for _, f := range b {
 			for i, n := range splitNALs(f.data) {
-				out = append(out, oddBlock{at: f.at, key: f.key && i == 0, cut: f.cut && i == 0, data: n})
+				out = append(out,
+					oddBlock{at: f.at, key: f.key && i == 0, cut: f.cut && i == 0, data: n})
 			}
 		}
 		return out
@@ -118,8 +119,10 @@ func seiBlock(hevc bool) []byte {
 // oddSource encodes four seconds and gives their track and blocks.
 func oddSource(t *testing.T, options ...string) (media.Track, []oddBlock) {
 	t.Helper()
-	args := append([]string{"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=4"}, options...)
-	r := mkv.NewReader(bytes.NewReader(program(t, "ffmpeg", append(args, "-f", "matroska", "-")...)), mkv.DefaultLimits())
+	args := append([]string{"-v", "error", "-f", "lavfi", "-i",
+		"testsrc2=size=160x120:rate=10:duration=4"}, options...)
+	r := mkv.NewReader(bytes.NewReader(
+		program(t, "ffmpeg", append(args, "-f", "matroska", "-")...)), mkv.DefaultLimits())
 	var track media.Track
 	var blocks []oddBlock
 	for {
@@ -199,14 +202,17 @@ func TestOddProducers(t *testing.T) {
 	needTool(t, "ffmpeg", "ffprobe")
 	s := start(t, "")
 	for codec, options := range map[string][]string{
-		"h264": {"-c:v", "libx264", "-preset", "ultrafast", "-x264-params", "keyint=10:scenecut=0:slices=3"},
-		"h265": {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=10:scenecut=0:bframes=0:open-gop=0:repeat-headers=1"},
+		"h264": {"-c:v", "libx264", "-preset", "ultrafast", "-x264-params",
+			"keyint=10:scenecut=0:slices=3"},
+		"h265": {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+			"log-level=none:keyint=10:scenecut=0:bframes=0:open-gop=0:repeat-headers=1"},
 	} {
 		track, source := oddSource(t, options...)
 		for i, odd := range oddStreams {
 			t.Run(codec+" "+odd.name, func(t *testing.T) {
 				stream := fmt.Sprintf("%s-%d", codec, i)
-				s.run("weir", "create-stream", "--stream-name", stream, "--data-retention-in-hours", "1")
+				s.run("weir", "create-stream", "--stream-name", stream, "--data-retention-in-hours",
+					"1")
 				blocks := odd.make(codec == "h265", slices.Clone(source))
 				putBody(t, s, stream, matroska(t, track, blocks, time.Now().UnixMilli()-4000))
 				checkOdd(t, s, stream, len(source)-odd.lost)
@@ -224,13 +230,16 @@ func checkOdd(t *testing.T, s *server, stream string, pictures int) {
 		{"ON_DEMAND", "MPEG_TS", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP")},
 	} {
 		what := session[0] + " " + session[1]
-		u := s.hls(stream, append([]string{"--playback-mode", session[0], "--container-format", session[1], "--discontinuity-mode", "ON_DISCONTINUITY"},
-			session[2:]...)...)
+		u := s.hls(stream,
+			append([]string{"--playback-mode", session[0], "--container-format", session[1],
+				"--discontinuity-mode", "ON_DISCONTINUITY"},
+				session[2:]...)...)
 		rate := regexp.MustCompile(`FRAME-RATE=([0-9.]+)`).FindStringSubmatch(string(mustGet(t, u)))
 		if rate == nil || !strings.HasPrefix(rate[1], "10.") && pictures%10 == 0 {
 			t.Errorf("%s: FRAME-RATE %v", what, rate)
 		}
-		playlist := strings.Replace(u, "getHLSMasterPlaylist", "getHLSMediaPlaylist", 1) + "&TrackNumber=1"
+		playlist := strings.Replace(u, "getHLSMasterPlaylist", "getHLSMediaPlaylist", 1) +
+			"&TrackNumber=1"
 		segments, init := parsePlaylist(t, playlist)
 		whole, length := []byte{}, 0.0
 		if init != "" {
@@ -276,6 +285,7 @@ func checkPackets(t *testing.T, what, path string, pictures int, length float64)
 		t.Errorf("%s: %d pictures, %d key frames, want %d and 4", what, len(lines), keys, pictures)
 	}
 	if rest := length - (last - first); rest < 0.01 || rest > 0.25 {
-		t.Errorf("%s: the playlist lasts %.3f s, its pictures until the last one %.3f s", what, length, last-first)
+		t.Errorf("%s: the playlist lasts %.3f s, its pictures until the last one %.3f s", what,
+			length, last-first)
 	}
 }

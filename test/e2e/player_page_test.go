@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// The page says what is wrong, in the server's words where it has some, and goes on saying it for as long as it is.
+// The page says what is wrong, in the server's words where it has some, and goes on saying it for
+// as long as it is.
 func TestPlayerPageSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	needTool(t, "chromium", "node")
@@ -31,9 +32,12 @@ func TestPlayerPageSaysWhatIsWrong(t *testing.T) {
 	s.stop()
 	says.until(`^The server cannot be reached \(since \d\d:\d\d:\d\d\)\. Trying again…$`)
 	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
-	says.next(`^No picture since `) // it flickered neither while the server was away nor when it came back
-	for range 5 {                   // the limit of sessions a stream, so that the watched one is closed
-		s.hls("cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
+	// it flickered neither while the server was away nor when it came back
+	says.next(`^No picture since `)
+	// the limit of sessions a stream, so that the watched one is closed
+	for range 5 {
+		s.hls("cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+			everything("PRODUCER_TIMESTAMP"))
 	}
 	says.next(`^Streaming session is closed: .*\. Ask for a new session URL\.$`)
 	says.nothingMore()
@@ -103,7 +107,8 @@ func (w *pageLines) next(pattern string) {
 	}
 }
 
-// nothingMore wants the last text to stay: for as long as the page would need to fall back into waiting.
+// nothingMore wants the last text to stay: for as long as the page would need to fall back into
+// waiting.
 func (w *pageLines) nothingMore() {
 	w.t.Helper()
 	select {

@@ -41,8 +41,9 @@ type playback struct {
 	Failure          string
 }
 
-// play wants a player that neither stalls nor reports anything. What another test takes from Chromium's processor shows as stalls, and
-// hls.js says bufferAppendNoProgress when sound arrives before it knows where the picture begins, so there is a second chance.
+// play wants a player that neither stalls nor reports anything. What another test takes from
+// Chromium's processor shows as stalls, and hls.js says bufferAppendNoProgress when sound arrives
+// before it knows where the picture begins, so there is a second chance.
 func play(t *testing.T, pageURL string, options map[string]any) playback {
 	t.Helper()
 	for again := false; ; again = true {
@@ -96,21 +97,28 @@ func strangersPage(t *testing.T, hlsURL string) string {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, page)
 	})
-	mux.HandleFunc("/hls.min.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, player) })
+	mux.HandleFunc("/hls.min.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, player)
+	})
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return srv.URL + "/?url=" + url.QueryEscape(hlsURL)
 }
 
-// camera pushes a live picture in real time until the test ends or off is called: ffmpeg encodes, `weir put-media` sends.
+// camera pushes a live picture in real time until the test ends or off is called: ffmpeg encodes,
+// `weir put-media` sends.
 func camera(t *testing.T, s *server, stream string, args ...string) (off func()) {
 	t.Helper()
 	needTool(t, "ffmpeg")
 	ctx, cancel := context.WithCancel(context.Background())
-	encode := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25",
+	encode := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i",
+		"testsrc2=size=320x240:rate=25",
 		"-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
-		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-c:a", "aac", "-f", "matroska", "-flush_packets", "1", "pipe:1")
-	send := s.command(ctx, "weir", append([]string{"put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "1"}, append(args, "-")...)...)
+		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-c:a",
+		"aac", "-f", "matroska", "-flush_packets", "1", "pipe:1")
+	send := s.command(ctx, "weir",
+		append([]string{"put-media", "--stream-name", stream, "--create",
+			"--data-retention-in-hours", "1"}, append(args, "-")...)...)
 	return film(t, stream, encode, send, cancel)
 }
 
@@ -147,7 +155,8 @@ func film(t *testing.T, name string, encode, send *exec.Cmd, stop func()) (off f
 func awaitLive(t *testing.T, s *server, stream string, args ...string) string {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
-	args = append([]string{"get-hls-streaming-session-url", "--stream-name", stream, "--playback-mode", "LIVE"}, args...)
+	args = append([]string{"get-hls-streaming-session-url", "--stream-name", stream,
+		"--playback-mode", "LIVE"}, args...)
 	for {
 		out, stderr, err := s.try("weir", args...)
 		if err == nil {
@@ -183,13 +192,15 @@ func TestChromiumSeeksOnDemand(t *testing.T) {
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	c := clip{rate: "25", bframes: 2, audio: true, seconds: 30}
-	s.run("weir", "put-media", "--stream-name", "seek", "--create", "--data-retention-in-hours", "1", c.make(t))
+	s.run("weir", "put-media", "--stream-name", "seek", "--create", "--data-retention-in-hours",
+		"1", c.make(t))
 	for _, mode := range [][]string{
 		{"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP")},
 		{"--hls-fragment-selector", everythingPast("SERVER_TIMESTAMP")},
 	} {
 		u := s.hls("seek", append([]string{"--playback-mode", "ON_DEMAND"}, mode...)...)
-		p := play(t, strangersPage(t, u), map[string]any{"seconds": 2, "seeks": []float64{0, 15, 27, 5}})
+		p := play(t, strangersPage(t, u),
+			map[string]any{"seconds": 2, "seeks": []float64{0, 15, 27, 5}})
 		if p.Stalls > 0 || len(p.Seeks) != 4 || math.Abs(p.Duration-30) > 0.2 {
 			t.Fatalf("%v: %+v", mode, p)
 		}
@@ -202,8 +213,10 @@ func TestLocalPagePlays(t *testing.T) {
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	c := clip{rate: "25", bframes: 0, audio: true, seconds: 10}
-	s.run("weir", "put-media", "--stream-name", "page", "--create", "--data-retention-in-hours", "1", c.make(t))
-	u := s.hls("page", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
+	s.run("weir", "put-media", "--stream-name", "page", "--create", "--data-retention-in-hours",
+		"1", c.make(t))
+	u := s.hls("page", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+		everything("PRODUCER_TIMESTAMP"))
 	status, _, body := get(t, s.URL+"/player?url="+url.QueryEscape(u))
 	if status != http.StatusOK {
 		t.Fatalf("player page: %d\n%s", status, body)
@@ -211,7 +224,8 @@ func TestLocalPagePlays(t *testing.T) {
 	if status, _, _ := get(t, s.URL+"/player/hls.min.js"); status != http.StatusOK {
 		missing(t, "this weir was built without the player; `make build` embeds it")
 	}
-	p := play(t, s.URL+"/player?url="+url.QueryEscape(u), map[string]any{"seconds": 3, "seeks": []float64{7}})
+	p := play(t, s.URL+"/player?url="+url.QueryEscape(u),
+		map[string]any{"seconds": 3, "seeks": []float64{7}})
 	if p.Stalls > 0 || p.Width != 320 {
 		t.Fatalf("%+v", p)
 	}

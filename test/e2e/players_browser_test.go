@@ -19,7 +19,8 @@ import (
 	"weir/test/output"
 )
 
-// browser is a headless Chromium, run by players/browser.mjs, and the origin that its pages come from.
+// browser is a headless Chromium, run by players/browser.mjs, and the origin that its pages come
+// from.
 type browser struct {
 	origin string
 
@@ -52,12 +53,15 @@ func startBrowser(t *testing.T) *browser {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join("players", "page.html"))
 	})
-	for _, script := range []string{"hls.js/dist/hls.min.js", "shaka-player/dist/shaka-player.compiled.js", "video.js/dist/video.min.js"} {
+	for _, script := range []string{"hls.js/dist/hls.min.js",
+		"shaka-player/dist/shaka-player.compiled.js", "video.js/dist/video.min.js"} {
 		path := filepath.Join("..", "..", "node_modules", filepath.FromSlash(script))
 		if _, err := os.Stat(path); err != nil {
 			missing(t, script+" is not installed; `npm ci` installs it")
 		}
-		mux.HandleFunc("/"+filepath.Base(path), func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })
+		mux.HandleFunc("/"+filepath.Base(path), func(w http.ResponseWriter, r *http.Request) {
+			http.ServeFile(w, r, path)
+		})
 	}
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
@@ -138,8 +142,10 @@ func (b *browser) ask(request map[string]any) (browserAnswer, error) {
 		return browserAnswer{}, err
 	}
 	a := <-answer
-	if problems := append(append(a.Errors, a.Console...), a.Failure); strings.Join(problems, "") != "" {
-		return a, fmt.Errorf("%s (notes: %q; %d stalls; %d frames seen, %d decoded)", strings.Join(problems, "; "), a.Notes, a.Stalls, len(a.Frames), a.Decoded)
+	if problems := append(append(a.Errors, a.Console...), a.Failure); strings.Join(problems,
+		"") != "" {
+		return a, fmt.Errorf("%s (notes: %q; %d stalls; %d frames seen, %d decoded)",
+			strings.Join(problems, "; "), a.Notes, a.Stalls, len(a.Frames), a.Decoded)
 	}
 	return a, nil
 }
@@ -153,9 +159,10 @@ func (b *browser) decodes(codecs string) (bool, error) {
 // players are those that run in the browser.
 func (b *browser) players() (players []player) {
 	for _, name := range browserPlayers {
-		players = append(players, player{name: name, heavy: true, play: func(u string, c playCase) (shown, error) {
-			return b.play(name, u, c)
-		}})
+		players = append(players,
+			player{name: name, heavy: true, play: func(u string, c playCase) (shown, error) {
+				return b.play(name, u, c)
+			}})
 	}
 	return players
 }
@@ -174,7 +181,8 @@ func (b *browser) play(name, u string, c playCase) (shown, error) {
 	if c.codec.audio != "" {
 		options = append(options, "sound")
 	}
-	request := map[string]any{"page": b.page(name, u, options...), "rate": numberedRate, "join": 0, "seconds": 0}
+	request := map[string]any{"page": b.page(name, u, options...), "rate": numberedRate, "join": 0,
+		"seconds": 0}
 	if c.mode == "LIVE" {
 		request["join"], request["seconds"] = 2, liveSeconds
 	}
@@ -189,8 +197,9 @@ func (b *browser) play(name, u string, c playCase) (shown, error) {
 	return s, s.watch(a)
 }
 
-// watch takes over the frames that the page saw. The page reads the picture when the browser tells it of one; if that is late, it reads
-// the next, whose number is ahead of the media time. A number that is behind was shown at a wrong time.
+// watch takes over the frames that the page saw. The page reads the picture when the browser tells
+// it of one; if that is late, it reads the next, whose number is ahead of the media time. A number
+// that is behind was shown at a wrong time.
 func (s *shown) watch(a browserAnswer) error {
 	var starts []float64 // where each picture puts the time of frame 0
 	for _, f := range a.Frames {
@@ -204,7 +213,8 @@ func (s *shown) watch(a browserAnswer) error {
 		}
 		n, off := int(f[0]), f[0]/numberedRate-f[1]-starts[len(starts)/2]
 		if n < 0 || off < -0.5/numberedRate {
-			return fmt.Errorf("a picture cannot be read, or is not of its time: %v in %v", f, a.Frames)
+			return fmt.Errorf("a picture cannot be read, or is not of its time: %v in %v", f,
+				a.Frames)
 		}
 		if last := len(s.frames) - 1; last < 0 || !late || s.frames[last] != n {
 			s.frames = append(s.frames, n)
@@ -220,7 +230,8 @@ func (s *shown) watch(a browserAnswer) error {
 	}
 	for _, f := range a.Found {
 		if f[0] != f[1] {
-			return fmt.Errorf("frame %d was missed, and frame %d is at its time: %v", f[0], f[1], a.Frames)
+			return fmt.Errorf("frame %d was missed, and frame %d is at its time: %v", f[0], f[1],
+				a.Frames)
 		}
 	}
 	s.missed, s.found = span-len(s.frames), len(a.Found)

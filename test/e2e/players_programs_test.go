@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// programs are the players that are programs of their own. Each decodes into two files, raw pictures and raw sound.
+// programs are the players that are programs of their own. Each decodes into two files, raw
+// pictures and raw sound.
 func programs(t *testing.T) []player {
 	dir := t.TempDir()
 	// VLC does not run as root; as somebody else it must reach its files.
@@ -32,26 +33,35 @@ func programs(t *testing.T) []player {
 					length = []string{"-t", strconv.Itoa(liveSeconds)}
 				}
 				if c.codec.video != "" {
-					args = append(append(args, length...), "-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", video)
+					args = append(append(args, length...), "-map", "0:v:0", "-fps_mode",
+						"passthrough", "-pix_fmt", "gray", "-f", "rawvideo", video)
 				}
 				if c.codec.audio != "" {
-					args = append(append(args, length...), "-map", "0:a:0", "-ac", "1", "-f", "s16le", audio)
+					args = append(append(args, length...), "-map", "0:a:0", "-ac", "1", "-f",
+						"s16le", audio)
 				}
 				return args
 			})
 		}},
 		{name: "GStreamer", play: func(u string, c playCase) (shown, error) {
-			return programRun{dir: dir, stride: gray, endless: c.mode == "LIVE"}.run(c, func(video, audio string) []string {
-				return []string{"gst-launch-1.0", "-q", "playbin3", "uri=" + u,
-					"video-sink=videoconvert ! video/x-raw,format=GRAY8 ! filesink buffer-mode=unbuffered location=" + video,
-					"audio-sink=audioconvert ! audioresample ! audio/x-raw,format=S16LE,channels=1,rate=48000 ! filesink buffer-mode=unbuffered location=" + audio}
-			})
+			return programRun{dir: dir, stride: gray, endless: c.mode == "LIVE"}.run(c,
+				func(video, audio string) []string {
+					return []string{"gst-launch-1.0", "-q", "playbin3", "uri=" + u,
+						"video-sink=videoconvert ! video/x-raw,format=GRAY8 ! filesink " +
+							"buffer-mode=unbuffered location=" + video,
+						"audio-sink=audioconvert ! audioresample ! " +
+							"audio/x-raw,format=S16LE,channels=1,rate=48000 ! filesink " +
+							"buffer-mode=unbuffered location=" + audio}
+				})
 		}},
 		{name: "VLC", play: func(u string, c playCase) (shown, error) {
-			return programRun{dir: dir, stride: gray * 3 / 2, endless: c.mode == "LIVE", spare: 4, nobody: true}.run(c, func(video, audio string) []string {
+			return programRun{dir: dir, stride: gray * 3 / 2, endless: c.mode == "LIVE", spare: 4,
+				nobody: true}.run(c, func(video, audio string) []string {
 				file := "std{access=file,mux=dummy,dst=%s},select=%s"
-				return []string{"cvlc", "-q", u, "--sout", "#transcode{vcodec=I420,acodec=s16l,channels=1,samplerate=48000}:duplicate{dst=" +
-					fmt.Sprintf(file, video, "video") + ",dst=" + fmt.Sprintf(file, audio, "audio") + "}", "vlc://quit"}
+				return []string{"cvlc", "-q", u, "--sout",
+					"#transcode{vcodec=I420,acodec=s16l,channels=1,samplerate=48000}:duplicate{dst=" +
+						fmt.Sprintf(file, video, "video") + ",dst=" +
+						fmt.Sprintf(file, audio, "audio") + "}", "vlc://quit"}
 			})
 		}},
 	}
@@ -93,7 +103,8 @@ func (p programRun) run(c playCase, args func(video, audio string) []string) (sh
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	// What an endless player wrote is read before it is stopped: what it hurries out at the end is not what it shows.
+	// What an endless player wrote is read before it is stopped: what it hurries out at the end is
+	// not what it shows.
 	pictures, sound := liveSeconds*numberedRate*p.stride, liveSeconds*48000*2
 	for running := true; running; {
 		select {
@@ -103,7 +114,8 @@ func (p programRun) run(c playCase, args func(video, audio string) []string) (sh
 			}
 			running = false
 		case <-time.After(100 * time.Millisecond): // files have no events
-			if p.endless && (c.codec.video == "" || size(video) >= pictures) && (c.codec.audio == "" || size(audio) >= sound) {
+			if p.endless && (c.codec.video == "" || size(video) >= pictures) &&
+				(c.codec.audio == "" || size(audio) >= sound) {
 				running = false
 			}
 		}

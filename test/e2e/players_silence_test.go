@@ -9,16 +9,18 @@ import (
 	"testing"
 )
 
-// Sound begins late, and is switched off and on again in the middle of fragments: each player shows every picture all the same. (Without
-// silence in its place players of separate sound wait for ever or jump over the pictures, and transport streams whose program map changes
-// end hls.js and Shaka Player.)
+// Sound begins late, and is switched off and on again in the middle of fragments: each player shows
+// every picture all the same. (Without silence in its place players of separate sound wait for ever
+// or jump over the pictures, and transport streams whose program map changes end hls.js and Shaka
+// Player.)
 func TestPlayersGoOnWithoutSound(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg", "chromium", "node")
 	s := start(t, "", "--hls-sessions-per-stream", "0")
 	codec := numbered{name: "H.264+AAC, not always", video: "libx264", audio: "aac"}
 	args := codec.encode(recordedSeconds)
-	args = slices.Insert(args, slices.Index(args, "aac")+1, "-af", "aselect='gte(t,1.3)*not(between(t,2.4,4.7))'")
+	args = slices.Insert(args, slices.Index(args, "aac")+1, "-af",
+		"aselect='gte(t,1.3)*not(between(t,2.4,4.7))'")
 	path := filepath.Join(t.TempDir(), "source.mkv")
 	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
 		t.Fatal(err)
@@ -28,11 +30,14 @@ func TestPlayersGoOnWithoutSound(t *testing.T) {
 	watch := func(player, u string) error {
 		c := playCase{"ON_DEMAND", "", codec, false}
 		if player == "ffmpeg" {
-			raw := program(t, "ffmpeg", "-v", "error", "-i", u, "-an", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+			raw := program(t, "ffmpeg", "-v", "error", "-i", u, "-an", "-fps_mode", "passthrough",
+				"-f", "rawvideo", "-pix_fmt", "gray", "-")
 			saw := shown{frames: readFrames(raw, numberedWidth*numberedHeight)}
 			return saw.checkFrames(c)
 		}
-		a, err := chromium.ask(map[string]any{"page": chromium.page(player, u), "rate": numberedRate, "join": 0, "seconds": 0})
+		a, err := chromium.ask(
+			map[string]any{"page": chromium.page(player, u), "rate": numberedRate, "join": 0,
+				"seconds": 0})
 		var saw shown
 		if err == nil {
 			err = saw.watch(a)
@@ -50,8 +55,10 @@ func TestPlayersGoOnWithoutSound(t *testing.T) {
 				free <- struct{}{}
 				defer func() { <-free }()
 				var err error
-				for range 3 { // a browser that gets no processor for a second loses what it would have painted
-					u := s.hls("quiet", "--playback-mode", "ON_DEMAND", "--container-format", container, "--discontinuity-mode", "ON_DISCONTINUITY",
+				// a browser that gets no processor for a second loses what it would have painted
+				for range 3 {
+					u := s.hls("quiet", "--playback-mode", "ON_DEMAND", "--container-format",
+						container, "--discontinuity-mode", "ON_DISCONTINUITY",
 						"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
 					if err = watch(player, u); err == nil {
 						return

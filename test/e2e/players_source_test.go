@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// A numbered source says in every frame which one it is. The picture is two rows of eight blocks, one bit each (the first is the
-// lowest), of 29 times the frame's number (which begins again after 2,199): a number read wrongly is hardly ever a multiple of 29. The sound's pitch says the
-// time: it is 500 Hz and goes up by 50 Hz every quarter of a second, for a hundred steps, and again.
+// A numbered source says in every frame which one it is. The picture is two rows of eight blocks,
+// one bit each (the first is the lowest), of 29 times the frame's number (which begins again after
+// 2,199): a number read wrongly is hardly ever a multiple of 29. The sound's pitch says the time:
+// it is 500 Hz and goes up by 50 Hz every quarter of a second, for a hundred steps, and again.
 type numbered struct {
 	name         string
 	video, audio string // ffmpeg's encoders; empty for none
@@ -47,26 +48,31 @@ func (n numbered) stream() string {
 	return string(out)
 }
 
-// encode is what ffmpeg is to do for so many seconds of the source, in real time or at once. Key frames come every second, with
-// B-frames between.
+// encode is what ffmpeg is to do for so many seconds of the source, in real time or at once. Key
+// frames come every second, with B-frames between.
 func (n numbered) encode(seconds int, pace ...string) []string {
 	args := []string{"-v", "error"}
 	if n.video != "" {
-		args = append(append(args, pace...), "-f", "lavfi", "-i", fmt.Sprintf("color=size=8x2:rate=%d:duration=%d,format=gray,"+
-			"geq=lum='if(mod(floor(29*mod(N,2200)/pow(2,X+8*Y)),2),235,16)',scale=%d:%d:flags=neighbor,setsar=1,format=yuv420p",
-			numberedRate, seconds, numberedWidth, numberedHeight))
+		args = append(append(args, pace...), "-f", "lavfi", "-i",
+			fmt.Sprintf("color=size=8x2:rate=%d:duration=%d,format=gray,"+
+				"geq=lum='if(mod(floor(29*mod(N,2200)/pow(2,X+8*Y)),2),235,16)',scale=%d:%d:flags=neighbor,setsar=1,format=yuv420p",
+				numberedRate, seconds, numberedWidth, numberedHeight))
 	}
 	if n.audio != "" {
 		args = append(append(args, pace...), "-f", "lavfi", "-i",
-			fmt.Sprintf("aevalsrc='0.5*sin(2*PI*(500+50*mod(floor(t*%d),%d))*t)':s=48000:d=%d", pitchRate, pitchSteps, seconds), "-c:a", n.audio)
+			fmt.Sprintf("aevalsrc='0.5*sin(2*PI*(500+50*mod(floor(t*%d),%d))*t)':s=48000:d=%d",
+				pitchRate, pitchSteps, seconds), "-c:a", n.audio)
 	}
 	switch n.video {
 	case "libx264":
-		args = append(args, "-c:v", n.video, "-preset", "veryfast", "-g", strconv.Itoa(numberedRate), "-sc_threshold", "0", "-bf", "2",
+		args = append(args, "-c:v", n.video, "-preset", "veryfast", "-g",
+			strconv.Itoa(numberedRate), "-sc_threshold", "0", "-bf", "2",
 			"-x264-params", "rc-lookahead=5:sync-lookahead=0:threads=1")
 	case "libx265":
-		args = append(args, "-c:v", n.video, "-preset", "veryfast", "-x265-params", fmt.Sprintf("log-level=error:keyint=%d:min-keyint=%d:"+
-			"scenecut=0:open-gop=0:bframes=2:rc-lookahead=5:frame-threads=1:pools=none", numberedRate, numberedRate))
+		args = append(args, "-c:v", n.video, "-preset", "veryfast", "-x265-params",
+			fmt.Sprintf("log-level=error:keyint=%d:min-keyint=%d:"+
+				"scenecut=0:open-gop=0:bframes=2:rc-lookahead=5:frame-threads=1:pools=none",
+				numberedRate, numberedRate))
 	}
 	return append(args, "-f", "matroska", "-flush_packets", "1", "pipe:1")
 }
@@ -77,20 +83,24 @@ func (n numbered) camera(t *testing.T, s *server, begin time.Time) {
 	args := n.encode(600, "-re")
 	ctx, cancel := context.WithCancel(context.Background())
 	encode := exec.CommandContext(ctx, "ffmpeg", args...)
-	send := s.command(ctx, "weir", "put-media", "--stream-name", n.stream(), "--create", "--data-retention-in-hours", "1",
+	send := s.command(ctx, "weir", "put-media", "--stream-name", n.stream(), "--create",
+		"--data-retention-in-hours", "1",
 		"--start-timestamp", begin.UTC().Format(time.RFC3339), "-")
 	film(t, n.name, encode, send, cancel)
 }
 
-// sessionArgs asks weir for a session: LIVE, or the fragments that begin in the first recordedSeconds.
+// sessionArgs asks weir for a session: LIVE, or the fragments that begin in the first
+// recordedSeconds.
 func (c playCase) sessionArgs(begin time.Time) []string {
-	args := []string{"get-hls-streaming-session-url", "--stream-name", c.codec.stream(), "--playback-mode", c.mode, "--container-format", c.container}
+	args := []string{"get-hls-streaming-session-url", "--stream-name", c.codec.stream(),
+		"--playback-mode", c.mode, "--container-format", c.container}
 	if !c.always {
 		args = append(args, "--discontinuity-mode", "ON_DISCONTINUITY")
 	}
 	if c.mode == "ON_DEMAND" {
 		args = append(args, "--hls-fragment-selector",
-			selector("PRODUCER_TIMESTAMP", begin, begin.Add(recordedSeconds*time.Second-time.Second/numberedRate)))
+			selector("PRODUCER_TIMESTAMP", begin,
+				begin.Add(recordedSeconds*time.Second-time.Second/numberedRate)))
 	}
 	return args
 }
@@ -109,7 +119,8 @@ func awaitFragments(t *testing.T, s *server, stream string, begin time.Time, sec
 	t.Helper()
 	after := begin.Add(time.Duration(seconds) * time.Second)
 	for deadline := time.Now().Add(time.Minute); ; {
-		_, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name", stream, "--playback-mode", "ON_DEMAND",
+		_, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name", stream,
+			"--playback-mode", "ON_DEMAND",
 			"--hls-fragment-selector", selector("PRODUCER_TIMESTAMP", after, after.Add(time.Hour)))
 		if err == nil {
 			return
@@ -130,7 +141,8 @@ type shown struct {
 	spare  int   // frames that the player may leave out at the end of a recording
 }
 
-// readFrames reads the numbers of raw pictures whose first plane is size bytes of grey, stride bytes apart.
+// readFrames reads the numbers of raw pictures whose first plane is size bytes of grey, stride
+// bytes apart.
 func readFrames(raw []byte, stride int) (frames []int) {
 	for ; len(raw) >= stride; raw = raw[stride:] {
 		bits := 0
@@ -152,7 +164,8 @@ func frameNumber(bits int) int {
 	return bits / 29
 }
 
-// readPitch measures the pitch of 16-bit mono sound of 48,000 samples per second by counting how often it changes sign.
+// readPitch measures the pitch of 16-bit mono sound of 48,000 samples per second by counting how
+// often it changes sign.
 func readPitch(raw []byte) (pitch []int) {
 	const window = 48000 / pitchWindows
 	positive := false
@@ -204,9 +217,12 @@ func (s *shown) checkFrames(c playCase) error {
 	first, last := f[0], f[len(f)-1]
 	switch {
 	case last-first+1-len(f) != s.missed:
-		return fmt.Errorf("%d frames between the first and the last were not shown: %v", last-first+1-len(f)-s.missed, f)
-	case s.missed > want/2 || s.missed-s.found > want/10 || c.mode == "ON_DEMAND" && s.missed > s.found:
-		return fmt.Errorf("%d frames were missed in playing, %d of these found afterwards: %v", s.missed, s.found, f)
+		return fmt.Errorf("%d frames between the first and the last were not shown: %v",
+			last-first+1-len(f)-s.missed, f)
+	case s.missed > want/2 || s.missed-s.found > want/10 ||
+		c.mode == "ON_DEMAND" && s.missed > s.found:
+		return fmt.Errorf("%d frames were missed in playing, %d of these found afterwards: %v",
+			s.missed, s.found, f)
 	case c.mode == "ON_DEMAND" && (first != 0 || last >= want || last < want-1-s.spare):
 		return fmt.Errorf("frames %d to %d were shown, not 0 to %d", first, last, want-1)
 	case c.mode == "LIVE" && last-first+1 < want-2:
@@ -215,8 +231,8 @@ func (s *shown) checkFrames(c playCase) error {
 	return nil
 }
 
-// checkPitch follows the pitch from step to step. A step counts when two measurements in a row say it, so that those which lie across
-// a step do not.
+// checkPitch follows the pitch from step to step. A step counts when two measurements in a row say
+// it, so that those which lie across a step do not.
 func (s *shown) checkPitch(c playCase) error {
 	var steps, lengths []int
 	previous := -1
@@ -235,10 +251,12 @@ func (s *shown) checkPitch(c playCase) error {
 	}
 	for i := 1; i < len(steps); i++ {
 		if steps[i] != (steps[i-1]+1)%pitchSteps {
-			return fmt.Errorf("the pitch goes from step %d to %d: %v", steps[i-1], steps[i], s.pitch)
+			return fmt.Errorf("the pitch goes from step %d to %d: %v", steps[i-1], steps[i],
+				s.pitch)
 		}
 		if i < len(steps)-1 && (lengths[i] < 3 || lengths[i] > 6) {
-			return fmt.Errorf("step %d lasts %d twentieths of a second, not five: %v", steps[i], lengths[i], s.pitch)
+			return fmt.Errorf("step %d lasts %d twentieths of a second, not five: %v", steps[i],
+				lengths[i], s.pitch)
 		}
 	}
 	want := liveSeconds*pitchRate - 2

@@ -21,7 +21,9 @@ type playCase struct {
 	mode      string // LIVE or ON_DEMAND
 	container string // FRAGMENTED_MP4 or MPEG_TS
 	codec     numbered
-	always    bool // a discontinuity before every segment, as the API's default has it; else where something is missing
+	// a discontinuity before every segment, as the API's default has it; else where something is
+	// missing
+	always bool
 }
 
 func (c playCase) String() string {
@@ -52,15 +54,24 @@ var browserPlayers = []string{"hls.js", "Shaka Player", "video.js", "Chromium"}
 // holes has the reasons of everything that is not played. The test makes sure of each where it can.
 var holes = []hole{
 	{browserPlayers, func(c playCase) bool { return c.codec.h265() },
-		"Debian's Chromium has no H.265 decoder: `MediaSource.isTypeSupported` says no to the codec of the session's master playlist."},
-	{[]string{"Chromium"}, func(c playCase) bool { return c.mode == "LIVE" && c.container == "MPEG_TS" && c.codec.video != "" },
-		"Chromium's own player often gives up after a few pictures of a live transport stream (`DEMUXER_ERROR_COULD_NOT_PARSE`, \"Segment queue " +
-			"never had any data\"); it does the same with the live playlists that ffmpeg's `hls` muxer writes, served as files. (Seen, not part of the test.)"},
-	{[]string{"video.js"}, func(c playCase) bool { return c.always && c.codec.video != "" && c.codec.audio != "" },
-		"video.js loses pictures, freezes or ends early in 7 of 8 runs with a discontinuity before every segment of pictures and sound; so it does with " +
+		"Debian's Chromium has no H.265 decoder: `MediaSource.isTypeSupported` says no to the " +
+			"codec of the session's master playlist."},
+	{[]string{"Chromium"}, func(c playCase) bool {
+		return c.mode == "LIVE" && c.container == "MPEG_TS" && c.codec.video != ""
+	},
+		"Chromium's own player often gives up after a few pictures of a live transport stream " +
+			"(`DEMUXER_ERROR_COULD_NOT_PARSE`, \"Segment queue " +
+			"never had any data\"); it does the same with the live playlists that ffmpeg's `hls` " +
+			"muxer writes, served as files. (Seen, not part of the test.)"},
+	{[]string{"video.js"}, func(c playCase) bool {
+		return c.always && c.codec.video != "" && c.codec.audio != ""
+	},
+		"video.js loses pictures, freezes or ends early in 7 of 8 runs with a discontinuity " +
+			"before every segment of pictures and sound; so it does with " +
 			"what ffmpeg's `hls` muxer writes with discontinuities. (Seen, not part of the test.)"},
 	{[]string{"VLC"}, func(c playCase) bool { return c.always },
-		"VLC 3.0 begins anew at each discontinuity: it loses frames of TS, and of fragmented MP4 it stops at the first. (Seen, not part of the test.)"},
+		"VLC 3.0 begins anew at each discontinuity: it loses frames of TS, and of fragmented MP4 " +
+			"it stops at the first. (Seen, not part of the test.)"},
 }
 
 func holeOf(player string, c playCase) *hole {
@@ -72,8 +83,11 @@ func holeOf(player string, c playCase) *hole {
 	return nil
 }
 
-// defaults is what a session of pictures and sound with the API's defaults is: LIVE, by server timestamps, ALWAYS.
-func defaults(container string) playCase { return playCase{"LIVE", container, numberedCodecs[1], true} }
+// defaults is what a session of pictures and sound with the API's defaults is: LIVE, by server
+// timestamps, ALWAYS.
+func defaults(container string) playCase {
+	return playCase{"LIVE", container, numberedCodecs[1], true}
+}
 
 var containers = []string{"FRAGMENTED_MP4", "MPEG_TS"}
 
@@ -82,8 +96,8 @@ const (
 	recordedSeconds = 6 // what a recording lasts; fragments are a second long
 )
 
-// Every player shows every frame once and in order, and plays the sound in order, live and recorded, in every container and
-// codec that it can decode; docs/players.md tells which.
+// Every player shows every frame once and in order, and plays the sound in order, live and
+// recorded, in every container and codec that it can decode; docs/players.md tells which.
 func TestPlayersShowEveryFrame(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg", "gst-launch-1.0", "cvlc", "chromium", "node")
@@ -101,7 +115,8 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 		err    error
 	}
 	var cells []*cell
-	for _, mode := range []string{"LIVE", "ON_DEMAND"} { // live first: the cameras run for a while only
+	// live first: the cameras run for a while only
+	for _, mode := range []string{"LIVE", "ON_DEMAND"} {
 		for _, p := range players {
 			for _, container := range containers {
 				for _, codec := range numberedCodecs {
@@ -120,8 +135,11 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 		if !codec.h265() {
 			continue
 		}
-		if supported, err := chromium.decodes(masterCodecs(t, codec.session(s, "ON_DEMAND", "FRAGMENTED_MP4", begin))); supported || err != nil {
-			t.Errorf("%s: Chromium says it decodes it (%v, %v); then it must", codec.name, supported, err)
+		if supported, err := chromium.decodes(
+			masterCodecs(t,
+				codec.session(s, "ON_DEMAND", "FRAGMENTED_MP4", begin))); supported || err != nil {
+			t.Errorf("%s: Chromium says it decodes it (%v, %v); then it must", codec.name,
+				supported, err)
 		}
 	}
 	play := func(cells []*cell, slots int) {
@@ -141,12 +159,15 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 	var running sync.WaitGroup
 	for _, heavy := range []bool{false, true} {
 		running.Go(func() {
-			play(slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool { return c.player.heavy != heavy }), map[bool]int{false: 3, true: 5}[heavy])
+			play(slices.DeleteFunc(slices.Clone(cells), func(c *cell) bool {
+				return c.player.heavy != heavy
+			}), map[bool]int{false: 3, true: 5}[heavy])
 		})
 	}
 	running.Wait()
-	// A browser that gets no processor for a second loses what it would have painted, and GStreamer's hlsdemux2 now and then gives
-	// up a recording of transport streams although every request was answered: what failed has more chances in calm.
+	// A browser that gets no processor for a second loses what it would have painted, and
+	// GStreamer's hlsdemux2 now and then gives up a recording of transport streams although every
+	// request was answered: what failed has more chances in calm.
 	for chance := range 3 {
 		var again []*cell
 		for _, cell := range cells {
@@ -175,21 +196,26 @@ func TestShakaWindsByKeyFrames(t *testing.T) {
 	needTool(t, "ffmpeg", "chromium", "node")
 	s := start(t, "")
 	chromium := startBrowser(t)
-	const seconds, settled = 40, 15 // what was loaded before it began to wind is shown frame by frame
+	// what was loaded before it began to wind is shown frame by frame
+	const seconds, settled = 40, 15
 	for _, c := range []playCase{
 		{"ON_DEMAND", "FRAGMENTED_MP4", numberedCodecs[0], false},
 		{"ON_DEMAND", "FRAGMENTED_MP4", numberedCodecs[1], false},
 		{"ON_DEMAND", "MPEG_TS", numberedCodecs[0], false},
 	} {
 		path := filepath.Join(t.TempDir(), "source.mkv")
-		if err := os.WriteFile(path, program(t, "ffmpeg", c.codec.encode(seconds)...), 0o600); err != nil {
+		if err := os.WriteFile(path, program(t, "ffmpeg", c.codec.encode(seconds)...),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		stream := c.codec.stream() + c.container
 		s.run("weir", "put-media", "--stream-name", stream, "--create", path)
-		u := s.hls(stream, "--playback-mode", "ON_DEMAND", "--container-format", c.container, "--discontinuity-mode", "NEVER",
+		u := s.hls(stream, "--playback-mode", "ON_DEMAND", "--container-format", c.container,
+			"--discontinuity-mode", "NEVER",
 			"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
-		a, err := chromium.ask(map[string]any{"page": chromium.page("Shaka Player", u, "scrub"), "rate": numberedRate, "join": 0, "seconds": 30})
+		a, err := chromium.ask(
+			map[string]any{"page": chromium.page("Shaka Player", u, "scrub"), "rate": numberedRate,
+				"join": 0, "seconds": 30})
 		if err != nil {
 			t.Errorf("%v: %v", c, err)
 			continue
@@ -259,7 +285,8 @@ func playersTable(players []player) string {
 	var b strings.Builder
 	b.WriteString(`# Players
 
-What plays Weir's HLS, found by ` + "`TestPlayersShowEveryFrame`" + ` in [test/e2e](../test/e2e/players_test.go), which also writes this page
+What plays Weir's HLS, found by ` + "`TestPlayersShowEveryFrame`" +
+		` in [test/e2e](../test/e2e/players_test.go), which also writes this page
 (` + "`-update`" + `). The pictures carry their frame number as a bar code and the sound's pitch goes up every quarter of a second. A yes
 means, for LIVE and for ON_DEMAND sessions alike, with DiscontinuityMode ON_DISCONTINUITY: every frame was shown, once and in order, and the sound came without a
 gap or a repetition. A recording is played from its first frame to its last.
@@ -273,7 +300,8 @@ gap or a repetition. A recording is played from its first frame to its last.
 	var notes []string
 	for _, container := range containers {
 		for _, codec := range numberedCodecs {
-			fmt.Fprintf(&b, "| %s, %s |", codec.name, map[string]string{"FRAGMENTED_MP4": "fMP4", "MPEG_TS": "TS"}[container])
+			fmt.Fprintf(&b, "| %s, %s |", codec.name,
+				map[string]string{"FRAGMENTED_MP4": "fMP4", "MPEG_TS": "TS"}[container])
 			for _, p := range players {
 				var words []string
 				for _, mode := range []string{"LIVE", "ON_DEMAND"} {
@@ -299,7 +327,8 @@ gap or a repetition. A recording is played from its first frame to its last.
 	}
 	for _, container := range containers {
 		c := defaults(container)
-		fmt.Fprintf(&b, "| %s, %s, the API's defaults |", c.codec.name, map[string]string{"FRAGMENTED_MP4": "fMP4", "MPEG_TS": "TS"}[container])
+		fmt.Fprintf(&b, "| %s, %s, the API's defaults |", c.codec.name,
+			map[string]string{"FRAGMENTED_MP4": "fMP4", "MPEG_TS": "TS"}[container])
 		for _, p := range players {
 			word := "yes"
 			if h := holeOf(p.name, c); h != nil {
@@ -317,15 +346,18 @@ gap or a repetition. A recording is played from its first frame to its last.
 		fmt.Fprintf(&b, "%d. %s\n", i+1, note)
 	}
 	b.WriteString(`
-"Chromium" is the browser's own HLS player (a ` + "`<video>`" + ` with the URL). It and the three players written in JavaScript run headless,
-from another origin than the server's; package.json pins their versions. ffmpeg, GStreamer (` + "`playbin3`" + `), VLC and Chromium are
+"Chromium" is the browser's own HLS player (a ` + "`<video>`" +
+		` with the URL). It and the three players written in JavaScript run headless,
+from another origin than the server's; package.json pins their versions. ffmpeg, GStreamer (` +
+		"`playbin3`" + `), VLC and Chromium are
 Debian 12's packages.
 
 ## Discontinuities
 
 The last two rows have the API's defaults: LIVE, by server timestamps, and so DiscontinuityMode ALWAYS, a discontinuity before every
 segment. It stays the default, because clients that leave it out were written for the service, which has it: their playlists must not
-change. For all that chooses, ON_DISCONTINUITY is better, and so ` + "`weir hls`, `weir play` and `weir demo`" + ` have it, by whichever clock:
+change. For all that chooses, ON_DISCONTINUITY is better, and so ` +
+		"`weir hls`, `weir play` and `weir demo`" + ` have it, by whichever clock:
 
 - ALWAYS makes a player begin anew with each segment. Those of the table that say no do not survive that.
 - NEVER, the default for producer timestamps, says nothing of a gap either. Across one of 20 s hls.js waits for ever for what is not there,
@@ -338,16 +370,20 @@ Weir's playlists rise as the media do, also where a camera sends faster than rea
 
 ## Sound that is missing
 
-Where a fragment has no sound although the session has, its segments are silent (` + "`TestPlayersGoOnWithoutSound`" + `: sound that begins late and is
+Where a fragment has no sound although the session has, its segments are silent (` +
+		"`TestPlayersGoOnWithoutSound`" + `: sound that begins late and is
 off for two seconds, in mid-fragment; hls.js, Shaka Player, Chromium and ffmpeg show every picture, in fragmented MP4 and TS). A map of
 programs that lost its sound was fatal in hls.js and Shaka Player; an audio playlist that began later than the video's made hls.js wait.
 
 ## A change of codec private data
 
-With ` + "`--codec-changes=switch`" + ` a fragmented MP4 session has a second initialization section after a discontinuity. hls.js, Firefox and
+With ` + "`--codec-changes=switch`" +
+		` a fragmented MP4 session has a second initialization section after a discontinuity. hls.js, Firefox and
 GStreamer follow it. ffmpeg, and what is built on it (mpv), show garbage from there on, to the end. That is the player's: its demuxer skips a
-second ` + "`moov`" + ` ("Found duplicated MOOV Atom. Skipped it", libavformat/mov.c), and with it the new parameter sets, and it does so with what
-its own ` + "`hls`" + ` muxer writes (ffmpeg 5.1.9: two sources of different sizes, ` + "`-hls_segment_type fmp4`" + `, their playlists joined by a discontinuity).
+second ` + "`moov`" +
+		` ("Found duplicated MOOV Atom. Skipped it", libavformat/mov.c), and with it the new parameter sets, and it does so with what
+its own ` + "`hls`" + ` muxer writes (ffmpeg 5.1.9: two sources of different sizes, ` +
+		"`-hls_segment_type fmp4`" + `, their playlists joined by a discontinuity).
 Nothing that a playlist may say makes it begin with a new demuxer.
 In a transport stream they stand before each key frame: use MPEG_TS for such players.
 
@@ -364,8 +400,10 @@ In a transport stream they stand before each key frame: use MPEG_TS for such pla
   pictures (B-frames) of fMP4 late by the reordering, two or three pictures; of TS it does not. Why they are sent so all the same:
   [internal/fmp4](../internal/fmp4/doc.go).
 
-Shaka Player also winds recordings by the I-frame playlists (` + "`" + `trickPlay` + "`" + `), where all that is shown is key frames, in
-order: H.264 in fMP4 with and without sound, and in TS without (` + "`" + `TestShakaWindsByKeyFrames` + "`" + `). In TS with sound it fetches every key
+Shaka Player also winds recordings by the I-frame playlists (` + "`" + `trickPlay` + "`" +
+		`), where all that is shown is key frames, in
+order: H.264 in fMP4 with and without sound, and in TS without (` + "`" +
+		`TestShakaWindsByKeyFrames` + "`" + `). In TS with sound it fetches every key
 frame and shows none: picture and sound of a transport stream are in one source buffer, and the browser counts as buffered only what both cover.
 
 ## Open groups
@@ -376,7 +414,8 @@ video.js and Chromium show nothing (five tries). Without the leading pictures wh
 ([internal/timeline](../internal/timeline/DESIGN.md), open groups), all three play (five tries). What is left:
 
 - In TS hls.js and video.js play; Shaka Player shows nothing, and Chromium does not play live TS anyway (2).
-- With DiscontinuityMode ALWAYS hls.js often ends with the first pictures (` + "`" + `PIPELINE_ERROR_DECODE` + "`" + `).
+- With DiscontinuityMode ALWAYS hls.js often ends with the first pictures (` + "`" +
+		`PIPELINE_ERROR_DECODE` + "`" + `).
 - A player that joins with a URL that is older than 30 seconds, or seeks to such a group in a recording, may end like this too.
 
 ffmpeg decodes all of them.

@@ -25,8 +25,8 @@ import (
 	"weir/test/output"
 )
 
-// proxyConfiguration takes the first block of a language out of docs/operations.md, so that what is tested is what is written there,
-// and puts a test's addresses and files in.
+// proxyConfiguration takes the first block of a language out of docs/operations.md, so that what is
+// tested is what is written there, and puts a test's addresses and files in.
 func proxyConfiguration(t *testing.T, language string, with map[string]string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
@@ -47,13 +47,17 @@ func proxyConfiguration(t *testing.T, language string, with map[string]string) s
 	return config
 }
 
-// certificateFor makes a certificate for localhost that signs itself, and returns the files of certificate, key, and both in one.
+// certificateFor makes a certificate for localhost that signs itself, and returns the files of
+// certificate, key, and both in one.
 func certificateFor(t *testing.T) (cert, key, both string) {
 	t.Helper()
 	dir := t.TempDir()
-	cert, key, both = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "both.pem")
-	program(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-		"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert)
+	cert, key, both = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"),
+		filepath.Join(dir, "both.pem")
+	program(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+		"ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+		"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
+		cert)
 	var all []byte
 	for _, file := range []string{cert, key} {
 		text, err := os.ReadFile(file)
@@ -82,7 +86,8 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// behindProxy is a server and a proxy before it that speaks TLS and has the server's advertised URL.
+// behindProxy is a server and a proxy before it that speaks TLS and has the server's advertised
+// URL.
 type behindProxy struct {
 	*server
 	public string // https://localhost:PORT
@@ -90,8 +95,10 @@ type behindProxy struct {
 	roots  *x509.CertPool
 }
 
-// startBehindProxy starts a server and runs a proxy on what configure makes of port, the server's address and the certificate's files.
-func startBehindProxy(t *testing.T, configure func(dir, port, backend, cert, key, both string) []string) *behindProxy {
+// startBehindProxy starts a server and runs a proxy on what configure makes of port, the server's
+// address and the certificate's files.
+func startBehindProxy(t *testing.T,
+	configure func(dir, port, backend, cert, key, both string) []string) *behindProxy {
 	t.Helper()
 	p := &behindProxy{port: freePort(t), roots: x509.NewCertPool()}
 	p.public = "https://localhost:" + p.port
@@ -147,7 +154,8 @@ func startBehindProxy(t *testing.T, configure func(dir, port, backend, cert, key
 }
 
 func (p *behindProxy) dial() (net.Conn, error) {
-	return tls.Dial("tcp", "127.0.0.1:"+p.port, &tls.Config{RootCAs: p.roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}})
+	return tls.Dial("tcp", "127.0.0.1:"+p.port,
+		&tls.Config{RootCAs: p.roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 }
 
 func TestNginxAsDocumented(t *testing.T) {
@@ -160,8 +168,9 @@ func TestNginxAsDocumented(t *testing.T) {
 	needTool(t, nginx)
 	checkProxy(t, func(dir, port, backend, cert, key, both string) []string {
 		site := proxyConfiguration(t, "nginx", map[string]string{
-			"listen 443": "listen 127.0.0.1:" + port, "video.example.com.pem": cert, "video.example.com.key": key,
-			"127.0.0.1:8480": backend,
+			"listen 443": "listen 127.0.0.1:" + port, "video.example.com.pem": cert,
+			"video.example.com.key": key,
+			"127.0.0.1:8480":        backend,
 		})
 		config := filepath.Join(dir, "nginx.conf")
 		text := "load_module " + nginxStream(t) + ";\ndaemon off; error_log stderr; events {}\n" +
@@ -194,7 +203,8 @@ func TestHAProxyAsDocumented(t *testing.T) {
 	checkProxy(t, func(dir, port, backend, cert, key, both string) []string {
 		config := filepath.Join(dir, "haproxy.cfg")
 		writeFile(t, config, proxyConfiguration(t, "haproxy", map[string]string{
-			"bind :443": "bind 127.0.0.1:" + port, "video.example.com.pem": both, "127.0.0.1:8480": backend,
+			"bind :443": "bind 127.0.0.1:" + port, "video.example.com.pem": both,
+			"127.0.0.1:8480": backend,
 		}))
 		return []string{haproxy, "-db", "-f", config}
 	})
@@ -207,13 +217,16 @@ func writeFile(t *testing.T, name, text string) {
 	}
 }
 
-// checkProxy sends 16 MB through a proxy, one half only after fragments of the other have been acknowledged, plays all of it through the
-// proxy, and looks at the chunks that acknowledgements come in.
+// checkProxy sends 16 MB through a proxy, one half only after fragments of the other have been
+// acknowledged, plays all of it through the proxy, and looks at the chunks that acknowledgements
+// come in.
 func checkProxy(t *testing.T, configure func(dir, port, backend, cert, key, both string) []string) {
 	p := startBehindProxy(t, configure)
 	source := filepath.Join(t.TempDir(), "source.mkv")
-	program(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:duration=2:rate=25", "-vf", "noise=alls=100:allf=t",
-		"-c:v", "libx264", "-preset", "ultrafast", "-qp", "8", "-g", "5", "-cluster_time_limit", "1", "-threads", "1", source)
+	program(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+		"testsrc2=size=640x360:duration=2:rate=25", "-vf", "noise=alls=100:allf=t",
+		"-c:v", "libx264", "-preset", "ultrafast", "-qp", "8", "-g", "5", "-cluster_time_limit",
+		"1", "-threads", "1", source)
 	media, err := os.ReadFile(source)
 	if err != nil {
 		t.Fatal(err)
@@ -224,16 +237,18 @@ func checkProxy(t *testing.T, configure func(dir, port, backend, cert, key, both
 	p.run("weir", "create-stream", "--stream-name", "cam1", "--data-retention-in-hours", "1")
 	p.sendInHalves(media)
 	session := p.hls("cam1", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
-		"FragmentSelectorType=SERVER_TIMESTAMP,TimestampRange={StartTimestamp=10m ago,EndTimestamp=now}")
+		"FragmentSelectorType=SERVER_TIMESTAMP,TimestampRange={StartTimestamp=10m "+
+			"ago,EndTimestamp=now}")
 	if !strings.HasPrefix(session, p.public+"/hls/") {
 		t.Errorf("the session's URL is %s, not of the proxy %s", session, p.public)
 	}
-	compareHashes(t, "packets", frameHashes(t, source, "0:v", true), frameHashes(t, session, "0:v", true))
+	compareHashes(t, "packets", frameHashes(t, source, "0:v", true),
+		frameHashes(t, session, "0:v", true))
 	p.checkAckChunks(media)
 }
 
-// sendInHalves runs put-media on its standard input and holds the second half back until something of the first is stored: a proxy that
-// collects requests or answers never gets there.
+// sendInHalves runs put-media on its standard input and holds the second half back until something
+// of the first is stored: a proxy that collects requests or answers never gets there.
 func (p *behindProxy) sendInHalves(media []byte) {
 	t := p.t
 	t.Helper()
@@ -277,8 +292,8 @@ func (p *behindProxy) sendInHalves(media []byte) {
 	}
 }
 
-// checkAckChunks sends all of a file at once, which has a cluster every 200 ms, and reads the answer as it comes off the wire: SDKs drop
-// the second acknowledgement of a chunk.
+// checkAckChunks sends all of a file at once, which has a cluster every 200 ms, and reads the
+// answer as it comes off the wire: SDKs drop the second acknowledgement of a chunk.
 func (p *behindProxy) checkAckChunks(media []byte) {
 	t := p.t
 	t.Helper()
@@ -294,8 +309,9 @@ func (p *behindProxy) checkAckChunks(media []byte) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		api.HeaderStreamName: "cam2", api.HeaderTimecodeType: "RELATIVE", api.HeaderAcknowledgment: "1",
-		api.HeaderProducerStart: fmt.Sprintf("%d.000", time.Now().Unix()),
+		api.HeaderStreamName: "cam2", api.HeaderTimecodeType: "RELATIVE",
+		api.HeaderAcknowledgment: "1",
+		api.HeaderProducerStart:  fmt.Sprintf("%d.000", time.Now().Unix()),
 	} {
 		req.Header.Set(name, value)
 	}

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// The README's transcript is what happens: each `$` line of its console blocks marked "tested" is run in one shell, in order, and what
-// it prints is compared with the lines below it. An … stands for anything, a line that is only … for any number of lines.
+// The README's transcript is what happens: each `$` line of its console blocks marked "tested" is
+// run in one shell, in order, and what it prints is compared with the lines below it. An … stands
+// for anything, a line that is only … for any number of lines.
 func TestReadmeTranscript(t *testing.T) {
 	t.Parallel()
 	needTool(t, "bash", "aws", "ffmpeg", "ffprobe")
@@ -19,7 +20,8 @@ func TestReadmeTranscript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)<!-- tested -->\n+```console\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	blocks := regexp.MustCompile(
+		"(?s)<!-- tested -->\n+```console\n(.*?)```").FindAllStringSubmatch(string(text), -1)
 	if len(blocks) == 0 {
 		t.Fatal("README.md has no tested transcript")
 	}
@@ -28,7 +30,8 @@ func TestReadmeTranscript(t *testing.T) {
 		for line := range strings.Lines(block[1]) {
 			if command, ok := strings.CutPrefix(line, "$ "); ok {
 				commands, expected = append(commands, command), append(expected, "")
-			} else if n := len(commands) - 1; n >= 0 && expected[n] == "" && continued.MatchString(commands[n]) {
+			} else if n := len(
+				commands) - 1; n >= 0 && expected[n] == "" && continued.MatchString(commands[n]) {
 				commands[n] += line // the continuation of a command
 			} else if n >= 0 {
 				expected[n] += line
@@ -47,7 +50,8 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 	shell := exec.Command("bash", "-c", script.String())
 	shell.Dir = t.TempDir()
-	shell.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "WEIR_LISTEN=127.0.0.1:0", "AWS_CONFIG_FILE="+os.DevNull, "AWS_PAGER=")
+	shell.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "WEIR_LISTEN=127.0.0.1:0",
+		"AWS_CONFIG_FILE="+os.DevNull, "AWS_PAGER=")
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -60,7 +64,8 @@ func TestReadmeTranscript(t *testing.T) {
 		}
 		rest = after
 		if !wildcard(expected[i]).MatchString(got) {
-			t.Errorf("$ %s\nprinted:\n%q\nREADME says:\n%q", strings.TrimSpace(command), got, expected[i])
+			t.Errorf("$ %s\nprinted:\n%q\nREADME says:\n%q", strings.TrimSpace(command), got,
+				expected[i])
 		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// A server that restarts, in whatever way, loses no frame and shows none twice: producers with absolute and relative timecodes,
-// in groups of two and ten seconds, send across two restarts and a renewal of their token.
+// A server that restarts, in whatever way, loses no frame and shows none twice: producers with
+// absolute and relative timecodes, in groups of two and ten seconds, send across two restarts and a
+// renewal of their token.
 func TestRestartLosesNoFrame(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg")
@@ -39,8 +40,10 @@ func TestRestartLosesNoFrame(t *testing.T) {
 			for _, m := range sources {
 				for _, timecodes := range []string{"ABSOLUTE", "RELATIVE"} {
 					stream := fmt.Sprintf("%s-%d", timecodes, m.group)
-					s.run("weir", "create-stream", "--stream-name", stream, "--data-retention-in-hours", "2")
-					producers = append(producers, newSDKProducer(s, stream, timecodes, m.header, m.units, m.group))
+					s.run("weir", "create-stream", "--stream-name", stream,
+						"--data-retention-in-hours", "2")
+					producers = append(producers,
+						newSDKProducer(s, stream, timecodes, m.header, m.units, m.group))
 				}
 			}
 			errs := make([]error, len(producers))
@@ -49,7 +52,8 @@ func TestRestartLosesNoFrame(t *testing.T) {
 				running.Go(func() { errs[i] = p.run() })
 			}
 			for range 2 {
-				time.Sleep(frames * sdkMillis * time.Millisecond / sdkSpeed / 5) // the moment is the test's input
+				// the moment is the test's input
+				time.Sleep(frames * sdkMillis * time.Millisecond / sdkSpeed / 5)
 				s = again(s)
 			}
 			running.Wait()
@@ -62,20 +66,25 @@ func TestRestartLosesNoFrame(t *testing.T) {
 				refused, headless = refused+p.refused, headless+p.headless
 				kind := everything("PRODUCER_TIMESTAMP")
 				if p.timecodes == "RELATIVE" {
-					kind = everythingPast("SERVER_TIMESTAMP") // producer timestamps jump with each connection
+					// producer timestamps jump with each connection
+					kind = everythingPast("SERVER_TIMESTAMP")
 				}
-				u := s.hls(p.stream, "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", kind)
-				compareHashes(t, p.stream, sources[i/2].want, frameHashes(t, elementary(t, u), "0:v", false))
+				u := s.hls(p.stream, "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+					kind)
+				compareHashes(t, p.stream, sources[i/2].want,
+					frameHashes(t, elementary(t, u), "0:v", false))
 			}
 			t.Logf("%d connections refused, %d bodies began inside a document", refused, headless)
 			if (refused > 0) != way.refuses || (headless > 0) != way.refuses {
-				t.Errorf("%d connections were refused and %d bodies began inside a document", refused, headless)
+				t.Errorf("%d connections were refused and %d bodies began inside a document",
+					refused, headless)
 			}
 		})
 	}
 }
 
-// restarts are the ways to restart. start runs a server and tells how to restart it, at the same address.
+// restarts are the ways to restart. start runs a server and tells how to restart it, at the same
+// address.
 var restarts = []struct {
 	name    string
 	refuses bool // connections, meanwhile
@@ -118,8 +127,10 @@ var restarts = []struct {
 		t.Cleanup(func() { socket.Close() })
 		data := filepath.Join(t.TempDir(), "data")
 		activate := func() *server {
-			// As systemd does: descriptor 3, and the process that becomes the server says who it is.
-			cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, weirBinary, "serve", "--data", data)
+			// As systemd does: descriptor 3, and the process that becomes the server says who it
+			// is.
+			cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, weirBinary, "serve",
+				"--data", data)
 			cmd.ExtraFiles = []*os.File{socket}
 			cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=main")
 			return startCommand(t, data, cmd)
@@ -134,11 +145,13 @@ var restarts = []struct {
 
 func address(s *server) string { return s.URL[len("http://"):] }
 
-// elementary is a file with the H.264 of a session's segments, one after the other. ffmpeg's reader of HLS leaves out a segment whose
-// times lie before those of the last one, which RELATIVE ones do after a renewal.
+// elementary is a file with the H.264 of a session's segments, one after the other. ffmpeg's reader
+// of HLS leaves out a segment whose times lie before those of the last one, which RELATIVE ones do
+// after a renewal.
 func elementary(t *testing.T, master string) string {
 	t.Helper()
-	media := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=1"
+	media := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) +
+		"&TrackNumber=1"
 	segments, _ := parsePlaylist(t, media)
 	var stream []byte
 	for _, segment := range segments {

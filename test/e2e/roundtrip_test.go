@@ -23,7 +23,8 @@ type clip struct {
 }
 
 func (c clip) String() string {
-	return fmt.Sprintf("rate=%s,bframes=%d,audio=%v", strings.ReplaceAll(c.rate, "/", ":"), c.bframes, c.audio)
+	return fmt.Sprintf("rate=%s,bframes=%d,audio=%v", strings.ReplaceAll(c.rate, "/", ":"),
+		c.bframes, c.audio)
 }
 
 // frame is the duration of a frame in seconds.
@@ -41,23 +42,28 @@ func (c clip) frame(t testing.TB) float64 {
 	return d / n
 }
 
-// make encodes a moving test picture with a frame counter, and a tone, as ffmpeg's Matroska muxer writes it to a pipe.
+// make encodes a moving test picture with a frame counter, and a tone, as ffmpeg's Matroska muxer
+// writes it to a pipe.
 func (c clip) make(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "source.mkv")
-	args := []string{"-v", "error", "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=320x240:rate=%s:duration=%d", c.rate, c.seconds)}
+	args := []string{"-v", "error", "-f", "lavfi", "-i",
+		fmt.Sprintf("testsrc2=size=320x240:rate=%s:duration=%d", c.rate, c.seconds)}
 	if c.audio {
-		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:sample_rate=44100:duration=%d", c.seconds), "-c:a", "aac")
+		args = append(args, "-f", "lavfi", "-i",
+			fmt.Sprintf("sine=frequency=440:sample_rate=44100:duration=%d", c.seconds), "-c:a",
+			"aac")
 	}
-	args = append(args, "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-bf", strconv.Itoa(c.bframes), "-f", "matroska", "pipe:1")
+	args = append(args, "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-bf",
+		strconv.Itoa(c.bframes), "-f", "matroska", "pipe:1")
 	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// The frames that come out are bit for bit those that went in: every frame, once, in order; and the times of the segments
-// add up.
+// The frames that come out are bit for bit those that went in: every frame, once, in order; and the
+// times of the segments add up.
 func TestFramesComeOutAsTheyWentIn(t *testing.T) {
 	needTool(t, "ffmpeg", "ffprobe")
 	s := start(t, "")
@@ -81,15 +87,18 @@ func TestFramesComeOutAsTheyWentIn(t *testing.T) {
 
 func roundTrip(t *testing.T, s *server, stream string, c clip) {
 	source := c.make(t)
-	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "24", source)
+	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours",
+		"24", source)
 	wantVideo := frameHashes(t, source, "0:v", false)
 	var wantAudio []string
 	if c.audio {
 		wantAudio = frameHashes(t, source, "0:a", true)
 	}
 	modes := map[string][]string{
-		"NEVER, producer timestamps": {"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"), "--discontinuity-mode", "NEVER"},
-		"ALWAYS, server timestamps":  {"--hls-fragment-selector", everythingPast("SERVER_TIMESTAMP"), "--discontinuity-mode", "ALWAYS"},
+		"NEVER, producer timestamps": {"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"),
+			"--discontinuity-mode", "NEVER"},
+		"ALWAYS, server timestamps": {"--hls-fragment-selector", everythingPast("SERVER_TIMESTAMP"),
+			"--discontinuity-mode", "ALWAYS"},
 	}
 	for name, flags := range modes {
 		u := s.hls(stream, append([]string{"--playback-mode", "ON_DEMAND"}, flags...)...)
@@ -116,7 +125,8 @@ func frameHashes(t testing.TB, input, stream string, copy bool) []string {
 // hashesOf returns one MD5 for each frame that ffmpeg gives with the arguments.
 func hashesOf(t testing.TB, args ...string) (hashes []string) {
 	t.Helper()
-	args = slices.Concat([]string{"-v", "error"}, args, []string{"-fps_mode", "passthrough", "-f", "framemd5", "-"})
+	args = slices.Concat([]string{"-v", "error"}, args,
+		[]string{"-fps_mode", "passthrough", "-f", "framemd5", "-"})
 	out := program(t, "ffmpeg", args...)
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "#") {
@@ -140,11 +150,12 @@ func compareHashes(t testing.TB, what string, want, got []string) {
 	}
 }
 
-// checkSegments fetches a track's playlist and every segment, and holds their times against EXTINF, one another and
-// the source's pace.
+// checkSegments fetches a track's playlist and every segment, and holds their times against EXTINF,
+// one another and the source's pace.
 func checkSegments(t *testing.T, master string, track, frames int, c clip) {
 	t.Helper()
-	playlist := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=" + strconv.Itoa(track)
+	playlist := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8",
+		1) + "&TrackNumber=" + strconv.Itoa(track)
 	segments, init := parsePlaylist(t, playlist)
 	dir := t.TempDir()
 	whole := mustGet(t, init)
@@ -155,13 +166,15 @@ func checkSegments(t *testing.T, master string, track, frames int, c clip) {
 		whole = append(whole, body...)
 		start, length, key := fragmentTimes(t, body)
 		if diff := math.Abs(float64(length)/scale - seg.duration); diff > 0.001 {
-			t.Errorf("track %d, segment %d: lasts %.6f s, EXTINF says %.6f", track, i, float64(length)/scale, seg.duration)
+			t.Errorf("track %d, segment %d: lasts %.6f s, EXTINF says %.6f", track, i,
+				float64(length)/scale, seg.duration)
 		}
 		if !key {
 			t.Errorf("track %d, segment %d does not start with a key frame", track, i)
 		}
 		if i > 0 && start != end {
-			t.Errorf("track %d, segment %d starts at tick %d, the one before ends at %d", track, i, start, end)
+			t.Errorf("track %d, segment %d starts at tick %d, the one before ends at %d", track, i,
+				start, end)
 		}
 		end = start + length
 	}
@@ -170,8 +183,9 @@ func checkSegments(t *testing.T, master string, track, frames int, c clip) {
 		t.Fatal(err)
 	}
 	packets := probe(t, path)
-	// One packet follows the other at the source's pace, across segments too. ffprobe guesses the durations of video packets
-	// from the frame rate, so decode times are compared: those of video were rounded to milliseconds by the source's muxer.
+	// One packet follows the other at the source's pace, across segments too. ffprobe guesses the
+	// durations of video packets from the frame rate, so decode times are compared: those of video
+	// were rounded to milliseconds by the source's muxer.
 	pace, tolerance := c.frame(t), 0.0011
 	if track == 2 {
 		pace, tolerance = 1024.0/44100, 1.0/44100
@@ -191,7 +205,8 @@ type segment struct {
 	duration float64
 }
 
-// parsePlaylist returns the segments of a media playlist and its initialization section, if it has one, as absolute URLs.
+// parsePlaylist returns the segments of a media playlist and its initialization section, if it has
+// one, as absolute URLs.
 func parsePlaylist(t testing.TB, playlist string) (segments []segment, init string) {
 	t.Helper()
 	base, err := url.Parse(playlist)
@@ -212,7 +227,8 @@ func parsePlaylist(t testing.TB, playlist string) (segments []segment, init stri
 		case strings.HasPrefix(line, "#EXT-X-MAP:"):
 			init = abs(strings.Split(line, `"`)[1])
 		case strings.HasPrefix(line, "#EXTINF:"):
-			duration, err = strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(line, "#EXTINF:"), ","), 64)
+			duration, err = strconv.ParseFloat(
+				strings.TrimSuffix(strings.TrimPrefix(line, "#EXTINF:"), ","), 64)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -233,7 +249,8 @@ type packet struct {
 // probe lists the packets of a file as ffprobe sees them, in seconds.
 func probe(t testing.TB, path string) []packet {
 	t.Helper()
-	out := program(t, "ffprobe", "-v", "error", "-show_entries", "packet=pts_time,dts_time", "-of", "csv=p=0", path)
+	out := program(t, "ffprobe", "-v", "error", "-show_entries", "packet=pts_time,dts_time", "-of",
+		"csv=p=0", path)
 	rows := csv.NewReader(bytes.NewReader(out))
 	rows.FieldsPerRecord = -1
 	records, err := rows.ReadAll()

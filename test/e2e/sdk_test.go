@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// sdkProducer plays the state machine of the producer SDK in C (kvssink, the samples), as observed from outside: what it does
-// when a connection breaks, is refused, or is told of an error. Times run faster than real ones.
+// sdkProducer plays the state machine of the producer SDK in C (kvssink, the samples), as observed
+// from outside: what it does when a connection breaks, is refused, or is told of an error. Times
+// run faster than real ones.
 type sdkProducer struct {
 	s         *server
 	stream    string
@@ -62,20 +63,23 @@ const (
 	sdkWait   = 30 * time.Second // for anything
 )
 
-// sdkSource encodes so many frames in groups and gives them as the SDK has them: access units with delimiter and parameter sets,
-// each NAL unit behind its length.
+// sdkSource encodes so many frames in groups and gives them as the SDK has them: access units with
+// delimiter and parameter sets, each NAL unit behind its length.
 func sdkSource(t *testing.T, frames, group int) (path string, header []byte, units [][]byte) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "source.h264")
-	program(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25", "-frames:v", strconv.Itoa(frames),
-		"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", strconv.Itoa(group), "-sc_threshold", "0",
+	program(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25",
+		"-frames:v", strconv.Itoa(frames),
+		"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", strconv.Itoa(group),
+		"-sc_threshold", "0",
 		"-x264-params", "aud=1:repeat-headers=1:threads=1", "-f", "h264", path)
 	stream, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var sps, pps []byte
-	for nal := range bytes.SplitSeq(bytes.ReplaceAll(stream, []byte{0, 0, 0, 1}, []byte{0, 0, 1}), []byte{0, 0, 1}) {
+	for nal := range bytes.SplitSeq(bytes.ReplaceAll(stream, []byte{0, 0, 0, 1}, []byte{0, 0, 1}),
+		[]byte{0, 0, 1}) {
 		if len(nal) == 0 {
 			continue
 		}
@@ -93,14 +97,18 @@ func sdkSource(t *testing.T, frames, group int) (path string, header []byte, uni
 	private := append([]byte{1, sps[1], sps[2], sps[3], 0xFF, 0xE1, 0, byte(len(sps))}, sps...)
 	private = append(append(private, 1, 0, byte(len(pps))), pps...)
 	header = bytes.Join([][]byte{
-		element(0x1A45DFA3, unsigned(0x4286, 1), unsigned(0x42F7, 1), unsigned(0x42F2, 4), unsigned(0x42F3, 8),
+		element(0x1A45DFA3, unsigned(0x4286, 1), unsigned(0x42F7, 1), unsigned(0x42F2, 4),
+			unsigned(0x42F3, 8),
 			element(0x4282, []byte("matroska")), unsigned(0x4287, 2), unsigned(0x4285, 2)),
 		{0x18, 0x53, 0x80, 0x67, 0xFF},
-		element(0x1549A966, element(0x73A4, []byte("0123456789abcdef")), unsigned(0x2AD7B1, 1000000),
-			element(0x7BA9, []byte("Kinesis Video SDK")), element(0x4D80, []byte("Kinesis Video SDK 1.1.0")),
+		element(0x1549A966, element(0x73A4, []byte("0123456789abcdef")),
+			unsigned(0x2AD7B1, 1000000),
+			element(0x7BA9, []byte("Kinesis Video SDK")),
+			element(0x4D80, []byte("Kinesis Video SDK 1.1.0")),
 			element(0x5741, []byte("Kinesis Video SDK 1.1.0"))),
 		element(0x1654AE6B, element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1),
-			element(0x86, []byte("V_MPEG4/ISO/AVC")), element(0x63A2, private), element(0xE0, unsigned(0xB0, 160), unsigned(0xBA, 96)))),
+			element(0x86, []byte("V_MPEG4/ISO/AVC")), element(0x63A2, private),
+			element(0xE0, unsigned(0xB0, 160), unsigned(0xBA, 96)))),
 	}, nil)
 	if len(units) != frames {
 		t.Fatalf("%d access units of %d frames", len(units), frames)
@@ -108,14 +116,17 @@ func sdkSource(t *testing.T, frames, group int) (path string, header []byte, uni
 	return path, header, units
 }
 
-func newSDKProducer(s *server, stream, timecodes string, header []byte, units [][]byte, group int) *sdkProducer {
+func newSDKProducer(s *server, stream, timecodes string, header []byte, units [][]byte,
+	group int) *sdkProducer {
 	p := &sdkProducer{
-		s: s, stream: stream, timecodes: timecodes, header: header, renew: len(units) / group / 2, fresh: true,
+		s: s, stream: stream, timecodes: timecodes, header: header, renew: len(units) / group / 2,
+		fresh:     true,
 		persisted: map[int]bool{}, acked: make(chan sdkAck, 1000),
 	}
 	base := time.Now().Add(-time.Hour).UnixMilli()
 	for i, unit := range units {
-		p.frames = append(p.frames, sdkFrame{unit, base + int64(i)*sdkMillis, i%group == 0, i / group})
+		p.frames = append(p.frames,
+			sdkFrame{unit, base + int64(i)*sdkMillis, i%group == 0, i / group})
 	}
 	if timecodes == "RELATIVE" {
 		p.origin = base
@@ -183,7 +194,8 @@ func (p *sdkProducer) send(body *sdkBody, began time.Time) (done bool, err error
 	}()
 	for p.next < len(p.frames) {
 		f := &p.frames[p.next]
-		due := time.NewTimer(time.Until(began.Add(time.Duration(p.next) * sdkMillis * time.Millisecond / sdkSpeed)))
+		due := time.NewTimer(time.Until(
+			began.Add(time.Duration(p.next) * sdkMillis * time.Millisecond / sdkSpeed)))
 		for waiting := true; waiting; {
 			select {
 			case a := <-p.acked:
@@ -221,7 +233,8 @@ func (p *sdkProducer) send(body *sdkBody, began time.Time) (done bool, err error
 	return true, nil
 }
 
-// spareBody opens the connection of the next token; a refusal of it changes nothing for the one that sends.
+// spareBody opens the connection of the next token; a refusal of it changes nothing for the one
+// that sends.
 func (p *sdkProducer) spareBody() *sdkBody {
 	rollback := p.rollback
 	body := p.open()
@@ -240,7 +253,8 @@ func (p *sdkProducer) begin(body *sdkBody) {
 		}
 	}
 	if p.rollback {
-		for p.next = 0; p.next < len(p.frames)-1 && p.persisted[p.frames[p.next].fragment]; p.next++ {
+		for p.next = 0; p.next < len(p.frames)-1 &&
+			p.persisted[p.frames[p.next].fragment]; p.next++ {
 		}
 		for !p.frames[p.next].key {
 			p.next--
@@ -265,7 +279,8 @@ func (p *sdkProducer) block(f *sdkFrame) []byte {
 	var head []byte
 	flags := byte(0)
 	if f.key {
-		head = append([]byte{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(f.at-p.origin))...)
+		head = append([]byte{0x1F, 0x43, 0xB6, 0x75, 0xFF},
+			unsigned(0xE7, uint64(f.at-p.origin))...)
 		flags = 0x80
 	}
 	from := f.at - p.frames[start].at

@@ -20,10 +20,12 @@ import (
 // viewers is how many connections fetch at a time; each is kept alive.
 const viewers = 8
 
-// BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the record's bytes), and the same bytes
-// from nginx as ready-made files, without and with TLS (one certificate, one cipher suite), on the machine as it is. The two take
-// turns of some 50 ms, and change who goes first. An iteration is a run of twenty turns of each; reported are, of the runs, the median
-// requests a second and CPU seconds per gigabyte of each, and median, least and most of the ratios of Weir to nginx.
+// BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the
+// record's bytes), and the same bytes from nginx as ready-made files, without and with TLS (one
+// certificate, one cipher suite), on the machine as it is. The two take turns of some 50 ms, and
+// change who goes first. An iteration is a run of twenty turns of each; reported are, of the runs,
+// the median requests a second and CPU seconds per gigabyte of each, and median, least and most of
+// the ratios of Weir to nginx.
 func BenchmarkSegmentServing(b *testing.B) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
@@ -49,7 +51,8 @@ func serveSegments(b *testing.B, nginx string, secure bool, size int) {
 		pair = newKeyPair(b, files)
 		plain := s.URL
 		s.stop()
-		s = start(b, s.Data, "--hls-fragment-rate=0", "--tls-cert", pair.certificate, "--tls-key", pair.key)
+		s = start(b, s.Data, "--hls-fragment-rate=0", "--tls-cert", pair.certificate, "--tls-key",
+			pair.key)
 		for i := range urls {
 			urls[i] = s.URL + strings.TrimPrefix(urls[i], plain)
 		}
@@ -99,7 +102,8 @@ func pushSegments(b *testing.B, s *server, size int) []string {
 		p.body.Write(syntheticHeader())
 		base := time.Now().UnixMilli()
 		for k := range fragments {
-			p.body.Write(syntheticCluster(base+int64(k)*syntheticMillis, syntheticPayload("bench", k, size)))
+			p.body.Write(syntheticCluster(base+int64(k)*syntheticMillis,
+				syntheticPayload("bench", k, size)))
 		}
 		p.body.Write(endOfFragment())
 	}()
@@ -112,8 +116,11 @@ func pushSegments(b *testing.B, s *server, size int) []string {
 			persisted++
 		}
 	}
-	u := s.hls("bench", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
-	segments, _ := parsePlaylist(b, strings.Replace(u, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1)+"&TrackNumber=1")
+	u := s.hls("bench", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+		everything("PRODUCER_TIMESTAMP"))
+	segments, _ := parsePlaylist(b,
+		strings.Replace(u, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1)+
+			"&TrackNumber=1")
 	var urls []string
 	for _, seg := range segments {
 		urls = append(urls, seg.uri)
@@ -136,7 +143,8 @@ type side struct {
 	elapsed, spent time.Duration
 }
 
-// newSide takes the server of the URLs, which has the given processes, and the given key pair if it speaks TLS.
+// newSide takes the server of the URLs, which has the given processes, and the given key pair if it
+// speaks TLS.
 func newSide(b *testing.B, urls []string, pair *keyPair, pids ...int) *side {
 	transport := &http.Transport{MaxIdleConnsPerHost: viewers, DisableCompression: true}
 	s := &side{b: b, urls: urls, pids: pids, client: &http.Client{Transport: transport}}
@@ -208,9 +216,11 @@ func ratios(a, b []float64) []float64 {
 	return out
 }
 
-// cpuTime is what the processes have used so far, in user and system mode, from their clocks (clock_gettime(2)).
+// cpuTime is what the processes have used so far, in user and system mode, from their clocks
+// (clock_gettime(2)).
 func cpuTime(b *testing.B, pids []int) time.Duration {
-	const schedulerClock = 2 // CPUCLOCK_SCHED of the kernel: all threads of the process, in nanoseconds
+	// CPUCLOCK_SCHED of the kernel: all threads of the process, in nanoseconds
+	const schedulerClock = 2
 	var sum time.Duration
 	for _, pid := range pids {
 		var t unix.Timespec

@@ -45,15 +45,18 @@ func mirror(b *testing.B, urls []string) string {
 		if err != nil || res.StatusCode != http.StatusOK {
 			b.Fatalf("%s: %v", res.Status, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "files", fmt.Sprintf("%d.mp4", i)), body, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "files", fmt.Sprintf("%d.mp4", i)), body,
+			0o644); err != nil {
 			b.Fatal(err)
 		}
 	}
 	return dir
 }
 
-// startNginx returns the URLs of the mirrored files, and the processes that send them; with a key pair over TLS.
-func startNginx(b *testing.B, nginx, dir string, segments int, pair *keyPair) (urls []string, pids []int) {
+// startNginx returns the URLs of the mirrored files, and the processes that send them; with a key
+// pair over TLS.
+func startNginx(b *testing.B, nginx, dir string, segments int,
+	pair *keyPair) (urls []string, pids []int) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -63,7 +66,8 @@ func startNginx(b *testing.B, nginx, dir string, segments int, pair *keyPair) (u
 	config, scheme, listen := filepath.Join(dir, "nginx.conf"), "http", address
 	if pair != nil {
 		scheme = "https"
-		listen += fmt.Sprintf(" ssl; ssl_protocols TLSv1.3; ssl_certificate %s; ssl_certificate_key %s", pair.certificate, pair.key)
+		listen += fmt.Sprintf(" ssl; ssl_protocols TLSv1.3; ssl_certificate %s; "+
+			"ssl_certificate_key %s", pair.certificate, pair.key)
 	}
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, listen), 0o600); err != nil {
 		b.Fatal(err)
@@ -128,11 +132,14 @@ func newKeyPair(t testing.TB, dir string) *keyPair {
 	fatal(err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	fatal(err)
-	pair := &keyPair{certificate: filepath.Join(dir, "certificate.pem"), key: filepath.Join(dir, "key.pem")}
+	pair := &keyPair{certificate: filepath.Join(dir, "certificate.pem"),
+		key: filepath.Join(dir, "key.pem")}
 	pair.parsed, err = x509.ParseCertificate(der)
 	fatal(err)
-	fatal(os.WriteFile(pair.certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	fatal(os.WriteFile(pair.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	fatal(os.WriteFile(pair.certificate,
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	fatal(os.WriteFile(pair.key,
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 	return pair
 }
 

@@ -16,10 +16,12 @@ import (
 	"time"
 )
 
-// TestSoak shows that a server which runs for long stops growing (`make soak`): producers send, viewers follow and renew their
-// sessions, and memory, open files and goroutines must not be higher in the last third than in the second. Everything goes faster
-// than life, so that what is bounded by a count or by bytes reaches its bound: twenty fragments a second of each producer, and a
-// session is renewed after some seconds. At the end the heap's profile is in the directory that WEIR_SOAK_PROFILE names.
+// TestSoak shows that a server which runs for long stops growing (`make soak`): producers send,
+// viewers follow and renew their sessions, and memory, open files and goroutines must not be higher
+// in the last third than in the second. Everything goes faster than life, so that what is bounded
+// by a count or by bytes reaches its bound: twenty fragments a second of each producer, and a
+// session is renewed after some seconds. At the end the heap's profile is in the directory that
+// WEIR_SOAK_PROFILE names.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("WEIR_SOAK"))
 	if err != nil {
@@ -31,7 +33,8 @@ func TestSoak(t *testing.T) {
 	s := start(t, "", "--metrics-listen", "127.0.0.1:0")
 	metrics := metricsAddress(t, s)
 	for i := range producers {
-		s.run("weir", "create-stream", "--stream-name", fmt.Sprint("soak", i), "--data-retention-in-hours", "24")
+		s.run("weir", "create-stream", "--stream-name", fmt.Sprint("soak", i),
+			"--data-retention-in-hours", "24")
 	}
 	stop := make(chan struct{})
 	var all sync.WaitGroup
@@ -42,7 +45,8 @@ func TestSoak(t *testing.T) {
 		all.Go(func() { soakViewer(t, s, fmt.Sprint("soak", i), renewal, stop) })
 	}
 
-	names := []string{"process_resident_memory_bytes", "go_memstats_heap_inuse_bytes", "process_open_fds", "go_goroutines"}
+	names := []string{"process_resident_memory_bytes", "go_memstats_heap_inuse_bytes",
+		"process_open_fds", "go_goroutines"}
 	var samples [][]float64
 	every := max(length/60, time.Second)
 	for end := time.Now().Add(length); time.Now().Before(end) && !t.Failed(); {
@@ -69,16 +73,19 @@ func TestSoak(t *testing.T) {
 			return m
 		}
 		second, last := most(samples[third:2*third]), most(samples[2*third:])
-		t.Logf("%s: at most %.0f, %.0f and %.0f in the three thirds", name, most(samples[:third]), second, last)
+		t.Logf("%s: at most %.0f, %.0f and %.0f in the three thirds", name, most(samples[:third]),
+			second, last)
 		if last > 1.1*second+2 {
 			t.Errorf("%s still grows", name)
 		}
 	}
 }
 
-// soakProducer sends small fragments until stop is closed, each when the one before is acknowledged and its time has come. It
-// opens a new connection each minute, as producers do when their credentials expire.
-func soakProducer(t *testing.T, s *server, stream string, apart time.Duration, stop <-chan struct{}) {
+// soakProducer sends small fragments until stop is closed, each when the one before is acknowledged
+// and its time has come. It opens a new connection each minute, as producers do when their
+// credentials expire.
+func soakProducer(t *testing.T, s *server, stream string, apart time.Duration,
+	stop <-chan struct{}) {
 	for k := 0; ; {
 		p, err := connect(s, stream)
 		if err != nil {
@@ -114,7 +121,8 @@ func soakProducer(t *testing.T, s *server, stream string, apart time.Duration, s
 }
 
 // soakViewer plays a stream as hls.js does, and renews its session again and again.
-func soakViewer(t *testing.T, s *server, stream string, renewal time.Duration, stop <-chan struct{}) {
+func soakViewer(t *testing.T, s *server, stream string, renewal time.Duration,
+	stop <-chan struct{}) {
 	base := s.URL + "/hls/v1/"
 	uri := regexp.MustCompile(`(?m)^[^#\n]+$|URI="([^"]+)"`)
 	for {

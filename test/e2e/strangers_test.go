@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Strangers who promise bodies of 1 MiB without a signature and hold back the last byte, and others who send half a head, take little
-// memory, and a viewer beside them is answered. `make attack` does it with 1,600 and 4,000 and prints the figures.
+// Strangers who promise bodies of 1 MiB without a signature and hold back the last byte, and others
+// who send half a head, take little memory, and a viewer beside them is answered. `make attack`
+// does it with 1,600 and 4,000 and prints the figures.
 func TestStrangers(t *testing.T) {
 	bodies, heads := 100, 300
 	if os.Getenv("WEIR_ATTACK") != "" {
@@ -47,8 +48,11 @@ func TestStrangers(t *testing.T) {
 		number int
 		sent   string
 	}{
-		{"bodies", bodies, "POST /listStreams HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + strings.Repeat("x", 1<<20-1)},
-		{"heads", heads, "GET /listStreams HTTP/1.1\r\nHost: x\r\nCookie: " + strings.Repeat("c", 30_000)},
+		{"bodies", bodies,
+			"POST /listStreams HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" +
+				strings.Repeat("x", 1<<20-1)},
+		{"heads", heads,
+			"GET /listStreams HTTP/1.1\r\nHost: x\r\nCookie: " + strings.Repeat("c", 30_000)},
 	} {
 		var strangers, sending sync.WaitGroup
 		sending.Add(c.number)
@@ -71,18 +75,22 @@ func TestStrangers(t *testing.T) {
 		close(leave)
 		strangers.Wait()
 		t.Logf("beside %d %s: %d MB, a playlist %v, p99 %v", c.number, c.name, after, median, p99)
-		if most := before + 60 + c.number/10; after > most || failed > 0 { // some 30 KB for each, and what the collector has not collected
-			t.Errorf("beside %d %s the server takes %d MB, after %d; %d playlists failed", c.number, c.name, after, before, failed)
+		// some 30 KB for each, and what the collector has not collected
+		if most := before + 60 + c.number/10; after > most || failed > 0 {
+			t.Errorf("beside %d %s the server takes %d MB, after %d; %d playlists failed", c.number,
+				c.name, after, before, failed)
 		}
 	}
 }
 
-// watch fetches a playlist again and again, at most 20 a second so that no limit is met, and returns how long it took.
+// watch fetches a playlist again and again, at most 20 a second so that no limit is met, and
+// returns how long it took.
 func watch(url string, milliseconds int) (median, p99 time.Duration, failed int) {
 	client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 	defer client.CloseIdleConnections()
 	var took []time.Duration
-	for end := time.Now().Add(time.Duration(milliseconds) * time.Millisecond); time.Now().Before(end); time.Sleep(60 * time.Millisecond) {
+	for end := time.Now().Add(time.Duration(milliseconds) * time.Millisecond); time.Now().Before(
+		end); time.Sleep(60 * time.Millisecond) {
 		began := time.Now()
 		res, err := client.Get(url)
 		if err != nil {

@@ -20,11 +20,13 @@ import (
 	"time"
 )
 
-// A synthetic camera: it makes Matroska that looks like the AWS SDKs' (unknown-size clusters, 8-byte lengths), signs as they
-// sign, and knows every byte it sent. It shares no code with the server.
+// A synthetic camera: it makes Matroska that looks like the AWS SDKs' (unknown-size clusters,
+// 8-byte lengths), signs as they sign, and knows every byte it sent. It shares no code with the
+// server.
 
 // avcC of a 320x240 H.264 stream, from ffmpeg.
-var avcC, _ = hex.DecodeString("0142c00dffe100166742c00dda0507ec0440000003004000000c83c50aa801000468ce0fc8")
+var avcC, _ = hex.DecodeString(
+	"0142c00dffe100166742c00dda0507ec0440000003004000000c83c50aa801000468ce0fc8")
 
 func element(id uint32, data ...[]byte) []byte {
 	var head [12]byte
@@ -42,12 +44,15 @@ func unsigned(id uint32, v uint64) []byte {
 	return element(id, binary.BigEndian.AppendUint64(nil, v))
 }
 
-// syntheticHeader is everything before the first cluster: EBML header, Segment of unknown size, Info, one video track.
+// syntheticHeader is everything before the first cluster: EBML header, Segment of unknown size,
+// Info, one video track.
 func syntheticHeader() []byte {
-	track := element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1), element(0x86, []byte("V_MPEG4/ISO/AVC")),
+	track := element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1),
+		element(0x86, []byte("V_MPEG4/ISO/AVC")),
 		element(0x63A2, avcC), element(0xE0, unsigned(0xB0, 320), unsigned(0xBA, 240)))
 	return bytes.Join([][]byte{
-		element(0x1A45DFA3, unsigned(0x4286, 1), unsigned(0x42F7, 1), unsigned(0x42F2, 4), unsigned(0x42F3, 8),
+		element(0x1A45DFA3, unsigned(0x4286, 1), unsigned(0x42F7, 1), unsigned(0x42F2, 4),
+			unsigned(0x42F3, 8),
 			element(0x4282, []byte("matroska")), unsigned(0x4287, 2), unsigned(0x4285, 2)),
 		{0x18, 0x53, 0x80, 0x67, 0xFF},
 		element(0x1549A966, unsigned(0x2AD7B1, 1000000)),
@@ -92,14 +97,18 @@ func framesCluster(timecode int64, apart int, frames [][]byte) []byte {
 		if i > 0 {
 			flags = 0
 		}
-		parts = append(parts, element(0xA3, []byte{0x81, byte(i * apart >> 8), byte(i * apart), flags}, f))
+		parts = append(parts,
+			element(0xA3, []byte{0x81, byte(i * apart >> 8), byte(i * apart), flags}, f))
 	}
 	return bytes.Join(parts, nil)
 }
 
 // endOfFragment is the tag by which the SDKs end their last fragment.
 func endOfFragment() []byte {
-	return element(0x1254C367, element(0x7373, element(0x67C8, element(0x45A3, []byte("AWS_KINESISVIDEO_END_OF_FRAGMENT")), element(0x4487, []byte{}))))
+	return element(0x1254C367,
+		element(0x7373,
+			element(0x67C8, element(0x45A3, []byte("AWS_KINESISVIDEO_END_OF_FRAGMENT")),
+				element(0x4487, []byte{}))))
 }
 
 // ack is one acknowledgement as the service documents it.
@@ -143,8 +152,9 @@ func connectAs(s *server, stream, timecodes string) (*putMedia, error) {
 		"x-amz-date":        now.Format("20060102T150405Z"),
 		"x-amzn-fragment-acknowledgment-required": "1",
 		"x-amzn-fragment-timecode-type":           timecodes,
-		"x-amzn-producer-start-timestamp":         fmt.Sprintf("%d.%d", now.Unix(), now.Nanosecond()/1e6),
-		"x-amzn-stream-name":                      stream,
+		"x-amzn-producer-start-timestamp": fmt.Sprintf("%d.%d", now.Unix(),
+			now.Nanosecond()/1e6),
+		"x-amzn-stream-name": stream,
 	}
 	authorization := sigV4(s, "/putMedia", headers, now)
 	var head strings.Builder
@@ -168,7 +178,8 @@ func connectAs(s *server, stream, timecodes string) (*putMedia, error) {
 		conn.Close()
 		return nil, fmt.Errorf("PutMedia: %s: %s", res.Status, text)
 	}
-	return &putMedia{conn: conn, body: httputil.NewChunkedWriter(conn), res: res, acks: json.NewDecoder(res.Body)}, nil
+	return &putMedia{conn: conn, body: httputil.NewChunkedWriter(conn), res: res,
+		acks: json.NewDecoder(res.Body)}, nil
 }
 
 func (p *putMedia) next() (ack, error) {
@@ -177,14 +188,16 @@ func (p *putMedia) next() (ack, error) {
 	return a, err
 }
 
-// sigV4 computes the Authorization header over all given headers and an empty body, as the C SDK does for PutMedia.
+// sigV4 computes the Authorization header over all given headers and an empty body, as the C SDK
+// does for PutMedia.
 func sigV4(s *server, path string, headers map[string]string, now time.Time) string {
 	empty := sha256.Sum256(nil)
 	return sigV4Payload(s, path, headers, now, hex.EncodeToString(empty[:]))
 }
 
 // sigV4Payload is sigV4 with the payload hash given.
-func sigV4Payload(s *server, path string, headers map[string]string, now time.Time, payload string) string {
+func sigV4Payload(s *server, path string, headers map[string]string, now time.Time,
+	payload string) string {
 	var names []string
 	for name := range headers {
 		names = append(names, name)
@@ -198,12 +211,14 @@ func sigV4Payload(s *server, path string, headers map[string]string, now time.Ti
 	signed := strings.Join(names, ";")
 	fmt.Fprintf(&canonical, "\n%s\n%s", signed, payload)
 	scope := now.Format("20060102") + "/us-west-2/kinesisvideo/aws4_request"
-	toSign := fmt.Sprintf("AWS4-HMAC-SHA256\n%s\n%s\n%x", now.Format("20060102T150405Z"), scope, sha256.Sum256([]byte(canonical.String())))
+	toSign := fmt.Sprintf("AWS4-HMAC-SHA256\n%s\n%s\n%x", now.Format("20060102T150405Z"), scope,
+		sha256.Sum256([]byte(canonical.String())))
 	key := []byte("AWS4" + credential(s.t, s, "aws_secret_access_key"))
 	for _, part := range append(strings.Split(scope, "/"), toSign) {
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(part))
 		key = mac.Sum(nil)
 	}
-	return fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x", credential(s.t, s, "aws_access_key_id"), scope, signed, key)
+	return fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x",
+		credential(s.t, s, "aws_access_key_id"), scope, signed, key)
 }

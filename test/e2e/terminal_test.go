@@ -47,7 +47,8 @@ func newTerminal(t testing.TB, cmd *exec.Cmd) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{t: t, keys: keys, screen: &output.Buffer{}, wrote: make(chan struct{}, 1), gone: make(chan struct{}), cmd: cmd}
+	term := &terminal{t: t, keys: keys, screen: &output.Buffer{}, wrote: make(chan struct{}, 1),
+		gone: make(chan struct{}), cmd: cmd}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = side, side, side
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -100,21 +101,24 @@ func (m *terminal) expect(expression string) string {
 			if found := pattern.FindStringSubmatch(m.screen.String()); found != nil {
 				return found[len(found)-1]
 			}
-			m.t.Fatalf("the program ended without %s; the screen shows\n%q", expression, m.screen.Tail(2000))
+			m.t.Fatalf("the program ended without %s; the screen shows\n%q", expression,
+				m.screen.Tail(2000))
 		case <-timeout:
 			m.t.Fatalf("no %s; the screen shows\n%q", expression, m.screen.Tail(2000))
 		}
 	}
 }
 
-// The completion scripts in the shells themselves: what is typed with a tab behind it becomes what follows.
+// The completion scripts in the shells themselves: what is typed with a tab behind it becomes what
+// follows.
 func TestCompletionInShells(t *testing.T) {
 	t.Parallel()
 	needTool(t, "bash", "zsh", "fish")
 	s := start(t, "")
 	s.run("weir", "create-stream", "--stream-name", "garden-gate")
 	dir := t.TempDir()
-	for path, target := range map[string]string{dir + "/weir": weirBinary, dir + "/recording.mkv": "/dev/null"} {
+	for path, target := range map[string]string{dir + "/weir": weirBinary,
+		dir + "/recording.mkv": "/dev/null"} {
 		if err := os.Symlink(target, path); err != nil {
 			t.Fatal(err)
 		}
@@ -124,9 +128,11 @@ func TestCompletionInShells(t *testing.T) {
 		{"weir --output text descr", "weir --output text describe-stream"},
 		{"weir describe-stream --stream-n", "weir describe-stream --stream-name"},
 		{"weir hls --expi", "weir hls --expires"},
-		{"weir update-data-retention --operation I", "weir update-data-retention --operation INCREASE_DATA_RETENTION"},
+		{"weir update-data-retention --operation I",
+			"weir update-data-retention --operation INCREASE_DATA_RETENTION"},
 		{"weir list-streams --output=te", "weir list-streams --output=text"},
-		{"weir describe-stream --stream-name gard", "weir describe-stream --stream-name garden-gate"},
+		{"weir describe-stream --stream-name gard",
+			"weir describe-stream --stream-name garden-gate"},
 		{"weir hls ", "weir hls garden-gate"},
 		{"weir put-media --stream-name x recor", "weir put-media --stream-name x recording.mkv"},
 	}
@@ -138,13 +144,15 @@ func TestCompletionInShells(t *testing.T) {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
 			load := map[string]string{
-				"bash": "source <(weir completion bash)", "zsh": "autoload -U compinit && compinit -D -u && source <(weir completion zsh)",
+				"bash": "source <(weir completion bash)",
+				"zsh":  "autoload -U compinit && compinit -D -u && source <(weir completion zsh)",
 				"fish": "weir completion fish | source",
 			}[shell]
 			home := t.TempDir()
 			cmd := s.command(t.Context(), begin[0], begin[1:]...)
 			cmd.Dir = dir
-			cmd.Env = append(cmd.Env, "PATH="+dir+":"+os.Getenv("PATH"), "TERM=dumb", "HOME="+home, "ZDOTDIR="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "HISTFILE=")
+			cmd.Env = append(cmd.Env, "PATH="+dir+":"+os.Getenv("PATH"), "TERM=dumb", "HOME="+home,
+				"ZDOTDIR="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home, "HISTFILE=")
 			m := newTerminal(t, cmd)
 			m.send(load + " && echo load''ed\r")
 			m.expect(`loaded`)

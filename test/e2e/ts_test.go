@@ -24,17 +24,25 @@ type source struct {
 
 var sources = []source{
 	{"h264", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-bf", "0"}, nil},
-	{"h264 aac", []string{"-c:v", "libx264", "-preset", "veryfast", "-g", "45", "-bf", "2"}, []string{"-c:a", "aac"}},
-	{"h264 open groups", []string{"-c:v", "libx264", "-preset", "veryfast", "-g", "30", "-bf", "3", "-x264-params", "open-gop=1:b-pyramid=2"},
+	{"h264 aac", []string{"-c:v", "libx264", "-preset", "veryfast", "-g", "45", "-bf", "2"},
+		[]string{"-c:a", "aac"}},
+	{"h264 open groups",
+		[]string{"-c:v", "libx264", "-preset", "veryfast", "-g", "30", "-bf", "3", "-x264-params",
+			"open-gop=1:b-pyramid=2"},
 		[]string{"-c:a", "aac", "-ac", "2"}},
-	{"h265", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=30:bframes=0"}, nil},
-	{"h265 aac", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=30:bframes=3:open-gop=1"},
+	{"h265", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+		"log-level=none:keyint=30:bframes=0"}, nil},
+	{"h265 aac", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+		"log-level=none:keyint=30:bframes=3:open-gop=1"},
 		[]string{"-c:a", "aac"}},
 	{"aac", nil, []string{"-c:a", "aac"}},
-	{"h265 closed groups", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=30:bframes=3:open-gop=0"}, nil},
+	{"h265 closed groups",
+		[]string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+			"log-level=none:keyint=30:bframes=3:open-gop=0"}, nil},
 }
 
-// make encodes six seconds at 29.97 pictures a second and 44.1 kHz, and cuts them into a stream of Matroska.
+// make encodes six seconds at 29.97 pictures a second and 44.1 kHz, and cuts them into a stream of
+// Matroska.
 func (c source) make(t testing.TB) string {
 	t.Helper()
 	needTool(t, "ffmpeg", "ffprobe")
@@ -48,14 +56,16 @@ func (c source) make(t testing.TB) string {
 	}
 	args = append(args, c.video...)
 	args = append(args, c.audio...)
-	if err := os.WriteFile(path, program(t, "ffmpeg", append(args, "-f", "matroska", "pipe:1")...), 0o600); err != nil {
+	if err := os.WriteFile(path, program(t, "ffmpeg", append(args, "-f", "matroska", "pipe:1")...),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// Every frame that went in comes out of a transport stream, and of MP4: once, in order, the same when decoded; sound bit for bit.
-// ffmpeg has no complaint, neither about lost packets nor about times.
+// Every frame that went in comes out of a transport stream, and of MP4: once, in order, the same
+// when decoded; sound bit for bit. ffmpeg has no complaint, neither about lost packets nor about
+// times.
 func TestEveryCodecInEveryContainer(t *testing.T) {
 	s := start(t, "")
 	for i, c := range sources {
@@ -65,14 +75,17 @@ func TestEveryCodecInEveryContainer(t *testing.T) {
 			s.t = t
 			path := c.make(t)
 			stream := fmt.Sprintf("source%d", i)
-			s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "24", path)
+			s.run("weir", "put-media", "--stream-name", stream, "--create",
+				"--data-retention-in-hours", "24", path)
 			for _, container := range []string{"MPEG_TS", "FRAGMENTED_MP4"} {
 				for _, mode := range []string{"NEVER", "ALWAYS"} {
 					what := container + " " + mode
-					u := s.hls(stream, "--playback-mode", "ON_DEMAND", "--container-format", container, "--discontinuity-mode", mode,
+					u := s.hls(stream, "--playback-mode", "ON_DEMAND", "--container-format",
+						container, "--discontinuity-mode", mode,
 						"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
 					if c.video != nil {
-						compareHashes(t, what+": video", hashes(t, path, "0:v"), hashes(t, u, "0:v"))
+						compareHashes(t, what+": video", hashes(t, path, "0:v"),
+							hashes(t, u, "0:v"))
 					}
 					if c.audio != nil {
 						compareHashes(t, what+": audio", hashes(t, path, "0:a", "-c", "copy"),
@@ -87,7 +100,8 @@ func TestEveryCodecInEveryContainer(t *testing.T) {
 // hashes gives an MD5 of each frame, and fails when ffmpeg warns.
 func hashes(t testing.TB, input, stream string, options ...string) (found []string) {
 	t.Helper()
-	args := append([]string{"-v", "warning", "-i", input, "-map", stream, "-fps_mode", "passthrough"}, options...)
+	args := append([]string{"-v", "warning", "-i", input, "-map", stream, "-fps_mode",
+		"passthrough"}, options...)
 	cmd := exec.Command("ffmpeg", append(args, "-f", "framemd5", "-")...)
 	var warnings strings.Builder
 	cmd.Stderr = &warnings
@@ -104,14 +118,18 @@ func hashes(t testing.TB, input, stream string, options ...string) (found []stri
 	return found
 }
 
-// A transport stream of a whole recording, segment behind segment: times go on without a seam, decode times before presentation.
+// A transport stream of a whole recording, segment behind segment: times go on without a seam,
+// decode times before presentation.
 func TestTransportStreamTimes(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
 	c := sources[2]
-	s.run("weir", "put-media", "--stream-name", "times", "--create", "--data-retention-in-hours", "24", c.make(t))
-	u := s.hls("times", "--playback-mode", "ON_DEMAND", "--container-format", "MPEG_TS", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
-	playlist := strings.Replace(u, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=1"
+	s.run("weir", "put-media", "--stream-name", "times", "--create", "--data-retention-in-hours",
+		"24", c.make(t))
+	u := s.hls("times", "--playback-mode", "ON_DEMAND", "--container-format", "MPEG_TS",
+		"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
+	playlist := strings.Replace(u, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) +
+		"&TrackNumber=1"
 	text := string(mustGet(t, playlist))
 	if strings.Contains(text, "EXT-X-MAP") || !strings.Contains(text, "#EXT-X-VERSION:3\n") {
 		t.Errorf("playlist:\n%s", text)
@@ -124,7 +142,8 @@ func TestTransportStreamTimes(t *testing.T) {
 		}
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
-		if err != nil || res.StatusCode != 200 || res.Header.Get("Content-Type") != "video/mp2t" || res.ContentLength != int64(len(body)) {
+		if err != nil || res.StatusCode != 200 || res.Header.Get("Content-Type") != "video/mp2t" ||
+			res.ContentLength != int64(len(body)) {
 			t.Fatalf("%s: %v %v, %d bytes, %v", uri, res.Status, res.Header, len(body), err)
 		}
 		req, _ := http.NewRequest(http.MethodGet, uri, nil)
@@ -132,7 +151,8 @@ func TestTransportStreamTimes(t *testing.T) {
 		if part, err := http.DefaultClient.Do(req); err != nil || part.StatusCode != 206 {
 			t.Errorf("a range: %v %v", part, err)
 		} else {
-			if got, err := io.ReadAll(part.Body); err != nil || string(got) != string(body[1000:2000]) {
+			if got, err := io.ReadAll(part.Body); err != nil ||
+				string(got) != string(body[1000:2000]) {
 				t.Errorf("a range has other bytes: %v", err)
 			}
 			part.Body.Close()
@@ -144,7 +164,8 @@ func TestTransportStreamTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for stream, pace := range map[string]float64{"v": 1001.0 / 30000, "a": 1024.0 / 44100} {
-		out := string(program(t, "ffprobe", "-v", "warning", "-select_streams", stream, "-show_entries", "packet=pts_time,dts_time,flags", "-of", "csv=p=0", path))
+		out := string(program(t, "ffprobe", "-v", "warning", "-select_streams", stream,
+			"-show_entries", "packet=pts_time,dts_time,flags", "-of", "csv=p=0", path))
 		lines := strings.Fields(out)
 		var last float64
 		for i, line := range lines {
@@ -187,18 +208,23 @@ func uris(t testing.TB, playlist, text string) (found []string) {
 	return found
 }
 
-// The byte ranges of an I-frame playlist, each by itself, decode to exactly one picture: the fragment's first.
+// The byte ranges of an I-frame playlist, each by itself, decode to exactly one picture: the
+// fragment's first.
 func TestIFramePlaylist(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
 	for i, c := range []source{sources[1], sources[6]} {
 		stream := fmt.Sprintf("iframes%d", i)
 		path := c.make(t)
-		s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "24", path)
+		s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours",
+			"24", path)
 		source := hashes(t, path, "0:v")
 		for _, container := range []string{"MPEG_TS", "FRAGMENTED_MP4"} {
-			u := s.hls(stream, "--playback-mode", "ON_DEMAND", "--container-format", container, "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
-			m := regexp.MustCompile(`#EXT-X-I-FRAME-STREAM-INF:.*URI="([^"]+)"`).FindStringSubmatch(string(mustGet(t, u)))
+			u := s.hls(stream, "--playback-mode", "ON_DEMAND", "--container-format", container,
+				"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
+			m := regexp.MustCompile(
+				`#EXT-X-I-FRAME-STREAM-INF:.*URI="([^"]+)"`).FindStringSubmatch(
+				string(mustGet(t, u)))
 			if m == nil {
 				t.Fatalf("%s %s: no I-frame playlist", c.name, container)
 			}
@@ -211,13 +237,16 @@ func TestIFramePlaylist(t *testing.T) {
 			}
 			var head []byte
 			if container == "FRAGMENTED_MP4" {
-				head = mustGet(t, uris(t, playlist, regexp.MustCompile(`URI="([^"]+)"`).FindStringSubmatch(text)[1])[0])
+				head = mustGet(t,
+					uris(t, playlist,
+						regexp.MustCompile(`URI="([^"]+)"`).FindStringSubmatch(text)[1])[0])
 			}
 			at := 0
 			for j, uri := range segments {
 				n, _ := strconv.Atoi(ranges[j][1])
 				file := filepath.Join(t.TempDir(), "iframe")
-				if err := os.WriteFile(file, append(append([]byte{}, head...), mustGet(t, uri)[:n]...), 0o600); err != nil {
+				if err := os.WriteFile(file,
+					append(append([]byte{}, head...), mustGet(t, uri)[:n]...), 0o600); err != nil {
 					t.Fatal(err)
 				}
 				found := frameHashes(t, file, "0:v", false)
@@ -228,20 +257,24 @@ func TestIFramePlaylist(t *testing.T) {
 					at++
 				}
 				if at == len(source) {
-					t.Fatalf("%s %s: the picture of range %d is not in the source, or not in order", c.name, container, j)
+					t.Fatalf("%s %s: the picture of range %d is not in the source, or not in order",
+						c.name, container, j)
 				}
 			}
 		}
 	}
 }
 
-// playTransportStream lets hls.js report that it skipped a few milliseconds where it began, and nothing else. It lets the time of a
-// transport stream begin with the first sound or the decoding of the first picture, whichever comes first; where that is a
-// little before the first picture is shown, it may say so, whoever made the stream.
+// playTransportStream lets hls.js report that it skipped a few milliseconds where it began, and
+// nothing else. It lets the time of a transport stream begin with the first sound or the decoding
+// of the first picture, whichever comes first; where that is a little before the first picture is
+// shown, it may say so, whoever made the stream.
 func playTransportStream(t *testing.T, pageURL string, options map[string]any) playback {
 	t.Helper()
 	p := tryPlay(t, pageURL, options)
-	p.Errors = slices.DeleteFunc(p.Errors, func(e string) bool { return e == "mediaError bufferSeekOverHole" })
+	p.Errors = slices.DeleteFunc(p.Errors, func(e string) bool {
+		return e == "mediaError bufferSeekOverHole"
+	})
 	if p.Failure != "" || len(p.Errors) > 0 || len(p.Console) > 0 {
 		t.Fatalf("player: %+v", p)
 	}
@@ -258,11 +291,14 @@ func TestChromiumPlaysTransportStreams(t *testing.T) {
 		t.Fatalf("LIVE: %+v", p)
 	}
 	c := clip{rate: "30000/1001", bframes: 2, audio: true, seconds: 30}
-	s.run("weir", "put-media", "--stream-name", "recorded", "--create", "--data-retention-in-hours", "1", c.make(t))
+	s.run("weir", "put-media", "--stream-name", "recorded", "--create", "--data-retention-in-hours",
+		"1", c.make(t))
 	for _, mode := range []string{"NEVER", "ALWAYS"} {
-		u = s.hls("recorded", "--playback-mode", "ON_DEMAND", "--container-format", "MPEG_TS", "--discontinuity-mode", mode,
+		u = s.hls("recorded", "--playback-mode", "ON_DEMAND", "--container-format", "MPEG_TS",
+			"--discontinuity-mode", mode,
 			"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
-		p = playTransportStream(t, strangersPage(t, u), map[string]any{"seconds": 5, "seeks": []float64{15, 27, 2}})
+		p = playTransportStream(t, strangersPage(t, u),
+			map[string]any{"seconds": 5, "seeks": []float64{15, 27, 2}})
 		if p.Stalls > 0 || len(p.Seeks) != 3 || math.Abs(p.Duration-30) > 0.2 {
 			t.Fatalf("%s: %+v", mode, p)
 		}

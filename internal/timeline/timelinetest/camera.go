@@ -13,8 +13,9 @@ import (
 // fragments sent again, partial, late or without a track. Times are milliseconds.
 type Camera struct {
 	Random *rand.Rand
-	Tracks []media.Track             // what it sends as a rule
-	Other  []media.Track             // the same with other codec private data, sent now and then; may be nil
+	Tracks []media.Track // what it sends as a rule
+	// the same with other codec private data, sent now and then; may be nil
+	Other  []media.Track
 	Set    func([]media.Track) int64 // number of a track set
 	Now    int64                     // server time, which Step moves
 	Frames map[store.Number]*media.Fragment
@@ -34,7 +35,8 @@ type Commit struct {
 }
 
 // NewCamera returns a camera whose clock is right.
-func NewCamera(random *rand.Rand, now int64, tracks []media.Track, set func([]media.Track) int64) *Camera {
+func NewCamera(random *rand.Rand, now int64, tracks []media.Track,
+	set func([]media.Track) int64) *Camera {
 	return &Camera{Random: random, Tracks: tracks, Set: set, Now: now, clock: now,
 		Frames: make(map[store.Number]*media.Fragment)}
 }
@@ -123,8 +125,9 @@ func (c *Camera) info(tracks []media.Track) store.FragmentInfo {
 		base := timeline.Rescale(c.clock, 1000, scale)
 		i.Spans = append(i.Spans, store.Span{Track: t.Number, BaseDecodeTime: base,
 			Duration: timeline.Rescale(c.clock+c.length, 1000, scale) - base,
-			Size:     c.length * 100, Frames: int(c.length / 40), KeyStart: true, FirstSize: c.length * 10,
-			Traits: media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
+			Size:     c.length * 100, Frames: int(c.length / 40), KeyStart: true,
+			FirstSize: c.length * 10,
+			Traits:    media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
 	}
 	return i
 }
@@ -137,7 +140,9 @@ func (c *Camera) fill(i *store.FragmentInfo, tracks []media.Track) {
 	}
 	whole := &media.Fragment{Tracks: tracks}
 	for j := range i.Spans {
-		k := slices.IndexFunc(tracks, func(t media.Track) bool { return t.Number == i.Spans[j].Track })
+		k := slices.IndexFunc(tracks, func(t media.Track) bool {
+			return t.Number == i.Spans[j].Track
+		})
 		whole.Runs = append(whole.Runs, c.run(&i.Spans[j], &tracks[k]))
 	}
 	i.Spans = store.SpansOf(whole)
@@ -146,7 +151,8 @@ func (c *Camera) fill(i *store.FragmentInfo, tracks []media.Track) {
 
 func (c *Camera) run(span *store.Span, track *media.Track) media.Run {
 	scale := int64(track.Timescale)
-	run := media.Run{Track: span.Track, BaseDecodeTime: span.BaseDecodeTime + c.Random.Int64N(scale/20)}
+	run := media.Run{Track: span.Track,
+		BaseDecodeTime: span.BaseDecodeTime + c.Random.Int64N(scale/20)}
 	for left := span.Duration; left > 0; {
 		f := media.Frame{Duration: 1024, Size: 1 + c.Random.Uint32N(9), Key: true}
 		if track.Kind == media.Video {

@@ -111,7 +111,8 @@ func (m *Model) Listing(track media.Track, now, edge int64) *Listing {
 	if from == len(entries) {
 		return nil
 	}
-	l := &Listing{Target: m.target, Independent: true, Over: m.over && len(entries) == len(m.entries)}
+	l := &Listing{Target: m.target, Independent: true, Over: m.over &&
+		len(entries) == len(m.entries)}
 	for _, e := range entries[:from] {
 		if span := e.f.Span(track.Number); span != nil {
 			l.MediaSequence++
@@ -179,7 +180,8 @@ func (m *Model) Timestamp(f *store.FragmentInfo) int64 {
 func (m *Model) Chosen() (shown []store.FragmentInfo) {
 	if m.Replay {
 		for _, f := range slices.Backward(m.Initial) {
-			if at := m.Timestamp(&f); at < m.Start || at > m.End || !m.Same(f.TrackSet) || len(f.Spans) == 0 {
+			if at := m.Timestamp(&f); at < m.Start || at > m.End || !m.Same(f.TrackSet) ||
+				len(f.Spans) == 0 {
 				continue
 			}
 			if i := m.double(shown, &f); i >= 0 {
@@ -237,7 +239,8 @@ func (m *Model) unfold() (entries []entry, target int, over bool) {
 		for _, e := range listed {
 			m.silence(entries, &e, m.begins(f))
 			gap := m.gap(entries, &e.f)
-			if e.slice.from == 0 && (mark || m.Discontinuity == timeline.DiscontinuityOnGap && gap) ||
+			if e.slice.from == 0 &&
+				(mark || m.Discontinuity == timeline.DiscontinuityOnGap && gap) ||
 				e.slice.from > 0 && m.Discontinuity != timeline.DiscontinuityNever && gap {
 				disc++
 			}
@@ -270,7 +273,9 @@ func (m *Model) longest(chosen []store.FragmentInfo) (target int) {
 func (m *Model) follow(shown []store.FragmentInfo) (_ []store.FragmentInfo, over bool) {
 	over = m.Closed
 	for _, f := range m.Later {
-		newest := slices.MaxFunc(shown, func(a, b store.FragmentInfo) int { return int(a.Number - b.Number) })
+		newest := slices.MaxFunc(shown, func(a, b store.FragmentInfo) int {
+			return int(a.Number - b.Number)
+		})
 		if over || f.Number <= newest.Number {
 			continue
 		}
@@ -316,7 +321,8 @@ func (m *Model) gap(entries []entry, f *store.FragmentInfo) bool {
 		s := f.Span(t.Number)
 		for j := len(entries) - 1; j >= 0 && s != nil; j-- {
 			if p := entries[j].f.Span(t.Number); p != nil {
-				if math.Abs(float64(s.BaseDecodeTime-p.BaseDecodeTime-p.Duration)/float64(t.Timescale)) > 0.05 {
+				if math.Abs(float64(
+					s.BaseDecodeTime-p.BaseDecodeTime-p.Duration)/float64(t.Timescale)) > 0.05 {
 					return true
 				}
 				break
@@ -336,12 +342,14 @@ func (m *Model) millis(f *store.FragmentInfo) (d []float64) {
 	return d
 }
 
-// millisOf is what a playlist says of a run's duration: the millisecond of its end less that of its begin, without bounds of size.
+// millisOf is what a playlist says of a run's duration: the millisecond of its end less that of its
+// begin, without bounds of size.
 func millisOf(begin, duration, timescale int64) int64 {
 	return scale(begin+duration, timescale, 1000) - scale(begin, timescale, 1000)
 }
 
-// scale turns v ticks of one timescale into those of another, rounded down, with 128 bits in between.
+// scale turns v ticks of one timescale into those of another, rounded down, with 128 bits in
+// between.
 func scale(v, from, to int64) int64 {
 	hi, lo := bits.Mul64(uint64(max(v, -v)), uint64(to))
 	q, rest := bits.Div64(hi, lo, uint64(from))

@@ -6,7 +6,8 @@ import (
 	"weir/internal/store"
 )
 
-// silence gives an entry the spans with the silence that its sound needs. start is its fragment's, milliseconds.
+// silence gives an entry the spans with the silence that its sound needs. start is its fragment's,
+// milliseconds.
 func (m *Model) silence(entries []entry, e *entry, start int64) {
 	if len(m.Tracks) < 2 {
 		return
@@ -16,7 +17,8 @@ func (m *Model) silence(entries []entry, e *entry, start int64) {
 		if s == nil {
 			return 0, 0, false
 		}
-		return scale(s.BaseDecodeTime, int64(m.Tracks[track].Timescale), 1e6), scale(s.BaseDecodeTime+s.Duration, int64(m.Tracks[track].Timescale), 1e6), true
+		return scale(s.BaseDecodeTime, int64(m.Tracks[track].Timescale), 1e6),
+			scale(s.BaseDecodeTime+s.Duration, int64(m.Tracks[track].Timescale), 1e6), true
 	}
 	begin, end, ok := span(&e.f, 0)
 	if !ok {
@@ -54,5 +56,7 @@ func (m *Model) silence(entries []entry, e *entry, start int64) {
 	}
 	e.quiet = [2]int64{from - scale(start, 1000, ticks), until - scale(start, 1000, ticks)}
 	pictures := *e.f.Span(m.Tracks[0].Number)
-	e.f.Spans = []store.Span{pictures, {Track: m.Tracks[1].Number, BaseDecodeTime: from, Duration: until - from, Frames: 1, KeyStart: true}}
+	e.f.Spans = []store.Span{pictures,
+		{Track: m.Tracks[1].Number, BaseDecodeTime: from, Duration: until - from, Frames: 1,
+			KeyStart: true}}
 }

@@ -106,8 +106,8 @@ func boundary(all, rest []frame, lead int, limit int64) int64 {
 	return limit
 }
 
-// mixed tells whether a picture that is decoded before a time is presented after one that is decoded
-// later.
+// mixed tells whether a picture that is decoded before a time is presented after one that is
+// decoded later.
 func mixed(all []frame, lead int, ticks int64) bool {
 	return slices.ContainsFunc(all, func(a frame) bool {
 		return a.track == lead && a.ticks < ticks && slices.ContainsFunc(all, func(b frame) bool {
@@ -116,8 +116,8 @@ func mixed(all []frame, lead int, ticks int64) bool {
 	})
 }
 
-// spans gives the entry the spans of its slice, out of the frames from its start on. It returns when
-// the next slice begins; math.MaxInt64: there is none.
+// spans gives the entry the spans of its slice, out of the frames from its start on. It returns
+// when the next slice begins; math.MaxInt64: there is none.
 func (m *Model) spans(e *entry, rest []frame) (next int64) {
 	start, until := m.begins(&e.f), e.slice.until
 	e.f.Spans = nil

@@ -19,7 +19,8 @@ func avcCodec(profile, constraints, level byte) string {
 	return fmt.Sprintf("avc1.%02x%02x%02x", profile, constraints, level)
 }
 
-// hevcCodec is the codec of ISO/IEC 14496-15 annex E.3 from the twelve bytes of a general profile_tier_level.
+// hevcCodec is the codec of ISO/IEC 14496-15 annex E.3 from the twelve bytes of a general
+// profile_tier_level.
 func hevcCodec(ptl []byte) string {
 	if len(ptl) < 12 {
 		return ""
@@ -33,7 +34,8 @@ func hevcCodec(ptl []byte) string {
 	if ptl[0]&0x20 != 0 {
 		tier = "H"
 	}
-	fmt.Fprintf(&s, "%d.%X.%s%d", ptl[0]&0x1F, bits.Reverse32(binary.BigEndian.Uint32(ptl[1:])), tier, ptl[11])
+	fmt.Fprintf(&s, "%d.%X.%s%d", ptl[0]&0x1F, bits.Reverse32(binary.BigEndian.Uint32(ptl[1:])),
+		tier, ptl[11])
 	constraints := ptl[5:11]
 	for len(constraints) > 0 && constraints[len(constraints)-1] == 0 {
 		constraints = constraints[:len(constraints)-1]
@@ -44,7 +46,8 @@ func hevcCodec(ptl []byte) string {
 	return s.String()
 }
 
-// aacCodec is the codec of RFC 6381 section 3.3 from an AudioSpecificConfig. HE-AAC signalled explicitly has its own object type (5, 29).
+// aacCodec is the codec of RFC 6381 section 3.3 from an AudioSpecificConfig. HE-AAC signalled
+// explicitly has its own object type (5, 29).
 func aacCodec(config []byte) string {
 	if len(config) == 0 {
 		return ""
@@ -129,7 +132,8 @@ func readUnit(codec string, nals [][]byte) (u unit) {
 	return u
 }
 
-// lengthPrefixed splits a sample of NAL units with lengths of size bytes; ok is false when lengths and sample disagree.
+// lengthPrefixed splits a sample of NAL units with lengths of size bytes; ok is false when lengths
+// and sample disagree.
 func lengthPrefixed(sample []byte, size int) (nals [][]byte, ok bool) {
 	for len(sample) > 0 {
 		if len(sample) < size {
@@ -148,7 +152,8 @@ func lengthPrefixed(sample []byte, size int) (nals [][]byte, ok bool) {
 	return nals, len(nals) > 0
 }
 
-// annexB splits a byte stream at its start codes (Rec. ITU-T H.264 annex B); ok is false when it does not begin with one.
+// annexB splits a byte stream at its start codes (Rec. ITU-T H.264 annex B); ok is false when it
+// does not begin with one.
 func annexB(data []byte) (nals [][]byte, ok bool) {
 	begin := -1
 	for i := 0; i+2 < len(data); i++ {

@@ -1,12 +1,15 @@
-// Package conformance holds HLS playlists and media segments against the documents that define them: RFC 8216, its second
-// edition (draft-pantos-hls-rfc8216bis), ISO/IEC 14496-12, 14496-14 and 14496-15, and ISO/IEC 13818-1.
+// Package conformance holds HLS playlists and media segments against the documents that define
+// them: RFC 8216, its second edition (draft-pantos-hls-rfc8216bis), ISO/IEC 14496-12, 14496-14 and
+// 14496-15, and ISO/IEC 13818-1.
 //
-// It is pure: bytes in, findings out, no network and no server of ours. It shares no code with the server, so that a mistake is not
-// made on both sides alike. Nothing is repaired or guessed; what a lenient player would swallow is a finding here. Each finding
-// names a rule of the table in rules.go, and the tests break a good playlist or segment once for every rule.
+// It is pure: bytes in, findings out, no network and no server of ours. It shares no code with the
+// server, so that a mistake is not made on both sides alike. Nothing is repaired or guessed; what a
+// lenient player would swallow is a finding here. Each finding names a rule of the table in
+// rules.go, and the tests break a good playlist or segment once for every rule.
 //
-// What is left out, because nothing that Weir serves has it: the meaning of encryption, date ranges, low-latency parts, content
-// steering and variables. Their tags are known, and their attributes are held to their syntax.
+// What is left out, because nothing that Weir serves has it: the meaning of encryption, date
+// ranges, low-latency parts, content steering and variables. Their tags are known, and their
+// attributes are held to their syntax.
 package conformance
 
 import (

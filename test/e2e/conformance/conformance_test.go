@@ -56,7 +56,9 @@ func TestGoodOnesPass(t *testing.T) {
 	ts2, f := ParseTS("second", goodTS(w, 907200))
 	clean(t, "second TS", f)
 	clean(t, "TS after TS", CheckTSContinuity("second", ts1, ts2))
-	clean(t, "TS timeline", CheckTimeline(listed(), []*Timing{&ts1.Video().Timing, &ts2.Video().Timing}, Source{Tolerance: time.Microsecond}))
+	clean(t, "TS timeline",
+		CheckTimeline(listed(), []*Timing{&ts1.Video().Timing, &ts2.Video().Timing},
+			Source{Tolerance: time.Microsecond}))
 	if got := strings.Join(ts1.Codecs(), ","); got != "avc1.42c00d,mp4a.40.2" {
 		t.Errorf("codecs of TS: %s", got)
 	}
@@ -64,7 +66,9 @@ func TestGoodOnesPass(t *testing.T) {
 
 // listed is a playlist of two segments of 80 ms.
 func listed() *Media {
-	return &Media{Independent: true, Segments: []Segment{{Duration: 80 * time.Millisecond}, {Sequence: 1, Duration: 80 * time.Millisecond}}}
+	return &Media{Independent: true,
+		Segments: []Segment{{Duration: 80 * time.Millisecond},
+			{Sequence: 1, Duration: 80 * time.Millisecond}}}
 }
 
 type mutation struct {
@@ -180,7 +184,8 @@ func mutations() []mutation {
 		media(URI, "a.mp4", "a b.mp4"),
 		media(URI, "a.mp4", "%zz"),
 		media(UnknownTag, "#EXT-X-ENDLIST", "#EXT-X-END"),
-		media(RepeatedTag, "#EXT-X-TARGETDURATION:2\n", "#EXT-X-TARGETDURATION:2\n#EXT-X-TARGETDURATION:2\n"),
+		media(RepeatedTag, "#EXT-X-TARGETDURATION:2\n",
+			"#EXT-X-TARGETDURATION:2\n#EXT-X-TARGETDURATION:2\n"),
 		media(RepeatedTag, "#EXTINF:1.5,\n", "#EXTINF:1.5,\n#EXTINF:1.5,\n"),
 		media(TagValue, "#EXT-X-TARGETDURATION:2", "#EXT-X-TARGETDURATION:2.0"),
 		media(TagValue, "#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-MEDIA-SEQUENCE:-1"),
@@ -191,7 +196,8 @@ func mutations() []mutation {
 		media(TagOrder, "#EXT-X-ENDLIST", "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-ENDLIST"),
 		media(TagOrder, "#EXT-X-MAP", "#EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP"),
 		media(DanglingTag, "#EXT-X-ENDLIST", "#EXT-X-DISCONTINUITY\n#EXT-X-ENDLIST"),
-		media(MixedPlaylist, "#EXT-X-ENDLIST", "#EXT-X-SESSION-DATA:DATA-ID=\"x\",VALUE=\"y\"\n#EXT-X-ENDLIST"),
+		media(MixedPlaylist, "#EXT-X-ENDLIST",
+			"#EXT-X-SESSION-DATA:DATA-ID=\"x\",VALUE=\"y\"\n#EXT-X-ENDLIST"),
 		media(AttributeList, `URI="init.mp4?k=0"`, `URI= "init.mp4?k=0"`),
 		media(AttributeList, `URI="init.mp4?k=0"`, `URI="init.mp4?k=0",`),
 		media(AttributeType, `URI="init.mp4?k=0"`, `URI=init`),
@@ -223,34 +229,50 @@ func mutations() []mutation {
 		reload(HeaderChanged, "#EXT-X-VERSION:7", "#EXT-X-VERSION:6"),
 		reload(MediaSequenceBack, "#EXT-X-MEDIA-SEQUENCE:5", "#EXT-X-MEDIA-SEQUENCE:3"),
 		reload(DiscontinuityBack, "#EXT-X-DISCONTINUITY-SEQUENCE:2\n", ""),
-		reload(Removed, "#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\ns8.mp4\n", ""),
-		reload(ShortWindow, "#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\ns8.mp4\n", ""),
+		reload(Removed,
+			"#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\ns8.mp4\n", ""),
+		reload(ShortWindow,
+			"#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\ns8.mp4\n", ""),
 		reload(SegmentChanged, "s6.mp4", "s9.mp4"),
 		reload(DurationChanged, "#EXTINF:1.0,", "#EXTINF:0.999,"),
 		reload(DiscontinuityChanged, "#EXT-X-DISCONTINUITY\n", ""),
-		reload(DiscontinuityChanged, "#EXT-X-DISCONTINUITY-SEQUENCE:2", "#EXT-X-DISCONTINUITY-SEQUENCE:1"),
+		reload(DiscontinuityChanged, "#EXT-X-DISCONTINUITY-SEQUENCE:2",
+			"#EXT-X-DISCONTINUITY-SEQUENCE:1"),
 		reload(DateChanged, "2026-01-01T00:00:09Z", "2026-01-01T00:00:08Z"),
 		reload(MapChanged, `URI="init.mp4"`, `URI="other.mp4"`),
 		{"VOD that grows", Immutable, func() Findings {
 			before, _ := ParseMedia([]byte(goodVOD))
-			after, _ := ParseMedia([]byte(replace(goodVOD, "#EXT-X-ENDLIST", "#EXTINF:1.0,\nd.mp4\n#EXT-X-ENDLIST")))
+			after, _ := ParseMedia(
+				[]byte(replace(goodVOD, "#EXT-X-ENDLIST", "#EXTINF:1.0,\nd.mp4\n#EXT-X-ENDLIST")))
 			return CheckReload(before, after)
 		}},
 		{"EVENT that loses a segment", Removed, func() Findings {
-			before, _ := ParseMedia([]byte(replace(goodLive, "#EXT-X-TARGET", "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-TARGET")))
-			after, _ := ParseMedia([]byte(replace(goodReload, "#EXT-X-TARGET", "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-TARGET")))
+			before, _ := ParseMedia(
+				[]byte(replace(goodLive, "#EXT-X-TARGET",
+					"#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-TARGET")))
+			after, _ := ParseMedia(
+				[]byte(replace(goodReload, "#EXT-X-TARGET",
+					"#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-TARGET")))
 			return CheckReload(before, after)
 		}},
-		renditions(RenditionTarget, func(s string) string { return replace(s, "DURATION:2", "DURATION:3") }),
-		renditions(RenditionType, func(s string) string { return replace(s, "#EXT-X-PLAYLIST-TYPE:VOD\n", "") }),
+		renditions(RenditionTarget, func(s string) string {
+			return replace(s, "DURATION:2", "DURATION:3")
+		}),
+		renditions(RenditionType, func(s string) string {
+			return replace(s, "#EXT-X-PLAYLIST-TYPE:VOD\n", "")
+		}),
 		renditions(RenditionDate, func(s string) string {
 			return strings.ReplaceAll(s, "#EXT-X-PROGRAM-DATE-TIME:", "#")
 		}),
-		renditions(RenditionDate, func(s string) string { return replace(s, "00:00:00Z", "00:00:00.100Z") }),
+		renditions(RenditionDate, func(s string) string {
+			return replace(s, "00:00:00Z", "00:00:00.100Z")
+		}),
 		renditions(RenditionSpan, func(s string) string {
 			return replace(s, "#EXT-X-ENDLIST", "#EXTINF:2.1,\nd.mp4\n#EXT-X-ENDLIST")
 		}),
-		renditions(RenditionDiscontinuity, func(s string) string { return replace(s, "#EXT-X-DISCONTINUITY\n", "") }),
+		renditions(RenditionDiscontinuity, func(s string) string {
+			return replace(s, "#EXT-X-DISCONTINUITY\n", "")
+		}),
 		masterText(NoVariant, "#EXT-X-STREAM-INF:CODECS", "#X"),
 		masterText(VariantURI, "video.m3u8\n", ""),
 		masterText(VariantURI, "video.m3u8\n", "video.m3u8\nother.m3u8\n"),
@@ -259,54 +281,79 @@ func mutations() []mutation {
 		masterText(RequiredAttribute, "BANDWIDTH=500000,", ""),
 		masterText(AttributeType, "RESOLUTION=320x240", `RESOLUTION="320x240"`),
 		masterText(AttributeType, "DEFAULT=NO", "DEFAULT=FALSE"),
-		masterText(UnknownAttribute, "#EXT-X-I-FRAME-STREAM-INF:", "#EXT-X-I-FRAME-STREAM-INF:FRAME-RATE=25.0,"),
+		masterText(UnknownAttribute, "#EXT-X-I-FRAME-STREAM-INF:",
+			"#EXT-X-I-FRAME-STREAM-INF:FRAME-RATE=25.0,"),
 		masterText(AverageBandwidth, "AVERAGE-BANDWIDTH=400000", "AVERAGE-BANDWIDTH=500001"),
 		masterText(MixedPlaylist, "#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-TARGETDURATION:2"),
 		masterText(RenditionAttribute, "DEFAULT=NO", "FORCED=NO"),
-		masterText(RenditionAttribute, "AUTOSELECT=YES,TYPE=AUDIO,URI=\"audio.m3u8\",GROUP-ID=\"audio\",DEFAULT=NO",
+		masterText(RenditionAttribute,
+			"AUTOSELECT=YES,TYPE=AUDIO,URI=\"audio.m3u8\",GROUP-ID=\"audio\",DEFAULT=NO",
 			"AUTOSELECT=NO,TYPE=AUDIO,URI=\"audio.m3u8\",GROUP-ID=\"audio\",DEFAULT=YES"),
-		masterText(GroupNames, "#EXT-X-STREAM", `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="audio"`+"\n#EXT-X-STREAM"),
-		masterText(GroupDefault, "#EXT-X-STREAM", `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="b",NAME="1",DEFAULT=YES`+"\n"+
-			`#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="b",NAME="2",DEFAULT=YES`+"\n#EXT-X-STREAM"),
+		masterText(GroupNames, "#EXT-X-STREAM",
+			`#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="audio"`+"\n#EXT-X-STREAM"),
+		masterText(GroupDefault, "#EXT-X-STREAM",
+			`#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="b",NAME="1",DEFAULT=YES`+"\n"+
+				`#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="b",NAME="2",DEFAULT=YES`+"\n#EXT-X-STREAM"),
 		masterText(GroupMissing, `AUDIO="audio"`, `AUDIO="sound"`),
 		{"CODECS of another profile", CodecsMatch, func() Findings {
 			return CheckCodecs(&Variant{Codecs: []string{"avc1.42c00d"}}, []string{"avc1.64001f"})
 		}},
 		{"CODECS without the audio", CodecsMatch, func() Findings {
-			return CheckCodecs(&Variant{Codecs: []string{"avc1.42c00d"}}, []string{"avc1.42c00d", "mp4a.40.2"})
+			return CheckCodecs(&Variant{Codecs: []string{"avc1.42c00d"}},
+				[]string{"avc1.42c00d", "mp4a.40.2"})
 		}},
 		{"BANDWIDTH of the average", BandwidthLow, func() Findings {
-			peak, average := PeakAndAverage([]Piece{{time.Second, 1000}, {time.Second, 3000}}, time.Second)
+			peak, average := PeakAndAverage([]Piece{{time.Second, 1000}, {time.Second, 3000}},
+				time.Second)
 			return CheckBandwidth(&Variant{Bandwidth: average}, peak, average)
 		}},
 		{"AVERAGE-BANDWIDTH of the first segment", AverageLow, func() Findings {
-			peak, average := PeakAndAverage([]Piece{{time.Second, 1000}, {time.Second, 3000}}, time.Second)
+			peak, average := PeakAndAverage([]Piece{{time.Second, 1000}, {time.Second, 3000}},
+				time.Second)
 			return CheckBandwidth(&Variant{Bandwidth: peak, AverageBandwidth: 8000}, peak, average)
 		}},
-		{"RESOLUTION of the coded size", Resolution, func() Findings { return CheckPicture(&Variant{Resolution: "320x192"}, 320, 180, 25) }},
-		{"FRAME-RATE doubled", FrameRate, func() Findings { return CheckPicture(&Variant{FrameRate: "50.0"}, 320, 180, 25) }},
-		{"FRAME-RATE with four decimals", FrameRate, func() Findings { return CheckPicture(&Variant{FrameRate: "25.0001"}, 320, 180, 25) }},
+		{"RESOLUTION of the coded size", Resolution, func() Findings {
+			return CheckPicture(&Variant{Resolution: "320x192"}, 320, 180, 25)
+		}},
+		{"FRAME-RATE doubled", FrameRate, func() Findings {
+			return CheckPicture(&Variant{FrameRate: "50.0"}, 320, 180, 25)
+		}},
+		{"FRAME-RATE with four decimals", FrameRate, func() Findings {
+			return CheckPicture(&Variant{FrameRate: "25.0001"}, 320, 180, 25)
+		}},
 		{"audio half a second late", RenditionTime, func() Findings {
-			return CheckSync("segment 3", &Timing{Scale: 90000, Present: 90000}, &Timing{Scale: 48000, Present: 72000}, 50*time.Millisecond)
+			return CheckSync("segment 3", &Timing{Scale: 90000, Present: 90000},
+				&Timing{Scale: 48000, Present: 72000}, 50*time.Millisecond)
 		}},
 
-		initBytes("a box too long", BoxSize, append(u32(24), "ftyp"...), append(u32(240000), "ftyp"...)),
+		initBytes("a box too long", BoxSize, append(u32(24), "ftyp"...),
+			append(u32(240000), "ftyp"...)),
 		initBytes("no mvex", BoxMissing, []byte("mvex"), []byte("free")),
 		initBytes("no vmhd", BoxMissing, []byte("vmhd"), []byte("smhd")),
 		initBytes("mdat in it", InitOrder, []byte("moov"), []byte("mdat")),
 		initBytes("ftyp is not first", InitOrder, []byte("ftyp"), []byte("free")),
-		initBytes("old brands", Brand, []byte("iso6\x00\x00\x00\x00iso6cmf2"), []byte("isom\x00\x00\x00\x00mp42avc1")),
-		initBytes("a duration", InitDuration, cat(u32(1000), u32(0), make([]byte, 80)), cat(u32(1000), u32(5000), make([]byte, 80))),
-		initBytes("samples", InitSamples, append([]byte("stts"), make([]byte, 8)...), append([]byte("stts"), 0, 0, 0, 0, 0, 0, 0, 1)),
+		initBytes("old brands", Brand, []byte("iso6\x00\x00\x00\x00iso6cmf2"),
+			[]byte("isom\x00\x00\x00\x00mp42avc1")),
+		initBytes("a duration", InitDuration, cat(u32(1000), u32(0), make([]byte, 80)),
+			cat(u32(1000), u32(5000), make([]byte, 80))),
+		initBytes("samples", InitSamples, append([]byte("stts"), make([]byte, 8)...),
+			append([]byte("stts"), 0, 0, 0, 0, 0, 0, 0, 1)),
 		initBytes("an unknown sample entry", SampleEntry, []byte("avc1"), []byte("vp09")),
 		initBytes("no pixels", SampleEntry, cat(u16(320), u16(240)), u32(0)),
-		initBytes("trex of another track", TrackID, append([]byte("trex"), cat(u32(0), u32(1))...), append([]byte("trex"), cat(u32(0), u32(9))...)),
-		initBytes("timescale 0", Timescale, append([]byte("mdhd"), cat(u32(0), u32(0), u32(0), u32(1000))...), append([]byte("mdhd"), make([]byte, 16)...)),
+		initBytes("trex of another track", TrackID, append([]byte("trex"), cat(u32(0), u32(1))...),
+			append([]byte("trex"), cat(u32(0), u32(9))...)),
+		initBytes("timescale 0", Timescale,
+			append([]byte("mdhd"), cat(u32(0), u32(0), u32(0), u32(1000))...),
+			append([]byte("mdhd"), make([]byte, 16)...)),
 
 		raw("cut short", BoxSize, func(b []byte) []byte { return b[:len(b)-1] }),
 		raw("mdat first", SegmentOrder, func(b []byte) []byte { return cat(makeBox("mdat"), b) }),
-		raw("an initialization section before it", SegmentOrder, func(b []byte) []byte { return cat(goodInit(), b) }),
-		raw("no media", SegmentOrder, func(b []byte) []byte { return makeBox("styp", []byte("iso6")) }),
+		raw("an initialization section before it", SegmentOrder, func(b []byte) []byte {
+			return cat(goodInit(), b)
+		}),
+		raw("no media", SegmentOrder, func(b []byte) []byte {
+			return makeBox("styp", []byte("iso6"))
+		}),
 		moof("offsets from the file", BaseIsMoof, func(g *fragment) { g.tfhd = 0 }),
 		moof("another track", TrackID, func(g *fragment) { g.track = 2 }),
 		moof("no tfdt", DecodeTime, func(g *fragment) { g.noTfdt = true }),
@@ -339,10 +386,18 @@ func mutations() []mutation {
 		{"TS: I-frame range of the tables alone", IFrameBytes, func() Findings {
 			return CheckTSIFrame("I-frame", goodTS(newTransport(), 900000)[:2*packetSize])
 		}},
-		{"TS: I-frame range of two pictures", IFrameBytes, func() Findings { return CheckTSIFrame("I-frame", goodTS(newTransport(), 900000)) }},
+		{"TS: I-frame range of two pictures", IFrameBytes, func() Findings {
+			return CheckTSIFrame("I-frame", goodTS(newTransport(), 900000))
+		}},
 
-		transportStream("half a packet", TSPackets, func(w *transport) { goodTSInto(w); w.out.Truncate(w.out.Len() - 90) }),
-		transportStream("no sync byte", TSPackets, func(w *transport) { goodTSInto(w); w.out.Bytes()[packetSize*3] = 0 }),
+		transportStream("half a packet", TSPackets, func(w *transport) {
+			goodTSInto(w)
+			w.out.Truncate(w.out.Len() - 90)
+		}),
+		transportStream("no sync byte", TSPackets, func(w *transport) {
+			goodTSInto(w)
+			w.out.Bytes()[packetSize*3] = 0
+		}),
 		transportStream("a lost packet", TSContinuity, func(w *transport) {
 			w.tables(1)
 			w.packets(256, picture(9000), 8000)
@@ -353,8 +408,14 @@ func mutations() []mutation {
 			w.packets(256, picture(9000), 8000)
 			w.tables(1)
 		}),
-		transportStream("a wrong CRC", TSTables, func(w *transport) { goodTSInto(w); w.out.Bytes()[packetSize-1] ^= 1 }),
-		transportStream("a PID of no PMT", TSTables, func(w *transport) { goodTSInto(w); w.packets(300, picture(16200), -1) }),
+		transportStream("a wrong CRC", TSTables, func(w *transport) {
+			goodTSInto(w)
+			w.out.Bytes()[packetSize-1] ^= 1
+		}),
+		transportStream("a PID of no PMT", TSTables, func(w *transport) {
+			goodTSInto(w)
+			w.packets(300, picture(16200), -1)
+		}),
 		transportStream("two programs", TSProgram, func(w *transport) {
 			w.tables(1, 2)
 			w.packets(256, picture(9000), 8000)

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// The good playlists and segments that the tests break. They are built here, byte by byte, not by the server's writers.
+// The good playlists and segments that the tests break. They are built here, byte by byte, not by
+// the server's writers.
 
 const goodVOD = `#EXTM3U
 #EXT-X-VERSION:7
@@ -115,22 +116,28 @@ func makeBox(kind string, parts ...[]byte) []byte {
 }
 
 var (
-	avcConfig = []byte{1, 0x42, 0xC0, 0x0D, 0xFF, 0xE1, 0, 4, 0x67, 0x42, 0xC0, 0x0D, 1, 0, 2, 0x68, 0xCE}
-	idr       = []byte{0x65, 0x88, 0x84, 0x21}
-	slice     = []byte{0x41, 0x9A, 0x21, 0x6C}
+	avcConfig = []byte{1, 0x42, 0xC0, 0x0D, 0xFF, 0xE1, 0, 4, 0x67, 0x42, 0xC0, 0x0D, 1, 0, 2, 0x68,
+		0xCE}
+	idr   = []byte{0x65, 0x88, 0x84, 0x21}
+	slice = []byte{0x41, 0x9A, 0x21, 0x6C}
 )
 
 // goodInit is an initialization section of an H.264 track with timescale 1000.
 func goodInit() []byte {
-	entry := makeBox("avc1", make([]byte, 6), u16(1), make([]byte, 16), u16(320), u16(240), make([]byte, 50), makeBox("avcC", avcConfig))
-	stbl := makeBox("stbl", makeBox("stsd", u32(0), u32(1), entry), makeBox("stts", u32(0), u32(0)), makeBox("stsc", u32(0), u32(0)),
+	entry := makeBox("avc1", make([]byte, 6), u16(1), make([]byte, 16), u16(320), u16(240),
+		make([]byte, 50), makeBox("avcC", avcConfig))
+	stbl := makeBox("stbl", makeBox("stsd", u32(0), u32(1), entry), makeBox("stts", u32(0), u32(0)),
+		makeBox("stsc", u32(0), u32(0)),
 		makeBox("stsz", u32(0), u32(0), u32(0)), makeBox("stco", u32(0), u32(0)))
 	mdia := makeBox("mdia", makeBox("mdhd", u32(0), u32(0), u32(0), u32(1000), u32(0), u32(0)),
 		makeBox("hdlr", u32(0), u32(0), []byte("vide"), make([]byte, 13)),
-		makeBox("minf", makeBox("vmhd", u32(1), u32(0), u32(0)), makeBox("dinf", makeBox("dref", u32(0), u32(1), makeBox("url ", u32(1)))), stbl))
+		makeBox("minf", makeBox("vmhd", u32(1), u32(0), u32(0)),
+			makeBox("dinf", makeBox("dref", u32(0), u32(1), makeBox("url ", u32(1)))), stbl))
 	return cat(makeBox("ftyp", []byte("iso6"), u32(0), []byte("iso6cmf2")),
-		makeBox("moov", makeBox("mvhd", u32(0), u32(0), u32(0), u32(1000), u32(0), make([]byte, 80)),
-			makeBox("trak", makeBox("tkhd", u32(7), u32(0), u32(0), u32(1), make([]byte, 68)), mdia),
+		makeBox("moov",
+			makeBox("mvhd", u32(0), u32(0), u32(0), u32(1000), u32(0), make([]byte, 80)),
+			makeBox("trak", makeBox("tkhd", u32(7), u32(0), u32(0), u32(1), make([]byte, 68)),
+				mdia),
 			makeBox("mvex", makeBox("trex", u32(0), u32(1), u32(1), u32(0), u32(0), u32(0)))))
 }
 
@@ -158,13 +165,15 @@ func (g *fragment) bytes() []byte {
 	build := func(offset int) []byte {
 		trun := []([]byte){{1, 0, 0x0F, 1}, u32(len(g.samples) + g.count), u32(offset)}
 		for i := range g.samples {
-			trun = append(trun, u32(g.durations[i]), u32(len(g.samples[i])), u32(g.flags[i]), u32(g.offsets[i]))
+			trun = append(trun, u32(g.durations[i]), u32(len(g.samples[i])), u32(g.flags[i]),
+				u32(g.offsets[i]))
 		}
 		traf := [][]byte{makeBox("tfhd", u32(g.tfhd), u32(g.track))}
 		if !g.noTfdt {
 			traf = append(traf, makeBox("tfdt", u32(0), u32(g.start)))
 		}
-		return makeBox("moof", makeBox("mfhd", u32(0), u32(g.sequence)), makeBox("traf", cat(traf...), makeBox("trun", trun...)))
+		return makeBox("moof", makeBox("mfhd", u32(0), u32(g.sequence)),
+			makeBox("traf", cat(traf...), makeBox("trun", trun...)))
 	}
 	return cat(build(len(build(0))+8+g.dataOffset), makeBox("mdat", g.samples...))
 }
@@ -177,7 +186,8 @@ type transport struct {
 
 func newTransport() *transport { return &transport{counters: map[int]byte{}} }
 
-// packets writes a payload, with a PCR in its first packet when pcr is not negative (27 MHz / 300, as a DTS).
+// packets writes a payload, with a PCR in its first packet when pcr is not negative (27 MHz / 300,
+// as a DTS).
 func (w *transport) packets(pid int, payload []byte, pcr int) {
 	for first := true; first || len(payload) > 0; first = false {
 		var adaptation []byte
@@ -209,7 +219,8 @@ func (w *transport) packets(pid int, payload []byte, pcr int) {
 		if adaptation != nil {
 			control = 3
 		}
-		w.out.Write([]byte{0x47, start | byte(pid>>8), byte(pid), control<<4 | w.counters[pid]&0x0F})
+		w.out.Write([]byte{0x47, start | byte(pid>>8), byte(pid),
+			control<<4 | w.counters[pid]&0x0F})
 		if w.counters[pid]++; adaptation != nil {
 			w.out.WriteByte(byte(len(adaptation)))
 			w.out.Write(adaptation)
@@ -228,7 +239,9 @@ func (w *transport) tables(programs ...int) {
 		list = append(list, u16(p), u16(0xE000|0x1000))
 	}
 	w.packets(0, psi(0, cat(list...)), -1)
-	w.packets(0x1000, psi(2, cat(u16(0xE000|256), u16(0xF000), []byte{0x1B}, u16(0xE000|256), u16(0xF000), []byte{0x0F}, u16(0xE000|257), u16(0xF000))), -1)
+	w.packets(0x1000,
+		psi(2, cat(u16(0xE000|256), u16(0xF000), []byte{0x1B}, u16(0xE000|256), u16(0xF000),
+			[]byte{0x0F}, u16(0xE000|257), u16(0xF000))), -1)
 }
 
 func psi(table byte, body []byte) []byte {
@@ -237,7 +250,8 @@ func psi(table byte, body []byte) []byte {
 }
 
 func pts(prefix byte, t int) []byte {
-	return []byte{prefix<<4 | byte(t>>29)&0x0E | 1, byte(t >> 22), byte(t>>14) | 1, byte(t >> 7), byte(t<<1) | 1}
+	return []byte{prefix<<4 | byte(t>>29)&0x0E | 1, byte(t >> 22), byte(t>>14) | 1, byte(t >> 7),
+		byte(t<<1) | 1}
 }
 
 func pes(id byte, dts int, data []byte) []byte {
@@ -257,14 +271,17 @@ var (
 // adts is one frame of 1024 samples at 48 kHz with n payload bytes.
 func adts(n int) []byte {
 	size := n + 7
-	return cat([]byte{0xFF, 0xF1, 0x4C, 0x80 | byte(size>>11), byte(size >> 3), byte(size<<5) | 0x1F, 0xFC}, bytes.Repeat([]byte{0x21}, n))
+	return cat([]byte{0xFF, 0xF1, 0x4C, 0x80 | byte(size>>11), byte(size >> 3),
+		byte(size<<5) | 0x1F, 0xFC}, bytes.Repeat([]byte{0x21}, n))
 }
 
-// goodTS is 80 ms of video and about as much audio from a time on (90 kHz); w carries the counters on.
+// goodTS is 80 ms of video and about as much audio from a time on (90 kHz); w carries the counters
+// on.
 func goodTS(w *transport, start int) []byte {
 	w.out.Reset()
 	w.tables(1)
-	w.packets(256, pes(0xE0, start, startCodes(delimiter, sps, pps, cat(idr, bytes.Repeat([]byte{7}, 300)))), start-900)
+	w.packets(256, pes(0xE0, start,
+		startCodes(delimiter, sps, pps, cat(idr, bytes.Repeat([]byte{7}, 300)))), start-900)
 	w.packets(257, pes(0xC0, start, adts(100)), -1)
 	w.packets(256, pes(0xE0, start+3600, startCodes(delimiter, slice)), start+2700)
 	return bytes.Clone(w.out.Bytes())

@@ -19,7 +19,8 @@ type entry struct {
 	attrs map[string]string // of an attribute list; quotes removed
 }
 
-// scan reads the lines of a playlist and holds each to its own syntax (RFC 8216 sections 4.1 and 4.2).
+// scan reads the lines of a playlist and holds each to its own syntax (RFC 8216 sections 4.1 and
+// 4.2).
 func scan(text []byte) (entries []entry, f Findings) {
 	if bytes.HasPrefix(text, []byte("\xEF\xBB\xBF")) {
 		f.add(Encoding, line(1), "the text begins with a byte order mark")
@@ -49,7 +50,8 @@ func scan(text []byte) (entries []entry, f Findings) {
 		switch {
 		case s == "":
 		case !strings.HasPrefix(s, "#"):
-			if u, err := url.Parse(s); err != nil || strings.ContainsAny(s, " \"<>\\^`{|}") || u.String() == "" {
+			if u, err := url.Parse(s); err != nil || strings.ContainsAny(s, " \"<>\\^`{|}") ||
+				u.String() == "" {
 				f.add(URI, line(n), "%q is no URI", s)
 			}
 			entries = append(entries, entry{line: n, value: s})
@@ -150,7 +152,8 @@ func (a attribute) accepts(value string) bool {
 	case resolution:
 		return resolutionForm.MatchString(value)
 	case enumerated:
-		return enumeratedForm.MatchString(value) && (a.values == nil || slices.Contains(a.values, value))
+		return enumeratedForm.MatchString(value) &&
+			(a.values == nil || slices.Contains(a.values, value))
 	}
 	return isQuoted || enumeratedForm.MatchString(value)
 }

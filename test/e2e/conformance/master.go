@@ -87,11 +87,14 @@ func ParseMaster(text []byte) (*Master, Findings) {
 
 func variant(f *Findings, e *entry) Variant {
 	v := Variant{
-		Bandwidth: number(e.attrs["BANDWIDTH"]), AverageBandwidth: number(e.attrs["AVERAGE-BANDWIDTH"]),
-		Resolution: e.attrs["RESOLUTION"], FrameRate: e.attrs["FRAME-RATE"], Audio: e.attrs["AUDIO"],
+		Bandwidth:        number(e.attrs["BANDWIDTH"]),
+		AverageBandwidth: number(e.attrs["AVERAGE-BANDWIDTH"]),
+		Resolution:       e.attrs["RESOLUTION"], FrameRate: e.attrs["FRAME-RATE"],
+		Audio: e.attrs["AUDIO"],
 	}
 	if v.AverageBandwidth > v.Bandwidth {
-		f.add(AverageBandwidth, line(e.line), "AVERAGE-BANDWIDTH %d above BANDWIDTH %d", v.AverageBandwidth, v.Bandwidth)
+		f.add(AverageBandwidth, line(e.line), "AVERAGE-BANDWIDTH %d above BANDWIDTH %d",
+			v.AverageBandwidth, v.Bandwidth)
 	}
 	if text := e.attrs["CODECS"]; text == "" {
 		f.add(Codecs, line(e.line), "no CODECS, which every variant should have")
@@ -107,7 +110,8 @@ func variant(f *Findings, e *entry) Variant {
 }
 
 func rendition(f *Findings, e *entry) Rendition {
-	r := Rendition{Type: e.attrs["TYPE"], Group: e.attrs["GROUP-ID"], Name: e.attrs["NAME"], URI: e.attrs["URI"], Default: e.attrs["DEFAULT"] == "YES"}
+	r := Rendition{Type: e.attrs["TYPE"], Group: e.attrs["GROUP-ID"], Name: e.attrs["NAME"],
+		URI: e.attrs["URI"], Default: e.attrs["DEFAULT"] == "YES"}
 	refuse := func(why string) { f.add(RenditionAttribute, line(e.line), "%s", why) }
 	if r.Type == "CLOSED-CAPTIONS" && (r.URI != "" || e.attrs["INSTREAM-ID"] == "") {
 		refuse("CLOSED-CAPTIONS has INSTREAM-ID and no URI")
@@ -145,14 +149,16 @@ func (m *Master) groups(f *Findings) {
 		}
 	}
 	for _, v := range m.Variants {
-		if v.Audio != "" && !slices.ContainsFunc(m.Rendition, func(r Rendition) bool { return r.Type == "AUDIO" && r.Group == v.Audio }) {
+		if v.Audio != "" &&
+			!slices.ContainsFunc(m.Rendition,
+				func(r Rendition) bool { return r.Type == "AUDIO" && r.Group == v.Audio }) {
 			f.add(GroupMissing, "playlist", "AUDIO=%q has no EXT-X-MEDIA", v.Audio)
 		}
 	}
 }
 
-// CheckCodecs holds CODECS to what the media of a variant and its renditions are; have comes from their initialization sections
-// or transport streams.
+// CheckCodecs holds CODECS to what the media of a variant and its renditions are; have comes from
+// their initialization sections or transport streams.
 func CheckCodecs(v *Variant, have []string) (f Findings) {
 	a, b := slices.Sorted(slices.Values(v.Codecs)), slices.Sorted(slices.Values(have))
 	if !slices.Equal(a, b) {
@@ -167,12 +173,15 @@ type Piece struct {
 	Bytes    int64
 }
 
-// PeakAndAverage gives the peak segment bit rate and the average segment bit rate of a playlist (RFC 8216 section 4.1): the peak is
-// that of any contiguous segments that together last between half and one and a half target durations.
+// PeakAndAverage gives the peak segment bit rate and the average segment bit rate of a playlist
+// (RFC 8216 section 4.1): the peak is that of any contiguous segments that together last between
+// half and one and a half target durations.
 func PeakAndAverage(pieces []Piece, target time.Duration) (peak, average int64) {
 	var bytes int64
 	var length time.Duration
-	rate := func(bytes int64, d time.Duration) int64 { return int64(float64(bytes) * 8 / d.Seconds()) }
+	rate := func(bytes int64, d time.Duration) int64 {
+		return int64(float64(bytes) * 8 / d.Seconds())
+	}
 	for i := range pieces {
 		bytes, length = bytes+pieces[i].Bytes, length+pieces[i].Duration
 		var b int64
@@ -193,20 +202,22 @@ func PeakAndAverage(pieces []Piece, target time.Duration) (peak, average int64) 
 	return peak, average
 }
 
-// CheckBandwidth holds BANDWIDTH and AVERAGE-BANDWIDTH to the measured rates: neither may be below, for a variant all of whose
-// segments exist.
+// CheckBandwidth holds BANDWIDTH and AVERAGE-BANDWIDTH to the measured rates: neither may be below,
+// for a variant all of whose segments exist.
 func CheckBandwidth(v *Variant, peak, average int64) (f Findings) {
 	if v.Bandwidth < peak {
 		f.add(BandwidthLow, "variant", "BANDWIDTH %d, measured peak %d", v.Bandwidth, peak)
 	}
 	if v.AverageBandwidth > 0 && v.AverageBandwidth < average {
-		f.add(AverageLow, "variant", "AVERAGE-BANDWIDTH %d, measured %d", v.AverageBandwidth, average)
+		f.add(AverageLow, "variant", "AVERAGE-BANDWIDTH %d, measured %d", v.AverageBandwidth,
+			average)
 	}
 	return f
 }
 
-// CheckPicture holds RESOLUTION and FRAME-RATE to the media: width and height in pixels, rate in frames per second as measured over
-// segments, which may differ by a twentieth from what one segment shows.
+// CheckPicture holds RESOLUTION and FRAME-RATE to the media: width and height in pixels, rate in
+// frames per second as measured over segments, which may differ by a twentieth from what one
+// segment shows.
 func CheckPicture(v *Variant, width, height int, rate float64) (f Findings) {
 	if have := fmt.Sprintf("%dx%d", width, height); v.Resolution != "" && v.Resolution != have {
 		f.add(Resolution, "variant", "RESOLUTION=%s, the media are %s", v.Resolution, have)

@@ -66,7 +66,8 @@ func (r *Range) Same(o *Range) bool {
 // dateForm is ISO/IEC 8601:2004 with a time zone and at least seconds.
 var dateForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)$`)
 
-// ParseMedia reads a media playlist and holds it to every rule that one reading of one playlist can show.
+// ParseMedia reads a media playlist and holds it to every rule that one reading of one playlist can
+// show.
 func ParseMedia(text []byte) (*Media, Findings) {
 	entries, f := scan(text)
 	m := &Media{Version: 1, text: string(text)}
@@ -187,8 +188,8 @@ func (p *mediaParser) extinf(e *entry) {
 	p.duration = true
 }
 
-// byteRange reads <n>[@<o>]. Without an offset it continues the resource's last sub-range, which only the URI will tell: the
-// offset is -1 until then.
+// byteRange reads <n>[@<o>]. Without an offset it continues the resource's last sub-range, which
+// only the URI will tell: the offset is -1 until then.
 func (p *mediaParser) byteRange(e *entry, text string) *Range {
 	length, offset, has := strings.Cut(text, "@")
 	if !isInteger(length) || has && !isInteger(offset) {
@@ -214,7 +215,8 @@ func (p *mediaParser) segment(e *entry) {
 	}
 	// Section 4.3.3.1: rounded to the nearest integer, not above the target duration.
 	if rounded := s.Duration.Round(time.Second); p.target && rounded > p.m.TargetDuration {
-		p.f.add(TargetDuration, line(e.line), "EXTINF of %v, target duration %v", s.Duration, p.m.TargetDuration)
+		p.f.add(TargetDuration, line(e.line), "EXTINF of %v, target duration %v", s.Duration,
+			p.m.TargetDuration)
 	}
 	if s.Duration <= 0 && p.duration && !s.Gap {
 		p.f.add(EmptySegment, line(e.line), "EXTINF of %v", s.Duration)
@@ -226,7 +228,8 @@ func (p *mediaParser) segment(e *entry) {
 		end, continues := p.lastRange[s.URI]
 		if s.Range.Offset < 0 {
 			if !continues {
-				p.f.add(ByteRange, line(e.line), "no offset, and no sub-range of the same resource before it")
+				p.f.add(ByteRange, line(e.line),
+					"no offset, and no sub-range of the same resource before it")
 			}
 			s.Range.Offset = end
 		}
@@ -244,7 +247,8 @@ func (p *mediaParser) end() {
 	if !p.target {
 		f.add(MissingTargetDuration, "playlist", "no EXT-X-TARGETDURATION")
 	}
-	if p.pending != "" && p.pending != "EXT-X-PART" && p.pending != "EXT-X-KEY" && p.pending != "EXT-X-BITRATE" {
+	if p.pending != "" && p.pending != "EXT-X-PART" && p.pending != "EXT-X-KEY" &&
+		p.pending != "EXT-X-BITRATE" {
 		f.add(DanglingTag, "playlist", "no segment follows the last %s", p.pending)
 	}
 	if p.m.Type == VOD && !p.m.Ended {
@@ -276,7 +280,8 @@ func (v *versions) at(least int, why string) {
 
 func (v *versions) check(f *Findings, version int) {
 	if v.least > version {
-		f.add(Version, "playlist", "%s needs EXT-X-VERSION %d, the playlist has %d", v.why, v.least, version)
+		f.add(Version, "playlist", "%s needs EXT-X-VERSION %d, the playlist has %d", v.why, v.least,
+			version)
 	}
 	if version < 1 || version > 13 {
 		f.add(Version, "playlist", "EXT-X-VERSION %d is not a version", version)
@@ -289,8 +294,9 @@ func number(s string) int64 {
 	return n
 }
 
-// CheckDates holds EXT-X-PROGRAM-DATE-TIME to EXTINF where the media are contiguous: within a run of segments without a discontinuity,
-// dates grow as durations do. tolerance is for what dates round and for a source whose audio frames do not end with the picture.
+// CheckDates holds EXT-X-PROGRAM-DATE-TIME to EXTINF where the media are contiguous: within a run
+// of segments without a discontinuity, dates grow as durations do. tolerance is for what dates
+// round and for a source whose audio frames do not end with the picture.
 func CheckDates(m *Media, tolerance time.Duration) (f Findings) {
 	for i := range m.Segments {
 		s := &m.Segments[i]
@@ -302,14 +308,16 @@ func CheckDates(m *Media, tolerance time.Duration) (f Findings) {
 		}
 		p := &m.Segments[i-1]
 		if off := s.Date.Sub(p.Date.Add(p.Duration)); off.Abs() > tolerance {
-			f.add(DateDrift, segmentAt(s.Sequence), "%v after the end of the segment before it", off)
+			f.add(DateDrift, segmentAt(s.Sequence), "%v after the end of the segment before it",
+				off)
 		}
 	}
 	return f
 }
 
-// CheckIFrames holds an I-frame playlist to the media playlist whose frames it names (RFC 8216 section 4.3.3.6): the same span of time,
-// byte ranges with offsets, an initialization section when the media have one.
+// CheckIFrames holds an I-frame playlist to the media playlist whose frames it names (RFC 8216
+// section 4.3.3.6): the same span of time, byte ranges with offsets, an initialization section when
+// the media have one.
 func CheckIFrames(iframes, media *Media, tolerance time.Duration) (f Findings) {
 	if !iframes.IFramesOnly {
 		f.add(IFramesOnly, "playlist", "no EXT-X-I-FRAMES-ONLY")
@@ -325,19 +333,22 @@ func CheckIFrames(iframes, media *Media, tolerance time.Duration) (f Findings) {
 	}
 	// The duration of an I-frame is the time to the next one or to the end, so that the sums agree.
 	if d := iframes.Length() - media.Length(); media.Ended && d.Abs() > tolerance {
-		f.add(IFrameDuration, "playlist", "I-frames span %v, the media %v", iframes.Length(), media.Length())
+		f.add(IFrameDuration, "playlist", "I-frames span %v, the media %v", iframes.Length(),
+			media.Length())
 	}
 	return f
 }
 
-// CheckMaps demands an initialization section for every segment, as fragmented MP4 needs it, and a discontinuity where it changes.
+// CheckMaps demands an initialization section for every segment, as fragmented MP4 needs it, and a
+// discontinuity where it changes.
 func CheckMaps(m *Media) (f Findings) {
 	for i := range m.Segments {
 		s := &m.Segments[i]
 		if s.Map == nil {
 			f.add(MapMissing, segmentAt(s.Sequence), "no EXT-X-MAP")
 		} else if i > 0 && m.Segments[i-1].Map != nil && m.Segments[i-1].Map.URI != s.Map.URI && !s.Begins {
-			f.add(MapDiscontinuity, segmentAt(s.Sequence), "%s after %s without EXT-X-DISCONTINUITY", s.Map.URI, m.Segments[i-1].Map.URI)
+			f.add(MapDiscontinuity, segmentAt(s.Sequence),
+				"%s after %s without EXT-X-DISCONTINUITY", s.Map.URI, m.Segments[i-1].Map.URI)
 		}
 	}
 	return f

@@ -60,7 +60,8 @@ func boxes(f *Findings, where string, data []byte) (out []mp4Box) {
 			f.add(BoxSize, where, "at byte %d: a box of %d bytes in %d", offset, size, len(rest))
 			return out
 		}
-		out = append(out, mp4Box{kind: string(rest[4:8]), body: rest[head:size], offset: offset, size: int(size)})
+		out = append(out,
+			mp4Box{kind: string(rest[4:8]), body: rest[head:size], offset: offset, size: int(size)})
 		offset += int(size)
 	}
 	return out
@@ -99,7 +100,8 @@ func descend(f *Findings, where string, data []byte, path ...string) []byte {
 	return data
 }
 
-// field reads n bytes at an offset as a number; 0 beyond the end, which the caller's own checks then catch.
+// field reads n bytes at an offset as a number; 0 beyond the end, which the caller's own checks
+// then catch.
 func field(data []byte, offset, n int) (v uint64) {
 	if offset < 0 || offset+n > len(data) {
 		return 0
@@ -110,7 +112,8 @@ func field(data []byte, offset, n int) (v uint64) {
 	return v
 }
 
-// ParseInit reads an initialization section and holds it to RFC 8216 section 3.3 and to what the boxes demand.
+// ParseInit reads an initialization section and holds it to RFC 8216 section 3.3 and to what the
+// boxes demand.
 func ParseInit(data []byte) (*Init, Findings) {
 	const where = "init"
 	var f Findings
@@ -132,7 +135,8 @@ func ParseInit(data []byte) (*Init, Findings) {
 		}
 	}
 	if !slices.ContainsFunc(in.Brands, func(b string) bool {
-		return b >= "iso6" && b <= "iso9" || b >= "isoa" && b <= "isol" || b == "cmfc" || b == "cmf2"
+		return b >= "iso6" && b <= "iso9" || b >= "isoa" && b <= "isol" || b == "cmfc" ||
+			b == "cmf2"
 	}) {
 		f.add(Brand, where, "%q has none compatible with iso6", in.Brands)
 	}
@@ -141,7 +145,8 @@ func ParseInit(data []byte) (*Init, Findings) {
 	mvhd := child(&f, where, inMoov, "mvhd")
 	trak := child(&f, where, inMoov, "trak")
 	if field(mvhd, 16, 4) != 0 && len(mvhd) > 0 && mvhd[0] == 0 {
-		f.add(InitDuration, where, "mvhd says %d ticks, and the media are elsewhere", field(mvhd, 16, 4))
+		f.add(InitDuration, where, "mvhd says %d ticks, and the media are elsewhere",
+			field(mvhd, 16, 4))
 	}
 	in.track(&f, where, trak)
 	if mvex := child(&f, where, inMoov, "mvex"); mvex != nil {
@@ -149,7 +154,8 @@ func ParseInit(data []byte) (*Init, Findings) {
 		if id := uint32(field(trex, 4, 4)); id != in.Track {
 			f.add(TrackID, where, "trex of track %d, tkhd of track %d", id, in.Track)
 		}
-		in.defaultDuration, in.defaultSize, in.defaultFlags = uint32(field(trex, 12, 4)), uint32(field(trex, 16, 4)), uint32(field(trex, 20, 4))
+		in.defaultDuration, in.defaultSize, in.defaultFlags = uint32(field(trex, 12, 4)),
+			uint32(field(trex, 16, 4)), uint32(field(trex, 20, 4))
 	}
 	return in, f
 }
@@ -249,7 +255,8 @@ func (in *Init) entry(f *Findings, where string, stsd []byte) {
 	}
 }
 
-// specificConfig finds the DecoderSpecificInfo of an esds box (ISO/IEC 14496-1 section 7.2.6): tag 3, in it 4, in it 5.
+// specificConfig finds the DecoderSpecificInfo of an esds box (ISO/IEC 14496-1 section 7.2.6): tag
+// 3, in it 4, in it 5.
 func specificConfig(esds []byte) []byte {
 	if len(esds) < 4 {
 		return nil
@@ -280,8 +287,8 @@ func specificConfig(esds []byte) []byte {
 
 const nonSync = 1 << 16 // sample_is_non_sync_sample
 
-// ParseFragment reads a media segment of the track that an initialization section describes. One or more moof, mdat pairs, perhaps with
-// styp, sidx and emsg before them.
+// ParseFragment reads a media segment of the track that an initialization section describes. One or
+// more moof, mdat pairs, perhaps with styp, sidx and emsg before them.
 func ParseFragment(in *Init, where string, data []byte) (*Timing, Findings) {
 	var f Findings
 	t := &Timing{Scale: int64(in.Timescale), Numbered: true, Bytes: int64(len(data))}
@@ -314,7 +321,8 @@ func ParseFragment(in *Init, where string, data []byte) (*Timing, Findings) {
 	return t, f
 }
 
-func (in *Init) movieFragment(f *Findings, where string, t *Timing, data []byte, moof, mdat mp4Box, first bool) {
+func (in *Init) movieFragment(f *Findings, where string, t *Timing, data []byte, moof, mdat mp4Box,
+	first bool) {
 	inMoof := boxes(f, where, moof.body)
 	mfhd := child(f, where, inMoof, "mfhd")
 	if sequence := uint32(field(mfhd, 4, 4)); first {
@@ -335,7 +343,8 @@ func (in *Init) movieFragment(f *Findings, where string, t *Timing, data []byte,
 		bit   uint64
 		bytes int
 		into  *uint32
-	}{{0x1, 8, nil}, {0x2, 4, nil}, {0x8, 4, &duration}, {0x10, 4, &size}, {0x20, 4, &sampleFlags}} {
+	}{{0x1, 8, nil}, {0x2, 4, nil}, {0x8, 4, &duration}, {0x10, 4, &size},
+		{0x20, 4, &sampleFlags}} {
 		if flags&o.bit == 0 {
 			continue
 		}
@@ -356,7 +365,8 @@ func (in *Init) movieFragment(f *Findings, where string, t *Timing, data []byte,
 	if first {
 		t.Start, t.Present = start, start
 	}
-	in.run(f, where, t, data, moof, mdat, child(f, where, inTraf, "trun"), runDefaults{start, duration, size, sampleFlags}, first)
+	in.run(f, where, t, data, moof, mdat, child(f, where, inTraf, "trun"),
+		runDefaults{start, duration, size, sampleFlags}, first)
 }
 
 type runDefaults struct {
@@ -365,7 +375,8 @@ type runDefaults struct {
 }
 
 // run reads trun and the samples that it describes.
-func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mdat mp4Box, trun []byte, d runDefaults, first bool) {
+func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mdat mp4Box,
+	trun []byte, d runDefaults, first bool) {
 	has, count := field(trun, 0, 4)&0xFFFFFF, int(field(trun, 4, 4))
 	columns := 0
 	for _, bit := range []uint64{0x100, 0x200, 0x400, 0x800} {
@@ -385,7 +396,8 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 		at += 4
 	}
 	if count == 0 || at+count*columns*4 != len(trun) {
-		f.add(SampleCount, where, "trun of %d samples and %d columns in %d bytes", count, columns, len(trun))
+		f.add(SampleCount, where, "trun of %d samples and %d columns in %d bytes", count, columns,
+			len(trun))
 		return
 	}
 	mdatBegin := mdat.offset + mdat.size - len(mdat.body)
@@ -420,7 +432,8 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 		}
 		present := time + offset
 		if shown[present] || present < 0 {
-			f.add(PresentationTime, where, "sample %d is shown at tick %d, as another or before zero", i, present)
+			f.add(PresentationTime, where,
+				"sample %d is shown at tick %d, as another or before zero", i, present)
 		}
 		shown[present] = true
 		if i == 0 && first {
@@ -432,7 +445,8 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 		}
 		end := position + int(size)
 		if size == 0 || end > mdatBegin+len(mdat.body) || position < mdatBegin {
-			f.add(SampleSize, where, "sample %d: bytes %d to %d of mdat at %d to %d", i, position, end, mdatBegin, mdatBegin+len(mdat.body))
+			f.add(SampleSize, where, "sample %d: bytes %d to %d of mdat at %d to %d", i, position,
+				end, mdatBegin, mdatBegin+len(mdat.body))
 			return
 		}
 		sync := flags&nonSync == 0
@@ -446,7 +460,8 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 		position = end
 	}
 	if position != mdatBegin+len(mdat.body) {
-		f.add(SampleSize, where, "samples end at %d, mdat at %d", position, mdatBegin+len(mdat.body))
+		f.add(SampleSize, where, "samples end at %d, mdat at %d", position,
+			mdatBegin+len(mdat.body))
 	}
 }
 
@@ -464,11 +479,13 @@ func (in *Init) sample(f *Findings, where string, i int, data []byte, sync bool)
 		nals, ok := lengthPrefixed(data, in.LengthSize)
 		u := readUnit(in.family, nals)
 		if !ok || u.slices == 0 {
-			f.add(NALUnits, where, "sample %d: NAL unit lengths do not fill %d bytes, or no slice", i, len(data))
+			f.add(NALUnits, where, "sample %d: NAL unit lengths do not fill %d bytes, or no slice",
+				i, len(data))
 			return
 		}
 		if sync != u.key {
-			f.add(SyncFlag, where, "sample %d: sync flag %v, random access picture %v", i, sync, u.key)
+			f.add(SyncFlag, where, "sample %d: sync flag %v, random access picture %v", i, sync,
+				u.key)
 		}
 	}
 }
@@ -477,8 +494,9 @@ func (t *Timing) String() string {
 	return fmt.Sprintf("%d+%d/%d, %d frames", t.Start, t.Duration, t.Scale, t.Frames)
 }
 
-// CheckIFrame holds the bytes of an I-frame's range in a media segment to RFC 8216 section 4.3.3.6: from moof (or what stands before it) to the end of
-// its first sample, which is a random access point. Its trun may count the segment's other samples, whose bytes are not there.
+// CheckIFrame holds the bytes of an I-frame's range in a media segment to RFC 8216 section 4.3.3.6:
+// from moof (or what stands before it) to the end of its first sample, which is a random access
+// point. Its trun may count the segment's other samples, whose bytes are not there.
 func CheckIFrame(in *Init, where string, data []byte) (f Findings) {
 	refuse := func(format string, args ...any) { f.add(IFrameBytes, where, format, args...) }
 	for offset := 0; offset+16 <= len(data); {
@@ -498,11 +516,15 @@ func CheckIFrame(in *Init, where string, data []byte) (f Findings) {
 			whole = append(slices.Clone(data), make([]byte, missing)...)
 		}
 		t, err := ParseFragment(in, where, whole)
-		err = slices.DeleteFunc(err, func(x Finding) bool { return x.Rule == NALUnits || x.Rule == SyncFlag })
+		err = slices.DeleteFunc(err, func(x Finding) bool {
+			return x.Rule == NALUnits || x.Rule == SyncFlag
+		})
 		f = append(f, err...)
 		if first := offset + 8 + t.firstSize; len(data) != first || !t.Key {
-			refuse("%d bytes; the first sample (random access: %v) ends at %d", len(data), t.Key, first)
-		} else if nals, ok := lengthPrefixed(data[offset+8:], in.LengthSize); !ok || !readUnit(in.family, nals).key {
+			refuse("%d bytes; the first sample (random access: %v) ends at %d", len(data), t.Key,
+				first)
+		} else if nals, ok := lengthPrefixed(data[offset+8:],
+			in.LengthSize); !ok || !readUnit(in.family, nals).key {
 			refuse("the sample is no I-frame")
 		}
 		return f

@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// CheckReload holds two readings of one media playlist, one after the other, to RFC 8216 sections 6.2.1 and 6.2.2: what a server
-// may change is that segments are added at the end, that segments leave at the front while numbers grow, and that the list ends.
+// CheckReload holds two readings of one media playlist, one after the other, to RFC 8216 sections
+// 6.2.1 and 6.2.2: what a server may change is that segments are added at the end, that segments
+// leave at the front while numbers grow, and that the list ends.
 func CheckReload(before, after *Media) (f Findings) {
 	if (before.Ended || before.Type == VOD) && before.text != after.text {
 		f.add(Immutable, "playlist", "the playlist had ended (or is VOD) and changed")
 	}
 	if before.TargetDuration != after.TargetDuration {
-		f.add(TargetDurationChanged, "playlist", "from %v to %v", before.TargetDuration, after.TargetDuration)
+		f.add(TargetDurationChanged, "playlist", "from %v to %v", before.TargetDuration,
+			after.TargetDuration)
 	}
 	for _, h := range []struct {
 		name          string
@@ -28,10 +30,12 @@ func CheckReload(before, after *Media) (f Findings) {
 		}
 	}
 	if after.MediaSequence < before.MediaSequence {
-		f.add(MediaSequenceBack, "playlist", "from %d to %d", before.MediaSequence, after.MediaSequence)
+		f.add(MediaSequenceBack, "playlist", "from %d to %d", before.MediaSequence,
+			after.MediaSequence)
 	}
 	if after.Discontinuity < before.Discontinuity {
-		f.add(DiscontinuityBack, "playlist", "from %d to %d", before.Discontinuity, after.Discontinuity)
+		f.add(DiscontinuityBack, "playlist", "from %d to %d", before.Discontinuity,
+			after.Discontinuity)
 	}
 	if before.Type == Event && after.MediaSequence != before.MediaSequence {
 		f.add(Removed, "playlist", "a segment left an EVENT playlist")
@@ -42,8 +46,11 @@ func CheckReload(before, after *Media) (f Findings) {
 		f.add(Removed, "playlist", "the last segment was %d and is %d", beforeEnd-1, afterEnd-1)
 	}
 	// Section 6.2.2: a segment may leave only when what stays lasts three target durations.
-	if after.MediaSequence > before.MediaSequence && !after.Ended && after.Length() < 3*after.TargetDuration {
-		f.add(ShortWindow, "playlist", "segments were removed, and %v stay of a target duration of %v", after.Length(), after.TargetDuration)
+	if after.MediaSequence > before.MediaSequence && !after.Ended &&
+		after.Length() < 3*after.TargetDuration {
+		f.add(ShortWindow, "playlist",
+			"segments were removed, and %v stay of a target duration of %v", after.Length(),
+			after.TargetDuration)
 	}
 	for i := range before.Segments {
 		was := &before.Segments[i]
@@ -66,22 +73,26 @@ func sameSegment(was, is *Segment) (f Findings) {
 		f.add(DurationChanged, where, "was %v, is %v", was.Duration, is.Duration)
 	}
 	if was.Discontinuity != is.Discontinuity {
-		f.add(DiscontinuityChanged, where, "discontinuity sequence number was %d, is %d", was.Discontinuity, is.Discontinuity)
+		f.add(DiscontinuityChanged, where, "discontinuity sequence number was %d, is %d",
+			was.Discontinuity, is.Discontinuity)
 	}
 	if !was.Date.Equal(is.Date) {
 		f.add(DateChanged, where, "was %v, is %v", was.Date, is.Date)
 	}
-	if (was.Map == nil) != (is.Map == nil) || was.Map != nil && (was.Map.URI != is.Map.URI || !was.Map.Range.Same(is.Map.Range)) {
+	if (was.Map == nil) != (is.Map == nil) ||
+		was.Map != nil && (was.Map.URI != is.Map.URI || !was.Map.Range.Same(is.Map.Range)) {
 		f.add(MapChanged, where, "was %v, is %v", was.Map, is.Map)
 	}
 	return f
 }
 
-// CheckRenditions holds two media playlists of one master playlist, read at about the same time, to RFC 8216 section 6.2.4: players switch
-// and mix by date and discontinuity sequence number, so these must agree wherever both have content.
+// CheckRenditions holds two media playlists of one master playlist, read at about the same time, to
+// RFC 8216 section 6.2.4: players switch and mix by date and discontinuity sequence number, so
+// these must agree wherever both have content.
 func CheckRenditions(a, b *Media, tolerance time.Duration) (f Findings) {
 	if a.TargetDuration != b.TargetDuration && !a.IFramesOnly && !b.IFramesOnly {
-		f.add(RenditionTarget, "playlists", "target durations %v and %v", a.TargetDuration, b.TargetDuration)
+		f.add(RenditionTarget, "playlists", "target durations %v and %v", a.TargetDuration,
+			b.TargetDuration)
 	}
 	if a.Type != b.Type {
 		f.add(RenditionType, "playlists", "types %q and %q", a.Type, b.Type)
@@ -103,22 +114,25 @@ func CheckRenditions(a, b *Media, tolerance time.Duration) (f Findings) {
 			f.add(RenditionDate, "playlists", "the first segments start %v apart", d)
 		}
 	}
-	if d := a.Length() - b.Length(); a.Type == VOD && d.Abs() > max(a.TargetDuration, b.TargetDuration) {
+	if d := a.Length() - b.Length(); a.Type == VOD &&
+		d.Abs() > max(a.TargetDuration, b.TargetDuration) {
 		f.add(RenditionSpan, "playlists", "%v and %v long", a.Length(), b.Length())
 	}
 	for i := range a.Segments {
 		s := &a.Segments[i]
 		o := nearest(b, s)
 		if o != nil && s.Discontinuity != o.Discontinuity {
-			f.add(RenditionDiscontinuity, segmentAt(s.Sequence), "discontinuity sequence number %d; at the same time the other playlist has %d",
+			f.add(RenditionDiscontinuity, segmentAt(s.Sequence),
+				"discontinuity sequence number %d; at the same time the other playlist has %d",
 				s.Discontinuity, o.Discontinuity)
 		}
 	}
 	return f
 }
 
-// nearest gives the only segment that starts within half of the duration of s before or after it; nil when there is none, or more: dates of
-// arrival may come in bursts, and then say nothing about which is which.
+// nearest gives the only segment that starts within half of the duration of s before or after it;
+// nil when there is none, or more: dates of arrival may come in bursts, and then say nothing about
+// which is which.
 func nearest(m *Media, s *Segment) (found *Segment) {
 	for i := range m.Segments {
 		o := &m.Segments[i]

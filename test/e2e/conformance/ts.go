@@ -47,7 +47,8 @@ func (ts *TS) Video() *Stream {
 	return nil
 }
 
-// Codecs gives the codecs of the streams that have frames: the PMT may announce sound that starts later.
+// Codecs gives the codecs of the streams that have frames: the PMT may announce sound that starts
+// later.
 func (ts *TS) Codecs() (list []string) {
 	for _, s := range ts.Streams {
 		if s.Frames > 0 {
@@ -71,11 +72,13 @@ type tsParser struct {
 	pcrs int
 }
 
-// ParseTS reads a transport stream segment and holds it to RFC 8216 section 3.2 and Rec. ITU-T H.222.0 (ISO/IEC 13818-1).
+// ParseTS reads a transport stream segment and holds it to RFC 8216 section 3.2 and Rec. ITU-T
+// H.222.0 (ISO/IEC 13818-1).
 func ParseTS(where string, data []byte) (*TS, Findings) {
 	var f Findings
 	p := &tsParser{f: &f, where: where, pcr: -1, pes: map[int][]byte{}, due: map[int]int64{},
-		ts: &TS{PCRPID: -1, pmtPID: -1, last: map[int]byte{}, first: map[int]byte{}, reset: map[int]bool{}}}
+		ts: &TS{PCRPID: -1, pmtPID: -1, last: map[int]byte{}, first: map[int]byte{},
+			reset: map[int]bool{}}}
 	if len(data) == 0 || len(data)%packetSize != 0 {
 		f.add(TSPackets, where, "%d bytes are no whole number of packets", len(data))
 	}
@@ -137,7 +140,8 @@ func (p *tsParser) packet(n int, packet []byte) {
 		if !seen {
 			ts.first[pid], ts.reset[pid] = counter, discontinuity
 		} else if counter != (last+1)&0x0F && !discontinuity {
-			f.add(TSContinuity, p.where, "packet %d: PID %d counts %d after %d", n, pid, counter, last)
+			f.add(TSContinuity, p.where, "packet %d: PID %d counts %d after %d", n, pid, counter,
+				last)
 		}
 		ts.last[pid] = counter
 	} else {
@@ -154,19 +158,22 @@ func (p *tsParser) packet(n int, packet []byte) {
 }
 
 func (p *tsParser) clock(n, pid int, b []byte, discontinuity bool) {
-	pcr := (int64(binary.BigEndian.Uint32(b))<<1|int64(b[4]>>7))*300 + int64(b[4]&1)<<8 + int64(b[5])
+	pcr := (int64(binary.BigEndian.Uint32(b))<<1|int64(b[4]>>7))*300 + int64(b[4]&1)<<8 +
+		int64(b[5])
 	if pid != p.ts.PCRPID {
 		return
 	}
 	// Section 2.7.2: at most 100 ms apart.
-	if step := (pcr - p.pcr + (300 << 33)) % (300 << 33); p.pcr >= 0 && !discontinuity && step > pcrScale/10 {
+	if step := (pcr - p.pcr + (300 << 33)) % (300 << 33); p.pcr >= 0 && !discontinuity &&
+		step > pcrScale/10 {
 		p.f.add(PCR, p.where, "packet %d: PCR %d ms after the last", n, step*1000/pcrScale)
 	}
 	p.pcr = pcr
 	p.pcrs++
 }
 
-// section checks a PSI section's length and CRC and gives what is between the five-byte header's table id extension and the CRC.
+// section checks a PSI section's length and CRC and gives what is between the five-byte header's
+// table id extension and the CRC.
 func (p *tsParser) section(payload []byte, table byte) []byte {
 	if len(payload) == 0 || int(payload[0])+9 > len(payload) {
 		p.f.add(TSTables, p.where, "a section of %d bytes", len(payload))
@@ -175,7 +182,8 @@ func (p *tsParser) section(payload []byte, table byte) []byte {
 	s := payload[1+int(payload[0]):]
 	length := int(binary.BigEndian.Uint16(s[1:]) & 0x0FFF)
 	if s[0] != table || length < 9 || 3+length > len(s) || crc32MPEG(s[:3+length]) != 0 {
-		p.f.add(TSTables, p.where, "table %d (want %d) of %d bytes, or its CRC is wrong", s[0], table, length)
+		p.f.add(TSTables, p.where, "table %d (want %d) of %d bytes, or its CRC is wrong", s[0],
+			table, length)
 		return nil
 	}
 	return s[8 : 3+length-4]
@@ -207,12 +215,14 @@ func (p *tsParser) pmt(payload []byte) {
 		return
 	}
 	for body = body[4+info:]; len(body) >= 5; {
-		pid, skip := int(binary.BigEndian.Uint16(body[1:])&0x1FFF), int(binary.BigEndian.Uint16(body[3:])&0x0FFF)
+		pid, skip := int(binary.BigEndian.Uint16(body[1:])&0x1FFF),
+			int(binary.BigEndian.Uint16(body[3:])&0x0FFF)
 		family := streamTypes()[body[0]]
 		if family == "" {
 			p.f.add(TSTables, p.where, "stream type %#02x", body[0])
 		} else if p.stream(pid) == nil {
-			p.ts.Streams = append(p.ts.Streams, &Stream{PID: pid, Type: body[0], family: family, Timing: Timing{Scale: tsScale}})
+			p.ts.Streams = append(p.ts.Streams,
+				&Stream{PID: pid, Type: body[0], family: family, Timing: Timing{Scale: tsScale}})
 		}
 		if 5+skip > len(body) {
 			return
@@ -258,7 +268,8 @@ func (p *tsParser) flush(s *Stream) {
 		bad("no PES header with PTS: % x", b[:min(len(b), 14)])
 		return
 	}
-	if length := int(binary.BigEndian.Uint16(b[4:])); length != 0 && length != len(b)-6 || length == 0 && !s.Video() {
+	if length := int(binary.BigEndian.Uint16(b[4:])); length != 0 && length != len(b)-6 ||
+		length == 0 && !s.Video() {
 		bad("PES_packet_length %d, %d bytes follow", length, len(b)-6)
 	}
 	header := 9 + int(b[8])
@@ -277,7 +288,8 @@ func (p *tsParser) flush(s *Stream) {
 	if n := len(s.dts); n > 0 && wrapped(dts-s.dts[n-1]) <= 0 {
 		p.f.add(TSTime, p.where, "PID %d: DTS %d after %d", s.PID, dts, s.dts[n-1])
 	}
-	// A frame's bytes begin to come before it is due: the clock must not have passed its decode time.
+	// A frame's bytes begin to come before it is due: the clock must not have passed its decode
+	// time.
 	if due := p.due[s.PID]; due >= 0 && wrapped(dts-due/300) < 0 {
 		p.f.add(PCR, p.where, "PID %d: DTS %d, when the PCR was %d", s.PID, dts, due/300)
 	}
@@ -300,9 +312,11 @@ func (p *tsParser) picture(s *Stream, data []byte, first bool) {
 	u := readUnit(s.family, nals)
 	switch {
 	case !ok || u.slices == 0:
-		p.f.add(NALUnits, p.where, "PID %d: picture %d has no start code or no slice", s.PID, s.Frames)
+		p.f.add(NALUnits, p.where, "PID %d: picture %d has no start code or no slice", s.PID,
+			s.Frames)
 	case !u.delimiter:
-		p.f.add(Delimiter, p.where, "PID %d: picture %d has no access unit delimiter", s.PID, s.Frames)
+		p.f.add(Delimiter, p.where, "PID %d: picture %d has no access unit delimiter", s.PID,
+			s.Frames)
 	case first && u.key && !u.parameters:
 		p.f.add(ParameterSets, p.where, "PID %d: no parameter sets before the first picture", s.PID)
 	}
@@ -317,13 +331,15 @@ func (p *tsParser) picture(s *Stream, data []byte, first bool) {
 
 // adtsRates is ISO/IEC 14496-3 table 1.18.
 func adtsRates() []int64 {
-	return []int64{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+	return []int64{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025,
+		8000, 7350}
 }
 
 // audio reads the ADTS frames of a PES packet (ISO/IEC 13818-7 section 6.2).
 func (p *tsParser) audio(s *Stream, data []byte, dts int64) {
 	for len(data) > 0 {
-		if len(data) < 7 || data[0] != 0xFF || data[1]&0xF6 != 0xF0 || int(data[2]>>2&0xF) >= len(adtsRates()) {
+		if len(data) < 7 || data[0] != 0xFF || data[1]&0xF6 != 0xF0 ||
+			int(data[2]>>2&0xF) >= len(adtsRates()) {
 			p.f.add(ADTS, p.where, "PID %d: % x", s.PID, data[:min(7, len(data))])
 			return
 		}
@@ -365,15 +381,21 @@ func (p *tsParser) finish(s *Stream, size int64) {
 	}
 }
 
-// CheckTSContinuity holds a segment to the one before it where no discontinuity lies between: same streams, and continuity counters that go
-// on, or say by the discontinuity indicator that they do not.
+// CheckTSContinuity holds a segment to the one before it where no discontinuity lies between: same
+// streams, and continuity counters that go on, or say by the discontinuity indicator that they do
+// not.
 func CheckTSContinuity(where string, before, after *TS) (f Findings) {
 	if len(before.Streams) != len(after.Streams) {
 		f.add(TSStreams, where, "%d streams after %d", len(after.Streams), len(before.Streams))
 	}
 	for _, s := range after.Streams {
-		if !slices.ContainsFunc(before.Streams, func(o *Stream) bool { return o.PID == s.PID && o.Type == s.Type && o.Codec == s.Codec }) {
-			f.add(TSStreams, where, "PID %d (type %#02x, %s) was not in the segment before", s.PID, s.Type, s.Codec)
+		if !slices.ContainsFunc(before.Streams,
+			func(o *Stream) bool {
+				return o.PID == s.PID && o.Type == s.Type &&
+					o.Codec == s.Codec
+			}) {
+			f.add(TSStreams, where, "PID %d (type %#02x, %s) was not in the segment before", s.PID,
+				s.Type, s.Codec)
 		}
 	}
 	for pid, counter := range after.first {
@@ -385,7 +407,8 @@ func CheckTSContinuity(where string, before, after *TS) (f Findings) {
 }
 
 func timestamp(b []byte) int64 {
-	return int64(b[0]>>1&7)<<30 | int64(b[1])<<22 | int64(b[2]>>1)<<15 | int64(b[3])<<7 | int64(b[4]>>1)
+	return int64(b[0]>>1&7)<<30 | int64(
+		b[1])<<22 | int64(b[2]>>1)<<15 | int64(b[3])<<7 | int64(b[4]>>1)
 }
 
 // wrapped is a difference of 33-bit times as a signed number.
@@ -414,7 +437,8 @@ func crc32MPEG(data []byte) uint32 {
 	return crc
 }
 
-// Reference gives the timing of the stream that EXTINF is about: the picture's, or that of the only stream; nil without any.
+// Reference gives the timing of the stream that EXTINF is about: the picture's, or that of the only
+// stream; nil without any.
 func (ts *TS) Reference() *Timing {
 	if v := ts.Video(); v != nil {
 		return &v.Timing
@@ -425,8 +449,8 @@ func (ts *TS) Reference() *Timing {
 	return nil
 }
 
-// CheckTSIFrame holds the bytes of an I-frame's range in a transport stream segment to RFC 8216 section 4.3.3.6: the tables, and one whole
-// picture that is a random access point.
+// CheckTSIFrame holds the bytes of an I-frame's range in a transport stream segment to RFC 8216
+// section 4.3.3.6: the tables, and one whole picture that is a random access point.
 func CheckTSIFrame(where string, data []byte) Findings {
 	ts, f := ParseTS(where, data)
 	if video := ts.Video(); video == nil || video.Frames != 1 || !video.Key {
