@@ -70,9 +70,10 @@ fuzz:
 crash: build
 	WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CRASH_ROUNDS=$(or $(CRASH_ROUNDS),100) $(GO) test -count=1 -timeout 60m -run TestKillNine -v ./test/e2e/...
 
-# Strangers by the thousand who hold back the end of what they send: memory of the server, and what a viewer beside them sees.
+# Strangers by the thousand who hold back the end of what they send, and producers of more than the memory for fragments: memory
+# of the server, and what a viewer beside the strangers sees.
 attack: build
-	WEIR_ATTACK=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -run '^TestStrangers$$' -v ./test/e2e
+	WEIR_ATTACK=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -run '^Test(Strangers|LargeFragments)$$' -v ./test/e2e
 
 deps:
 	@$(call install,$(E2E_TOOLS))

@@ -15,6 +15,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/client"
+	"weir/internal/ingest"
 	"weir/internal/recut"
 	"weir/internal/store/local"
 )
@@ -59,8 +60,9 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
 		LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
-		storeFlags: storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},
-		ready:      func(endpoint string) { ready <- endpoint },
+		storeFlags:  storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},
+		memoryFlags: memoryFlags{IngestMemory: ingest.DefaultMemory},
+		ready:       func(endpoint string) { ready <- endpoint },
 	}
 	go func() { served <- serve.Run(serving, stdio{In: std.In, Out: io.Discard, Err: std.Err}) }()
 

@@ -59,6 +59,7 @@ type serveCmd struct {
 	SyncInterval  time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
 	connectionFlags `embed:""`
+	memoryFlags     `embed:""`
 
 	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
 
@@ -105,7 +106,7 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return c.connectionFlags.check()
+	return errors.Join(c.connectionFlags.check(), c.memoryFlags.check())
 }
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
@@ -351,7 +352,7 @@ func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
 		Region:       c.Region,
 		Account:      c.AccountID,
 		AdvertiseURL: c.AdvertiseURL,
-		Ingest:       server.Ingest{Metrics: ingestMetrics},
+		Ingest:       server.Ingest{Memory: c.budget(), Metrics: ingestMetrics},
 		Connections:  c.limits(logger),
 		Logger:       logger,
 		Registerer:   registry,

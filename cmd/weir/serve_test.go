@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"weir/internal/api"
+	"weir/internal/ingest"
 	"weir/internal/store/local/volume"
 	"weir/test/output"
 )
@@ -39,6 +40,7 @@ func serveHere(t *testing.T, c serveCmd) *running {
 		c.Listen = "127.0.0.1:0"
 	}
 	c.Region, c.AccountID, c.LogLevel, c.HLSSessions = defaultRegion, "000000000000", "info", 5
+	c.IngestMemory = ingest.DefaultMemory
 	ready := make(chan string, 1)
 	c.ready = func(url string) { ready <- url }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -183,6 +185,7 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--max-connections=-1"}, exitError, "--max-connections -1 is negative"},
 		{[]string{"--max-connections-per-address=-1"}, exitError,
 			"--max-connections-per-address -1 is negative"},
+		{[]string{"--ingest-memory=31MiB"}, exitError, "less than 32 MiB"},
 		{[]string{"--hls-fragment-rate=-1"}, exitError, "--hls-fragment-rate -1 is negative"},
 		{[]string{"--codec-changes=ignore"}, exitUsage, "exclude"},
 		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},
@@ -291,7 +294,7 @@ func TestVersionAndHelp(t *testing.T) {
 		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate",
 		"--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM",
 		"WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:",
-		"\nConnections:\n", "WEIR_MAX_CONNECTIONS", "WEIR_MAX_CONNECTIONS_PER_ADDRESS"} {
+		"\nConnections:\n", "WEIR_INGEST_MEMORY", "WEIR_MAX_CONNECTIONS", "WEIR_MAX_CONNECTIONS_PER_ADDRESS"} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("serve --help: %d, no %s in\n%s", code, want, out)
 		}

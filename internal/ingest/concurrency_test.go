@@ -491,7 +491,7 @@ func TestWriteDeadlineBehindTheBody(t *testing.T) {
 func TestMemory(t *testing.T) {
 	m := NewMemory(0)
 	ctx, cancel := context.WithCancel(context.Background())
-	me, full := m.join(owner{"me", "key"}, nil), int64(minMemory/2) // of a stream alone
+	me, full := m.join(owner{"me", "key"}, nil), int64(MinMemory/2) // of a stream alone
 	if err := m.take(ctx, me, full, time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -526,7 +526,7 @@ func TestMemory(t *testing.T) {
 		}
 		m.recycle(b)
 	}
-	m.recycle(make([]byte, 0, 5000)) // of class 4096: must never be given to somebody who wants 8192
+	m.recycle(make([]byte, 0, 5000)) // must never be given to somebody who wants 8192
 	if b := m.buffer(5000); cap(b) < 5000 {
 		t.Errorf("capacity %d", cap(b))
 	}
@@ -535,13 +535,13 @@ func TestMemory(t *testing.T) {
 // Two connections that need more than there is: one gives up, and its memory lets the other go on.
 func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
 	s := &fakeStore{}
-	m := newMemory(8 << 20) // of which a stream may hold half
+	m := newMemory(10 << 20) // of which the key may hold 7.5 MiB; each needs 4 MiB and what describes it
 	big := strings.Repeat("x", 3<<19)
 	results := make(chan error)
 	for i := range int64(2) {
 		o := absolute(s)
 		o.Memory = m
-		o.Limits.MemoryWait = 20 * time.Millisecond
+		o.Limits.MemoryWait, o.Limits.FragmentBytes = 20*time.Millisecond, 4<<20
 		go func() {
 			at := epoch + i
 			b := build(t).header(sdk).cluster(at).frame(1, at, big).frame(1, at+1, big).end()

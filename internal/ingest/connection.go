@@ -82,7 +82,9 @@ func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error
 			o.Logger.Debug("cannot clear the write deadline", "error", err)
 		}
 	}
-	c.reader = mkv.NewReader(c.source, mkv.DefaultLimits())
+	elements := mkv.DefaultLimits()
+	elements.Fragment -= int64(max(api.MaxFragmentBytes-o.Limits.FragmentBytes, 0))
+	c.reader = mkv.NewReader(c.source, elements)
 	c.acks = newAckQueue(o.Limits.QueuedAcks, c.ackSender(w))
 
 	running, stop := context.WithCancelCause(ctx)

@@ -317,7 +317,7 @@ func TestErrors(t *testing.T) {
 		}, func(b *builder) { b.gop(at, 1) }, "ERROR 5000"},
 		{"memory", func(o *Options, _ *fakeStore) {
 			o.Memory = newMemory(3 * memoryStep)
-			o.Limits.MemoryWait = time.Nanosecond
+			o.Limits.MemoryWait, o.Limits.FragmentBytes = time.Nanosecond, 1<<20
 		}, func(b *builder) {
 			b.end().cluster(at)
 			for i := range int64(5) {

@@ -87,6 +87,7 @@ type fragment struct {
 
 	frames      int
 	bytes       int64 // payload
+	buffers     int64 // capacity of what holds it
 	taken       int64 // of Memory
 	first, last int64 // nanoseconds of the earliest and latest frame
 }
@@ -140,6 +141,7 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	if t.payload == nil {
 		hint := c.hints[ev.Track]
 		t.payload = c.o.Memory.buffer(min(hint.bytes, maxHint))
+		f.buffers += int64(cap(t.payload))
 		t.table = make([]media.Sample, 0, min(hint.frames, maxHint/frameCost))
 	}
 	start := len(t.payload)
@@ -158,12 +160,14 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	return nil
 }
 
-// read appends the payload of the frame at hand to the track's, whose buffer may be replaced. Memory is taken as the bytes come.
+// read appends the payload of the frame at hand to the track's, whose buffer may be replaced. Memory
+// is taken for what the buffer grows to as the bytes come.
 func (f *fragment) read(ctx context.Context, c *Connection, t *samples, size int) ([]byte, error) {
 	payload, start := t.payload, len(t.payload)
 	for {
 		step := min(start+size-len(payload), memoryStep)
-		need := f.doc.size + f.bytes + int64(len(payload)-start+step) + int64(f.frames+1)*frameCost
+		growth := int64(roomSize(payload, step) - cap(payload))
+		need := f.doc.size + f.buffers + growth + int64(f.frames+1)*frameCost
 		if need > f.taken {
 			n := max(need-f.taken, memoryStep)
 			if err := c.takeMemory(ctx, n); err != nil {
@@ -176,6 +180,7 @@ func (f *fragment) read(ctx context.Context, c *Connection, t *samples, size int
 		}
 		payload = c.o.Memory.room(payload, step)
 		t.payload = payload[:start]
+		f.buffers += growth
 		var err error
 		if payload, err = c.reader.AppendSome(payload, step); err != nil {
 			return nil, err

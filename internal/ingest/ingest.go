@@ -51,7 +51,7 @@ type Deadlines interface {
 
 // Limits of a connection. A zero field means its default.
 type Limits struct {
-	FragmentBytes    int64         // payload of a fragment; default api.MaxFragmentBytes, error 4001 beyond
+	FragmentBytes    int           // payload of a fragment; default api.MaxFragmentBytes or Memory.Largest, error 4001 beyond
 	FragmentFrames   int           // frames of a fragment; default 65,536 (20 s of three tracks at 1,000 a second), 4001 beyond
 	FragmentDuration time.Duration // first to last presentation time; default api.MaxFragmentDuration, 4002 beyond
 	Patience         time.Duration // wall clock of a fragment whose rate does not matter; default api.MaxFragmentPatience
@@ -74,7 +74,6 @@ type Limits struct {
 const lingerBytes = 64 << 20
 
 func (l Limits) withDefaults() Limits {
-	def(&l.FragmentBytes, api.MaxFragmentBytes)
 	def(&l.FragmentFrames, 65_536)
 	def(&l.FragmentDuration, api.MaxFragmentDuration)
 	def(&l.Patience, api.MaxFragmentPatience)
@@ -147,6 +146,7 @@ func (o Options) withDefaults() Options {
 	if o.Memory == nil {
 		o.Memory = NewMemory(DefaultMemory)
 	}
+	def(&o.Limits.FragmentBytes, min(api.MaxFragmentBytes, o.Memory.Largest()))
 	if o.Resends == nil {
 		o.Resends = NewResends(o.Clock)
 	}

@@ -13,25 +13,25 @@ import (
 // errMemory: the memory for fragments in flight stayed used up for longer than a connection may wait.
 var errMemory = errors.New("memory for fragments in flight is used up")
 
-// memoryStep is how much a fragment takes at a time, so that a frame seldom needs the lock. It is the least a fragment costs.
+// memoryStep is the least that a fragment takes at a time, so that a frame seldom needs the lock.
 const memoryStep = 64 << 10
 
 // Memory bounds the bytes that all connections together hold of what their producers sent: payload and frame tables of fragments
 // being read, queued, or being made durable, BlockGroups, Matroska headers, tracks and Tags. It is shared between connections and
 // safe for concurrent use.
 //
-// The bound is hard. A connection takes bytes as they come, 64 KiB ahead at most: what a producer declares and does not send
-// costs nothing. It waits when it may take none, which stops reading and so slows its producer. Connections that all wait for
-// one another would wait for ever, so a wait ends after Limits.MemoryWait with INTERNAL_ERROR (5000): the connection drops its
-// unfinished fragment, its memory goes to the others, and the producer connects again and resends. A rule such as "one
+// What is counted is the capacity of the buffers, which grow as bytes come: to twice as much, beyond 4 MiB to a quarter more.
+// What a producer declares and does not send costs nothing. Of what the garbage collector has not freed yet nothing is known
+// here; the process keeps it small with a memory limit.
+//
+// The bound is hard. A connection waits when it may take nothing, which stops reading and so slows its producer. Connections that all
+// wait for one another would wait for ever, so a wait ends after Limits.MemoryWait with INTERNAL_ERROR (5000): the connection drops
+// its unfinished fragment, its memory goes to the others, and the producer connects again and resends. A rule such as "one
 // fragment is always allowed" would have no bound but the number of connections times 50 MB.
 //
 // Nobody can starve the others. A stream may hold half, the streams of an access key three quarters. Who still finds none left
 // for evictAfter has room made: of the key that holds more than twice as much as his, or of the stream of his own key that holds
 // more than twice as much as his, the connection whose unfinished fragment is the largest ends with 5000.
-//
-// What is counted is bytes that have come. Buffers grow by doubling, and the garbage collector lets the heap double again, so a
-// process whose producers hold all of it with fragments of 45 MB was measured at two to three times the limit.
 type Memory struct {
 	limit int64
 
@@ -43,7 +43,7 @@ type Memory struct {
 	evicting *claim        // has been told to end and still holds something
 	changed  chan struct{} // closed when bytes come back; nil while nobody waits
 
-	pools [maxClass + 1]sync.Pool // pools[c] holds *[]byte of at least 1<<c bytes
+	pools [maxClass + 1]sync.Pool // pools[c] holds *[]byte of 1<<c bytes
 }
 
 // owner is on whose account bytes are taken.
@@ -65,20 +65,20 @@ const evictAfter = 200 * time.Millisecond
 // errEvicted: others needed the memory more.
 var errEvicted = errors.New("holds more of the memory for fragments in flight than others, who wait for it")
 
-const (
-	minClass = 12 // 4 KiB
-	maxClass = 26 // 64 MiB
-)
+// MinMemory is the least useful limit: a camera of 4 Mbit/s with a key frame every 10 s sends
+// fragments of 5 MB, and Largest is then 6.7 MB.
+const MinMemory = 32 << 20
 
-// minMemory is the least useful limit: half of it is a fragment of the largest size.
-const minMemory = 2 << maxClass
-
-// NewMemory makes a budget of so many bytes; less than 128 MiB is raised to that.
-func NewMemory(limit int64) *Memory { return newMemory(max(limit, minMemory)) }
+// NewMemory makes a budget of so many bytes; less than MinMemory is raised to that.
+func NewMemory(limit int64) *Memory { return newMemory(max(limit, MinMemory)) }
 
 func newMemory(limit int64) *Memory {
 	return &Memory{limit: limit, streams: map[store.StreamID]int64{}, keys: map[string]int64{}, claims: map[*claim]struct{}{}}
 }
+
+// Largest returns how many bytes of payload a fragment may have so that its stream's half has room for it in the worst case:
+// a single BlockGroup, which is held whole, and then copied, in buffers a quarter larger than that.
+func (m *Memory) Largest() int { return int(m.limit / 5) }
 
 // Used returns the bytes taken now.
 func (m *Memory) Used() int64 {
@@ -209,30 +209,56 @@ func (m *Memory) give(o owner, n int64) {
 	}
 }
 
-// buffer returns an empty buffer with room for at least n bytes.
+// Buffers of at most maxPooled come from pools and grow by doubling. Larger ones are made for their
+// fragment, grow by a quarter, and go to the garbage collector: few are alike, and what lies in a
+// pool is counted by nobody.
+const (
+	minClass  = 12 // 4 KiB
+	maxClass  = 22
+	maxPooled = 1 << maxClass
+)
+
+// buffer returns an empty buffer with room for at least n bytes; its capacity is bufferSize(n).
 func (m *Memory) buffer(n int) []byte {
-	class := min(max(bits.Len(uint(max(n, 1)-1)), minClass), maxClass)
+	if n > maxPooled {
+		return make([]byte, 0, n)
+	}
+	class := sizeClass(n)
 	if b, ok := m.pools[class].Get().(*[]byte); ok {
 		return (*b)[:0]
 	}
 	return make([]byte, 0, 1<<class)
 }
 
+// sizeClass returns the least class whose buffers have room for n bytes, at most maxPooled.
+func sizeClass(n int) int { return max(bits.Len(uint(max(n, 1)-1)), minClass) }
+
+// roomSize returns the capacity of what room returns.
+func roomSize(b []byte, n int) int {
+	switch need := len(b) + n; {
+	case cap(b) >= need:
+		return cap(b)
+	case need > maxPooled:
+		return max(need, cap(b)+cap(b)/4)
+	default:
+		return 1 << sizeClass(need)
+	}
+}
+
 // room returns b with room for n bytes more; b may not be used any more.
 func (m *Memory) room(b []byte, n int) []byte {
-	if cap(b)-len(b) >= n {
+	size := roomSize(b, n)
+	if size == cap(b) {
 		return b
 	}
-	grown := append(m.buffer(max(len(b)+n, 2*cap(b))), b...)
+	grown := append(m.buffer(size), b...)
 	m.recycle(b)
 	return grown
 }
 
 // recycle takes a buffer back; nobody may use it any more.
 func (m *Memory) recycle(b []byte) {
-	class := min(bits.Len(uint(cap(b)))-1, maxClass)
-	if class < minClass {
-		return
+	if c := cap(b); c >= 1<<minClass && c <= maxPooled && c&(c-1) == 0 {
+		m.pools[sizeClass(c)].Put(&b)
 	}
-	m.pools[class].Put(&b)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/api"
 	"weir/internal/store"
 )
 
@@ -28,7 +29,7 @@ type slowBody struct {
 
 func newSlowBody(t *testing.T, s Store, limits Limits) *slowBody {
 	r, w := io.Pipe()
-	b := &slowBody{t: t, mem: NewMemory(0), log: &ackLog{}, body: w, done: make(chan error, 1), now: testNow}
+	b := &slowBody{t: t, mem: newMemory(256 << 20), log: &ackLog{}, body: w, done: make(chan error, 1), now: testNow}
 	o := absolute(s)
 	o.Memory, o.Limits = b.mem, limits
 	o.Clock = func() time.Time {
@@ -104,6 +105,62 @@ func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 			}
 			b.end()
 		})
+	}
+}
+
+// A large fragment takes little more than its bytes, and what is taken is what its buffer really is. Large buffers never wait in
+// a pool, where nobody would count them.
+func TestBuffersAreWhatIsCounted(t *testing.T) {
+	m := NewMemory(0)
+	var b []byte
+	for len(b) < api.MaxFragmentBytes {
+		step := min(memoryStep, api.MaxFragmentBytes-len(b))
+		size := roomSize(b, step)
+		if b = m.room(b, step); cap(b) != size || len(b)+step > size {
+			t.Fatalf("a buffer of %d bytes for %d and %d more, said to be %d", cap(b), len(b), step, size)
+		}
+		b = b[:len(b)+step]
+		if most := max(2*len(b), 1<<minClass); cap(b) > most || len(b) > maxPooled && cap(b) > len(b)+len(b)/4 {
+			t.Fatalf("a buffer of %d bytes for %d", cap(b), len(b))
+		}
+	}
+	m.recycle(b)
+	for class := range m.pools {
+		if b, _ := m.pools[class].Get().(*[]byte); b != nil && cap(*b) > maxPooled {
+			t.Errorf("a buffer of %d bytes is kept", cap(*b))
+		}
+	}
+}
+
+// The largest fragment that a small budget takes is stored, as one block or one BlockGroup; a larger one is told at once that it
+// is too large, not to try again.
+func TestSmallMemory(t *testing.T) {
+	m := NewMemory(0)
+	for _, c := range []struct {
+		name string
+		size int
+		want string // the end of the last acknowledgement
+	}{
+		{"largest", m.Largest(), "#1"},
+		{"too large", m.Largest() + 1<<20, "4001"},
+	} {
+		frame := strings.Repeat("x", c.size)
+		for kind, block := range map[string][]byte{
+			"block": simpleBlock(1, 0, true, frame),
+			"group": element(0xA0, element(0xA1, append([]byte{0x81, 0, 0, 0}, frame...))),
+		} {
+			o := absolute(&fakeStore{})
+			o.Memory = m
+			o.Limits.MemoryWait = time.Nanosecond
+			body := append(build(t).header(sdk).Bytes(), knownCluster(epoch, block)...)
+			acks, _ := run(t, o, bytes.NewReader(body))
+			if !strings.HasSuffix(acks[len(acks)-1], c.want) {
+				t.Errorf("%s %s: %v", c.name, kind, acks)
+			}
+			if used := m.Used(); used != 0 {
+				t.Errorf("%s %s: %d bytes are still taken", c.name, kind, used)
+			}
+		}
 	}
 }
 
@@ -187,8 +244,8 @@ func TestConnectionMakesRoom(t *testing.T) {
 	b.send(0, build(t).header(sdk).cluster(epoch).Bytes())
 	b.send(0, append(declared([]byte{0xA3}, 40<<20), 0x81, 0, 0, 0x80))
 	b.send(0, make([]byte, 32<<20))
-	for _, n := range []int64{64 << 20, 31 << 20} { // on their way to the disk
-		rest := b.mem.join(owner{store.StreamID(fmt.Sprint("rest", n)), "other"}, nil)
+	for i, n := range []int64{128 << 20, 64 << 20, 20 << 20} { // on their way to the disk
+		rest := b.mem.join(owner{store.StreamID(fmt.Sprint("rest", i)), fmt.Sprint("key", i/2)}, nil)
 		if err := b.mem.take(context.Background(), rest, n, 0); err != nil {
 			t.Fatal(err)
 		}

@@ -35,6 +35,8 @@ func (b budget) Take(n int64) error {
 	return b.conn.takeMemory(b.ctx, n)
 }
 
+func (b budget) RoomSize(buf []byte, n int) int { return roomSize(buf, n) }
+
 func (b budget) Room(buf []byte, n int) []byte { return b.conn.o.Memory.room(buf, n) }
 func (b budget) Recycle(buf []byte)            { b.conn.o.Memory.recycle(buf) }
 

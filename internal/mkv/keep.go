@@ -6,6 +6,8 @@ type Budget interface {
 	// Take is called before bytes are kept, and not before the bytes that came before them are
 	// there. A negative n tells how many are kept no longer. An error ends the input.
 	Take(n int64) error
+	// RoomSize returns the capacity of what Room returns.
+	RoomSize(b []byte, n int) int
 	// Room returns a buffer with the bytes of b and room for n more. b may not be used any more.
 	Room(b []byte, n int) []byte
 	// Recycle takes a buffer back.
@@ -62,15 +64,22 @@ const budgetStep = 64 << 10
 func (r *Reader) fill(dst []byte, n int64, held *int64) ([]byte, error) {
 	for n > 0 {
 		step := min(n, budgetStep)
-		if err := r.hold(held, int64(len(dst))+step); err != nil {
+		size, pooled := len(dst)+int(step), r.budget != nil && held == &r.heldBody
+		if pooled {
+			size = r.budget.RoomSize(dst, int(step))
+		}
+		if err := r.hold(held, int64(size)); err != nil {
 			return dst, err
 		}
-		if r.budget != nil && held == &r.heldBody {
+		if pooled {
 			dst = r.budget.Room(dst, int(step))
 		}
 		var err error
 		if dst, err = r.in.appendTo(dst, step); err != nil {
 			return dst, cut(err)
+		}
+		if err := r.hold(held, int64(cap(dst))); err != nil {
+			return dst, err
 		}
 		n -= step
 	}
