@@ -1,0 +1,275 @@
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"weir/test/e2e/conformance"
+)
+
+// lookWithMP4Box lets mp4box read every MP4 track and compares.
+func lookWithMP4Box(t *testing.T, viewers []*viewer) {
+	t.Helper()
+	dir := t.TempDir()
+	var names []string
+	var owners []*viewer
+	var tracks []track
+	for _, v := range viewers {
+		if v.c.container != fragmentedMP4 {
+			continue
+		}
+		for _, f := range v.files() {
+			name := filepath.Join(dir, fmt.Sprintf("%d.mp4", len(names)))
+			if err := os.WriteFile(name, f.data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			names, owners, tracks = append(names, name), append(owners, v), append(tracks, f)
+		}
+	}
+	list, err := json.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("node", "mp4box.mjs")
+	cmd.Stdin = bytes.NewReader(list)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var results []struct {
+		Fragmented bool
+		Complaints []string
+		Tracks     []struct {
+			Codec                         string
+			Timescale, Start, End, Bytes  int64
+			Width, Height, Samples, Syncs int
+			Gaps                          []int
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(out, &results)
+	}
+	if err != nil || len(results) != len(tracks) {
+		t.Fatalf("mp4box: %v, %d results of %d\n%s", err, len(results), len(tracks),
+			stderr.String())
+	}
+	for i, r := range results {
+		v, f := owners[i], tracks[i]
+		if !r.Fragmented || len(r.Complaints) > 0 || len(r.Tracks) != 1 {
+			v.faults = append(v.faults, fmt.Sprintf("mp4box: %+v", r))
+			continue
+		}
+		frames := 0
+		for _, timing := range f.timings {
+			frames += timing.Frames
+		}
+		last := f.timings[len(f.timings)-1]
+		got := r.Tracks[0]
+		if !strings.EqualFold(got.Codec, f.codec) || got.Width != f.width ||
+			got.Height != f.height || got.Samples != frames ||
+			got.Start != f.timings[0].Start || got.End != last.Start+last.Duration ||
+			len(got.Gaps) > 0 {
+			v.faults = append(v.faults,
+				fmt.Sprintf("mp4box found %+v; we found %s, %dx%d, %d frames, %v to %v", got,
+					f.codec, f.width, f.height,
+					frames, f.timings[0], last))
+		}
+	}
+}
+
+// lookWithFFprobe lets ffprobe read every transport stream, segments back to back, and compares.
+func lookWithFFprobe(t *testing.T, viewers []*viewer) {
+	t.Helper()
+	dir := t.TempDir()
+	type stream = struct {
+		Index         int
+		CodecName     string `json:"codec_name"`
+		Width, Height int
+	}
+	type verdict struct {
+		once   sync.Once
+		faults []string
+	}
+	var mu sync.Mutex
+	known := map[[32]byte]*verdict{}
+	names := map[string]string{"libx264": "h264", "libx265": "hevc"}
+	each(viewers, 2, func(v *viewer) {
+		if v.c.container != mpegTS || len(v.lists) == 0 || len(v.lists[0].bytes) == 0 {
+			return
+		}
+		p := v.lists[0]
+		whole := bytes.Join(p.bytes, nil)
+		sum := sha256.Sum256(whole)
+		mu.Lock()
+		if known[sum] == nil {
+			known[sum] = &verdict{}
+		}
+		result := known[sum]
+		mu.Unlock()
+		result.once.Do(func() {
+			bad := func(format string, args ...any) {
+				result.faults = append(result.faults, "ffprobe: "+fmt.Sprintf(format, args...))
+			}
+			path := filepath.Join(dir, fmt.Sprintf("%x.ts", sum[:8]))
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				bad("%v", err)
+				return
+			}
+			var stderr bytes.Buffer
+			cmd := exec.Command("ffprobe", "-v", "warning", "-show_entries",
+				"stream=index,codec_name,width,height:packet=stream_index,dts,pts,flags",
+				"-of", "json", path)
+			cmd.Stderr = &stderr
+			out, err := cmd.Output()
+			var r struct {
+				Streams []stream
+				Packets []struct {
+					StreamIndex int `json:"stream_index"`
+					DTS, PTS    int64
+					Flags       string
+				}
+			}
+			if err == nil {
+				err = json.Unmarshal(out, &r)
+			}
+			if err != nil || stderr.Len() > 0 {
+				bad("%v: %s", err, stderr.String())
+				return
+			}
+			frames, want := map[string]int{}, map[string]int{}
+			for _, ts := range p.streams {
+				for _, s := range ts.Streams {
+					if name := "aac"; s.Video() {
+						want[names[v.c.video]] += s.Frames
+					} else {
+						want[name] += s.Frames
+					}
+				}
+			}
+			last := map[int]int64{}
+			for _, packet := range r.Packets {
+				s := r.Streams[packet.StreamIndex]
+				frames[s.CodecName]++
+				if strings.Contains(packet.Flags, "C") {
+					bad("a corrupt packet of %s at %d", s.CodecName, packet.DTS)
+				}
+				if before, seen := last[packet.StreamIndex]; seen &&
+					math.Abs(float64(packet.DTS-before)) > 9000 {
+					bad("%s jumps from %d to %d", s.CodecName, before, packet.DTS)
+				}
+				last[packet.StreamIndex] = packet.DTS
+				if s.CodecName != "aac" &&
+					(s.Width != conformanceWidth || s.Height != conformanceHeight) {
+					bad("%d x %d", s.Width, s.Height)
+				}
+			}
+			if !maps.Equal(frames, want) {
+				bad("frames %v, we counted %v", frames, want)
+			}
+		})
+		v.faults = append(v.faults, result.faults...)
+	})
+}
+
+// conformanceDocument writes what was found, and holds docs/conformance.md to it.
+func conformanceDocument(t *testing.T, viewers []*viewer) {
+	t.Helper()
+	var doc strings.Builder
+	doc.WriteString(`# HLS conformance
+
+[The checker](../test/e2e/conformance/conformance.go) holds playlists and segments to the rules below. ` + "`TestConformance`" + ` runs it over every
+combination here: five cameras push, a session of each kind is opened, live ones are followed over ` + fmt.Sprint(reloads) + ` reloads, every segment is read;
+mp4box reads the MP4 tracks and ffprobe the transport streams besides. The test compares this page with what it found, and
+` + "`go test ./test/e2e -run TestConformance -update`" + ` writes it.
+
+| mode | container | codecs |`)
+	for _, selector := range conformanceSelectors {
+		for _, d := range conformanceDiscontinuities {
+			fmt.Fprintf(&doc, " %s, %s |",
+				strings.ToLower(strings.TrimSuffix(selector, "_TIMESTAMP")), d)
+		}
+	}
+	doc.WriteString("\n|---|---|---|" +
+		strings.Repeat("---|", len(conformanceSelectors)*len(conformanceDiscontinuities)) + "\n")
+	verdicts := map[string]string{}
+	for _, v := range viewers {
+		verdicts[v.c.String()] = v.verdict()
+	}
+	for _, mode := range conformanceModes {
+		for _, container := range conformanceContainers {
+			for _, c := range conformanceCodecs() {
+				fmt.Fprintf(&doc, "| %s | %s | %s |", mode, container, c.name)
+				c.mode, c.container = mode, container
+				for _, c.selector = range conformanceSelectors {
+					for _, c.discontinuity = range conformanceDiscontinuities {
+						fmt.Fprintf(&doc, " %s |", verdicts[c.String()])
+					}
+				}
+				doc.WriteString("\n")
+			}
+		}
+	}
+	doc.WriteString("\n## Rules\n\nEach has at least one deliberately broken playlist or segment " +
+		"in the checker's own tests that must trip it.\n\n" +
+		"| rule | from | what it says |\n|---|---|---|\n")
+	for _, s := range conformance.Statements() {
+		fmt.Fprintf(&doc, "| %s | %s | %s |\n", s.Rule, s.Source, s.Text)
+	}
+	path := filepath.Join("..", "..", "docs", "conformance.md")
+	if f := flag.Lookup("update"); f != nil && f.Value.String() == "true" {
+		if err := os.WriteFile(path, []byte(doc.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if have, err := os.ReadFile(path); err != nil || string(have) != doc.String() {
+		t.Errorf("docs/conformance.md is not what was found (%v); -update writes it", err)
+	}
+}
+
+func (v *viewer) verdict() string {
+	switch {
+	case len(v.faults) > 0 && v.master == nil:
+		return "refused"
+	case len(v.faults) > 0 || len(v.findings) > 0:
+		return "broken"
+	}
+	return "yes"
+}
+
+// getRange fetches length bytes from an offset on.
+func getRange(client *http.Client, address string, offset,
+	length int64) (int, http.Header, []byte, error) {
+	return getHeaders(client, address,
+		map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)})
+}
+
+func getHeaders(client *http.Client, address string,
+	headers map[string]string) (int, http.Header, []byte, error) {
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	for name, value := range headers {
+		req.Header.Set(name, value)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, res.Header, body, err
+}
