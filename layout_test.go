@@ -16,7 +16,8 @@ import (
 
 // imports is the table of docs/architecture.md: what each package may import of Weir. Arrows point one way.
 var imports = map[string][]string{
-	"internal/playback":              {"internal/timeline", "internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
+	"internal/still":                 {"internal/mkv"},
+	"internal/playback":              {"internal/still", "internal/timeline", "internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/clip":                  {"internal/fmp4", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/timeline":              {"internal/store", "internal/media"},
 	"internal/timeline/timelinetest": {"internal/timeline", "internal/store", "internal/media"},
@@ -40,7 +41,7 @@ var imports = map[string][]string{
 	"internal/ingest":      {"internal/mkv", "internal/store", "internal/api", "internal/media"},
 	"internal/console":     {},
 	"internal/handover":    {},
-	"internal/server":      {"internal/ingest", "internal/playback", "internal/clip", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
+	"internal/server":      {"internal/ingest", "internal/playback", "internal/clip", "internal/still", "internal/console", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/awscli":      {"internal/api"},
 	"internal/recut":       {"internal/mkv", "internal/api", "internal/media"},
 	"internal/client":      {"internal/recut", "internal/mkv", "internal/api", "internal/auth", "internal/media"},
@@ -48,7 +49,7 @@ var imports = map[string][]string{
 	"test/bench":           {},
 	"test/output":          {},
 	"cmd/weir": {"internal/server", "internal/client", "internal/recut", "internal/awscli", "internal/ingest",
-		"internal/playback", "internal/clip", "internal/console", "internal/handover", "internal/store", "internal/store/local",
+		"internal/playback", "internal/clip", "internal/still", "internal/console", "internal/handover", "internal/store", "internal/store/local",
 		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4"},
 }
 

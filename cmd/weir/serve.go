@@ -30,6 +30,7 @@ import (
 	"weir/internal/ingest"
 	"weir/internal/playback"
 	"weir/internal/server"
+	"weir/internal/still"
 	"weir/internal/store"
 	"weir/internal/store/local"
 )
@@ -55,6 +56,7 @@ type serveCmd struct {
 	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit."`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
 	clipFlags     `embed:""`
+	imageFlags    `embed:""`
 	storeFlags    `embed:""`
 	SyncInterval  time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
@@ -106,7 +108,7 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return errors.Join(c.connectionFlags.check(), c.memoryFlags.check())
+	return errors.Join(c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check())
 }
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
@@ -341,11 +343,16 @@ func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
 	if err != nil {
 		return nil, nil, err
 	}
+	images, err := c.imageCache(c.Data)
+	if err != nil {
+		return nil, nil, err
+	}
 	options := server.Options{
 		Store: st,
 		Clips: clips,
 		Playback: playback.New(playback.Options{
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
+			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger), Images: images,
 			Logger: logger,
 		}),
 		Keys:         keys,

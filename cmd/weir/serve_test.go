@@ -187,6 +187,7 @@ func TestServeRefusesBadFlags(t *testing.T) {
 			"--max-connections-per-address -1 is negative"},
 		{[]string{"--ingest-memory=31MiB"}, exitError, "less than 32 MiB"},
 		{[]string{"--hls-fragment-rate=-1"}, exitError, "--hls-fragment-rate -1 is negative"},
+		{[]string{"--ffmpeg", file + "/ffmpeg"}, exitError, "--ffmpeg"},
 		{[]string{"--codec-changes=ignore"}, exitUsage, "exclude"},
 		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},
 		{[]string{"--listen", taken.Addr().String()}, exitError, "another program listens there"},

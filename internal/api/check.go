@@ -109,6 +109,9 @@ func brokenLength(n int64, s *Shape) (out []string) {
 
 // number checks an integer that is there.
 func (c *check) number(path string, v int64, s *Shape) {
+	if !s.Bounded() {
+		return
+	}
 	shown := strconv.FormatInt(v, 10)
 	if v > s.Max {
 		c.fail(path, shown, fmt.Sprintf("Member must have value less than or equal to %d", s.Max))

@@ -123,6 +123,7 @@ func inputCases() []inputCase {
 
 	add(listFragmentsCases()...)
 	add(clipCases()...)
+	add(imageCases()...)
 
 	// CreateStream.
 	add([]inputCase{

@@ -103,6 +103,19 @@ const (
 	// M-AM: a LIVE session begins with a fragment of the last 30 s
 	LiveFreshness          = 30 * time.Second
 	DiscontinuityTolerance = 50 * time.Millisecond // M-AM HLSDiscontinuityMode ON_DISCONTINUITY
+
+	// Images.
+	MaxImagesRange   = 300 * time.Second // M-AM GetImages EndTimestamp text
+	MaxImagesPage    = 25                // M-AM GetImages MaxResults text
+	MaxImagesResults = 100               // M-AM GetImagesMaxResults
+	// M-AM SamplingInterval text, milliseconds
+	MinSamplingInterval = 200
+	// Weir: the model names no default; what was the least interval at first, milliseconds
+	DefaultSamplingInterval = 3000
+	DefaultJPEGQuality      = 80   // M-AM FormatConfig text
+	MaxJPEGQuality          = 100  // M-AM FormatConfig text
+	MaxImageWidth           = 3840 // M-AM WidthPixels
+	MaxImageHeight          = 2160 // M-AM HeightPixels
 )
 
 // About MaxProducerAhead: the service refuses what is "far in the future" without saying how far. A

@@ -29,7 +29,7 @@ type Shape struct {
 	Kind Kind
 	Name string // in the service model
 	// Min and Max bound a number, or a length: characters of a string, members of a list or map.
-	// For lengths a Max of 0 is no bound.
+	// For lengths a Max of 0 is no bound, for numbers both 0.
 	Min, Max int64
 	Pattern  *Pattern // of a string; nil: any text
 	Enum     []string // the values of a string; nil: any
@@ -37,6 +37,9 @@ type Shape struct {
 	Key      *Shape   // of a map
 	Item     *Shape   // of a list, or the values of a map
 }
+
+// Bounded reports whether a number has bounds.
+func (s *Shape) Bounded() bool { return s.Min != 0 || s.Max != 0 }
 
 // Member is a member of a structure.
 type Member struct {

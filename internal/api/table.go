@@ -322,11 +322,11 @@ var operations = slices.Concat([]*Operation{
 				&Shape{Kind: KindString, Name: "HLSStreamingSessionURL"}, "")),
 		NewInput: func() Input { return new(GetHLSStreamingSessionURLInput) },
 	},
+	operationGetImages,
 
 	// What Weir does not serve.
 	{Name: "GetDASHStreamingSessionURL", Path: "/getDASHStreamingSessionURL",
 		Service: ArchivedMedia},
-	{Name: "GetImages", Path: "/getImages", Service: ArchivedMedia},
 	{Name: "GetMediaForFragmentList", Path: "/getMediaForFragmentList", Service: ArchivedMedia},
 	{Name: "GetMedia", Path: "/getMedia", Service: Media},
 

@@ -84,7 +84,7 @@ func (c *checker) value(path string, v Value, s *api.Shape) {
 		case json.Number:
 			if isFraction(v) {
 				c.wrongType(path, v, "<class 'int'>")
-			} else if f, err := v.Float64(); err == nil && f < float64(s.Min) {
+			} else if f, err := v.Float64(); err == nil && s.Bounded() && f < float64(s.Min) {
 				c.say("Invalid value for parameter %s, value: %s, valid min value: %d", label(path),
 					python(v), s.Min)
 			}

@@ -14,6 +14,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/media"
+	"weir/internal/still"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -75,6 +76,8 @@ type Options struct {
 	// SwitchCodecs lets sessions that are opened from now on show fragments whose codec private data differs from the first one's,
 	// with a discontinuity and an init segment of their own (the service's rule today); otherwise they are left out (its rule of 2018).
 	SwitchCodecs bool
+	Decoder      Decoder          // makes images; nil: there are none
+	Images       *still.Cache     // keeps them; required with a Decoder
 	Clock        func() time.Time // nil: time.Now
 	Logger       *slog.Logger     // for checkpoints that could not be written, which harm no answer; nil: none
 }
@@ -89,13 +92,19 @@ type Service struct {
 	log       *slog.Logger
 	rate      *rateLimits
 	known     tokenCache
+	decoder   Decoder
+	images    *still.Cache
+
+	imagesTime time.Duration // imagesTime, but for tests
+
 	deflaters *sync.Pool
 	views     *viewCache
 }
 
 // New makes a Service.
 func New(o Options) *Service {
-	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs, clock: o.Clock, log: o.Logger}
+	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs, clock: o.Clock, log: o.Logger,
+		decoder: o.Decoder, images: o.Images, imagesTime: imagesTime}
 	if s.clock == nil {
 		s.clock = time.Now
 	}

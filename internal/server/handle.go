@@ -104,7 +104,8 @@ type input[T any] interface {
 	api.Input
 }
 
-// call makes a handler of a function from an input struct to an output struct.
+// call makes a handler of a function from an input struct to an output struct, or to a response that
+// writes itself.
 func call[T any, I input[T], O any](do func(ctx context.Context, req *request, in I) (O, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {
 		in := I(new(T))
@@ -117,6 +118,9 @@ func call[T any, I input[T], O any](do func(ctx context.Context, req *request, i
 		out, err := do(ctx, req, in)
 		if err != nil {
 			return nil, err
+		}
+		if answer, ok := any(out).(response); ok {
+			return answer, nil
 		}
 		return jsonResponse{out}, nil
 	}

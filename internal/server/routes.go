@@ -73,6 +73,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		// Media in and out.
 		{opPutMedia, debug, s.putMedia},
 		{"GetHLSStreamingSessionURL", info, call(s.getHLSStreamingSessionURL)},
+		{"GetImages", debug, call(s.getImages)},
 		{"ListFragments", debug, call(s.listFragments)},
 		{opGetClip, info, s.getClip},
 	}

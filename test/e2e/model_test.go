@@ -37,6 +37,9 @@ type modelShape struct {
 // tighter are the bounds that only the model's text names.
 var tighter = map[string]int64{"DataRetentionInHours": api.MaxRetentionHours, "DataRetentionChangeInHours": 1<<31 - 1}
 
+// loosened are what models of 2022 demanded more of.
+var loosened = []string{"SamplingInterval"}
+
 // The table of the API has every operation of the installed service models, and of those that Weir serves every member with its
 // constraints. The models may be older than the table, so what only the table has is not an error.
 func TestTableIsTheServiceModel(t *testing.T) {
@@ -77,7 +80,7 @@ func compareShape(t *testing.T, model *serviceModel, path, name string, s *api.S
 	if most == 0 {
 		most = tighter[name]
 	}
-	if s.Min != m.Min || s.Max != most {
+	if (s.Min != m.Min || s.Max != most) && !slices.Contains(loosened, name) {
 		t.Errorf("%s is bounded by %d and %d, the table has %d and %d", path, m.Min, most, s.Min, s.Max)
 	}
 	if pattern := s.Pattern; pattern != nil && pattern.String() != m.Pattern || pattern == nil && m.Pattern != "" {
@@ -94,7 +97,7 @@ func compareShape(t *testing.T, model *serviceModel, path, name string, s *api.S
 			t.Errorf("%s.%s is not in the table", path, member)
 			continue
 		}
-		if row.Required != slices.Contains(m.Required, member) {
+		if row.Required != slices.Contains(m.Required, member) && !slices.Contains(loosened, member) {
 			t.Errorf("%s.%s: required is %t in the table", path, member, row.Required)
 		}
 		compareShape(t, model, path+"."+member, of.Shape, row.Shape)

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"weir/internal/still"
+)
+
+// imageLife is how long images are kept that GetImages has made: no longer than that they outlive
+// what they were made of.
+const imageLife = time.Hour
+
+// imageFlags are the flags of weir serve about images.
+type imageFlags struct {
+	FFmpeg     string   `name:"ffmpeg" default:"ffmpeg" group:"Images" env:"WEIR_FFMPEG" placeholder:"PATH" help:"The ffmpeg that decodes what images are made of; a name without a slash is looked for in PATH. Without it there are no images, and everything else works."`
+	ImageCache byteSize `name:"image-cache" default:"256MiB" group:"Images" env:"WEIR_IMAGE_CACHE" placeholder:"SIZE" help:"Space for images that were made, in the data directory; they are kept for an hour at most."`
+}
+
+// check refuses a path at which there is no program. A name may be installed later.
+func (f *imageFlags) check() error {
+	if filepath.Base(f.FFmpeg) == f.FFmpeg {
+		return nil
+	}
+	if _, err := exec.LookPath(f.FFmpeg); err != nil {
+		return fmt.Errorf("--ffmpeg: %w", err)
+	}
+	return nil
+}
+
+// imageCache opens the cache below a data directory.
+func (f *imageFlags) imageCache(data string) (*still.Cache, error) {
+	return still.OpenCache(filepath.Join(data, "image-cache"), int64(f.ImageCache), imageLife, nil)
+}

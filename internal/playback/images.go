@@ -1,0 +1,187 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/still"
+	"weir/internal/store"
+)
+
+// Decoder makes images; *still.Decoder is one.
+type Decoder interface {
+	Available() error
+	Enter(ctx context.Context) (leave func(), err error)
+	Run(ctx context.Context, j *still.Job) error
+}
+
+// imagesTime is how long the images of a page may take. What is not made by then is for the next page.
+const imagesTime = 25 * time.Second
+
+// messageNoDecoder tells what GetImages lacks.
+const messageNoDecoder = "Making images needs ffmpeg, which is not installed on the server. " +
+	"Install it (Debian and Ubuntu: apt install ffmpeg), or name it with --ffmpeg."
+
+// ImagePage is the answer of GetImages.
+type ImagePage struct {
+	Images    []PageImage
+	NextToken string // "" for the last page
+}
+
+// PageImage is what a page has of one moment.
+type PageImage struct {
+	Time  api.Timestamp  // the moment that was asked for
+	Error api.ImageError // "" when there is an image
+	Image *still.Image
+}
+
+// Close lets go of the images. It must be called once.
+func (p *ImagePage) Close() {
+	for i := range p.Images {
+		if image := p.Images[i].Image; image != nil {
+			image.Release()
+		}
+	}
+}
+
+// Images does GetImages: of each moment of a page, the newest frame that is not after it. The caller
+// closes the page.
+//
+// Errors are *api.Error: InvalidArgument (which also tells that there is no ffmpeg), NoDataRetention,
+// ResourceNotFound (no such stream), ClientLimitExceeded (too many images are being made);
+// store.ErrFull when images cannot be kept; anything else is a fault.
+func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.GetImagesInput,
+) (*ImagePage, error) {
+	if err := api.Validate(given); err != nil {
+		return nil, err
+	}
+	in := *given
+	in.ApplyDefaults()
+	if stream.RetentionHours == 0 {
+		return nil, api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
+	}
+	first, err := tokenOf(&in).parse(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	if s.decoder == nil {
+		return nil, api.NewError(api.InvalidArgumentException, messageNoDecoder)
+	}
+	spec := still.Spec{PNG: in.Format == api.ImagePNG, Width: in.WidthPixels, Height: in.HeightPixels}
+	if spec.Quality, err = api.JPEGQuality(in.FormatConfig); err != nil {
+		return nil, err
+	}
+	clock := store.ServerTimestamp
+	if in.ImageSelectorType == api.SelectorProducerTimestamp {
+		clock = store.ProducerTimestamp
+	}
+	moments, more := momentsOf(&in, first)
+	shots, err := s.shots(ctx, &stream, clock, moments)
+	if err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, s.imagesTime)
+	defer cancel()
+	err = s.develop(limited, &stream, spec, shots)
+	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
+		release(shots)
+		return nil, imageError(err)
+	}
+	page := &ImagePage{}
+	for i := range shots {
+		if !shots[i].done() {
+			if i > 0 {
+				more = true
+				break
+			}
+			shots[i].failed = api.ImageMediaError // it had all the time of the page
+		}
+		page.Images = append(page.Images, PageImage{api.Timestamp(moments[i]), shots[i].failed, shots[i].image})
+	}
+	release(shots[len(page.Images):])
+	if more {
+		page.NextToken = tokenOf(&in).encode(first + int64(len(page.Images)))
+	}
+	return page, nil
+}
+
+// ForgetImages deletes the images that were kept of a stream.
+func (s *Service) ForgetImages(id store.StreamID) error {
+	if s.images == nil {
+		return nil
+	}
+	return s.images.Forget(string(id))
+}
+
+// momentsOf returns the moments of a page that begins with the moment of the given index, in
+// milliseconds, and whether others follow.
+func momentsOf(in *api.GetImagesInput, first int64) (moments []int64, more bool) {
+	at := int64(*in.StartTimestamp) + first*int64(in.SamplingInterval)
+	for ; at <= int64(*in.EndTimestamp); at += int64(in.SamplingInterval) {
+		if len(moments) == in.MaxResults {
+			return moments, true
+		}
+		moments = append(moments, at)
+	}
+	return moments, false
+}
+
+// imageError turns the errors of package still into the service's answers.
+func imageError(err error) error {
+	switch {
+	case errors.Is(err, still.ErrMissing):
+		return api.NewError(api.InvalidArgumentException, messageNoDecoder)
+	case errors.Is(err, still.ErrBusy):
+		return api.NewError(api.ClientLimitExceededException, "Too many images are being made.")
+	}
+	return err
+}
+
+// imageToken makes the tokens of a request: base64 of a mark, the range and the interval that they
+// belong to, and the index of the moment that a page begins with.
+type imageToken [3]int64
+
+const imageTokenMark = "images\x01"
+
+func tokenOf(in *api.GetImagesInput) imageToken {
+	return imageToken{int64(*in.StartTimestamp), int64(*in.EndTimestamp), int64(in.SamplingInterval)}
+}
+
+func (t imageToken) encode(first int64) string {
+	b := []byte(imageTokenMark)
+	for _, v := range append(t[:], first) {
+		b = binary.AppendVarint(b, v)
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// parse returns the index, 0 without a token.
+func (t imageToken) parse(token string) (first int64, err error) {
+	if token == "" {
+		return 0, nil
+	}
+	b, err := base64.StdEncoding.DecodeString(token)
+	rest, ok := bytes.CutPrefix(b, []byte(imageTokenMark))
+	var values [4]int64
+	for i := range values {
+		v, n := binary.Varint(rest)
+		ok = ok && n > 0
+		values[i], rest = v, rest[max(n, 0):]
+	}
+	first = values[3]
+	if err != nil || !ok || len(rest) > 0 || imageToken(values[:3]) != t || first < 0 ||
+		first > api.MaxImagesRange.Milliseconds()/api.MinSamplingInterval {
+		return 0, api.NewError(api.InvalidArgumentException,
+			"The NextToken is not one that GetImages gave out for this range and interval.")
+	}
+	return first, nil
+}
+
+// errNoPicture says that a frame cannot be decoded: what it needs is not there.
+var errNoPicture = fmt.Errorf("%w: no key frame before it", still.ErrMedia)

@@ -1,0 +1,317 @@
+package playback
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/still"
+	"weir/internal/store"
+)
+
+const (
+	// imageLookBack is how long before a moment the fragment that holds its frame may have begun.
+	imageLookBack = api.MaxFragmentDuration + 10*time.Second
+	// imageLinger is how long a frame is taken for the newest after its end: fragments of one camera
+	// meet within it even by the times at which they arrived.
+	imageLinger = time.Second
+	// maxChain bounds the fragments before a frame that are looked at for a key frame: muxers of live
+	// streams may begin one for each frame (docs/reference/producers.md, "Other muxers").
+	maxChain = 512
+)
+
+// pictures is the video of a fragment.
+type pictures struct {
+	info    store.FragmentInfo
+	track   *media.Track
+	run     int           // index of its run
+	frames  []media.Frame // access units, in decode order
+	times   []int64       // when they are shown: milliseconds on the producer's clock
+	offsets []int64       // where they lie in the run's payload; one more than frames
+	end     int64         // when the last one shown ends
+}
+
+// shot is the image of one moment.
+type shot struct {
+	chain  []piece // what must be decoded, the frame itself last; empty: it has failed already
+	key    still.Key
+	failed api.ImageError
+	image  *still.Image
+}
+
+func (s *shot) done() bool { return s.image != nil || s.failed != "" }
+
+func release(shots []shot) {
+	for i := range shots {
+		if shots[i].image != nil {
+			shots[i].image.Release()
+		}
+	}
+}
+
+// piece is a part of a fragment's video: frames from (included) to (not included), in decode order.
+type piece struct {
+	*pictures
+	from, to int
+}
+
+// footage is what the images of a page are chosen from.
+type footage struct {
+	s      *Service
+	stream *store.Stream
+	clock  store.TimestampKind
+	found  []store.FragmentInfo // by timestamp and number
+	videos map[int64]*media.Track
+	opened map[store.Number]*pictures
+}
+
+func (f *footage) start(i *store.FragmentInfo) int64 {
+	if f.clock == store.ProducerTimestamp {
+		return i.ProducerTimestamp
+	}
+	return i.ServerTimestamp
+}
+
+// shots chooses the frames of the moments, which ascend.
+func (s *Service) shots(ctx context.Context, stream *store.Stream, clock store.TimestampKind,
+	moments []int64) ([]shot, error) {
+	shots := make([]shot, len(moments))
+	if len(moments) == 0 {
+		return shots, nil
+	}
+	f := &footage{s: s, stream: stream, clock: clock, videos: map[int64]*media.Track{},
+		opened: map[store.Number]*pictures{}}
+	if err := f.list(ctx, moments[0], moments[len(moments)-1]); err != nil {
+		return nil, err
+	}
+	for i, at := range moments {
+		p, frame, err := f.choose(ctx, at)
+		if err == nil && p != nil {
+			shots[i].chain, err = f.chain(ctx, p, frame)
+		}
+		switch {
+		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, still.ErrMedia):
+			shots[i].failed = api.ImageMediaError
+		case err != nil:
+			return nil, err
+		case p == nil:
+			shots[i].failed = api.ImageNoMedia
+		}
+	}
+	return shots, nil
+}
+
+// list finds the fragments with video that may hold frames of the moments.
+func (f *footage) list(ctx context.Context, first, last int64) error {
+	r := fragmentRange{f.clock, max(first-imageLookBack.Milliseconds(), 0), last}
+	for after, more := store.Number(0), true; more; {
+		var page []store.FragmentInfo
+		var err error
+		if page, more, err = f.s.page(ctx, f.stream.ID, r, after, listPage); err != nil {
+			return err
+		}
+		for i := range page {
+			video, err := f.video(ctx, page[i].TrackSet)
+			if err != nil {
+				return err
+			}
+			if video != nil && page[i].Span(video.Number) != nil {
+				f.found = append(f.found, page[i])
+			}
+			after = page[i].Number
+		}
+	}
+	slices.SortFunc(f.found, func(a, b store.FragmentInfo) int {
+		return cmp.Or(cmp.Compare(f.start(&a), f.start(&b)), cmp.Compare(a.Number, b.Number))
+	})
+	return nil
+}
+
+// video returns the first video track of a track set, or nil.
+func (f *footage) video(ctx context.Context, set int64) (*media.Track, error) {
+	if t, ok := f.videos[set]; ok {
+		return t, nil
+	}
+	tracks, err := f.s.store.TrackSet(ctx, f.stream.ID, set)
+	if err != nil {
+		return nil, storeError("read tracks", err)
+	}
+	i := slices.IndexFunc(tracks, func(t media.Track) bool { return t.Kind == media.Video })
+	if i < 0 {
+		f.videos[set] = nil
+		return nil, nil
+	}
+	f.videos[set] = &tracks[i]
+	return &tracks[i], nil
+}
+
+// choose finds the newest frame that is not after a moment: in the fragment that began last before it,
+// or in one before. At the very beginning it is the first frame of the fragment. nil when there is
+// none.
+func (f *footage) choose(ctx context.Context, at int64) (*pictures, int, error) {
+	n, _ := slices.BinarySearchFunc(f.found, at+1, func(i store.FragmentInfo, t int64) int {
+		return cmp.Compare(f.start(&i), t)
+	})
+	var begun *pictures // has no frame yet
+	for i := n - 1; i >= 0; i-- {
+		info := &f.found[i]
+		p, err := f.open(ctx, info)
+		if errors.Is(err, store.ErrGone) {
+			continue
+		} else if err != nil {
+			return nil, 0, err
+		}
+		local := at - f.start(info) + info.ProducerTimestamp
+		frame := -1
+		for j, t := range p.times {
+			if t <= local && (frame < 0 || t >= p.times[frame]) {
+				frame = j
+			}
+		}
+		switch {
+		case frame < 0 && begun == nil:
+			begun = p
+		case frame >= 0 && local < p.end+imageLinger.Milliseconds():
+			return p, frame, nil
+		case frame >= 0:
+			i = 0 // those before ended before
+		}
+	}
+	if begun == nil {
+		return nil, 0, nil
+	}
+	first := 0
+	for j, t := range begun.times {
+		if t < begun.times[first] {
+			first = j
+		}
+	}
+	return begun, first, nil
+}
+
+// open reads the frame table of a fragment. store.ErrGone when it is gone or has no video,
+// store.ErrCorrupt, still.ErrMedia when its codec is not decoded.
+func (f *footage) open(ctx context.Context, info *store.FragmentInfo) (*pictures, error) {
+	if p := f.opened[info.Number]; p != nil {
+		return p, nil
+	}
+	video, err := f.video(ctx, info.TrackSet)
+	if err != nil {
+		return nil, err
+	}
+	if video == nil {
+		return nil, store.ErrGone
+	}
+	if _, err := codecOf(video); err != nil {
+		return nil, err
+	}
+	m, err := f.s.store.Open(ctx, f.stream.ID, *info)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, store.ErrGone
+	} else if err != nil {
+		return nil, fmt.Errorf("open fragment: %w", err)
+	}
+	defer m.Close() // it was only read from
+	p := &pictures{info: *info, track: video, run: runOf(m.Fragment(), video.Number)}
+	if p.run < 0 {
+		return nil, store.ErrGone
+	}
+	run := m.Fragment().Runs[p.run].Units()
+	scale := int64(video.Timescale)
+	at := run.BaseDecodeTime
+	p.frames, p.offsets = run.Frames, []int64{0}
+	for i := range p.frames {
+		frame := &p.frames[i]
+		shown := at + int64(frame.CompositionOffset)
+		at += int64(frame.Duration)
+		p.times = append(p.times, (shown*1000+scale/2)/scale)
+		p.end = max(p.end, (shown+int64(frame.Duration))*1000/scale)
+		p.offsets = append(p.offsets, p.offsets[i]+int64(frame.Size))
+	}
+	if len(p.frames) == 0 {
+		return nil, store.ErrGone
+	}
+	f.opened[info.Number] = p
+	return p, nil
+}
+
+// codecOf names the decoder of a track.
+func codecOf(t *media.Track) (still.Codec, error) {
+	if _, err := media.SPSOf(t); err != nil {
+		return "", fmt.Errorf("%w: %w", still.ErrMedia, err)
+	}
+	if t.CodecID == media.CodecHEVC {
+		return still.H265, nil
+	}
+	return still.H264, nil
+}
+
+// chain lists what must be decoded for a frame: all from the frame at which decoding may begin, in
+// this fragment or in those that it continues, to the frame itself.
+func (f *footage) chain(ctx context.Context, p *pictures, frame int) ([]piece, error) {
+	var chain []piece
+	var before []store.FragmentInfo // of the page of fragments before
+	leading := p.frames[frame].Marks&media.Leading != 0
+	size := int64(0)
+	for range maxChain {
+		entry := p.entry(frame, &leading)
+		size += p.offsets[frame+1] - p.offsets[max(entry, 0)]
+		chain = append(chain, piece{p, max(entry, 0), frame + 1})
+		if entry >= 0 {
+			slices.Reverse(chain)
+			return chain, nil
+		}
+		if size > api.MaxFragmentBytes {
+			break
+		}
+		if len(before) == 0 {
+			var err error
+			before, err = f.s.store.List(ctx, f.stream.ID, store.Query{Order: store.ByNumberNewest,
+				After: p.info.Number, Limit: 32})
+			if err != nil {
+				return nil, storeError("list fragments", err)
+			}
+		}
+		if len(before) == 0 || !continues(p, &before[0]) {
+			break
+		}
+		next, err := f.open(ctx, &before[0])
+		if errors.Is(err, store.ErrGone) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		p, before, frame = next, before[1:], len(next.frames)-1
+	}
+	return nil, errNoPicture
+}
+
+// entry returns the last frame up to the given one, in decode order, at which decoding may begin, or
+// -1. A leading picture needs the one before that.
+func (p *pictures) entry(frame int, leading *bool) int {
+	for i := frame; i >= 0; i-- {
+		if f := &p.frames[i]; f.Key || f.Marks&media.Open != 0 {
+			if !*leading {
+				return i
+			}
+			*leading = false
+		}
+	}
+	return -1
+}
+
+// continues reports whether a fragment goes on with the pictures of the one before it.
+func continues(p *pictures, before *store.FragmentInfo) bool {
+	span, own := before.Span(p.track.Number), p.info.Span(p.track.Number)
+	if span == nil || own == nil || before.TrackSet != p.info.TrackSet || before.Partial {
+		return false
+	}
+	gap := own.BaseDecodeTime - (span.BaseDecodeTime + span.Duration)
+	most := int64(p.track.Timescale) / 5
+	return -most < gap && gap < most
+}

@@ -1,0 +1,275 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"weir/internal/api"
+	"weir/internal/fmp4"
+	"weir/internal/media"
+	"weir/internal/still"
+	"weir/internal/store"
+)
+
+// imageVersion is part of what images are known by: another one makes all of them anew.
+const imageVersion = 1
+
+// develop makes the images of the shots, or finds them in the cache. What has no image then has
+// failed, unless there is an error: that of ctx, of the decoder, or of the cache.
+func (s *Service) develop(ctx context.Context, stream *store.Stream, spec still.Spec,
+	shots []shot) error {
+	for i := range shots {
+		if len(shots[i].chain) > 0 {
+			shots[i].key = imageKey(stream, spec, shots[i].chain)
+		}
+	}
+	rolls := s.undeveloped(stream, shots)
+	if len(rolls) == 0 {
+		return nil
+	}
+	if err := s.decoder.Available(); err != nil {
+		return err
+	}
+	leave, err := s.decoder.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, r := range s.undeveloped(stream, shots) { // others may have made them meanwhile
+		if err := s.expose(ctx, stream, spec, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// imageKey is what an image is made of.
+func imageKey(stream *store.Stream, spec still.Spec, chain []piece) still.Key {
+	b := []byte{imageVersion}
+	for _, p := range chain {
+		b = binary.AppendUvarint(b, uint64(p.info.Number))
+		b = binary.AppendUvarint(b, uint64(p.info.PayloadCRC))
+		b = binary.AppendUvarint(b, uint64(p.from))
+		b = binary.AppendUvarint(b, uint64(p.to))
+	}
+	track := chain[0].track
+	return still.MakeKey(b, []byte(stream.ID), []byte(track.CodecID), track.CodecPrivate,
+		fmt.Appendf(nil, "%t %d %d %d", spec.PNG, spec.Quality, spec.Width, spec.Height))
+}
+
+// scene is frames that are decoded together, for one or more shots.
+type scene struct {
+	chain []piece // the longest of the shots'
+	shots []*shot
+}
+
+// roll is scenes of one codec configuration: what a process can decode.
+type roll []scene
+
+// undeveloped finds images in the cache, and returns what must be decoded for the rest.
+func (s *Service) undeveloped(stream *store.Stream, shots []shot) (rolls []roll) {
+	var last *shot
+	for i := range shots {
+		sh := &shots[i]
+		if sh.done() {
+			continue
+		}
+		if sh.image = s.images.Get(string(stream.ID), sh.key); sh.image != nil {
+			continue
+		}
+		first := sh.chain[0]
+		switch {
+		case last == nil || !sameDecoder(last.chain[0].track, first.track):
+			rolls = append(rolls, roll{{sh.chain, []*shot{sh}}})
+		case last.chain[0].pictures == first.pictures && last.chain[0].from == first.from:
+			r := rolls[len(rolls)-1]
+			t := &r[len(r)-1]
+			t.shots = append(t.shots, sh)
+			if countFrames(sh.chain) > countFrames(t.chain) {
+				t.chain = sh.chain
+			}
+		default:
+			r := &rolls[len(rolls)-1]
+			*r = append(*r, scene{sh.chain, []*shot{sh}})
+		}
+		last = sh
+	}
+	return rolls
+}
+
+func sameDecoder(a, b *media.Track) bool {
+	return a.CodecID == b.CodecID && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+}
+
+func countFrames(chain []piece) (n int) {
+	for _, p := range chain {
+		n += p.to - p.from
+	}
+	return n
+}
+
+// expose makes the images of a roll, in one process. When that stops at something bad, each that is
+// missing then gets a process of its own, so that it fails alone.
+func (s *Service) expose(ctx context.Context, stream *store.Stream, spec still.Spec, r roll) error {
+	if err := s.process(ctx, stream, spec, r); err == nil || !mediaFault(err) {
+		return err
+	}
+	for i := range r {
+		for _, sh := range r[i].shots {
+			if sh.done() {
+				continue
+			}
+			err := s.process(ctx, stream, spec, roll{{sh.chain, []*shot{sh}}})
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case errors.Is(err, store.ErrGone):
+				sh.failed = api.ImageNoMedia
+			case err != nil && mediaFault(err):
+				sh.failed = api.ImageMediaError
+				s.log.Debug("image cannot be made", "stream", stream.Name, "fragment",
+					stream.FormatNumber(sh.chain[len(sh.chain)-1].info.Number), "error", err)
+			case err != nil:
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mediaFault tells errors that are about the media.
+func mediaFault(err error) bool {
+	return errors.Is(err, still.ErrMedia) || errors.Is(err, store.ErrCorrupt) ||
+		errors.Is(err, store.ErrGone)
+}
+
+// process runs one process.
+func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.Spec, r roll) error {
+	track := *r[0].chain[0].track
+	codec, err := codecOf(&track)
+	if err != nil {
+		return err
+	}
+	track.Timescale = 1 // frame n is shown n seconds after zero
+	init, err := fmp4.InitSegment(&track)
+	if err != nil {
+		return fmt.Errorf("%w: %w", still.ErrMedia, err)
+	}
+	job := &still.Job{Spec: spec, Codec: codec}
+	wanted := map[int][]*shot{} // by frame
+	scripts := make([]script, len(r))
+	for i := range r {
+		if i > 0 {
+			scripts[i].start = scripts[i-1].end
+		}
+		scripts[i].arrange(r[i].chain)
+		for _, sh := range r[i].shots {
+			frame := scripts[i].shown[countFrames(sh.chain)-1]
+			if wanted[frame] == nil {
+				job.Frames = append(job.Frames, frame)
+			}
+			wanted[frame] = append(wanted[frame], sh)
+		}
+	}
+	slices.Sort(job.Frames)
+	job.Write = func(w io.Writer) error {
+		if _, err := w.Write(init); err != nil {
+			return err
+		}
+		for i := range r {
+			if err := s.feed(ctx, w, stream, &track, r[i].chain, &scripts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	job.Made = func(frame int, data []byte) error {
+		for _, sh := range wanted[frame] {
+			if sh.image, err = s.images.Put(string(stream.ID), sh.key, data); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.decoder.Run(ctx, job)
+}
+
+// script says when the frames of a scene are decoded and shown, in whole seconds.
+type script struct {
+	start, end int   // seconds that the scene has for itself
+	shown      []int // by frame in decode order
+}
+
+// arrange shows frames in their order, none before it is decoded.
+func (s *script) arrange(chain []piece) {
+	type timed struct {
+		at    int64
+		frame int
+	}
+	var frames []timed
+	for _, p := range chain {
+		for _, t := range p.times[p.from:p.to] {
+			frames = append(frames, timed{t, len(frames)})
+		}
+	}
+	slices.SortStableFunc(frames, func(a, b timed) int { return int(a.at - b.at) })
+	delay := 0
+	s.shown = make([]int, len(frames))
+	for rank, f := range frames {
+		delay = max(delay, f.frame-rank)
+		s.shown[f.frame] = s.start + rank
+	}
+	for i := range s.shown {
+		s.shown[i] += delay
+	}
+	s.end = s.start + len(frames) + delay
+}
+
+// feed writes the frames of a scene as fragmented MP4.
+func (s *Service) feed(ctx context.Context, w io.Writer, stream *store.Stream, track *media.Track,
+	chain []piece, script *script) error {
+	frame := 0
+	for _, p := range chain {
+		run := media.Run{Track: track.Number, Frames: slices.Clone(p.frames[p.from:p.to])}
+		base := script.start + frame
+		for i := range run.Frames {
+			f := &run.Frames[i]
+			f.Duration, f.CompositionOffset = 1, int32(script.shown[frame]-script.start-frame)
+			frame++
+		}
+		header, err := fmp4.AppendMediaHeader(nil, track, &run, uint32(base)+1, int64(base))
+		if err != nil {
+			return fmt.Errorf("write frames: %w", err)
+		}
+		if _, err := w.Write(header); err != nil {
+			return err
+		}
+		if err := s.copyFrames(ctx, w, stream, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFrames writes the bytes of the frames of a piece.
+func (s *Service) copyFrames(ctx context.Context, w io.Writer, stream *store.Stream, p piece) error {
+	m, err := s.store.Open(ctx, stream.ID, p.info)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.ErrGone
+	} else if err != nil {
+		return fmt.Errorf("open fragment: %w", err)
+	}
+	defer m.Close() // it was only read from
+	body, err := m.Payload(p.run)
+	if err != nil {
+		return fmt.Errorf("open payload: %w", err)
+	}
+	from, to := p.offsets[p.from], p.offsets[p.to]
+	_, err = body.Slice(from, to-from).WriteTo(w)
+	return err
+}

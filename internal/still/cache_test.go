@@ -1,0 +1,168 @@
+package still
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/media"
+)
+
+var imageTracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: "V_MJPEG"}}
+
+// shelf is a cache over a clock of the test.
+type shelf struct {
+	*testing.T
+	*Cache
+	dir string
+	now time.Time
+}
+
+func newShelf(t *testing.T, most int64) *shelf {
+	s := &shelf{T: t, dir: t.TempDir(), now: time.Now()}
+	s.open(most)
+	return s
+}
+
+func (s *shelf) open(most int64) {
+	s.Helper()
+	c, err := OpenCache(s.dir, most, time.Hour, func() time.Time { return s.now })
+	must(s.T, err)
+	s.Cache = c
+}
+
+func (s *shelf) put(stream, name, content string) {
+	s.Helper()
+	image, err := s.Put(stream, MakeKey([]byte(name)), []byte(content))
+	must(s.T, err)
+	image.Release()
+}
+
+// get gives an image, or "" when there is none.
+func (s *shelf) get(stream, name string) string {
+	s.Helper()
+	image := s.Get(stream, MakeKey([]byte(name)))
+	if image == nil {
+		return ""
+	}
+	defer image.Release()
+	return s.read(image)
+}
+
+func (s *shelf) read(image *Image) string {
+	s.Helper()
+	r, err := image.Open()
+	must(s.T, err)
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	must(s.T, err)
+	if int64(len(data)) != image.Size() {
+		s.Errorf("%d bytes of %d", len(data), image.Size())
+	}
+	return string(data)
+}
+
+func (s *shelf) files() (n int) {
+	must(s.T, filepath.WalkDir(s.dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			n++
+		}
+		return err
+	}))
+	return n
+}
+
+func TestCacheKeeps(t *testing.T) {
+	s := newShelf(t, 1<<20)
+	s.put("s1", "a", "image a")
+	s.put("s2", "a", "other")
+	s.put("s1", "a", "image A") // made twice at once
+	for range 2 {
+		if a, b, c := s.get("s1", "a"), s.get("s2", "a"), s.get("s1", "c"); a != "image A" || b != "other" || c != "" {
+			t.Errorf("%q %q %q", a, b, c)
+		}
+		s.open(1 << 20)
+	}
+	must(t, s.Forget("s1"))
+	if a, b := s.get("s1", "a"), s.get("s2", "a"); a != "" || b != "other" || s.files() != 1 {
+		t.Errorf("%q %q and %d files when one stream is forgotten", a, b, s.files())
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	s := newShelf(t, 4*(cacheBlock+1000))
+	content := strings.Repeat("x", 1000)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		s.put("s", name, content)
+	}
+	s.get("s", "a")
+	held := s.Get("s", MakeKey([]byte("b")))
+	s.put("s", "e", content)
+	s.put("s", "f", content)
+	if s.get("s", "c") != "" || s.get("s", "d") != "" || s.get("s", "a") == "" || s.files() != 4 {
+		t.Errorf("not the least recently used went; %d files", s.files())
+	}
+	for _, name := range []string{"g", "h", "i", "j", "k"} {
+		s.put("s", name, content)
+	}
+	if s.read(held) != content {
+		t.Error("what is held went")
+	}
+	held.Release()
+	s.open(1000)
+	if s.files() != 0 {
+		t.Errorf("%d files stay when there is no room", s.files())
+	}
+}
+
+func TestCacheForgetsWithTime(t *testing.T) {
+	s := newShelf(t, 1<<20)
+	s.put("s", "a", "a")
+	s.now = s.now.Add(59 * time.Minute)
+	s.put("s", "b", "b")
+	if s.get("s", "a") != "a" {
+		t.Error("it went too early")
+	}
+	s.now = s.now.Add(2 * time.Minute)
+	s.Sweep()
+	if s.get("s", "a") != "" || s.get("s", "b") != "b" || s.files() != 1 {
+		t.Errorf("%d files after an hour", s.files())
+	}
+}
+
+// A file that is not what was written is none.
+func TestTornImages(t *testing.T) {
+	for name, tear := range map[string]func(data []byte) []byte{
+		"empty":       func([]byte) []byte { return nil },
+		"head only":   func(d []byte) []byte { return d[:cacheHead] },
+		"cut":         func(d []byte) []byte { return d[:len(d)-1] },
+		"longer":      func(d []byte) []byte { return append(d, 0) },
+		"zeros":       func(d []byte) []byte { return make([]byte, len(d)) },
+		"another bit": func(d []byte) []byte { d[cacheHead] ^= 1; return d },
+	} {
+		s := newShelf(t, 1<<20)
+		s.put("s", "a", "image a")
+		must(t, os.WriteFile(filepath.Join(s.dir, "s", "123.new"), []byte("x"), 0o600))
+		path := filepath.Join(s.dir, cacheName("s", MakeKey([]byte("a"))))
+		data, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.WriteFile(path, tear(bytes.Clone(data)), 0o600))
+		if got := s.get("s", "a"); got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+		must(t, os.WriteFile(path, tear(bytes.Clone(data)), 0o600))
+		s.open(1 << 20)
+		if got := s.get("s", "a"); got != "" || s.files() != 0 {
+			t.Errorf("%s: %q and %d files after a restart", name, got, s.files())
+		}
+		s.put("s", "a", "again")
+		if got := s.get("s", "a"); got != "again" {
+			t.Errorf("%s: %q when it is made again", name, got)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package still
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"weir/internal/mkv"
+)
+
+// maxSide bounds the side of an image that follows from the other one, in pixels.
+const maxSide = 3840
+
+// arguments is the command line: fragmented MP4 in, images in Matroska out, which tells them apart and
+// which frame each is of. Any error in the media ends the process, since ffmpeg would show something
+// made up otherwise.
+func (j *Job) arguments() []string {
+	args := []string{"-hide_banner", "-nostdin", "-v", "error", "-xerror", "-copyts",
+		// Nothing is opened that the input names, and nothing is guessed from it.
+		"-protocol_whitelist", "pipe", "-codec_whitelist", string(j.Codec), "-probesize", "32",
+		"-analyzeduration", "0",
+		// Without "strict" it drops frames of streams with B-frames that do not say how they are reordered.
+		"-threads", "1", "-err_detect", "explode", "-strict", "strict", "-c:v", string(j.Codec),
+		"-f", "mp4", "-i", "pipe:0",
+		"-map", "0:v:0", "-filter_threads", "1", "-vf", j.filter(), "-threads", "1", "-strict", "normal"}
+	if j.PNG {
+		args = append(args, "-c:v", "png")
+	} else {
+		args = append(args, "-c:v", "mjpeg", "-qmin", "1", "-qmax", "69", "-q:v", jpegScale(j.Quality))
+	}
+	// A cluster for each image, so that none waits for another.
+	return append(args, "-cluster_time_limit", "1", "-flush_packets", "1", "-f", "matroska", "pipe:1")
+}
+
+// filter chooses the frames, and brings them into shape.
+func (j *Job) filter() string {
+	var f strings.Builder
+	f.WriteString("select='")
+	for i, n := range j.Frames {
+		if i > 0 {
+			f.WriteByte('+')
+		}
+		fmt.Fprintf(&f, "eq(round(t),%d)", n)
+	}
+	f.WriteByte('\'')
+	const other = "'clip(round(%s*%d/%s),1,%d)'"
+	switch w, h := j.Width, j.Height; {
+	case w > 0 && h > 0:
+		fmt.Fprintf(&f, ",scale=w=%d:h=%d", w, h)
+	case w > 0:
+		fmt.Fprintf(&f, ",scale=w=%d:h="+other, w, "ih", w, "iw", maxSide)
+	case h > 0:
+		fmt.Fprintf(&f, ",scale=h=%d:w="+other, h, "iw", h, "ih", maxSide)
+	}
+	if j.PNG {
+		f.WriteString(",format=rgb24")
+	} else {
+		f.WriteString(",format=yuvj420p")
+	}
+	return f.String()
+}
+
+// jpegScale turns a quality of 1 to 100, as libjpeg counts, into ffmpeg's scale, on which 1 is best and
+// 8 about libjpeg's 75.
+func jpegScale(quality int) string {
+	percent := 200 - 2*quality // of libjpeg's tables
+	if quality < 50 {
+		percent = 5000 / quality
+	}
+	return strconv.Itoa(max(1, min((percent*27+100)/200, 69)))
+}
+
+// maxComplaint bounds what is kept of what ffmpeg says, in bytes.
+const maxComplaint = 2 << 10
+
+// complaint keeps the beginning of what ffmpeg says.
+type complaint struct{ text []byte }
+
+func (c *complaint) Write(p []byte) (int, error) {
+	c.text = append(c.text, p[:min(len(p), maxComplaint-len(c.text))]...)
+	return len(p), nil
+}
+
+// Run runs one process, in a turn that the caller has (Enter). Images come in the order of the frames;
+// those that came before an error are good. Errors are ErrMissing, ErrMedia, those of the job's
+// functions, that of ctx, and that the process could not be started.
+func (d *Decoder) Run(ctx context.Context, j *Job) error {
+	path, err := d.path()
+	if err != nil {
+		return err
+	}
+	own := d.sandbox()
+	limited, cancel := context.WithTimeoutCause(ctx, d.limits.Time, ErrTime)
+	defer cancel()
+
+	// A process is killed with the thread that started it (sandbox_linux.go).
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := d.command(limited, path, own, j.arguments()...)
+	var said complaint
+	cmd.Stderr = &said
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("start ffmpeg: %w", err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("start ffmpeg: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start ffmpeg: %w", err)
+	}
+	err = restrict(cmd.Process.Pid, d.limits)
+	if err != nil {
+		cancel()
+	}
+	written := make(chan error, 1)
+	go func() {
+		err := j.Write(in)
+		in.Close() // tells ffmpeg that this was all; it may be gone
+		if errors.Is(err, syscall.EPIPE) {
+			err = nil // ffmpeg says why itself
+		}
+		if err != nil {
+			cancel()
+		}
+		written <- err
+	}()
+	readErr := d.read(out, j)
+	cancel() // what comes now is not wanted
+	fed, waited := <-written, cmd.Wait()
+	switch {
+	case err != nil:
+		return fmt.Errorf("limit ffmpeg: %w", err)
+	case fed != nil:
+		return fed
+	case readErr == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !errors.Is(readErr, ErrMedia):
+		return readErr
+	}
+	if context.Cause(limited) == ErrTime { //nolint:errorlint // the value itself is the cause
+		return fmt.Errorf("%w: %w", ErrMedia, ErrTime)
+	}
+	return fmt.Errorf("%w (%v): %s", readErr, waited, bytes.TrimSpace(said.text))
+}
+
+// command makes the process: without environment, from the root, alone in its namespaces.
+func (d *Decoder) command(ctx context.Context, path string, own bool, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd.SysProcAttr = attributes(own)
+	cmd.WaitDelay = time.Second // for the pipes of a process that was killed
+	return cmd
+}
+
+// read takes the images off the output, until all have come.
+func (d *Decoder) read(out io.Reader, j *Job) error {
+	limits := mkv.DefaultLimits()
+	limits.Fragment = int64(d.limits.Image)
+	r := mkv.NewReader(out, limits)
+	wanted := slices.Clone(j.Frames)
+	var image []byte
+	for len(wanted) > 0 {
+		ev, err := r.Next()
+		if err != nil {
+			return fmt.Errorf("%w: %d of %d images were not made: %w", ErrMedia, len(wanted),
+				len(j.Frames), err)
+		}
+		if ev.Kind != mkv.Frame {
+			continue
+		}
+		if image, err = r.AppendPayload(image[:0]); err != nil {
+			return fmt.Errorf("%w: %w", ErrMedia, err)
+		}
+		frame := int(ev.Timecode * r.TimestampScale() / int64(time.Second))
+		if frame != wanted[0] {
+			return fmt.Errorf("%w: no image of frame %d", ErrMedia, wanted[0])
+		}
+		if err := j.Made(frame, image); err != nil {
+			return err
+		}
+		wanted = wanted[1:]
+	}
+	return nil
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package still
+
+import "syscall"
+
+// attributes has nothing to offer outside of Linux: the time limit of runs holds, and the list of
+// protocols.
+func attributes(bool) *syscall.SysProcAttr { return nil }
+
+func (d *Decoder) trySandbox() bool { return false }
+
+func restrict(int, Limits) error { return nil }

@@ -1,0 +1,151 @@
+// Package still makes still pictures of video, and keeps them. Decoding is an installed ffmpeg's, one
+// process for many pictures; what it reads is a stranger's media, so that it runs without network,
+// files, environment and much memory, for a limited time, and few at once (run.go, sandbox_linux.go).
+// Pictures that were made are kept in a bounded directory (cache.go). Which frame is wanted, and what
+// must be decoded for it, is the caller's business.
+package still
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrMissing = errors.New("ffmpeg is not installed")             // or not where it should be
+	ErrBusy    = errors.New("too many images are being made")      // waited too long, or too many wait
+	ErrMedia   = errors.New("the media could not be decoded")      // or not within the limits
+	ErrTime    = errors.New("decoding took longer than it may do") // an ErrMedia
+)
+
+// Limits of the processes. The zero value of a field has the default that it tells.
+type Limits struct {
+	Processes int           // at once; one for each processor
+	Waiting   int           // runs that wait for others to end; 256
+	Patience  time.Duration // of a run that waits; 20 s
+	Memory    uint64        // bytes of private memory of a process; 512 MiB
+	Time      time.Duration // of a process, on the clock and of a processor; 20 s
+	Image     int           // bytes of one image; MaxImage
+}
+
+// MaxImage is the longest image in bytes: its base64 form is the 6,291,456 characters of the service
+// model's ImageContent.
+const MaxImage = 6 << 20 / 4 * 3
+
+func (l *Limits) defaults() {
+	set(&l.Processes, runtime.NumCPU())
+	set(&l.Waiting, 256)
+	set(&l.Patience, 20*time.Second)
+	set(&l.Memory, 512<<20)
+	set(&l.Time, 20*time.Second)
+	set(&l.Image, MaxImage)
+}
+
+func set[T comparable](v *T, usual T) {
+	var zero T
+	if *v == zero {
+		*v = usual
+	}
+}
+
+// Decoder runs ffmpeg. It is safe for concurrent use.
+type Decoder struct {
+	program string
+	limits  Limits
+	log     *slog.Logger
+	slots   chan struct{}
+	waiting chan struct{}
+	sandbox func() bool // whether processes can have namespaces of their own
+}
+
+// NewDecoder makes a Decoder of a program, a path or a name that is looked for in PATH. It need not
+// be there yet: it is looked for each time. logger may be nil.
+func NewDecoder(program string, limits Limits, logger *slog.Logger) *Decoder {
+	limits.defaults()
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Decoder{program: program, limits: limits, log: logger,
+		slots: make(chan struct{}, limits.Processes), waiting: make(chan struct{}, limits.Waiting)}
+	d.sandbox = sync.OnceValue(d.trySandbox)
+	return d
+}
+
+// Available is ErrMissing when there is no ffmpeg to run.
+func (d *Decoder) Available() error {
+	_, err := d.path()
+	return err
+}
+
+func (d *Decoder) path() (string, error) {
+	path, err := exec.LookPath(d.program)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMissing, err)
+	}
+	return path, nil
+}
+
+// Enter waits for a turn, of which there are as many as processes may run at once, and holds it until
+// leave is called. ErrBusy when that takes too long or too many wait; the error of ctx when it ends.
+func (d *Decoder) Enter(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-d.slots }
+	select {
+	case d.slots <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	select {
+	case d.waiting <- struct{}{}:
+		defer func() { <-d.waiting }()
+	default:
+		return nil, ErrBusy
+	}
+	patience := time.NewTimer(d.limits.Patience)
+	defer patience.Stop()
+	select {
+	case d.slots <- struct{}{}:
+		return leave, nil
+	case <-patience.C:
+		return nil, ErrBusy
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Codec is what the input holds.
+type Codec string
+
+// The codecs that are decoded; no other decoder can be chosen by the media.
+const (
+	H264 Codec = "h264"
+	H265 Codec = "hevc"
+)
+
+// Spec is how images shall be.
+type Spec struct {
+	PNG     bool // otherwise JPEG
+	Quality int  // of JPEG, 1 to 100
+	// Width and Height in pixels; with both 0 as the video is, with one of them in its shape, with both
+	// stretched.
+	Width, Height int
+}
+
+// Job is what one process does.
+type Job struct {
+	Spec
+	Codec Codec
+	// Write writes fragmented MP4 of one track, in which frame n is presented n seconds after zero. Its
+	// error, unless it is that ffmpeg reads no more, is that of the run.
+	Write func(w io.Writer) error
+	// Frames are the frames to make images of, by their seconds, ascending.
+	Frames []int
+	// Made gets each image as it comes; it must not keep the bytes. Its error ends the run.
+	Made func(frame int, image []byte) error
+}
