@@ -57,51 +57,28 @@ func (c *trim) look(m *Movie, chunks []Chunk) {
 // edits is the edit list of a track; nil when its media is shown from the movie's beginning to its
 // end.
 func (m *Movie) edits(t *movieTrack) []edit {
-	length := m.length()
-	first, last := int64(0), length
+	first, last := int64(0), m.length()
 	if m.trim.found {
-		first, last = m.trim.begin, min(m.trim.end, length)
+		first, last = m.trim.begin, min(m.trim.end, last)
 	}
 	begin := rescale(t.begin, t.scale, movieTimescale)
+	if begin < movieTimescale/1000 {
+		begin = 0 // not even a millisecond: times that were rounded
+	}
 	end := rescaleUp(t.end, t.scale, movieTimescale)
+	from, until := max(first, begin), min(last, end)
+	if from >= until {
+		return []edit{{last - first, empty}}
+	}
 	var list []edit
-	nothing := func(n int64) {
-		switch k := len(list); {
-		case n <= 0:
-		case k > 0 && list[k-1].from == empty:
-			list[k-1].length += n
-		default:
-			list = append(list, edit{n, empty})
-		}
+	if from > first {
+		list = append(list, edit{from - first, empty})
 	}
-	show := func(a, b int64) {
-		nothing(min(b, begin) - a)
-		from, until := max(a, begin), min(b, end)
-		if from >= until {
-			nothing(b - max(a, begin))
-			return
-		}
-		at := max(rescale(from, movieTimescale, t.scale)-t.begin, 0)
-		list = append(list, edit{until - from, at + t.advance})
-		nothing(b - until)
-	}
-	at := first
-	for _, g := range m.gaps {
-		if g.at <= first || g.at >= last {
-			continue
-		}
-		show(at, g.at)
-		nothing(g.length)
-		at = g.at
-	}
-	show(at, last)
-	if k := len(list); k > 0 && list[k-1].from == empty {
-		list = list[:k-1]
-	}
-	if len(list) == 1 && list[0].from == 0 && list[0].length >= end-begin {
+	at := max(rescale(from, movieTimescale, t.scale)-t.begin, 0)
+	if at+t.advance == 0 && until == end && list == nil {
 		return nil
 	}
-	return list
+	return append(list, edit{until - from, at + t.advance})
 }
 
 // duration is how long a track with an edit list lasts, movie ticks.

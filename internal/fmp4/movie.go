@@ -31,8 +31,11 @@ type MovieTrack struct {
 
 // MovieOptions say how a movie is made.
 type MovieOptions struct {
-	// KeepGaps leaves as much time as passed between fragments that are apart, as empty edits;
-	// otherwise the later one follows at once.
+	// KeepGaps leaves as much time as passed between fragments that are apart, up to 13 hours:
+	// the last picture stays, and sound is silent. Otherwise the later one follows at once.
+	//
+	// Empty edits say the same in fewer bytes. FFmpeg 5.1 takes them before the first sample only;
+	// after one of another place it presents the whole track again, and Chromium with it.
 	KeepGaps bool
 	// Created is the creation time, seconds since the Unix epoch.
 	Created int64
@@ -70,14 +73,13 @@ type Movie struct {
 	tracks  []*movieTrack
 	started bool
 	base    int64 // where the movie begins on the producer's clock, movie ticks
-	gaps    []gap
 	payload int64 // bytes of chunks added
 	trim    trim
 	err     error
 }
 
-// gap is time without media: length ticks of the movie before position at of the media.
-type gap struct{ at, length int64 }
+// maxGap is the longest pause that is kept, movie ticks: what the duration of a picture can hold.
+const maxGap = math.MaxUint32 - 60*movieTimescale
 
 // NewMovie makes a movie of tracks, one or more. Errors are those of the codec private data:
 // media.ErrMissingCodecPrivate, ErrInvalidCodecPrivate, ErrUnsupportedCodec.
@@ -157,13 +159,15 @@ func (m *Movie) place(chunks []Chunk) {
 	if joined {
 		return
 	}
-	if gone := start - m.base - end; abs(gone) > gapTicks {
-		if gone > 0 && m.o.KeepGaps {
-			m.gaps = append(m.gaps, gap{end, gone})
-		}
-		m.base = start - end
-		m.shift(m.base)
+	gone := start - m.base - end
+	switch {
+	case abs(gone) <= gapTicks:
+		return
+	case gone > 0 && m.o.KeepGaps:
+		gone -= min(gone, maxGap)
 	}
+	m.base += gone
+	m.shift(m.base)
 }
 
 // shift sets what position 0 of the movie is on the producer's clock, movie ticks.
