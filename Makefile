@@ -52,7 +52,7 @@ bench: build bench-deps
 
 # Ten million fragments over 1,000 streams, some minutes and 3 GB in SCALE_DIR (default: the temporary directory); docs/scale.md.
 scale:
-	WEIR_SCALE=1 WEIR_SCALE_DIR=$(SCALE_DIR) $(GO) test -count=1 -timeout 30m -run '^TestScale$$' -v ./internal/store/storetest
+	WEIR_SCALE=1 WEIR_SCALE_DIR=$(SCALE_DIR) $(GO) test -count=1 -timeout 30m -run '^TestScale$$' -v ./internal/store/local
 	WEIR_SCALE=1 $(GO) test -count=1 -run '^TestManyProducers$$' -v ./internal/server
 
 # A server under producers and viewers for SOAK: memory, open files and goroutines reach a plateau; docs/operations.md.

@@ -36,8 +36,11 @@ var imports = map[string][]string{
 		"internal/media"},
 	"internal/store/local/volume": {"internal/store", "internal/store/record", "internal/media"},
 	"internal/store/local/clock":  {},
-	"internal/store/storetest": {"internal/store", "internal/store/record", "internal/store/local",
-		"internal/store/local/index", "internal/store/local/volume", "internal/store/local/clock", "internal/media"},
+	"internal/store/local/localtest": {"internal/store", "internal/store/local", "internal/store/local/index",
+		"internal/store/local/volume"},
+	"internal/store/memory":    {"internal/store", "internal/store/record", "internal/media"},
+	"internal/store/storetest": {"internal/store", "internal/media"},
+
 	"internal/ingest":      {"internal/mkv", "internal/store", "internal/api", "internal/media"},
 	"internal/console":     {},
 	"internal/handover":    {},

@@ -8,8 +8,8 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
+	"weir/internal/store/local/localtest"
 	"weir/internal/store/local/volume"
-	"weir/internal/store/storetest"
 	"weir/test/output"
 )
 
@@ -18,7 +18,7 @@ import (
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	disk := storetest.NewDisk(1 << 30)
+	disk := localtest.NewDisk(1 << 30)
 	open := func() *local.Store {
 		rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
 		must(t, err)

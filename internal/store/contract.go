@@ -65,7 +65,8 @@ type Fragments interface {
 	TrackSet(ctx context.Context, id StreamID, set int64) ([]media.Track, error)
 	// Open opens a fragment that List or Fragment returned. What is open can be read to its end whatever
 	// happens to the fragment. ErrGone when it is past retention or deleted by now, ErrCorrupt when what
-	// is stored is damaged.
+	// is stored is damaged. One that was replaced since, or that only a longer retention would bring
+	// back, may open or be ErrGone.
 	Open(ctx context.Context, id StreamID, f FragmentInfo) (Media, error)
 }
 

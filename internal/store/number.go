@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"time"
 )
 
 // NumberDigits is the constant width of a fragment number as a decimal string. Clients compare the strings.
@@ -16,6 +17,15 @@ type Number int64
 
 // NumberSlotBits is how many low bits of a Number hold the node slot.
 const NumberSlotBits = 12
+
+// numberEpoch is where the microseconds of fragment numbers begin.
+var numberEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+// NumberAt returns the number of a moment for node slot 0, or the least greater than after when the
+// clock has not come so far.
+func NumberAt(t time.Time, after Number) Number {
+	return Number(max(t.UnixMicro()-numberEpoch, int64(after>>NumberSlotBits)+1, 1) << NumberSlotBits)
+}
 
 // FormatNumber gives the fragment number as clients see it: the 47 decimal digits of 2^156 + n·2^64 + s.NumberTag, so that the
 // order of the strings is the order of the numbers and a number of another stream is recognised as foreign.

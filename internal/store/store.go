@@ -1,6 +1,7 @@
 // Package store says what Weir keeps and what a store promises: streams, fragments and playback
 // sessions, their errors, and the contract (contract.go) in three roles. It holds no engine; local is
-// one, record the bytes that engines share, storetest the contract as tests.
+// one, memory the contract in its plainest form, record the bytes that engines share, and storetest
+// the contract as tests.
 package store
 
 import (

@@ -21,9 +21,6 @@ import (
 
 var errStoreClosed = errors.New("store is closed")
 
-// numberEpoch is where the microseconds of fragment numbers begin: 2020-01-01.
-var numberEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
-
 // NextNumber gives out a fragment number, greater than every number that the stream gave out since the store was opened and
 // than every number that it ever stored. ErrNotFound.
 func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
@@ -31,11 +28,10 @@ func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number
 	if err != nil {
 		return 0, fmt.Errorf("next fragment number: %w", err)
 	}
-	now := s.o.Clock().UnixMicro() - numberEpoch
+	now := s.o.Clock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	now = max(now, int64(st.clock>>store.NumberSlotBits)+1, 1)
-	st.clock = store.Number(now<<store.NumberSlotBits | int64(s.o.NodeSlot))
+	st.clock = store.NumberAt(now, st.clock) | store.Number(s.o.NodeSlot)
 	return st.clock, nil
 }
 

@@ -5,10 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
-	"testing"
 	"time"
 
 	"weir/internal/media"
@@ -38,18 +35,25 @@ func (c *Clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Record makes a fragment of one video and one audio track with about size bytes of payload, random but the same for the same
-// seed. It starts at the clock's time on the server and half a second before that at the producer.
+// Record makes a fragment of one video and one audio track with about size bytes of payload, random
+// but the same for the same seed. It starts at the clock's time on the server and half a second
+// before that at the producer.
 func Record(clock *Clock, seed uint64, size int) *store.Record {
 	r := rand.New(rand.NewPCG(seed, 1))
 	at := clock.Now().UnixMilli()
 	rec := &store.Record{Fragment: media.Fragment{
 		ServerTimestamp: at, ProducerTimestamp: at - 500, Timecode: at - 500,
 		Tracks: []media.Track{
-			{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: []byte{1, 0x42, 0xc0, 0x1e}, Name: "kinesis_video",
-				Timescale: media.VideoTimescale, Width: 640, Height: 360},
-			{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10}, Timescale: 44100, SampleRate: 44100,
-				Channels: 2, DefaultDuration: 23219954},
+			{
+				Number: 1, Kind: media.Video, CodecID: media.CodecAVC, Name: "kinesis_video",
+				CodecPrivate: []byte{1, 0x42, 0xc0, 0x1e}, Timescale: media.VideoTimescale,
+				Width: 640, Height: 360,
+			},
+			{
+				Number: 2, Kind: media.Audio, CodecID: media.CodecAAC,
+				CodecPrivate: []byte{0x12, 0x10}, Timescale: 44100, SampleRate: 44100, Channels: 2,
+				DefaultDuration: 23219954,
+			},
 		},
 		Tags:   []media.Tag{{Name: "seed", Value: fmt.Sprint(seed)}},
 		Header: []byte{0x1a, 0x45, 0xdf, 0xa3, 0x80},
@@ -58,7 +62,8 @@ func Record(clock *Clock, seed uint64, size int) *store.Record {
 		run := media.Run{Track: i + 1, BaseDecodeTime: at * 90}
 		for j := range frames {
 			run.Frames = append(run.Frames, media.Frame{
-				Duration: 9000, CompositionOffset: int32(r.IntN(5)-2) * 9000, Size: uint32(size/30 + r.IntN(7)), Key: i == 1 || j == 0,
+				Duration: 9000, CompositionOffset: int32(r.IntN(5)-2) * 9000,
+				Size: uint32(size/30 + r.IntN(7)), Key: i == 1 || j == 0,
 			})
 		}
 		payload := make([]byte, run.Size())
@@ -124,36 +129,4 @@ func ReadRange(r store.Range) ([]byte, error) {
 	var b bytes.Buffer
 	_, err := r.WriteTo(&b)
 	return b.Bytes(), err
-}
-
-// CopyDir copies a data directory as a crash at this moment would leave it, to be opened instead of the original. Nothing
-// may be writing.
-func CopyDir(t testing.TB, from string) string {
-	t.Helper()
-	to := t.TempDir()
-	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rel)
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o700)
-		}
-		if filepath.Ext(path) == ".db-shm" { // does not survive the machine; SQLite makes it again
-			return nil
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, b, 0o600)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return to
 }

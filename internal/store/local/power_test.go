@@ -1,4 +1,4 @@
-package storetest_test
+package local_test
 
 import (
 	"context"
@@ -20,18 +20,19 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
+	"weir/internal/store/local/localtest"
 	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
-// machine is a store whose bytes lie on a storetest.Disk and whose index is SQLite's, together with what it promised.
+// machine is a store whose bytes lie on a localtest.Disk and whose index is SQLite's, together with what it promised.
 type machine struct {
 	t        *testing.T
 	r        *rand.Rand
 	clock    *storetest.Clock
 	dir      string        // of the index
 	interval time.Duration // of syncs
-	disk     *storetest.Disk
+	disk     *localtest.Disk
 	fs       volume.FS // the disk, or what wraps it
 	store    *local.Store
 	index    local.Index
@@ -61,7 +62,7 @@ const powerRetention = 3 // hours
 
 func newMachine(t *testing.T, seed uint64) *machine {
 	return &machine{
-		t: t, r: rand.New(rand.NewPCG(seed, 11)), clock: storetest.NewClock(), dir: t.TempDir(), disk: storetest.NewDisk(1 << 40),
+		t: t, r: rand.New(rand.NewPCG(seed, 11)), clock: storetest.NewClock(), dir: t.TempDir(), disk: localtest.NewDisk(1 << 40),
 		promised: map[place]promise{}, streams: map[store.StreamID]struct{}{}, gone: map[store.StreamID]struct{}{}, volumeNames: map[string]struct{}{},
 	}
 }
@@ -161,7 +162,7 @@ func (m *machine) crash(power bool) {
 	old := m.store
 	m.t.Cleanup(func() { _ = old.Close() })
 	is := m.wal()
-	dir := storetest.CopyDir(m.t, m.dir)
+	dir := localtest.CopyDir(m.t, m.dir)
 	if power {
 		m.disk = m.disk.PowerCut(m.r)
 		wal := filepath.Join(dir, "index.db-wal")
@@ -375,7 +376,7 @@ func TestPowerCuts(t *testing.T) {
 // crashDuringOpen is a power cut while the store was opening.
 func (m *machine) crashDuringOpen() {
 	m.disk = m.disk.PowerCut(m.r)
-	m.dir, m.fs = storetest.CopyDir(m.t, m.dir), nil
+	m.dir, m.fs = localtest.CopyDir(m.t, m.dir), nil
 }
 
 // live lets the store work until the disk dies.
@@ -410,7 +411,7 @@ func (m *machine) live(seed uint64, round int) {
 					last = f
 				case errors.Is(err, store.ErrNotFound): // deleted
 					return
-				case !errors.Is(err, storetest.ErrDead):
+				case !errors.Is(err, localtest.ErrDead):
 					m.t.Errorf("append: %v", err)
 					return
 				}
@@ -422,7 +423,7 @@ func (m *machine) live(seed uint64, round int) {
 	r := rand.New(rand.NewPCG(seed, uint64(round*10+9)))
 	for i := 0; !m.disk.Dead(); i++ {
 		m.clock.Add(time.Duration(r.IntN(20)) * time.Minute)
-		if err := m.store.Sweep(m.t.Context()); err != nil && !errors.Is(err, storetest.ErrDead) {
+		if err := m.store.Sweep(m.t.Context()); err != nil && !errors.Is(err, localtest.ErrDead) {
 			m.t.Errorf("sweep: %v", err)
 		}
 		m.mark()
@@ -442,13 +443,13 @@ func TestEveryCallFails(t *testing.T) {
 	base := newMachine(t, 1)
 	base.mustOpen()
 	prepare(base)
-	dir := storetest.CopyDir(t, base.dir)
+	dir := localtest.CopyDir(t, base.dir)
 	disk := base.disk.Kill()
 	_ = base.store.Close() // of the dead process
 
-	run := func(t *testing.T, at int, how storetest.Fault, fault error) []string {
+	run := func(t *testing.T, at int, how localtest.Fault, fault error) []string {
 		m := newMachine(t, uint64(at))
-		m.dir, m.clock = storetest.CopyDir(t, dir), storetest.NewClock()
+		m.dir, m.clock = localtest.CopyDir(t, dir), storetest.NewClock()
 		for n, p := range base.promised {
 			m.promised[n] = p
 		}
@@ -456,7 +457,7 @@ func TestEveryCallFails(t *testing.T) {
 			m.streams[id] = struct{}{}
 		}
 		m.disk = disk.PowerCut(rand.New(rand.NewPCG(0, 0))) // everything in it was synced or is to be cut
-		calls := storetest.NewCalls(m.disk, at, how, fault)
+		calls := localtest.NewCalls(m.disk, at, how, fault)
 		m.fs = calls
 		if err := m.open(); err != nil {
 			if !errors.Is(err, fault) {
@@ -482,8 +483,8 @@ func TestEveryCallFails(t *testing.T) {
 	faults := []error{syscall.EIO, syscall.ENOSPC, syscall.EMFILE}
 	all := os.Getenv("WEIR_TEST_SEEDS") != ""
 	for i, call := range log {
-		for _, how := range []storetest.Fault{storetest.NotApplied, storetest.Applied, storetest.Half} {
-			if how == storetest.Half && call != "pwritev" || how == storetest.Applied && reads(call) {
+		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied, localtest.Half} {
+			if how == localtest.Half && call != "pwritev" || how == localtest.Applied && reads(call) {
 				continue
 			}
 			for j, fault := range faults {

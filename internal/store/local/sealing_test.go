@@ -1,4 +1,4 @@
-package storetest
+package local_test
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/local/index"
+	"weir/internal/store/local/localtest"
 )
 
 // sealAll closes and seals every volume of the store.
@@ -61,8 +62,8 @@ func testSealed(h *harness) {
 	// Footers are durable before rows go: a crash in between costs nothing, and the footer is written again.
 	e := h.append(st.ID)
 	h.reopen()
-	h.faults.Fail("SealBlob", NotApplied)
-	h.wantErr(h.store.Sweep(h.ctx), ErrInjected)
+	h.faults.Fail("SealBlob", localtest.NotApplied)
+	h.wantErr(h.store.Sweep(h.ctx), localtest.ErrInjected)
 	h.crash()
 	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e)
 	h.sealAll()

@@ -1,4 +1,4 @@
-package storetest_test
+package local_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"weir/internal/store"
+	"weir/internal/store/local/localtest"
 	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
@@ -31,7 +32,7 @@ func TestDamageAndALostIndex(t *testing.T) {
 		"nothing at all": {-1, -1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := storetest.CopyDir(t, clean)
+			dir := localtest.CopyDir(t, clean)
 			path := volumePath(dir, fragments[0])
 			if c.alone { // another volume tells what stream it is
 				s := openStore(t, dir, clock)

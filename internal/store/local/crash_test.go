@@ -1,4 +1,4 @@
-package storetest_test
+package local_test
 
 import (
 	"bufio"
@@ -18,6 +18,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/local"
+	"weir/internal/store/local/localtest"
 	"weir/internal/store/local/volume"
 	"weir/internal/store/record"
 	"weir/internal/store/storetest"
@@ -101,7 +102,7 @@ func fill(t *testing.T, n int) (dir string, clock *storetest.Clock, stream store
 	if err := s.Sweep(t.Context()); err != nil { // so that each has its row in the table
 		t.Fatal(err)
 	}
-	return storetest.CopyDir(t, dir), clock, stream, fragments
+	return localtest.CopyDir(t, dir), clock, stream, fragments
 }
 
 func sameFragments(t *testing.T, got, want []store.FragmentInfo) {
@@ -169,7 +170,7 @@ func TestPowerCutOfTheIndex(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(3, 3))
 	for _, cut := range []int64{safe, info.Size(), safe + r.Int64N(info.Size()-safe), safe + r.Int64N(info.Size()-safe), safe + r.Int64N(info.Size()-safe)} {
-		crashed := storetest.CopyDir(t, dir)
+		crashed := localtest.CopyDir(t, dir)
 		if err := os.Truncate(filepath.Join(crashed, "index.db-wal"), cut); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +184,7 @@ func TestTornTail(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	lastKnown := fragments[2].Location
 	for i := range 40 {
-		dir := storetest.CopyDir(t, clean)
+		dir := localtest.CopyDir(t, clean)
 		forget(t, dir, fragments[3:])
 		path := volumePath(dir, fragments[0])
 		whole, err := os.ReadFile(path)

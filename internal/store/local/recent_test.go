@@ -1,4 +1,4 @@
-package storetest
+package local_test
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/local/localtest"
+	"weir/internal/store/storetest"
 )
 
 // testRecent asks for fragments again that are kept in memory by then, after what takes fragments away: what is gone in the
@@ -17,7 +19,7 @@ func testRecent(h *harness) {
 		h.Helper()
 		f, err := h.store.Fragment(h.ctx, id, n)
 		h.must(err)
-		p, err := ReadPayload(h.ctx, h.store, id, f)
+		p, err := storetest.ReadPayload(h.ctx, h.store, id, f)
 		h.must(err)
 		if crc32.Checksum(bytes.Join(p, nil), crc32.MakeTable(crc32.Castagnoli)) != f.PayloadCRC {
 			h.Fatalf("fragment %d has other bytes", n)
@@ -74,14 +76,14 @@ func testRecent(h *harness) {
 	h.must(replace(st.ID, e.Number))
 	gone(st.ID, e.Number)
 
-	for _, how := range []Fault{NotApplied, Applied} {
+	for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
 		f := h.append(st.ID)
 		fetch(st.ID, f.Number)
 		h.faults.Fail("Commit", how)
-		if err := replace(st.ID, f.Number); !errors.Is(err, ErrInjected) || h.faults.Fired("Commit") != 1 {
+		if err := replace(st.ID, f.Number); !errors.Is(err, localtest.ErrInjected) || h.faults.Fired("Commit") != 1 {
 			h.Fatalf("replaced with %v", err)
 		}
-		if how == Applied {
+		if how == localtest.Applied {
 			gone(st.ID, f.Number)
 		} else {
 			fetch(st.ID, f.Number)
@@ -91,7 +93,7 @@ func testRecent(h *harness) {
 	}
 
 	// Past retention it is hidden at once, and does not come back with a longer one, whether the sweep took it or not.
-	for _, how := range []Fault{0, Applied} {
+	for _, how := range []localtest.Fault{0, localtest.Applied} {
 		f := h.append(st.ID)
 		fetch(st.ID, f.Number)
 		h.clock.Add(2 * time.Hour)
@@ -108,7 +110,7 @@ func testRecent(h *harness) {
 			h.must(h.store.Sweep(h.ctx))
 		} else {
 			h.faults.Fail("Expire", how)
-			h.wantErr(h.store.Sweep(h.ctx), ErrInjected)
+			h.wantErr(h.store.Sweep(h.ctx), localtest.ErrInjected)
 		}
 		retain(st.ID, 24)
 		gone(st.ID, f.Number)

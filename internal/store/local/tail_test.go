@@ -1,4 +1,4 @@
-package storetest_test
+package local_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/local"
+	"weir/internal/store/local/localtest"
 	"weir/internal/store/storetest"
 )
 
@@ -48,7 +49,7 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 		"zeroes from the head": {func(t *testing.T, path string) { zero(t, path, last(2).Offset) }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := storetest.CopyDir(t, clean)
+			dir := localtest.CopyDir(t, clean)
 			c.tear(t, volumePath(dir, fragments[0]))
 			e := embedded{dir}
 			x, b, err := e.Open(t.Context())

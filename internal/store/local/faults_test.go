@@ -1,4 +1,4 @@
-package storetest
+package local_test
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/local/localtest"
+	"weir/internal/store/storetest"
 )
 
 // testFaults makes each method of the seams fail under each operation that calls it, once without and once with its effect.
@@ -38,13 +40,13 @@ func testFaults(h *harness) {
 		{method: "TrackSetID", run: func(st store.Stream) error {
 			rec := h.record()
 			rec.Tracks[0].Name = "another"
-			_, err := Append(h.ctx, h.store, st.ID, rec)
+			_, err := storetest.Append(h.ctx, h.store, st.ID, rec)
 			return err
 		}},
-		{method: "Append", run: func(st store.Stream) error { _, err := Append(h.ctx, h.store, st.ID, h.record()); return err }},
-		{method: "Commit", run: func(st store.Stream) error { _, err := Append(h.ctx, h.store, st.ID, h.record()); return err }},
+		{method: "Append", run: func(st store.Stream) error { _, err := storetest.Append(h.ctx, h.store, st.ID, h.record()); return err }},
+		{method: "Commit", run: func(st store.Stream) error { _, err := storetest.Append(h.ctx, h.store, st.ID, h.record()); return err }},
 		{method: "Commit", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)) }, // the first of a volume
-			run: func(st store.Stream) error { _, err := Append(h.ctx, h.store, st.ID, h.record()); return err }},
+			run: func(st store.Stream) error { _, err := storetest.Append(h.ctx, h.store, st.ID, h.record()); return err }},
 		{method: "Expire", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Roll", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
@@ -68,7 +70,7 @@ func testFaults(h *harness) {
 			run: func(st store.Stream) error { return h.store.Checkpoint(h.ctx, st.Name, []byte("c")) }},
 		{method: "ExpireSessions", run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 	} {
-		for _, how := range []Fault{NotApplied, Applied} {
+		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
 			h.seed++
 			st := h.create("cam-"+c.method+time.UnixMilli(int64(h.seed)).Format("-05.000"), 24)
 			for range 3 {
@@ -83,9 +85,9 @@ func testFaults(h *harness) {
 			if h.faults.Fired(c.method) != 1 {
 				h.Fatalf("%s, %v: was not called", c.method, how)
 			}
-			h.wantErr(err, ErrInjected)
+			h.wantErr(err, localtest.ErrInjected)
 			h.check()
-			if err := c.run(st); err != nil && (how != Applied || c.done == nil || !errors.Is(err, c.done)) {
+			if err := c.run(st); err != nil && (how != localtest.Applied || c.done == nil || !errors.Is(err, c.done)) {
 				h.Fatalf("%s, %v: second try: %v", c.method, how, err)
 			}
 			h.check()
@@ -107,20 +109,20 @@ func testRecoveryFaults(h *harness) {
 	st := h.create("cam", 24)
 	var acked []store.FragmentInfo
 	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseBlobs", "AddBlob"} {
-		for _, how := range []Fault{NotApplied, Applied} {
+		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
 			// A fragment whose bytes are durable and whose row is not: in a volume that is known, or for AddVolume in a new one.
 			if method == "AddBlob" {
 				h.must(h.volumes.Roll(h.ctx, st.ID))
 			} else {
 				acked = append(acked, h.append(st.ID))
 			}
-			h.faults.Fail("Commit", NotApplied)
-			_, err := Append(h.ctx, h.store, st.ID, h.record())
-			h.wantErr(err, ErrInjected)
+			h.faults.Fail("Commit", localtest.NotApplied)
+			_, err := storetest.Append(h.ctx, h.store, st.ID, h.record())
+			h.wantErr(err, localtest.ErrInjected)
 			h.faults.Fired("Commit")
 			h.abandon()
 			h.faults.Fail(method, how)
-			h.wantErr(h.tryOpen(), ErrInjected)
+			h.wantErr(h.tryOpen(), localtest.ErrInjected)
 			if h.faults.Fired(method) != 1 {
 				h.Fatalf("%s was not called", method)
 			}
@@ -150,7 +152,7 @@ func testRandomWalk(h *harness) {
 	for range 150 {
 		if r.IntN(4) == 0 {
 			methods := []string{"Commit", "Append", "CloseBlobs", "Roll", "Seal", "SealBlob"}
-			h.faults.Fail(methods[r.IntN(len(methods))], Fault(1+r.IntN(2)))
+			h.faults.Fail(methods[r.IntN(len(methods))], localtest.Fault(1+r.IntN(2)))
 		}
 		switch r.IntN(10) {
 		case 0:
@@ -174,7 +176,7 @@ func testRandomWalk(h *harness) {
 				break
 			}
 		default:
-			if f, err := Append(h.ctx, h.store, st.ID, h.record()); err == nil {
+			if f, err := storetest.Append(h.ctx, h.store, st.ID, h.record()); err == nil {
 				kept[f.Number] = true
 			}
 		}

@@ -1,4 +1,6 @@
-package storetest
+// Package localtest has what tests of the local engine let go wrong: a disk that dies or loses power,
+// system calls and seams that fail.
+package localtest
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package storetest_test
+package local_test
 
 import (
 	"bytes"
@@ -19,12 +19,13 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
+	"weir/internal/store/local/localtest"
 	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
 // onDisk opens a store whose volumes lie on a Disk, with an index in a directory of the test's own.
-func onDisk(t *testing.T, disk *storetest.Disk, o local.Options) *local.Store {
+func onDisk(t *testing.T, disk *localtest.Disk, o local.Options) *local.Store {
 	t.Helper()
 	x, err := index.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "index.db"))
 	if err != nil {
@@ -71,7 +72,7 @@ func newStream(t *testing.T, s *local.Store, name string, hours int) store.Strea
 // It is said before it happens, when it happens and when it is over, each once.
 func TestMinFree(t *testing.T) {
 	const keep = 100_000
-	clock, disk := storetest.NewClock(), storetest.NewDisk(10*keep)
+	clock, disk := storetest.NewClock(), localtest.NewDisk(10*keep)
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
 	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry)})
@@ -141,7 +142,7 @@ func TestMinFree(t *testing.T) {
 // As recorders do: the oldest goes, of whatever stream, so that the newest can be stored; never what is being written.
 func TestDeleteOldest(t *testing.T) {
 	const keep = 100_000
-	clock, disk := storetest.NewClock(), storetest.NewDisk(6*keep)
+	clock, disk := storetest.NewClock(), localtest.NewDisk(6*keep)
 	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep, WhenFull: local.DeleteOldest})
 	old, cam := newStream(t, s, "old", 1000), newStream(t, s, "cam", 1000)
 	add := func(id store.StreamID, seed int) store.FragmentInfo {
@@ -347,7 +348,7 @@ func TestSpaceIsFreed(t *testing.T) {
 // Sessions are opened when the space that is kept is reached, but nothing is written for them: they end with the process.
 func TestSessionsOfAFullDisk(t *testing.T) {
 	const keep = 100_000
-	clock, disk := storetest.NewClock(), storetest.NewDisk(3*keep)
+	clock, disk := storetest.NewClock(), localtest.NewDisk(3*keep)
 	var log bytes.Buffer
 	x, err := index.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "index.db"))
 	if err != nil {

@@ -1,4 +1,4 @@
-package storetest_test
+package local_test
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/local"
+	"weir/internal/store/local/localtest"
 	"weir/internal/store/storetest"
 )
 
@@ -149,16 +150,16 @@ func TestDamagedFooter(t *testing.T) {
 func TestLostIndexFaults(t *testing.T) {
 	dir, clock, _, fragments := sealedDir(t)
 	for _, method := range []string{"CreateStream", "TrackSetID", "AddSealed"} {
-		for _, how := range []storetest.Fault{storetest.NotApplied, storetest.Applied} {
-			copied := storetest.CopyDir(t, dir)
+		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
+			copied := localtest.CopyDir(t, dir)
 			loseIndex(t, copied)
 			x, b, err := (&embedded{copied}).Open(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			var faults storetest.Faults
+			var faults localtest.Faults
 			faults.Fail(method, how)
-			if _, err := local.New(t.Context(), local.Options{Index: faults.Index(x), Volumes: b, Clock: clock.Now}); !errors.Is(err, storetest.ErrInjected) {
+			if _, err := local.New(t.Context(), local.Options{Index: faults.Index(x), Volumes: b, Clock: clock.Now}); !errors.Is(err, localtest.ErrInjected) {
 				t.Fatalf("%s, %v: %v", method, how, err)
 			}
 			sameFragments(t, checkDir(t, copied, clock), fragments)

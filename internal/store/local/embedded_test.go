@@ -1,0 +1,86 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"weir/internal/store"
+	"weir/internal/store/local"
+	"weir/internal/store/local/index"
+	"weir/internal/store/local/localtest"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/storetest"
+)
+
+// embedded is SQLite and volumes in one directory.
+type embedded struct{ dir string }
+
+func (e *embedded) Open(ctx context.Context) (local.Index, local.Volumes, error) {
+	x, err := index.OpenSQLite(ctx, filepath.Join(e.dir, "index.db"))
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := volume.Open(filepath.Join(e.dir, "volumes"), volume.Options{})
+	if err != nil {
+		return nil, nil, errors.Join(err, x.Close())
+	}
+	return x, v, nil
+}
+
+func (e *embedded) Crash(t *testing.T) { e.dir = localtest.CopyDir(t, e.dir) }
+
+// TestContract holds the engine to the contract with what is stored in rows, in rows and sealed
+// volumes, and in sealed volumes only. Rows and bytes agree all the while.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	for mode, settle := range map[string]func(*harness){
+		"rows":        (*harness).sweep,
+		"some sealed": func(h *harness) { h.rollAll(); h.sweep() },
+		"all sealed":  (*harness).sealAll,
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Engine {
+				h := newHarness(t, clock)
+				t.Cleanup(func() {
+					h.check()
+					h.close()
+				})
+				return storetest.Engine{
+					Store: h.store,
+					Restart: func(kill bool) store.Store {
+						if kill {
+							h.crash()
+						} else {
+							h.reopen()
+						}
+						h.check()
+						return h.store
+					},
+					Settle: func() store.Store {
+						settle(h)
+						h.check()
+						return h.store
+					},
+				}
+			})
+		})
+	}
+}
+
+func (h *harness) sweep() {
+	h.Helper()
+	h.must(h.store.Sweep(h.ctx))
+}
+
+// rollAll lets every stream begin another volume.
+func (h *harness) rollAll() {
+	h.Helper()
+	streams, err := h.store.ListStreams(h.ctx, "", "", 0)
+	h.must(err)
+	for _, s := range streams {
+		h.must(h.volumes.Roll(h.ctx, s.ID))
+	}
+}

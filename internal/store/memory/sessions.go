@@ -1,0 +1,75 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"weir/internal/store"
+)
+
+// OpenSession implements store.Sessions.
+func (s *Store) OpenSession(
+	ctx context.Context, session store.Session, limit int,
+) (closed []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.stream(session.Stream); err != nil {
+		return nil, fmt.Errorf("open session: %w", err)
+	}
+	if s.session(session.ID) >= 0 {
+		return nil, fmt.Errorf("open session: %w", store.ErrExists)
+	}
+	for limit > 0 {
+		earliest, count := -1, 0
+		for i, o := range s.sessions {
+			if o.Stream != session.Stream || o.Kind != session.Kind {
+				continue
+			}
+			if count++; count == 1 || o.CreatedMillis < s.sessions[earliest].CreatedMillis {
+				earliest = i
+			}
+		}
+		if count < limit {
+			break
+		}
+		closed = append(closed, s.sessions[earliest].ID)
+		s.sessions = slices.Delete(s.sessions, earliest, earliest+1)
+	}
+	session.Parameters = bytes.Clone(session.Parameters)
+	session.Checkpoint = bytes.Clone(session.Checkpoint)
+	s.sessions = append(s.sessions, session)
+	return closed, nil
+}
+
+// session returns where an open session is, -1 for nowhere. Those whose time is over go before.
+func (s *Store) session(id string) int {
+	now := s.now().UnixMilli()
+	over := func(p store.Session) bool { return p.ExpiresMillis <= now }
+	s.sessions = slices.DeleteFunc(s.sessions, over)
+	return slices.IndexFunc(s.sessions, func(p store.Session) bool { return p.ID == id })
+}
+
+// Session implements store.Sessions.
+func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.session(id)
+	if i < 0 {
+		return store.Session{}, fmt.Errorf("session: %w", store.ErrNotFound)
+	}
+	return s.sessions[i], nil
+}
+
+// Checkpoint implements store.Sessions.
+func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.session(id)
+	if i < 0 {
+		return fmt.Errorf("checkpoint session: %w", store.ErrNotFound)
+	}
+	s.sessions[i].Checkpoint = bytes.Clone(data)
+	return nil
+}
