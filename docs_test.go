@@ -186,7 +186,7 @@ func members(s *api.Shape) (names []string) {
 	return names
 }
 
-// constants gives the literals of a file's constants of a type, without quotes.
+// constants returns the literals of a file's constants of a type, without quotes.
 func constants(t *testing.T, path, typ string) (values []string) {
 	t.Helper()
 	eachConstant(t, path, func(_ int, spec *ast.ValueSpec) {
@@ -200,7 +200,7 @@ func constants(t *testing.T, path, typ string) (values []string) {
 	return values
 }
 
-// constantNames gives the names of the constants in a file's first block.
+// constantNames returns the names of the constants in a file's first block.
 func constantNames(t *testing.T, path string) (names []string) {
 	t.Helper()
 	eachConstant(t, path, func(block int, spec *ast.ValueSpec) {

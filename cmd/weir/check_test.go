@@ -198,7 +198,7 @@ func TestCheckWhileServing(t *testing.T) {
 	want(t, d.check())
 }
 
-// same holds a repaired directory to what was stored; settings tells whether those of the index
+// same holds a repaired directory to what was stored; settings reports whether those of the index
 // survived too.
 func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 	d.t.Helper()

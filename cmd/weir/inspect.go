@@ -76,7 +76,7 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 		"it knows volumes, MP4 segments and Matroska")
 }
 
-// isBox tells whether an MP4 file may begin with such a box.
+// isBox reports whether an MP4 file may begin with such a box.
 func isBox(typ string) bool {
 	switch typ {
 	case "ftyp", "styp", "moof", "moov", "sidx", "prft", "emsg", "free":

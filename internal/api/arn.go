@@ -18,7 +18,7 @@ type ARN struct {
 // ResourceStream is ARN.ResourceType of a stream.
 const ResourceStream = "stream"
 
-// FormatARN gives a stream's ARN; created is the creation time in milliseconds since the Unix
+// FormatARN returns a stream's ARN; created is the creation time in milliseconds since the Unix
 // epoch.
 func FormatARN(region, account, name string, created int64) string {
 	return "arn:aws:kinesisvideo:" + region + ":" + account + ":" + ResourceStream + "/" + name +
@@ -46,7 +46,7 @@ func ParseARN(text string) (ARN, error) {
 	}, nil
 }
 
-// String gives the ARN's text.
+// String returns the ARN's text.
 func (a ARN) String() string {
 	return "arn:" + a.Partition + ":kinesisvideo:" + a.Region + ":" + a.Account + ":" +
 		a.ResourceType + "/" + a.Name + "/" +

@@ -135,7 +135,7 @@ func Errorf(code ErrorCode, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Error gives "Code: message".
+// Error returns "Code: message".
 func (e *Error) Error() string {
 	if e.Message == "" {
 		return string(e.Code)

@@ -16,7 +16,7 @@ type Timestamp int64
 // milliseconds for seconds.
 const maxTimestamp = 253_402_300_799_999
 
-// Time gives the timestamp as a time.Time in UTC.
+// Time returns the timestamp as a time.Time in UTC.
 func (t Timestamp) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
 // AppendTimestamp appends the epoch seconds with exactly three decimals.

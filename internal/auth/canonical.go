@@ -48,7 +48,7 @@ func signingKey(secret string, s scope) []byte {
 	return hmacSHA256(key, terminator)
 }
 
-// signature gives the hexadecimal signature of a canonical request made at a time written in
+// signature returns the hexadecimal signature of a canonical request made at a time written in
 // timeFormat.
 func signature(secret string, s scope, at, canonical string) string {
 	toSign := algorithm + "\n" + at + "\n" + s.String() + "\n" + hashHex([]byte(canonical))
@@ -194,7 +194,7 @@ func fold(s string) string {
 	}), " ")
 }
 
-// headerValue gives the signed value of a header of a request, either one received by net/http's
+// headerValue returns the signed value of a header of a request, either one received by net/http's
 // server or one about to be sent by its client, with what net/http keeps outside of the header map.
 func headerValue(r *http.Request, name string) string {
 	switch name {

@@ -1,29 +1,28 @@
-// Package auth knows who is calling: AWS Signature Version 4 (both sides of it), the key pairs, and
-// the sealed tokens of playback sessions. It uses the standard library alone and nothing of Weir.
+// Package auth authenticates callers: AWS Signature Version 4 (signing and verifying), key pairs, and
+// the sealed tokens of playback sessions. It imports only the standard library.
 //
 // # Signatures
 //
 // A Verifier checks the header form (Authorization: AWS4-HMAC-SHA256 …) and the query form
-// (X-Amz-Signature=…). It takes what real producers send, which is not always what an HTTP library
+// (X-Amz-Signature=…). It accepts what real producers send, which is not always what an HTTP library
 // shows:
 //
-//   - The Host is compared as it was received; the C and Java producers leave out the port. When
-//     that does not match, Verifier.Hosts are tried, for proxies that put their own in its place.
-//   - net/http takes Host and Transfer-Encoding out of the header map; they are put back. PutMedia
-//     is signed over connection and transfer-encoding by the C producers. Both describe one hop and
-//     mean nothing to the call, so when the request does not verify with the values received
-//     (HTTP/2 has neither, proxies change them), it is tried again with those that producers sign:
-//     keep-alive and chunked.
-//   - The payload hash is that of the body for JSON calls. For PutMedia, whose body has no end when
-//     the request is checked, it is the hash of the empty string (C, C++, Python) or the literal
-//     UNSIGNED-PAYLOAD (Java, with the x-amz-content-sha256 header added after signing).
-//   - The region of the credential scope is taken as it is, for the key's derivation, unless
-//     Verifier.StrictRegion: clients guess the region from the host name, and get it wrong for an
-//     address. The service must be Verifier.Service.
-//   - x-amz-security-token may be signed or not. It is ignored for keys that have no session token
-//     in the key file; for those that have one it must be that one.
+//   - Host is compared as received; the C and Java producers leave out the port. If that does not
+//     match, the Verifier tries Verifier.Hosts, for proxies that send their own Host.
+//   - net/http removes Host and Transfer-Encoding from the header map; the Verifier puts them back.
+//     The C producers sign the connection and transfer-encoding headers of PutMedia. Both describe
+//     one hop only. HTTP/2 has neither, and proxies change them. So if a request does not verify
+//     with the values received, the Verifier tries those that producers sign: keep-alive and chunked.
+//   - For JSON calls the payload hash is that of the body. The body of PutMedia has not ended when
+//     the request is checked, so its hash is that of the empty string (C, C++, Python) or the literal
+//     UNSIGNED-PAYLOAD (Java, which adds the x-amz-content-sha256 header after signing).
+//   - The key is derived for whatever region the credential scope names, unless
+//     Verifier.StrictRegion is set: clients guess the region from the host name, and guess wrong for
+//     an IP address. The service must be Verifier.Service.
+//   - x-amz-security-token may be signed or not. It must be the session token that the key has in
+//     the key file; for keys without one it is ignored.
 //
-// A request must be at most five minutes old or early. Host must be signed.
+// A request may be at most five minutes old, or early. Host must be signed.
 //
 // # Tokens
 //
@@ -53,7 +52,7 @@ type Error struct {
 	Message string
 }
 
-// Error gives "Code: message".
+// Error returns "Code: message".
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // The error codes that Verify gives, spelt as AWS spells them.

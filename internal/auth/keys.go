@@ -17,7 +17,7 @@ type Key struct {
 	SessionToken    string // "" for most; a key that has one is good only together with it
 }
 
-// Credentials gives the key for a Signer.
+// Credentials returns the key for a Signer.
 func (k Key) Credentials() Credentials {
 	return Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey,
 		SessionToken: k.SessionToken}
@@ -86,7 +86,7 @@ func newKeyFile(keys []Key) (*KeyFile, error) {
 	return f, nil
 }
 
-// Secret gives the secret of an access key.
+// Secret returns the secret of an access key.
 func (f *KeyFile) Secret(accessKeyID string) (string, bool) {
 	i, ok := f.byID[accessKeyID]
 	if !ok {
@@ -95,7 +95,7 @@ func (f *KeyFile) Secret(accessKeyID string) (string, bool) {
 	return f.keys[i].SecretAccessKey, true
 }
 
-// SessionToken gives the session token that an access key must be used with, or "".
+// SessionToken returns the session token that an access key must be used with, or "".
 func (f *KeyFile) SessionToken(accessKeyID string) string {
 	i, ok := f.byID[accessKeyID]
 	if !ok {

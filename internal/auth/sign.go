@@ -92,7 +92,7 @@ func (s *Signer) authorize(r *http.Request, at time.Time, signed []string, paylo
 		algorithm, s.AccessKeyID, sc, strings.Join(signed, ";"), sig))
 }
 
-// Presign gives the URL of a request in the query form, good for expires (at most seven days, in
+// Presign returns the URL of a request in the query form, good for expires (at most seven days, in
 // whole seconds). Only Host is signed of the headers; body is the request's body, nil for none. The
 // request itself is not changed.
 func (s *Signer) Presign(r *http.Request, body []byte, expires time.Duration) (*url.URL, error) {

@@ -23,7 +23,7 @@ const (
 	maxSignedHeaders = 100
 )
 
-// Keys gives the secret of an access key. An implementation that also has a method
+// Keys returns the secret of an access key. An implementation that also has a method
 //
 //	SessionToken(accessKeyID string) string
 //

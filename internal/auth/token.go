@@ -121,7 +121,7 @@ func (k *TokenKeys) Rotate() error {
 	return nil
 }
 
-// unusedID gives the id after the newest key's that no key of the file has.
+// unusedID returns the id after the newest key's that no key of the file has.
 func unusedID(keys []tokenKey) byte {
 	used := map[byte]bool{0: true}
 	var id byte
@@ -229,7 +229,7 @@ func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
 	return base64.RawURLEncoding.EncodeToString(token)
 }
 
-// Open gives the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together
+// Open returns the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together
 // with the claims: the expiry counts only once the token is known to be genuine.
 func (k *TokenKeys) Open(token string) (Claims, error) {
 	if len(token) != TokenLength {

@@ -135,7 +135,7 @@ func (c *checker) structure(path string, v Value, s *api.Shape) {
 	}
 }
 
-// Encode gives an input that passed Check the form in which it is sent: timestamps as seconds since
+// Encode brings an input that passed Check into the form in which it is sent: timestamps as seconds since
 // 1970 with their milliseconds, which the AWS command line drops.
 func Encode(v Value, s *api.Shape, now time.Time) (Value, error) {
 	switch v := v.(type) {

@@ -306,7 +306,7 @@ func (d *ymd) mark(n int, kind byte) error {
 	return nil
 }
 
-// mayBeDay tells whether n can be the day of the month, which there may be already.
+// mayBeDay reports whether n can be the day of the month, which there may be already.
 func (d *ymd) mayBeDay(n float64) bool {
 	days := 31
 	if m := d.marks[1]; m != unset {

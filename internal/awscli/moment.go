@@ -75,7 +75,7 @@ func seconds1970(seconds float64) (time.Time, error) {
 	return time.UnixMicro(int64(whole)*1e6 + int64(math.RoundToEven(fraction*1e6))), nil
 }
 
-// inYears tells whether a time in seconds since 1970 is in the years 1 to 9999. It is false for
+// inYears reports whether a time in seconds since 1970 is in the years 1 to 9999. It is false for
 // NaN.
 func inYears(seconds float64) bool {
 	return seconds >= startOfTime && seconds < endOfTime
@@ -124,7 +124,7 @@ func (d date) in(now time.Time, zone *time.Location) (t time.Time, known bool, e
 	return at(zone), d.zone == "", nil
 }
 
-// isZoneOf tells whether a zone's name is one of the local zone's, in winter or in summer.
+// isZoneOf reports whether a zone's name is one of the local zone's, in winter or in summer.
 func isZoneOf(now time.Time, name string) bool {
 	for _, month := range []time.Month{time.January, time.July} {
 		if n, _ := time.Date(now.Year(), month, 1, 0, 0, 0, 0, now.Location()).Zone(); n == name {

@@ -12,7 +12,7 @@ import (
 	"weir/internal/api"
 )
 
-// paged tells whether the pages are to be put together: unless one was asked for.
+// paged reports whether the pages are to be put together: unless one was asked for.
 func (c *call) paged() (bool, error) {
 	p := c.op.Paging
 	if p == nil {

@@ -95,7 +95,7 @@ type AckError struct {
 	Ack Ack
 }
 
-// Error gives the name and number of the error and the fragment.
+// Error returns the name and number of the error and the fragment.
 func (e *AckError) Error() string {
 	name := e.Ack.ErrorCode
 	if name == "" {

@@ -1,6 +1,6 @@
-// Package client calls a server that speaks the Kinesis Video Streams API, Weir or another: signed
-// JSON calls of the operations, and a PutMedia producer (producer.go) that reconnects and loses
-// nothing, fed by any Matroska (recut.go).
+// Package client calls any server that speaks the Kinesis Video Streams API. It signs and sends the
+// JSON operations, and has a PutMedia producer (producer.go) that reconnects without losing a
+// fragment. Package recut makes the fragments that the producer sends.
 package client
 
 import (
@@ -40,7 +40,7 @@ type Client struct {
 	Endpoint    string           // URL without a trailing slash, such as http://127.0.0.1:8480
 	Region      string           // of the signature, such as us-west-2
 	Credentials auth.Credentials // of the signature
-	// Renew gives the credentials anew before each request, for keys that run out; nil: Credentials
+	// Renew returns the credentials anew before each request, for keys that run out; nil: Credentials
 	// stay good.
 	Renew func(context.Context) (auth.Credentials, error)
 	HTTP  *http.Client // nil: one with a timeout of 30 s
@@ -60,7 +60,7 @@ type Error struct {
 	RequestID string        // may be empty
 }
 
-// Error gives operation, name and message.
+// Error returns operation, name and message.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s: %s (HTTP %d)", e.Operation, e.Code, e.Status)
 	if e.Message != "" {

@@ -162,7 +162,7 @@ func files() [2]string {
 		cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename())}
 }
 
-// unreadable gives the error of a file that is there and cannot be read, which the SDK takes for an
+// unreadable returns the error of a file that exists but cannot be read, which the SDK takes for an
 // empty one, or else err.
 func (e Environment) unreadable(err error) error {
 	for _, path := range files() {

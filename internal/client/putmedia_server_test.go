@@ -69,7 +69,7 @@ func (s *slice) Next(ctx context.Context) (recut.Frame, error) {
 
 const testStart = 1_700_000_000_000
 
-// camera gives n fragments of a second with three frames each, at absolute times.
+// camera returns n fragments of a second with three frames each, at absolute times.
 func camera(n int) *slice {
 	s := &slice{tracks: []media.Track{{Number: 1, Kind: media.Video, CodecID: "V_VP9", Width: 320,
 		Height: 240}}}

@@ -65,7 +65,7 @@ func (w *window) until(ctx context.Context, ready func() bool) error {
 	return nil
 }
 
-// begin gives the header and the time of the first frame in ms, before the first add.
+// begin sets the header and the time of the first frame in ms, before the first add.
 func (w *window) begin(header []byte, first int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

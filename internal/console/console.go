@@ -1,5 +1,5 @@
 // Package console holds the web pages that Weir serves itself: plain HTML and JavaScript modules,
-// embedded into the binary. A page may use the public API only, needs no credentials, and loads
+// embedded into the binary. A page uses only the public API, needs no credentials, and loads
 // nothing from another host.
 package console
 

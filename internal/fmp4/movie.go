@@ -290,7 +290,7 @@ func (w *builder) mvhd(created int64, duration uint64, next uint32) {
 	})
 }
 
-// rescale gives v·to/from, rounded down, for times since the Unix epoch too.
+// rescale returns v·to/from, rounded down, for times since the Unix epoch too.
 func rescale(v, from, to int64) int64 {
 	if from == to {
 		return v
@@ -302,7 +302,7 @@ func rescale(v, from, to int64) int64 {
 	return q*to + r*to/from
 }
 
-// rescaleUp gives v·to/from, rounded up.
+// rescaleUp returns v·to/from, rounded up.
 func rescaleUp(v, from, to int64) int64 { return -rescale(-v, from, to) }
 
 func abs(v int64) int64 { return max(v, -v) }

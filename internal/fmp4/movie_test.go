@@ -168,7 +168,7 @@ func write(t *testing.T, m *Movie) []byte {
 	return b.Bytes()
 }
 
-// traks gives the bodies of the tracks.
+// traks returns the bodies of the tracks.
 func traks(t *testing.T, data []byte) (out [][]byte) {
 	t.Helper()
 	for b := box(t, data, "moov"); len(b) >= 8; b = b[binary.BigEndian.Uint32(b):] {

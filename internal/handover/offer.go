@@ -1,17 +1,18 @@
-// Package handover passes listening sockets from process to process, so that a restart refuses no
-// connection: from systemd (Activated), and from a server to the one that takes its place over the
-// same data directory (Offer, Take).
+// Package handover passes listening sockets between processes, so that a restart refuses no
+// connection: from systemd (Activated), and from a server to its successor on the same data
+// directory (Offer, Take).
 //
-// The two servers talk over a Unix socket in the data directory, in lines:
+// The two servers exchange lines over a Unix socket in the data directory:
 //
 //	new ─ connects
-//	old → {"version":1,"pid":…,"sockets":["main",…]} with the sockets' descriptors (SCM_RIGHTS, unix(7)), or {"error":"…"}
-//	new → stop        the old one ends what it does and lets go of the directory
+//	old → {"version":1,"pid":…,"sockets":["main",…]}, or {"error":"…"}
+//	      with the descriptors of the sockets (SCM_RIGHTS, unix(7))
+//	new → stop        the old server finishes its work and releases the directory
 //	old → released
-//	new → serving     the old one ends
+//	new → serving     the old server exits
 //
-// Whoever goes on, goes on when the other one's end of the connection closes: the old one keeps its
-// sockets until it has read "serving", and takes the directory back when that does not come.
+// If one of them closes its end of the connection, the other goes on serving: the old server keeps
+// its sockets until it has read "serving", and takes the directory back if that does not come.
 package handover
 
 import (
@@ -99,7 +100,7 @@ func NewOffer(dir string, sockets Sockets, log *slog.Logger) (*Offer, error) {
 	return o, nil
 }
 
-// Asked gives the process that has asked this one to stop. There is one at most. It and Close may
+// Asked returns the process that has asked this one to stop. There is one at most. It and Close may
 // be called on nil, an offer that nobody takes.
 func (o *Offer) Asked() <-chan *Successor {
 	if o == nil {

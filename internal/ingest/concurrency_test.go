@@ -295,7 +295,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// idleReader gives its bytes, then runs into the read deadline.
+// idleReader returns its bytes, then runs into the read deadline.
 func idleReader(b []byte) io.Reader {
 	return io.MultiReader(bytes.NewReader(b), failing{os.ErrDeadlineExceeded})
 }

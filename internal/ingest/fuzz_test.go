@@ -87,7 +87,7 @@ func FuzzConnection(f *testing.F) {
 	})
 }
 
-// count gives the frames and payload bytes that the reader finds in a body.
+// count returns the frames and payload bytes that the reader finds in a body.
 func count(body []byte) (frames int, size int64) {
 	r := mkv.NewReader(bytes.NewReader(body), mkv.DefaultLimits())
 	for {

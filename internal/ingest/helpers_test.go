@@ -194,7 +194,7 @@ func (l *ackLog) all() []string {
 	return slices.Clone(l.list)
 }
 
-// only gives the acknowledgements of a kind.
+// only returns the acknowledgements of a kind.
 func (l *ackLog) only(kind string) []string {
 	return slices.DeleteFunc(l.all(), func(s string) bool { return !strings.HasPrefix(s, kind) })
 }

@@ -1,8 +1,10 @@
-// Package ingest is one PutMedia connection: Matroska in, acknowledgements out, fragments to the store.
+// Package ingest handles a PutMedia connection: Matroska comes in, acknowledgements go out, and
+// fragments go to the store.
 //
-// A connection has three goroutines. The reading one takes events from the Matroska reader and builds fragments; the
-// committing one makes them durable, in order, while the next is being read; the writing one sends acknowledgements, so that
-// a producer that does not read them never stalls reading. DESIGN.md states the rules and where they come from.
+// A connection has three goroutines. One reads events from the Matroska reader and builds fragments.
+// One makes each fragment durable, in order, while the next is being read. One writes
+// acknowledgements, so that a producer that does not read them never stalls reading. DESIGN.md
+// states the rules and their sources.
 package ingest
 
 import (

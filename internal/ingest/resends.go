@@ -223,7 +223,7 @@ const (
 	extends            // the new one has all of the stored one, which is partial
 )
 
-// compare tells whether rec must be stored beside old, not at all, or in its place.
+// compare reports whether rec must be stored beside old, not at all, or in its place.
 func (c *Connection) compare(ctx context.Context, old *store.FragmentInfo,
 	rec *store.Record) relation {
 	// Most of what differs does so in size.

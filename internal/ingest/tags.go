@@ -70,7 +70,7 @@ func (c *Connection) keepTag(t media.Tag) error {
 	return err
 }
 
-// takeTags gives the tags that were read in front of a cluster. In front of the first cluster of a
+// takeTags returns the tags that were read in front of a cluster. In front of the first cluster of a
 // document that a muxer of files wrote they are the document's, and stay in its header only.
 func (c *Connection) takeTags() ([]media.Tag, error) {
 	tags := c.pending

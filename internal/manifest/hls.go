@@ -1,10 +1,9 @@
 // Package manifest writes HLS playlists (RFC 8216) from plain structs. It knows no sessions, tokens
-// or stores, and it decides nothing: which segments, numbers and tags there are is the caller's
-// matter.
+// or stores. The caller decides which segments, numbers and tags there are.
 //
 // The text is appended to a byte slice without fmt, because a playlist of thousands of segments is
-// written for every reload. The order of tags and attributes and the forms of the numbers are those
-// of Kinesis Video Streams, as captured from real sessions: clients and proxies exist that compare
+// written for every reload. The order of tags and attributes and the format of numbers are those of
+// Kinesis Video Streams, as captured from real sessions, because some clients and proxies compare
 // strings.
 package manifest
 

@@ -1,14 +1,14 @@
-// Package media holds the words that every other package shares: tracks, frames and fragments, the
+// Package media holds the types that every other package shares: tracks, frames and fragments, the
 // parameter sets of the codecs Weir packages (H.264, H.265, AAC) with their RFC 6381 names, and the
 // arithmetic of time inside a fragment. It does no I/O and imports nothing of Weir.
 //
 //	media.go                          Track, Frame, Run, Fragment
-//	codec.go                          by track: can it be packaged, RFC 6381 name, dimensions, and the three codec errors
+//	codec.go                          whether a track can be packaged, its RFC 6381 name and size
 //	avc.go hevc.go aac.go g711.go     decoder configuration records and parameter sets
 //	nal.go bits.go                    NAL units, bit reader
-//	content.go units.go               what a block holds; which blocks are one access unit
-//	time.go                           Clock: from a track's timestamps to runs
-//	frameclock.go sampleclock.go      the two clocks: by timestamps (video and others), by counted samples (AAC)
+//	content.go units.go               what a block holds, and which blocks make one access unit
+//	time.go                           Clock: turns a track's timestamps into runs
+//	frameclock.go sampleclock.go      its two kinds: by timestamps, and by counted samples (AAC)
 package media
 
 // Kind is the kind of a track, with Matroska's TrackType values (RFC 9559 section 5.1.4.1.3).

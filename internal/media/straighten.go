@@ -59,7 +59,7 @@ func (c *frameClock) straighten(s *frameState, samples []Sample, shown []int64, 
 	c.spread(shown, usual, next)
 }
 
-// room gives n elements of scratch memory, whatever they hold.
+// room returns n elements of scratch memory, whatever they hold.
 func room[T any](scratch *[]T, n int) []T {
 	*scratch = slices.Grow((*scratch)[:0], n)[:n]
 	return *scratch
@@ -183,7 +183,7 @@ func markEnds(s *frameState, shown []int64, right []bool, reach, next int64) {
 	}
 }
 
-// findHoles gives the times that are missing among the right ones, as many as there are wrong ones
+// findHoles returns the times that are missing among the right ones, as many as there are wrong ones
 // at most: inside of gaps within reach, and after the last one.
 func findHoles(shown []int64, right []bool, usual, reach int64) []int64 {
 	var times, holes []int64

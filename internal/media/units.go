@@ -21,7 +21,7 @@ const knownMarks = Joined | Bare | Open | Leading
 // Valid says whether all bits have a meaning.
 func (m Marks) Valid() bool { return m&^knownMarks == 0 }
 
-// Units gives the run with its access units for frames: blocks marked Joined are part of the frame
+// Units returns the run with its access units for frames: blocks marked Joined are part of the frame
 // before. A picture-less access unit at the end, which belongs to a picture of the next fragment,
 // is left out with its bytes; so the payload of the units is the beginning of the run's. Without
 // anything to join it is the run itself; of a run without pictures there are none.

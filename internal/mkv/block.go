@@ -102,7 +102,7 @@ func (r *Reader) openBlock(in *input, id uint32, end int64) (Event, error) {
 	return r.lacedFrame(), nil
 }
 
-// lacedFrame gives the frame of index lace in the block at hand.
+// lacedFrame returns the frame of index lace in the block at hand.
 func (r *Reader) lacedFrame() Event {
 	ev := r.frame
 	r.left = r.laceSizes[r.lace]

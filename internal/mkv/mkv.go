@@ -1,12 +1,12 @@
 // Package mkv reads and writes the Matroska (RFC 9559, over EBML, RFC 8794) that Kinesis Video
-// Streams producers send and consumers read: a stream of clusters without an end, not a file.
+// Streams producers send and consumers read: an endless stream of clusters, not a file.
 //
-// The Reader takes a stranger's bytes. It pulls events from an io.Reader, needs no byte beyond the
-// one that completes the event it returns, and holds no more memory than its Limits and what has
-// really arrived: a declared size is checked against the table of elements (elements.go) and never
-// allocated in advance.
+// The Reader is built for hostile input. It pulls events from an io.Reader and returns each event as
+// soon as its last byte has arrived. Its memory is bounded by its Limits and by what has arrived: it
+// checks a declared size against the table of elements (elements.go) and never allocates it in
+// advance.
 //
-// The Writer makes the form that the AWS producer SDK makes: Segment and Cluster of unknown size,
+// The Writer writes what the AWS producer SDK writes: Segment and Cluster of unknown size,
 // SimpleBlocks, level-1 Tags.
 package mkv
 
@@ -67,7 +67,7 @@ type Event struct {
 	// Key is the key flag of a SimpleBlock; for a BlockGroup, that it has no ReferenceBlock.
 	Key bool
 	// KeyUnknown: Key is true only because a BlockGroup has no ReferenceBlock. GStreamer's
-	// matroskamux version=1 never writes one, so that only the bitstream tells whether such a video
+	// matroskamux version=1 never writes one, so that only the bitstream reports whether such a video
 	// frame is a key frame (docs/reference/producers.md, "Other muxers").
 	KeyUnknown bool
 	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is
@@ -149,7 +149,7 @@ type Error struct {
 	TooLarge bool      // a limit was passed
 }
 
-// Error gives element, offset and reason in one line.
+// Error returns element, offset and reason in one line.
 func (e *Error) Error() string {
 	return fmt.Sprintf("matroska: %s at byte %d: %s", e.Element, e.Offset, e.Reason)
 }

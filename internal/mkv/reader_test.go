@@ -82,7 +82,7 @@ func sdkTag(name, value string) []byte {
 			elN(idTagString, 8, []byte(value)))))
 }
 
-// readAll gives the events as short text, one each, ending in the error if it is not io.EOF.
+// readAll returns the events as short text, one each, ending in the error if it is not io.EOF.
 func readAll(r io.Reader, l Limits) []string {
 	var out []string
 	rd := NewReader(r, l)
@@ -169,7 +169,7 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// stepReader gives one part at each Read and fails the test when it is read once more than there
+// stepReader returns one part at each Read and fails the test when it is read once more than there
 // are parts.
 type stepReader struct {
 	t     *testing.T

@@ -123,7 +123,7 @@ type picture struct {
 	sets      bool  // the codec private data's parameter sets must be added
 }
 
-// kindOf gives the bit of a parameter set's kind, and whether the NAL unit is an access unit
+// kindOf returns the bit of a parameter set's kind, and whether the NAL unit is an access unit
 // delimiter. first is its first byte.
 func (c *coder) kindOf(first byte) (set int, delimiter bool) {
 	if c.hevc {
@@ -223,7 +223,7 @@ type window struct {
 	buf  [4096]byte
 }
 
-// bytes gives n bytes, at most 4096, from an offset; good until the next call.
+// bytes returns n bytes, at most 4096, from an offset; good until the next call.
 func (w *window) bytes(at int64, n int) ([]byte, error) {
 	if at < w.at || at+int64(n) > w.at+int64(len(w.data)) {
 		got, err := w.src.ReadAt(w.buf[:], at)

@@ -180,7 +180,7 @@ func (f *film) want(from, interval, to int64) *api.GetImagesInput {
 		SamplingInterval: int(interval), Format: api.ImageJPEG}
 }
 
-// images gives the page's images in words, without how they shall be.
+// images returns the page's images in words, without how they shall be.
 func (f *film) images(in *api.GetImagesInput) (words []string, next string) {
 	f.Helper()
 	page, err := f.service.Images(f.Context(), f.stream, in)

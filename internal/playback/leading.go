@@ -12,7 +12,7 @@ import (
 // of these, and Chromium's decoder ends for good with the first of them that it cannot make
 // anything of. So they are left out of a segment with which players begin to decode.
 
-// withoutLeading gives a run without the leading pictures behind its first one, which lasts for
+// withoutLeading returns a run without the leading pictures behind its first one, which lasts for
 // them too; no other picture is presented at another time. skipped bytes of the payload from first
 // on are theirs.
 func withoutLeading(run media.Run) (rest media.Run, first, skipped int64) {

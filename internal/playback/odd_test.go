@@ -77,7 +77,7 @@ func listed(t *testing.T, s *server, token string,
 	return streams, segments, lengths
 }
 
-// elementary gives the elementary streams of a transport stream, by track.
+// elementary returns the elementary streams of a transport stream, by track.
 func elementary(data []byte) map[int][]byte {
 	streams := map[int][]byte{}
 	for ; len(data) > 0; data = data[188:] {

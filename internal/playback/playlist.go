@@ -58,7 +58,7 @@ func (p *Playlist) Gzip() []byte {
 	return p.zipped
 }
 
-// deflate gives a text as deflate blocks, none the last, that end at a byte.
+// deflate compresses a text into deflate blocks that end at a byte. None is marked as the last.
 func (p *Playlist) deflate(text []byte) []byte {
 	if len(text) == 0 {
 		return nil

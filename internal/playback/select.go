@@ -282,7 +282,7 @@ func (sel *selection) settle(f format) error {
 	return nil
 }
 
-// has tells whether a selected fragment has frames of a track.
+// has reports whether a selected fragment has frames of a track.
 func (sel *selection) has(track int) bool {
 	return slices.ContainsFunc(sel.fragments, func(f store.FragmentInfo) bool {
 		return f.Span(track) != nil
@@ -343,7 +343,7 @@ func (c *class) generation() timeline.Generation {
 	return g
 }
 
-// only gives the class with no other tracks than those.
+// only returns the class with no other tracks than those.
 func (c *class) only(tracks []timeline.Track) *class {
 	k := *c
 	k.tracks = slices.DeleteFunc(slices.Clone(c.tracks), func(t media.Track) bool {

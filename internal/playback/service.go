@@ -1,5 +1,6 @@
-// Package playback serves what is stored: sessions, what they show, their playlists and their segments. DESIGN.md states the
-// rules of selection and numbering; nothing here parses Matroska or reads a media byte for a playlist.
+// Package playback serves stored media: sessions and what they show, their playlists and their
+// segments. DESIGN.md states the rules of selection; those of numbering are in package timeline. The
+// package never parses Matroska, and reads no media byte for a playlist.
 package playback
 
 import (

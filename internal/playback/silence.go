@@ -8,7 +8,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// withSilence gives a run with the silence, and the bytes before and after its own. base is the
+// withSilence returns a run with the silence, and the bytes before and after its own. base is the
 // fragment's start in ticks.
 func withSilence(q timeline.Silence, run media.Run, base int64,
 	s *media.Silence) (with media.Run, before, after []byte) {

@@ -1,6 +1,6 @@
-// Package recut turns Matroska as files and muxers have it into fragments as Kinesis Video Streams
-// wants them: each begins with a key frame. A source of such fragments can be repeated, paced and
-// put on a clock.
+// Package recut turns the Matroska of files and muxers into the fragments that Kinesis Video Streams
+// wants: each begins with a key frame. A source of such fragments can be repeated, paced, and given
+// the times of a clock.
 package recut
 
 import (
@@ -26,7 +26,7 @@ type Frame struct {
 	Data  []byte // the coded bytes; whoever receives the frame owns them
 }
 
-// Source gives frames, fragment by fragment, in the order in which they are to be written.
+// Source supplies frames, fragment by fragment, in the order in which they are to be written.
 type Source interface {
 	// Next returns the next frame; io.EOF after the last one. The first frame of all has Start set.
 	// A source that waits (a pipe, a pacer) gives up waiting when ctx ends, where the operating

@@ -62,7 +62,7 @@ func matroska(t testing.TB, tracks []media.Track, blocks string) []byte {
 	return buf.Bytes()
 }
 
-// recut gives the fragments as text: "[" before each first frame.
+// recut returns the fragments as text: "[" before each first frame.
 func recut(t testing.TB, input []byte) (string, *Recutter, []string, error) {
 	t.Helper()
 	var notices []string

@@ -124,7 +124,7 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// matches tells whether the client has this answer already (RFC 9110 section 13.1.2).
+// matches reports whether the client has this answer already (RFC 9110 section 13.1.2).
 func (c *content) matches(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false

@@ -114,7 +114,7 @@ func (s *Server) listStreams(ctx context.Context, _ *request, in *api.ListStream
 		return nil, err
 	}
 	limit := in.Limit()
-	streams, err := s.store.ListStreams(ctx, in.Prefix(), after, limit+1) // one more tells whether another page follows
+	streams, err := s.store.ListStreams(ctx, in.Prefix(), after, limit+1) // one more reports whether another page follows
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (s *Server) untag(ctx context.Context, stream store.Stream, keys []string) 
 	}))
 }
 
-// tagsOf gives a stream's tags, never nil.
+// tagsOf returns a stream's tags, never nil.
 func tagsOf(stream store.Stream) map[string]string {
 	if stream.Tags == nil {
 		return map[string]string{}

@@ -1,6 +1,7 @@
-// Package server is Weir's HTTP side: every route on one page (routes.go), the check of signatures, the mapping of errors to
-// AWS's wire form, PutMedia's full-duplex connection, the session actions of playback, metrics, health and the graceful stop.
-// It decides nothing about media: ingest and playback do.
+// Package server is the HTTP side of Weir. It has all routes on one page (routes.go), verifies
+// signatures, maps errors to AWS's wire form, holds PutMedia's full-duplex connections, and serves
+// the session actions of playback, metrics and health. It stops gracefully. What happens to media is
+// decided in ingest and playback.
 package server
 
 import (
@@ -52,7 +53,7 @@ var ErrHandover = errors.New("another process takes over")
 type Store interface {
 	store.Streams
 	ingest.Store
-	// Full tells whether fragments are refused for want of space.
+	// Full reports whether fragments are refused for want of space.
 	Full() bool
 	// Ready is ErrLost when fragments cannot be kept safe.
 	Ready() error

@@ -1,7 +1,15 @@
 // Package timeline decides which fragments a session lists, and with which numbers. A timeline is a
-// fold over the stream's fragments in the order of their commits: nothing here reads a store, a
-// clock or a byte of media, so every process that folds in the same fragments has the same state.
-// DESIGN.md states the rules.
+// fold over the fragments of a stream in commit order. The package reads no store, no clock and no
+// media, so every process that folds the same fragments has the same state. DESIGN.md states the
+// rules.
+//
+//	rules.go       the parameters of a session, and the arithmetic of its times
+//	state.go       State: the fold (Add), and what a playlist lists (Window)
+//	numbers.go     the numbers of a playlist
+//	slice.go       slices of fragments that are too long for the session
+//	silence.go     silence where sound is missing
+//	leading.go     pictures that cannot be decoded after a jump
+//	checkpoint.go  the form in which a state is stored
 package timeline
 
 import (

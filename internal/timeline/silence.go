@@ -72,7 +72,7 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	return Silence{covered.BaseDecodeTime - base, until - base}
 }
 
-// Valid tells whether a segment may have it, of sound with so many ticks per second.
+// Valid reports whether a segment may have it, of sound with so many ticks per second.
 func (q Silence) Valid(timescale int64) bool {
 	most := maxSilenceSeconds * timescale
 	return q.From >= -most && q.Until <= most && q.From <= q.Until

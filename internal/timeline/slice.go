@@ -24,7 +24,7 @@ type Slice struct {
 // number with it.
 const overhang = 499
 
-// fits tells whether a segment of so many milliseconds may be listed under a target duration
+// fits reports whether a segment of so many milliseconds may be listed under a target duration
 // (seconds): rounded to the nearest second it is not more (RFC 8216 section 4.3.3.1).
 func fits(millis, target int64) bool { return (millis+500)/1000 <= target }
 
@@ -143,7 +143,7 @@ func separating(run *media.Run) []bool {
 	return separates
 }
 
-// unitsOf gives a track's access units in a fragment; none when the fragment has nothing of the
+// unitsOf returns a track's access units in a fragment; none when the fragment has nothing of the
 // track to present.
 func unitsOf(f *media.Fragment, track int) media.Run {
 	i := slices.IndexFunc(f.Runs, func(run media.Run) bool { return run.Track == track })
@@ -153,7 +153,7 @@ func unitsOf(f *media.Fragment, track int) media.Run {
 	return media.Run{Track: track}
 }
 
-// Run gives the access units of a run that begin in the slice, and where in its payload they begin,
+// Run returns the access units of a run that begin in the slice, and where in its payload they begin,
 // in bytes. Without any the run is empty. start is Rules.Start of the fragment, milliseconds.
 func (s Slice) Run(run media.Run, timescale, start int64) (media.Run, int64) {
 	if s == (Slice{}) {
@@ -189,7 +189,7 @@ type piece struct {
 	slice Slice
 }
 
-// cut gives what is to be listed of a fragment: all of it when it is short enough for the target
+// cut returns what is to be listed of a fragment: all of it when it is short enough for the target
 // duration, else its slices. r has its timescales; read is as for add.
 func (t *State) cut(
 	r *Rules, f *store.FragmentInfo, read func() (*media.Fragment, error),
@@ -214,7 +214,7 @@ func (t *State) cut(
 	return pieces, nil
 }
 
-// fragment gives the packaged runs of a fragment as far as they are in the slice.
+// fragment returns the packaged runs of a fragment as far as they are in the slice.
 func (s Slice) fragment(r *Rules, f *media.Fragment, start int64) *media.Fragment {
 	in := &media.Fragment{Tracks: f.Tracks}
 	for i := range r.Tracks {

@@ -5,15 +5,17 @@ import (
 	"errors"
 )
 
-// ErrForm says that a session's row holds what this version of the program did not write.
+// ErrForm reports stored session data that this version of Weir cannot read.
 var ErrForm = errors.New("session data of an unknown form")
 
-// Reader takes varints from the front of data. After an error bad is set and everything reads as 0.
+// Reader reads the numbers of stored session data (encoding/binary) from the front of Data. After an
+// error Bad is set, and all further reads return 0.
 type Reader struct {
-	Data []byte
-	Bad  bool
+	Data []byte // what is left to read
+	Bad  bool   // a number was cut short or out of range
 }
 
+// Byte reads one byte.
 func (r *Reader) Byte() byte {
 	if len(r.Data) == 0 {
 		r.Bad = true
@@ -24,6 +26,7 @@ func (r *Reader) Byte() byte {
 	return v
 }
 
+// Unsigned reads an unsigned varint that fits an int64.
 func (r *Reader) Unsigned() int64 {
 	v, n := binary.Uvarint(r.Data)
 	if n <= 0 || int64(v) < 0 {
@@ -34,6 +37,7 @@ func (r *Reader) Unsigned() int64 {
 	return int64(v)
 }
 
+// Signed reads a zigzag varint.
 func (r *Reader) Signed() int64 {
 	v, n := binary.Varint(r.Data)
 	if n <= 0 {
@@ -44,6 +48,7 @@ func (r *Reader) Signed() int64 {
 	return v
 }
 
+// Bit returns 1 for true and 0 for false, as flags are stored.
 func Bit(v bool) int64 {
 	if v {
 		return 1

@@ -432,7 +432,7 @@ func fragmentPart(uri string) string {
 	return values.Get("FragmentNumber") + " " + values.Get("StartOffset")
 }
 
-// files gives each track's initialization sections and segments as one file, with what our own
+// files returns each track's initialization sections and segments as one file, with what our own
 // reading makes of it.
 func (v *viewer) files() (files []track) {
 	for i, p := range v.lists {

@@ -97,7 +97,7 @@ func TestEveryCodecInEveryContainer(t *testing.T) {
 	}
 }
 
-// hashes gives an MD5 of each frame, and fails when ffmpeg warns.
+// hashes returns an MD5 of each frame, and fails when ffmpeg warns.
 func hashes(t testing.TB, input, stream string, options ...string) (found []string) {
 	t.Helper()
 	args := append([]string{"-v", "warning", "-i", input, "-map", stream, "-fps_mode",

@@ -315,7 +315,7 @@ func (m *Model) date(entries []entry, e *entry) int64 {
 	return date
 }
 
-// gap tells whether a track of f begins more than 50 ms from where its latest entry ends.
+// gap reports whether a track of f begins more than 50 ms from where its latest entry ends.
 func (m *Model) gap(entries []entry, f *store.FragmentInfo) bool {
 	for _, t := range m.Tracks {
 		s := f.Span(t.Number)

@@ -106,7 +106,7 @@ func boundary(all, rest []frame, lead int, limit int64) int64 {
 	return limit
 }
 
-// mixed tells whether a picture that is decoded before a time is presented after one that is
+// mixed reports whether a picture that is decoded before a time is presented after one that is
 // decoded later.
 func mixed(all []frame, lead int, ticks int64) bool {
 	return slices.ContainsFunc(all, func(a frame) bool {

@@ -40,7 +40,7 @@ func kinds(list []mp4Box) (names []string) {
 	return names
 }
 
-// child gives the body of the only box of a kind; a missing or second one is a finding.
+// child returns the body of the only box of a kind; a missing or second one is a finding.
 func child(f *Findings, where string, list []mp4Box, kind string) []byte {
 	var body []byte
 	n := 0

@@ -173,7 +173,7 @@ type Piece struct {
 	Bytes    int64
 }
 
-// PeakAndAverage gives the peak segment bit rate and the average segment bit rate of a playlist
+// PeakAndAverage returns the peak segment bit rate and the average segment bit rate of a playlist
 // (RFC 8216 section 4.1): the peak is that of any contiguous segments that together last between
 // half and one and a half target durations.
 func PeakAndAverage(pieces []Piece, target time.Duration) (peak, average int64) {

@@ -35,7 +35,7 @@ type Timing struct {
 	firstSize int // bytes of the first sample
 }
 
-// Seconds gives the segment's duration.
+// Seconds returns the segment's duration.
 func (t *Timing) Seconds() float64 { return float64(t.Duration) / float64(t.Scale) }
 
 // ParseInit reads an initialization section and holds it to RFC 8216 section 3.3 and to what the

@@ -130,7 +130,7 @@ func CheckRenditions(a, b *Media, tolerance time.Duration) (f Findings) {
 	return f
 }
 
-// nearest gives the only segment that starts within half of the duration of s before or after it;
+// nearest returns the only segment that starts within half of the duration of s before or after it;
 // nil when there is none, or more: dates of arrival may come in bursts, and then say nothing about
 // which is which.
 func nearest(m *Media, s *Segment) (found *Segment) {

@@ -54,7 +54,7 @@ func need(k kind, values ...string) attribute {
 }
 func allow(k kind, values ...string) attribute { return attribute{kind: k, values: values} }
 
-// tagTable gives the tags of RFC 8216 section 4.3 and of the second edition's section 4.4.
+// tagTable returns the tags of RFC 8216 section 4.3 and of the second edition's section 4.4.
 func tagTable() map[string]tag {
 	yesNo := []string{"YES", "NO"}
 	key := map[string]attribute{

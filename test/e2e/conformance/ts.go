@@ -39,7 +39,7 @@ type Stream struct {
 // Video reports whether the stream is a picture.
 func (s *Stream) Video() bool { return s.family == avc || s.family == hevc }
 
-// Video gives the video stream, or nil.
+// Video returns the video stream, or nil.
 func (ts *TS) Video() *Stream {
 	if i := slices.IndexFunc(ts.Streams, (*Stream).Video); i >= 0 {
 		return ts.Streams[i]
@@ -47,7 +47,7 @@ func (ts *TS) Video() *Stream {
 	return nil
 }
 
-// Codecs gives the codecs of the streams that have frames: the PMT may announce sound that starts
+// Codecs returns the codecs of the streams that have frames: the PMT may announce sound that starts
 // later.
 func (ts *TS) Codecs() (list []string) {
 	for _, s := range ts.Streams {
@@ -437,7 +437,7 @@ func crc32MPEG(data []byte) uint32 {
 	return crc
 }
 
-// Reference gives the timing of the stream that EXTINF is about: the picture's, or that of the only
+// Reference returns the timing of the stream that EXTINF is about: the picture's, or that of the only
 // stream; nil without any.
 func (ts *TS) Reference() *Timing {
 	if v := ts.Video(); v != nil {
