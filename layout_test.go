@@ -17,7 +17,7 @@ import (
 // imports is the table of docs/architecture.md: what each package may import of Weir. Arrows point one way.
 var imports = map[string][]string{
 	"internal/still":                 {"internal/mkv"},
-	"internal/playback":              {"internal/still", "internal/timeline", "internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
+	"internal/playback":              {"internal/still", "internal/timeline", "internal/mkv", "internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/clip":                  {"internal/fmp4", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/timeline":              {"internal/store", "internal/media"},
 	"internal/timeline/timelinetest": {"internal/timeline", "internal/store", "internal/media"},

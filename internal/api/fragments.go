@@ -91,3 +91,10 @@ type ListFragmentsOutput struct {
 	Fragments []Fragment `json:"Fragments"` // never nil; ascending numbers
 	NextToken *string    `json:"NextToken"` // null on the last page
 }
+
+// GetMediaForFragmentListInput is the body of /getMediaForFragmentList.
+type GetMediaForFragmentListInput struct {
+	given
+	StreamRef
+	Fragments []string `json:"Fragments,omitempty"` // 1 to 1,000 numbers of the stream
+}

@@ -124,6 +124,7 @@ func inputCases() []inputCase {
 	add(listFragmentsCases()...)
 	add(clipCases()...)
 	add(imageCases()...)
+	add(fragmentListCases()...)
 
 	// CreateStream.
 	add([]inputCase{
@@ -455,6 +456,34 @@ func clipCases() []inputCase {
 					violation{"null", "clipFragmentSelector.timestampRange.startTimestamp", notNull},
 					violation{"null", "clipFragmentSelector.timestampRange.endTimestamp", notNull})},
 		}...)
+}
+
+func fragmentListCases() []inputCase {
+	const op = "GetMediaForFragmentList"
+	list := func(items string) string { return `{` + ref + `,"Fragments":[` + items + `]}` }
+	numbers := func(n int) string { return strings.Repeat(`"1",`, n-1) + `"1"` }
+	return append(streamRefCases(op, `,"Fragments":["1"]`), []inputCase{
+		{op, list(numbers(1000)), ""},
+		{op, `{` + ref + `}`, wantValidation(violation{"null", "fragments", notNull})},
+		{op, list(``), wantValidation(violation{"'[]'", "fragments", tooShort})},
+		{op, list(`"x"`), wantValidation(violation{"'[x]'", "fragments", "Member must satisfy " +
+			"constraint: [Member must satisfy regular expression pattern: ^[0-9]+$]"})},
+		{op, list(`"` + strings.Repeat("1", 129) + `"`), wantValidation(violation{"'[" +
+			strings.Repeat("1", 129) + "]'", "fragments", "Member must satisfy constraint: " +
+			"[Member must have length less than or equal to 128]"})},
+	}...)
+}
+
+func TestTooManyFragments(t *testing.T) {
+	in := newInput(t, "GetMediaForFragmentList")
+	body := `{` + ref + `,"Fragments":[` + strings.Repeat(`"1",`, 1000) + `"1"]}`
+	if err := DecodeJSON([]byte(body), in); err != nil {
+		t.Fatal(err)
+	}
+	if err := Validate(in); err == nil || !strings.Contains(err.Error(),
+		"Member must have length less than or equal to 1000") {
+		t.Error(err)
+	}
 }
 
 func listFragmentsCases() []inputCase {

@@ -71,6 +71,8 @@ const (
 	// Fragments.
 	MaxListFragments     = 1000 // M-AM ListFragmentsMaxResults, also the default
 	MaxArchivedNextToken = 4096 // M-AM NextToken
+	MaxFragmentList      = 1000 // M-AM FragmentNumberList
+	MaxContentType       = 128  // M-AM ContentType, of answers
 
 	// Playback.
 	MinExpires             = 300    // M-AM Expires, seconds

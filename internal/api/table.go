@@ -327,7 +327,6 @@ var operations = slices.Concat([]*Operation{
 	// What Weir does not serve.
 	{Name: "GetDASHStreamingSessionURL", Path: "/getDASHStreamingSessionURL",
 		Service: ArchivedMedia},
-	{Name: "GetMediaForFragmentList", Path: "/getMediaForFragmentList", Service: ArchivedMedia},
 	{Name: "GetMedia", Path: "/getMedia", Service: Media},
 
 	{Name: "DescribeImageGenerationConfiguration", Path: "/describeImageGenerationConfiguration"},

@@ -15,6 +15,10 @@ var (
 			required("StartTimestamp", shapeTimestamp, "The first moment."),
 			required("EndTimestamp", shapeTimestamp, "The last moment.")),
 			"From when to when."))
+	// The type of what streams.
+	memberContentType = optional("ContentType", text("ContentType", 1, MaxContentType,
+		newPattern(`^[a-zA-Z0-9_\.\-]+$`)), "").header("Content-Type")
+
 	shapeFragment = structure("Fragment",
 		optional("FragmentNumber", shapeFragmentNumber, ""),
 		optional("FragmentSizeInBytes", &Shape{Kind: KindLong, Name: "Long"}, ""),
@@ -68,5 +72,21 @@ var archivedOperations = []*Operation{
 				"").header("Content-Type")),
 		Streams:  true,
 		NewInput: func() Input { return new(GetClipInput) },
+	},
+	{
+		Name: "GetMediaForFragmentList", Path: "/getMediaForFragmentList", Service: ArchivedMedia,
+		Doc:     "Write fragments as Matroska to a file, in the order of their numbers on the line.",
+		DataAPI: APIGetMediaForFragmentList,
+		Example: "weir get-media-for-fragment-list --stream-name cam1 out.mkv --fragments \\\n    " +
+			"$(weir list-fragments --stream-name cam1 --query 'Fragments[].FragmentNumber' " +
+			"--output text \\\n        --fragment-selector 'FragmentSelectorType=SERVER_TIMESTAMP," +
+			"TimestampRange={StartTimestamp=1m ago,EndTimestamp=now}')",
+		Input: structure("GetMediaForFragmentListInput", memberStreamName, memberStreamARN,
+			required("Fragments", &Shape{Kind: KindList, Name: "FragmentNumberList", Min: 1,
+				Max: MaxFragmentList, Item: shapeFragmentNumber},
+				"The numbers, which list-fragments lists.")),
+		Output:   structure("GetMediaForFragmentListOutput", memberContentType),
+		Streams:  true,
+		NewInput: func() Input { return new(GetMediaForFragmentListInput) },
 	},
 }

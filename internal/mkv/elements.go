@@ -129,8 +129,8 @@ var elements = [...]element{
 	{idDocTypeReadVersion, "DocTypeReadVersion", number, idEBML, 8},
 
 	{idSegment, "Segment", streamed, atTop, noLimit},
-	{0x114D9B74, "SeekHead", skipped, idSegment, bySkip},
-	{0x1C53BB6B, "Cues", skipped, idSegment, bySkip},
+	{idSeekHead, "SeekHead", skipped, idSegment, bySkip},
+	{idCues, "Cues", skipped, idSegment, bySkip},
 	{0x1941A469, "Attachments", skipped, idSegment, bySkip},
 	{0x1043A770, "Chapters", skipped, idSegment, bySkip},
 

@@ -93,11 +93,16 @@ func (w *Writer) WriteCluster(timecode int64) error {
 	if timecode < 0 {
 		return fmt.Errorf("write matroska cluster: negative timecode %d", timecode)
 	}
-	b := append(appendID(w.buf[:0], idCluster), 0xFF)
-	b = append(appendID(b, idTimestamp), 0x88)
-	b = binary.BigEndian.AppendUint64(b, uint64(timecode))
 	w.inCluster, w.clusterPTS = true, timecode
-	return w.flush(b)
+	return w.flush(AppendCluster(w.buf[:0], timecode))
+}
+
+// AppendCluster appends the head of a cluster of unknown size, which is as long as nothing but
+// blocks follows it. timecode (0 or more) is in TimestampScale units.
+func AppendCluster(b []byte, timecode int64) []byte {
+	b = append(appendID(b, idCluster), 0xFF)
+	b = append(appendID(b, idTimestamp), 0x88)
+	return binary.BigEndian.AppendUint64(b, uint64(timecode))
 }
 
 // WriteFrame writes a SimpleBlock of one frame. timecode is absolute, in TimestampScale units, and
@@ -114,27 +119,39 @@ func (w *Writer) WriteFrame(track int, timecode int64, key bool, data []byte) er
 		return fmt.Errorf("write matroska frame: timecode %d is too far from the cluster's %d",
 			timecode, w.clusterPTS)
 	}
-	var number [8]byte
-	n := appendSize(number[:0], int64(track), sizeLen(int64(track)))
-	b := appendID(w.buf[:0], idSimpleBlock)
-	b = appendSize(b, int64(len(n)+3+len(data)), 8)
-	b = append(b, n...)
-	b = binary.BigEndian.AppendUint16(b, uint16(int16(rel)))
-	flags := byte(0)
-	if key {
-		flags = flagKey
-	}
-	b = append(b, flags)
+	b := AppendBlock(w.buf[:0], track, int16(rel), key, len(data))
 	if err := w.flush(b); err != nil {
 		return err
 	}
 	return w.write(data)
 }
 
+// MaxBlockHead is the most bytes that AppendBlock appends.
+const MaxBlockHead = 1 + 8 + 8 + 3
+
+// AppendBlock appends the head of a SimpleBlock of one frame, whose size bytes follow. rel is its
+// time relative to its cluster's, in TimestampScale units.
+func AppendBlock(b []byte, track int, rel int16, key bool, size int) []byte {
+	n := sizeLen(int64(track))
+	b = appendSize(appendID(b, idSimpleBlock), int64(n+3+size), 8)
+	b = appendSize(b, int64(track), n)
+	flags := byte(0)
+	if key {
+		flags = flagKey
+	}
+	return append(binary.BigEndian.AppendUint16(b, uint16(rel)), flags)
+}
+
 // WriteTags writes a Tags element with one Tag that holds all the tags, which ends the cluster at
 // hand. All sizes take 4 bytes, as in what GetMedia puts around the producer's clusters.
 func (w *Writer) WriteTags(tags []media.Tag) error {
-	b, all := openMaster(w.buf[:0], idTags)
+	w.inCluster = false
+	return w.flush(AppendTags(w.buf[:0], tags))
+}
+
+// AppendTags appends what WriteTags writes.
+func AppendTags(b []byte, tags []media.Tag) []byte {
+	b, all := openMaster(b, idTags)
 	b, one := openMaster(b, idTag)
 	for _, t := range tags {
 		var m int
@@ -145,8 +162,7 @@ func (w *Writer) WriteTags(tags []media.Tag) error {
 	}
 	closeMaster(b, one)
 	closeMaster(b, all)
-	w.inCluster = false
-	return w.flush(b)
+	return b
 }
 
 // flush writes b and keeps its memory for the next call.

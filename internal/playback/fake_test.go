@@ -27,6 +27,7 @@ type fakeStore struct {
 	opens    int // how often a session was opened
 	opened   int // media handles that are open
 	failSave bool
+	corrupt  map[store.Number]error // what Payload says of them
 	saves    int
 }
 
@@ -182,17 +183,19 @@ func (f *fakeStore) Open(_ context.Context, id store.StreamID, info store.Fragme
 		return nil, store.ErrGone
 	}
 	f.opened++
-	return &fakeMedia{store: f, record: rec}, nil
+	return &fakeMedia{store: f, record: rec, corrupt: f.corrupt[info.Number]}, nil
 }
 
 type fakeMedia struct {
 	store  *fakeStore
 	record *store.Record
+
+	corrupt error
 }
 
 func (m *fakeMedia) Fragment() *media.Fragment { return &m.record.Fragment }
 func (m *fakeMedia) Payload(run int) (store.Range, error) {
-	return store.Bytes(m.record.Payload[run]), nil
+	return store.Bytes(m.record.Payload[run]), m.corrupt
 }
 func (m *fakeMedia) Close() error {
 	m.store.mu.Lock()

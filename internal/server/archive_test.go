@@ -1,10 +1,15 @@
 package server
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"weir/internal/mkv"
 )
 
 // serverRange is the selector of everything by server timestamps.
@@ -74,4 +79,51 @@ func TestListFragments(t *testing.T) {
 		fails(t, 400, "InvalidArgumentException", "FragmentSelector is required")
 	s.call("/listFragments", `{"StreamName":"cam1","NextToken":"AAAA"}`).
 		fails(t, 400, "InvalidArgumentException", "NextToken")
+}
+
+// Fragments come in the order in which they are asked for, to their last byte.
+func TestGetMediaForFragmentList(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
+	s.record()
+	all, _ := s.fragments("cam1", 1000)
+	var numbers []string
+	for _, i := range []int{2, 0, 2, 1} {
+		numbers = append(numbers, all[i]["FragmentNumber"].(string))
+	}
+	body, err := json.Marshal(map[string]any{"StreamName": "cam1", "Fragments": numbers})
+	must(t, err)
+	a := s.call("/getMediaForFragmentList", string(body))
+	if a.status != 200 || a.header.Get("Content-Type") != "video/webm" ||
+		a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Length") != "" {
+		t.Fatalf("%d %v %.200s", a.status, a.header, a.body)
+	}
+	got, frames := readNumbers(t, a.body)
+	if fmt.Sprint(got) != fmt.Sprint(numbers) || frames != 100 {
+		t.Errorf("%d frames in %v, asked for %v", frames, got, numbers)
+	}
+	s.call("/getMediaForFragmentList", `{"StreamName":"none","Fragments":["1"]}`).
+		fails(t, 404, "ResourceNotFoundException", "")
+	s.call("/getMediaForFragmentList", `{"StreamName":"cam1","Fragments":["1"]}`).
+		fails(t, 400, "InvalidArgumentException", "Fragment numbers are invalid : 1")
+}
+
+// readNumbers lists the numbers of an answer's chunks, and counts their frames.
+func readNumbers(t *testing.T, answer string) (numbers []string, frames int) {
+	t.Helper()
+	r := mkv.NewReader(strings.NewReader(answer), mkv.DefaultLimits())
+	for {
+		ev, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return numbers, frames
+		}
+		must(t, err)
+		switch {
+		case ev.Kind == mkv.Frame:
+			frames++
+		case ev.Kind == mkv.TagsEvent && ev.Tags[0].Name == "AWS_KINESISVIDEO_FRAGMENT_NUMBER":
+			numbers = append(numbers, ev.Tags[0].Value)
+		}
+	}
 }

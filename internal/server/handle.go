@@ -109,10 +109,7 @@ type input[T any] interface {
 func call[T any, I input[T], O any](do func(ctx context.Context, req *request, in I) (O, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {
 		in := I(new(T))
-		if err := api.DecodeJSON(req.body, in); err != nil {
-			return nil, err
-		}
-		if err := api.Validate(in); err != nil {
+		if err := decode(req, in); err != nil {
 			return nil, err
 		}
 		out, err := do(ctx, req, in)
@@ -124,6 +121,14 @@ func call[T any, I input[T], O any](do func(ctx context.Context, req *request, i
 		}
 		return jsonResponse{out}, nil
 	}
+}
+
+// decode reads the body of a call into an input struct and checks it.
+func decode(req *request, in api.Input) error {
+	if err := api.DecodeJSON(req.body, in); err != nil {
+		return err
+	}
+	return api.Validate(in)
 }
 
 // ServeHTTP answers one request: id, route, signature, handler, answer, penalty, metrics and one log line.

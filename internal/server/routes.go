@@ -76,6 +76,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{"GetImages", debug, call(s.getImages)},
 		{"ListFragments", debug, call(s.listFragments)},
 		{opGetClip, info, s.getClip},
+		{"GetMediaForFragmentList", debug, s.getMediaForFragmentList},
 	}
 	actions := map[string]handler{
 		"GetHLSMasterPlaylist": s.hlsMasterPlaylist,
