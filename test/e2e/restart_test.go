@@ -57,13 +57,13 @@ func TestRestartLosesNoFrame(t *testing.T) {
 				s = again(s)
 			}
 			running.Wait()
-			refused, headless := 0, 0
+			refused, headless, full := 0, 0, 0
 			for i, p := range producers {
 				if errs[i] != nil || p.skipped > 0 {
 					t.Errorf("%s: %v, %d fragments skipped", p.stream, errs[i], p.skipped)
 					continue
 				}
-				refused, headless = refused+p.refused, headless+p.headless
+				refused, headless, full = refused+p.refused, headless+p.headless, full+p.full
 				kind := everything("PRODUCER_TIMESTAMP")
 				if p.timecodes == "RELATIVE" {
 					// producer timestamps jump with each connection
@@ -74,10 +74,12 @@ func TestRestartLosesNoFrame(t *testing.T) {
 				compareHashes(t, p.stream, sources[i/2].want,
 					frameHashes(t, elementary(t, u), "0:v", false))
 			}
-			t.Logf("%d connections refused, %d bodies began inside a document", refused, headless)
-			if (refused > 0) != way.refuses || (headless > 0) != way.refuses {
-				t.Errorf("%d connections were refused and %d bodies began inside a document",
-					refused, headless)
+			t.Logf("%d connections refused, %d bodies began inside a document, %d met a full disk",
+				refused, headless, full)
+			if (refused > 0) != way.refuses || (headless > 0) != way.refuses ||
+				(full > 0) != way.fills {
+				t.Errorf("%d connections were refused, %d bodies began inside a document, "+
+					"%d met a full disk", refused, headless, full)
 			}
 		})
 	}
@@ -88,23 +90,43 @@ func TestRestartLosesNoFrame(t *testing.T) {
 var restarts = []struct {
 	name    string
 	refuses bool // connections, meanwhile
+	fills   bool // the disk, before and after
 	start   func(t *testing.T) (*server, func(*server) *server)
 }{
-	{"SIGTERM", true, func(t *testing.T) (*server, func(*server) *server) {
+	{"SIGTERM", true, false, func(t *testing.T) (*server, func(*server) *server) {
 		return start(t, ""), func(s *server) *server {
 			s.stop()
 			time.Sleep(5 * sdkRetry) // every producer is refused at least once
 			return start(t, s.Data, "--listen", address(s))
 		}
 	}},
-	{"kill -9", true, func(t *testing.T) (*server, func(*server) *server) {
+	{"kill -9", true, false, func(t *testing.T) (*server, func(*server) *server) {
 		return start(t, ""), func(s *server) *server {
 			s.kill()
 			time.Sleep(5 * sdkRetry)
 			return start(t, s.Data, "--listen", address(s))
 		}
 	}},
-	{"takeover", false, func(t *testing.T) (*server, func(*server) *server) {
+	// Another program takes the last byte under the producers, and what the stop has freed after it.
+	{"full disk", true, true, func(t *testing.T) (*server, func(*server) *server) {
+		const full = "degraded, read-only: the disk is full"
+		disk := newSmallDisk(t, "64m")
+		end := (*server).stop
+		return start(t, disk.data(), "--min-free", "2MB"), func(s *server) *server {
+			disk.fill()
+			s.readiness(full)
+			end(s)
+			end = (*server).kill
+			time.Sleep(5 * sdkRetry)
+			disk.fill()
+			s = start(t, s.Data, "--min-free", "2MB", "--listen", address(s))
+			s.readiness(full)
+			disk.free()
+			s.readiness("ready")
+			return s
+		}
+	}},
+	{"takeover", false, false, func(t *testing.T) (*server, func(*server) *server) {
 		return start(t, ""), func(old *server) *server {
 			s := start(t, old.Data, "--listen", address(old), "--takeover")
 			<-old.done
@@ -114,7 +136,7 @@ var restarts = []struct {
 			return s
 		}
 	}},
-	{"socket activation", false, func(t *testing.T) (*server, func(*server) *server) {
+	{"socket activation", false, false, func(t *testing.T) (*server, func(*server) *server) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

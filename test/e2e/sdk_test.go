@@ -32,6 +32,7 @@ type sdkProducer struct {
 
 	refused  int // connections
 	headless int // bodies that began inside a document
+	full     int // bodies that ended with 5001
 	skipped  int // fragments
 }
 
@@ -61,6 +62,10 @@ const (
 	sdkMillis = 40 // a frame
 	sdkRetry  = 13 * time.Millisecond
 	sdkWait   = 30 * time.Second // for anything
+	// How long it waits for an acknowledgement before it gives the connection up (kvssink's
+	// connection-staleness, 60 s). A body that begins where all frames have been sent is
+	// END_OF_FRAGMENT alone, which the server cannot tell from one left over, and answers nothing.
+	sdkStale = 60 * time.Second / sdkSpeed
 )
 
 // sdkSource encodes so many frames in groups and gives them as the SDK has them: access units with
@@ -292,7 +297,7 @@ func (p *sdkProducer) finish(body *sdkBody, fragment int) bool {
 	if _, err := body.body.Write(endOfFragment()); err != nil {
 		return false
 	}
-	late := time.After(sdkWait)
+	late := time.After(sdkStale)
 	for !p.persisted[fragment] {
 		select {
 		case a := <-p.acked:
@@ -324,7 +329,10 @@ func (p *sdkProducer) broken(body *sdkBody) error {
 		return nil
 	}
 	switch body.failed.ErrorId {
-	case 4000, 4003, 5000, 5001:
+	case 5001:
+		p.full++
+		return nil
+	case 4000, 4003, 5000:
 		return nil
 	case 4001, 4002, 4004, 4006, 4009, 4011: // skips the rest of the fragment
 		p.rollback, p.fresh = false, true
