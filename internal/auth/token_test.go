@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -183,7 +184,12 @@ func TestTokenKeyFileErrors(t *testing.T) {
 func FuzzTokenOpen(f *testing.F) {
 	k := newTokens(f)
 	good := k.Seal(Claims{SessionID: "0123456789abcdef", Expires: testTime.Add(time.Hour)})
+	link, err := k.SealLink([]byte("a clip"), testTime.Add(time.Hour))
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(good)
+	f.Add(link)
 	f.Add("")
 	f.Add(strings.Repeat("A", TokenLength))
 	f.Add(strings.Repeat("~", TokenLength))
@@ -191,5 +197,48 @@ func FuzzTokenOpen(f *testing.F) {
 		if c, err := k.Open(token); err == nil && token != good {
 			t.Fatalf("%q opened: %+v", token, c)
 		}
+		if data, err := k.OpenLink(token); err == nil && token != link {
+			t.Fatalf("%q opened as a link: %x", token, data)
+		}
 	})
+}
+
+// A link's token opens what was sealed until it expires, and is no session's token.
+func TestLinks(t *testing.T) {
+	k, now := newTokens(t), testTime
+	expires := now.Add(time.Minute)
+	for _, n := range []int{0, 1, SessionIDSize, maxLinkData} {
+		data := bytes.Repeat([]byte{7}, n)
+		token, err := k.SealLink(data, expires)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.OpenLink(token); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%d bytes: %x, %v", n, got, err)
+		}
+		if _, err := k.Open(token); !errors.Is(err, ErrTokenInvalid) {
+			t.Errorf("%d bytes opened as a session: %v", n, err)
+		}
+		for i := range len(token) {
+			bad := []byte(token)
+			bad[i] ^= 1
+			if _, err := k.OpenLink(string(bad)); !errors.Is(err, ErrTokenInvalid) {
+				t.Fatalf("%d bytes, character %d changed: %v", n, i, err)
+			}
+		}
+		k.Clock = func() time.Time { return expires }
+		if _, err := k.OpenLink(token); !errors.Is(err, ErrTokenExpired) {
+			t.Errorf("%d bytes, a minute later: %v", n, err)
+		}
+		k.Clock = func() time.Time { return now }
+	}
+	if _, err := k.SealLink(make([]byte, maxLinkData+1), expires); err == nil {
+		t.Error("too much was sealed")
+	}
+	session := k.Seal(Claims{SessionID: strings.Repeat("s", SessionIDSize), Expires: expires})
+	for _, bad := range []string{session, "", "AgAA", strings.Repeat("A", 10_000)} {
+		if _, err := k.OpenLink(bad); !errors.Is(err, ErrTokenInvalid) {
+			t.Errorf("%.20q opened as a link: %v", bad, err)
+		}
+	}
 }
