@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"weir/internal/still"
@@ -21,7 +22,7 @@ type imageFlags struct {
 
 // check refuses a path at which there is no program. A name may be installed later.
 func (f *imageFlags) check() error {
-	if filepath.Base(f.FFmpeg) == f.FFmpeg {
+	if !strings.ContainsRune(f.FFmpeg, filepath.Separator) {
 		return nil
 	}
 	if _, err := exec.LookPath(f.FFmpeg); err != nil {

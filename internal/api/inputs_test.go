@@ -125,6 +125,7 @@ func inputCases() []inputCase {
 	add(clipCases()...)
 	add(imageCases()...)
 	add(fragmentListCases()...)
+	add(configurationCases()...)
 
 	// CreateStream.
 	add([]inputCase{

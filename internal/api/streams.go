@@ -26,7 +26,7 @@ const (
 	StorageTierWarm = "WARM"
 )
 
-// StreamStorageConfiguration is a member of CreateStreamInput.
+// StreamStorageConfiguration says which tier a stream is stored in.
 type StreamStorageConfiguration struct {
 	DefaultStorageTier string `json:"DefaultStorageTier,omitempty"` // HOT or WARM, required
 }

@@ -125,8 +125,7 @@ var operations = slices.Concat([]*Operation{
 				"How long to keep the data; 0, the default, keeps it in memory only and plays "+
 					"nothing back."),
 			optional("Tags", shapeTags, "Tags of the stream."),
-			optional("StreamStorageConfiguration", structure("StreamStorageConfiguration",
-				required("DefaultStorageTier", shapeTier, "The tier.")), "Kept, without effect.")),
+			optional("StreamStorageConfiguration", shapeStorage, "Kept, without effect.")),
 		Output:   structure("CreateStreamOutput", optional("StreamARN", shapeResourceARN, "")),
 		NewInput: func() Input { return new(CreateStreamInput) },
 	},
@@ -333,11 +332,9 @@ var operations = slices.Concat([]*Operation{
 	{Name: "DescribeMappedResourceConfiguration", Path: "/describeMappedResourceConfiguration"},
 	{Name: "DescribeMediaStorageConfiguration", Path: "/describeMediaStorageConfiguration"},
 	{Name: "DescribeNotificationConfiguration", Path: "/describeNotificationConfiguration"},
-	{Name: "DescribeStreamStorageConfiguration", Path: "/describeStreamStorageConfiguration"},
 	{Name: "UpdateImageGenerationConfiguration", Path: "/updateImageGenerationConfiguration"},
 	{Name: "UpdateMediaStorageConfiguration", Path: "/updateMediaStorageConfiguration"},
 	{Name: "UpdateNotificationConfiguration", Path: "/updateNotificationConfiguration"},
-	{Name: "UpdateStreamStorageConfiguration", Path: "/updateStreamStorageConfiguration"},
 
 	{Name: "DeleteEdgeConfiguration", Path: "/deleteEdgeConfiguration"},
 	{Name: "DescribeEdgeConfiguration", Path: "/describeEdgeConfiguration"},
@@ -355,4 +352,4 @@ var operations = slices.Concat([]*Operation{
 	{Name: "JoinStorageSession", Path: "/joinStorageSession", Service: WebRTCStorage},
 	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer",
 		Service: WebRTCStorage},
-}, archivedOperations)
+}, archivedOperations, configurationOperations)

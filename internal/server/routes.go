@@ -62,6 +62,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{"DeleteStream", info, call(s.deleteStream)},
 		{"UpdateStream", info, call(s.updateStream)},
 		{"UpdateDataRetention", info, call(s.updateDataRetention)},
+		{"DescribeStreamStorageConfiguration", debug, call(s.describeStorage)},
+		{"UpdateStreamStorageConfiguration", info, call(s.updateStorage)},
 		{"GetDataEndpoint", debug, call(s.getDataEndpoint)},
 		{"TagStream", info, call(s.tagStream)},
 		{"UntagStream", info, call(s.untagStream)},
