@@ -94,15 +94,8 @@ func validateRange(mode PlaybackMode, r *TimestampRange) error {
 // ApplyDefaults fills in what the caller left out, as the model's text says. Call it after
 // Validate.
 func (in *GetHLSStreamingSessionURLInput) ApplyDefaults() {
-	if in.PlaybackMode == "" {
-		in.PlaybackMode = PlaybackModeLive
-	}
-	if in.HLSFragmentSelector == nil {
-		in.HLSFragmentSelector = &FragmentSelector{}
-	}
-	if in.HLSFragmentSelector.FragmentSelectorType == "" {
-		in.HLSFragmentSelector.FragmentSelectorType = SelectorServerTimestamp
-	}
+	sessionDefaults(&in.PlaybackMode, &in.HLSFragmentSelector, &in.DisplayFragmentTimestamp,
+		&in.Expires, &in.MaxMediaPlaylistFragmentResults)
 	if in.ContainerFormat == "" {
 		in.ContainerFormat = ContainerFragmentedMP4
 	}
@@ -112,16 +105,33 @@ func (in *GetHLSStreamingSessionURLInput) ApplyDefaults() {
 			in.DiscontinuityMode = DiscontinuityNever
 		}
 	}
-	if in.DisplayFragmentTimestamp == "" {
-		in.DisplayFragmentTimestamp = DisplayTimestampNever
+}
+
+// sessionDefaults fills in what HLS and DASH sessions have in common. The selector is replaced, not
+// changed.
+func sessionDefaults(mode *PlaybackMode, selector **FragmentSelector,
+	display *DisplayFragmentTimestamp, expires, most *int) {
+	if *mode == "" {
+		*mode = PlaybackModeLive
 	}
-	if in.Expires == 0 {
-		in.Expires = DefaultExpires
+	var s FragmentSelector
+	if *selector != nil {
+		s = **selector
 	}
-	if in.MaxMediaPlaylistFragmentResults == 0 {
-		in.MaxMediaPlaylistFragmentResults = DefaultLiveResults
-		if in.PlaybackMode == PlaybackModeOnDemand {
-			in.MaxMediaPlaylistFragmentResults = DefaultOnDemandResults
+	if s.FragmentSelectorType == "" {
+		s.FragmentSelectorType = SelectorServerTimestamp
+	}
+	*selector = &s
+	if *display == "" {
+		*display = DisplayTimestampNever
+	}
+	if *expires == 0 {
+		*expires = DefaultExpires
+	}
+	if *most == 0 {
+		*most = DefaultLiveResults
+		if *mode == PlaybackModeOnDemand {
+			*most = DefaultOnDemandResults
 		}
 	}
 }

@@ -353,15 +353,14 @@ func inputCases() []inputCase {
 	add(inputCase{"ListTagsForResource", `{` + arn + `,"NextToken":"?"}`,
 		wantValidation(violation{"'?'", "nextToken", tokenPattern})})
 
-	return append(cs, hlsCases()...)
+	return append(append(cs, hlsCases()...), dashCases()...)
 }
 
-func hlsCases() []inputCase {
-	const op = "GetHLSStreamingSessionURL"
+// rangeCases are those of an operation that opens a session: what ranges its modes take.
+func rangeCases(op, selectorName string) []inputCase {
 	selector := func(mode, rng string) string {
-		return `{` + ref + `,"PlaybackMode":"` + mode +
-			`","HLSFragmentSelector":{"FragmentSelectorType":"PRODUCER_TIMESTAMP",` +
-			`"TimestampRange":{` + rng + `}}}`
+		return `{` + ref + `,"PlaybackMode":"` + mode + `","` + selectorName +
+			`":{"FragmentSelectorType":"PRODUCER_TIMESTAMP","TimestampRange":{` + rng + `}}}`
 	}
 	const (
 		needBoth = "TimestampRange with StartTimestamp and EndTimestamp is required when " +
@@ -372,7 +371,57 @@ func hlsCases() []inputCase {
 		backward = "EndTimestamp must be later than StartTimestamp."
 		tooLong  = "EndTimestamp must be within 24 hours of StartTimestamp."
 	)
-	return append(streamRefCases(op, ""), []inputCase{
+	return []inputCase{
+		{op, `{` + ref + `,"PlaybackMode":"ON_DEMAND"}`, needBoth},
+		{op, selector("ON_DEMAND", ``), needBoth},
+		{op, selector("ON_DEMAND", `"StartTimestamp":1`), needBoth},
+		{op, selector("ON_DEMAND", `"EndTimestamp":1`), needBoth},
+		{op, selector("ON_DEMAND", `"StartTimestamp":0,"EndTimestamp":0.001`), ""},
+		{op, selector("ON_DEMAND", `"StartTimestamp":5,"EndTimestamp":5`), backward},
+		{op, selector("ON_DEMAND", `"StartTimestamp":6,"EndTimestamp":5`), backward},
+		{op, selector("ON_DEMAND", `"StartTimestamp":5,"EndTimestamp":86405`), ""},
+		{op, selector("ON_DEMAND", `"StartTimestamp":5,"EndTimestamp":86405.001`), tooLong},
+		{op, `{` + ref + `,"PlaybackMode":"LIVE_REPLAY"}`, needStart},
+		{op, selector("LIVE_REPLAY", `"EndTimestamp":1`), needStart},
+		{op, selector("LIVE_REPLAY", `"StartTimestamp":1`), ""},
+		{op, selector("LIVE_REPLAY", `"StartTimestamp":1,"EndTimestamp":1`), backward},
+		{op, selector("LIVE", `"StartTimestamp":1`), noRange},
+		{op, selector("LIVE", `"EndTimestamp":1`), noRange},
+		{op, `{` + ref + `,"` + selectorName + `":{"TimestampRange":{"StartTimestamp":1}}}`,
+			noRange},
+	}
+}
+
+func dashCases() []inputCase {
+	const op = "GetDASHStreamingSessionURL"
+	return append(append(streamRefCases(op, ""), rangeCases(op, "DASHFragmentSelector")...),
+		[]inputCase{
+			{op, `{` + ref + `,"PlaybackMode":"LIVE","DisplayFragmentTimestamp":"ALWAYS",` +
+				`"DASHFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
+				`"DisplayFragmentNumber":"ALWAYS","Expires":300,"MaxManifestFragmentResults":1}`, ""},
+			{op, `{` + ref + `,"Expires":43200,"MaxManifestFragmentResults":5000}`, ""},
+			{op, `{` + ref + `,"DisplayFragmentTimestamp":"ON","DisplayFragmentNumber":"OFF",` +
+				`"DASHFragmentSelector":{"FragmentSelectorType":"X"}}`,
+				wantValidation(
+					violation{"'ON'", "displayFragmentTimestamp",
+						"Member must satisfy enum value set: [ALWAYS, NEVER]"},
+					violation{"'OFF'", "displayFragmentNumber",
+						"Member must satisfy enum value set: [ALWAYS, NEVER]"},
+					violation{"'X'", "dASHFragmentSelector.fragmentSelectorType", "Member must " +
+						"satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"})},
+			{op, `{` + ref + `,"Expires":299,"MaxManifestFragmentResults":0}`, wantValidation(
+				violation{"'299'", "expires", "Member must have value greater than or equal to 300"},
+				violation{"'0'", "maxManifestFragmentResults",
+					"Member must have value greater than or equal to 1"})},
+			{op, `{` + ref + `,"MaxManifestFragmentResults":5001}`, wantValidation(
+				violation{"'5001'", "maxManifestFragmentResults",
+					"Member must have value less than or equal to 5000"})},
+		}...)
+}
+
+func hlsCases() []inputCase {
+	const op = "GetHLSStreamingSessionURL"
+	return append(append(streamRefCases(op, ""), rangeCases(op, "HLSFragmentSelector")...), []inputCase{
 		{op, `{` + ref + `,"PlaybackMode":"LIVE",` +
 			`"HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
 			`"ContainerFormat":"MPEG_TS","DiscontinuityMode":"ON_DISCONTINUITY",` +
@@ -410,24 +459,6 @@ func hlsCases() []inputCase {
 		{op, `{` + ref + `,"Expires":0}`,
 			wantValidation(violation{"'0'", "expires",
 				"Member must have value greater than or equal to 300"})},
-
-		{op, `{` + ref + `,"PlaybackMode":"ON_DEMAND"}`, needBoth},
-		{op, selector("ON_DEMAND", ``), needBoth},
-		{op, selector("ON_DEMAND", `"StartTimestamp":1`), needBoth},
-		{op, selector("ON_DEMAND", `"EndTimestamp":1`), needBoth},
-		{op, selector("ON_DEMAND", `"StartTimestamp":0,"EndTimestamp":0.001`), ""},
-		{op, selector("ON_DEMAND", `"StartTimestamp":5,"EndTimestamp":5`), backward},
-		{op, selector("ON_DEMAND", `"StartTimestamp":6,"EndTimestamp":5`), backward},
-		{op, selector("ON_DEMAND", `"StartTimestamp":5,"EndTimestamp":86405`), ""},
-		{op, selector("ON_DEMAND", `"StartTimestamp":5,"EndTimestamp":86405.001`), tooLong},
-		{op, `{` + ref + `,"PlaybackMode":"LIVE_REPLAY"}`, needStart},
-		{op, selector("LIVE_REPLAY", `"EndTimestamp":1`), needStart},
-		{op, selector("LIVE_REPLAY", `"StartTimestamp":1`), ""},
-		{op, selector("LIVE_REPLAY", `"StartTimestamp":1,"EndTimestamp":1`), backward},
-		{op, selector("LIVE", `"StartTimestamp":1`), noRange},
-		{op, selector("LIVE", `"EndTimestamp":1`), noRange},
-		{op, `{` + ref + `,"HLSFragmentSelector":{"TimestampRange":{"StartTimestamp":1}}}`,
-			noRange},
 	}...)
 }
 
@@ -605,6 +636,28 @@ func TestInputsMarshal(t *testing.T) {
 		again, _ := json.Marshal(decoded)
 		if string(again) != string(text) {
 			t.Errorf("%s became %s", text, again)
+		}
+	}
+}
+
+func TestDASHDefaults(t *testing.T) {
+	for body, want := range map[string]string{
+		`{}`: `{"PlaybackMode":"LIVE","DisplayFragmentTimestamp":"NEVER",` +
+			`"DisplayFragmentNumber":"NEVER",` +
+			`"DASHFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
+			`"Expires":300,"MaxManifestFragmentResults":5}`,
+		`{"PlaybackMode":"ON_DEMAND","DisplayFragmentNumber":"ALWAYS"}`: `{"PlaybackMode":` +
+			`"ON_DEMAND","DisplayFragmentTimestamp":"NEVER","DisplayFragmentNumber":"ALWAYS",` +
+			`"DASHFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
+			`"Expires":300,"MaxManifestFragmentResults":1000}`,
+	} {
+		var in GetDASHStreamingSessionURLInput
+		if err := DecodeJSON([]byte(body), &in); err != nil {
+			t.Fatal(err)
+		}
+		in.ApplyDefaults()
+		if got, _ := json.Marshal(&in); string(got) != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
 		}
 	}
 }

@@ -324,8 +324,6 @@ var operations = slices.Concat([]*Operation{
 	operationGetImages,
 
 	// What Weir does not serve.
-	{Name: "GetDASHStreamingSessionURL", Path: "/getDASHStreamingSessionURL",
-		Service: ArchivedMedia},
 	{Name: "GetMedia", Path: "/getMedia", Service: Media},
 
 	{Name: "DescribeImageGenerationConfiguration", Path: "/describeImageGenerationConfiguration"},

@@ -23,22 +23,28 @@ import (
 // (nothing to play), UnsupportedStreamMediaType, MissingCodecPrivateData and InvalidCodecPrivateData; anything else is a fault.
 func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetHLSStreamingSessionURLInput) (string, error) {
 	now := s.clock()
-	if err := s.allowSessionURL(stream.ID, now); err != nil {
+	if err := s.allowSessionURL(stream.ID, openHLS, now); err != nil {
 		return "", err
 	}
 	p, expires, err := hlsParameters(&stream, in, now)
 	if err != nil {
 		return "", err
 	}
+	return s.open(ctx, &stream, p, expires, now)
+}
+
+// open registers a session of the parameters, as far as they are known without its fragments, and returns its token.
+func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters, expires time.Duration, now time.Time) (string, error) {
 	p.switching = s.switching
+	var err error
 	var sel *selection
 	switch p.mode {
 	case timeline.Live:
-		sel, err = s.selectLive(ctx, &stream, p, now)
+		sel, err = s.selectLive(ctx, stream, p, now)
 	case timeline.LiveReplay:
-		sel, err = s.selectReplay(ctx, &stream, p, now)
+		sel, err = s.selectReplay(ctx, stream, p, now)
 	default:
-		sel, err = s.selectRange(ctx, &stream, p, p.max)
+		sel, err = s.selectRange(ctx, stream, p, p.max)
 	}
 	if err != nil {
 		return "", err
@@ -59,7 +65,7 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	id := make([]byte, 16)
 	rand.Read(id) // never fails
 	session := store.Session{
-		ID: string(id), Stream: stream.ID,
+		ID: string(id), Stream: stream.ID, Kind: p.kind(),
 		CreatedMillis: now.UnixMilli(), ExpiresMillis: now.Add(expires).UnixMilli(),
 		Parameters: p.encode(), Checkpoint: first.Encode(len(p.tracks)),
 	}
@@ -80,24 +86,14 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 		return nil, 0, err
 	}
 	in := *given
-	if in.HLSFragmentSelector != nil {
-		selector := *in.HLSFragmentSelector
-		in.HLSFragmentSelector = &selector
-	}
 	in.ApplyDefaults()
-	if stream.RetentionHours == 0 {
-		return nil, 0, api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
-	}
 	p := &parameters{
-		format: hlsFragmentedMP4, mode: timeline.Live, selector: store.ServerTimestamp,
+		format:     hlsFragmentedMP4,
 		timestamps: in.DisplayFragmentTimestamp == api.DisplayTimestampAlways,
 		max:        in.MaxMediaPlaylistFragmentResults,
 	}
 	if in.ContainerFormat == api.ContainerMPEGTS {
 		p.format = hlsMPEGTS
-	}
-	if in.HLSFragmentSelector.FragmentSelectorType == api.SelectorProducerTimestamp {
-		p.selector = store.ProducerTimestamp
 	}
 	switch in.DiscontinuityMode {
 	case api.DiscontinuityNever:
@@ -107,31 +103,47 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 	default:
 		p.discontinuity = timeline.DiscontinuityAlways
 	}
-	if in.PlaybackMode != api.PlaybackModeLive {
-		p.mode = timeline.OnDemand
-		if in.PlaybackMode == api.PlaybackModeLiveReplay {
-			p.mode = timeline.LiveReplay
-		}
-		r := in.HLSFragmentSelector.TimestampRange
-		p.start, p.end = int64(*r.StartTimestamp), math.MaxInt64 // LIVE_REPLAY without an end: until the session expires
-		if r.EndTimestamp != nil {
-			p.end = int64(*r.EndTimestamp)
-		}
-		if p.end == 0 {
-			p.end = -1 // to the store 0 is no bound; nothing lies in the millisecond between
-		}
-		if p.selector == store.ServerTimestamp {
-			// The end may be now, which the wire rounds to the nearest millisecond.
-			if r.EndTimestamp != nil && p.end > now.Round(time.Millisecond).UnixMilli() {
-				return nil, 0, api.Errorf(api.InvalidArgumentException, "End timestamp %d must not be in the future.", p.end)
-			}
-			if p.start < retentionEdge(stream, now) {
-				return nil, 0, api.Errorf(api.InvalidArgumentException,
-					"Start timestamp %d is outside of the stream retention period.", p.start)
-			}
-		}
+	if err := p.choose(stream, in.PlaybackMode, in.HLSFragmentSelector, now); err != nil {
+		return nil, 0, err
 	}
 	return p, time.Duration(in.Expires) * time.Second, nil
+}
+
+// choose fills in which fragments of a stream a session is about. Defaults are applied.
+func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode, selector *api.FragmentSelector, now time.Time) error {
+	if stream.RetentionHours == 0 {
+		return api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
+	}
+	p.mode, p.selector = timeline.Live, store.ServerTimestamp
+	if selector.FragmentSelectorType == api.SelectorProducerTimestamp {
+		p.selector = store.ProducerTimestamp
+	}
+	if mode == api.PlaybackModeLive {
+		return nil
+	}
+	p.mode = timeline.OnDemand
+	if mode == api.PlaybackModeLiveReplay {
+		p.mode = timeline.LiveReplay
+	}
+	r := selector.TimestampRange
+	p.start, p.end = int64(*r.StartTimestamp), math.MaxInt64 // LIVE_REPLAY without an end: until the session expires
+	if r.EndTimestamp != nil {
+		p.end = int64(*r.EndTimestamp)
+	}
+	if p.end == 0 {
+		p.end = -1 // to the store 0 is no bound; nothing lies in the millisecond between
+	}
+	if p.selector == store.ServerTimestamp {
+		// The end may be now, which the wire rounds to the nearest millisecond.
+		if r.EndTimestamp != nil && p.end > now.Round(time.Millisecond).UnixMilli() {
+			return api.Errorf(api.InvalidArgumentException, "End timestamp %d must not be in the future.", p.end)
+		}
+		if p.start < retentionEdge(stream, now) {
+			return api.Errorf(api.InvalidArgumentException,
+				"Start timestamp %d is outside of the stream retention period.", p.start)
+		}
+	}
+	return nil
 }
 
 // begin fills in the parameters that the selection decides, and makes state 0 of a session that is created at a time
@@ -150,6 +162,12 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	t := &timeline.State{Cursor: sel.cursor, Target: target}
 	if p.mode == timeline.LiveReplay {
 		t.Due = r.FirstDue(now, sel.fragments)
+	}
+	switch r.Zero = p.origin; {
+	case p.mode == timeline.LiveReplay:
+		r.Zero = t.Due - sel.length(&sel.fragments[0])
+	case p.mode == timeline.Live || p.selector == store.ServerTimestamp:
+		r.Zero = sel.fragments[0].ServerTimestamp
 	}
 	var known []*class // one of each generation
 	for i := range sel.fragments {
@@ -174,12 +192,15 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	if p.mode == timeline.Live {
 		p.first = sel.fragments[0].Number
 	}
+	if r.Periods {
+		p.zero = t.Align(r)
+	}
 	return t
 }
 
 // MasterPlaylist does GetHLSMasterPlaylist. It depends on the session's parameters alone and never changes.
 func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, error) {
-	o, err := s.session(ctx, token, getMasterPlaylist)
+	o, err := s.sessionOf(ctx, token, getMasterPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
 		return nil, err
 	}

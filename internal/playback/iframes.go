@@ -15,7 +15,7 @@ import (
 //
 // A key frame lasts until the next one that is listed, so that the times of this playlist are those of the track's.
 func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
-	o, err := s.session(ctx, token, getMediaPlaylist)
+	o, err := s.sessionOf(ctx, token, getMediaPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
 		return nil, err
 	}

@@ -58,13 +58,17 @@ func (p *parameters) measure(sel *selection, target int64) {
 			}
 		}
 	}
-	for _, list := range lists { // the rates of a variant are the sums of its renditions' (RFC 8216 section 4.3.4.2)
-		p.bandwidth += peakRate(list, target)
+	for i, list := range lists { // the rates of a variant are the sums of its renditions' (RFC 8216 section 4.3.4.2)
+		p.rates[i] = peakRate(list, target)
+		p.bandwidth += p.rates[i]
 		p.average += averageRate(list)
 	}
 	if p.iframes = peakRate(iframes, target); p.mode != timeline.OnDemand {
 		p.bandwidth += p.bandwidth / liveHeadroom
 		p.iframes = 0
+		for i := range p.rates {
+			p.rates[i] += p.rates[i] / liveHeadroom
+		}
 	}
 	if length > 0 {
 		p.frameRate = (frames*100*media.VideoTimescale + length/2) / length

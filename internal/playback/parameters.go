@@ -15,6 +15,7 @@ import (
 //	2 | u format  u mode  u selector  u discontinuity  u timestamps  u switching  u max  s start
 //	    s end  u last  s origin  u first  u track set  u frame rate  u bandwidth  u average
 //	    u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
+//	    DASH: u numbers  s zero  tracks·u rate
 const parametersVersion = 2
 
 // format is what a session's URLs deliver.
@@ -23,6 +24,8 @@ type format uint8
 const (
 	hlsFragmentedMP4 format = 1
 	hlsMPEGTS        format = 2
+	// MPEG-DASH, fragmented MP4; such sessions are a kind of their own
+	dashFragmentedMP4 format = 3
 )
 
 // parameters is everything about a session that never changes.
@@ -45,11 +48,23 @@ type parameters struct {
 	iframes       int64        // peak bits per second of the I-frame playlist; 0: there is none
 	advance       int64        // MPEG_TS: ticks by which decode times are moved ahead
 	tracks        []timeline.Track
+	rates         [timeline.MaxTracks]int64 // DASH: peak bits per second of each track
+	numbers       bool                      // DASH: fragment numbers in the manifest
+	zero          int64                     // DASH: the clock at presentation time 0, milliseconds
+}
+
+// kind is what sessions are counted by.
+func (p *parameters) kind() uint8 {
+	if p.format == dashFragmentedMP4 {
+		return 1
+	}
+	return 0
 }
 
 func (p *parameters) rules() *timeline.Rules {
 	return &timeline.Rules{Mode: p.mode, Selector: p.selector, Discontinuity: p.discontinuity,
 		Tolerance: api.DiscontinuityTolerance.Microseconds(), Max: p.max, Muxed: p.format == hlsMPEGTS,
+		Periods: p.format == dashFragmentedMP4, Zero: p.zero,
 		From: p.start, Until: p.end, Last: p.last, Origin: p.origin,
 		MaxChanges: api.MaxCodecPrivateDataChanges, Tracks: p.tracks}
 }
@@ -99,6 +114,13 @@ func (p *parameters) encode() []byte {
 		u(int64(t.Kind))
 		u(t.Timescale)
 	}
+	if p.format == dashFragmentedMP4 {
+		u(timeline.Bit(p.numbers))
+		s(p.zero)
+		for i := range p.tracks {
+			u(p.rates[i])
+		}
+	}
 	return b
 }
 
@@ -139,7 +161,13 @@ func decodeParameters(data []byte) (*parameters, error) {
 			return nil, timeline.ErrForm
 		}
 	}
-	if r.Bad || len(r.Data) != 0 || p.format < hlsFragmentedMP4 || p.format > hlsMPEGTS || p.mode < timeline.Live || p.mode > timeline.LiveReplay || p.max < 1 {
+	if p.format == dashFragmentedMP4 {
+		p.numbers, p.zero = r.Unsigned() != 0, r.Signed()
+		for i := range p.tracks {
+			p.rates[i] = r.Unsigned()
+		}
+	}
+	if r.Bad || len(r.Data) != 0 || p.format < hlsFragmentedMP4 || p.format > dashFragmentedMP4 || p.mode < timeline.Live || p.mode > timeline.LiveReplay || p.max < 1 {
 		return nil, timeline.ErrForm
 	}
 	return p, nil

@@ -676,7 +676,7 @@ func TestSessionOfAnotherVersion(t *testing.T) {
 	r.camera.send()
 	for _, change := range []func(*store.Session){
 		func(s *store.Session) { s.Parameters[0]++ },
-		func(s *store.Session) { s.Checkpoint[0]++ },
+		func(s *store.Session) { s.Checkpoint[0] += 16 },
 	} {
 		token := r.open(r.input())
 		for _, session := range r.store.sessions {

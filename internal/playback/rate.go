@@ -21,11 +21,15 @@ const (
 	getMediaPlaylist
 	getInitSegment
 	getMediaSegment
+	getManifest
+	openHLS
+	openDASH
 )
 
 // name is the action in the API's words, limited together with those like it.
 func (a action) name() string {
-	return [...]string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment", "GetMP4MediaFragment"}[a]
+	return [...]string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment", "GetMP4MediaFragment",
+		"GetDASHManifest", "GetHLSStreamingSessionURL", "GetDASHStreamingSessionURL"}[a]
 }
 
 // limitKey names a bucket: the session URLs of a stream, or one action of a session.
@@ -76,11 +80,11 @@ func (l *rateLimits) forget(now time.Time) {
 	}
 }
 
-// allowSessionURL takes one GetHLSStreamingSessionURL call of a stream, in a bucket one second deep.
-func (s *Service) allowSessionURL(id store.StreamID, now time.Time) error {
+// allowSessionURL takes one call of a stream that opens a session, in a bucket one second deep.
+func (s *Service) allowSessionURL(id store.StreamID, a action, now time.Time) error {
 	n := s.limits.SessionURLsPerSecond
-	if !s.rate.allow(limitKey{id: string(id)}, n, n, now) {
-		return api.Errorf(api.ClientLimitExceededException, "The stream allows %d calls of GetHLSStreamingSessionURL per second.", n)
+	if !s.rate.allow(limitKey{string(id), a}, n, n, now) {
+		return api.Errorf(api.ClientLimitExceededException, "The stream allows %d calls of %s per second.", n, a.name())
 	}
 	return nil
 }

@@ -51,19 +51,20 @@ func (s *Segment) Close() {
 // InitSegment does GetMP4InitFragment: ftyp and moov of a track. sequence counts the generations of a session's codec private data
 // from 0. ResourceNotFound for one that the session does not have, and for a track that it does not have.
 func (s *Service) InitSegment(ctx context.Context, token string, track int, sequence int) ([]byte, error) {
-	o, err := s.session(ctx, token, getInitSegment)
+	return s.initSegment(ctx, token, hlsFragmentedMP4, InitSegmentRef{track, sequence})
+}
+
+func (s *Service) initSegment(ctx context.Context, token string, f format, ref InitSegmentRef) ([]byte, error) {
+	o, err := s.sessionOf(ctx, token, getInitSegment, f)
 	if err != nil {
 		return nil, err
 	}
-	if o.p.format != hlsFragmentedMP4 {
-		return nil, errFormat()
-	}
-	tracks, err := s.generationTracks(ctx, o, sequence)
+	tracks, err := s.generationTracks(ctx, o, ref.Sequence)
 	if err != nil {
 		return nil, err
 	}
 	for i := range tracks {
-		if tracks[i].Number == track {
+		if tracks[i].Number == ref.Track {
 			data, err := fmp4.InitSegment(&tracks[i])
 			if err != nil {
 				return nil, fmt.Errorf("write init segment: %w", err)
@@ -71,7 +72,7 @@ func (s *Service) InitSegment(ctx context.Context, token string, track int, sequ
 			return data, nil
 		}
 	}
-	return nil, noTrack(track)
+	return nil, noTrack(ref.Track)
 }
 
 func noFragment() error {
@@ -89,7 +90,15 @@ func (r *SegmentRef) slice() timeline.Slice {
 // MediaSegment does GetMP4MediaFragment: one track of a fragment, or of a slice of it. The caller closes the segment.
 // ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is past retention.
 func (s *Service) MediaSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
-	o, info, m, err := s.openFragment(ctx, token, hlsFragmentedMP4, ref)
+	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
+	if err != nil {
+		return nil, err
+	}
+	return s.mediaSegment(ctx, o, ref)
+}
+
+func (s *Service) mediaSegment(ctx context.Context, o *request, ref SegmentRef) (*Segment, error) {
+	info, m, err := s.openFragment(ctx, o, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -101,40 +110,33 @@ func (s *Service) MediaSegment(ctx context.Context, token string, ref SegmentRef
 	return segment, nil
 }
 
-// openFragment finds the fragment of a segment in a session of the format. The caller closes the media.
-func (s *Service) openFragment(ctx context.Context, token string, f format, ref SegmentRef) (*request, *store.FragmentInfo, store.Media, error) {
-	o, err := s.session(ctx, token, getMediaSegment)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if o.p.format != f {
-		return nil, nil, nil, errFormat()
-	}
+// openFragment finds the fragment of a segment. The caller closes the media.
+func (s *Service) openFragment(ctx context.Context, o *request, ref SegmentRef) (*store.FragmentInfo, store.Media, error) {
 	if !o.p.lists(ref.Track) {
-		return nil, nil, nil, noTrack(ref.Track)
+		return nil, nil, noTrack(ref.Track)
 	}
 	n, err := o.stream.ParseNumber(ref.Number)
 	if err != nil || o.p.mode == timeline.Live && n < o.p.first {
-		return nil, nil, nil, noFragment()
+		return nil, nil, noFragment()
 	}
 	info, err := s.store.Fragment(ctx, o.stream.ID, n)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
-		return nil, nil, nil, noFragment()
+		return nil, nil, noFragment()
 	} else if err != nil {
-		return nil, nil, nil, fmt.Errorf("find fragment: %w", err)
+		return nil, nil, fmt.Errorf("find fragment: %w", err)
 	}
 	if ok, err := s.opens(ctx, o, &info); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	} else if !ok {
-		return nil, nil, nil, noFragment()
+		return nil, nil, noFragment()
 	}
 	m, err := s.store.Open(ctx, o.stream.ID, info)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
-		return nil, nil, nil, noFragment()
+		return nil, nil, noFragment()
 	} else if err != nil {
-		return nil, nil, nil, fmt.Errorf("open fragment: %w", err)
+		return nil, nil, fmt.Errorf("open fragment: %w", err)
 	}
-	return o, &info, m, nil
+	return &info, m, nil
 }
 
 // opens reports whether the session may show the fragment.

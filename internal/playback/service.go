@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -184,6 +185,15 @@ func (s *Service) session(ctx context.Context, token string, a action) (*request
 		return nil, fmt.Errorf("read stream: %w", err)
 	}
 	return &request{session: row, stream: stream, p: known.p, token: known.token, now: now}, nil
+}
+
+// sessionOf is session for an action of some formats: ResourceNotFound when the session is of another.
+func (s *Service) sessionOf(ctx context.Context, token string, a action, of ...format) (*request, error) {
+	o, err := s.session(ctx, token, a)
+	if err == nil && !slices.Contains(of, o.p.format) {
+		return nil, errFormat()
+	}
+	return o, err
 }
 
 // registered gives the row of a session whose token is genuine: NotAuthorizedException when one of them is over.

@@ -16,7 +16,11 @@ import (
 // the session's media playlist has. The caller closes the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when
 // frames of this fragment are not what their codec private data says; others are not touched by that.
 func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
-	o, info, m, err := s.openFragment(ctx, token, hlsMPEGTS, ref)
+	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsMPEGTS)
+	if err != nil {
+		return nil, err
+	}
+	info, m, err := s.openFragment(ctx, o, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,11 @@ type view struct {
 	same  classes
 	known []*class // of state.generations, as far as they were needed
 	text  [timeline.MaxTracks]trackText
-	retry time.Time // no checkpoint is written before, since the last one could not be
+	// DASH: the manifest as last written, which is only replaced, what it was written for, and the tracks in each generation
+	whole     *Playlist
+	wholeKey  textKey
+	described []representations
+	retry     time.Time // no checkpoint is written before, since the last one could not be
 }
 
 // trackText is the text of one track's playlist. Entries are counted from the loading of the state, so that an entry keeps its
@@ -59,7 +63,7 @@ const (
 // MediaPlaylist does GetHLSMediaPlaylist: the playlist of one track. ResourceNotFound when the session has no such track, or
 // everything it listed is past retention.
 func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
-	o, err := s.session(ctx, token, getMediaPlaylist)
+	o, err := s.sessionOf(ctx, token, getMediaPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
 		return nil, err
 	}
@@ -124,10 +128,14 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	lossy := o.p.mode != timeline.OnDemand && savedTime < o.edge()+lostMargin.Milliseconds()
 	if v.state == nil || v.token != o.token || v.state.Cursor < saved || lossy && v.state.Cursor != saved {
 		state, err := timeline.Decode(o.session.Checkpoint, len(o.p.tracks))
+		if err == nil && o.p.format == dashFragmentedMP4 && len(state.Periods) == 0 {
+			err = timeline.ErrForm
+		}
 		if err != nil {
 			return fmt.Errorf("read session: %w", err)
 		}
 		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters, state, nil, [timeline.MaxTracks]trackText{}
+		v.whole, v.described = nil, nil
 		v.rules.Opened = o.session.CreatedMillis
 		v.same = classes{service: s, stream: o.stream.ID, switching: o.p.switching}
 	}
@@ -352,13 +360,30 @@ func (v *view) write(o *request, track, from, to int) {
 	for i := int(text.base + int64(len(text.start)) - t.Gone); i < to; i++ {
 		text.start = append(text.start, len(text.body))
 		if e := &t.Entries[i]; e.Duration[track] >= 0 {
-			s := v.segment(o, track, e)
-			if e.Change[track] {
-				s.Map = v.mapURI(o, track, e)
-			}
-			text.body = s.Append(text.body)
+			text.body = v.appendEntry(text.body, o, track, e)
 		}
 	}
+}
+
+// appendEntry appends the text of an entry's segment.
+func (v *view) appendEntry(dst []byte, o *request, track int, e *timeline.Entry) []byte {
+	if v.rules.Periods {
+		return v.timelineEntry(o, track, e).Append(dst)
+	}
+	s := v.segment(o, track, e)
+	if e.Change[track] {
+		s.Map = v.mapURI(o, track, e)
+	}
+	return s.Append(dst)
+}
+
+// lines is the text of the entries whose index is in [from, to), which write has made.
+func (t *trackText) lines(from, to int64) []byte {
+	end := len(t.body)
+	if n := to - t.base; n < int64(len(t.start)) {
+		end = t.start[n]
+	}
+	return t.body[t.start[from-t.base]:end]
 }
 
 func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segment {
@@ -380,11 +405,11 @@ func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.
-const entryBytes = 208
+const entryBytes = 248
 
 // weight is about how many bytes the view takes.
 func (v *view) weight() int64 {
-	n := int64(4096)
+	n := int64(4096) + v.whole.weight()
 	if v.state != nil {
 		n += entryBytes * int64(cap(v.state.Entries))
 	}

@@ -169,7 +169,7 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	}()
 
 	switch {
-	case rt == nil || rt.access != anyone:
+	case rt == nil || rt.plain == nil:
 		s.serveAPI(w, req, rt, methods)
 	default:
 		rt.plain.ServeHTTP(w, r)

@@ -115,9 +115,13 @@ func (s *Server) mediaFragment(ctx context.Context, req *request, contentType he
 	if err != nil {
 		return nil, err
 	}
+	return segmentContent(contentType, segment), nil
+}
+
+func segmentContent(contentType headerValue, segment *playback.Segment) *content {
 	return &content{
 		contentType: contentType, cacheControl: cacheFragment, ranges: true,
 		media: segment, length: segment.Length,
 		close: segment.Close,
-	}, nil
+	}
 }

@@ -75,6 +75,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		// Media in and out.
 		{opPutMedia, debug, s.putMedia},
 		{"GetHLSStreamingSessionURL", info, call(s.getHLSStreamingSessionURL)},
+		{"GetDASHStreamingSessionURL", info, call(s.getDASHStreamingSessionURL)},
 		{"GetImages", debug, call(s.getImages)},
 		{"ListFragments", debug, call(s.listFragments)},
 		{opGetClip, info, s.getClip},
@@ -93,6 +94,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{get, playerFiles, "Player", anyone, debug, nil, console.Player()},
 		{get, "/healthz", "Health", anyone, debug, nil, http.HandlerFunc(s.healthy)},
 		{get, "/readyz", "Ready", anyone, debug, nil, http.HandlerFunc(s.ready)},
+		{get, playback.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},
 	}
 	table = append(table, &route{get, clip.LinkPath, opGetClip, token, debug, s.linkedClip, nil})
 	if metrics != nil {
@@ -101,6 +103,14 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 
 	for path, name := range playback.HLSActions() {
 		table = append(table, &route{get, path, name, token, debug, actions[name], nil})
+	}
+	dash := map[string]handler{
+		"GetDASHManifest":     s.dashManifest,
+		"GetMP4InitFragment":  s.dashInitFragment,
+		"GetMP4MediaFragment": s.dashMediaFragment,
+	}
+	for path, name := range playback.DASHActions() {
+		table = append(table, &route{get, path, name, token, debug, dash[name], nil})
 	}
 	for _, op := range operations {
 		table = append(table, &route{post, api.Find(op.name).Path, op.name, signed, op.level, op.handle, nil})

@@ -17,21 +17,32 @@ import (
 //	                         u slice-until  u discontinuity-Δ  s generation-Δ  s date-timestamp
 //	                         s silence-from  u silence  u I-frame
 //	                         tracks·( u duration+1  u tags·8+skips·4+change·2+independent ) )
-//	3 | the same, without dated, silent, date and silence, and with
+//	5 | of a DASH session: the same, and
+//	    after the generations: u periods  periods·( u id  s start  s media )  s presented
+//	                           tracks·s until
+//	    after each entry:      u period-Δ  tracks·( s begin-Δ  s ticks-Δ )
+//	3 | as 4, without dated, silent, date and silence, and with
 //	    u tags·4+change·2+independent; it is read, not written
 //
 // Δ is the difference from the entry before (from 0 for the first), for server times from the
 // timestamp of the same entry, for due times from the end of the entry before (from its due time as
-// long as its longest run).
+// long as its longest run), for periods from the first one, for begin from the end of the track's
+// entry before.
 const (
 	checkpointVersion = 4
+	checkpointPeriods = 5 // of a DASH session
 	checkpointBefore  = 3 // of sessions that an earlier version opened
 )
+
+func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointPeriods }
 
 // Encode gives the checkpoint of the state. n is the number of the session's tracks.
 func (t *State) Encode(n int) []byte {
 	b := make([]byte, 1, 64+24*len(t.Entries))
 	b[0] = checkpointVersion
+	if len(t.Periods) > 0 {
+		b[0] = checkpointPeriods
+	}
 	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
 	s := func(v int64) { b = binary.AppendVarint(b, v) }
 	u(int64(n))
@@ -61,6 +72,9 @@ func (t *State) Encode(n int) []byte {
 			u(t.Generations[i].Scales[j])
 		}
 	}
+	if len(t.Periods) > 0 {
+		b = t.appendPeriods(b, n)
+	}
 	u(int64(len(t.Entries)))
 	var last Entry
 	for i := range t.Entries {
@@ -81,6 +95,9 @@ func (t *State) Encode(n int) []byte {
 			u(e.Duration[j] + 1)
 			u(e.Tags[j]<<3 | Bit(e.Skips[j])<<2 | Bit(e.Change[j])<<1 | Bit(e.Independent[j]))
 		}
+		if len(t.Periods) > 0 {
+			b = t.appendPlace(b, e, &last, n)
+		}
 		last = *e
 	}
 	return b
@@ -90,7 +107,7 @@ func (t *State) Encode(n int) []byte {
 // entries.
 func ReadCursor(data []byte) (cursor, serverTime int64, err error) {
 	r := Reader{Data: data}
-	if v := r.Byte(); v != checkpointVersion && v != checkpointBefore {
+	if !knownVersion(r.Byte()) {
 		return 0, 0, ErrForm
 	}
 	r.Unsigned() // tracks
@@ -107,7 +124,7 @@ func ReadCursor(data []byte) (cursor, serverTime int64, err error) {
 func Decode(data []byte, n int) (*State, error) {
 	r := Reader{Data: data}
 	version := r.Byte()
-	if version != checkpointVersion && version != checkpointBefore || r.Unsigned() != int64(n) {
+	if !knownVersion(version) || r.Unsigned() != int64(n) {
 		return nil, ErrForm
 	}
 	t := &State{
@@ -147,6 +164,9 @@ func Decode(data []byte, n int) (*State, error) {
 			}
 		}
 	}
+	if version == checkpointPeriods && !t.readPeriods(&r, n) {
+		return nil, ErrForm
+	}
 	count := r.Unsigned()
 	if r.Bad || count > int64(len(r.Data))/int64(9+2*n) { // likewise
 		return nil, ErrForm
@@ -184,10 +204,73 @@ func Decode(data []byte, n int) (*State, error) {
 			}
 			e.Tags[j] = v
 		}
+		if version == checkpointPeriods && !t.readPlace(&r, e, &last, n) {
+			return nil, ErrForm
+		}
 		last = *e
 	}
 	if r.Bad || len(r.Data) != 0 {
 		return nil, ErrForm
 	}
 	return t, nil
+}
+
+// appendPeriods appends what a checkpoint has of the periods.
+func (t *State) appendPeriods(b []byte, n int) []byte {
+	b = binary.AppendUvarint(b, uint64(len(t.Periods)))
+	for i := range t.Periods {
+		b = binary.AppendUvarint(b, uint64(t.Periods[i].ID))
+		b = binary.AppendVarint(b, t.Periods[i].Start)
+		b = binary.AppendVarint(b, t.Periods[i].Media)
+	}
+	b = binary.AppendVarint(b, t.presented)
+	for i := range n {
+		b = binary.AppendVarint(b, t.until[i])
+	}
+	return b
+}
+
+// appendPlace appends what a checkpoint has of an entry's place in its period. last is the entry
+// before it.
+func (t *State) appendPlace(b []byte, e, last *Entry, n int) []byte {
+	b = binary.AppendUvarint(b, uint64(e.Period-t.Periods[0].ID))
+	for i := range n {
+		b = binary.AppendVarint(b, e.Begin[i]-last.Begin[i]-last.Ticks[i])
+		b = binary.AppendVarint(b, e.Ticks[i]-last.Ticks[i])
+	}
+	return b
+}
+
+// readPeriods is the reverse of appendPeriods. False when it is not in the form.
+func (t *State) readPeriods(r *Reader, n int) bool {
+	count := r.Unsigned()
+	if r.Bad || count < 1 || count > int64(len(r.Data))/3 { // none is shorter
+		return false
+	}
+	t.Periods = make([]Period, count)
+	for i := range t.Periods {
+		t.Periods[i] = Period{ID: r.Unsigned(), Start: r.Signed(), Media: r.Signed()}
+		if t.Periods[i].ID != t.Periods[0].ID+int64(i) {
+			return false
+		}
+	}
+	t.presented = r.Signed()
+	for i := range n {
+		t.until[i] = r.Signed()
+	}
+	return true
+}
+
+// readPlace is the reverse of appendPlace.
+func (t *State) readPlace(r *Reader, e, last *Entry, n int) bool {
+	index := r.Unsigned()
+	if index < 0 || index >= int64(len(t.Periods)) {
+		return false
+	}
+	e.Period = t.Periods[index].ID
+	for i := range n {
+		e.Begin[i] = last.Begin[i] + last.Ticks[i] + r.Signed()
+		e.Ticks[i] = last.Ticks[i] + r.Signed()
+	}
+	return true
 }

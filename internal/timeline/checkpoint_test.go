@@ -35,8 +35,23 @@ func testTimeline() *State {
 	}
 }
 
+// testPeriods is the timeline of a DASH session.
+func testPeriods() *State {
+	t := testTimeline()
+	t.Periods = []Period{{3, 2000, -5}, {4, 9000, 400}}
+	t.presented, t.until = 12_000, [MaxTracks]int64{180_000, -44_100}
+	t.Entries[0].Period, t.Entries[1].Period = 3, 4
+	t.Entries[0].Begin, t.Entries[0].Ticks = [MaxTracks]int64{-90, 0}, [MaxTracks]int64{180_000, 0}
+	t.Entries[1].Begin, t.Entries[1].Ticks = [MaxTracks]int64{36_000, 5}, [MaxTracks]int64{1, 88_199}
+	return t
+}
+
 func TestCheckpoint(t *testing.T) {
-	state := testTimeline()
+	testCheckpoint(t, testTimeline())
+	testCheckpoint(t, testPeriods())
+}
+
+func testCheckpoint(t *testing.T, state *State) {
 	data := state.Encode(2)
 	if got, err := Decode(data, 2); err != nil || !reflect.DeepEqual(got, state) {
 		t.Errorf("checkpoint: %v\ngot  %+v\nwant %+v", err, got, state)
@@ -57,6 +72,7 @@ func TestCheckpoint(t *testing.T) {
 
 func FuzzCheckpoint(f *testing.F) {
 	f.Add(testTimeline().Encode(2))
+	f.Add(testPeriods().Encode(2))
 	f.Add(append([]byte{checkpointVersion, 2, 16: 0}, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for n := 1; n <= MaxTracks; n++ {

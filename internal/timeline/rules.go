@@ -67,6 +67,8 @@ type Rules struct {
 	Tolerance     int64 // gap or overlap that is no discontinuity under ON_DISCONTINUITY, microseconds
 	Max           int   // entries that a playlist lists at most
 	Muxed         bool  // MPEG_TS: one playlist, track 0's, lists all fragments
+	Periods       bool  // DASH: entries have periods
+	Zero          int64 // DASH: the clock's milliseconds at presentation time 0
 	From, Until   int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
 	Opened        int64 // when the session was, milliseconds
 	Last          int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound

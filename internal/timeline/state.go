@@ -25,6 +25,9 @@ type Entry struct {
 	Independent   [MaxTracks]bool  // it and all before it begin with a random access point
 	Change        [MaxTracks]bool  // of another generation than the entry with the track before it
 	Skips         [MaxTracks]bool  // its segment leaves out its first leading pictures
+	Period        int64            // DASH: ID of its period
+	Begin         [MaxTracks]int64 // DASH: S@t, ticks; the segment's tfdt, but for an overlap
+	Ticks         [MaxTracks]int64 // DASH: S@d
 }
 
 // Length is the longest of the entry's runs, milliseconds.
@@ -71,6 +74,9 @@ type State struct {
 	dependent     [MaxTracks]bool  // an entry with the track did not begin with a random access point
 	Dropped       [MaxTracks]int64 // entries with the track that are not in entries any more
 	Generations   []Generation     // in the order in which they came; a session has at least one
+	Periods       []Period         // DASH: those of entries, and the last one
+	presented     int64            // DASH: presentation time of the end of all entries, milliseconds
+	until         [MaxTracks]int64 // DASH: S@t+S@d of the latest entry with the track in the period
 	Entries       []Entry
 	later         int   // entries that are not their fragment's first slice; not in a checkpoint
 	Gone          int64 // entries that left entries since the state was made or read; likewise
@@ -164,7 +170,7 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 		t.Generations = append(t.Generations, c.Generation)
 	}
 	quiet := t.cover(r, f, start-f.slice.From, c.Generation.Silent)
-	breaks := t.jumps(r, &f.FragmentInfo)
+	breaks, resets := t.jumps(r, &f.FragmentInfo), false
 	jumps := r.Discontinuity != DiscontinuityNever && breaks
 	if f.slice.From > 0 { // its fragment goes on
 		if jumps {
@@ -173,7 +179,7 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 		t.later++
 	} else {
 		epoch := r.epoch(start)
-		resets := changed || t.greatest != 0 && epoch != t.epoch
+		resets = changed || t.greatest != 0 && epoch != t.epoch
 		if r.Discontinuity == DiscontinuityAlways || resets || jumps {
 			t.discontinuity++
 		}
@@ -190,6 +196,9 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 	}
 	if r.Mode == LiveReplay {
 		e.Due = max(t.Due, f.ServerTimestamp)
+	}
+	if r.Periods {
+		t.settle(r, f, &e, resets, breaks)
 	}
 	for i := range r.Tracks {
 		span := f.Span(r.Tracks[i].Number)
@@ -269,6 +278,7 @@ func (t *State) drop(r *Rules, n int) {
 	}
 	t.Entries = t.Entries[n:]
 	t.Gone += int64(n)
+	t.dropPeriods()
 }
 
 // jumps reports whether a track of f begins more than 50 ms from where that track's latest entry

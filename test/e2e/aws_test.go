@@ -147,10 +147,28 @@ func TestAWSCommandLine(t *testing.T) {
 		}
 	}
 
+	dash := func(args ...string) []string {
+		return append([]string{"kinesis-video-archived-media", "get-dash-streaming-session-url",
+			"--endpoint-url", endpoint}, args...)
+	}
+	s.awsFails("NoDataRetentionException", dash("--stream-name", "list-0")...)
+	s.awsFails("InvalidArgumentException", dash("--stream-name", "cam1", "--playback-mode", "LIVE_REPLAY")...)
+	u, _ := s.aws(dash("--stream-arn", arn, "--playback-mode", "ON_DEMAND", "--display-fragment-number", "ALWAYS",
+		"--display-fragment-timestamp", "ALWAYS", "--max-manifest-fragment-results", "5000", "--expires", "300",
+		"--dash-fragment-selector", selector("PRODUCER_TIMESTAMP", began, time.Now().Add(time.Hour)))...)["DASHStreamingSessionURL"].(string)
+	if !strings.HasPrefix(u, endpoint+"/dash/v1/getDASHManifest.mpd?SessionToken=") {
+		t.Fatalf("URL %q", u)
+	}
+	if got := strings.Join(strings.Fields(string(program(t, "ffprobe", "-v", "error", "-count_packets", "-show_entries",
+		"stream=codec_name,nb_read_packets", "-of", "csv=p=0", u))), " "); !strings.HasPrefix(got, "h264,150 aac,") {
+		t.Errorf("ffprobe finds %q", got)
+	}
+
 	s.aws("kinesisvideo", "delete-stream", "--stream-arn", arn)
 	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name",
 		"cam1")
 	s.awsFails("ResourceNotFoundException", hls("--stream-name", "cam1")...)
+	s.awsFails("ResourceNotFoundException", dash("--stream-name", "cam1")...)
 
 	// What Weir does not have yet says so by name.
 	_, stderr, err := s.try("aws", "kinesisvideo", "list-signaling-channels")

@@ -1,0 +1,250 @@
+package playback
+
+import (
+	"context"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/manifest"
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/timeline"
+)
+
+// OpenDASH does GetDASHStreamingSessionURL, as OpenHLS does GetHLSStreamingSessionURL.
+func (s *Service) OpenDASH(ctx context.Context, stream store.Stream,
+	given *api.GetDASHStreamingSessionURLInput) (string, error) {
+	now := s.clock()
+	if err := s.allowSessionURL(stream.ID, openDASH, now); err != nil {
+		return "", err
+	}
+	if err := api.Validate(given); err != nil {
+		return "", err
+	}
+	in := *given
+	in.ApplyDefaults()
+	p := &parameters{
+		format: dashFragmentedMP4, discontinuity: timeline.DiscontinuityOnGap,
+		timestamps: in.DisplayFragmentTimestamp == api.DisplayTimestampAlways,
+		numbers:    in.DisplayFragmentNumber == api.DisplayNumberAlways,
+		max:        in.MaxManifestFragmentResults,
+	}
+	if err := p.choose(&stream, in.PlaybackMode, in.DASHFragmentSelector, now); err != nil {
+		return "", err
+	}
+	return s.open(ctx, &stream, p, time.Duration(in.Expires)*time.Second, now)
+}
+
+// DASHManifest does GetDASHManifest. ResourceNotFound when everything that it listed is past
+// retention.
+func (s *Service) DASHManifest(ctx context.Context, token string) (*Playlist, error) {
+	o, err := s.sessionOf(ctx, token, getManifest, dashFragmentedMP4)
+	if err != nil {
+		return nil, err
+	}
+	var text *Playlist
+	err = s.look(ctx, o, func(v *view) error {
+		for len(v.described) < len(v.state.Generations) {
+			d, err := s.represent(ctx, o, v, len(v.described))
+			if err != nil {
+				return err
+			}
+			v.described = append(v.described, d)
+		}
+		text, err = v.manifest(o)
+		return err
+	})
+	return text, err
+}
+
+// representations tells of the session's tracks in one generation.
+type representations [timeline.MaxTracks]*manifest.Representation
+
+// represent tells of the session's tracks in a generation of the view's state.
+func (s *Service) represent(ctx context.Context, o *request, v *view, generation int,
+) (d representations, err error) {
+	c, err := v.class(ctx, s, o, v.state.Generations[generation].Set)
+	if err != nil {
+		return d, err
+	}
+	for i := range o.p.tracks {
+		t := trackNumbered(c.tracks, o.p.tracks[i].Number)
+		if t == nil {
+			continue
+		}
+		r := &manifest.Representation{ID: t.Number, Video: t.Kind == media.Video,
+			Timescale: int64(t.Timescale), Bandwidth: o.p.rates[i], FrameRate: o.p.frameRate}
+		if r.Codecs, err = media.CodecString(t); err != nil {
+			return d, checkCodec(t)
+		}
+		if !r.Video {
+			if config, err := media.AACOf(t); err == nil {
+				r.SamplingRate, r.ChannelConfig = config.OutputRate, config.ChannelConfig
+				if config.PS && r.ChannelConfig == 1 {
+					r.ChannelConfig = 2 // parametric stereo makes two channels of one
+				}
+			}
+		} else if sps, err := media.SPSOf(t); err == nil {
+			r.Width, r.Height = sps.Width, sps.Height
+			r.SARWidth, r.SARHeight = sps.SARWidth, sps.SARHeight
+		} else {
+			r.Width, r.Height = t.Width, t.Height
+		}
+		d[i] = r
+	}
+	return d, nil
+}
+
+// presentationDelay is how far behind live players stay, in target durations: as with HLS.
+const presentationDelay = 3
+
+// manifest returns the manifest as the state stands.
+func (v *view) manifest(o *request) (*Playlist, error) {
+	t, r := v.state, v.rules
+	from, to := t.Window(r, o.now.UnixMilli(), o.edge())
+	if from == to {
+		return nil, errNoFragments()
+	}
+	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to),
+		end: to == len(t.Entries) && t.Finished(r)}
+	if v.whole != nil && v.wholeKey == key {
+		return v.whole, nil
+	}
+	m := manifest.MPD{
+		Static: key.end, AvailabilityStart: r.Zero, Publish: v.published(o, from, to),
+		MinBuffer: t.Target * 1000, MaxSegment: t.Target*1000 + 500,
+		Extended: o.p.timestamps || o.p.numbers, TimeURI: dashTimeName,
+		UpdatePeriod: max(1000, t.Target*500), Delay: presentationDelay * t.Target * 1000,
+	}
+	size := 4096
+	var numbers [timeline.MaxTracks]int64
+	for i := range r.Tracks {
+		v.write(o, i, from, to)
+		size += len(v.text[i].body)
+		numbers[i] = t.Dropped[i] + 1
+	}
+	for i := range t.Entries[:to] {
+		e := &t.Entries[i]
+		if n := len(m.Periods); i >= from && (n == 0 || m.Periods[n-1].ID != e.Period) {
+			last := i + 1
+			for last < to && t.Entries[last].Period == e.Period {
+				last++
+			}
+			m.Periods = append(m.Periods, v.period(o, i, last, numbers))
+		}
+		for j := range r.Tracks {
+			if e.Duration[j] >= 0 {
+				numbers[j]++
+			}
+		}
+	}
+	if m.Static {
+		m.Duration = t.End()
+	} else {
+		scaled := func(e *timeline.Entry) *timeline.Rules {
+			return r.Scaled(t.Generations[e.Generation].Scales)
+		}
+		first, last := &t.Entries[from], &t.Entries[to-1]
+		m.BufferDepth = t.Presented(scaled(last), last) + last.Length() -
+			t.Presented(scaled(first), first)
+	}
+	v.whole = &Playlist{Text: m.Append(make([]byte, 0, size)), pool: v.pool}
+	v.wholeKey = key
+	return v.whole, nil
+}
+
+// published is when the entries [from, to) were all there: when the last one came, or was due.
+func (v *view) published(o *request, from, to int) int64 {
+	at := o.session.CreatedMillis
+	for i := range v.state.Entries[from:to] {
+		switch e := &v.state.Entries[from+i]; v.rules.Mode {
+		case timeline.Live:
+			at = max(at, e.Server)
+		case timeline.LiveReplay:
+			at = max(at, e.Due)
+		}
+	}
+	return at
+}
+
+// period describes the period of the entries [from, to). numbers are those of the next segments.
+func (v *view) period(o *request, from, to int, numbers [timeline.MaxTracks]int64,
+) manifest.Period {
+	t := v.state
+	p := t.PeriodOf(&t.Entries[from])
+	generation := t.Entries[from].Generation
+	out := manifest.Period{ID: p.ID, Start: p.Start}
+	for i := range v.rules.Tracks {
+		lines := v.text[i].lines(t.Gone+int64(from), t.Gone+int64(to))
+		d := v.described[generation][i]
+		if len(lines) == 0 || d == nil {
+			continue
+		}
+		out.Sets = append(out.Sets, manifest.AdaptationSet{
+			Representation: d, Independent: t.Entries[to-1].Independent[i],
+			Offset: p.Offset(d.Timescale), StartNumber: numbers[i],
+			InitURI:  dashInitURI(o.token, d.ID, generation),
+			MediaURI: dashMediaURI(o.token, d.ID), Timeline: lines,
+		})
+	}
+	return out
+}
+
+// timelineEntry describes the segment of an entry.
+func (v *view) timelineEntry(o *request, track int, e *timeline.Entry) *manifest.TimelineEntry {
+	s := &manifest.TimelineEntry{Time: e.Begin[track], Duration: e.Ticks[track],
+		Timestamp: e.Timestamp + e.Slice.From, HasTimestamp: o.p.timestamps}
+	if o.p.numbers {
+		s.Number = o.stream.FormatNumber(e.Number)
+	}
+	return s
+}
+
+// DASHInitSegment does GetMP4InitFragment for DASH sessions.
+func (s *Service) DASHInitSegment(ctx context.Context, token string, ref InitSegmentRef,
+) ([]byte, error) {
+	return s.initSegment(ctx, token, dashFragmentedMP4, ref)
+}
+
+// DASHSegment does GetMP4MediaFragment for DASH sessions: the segment is named by its number in the
+// session. ResourceNotFound as for MediaSegment.
+func (s *Service) DASHSegment(ctx context.Context, token string, ref DASHSegmentRef,
+) (*Segment, error) {
+	o, err := s.sessionOf(ctx, token, getMediaSegment, dashFragmentedMP4)
+	if err != nil {
+		return nil, err
+	}
+	track := o.p.track(ref.Track)
+	if track < 0 {
+		return nil, noTrack(ref.Track)
+	}
+	at, err := s.numbered(ctx, o, track, int64(ref.Number))
+	if err != nil {
+		return nil, err
+	}
+	return s.mediaSegment(ctx, o, *at)
+}
+
+// numbered finds a segment by its number. What the timeline knows already is found without a look
+// at the store.
+func (s *Service) numbered(ctx context.Context, o *request, track int, number int64,
+) (ref *SegmentRef, err error) {
+	find := func(v *view) error {
+		i := v.state.Find(track, number-1)
+		if i < 0 || i >= v.state.Revealed(v.rules, o.now.UnixMilli()) {
+			return noFragment()
+		}
+		ref = o.segmentRef(o.p.tracks[track].Number, &v.state.Entries[i])
+		return nil
+	}
+	v := s.views.get(o.session.ID, o.session.ExpiresMillis)
+	v.mu.Lock()
+	if v.state != nil && v.token == o.token {
+		err = find(v)
+	}
+	v.mu.Unlock()
+	if ref == nil {
+		err = s.look(ctx, o, find)
+	}
+	return ref, err
+}

@@ -1,0 +1,356 @@
+package playback
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/xml"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/store"
+	"weir/internal/timeline"
+)
+
+// mpd is a manifest as a player reads it.
+type mpd struct {
+	Type                      string    `xml:"type,attr"`
+	AvailabilityStartTime     time.Time `xml:"availabilityStartTime,attr"`
+	PublishTime               time.Time `xml:"publishTime,attr"`
+	MinimumUpdatePeriod       string    `xml:"minimumUpdatePeriod,attr"`
+	MediaPresentationDuration string    `xml:"mediaPresentationDuration,attr"`
+	TimeShiftBufferDepth      string    `xml:"timeShiftBufferDepth,attr"`
+	Period                    []mpdPeriod
+}
+
+type mpdPeriod struct {
+	ID            string `xml:"id,attr"`
+	Start         string `xml:"start,attr"`
+	AdaptationSet []mpdSet
+}
+
+type mpdSet struct {
+	MimeType        string `xml:"mimeType,attr"`
+	SegmentTemplate struct {
+		Timescale      int64  `xml:"timescale,attr"`
+		Offset         int64  `xml:"presentationTimeOffset,attr"`
+		StartNumber    int    `xml:"startNumber,attr"`
+		Initialization string `xml:"initialization,attr"`
+		Media          string `xml:"media,attr"`
+		S              []mpdS `xml:"SegmentTimeline>S"`
+	}
+	Representation struct {
+		ID        int    `xml:"id,attr"`
+		Codecs    string `xml:"codecs,attr"`
+		Bandwidth int64  `xml:"bandwidth,attr"`
+	}
+}
+
+type mpdS struct {
+	T  int64  `xml:"t,attr"`
+	D  int64  `xml:"d,attr"`
+	TS string `xml:"ts,attr"`
+	FN string `xml:"fn,attr"`
+}
+
+func seconds(t *testing.T, duration string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(duration, "PT"), "S"), 64)
+	if err != nil {
+		t.Fatalf("%q is no duration in seconds", duration)
+	}
+	return v
+}
+
+func (r *rig) dash() *api.GetDASHStreamingSessionURLInput {
+	in := &api.GetDASHStreamingSessionURLInput{}
+	in.StreamName = r.stream.Name
+	return in
+}
+
+// dashRange asks for a recording or a replay by the producer's clock; no end when it is 0.
+func (r *rig) dashRange(mode api.PlaybackMode, start, end int64) *api.GetDASHStreamingSessionURLInput {
+	in := r.dash()
+	in.PlaybackMode = mode
+	in.DASHFragmentSelector = r.replay(api.SelectorProducerTimestamp, start, end).HLSFragmentSelector
+	return in
+}
+
+func (r *rig) openDASH(in *api.GetDASHStreamingSessionURLInput) string {
+	r.Helper()
+	token, err := r.service.OpenDASH(r.Context(), r.stream, in)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return token
+}
+
+func (r *rig) manifest(s *Service, token string) (*mpd, string) {
+	r.Helper()
+	text, err := s.DASHManifest(r.Context(), token)
+	if err != nil {
+		r.Fatal(err)
+	}
+	m := &mpd{}
+	if err := xml.Unmarshal(text.Text, m); err != nil {
+		r.Fatalf("%v\n%s", err, text.Text)
+	}
+	return m, string(text.Text)
+}
+
+// mpdWatch reads manifests as a player that follows a session, and holds each to those before.
+type mpdWatch struct {
+	*rig
+	start    time.Time
+	publish  time.Time
+	text     string
+	periods  map[string]string // by ID: what never changes
+	segments map[string]string // by track and number: where and what
+	ended    bool
+}
+
+func (r *rig) watchDASH() *mpdWatch {
+	return &mpdWatch{rig: r, periods: map[string]string{}, segments: map[string]string{}}
+}
+
+func (w *mpdWatch) constant(known map[string]string, key, value string) {
+	w.Helper()
+	if old, ok := known[key]; ok && old != value {
+		w.Errorf("%s was %s, and is %s now\n%s\nbefore:\n%s", key, old, value, w.text, w.text)
+	}
+	known[key] = value
+}
+
+// read checks a manifest by itself and with those before it.
+func (w *mpdWatch) read(s *Service, token string) *mpd {
+	w.Helper()
+	m, text := w.manifest(s, token)
+	if w.start.IsZero() {
+		w.start = m.AvailabilityStartTime
+	}
+	if !m.AvailabilityStartTime.Equal(w.start) {
+		w.Errorf("availabilityStartTime was %v, and is %v now", w.start, m.AvailabilityStartTime)
+	}
+	if m.PublishTime.Before(w.publish) {
+		w.Errorf("published at %v, and before at %v", m.PublishTime, w.publish)
+	}
+	if w.ended && text != w.text {
+		w.Errorf("the session had ended, and went on:\n%s", text)
+	}
+	w.publish, w.text, w.ended = m.PublishTime, text, m.Type == "static"
+	if w.ended != (m.MediaPresentationDuration != "") || w.ended == (m.MinimumUpdatePeriod != "") {
+		w.Errorf("%s with duration %q and update period %q", m.Type, m.MediaPresentationDuration,
+			m.MinimumUpdatePeriod)
+	}
+	before := math.Inf(-1)
+	ends := map[int]float64{} // by track
+	next := map[int]int{}
+	for _, p := range m.Period {
+		start := seconds(w.T, p.Start)
+		if start < before-0.1 {
+			w.Errorf("period %s begins at %v, the one before at %v", p.ID, start, before)
+		}
+		before = start
+		w.constant(w.periods, "period "+p.ID, p.Start)
+		for _, a := range p.AdaptationSet {
+			track, t := a.Representation.ID, a.SegmentTemplate
+			w.constant(w.periods, fmt.Sprint("period ", p.ID, " track ", track),
+				fmt.Sprint(t.Timescale, t.Offset, t.Initialization, t.Media, a.Representation))
+			if n, ok := next[track]; ok && n != t.StartNumber {
+				w.Errorf("track %d: period %s begins with number %d, want %d", track, p.ID,
+					t.StartNumber, n)
+			}
+			end := int64(math.MinInt64)
+			for i, e := range t.S {
+				at := start + float64(e.T-t.Offset)/float64(t.Timescale)
+				if e.T < end || e.D < 1 || at < start-0.001 || at < ends[track]-0.051 && ends[track] != 0 {
+					w.Errorf("track %d: segment %d is at %v for %d ticks, after %v and %d\n%s", track,
+						t.StartNumber+i, at, e.D, ends[track], end, text)
+				}
+				end = e.T + e.D
+				ends[track] = at + float64(e.D)/float64(t.Timescale)
+				w.constant(w.segments, fmt.Sprint("track ", track, " number ", t.StartNumber+i),
+					fmt.Sprint(p.ID, e))
+			}
+			next[track] = t.StartNumber + len(t.S)
+		}
+	}
+	if w.ended {
+		for track, end := range ends {
+			if d := seconds(w.T, m.MediaPresentationDuration); end > d+0.0001 {
+				w.Errorf("track %d ends at %v, the presentation at %v", track, end, d)
+			}
+		}
+	}
+	return m
+}
+
+// fetch checks that all segments of a manifest can be had and are what it says: where the media
+// overlap, by the tolerance at most, they may begin before their time.
+func (w *mpdWatch) fetch(s *Service, token string, m *mpd) {
+	w.Helper()
+	for _, p := range m.Period {
+		for _, a := range p.AdaptationSet {
+			track, t := a.Representation.ID, a.SegmentTemplate
+			init, err := s.DASHInitSegment(w.Context(), token,
+				InitSegmentRef{track, sequenceOf(w.T, t.Initialization)})
+			if err != nil || len(init) == 0 {
+				w.Errorf("init segment %s: %v", t.Initialization, err)
+			}
+			for i, e := range t.S {
+				segment, err := s.DASHSegment(w.Context(), token, DASHSegmentRef{track, t.StartNumber + i})
+				if err != nil {
+					w.Errorf("track %d number %d: %v", track, t.StartNumber+i, err)
+					continue
+				}
+				at, length := timesOfSegment(w.T, segment.Header)
+				off := e.T - at
+				if off < 0 || off > t.Timescale/20 || off > 0 && i == 0 || at+length != e.T+e.D {
+					w.Errorf("track %d number %d is at %d for %d ticks, %+v in the manifest", track,
+						t.StartNumber+i, at, length, e)
+				}
+				segment.Close()
+			}
+		}
+	}
+}
+
+func sequenceOf(t *testing.T, uri string) int {
+	t.Helper()
+	_, value, _ := strings.Cut(uri, "&SequenceNumber=")
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		t.Fatalf("%s has no sequence number", uri)
+	}
+	return n
+}
+
+func TestDASHRecording(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, videoTrack(), audioTrack())
+	var sent []store.FragmentInfo
+	for i := range 6 {
+		if i == 3 {
+			r.camera.clock += 10_000 // the camera was off
+		}
+		sent = append(sent, r.camera.sendMedia())
+	}
+	in := r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.clock)
+	in.DisplayFragmentNumber, in.DisplayFragmentTimestamp = api.DisplayNumberAlways, api.DisplayTimestampAlways
+	token := r.openDASH(in)
+	w := r.watchDASH()
+	m := w.read(r.service, token)
+	w.fetch(r.service, token, m)
+	if len(m.Period) != 1 || len(m.Period[0].AdaptationSet) != 2 || m.Type != "static" {
+		t.Fatalf("not one static period of two tracks:\n%s", w.text)
+	}
+	// The sound begins a part of a sample before the pictures, and so in the millisecond before.
+	if at := m.AvailabilityStartTime.UnixMilli(); at != sent[0].ProducerTimestamp-1 {
+		t.Errorf("availabilityStartTime %d, want %d", at, sent[0].ProducerTimestamp-1)
+	}
+	for i, e := range m.Period[0].AdaptationSet[0].SegmentTemplate.S {
+		want := time.UnixMilli(sent[i].ProducerTimestamp).UTC().Format("2006-01-02T15:04:05.000Z")
+		if e.FN != r.stream.FormatNumber(sent[i].Number) || e.TS != want {
+			t.Errorf("S %d is %+v, want %s of %d", i, e, want, sent[i].Number)
+		}
+		// True times: those of the producer, across the gap.
+		if got := w.start.UnixMilli() + timeline.Rescale(e.T, 90_000, 1000); got != sent[i].ProducerTimestamp {
+			t.Errorf("segment %d is at %d, want %d", i, got, sent[i].ProducerTimestamp)
+		}
+	}
+	if again := r.watchDASH().read(r.another(), token); again == nil || w.text != text(r, token) {
+		t.Error("another process has another manifest")
+	}
+
+	in = r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.clock)
+	in.MaxManifestFragmentResults = 2
+	token = r.openDASH(in)
+	m = w.rig.watchDASH().read(r.service, token)
+	if n := len(m.Period[0].AdaptationSet[0].SegmentTemplate.S); n != 2 || strings.Contains(text(r, token), "kvs:") {
+		t.Errorf("%d segments, want 2 without numbers and times\n%s", n, text(r, token))
+	}
+	for _, ref := range []DASHSegmentRef{{1, 0}, {1, 3}, {3, 1}} {
+		_, err := r.service.DASHSegment(t.Context(), token, ref)
+		wantError(t, err, api.ResourceNotFoundException, "")
+	}
+}
+
+func text(r *rig, token string) string {
+	_, text := r.manifest(r.another(), token)
+	return text
+}
+
+// A token opens one format.
+func TestDASHTokensAreTheirOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, videoTrack())
+	f := r.camera.sendMedia()
+	dash, hls := r.openDASH(r.dash()), r.open(r.input())
+	s := r.service
+	for name, err := range map[string]error{
+		"manifest": second(s.DASHManifest(t.Context(), hls)),
+		"init":     second(s.DASHInitSegment(t.Context(), hls, InitSegmentRef{1, 0})),
+		"segment":  second(s.DASHSegment(t.Context(), hls, DASHSegmentRef{1, 1})),
+		"master":   second(s.MasterPlaylist(t.Context(), dash)),
+		"playlist": second(s.MediaPlaylist(t.Context(), dash, 1)),
+		"I-frames": second(s.IFramePlaylist(t.Context(), dash, 1)),
+		"HLS init": second(s.InitSegment(t.Context(), dash, 1, 0)),
+		"HLS segment": second(s.MediaSegment(t.Context(), dash,
+			SegmentRef{Track: 1, Number: r.stream.FormatNumber(f.Number)})),
+		"TS": second(s.TSSegment(t.Context(), dash,
+			SegmentRef{Track: 1, Number: r.stream.FormatNumber(f.Number)})),
+	} {
+		if err == nil {
+			t.Errorf("%s: the token of the other format is taken", name)
+			continue
+		}
+		wantError(t, err, api.ResourceNotFoundException, "another container format")
+	}
+	// Sessions of the two formats do not close one another.
+	for range api.MaxSessionsPerStream {
+		r.openDASH(r.dash())
+	}
+	if _, err := s.MasterPlaylist(t.Context(), hls); err != nil {
+		t.Errorf("the HLS session: %v", err)
+	}
+	_, err := s.DASHManifest(t.Context(), dash)
+	wantError(t, err, api.NotAuthorizedException, "closed")
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// timesOfSegment reads tfdt and the length of the run from a segment's header.
+func timesOfSegment(t *testing.T, header []byte) (at, length int64) {
+	t.Helper()
+	box := func(name string) []byte {
+		i := bytes.Index(header, []byte(name))
+		if i < 0 {
+			t.Fatalf("no %s", name)
+		}
+		return header[i+4:]
+	}
+	u32 := func(b []byte, field int) uint32 { return binary.BigEndian.Uint32(b[4*field:]) }
+	at = int64(binary.BigEndian.Uint64(box("tfdt")[4:]))
+	trun := box("trun")
+	flags, count := u32(trun, 0)&0xffffff, int(u32(trun, 1))
+	if flags&0x100 == 0 { // sample-duration-present
+		return at, int64(count) * int64(u32(box("tfhd"), 2))
+	}
+	first, fields := 3, 0 // after the data offset
+	if flags&0x4 != 0 {
+		first++
+	}
+	for _, present := range []uint32{0x100, 0x200, 0x400, 0x800} {
+		if flags&present != 0 {
+			fields++
+		}
+	}
+	for i := range count {
+		length += int64(u32(trun, first+i*fields))
+	}
+	return at, length
+}

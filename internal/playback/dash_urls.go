@@ -1,0 +1,64 @@
+package playback
+
+import "strconv"
+
+// The URL space of DASH sessions: each name and each parameter, made for manifests and read from
+// requests. Parameters are those of HLS; SequenceNumber also names a media segment.
+
+// DASHPath is what the paths of all DASH session actions begin with. Every URI in a manifest is
+// relative to it.
+const DASHPath = "/dash/v1/"
+
+// Names below DASHPath (docs/reference/service.md, "Session URLs"). The last one is not the
+// service's.
+const (
+	dashManifestName = "getDASHManifest.mpd"
+	dashTimeName     = "getTime"
+)
+
+// DASHTimePath is where players read the server's clock (UTCTiming of the manifest).
+const DASHTimePath = DASHPath + dashTimeName
+
+// DASHActions maps the path of each session action to its name at the service.
+func DASHActions() map[string]string {
+	return map[string]string{
+		DASHPath + dashManifestName: "GetDASHManifest",
+		DASHPath + initSegmentName:  "GetMP4InitFragment",
+		DASHPath + mediaSegmentName: "GetMP4MediaFragment",
+	}
+}
+
+// DASHSessionURL is the URL of a session, which is that of its manifest. base is scheme and host.
+func DASHSessionURL(base, token string) string {
+	return base + DASHPath + dashManifestName + "?" + tokenParameter + "=" + token
+}
+
+// dashInitURI is the URI of an init segment as XML has it.
+func dashInitURI(token string, track, generation int) string {
+	return dashURI(initSegmentName, token, track) + strconv.Itoa(generation)
+}
+
+// dashMediaURI is the template of the URIs of a track's media segments as XML has it.
+func dashMediaURI(token string, track int) string {
+	return dashURI(mediaSegmentName, token, track) + "$Number$"
+}
+
+func dashURI(name, token string, track int) string {
+	return name + "?" + tokenParameter + "=" + token +
+		"&amp;" + trackParameter + "=" + strconv.Itoa(track) + "&amp;" + sequenceParameter + "="
+}
+
+// DASHSegmentRef names a media segment of a DASH session.
+type DASHSegmentRef struct {
+	Track  int // TrackNumber
+	Number int // SequenceNumber: counts the segments of the session and track from 1
+}
+
+// ParseDASHSegment reads the query of a media segment's URL. Errors are InvalidArgument.
+func ParseDASHSegment(query string) (ref DASHSegmentRef, err error) {
+	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
+		return ref, err
+	}
+	ref.Number, err = decimal(query, sequenceParameter, true)
+	return ref, err
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+
+	"weir/internal/api"
+	"weir/internal/playback"
+)
+
+var (
+	typeManifest = headerValue{"application/dash+xml"} // ISO/IEC 23009-1 annex C
+	typeText     = headerValue{"text/plain; charset=utf-8"}
+)
+
+func (s *Server) getDASHStreamingSessionURL(
+	ctx context.Context, req *request, in *api.GetDASHStreamingSessionURLInput,
+) (*api.GetDASHStreamingSessionURLOutput, error) {
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.playback.OpenDASH(ctx, stream, in)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &api.GetDASHStreamingSessionURLOutput{
+		DASHStreamingSessionURL: playback.DASHSessionURL(s.baseURL(req.Request), token),
+	}, nil
+}
+
+func (s *Server) dashManifest(ctx context.Context, req *request) (response, error) {
+	token, err := playback.ParseToken(req.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.playback.DASHManifest(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return &content{contentType: typeManifest, cacheControl: cachePlaylist, text: text.Text,
+		compressible: true, zipped: text.Gzip}, nil
+}
+
+func (s *Server) dashInitFragment(ctx context.Context, req *request) (response, error) {
+	token, err := playback.ParseToken(req.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := playback.ParseInitSegment(req.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	data, err := s.playback.DASHInitSegment(ctx, token, ref)
+	if err != nil {
+		return nil, err
+	}
+	return &content{contentType: typeMP4, cacheControl: cacheFragment, text: data, ranges: true}, nil
+}
+
+func (s *Server) dashMediaFragment(ctx context.Context, req *request) (response, error) {
+	token, err := playback.ParseToken(req.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := playback.ParseDASHSegment(req.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	segment, err := s.playback.DASHSegment(ctx, token, ref)
+	if err != nil {
+		return nil, err
+	}
+	return segmentContent(typeMP4, segment), nil
+}
+
+// dashTime tells the time, by which players of live manifests know what is there (UTCTiming,
+// ISO/IEC 23009-1 clause 5.8.4.11). Whoever asks may know it.
+func (s *Server) dashTime(context.Context, *request) (response, error) {
+	now := s.clock().UTC().Format("2006-01-02T15:04:05.000Z")
+	return &content{contentType: typeText, cacheControl: cachePlaylist, text: []byte(now)}, nil
+}

@@ -1,0 +1,163 @@
+package timeline
+
+import "slices"
+
+// Period is a stretch of a DASH session's presentation of one codec private data, in which media
+// times go on (DESIGN.md, "Periods").
+type Period struct {
+	ID    int64 // counts the session's periods from 0
+	Start int64 // presentation time at which it begins, milliseconds
+	Media int64 // milliseconds of media time after Rules.Origin that are presented then
+}
+
+// Offset is the period's presentationTimeOffset: the tfdt that is presented at its start, in ticks.
+func (p *Period) Offset(timescale int64) int64 {
+	return Rescale(p.Media-floorDiv(p.Media, epochMillis)*epochMillis, 1000, timescale)
+}
+
+// PeriodOf returns the period of an entry.
+func (t *State) PeriodOf(e *Entry) *Period { return &t.Periods[e.Period-t.Periods[0].ID] }
+
+// settle gives an entry its period and its place in it. f is all that its segment has, resets tells
+// that it cannot go on in the period of the entry before it, breaks that its media do not. It is
+// called before the state moves on.
+func (t *State) settle(r *Rules, f *piece, e *Entry, resets, breaks bool) {
+	begin, _ := r.Start(&f.FragmentInfo)
+	media := begin - r.Origin
+	switch {
+	case len(t.Periods) == 0:
+		t.Periods = []Period{{Media: media}}
+		t.until = [MaxTracks]int64{}
+	default:
+		last := t.Periods[len(t.Periods)-1]
+		start := last.Start + media - last.Media
+		untrue := t.untrue(r, f, e, start, breaks)
+		if !resets && !untrue {
+			break
+		}
+		if untrue {
+			start = t.resume(r, f, e)
+		}
+		t.Periods = append(t.Periods, Period{ID: last.ID + 1, Start: start, Media: media})
+		t.until = [MaxTracks]int64{}
+	}
+	period := &t.Periods[len(t.Periods)-1]
+	e.Period = period.ID
+	base := floorDiv(period.Media, epochMillis)*epochMillis + r.Origin
+	for i := range r.Tracks {
+		scale := r.Tracks[i].Timescale
+		span := f.Span(r.Tracks[i].Number)
+		if span == nil {
+			continue
+		}
+		tfdt := span.BaseDecodeTime - Rescale(base, 1000, scale)
+		e.Begin[i] = max(tfdt, t.until[i])
+		e.Ticks[i] = max(1, tfdt+span.Duration-e.Begin[i])
+		t.until[i] = e.Begin[i] + e.Ticks[i]
+		end := Rescale(span.BaseDecodeTime+span.Duration, scale, 1000) - r.Origin
+		t.presented = max(t.presented, period.Start+end-period.Media)
+	}
+}
+
+// untrue tells whether a piece, at its media time in the present period, would be presented at a
+// time that is not its own: before the piece that precedes it, or so long before it came that no
+// player would ask for it.
+func (t *State) untrue(r *Rules, f *piece, e *Entry, start int64, breaks bool) bool {
+	if !slices.Contains(t.known[:], true) { // commits were lost
+		return start < t.presented
+	}
+	for i := range r.Tracks {
+		span := f.Span(r.Tracks[i].Number)
+		if span == nil || !t.known[i] {
+			continue
+		}
+		if Rescale(span.BaseDecodeTime, r.Tracks[i].Timescale, 1_000_000) < t.end[i]-r.Tolerance {
+			return true
+		}
+	}
+	return breaks && r.Grows() && start > r.clock(f, e)+t.Target*1000
+}
+
+// resume is when the media of a piece are presented whose own times cannot be: at once, or when the
+// clock says so.
+func (t *State) resume(r *Rules, f *piece, e *Entry) int64 {
+	if at := r.clock(f, e); r.Grows() && at > t.presented+t.Target*1000 {
+		return at
+	}
+	return t.presented
+}
+
+// clock is when a piece came, or is revealed, less its length: milliseconds of presentation time.
+func (r *Rules) clock(f *piece, e *Entry) int64 {
+	if r.Mode == LiveReplay {
+		return e.Due - r.Length(&f.FragmentInfo) - r.Zero
+	}
+	return f.ServerTimestamp + f.slice.From - r.Zero
+}
+
+// Align returns Rules.Zero for a session that is about to begin with the state, milliseconds since
+// the Unix epoch. The state was made with a Zero of the first entry's clock. LIVE: what came with
+// the least delay, of what the last period has, is presented when it came.
+func (t *State) Align(r *Rules) int64 {
+	if r.Mode != Live {
+		return r.Zero
+	}
+	zero, found := r.Zero, false
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		if e.Period != t.Periods[len(t.Periods)-1].ID {
+			continue
+		}
+		if at := e.Server + e.Slice.From - t.Presented(r, e); !found || at < zero {
+			zero, found = at, true
+		}
+	}
+	return zero
+}
+
+// Presented is when an entry is presented, milliseconds of presentation time. r has its timescales.
+func (t *State) Presented(r *Rules, e *Entry) int64 {
+	p := t.PeriodOf(e)
+	first, found := int64(0), false
+	for i := range r.Tracks {
+		if e.Duration[i] < 0 {
+			continue
+		}
+		scale := r.Tracks[i].Timescale
+		if at := Rescale(e.Begin[i]-p.Offset(scale), scale, 1000); !found || at < first {
+			first, found = at, true
+		}
+	}
+	return p.Start + first
+}
+
+// dropPeriods lets go of the periods that no entry is in, but for the last.
+func (t *State) dropPeriods() {
+	if len(t.Periods) == 0 {
+		return
+	}
+	first := t.Periods[len(t.Periods)-1].ID
+	if len(t.Entries) > 0 {
+		first = t.Entries[0].Period
+	}
+	t.Periods = t.Periods[first-t.Periods[0].ID:]
+}
+
+// End is the presentation time at which all entries have ended, milliseconds.
+func (t *State) End() int64 { return t.presented }
+
+// Find returns the index of the entry with a segment of a track, which are counted from 0 over the
+// whole session. -1 when it is not there, or not any more.
+func (t *State) Find(track int, number int64) int {
+	number -= t.Dropped[track]
+	for i := range t.Entries {
+		if t.Entries[i].Duration[track] < 0 {
+			continue
+		}
+		if number == 0 {
+			return i
+		}
+		number--
+	}
+	return -1
+}
