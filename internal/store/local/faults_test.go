@@ -180,7 +180,9 @@ func testRandomWalk(h *harness) {
 				kept[f.Number] = true
 			}
 		}
-		h.check()
+		if r.IntN(4) == 0 { // what is wrong stays wrong
+			h.check()
+		}
 		list := h.list(st.ID, store.Query{})
 		for n := range kept {
 			if !slices.Contains(numbers(list), n) {
