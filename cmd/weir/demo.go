@@ -60,6 +60,8 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
 		LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
+		mediaFlags: mediaFlags{MediaConnections: api.DefaultMediaConnections,
+			MediaCalls: api.DefaultMediaCalls},
 		storeFlags:  storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},
 		memoryFlags: memoryFlags{IngestMemory: ingest.DefaultMemory},
 		ready:       func(endpoint string) { ready <- endpoint },

@@ -55,6 +55,7 @@ type serveCmd struct {
 	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit."`
 	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit."`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
+	mediaFlags    `embed:""`
 	clipFlags     `embed:""`
 	imageFlags    `embed:""`
 	storeFlags    `embed:""`
@@ -102,7 +103,7 @@ func (c *serveCmd) check() error {
 	case c.FragmentRate < 0:
 		return fmt.Errorf("--hls-fragment-rate %d is negative", c.FragmentRate)
 	}
-	if err := c.clipFlags.check(); err != nil {
+	if err := errors.Join(c.mediaFlags.check(), c.clipFlags.check()); err != nil {
 		return err
 	}
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
@@ -337,6 +338,7 @@ func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
 	limits := playback.DefaultLimits()
 	limits.SessionsPerStream, limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.HLSSessions,
 		c.PlaylistRate, c.FragmentRate
+	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = c.MediaConnections, c.MediaCalls
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
 		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: c.ClipBytes << 20},
 		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: c.ClipCache << 20, Logger: logger})

@@ -181,6 +181,8 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--tls-cert", "x.pem", "--tls-key", "x.pem"}, exitError, "weir: hint: "},
 		{[]string{"--hls-sessions-per-stream=-1"}, exitError, "negative"},
 		{[]string{"--sync-interval=1m"}, exitError, "10s"},
+		{[]string{"--media-connections-per-stream=-1"}, exitError, "--media-connections-per-stream -1 is negative"},
+		{[]string{"--media-call-rate=-1"}, exitError, "--media-call-rate -1 is negative"},
 		{[]string{"--hls-playlist-rate=-1"}, exitError, "--hls-playlist-rate -1 is negative"},
 		{[]string{"--max-connections=-1"}, exitError, "--max-connections -1 is negative"},
 		{[]string{"--max-connections-per-address=-1"}, exitError,

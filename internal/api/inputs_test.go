@@ -126,6 +126,7 @@ func inputCases() []inputCase {
 	add(imageCases()...)
 	add(fragmentListCases()...)
 	add(configurationCases()...)
+	add(getMediaCases()...)
 
 	// CreateStream.
 	add([]inputCase{
@@ -488,6 +489,37 @@ func clipCases() []inputCase {
 					violation{"null", "clipFragmentSelector.timestampRange.startTimestamp", notNull},
 					violation{"null", "clipFragmentSelector.timestampRange.endTimestamp", notNull})},
 		}...)
+}
+
+func getMediaCases() []inputCase {
+	const op = "GetMedia"
+	const types = "Member must satisfy enum value set: [FRAGMENT_NUMBER, SERVER_TIMESTAMP, " +
+		"PRODUCER_TIMESTAMP, NOW, EARLIEST, CONTINUATION_TOKEN]"
+	start := func(kind, more string) string {
+		return `{` + ref + `,"StartSelector":{"StartSelectorType":"` + kind + `"` + more + `}}`
+	}
+	needs := func(member, kind string) string {
+		return member + " is required when StartSelectorType is " + kind + "."
+	}
+	return append(streamRefCases(op, `,"StartSelector":{"StartSelectorType":"NOW"}`), []inputCase{
+		{op, start("EARLIEST", `,"StartTimestamp":5`), ""},
+		{op, start("FRAGMENT_NUMBER", `,"AfterFragmentNumber":"0"`), ""},
+		{op, start("SERVER_TIMESTAMP", `,"StartTimestamp":0`), ""},
+		{op, start("CONTINUATION_TOKEN", `,"ContinuationToken":"a.b-c_9"`), ""},
+		{op, start("FRAGMENT_NUMBER", ``), needs("AfterFragmentNumber", "FRAGMENT_NUMBER")},
+		{op, start("SERVER_TIMESTAMP", ``), needs("StartTimestamp", "SERVER_TIMESTAMP")},
+		{op, start("PRODUCER_TIMESTAMP", ``), needs("StartTimestamp", "PRODUCER_TIMESTAMP")},
+		{op, start("CONTINUATION_TOKEN", ``), needs("ContinuationToken", "CONTINUATION_TOKEN")},
+		{op, `{` + ref + `}`, wantValidation(violation{"null", "startSelector", notNull})},
+		{op, start("LATER", ``), wantValidation(violation{"'LATER'",
+			"startSelector.startSelectorType", types})},
+		{op, start("FRAGMENT_NUMBER", `,"AfterFragmentNumber":"-1"`), wantValidation(
+			violation{"'-1'", "startSelector.afterFragmentNumber",
+				"Member must satisfy regular expression pattern: ^[0-9]+$"})},
+		{op, start("CONTINUATION_TOKEN", `,"ContinuationToken":"a b"`), wantValidation(
+			violation{"'a b'", "startSelector.continuationToken",
+				`Member must satisfy regular expression pattern: ^[a-zA-Z0-9_\.\-]+$`})},
+	}...)
 }
 
 func fragmentListCases() []inputCase {

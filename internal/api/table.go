@@ -324,7 +324,6 @@ var operations = slices.Concat([]*Operation{
 	operationGetImages,
 
 	// What Weir does not serve.
-	{Name: "GetMedia", Path: "/getMedia", Service: Media},
 
 	{Name: "DescribeImageGenerationConfiguration", Path: "/describeImageGenerationConfiguration"},
 	{Name: "DescribeMappedResourceConfiguration", Path: "/describeMappedResourceConfiguration"},

@@ -37,6 +37,7 @@ type fakeStream struct {
 	records   map[store.Number]*store.Record
 	sequence  int64
 	sets      [][]media.Track
+	changed   chan struct{} // closed by a commit; nil: nobody waits
 }
 
 type fakeSession struct {
@@ -92,6 +93,10 @@ func (f *fakeStore) commit(id store.StreamID, info store.FragmentInfo, old store
 		s.fragments = slices.DeleteFunc(s.fragments, func(i store.FragmentInfo) bool { return i.Number == old })
 	}
 	s.fragments = append(s.fragments, info)
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
 	return info
 }
 
@@ -148,6 +153,30 @@ func (f *fakeStore) List(_ context.Context, id store.StreamID, q store.Query) ([
 		found = found[:q.Limit]
 	}
 	return found, nil
+}
+
+func (f *fakeStore) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
+	for {
+		f.mu.Lock()
+		s, _, err := f.stream(id)
+		if err != nil {
+			f.mu.Unlock()
+			return 0, err
+		}
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		sequence, changed := s.sequence, s.changed
+		f.mu.Unlock()
+		if sequence > after {
+			return sequence, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 }
 
 func (f *fakeStore) Fragment(_ context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {

@@ -129,6 +129,11 @@ type scales struct {
 // (docs/reference/service.md, "Fragments"). A row knows the sum of the frames' durations, of which
 // the last one's is taken off as a mean.
 func (c *scales) length(ctx context.Context, f *store.FragmentInfo) (int64, error) {
+	return c.longest(ctx, f, false)
+}
+
+// longest is length, or with whole the time until the last frame has been shown.
+func (c *scales) longest(ctx context.Context, f *store.FragmentInfo, whole bool) (int64, error) {
 	if c.tracks == nil || c.set != f.TrackSet {
 		tracks, err := c.service.store.TrackSet(ctx, c.stream, f.TrackSet)
 		if err != nil {
@@ -143,10 +148,15 @@ func (c *scales) length(ctx context.Context, f *store.FragmentInfo) (int64, erro
 	for i := range f.Spans {
 		span := &f.Spans[i]
 		scale, frames := c.tracks[span.Track], int64(span.Frames)
-		if scale > 0 && frames > 1 {
-			per := scale * frames
-			longest = max(longest, (span.Duration*(frames-1)*1000+per/2)/per)
+		if scale <= 0 || frames == 0 {
+			continue
 		}
+		shown := frames - 1
+		if whole {
+			shown = frames
+		}
+		per := scale * frames
+		longest = max(longest, (span.Duration*shown*1000+per/2)/per)
 	}
 	return longest, nil
 }

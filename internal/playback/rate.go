@@ -24,6 +24,7 @@ const (
 	getManifest
 	openHLS
 	openDASH
+	getMedia // of a stream, not of a session
 )
 
 // name is the action in the API's words, limited together with those like it.

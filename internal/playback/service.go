@@ -28,6 +28,7 @@ type Fragments interface {
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error)
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+	Wait(ctx context.Context, id store.StreamID, after int64) (int64, error)
 }
 
 // Sessions is what playback asks of the store about sessions.
@@ -51,11 +52,14 @@ type Tokens interface {
 
 // Limits bound what playback allows and keeps.
 type Limits struct {
-	SessionsPerStream    int   // open sessions of a stream; one more closes the oldest; 0: no limit
-	SessionURLsPerSecond int   // OpenHLS calls per stream and second; 0: no limit
-	PlaylistsPerSecond   int   // requests for a master playlist, media playlists, init segments: each, per session and second; 0: no limit
-	FragmentsPerSecond   int   // requests for media segments per session and second; 0: no limit
-	CacheBytes           int64 // playlist text and timelines kept in memory, over all sessions
+	SessionsPerStream    int // open sessions of a stream; one more closes the oldest; 0: no limit
+	SessionURLsPerSecond int // OpenHLS calls per stream and second; 0: no limit
+	PlaylistsPerSecond   int // requests for a master playlist, media playlists, init segments: each, per session and second; 0: no limit
+	FragmentsPerSecond   int // requests for media segments per session and second; 0: no limit
+	// GetMedia: connections of a stream, and calls on a stream and second; 0: no limit
+	MediaConnectionsPerStream int
+	MediaCallsPerSecond       int
+	CacheBytes                int64 // playlist text and timelines kept in memory, over all sessions
 }
 
 // DefaultLimits are the service's for sessions (CLI18) and session URLs (QUOTA), our own for requests (api/limits.go tells why), and
@@ -67,6 +71,9 @@ func DefaultLimits() Limits {
 		PlaylistsPerSecond:   api.DefaultPlaylistRate,
 		FragmentsPerSecond:   api.DefaultFragmentRate,
 		CacheBytes:           64 << 20,
+
+		MediaConnectionsPerStream: api.DefaultMediaConnections,
+		MediaCallsPerSecond:       api.DefaultMediaCalls,
 	}
 }
 
@@ -101,6 +108,7 @@ type Service struct {
 
 	deflaters *sync.Pool
 	views     *viewCache
+	readers   readers
 }
 
 // New makes a Service.

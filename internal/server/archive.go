@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -36,12 +35,56 @@ func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (res
 	if err != nil {
 		return nil, err
 	}
-	return chunks{list.Write}, nil
+	return chunks{func(ctx context.Context, w *patientWriter) error {
+		return list.Write(ctx, w)
+	}}, nil
+}
+
+func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
+	in := new(api.GetMediaInput)
+	if err := decode(req, in); err != nil {
+		return nil, err
+	}
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	media, err := s.playback.GetMedia(ctx, stream, in)
+	if err != nil {
+		s.media.failed(err)
+		return nil, err
+	}
+	return chunks{func(ctx context.Context, w *patientWriter) error {
+		defer media.Close()
+		s.media.connections.Inc()
+		defer s.media.connections.Dec()
+		sink := &mediaSink{w, s.media}
+		err := media.Write(ctx, s.stopping, sink)
+		if err != nil && ctx.Err() == nil {
+			s.media.errors.Inc()
+		}
+		return err
+	}}, nil
+}
+
+// mediaSink is where GetMedia writes to.
+type mediaSink struct {
+	*patientWriter
+	metrics *mediaMetrics
+}
+
+// Flush implements playback.MediaSink.
+func (s *mediaSink) Flush() error { return s.flush() }
+
+// Sent implements playback.MediaSink.
+func (s *mediaSink) Sent(behind time.Duration) {
+	s.metrics.fragments.Inc()
+	s.metrics.behind.Observe(behind.Seconds())
 }
 
 // chunks is an answer of Matroska chunks, whose length nobody knows before.
 type chunks struct {
-	write func(ctx context.Context, w io.Writer) error
+	write func(ctx context.Context, w *patientWriter) error
 }
 
 func (c chunks) send(w http.ResponseWriter, r *http.Request) error {
@@ -49,8 +92,12 @@ func (c chunks) send(w http.ResponseWriter, r *http.Request) error {
 	h["Content-Type"] = typeChunks
 	h["Cache-Control"] = cachePlaylist
 	h["X-Content-Type-Options"] = contentNosniff
+	control := http.NewResponseController(w)
+	// The body is here. Its deadline would end the request's context, through which net/http tells
+	// that the client has left.
+	_ = control.SetReadDeadline(time.Time{})
 	w.WriteHeader(http.StatusOK)
-	return c.write(r.Context(), &patientWriter{w, http.NewResponseController(w)})
+	return c.write(r.Context(), &patientWriter{w, control})
 }
 
 // patientWriter gives the client answerTimeout for each write, however many there are.
@@ -68,4 +115,12 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 		return n, fmt.Errorf("send media: %w", err)
 	}
 	return n, nil
+}
+
+func (p *patientWriter) flush() error {
+	_ = p.control.SetWriteDeadline(time.Now().Add(answerTimeout))
+	if err := p.control.Flush(); err != nil {
+		return fmt.Errorf("send media: %w", err)
+	}
+	return nil
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"weir/internal/mkv"
+	"weir/internal/playback"
 )
 
 // serverRange is the selector of everything by server timestamps.
@@ -124,6 +126,112 @@ func readNumbers(t *testing.T, answer string) (numbers []string, frames int) {
 			frames++
 		case ev.Kind == mkv.TagsEvent && ev.Tags[0].Name == "AWS_KINESISVIDEO_FRAGMENT_NUMBER":
 			numbers = append(numbers, ev.Tags[0].Value)
+		}
+	}
+}
+
+// mediaAnswer is an answer of GetMedia that is being read.
+type mediaAnswer struct {
+	t    *testing.T
+	body io.ReadCloser
+	r    *mkv.Reader
+}
+
+func (s *site) getMedia(selector string) *mediaAnswer {
+	s.t.Helper()
+	body := `{"StreamName":"cam1","StartSelector":{"StartSelectorType":` + selector + `}}`
+	r := s.request(http.MethodPost, "/getMedia", body)
+	s.signer.Sign(r, []byte(body))
+	res, err := s.client.Do(r)
+	must(s.t, err)
+	s.t.Cleanup(func() { res.Body.Close() })
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "video/webm" {
+		s.t.Fatalf("%d %v", res.StatusCode, res.Header)
+	}
+	return &mediaAnswer{s.t, res.Body, mkv.NewReader(res.Body, mkv.DefaultLimits())}
+}
+
+// next is the number of the next fragment, when all of its chunk is there; "" at the end.
+func (m *mediaAnswer) next() string {
+	m.t.Helper()
+	for {
+		ev, err := m.r.Next()
+		if errors.Is(err, io.EOF) {
+			return ""
+		}
+		must(m.t, err)
+		if ev.Kind == mkv.TagsEvent && len(ev.Tags) == 2 &&
+			ev.Tags[1].Name == "AWS_KINESISVIDEO_CONTINUATION_TOKEN" {
+			return ev.Tags[1].Value
+		}
+	}
+}
+
+// An answer begins before there is anything to send, outlives the time that other answers have,
+// goes on with what cameras send, ends after a whole fragment when the server stops, and is taken up
+// by its token.
+func TestGetMediaFollows(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *Options) { o.bodyTime = time.Nanosecond })
+	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
+	silent := s.getMedia(`"EARLIEST"`)
+	s.record()
+	first := silent.next()
+	for range 2 {
+		silent.next()
+	}
+	after := s.getMedia(`"CONTINUATION_TOKEN","ContinuationToken":"` + first + `"`)
+	all, _ := s.fragments("cam1", 1000)
+	for i := range 2 {
+		if got := after.next(); got != all[i+1]["FragmentNumber"] || first != all[0]["FragmentNumber"] {
+			t.Errorf("after %s comes %s", first, got)
+		}
+	}
+	if text := s.get(s.url + "/metrics").body; !strings.Contains(text, "weir_get_media_connections 2\n") ||
+		!strings.Contains(text, "weir_get_media_fragments_total 5\n") {
+		t.Error("the metrics do not tell of two answers with five fragments")
+	}
+	s.record()
+	if got := silent.next(); got == "" || got <= first {
+		t.Errorf("then comes %s", got)
+	}
+	s.stop()
+	for _, m := range []*mediaAnswer{silent, after} {
+		for m.next() != "" {
+		}
+		if rest, err := io.ReadAll(m.body); err != nil || len(rest) > 0 {
+			t.Errorf("the end of the answer: %d bytes more, %v", len(rest), err)
+		}
+	}
+}
+
+func TestGetMediaRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *Options) {
+		limits := playback.DefaultLimits()
+		limits.MediaConnectionsPerStream = 1
+		o.Playback = playback.New(playback.Options{Store: o.Store.(playback.Store), Limits: limits})
+	})
+	s.ok("/createStream", `{"StreamName":"cam1"}`)
+	const now = `"StartSelector":{"StartSelectorType":"NOW"}}`
+	s.call("/getMedia", `{"StreamName":"none",`+now).fails(t, 404, "ResourceNotFoundException", "")
+	s.call("/getMedia", `{"StreamName":"cam1"}`).fails(t, 400, "InvalidArgumentException", "")
+	one := s.getMedia(`"NOW"`)
+	s.call("/getMedia", `{"StreamName":"cam1",`+now).
+		fails(t, 400, "ConnectionLimitExceededException", "1 connections")
+	one.body.Close() // the server notices that the client has left, though nothing is sent
+	eventually(t, func() bool {
+		return strings.Contains(s.get(s.url+"/metrics").body, "weir_get_media_connections 0\n")
+	})
+	s.getMedia(`"NOW"`)
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is not so")
 		}
 	}
 }

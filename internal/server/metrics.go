@@ -12,7 +12,7 @@ import (
 // Weir answers with.
 type metrics struct {
 	requests *prometheus.CounterVec // by operation and status
-	// by operation; not PutMedia, whose requests last as long as the camera is on
+	// by operation; not PutMedia and GetMedia, which last as long as the client wants
 	duration *prometheus.HistogramVec
 	sent     *prometheus.CounterVec // by operation
 	delayed  prometheus.Counter
@@ -31,7 +31,7 @@ type answerKind struct {
 // fragment.
 type answerMetrics struct {
 	requests, sent prometheus.Counter
-	duration       prometheus.Observer // nil for PutMedia
+	duration       prometheus.Observer // nil for PutMedia and GetMedia
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -90,7 +90,7 @@ func (m *metrics) of(kind answerKind) *answerMetrics {
 		requests: m.requests.WithLabelValues(kind.operation, strconv.Itoa(kind.status)),
 		sent:     m.sent.WithLabelValues(kind.operation),
 	}
-	if kind.operation != opPutMedia {
+	if kind.operation != opPutMedia && kind.operation != opGetMedia {
 		a.duration = m.duration.WithLabelValues(kind.operation)
 	}
 	m.kinds[kind] = a

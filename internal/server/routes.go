@@ -16,6 +16,7 @@ import (
 // Operation names, used in routes, metrics and logs.
 const (
 	opPutMedia = "PutMedia" // its body is media
+	opGetMedia = "GetMedia" // its answer lasts as long as the client wants
 	opGetClip  = "GetClip"
 	opUnknown  = "Unknown"
 )
@@ -79,6 +80,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{"GetImages", debug, call(s.getImages)},
 		{"ListFragments", debug, call(s.listFragments)},
 		{opGetClip, info, s.getClip},
+		{opGetMedia, info, s.getMedia},
 		{"GetMediaForFragmentList", debug, s.getMediaForFragmentList},
 	}
 	actions := map[string]handler{

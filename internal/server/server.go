@@ -104,6 +104,7 @@ type Server struct {
 	clock        func() time.Time
 	log          *slog.Logger
 	metrics      *metrics
+	media        *mediaMetrics
 	connections  *connections
 	penalties    *penalties
 	notes        *notes
@@ -153,6 +154,9 @@ func New(o Options) (*Server, error) {
 	}
 	var err error
 	if s.metrics, err = newMetrics(reg); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if s.media, err = newMediaMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s.verifier = &auth.Verifier{

@@ -104,6 +104,7 @@ type streamState struct {
 	sequence int64                   // the greatest sequence seen; guarded by mu
 	sealed   store.Number            // no sealed volume has a greater one; guarded by mu
 	producer int64                   // no stored fragment has a greater producer timestamp; guarded by mu
+	changed  chan struct{}           // closed when sequence rises or the stream is deleted; guarded by mu; nil: nobody waits
 	ring     ring                    // fragments kept in memory only; guarded by mu
 	setIDs   map[[32]byte]int64      // guarded by mu
 	sets     map[int64][]media.Track // guarded by mu, the slices never change

@@ -138,6 +138,7 @@ func (s *Store) append(ctx context.Context, id store.StreamID, rec *store.Record
 	defer st.mu.Unlock()
 	st.clock = max(st.clock, rec.Number)
 	st.sequence = max(st.sequence, c.Sequence)
+	st.tell()
 	if replaces != 0 {
 		st.ring.remove(replaces)
 	}
@@ -179,6 +180,7 @@ func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, in
 	if replaces != 0 {
 		st.ring.remove(replaces)
 	}
+	st.tell()
 	st.ring.push(m, m.stored-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
 	return info, nil
 }

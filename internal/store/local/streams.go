@@ -207,6 +207,7 @@ func (st *streamState) drop() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.ring = ring{}
+	st.tell()
 }
 
 // takesMore tells whether the stream takes more space than it did as was.

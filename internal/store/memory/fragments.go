@@ -127,6 +127,8 @@ func (s *Store) commit(
 		return f.info.Number == old
 	})
 	st.fragments = append(st.fragments, f)
+	close(st.changed)
+	st.changed = make(chan struct{})
 	return f.info, nil
 }
 
@@ -178,6 +180,28 @@ func (s *Store) List(
 		list = list[:q.Limit]
 	}
 	return list, nil
+}
+
+// Wait implements store.Fragments.
+func (s *Store) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
+	for {
+		s.mu.Lock()
+		st, err := s.stream(id)
+		if err != nil {
+			s.mu.Unlock()
+			return 0, fmt.Errorf("wait for fragments: %w", err)
+		}
+		sequence, changed := st.sequence, st.changed
+		s.mu.Unlock()
+		if sequence > after {
+			return sequence, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 }
 
 // Fragment implements store.Fragments.

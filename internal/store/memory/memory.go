@@ -39,6 +39,7 @@ type stream struct {
 	number    store.Number // the greatest that was given out or stored
 	sequence  int64        // of the newest commit
 	trackSets [][]media.Track
+	changed   chan struct{} // closed and made anew by a commit; closed when the stream is deleted
 }
 
 // New returns an empty store. Retention, expiry and fragment numbers go by now.
@@ -62,7 +63,7 @@ func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream
 	st.NumberTag = binary.LittleEndian.Uint64(random[16:])
 	st.CreatedMillis = s.now().UnixMilli()
 	st.Version = newVersion()
-	s.streams[st.ID] = &stream{Stream: copyOf(st)}
+	s.streams[st.ID] = &stream{Stream: copyOf(st), changed: make(chan struct{})}
 	return copyOf(st), nil
 }
 
@@ -194,6 +195,7 @@ func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version str
 		return fmt.Errorf("delete stream %s: %w", id, store.ErrVersion)
 	}
 	delete(s.streams, id)
+	close(st.changed)
 	s.sessions = slices.DeleteFunc(s.sessions, func(p store.Session) bool { return p.Stream == id })
 	return nil
 }

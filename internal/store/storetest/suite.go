@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Engine) {
 		{"cancelled", testCancelled},
 		{"list", testList},
 		{"numbers", testNumbers},
+		{"wait", testWait},
 		{"replace", testReplace},
 		{"many producers", testProducers},
 		{"retention", testRetention},

@@ -1,0 +1,235 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// mediaPage is how many rows GetMedia reads at a time while it is behind.
+const mediaPage = 64
+
+// MediaStream is an answer of GetMedia: the chunks of a stream from some fragment on, those that are
+// stored and then each that is being stored.
+type MediaStream struct {
+	service *Service
+	stream  store.Stream
+	after   store.Number // the last fragment that is not asked for any more
+	release func()
+}
+
+// GetMedia begins an answer of GetMedia. The caller closes it. Errors are *api.Error: InvalidArgument,
+// ClientLimitExceeded and ConnectionLimitExceeded, ResourceNotFound when the stream is deleted;
+// anything else is a fault.
+func (s *Service) GetMedia(ctx context.Context, stream store.Stream, in *api.GetMediaInput) (
+	*MediaStream, error) {
+	if n := s.limits.MediaCallsPerSecond; !s.rate.allow(limitKey{string(stream.ID), getMedia}, n, n,
+		s.clock()) {
+		return nil, api.Errorf(api.ClientLimitExceededException,
+			"The stream allows %d calls of GetMedia per second.", n)
+	}
+	after, err := s.begin(ctx, &stream, in.StartSelector)
+	if err != nil {
+		return nil, err
+	}
+	release, ok := s.readers.enter(stream.ID, s.limits.MediaConnectionsPerStream)
+	if !ok {
+		return nil, api.Errorf(api.ConnectionLimitExceededException,
+			"The stream allows %d connections of GetMedia at a time.",
+			s.limits.MediaConnectionsPerStream)
+	}
+	return &MediaStream{service: s, stream: stream, after: after, release: release}, nil
+}
+
+// Close ends the answer.
+func (m *MediaStream) Close() { m.release() }
+
+// begin is the number after which an answer begins.
+func (s *Service) begin(ctx context.Context, stream *store.Stream, sel *api.StartSelector) (
+	store.Number, error) {
+	number := func(text, member string) (store.Number, error) {
+		n, err := stream.ParseNumber(text)
+		if err != nil {
+			return 0, api.Errorf(api.InvalidArgumentException, "%s %s: %v.", member, text, err)
+		}
+		return n, nil
+	}
+	switch sel.StartSelectorType {
+	case api.StartEarliest:
+		return 0, nil
+	case api.StartNow:
+		return s.before(ctx, stream, store.Query{Order: store.ByNumberNewest}, nil)
+	case api.StartFragmentNumber:
+		return number(sel.AfterFragmentNumber, "AfterFragmentNumber")
+	case api.StartContinuationToken:
+		return number(sel.ContinuationToken, "ContinuationToken")
+	}
+	clock := store.ServerTimestamp
+	if sel.StartSelectorType == api.StartProducerTimestamp {
+		clock = store.ProducerTimestamp
+	}
+	return s.beginAt(ctx, stream, clock, int64(*sel.StartTimestamp))
+}
+
+// beginAt finds the fragment in which a moment lies, or the first one that starts later. When
+// nothing of that is stored, the answer begins with what will be.
+func (s *Service) beginAt(ctx context.Context, stream *store.Stream, clock store.TimestampKind,
+	at int64) (store.Number, error) {
+	if at > 0 {
+		scales := scales{service: s, stream: stream.ID}
+		contains := func(f *store.FragmentInfo) (bool, error) {
+			length, err := scales.longest(ctx, f, true)
+			start := f.ServerTimestamp
+			if clock == store.ProducerTimestamp {
+				start = f.ProducerTimestamp
+			}
+			return start == at || start+length > at, err
+		}
+		n, err := s.before(ctx, stream, store.Query{Timestamp: clock, End: at,
+			Order: store.ByNumberNewest}, contains)
+		if err != nil || n > 0 {
+			return n, err
+		}
+	}
+	n, err := s.before(ctx, stream, store.Query{Timestamp: clock, Start: at}, nil)
+	if err != nil || n > 0 {
+		return n, err
+	}
+	newest, err := s.before(ctx, stream, store.Query{Order: store.ByNumberNewest}, nil)
+	if newest > 0 {
+		newest++ // after it
+	}
+	return newest, err
+}
+
+// before is a number after which the first fragment of a query comes, 0 when there is none or it is
+// not wanted.
+func (s *Service) before(ctx context.Context, stream *store.Stream, q store.Query,
+	wanted func(*store.FragmentInfo) (bool, error)) (store.Number, error) {
+	q.Limit = 1
+	found, err := s.store.List(ctx, stream.ID, q)
+	if err != nil {
+		return 0, storeError("list fragments", err)
+	}
+	if len(found) == 0 {
+		return 0, nil
+	}
+	if wanted != nil {
+		if ok, err := wanted(&found[0]); err != nil || !ok {
+			return 0, err
+		}
+	}
+	return found[0].Number - 1, nil
+}
+
+// MediaSink is where an answer of GetMedia goes.
+type MediaSink interface {
+	io.Writer
+	// Flush sends what was written to the client. It is called before the first chunk, too.
+	Flush() error
+	// Sent tells of each chunk how long ago its fragment arrived.
+	Sent(behind time.Duration)
+}
+
+// Write writes chunks until ctx ends, stop is closed or the stream is deleted, and then returns nil
+// after a whole chunk; after an error the answer is cut short.
+//
+// Numbers rise from chunk to chunk (DESIGN.md, "GetMedia").
+func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSink) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	c := &chunkWriter{service: m.service, stream: &m.stream, w: w}
+	for sequence := int64(-1); ; {
+		var err error
+		sequence, err = m.service.store.Wait(waiting, m.stream.ID, sequence)
+		if err == nil {
+			err = m.rest(waiting, c, w)
+		}
+		switch {
+		case waiting.Err() != nil && ctx.Err() == nil, errors.Is(err, store.ErrNotFound):
+			return nil // the server stops, or the stream is gone
+		case err != nil:
+			return fmt.Errorf("send media: %w", err)
+		}
+	}
+}
+
+// rest writes what is stored after the last chunk.
+func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) error {
+	for {
+		page, err := m.service.store.List(ctx, m.stream.ID, store.Query{
+			After: m.after, Order: store.ByNumber, Limit: mediaPage})
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			f := &page[i]
+			m.after = f.Number
+			err := c.fragment(ctx, f, true)
+			var unwritten *errUnwritten
+			if errors.As(err, &unwritten) {
+				switch {
+				case errors.Is(err, store.ErrGone): // past retention, as those before it
+					continue
+				case errors.Is(err, store.ErrCorrupt):
+					err = c.failure(f.Number, errChunkInternal)
+				}
+			}
+			if err == nil {
+				err = w.Flush()
+			}
+			if err != nil {
+				return err
+			}
+			w.Sent(m.service.clock().Sub(time.UnixMilli(f.ServerTimestamp)))
+		}
+		if len(page) < mediaPage {
+			return nil
+		}
+	}
+}
+
+// readers counts the connections of GetMedia by streams.
+type readers struct {
+	mu     sync.Mutex
+	counts map[store.StreamID]int
+}
+
+// enter counts one in, unless there are so many already (0: no limit).
+func (r *readers) enter(id store.StreamID, limit int) (leave func(), ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if limit > 0 && r.counts[id] >= limit {
+		return nil, false
+	}
+	if r.counts == nil {
+		r.counts = make(map[store.StreamID]int)
+	}
+	r.counts[id]++
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.counts[id]--; r.counts[id] == 0 {
+			delete(r.counts, id)
+		}
+	}), true
+}

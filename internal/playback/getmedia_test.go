@@ -1,0 +1,307 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// sink takes an answer of GetMedia, chunk by chunk.
+type sink struct {
+	mu     sync.Mutex
+	b      bytes.Buffer
+	chunks chan []byte // what came between two calls of Flush
+	failed error       // of Write from now on
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.Write(p)
+	return len(p), s.failed
+}
+
+func (s *sink) Flush() error {
+	s.mu.Lock()
+	chunk := bytes.Clone(s.b.Bytes())
+	s.b.Reset()
+	s.mu.Unlock()
+	s.chunks <- chunk
+	return nil
+}
+
+func (s *sink) Sent(time.Duration) {}
+
+// following is an answer of GetMedia that is being written.
+type following struct {
+	*rig
+	sink *sink
+	stop chan struct{}
+	end  chan error
+}
+
+// follow begins an answer.
+func (r *rig) follow(sel *api.StartSelector) *following {
+	r.Helper()
+	m, err := r.service.GetMedia(r.Context(), r.stream, &api.GetMediaInput{StartSelector: sel})
+	if err != nil {
+		r.Fatal(err)
+	}
+	f := &following{r, &sink{chunks: make(chan []byte)}, make(chan struct{}), make(chan error, 1)}
+	go func() {
+		defer m.Close()
+		f.end <- m.Write(r.Context(), f.stop, f.sink)
+	}()
+	if first := <-f.sink.chunks; len(first) > 0 {
+		r.Fatalf("the answer begins with %q", first)
+	}
+	return f
+}
+
+// next is the next chunk.
+func (f *following) next() *chunkRead {
+	f.Helper()
+	select {
+	case data := <-f.sink.chunks:
+		chunks := readChunks(f.T, data)
+		if len(chunks) != 1 {
+			f.Fatalf("%d chunks at once", len(chunks))
+		}
+		return chunks[0]
+	case err := <-f.end:
+		f.Fatalf("the answer has ended: %v", err)
+	case <-time.After(time.Minute):
+		f.Fatal("no chunk comes")
+	}
+	return nil
+}
+
+// expect reads the chunks of fragments.
+func (f *following) expect(want ...store.FragmentInfo) {
+	f.Helper()
+	for _, i := range want {
+		n := f.stream.FormatNumber(i.Number)
+		c := f.next()
+		if got := c.tag(tagFragmentNumber); got != n || c.tag(tagContinuation) != n ||
+			!strings.HasSuffix(c.order, "CT") || !strings.HasPrefix(c.order, "HT") {
+			f.Fatalf("chunk %s of %s with token %s, want %s", c.order, got, c.tag(tagContinuation), n)
+		}
+	}
+}
+
+// ends stops the answer, which must end as it should.
+func (f *following) ends() {
+	f.Helper()
+	close(f.stop)
+	if err := <-f.end; err != nil {
+		f.Fatal(err)
+	}
+}
+
+// Each selector starts where the service says, and every answer goes on with what comes.
+func TestGetMediaSelectors(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, videoTrack())
+	x.camera.clock -= time.Hour.Milliseconds()
+	var sent []store.FragmentInfo
+	for range 3 {
+		sent = append(sent, x.camera.sendMedia())
+	}
+	x.camera.clock += 10_000 // a pause, on both clocks
+	x.store.sleep(10 * time.Second)
+	for range 2 {
+		sent = append(sent, x.camera.sendMedia())
+	}
+	number := x.stream.FormatNumber(sent[1].Number)
+	moment := func(kind api.StartSelectorType, at int64) *api.StartSelector {
+		ts := api.Timestamp(at)
+		return &api.StartSelector{StartSelectorType: kind, StartTimestamp: &ts}
+	}
+	const server, producer = api.StartServerTimestamp, api.StartProducerTimestamp
+	cases := []struct {
+		sel  *api.StartSelector
+		from int
+	}{
+		{&api.StartSelector{StartSelectorType: api.StartEarliest}, 0},
+		{&api.StartSelector{StartSelectorType: api.StartNow}, 4},
+		{&api.StartSelector{StartSelectorType: api.StartFragmentNumber, AfterFragmentNumber: number}, 2},
+		{&api.StartSelector{StartSelectorType: api.StartFragmentNumber,
+			AfterFragmentNumber: x.stream.FormatNumber(sent[2].Number + 7)}, 3}, // not a fragment's
+		{&api.StartSelector{StartSelectorType: api.StartContinuationToken, ContinuationToken: number}, 2},
+		{moment(server, 0), 0},
+		{moment(server, sent[1].ServerTimestamp), 1},
+		{moment(server, sent[1].ServerTimestamp+1999), 1},
+		{moment(server, sent[2].ServerTimestamp+2000), 3}, // in the pause
+		{moment(server, sent[4].ServerTimestamp+999_999), 5},
+		{moment(producer, sent[0].ProducerTimestamp), 0},
+		{moment(producer, sent[3].ProducerTimestamp-1), 3},
+		{moment(producer, sent[3].ProducerTimestamp+1), 3},
+	}
+	var all []*following
+	for _, c := range cases {
+		f := x.follow(c.sel)
+		f.expect(sent[c.from:]...)
+		all = append(all, f)
+	}
+	last := x.camera.sendMedia()
+	for _, f := range all {
+		f.expect(last)
+		f.ends()
+	}
+	if x.store.opened != 0 {
+		t.Errorf("%d fragments are still open", x.store.opened)
+	}
+}
+
+// An answer begins on a silent stream, and follows it from its first fragment on. MillisBehindNow is
+// the age of a fragment.
+func TestGetMediaOfASilentStream(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, videoTrack())
+	var all []*following
+	ts := api.Timestamp(x.store.clock().UnixMilli())
+	for _, sel := range []*api.StartSelector{{StartSelectorType: api.StartNow},
+		{StartSelectorType: api.StartEarliest},
+		{StartSelectorType: api.StartServerTimestamp, StartTimestamp: &ts}} {
+		all = append(all, x.follow(sel))
+	}
+	info := x.camera.sendMedia()
+	for _, f := range all {
+		c := f.next()
+		if c.tag(tagFragmentNumber) != x.stream.FormatNumber(info.Number) {
+			t.Errorf("chunk of %s", c.tag(tagFragmentNumber))
+		}
+		if late := c.tag(tagMillisBehindNow); late != "0" && late != "2000" { // the camera's clock goes on
+			t.Errorf("behind by %s ms", late)
+		}
+		f.ends()
+	}
+}
+
+// A fragment that is stored after one with a greater number was sent is left out, and one that takes
+// another's place comes with its own number: numbers rise, and none comes twice.
+func TestGetMediaNumbersRise(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, videoTrack())
+	first := x.camera.sendMedia()
+	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
+	f.expect(first)
+	late := x.camera.nextNumber()
+	second := x.camera.sendMedia()
+	f.expect(second)
+	info := x.camera.info(late)
+	x.store.commit(x.stream.ID, info, 0)
+	third := x.camera.sendMedia()
+	x.store.commit(x.stream.ID, x.camera.info(x.camera.nextNumber()), second.Number)
+	fourth := x.camera.sendMedia()
+	f.expect(third, fourth)
+	f.ends()
+}
+
+// What goes while an answer is on its way is left out, what is damaged is told, and the answer goes
+// on; it ends with the stream.
+func TestGetMediaThroughLosses(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, videoTrack())
+	var sent []store.FragmentInfo
+	for range 4 {
+		sent = append(sent, x.camera.sendMedia())
+	}
+	delete(x.store.streams[x.stream.ID].records, sent[1].Number) // listed, gone when opened
+	x.store.corrupt = map[store.Number]error{sent[2].Number: store.ErrCorrupt}
+	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
+	f.expect(sent[0])
+	c := f.next()
+	if c.order != "HT" || c.tag(tagFragmentNumber) != x.stream.FormatNumber(sent[2].Number) ||
+		c.tag(tagErrorID) != "5000" || c.tag(tagErrorCode) != "INTERNAL_ERROR" {
+		t.Errorf("a damaged fragment is %s %v", c.order, c.tags)
+	}
+	f.expect(sent[3])
+	x.store.mu.Lock()
+	s := x.store.streams[x.stream.ID]
+	delete(x.store.streams, x.stream.ID)
+	close(s.changed)
+	x.store.mu.Unlock()
+	if err := <-f.end; err != nil {
+		t.Errorf("the stream was deleted: %v", err)
+	}
+}
+
+func TestGetMediaLimits(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, videoTrack())
+	limits := patient()
+	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = 2, 4
+	x.service = New(Options{Store: x.store, Tokens: fakeTokens{}, Limits: limits, Clock: x.store.clock})
+	in := &api.GetMediaInput{StartSelector: &api.StartSelector{StartSelectorType: api.StartNow}}
+	begin := func(stream store.Stream) (*MediaStream, error) {
+		return x.service.GetMedia(t.Context(), stream, in)
+	}
+	a, err := begin(x.stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(x.stream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(x.stream); !errors.Is(err, &api.Error{
+		Code: api.ConnectionLimitExceededException}) {
+		t.Errorf("a third connection: %v", err)
+	}
+	a.Close()
+	a.Close() // once counts
+	if _, err := begin(x.stream); err != nil {
+		t.Errorf("after one has ended: %v", err)
+	}
+	if _, err := begin(x.stream); !errors.Is(err, &api.Error{
+		Code: api.ClientLimitExceededException}) {
+		t.Errorf("a fifth call in a second: %v", err)
+	}
+	if _, err := begin(x.store.create("other", 1)); err != nil {
+		t.Errorf("another stream: %v", err)
+	}
+	for _, sel := range []*api.StartSelector{
+		{StartSelectorType: api.StartFragmentNumber, AfterFragmentNumber: "7"},
+		{StartSelectorType: api.StartContinuationToken, ContinuationToken: "x"},
+	} {
+		x.store.sleep(time.Second)
+		_, err := x.service.GetMedia(t.Context(), x.stream, &api.GetMediaInput{StartSelector: sel})
+		if !errors.Is(err, &api.Error{Code: api.InvalidArgumentException}) {
+			t.Errorf("%+v: %v", sel, err)
+		}
+	}
+}
+
+// A client that has left costs nothing more, and is no clean end.
+func TestGetMediaOfAClientThatLeft(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, videoTrack())
+	ctx, cancel := context.WithCancel(t.Context())
+	m, err := x.service.GetMedia(ctx, x.stream, &api.GetMediaInput{
+		StartSelector: &api.StartSelector{StartSelectorType: api.StartNow}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := make(chan error, 1)
+	s := &sink{chunks: make(chan []byte, 1)}
+	go func() { end <- m.Write(ctx, nil, s) }()
+	<-s.chunks
+	cancel()
+	if err := <-end; !errors.Is(err, context.Canceled) {
+		t.Errorf("while nothing comes: %v", err)
+	}
+	broken := fmt.Errorf("broken pipe")
+	s.failed = broken
+	x.camera.sendMedia()
+	if err := m.Write(t.Context(), nil, s); !errors.Is(err, broken) {
+		t.Errorf("while it is written to: %v", err)
+	}
+}
