@@ -12,7 +12,7 @@ import (
 )
 
 // nullStore takes fragments and forgets them.
-type nullStore struct{ fakeStore }
+type nullStore struct{ *testStore }
 
 func (s *nullStore) Append(context.Context, store.StreamID,
 	*store.Record) (store.FragmentInfo, error) {
@@ -67,7 +67,7 @@ func BenchmarkConnection(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		o := absolute(&nullStore{})
+		o := absolute(&nullStore{newStore()})
 		o.Memory = memory
 		if err := New(o).Run(context.Background(), onlyReader{bytes.NewReader(body)},
 			ackFunc(func([]byte) error { return nil })); err != nil {

@@ -24,7 +24,7 @@ import (
 // RECEIVED either.
 func TestReadingGoesOnWhileStoring(t *testing.T) {
 	gate := make(chan struct{})
-	s := &fakeStore{onAppend: func(*store.Record) error { <-gate; return nil }}
+	s := appending(func(*store.Record) error { <-gate; return nil })
 	o := absolute(s)
 	o.Limits.InFlight = 2
 	r, w := io.Pipe()
@@ -89,12 +89,12 @@ func TestClientThatReadsNoAcksIsNotStalled(t *testing.T) {
 	b.end()
 	stored := make(chan struct{})
 	n := 0
-	s := &fakeStore{onAppend: func(*store.Record) error {
+	s := appending(func(*store.Record) error {
 		if n++; n == fragments {
 			close(stored)
 		}
 		return nil
-	}}
+	})
 	log := &blocked{open: make(chan struct{})}
 	done := make(chan error)
 	go func() { done <- New(absolute(s)).Run(context.Background(), b.reader(), log) }()
@@ -146,7 +146,7 @@ func TestAckQueueSheds(t *testing.T) {
 
 // A client whose connection breaks while acknowledgements are sent is read to the end.
 func TestAckWriteFailure(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	o := absolute(s)
 	b := build(t).header(sdk).gop(epoch, 1).gop(epoch+1000, 1).end()
 	if err := New(o).Run(context.Background(), b.reader(), ackFunc(func([]byte) error { return io.ErrClosedPipe })); err != nil {
@@ -163,7 +163,7 @@ func (f ackFunc) WriteAck(b []byte) error { return f(b) }
 
 // A failure to store is told at once, although nothing more comes from the producer.
 func TestStoreFailureEndsASilentConnection(t *testing.T) {
-	s := &fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }}
+	s := appending(func(*store.Record) error { return store.ErrFull })
 	r, w := io.Pipe()
 	o := absolute(s)
 	o.Deadlines = &fakeConn{r: r, past: testNow.Add(stopGrace)}
@@ -181,12 +181,12 @@ func TestStoreFailureEndsASilentConnection(t *testing.T) {
 
 // After a failure later fragments are not stored: the producer resends from the failed one.
 func TestNothingIsStoredBehindAFailure(t *testing.T) {
-	s := &fakeStore{onAppend: func(r *store.Record) error {
+	s := appending(func(r *store.Record) error {
 		if r.Number == 2 {
 			return store.ErrFull
 		}
 		return nil
-	}}
+	})
 	b := build(t).header(sdk)
 	for i := range int64(20) {
 		b.gop(epoch+1000*i, 1)
@@ -209,7 +209,7 @@ func TestNothingIsStoredBehindAFailure(t *testing.T) {
 
 // The end of the context unblocks reading; what was received whole is stored.
 func TestContextEnds(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	r, w := io.Pipe()
 	o := absolute(s)
 	o.Deadlines = &fakeConn{r: r, past: testNow.Add(stopGrace)}
@@ -260,7 +260,7 @@ func TestDrain(t *testing.T) {
 			build(t).header(sdk).gop(epoch+1000, 1).Bytes(), "BUFFERING", []string{one}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &fakeStore{}
+			s := newStore()
 			r, w := io.Pipe()
 			o := absolute(s)
 			o.Deadlines = &fakeConn{r: r, past: testNow.Add(stopGrace)}
@@ -314,7 +314,7 @@ func TestIdle(t *testing.T) {
 		{"in a fragment of the SDK", build(t).header(sdk).gop(epoch, 1), ErrIdle, 4000, 0},
 		{"in a fragment of a device", build(t).header("device").gop(epoch, 1), ErrIdle, 0, 1},
 	} {
-		s := &fakeStore{}
+		s := newStore()
 		o := absolute(s)
 		conn := &fakeConn{r: r}
 		o.Deadlines = conn
@@ -333,7 +333,7 @@ func TestIdle(t *testing.T) {
 }
 
 func TestIdleAcks(t *testing.T) {
-	o := absolute(&fakeStore{})
+	o := absolute(newStore())
 	o.Clock = time.Now
 	o.Limits.IdleAck = time.Millisecond
 	r, w := io.Pipe()
@@ -357,7 +357,7 @@ func TestIdleAcks(t *testing.T) {
 // Behind an ERROR the body is read on for a moment, so that the producer is not reset before it has read it.
 func TestLingersAfterAnError(t *testing.T) {
 	r, w := io.Pipe()
-	o := absolute(&fakeStore{})
+	o := absolute(newStore())
 	conn := &fakeConn{r: r}
 	o.Deadlines = conn
 	log := &ackLog{got: make(chan string, 10)}
@@ -382,7 +382,7 @@ func TestLingersAfterAnError(t *testing.T) {
 // A failure to store ends a connection whose producer is sending; that too must be read before the connection is cut.
 func TestLingersAfterAStoreFailure(t *testing.T) {
 	r, w := io.Pipe()
-	o := absolute(&fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }})
+	o := absolute(appending(func(*store.Record) error { return store.ErrFull }))
 	o.Deadlines = &fakeConn{r: r, past: testNow}
 	log := &ackLog{got: make(chan string, 10)}
 	done := make(chan error)
@@ -406,12 +406,12 @@ func TestLingersAfterAStoreFailure(t *testing.T) {
 // An ERROR that is held back keeps nobody from sending: what is on its way is read meanwhile.
 func TestErrorIsHeldBack(t *testing.T) {
 	for name, c := range map[string]struct {
-		store *fakeStore
+		store *testStore
 		bad   string
 		want  string
 	}{
-		"storing fails": {&fakeStore{onAppend: func(*store.Record) error { return store.ErrFull }}, "", fmt.Sprintf("ERROR %d #1 5001", epoch)},
-		"reading fails": {&fakeStore{}, "\x00", "ERROR 4006"},
+		"storing fails": {appending(func(*store.Record) error { return store.ErrFull }), "", fmt.Sprintf("ERROR %d #1 5001", epoch)},
+		"reading fails": {newStore(), "\x00", "ERROR 4006"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, w := io.Pipe()
@@ -454,7 +454,7 @@ func TestErrorIsHeldBack(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	first := build(t).header("device").gop(epoch, 2).gop(epoch+1000, 3)
 	for i, c := range []struct {
 		body io.Reader
@@ -479,7 +479,7 @@ func TestSummary(t *testing.T) {
 
 func TestWriteDeadlineBehindTheBody(t *testing.T) {
 	r, _ := io.Pipe()
-	o := absolute(&fakeStore{})
+	o := absolute(newStore())
 	expired := make(chan struct{})
 	o.Deadlines = &fakeConn{r: r, onWrite: sync.OnceFunc(func() { close(expired) })}
 	w := ackFunc(func([]byte) error { <-expired; return os.ErrDeadlineExceeded })
@@ -534,7 +534,7 @@ func TestMemory(t *testing.T) {
 
 // Two connections that need more than there is: one gives up, and its memory lets the other go on.
 func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	m := newMemory(10 << 20) // of which the key may hold 7.5 MiB; each needs 4 MiB and what describes it
 	big := strings.Repeat("x", 3<<19)
 	results := make(chan error)
@@ -570,7 +570,7 @@ func TestMetrics(t *testing.T) {
 	if _, err := NewMetrics(reg); err == nil {
 		t.Error("registered twice")
 	}
-	o := absolute(&fakeStore{})
+	o := absolute(newStore())
 	o.Metrics = m
 	b := build(t).header(sdk).gop(epoch, 3).gop(epoch+1000, 2).gop(epoch, 1)
 	_, err = run(t, o, b.reader())

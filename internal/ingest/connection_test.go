@@ -15,7 +15,7 @@ import (
 )
 
 func TestFragmentsAndAcks(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	b := build(t).header(sdk, videoTrack, audioTrack)
 	for i := range int64(3) {
 		at := epoch + 1000*i
@@ -56,7 +56,7 @@ func TestFragmentsAndAcks(t *testing.T) {
 }
 
 func TestRelativeTimecodesAreEchoedRaw(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	b := build(t).header(sdk).gop(0, 2).gop(1800, 2).end()
 	acks, err := run(t, relative(s, epoch), b.reader())
 	if err != nil {
@@ -73,7 +73,7 @@ func TestRelativeTimecodesAreEchoedRaw(t *testing.T) {
 
 // The SDK keeps the body open until it has read PERSISTED of the last fragment.
 func TestEndOfFragmentPersistsWithoutTheBodysEnd(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	r, w := io.Pipe()
 	log := &ackLog{got: make(chan string)}
 	done := make(chan error)
@@ -95,7 +95,7 @@ func TestBufferingComesWithTheClusterHeader(t *testing.T) {
 	r, w := io.Pipe()
 	log := &ackLog{got: make(chan string)}
 	done := make(chan error)
-	go func() { done <- New(absolute(&fakeStore{})).Run(context.Background(), r, log) }()
+	go func() { done <- New(absolute(newStore())).Run(context.Background(), r, log) }()
 	go w.Write(build(t).header(sdk).cluster(epoch).Bytes())
 	if got := <-log.got; !strings.HasPrefix(got, "BUFFERING") {
 		t.Fatalf("got %q", got)
@@ -161,7 +161,7 @@ func TestEnds(t *testing.T) {
 		{"tags", open(sdk).tag("k", "v").reader(), whole, "BUFFERING RECEIVED PERSISTED", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &fakeStore{}
+			s := newStore()
 			acks, err := run(t, absolute(s), c.body)
 			if c.stored == "" {
 				wantRecords(t, s)
@@ -182,7 +182,7 @@ func TestEnds(t *testing.T) {
 
 // A producer that has marked a fragment's end once would have marked this one's: it resends.
 func TestLostAfterAnEarlierMarkDropsThePartialFragment(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	b := build(t).header("device").gop(epoch, 1).end().gop(epoch+1000, 2)
 	_, err := run(t, absolute(s), lost(b.Bytes()))
 	wantError(t, err, 4000)
@@ -191,7 +191,7 @@ func TestLostAfterAnEarlierMarkDropsThePartialFragment(t *testing.T) {
 
 // Timecodes may begin again with a new document in the same body.
 func TestTwoDocuments(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	b := build(t).header(sdk).gop(5000, 1).header(sdk, audioTrack).cluster(0).frame(2, 0, "x").end()
 	if _, err := run(t, relative(s, epoch), b.reader()); err != nil {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func TestManyDocuments(t *testing.T) {
 		track.Number = 1 + i%100
 		b.header(sdk, track).cluster(int64(i)).frame(track.Number, int64(i), "x")
 	}
-	s := &fakeStore{}
+	s := newStore()
 	connection := New(relative(s, epoch))
 	if err := connection.Run(context.Background(), b.reader(), &ackLog{}); err != nil {
 		t.Fatal(err)
@@ -224,7 +224,7 @@ func TestManyDocuments(t *testing.T) {
 // ffmpeg cuts clusters by size, so one may have no frame of a track; the service answers 4011
 // there, Weir does not.
 func TestFragmentWithoutFramesOfATrack(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	b := build(t).header("Lavf", videoTrack, audioTrack).cluster(epoch).frame(2, epoch,
 		"a").cluster(epoch+10).frame(1, epoch+10, "v")
 	if _, err := run(t, absolute(s), b.reader()); err != nil {
@@ -237,7 +237,7 @@ func TestFragmentWithoutFramesOfATrack(t *testing.T) {
 func TestBodiesWithoutMedia(t *testing.T) {
 	for name, body := range map[string][]byte{"empty": nil, "tags": build(t).end().Bytes(),
 		"header": build(t).header(sdk).Bytes()} {
-		acks, err := run(t, absolute(&fakeStore{}), bytes.NewReader(body))
+		acks, err := run(t, absolute(newStore()), bytes.NewReader(body))
 		if err != nil || len(acks) > 0 {
 			t.Errorf("%s: %q, %v", name, acks, err)
 		}
@@ -273,19 +273,19 @@ func TestBodyThatBeginsInsideADocument(t *testing.T) {
 		"tags of a huge size": {0x12, 0x54, 0xC3, 0x67, 0x01, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
 			0xFF},
 	} {
-		s := &fakeStore{}
+		s := newStore()
 		acks, err := run(t, absolute(s), bytes.NewReader(body))
 		if !slices.Equal(acks, []string{"ERROR 4000"}) || err == nil {
 			t.Errorf("%s: %q, %v", name, acks, err)
 		}
 		wantRecords(t, s)
 	}
-	acks, err := run(t, absolute(&fakeStore{}), bytes.NewReader(append(mark, whole...)))
+	acks, err := run(t, absolute(newStore()), bytes.NewReader(append(mark, whole...)))
 	if err != nil {
 		t.Errorf("tags, then a document: %q, %v", acks, err)
 	}
 	broken := append(build(t).header(sdk).Bytes(), 0, 0, 0, 0)
-	if acks, _ := run(t, absolute(&fakeStore{}), bytes.NewReader(broken)); !slices.Equal(acks,
+	if acks, _ := run(t, absolute(newStore()), bytes.NewReader(broken)); !slices.Equal(acks,
 		[]string{"ERROR 4006"}) {
 		t.Errorf("garbage in a document: %q", acks)
 	}
@@ -302,7 +302,7 @@ func TestKeyFlagFromTheBitstream(t *testing.T) {
 	}
 	b := build(t).header("GStreamer", track)
 	b.Write(knownCluster(epoch, group(0, 0x65), group(40, 0x41), group(80, 0x41)))
-	s := &fakeStore{}
+	s := newStore()
 	if _, err := run(t, absolute(s), b.reader()); err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,9 @@ var avcC = []byte{
 }
 
 func TestRetentionZeroIsNotPersisted(t *testing.T) {
-	acks, err := run(t, absolute(&fakeStore{volatile: true}),
+	stream := testStream()
+	stream.RetentionHours = 0
+	acks, err := run(t, absolute(newStoreOf(stream)),
 		build(t).header(sdk).gop(epoch, 1).end().reader())
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +334,7 @@ func TestRetentionZeroIsNotPersisted(t *testing.T) {
 }
 
 func TestNoAcksWanted(t *testing.T) {
-	o := absolute(&fakeStore{})
+	o := absolute(newStore())
 	o.NoAcks = true
 	acks, err := run(t, o, build(t).header(sdk).gop(epoch, 1).gop(epoch, 1).reader())
 	wantError(t, err, 4004)
@@ -372,7 +374,7 @@ func TestCuts(t *testing.T) {
 		all := b.Bytes()
 		for cut := range len(all) + 1 {
 			for _, body := range []io.Reader{bytes.NewReader(all[:cut]), lost(all[:cut])} {
-				s := &fakeStore{}
+				s := newStore()
 				acks, err := run(t, absolute(s), body)
 				for i, r := range s.all() {
 					if d := describe(r); !want[d] {
@@ -389,7 +391,7 @@ func TestCuts(t *testing.T) {
 				}
 			}
 		}
-		s := &fakeStore{}
+		s := newStore()
 		if _, err := run(t, absolute(s), bytes.NewReader(all)); err != nil || len(s.all()) != 5 {
 			t.Fatalf("uncut: %d fragments, %v", len(s.all()), err)
 		}

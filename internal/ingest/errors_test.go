@@ -52,13 +52,13 @@ func TestErrors(t *testing.T) {
 	named := func(f string) string { return fmt.Sprintf(f, at) }
 	for _, c := range []struct {
 		name string
-		set  func(*Options, *fakeStore)
+		set  func(*Options, *testStore)
 		add  func(*builder)
 		ack  string
 	}{
-		{"size", func(o *Options, _ *fakeStore) { o.Limits.FragmentBytes = 100 },
+		{"size", func(o *Options, _ *testStore) { o.Limits.FragmentBytes = 100 },
 			func(b *builder) { b.gop(at, 1).frame(1, at+40, long) }, named("ERROR %d #2 4001")},
-		{"frames", func(o *Options, _ *fakeStore) { o.Limits.FragmentFrames = 3 },
+		{"frames", func(o *Options, _ *testStore) { o.Limits.FragmentFrames = 3 },
 			func(b *builder) { b.gop(at, 4) }, named("ERROR %d #2 4001")},
 		{"block over the reader's limit", nil,
 			func(b *builder) {
@@ -67,7 +67,7 @@ func TestErrors(t *testing.T) {
 		{"duration", nil, func(b *builder) {
 			b.gop(at, 1).frame(1, at+20_001, "late")
 		}, named("ERROR %d #2 4002")},
-		{"connection too old", func(o *Options, _ *fakeStore) {
+		{"connection too old", func(o *Options, _ *testStore) {
 			o.Limits.MaxConnection = time.Minute
 			var steps atomic.Int64
 			o.Clock = func() time.Time {
@@ -103,12 +103,12 @@ func TestErrors(t *testing.T) {
 			b.gop(epoch*2, 1)
 		}, fmt.Sprintf("ERROR %d #2 4007", epoch*2)},
 		{"no time at all", nil, func(b *builder) { b.gop(epoch*1000, 1) }, "ERROR 4006"},
-		{"not active", func(_ *Options, s *fakeStore) {
+		{"not active", func(_ *Options, s *testStore) {
 			s.onNumber = gone(1, store.ErrNotFound)
 		}, func(*builder) {}, "ERROR 4008"},
-		{"deleted", func(_ *Options, s *fakeStore) { s.onNumber = gone(2, store.ErrNotFound) },
+		{"deleted", func(_ *Options, s *testStore) { s.onNumber = gone(2, store.ErrNotFound) },
 			func(b *builder) { b.gop(at, 1) }, "ERROR 4507"},
-		{"deleted while storing", func(_ *Options, s *fakeStore) {
+		{"deleted while storing", func(_ *Options, s *testStore) {
 			s.onAppend = func(r *store.Record) error {
 				if r.Number == 2 {
 					return store.ErrNotFound
@@ -133,10 +133,10 @@ func TestErrors(t *testing.T) {
 		{"four tracks", nil, func(b *builder) {
 			b.header(sdk, videoTrack, audioTrack, third, fourth)
 		}, "ERROR 4012"},
-		{"number", func(_ *Options, s *fakeStore) {
+		{"number", func(_ *Options, s *testStore) {
 			s.onNumber = gone(2, errors.New("index"))
 		}, func(b *builder) { b.gop(at, 1) }, "ERROR 5000"},
-		{"memory", func(o *Options, _ *fakeStore) {
+		{"memory", func(o *Options, _ *testStore) {
 			o.Memory = newMemory(3 * memoryStep)
 			o.Limits.MemoryWait, o.Limits.FragmentBytes = time.Nanosecond, 1<<20
 		}, func(b *builder) {
@@ -145,12 +145,12 @@ func TestErrors(t *testing.T) {
 				b.frame(1, at+i, strings.Repeat("m", memoryStep))
 			}
 		}, named("ERROR %d #2 5000")},
-		{"full", func(_ *Options, s *fakeStore) {
+		{"full", func(_ *Options, s *testStore) {
 			s.onAppend = full(2)
 		}, func(b *builder) { b.gop(at, 1).end() }, named("ERROR %d #2 5001")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &fakeStore{}
+			s := newStore()
 			o := absolute(s)
 			if c.set != nil {
 				c.set(&o, s)
@@ -183,7 +183,7 @@ func TestErrors(t *testing.T) {
 
 func TestRelativeStartInTheFuture(t *testing.T) {
 	acks, err := run(t,
-		relative(&fakeStore{}, testNow.UnixMilli()+api.MaxProducerAhead.Milliseconds()+1),
+		relative(newStore(), testNow.UnixMilli()+api.MaxProducerAhead.Milliseconds()+1),
 		build(t).header(sdk).gop(0, 1).reader())
 	wantError(t, err, 4007)
 	wantAcks(t, acks, "ERROR 0 #1 4007")

@@ -41,7 +41,7 @@ func FuzzConnection(f *testing.F) {
 		f.Add(data, true, false)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, relativeCodes, cut bool) {
-		s := &fakeStore{}
+		s := newStore()
 		o := absolute(s)
 		if relativeCodes {
 			o = relative(s, epoch)

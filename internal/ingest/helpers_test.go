@@ -18,21 +18,36 @@ import (
 	"weir/internal/media"
 	"weir/internal/mkv"
 	"weir/internal/store"
+	"weir/internal/store/memory"
+	"weir/internal/store/storetest"
 )
 
-// fakeStore keeps records in memory.
-type fakeStore struct {
-	mu        sync.Mutex
+// testStore is a store whose calls a test sees, or lets fail. Its numbers are 1, 2, 3 and so on.
+type testStore struct {
+	*memory.Store
+	onAppend func(rec *store.Record) error // called before a record is taken, without the lock
+	onNumber func(n store.Number) error    // the same for NextNumber
+
+	mu        sync.Mutex // guards what follows
 	last      store.Number
-	records   []*store.Record
 	replaced  []store.Number
-	volatile  bool                          // retention 0: no volume
-	onAppend  func(rec *store.Record) error // called before a record is taken, without the lock
-	onNumber  func(n store.Number) error    // the same for NextNumber
-	lookedFor int                           // calls of List by producer timestamp
+	lookedFor int // calls of List by producer timestamp
 }
 
-func (s *fakeStore) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
+func newStore() *testStore { return newStoreOf(testStream()) }
+
+func newStoreOf(stream *store.Stream) *testStore {
+	return &testStore{Store: memory.New(func() time.Time { return testNow }, *stream)}
+}
+
+// appending returns a store each of whose appends calls f first.
+func appending(f func(*store.Record) error) *testStore {
+	s := newStore()
+	s.onAppend = f
+	return s
+}
+
+func (s *testStore) NextNumber(context.Context, store.StreamID) (store.Number, error) {
 	s.mu.Lock()
 	s.last++
 	n := s.last
@@ -45,111 +60,54 @@ func (s *fakeStore) NextNumber(ctx context.Context, id store.StreamID) (store.Nu
 	return n, nil
 }
 
-func (s *fakeStore) Append(ctx context.Context, id store.StreamID,
+func (s *testStore) Append(ctx context.Context, id store.StreamID,
 	rec *store.Record) (store.FragmentInfo, error) {
 	if s.onAppend != nil {
 		if err := s.onAppend(rec); err != nil {
 			return store.FragmentInfo{}, fmt.Errorf("append: %w", err)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	kept := *rec
-	kept.Payload = nil
-	for i, p := range rec.Payload {
-		if int64(len(p)) != rec.Runs[i].Size() {
-			return store.FragmentInfo{},
-				fmt.Errorf("run of %d bytes has a payload of %d", rec.Runs[i].Size(), len(p))
-		}
-		kept.Payload = append(kept.Payload, bytes.Clone(p))
-	}
-	s.records = append(s.records, &kept)
-	return s.info(&kept), nil
+	return s.Store.Append(ctx, id, rec)
 }
 
-func (s *fakeStore) Replace(ctx context.Context, id store.StreamID, old store.Number,
+func (s *testStore) Replace(ctx context.Context, id store.StreamID, old store.Number,
 	rec *store.Record) (store.FragmentInfo, error) {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.records, func(r *store.Record) bool { return r.Number == old })
-	if i < 0 {
-		s.mu.Unlock()
-		return store.FragmentInfo{}, fmt.Errorf("replace: %w", store.ErrNotFound)
-	}
-	s.records = slices.Delete(s.records, i, i+1)
 	s.replaced = append(s.replaced, old)
 	s.mu.Unlock()
-	return s.Append(ctx, id, rec)
+	return s.Store.Replace(ctx, id, old, rec)
 }
 
-func (s *fakeStore) info(r *store.Record) store.FragmentInfo {
-	f := store.FragmentInfo{
-		Number: r.Number, ProducerTimestamp: r.ProducerTimestamp,
-		ServerTimestamp: r.ServerTimestamp, Partial: r.Partial,
-		Spans: store.SpansOf(&r.Fragment),
-	}
-	if !s.volatile {
-		f.Location.Volume = "volume"
-	}
-	return f
-}
-
-func (s *fakeStore) List(ctx context.Context, id store.StreamID,
+func (s *testStore) List(ctx context.Context, id store.StreamID,
 	q store.Query) ([]store.FragmentInfo, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if q.Timestamp == store.ProducerTimestamp {
+		s.mu.Lock()
 		s.lookedFor++
+		s.mu.Unlock()
 	}
-	var list []store.FragmentInfo
-	for _, r := range slices.Backward(s.records) {
-		at := r.ProducerTimestamp
-		if q.Timestamp == store.ServerTimestamp {
-			at = r.ServerTimestamp
-		}
-		if at >= q.Start && (q.End == 0 || at <= q.End) {
-			list = append(list, s.info(r))
-		}
+	return s.Store.List(ctx, id, q)
+}
+
+// all returns what is stored of the test's stream, in commit order.
+func (s *testStore) all() (list []*store.Record) {
+	ctx, id := context.Background(), testStream().ID
+	found, err := s.Store.List(ctx, id, store.Query{Order: store.BySequence})
+	if err != nil {
+		panic(err)
 	}
-	return list, nil
-}
-
-func (s *fakeStore) Fragment(ctx context.Context, id store.StreamID,
-	n store.Number) (store.FragmentInfo, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.records {
-		if r.Number == n {
-			return s.info(r), nil
+	for _, f := range found {
+		m, err := s.Open(ctx, id, f)
+		if err != nil {
+			panic(err)
 		}
-	}
-	return store.FragmentInfo{}, store.ErrNotFound
-}
-
-func (s *fakeStore) Open(ctx context.Context, id store.StreamID,
-	f store.FragmentInfo) (store.Media, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.records {
-		if r.Number == f.Number {
-			return fakeMedia{r}, nil
+		rec := &store.Record{Fragment: *m.Fragment(), Number: f.Number}
+		if rec.Payload, err = storetest.ReadPayload(ctx, s, id, f); err != nil {
+			panic(err)
 		}
+		list = append(list, rec)
 	}
-	return nil, store.ErrGone
+	return list
 }
-
-func (s *fakeStore) all() []*store.Record {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.records)
-}
-
-type fakeMedia struct{ r *store.Record }
-
-func (m fakeMedia) Fragment() *media.Fragment { return &m.r.Fragment }
-func (m fakeMedia) Payload(run int) (store.Range, error) {
-	return store.Bytes(m.r.Payload[run]), nil
-}
-func (m fakeMedia) Close() error { return nil }
 
 // ackLog keeps acknowledgements, one string each: kind, timecode, number, error id.
 type ackLog struct {
@@ -385,7 +343,7 @@ func wantAcks(t testing.TB, got []string, want ...string) {
 
 // wantRecords compares stored fragments in the form "timecode*: track 1 frames|track 2 frames", *
 // when partial.
-func wantRecords(t testing.TB, s *fakeStore, want ...string) {
+func wantRecords(t testing.TB, s *testStore, want ...string) {
 	t.Helper()
 	var got []string
 	for _, r := range s.all() {

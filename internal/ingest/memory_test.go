@@ -90,7 +90,7 @@ func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 		{"unknown element", append(bytes.Clone(open), declared([]byte{0xEC}, size)...), 10 << 20, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newSlowBody(t, &fakeStore{}, Limits{})
+			b := newSlowBody(t, newStore(), Limits{})
 			if !b.send(0, c.start) || !b.send(0, frame(0)[:min(4, c.sent)]) {
 				t.Fatal("not read")
 			}
@@ -149,7 +149,7 @@ func TestSmallMemory(t *testing.T) {
 			"block": simpleBlock(1, 0, true, frame),
 			"group": element(0xA0, element(0xA1, append([]byte{0x81, 0, 0, 0}, frame...))),
 		} {
-			o := absolute(&fakeStore{})
+			o := absolute(newStore())
 			o.Memory = m
 			o.Limits.MemoryWait = time.Nanosecond
 			body := append(build(t).header(sdk).Bytes(), knownCluster(epoch, block)...)
@@ -240,7 +240,7 @@ const patience = 20 * time.Second
 
 // A connection that holds more than others who wait ends with an error after which its producer begins again.
 func TestConnectionMakesRoom(t *testing.T) {
-	b := newSlowBody(t, &fakeStore{}, Limits{})
+	b := newSlowBody(t, newStore(), Limits{})
 	b.send(0, build(t).header(sdk).cluster(epoch).Bytes())
 	b.send(0, append(declared([]byte{0xA3}, 40<<20), 0x81, 0, 0, 0x80))
 	b.send(0, make([]byte, 32<<20))
@@ -290,7 +290,7 @@ func TestSlowFragments(t *testing.T) {
 		{"a header without end", Limits{}, true, slices.Repeat([]piece{{60 * second, 1}}, 4), "ERROR 4000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &fakeStore{}
+			s := newStore()
 			b := newSlowBody(t, s, c.limits)
 			start := build(t).header(sdk)
 			if c.header {
@@ -328,7 +328,7 @@ func TestSlowFragments(t *testing.T) {
 // A fragment that has come in whole and waits for the next one is not slow, however long it took and
 // the camera then pauses; nor may it wait for good while bytes drip.
 func TestPauseAfterSlowFragment(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	b := newSlowBody(t, s, Limits{})
 	b.send(0, build(t).header(sdk).Bytes())
 	cluster := func(timecode int64) []byte {

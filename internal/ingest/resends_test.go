@@ -17,7 +17,7 @@ func (b *builder) pair(at int64, second string) *builder {
 }
 
 func TestResendOfAStoredFragment(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	if _, err := run(t, absolute(s),
 		build(t).header(sdk).pair(epoch, "second").pair(epoch+1000,
 			"third").end().reader()); err != nil {
@@ -74,7 +74,7 @@ func TestSameProducerTimestamp(t *testing.T) {
 		{"in 1970", "a,b", false, "a,b", false, []string{"a,b"}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &fakeStore{}
+			s := newStore()
 			at := epoch
 			if c.zeroTimestamp {
 				at = 0
@@ -111,7 +111,7 @@ func TestSameProducerTimestamp(t *testing.T) {
 
 // Same bytes under another codec private data decode to something else.
 func TestSamePayloadOfAnotherTrackIsNew(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	other := videoTrack
 	other.CodecPrivate = avcC
 	for _, header := range []*builder{build(t).header(sdk), build(t).header(sdk, other),
@@ -128,11 +128,11 @@ func TestSamePayloadOfAnotherTrackIsNew(t *testing.T) {
 // The SDK reconnects while the fragments of the old connection are still being stored.
 func TestResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	started, gate := make(chan struct{}, 2), make(chan struct{})
-	s := &fakeStore{onAppend: func(*store.Record) error {
+	s := appending(func(*store.Record) error {
 		started <- struct{}{}
 		<-gate
 		return nil
-	}}
+	})
 	resends := NewResends(nil)
 	results := make(chan error)
 	connection := func() {
@@ -178,7 +178,7 @@ func TestRelativeResends(t *testing.T) {
 			}, []string{"second", "third,fourth"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &fakeStore{}
+			s := newStore()
 			resends := NewResends(nil)
 			o := relative(s, epoch)
 			o.Resends = resends
@@ -238,7 +238,7 @@ func (c *relativeConnection) end(err error) { c.body.CloseWithError(err); <-c.do
 
 // A producer connects again long before the server learns that its connection is gone.
 func TestRelativeResendBesideAnOpenConnection(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	resends := NewResends(nil)
 	first := openRelative(t, s, resends)
 	second := openRelative(t, s, resends)
@@ -255,11 +255,11 @@ func TestRelativeResendBesideAnOpenConnection(t *testing.T) {
 // The first copy is on its way to the disk when the second comes.
 func TestRelativeResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	started, gate := make(chan struct{}, 2), make(chan struct{})
-	s := &fakeStore{onAppend: func(*store.Record) error {
+	s := appending(func(*store.Record) error {
 		started <- struct{}{}
 		<-gate
 		return nil
-	}}
+	})
 	resends := NewResends(nil)
 	first, second := openRelative(t, s, resends), openRelative(t, s, resends)
 	body := build(t).header(sdk).pair(0, "a").end()
@@ -280,7 +280,7 @@ func TestRelativeResendWhileTheFirstIsOnItsWay(t *testing.T) {
 // The connection of a renewed token opens before the one of the old token ends, and its timecodes
 // begin again: the same silence at the same timecode is new.
 func TestSilenceAfterATokensRenewalIsKept(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	resends := NewResends(nil)
 	first := openRelative(t, s, resends)
 	first.send(build(t).header(sdk).pair(0, "silence").end(), 0)
@@ -297,7 +297,7 @@ func TestSilenceAfterATokensRenewalIsKept(t *testing.T) {
 // The process that stored the first copy is gone. What stands before a fall of timecodes came with
 // an earlier token.
 func TestRelativeResendsAfterARestart(t *testing.T) {
-	s := &fakeStore{}
+	s := newStore()
 	before := NewResends(nil)
 	store := func(resends *Resends, app string, start int64, body func(*builder)) {
 		t.Helper()

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTags(t *testing.T) {
-	tags := func(s *fakeStore) (list []string) {
+	tags := func(s *testStore) (list []string) {
 		for _, r := range s.all() {
 			text := fmt.Sprint(r.Timecode - epoch)
 			for _, tag := range r.Tags {
@@ -46,7 +46,7 @@ func TestTags(t *testing.T) {
 			build(t).header(sdk).gop(epoch, 1).tag("b", "2").header(sdk).gop(next, 1).end(),
 			[]string{"0 b=2", "1000"}},
 	} {
-		s := &fakeStore{}
+		s := newStore()
 		if _, err := run(t, absolute(s), c.body.reader()); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -61,7 +61,7 @@ func TestTags(t *testing.T) {
 	for i := range 30 {
 		b.tag(fmt.Sprint("AWS meta ", i), strings.Repeat("x", 1000))
 	}
-	s := &fakeStore{}
+	s := newStore()
 	if _, err := run(t, absolute(s),
 		b.gop(epoch, 1).tag("b", "2").gop(next, 1).reader()); err != nil {
 		t.Fatal(err)

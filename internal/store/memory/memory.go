@@ -42,9 +42,14 @@ type stream struct {
 	changed   chan struct{} // closed and made anew by a commit; closed when the stream is deleted
 }
 
-// New returns an empty store. Retention, expiry and fragment numbers go by now.
-func New(now func() time.Time) *Store {
-	return &Store{now: now, streams: make(map[store.StreamID]*stream)}
+// New returns a store that has the given streams, each as it is and without fragments. Retention,
+// expiry and fragment numbers go by now.
+func New(now func() time.Time, streams ...store.Stream) *Store {
+	s := &Store{now: now, streams: make(map[store.StreamID]*stream)}
+	for _, st := range streams {
+		s.streams[st.ID] = &stream{Stream: copyOf(st)}
+	}
+	return s
 }
 
 // CreateStream implements store.Streams.
