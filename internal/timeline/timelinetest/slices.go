@@ -109,11 +109,18 @@ func boundary(all, rest []frame, lead int, limit int64) int64 {
 // mixed reports whether a picture that is decoded before a time is presented after one that is
 // decoded later.
 func mixed(all []frame, lead int, ticks int64) bool {
-	return slices.ContainsFunc(all, func(a frame) bool {
-		return a.track == lead && a.ticks < ticks && slices.ContainsFunc(all, func(b frame) bool {
-			return b.track == lead && b.ticks >= ticks && b.presented <= a.presented
-		})
-	})
+	// The last time of what is decoded before, and the first of the rest.
+	before, after := int64(math.MinInt64), int64(math.MaxInt64)
+	for _, f := range all {
+		switch {
+		case f.track != lead:
+		case f.ticks < ticks:
+			before = max(before, f.presented)
+		default:
+			after = min(after, f.presented)
+		}
+	}
+	return after <= before
 }
 
 // spans gives the entry the spans of its slice, out of the frames from its start on. It returns
