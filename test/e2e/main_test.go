@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if dir := os.Getenv(floorEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, "serving files:", serveFloor(dir))
+		return 1
+	}
 	if weirBinary = os.Getenv("WEIR_E2E_BINARY"); weirBinary == "" {
 		dir, err := os.MkdirTemp("", "weir-e2e")
 		if err != nil {

@@ -25,7 +25,9 @@ const viewers = 8
 // certificate, one cipher suite), on the machine as it is. The two take turns of some 50 ms, and
 // change who goes first. An iteration is a run of twenty turns of each; reported are, of the runs,
 // the median requests a second and CPU seconds per gigabyte of each, and median, least and most of
-// the ratios of Weir to nginx.
+// the ratios of Weir to nginx. A bare handler of net/http sends the same files after them, and
+// shows what of that is net/http's: floor-ratio is its processor time to nginx's, over-floor Weir's
+// to its.
 func BenchmarkSegmentServing(b *testing.B) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
@@ -58,6 +60,8 @@ func serveSegments(b *testing.B, nginx string, secure bool, size int) {
 		}
 	}
 	weir := newSide(b, urls, pair, s.cmd.Process.Pid)
+	floorURLs, floorPID := startFloor(b, files, len(urls), pair)
+	floor := newSide(b, floorURLs, pair, floorPID)
 	urls, workers := startNginx(b, nginx, files, len(urls), pair)
 	peer := newSide(b, urls, pair, workers...)
 	if weir.cipher != peer.cipher {
@@ -71,7 +75,9 @@ func serveSegments(b *testing.B, nginx string, secure bool, size int) {
 			}
 			first.turn(80_000_000 / int64(size))
 			second.turn(80_000_000 / int64(size))
+			floor.turn(80_000_000 / int64(size))
 		}
+		floor.endRun()
 		weir.endRun()
 		peer.endRun()
 	}
@@ -81,7 +87,9 @@ func serveSegments(b *testing.B, nginx string, secure bool, size int) {
 	b.ReportMetric(median(weir.cpu), "weir-cpu-s/GB")
 	b.ReportMetric(median(peer.cpu), "nginx-cpu-s/GB")
 	for name, values := range map[string][]float64{
-		"cpu-ratio": ratios(weir.cpu, peer.cpu), "req-ratio": ratios(weir.requests, peer.requests),
+		"cpu-ratio": ratios(weir.cpu, peer.cpu), "floor-ratio": ratios(floor.cpu, peer.cpu),
+		"over-floor": ratios(weir.cpu, floor.cpu),
+		"req-ratio":  ratios(weir.requests, peer.requests),
 	} {
 		b.ReportMetric(median(values), name)
 		b.ReportMetric(slices.Min(values), name+"-min")
