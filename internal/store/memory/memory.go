@@ -47,7 +47,7 @@ type stream struct {
 func New(now func() time.Time, streams ...store.Stream) *Store {
 	s := &Store{now: now, streams: make(map[store.StreamID]*stream)}
 	for _, st := range streams {
-		s.streams[st.ID] = &stream{Stream: copyOf(st)}
+		s.streams[st.ID] = &stream{Stream: copyOf(st), changed: make(chan struct{})}
 	}
 	return s
 }
