@@ -36,6 +36,9 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "serving files:", serveFloor(dir))
 		return 1
 	}
+	if dir := os.Getenv(copyVariable); dir != "" {
+		return serveCopies(dir)
+	}
 	if weirBinary = os.Getenv("WEIR_E2E_BINARY"); weirBinary == "" {
 		dir, err := os.MkdirTemp("", "weir-e2e")
 		if err != nil {
