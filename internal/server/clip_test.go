@@ -1,8 +1,12 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -72,8 +76,8 @@ func TestClipLink(t *testing.T) {
 		t.Errorf("HEAD: %d %v", h.status, h.header)
 	}
 	n, tag := len(whole), got.header.Get("ETag")
-	for _, r := range [][2]int{{0, 1}, {0, 10}, {500, 1500}, {n - 1, n}, {n - 4000, n}, {n - 12000, n - 20},
-		{n - 5001, n - 4999}, {0, n}} {
+	for _, r := range [][2]int{{0, 1}, {0, 10}, {500, 1500}, {n - 1, n}, {n - 4000, n},
+		{n - 12000, n - 20}, {n - 5001, n - 4999}, {0, n}} {
 		part := s.get(link, fmt.Sprintf("Range: bytes=%d-%d", r[0], r[1]-1), "If-Range: "+tag)
 		if part.status != 206 || part.body != whole[r[0]:r[1]] {
 			t.Errorf("bytes %d to %d: %d, %d bytes", r[0], r[1], part.status, len(part.body))
@@ -88,7 +92,7 @@ func TestClipLink(t *testing.T) {
 	if end := s.get(link, fmt.Sprintf("Range: bytes=%d-", n)); end.status != 416 {
 		t.Errorf("a range behind the end: %d", end.status)
 	}
-	for _, bad := range []string{link[:len(link)-1], link + "A", strings.TrimSuffix(link, link[len(s.url)+30:]),
+	for _, bad := range []string{link[:len(link)-1], link + "A", link[:len(s.url)+30],
 		s.url + "/clip/v1/getClip.mp4"} {
 		s.get(bad).fails(t, 403, "NotAuthorizedException", "")
 	}
@@ -102,15 +106,44 @@ func TestExactClip(t *testing.T) {
 	s := newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
 	s.record()
-	first := s.ok("/listFragments", `{"StreamName":"cam1","FragmentSelector":`+
-		strings.ReplaceAll(serverRange, "SERVER", "PRODUCER")+`}`)["Fragments"].([]any)[0].(map[string]any)
-	start := first["ProducerTimestamp"].(float64)
+	all, _ := s.fragments("cam1", 10)
+	start := all[0]["ProducerTimestamp"].(float64)
 	body := fmt.Sprintf(`{"StreamName":"cam1","ClipFragmentSelector":{"FragmentSelectorType":`+
 		`"PRODUCER_TIMESTAMP","TimestampRange":{"StartTimestamp":%.3f,"EndTimestamp":%.3f}}}`,
 		start+0.5, start+1.5)
 	whole, exact := s.call("/getClip", body).body, s.call("/getClip?Exact=true", body).body
-	if n := len(exact) - len(whole); strings.Contains(whole, "elst") || !strings.Contains(exact, "elst") ||
-		n < 25*200 {
+	if n := len(exact) - len(whole); strings.Contains(whole, "elst") ||
+		!strings.Contains(exact, "elst") || n < 25*200 {
 		t.Errorf("clips of %d and %d bytes", len(whole), len(exact))
+	}
+}
+
+// A clip of which a fragment is damaged on disk ends before its Content-Length, so that whoever
+// downloads it sees that it is not whole.
+func TestDamagedClipEndsShort(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
+	s.record()
+	volumes, err := filepath.Glob(filepath.Join(s.dir, "volumes", "*", "*"))
+	if err != nil || len(volumes) != 1 {
+		t.Fatal(volumes, err)
+	}
+	f, err := os.OpenFile(volumes[0], os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	info, err := f.Stat()
+	must(t, err)
+	_, err = f.WriteAt([]byte("damaged"), info.Size()-100)
+	must(t, err)
+	body := `{"StreamName":"cam1",` + clipRange(time.Minute) + `}`
+	req := s.request(http.MethodPost, "/getClip", body)
+	s.signer.Sign(req, []byte(body))
+	res, err := s.client.Do(req)
+	must(t, err)
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	if res.StatusCode != 200 || !errors.Is(err, io.ErrUnexpectedEOF) || len(got) < 2*25*200 {
+		t.Errorf("%d, %d bytes of %d, %v", res.StatusCode, len(got), res.ContentLength, err)
 	}
 }

@@ -30,6 +30,7 @@ import (
 // site is a server on a port of this machine, over a real store in a directory of the test.
 type site struct {
 	t       *testing.T
+	dir     string // of the data
 	url     string
 	address string
 	server  *Server
@@ -86,7 +87,7 @@ func newSiteOn(t *testing.T, listener net.Listener, change ...func(*Options)) *s
 	must(t, err)
 
 	s := &site{
-		t: t, server: srv, store: st, address: listener.Addr().String(), url: "http://" + listener.Addr().String(),
+		t: t, dir: dir, server: srv, store: st, address: listener.Addr().String(), url: "http://" + listener.Addr().String(),
 		signer: auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"},
 		client: &http.Client{Transport: &http.Transport{}},
 	}
