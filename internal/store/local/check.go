@@ -70,13 +70,13 @@ const checkPage = 1000
 // within the stream's high-water mark; every volume that the index knows is there, begins as it must, and has its table when it is sealed.
 // It changes nothing. The error is of reading, what is found wrong stands in the report. Memory does not grow with the number
 // of fragments.
-func CheckSeams(ctx context.Context, idx Index, volumes Volumes, o CheckOptions) (Report, error) {
+func CheckSeams(ctx context.Context, idx IndexReader, volumes VolumeReader, o CheckOptions) (Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(int, int64) {}
 	}
 	c := &checker{o: o, idx: idx, volumes: volumes, report: &Report{Problems: []Problem{}}}
 	// Damaged tables are told volume by volume.
-	c.reader = &reader{idx: idx, volumes: volumes, tables: newTableCache(8 << 20), log: slog.New(slog.DiscardHandler), damaged: func() {}}
+	c.reader = &reader{idx: idx, waiting: func(store.StreamID) []store.FragmentInfo { return nil }, volumes: volumes, tables: newTableCache(8 << 20), log: slog.New(slog.DiscardHandler), damaged: func() {}}
 	if err := c.run(ctx); err != nil {
 		return *c.report, fmt.Errorf("check: %w", err)
 	}
@@ -85,8 +85,8 @@ func CheckSeams(ctx context.Context, idx Index, volumes Volumes, o CheckOptions)
 
 type checker struct {
 	o       CheckOptions
-	idx     Index
-	volumes Volumes
+	idx     IndexReader
+	volumes VolumeReader
 	reader  *reader
 	report  *Report
 	known   map[string]index.VolumeInfo

@@ -65,7 +65,7 @@ type Store struct {
 	volumes  Volumes
 	log      *slog.Logger
 	metrics  *Metrics
-	commits  *committer
+	rows     *rowQueue
 	reader   *reader
 	wake     chan struct{} // asks Run for a sweep now
 	sweep    chan struct{} // one slot: held by the sweep that is running
@@ -93,15 +93,17 @@ type Store struct {
 // Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu is held.
 type streamState struct {
 	id        store.StreamID
-	appending chan struct{} // one slot: held from the first byte of a record until its row is queued, so that bytes, rows and
-	// sequences of a stream have one order
+	appending chan struct{} // one slot: held from the first byte of a record until its row is acknowledged or committed,
+	// so that bytes, rows and sequences of a stream have one order
+	volume   string        // of the last row, which is on disk; "" when that is not known; guarded by appending
+	number   store.Number  // the greatest that has a row; guarded by appending
 	changing chan struct{} // one slot: held while the stream's row is changed
 	stream   atomic.Pointer[store.Stream]
 	deleted  atomic.Bool
 
 	mu       sync.Mutex
 	clock    store.Number            // the greatest number given out or seen; guarded by mu
-	sequence int64                   // the greatest sequence seen; guarded by mu
+	sequence int64                   // the greatest that was given to a fragment; guarded by mu
 	sealed   store.Number            // no sealed volume has a greater one; guarded by mu
 	producer int64                   // no stored fragment has a greater producer timestamp; guarded by mu
 	changed  chan struct{}           // closed when sequence rises or the stream is deleted; guarded by mu; nil: nobody waits
@@ -145,7 +147,8 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
 		streams: make(map[store.StreamID]*streamState), unsealable: make(map[string]bool), damaged: make(map[scrubbed]bool),
 	}
-	s.reader = &reader{idx: s.idx, volumes: s.volumes, tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
+	s.rows = newRowQueue(s.idx, s.metrics)
+	s.reader = &reader{idx: s.idx, waiting: s.rows.of, volumes: s.volumes, tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
 	s.recent.limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)
 	err := error(nil)
@@ -170,7 +173,6 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), o.Index.Close(), o.Volumes.Close())
 	}
-	s.commits = newCommitter(s.idx, s.metrics)
 	return s, nil
 }
 
@@ -193,13 +195,21 @@ func setDefault[T comparable](v *T, def T) {
 // directory. Fragments kept in memory only are lost. No other method may be called after it; Run
 // has returned before.
 func (s *Store) Close() error {
-	s.commits.close()
-	err := errors.Join(s.idx.Close(), s.volumes.Close())
+	err := errors.Join(s.rows.close(), s.idx.Close(), s.volumes.Close())
 	if s.lock != nil { // last: whoever gets it next finds everything written
 		err = errors.Join(err, s.lock.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Settle writes the rows that wait into the index, so that whoever reads the index alone finds all
+// that was acknowledged.
+func (s *Store) Settle() error {
+	if err := s.rows.flush(); err != nil {
+		return fmt.Errorf("settle: %w", err)
 	}
 	return nil
 }
@@ -282,7 +292,7 @@ func (s *Store) load(ctx context.Context, id store.StreamID) (*streamState, erro
 	}
 	st := &streamState{
 		id: id, appending: make(chan struct{}, 1), changing: make(chan struct{}, 1),
-		clock: high.Number, sequence: high.Sequence, sealed: high.SealedNumber, producer: producer,
+		number: high.Number, clock: high.Number, sequence: high.Sequence, sealed: high.SealedNumber, producer: producer,
 		setIDs: make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
 	}
 	st.stream.Store(&row)

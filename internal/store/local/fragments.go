@@ -19,8 +19,6 @@ import (
 	"weir/internal/store/record"
 )
 
-var errStoreClosed = errors.New("store is closed")
-
 // NextNumber gives out a fragment number, greater than every number that the stream gave out since the store was opened and
 // than every number that it ever stored. ErrNotFound.
 func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
@@ -114,35 +112,50 @@ func (s *Store) append(ctx context.Context, id store.StreamID, rec *store.Record
 		s.noteLost(stream, err)
 		return info, err
 	}
-	st.mu.Lock()
-	after := st.sequence // those that were given to fragments in memory
-	if !st.ring.used {
-		after = 0
-	}
-	st.mu.Unlock()
-	queued := s.commits.queue(&index.NewFragment{
-		Stream: id, Info: info, AfterSequence: after, Replaces: replaces,
-	})
+	// From here on ctx counts no more: the bytes are there, and the caller learns what became of them.
+	info, err = s.addRow(st, info, replaces)
 	release(st.appending)
-
-	// The commit is waited for whatever happens to ctx: the bytes are there, and the caller learns what became of them.
-	c := s.commits.wait(queued)
 	if replaces != 0 {
 		s.recent.forget(id, replaces)
 	}
-	if c.Err != nil {
-		return info, c.Err
+	if err != nil {
+		return info, err
 	}
-	info.Sequence = c.Sequence
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.clock = max(st.clock, rec.Number)
-	st.sequence = max(st.sequence, c.Sequence)
 	st.tell()
 	if replaces != 0 {
 		st.ring.remove(replaces)
 	}
 	return info, nil
+}
+
+// addRow gives the record of a fragment, which is durable, the stream's next sequence and a row. The
+// caller holds st.appending.
+func (s *Store) addRow(st *streamState, info store.FragmentInfo, replaces store.Number) (store.FragmentInfo, error) {
+	st.mu.Lock()
+	info.Sequence = st.sequence + 1
+	st.mu.Unlock()
+	row := &index.NewFragment{Stream: st.id, Info: info, Replaces: replaces, Durable: info.Location.Volume != st.volume}
+	var err error
+	// A number that is not the greatest may be there already.
+	if row.Durable || replaces != 0 || info.Number <= st.number || !s.rows.acknowledge(row) {
+		err = s.rows.commit(row)
+	}
+	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound) {
+		return info, err // without a row: the sequence is free
+	}
+	st.volume, st.number = info.Location.Volume, max(st.number, info.Number)
+	if err != nil {
+		// The record may have no row. Recovery must not find it first and give it the sequence of the
+		// next one, so that one is committed durably, with a mark beyond both.
+		st.volume = ""
+	}
+	st.mu.Lock()
+	st.sequence = info.Sequence
+	st.mu.Unlock()
+	return info, err
 }
 
 // appendMemory keeps a fragment in memory only. The caller holds st.appending.
@@ -151,12 +164,6 @@ func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, in
 		if err == nil {
 			err = store.ErrExists
 		}
-		return info, err
-	}
-	// Rows that are queued get their sequences first.
-	<-s.commits.enqueue(nil)
-	high, err := s.idx.HighWater(context.Background(), st.id)
-	if err != nil {
 		return info, err
 	}
 	_, fragment, err := record.DecodeFragment(head) // a copy that shares nothing with rec
@@ -173,7 +180,7 @@ func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, in
 		return info, store.ErrExists
 	}
 	st.clock = max(st.clock, rec.Number)
-	st.sequence = max(st.sequence, high.Sequence) + 1
+	st.sequence++
 	info.Sequence = st.sequence
 	info.Location = store.Location{Length: int64(len(head)) + info.Size(), MetaLength: int64(len(head))}
 	m.info = info
@@ -370,7 +377,7 @@ func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*stor
 }
 
 // openRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.
-func openRecord(ctx context.Context, volumes Volumes, f store.FragmentInfo) (*storedMedia, error) {
+func openRecord(ctx context.Context, volumes VolumeReader, f store.FragmentInfo) (*storedMedia, error) {
 	loc := f.Location
 	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength || loc.Length < loc.MetaLength {
 		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)

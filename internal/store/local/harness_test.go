@@ -123,6 +123,9 @@ func (h *harness) abandon() {
 // check holds index and bytes together.
 func (h *harness) check() local.Report {
 	h.Helper()
+	if err := h.store.Settle(); !errors.Is(err, localtest.ErrInjected) { // which is of a random walk
+		h.must(err)
+	}
 	r, err := local.CheckSeams(h.ctx, h.index, h.volumes, local.CheckOptions{})
 	h.must(err)
 	for _, p := range r.Problems {

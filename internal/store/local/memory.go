@@ -11,7 +11,6 @@ import (
 type ring struct {
 	fragments []*memoryFragment
 	bytes     int64
-	used      bool // a fragment was kept here since the store was opened
 }
 
 // memoryFragment is one fragment that is kept in memory only. It never changes.
@@ -33,7 +32,6 @@ func (m *memoryFragment) size() int64 {
 
 // push adds a fragment and drops the oldest ones stored before the given time or beyond limit bytes; the new one stays.
 func (r *ring) push(m *memoryFragment, before, limit int64) {
-	r.used = true
 	r.fragments = append(r.fragments, m)
 	r.bytes += m.size()
 	r.trim(before, limit)

@@ -454,7 +454,7 @@ func (r *volumeRecovery) commitRows(ctx context.Context, rows []index.NewFragmen
 	if len(rows) == 0 {
 		return nil
 	}
-	results, err := r.s.idx.Commit(ctx, rows)
+	results, err := r.s.idx.Commit(ctx, rows, true)
 	if err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (s *Store) foundDamaged(stream *store.Stream, f *store.FragmentInfo, err er
 // VerifyRecord reads a fragment's record whole, past the page cache where there is one, and verifies that it is the record that
 // the row tells of and that both of its checksums hold. pace is called with each number of bytes (at most 256 KiB) before
 // they are read; its error ends the reading and is returned. ErrCorrupt, ErrGone.
-func VerifyRecord(ctx context.Context, volumes Volumes, f store.FragmentInfo, pace func(n int) error) (_ *media.Fragment, err error) {
+func VerifyRecord(ctx context.Context, volumes VolumeReader, f store.FragmentInfo, pace func(n int) error) (_ *media.Fragment, err error) {
 	loc := f.Location
 	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength || loc.Length < loc.MetaLength {
 		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)

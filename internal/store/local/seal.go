@@ -73,7 +73,6 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 		return err
 	}
 	defer release(st.appending)
-	<-s.commits.enqueue(nil)
 	err = s.idx.SealVolume(ctx, sealed)
 	st.mu.Lock()
 	st.sealed = max(st.sealed, store.Number(sealed.Number.Max)) // after an error it may be sealed or not

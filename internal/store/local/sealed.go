@@ -22,16 +22,49 @@ import (
 // and in the tables read later is all there was at that moment. What was committed after it is told by its sequence, what
 // was replaced before it by Hot.Gone.
 type reader struct {
-	idx     Index
-	volumes Volumes
+	idx     IndexReader
+	volumes VolumeReader
+	waiting func(store.StreamID) []store.FragmentInfo // rows that are not in idx yet
 	tables  *tableCache
 	log     *slog.Logger
 	damaged func() // counts a table that cannot be read
 }
 
+// hot is Index.Hot with the rows that wait.
+func (r *reader) hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (index.Hot, error) {
+	rows := r.waiting(id)
+	hot, err := r.idx.Hot(ctx, id, q, notBefore)
+	addWaiting(&hot, rows, &q, notBefore)
+	return hot, err
+}
+
+// addWaiting adds what the table had not got when the rest was read. Whatever else happened to a row that waited, it was in the
+// table first; so those beyond its high-water mark are still as they were.
+func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, notBefore int64) {
+	table := hot.HighWater.Sequence
+	n := len(hot.Fragments)
+	for i := range rows {
+		f := &rows[i]
+		if f.Sequence <= table {
+			continue
+		}
+		hot.HighWater.Number, hot.HighWater.Sequence = max(hot.HighWater.Number, f.Number), max(hot.HighWater.Sequence, f.Sequence)
+		if f.ServerTimestamp >= notBefore && q.Selects(f) {
+			hot.Fragments = append(hot.Fragments, *f)
+		}
+	}
+	if len(hot.Fragments) == n {
+		return
+	}
+	slices.SortFunc(hot.Fragments, func(a, b store.FragmentInfo) int { return q.Compare(&a, &b) })
+	if q.Limit > 0 && len(hot.Fragments) > q.Limit {
+		hot.Fragments = hot.Fragments[:q.Limit]
+	}
+}
+
 // list is Store.List over what is stored; fragments with a server timestamp before notBefore are left out.
 func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) ([]store.FragmentInfo, error) {
-	hot, err := r.idx.Hot(ctx, id, q, notBefore)
+	hot, err := r.hot(ctx, id, q, notBefore)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +163,7 @@ func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Tabl
 }
 
 // readTable reads and verifies the footer at a place.
-func readTable(ctx context.Context, volumes Volumes, at store.Location) (*record.Table, error) {
+func readTable(ctx context.Context, volumes VolumeReader, at store.Location) (*record.Table, error) {
 	if at.Length < record.HeaderSize+record.FooterTrailer || at.Length > record.MaxMetaLength+record.FooterTrailer {
 		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
 	}
@@ -158,6 +191,15 @@ func (r *reader) fragment(ctx context.Context, id store.StreamID, n store.Number
 // fragmentAndNext gives one fragment, and up to most others with greater numbers where they lie in the same table, of which
 // all is read to find one. ErrNotFound.
 func (r *reader) fragmentAndNext(ctx context.Context, id store.StreamID, n store.Number, most int) (store.FragmentInfo, []store.FragmentInfo, error) {
+	for _, f := range r.waiting(id) {
+		if f.Number != n {
+			continue
+		}
+		high, err := r.idx.HighWater(ctx, id)
+		if err != nil || f.Sequence > high.Sequence {
+			return f, nil, err
+		} // else the index has it by now, or it is gone
+	}
 	f, err := r.idx.HotFragment(ctx, id, n)
 	if !errors.Is(err, store.ErrNotFound) {
 		return f, nil, err

@@ -11,10 +11,35 @@ import (
 )
 
 var (
-	_ Index       = (*index.SQLite)(nil)
-	_ Volumes     = (*volume.Volumes)(nil)
-	_ store.Store = (*Store)(nil)
+	_ Index        = (*index.SQLite)(nil)
+	_ IndexReader  = (*index.Reader)(nil)
+	_ Volumes      = (*volume.Volumes)(nil)
+	_ VolumeReader = (*volume.Reader)(nil)
+	_ store.Store  = (*Store)(nil)
 )
+
+// IndexReader is the part of Index that reads what is stored; an index that is open for reading only
+// has no other.
+type IndexReader interface {
+	ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error)
+	DeletedStreams(ctx context.Context) ([]store.StreamID, error)
+	HighWater(ctx context.Context, id store.StreamID) (index.HighWater, error)
+	Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (index.Hot, error)
+	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
+	Sealed(ctx context.Context, id store.StreamID, q store.Query, notBefore, after int64,
+		limit int) ([]index.SealedVolume, error)
+	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
+	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error)
+	Volumes(ctx context.Context) ([]index.VolumeInfo, error)
+}
+
+// VolumeReader is the part of Volumes that reads; volumes that are open for reading only have no
+// other.
+type VolumeReader interface {
+	Open(ctx context.Context, loc store.Location) (volume.Body, error)
+	List(ctx context.Context, found func(name string) error) error
+	Describe(ctx context.Context, name string) (s *store.Stream, footer store.Location, err error)
+}
 
 // Index keeps rows: streams, fragments, volumes, track sets and sessions. It is one of the two seams of the engine, which
 // is its only user.
@@ -69,15 +94,15 @@ type FragmentRows interface {
 	HighWater(ctx context.Context, id store.StreamID) (index.HighWater, error)
 	// LastProducer gives the greatest producer timestamp of a stream's fragments, math.MinInt64 when there is none.
 	LastProducer(ctx context.Context, id store.StreamID) (int64, error)
-	// Commit adds fragments, in the order given, and gives each the next sequence of its stream. The
-	// results stand in the order of the fragments. An error is of the whole batch, one in a result of that fragment. What a
-	// fragment replaces goes, also when it is in a sealed volume; whether a sealed volume has the number of a new one is not looked at.
+	// Commit adds the rows of fragments, in the order given, in one transaction. A result is of its
+	// row; an error is of all, and then each may be there or not. What a fragment replaces goes, also
+	// when it is in a sealed volume; whether a sealed volume has the number of a new one is not looked
+	// at. The first fragment of a volume closes the stream's others.
 	//
-	// A batch with a fragment in a volume that the index did not know is durable on return, with every batch before it, and
-	// marks the stream's other volumes closed. Any other batch is visible on return but may be lost with the process or in a power
-	// cut, the newest first: its records are in volumes that the index knows to be open, and are found there again. The batch
-	// behind one that failed is durable too: it covers the records that got no row.
-	Commit(ctx context.Context, fragments []index.NewFragment) ([]index.Committed, error)
+	// With a row that is Durable all are on disk on return, with everything before. Others are visible
+	// and may be lost with the process or in a power cut, the newest first. When all were promised
+	// (acknowledged before), the transaction may take of the reserve.
+	Commit(ctx context.Context, rows []index.NewFragment, promised bool) ([]index.Committed, error)
 	// Hot is Store.List over the rows of unsealed volumes; fragments with a server timestamp before notBefore (milliseconds) are
 	// left out.
 	Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (index.Hot, error)

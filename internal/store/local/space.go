@@ -212,7 +212,12 @@ func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) err
 // is none. Of open ones only those of leastOpen bytes count.
 func (s *Store) oldestVolume(ctx context.Context, states ...index.VolumeState) (oldest *index.VolumeInfo, err error) {
 	for _, state := range states {
-		volumes, err := s.idx.VolumesInState(ctx, state)
+		var volumes []index.VolumeInfo
+		if state == index.VolumeOpen {
+			volumes, err = s.openVolumes(ctx)
+		} else {
+			volumes, err = s.idx.VolumesInState(ctx, state)
+		}
 		if err != nil {
 			return nil, err
 		}

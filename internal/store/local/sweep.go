@@ -58,7 +58,9 @@ func (s *Store) purge(ctx context.Context, id store.StreamID) error {
 			return err
 		}
 		release(st.appending)
-		<-s.commits.enqueue(nil)
+		if err := s.rows.flush(); err != nil {
+			return fmt.Errorf("rows of stream %s: %w", id, err)
+		}
 	}
 	if err := s.volumes.DeleteStream(ctx, id); err != nil {
 		return fmt.Errorf("delete bytes of stream %s: %w", id, err)
@@ -81,7 +83,7 @@ func (s *Store) purge(ctx context.Context, id store.StreamID) error {
 // sweepIdle closes open volumes that got nothing for a while, or whose last fragment is past retention, so that they can be
 // deleted and start-up need not look at them.
 func (s *Store) sweepIdle(ctx context.Context) error {
-	volumes, err := s.idx.VolumesInState(ctx, index.VolumeOpen)
+	volumes, err := s.openVolumes(ctx)
 	errs := []error{err}
 	for _, b := range volumes {
 		st, err := s.state(ctx, b.Stream)
@@ -101,6 +103,14 @@ func (s *Store) sweepIdle(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// openVolumes returns the open volumes, with what their newest rows tell of them.
+func (s *Store) openVolumes(ctx context.Context) ([]index.VolumeInfo, error) {
+	if err := s.rows.flush(); err != nil {
+		return nil, err
+	}
+	return s.idx.VolumesInState(ctx, index.VolumeOpen)
+}
+
 func (s *Store) closeVolume(ctx context.Context, st *streamState, b index.VolumeInfo) error {
 	if err := acquire(ctx, st.appending); err != nil {
 		return err
@@ -110,8 +120,10 @@ func (s *Store) closeVolume(ctx context.Context, st *streamState, b index.Volume
 	if err != nil {
 		return fmt.Errorf("close blob %s: %w", b.Name, err)
 	}
-	// Every row of the volume was queued before; once they are committed nothing can come any more.
-	<-s.commits.enqueue(nil)
+	// Every row of the volume was queued before; once they are written nothing can come any more.
+	if err := s.rows.flush(); err != nil {
+		return fmt.Errorf("close blob %s: %w", b.Name, err)
+	}
 	if err := s.idx.CloseVolumes(ctx, []index.VolumeInfo{b}); err != nil {
 		return fmt.Errorf("close blob %s: %w", b.Name, err)
 	}
@@ -167,7 +179,7 @@ func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (in
 // come to be since the last one.
 func (s *Store) dropPast(ctx context.Context, st *streamState, stream *store.Stream) error {
 	before := notBefore(stream, s.now())
-	volumes, err := s.idx.VolumesInState(ctx, index.VolumeOpen)
+	volumes, err := s.openVolumes(ctx)
 	if err != nil {
 		return err
 	}

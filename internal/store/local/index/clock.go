@@ -9,7 +9,7 @@ import (
 )
 
 // ClockMark implements local.Index.
-func (x *SQLite) ClockMark(ctx context.Context) (m clock.Mark, err error) {
+func (x *Reader) ClockMark(ctx context.Context) (m clock.Mark, err error) {
 	err = x.readRow(ctx, []any{&m.Boot, &m.Up, &m.Wall, &m.Retention}, `SELECT boot, up_ms, wall_ms, retention_ms FROM clock`)
 	if errors.Is(err, store.ErrNotFound) {
 		return clock.Mark{}, nil

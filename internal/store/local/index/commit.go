@@ -8,15 +8,16 @@ import (
 	"weir/internal/store/record"
 )
 
-// tail is what Commit must know of a stream to add a row to the last of its volumes.
+// tail is what Commit remembers of a stream from one transaction to the next: the volume that rows
+// were added to last. It is a cache of what the tables say, for the one connection that writes:
+// a transaction that changes more of the stream than that forgets it (tx.forgetTails).
 type tail struct {
-	key    int64
-	high   HighWater // of all that was committed, the rows that wait included
+	key    int64 // of the stream
 	volume struct {
 		key  int64
 		name string
 	}
-	mark mark // of the volume, as it is in the table; guarded by SQLite.writing
+	mark mark // of the volume, as it is in the table
 }
 
 // mark is what is known of an open volume: where its records end, and their greatest server timestamp. It is written down after
@@ -39,73 +40,50 @@ func (m *mark) add(f *store.FragmentInfo) {
 // batchTail is a tail within a transaction of Commit.
 type batchTail struct {
 	tail
-	gone     bool
-	saveHead bool
+	gone     bool // the stream is deleted
 	saveMark bool
+	sequence int64 // of the stream's last row; -1: not read
 }
 
-// Commit implements local.Index. A row behind the others of a volume that is known needs no transaction: it is committed when
-// it is among those that wait, where every read finds it.
-func (x *SQLite) Commit(ctx context.Context, fragments []NewFragment) ([]Committed, error) {
-	results := make([]Committed, len(fragments))
-	rest := x.wait(fragments, results)
-	if len(rest) == 0 {
-		return results, nil
-	}
+// Commit implements local.Index.
+func (x *SQLite) Commit(
+	ctx context.Context, rows []NewFragment, promised bool,
+) ([]Committed, error) {
+	results := make([]Committed, len(rows))
 	d := visible
-	for _, i := range rest {
-		if known, _ := x.volumes.Load(fragments[i].Stream); known != fragments[i].Info.Location.Volume {
+	for i := range rows {
+		if rows[i].Durable {
 			d = durable
 		}
 	}
-	tails := make(map[store.StreamID]*batchTail)
-	err := x.add(ctx, d, func(t *tx) error {
-		clear(tails)
-		var streams []store.StreamID
-		for _, i := range rest {
-			streams = append(streams, fragments[i].Stream)
-		}
-		if err := t.alone(streams...); err != nil {
-			return err
-		}
-		for _, i := range rest {
+	write := x.add
+	if promised {
+		write = x.write
+	}
+	err := write(ctx, d, func(t *tx) error {
+		tails := make(map[store.StreamID]*batchTail)
+		for i := range rows {
 			var err error
-			if results[i], err = t.commit(&fragments[i], tails); err != nil {
+			if results[i], err = t.commit(&rows[i], tails); err != nil {
 				return err
 			}
 		}
-		for _, b := range tails {
-			if b.saveHead {
-				if err := t.setHighWater(b.key, b.high); err != nil {
-					return err
-				}
-			}
-			if err := t.mark(b); err != nil {
+		for _, s := range tails {
+			if err := t.mark(s); err != nil {
 				return err
 			}
 		}
 		t.onCommit(func() {
-			x.waiting.mu.Lock()
-			defer x.waiting.mu.Unlock()
-			for id, b := range tails {
-				if !b.gone {
-					x.waiting.tails[id] = &b.tail
+			for id, s := range tails {
+				if !s.gone {
+					x.tails[id] = &s.tail
 				}
 			}
 		})
 		return nil
 	})
-	for _, i := range rest {
-		id := fragments[i].Stream
-		switch {
-		case err != nil:
-			// The record has no row and the next one would get its sequence. So that one is committed durably, with a mark
-			// behind both: recovery must not find this record first.
-			results[i] = Committed{Err: err}
-			x.volumes.Delete(id)
-		case results[i].Err == nil:
-			x.volumes.Store(id, fragments[i].Info.Location.Volume)
-		}
+	if err != nil {
+		return nil, err
 	}
 	return results, nil
 }
@@ -119,13 +97,22 @@ func (t *tx) commit(f *NewFragment, tails map[store.StreamID]*batchTail) (Commit
 		return Committed{Err: store.ErrNotFound}, nil
 	}
 	info := f.Info
+	if f.Retried {
+		if next, err := t.nextSequence(s); err != nil || info.Sequence < next {
+			return Committed{Sequence: info.Sequence}, err
+		}
+	}
 	if s.volume.name != info.Location.Volume {
 		if err := t.turn(s, info.Location.Volume); err != nil {
 			return Committed{}, err
 		}
 	}
 	s.tail.mark.add(&info)
-	info.Sequence = max(s.high.Sequence, f.AfterSequence) + 1
+	if info.Sequence == 0 {
+		if info.Sequence, err = t.nextSequence(s); err != nil {
+			return Committed{}, err
+		}
+	}
 	n, err := t.insert(s.key, s.volume.key, &info)
 	if err != nil {
 		return Committed{}, err
@@ -134,18 +121,38 @@ func (t *tx) commit(f *NewFragment, tails map[store.StreamID]*batchTail) (Commit
 		s.saveMark = true // no row tells that this record was given up
 		return Committed{Err: store.ErrExists}, nil
 	}
-	s.high.Sequence = info.Sequence
-	s.high.Number = max(s.high.Number, info.Number)
+	s.sequence = info.Sequence
 	if f.Replaces != 0 {
-		s.saveHead = true // a row goes
-		if _, err := t.exec(`INSERT INTO replaced (stream, blob, number) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, s.key, s.volume.key, int64(f.Replaces)); err != nil {
-			return Committed{}, err
-		}
-		if err := t.replace(s.key, int64(f.Replaces)); err != nil {
+		if err := t.replaceBy(s, f.Replaces); err != nil {
 			return Committed{}, err
 		}
 	}
 	return Committed{Sequence: info.Sequence}, nil
+}
+
+// nextSequence returns the sequence after that of a stream's last row.
+func (t *tx) nextSequence(s *batchTail) (int64, error) {
+	if s.sequence < 0 {
+		high, err := t.highWater(s.key)
+		if err != nil {
+			return 0, err
+		}
+		s.sequence = high.Sequence
+	}
+	return s.sequence + 1, nil
+}
+
+// replaceBy drops the fragment that the last row of a stream replaces, and notes it.
+func (t *tx) replaceBy(s *batchTail, old store.Number) error {
+	if err := t.keepHighWater(s.key); err != nil { // a row goes
+		return err
+	}
+	_, err := t.exec(`INSERT INTO replaced (stream, blob, number) VALUES (?, ?, ?)
+		ON CONFLICT DO NOTHING`, s.key, s.volume.key, int64(old))
+	if err != nil {
+		return err
+	}
+	return t.replace(s.key, int64(old))
 }
 
 func (t *tx) insert(stream, volume int64, f *store.FragmentInfo) (n int64, err error) {
@@ -156,25 +163,34 @@ func (t *tx) insert(stream, volume int64, f *store.FragmentInfo) (n int64, err e
 		volume, f.Location.Offset, f.Location.Length, f.Location.MetaLength)
 }
 
-// tail reads what is known of a stream of the batch, once.
+// tail returns what is known of a stream of the batch. It is out of SQLite.tails until the
+// transaction is committed.
 func (t *tx) tail(id store.StreamID, tails map[store.StreamID]*batchTail) (*batchTail, error) {
 	s := tails[id]
 	if s != nil {
 		return s, nil
 	}
-	s = &batchTail{}
-	var err error
-	if s.key, err = t.liveKey(id); err == nil {
-		s.high, err = t.highWater(s.key)
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		s.gone, err = true, nil
-	}
-	if err != nil {
-		return nil, err
+	s = &batchTail{sequence: -1}
+	if known := t.x.tails[id]; known != nil {
+		s.tail = *known
+		delete(t.x.tails, id)
+	} else {
+		var err error
+		if s.key, err = t.liveKey(id); errors.Is(err, store.ErrNotFound) {
+			s.gone = true
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	tails[id] = s
 	return s, nil
+}
+
+// forgetTails makes the next Commit read anew what is known of streams.
+func (t *tx) forgetTails(streams ...store.StreamID) {
+	for _, id := range streams {
+		delete(t.x.tails, id)
+	}
 }
 
 // turn makes another volume the one that rows are added to. One that is new closes the stream's others: their rows were

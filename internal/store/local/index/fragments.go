@@ -5,38 +5,27 @@ import (
 	"database/sql"
 	"errors"
 	"math"
-	"slices"
 
 	"weir/internal/store"
 	"weir/internal/store/record"
 )
 
 // HighWater implements local.Index.
-func (x *SQLite) HighWater(ctx context.Context, id store.StreamID) (HighWater, error) {
+func (x *Reader) HighWater(ctx context.Context, id store.StreamID) (HighWater, error) {
 	var r highWaterRow
-	rows := x.waiting.of(id)
 	err := x.readRow(ctx, r.dest(), highWaterQuery+`s.id = ? AND s.deleted = 0`, string(id))
-	high := r.highWater()
-	for i := range rows {
-		high.Number, high.Sequence = max(high.Number, rows[i].Number), max(high.Sequence, rows[i].Sequence)
-	}
-	return high, err
+	return r.highWater(), err
 }
 
 // LastProducer implements local.Index.
-func (x *SQLite) LastProducer(ctx context.Context, id store.StreamID) (int64, error) {
-	rows := x.waiting.of(id)
+func (x *Reader) LastProducer(ctx context.Context, id store.StreamID) (int64, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return 0, err
 	}
 	var hot, sealed, wide int64
 	err = x.readRow(ctx, []any{&hot, &sealed, &wide}, lastProducerQuery, int64(math.MinInt64), key, wideMillis)
-	last := max(hot, sealed, wide)
-	for i := range rows {
-		last = max(last, rows[i].ProducerTimestamp)
-	}
-	return last, err
+	return max(hot, sealed, wide), err
 }
 
 // Of sealed volumes it looks at those that begin late enough (wideMillis) and at the wide ones.
@@ -156,12 +145,11 @@ func fragmentRows(ctx context.Context, query, volumeName *sql.Stmt, args ...any)
 }
 
 // Hot implements local.Index. It is one transaction on a reading connection, which holds up nobody but the checkpoint.
-func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (hot Hot, err error) {
+func (x *Reader) Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (hot Hot, err error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return hot, err
 	}
-	rows := x.waiting.of(id)
 	text, args := hotQuery(key, q, notBefore)
 	query, done, err := x.snapshot(ctx, highWaterQuery+`h.stream = ? AND s.deleted = 0`, text, volumeNameQuery, goneQuery)
 	if err != nil {
@@ -174,36 +162,11 @@ func (x *SQLite) Hot(ctx context.Context, id store.StreamID, q store.Query, notB
 	}
 	hot.HighWater = high.highWater()
 	hot.Fragments, err = fragmentRows(ctx, query[1], query[2], args...)
-	addWaiting(&hot, rows, &q, notBefore)
 	if err != nil || hot.HighWater.SealedNumber == 0 {
 		return hot, err
 	}
 	hot.Gone, err = gone(query[3].QueryContext(ctx, key))
 	return hot, err
-}
-
-// addWaiting adds what the table had not got when the rest was read. Whatever else happened to a row that waited, it was in the
-// table first; so those beyond its high-water mark are still as they were.
-func addWaiting(hot *Hot, rows []store.FragmentInfo, q *store.Query, notBefore int64) {
-	table := hot.HighWater.Sequence
-	n := len(hot.Fragments)
-	for i := range rows {
-		f := &rows[i]
-		if f.Sequence <= table {
-			continue
-		}
-		hot.HighWater.Number, hot.HighWater.Sequence = max(hot.HighWater.Number, f.Number), max(hot.HighWater.Sequence, f.Sequence)
-		if f.ServerTimestamp >= notBefore && q.Selects(f) {
-			hot.Fragments = append(hot.Fragments, *f)
-		}
-	}
-	if len(hot.Fragments) == n {
-		return
-	}
-	slices.SortFunc(hot.Fragments, func(a, b store.FragmentInfo) int { return q.Compare(&a, &b) })
-	if q.Limit > 0 && len(hot.Fragments) > q.Limit {
-		hot.Fragments = hot.Fragments[:q.Limit]
-	}
 }
 
 // limitClause is LIMIT without a bare parameter: SQLite looks at the value of one when it plans, and so prepares the statement again
@@ -270,7 +233,7 @@ func gone(rows *sql.Rows, err error) (list []store.Number, _ error) {
 }
 
 // Gone implements local.Index.
-func (x *SQLite) Gone(ctx context.Context, id store.StreamID) ([]store.Number, error) {
+func (x *Reader) Gone(ctx context.Context, id store.StreamID) ([]store.Number, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return nil, err
@@ -279,15 +242,10 @@ func (x *SQLite) Gone(ctx context.Context, id store.StreamID) ([]store.Number, e
 }
 
 // HotFragment implements local.Index.
-func (x *SQLite) HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+func (x *Reader) HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return store.FragmentInfo{}, err
-	}
-	for _, f := range x.waiting.of(id) {
-		if f.Number == n {
-			return f, nil
-		}
 	}
 	var r fragmentRow
 	err = x.read(ctx, func(rows *sql.Rows) error {
@@ -324,7 +282,7 @@ func (x *SQLite) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byt
 }
 
 // TrackSet implements local.Index.
-func (x *SQLite) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error) {
+func (x *Reader) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return nil, err
@@ -351,9 +309,7 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 		return 0, err
 	}
 	err = x.write(ctx, durable, func(t *tx) error {
-		if err := t.alone(id); err != nil {
-			return err
-		}
+		t.forgetTails(id)
 		var keys []int64
 		err := t.rows(func(rows *sql.Rows) error {
 			var key int64

@@ -10,13 +10,10 @@ import (
 	"path/filepath"
 )
 
-// errReadOnly is what a method that writes returns of an index that OpenReadOnly opened.
-var errReadOnly = errors.New("index is open for reading only")
-
 // OpenReadOnly opens the index in a file for reading. With live it belongs to a server that runs, and every call sees its last
 // commit; otherwise nobody may be writing, and nothing in the directory is changed, except that SQLite makes a -shm file when a
 // killed server left a log. fs.ErrNotExist when there is none. An index of an older schema is refused.
-func OpenReadOnly(ctx context.Context, path string, live bool) (*SQLite, error) {
+func OpenReadOnly(ctx context.Context, path string, live bool) (*Reader, error) {
 	x, have, err := openReadOnly(ctx, path, live)
 	if err != nil {
 		return nil, fmt.Errorf("index %s: %w", path, err)
@@ -32,7 +29,7 @@ func OpenReadOnly(ctx context.Context, path string, live bool) (*SQLite, error) 
 }
 
 // openReadOnly opens an index of any schema, and tells which it has.
-func openReadOnly(ctx context.Context, path string, live bool) (x *SQLite, schema int, err error) {
+func openReadOnly(ctx context.Context, path string, live bool) (x *Reader, schema int, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, 0, err
 	}
@@ -49,7 +46,7 @@ func openReadOnly(ctx context.Context, path string, live bool) (x *SQLite, schem
 		q.Set("immutable", "1")
 	}
 	u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
-	x = &SQLite{}
+	x = &Reader{}
 	if x.readers, err = sql.Open("sqlite", u.String()); err != nil {
 		return nil, 0, err
 	}
@@ -76,7 +73,7 @@ func CheckSchema(ctx context.Context, path string) error {
 }
 
 // Verify lets SQLite look at the whole file; what it finds wrong comes as texts.
-func (x *SQLite) Verify(ctx context.Context) (wrong []string, err error) {
+func (x *Reader) Verify(ctx context.Context) (wrong []string, err error) {
 	err = x.read(ctx, func(rows *sql.Rows) error {
 		var text string
 		if err := rows.Scan(&text); err != nil {

@@ -37,10 +37,14 @@ type SealedVolume struct {
 
 // NewFragment is a fragment to be committed.
 type NewFragment struct {
-	Stream        store.StreamID
-	Info          store.FragmentInfo // Sequence is given by Commit
-	AfterSequence int64              // the sequence given is greater than this one too (fragments that were kept in memory only)
-	Replaces      store.Number       // the fragment whose row goes in the same transaction, 0 for none
+	Stream   store.StreamID
+	Info     store.FragmentInfo // Sequence 0: the one after that of the stream's last row
+	Replaces store.Number       // the fragment whose row goes in the same transaction, 0 for none
+	Durable  bool               // on disk when Commit returns, with all rows before it
+
+	// Retried is of a row whose transaction failed and may have been applied. It gets its row only
+	// if the stream has not got beyond its sequence: what came of it since stays.
+	Retried bool
 }
 
 // Committed is what became of one NewFragment.

@@ -27,10 +27,7 @@ func wide(s *SealedVolume) bool {
 }
 
 // Replaced implements local.Index.
-func (x *SQLite) Replaced(ctx context.Context, name string) ([]store.Number, error) {
-	if err := x.settled(ctx); err != nil {
-		return nil, err
-	}
+func (x *Reader) Replaced(ctx context.Context, name string) ([]store.Number, error) {
 	return gone(x.readers.QueryContext(ctx, `SELECT r.number FROM blobs b JOIN replaced r ON r.stream = b.stream AND r.blob = b.key
 		WHERE b.name = ? ORDER BY r.number`, name))
 }
@@ -38,9 +35,7 @@ func (x *SQLite) Replaced(ctx context.Context, name string) ([]store.Number, err
 // SealVolume implements local.Index.
 func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 	return x.write(ctx, durable, func(t *tx) error {
-		if err := t.alone(s.Stream); err != nil {
-			return err
-		}
+		t.forgetTails(s.Stream)
 		var key, stream int64
 		err := t.row([]any{&key, &stream}, `SELECT b.key, b.stream FROM blobs b JOIN streams s ON s.key = b.stream
 			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
@@ -77,9 +72,7 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 		return nil
 	}
 	return x.write(ctx, durable, func(t *tx) error {
-		if err := t.alone(volumes[0].Stream); err != nil {
-			return err
-		}
+		t.forgetTails(volumes[0].Stream)
 		stream, err := t.liveKey(volumes[0].Stream)
 		if err != nil {
 			return err
@@ -156,7 +149,7 @@ const sealedColumns = `b.name, s.position, s.length, s.meta_length, s.fragments,
 	s.server_min, s.server_max, s.producer_min, s.producer_max, s.sets`
 
 // Sealed implements local.Index.
-func (x *SQLite) Sealed(ctx context.Context, id store.StreamID, q store.Query, notBefore, after int64, limit int) ([]SealedVolume, error) {
+func (x *Reader) Sealed(ctx context.Context, id store.StreamID, q store.Query, notBefore, after int64, limit int) ([]SealedVolume, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return nil, err

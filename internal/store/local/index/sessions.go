@@ -168,7 +168,7 @@ func notNull(b []byte) []byte {
 }
 
 // Session implements local.Index.
-func (x *SQLite) Session(ctx context.Context, id string) (store.Session, error) {
+func (x *Reader) Session(ctx context.Context, id string) (store.Session, error) {
 	var r sessionRow
 	err := x.readRow(ctx, r.dest(), `SELECT `+sessionColumns+sessionTables+`WHERE p.id = ?`, []byte(id))
 	if err != nil {

@@ -25,7 +25,8 @@ var migrations embed.FS
 // SQLite is a local.Index in one file. All writes go through one connection, one transaction at a time; reads go through a
 // pool and see the last commit. In WAL mode neither waits for the other.
 type SQLite struct {
-	readers *sql.DB
+	Reader
+
 	db      *sql.DB       // of the one writing connection
 	writing chan struct{} // one slot, guards the fields below
 	conn    *sql.Conn
@@ -33,7 +34,7 @@ type SQLite struct {
 	relaxed bool // Batch runs
 	stmts   map[string]*sql.Stmt
 
-	waiting waiting // rows on their way into the table
+	tails map[store.StreamID]*tail // of Commit
 
 	path     string
 	file     *os.File // the database; see openWith
@@ -43,11 +44,29 @@ type SQLite struct {
 	pages    int64 // of the database as committed, which are allocated; guarded by writing
 	reserved bool  // the reserve is whole; guarded by writing
 	keepLog  bool  // the log outlives Close; guarded by writing
+}
 
+// Reader reads an index, its last commit. It has no method that writes.
+type Reader struct {
+	readers *sql.DB
+
+	// What only one process remembers, and may since it never changes while the stream is there;
+	// PurgeStream takes the key away.
 	queries sync.Map // text to *sql.Stmt of readers; the texts are constants and the few forms of hotQuery
+	keys    sync.Map // store.StreamID to its int64 key, one of each stream that was used
+}
 
-	keys    sync.Map // store.StreamID to its int64 key, which never changes
-	volumes sync.Map // store.StreamID to the name of the volume of its last durable commit, whose row is on disk
+// Close closes the reader; no call may run.
+func (x *Reader) Close() error {
+	var errs []error
+	x.queries.Range(func(_, s any) bool {
+		errs = append(errs, s.(*sql.Stmt).Close())
+		return true
+	})
+	if x.readers != nil {
+		errs = append(errs, x.readers.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // readConnections is how many reads run at the same time; each connection may cache 8 MB.
@@ -82,8 +101,8 @@ func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	}
 	x := &SQLite{
 		path: abs, writing: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), synced: true,
+		tails: make(map[store.StreamID]*tail),
 	}
-	x.waiting.tails = make(map[store.StreamID]*tail)
 	_, err = os.Stat(abs + "-wal")
 	x.keepLog = err == nil
 	// SQLite gives its -wal and -shm files the mode of the database. The file stays open as long as
@@ -176,14 +195,7 @@ func migrationsBehind(schema int) ([]string, error) {
 
 // Close implements local.Index. What was committed is in the file; no call may run.
 func (x *SQLite) Close() error {
-	errs := []error{x.waiting.close(func() error { return x.settled(context.Background()) })}
-	x.queries.Range(func(_, s any) bool {
-		errs = append(errs, s.(*sql.Stmt).Close())
-		return true
-	})
-	if x.readers != nil {
-		errs = append(errs, x.readers.Close())
-	}
+	errs := []error{x.Reader.Close()}
 	for _, s := range x.stmts {
 		errs = append(errs, s.Close())
 	}
@@ -239,9 +251,6 @@ func (x *SQLite) add(ctx context.Context, d durability, fn func(t *tx) error) er
 }
 
 func (x *SQLite) transact(ctx context.Context, d durability, mayTake bool, fn func(*tx) error) error {
-	if x.conn == nil {
-		return errReadOnly
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -289,9 +298,7 @@ func (x *SQLite) try(ctx context.Context, d durability, fn func(t *tx) error) er
 		err = t.grow()
 	}
 	if err == nil {
-		if _, err = t.exec("COMMIT"); err != nil {
-			x.waiting.fail()
-		}
+		_, err = t.exec("COMMIT")
 	}
 	if err != nil {
 		// After a failed COMMIT the transaction may be open still or not, applied or not; all are fine now.
@@ -332,9 +339,6 @@ func (x *SQLite) Batch(ctx context.Context, fn func() error) error {
 	}
 	relax(true)
 	err := fn()
-	if err == nil {
-		err = x.settled(ctx)
-	}
 	relax(false)
 	if err != nil {
 		return err
@@ -400,7 +404,7 @@ func (t *tx) rows(each func(*sql.Rows) error, text string, args ...any) error {
 }
 
 // read runs a query on the pool and calls each for every row.
-func (x *SQLite) read(ctx context.Context, each func(*sql.Rows) error, text string, args ...any) error {
+func (x *Reader) read(ctx context.Context, each func(*sql.Rows) error, text string, args ...any) error {
 	s, err := x.query(ctx, text)
 	if err != nil {
 		return err
@@ -409,7 +413,7 @@ func (x *SQLite) read(ctx context.Context, each func(*sql.Rows) error, text stri
 }
 
 // readRow runs a query for one row on the pool; store.ErrNotFound when there is none.
-func (x *SQLite) readRow(ctx context.Context, dest []any, text string, args ...any) error {
+func (x *Reader) readRow(ctx context.Context, dest []any, text string, args ...any) error {
 	s, err := x.query(ctx, text)
 	if err != nil {
 		return err
@@ -419,7 +423,7 @@ func (x *SQLite) readRow(ctx context.Context, dest []any, text string, args ...a
 
 // query gives the prepared statement of a text for the pool: preparing one costs more than reading a row. It must not be called
 // while holding one of the pool's connections, since it may need one.
-func (x *SQLite) query(ctx context.Context, text string) (*sql.Stmt, error) {
+func (x *Reader) query(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := x.queries.Load(text); ok {
 		return s.(*sql.Stmt), nil
 	}
@@ -434,7 +438,7 @@ func (x *SQLite) query(ctx context.Context, text string) (*sql.Stmt, error) {
 }
 
 // snapshot begins a transaction on the pool and gives the statements of the texts in it; done ends it.
-func (x *SQLite) snapshot(ctx context.Context, texts ...string) (queries []*sql.Stmt, done func(), err error) {
+func (x *Reader) snapshot(ctx context.Context, texts ...string) (queries []*sql.Stmt, done func(), err error) {
 	for _, text := range texts {
 		s, err := x.query(ctx, text)
 		if err != nil {
@@ -472,7 +476,7 @@ func notFound(err error) error {
 }
 
 // key gives the key of a stream, deleted or not.
-func (x *SQLite) key(ctx context.Context, id store.StreamID) (int64, error) {
+func (x *Reader) key(ctx context.Context, id store.StreamID) (int64, error) {
 	if key, ok := x.keys.Load(id); ok {
 		return key.(int64), nil
 	}

@@ -96,10 +96,10 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// A full disk is ErrFull; what was committed stays, also what found no room yet, and the index goes on when there is some.
+// A full disk is ErrFull; what was committed stays, and the index goes on when there is room.
 func TestFull(t *testing.T) {
 	x := withStream(t)
-	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}); err != nil {
+	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // the least: as many as there are
@@ -107,20 +107,17 @@ func TestFull(t *testing.T) {
 	}
 	var n store.Number = 1
 	for {
-		n++
-		results, err := x.Commit(t.Context(), []NewFragment{fragment(n)})
-		if err != nil || results[0].Err != nil || n > 10_000 {
-			t.Fatal(n, results, err)
-		}
-		if err = x.settled(t.Context()); errors.Is(err, store.ErrFull) {
+		results, err := x.Commit(t.Context(), []NewFragment{fragment(n + 1)}, false)
+		if errors.Is(err, store.ErrFull) {
 			break
-		} else if err != nil {
-			t.Fatal(err)
+		}
+		if n++; err != nil || results[0].Err != nil || n > 10_000 {
+			t.Fatal(n, results, err)
 		}
 	}
 	for range 2 {
-		results, err := x.Commit(t.Context(), []NewFragment{fragment(n + 1)})
-		if err != nil || !errors.Is(results[0].Err, store.ErrFull) {
+		results, err := x.Commit(t.Context(), []NewFragment{fragment(n + 1)}, false)
+		if !errors.Is(err, store.ErrFull) {
 			t.Fatalf("%+v, %v", results, err)
 		}
 		hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
@@ -131,7 +128,7 @@ func TestFull(t *testing.T) {
 	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {
 		t.Fatal(err)
 	}
-	results, err := x.Commit(t.Context(), []NewFragment{fragment(n + 1)})
+	results, err := x.Commit(t.Context(), []NewFragment{fragment(n + 1)}, false)
 	if err != nil || results[0].Sequence != int64(n+1) {
 		t.Fatalf("%+v, %v", results, err)
 	}
@@ -141,27 +138,27 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A batch whose volume the index does not know is synced, every other is not.
+// A batch with a row that must be durable is synced, every other is not.
 func TestWhichBatchesAreSynced(t *testing.T) {
 	x := withStream(t)
-	commit := func(n store.Number, volume string) bool {
-		t.Helper()
-		f := fragment(n)
-		f.Info.Location.Volume = string(streamID) + volume
-		if _, err := x.Commit(t.Context(), []NewFragment{f}); err != nil {
-			t.Fatal(err)
-		}
-		if err := x.settled(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return x.synced
-	}
+	n := store.Number(0)
 	for i, c := range []struct {
-		volume string
-		want   bool
-	}{{"/a.vol", true}, {"/a.vol", false}, {"/a.vol", false}, {"/b.vol", true}, {"/b.vol", false}} {
-		if got := commit(store.Number(i+1), c.volume); got != c.want {
-			t.Errorf("batch %d in %s: synced is %t", i+1, c.volume, got)
+		volume  string
+		durable []bool // of the rows of a batch
+		synced  bool
+	}{{"/a.vol", []bool{true}, true}, {"/a.vol", []bool{false}, false},
+		{"/a.vol", []bool{false, false}, false}, {"/b.vol", []bool{false, true, false}, true},
+		{"/b.vol", []bool{false}, false}} {
+		var rows []NewFragment
+		for _, durable := range c.durable {
+			n++
+			f := fragment(n)
+			f.Info.Location.Volume, f.Durable = string(streamID)+c.volume, durable
+			rows = append(rows, f)
+		}
+		_, err := x.Commit(t.Context(), rows, false)
+		if err != nil || x.synced != c.synced {
+			t.Errorf("batch %d: synced is %t, %v", i, x.synced, err)
 		}
 	}
 	volumes, err := x.Volumes(t.Context())
@@ -192,7 +189,7 @@ func TestBatch(t *testing.T) {
 	if err := x.CreateStream(t.Context(), store.Stream{ID: streamID, Name: "cam"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}); err != nil {
+	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}, false); err != nil {
 		t.Fatal(err)
 	}
 	name := fragment(1).Info.Location.Volume
@@ -229,7 +226,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// The greatest producer timestamp is found wherever it is: in a row that waits, in the table, in a sealed volume, in a wide one.
+// The greatest producer timestamp is found wherever it is: in a row, in a sealed volume, in a wide one.
 func TestLastProducer(t *testing.T) {
 	x := withStream(t)
 	want := func(last int64) {
@@ -242,15 +239,11 @@ func TestLastProducer(t *testing.T) {
 	for n := range store.Number(3) {
 		f := fragment(n + 1)
 		f.Info.ProducerTimestamp = 100 - int64(n)
-		if _, err := x.Commit(t.Context(), []NewFragment{f}); err != nil {
+		if _, err := x.Commit(t.Context(), []NewFragment{f}, false); err != nil {
 			t.Fatal(err)
 		}
 		want(100)
 	}
-	if err := x.settled(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	want(100)
 	seal := func(n, from, to int64) {
 		t.Helper()
 		r := record.Range{Min: n, Max: n}
@@ -264,4 +257,26 @@ func TestLastProducer(t *testing.T) {
 	want(50_000)
 	seal(12, 500, 3*wideMillis)
 	want(3 * wideMillis)
+}
+
+// A row whose transaction was applied although it failed is not brought back by the second try when
+// it was replaced.
+func TestRetriedRow(t *testing.T) {
+	x := withStream(t)
+	first, second := fragment(1), fragment(2)
+	second.Replaces = 1
+	if _, err := x.Commit(t.Context(), []NewFragment{first, second}, false); err != nil {
+		t.Fatal(err)
+	}
+	first.Info.Sequence, first.Retried = 1, true
+	third := fragment(3)
+	third.Info.Sequence, third.Retried = 3, true
+	if _, err := x.Commit(t.Context(), []NewFragment{first, third}, true); err != nil {
+		t.Fatal(err)
+	}
+	hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
+	if err != nil || len(hot.Fragments) != 2 || hot.Fragments[0].Number != 2 ||
+		hot.Fragments[1].Sequence != 3 {
+		t.Errorf("%+v, %v", hot.Fragments, err)
+	}
 }

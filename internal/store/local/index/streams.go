@@ -61,7 +61,7 @@ func (x *SQLite) CreateStream(ctx context.Context, s store.Stream) error {
 }
 
 // Stream implements local.Index.
-func (x *SQLite) Stream(ctx context.Context, name string) (store.Stream, error) {
+func (x *Reader) Stream(ctx context.Context, name string) (store.Stream, error) {
 	var r streamRow
 	if err := x.readRow(ctx, r.dest(), `SELECT `+streamColumns+` FROM streams WHERE name = ? AND deleted = 0`, name); err != nil {
 		return store.Stream{}, err
@@ -70,7 +70,7 @@ func (x *SQLite) Stream(ctx context.Context, name string) (store.Stream, error) 
 }
 
 // StreamByID implements local.Index.
-func (x *SQLite) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error) {
+func (x *Reader) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error) {
 	var r streamRow
 	if err := x.readRow(ctx, r.dest(), `SELECT `+streamColumns+` FROM streams WHERE id = ? AND deleted = 0`, string(id)); err != nil {
 		return store.Stream{}, err
@@ -79,7 +79,7 @@ func (x *SQLite) StreamByID(ctx context.Context, id store.StreamID) (store.Strea
 }
 
 // ListStreams implements local.Index.
-func (x *SQLite) ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error) {
+func (x *Reader) ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error) {
 	query := `SELECT ` + streamColumns + ` FROM streams WHERE deleted = 0 AND name > ? AND name >= ? AND substr(name, 1, ?) = ? ORDER BY name`
 	args := []any{after, prefix, len([]rune(prefix)), prefix}
 	if limit > 0 {
@@ -131,9 +131,7 @@ func (t *tx) stream(id store.StreamID) (store.Stream, error) {
 // DeleteStream implements local.Index.
 func (x *SQLite) DeleteStream(ctx context.Context, id store.StreamID, check func(*store.Stream) error) error {
 	return x.write(ctx, durable, func(t *tx) error {
-		if err := t.alone(id); err != nil {
-			return err
-		}
+		t.forgetTails(id)
 		s, err := t.stream(id)
 		if err != nil {
 			return err
@@ -154,7 +152,7 @@ func (x *SQLite) DeleteStream(ctx context.Context, id store.StreamID, check func
 }
 
 // DeletedStreams implements local.Index.
-func (x *SQLite) DeletedStreams(ctx context.Context) ([]store.StreamID, error) {
+func (x *Reader) DeletedStreams(ctx context.Context) ([]store.StreamID, error) {
 	var ids []store.StreamID
 	err := x.read(ctx, func(rows *sql.Rows) error {
 		var id store.StreamID
@@ -168,9 +166,7 @@ func (x *SQLite) DeletedStreams(ctx context.Context) ([]store.StreamID, error) {
 // PurgeStream implements local.Index.
 func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) (done bool, err error) {
 	err = x.write(ctx, durable, func(t *tx) error {
-		if err := t.alone(id); err != nil {
-			return err
-		}
+		t.forgetTails(id)
 		var key int64
 		err := t.row([]any{&key}, `SELECT key FROM streams WHERE id = ? AND deleted = 1`, string(id))
 		if errors.Is(err, store.ErrNotFound) {
@@ -195,7 +191,6 @@ func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) 
 			}
 		}
 		x.keys.Delete(id)
-		x.volumes.Delete(id)
 		done = true
 		return nil
 	})

@@ -45,7 +45,7 @@ func TestHeadsAndMarks(t *testing.T) {
 		}
 		at = f.Info.Location.Offset + f.Info.Location.Length
 		last = max(last, f.Info.ServerTimestamp)
-		results, err := x.Commit(t.Context(), []NewFragment{f})
+		results, err := x.Commit(t.Context(), []NewFragment{f}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestHeadsAndMarks(t *testing.T) {
 	// The record of a number that is there already gets no row, and is not read again.
 	f := fragment(n)
 	f.Info.Location.Volume, f.Info.Location.Offset = string(streamID)+volume, at
-	results, err := x.Commit(t.Context(), []NewFragment{f})
+	results, err := x.Commit(t.Context(), []NewFragment{f}, false)
 	at += f.Info.Location.Length
 	if err != nil || results[0].Err != store.ErrExists {
 		t.Fatal(results, err)

@@ -11,16 +11,13 @@ import (
 )
 
 // Volumes implements local.Index.
-func (x *SQLite) Volumes(ctx context.Context) ([]VolumeInfo, error) {
+func (x *Reader) Volumes(ctx context.Context) ([]VolumeInfo, error) {
 	return x.volumeInfos(ctx, volumeQuery+`ORDER BY b.key`)
 }
 
 // volumeInfos returns what a volumeQuery finds.
-func (x *SQLite) volumeInfos(ctx context.Context, query string) ([]VolumeInfo, error) {
+func (x *Reader) volumeInfos(ctx context.Context, query string) ([]VolumeInfo, error) {
 	var list []VolumeInfo
-	if err := x.settled(ctx); err != nil {
-		return nil, err
-	}
 	err := x.read(ctx, func(rows *sql.Rows) error {
 		var b volumeRow
 		err := rows.Scan(b.dest()...)
@@ -91,7 +88,7 @@ func (t *tx) closeVolumes(indexed int64, where string, args ...any) error {
 }
 
 // VolumesInState implements local.Index.
-func (x *SQLite) VolumesInState(ctx context.Context, state VolumeState) ([]VolumeInfo, error) {
+func (x *Reader) VolumesInState(ctx context.Context, state VolumeState) ([]VolumeInfo, error) {
 	// The state stands in the text for the sake of the partial index.
 	return x.volumeInfos(ctx, fmt.Sprintf(`%sWHERE b.state = %d AND s.deleted = 0 ORDER BY b.key`,
 		volumeQuery, state))
@@ -119,9 +116,7 @@ func (x *SQLite) CloseVolumes(ctx context.Context, volumes []VolumeInfo) error {
 		names = append(names, volumes[i].Name)
 	}
 	return x.write(ctx, durable, func(t *tx) error {
-		if err := t.alone(streamsOf(names)...); err != nil {
-			return err
-		}
+		t.forgetTails(streamsOf(names)...)
 		for i := range volumes {
 			if err := t.closeVolumes(volumes[i].Indexed, `WHERE b.name = ? AND b.state = 0`, volumes[i].Name); err != nil {
 				return err
@@ -137,9 +132,7 @@ func (x *SQLite) ForgetVolumes(ctx context.Context, names []string) error {
 		return nil
 	}
 	return x.write(ctx, ordered, func(t *tx) error {
-		if err := t.alone(streamsOf(names)...); err != nil {
-			return err
-		}
+		t.forgetTails(streamsOf(names)...)
 		for _, name := range names {
 			var key, stream int64
 			var state VolumeState

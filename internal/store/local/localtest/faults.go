@@ -113,8 +113,12 @@ func (x *faultyIndex) PurgeStream(ctx context.Context, id store.StreamID, limit 
 	return value(x.f, "PurgeStream", func() (bool, error) { return x.Index.PurgeStream(ctx, id, limit) })
 }
 
-func (x *faultyIndex) Commit(ctx context.Context, fragments []index.NewFragment) ([]index.Committed, error) {
-	return value(x.f, "Commit", func() ([]index.Committed, error) { return x.Index.Commit(ctx, fragments) })
+func (x *faultyIndex) Commit(
+	ctx context.Context, rows []index.NewFragment, promised bool,
+) ([]index.Committed, error) {
+	return value(x.f, "Commit", func() ([]index.Committed, error) {
+		return x.Index.Commit(ctx, rows, promised)
+	})
 }
 
 func (x *faultyIndex) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (int64, error) {

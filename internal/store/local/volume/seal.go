@@ -67,7 +67,7 @@ func seal(ctx context.Context, f File, name string, indexed int64, footer []byte
 }
 
 // Describe implements local.Volumes.
-func (v *Volumes) Describe(_ context.Context, name string) (*store.Stream, store.Location, error) {
+func (v *Reader) Describe(_ context.Context, name string) (*store.Stream, store.Location, error) {
 	path, err := v.path(name)
 	if err != nil {
 		return nil, store.Location{}, err

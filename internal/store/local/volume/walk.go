@@ -83,12 +83,3 @@ func Walk(f io.ReaderAt, size, from int64, found func(FoundRecord) error) (end i
 	}
 	return end, nil, nil
 }
-
-// ReadVolumes gives the volumes in a directory for reading only, also while a server writes them: nothing is made, and nothing
-// that was being deleted goes on.
-func OpenReadOnly(dir string) (*Volumes, error) {
-	if _, err := (OS{}).ReadDir(dir); err != nil {
-		return nil, fmt.Errorf("volumes: %w", err)
-	}
-	return &Volumes{dir: dir, fs: OS{}, writers: make(map[store.StreamID]*writer), closing: make(chan struct{})}, nil
-}

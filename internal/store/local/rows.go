@@ -1,0 +1,238 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/local/index"
+)
+
+// rowQueue is the group commit: the rows of fragments on their way into the index, in the order of
+// their sequences. A transaction takes all that are there.
+//
+// Most rows are acknowledged when they are queued (acknowledge). Their records are durable, and every
+// reader of this process adds them to what the index has (reader.hot); the transaction comes after
+// flushAfter, since the pages of a row cost the more the fewer rows go together, and no producer
+// waits for that. Who commits a row waits for its transaction. Who comes while none runs does the
+// work himself, without a change of goroutine; what was queued meanwhile is done by a goroutine that
+// lives as long as somebody waits.
+//
+// That records of one stream are queued in the order of their bytes (streamState.appending) is why
+// acknowledged rows need not be durable. The index may lose its newest rows with the process or in a
+// power cut, but only from the end, and it never loses one that began a new volume (NewFragment.Durable).
+// So every row that can be lost is of a record in a volume whose row is safe and open, beyond what
+// the rows that are left say is Indexed; recovery reads from there on, finds the records in the same
+// order and gives them the same sequences. A replacement is written in the record, so it is repeated
+// too.
+//
+// It is in memory because one process has the directory: nobody else adds rows, so whoever reads
+// through this process misses none. At most maxWaiting rows wait.
+type rowQueue struct {
+	idx     Index
+	metrics *Metrics
+
+	mu      sync.Mutex
+	rows    []queuedRow // in their order, those of the running transaction first; guarded by mu
+	waiters int         // rows with a result among them; guarded by mu
+	running bool        // a transaction runs, or is about to; guarded by mu
+	failed  bool        // the last one did: nothing is acknowledged until one has not; guarded by mu
+	closed  bool        // guarded by mu
+	timer   *time.Timer // runs flushLater; nil when it is not to run; guarded by mu
+	idle    sync.Cond   // of mu: running became false
+}
+
+// queuedRow is a row, or nil, which waits only for those before it.
+type queuedRow struct {
+	row    *index.NewFragment
+	result chan index.Committed // one slot; nil: the row was acknowledged
+}
+
+const (
+	flushAfter = 100 * time.Millisecond // how long an acknowledged row waits, about
+	retryAfter = time.Second            // likewise after a transaction that failed
+	maxWaiting = 4096                   // rows; beyond it appends wait for the index
+)
+
+var errStoreClosed = errors.New("store is closed")
+
+func newRowQueue(idx Index, m *Metrics) *rowQueue {
+	q := &rowQueue{idx: idx, metrics: m}
+	q.idle.L = &q.mu
+	return q
+}
+
+// acknowledge queues a row that needs no transaction of its own: it follows the stream's others in a
+// volume that is known, has the greatest number, and replaces nothing. false when it must be
+// committed all the same.
+func (q *rowQueue) acknowledge(row *index.NewFragment) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failed || q.closed || len(q.rows) >= maxWaiting {
+		return false
+	}
+	q.rows = append(q.rows, queuedRow{row: row})
+	q.flushSoon()
+	return true
+}
+
+// flushSoon makes that what is queued is written after a while. The caller holds mu.
+func (q *rowQueue) flushSoon() {
+	if q.timer != nil || q.closed {
+		return
+	}
+	after := flushAfter
+	if q.failed {
+		after = retryAfter
+	}
+	q.timer = time.AfterFunc(after, q.flushLater)
+}
+
+func (q *rowQueue) flushLater() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.timer = nil
+	if !q.running && len(q.rows) > 0 {
+		q.running = true
+		q.transact()
+		q.next()
+	}
+}
+
+// commit queues a row, or nil, and returns what became of it. ErrExists and ErrNotFound as in
+// index.Committed; after any other error there may be a row or not.
+func (q *rowQueue) commit(row *index.NewFragment) error {
+	result := make(chan index.Committed, 1)
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return errStoreClosed
+	}
+	q.rows = append(q.rows, queuedRow{row, result})
+	q.waiters++
+	if !q.running {
+		q.running = true
+		q.transact()
+		q.next()
+	}
+	q.mu.Unlock()
+	return (<-result).Err
+}
+
+// flush writes the rows that were acknowledged into the index. It may take of the space that the
+// index has in reserve.
+func (q *rowQueue) flush() error {
+	q.mu.Lock()
+	empty := len(q.rows) == 0
+	q.mu.Unlock()
+	if empty {
+		return nil
+	}
+	return q.commit(nil)
+}
+
+// next ends what running began, or lets a goroutine go on with it. The caller holds mu.
+func (q *rowQueue) next() {
+	if q.waiters > 0 {
+		go func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			for q.waiters > 0 {
+				q.transact()
+			}
+			q.next()
+		}()
+		return
+	}
+	q.running = false
+	if len(q.rows) > 0 {
+		q.flushSoon()
+	}
+	q.idle.Broadcast()
+}
+
+// transact writes what is queued in one transaction. The caller has set running and holds mu, which
+// is free meanwhile. After an error what was acknowledged stays.
+func (q *rowQueue) transact() {
+	batch := q.rows[:len(q.rows):len(q.rows)]
+	q.mu.Unlock()
+	rows := make([]index.NewFragment, 0, len(batch))
+	promised := true // all are, and somebody waits for the index to have them
+	waits := false
+	for _, r := range batch {
+		if r.row != nil {
+			rows = append(rows, *r.row)
+			promised = promised && r.result == nil
+		}
+		waits = waits || r.result != nil
+	}
+	var results []index.Committed
+	var err error
+	if len(rows) > 0 {
+		q.metrics.CommitRows.Observe(float64(len(rows)))
+		// Nobody's context: the bytes are durable already, and the batch belongs to many.
+		results, err = q.idx.Commit(context.Background(), rows, promised && waits)
+	}
+	q.mu.Lock()
+	var kept []queuedRow
+	for _, r := range batch {
+		switch {
+		case r.result != nil:
+			q.waiters--
+		case err != nil:
+			r.row.Retried = true
+			kept = append(kept, r)
+		}
+	}
+	q.rows, q.failed = append(kept, q.rows[len(batch):]...), len(kept) > 0
+	// Whoever is told finds the row in the index, and no longer here.
+	for _, r := range batch {
+		switch {
+		case r.row == nil:
+			r.result <- index.Committed{Err: err}
+			continue
+		case r.result == nil:
+		case err != nil:
+			r.result <- index.Committed{Err: err}
+		default:
+			r.result <- results[0]
+		}
+		if err == nil {
+			results = results[1:]
+		}
+	}
+}
+
+// close lets nothing be queued any more and writes what was acknowledged.
+func (q *rowQueue) close() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	if q.timer != nil {
+		q.timer.Stop()
+		q.timer = nil
+	}
+	for q.running {
+		q.idle.Wait()
+	}
+	last := queuedRow{result: make(chan index.Committed, 1)}
+	q.rows, q.waiters, q.running = append(q.rows, last), 1, true
+	q.transact()
+	q.next()
+	return (<-last.result).Err
+}
+
+// of returns a copy of a stream's acknowledged rows. Of these the index has those up to the
+// high-water mark that is read of it afterwards.
+func (q *rowQueue) of(id store.StreamID) (list []store.FragmentInfo) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.rows {
+		if r := &q.rows[i]; r.result == nil && r.row.Stream == id {
+			list = append(list, r.row.Info)
+		}
+	}
+	return list
+}

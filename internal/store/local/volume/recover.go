@@ -1,0 +1,172 @@
+package volume
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// Recover implements local.Volumes.
+func (v *Volumes) Recover(ctx context.Context, name string, from int64, found func(store.Location, []byte) error) (*store.Stream, int64, int64, error) {
+	path, err := v.path(name)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	f, err := v.fs.OpenWrite(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, 0, fmt.Errorf("volume %s: %w", name, store.ErrNotFound)
+	}
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	s, end, cut, err := recoverFile(ctx, f, name, from, found)
+	if err == nil && (end > from || cut > 0) {
+		// What was found may be in the page cache only: the process died between write and sync, and the machine did not.
+		if err = f.Datasync(); err == nil {
+			err = v.fs.SyncDir(filepath.Dir(path))
+		}
+	}
+	return s, end, cut, errors.Join(err, f.Close())
+}
+
+func recoverFile(ctx context.Context, f File, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	whole := from == 0
+	if whole {
+		s, from, err = readStart(f, size)
+		if errors.Is(err, store.ErrCorrupt) && size > HeaderSize {
+			if next, searchErr := resync(ctx, f, name, HeaderSize, size); searchErr != nil {
+				err = searchErr
+			} else if next >= 0 {
+				from, err = next, nil
+			}
+		}
+		if err != nil {
+			return nil, 0, 0, fmt.Errorf("volume %s: %w", name, err)
+		}
+	}
+	end = from
+	for end < size {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, 0, err
+		}
+		head, h, err := readRecord(f, end, size)
+		if errors.Is(err, errPayload) {
+			// A record is written after the sync of the one before it, so damage in front of a whole record is no torn tail:
+			// that one record is lost, those behind it are not.
+			if _, _, next := readRecord(f, end+h.Length, size); next == nil || errors.Is(next, errPayload) {
+				end += h.Length
+				continue
+			}
+		}
+		if errors.Is(err, store.ErrCorrupt) && whole {
+			next, err := resync(ctx, f, name, end+1, size)
+			if err != nil {
+				return nil, 0, 0, err
+			}
+			if next >= 0 {
+				end = next
+				continue
+			}
+		}
+		if errors.Is(err, store.ErrCorrupt) {
+			break
+		}
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		if h.Type == record.TypeFragment {
+			loc := store.Location{Volume: name, Offset: end, Length: h.Length, MetaLength: h.MetaLength}
+			if err := found(loc, head); err != nil {
+				return nil, 0, 0, err
+			}
+		}
+		end += h.Length
+	}
+	if cut = size - end; cut <= 0 {
+		return s, end, 0, nil
+	}
+	if err := f.Truncate(end); err != nil {
+		return nil, 0, 0, err
+	}
+	return s, end, cut, nil
+}
+
+// readStart verifies a volume's file header and its stream record, and gives the offset behind them.
+func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
+	b := make([]byte, HeaderSize)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: file of %d bytes", store.ErrCorrupt, size)
+		}
+		return nil, 0, err
+	}
+	le := binary.LittleEndian
+	if string(b[:8]) != volumeMagic || crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
+		return nil, 0, fmt.Errorf("%w: file header", store.ErrCorrupt)
+	}
+	if v := le.Uint16(b[8:]); v != volumeVersion {
+		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
+		return nil, 0, fmt.Errorf("volume version %d is not known", v)
+	}
+	head, h, err := readRecord(f, HeaderSize, size)
+	if err != nil {
+		return nil, 0, err
+	}
+	s, err := record.DecodeStream(head)
+	if err != nil {
+		return nil, 0, err
+	}
+	if fmt.Sprintf("%x", b[16:32]) != string(s.ID) {
+		return nil, 0, fmt.Errorf("%w: stream record of another stream", store.ErrCorrupt)
+	}
+	return s, HeaderSize + h.Length, nil
+}
+
+// errPayload is of a record whose head is whole and whose payload is not.
+var errPayload = fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
+
+// readRecord verifies the record at an offset, payload and all, and returns its head. ErrCorrupt when no whole record is there.
+func readRecord(f io.ReaderAt, off, size int64) ([]byte, record.Header, error) {
+	fixed := make([]byte, record.HeaderSize)
+	if off+record.HeaderSize > size {
+		return nil, record.Header{}, fmt.Errorf("%w: record cut short", store.ErrCorrupt)
+	}
+	if _, err := f.ReadAt(fixed, off); err != nil {
+		return nil, record.Header{}, err
+	}
+	h, err := record.DecodeHeader(fixed)
+	if err != nil {
+		return nil, h, err
+	}
+	if off+h.Length > size {
+		return nil, h, fmt.Errorf("%w: record cut short", store.ErrCorrupt)
+	}
+	head := make([]byte, h.MetaLength) // bounded by the file's size and by store.MaxMetaLength
+	if _, err := f.ReadAt(head, off); err != nil {
+		return nil, h, err
+	}
+	if _, err := record.CheckHead(head); err != nil {
+		return nil, h, err
+	}
+	crc := crc32.New(castagnoli)
+	payload := io.NewSectionReader(f, off+h.MetaLength, h.Length-h.MetaLength)
+	if _, err := bufio.NewReaderSize(payload, 256<<10).WriteTo(crc); err != nil {
+		return nil, h, err
+	}
+	if h.Type == record.TypeFragment && crc.Sum32() != h.PayloadCRC {
+		return nil, h, errPayload
+	}
+	return head, h, nil
+}
