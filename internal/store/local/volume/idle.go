@@ -23,6 +23,15 @@ type idleFile struct {
 	file File
 }
 
+// idleFor returns how many files are kept open between reads when a process may have so many open:
+// 128, or a quarter where there are few, so that connections find some too. -1: none.
+func idleFor(files uint64) int {
+	if n := int(min(files/4, 128)); n > 0 {
+		return n
+	}
+	return -1
+}
+
 // take gives an idle file of a volume, nil when there is none, and what give must be told.
 func (i *idleFiles) take(name string) (f File, drops int) {
 	i.mu.Lock()

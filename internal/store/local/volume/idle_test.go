@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -164,5 +165,35 @@ func TestIdleFiles(t *testing.T) {
 	end(b)
 	if n := count.open.Load(); n != 0 {
 		t.Fatalf("%d files are open after the end", n)
+	}
+}
+
+// Where few files may be open, most of them are left to connections.
+func TestIdleForFewFiles(t *testing.T) {
+	for files, want := range map[uint64]int{
+		0: -1, 3: -1, 64: 16, 256: 64, 511: 127, 512: 128, 1 << 20: 128, math.MaxUint64: 128,
+	} {
+		if got := idleFor(files); got != want {
+			t.Errorf("of %d files %d are kept open, want %d", files, got, want)
+		}
+	}
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: 200, Max: was.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	v, err := Open(t.TempDir(), Options{})
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if v.idle.most != 50 {
+		t.Errorf("%d files are kept open, want 50", v.idle.most)
 	}
 }

@@ -41,7 +41,7 @@ type Options struct {
 	// interval then.
 	SyncInterval time.Duration
 
-	IdleFiles int // how many files are kept open between reads; default 128, negative: none
+	IdleFiles int // how many files are kept open between reads; default idleFor, negative: none
 
 	Check func() error // called before a volume is made, whose error it returns: Lock.Check; default: nothing
 }
@@ -85,7 +85,7 @@ func Open(dir string, o Options) (*Volumes, error) {
 		o.Check = func() error { return nil }
 	}
 	if o.IdleFiles == 0 {
-		o.IdleFiles = 128
+		o.IdleFiles = idleFor(openFiles())
 	}
 	v := &Volumes{
 		Reader: Reader{dir: dir, fs: o.FS}, o: o, writers: make(map[store.StreamID]*writer),
