@@ -13,7 +13,9 @@ import (
 // clockInterval is how often Run compares the clocks.
 const clockInterval = time.Second
 
-// retentionClock is the clock of everything that deletes, and of what is visible.
+// retentionClock is the clock of everything that deletes, and of what is visible. It runs in this
+// process alone: two that disagree about the time would delete for each other. The index keeps its
+// mark over restarts; CheckClock, which Run calls every second, moves it.
 type retentionClock struct {
 	limit atomic.Int64 // it is the wall clock, but not more than this
 	mark  clock.Mark   // owned by CheckClock

@@ -1,6 +1,12 @@
 // Package local is the engine of a store in one directory: rows in an Index (SQLite), bytes in
-// Volumes, which are append-only files. One process holds the directory, and what it keeps in memory
-// beside them (caches, clocks, the order of appends) is right because no other one writes.
+// Volumes, which are append-only files.
+//
+// One process holds the directory, and what it keeps in memory beside them is right because no other
+// one writes: streams and the order of their appends (streamState), rows on their way into the index
+// (rowQueue), rows of fragments and sessions (fragmentCache, sessionCache), sessions for which there
+// is no space (fleetingSessions), tables of sealed volumes (tableCache), and the clock of retention
+// (retentionClock). Each says what bounds it and who tells it of changes. An engine of many processes
+// has none of these.
 //
 // The order never changes: bytes durable, index committed (part of every answer; its row may be
 // written with others, a moment later), acknowledged; and for deletion rows first, bytes after.
@@ -88,7 +94,11 @@ type Store struct {
 	streams map[store.StreamID]*streamState // guarded by mu; one entry per live stream that was used
 }
 
-// streamState is what the engine remembers of one stream.
+// streamState is what the engine remembers of one stream: its row, where its orders stand, and the
+// fragments that are in memory only. It is there because this process alone appends and changes
+// streams. One is kept of each stream that was used, until the stream is deleted; within it the ring
+// is bounded by Options.MemoryAge and MemoryBytes, the track sets by setsCached. Store.changeStream
+// tells it of a new row, Store.forget of a deletion, append and seal of the rest.
 //
 // Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu is held.
 type streamState struct {
@@ -240,9 +250,9 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// notBefore is the server timestamp before which a stream's stored fragments are past retention, at time now. Of one without
+// retentionEdge is the server timestamp before which a stream's stored fragments are past retention, at time now. Of one without
 // retention nothing stored is kept, whatever the clock says.
-func notBefore(st *store.Stream, now int64) int64 {
+func retentionEdge(st *store.Stream, now int64) int64 {
 	if st.RetentionHours == 0 {
 		return math.MaxInt64
 	}

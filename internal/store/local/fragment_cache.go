@@ -8,10 +8,13 @@ import (
 	"weir/internal/store"
 )
 
-// fragmentCache keeps the rows of fragments that are asked for one by one, and the heads of those that were opened: a live
-// segment is fetched by every viewer of its stream, and finding a fragment of a recording means to read a table. Both are true for
-// as long as the fragment is there, because neither a row nor a record ever changes; what takes fragments away lets go of them here,
-// also when it failed, since it may have been applied. Retention is not among that: it is looked at for each request.
+// fragmentCache keeps the rows of fragments that are asked for one by one, and the heads of those
+// that were opened: a live segment is fetched by every viewer of its stream, and finding a fragment
+// of a recording means to read a table. Both are true for as long as the fragment is there, because
+// neither a row nor a record ever changes, and because this process alone takes fragments away:
+// Replace, DeleteStream and the sweep let go of them here, also when they failed, since they may have
+// been applied. Retention is not among that: it is looked at for each request. It takes
+// Options.FragmentBytes at most.
 //
 // What was used since half of the limit was filled is young, what was used in the half before it is old, the rest is
 // forgotten.

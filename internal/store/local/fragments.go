@@ -256,7 +256,7 @@ func (s *Store) List(ctx context.Context, id store.StreamID, q store.Query) ([]s
 	st.mu.Unlock()
 	stream := st.stream.Load()
 	if stream.RetentionHours > 0 && !st.newer(&q) {
-		stored, err := s.reader.list(ctx, id, q, notBefore(stream, now))
+		stored, err := s.reader.list(ctx, id, q, retentionEdge(stream, now))
 		if err != nil {
 			return nil, fmt.Errorf("list fragments: %w", err)
 		}
@@ -300,7 +300,7 @@ func (s *Store) Fragment(ctx context.Context, id store.StreamID, n store.Number)
 			s.recent.put(id, next[i], changes)
 		}
 	}
-	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
+	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < retentionEdge(stream, now) {
 		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, store.ErrNotFound)
 	}
 	return f, nil
@@ -337,7 +337,7 @@ func (s *Store) open(ctx context.Context, id store.StreamID, f store.FragmentInf
 		}
 		return &memoryMedia{m}, nil
 	}
-	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < notBefore(stream, now) {
+	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < retentionEdge(stream, now) {
 		return nil, store.ErrGone
 	}
 	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil && kept.info.Location == f.Location {

@@ -269,7 +269,7 @@ func (m *machine) verify() {
 	for _, p := range r.Problems {
 		m.t.Error(p)
 	}
-	notBefore := m.clock.Now().Add(-powerRetention * time.Hour).UnixMilli()
+	edge := m.clock.Now().Add(-powerRetention * time.Hour).UnixMilli()
 	for id := range m.gone {
 		if _, err := m.store.StreamByID(m.t.Context(), id); !errors.Is(err, store.ErrNotFound) {
 			m.t.Errorf("stream %s was deleted: %v", id, err)
@@ -290,7 +290,7 @@ func (m *machine) verify() {
 		}
 	}
 	for n, p := range m.promised {
-		if _, ok := m.streams[n.stream]; !ok || p.at < notBefore {
+		if _, ok := m.streams[n.stream]; !ok || p.at < edge {
 			delete(m.promised, n)
 			continue
 		}

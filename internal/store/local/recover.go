@@ -288,7 +288,7 @@ func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) erro
 		s.log.Info("sealed volumes recovered", "stream", sealed[0].Stream, "volumes", len(sealed), "fragments", n)
 		return nil
 	}
-	if !errors.Is(err, store.ErrExists) {
+	if !errors.Is(err, index.ErrUnsealable) {
 		return fmt.Errorf("recover sealed blobs: %w", err)
 	}
 	if len(sealed) > 1 {

@@ -38,7 +38,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 				err = nil
 				break
 			}
-			if !errors.Is(err, store.ErrExists) {
+			if !errors.Is(err, index.ErrUnsealable) {
 				break
 			}
 			if try == sealTries {
@@ -57,7 +57,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// seal seals one closed volume. ErrExists when its rows changed meanwhile, or when it cannot be sealed.
+// seal seals one closed volume. index.ErrUnsealable when its rows changed meanwhile, or for good.
 func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) error {
 	footer, sealed, err := s.footer(ctx, b)
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *Store) footer(ctx context.Context, b index.VolumeInfo) ([]byte, index.S
 	}
 	footer, err := record.EncodeFooter(sets, replaced, packed)
 	if err != nil {
-		return nil, sealed, fmt.Errorf("%w: %w", store.ErrExists, err) // rows that no table can hold stay rows
+		return nil, sealed, fmt.Errorf("%w: %w", index.ErrUnsealable, err) // rows that no table can hold stay rows
 	}
 	// The rows go when this is written, so it is read back before.
 	t, err := record.DecodeFooter(footer)
@@ -131,7 +131,7 @@ func (s *Store) footer(ctx context.Context, b index.VolumeInfo) ([]byte, index.S
 	}
 	again, err := t.Fragments(b.Name, sealed.Sets)
 	if err != nil || !reflect.DeepEqual(again, rows) {
-		return nil, sealed, fmt.Errorf("the table reads as something else: %w", errors.Join(store.ErrExists, err))
+		return nil, sealed, fmt.Errorf("the table reads as something else: %w", errors.Join(index.ErrUnsealable, err))
 	}
 	describe(&sealed, t)
 	return footer, sealed, nil

@@ -31,16 +31,16 @@ type reader struct {
 }
 
 // hot is Index.Hot with the rows that wait.
-func (r *reader) hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (index.Hot, error) {
+func (r *reader) hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (index.Hot, error) {
 	rows := r.waiting(id)
-	hot, err := r.idx.Hot(ctx, id, q, notBefore)
-	addWaiting(&hot, rows, &q, notBefore)
+	hot, err := r.idx.Hot(ctx, id, q, edge)
+	addWaiting(&hot, rows, &q, edge)
 	return hot, err
 }
 
 // addWaiting adds what the table had not got when the rest was read. Whatever else happened to a row that waited, it was in the
 // table first; so those beyond its high-water mark are still as they were.
-func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, notBefore int64) {
+func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, edge int64) {
 	table := hot.HighWater.Sequence
 	n := len(hot.Fragments)
 	for i := range rows {
@@ -49,7 +49,7 @@ func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, notBe
 			continue
 		}
 		hot.HighWater.Number, hot.HighWater.Sequence = max(hot.HighWater.Number, f.Number), max(hot.HighWater.Sequence, f.Sequence)
-		if f.ServerTimestamp >= notBefore && q.Selects(f) {
+		if f.ServerTimestamp >= edge && q.Selects(f) {
 			hot.Fragments = append(hot.Fragments, *f)
 		}
 	}
@@ -62,9 +62,9 @@ func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, notBe
 	}
 }
 
-// list is Store.List over what is stored; fragments with a server timestamp before notBefore are left out.
-func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) ([]store.FragmentInfo, error) {
-	hot, err := r.hot(ctx, id, q, notBefore)
+// list is Store.List over what is stored; fragments with a server timestamp before edge are left out.
+func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, edge int64) ([]store.FragmentInfo, error) {
+	hot, err := r.hot(ctx, id, q, edge)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, not
 		return rows, nil
 	}
 	keep := func(f *store.FragmentInfo) bool {
-		if f.Sequence > hot.HighWater.Sequence || f.ServerTimestamp < notBefore || !q.Selects(f) {
+		if f.Sequence > hot.HighWater.Sequence || f.ServerTimestamp < edge || !q.Selects(f) {
 			return false
 		}
 		if _, gone := slices.BinarySearch(hot.Gone, f.Number); gone {
@@ -86,7 +86,7 @@ func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, not
 	var after int64
 	page := 8
 	for {
-		volumes, err := r.idx.Sealed(ctx, id, q, notBefore, after, page)
+		volumes, err := r.idx.Sealed(ctx, id, q, edge, after, page)
 		if err != nil {
 			return nil, err
 		}
@@ -328,7 +328,9 @@ func merge(q *store.Query, a, b []store.FragmentInfo) []store.FragmentInfo {
 	return out
 }
 
-// tableCache holds the tables used last, packed as they are, up to a number of bytes.
+// tableCache holds the tables used last, packed as they are, up to a number of bytes
+// (Options.TableBytes). A table never changes, and one that was written anew lies elsewhere: nobody
+// needs to tell of anything, and a table whose volume is gone is not asked for.
 type tableCache struct {
 	limit int64
 

@@ -24,9 +24,9 @@ type IndexReader interface {
 	ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error)
 	DeletedStreams(ctx context.Context) ([]store.StreamID, error)
 	HighWater(ctx context.Context, id store.StreamID) (index.HighWater, error)
-	Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (index.Hot, error)
+	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (index.Hot, error)
 	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
-	Sealed(ctx context.Context, id store.StreamID, q store.Query, notBefore, after int64,
+	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64,
 		limit int) ([]index.SealedVolume, error)
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error)
@@ -103,15 +103,15 @@ type FragmentRows interface {
 	// and may be lost with the process or in a power cut, the newest first. When all were promised
 	// (acknowledged before), the transaction may take of the reserve.
 	Commit(ctx context.Context, rows []index.NewFragment, promised bool) ([]index.Committed, error)
-	// Hot is Store.List over the rows of unsealed volumes; fragments with a server timestamp before notBefore (milliseconds) are
+	// Hot is Store.List over the rows of unsealed volumes; fragments with a server timestamp before edge (milliseconds) are
 	// left out.
-	Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (index.Hot, error)
+	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (index.Hot, error)
 	// HotFragment gives one fragment of an unsealed volume, past retention or not. ErrNotFound when there is none.
 	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
 	// Sealed gives at most limit sealed volumes which may have fragments that q selects, Limit aside, with a server timestamp of
-	// notBefore or later. They come in q's order: ByNumber by Number.Min, ByNumberNewest by Number.Max downwards, BySequence
+	// edge or later. They come in q's order: ByNumber by Number.Min, ByNumberNewest by Number.Max downwards, BySequence
 	// by Sequence.Min. With an after that is not 0 only those behind it in that order.
-	Sealed(ctx context.Context, id store.StreamID, q store.Query, notBefore, after int64, limit int) ([]index.SealedVolume, error)
+	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int) ([]index.SealedVolume, error)
 	// Gone tells which fragments of a stream's sealed volumes were replaced since, in ascending order.
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
 	// TrackSetID gives the id of a set of tracks, adding it when it is new. hash is of data; equal hashes mean equal data. A
@@ -119,9 +119,9 @@ type FragmentRows interface {
 	TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (int64, error)
 	// TrackSet gives the data of a set. ErrNotFound when there is none.
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error)
-	// Expire makes at most limit closed or sealed volumes of a stream VolumeDoomed whose last server timestamp is before notBefore,
+	// Expire makes at most limit closed or sealed volumes of a stream VolumeDoomed whose last server timestamp is before edge,
 	// drops their rows, and tells how many there were.
-	Expire(ctx context.Context, id store.StreamID, notBefore int64, limit int) (int, error)
+	Expire(ctx context.Context, id store.StreamID, edge int64, limit int) (int, error)
 }
 
 // VolumeRows is the part of Index that holds what is known of volumes.
@@ -138,11 +138,11 @@ type VolumeRows interface {
 	// Replaced tells which fragments were replaced by those of a volume that is not sealed, in ascending order.
 	Replaced(ctx context.Context, name string) ([]store.Number, error)
 	// SealVolume makes a closed volume a sealed one: one row in the place of those of its fragments; without fragments it becomes
-	// VolumeDoomed. ErrExists, and nothing is changed, when it is not closed, has another number of rows than Count, or has
+	// VolumeDoomed. ErrUnsealable, and nothing is changed, when it is not closed, has another number of rows than Count, or has
 	// numbers or sequences that make it impossible to put it in order with the stream's other sealed volumes.
 	SealVolume(ctx context.Context, volume index.SealedVolume) error
 	// AddSealed makes volumes of one stream known that were found sealed, without rows. The stream's high-water mark moves on to what is in
-	// them. ErrExists as in SealVolume, and for a volume that is known or with sequences that the high-water mark has passed.
+	// them. ErrUnsealable as in SealVolume, and for a volume that is known or with sequences that the high-water mark has passed.
 	AddSealed(ctx context.Context, volumes []index.SealedVolume) error
 	// ForgetVolumes drops the rows of volumes and of every fragment in them. Names that are not known are no error.
 	ForgetVolumes(ctx context.Context, names []string) error

@@ -85,8 +85,10 @@ func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
 	return nil
 }
 
-// fleetingSessions are sessions that are kept in memory only, in the order in which they were opened: maxFleetingBytes of them,
-// the latest. While there is space on the disk there are none.
+// fleetingSessions are sessions that are kept in memory only, in the order in which they were opened:
+// maxFleetingBytes of them, the latest. While there is space on the disk there are none. Only this
+// process knows them, so they end with it; Checkpoint changes them, DeleteStream and the sweep drop
+// them.
 type fleetingSessions struct {
 	mu       sync.Mutex
 	sessions []store.Session

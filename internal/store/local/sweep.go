@@ -95,7 +95,7 @@ func (s *Store) sweepIdle(ctx context.Context) error {
 			continue
 		}
 		now := s.now()
-		if b.LastServerTimestamp >= now-s.o.IdleVolume.Milliseconds() && b.LastServerTimestamp >= notBefore(st.stream.Load(), now) {
+		if b.LastServerTimestamp >= now-s.o.IdleVolume.Milliseconds() && b.LastServerTimestamp >= retentionEdge(st.stream.Load(), now) {
 			continue
 		}
 		errs = append(errs, s.closeVolume(ctx, st, b))
@@ -154,7 +154,7 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if n, err = s.expire(ctx, stream.ID, notBefore(&stream, now)); err != nil {
+				if n, err = s.expire(ctx, stream.ID, retentionEdge(&stream, now)); err != nil {
 					errs = append(errs, err)
 				}
 			}
@@ -178,7 +178,7 @@ func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (in
 // dropPast drops the rows of a stream's volumes that are wholly past its retention now: what a sweep would do, for those that have
 // come to be since the last one.
 func (s *Store) dropPast(ctx context.Context, st *streamState, stream *store.Stream) error {
-	before := notBefore(stream, s.now())
+	before := retentionEdge(stream, s.now())
 	volumes, err := s.openVolumes(ctx)
 	if err != nil {
 		return err

@@ -145,12 +145,12 @@ func fragmentRows(ctx context.Context, query, volumeName *sql.Stmt, args ...any)
 }
 
 // Hot implements local.Index. It is one transaction on a reading connection, which holds up nobody but the checkpoint.
-func (x *Reader) Hot(ctx context.Context, id store.StreamID, q store.Query, notBefore int64) (hot Hot, err error) {
+func (x *Reader) Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (hot Hot, err error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return hot, err
 	}
-	text, args := hotQuery(key, q, notBefore)
+	text, args := hotQuery(key, q, edge)
 	query, done, err := x.snapshot(ctx, highWaterQuery+`h.stream = ? AND s.deleted = 0`, text, volumeNameQuery, goneQuery)
 	if err != nil {
 		return hot, err
@@ -176,9 +176,9 @@ const limitClause = " LIMIT ? + 0"
 // hotQuery writes the query so that one index serves it, in its order; the + before a column keeps the planner from using
 // another: what follows a sequence by fragments_sequence, everything else by the primary key. There are the rows of one or
 // two volumes, so a range of time reads them all.
-func hotQuery(key int64, q store.Query, notBefore int64) (string, []any) {
+func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 	where := ` WHERE f.stream = ? AND f.server_ts >= ?`
-	args := []any{key, notBefore}
+	args := []any{key, edge}
 	add := func(condition string, v int64) {
 		where += " AND " + condition
 		args = append(args, v)
@@ -293,7 +293,7 @@ func (x *Reader) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]
 }
 
 // Expire implements local.Index.
-func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64, limit int) (n int, err error) {
+func (x *SQLite) Expire(ctx context.Context, id store.StreamID, edge int64, limit int) (n int, err error) {
 	key, err := x.key(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil
@@ -304,7 +304,7 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 	// A look without the writer first: most streams have nothing to expire most of the time.
 	const past = ` FROM blobs WHERE stream = ? AND state IN (1, 3) AND last_server_ts < ?`
 	var work int
-	err = x.readRow(ctx, []any{&work}, `SELECT EXISTS (SELECT 1`+past+`)`, key, notBefore)
+	err = x.readRow(ctx, []any{&work}, `SELECT EXISTS (SELECT 1`+past+`)`, key, edge)
 	if err != nil || work == 0 {
 		return 0, err
 	}
@@ -316,7 +316,7 @@ func (x *SQLite) Expire(ctx context.Context, id store.StreamID, notBefore int64,
 			err := rows.Scan(&key)
 			keys = append(keys, key)
 			return err
-		}, `SELECT key`+past+` LIMIT ?`, key, notBefore, limit)
+		}, `SELECT key`+past+` LIMIT ?`, key, edge, limit)
 		if err != nil {
 			return err
 		}

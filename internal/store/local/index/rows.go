@@ -1,6 +1,8 @@
 package index
 
 import (
+	"errors"
+
 	"weir/internal/store"
 	"weir/internal/store/record"
 )
@@ -34,6 +36,10 @@ type SealedVolume struct {
 	Sets     []int64        // ids of the track sets, by their place in the table
 	Replaced []store.Number // what the fragments of the volume replaced when they came; for AddSealed only, Sealed leaves it out
 }
+
+// ErrUnsealable is of a volume that cannot have one row in the place of those of its fragments, or
+// not as things are: what is stored of it stays as it is.
+var ErrUnsealable = errors.New("volume cannot be sealed")
 
 // NewFragment is a fragment to be committed.
 type NewFragment struct {

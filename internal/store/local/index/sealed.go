@@ -40,7 +40,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 		err := t.row([]any{&key, &stream}, `SELECT b.key, b.stream FROM blobs b JOIN streams s ON s.key = b.stream
 			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
 		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("blob %s is not closed: %w", s.Name, store.ErrExists)
+			return fmt.Errorf("blob %s is not closed: %w", s.Name, ErrUnsealable)
 		}
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 			return err
 		}
 		if n != int64(s.Count) {
-			return fmt.Errorf("blob %s has %d fragments, its table %d: %w", s.Name, n, s.Count, store.ErrExists)
+			return fmt.Errorf("blob %s has %d fragments, its table %d: %w", s.Name, n, s.Count, ErrUnsealable)
 		}
 		if _, err := t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream, key); err != nil {
 			return err
@@ -84,7 +84,7 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 		for i := range volumes {
 			s := &volumes[i]
 			if s.Sequence.Min <= high.Sequence {
-				return fmt.Errorf("blob %s begins with sequence %d, the high-water mark is %d: %w", s.Name, s.Sequence.Min, high.Sequence, store.ErrExists)
+				return fmt.Errorf("blob %s begins with sequence %d, the high-water mark is %d: %w", s.Name, s.Sequence.Min, high.Sequence, ErrUnsealable)
 			}
 			n, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 3, ?, ?) ON CONFLICT (name) DO NOTHING`,
 				stream, s.Name, s.Footer.Offset, s.Server.Max)
@@ -92,7 +92,7 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 				return err
 			}
 			if n == 0 {
-				return fmt.Errorf("blob %s is known: %w", s.Name, store.ErrExists)
+				return fmt.Errorf("blob %s is known: %w", s.Name, ErrUnsealable)
 			}
 			var key int64
 			if err := t.row([]any{&key}, `SELECT key FROM blobs WHERE name = ?`, s.Name); err != nil {
@@ -121,7 +121,7 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 		return err
 	}
 	if overlap > 0 {
-		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name, store.ErrExists)
+		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name, ErrUnsealable)
 	}
 	var sets []byte
 	for _, id := range s.Sets {
@@ -139,7 +139,7 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("blob %s has the first or last number of another: %w", s.Name, store.ErrExists)
+		return fmt.Errorf("blob %s has the first or last number of another: %w", s.Name, ErrUnsealable)
 	}
 	_, err = t.exec(`UPDATE blobs SET state = 3 WHERE key = ?`, key)
 	return err
@@ -149,14 +149,14 @@ const sealedColumns = `b.name, s.position, s.length, s.meta_length, s.fragments,
 	s.server_min, s.server_max, s.producer_min, s.producer_max, s.sets`
 
 // Sealed implements local.Index.
-func (x *Reader) Sealed(ctx context.Context, id store.StreamID, q store.Query, notBefore, after int64, limit int) ([]SealedVolume, error) {
+func (x *Reader) Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int) ([]SealedVolume, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	var list []SealedVolume
 	for _, wide := range []bool{false, true} {
-		text, args := sealedQuery(key, q, notBefore, after, limit, wide)
+		text, args := sealedQuery(key, q, edge, after, limit, wide)
 		err := x.read(ctx, func(rows *sql.Rows) error {
 			s := SealedVolume{Stream: id}
 			var sets sql.RawBytes
@@ -199,7 +199,7 @@ func (x *Reader) Sealed(ctx context.Context, id store.StreamID, q store.Query, n
 //   - else by number: sealed_number or sealed_newest, in its order.
 //
 // Of the wide volumes it takes those by sealed_wide, each looked at.
-func sealedQuery(key int64, q store.Query, notBefore, after int64, limit int, wide bool) (string, []any) {
+func sealedQuery(key int64, q store.Query, edge, after int64, limit int, wide bool) (string, []any) {
 	stamp := "s.server"
 	if q.Timestamp == store.ProducerTimestamp {
 		stamp = "s.producer"
@@ -217,12 +217,12 @@ func sealedQuery(key int64, q store.Query, notBefore, after int64, limit int, wi
 	if wide {
 		where = ` WHERE s.stream = ? AND s.wide = 1 AND s.server_max >= ?`
 	}
-	args := []any{key, notBefore}
+	args := []any{key, edge}
 	add := func(condition string, v int64) {
 		where += " AND " + condition
 		args = append(args, v)
 	}
-	less := func(v, by int64) int64 { // without wrapping around
+	minus := func(v, by int64) int64 { // without wrapping around
 		if v < -1<<62 {
 			return v
 		}
@@ -231,7 +231,7 @@ func sealedQuery(key int64, q store.Query, notBefore, after int64, limit int, wi
 	if q.Start != 0 {
 		add(stamp+"_max >= ?", q.Start)
 		if byTime && !wide {
-			add(stamp+"_min >= ?", less(q.Start, wideMillis))
+			add(stamp+"_min >= ?", minus(q.Start, wideMillis))
 		}
 	}
 	if q.End != 0 {
@@ -249,7 +249,7 @@ func sealedQuery(key int64, q store.Query, notBefore, after int64, limit int, wi
 		} else {
 			add("+s.number_max > ?", int64(q.After))
 			if byNumber == "" {
-				add("s.number_min > ?", less(int64(q.After), wideNumber))
+				add("s.number_min > ?", minus(int64(q.After), wideNumber))
 			}
 		}
 	}

@@ -125,8 +125,8 @@ func (x *faultyIndex) TrackSetID(ctx context.Context, id store.StreamID, hash [3
 	return value(x.f, "TrackSetID", func() (int64, error) { return x.Index.TrackSetID(ctx, id, hash, data) })
 }
 
-func (x *faultyIndex) Expire(ctx context.Context, id store.StreamID, notBefore int64, limit int) (int, error) {
-	return value(x.f, "Expire", func() (int, error) { return x.Index.Expire(ctx, id, notBefore, limit) })
+func (x *faultyIndex) Expire(ctx context.Context, id store.StreamID, edge int64, limit int) (int, error) {
+	return value(x.f, "Expire", func() (int, error) { return x.Index.Expire(ctx, id, edge, limit) })
 }
 
 func (x *faultyIndex) AddVolume(ctx context.Context, id store.StreamID, name string) error {
