@@ -41,9 +41,10 @@ func produce(b *testing.B, n, count int, work func(producer int) error) time.Dur
 	return time.Since(began)
 }
 
-// BenchmarkAppend appends 200 KB fragments, each producer to a stream of its own. In between it measures the limit in the same
-// way: plainFile, which has the same calls for the bytes and nothing else. ratio is the speed of Append by that limit, the
-// median over the turns. cpu-s/GB is the processor time of Append, the kernel's included, and plain-cpu-s/GB that of the limit.
+// BenchmarkAppend appends 200 KB fragments, each producer to a stream of its own. In between it
+// measures the limit in the same way: plainFile, which has the same calls for the bytes and nothing
+// else. ratio is the speed of Append by that limit, the median over the turns. cpu-s/GB is the
+// processor time of Append, the kernel's included, and plain-cpu-s/GB that of the limit.
 func BenchmarkAppend(b *testing.B) {
 	for _, producers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("producers=%d", producers), func(b *testing.B) {
@@ -120,8 +121,8 @@ func (s *benchSide) turn(b *testing.B, producers, n int) float64 {
 	return took
 }
 
-// plainFile is the bare program: one pwritev(2) and one fdatasync(2) for the bytes of a record, and a new file when one has
-// 64 MB, whose name is synced. No number, no checksum, no row.
+// plainFile is the bare program: one pwritev(2) and one fdatasync(2) for the bytes of a record, and
+// a new file when one has 64 MB, whose name is synced. No number, no checksum, no row.
 type plainFile struct {
 	dir   string
 	f     *os.File
@@ -174,16 +175,18 @@ func processorSeconds(b *testing.B) float64 {
 	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
-// BenchmarkTogether tells what readers and producers of one store cost each other. One side works as fast as it can, the other
-// at a steady 200 fragments a second (40 MB/s). They share processors, caches and the disk with everything else on the machine,
-// so the other side works in turn on the same store and on a store of its own, which costs the machine the same and cannot be
-// coupled. ratio is the speed beside work on the same store by that beside work on another, the median over the turns: what
-// locks, the index and the volumes do to each other. alone-ratio is the speed on the same store by that with nothing beside
-// it, which says more of the machine. p99-ratio is the ratio of the 99th percentiles of the time one piece of work takes.
+// BenchmarkTogether tells what readers and producers of one store cost each other. One side works
+// as fast as it can, the other at a steady 200 fragments a second (40 MB/s). They share processors,
+// caches and the disk with everything else on the machine, so the other side works in turn on the
+// same store and on a store of its own, which costs the machine the same and cannot be coupled.
+// ratio is the speed beside work on the same store by that beside work on another, the median over
+// the turns: what locks, the index and the volumes do to each other. alone-ratio is the speed on
+// the same store by that with nothing beside it, which says more of the machine. p99-ratio is the
+// ratio of the 99th percentiles of the time one piece of work takes.
 //
-// It can fail. Beside 0.96 to 1.02 without one: a sync.RWMutex that each List takes alone and each write of a record shares makes the
-// ratio of ingest 0.83; one that each write takes alone and each List shares makes that of reading 0.85 to 0.92 and its
-// p99-ratio 0.6 to 0.7.
+// It can fail. Beside 0.96 to 1.02 without one: a sync.RWMutex that each List takes alone and each
+// write of a record shares makes the ratio of ingest 0.83; one that each write takes alone and each
+// List shares makes that of reading 0.85 to 0.92 and its p99-ratio 0.6 to 0.7.
 func BenchmarkTogether(b *testing.B) {
 	const streams, stored, steady = 16, 40, 200
 	type side struct{ write, read func(int) error }
@@ -326,8 +329,8 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// BenchmarkPayload opens a fragment of 200 KB: its head for the first time, its payload for the first time, which reads and verifies
-// it, and both again.
+// BenchmarkPayload opens a fragment of 200 KB: its head for the first time, its payload for the
+// first time, which reads and verifies it, and both again.
 func BenchmarkPayload(b *testing.B) {
 	dir, clock := b.TempDir(), storetest.NewClock()
 	s := openStore(b, dir, clock)

@@ -65,11 +65,12 @@ type Progress func(volumes int, read int64)
 // checkPage is how many rows a check reads at a time.
 const checkPage = 1000
 
-// CheckSeams reads all that is stored and verifies that rows and bytes agree: each row has its record, with the same number,
-// timestamps, spans and tracks and with right checksums; records do not overlap; both orders are strictly increasing and
-// within the stream's high-water mark; every volume that the index knows is there, begins as it must, and has its table when it is sealed.
-// It changes nothing. The error is of reading, what is found wrong stands in the report. Memory does not grow with the number
-// of fragments.
+// CheckSeams reads all that is stored and verifies that rows and bytes agree: each row has its
+// record, with the same number, timestamps, spans and tracks and with right checksums; records do
+// not overlap; both orders are strictly increasing and within the stream's high-water mark; every
+// volume that the index knows is there, begins as it must, and has its table when it is sealed. It
+// changes nothing. The error is of reading, what is found wrong stands in the report. Memory does
+// not grow with the number of fragments.
 func CheckSeams(ctx context.Context, idx IndexReader, volumes VolumeReader, o CheckOptions) (Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(int, int64) {}
@@ -113,7 +114,8 @@ func (c *checker) refresh(ctx context.Context) error {
 }
 
 func (c *checker) run(ctx context.Context) error {
-	// Names first: what the index knows a moment later and that is not among them is new, not missing.
+	// Names first: what the index knows a moment later and that is not among them is new, not
+	// missing.
 	there := make(map[string]bool)
 	if err := c.volumes.List(ctx, func(name string) error { there[name] = true; return nil }); err != nil {
 		return err
@@ -239,7 +241,8 @@ func (c *checker) about(f *store.FragmentInfo, kind, text string, remedy Remedy)
 
 func (c *checker) row(f *store.FragmentInfo, text string) { c.about(f, "row", text, RemedyRebuild) }
 
-// inVolume tells whether a fragment lies in a volume of its stream, within what the volume's row says.
+// inVolume tells whether a fragment lies in a volume of its stream, within what the volume's row
+// says.
 func (c *checker) inVolume(f *store.FragmentInfo) bool {
 	b, ok := c.known[f.Location.Volume]
 	return ok && b.Stream == c.stream.ID && b.State != index.VolumeDoomed &&

@@ -27,8 +27,8 @@ func (s *Store) now() int64 { return min(s.wall(), s.retention.limit.Load()) }
 // wall is the wall clock.
 func (s *Store) wall() int64 { return s.o.Clock().UnixMilli() }
 
-// startClock takes up the mark that was kept. Without one, that of an earlier version or of an index that was lost, the newest
-// fragment tells when the store was last in use.
+// startClock takes up the mark that was kept. Without one, that of an earlier version or of an
+// index that was lost, the newest fragment tells when the store was last in use.
 func (s *Store) startClock(ctx context.Context) error {
 	s.retention.limit.Store(math.MaxInt64)
 	if s.o.Uptime == nil {
@@ -57,8 +57,9 @@ func (s *Store) startClock(ctx context.Context) error {
 	return nil
 }
 
-// CheckClock compares the wall clock with how long the machine has run. When they disagree, retention goes on with the machine
-// until the wall clock has been steady for ten minutes. Run calls it every second. Not for concurrent use.
+// CheckClock compares the wall clock with how long the machine has run. When they disagree,
+// retention goes on with the machine until the wall clock has been steady for ten minutes. Run
+// calls it every second. Not for concurrent use.
 func (s *Store) CheckClock(ctx context.Context) error {
 	if s.o.Uptime == nil {
 		return nil

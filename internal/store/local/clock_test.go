@@ -15,7 +15,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// watch is a machine with a wall clock that can be set, and a store with a stream of a day's retention on it.
+// watch is a machine with a wall clock that can be set, and a store with a stream of a day's
+// retention on it.
 type watch struct {
 	t        *testing.T
 	dir      string
@@ -75,7 +76,8 @@ func (w *watch) send() {
 	}
 }
 
-// run lets time pass on all clocks; the server looks at them every ten seconds and sweeps every minute.
+// run lets time pass on all clocks; the server looks at them every ten seconds and sweeps every
+// minute.
 func (w *watch) run(d time.Duration) {
 	w.t.Helper()
 	for ; d > 0; d -= 10 * time.Second {
@@ -126,7 +128,8 @@ func (w *watch) behind(want time.Duration) {
 
 const tenYears = 10 * 365 * 24 * time.Hour
 
-// Ten years ahead for 70 seconds: nothing goes but what is past retention by the time that really passed.
+// Ten years ahead for 70 seconds: nothing goes but what is past retention by the time that really
+// passed.
 func TestClockJumpsAheadAndBack(t *testing.T) {
 	w := newWatch(t)
 	w.send()
@@ -160,8 +163,8 @@ func TestClockJumpsAheadAndBack(t *testing.T) {
 	}
 }
 
-// A clock that was put right, and stays, is followed after ten minutes, also across restarts of the server. What is past retention
-// by the time that really passes goes meanwhile.
+// A clock that was put right, and stays, is followed after ten minutes, also across restarts of the
+// server. What is past retention by the time that really passes goes meanwhile.
 func TestClockSetAhead(t *testing.T) {
 	w := newWatch(t)
 	w.send()
@@ -193,7 +196,8 @@ func TestClockThatIsNotSteady(t *testing.T) {
 	w.has(1)
 }
 
-// A machine that was off for a month: what is past retention goes, after ten minutes. One without a battery begins in 1970.
+// A machine that was off for a month: what is past retention goes, after ten minutes. One without a
+// battery begins in 1970.
 func TestMachineWasOff(t *testing.T) {
 	for name, battery := range map[string]bool{"with a battery": true, "without": false} {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// openStore opens the store of a directory; it is closed at the end of the test if it was not before.
+// openStore opens the store of a directory; it is closed at the end of the test if it was not
+// before.
 func openStore(t testing.TB, dir string, clock *storetest.Clock) *local.Store {
 	t.Helper()
 	e := embedded{dir}
@@ -46,7 +47,8 @@ func closeStore(t testing.TB, s *local.Store) {
 	}
 }
 
-// checkDir holds rows and bytes of a directory together, and gives the fragments of its only stream by commit order.
+// checkDir holds rows and bytes of a directory together, and gives the fragments of its only stream
+// by commit order.
 func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.FragmentInfo {
 	t.Helper()
 	closeStore(t, openStore(t, dir, clock))
@@ -81,7 +83,8 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	return l
 }
 
-// fill makes a directory with one stream of n fragments in one volume, not closed, and gives a copy of it.
+// fill makes a directory with one stream of n fragments in one volume, not closed, and gives a copy
+// of it.
 func fill(t *testing.T, n int) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
 	t.Helper()
 	clock = storetest.NewClock()
@@ -121,8 +124,8 @@ func volumePath(dir string, f store.FragmentInfo) string {
 	return filepath.Join(dir, "volumes", filepath.FromSlash(f.Location.Volume))
 }
 
-// A power cut may take the newest transactions of the index, never the first of a volume. Whatever it takes, every fragment
-// comes back with its number, its sequence and its place.
+// A power cut may take the newest transactions of the index, never the first of a volume. Whatever
+// it takes, every fragment comes back with its number, its sequence and its place.
 func TestPowerCutOfTheIndex(t *testing.T) {
 	clock := storetest.NewClock()
 	dir := t.TempDir()
@@ -178,7 +181,8 @@ func TestPowerCutOfTheIndex(t *testing.T) {
 	}
 }
 
-// A volume that ends in half a record, in zeros or in garbage keeps its whole records and nothing else.
+// A volume that ends in half a record, in zeros or in garbage keeps its whole records and nothing
+// else.
 func TestTornTail(t *testing.T) {
 	clean, clock, _, fragments := fill(t, 6)
 	r := rand.New(rand.NewPCG(5, 5))
@@ -306,7 +310,8 @@ func TestMissingVolume(t *testing.T) {
 	}
 }
 
-// Without the index the volumes are enough: streams and fragments come back, also where a replacement had happened.
+// Without the index the volumes are enough: streams and fragments come back, also where a
+// replacement had happened.
 func TestLostIndex(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 3)
 	s := openStore(t, dir, clock)
@@ -430,8 +435,8 @@ func TestDataDirectory(t *testing.T) {
 	}
 }
 
-// TestKilled starts this test's binary as a server that appends, kills it with SIGKILL at a random moment, and looks for what
-// it had acknowledged; again and again in the same directory.
+// TestKilled starts this test's binary as a server that appends, kills it with SIGKILL at a random
+// moment, and looks for what it had acknowledged; again and again in the same directory.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv("WEIR_TEST_APPEND_TO"); dir != "" {
 		appendForever(t, dir)

@@ -1,12 +1,12 @@
 // Package local is the engine of a store in one directory: rows in an Index (SQLite), bytes in
 // Volumes, which are append-only files.
 //
-// One process holds the directory, and what it keeps in memory beside them is right because no other
-// one writes: streams and the order of their appends (streamState), rows on their way into the index
-// (rowQueue), rows of fragments and sessions (fragmentCache, sessionCache), sessions for which there
-// is no space (fleetingSessions), tables of sealed volumes (tableCache), and the clock of retention
-// (retentionClock). Each says what bounds it and who tells it of changes. An engine of many processes
-// has none of these.
+// One process holds the directory, and what it keeps in memory beside them is right because no
+// other one writes: streams and the order of their appends (streamState), rows on their way into
+// the index (rowQueue), rows of fragments and sessions (fragmentCache, sessionCache), sessions for
+// which there is no space (fleetingSessions), tables of sealed volumes (tableCache), and the clock
+// of retention (retentionClock). Each says what bounds it and who tells it of changes. An engine of
+// many processes has none of these.
 //
 // The order never changes: bytes durable, index committed (part of every answer; its row may be
 // written with others, a moment later), acknowledged; and for deletion rows first, bytes after.
@@ -96,11 +96,13 @@ type Store struct {
 
 // streamState is what the engine remembers of one stream: its row, where its orders stand, and the
 // fragments that are in memory only. It is there because this process alone appends and changes
-// streams. One is kept of each stream that was used, until the stream is deleted; within it the ring
-// is bounded by Options.MemoryAge and MemoryBytes, the track sets by setsCached. Store.changeStream
-// tells it of a new row, Store.forget of a deletion, append and seal of the rest.
+// streams. One is kept of each stream that was used, until the stream is deleted; within it the
+// ring is bounded by Options.MemoryAge and MemoryBytes, the track sets by setsCached.
+// Store.changeStream tells it of a new row, Store.forget of a deletion, append and seal of the
+// rest.
 //
-// Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu is held.
+// Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu
+// is held.
 type streamState struct {
 	id        store.StreamID
 	appending chan struct{} // one slot: held from the first byte of a record until its row is acknowledged or committed,
@@ -125,8 +127,8 @@ type streamState struct {
 // setsCached bounds the track sets remembered per stream; a camera has one or two.
 const setsCached = 64
 
-// New opens a store over an index and volumes that nobody else uses, and recovers what a crash left. The store owns both and
-// closes them, also when New fails.
+// New opens a store over an index and volumes that nobody else uses, and recovers what a crash
+// left. The store owns both and closes them, also when New fails.
 func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -186,8 +188,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// newer tells that q asks for producer timestamps greater than those of every stored fragment, as a producer does for each that
-// it sends, to find resends. The index would look at each row of the stream's last volume to say so.
+// newer tells that q asks for producer timestamps greater than those of every stored fragment, as a
+// producer does for each that it sends, to find resends. The index would look at each row of the
+// stream's last volume to say so.
 func (st *streamState) newer(q *store.Query) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -224,8 +227,9 @@ func (s *Store) Settle() error {
 	return nil
 }
 
-// Run does the background work until ctx ends: a sweep at every interval, and soon after a stream was deleted or its retention
-// made shorter; an eye on the files, the clock and the free space; the scrub. What fails is logged and tried again.
+// Run does the background work until ctx ends: a sweep at every interval, and soon after a stream
+// was deleted or its retention made shorter; an eye on the files, the clock and the free space; the
+// scrub. What fails is logged and tried again.
 func (s *Store) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -250,8 +254,8 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// retentionEdge is the server timestamp before which a stream's stored fragments are past retention, at time now. Of one without
-// retention nothing stored is kept, whatever the clock says.
+// retentionEdge is the server timestamp before which a stream's stored fragments are past
+// retention, at time now. Of one without retention nothing stored is kept, whatever the clock says.
 func retentionEdge(st *store.Stream, now int64) int64 {
 	if st.RetentionHours == 0 {
 		return math.MaxInt64
@@ -312,8 +316,8 @@ func (s *Store) load(ctx context.Context, id store.StreamID) (*streamState, erro
 	return st, nil
 }
 
-// forget makes what is remembered of a stream say that it is deleted. The index says so already, so whoever loads the stream
-// later does not find it, and whoever is loading it is waited for.
+// forget makes what is remembered of a stream say that it is deleted. The index says so already, so
+// whoever loads the stream later does not find it, and whoever is loading it is waited for.
 func (s *Store) forget(id store.StreamID) *streamState {
 	s.loading <- struct{}{}
 	st := s.known(id)

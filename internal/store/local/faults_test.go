@@ -11,8 +11,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// testFaults makes each method of the seams fail under each operation that calls it, once without and once with its effect.
-// The operation says so; all invariants hold after it; tried again it succeeds, or finds that it was done.
+// testFaults makes each method of the seams fail under each operation that calls it, once without
+// and once with its effect. The operation says so; all invariants hold after it; tried again it
+// succeeds, or finds that it was done.
 func testFaults(h *harness) {
 	session := func(id string) func(store.Stream) error {
 		return func(st store.Stream) error {
@@ -123,7 +124,8 @@ func testRecoveryFaults(h *harness) {
 	var acked []store.FragmentInfo
 	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseBlobs", "AddBlob"} {
 		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
-			// A fragment whose bytes are durable and whose row is not: in a volume that is known, or for AddVolume in a new one.
+			// A fragment whose bytes are durable and whose row is not: in a volume that is known,
+			// or for AddVolume in a new one.
 			if method == "AddBlob" {
 				h.must(h.volumes.Roll(h.ctx, st.ID))
 			} else {
@@ -157,7 +159,8 @@ func testRecoveryFaults(h *harness) {
 	}
 }
 
-// testRandomWalk does random things, some of which fail, and restarts and crashes in between. What was acknowledged stays.
+// testRandomWalk does random things, some of which fail, and restarts and crashes in between. What
+// was acknowledged stays.
 func testRandomWalk(h *harness) {
 	r := rand.New(rand.NewPCG(7, 7))
 	st := h.create("cam", 1000)

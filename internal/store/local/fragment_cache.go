@@ -12,12 +12,12 @@ import (
 // that were opened: a live segment is fetched by every viewer of its stream, and finding a fragment
 // of a recording means to read a table. Both are true for as long as the fragment is there, because
 // neither a row nor a record ever changes, and because this process alone takes fragments away:
-// Replace, DeleteStream and the sweep let go of them here, also when they failed, since they may have
-// been applied. Retention is not among that: it is looked at for each request. It takes
+// Replace, DeleteStream and the sweep let go of them here, also when they failed, since they may
+// have been applied. Retention is not among that: it is looked at for each request. It takes
 // Options.FragmentBytes at most.
 //
-// What was used since half of the limit was filled is young, what was used in the half before it is old, the rest is
-// forgotten.
+// What was used since half of the limit was filled is young, what was used in the half before it is
+// old, the rest is forgotten.
 type fragmentCache struct {
 	limit int64 // bytes
 

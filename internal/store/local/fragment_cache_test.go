@@ -48,7 +48,8 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 	}
 }
 
-// What was read before something was taken away is not kept after it, or it would come back from the dead.
+// What was read before something was taken away is not kept after it, or it would come back from
+// the dead.
 func TestFragmentCacheForgets(t *testing.T) {
 	for name, forget := range map[string]func(*fragmentCache){
 		"one": func(c *fragmentCache) { c.forget("cam", 1) },

@@ -19,8 +19,8 @@ import (
 	"weir/internal/store/record"
 )
 
-// NextNumber gives out a fragment number, greater than every number that the stream gave out since the store was opened and
-// than every number that it ever stored. ErrNotFound.
+// NextNumber gives out a fragment number, greater than every number that the stream gave out since
+// the store was opened and than every number that it ever stored. ErrNotFound.
 func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -33,13 +33,15 @@ func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number
 	return st.clock, nil
 }
 
-// Append stores a fragment. When it returns without an error the fragment would survive a power cut, and every later List
-// sees it; when the stream's retention is 0 it is kept in memory only, for a while. The record's number must be one that
-// NextNumber gave; one that is stored already is ErrExists. ErrFull when there is no room, ErrNotFound when the stream is
-// deleted. After any other error, also that of ctx, the fragment may be stored or not.
+// Append stores a fragment. When it returns without an error the fragment would survive a power
+// cut, and every later List sees it; when the stream's retention is 0 it is kept in memory only,
+// for a while. The record's number must be one that NextNumber gave; one that is stored already is
+// ErrExists. ErrFull when there is no room, ErrNotFound when the stream is deleted. After any other
+// error, also that of ctx, the fragment may be stored or not.
 //
-// Appends to one stream are stored one after the other, those to different streams side by side. ctx is honoured while
-// waiting for the stream, not once its bytes are being written. Nothing of rec is kept.
+// Appends to one stream are stored one after the other, those to different streams side by side.
+// ctx is honoured while waiting for the stream, not once its bytes are being written. Nothing of
+// rec is kept.
 func (s *Store) Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error) {
 	info, err := s.append(ctx, id, rec, 0)
 	if err != nil {
@@ -48,8 +50,9 @@ func (s *Store) Append(ctx context.Context, id store.StreamID, rec *store.Record
 	return info, nil
 }
 
-// Replace is Append, and the fragment old (a partial one that came again whole) goes in the same commit: List never sees both
-// or neither. An old one that is not there, or not any more, is no error.
+// Replace is Append, and the fragment old (a partial one that came again whole) goes in the same
+// commit: List never sees both or neither. An old one that is not there, or not any more, is no
+// error.
 func (s *Store) Replace(ctx context.Context, id store.StreamID, old store.Number, rec *store.Record) (store.FragmentInfo, error) {
 	if old <= 0 || old == rec.Number {
 		return store.FragmentInfo{}, errors.New("replace fragment: no fragment to replace")
@@ -112,7 +115,8 @@ func (s *Store) append(ctx context.Context, id store.StreamID, rec *store.Record
 		s.noteLost(stream, err)
 		return info, err
 	}
-	// From here on ctx counts no more: the bytes are there, and the caller learns what became of them.
+	// From here on ctx counts no more: the bytes are there, and the caller learns what became of
+	// them.
 	info, err = s.addRow(st, info, replaces)
 	release(st.appending)
 	if replaces != 0 {
@@ -131,8 +135,8 @@ func (s *Store) append(ctx context.Context, id store.StreamID, rec *store.Record
 	return info, nil
 }
 
-// addRow gives the record of a fragment, which is durable, the stream's next sequence and a row. The
-// caller holds st.appending.
+// addRow gives the record of a fragment, which is durable, the stream's next sequence and a row.
+// The caller holds st.appending.
 func (s *Store) addRow(st *streamState, info store.FragmentInfo, replaces store.Number) (store.FragmentInfo, error) {
 	st.mu.Lock()
 	info.Sequence = st.sequence + 1
@@ -148,8 +152,8 @@ func (s *Store) addRow(st *streamState, info store.FragmentInfo, replaces store.
 	}
 	st.volume, st.number = info.Location.Volume, max(st.number, info.Number)
 	if err != nil {
-		// The record may have no row. Recovery must not find it first and give it the sequence of the
-		// next one, so that one is committed durably, with a mark beyond both.
+		// The record may have no row. Recovery must not find it first and give it the sequence of
+		// the next one, so that one is committed durably, with a mark beyond both.
 		st.volume = ""
 	}
 	st.mu.Lock()
@@ -215,7 +219,8 @@ func (s *Store) trackSetID(ctx context.Context, st *streamState, tracks []media.
 	return id, nil
 }
 
-// TrackSet gives the tracks of a set (FragmentInfo.TrackSet); the caller must not change them. ErrNotFound.
+// TrackSet gives the tracks of a set (FragmentInfo.TrackSet); the caller must not change them.
+// ErrNotFound.
 func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -243,8 +248,8 @@ func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]m
 	return tracks, nil
 }
 
-// List gives the fragments that q selects, without those past retention. It sees every fragment whose Append has returned.
-// ErrNotFound when there is no such stream; no fragment is not an error.
+// List gives the fragments that q selects, without those past retention. It sees every fragment
+// whose Append has returned. ErrNotFound when there is no such stream; no fragment is not an error.
 func (s *Store) List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -272,10 +277,12 @@ func (s *Store) List(ctx context.Context, id store.StreamID, q store.Query) ([]s
 	return memory, nil
 }
 
-// fragmentsAhead is how many fragments behind one that is asked for are kept in memory, where they are found with it.
+// fragmentsAhead is how many fragments behind one that is asked for are kept in memory, where they
+// are found with it.
 const fragmentsAhead = 32
 
-// Fragment gives one fragment; the caller must not change its spans. ErrNotFound when there is none, or when it is past retention.
+// Fragment gives one fragment; the caller must not change its spans. ErrNotFound when there is
+// none, or when it is past retention.
 func (s *Store) Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -306,11 +313,12 @@ func (s *Store) Fragment(ctx context.Context, id store.StreamID, n store.Number)
 	return f, nil
 }
 
-// Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose checksum is verified, or none
-// when they are kept in memory. The payload is read and verified by the first Payload of a fragment, and again only when what is
-// kept of it in memory (Options.FragmentBytes) had to go. ErrGone when it is past retention or deleted by now, ErrCorrupt when
-// what is stored is damaged.
-// What is open can be read to its end whatever happens to the fragment.
+// Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose
+// checksum is verified, or none when they are kept in memory. The payload is read and verified by
+// the first Payload of a fragment, and again only when what is kept of it in memory
+// (Options.FragmentBytes) had to go. ErrGone when it is past retention or deleted by now,
+// ErrCorrupt when what is stored is damaged. What is open can be read to its end whatever happens
+// to the fragment.
 func (s *Store) Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error) {
 	m, err := s.open(ctx, id, f)
 	if err != nil {
@@ -376,7 +384,8 @@ func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*stor
 	}
 }
 
-// openRecord opens the record of a fragment and verifies its header and metadata. ErrGone, ErrCorrupt.
+// openRecord opens the record of a fragment and verifies its header and metadata. ErrGone,
+// ErrCorrupt.
 func openRecord(ctx context.Context, volumes VolumeReader, f store.FragmentInfo) (*storedMedia, error) {
 	loc := f.Location
 	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength || loc.Length < loc.MetaLength {
@@ -415,7 +424,8 @@ type storedMedia struct {
 // verifyBuffers are what payloads are read into to be verified.
 var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
-// verify holds the payload of a record of so many bytes to its checksum. What is read here is in the page cache when it is sent.
+// verify holds the payload of a record of so many bytes to its checksum. What is read here is in
+// the page cache when it is sent.
 func (m *storedMedia) verify(length int64, want uint32) error {
 	buf := verifyBuffers.Get().(*[]byte)
 	defer verifyBuffers.Put(buf)

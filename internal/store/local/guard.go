@@ -14,8 +14,9 @@ const (
 	unreadyAfter  = time.Minute // how long Ready tells of a volume that an append found deleted
 )
 
-// CheckFiles asks Options.Check. While it fails nothing is appended, changed or swept, and Ready says why; when the files are back
-// everything goes on. Run calls it every second. Each change of the answer is a line in the log. Not for concurrent use.
+// CheckFiles asks Options.Check. While it fails nothing is appended, changed or swept, and Ready
+// says why; when the files are back everything goes on. Run calls it every second. Each change of
+// the answer is a line in the log. Not for concurrent use.
 func (s *Store) CheckFiles() error {
 	err := s.o.Check()
 	was := s.lost.Load()
@@ -32,8 +33,8 @@ func (s *Store) CheckFiles() error {
 	return err
 }
 
-// Ready is ErrLost when fragments cannot be kept safe: the last look at the files found others than those that were opened, or an
-// append of the last minute found its volume deleted.
+// Ready is ErrLost when fragments cannot be kept safe: the last look at the files found others than
+// those that were opened, or an append of the last minute found its volume deleted.
 func (s *Store) Ready() error {
 	if err := s.lastCheck(); err != nil {
 		return err

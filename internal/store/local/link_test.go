@@ -9,8 +9,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// A volume or a stream's directory that was moved to another disk and linked is there, for the check and for the server, also for
-// one without an index; and it is deleted with its bytes.
+// A volume or a stream's directory that was moved to another disk and linked is there, for the
+// check and for the server, also for one without an index; and it is deleted with its bytes.
 func TestLinkedVolumes(t *testing.T) {
 	for name, linked := range map[string]func(path string) string{
 		"volume": func(path string) string { return path }, "directory of the stream": filepath.Dir,

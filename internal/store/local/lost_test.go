@@ -13,7 +13,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// openLocked opens a store as a server does: with the directory's lock, which looks after the files.
+// openLocked opens a store as a server does: with the directory's lock, which looks after the
+// files.
 func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*local.Store, *volume.Lock) {
 	t.Helper()
 	must := func(err error) {
@@ -34,8 +35,8 @@ func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*local.Store,
 	return s, lock
 }
 
-// Nothing is acknowledged into files that no name leads to. What can be written anew is, what cannot waits until the directory
-// is back.
+// Nothing is acknowledged into files that no name leads to. What can be written anew is, what
+// cannot waits until the directory is back.
 func TestFilesTakenAway(t *testing.T) {
 	rename := func(t *testing.T, from, to string) {
 		t.Helper()

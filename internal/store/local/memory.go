@@ -30,7 +30,8 @@ func (m *memoryFragment) size() int64 {
 	return n
 }
 
-// push adds a fragment and drops the oldest ones stored before the given time or beyond limit bytes; the new one stays.
+// push adds a fragment and drops the oldest ones stored before the given time or beyond limit
+// bytes; the new one stays.
 func (r *ring) push(m *memoryFragment, before, limit int64) {
 	r.fragments = append(r.fragments, m)
 	r.bytes += m.size()

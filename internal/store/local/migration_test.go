@@ -11,7 +11,8 @@ import (
 	"weir/internal/store/local"
 )
 
-// A data directory of the first schema, whose rows told less of a fragment, is taken up: rows are made again from the volumes.
+// A data directory of the first schema, whose rows told less of a fragment, is taken up: rows are
+// made again from the volumes.
 func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 	e := &embedded{t.TempDir()}
 	reopen := func() *local.Store {

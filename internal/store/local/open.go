@@ -40,7 +40,8 @@ func CheckSchema(ctx context.Context, dir string) error {
 	return index.CheckSchema(ctx, filepath.Join(dir, indexFile))
 }
 
-// openLocked opens a store whose directory's lock is held; the store lets go of it when it is closed.
+// openLocked opens a store whose directory's lock is held; the store lets go of it when it is
+// closed.
 func openLocked(ctx context.Context, dir string, lock *volume.Lock, o Options) (*Store, error) {
 	if o.Locked != nil {
 		if err := o.Locked(); err != nil {

@@ -25,7 +25,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// machine is a store whose bytes lie on a localtest.Disk and whose index is SQLite's, together with what it promised.
+// machine is a store whose bytes lie on a localtest.Disk and whose index is SQLite's, together with
+// what it promised.
 type machine struct {
 	t        *testing.T
 	r        *rand.Rand
@@ -304,7 +305,8 @@ func (m *machine) verify() {
 			m.t.Errorf("fragment %v was acknowledged and is not what it was: %v", n, err)
 		}
 	}
-	// What is listed is as good as acknowledged: a producer that sends it again is told that it is stored.
+	// What is listed is as good as acknowledged: a producer that sends it again is told that it is
+	// stored.
 	for n, f := range found {
 		if _, ok := m.promised[n]; ok {
 			continue
@@ -343,9 +345,9 @@ func seeds(t *testing.T, few int) []uint64 {
 	return list
 }
 
-// Whatever a power cut or a kill takes at any moment, no acknowledged fragment is lost or altered and no deleted stream comes
-// back. Several producers append, one replaces, the clock goes on over full hours, sweeps and deletions run beside them.
-// WEIR_TEST_SEEDS runs more, WEIR_TEST_SEED one.
+// Whatever a power cut or a kill takes at any moment, no acknowledged fragment is lost or altered
+// and no deleted stream comes back. Several producers append, one replaces, the clock goes on over
+// full hours, sweeps and deletions run beside them. WEIR_TEST_SEEDS runs more, WEIR_TEST_SEED one.
 func TestPowerCuts(t *testing.T) {
 	for _, seed := range seeds(t, 6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -440,9 +442,10 @@ func (m *machine) live(seed uint64, round int) {
 	wg.Wait()
 }
 
-// Every call that the volumes make fails once: without effect, with its effect, and a write halfway; the errors that disks and
-// kernels give. Nothing acknowledged is lost, the operation works when it is tried again without a restart, and after the
-// power cut that follows everything that was acknowledged is there.
+// Every call that the volumes make fails once: without effect, with its effect, and a write
+// halfway; the errors that disks and kernels give. Nothing acknowledged is lost, the operation
+// works when it is tried again without a restart, and after the power cut that follows everything
+// that was acknowledged is there.
 func TestEveryCallFails(t *testing.T) {
 	base := newMachine(t, 1)
 	base.mustOpen()
@@ -521,7 +524,8 @@ func prepare(m *machine) {
 	}
 }
 
-// work does everything that a store does with its disk. Each step may fail with the fault once and then works.
+// work does everything that a store does with its disk. Each step may fail with the fault once and
+// then works.
 func (m *machine) work(fault error) {
 	m.t.Helper()
 	ctx := m.t.Context()

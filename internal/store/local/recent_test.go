@@ -12,8 +12,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// testRecent asks for fragments again that are kept in memory by then, after what takes fragments away: what is gone in the
-// index is gone, also when the one who took it was told that it failed.
+// testRecent asks for fragments again that are kept in memory by then, after what takes fragments
+// away: what is gone in the index is gone, also when the one who took it was told that it failed.
 func testRecent(h *harness) {
 	fetch := func(id store.StreamID, n store.Number) store.FragmentInfo {
 		h.Helper()
@@ -92,7 +92,8 @@ func testRecent(h *harness) {
 		}
 	}
 
-	// Past retention it is hidden at once, and does not come back with a longer one, whether the sweep took it or not.
+	// Past retention it is hidden at once, and does not come back with a longer one, whether the
+	// sweep took it or not.
 	for _, how := range []localtest.Fault{0, localtest.Applied} {
 		f := h.append(st.ID)
 		fetch(st.ID, f.Number)

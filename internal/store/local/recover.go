@@ -25,9 +25,11 @@ const recoverBatch = 256
 //     been sent, which is legal: the producer cannot tell a lost ack from a lost fragment and sends again;
 //   - open volumes are closed: the next Append of each stream begins another.
 //
-// Closed and sealed volumes cost nothing but their names. Of a sealed volume that is not known only the footer is read.
+// Closed and sealed volumes cost nothing but their names. Of a sealed volume that is not known only
+// the footer is read.
 //
-// Every step leaves a state that a crash may leave too, so the steps need not be durable one by one.
+// Every step leaves a state that a crash may leave too, so the steps need not be durable one by
+// one.
 func (s *Store) recover(ctx context.Context) error {
 	return s.idx.Batch(ctx, func() error { return s.recoverAll(ctx) })
 }
@@ -105,9 +107,9 @@ func (s *Store) recoverAll(ctx context.Context) error {
 // tailPage is how many rows verifyTail reads at a time.
 const tailPage = 16
 
-// verifyTail reads the last fragments of an open volume that have rows, backwards up to one that is whole, and reports the others: they
-// were acknowledged, and a disk that loses what it said it had synced loses the newest. Their rows stay, as of any damaged
-// fragment.
+// verifyTail reads the last fragments of an open volume that have rows, backwards up to one that is
+// whole, and reports the others: they were acknowledged, and a disk that loses what it said it had
+// synced loses the newest. Their rows stay, as of any damaged fragment.
 func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 	stream, err := s.idx.StreamByID(ctx, b.Stream)
 	if errors.Is(err, store.ErrNotFound) {
@@ -149,8 +151,8 @@ func (s *Store) progress(done, total int) {
 	}
 }
 
-// recoverUnknown makes the volumes of one stream known, in the order of their making. Those that were sealed are taken together
-// from their footers, the others are read.
+// recoverUnknown makes the volumes of one stream known, in the order of their making. Those that
+// were sealed are taken together from their footers, the others are read.
 func (s *Store) recoverUnknown(ctx context.Context, id store.StreamID, names []string, done func(int)) error {
 	if len(names) == 1 && strings.HasSuffix(names[0], "/") {
 		return s.recoverEmpty(ctx, id)
@@ -197,8 +199,8 @@ func (s *Store) recoverUnknown(ctx context.Context, id store.StreamID, names []s
 	return nil
 }
 
-// describe gives the stream that volumes without rows belong to, when the index does not know it: as its last volume says that it
-// is. nil when the index knows it, or no volume says anything.
+// describe gives the stream that volumes without rows belong to, when the index does not know it:
+// as its last volume says that it is. nil when the index knows it, or no volume says anything.
 func (s *Store) describe(ctx context.Context, id store.StreamID, names []string) (*store.Stream, error) {
 	_, err := s.idx.StreamByID(ctx, id)
 	if !errors.Is(err, store.ErrNotFound) {
@@ -216,9 +218,10 @@ func (s *Store) describe(ctx context.Context, id store.StreamID, names []string)
 	return nil, nil
 }
 
-// revive makes a stream known that the index lost. The index does not have it, not even as a deleted one: it was lost or is
-// an older copy. What its volumes say of it makes it known again; deleting video because an index is missing would be the
-// worst answer. false when its name is taken by another.
+// revive makes a stream known that the index lost. The index does not have it, not even as a
+// deleted one: it was lost or is an older copy. What its volumes say of it makes it known again;
+// deleting video because an index is missing would be the worst answer. false when its name is
+// taken by another.
 func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, error) {
 	err := s.idx.CreateStream(ctx, *described)
 	if errors.Is(err, store.ErrExists) {
@@ -235,8 +238,8 @@ func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, erro
 	return true, nil
 }
 
-// recoverSealed reads the footer of a volume; nil when it has none that can be used. sets remembers the track sets of the
-// stream's other volumes.
+// recoverSealed reads the footer of a volume; nil when it has none that can be used. sets remembers
+// the track sets of the stream's other volumes.
 func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name string, described *store.Stream, sets map[[32]byte]int64) (*index.SealedVolume, error) {
 	_, at, err := s.volumes.Describe(ctx, name)
 	var t *record.Table
@@ -273,7 +276,8 @@ func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name strin
 	return b, nil
 }
 
-// addSealed makes sealed volumes known. When they cannot be put in order with what is known already they are read instead.
+// addSealed makes sealed volumes known. When they cannot be put in order with what is known already
+// they are read instead.
 func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) error {
 	if len(sealed) == 0 {
 		return nil
@@ -319,9 +323,9 @@ func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
 	return nil
 }
 
-// recoverVolume gives rows to the records behind b.Indexed and adds the volume to those that are to be closed. A b.Indexed of 0 is
-// a volume without a row, or one whose row was written by a recovery that did not end; described is its stream if the index
-// does not know it.
+// recoverVolume gives rows to the records behind b.Indexed and adds the volume to those that are to
+// be closed. A b.Indexed of 0 is a volume without a row, or one whose row was written by a recovery
+// that did not end; described is its stream if the index does not know it.
 func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described *store.Stream, closed []index.VolumeInfo) ([]index.VolumeInfo, error) {
 	r := volumeRecovery{s: s, volume: b, sets: make(map[[32]byte]int64)}
 	high, err := s.idx.HighWater(ctx, b.Stream)
@@ -334,7 +338,8 @@ func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described
 		return r.found(loc, head)
 	})
 	if errors.Is(err, store.ErrCorrupt) {
-		// It does not even begin as a volume: a file cut short at its creation, or not ours. Nothing refers to it.
+		// It does not even begin as a volume: a file cut short at its creation, or not ours.
+		// Nothing refers to it.
 		s.log.Warn("blob holds nothing and is deleted", "blob", b.Name, "error", err)
 		return closed, s.deleteVolume(ctx, b)
 	}
@@ -384,7 +389,8 @@ func (s *Store) deleteVolume(ctx context.Context, b index.VolumeInfo) error {
 	return nil
 }
 
-// volumeRecovery collects the records of one volume. There are few: a volume is 64 MB, and only its tail is read.
+// volumeRecovery collects the records of one volume. There are few: a volume is 64 MB, and only its
+// tail is read.
 type volumeRecovery struct {
 	s       *Store
 	volume  index.VolumeInfo
@@ -415,8 +421,8 @@ func (r *volumeRecovery) found(loc store.Location, head []byte) error {
 	return nil
 }
 
-// commit gives the records rows. A record whose number has a row already was applied although its commit had failed, or is
-// the second try of one; both are left as they are.
+// commit gives the records rows. A record whose number has a row already was applied although its
+// commit had failed, or is the second try of one; both are left as they are.
 func (r *volumeRecovery) commit(ctx context.Context) error {
 	rows := make([]index.NewFragment, 0, recoverBatch)
 	for i := range r.records {

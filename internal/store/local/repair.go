@@ -73,9 +73,9 @@ func checkDir(ctx context.Context, dir string, live bool, progress Progress) (Re
 }
 
 // Repair checks a data directory, repairs what can be repaired, says what it did ("" when there was
-// nothing to do), and checks again. An index that is lost or does not agree with the volumes is made
-// again from them, and the old one is kept beside it; nothing else is deleted. store.ErrLocked when
-// a server is running. logger hears what a start would log.
+// nothing to do), and checks again. An index that is lost or does not agree with the volumes is
+// made again from them, and the old one is kept beside it; nothing else is deleted. store.ErrLocked
+// when a server is running. logger hears what a start would log.
 func Repair(
 	ctx context.Context, dir string, logger *slog.Logger, progress Progress,
 ) (r Report, did string, err error) {
@@ -203,7 +203,8 @@ func (r *repair) takeStreams(ctx context.Context, path, fresh string) (err error
 	return nil
 }
 
-// readStreams returns the streams of an index that may be damaged, and those that are being deleted.
+// readStreams returns the streams of an index that may be damaged, and those that are being
+// deleted.
 func readStreams(
 	ctx context.Context, path string,
 ) (streams []store.Stream, deleted []store.StreamID, err error) {

@@ -13,8 +13,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// Damage anywhere in a volume costs what is damaged only, also when the index has to be made again: a header in the middle, the
-// stream's record, the file header. What looks like a record and does not go with the volume is not taken for one.
+// Damage anywhere in a volume costs what is damaged only, also when the index has to be made again:
+// a header in the middle, the stream's record, the file header. What looks like a record and does
+// not go with the volume is not taken for one.
 func TestDamageAndALostIndex(t *testing.T) {
 	clean, clock, st, fragments := fill(t, 6)
 	f := fragments[3].Location
@@ -75,7 +76,8 @@ func TestDamageAndALostIndex(t *testing.T) {
 	}
 }
 
-// Damage on the disk costs the damaged fragment, whatever of its volume was fetched before and is in memory.
+// Damage on the disk costs the damaged fragment, whatever of its volume was fetched before and is
+// in memory.
 func TestDamageBesideWhatIsFetched(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 3)
 	s := openStore(t, dir, clock)

@@ -13,20 +13,20 @@ import (
 // rowQueue is the group commit: the rows of fragments on their way into the index, in the order of
 // their sequences. A transaction takes all that are there.
 //
-// Most rows are acknowledged when they are queued (acknowledge). Their records are durable, and every
-// reader of this process adds them to what the index has (reader.hot); the transaction comes after
-// flushAfter, since the pages of a row cost the more the fewer rows go together, and no producer
-// waits for that. Who commits a row waits for its transaction. Who comes while none runs does the
-// work himself, without a change of goroutine; what was queued meanwhile is done by a goroutine that
-// lives as long as somebody waits.
+// Most rows are acknowledged when they are queued (acknowledge). Their records are durable, and
+// every reader of this process adds them to what the index has (reader.hot); the transaction comes
+// after flushAfter, since the pages of a row cost the more the fewer rows go together, and no
+// producer waits for that. Who commits a row waits for its transaction. Who comes while none runs
+// does the work himself, without a change of goroutine; what was queued meanwhile is done by a
+// goroutine that lives as long as somebody waits.
 //
 // That records of one stream are queued in the order of their bytes (streamState.appending) is why
-// acknowledged rows need not be durable. The index may lose its newest rows with the process or in a
-// power cut, but only from the end, and it never loses one that began a new volume (NewFragment.Durable).
-// So every row that can be lost is of a record in a volume whose row is safe and open, beyond what
-// the rows that are left say is Indexed; recovery reads from there on, finds the records in the same
-// order and gives them the same sequences. A replacement is written in the record, so it is repeated
-// too.
+// acknowledged rows need not be durable. The index may lose its newest rows with the process or in
+// a power cut, but only from the end, and it never loses one that began a new volume
+// (NewFragment.Durable). So every row that can be lost is of a record in a volume whose row is safe
+// and open, beyond what the rows that are left say is Indexed; recovery reads from there on, finds
+// the records in the same order and gives them the same sequences. A replacement is written in the
+// record, so it is repeated too.
 //
 // It is in memory because one process has the directory: nobody else adds rows, so whoever reads
 // through this process misses none. At most maxWaiting rows wait.
@@ -64,8 +64,8 @@ func newRowQueue(idx Index, m *Metrics) *rowQueue {
 	return q
 }
 
-// acknowledge queues a row that needs no transaction of its own: it follows the stream's others in a
-// volume that is known, has the greatest number, and replaces nothing. false when it must be
+// acknowledge queues a row that needs no transaction of its own: it follows the stream's others in
+// a volume that is known, has the greatest number, and replaces nothing. false when it must be
 // committed all the same.
 func (q *rowQueue) acknowledge(row *index.NewFragment) bool {
 	q.mu.Lock()

@@ -108,8 +108,8 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
-// A transaction that fails takes with it only what was not acknowledged. The rest stays in its place
-// and nothing more is acknowledged until it is in the index; closing writes it.
+// A transaction that fails takes with it only what was not acknowledged. The rest stays in its
+// place and nothing more is acknowledged until it is in the index; closing writes it.
 func TestGroupCommitThatFails(t *testing.T) {
 	x := newSlowIndex()
 	q := newRowQueue(x, NewMetrics(nil))
@@ -281,7 +281,8 @@ func stopFlushes(q *rowQueue) {
 	q.timer = time.AfterFunc(time.Hour, func() {})
 }
 
-// watchedIndex remembers the rows of the last transaction, and fails the next one when it is told to.
+// watchedIndex remembers the rows of the last transaction, and fails the next one when it is told
+// to.
 type watchedIndex struct {
 	Index
 	fail error

@@ -29,15 +29,16 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// scaleSize is how much TestScale makes: synthetic fragments of two tracks with a few bytes of payload, in sealed volumes of as
-// many fragments as 64 MB hold at 200 KB each, and an open one at the end of each stream.
+// scaleSize is how much TestScale makes: synthetic fragments of two tracks with a few bytes of
+// payload, in sealed volumes of as many fragments as 64 MB hold at 200 KB each, and an open one at
+// the end of each stream.
 type scaleSize struct{ Streams, Fragments int }
 
 const scaleVolume = 320 // fragments
 
-// TestScale measures what docs/scale.md promises. With WEIR_SCALE=1 it makes ten million fragments over 1,000 streams, takes a few
-// minutes and some gigabytes, prints the table, and fails where a limit is passed; else it makes a hundredth and only
-// holds what is read to what was made.
+// TestScale measures what docs/scale.md promises. With WEIR_SCALE=1 it makes ten million fragments
+// over 1,000 streams, takes a few minutes and some gigabytes, prints the table, and fails where a
+// limit is passed; else it makes a hundredth and only holds what is read to what was made.
 func TestScale(t *testing.T) {
 	if os.Getenv("WEIR_SCALE_ROLE") != "" {
 		scaleRole(t)
@@ -106,8 +107,8 @@ type scaleReport struct {
 	SealRate   float64
 }
 
-// scaleRun runs one role in a process of its own, so that memory and start are its own; kill ends it with SIGKILL when it says
-// that it is ready.
+// scaleRun runs one role in a process of its own, so that memory and start are its own; kill ends
+// it with SIGKILL when it says that it is ready.
 func scaleRun(t *testing.T, dir string, size scaleSize, role string, kill bool) (r scaleReport) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestScale$", "-test.timeout=30m")
@@ -408,7 +409,8 @@ func dirSize(t *testing.T, dir string) (n int64) {
 	return n
 }
 
-// residentPeak is VmHWM of this process in MB, or what the runtime took from the system where there is no /proc.
+// residentPeak is VmHWM of this process in MB, or what the runtime took from the system where there
+// is no /proc.
 func residentPeak(t *testing.T) float64 {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")

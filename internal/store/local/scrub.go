@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// scrubAge is how old a fragment is before it is scrubbed: live viewers want younger ones from memory, and what is in
-	// memory says nothing of the disk.
+	// scrubAge is how old a fragment is before it is scrubbed: live viewers want younger ones from
+	// memory, and what is in memory says nothing of the disk.
 	scrubAge = time.Hour
 	// scrubEvery is how long after the begin of a pass the next one begins at the earliest.
 	scrubEvery = 24 * time.Hour
@@ -49,9 +49,10 @@ func (s *Store) scrubForever(ctx context.Context) {
 	}
 }
 
-// Scrub reads every fragment older than an hour from the disk, past the page cache, at Options.ScrubRate, and holds it to its
-// checksums. A damaged one is counted in the metrics and logged once. Run calls it once a day. A pass begins at a stream
-// and a fragment taken at random, so that a server that is restarted often comes round to all of them. Not for concurrent use.
+// Scrub reads every fragment older than an hour from the disk, past the page cache, at
+// Options.ScrubRate, and holds it to its checksums. A damaged one is counted in the metrics and
+// logged once. Run calls it once a day. A pass begins at a stream and a fragment taken at random,
+// so that a server that is restarted often comes round to all of them. Not for concurrent use.
 func (s *Store) Scrub(ctx context.Context) error {
 	limit := rate.Inf
 	if s.o.ScrubRate > 0 {
@@ -156,9 +157,10 @@ func (s *Store) foundDamaged(stream *store.Stream, f *store.FragmentInfo, err er
 	s.metrics.Damaged.Set(float64(max(len(found), len(s.damaged))))
 }
 
-// VerifyRecord reads a fragment's record whole, past the page cache where there is one, and verifies that it is the record that
-// the row tells of and that both of its checksums hold. pace is called with each number of bytes (at most 256 KiB) before
-// they are read; its error ends the reading and is returned. ErrCorrupt, ErrGone.
+// VerifyRecord reads a fragment's record whole, past the page cache where there is one, and
+// verifies that it is the record that the row tells of and that both of its checksums hold. pace is
+// called with each number of bytes (at most 256 KiB) before they are read; its error ends the
+// reading and is returned. ErrCorrupt, ErrGone.
 func VerifyRecord(ctx context.Context, volumes VolumeReader, f store.FragmentInfo, pace func(n int) error) (_ *media.Fragment, err error) {
 	loc := f.Location
 	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength || loc.Length < loc.MetaLength {

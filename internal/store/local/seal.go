@@ -14,8 +14,9 @@ import (
 // sealTries is how often a volume is tried to be sealed while its rows change.
 const sealTries = 3
 
-// sweepClosed seals the volumes that are closed: first the footer is durable, then one row takes the place of those of the
-// fragments. Whatever is cut short in between is done again: a footer without its row is written anew.
+// sweepClosed seals the volumes that are closed: first the footer is durable, then one row takes
+// the place of those of the fragments. Whatever is cut short in between is done again: a footer
+// without its row is written anew.
 func (s *Store) sweepClosed(ctx context.Context) error {
 	volumes, err := s.idx.VolumesInState(ctx, index.VolumeClosed)
 	errs := []error{err}
@@ -142,8 +143,9 @@ func describe(b *index.SealedVolume, t *record.Table) {
 	b.Count, b.Number, b.Sequence, b.Server, b.Producer = t.Count, t.Numbers, t.Sequences, t.ServerTimes, t.ProducerTimes
 }
 
-// notSealed is ErrExists when a sealed volume has a fragment of this number. Only a number that was given out long ago, or is
-// tried again, costs more than a comparison. The caller holds st.appending.
+// notSealed is ErrExists when a sealed volume has a fragment of this number. Only a number that was
+// given out long ago, or is tried again, costs more than a comparison. The caller holds
+// st.appending.
 func (s *Store) notSealed(st *streamState, n store.Number) error {
 	st.mu.Lock()
 	sealed := st.sealed

@@ -18,9 +18,9 @@ import (
 
 // reader reads fragments, hot and sealed: rows, and the tables in the footers of sealed volumes.
 //
-// A fragment's row turns into a line of a table and never back, and rows are read first; so what is in the rows of one moment
-// and in the tables read later is all there was at that moment. What was committed after it is told by its sequence, what
-// was replaced before it by Hot.Gone.
+// A fragment's row turns into a line of a table and never back, and rows are read first; so what is
+// in the rows of one moment and in the tables read later is all there was at that moment. What was
+// committed after it is told by its sequence, what was replaced before it by Hot.Gone.
 type reader struct {
 	idx     IndexReader
 	volumes VolumeReader
@@ -38,8 +38,9 @@ func (r *reader) hot(ctx context.Context, id store.StreamID, q store.Query, edge
 	return hot, err
 }
 
-// addWaiting adds what the table had not got when the rest was read. Whatever else happened to a row that waited, it was in the
-// table first; so those beyond its high-water mark are still as they were.
+// addWaiting adds what the table had not got when the rest was read. Whatever else happened to a
+// row that waited, it was in the table first; so those beyond its high-water mark are still as they
+// were.
 func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, edge int64) {
 	table := hot.HighWater.Sequence
 	n := len(hot.Fragments)
@@ -62,7 +63,8 @@ func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, edge 
 	}
 }
 
-// list is Store.List over what is stored; fragments with a server timestamp before edge are left out.
+// list is Store.List over what is stored; fragments with a server timestamp before edge are left
+// out.
 func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, edge int64) ([]store.FragmentInfo, error) {
 	hot, err := r.hot(ctx, id, q, edge)
 	if err != nil {
@@ -138,8 +140,8 @@ func (r *reader) add(ctx context.Context, q *store.Query, b *index.SealedVolume,
 	return found, nil
 }
 
-// table gives the table of a sealed volume; nil when it is past retention and gone by now, or damaged, which costs the
-// fragments of that volume only.
+// table gives the table of a sealed volume; nil when it is past retention and gone by now, or
+// damaged, which costs the fragments of that volume only.
 func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Table, error) {
 	if t := r.tables.get(b.Name, b.Footer); t != nil {
 		return t, nil
@@ -188,8 +190,8 @@ func (r *reader) fragment(ctx context.Context, id store.StreamID, n store.Number
 	return f, err
 }
 
-// fragmentAndNext gives one fragment, and up to most others with greater numbers where they lie in the same table, of which
-// all is read to find one. ErrNotFound.
+// fragmentAndNext gives one fragment, and up to most others with greater numbers where they lie in
+// the same table, of which all is read to find one. ErrNotFound.
 func (r *reader) fragmentAndNext(ctx context.Context, id store.StreamID, n store.Number, most int) (store.FragmentInfo, []store.FragmentInfo, error) {
 	for _, f := range r.waiting(id) {
 		if f.Number != n {

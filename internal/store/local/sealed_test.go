@@ -14,8 +14,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// sealedDir makes a directory with one stream of four sealed volumes of five fragments. One fragment was replaced while it
-// was a row and one after it was sealed; retention was made longer on the way.
+// sealedDir makes a directory with one stream of four sealed volumes of five fragments. One
+// fragment was replaced while it was a row and one after it was sealed; retention was made longer
+// on the way.
 func sealedDir(t *testing.T) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
 	t.Helper()
 	clock, dir = storetest.NewClock(), t.TempDir()
@@ -74,7 +75,8 @@ func loseIndex(t *testing.T, dir string) {
 	}
 }
 
-// The footers alone bring back streams as they were last, fragments with their sequences, and what was replaced stays away.
+// The footers alone bring back streams as they were last, fragments with their sequences, and what
+// was replaced stays away.
 func TestLostIndexOfSealedVolumes(t *testing.T) {
 	dir, clock, stream, fragments := sealedDir(t)
 	sameFragments(t, checkDir(t, dir, clock), fragments)
@@ -111,8 +113,8 @@ func damage(t *testing.T, path string, at int64) {
 	}
 }
 
-// A damaged footer costs what its volume lists and nothing else; without the index its records are read instead, and the
-// volumes behind it, whose sequences do not fit any more, are read too.
+// A damaged footer costs what its volume lists and nothing else; without the index its records are
+// read instead, and the volumes behind it, whose sequences do not fit any more, are read too.
 func TestDamagedFooter(t *testing.T) {
 	dir, clock, stream, fragments := sealedDir(t)
 	bad := fragments[5].Location.Volume

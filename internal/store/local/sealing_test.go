@@ -59,7 +59,8 @@ func testSealed(h *harness) {
 		h.must(h.store.Sweep(h.ctx))
 	}
 
-	// Footers are durable before rows go: a crash in between costs nothing, and the footer is written again.
+	// Footers are durable before rows go: a crash in between costs nothing, and the footer is
+	// written again.
 	e := h.append(st.ID)
 	h.reopen()
 	h.faults.Fail("SealBlob", localtest.NotApplied)
@@ -85,7 +86,8 @@ func testSealed(h *harness) {
 	}
 	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e, g)
 
-	// The index is rebuilt from the volumes elsewhere; here retention goes on over sealed ones, to the second.
+	// The index is rebuilt from the volumes elsewhere; here retention goes on over sealed ones, to
+	// the second.
 	h.sealAll()
 	all := []store.FragmentInfo{a, c, d, e, g}
 	for len(all) > 0 {

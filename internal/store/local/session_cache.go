@@ -10,9 +10,9 @@ import (
 const maxSessionBytes = 16 << 20
 
 // sessionCache keeps the rows of sessions that are asked for: every playlist and every segment asks
-// for its own. It is true because this process alone writes them: whatever changes a row (OpenSession,
-// Checkpoint, DeleteStream, the sweep) lets go of it here, also when the change failed, since it may
-// have been applied. It takes maxSessionBytes at most.
+// for its own. It is true because this process alone writes them: whatever changes a row
+// (OpenSession, Checkpoint, DeleteStream, the sweep) lets go of it here, also when the change
+// failed, since it may have been applied. It takes maxSessionBytes at most.
 type sessionCache struct {
 	mu      sync.Mutex
 	rows    map[string]store.Session

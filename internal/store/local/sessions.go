@@ -11,19 +11,21 @@ import (
 	"weir/internal/store/local/index"
 )
 
-// What the sessions in the index may take. A session takes about 400 bytes, and 17 more for each fragment that its playlist may
-// list: 90 kB at most, more only where a camera's fragments are listed in slices.
+// What the sessions in the index may take. A session takes about 400 bytes, and 17 more for each
+// fragment that its playlist may list: 90 kB at most, more only where a camera's fragments are
+// listed in slices.
 const (
 	maxStreamSessionBytes = 64 << 20  // of one stream: 700 of the largest, or 150,000 live ones
 	maxIndexSessionBytes  = 512 << 20 // of all: half of what is kept free by default
 	maxFleetingBytes      = 16 << 20  // in memory only
 )
 
-// OpenSession registers a session; durable on return. When its stream has more than limit open sessions of its kind then (0: no
-// limit), the earliest created of these are closed in the same transaction and their IDs returned; so are those of any kind when
-// the stream's sessions take more than their share of the index. A session for which there is no space, on the disk or within the bounds, is kept in
-// memory, so that what is stored can be watched: it ends with the process at the latest. ErrNotFound when there is no such
-// stream, ErrExists when the ID is taken.
+// OpenSession registers a session; durable on return. When its stream has more than limit open
+// sessions of its kind then (0: no limit), the earliest created of these are closed in the same
+// transaction and their IDs returned; so are those of any kind when the stream's sessions take more
+// than their share of the index. A session for which there is no space, on the disk or within the
+// bounds, is kept in memory, so that what is stored can be watched: it ends with the process at the
+// latest. ErrNotFound when there is no such stream, ErrExists when the ID is taken.
 func (s *Store) OpenSession(ctx context.Context, session store.Session, limit int) (closed []string, err error) {
 	err = s.room(ctx, session.Size())
 	if err == nil {
@@ -48,8 +50,8 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, limit in
 	return closed, nil
 }
 
-// Session gives an open session; the caller must not change its bytes. ErrNotFound when there is none: it was never known, a newer
-// one closed it, or its time is over.
+// Session gives an open session; the caller must not change its bytes. ErrNotFound when there is
+// none: it was never known, a newer one closed it, or its time is over.
 func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
 	row, ok := s.fleeting.get(id)
 	if !ok {
@@ -68,8 +70,8 @@ func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
 	return row, nil
 }
 
-// Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut. ErrNotFound; ErrFull, and the
-// checkpoint stays as it was, when there is no space for it.
+// Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut.
+// ErrNotFound; ErrFull, and the checkpoint stays as it was, when there is no space for it.
 func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
 	if s.fleeting.checkpoint(id, data) {
 		return nil
@@ -85,10 +87,10 @@ func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
 	return nil
 }
 
-// fleetingSessions are sessions that are kept in memory only, in the order in which they were opened:
-// maxFleetingBytes of them, the latest. While there is space on the disk there are none. Only this
-// process knows them, so they end with it; Checkpoint changes them, DeleteStream and the sweep drop
-// them.
+// fleetingSessions are sessions that are kept in memory only, in the order in which they were
+// opened: maxFleetingBytes of them, the latest. While there is space on the disk there are none.
+// Only this process knows them, so they end with it; Checkpoint changes them, DeleteStream and the
+// sweep drop them.
 type fleetingSessions struct {
 	mu       sync.Mutex
 	sessions []store.Session
@@ -107,8 +109,8 @@ func (f *fleetingSessions) index(id string) int {
 	return slices.IndexFunc(f.sessions, func(s store.Session) bool { return s.ID == id })
 }
 
-// open adds a session and closes those beyond limit of its stream and kind (0: no limit), and of all streams those beyond the bytes. It
-// tells whether there are no others.
+// open adds a session and closes those beyond limit of its stream and kind (0: no limit), and of
+// all streams those beyond the bytes. It tells whether there are no others.
 func (f *fleetingSessions) open(session store.Session, limit int, now int64) (closed []string, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

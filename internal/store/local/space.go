@@ -20,12 +20,12 @@ const (
 	DeleteOldest FullPolicy = "delete-oldest" // the oldest volumes of all streams are deleted before it comes to that
 )
 
-// spaceInterval is how often Run measures the free space. At 100 MB/s no more than a tenth of the least sensible MinFree is
-// written in between.
+// spaceInterval is how often Run measures the free space. At 100 MB/s no more than a tenth of the
+// least sensible MinFree is written in between.
 const spaceInterval = time.Second
 
-// Marks, as multiples of MinFree: below lowSpace there is a warning, below oldestSpace the oldest goes (DeleteOldest), until
-// there is enoughSpace.
+// Marks, as multiples of MinFree: below lowSpace there is a warning, below oldestSpace the oldest
+// goes (DeleteOldest), until there is enoughSpace.
 const (
 	lowSpace    = 2.0
 	oldestSpace = 1.25
@@ -208,8 +208,8 @@ func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) err
 	return nil
 }
 
-// oldestVolume gives the volume in one of the states whose last fragment is the oldest; nil when there
-// is none. Of open ones only those of leastOpen bytes count.
+// oldestVolume gives the volume in one of the states whose last fragment is the oldest; nil when
+// there is none. Of open ones only those of leastOpen bytes count.
 func (s *Store) oldestVolume(ctx context.Context, states ...index.VolumeState) (oldest *index.VolumeInfo, err error) {
 	for _, state := range states {
 		var volumes []index.VolumeInfo
@@ -234,7 +234,8 @@ func (s *Store) oldestVolume(ctx context.Context, states ...index.VolumeState) (
 	return oldest, nil
 }
 
-// deleteEarly drops the rows of a stream up to the end of a volume, as if its retention ended there.
+// deleteEarly drops the rows of a stream up to the end of a volume, as if its retention ended
+// there.
 func (s *Store) deleteEarly(ctx context.Context, b *index.VolumeInfo) error {
 	st, err := s.state(ctx, b.Stream)
 	if err == nil && b.State == index.VolumeOpen {

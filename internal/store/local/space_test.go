@@ -68,8 +68,9 @@ func newStream(t *testing.T, s *local.Store, name string, hours int) store.Strea
 	return st.ID
 }
 
-// The space that is kept is not written into, what is stored can be read, and fragments are stored again when there is space.
-// It is said before it happens, when it happens and when it is over, each once.
+// The space that is kept is not written into, what is stored can be read, and fragments are stored
+// again when there is space. It is said before it happens, when it happens and when it is over,
+// each once.
 func TestMinFree(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), localtest.NewDisk(10*keep)
@@ -139,7 +140,8 @@ func TestMinFree(t *testing.T) {
 	}
 }
 
-// As recorders do: the oldest goes, of whatever stream, so that the newest can be stored; never what is being written.
+// As recorders do: the oldest goes, of whatever stream, so that the newest can be stored; never
+// what is being written.
 func TestDeleteOldest(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), localtest.NewDisk(6*keep)
@@ -206,7 +208,8 @@ func small(t *testing.T, size int) (string, bool) {
 	return dir, true
 }
 
-// used is what a directory takes on its file system: as the file system says when it has one of its own, else by its files.
+// used is what a directory takes on its file system: as the file system says when it has one of its
+// own, else by its files.
 func used(t *testing.T, dir string, own bool) int64 {
 	t.Helper()
 	if own {
@@ -245,8 +248,8 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 	}
 }
 
-// What is deleted, past retention, or beyond a retention made shorter gives its space back, measured on the file system. The
-// clock tells when; nobody calls Sweep.
+// What is deleted, past retention, or beyond a retention made shorter gives its space back,
+// measured on the file system. The clock tells when; nobody calls Sweep.
 func TestSpaceIsFreed(t *testing.T) {
 	mount, own := small(t, 4<<30) // so that a volume is an hour
 	clock := storetest.NewClock()
@@ -343,9 +346,10 @@ func TestSpaceIsFreed(t *testing.T) {
 	}
 }
 
-// A file system that is really full: producers are refused, nothing that was acknowledged suffers, retention still frees, and
-// it goes on. What is kept free is what lets the index work.
-// Sessions are opened when the space that is kept is reached, but nothing is written for them: they end with the process.
+// A file system that is really full: producers are refused, nothing that was acknowledged suffers,
+// retention still frees, and it goes on. What is kept free is what lets the index work. Sessions
+// are opened when the space that is kept is reached, but nothing is written for them: they end with
+// the process.
 func TestSessionsOfAFullDisk(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), localtest.NewDisk(3*keep)

@@ -15,9 +15,10 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// spinning is a file system whose syncs take what they would take on a disk with one head, and do nothing else. A sync of one
-// file goes to its place and then to the journal. One of all files takes their places in order, and the journal once (counted
-// on ext4: 64 files cost 64 commits when synced one by one, 17 to 64 side by side, and 1 by syncfs).
+// spinning is a file system whose syncs take what they would take on a disk with one head, and do
+// nothing else. A sync of one file goes to its place and then to the journal. One of all files
+// takes their places in order, and the journal once (counted on ext4: 64 files cost 64 commits when
+// synced one by one, 17 to 64 side by side, and 1 by syncfs).
 type spinning struct {
 	volume.OS
 	head  sync.Mutex
@@ -75,8 +76,9 @@ func (d *spinning) SyncAll(string) error {
 // SyncDir is of names, which are new now and then only.
 func (d *spinning) SyncDir(string) error { return nil }
 
-// BenchmarkSpinningDisk stores 200 KB fragments of 64 producers on a simulated spinning disk, with and without a sync interval:
-// fragments/s, the median and the 99th percentile of the time to the acknowledgement, and moves of the head per fragment.
+// BenchmarkSpinningDisk stores 200 KB fragments of 64 producers on a simulated spinning disk, with
+// and without a sync interval: fragments/s, the median and the 99th percentile of the time to the
+// acknowledgement, and moves of the head per fragment.
 func BenchmarkSpinningDisk(b *testing.B) {
 	for _, interval := range []time.Duration{0, 250 * time.Millisecond} {
 		b.Run(fmt.Sprintf("interval=%v", interval), func(b *testing.B) {

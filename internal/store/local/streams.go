@@ -12,8 +12,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// CreateStream adds a stream; durable on return. It fills ID, CreatedMillis, Version and NumberTag and gives the stream back.
-// ErrExists when a stream of that name exists, ErrFull when there is no room.
+// CreateStream adds a stream; durable on return. It fills ID, CreatedMillis, Version and NumberTag
+// and gives the stream back. ErrExists when a stream of that name exists, ErrFull when there is no
+// room.
 func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream, error) {
 	if st.Name == "" || st.RetentionHours < 0 {
 		return store.Stream{}, errors.New("create stream: name missing or retention negative")
@@ -50,8 +51,8 @@ func (s *Store) Stream(ctx context.Context, name string) (store.Stream, error) {
 	return st, nil
 }
 
-// StreamByID finds a stream by its ID; the caller must not change its tags. ErrNotFound. It does not ask the index for a stream that was
-// used before.
+// StreamByID finds a stream by its ID; the caller must not change its tags. ErrNotFound. It does
+// not ask the index for a stream that was used before.
 func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -60,8 +61,8 @@ func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream
 	return *st.stream.Load(), nil
 }
 
-// ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater than after, by name in byte
-// order. The name of the last one is the cursor of the next call.
+// ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater
+// than after, by name in byte order. The name of the last one is the cursor of the next call.
 func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error) {
 	list, err := s.idx.ListStreams(ctx, prefix, after, limit)
 	if err != nil {
@@ -166,9 +167,10 @@ func (s *Store) changeStream(ctx context.Context, id store.StreamID, change func
 	return row, nil
 }
 
-// DeleteStream deletes a stream with all its fragments and sessions. On return it is gone for every method, durably, and its
-// name can be used again; its space is freed soon after by Run. What is being read from it can be read to its end. A
-// version that is not empty must be the stream's (ErrVersion). ErrNotFound.
+// DeleteStream deletes a stream with all its fragments and sessions. On return it is gone for every
+// method, durably, and its name can be used again; its space is freed soon after by Run. What is
+// being read from it can be read to its end. A version that is not empty must be the stream's
+// (ErrVersion). ErrNotFound.
 func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
 	if err := s.Intact(); err != nil {
 		return fmt.Errorf("delete stream %s: %w", id, err)

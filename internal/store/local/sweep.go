@@ -9,17 +9,17 @@ import (
 	"weir/internal/store/local/index"
 )
 
-// sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed in between; sweepVolumes
-// the volumes that lose their rows in one.
+// sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed
+// in between; sweepVolumes the volumes that lose their rows in one.
 const (
 	sweepRows    = 2000
 	sweepVolumes = 8
 )
 
-// Sweep does one pass of background work: volumes wholly past retention lose their rows, then their bytes; deleted streams
-// lose their bytes, then their rows; idle volumes are closed, and closed ones sealed; expired sessions are forgotten. Rows
-// always go before bytes, and a pass that was cut short is taken up by the next one. What fails for one stream does not
-// keep the others.
+// Sweep does one pass of background work: volumes wholly past retention lose their rows, then their
+// bytes; deleted streams lose their bytes, then their rows; idle volumes are closed, and closed
+// ones sealed; expired sessions are forgotten. Rows always go before bytes, and a pass that was cut
+// short is taken up by the next one. What fails for one stream does not keep the others.
 func (s *Store) Sweep(ctx context.Context) error {
 	if err := acquire(ctx, s.sweep); err != nil {
 		return fmt.Errorf("sweep: %w", err)
@@ -40,8 +40,8 @@ func (s *Store) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// sweepDeleted frees deleted streams: all bytes, then all rows, so that no row is missing while bytes are left that a
-// recovery would take for a stream's.
+// sweepDeleted frees deleted streams: all bytes, then all rows, so that no row is missing while
+// bytes are left that a recovery would take for a stream's.
 func (s *Store) sweepDeleted(ctx context.Context) error {
 	ids, err := s.idx.DeletedStreams(ctx)
 	errs := []error{err}
@@ -53,7 +53,8 @@ func (s *Store) sweepDeleted(ctx context.Context) error {
 
 func (s *Store) purge(ctx context.Context, id store.StreamID) error {
 	if st := s.forget(id); st != nil {
-		// An append that runs is waited for; one that comes later sees that the stream is deleted and writes nothing.
+		// An append that runs is waited for; one that comes later sees that the stream is deleted
+		// and writes nothing.
 		if err := acquire(ctx, st.appending); err != nil {
 			return err
 		}
@@ -80,8 +81,8 @@ func (s *Store) purge(ctx context.Context, id store.StreamID) error {
 	return nil
 }
 
-// sweepIdle closes open volumes that got nothing for a while, or whose last fragment is past retention, so that they can be
-// deleted and start-up need not look at them.
+// sweepIdle closes open volumes that got nothing for a while, or whose last fragment is past
+// retention, so that they can be deleted and start-up need not look at them.
 func (s *Store) sweepIdle(ctx context.Context) error {
 	volumes, err := s.openVolumes(ctx)
 	errs := []error{err}
@@ -162,8 +163,9 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 	}
 }
 
-// expire drops the rows of a stream's closed volumes that are wholly before a time (milliseconds), sweepVolumes at most, and tells how many
-// they were. What was kept of fragments is forgotten, after an error too: the rows may be gone all the same.
+// expire drops the rows of a stream's closed volumes that are wholly before a time (milliseconds),
+// sweepVolumes at most, and tells how many they were. What was kept of fragments is forgotten,
+// after an error too: the rows may be gone all the same.
 func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (int, error) {
 	n, err := s.idx.Expire(ctx, id, before, sweepVolumes)
 	if n > 0 || err != nil {
@@ -175,8 +177,8 @@ func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (in
 	return n, nil
 }
 
-// dropPast drops the rows of a stream's volumes that are wholly past its retention now: what a sweep would do, for those that have
-// come to be since the last one.
+// dropPast drops the rows of a stream's volumes that are wholly past its retention now: what a
+// sweep would do, for those that have come to be since the last one.
 func (s *Store) dropPast(ctx context.Context, st *streamState, stream *store.Stream) error {
 	before := retentionEdge(stream, s.now())
 	volumes, err := s.openVolumes(ctx)

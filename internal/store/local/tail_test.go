@@ -17,8 +17,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// A disk that lost what it had synced: the acknowledged fragments that are not whole are told one by one, by the check and by the
-// start, each once; what is whole plays, and the store goes on.
+// A disk that lost what it had synced: the acknowledged fragments that are not whole are told one
+// by one, by the check and by the start, each once; what is whole plays, and the store goes on.
 func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 	clean, clock, st, fragments := fill(t, 5)
 	last := func(n int) store.Location { return fragments[len(fragments)-n].Location }

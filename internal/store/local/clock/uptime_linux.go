@@ -18,7 +18,8 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(b))
 })
 
-// Uptime tells how long the machine has run, with the time that it slept (CLOCK_BOOTTIME), and names this run of it.
+// Uptime tells how long the machine has run, with the time that it slept (CLOCK_BOOTTIME), and
+// names this run of it.
 func Uptime() (boot string, up time.Duration) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

@@ -30,8 +30,9 @@ func allocate(f *os.File, off, n int64) error {
 // space.
 const shmOpen = 128
 
-// holdShm clears the -shm file, which makes SQLite read the log, gives it its space, and keeps SQLite
-// from cutting it until the lock is let go. When another process has it open it is left as it is.
+// holdShm clears the -shm file, which makes SQLite read the log, gives it its space, and keeps
+// SQLite from cutting it until the lock is let go. When another process has it open it is left as
+// it is.
 func holdShm(f *os.File) (release func(), err error) {
 	lock := func(kind int16) error {
 		l := unix.Flock_t{Type: kind, Start: shmOpen, Len: 1}

@@ -20,9 +20,10 @@ type tail struct {
 	mark mark // of the volume, as it is in the table
 }
 
-// mark is what is known of an open volume: where its records end, and their greatest server timestamp. It is written down after
-// markEvery rows at most; what holds is the greatest of that and of the stream's last markEvery rows. Rows, marks and the closing of
-// a volume are lost in one order, the newest first, so that holds of whatever is left.
+// mark is what is known of an open volume: where its records end, and their greatest server
+// timestamp. It is written down after markEvery rows at most; what holds is the greatest of that
+// and of the stream's last markEvery rows. Rows, marks and the closing of a volume are lost in one
+// order, the newest first, so that holds of whatever is left.
 type mark struct {
 	indexed  int64
 	last     int64
@@ -193,8 +194,8 @@ func (t *tx) forgetTails(streams ...store.StreamID) {
 	}
 }
 
-// turn makes another volume the one that rows are added to. One that is new closes the stream's others: their rows were
-// committed before.
+// turn makes another volume the one that rows are added to. One that is new closes the stream's
+// others: their rows were committed before.
 func (t *tx) turn(s *batchTail, name string) error {
 	if err := t.mark(s); err != nil { // of the volume so far
 		return err
@@ -236,7 +237,8 @@ func (t *tx) setMark(volume int64, m *mark) error {
 	return err
 }
 
-// replace drops a fragment: its row, or else a sealed volume may have it in its table, which does not change.
+// replace drops a fragment: its row, or else a sealed volume may have it in its table, which does
+// not change.
 func (t *tx) replace(stream, number int64) error {
 	n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number = ?`, stream, number)
 	if err != nil || n > 0 {

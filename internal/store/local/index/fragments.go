@@ -34,7 +34,8 @@ const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragmen
 		(SELECT MAX(producer_min) FROM sealed WHERE stream = ?2) - ?3), ?1),
 	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 1), ?1)`
 
-// The row of heads is written when rows of fragments go, not when they come: the greatest of both is the high-water mark.
+// The row of heads is written when rows of fragments go, not when they come: the greatest of both
+// is the high-water mark.
 const highWaterQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM fragments WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(sequence), 0) FROM fragments WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(number_max), 0) FROM sealed WHERE stream = h.stream),
@@ -64,7 +65,8 @@ func (t *tx) highWater(stream int64) (HighWater, error) {
 	return r.highWater(), err
 }
 
-// keepHighWater writes a stream's high-water mark down, before rows go that may hold the greatest number or sequence.
+// keepHighWater writes a stream's high-water mark down, before rows go that may hold the greatest
+// number or sequence.
 func (t *tx) keepHighWater(stream int64) error {
 	h, err := t.highWater(stream)
 	if err != nil {
@@ -113,7 +115,8 @@ func (r *fragmentRow) decode() (err error) {
 	return err
 }
 
-// fragmentRows reads the fragments of a query; the volumes' names, of which there are few, are looked up with volumeName.
+// fragmentRows reads the fragments of a query; the volumes' names, of which there are few, are
+// looked up with volumeName.
 func fragmentRows(ctx context.Context, query, volumeName *sql.Stmt, args ...any) ([]store.FragmentInfo, error) {
 	var list []store.FragmentInfo
 	var volumes []int64 // of the fragments
@@ -144,7 +147,8 @@ func fragmentRows(ctx context.Context, query, volumeName *sql.Stmt, args ...any)
 	return list, nil
 }
 
-// Hot implements local.Index. It is one transaction on a reading connection, which holds up nobody but the checkpoint.
+// Hot implements local.Index. It is one transaction on a reading connection, which holds up nobody
+// but the checkpoint.
 func (x *Reader) Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (hot Hot, err error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
@@ -169,13 +173,13 @@ func (x *Reader) Hot(ctx context.Context, id store.StreamID, q store.Query, edge
 	return hot, err
 }
 
-// limitClause is LIMIT without a bare parameter: SQLite looks at the value of one when it plans, and so prepares the statement again
-// for each value that is bound.
+// limitClause is LIMIT without a bare parameter: SQLite looks at the value of one when it plans,
+// and so prepares the statement again for each value that is bound.
 const limitClause = " LIMIT ? + 0"
 
-// hotQuery writes the query so that one index serves it, in its order; the + before a column keeps the planner from using
-// another: what follows a sequence by fragments_sequence, everything else by the primary key. There are the rows of one or
-// two volumes, so a range of time reads them all.
+// hotQuery writes the query so that one index serves it, in its order; the + before a column keeps
+// the planner from using another: what follows a sequence by fragments_sequence, everything else by
+// the primary key. There are the rows of one or two volumes, so a range of time reads them all.
 func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 	where := ` WHERE f.stream = ? AND f.server_ts >= ?`
 	args := []any{key, edge}

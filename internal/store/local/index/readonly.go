@@ -10,9 +10,10 @@ import (
 	"path/filepath"
 )
 
-// OpenReadOnly opens the index in a file for reading. With live it belongs to a server that runs, and every call sees its last
-// commit; otherwise nobody may be writing, and nothing in the directory is changed, except that SQLite makes a -shm file when a
-// killed server left a log. fs.ErrNotExist when there is none. An index of an older schema is refused.
+// OpenReadOnly opens the index in a file for reading. With live it belongs to a server that runs,
+// and every call sees its last commit; otherwise nobody may be writing, and nothing in the
+// directory is changed, except that SQLite makes a -shm file when a killed server left a log.
+// fs.ErrNotExist when there is none. An index of an older schema is refused.
 func OpenReadOnly(ctx context.Context, path string, live bool) (*Reader, error) {
 	x, have, err := openReadOnly(ctx, path, live)
 	if err != nil {

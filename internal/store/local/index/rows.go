@@ -7,8 +7,8 @@ import (
 	"weir/internal/store/record"
 )
 
-// HighWater is where a stream's two orders stand: the greatest number and sequence ever committed, zero at first, and the greatest
-// of its sealed volumes.
+// HighWater is where a stream's two orders stand: the greatest number and sequence ever committed,
+// zero at first, and the greatest of its sealed volumes.
 type HighWater struct {
 	Number         store.Number
 	Sequence       int64
@@ -16,7 +16,8 @@ type HighWater struct {
 	SealedSequence int64
 }
 
-// Hot is the answer to a query as far as it stands in rows, and what is needed to add the sealed volumes' part: all of one moment.
+// Hot is the answer to a query as far as it stands in rows, and what is needed to add the sealed
+// volumes' part: all of one moment.
 type Hot struct {
 	Fragments []store.FragmentInfo // in the order of the query, at most its limit
 	HighWater HighWater

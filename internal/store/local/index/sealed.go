@@ -14,8 +14,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// A volume covers an hour at most as long as nobody's clock jumps. So those that overlap an interval begin at most wideMillis
-// before it, and an index on where they begin finds them. The few wide ones are looked at one by one.
+// A volume covers an hour at most as long as nobody's clock jumps. So those that overlap an
+// interval begin at most wideMillis before it, and an index on where they begin finds them. The few
+// wide ones are looked at one by one.
 const (
 	wideMillis = int64(4 * time.Hour / time.Millisecond)
 	wideNumber = wideMillis * 1000 << 12 // a number counts microseconds, shifted by 12 bits
@@ -112,7 +113,8 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 	})
 }
 
-// seal adds a volume's row. Sequences of sealed volumes do not overlap, so that one order of volumes is that of their fragments.
+// seal adds a volume's row. Sequences of sealed volumes do not overlap, so that one order of
+// volumes is that of their fragments.
 func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	var overlap int
 	err := t.row([]any{&overlap}, `SELECT COUNT(*) FROM (SELECT sequence_min FROM sealed WHERE stream = ? AND sequence_max >= ?

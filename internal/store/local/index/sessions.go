@@ -13,8 +13,8 @@ const sessionColumns = `p.id, s.id, p.kind, p.created_ms, p.expires_ms, p.parame
 
 const sessionTables = ` FROM sessions p JOIN streams s ON s.key = p.stream `
 
-// sessionSize is what a session counts for in session_totals: its own bytes, and 256 for the rest of its row and its places in the
-// indexes.
+// sessionSize is what a session counts for in session_totals: its own bytes, and 256 for the rest
+// of its row and its places in the indexes.
 const sessionSize = `LENGTH(parameters) + COALESCE(LENGTH(checkpoint), 0) + 256`
 
 // sessionRow scans sessionColumns.
@@ -70,7 +70,8 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits Sessio
 	return closed, nil
 }
 
-// closeSessions deletes the earliest created sessions of a stream until the others are within the limits; one always stays.
+// closeSessions deletes the earliest created sessions of a stream until the others are within the
+// limits; one always stays.
 func (t *tx) closeSessions(key int64, stays *store.Session, limits SessionLimits) (closed []string, err error) {
 	for {
 		count, bytes, err := t.sessionTotals(key)

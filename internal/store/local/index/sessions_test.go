@@ -46,7 +46,8 @@ func wantTotals(t *testing.T, x *SQLite, want ...string) {
 	}
 }
 
-// Sessions that were closed or are over take nothing: neither time when the next one is opened, nor space.
+// Sessions that were closed or are over take nothing: neither time when the next one is opened, nor
+// space.
 func TestPastSessionsLeaveNothing(t *testing.T) {
 	x := withStream(t)
 	limits := SessionLimits{Count: 5}
@@ -82,7 +83,8 @@ func TestPastSessionsLeaveNothing(t *testing.T) {
 	}
 }
 
-// A stream whose sessions take too much loses the earliest of them, never the new one; what all take has a bound.
+// A stream whose sessions take too much loses the earliest of them, never the new one; what all
+// take has a bound.
 func TestBytesOfSessions(t *testing.T) {
 	x := withStream(t)
 	limits := SessionLimits{StreamBytes: 10_000, Bytes: 30_000}

@@ -1,5 +1,5 @@
-// Package index keeps a store's rows in SQLite. The SQL stays within what PostgreSQL understands too, except for what this
-// file and the migrations hold.
+// Package index keeps a store's rows in SQLite. The SQL stays within what PostgreSQL understands
+// too, except for what this file and the migrations hold.
 package index
 
 import (
@@ -22,8 +22,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// SQLite is a local.Index in one file. All writes go through one connection, one transaction at a time; reads go through a
-// pool and see the last commit. In WAL mode neither waits for the other.
+// SQLite is a local.Index in one file. All writes go through one connection, one transaction at a
+// time; reads go through a pool and see the last commit. In WAL mode neither waits for the other.
 type SQLite struct {
 	Reader
 
@@ -72,8 +72,8 @@ func (x *Reader) Close() error {
 // readConnections is how many reads run at the same time; each connection may cache 8 MB.
 const readConnections = 8
 
-// OpenSQLite opens the index in a file, making it (mode 0600) or bringing its schema up to date when needed. The caller
-// holds the lock of the data directory.
+// OpenSQLite opens the index in a file, making it (mode 0600) or bringing its schema up to date
+// when needed. The caller holds the lock of the data directory.
 func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 	x, err := openSQLite(ctx, path)
 	if err != nil {
@@ -151,7 +151,8 @@ func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	return x, nil
 }
 
-// migrate applies the numbered files that the database has not seen, each in a transaction with its number.
+// migrate applies the numbered files that the database has not seen, each in a transaction with its
+// number.
 func (x *SQLite) migrate(ctx context.Context) error {
 	var have int
 	if err := x.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
@@ -301,7 +302,8 @@ func (x *SQLite) try(ctx context.Context, d durability, fn func(t *tx) error) er
 		_, err = t.exec("COMMIT")
 	}
 	if err != nil {
-		// After a failed COMMIT the transaction may be open still or not, applied or not; all are fine now.
+		// After a failed COMMIT the transaction may be open still or not, applied or not; all are
+		// fine now.
 		_, _ = t.exec("ROLLBACK")
 		return full(err)
 	}
@@ -360,7 +362,8 @@ func (x *SQLite) Batch(ctx context.Context, fn func() error) error {
 	return nil
 }
 
-// stmt prepares a statement once for the connection. The statements are constants of this package, so they are few.
+// stmt prepares a statement once for the connection. The statements are constants of this package,
+// so they are few.
 func (t *tx) stmt(text string) (*sql.Stmt, error) {
 	if s := t.x.stmts[text]; s != nil {
 		return s, nil
@@ -421,8 +424,8 @@ func (x *Reader) readRow(ctx context.Context, dest []any, text string, args ...a
 	return notFound(s.QueryRowContext(ctx, args...).Scan(dest...))
 }
 
-// query gives the prepared statement of a text for the pool: preparing one costs more than reading a row. It must not be called
-// while holding one of the pool's connections, since it may need one.
+// query gives the prepared statement of a text for the pool: preparing one costs more than reading
+// a row. It must not be called while holding one of the pool's connections, since it may need one.
 func (x *Reader) query(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := x.queries.Load(text); ok {
 		return s.(*sql.Stmt), nil
@@ -437,7 +440,8 @@ func (x *Reader) query(ctx context.Context, text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// snapshot begins a transaction on the pool and gives the statements of the texts in it; done ends it.
+// snapshot begins a transaction on the pool and gives the statements of the texts in it; done ends
+// it.
 func (x *Reader) snapshot(ctx context.Context, texts ...string) (queries []*sql.Stmt, done func(), err error) {
 	for _, text := range texts {
 		s, err := x.query(ctx, text)

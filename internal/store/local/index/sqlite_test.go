@@ -46,8 +46,8 @@ func fragment(n store.Number) NewFragment {
 	}}
 }
 
-// Each query is served by the index that was made for it: none reads the rows of other streams, those of sealed volumes are
-// reached where the answer begins, and only what must be is sorted.
+// Each query is served by the index that was made for it: none reads the rows of other streams,
+// those of sealed volumes are reached where the answer begins, and only what must be is sorted.
 func TestPlans(t *testing.T) {
 	x := withStream(t)
 	for _, c := range []struct {
@@ -181,7 +181,8 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
-// Within Batch nothing is synced but what destroys something; at its end everything is in the database itself.
+// Within Batch nothing is synced but what destroys something; at its end everything is in the
+// database itself.
 func TestBatch(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "index.db")
 	x := open(t, from)
@@ -226,7 +227,8 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// The greatest producer timestamp is found wherever it is: in a row, in a sealed volume, in a wide one.
+// The greatest producer timestamp is found wherever it is: in a row, in a sealed volume, in a wide
+// one.
 func TestLastProducer(t *testing.T) {
 	x := withStream(t)
 	want := func(last int64) {

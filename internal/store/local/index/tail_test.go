@@ -6,8 +6,8 @@ import (
 	"weir/internal/store"
 )
 
-// Marks and heads are written down now and then only; what the index tells is exact all the same, also after a start, when
-// volumes change, and when the rows that told it are gone.
+// Marks and heads are written down now and then only; what the index tells is exact all the same,
+// also after a start, when volumes change, and when the rows that told it are gone.
 func TestHeadsAndMarks(t *testing.T) {
 	path := t.TempDir() + "/index.db"
 	x := open(t, path)

@@ -65,8 +65,8 @@ func streamsOf(names []string) (streams []store.StreamID) {
 	return streams
 }
 
-// closeVolumes closes volumes that a condition on b selects, which are open and of streams that are alone. Their end is indexed if
-// that is greater than what is known.
+// closeVolumes closes volumes that a condition on b selects, which are open and of streams that are
+// alone. Their end is indexed if that is greater than what is known.
 func (t *tx) closeVolumes(indexed int64, where string, args ...any) error {
 	var list []volumeRow
 	err := t.rows(func(rows *sql.Rows) error {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// CopyDir copies a data directory as a crash at this moment would leave it, to be opened instead of the original. Nothing
-// may be writing.
+// CopyDir copies a data directory as a crash at this moment would leave it, to be opened instead of
+// the original. Nothing may be writing.
 func CopyDir(t testing.TB, from string) string {
 	t.Helper()
 	to := t.TempDir()

@@ -1,5 +1,5 @@
-// Package localtest has what tests of the local engine let go wrong: a disk that dies or loses power,
-// system calls and seams that fail.
+// Package localtest has what tests of the local engine let go wrong: a disk that dies or loses
+// power, system calls and seams that fail.
 package localtest
 
 import (
@@ -17,8 +17,9 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// Disk is a file system in memory that keeps apart what a process sees and what would survive a power cut: bytes of a file
-// after Datasync of it, names in a directory after SyncDir of it. Not even the order of what was not synced is kept.
+// Disk is a file system in memory that keeps apart what a process sees and what would survive a
+// power cut: bytes of a file after Datasync of it, names in a directory after SyncDir of it. Not
+// even the order of what was not synced is kept.
 type Disk struct {
 	mu   sync.Mutex
 	root *node
@@ -69,7 +70,8 @@ func (d *Disk) SetRoom(room int64) {
 	d.room = room
 }
 
-// DieAfter ends the process within the call with that number from now on, from 1, which has no effect.
+// DieAfter ends the process within the call with that number from now on, from 1, which has no
+// effect.
 func (d *Disk) DieAfter(calls int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -92,7 +94,8 @@ func (d *Disk) die() bool {
 	return d.dead
 }
 
-// Kill ends the process that uses the disk, but not the machine: the next one sees all that was written, synced or not.
+// Kill ends the process that uses the disk, but not the machine: the next one sees all that was
+// written, synced or not.
 func (d *Disk) Kill() *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -100,8 +103,8 @@ func (d *Disk) Kill() *Disk {
 	return &Disk{root: d.root, room: d.room}
 }
 
-// PowerCut ends the process and the machine: of what was not synced, each change of a name and each sector reached the disk or
-// did not, as r says.
+// PowerCut ends the process and the machine: of what was not synced, each change of a name and each
+// sector reached the disk or did not, as r says.
 func (d *Disk) PowerCut(r *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -432,8 +435,8 @@ func (f *diskFile) Datasync() error {
 	})
 }
 
-// lose is a failed sync as Linux does it: what was not on disk will never be, although everybody still reads it and later
-// syncs succeed.
+// lose is a failed sync as Linux does it: what was not on disk will never be, although everybody
+// still reads it and later syncs succeed.
 func (f *diskFile) lose() {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()

@@ -59,8 +59,9 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 	defer w.mu.Unlock()
 
 	hour := time.UnixMilli(e.ServerTimestamp).UTC().Format("2006010215")
-	// A clock that stepped back a little does not roll: two producers around the full hour would make a volume of each fragment. One
-	// that was ahead does, so that what it stamped keeps nothing else beyond its retention.
+	// A clock that stepped back a little does not roll: two producers around the full hour would
+	// make a volume of each fragment. One that was ahead does, so that what it stamped keeps
+	// nothing else beyond its retention.
 	late := e.ServerTimestamp < w.newest-time.Hour.Milliseconds()
 	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour || late) {
 		w.close()
@@ -100,7 +101,8 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 			w.close()
 		}
 		if undo != nil {
-			// What is there is no whole record, so recovery cuts it; but it is not the promise of ErrFull.
+			// What is there is no whole record, so recovery cuts it; but it is not the promise of
+			// ErrFull.
 			return store.Location{}, fmt.Errorf("write record: %w", errors.Join(err, undo))
 		}
 		return store.Location{}, full(fmt.Errorf("write record: %w", err))
@@ -110,9 +112,10 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 		err = v.fs.SyncDir(filepath.Dir(w.path))
 	}
 	if err != nil {
-		// After a failed sync the kernel may call pages clean that never reached the disk, so a second sync proves nothing:
-		// this volume is never written again. The record is taken back as far as that goes, because the next start reads
-		// it from the page cache as if it were safe.
+		// After a failed sync the kernel may call pages clean that never reached the disk, so a
+		// second sync proves nothing: this volume is never written again. The record is taken back
+		// as far as that goes, because the next start reads it from the page cache as if it were
+		// safe.
 		if fresh {
 			_ = v.remove(w.path, w.name)
 		} else {
@@ -159,7 +162,8 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 		return err
 	}
 	if !w.named {
-		// Also when it was there: whoever made it may have died, or failed, before its name was durable.
+		// Also when it was there: whoever made it may have died, or failed, before its name was
+		// durable.
 		if err := v.fs.SyncDir(v.dir); err != nil {
 			return err
 		}
@@ -185,8 +189,9 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 	}
 }
 
-// there is store.ErrLost when the volume's name does not lead to its file: somebody has deleted, moved or replaced it, or a
-// directory above it. What it holds may be lost, and nothing may be added.
+// there is store.ErrLost when the volume's name does not lead to its file: somebody has deleted,
+// moved or replaced it, or a directory above it. What it holds may be lost, and nothing may be
+// added.
 func (w *writer) there() error {
 	same, err := w.file.Named(w.path)
 	if err != nil {

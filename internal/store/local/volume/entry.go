@@ -20,7 +20,8 @@ type Body interface {
 	// Range returns n bytes from off on. After Close it reads nothing: its methods return
 	// fs.ErrClosed.
 	Range(off, n int64) (store.Range, error)
-	// Forget says that the first n bytes are not to be had from a cache, neither now nor later. It is a hint.
+	// Forget says that the first n bytes are not to be had from a cache, neither now nor later. It
+	// is a hint.
 	Forget(n int64)
 	io.Closer
 }

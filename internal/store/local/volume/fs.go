@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 )
 
-// FS is the file system under Volumes: exactly the calls that they make, so that a test can let each of them fail, or take away
-// what a power cut would. Errors are those of package os. A symbolic link is what it leads to: an operator may have moved a
-// volume, or all of a stream, to another disk.
+// FS is the file system under Volumes: exactly the calls that they make, so that a test can let
+// each of them fail, or take away what a power cut would. Errors are those of package os. A
+// symbolic link is what it leads to: an operator may have moved a volume, or all of a stream, to
+// another disk.
 type FS interface {
 	Mkdir(path string) error                        // mkdir(2), mode 0700
 	Create(path string) (File, error)               // open(2) O_RDWR|O_CREAT|O_EXCL, mode 0600
@@ -24,22 +25,26 @@ type FS interface {
 	Space(path string) (free, total int64, _ error) // statfs(2): bytes that this user may take, and all bytes
 }
 
-// File is one open file of an FS. Read and write positions are given, so that it has no state but its name.
+// File is one open file of an FS. Read and write positions are given, so that it has no state but
+// its name.
 type File interface {
 	io.ReaderAt // pread(2)
 	io.Closer
-	// WriteAt writes the slices back to back, with one pwritev(2) unless the kernel takes less. It changes bufs. written may
-	// be short of the whole with an error only.
+	// WriteAt writes the slices back to back, with one pwritev(2) unless the kernel takes less. It
+	// changes bufs. written may be short of the whole with an error only.
 	WriteAt(bufs [][]byte, off int64) (written int64, err error)
 	Datasync() error           // fdatasync(2): the bytes, and the size when it changed
 	Truncate(size int64) error // ftruncate(2)
 	Size() (int64, error)      // fstat(2)
-	// Named tells whether a path leads to this file: stat(2) and fstat(2). A path that leads nowhere is no error.
+	// Named tells whether a path leads to this file: stat(2) and fstat(2). A path that leads
+	// nowhere is no error.
 	Named(path string) (bool, error)
-	// CopyTo writes n bytes from off on to w, fewer when the file ends before. An operating system's
-	// file hands itself to w, so that a connection sends it with sendfile(2); its offset moves.
+	// CopyTo writes n bytes from off on to w, fewer when the file ends before. An operating
+	// system's file hands itself to w, so that a connection sends it with sendfile(2); its offset
+	// moves.
 	CopyTo(w io.Writer, off, n int64) (int64, error)
-	// Forget drops a range from the page cache, so that the next read comes from the device. It is a hint.
+	// Forget drops a range from the page cache, so that the next read comes from the device. It is
+	// a hint.
 	Forget(off, n int64)
 }
 
@@ -126,7 +131,8 @@ func (f osFile) Size() (int64, error) {
 // Named implements File.
 func (f osFile) Named(path string) (bool, error) { return leadsTo(path, f.File) }
 
-// CopyTo implements File. A connection sends a file from the file's own offset, so that is set first.
+// CopyTo implements File. A connection sends a file from the file's own offset, so that is set
+// first.
 func (f osFile) CopyTo(w io.Writer, off, n int64) (int64, error) {
 	if _, err := f.Seek(off, io.SeekStart); err != nil {
 		return 0, err

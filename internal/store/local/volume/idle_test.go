@@ -47,8 +47,8 @@ func (c *countFS) want(t *testing.T, when string, open, opened int64) {
 	}
 }
 
-// Reads that follow one another have one file, those at the same time have each its own; no more files are kept than the limit
-// says, and none of what is deleted: its space would not be free.
+// Reads that follow one another have one file, those at the same time have each its own; no more
+// files are kept than the limit says, and none of what is deleted: its space would not be free.
 func TestIdleFiles(t *testing.T) {
 	count := &countFS{}
 	v := open(t, Options{FS: count, IdleFiles: 2})
@@ -144,7 +144,8 @@ func TestIdleFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A volume that is abandoned after a failed sync is read on, and the record that failed is in no file that is kept.
+	// A volume that is abandoned after a failed sync is read on, and the record that failed is in
+	// no file that is kept.
 	count.sync = func(File) error { return unix.EIO }
 	if _, err := v.Append(t.Context(), stream, entry(t, 5, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
 		t.Fatal(err)

@@ -15,9 +15,9 @@ import (
 	"weir/internal/store"
 )
 
-// Lock is the right to use a data directory: a flock(2) of the directory itself, which is the same one for as long as the path
-// leads to it, and one of its file "lock", the only one that older versions take. Both end with Close or with the process.
-// Its methods may be called concurrently.
+// Lock is the right to use a data directory: a flock(2) of the directory itself, which is the same
+// one for as long as the path leads to it, and one of its file "lock", the only one that older
+// versions take. Both end with Close or with the process. Its methods may be called concurrently.
 type Lock struct {
 	dir  string
 	self *os.File // the directory
@@ -33,8 +33,8 @@ const lockFile = "lock"
 // lockRetry is how often LockDirWithin tries.
 const lockRetry = 20 * time.Millisecond
 
-// LockDir makes the data directory (mode 0700) when it is not there and takes its lock. It is taken before the index is
-// opened. store.ErrLocked when another process holds it.
+// LockDir makes the data directory (mode 0700) when it is not there and takes its lock. It is taken
+// before the index is opened. store.ErrLocked when another process holds it.
 func LockDir(dir string) (*Lock, error) {
 	l, err := lockDir(dir)
 	if err != nil {
@@ -43,7 +43,8 @@ func LockDir(dir string) (*Lock, error) {
 	return l, nil
 }
 
-// LockDirWithin is LockDir, and waits at most so long for a process that holds the lock to let go of it.
+// LockDirWithin is LockDir, and waits at most so long for a process that holds the lock to let go
+// of it.
 func LockDirWithin(ctx context.Context, dir string, wait time.Duration) (*Lock, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -75,8 +76,8 @@ func lockDir(dir string) (*Lock, error) {
 	return &Lock{dir: dir, self: self, file: file, opened: make(map[string]fs.FileInfo)}, nil
 }
 
-// lockPath opens what a path leads to and locks it. The path still leads there when it is locked: whoever unlocked it a moment
-// ago may have removed it first.
+// lockPath opens what a path leads to and locks it. The path still leads there when it is locked:
+// whoever unlocked it a moment ago may have removed it first.
 func lockPath(path string, flags int) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, flags, 0o600)
@@ -136,8 +137,9 @@ func (l *Lock) Watch(paths ...string) error {
 	return nil
 }
 
-// Check is store.ErrLost when the directory is no longer there under its path, when something else is in its place or in that
-// of what is watched, or when another process has taken the lock. A file "lock" that was removed is made again.
+// Check is store.ErrLost when the directory is no longer there under its path, when something else
+// is in its place or in that of what is watched, or when another process has taken the lock. A file
+// "lock" that was removed is made again.
 func (l *Lock) Check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -39,7 +39,8 @@ func oldLock(t *testing.T, dir string) (*os.File, error) {
 	return f, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
-// One process uses a directory, whatever happens to the files in it and whichever version the other one is of.
+// One process uses a directory, whatever happens to the files in it and whichever version the other
+// one is of.
 func TestOneProcessPerDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	l := lockDir(t, dir)

@@ -18,8 +18,8 @@ type Reader struct {
 	idle idleFiles
 }
 
-// OpenReadOnly opens the volumes in a directory for reading, also while a server writes them: nothing
-// is made, and nothing that was being deleted goes on.
+// OpenReadOnly opens the volumes in a directory for reading, also while a server writes them:
+// nothing is made, and nothing that was being deleted goes on.
 func OpenReadOnly(dir string) (*Reader, error) {
 	if _, err := (OS{}).ReadDir(dir); err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
@@ -58,7 +58,8 @@ func (v *Reader) Open(_ context.Context, loc store.Location) (Body, error) {
 	return &body{v: v, name: loc.Volume, f: f, off: loc.Offset, drops: drops}, nil
 }
 
-// body is an open record. Until it is closed it has a file for itself: net/http sends from where the file's own offset is.
+// body is an open record. Until it is closed it has a file for itself: net/http sends from where
+// the file's own offset is.
 type body struct {
 	v     *Reader
 	name  string // of the volume

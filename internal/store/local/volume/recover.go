@@ -29,7 +29,8 @@ func (v *Volumes) Recover(ctx context.Context, name string, from int64, found fu
 	}
 	s, end, cut, err := recoverFile(ctx, f, name, from, found)
 	if err == nil && (end > from || cut > 0) {
-		// What was found may be in the page cache only: the process died between write and sync, and the machine did not.
+		// What was found may be in the page cache only: the process died between write and sync,
+		// and the machine did not.
 		if err = f.Datasync(); err == nil {
 			err = v.fs.SyncDir(filepath.Dir(path))
 		}
@@ -63,8 +64,8 @@ func recoverFile(ctx context.Context, f File, name string, from int64, found fun
 		}
 		head, h, err := readRecord(f, end, size)
 		if errors.Is(err, errPayload) {
-			// A record is written after the sync of the one before it, so damage in front of a whole record is no torn tail:
-			// that one record is lost, those behind it are not.
+			// A record is written after the sync of the one before it, so damage in front of a
+			// whole record is no torn tail: that one record is lost, those behind it are not.
 			if _, _, next := readRecord(f, end+h.Length, size); next == nil || errors.Is(next, errPayload) {
 				end += h.Length
 				continue
@@ -103,7 +104,8 @@ func recoverFile(ctx context.Context, f File, name string, from int64, found fun
 	return s, end, cut, nil
 }
 
-// readStart verifies a volume's file header and its stream record, and gives the offset behind them.
+// readStart verifies a volume's file header and its stream record, and gives the offset behind
+// them.
 func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
 	b := make([]byte, HeaderSize)
 	if _, err := f.ReadAt(b, 0); err != nil {
@@ -137,7 +139,8 @@ func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
 // errPayload is of a record whose head is whole and whose payload is not.
 var errPayload = fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
 
-// readRecord verifies the record at an offset, payload and all, and returns its head. ErrCorrupt when no whole record is there.
+// readRecord verifies the record at an offset, payload and all, and returns its head. ErrCorrupt
+// when no whole record is there.
 func readRecord(f io.ReaderAt, off, size int64) ([]byte, record.Header, error) {
 	fixed := make([]byte, record.HeaderSize)
 	if off+record.HeaderSize > size {

@@ -15,8 +15,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// Behind a damaged header the next record is found, wherever it lies among the bytes that are searched at a time; a camera's
-// payload that looks like a record of another day is not taken for one.
+// Behind a damaged header the next record is found, wherever it lies among the bytes that are
+// searched at a time; a camera's payload that looks like a record of another day is not taken for
+// one.
 func TestResync(t *testing.T) {
 	at := time.Date(2026, 3, 14, 9, 30, 0, 0, time.UTC)
 	forged := entry(t, 99, at.AddDate(1, 0, 0), 300)

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// rounds collects syncs: those asked for within an interval are done together, and all who asked wait for their own. One
-// syncfs(2) does the work: it lets the disk take the writes in its order, and makes one commit of the journal for them all,
-// where ext4 makes one for each fdatasync(2) that comes by itself. That costs a disk with a head a seek or two each. The
-// fdatasync of each file follows, which has nothing left to write, and it alone tells what became of that file: kernels before 5.8
-// do not tell errors by syncfs.
+// rounds collects syncs: those asked for within an interval are done together, and all who asked
+// wait for their own. One syncfs(2) does the work: it lets the disk take the writes in its order,
+// and makes one commit of the journal for them all, where ext4 makes one for each fdatasync(2) that
+// comes by itself. That costs a disk with a head a seek or two each. The fdatasync of each file
+// follows, which has nothing left to write, and it alone tells what became of that file: kernels
+// before 5.8 do not tell errors by syncfs.
 type rounds struct {
 	interval time.Duration
 	all      func() error // syncfs(2)

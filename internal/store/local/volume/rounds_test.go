@@ -13,8 +13,9 @@ import (
 	"weir/internal/store"
 )
 
-// With an interval the records of many streams wait for one round, whose work is one sync of the file system; none returns
-// before its own sync, and a sync that fails is told to the one whose it was, whatever that of the file system says.
+// With an interval the records of many streams wait for one round, whose work is one sync of the
+// file system; none returns before its own sync, and a sync that fails is told to the one whose it
+// was, whatever that of the file system says.
 func TestSyncInterval(t *testing.T) {
 	hooks := &hookFS{}
 	v := open(t, Options{FS: hooks, SyncInterval: 50 * time.Millisecond})

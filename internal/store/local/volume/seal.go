@@ -10,8 +10,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// Seal implements local.Volumes. The calls are open(2), pread(2) of what is behind the last record that the index knows (a
-// footer of an earlier try, or nothing), ftruncate(2) if there is something to cut, pwritev(2), fdatasync(2).
+// Seal implements local.Volumes. The calls are open(2), pread(2) of what is behind the last record
+// that the index knows (a footer of an earlier try, or nothing), ftruncate(2) if there is something
+// to cut, pwritev(2), fdatasync(2).
 func (v *Volumes) Seal(ctx context.Context, name string, indexed int64, footer []byte) (store.Location, error) {
 	path, err := v.path(name)
 	if err != nil {

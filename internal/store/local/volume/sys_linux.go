@@ -12,8 +12,8 @@ import (
 // maxVectors is Linux's IOV_MAX.
 const maxVectors = 1024
 
-// writeAt writes the slices back to back at an offset, with one pwritev(2) unless the kernel takes less. It changes bufs.
-// written may be short of the whole with an error only.
+// writeAt writes the slices back to back at an offset, with one pwritev(2) unless the kernel takes
+// less. It changes bufs. written may be short of the whole with an error only.
 func writeAt(f *os.File, bufs [][]byte, off int64) (written int64, err error) {
 	for {
 		for len(bufs) > 0 && len(bufs[0]) == 0 {

@@ -1,5 +1,5 @@
-// Package volume keeps a store's bytes. Volumes are append-only files in a directory, each of one stream's records; the format
-// is docs/store-format.md.
+// Package volume keeps a store's bytes. Volumes are append-only files in a directory, each of one
+// stream's records; the format is docs/store-format.md.
 package volume
 
 import (
@@ -36,9 +36,9 @@ type Options struct {
 	MaxSize     int64               // a volume that has reached it is not appended to; default volumeSize
 	SyncSeconds prometheus.Observer // observes each sync; may be nil
 
-	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs them together: for spinning disks,
-	// which seek for each sync. What Append promises is the same. A stream stores one record per
-	// interval then.
+	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs them
+	// together: for spinning disks, which seek for each sync. What Append promises is the same. A
+	// stream stores one record per interval then.
 	SyncInterval time.Duration
 
 	IdleFiles int // how many files are kept open between reads; default idleFor, negative: none
@@ -57,9 +57,10 @@ type Options struct {
 //	fsync  <dir>/<stream>
 //	stat   the volume                             stat the volume
 //
-// The last one tells whether the name still leads to what was written: nothing is acknowledged into a deleted file.
-// One pwritev takes the record's head and the payload from where the caller has them. Volumes of different streams are
-// written and synced side by side; the filesystem's journal groups their syncs.
+// The last one tells whether the name still leads to what was written: nothing is acknowledged into
+// a deleted file. One pwritev takes the record's head and the payload from where the caller has
+// them. Volumes of different streams are written and synced side by side; the filesystem's journal
+// groups their syncs.
 type Volumes struct {
 	Reader
 
@@ -75,8 +76,8 @@ type Volumes struct {
 	trashed int                        // names given in the trash; guarded by mu
 }
 
-// OpenVolumes opens the volumes in a directory, which is made when it is not there. What an earlier process was deleting goes
-// on being deleted. The caller holds the lock of the data directory.
+// OpenVolumes opens the volumes in a directory, which is made when it is not there. What an earlier
+// process was deleting goes on being deleted. The caller holds the lock of the data directory.
 func Open(dir string, o Options) (*Volumes, error) {
 	if o.FS == nil {
 		o.FS = OS{}
@@ -121,8 +122,8 @@ func Open(dir string, o Options) (*Volumes, error) {
 // always some to delete when it is full.
 func volumeSize(disk int64) int64 { return min(max(disk/64, 1_000_000), 64_000_000) }
 
-// empty removes what is in the trash, in the background. What cannot be removed is tried again after a while, and at the
-// next start.
+// empty removes what is in the trash, in the background. What cannot be removed is tried again
+// after a while, and at the next start.
 func (v *Volumes) empty(path string) {
 	v.trash.Go(func() {
 		for wait := time.Second; removeAll(v.fs, path) != nil; wait = min(2*wait, time.Minute) {
@@ -170,7 +171,8 @@ func (v *Volumes) Delete(_ context.Context, names []string) error {
 	return nil
 }
 
-// DeleteStream implements local.Volumes: the directory moves into the trash and is emptied in the background.
+// DeleteStream implements local.Volumes: the directory moves into the trash and is emptied in the
+// background.
 func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	if !id.Valid() {
 		return fmt.Errorf("stream id %q is not valid", id)
@@ -189,8 +191,8 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// Also when it was moved before: that call may have failed here, and a stream that comes back from the dead is no longer
-	// known as deleted when its rows are gone.
+	// Also when it was moved before: that call may have failed here, and a stream that comes back
+	// from the dead is no longer known as deleted when its rows are gone.
 	if err := v.fs.SyncDir(v.dir); err != nil {
 		return err
 	}

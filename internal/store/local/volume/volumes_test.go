@@ -95,7 +95,8 @@ func TestRolling(t *testing.T) {
 	}
 }
 
-// A disk that takes half a record and then nothing: the volume ends at its last whole record and goes on when there is room.
+// A disk that takes half a record and then nothing: the volume ends at its last whole record and
+// goes on when there is room.
 func TestFull(t *testing.T) {
 	hooks := &hookFS{}
 	v := open(t, Options{FS: hooks})
@@ -243,8 +244,8 @@ func (f *hookFile) Datasync() error {
 	return f.File.Datasync()
 }
 
-// What recovery finds may be in the page cache only, so it is synced before it gets a row; and a directory whose name may not
-// be durable is synced before a record in it is promised.
+// What recovery finds may be in the page cache only, so it is synced before it gets a row; and a
+// directory whose name may not be durable is synced before a record in it is promised.
 func TestFoundRecordsAreSynced(t *testing.T) {
 	hooks := &hookFS{}
 	v := open(t, Options{FS: hooks})

@@ -26,7 +26,8 @@ func Is(begin []byte) bool {
 	return len(begin) >= len(volumeMagic) && string(begin[:len(volumeMagic)]) == volumeMagic
 }
 
-// ReadVolumeHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or there is none.
+// ReadVolumeHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or
+// there is none.
 func ReadHeader(f io.ReaderAt) (VolumeHeader, error) {
 	b := make([]byte, HeaderSize)
 	if _, err := f.ReadAt(b, 0); errors.Is(err, io.EOF) {
@@ -57,9 +58,9 @@ type FoundRecord struct {
 	Err    error  // ErrCorrupt when the payload's checksum does not hold
 }
 
-// Walk calls found for every record of a volume from an offset on (VolumeHeaderSize: all) and changes nothing. end is where
-// the last record ends, and why, when not nil and ErrCorrupt, says why no record follows although there are bytes. The
-// error is of reading, or found's.
+// Walk calls found for every record of a volume from an offset on (VolumeHeaderSize: all) and
+// changes nothing. end is where the last record ends, and why, when not nil and ErrCorrupt, says
+// why no record follows although there are bytes. The error is of reading, or found's.
 func Walk(f io.ReaderAt, size, from int64, found func(FoundRecord) error) (end int64, why, err error) {
 	for end = from; end < size; {
 		head, h, err := readRecord(f, end, size)
