@@ -61,7 +61,8 @@ func BenchmarkAppend(b *testing.B) {
 			var ids []store.StreamID
 			var files []*plainFile
 			for p := range producers {
-				st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(p), RetentionHours: 24})
+				st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(p),
+					RetentionHours: 24})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -198,7 +199,8 @@ func BenchmarkTogether(b *testing.B) {
 		rec := storetest.Record(clock, 1, benchFragment)
 		var ids []store.StreamID
 		for i := range streams {
-			st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(i), RetentionHours: 24})
+			st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(i),
+				RetentionHours: 24})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -210,8 +212,10 @@ func BenchmarkTogether(b *testing.B) {
 			return err
 		}
 		produce(b, streams, streams*stored, sides[i].write)
-		sides[i].read = func(p int) error { // what a segment request does: a list for the playlist, then one payload
-			l, err := s.List(b.Context(), ids[p%streams], store.Query{Order: store.ByNumberNewest, Limit: stored})
+		// what a segment request does: a list for the playlist, then one payload
+		sides[i].read = func(p int) error {
+			l, err := s.List(b.Context(), ids[p%streams], store.Query{Order: store.ByNumberNewest,
+				Limit: stored})
 			if err != nil {
 				return err
 			}
@@ -238,7 +242,9 @@ func BenchmarkTogether(b *testing.B) {
 					took[i], p99[i] = timed(b, streams, n, c.fast)
 					stop()
 				}
-				ratios, alone, tails = append(ratios, took[1]/took[0]), append(alone, took[2]/took[0]), append(tails, p99[0]/p99[1])
+				ratios = append(ratios, took[1]/took[0])
+				alone = append(alone, took[2]/took[0])
+				tails = append(tails, p99[0]/p99[1])
 			}
 			b.ReportMetric(median(ratios), "ratio")
 			b.ReportMetric(median(alone), "alone-ratio")
@@ -316,7 +322,9 @@ func BenchmarkList(b *testing.B) {
 		{"newest", store.Query{Order: store.ByNumberNewest, Limit: listed}},
 		{"tail", store.Query{Order: store.BySequence, AfterSequence: total - listed}},
 		{"server time", store.Query{Start: last.ServerTimestamp - listed*1000, Limit: listed}},
-		{"producer time", store.Query{Timestamp: store.ProducerTimestamp, Start: last.ProducerTimestamp - 3*listed*1000, End: last.ProducerTimestamp - listed*1000, Limit: listed}},
+		{"producer time", store.Query{Timestamp: store.ProducerTimestamp,
+			Start: last.ProducerTimestamp - 3*listed*1000,
+			End:   last.ProducerTimestamp - listed*1000, Limit: listed}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
@@ -341,7 +349,8 @@ func BenchmarkPayload(b *testing.B) {
 	}
 	var numbers []store.Number
 	for i := range 200 {
-		f, err := storetest.Append(b.Context(), s, st.ID, storetest.Record(clock, uint64(i), benchFragment))
+		f, err := storetest.Append(b.Context(), s, st.ID, storetest.Record(clock, uint64(i),
+			benchFragment))
 		if err != nil {
 			b.Fatal(err)
 		}

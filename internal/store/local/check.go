@@ -15,12 +15,13 @@ import (
 
 // Report is what a check found.
 type Report struct {
-	Streams   int       `json:"streams"`
-	Fragments int       `json:"fragments"`
-	Volumes   int       `json:"volumes"`         // known to the index
-	Unknown   int       `json:"unknown_volumes"` // that the index does not know; the next start looks at them
-	Bytes     int64     `json:"bytes"`           // of the fragments' records
-	Problems  []Problem `json:"problems"`        // what does not hold; none when all is well
+	Streams   int `json:"streams"`
+	Fragments int `json:"fragments"`
+	Volumes   int `json:"volumes"` // known to the index
+	// that the index does not know; the next start looks at them
+	Unknown  int       `json:"unknown_volumes"`
+	Bytes    int64     `json:"bytes"`    // of the fragments' records
+	Problems []Problem `json:"problems"` // what does not hold; none when all is well
 }
 
 // Remedy is what mends a problem.
@@ -35,7 +36,8 @@ const (
 
 // Problem is one thing that does not hold.
 type Problem struct {
-	Kind     string `json:"kind"`               // missing-volume, volume-header, volume-table, damaged-fragment, row, index
+	// missing-volume, volume-header, volume-table, damaged-fragment, row, index
+	Kind     string `json:"kind"`
 	Stream   string `json:"stream,omitempty"`   // name
 	Fragment string `json:"fragment,omitempty"` // number as clients see it
 	Volume   string `json:"volume,omitempty"`
@@ -55,7 +57,8 @@ func (p Problem) String() string {
 
 // CheckOptions tell CheckSeams how to go about it.
 type CheckOptions struct {
-	Live     bool     // somebody may be writing: what looks wrong is looked at again before it is told
+	// somebody may be writing: what looks wrong is looked at again before it is told
+	Live     bool
 	Progress Progress // default: nothing
 }
 
@@ -71,13 +74,17 @@ const checkPage = 1000
 // volume that the index knows is there, begins as it must, and has its table when it is sealed. It
 // changes nothing. The error is of reading, what is found wrong stands in the report. Memory does
 // not grow with the number of fragments.
-func CheckSeams(ctx context.Context, idx IndexReader, volumes VolumeReader, o CheckOptions) (Report, error) {
+func CheckSeams(
+	ctx context.Context, idx IndexReader, volumes VolumeReader, o CheckOptions,
+) (Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(int, int64) {}
 	}
 	c := &checker{o: o, idx: idx, volumes: volumes, report: &Report{Problems: []Problem{}}}
 	// Damaged tables are told volume by volume.
-	c.reader = &reader{idx: idx, waiting: func(store.StreamID) []store.FragmentInfo { return nil }, volumes: volumes, tables: newTableCache(8 << 20), log: slog.New(slog.DiscardHandler), damaged: func() {}}
+	c.reader = &reader{idx: idx, waiting: func(store.StreamID) []store.FragmentInfo { return nil },
+		volumes: volumes, tables: newTableCache(8 << 20), log: slog.New(slog.DiscardHandler),
+		damaged: func() {}}
 	if err := c.run(ctx); err != nil {
 		return *c.report, fmt.Errorf("check: %w", err)
 	}
@@ -117,7 +124,8 @@ func (c *checker) run(ctx context.Context) error {
 	// Names first: what the index knows a moment later and that is not among them is new, not
 	// missing.
 	there := make(map[string]bool)
-	if err := c.volumes.List(ctx, func(name string) error { there[name] = true; return nil }); err != nil {
+	if err := c.volumes.List(ctx,
+		func(name string) error { there[name] = true; return nil }); err != nil {
 		return err
 	}
 	if err := c.refresh(ctx); err != nil {
@@ -149,7 +157,8 @@ func (c *checker) run(ctx context.Context) error {
 	for i := range streams {
 		c.report.Streams++
 		c.stream, c.sets, c.ends = &streams[i], make(map[int64][]byte), make(map[string]int64)
-		if err := c.checkStream(ctx); err != nil && !(c.o.Live && errors.Is(err, store.ErrNotFound)) {
+		if err := c.checkStream(ctx); err != nil && !(c.o.Live &&
+			errors.Is(err, store.ErrNotFound)) {
 			return fmt.Errorf("stream %s: %w", streams[i].Name, err)
 		}
 	}
@@ -168,7 +177,8 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 	}
 	if err == nil {
 		if described.ID != b.Stream {
-			c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: "it is of another stream, " + string(described.ID), Remedy: RemedyNone})
+			c.problem(Problem{Kind: "volume-header", Volume: b.Name,
+				Text: "it is of another stream, " + string(described.ID), Remedy: RemedyNone})
 		}
 		return nil
 	}
@@ -182,13 +192,16 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone):
-		c.problem(Problem{Kind: "missing-volume", Volume: b.Name, Text: "the index has it and it is not there", Remedy: RemedyStart})
+		c.problem(Problem{Kind: "missing-volume", Volume: b.Name,
+			Text: "the index has it and it is not there", Remedy: RemedyStart})
 	case !errors.Is(err, store.ErrCorrupt):
 		return err
 	case described == nil:
-		c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: err.Error() + "; if the index were lost its fragments would be too", Remedy: RemedyNone})
+		c.problem(Problem{Kind: "volume-header", Volume: b.Name, Text: err.Error() +
+			"; if the index were lost its fragments would be too", Remedy: RemedyNone})
 	default:
-		c.problem(Problem{Kind: "volume-table", Volume: b.Name, Text: err.Error() + "; its fragments are not listed", Remedy: RemedyRebuild})
+		c.problem(Problem{Kind: "volume-table", Volume: b.Name, Text: err.Error() +
+			"; its fragments are not listed", Remedy: RemedyRebuild})
 	}
 	return nil
 }
@@ -197,11 +210,13 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 func (c *checker) checkStream(ctx context.Context) error {
 	var after int64
 	for {
-		page, err := c.reader.list(ctx, c.stream.ID, store.Query{Order: store.BySequence, AfterSequence: after, Limit: checkPage}, minTime)
+		page, err := c.reader.list(ctx, c.stream.ID, store.Query{Order: store.BySequence,
+			AfterSequence: after, Limit: checkPage}, minTime)
 		if err != nil {
 			return err
 		}
-		high, err := c.idx.HighWater(ctx, c.stream.ID) // behind the page, so it is of the same moment or a later one
+		// behind the page, so it is of the same moment or a later one
+		high, err := c.idx.HighWater(ctx, c.stream.ID)
 		if err != nil {
 			return err
 		}
@@ -212,7 +227,8 @@ func (c *checker) checkStream(ctx context.Context) error {
 			f := &page[i]
 			found := len(c.report.Problems)
 			if f.Sequence <= after || f.Sequence > high.Sequence || f.Number > high.Number {
-				c.row(f, fmt.Sprintf("its sequence %d stands behind %d, the high-water mark at %d; its number at %d", f.Sequence, after, high.Sequence, high.Number))
+				c.row(f, fmt.Sprintf("its sequence %d stands behind %d, "+
+					"the high-water mark at %d; its number at %d", f.Sequence, after, high.Sequence, high.Number))
 			}
 			after = f.Sequence
 			if err := c.fragment(ctx, f); err != nil {
@@ -236,7 +252,8 @@ func (c *checker) checkStream(ctx context.Context) error {
 }
 
 func (c *checker) about(f *store.FragmentInfo, kind, text string, remedy Remedy) {
-	c.problem(Problem{Kind: kind, Stream: c.stream.Name, Fragment: c.stream.FormatNumber(f.Number), Volume: f.Location.Volume, Text: text, Remedy: remedy})
+	c.problem(Problem{Kind: kind, Stream: c.stream.Name, Fragment: c.stream.FormatNumber(f.Number),
+		Volume: f.Location.Volume, Text: text, Remedy: remedy})
 }
 
 func (c *checker) row(f *store.FragmentInfo, text string) { c.about(f, "row", text, RemedyRebuild) }
@@ -246,7 +263,8 @@ func (c *checker) row(f *store.FragmentInfo, text string) { c.about(f, "row", te
 func (c *checker) inVolume(f *store.FragmentInfo) bool {
 	b, ok := c.known[f.Location.Volume]
 	return ok && b.Stream == c.stream.ID && b.State != index.VolumeDoomed &&
-		f.Location.Offset+f.Location.Length <= b.Indexed && f.ServerTimestamp <= b.LastServerTimestamp
+		f.Location.Offset+f.Location.Length <= b.Indexed &&
+		f.ServerTimestamp <= b.LastServerTimestamp
 }
 
 func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
@@ -282,13 +300,15 @@ func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
 	if got == nil {
 		return nil
 	}
-	if got.ProducerTimestamp != f.ProducerTimestamp || got.ServerTimestamp != f.ServerTimestamp || got.Partial != f.Partial ||
+	if got.ProducerTimestamp != f.ProducerTimestamp || got.ServerTimestamp != f.ServerTimestamp ||
+		got.Partial != f.Partial ||
 		!slices.Equal(store.SpansOf(got), f.Spans) {
 		c.row(f, "its row and its record differ")
 	}
 	tracks, ok := c.sets[f.TrackSet]
 	if !ok {
-		if tracks, err = c.idx.TrackSet(ctx, c.stream.ID, f.TrackSet); err != nil && !errors.Is(err, store.ErrNotFound) {
+		if tracks, err = c.idx.TrackSet(ctx, c.stream.ID, f.TrackSet); err != nil &&
+			!errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		if len(c.sets) >= setsCached {

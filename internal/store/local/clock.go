@@ -88,10 +88,12 @@ func (s *Store) tellClock(was, m clock.Mark) {
 	jump := time.Duration(m.Wall-was.Wall-(m.Up-was.Up)) * time.Millisecond
 	switch {
 	case !same && m.Waits():
-		s.log.Info("time has passed since the store was last used, as it seems: retention waits until the clock has been steady",
+		s.log.Info("time has passed since the store was last used, as it seems: "+
+			"retention waits until the clock has been steady",
 			"passed", behind, "steady_for", clock.Steady)
 	case same && m.Waits():
-		s.log.Warn("clock jumped, retention goes on as if it had not until the clock has been steady",
+		s.log.Warn("clock jumped, retention goes on as if it had not until the clock "+
+			"has been steady",
 			"jump", jump, "steady_for", clock.Steady)
 	case same && was.Waits():
 		s.log.Info("retention goes by the clock again")

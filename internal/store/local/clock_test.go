@@ -71,7 +71,8 @@ func (w *watch) restart(off time.Duration) {
 func (w *watch) send() {
 	w.t.Helper()
 	w.sent++
-	if _, err := storetest.Append(w.t.Context(), w.s, w.cam, storetest.Record(w.wall, uint64(w.sent), 1000)); err != nil {
+	if _, err := storetest.Append(w.t.Context(), w.s, w.cam, storetest.Record(w.wall,
+		uint64(w.sent), 1000)); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -121,7 +122,8 @@ func swept(t *testing.T, r *prometheus.Registry) int {
 
 func (w *watch) behind(want time.Duration) {
 	w.t.Helper()
-	if got := metric(w.t, w.registry, "weir_store_retention_behind_seconds"); got < want.Seconds()-60 || got > want.Seconds()+60 {
+	if got := metric(w.t, w.registry,
+		"weir_store_retention_behind_seconds"); got < want.Seconds()-60 || got > want.Seconds()+60 {
 		w.t.Fatalf("retention is %v s behind, not %v", got, want)
 	}
 }
@@ -135,7 +137,8 @@ func TestClockJumpsAheadAndBack(t *testing.T) {
 	w.send()
 	w.run(23*time.Hour + 50*time.Minute)
 	w.send()
-	session := store.Session{ID: "s", Stream: w.cam, CreatedMillis: w.wall.Now().UnixMilli(), ExpiresMillis: w.wall.Now().Add(time.Hour).UnixMilli()}
+	session := store.Session{ID: "s", Stream: w.cam, CreatedMillis: w.wall.Now().UnixMilli(),
+		ExpiresMillis: w.wall.Now().Add(time.Hour).UnixMilli()}
 	if _, err := w.s.OpenSession(t.Context(), session, 5); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +214,8 @@ func TestMachineWasOff(t *testing.T) {
 				w.restart(time.Second)
 				w.run(20 * time.Minute)
 				w.has(1)
-				w.wall.Add(now.Add(30 * 24 * time.Hour).Sub(w.wall.Now())) // the network knows the time
+				// the network knows the time
+				w.wall.Add(now.Add(30 * 24 * time.Hour).Sub(w.wall.Now()))
 			}
 			w.run(9 * time.Minute)
 			w.has(1)
@@ -246,7 +250,8 @@ func TestDeletedWhileTheClockIsWrong(t *testing.T) {
 	w.wall.Add(tenYears)
 	retention := func(hours int) {
 		t.Helper()
-		_, err := w.s.UpdateStream(t.Context(), w.cam, "", func(s *store.Stream) error { s.RetentionHours = hours; return nil })
+		_, err := w.s.UpdateStream(t.Context(), w.cam, "",
+			func(s *store.Stream) error { s.RetentionHours = hours; return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

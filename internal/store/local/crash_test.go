@@ -85,18 +85,22 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 
 // fill makes a directory with one stream of n fragments in one volume, not closed, and gives a copy
 // of it.
-func fill(t *testing.T, n int) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
+func fill(
+	t *testing.T, n int,
+) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
 	t.Helper()
 	clock = storetest.NewClock()
 	dir = t.TempDir()
 	s := openStore(t, dir, clock)
 	defer closeStore(t, s)
-	stream, err := s.CreateStream(t.Context(), store.Stream{Name: "cam", RetentionHours: 24, Tags: map[string]string{"a": "b"}})
+	stream, err := s.CreateStream(t.Context(), store.Stream{Name: "cam", RetentionHours: 24,
+		Tags: map[string]string{"a": "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
-		f, err := storetest.Append(t.Context(), s, stream.ID, storetest.Record(clock, uint64(i), 2000))
+		f, err := storetest.Append(t.Context(), s, stream.ID, storetest.Record(clock, uint64(i),
+			2000))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +118,8 @@ func sameFragments(t *testing.T, got, want []store.FragmentInfo) {
 		t.Fatalf("%d fragments, want %d", len(got), len(want))
 	}
 	for i := range got {
-		if got[i].Number != want[i].Number || got[i].Sequence != want[i].Sequence || got[i].Location != want[i].Location {
+		if got[i].Number != want[i].Number || got[i].Sequence != want[i].Sequence ||
+			got[i].Location != want[i].Location {
 			t.Fatalf("fragment %d is %+v, want %+v", i, got[i], want[i])
 		}
 	}
@@ -172,7 +177,8 @@ func TestPowerCutOfTheIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(3, 3))
-	for _, cut := range []int64{safe, info.Size(), safe + r.Int64N(info.Size()-safe), safe + r.Int64N(info.Size()-safe), safe + r.Int64N(info.Size()-safe)} {
+	for _, cut := range []int64{safe, info.Size(), safe + r.Int64N(info.Size()-safe), safe +
+		r.Int64N(info.Size()-safe), safe + r.Int64N(info.Size()-safe)} {
 		crashed := localtest.CopyDir(t, dir)
 		if err := os.Truncate(filepath.Join(crashed, "index.db-wal"), cut); err != nil {
 			t.Fatal(err)
@@ -218,7 +224,8 @@ func TestTornTail(t *testing.T) {
 		sameFragments(t, checkDir(t, dir, clock), want)
 		end := want[len(want)-1].Location
 		if info, err := os.Stat(path); err != nil || info.Size() != end.Offset+end.Length {
-			t.Fatalf("the volume has %d bytes, want %d: %v", info.Size(), end.Offset+end.Length, err)
+			t.Fatalf("the volume has %d bytes, want %d: %v", info.Size(), end.Offset+end.Length,
+				err)
 		}
 	}
 }
@@ -228,12 +235,14 @@ func forget(t *testing.T, dir string, fragments []store.FragmentInfo) {
 	t.Helper()
 	db := rawIndex(t, dir)
 	for _, f := range fragments {
-		if _, err := db.Exec("DELETE FROM fragments WHERE number = ?", int64(f.Number)); err != nil {
+		if _, err := db.Exec("DELETE FROM fragments WHERE number = ?",
+			int64(f.Number)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	first := fragments[0]
-	if _, err := db.Exec("UPDATE blobs SET state = 0, indexed = ?", first.Location.Offset); err != nil {
+	if _, err := db.Exec("UPDATE blobs SET state = 0, indexed = ?",
+		first.Location.Offset); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Exec("UPDATE heads SET sequence = ?", first.Sequence-1); err != nil {
@@ -328,14 +337,16 @@ func TestLostIndex(t *testing.T) {
 	want := []store.FragmentInfo{fragments[0], fragments[2], f}
 	for i := range 5 { // a volume each
 		s := openStore(t, dir, clock)
-		if f, err = storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, uint64(i), 100)); err != nil {
+		if f, err = storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, uint64(i),
+			100)); err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, f)
 		closeStore(t, s)
 	}
 	for _, name := range []string{"index.db", "index.db-wal"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
@@ -343,7 +354,8 @@ func TestLostIndex(t *testing.T) {
 	s = openStore(t, dir, clock)
 	defer closeStore(t, s)
 	again, err := s.Stream(t.Context(), "cam")
-	if err != nil || again.ID != st.ID || again.RetentionHours != 24 || again.NumberTag != st.NumberTag || again.Tags["a"] != "b" {
+	if err != nil || again.ID != st.ID || again.RetentionHours != 24 ||
+		again.NumberTag != st.NumberTag || again.Tags["a"] != "b" {
 		t.Fatalf("recovered %+v, %v", again, err)
 	}
 }
@@ -361,10 +373,12 @@ func TestOrphans(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string][]byte{
-		filepath.Join(strange, "2026031409-0000000000000001.vol"):                []byte("garbage"),
-		filepath.Join(strange, "2026031409-0000000000000002.vol"):                b, // of another stream
+		filepath.Join(strange, "2026031409-0000000000000001.vol"): []byte("garbage"),
+		// of another stream
+		filepath.Join(strange, "2026031409-0000000000000002.vol"):                b,
 		filepath.Join(volumes, string(st.ID), "2026031409-0000000000000003.vol"): nil,
-		filepath.Join(volumes, string(st.ID), "2026031409-0000000000000004.vol"): b[:fragments[0].Location.Offset+10],
+		filepath.Join(volumes, string(st.ID),
+			"2026031409-0000000000000004.vol"): b[:fragments[0].Location.Offset+10],
 	} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
@@ -397,7 +411,8 @@ func TestDataDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 9, 100)); err != nil {
+	if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 9,
+		100)); err != nil {
 		t.Fatal(err)
 	}
 	files := 0
@@ -463,7 +478,8 @@ func TestKilled(t *testing.T) {
 			}
 			acked[store.Number(number)] = sequence
 			if n == 30+round*17 {
-				if err := cmd.Process.Kill(); err != nil { // what it still writes is read to the end
+				// what it still writes is read to the end
+				if err := cmd.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -499,12 +515,14 @@ func appendForever(t *testing.T, dir string) {
 	for p := range 4 {
 		go func() {
 			for i := 0; ; i++ {
-				f, err := storetest.Append(context.Background(), s, st.ID, storetest.Record(clock, uint64(p), 20_000))
+				f, err := storetest.Append(context.Background(), s, st.ID,
+					storetest.Record(clock, uint64(p), 20_000))
 				if err != nil {
 					acks <- err.Error()
 					continue
 				}
-				acks <- "ack " + strconv.FormatInt(int64(f.Number), 10) + " " + strconv.FormatInt(f.Sequence, 10)
+				acks <- "ack " + strconv.FormatInt(int64(f.Number), 10) + " " +
+					strconv.FormatInt(f.Sequence, 10)
 			}
 		}()
 	}

@@ -36,46 +36,63 @@ type Options struct {
 	Volumes Volumes
 
 	// Only Open heeds these.
-	LockWait     time.Duration // how long to wait for another process to let go of the directory
-	Locked       func() error  // called once the lock is held, before anything is read; its error ends Open
+	LockWait time.Duration // how long to wait for another process to let go of the directory
+	// called once the lock is held, before anything is read; its error ends Open
+	Locked       func() error
 	SyncInterval time.Duration // volume.Options.SyncInterval
 	VolumeBytes  int64         // volume.Options.MaxSize
 
-	Clock    func() time.Time                       // the time of retention, expiry and fragment numbers; default time.Now
-	Uptime   func() (boot string, up time.Duration) // what Clock is held against; default clock.Uptime, or nothing when Clock is given
-	Logger   *slog.Logger                           // what background work and recovery report; default: nothing
-	Metrics  *Metrics                               // default: counted, not registered
-	NodeSlot int                                    // 0 to 4095, the low bits of the fragment numbers given out here
+	// the time of retention, expiry and fragment numbers; default time.Now
+	Clock func() time.Time
+	// what Clock is held against; default clock.Uptime, or nothing when Clock is given
+	Uptime func() (boot string, up time.Duration)
+	// what background work and recovery report; default: nothing
+	Logger  *slog.Logger
+	Metrics *Metrics // default: counted, not registered
+	// 0 to 4095, the low bits of the fragment numbers given out here
+	NodeSlot int
 
-	MemoryAge     time.Duration // how long a fragment of a stream without retention is kept in memory; default 5 minutes
-	TableBytes    int64         // how much memory the packed tables of sealed volumes may take, the last used ones; default 32 MB
-	FragmentBytes int64         // how much memory the rows and heads of fragments that were asked for may take; default 16 MB
+	// how long a fragment of a stream without retention is kept in memory; default 5 minutes
+	MemoryAge time.Duration
+	// how much memory the packed tables of sealed volumes may take, the last used ones; default 32
+	// MB
+	TableBytes int64
+	// how much memory the rows and heads of fragments that were asked for may take; default 16 MB
+	FragmentBytes int64
 	MemoryBytes   int64         // how many bytes of them are kept per stream; default 200 MB
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
-	IdleVolume    time.Duration // a volume that got no fragment for so long is closed; default 2 hours
+	// a volume that got no fragment for so long is closed; default 2 hours
+	IdleVolume time.Duration
 
-	MinFree  int64      // bytes that are kept free: what is new and would take of them is ErrFull; 0: all may be taken
+	// bytes that are kept free: what is new and would take of them is ErrFull; 0: all may be taken
+	MinFree  int64
 	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
 
-	ScrubRate int64 // bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
+	// bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
+	ScrubRate int64
 
-	Check func() error // ErrLost when the files of Index and Volumes are no longer those that were opened; default: they are
+	// ErrLost when the files of Index and Volumes are no longer those that were opened; default:
+	// they are
+	Check func() error
 
-	Progress func(done, total int) // told while New reads volumes, as often as every volume; default: nothing
+	// told while New reads volumes, as often as every volume; default: nothing
+	Progress func(done, total int)
 }
 
 // Store is a store.Store in one directory. Its methods may be called concurrently.
 type Store struct {
-	o        Options
-	idx      Index
-	volumes  Volumes
-	log      *slog.Logger
-	metrics  *Metrics
-	rows     *rowQueue
-	reader   *reader
-	wake     chan struct{} // asks Run for a sweep now
-	sweep    chan struct{} // one slot: held by the sweep that is running
-	loading  chan struct{} // one slot: held from reading a stream's row until its state is known, so that a deletion finds it
+	o       Options
+	idx     Index
+	volumes Volumes
+	log     *slog.Logger
+	metrics *Metrics
+	rows    *rowQueue
+	reader  *reader
+	wake    chan struct{} // asks Run for a sweep now
+	sweep   chan struct{} // one slot: held by the sweep that is running
+	// one slot: held from reading a stream's row until its state is known, so that a deletion finds
+	// it
+	loading  chan struct{}
 	space    space
 	sessions sessionCache
 	fleeting fleetingSessions
@@ -88,10 +105,12 @@ type Store struct {
 	retention  retentionClock
 	volumeLost atomic.Pointer[time.Time] // when an append last found its volume deleted
 
-	unsealable map[string]bool // closed volumes that could not be sealed since the start; owned by the sweep that is running
+	// closed volumes that could not be sealed since the start; owned by the sweep that is running
+	unsealable map[string]bool
 
-	mu      sync.Mutex
-	streams map[store.StreamID]*streamState // guarded by mu; one entry per live stream that was used
+	mu sync.Mutex
+	// guarded by mu; one entry per live stream that was used
+	streams map[store.StreamID]*streamState
 }
 
 // streamState is what the engine remembers of one stream: its row, where its orders stand, and the
@@ -104,24 +123,28 @@ type Store struct {
 // Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu
 // is held.
 type streamState struct {
-	id        store.StreamID
-	appending chan struct{} // one slot: held from the first byte of a record until its row is acknowledged or committed,
-	// so that bytes, rows and sequences of a stream have one order
-	volume   string        // of the last row, which is on disk; "" when that is not known; guarded by appending
+	id store.StreamID
+	// One slot: held from the first byte of a record until its row is acknowledged or committed, so
+	// that bytes, rows and sequences of a stream have one order.
+	appending chan struct{}
+	// of the last row, which is on disk; "" when that is not known; guarded by appending
+	volume   string
 	number   store.Number  // the greatest that has a row; guarded by appending
 	changing chan struct{} // one slot: held while the stream's row is changed
 	stream   atomic.Pointer[store.Stream]
 	deleted  atomic.Bool
 
 	mu       sync.Mutex
-	clock    store.Number            // the greatest number given out or seen; guarded by mu
-	sequence int64                   // the greatest that was given to a fragment; guarded by mu
-	sealed   store.Number            // no sealed volume has a greater one; guarded by mu
-	producer int64                   // no stored fragment has a greater producer timestamp; guarded by mu
-	changed  chan struct{}           // closed when sequence rises or the stream is deleted; guarded by mu; nil: nobody waits
-	ring     ring                    // fragments kept in memory only; guarded by mu
-	setIDs   map[[32]byte]int64      // guarded by mu
-	sets     map[int64][]media.Track // guarded by mu, the slices never change
+	clock    store.Number // the greatest number given out or seen; guarded by mu
+	sequence int64        // the greatest of a fragment that is stored; guarded by mu
+	sealed   store.Number // no sealed volume has a greater one; guarded by mu
+	// No stored fragment has a greater producer timestamp; guarded by mu.
+	producer int64
+	// Closed when sequence rises or the stream is deleted; nil: nobody waits; guarded by mu.
+	changed chan struct{}
+	ring    ring                    // fragments kept in memory only; guarded by mu
+	setIDs  map[[32]byte]int64      // guarded by mu
+	sets    map[int64][]media.Track // guarded by mu, the slices never change
 }
 
 // setsCached bounds the track sets remembered per stream; a camera has one or two.
@@ -156,16 +179,20 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		o: o, idx: o.Index, volumes: o.Volumes, log: o.Logger, metrics: o.Metrics,
-		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1), loading: make(chan struct{}, 1),
-		streams: make(map[store.StreamID]*streamState), unsealable: make(map[string]bool), damaged: make(map[scrubbed]bool),
+		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1),
+		loading: make(chan struct{}, 1),
+		streams: make(map[store.StreamID]*streamState), unsealable: make(map[string]bool),
+		damaged: make(map[scrubbed]bool),
 	}
 	s.rows = newRowQueue(s.idx, s.metrics)
-	s.reader = &reader{idx: s.idx, waiting: s.rows.of, volumes: s.volumes, tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
+	s.reader = &reader{idx: s.idx, waiting: s.rows.of, volumes: s.volumes,
+		tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
 	s.recent.limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)
 	err := error(nil)
 	if o.NodeSlot < 0 || o.NodeSlot >= 1<<store.NumberSlotBits {
-		err = fmt.Errorf("node slot %d is not within 0 and %d", o.NodeSlot, 1<<store.NumberSlotBits-1)
+		err = fmt.Errorf("node slot %d is not within 0 and %d", o.NodeSlot,
+			1<<store.NumberSlotBits-1)
 	}
 	if err == nil {
 		err = s.startClock(ctx)
@@ -183,7 +210,8 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		err = fmt.Errorf("the index must be written and its reserve is used up: %w", err)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), o.Index.Close(), o.Volumes.Close())
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), o.Index.Close(),
+			o.Volumes.Close())
 	}
 	return s, nil
 }
@@ -306,8 +334,9 @@ func (s *Store) load(ctx context.Context, id store.StreamID) (*streamState, erro
 	}
 	st := &streamState{
 		id: id, appending: make(chan struct{}, 1), changing: make(chan struct{}, 1),
-		number: high.Number, clock: high.Number, sequence: high.Sequence, sealed: high.SealedNumber, producer: producer,
-		setIDs: make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
+		number: high.Number, clock: high.Number, sequence: high.Sequence, sealed: high.SealedNumber,
+		producer: producer,
+		setIDs:   make(map[[32]byte]int64), sets: make(map[int64][]media.Track),
 	}
 	st.stream.Store(&row)
 	s.mu.Lock()

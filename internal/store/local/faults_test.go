@@ -17,7 +17,8 @@ import (
 func testFaults(h *harness) {
 	session := func(id string) func(store.Stream) error {
 		return func(st store.Stream) error {
-			_, err := h.store.OpenSession(h.ctx, store.Session{ID: id, Stream: st.ID, ExpiresMillis: 1 << 60}, 1)
+			_, err := h.store.OpenSession(h.ctx, store.Session{ID: id, Stream: st.ID,
+				ExpiresMillis: 1 << 60}, 1)
 			return err
 		}
 	}
@@ -32,7 +33,8 @@ func testFaults(h *harness) {
 			return err
 		}},
 		{method: "UpdateStream", run: func(st store.Stream) error {
-			_, err := h.store.UpdateStream(h.ctx, st.ID, "", func(s *store.Stream) error { s.RetentionHours = 5; return nil })
+			_, err := h.store.UpdateStream(h.ctx, st.ID, "",
+				func(s *store.Stream) error { s.RetentionHours = 5; return nil })
 			return err
 		}},
 		{method: "DeleteStream", done: store.ErrNotFound, run: func(st store.Stream) error {
@@ -44,31 +46,56 @@ func testFaults(h *harness) {
 			_, err := storetest.Append(h.ctx, h.store, st.ID, rec)
 			return err
 		}},
-		{method: "Append", run: func(st store.Stream) error { _, err := storetest.Append(h.ctx, h.store, st.ID, h.record()); return err }},
+		{method: "Append", run: func(st store.Stream) error {
+			_, err := storetest.Append(h.ctx,
+				h.store, st.ID, h.record())
+			return err
+		}},
 		{method: "Commit", run: func(st store.Stream) error { return h.commitOne(st.ID) }},
-		{method: "Commit", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)) }, // the first of a volume
-			run: func(st store.Stream) error { _, err := storetest.Append(h.ctx, h.store, st.ID, h.record()); return err }},
+		// the first of a volume
+		{method: "Commit", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)) },
+			run: func(st store.Stream) error {
+				_, err := storetest.Append(h.ctx, h.store, st.ID,
+					h.record())
+				return err
+			}},
 		{method: "Expire", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Roll", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "CloseBlobs", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "Seal", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)); h.append(st.ID) },
+		{method: "Seal", prepare: func(st store.Stream) {
+			h.must(h.volumes.Roll(h.ctx,
+				st.ID))
+			h.append(st.ID)
+		},
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "SealBlob", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)); h.append(st.ID) },
+		{method: "SealBlob", prepare: func(st store.Stream) {
+			h.must(h.volumes.Roll(h.ctx,
+				st.ID))
+			h.append(st.ID)
+		},
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Delete", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "ForgetBlobs", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "DeleteStreamBytes", prepare: func(st store.Stream) { h.must(h.store.DeleteStream(h.ctx, st.ID, "")) },
+		{method: "DeleteStreamBytes",
+			prepare: func(st store.Stream) { h.must(h.store.DeleteStream(h.ctx, st.ID, "")) },
+			run:     func(store.Stream) error { return h.store.Sweep(h.ctx) }},
+		{method: "PurgeStream", prepare: func(st store.Stream) {
+			h.must(h.store.DeleteStream(h.ctx,
+				st.ID, ""))
+		},
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "PurgeStream", prepare: func(st store.Stream) { h.must(h.store.DeleteStream(h.ctx, st.ID, "")) },
-			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "OpenSession", done: store.ErrExists, run: func(st store.Stream) error { return session(st.Name)(st) }},
+		{method: "OpenSession", done: store.ErrExists,
+			run: func(st store.Stream) error { return session(st.Name)(st) }},
 		{method: "Checkpoint", prepare: func(st store.Stream) { h.must(session(st.Name)(st)) },
-			run: func(st store.Stream) error { return h.store.Checkpoint(h.ctx, st.Name, []byte("c")) }},
+			run: func(st store.Stream) error {
+				return h.store.Checkpoint(h.ctx, st.Name,
+					[]byte("c"))
+			}},
 		{method: "ExpireSessions", run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 	} {
 		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
@@ -89,16 +116,19 @@ func testFaults(h *harness) {
 			}
 			h.wantErr(err, localtest.ErrInjected)
 			h.check()
-			if err := c.run(st); err != nil && (how != localtest.Applied || c.done == nil || !errors.Is(err, c.done)) {
+			if err := c.run(st); err != nil && (how != localtest.Applied || c.done == nil ||
+				!errors.Is(err, c.done)) {
 				h.Fatalf("%s, %v: second try: %v", c.method, how, err)
 			}
 			h.check()
 			h.crash()
 			h.check()
-			if list, err := h.store.List(h.ctx, st.ID, store.Query{}); err == nil && listErr == nil {
+			if list, err := h.store.List(h.ctx, st.ID, store.Query{}); err == nil &&
+				listErr == nil {
 				for _, f := range acked {
 					if !slices.Contains(numbers(list), f.Number) {
-						h.Fatalf("%s, %v: fragment %d, which was acknowledged, is lost", c.method, how, f.Number)
+						h.Fatalf("%s, %v: fragment %d, which was acknowledged, is lost", c.method,
+							how, f.Number)
 					}
 				}
 			}
@@ -146,7 +176,8 @@ func testRecoveryFaults(h *harness) {
 			list := h.list(st.ID, store.Query{})
 			for _, f := range acked {
 				if !slices.Contains(numbers(list), f.Number) {
-					h.Fatalf("%s, %v: fragment %d, which was acknowledged, is lost", method, how, f.Number)
+					h.Fatalf("%s, %v: fragment %d, which was acknowledged, is lost", method, how,
+						f.Number)
 				}
 			}
 			for i, f := range h.list(st.ID, store.Query{Order: store.BySequence}) {

@@ -58,7 +58,9 @@ func (f *cachedFragment) size() int64 {
 }
 
 // get gives what is kept of a fragment, and what put must be told.
-func (c *fragmentCache) get(id store.StreamID, n store.Number) (f cachedFragment, changes int, ok bool) {
+func (c *fragmentCache) get(
+	id store.StreamID, n store.Number,
+) (f cachedFragment, changes int, ok bool) {
 	key := fragmentKey{id, n}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,7 +79,8 @@ func (c *fragmentCache) put(id store.StreamID, info store.FragmentInfo, changes 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if changes == c.changes {
-		info.Spans = slices.Clone(info.Spans) // those of a table share one array with all that was read with them
+		// those of a table share one array with all that was read with them
+		info.Spans = slices.Clone(info.Spans)
 		c.add(fragmentKey{id, info.Number}, cachedFragment{info: info})
 	}
 }

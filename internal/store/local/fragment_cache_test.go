@@ -11,7 +11,8 @@ import (
 func TestFragmentCacheIsBounded(t *testing.T) {
 	c := fragmentCache{limit: 100_000}
 	info := func(n store.Number) store.FragmentInfo {
-		return store.FragmentInfo{Number: n, Location: store.Location{Volume: "cam/volume", Offset: int64(n)}}
+		return store.FragmentInfo{Number: n, Location: store.Location{Volume: "cam/volume",
+			Offset: int64(n)}}
 	}
 	head := &media.Fragment{Runs: []media.Run{{Frames: make([]media.Frame, 50)}}}
 	_, changes, _ := c.get("cam", 1)
@@ -31,7 +32,8 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 			bytes += f.size()
 		}
 		if bytes > c.limit || young != c.bytes {
-			t.Fatalf("after %d fragments %d bytes are kept, %d young ones, counted as %d", n, bytes, young, c.bytes)
+			t.Fatalf("after %d fragments %d bytes are kept, %d young ones, counted as %d", n, bytes,
+				young, c.bytes)
 		}
 	}
 	if _, _, ok := c.get("cam", 2); ok {

@@ -42,7 +42,9 @@ func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number
 // Appends to one stream are stored one after the other, those to different streams side by side.
 // ctx is honoured while waiting for the stream, not once its bytes are being written. Nothing of
 // rec is kept.
-func (s *Store) Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error) {
+func (s *Store) Append(
+	ctx context.Context, id store.StreamID, rec *store.Record,
+) (store.FragmentInfo, error) {
 	info, err := s.append(ctx, id, rec, 0)
 	if err != nil {
 		return store.FragmentInfo{}, fmt.Errorf("append fragment: %w", err)
@@ -53,7 +55,9 @@ func (s *Store) Append(ctx context.Context, id store.StreamID, rec *store.Record
 // Replace is Append, and the fragment old (a partial one that came again whole) goes in the same
 // commit: List never sees both or neither. An old one that is not there, or not any more, is no
 // error.
-func (s *Store) Replace(ctx context.Context, id store.StreamID, old store.Number, rec *store.Record) (store.FragmentInfo, error) {
+func (s *Store) Replace(
+	ctx context.Context, id store.StreamID, old store.Number, rec *store.Record,
+) (store.FragmentInfo, error) {
 	if old <= 0 || old == rec.Number {
 		return store.FragmentInfo{}, errors.New("replace fragment: no fragment to replace")
 	}
@@ -64,7 +68,9 @@ func (s *Store) Replace(ctx context.Context, id store.StreamID, old store.Number
 	return info, nil
 }
 
-func (s *Store) append(ctx context.Context, id store.StreamID, rec *store.Record, replaces store.Number) (info store.FragmentInfo, err error) {
+func (s *Store) append(
+	ctx context.Context, id store.StreamID, rec *store.Record, replaces store.Number,
+) (info store.FragmentInfo, err error) {
 	began := time.Now()
 	defer func() { s.metrics.append(time.Since(began), info, err) }()
 	if err := s.lastCheck(); err != nil {
@@ -137,11 +143,14 @@ func (s *Store) append(ctx context.Context, id store.StreamID, rec *store.Record
 
 // addRow gives the record of a fragment, which is durable, the stream's next sequence and a row.
 // The caller holds st.appending.
-func (s *Store) addRow(st *streamState, info store.FragmentInfo, replaces store.Number) (store.FragmentInfo, error) {
+func (s *Store) addRow(
+	st *streamState, info store.FragmentInfo, replaces store.Number,
+) (store.FragmentInfo, error) {
 	st.mu.Lock()
 	info.Sequence = st.sequence + 1
 	st.mu.Unlock()
-	row := &index.NewFragment{Stream: st.id, Info: info, Replaces: replaces, Durable: info.Location.Volume != st.volume}
+	row := &index.NewFragment{Stream: st.id, Info: info, Replaces: replaces,
+		Durable: info.Location.Volume != st.volume}
 	var err error
 	// A number that is not the greatest may be there already.
 	if row.Durable || replaces != 0 || info.Number <= st.number || !s.rows.acknowledge(row) {
@@ -163,8 +172,11 @@ func (s *Store) addRow(st *streamState, info store.FragmentInfo, replaces store.
 }
 
 // appendMemory keeps a fragment in memory only. The caller holds st.appending.
-func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, info store.FragmentInfo, replaces store.Number) (store.FragmentInfo, error) {
-	if _, err := s.reader.fragment(context.Background(), st.id, rec.Number); !errors.Is(err, store.ErrNotFound) {
+func (s *Store) appendMemory(
+	st *streamState, rec *store.Record, head []byte, info store.FragmentInfo, replaces store.Number,
+) (store.FragmentInfo, error) {
+	if _, err := s.reader.fragment(context.Background(), st.id,
+		rec.Number); !errors.Is(err, store.ErrNotFound) {
 		if err == nil {
 			err = store.ErrExists
 		}
@@ -186,7 +198,8 @@ func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, in
 	st.clock = max(st.clock, rec.Number)
 	st.sequence++
 	info.Sequence = st.sequence
-	info.Location = store.Location{Length: int64(len(head)) + info.Size(), MetaLength: int64(len(head))}
+	info.Location = store.Location{Length: int64(len(head)) + info.Size(),
+		MetaLength: int64(len(head))}
 	m.info = info
 	if replaces != 0 {
 		st.ring.remove(replaces)
@@ -197,7 +210,9 @@ func (s *Store) appendMemory(st *streamState, rec *store.Record, head []byte, in
 }
 
 // trackSetID gives the id of a set of tracks.
-func (s *Store) trackSetID(ctx context.Context, st *streamState, tracks []media.Track) (int64, error) {
+func (s *Store) trackSetID(
+	ctx context.Context, st *streamState, tracks []media.Track,
+) (int64, error) {
 	data := record.AppendTracks(nil, tracks)
 	hash := sha256.Sum256(data)
 	st.mu.Lock()
@@ -250,7 +265,9 @@ func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]m
 
 // List gives the fragments that q selects, without those past retention. It sees every fragment
 // whose Append has returned. ErrNotFound when there is no such stream; no fragment is not an error.
-func (s *Store) List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
+func (s *Store) List(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("list fragments: %w", err)
@@ -283,7 +300,9 @@ const fragmentsAhead = 32
 
 // Fragment gives one fragment; the caller must not change its spans. ErrNotFound when there is
 // none, or when it is past retention.
-func (s *Store) Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+func (s *Store) Fragment(
+	ctx context.Context, id store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
 		return store.FragmentInfo{}, fmt.Errorf("fragment: %w", err)
@@ -307,7 +326,8 @@ func (s *Store) Fragment(ctx context.Context, id store.StreamID, n store.Number)
 			s.recent.put(id, next[i], changes)
 		}
 	}
-	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < retentionEdge(stream, now) {
+	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
+		f.ServerTimestamp < retentionEdge(stream, now) {
 		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, store.ErrNotFound)
 	}
 	return f, nil
@@ -319,7 +339,9 @@ func (s *Store) Fragment(ctx context.Context, id store.StreamID, n store.Number)
 // (Options.FragmentBytes) had to go. ErrGone when it is past retention or deleted by now,
 // ErrCorrupt when what is stored is damaged. What is open can be read to its end whatever happens
 // to the fragment.
-func (s *Store) Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error) {
+func (s *Store) Open(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
 	m, err := s.open(ctx, id, f)
 	if err != nil {
 		return nil, fmt.Errorf("open fragment %d: %w", f.Number, err)
@@ -327,7 +349,9 @@ func (s *Store) Open(ctx context.Context, id store.StreamID, f store.FragmentInf
 	return m, nil
 }
 
-func (s *Store) open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error) {
+func (s *Store) open(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
 	st, err := s.state(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, store.ErrGone
@@ -345,10 +369,12 @@ func (s *Store) open(ctx context.Context, id store.StreamID, f store.FragmentInf
 		}
 		return &memoryMedia{m}, nil
 	}
-	if stream := st.stream.Load(); stream.RetentionHours == 0 || f.ServerTimestamp < retentionEdge(stream, now) {
+	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
+		f.ServerTimestamp < retentionEdge(stream, now) {
 		return nil, store.ErrGone
 	}
-	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil && kept.info.Location == f.Location {
+	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil &&
+		kept.info.Location == f.Location {
 		body, err := s.volumes.Open(ctx, f.Location)
 		if err != nil {
 			return nil, err
@@ -386,9 +412,12 @@ func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*stor
 
 // openRecord opens the record of a fragment and verifies its header and metadata. ErrGone,
 // ErrCorrupt.
-func openRecord(ctx context.Context, volumes VolumeReader, f store.FragmentInfo) (*storedMedia, error) {
+func openRecord(
+	ctx context.Context, volumes VolumeReader, f store.FragmentInfo,
+) (*storedMedia, error) {
 	loc := f.Location
-	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength || loc.Length < loc.MetaLength {
+	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
+		loc.Length < loc.MetaLength {
 		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
 	}
 	body, err := volumes.Open(ctx, loc)

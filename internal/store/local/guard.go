@@ -22,7 +22,8 @@ func (s *Store) CheckFiles() error {
 	was := s.lost.Load()
 	switch {
 	case err != nil && was == nil:
-		s.log.Error("data directory was deleted or replaced, nothing is stored until it is back", "error", err)
+		s.log.Error("data directory was deleted or replaced, nothing is stored until it is back",
+			"error", err)
 		s.metrics.Lost.Set(1)
 		s.lost.Store(&err)
 	case err == nil && was != nil:
@@ -40,7 +41,8 @@ func (s *Store) Ready() error {
 		return err
 	}
 	if at := s.volumeLost.Load(); at != nil && time.Since(*at) < unreadyAfter {
-		return fmt.Errorf("%w: a volume was deleted or replaced while it was written", store.ErrLost)
+		return fmt.Errorf("%w: a volume was deleted or replaced while it was written",
+			store.ErrLost)
 	}
 	return nil
 }
@@ -69,7 +71,8 @@ func (s *Store) noteLost(stream *store.Stream, err error) {
 	}
 	now := time.Now()
 	s.volumeLost.Store(&now)
-	s.log.Error("volume was deleted or replaced while it was written, what it held is lost", "stream", stream.Name, "error", err)
+	s.log.Error("volume was deleted or replaced while it was written, what it held is lost",
+		"stream", stream.Name, "error", err)
 }
 
 // watchFiles calls CheckFiles until ctx ends.

@@ -85,7 +85,8 @@ func (h *harness) tryOpen() error {
 	h.must(err)
 	h.index, h.volumes = x, b
 	h.store, err = local.New(h.ctx, local.Options{
-		Index: h.faults.Index(x), Volumes: h.faults.Volumes(b), Clock: h.clock.Now, MemoryBytes: 100_000,
+		Index: h.faults.Index(x), Volumes: h.faults.Volumes(b), Clock: h.clock.Now,
+		MemoryBytes: 100_000,
 	})
 	return err
 }
@@ -123,7 +124,8 @@ func (h *harness) abandon() {
 // check holds index and bytes together.
 func (h *harness) check() local.Report {
 	h.Helper()
-	if err := h.store.Settle(); !errors.Is(err, localtest.ErrInjected) { // which is of a random walk
+	// which is of a random walk
+	if err := h.store.Settle(); !errors.Is(err, localtest.ErrInjected) {
 		h.must(err)
 	}
 	r, err := local.CheckSeams(h.ctx, h.index, h.volumes, local.CheckOptions{})

@@ -108,7 +108,8 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *volume.Fou
 			return nil
 		}
 		fmt.Fprintf(w, "footer, %d bytes: %s, %s, %d replaced\n",
-			h.Length, plural(t.Count, "fragment"), plural(len(t.Sets), "track set"), len(t.Replaced))
+			h.Length, plural(t.Count, "fragment"), plural(len(t.Sets), "track set"),
+			len(t.Replaced))
 		return nil
 	case record.TypeFragment:
 	default:

@@ -29,7 +29,8 @@ func TestLinkedVolumes(t *testing.T) {
 			if err := os.WriteFile(stranger, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Symlink(filepath.Dir(stranger), filepath.Join(filepath.Dir(volumePath(dir, fragments[0])), "stray")); err != nil {
+			stray := filepath.Join(filepath.Dir(volumePath(dir, fragments[0])), "stray")
+			if err := os.Symlink(filepath.Dir(stranger), stray); err != nil {
 				t.Fatal(err)
 			}
 			sameFragments(t, checkDir(t, dir, clock), fragments)

@@ -30,7 +30,8 @@ func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*local.Store,
 	v, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{Check: lock.Check})
 	must(err)
 	must(lock.Watch(filepath.Join(dir, "index.db"), filepath.Join(dir, "volumes")))
-	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: v, Clock: clock.Now, Check: lock.Check})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: v, Clock: clock.Now,
+		Check: lock.Check})
 	must(err)
 	return s, lock
 }
@@ -45,9 +46,10 @@ func TestFilesTakenAway(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		what    func(dir string, f store.FragmentInfo) string // what is moved away
-		instead func(path string) error                       // what is put in its place; nil: nothing
-		goesOn  bool                                          // with the next fragment
+		what func(dir string, f store.FragmentInfo) string // what is moved away
+		// what is put in its place; nil: nothing
+		instead func(path string) error
+		goesOn  bool // with the next fragment
 	}{
 		"volume": {what: volumePath, goesOn: true},
 		"replaced volume": {volumePath, func(path string) error {
@@ -62,13 +64,16 @@ func TestFilesTakenAway(t *testing.T) {
 		"replaced directory of the volumes": {func(dir string, _ store.FragmentInfo) string {
 			return filepath.Join(dir, "volumes")
 		}, func(path string) error { return os.Mkdir(path, 0o700) }, false},
-		"index": {what: func(dir string, _ store.FragmentInfo) string { return filepath.Join(dir, "index.db") }},
+		"index": {what: func(dir string, _ store.FragmentInfo) string {
+			return filepath.Join(dir, "index.db")
+		}},
 		"data directory": {what: func(dir string, _ store.FragmentInfo) string {
 			return dir
 		}},
-		"replaced data directory": {func(dir string, _ store.FragmentInfo) string { return dir }, func(path string) error {
-			return os.MkdirAll(filepath.Join(path, "volumes"), 0o700)
-		}, false},
+		"replaced data directory": {func(dir string, _ store.FragmentInfo) string { return dir },
+			func(path string) error {
+				return os.MkdirAll(filepath.Join(path, "volumes"), 0o700)
+			}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, clock := filepath.Join(t.TempDir(), "data"), storetest.NewClock()
@@ -103,7 +108,8 @@ func TestFilesTakenAway(t *testing.T) {
 				if _, err := add(); !errors.Is(err, store.ErrLost) {
 					t.Fatalf("appended with %v", err)
 				}
-				if _, err := s.CreateStream(t.Context(), store.Stream{Name: "cam2"}); !errors.Is(err, store.ErrLost) {
+				if _, err := s.CreateStream(t.Context(),
+					store.Stream{Name: "cam2"}); !errors.Is(err, store.ErrLost) {
 					t.Fatalf("created with %v", err)
 				}
 				if err := s.DeleteStream(t.Context(), cam, ""); !errors.Is(err, store.ErrLost) {

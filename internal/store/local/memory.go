@@ -40,7 +40,8 @@ func (r *ring) push(m *memoryFragment, before, limit int64) {
 
 func (r *ring) trim(before, limit int64) {
 	n := 0
-	for n < len(r.fragments) && (r.fragments[n].stored < before || (r.bytes > limit && n < len(r.fragments)-1)) {
+	for n < len(r.fragments) && (r.fragments[n].stored < before || (r.bytes > limit &&
+		n < len(r.fragments)-1)) {
 		r.bytes -= r.fragments[n].size()
 		r.fragments[n] = nil
 		n++

@@ -11,25 +11,29 @@ import (
 
 // Metrics counts what the store does.
 type Metrics struct {
-	Appends          *prometheus.CounterVec // fragments, by result: stored, memory, full, not_found, failed
-	AppendBytes      prometheus.Counter     // payload bytes of the fragments stored
-	AppendSeconds    prometheus.Histogram   // from Append's call to its return, of the fragments stored
-	SyncSeconds      prometheus.Histogram   // of one fdatasync of a volume; observed by the volumes
-	CommitRows       prometheus.Histogram   // rows in one transaction of the group commit
-	RecoveredRecords prometheus.Counter     // records found at start-up that the index did not know
-	TruncatedBytes   prometheus.Counter     // bytes of torn tails cut at start-up
-	SweptVolumes     prometheus.Counter     // volumes deleted because they were past retention
-	SealedVolumes    prometheus.Counter     // volumes that got their footer
-	DamagedTables    prometheus.Counter     // reads of a footer that found it damaged
-	FreeBytes        prometheus.Gauge       // of the file system, for this user
-	TotalBytes       prometheus.Gauge       // of the file system
-	Stopped          prometheus.Gauge       // 1 while fragments are refused for want of space
-	OldestVolumes    prometheus.Counter     // volumes deleted for want of space
-	ScrubbedBytes    prometheus.Counter     // read by the scrub
-	Damaged          prometheus.Gauge       // fragments that the scrub knows to be damaged
-	Lost             prometheus.Gauge       // 1 while the files are not those that were opened
-	RetentionBehind  prometheus.Gauge       // seconds by which retention's clock is behind the wall clock
-	CorruptReads     prometheus.Counter     // fragments that could not be opened because what is stored of them is damaged
+	// fragments, by result: stored, memory, full, not_found, failed
+	Appends     *prometheus.CounterVec
+	AppendBytes prometheus.Counter // payload bytes of the fragments stored
+	// from Append's call to its return, of the fragments stored
+	AppendSeconds    prometheus.Histogram
+	SyncSeconds      prometheus.Histogram // of one fdatasync of a volume; observed by the volumes
+	CommitRows       prometheus.Histogram // rows in one transaction of the group commit
+	RecoveredRecords prometheus.Counter   // records found at start-up that the index did not know
+	TruncatedBytes   prometheus.Counter   // bytes of torn tails cut at start-up
+	SweptVolumes     prometheus.Counter   // volumes deleted because they were past retention
+	SealedVolumes    prometheus.Counter   // volumes that got their footer
+	DamagedTables    prometheus.Counter   // reads of a footer that found it damaged
+	FreeBytes        prometheus.Gauge     // of the file system, for this user
+	TotalBytes       prometheus.Gauge     // of the file system
+	Stopped          prometheus.Gauge     // 1 while fragments are refused for want of space
+	OldestVolumes    prometheus.Counter   // volumes deleted for want of space
+	ScrubbedBytes    prometheus.Counter   // read by the scrub
+	Damaged          prometheus.Gauge     // fragments that the scrub knows to be damaged
+	Lost             prometheus.Gauge     // 1 while the files are not those that were opened
+	// seconds by which retention's clock is behind the wall clock
+	RetentionBehind prometheus.Gauge
+	// fragments that could not be opened because what is stored of them is damaged
+	CorruptReads prometheus.Counter
 }
 
 // NewMetrics makes the metrics and registers them when reg is not nil.
@@ -37,50 +41,68 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	seconds := []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}
 	m := &Metrics{
 		Appends: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_store_appends_total", Help: "Fragments appended, by result."}, []string{"result"}),
+			Name: "weir_store_appends_total", Help: "Fragments appended, by result."},
+			[]string{"result"}),
 		AppendBytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_append_bytes_total", Help: "Payload bytes of the fragments that were stored."}),
+			Name: "weir_store_append_bytes_total",
+			Help: "Payload bytes of the fragments that were stored."}),
 		AppendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "weir_store_append_seconds", Help: "Time to make a fragment durable and visible.", Buckets: seconds}),
+			Name: "weir_store_append_seconds", Help: "Time to make a fragment durable and visible.",
+			Buckets: seconds}),
 		SyncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "weir_store_fsync_seconds", Help: "Time of one sync of a volume.", Buckets: seconds}),
+			Name: "weir_store_fsync_seconds", Help: "Time of one sync of a volume.",
+			Buckets: seconds}),
 		CommitRows: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_store_commit_batch_rows", Help: "Fragments per index transaction.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}}),
 		RecoveredRecords: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_recovered_records_total", Help: "Records found at start-up that the index did not know."}),
+			Name: "weir_store_recovered_records_total",
+			Help: "Records found at start-up that the index did not know."}),
 		TruncatedBytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_truncated_bytes_total", Help: "Bytes of torn tails cut at start-up."}),
+			Name: "weir_store_truncated_bytes_total",
+			Help: "Bytes of torn tails cut at start-up."}),
 		SweptVolumes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_swept_volumes_total", Help: "Volumes deleted because they were past retention."}),
+			Name: "weir_store_swept_volumes_total",
+			Help: "Volumes deleted because they were past retention."}),
 		SealedVolumes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_store_sealed_volumes_total", Help: "Volumes that got their footer."}),
 		DamagedTables: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_damaged_tables_total", Help: "Reads of a volume's footer that found it damaged; its fragments are not listed."}),
+			Name: "weir_store_damaged_tables_total",
+			Help: "Reads of a volume's footer that found it damaged; " +
+				"its fragments are not listed."}),
 		FreeBytes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_store_free_bytes", Help: "Free space of the file system that the volumes are on."}),
+			Name: "weir_store_free_bytes",
+			Help: "Free space of the file system that the volumes are on."}),
 		TotalBytes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_store_total_bytes", Help: "Size of the file system that the volumes are on."}),
+			Name: "weir_store_total_bytes",
+			Help: "Size of the file system that the volumes are on."}),
 		Stopped: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_store_ingest_stopped", Help: "1 while fragments are refused because the free space is down to --min-free."}),
+			Name: "weir_store_ingest_stopped",
+			Help: "1 while fragments are refused because the free space is down to --min-free."}),
 		OldestVolumes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_deleted_oldest_volumes_total", Help: "Volumes deleted before their time for want of space."}),
+			Name: "weir_store_deleted_oldest_volumes_total",
+			Help: "Volumes deleted before their time for want of space."}),
 		ScrubbedBytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_store_scrubbed_bytes_total", Help: "Bytes that the scrub has read."}),
 		Damaged: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_store_damaged_fragments", Help: "Stored fragments that the scrub found damaged; the log names them."}),
+			Name: "weir_store_damaged_fragments",
+			Help: "Stored fragments that the scrub found damaged; the log names them."}),
 		Lost: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_store_data_directory_lost", Help: "1 while the data directory, its index or its volumes are deleted or replaced."}),
+			Name: "weir_store_data_directory_lost",
+			Help: "1 while the data directory, its index or its volumes are deleted or replaced."}),
 		RetentionBehind: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_store_retention_behind_seconds",
-			Help: "How far the clock jumped ahead, while retention waits for it to be steady; else 0."}),
+			Help: "How far the clock jumped ahead, while retention waits for it to be steady; " +
+				"else 0."}),
 		CorruptReads: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_store_corrupt_reads_total", Help: "Fragments that could not be served because what is stored of them is damaged."}),
+			Name: "weir_store_corrupt_reads_total",
+			Help: "Fragments that could not be served because what is stored of them is damaged."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.Lost, m.RetentionBehind, m.ScrubbedBytes, m.Damaged, m.CorruptReads)
 		reg.MustRegister(m.FreeBytes, m.TotalBytes, m.Stopped, m.OldestVolumes)
-		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows, m.RecoveredRecords,
+		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows,
+			m.RecoveredRecords,
 			m.TruncatedBytes, m.SweptVolumes, m.SealedVolumes, m.DamagedTables)
 	}
 	return m

@@ -39,7 +39,8 @@ func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 		}
 		rec.ServerTimestamp = 1_900_000_000_000 + int64(i)
 		rec.Tracks = []media.Track{{Number: 1, Kind: media.Video, Timescale: 90000}}
-		rec.Runs = []media.Run{{Track: 1, Frames: []media.Frame{{Duration: 5, Size: 2, Key: true}, {Duration: 5, Size: 1, CompositionOffset: -5}}}}
+		rec.Runs = []media.Run{{Track: 1, Frames: []media.Frame{{Duration: 5, Size: 2, Key: true},
+			{Duration: 5, Size: 1, CompositionOffset: -5}}}}
 		f, err := s.Append(t.Context(), stream.ID, rec)
 		if err != nil {
 			t.Fatal(err)
@@ -55,9 +56,13 @@ func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, q := range []string{
-		`DROP TABLE reserve`, `DROP TABLE clock`, `DROP INDEX sessions_kind`, `ALTER TABLE sessions DROP COLUMN kind`,
-		`DROP TABLE session_totals`, `DROP INDEX sessions_opened`, `DROP INDEX sessions_over`, `ALTER TABLE sessions DROP COLUMN opened`,
-		`ALTER TABLE sessions ADD COLUMN closed SMALLINT NOT NULL DEFAULT 0`, `CREATE INDEX sessions_stream ON sessions (stream, created_ms)`, `DROP TABLE sealed`, `DROP TABLE gone`, `DROP TABLE replaced`, `DROP INDEX blobs_state`,
+		`DROP TABLE reserve`, `DROP TABLE clock`, `DROP INDEX sessions_kind`,
+		`ALTER TABLE sessions DROP COLUMN kind`,
+		`DROP TABLE session_totals`, `DROP INDEX sessions_opened`, `DROP INDEX sessions_over`,
+		`ALTER TABLE sessions DROP COLUMN opened`,
+		`ALTER TABLE sessions ADD COLUMN closed SMALLINT NOT NULL DEFAULT 0`,
+		`CREATE INDEX sessions_stream ON sessions (stream, created_ms)`, `DROP TABLE sealed`,
+		`DROP TABLE gone`, `DROP TABLE replaced`, `DROP INDEX blobs_state`,
 		`CREATE INDEX fragments_producer ON fragments (stream, producer_ts, number, server_ts)`,
 		`CREATE INDEX fragments_server ON fragments (stream, server_ts, number)`,
 		`UPDATE fragments SET spans = x'0102020a060500'`, `PRAGMA user_version = 1`} {
@@ -76,7 +81,8 @@ func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 		t.Fatalf("%d fragments of %d, %v", len(got), len(want), err)
 	}
 	for i := range got {
-		if got[i].Number != want[i].Number || !slices.Equal(got[i].Spans, want[i].Spans) || got[i].Spans[0].Reorder != 5 {
+		if got[i].Number != want[i].Number || !slices.Equal(got[i].Spans, want[i].Spans) ||
+			got[i].Spans[0].Reorder != 5 {
 			t.Errorf("%+v, want %+v", got[i], want[i])
 		}
 	}

@@ -63,8 +63,10 @@ const powerRetention = 3 // hours
 
 func newMachine(t *testing.T, seed uint64) *machine {
 	return &machine{
-		t: t, r: rand.New(rand.NewPCG(seed, 11)), clock: storetest.NewClock(), dir: t.TempDir(), disk: localtest.NewDisk(1 << 40),
-		promised: map[place]promise{}, streams: map[store.StreamID]struct{}{}, gone: map[store.StreamID]struct{}{}, volumeNames: map[string]struct{}{},
+		t: t, r: rand.New(rand.NewPCG(seed, 11)), clock: storetest.NewClock(), dir: t.TempDir(),
+		disk:     localtest.NewDisk(1 << 40),
+		promised: map[place]promise{}, streams: map[store.StreamID]struct{}{},
+		gone: map[store.StreamID]struct{}{}, volumeNames: map[string]struct{}{},
 	}
 }
 
@@ -78,12 +80,14 @@ func (m *machine) open() error {
 		m.t.Fatal(err)
 	}
 	m.index = x
-	v, err := volume.Open("/volumes", volume.Options{FS: m.fs, MaxSize: 20_000, SyncInterval: m.interval})
+	v, err := volume.Open("/volumes", volume.Options{FS: m.fs, MaxSize: 20_000,
+		SyncInterval: m.interval})
 	if err != nil {
 		return errors.Join(err, x.Close())
 	}
 	m.volumes = v
-	s, err := local.New(m.t.Context(), local.Options{Index: &markedIndex{x, m}, Volumes: v, Clock: m.clock.Now})
+	s, err := local.New(m.t.Context(), local.Options{Index: &markedIndex{x, m}, Volumes: v,
+		Clock: m.clock.Now})
 	if err != nil {
 		return err
 	}
@@ -201,7 +205,8 @@ func (m *machine) promise(note func()) {
 }
 
 func (m *machine) create(name string) (store.StreamID, error) {
-	st, err := m.store.CreateStream(m.t.Context(), store.Stream{Name: name, RetentionHours: powerRetention})
+	st, err := m.store.CreateStream(m.t.Context(), store.Stream{Name: name,
+		RetentionHours: powerRetention})
 	if err != nil {
 		return "", err
 	}
@@ -211,7 +216,9 @@ func (m *machine) create(name string) (store.StreamID, error) {
 }
 
 // append appends or replaces one fragment.
-func (m *machine) append(id store.StreamID, seed uint64, old store.Number) (store.FragmentInfo, error) {
+func (m *machine) append(
+	id store.StreamID, seed uint64, old store.Number,
+) (store.FragmentInfo, error) {
 	rec := storetest.Record(m.clock, seed, 1500)
 	var err error
 	if rec.Number, err = m.store.NextNumber(m.t.Context(), id); err != nil {
@@ -231,7 +238,8 @@ func (m *machine) append(id store.StreamID, seed uint64, old store.Number) (stor
 	}
 	if err == nil {
 		m.promise(func() {
-			m.promised[place{id, f.Number}] = promise{f.Sequence, f.ServerTimestamp, payloadSum(rec.Payload)}
+			m.promised[place{id, f.Number}] = promise{f.Sequence, f.ServerTimestamp,
+				payloadSum(rec.Payload)}
 		})
 	}
 	return f, err
@@ -352,7 +360,8 @@ func TestPowerCuts(t *testing.T) {
 	for _, seed := range seeds(t, 6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := newMachine(t, seed)
-			m.interval = time.Duration(seed%2) * time.Millisecond // records wait for each other, or not
+			// records wait for each other, or not
+			m.interval = time.Duration(seed%2) * time.Millisecond
 			m.mustOpen()
 			for round := range 5 {
 				m.live(seed, round)
@@ -463,7 +472,8 @@ func TestEveryCallFails(t *testing.T) {
 		for id := range base.streams {
 			m.streams[id] = struct{}{}
 		}
-		m.disk = disk.PowerCut(rand.New(rand.NewPCG(0, 0))) // everything in it was synced or is to be cut
+		// everything in it was synced or is to be cut
+		m.disk = disk.PowerCut(rand.New(rand.NewPCG(0, 0)))
 		calls := localtest.NewCalls(m.disk, at, how, fault)
 		m.fs = calls
 		if err := m.open(); err != nil {
@@ -490,15 +500,18 @@ func TestEveryCallFails(t *testing.T) {
 	faults := []error{syscall.EIO, syscall.ENOSPC, syscall.EMFILE}
 	all := os.Getenv("WEIR_TEST_SEEDS") != ""
 	for i, call := range log {
-		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied, localtest.Half} {
-			if how == localtest.Half && call != "pwritev" || how == localtest.Applied && reads(call) {
+		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied,
+			localtest.Half} {
+			if how == localtest.Half && call != "pwritev" || how == localtest.Applied &&
+				reads(call) {
 				continue
 			}
 			for j, fault := range faults {
 				if !all && (i+int(how)+j)%len(faults) != 0 {
 					continue
 				}
-				t.Run(fmt.Sprintf("%d %s %v %v", i+1, filepath.Base(call), how, fault), func(t *testing.T) { run(t, i+1, how, fault) })
+				t.Run(fmt.Sprintf("%d %s %v %v", i+1, filepath.Base(call), how, fault),
+					func(t *testing.T) { run(t, i+1, how, fault) })
 			}
 		}
 	}
@@ -508,7 +521,8 @@ func TestEveryCallFails(t *testing.T) {
 // reads tells that a call changes nothing, so that it fails in one way only.
 func reads(call string) bool {
 	name, _, _ := strings.Cut(call, " ")
-	return slices.Contains([]string{"open", "readdir", "statfs", "pread", "fstat"}, name) && !strings.HasPrefix(call, "open rw")
+	return slices.Contains([]string{"open", "readdir", "statfs", "pread", "fstat"}, name) &&
+		!strings.HasPrefix(call, "open rw")
 }
 
 // prepare leaves a volume with a record that has no row and a torn one, and something in the trash.

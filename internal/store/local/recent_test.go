@@ -33,7 +33,8 @@ func testRecent(h *harness) {
 	}
 	retain := func(id store.StreamID, hours int) {
 		h.Helper()
-		_, err := h.store.UpdateStream(h.ctx, id, "", func(s *store.Stream) error { s.RetentionHours = hours; return nil })
+		_, err := h.store.UpdateStream(h.ctx, id, "",
+			func(s *store.Stream) error { s.RetentionHours = hours; return nil })
 		h.must(err)
 	}
 	replace := func(id store.StreamID, old store.Number) error {
@@ -80,7 +81,8 @@ func testRecent(h *harness) {
 		f := h.append(st.ID)
 		fetch(st.ID, f.Number)
 		h.faults.Fail("Commit", how)
-		if err := replace(st.ID, f.Number); !errors.Is(err, localtest.ErrInjected) || h.faults.Fired("Commit") != 1 {
+		if err := replace(st.ID, f.Number); !errors.Is(err, localtest.ErrInjected) ||
+			h.faults.Fired("Commit") != 1 {
 			h.Fatalf("replaced with %v", err)
 		}
 		if how == localtest.Applied {

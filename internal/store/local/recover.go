@@ -19,10 +19,12 @@ const recoverBatch = 256
 // recover brings the index and the bytes together after a crash, before anything else runs:
 //
 //   - volumes that the index has and that are not there lose their rows;
-//   - volumes that are there and that the index does not have become known (the crash came between the bytes and the first
-//     commit; or the index was lost, and then their streams become known again too);
-//   - open volumes are read from their indexed end on: a torn tail is cut, whole records get rows. Their acks may not have
-//     been sent, which is legal: the producer cannot tell a lost ack from a lost fragment and sends again;
+//   - volumes that are there and that the index does not have become known (the crash came between
+//     the bytes and the first commit; or the index was lost, and then their streams become known
+//     again too);
+//   - open volumes are read from their indexed end on: a torn tail is cut, whole records get rows.
+//     Their acks may not have been sent, which is legal: the producer cannot tell a lost ack from a
+//     lost fragment and sends again;
 //   - open volumes are closed: the next Append of each stream begins another.
 //
 // Closed and sealed volumes cost nothing but their names. Of a sealed volume that is not known only
@@ -48,7 +50,8 @@ func (s *Store) recoverAll(ctx context.Context) error {
 		deleted[id] = true // the sweep deletes their bytes
 	}
 	there := make(map[string]bool)
-	if err := s.volumes.List(ctx, func(name string) error { there[name] = true; return nil }); err != nil {
+	if err := s.volumes.List(ctx,
+		func(name string) error { there[name] = true; return nil }); err != nil {
 		return fmt.Errorf("list blobs: %w", err)
 	}
 
@@ -95,7 +98,8 @@ func (s *Store) recoverAll(ctx context.Context) error {
 		names := unknown[:n]
 		unknown = unknown[n:]
 		if !deleted[store.StreamID(id)] {
-			if err := s.recoverUnknown(ctx, store.StreamID(id), names, func(n int) { s.progress(len(open)+done+n, len(open)+len(there)) }); err != nil {
+			if err := s.recoverUnknown(ctx, store.StreamID(id), names,
+				func(n int) { s.progress(len(open)+done+n, len(open)+len(there)) }); err != nil {
 				return err
 			}
 		}
@@ -130,7 +134,8 @@ func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 			if f.Location.Volume != b.Name {
 				continue
 			}
-			switch _, err := VerifyRecord(ctx, s.volumes, *f, func(int) error { return ctx.Err() }); {
+			switch _, err := VerifyRecord(ctx, s.volumes, *f,
+				func(int) error { return ctx.Err() }); {
 			case err == nil:
 				return nil
 			case ctx.Err() != nil:
@@ -153,7 +158,9 @@ func (s *Store) progress(done, total int) {
 
 // recoverUnknown makes the volumes of one stream known, in the order of their making. Those that
 // were sealed are taken together from their footers, the others are read.
-func (s *Store) recoverUnknown(ctx context.Context, id store.StreamID, names []string, done func(int)) error {
+func (s *Store) recoverUnknown(
+	ctx context.Context, id store.StreamID, names []string, done func(int),
+) error {
 	if len(names) == 1 && strings.HasSuffix(names[0], "/") {
 		return s.recoverEmpty(ctx, id)
 	}
@@ -186,7 +193,8 @@ func (s *Store) recoverUnknown(ctx context.Context, id store.StreamID, names []s
 			}
 		}
 		if b == nil {
-			closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: name, Stream: id}, described, nil)
+			closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: name, Stream: id}, described,
+				nil)
 			if err == nil {
 				err = s.idx.CloseVolumes(ctx, closed)
 			}
@@ -201,7 +209,9 @@ func (s *Store) recoverUnknown(ctx context.Context, id store.StreamID, names []s
 
 // describe gives the stream that volumes without rows belong to, when the index does not know it:
 // as its last volume says that it is. nil when the index knows it, or no volume says anything.
-func (s *Store) describe(ctx context.Context, id store.StreamID, names []string) (*store.Stream, error) {
+func (s *Store) describe(
+	ctx context.Context, id store.StreamID, names []string,
+) (*store.Stream, error) {
 	_, err := s.idx.StreamByID(ctx, id)
 	if !errors.Is(err, store.ErrNotFound) {
 		return nil, err
@@ -228,7 +238,8 @@ func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, erro
 		if _, err := s.idx.StreamByID(ctx, described.ID); err == nil {
 			return true, nil
 		}
-		s.log.Error("bytes are of a lost stream whose name is taken by another, they are left alone", "stream", described.Name, "id", described.ID)
+		s.log.Error("bytes are of a lost stream whose name is taken by another, "+
+			"they are left alone", "stream", described.Name, "id", described.ID)
 		return false, nil
 	}
 	if err != nil {
@@ -240,7 +251,8 @@ func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, erro
 
 // recoverSealed reads the footer of a volume; nil when it has none that can be used. sets remembers
 // the track sets of the stream's other volumes.
-func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name string, described *store.Stream, sets map[[32]byte]int64) (*index.SealedVolume, error) {
+func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name string,
+	described *store.Stream, sets map[[32]byte]int64) (*index.SealedVolume, error) {
 	_, at, err := s.volumes.Describe(ctx, name)
 	var t *record.Table
 	if err == nil && at.Length > 0 {
@@ -262,7 +274,8 @@ func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name strin
 		hash := sha256.Sum256(tracks)
 		set, ok := sets[hash]
 		if !ok {
-			if set, err = s.idx.TrackSetID(ctx, id, hash, tracks); errors.Is(err, store.ErrNotFound) {
+			if set, err = s.idx.TrackSetID(ctx, id, hash,
+				tracks); errors.Is(err, store.ErrNotFound) {
 				return nil, nil // of no stream
 			}
 			if err != nil {
@@ -289,7 +302,8 @@ func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) erro
 	err := s.idx.AddSealed(ctx, sealed)
 	if err == nil {
 		s.metrics.RecoveredRecords.Add(float64(n))
-		s.log.Info("sealed volumes recovered", "stream", sealed[0].Stream, "volumes", len(sealed), "fragments", n)
+		s.log.Info("sealed volumes recovered", "stream", sealed[0].Stream, "volumes", len(sealed),
+			"fragments", n)
 		return nil
 	}
 	if !errors.Is(err, index.ErrUnsealable) {
@@ -303,8 +317,10 @@ func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) erro
 		}
 		return nil
 	}
-	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob", sealed[0].Name, "error", err)
-	closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: sealed[0].Name, Stream: sealed[0].Stream}, nil, nil)
+	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob",
+		sealed[0].Name, "error", err)
+	closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: sealed[0].Name,
+		Stream: sealed[0].Stream}, nil, nil)
 	if err == nil {
 		err = s.idx.CloseVolumes(ctx, closed)
 	}
@@ -326,7 +342,9 @@ func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
 // recoverVolume gives rows to the records behind b.Indexed and adds the volume to those that are to
 // be closed. A b.Indexed of 0 is a volume without a row, or one whose row was written by a recovery
 // that did not end; described is its stream if the index does not know it.
-func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described *store.Stream, closed []index.VolumeInfo) ([]index.VolumeInfo, error) {
+func (s *Store) recoverVolume(
+	ctx context.Context, b index.VolumeInfo, described *store.Stream, closed []index.VolumeInfo,
+) ([]index.VolumeInfo, error) {
 	r := volumeRecovery{s: s, volume: b, sets: make(map[[32]byte]int64)}
 	high, err := s.idx.HighWater(ctx, b.Stream)
 	known := err == nil
@@ -334,7 +352,8 @@ func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described
 	if !known && (!errors.Is(err, store.ErrNotFound) || b.Indexed > 0) {
 		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
 	}
-	own, end, cut, err := s.volumes.Recover(ctx, b.Name, b.Indexed, func(loc store.Location, head []byte) error {
+	own, end, cut, err := s.volumes.Recover(ctx, b.Name, b.Indexed, func(loc store.Location,
+		head []byte) error {
 		return r.found(loc, head)
 	})
 	if errors.Is(err, store.ErrCorrupt) {
@@ -352,7 +371,8 @@ func (s *Store) recoverVolume(ctx context.Context, b index.VolumeInfo, described
 	}
 	if !known {
 		if described == nil && own == nil && b.Indexed == 0 {
-			s.log.Error("blob is of a lost stream that no blob describes, it is left alone", "blob", b.Name, "records", len(r.records))
+			s.log.Error("blob is of a lost stream that no blob describes, it is left alone", "blob",
+				b.Name, "records", len(r.records))
 			return closed, nil
 		}
 		if described == nil {
@@ -408,7 +428,8 @@ func (r *volumeRecovery) found(loc store.Location, head []byte) error {
 	h, fragment, err := record.DecodeFragment(head)
 	if err != nil {
 		// Its checksums hold, so it was written like this: one fragment lost, not the volume.
-		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset", loc.Offset, "error", err)
+		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset",
+			loc.Offset, "error", err)
 		return nil
 	}
 	rec := store.Record{Fragment: *fragment, Number: h.Number}

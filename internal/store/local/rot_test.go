@@ -37,7 +37,8 @@ func TestDamageAndALostIndex(t *testing.T) {
 			path := volumePath(dir, fragments[0])
 			if c.alone { // another volume tells what stream it is
 				s := openStore(t, dir, clock)
-				if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 99, 2000)); err != nil {
+				if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 99,
+					2000)); err != nil {
 					t.Fatal(err)
 				}
 				closeStore(t, s)
@@ -53,7 +54,8 @@ func TestDamageAndALostIndex(t *testing.T) {
 				}
 			}
 			for _, name := range []string{"index.db", "index.db-wal"} {
-				if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				if err := os.Remove(filepath.Join(dir, name)); err != nil &&
+					!errors.Is(err, fs.ErrNotExist) {
 					t.Fatal(err)
 				}
 			}

@@ -38,10 +38,11 @@ type rowQueue struct {
 	rows    []queuedRow // in their order, those of the running transaction first; guarded by mu
 	waiters int         // rows with a result among them; guarded by mu
 	running bool        // a transaction runs, or is about to; guarded by mu
-	failed  bool        // the last one did: nothing is acknowledged until one has not; guarded by mu
-	closed  bool        // guarded by mu
-	timer   *time.Timer // runs flushLater; nil when it is not to run; guarded by mu
-	idle    sync.Cond   // of mu: running became false
+	// the last one did: nothing is acknowledged until one has not; guarded by mu
+	failed bool
+	closed bool        // guarded by mu
+	timer  *time.Timer // runs flushLater; nil when it is not to run; guarded by mu
+	idle   sync.Cond   // of mu: running became false
 }
 
 // queuedRow is a row, or nil, which waits only for those before it.

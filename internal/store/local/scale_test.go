@@ -57,7 +57,8 @@ func TestScale(t *testing.T) {
 	began := time.Now()
 	generate(t, dir, size)
 	total := float64(size.Streams * size.Fragments)
-	t.Logf("made %.0f fragments in %s, volumes of %d MB", total, time.Since(began).Round(time.Second), dirSize(t, filepath.Join(dir, "volumes"))>>20)
+	t.Logf("made %.0f fragments in %s, volumes of %d MB", total,
+		time.Since(began).Round(time.Second), dirSize(t, filepath.Join(dir, "volumes"))>>20)
 
 	rebuilt := scaleRun(t, dir, size, "rebuild", false)
 	sealed := scaleRun(t, dir, size, "seal", false)
@@ -65,8 +66,10 @@ func TestScale(t *testing.T) {
 	scaleRun(t, dir, size, "die", true)
 	killed := scaleRun(t, dir, size, "read", false)
 	for _, r := range []scaleReport{sealed, clean, killed} {
-		if r.Fragments != size.Streams*(size.Fragments+1) && r.Fragments != size.Streams*(size.Fragments+2) {
-			t.Errorf("%d fragments are there of %d streams with %d", r.Fragments, size.Streams, size.Fragments)
+		if r.Fragments != size.Streams*(size.Fragments+1) &&
+			r.Fragments != size.Streams*(size.Fragments+2) {
+			t.Errorf("%d fragments are there of %d streams with %d", r.Fragments, size.Streams,
+				size.Fragments)
 		}
 	}
 	rows := []struct {
@@ -77,8 +80,10 @@ func TestScale(t *testing.T) {
 		{"rebuild of a lost index, s", rebuilt.Open, 60, "%.1f", "from volumes alone"},
 		{"start after a clean stop, s", clean.Open, 2, "%.2f", ""},
 		{"start after kill -9, s", killed.Open, 10, "%.2f", "all streams had an open volume"},
-		{"index, bytes per fragment", float64(killed.IndexBytes) / total, 20, "%.1f", "index.db with its log"},
-		{"list of 1,000, median, ms", killed.List50, 2, "%.2f", "anywhere, five kinds of query, tables mostly not in memory"},
+		{"index, bytes per fragment", float64(killed.IndexBytes) / total, 20, "%.1f",
+			"index.db with its log"},
+		{"list of 1,000, median, ms", killed.List50, 2, "%.2f",
+			"anywhere, five kinds of query, tables mostly not in memory"},
 		{"list of 1,000, p99, ms", killed.List99, 0, "%.2f", "on a busy machine; no limit"},
 		{"resident memory, MB", killed.Resident, 300, "%.0f", "the most of start and lists"},
 		{"resident memory of the rebuild, MB", rebuilt.Resident, 300, "%.0f", ""},
@@ -112,7 +117,8 @@ type scaleReport struct {
 func scaleRun(t *testing.T, dir string, size scaleSize, role string, kill bool) (r scaleReport) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestScale$", "-test.timeout=30m")
-	c.Env = append(os.Environ(), "WEIR_SCALE_ROLE="+role, "WEIR_SCALE_DATA="+dir, fmt.Sprintf("WEIR_SCALE_SIZE=%d,%d", size.Streams, size.Fragments))
+	c.Env = append(os.Environ(), "WEIR_SCALE_ROLE="+role, "WEIR_SCALE_DATA="+dir,
+		fmt.Sprintf("WEIR_SCALE_SIZE=%d,%d", size.Streams, size.Fragments))
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err == nil {
@@ -150,7 +156,8 @@ func scaleRun(t *testing.T, dir string, size scaleSize, role string, kill bool) 
 func scaleRole(t *testing.T) {
 	dir, role := os.Getenv("WEIR_SCALE_DATA"), os.Getenv("WEIR_SCALE_ROLE")
 	var size scaleSize
-	if _, err := fmt.Sscanf(os.Getenv("WEIR_SCALE_SIZE"), "%d,%d", &size.Streams, &size.Fragments); err != nil {
+	if _, err := fmt.Sscanf(os.Getenv("WEIR_SCALE_SIZE"), "%d,%d", &size.Streams,
+		&size.Fragments); err != nil {
 		t.Fatal(err)
 	}
 	clock := storetest.NewClock()
@@ -171,7 +178,8 @@ func scaleRole(t *testing.T) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now, Progress: func(done, total int) { progress = done * 100 / total }})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now,
+		Progress: func(done, total int) { progress = done * 100 / total }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +226,8 @@ func scaleRole(t *testing.T) {
 		for range 32 {
 			wg.Go(func() {
 				for i := int(next.Add(1)) - 1; i < len(streams); i = int(next.Add(1)) - 1 {
-					if _, err := storetest.Append(context.Background(), s, streams[i].ID, storetest.Record(clock, uint64(i), 100)); err != nil {
+					if _, err := storetest.Append(context.Background(), s, streams[i].ID,
+						storetest.Record(clock, uint64(i), 100)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -227,7 +236,8 @@ func scaleRole(t *testing.T) {
 		wg.Wait()
 	}
 	for i := range streams {
-		l, err := s.List(t.Context(), streams[i].ID, store.Query{Order: store.ByNumberNewest, Limit: 1})
+		l, err := s.List(t.Context(), streams[i].ID, store.Query{Order: store.ByNumberNewest,
+			Limit: 1})
 		if err != nil || len(l) != 1 {
 			t.Fatal(l, err)
 		}
@@ -245,7 +255,9 @@ func scaleRole(t *testing.T) {
 }
 
 // scaleLists lists 1,000 fragments at random places, and holds them to what was made.
-func scaleLists(t *testing.T, s *local.Store, streams []store.Stream, size scaleSize) (p50, p99 float64) {
+func scaleLists(
+	t *testing.T, s *local.Store, streams []store.Stream, size scaleSize,
+) (p50, p99 float64) {
 	const listed = 1000
 	r := rand.New(rand.NewPCG(1, 1000))
 	start := storetest.NewClock().Now().UnixMilli()
@@ -258,7 +270,8 @@ func scaleLists(t *testing.T, s *local.Store, streams []store.Stream, size scale
 			{Order: store.ByNumberNewest, After: scaleNumber(at + listed), Limit: listed},
 			{Order: store.BySequence, AfterSequence: int64(at), Limit: listed},
 			{Start: start + int64(at)*2000, End: start + int64(at+listed-1)*2000},
-			{Timestamp: store.ProducerTimestamp, Start: start + int64(at)*2000 - 500, Limit: listed},
+			{Timestamp: store.ProducerTimestamp, Start: start + int64(at)*2000 - 500,
+				Limit: listed},
 		}[i%5]
 		began := time.Now()
 		l, err := s.List(t.Context(), st.ID, q)
@@ -270,7 +283,8 @@ func scaleLists(t *testing.T, s *local.Store, streams []store.Stream, size scale
 			slices.Reverse(l)
 		}
 		for j := range l {
-			if l[j].Number != scaleNumber(at+j) || l[j].Sequence != int64(at+j+1) || l[j].ServerTimestamp != start+int64(at+j)*2000 {
+			if l[j].Number != scaleNumber(at+j) || l[j].Sequence != int64(at+j+1) ||
+				l[j].ServerTimestamp != start+int64(at+j)*2000 {
 				t.Fatalf("query %+v: place %d of %d is %+v", q, j, at, l[j])
 			}
 		}
@@ -327,7 +341,8 @@ func generate(t *testing.T, dir string, size scaleSize) {
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < size.Streams && !t.Failed(); i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < size.Streams &&
+				!t.Failed(); i = int(next.Add(1)) - 1 {
 				if err := generateStream(t.Context(), v, i, size.Fragments); err != nil {
 					t.Error(err)
 				}
@@ -341,21 +356,26 @@ func generate(t *testing.T, dir string, size scaleSize) {
 }
 
 func generateStream(ctx context.Context, v *volume.Volumes, i, fragments int) error {
-	st := &store.Stream{ID: store.StreamID(fmt.Sprintf("%032x", i+1)), Name: fmt.Sprintf("cam%04d", i), CreatedMillis: 1, Version: "v", RetentionHours: 24 * 365, NumberTag: uint64(i)}
+	st := &store.Stream{ID: store.StreamID(fmt.Sprintf("%032x", i+1)), Name: fmt.Sprintf("cam%04d",
+		i), CreatedMillis: 1, Version: "v", RetentionHours: 24 * 365, NumberTag: uint64(i)}
 	start := storetest.NewClock().Now().UnixMilli()
 	rec := &store.Record{Fragment: media.Fragment{
 		Tracks: []media.Track{
-			{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: []byte{1, 0x42, 0xc0, 0x1e}, Timescale: media.VideoTimescale},
-			{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10}, Timescale: 44100},
+			{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: []byte{1, 0x42,
+				0xc0, 0x1e}, Timescale: media.VideoTimescale},
+			{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12,
+				0x10}, Timescale: 44100},
 		},
 		Runs: []media.Run{
-			{Track: 1, Frames: []media.Frame{{Size: 4, Duration: 90_000, Key: true}, {Size: 2, Duration: 90_000}}},
+			{Track: 1, Frames: []media.Frame{{Size: 4, Duration: 90_000, Key: true},
+				{Size: 2, Duration: 90_000}}},
 			{Track: 2, Frames: []media.Frame{{Size: 3, Duration: 88_200, Key: true}}},
 		},
 	}, Payload: [][]byte{[]byte("framef"), []byte("aac")}}
 	var rows []store.FragmentInfo // of the volume that is written
 	seal := func() error {
-		footer, err := record.EncodeFooter([][]byte{record.AppendTracks(nil, rec.Tracks)}, nil, rows)
+		footer, err := record.EncodeFooter([][]byte{record.AppendTracks(nil, rec.Tracks)}, nil,
+			rows)
 		if err == nil {
 			last := rows[len(rows)-1].Location
 			_, err = v.Seal(ctx, last.Volume, last.Offset+last.Length, footer)
@@ -365,7 +385,8 @@ func generateStream(ctx context.Context, v *volume.Volumes, i, fragments int) er
 	}
 	for n := range fragments {
 		at := start + int64(n)*2000
-		rec.Number, rec.ServerTimestamp, rec.ProducerTimestamp, rec.Timecode = scaleNumber(n), at, at-500, at-500
+		rec.Number, rec.ServerTimestamp, rec.ProducerTimestamp, rec.Timecode = scaleNumber(n), at,
+			at-500, at-500
 		rec.Runs[0].Frames[0].Size = uint32(3 + n%2) // sizes differ
 		rec.Payload[0] = []byte("framef")[:5+n%2]
 		rec.Runs[0].BaseDecodeTime, rec.Runs[1].BaseDecodeTime = at*90, at*441/10
@@ -373,7 +394,8 @@ func generateStream(ctx context.Context, v *volume.Volumes, i, fragments int) er
 		if err != nil {
 			return err
 		}
-		loc, err := v.Append(ctx, st, volume.Entry{Number: rec.Number, ServerTimestamp: at, Head: head, Payload: rec.Payload})
+		loc, err := v.Append(ctx, st, volume.Entry{Number: rec.Number, ServerTimestamp: at,
+			Head: head, Payload: rec.Payload})
 		if err != nil {
 			return err
 		}
@@ -382,7 +404,8 @@ func generateStream(ctx context.Context, v *volume.Volumes, i, fragments int) er
 				return err
 			}
 		}
-		rows = append(rows, store.FragmentInfo{Number: rec.Number, Sequence: int64(n + 1), ServerTimestamp: at, ProducerTimestamp: at - 500,
+		rows = append(rows, store.FragmentInfo{Number: rec.Number, Sequence: int64(n + 1),
+			ServerTimestamp: at, ProducerTimestamp: at - 500,
 			Spans: store.SpansOf(&rec.Fragment), PayloadCRC: crc, Location: loc})
 		if len(rows) == scaleVolume {
 			if err := errors.Join(v.Roll(ctx, st.ID), seal()); err != nil {

@@ -105,11 +105,13 @@ func (s *Store) somewhere(ctx context.Context, id store.StreamID) (store.Number,
 	if err != nil || len(newest) == 0 {
 		return 0, err
 	}
-	return oldest[0].Number + store.Number(rand.Int64N(int64(newest[0].Number-oldest[0].Number)+1)), nil
+	return oldest[0].Number + store.Number(rand.Int64N(int64(newest[0].Number-oldest[0].Number)+1)),
+		nil
 }
 
 // scrubStream scrubs the fragments of a stream behind one number up to another.
-func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, last store.Number, limiter *rate.Limiter, found map[scrubbed]bool) error {
+func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, last store.Number,
+	limiter *rate.Limiter, found map[scrubbed]bool) error {
 	for {
 		page, err := s.List(ctx, stream.ID, store.Query{After: after, Limit: scrubPage})
 		if errors.Is(err, store.ErrNotFound) {
@@ -145,10 +147,13 @@ func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, la
 	}
 }
 
-func (s *Store) foundDamaged(stream *store.Stream, f *store.FragmentInfo, err error, found map[scrubbed]bool) {
+func (s *Store) foundDamaged(
+	stream *store.Stream, f *store.FragmentInfo, err error, found map[scrubbed]bool,
+) {
 	key := scrubbed{stream.ID, f.Number}
 	if !s.damaged[key] {
-		s.log.Error("fragment is damaged on disk", "stream", stream.Name, "fragment", stream.FormatNumber(f.Number),
+		s.log.Error("fragment is damaged on disk", "stream", stream.Name, "fragment",
+			stream.FormatNumber(f.Number),
 			"blob", f.Location.Volume, "offset", f.Location.Offset, "error", err)
 	}
 	if len(found) < scrubMost {
@@ -161,9 +166,12 @@ func (s *Store) foundDamaged(stream *store.Stream, f *store.FragmentInfo, err er
 // verifies that it is the record that the row tells of and that both of its checksums hold. pace is
 // called with each number of bytes (at most 256 KiB) before they are read; its error ends the
 // reading and is returned. ErrCorrupt, ErrGone.
-func VerifyRecord(ctx context.Context, volumes VolumeReader, f store.FragmentInfo, pace func(n int) error) (_ *media.Fragment, err error) {
+func VerifyRecord(
+	ctx context.Context, volumes VolumeReader, f store.FragmentInfo, pace func(n int) error,
+) (_ *media.Fragment, err error) {
 	loc := f.Location
-	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength || loc.Length < loc.MetaLength {
+	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
+		loc.Length < loc.MetaLength {
 		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
 	}
 	body, err := volumes.Open(ctx, loc)

@@ -46,7 +46,8 @@ func TestScrub(t *testing.T) {
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
 	s, err := local.New(t.Context(), local.Options{
-		Index: x, Volumes: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry),
+		Index: x, Volumes: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Metrics: local.NewMetrics(registry),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,13 +75,15 @@ func TestScrub(t *testing.T) {
 	for _, f := range fragments {
 		bytes += f.Location.Length
 	}
-	if got := metric(t, registry, "weir_store_scrubbed_bytes_total"); got > float64(bytes) || got < float64(bytes)*0.9 {
+	if got := metric(t, registry, "weir_store_scrubbed_bytes_total"); got > float64(bytes) ||
+		got < float64(bytes)*0.9 {
 		t.Errorf("%v bytes were read of %d", got, bytes)
 	}
 	scrub(2, 2)
 	for _, f := range fragments {
 		_, err := storetest.ReadPayload(t.Context(), s, st.ID, f)
-		if want := f.Number == head.Number || f.Number == payload.Number; errors.Is(err, store.ErrCorrupt) != want || (err != nil) != want {
+		want := f.Number == head.Number || f.Number == payload.Number
+		if errors.Is(err, store.ErrCorrupt) != want || (err != nil) != want {
 			t.Errorf("fragment %d reads with %v", f.Number, err)
 		}
 	}
@@ -91,7 +94,8 @@ func TestScrub(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := newStream(t, s, "other", 24)
-	if _, err := storetest.Append(t.Context(), s, other, storetest.Record(clock, 1, 100)); err != nil {
+	if _, err := storetest.Append(t.Context(), s, other, storetest.Record(clock, 1,
+		100)); err != nil {
 		t.Fatal(err)
 	}
 	scrub(0, 2)

@@ -76,7 +76,8 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 	defer release(st.appending)
 	err = s.idx.SealVolume(ctx, sealed)
 	st.mu.Lock()
-	st.sealed = max(st.sealed, store.Number(sealed.Number.Max)) // after an error it may be sealed or not
+	// after an error it may be sealed or not
+	st.sealed = max(st.sealed, store.Number(sealed.Number.Max))
 	st.mu.Unlock()
 	if err == nil {
 		s.metrics.SealedVolumes.Inc()
@@ -85,7 +86,9 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 }
 
 // footer makes the footer of a volume from its rows.
-func (s *Store) footer(ctx context.Context, b index.VolumeInfo) ([]byte, index.SealedVolume, error) {
+func (s *Store) footer(
+	ctx context.Context, b index.VolumeInfo,
+) ([]byte, index.SealedVolume, error) {
 	sealed := index.SealedVolume{Name: b.Name, Stream: b.Stream}
 	hot, err := s.idx.Hot(ctx, b.Stream, store.Query{Order: store.BySequence}, minTime)
 	if err != nil {
@@ -123,7 +126,8 @@ func (s *Store) footer(ctx context.Context, b index.VolumeInfo) ([]byte, index.S
 	}
 	footer, err := record.EncodeFooter(sets, replaced, packed)
 	if err != nil {
-		return nil, sealed, fmt.Errorf("%w: %w", index.ErrUnsealable, err) // rows that no table can hold stay rows
+		// rows that no table can hold stay rows
+		return nil, sealed, fmt.Errorf("%w: %w", index.ErrUnsealable, err)
 	}
 	// The rows go when this is written, so it is read back before.
 	t, err := record.DecodeFooter(footer)
@@ -132,7 +136,8 @@ func (s *Store) footer(ctx context.Context, b index.VolumeInfo) ([]byte, index.S
 	}
 	again, err := t.Fragments(b.Name, sealed.Sets)
 	if err != nil || !reflect.DeepEqual(again, rows) {
-		return nil, sealed, fmt.Errorf("the table reads as something else: %w", errors.Join(index.ErrUnsealable, err))
+		return nil, sealed, fmt.Errorf("the table reads as something else: %w",
+			errors.Join(index.ErrUnsealable, err))
 	}
 	describe(&sealed, t)
 	return footer, sealed, nil
@@ -140,7 +145,8 @@ func (s *Store) footer(ctx context.Context, b index.VolumeInfo) ([]byte, index.S
 
 // describe fills in what the row of a sealed volume tells of its fragments.
 func describe(b *index.SealedVolume, t *record.Table) {
-	b.Count, b.Number, b.Sequence, b.Server, b.Producer = t.Count, t.Numbers, t.Sequences, t.ServerTimes, t.ProducerTimes
+	b.Count, b.Number, b.Sequence, b.Server, b.Producer = t.Count, t.Numbers, t.Sequences,
+		t.ServerTimes, t.ProducerTimes
 }
 
 // notSealed is ErrExists when a sealed volume has a fragment of this number. Only a number that was

@@ -31,7 +31,9 @@ type reader struct {
 }
 
 // hot is Index.Hot with the rows that wait.
-func (r *reader) hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (index.Hot, error) {
+func (r *reader) hot(
+	ctx context.Context, id store.StreamID, q store.Query, edge int64,
+) (index.Hot, error) {
 	rows := r.waiting(id)
 	hot, err := r.idx.Hot(ctx, id, q, edge)
 	addWaiting(&hot, rows, &q, edge)
@@ -49,7 +51,8 @@ func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, edge 
 		if f.Sequence <= table {
 			continue
 		}
-		hot.HighWater.Number, hot.HighWater.Sequence = max(hot.HighWater.Number, f.Number), max(hot.HighWater.Sequence, f.Sequence)
+		hot.HighWater.Number, hot.HighWater.Sequence = max(hot.HighWater.Number, f.Number),
+			max(hot.HighWater.Sequence, f.Sequence)
 		if f.ServerTimestamp >= edge && q.Selects(f) {
 			hot.Fragments = append(hot.Fragments, *f)
 		}
@@ -65,7 +68,9 @@ func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, edge 
 
 // list is Store.List over what is stored; fragments with a server timestamp before edge are left
 // out.
-func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, edge int64) ([]store.FragmentInfo, error) {
+func (r *reader) list(
+	ctx context.Context, id store.StreamID, q store.Query, edge int64,
+) ([]store.FragmentInfo, error) {
 	hot, err := r.hot(ctx, id, q, edge)
 	if err != nil {
 		return nil, err
@@ -81,7 +86,8 @@ func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, edg
 		if _, gone := slices.BinarySearch(hot.Gone, f.Number); gone {
 			return false
 		}
-		at := before(&q, rows, f) // the same fragment is there when its volume was sealed in between
+		// the same fragment is there when its volume was sealed in between
+		at := before(&q, rows, f)
 		return at == len(rows) || rows[at].Number != f.Number
 	}
 	var found []store.FragmentInfo // of sealed volumes, in order
@@ -113,7 +119,8 @@ func (r *reader) list(ctx context.Context, id store.StreamID, q store.Query, edg
 }
 
 // add puts what keep keeps of a sealed volume in its places in found.
-func (r *reader) add(ctx context.Context, q *store.Query, b *index.SealedVolume, found []store.FragmentInfo, keep func(*store.FragmentInfo) bool) ([]store.FragmentInfo, error) {
+func (r *reader) add(ctx context.Context, q *store.Query, b *index.SealedVolume,
+	found []store.FragmentInfo, keep func(*store.FragmentInfo) bool) ([]store.FragmentInfo, error) {
 	t, err := r.table(ctx, b)
 	if t == nil {
 		return found, err
@@ -148,7 +155,8 @@ func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Tabl
 	}
 	t, err := readTable(ctx, r.volumes, b.Footer)
 	if err == nil && len(t.Sets) != len(b.Sets) {
-		err = fmt.Errorf("%w: table with %d track sets, its row has %d", store.ErrCorrupt, len(t.Sets), len(b.Sets))
+		err = fmt.Errorf("%w: table with %d track sets, its row has %d", store.ErrCorrupt,
+			len(t.Sets), len(b.Sets))
 	}
 	switch {
 	case err == nil:
@@ -157,7 +165,8 @@ func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Tabl
 	case errors.Is(err, store.ErrGone):
 		return nil, nil
 	case errors.Is(err, store.ErrCorrupt):
-		r.log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name, "error", err)
+		r.log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name,
+			"error", err)
 		r.damaged()
 		return nil, nil
 	}
@@ -165,8 +174,11 @@ func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Tabl
 }
 
 // readTable reads and verifies the footer at a place.
-func readTable(ctx context.Context, volumes VolumeReader, at store.Location) (*record.Table, error) {
-	if at.Length < record.HeaderSize+record.FooterTrailer || at.Length > record.MaxMetaLength+record.FooterTrailer {
+func readTable(
+	ctx context.Context, volumes VolumeReader, at store.Location,
+) (*record.Table, error) {
+	if at.Length < record.HeaderSize+record.FooterTrailer ||
+		at.Length > record.MaxMetaLength+record.FooterTrailer {
 		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
 	}
 	body, err := volumes.Open(ctx, at)
@@ -185,14 +197,18 @@ func readTable(ctx context.Context, volumes VolumeReader, at store.Location) (*r
 }
 
 // fragment gives one fragment, past retention or not. ErrNotFound.
-func (r *reader) fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+func (r *reader) fragment(
+	ctx context.Context, id store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
 	f, _, err := r.fragmentAndNext(ctx, id, n, 0)
 	return f, err
 }
 
 // fragmentAndNext gives one fragment, and up to most others with greater numbers where they lie in
 // the same table, of which all is read to find one. ErrNotFound.
-func (r *reader) fragmentAndNext(ctx context.Context, id store.StreamID, n store.Number, most int) (store.FragmentInfo, []store.FragmentInfo, error) {
+func (r *reader) fragmentAndNext(
+	ctx context.Context, id store.StreamID, n store.Number, most int,
+) (store.FragmentInfo, []store.FragmentInfo, error) {
 	for _, f := range r.waiting(id) {
 		if f.Number != n {
 			continue
@@ -210,13 +226,17 @@ func (r *reader) fragmentAndNext(ctx context.Context, id store.StreamID, n store
 }
 
 // sealedFragment gives a fragment of a sealed volume. ErrNotFound.
-func (r *reader) sealedFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+func (r *reader) sealedFragment(
+	ctx context.Context, id store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
 	f, _, err := r.sealedAndNext(ctx, id, n, 0)
 	return f, err
 }
 
 // sealedAndNext is fragmentAndNext for sealed volumes.
-func (r *reader) sealedAndNext(ctx context.Context, id store.StreamID, n store.Number, most int) (f store.FragmentInfo, next []store.FragmentInfo, err error) {
+func (r *reader) sealedAndNext(
+	ctx context.Context, id store.StreamID, n store.Number, most int,
+) (f store.FragmentInfo, next []store.FragmentInfo, err error) {
 	if n <= 0 {
 		return f, nil, store.ErrNotFound
 	}
@@ -240,12 +260,13 @@ func (r *reader) sealedAndNext(ctx context.Context, id store.StreamID, n store.N
 				continue
 			}
 			behind := 0
-			found, err := t.Choose(make([]store.FragmentInfo, 0, 1+most), b.Name, b.Sets, func(f *store.FragmentInfo) bool {
-				if f.Number > n {
-					behind++
-				}
-				return f.Number == n || f.Number > n && behind <= most
-			})
+			found, err := t.Choose(make([]store.FragmentInfo, 0, 1+most), b.Name, b.Sets,
+				func(f *store.FragmentInfo) bool {
+					if f.Number > n {
+						behind++
+					}
+					return f.Number == n || f.Number > n && behind <= most
+				})
 			if err != nil {
 				return f, nil, err
 			}
@@ -257,7 +278,10 @@ func (r *reader) sealedAndNext(ctx context.Context, id store.StreamID, n store.N
 			if err != nil {
 				return f, nil, err
 			}
-			isGone := func(f store.FragmentInfo) bool { _, ok := slices.BinarySearch(gone, f.Number); return ok }
+			isGone := func(f store.FragmentInfo) bool {
+				_, ok := slices.BinarySearch(gone, f.Number)
+				return ok
+			}
 			if f = found[at]; isGone(f) {
 				return store.FragmentInfo{}, nil, store.ErrNotFound
 			}

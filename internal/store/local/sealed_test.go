@@ -17,7 +17,9 @@ import (
 // sealedDir makes a directory with one stream of four sealed volumes of five fragments. One
 // fragment was replaced while it was a row and one after it was sealed; retention was made longer
 // on the way.
-func sealedDir(t *testing.T) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
+func sealedDir(
+	t *testing.T,
+) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
 	t.Helper()
 	clock, dir = storetest.NewClock(), t.TempDir()
 	for v := range 4 {
@@ -27,7 +29,8 @@ func sealedDir(t *testing.T) (dir string, clock *storetest.Clock, stream store.S
 			stream, err = s.CreateStream(t.Context(), store.Stream{Name: "cam", RetentionHours: 24})
 		}
 		if v == 2 {
-			stream, err = s.UpdateStream(t.Context(), stream.ID, "", func(st *store.Stream) error { st.RetentionHours = 240; return nil })
+			stream, err = s.UpdateStream(t.Context(), stream.ID, "",
+				func(st *store.Stream) error { st.RetentionHours = 240; return nil })
 		}
 		if err == nil {
 			err = s.Sweep(t.Context())
@@ -69,7 +72,8 @@ func sealedDir(t *testing.T) (dir string, clock *storetest.Clock, stream store.S
 func loseIndex(t *testing.T, dir string) {
 	t.Helper()
 	for _, name := range []string{"index.db", "index.db-wal"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +97,8 @@ func TestLostIndexOfSealedVolumes(t *testing.T) {
 		t.Fatalf("%+v, want %+v, %v", list, fragments, err)
 	}
 	f, err := storetest.Append(t.Context(), s, stream.ID, storetest.Record(clock, 99, 100))
-	if last := fragments[len(fragments)-1]; err != nil || f.Sequence != last.Sequence+1 || f.Number <= last.Number {
+	if last := fragments[len(fragments)-1]; err != nil || f.Sequence != last.Sequence+1 ||
+		f.Number <= last.Number {
 		t.Fatalf("%+v behind %+v, %v", f, last, err)
 	}
 }
@@ -161,7 +166,8 @@ func TestLostIndexFaults(t *testing.T) {
 			}
 			var faults localtest.Faults
 			faults.Fail(method, how)
-			if _, err := local.New(t.Context(), local.Options{Index: faults.Index(x), Volumes: b, Clock: clock.Now}); !errors.Is(err, localtest.ErrInjected) {
+			if _, err := local.New(t.Context(), local.Options{Index: faults.Index(x), Volumes: b,
+				Clock: clock.Now}); !errors.Is(err, localtest.ErrInjected) {
 				t.Fatalf("%s, %v: %v", method, how, err)
 			}
 			sameFragments(t, checkDir(t, copied, clock), fragments)

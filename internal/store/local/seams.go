@@ -80,7 +80,8 @@ type StreamRows interface {
 	// UpdateStream reads, changes and writes one stream in one transaction. change may be called
 	// more than once; its error is returned as it is and nothing is written. ID, Name,
 	// CreatedMillis and NumberTag never change.
-	UpdateStream(ctx context.Context, id store.StreamID, change func(*store.Stream) error) (store.Stream, error)
+	UpdateStream(ctx context.Context, id store.StreamID,
+		change func(*store.Stream) error) (store.Stream, error)
 	// DeleteStream marks a stream deleted and drops its sessions: no other method but
 	// DeletedStreams, PurgeStream and the methods of VolumeRows sees it any more, and its name is
 	// free. check is called inside the transaction with the stream as it stands; its error is
@@ -119,7 +120,8 @@ type FragmentRows interface {
 	// aside, with a server timestamp of edge or later. They come in q's order: ByNumber by
 	// Number.Min, ByNumberNewest by Number.Max downwards, BySequence by Sequence.Min. With an after
 	// that is not 0 only those behind it in that order.
-	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int) ([]index.SealedVolume, error)
+	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64,
+		limit int) ([]index.SealedVolume, error)
 	// Gone tells which fragments of a stream's sealed volumes were replaced since, in ascending
 	// order.
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
@@ -172,7 +174,8 @@ type SessionRows interface {
 	// same millisecond the earliest opened, never the new one, and returns their IDs. ErrNotFound
 	// when there is no such stream, ErrExists when the ID is taken, ErrFull when the sessions of
 	// all streams would take more bytes than the limits allow.
-	OpenSession(ctx context.Context, s store.Session, limits index.SessionLimits, now int64) (closed []string, err error)
+	OpenSession(ctx context.Context, s store.Session, limits index.SessionLimits,
+		now int64) (closed []string, err error)
 	// Session gives a session. ErrNotFound when there is none.
 	Session(ctx context.Context, id string) (store.Session, error)
 	// Checkpoint replaces a session's checkpoint. ErrNotFound; ErrFull when it is longer than the
@@ -215,7 +218,8 @@ type Volumes interface {
 	// nil when from is greater than 0 or that is damaged. end is where the last whole record ends.
 	// ErrNotFound when the volume is not there; ErrCorrupt when it does not begin as a volume must,
 	// and then nothing is changed. Only for volumes that are not written.
-	Recover(ctx context.Context, name string, from int64, found func(loc store.Location, head []byte) error) (s *store.Stream, end, cut int64, err error)
+	Recover(ctx context.Context, name string, from int64, found func(loc store.Location,
+		head []byte) error) (s *store.Stream, end, cut int64, err error)
 	// Space tells how many bytes may still be stored, and how many there are room for in all; both
 	// math.MaxInt64 when there is no telling.
 	Space(ctx context.Context) (free, total int64, err error)

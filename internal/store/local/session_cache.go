@@ -14,10 +14,12 @@ const maxSessionBytes = 16 << 20
 // (OpenSession, Checkpoint, DeleteStream, the sweep) lets go of it here, also when the change
 // failed, since it may have been applied. It takes maxSessionBytes at most.
 type sessionCache struct {
-	mu      sync.Mutex
-	rows    map[string]store.Session
-	bytes   int
-	changes int // how often rows were let go of: what was read from the index before the last change is not kept
+	mu    sync.Mutex
+	rows  map[string]store.Session
+	bytes int
+	// how often rows were let go of: what was read from the index before the last change is not
+	// kept
+	changes int
 }
 
 func (c *sessionCache) get(id string) (row store.Session, changes int, ok bool) {

@@ -26,10 +26,13 @@ const (
 // than their share of the index. A session for which there is no space, on the disk or within the
 // bounds, is kept in memory, so that what is stored can be watched: it ends with the process at the
 // latest. ErrNotFound when there is no such stream, ErrExists when the ID is taken.
-func (s *Store) OpenSession(ctx context.Context, session store.Session, limit int) (closed []string, err error) {
+func (s *Store) OpenSession(
+	ctx context.Context, session store.Session, limit int,
+) (closed []string, err error) {
 	err = s.room(ctx, session.Size())
 	if err == nil {
-		limits := index.SessionLimits{Count: limit, StreamBytes: maxStreamSessionBytes, Bytes: maxIndexSessionBytes}
+		limits := index.SessionLimits{Count: limit, StreamBytes: maxStreamSessionBytes,
+			Bytes: maxIndexSessionBytes}
 		closed, err = s.idx.OpenSession(ctx, session, limits, s.now())
 		for _, id := range closed {
 			s.sessions.forget(id)
@@ -39,7 +42,8 @@ func (s *Store) OpenSession(ctx context.Context, session store.Session, limit in
 		if _, err = s.state(ctx, session.Stream); err == nil {
 			var first bool
 			if closed, first = s.fleeting.open(session, limit, s.now()); first {
-				s.log.Warn("playback sessions are kept in memory only until there is space", "error", full)
+				s.log.Warn("playback sessions are kept in memory only until there is space",
+					"error", full)
 			}
 		}
 	}
@@ -111,7 +115,9 @@ func (f *fleetingSessions) index(id string) int {
 
 // open adds a session and closes those beyond limit of its stream and kind (0: no limit), and of
 // all streams those beyond the bytes. It tells whether there are no others.
-func (f *fleetingSessions) open(session store.Session, limit int, now int64) (closed []string, first bool) {
+func (f *fleetingSessions) open(
+	session store.Session, limit int, now int64,
+) (closed []string, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	count, bytes := 0, int64(0)
@@ -124,7 +130,8 @@ func (f *fleetingSessions) open(session store.Session, limit int, now int64) (cl
 		if counts {
 			count++
 		}
-		if bytes += s.Size(); bytes+session.Size() > maxFleetingBytes || counts && limit > 0 && count >= limit {
+		if bytes += s.Size(); bytes+session.Size() > maxFleetingBytes || counts && limit > 0 &&
+			count >= limit {
 			bytes -= s.Size()
 			closed = append(closed, s.ID)
 			continue

@@ -16,8 +16,10 @@ type FullPolicy string
 
 // What happens then.
 const (
-	StopWhenFull FullPolicy = "stop"          // what is new is refused with ErrFull until there is space again
-	DeleteOldest FullPolicy = "delete-oldest" // the oldest volumes of all streams are deleted before it comes to that
+	// what is new is refused with ErrFull until there is space again
+	StopWhenFull FullPolicy = "stop"
+	// the oldest volumes of all streams are deleted before it comes to that
+	DeleteOldest FullPolicy = "delete-oldest"
 )
 
 // spaceInterval is how often Run measures the free space. At 100 MB/s no more than a tenth of the
@@ -81,7 +83,8 @@ func (s *Store) room(ctx context.Context, need int64) error {
 	case s.space.wake <- struct{}{}:
 	default:
 	}
-	return fmt.Errorf("%w: %d bytes are free, %d of them are kept", store.ErrFull, free, s.o.MinFree)
+	return fmt.Errorf("%w: %d bytes are free, %d of them are kept", store.ErrFull, free,
+		s.o.MinFree)
 }
 
 // roomForRow refuses a new stream, or a longer row of one, when there is next to nothing left.
@@ -157,7 +160,8 @@ func (s *Store) below(free int64, mark float64) bool {
 func (s *Store) tellSpace(free int64) {
 	switch full := s.below(free, 1); {
 	case full && !s.Full():
-		s.log.Error("disk is full, fragments are refused until there is space again", "free", free, "min_free", s.o.MinFree)
+		s.log.Error("disk is full, fragments are refused until there is space again", "free", free,
+			"min_free", s.o.MinFree)
 		s.metrics.Stopped.Set(1)
 		s.space.full.Store(true)
 		s.space.low = true
@@ -168,7 +172,8 @@ func (s *Store) tellSpace(free int64) {
 	}
 	switch low := s.below(free, lowSpace); {
 	case low && !s.space.low && s.o.WhenFull != DeleteOldest && s.o.MinFree > 0:
-		s.log.Warn("disk is nearly full, fragments will be refused", "free", free, "min_free", s.o.MinFree)
+		s.log.Warn("disk is nearly full, fragments will be refused", "free", free, "min_free",
+			s.o.MinFree)
 		s.space.low = true
 	case !low && !s.below(free, lowSpace*1.1):
 		s.space.low = false
@@ -210,7 +215,9 @@ func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) err
 
 // oldestVolume gives the volume in one of the states whose last fragment is the oldest; nil when
 // there is none. Of open ones only those of leastOpen bytes count.
-func (s *Store) oldestVolume(ctx context.Context, states ...index.VolumeState) (oldest *index.VolumeInfo, err error) {
+func (s *Store) oldestVolume(
+	ctx context.Context, states ...index.VolumeState,
+) (oldest *index.VolumeInfo, err error) {
 	for _, state := range states {
 		var volumes []index.VolumeInfo
 		if state == index.VolumeOpen {

@@ -31,7 +31,8 @@ func onDisk(t *testing.T, disk *localtest.Disk, o local.Options) *local.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Volumes, err = volume.Open("/volumes", volume.Options{FS: disk, MaxSize: 20_000}); err != nil {
+	if o.Volumes, err = volume.Open("/volumes", volume.Options{FS: disk,
+		MaxSize: 20_000}); err != nil {
 		t.Fatal(err)
 	}
 	o.Index = x
@@ -76,7 +77,8 @@ func TestMinFree(t *testing.T) {
 	clock, disk := storetest.NewClock(), localtest.NewDisk(10*keep)
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
-	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry)})
+	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep,
+		Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry)})
 	cam := newStream(t, s, "cam", 24)
 	var stored []store.FragmentInfo
 	warned := 0
@@ -104,7 +106,8 @@ func TestMinFree(t *testing.T) {
 		t.Fatalf("warned at fragment %d of %d", warned, len(stored))
 	}
 	for range 3 {
-		if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1, 10_000)); !errors.Is(err, store.ErrFull) {
+		if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1,
+			10_000)); !errors.Is(err, store.ErrFull) {
 			t.Fatal(err)
 		}
 		if err := s.CheckSpace(t.Context()); err != nil {
@@ -120,11 +123,13 @@ func TestMinFree(t *testing.T) {
 	if err := s.CheckSpace(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if stopped, free := metric(t, registry, "weir_store_ingest_stopped"), metric(t, registry, "weir_store_free_bytes"); stopped != 1 || free != keep/2 {
+	if stopped, free := metric(t, registry, "weir_store_ingest_stopped"), metric(t, registry,
+		"weir_store_free_bytes"); stopped != 1 || free != keep/2 {
 		t.Fatalf("metrics: stopped %v, %v free", stopped, free)
 	}
 	disk.SetRoom(10 * keep)
-	if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1, 10_000)); err != nil {
+	if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1,
+		10_000)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.CheckSpace(t.Context()); err != nil {
@@ -133,7 +138,8 @@ func TestMinFree(t *testing.T) {
 	if metric(t, registry, "weir_store_ingest_stopped") != 0 {
 		t.Fatal("the metrics say that fragments are refused")
 	}
-	for text, want := range map[string]int{"nearly full": 1, "disk is full": 1, "fragments are stored": 1} {
+	for text, want := range map[string]int{"nearly full": 1, "disk is full": 1,
+		"fragments are stored": 1} {
 		if got := strings.Count(log.String(), text); got != want {
 			t.Errorf("%q is said %d times:\n%s", text, got, &log)
 		}
@@ -145,7 +151,8 @@ func TestMinFree(t *testing.T) {
 func TestDeleteOldest(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), localtest.NewDisk(6*keep)
-	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep, WhenFull: local.DeleteOldest})
+	s := onDisk(t, disk, local.Options{Clock: clock.Now, MinFree: keep,
+		WhenFull: local.DeleteOldest})
 	old, cam := newStream(t, s, "old", 1000), newStream(t, s, "cam", 1000)
 	add := func(id store.StreamID, seed int) store.FragmentInfo {
 		t.Helper()
@@ -160,7 +167,8 @@ func TestDeleteOldest(t *testing.T) {
 		return f
 	}
 	first := add(old, 0)
-	if f, err := s.Fragment(t.Context(), old, first.Number); err != nil { // from now on it is in memory
+	// from now on it is in memory
+	if f, err := s.Fragment(t.Context(), old, first.Number); err != nil {
 		t.Fatal(err)
 	} else if _, err := storetest.ReadPayload(t.Context(), s, old, f); err != nil {
 		t.Fatal(err)
@@ -262,7 +270,8 @@ func TestSpaceIsFreed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now, SweepInterval: 20 * time.Millisecond})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now,
+		SweepInterval: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +284,8 @@ func TestSpaceIsFreed(t *testing.T) {
 	fill := func(id store.StreamID, n int) {
 		t.Helper()
 		for i := range n {
-			if _, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, uint64(i), fragment)); err != nil {
+			if _, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, uint64(i),
+				fragment)); err != nil {
 				t.Fatal(err)
 			}
 			clock.Add(time.Minute)
@@ -283,7 +293,11 @@ func TestSpaceIsFreed(t *testing.T) {
 	}
 	freed := func(what string, before int64, fragments int) {
 		t.Helper()
-		eventually(t, 10*time.Second, what, func() bool { return before-used(t, mount, own) > int64(fragments)*fragment*9/10 }) // the index takes a little
+		// the index takes a little
+		eventually(t, 10*time.Second, what, func() bool {
+			return before-used(t, mount,
+				own) > int64(fragments)*fragment*9/10
+		})
 	}
 	empty := used(t, mount, own)
 	gone := newStream(t, s, "gone", 24)
@@ -317,17 +331,20 @@ func TestSpaceIsFreed(t *testing.T) {
 	}
 	// To the second: the first is there at two hours sharp and not a millisecond later.
 	clock.Add(time.UnixMilli(l[0].ServerTimestamp).Add(2 * time.Hour).Sub(clock.Now()))
-	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 || got[0].Number != l[0].Number {
+	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 ||
+		got[0].Number != l[0].Number {
 		t.Fatalf("at the end of retention: %v, %v", got, err)
 	}
 	clock.Add(time.Millisecond)
-	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 || got[0].Number != l[1].Number {
+	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 ||
+		got[0].Number != l[1].Number {
 		t.Fatalf("past retention: %v, %v", got, err)
 	}
 	// A longer retention keeps what there is, to what was hidden a moment ago.
 	retention := func(hours int) {
 		t.Helper()
-		if _, err := s.UpdateStream(t.Context(), cam, "", func(st *store.Stream) error { st.RetentionHours = hours; return nil }); err != nil {
+		if _, err := s.UpdateStream(t.Context(), cam, "",
+			func(st *store.Stream) error { st.RetentionHours = hours; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -336,7 +353,8 @@ func TestSpaceIsFreed(t *testing.T) {
 		t.Fatalf("%d fragments with a longer retention, %v", len(got), err)
 	}
 	// Within the hour: once the last fragment of the volume is past it.
-	clock.Add(time.UnixMilli(lastOfHour.ServerTimestamp).Add(3*time.Hour + time.Second).Sub(clock.Now()))
+	clock.Add(time.UnixMilli(lastOfHour.ServerTimestamp).Add(3*time.Hour +
+		time.Second).Sub(clock.Now()))
 	freed("past retention", full, 20)
 	full = used(t, mount, own)
 	retention(1)
@@ -362,18 +380,21 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now, MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now,
+		MinFree: keep, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeStore(t, s)
 	cam, other := newStream(t, s, "cam", 24), newStream(t, s, "other", 24)
 	session := func(id string, stream store.StreamID) store.Session {
-		return store.Session{ID: id, Stream: stream, ExpiresMillis: clock.Now().Add(time.Hour).UnixMilli(), Checkpoint: make([]byte, 50_000)}
+		return store.Session{ID: id, Stream: stream,
+			ExpiresMillis: clock.Now().Add(time.Hour).UnixMilli(), Checkpoint: make([]byte, 50_000)}
 	}
 	open := func(id string, stream store.StreamID, want ...string) {
 		t.Helper()
-		if closed, err := s.OpenSession(t.Context(), session(id, stream), 2); err != nil || !slices.Equal(closed, want) {
+		if closed, err := s.OpenSession(t.Context(), session(id, stream), 2); err != nil ||
+			!slices.Equal(closed, want) {
 			t.Fatalf("opening %q closed %q, want %q: %v", id, closed, want, err)
 		}
 	}
@@ -385,7 +406,8 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 	}
 	open("before", cam)
 	for i := 0; ; i++ {
-		if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, uint64(i), 10_000)); errors.Is(err, store.ErrFull) {
+		if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, uint64(i),
+			10_000)); errors.Is(err, store.ErrFull) {
 			break
 		} else if err != nil || i > 1000 {
 			t.Fatal(i, err)
@@ -406,7 +428,8 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 	open("x", other)
 	is("s17", store.ErrNotFound)
 	is("before", nil)
-	if err := s.Checkpoint(t.Context(), "before", make([]byte, 60_000)); !errors.Is(err, store.ErrFull) {
+	if err := s.Checkpoint(t.Context(), "before",
+		make([]byte, 60_000)); !errors.Is(err, store.ErrFull) {
 		t.Fatal(err)
 	}
 	if err := s.Checkpoint(t.Context(), "s19", []byte("far")); err != nil {
@@ -415,7 +438,8 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 	if got, err := s.Session(t.Context(), "s19"); err != nil || string(got.Checkpoint) != "far" {
 		t.Fatal(string(got.Checkpoint), err)
 	}
-	if _, err := s.OpenSession(t.Context(), session("y", "0123456789abcdef0123456789abcdef"), 2); !errors.Is(err, store.ErrNotFound) {
+	if _, err := s.OpenSession(t.Context(), session("y", "0123456789abcdef0123456789abcdef"),
+		2); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(log.String(), "kept in memory only"); n != 1 {
@@ -433,7 +457,7 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 func TestRealFullDisk(t *testing.T) {
 	mount, own := small(t, 24<<20)
 	if !own {
-		t.Log("mount is not allowed: TestMinFree and TestEveryCallFails show what can be shown without")
+		t.Log("mount is not allowed: TestMinFree and TestEveryCallFails show the rest")
 		return
 	}
 	clock := storetest.NewClock()
@@ -450,7 +474,8 @@ func TestRealFullDisk(t *testing.T) {
 	old, cam := newStream(t, s, "old", 24), newStream(t, s, "cam", 24)
 	var stored []store.FragmentInfo
 	for i := range 20 {
-		if _, err := storetest.Append(t.Context(), s, old, storetest.Record(clock, uint64(i), 300_000)); err != nil {
+		if _, err := storetest.Append(t.Context(), s, old, storetest.Record(clock, uint64(i),
+			300_000)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -465,7 +490,8 @@ func TestRealFullDisk(t *testing.T) {
 		stored = append(stored, f)
 	}
 	for range 5 { // until not a byte is left for the index either
-		if f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 77, 3000)); err == nil {
+		if f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 77,
+			3000)); err == nil {
 			stored = append(stored, f)
 		} else if !errors.Is(err, store.ErrFull) {
 			t.Fatal(err)

@@ -90,7 +90,8 @@ func BenchmarkSpinningDisk(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			v, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{FS: disk, SyncInterval: interval})
+			v, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{FS: disk,
+				SyncInterval: interval})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -102,7 +103,8 @@ func BenchmarkSpinningDisk(b *testing.B) {
 			rec := storetest.Record(clock, 1, benchFragment)
 			var ids []store.StreamID
 			for p := range producers {
-				st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(p), RetentionHours: 24})
+				st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(p),
+					RetentionHours: 24})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -63,7 +63,9 @@ func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream
 
 // ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater
 // than after, by name in byte order. The name of the last one is the cursor of the next call.
-func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error) {
+func (s *Store) ListStreams(
+	ctx context.Context, prefix, after string, limit int,
+) ([]store.Stream, error) {
 	list, err := s.idx.ListStreams(ctx, prefix, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list streams: %w", err)
@@ -78,7 +80,9 @@ func (s *Store) ListStreams(ctx context.Context, prefix, after string, limit int
 // its space soon. A longer one keeps what there is; volumes that were wholly past the one before do
 // not come back, whether they had been freed yet or not. ErrFull when there is no room and the
 // change makes the retention longer or the stream's row; any other change works on a full disk too.
-func (s *Store) UpdateStream(ctx context.Context, id store.StreamID, version string, change func(*store.Stream) error) (store.Stream, error) {
+func (s *Store) UpdateStream(
+	ctx context.Context, id store.StreamID, version string, change func(*store.Stream) error,
+) (store.Stream, error) {
 	next := randomText(alphanumerics, 20)
 	shorter := false
 	row, err := s.changeStream(ctx, id, func(st *store.Stream) error {
@@ -108,7 +112,9 @@ func (s *Store) UpdateStream(ctx context.Context, id store.StreamID, version str
 // TagStream changes a stream's tags and leaves its Version; durable on return. change may be called
 // more than once; its error is in the returned chain and leaves the tags as they were. ErrNotFound;
 // ErrFull as from UpdateStream.
-func (s *Store) TagStream(ctx context.Context, id store.StreamID, change func(tags map[string]string) error) error {
+func (s *Store) TagStream(
+	ctx context.Context, id store.StreamID, change func(tags map[string]string) error,
+) error {
 	_, err := s.changeStream(ctx, id, func(st *store.Stream) error { return change(st.Tags) })
 	if err != nil {
 		return fmt.Errorf("tag stream %s: %w", id, err)
@@ -116,7 +122,9 @@ func (s *Store) TagStream(ctx context.Context, id store.StreamID, change func(ta
 	return nil
 }
 
-func (s *Store) changeStream(ctx context.Context, id store.StreamID, change func(*store.Stream) error) (store.Stream, error) {
+func (s *Store) changeStream(
+	ctx context.Context, id store.StreamID, change func(*store.Stream) error,
+) (store.Stream, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
 		return store.Stream{}, err

@@ -96,7 +96,8 @@ func (s *Store) sweepIdle(ctx context.Context) error {
 			continue
 		}
 		now := s.now()
-		if b.LastServerTimestamp >= now-s.o.IdleVolume.Milliseconds() && b.LastServerTimestamp >= retentionEdge(st.stream.Load(), now) {
+		if b.LastServerTimestamp >= now-s.o.IdleVolume.Milliseconds() &&
+			b.LastServerTimestamp >= retentionEdge(st.stream.Load(), now) {
 			continue
 		}
 		errs = append(errs, s.closeVolume(ctx, st, b))

@@ -41,12 +41,25 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 		tear func(t *testing.T, path string)
 		lost int
 	}{
-		"nothing":              {func(*testing.T, string) {}, 0},
-		"cut in the payload":   {func(t *testing.T, path string) { cut(t, path, last(1).Offset+last(1).Length-10) }, 1},
-		"zeroes":               {func(t *testing.T, path string) { zero(t, path, last(1).Offset+last(1).MetaLength+100) }, 1},
-		"cut in the header":    {func(t *testing.T, path string) { cut(t, path, last(1).Offset+20) }, 1},
-		"cut in the third":     {func(t *testing.T, path string) { cut(t, path, last(3).Offset+20) }, 3},
-		"zeroes from the head": {func(t *testing.T, path string) { zero(t, path, last(2).Offset) }, 2},
+		"nothing": {func(*testing.T, string) {}, 0},
+		"cut in the payload": {func(t *testing.T, path string) {
+			cut(t, path,
+				last(1).Offset+last(1).Length-10)
+		}, 1},
+		"zeroes": {func(t *testing.T, path string) {
+			zero(t, path,
+				last(1).Offset+last(1).MetaLength+100)
+		}, 1},
+		"cut in the header": {func(t *testing.T, path string) {
+			cut(t, path,
+				last(1).Offset+20)
+		}, 1},
+		"cut in the third": {func(t *testing.T, path string) {
+			cut(t, path,
+				last(3).Offset+20)
+		}, 3},
+		"zeroes from the head": {func(t *testing.T, path string) { zero(t, path, last(2).Offset) },
+			2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := localtest.CopyDir(t, clean)
@@ -61,7 +74,8 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(r.Problems) != c.lost {
-				t.Errorf("the check finds %d problems of %d: %v", len(r.Problems), c.lost, r.Problems)
+				t.Errorf("the check finds %d problems of %d: %v", len(r.Problems), c.lost,
+					r.Problems)
 			}
 			for _, p := range r.Problems {
 				if p.Kind != "damaged-fragment" {
@@ -71,7 +85,8 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			var log bytes.Buffer
 			registry := prometheus.NewRegistry()
 			s, err := local.New(t.Context(), local.Options{
-				Index: x, Volumes: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: local.NewMetrics(registry),
+				Index: x, Volumes: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log,
+					nil)), Metrics: local.NewMetrics(registry),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -83,7 +98,8 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			if n := metric(t, registry, "weir_store_damaged_fragments"); int(n) != c.lost {
 				t.Errorf("the metric is %v of %d", n, c.lost)
 			}
-			if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 9, 2000)); err != nil {
+			if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 9,
+				2000)); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
@@ -97,7 +113,8 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			}
 			for i, f := range l {
 				torn := i >= len(fragments)-c.lost && i < len(fragments)
-				if _, err := storetest.ReadPayload(t.Context(), s, st.ID, f); (err != nil) != torn || torn && !errors.Is(err, store.ErrCorrupt) {
+				if _, err := storetest.ReadPayload(t.Context(), s, st.ID,
+					f); (err != nil) != torn || torn && !errors.Is(err, store.ErrCorrupt) {
 					t.Errorf("fragment %d reads with %v", i, err)
 				}
 			}

@@ -157,8 +157,10 @@ func (t *tx) replaceBy(s *batchTail, old store.Number) error {
 }
 
 func (t *tx) insert(stream, volume int64, f *store.FragmentInfo) (n int64, err error) {
-	return t.exec(`INSERT INTO fragments (stream, number, sequence, producer_ts, server_ts, track_set, spans, payload_crc, partial,
-		blob, position, length, meta_length) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, number) DO NOTHING`,
+	return t.exec(`INSERT INTO fragments (stream, number, sequence, producer_ts, server_ts,
+		track_set, spans, payload_crc, partial,
+		blob, position, length, meta_length) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (stream, number) DO NOTHING`,
 		stream, int64(f.Number), f.Sequence, f.ProducerTimestamp, f.ServerTimestamp, f.TrackSet,
 		record.AppendSpans(nil, f.Spans), int64(f.PayloadCRC), truth(f.Partial),
 		volume, f.Location.Offset, f.Location.Length, f.Location.MetaLength)
@@ -206,7 +208,8 @@ func (t *tx) turn(s *batchTail, name string) error {
 		if err := t.closeVolumes(0, `WHERE b.stream = ? AND b.state = 0`, s.key); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 0, 0, 0)`, s.key, name); err != nil {
+		if _, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts)
+			VALUES (?, ?, 0, 0, 0)`, s.key, name); err != nil {
 			return err
 		}
 		err = t.row(b.dest(), volumeQuery+`WHERE b.name = ?`, name)
@@ -233,7 +236,8 @@ func (t *tx) mark(s *batchTail) error {
 
 func (t *tx) setMark(volume int64, m *mark) error {
 	m.unmarked = 0
-	_, err := t.exec(`UPDATE blobs SET indexed = ?, last_server_ts = ? WHERE key = ?`, m.indexed, m.last, volume)
+	_, err := t.exec(`UPDATE blobs SET indexed = ?, last_server_ts = ? WHERE key = ?`, m.indexed,
+		m.last, volume)
 	return err
 }
 
@@ -245,6 +249,7 @@ func (t *tx) replace(stream, number int64) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO gone (stream, number, blob) SELECT stream, ?, blob FROM sealed
-		WHERE stream = ? AND number_min <= ? AND number_max >= ? ON CONFLICT DO NOTHING`, number, stream, number, number)
+		WHERE stream = ? AND number_min <= ? AND number_max >= ? ON CONFLICT DO NOTHING`, number,
+		stream, number, number)
 	return err
 }

@@ -24,22 +24,27 @@ func (x *Reader) LastProducer(ctx context.Context, id store.StreamID) (int64, er
 		return 0, err
 	}
 	var hot, sealed, wide int64
-	err = x.readRow(ctx, []any{&hot, &sealed, &wide}, lastProducerQuery, int64(math.MinInt64), key, wideMillis)
+	err = x.readRow(ctx, []any{&hot, &sealed, &wide}, lastProducerQuery, int64(math.MinInt64), key,
+		wideMillis)
 	return max(hot, sealed, wide), err
 }
 
 // Of sealed volumes it looks at those that begin late enough (wideMillis) and at the wide ones.
-const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragments WHERE stream = ?2), ?1),
-	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 0 AND producer_min >=
+const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragments WHERE stream =
+	?2), ?1),
+	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 0 AND producer_min
+	>=
 		(SELECT MAX(producer_min) FROM sealed WHERE stream = ?2) - ?3), ?1),
 	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 1), ?1)`
 
 // The row of heads is written when rows of fragments go, not when they come: the greatest of both
 // is the high-water mark.
-const highWaterQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM fragments WHERE stream = h.stream),
+const highWaterQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM
+	fragments WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(sequence), 0) FROM fragments WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(number_max), 0) FROM sealed WHERE stream = h.stream),
-	(SELECT COALESCE(MAX(sequence_max), 0) FROM sealed WHERE stream = h.stream) FROM heads h JOIN streams s ON s.key = h.stream WHERE `
+	(SELECT COALESCE(MAX(sequence_max), 0) FROM sealed WHERE stream = h.stream) FROM heads h JOIN
+	streams s ON s.key = h.stream WHERE `
 
 // highWaterRow scans the columns of highWaterQuery.
 type highWaterRow struct {
@@ -49,7 +54,8 @@ type highWaterRow struct {
 }
 
 func (r *highWaterRow) dest() []any {
-	return []any{&r.h.Number, &r.h.Sequence, &r.number, &r.sequence, &r.h.SealedNumber, &r.h.SealedSequence}
+	return []any{&r.h.Number, &r.h.Sequence, &r.number, &r.sequence, &r.h.SealedNumber,
+		&r.h.SealedSequence}
 }
 
 func (r *highWaterRow) highWater() HighWater {
@@ -76,7 +82,8 @@ func (t *tx) keepHighWater(stream int64) error {
 }
 
 func (t *tx) setHighWater(stream int64, h HighWater) error {
-	_, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(h.Number), h.Sequence, stream)
+	_, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(h.Number),
+		h.Sequence, stream)
 	return err
 }
 
@@ -87,7 +94,8 @@ func truth(b bool) int64 {
 	return 0
 }
 
-const fragmentColumns = `f.number, f.sequence, f.producer_ts, f.server_ts, f.track_set, f.spans, f.payload_crc, f.partial,
+const fragmentColumns = `f.number, f.sequence, f.producer_ts, f.server_ts, f.track_set, f.spans,
+	f.payload_crc, f.partial,
 	f.blob, f.position, f.length, f.meta_length`
 
 // fragmentRow scans fragmentColumns.
@@ -102,7 +110,8 @@ type fragmentRow struct {
 func (r *fragmentRow) dest() []any {
 	f := &r.f
 	l := &f.Location
-	return []any{&f.Number, &f.Sequence, &f.ProducerTimestamp, &f.ServerTimestamp, &f.TrackSet, &r.spans, &r.crc, &r.partial,
+	return []any{&f.Number, &f.Sequence, &f.ProducerTimestamp, &f.ServerTimestamp, &f.TrackSet,
+		&r.spans, &r.crc, &r.partial,
 		&r.volume, &l.Offset, &l.Length, &l.MetaLength}
 }
 
@@ -117,7 +126,9 @@ func (r *fragmentRow) decode() (err error) {
 
 // fragmentRows reads the fragments of a query; the volumes' names, of which there are few, are
 // looked up with volumeName.
-func fragmentRows(ctx context.Context, query, volumeName *sql.Stmt, args ...any) ([]store.FragmentInfo, error) {
+func fragmentRows(
+	ctx context.Context, query, volumeName *sql.Stmt, args ...any,
+) ([]store.FragmentInfo, error) {
 	var list []store.FragmentInfo
 	var volumes []int64 // of the fragments
 	var r fragmentRow
@@ -149,13 +160,16 @@ func fragmentRows(ctx context.Context, query, volumeName *sql.Stmt, args ...any)
 
 // Hot implements local.Index. It is one transaction on a reading connection, which holds up nobody
 // but the checkpoint.
-func (x *Reader) Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (hot Hot, err error) {
+func (x *Reader) Hot(
+	ctx context.Context, id store.StreamID, q store.Query, edge int64,
+) (hot Hot, err error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return hot, err
 	}
 	text, args := hotQuery(key, q, edge)
-	query, done, err := x.snapshot(ctx, highWaterQuery+`h.stream = ? AND s.deleted = 0`, text, volumeNameQuery, goneQuery)
+	query, done, err := x.snapshot(ctx, highWaterQuery+`h.stream = ? AND s.deleted = 0`, text,
+		volumeNameQuery, goneQuery)
 	if err != nil {
 		return hot, err
 	}
@@ -246,7 +260,9 @@ func (x *Reader) Gone(ctx context.Context, id store.StreamID) ([]store.Number, e
 }
 
 // HotFragment implements local.Index.
-func (x *Reader) HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+func (x *Reader) HotFragment(
+	ctx context.Context, id store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return store.FragmentInfo{}, err
@@ -257,7 +273,8 @@ func (x *Reader) HotFragment(ctx context.Context, id store.StreamID, n store.Num
 			return err
 		}
 		return r.decode()
-	}, `SELECT `+fragmentColumns+`, b.name FROM fragments f JOIN blobs b ON b.key = f.blob WHERE f.stream = ? AND f.number = ?`, key, int64(n))
+	}, `SELECT `+fragmentColumns+`, b.name FROM fragments f JOIN blobs b ON b.key = f.blob WHERE
+		f.stream = ? AND f.number = ?`, key, int64(n))
 	if err == nil && r.f.Number == 0 {
 		err = store.ErrNotFound
 	}
@@ -265,7 +282,9 @@ func (x *Reader) HotFragment(ctx context.Context, id store.StreamID, n store.Num
 }
 
 // TrackSetID implements local.Index.
-func (x *SQLite) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (set int64, err error) {
+func (x *SQLite) TrackSetID(
+	ctx context.Context, id store.StreamID, hash [32]byte, data []byte,
+) (set int64, err error) {
 	err = x.add(ctx, visible, func(t *tx) error {
 		key, err := t.liveKey(id)
 		if err != nil {
@@ -276,7 +295,8 @@ func (x *SQLite) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byt
 			return err
 		}
 		_, err = t.exec(`INSERT INTO track_sets (stream, id, hash, tracks)
-			SELECT ?, COALESCE(MAX(id), 0) + 1, ?, ? FROM track_sets WHERE stream = ?`, key, hash[:], data, key)
+			SELECT ?, COALESCE(MAX(id), 0) + 1, ?, ? FROM track_sets WHERE stream = ?`, key,
+			hash[:], data, key)
 		if err != nil {
 			return err
 		}
@@ -292,12 +312,15 @@ func (x *Reader) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]
 		return nil, err
 	}
 	var data []byte
-	err = x.readRow(ctx, []any{&data}, `SELECT tracks FROM track_sets WHERE stream = ? AND id = ?`, key, set)
+	err = x.readRow(ctx, []any{&data}, `SELECT tracks FROM track_sets WHERE stream = ? AND id = ?`,
+		key, set)
 	return data, err
 }
 
 // Expire implements local.Index.
-func (x *SQLite) Expire(ctx context.Context, id store.StreamID, edge int64, limit int) (n int, err error) {
+func (x *SQLite) Expire(
+	ctx context.Context, id store.StreamID, edge int64, limit int,
+) (n int, err error) {
 	key, err := x.key(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil
@@ -343,8 +366,10 @@ func (t *tx) dropRows(stream, volume int64) error {
 	if err := t.keepHighWater(stream); err != nil {
 		return err
 	}
-	for _, table := range []string{`DELETE FROM sealed WHERE stream = ? AND blob = ?`, `DELETE FROM gone WHERE stream = ? AND blob = ?`,
-		`DELETE FROM replaced WHERE stream = ? AND blob = ?`, `DELETE FROM fragments WHERE stream = ? AND blob = ?`} {
+	for _, table := range []string{`DELETE FROM sealed WHERE stream = ? AND blob = ?`,
+		`DELETE FROM gone WHERE stream = ? AND blob = ?`,
+		`DELETE FROM replaced WHERE stream = ? AND blob = ?`,
+		`DELETE FROM fragments WHERE stream = ? AND blob = ?`} {
 		if _, err := t.exec(table, stream, volume); err != nil {
 			return err
 		}

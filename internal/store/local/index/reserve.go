@@ -43,7 +43,8 @@ func full(err error) error {
 	// The others are of the file that connections share: it cannot be made longer, or, where blocks
 	// are smaller than pages, a part of it cannot be filled.
 	switch code := failed.Code(); {
-	case code&0xff == sqlite3.SQLITE_FULL, code == sqlite3.SQLITE_IOERR_SHMSIZE, code == ioErrInPage:
+	case code&0xff == sqlite3.SQLITE_FULL, code == sqlite3.SQLITE_IOERR_SHMSIZE,
+		code == ioErrInPage:
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return err

@@ -21,7 +21,8 @@ type HighWater struct {
 type Hot struct {
 	Fragments []store.FragmentInfo // in the order of the query, at most its limit
 	HighWater HighWater
-	Gone      []store.Number // fragments of sealed volumes that were replaced since, in ascending order
+	// fragments of sealed volumes that were replaced since, in ascending order
+	Gone []store.Number
 }
 
 // SealedVolume is the one row of a sealed volume: where its packed table is and what is in it.
@@ -32,10 +33,12 @@ type SealedVolume struct {
 	Count    int            // fragments in the table
 	Number   record.Range   // of the fragments' numbers
 	Sequence record.Range
-	Server   record.Range   // of the fragments' server timestamps, milliseconds
-	Producer record.Range   // likewise of the producer timestamps
-	Sets     []int64        // ids of the track sets, by their place in the table
-	Replaced []store.Number // what the fragments of the volume replaced when they came; for AddSealed only, Sealed leaves it out
+	Server   record.Range // of the fragments' server timestamps, milliseconds
+	Producer record.Range // likewise of the producer timestamps
+	Sets     []int64      // ids of the track sets, by their place in the table
+	// what the fragments of the volume replaced when they came; for AddSealed only, Sealed leaves
+	// it out
+	Replaced []store.Number
 }
 
 // ErrUnsealable is of a volume that cannot have one row in the place of those of its fragments, or
@@ -57,7 +60,9 @@ type NewFragment struct {
 // Committed is what became of one NewFragment.
 type Committed struct {
 	Sequence int64 // the commit sequence it was given
-	Err      error // ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number; another: there may be a row or not
+	// ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number;
+	// another: there may be a row or not
+	Err error
 }
 
 // VolumeState is what the index knows of a volume's life.
@@ -65,10 +70,12 @@ type VolumeState uint8
 
 // States of a volume.
 const (
-	VolumeOpen   VolumeState = iota // may hold whole records behind Indexed that the index does not know
-	VolumeClosed                    // no record is written to it again, every record is known
-	VolumeDoomed                    // without rows, its bytes are to be deleted
-	VolumeSealed                    // its fragments have one row together, the packed table is in its footer
+	// may hold whole records behind Indexed that the index does not know
+	VolumeOpen   VolumeState = iota
+	VolumeClosed             // no record is written to it again, every record is known
+	VolumeDoomed             // without rows, its bytes are to be deleted
+	// its fragments have one row together, the packed table is in its footer
+	VolumeSealed
 )
 
 // VolumeInfo is the index's row of one volume.

@@ -24,12 +24,14 @@ const (
 
 func wide(s *SealedVolume) bool {
 	span := func(r record.Range) uint64 { return uint64(r.Max) - uint64(r.Min) }
-	return span(s.Number) > uint64(wideNumber) || span(s.Server) > uint64(wideMillis) || span(s.Producer) > uint64(wideMillis)
+	return span(s.Number) > uint64(wideNumber) || span(s.Server) > uint64(wideMillis) ||
+		span(s.Producer) > uint64(wideMillis)
 }
 
 // Replaced implements local.Index.
 func (x *Reader) Replaced(ctx context.Context, name string) ([]store.Number, error) {
-	return gone(x.readers.QueryContext(ctx, `SELECT r.number FROM blobs b JOIN replaced r ON r.stream = b.stream AND r.blob = b.key
+	return gone(x.readers.QueryContext(ctx, `SELECT r.number FROM blobs b JOIN replaced r ON
+		r.stream = b.stream AND r.blob = b.key
 		WHERE b.name = ? ORDER BY r.number`, name))
 }
 
@@ -38,7 +40,8 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 	return x.write(ctx, durable, func(t *tx) error {
 		t.forgetTails(s.Stream)
 		var key, stream int64
-		err := t.row([]any{&key, &stream}, `SELECT b.key, b.stream FROM blobs b JOIN streams s ON s.key = b.stream
+		err := t.row([]any{&key, &stream}, `SELECT b.key, b.stream FROM blobs b JOIN streams s ON
+			s.key = b.stream
 			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("blob %s is not closed: %w", s.Name, ErrUnsealable)
@@ -54,9 +57,11 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 			return err
 		}
 		if n != int64(s.Count) {
-			return fmt.Errorf("blob %s has %d fragments, its table %d: %w", s.Name, n, s.Count, ErrUnsealable)
+			return fmt.Errorf("blob %s has %d fragments, its table %d: %w", s.Name, n, s.Count,
+				ErrUnsealable)
 		}
-		if _, err := t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream, key); err != nil {
+		if _, err := t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream,
+			key); err != nil {
 			return err
 		}
 		if n == 0 {
@@ -85,9 +90,11 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 		for i := range volumes {
 			s := &volumes[i]
 			if s.Sequence.Min <= high.Sequence {
-				return fmt.Errorf("blob %s begins with sequence %d, the high-water mark is %d: %w", s.Name, s.Sequence.Min, high.Sequence, ErrUnsealable)
+				return fmt.Errorf("blob %s begins with sequence %d, the high-water mark is %d: %w",
+					s.Name, s.Sequence.Min, high.Sequence, ErrUnsealable)
 			}
-			n, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 3, ?, ?) ON CONFLICT (name) DO NOTHING`,
+			n, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts)
+				VALUES (?, ?, 3, ?, ?) ON CONFLICT (name) DO NOTHING`,
 				stream, s.Name, s.Footer.Offset, s.Server.Max)
 			if err != nil {
 				return err
@@ -96,7 +103,8 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 				return fmt.Errorf("blob %s is known: %w", s.Name, ErrUnsealable)
 			}
 			var key int64
-			if err := t.row([]any{&key}, `SELECT key FROM blobs WHERE name = ?`, s.Name); err != nil {
+			if err := t.row([]any{&key}, `SELECT key FROM blobs WHERE name = ?`,
+				s.Name); err != nil {
 				return err
 			}
 			if err := t.seal(s, key, stream); err != nil {
@@ -107,7 +115,8 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 					return err
 				}
 			}
-			high.Number, high.Sequence = max(high.Number, store.Number(s.Number.Max)), s.Sequence.Max
+			high.Number, high.Sequence = max(high.Number, store.Number(s.Number.Max)),
+				s.Sequence.Max
 		}
 		return t.setHighWater(stream, high)
 	})
@@ -117,13 +126,16 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 // volumes is that of their fragments.
 func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	var overlap int
-	err := t.row([]any{&overlap}, `SELECT COUNT(*) FROM (SELECT sequence_min FROM sealed WHERE stream = ? AND sequence_max >= ?
-		ORDER BY sequence_max LIMIT 1) WHERE sequence_min <= ?`, stream, s.Sequence.Min, s.Sequence.Max)
+	err := t.row([]any{&overlap}, `SELECT COUNT(*) FROM (SELECT sequence_min FROM sealed WHERE
+		stream = ? AND sequence_max >= ?
+		ORDER BY sequence_max LIMIT 1) WHERE sequence_min <= ?`, stream, s.Sequence.Min,
+		s.Sequence.Max)
 	if err != nil {
 		return err
 	}
 	if overlap > 0 {
-		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name, ErrUnsealable)
+		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name,
+			ErrUnsealable)
 	}
 	var sets []byte
 	for _, id := range s.Sets {
@@ -133,25 +145,32 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	if wide(s) {
 		w = 1
 	}
-	n, err := t.exec(`INSERT INTO sealed (blob, stream, position, length, meta_length, fragments, number_min, number_max, sequence_min, sequence_max,
-		server_min, server_max, producer_min, producer_max, wide, sets) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		key, stream, s.Footer.Offset, s.Footer.Length, s.Footer.MetaLength, s.Count, s.Number.Min, s.Number.Max, s.Sequence.Min, s.Sequence.Max,
+	n, err := t.exec(`INSERT INTO sealed (blob, stream, position, length, meta_length, fragments,
+		number_min, number_max, sequence_min, sequence_max,
+		server_min, server_max, producer_min, producer_max, wide, sets) VALUES (?, ?, ?, ?, ?, ?,
+		?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		key, stream, s.Footer.Offset, s.Footer.Length, s.Footer.MetaLength, s.Count, s.Number.Min,
+		s.Number.Max, s.Sequence.Min, s.Sequence.Max,
 		s.Server.Min, s.Server.Max, s.Producer.Min, s.Producer.Max, w, append([]byte{}, sets...))
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("blob %s has the first or last number of another: %w", s.Name, ErrUnsealable)
+		return fmt.Errorf("blob %s has the first or last number of another: %w", s.Name,
+			ErrUnsealable)
 	}
 	_, err = t.exec(`UPDATE blobs SET state = 3 WHERE key = ?`, key)
 	return err
 }
 
-const sealedColumns = `b.name, s.position, s.length, s.meta_length, s.fragments, s.number_min, s.number_max, s.sequence_min, s.sequence_max,
+const sealedColumns = `b.name, s.position, s.length, s.meta_length, s.fragments, s.number_min,
+	s.number_max, s.sequence_min, s.sequence_max,
 	s.server_min, s.server_max, s.producer_min, s.producer_max, s.sets`
 
 // Sealed implements local.Index.
-func (x *Reader) Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int) ([]SealedVolume, error) {
+func (x *Reader) Sealed(
+	ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int,
+) ([]SealedVolume, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return nil, err
@@ -162,8 +181,10 @@ func (x *Reader) Sealed(ctx context.Context, id store.StreamID, q store.Query, e
 		err := x.read(ctx, func(rows *sql.Rows) error {
 			s := SealedVolume{Stream: id}
 			var sets sql.RawBytes
-			err := rows.Scan(&s.Name, &s.Footer.Offset, &s.Footer.Length, &s.Footer.MetaLength, &s.Count, &s.Number.Min, &s.Number.Max,
-				&s.Sequence.Min, &s.Sequence.Max, &s.Server.Min, &s.Server.Max, &s.Producer.Min, &s.Producer.Max, &sets)
+			err := rows.Scan(&s.Name, &s.Footer.Offset, &s.Footer.Length, &s.Footer.MetaLength,
+				&s.Count, &s.Number.Min, &s.Number.Max,
+				&s.Sequence.Min, &s.Sequence.Max, &s.Server.Min, &s.Server.Max, &s.Producer.Min,
+				&s.Producer.Max, &sets)
 			if err != nil {
 				return err
 			}
@@ -201,7 +222,9 @@ func (x *Reader) Sealed(ctx context.Context, id store.StreamID, q store.Query, e
 //   - else by number: sealed_number or sealed_newest, in its order.
 //
 // Of the wide volumes it takes those by sealed_wide, each looked at.
-func sealedQuery(key int64, q store.Query, edge, after int64, limit int, wide bool) (string, []any) {
+func sealedQuery(
+	key int64, q store.Query, edge, after int64, limit int, wide bool,
+) (string, []any) {
 	stamp := "s.server"
 	if q.Timestamp == store.ProducerTimestamp {
 		stamp = "s.producer"
@@ -274,5 +297,6 @@ func sealedQuery(key int64, q store.Query, edge, after int64, limit int, wide bo
 		}
 		order = " ORDER BY " + byNumber + "s.number_min"
 	}
-	return `SELECT ` + sealedColumns + ` FROM sealed s JOIN blobs b ON b.key = s.blob` + where + order + limitClause, append(args, limit)
+	return `SELECT ` + sealedColumns + ` FROM sealed s JOIN blobs b ON b.key = s.blob` + where +
+		order + limitClause, append(args, limit)
 }

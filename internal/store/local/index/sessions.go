@@ -25,7 +25,8 @@ type sessionRow struct {
 
 func (r *sessionRow) dest() []any {
 	s := &r.s
-	return []any{&r.id, &s.Stream, &s.Kind, &s.CreatedMillis, &s.ExpiresMillis, &s.Parameters, &s.Checkpoint}
+	return []any{&r.id, &s.Stream, &s.Kind, &s.CreatedMillis, &s.ExpiresMillis, &s.Parameters,
+		&s.Checkpoint}
 }
 
 func (r *sessionRow) session() store.Session {
@@ -35,7 +36,9 @@ func (r *sessionRow) session() store.Session {
 }
 
 // OpenSession implements local.Index.
-func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits SessionLimits, now int64) ([]string, error) {
+func (x *SQLite) OpenSession(
+	ctx context.Context, s store.Session, limits SessionLimits, now int64,
+) ([]string, error) {
 	var closed []string
 	err := x.add(ctx, durable, func(t *tx) error {
 		closed = nil
@@ -46,9 +49,12 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits Sessio
 		if _, err := t.dropSessions(`stream = ? AND expires_ms <= ?`, key, now); err != nil {
 			return err
 		}
-		n, err := t.exec(`INSERT INTO sessions (id, stream, kind, created_ms, expires_ms, parameters, checkpoint, opened)
-			SELECT ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(opened), 0) + 1 FROM sessions WHERE stream = ? AND created_ms = ?
-			ON CONFLICT (id) DO NOTHING`, []byte(s.ID), key, s.Kind, s.CreatedMillis, s.ExpiresMillis, notNull(s.Parameters),
+		n, err := t.exec(`INSERT INTO sessions (id, stream, kind, created_ms, expires_ms,
+			parameters, checkpoint, opened)
+			SELECT ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(opened), 0) + 1 FROM sessions WHERE stream =
+			? AND created_ms = ?
+			ON CONFLICT (id) DO NOTHING`, []byte(s.ID), key, s.Kind, s.CreatedMillis,
+			s.ExpiresMillis, notNull(s.Parameters),
 			s.Checkpoint, key, s.CreatedMillis)
 		if err != nil {
 			return err
@@ -72,7 +78,9 @@ func (x *SQLite) OpenSession(ctx context.Context, s store.Session, limits Sessio
 
 // closeSessions deletes the earliest created sessions of a stream until the others are within the
 // limits; one always stays.
-func (t *tx) closeSessions(key int64, stays *store.Session, limits SessionLimits) (closed []string, err error) {
+func (t *tx) closeSessions(
+	key int64, stays *store.Session, limits SessionLimits,
+) (closed []string, err error) {
 	for {
 		count, bytes, err := t.sessionTotals(key)
 		if err != nil {
@@ -80,7 +88,8 @@ func (t *tx) closeSessions(key int64, stays *store.Session, limits SessionLimits
 		}
 		if limits.Count > 0 && count > int64(limits.Count) { // of all kinds; most streams have one
 			err = t.row([]any{&count}, `SELECT COUNT(*) FROM
-				(SELECT 1 FROM sessions WHERE stream = ? AND kind = ? LIMIT ?)`, key, stays.Kind, limits.Count+1)
+				(SELECT 1 FROM sessions WHERE stream = ? AND kind = ? LIMIT ?)`, key, stays.Kind,
+				limits.Count+1)
 			if err != nil {
 				return nil, err
 			}
@@ -94,7 +103,8 @@ func (t *tx) closeSessions(key int64, stays *store.Session, limits SessionLimits
 			return closed, nil
 		}
 		var id []byte
-		err = t.row([]any{&id}, `SELECT id FROM sessions WHERE `+of+` ORDER BY created_ms, opened LIMIT 1`, args...)
+		err = t.row([]any{&id},
+			`SELECT id FROM sessions WHERE `+of+` ORDER BY created_ms, opened LIMIT 1`, args...)
 		if errors.Is(err, store.ErrNotFound) {
 			return closed, nil // nothing but the one
 		}
@@ -110,7 +120,8 @@ func (t *tx) closeSessions(key int64, stays *store.Session, limits SessionLimits
 
 // sessionTotals is how many sessions a stream has and what they take; of stream 0: of all streams.
 func (t *tx) sessionTotals(key int64) (count, bytes int64, err error) {
-	err = t.row([]any{&count, &bytes}, `SELECT sessions, bytes FROM session_totals WHERE stream = ?`, key)
+	err = t.row([]any{&count, &bytes},
+		`SELECT sessions, bytes FROM session_totals WHERE stream = ?`, key)
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}
@@ -129,8 +140,10 @@ func (t *tx) withinBytes(limit int64) error {
 // countSession adds sessions, and bytes of sessions, to the totals of a stream and to those of all.
 func (t *tx) countSession(key int64, sessions int, bytes int64) error {
 	for _, stream := range []int64{key, 0} {
-		_, err := t.exec(`INSERT INTO session_totals (stream, sessions, bytes) VALUES (?, ?, ?) ON CONFLICT (stream) DO UPDATE
-			SET sessions = session_totals.sessions + excluded.sessions, bytes = session_totals.bytes + excluded.bytes`, stream, sessions, bytes)
+		_, err := t.exec(`INSERT INTO session_totals (stream, sessions, bytes) VALUES (?, ?, ?)
+			ON CONFLICT (stream) DO UPDATE
+			SET sessions = session_totals.sessions + excluded.sessions, bytes =
+			session_totals.bytes + excluded.bytes`, stream, sessions, bytes)
 		if err != nil {
 			return err
 		}
@@ -171,7 +184,8 @@ func notNull(b []byte) []byte {
 // Session implements local.Index.
 func (x *Reader) Session(ctx context.Context, id string) (store.Session, error) {
 	var r sessionRow
-	err := x.readRow(ctx, r.dest(), `SELECT `+sessionColumns+sessionTables+`WHERE p.id = ?`, []byte(id))
+	err := x.readRow(ctx, r.dest(), `SELECT `+sessionColumns+sessionTables+`WHERE p.id = ?`,
+		[]byte(id))
 	if err != nil {
 		return store.Session{}, err
 	}
@@ -182,11 +196,13 @@ func (x *Reader) Session(ctx context.Context, id string) (store.Session, error) 
 func (x *SQLite) Checkpoint(ctx context.Context, id string, data []byte, limit int64) error {
 	return x.add(ctx, visible, func(t *tx) error {
 		var key, had int64
-		err := t.row([]any{&key, &had}, `SELECT stream, COALESCE(LENGTH(checkpoint), 0) FROM sessions WHERE id = ?`, []byte(id))
+		err := t.row([]any{&key, &had},
+			`SELECT stream, COALESCE(LENGTH(checkpoint), 0) FROM sessions WHERE id = ?`, []byte(id))
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE sessions SET checkpoint = ? WHERE id = ?`, notNull(data), []byte(id)); err != nil {
+		if _, err := t.exec(`UPDATE sessions SET checkpoint = ? WHERE id = ?`, notNull(data),
+			[]byte(id)); err != nil {
 			return err
 		}
 		more := int64(len(data)) - had
@@ -200,12 +216,14 @@ func (x *SQLite) Checkpoint(ctx context.Context, id string, data []byte, limit i
 // ExpireSessions implements local.Index.
 func (x *SQLite) ExpireSessions(ctx context.Context, now int64, limit int) (n int, err error) {
 	var work int
-	err = x.readRow(ctx, []any{&work}, `SELECT EXISTS (SELECT 1 FROM sessions WHERE expires_ms <= ?)`, now)
+	err = x.readRow(ctx, []any{&work},
+		`SELECT EXISTS (SELECT 1 FROM sessions WHERE expires_ms <= ?)`, now)
 	if err != nil || work == 0 {
 		return 0, err
 	}
 	err = x.write(ctx, durable, func(t *tx) error {
-		n, err = t.dropSessions(`id IN (SELECT id FROM sessions WHERE expires_ms <= ? LIMIT ?)`, now, limit)
+		n, err = t.dropSessions(`id IN (SELECT id FROM sessions WHERE expires_ms <= ? LIMIT ?)`,
+			now, limit)
 		return err
 	})
 	return n, err

@@ -11,7 +11,8 @@ import (
 )
 
 func session(id string, created, expires int64, checkpoint int) store.Session {
-	return store.Session{ID: id, Stream: streamID, CreatedMillis: created, ExpiresMillis: expires, Parameters: []byte("p"),
+	return store.Session{ID: id, Stream: streamID, CreatedMillis: created, ExpiresMillis: expires,
+		Parameters: []byte("p"),
 		Checkpoint: make([]byte, checkpoint)}
 }
 
@@ -35,13 +36,17 @@ func wantTotals(t *testing.T, x *SQLite, want ...string) {
 	}
 	for _, where := range []string{"stream = 0", "stream <> 0"} {
 		var count, bytes, rows, size int64
-		q := `SELECT COALESCE(SUM(sessions), 0), COALESCE(SUM(bytes), 0), (SELECT COUNT(*) FROM sessions),
-			(SELECT COALESCE(SUM(` + sessionSize + `), 0) FROM sessions) FROM session_totals WHERE ` + where
-		if err := x.conn.QueryRowContext(t.Context(), q).Scan(&count, &bytes, &rows, &size); err != nil {
+		q := `SELECT COALESCE(SUM(sessions), 0), COALESCE(SUM(bytes), 0), (SELECT COUNT(*) FROM
+			sessions),
+			(SELECT COALESCE(SUM(` + sessionSize + `), 0) FROM sessions) FROM session_totals WHERE
+				` + where
+		if err := x.conn.QueryRowContext(t.Context(), q).Scan(&count, &bytes, &rows,
+			&size); err != nil {
 			t.Fatal(err)
 		}
 		if count != rows || bytes != size {
-			t.Fatalf("totals where %s are %d and %d bytes, the rows are %d and %d", where, count, bytes, rows, size)
+			t.Fatalf("totals where %s are %d and %d bytes, the rows are %d and %d", where, count,
+				bytes, rows, size)
 		}
 	}
 }
@@ -52,14 +57,17 @@ func TestPastSessionsLeaveNothing(t *testing.T) {
 	x := withStream(t)
 	limits := SessionLimits{Count: 5}
 	for i := range int64(200) {
-		closed, err := x.OpenSession(t.Context(), session(fmt.Sprintf("s%03d", i), i, 1000, 90_000), limits, 0)
-		if want := []string{fmt.Sprintf("s%03d", i-5)}; err != nil || i >= 5 && !slices.Equal(closed, want) {
+		closed, err := x.OpenSession(t.Context(), session(fmt.Sprintf("s%03d", i), i, 1000, 90_000),
+			limits, 0)
+		if want := []string{fmt.Sprintf("s%03d", i-5)}; err != nil || i >= 5 &&
+			!slices.Equal(closed, want) {
 			t.Fatalf("closed %q, want %q: %v", closed, want, err)
 		}
 	}
 	wantTotals(t, x, "s195", "s196", "s197", "s198", "s199")
 	// Those that are over go with the next one, which closes none.
-	if closed, err := x.OpenSession(t.Context(), session("next", 1000, 2000, 90_000), limits, 1000); err != nil || closed != nil {
+	if closed, err := x.OpenSession(t.Context(), session("next", 1000, 2000, 90_000), limits,
+		1000); err != nil || closed != nil {
 		t.Fatal(closed, err)
 	}
 	wantTotals(t, x, "next")
@@ -75,7 +83,8 @@ func TestPastSessionsLeaveNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var path string
-	if err := x.conn.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+	if err := x.conn.QueryRowContext(t.Context(),
+		"SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() > 2_000_000 {
@@ -102,10 +111,12 @@ func TestBytesOfSessions(t *testing.T) {
 	open("e", 5000, "b", "c")
 	open("f", 20_000, "d", "e")
 	wantTotals(t, x, "f")
-	if _, err := x.OpenSession(t.Context(), session("g", 2, 1000, 40_000), limits, 0); !errors.Is(err, store.ErrFull) {
+	if _, err := x.OpenSession(t.Context(), session("g", 2, 1000, 40_000), limits,
+		0); !errors.Is(err, store.ErrFull) {
 		t.Fatal(err)
 	}
-	if err := x.Checkpoint(t.Context(), "f", make([]byte, 40_000), limits.Bytes); !errors.Is(err, store.ErrFull) {
+	if err := x.Checkpoint(t.Context(), "f", make([]byte, 40_000),
+		limits.Bytes); !errors.Is(err, store.ErrFull) {
 		t.Fatal(err)
 	}
 	wantTotals(t, x, "f")
@@ -114,7 +125,8 @@ func TestBytesOfSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantTotals(t, x, "f")
-	if err := x.DeleteStream(t.Context(), streamID, func(*store.Stream) error { return nil }); err != nil {
+	if err := x.DeleteStream(t.Context(), streamID,
+		func(*store.Stream) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	wantTotals(t, x)

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 
 	"weir/internal/store"
 )
@@ -44,29 +43,6 @@ type SQLite struct {
 	pages    int64 // of the database as committed, which are allocated; guarded by writing
 	reserved bool  // the reserve is whole; guarded by writing
 	keepLog  bool  // the log outlives Close; guarded by writing
-}
-
-// Reader reads an index, its last commit. It has no method that writes.
-type Reader struct {
-	readers *sql.DB
-
-	// What only one process remembers, and may since it never changes while the stream is there;
-	// PurgeStream takes the key away.
-	queries sync.Map // text to *sql.Stmt of readers; the texts are constants and the few forms of hotQuery
-	keys    sync.Map // store.StreamID to its int64 key, one of each stream that was used
-}
-
-// Close closes the reader; no call may run.
-func (x *Reader) Close() error {
-	var errs []error
-	x.queries.Range(func(_, s any) bool {
-		errs = append(errs, s.(*sql.Stmt).Close())
-		return true
-	})
-	if x.readers != nil {
-		errs = append(errs, x.readers.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // readConnections is how many reads run at the same time; each connection may cache 8 MB.
@@ -171,7 +147,8 @@ func (x *SQLite) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, have+i+1)
+		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text,
+			have+i+1)
 		if _, err := x.conn.ExecContext(ctx, script); err != nil {
 			_, _ = x.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 			return fmt.Errorf("migration %s: %w", name, err)
@@ -232,8 +209,9 @@ type durability uint8
 
 const (
 	visible durability = iota // the newest may be lost in a power cut
-	durable                   // on disk on return, with everything committed before; within Batch when that returns
-	ordered                   // on disk on return, also within Batch: something is destroyed next
+	// on disk on return, with everything committed before; within Batch when that returns
+	durable
+	ordered // on disk on return, also within Batch: something is destroyed next
 )
 
 // write runs fn in a transaction, more than once when it fails for want of space. It waits for its
@@ -251,7 +229,9 @@ func (x *SQLite) add(ctx context.Context, d durability, fn func(t *tx) error) er
 	return x.transact(ctx, d, false, fn)
 }
 
-func (x *SQLite) transact(ctx context.Context, d durability, mayTake bool, fn func(*tx) error) error {
+func (x *SQLite) transact(
+	ctx context.Context, d durability, mayTake bool, fn func(*tx) error,
+) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -353,7 +333,8 @@ func (x *SQLite) Batch(ctx context.Context, fn func() error) error {
 		return err
 	}
 	var busy, frames, done int
-	if err := x.conn.QueryRowContext(t.ctx, "PRAGMA wal_checkpoint(FULL)").Scan(&busy, &frames, &done); err != nil {
+	if err := x.conn.QueryRowContext(t.ctx, "PRAGMA wal_checkpoint(FULL)").Scan(&busy, &frames,
+		&done); err != nil {
 		return err
 	}
 	if busy != 0 || done < frames {
@@ -404,92 +385,6 @@ func (t *tx) rows(each func(*sql.Rows) error, text string, args ...any) error {
 		return err
 	}
 	return scan(each)(s.QueryContext(t.ctx, args...))
-}
-
-// read runs a query on the pool and calls each for every row.
-func (x *Reader) read(ctx context.Context, each func(*sql.Rows) error, text string, args ...any) error {
-	s, err := x.query(ctx, text)
-	if err != nil {
-		return err
-	}
-	return scan(each)(s.QueryContext(ctx, args...))
-}
-
-// readRow runs a query for one row on the pool; store.ErrNotFound when there is none.
-func (x *Reader) readRow(ctx context.Context, dest []any, text string, args ...any) error {
-	s, err := x.query(ctx, text)
-	if err != nil {
-		return err
-	}
-	return notFound(s.QueryRowContext(ctx, args...).Scan(dest...))
-}
-
-// query gives the prepared statement of a text for the pool: preparing one costs more than reading
-// a row. It must not be called while holding one of the pool's connections, since it may need one.
-func (x *Reader) query(ctx context.Context, text string) (*sql.Stmt, error) {
-	if s, ok := x.queries.Load(text); ok {
-		return s.(*sql.Stmt), nil
-	}
-	s, err := x.readers.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	if other, ok := x.queries.LoadOrStore(text, s); ok {
-		return other.(*sql.Stmt), s.Close()
-	}
-	return s, nil
-}
-
-// snapshot begins a transaction on the pool and gives the statements of the texts in it; done ends
-// it.
-func (x *Reader) snapshot(ctx context.Context, texts ...string) (queries []*sql.Stmt, done func(), err error) {
-	for _, text := range texts {
-		s, err := x.query(ctx, text)
-		if err != nil {
-			return nil, nil, err
-		}
-		queries = append(queries, s)
-	}
-	t, err := x.readers.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i, s := range queries {
-		queries[i] = t.StmtContext(ctx, s)
-	}
-	return queries, func() { _ = t.Rollback() }, nil // it changed nothing
-}
-
-func scan(each func(*sql.Rows) error) func(*sql.Rows, error) error {
-	return func(rows *sql.Rows, err error) error {
-		if err != nil {
-			return err
-		}
-		for err == nil && rows.Next() {
-			err = each(rows)
-		}
-		return errors.Join(err, rows.Err(), rows.Close())
-	}
-}
-
-func notFound(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.ErrNotFound
-	}
-	return err
-}
-
-// key gives the key of a stream, deleted or not.
-func (x *Reader) key(ctx context.Context, id store.StreamID) (int64, error) {
-	if key, ok := x.keys.Load(id); ok {
-		return key.(int64), nil
-	}
-	var key int64
-	if err := x.readRow(ctx, []any{&key}, "SELECT key FROM streams WHERE id = ?", string(id)); err != nil {
-		return 0, err
-	}
-	x.keys.Store(id, key)
-	return key, nil
 }
 
 // liveKey gives the key of a stream that is not deleted.

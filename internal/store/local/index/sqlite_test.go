@@ -41,8 +41,10 @@ func withStream(t *testing.T) *SQLite {
 
 func fragment(n store.Number) NewFragment {
 	return NewFragment{Stream: streamID, Info: store.FragmentInfo{
-		Number: n, ServerTimestamp: int64(n), ProducerTimestamp: int64(n), Spans: make([]store.Span, 20),
-		Location: store.Location{Volume: string(streamID) + "/a.vol", Offset: int64(n) * 10, Length: 10},
+		Number: n, ServerTimestamp: int64(n), ProducerTimestamp: int64(n), Spans: make([]store.Span,
+			20),
+		Location: store.Location{Volume: string(streamID) + "/a.vol", Offset: int64(n) * 10,
+			Length: 10},
 	}}
 }
 
@@ -58,16 +60,32 @@ func TestPlans(t *testing.T) {
 		sorts       bool // the sealed volumes
 	}{
 		{"all", store.Query{}, 0, "PRIMARY KEY (stream=?)", "sealed_number (stream=?)", false},
-		{"newest", store.Query{Order: store.ByNumberNewest, Limit: 3}, 0, "PRIMARY KEY (stream=?)", "sealed_newest (stream=?)", false},
-		{"page", store.Query{After: 5, Limit: 3}, 0, "PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)", false},
-		{"page downwards", store.Query{After: 5, Limit: 3, Order: store.ByNumberNewest}, 0, "PRIMARY KEY (stream=? AND number<?)", "sealed_newest (stream=? AND number_max<?)", false},
-		{"tail", store.Query{Order: store.BySequence, AfterSequence: 5}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", false},
-		{"tail of a time", store.Query{Order: store.BySequence, AfterSequence: 5, Start: 3}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", false},
-		{"tail by number", store.Query{AfterSequence: 5}, 0, "fragments_sequence (stream=? AND sequence>?)", "sealed_sequence (stream=? AND sequence_max>?)", true},
-		{"server time", store.Query{Start: 3, End: 9}, 0, "PRIMARY KEY (stream=?)", "sealed_server (stream=? AND server_min>? AND server_min<?)", true},
-		{"server time, page", store.Query{Start: 3, End: 9, After: 7}, 0, "PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)", false},
-		{"server time, more", store.Query{Start: 3, End: 9}, 7, "PRIMARY KEY (stream=?)", "sealed_number (stream=? AND number_min>?)", false},
-		{"producer time", store.Query{Timestamp: store.ProducerTimestamp, Start: 3, End: 9, Limit: 4}, 0, "PRIMARY KEY (stream=?)", "sealed_producer (stream=? AND producer_min>? AND producer_min<?)", true},
+		{"newest", store.Query{Order: store.ByNumberNewest, Limit: 3}, 0, "PRIMARY KEY (stream=?)",
+			"sealed_newest (stream=?)", false},
+		{"page", store.Query{After: 5, Limit: 3}, 0, "PRIMARY KEY (stream=? AND number>?)",
+			"sealed_number (stream=? AND number_min>?)", false},
+		{"page downwards", store.Query{After: 5, Limit: 3, Order: store.ByNumberNewest}, 0,
+			"PRIMARY KEY (stream=? AND number<?)", "sealed_newest (stream=? AND number_max<?)",
+			false},
+		{"tail", store.Query{Order: store.BySequence, AfterSequence: 5}, 0,
+			"fragments_sequence (stream=? AND sequence>?)",
+			"sealed_sequence (stream=? AND sequence_max>?)", false},
+		{"tail of a time", store.Query{Order: store.BySequence, AfterSequence: 5, Start: 3}, 0,
+			"fragments_sequence (stream=? AND sequence>?)",
+			"sealed_sequence (stream=? AND sequence_max>?)", false},
+		{"tail by number", store.Query{AfterSequence: 5}, 0,
+			"fragments_sequence (stream=? AND sequence>?)",
+			"sealed_sequence (stream=? AND sequence_max>?)", true},
+		{"server time", store.Query{Start: 3, End: 9}, 0, "PRIMARY KEY (stream=?)",
+			"sealed_server (stream=? AND server_min>? AND server_min<?)", true},
+		{"server time, page", store.Query{Start: 3, End: 9, After: 7}, 0,
+			"PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)",
+			false},
+		{"server time, more", store.Query{Start: 3, End: 9}, 7, "PRIMARY KEY (stream=?)",
+			"sealed_number (stream=? AND number_min>?)", false},
+		{"producer time", store.Query{Timestamp: store.ProducerTimestamp, Start: 3, End: 9,
+			Limit: 4}, 0, "PRIMARY KEY (stream=?)",
+			"sealed_producer (stream=? AND producer_min>? AND producer_min<?)", true},
 	} {
 		check := func(index string, sorts bool, text string, args []any) {
 			t.Helper()
@@ -83,7 +101,9 @@ func TestPlans(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := strings.Join(plan, "\n")
-			if !strings.Contains(all, index) || strings.Contains(all, "SCAN f") || strings.Contains(all, "SCAN s") || strings.Contains(all, "TEMP B-TREE FOR ORDER") != sorts {
+			if !strings.Contains(all, index) || strings.Contains(all, "SCAN f") ||
+				strings.Contains(all, "SCAN s") ||
+				strings.Contains(all, "TEMP B-TREE FOR ORDER") != sorts {
 				t.Errorf("%s:\n%s\n%s", c.name, text, all)
 			}
 		}
@@ -102,7 +122,8 @@ func TestFull(t *testing.T) {
 	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // the least: as many as there are
+	// the least: as many as there are
+	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}
 	var n store.Number = 1
@@ -122,7 +143,8 @@ func TestFull(t *testing.T) {
 		}
 		hot, err := x.Hot(t.Context(), streamID, store.Query{}, 0)
 		if err != nil || len(hot.Fragments) != int(n) || hot.HighWater.Sequence != int64(n) {
-			t.Fatalf("%d fragments, want %d, high-water mark %+v: %v", len(hot.Fragments), n, hot.HighWater, err)
+			t.Fatalf("%d fragments, want %d, high-water mark %+v: %v", len(hot.Fragments), n,
+				hot.HighWater, err)
 		}
 	}
 	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 100000"); err != nil {
@@ -162,7 +184,8 @@ func TestWhichBatchesAreSynced(t *testing.T) {
 		}
 	}
 	volumes, err := x.Volumes(t.Context())
-	if err != nil || len(volumes) != 2 || volumes[0].State != VolumeClosed || volumes[1].State != VolumeOpen {
+	if err != nil || len(volumes) != 2 || volumes[0].State != VolumeClosed ||
+		volumes[1].State != VolumeOpen {
 		t.Fatalf("%+v, %v", volumes, err)
 	}
 }
@@ -176,7 +199,8 @@ func TestNewerSchema(t *testing.T) {
 	if err := x.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenSQLite(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer") {
+	if _, err := OpenSQLite(t.Context(), path); err == nil || !strings.Contains(err.Error(),
+		"newer") {
 		t.Fatalf("opened with %v", err)
 	}
 }
@@ -249,7 +273,8 @@ func TestLastProducer(t *testing.T) {
 	seal := func(n, from, to int64) {
 		t.Helper()
 		r := record.Range{Min: n, Max: n}
-		b := SealedVolume{Name: fmt.Sprintf("%s/%d.vol", streamID, n), Stream: streamID, Count: 1, Number: r, Sequence: r, Server: r, Producer: record.Range{Min: from, Max: to}}
+		b := SealedVolume{Name: fmt.Sprintf("%s/%d.vol", streamID, n), Stream: streamID, Count: 1,
+			Number: r, Sequence: r, Server: r, Producer: record.Range{Min: from, Max: to}}
 		if err := x.AddSealed(t.Context(), []SealedVolume{b}); err != nil {
 			t.Fatal(err)
 		}

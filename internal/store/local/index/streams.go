@@ -10,7 +10,8 @@ import (
 	"weir/internal/store"
 )
 
-const streamColumns = `id, name, created_ms, version, retention_hours, device_name, media_type, kms_key_id, storage_tier, tags, number_tag`
+const streamColumns = `id, name, created_ms, version, retention_hours, device_name, media_type,
+	kms_key_id, storage_tier, tags, number_tag`
 
 // streamRow scans streamColumns.
 type streamRow struct {
@@ -21,7 +22,8 @@ type streamRow struct {
 
 func (r *streamRow) dest() []any {
 	s := &r.s
-	return []any{&s.ID, &s.Name, &s.CreatedMillis, &s.Version, &s.RetentionHours, &s.DeviceName, &s.MediaType, &s.KMSKeyID,
+	return []any{&s.ID, &s.Name, &s.CreatedMillis, &s.Version, &s.RetentionHours, &s.DeviceName,
+		&s.MediaType, &s.KMSKeyID,
 		&s.StorageTier, &r.tags, &r.tag}
 }
 
@@ -42,8 +44,10 @@ func (x *SQLite) CreateStream(ctx context.Context, s store.Stream) error {
 		return err
 	}
 	return x.add(ctx, durable, func(t *tx) error {
-		n, err := t.exec(`INSERT INTO streams (`+streamColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			string(s.ID), s.Name, s.CreatedMillis, s.Version, s.RetentionHours, s.DeviceName, s.MediaType, s.KMSKeyID,
+		n, err := t.exec(`INSERT INTO streams (`+streamColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?,
+			?, ?, ?) ON CONFLICT DO NOTHING`,
+			string(s.ID), s.Name, s.CreatedMillis, s.Version, s.RetentionHours, s.DeviceName,
+			s.MediaType, s.KMSKeyID,
 			s.StorageTier, string(tags), int64(s.NumberTag))
 		if err != nil {
 			return err
@@ -63,7 +67,8 @@ func (x *SQLite) CreateStream(ctx context.Context, s store.Stream) error {
 // Stream implements local.Index.
 func (x *Reader) Stream(ctx context.Context, name string) (store.Stream, error) {
 	var r streamRow
-	if err := x.readRow(ctx, r.dest(), `SELECT `+streamColumns+` FROM streams WHERE name = ? AND deleted = 0`, name); err != nil {
+	if err := x.readRow(ctx, r.dest(),
+		`SELECT `+streamColumns+` FROM streams WHERE name = ? AND deleted = 0`, name); err != nil {
 		return store.Stream{}, err
 	}
 	return r.stream()
@@ -72,15 +77,21 @@ func (x *Reader) Stream(ctx context.Context, name string) (store.Stream, error) 
 // StreamByID implements local.Index.
 func (x *Reader) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error) {
 	var r streamRow
-	if err := x.readRow(ctx, r.dest(), `SELECT `+streamColumns+` FROM streams WHERE id = ? AND deleted = 0`, string(id)); err != nil {
+	if err := x.readRow(ctx, r.dest(),
+		`SELECT `+streamColumns+` FROM streams WHERE id = ? AND deleted = 0`,
+		string(id)); err != nil {
 		return store.Stream{}, err
 	}
 	return r.stream()
 }
 
 // ListStreams implements local.Index.
-func (x *Reader) ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error) {
-	query := `SELECT ` + streamColumns + ` FROM streams WHERE deleted = 0 AND name > ? AND name >= ? AND substr(name, 1, ?) = ? ORDER BY name`
+func (x *Reader) ListStreams(
+	ctx context.Context, prefix, after string, limit int,
+) ([]store.Stream, error) {
+	query := `SELECT ` + streamColumns +
+		` FROM streams WHERE deleted = 0 AND name > ? AND name >= ? AND substr(name, 1, ?) = ?
+			ORDER BY name`
 	args := []any{after, prefix, len([]rune(prefix)), prefix}
 	if limit > 0 {
 		query += ` LIMIT ?`
@@ -100,7 +111,9 @@ func (x *Reader) ListStreams(ctx context.Context, prefix, after string, limit in
 }
 
 // UpdateStream implements local.Index.
-func (x *SQLite) UpdateStream(ctx context.Context, id store.StreamID, change func(*store.Stream) error) (s store.Stream, err error) {
+func (x *SQLite) UpdateStream(
+	ctx context.Context, id store.StreamID, change func(*store.Stream) error,
+) (s store.Stream, err error) {
 	err = x.write(ctx, durable, func(t *tx) error {
 		if s, err = t.stream(id); err != nil {
 			return err
@@ -112,9 +125,11 @@ func (x *SQLite) UpdateStream(ctx context.Context, id store.StreamID, change fun
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`UPDATE streams SET version = ?, retention_hours = ?, device_name = ?, media_type = ?, kms_key_id = ?,
+		_, err = t.exec(`UPDATE streams SET version = ?, retention_hours = ?, device_name = ?,
+			media_type = ?, kms_key_id = ?,
 			storage_tier = ?, tags = ? WHERE id = ?`,
-			s.Version, s.RetentionHours, s.DeviceName, s.MediaType, s.KMSKeyID, s.StorageTier, string(tags), string(id))
+			s.Version, s.RetentionHours, s.DeviceName, s.MediaType, s.KMSKeyID, s.StorageTier,
+			string(tags), string(id))
 		return err
 	})
 	return s, err
@@ -122,14 +137,17 @@ func (x *SQLite) UpdateStream(ctx context.Context, id store.StreamID, change fun
 
 func (t *tx) stream(id store.StreamID) (store.Stream, error) {
 	var r streamRow
-	if err := t.row(r.dest(), `SELECT `+streamColumns+` FROM streams WHERE id = ? AND deleted = 0`, string(id)); err != nil {
+	if err := t.row(r.dest(), `SELECT `+streamColumns+` FROM streams WHERE id = ? AND deleted = 0`,
+		string(id)); err != nil {
 		return store.Stream{}, err
 	}
 	return r.stream()
 }
 
 // DeleteStream implements local.Index.
-func (x *SQLite) DeleteStream(ctx context.Context, id store.StreamID, check func(*store.Stream) error) error {
+func (x *SQLite) DeleteStream(
+	ctx context.Context, id store.StreamID, check func(*store.Stream) error,
+) error {
 	return x.write(ctx, durable, func(t *tx) error {
 		t.forgetTails(id)
 		s, err := t.stream(id)
@@ -164,11 +182,14 @@ func (x *Reader) DeletedStreams(ctx context.Context) ([]store.StreamID, error) {
 }
 
 // PurgeStream implements local.Index.
-func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) (done bool, err error) {
+func (x *SQLite) PurgeStream(
+	ctx context.Context, id store.StreamID, limit int,
+) (done bool, err error) {
 	err = x.write(ctx, durable, func(t *tx) error {
 		t.forgetTails(id)
 		var key int64
-		err := t.row([]any{&key}, `SELECT key FROM streams WHERE id = ? AND deleted = 1`, string(id))
+		err := t.row([]any{&key}, `SELECT key FROM streams WHERE id = ? AND deleted = 1`,
+			string(id))
 		if errors.Is(err, store.ErrNotFound) {
 			done = true
 			return nil
@@ -176,13 +197,15 @@ func (x *SQLite) PurgeStream(ctx context.Context, id store.StreamID, limit int) 
 		if err != nil {
 			return err
 		}
-		n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number IN (SELECT number FROM fragments WHERE stream = ? LIMIT ?)`, key, key, limit)
+		n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number IN (SELECT number FROM
+			fragments WHERE stream = ? LIMIT ?)`, key, key, limit)
 		if err != nil || n == int64(limit) {
 			return err
 		}
 		for _, statement := range []string{
 			`DELETE FROM gone WHERE stream = ?`, `DELETE FROM replaced WHERE stream = ?`,
-			`DELETE FROM sealed WHERE stream = ?`, `DELETE FROM track_sets WHERE stream = ?`, `DELETE FROM blobs WHERE stream = ?`, `DELETE FROM heads WHERE stream = ?`,
+			`DELETE FROM sealed WHERE stream = ?`, `DELETE FROM track_sets WHERE stream = ?`,
+			`DELETE FROM blobs WHERE stream = ?`, `DELETE FROM heads WHERE stream = ?`,
 			`DELETE FROM session_totals WHERE stream = ?`,
 			`DELETE FROM streams WHERE key = ?`,
 		} {

@@ -31,7 +31,8 @@ func TestHeadsAndMarks(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := list[len(list)-1]
-		if b.Name != string(streamID)+volume || b.State != state || b.Indexed != at || b.LastServerTimestamp != last {
+		if b.Name != string(streamID)+volume || b.State != state || b.Indexed != at ||
+			b.LastServerTimestamp != last {
 			t.Fatalf("%+v after fragment %d, want %d and %d", b, n, at, last)
 		}
 	}
@@ -83,10 +84,12 @@ func TestHeadsAndMarks(t *testing.T) {
 		check(n, VolumeOpen)
 	}
 	list, err := x.Volumes(t.Context())
-	if err != nil || list[0].State != VolumeClosed || list[0].Indexed != closed || list[0].LastServerTimestamp != 1021 {
+	if err != nil || list[0].State != VolumeClosed || list[0].Indexed != closed ||
+		list[0].LastServerTimestamp != 1021 {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	if err := x.CloseVolumes(t.Context(), []VolumeInfo{{Name: string(streamID) + volume}}); err != nil {
+	if err := x.CloseVolumes(t.Context(), []VolumeInfo{{Name: string(streamID) +
+		volume}}); err != nil {
 		t.Fatal(err)
 	}
 	check(n, VolumeClosed)
@@ -119,7 +122,8 @@ func TestHeadsAndMarks(t *testing.T) {
 	}
 	check(n, VolumeOpen)
 	// A stream that is deleted takes nothing.
-	if err := x.DeleteStream(t.Context(), streamID, func(*store.Stream) error { return nil }); err != nil {
+	if err := x.DeleteStream(t.Context(), streamID,
+		func(*store.Stream) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := commit(n+1, 0); err != store.ErrNotFound {

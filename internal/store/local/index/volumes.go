@@ -28,13 +28,16 @@ func (x *Reader) volumeInfos(ctx context.Context, query string) ([]VolumeInfo, e
 }
 
 // The row of an open volume may be markEvery rows behind those of the fragments.
-var volumeQuery = `SELECT b.key, b.name, s.id, b.state, b.indexed, b.last_server_ts, ` + unmarked(`f.position + f.length`) + `, ` + unmarked(`f.server_ts`) +
+var volumeQuery = `SELECT b.key, b.name, s.id, b.state, b.indexed, b.last_server_ts, ` +
+	unmarked(`f.position + f.length`) + `, ` + unmarked(`f.server_ts`) +
 	` FROM blobs b JOIN streams s ON s.key = b.stream `
 
 // unmarked is the greatest of a column in the rows that the mark of a volume may not cover yet.
 func unmarked(column string) string {
-	return fmt.Sprintf(`CASE WHEN b.state = 0 THEN (SELECT COALESCE(MAX(%s), 0) FROM (SELECT blob, position, length, server_ts FROM fragments
-		WHERE stream = b.stream ORDER BY sequence DESC LIMIT %d) f WHERE f.blob = b.key) ELSE 0 END`, column, markEvery)
+	return fmt.Sprintf(`CASE WHEN b.state = 0 THEN (SELECT COALESCE(MAX(%s), 0) FROM (SELECT blob,
+		position, length, server_ts FROM fragments
+		WHERE stream = b.stream ORDER BY sequence DESC LIMIT %d) f WHERE f.blob = b.key)
+		ELSE 0 END`, column, markEvery)
 }
 
 // volumeRow scans the columns of volumeQuery.
@@ -47,7 +50,8 @@ type volumeRow struct {
 
 func (r *volumeRow) dest() []any {
 	b := &r.b
-	return []any{&r.key, &b.Name, &b.Stream, &b.State, &b.Indexed, &b.LastServerTimestamp, &r.indexed, &r.last}
+	return []any{&r.key, &b.Name, &b.Stream, &b.State, &b.Indexed, &b.LastServerTimestamp,
+		&r.indexed, &r.last}
 }
 
 func (r *volumeRow) info() VolumeInfo {
@@ -80,7 +84,9 @@ func (t *tx) closeVolumes(indexed int64, where string, args ...any) error {
 	}
 	for i := range list {
 		b := list[i].info()
-		if _, err := t.exec(`UPDATE blobs SET state = 1, indexed = ?, last_server_ts = ? WHERE key = ?`, max(b.Indexed, indexed), b.LastServerTimestamp, list[i].key); err != nil {
+		_, err := t.exec(`UPDATE blobs SET state = 1, indexed = ?, last_server_ts = ?
+			WHERE key = ?`, max(b.Indexed, indexed), b.LastServerTimestamp, list[i].key)
+		if err != nil {
 			return err
 		}
 	}
@@ -101,7 +107,8 @@ func (x *SQLite) AddVolume(ctx context.Context, id store.StreamID, name string) 
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts) VALUES (?, ?, 0, 0, 0) ON CONFLICT (name) DO NOTHING`, key, name)
+		_, err = t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts)
+			VALUES (?, ?, 0, 0, 0) ON CONFLICT (name) DO NOTHING`, key, name)
 		return err
 	})
 }
@@ -118,7 +125,8 @@ func (x *SQLite) CloseVolumes(ctx context.Context, volumes []VolumeInfo) error {
 	return x.write(ctx, durable, func(t *tx) error {
 		t.forgetTails(streamsOf(names)...)
 		for i := range volumes {
-			if err := t.closeVolumes(volumes[i].Indexed, `WHERE b.name = ? AND b.state = 0`, volumes[i].Name); err != nil {
+			if err := t.closeVolumes(volumes[i].Indexed, `WHERE b.name = ? AND b.state = 0`,
+				volumes[i].Name); err != nil {
 				return err
 			}
 		}
@@ -136,7 +144,8 @@ func (x *SQLite) ForgetVolumes(ctx context.Context, names []string) error {
 		for _, name := range names {
 			var key, stream int64
 			var state VolumeState
-			err := t.row([]any{&key, &stream, &state}, `SELECT key, stream, state FROM blobs WHERE name = ?`, name)
+			err := t.row([]any{&key, &stream, &state},
+				`SELECT key, stream, state FROM blobs WHERE name = ?`, name)
 			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}

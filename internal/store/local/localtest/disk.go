@@ -110,7 +110,8 @@ func (d *Disk) PowerCut(r *rand.Rand) *Disk {
 	defer d.mu.Unlock()
 	d.dead = true
 	likely := []float64{0, 0.1, 0.5, 0.9, 1}[r.IntN(5)]
-	return &Disk{root: d.root.survive(func() bool { return r.Float64() < likely }, map[*node]*node{}), room: d.room}
+	return &Disk{root: d.root.survive(func() bool { return r.Float64() < likely },
+		map[*node]*node{}), room: d.room}
 }
 
 // survive copies what is left of a node; kept decides for each change that was not synced.
@@ -461,7 +462,11 @@ func (f *diskFile) Size() (n int64, err error) {
 
 // Named implements volume.File.
 func (f *diskFile) Named(name string) (same bool, err error) {
-	err = f.d.do("stat", name, func(parent *node, base string) error { same = parent.names[base] == f.n; return nil })
+	err = f.d.do("stat", name, func(parent *node,
+		base string) error {
+		same = parent.names[base] == f.n
+		return nil
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -101,16 +101,26 @@ func (x *faultyIndex) CreateStream(ctx context.Context, s store.Stream) error {
 	return x.f.do("CreateStream", func() error { return x.Index.CreateStream(ctx, s) })
 }
 
-func (x *faultyIndex) UpdateStream(ctx context.Context, id store.StreamID, change func(*store.Stream) error) (store.Stream, error) {
-	return value(x.f, "UpdateStream", func() (store.Stream, error) { return x.Index.UpdateStream(ctx, id, change) })
+func (x *faultyIndex) UpdateStream(
+	ctx context.Context, id store.StreamID, change func(*store.Stream) error,
+) (store.Stream, error) {
+	return value(x.f, "UpdateStream", func() (store.Stream,
+		error) {
+		return x.Index.UpdateStream(ctx, id, change)
+	})
 }
 
-func (x *faultyIndex) DeleteStream(ctx context.Context, id store.StreamID, check func(*store.Stream) error) error {
+func (x *faultyIndex) DeleteStream(
+	ctx context.Context, id store.StreamID, check func(*store.Stream) error,
+) error {
 	return x.f.do("DeleteStream", func() error { return x.Index.DeleteStream(ctx, id, check) })
 }
 
 func (x *faultyIndex) PurgeStream(ctx context.Context, id store.StreamID, limit int) (bool, error) {
-	return value(x.f, "PurgeStream", func() (bool, error) { return x.Index.PurgeStream(ctx, id, limit) })
+	return value(x.f, "PurgeStream", func() (bool, error) {
+		return x.Index.PurgeStream(ctx, id,
+			limit)
+	})
 }
 
 func (x *faultyIndex) Commit(
@@ -121,11 +131,18 @@ func (x *faultyIndex) Commit(
 	})
 }
 
-func (x *faultyIndex) TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (int64, error) {
-	return value(x.f, "TrackSetID", func() (int64, error) { return x.Index.TrackSetID(ctx, id, hash, data) })
+func (x *faultyIndex) TrackSetID(
+	ctx context.Context, id store.StreamID, hash [32]byte, data []byte,
+) (int64, error) {
+	return value(x.f, "TrackSetID", func() (int64, error) {
+		return x.Index.TrackSetID(ctx, id, hash,
+			data)
+	})
 }
 
-func (x *faultyIndex) Expire(ctx context.Context, id store.StreamID, edge int64, limit int) (int, error) {
+func (x *faultyIndex) Expire(
+	ctx context.Context, id store.StreamID, edge int64, limit int,
+) (int, error) {
 	return value(x.f, "Expire", func() (int, error) { return x.Index.Expire(ctx, id, edge, limit) })
 }
 
@@ -149,8 +166,13 @@ func (x *faultyIndex) ForgetVolumes(ctx context.Context, names []string) error {
 	return x.f.do("ForgetBlobs", func() error { return x.Index.ForgetVolumes(ctx, names) })
 }
 
-func (x *faultyIndex) OpenSession(ctx context.Context, s store.Session, l index.SessionLimits, now int64) ([]string, error) {
-	return value(x.f, "OpenSession", func() ([]string, error) { return x.Index.OpenSession(ctx, s, l, now) })
+func (x *faultyIndex) OpenSession(
+	ctx context.Context, s store.Session, l index.SessionLimits, now int64,
+) ([]string, error) {
+	return value(x.f, "OpenSession", func() ([]string, error) {
+		return x.Index.OpenSession(ctx, s,
+			l, now)
+	})
 }
 
 func (x *faultyIndex) Checkpoint(ctx context.Context, id string, data []byte, limit int64) error {
@@ -158,7 +180,9 @@ func (x *faultyIndex) Checkpoint(ctx context.Context, id string, data []byte, li
 }
 
 func (x *faultyIndex) ExpireSessions(ctx context.Context, now int64, limit int) (int, error) {
-	return value(x.f, "ExpireSessions", func() (int, error) { return x.Index.ExpireSessions(ctx, now, limit) })
+	return value(x.f, "ExpireSessions", func() (int, error) {
+		return x.Index.ExpireSessions(ctx, now, limit)
+	})
 }
 
 type faultyVolumes struct {
@@ -166,16 +190,26 @@ type faultyVolumes struct {
 	f *Faults
 }
 
-func (b *faultyVolumes) Append(ctx context.Context, s *store.Stream, e volume.Entry) (store.Location, error) {
-	return value(b.f, "Append", func() (store.Location, error) { return b.Volumes.Append(ctx, s, e) })
+func (b *faultyVolumes) Append(
+	ctx context.Context, s *store.Stream, e volume.Entry,
+) (store.Location, error) {
+	return value(b.f, "Append", func() (store.Location, error) {
+		return b.Volumes.Append(ctx, s,
+			e)
+	})
 }
 
 func (b *faultyVolumes) Roll(ctx context.Context, id store.StreamID) error {
 	return b.f.do("Roll", func() error { return b.Volumes.Roll(ctx, id) })
 }
 
-func (b *faultyVolumes) Seal(ctx context.Context, name string, indexed int64, footer []byte) (store.Location, error) {
-	return value(b.f, "Seal", func() (store.Location, error) { return b.Volumes.Seal(ctx, name, indexed, footer) })
+func (b *faultyVolumes) Seal(
+	ctx context.Context, name string, indexed int64, footer []byte,
+) (store.Location, error) {
+	return value(b.f, "Seal", func() (store.Location, error) {
+		return b.Volumes.Seal(ctx, name,
+			indexed, footer)
+	})
 }
 
 func (b *faultyVolumes) Delete(ctx context.Context, names []string) error {
@@ -186,7 +220,13 @@ func (b *faultyVolumes) DeleteStream(ctx context.Context, id store.StreamID) err
 	return b.f.do("DeleteStreamBytes", func() error { return b.Volumes.DeleteStream(ctx, id) })
 }
 
-func (b *faultyVolumes) Recover(ctx context.Context, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
-	err = b.f.do("Recover", func() (err error) { s, end, cut, err = b.Volumes.Recover(ctx, name, from, found); return err })
+func (b *faultyVolumes) Recover(
+	ctx context.Context, name string, from int64, found func(store.Location, []byte) error,
+) (s *store.Stream, end, cut int64, err error) {
+	err = b.f.do("Recover", func() (err error) {
+		s, end, cut, err = b.Volumes.Recover(ctx, name,
+			from, found)
+		return err
+	})
 	return s, end, cut, err
 }

@@ -63,7 +63,8 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 	// make a volume of each fragment. One that was ahead does, so that what it stamped keeps
 	// nothing else beyond its retention.
 	late := e.ServerTimestamp < w.newest-time.Hour.Milliseconds()
-	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour || late) {
+	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour ||
+		late) {
 		w.close()
 	}
 	var bufs [][]byte
@@ -133,7 +134,8 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 	w.size += total
 	w.records++
 	w.newest = max(w.newest, e.ServerTimestamp)
-	return store.Location{Volume: w.name, Offset: offset, Length: length, MetaLength: int64(len(e.Head))}, nil
+	return store.Location{Volume: w.name, Offset: offset, Length: length,
+		MetaLength: int64(len(e.Head))}, nil
 }
 
 // datasync makes what was written to a file durable, at once or in the next round.
@@ -183,7 +185,8 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 		if err != nil {
 			return err
 		}
-		w.file, w.path, w.name, w.hour, w.size, w.records = f, path, string(id)+"/"+base+volumeSuffix, hour, 0, 0
+		w.file, w.path, w.name, w.hour, w.size, w.records = f, path,
+			string(id)+"/"+base+volumeSuffix, hour, 0, 0
 		w.newest = 0
 		return nil
 	}

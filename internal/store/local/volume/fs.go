@@ -13,16 +13,20 @@ import (
 // symbolic link is what it leads to: an operator may have moved a volume, or all of a stream, to
 // another disk.
 type FS interface {
-	Mkdir(path string) error                        // mkdir(2), mode 0700
-	Create(path string) (File, error)               // open(2) O_RDWR|O_CREAT|O_EXCL, mode 0600
-	Open(path string) (File, error)                 // open(2) O_RDONLY
-	OpenWrite(path string) (File, error)            // open(2) O_RDWR
-	ReadDir(path string) ([]fs.DirEntry, error)     // getdents(2)
-	Rename(from, to string) error                   // rename(2)
-	Remove(path string) error                       // unlink(2), or rmdir(2); of a linked volume its file too
-	SyncDir(path string) error                      // fsync(2) of a directory: the names in it are durable
-	SyncAll(path string) error                      // syncfs(2): a hint that all of the file system shall be on disk; see rounds
-	Space(path string) (free, total int64, _ error) // statfs(2): bytes that this user may take, and all bytes
+	Mkdir(path string) error                    // mkdir(2), mode 0700
+	Create(path string) (File, error)           // open(2) O_RDWR|O_CREAT|O_EXCL, mode 0600
+	Open(path string) (File, error)             // open(2) O_RDONLY
+	OpenWrite(path string) (File, error)        // open(2) O_RDWR
+	ReadDir(path string) ([]fs.DirEntry, error) // getdents(2)
+	Rename(from, to string) error               // rename(2)
+	// unlink(2), or rmdir(2); of a linked volume its file too
+	Remove(path string) error
+	// fsync(2) of a directory: the names in it are durable
+	SyncDir(path string) error
+	// syncfs(2): a hint that all of the file system shall be on disk; see rounds
+	SyncAll(path string) error
+	// statfs(2): bytes that this user may take, and all bytes
+	Space(path string) (free, total int64, _ error)
 }
 
 // File is one open file of an FS. Read and write positions are given, so that it has no state but
@@ -60,7 +64,9 @@ type osFile struct{ *os.File }
 func (OS) Mkdir(path string) error { return os.Mkdir(path, 0o700) }
 
 // Create implements FS.
-func (OS) Create(path string) (File, error) { return openFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL) }
+func (OS) Create(path string) (File, error) {
+	return openFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
 
 // Open implements FS.
 func (OS) Open(path string) (File, error) { return openFile(path, os.O_RDONLY) }
@@ -83,7 +89,8 @@ func (OS) ReadDir(path string) ([]fs.DirEntry, error) {
 		if e.Type()&fs.ModeSymlink == 0 {
 			continue
 		}
-		if info, err := os.Stat(filepath.Join(path, e.Name())); err == nil { // else it leads nowhere
+		// else it leads nowhere
+		if info, err := os.Stat(filepath.Join(path, e.Name())); err == nil {
 			entries[i] = fs.FileInfoToDirEntry(info)
 		}
 	}
@@ -114,7 +121,10 @@ func (OS) SyncDir(path string) error { return syncDir(path) }
 func (OS) SyncAll(path string) error { return syncAll(path) }
 
 // WriteAt implements File.
-func (f osFile) WriteAt(bufs [][]byte, off int64) (int64, error) { return writeAt(f.File, bufs, off) }
+func (f osFile) WriteAt(bufs [][]byte, off int64) (int64, error) {
+	return writeAt(f.File, bufs,
+		off)
+}
 
 // Datasync implements File.
 func (f osFile) Datasync() error { return syncData(f.File) }

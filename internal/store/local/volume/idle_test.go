@@ -43,7 +43,8 @@ func (f *countFile) Close() error {
 func (c *countFS) want(t *testing.T, when string, open, opened int64) {
 	t.Helper()
 	if c.open.Load() != open || c.opened.Load() != opened {
-		t.Fatalf("%s: %d files are open and %d were opened, not %d and %d", when, c.open.Load(), c.opened.Load(), open, opened)
+		t.Fatalf("%s: %d files are open and %d were opened, not %d and %d", when, c.open.Load(),
+			c.opened.Load(), open, opened)
 	}
 }
 
@@ -147,7 +148,8 @@ func TestIdleFiles(t *testing.T) {
 	// A volume that is abandoned after a failed sync is read on, and the record that failed is in
 	// no file that is kept.
 	count.sync = func(File) error { return unix.EIO }
-	if _, err := v.Append(t.Context(), stream, entry(t, 5, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
+	if _, err := v.Append(t.Context(), stream,
+		entry(t, 5, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
 		t.Fatal(err)
 	}
 	count.sync = nil

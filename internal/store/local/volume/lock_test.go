@@ -74,13 +74,23 @@ func TestCheckOfALock(t *testing.T) {
 		change func(t *testing.T, dir string)
 		lost   bool
 	}{
-		"nothing":             {func(*testing.T, string) {}, false},
-		"lock file removed":   {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "lock"))) }, false},
-		"directory deleted":   {func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) }, true},
-		"directory moved":     {func(t *testing.T, dir string) { must(t, os.Rename(dir, dir+"2")) }, true},
-		"watched file gone":   {func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "index"))) }, true},
-		"watched file new":    {func(t *testing.T, dir string) { replace(t, filepath.Join(dir, "index")) }, true},
-		"watched file linked": {func(t *testing.T, dir string) { linkAway(t, filepath.Join(dir, "index")) }, false},
+		"nothing": {func(*testing.T, string) {}, false},
+		"lock file removed": {func(t *testing.T, dir string) {
+			must(t, os.Remove(filepath.Join(dir, "lock")))
+		}, false},
+		"directory deleted": {func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) },
+			true},
+		"directory moved": {func(t *testing.T, dir string) { must(t, os.Rename(dir, dir+"2")) },
+			true},
+		"watched file gone": {func(t *testing.T, dir string) {
+			must(t, os.Remove(filepath.Join(dir, "index")))
+		}, true},
+		"watched file new": {func(t *testing.T, dir string) {
+			replace(t, filepath.Join(dir, "index"))
+		}, true},
+		"watched file linked": {func(t *testing.T, dir string) {
+			linkAway(t, filepath.Join(dir, "index"))
+		}, false},
 		"directory replaced": {func(t *testing.T, dir string) {
 			must(t, os.Rename(dir, dir+"2"))
 			must(t, os.Mkdir(dir, 0o700))
@@ -100,7 +110,8 @@ func TestCheckOfALock(t *testing.T) {
 			must(t, l.Check())
 			c.change(t, dir)
 			for range 2 {
-				if err := l.Check(); errors.Is(err, store.ErrLost) != c.lost || (err != nil) != c.lost {
+				if err := l.Check(); errors.Is(err, store.ErrLost) != c.lost ||
+					(err != nil) != c.lost {
 					t.Errorf("checked with %v", err)
 				}
 			}
@@ -124,7 +135,8 @@ func linkAway(t *testing.T, path string) {
 func TestWaitForTheLock(t *testing.T) {
 	dir := t.TempDir()
 	first := lockDir(t, dir)
-	if _, err := volume.LockDirWithin(t.Context(), dir, time.Millisecond); !errors.Is(err, store.ErrLocked) {
+	if _, err := volume.LockDirWithin(t.Context(), dir,
+		time.Millisecond); !errors.Is(err, store.ErrLocked) {
 		t.Fatalf("the wait is not bounded: %v", err)
 	}
 	got := make(chan error, 1)

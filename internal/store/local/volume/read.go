@@ -33,7 +33,8 @@ func (v *Reader) Close() error { return v.idle.close() }
 // path gives the file of a volume, or an error when the name is not one of ours.
 func (v *Reader) path(name string) (string, error) {
 	id, base, ok := strings.Cut(name, "/")
-	if !ok || !store.StreamID(id).Valid() || !strings.HasSuffix(base, volumeSuffix) || strings.ContainsAny(base, "/\\\x00") {
+	if !ok || !store.StreamID(id).Valid() || !strings.HasSuffix(base, volumeSuffix) ||
+		strings.ContainsAny(base, "/\\\x00") {
 		return "", fmt.Errorf("volume name %q is not valid", name)
 	}
 	return filepath.Join(v.dir, id, base), nil

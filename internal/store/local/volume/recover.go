@@ -15,7 +15,9 @@ import (
 )
 
 // Recover implements local.Volumes.
-func (v *Volumes) Recover(ctx context.Context, name string, from int64, found func(store.Location, []byte) error) (*store.Stream, int64, int64, error) {
+func (v *Volumes) Recover(
+	ctx context.Context, name string, from int64, found func(store.Location, []byte) error,
+) (*store.Stream, int64, int64, error) {
 	path, err := v.path(name)
 	if err != nil {
 		return nil, 0, 0, err
@@ -38,7 +40,9 @@ func (v *Volumes) Recover(ctx context.Context, name string, from int64, found fu
 	return s, end, cut, errors.Join(err, f.Close())
 }
 
-func recoverFile(ctx context.Context, f File, name string, from int64, found func(store.Location, []byte) error) (s *store.Stream, end, cut int64, err error) {
+func recoverFile(
+	ctx context.Context, f File, name string, from int64, found func(store.Location, []byte) error,
+) (s *store.Stream, end, cut int64, err error) {
 	size, err := f.Size()
 	if err != nil {
 		return nil, 0, 0, err
@@ -66,7 +70,8 @@ func recoverFile(ctx context.Context, f File, name string, from int64, found fun
 		if errors.Is(err, errPayload) {
 			// A record is written after the sync of the one before it, so damage in front of a
 			// whole record is no torn tail: that one record is lost, those behind it are not.
-			if _, _, next := readRecord(f, end+h.Length, size); next == nil || errors.Is(next, errPayload) {
+			if _, _, next := readRecord(f, end+h.Length,
+				size); next == nil || errors.Is(next, errPayload) {
 				end += h.Length
 				continue
 			}
@@ -88,7 +93,8 @@ func recoverFile(ctx context.Context, f File, name string, from int64, found fun
 			return nil, 0, 0, err
 		}
 		if h.Type == record.TypeFragment {
-			loc := store.Location{Volume: name, Offset: end, Length: h.Length, MetaLength: h.MetaLength}
+			loc := store.Location{Volume: name, Offset: end, Length: h.Length,
+				MetaLength: h.MetaLength}
 			if err := found(loc, head); err != nil {
 				return nil, 0, 0, err
 			}

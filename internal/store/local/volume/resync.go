@@ -51,7 +51,8 @@ func resync(ctx context.Context, f io.ReaderAt, name string, from, size int64) (
 			at += i
 			_, h, err := readRecord(f, from+int64(at), size)
 			switch {
-			case err == nil && h.Type == record.TypeFragment && h.Number > 0 && near(h.ServerTimestamp):
+			case err == nil && h.Type == record.TypeFragment && h.Number > 0 &&
+				near(h.ServerTimestamp):
 				return from + int64(at), nil
 			case err == nil && h.Type == record.TypeFooter && from+int64(at)+h.Length == size:
 				return from + int64(at), nil

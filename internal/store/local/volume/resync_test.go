@@ -29,7 +29,8 @@ func TestResync(t *testing.T) {
 			rec := &store.Record{Number: 2, Payload: [][]byte{payload}, Fragment: media.Fragment{
 				ServerTimestamp: at.UnixMilli(),
 				Tracks:          []media.Track{{Number: 1, Kind: media.Video}},
-				Runs:            []media.Run{{Track: 1, Frames: []media.Frame{{Size: uint32(len(payload))}}}},
+				Runs: []media.Run{{Track: 1,
+					Frames: []media.Frame{{Size: uint32(len(payload))}}}},
 			}}
 			head, _, err := record.EncodeFragment(rec, 0)
 			if err != nil {
@@ -37,7 +38,8 @@ func TestResync(t *testing.T) {
 			}
 			var places []store.Location
 			for _, e := range []Entry{
-				entry(t, 1, at, 100), {Number: 2, ServerTimestamp: rec.ServerTimestamp, Head: head, Payload: rec.Payload}, entry(t, 3, at, 100),
+				entry(t, 1, at, 100), {Number: 2, ServerTimestamp: rec.ServerTimestamp, Head: head,
+					Payload: rec.Payload}, entry(t, 3, at, 100),
 			} {
 				loc, err := v.Append(t.Context(), stream, e)
 				if err != nil {

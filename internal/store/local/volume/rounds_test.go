@@ -52,8 +52,10 @@ func TestSyncInterval(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if took := time.Since(began); took < 50*time.Millisecond || synced.Load() != streams || failed.Load() != 1 || all.Load() != 1 {
-		t.Fatalf("%d syncs, %d of all, and %d failures in %s", synced.Load(), all.Load(), failed.Load(), took)
+	if took := time.Since(began); took < 50*time.Millisecond || synced.Load() != streams ||
+		failed.Load() != 1 || all.Load() != 1 {
+		t.Fatalf("%d syncs, %d of all, and %d failures in %s", synced.Load(), all.Load(),
+			failed.Load(), took)
 	}
 }
 
@@ -64,7 +66,8 @@ func TestRollingByRecords(t *testing.T) {
 	var first, last store.Location
 	var err error
 	for n := range maxRecords + 1 {
-		if last, err = v.Append(t.Context(), stream, entry(t, store.Number(n+1), at, 1)); err != nil {
+		if last, err = v.Append(t.Context(), stream, entry(t, store.Number(n+1), at,
+			1)); err != nil {
 			t.Fatal(err)
 		}
 		if n == 0 {

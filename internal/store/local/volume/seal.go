@@ -13,7 +13,9 @@ import (
 // Seal implements local.Volumes. The calls are open(2), pread(2) of what is behind the last record
 // that the index knows (a footer of an earlier try, or nothing), ftruncate(2) if there is something
 // to cut, pwritev(2), fdatasync(2).
-func (v *Volumes) Seal(ctx context.Context, name string, indexed int64, footer []byte) (store.Location, error) {
+func (v *Volumes) Seal(
+	ctx context.Context, name string, indexed int64, footer []byte,
+) (store.Location, error) {
 	path, err := v.path(name)
 	if err != nil {
 		return store.Location{}, err
@@ -29,13 +31,16 @@ func (v *Volumes) Seal(ctx context.Context, name string, indexed int64, footer [
 	return loc, nil
 }
 
-func seal(ctx context.Context, f File, name string, indexed int64, footer []byte) (store.Location, error) {
+func seal(
+	ctx context.Context, f File, name string, indexed int64, footer []byte,
+) (store.Location, error) {
 	size, err := f.Size()
 	if err != nil {
 		return store.Location{}, err
 	}
 	if indexed < HeaderSize || size < indexed {
-		return store.Location{}, fmt.Errorf("%w: volume of %d bytes, the index knows %d", store.ErrCorrupt, size, indexed)
+		return store.Location{}, fmt.Errorf("%w: volume of %d bytes, the index knows %d",
+			store.ErrCorrupt, size, indexed)
 	}
 	end := indexed
 	for end < size {
@@ -64,7 +69,8 @@ func seal(ctx context.Context, f File, name string, indexed int64, footer []byte
 		return store.Location{}, err
 	}
 	n := int64(len(footer))
-	return store.Location{Volume: name, Offset: end, Length: n, MetaLength: n - record.FooterTrailer}, nil
+	return store.Location{Volume: name, Offset: end, Length: n,
+		MetaLength: n - record.FooterTrailer}, nil
 }
 
 // Describe implements local.Volumes.

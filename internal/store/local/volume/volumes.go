@@ -32,8 +32,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Options of Volumes.
 type Options struct {
-	FS          FS                  // default OS
-	MaxSize     int64               // a volume that has reached it is not appended to; default volumeSize
+	FS FS // default OS
+	// a volume that has reached it is not appended to; default volumeSize
+	MaxSize     int64
 	SyncSeconds prometheus.Observer // observes each sync; may be nil
 
 	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs them
@@ -43,7 +44,8 @@ type Options struct {
 
 	IdleFiles int // how many files are kept open between reads; default idleFor, negative: none
 
-	Check func() error // called before a volume is made, whose error it returns: Lock.Check; default: nothing
+	// called before a volume is made, whose error it returns: Lock.Check; default: nothing
+	Check func() error
 }
 
 // Volumes is a local.Volumes in a directory. The calls for one record, in their order:
@@ -139,7 +141,8 @@ func (v *Volumes) empty(path string) {
 // remove unlinks a volume and lets go of its files.
 func (v *Volumes) remove(path, name string) error {
 	err := v.fs.Remove(path)
-	_ = v.idle.drop(func(idle string) bool { return idle == name }) // they were only read from: nothing can be lost
+	// they were only read from: nothing can be lost
+	_ = v.idle.drop(func(idle string) bool { return idle == name })
 	return err
 }
 
@@ -184,10 +187,12 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	v.mu.Lock()
 	delete(v.writers, id)
 	v.trashed++
-	trash := filepath.Join(v.dir, fmt.Sprintf("%s%s-%d-%d", trashPrefix, id, time.Now().UnixNano(), v.trashed))
+	trash := filepath.Join(v.dir, fmt.Sprintf("%s%s-%d-%d", trashPrefix, id, time.Now().UnixNano(),
+		v.trashed))
 	v.mu.Unlock()
 	err := v.fs.Rename(filepath.Join(v.dir, string(id)), trash)
-	_ = v.idle.drop(func(name string) bool { return strings.HasPrefix(name, string(id)+"/") }) // as in remove
+	// as in remove
+	_ = v.idle.drop(func(name string) bool { return strings.HasPrefix(name, string(id)+"/") })
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

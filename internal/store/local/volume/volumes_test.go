@@ -85,8 +85,10 @@ func TestRolling(t *testing.T) {
 	}
 	prefix := string(stream.ID) + "/"
 	want := []string{
-		"2026031409-0000000000000001.vol", "2026031409-0000000000000001.vol", "2026031409-0000000000000001.vol",
-		"2026031409-0000000000000004.vol", "2026031410-0000000000000005.vol", "2026031410-0000000000000005.vol",
+		"2026031409-0000000000000001.vol", "2026031409-0000000000000001.vol",
+		"2026031409-0000000000000001.vol",
+		"2026031409-0000000000000004.vol", "2026031410-0000000000000005.vol",
+		"2026031410-0000000000000005.vol",
 	}
 	for i := range want {
 		if names[i] != prefix+want[i] {
@@ -106,7 +108,8 @@ func TestFull(t *testing.T) {
 		return n, errors.Join(err, unix.ENOSPC)
 	}
 	hooks.write = fill
-	if _, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000)); !errors.Is(err, store.ErrFull) {
+	if _, err := v.Append(t.Context(), stream,
+		entry(t, 1, at, 1000)); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("the first record of a volume: %v", err)
 	}
 	if err := v.List(t.Context(), func(name string) error {
@@ -123,10 +126,12 @@ func TestFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	hooks.write = fill
-	if _, err := v.Append(t.Context(), stream, entry(t, 3, at, 1000)); !errors.Is(err, store.ErrFull) {
+	if _, err := v.Append(t.Context(), stream,
+		entry(t, 3, at, 1000)); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("the second record of a volume: %v", err)
 	}
-	if info, err := os.Stat(filepath.Join(v.dir, loc.Volume)); err != nil || info.Size() != loc.Offset+loc.Length {
+	if info, err := os.Stat(filepath.Join(v.dir, loc.Volume)); err != nil ||
+		info.Size() != loc.Offset+loc.Length {
 		t.Fatalf("the volume has %d bytes, want %d: %v", info.Size(), loc.Offset+loc.Length, err)
 	}
 	hooks.write = nil
@@ -147,7 +152,8 @@ func TestFailedSync(t *testing.T) {
 	synced := 0
 	failing := func(File) error { synced++; return unix.EIO }
 	hooks.sync = failing
-	if _, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000)); !errors.Is(err, unix.EIO) || errors.Is(err, store.ErrFull) {
+	if _, err := v.Append(t.Context(), stream, entry(t, 1, at, 1000)); !errors.Is(err, unix.EIO) ||
+		errors.Is(err, store.ErrFull) {
 		t.Fatalf("failed with %v", err)
 	}
 	hooks.sync = nil
@@ -179,7 +185,8 @@ func TestFailedSync(t *testing.T) {
 		t.Fatalf("failed with %v", err)
 	}
 	hooks.sync, hooks.remove = nil, nil
-	if next, err = v.Append(t.Context(), stream, entry(t, 5, at, 1000)); err != nil || !strings.HasSuffix(next.Volume, "-0000000000000005-1.vol") {
+	if next, err = v.Append(t.Context(), stream, entry(t, 5, at, 1000)); err != nil ||
+		!strings.HasSuffix(next.Volume, "-0000000000000005-1.vol") {
 		t.Fatalf("%+v, %v", next, err)
 	}
 }
@@ -250,8 +257,12 @@ func TestFoundRecordsAreSynced(t *testing.T) {
 	hooks := &hookFS{}
 	v := open(t, Options{FS: hooks})
 	var dirs []string
-	hooks.syncDir = func(path string) error { dirs = append(dirs, filepath.Base(path)); return unix.EIO }
-	if _, err := v.Append(t.Context(), stream, entry(t, 1, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
+	hooks.syncDir = func(path string) error {
+		dirs = append(dirs, filepath.Base(path))
+		return unix.EIO
+	}
+	if _, err := v.Append(t.Context(), stream,
+		entry(t, 1, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
 		t.Fatal(err)
 	}
 	hooks.syncDir = func(path string) error { dirs = append(dirs, filepath.Base(path)); return nil }
@@ -269,7 +280,10 @@ func TestFoundRecordsAreSynced(t *testing.T) {
 		t.Fatalf("recovered %q with %d syncs, and of directories %q", got, synced, dirs)
 	}
 	hooks.sync = func(File) error { return unix.EIO }
-	if _, _, _, err := v.Recover(t.Context(), loc.Volume, 0, func(store.Location, []byte) error { return nil }); !errors.Is(err, unix.EIO) {
+	if _, _, _, err := v.Recover(t.Context(), loc.Volume, 0, func(store.Location,
+		[]byte) error {
+		return nil
+	}); !errors.Is(err, unix.EIO) {
 		t.Fatalf("recovered without a sync: %v", err)
 	}
 }
@@ -334,7 +348,8 @@ func TestRangeIsAFile(t *testing.T) {
 		}
 	}
 	p := make([]byte, 30)
-	if n, err := whole.ReadAt(p, 980); n != 20 || err != io.EOF || !bytes.Equal(p[:n], payload[980:]) {
+	if n, err := whole.ReadAt(p, 980); n != 20 || err != io.EOF || !bytes.Equal(p[:n],
+		payload[980:]) {
 		t.Fatalf("read %d at the end, %v", n, err)
 	}
 	if n, err := whole.ReadAt(p, 1000); n != 0 || err != io.EOF {
@@ -358,8 +373,10 @@ func TestRangeIsAFile(t *testing.T) {
 // A name from the index never leaves the directory.
 func TestNames(t *testing.T) {
 	v := open(t, Options{})
-	for _, name := range []string{"", "x", "../" + string(stream.ID) + "/a.vol", string(stream.ID) + "/../a.vol", string(stream.ID) + "/a", "/a.vol"} {
-		if _, err := v.Open(t.Context(), store.Location{Volume: name}); err == nil || errors.Is(err, store.ErrGone) {
+	for _, name := range []string{"", "x", "../" + string(stream.ID) + "/a.vol", string(stream.ID) +
+		"/../a.vol", string(stream.ID) + "/a", "/a.vol"} {
+		if _, err := v.Open(t.Context(), store.Location{Volume: name}); err == nil ||
+			errors.Is(err, store.ErrGone) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

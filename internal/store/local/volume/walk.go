@@ -40,8 +40,9 @@ func ReadHeader(f io.ReaderAt) (VolumeHeader, error) {
 		return VolumeHeader{}, fmt.Errorf("%w: file header", store.ErrCorrupt)
 	}
 	h := VolumeHeader{
-		Version: int(le.Uint16(b[8:])), Stream: store.StreamID(hex.EncodeToString(b[16:32])), NumberTag: le.Uint64(b[32:]),
-		Created: time.UnixMilli(int64(le.Uint64(b[40:]))).UTC(),
+		Version: int(le.Uint16(b[8:])), Stream: store.StreamID(hex.EncodeToString(b[16:32])),
+		NumberTag: le.Uint64(b[32:]),
+		Created:   time.UnixMilli(int64(le.Uint64(b[40:]))).UTC(),
 	}
 	if h.Version != volumeVersion {
 		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
@@ -61,7 +62,9 @@ type FoundRecord struct {
 // Walk calls found for every record of a volume from an offset on (VolumeHeaderSize: all) and
 // changes nothing. end is where the last record ends, and why, when not nil and ErrCorrupt, says
 // why no record follows although there are bytes. The error is of reading, or found's.
-func Walk(f io.ReaderAt, size, from int64, found func(FoundRecord) error) (end int64, why, err error) {
+func Walk(
+	f io.ReaderAt, size, from int64, found func(FoundRecord) error,
+) (end int64, why, err error) {
 	for end = from; end < size; {
 		head, h, err := readRecord(f, end, size)
 		damaged := errors.Is(err, errPayload)
