@@ -228,7 +228,8 @@ func (c *checker) checkStream(ctx context.Context) error {
 			found := len(c.report.Problems)
 			if f.Sequence <= after || f.Sequence > high.Sequence || f.Number > high.Number {
 				c.row(f, fmt.Sprintf("its sequence %d stands behind %d, "+
-					"the high-water mark at %d; its number at %d", f.Sequence, after, high.Sequence, high.Number))
+					"the high-water mark at %d; its number at %d",
+					f.Sequence, after, high.Sequence, high.Number))
 			}
 			after = f.Sequence
 			if err := c.fragment(ctx, f); err != nil {

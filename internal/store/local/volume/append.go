@@ -92,6 +92,19 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 		total += offset
 	}
 
+	if err := v.write(w, bufs, fresh); err != nil {
+		return store.Location{}, err
+	}
+	w.size += total
+	w.records++
+	w.newest = max(w.newest, e.ServerTimestamp)
+	return store.Location{Volume: w.name, Offset: offset, Length: length,
+		MetaLength: int64(len(e.Head))}, nil
+}
+
+// write writes the slices behind a volume's last record and makes them durable. After an error the
+// record is taken back as far as that goes. The caller holds w.mu.
+func (v *Volumes) write(w *writer, bufs [][]byte, fresh bool) error {
 	if _, err := w.file.WriteAt(bufs, w.size); err != nil {
 		// Back to the last whole record. A volume without one is removed.
 		undo := w.file.Truncate(w.size)
@@ -104,9 +117,9 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 		if undo != nil {
 			// What is there is no whole record, so recovery cuts it; but it is not the promise of
 			// ErrFull.
-			return store.Location{}, fmt.Errorf("write record: %w", errors.Join(err, undo))
+			return fmt.Errorf("write record: %w", errors.Join(err, undo))
 		}
-		return store.Location{}, full(fmt.Errorf("write record: %w", err))
+		return full(fmt.Errorf("write record: %w", err))
 	}
 	err := v.datasync(w.file)
 	if err == nil && fresh {
@@ -124,18 +137,14 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 		}
 		w.close()
 		w.named = false // the directory may be another one's
-		return store.Location{}, fmt.Errorf("sync record: %w", err)
+		return fmt.Errorf("sync record: %w", err)
 	}
 	if err := w.there(); err != nil {
 		w.close()
 		w.named = false
-		return store.Location{}, fmt.Errorf("volume %s: %w", w.name, err)
+		return fmt.Errorf("volume %s: %w", w.name, err)
 	}
-	w.size += total
-	w.records++
-	w.newest = max(w.newest, e.ServerTimestamp)
-	return store.Location{Volume: w.name, Offset: offset, Length: length,
-		MetaLength: int64(len(e.Head))}, nil
+	return nil
 }
 
 // datasync makes what was written to a file durable, at once or in the next round.
