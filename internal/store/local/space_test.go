@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sys/unix"
 
 	"weir/internal/store"
 	"weir/internal/store/local"
@@ -23,51 +22,6 @@ import (
 	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
-
-// onDisk opens a store whose volumes lie on a Disk, with an index in a directory of the test's own.
-func onDisk(t *testing.T, disk *localtest.Disk, o local.Options) *local.Store {
-	t.Helper()
-	x, err := index.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "index.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.Volumes, err = volume.Open("/volumes", volume.Options{FS: disk,
-		MaxSize: 20_000}); err != nil {
-		t.Fatal(err)
-	}
-	o.Index = x
-	s, err := local.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeStore(t, s) })
-	return s
-}
-
-// metric gives the value of a gauge or counter without labels.
-func metric(t *testing.T, registry *prometheus.Registry, name string) float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
-		}
-	}
-	t.Fatalf("no metric %s", name)
-	return 0
-}
-
-func newStream(t *testing.T, s *local.Store, name string, hours int) store.StreamID {
-	t.Helper()
-	st, err := s.CreateStream(t.Context(), store.Stream{Name: name, RetentionHours: hours})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st.ID
-}
 
 // The space that is kept is not written into, what is stored can be read, and fragments are stored
 // again when there is space. It is said before it happens, when it happens and when it is over,
@@ -198,60 +152,6 @@ func TestDeleteOldest(t *testing.T) {
 	for _, f := range l {
 		if _, err := storetest.ReadPayload(t.Context(), s, cam, f); err != nil {
 			t.Fatal(err)
-		}
-	}
-}
-
-// small mounts a file system of so many bytes; false when this user may not.
-func small(t *testing.T, size int) (string, bool) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		return dir, false
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir, true
-}
-
-// used is what a directory takes on its file system: as the file system says when it has one of its
-// own, else by its files.
-func used(t *testing.T, dir string, own bool) int64 {
-	t.Helper()
-	if own {
-		free, total, err := volume.OS{}.Space(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return total - free
-	}
-	var n int64
-	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		var st unix.Stat_t
-		if err == nil && unix.Lstat(path, &st) == nil {
-			n += st.Blocks * 512
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// eventually waits for what background work does within its time.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(within)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("%s: not within %v", what, within)
 		}
 	}
 }
