@@ -31,8 +31,8 @@ func (e *embedded) Open(ctx context.Context) (local.Index, local.Volumes, error)
 
 func (e *embedded) Crash(t *testing.T) { e.dir = localtest.CopyDir(t, e.dir) }
 
-// TestContract holds the engine to the contract, with what is stored in rows, and in rows and sealed
-// volumes that change all the while.
+// TestContract holds the engine to the contract, with what is stored in rows, and in rows and
+// sealed volumes that change all the while.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for _, sealing := range []bool{false, true} {

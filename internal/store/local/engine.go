@@ -130,6 +130,7 @@ type streamState struct {
 	// of the last row, which is on disk; "" when that is not known; guarded by appending
 	volume   string
 	number   store.Number  // the greatest that has a row; guarded by appending
+	given    int64         // the greatest that a record got, stored or not; guarded by appending
 	changing chan struct{} // one slot: held while the stream's row is changed
 	stream   atomic.Pointer[store.Stream]
 	deleted  atomic.Bool

@@ -146,9 +146,7 @@ func (s *Store) append(
 func (s *Store) addRow(
 	st *streamState, info store.FragmentInfo, replaces store.Number,
 ) (store.FragmentInfo, error) {
-	st.mu.Lock()
-	info.Sequence = st.sequence + 1
-	st.mu.Unlock()
+	info.Sequence = st.nextSequence()
 	row := &index.NewFragment{Stream: st.id, Info: info, Replaces: replaces,
 		Durable: info.Location.Volume != st.volume}
 	var err error
@@ -159,16 +157,26 @@ func (s *Store) addRow(
 	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound) {
 		return info, err // without a row: the sequence is free
 	}
+	st.given = info.Sequence
 	st.volume, st.number = info.Location.Volume, max(st.number, info.Number)
 	if err != nil {
 		// The record may have no row. Recovery must not find it first and give it the sequence of
 		// the next one, so that one is committed durably, with a mark beyond both.
 		st.volume = ""
+		return info, err
 	}
 	st.mu.Lock()
 	st.sequence = info.Sequence
 	st.mu.Unlock()
-	return info, err
+	return info, nil
+}
+
+// nextSequence returns the sequence that the stream's next fragment gets. The caller holds
+// st.appending.
+func (st *streamState) nextSequence() int64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return max(st.sequence, st.given) + 1
 }
 
 // appendMemory keeps a fragment in memory only. The caller holds st.appending.
@@ -196,7 +204,7 @@ func (s *Store) appendMemory(
 		return info, store.ErrExists
 	}
 	st.clock = max(st.clock, rec.Number)
-	st.sequence++
+	st.sequence = max(st.sequence, st.given) + 1
 	info.Sequence = st.sequence
 	info.Location = store.Location{Length: int64(len(head)) + info.Size(),
 		MetaLength: int64(len(head))}

@@ -325,7 +325,7 @@ func TestWhichRowsAreDurable(t *testing.T) {
 		return f
 	}
 	check(true)
-	check(false)
+	last := check(false)
 	x.fail = errors.New("no")
 	n, err := s.NextNumber(t.Context(), stream.ID)
 	if err != nil {
@@ -333,6 +333,13 @@ func TestWhichRowsAreDurable(t *testing.T) {
 	}
 	if _, err := s.Replace(t.Context(), stream.ID, 1, videoAt(n, now, now)); err == nil {
 		t.Error("a fragment is stored whose row is not")
+	}
+	st, err := s.state(t.Context(), stream.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sequence, changed := st.awaited(last.Sequence); changed == nil {
+		t.Errorf("who waits behind %d is told of %d, which is not stored", last.Sequence, sequence)
 	}
 	check(true)
 	check(false)
