@@ -18,8 +18,6 @@ import (
 	"weir/internal/playback"
 	"weir/internal/store"
 	"weir/internal/store/local"
-	"weir/internal/store/local/index"
-	"weir/internal/store/local/volume"
 	"weir/internal/store/storetest"
 )
 
@@ -78,12 +76,7 @@ func TestEveryReleasedForm(t *testing.T) {
 // openForm opens what a server has of a data directory, at a time of its own.
 func openForm(t *testing.T, dir string, clock *storetest.Clock) (o Options) {
 	t.Helper()
-	rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
-	must(t, err)
-	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
-	must(t, err)
-	st, err := local.New(t.Context(),
-		local.Options{Index: rows, Volumes: volumes, Clock: clock.Now})
+	st, err := local.Open(t.Context(), dir, local.Options{Clock: clock.Now})
 	must(t, err)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
 	must(t, err)

@@ -174,7 +174,8 @@ func TestSegmentIsOneSendfile(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	taking := &takingListener{listener, make(chan io.Reader, 100)}
-	s := newSiteOn(t, taking)
+	st, _ := openStore(t)
+	s := newSiteOver(t, st, taking)
 	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
 	s.record()
 	master, _ := s.ok("/getHLSStreamingSessionURL",

@@ -12,7 +12,6 @@ import (
 
 	"weir/internal/playback"
 	"weir/internal/still"
-	"weir/internal/store/local"
 )
 
 // blankDecoder makes images of nothing.
@@ -40,7 +39,7 @@ func newImageSite(t *testing.T, size int) (*site, string) {
 	images, err := still.OpenCache(dir, 1<<20, time.Hour, nil)
 	must(t, err)
 	return newSite(t, func(o *Options) {
-		o.Playback = playback.New(playback.Options{Store: o.Store.(*local.Store),
+		o.Playback = playback.New(playback.Options{Store: o.Store.(engine),
 			Decoder: blankDecoder{size}, Images: images})
 	}), dir
 }

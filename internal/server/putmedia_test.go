@@ -424,7 +424,11 @@ func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
 // An answer that is being sent when another process takes over outlives the store.
 func TestHandover(t *testing.T) {
 	t.Parallel()
-	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = time.Millisecond })
+	st, closeStore := openStore(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := newSiteOver(t, st, listener, func(o *Options) { o.DrainTimeout = time.Millisecond })
+	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
 	now := time.Now().Add(-time.Minute).UnixMilli()
 	p := s.dial("cam1")
 	p.started()
@@ -440,7 +444,7 @@ func TestHandover(t *testing.T) {
 
 	s.end(ErrHandover)
 	s.stop()
-	must(t, s.closeStore())
+	must(t, closeStore())
 	finished := make(chan struct{})
 	go func() { defer close(finished); s.server.Finish(t.Context()) }()
 	n, err := io.Copy(io.Discard, viewer.Body)

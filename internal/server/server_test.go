@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,26 +22,37 @@ import (
 	"weir/internal/auth"
 	"weir/internal/clip"
 	"weir/internal/playback"
+	"weir/internal/store"
 	"weir/internal/store/local"
-	"weir/internal/store/local/index"
-	"weir/internal/store/local/volume"
+	"weir/internal/store/memory"
 	"weir/test/output"
 )
 
-// site is a server on a port of this machine, over a real store in a directory of the test.
+// engine is a whole store as a server has it.
+type engine interface {
+	store.Store
+	Full() bool
+	Ready() error
+}
+
+// inMemory is one that never fills and is never lost.
+type inMemory struct{ *memory.Store }
+
+func (inMemory) Full() bool   { return false }
+func (inMemory) Ready() error { return nil }
+
+// site is a server on a port of this machine.
 type site struct {
 	t       *testing.T
 	dir     string // of the data
 	url     string
 	address string
 	server  *Server
-	store   *local.Store
+	store   engine
 	signer  auth.Signer
 	client  *http.Client            // with connections of its own
 	stop    func()                  // ends Serve gracefully and waits for it; may be called twice
 	end     context.CancelCauseFunc // of Serve's context
-
-	closeStore func() error // may be called twice
 
 	mu    sync.Mutex
 	holds []time.Duration // error answers held back; guarded by mu
@@ -50,18 +62,23 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	return newSiteOn(t, listener, change...)
+	return newSiteOver(t, inMemory{memory.New(time.Now)}, listener, change...)
 }
 
-func newSiteOn(t *testing.T, listener net.Listener, change ...func(*Options)) *site {
+// openStore opens a store in a directory of the test; closeStore may be called twice.
+func openStore(t *testing.T) (st *local.Store, closeStore func() error) {
+	t.Helper()
+	st, err := local.Open(t.Context(), t.TempDir(), local.Options{})
+	must(t, err)
+	closeStore = sync.OnceValue(st.Close)
+	t.Cleanup(func() { must(t, closeStore()) })
+	return st, closeStore
+}
+
+func newSiteOver(t *testing.T, st engine, listener net.Listener,
+	change ...func(*Options)) *site {
 	t.Helper()
 	dir := t.TempDir()
-	rows, err := index.OpenSQLite(t.Context(), filepath.Join(dir, "index.db"))
-	must(t, err)
-	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
-	must(t, err)
-	st, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes})
-	must(t, err)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
 	must(t, err)
 	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
@@ -91,7 +108,6 @@ func newSiteOn(t *testing.T, listener net.Listener, change ...func(*Options)) *s
 		signer: auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"},
 		client: &http.Client{Transport: &http.Transport{}},
 	}
-	s.closeStore = sync.OnceValue(st.Close)
 	srv.wait = func(_ context.Context, d time.Duration) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -110,9 +126,6 @@ func newSiteOn(t *testing.T, listener net.Listener, change ...func(*Options)) *s
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
 		s.stop()
-		if err := s.closeStore(); err != nil {
-			t.Errorf("close store: %v", err)
-		}
 	})
 	return s
 }
@@ -490,15 +503,31 @@ func TestPanicIsAnInternalFailure(t *testing.T) {
 	}
 }
 
+// brokenStore finds no stream for a reason of its own.
+type brokenStore struct{ inMemory }
+
+var errBroken = errors.New("disk on fire")
+
+func (brokenStore) Stream(context.Context, string) (store.Stream, error) {
+	return store.Stream{}, errBroken
+}
+
+func (brokenStore) ListStreams(context.Context, string, string, int) ([]store.Stream, error) {
+	return nil, errBroken
+}
+
 // A fault of the server tells its cause to the log, and only the request id to the caller.
 func TestInternalFailure(t *testing.T) {
 	t.Parallel()
 	var log output.Buffer
-	s := newSite(t, func(o *Options) { o.Logger = logTo(&log) })
-	must(t, s.closeStore())
+	s := newSite(t, func(o *Options) {
+		o.Logger, o.Store = logTo(&log), brokenStore{inMemory{memory.New(time.Now)}}
+	})
 	a := s.call("/describeStream", `{"StreamName":"cam1"}`)
 	a.fails(t, 500, "InternalFailure", "unknown error")
-	if line := log.String(); !strings.Contains(line, a.header.Get("x-amzn-RequestId")) || strings.Count(line, "level=ERROR") != 1 {
+	line := log.String()
+	if !strings.Contains(line, a.header.Get("x-amzn-RequestId")) ||
+		!strings.Contains(line, errBroken.Error()) || strings.Count(line, "level=ERROR") != 1 {
 		t.Errorf("log:\n%s", line)
 	}
 	if a := s.do(s.request("GET", "/readyz", "")); a.status != 503 {
