@@ -18,8 +18,6 @@ import (
 	"weir/internal/playback"
 	"weir/internal/store"
 	"weir/internal/store/local"
-	"weir/internal/store/local/index"
-	"weir/internal/store/local/volume"
 )
 
 // benchAVCC is of H.264 High, 1280x720.
@@ -40,12 +38,9 @@ type bench struct {
 func newBench(b *testing.B) *bench {
 	dir := b.TempDir()
 	x := &bench{b: b, now: time.UnixMilli(1_700_000_000_000)}
-	rows, err := index.OpenSQLite(b.Context(), filepath.Join(dir, "index.db"))
-	fatal(b, err)
-	volumes, err := volume.Open(filepath.Join(dir, "volumes"), volume.Options{})
-	fatal(b, err)
-	x.store, err = local.New(b.Context(),
-		local.Options{Index: rows, Volumes: volumes, Clock: x.clock, FragmentBytes: 1_000_000})
+	var err error
+	x.store, err = local.Open(b.Context(), dir,
+		local.Options{Clock: x.clock, FragmentBytes: 1_000_000})
 	fatal(b, err)
 	b.Cleanup(func() { fatal(b, x.store.Close()) })
 	x.keys, err = auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))

@@ -250,8 +250,12 @@ func TestPathsAndMethods(t *testing.T) {
 	}
 	s.call("/listAll", "{}").fails(t, 404, "UnknownOperationException", "/listAll")
 	s.call("/", "{}").fails(t, 404, "UnknownOperationException", "")
-	s.call("/getMedia", "{}").fails(t, 404, "UnknownOperationException", "GetMedia")
-	s.call("/GetClip", "{}").fails(t, 404, "UnknownOperationException", "GetClip")
+	// Known, and not served.
+	for _, name := range []string{
+		"DescribeImageGenerationConfiguration", "UpdateImageGenerationConfiguration",
+	} {
+		s.call("/"+name, "{}").fails(t, 404, "UnknownOperationException", name)
+	}
 	a := s.do(s.request("GET", "/describeStream", ""))
 	a.fails(t, 405, "UnknownOperationException", "does not take GET")
 	if a.header.Get("Allow") != "POST, OPTIONS" {
