@@ -222,24 +222,27 @@ func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 	}
 }
 
+// damage changes a byte of a file.
+func damage(t *testing.T, path string, off int64) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		b[off] ^= 1
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRepair(t *testing.T) {
-	damage := func(path string, off int64) {
-		t.Helper()
-		b, err := os.ReadFile(path)
-		if err == nil {
-			b[off] ^= 1
-			err = os.WriteFile(path, b, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	remove := func(path string) {
-		t.Helper()
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-	}
 	t.Run("nothing to do", func(t *testing.T) {
 		d := makeData(t)
 		if r := d.check("--repair"); r.Repaired != "" {
@@ -249,7 +252,7 @@ func TestRepair(t *testing.T) {
 	})
 	t.Run("lost index", func(t *testing.T) {
 		d := makeData(t)
-		remove(filepath.Join(d.path, "index.db"))
+		remove(t, filepath.Join(d.path, "index.db"))
 		want(t, d.check(), "index")
 		r := d.check("--repair")
 		want(t, r)
@@ -272,9 +275,12 @@ func TestRepair(t *testing.T) {
 			t.Errorf("the old index is %q, %v", kept, err)
 		}
 	})
+}
+
+func TestRepairOfVolumes(t *testing.T) {
 	t.Run("missing volume", func(t *testing.T) {
 		d := makeData(t)
-		remove(d.volume(d.stored[0]))
+		remove(t, d.volume(d.stored[0]))
 		r := d.check()
 		if len(r.Problems) == 0 || r.Problems[0].Kind != "missing-volume" {
 			t.Fatalf("%v", r.Problems)
@@ -292,15 +298,15 @@ func TestRepair(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		damage(d.volume(d.stored[0]), info.Size()-40)
+		damage(t, d.volume(d.stored[0]), info.Size()-40)
 		want(t, d.check(), "volume-table")
 		want(t, d.check("--repair"))
 		d.same(d.stored, true)
 	})
 	t.Run("damaged fragments", func(t *testing.T) {
 		d := makeData(t)
-		damage(d.volume(d.stored[1]), d.stored[1].Location.Offset+70)
-		damage(d.volume(d.stored[2]), d.stored[2].Location.Offset+d.stored[2].Location.Length-1)
+		damage(t, d.volume(d.stored[1]), d.stored[1].Location.Offset+70)
+		damage(t, d.volume(d.stored[2]), d.stored[2].Location.Offset+d.stored[2].Location.Length-1)
 		want(t, d.check(), "damaged-fragment", "damaged-fragment")
 		r := d.check("--repair")
 		want(t, r, "damaged-fragment", "damaged-fragment")

@@ -27,6 +27,41 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 		"--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
 		t.Fatal(errs)
 	}
+	fragments := damageSomeFragments(t, data)
+
+	code, out, errs := command(t, "get-hls-streaming-session-url", "--stream-name", "cam",
+		"--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
+		`{"FragmentSelectorType":"PRODUCER_TIMESTAMP",`+
+			`"TimestampRange":{"StartTimestamp":"2026-01-31T12:00:00Z",`+
+			`"EndTimestamp":"2026-01-31T12:01:00Z"}}`,
+		"--query", "HLSStreamingSessionURL")
+	if code != exitOK {
+		t.Fatal(errs)
+	}
+	master := linesOf(t, strings.Trim(strings.TrimSpace(out), `"`))
+	var answers []int
+	for _, u := range linesOf(t, master[0]) {
+		status, _ := fetch(t, u)
+		answers = append(answers, status)
+	}
+	if len(answers) != fragments {
+		t.Fatalf("%d segments of %d fragments", len(answers), fragments)
+	}
+	for i, status := range answers {
+		want := http.StatusOK
+		if i == 1 || i == 2 {
+			want = http.StatusInternalServerError
+		}
+		if status != want {
+			t.Errorf("fragment %d: %d", i, status)
+		}
+	}
+}
+
+// damageSomeFragments spoils the picture of the second fragment of a data directory and the frame
+// table of the third. It returns how many there are.
+func damageSomeFragments(t *testing.T, data string) int {
+	t.Helper()
 	volumes, err := filepath.Glob(filepath.Join(data, "volumes", "*", "*.vol"))
 	if err != nil || len(volumes) == 0 {
 		t.Fatal(volumes, err)
@@ -63,68 +98,45 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 	if _, err := f.WriteAt(picture, payloads[1]+100); err != nil {
 		t.Fatal(err)
 	}
+	return len(places)
+}
 
-	code, out, errs := command(t, "get-hls-streaming-session-url", "--stream-name", "cam",
-		"--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
-		`{"FragmentSelectorType":"PRODUCER_TIMESTAMP",`+
-			`"TimestampRange":{"StartTimestamp":"2026-01-31T12:00:00Z",`+
-			`"EndTimestamp":"2026-01-31T12:01:00Z"}}`,
-		"--query", "HLSStreamingSessionURL")
-	if code != exitOK {
-		t.Fatal(errs)
+// fetch gets a URL.
+func fetch(t *testing.T, u string) (int, string) {
+	t.Helper()
+	res, err := http.Get(u)
+	if err != nil {
+		t.Fatal(err)
 	}
-	get := func(u string) (int, string) {
-		t.Helper()
-		res, err := http.Get(u)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, string(b)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	lines := func(u string) (list []string) { // the URIs of a playlist
-		t.Helper()
-		base, err := url.Parse(u)
-		if err != nil {
-			t.Fatal(err)
-		}
-		status, text := get(u)
-		if status != http.StatusOK {
-			t.Fatal(status, text)
-		}
-		for line := range strings.Lines(text) {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-				ref, err := base.Parse(line)
-				if err != nil {
-					t.Fatal(err)
-				}
-				list = append(list, ref.String())
+	return res.StatusCode, string(b)
+}
+
+// linesOf returns the URIs of a playlist.
+func linesOf(t *testing.T, u string) (list []string) {
+	t.Helper()
+	base, err := url.Parse(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, text := fetch(t, u)
+	if status != http.StatusOK {
+		t.Fatal(status, text)
+	}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			ref, err := base.Parse(line)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		return list
-	}
-	master := lines(strings.Trim(strings.TrimSpace(out), `"`))
-	var answers []int
-	for _, u := range lines(master[0]) {
-		status, _ := get(u)
-		answers = append(answers, status)
-	}
-	if len(answers) != len(places) {
-		t.Fatalf("%d segments of %d fragments", len(answers), len(places))
-	}
-	for i, status := range answers {
-		want := http.StatusOK
-		if i == 1 || i == 2 {
-			want = http.StatusInternalServerError
-		}
-		if status != want {
-			t.Errorf("fragment %d: %d", i, status)
+			list = append(list, ref.String())
 		}
 	}
+	return list
 }
 
 // A producer that meets a full disk is told so by an acknowledgement, and goes on by itself when

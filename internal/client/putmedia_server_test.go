@@ -190,7 +190,13 @@ func (s *putMediaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &conversation{s: s, w: w, body: r.Body, conn: r.Context().Value(connKey{}).(net.Conn),
 		connection: n}
-	in := mkv.NewReader(r.Body, mkv.DefaultLimits())
+	c.read(r.Body)
+}
+
+// read takes the fragments of a body.
+func (c *conversation) read(body io.Reader) {
+	s := c.s
+	in := mkv.NewReader(body, mkv.DefaultLimits())
 	var f *arrived
 	index := 0
 	finish := func() {
@@ -223,7 +229,7 @@ func (s *putMediaServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			c.tracks = in.Tracks()
 		case mkv.ClusterStart:
 			finish()
-			f = &arrived{connection: n, index: index, timecode: ev.Timecode}
+			f = &arrived{connection: c.connection, index: index, timecode: ev.Timecode}
 			index++
 			c.ack("BUFFERING", f.timecode)
 		case mkv.Frame:

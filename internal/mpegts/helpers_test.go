@@ -142,17 +142,8 @@ func read(t testing.TB, data []byte) (found []pes) {
 				t.Fatalf("PES of %d bytes, length says %d", len(found[i].data), length[pid])
 			}
 			n := 9 + int(body[8])
-			u := pes{pid: pid, at: at, entry: entry, pts: pesTime(body[9:])}
-			u.dts = u.pts
-			if body[7]&0x40 != 0 {
-				u.dts = pesTime(body[14:])
-				if u.dts == u.pts {
-					t.Errorf("byte %d: decode time without need", at)
-				}
-			}
-			if lead := (u.dts - clock) & timeMask; lead > 20*90000 {
-				t.Errorf("byte %d: clock %d, decode time %d", at, clock, u.dts)
-			}
+			u := startOfPES(t, body, at, clock)
+			u.pid, u.entry = pid, entry
 			length[pid] = 0
 			if l := int(binary.BigEndian.Uint16(body[4:])); l > 0 {
 				length[pid] = l + 6 - n
@@ -171,6 +162,23 @@ func read(t testing.TB, data []byte) (found []pes) {
 		}
 	}
 	return found
+}
+
+// startOfPES reads the times of a PES packet whose header begins a body.
+func startOfPES(t testing.TB, body []byte, at int, clock int64) pes {
+	t.Helper()
+	u := pes{at: at, pts: pesTime(body[9:])}
+	u.dts = u.pts
+	if body[7]&0x40 != 0 {
+		u.dts = pesTime(body[14:])
+		if u.dts == u.pts {
+			t.Errorf("byte %d: decode time without need", at)
+		}
+	}
+	if lead := (u.dts - clock) & timeMask; lead > 20*90000 {
+		t.Errorf("byte %d: clock %d, decode time %d", at, clock, u.dts)
+	}
+	return u
 }
 
 func golden(t *testing.T, name string, data []byte) {

@@ -209,17 +209,8 @@ func TestRandomSegments(t *testing.T) {
 			inputs = append(inputs, in)
 		}
 		if !withVideo || random.IntN(2) == 0 {
-			var frames [][]byte
-			for range 1 + random.IntN(200) {
-				f := filled(0x21, 20+random.IntN(400))
-				n := len(f) + 7
-				sounds = append(append(sounds, 0xff, 0xf1, 0x50, 0x80|byte(n>>11), byte(n>>3),
-					byte(n<<5)|0x1f, 0xfc), f...)
-				frames = append(frames, f)
-			}
-			inputs = append(inputs,
-				input(audio(unhex("1210"), 44100), start*441/900+random.Int64N(10000), 1024,
-					frames...))
+			in, stream := randomSound(random, start)
+			inputs, sounds = append(inputs, in), stream
 		}
 		o := Options{Advance: random.Int64N(12000), Counter: byte(round)}
 		data := write(t, o, inputs...)
@@ -255,6 +246,20 @@ func TestRandomSegments(t *testing.T) {
 			t.Fatalf("round %d: the streams are not what went in", round)
 		}
 	}
+}
+
+// randomSound makes frames of sound that begin about a time, and the ADTS stream of them.
+func randomSound(random *rand.Rand, start int64) (in Input, stream []byte) {
+	var frames [][]byte
+	for range 1 + random.IntN(200) {
+		f := filled(0x21, 20+random.IntN(400))
+		n := len(f) + 7
+		stream = append(append(stream, 0xff, 0xf1, 0x50, 0x80|byte(n>>11), byte(n>>3),
+			byte(n<<5)|0x1f, 0xfc), f...)
+		frames = append(frames, f)
+	}
+	at := start*441/900 + random.Int64N(10000)
+	return input(audio(unhex("1210"), 44100), at, 1024, frames...), stream
 }
 
 // Where pictures are rare the clock goes on between them.

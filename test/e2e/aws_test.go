@@ -61,30 +61,7 @@ func TestAWSCommandLine(t *testing.T) {
 	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name",
 		"nobody")
 
-	for i := range 3 {
-		s.aws("kinesisvideo", "create-stream", "--stream-name", fmt.Sprintf("list-%d", i))
-	}
-	var names []string
-	// --page-size makes the AWS CLI follow NextToken by itself.
-	list := s.aws("kinesisvideo", "list-streams", "--page-size", "2")
-	for _, e := range list["StreamInfoList"].([]any) {
-		names = append(names, e.(map[string]any)["StreamName"].(string))
-	}
-	if got := strings.Join(names, " "); got != "cam1 list-0 list-1 list-2" {
-		t.Errorf("list-streams: %s", got)
-	}
-	list = s.aws("kinesisvideo", "list-streams", "--stream-name-condition",
-		"ComparisonOperator=BEGINS_WITH,ComparisonValue=list-")
-	if n := len(list["StreamInfoList"].([]any)); n != 3 {
-		t.Errorf("list-streams beginning with list-: %d", n)
-	}
-
-	s.aws("kinesisvideo", "tag-stream", "--stream-name", "cam1", "--tags", "floor=2")
-	s.aws("kinesisvideo", "untag-stream", "--stream-arn", arn, "--tag-key-list", "site")
-	tags := s.aws("kinesisvideo", "list-tags-for-stream", "--stream-name", "cam1")["Tags"]
-	if fmt.Sprint(tags) != "map[floor:2 room:b]" {
-		t.Errorf("tags: %v", tags)
-	}
+	awsListsAndTags(t, s, arn)
 
 	s.aws("kinesisvideo", "update-data-retention", "--stream-name", "cam1", "--current-version",
 		info["Version"].(string),
@@ -109,10 +86,66 @@ func TestAWSCommandLine(t *testing.T) {
 		t.Errorf("DataEndpoint %q, want %q", endpoint, s.URL)
 	}
 
-	hls := func(args ...string) []string {
-		return append([]string{"kinesis-video-archived-media", "get-hls-streaming-session-url",
-			"--endpoint-url", endpoint}, args...)
+	awsSessions(t, s, arn, endpoint)
+
+	s.aws("kinesisvideo", "delete-stream", "--stream-arn", arn)
+	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name",
+		"cam1")
+	s.awsFails("ResourceNotFoundException", awsHLS(endpoint, "--stream-name", "cam1")...)
+	s.awsFails("ResourceNotFoundException", awsDASH(endpoint, "--stream-name", "cam1")...)
+
+	// What Weir does not have yet says so by name.
+	_, stderr, err := s.try("aws", "kinesisvideo", "list-signaling-channels")
+	if err == nil || !strings.Contains(string(stderr), "ListSignalingChannels") {
+		t.Errorf("list-signaling-channels: %v %s", err, stderr)
 	}
+}
+
+// awsListsAndTags adds streams to cam1, lists them page by page, and changes its tags.
+func awsListsAndTags(t *testing.T, s *server, arn string) {
+	t.Helper()
+	for i := range 3 {
+		s.aws("kinesisvideo", "create-stream", "--stream-name", fmt.Sprintf("list-%d", i))
+	}
+	var names []string
+	// --page-size makes the AWS CLI follow NextToken by itself.
+	list := s.aws("kinesisvideo", "list-streams", "--page-size", "2")
+	for _, e := range list["StreamInfoList"].([]any) {
+		names = append(names, e.(map[string]any)["StreamName"].(string))
+	}
+	if got := strings.Join(names, " "); got != "cam1 list-0 list-1 list-2" {
+		t.Errorf("list-streams: %s", got)
+	}
+	list = s.aws("kinesisvideo", "list-streams", "--stream-name-condition",
+		"ComparisonOperator=BEGINS_WITH,ComparisonValue=list-")
+	if n := len(list["StreamInfoList"].([]any)); n != 3 {
+		t.Errorf("list-streams beginning with list-: %d", n)
+	}
+
+	s.aws("kinesisvideo", "tag-stream", "--stream-name", "cam1", "--tags", "floor=2")
+	s.aws("kinesisvideo", "untag-stream", "--stream-arn", arn, "--tag-key-list", "site")
+	tags := s.aws("kinesisvideo", "list-tags-for-stream", "--stream-name", "cam1")["Tags"]
+	if fmt.Sprint(tags) != "map[floor:2 room:b]" {
+		t.Errorf("tags: %v", tags)
+	}
+}
+
+// awsHLS is the command that asks for a session.
+func awsHLS(endpoint string, args ...string) []string {
+	return append([]string{"kinesis-video-archived-media", "get-hls-streaming-session-url",
+		"--endpoint-url", endpoint}, args...)
+}
+
+// awsDASH does the same for DASH.
+func awsDASH(endpoint string, args ...string) []string {
+	return append([]string{"kinesis-video-archived-media", "get-dash-streaming-session-url",
+		"--endpoint-url", endpoint}, args...)
+}
+
+// awsSessions asks for sessions of cam1 before and after it has media.
+func awsSessions(t *testing.T, s *server, arn, endpoint string) {
+	t.Helper()
+	hls := func(args ...string) []string { return awsHLS(endpoint, args...) }
 	s.awsFails("ResourceNotFoundException", hls("--stream-name", "cam1")...)
 	s.awsFails("NoDataRetentionException", hls("--stream-name", "list-0")...)
 	s.awsFails("InvalidArgumentException",
@@ -148,32 +181,26 @@ func TestAWSCommandLine(t *testing.T) {
 	}
 
 	dash := func(args ...string) []string {
-		return append([]string{"kinesis-video-archived-media", "get-dash-streaming-session-url",
-			"--endpoint-url", endpoint}, args...)
+		return awsDASH(endpoint, args...)
 	}
 	s.awsFails("NoDataRetentionException", dash("--stream-name", "list-0")...)
-	s.awsFails("InvalidArgumentException", dash("--stream-name", "cam1", "--playback-mode", "LIVE_REPLAY")...)
-	u, _ := s.aws(dash("--stream-arn", arn, "--playback-mode", "ON_DEMAND", "--display-fragment-number", "ALWAYS",
-		"--display-fragment-timestamp", "ALWAYS", "--max-manifest-fragment-results", "5000", "--expires", "300",
-		"--dash-fragment-selector", selector("PRODUCER_TIMESTAMP", began, time.Now().Add(time.Hour)))...)["DASHStreamingSessionURL"].(string)
+	s.awsFails("InvalidArgumentException",
+		dash("--stream-name", "cam1", "--playback-mode", "LIVE_REPLAY")...)
+	u, _ := s.aws(dash("--stream-arn", arn, "--playback-mode", "ON_DEMAND",
+		"--display-fragment-number", "ALWAYS",
+		"--display-fragment-timestamp", "ALWAYS", "--max-manifest-fragment-results", "5000",
+		"--expires", "300",
+		"--dash-fragment-selector",
+		selector("PRODUCER_TIMESTAMP", began,
+			time.Now().Add(time.Hour)))...)["DASHStreamingSessionURL"].(string)
 	if !strings.HasPrefix(u, endpoint+"/dash/v1/getDASHManifest.mpd?SessionToken=") {
 		t.Fatalf("URL %q", u)
 	}
-	if got := strings.Join(strings.Fields(string(program(t, "ffprobe", "-v", "error", "-count_packets", "-show_entries",
-		"stream=codec_name,nb_read_packets", "-of", "csv=p=0", u))), " "); !strings.HasPrefix(got, "h264,150 aac,") {
+	if got := strings.Join(strings.Fields(
+		string(program(t, "ffprobe", "-v", "error", "-count_packets", "-show_entries",
+			"stream=codec_name,nb_read_packets", "-of", "csv=p=0", u))), " "); !strings.HasPrefix(
+		got, "h264,150 aac,") {
 		t.Errorf("ffprobe finds %q", got)
-	}
-
-	s.aws("kinesisvideo", "delete-stream", "--stream-arn", arn)
-	s.awsFails("ResourceNotFoundException", "kinesisvideo", "describe-stream", "--stream-name",
-		"cam1")
-	s.awsFails("ResourceNotFoundException", hls("--stream-name", "cam1")...)
-	s.awsFails("ResourceNotFoundException", dash("--stream-name", "cam1")...)
-
-	// What Weir does not have yet says so by name.
-	_, stderr, err := s.try("aws", "kinesisvideo", "list-signaling-channels")
-	if err == nil || !strings.Contains(string(stderr), "ListSignalingChannels") {
-		t.Errorf("list-signaling-channels: %v %s", err, stderr)
 	}
 }
 

@@ -93,24 +93,17 @@ func lookWithMP4Box(t *testing.T, viewers []*viewer) {
 func lookWithFFprobe(t *testing.T, viewers []*viewer) {
 	t.Helper()
 	dir := t.TempDir()
-	type stream = struct {
-		Index         int
-		CodecName     string `json:"codec_name"`
-		Width, Height int
-	}
 	type verdict struct {
 		once   sync.Once
 		faults []string
 	}
 	var mu sync.Mutex
 	known := map[[32]byte]*verdict{}
-	names := map[string]string{"libx264": "h264", "libx265": "hevc"}
 	each(viewers, 2, func(v *viewer) {
 		if v.c.container != mpegTS || len(v.lists) == 0 || len(v.lists[0].bytes) == 0 {
 			return
 		}
-		p := v.lists[0]
-		whole := bytes.Join(p.bytes, nil)
+		whole := bytes.Join(v.lists[0].bytes, nil)
 		sum := sha256.Sum256(whole)
 		mu.Lock()
 		if known[sum] == nil {
@@ -119,68 +112,84 @@ func lookWithFFprobe(t *testing.T, viewers []*viewer) {
 		result := known[sum]
 		mu.Unlock()
 		result.once.Do(func() {
-			bad := func(format string, args ...any) {
-				result.faults = append(result.faults, "ffprobe: "+fmt.Sprintf(format, args...))
-			}
 			path := filepath.Join(dir, fmt.Sprintf("%x.ts", sum[:8]))
-			if err := os.WriteFile(path, whole, 0o600); err != nil {
-				bad("%v", err)
-				return
-			}
-			var stderr bytes.Buffer
-			cmd := exec.Command("ffprobe", "-v", "warning", "-show_entries",
-				"stream=index,codec_name,width,height:packet=stream_index,dts,pts,flags",
-				"-of", "json", path)
-			cmd.Stderr = &stderr
-			out, err := cmd.Output()
-			var r struct {
-				Streams []stream
-				Packets []struct {
-					StreamIndex int `json:"stream_index"`
-					DTS, PTS    int64
-					Flags       string
-				}
-			}
-			if err == nil {
-				err = json.Unmarshal(out, &r)
-			}
-			if err != nil || stderr.Len() > 0 {
-				bad("%v: %s", err, stderr.String())
-				return
-			}
-			frames, want := map[string]int{}, map[string]int{}
-			for _, ts := range p.streams {
-				for _, s := range ts.Streams {
-					if name := "aac"; s.Video() {
-						want[names[v.c.video]] += s.Frames
-					} else {
-						want[name] += s.Frames
-					}
-				}
-			}
-			last := map[int]int64{}
-			for _, packet := range r.Packets {
-				s := r.Streams[packet.StreamIndex]
-				frames[s.CodecName]++
-				if strings.Contains(packet.Flags, "C") {
-					bad("a corrupt packet of %s at %d", s.CodecName, packet.DTS)
-				}
-				if before, seen := last[packet.StreamIndex]; seen &&
-					math.Abs(float64(packet.DTS-before)) > 9000 {
-					bad("%s jumps from %d to %d", s.CodecName, before, packet.DTS)
-				}
-				last[packet.StreamIndex] = packet.DTS
-				if s.CodecName != "aac" &&
-					(s.Width != conformanceWidth || s.Height != conformanceHeight) {
-					bad("%d x %d", s.Width, s.Height)
-				}
-			}
-			if !maps.Equal(frames, want) {
-				bad("frames %v, we counted %v", frames, want)
-			}
+			result.faults = v.probe(path, whole)
 		})
 		v.faults = append(v.faults, result.faults...)
 	})
+}
+
+// probe writes the segments of a transport stream to a file and says what ffprobe finds wrong.
+func (v *viewer) probe(path string, whole []byte) (faults []string) {
+	bad := func(format string, args ...any) {
+		faults = append(faults, "ffprobe: "+fmt.Sprintf(format, args...))
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		bad("%v", err)
+		return faults
+	}
+	var stderr bytes.Buffer
+	cmd := exec.Command("ffprobe", "-v", "warning", "-show_entries",
+		"stream=index,codec_name,width,height:packet=stream_index,dts,pts,flags",
+		"-of", "json", path)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var r struct {
+		Streams []struct {
+			Index         int
+			CodecName     string `json:"codec_name"`
+			Width, Height int
+		}
+		Packets []struct {
+			StreamIndex int `json:"stream_index"`
+			DTS, PTS    int64
+			Flags       string
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(out, &r)
+	}
+	if err != nil || stderr.Len() > 0 {
+		bad("%v: %s", err, stderr.String())
+		return faults
+	}
+	frames, want := map[string]int{}, v.counted()
+	last := map[int]int64{}
+	for _, packet := range r.Packets {
+		s := r.Streams[packet.StreamIndex]
+		frames[s.CodecName]++
+		if strings.Contains(packet.Flags, "C") {
+			bad("a corrupt packet of %s at %d", s.CodecName, packet.DTS)
+		}
+		if before, seen := last[packet.StreamIndex]; seen &&
+			math.Abs(float64(packet.DTS-before)) > 9000 {
+			bad("%s jumps from %d to %d", s.CodecName, before, packet.DTS)
+		}
+		last[packet.StreamIndex] = packet.DTS
+		if s.CodecName != "aac" && (s.Width != conformanceWidth || s.Height != conformanceHeight) {
+			bad("%d x %d", s.Width, s.Height)
+		}
+	}
+	if !maps.Equal(frames, want) {
+		bad("frames %v, we counted %v", frames, want)
+	}
+	return faults
+}
+
+// counted is how many frames the conformance package found, by ffprobe's names of codecs.
+func (v *viewer) counted() map[string]int {
+	name := map[string]string{"libx264": "h264", "libx265": "hevc"}[v.c.video]
+	counted := map[string]int{}
+	for _, ts := range v.lists[0].streams {
+		for _, s := range ts.Streams {
+			if s.Video() {
+				counted[name] += s.Frames
+			} else {
+				counted["aac"] += s.Frames
+			}
+		}
+	}
+	return counted
 }
 
 // conformanceDocument writes what was found, and holds docs/conformance.md to it.

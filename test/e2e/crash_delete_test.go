@@ -39,28 +39,7 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 	deletions, decreases, lost := 0, 0, 0
 	for round := range rounds {
 		arn := streamARN(s, "deleted")
-		var cams sync.WaitGroup
-		var keptErr error
-		cams.Go(func() { keptErr = kept.push(s) })
-		// an ERROR acknowledgement tells that the stream is gone
-		cams.Go(func() { _ = deleted.push(s) })
-		cams.Go(func() { _ = shortened.push(s) })
-		// Moments are the test's input.
-		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
-		var deleteErr, decreaseErr error
-		var calls sync.WaitGroup
-		calls.Go(func() { _, _, deleteErr = s.try("weir", "delete-stream", "--stream-arn", arn) })
-		calls.Go(func() {
-			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
-			decreaseErr = changeRetention(s, "shortened", "DECREASE_DATA_RETENTION")
-		})
-		time.Sleep(time.Duration(rand.IntN(250)) * time.Millisecond)
-		s.kill()
-		calls.Wait()
-		cams.Wait()
-		if keptErr != nil {
-			t.Fatalf("round %d: %v", round, keptErr)
-		}
+		deleteErr, decreaseErr := killInDeletion(t, s, arn, kept, deleted, shortened)
 
 		s = start(t, s.Data)
 		kept.check(t, s)
@@ -109,6 +88,35 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 		list, err := os.ReadDir(filepath.Join(s.Data, "volumes"))
 		return err == nil && len(list) == 0
 	})
+}
+
+// killInDeletion lets the cameras push, deletes one's stream and shortens another's retention, and
+// kills the server meanwhile. It returns the answers.
+func killInDeletion(t *testing.T, s *server, arn string, kept, deleted, shortened *crashCamera,
+) (deleteErr, decreaseErr error) {
+	t.Helper()
+	var cams sync.WaitGroup
+	var keptErr error
+	cams.Go(func() { keptErr = kept.push(s) })
+	// an ERROR acknowledgement tells that the stream is gone
+	cams.Go(func() { _ = deleted.push(s) })
+	cams.Go(func() { _ = shortened.push(s) })
+	// Moments are the test's input.
+	time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
+	var calls sync.WaitGroup
+	calls.Go(func() { _, _, deleteErr = s.try("weir", "delete-stream", "--stream-arn", arn) })
+	calls.Go(func() {
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
+		decreaseErr = changeRetention(s, "shortened", "DECREASE_DATA_RETENTION")
+	})
+	time.Sleep(time.Duration(rand.IntN(250)) * time.Millisecond)
+	s.kill()
+	calls.Wait()
+	cams.Wait()
+	if keptErr != nil {
+		t.Fatal(keptErr)
+	}
+	return deleteErr, decreaseErr
 }
 
 func streamARN(s *server, stream string) string {

@@ -109,27 +109,7 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 	chromium := startBrowser(t)
 	players := append(chromium.players(), programs(t)...)
 
-	type cell struct {
-		player player
-		c      playCase
-		err    error
-	}
-	var cells []*cell
-	// live first: the cameras run for a while only
-	for _, mode := range []string{"LIVE", "ON_DEMAND"} {
-		for _, p := range players {
-			for _, container := range containers {
-				for _, codec := range numberedCodecs {
-					if c := (playCase{mode, container, codec, false}); holeOf(p.name, c) == nil {
-						cells = append(cells, &cell{player: p, c: c})
-					}
-				}
-				if c := defaults(container); mode == c.mode && holeOf(p.name, c) == nil {
-					cells = append(cells, &cell{player: p, c: c})
-				}
-			}
-		}
-	}
+	cells := cellsOf(players)
 	for _, codec := range numberedCodecs {
 		awaitFragments(t, s, codec.stream(), begin, recordedSeconds+2)
 		if !codec.h265() {
@@ -142,20 +122,7 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 				supported, err)
 		}
 	}
-	play := func(cells []*cell, slots int) {
-		free := make(chan struct{}, slots)
-		var running sync.WaitGroup
-		for _, cell := range cells {
-			running.Add(1)
-			go func() {
-				defer running.Done()
-				free <- struct{}{}
-				defer func() { <-free }()
-				cell.err = playCell(s, cell.player, cell.c, begin)
-			}()
-		}
-		running.Wait()
-	}
+	play := func(cells []*cell, slots int) { playCells(s, cells, slots, begin) }
 	var running sync.WaitGroup
 	for _, heavy := range []bool{false, true} {
 		running.Go(func() {
@@ -188,6 +155,46 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 	if !t.Failed() {
 		golden(t, filepath.Join("..", "..", "docs", "players.md"), playersTable(players))
 	}
+}
+
+// cell is one player in one case, and what came of it.
+type cell struct {
+	player player
+	c      playCase
+	err    error
+}
+
+// cellsOf lists what the players must play. Live comes first: the cameras run for a while only.
+func cellsOf(players []player) (cells []*cell) {
+	for _, mode := range []string{"LIVE", "ON_DEMAND"} {
+		for _, p := range players {
+			for _, container := range containers {
+				for _, codec := range numberedCodecs {
+					if c := (playCase{mode, container, codec, false}); holeOf(p.name, c) == nil {
+						cells = append(cells, &cell{player: p, c: c})
+					}
+				}
+				if c := defaults(container); mode == c.mode && holeOf(p.name, c) == nil {
+					cells = append(cells, &cell{player: p, c: c})
+				}
+			}
+		}
+	}
+	return cells
+}
+
+// playCells plays so many cells at a time.
+func playCells(s *server, cells []*cell, slots int, begin time.Time) {
+	free := make(chan struct{}, slots)
+	var running sync.WaitGroup
+	for _, cell := range cells {
+		running.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			cell.err = playCell(s, cell.player, cell.c, begin)
+		})
+	}
+	running.Wait()
 }
 
 // Shaka Player winds forward by the I-frame playlist: what it shows is key frames, in order.

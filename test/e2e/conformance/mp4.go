@@ -334,28 +334,13 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 	time := d.start
 	shown := map[int64]bool{}
 	for i := range count {
-		duration, size, flags, offset := d.duration, d.size, d.sampleFlags, int64(0)
-		if i == 0 && has&0x4 != 0 {
-			flags = firstFlags
+		var v runDefaults
+		var offset int64
+		v, offset, at = sampleColumns(trun, at, has, d)
+		if i == 0 && has&0x4 != 0 && has&0x400 == 0 {
+			v.sampleFlags = firstFlags
 		}
-		for _, bit := range []uint64{0x100, 0x200, 0x400, 0x800} {
-			if has&bit == 0 {
-				continue
-			}
-			v := uint32(field(trun, at, 4))
-			switch at += 4; bit {
-			case 0x100:
-				duration = v
-			case 0x200:
-				size = v
-			case 0x400:
-				flags = v
-			case 0x800:
-				if offset = int64(v); trun[0] == 1 {
-					offset = int64(int32(v))
-				}
-			}
-		}
+		duration, size, flags := v.duration, v.size, v.sampleFlags
 		present := time + offset
 		if shown[present] || present < 0 {
 			f.add(PresentationTime, where,
@@ -389,6 +374,30 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 		f.add(SampleSize, where, "samples end at %d, mdat at %d", position,
 			mdatBegin+len(mdat.body))
 	}
+}
+
+// sampleColumns reads what trun says of one sample, from at on. What it does not say is the default.
+func sampleColumns(trun []byte, at int, has uint64, d runDefaults) (_ runDefaults, offset int64,
+	next int) {
+	for _, bit := range []uint64{0x100, 0x200, 0x400, 0x800} {
+		if has&bit == 0 {
+			continue
+		}
+		v := uint32(field(trun, at, 4))
+		switch at += 4; bit {
+		case 0x100:
+			d.duration = v
+		case 0x200:
+			d.size = v
+		case 0x400:
+			d.sampleFlags = v
+		case 0x800:
+			if offset = int64(v); trun[0] == 1 {
+				offset = int64(int32(v))
+			}
+		}
+	}
+	return d, offset, at
 }
 
 // sample holds the bytes of a frame to the codec and to its sync flag.
