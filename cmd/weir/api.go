@@ -80,7 +80,8 @@ func (c caller) Stream(ctx context.Context, op *api.Operation, in awscli.Value,
 }
 
 // at is the client of an operation's endpoint.
-func (c caller) at(ctx context.Context, op *api.Operation, in awscli.Value) (*client.Client, error) {
+func (c caller) at(ctx context.Context, op *api.Operation,
+	in awscli.Value) (*client.Client, error) {
 	if op.DataAPI == "" {
 		return c.client, nil
 	}

@@ -6,7 +6,8 @@ import (
 	"weir/internal/api"
 )
 
-// clipsDirectory is where the data directory has the headers of clips; it may be emptied at any time.
+// clipsDirectory is where the data directory has the headers of clips; it may be emptied at any
+// time.
 const clipsDirectory = "clips"
 
 // clipFlags are those of weir serve about clips.

@@ -47,8 +47,8 @@ func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover
 	return old, sockets, nil
 }
 
-// sockets returns those that the flags ask for: what systemd has passed, else what another server has
-// and listens on the same address, else new ones.
+// sockets returns those that the flags ask for: what systemd has passed, else what another server
+// has and listens on the same address, else new ones.
 func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 	logger *slog.Logger) (handover.Sockets, error) {
 	sockets, err := handover.Activated()

@@ -181,7 +181,8 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--tls-cert", "x.pem", "--tls-key", "x.pem"}, exitError, "weir: hint: "},
 		{[]string{"--hls-sessions-per-stream=-1"}, exitError, "negative"},
 		{[]string{"--sync-interval=1m"}, exitError, "10s"},
-		{[]string{"--media-connections-per-stream=-1"}, exitError, "--media-connections-per-stream -1 is negative"},
+		{[]string{"--media-connections-per-stream=-1"}, exitError,
+			"--media-connections-per-stream -1 is negative"},
 		{[]string{"--media-call-rate=-1"}, exitError, "--media-call-rate -1 is negative"},
 		{[]string{"--hls-playlist-rate=-1"}, exitError, "--hls-playlist-rate -1 is negative"},
 		{[]string{"--max-connections=-1"}, exitError, "--max-connections -1 is negative"},
@@ -297,7 +298,8 @@ func TestVersionAndHelp(t *testing.T) {
 		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate",
 		"--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM",
 		"WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:",
-		"\nConnections:\n", "WEIR_INGEST_MEMORY", "WEIR_MAX_CONNECTIONS", "WEIR_MAX_CONNECTIONS_PER_ADDRESS"} {
+		"\nConnections:\n", "WEIR_INGEST_MEMORY", "WEIR_MAX_CONNECTIONS",
+		"WEIR_MAX_CONNECTIONS_PER_ADDRESS"} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("serve --help: %d, no %s in\n%s", code, want, out)
 		}

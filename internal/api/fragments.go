@@ -19,8 +19,8 @@ type TimestampRange struct {
 }
 
 // FragmentSelector selects fragments by when they start: those in TimestampRange by the clock that
-// FragmentSelectorType names (M-AM FragmentSelector, HLSFragmentSelector and their kin, which differ
-// in what is required).
+// FragmentSelectorType names (M-AM FragmentSelector, HLSFragmentSelector and their kin, which
+// differ in what is required).
 type FragmentSelector struct {
 	FragmentSelectorType FragmentSelectorType `json:"FragmentSelectorType,omitempty"`
 	TimestampRange       *TimestampRange      `json:"TimestampRange,omitempty"`

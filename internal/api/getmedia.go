@@ -16,10 +16,13 @@ const (
 // StartSelector is a member of GetMediaInput: a type, and the one member that it needs (M-MD
 // StartSelector).
 type StartSelector struct {
-	StartSelectorType   StartSelectorType `json:"StartSelectorType,omitempty"`
-	AfterFragmentNumber string            `json:"AfterFragmentNumber,omitempty"` // of FRAGMENT_NUMBER
-	StartTimestamp      *Timestamp        `json:"StartTimestamp,omitempty"`      // of the two timestamps
-	ContinuationToken   string            `json:"ContinuationToken,omitempty"`   // of CONTINUATION_TOKEN
+	StartSelectorType StartSelectorType `json:"StartSelectorType,omitempty"`
+	// of FRAGMENT_NUMBER
+	AfterFragmentNumber string `json:"AfterFragmentNumber,omitempty"`
+	// of the two timestamps
+	StartTimestamp *Timestamp `json:"StartTimestamp,omitempty"`
+	// of CONTINUATION_TOKEN
+	ContinuationToken string `json:"ContinuationToken,omitempty"`
 }
 
 // GetMediaInput is the body of /getMedia.

@@ -23,8 +23,8 @@ const (
 // formatJPEGQuality is the one key of FormatConfig.
 const formatJPEGQuality = "JPEGQuality"
 
-// JPEGQuality returns the quality that a FormatConfig asks for, DefaultJPEGQuality when it is absent
-// or asks for none. InvalidArgumentException when it is not a whole number of 1 to 100.
+// JPEGQuality returns the quality that a FormatConfig asks for, DefaultJPEGQuality when it is
+// absent or asks for none. InvalidArgumentException when it is not a whole number of 1 to 100.
 func JPEGQuality(config map[string]string) (int, error) {
 	text, ok := config[formatJPEGQuality]
 	if !ok {
@@ -33,7 +33,8 @@ func JPEGQuality(config map[string]string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > MaxJPEGQuality {
 		return 0, Errorf(InvalidArgumentException,
-			"JPEGQuality must be a whole number from 1 to %d, not '%s'.", MaxJPEGQuality, echo(text))
+			"JPEGQuality must be a whole number from 1 to %d, not '%s'.", MaxJPEGQuality,
+			echo(text))
 	}
 	return n, nil
 }
@@ -58,8 +59,8 @@ type GetImagesInput struct {
 	NextToken  string `json:"NextToken,omitempty"`
 }
 
-// rules adds what the model's text says of the range and the interval, and that FormatConfig holds a
-// number.
+// rules adds what the model's text says of the range and the interval, and that FormatConfig holds
+// a number.
 func (in *GetImagesInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err
@@ -73,7 +74,8 @@ func (in *GetImagesInput) rules() error {
 			"EndTimestamp must not be before StartTimestamp.")
 	case length > MaxImagesRange.Milliseconds():
 		return Errorf(InvalidArgumentException,
-			"EndTimestamp must be within %d seconds of StartTimestamp.", int(MaxImagesRange.Seconds()))
+			"EndTimestamp must be within %d seconds of StartTimestamp.",
+			int(MaxImagesRange.Seconds()))
 	}
 	_, err := JPEGQuality(in.FormatConfig)
 	return err

@@ -399,7 +399,8 @@ func dashCases() []inputCase {
 		[]inputCase{
 			{op, `{` + ref + `,"PlaybackMode":"LIVE","DisplayFragmentTimestamp":"ALWAYS",` +
 				`"DASHFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
-				`"DisplayFragmentNumber":"ALWAYS","Expires":300,"MaxManifestFragmentResults":1}`, ""},
+				`"DisplayFragmentNumber":"ALWAYS","Expires":300,"MaxManifestFragmentResults":1}`,
+				""},
 			{op, `{` + ref + `,"Expires":43200,"MaxManifestFragmentResults":5000}`, ""},
 			{op, `{` + ref + `,"DisplayFragmentTimestamp":"ON","DisplayFragmentNumber":"OFF",` +
 				`"DASHFragmentSelector":{"FragmentSelectorType":"X"}}`,
@@ -411,7 +412,8 @@ func dashCases() []inputCase {
 					violation{"'X'", "dASHFragmentSelector.fragmentSelectorType", "Member must " +
 						"satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"})},
 			{op, `{` + ref + `,"Expires":299,"MaxManifestFragmentResults":0}`, wantValidation(
-				violation{"'299'", "expires", "Member must have value greater than or equal to 300"},
+				violation{"'299'", "expires",
+					"Member must have value greater than or equal to 300"},
 				violation{"'0'", "maxManifestFragmentResults",
 					"Member must have value greater than or equal to 1"})},
 			{op, `{` + ref + `,"MaxManifestFragmentResults":5001}`, wantValidation(
@@ -422,45 +424,49 @@ func dashCases() []inputCase {
 
 func hlsCases() []inputCase {
 	const op = "GetHLSStreamingSessionURL"
-	return append(append(streamRefCases(op, ""), rangeCases(op, "HLSFragmentSelector")...), []inputCase{
-		{op, `{` + ref + `,"PlaybackMode":"LIVE",` +
-			`"HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
-			`"ContainerFormat":"MPEG_TS","DiscontinuityMode":"ON_DISCONTINUITY",` +
-			`"DisplayFragmentTimestamp":"ALWAYS","Expires":300,"MaxMediaPlaylistFragmentResults":1}`, ""},
-		{op, `{` + ref +
-			`,"Expires":43200,"MaxMediaPlaylistFragmentResults":5000,"HLSFragmentSelector":{}}`,
-			""},
-		{op, `{` + ref + `,"HLSFragmentSelector":{"TimestampRange":{}}}`, ""},
-		{op, `{` + ref + `,"PlaybackMode":"VOD"}`,
-			wantValidation(violation{"'VOD'", "playbackMode",
-				"Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
-		{op, `{` + ref + `,"PlaybackMode":""}`,
-			wantValidation(violation{"''", "playbackMode",
-				"Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
-		{op, `{` + ref + `,"HLSFragmentSelector":{"FragmentSelectorType":"X"}}`,
-			wantValidation(violation{"'X'", "hLSFragmentSelector.fragmentSelectorType",
-				"Member must satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"})},
-		{op, `{` + ref +
-			`,"ContainerFormat":"MP4","DiscontinuityMode":"MAYBE","DisplayFragmentTimestamp":"ON"}`,
-			wantValidation(
-				violation{"'MP4'", "containerFormat",
-					"Member must satisfy enum value set: [FRAGMENTED_MP4, MPEG_TS]"},
-				violation{"'MAYBE'", "discontinuityMode",
-					"Member must satisfy enum value set: [ALWAYS, NEVER, ON_DISCONTINUITY]"},
-				violation{"'ON'", "displayFragmentTimestamp",
-					"Member must satisfy enum value set: [ALWAYS, NEVER]"})},
-		{op, `{` + ref + `,"Expires":299,"MaxMediaPlaylistFragmentResults":0}`, wantValidation(
-			violation{"'299'", "expires", "Member must have value greater than or equal to 300"},
-			violation{"'0'", "maxMediaPlaylistFragmentResults",
-				"Member must have value greater than or equal to 1"})},
-		{op, `{` + ref + `,"Expires":43201,"MaxMediaPlaylistFragmentResults":5001}`, wantValidation(
-			violation{"'43201'", "expires", "Member must have value less than or equal to 43200"},
-			violation{"'5001'", "maxMediaPlaylistFragmentResults",
-				"Member must have value less than or equal to 5000"})},
-		{op, `{` + ref + `,"Expires":0}`,
-			wantValidation(violation{"'0'", "expires",
-				"Member must have value greater than or equal to 300"})},
-	}...)
+	return append(append(streamRefCases(op, ""), rangeCases(op, "HLSFragmentSelector")...),
+		[]inputCase{
+			{op, `{` + ref + `,"PlaybackMode":"LIVE",` +
+				`"HLSFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP"},` +
+				`"ContainerFormat":"MPEG_TS","DiscontinuityMode":"ON_DISCONTINUITY",` +
+				`"DisplayFragmentTimestamp":"ALWAYS","Expires":300,"MaxMediaPlaylistFragmentResults":1}`, ""},
+			{op, `{` + ref +
+				`,"Expires":43200,"MaxMediaPlaylistFragmentResults":5000,"HLSFragmentSelector":{}}`,
+				""},
+			{op, `{` + ref + `,"HLSFragmentSelector":{"TimestampRange":{}}}`, ""},
+			{op, `{` + ref + `,"PlaybackMode":"VOD"}`,
+				wantValidation(violation{"'VOD'", "playbackMode",
+					"Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
+			{op, `{` + ref + `,"PlaybackMode":""}`,
+				wantValidation(violation{"''", "playbackMode",
+					"Member must satisfy enum value set: [LIVE, LIVE_REPLAY, ON_DEMAND]"})},
+			{op, `{` + ref + `,"HLSFragmentSelector":{"FragmentSelectorType":"X"}}`,
+				wantValidation(violation{"'X'", "hLSFragmentSelector.fragmentSelectorType",
+					"Member must satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"})},
+			{op, `{` + ref +
+				`,"ContainerFormat":"MP4","DiscontinuityMode":"MAYBE","DisplayFragmentTimestamp":"ON"}`,
+				wantValidation(
+					violation{"'MP4'", "containerFormat",
+						"Member must satisfy enum value set: [FRAGMENTED_MP4, MPEG_TS]"},
+					violation{"'MAYBE'", "discontinuityMode",
+						"Member must satisfy enum value set: [ALWAYS, NEVER, ON_DISCONTINUITY]"},
+					violation{"'ON'", "displayFragmentTimestamp",
+						"Member must satisfy enum value set: [ALWAYS, NEVER]"})},
+			{op, `{` + ref + `,"Expires":299,"MaxMediaPlaylistFragmentResults":0}`, wantValidation(
+				violation{"'299'", "expires",
+					"Member must have value greater than or equal to 300"},
+				violation{"'0'", "maxMediaPlaylistFragmentResults",
+					"Member must have value greater than or equal to 1"})},
+			{op, `{` + ref + `,"Expires":43201,"MaxMediaPlaylistFragmentResults":5001}`,
+				wantValidation(
+					violation{"'43201'", "expires",
+						"Member must have value less than or equal to 43200"},
+					violation{"'5001'", "maxMediaPlaylistFragmentResults",
+						"Member must have value less than or equal to 5000"})},
+			{op, `{` + ref + `,"Expires":0}`,
+				wantValidation(violation{"'0'", "expires",
+					"Member must have value greater than or equal to 300"})},
+		}...)
 }
 
 func clipCases() []inputCase {
@@ -486,8 +492,10 @@ func clipCases() []inputCase {
 				wantValidation(
 					violation{"'X'", "clipFragmentSelector.fragmentSelectorType", "Member must " +
 						"satisfy enum value set: [PRODUCER_TIMESTAMP, SERVER_TIMESTAMP]"},
-					violation{"null", "clipFragmentSelector.timestampRange.startTimestamp", notNull},
-					violation{"null", "clipFragmentSelector.timestampRange.endTimestamp", notNull})},
+					violation{"null", "clipFragmentSelector.timestampRange.startTimestamp",
+						notNull},
+					violation{"null", "clipFragmentSelector.timestampRange.endTimestamp",
+						notNull})},
 		}...)
 }
 

@@ -113,11 +113,14 @@ var archivedOperations = []*Operation{
 	},
 	{
 		Name: "GetMediaForFragmentList", Path: "/getMediaForFragmentList", Service: ArchivedMedia,
-		Doc:     "Write fragments as Matroska to a file, in the order of their numbers on the line.",
+		Doc: "Write fragments as Matroska to a file, in the order of their numbers on the " +
+			"line.",
 		DataAPI: APIGetMediaForFragmentList,
-		Example: "weir get-media-for-fragment-list --stream-name cam1 out.mkv --fragments \\\n    " +
+		Example: "weir get-media-for-fragment-list --stream-name cam1 out.mkv --fragments \\\n   " +
+			" " +
 			"$(weir list-fragments --stream-name cam1 --query 'Fragments[].FragmentNumber' " +
-			"--output text \\\n        --fragment-selector 'FragmentSelectorType=SERVER_TIMESTAMP," +
+			"--output text \\\n        --fragment-selector " +
+			"'FragmentSelectorType=SERVER_TIMESTAMP," +
 			"TimestampRange={StartTimestamp=1m ago,EndTimestamp=now}')",
 		Input: structure("GetMediaForFragmentListInput", memberStreamName, memberStreamARN,
 			required("Fragments", &Shape{Kind: KindList, Name: "FragmentNumberList", Min: 1,

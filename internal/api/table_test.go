@@ -79,7 +79,8 @@ func followsTable(t *testing.T, path string, s *Shape, typ reflect.Type) {
 
 func TestUnknownOperation(t *testing.T) {
 	for path, want := range map[string]string{
-		"/joinStorageSessionAsViewer": "JoinStorageSessionAsViewer is an operation of Kinesis Video Streams that " +
+		"/joinStorageSessionAsViewer": "JoinStorageSessionAsViewer is an operation of Kinesis " +
+			"Video Streams that " +
 			"Weir does not have.",
 		"/JoinStorageSession": "JoinStorageSession is an operation of Kinesis Video Streams that " +
 			"Weir does not have.",

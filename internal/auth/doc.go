@@ -1,11 +1,11 @@
-// Package auth authenticates callers: AWS Signature Version 4 (signing and verifying), key pairs, and
-// the sealed tokens of playback sessions. It imports only the standard library.
+// Package auth authenticates callers: AWS Signature Version 4 (signing and verifying), key pairs,
+// and the sealed tokens of playback sessions. It imports only the standard library.
 //
 // # Signatures
 //
 // A Verifier checks the header form (Authorization: AWS4-HMAC-SHA256 …) and the query form
-// (X-Amz-Signature=…). It accepts what real producers send, which is not always what an HTTP library
-// shows:
+// (X-Amz-Signature=…). It accepts what real producers send, which is not always what an HTTP
+// library shows:
 //
 //   - Host is compared as received; the C and Java producers leave out the port. If that does not
 //     match, the Verifier tries Verifier.Hosts, for proxies that send their own Host.

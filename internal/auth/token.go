@@ -249,7 +249,8 @@ func (k *TokenKeys) Open(token string) (Claims, error) {
 	if err != nil {
 		return Claims{}, ErrTokenInvalid
 	}
-	c := Claims{SessionID: string(plain[:SessionIDSize]), Expires: readExpiry(plain[SessionIDSize:])}
+	c := Claims{SessionID: string(plain[:SessionIDSize]),
+		Expires: readExpiry(plain[SessionIDSize:])}
 	if !k.now().Before(c.Expires) {
 		return c, ErrTokenExpired
 	}

@@ -142,8 +142,8 @@ func InputJSON(word string) (*Object, error) {
 // maxFile bounds a file that stands for an argument, in bytes.
 const maxFile = 16 << 20
 
-// ReadParameter reads the file that a word of the form file://name names; ok reports whether it is of
-// this form.
+// ReadParameter reads the file that a word of the form file://name names; ok reports whether it is
+// of this form.
 func ReadParameter(word string) (text string, ok bool, err error) {
 	if strings.HasPrefix(word, "fileb://") {
 		return "", false, errors.New("fileb:// is for binary values, and no parameter of this " +

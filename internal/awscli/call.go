@@ -23,8 +23,8 @@ type Globals struct {
 type Caller interface {
 	// Call sends an input that passed Check and Encode, and returns the JSON of the answer.
 	Call(ctx context.Context, op *api.Operation, in Value) (json.RawMessage, error)
-	// Stream does the same for an operation whose answer is media (api.Operation.Streams): that goes
-	// to the file, and the JSON has the members of the output that are headers.
+	// Stream does the same for an operation whose answer is media (api.Operation.Streams): that
+	// goes to the file, and the JSON has the members of the output that are headers.
 	Stream(ctx context.Context, op *api.Operation, in Value, file string) (json.RawMessage, error)
 }
 

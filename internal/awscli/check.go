@@ -135,8 +135,8 @@ func (c *checker) structure(path string, v Value, s *api.Shape) {
 	}
 }
 
-// Encode brings an input that passed Check into the form in which it is sent: timestamps as seconds since
-// 1970 with their milliseconds, which the AWS command line drops.
+// Encode brings an input that passed Check into the form in which it is sent: timestamps as seconds
+// since 1970 with their milliseconds, which the AWS command line drops.
 func Encode(v Value, s *api.Shape, now time.Time) (Value, error) {
 	switch v := v.(type) {
 	case *Object:

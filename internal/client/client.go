@@ -40,8 +40,8 @@ type Client struct {
 	Endpoint    string           // URL without a trailing slash, such as http://127.0.0.1:8480
 	Region      string           // of the signature, such as us-west-2
 	Credentials auth.Credentials // of the signature
-	// Renew returns the credentials anew before each request, for keys that run out; nil: Credentials
-	// stay good.
+	// Renew returns the credentials anew before each request, for keys that run out; nil:
+	// Credentials stay good.
 	Renew func(context.Context) (auth.Credentials, error)
 	HTTP  *http.Client // nil: one with a timeout of 30 s
 	TLS   *tls.Config  // of PutMedia connections, which HTTP does not make; nil: the defaults

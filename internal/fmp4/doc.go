@@ -1,5 +1,5 @@
-// Package fmp4 writes MP4 (ISO/IEC 14496-12): fragmented, within CMAF (ISO/IEC 23000-19), as HLS and
-// DASH play it, and progressive, as clips are downloaded (Movie). Of the former it makes an
+// Package fmp4 writes MP4 (ISO/IEC 14496-12): fragmented, within CMAF (ISO/IEC 23000-19), as HLS
+// and DASH play it, and progressive, as clips are downloaded (Movie). Of the former it makes an
 // initialization segment for a track (InitSegment) and, for each run of frames, the bytes that go
 // before its payload (AppendMediaHeader). It never touches the payload: a stored run is already the
 // body of an mdat box, or a chunk in one, so that a media segment is one small header and one file

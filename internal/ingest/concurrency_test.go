@@ -20,8 +20,8 @@ import (
 	"weir/internal/store"
 )
 
-// Reading goes on while a fragment is made durable, up to the bound; then the producer is slowed. What is not durable is not
-// RECEIVED either.
+// Reading goes on while a fragment is made durable, up to the bound; then the producer is slowed.
+// What is not durable is not RECEIVED either.
 func TestReadingGoesOnWhileStoring(t *testing.T) {
 	gate := make(chan struct{})
 	s := appending(func(*store.Record) error { <-gate; return nil })
@@ -41,12 +41,14 @@ func TestReadingGoesOnWhileStoring(t *testing.T) {
 		w.Write(build(t).end().Bytes())
 		w.Close()
 	}()
-	// With nothing stored, three clusters are let in behind the first: one being stored, one queued, one being handed over.
+	// With nothing stored, three clusters are let in behind the first: one being stored, one
+	// queued, one being handed over.
 	var before []string
 	for len(before) < 3 {
 		before = append(before, <-log.got)
 	}
-	want := []string{"BUFFERING 0", "BUFFERING 1", "BUFFERING 2"} // nothing is RECEIVED before it is stored
+	// nothing is RECEIVED before it is stored
+	want := []string{"BUFFERING 0", "BUFFERING 1", "BUFFERING 2"}
 	for i, a := range before {
 		f := strings.Fields(a)
 		var at int64
@@ -149,7 +151,8 @@ func TestAckWriteFailure(t *testing.T) {
 	s := newStore()
 	o := absolute(s)
 	b := build(t).header(sdk).gop(epoch, 1).gop(epoch+1000, 1).end()
-	if err := New(o).Run(context.Background(), b.reader(), ackFunc(func([]byte) error { return io.ErrClosedPipe })); err != nil {
+	if err := New(o).Run(context.Background(), b.reader(),
+		ackFunc(func([]byte) error { return io.ErrClosedPipe })); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.all()) != 2 {
@@ -176,7 +179,8 @@ func TestStoreFailureEndsASilentConnection(t *testing.T) {
 	if !errors.Is(err, store.ErrFull) {
 		t.Errorf("the cause is lost: %v", err)
 	}
-	wantAcks(t, log.all(), fmt.Sprintf("BUFFERING %d #1", epoch), fmt.Sprintf("ERROR %d #1 5001", epoch))
+	wantAcks(t, log.all(), fmt.Sprintf("BUFFERING %d #1", epoch),
+		fmt.Sprintf("ERROR %d #1 5001", epoch))
 }
 
 // After a failure later fragments are not stored: the producer resends from the failed one.
@@ -242,7 +246,8 @@ func (s *source) awaitDraining() {
 	}
 }
 
-// Drained, a connection takes the fragment at hand to its end and no other; between fragments it ends at once.
+// Drained, a connection takes the fragment at hand to its end and no other; between fragments it
+// ends at once.
 func TestDrain(t *testing.T) {
 	one := fmt.Sprintf("%d 1:%s", epoch, payload(epoch, 0))
 	for _, c := range []struct {
@@ -252,10 +257,13 @@ func TestDrain(t *testing.T) {
 		stored        []string
 	}{
 		{"nothing sent", nil, nil, "", nil},
-		{"after the mark", build(t).header(sdk).gop(epoch, 1).end().Bytes(), nil, "PERSISTED", []string{one}},
-		{"before the next cluster", build(t).header(sdk).gop(epoch, 1).Bytes(), build(t).gop(epoch+1000, 1).Bytes(),
+		{"after the mark", build(t).header(sdk).gop(epoch, 1).end().Bytes(), nil, "PERSISTED",
+			[]string{one}},
+		{"before the next cluster", build(t).header(sdk).gop(epoch, 1).Bytes(),
+			build(t).gop(epoch+1000, 1).Bytes(),
 			"BUFFERING", []string{one}},
-		{"before the mark", build(t).header(sdk).gop(epoch, 1).Bytes(), build(t).end().Bytes(), "BUFFERING", []string{one}},
+		{"before the mark", build(t).header(sdk).gop(epoch, 1).Bytes(), build(t).end().Bytes(),
+			"BUFFERING", []string{one}},
 		{"before another document", build(t).header(sdk).gop(epoch, 1).Bytes(),
 			build(t).header(sdk).gop(epoch+1000, 1).Bytes(), "BUFFERING", []string{one}},
 	} {
@@ -354,7 +362,8 @@ func TestIdleAcks(t *testing.T) {
 	close(log.got)
 }
 
-// Behind an ERROR the body is read on for a moment, so that the producer is not reset before it has read it.
+// Behind an ERROR the body is read on for a moment, so that the producer is not reset before it has
+// read it.
 func TestLingersAfterAnError(t *testing.T) {
 	r, w := io.Pipe()
 	o := absolute(newStore())
@@ -374,12 +383,14 @@ func TestLingersAfterAnError(t *testing.T) {
 	}
 	w.Close()
 	wantError(t, <-done, 4004)
-	if got, want := conn.deadlines[len(conn.deadlines)-1], testNow.Add(3*time.Second); !got.Equal(want) {
+	if got, want := conn.deadlines[len(conn.deadlines)-1],
+		testNow.Add(3*time.Second); !got.Equal(want) {
 		t.Errorf("deadline %v, want %v", got, want)
 	}
 }
 
-// A failure to store ends a connection whose producer is sending; that too must be read before the connection is cut.
+// A failure to store ends a connection whose producer is sending; that too must be read before the
+// connection is cut.
 func TestLingersAfterAStoreFailure(t *testing.T) {
 	r, w := io.Pipe()
 	o := absolute(appending(func(*store.Record) error { return store.ErrFull }))
@@ -410,7 +421,9 @@ func TestErrorIsHeldBack(t *testing.T) {
 		bad   string
 		want  string
 	}{
-		"storing fails": {appending(func(*store.Record) error { return store.ErrFull }), "", fmt.Sprintf("ERROR %d #1 5001", epoch)},
+		"storing fails": {appending(func(*store.Record) error {
+			return store.ErrFull
+		}), "", fmt.Sprintf("ERROR %d #1 5001", epoch)},
 		"reading fails": {newStore(), "\x00", "ERROR 4006"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -428,7 +441,9 @@ func TestErrorIsHeldBack(t *testing.T) {
 			w.Write([]byte(c.bad))
 			<-held
 			frame := strings.Repeat("x", 1<<20)
-			if _, err := w.Write(build(t).header(sdk).cluster(epoch+1000).frame(1, epoch+1000, frame).Bytes()); err != nil {
+			if _, err := w.Write(
+				build(t).header(sdk).cluster(epoch+1000).frame(1, epoch+1000,
+					frame).Bytes()); err != nil {
 				t.Fatal(err)
 			}
 			for len(log.got) > 0 {
@@ -461,7 +476,8 @@ func TestSummary(t *testing.T) {
 		want Summary
 	}{
 		{lost(first.Bytes()), Summary{Fragments: 2, Partials: 1, Frames: 5, Unended: true}},
-		{build(t).header(sdk).gop(epoch, 2).gop(epoch+1000, 4).cluster(epoch + 2000).reader(), Summary{Fragments: 1, Resends: 1, Dropped: 1, Frames: 6}},
+		{build(t).header(sdk).gop(epoch, 2).gop(epoch+1000, 4).cluster(epoch + 2000).reader(),
+			Summary{Fragments: 1, Resends: 1, Dropped: 1, Frames: 6}},
 	} {
 		connection := New(absolute(s))
 		if err := connection.Run(context.Background(), c.body, &ackLog{}); err != nil {
@@ -483,7 +499,8 @@ func TestWriteDeadlineBehindTheBody(t *testing.T) {
 	expired := make(chan struct{})
 	o.Deadlines = &fakeConn{r: r, onWrite: sync.OnceFunc(func() { close(expired) })}
 	w := ackFunc(func([]byte) error { <-expired; return os.ErrDeadlineExceeded })
-	if err := New(o).Run(context.Background(), build(t).header(sdk).gop(epoch, 1).end().reader(), w); err != nil {
+	if err := New(o).Run(context.Background(), build(t).header(sdk).gop(epoch, 1).end().reader(),
+		w); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -535,7 +552,8 @@ func TestMemory(t *testing.T) {
 // Two connections that need more than there is: one gives up, and its memory lets the other go on.
 func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
 	s := newStore()
-	m := newMemory(10 << 20) // of which the key may hold 7.5 MiB; each needs 4 MiB and what describes it
+	// of which the key may hold 7.5 MiB; each needs 4 MiB and what describes it
+	m := newMemory(10 << 20)
 	big := strings.Repeat("x", 3<<19)
 	results := make(chan error)
 	for i := range int64(2) {
@@ -586,13 +604,17 @@ func TestMetrics(t *testing.T) {
 			for _, l := range x.GetLabel() {
 				name += " " + l.GetValue()
 			}
-			got[name] = x.GetCounter().GetValue() + x.GetGauge().GetValue() + float64(x.GetHistogram().GetSampleCount())
+			got[name] = x.GetCounter().GetValue() + x.GetGauge().GetValue() +
+				float64(x.GetHistogram().GetSampleCount())
 		}
 	}
 	for name, want := range map[string]float64{
-		"connections_total": 1, "connections": 0, "connection_errors_total": 1, "fragments_total stored": 2, "frames_total": 5,
-		"received_bytes_total": float64(b.Len()), "error_acks_total 4004": 1, "ack_latency_seconds PERSISTED": 2,
-		"ack_latency_seconds BUFFERING": 2, "fragment_persist_seconds": 2, "fragment_ingestion_seconds": 2,
+		"connections_total": 1, "connections": 0, "connection_errors_total": 1,
+		"fragments_total stored": 2, "frames_total": 5,
+		"received_bytes_total": float64(b.Len()), "error_acks_total 4004": 1,
+		"ack_latency_seconds PERSISTED": 2,
+		"ack_latency_seconds BUFFERING": 2, "fragment_persist_seconds": 2,
+		"fragment_ingestion_seconds": 2,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)

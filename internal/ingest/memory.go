@@ -10,28 +10,32 @@ import (
 	"weir/internal/store"
 )
 
-// errMemory: the memory for fragments in flight stayed used up for longer than a connection may wait.
+// errMemory: the memory for fragments in flight stayed used up for longer than a connection may
+// wait.
 var errMemory = errors.New("memory for fragments in flight is used up")
 
 // memoryStep is the least that a fragment takes at a time, so that a frame seldom needs the lock.
 const memoryStep = 64 << 10
 
-// Memory bounds the bytes that all connections together hold of what their producers sent: payload and frame tables of fragments
-// being read, queued, or being made durable, BlockGroups, Matroska headers, tracks and Tags. It is shared between connections and
-// safe for concurrent use.
+// Memory bounds the bytes that all connections together hold of what their producers sent: payload
+// and frame tables of fragments being read, queued, or being made durable, BlockGroups, Matroska
+// headers, tracks and Tags. It is shared between connections and safe for concurrent use.
 //
-// What is counted is the capacity of the buffers, which grow as bytes come: to twice as much, beyond 4 MiB to a quarter more.
-// What a producer declares and does not send costs nothing. Of what the garbage collector has not freed yet nothing is known
-// here; the process keeps it small with a memory limit.
+// What is counted is the capacity of the buffers, which grow as bytes come: to twice as much,
+// beyond 4 MiB to a quarter more. What a producer declares and does not send costs nothing. Of what
+// the garbage collector has not freed yet nothing is known here; the process keeps it small with a
+// memory limit.
 //
-// The bound is hard. A connection waits when it may take nothing, which stops reading and so slows its producer. Connections that all
-// wait for one another would wait for ever, so a wait ends after Limits.MemoryWait with INTERNAL_ERROR (5000): the connection drops
-// its unfinished fragment, its memory goes to the others, and the producer connects again and resends. A rule such as "one
+// The bound is hard. A connection waits when it may take nothing, which stops reading and so slows
+// its producer. Connections that all wait for one another would wait for ever, so a wait ends after
+// Limits.MemoryWait with INTERNAL_ERROR (5000): the connection drops its unfinished fragment, its
+// memory goes to the others, and the producer connects again and resends. A rule such as "one
 // fragment is always allowed" would have no bound but the number of connections times 50 MB.
 //
-// Nobody can starve the others. A stream may hold half, the streams of an access key three quarters. Who still finds none left
-// for evictAfter has room made: of the key that holds more than twice as much as his, or of the stream of his own key that holds
-// more than twice as much as his, the connection whose unfinished fragment is the largest ends with 5000.
+// Nobody can starve the others. A stream may hold half, the streams of an access key three
+// quarters. Who still finds none left for evictAfter has room made: of the key that holds more than
+// twice as much as his, or of the stream of his own key that holds more than twice as much as his,
+// the connection whose unfinished fragment is the largest ends with 5000.
 type Memory struct {
 	limit int64
 
@@ -63,7 +67,8 @@ type claim struct {
 const evictAfter = 200 * time.Millisecond
 
 // errEvicted: others needed the memory more.
-var errEvicted = errors.New("holds more of the memory for fragments in flight than others, who wait for it")
+var errEvicted = errors.New("holds more of the memory for fragments in flight than others, who " +
+	"wait for it")
 
 // MinMemory is the least useful limit: a camera of 4 Mbit/s with a key frame every 10 s sends
 // fragments of 5 MB, and Largest is then 6.7 MB.
@@ -73,11 +78,13 @@ const MinMemory = 32 << 20
 func NewMemory(limit int64) *Memory { return newMemory(max(limit, MinMemory)) }
 
 func newMemory(limit int64) *Memory {
-	return &Memory{limit: limit, streams: map[store.StreamID]int64{}, keys: map[string]int64{}, claims: map[*claim]struct{}{}}
+	return &Memory{limit: limit, streams: map[store.StreamID]int64{}, keys: map[string]int64{},
+		claims: map[*claim]struct{}{}}
 }
 
-// Largest returns how many bytes of payload a fragment may have so that its stream's half has room for it in the worst case:
-// a single BlockGroup, which is held whole, and then copied, in buffers a quarter larger than that.
+// Largest returns how many bytes of payload a fragment may have so that its stream's half has room
+// for it in the worst case: a single BlockGroup, which is held whole, and then copied, in buffers a
+// quarter larger than that.
 func (m *Memory) Largest() int { return int(m.limit / 5) }
 
 // Used returns the bytes taken now.
@@ -87,7 +94,8 @@ func (m *Memory) Used() int64 {
 	return m.used
 }
 
-// join opens the account of a connection. evict is called when it must end so that others get memory.
+// join opens the account of a connection. evict is called when it must end so that others get
+// memory.
 func (m *Memory) join(o owner, evict func(error)) *claim {
 	c := &claim{owner: o, evict: evict}
 	m.mu.Lock()
@@ -106,7 +114,8 @@ func (m *Memory) leave(c *claim) {
 
 // fits says whether o may take n bytes more.
 func (m *Memory) fits(o owner, n int64) bool {
-	return m.used+n <= m.limit && m.streams[o.stream]+n <= m.limit/2 && m.keys[o.key]+n <= m.limit/4*3
+	return m.used+n <= m.limit && m.streams[o.stream]+n <= m.limit/2 &&
+		m.keys[o.key]+n <= m.limit/4*3
 }
 
 func (m *Memory) add(o owner, n int64) {
@@ -119,7 +128,8 @@ func (m *Memory) add(o owner, n int64) {
 	}
 }
 
-// take takes n bytes, waiting up to the given time. It returns errMemory, or the cause of the context's end.
+// take takes n bytes, waiting up to the given time. It returns errMemory, or the cause of the
+// context's end.
 func (m *Memory) take(ctx context.Context, c *claim, n int64, wait time.Duration) error {
 	m.mu.Lock()
 	if m.fits(c.owner, n) {
@@ -159,8 +169,9 @@ func (m *Memory) take(ctx context.Context, c *claim, n int64, wait time.Duration
 	}
 }
 
-// makeRoom ends a connection, if there is one that holds much more than o, who needs n bytes, and none is ending already. The open
-// bytes of a connection between fragments are its Matroska header: ending it would give next to nothing back.
+// makeRoom ends a connection, if there is one that holds much more than o, who needs n bytes, and
+// none is ending already. The open bytes of a connection between fragments are its Matroska header:
+// ending it would give next to nothing back.
 func (m *Memory) makeRoom(o owner, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -183,7 +194,8 @@ func (m *Memory) makeRoom(o owner, n int64) {
 	}
 }
 
-// settle says that n bytes of a claim are no longer open: they were read to their end, or are about to be given.
+// settle says that n bytes of a claim are no longer open: they were read to their end, or are about
+// to be given.
 func (m *Memory) settle(c *claim, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

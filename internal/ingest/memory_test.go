@@ -29,7 +29,8 @@ type slowBody struct {
 
 func newSlowBody(t *testing.T, s Store, limits Limits) *slowBody {
 	r, w := io.Pipe()
-	b := &slowBody{t: t, mem: newMemory(256 << 20), log: &ackLog{}, body: w, done: make(chan error, 1), now: testNow}
+	b := &slowBody{t: t, mem: newMemory(256 << 20), log: &ackLog{}, body: w,
+		done: make(chan error, 1), now: testNow}
 	o := absolute(s)
 	o.Memory, o.Limits = b.mem, limits
 	o.Clock = func() time.Time {
@@ -45,7 +46,8 @@ func newSlowBody(t *testing.T, s Store, limits Limits) *slowBody {
 	return b
 }
 
-// send sends data a time after what came before. It reports false when the connection reads no more.
+// send sends data a time after what came before. It reports false when the connection reads no
+// more.
 func (b *slowBody) send(after time.Duration, data []byte) bool {
 	b.mu.Lock()
 	b.now = b.now.Add(after)
@@ -72,8 +74,10 @@ func declared(id []byte, size uint32) []byte {
 func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 	const size, step = 40 << 20, 256 << 10
 	open := build(t).header(sdk).cluster(epoch).Bytes()
-	document := append(element(0x1A45DFA3, element(0x4282, []byte("matroska"))), 0x18, 0x53, 0x80, 0x67, 0xFF)
-	entry := bytes.Join([][]byte{element(0xD7, []byte{1}), element(0x83, []byte{1}), element(0x86, []byte("V_MPEG4/ISO/AVC"))}, nil)
+	document := append(element(0x1A45DFA3, element(0x4282, []byte("matroska"))), 0x18, 0x53, 0x80,
+		0x67, 0xFF)
+	entry := bytes.Join([][]byte{element(0xD7, []byte{1}), element(0x83, []byte{1}),
+		element(0x86, []byte("V_MPEG4/ISO/AVC"))}, nil)
 	frame := func(n int) []byte { return append([]byte{0x81, 0, 0, 0x80}, make([]byte, n)...) }
 	for _, c := range []struct {
 		name  string
@@ -82,12 +86,17 @@ func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 		least int64
 	}{
 		{"block", append(bytes.Clone(open), declared([]byte{0xA3}, size)...), 10 << 20, 10 << 20},
-		{"block group", append(bytes.Clone(open), declared([]byte{0xA0}, size)...), 10 << 20, 10 << 20},
-		{"tags", append(bytes.Clone(open), declared([]byte{0x12, 0x54, 0xC3, 0x67}, 250<<10)...), 200 << 10, 200 << 10},
-		{"tracks", append(bytes.Clone(document), declared([]byte{0x16, 0x54, 0xAE, 0x6B}, 1<<20)...), 900 << 10, 900 << 10},
+		{"block group", append(bytes.Clone(open), declared([]byte{0xA0}, size)...), 10 << 20,
+			10 << 20},
+		{"tags", append(bytes.Clone(open), declared([]byte{0x12, 0x54, 0xC3, 0x67}, 250<<10)...),
+			200 << 10, 200 << 10},
+		{"tracks", append(bytes.Clone(document),
+			declared([]byte{0x16, 0x54, 0xAE, 0x6B}, 1<<20)...), 900 << 10, 900 << 10},
 		{"codec private data, header and copy", bytes.Join([][]byte{document,
-			element(0x1654AE6B, element(0xAE, entry, element(0x63A2, make([]byte, 1<<20))))}, nil), 0, 2 << 20},
-		{"unknown element", append(bytes.Clone(open), declared([]byte{0xEC}, size)...), 10 << 20, 0},
+			element(0x1654AE6B,
+				element(0xAE, entry, element(0x63A2, make([]byte, 1<<20))))}, nil), 0, 2 << 20},
+		{"unknown element", append(bytes.Clone(open), declared([]byte{0xEC}, size)...), 10 << 20,
+			0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newSlowBody(t, newStore(), Limits{})
@@ -95,7 +104,8 @@ func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 				t.Fatal("not read")
 			}
 			if used, most := b.mem.Used(), int64(len(c.start))*3+step; used > most {
-				t.Errorf("%d bytes taken for %d that came, want %d at most", used, len(c.start)+4, most)
+				t.Errorf("%d bytes taken for %d that came, want %d at most", used, len(c.start)+4,
+					most)
 			}
 			if c.sent > 0 {
 				b.send(0, make([]byte, c.sent-4))
@@ -108,8 +118,8 @@ func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 	}
 }
 
-// A large fragment takes little more than its bytes, and what is taken is what its buffer really is. Large buffers never wait in
-// a pool, where nobody would count them.
+// A large fragment takes little more than its bytes, and what is taken is what its buffer really
+// is. Large buffers never wait in a pool, where nobody would count them.
 func TestBuffersAreWhatIsCounted(t *testing.T) {
 	m := NewMemory(0)
 	var b []byte
@@ -117,10 +127,12 @@ func TestBuffersAreWhatIsCounted(t *testing.T) {
 		step := min(memoryStep, api.MaxFragmentBytes-len(b))
 		size := roomSize(b, step)
 		if b = m.room(b, step); cap(b) != size || len(b)+step > size {
-			t.Fatalf("a buffer of %d bytes for %d and %d more, said to be %d", cap(b), len(b), step, size)
+			t.Fatalf("a buffer of %d bytes for %d and %d more, said to be %d", cap(b), len(b), step,
+				size)
 		}
 		b = b[:len(b)+step]
-		if most := max(2*len(b), 1<<minClass); cap(b) > most || len(b) > maxPooled && cap(b) > len(b)+len(b)/4 {
+		if most := max(2*len(b), 1<<minClass); cap(b) > most ||
+			len(b) > maxPooled && cap(b) > len(b)+len(b)/4 {
 			t.Fatalf("a buffer of %d bytes for %d", cap(b), len(b))
 		}
 	}
@@ -132,8 +144,8 @@ func TestBuffersAreWhatIsCounted(t *testing.T) {
 	}
 }
 
-// The largest fragment that a small budget takes is stored, as one block or one BlockGroup; a larger one is told at once that it
-// is too large, not to try again.
+// The largest fragment that a small budget takes is stored, as one block or one BlockGroup; a
+// larger one is told at once that it is too large, not to try again.
 func TestSmallMemory(t *testing.T) {
 	m := NewMemory(0)
 	for _, c := range []struct {
@@ -164,7 +176,8 @@ func TestSmallMemory(t *testing.T) {
 	}
 }
 
-// Greedy streams that hold all there is make room for one that needs little, of the same key and of another.
+// Greedy streams that hold all there is make room for one that needs little, of the same key and of
+// another.
 func TestMemoryHasRoomForOthers(t *testing.T) {
 	m := newMemory(64 << 20)
 	ctx := context.Background()
@@ -194,7 +207,8 @@ func TestMemoryHasRoomForOthers(t *testing.T) {
 	if err := m.take(ctx, greedy, 1, 0); err == nil {
 		t.Error("a stream has more than half")
 	}
-	m.settle(greedy, 32<<20) // read to its end, and on its way to the disk: ending the connection would give nothing back
+	// read to its end, and on its way to the disk: ending the connection would give nothing back
+	m.settle(greedy, 32<<20)
 	hold("small", "a", 4<<20)
 	hold("large", "a", 12<<20)
 	same := m.join(owner{"same key", "a"}, nil)
@@ -213,8 +227,8 @@ func TestMemoryHasRoomForOthers(t *testing.T) {
 	}
 }
 
-// What is on its way to a slow disk comes back by itself. A connection that has nothing else but the
-// header of its document is not ended for that.
+// What is on its way to a slow disk comes back by itself. A connection that has nothing else but
+// the header of its document is not ended for that.
 func TestMemoryEndsNobodyForAHeader(t *testing.T) {
 	m := newMemory(64 << 20)
 	ended := 0
@@ -238,14 +252,16 @@ func TestMemoryEndsNobodyForAHeader(t *testing.T) {
 
 const patience = 20 * time.Second
 
-// A connection that holds more than others who wait ends with an error after which its producer begins again.
+// A connection that holds more than others who wait ends with an error after which its producer
+// begins again.
 func TestConnectionMakesRoom(t *testing.T) {
 	b := newSlowBody(t, newStore(), Limits{})
 	b.send(0, build(t).header(sdk).cluster(epoch).Bytes())
 	b.send(0, append(declared([]byte{0xA3}, 40<<20), 0x81, 0, 0, 0x80))
 	b.send(0, make([]byte, 32<<20))
 	for i, n := range []int64{128 << 20, 64 << 20, 20 << 20} { // on their way to the disk
-		rest := b.mem.join(owner{store.StreamID(fmt.Sprint("rest", i)), fmt.Sprint("key", i/2)}, nil)
+		rest := b.mem.join(owner{store.StreamID(fmt.Sprint("rest", i)), fmt.Sprint("key", i/2)},
+			nil)
 		if err := b.mem.take(context.Background(), rest, n, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -281,13 +297,21 @@ func TestSlowFragments(t *testing.T) {
 		pieces []piece
 		want   string // ERROR, or stored
 	}{
-		{"one frame a second, 100 kbit/s", Limits{}, false, slices.Repeat([]piece{{second, 12_500}}, 19), "stored"},
-		{"a pause of 90 s in a large fragment", Limits{}, false, []piece{{second, 20 << 20}, {90 * second, 1000}, {19 * second, 1000}}, "stored"},
-		{"a link slower than the media", Limits{}, false, slices.Repeat([]piece{{9 * second, 700_000}}, 20), "stored"},
-		{"a byte a second", Limits{}, false, slices.Repeat([]piece{{second, 1}}, 120), "ERROR 4002"},
-		{"much, then a byte a minute", Limits{}, false, append([]piece{{second, 6 << 20}}, slices.Repeat([]piece{{60 * second, 1}}, 4)...), "ERROR 4002"},
-		{"for ever", Limits{Rate: 1}, false, slices.Repeat([]piece{{60 * second, 100_000}}, 8), "ERROR 4002"},
-		{"a header without end", Limits{}, true, slices.Repeat([]piece{{60 * second, 1}}, 4), "ERROR 4000"},
+		{"one frame a second, 100 kbit/s", Limits{}, false,
+			slices.Repeat([]piece{{second, 12_500}}, 19), "stored"},
+		{"a pause of 90 s in a large fragment", Limits{}, false,
+			[]piece{{second, 20 << 20}, {90 * second, 1000}, {19 * second, 1000}}, "stored"},
+		{"a link slower than the media", Limits{}, false,
+			slices.Repeat([]piece{{9 * second, 700_000}}, 20), "stored"},
+		{"a byte a second", Limits{}, false, slices.Repeat([]piece{{second, 1}}, 120),
+			"ERROR 4002"},
+		{"much, then a byte a minute", Limits{}, false,
+			append([]piece{{second, 6 << 20}}, slices.Repeat([]piece{{60 * second, 1}}, 4)...),
+			"ERROR 4002"},
+		{"for ever", Limits{Rate: 1}, false, slices.Repeat([]piece{{60 * second, 100_000}}, 8),
+			"ERROR 4002"},
+		{"a header without end", Limits{}, true, slices.Repeat([]piece{{60 * second, 1}}, 4),
+			"ERROR 4000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore()
@@ -315,7 +339,8 @@ func TestSlowFragments(t *testing.T) {
 			b.send(0, build(t).end().Bytes())
 			b.end()
 			last := b.log.all()[len(b.log.all())-1]
-			if c.want == "stored" && (len(s.all()) != 1 || s.all()[0].Partial) || c.want != "stored" && !strings.HasPrefix(last, c.want[:5]) {
+			if c.want == "stored" && (len(s.all()) != 1 || s.all()[0].Partial) ||
+				c.want != "stored" && !strings.HasPrefix(last, c.want[:5]) {
 				t.Errorf("%d stored, last acknowledgement %q", len(s.all()), last)
 			}
 			if c.want != "stored" && !strings.HasSuffix(last, c.want[6:]) {
@@ -325,8 +350,8 @@ func TestSlowFragments(t *testing.T) {
 	}
 }
 
-// A fragment that has come in whole and waits for the next one is not slow, however long it took and
-// the camera then pauses; nor may it wait for good while bytes drip.
+// A fragment that has come in whole and waits for the next one is not slow, however long it took
+// and the camera then pauses; nor may it wait for good while bytes drip.
 func TestPauseAfterSlowFragment(t *testing.T) {
 	s := newStore()
 	b := newSlowBody(t, s, Limits{})

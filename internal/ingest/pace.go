@@ -49,7 +49,8 @@ type piece struct {
 
 func (c *Connection) newPiece(now time.Time) piece { return piece{began: now, at: c.source.read} }
 
-// checkPace refuses what comes in too slowly: it would hold its memory for as long as its producer likes.
+// checkPace refuses what comes in too slowly: it would hold its memory for as long as its producer
+// likes.
 func (c *Connection) checkPace(now time.Time) error {
 	if c.piece.began.IsZero() {
 		return nil
@@ -58,12 +59,15 @@ func (c *Connection) checkPace(now time.Time) error {
 	if took <= l.Patience {
 		return nil
 	}
-	if rate := float64(c.source.read-c.piece.at) / took.Seconds(); took > l.FragmentTime || rate < float64(l.Rate) {
+	if rate := float64(c.source.read-c.piece.at) / took.Seconds(); took > l.FragmentTime ||
+		rate < float64(l.Rate) {
 		f, id := c.unfinished(), api.AckMaxFragmentDuration
 		if f == nil {
-			id = api.AckStreamReadError // the header of a document, or what follows a whole fragment
+			// the header of a document, or what follows a whole fragment
+			id = api.AckStreamReadError
 		}
-		return failf(f, id, "coming in for %v, at %.0f bytes a second", took.Round(time.Second), rate)
+		return failf(f, id, "coming in for %v, at %.0f bytes a second", took.Round(time.Second),
+			rate)
 	}
 	return nil
 }

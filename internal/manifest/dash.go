@@ -13,14 +13,15 @@ type MPD struct {
 	AvailabilityStart int64 // since the Unix epoch: the moment of presentation time 0
 	Publish           int64 // since the Unix epoch: when this text became valid
 	Duration          int64 // of the presentation, if Static
-	UpdatePeriod      int64 // how often to read it again, unless Static; so is all below but the last two
-	BufferDepth       int64 // timeShiftBufferDepth
-	Delay             int64 // suggestedPresentationDelay
-	TimeURI           string
-	MinBuffer         int64
-	MaxSegment        int64 // no segment is longer
-	Extended          bool  // S elements have attributes of the service
-	Periods           []Period
+	// how often to read it again, unless Static; so is all below but the last two
+	UpdatePeriod int64
+	BufferDepth  int64 // timeShiftBufferDepth
+	Delay        int64 // suggestedPresentationDelay
+	TimeURI      string
+	MinBuffer    int64
+	MaxSegment   int64 // no segment is longer
+	Extended     bool  // S elements have attributes of the service
+	Periods      []Period
 }
 
 // Period is a period of an MPD.

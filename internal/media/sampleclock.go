@@ -78,9 +78,9 @@ func (c *sampleClock) Run(samples []Sample, next int64) (Run, error) {
 	return run, nil
 }
 
-// latest returns the latest time, in ticks, that the block of each sample can have: that of the later
-// one of the two blocks that follow, for one of them may have slipped back. Where the run ends the
-// next cluster's start stands for them, with a second to spare.
+// latest returns the latest time, in ticks, that the block of each sample can have: that of the
+// later one of the two blocks that follow, for one of them may have slipped back. Where the run
+// ends the next cluster's start stands for them, with a second to spare.
 func (c *sampleClock) latest(samples []Sample, next int64) []int64 {
 	latest := room(&c.ahead, len(samples))
 	first, second := int64(math.MaxInt64), int64(math.MaxInt64) // of those that follow

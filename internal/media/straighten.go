@@ -183,8 +183,8 @@ func markEnds(s *frameState, shown []int64, right []bool, reach, next int64) {
 	}
 }
 
-// findHoles returns the times that are missing among the right ones, as many as there are wrong ones
-// at most: inside of gaps within reach, and after the last one.
+// findHoles returns the times that are missing among the right ones, as many as there are wrong
+// ones at most: inside of gaps within reach, and after the last one.
 func findHoles(shown []int64, right []bool, usual, reach int64) []int64 {
 	var times, holes []int64
 	for i, t := range shown {

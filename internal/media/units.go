@@ -21,10 +21,10 @@ const knownMarks = Joined | Bare | Open | Leading
 // Valid says whether all bits have a meaning.
 func (m Marks) Valid() bool { return m&^knownMarks == 0 }
 
-// Units returns the run with its access units for frames: blocks marked Joined are part of the frame
-// before. A picture-less access unit at the end, which belongs to a picture of the next fragment,
-// is left out with its bytes; so the payload of the units is the beginning of the run's. Without
-// anything to join it is the run itself; of a run without pictures there are none.
+// Units returns the run with its access units for frames: blocks marked Joined are part of the
+// frame before. A picture-less access unit at the end, which belongs to a picture of the next
+// fragment, is left out with its bytes; so the payload of the units is the beginning of the run's.
+// Without anything to join it is the run itself; of a run without pictures there are none.
 func (r *Run) Units() Run {
 	units, end := 0, len(r.Frames)
 	for i := range r.Frames {

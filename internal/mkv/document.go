@@ -11,8 +11,8 @@ import (
 type Document struct {
 	// EBML header, Segment with an unknown size of 8 bytes, Info, Tracks and what else there is, as
 	// the producer sent them. What tells of positions or checksums, which hold no longer (SeekHead,
-	// Cues, CRC-32, Void), is left out, and ContentEncodings is made void, because frames are stored
-	// as their codecs want them.
+	// Cues, CRC-32, Void), is left out, and ContentEncodings is made void, because frames are
+	// stored as their codecs want them.
 	Start []byte
 	// The Tags elements that describe the whole document; empty for most. Those that are the
 	// metadata of its first fragment are left out.
@@ -89,7 +89,8 @@ func ParseDocument(header []byte) (Document, error) {
 			voidEncodings(d.Start[len(d.Start)-len(body):])
 		}
 	}
-	if file { // else they are of the first fragment (docs/reference/service.md, "Tags of fragments")
+	// else they are of the first fragment (docs/reference/service.md, "Tags of fragments")
+	if file {
 		d.Tags = append(d.Tags, late...)
 	}
 	return d, nil
@@ -167,12 +168,13 @@ func voidEncodings(tracks []byte) {
 	})
 }
 
-// makeVoid makes an element with an ID of two bytes a Void element: its ID is a byte shorter, so its size
-// is written in as many bytes as are left before the same body, or one byte more.
+// makeVoid makes an element with an ID of two bytes a Void element: its ID is a byte shorter, so
+// its size is written in as many bytes as are left before the same body, or one byte more.
 func makeVoid(whole []byte) {
 	_, n, size := elementAt(whole)
 	width := n - 1
-	if width > 8 { // a size of 8 bytes cannot be wider: a byte of the body becomes a size of its own
+	// a size of 8 bytes cannot be wider: a byte of the body becomes a size of its own
+	if width > 8 {
 		width, size = 8, size+1
 	}
 	copy(whole, append([]byte{idVoid}, appendSize(nil, size, width)...))

@@ -49,7 +49,8 @@ func TestParseDocument(t *testing.T) {
 				t.Errorf("%s: track %+v became %+v", file, tracks[i], gotTracks[i])
 			}
 		}
-		if !bytes.Contains(d.Start, unknownSegment) || bytes.Contains(d.Start, []byte{0x11, 0x4D, 0x9B, 0x74}) {
+		if !bytes.Contains(d.Start, unknownSegment) ||
+			bytes.Contains(d.Start, []byte{0x11, 0x4D, 0x9B, 0x74}) {
 			t.Errorf("%s: a segment of known size, or positions of another file", file)
 		}
 	}
@@ -59,9 +60,11 @@ func TestParseDocument(t *testing.T) {
 // to that one.
 func TestDocumentTags(t *testing.T) {
 	tags := AppendTags(nil, []media.Tag{{Name: "A", Value: "b"}})
-	header := cat(el(idEBML, el(idDocType, []byte("matroska"))), []byte{0x18, 0x53, 0x80, 0x67, 0xFF})
-	tracks := el(idTracks, el(idTrackEntry, el(idTrackNumber, []byte{1}), el(idTrackType, []byte{1}),
-		el(idCodecID, []byte("V_X"))))
+	header := cat(el(idEBML, el(idDocType, []byte("matroska"))),
+		[]byte{0x18, 0x53, 0x80, 0x67, 0xFF})
+	tracks := el(idTracks,
+		el(idTrackEntry, el(idTrackNumber, []byte{1}), el(idTrackType, []byte{1}),
+			el(idCodecID, []byte("V_X"))))
 	seek := el(idSeekHead)
 	for name, c := range map[string]struct {
 		in   []byte
@@ -84,11 +87,14 @@ func TestEncodingsAreVoid(t *testing.T) {
 	encodings := el(idContentEncoding, el(idContentCompression, el(idContentCompAlgo, []byte{3}),
 		el(idContentCompSettings, []byte{0, 0, 0, 1})))
 	for width := 1; width <= 8; width++ {
-		encoded := append(appendSize(appendID(nil, idContentEncodings), int64(len(encodings)), width),
+		encoded := append(appendSize(appendID(nil, idContentEncodings), int64(len(encodings)),
+			width),
 			encodings...)
-		in := cat(el(idEBML, el(idDocType, []byte("matroska"))), []byte{0x18, 0x53, 0x80, 0x67, 0xFF},
-			el(idTracks, el(idCRC32, []byte{1, 2, 3, 4}), el(idTrackEntry, el(idTrackNumber, []byte{1}),
-				el(idTrackType, []byte{1}), encoded, el(idCodecID, []byte("V_X")))))
+		in := cat(el(idEBML, el(idDocType, []byte("matroska"))),
+			[]byte{0x18, 0x53, 0x80, 0x67, 0xFF},
+			el(idTracks, el(idCRC32, []byte{1, 2, 3, 4}),
+				el(idTrackEntry, el(idTrackNumber, []byte{1}),
+					el(idTrackType, []byte{1}), encoded, el(idCodecID, []byte("V_X")))))
 		d, err := ParseDocument(in)
 		if err != nil {
 			t.Fatal(err)

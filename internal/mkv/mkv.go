@@ -1,10 +1,10 @@
 // Package mkv reads and writes the Matroska (RFC 9559, over EBML, RFC 8794) that Kinesis Video
 // Streams producers send and consumers read: an endless stream of clusters, not a file.
 //
-// The Reader is built for hostile input. It pulls events from an io.Reader and returns each event as
-// soon as its last byte has arrived. Its memory is bounded by its Limits and by what has arrived: it
-// checks a declared size against the table of elements (elements.go) and never allocates it in
-// advance.
+// The Reader is built for hostile input. It pulls events from an io.Reader and returns each event
+// as soon as its last byte has arrived. Its memory is bounded by its Limits and by what has
+// arrived: it checks a declared size against the table of elements (elements.go) and never
+// allocates it in advance.
 //
 // The Writer writes what the AWS producer SDK writes: Segment and Cluster of unknown size,
 // SimpleBlocks, level-1 Tags.
@@ -67,8 +67,8 @@ type Event struct {
 	// Key is the key flag of a SimpleBlock; for a BlockGroup, that it has no ReferenceBlock.
 	Key bool
 	// KeyUnknown: Key is true only because a BlockGroup has no ReferenceBlock. GStreamer's
-	// matroskamux version=1 never writes one, so that only the bitstream reports whether such a video
-	// frame is a key frame (docs/reference/producers.md, "Other muxers").
+	// matroskamux version=1 never writes one, so that only the bitstream reports whether such a
+	// video frame is a key frame (docs/reference/producers.md, "Other muxers").
 	KeyUnknown bool
 	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is
 	// reckoned from DefaultDuration or BlockDuration, and -1 when there is neither.

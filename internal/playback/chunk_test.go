@@ -142,7 +142,8 @@ func TestGetMediaForFragmentList(t *testing.T) {
 	}; chunks[1].order != "HT" || !slices.Equal(chunks[1].tags, want) {
 		t.Errorf("a missing one is %s %v", chunks[1].order, chunks[1].tags)
 	}
-	if got := chunks[2].tag("AWS_KINESISVIDEO_FRAGMENT_NUMBER"); got != x.stream.FormatNumber(first.Number) {
+	if got := chunks[2].tag("AWS_KINESISVIDEO_FRAGMENT_NUMBER"); got != x.stream.FormatNumber(
+		first.Number) {
 		t.Errorf("the last chunk is %s", got)
 	}
 	for _, bad := range []string{"1", strings.Repeat("9", 47), n[:46]} {
@@ -217,7 +218,8 @@ func TestChunkOfADamagedFragment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Write(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "on fire") {
+	if err := l.Write(t.Context(), io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "on fire") {
 		t.Errorf("a disk that fails: %v", err)
 	}
 	x.store.corrupt = nil

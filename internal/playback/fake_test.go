@@ -17,8 +17,8 @@ import (
 	"weir/internal/timeline"
 )
 
-// fakeStore keeps everything in memory with the contract of store.Store: gap-free commit sequence, retention by server timestamp,
-// replacement of partial fragments, sessions with a limit.
+// fakeStore keeps everything in memory with the contract of store.Store: gap-free commit sequence,
+// retention by server timestamp, replacement of partial fragments, sessions with a limit.
 type fakeStore struct {
 	mu       sync.Mutex
 	now      time.Time
@@ -46,7 +46,8 @@ type fakeSession struct {
 }
 
 func newFakeStore(now time.Time) *fakeStore {
-	return &fakeStore{now: now, streams: map[store.StreamID]*fakeStream{}, sessions: map[string]*fakeSession{}}
+	return &fakeStore{now: now, streams: map[store.StreamID]*fakeStream{},
+		sessions: map[string]*fakeSession{}}
 }
 
 func (f *fakeStore) clock() time.Time {
@@ -63,8 +64,9 @@ func (f *fakeStore) sleep(d time.Duration) {
 
 func (f *fakeStore) create(name string, retentionHours int) store.Stream {
 	sum := sha256.Sum256([]byte(name))
-	s := store.Stream{ID: store.StreamID(hex.EncodeToString(sum[:16])), Name: name, RetentionHours: retentionHours,
-		CreatedMillis: f.now.UnixMilli(), NumberTag: 0x1234567890abcdef}
+	s := store.Stream{ID: store.StreamID(hex.EncodeToString(sum[:16])), Name: name,
+		RetentionHours: retentionHours,
+		CreatedMillis:  f.now.UnixMilli(), NumberTag: 0x1234567890abcdef}
 	f.streams[s.ID] = &fakeStream{Stream: s, records: map[store.Number]*store.Record{}}
 	return s
 }
@@ -73,7 +75,8 @@ func (f *fakeStore) set(id store.StreamID, tracks []media.Track) int64 {
 	s := f.streams[id]
 	for i := range s.sets {
 		if slices.EqualFunc(s.sets[i], tracks, func(a, b media.Track) bool {
-			return a.Number == b.Number && a.CodecID == b.CodecID && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+			return a.Number == b.Number && a.CodecID == b.CodecID &&
+				bytes.Equal(a.CodecPrivate, b.CodecPrivate)
 		}) {
 			return int64(i + 1)
 		}
@@ -83,14 +86,17 @@ func (f *fakeStore) set(id store.StreamID, tracks []media.Track) int64 {
 }
 
 // commit stores a fragment; old, when not 0, goes.
-func (f *fakeStore) commit(id store.StreamID, info store.FragmentInfo, old store.Number) store.FragmentInfo {
+func (f *fakeStore) commit(id store.StreamID, info store.FragmentInfo,
+	old store.Number) store.FragmentInfo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.streams[id]
 	s.sequence++
 	info.Sequence = s.sequence
 	if old != 0 {
-		s.fragments = slices.DeleteFunc(s.fragments, func(i store.FragmentInfo) bool { return i.Number == old })
+		s.fragments = slices.DeleteFunc(s.fragments, func(i store.FragmentInfo) bool {
+			return i.Number == old
+		})
 	}
 	s.fragments = append(s.fragments, info)
 	if s.changed != nil {
@@ -118,7 +124,8 @@ func (f *fakeStore) StreamByID(_ context.Context, id store.StreamID) (store.Stre
 	return s.Stream, nil
 }
 
-func (f *fakeStore) List(_ context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error) {
+func (f *fakeStore) List(_ context.Context, id store.StreamID,
+	q store.Query) ([]store.FragmentInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, edge, err := f.stream(id)
@@ -127,7 +134,10 @@ func (f *fakeStore) List(_ context.Context, id store.StreamID, q store.Query) ([
 	}
 	from := 0
 	if q.Order == store.BySequence { // fragments stand in this order
-		from, _ = slices.BinarySearchFunc(s.fragments, q.AfterSequence+1, func(i store.FragmentInfo, t int64) int { return int(i.Sequence - t) })
+		from, _ = slices.BinarySearchFunc(s.fragments, q.AfterSequence+1,
+			func(i store.FragmentInfo, t int64) int {
+				return int(i.Sequence - t)
+			})
 	}
 	var found []store.FragmentInfo
 	for _, i := range s.fragments[from:] {
@@ -136,7 +146,8 @@ func (f *fakeStore) List(_ context.Context, id store.StreamID, q store.Query) ([
 			at = i.ProducerTimestamp
 		}
 		switch {
-		case i.ServerTimestamp < edge, at < q.Start, q.End != 0 && at > q.End, i.Sequence <= q.AfterSequence:
+		case i.ServerTimestamp < edge, at < q.Start, q.End != 0 && at > q.End,
+			i.Sequence <= q.AfterSequence:
 		case q.After != 0 && q.Order == store.ByNumberNewest && i.Number >= q.After:
 		case q.After != 0 && q.Order != store.ByNumberNewest && i.Number <= q.After:
 		default:
@@ -145,9 +156,13 @@ func (f *fakeStore) List(_ context.Context, id store.StreamID, q store.Query) ([
 	}
 	switch q.Order {
 	case store.ByNumber:
-		slices.SortFunc(found, func(a, b store.FragmentInfo) int { return int(a.Number - b.Number) })
+		slices.SortFunc(found, func(a, b store.FragmentInfo) int {
+			return int(a.Number - b.Number)
+		})
 	case store.ByNumberNewest:
-		slices.SortFunc(found, func(a, b store.FragmentInfo) int { return int(b.Number - a.Number) })
+		slices.SortFunc(found, func(a, b store.FragmentInfo) int {
+			return int(b.Number - a.Number)
+		})
 	}
 	if q.Limit > 0 && len(found) > q.Limit {
 		found = found[:q.Limit]
@@ -179,7 +194,8 @@ func (f *fakeStore) Wait(ctx context.Context, id store.StreamID, after int64) (i
 	}
 }
 
-func (f *fakeStore) Fragment(_ context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error) {
+func (f *fakeStore) Fragment(_ context.Context, id store.StreamID,
+	n store.Number) (store.FragmentInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, edge, err := f.stream(id)
@@ -194,7 +210,8 @@ func (f *fakeStore) Fragment(_ context.Context, id store.StreamID, n store.Numbe
 	return store.FragmentInfo{}, store.ErrNotFound
 }
 
-func (f *fakeStore) TrackSet(_ context.Context, id store.StreamID, set int64) ([]media.Track, error) {
+func (f *fakeStore) TrackSet(_ context.Context, id store.StreamID,
+	set int64) ([]media.Track, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, _, err := f.stream(id)
@@ -204,7 +221,8 @@ func (f *fakeStore) TrackSet(_ context.Context, id store.StreamID, set int64) ([
 	return s.sets[set-1], nil
 }
 
-func (f *fakeStore) Open(_ context.Context, id store.StreamID, info store.FragmentInfo) (store.Media, error) {
+func (f *fakeStore) Open(_ context.Context, id store.StreamID,
+	info store.FragmentInfo) (store.Media, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rec := f.streams[id].records[info.Number]
@@ -233,7 +251,8 @@ func (m *fakeMedia) Close() error {
 	return nil
 }
 
-func (f *fakeStore) OpenSession(_ context.Context, s store.Session, limit int) (closed []string, err error) {
+func (f *fakeStore) OpenSession(_ context.Context, s store.Session,
+	limit int) (closed []string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sessions[s.ID] = &fakeSession{Session: s, order: f.opens}
@@ -296,8 +315,9 @@ func (fakeTokens) Open(token string) (auth.Claims, error) {
 
 // Codec private data that the parsers accept: H.264 High, 1280x720, and AAC-LC, 44,100 Hz, stereo.
 var (
-	testAVCC = mustHex("0164001fffe1001a6764001facd9405005bb011000000300100000030320f18319600100" + "0668ebe3cb22c0")
-	testASC  = mustHex("1210")
+	testAVCC = mustHex("0164001fffe1001a6764001facd9405005bb011000000300100000030320f18319600100" +
+		"0668ebe3cb22c0")
+	testASC = mustHex("1210")
 )
 
 func mustHex(s string) []byte {
@@ -309,11 +329,13 @@ func mustHex(s string) []byte {
 }
 
 func videoTrack() media.Track {
-	return media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVCC, Timescale: media.VideoTimescale, Width: 1280, Height: 720}
+	return media.Track{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+		CodecPrivate: testAVCC, Timescale: media.VideoTimescale, Width: 1280, Height: 720}
 }
 
 func audioTrack() media.Track {
-	return media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: testASC, Timescale: 44100, SampleRate: 44100, Channels: 2}
+	return media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: testASC,
+		Timescale: 44100, SampleRate: 44100, Channels: 2}
 }
 
 // otherVideo is the camera after a change of its settings.
@@ -341,20 +363,25 @@ func newCamera(f *fakeStore, stream store.Stream, tracks ...media.Track) *camera
 }
 
 func (c *camera) nextNumber() store.Number {
-	c.number = max(c.number+1<<12, store.Number((c.store.clock().UnixMilli()-1577836800000)*1000<<12))
+	c.number = max(c.number+1<<12,
+		store.Number((c.store.clock().UnixMilli()-1577836800000)*1000<<12))
 	return c.number
 }
 
 // info describes the fragment that starts at c.clock and lasts c.length.
 func (c *camera) info(number store.Number) store.FragmentInfo {
-	i := store.FragmentInfo{Number: number, ProducerTimestamp: c.clock, ServerTimestamp: c.store.clock().UnixMilli(),
-		TrackSet: c.store.set(c.stream.ID, c.tracks)}
+	i := store.FragmentInfo{Number: number, ProducerTimestamp: c.clock,
+		ServerTimestamp: c.store.clock().UnixMilli(),
+		TrackSet:        c.store.set(c.stream.ID, c.tracks)}
 	for _, t := range c.tracks {
 		scale := int64(t.Timescale)
 		base := timeline.Rescale(c.clock, 1000, scale)
-		i.Spans = append(i.Spans, store.Span{Track: t.Number, BaseDecodeTime: base, Duration: timeline.Rescale(c.clock+c.length, 1000, scale) - base,
-			Size: c.length * 100, Frames: int(c.length / 40), KeyStart: true, FirstSize: c.length * 10,
-			Traits: media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
+		i.Spans = append(i.Spans,
+			store.Span{Track: t.Number, BaseDecodeTime: base,
+				Duration: timeline.Rescale(c.clock+c.length, 1000, scale) - base,
+				Size:     c.length * 100, Frames: int(c.length / 40), KeyStart: true,
+				FirstSize: c.length * 10,
+				Traits:    media.EqualDurations | media.FirstKeyOnly | media.PresentedInOrder})
 	}
 	return i
 }
@@ -367,17 +394,20 @@ func (c *camera) send() store.FragmentInfo {
 	return i
 }
 
-// sendMedia is send with frames that can be fetched: 40 ms of video, or 1024 samples of audio, each.
+// sendMedia is send with frames that can be fetched: 40 ms of video, or 1024 samples of audio,
+// each.
 func (c *camera) sendMedia() store.FragmentInfo {
 	i := c.info(c.nextNumber())
 	rec := &store.Record{Number: i.Number}
-	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Tracks = i.ProducerTimestamp, i.ServerTimestamp, c.tracks
+	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Tracks = i.ProducerTimestamp, i.ServerTimestamp,
+		c.tracks
 	for j := range i.Spans {
 		span := &i.Spans[j]
 		frame, count := media.Frame{Duration: 3600, Size: 10, Key: true}, c.length/40
 		if c.tracks[j].Kind == media.Audio { // as many as there is time for, and a last one
 			frame.Duration = 1024
-			count = max(1, (timeline.Rescale(c.length, 1000, int64(c.tracks[j].Timescale))+512)/1024)
+			count = max(1,
+				(timeline.Rescale(c.length, 1000, int64(c.tracks[j].Timescale))+512)/1024)
 		}
 		run := media.Run{Track: span.Track, BaseDecodeTime: span.BaseDecodeTime}
 		var payload []byte

@@ -33,9 +33,9 @@ func (s *Service) GetMediaForFragmentList(stream store.Stream,
 	return l, nil
 }
 
-// Write writes the chunks in the order in which their numbers were asked for. In place of a fragment
-// that is not there, or is damaged, stand tags that say so (chunkWriter.failure). An error means that
-// the answer is cut short: w has failed, ctx ended, or what is stored could not be read.
+// Write writes the chunks in the order in which their numbers were asked for. In place of a
+// fragment that is not there, or is damaged, stand tags that say so (chunkWriter.failure). An error
+// means that the answer is cut short: w has failed, ctx ended, or what is stored could not be read.
 func (l *FragmentList) Write(ctx context.Context, w io.Writer) error {
 	c := &chunkWriter{service: l.service, stream: &l.stream, w: w}
 	for _, n := range l.numbers {

@@ -15,8 +15,8 @@ import (
 // mediaPage is how many rows GetMedia reads at a time while it is behind.
 const mediaPage = 64
 
-// MediaStream is an answer of GetMedia: the chunks of a stream from some fragment on, those that are
-// stored and then each that is being stored.
+// MediaStream is an answer of GetMedia: the chunks of a stream from some fragment on, those that
+// are stored and then each that is being stored.
 type MediaStream struct {
 	service *Service
 	stream  store.Stream
@@ -24,9 +24,9 @@ type MediaStream struct {
 	release func()
 }
 
-// GetMedia begins an answer of GetMedia. The caller closes it. Errors are *api.Error: InvalidArgument,
-// ClientLimitExceeded and ConnectionLimitExceeded, ResourceNotFound when the stream is deleted;
-// anything else is a fault.
+// GetMedia begins an answer of GetMedia. The caller closes it. Errors are *api.Error:
+// InvalidArgument, ClientLimitExceeded and ConnectionLimitExceeded, ResourceNotFound when the
+// stream is deleted; anything else is a fault.
 func (s *Service) GetMedia(ctx context.Context, stream store.Stream, in *api.GetMediaInput) (
 	*MediaStream, error) {
 	if n := s.limits.MediaCallsPerSecond; !s.rate.allow(limitKey{string(stream.ID), getMedia}, n, n,

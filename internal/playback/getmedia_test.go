@@ -92,7 +92,8 @@ func (f *following) expect(want ...store.FragmentInfo) {
 		c := f.next()
 		if got := c.tag(tagFragmentNumber); got != n || c.tag(tagContinuation) != n ||
 			!strings.HasSuffix(c.order, "CT") || !strings.HasPrefix(c.order, "HT") {
-			f.Fatalf("chunk %s of %s with token %s, want %s", c.order, got, c.tag(tagContinuation), n)
+			f.Fatalf("chunk %s of %s with token %s, want %s", c.order, got, c.tag(tagContinuation),
+				n)
 		}
 	}
 }
@@ -132,10 +133,12 @@ func TestGetMediaSelectors(t *testing.T) {
 	}{
 		{&api.StartSelector{StartSelectorType: api.StartEarliest}, 0},
 		{&api.StartSelector{StartSelectorType: api.StartNow}, 4},
-		{&api.StartSelector{StartSelectorType: api.StartFragmentNumber, AfterFragmentNumber: number}, 2},
+		{&api.StartSelector{StartSelectorType: api.StartFragmentNumber,
+			AfterFragmentNumber: number}, 2},
 		{&api.StartSelector{StartSelectorType: api.StartFragmentNumber,
 			AfterFragmentNumber: x.stream.FormatNumber(sent[2].Number + 7)}, 3}, // not a fragment's
-		{&api.StartSelector{StartSelectorType: api.StartContinuationToken, ContinuationToken: number}, 2},
+		{&api.StartSelector{StartSelectorType: api.StartContinuationToken,
+			ContinuationToken: number}, 2},
 		{moment(server, 0), 0},
 		{moment(server, sent[1].ServerTimestamp), 1},
 		{moment(server, sent[1].ServerTimestamp+1999), 1},
@@ -161,8 +164,8 @@ func TestGetMediaSelectors(t *testing.T) {
 	}
 }
 
-// An answer begins on a silent stream, and follows it from its first fragment on. MillisBehindNow is
-// the age of a fragment.
+// An answer begins on a silent stream, and follows it from its first fragment on. MillisBehindNow
+// is the age of a fragment.
 func TestGetMediaOfASilentStream(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, videoTrack())
@@ -179,15 +182,16 @@ func TestGetMediaOfASilentStream(t *testing.T) {
 		if c.tag(tagFragmentNumber) != x.stream.FormatNumber(info.Number) {
 			t.Errorf("chunk of %s", c.tag(tagFragmentNumber))
 		}
-		if late := c.tag(tagMillisBehindNow); late != "0" && late != "2000" { // the camera's clock goes on
+		// the camera's clock goes on
+		if late := c.tag(tagMillisBehindNow); late != "0" && late != "2000" {
 			t.Errorf("behind by %s ms", late)
 		}
 		f.ends()
 	}
 }
 
-// A fragment that is stored after one with a greater number was sent is left out, and one that takes
-// another's place comes with its own number: numbers rise, and none comes twice.
+// A fragment that is stored after one with a greater number was sent is left out, and one that
+// takes another's place comes with its own number: numbers rise, and none comes twice.
 func TestGetMediaNumbersRise(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, videoTrack())
@@ -240,7 +244,8 @@ func TestGetMediaLimits(t *testing.T) {
 	x := newRig(t, videoTrack())
 	limits := patient()
 	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = 2, 4
-	x.service = New(Options{Store: x.store, Tokens: fakeTokens{}, Limits: limits, Clock: x.store.clock})
+	x.service = New(Options{Store: x.store, Tokens: fakeTokens{}, Limits: limits,
+		Clock: x.store.clock})
 	in := &api.GetMediaInput{StartSelector: &api.StartSelector{StartSelectorType: api.StartNow}}
 	begin := func(stream store.Stream) (*MediaStream, error) {
 		return x.service.GetMedia(t.Context(), stream, in)

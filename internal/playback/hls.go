@@ -16,12 +16,15 @@ import (
 	"weir/internal/timeline"
 )
 
-// OpenHLS does GetHLSStreamingSessionURL: it checks the request against the stream (docs/reference/service.md, "Session inputs"), selects what the session begins
-// with, registers it, and returns the token of its URL.
+// OpenHLS does GetHLSStreamingSessionURL: it checks the request against the stream
+// (docs/reference/service.md, "Session inputs"), selects what the session begins with, registers
+// it, and returns the token of its URL.
 //
-// Errors are *api.Error: ClientLimitExceeded (too many calls for this stream), InvalidArgument, NoDataRetention, ResourceNotFound
-// (nothing to play), UnsupportedStreamMediaType, MissingCodecPrivateData and InvalidCodecPrivateData; anything else is a fault.
-func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetHLSStreamingSessionURLInput) (string, error) {
+// Errors are *api.Error: ClientLimitExceeded (too many calls for this stream), InvalidArgument,
+// NoDataRetention, ResourceNotFound (nothing to play), UnsupportedStreamMediaType,
+// MissingCodecPrivateData and InvalidCodecPrivateData; anything else is a fault.
+func (s *Service) OpenHLS(ctx context.Context, stream store.Stream,
+	in *api.GetHLSStreamingSessionURLInput) (string, error) {
 	now := s.clock()
 	if err := s.allowSessionURL(stream.ID, openHLS, now); err != nil {
 		return "", err
@@ -33,8 +36,10 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, in *api.GetH
 	return s.open(ctx, &stream, p, expires, now)
 }
 
-// open registers a session of the parameters, as far as they are known without its fragments, and returns its token.
-func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters, expires time.Duration, now time.Time) (string, error) {
+// open registers a session of the parameters, as far as they are known without its fragments, and
+// returns its token.
+func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
+	expires time.Duration, now time.Time) (string, error) {
 	p.switching = s.switching
 	var err error
 	var sel *selection
@@ -77,11 +82,14 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 		s.views.drop(id)
 	}
 	s.views.expire(now.UnixMilli())
-	return s.tokens.Seal(auth.Claims{SessionID: session.ID, Expires: time.UnixMilli(session.ExpiresMillis)}), nil
+	return s.tokens.Seal(auth.Claims{SessionID: session.ID,
+		Expires: time.UnixMilli(session.ExpiresMillis)}), nil
 }
 
-// hlsParameters checks a request, as far as it can be without looking at fragments, and fills in the defaults.
-func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInput, now time.Time) (*parameters, time.Duration, error) {
+// hlsParameters checks a request, as far as it can be without looking at fragments, and fills in
+// the defaults.
+func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInput,
+	now time.Time) (*parameters, time.Duration, error) {
 	if err := api.Validate(given); err != nil {
 		return nil, 0, err
 	}
@@ -110,7 +118,8 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 }
 
 // choose fills in which fragments of a stream a session is about. Defaults are applied.
-func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode, selector *api.FragmentSelector, now time.Time) error {
+func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode,
+	selector *api.FragmentSelector, now time.Time) error {
 	if stream.RetentionHours == 0 {
 		return api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
 	}
@@ -126,7 +135,8 @@ func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode, selecto
 		p.mode = timeline.LiveReplay
 	}
 	r := selector.TimestampRange
-	p.start, p.end = int64(*r.StartTimestamp), math.MaxInt64 // LIVE_REPLAY without an end: until the session expires
+	// LIVE_REPLAY without an end: until the session expires
+	p.start, p.end = int64(*r.StartTimestamp), math.MaxInt64
 	if r.EndTimestamp != nil {
 		p.end = int64(*r.EndTimestamp)
 	}
@@ -136,7 +146,8 @@ func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode, selecto
 	if p.selector == store.ServerTimestamp {
 		// The end may be now, which the wire rounds to the nearest millisecond.
 		if r.EndTimestamp != nil && p.end > now.Round(time.Millisecond).UnixMilli() {
-			return api.Errorf(api.InvalidArgumentException, "End timestamp %d must not be in the future.", p.end)
+			return api.Errorf(api.InvalidArgumentException,
+				"End timestamp %d must not be in the future.", p.end)
 		}
 		if p.start < retentionEdge(stream, now) {
 			return api.Errorf(api.InvalidArgumentException,
@@ -146,13 +157,14 @@ func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode, selecto
 	return nil
 }
 
-// begin fills in the parameters that the selection decides, and makes state 0 of a session that is created at a time
-// (milliseconds).
+// begin fills in the parameters that the selection decides, and makes state 0 of a session that is
+// created at a time (milliseconds).
 func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	p.trackSet = sel.reference
 	for i := range sel.tracks {
 		t := &sel.tracks[i]
-		p.tracks = append(p.tracks, timeline.Track{Number: t.Number, Kind: t.Kind, Timescale: int64(t.Timescale)})
+		p.tracks = append(p.tracks,
+			timeline.Track{Number: t.Number, Kind: t.Kind, Timescale: int64(t.Timescale)})
 	}
 	r := p.rules()
 	target := sel.target(r)
@@ -183,7 +195,8 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 		if index == len(known) {
 			known = append(known, c)
 		}
-		if track := trackNumbered(c.tracks, p.tracks[0].Number); p.mode == timeline.OnDemand && track != nil {
+		if track := trackNumbered(c.tracks, p.tracks[0].Number); p.mode == timeline.OnDemand &&
+			track != nil {
 			if span := f.Span(track.Number); span != nil {
 				t.Entries[len(t.Entries)-1].KeyFrameEnd = p.keyFrameEnd(track, span)
 			}
@@ -198,7 +211,8 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	return t
 }
 
-// MasterPlaylist does GetHLSMasterPlaylist. It depends on the session's parameters alone and never changes.
+// MasterPlaylist does GetHLSMasterPlaylist. It depends on the session's parameters alone and never
+// changes.
 func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, error) {
 	o, err := s.sessionOf(ctx, token, getMasterPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
@@ -208,8 +222,9 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	m := manifest.Master{FrameRate: float64(o.p.frameRate) / 100, Bandwidth: o.p.bandwidth, Average: o.p.average,
-		URI: MediaPlaylistRef{Track: tracks[0].Number}.uri(token)}
+	m := manifest.Master{FrameRate: float64(o.p.frameRate) / 100, Bandwidth: o.p.bandwidth,
+		Average: o.p.average,
+		URI:     MediaPlaylistRef{Track: tracks[0].Number}.uri(token)}
 	if len(tracks) > 1 && o.p.format != hlsMPEGTS {
 		m.AudioURI = MediaPlaylistRef{Track: tracks[1].Number}.uri(token)
 	}
@@ -237,7 +252,9 @@ func (s *Service) packagedTracks(ctx context.Context, o *request) ([]media.Track
 		return nil, storeError("read tracks", err)
 	}
 	tracks := firstTracks(set)
-	return slices.DeleteFunc(tracks, func(t media.Track) bool { return o.p.track(t.Number) < 0 }), nil
+	return slices.DeleteFunc(tracks, func(t media.Track) bool {
+		return o.p.track(t.Number) < 0
+	}), nil
 }
 
 // segmentRef names an entry's segment.

@@ -9,11 +9,13 @@ import (
 	"weir/internal/timeline"
 )
 
-// IFramePlaylist gives the I-frame playlist of a recording's video track (RFC 8216 section 4.3.3.6), with which players scrub: of each
-// fragment that begins with a key frame the first bytes, up to the end of that frame. ResourceNotFound when the session is not a
-// recording, or the track has no such fragment; then the master playlist does not name it.
+// IFramePlaylist gives the I-frame playlist of a recording's video track (RFC 8216 section
+// 4.3.3.6), with which players scrub: of each fragment that begins with a key frame the first
+// bytes, up to the end of that frame. ResourceNotFound when the session is not a recording, or the
+// track has no such fragment; then the master playlist does not name it.
 //
-// A key frame lasts until the next one that is listed, so that the times of this playlist are those of the track's.
+// A key frame lasts until the next one that is listed, so that the times of this playlist are those
+// of the track's.
 func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
 	o, err := s.sessionOf(ctx, token, getMediaPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
@@ -21,13 +23,15 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	}
 	i := o.p.track(track)
 	if i < 0 || o.p.tracks[i].Kind != media.Video || o.p.iframes == 0 {
-		return nil, api.Errorf(api.ResourceNotFoundException, "The streaming session has no I-frame playlist of track %d.", track)
+		return nil, api.Errorf(api.ResourceNotFoundException,
+			"The streaming session has no I-frame playlist of track %d.", track)
 	}
 	t, err := timeline.Decode(o.session.Checkpoint, len(o.p.tracks))
 	if err != nil {
 		return nil, err
 	}
-	h := manifest.Header{Version: manifest.FragmentedMP4Version, VOD: true, IFramesOnly: true, DiscontinuitySequence: -1}
+	h := manifest.Header{Version: manifest.FragmentedMP4Version, VOD: true, IFramesOnly: true,
+		DiscontinuitySequence: -1}
 	if o.p.format == hlsMPEGTS {
 		h.Version = manifest.IFramesVersion
 	}
@@ -63,5 +67,6 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	}
 	h.TargetDuration = timeline.TargetDuration(longest)
 	list := manifest.Media{Header: h, Segments: segments, End: true}
-	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256))), pool: s.deflaters}, nil
+	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256))),
+		pool: s.deflaters}, nil
 }

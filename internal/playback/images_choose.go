@@ -17,11 +17,11 @@ import (
 const (
 	// imageLookBack is how long before a moment the fragment that holds its frame may have begun.
 	imageLookBack = api.MaxFragmentDuration + 10*time.Second
-	// imageLinger is how long a frame is taken for the newest after its end: fragments of one camera
-	// meet within it even by the times at which they arrived.
+	// imageLinger is how long a frame is taken for the newest after its end: fragments of one
+	// camera meet within it even by the times at which they arrived.
 	imageLinger = time.Second
-	// maxChain bounds the fragments before a frame that are looked at for a key frame: muxers of live
-	// streams may begin one for each frame (docs/reference/producers.md, "Other muxers").
+	// maxChain bounds the fragments before a frame that are looked at for a key frame: muxers of
+	// live streams may begin one for each frame (docs/reference/producers.md, "Other muxers").
 	maxChain = 512
 )
 
@@ -150,9 +150,9 @@ func (f *footage) video(ctx context.Context, set int64) (*media.Track, error) {
 	return &tracks[i], nil
 }
 
-// choose finds the newest frame that is not after a moment: in the fragment that began last before it,
-// or in one before. At the very beginning it is the first frame of the fragment. nil when there is
-// none.
+// choose finds the newest frame that is not after a moment: in the fragment that began last before
+// it, or in one before. At the very beginning it is the first frame of the fragment. nil when there
+// is none.
 func (f *footage) choose(ctx context.Context, at int64) (*pictures, int, error) {
 	n, _ := slices.BinarySearchFunc(f.found, at+1, func(i store.FragmentInfo, t int64) int {
 		return cmp.Compare(f.start(&i), t)
@@ -291,8 +291,8 @@ func (f *footage) chain(ctx context.Context, p *pictures, frame int) ([]piece, e
 	return nil, errNoPicture
 }
 
-// entry returns the last frame up to the given one, in decode order, at which decoding may begin, or
-// -1. A leading picture needs the one before that.
+// entry returns the last frame up to the given one, in decode order, at which decoding may begin,
+// or -1. A leading picture needs the one before that.
 func (p *pictures) entry(frame int, leading *bool) int {
 	for i := frame; i >= 0; i-- {
 		if f := &p.frames[i]; f.Key || f.Marks&media.Open != 0 {

@@ -149,7 +149,8 @@ func mediaFault(err error) bool {
 }
 
 // process runs one process.
-func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.Spec, r roll) error {
+func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.Spec,
+	r roll) error {
 	track := *r[0].chain[0].track
 	codec, err := codecOf(&track)
 	if err != nil {
@@ -257,7 +258,8 @@ func (s *Service) feed(ctx context.Context, w io.Writer, stream *store.Stream, t
 }
 
 // copyFrames writes the bytes of the frames of a piece.
-func (s *Service) copyFrames(ctx context.Context, w io.Writer, stream *store.Stream, p piece) error {
+func (s *Service) copyFrames(ctx context.Context, w io.Writer, stream *store.Stream,
+	p piece) error {
 	m, err := s.store.Open(ctx, stream.ID, p.info)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.ErrGone

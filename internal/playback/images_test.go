@@ -82,7 +82,8 @@ func framesOf(mp4 []byte, shown map[int]string) (frames []string) {
 			case "tfdt":
 				at = int(binary.BigEndian.Uint64(body[4:]))
 			case "trun":
-				flags, n := binary.BigEndian.Uint32(body)&0xffffff, int(binary.BigEndian.Uint32(body[4:]))
+				flags, n := binary.BigEndian.Uint32(body)&0xffffff,
+					int(binary.BigEndian.Uint32(body[4:]))
 				body = body[12+4*int(flags>>2&1):]
 				columns := 0
 				for _, f := range []uint32{0x100, 0x200, 0x400, 0x800} {
@@ -121,7 +122,8 @@ func newFilm(t *testing.T, tracks ...media.Track) *film {
 	if len(tracks) == 0 {
 		tracks = []media.Track{videoTrack()}
 	}
-	f := &film{rig: newRig(t, tracks...), decoder: &filmDecoder{}, cache: filepath.Join(t.TempDir(), "images")}
+	f := &film{rig: newRig(t, tracks...), decoder: &filmDecoder{},
+		cache: filepath.Join(t.TempDir(), "images")}
 	f.restart()
 	return f
 }
@@ -138,12 +140,14 @@ func (f *film) restart() {
 }
 
 // shoot stores a fragment of frames of 40 ms, in decode order: K is a key frame, O one after which
-// leading pictures (L) may come, P is shown where it is decoded, two B before the P in front of them.
+// leading pictures (L) may come, P is shown where it is decoded, two B before the P in front of
+// them.
 func (f *film) shoot(kinds string) store.FragmentInfo {
 	f.Helper()
 	i := f.camera.info(f.camera.nextNumber())
 	rec := &store.Record{Number: i.Number}
-	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Tracks = i.ProducerTimestamp, i.ServerTimestamp, f.camera.tracks
+	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Tracks = i.ProducerTimestamp, i.ServerTimestamp,
+		f.camera.tracks
 	run := media.Run{Track: 1, BaseDecodeTime: i.Spans[0].BaseDecodeTime}
 	var payload []byte
 	for n, kind := range kinds {
@@ -156,7 +160,8 @@ func (f *film) shoot(kinds string) store.FragmentInfo {
 		}
 		if kind == 'B' || kind == 'L' {
 			frame.CompositionOffset = -3600
-		} else if rest := kinds[n+1:]; strings.HasPrefix(rest, "BB") || strings.HasPrefix(rest, "LL") {
+		} else if rest := kinds[n+1:]; strings.HasPrefix(rest, "BB") || strings.HasPrefix(rest,
+			"LL") {
 			frame.CompositionOffset = 7200
 		}
 		run.Frames = append(run.Frames, frame)
@@ -176,7 +181,8 @@ func (f *film) shoot(kinds string) store.FragmentInfo {
 func (f *film) want(from, interval, to int64) *api.GetImagesInput {
 	start, end := api.Timestamp(from), api.Timestamp(to)
 	return &api.GetImagesInput{StreamRef: api.StreamRef{StreamName: "camera"},
-		ImageSelectorType: api.SelectorProducerTimestamp, StartTimestamp: &start, EndTimestamp: &end,
+		ImageSelectorType: api.SelectorProducerTimestamp, StartTimestamp: &start,
+		EndTimestamp:     &end,
 		SamplingInterval: int(interval), Format: api.ImageJPEG}
 }
 
@@ -232,8 +238,8 @@ func (f *film) fed(want ...string) {
 	f.decoder.fed = nil
 }
 
-// Each image is of the newest frame that is not after its moment, and what is decoded for it begins at
-// the key frame before it and ends with it.
+// Each image is of the newest frame that is not after its moment, and what is decoded for it begins
+// at the key frame before it and ends with it.
 func TestImagesAreOfTheNewestFrame(t *testing.T) {
 	f := newFilm(t)
 	begin := f.camera.clock
@@ -244,7 +250,8 @@ func TestImagesAreOfTheNewestFrame(t *testing.T) {
 	f.fed("K000 P001 P002 P003 P004 P005 K010 P011 B012 B013 P014 B015 B016")
 
 	// From 40 ms before a frame to its time.
-	for at, want := range map[int64]string{-1: "NO_MEDIA", 39: "K000", 40: "P001", 399: "P009", 400: "K010",
+	for at, want := range map[int64]string{-1: "NO_MEDIA", 39: "K000", 40: "P001", 399: "P009",
+		400: "K010",
 		439: "K010", 440: "B012", 480: "B013", 519: "B013", 520: "P011"} {
 		f.expect(f.want(begin+at, 200, begin+at), want)
 	}
@@ -267,12 +274,13 @@ func TestImagesByArrival(t *testing.T) {
 	f.shoot("KPPPP")
 	in := f.want(arrived, 200, arrived+1600)
 	in.ImageSelectorType = api.SelectorServerTimestamp
-	// The fragments' pictures end 200 ms after they arrived; the last is taken for the newest for a second.
+	// The fragments' pictures end 200 ms after they arrived; the last is taken for the newest for a
+	// second.
 	f.expect(in, "K000 P004 P007 P009 P009 P009 P009 P009 NO_MEDIA")
 }
 
-// Between fragments that have nothing to do with each other there is nothing, and neither where there
-// is sound only.
+// Between fragments that have nothing to do with each other there is nothing, and neither where
+// there is sound only.
 func TestImagesWithoutMedia(t *testing.T) {
 	f := newFilm(t, videoTrack(), audioTrack())
 	begin := f.camera.clock
@@ -316,7 +324,8 @@ func TestImagesAcrossFragments(t *testing.T) {
 	f.fed()
 	f.camera.clock += 3_000
 	f.shoot("PP")
-	f.expect(f.want(f.camera.clock-40, 200, f.camera.clock-40), "MEDIA_ERROR") // does not go on there
+	// does not go on there
+	f.expect(f.want(f.camera.clock-40, 200, f.camera.clock-40), "MEDIA_ERROR")
 	f.fed()
 }
 
@@ -355,7 +364,8 @@ func TestImagesOfSeveralCodecs(t *testing.T) {
 	f.shoot("KPPPP")
 	f.camera.tracks = []media.Track{otherVideo()}
 	f.shoot("KPPPP")
-	f.camera.tracks = []media.Track{{Number: 1, Kind: media.Video, CodecID: "V_VP8", Timescale: media.VideoTimescale}}
+	f.camera.tracks = []media.Track{
+		{Number: 1, Kind: media.Video, CodecID: "V_VP8", Timescale: media.VideoTimescale}}
 	f.shoot("KPPPP")
 	f.expect(f.want(begin, 200, begin+400), "K000 K005 MEDIA_ERROR")
 	f.fed("K000", "K005")

@@ -14,20 +14,24 @@ const liveHeadroom = 4
 // measured is a segment of a playlist: its size, and its EXTINF in milliseconds.
 type measured struct{ bytes, millis int64 }
 
-// measure fills in the parameters that are measured on what the session begins with: frame rate and bit rates, of segments as they
-// are sent, and how far pictures are reordered. target is the session's target duration, seconds.
+// measure fills in the parameters that are measured on what the session begins with: frame rate and
+// bit rates, of segments as they are sent, and how far pictures are reordered. target is the
+// session's target duration, seconds.
 func (p *parameters) measure(sel *selection, target int64) {
-	var frames, length int64                 // of video: frames, and ticks that they last
-	var lists [timeline.MaxTracks][]measured // by playlist; a transport stream has one, with the EXTINF of its first track that has frames
-	var iframes []measured                   // a key frame lasts until the next one
+	var frames, length int64 // of video: frames, and ticks that they last
+	// by playlist; a transport stream has one, with the EXTINF of its first track that has frames
+	var lists [timeline.MaxTracks][]measured
+	var iframes []measured // a key frame lasts until the next one
 	for i := range sel.fragments {
 		f := &sel.fragments[i]
 		first := -1 // of the packaged tracks with frames
 		for j := range p.tracks {
 			span := f.Span(p.tracks[j].Number)
 			t := trackNumbered(sel.classes[i].tracks, p.tracks[j].Number)
-			if pictures := f.Span(p.tracks[0].Number); span == nil && t != nil && j > 0 && pictures != nil {
-				span = silentSpan(t, timeline.Millis(pictures, scaleOf(sel.classes[i].tracks, p.tracks[0])))
+			if pictures := f.Span(p.tracks[0].Number); span == nil && t != nil && j > 0 &&
+				pictures != nil {
+				span = silentSpan(t,
+					timeline.Millis(pictures, scaleOf(sel.classes[i].tracks, p.tracks[0])))
 			}
 			if span == nil || t == nil || span.Duration <= 0 {
 				continue
@@ -36,7 +40,8 @@ func (p *parameters) measure(sel *selection, target int64) {
 				first = j
 			}
 			scale := int64(t.Timescale)
-			segment := measured{p.segmentSize(t, span, first == j), max(1, timeline.Millis(span, scale))}
+			segment := measured{p.segmentSize(t, span, first == j),
+				max(1, timeline.Millis(span, scale))}
 			switch {
 			case p.format != hlsMPEGTS:
 				lists[j] = append(lists[j], segment)
@@ -48,7 +53,8 @@ func (p *parameters) measure(sel *selection, target int64) {
 			if t.Kind == media.Video {
 				frames += int64(span.Frames)
 				length += timeline.Rescale(span.Duration, scale, media.VideoTimescale)
-				p.advance = max(p.advance, timeline.Rescale(span.Reorder, scale, media.VideoTimescale))
+				p.advance = max(p.advance,
+					timeline.Rescale(span.Reorder, scale, media.VideoTimescale))
 				if end := p.keyFrameEnd(t, span); end > 0 {
 					iframes = append(iframes, measured{bytes: end})
 				}
@@ -58,7 +64,8 @@ func (p *parameters) measure(sel *selection, target int64) {
 			}
 		}
 	}
-	for i, list := range lists { // the rates of a variant are the sums of its renditions' (RFC 8216 section 4.3.4.2)
+	// the rates of a variant are the sums of its renditions' (RFC 8216 section 4.3.4.2)
+	for i, list := range lists {
 		p.rates[i] = peakRate(list, target)
 		p.bandwidth += p.rates[i]
 		p.average += averageRate(list)
@@ -76,8 +83,9 @@ func (p *parameters) measure(sel *selection, target int64) {
 	p.bandwidth = max(p.bandwidth, p.average, 1)
 }
 
-// peakRate is the peak segment bit rate of RFC 8216 section 4.1: the greatest of any contiguous segments that together last between half
-// and one and a half target durations. A list without such segments has its average rate.
+// peakRate is the peak segment bit rate of RFC 8216 section 4.1: the greatest of any contiguous
+// segments that together last between half and one and a half target durations. A list without such
+// segments has its average rate.
 func peakRate(list []measured, target int64) int64 {
 	least, most := target*1000/2, target*1000*3/2
 	peak, found := int64(0), false
@@ -115,8 +123,8 @@ func bitRate(bytes, duration, timescale int64) int64 {
 	return (bytes*8*timescale + duration - 1) / duration
 }
 
-// segmentSize is how many bytes a run makes in a segment: exact for MP4, not less than exact for a transport stream, of which clock says
-// that the run carries its clock and tables.
+// segmentSize is how many bytes a run makes in a segment: exact for MP4, not less than exact for a
+// transport stream, of which clock says that the run carries its clock and tables.
 func (p *parameters) segmentSize(t *media.Track, span *store.Span, clock bool) int64 {
 	if p.format == hlsMPEGTS {
 		return mpegts.SizeAtMost(t, span.Frames, span.Size, span.Duration, clock)
@@ -124,7 +132,8 @@ func (p *parameters) segmentSize(t *media.Track, span *store.Span, clock bool) i
 	return fmp4.MediaHeaderSize(t.Kind, span.Traits, span.Frames, span.Size) + span.Size
 }
 
-// keyFrameEnd is how many bytes of a segment a player must fetch to show its first frame: 0 when that is no key frame, or cannot be said.
+// keyFrameEnd is how many bytes of a segment a player must fetch to show its first frame: 0 when
+// that is no key frame, or cannot be said.
 func (p *parameters) keyFrameEnd(t *media.Track, span *store.Span) int64 {
 	switch {
 	case t.Kind != media.Video || !span.KeyStart:
@@ -144,9 +153,10 @@ func trackNumbered(tracks []media.Track, number int) *media.Track {
 	return nil
 }
 
-// resolution is the size to show the picture at, square pixels: after cropping, the width stretched by the sample aspect ratio (RFC
-// 8216 section 4.3.4.2: "the optimal pixel resolution at which to display"). An SPS that cannot be read leaves what Matroska
-// declares, and without that 0, since RESOLUTION is optional.
+// resolution is the size to show the picture at, square pixels: after cropping, the width stretched
+// by the sample aspect ratio (RFC 8216 section 4.3.4.2: "the optimal pixel resolution at which to
+// display"). An SPS that cannot be read leaves what Matroska declares, and without that 0, since
+// RESOLUTION is optional.
 func resolution(t *media.Track) (width, height int) {
 	sps, err := media.SPSOf(t)
 	if err != nil {

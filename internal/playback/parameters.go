@@ -34,23 +34,25 @@ type parameters struct {
 	mode          timeline.Mode
 	selector      store.TimestampKind
 	discontinuity timeline.DiscontinuityMode
-	timestamps    bool         // EXT-X-PROGRAM-DATE-TIME before every segment
-	switching     bool         // a change of codec private data begins a generation; otherwise such fragments are left out
-	max           int          // MaxMediaPlaylistFragmentResults
-	start, end    int64        // ON_DEMAND, LIVE_REPLAY: the range, milliseconds, both included
-	last          int64        // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
-	origin        int64        // T0, milliseconds
-	first         store.Number // LIVE: the smallest number that the token opens
-	trackSet      int64        // the reference fragment's
-	frameRate     int64        // hundredths of a frame per second; 0: no video
-	bandwidth     int64        // peak bits per second
-	average       int64        // bits per second over everything
-	iframes       int64        // peak bits per second of the I-frame playlist; 0: there is none
-	advance       int64        // MPEG_TS: ticks by which decode times are moved ahead
-	tracks        []timeline.Track
-	rates         [timeline.MaxTracks]int64 // DASH: peak bits per second of each track
-	numbers       bool                      // DASH: fragment numbers in the manifest
-	zero          int64                     // DASH: the clock at presentation time 0, milliseconds
+	timestamps    bool // EXT-X-PROGRAM-DATE-TIME before every segment
+	// a change of codec private data begins a generation; otherwise such fragments are left out
+	switching  bool
+	max        int   // MaxMediaPlaylistFragmentResults
+	start, end int64 // ON_DEMAND, LIVE_REPLAY: the range, milliseconds, both included
+	// LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
+	last      int64
+	origin    int64        // T0, milliseconds
+	first     store.Number // LIVE: the smallest number that the token opens
+	trackSet  int64        // the reference fragment's
+	frameRate int64        // hundredths of a frame per second; 0: no video
+	bandwidth int64        // peak bits per second
+	average   int64        // bits per second over everything
+	iframes   int64        // peak bits per second of the I-frame playlist; 0: there is none
+	advance   int64        // MPEG_TS: ticks by which decode times are moved ahead
+	tracks    []timeline.Track
+	rates     [timeline.MaxTracks]int64 // DASH: peak bits per second of each track
+	numbers   bool                      // DASH: fragment numbers in the manifest
+	zero      int64                     // DASH: the clock at presentation time 0, milliseconds
 }
 
 // kind is what sessions are counted by.
@@ -63,7 +65,8 @@ func (p *parameters) kind() uint8 {
 
 func (p *parameters) rules() *timeline.Rules {
 	return &timeline.Rules{Mode: p.mode, Selector: p.selector, Discontinuity: p.discontinuity,
-		Tolerance: api.DiscontinuityTolerance.Microseconds(), Max: p.max, Muxed: p.format == hlsMPEGTS,
+		Tolerance: api.DiscontinuityTolerance.Microseconds(), Max: p.max,
+		Muxed:   p.format == hlsMPEGTS,
 		Periods: p.format == dashFragmentedMP4, Zero: p.zero,
 		From: p.start, Until: p.end, Last: p.last, Origin: p.origin,
 		MaxChanges: api.MaxCodecPrivateDataChanges, Tracks: p.tracks}
@@ -79,8 +82,8 @@ func (p *parameters) track(number int) int {
 	return -1
 }
 
-// lists reports whether the session has a media playlist of the track with the given number: in a transport stream all tracks are in
-// the first one's.
+// lists reports whether the session has a media playlist of the track with the given number: in a
+// transport stream all tracks are in the first one's.
 func (p *parameters) lists(number int) bool {
 	i := p.track(number)
 	return i == 0 || i > 0 && p.format != hlsMPEGTS
@@ -154,7 +157,9 @@ func decodeParameters(data []byte) (*parameters, error) {
 		return nil, timeline.ErrForm
 	}
 	for range n {
-		p.tracks = append(p.tracks, timeline.Track{Number: int(r.Unsigned()), Kind: media.Kind(r.Unsigned()), Timescale: r.Unsigned()})
+		p.tracks = append(p.tracks,
+			timeline.Track{Number: int(r.Unsigned()), Kind: media.Kind(r.Unsigned()),
+				Timescale: r.Unsigned()})
 	}
 	for _, t := range p.tracks {
 		if t.Timescale < 1 {
@@ -167,7 +172,8 @@ func decodeParameters(data []byte) (*parameters, error) {
 			p.rates[i] = r.Unsigned()
 		}
 	}
-	if r.Bad || len(r.Data) != 0 || p.format < hlsFragmentedMP4 || p.format > dashFragmentedMP4 || p.mode < timeline.Live || p.mode > timeline.LiveReplay || p.max < 1 {
+	if r.Bad || len(r.Data) != 0 || p.format < hlsFragmentedMP4 || p.format > dashFragmentedMP4 ||
+		p.mode < timeline.Live || p.mode > timeline.LiveReplay || p.max < 1 {
 		return nil, timeline.ErrForm
 	}
 	return p, nil

@@ -45,7 +45,8 @@ func newRig(t *testing.T, tracks ...media.Track) *rig {
 
 // another is a second process over the same store.
 func (r *rig) another() *Service {
-	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: patient(), Clock: r.store.clock, SwitchCodecs: r.switching,
+	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: patient(),
+		Clock: r.store.clock, SwitchCodecs: r.switching,
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
 }
 
@@ -62,7 +63,8 @@ func (r *rig) input() *api.GetHLSStreamingSessionURLInput {
 	return in
 }
 
-func (r *rig) recording(selector api.FragmentSelectorType, start, end int64) *api.GetHLSStreamingSessionURLInput {
+func (r *rig) recording(selector api.FragmentSelectorType, start,
+	end int64) *api.GetHLSStreamingSessionURLInput {
 	in := r.input()
 	from, to := api.Timestamp(start), api.Timestamp(end)
 	in.PlaybackMode = api.PlaybackModeOnDemand
@@ -72,7 +74,8 @@ func (r *rig) recording(selector api.FragmentSelectorType, start, end int64) *ap
 }
 
 // replay asks for LIVE_REPLAY from start (milliseconds) to end, or without an end when it is 0.
-func (r *rig) replay(selector api.FragmentSelectorType, start, end int64) *api.GetHLSStreamingSessionURLInput {
+func (r *rig) replay(selector api.FragmentSelectorType, start,
+	end int64) *api.GetHLSStreamingSessionURLInput {
 	in := r.recording(selector, start, end)
 	in.PlaybackMode = api.PlaybackModeLiveReplay
 	if end == 0 {
@@ -172,10 +175,12 @@ func TestPlaylistsOfASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.camera.send()
-	all := string(master) + "\n" + r.playlist(r.service, token, 1) + "\n" + r.playlist(r.service, token, 2)
+	all := string(master) + "\n" + r.playlist(r.service, token, 1) + "\n" +
+		r.playlist(r.service, token, 2)
 	golden(t, "live.txt", anonymous(all, token))
 
-	token = r.open(r.recording(api.SelectorProducerTimestamp, r.store.now.Add(-10*time.Second).UnixMilli(), r.store.now.UnixMilli()))
+	token = r.open(r.recording(api.SelectorProducerTimestamp,
+		r.store.now.Add(-10*time.Second).UnixMilli(), r.store.now.UnixMilli()))
 	golden(t, "recording.txt", anonymous(r.playlist(r.service, token, 1), token))
 
 	r = newRig(t, audioTrack())
@@ -207,17 +212,20 @@ func TestOpenHLSErrors(t *testing.T) {
 		code   api.ErrorCode
 		text   string
 	}{
-		{name: "retention 0", before: func(r *rig) { r.stream.RetentionHours = 0 }, code: api.NoDataRetentionException},
+		{name: "retention 0", before: func(r *rig) {
+			r.stream.RetentionHours = 0
+		}, code: api.NoDataRetentionException},
 		{name: "live with a range", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			in := r.recording("", ms(-time.Minute), ms(0))
 			in.PlaybackMode = api.PlaybackModeLive
 			return in
 		}, code: api.InvalidArgumentException, text: "TimestampRange"},
-		{name: "recording without a range", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			in := r.input()
-			in.PlaybackMode = api.PlaybackModeOnDemand
-			return in
-		}, code: api.InvalidArgumentException, text: "TimestampRange"},
+		{name: "recording without a range",
+			input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+				in := r.input()
+				in.PlaybackMode = api.PlaybackModeOnDemand
+				return in
+			}, code: api.InvalidArgumentException, text: "TimestampRange"},
 		{name: "recording without an end", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			in := r.recording("", ms(-time.Minute), 0)
 			in.HLSFragmentSelector.TimestampRange.EndTimestamp = nil
@@ -231,33 +239,44 @@ func TestOpenHLSErrors(t *testing.T) {
 		}, code: api.InvalidArgumentException, text: "24 hours"},
 		{name: "end in the future", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.recording("", ms(-time.Minute), ms(time.Hour))
-		}, code: api.InvalidArgumentException, text: "End timestamp 1700003600123 must not be in the future."},
+		}, code: api.InvalidArgumentException, text: "End timestamp 1700003600123 must not be in " +
+			"the future."},
 		{name: "start before retention", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.recording("", ms(-61*time.Minute), ms(-time.Minute))
-		}, code: api.InvalidArgumentException, text: "Start timestamp 1699996340123 is outside of the stream retention period."},
+		}, code: api.InvalidArgumentException, text: "Start timestamp 1699996340123 is outside " +
+			"of the stream retention period."},
 		{name: "nothing in the range", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
 			return r.recording(api.SelectorProducerTimestamp, ms(-time.Hour), ms(-time.Minute))
-		}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for the streaming request."},
-		{name: "live replay without a range", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			in := r.input()
-			in.PlaybackMode = api.PlaybackModeLiveReplay
-			return in
-		}, code: api.InvalidArgumentException, text: "StartTimestamp is required"},
-		{name: "live replay that ends in the future", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			return r.replay("", ms(-time.Minute), ms(time.Millisecond))
-		}, code: api.InvalidArgumentException, text: "must not be in the future"},
-		{name: "live replay that ends before it starts", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			return r.replay(api.SelectorProducerTimestamp, ms(0), ms(0))
-		}, code: api.InvalidArgumentException, text: "later than"},
-		{name: "live replay of more than a day", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			return r.replay(api.SelectorProducerTimestamp, ms(0), ms(24*time.Hour+time.Millisecond))
-		}, code: api.InvalidArgumentException, text: "24 hours"},
-		{name: "live replay before retention", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			return r.replay("", ms(-time.Hour-time.Millisecond), 0)
-		}, code: api.InvalidArgumentException, text: "outside of the stream retention period"},
-		{name: "live replay of nothing yet", input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
-			return r.replay("", ms(time.Minute), 0)
-		}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for the streaming request."},
+		}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for the " +
+			"streaming request."},
+		{name: "live replay without a range",
+			input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+				in := r.input()
+				in.PlaybackMode = api.PlaybackModeLiveReplay
+				return in
+			}, code: api.InvalidArgumentException, text: "StartTimestamp is required"},
+		{name: "live replay that ends in the future",
+			input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+				return r.replay("", ms(-time.Minute), ms(time.Millisecond))
+			}, code: api.InvalidArgumentException, text: "must not be in the future"},
+		{name: "live replay that ends before it starts",
+			input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+				return r.replay(api.SelectorProducerTimestamp, ms(0), ms(0))
+			}, code: api.InvalidArgumentException, text: "later than"},
+		{name: "live replay of more than a day",
+			input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+				return r.replay(api.SelectorProducerTimestamp, ms(0),
+					ms(24*time.Hour+time.Millisecond))
+			}, code: api.InvalidArgumentException, text: "24 hours"},
+		{name: "live replay before retention",
+			input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+				return r.replay("", ms(-time.Hour-time.Millisecond), 0)
+			}, code: api.InvalidArgumentException, text: "outside of the stream retention period"},
+		{name: "live replay of nothing yet",
+			input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
+				return r.replay("", ms(time.Minute), 0)
+			}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for " +
+				"the streaming request."},
 		{name: "AAC that has no ADTS", tracks: []media.Track{videoTrack(), func() media.Track {
 			a := audioTrack()
 			a.CodecPrivate = []byte{0x12, 0x14} // 960 samples a frame
@@ -272,22 +291,37 @@ func TestOpenHLSErrors(t *testing.T) {
 			in.PlaybackMode = "REWIND"
 			return in
 		}, code: api.InvalidArgumentException, text: "REWIND"},
-		{name: "never a fragment", before: func(r *rig) { r.store.streams[r.stream.ID].fragments = nil },
-			code: api.ResourceNotFoundException, text: "No fragments found in the stream for the streaming request."},
-		{name: "silent for 30 seconds", before: func(r *rig) { r.store.sleep(30*time.Second + time.Millisecond) },
-			code: api.ResourceNotFoundException, text: "No fragments found in the stream for the streaming request."},
-		{name: "only a partial fragment", before: func(r *rig) { r.store.streams[r.stream.ID].fragments[0].Partial = true },
+		{name: "never a fragment", before: func(r *rig) {
+			r.store.streams[r.stream.ID].fragments = nil
+		},
+			code: api.ResourceNotFoundException,
+			text: "No fragments found in the stream for the streaming request."},
+		{name: "silent for 30 seconds", before: func(r *rig) {
+			r.store.sleep(30*time.Second + time.Millisecond)
+		},
+			code: api.ResourceNotFoundException,
+			text: "No fragments found in the stream for the streaming request."},
+		{name: "only a partial fragment", before: func(r *rig) {
+			r.store.streams[r.stream.ID].fragments[0].Partial = true
+		},
 			code: api.ResourceNotFoundException, text: "No fragments found"},
-		{name: "stream deleted meanwhile", before: func(r *rig) { delete(r.store.streams, r.stream.ID) },
+		{name: "stream deleted meanwhile", before: func(r *rig) {
+			delete(r.store.streams, r.stream.ID)
+		},
 			code: api.ResourceNotFoundException, text: api.MessageStreamNotFound},
-		{name: "G.711", tracks: []media.Track{videoTrack(), g711}, code: api.UnsupportedStreamMediaTypeException, text: "A_MS/ACM of track 2"},
+		{name: "G.711", tracks: []media.Track{videoTrack(), g711},
+			code: api.UnsupportedStreamMediaTypeException, text: "A_MS/ACM of track 2"},
 		{name: "VP8", tracks: []media.Track{broken(func(v *media.Track) { v.CodecID = "V_VP8" })},
 			code: api.UnsupportedStreamMediaTypeException, text: "V_VP8"},
-		{name: "subtitles only", tracks: []media.Track{{Number: 1, Kind: 17, CodecID: "S_TEXT/UTF8", Timescale: 1000}},
-			code: api.UnsupportedStreamMediaTypeException, text: "neither"},
+		{name: "subtitles only",
+			tracks: []media.Track{{Number: 1, Kind: 17, CodecID: "S_TEXT/UTF8", Timescale: 1000}},
+			code:   api.UnsupportedStreamMediaTypeException, text: "neither"},
 		{name: "no codec private data", tracks: []media.Track{videoTrack(), bareAAC},
-			code: api.MissingCodecPrivateDataException, text: "Missing codec private data in fragment for track 2."},
-		{name: "Annex B", tracks: []media.Track{broken(func(v *media.Track) { v.CodecPrivate = []byte{0, 0, 0, 1, 0x67, 0x64, 0, 31} })},
+			code: api.MissingCodecPrivateDataException,
+			text: "Missing codec private data in fragment for track 2."},
+		{name: "Annex B", tracks: []media.Track{broken(func(v *media.Track) {
+			v.CodecPrivate = []byte{0, 0, 0, 1, 0x67, 0x64, 0, 31}
+		})},
 			code: api.InvalidCodecPrivateDataException, text: "track 1"},
 	}
 	for _, c := range cases {
@@ -316,7 +350,8 @@ func TestOpenHLSErrors(t *testing.T) {
 	}
 }
 
-// A 20-second fragment is stored 20 seconds after its timestamp, and the next one 20 seconds later: the stream is live all along.
+// A 20-second fragment is stored 20 seconds after its timestamp, and the next one 20 seconds later:
+// the stream is live all along.
 func TestLiveWithLongFragments(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.length = 20_000
@@ -332,14 +367,18 @@ func TestRangeSelection(t *testing.T) {
 	for range 6 { // starts at 0, 2, 4, … seconds
 		sent = append(sent, r.camera.send())
 	}
-	for _, selector := range []api.FragmentSelectorType{api.SelectorServerTimestamp, api.SelectorProducerTimestamp} {
-		r.wantNumbers(r.playlist(r.service, r.open(r.recording(selector, t0+1000, t0+4000)), 1), sent, 1, 2)
-		r.wantNumbers(r.playlist(r.service, r.open(r.recording(selector, t0+2000, t0+7999)), 1), sent, 1, 2, 3)
+	for _, selector := range []api.FragmentSelectorType{api.SelectorServerTimestamp,
+		api.SelectorProducerTimestamp} {
+		r.wantNumbers(r.playlist(r.service, r.open(r.recording(selector, t0+1000, t0+4000)), 1),
+			sent, 1, 2)
+		r.wantNumbers(r.playlist(r.service, r.open(r.recording(selector, t0+2000, t0+7999)), 1),
+			sent, 1, 2, 3)
 		in := r.recording(selector, t0, t0+11_000)
 		in.MaxMediaPlaylistFragmentResults = 3
 		text := r.playlist(r.service, r.open(in), 1)
 		r.wantNumbers(text, sent, 0, 1, 2)
-		if !strings.HasSuffix(text, "#EXT-X-ENDLIST\n") || !strings.Contains(text, "#EXT-X-PLAYLIST-TYPE:VOD\n") {
+		if !strings.HasSuffix(text, "#EXT-X-ENDLIST\n") ||
+			!strings.Contains(text, "#EXT-X-PLAYLIST-TYPE:VOD\n") {
 			t.Errorf("not a VOD playlist:\n%s", text)
 		}
 	}
@@ -351,7 +390,8 @@ func TestRangeSelection(t *testing.T) {
 	sent = append(sent, r.camera.send())
 	token := r.open(r.recording(api.SelectorProducerTimestamp, t0-5000, t0+5000))
 	text := r.playlist(r.service, token, 1)
-	r.wantNumbers(text, sent, 8, 7, 0, 1, 2) // 6 gave way to 8; in the order of the producer's clock
+	// 6 gave way to 8; in the order of the producer's clock
+	r.wantNumbers(text, sent, 8, 7, 0, 1, 2)
 	if strings.Contains(text, "DISCONTINUITY") {
 		t.Errorf("discontinuity in a playlist without one:\n%s", text)
 	}
@@ -380,10 +420,12 @@ func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2) // live has the newest one's
 	r.camera.tracks = []media.Track{videoTrack()}
 	sent = append(sent, r.camera.send())
-	r.camera.tracks = []media.Track{otherVideo(), audioTrack()} // a further track is no change of those that are packaged
+	// a further track is no change of those that are packaged
+	r.camera.tracks = []media.Track{otherVideo(), audioTrack()}
 	sent = append(sent, r.camera.send())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2, 4)
-	_, err := r.service.MediaSegment(t.Context(), live, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
+	_, err := r.service.MediaSegment(t.Context(), live,
+		SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
 	wantError(t, err, api.ResourceNotFoundException, "not found")
 }
 
@@ -398,21 +440,39 @@ func TestSessionsEnd(t *testing.T) {
 	tokens = append(tokens, r.open(r.input())) // the sixth closes the first
 	for _, s := range []*Service{r.service, r.another()} {
 		actions := map[string]func(token string) error{
-			"master":     func(token string) error { _, err := s.MasterPlaylist(t.Context(), token); return err },
-			"media":      func(token string) error { _, err := s.MediaPlaylist(t.Context(), token, 1); return err },
-			"init":       func(token string) error { _, err := s.InitSegment(t.Context(), token, 1, 0); return err },
-			"later init": func(token string) error { _, err := s.InitSegment(t.Context(), token, 1, 1); return err },
-			"I-frames":   func(token string) error { _, err := s.IFramePlaylist(t.Context(), token, 1); return err },
+			"master": func(token string) error {
+				_, err := s.MasterPlaylist(t.Context(), token)
+				return err
+			},
+			"media": func(token string) error {
+				_, err := s.MediaPlaylist(t.Context(), token, 1)
+				return err
+			},
+			"init": func(token string) error {
+				_, err := s.InitSegment(t.Context(), token, 1, 0)
+				return err
+			},
+			"later init": func(token string) error {
+				_, err := s.InitSegment(t.Context(), token, 1, 1)
+				return err
+			},
+			"I-frames": func(token string) error {
+				_, err := s.IFramePlaylist(t.Context(), token, 1)
+				return err
+			},
 			"TS segment": func(token string) error {
-				_, err := s.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
+				_, err := s.TSSegment(t.Context(), token,
+					SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
 				return err
 			},
 			"segment": func(token string) error {
-				_, err := s.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
+				_, err := s.MediaSegment(t.Context(), token,
+					SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
 				return err
 			},
 		}
-		never := fakeTokens{}.Seal(auth.Claims{SessionID: strings.Repeat("x", 16), Expires: r.store.now.Add(time.Hour)})
+		never := fakeTokens{}.Seal(
+			auth.Claims{SessionID: strings.Repeat("x", 16), Expires: r.store.now.Add(time.Hour)})
 		for name, do := range actions {
 			t.Run(name, func(t *testing.T) {
 				wantError(t, do(tokens[0]), api.NotAuthorizedException, "closed")
@@ -420,8 +480,10 @@ func TestSessionsEnd(t *testing.T) {
 				wantError(t, do(never), api.NotAuthorizedException, "closed")
 				now := r.store.now
 				r.store.sleep(5 * time.Minute)
-				wantError(t, do(tokens[5]), api.NotAuthorizedException, "Streaming session token is expired")
-				wantError(t, do(tokens[0]), api.NotAuthorizedException, "Streaming session token is expired")
+				wantError(t, do(tokens[5]), api.NotAuthorizedException,
+					"Streaming session token is expired")
+				wantError(t, do(tokens[0]), api.NotAuthorizedException,
+					"Streaming session token is expired")
 				r.store.now = now
 			})
 		}
@@ -478,7 +540,8 @@ func TestSegments(t *testing.T) {
 		}
 		for i := range sent {
 			number := r.stream.FormatNumber(sent[i].Number)
-			s, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: track.Number, Number: number})
+			s, err := r.service.MediaSegment(t.Context(), token,
+				SegmentRef{Track: track.Number, Number: number})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -490,17 +553,20 @@ func TestSegments(t *testing.T) {
 			rec := r.store.streams[r.stream.ID].records[sent[i].Number]
 			run := &rec.Runs[track.Number-1]
 			scale := int64(track.Timescale)
-			wantHeader, err := fmp4.AppendMediaHeader(nil, &track, run, uint32(sent[i].Sequence), run.BaseDecodeTime-origin*scale/1000)
+			wantHeader, err := fmp4.AppendMediaHeader(nil, &track, run, uint32(sent[i].Sequence),
+				run.BaseDecodeTime-origin*scale/1000)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(s.Header, wantHeader) {
-				t.Errorf("header of fragment %d, track %d:\n%x\nwant\n%x", i, track.Number, s.Header, wantHeader)
+				t.Errorf("header of fragment %d, track %d:\n%x\nwant\n%x", i, track.Number,
+					s.Header, wantHeader)
 			}
 			if !bytes.Equal(body.Bytes(), rec.Payload[track.Number-1]) {
 				t.Errorf("fragment %d, track %d: other frames", i, track.Number)
 			}
-			again, err := r.another().MediaSegment(t.Context(), token, SegmentRef{Track: track.Number, Number: number})
+			again, err := r.another().MediaSegment(t.Context(), token,
+				SegmentRef{Track: track.Number, Number: number})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -531,7 +597,8 @@ func TestSegments(t *testing.T) {
 		"partial":              {1, r.stream.FormatNumber(late.Number)},
 		"of no packaged track": {3, r.stream.FormatNumber(sent[0].Number)},
 	} {
-		_, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: c.track, Number: c.number})
+		_, err := r.service.MediaSegment(t.Context(), token,
+			SegmentRef{Track: c.track, Number: c.number})
 		wantError(t, err, api.ResourceNotFoundException, "")
 		if err == nil {
 			t.Errorf("fragment %s was served", name)
@@ -546,7 +613,8 @@ func TestSegments(t *testing.T) {
 
 	recording := r.open(r.recording("", sent[1].ServerTimestamp, sent[1].ServerTimestamp+1))
 	for i, want := range []bool{false, true, false} {
-		s, err := r.service.MediaSegment(t.Context(), recording, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[i].Number)})
+		s, err := r.service.MediaSegment(t.Context(), recording,
+			SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[i].Number)})
 		if want && err != nil {
 			t.Error(err)
 		} else if !want {
@@ -559,7 +627,8 @@ func TestSegments(t *testing.T) {
 	long.Expires = 43_200
 	token = r.open(long)
 	r.store.sleep(time.Hour)
-	_, err = r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[1].Number)})
+	_, err = r.service.MediaSegment(t.Context(), token,
+		SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[1].Number)})
 	wantError(t, err, api.ResourceNotFoundException, "")
 }
 
@@ -573,7 +642,8 @@ func decodeTimeOf(t *testing.T, header []byte) uint64 {
 	return binary.BigEndian.Uint64(header[i+8:])
 }
 
-// A camera whose clock is set back, or forward by days, gets small decode times and a discontinuity also under NEVER.
+// A camera whose clock is set back, or forward by days, gets small decode times and a discontinuity
+// also under NEVER.
 func TestClockThatIsSet(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
@@ -584,7 +654,8 @@ func TestClockThatIsSet(t *testing.T) {
 	for _, clock := range []int64{start - 86_400_000*400, start + 86_400_000*400} {
 		r.camera.clock = clock
 		i := r.camera.sendMedia()
-		s, err := r.service.MediaSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.stream.FormatNumber(i.Number)})
+		s, err := r.service.MediaSegment(t.Context(), token,
+			SegmentRef{Track: 1, Number: r.stream.FormatNumber(i.Number)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -629,8 +700,8 @@ func TestLostCommitsOfAReplay(t *testing.T) {
 	}
 }
 
-// Nobody polls a session for longer than its stream keeps fragments: what came and went is counted, the numbers only grow, and
-// every process gives the same playlist.
+// Nobody polls a session for longer than its stream keeps fragments: what came and went is counted,
+// the numbers only grow, and every process gives the same playlist.
 func TestLostCommits(t *testing.T) {
 	for _, mode := range []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever} {
 		r := newRig(t, videoTrack(), audioTrack())
@@ -670,7 +741,8 @@ func TestLostCommits(t *testing.T) {
 	}
 }
 
-// A session that another version of the program opened is closed, not a fault of the server: the player asks for a new one.
+// A session that another version of the program opened is closed, not a fault of the server: the
+// player asks for a new one.
 func TestSessionOfAnotherVersion(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.send()
@@ -680,7 +752,8 @@ func TestSessionOfAnotherVersion(t *testing.T) {
 	} {
 		token := r.open(r.input())
 		for _, session := range r.store.sessions {
-			if claims, err := (fakeTokens{}).Open(token); err == nil && claims.SessionID == session.ID {
+			if claims, err := (fakeTokens{}).Open(token); err == nil &&
+				claims.SessionID == session.ID {
 				change(&session.Session)
 			}
 		}
@@ -726,7 +799,8 @@ func TestCheckpointsAreFew(t *testing.T) {
 		r.camera.send()
 		r.playlist(r.service, token, 1)
 	}
-	if n, most := strings.Count(r.log.String(), "disk on fire"), int(r.store.now.Sub(began)/checkpointRetry)+1; n < 2 || n > most {
+	if n, most := strings.Count(r.log.String(), "disk on fire"),
+		int(r.store.now.Sub(began)/checkpointRetry)+1; n < 2 || n > most {
 		t.Errorf("a checkpoint that cannot be written was tried %d times, want 2 to %d", n, most)
 	}
 }
@@ -755,7 +829,8 @@ func TestCacheIsBounded(t *testing.T) {
 	r := newRig(t, videoTrack())
 	limits := patient()
 	limits.SessionsPerStream, limits.SessionURLsPerSecond, limits.CacheBytes = 0, 0, 100_000
-	r.service = New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.clock})
+	r.service = New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits,
+		Clock: r.store.clock})
 	for range 10 {
 		r.camera.send()
 	}
@@ -763,7 +838,8 @@ func TestCacheIsBounded(t *testing.T) {
 		r.playlist(r.service, r.open(r.input()), 1)
 	}
 	c := r.service.views
-	if c.total > limits.CacheBytes || len(c.byID) != c.order.Len() || len(c.byID) == 0 || len(c.byID) > 25 {
+	if c.total > limits.CacheBytes || len(c.byID) != c.order.Len() || len(c.byID) == 0 ||
+		len(c.byID) > 25 {
 		t.Errorf("%d sessions of %d bytes in the cache", len(c.byID), c.total)
 	}
 }

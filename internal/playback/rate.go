@@ -29,7 +29,8 @@ const (
 
 // name is the action in the API's words, limited together with those like it.
 func (a action) name() string {
-	return [...]string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment", "GetMP4MediaFragment",
+	return [...]string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment",
+		"GetMP4MediaFragment",
 		"GetDASHManifest", "GetHLSStreamingSessionURL", "GetDASHStreamingSessionURL"}[a]
 }
 
@@ -47,7 +48,8 @@ type rateLimits struct {
 
 func newRateLimits() *rateLimits { return &rateLimits{buckets: make(map[limitKey]*rate.Limiter)} }
 
-// allow takes one call from a bucket that is filled at so many calls a second up to depth, and reports whether there was one to take.
+// allow takes one call from a bucket that is filled at so many calls a second up to depth, and
+// reports whether there was one to take.
 func (l *rateLimits) allow(key limitKey, perSecond, depth int, now time.Time) bool {
 	if perSecond <= 0 {
 		return true
@@ -65,8 +67,8 @@ func (l *rateLimits) allow(key limitKey, perSecond, depth int, now time.Time) bo
 	return b.AllowN(now, 1)
 }
 
-// forget drops the buckets that are full again, which say nothing, and when most are in use any ones, so that it is not called
-// for every new one.
+// forget drops the buckets that are full again, which say nothing, and when most are in use any
+// ones, so that it is not called for every new one.
 func (l *rateLimits) forget(now time.Time) {
 	for key, b := range l.buckets {
 		if b.TokensAt(now) >= float64(b.Burst()) {
@@ -85,13 +87,15 @@ func (l *rateLimits) forget(now time.Time) {
 func (s *Service) allowSessionURL(id store.StreamID, a action, now time.Time) error {
 	n := s.limits.SessionURLsPerSecond
 	if !s.rate.allow(limitKey{string(id), a}, n, n, now) {
-		return api.Errorf(api.ClientLimitExceededException, "The stream allows %d calls of %s per second.", n, a.name())
+		return api.Errorf(api.ClientLimitExceededException,
+			"The stream allows %d calls of %s per second.", n, a.name())
 	}
 	return nil
 }
 
-// throttle takes one request of a session. Buckets are a few seconds deep (api/limits.go), and the fragments' as deep as reading
-// the whole playlist several times: a player may fetch as fast as it can, once, and seek.
+// throttle takes one request of a session. Buckets are a few seconds deep (api/limits.go), and the
+// fragments' as deep as reading the whole playlist several times: a player may fetch as fast as it
+// can, once, and seek.
 func (s *Service) throttle(id string, p *parameters, a action, now time.Time) error {
 	perSecond := s.limits.PlaylistsPerSecond
 	depth := api.RateBurstSeconds * perSecond
@@ -105,7 +109,8 @@ func (s *Service) throttle(id string, p *parameters, a action, now time.Time) er
 	}
 	if !s.rate.allow(limitKey{id, a}, perSecond, depth, now) {
 		return api.Errorf(api.ClientLimitExceededException,
-			"The streaming session allows %d requests of %s per second; a session URL must not be shared between players.", perSecond, a.name())
+			"The streaming session allows %d requests of %s per second; a session URL must not "+
+				"be shared between players.", perSecond, a.name())
 	}
 	return nil
 }

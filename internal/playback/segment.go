@@ -48,13 +48,16 @@ func (s *Segment) Close() {
 	s.media.Close() // it was only read from: nothing can be lost
 }
 
-// InitSegment does GetMP4InitFragment: ftyp and moov of a track. sequence counts the generations of a session's codec private data
-// from 0. ResourceNotFound for one that the session does not have, and for a track that it does not have.
-func (s *Service) InitSegment(ctx context.Context, token string, track int, sequence int) ([]byte, error) {
+// InitSegment does GetMP4InitFragment: ftyp and moov of a track. sequence counts the generations of
+// a session's codec private data from 0. ResourceNotFound for one that the session does not have,
+// and for a track that it does not have.
+func (s *Service) InitSegment(ctx context.Context, token string, track int,
+	sequence int) ([]byte, error) {
 	return s.initSegment(ctx, token, hlsFragmentedMP4, InitSegmentRef{track, sequence})
 }
 
-func (s *Service) initSegment(ctx context.Context, token string, f format, ref InitSegmentRef) ([]byte, error) {
+func (s *Service) initSegment(ctx context.Context, token string, f format,
+	ref InitSegmentRef) ([]byte, error) {
 	o, err := s.sessionOf(ctx, token, getInitSegment, f)
 	if err != nil {
 		return nil, err
@@ -76,7 +79,8 @@ func (s *Service) initSegment(ctx context.Context, token string, f format, ref I
 }
 
 func noFragment() error {
-	return api.NewError(api.ResourceNotFoundException, "The fragment was not found in the streaming session.")
+	return api.NewError(api.ResourceNotFoundException,
+		"The fragment was not found in the streaming session.")
 }
 
 func (r *SegmentRef) silence() timeline.Silence {
@@ -87,9 +91,11 @@ func (r *SegmentRef) slice() timeline.Slice {
 	return timeline.Slice{From: r.StartOffset, Until: r.EndOffset}
 }
 
-// MediaSegment does GetMP4MediaFragment: one track of a fragment, or of a slice of it. The caller closes the segment.
-// ResourceNotFound when the token does not open that fragment (DESIGN.md), the track has no frames in it, or it is past retention.
-func (s *Service) MediaSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
+// MediaSegment does GetMP4MediaFragment: one track of a fragment, or of a slice of it. The caller
+// closes the segment. ResourceNotFound when the token does not open that fragment (DESIGN.md), the
+// track has no frames in it, or it is past retention.
+func (s *Service) MediaSegment(ctx context.Context, token string,
+	ref SegmentRef) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
 	if err != nil {
 		return nil, err
@@ -111,7 +117,8 @@ func (s *Service) mediaSegment(ctx context.Context, o *request, ref SegmentRef) 
 }
 
 // openFragment finds the fragment of a segment. The caller closes the media.
-func (s *Service) openFragment(ctx context.Context, o *request, ref SegmentRef) (*store.FragmentInfo, store.Media, error) {
+func (s *Service) openFragment(ctx context.Context, o *request,
+	ref SegmentRef) (*store.FragmentInfo, store.Media, error) {
 	if !o.p.lists(ref.Track) {
 		return nil, nil, noTrack(ref.Track)
 	}
@@ -163,8 +170,9 @@ func (s *Service) opens(ctx context.Context, o *request, info *store.FragmentInf
 	return err == nil && c.ok, err
 }
 
-// pack puts the header of a media segment before the frames of one track. The sequence number of its moof is the fragment's
-// commit sequence: it belongs to the fragment, and grows along a playlist that is in ingest order (slices of a fragment share it).
+// pack puts the header of a media segment before the frames of one track. The sequence number of
+// its moof is the fragment's commit sequence: it belongs to the fragment, and grows along a
+// playlist that is in ingest order (slices of a fragment share it).
 func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
@@ -180,16 +188,20 @@ func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (
 	if len(run.Frames) == 0 {
 		return nil, noFragment()
 	}
-	header, err := fmp4.AppendMediaHeader(nil, description, &run, uint32(info.Sequence), r.DecodeTime(run.BaseDecodeTime, timescale, start))
+	header, err := fmp4.AppendMediaHeader(nil, description, &run, uint32(info.Sequence),
+		r.DecodeTime(run.BaseDecodeTime, timescale, start))
 	if err != nil {
 		return nil, fmt.Errorf("write segment header: %w", err)
 	}
-	return &Segment{Header: header, Length: int64(len(header)) + run.Size(), frames: frames, media: m}, nil
+	return &Segment{Header: header, Length: int64(len(header)) + run.Size(), frames: frames,
+		media: m}, nil
 }
 
-// take gives what a segment has of a packaged track: the frames that the fragment has in the slice, with silence where the segment is to
-// have some, and their bytes. Without any the run is empty. r has the fragment's timescales, start is its start.
-func take(r *timeline.Rules, m store.Media, track int, start int64, ref SegmentRef) (*media.Track, media.Run, store.Range, error) {
+// take gives what a segment has of a packaged track: the frames that the fragment has in the slice,
+// with silence where the segment is to have some, and their bytes. Without any the run is empty. r
+// has the fragment's timescales, start is its start.
+func take(r *timeline.Rules, m store.Media, track int, start int64,
+	ref SegmentRef) (*media.Track, media.Run, store.Range, error) {
 	f, scale := m.Fragment(), r.Tracks[track].Timescale
 	run := media.Run{Track: r.Tracks[track].Number}
 	t := f.Track(run.Track)
@@ -207,7 +219,8 @@ func take(r *timeline.Rules, m store.Media, track int, start int64, ref SegmentR
 		if !q.Valid(scale) {
 			return nil, run, nil, noFragment()
 		}
-		with, before, after := withSilence(q, run, timeline.Rescale(start, 1000, scale), media.SilenceOf(t))
+		with, before, after := withSilence(q, run, timeline.Rescale(start, 1000, scale),
+			media.SilenceOf(t))
 		if len(before)+len(after) > 0 {
 			run, frames = with, store.Concat(store.Bytes(before), frames, store.Bytes(after))
 		}

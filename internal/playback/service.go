@@ -1,6 +1,6 @@
 // Package playback serves stored media: sessions and what they show, their playlists and their
-// segments. DESIGN.md states the rules of selection; those of numbering are in package timeline. The
-// package never parses Matroska, and reads no media byte for a playlist.
+// segments. DESIGN.md states the rules of selection; those of numbering are in package timeline.
+// The package never parses Matroska, and reads no media byte for a playlist.
 package playback
 
 import (
@@ -54,16 +54,18 @@ type Tokens interface {
 type Limits struct {
 	SessionsPerStream    int // open sessions of a stream; one more closes the oldest; 0: no limit
 	SessionURLsPerSecond int // OpenHLS calls per stream and second; 0: no limit
-	PlaylistsPerSecond   int // requests for a master playlist, media playlists, init segments: each, per session and second; 0: no limit
-	FragmentsPerSecond   int // requests for media segments per session and second; 0: no limit
+	// requests for a master playlist, media playlists, init segments: each, per session and second;
+	// 0: no limit
+	PlaylistsPerSecond int
+	FragmentsPerSecond int // requests for media segments per session and second; 0: no limit
 	// GetMedia: connections of a stream, and calls on a stream and second; 0: no limit
 	MediaConnectionsPerStream int
 	MediaCallsPerSecond       int
 	CacheBytes                int64 // playlist text and timelines kept in memory, over all sessions
 }
 
-// DefaultLimits are the service's for sessions (CLI18) and session URLs (QUOTA), our own for requests (api/limits.go tells why), and
-// 64 MB of cache.
+// DefaultLimits are the service's for sessions (CLI18) and session URLs (QUOTA), our own for
+// requests (api/limits.go tells why), and 64 MB of cache.
 func DefaultLimits() Limits {
 	return Limits{
 		SessionsPerStream:    api.MaxSessionsPerStream,
@@ -82,13 +84,15 @@ type Options struct {
 	Store  Store
 	Tokens Tokens
 	Limits Limits // as given: the zero value limits nothing and caches nothing
-	// SwitchCodecs lets sessions that are opened from now on show fragments whose codec private data differs from the first one's,
-	// with a discontinuity and an init segment of their own (the service's rule today); otherwise they are left out (its rule of 2018).
+	// SwitchCodecs lets sessions that are opened from now on show fragments whose codec private
+	// data differs from the first one's, with a discontinuity and an init segment of their own (the
+	// service's rule today); otherwise they are left out (its rule of 2018).
 	SwitchCodecs bool
 	Decoder      Decoder          // makes images; nil: there are none
 	Images       *still.Cache     // keeps them; required with a Decoder
 	Clock        func() time.Time // nil: time.Now
-	Logger       *slog.Logger     // for checkpoints that could not be written, which harm no answer; nil: none
+	// for checkpoints that could not be written, which harm no answer; nil: none
+	Logger *slog.Logger
 }
 
 // Service answers the playback calls. It is safe for concurrent use.
@@ -113,7 +117,8 @@ type Service struct {
 
 // New makes a Service.
 func New(o Options) *Service {
-	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs, clock: o.Clock, log: o.Logger,
+	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
+		clock: o.Clock, log: o.Logger,
 		decoder: o.Decoder, images: o.Images, imagesTime: imagesTime}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -130,8 +135,9 @@ func New(o Options) *Service {
 // Messages for a token that opens nothing (any more).
 const (
 	messageBadToken      = "Streaming session token is invalid"
-	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its place, the stream was deleted, or the server has lost it"
-	messageOtherVersion  = "Streaming session was opened with another version of the server"
+	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its " +
+		"place, the stream was deleted, or the server has lost it"
+	messageOtherVersion = "Streaming session was opened with another version of the server"
 )
 
 // request is a session that is asked for something.
@@ -150,9 +156,10 @@ func retentionEdge(stream *store.Stream, now time.Time) int64 {
 	return now.Add(-time.Duration(stream.RetentionHours) * time.Hour).UnixMilli()
 }
 
-// session opens a token: 403 NotAuthorizedException when it is forged or expired, its session is closed or forgotten, or the stream was
-// deleted, which closes its sessions; 400 ClientLimitExceeded when the session has asked for too much of the action. The registry
-// is asked every time, so that closing takes effect at once.
+// session opens a token: 403 NotAuthorizedException when it is forged or expired, its session is
+// closed or forgotten, or the stream was deleted, which closes its sessions; 400
+// ClientLimitExceeded when the session has asked for too much of the action. The registry is asked
+// every time, so that closing takes effect at once.
 func (s *Service) session(ctx context.Context, token string, a action) (*request, error) {
 	now := s.clock()
 	known := s.known.get(token)
@@ -164,7 +171,8 @@ func (s *Service) session(ctx context.Context, token string, a action) (*request
 		} else if err != nil {
 			return nil, api.NewError(api.NotAuthorizedException, messageBadToken)
 		}
-		known = &knownToken{token: strings.Clone(token), id: claims.SessionID, expires: claims.Expires}
+		known = &knownToken{token: strings.Clone(token), id: claims.SessionID,
+			expires: claims.Expires}
 	}
 	row, err := s.registered(ctx, known, now)
 	if err != nil {
@@ -195,8 +203,10 @@ func (s *Service) session(ctx context.Context, token string, a action) (*request
 	return &request{session: row, stream: stream, p: known.p, token: known.token, now: now}, nil
 }
 
-// sessionOf is session for an action of some formats: ResourceNotFound when the session is of another.
-func (s *Service) sessionOf(ctx context.Context, token string, a action, of ...format) (*request, error) {
+// sessionOf is session for an action of some formats: ResourceNotFound when the session is of
+// another.
+func (s *Service) sessionOf(ctx context.Context, token string, a action,
+	of ...format) (*request, error) {
 	o, err := s.session(ctx, token, a)
 	if err == nil && !slices.Contains(of, o.p.format) {
 		return nil, errFormat()
@@ -204,8 +214,10 @@ func (s *Service) sessionOf(ctx context.Context, token string, a action, of ...f
 	return o, err
 }
 
-// registered gives the row of a session whose token is genuine: NotAuthorizedException when one of them is over.
-func (s *Service) registered(ctx context.Context, known *knownToken, now time.Time) (store.Session, error) {
+// registered gives the row of a session whose token is genuine: NotAuthorizedException when one of
+// them is over.
+func (s *Service) registered(ctx context.Context, known *knownToken,
+	now time.Time) (store.Session, error) {
 	if !now.Before(known.expires) {
 		return store.Session{}, api.NewError(api.NotAuthorizedException, api.MessageTokenExpired)
 	}
@@ -220,7 +232,8 @@ func (s *Service) registered(ctx context.Context, known *knownToken, now time.Ti
 	return row, api.NewError(api.NotAuthorizedException, messageSessionClosed)
 }
 
-// storeError turns what the store says of a missing stream into the service's answer; what else went wrong stays a fault.
+// storeError turns what the store says of a missing stream into the service's answer; what else
+// went wrong stays a fault.
 func storeError(doing string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)

@@ -12,9 +12,10 @@ import (
 	"weir/internal/store"
 )
 
-// TSSegment does GetTSFragment: all packaged tracks of a fragment, or of a slice of it, as a transport stream. The track is the one that
-// the session's media playlist has. The caller closes the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when
-// frames of this fragment are not what their codec private data says; others are not touched by that.
+// TSSegment does GetTSFragment: all packaged tracks of a fragment, or of a slice of it, as a
+// transport stream. The track is the one that the session's media playlist has. The caller closes
+// the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when frames of this fragment
+// are not what their codec private data says; others are not touched by that.
 func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsMPEGTS)
 	if err != nil {
@@ -32,9 +33,10 @@ func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (
 	return segment, nil
 }
 
-// packTS plans a transport stream of the packaged tracks; those without frames in the slice are in its program map all
-// the same, which never changes in a session. The tables' continuity counter is
-// the commit sequence, which grows by one along a playlist from which nothing is missing; later slices say that theirs does not.
+// packTS plans a transport stream of the packaged tracks; those without frames in the slice are in
+// its program map all the same, which never changes in a session. The tables' continuity counter is
+// the commit sequence, which grows by one along a playlist from which nothing is missing; later
+// slices say that theirs does not.
 func packTS(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
@@ -51,7 +53,8 @@ func packTS(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef)
 		}
 		input := mpegts.Input{Track: t, Run: &run}
 		if len(run.Frames) > 0 {
-			input.DecodeTime, input.Payload = r.DecodeTime(run.BaseDecodeTime, r.Tracks[j].Timescale, start), body
+			input.DecodeTime, input.Payload = r.DecodeTime(run.BaseDecodeTime,
+				r.Tracks[j].Timescale, start), body
 			empty = false
 		}
 		inputs = append(inputs, input)
@@ -64,9 +67,11 @@ func packTS(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef)
 	})
 	switch {
 	case errors.Is(err, mpegts.ErrInvalidFrame):
-		return nil, api.Errorf(api.InvalidMediaFrameException, "The fragment cannot be packaged: %v.", err)
+		return nil, api.Errorf(api.InvalidMediaFrameException,
+			"The fragment cannot be packaged: %v.", err)
 	case errors.Is(err, media.ErrUnsupportedCodec):
-		return nil, api.Errorf(api.UnsupportedStreamMediaTypeException, "The fragment cannot be packaged: %v.", err)
+		return nil, api.Errorf(api.UnsupportedStreamMediaTypeException,
+			"The fragment cannot be packaged: %v.", err)
 	case err != nil:
 		return nil, fmt.Errorf("plan transport stream: %w", err)
 	}
@@ -89,7 +94,8 @@ func (s *Segment) writeStream(w io.Writer, from, length int64) error {
 func checkTS(tracks []media.Track) error {
 	for i := range tracks {
 		if err := mpegts.Check(&tracks[i]); err != nil {
-			return api.Errorf(api.UnsupportedStreamMediaTypeException, "The stream cannot be played as MPEG_TS: %v.", err)
+			return api.Errorf(api.UnsupportedStreamMediaTypeException,
+				"The stream cannot be played as MPEG_TS: %v.", err)
 		}
 	}
 	return nil
@@ -97,5 +103,6 @@ func checkTS(tracks []media.Track) error {
 
 // errFormat is the answer to an action of the other container format: a token opens one.
 func errFormat() error {
-	return api.NewError(api.ResourceNotFoundException, "The streaming session is of another container format.")
+	return api.NewError(api.ResourceNotFoundException,
+		"The streaming session is of another container format.")
 }

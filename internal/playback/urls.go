@@ -188,9 +188,9 @@ func ParseSegment(query string) (ref SegmentRef, err error) {
 	return ref, err
 }
 
-// queryValue returns the last value of a parameter in the query of a URL, and how often it is there.
-// It reads as url.ParseQuery does, which leaves out what is malformed, without a table of all
-// parameters: a request for a segment has five.
+// queryValue returns the last value of a parameter in the query of a URL, and how often it is
+// there. It reads as url.ParseQuery does, which leaves out what is malformed, without a table of
+// all parameters: a request for a segment has five.
 func queryValue(query, name string) (value string, times int) {
 	for pair := range strings.SplitSeq(query, "&") {
 		key, text, _ := strings.Cut(pair, "=")

@@ -16,8 +16,8 @@ import (
 	"weir/internal/timeline"
 )
 
-// view is a session's timeline in memory, with the text of its segments. It is a cache: everything in it can be made again
-// from the session's row and the store.
+// view is a session's timeline in memory, with the text of its segments. It is a cache: everything
+// in it can be made again from the session's row and the store.
 type view struct {
 	mu    sync.Mutex // held for the whole of a request for a playlist
 	token string     // the one that the text is written with
@@ -27,19 +27,22 @@ type view struct {
 	same  classes
 	known []*class // of state.generations, as far as they were needed
 	text  [timeline.MaxTracks]trackText
-	// DASH: the manifest as last written, which is only replaced, what it was written for, and the tracks in each generation
+	// DASH: the manifest as last written, which is only replaced, what it was written for, and the
+	// tracks in each generation
 	whole     *Playlist
 	wholeKey  textKey
 	described []representations
 	retry     time.Time // no checkpoint is written before, since the last one could not be
 }
 
-// trackText is the text of one track's playlist. Entries are counted from the loading of the state, so that an entry keeps its
-// index while others leave: entry i of state.entries has index state.gone + i.
+// trackText is the text of one track's playlist. Entries are counted from the loading of the state,
+// so that an entry keeps its index while others leave: entry i of state.entries has index
+// state.gone + i.
 type trackText struct {
-	body   []byte           // segments one after the other; EXT-X-MAP only where it changes
-	base   int64            // index of the entry that body begins with
-	start  []int            // where in body entry base+i begins; empty range when it has no frames of the track
+	body []byte // segments one after the other; EXT-X-MAP only where it changes
+	base int64  // index of the entry that body begins with
+	// where in body entry base+i begins; empty range when it has no frames of the track
+	start  []int
 	blocks map[int64]*block // compressed forms: block n is of the entries from n·blockEntries on
 	whole  *Playlist        // as last written; never changed, only replaced
 	key    textKey          // what whole was written for
@@ -51,7 +54,8 @@ type textKey struct {
 	end      bool  // no more will follow
 }
 
-// Writing checkpoints (DESIGN.md): after so many commits, so much server time, or when the camera fell silent.
+// Writing checkpoints (DESIGN.md): after so many commits, so much server time, or when the camera
+// fell silent.
 const (
 	checkpointCommits = 64
 	checkpointAge     = 5 * time.Minute
@@ -60,8 +64,8 @@ const (
 	lostMargin        = time.Minute
 )
 
-// MediaPlaylist does GetHLSMediaPlaylist: the playlist of one track. ResourceNotFound when the session has no such track, or
-// everything it listed is past retention.
+// MediaPlaylist does GetHLSMediaPlaylist: the playlist of one track. ResourceNotFound when the
+// session has no such track, or everything it listed is past retention.
 func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
 	o, err := s.sessionOf(ctx, token, getMediaPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
@@ -94,16 +98,18 @@ func (s *Service) look(ctx context.Context, o *request, do func(*view) error) er
 	return do(v)
 }
 
-// generationTracks describes the session's tracks in a generation of its codec private data: video first. ResourceNotFound when it
-// has no such generation.
-func (s *Service) generationTracks(ctx context.Context, o *request, number int) ([]media.Track, error) {
+// generationTracks describes the session's tracks in a generation of its codec private data: video
+// first. ResourceNotFound when it has no such generation.
+func (s *Service) generationTracks(ctx context.Context, o *request,
+	number int) ([]media.Track, error) {
 	if number == 0 {
 		return s.packagedTracks(ctx, o)
 	}
 	var tracks []media.Track
 	err := s.look(ctx, o, func(v *view) error {
 		if number >= len(v.state.Generations) {
-			return api.Errorf(api.ResourceNotFoundException, "The streaming session has no initialization fragment %d.", number)
+			return api.Errorf(api.ResourceNotFoundException,
+				"The streaming session has no initialization fragment %d.", number)
 		}
 		c, err := v.class(ctx, s, o, v.state.Generations[number].Set)
 		if err == nil {
@@ -115,18 +121,20 @@ func (s *Service) generationTracks(ctx context.Context, o *request, number int) 
 }
 
 func noTrack(track int) error {
-	return api.Errorf(api.ResourceNotFoundException, "The streaming session has no track %d.", track)
+	return api.Errorf(api.ResourceNotFoundException, "The streaming session has no track %d.",
+		track)
 }
 
-// advance brings the view to the present: loads the checkpoint if it must, folds in what was committed since, and writes a
-// checkpoint when it is time.
+// advance brings the view to the present: loads the checkpoint if it must, folds in what was
+// committed since, and writes a checkpoint when it is time.
 func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	saved, savedTime, err := timeline.ReadCursor(o.session.Checkpoint)
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)
 	}
 	lossy := o.p.mode != timeline.OnDemand && savedTime < o.edge()+lostMargin.Milliseconds()
-	if v.state == nil || v.token != o.token || v.state.Cursor < saved || lossy && v.state.Cursor != saved {
+	if v.state == nil || v.token != o.token || v.state.Cursor < saved ||
+		lossy && v.state.Cursor != saved {
 		state, err := timeline.Decode(o.session.Checkpoint, len(o.p.tracks))
 		if err == nil && o.p.format == dashFragmentedMP4 && len(state.Periods) == 0 {
 			err = timeline.ErrForm
@@ -134,7 +142,8 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 		if err != nil {
 			return fmt.Errorf("read session: %w", err)
 		}
-		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters, state, nil, [timeline.MaxTracks]trackText{}
+		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters,
+			state, nil, [timeline.MaxTracks]trackText{}
 		v.whole, v.described = nil, nil
 		v.rules.Opened = o.session.CreatedMillis
 		v.same = classes{service: s, stream: o.stream.ID, switching: o.p.switching}
@@ -153,15 +162,16 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	return nil
 }
 
-// follow folds in the commits after the cursor: all there are, or with LIVE_REPLAY enough to know what is due now. With lossy,
-// those missing before the first one are counted as lost.
+// follow folds in the commits after the cursor: all there are, or with LIVE_REPLAY enough to know
+// what is due now. With lossy, those missing before the first one are counted as lost.
 func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) error {
 	t, now := v.state, o.now.UnixMilli()
 	for more := true; more && !t.Finished(v.rules); {
 		if v.rules.Mode == timeline.LiveReplay && t.Revealed(v.rules, now) < len(t.Entries) {
 			break // what is due now is known; what comes later makes no difference
 		}
-		page, err := s.store.List(ctx, o.stream.ID, store.Query{Order: store.BySequence, AfterSequence: t.Cursor, Limit: listPage})
+		page, err := s.store.List(ctx, o.stream.ID,
+			store.Query{Order: store.BySequence, AfterSequence: t.Cursor, Limit: listPage})
 		if err != nil {
 			return storeError("list fragments", err)
 		}
@@ -186,7 +196,8 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 			if err != nil {
 				return err
 			}
-			if err := t.Add(v.rules, f, c, func() (*media.Fragment, error) { return s.frames(ctx, o, *f) }); err != nil {
+			if err := t.Add(v.rules, f, c,
+				func() (*media.Fragment, error) { return s.frames(ctx, o, *f) }); err != nil {
 				return err
 			}
 		}
@@ -197,11 +208,14 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 	return nil
 }
 
-// frames reads the frame table of a fragment: nil when it is gone or damaged, and so cannot be played either.
-func (s *Service) frames(ctx context.Context, o *request, f store.FragmentInfo) (*media.Fragment, error) {
+// frames reads the frame table of a fragment: nil when it is gone or damaged, and so cannot be
+// played either.
+func (s *Service) frames(ctx context.Context, o *request,
+	f store.FragmentInfo) (*media.Fragment, error) {
 	m, err := s.store.Open(ctx, o.stream.ID, f)
 	switch {
-	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
+	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNotFound),
+		errors.Is(err, store.ErrCorrupt):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("open fragment: %w", err)
@@ -210,7 +224,8 @@ func (s *Service) frames(ctx context.Context, o *request, f store.FragmentInfo) 
 	return m.Fragment(), nil
 }
 
-// class tells what a track set is to the session. The session's tracks are read when another set than theirs first appears.
+// class tells what a track set is to the session. The session's tracks are read when another set
+// than theirs first appears.
 func (v *view) class(ctx context.Context, s *Service, o *request, set int64) (*class, error) {
 	if v.same.reference == nil {
 		reference, err := s.packagedTracks(ctx, o)
@@ -223,7 +238,8 @@ func (v *view) class(ctx context.Context, s *Service, o *request, set int64) (*c
 }
 
 // match tells what fragments of a track set are to the timeline as it stands.
-func (v *view) match(ctx context.Context, s *Service, o *request, set int64) (timeline.Match, error) {
+func (v *view) match(ctx context.Context, s *Service, o *request,
+	set int64) (timeline.Match, error) {
 	known := v.state.Generations
 	if i := v.state.Generation; i < len(known) && known[i].Set == set {
 		return timeline.Match{Index: i, Generation: known[i]}, nil
@@ -247,14 +263,17 @@ func (v *view) match(ctx context.Context, s *Service, o *request, set int64) (ti
 	return timeline.Match{Index: len(known), Generation: c.generation()}, nil
 }
 
-// save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry tries again.
+// save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry
+// tries again.
 func (s *Service) save(ctx context.Context, o *request, v *view) {
 	err := s.store.Checkpoint(ctx, o.session.ID, v.state.Encode(len(o.p.tracks)))
 	if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 		return
 	}
-	if v.retry = o.now.Add(checkpointRetry); !errors.Is(err, store.ErrFull) { // of a full disk the store tells itself
-		s.log.LogAttrs(ctx, slog.LevelWarn, "session checkpoint not written", slog.String("stream", o.stream.Name), slog.Any("error", err))
+	// of a full disk the store tells itself
+	if v.retry = o.now.Add(checkpointRetry); !errors.Is(err, store.ErrFull) {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "session checkpoint not written",
+			slog.String("stream", o.stream.Name), slog.Any("error", err))
 	}
 }
 
@@ -265,7 +284,8 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	if from == to {
 		return nil, errNoFragments()
 	}
-	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to), end: to == len(t.Entries) && t.Finished(v.rules)}
+	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to), end: to == len(t.Entries) &&
+		t.Finished(v.rules)}
 	if text.whole != nil && text.key == key {
 		return text.whole, nil
 	}
@@ -274,7 +294,8 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	n := t.Numbers(v.rules, track, from, to)
 	h := manifest.Header{
 		Version: manifest.FragmentedMP4Version, VOD: !v.rules.Grows(), TargetDuration: t.Target,
-		MediaSequence: n.MediaSequence, DiscontinuitySequence: n.Discontinuity, Independent: n.Independent,
+		MediaSequence: n.MediaSequence, DiscontinuitySequence: n.Discontinuity,
+		Independent: n.Independent,
 	}
 	if v.rules.Muxed {
 		h.Version = manifest.TransportStreamVersion
@@ -294,7 +315,8 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 		whole = s.Append(whole)
 		if next := t.Gone + int64(n.First) + 1; next < key.to {
 			blocks = text.place(next, key.to, len(whole))
-			whole = append(whole, body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
+			whole = append(whole,
+				body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
 		}
 	}
 	if key.end {
@@ -307,7 +329,8 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	return text.whole, nil
 }
 
-// place finds the blocks whose entries all have an index in [from, to), for a playlist that has the text of these entries at an offset.
+// place finds the blocks whose entries all have an index in [from, to), for a playlist that has the
+// text of these entries at an offset.
 func (t *trackText) place(from, to int64, at int) []placedBlock {
 	offset := func(index int64) int {
 		if i := index - t.base; i < int64(len(t.start)) {
@@ -332,17 +355,20 @@ func (t *trackText) place(from, to int64, at int) []placedBlock {
 			t.blocks[n] = b
 		}
 		placed = append(placed, placedBlock{
-			from: at + offset(n*blockEntries) - offset(from), to: at + offset((n+1)*blockEntries) - offset(from), block: b,
+			from: at + offset(n*blockEntries) - offset(from),
+			to:   at + offset((n+1)*blockEntries) - offset(from), block: b,
 		})
 	}
 	return placed
 }
 
-// write makes sure that body holds the text of the entries [from, to) of the state, and not much else.
+// write makes sure that body holds the text of the entries [from, to) of the state, and not much
+// else.
 func (v *view) write(o *request, track, from, to int) {
 	t, text := v.state, &v.text[track]
 	lowest := t.Gone + int64(from)
-	if lowest < text.base || lowest > text.base+int64(len(text.start)) { // the window was wider once, or everything is new
+	// the window was wider once, or everything is new
+	if lowest < text.base || lowest > text.base+int64(len(text.start)) {
 		*text = trackText{base: lowest}
 	}
 	if dead := int(lowest - text.base); dead > 64+len(text.start)/2 {
@@ -442,7 +468,8 @@ func newViewCache(limit int64) *viewCache {
 	return &viewCache{limit: limit, byID: make(map[string]*list.Element), order: list.New()}
 }
 
-// get finds the view of a session, or makes an empty one. expires is when the session ends, in milliseconds since the Unix epoch.
+// get finds the view of a session, or makes an empty one. expires is when the session ends, in
+// milliseconds since the Unix epoch.
 func (c *viewCache) get(id string, expires int64) *view {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -455,8 +482,9 @@ func (c *viewCache) get(id string, expires int64) *view {
 	return v
 }
 
-// weigh records how heavy a view has become and lets the views go that were not used for longest, until the total fits.
-// A view that is let go while a request uses it serves that request and is then forgotten.
+// weigh records how heavy a view has become and lets the views go that were not used for longest,
+// until the total fits. A view that is let go while a request uses it serves that request and is
+// then forgotten.
 func (c *viewCache) weigh(id string, v *view, weight int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -470,8 +498,8 @@ func (c *viewCache) weigh(id string, v *view, weight int64) {
 	}
 }
 
-// expire lets the views go whose sessions have ended, once a minute: a player that renews its session never asks for the old one
-// again. now is in milliseconds since the Unix epoch.
+// expire lets the views go whose sessions have ended, once a minute: a player that renews its
+// session never asks for the old one again. now is in milliseconds since the Unix epoch.
 func (c *viewCache) expire(now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

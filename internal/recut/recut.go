@@ -1,6 +1,6 @@
-// Package recut turns the Matroska of files and muxers into the fragments that Kinesis Video Streams
-// wants: each begins with a key frame. A source of such fragments can be repeated, paced, and given
-// the times of a clock.
+// Package recut turns the Matroska of files and muxers into the fragments that Kinesis Video
+// Streams wants: each begins with a key frame. A source of such fragments can be repeated, paced,
+// and given the times of a clock.
 package recut
 
 import (

@@ -9,7 +9,8 @@ import (
 	"weir/internal/api"
 )
 
-var typeChunks = headerValue{"video/webm"} // of the service's answers with Matroska (docs/reference/service.md, "GetMedia output")
+// of the service's answers with Matroska (docs/reference/service.md, "GetMedia output")
+var typeChunks = headerValue{"video/webm"}
 
 // The calls that read what is stored, beside HLS.
 

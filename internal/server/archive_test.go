@@ -168,8 +168,8 @@ func (m *mediaAnswer) next() string {
 }
 
 // An answer begins before there is anything to send, outlives the time that other answers have,
-// goes on with what cameras send, ends after a whole fragment when the server stops, and is taken up
-// by its token.
+// goes on with what cameras send, ends after a whole fragment when the server stops, and is taken
+// up by its token.
 func TestGetMediaFollows(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(o *Options) { o.bodyTime = time.Nanosecond })
@@ -183,11 +183,13 @@ func TestGetMediaFollows(t *testing.T) {
 	after := s.getMedia(`"CONTINUATION_TOKEN","ContinuationToken":"` + first + `"`)
 	all, _ := s.fragments("cam1", 1000)
 	for i := range 2 {
-		if got := after.next(); got != all[i+1]["FragmentNumber"] || first != all[0]["FragmentNumber"] {
+		if got := after.next(); got != all[i+1]["FragmentNumber"] ||
+			first != all[0]["FragmentNumber"] {
 			t.Errorf("after %s comes %s", first, got)
 		}
 	}
-	if text := s.get(s.url + "/metrics").body; !strings.Contains(text, "weir_get_media_connections 2\n") ||
+	if text := s.get(s.url + "/metrics").body; !strings.Contains(text,
+		"weir_get_media_connections 2\n") ||
 		!strings.Contains(text, "weir_get_media_fragments_total 5\n") {
 		t.Error("the metrics do not tell of two answers with five fragments")
 	}

@@ -73,8 +73,8 @@ func (w clipWriter) WriteRange(to io.Writer, from, length int64) error {
 	return w.c.WriteRange(w.ctx, to, from, length)
 }
 
-// pacedWriter gives a client time for a long answer piece by piece: with one deadline for the whole,
-// a client that is stuck would hold what is sent for as long as a day of video may take.
+// pacedWriter gives a client time for a long answer piece by piece: with one deadline for the
+// whole, a client that is stuck would hold what is sent for as long as a day of video may take.
 type pacedWriter struct {
 	to      io.Writer
 	control *http.ResponseController

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// gzipAtLeast is the size in bytes from which a playlist is worth compressing: smaller ones fit into one packet anyway.
+// gzipAtLeast is the size in bytes from which a playlist is worth compressing: smaller ones fit
+// into one packet anyway.
 const gzipAtLeast = 1400
 
 // headerValue is the value of a header that many answers have; nobody changes it.
@@ -31,19 +32,21 @@ type rangeWriter interface {
 type content struct {
 	contentType  headerValue
 	cacheControl headerValue
-	text         []byte        // all of it, when there is no media
-	media        rangeWriter   // may be nil
-	length       int64         // bytes of media
-	close        func()        // frees media, may be nil
-	compressible bool          // text: gzip is offered
-	zipped       func() []byte // returns text compressed, where that is kept; nil: it is compressed for each answer
-	ranges       bool          // Range requests are honoured
-	etag         string        // strong validator, quoted; "": none
-	paced        bool          // media may take very long: the time for it is counted piece by piece
+	text         []byte      // all of it, when there is no media
+	media        rangeWriter // may be nil
+	length       int64       // bytes of media
+	close        func()      // frees media, may be nil
+	compressible bool        // text: gzip is offered
+	// returns text compressed, where that is kept; nil: it is compressed for each answer
+	zipped func() []byte
+	ranges bool   // Range requests are honoured
+	etag   string // strong validator, quoted; "": none
+	// media may take very long: the time for it is counted piece by piece
+	paced bool
 }
 
-// send writes the answer, the part of it that a Range header asks for, or only its header for HEAD. A slow client gets time for a
-// large one, a stuck one does not.
+// send writes the answer, the part of it that a Range header asks for, or only its header for HEAD.
+// A slow client gets time for a large one, a stuck one does not.
 func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if c.close != nil {
 		defer c.close()
@@ -54,7 +57,8 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	}
 	control := http.NewResponseController(w)
 	if !c.paced {
-		_ = control.SetWriteDeadline(answerDeadline(total)) // only writers of tests have no deadlines
+		// only writers of tests have no deadlines
+		_ = control.SetWriteDeadline(answerDeadline(total))
 	}
 	h := w.Header()
 	h["Content-Type"] = c.contentType
@@ -81,9 +85,11 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	}
 	if c.ranges {
 		h["Accept-Ranges"] = contentRanges
-		// A range that depends on a validator that is not this one is not taken (RFC 9110 section 13.1.5).
+		// A range that depends on a validator that is not this one is not taken (RFC 9110 section
+		// 13.1.5).
 		condition := r.Header.Get("If-Range")
-		if spec := r.Header.Get("Range"); spec != "" && r.Method == http.MethodGet && (condition == "" || condition == c.etag) {
+		if spec := r.Header.Get("Range"); spec != "" && r.Method == http.MethodGet &&
+			(condition == "" || condition == c.etag) {
 			var ok, satisfiable bool
 			from, length, ok, satisfiable = parseRange(spec, total)
 			switch {
@@ -137,9 +143,9 @@ func (c *content) matches(r *http.Request) bool {
 	return false
 }
 
-// fileSender lets net/http hand a file to the kernel: it does when its ReadFrom gets a limited file and
-// the header has left. With the header still in a buffer net/http would read the first bytes itself,
-// to look what they are.
+// fileSender lets net/http hand a file to the kernel: it does when its ReadFrom gets a limited file
+// and the header has left. With the header still in a buffer net/http would read the first bytes
+// itself, to look what they are.
 type fileSender struct{ http.ResponseWriter }
 
 // ReadFrom implements io.ReaderFrom: of what io.Copy gets it is files that come here.
@@ -180,11 +186,13 @@ func acceptsGzip(header string) bool {
 	return false
 }
 
-// parseRange reads a Range header of one byte range (RFC 9110 section 14.1.2). ok is false when it is to be ignored: another
-// unit, several ranges, or bad syntax. satisfiable is false when no byte of total is in it.
+// parseRange reads a Range header of one byte range (RFC 9110 section 14.1.2). ok is false when it
+// is to be ignored: another unit, several ranges, or bad syntax. satisfiable is false when no byte
+// of total is in it.
 func parseRange(spec string, total int64) (from, length int64, ok, satisfiable bool) {
 	unit, set, found := strings.Cut(spec, "=")
-	if !found || !strings.EqualFold(strings.TrimSpace(unit), "bytes") || strings.Contains(set, ",") {
+	if !found || !strings.EqualFold(strings.TrimSpace(unit), "bytes") ||
+		strings.Contains(set, ",") {
 		return 0, 0, false, false
 	}
 	first, last, found := strings.Cut(strings.TrimSpace(set), "-")

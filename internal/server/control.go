@@ -11,12 +11,14 @@ import (
 	"weir/internal/store"
 )
 
-// streamNotFound is the answer whenever a stream is not there; producers create it then, on the status 404.
+// streamNotFound is the answer whenever a stream is not there; producers create it then, on the
+// status 404.
 func streamNotFound() error {
 	return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
 }
 
-// storeError turns the store's answers about a stream into the API's; anything else passes as an internal fault.
+// storeError turns the store's answers about a stream into the API's; anything else passes as an
+// internal fault.
 func storeError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -30,7 +32,8 @@ func storeError(err error) error {
 }
 
 // namedStream finds the stream that a call names one way or the other.
-func (s *Server) namedStream(ctx context.Context, req *request, ref api.StreamRef) (store.Stream, error) {
+func (s *Server) namedStream(ctx context.Context, req *request,
+	ref api.StreamRef) (store.Stream, error) {
 	if ref.StreamARN != "" {
 		return s.streamOfARN(ctx, req, ref.StreamARN)
 	}
@@ -39,8 +42,8 @@ func (s *Server) namedStream(ctx context.Context, req *request, ref api.StreamRe
 	return stream, storeError(err)
 }
 
-// streamOfARN finds a stream by its ARN. Another partition, region, account, kind of resource or creation time names a resource
-// that is not here.
+// streamOfARN finds a stream by its ARN. Another partition, region, account, kind of resource or
+// creation time names a resource that is not here.
 func (s *Server) streamOfARN(ctx context.Context, req *request, text string) (store.Stream, error) {
 	arn, err := api.ParseARN(text)
 	if err != nil {
@@ -64,7 +67,8 @@ func (s *Server) arn(stream *store.Stream) string {
 	return api.FormatARN(s.region, s.account, stream.Name, stream.CreatedMillis)
 }
 
-func (s *Server) createStream(ctx context.Context, req *request, in *api.CreateStreamInput) (*api.CreateStreamOutput, error) {
+func (s *Server) createStream(ctx context.Context, req *request,
+	in *api.CreateStreamInput) (*api.CreateStreamOutput, error) {
 	req.stream = in.StreamName
 	wanted := store.Stream{
 		Name:           in.StreamName,
@@ -84,7 +88,8 @@ func (s *Server) createStream(ctx context.Context, req *request, in *api.CreateS
 	return &api.CreateStreamOutput{StreamARN: s.arn(&stream)}, nil
 }
 
-func (s *Server) describeStream(ctx context.Context, req *request, in *api.DescribeStreamInput) (*api.DescribeStreamOutput, error) {
+func (s *Server) describeStream(ctx context.Context, req *request,
+	in *api.DescribeStreamInput) (*api.DescribeStreamOutput, error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
@@ -92,8 +97,8 @@ func (s *Server) describeStream(ctx context.Context, req *request, in *api.Descr
 	return &api.DescribeStreamOutput{StreamInfo: s.streamInfo(&stream)}, nil
 }
 
-// streamInfo describes a stream, which is ACTIVE as soon as it exists: producers give up while it is not
-// (docs/reference/producers.md, "Control calls").
+// streamInfo describes a stream, which is ACTIVE as soon as it exists: producers give up while it
+// is not (docs/reference/producers.md, "Control calls").
 func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
 	return api.StreamInfo{
 		CreationTime:         api.Timestamp(stream.CreatedMillis),
@@ -108,13 +113,15 @@ func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
 	}
 }
 
-func (s *Server) listStreams(ctx context.Context, _ *request, in *api.ListStreamsInput) (*api.ListStreamsOutput, error) {
+func (s *Server) listStreams(ctx context.Context, _ *request,
+	in *api.ListStreamsInput) (*api.ListStreamsOutput, error) {
 	after, err := decodeNextToken(in.NextToken)
 	if err != nil {
 		return nil, err
 	}
 	limit := in.Limit()
-	streams, err := s.store.ListStreams(ctx, in.Prefix(), after, limit+1) // one more reports whether another page follows
+	// one more reports whether another page follows
+	streams, err := s.store.ListStreams(ctx, in.Prefix(), after, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +140,8 @@ func (s *Server) listStreams(ctx context.Context, _ *request, in *api.ListStream
 // nextTokenPrefix marks the tokens of ListStreams, so that other base64 is refused.
 const nextTokenPrefix = "after/"
 
-// encodeNextToken makes a page's token from its last name, with the characters that the model allows.
+// encodeNextToken makes a page's token from its last name, with the characters that the model
+// allows.
 func encodeNextToken(name string) string {
 	return base64.StdEncoding.EncodeToString([]byte(nextTokenPrefix + name))
 }
@@ -143,13 +151,16 @@ func decodeNextToken(text string) (name string, err error) {
 		return "", nil
 	}
 	data, err := base64.StdEncoding.DecodeString(text)
-	if n := len(nextTokenPrefix); err == nil && len(data) > n && string(data[:n]) == nextTokenPrefix {
+	if n := len(nextTokenPrefix); err == nil && len(data) > n &&
+		string(data[:n]) == nextTokenPrefix {
 		return string(data[n:]), nil
 	}
-	return "", api.NewError(api.InvalidArgumentException, "The NextToken is not one that ListStreams gave out.")
+	return "", api.NewError(api.InvalidArgumentException,
+		"The NextToken is not one that ListStreams gave out.")
 }
 
-func (s *Server) updateStream(ctx context.Context, req *request, in *api.UpdateStreamInput) (*api.UpdateStreamOutput, error) {
+func (s *Server) updateStream(ctx context.Context, req *request,
+	in *api.UpdateStreamInput) (*api.UpdateStreamOutput, error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
@@ -169,7 +180,8 @@ func (s *Server) updateStream(ctx context.Context, req *request, in *api.UpdateS
 	return &api.UpdateStreamOutput{}, nil
 }
 
-func (s *Server) updateDataRetention(ctx context.Context, req *request, in *api.UpdateDataRetentionInput) (*api.UpdateDataRetentionOutput, error) {
+func (s *Server) updateDataRetention(ctx context.Context, req *request,
+	in *api.UpdateDataRetentionInput) (*api.UpdateDataRetentionOutput, error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
@@ -188,7 +200,8 @@ func (s *Server) updateDataRetention(ctx context.Context, req *request, in *api.
 	return &api.UpdateDataRetentionOutput{}, nil
 }
 
-func (s *Server) deleteStream(ctx context.Context, req *request, in *api.DeleteStreamInput) (*api.DeleteStreamOutput, error) {
+func (s *Server) deleteStream(ctx context.Context, req *request,
+	in *api.DeleteStreamInput) (*api.DeleteStreamOutput, error) {
 	stream, err := s.streamOfARN(ctx, req, in.StreamARN)
 	if err != nil {
 		return nil, err
@@ -197,13 +210,15 @@ func (s *Server) deleteStream(ctx context.Context, req *request, in *api.DeleteS
 		return nil, storeError(err)
 	}
 	if err := s.playback.ForgetImages(stream.ID); err != nil {
-		req.log().Warn("images of a deleted stream stay for an hour", logStream, stream.Name, logError, err)
+		req.log().Warn("images of a deleted stream stay for an hour", logStream, stream.Name,
+			logError, err)
 	}
 	return &api.DeleteStreamOutput{}, nil
 }
 
 // getDataEndpoint names this server for every API: one process serves them all.
-func (s *Server) getDataEndpoint(ctx context.Context, req *request, in *api.GetDataEndpointInput) (*api.GetDataEndpointOutput, error) {
+func (s *Server) getDataEndpoint(ctx context.Context, req *request,
+	in *api.GetDataEndpointInput) (*api.GetDataEndpointOutput, error) {
 	if _, err := s.namedStream(ctx, req, in.StreamRef); err != nil {
 		return nil, err
 	}
@@ -238,7 +253,8 @@ func tagsOf(stream store.Stream) map[string]string {
 	return stream.Tags
 }
 
-func (s *Server) tagStream(ctx context.Context, req *request, in *api.TagStreamInput) (*api.TagStreamOutput, error) {
+func (s *Server) tagStream(ctx context.Context, req *request,
+	in *api.TagStreamInput) (*api.TagStreamOutput, error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
@@ -249,7 +265,8 @@ func (s *Server) tagStream(ctx context.Context, req *request, in *api.TagStreamI
 	return &api.TagStreamOutput{}, nil
 }
 
-func (s *Server) untagStream(ctx context.Context, req *request, in *api.UntagStreamInput) (*api.UntagStreamOutput, error) {
+func (s *Server) untagStream(ctx context.Context, req *request,
+	in *api.UntagStreamInput) (*api.UntagStreamOutput, error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
@@ -260,7 +277,8 @@ func (s *Server) untagStream(ctx context.Context, req *request, in *api.UntagStr
 	return &api.UntagStreamOutput{}, nil
 }
 
-func (s *Server) listTagsForStream(ctx context.Context, req *request, in *api.ListTagsForStreamInput) (*api.ListTagsForStreamOutput, error) {
+func (s *Server) listTagsForStream(ctx context.Context, req *request,
+	in *api.ListTagsForStreamInput) (*api.ListTagsForStreamOutput, error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
@@ -268,8 +286,10 @@ func (s *Server) listTagsForStream(ctx context.Context, req *request, in *api.Li
 	return &api.ListTagsForStreamOutput{Tags: tagsOf(stream)}, nil
 }
 
-// TagResource and its kin are made for signalling channels at AWS; here they take streams, and no channel exists.
-func (s *Server) tagResource(ctx context.Context, req *request, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
+// TagResource and its kin are made for signalling channels at AWS; here they take streams, and no
+// channel exists.
+func (s *Server) tagResource(ctx context.Context, req *request,
+	in *api.TagResourceInput) (*api.TagResourceOutput, error) {
 	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
 	if err != nil {
 		return nil, err
@@ -280,7 +300,8 @@ func (s *Server) tagResource(ctx context.Context, req *request, in *api.TagResou
 	return &api.TagResourceOutput{}, nil
 }
 
-func (s *Server) untagResource(ctx context.Context, req *request, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
+func (s *Server) untagResource(ctx context.Context, req *request,
+	in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
 	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
 	if err != nil {
 		return nil, err
@@ -291,7 +312,8 @@ func (s *Server) untagResource(ctx context.Context, req *request, in *api.UntagR
 	return &api.UntagResourceOutput{}, nil
 }
 
-func (s *Server) listTagsForResource(ctx context.Context, req *request, in *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
+func (s *Server) listTagsForResource(ctx context.Context, req *request,
+	in *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
 	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
 	if err != nil {
 		return nil, err

@@ -54,7 +54,8 @@ func (s *Server) dashInitFragment(ctx context.Context, req *request) (response, 
 	if err != nil {
 		return nil, err
 	}
-	return &content{contentType: typeMP4, cacheControl: cacheFragment, text: data, ranges: true}, nil
+	return &content{contentType: typeMP4, cacheControl: cacheFragment, text: data, ranges: true},
+		nil
 }
 
 func (s *Server) dashMediaFragment(ctx context.Context, req *request) (response, error) {

@@ -12,7 +12,8 @@ func TestDASHByTokenAlone(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
 	const path = "/getDASHStreamingSessionURL"
-	s.call(path, `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException", "No fragments found")
+	s.call(path, `{"StreamName":"cam1"}`).fails(t, 404, "ResourceNotFoundException",
+		"No fragments found")
 	s.call(path, `{"StreamName":"none"}`).fails(t, 404, "ResourceNotFoundException", "")
 	s.call(path, `{"StreamName":"cam1","PlaybackMode":"ON_DEMAND"}`).
 		fails(t, 400, "InvalidArgumentException", "TimestampRange")
@@ -75,11 +76,15 @@ func TestDASHByTokenAlone(t *testing.T) {
 			"InvalidArgumentException"},
 		"no number": {strings.Replace(first, "SequenceNumber", "Number", 1), 400,
 			"InvalidArgumentException"},
-		"twice":        {first + "&SequenceNumber=2", 400, "InvalidArgumentException"},
-		"other track":  {strings.Replace(first, "Number=1", "Number=7", 1), 404, "ResourceNotFoundException"},
-		"not yet":      {strings.Replace(first, "SequenceNumber=1", "SequenceNumber=4", 1), 404, "ResourceNotFoundException"},
-		"HLS's name":   {strings.Replace(u, "getDASHManifest.mpd", "getHLSMasterPlaylist.m3u8", 1), 404, "UnknownOperationException"},
-		"HLS's action": {strings.Replace(u, "dash/v1/getDASHManifest.mpd", "hls/v1/getHLSMasterPlaylist.m3u8", 1), 404, "ResourceNotFoundException"},
+		"twice": {first + "&SequenceNumber=2", 400, "InvalidArgumentException"},
+		"other track": {strings.Replace(first, "Number=1", "Number=7", 1), 404,
+			"ResourceNotFoundException"},
+		"not yet": {strings.Replace(first, "SequenceNumber=1", "SequenceNumber=4", 1), 404,
+			"ResourceNotFoundException"},
+		"HLS's name": {strings.Replace(u, "getDASHManifest.mpd", "getHLSMasterPlaylist.m3u8", 1),
+			404, "UnknownOperationException"},
+		"HLS's action": {strings.Replace(u, "dash/v1/getDASHManifest.mpd",
+			"hls/v1/getHLSMasterPlaylist.m3u8", 1), 404, "ResourceNotFoundException"},
 	} {
 		a := s.get(c.url)
 		if a.status != c.status || a.header.Get("x-amzn-ErrorType") != c.code {

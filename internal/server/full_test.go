@@ -24,7 +24,8 @@ func TestFullDisk(t *testing.T) {
 		must(t, err)
 		volumes, err := volume.Open("/volumes", volume.Options{FS: disk})
 		must(t, err)
-		st, err := local.New(t.Context(), local.Options{Index: rows, Volumes: volumes, MinFree: 1 << 20})
+		st, err := local.New(t.Context(),
+			local.Options{Index: rows, Volumes: volumes, MinFree: 1 << 20})
 		must(t, err)
 		return st
 	}
@@ -46,7 +47,8 @@ func TestFullDisk(t *testing.T) {
 	retention := func(operation string) string {
 		row, err := st.Stream(t.Context(), "cam1")
 		must(t, err)
-		return `{"StreamName":"cam1","DataRetentionChangeInHours":1,"CurrentVersion":"` + row.Version +
+		return `{"StreamName":"cam1","DataRetentionChangeInHours":1,"CurrentVersion":"` +
+			row.Version +
 			`","Operation":"` + operation + `"}`
 	}
 	for _, c := range [][2]string{

@@ -41,21 +41,22 @@ const (
 	logClaimedKey = "claimed_key" // access key of a signature that was not accepted
 )
 
-// Headers of answers, spelt as AWS does, which http.Header.Set would not. SDKs read x-amzn-ErrorType, the documents say
-// x-amz-ErrorType.
+// Headers of answers, spelt as AWS does, which http.Header.Set would not. SDKs read
+// x-amzn-ErrorType, the documents say x-amz-ErrorType.
 const (
 	headerRequestID  = "x-amzn-RequestId"
 	headerErrorType  = "x-amzn-ErrorType"
 	headerErrorType2 = "x-amz-ErrorType"
 )
 
-// response is what a handler gives back to be sent. An error of send comes too late for an answer: it is only logged.
+// response is what a handler gives back to be sent. An error of send comes too late for an answer:
+// it is only logged.
 type response interface {
 	send(w http.ResponseWriter, r *http.Request) error
 }
 
-// handler does one operation. Its error is answered by Server.fail and must be an *api.Error, an *auth.Error, or a fault of
-// the server.
+// handler does one operation. Its error is answered by Server.fail and must be an *api.Error, an
+// *auth.Error, or a fault of the server.
 type handler func(ctx context.Context, req *request) (response, error)
 
 // request is one request on its way through.
@@ -63,16 +64,18 @@ type request struct {
 	*http.Request
 	id        string
 	operation string
-	stream    string       // the stream it turned out to be about, for the log
-	body      []byte       // of signed requests but PutMedia
-	unread    bool         // a part of the body is not going to be read: the connection ends with the answer
+	stream    string // the stream it turned out to be about, for the log
+	body      []byte // of signed requests but PutMedia
+	// a part of the body is not going to be read: the connection ends with the answer
+	unread    bool
 	logger    *slog.Logger // of the server; log adds what it knows of the request
 	identity  string       // access key of a signed request, once verified
 	errorType string       // of the answer, for the log
 	signed    bool         // the route asks for a signature
 }
 
-// log gives a logger that names the request. Most requests write nothing, and making one costs as much as finding a fragment.
+// log gives a logger that names the request. Most requests write nothing, and making one costs as
+// much as finding a fragment.
 func (req *request) log() *slog.Logger {
 	l := req.logger.With(logRequestID, req.id)
 	if req.identity != "" {
@@ -104,9 +107,10 @@ type input[T any] interface {
 	api.Input
 }
 
-// call makes a handler of a function from an input struct to an output struct, or to a response that
-// writes itself.
-func call[T any, I input[T], O any](do func(ctx context.Context, req *request, in I) (O, error)) handler {
+// call makes a handler of a function from an input struct to an output struct, or to a response
+// that writes itself.
+func call[T any, I input[T],
+	O any](do func(ctx context.Context, req *request, in I) (O, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {
 		in := I(new(T))
 		if err := decode(req, in); err != nil {
@@ -131,7 +135,8 @@ func decode(req *request, in api.Input) error {
 	return api.Validate(in)
 }
 
-// ServeHTTP answers one request: id, route, signature, handler, answer, penalty, metrics and one log line.
+// ServeHTTP answers one request: id, route, signature, handler, answer, penalty, metrics and one
+// log line.
 func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	start := time.Now() // monotonic; the injected clock is for dates
 	w := &recorder{ResponseWriter: plain}
@@ -149,10 +154,12 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
 	control := http.NewResponseController(w)
 	if rt == nil || rt.access != token { // those have answers that tell how long they may take
-		_ = control.SetWriteDeadline(start.Add(answerTimeout)) // only writers of tests have no deadlines
+		// only writers of tests have no deadlines
+		_ = control.SetWriteDeadline(start.Add(answerTimeout))
 	}
 	if req.operation != opPutMedia && r.Body != http.NoBody {
-		// net/http reads a body that nobody wanted before it answers, and without a deadline would wait for it for ever.
+		// net/http reads a body that nobody wanted before it answers, and without a deadline would
+		// wait for it for ever.
 		_ = control.SetReadDeadline(start.Add(s.bodyTime))
 	}
 	defer func() {
@@ -164,7 +171,8 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 		s.metrics.observe(req.operation, w, took)
 		s.logAccess(w, req, level, took)
 		if fault != nil && w.status != 0 && req.errorType == "" {
-			panic(http.ErrAbortHandler) // the answer was begun and cannot be ended: break the connection off
+			// the answer was begun and cannot be ended: break the connection off
+			panic(http.ErrAbortHandler)
 		}
 	}()
 
@@ -176,7 +184,8 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveAPI answers what a key or a token protects, and everything unknown. Without a route, methods are those of the path.
+// serveAPI answers what a key or a token protects, and everything unknown. Without a route, methods
+// are those of the path.
 func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) {
 	allowOrigin(w.Header())
 	if req.Method == http.MethodOptions && methods != "" {
@@ -202,7 +211,8 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	if err != nil {
 		req.body = nil
 		connOf(req.Request).settle()
-		// A player that asks for a stream that went quiet is no hot loop, and session actions cost nothing to refuse.
+		// A player that asks for a stream that went quiet is no hot loop, and session actions cost
+		// nothing to refuse.
 		if rt == nil || rt.access == signed {
 			if delay := s.penalties.failed(penaltyOf(req, rt)); delay > 0 {
 				s.metrics.delayed.Inc()
@@ -226,15 +236,16 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	}
 }
 
-// authenticate checks what the head tells, then reads the body of a call and checks the signature. PutMedia's body is not part of its
-// signature.
+// authenticate checks what the head tells, then reads the body of a call and checks the signature.
+// PutMedia's body is not part of its signature.
 func (s *Server) authenticate(w *recorder, req *request) error {
 	req.unread = req.ContentLength > api.MaxBodyBytes
 	if err := s.verifier.VerifyHead(req.Request); err != nil {
 		return err
 	}
 	if req.operation != opPutMedia {
-		tooLarge := api.Errorf(api.RequestEntityTooLargeException, "The request body is longer than %d bytes.", api.MaxBodyBytes)
+		tooLarge := api.Errorf(api.RequestEntityTooLargeException,
+			"The request body is longer than %d bytes.", api.MaxBodyBytes)
 		if req.unread {
 			return tooLarge
 		}
@@ -244,9 +255,11 @@ func (s *Server) authenticate(w *recorder, req *request) error {
 			return tooLarge
 		case errors.Is(err, errNoRoom):
 			req.unread = true
-			return api.NewError(api.ServiceUnavailable, "Too many requests are being received that are not verified yet.")
+			return api.NewError(api.ServiceUnavailable,
+				"Too many requests are being received that are not verified yet.")
 		case err != nil:
-			return api.Errorf(api.SerializationException, "The request body could not be read: %v.", err)
+			return api.Errorf(api.SerializationException, "The request body could not be read: %v.",
+				err)
 		}
 		req.body = body
 	}
@@ -258,7 +271,8 @@ func (s *Server) authenticate(w *recorder, req *request) error {
 	return nil
 }
 
-// unknownOperation says what is wrong with a path or a method. AWS answers 200 with an odd body, which clients take for success.
+// unknownOperation says what is wrong with a path or a method. AWS answers 200 with an odd body,
+// which clients take for success.
 func unknownOperation(w http.ResponseWriter, req *request, methods string) error {
 	if methods != "" {
 		w.Header().Set("Allow", methods)
@@ -271,7 +285,8 @@ func unknownOperation(w http.ResponseWriter, req *request, methods string) error
 type methodError struct{ method, path, allow string }
 
 func (e *methodError) Error() string {
-	return fmt.Sprintf("%s does not take %s; it takes %s.", shorten(e.path), shorten(e.method), e.allow)
+	return fmt.Sprintf("%s does not take %s; it takes %s.", shorten(e.path), shorten(e.method),
+		e.allow)
 }
 
 // shorten bounds how much of a caller's text an answer repeats.
@@ -283,8 +298,8 @@ func shorten(text string) string {
 	return text
 }
 
-// fail answers with an error: the one place where errors become AWS's wire form. What is no error of the
-// API is a fault of the server: logged here, once, and told to the caller only as an id.
+// fail answers with an error: the one place where errors become AWS's wire form. What is no error
+// of the API is a fault of the server: logged here, once, and told to the caller only as an id.
 func (s *Server) fail(w *recorder, req *request, err error) {
 	status, answer := 0, (*api.Error)(nil)
 	var method *methodError
@@ -299,12 +314,14 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 		answer = api.NewError(api.ServiceUnavailable, api.MessageDiskFull)
 		status = answer.Status()
 	case errors.As(err, &method):
-		answer, status = api.NewError(api.UnknownOperationException, method.Error()), http.StatusMethodNotAllowed
+		answer, status = api.NewError(api.UnknownOperationException, method.Error()),
+			http.StatusMethodNotAllowed
 	default:
 		answer = api.NewError(api.InternalFailure, api.MessageInternalFailure)
 		status = answer.Status()
 		if req.Context().Err() == nil {
-			req.log().Error("internal failure", logOperation, req.operation, logStream, req.stream, logError, err)
+			req.log().Error("internal failure", logOperation, req.operation, logStream, req.stream,
+				logError, err)
 		}
 	}
 	req.errorType = string(answer.Code)
@@ -313,10 +330,12 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	case req.signed:
 		s.noteRefusal(req, answer)
 	case req.logger.Enabled(req.Context(), slog.LevelDebug):
-		req.log().Debug("refused", logOperation, req.operation, logErrorType, req.errorType, logError, answer.Message)
+		req.log().Debug("refused", logOperation, req.operation, logErrorType, req.errorType,
+			logError, answer.Message)
 	}
 	body := answer.Body()
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // only writers of tests have no deadlines
+	// only writers of tests have no deadlines
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -339,7 +358,8 @@ func (s *Server) recovered(w *recorder, req *request, fault any) {
 	if fault == http.ErrAbortHandler { //nolint:errorlint // the value is compared as net/http does
 		return
 	}
-	req.log().Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), logStack, string(debug.Stack()))
+	req.log().Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), logStack,
+		string(debug.Stack()))
 	if w.status == 0 {
 		s.fail(w, req, api.NewError(api.InternalFailure, api.MessageInternalFailure))
 	}
@@ -352,8 +372,10 @@ func (s *Server) logAccess(w *recorder, req *request, level slog.Level, took tim
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String(logOperation, req.operation), slog.String(logMethod, req.Method), slog.String(logPath, shorten(req.URL.Path)),
-		slog.Int(logStatus, w.status), slog.Int64(logBytes, w.bytes), slog.Duration(logDuration, took), slog.String(logRemote, req.RemoteAddr),
+		slog.String(logOperation, req.operation), slog.String(logMethod, req.Method),
+		slog.String(logPath, shorten(req.URL.Path)),
+		slog.Int(logStatus, w.status), slog.Int64(logBytes, w.bytes),
+		slog.Duration(logDuration, took), slog.String(logRemote, req.RemoteAddr),
 	}
 	if req.stream != "" {
 		attrs = append(attrs, slog.String(logStream, req.stream))

@@ -7,16 +7,17 @@ import (
 	"weir/internal/playback"
 )
 
-// Content types. AWS sends application/x-mpegURL for playlists, which validators complain about; the registered name
-// (RFC 8216 section 10) plays everywhere.
+// Content types. AWS sends application/x-mpegURL for playlists, which validators complain about;
+// the registered name (RFC 8216 section 10) plays everywhere.
 var (
 	typePlaylist = headerValue{"application/vnd.apple.mpegurl"}
 	typeMP4      = headerValue{"video/mp4"}
 	typeTS       = headerValue{"video/mp2t"} // RFC 3555 section 4.2.9
 )
 
-// A playlist changes with every fragment and must not be kept. A fragment of a session never changes; it may be kept by the
-// player alone, because its URL is the right to it, and not for much longer than the shortest session lives.
+// A playlist changes with every fragment and must not be kept. A fragment of a session never
+// changes; it may be kept by the player alone, because its URL is the right to it, and not for much
+// longer than the shortest session lives.
 var (
 	cachePlaylist = headerValue{"no-store"}
 	cacheFragment = headerValue{"private, max-age=300, immutable"}
@@ -73,7 +74,8 @@ func (s *Server) hlsMediaPlaylist(ctx context.Context, req *request) (response, 
 }
 
 func playlist(text []byte) *content {
-	return &content{contentType: typePlaylist, cacheControl: cachePlaylist, text: text, compressible: true}
+	return &content{contentType: typePlaylist, cacheControl: cachePlaylist, text: text,
+		compressible: true}
 }
 
 func (s *Server) mp4InitFragment(ctx context.Context, req *request) (response, error) {
@@ -89,7 +91,8 @@ func (s *Server) mp4InitFragment(ctx context.Context, req *request) (response, e
 	if err != nil {
 		return nil, err
 	}
-	return &content{contentType: typeMP4, cacheControl: cacheFragment, text: data, ranges: true}, nil
+	return &content{contentType: typeMP4, cacheControl: cacheFragment, text: data, ranges: true},
+		nil
 }
 
 func (s *Server) mp4MediaFragment(ctx context.Context, req *request) (response, error) {
@@ -101,7 +104,8 @@ func (s *Server) tsFragment(ctx context.Context, req *request) (response, error)
 }
 
 func (s *Server) mediaFragment(ctx context.Context, req *request, contentType headerValue,
-	find func(ctx context.Context, token string, ref playback.SegmentRef) (*playback.Segment, error),
+	find func(ctx context.Context, token string, ref playback.SegmentRef) (*playback.Segment,
+		error),
 ) (response, error) {
 	token, err := playback.ParseToken(req.URL.RawQuery)
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 // hold for each caller.
 type imagesAnswer struct{ page *playback.ImagePage }
 
-func (s *Server) getImages(ctx context.Context, req *request, in *api.GetImagesInput) (*imagesAnswer,
+func (s *Server) getImages(ctx context.Context, req *request,
+	in *api.GetImagesInput) (*imagesAnswer,
 	error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
 	if err != nil {
@@ -57,8 +58,8 @@ func (a *imagesAnswer) send(w http.ResponseWriter, _ *http.Request) error {
 	return out.Flush()
 }
 
-// text returns what stands before the content of each image, what stands at the end, and the bytes of
-// the whole answer.
+// text returns what stands before the content of each image, what stands at the end, and the bytes
+// of the whole answer.
 func (a *imagesAnswer) text() (heads []string, tail string, total int64) {
 	for i := range a.page.Images {
 		image := &a.page.Images[i]
@@ -71,7 +72,8 @@ func (a *imagesAnswer) text() (heads []string, tail string, total int64) {
 			head = append(head, `,"Error":"`+string(image.Error)+`"}`...)
 		} else {
 			head = append(head, `,"ImageContent":"`...)
-			total += int64(base64.StdEncoding.EncodedLen(int(image.Image.Size()))) + int64(len(`"}`))
+			total += int64(base64.StdEncoding.EncodedLen(int(image.Image.Size()))) +
+				int64(len(`"}`))
 		}
 		heads = append(heads, string(head))
 		total += int64(len(head))

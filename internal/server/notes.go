@@ -13,7 +13,8 @@ import (
 // A producer that is refused tries again many times a second. Its operator wants to see why, once.
 const (
 	noteEvery = 10 * time.Second // one line of a kind in this time; it tells how many there were
-	noteKinds = 1024             // kinds remembered; the one that was longest ago is forgotten first
+	// kinds remembered; the one that was longest ago is forgotten first
+	noteKinds = 1024
 )
 
 // noteKind is what makes lines of the log repetitions of each other.
@@ -43,7 +44,8 @@ func newNotes(clock func() time.Time) *notes {
 	return &notes{clock: clock, entries: map[noteKind]*list.Element{}, order: list.New()}
 }
 
-// due reports whether a line shall be written, and how many like it were left out since the last one.
+// due reports whether a line shall be written, and how many like it were left out since the last
+// one.
 func (n *notes) due(kind noteKind) (left int, ok bool) {
 	now := n.clock()
 	n.mu.Lock()
@@ -73,7 +75,8 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	if !req.logger.Enabled(req.Context(), slog.LevelInfo) {
 		return
 	}
-	kind := noteKind{who: req.identity, what: message + " " + req.operation, reason: reason, stream: stream}
+	kind := noteKind{who: req.identity, what: message + " " + req.operation, reason: reason,
+		stream: stream}
 	if req.identity == "" {
 		kind.who, kind.stream = siteOfRequest(req).String(), ""
 	}
@@ -95,7 +98,8 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 // noteRefusal writes the line of a signed call that is answered with an error of the caller's.
 func (s *Server) noteRefusal(req *request, answer *api.Error) {
 	attrs := []slog.Attr{
-		slog.String(logErrorType, string(answer.Code)), slog.String(logError, shorten(answer.Message)),
+		slog.String(logErrorType, string(answer.Code)),
+		slog.String(logError, shorten(answer.Message)),
 	}
 	if req.identity == "" {
 		_, claimed, _ := strings.Cut(req.Header.Get("Authorization"), "Credential=")

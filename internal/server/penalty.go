@@ -9,16 +9,19 @@ import (
 	"weir/internal/api"
 )
 
-// Producers retry a refused call at once, about 75 times a second, for ever (docs/reference/producers.md, "Reconnecting"). A client that keeps
-// failing therefore gets its error answers later and later, up to a second; the first ones come at once, and one success
-// forgets everything. ERROR acknowledgements of PutMedia are answers in this sense, and a new fragment stored is the success: a
-// connection alone is none, for one that meets a full disk ends in ERROR at once, 18 times a second.
+// Producers retry a refused call at once, about 75 times a second, for ever
+// (docs/reference/producers.md, "Reconnecting"). A client that keeps failing therefore gets its
+// error answers later and later, up to a second; the first ones come at once, and one success
+// forgets everything. ERROR acknowledgements of PutMedia are answers in this sense, and a new
+// fragment stored is the success: a connection alone is none, for one that meets a full disk ends
+// in ERROR at once, 18 times a second.
 const (
-	penaltyFree    = 4                      // failures in a row that are answered at once
-	penaltyStep    = 200 * time.Millisecond // added per failure after those
-	penaltyMax     = time.Second
-	penaltyWindow  = 10 * time.Second // a failure longer after the one before starts anew
-	penaltyClients = 1 << 14          // clients remembered, 8 MB; the one that failed longest ago is forgotten first
+	penaltyFree   = 4                      // failures in a row that are answered at once
+	penaltyStep   = 200 * time.Millisecond // added per failure after those
+	penaltyMax    = time.Second
+	penaltyWindow = 10 * time.Second // a failure longer after the one before starts anew
+	// clients remembered, 8 MB; the one that failed longest ago is forgotten first
+	penaltyClients = 1 << 14
 )
 
 // penaltyKey is one client doing one thing.
@@ -31,11 +34,13 @@ type penaltyKey struct {
 
 func penaltyOf(req *request, rt *route) penaltyKey {
 	key := penaltyKey{site: siteOfRequest(req)}
-	if rt != nil { // unknown paths are one place: a scanner does not push producers out of the table
+	// unknown paths are one place: a scanner does not push producers out of the table
+	if rt != nil {
 		key.path = rt.path
 	}
 	if req.operation == opPutMedia && req.identity != "" {
-		key.stream = shorten(req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN))
+		key.stream = shorten(req.Header.Get(api.HeaderStreamName) +
+			req.Header.Get(api.HeaderStreamARN))
 	}
 	return key
 }

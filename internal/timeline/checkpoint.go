@@ -103,8 +103,8 @@ func (t *State) Encode(n int) []byte {
 	return b
 }
 
-// ReadCursor reads the commit sequence and the greatest server timestamp of a checkpoint without its
-// entries.
+// ReadCursor reads the commit sequence and the greatest server timestamp of a checkpoint without
+// its entries.
 func ReadCursor(data []byte) (cursor, serverTime int64, err error) {
 	r := Reader{Data: data}
 	if !knownVersion(r.Byte()) {

@@ -42,7 +42,8 @@ func testPeriods() *State {
 	t.presented, t.until = 12_000, [MaxTracks]int64{180_000, -44_100}
 	t.Entries[0].Period, t.Entries[1].Period = 3, 4
 	t.Entries[0].Begin, t.Entries[0].Ticks = [MaxTracks]int64{-90, 0}, [MaxTracks]int64{180_000, 0}
-	t.Entries[1].Begin, t.Entries[1].Ticks = [MaxTracks]int64{36_000, 5}, [MaxTracks]int64{1, 88_199}
+	t.Entries[1].Begin, t.Entries[1].Ticks = [MaxTracks]int64{36_000, 5},
+		[MaxTracks]int64{1, 88_199}
 	return t
 }
 

@@ -10,9 +10,9 @@ import (
 // media does not go on.
 const joining = 30_000
 
-// skips reports whether the leading pictures with which an entry's span begins, if there are any, are
-// left out: breaks says that it does not go on with what is listed before it. A discontinuity that
-// is only in the playlist (DiscontinuityMode ALWAYS) costs no picture.
+// skips reports whether the leading pictures with which an entry's span begins, if there are any,
+// are left out: breaks says that it does not go on with what is listed before it. A discontinuity
+// that is only in the playlist (DiscontinuityMode ALWAYS) costs no picture.
 func (r *Rules) skips(e *Entry, span *store.Span, first, breaks bool) bool {
 	shown := e.Server
 	if r.Mode == LiveReplay {

@@ -64,17 +64,18 @@ type Rules struct {
 	Mode          Mode
 	Selector      store.TimestampKind
 	Discontinuity DiscontinuityMode
-	Tolerance     int64 // gap or overlap that is no discontinuity under ON_DISCONTINUITY, microseconds
-	Max           int   // entries that a playlist lists at most
-	Muxed         bool  // MPEG_TS: one playlist, track 0's, lists all fragments
-	Periods       bool  // DASH: entries have periods
-	Zero          int64 // DASH: the clock's milliseconds at presentation time 0
-	From, Until   int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
-	Opened        int64 // when the session was, milliseconds
-	Last          int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
-	Origin        int64 // T0, milliseconds
-	MaxChanges    int64 // of codec private data that are shown
-	Tracks        []Track
+	// gap or overlap that is no discontinuity under ON_DISCONTINUITY, microseconds
+	Tolerance   int64
+	Max         int   // entries that a playlist lists at most
+	Muxed       bool  // MPEG_TS: one playlist, track 0's, lists all fragments
+	Periods     bool  // DASH: entries have periods
+	Zero        int64 // DASH: the clock's milliseconds at presentation time 0
+	From, Until int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
+	Opened      int64 // when the session was, milliseconds
+	Last        int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
+	Origin      int64 // T0, milliseconds
+	MaxChanges  int64 // of codec private data that are shown
+	Tracks      []Track
 }
 
 // Grows tells whether the timeline goes on after state 0.
@@ -145,13 +146,13 @@ func (r *Rules) Length(f *store.FragmentInfo) int64 {
 	return longest
 }
 
-// replayAhead is how many fragments LIVE_REPLAY lists at once: players begin three segments, or three
-// target durations, before the end of a playlist, which is then its beginning, and have something to
-// play while they wait for the next one.
+// replayAhead is how many fragments LIVE_REPLAY lists at once: players begin three segments, or
+// three target durations, before the end of a playlist, which is then its beginning, and have
+// something to play while they wait for the next one.
 const replayAhead = 3
 
-// FirstDue is State.Due of a LIVE_REPLAY session that is created at a time (milliseconds) and begins
-// with the given fragments, of which there is at least one.
+// FirstDue is State.Due of a LIVE_REPLAY session that is created at a time (milliseconds) and
+// begins with the given fragments, of which there is at least one.
 func (r *Rules) FirstDue(created int64, fragments []store.FragmentInfo) int64 {
 	due := created
 	for i := range min(r.Max, replayAhead) - 1 {

@@ -153,8 +153,9 @@ func unitsOf(f *media.Fragment, track int) media.Run {
 	return media.Run{Track: track}
 }
 
-// Run returns the access units of a run that begin in the slice, and where in its payload they begin,
-// in bytes. Without any the run is empty. start is Rules.Start of the fragment, milliseconds.
+// Run returns the access units of a run that begin in the slice, and where in its payload they
+// begin, in bytes. Without any the run is empty. start is Rules.Start of the fragment,
+// milliseconds.
 func (s Slice) Run(run media.Run, timescale, start int64) (media.Run, int64) {
 	if s == (Slice{}) {
 		return run, 0

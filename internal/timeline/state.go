@@ -10,10 +10,11 @@ import (
 // Entry is a fragment that the timeline includes, or a slice of one. The arrays are indexed like
 // Rules.Tracks.
 type Entry struct {
-	Number        store.Number
-	Timestamp     int64            // the selector's, milliseconds
-	Server        int64            // server timestamp, milliseconds
-	Due           int64            // LIVE_REPLAY: when it is first listed, milliseconds; never falls
+	Number    store.Number
+	Timestamp int64 // the selector's, milliseconds
+	Server    int64 // server timestamp, milliseconds
+	// LIVE_REPLAY: when it is first listed, milliseconds; never falls
+	Due           int64
 	Date          int64            // EXT-X-PROGRAM-DATE-TIME, milliseconds
 	Slice         Slice            // of the fragment; its slices follow one another
 	Silence       Silence          // of its sound
@@ -69,17 +70,20 @@ type State struct {
 	Generation    int              // of the latest entry
 	end           [MaxTracks]int64 // of the track's latest entry, microseconds of media time
 	known         [MaxTracks]bool  // end is known
-	Listed        [MaxTracks]int64 // discontinuity sequence number of the latest entry with the track
-	mapped        [MaxTracks]int   // generation of the latest entry with the track
-	dependent     [MaxTracks]bool  // an entry with the track did not begin with a random access point
-	Dropped       [MaxTracks]int64 // entries with the track that are not in entries any more
-	Generations   []Generation     // in the order in which they came; a session has at least one
-	Periods       []Period         // DASH: those of entries, and the last one
-	presented     int64            // DASH: presentation time of the end of all entries, milliseconds
-	until         [MaxTracks]int64 // DASH: S@t+S@d of the latest entry with the track in the period
-	Entries       []Entry
-	later         int   // entries that are not their fragment's first slice; not in a checkpoint
-	Gone          int64 // entries that left entries since the state was made or read; likewise
+	// discontinuity sequence number of the latest entry with the track
+	Listed [MaxTracks]int64
+	mapped [MaxTracks]int // generation of the latest entry with the track
+	// an entry with the track did not begin with a random access point
+	dependent   [MaxTracks]bool
+	Dropped     [MaxTracks]int64 // entries with the track that are not in entries any more
+	Generations []Generation     // in the order in which they came; a session has at least one
+	Periods     []Period         // DASH: those of entries, and the last one
+	// DASH: presentation time of the end of all entries, milliseconds
+	presented int64
+	until     [MaxTracks]int64 // DASH: S@t+S@d of the latest entry with the track in the period
+	Entries   []Entry
+	later     int   // entries that are not their fragment's first slice; not in a checkpoint
+	Gone      int64 // entries that left entries since the state was made or read; likewise
 }
 
 // Add folds in the fragment with the next commit sequence. c says what its tracks are to the
@@ -317,8 +321,8 @@ func (t *State) Revealed(r *Rules, now int64) int {
 	return sort.Search(len(t.Entries), func(i int) bool { return t.Entries[i].Due > now })
 }
 
-// Window returns the entries [from, to) that a playlist lists at a time, when fragments with a server
-// timestamp before edge are past retention (both milliseconds). Recordings list everything.
+// Window returns the entries [from, to) that a playlist lists at a time, when fragments with a
+// server timestamp before edge are past retention (both milliseconds). Recordings list everything.
 func (t *State) Window(r *Rules, now, edge int64) (from, to int) {
 	to = t.Revealed(r, now)
 	if !r.Grows() {

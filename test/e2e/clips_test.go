@@ -22,7 +22,8 @@ func clipSource(t *testing.T, name, rate string, seconds int, codecs ...string) 
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	args := slices.Concat([]string{"-v", "error", "-f", "lavfi", "-i",
-		fmt.Sprintf("testsrc2=size=320x240:rate=%s:duration=%d", rate, seconds), "-f", "lavfi", "-i",
+		fmt.Sprintf("testsrc2=size=320x240:rate=%s:duration=%d", rate, seconds), "-f", "lavfi",
+		"-i",
 		fmt.Sprintf("sine=frequency=440:sample_rate=8000:duration=%d", seconds)}, codecs,
 		[]string{"-g", "50", "-f", "matroska", "pipe:1"})
 	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
@@ -34,7 +35,8 @@ func clipSource(t *testing.T, name, rate string, seconds int, codecs ...string) 
 // put sends a file whose first frame is so many seconds after clipDay.
 func (s *server) put(stream, file string, at int) {
 	s.t.Helper()
-	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "24",
+	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours",
+		"24",
 		"--start-timestamp", strconv.Itoa(clipDay+at), file)
 }
 
@@ -53,7 +55,8 @@ func TestClipsHoldWhatWentIn(t *testing.T) {
 	needTool(t, "ffmpeg", "ffprobe")
 	s := start(t, "")
 	for name, codecs := range map[string][]string{
-		"h264-aac": {"-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-c:a", "aac", "-ar", "44100"},
+		"h264-aac": {"-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-c:a", "aac", "-ar",
+			"44100"},
 		"hevc-alaw": {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none",
 			"-c:a", "pcm_alaw"},
 		"h264-ulaw": {"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-c:a", "pcm_mulaw"},
@@ -67,7 +70,8 @@ func TestClipsHoldWhatWentIn(t *testing.T) {
 			s.put(name, file, 60)
 			one := frameHashes(t, file, "0:v", false)
 			clip := s.clip(name, 0, 100)
-			compareHashes(t, "pictures", slices.Concat(one, one), frameHashes(t, clip, "0:v", false))
+			compareHashes(t, "pictures", slices.Concat(one, one),
+				frameHashes(t, clip, "0:v", false))
 			checkTimes(t, clip, 6)
 			if strings.HasSuffix(name, "law") {
 				want := pcm(t, file)
@@ -80,7 +84,8 @@ func TestClipsHoldWhatWentIn(t *testing.T) {
 				compareHashes(t, "sound after the pause", want, got[len(got)-len(want):])
 			}
 			kept := s.clip(name, 0, 100, "--keep-gaps")
-			compareHashes(t, "pause kept", slices.Concat(one, one), frameHashes(t, kept, "0:v", false))
+			compareHashes(t, "pause kept", slices.Concat(one, one),
+				frameHashes(t, kept, "0:v", false))
 			checkTimes(t, kept, 63)
 		})
 	}
@@ -149,7 +154,8 @@ func TestAWSGetClip(t *testing.T) {
 		args := []string{"get-clip", "--stream-name", "cam", "--clip-fragment-selector",
 			selector(0, 60), path}
 		if name == "aws" {
-			args = append([]string{"kinesis-video-archived-media", "--endpoint-url", s.URL}, args...)
+			args = append([]string{"kinesis-video-archived-media", "--endpoint-url", s.URL},
+				args...)
 		}
 		if out := s.run(name, args...); !bytes.Contains(out, []byte(`"ContentType": "video/mp4"`)) {
 			t.Errorf("%s printed %s", name, out)
@@ -181,17 +187,20 @@ func TestChromiumPlaysAClip(t *testing.T) {
 	s.put("cam", file, 0)
 	s.put("cam", file, 100)
 	for _, flags := range [][]string{{"--exact"}, {"--keep-gaps"}} {
-		link := strings.TrimSpace(string(s.run("weir", slices.Concat([]string{"clip", "cam", "--url",
-			"--clock", "producer", "--from", fmt.Sprint(clipDay + 1), "--to",
-			fmt.Sprint(clipDay + 118)}, flags)...)))
+		link := strings.TrimSpace(
+			string(s.run("weir", slices.Concat([]string{"clip", "cam", "--url",
+				"--clock", "producer", "--from", fmt.Sprint(clipDay + 1), "--to",
+				fmt.Sprint(clipDay + 118)}, flags)...)))
 		page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><video controls src="%s"></video>`,
+			fmt.Fprintf(w,
+				`<!doctype html><link rel="icon" href="data:,"><video controls src="%s"></video>`,
 				html.EscapeString(link))
 		}))
 		defer page.Close()
 		p := play(t, page.URL, map[string]any{"seconds": 2, "seeks": []float64{30, 5, -4}})
-		if p.Width != 320 || len(p.Seeks) != 3 || p.Seeks[0] < 30 || p.Frames < 50 || p.Duration < 37 {
+		if p.Width != 320 || len(p.Seeks) != 3 || p.Seeks[0] < 30 || p.Frames < 50 ||
+			p.Duration < 37 {
 			t.Errorf("%v: %+v", flags, p)
 		}
 	}

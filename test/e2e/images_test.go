@@ -25,11 +25,17 @@ type imageOf struct {
 }
 
 // images gets the images of a stream with weir's command line, begin being the stream's begin.
-func (s *server) images(stream string, begin time.Time, from, to, interval time.Duration, args ...string) (all []imageOf) {
+func (s *server) images(stream string, begin time.Time, from, to, interval time.Duration,
+	args ...string) (all []imageOf) {
 	s.t.Helper()
-	at := func(d time.Duration) string { return begin.Add(d).UTC().Format("2006-01-02T15:04:05.000Z") }
-	out := s.runJSON("weir", append([]string{"get-images", "--stream-name", stream, "--image-selector-type", "PRODUCER_TIMESTAMP",
-		"--start-timestamp", at(from), "--end-timestamp", at(to), "--sampling-interval", fmt.Sprint(interval.Milliseconds())}, args...)...)
+	at := func(d time.Duration) string {
+		return begin.Add(d).UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	out := s.runJSON("weir",
+		append([]string{"get-images", "--stream-name", stream, "--image-selector-type",
+			"PRODUCER_TIMESTAMP",
+			"--start-timestamp", at(from), "--end-timestamp", at(to), "--sampling-interval",
+			fmt.Sprint(interval.Milliseconds())}, args...)...)
 	return decodeImages(s.t, out)
 }
 
@@ -67,7 +73,8 @@ func (i *imageOf) number() int {
 }
 
 // record sends a numbered source of so many seconds, whose first frame is shown at begin.
-func (n numbered) record(t *testing.T, s *server, stream string, begin time.Time, seconds int, change ...string) {
+func (n numbered) record(t *testing.T, s *server, stream string, begin time.Time, seconds int,
+	change ...string) {
 	t.Helper()
 	args := n.encode(seconds)
 	args = slices.Insert(args, len(args)-1, change...)
@@ -75,7 +82,8 @@ func (n numbered) record(t *testing.T, s *server, stream string, begin time.Time
 	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours", "24",
+	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours",
+		"24",
 		"--start-timestamp", begin.UTC().Format(time.RFC3339), path)
 }
 
@@ -90,14 +98,16 @@ func TestImages(t *testing.T) {
 	for _, n := range []numbered{h264, sound, h265} {
 		n.record(t, s, n.stream(), begin, 7)
 		// 31 moments in two pages: none before a frame, in the middle of one, and after the end.
-		for i, got := range s.images(n.stream(), begin, -200*millis, 7300*millis, 250*millis, "--format", "JPEG") {
+		for i, got := range s.images(n.stream(), begin, -200*millis, 7300*millis, 250*millis,
+			"--format", "JPEG") {
 			at := -200 + 250*i
 			want := min(at/100, 69) // the last one is the newest for a while
 			if n.video == "" || at < 0 {
 				want = -2
 			}
 			if got.number() != want || want == -2 && got.failed != "NO_MEDIA" {
-				t.Errorf("%s: frame %d (%s) at %d ms, want %d", n.name, got.number(), got.failed, at, want)
+				t.Errorf("%s: frame %d (%s) at %d ms, want %d", n.name, got.number(), got.failed,
+					at, want)
 			}
 		}
 	}
@@ -112,10 +122,13 @@ func TestImages(t *testing.T) {
 		return got[0]
 	}
 	jpeg := func(quality string) imageOf {
-		return one("--format", "JPEG", "--format-config", "JPEGQuality="+quality, "--width-pixels", "320")
+		return one("--format", "JPEG", "--format-config", "JPEGQuality="+quality, "--width-pixels",
+			"320")
 	}
-	if least, usual, most := jpeg("1"), jpeg("80"), jpeg("100"); least.bytes >= usual.bytes || usual.bytes >= most.bytes {
-		t.Errorf("of quality 1, 80 and 100 are %d, %d and %d bytes", least.bytes, usual.bytes, most.bytes)
+	if least, usual, most := jpeg("1"), jpeg("80"), jpeg("100"); least.bytes >= usual.bytes ||
+		usual.bytes >= most.bytes {
+		t.Errorf("of quality 1, 80 and 100 are %d, %d and %d bytes", least.bytes, usual.bytes,
+			most.bytes)
 	}
 	for _, c := range []struct {
 		args []string
@@ -124,11 +137,13 @@ func TestImages(t *testing.T) {
 		{[]string{"--format", "PNG"}, "png 160x96"},
 		{[]string{"--format", "PNG", "--width-pixels", "80"}, "png 80x48"},
 		{[]string{"--format", "JPEG", "--height-pixels", "192"}, "jpeg 320x192"},
-		{[]string{"--format", "JPEG", "--height-pixels", "33", "--width-pixels", "77"}, "jpeg 77x33"},
+		{[]string{"--format", "JPEG", "--height-pixels", "33", "--width-pixels", "77"},
+			"jpeg 77x33"},
 		{[]string{"--format", "JPEG", "--width-pixels", "1"}, "jpeg 1x1"},
 	} {
 		got := one(c.args...)
-		if size := got.Bounds().Size(); fmt.Sprintf("%s %dx%d", got.format, size.X, size.Y) != c.want {
+		if size := got.Bounds().Size(); fmt.Sprintf("%s %dx%d", got.format, size.X,
+			size.Y) != c.want {
 			t.Errorf("%v: %s of %v, want %s", c.args, got.format, size, c.want)
 		}
 	}
@@ -143,11 +158,16 @@ func TestImages(t *testing.T) {
 	}
 
 	// The AWS command line.
-	endpoint := s.aws("kinesisvideo", "get-data-endpoint", "--stream-name", "H-264", "--api-name", "GET_IMAGES")["DataEndpoint"].(string)
-	aws := []string{"kinesis-video-archived-media", "get-images", "--endpoint-url", endpoint, "--stream-name", "H-264",
-		"--image-selector-type", "PRODUCER_TIMESTAMP", "--format", "PNG", "--start-timestamp", begin.UTC().Format(time.RFC3339)}
-	got := decodeImages(t, s.aws(append(aws, "--end-timestamp", begin.Add(6*time.Second).UTC().Format(time.RFC3339), "--sampling-interval", "3000",
-		"--page-size", "2")...))
+	endpoint := s.aws("kinesisvideo", "get-data-endpoint", "--stream-name", "H-264", "--api-name",
+		"GET_IMAGES")["DataEndpoint"].(string)
+	aws := []string{"kinesis-video-archived-media", "get-images", "--endpoint-url", endpoint,
+		"--stream-name", "H-264",
+		"--image-selector-type", "PRODUCER_TIMESTAMP", "--format", "PNG", "--start-timestamp",
+		begin.UTC().Format(time.RFC3339)}
+	got := decodeImages(t,
+		s.aws(append(aws, "--end-timestamp", begin.Add(6*time.Second).UTC().Format(time.RFC3339),
+			"--sampling-interval", "3000",
+			"--page-size", "2")...))
 	var numbers []string
 	for i := range got {
 		numbers = append(numbers, fmt.Sprint(got[i].number()))
@@ -155,6 +175,7 @@ func TestImages(t *testing.T) {
 	if strings.Join(numbers, " ") != "0 30 60" {
 		t.Errorf("the AWS command line has frames %v", numbers)
 	}
-	s.awsFails("InvalidArgumentException", append(aws, "--end-timestamp", begin.Add(time.Hour).UTC().Format(time.RFC3339),
-		"--sampling-interval", "3000")...)
+	s.awsFails("InvalidArgumentException",
+		append(aws, "--end-timestamp", begin.Add(time.Hour).UTC().Format(time.RFC3339),
+			"--sampling-interval", "3000")...)
 }

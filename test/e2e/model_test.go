@@ -35,18 +35,21 @@ type modelShape struct {
 }
 
 // tighter are the bounds that only the model's text names.
-var tighter = map[string]int64{"DataRetentionInHours": api.MaxRetentionHours, "DataRetentionChangeInHours": 1<<31 - 1}
+var tighter = map[string]int64{"DataRetentionInHours": api.MaxRetentionHours,
+	"DataRetentionChangeInHours": 1<<31 - 1}
 
 // loosened are what models of 2022 demanded more of.
 var loosened = []string{"SamplingInterval"}
 
-// The table of the API has every operation of the installed service models, and of those that Weir serves every member with its
-// constraints. The models may be older than the table, so what only the table has is not an error.
+// The table of the API has every operation of the installed service models, and of those that Weir
+// serves every member with its constraints. The models may be older than the table, so what only
+// the table has is not an error.
 func TestTableIsTheServiceModel(t *testing.T) {
 	t.Parallel()
 	data := botocoreData(t)
 	seen := 0
-	for _, service := range []api.Service{api.Control, api.ArchivedMedia, api.Media, api.Signaling, api.WebRTCStorage} {
+	for _, service := range []api.Service{api.Control, api.ArchivedMedia, api.Media, api.Signaling,
+		api.WebRTCStorage} {
 		model := readModel(t, data, service.String())
 		for name, row := range model.Operations {
 			seen++
@@ -55,7 +58,8 @@ func TestTableIsTheServiceModel(t *testing.T) {
 				t.Errorf("%s: the table has no %s", service, name)
 				continue
 			}
-			if op.Service != service || op.Path != row.HTTP.RequestURI || row.HTTP.Method != "POST" {
+			if op.Service != service || op.Path != row.HTTP.RequestURI ||
+				row.HTTP.Method != "POST" {
 				t.Errorf("%s is %s %s of %s, the table has %s of %s",
 					name, row.HTTP.Method, row.HTTP.RequestURI, service, op.Path, op.Service)
 			}
@@ -81,9 +85,11 @@ func compareShape(t *testing.T, model *serviceModel, path, name string, s *api.S
 		most = tighter[name]
 	}
 	if (s.Min != m.Min || s.Max != most) && !slices.Contains(loosened, name) {
-		t.Errorf("%s is bounded by %d and %d, the table has %d and %d", path, m.Min, most, s.Min, s.Max)
+		t.Errorf("%s is bounded by %d and %d, the table has %d and %d", path, m.Min, most, s.Min,
+			s.Max)
 	}
-	if pattern := s.Pattern; pattern != nil && pattern.String() != m.Pattern || pattern == nil && m.Pattern != "" {
+	if pattern := s.Pattern; pattern != nil && pattern.String() != m.Pattern ||
+		pattern == nil && m.Pattern != "" {
 		t.Errorf("%s has the pattern %s, the table %s", path, m.Pattern, pattern)
 	}
 	for _, v := range m.Enum {
@@ -97,7 +103,8 @@ func compareShape(t *testing.T, model *serviceModel, path, name string, s *api.S
 			t.Errorf("%s.%s is not in the table", path, member)
 			continue
 		}
-		if row.Required != slices.Contains(m.Required, member) && !slices.Contains(loosened, member) {
+		if row.Required != slices.Contains(m.Required, member) &&
+			!slices.Contains(loosened, member) {
 			t.Errorf("%s.%s: required is %t in the table", path, member, row.Required)
 		}
 		compareShape(t, model, path+"."+member, of.Shape, row.Shape)
@@ -116,7 +123,8 @@ func botocoreData(t *testing.T) string {
 	t.Helper()
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
 		for _, module := range []string{"botocore", "awscli.botocore"} {
-			out, err := exec.Command(python, "-c", "import "+module+" as m; print(m.__path__[0])").Output()
+			out, err := exec.Command(python, "-c",
+				"import "+module+" as m; print(m.__path__[0])").Output()
 			if err != nil {
 				continue
 			}

@@ -107,7 +107,8 @@ var restarts = []struct {
 			return start(t, s.Data, "--listen", address(s))
 		}
 	}},
-	// Another program takes the last byte under the producers, and what the stop has freed after it.
+	// Another program takes the last byte under the producers, and what the stop has freed after
+	// it.
 	{"full disk", true, true, func(t *testing.T) (*server, func(*server) *server) {
 		const full = "degraded, read-only: the disk is full"
 		disk := newSmallDisk(t, "64m")

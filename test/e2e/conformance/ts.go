@@ -437,8 +437,8 @@ func crc32MPEG(data []byte) uint32 {
 	return crc
 }
 
-// Reference returns the timing of the stream that EXTINF is about: the picture's, or that of the only
-// stream; nil without any.
+// Reference returns the timing of the stream that EXTINF is about: the picture's, or that of the
+// only stream; nil without any.
 func (ts *TS) Reference() *Timing {
 	if v := ts.Video(); v != nil {
 		return &v.Timing
