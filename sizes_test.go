@@ -1,0 +1,172 @@
+package weir_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// What a reader can take in at once, in tests too. Where more would read better, split by meaning.
+const (
+	maxColumns       = 100 // a tab is 4
+	maxFileLines     = 500
+	maxFunctionLines = 80
+)
+
+// oversize are the files that do not keep these limits yet; a name that ends in a slash is all
+// files of a directory. The list must shrink: an entry without a fault fails the test.
+var oversize = []string{
+	"cmd/weir/api_test.go",
+	"cmd/weir/serve.go",
+	"internal/api/configurations_test.go",
+	"internal/api/inputs_test.go",
+	"internal/api/limits.go",
+	"internal/api/table.go",
+	"internal/auth/doc.go",
+	"internal/auth/sigv4_test.go",
+	"internal/clip/",
+	"internal/fmp4/dump.go",
+	"internal/ingest/concurrency_test.go",
+	"internal/ingest/fragment.go",
+	"internal/ingest/ingest.go",
+	"internal/ingest/store_test.go",
+	"internal/ingest/tags.go",
+	"internal/mkv/reader.go",
+	"internal/playback/chunk.go",
+	"internal/playback/dash_test.go",
+	"internal/playback/formats_test.go",
+	"internal/playback/histories_test.go",
+	"internal/playback/images.go",
+	"internal/playback/playback_test.go",
+	"internal/playback/silence_test.go",
+	"internal/playback/store_test.go",
+	"internal/playback/view.go",
+	"internal/server/content.go",
+	"internal/server/images_test.go",
+	"internal/server/putmedia.go",
+	"internal/server/putmedia_test.go",
+	"internal/server/routes.go",
+	"internal/server/server.go",
+	"internal/server/server_test.go",
+	"internal/still/",
+	"internal/store/",
+	"internal/store/local/",
+	"internal/store/local/index/",
+	"internal/store/local/volume/",
+	"internal/store/memory/",
+	"internal/store/record/",
+	"internal/store/storetest/",
+	"internal/timeline/checkpoint.go",
+	"test/e2e/clip_bench_test.go",
+	"test/e2e/configurations_test.go",
+	"test/e2e/conformance/conformance_test.go",
+	"test/e2e/conformance/media.go",
+	"test/e2e/conformance_changes_test.go",
+	"test/e2e/images_test.go",
+	"test/e2e/players_programs_test.go",
+	"test/e2e/players_source_test.go",
+	"test/e2e/timestamps_test.go",
+}
+
+func TestLinesFilesAndFunctionsStaySmall(t *testing.T) {
+	unused := map[string]bool{}
+	for _, name := range oversize {
+		unused[name] = true
+	}
+	walk(t, ".go", func(path string) {
+		faults := sizeFaults(t, path)
+		if len(faults) == 0 {
+			return
+		}
+		for _, name := range []string{path, filepath.ToSlash(filepath.Dir(path)) + "/"} {
+			if slices.Contains(oversize, name) {
+				delete(unused, name)
+				return
+			}
+		}
+		for _, fault := range faults {
+			t.Error(fault)
+		}
+	})
+	for _, name := range slices.Sorted(maps.Keys(unused)) {
+		t.Errorf("%s keeps the limits: take it off the list of those that do not", name)
+	}
+}
+
+// sizeFaults says what is too large in a file.
+func sizeFaults(t *testing.T, path string) (faults []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fault := func(line int, what string) {
+		faults = append(faults, set.Position(file.Package).Filename+":"+fmt.Sprint(line)+": "+what)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	if len(lines) > maxFileLines {
+		fault(1, fmt.Sprintf("%d lines, more than %d", len(lines), maxFileLines))
+	}
+	raw := rawLines(set, file)
+	for i, line := range lines {
+		n := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    "))
+		if n > maxColumns && !raw[i+1] {
+			fault(i+1, fmt.Sprintf("%d columns, more than %d", n, maxColumns))
+		}
+	}
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok {
+			if n := functionLines(set, f); n > maxFunctionLines {
+				fault(set.Position(f.Pos()).Line,
+					fmt.Sprintf("%s has %d lines, more than %d", f.Name.Name, n, maxFunctionLines))
+			}
+		}
+	}
+	return faults
+}
+
+// rawLines are the lines that a raw string is on, which cannot be broken: struct tags, golden
+// texts.
+func rawLines(set *token.FileSet, file *ast.File) map[int]bool {
+	raw := map[int]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if s, ok := n.(*ast.BasicLit); ok && strings.HasPrefix(s.Value, "`") {
+			for l := set.Position(s.Pos()).Line; l <= set.Position(s.End()).Line; l++ {
+				raw[l] = true
+			}
+		}
+		return true
+	})
+	return raw
+}
+
+// functionLines is how many lines a function has beside the rows of its tables and the texts of raw
+// strings.
+func functionLines(set *token.FileSet, f *ast.FuncDecl) int {
+	line := func(p token.Pos) int { return set.Position(p).Line }
+	n := line(f.End()) - line(f.Pos()) + 1
+	ast.Inspect(f, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.CompositeLit:
+			n -= line(node.Rbrace) - line(node.Lbrace)
+			return false
+		case *ast.BasicLit:
+			n -= strings.Count(node.Value, "\n")
+		}
+		return true
+	})
+	return n
+}
