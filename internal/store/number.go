@@ -8,11 +8,13 @@ import (
 	"time"
 )
 
-// NumberDigits is the constant width of a fragment number as a decimal string. Clients compare the strings.
+// NumberDigits is the constant width of a fragment number as a decimal string. Clients compare the
+// strings.
 const NumberDigits = 47
 
-// Number orders the fragments of a stream by ingest: a hybrid logical clock, microseconds since 2020-01-01 shifted left by
-// 12 bits for a node slot, strictly increasing within a stream. Zero is no fragment.
+// Number orders the fragments of a stream by ingest: a hybrid logical clock, microseconds since
+// 2020-01-01 shifted left by 12 bits for a node slot, strictly increasing within a stream. Zero is
+// no fragment.
 type Number int64
 
 // NumberSlotBits is how many low bits of a Number hold the node slot.
@@ -27,10 +29,12 @@ func NumberAt(t time.Time, after Number) Number {
 	return Number(max(t.UnixMicro()-numberEpoch, int64(after>>NumberSlotBits)+1, 1) << NumberSlotBits)
 }
 
-// FormatNumber gives the fragment number as clients see it: the 47 decimal digits of 2^156 + n·2^64 + s.NumberTag, so that the
-// order of the strings is the order of the numbers and a number of another stream is recognised as foreign.
+// FormatNumber gives the fragment number as clients see it: the 47 decimal digits of 2^156 + n·2^64
+// + s.NumberTag, so that the order of the strings is the order of the numbers and a number of
+// another stream is recognised as foreign.
 func (s *Stream) FormatNumber(n Number) string {
-	// Three words of 64 bits, divided by 10^18 twice: 11, 18 and 18 digits. Playlists hold a thousand of these.
+	// Three words of 64 bits, divided by 10^18 twice: 11, 18 and 18 digits. Playlists hold a
+	// thousand of these.
 	high, middle, low := uint64(numberTop), uint64(n), s.NumberTag
 	var digits [NumberDigits]byte
 	for end := NumberDigits; end > 0; end -= numberGroup {
@@ -46,7 +50,8 @@ func (s *Stream) FormatNumber(n Number) string {
 	return string(digits[:])
 }
 
-// ParseNumber reverses FormatNumber. Anything that FormatNumber of this stream cannot have produced is an error.
+// ParseNumber reverses FormatNumber. Anything that FormatNumber of this stream cannot have produced
+// is an error.
 func (s *Stream) ParseNumber(text string) (Number, error) {
 	if len(text) != NumberDigits {
 		return 0, fmt.Errorf("fragment number has %d characters, not %d", len(text), NumberDigits)

@@ -1,7 +1,7 @@
 // Package store says what Weir keeps and what a store promises: streams, fragments and playback
-// sessions, their errors, and the contract (contract.go) in three roles. It holds no engine; local is
-// one, memory the contract in its plainest form, record the bytes that engines share, and storetest
-// the contract as tests.
+// sessions, their errors, and the contract (contract.go) in three roles. It holds no engine; local
+// is one, memory the contract in its plainest form, record the bytes that engines share, and
+// storetest the contract as tests.
 package store
 
 import (
@@ -14,18 +14,18 @@ import (
 
 // Errors that callers tell apart with errors.Is. Everything else is an internal fault.
 var (
-	ErrNotFound = errors.New("not found")                          // no such stream, fragment, session or track set
+	ErrNotFound = errors.New("not found")                          // stream, fragment, session, track set
 	ErrExists   = errors.New("already exists")                     // a stream of that name exists
-	ErrVersion  = errors.New("version mismatch")                   // the stream's version is another than the expected one
-	ErrGone     = errors.New("fragment gone")                      // listed a moment ago, past retention or deleted now
-	ErrFull     = errors.New("no space left")                      // the bytes could not be made durable for want of space
-	ErrLost     = errors.New("no longer the file that was opened") // deleted, moved or replaced under the process
-	ErrLocked   = errors.New("data directory is in use")           // another process holds the data directory
-	ErrCorrupt  = errors.New("stored data is damaged")             // a checksum or a format rule does not hold
+	ErrVersion  = errors.New("version mismatch")                   // the stream's is another
+	ErrGone     = errors.New("fragment gone")                      // past retention or deleted by now
+	ErrFull     = errors.New("no space left")                      // nothing more can be made durable
+	ErrLost     = errors.New("no longer the file that was opened") // deleted, moved or replaced
+	ErrLocked   = errors.New("data directory is in use")           // by another process
+	ErrCorrupt  = errors.New("stored data is damaged")             // a checksum or rule does not hold
 )
 
-// StreamID names a stream for its whole life; a name that is deleted and created again gets another.
-// It is 32 lower-case hex digits.
+// StreamID names a stream for its whole life; a name that is deleted and created again gets
+// another. It is 32 lower-case hex digits.
 type StreamID string
 
 // Valid tells whether id has the form of a stream ID.
@@ -45,13 +45,13 @@ func (id StreamID) Valid() bool {
 type Stream struct {
 	ID             StreamID
 	Name           string            // unique among the streams that are not deleted
-	CreatedMillis  int64             // creation time, milliseconds since the Unix epoch; the suffix of its ARN
+	CreatedMillis  int64             // milliseconds since the Unix epoch; the suffix of its ARN
 	Version        string            // 20 random alphanumerics, another after each update
 	RetentionHours int               // 0: fragments are kept in memory only
 	DeviceName     string            // opaque, may be empty
 	MediaType      string            // opaque, may be empty
 	KMSKeyID       string            // opaque, may be empty
-	StorageTier    string            // HOT or WARM as the producer asked, may be empty; without effect on how Weir stores
+	StorageTier    string            // HOT or WARM as the producer asked, may be empty; no effect
 	Tags           map[string]string // never nil when returned by the store
 	NumberTag      uint64            // random; the low 64 bits of the stream's fragment numbers
 }
@@ -78,9 +78,9 @@ const (
 // Query selects fragments of one stream. The zero value selects all that are within retention.
 type Query struct {
 	Timestamp     TimestampKind // which timestamp Start and End bound
-	Start, End    int64         // milliseconds since the Unix epoch, both inclusive, on the fragment's start; End 0 means no bound
+	Start, End    int64         // milliseconds since the Unix epoch, inclusive; End 0 means no bound
 	AfterSequence int64         // only fragments with a greater commit sequence
-	After         Number        // only fragments with a greater number; for ByNumberNewest a smaller one; 0 means no bound
+	After         Number        // only greater numbers, for ByNumberNewest smaller ones; 0: all
 	Order         Order
 	Limit         int // at most so many; 0 means no limit
 }
@@ -114,13 +114,14 @@ func (q *Query) Compare(a, b *FragmentInfo) int {
 	return cmp.Compare(a.Number, b.Number)
 }
 
-// Span is one track's share of a fragment, enough to write a playlist entry without reading the fragment.
+// Span is one track's share of a fragment, enough to write a playlist entry without reading the
+// fragment.
 type Span struct {
 	Track          int   // track number
 	BaseDecodeTime int64 // as in media.Run
 	Duration       int64 // ticks of the track's timescale
 	Size           int64 // payload bytes, of what belongs to no access unit too
-	Frames         int   // number of access units with something to present; 0 in a run of nothing but parameter sets and the like
+	Frames         int   // access units with something to present; parameter sets alone are none
 	KeyStart       bool  // media.Frame.Key of the first access unit
 	FirstSize      int64 // bytes of the first access unit
 	Reorder        int64 // media.Run.Reorder, ticks
@@ -170,7 +171,8 @@ func SpansOf(f *media.Fragment) []Span {
 		spans[i] = Span{Track: r.Track, BaseDecodeTime: r.BaseDecodeTime, Size: r.Size()}
 		if u := r.Units(); len(u.Frames) > 0 {
 			s, first := &spans[i], &u.Frames[0]
-			s.Duration, s.Frames, s.KeyStart, s.FirstSize = u.Duration(), len(u.Frames), first.Key, int64(first.Size)
+			s.Duration, s.Frames = u.Duration(), len(u.Frames)
+			s.KeyStart, s.FirstSize = first.Key, int64(first.Size)
 			s.Reorder, s.Traits = u.Reorder(), u.Traits()
 		}
 	}
@@ -189,7 +191,7 @@ type Location struct {
 type Record struct {
 	media.Fragment
 	Number  Number
-	Payload [][]byte // Payload[i] holds the frames of Runs[i]; their lengths agree with the frame sizes
+	Payload [][]byte // Payload[i] holds the frames of Runs[i], back to back
 }
 
 // Media is an opened fragment: its metadata in memory, its payload still where it is stored.
@@ -203,7 +205,8 @@ type Media interface {
 	io.Closer
 }
 
-// Session is a registered playback session. The token in a session's URL names it; everything else stands here.
+// Session is a registered playback session. The token in a session's URL names it; everything else
+// stands here.
 type Session struct {
 	ID            string // 16 random bytes, raw
 	Stream        StreamID
@@ -211,7 +214,7 @@ type Session struct {
 	CreatedMillis int64
 	ExpiresMillis int64
 	Parameters    []byte // playback's own encoding of what was asked for; opaque to the store
-	Checkpoint    []byte // playback's own encoding of how far the timeline got; opaque to the store; nil at first
+	Checkpoint    []byte // playback's own, of how far the timeline got; opaque; nil at first
 }
 
 // Size is about how many bytes the session takes on disk.

@@ -9,7 +9,8 @@ import (
 	"weir/internal/store"
 )
 
-// FooterTrailer is the size of what a footer ends in: its own length and a magic, so that it is found from the volume's end.
+// FooterTrailer is the size of what a footer ends in: its own length and a magic, so that it is
+// found from the volume's end.
 const FooterTrailer = 16
 
 const (
@@ -18,8 +19,8 @@ const (
 	tableRow     = 13 // the fewest bytes that a row takes
 )
 
-// Table is the packed table of a sealed volume's fragments, in the order of their bytes, which is that of their sequences. It
-// never changes; methods may be called concurrently.
+// Table is the packed table of a sealed volume's fragments, in the order of their bytes, which is
+// that of their sequences. It never changes; methods may be called concurrently.
 type Table struct {
 	Sets     [][]byte       // the distinct sets of tracks, as AppendTracks writes them
 	Replaced []store.Number // what the fragments replaced when they came, in any volume, ascending
@@ -29,9 +30,12 @@ type Table struct {
 	Numbers, Sequences, ServerTimes, ProducerTimes Range // of the fragments
 }
 
-// EncodeFooter gives the footer record of a volume: header, packed table, trailer. fragments stand in the order of their bytes;
-// their TrackSet is an index into sets. replaced stands in ascending order. docs/store-format.md has the format.
-func EncodeFooter(sets [][]byte, replaced []store.Number, fragments []store.FragmentInfo) ([]byte, error) {
+// EncodeFooter gives the footer record of a volume: header, packed table, trailer. fragments stand
+// in the order of their bytes; their TrackSet is an index into sets. replaced stands in ascending
+// order. docs/store-format.md has the format.
+func EncodeFooter(
+	sets [][]byte, replaced []store.Number, fragments []store.FragmentInfo,
+) ([]byte, error) {
 	b := make([]byte, HeaderSize, HeaderSize+40*len(fragments)+512)
 	b = append(b, tableVersion)
 	b = binary.AppendUvarint(b, uint64(len(sets)))
@@ -51,10 +55,12 @@ func EncodeFooter(sets [][]byte, replaced []store.Number, fragments []store.Frag
 	for i := range fragments {
 		f := &fragments[i]
 		if f.TrackSet < 0 || f.TrackSet >= int64(len(sets)) {
-			return nil, fmt.Errorf("fragment %d is of set %d, the table has %d", f.Number, f.TrackSet, len(sets))
+			return nil, fmt.Errorf("fragment %d is of set %d, the table has %d",
+				f.Number, f.TrackSet, len(sets))
 		}
 		if f.Location.Length-f.Location.MetaLength != f.Size() {
-			return nil, fmt.Errorf("fragment %d has spans of %d bytes in %+v", f.Number, f.Size(), f.Location)
+			return nil, fmt.Errorf("fragment %d has spans of %d bytes in %+v",
+				f.Number, f.Size(), f.Location)
 		}
 		flags := uint64(f.TrackSet) << 1
 		if f.Partial {
@@ -87,15 +93,18 @@ func finishFooter(b []byte) ([]byte, error) {
 	total := int64(end + FooterTrailer)
 	b = binary.LittleEndian.AppendUint64(b, uint64(total))
 	b = append(b, footerMagic...)
-	h := Header{Type: TypeFooter, Length: total, MetaLength: int64(end), PayloadCRC: crc32.Checksum(b[end:], Castagnoli)}
+	h := Header{
+		Type: TypeFooter, Length: total, MetaLength: int64(end),
+		PayloadCRC: crc32.Checksum(b[end:], Castagnoli),
+	}
 	if err := h.seal(b[:end]); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// FooterLength reads a footer's trailer, the last FooterTrailer bytes of a volume, and gives the length of the footer; 0 when
-// it is no trailer.
+// FooterLength reads a footer's trailer, the last FooterTrailer bytes of a volume, and gives the
+// length of the footer; 0 when it is no trailer.
 func FooterLength(trailer []byte) int64 {
 	if len(trailer) != FooterTrailer || string(trailer[8:]) != footerMagic {
 		return 0
@@ -107,7 +116,8 @@ func FooterLength(trailer []byte) int64 {
 	return int64(n)
 }
 
-// DecodeFooter reads a footer record, which b holds whole, and verifies all of it. The table keeps b. Any error is ErrCorrupt.
+// DecodeFooter reads a footer record, which b holds whole, and verifies all of it. The table keeps
+// b. Any error is ErrCorrupt.
 func DecodeFooter(b []byte) (*Table, error) {
 	h, err := DecodeHeader(b)
 	if err != nil {
@@ -149,7 +159,8 @@ func DecodeFooter(b []byte) (*Table, error) {
 		if first {
 			first = false
 			t.Numbers, t.Sequences = Range{int64(f.Number), int64(f.Number)}, Range{f.Sequence, f.Sequence}
-			t.ServerTimes, t.ProducerTimes = Range{f.ServerTimestamp, f.ServerTimestamp}, Range{f.ProducerTimestamp, f.ProducerTimestamp}
+			t.ServerTimes = Range{f.ServerTimestamp, f.ServerTimestamp}
+			t.ProducerTimes = Range{f.ProducerTimestamp, f.ProducerTimestamp}
 		}
 		t.Numbers.add(int64(f.Number))
 		t.Sequences.add(f.Sequence)
@@ -173,7 +184,8 @@ func (t *Table) Bytes() int64 {
 	return n
 }
 
-// each calls fn for every fragment. What it points to is overwritten by the next; its TrackSet is an index into t.Sets.
+// each calls fn for every fragment. What it points to is overwritten by the next; its TrackSet is
+// an index into t.Sets.
 func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 	d := decoder{b: t.rows}
 	var p tablePrevious
@@ -194,7 +206,8 @@ func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 		f.TrackSet, f.Partial = int64(flags>>1), flags&1 != 0
 		f.PayloadCRC = d.fixed32()
 		spans := d.bytes()
-		if meta < HeaderSize || meta > MaxMetaLength || f.Location.Offset < 0 || f.TrackSet >= int64(len(t.Sets)) || f.Number <= 0 {
+		if meta < HeaderSize || meta > MaxMetaLength || f.Location.Offset < 0 ||
+			f.TrackSet >= int64(len(t.Sets)) || f.Number <= 0 {
 			d.fail("row out of range")
 		}
 		if d.err != nil {
@@ -222,15 +235,19 @@ func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 	return d.end()
 }
 
-// Fragments gives all rows, with the track sets' ids from sets and their places in a volume of the given name.
+// Fragments gives all rows, with the track sets' ids from sets and their places in a volume of the
+// given name.
 func (t *Table) Fragments(volume string, sets []int64) ([]store.FragmentInfo, error) {
 	return t.Choose(nil, volume, sets, func(*store.FragmentInfo) bool { return true })
 }
 
 // choose appends the rows that keep keeps.
-func (t *Table) Choose(dst []store.FragmentInfo, volume string, sets []int64, keep func(*store.FragmentInfo) bool) ([]store.FragmentInfo, error) {
+func (t *Table) Choose(
+	dst []store.FragmentInfo, volume string, sets []int64, keep func(*store.FragmentInfo) bool,
+) ([]store.FragmentInfo, error) {
 	if len(sets) != len(t.Sets) {
-		return dst, fmt.Errorf("%w: table of %s has %d track sets, its row %d", store.ErrCorrupt, volume, len(t.Sets), len(sets))
+		return dst, fmt.Errorf("%w: table of %s has %d track sets, its row %d",
+			store.ErrCorrupt, volume, len(t.Sets), len(sets))
 	}
 	if dst == nil {
 		dst = make([]store.FragmentInfo, 0, min(t.Count, 1024))

@@ -36,8 +36,8 @@ func example() *store.Record {
 	}
 }
 
-// marked is the fragment of docs/store-format.md as if the second block belonged to the picture of the first one, which begins an
-// open group.
+// marked is the fragment of docs/store-format.md as if the second block belonged to the picture of
+// the first one, which begins an open group.
 func marked() *store.Record {
 	rec := example()
 	frames := rec.Runs[0].Frames
@@ -93,7 +93,8 @@ func TestFormatDocument(t *testing.T) {
 	}
 }
 
-// A record has marks, and version 2, only if its fragment does; what does not know version 2 reads all others.
+// A record has marks, and version 2, only if its fragment does; what does not know version 2 reads
+// all others.
 func TestMarks(t *testing.T) {
 	for _, c := range []struct {
 		rec     *store.Record
@@ -170,8 +171,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// FuzzDecodeRecord mends the lengths and the checksum of what it is given, so that the metadata is reached, and looks that
-// what decodes encodes to the same again.
+// FuzzDecodeRecord mends the lengths and the checksum of what it is given, so that the metadata is
+// reached, and looks that what decodes encodes to the same again.
 func FuzzDecodeRecord(f *testing.F) {
 	head, _, err := EncodeFragment(example(), 3)
 	if err != nil {

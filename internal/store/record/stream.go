@@ -8,7 +8,8 @@ import (
 	"weir/internal/store"
 )
 
-// streamMeta is the stream record's metadata: JSON, because it is written once per volume and may grow fields.
+// streamMeta is the stream record's metadata: JSON, because it is written once per volume and may
+// grow fields.
 type streamMeta struct {
 	ID             store.StreamID    `json:"id"`
 	Name           string            `json:"name"`
