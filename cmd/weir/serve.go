@@ -340,8 +340,8 @@ func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
 		c.PlaylistRate, c.FragmentRate
 	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = c.MediaConnections, c.MediaCalls
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
-		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: c.ClipBytes << 20},
-		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: c.ClipCache << 20, Logger: logger})
+		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},
+		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache), Logger: logger})
 	if err != nil {
 		return nil, nil, err
 	}

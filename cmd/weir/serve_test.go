@@ -191,6 +191,8 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--ingest-memory=31MiB"}, exitError, "less than 32 MiB"},
 		{[]string{"--hls-fragment-rate=-1"}, exitError, "--hls-fragment-rate -1 is negative"},
 		{[]string{"--ffmpeg", file + "/ffmpeg"}, exitError, "--ffmpeg"},
+		{[]string{"--clip-max-fragments=-1"}, exitError, "--clip-max-fragments -1 is not within"},
+		{[]string{"--clip-max-size=-1MB"}, exitUsage, "is not a size such as"},
 		{[]string{"--codec-changes=ignore"}, exitUsage, "exclude"},
 		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},
 		{[]string{"--listen", taken.Addr().String()}, exitError, "another program listens there"},

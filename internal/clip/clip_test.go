@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -181,7 +182,8 @@ func TestSelection(t *testing.T) {
 func TestWhatGoesOnTheWay(t *testing.T) {
 	f := newFake()
 	f.fill(5)
-	s := newService(t, f)
+	var log bytes.Buffer
+	s := newService(t, f, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	c := open(t, s, all)
 	whole, err := read(t, c, 0, c.Size())
 	if err != nil {
@@ -191,6 +193,9 @@ func TestWhatGoesOnTheWay(t *testing.T) {
 	if got, err := read(t, c, 0, c.Size()); !errors.Is(err, store.ErrCorrupt) ||
 		!bytes.HasPrefix(whole, got) || len(got) == len(whole) {
 		t.Errorf("a damaged fragment: %d bytes of %d, %v", len(got), len(whole), err)
+	}
+	if !strings.Contains(log.String(), "number=262144") {
+		t.Errorf("the log says %s", &log)
 	}
 	f.gone(3 << 16)
 	if got, err := read(t, c, 0, c.Size()); !errors.Is(err, store.ErrNotFound) ||

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -133,7 +134,7 @@ func (c *Clip) writeFragment(ctx context.Context, w io.Writer, row int, from, n 
 	}
 	m, err := c.service.store.Open(ctx, c.stream, info)
 	if err != nil {
-		return 0, fmt.Errorf("open fragment: %w", err)
+		return 0, c.damaged(number, fmt.Errorf("open fragment: %w", err))
 	}
 	defer m.Close() // it is only read from: nothing can be lost
 	f := m.Fragment()
@@ -141,7 +142,7 @@ func (c *Clip) writeFragment(ctx context.Context, w io.Writer, row int, from, n 
 	for _, p := range parts(f, numbersOf(f, c.kinds)) {
 		r, err := m.Payload(p.run)
 		if err != nil {
-			return 0, fmt.Errorf("open payload: %w", err)
+			return 0, c.damaged(number, fmt.Errorf("open payload: %w", err))
 		}
 		payload = append(payload, r.Slice(0, p.units.Size()))
 	}
@@ -150,4 +151,13 @@ func (c *Clip) writeFragment(ctx context.Context, w io.Writer, row int, from, n 
 		return 0, fmt.Errorf("%w: another fragment than the clip was made of", store.ErrCorrupt)
 	}
 	return all.Slice(from-begin, min(n, end-from)).WriteTo(w)
+}
+
+// damaged logs a damaged fragment: for the server an answer that breaks off is a client that left.
+func (c *Clip) damaged(number store.Number, err error) error {
+	if errors.Is(err, store.ErrCorrupt) {
+		c.service.log.Error("clip ends short, a fragment is damaged", "stream", string(c.stream),
+			"number", int64(number), "err", err)
+	}
+	return err
 }

@@ -35,7 +35,7 @@ var limits = []limit{
 	{regexp.MustCompile(`^SegmentServing/https/`), "cpu-ratio", 1, false,
 		"of nginx doing the same over TLS"},
 	{regexp.MustCompile(`^SegmentServing/`), "req-ratio", 0.8, true, "of nginx doing the same"},
-	{regexp.MustCompile(`^ClipServing`), "cpu-ratio", 1.3, false,
+	{regexp.MustCompile(`^ClipServing`), "cpu-ratio", 1.5, false,
 		"of nginx sending the same bytes as a file"},
 	{regexp.MustCompile(`^ClipServing`), "simplest-ratio", 1, false,
 		"of the simplest form: fragments read into memory and written"},
