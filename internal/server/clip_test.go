@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"weir/internal/store/local"
 )
 
 // clipRange is a selector of clips by server timestamps: from so long ago until now.
@@ -122,10 +125,16 @@ func TestExactClip(t *testing.T) {
 // downloads it sees that it is not whole.
 func TestDamagedClipEndsShort(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	dir := t.TempDir()
+	st, err := local.Open(t.Context(), dir, local.Options{})
+	must(t, err)
+	t.Cleanup(func() { must(t, st.Close()) })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := newSiteOver(t, st, listener)
 	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
 	s.record()
-	volumes, err := filepath.Glob(filepath.Join(s.dir, "volumes", "*", "*"))
+	volumes, err := filepath.Glob(filepath.Join(dir, "volumes", "*", "*"))
 	if err != nil || len(volumes) != 1 {
 		t.Fatal(volumes, err)
 	}

@@ -44,7 +44,6 @@ func (inMemory) Ready() error { return nil }
 // site is a server on a port of this machine.
 type site struct {
 	t       *testing.T
-	dir     string // of the data
 	url     string
 	address string
 	server  *Server
@@ -104,7 +103,7 @@ func newSiteOver(t *testing.T, st engine, listener net.Listener,
 	must(t, err)
 
 	s := &site{
-		t: t, dir: dir, server: srv, store: st, address: listener.Addr().String(), url: "http://" + listener.Addr().String(),
+		t: t, server: srv, store: st, address: listener.Addr().String(), url: "http://" + listener.Addr().String(),
 		signer: auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"},
 		client: &http.Client{Transport: &http.Transport{}},
 	}
