@@ -77,9 +77,9 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	from, length, status := int64(0), total, http.StatusOK
 	if c.etag != "" {
 		h.Set("ETag", c.etag)
-		if c.matches(r) {
+		if status := c.precondition(r); status != 0 {
 			h.Del("Content-Type")
-			w.WriteHeader(http.StatusNotModified)
+			w.WriteHeader(status)
 			return nil
 		}
 	}
@@ -130,13 +130,30 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// matches reports whether the client has this answer already (RFC 9110 section 13.1.2).
-func (c *content) matches(r *http.Request) bool {
+// precondition is the status that the conditions of a request ask for in place of the answer, 0
+// without (RFC 9110 section 13.2.2).
+func (c *content) precondition(r *http.Request) int {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
+		return 0
 	}
-	for tag := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
-		if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == c.etag {
+	if match := r.Header.Get("If-Match"); match != "" && !c.listed(match, false) {
+		return http.StatusPreconditionFailed
+	}
+	if c.listed(r.Header.Get("If-None-Match"), true) {
+		return http.StatusNotModified
+	}
+	return 0
+}
+
+// listed reports whether the list of tags of a condition has this answer's, or is "*" (RFC 9110
+// sections 13.1.1 and 13.1.2). weak takes weak tags for what they stand for.
+func (c *content) listed(tags string, weak bool) bool {
+	for tag := range strings.SplitSeq(tags, ",") {
+		tag = strings.TrimSpace(tag)
+		if weak {
+			tag = strings.TrimPrefix(tag, "W/")
+		}
+		if tag == "*" || tag == c.etag {
 			return true
 		}
 	}
@@ -200,27 +217,30 @@ func parseRange(spec string, total int64) (from, length int64, ok, satisfiable b
 		return 0, 0, false, false
 	}
 	if first == "" { // the last so many bytes
-		n, err := strconv.ParseUint(last, 10, 63)
-		if err != nil {
-			return 0, 0, false, false
-		}
-		length = min(int64(n), total)
-		return total - length, length, true, length > 0
+		n, ok := position(last)
+		length = min(n, total)
+		return total - length, length, ok, length > 0
 	}
-	start, err := strconv.ParseUint(first, 10, 63)
-	if err != nil {
-		return 0, 0, false, false
-	}
-	end := uint64(total) - 1
-	if last != "" {
-		given, err := strconv.ParseUint(last, 10, 63)
-		if err != nil || given < start {
-			return 0, 0, false, false
-		}
+	from, ok = position(first)
+	end := total - 1
+	if ok && last != "" {
+		var given int64
+		given, ok = position(last)
+		ok = ok && given >= from
 		end = min(given, end)
 	}
-	if int64(start) >= total {
-		return 0, 0, true, false
+	if !ok || from >= total {
+		return 0, 0, ok, false
 	}
-	return int64(start), int64(end-start) + 1, true, true
+	return from, end - from + 1, true, true
+}
+
+// position reads a position or a length of a Range header; one beyond every answer is as far as can
+// be counted. ok is false when it is no number.
+func position(text string) (n int64, ok bool) {
+	if strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' }) || text == "" {
+		return 0, false
+	}
+	n, _ = strconv.ParseInt(text, 10, 64) // out of range: the greatest
+	return n, true
 }

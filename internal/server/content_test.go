@@ -41,7 +41,10 @@ func TestRanges(t *testing.T) {
 		{"bytes=-", "", 200, media, ""},
 		{"bytes=a-b", "", 200, media, ""},
 		{"lines=1-2", "", 200, media, ""},
-		{"bytes=99999999999999999999-", "", 200, media, ""},
+		{"bytes=+1-2", "", 200, media, ""},
+		{"bytes=99999999999999999999-", "", 416, "", "bytes */10"},
+		{"bytes=7-99999999999999999999", "", 206, "789", "bytes 7-9/10"},
+		{"bytes=-99999999999999999999", "", 206, media, "bytes 0-9/10"},
 	} {
 		for _, answer := range []*content{
 			{text: []byte(media)}, {media: piece{store.Bytes([]byte(media))}, length: 10},
@@ -68,6 +71,40 @@ func TestRanges(t *testing.T) {
 			if !closed {
 				t.Errorf("%q: the media was not closed", c.spec)
 			}
+		}
+	}
+}
+
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	const match, noneMatch = "If-Match", "If-None-Match"
+	for _, c := range []struct {
+		method string
+		given  [][2]string
+		status int
+	}{
+		{"GET", [][2]string{{match, `"a"`}}, 200},
+		{"GET", [][2]string{{match, `"b", "a"`}}, 200},
+		{"GET", [][2]string{{match, "*"}}, 200},
+		{"GET", [][2]string{{match, `"b"`}}, 412},
+		{"HEAD", [][2]string{{match, `"b"`}}, 412},
+		{"GET", [][2]string{{match, `W/"a"`}}, 412}, // compared strongly
+		{"GET", [][2]string{{match, `"b"`}, {noneMatch, `"a"`}}, 412},
+		{"GET", [][2]string{{match, `"b"`}, {"Range", "bytes=0-1"}}, 412},
+		{"GET", [][2]string{{noneMatch, `"a"`}}, 304},
+		{"GET", [][2]string{{noneMatch, `"b", W/"a"`}, {"Range", "bytes=0-1"}}, 304},
+		{"GET", [][2]string{{noneMatch, `"b"`}}, 200},
+		{"POST", [][2]string{{noneMatch, `"a"`}, {match, `"b"`}}, 200}, // a call is no resource
+	} {
+		r := httptest.NewRequest(c.method, "/", nil)
+		for _, h := range c.given {
+			r.Header.Set(h[0], h[1])
+		}
+		answer := &content{contentType: typeMP4, text: []byte("0123"), ranges: true, etag: `"a"`}
+		w := httptest.NewRecorder()
+		if err := answer.send(w, r); err != nil || w.Code != c.status ||
+			w.Header().Get("ETag") != `"a"` || c.status != 200 && w.Body.Len() > 0 {
+			t.Errorf("%s %v: %d %q, %v", c.method, c.given, w.Code, w.Body, err)
 		}
 	}
 }

@@ -19,7 +19,7 @@ var (
 	// exposedHeaders are the answer's headers that scripts may read besides the safelisted ones.
 	exposedHeaders = headerValue{
 		"x-amzn-RequestId, x-amzn-ErrorType, x-amz-ErrorType, Content-Length, Content-Range, " +
-			"Accept-Ranges, Date"}
+			"Accept-Ranges, ETag, Date"}
 )
 
 // allowOrigin lets pages of every origin read the answer.
