@@ -8,13 +8,13 @@ FUZZTIME  ?= 30s
 PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
              gstreamer1.0-libav cvlc:vlc-bin vlc-plugin-base
 E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli python3-botocore zsh:zsh fish:fish groff:groff-base openssl:openssl \
-             nginx:nginx-light libnginx-mod-stream haproxy:haproxy $(PLAYERS)
+             mkvmerge:mkvtoolnix nginx:nginx-light libnginx-mod-stream haproxy:haproxy $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
 # The race detector watches everything but SQLite's C, which was translated to Go: it only makes that three times slower.
 RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
 
-.PHONY: all build demo test check e2e bench scale soak fuzz crash attack deps bench-deps clean
+.PHONY: all build demo test check e2e bench scale soak follow fuzz crash attack deps bench-deps clean
 
 all: build
 
@@ -58,6 +58,10 @@ scale:
 # A server under producers and viewers for SOAK: memory, open files and goroutines reach a plateau; docs/operations.md.
 soak: build
 	WEIR_SOAK=$(or $(SOAK),10m) WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./test/e2e
+
+# A consumer of GetMedia that follows a stream for FOLLOW while the server restarts twice; docs/operations.md.
+follow: build
+	WEIR_FOLLOW=$(or $(FOLLOW),10m) WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 0 -run '^TestGetMediaForLong$$' -v ./test/e2e
 
 # One target after another: FuzzX of every package, FUZZTIME each.
 fuzz:
