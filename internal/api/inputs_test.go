@@ -509,7 +509,16 @@ func getMediaCases() []inputCase {
 	needs := func(member, kind string) string {
 		return member + " is required when StartSelectorType is " + kind + "."
 	}
-	return append(streamRefCases(op, `,"StartSelector":{"StartSelectorType":"NOW"}`), []inputCase{
+	arn := func(text string) string {
+		return `{"StreamARN":"` + text + `","StartSelector":{"StartSelectorType":"NOW"}}`
+	}
+	return []inputCase{
+		{op, arn(testARN), ""},
+		{op, arn("arn:aws-cn:kinesisvideo:cn-north-1:1:stream/x/0"), wantValidation(violation{
+			"'arn:aws-cn:kinesisvideo:cn-north-1:1:stream/x/0'", "streamARN", `Member must satisfy ` +
+				`regular expression pattern: arn:aws:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/` +
+				`[a-zA-Z0-9_.-]+/[0-9]+`})},
+		{op, `{"StartSelector":{"StartSelectorType":"NOW"}}`, needStream},
 		{op, start("EARLIEST", `,"StartTimestamp":5`), ""},
 		{op, start("FRAGMENT_NUMBER", `,"AfterFragmentNumber":"0"`), ""},
 		{op, start("SERVER_TIMESTAMP", `,"StartTimestamp":0`), ""},
@@ -527,7 +536,7 @@ func getMediaCases() []inputCase {
 		{op, start("CONTINUATION_TOKEN", `,"ContinuationToken":"a b"`), wantValidation(
 			violation{"'a b'", "startSelector.continuationToken",
 				`Member must satisfy regular expression pattern: ^[a-zA-Z0-9_\.\-]+$`})},
-	}...)
+	}
 }
 
 func fragmentListCases() []inputCase {

@@ -137,7 +137,10 @@ var archivedOperations = []*Operation{
 		DataAPI: APIGetMedia,
 		Example: "weir get-media --stream-name cam1 --start-selector StartSelectorType=NOW " +
 			"/dev/stdout | ffplay -",
-		Input: structure("GetMediaInput", memberStreamName, memberStreamARN,
+		Input: structure("GetMediaInput", memberStreamName,
+			optional("StreamARN", text("ResourceARN", 1, MaxARN, newPattern(
+				`arn:aws:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+`)),
+				memberStreamARN.Doc),
 			required("StartSelector", structure("StartSelector",
 				required("StartSelectorType", enum("StartSelectorType",
 					string(StartFragmentNumber), string(StartServerTimestamp),

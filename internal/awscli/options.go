@@ -89,6 +89,9 @@ func OperationOptions(op *api.Operation) []Option {
 		}
 		out = append(out, o)
 	}
+	if op.Streams { // the AWS command line has neither flag where it writes a file
+		return out
+	}
 	out = append(out,
 		Option{Name: flagInputJSON, Value: "JSON",
 			Doc: "All parameters as JSON, or file://NAME; other flags go before."},

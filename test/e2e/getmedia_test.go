@@ -37,8 +37,9 @@ func (s *server) numbers(program, stream string) (numbers []string) {
 	return numbers
 }
 
-// getMedia runs get-media until it has written so many fragments. It does not end by itself, and the
-// AWS command line writes a megabyte at a time, so the stream is deleted then: the answer ends whole.
+// getMedia runs get-media until it has written so many fragments. It does not end by itself, and
+// the AWS command line writes a megabyte at a time, so the stream is deleted then: the answer ends
+// whole.
 func (s *server) getMedia(program, stream string, fragments int) string {
 	s.t.Helper()
 	path := filepath.Join(s.t.TempDir(), program+".mkv")
