@@ -63,7 +63,6 @@ var oversize = []string{
 	"internal/store/local/volume/",
 	"internal/store/memory/",
 	"internal/store/record/",
-	"internal/store/storetest/",
 	"internal/timeline/checkpoint.go",
 	"test/e2e/clip_bench_test.go",
 	"test/e2e/configurations_test.go",

@@ -56,14 +56,11 @@ func errNoFragments() error {
 func (s *Service) choose(ctx context.Context, stream *store.Stream, r *Request,
 	last int64) (*choice, error) {
 	c := &choice{Request: r, stream: stream.ID, numbers: map[int64][]int{}}
-	q := store.Query{Timestamp: r.Selector, Start: r.Start, End: r.End, Order: store.ByNumber,
-		Limit: listPage}
+	span := store.TimeRange{Clock: r.Selector, Start: r.Start, End: r.End}
 	if r.Exact {
-		q.Start -= api.MaxFragmentDuration.Milliseconds() + exactMargin.Milliseconds()
+		span.Start -= api.MaxFragmentDuration.Milliseconds() + exactMargin.Milliseconds()
 	}
-	if q.End == 0 {
-		q.End = -1 // to the store 0 is no bound; nothing lies in the millisecond between
-	}
+	q := store.Query{Range: &span, Order: store.ByNumber, Limit: listPage}
 	for {
 		page, err := s.store.List(ctx, stream.ID, q)
 		if err != nil {

@@ -80,7 +80,7 @@ func (s *testStore) Replace(ctx context.Context, id store.StreamID, old store.Nu
 
 func (s *testStore) List(ctx context.Context, id store.StreamID,
 	q store.Query) ([]store.FragmentInfo, error) {
-	if q.Timestamp == store.ProducerTimestamp {
+	if q.Range != nil && q.Range.Clock == store.ProducerTimestamp {
 		s.mu.Lock()
 		s.lookedFor++
 		s.mu.Unlock()

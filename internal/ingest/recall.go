@@ -23,7 +23,8 @@ func (c *Connection) recall(ctx context.Context) {
 		return
 	}
 	records, err := c.o.Store.List(ctx, id, store.Query{
-		Timestamp: store.ServerTimestamp, Start: from.UnixMilli(), End: to.UnixMilli(),
+		Range: &store.TimeRange{Clock: store.ServerTimestamp,
+			Start: from.UnixMilli(), End: to.UnixMilli()},
 		Order: store.ByNumberNewest, Limit: maxRecalled,
 	})
 	if err != nil {

@@ -202,8 +202,8 @@ func (c *Connection) possibleResends(ctx context.Context, p place,
 		return list
 	}
 	list, err := c.o.Store.List(ctx, id, store.Query{
-		Timestamp: store.ProducerTimestamp, Order: store.ByNumberNewest, Limit: maxPossibleResends,
-		Start: p.at, End: max(p.at, 1), // 0 would mean no bound
+		Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: p.at, End: p.at},
+		Order: store.ByNumberNewest, Limit: maxPossibleResends,
 	})
 	if err != nil {
 		c.o.Logger.Warn("cannot look for resends", "stream", c.o.Stream.Name, "error", err)

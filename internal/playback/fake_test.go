@@ -141,12 +141,8 @@ func (f *fakeStore) List(_ context.Context, id store.StreamID,
 	}
 	var found []store.FragmentInfo
 	for _, i := range s.fragments[from:] {
-		at := i.ServerTimestamp
-		if q.Timestamp == store.ProducerTimestamp {
-			at = i.ProducerTimestamp
-		}
 		switch {
-		case i.ServerTimestamp < edge, at < q.Start, q.End != 0 && at > q.End,
+		case i.ServerTimestamp < edge, q.Range != nil && !q.Range.Contains(&i),
 			i.Sequence <= q.AfterSequence:
 		case q.After != 0 && q.Order == store.ByNumberNewest && i.Number >= q.After:
 		case q.After != 0 && q.Order != store.ByNumberNewest && i.Number <= q.After:

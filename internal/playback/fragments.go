@@ -12,34 +12,24 @@ import (
 	"weir/internal/store"
 )
 
-// fragmentRange selects fragments of a stream by when they start, on one of the two clocks.
-type fragmentRange struct {
-	clock      store.TimestampKind
-	start, end int64 // milliseconds since the Unix epoch, both included
-}
-
 // rangeOf is the range of a selector that api.Validate has passed and that has both ends.
-func rangeOf(sel *api.FragmentSelector) fragmentRange {
-	r := fragmentRange{
-		start: int64(*sel.TimestampRange.StartTimestamp),
-		end:   int64(*sel.TimestampRange.EndTimestamp),
+func rangeOf(sel *api.FragmentSelector) store.TimeRange {
+	r := store.TimeRange{
+		Start: int64(*sel.TimestampRange.StartTimestamp),
+		End:   int64(*sel.TimestampRange.EndTimestamp),
 	}
 	if sel.FragmentSelectorType == api.SelectorProducerTimestamp {
-		r.clock = store.ProducerTimestamp
+		r.Clock = store.ProducerTimestamp
 	}
 	return r
 }
 
 // page lists the fragments of a range whose numbers are greater than after, in ascending order, at
 // most limit of them. more tells that others follow: their page is the one after the last number.
-func (s *Service) page(ctx context.Context, id store.StreamID, r fragmentRange,
+func (s *Service) page(ctx context.Context, id store.StreamID, r store.TimeRange,
 	after store.Number, limit int) (found []store.FragmentInfo, more bool, err error) {
-	q := store.Query{Timestamp: r.clock, Start: r.start, End: r.end, After: after,
-		Order: store.ByNumber, Limit: limit + 1}
-	if q.End == 0 {
-		q.End = -1 // to the store 0 is no bound; nothing lies in the millisecond between
-	}
-	found, err = s.store.List(ctx, id, q)
+	found, err = s.store.List(ctx, id, store.Query{
+		Range: &r, After: after, Order: store.ByNumber, Limit: limit + 1})
 	if err != nil {
 		return nil, false, storeError("list fragments", err)
 	}
@@ -51,11 +41,11 @@ func (s *Service) page(ctx context.Context, id store.StreamID, r fragmentRange,
 
 // checkRange refuses a range of server timestamps of which the stream keeps nothing any more, as
 // the service does. By the producer's clock such a range may have fragments.
-func (r *fragmentRange) checkRange(stream *store.Stream, now time.Time) error {
-	if r.clock == store.ServerTimestamp && stream.RetentionHours > 0 &&
-		r.end < retentionEdge(stream, now) {
+func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
+	if r.Clock == store.ServerTimestamp && stream.RetentionHours > 0 &&
+		r.End < retentionEdge(stream, now) {
 		return api.Errorf(api.InvalidArgumentException,
-			"End timestamp %d is outside of the stream retention period.", r.end)
+			"End timestamp %d is outside of the stream retention period.", r.End)
 	}
 	return nil
 }
@@ -75,15 +65,15 @@ func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
 			return nil, err
 		}
 	} else {
-		t = pageToken{fragmentRange: rangeOf(in.FragmentSelector), limit: api.MaxListFragments}
-		if err := t.checkRange(&stream, s.clock()); err != nil {
+		t = pageToken{TimeRange: rangeOf(in.FragmentSelector), limit: api.MaxListFragments}
+		if err := checkRange(&t.TimeRange, &stream, s.clock()); err != nil {
 			return nil, err
 		}
 	}
 	if in.MaxResults > 0 {
 		t.limit = in.MaxResults
 	}
-	found, more, err := s.page(ctx, stream.ID, t.fragmentRange, t.after, t.limit)
+	found, more, err := s.page(ctx, stream.ID, t.TimeRange, t.after, t.limit)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +153,7 @@ func (c *scales) longest(ctx context.Context, f *store.FragmentInfo, whole bool)
 
 // pageToken is what a NextToken of ListFragments says: all that the next call needs but the stream.
 type pageToken struct {
-	fragmentRange
+	store.TimeRange
 	limit int
 	after store.Number
 }
@@ -175,9 +165,9 @@ var errPageToken = api.NewError(api.InvalidArgumentException, "NextToken is inva
 
 // encode writes a token with the characters that the model allows.
 func (t *pageToken) encode(stream *store.Stream) string {
-	b := append(make([]byte, 0, 64), pageTokenForm, byte(t.clock))
+	b := append(make([]byte, 0, 64), pageTokenForm, byte(t.Clock))
 	b = binary.BigEndian.AppendUint64(b, stream.NumberTag)
-	for _, v := range []int64{t.start, t.end, int64(t.limit), int64(t.after)} {
+	for _, v := range []int64{t.Start, t.End, int64(t.limit), int64(t.after)} {
 		b = binary.AppendVarint(b, v)
 	}
 	return base64.StdEncoding.EncodeToString(b)
@@ -198,10 +188,10 @@ func parsePageToken(stream *store.Stream, text string) (t pageToken, err error) 
 		v[i], err = n, errors.Join(err, e)
 	}
 	t = pageToken{
-		fragmentRange: fragmentRange{clock: store.TimestampKind(b[1]), start: v[0], end: v[1]},
-		limit:         int(v[2]), after: store.Number(v[3]),
+		TimeRange: store.TimeRange{Clock: store.TimestampKind(b[1]), Start: v[0], End: v[1]},
+		limit:     int(v[2]), after: store.Number(v[3]),
 	}
-	if err != nil || r.Len() > 0 || t.clock > store.ProducerTimestamp || t.after <= 0 ||
+	if err != nil || r.Len() > 0 || t.Clock > store.ProducerTimestamp || t.after <= 0 ||
 		v[2] < 1 || v[2] > api.MaxListFragments {
 		return t, errPageToken
 	}

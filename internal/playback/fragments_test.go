@@ -182,7 +182,8 @@ func TestListFragmentsRefuses(t *testing.T) {
 
 func FuzzParsePageToken(f *testing.F) {
 	stream := store.Stream{NumberTag: 0x1234567890abcdef}
-	t := pageToken{fragmentRange{store.ProducerTimestamp, -1, 1 << 60}, 1000, 1 << 62}
+	r := store.TimeRange{Clock: store.ProducerTimestamp, Start: -1, End: 1 << 60}
+	t := pageToken{r, 1000, 1 << 62}
 	f.Add(t.encode(&stream))
 	f.Add("AQESNFZ4kKvN7wAAAAA=")
 	f.Fuzz(func(t *testing.T, text string) {

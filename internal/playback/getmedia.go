@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -91,13 +92,15 @@ func (s *Service) beginAt(ctx context.Context, stream *store.Stream, clock store
 			}
 			return start == at || start+length > at, err
 		}
-		n, err := s.before(ctx, stream, store.Query{Timestamp: clock, End: at,
+		n, err := s.before(ctx, stream, store.Query{
+			Range: &store.TimeRange{Clock: clock, Start: math.MinInt64, End: at},
 			Order: store.ByNumberNewest}, contains)
 		if err != nil || n > 0 {
 			return n, err
 		}
 	}
-	n, err := s.before(ctx, stream, store.Query{Timestamp: clock, Start: at}, nil)
+	n, err := s.before(ctx, stream, store.Query{
+		Range: &store.TimeRange{Clock: clock, Start: at, End: math.MaxInt64}}, nil)
 	if err != nil || n > 0 {
 		return n, err
 	}

@@ -140,9 +140,6 @@ func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode,
 	if r.EndTimestamp != nil {
 		p.end = int64(*r.EndTimestamp)
 	}
-	if p.end == 0 {
-		p.end = -1 // to the store 0 is no bound; nothing lies in the millisecond between
-	}
 	if p.selector == store.ServerTimestamp {
 		// The end may be now, which the wire rounds to the nearest millisecond.
 		if r.EndTimestamp != nil && p.end > now.Round(time.Millisecond).UnixMilli() {

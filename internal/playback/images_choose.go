@@ -108,7 +108,8 @@ func (s *Service) shots(ctx context.Context, stream *store.Stream, clock store.T
 
 // list finds the fragments with video that may hold frames of the moments.
 func (f *footage) list(ctx context.Context, first, last int64) error {
-	r := fragmentRange{f.clock, max(first-imageLookBack.Milliseconds(), 0), last}
+	r := store.TimeRange{Clock: f.clock, End: last,
+		Start: max(first-imageLookBack.Milliseconds(), 0)}
 	for after, more := store.Number(0), true; more; {
 		var page []store.FragmentInfo
 		var err error

@@ -55,6 +55,11 @@ type parameters struct {
 	zero      int64                     // DASH: the clock at presentation time 0, milliseconds
 }
 
+// span is the range of an ON_DEMAND or LIVE_REPLAY session.
+func (p *parameters) span() *store.TimeRange {
+	return &store.TimeRange{Clock: p.selector, Start: p.start, End: p.end}
+}
+
 // kind is what sessions are counted by.
 func (p *parameters) kind() uint8 {
 	if p.format == dashFragmentedMP4 {

@@ -116,8 +116,7 @@ func (s *Service) selectRange(ctx context.Context, stream *store.Stream, p *para
 	sel := &selection{}
 	same := classes{service: s, stream: stream.ID, switching: p.switching}
 	seen := make(map[int64]int) // producer timestamp → index in sel.fragments
-	q := store.Query{Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber,
-		Limit: min(listPage, want)}
+	q := store.Query{Range: p.span(), Order: store.ByNumber, Limit: min(listPage, want)}
 	for len(sel.fragments) < want {
 		page, err := s.store.List(ctx, stream.ID, q)
 		if err != nil {
@@ -202,8 +201,7 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 			last = max(last, sel.fragments[i].Number)
 		}
 		next, err := s.store.List(ctx, stream.ID, store.Query{
-			Timestamp: p.selector, Start: p.start, End: p.end, Order: store.ByNumber, After: last,
-			Limit: timeline.History,
+			Range: p.span(), Order: store.ByNumber, After: last, Limit: timeline.History,
 		})
 		if err != nil {
 			return nil, storeError("list fragments", err)

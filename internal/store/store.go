@@ -75,23 +75,34 @@ const (
 	BySequence                  // commit order, oldest first: what a tail reader follows
 )
 
+// TimeRange is a range of time on one of the two clocks, milliseconds since the Unix epoch, both
+// ends included. math.MinInt64 and math.MaxInt64 bound nothing.
+type TimeRange struct {
+	Clock      TimestampKind
+	Start, End int64
+}
+
+// Contains tells whether a fragment starts in r.
+func (r *TimeRange) Contains(f *FragmentInfo) bool {
+	ts := f.ServerTimestamp
+	if r.Clock == ProducerTimestamp {
+		ts = f.ProducerTimestamp
+	}
+	return r.Start <= ts && ts <= r.End
+}
+
 // Query selects fragments of one stream. The zero value selects all that are within retention.
 type Query struct {
-	Timestamp     TimestampKind // which timestamp Start and End bound
-	Start, End    int64         // milliseconds since the Unix epoch, inclusive; End 0 means no bound
-	AfterSequence int64         // only fragments with a greater commit sequence
-	After         Number        // only greater numbers, for ByNumberNewest smaller ones; 0: all
+	Range         *TimeRange // only fragments that start in it; nil: all
+	AfterSequence int64      // only fragments with a greater commit sequence
+	After         Number     // only greater numbers, for ByNumberNewest smaller ones; 0: all
 	Order         Order
 	Limit         int // at most so many; 0 means no limit
 }
 
 // Selects tells whether q selects a fragment, Limit aside.
 func (q *Query) Selects(f *FragmentInfo) bool {
-	ts := f.ServerTimestamp
-	if q.Timestamp == ProducerTimestamp {
-		ts = f.ProducerTimestamp
-	}
-	if ts < q.Start || (q.End != 0 && ts > q.End) || f.Sequence <= q.AfterSequence {
+	if (q.Range != nil && !q.Range.Contains(f)) || f.Sequence <= q.AfterSequence {
 		return false
 	}
 	if q.After == 0 {

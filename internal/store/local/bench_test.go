@@ -3,6 +3,7 @@ package local_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -321,10 +322,14 @@ func BenchmarkList(b *testing.B) {
 	}{
 		{"newest", store.Query{Order: store.ByNumberNewest, Limit: listed}},
 		{"tail", store.Query{Order: store.BySequence, AfterSequence: total - listed}},
-		{"server time", store.Query{Start: last.ServerTimestamp - listed*1000, Limit: listed}},
-		{"producer time", store.Query{Timestamp: store.ProducerTimestamp,
-			Start: last.ProducerTimestamp - 3*listed*1000,
-			End:   last.ProducerTimestamp - listed*1000, Limit: listed}},
+		{"server time", store.Query{
+			Range: &store.TimeRange{Start: last.ServerTimestamp - listed*1000, End: math.MaxInt64},
+			Limit: listed}},
+		{"producer time", store.Query{
+			Range: &store.TimeRange{Clock: store.ProducerTimestamp,
+				Start: last.ProducerTimestamp - 3*listed*1000,
+				End:   last.ProducerTimestamp - listed*1000},
+			Limit: listed}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {

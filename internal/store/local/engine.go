@@ -223,7 +223,8 @@ func New(ctx context.Context, o Options) (*Store, error) {
 func (st *streamState) newer(q *store.Query) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return q.Timestamp == store.ProducerTimestamp && q.Start > st.producer
+	return q.Range != nil && q.Range.Clock == store.ProducerTimestamp &&
+		q.Range.Start > st.producer
 }
 
 func setDefault[T comparable](v *T, def T) {

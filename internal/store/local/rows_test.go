@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"runtime"
 	"sync"
@@ -231,9 +232,10 @@ func TestWaitingRowsAreRead(t *testing.T) {
 	var queries []store.Query
 	for order := range 3 {
 		for _, q := range []store.Query{{}, {After: stored[9].Number}, {After: stored[19].Number},
-			{AfterSequence: 5}, {AfterSequence: 25}, {Start: now + 5, End: now + 22},
-			{Timestamp: store.ProducerTimestamp, Start: 9},
-			{Timestamp: store.ProducerTimestamp, End: 20, After: stored[14].Number}} {
+			{AfterSequence: 5}, {AfterSequence: 25}, {Range: &store.TimeRange{Start: now + 5, End: now + 22}},
+			{Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: 9, End: math.MaxInt64}},
+			{Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: math.MinInt64, End: 20},
+				After: stored[14].Number}} {
 			for _, limit := range []int{0, 1, 4, 15} {
 				q.Order, q.Limit = store.Order(order), limit
 				queries = append(queries, q)

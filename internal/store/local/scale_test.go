@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -269,9 +270,10 @@ func scaleLists(
 			{After: scaleNumber(at - 1), Limit: listed},
 			{Order: store.ByNumberNewest, After: scaleNumber(at + listed), Limit: listed},
 			{Order: store.BySequence, AfterSequence: int64(at), Limit: listed},
-			{Start: start + int64(at)*2000, End: start + int64(at+listed-1)*2000},
-			{Timestamp: store.ProducerTimestamp, Start: start + int64(at)*2000 - 500,
-				Limit: listed},
+			{Range: &store.TimeRange{Start: start + int64(at)*2000,
+				End: start + int64(at+listed-1)*2000}},
+			{Range: &store.TimeRange{Clock: store.ProducerTimestamp,
+				Start: start + int64(at)*2000 - 500, End: math.MaxInt64}, Limit: listed},
 		}[i%5]
 		began := time.Now()
 		l, err := s.List(t.Context(), st.ID, q)

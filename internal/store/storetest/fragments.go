@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -189,14 +190,17 @@ func testList(h *harness) {
 	const bounds = 5 // each is set or not
 	for i := range 2 * 2 * 3 << bounds {
 		has := func(bit int) bool { return i>>bit&1 == 1 }
-		q := store.Query{
-			Timestamp: store.TimestampKind(i >> bounds % 2), Order: store.Order(i >> bounds / 2 % 3),
+		q := store.Query{Order: store.Order(i >> bounds / 2 % 3)}
+		span := store.TimeRange{Clock: store.TimestampKind(i >> bounds % 2),
+			Start: math.MinInt64, End: math.MaxInt64}
+		if has(0) || has(1) {
+			q.Range = &span
 		}
 		if has(0) {
-			q.Start = base + r.Int64N(22)*1000 - 1000
+			span.Start = base + r.Int64N(22)*1000 - 1000
 		}
 		if has(1) {
-			q.End = base + r.Int64N(22)*1000 - 1000
+			span.End = base + r.Int64N(22)*1000 - 1000
 		}
 		if has(2) {
 			q.AfterSequence = r.Int64N(62)
@@ -221,15 +225,19 @@ func testList(h *harness) {
 func slowList(all []store.FragmentInfo, q store.Query) []store.FragmentInfo {
 	var list []store.FragmentInfo
 	for _, f := range all {
-		ts := f.ServerTimestamp
-		if q.Timestamp == store.ProducerTimestamp {
-			ts = f.ProducerTimestamp
+		in := true
+		if q.Range != nil {
+			ts := f.ServerTimestamp
+			if q.Range.Clock == store.ProducerTimestamp {
+				ts = f.ProducerTimestamp
+			}
+			in = ts >= q.Range.Start && ts <= q.Range.End
 		}
 		after := f.Number > q.After
 		if q.Order == store.ByNumberNewest {
 			after = f.Number < q.After || q.After == 0
 		}
-		if ts >= q.Start && (q.End == 0 || ts <= q.End) && f.Sequence > q.AfterSequence && after {
+		if in && f.Sequence > q.AfterSequence && after {
 			list = append(list, f)
 		}
 	}

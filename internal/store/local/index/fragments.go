@@ -201,15 +201,13 @@ func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 		where += " AND " + condition
 		args = append(args, v)
 	}
-	stamp := "f.server_ts"
-	if q.Timestamp == store.ProducerTimestamp {
-		stamp = "f.producer_ts"
-	}
-	if q.Start != 0 {
-		add(stamp+" >= ?", q.Start)
-	}
-	if q.End != 0 {
-		add(stamp+" <= ?", q.End)
+	if q.Range != nil {
+		stamp := "f.server_ts"
+		if q.Range.Clock == store.ProducerTimestamp {
+			stamp = "f.producer_ts"
+		}
+		add(stamp+" >= ?", q.Range.Start)
+		add(stamp+" <= ?", q.Range.End)
 	}
 	if q.AfterSequence > 0 {
 		add("f.sequence > ?", q.AfterSequence)

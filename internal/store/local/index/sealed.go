@@ -225,12 +225,8 @@ func (x *Reader) Sealed(
 func sealedQuery(
 	key int64, q store.Query, edge, after int64, limit int, wide bool,
 ) (string, []any) {
-	stamp := "s.server"
-	if q.Timestamp == store.ProducerTimestamp {
-		stamp = "s.producer"
-	}
 	bySequence := q.Order == store.BySequence || q.AfterSequence > 0
-	byTime := !bySequence && (q.Start > 0 || q.End != 0) && q.After == 0 && after == 0
+	byTime := !bySequence && q.Range != nil && q.After == 0 && after == 0
 	plus := func(free bool) string { // a column that another index would like to serve
 		if free && !wide {
 			return ""
@@ -253,14 +249,16 @@ func sealedQuery(
 		}
 		return v - by
 	}
-	if q.Start != 0 {
-		add(stamp+"_max >= ?", q.Start)
-		if byTime && !wide {
-			add(stamp+"_min >= ?", minus(q.Start, wideMillis))
+	if q.Range != nil {
+		stamp := "s.server"
+		if q.Range.Clock == store.ProducerTimestamp {
+			stamp = "s.producer"
 		}
-	}
-	if q.End != 0 {
-		add(plus(byTime)+stamp+"_min <= ?", q.End)
+		add(stamp+"_max >= ?", q.Range.Start)
+		if byTime && !wide {
+			add(stamp+"_min >= ?", minus(q.Range.Start, wideMillis))
+		}
+		add(plus(byTime)+stamp+"_min <= ?", q.Range.End)
 	}
 	if q.AfterSequence > 0 {
 		add(plus(bySequence)+"s.sequence_max > ?", q.AfterSequence)

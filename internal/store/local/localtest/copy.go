@@ -1,17 +1,22 @@
 package localtest
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
 // CopyDir copies a data directory as a crash at this moment would leave it, to be opened instead of
-// the original. Nothing may be writing.
+// the original. Nothing may be writing; what is being deleted is there or not.
 func CopyDir(t testing.TB, from string) string {
 	t.Helper()
 	to := t.TempDir()
 	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -27,6 +32,9 @@ func CopyDir(t testing.TB, from string) string {
 			return nil
 		}
 		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
