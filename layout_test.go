@@ -17,7 +17,8 @@ import (
 // imports is the table of docs/architecture.md: what each package may import of Weir. Arrows point
 // one way.
 var imports = map[string][]string{
-	"internal/still": {"internal/mkv"},
+	"internal/still":   {"internal/mkv"},
+	"internal/webhook": {},
 	"internal/playback": {"internal/still", "internal/timeline", "internal/mkv",
 		"internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api",
 		"internal/auth", "internal/media"},
@@ -63,7 +64,8 @@ var imports = map[string][]string{
 	"test/output":          {},
 	"cmd/weir": {"internal/server", "internal/client", "internal/recut", "internal/awscli",
 		"internal/ingest",
-		"internal/playback", "internal/clip", "internal/still", "internal/console",
+		"internal/playback", "internal/clip", "internal/still", "internal/webhook",
+		"internal/console",
 		"internal/handover", "internal/store", "internal/store/local",
 		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4"},
 }

@@ -58,8 +58,11 @@ type serveCmd struct {
 	mediaFlags    `embed:""`
 	clipFlags     `embed:""`
 	imageFlags    `embed:""`
-	storeFlags    `embed:""`
-	SyncInterval  time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
+
+	notificationFlags `embed:""`
+
+	storeFlags   `embed:""`
+	SyncInterval time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
 	connectionFlags `embed:""`
 	memoryFlags     `embed:""`
@@ -109,7 +112,8 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return errors.Join(c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check())
+	return errors.Join(c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
+		c.notificationFlags.check())
 }
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
@@ -195,7 +199,12 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	srv, keys, err := c.newServer(st, s.log, registry)
+	notifier, err := c.notifier(c.Data, s.log, registry)
+	if err != nil {
+		return nil, err
+	}
+	defer notifier.Close()
+	srv, keys, err := c.newServer(st, notifier, s.log, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +328,7 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 }
 
 // newServer wires everything above the store.
-func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
+func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *slog.Logger,
 	registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
 	warnExposed(logger, filepath.Join(c.Data, credentialsFile),
 		filepath.Join(c.Data, tokenKeysFile), c.TLSKey)
@@ -350,8 +359,9 @@ func (c *serveCmd) newServer(st *local.Store, logger *slog.Logger,
 		return nil, nil, err
 	}
 	options := server.Options{
-		Store: st,
-		Clips: clips,
+		Store:    st,
+		Clips:    clips,
+		Notifier: notifier,
 		Playback: playback.New(playback.Options{
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
 			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger), Images: images,

@@ -111,6 +111,8 @@ const (
 	LiveFreshness          = 30 * time.Second
 	DiscontinuityTolerance = 50 * time.Millisecond // M-AM HLSDiscontinuityMode ON_DISCONTINUITY
 
+	MaxDestinationURI = 255 // M-KV DestinationUri
+
 	// Images.
 	MaxImagesRange   = 300 * time.Second // M-AM GetImages EndTimestamp text
 	MaxImagesPage    = 25                // M-AM GetImages MaxResults text

@@ -328,10 +328,8 @@ var operations = slices.Concat([]*Operation{
 	{Name: "DescribeImageGenerationConfiguration", Path: "/describeImageGenerationConfiguration"},
 	{Name: "DescribeMappedResourceConfiguration", Path: "/describeMappedResourceConfiguration"},
 	{Name: "DescribeMediaStorageConfiguration", Path: "/describeMediaStorageConfiguration"},
-	{Name: "DescribeNotificationConfiguration", Path: "/describeNotificationConfiguration"},
 	{Name: "UpdateImageGenerationConfiguration", Path: "/updateImageGenerationConfiguration"},
 	{Name: "UpdateMediaStorageConfiguration", Path: "/updateMediaStorageConfiguration"},
-	{Name: "UpdateNotificationConfiguration", Path: "/updateNotificationConfiguration"},
 
 	{Name: "DeleteEdgeConfiguration", Path: "/deleteEdgeConfiguration"},
 	{Name: "DescribeEdgeConfiguration", Path: "/describeEdgeConfiguration"},

@@ -3,8 +3,17 @@ package api
 // The rows of the table for what is configured of a stream.
 
 // Shapes of the configurations.
-var shapeStorage = structure("StreamStorageConfiguration",
-	required("DefaultStorageTier", shapeTier, "The tier."))
+var (
+	shapeStorage = structure("StreamStorageConfiguration",
+		required("DefaultStorageTier", shapeTier, "The tier."))
+	shapeStatus = enum("ConfigurationStatus", StatusEnabled, StatusDisabled)
+	shapeURI    = text("DestinationUri", 1, MaxDestinationURI,
+		newPattern(`^[a-zA-Z_0-9]+:(//)?([^/]+)/?([^*]*)$`))
+	shapeNotification = structure("NotificationConfiguration",
+		required("Status", shapeStatus, "Whether there are notifications."),
+		required("DestinationConfig", structure("NotificationDestinationConfig",
+			required("Uri", shapeURI, "An http or https URL.")), "Where they go."))
+)
 
 var configurationOperations = []*Operation{
 	{
@@ -30,5 +39,27 @@ var configurationOperations = []*Operation{
 			required("StreamStorageConfiguration", shapeStorage, "The storage.")),
 		Output:   structure("UpdateStreamStorageConfigurationOutput"),
 		NewInput: func() Input { return new(UpdateStreamStorageConfigurationInput) },
+	},
+	{
+		Name: "DescribeNotificationConfiguration", Path: "/describeNotificationConfiguration",
+		Doc:     "Show where a stream's notifications go.",
+		Example: "weir describe-notification-configuration --stream-name cam1",
+		Input: structure("DescribeNotificationConfigurationInput", memberStreamName,
+			memberStreamARN),
+		Output: structure("DescribeNotificationConfigurationOutput",
+			optional("NotificationConfiguration", shapeNotification, "")),
+		NewInput: func() Input { return new(DescribeNotificationConfigurationInput) },
+	},
+	{
+		Name: "UpdateNotificationConfiguration", Path: "/updateNotificationConfiguration",
+		Doc: "Say where notifications of tagged fragments go.",
+		Example: "weir update-notification-configuration --stream-name cam1 " +
+			"--notification-configuration \\\n    " +
+			"'Status=ENABLED,DestinationConfig={Uri=https://hooks.example.com/cam1}'",
+		Input: structure("UpdateNotificationConfigurationInput", memberStreamName,
+			memberStreamARN, optional("NotificationConfiguration", shapeNotification,
+				"Whether and where to; absent to delete what there is.")),
+		Output:   structure("UpdateNotificationConfigurationOutput"),
+		NewInput: func() Input { return new(UpdateNotificationConfigurationInput) },
 	},
 }

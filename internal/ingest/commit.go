@@ -87,6 +87,10 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 	conn.became(result)
 	if result != resultResent {
 		conn.o.Stored()
+		if f.wants != (Wants{}) && info.Location.Volume != "" {
+			conn.o.Event(Event{Wants: f.wants, Stream: conn.o.Stream.ID, Fragment: info,
+				Tags: f.tags})
+		}
 	}
 	conn.o.Metrics.persist.Observe(now.Sub(f.received).Seconds())
 	if !j.acknowledge {

@@ -33,6 +33,7 @@ type Connection struct {
 	hints    map[int]hint        // by track number: how large the last fragment's buffers were
 	cur      *fragment           // the fragment that comes in, or nil
 	pending  []media.Tag         // tags read since the last cluster began
+	wants    Wants               // what reserved tags among them ask for
 	clusters int                 // clusters begun in the current document
 	previous int64               // raw timecode of the last of them
 	started  int                 // fragments begun in the connection
@@ -166,7 +167,7 @@ func (c *Connection) event(ctx context.Context, ev *mkv.Event) error {
 			return err
 		}
 		c.piece = c.newPiece(c.o.Clock())
-		c.doc, c.clusters, c.pending = nil, 0, nil
+		c.doc, c.clusters, c.pending, c.wants = nil, 0, nil, Wants{}
 	case mkv.TracksReady:
 		return c.declare()
 	case mkv.TagsEvent:
@@ -280,6 +281,7 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	if f.tags, err = c.takeTags(); err != nil {
 		return fail(f, api.AckFragmentMetadataLimit, err)
 	}
+	f.wants, c.wants = c.wants, Wants{}
 	c.previous = timecode
 	c.clusters++
 	c.started++
@@ -326,7 +328,8 @@ func (c *Connection) endFragment(next int64, tail bool) error {
 				c.cur.tags = append(c.cur.tags, t)
 			}
 		}
-		c.pending = nil
+		c.cur.wants.add(c.wants)
+		c.pending, c.wants = nil, Wants{}
 	}
 	if c.cur.frames == 0 {
 		f := c.cur

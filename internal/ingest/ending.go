@@ -68,7 +68,7 @@ func (c *Connection) giveUp(err error) error {
 	if c.unfinished() != nil {
 		c.drop()
 	}
-	c.pending = nil // the tags of a cluster that will not come
+	c.pending, c.wants = nil, Wants{} // the tags of a cluster that will not come
 	return firstError(c.endFragment(media.NoTime, false), err)
 }
 
@@ -94,7 +94,7 @@ func (c *Connection) keep(acknowledge bool) error {
 		c.drop()
 		return nil
 	}
-	c.pending = nil
+	c.pending, c.wants = nil, Wants{}
 	return c.hand(media.NoTime, true, acknowledge)
 }
 

@@ -82,6 +82,7 @@ type fragment struct {
 	arrived  time.Time // first byte
 	received time.Time // last byte
 	tags     []media.Tag
+	wants    Wants
 	tracks   []samples // as doc.tracks
 	complete bool      // the cluster has ended; only what follows it is awaited
 
@@ -238,11 +239,43 @@ func same(a, b *media.Track) bool {
 		a.DefaultDuration == b.DefaultDuration && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
 }
 
-// reservedPrefix begins the names of tags that mean something to the service.
+// reservedPrefix begins the names of tags that mean something to the service (docs/reference/service.md,
+// "Tags of fragments").
 const (
-	reservedPrefix = "AWS_KINESISVIDEO_"
-	endOfFragment  = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
+	reservedPrefix  = "AWS_KINESISVIDEO_"
+	endOfFragment   = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
+	notification    = "AWS_KINESISVIDEO_NOTIFICATION"
+	imageGeneration = "AWS_KINESISVIDEO_IMAGE_GENERATION"
+	imagePrefix     = "AWS_KINESISVIDEO_IMAGE_PREFIX"
 )
+
+// Wants is what the producer asks for when a fragment is stored, by reserved tags.
+type Wants struct {
+	Notification bool
+	Images       bool
+	ImagePrefix  string // of the images' names; at most MaxFragmentTagValue bytes
+}
+
+// add takes what a tag, or more of them, ask for.
+func (w *Wants) add(o Wants) {
+	w.Notification, w.Images = w.Notification || o.Notification, w.Images || o.Images
+	if o.ImagePrefix != "" {
+		w.ImagePrefix = o.ImagePrefix
+	}
+}
+
+// wanted is what a reserved tag asks for. Most ask for nothing.
+func wanted(t media.Tag) Wants {
+	switch t.Name {
+	case notification:
+		return Wants{Notification: true}
+	case imageGeneration:
+		return Wants{Images: true}
+	case imagePrefix:
+		return Wants{ImagePrefix: clip(t.Value, api.MaxFragmentTagValue)}
+	}
+	return Wants{}
+}
 
 // addTag adds a tag to those of a fragment, unless it is there already: the SDK repeats persistent tags, and so one may come
 // both in front of a cluster and behind it. The error tells which limit of the service it passes.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/media"
 	"weir/internal/store"
 )
 
@@ -137,8 +138,19 @@ type Options struct {
 	// Hold is asked how long to keep an ERROR acknowledgement back, because producers connect again as soon as they have it.
 	// The body is read on meanwhile. nil: not at all.
 	Hold func(*Error) time.Duration
+	// Event is told of each fragment that is durable now, when reserved tags ask for something. It must
+	// not block. nil: nobody is told.
+	Event func(Event)
 	// Stored is told of each fragment that was stored; one that was stored already does not count. nil: nobody is told.
 	Stored func()
+}
+
+// Event is a fragment of which the producer wants more than that it is kept.
+type Event struct {
+	Wants
+	Stream   store.StreamID
+	Fragment store.FragmentInfo
+	Tags     []media.Tag // of the fragment
 }
 
 func (o Options) withDefaults() Options {
@@ -160,6 +172,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Hold == nil {
 		o.Hold = func(*Error) time.Duration { return 0 }
+	}
+	if o.Event == nil {
+		o.Event = func(Event) {}
 	}
 	if o.Stored == nil {
 		o.Stored = func() {}

@@ -57,9 +57,10 @@ func clip(text string, most int) string {
 }
 
 // keepTag adds a tag to those that wait for their fragment. Reserved names are accepted and not
-// kept.
+// kept; some ask for something.
 func (c *Connection) keepTag(t media.Tag) error {
 	if strings.HasPrefix(t.Name, reservedPrefix) {
+		c.wants.add(wanted(t))
 		return nil
 	}
 	if err := checkTag(t); err != nil {

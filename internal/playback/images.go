@@ -119,6 +119,13 @@ func (s *Service) ForgetImages(id store.StreamID) error {
 	return s.images.Forget(string(id))
 }
 
+// SweepImages deletes images that were kept long enough.
+func (s *Service) SweepImages() {
+	if s.images != nil {
+		s.images.Sweep()
+	}
+}
+
 // momentsOf returns the moments of a page that begins with the moment of the given index, in
 // milliseconds, and whether others follow.
 func momentsOf(in *api.GetImagesInput, first int64) (moments []int64, more bool) {

@@ -2,7 +2,11 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"time"
+
+	"weir/internal/media"
 )
 
 func TestStorageTier(t *testing.T) {
@@ -38,4 +42,81 @@ func TestStorageTier(t *testing.T) {
 	update(was, "HOT").fails(t, 400, "VersionMismatchException", "")
 	s.call("/describeStreamStorageConfiguration", `{"StreamName":"none"}`).
 		fails(t, 404, "ResourceNotFoundException", "")
+}
+
+// sent keeps what would be notified.
+type sent struct {
+	off bool
+	got chan string
+}
+
+func (s *sent) Enabled() bool { return !s.off }
+func (s *sent) Send(sender, url string, body []byte) {
+	s.got <- sender + " " + url + " " + string(body)
+}
+
+// A fragment with the tag is told of when it is stored, with its own tags, as the stream says.
+func TestNotifications(t *testing.T) {
+	t.Parallel()
+	out := &sent{got: make(chan string, 100)}
+	s := newStreamSite(t, func(o *Options) { o.Notifier = out })
+	arn := s.ok("/describeStream", `{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any)["StreamARN"]
+	describe := func() string {
+		t.Helper()
+		a := s.call("/describeNotificationConfiguration", `{"StreamName":"cam1"}`)
+		if a.status != 200 {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+		return a.body
+	}
+	if got := describe(); got != `{"NotificationConfiguration":null}` {
+		t.Errorf("at first %s", got)
+	}
+	start := time.Now().Add(-time.Minute).UnixMilli()
+	c := newCamera(t)
+	shoot := func(at int64, tags ...media.Tag) {
+		t.Helper()
+		p := s.dial("cam1")
+		p.started()
+		c.cluster(start+at, 5, 200)
+		must(t, c.w.WriteTags(tags))
+		p.send(c.endOfFragment().take())
+		p.until(fmt.Sprintf("PERSISTED %d", start+at))
+		p.end()
+		c = newCamera(t)
+	}
+	notify := media.Tag{Name: "AWS_KINESISVIDEO_NOTIFICATION"}
+	shoot(0, notify) // nobody listens
+	const enabled = `{"DestinationConfig":{"Uri":"https://a.example/b"},"Status":"ENABLED"}`
+	s.ok("/updateNotificationConfiguration", `{"StreamName":"cam1","NotificationConfiguration":`+enabled+`}`)
+	if got := describe(); got != `{"NotificationConfiguration":{"Status":"ENABLED","DestinationConfig":{"Uri":"https://a.example/b"}}}` {
+		t.Errorf("then %s", got)
+	}
+	shoot(1000) // does not ask
+	shoot(2000, notify, media.Tag{Name: "who", Value: `a "cat"`})
+	got := <-out.got
+	fragments, _ := s.fragments("cam1", 10)
+	last := fragments[len(fragments)-1]
+	want := fmt.Sprintf(`cam1 https://a.example/b {"StreamArn":%q,"FragmentNumber":%q,`+
+		`"FragmentStartProducerTimestamp":%d,"FragmentStartServerTimestamp":%.0f,"NotificationType":"PERSISTED",`+
+		`"NotificationPayload":{"who":"a \"cat\""}}`, arn, last["FragmentNumber"], start+2000,
+		last["ServerTimestamp"].(float64)*1000)
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for _, change := range []string{strings.Replace(enabled, "ENABLED", "DISABLED", 1), "null"} {
+		s.ok("/updateNotificationConfiguration", `{"StreamName":"cam1","NotificationConfiguration":`+change+`}`)
+	}
+	shoot(3000, notify)
+	if got := describe(); got != `{"NotificationConfiguration":null}` || len(out.got) != 0 {
+		t.Errorf("at last %s", got)
+	}
+
+	s.ok("/createStream", `{"StreamName":"none"}`)
+	s.call("/updateNotificationConfiguration", `{"StreamName":"none","NotificationConfiguration":`+enabled+`}`).
+		fails(t, 400, "NoDataRetentionException", "")
+	out.off = true
+	s.call("/updateNotificationConfiguration", `{"StreamName":"cam1","NotificationConfiguration":`+enabled+`}`).
+		fails(t, 400, "InvalidArgumentException", "--notification-allow")
+	s.call("/describeNotificationConfiguration", `{"StreamName":"other"}`).fails(t, 404, "ResourceNotFoundException", "")
 }

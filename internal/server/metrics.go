@@ -17,6 +17,8 @@ type metrics struct {
 	sent     *prometheus.CounterVec // by operation
 	delayed  prometheus.Counter
 
+	eventsDropped prometheus.Counter
+
 	mu    sync.RWMutex
 	kinds map[answerKind]*answerMetrics // what was asked for so far
 }
@@ -56,7 +58,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Error answers that were held back because the client failed again and again.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed} {
+	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_events_dropped_total",
+		Help: "Fragments whose tags ask for a notification or images and that got neither, " +
+			"because too many waited.",
+	})
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed,
+		m.eventsDropped} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -115,6 +115,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Logger:        p.req.log(),
 		Metrics:       s.ingest.Metrics,
 		Limits:        s.ingest.Limits,
+		Event:         s.event,
 		Stored:        func() { s.penalties.succeeded(penalty) },
 		Hold: func(*ingest.Error) time.Duration {
 			delay := s.penalties.failed(penalty)

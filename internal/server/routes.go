@@ -65,6 +65,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{"UpdateDataRetention", info, call(s.updateDataRetention)},
 		{"DescribeStreamStorageConfiguration", debug, call(s.describeStorage)},
 		{"UpdateStreamStorageConfiguration", info, call(s.updateStorage)},
+		{"DescribeNotificationConfiguration", debug, call(s.describeNotification)},
+		{"UpdateNotificationConfiguration", info, call(s.updateNotification)},
 		{"GetDataEndpoint", debug, call(s.getDataEndpoint)},
 		{"TagStream", info, call(s.tagStream)},
 		{"UntagStream", info, call(s.untagStream)},

@@ -68,6 +68,8 @@ type Options struct {
 	Region   string // of signatures and ARNs
 	Account  string // twelve digits, of ARNs
 
+	Notifier Notifier // nil: there are no notifications
+
 	AdvertiseURL string // what GetDataEndpoint and session URLs start with; empty: the scheme and Host of the request
 	Ingest       Ingest // of PutMedia connections
 
@@ -99,7 +101,9 @@ type Server struct {
 	account   string
 	advertise string // without trailing slash
 
-	ingest Ingest
+	ingest   Ingest
+	notifier Notifier
+	events   chan ingest.Event // of fragments that are stored
 
 	clock        func() time.Time
 	log          *slog.Logger
@@ -132,6 +136,7 @@ func New(o Options) (*Server, error) {
 	advertise := strings.TrimRight(o.AdvertiseURL, "/")
 	s := &Server{
 		store: o.Store, playback: o.Playback, clips: o.Clips, region: o.Region, account: o.Account, advertise: advertise,
+		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout: cmp.Or(o.StopTimeout, DefaultStopTimeout), drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
 		stopping: make(chan struct{}), drained: make(chan struct{}),
@@ -234,6 +239,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 			NextProtos:   []string{"http/1.1"},
 		})
 	}
+	defer inBackground(s.handleEvents)()
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(listener) }()
 	select {

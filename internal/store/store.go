@@ -53,6 +53,7 @@ type Stream struct {
 	KMSKeyID       string            // opaque, may be empty
 	StorageTier    string            // HOT or WARM as the producer asked, may be empty; no effect
 	Tags           map[string]string // never nil when returned by the store
+	Settings       string            // what is configured of it, in the API's own encoding; opaque, may be empty
 	NumberTag      uint64            // random; the low 64 bits of the stream's fragment numbers
 }
 

@@ -1,9 +1,20 @@
 package e2e_test
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
 // sdk calls an operation with the AWS SDK for JavaScript. An error of the service is a member "error".
@@ -29,8 +40,8 @@ func (s *server) control(operation string, input map[string]any) map[string]any 
 // What is configured of a stream, by the AWS SDK for JavaScript.
 func TestConfigurations(t *testing.T) {
 	t.Parallel()
-	needTool(t, "node")
-	s := start(t, "")
+	needTool(t, "node", "ffmpeg")
+	s := start(t, "", "--notification-allow", "127.0.0.1,::1")
 	s.run("weir", "create-stream", "--stream-name", "cam1", "--data-retention-in-hours", "24")
 	info := s.control("DescribeStream", nil)["StreamInfo"].(map[string]any)
 
@@ -44,5 +55,85 @@ func TestConfigurations(t *testing.T) {
 	}
 	if got := s.control("UpdateStreamStorageConfiguration", warm); got["error"] != "VersionMismatchException" {
 		t.Errorf("storage of an old version: %v", got)
+	}
+
+	// A notification of a tagged fragment, to a server of this machine.
+	posts := make(chan *http.Request, 1)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		posts <- r
+	}))
+	defer hook.Close()
+	enabled := map[string]any{"NotificationConfiguration": map[string]any{"Status": "ENABLED",
+		"DestinationConfig": map[string]any{"Uri": hook.URL + "/cam1"}}}
+	if got := s.control("UpdateNotificationConfiguration", enabled); len(got) != 0 {
+		t.Errorf("notifications: %v", got)
+	}
+	if got := s.control("DescribeNotificationConfiguration", nil); fmt.Sprint(got) != fmt.Sprint(enabled) {
+		t.Errorf("notifications are %v", got)
+	}
+	s.sendTagged(t, "AWS_KINESISVIDEO_NOTIFICATION")
+	post := <-posts
+	body, _ := io.ReadAll(post.Body)
+	var message struct {
+		FragmentNumber      string
+		NotificationPayload map[string]string
+	}
+	if err := json.Unmarshal(body, &message); err != nil || len(message.FragmentNumber) != 47 || message.NotificationPayload["who"] != "cat" {
+		t.Errorf("%s: %v", body, err)
+	}
+	text, err := os.ReadFile(filepath.Join(s.Data, "notification-key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := hex.DecodeString(strings.TrimSpace(string(text)))
+	seconds, signature, _ := strings.Cut(strings.TrimPrefix(post.Header.Get("X-Weir-Signature"), "t="), ",v1=")
+	mac := hmac.New(sha256.New, key)
+	mac.Write(append([]byte(seconds+"."), body...))
+	if signature != hex.EncodeToString(mac.Sum(nil)) {
+		t.Errorf("signature %s", post.Header.Get("X-Weir-Signature"))
+	}
+	none := map[string]any{"NotificationConfiguration": nil}
+	if got := s.control("UpdateNotificationConfiguration", none); len(got) != 0 || len(s.control("DescribeNotificationConfiguration", nil)) != 0 {
+		t.Errorf("deleting notifications: %v", got)
+	}
+}
+
+// sendTagged sends a fragment to cam1 that has a reserved tag and one of its own.
+func (s *server) sendTagged(t *testing.T, reserved string) {
+	t.Helper()
+	_, header, units := sdkSource(t, 10, 10)
+	var body []byte
+	body = append(body, header...)
+	simple := func(name, value string) []byte {
+		return element(0x67C8, element(0x45A3, []byte(name)), element(0x4487, []byte(value)))
+	}
+	body = append(body, element(0x1254C367, element(0x7373, simple(reserved, ""), simple("who", "cat")))...)
+	cluster := unsigned(0xE7, uint64(time.Now().Add(-time.Minute).UnixMilli()))
+	for i, unit := range units {
+		block := append([]byte{0x81, byte(i * 40 >> 8), byte(i * 40), 0}, unit...)
+		if i == 0 {
+			block[3] = 0x80
+		}
+		cluster = append(cluster, element(0xA3, block)...)
+	}
+	body = append(body, element(0x1F43B675, cluster)...)
+	p, err := connect(s, "cam1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.conn.Close()
+	if _, err := p.body.Write(append(body, element(0x1254C367, element(0x7373, simple("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")))...)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		a, err := p.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.EventType == "PERSISTED" {
+			return
+		}
 	}
 }

@@ -21,6 +21,7 @@ type streamMeta struct {
 	KMSKeyID       string            `json:"kmsKeyId,omitempty"`
 	StorageTier    string            `json:"storageTier,omitempty"`
 	Tags           map[string]string `json:"tags,omitempty"`
+	Settings       string            `json:"settings,omitempty"`
 	NumberTag      uint64            `json:"numberTag"`
 }
 

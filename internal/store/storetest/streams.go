@@ -15,7 +15,7 @@ const nobody store.StreamID = "0123456789abcdef0123456789abcdef"
 func testStreams(h *harness) {
 	a, err := h.store.CreateStream(h.ctx, store.Stream{
 		Name: "a.1", RetentionHours: 24, DeviceName: "d", MediaType: "video/h264", KMSKeyID: "k",
-		StorageTier: "HOT", Tags: map[string]string{"site": "north"},
+		StorageTier: "HOT", Settings: `{"a":1}`, Tags: map[string]string{"site": "north"},
 	})
 	h.must(err)
 	if !a.ID.Valid() || len(a.Version) != 20 || a.NumberTag == 0 ||

@@ -11,7 +11,7 @@ import (
 )
 
 const streamColumns = `id, name, created_ms, version, retention_hours, device_name, media_type,
-	kms_key_id, storage_tier, tags, number_tag`
+	kms_key_id, storage_tier, settings, tags, number_tag`
 
 // streamRow scans streamColumns.
 type streamRow struct {
@@ -24,7 +24,7 @@ func (r *streamRow) dest() []any {
 	s := &r.s
 	return []any{&s.ID, &s.Name, &s.CreatedMillis, &s.Version, &s.RetentionHours, &s.DeviceName,
 		&s.MediaType, &s.KMSKeyID,
-		&s.StorageTier, &r.tags, &r.tag}
+		&s.StorageTier, &s.Settings, &r.tags, &r.tag}
 }
 
 func (r *streamRow) stream() (store.Stream, error) {
@@ -45,10 +45,10 @@ func (x *SQLite) CreateStream(ctx context.Context, s store.Stream) error {
 	}
 	return x.add(ctx, durable, func(t *tx) error {
 		n, err := t.exec(`INSERT INTO streams (`+streamColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?,
-			?, ?, ?) ON CONFLICT DO NOTHING`,
+			?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			string(s.ID), s.Name, s.CreatedMillis, s.Version, s.RetentionHours, s.DeviceName,
 			s.MediaType, s.KMSKeyID,
-			s.StorageTier, string(tags), int64(s.NumberTag))
+			s.StorageTier, s.Settings, string(tags), int64(s.NumberTag))
 		if err != nil {
 			return err
 		}
@@ -127,9 +127,9 @@ func (x *SQLite) UpdateStream(
 		}
 		_, err = t.exec(`UPDATE streams SET version = ?, retention_hours = ?, device_name = ?,
 			media_type = ?, kms_key_id = ?,
-			storage_tier = ?, tags = ? WHERE id = ?`,
+			storage_tier = ?, settings = ?, tags = ? WHERE id = ?`,
 			s.Version, s.RetentionHours, s.DeviceName, s.MediaType, s.KMSKeyID, s.StorageTier,
-			string(tags), string(id))
+			s.Settings, string(tags), string(id))
 		return err
 	})
 	return s, err

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/ingest"
+	"weir/internal/store"
+)
+
+// maxEvents is how many tagged fragments may wait to be looked at. That takes microseconds, so that
+// it is full when the disk does not answer only.
+const maxEvents = 1024
+
+// Notifier delivers notifications; *webhook.Notifier is one.
+type Notifier interface {
+	Enabled() bool                        // whether they may go anywhere
+	Send(sender, url string, body []byte) // never blocks
+}
+
+// settings are what is configured of a stream, as its row has them, in JSON.
+type settings struct {
+	Notification *api.NotificationConfiguration `json:"notification,omitempty"`
+}
+
+// settingsOf reads the settings of a stream.
+func settingsOf(stream *store.Stream) (s settings, err error) {
+	if stream.Settings == "" {
+		return s, nil
+	}
+	if err := json.Unmarshal([]byte(stream.Settings), &s); err != nil {
+		return s, fmt.Errorf("settings of stream %s: %w", stream.Name, err)
+	}
+	return s, nil
+}
+
+// configure changes the settings of a stream.
+func (s *Server) configure(ctx context.Context, stream *store.Stream,
+	change func(*settings)) error {
+	_, err := s.store.UpdateStream(ctx, stream.ID, "", func(st *store.Stream) error {
+		now, err := settingsOf(st)
+		if err != nil {
+			return err
+		}
+		change(&now)
+		text, err := json.Marshal(now)
+		st.Settings = string(text)
+		return err
+	})
+	return storeError(err)
+}
+
+// event takes a fragment of which the producer wants more than that it is kept. It never blocks.
+func (s *Server) event(e ingest.Event) {
+	select {
+	case s.events <- e:
+	default:
+		s.metrics.eventsDropped.Inc()
+	}
+}
+
+// inBackground does something until the function that it returns is called.
+func inBackground(do func(ctx context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); do(ctx) }()
+	return func() { cancel(); <-ended }
+}
+
+// handleEvents handles events until ctx ends, and deletes images that were kept long enough.
+func (s *Server) handleEvents(ctx context.Context) {
+	sweep := time.NewTicker(time.Minute)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-sweep.C:
+			s.playback.SweepImages()
+		case e := <-s.events:
+			if err := s.handleEvent(ctx, &e); err != nil && ctx.Err() == nil {
+				s.log.Error("event of a fragment", "fragment", e.Fragment.Number, logError, err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Server) handleEvent(ctx context.Context, e *ingest.Event) error {
+	stream, err := s.store.StreamByID(ctx, e.Stream)
+	if err != nil {
+		return err
+	}
+	configured, err := settingsOf(&stream)
+	if err != nil {
+		return err
+	}
+	if c := configured.Notification; e.Notification && s.notifier != nil && c != nil &&
+		c.Status == api.StatusEnabled {
+		body, err := json.Marshal(s.notification(&stream, e))
+		if err != nil {
+			return err
+		}
+		s.notifier.Send(stream.Name, c.DestinationConfig.Uri, body)
+	}
+	return nil
+}
+
+// notification is the body of a notification: the service's message in SNS
+// (docs/reference/service.md, "Notifications").
+type notification struct {
+	StreamArn                      string
+	FragmentNumber                 string
+	FragmentStartProducerTimestamp int64 // milliseconds since the Unix epoch
+	FragmentStartServerTimestamp   int64
+	NotificationType               string            // PERSISTED
+	NotificationPayload            map[string]string // the fragment's own tags
+}
+
+func (s *Server) notification(stream *store.Stream, e *ingest.Event) *notification {
+	n := &notification{
+		StreamArn: s.arn(stream), FragmentNumber: stream.FormatNumber(e.Fragment.Number),
+		FragmentStartProducerTimestamp: e.Fragment.ProducerTimestamp,
+		FragmentStartServerTimestamp:   e.Fragment.ServerTimestamp,
+		NotificationType:               "PERSISTED", NotificationPayload: map[string]string{},
+	}
+	for _, t := range e.Tags {
+		n.NotificationPayload[t.Name] = t.Value
+	}
+	return n
+}
