@@ -100,6 +100,60 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 	}
 }
 
+// BenchmarkDASHManifest measures the same of a manifest of two tracks.
+func BenchmarkDASHManifest(b *testing.B) {
+	fake := newFakeStore(time.UnixMilli(1_700_000_000_123))
+	stream := fake.create("camera", 24)
+	cam := newCamera(fake, stream, videoTrack(), audioTrack())
+	const n = 1800
+	for range n {
+		cam.send()
+	}
+	fixed := &fixedStore{fakeStore: fake}
+	process := func() *Service {
+		return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(), Clock: fake.clock})
+	}
+	in := &api.GetDASHStreamingSessionURLInput{Expires: 43_200, MaxManifestFragmentResults: n,
+		DisplayFragmentTimestamp: api.DisplayTimestampAlways}
+	in.StreamName = stream.Name
+	token, err := process().OpenDASH(b.Context(), stream, in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	get := func(s *Service) {
+		text, err := s.DASHManifest(b.Context(), token)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(int64(len(text.Text)))
+	}
+	b.Run("1800/first", func(b *testing.B) {
+		for b.Loop() {
+			get(process())
+		}
+	})
+	s := process()
+	get(s)
+	b.Run("1800/same", func(b *testing.B) {
+		for b.Loop() {
+			get(s)
+		}
+	})
+	b.Run("1800/reload", func(b *testing.B) {
+		i := cam.info(cam.number)
+		i.Sequence = s.views.get(openID(b, token), math.MaxInt64).state.Cursor
+		for b.Loop() {
+			i.Number += 1 << 12
+			i.Sequence++
+			for j := range i.Spans { // it goes on
+				i.Spans[j].BaseDecodeTime += i.Spans[j].Duration
+			}
+			fixed.next = append(fixed.next, i)
+			get(s)
+		}
+	})
+}
+
 func openID(b *testing.B, token string) string {
 	claims, err := longTokens{}.Open(token)
 	if err != nil {

@@ -73,7 +73,8 @@ func (r *rig) dash() *api.GetDASHStreamingSessionURLInput {
 }
 
 // dashRange asks for a recording or a replay by the producer's clock; no end when it is 0.
-func (r *rig) dashRange(mode api.PlaybackMode, start, end int64) *api.GetDASHStreamingSessionURLInput {
+func (r *rig) dashRange(mode api.PlaybackMode, start, end int64,
+) *api.GetDASHStreamingSessionURLInput {
 	in := r.dash()
 	in.PlaybackMode = mode
 	in.DASHFragmentSelector = r.replay(api.SelectorProducerTimestamp, start, end).HLSFragmentSelector
@@ -89,46 +90,45 @@ func (r *rig) openDASH(in *api.GetDASHStreamingSessionURLInput) string {
 	return token
 }
 
-func (r *rig) manifest(s *Service, token string) (*mpd, string) {
+func (r *rig) manifest(s *Service, token string) string {
 	r.Helper()
 	text, err := s.DASHManifest(r.Context(), token)
 	if err != nil {
 		r.Fatal(err)
 	}
-	m := &mpd{}
-	if err := xml.Unmarshal(text.Text, m); err != nil {
-		r.Fatalf("%v\n%s", err, text.Text)
-	}
-	return m, string(text.Text)
+	return string(text.Text)
 }
 
 // mpdWatch reads manifests as a player that follows a session, and holds each to those before.
 type mpdWatch struct {
-	*rig
+	*testing.T
 	start    time.Time
 	publish  time.Time
 	text     string
 	periods  map[string]string // by ID: what never changes
 	segments map[string]string // by track and number: where and what
-	ended    bool
+	ended    string            // how long the presentation is, when it is over
 }
 
-func (r *rig) watchDASH() *mpdWatch {
-	return &mpdWatch{rig: r, periods: map[string]string{}, segments: map[string]string{}}
+func watchDASH(t *testing.T) *mpdWatch {
+	return &mpdWatch{T: t, periods: map[string]string{}, segments: map[string]string{}}
 }
 
 func (w *mpdWatch) constant(known map[string]string, key, value string) {
 	w.Helper()
 	if old, ok := known[key]; ok && old != value {
-		w.Errorf("%s was %s, and is %s now\n%s\nbefore:\n%s", key, old, value, w.text, w.text)
+		w.Errorf("%s was %s, and is %s now\n%s", key, old, value, w.text)
 	}
 	known[key] = value
 }
 
 // read checks a manifest by itself and with those before it.
-func (w *mpdWatch) read(s *Service, token string) *mpd {
+func (w *mpdWatch) read(text string) *mpd {
 	w.Helper()
-	m, text := w.manifest(s, token)
+	m := &mpd{}
+	if err := xml.Unmarshal([]byte(text), m); err != nil {
+		w.Fatalf("%v\n%s", err, text)
+	}
 	if w.start.IsZero() {
 		w.start = m.AvailabilityStartTime
 	}
@@ -138,11 +138,11 @@ func (w *mpdWatch) read(s *Service, token string) *mpd {
 	if m.PublishTime.Before(w.publish) {
 		w.Errorf("published at %v, and before at %v", m.PublishTime, w.publish)
 	}
-	if w.ended && text != w.text {
-		w.Errorf("the session had ended, and went on:\n%s", text)
+	if w.ended != "" && m.MediaPresentationDuration != w.ended {
+		w.Errorf("the session had ended after %s, and is %s now", w.ended, text)
 	}
-	w.publish, w.text, w.ended = m.PublishTime, text, m.Type == "static"
-	if w.ended != (m.MediaPresentationDuration != "") || w.ended == (m.MinimumUpdatePeriod != "") {
+	w.publish, w.text, w.ended = m.PublishTime, text, m.MediaPresentationDuration
+	if over := m.Type == "static"; over != (w.ended != "") || over == (m.MinimumUpdatePeriod != "") {
 		w.Errorf("%s with duration %q and update period %q", m.Type, m.MediaPresentationDuration,
 			m.MinimumUpdatePeriod)
 	}
@@ -167,7 +167,8 @@ func (w *mpdWatch) read(s *Service, token string) *mpd {
 			end := int64(math.MinInt64)
 			for i, e := range t.S {
 				at := start + float64(e.T-t.Offset)/float64(t.Timescale)
-				if e.T < end || e.D < 1 || at < start-0.001 || at < ends[track]-0.051 && ends[track] != 0 {
+				back := ends[track] != 0 && at < ends[track]-0.051
+				if e.T < end || e.D < 1 || at < start-0.001 || back {
 					w.Errorf("track %d: segment %d is at %v for %d ticks, after %v and %d\n%s", track,
 						t.StartNumber+i, at, e.D, ends[track], end, text)
 				}
@@ -179,7 +180,7 @@ func (w *mpdWatch) read(s *Service, token string) *mpd {
 			next[track] = t.StartNumber + len(t.S)
 		}
 	}
-	if w.ended {
+	if w.ended != "" {
 		for track, end := range ends {
 			if d := seconds(w.T, m.MediaPresentationDuration); end > d+0.0001 {
 				w.Errorf("track %d ends at %v, the presentation at %v", track, end, d)
@@ -240,10 +241,11 @@ func TestDASHRecording(t *testing.T) {
 		sent = append(sent, r.camera.sendMedia())
 	}
 	in := r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.clock)
-	in.DisplayFragmentNumber, in.DisplayFragmentTimestamp = api.DisplayNumberAlways, api.DisplayTimestampAlways
+	in.DisplayFragmentNumber = api.DisplayNumberAlways
+	in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
 	token := r.openDASH(in)
-	w := r.watchDASH()
-	m := w.read(r.service, token)
+	w := watchDASH(t)
+	m := w.read(r.manifest(r.service, token))
 	w.fetch(r.service, token, m)
 	if len(m.Period) != 1 || len(m.Period[0].AdaptationSet) != 2 || m.Type != "static" {
 		t.Fatalf("not one static period of two tracks:\n%s", w.text)
@@ -258,30 +260,28 @@ func TestDASHRecording(t *testing.T) {
 			t.Errorf("S %d is %+v, want %s of %d", i, e, want, sent[i].Number)
 		}
 		// True times: those of the producer, across the gap.
-		if got := w.start.UnixMilli() + timeline.Rescale(e.T, 90_000, 1000); got != sent[i].ProducerTimestamp {
+		got := w.start.UnixMilli() + timeline.Rescale(e.T, 90_000, 1000)
+		if got != sent[i].ProducerTimestamp {
 			t.Errorf("segment %d is at %d, want %d", i, got, sent[i].ProducerTimestamp)
 		}
 	}
-	if again := r.watchDASH().read(r.another(), token); again == nil || w.text != text(r, token) {
+	if r.manifest(r.another(), token) != w.text {
 		t.Error("another process has another manifest")
 	}
 
 	in = r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.clock)
 	in.MaxManifestFragmentResults = 2
 	token = r.openDASH(in)
-	m = w.rig.watchDASH().read(r.service, token)
-	if n := len(m.Period[0].AdaptationSet[0].SegmentTemplate.S); n != 2 || strings.Contains(text(r, token), "kvs:") {
-		t.Errorf("%d segments, want 2 without numbers and times\n%s", n, text(r, token))
+	text := r.manifest(r.service, token)
+	m = watchDASH(t).read(text)
+	if n := len(m.Period[0].AdaptationSet[0].SegmentTemplate.S); n != 2 ||
+		strings.Contains(text, "kvs:") {
+		t.Errorf("%d segments, want 2 without numbers and times\n%s", n, text)
 	}
 	for _, ref := range []DASHSegmentRef{{1, 0}, {1, 3}, {3, 1}} {
 		_, err := r.service.DASHSegment(t.Context(), token, ref)
 		wantError(t, err, api.ResourceNotFoundException, "")
 	}
-}
-
-func text(r *rig, token string) string {
-	_, text := r.manifest(r.another(), token)
-	return text
 }
 
 // A token opens one format.

@@ -67,6 +67,8 @@ type history struct {
 	created    int64                // commit sequence at creation
 	stored     []store.FragmentInfo // in commit order
 	checks     map[int]*rfc         // by track
+	dash       string               // token of a DASH session of the same fragments
+	watch      *mpdWatch
 }
 
 func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
@@ -176,6 +178,13 @@ func (h *history) open() {
 	for _, track := range m.Tracks {
 		h.checks[track.Number] = newRFC(h.T)
 	}
+	dash := &api.GetDASHStreamingSessionURLInput{StreamRef: in.StreamRef, Expires: 43200,
+		PlaybackMode: in.PlaybackMode, DASHFragmentSelector: in.HLSFragmentSelector,
+		MaxManifestFragmentResults: m.Max, DisplayFragmentNumber: api.DisplayNumberAlways}
+	if h.dash, err = h.services[0].OpenDASH(h.Context(), h.stream, dash); err != nil {
+		h.Fatal(err)
+	}
+	h.watch = watchDASH(h.T)
 }
 
 // chooseRange makes the session one of LIVE_REPLAY.
@@ -239,6 +248,72 @@ func (h *history) run() {
 		h.model.Run()
 		for _, track := range h.model.Tracks {
 			h.poll(n, track)
+		}
+		if h.chance(50) {
+			h.pollDASH(n)
+		}
+	}
+}
+
+// pollDASH asks the services for the manifest, which lists what the playlists do.
+func (h *history) pollDASH(n int) {
+	h.Helper()
+	lists := map[int]*timelinetest.Listing{}
+	for _, track := range h.model.Tracks {
+		lists[track.Number] = h.model.Listing(track, h.camera.Now,
+			h.camera.Now-time.Hour.Milliseconds())
+	}
+	for i, s := range h.services {
+		if h.chance(30) {
+			continue
+		}
+		got, err := s.DASHManifest(h.Context(), h.dash)
+		if err != nil {
+			for track, l := range lists {
+				if l != nil && len(l.Segments) > 0 {
+					h.Fatalf("poll %d of service %d: %v, with segments of track %d", n, i, err, track)
+				}
+			}
+			continue
+		}
+		if h.chance(30) {
+			wantZipped(h.T, got)
+		}
+		m := h.watch.read(textOf(got))
+		if lists[h.model.Tracks[0].Number] == nil {
+			h.Fatalf("poll %d of service %d: nothing is listed, but\n%s", n, i, got.Text)
+		}
+		if m.Type == "dynamic" == lists[h.model.Tracks[0].Number].Over {
+			h.Errorf("poll %d: %s, and the playlist's end is %v", n, m.Type, !(m.Type == "static"))
+		}
+		listed := map[int][]string{}
+		first := map[int]int{}
+		for _, p := range m.Period {
+			for _, a := range p.AdaptationSet {
+				track := a.Representation.ID
+				if listed[track] == nil {
+					first[track] = a.SegmentTemplate.StartNumber
+				}
+				for _, e := range a.SegmentTemplate.S {
+					listed[track] = append(listed[track], e.FN)
+				}
+			}
+		}
+		for track, l := range lists {
+			var want []string
+			for j := range l.Segments {
+				want = append(want, h.stream.FormatNumber(l.Segments[j].Number))
+			}
+			// It is asked for less often, and so may have lost more commits.
+			if !slices.Equal(listed[track], want) ||
+				len(want) > 0 && first[track] < l.MediaSequence+1 {
+				h.Fatalf("poll %d of service %d, track %d: lists %d from %d on, want %d from %d\n%s",
+					n, i, track, len(listed[track]), first[track], len(want), l.MediaSequence+1,
+					got.Text)
+			}
+		}
+		if h.Failed() {
+			h.Fatalf("poll %d of service %d:\n%s", n, i, got.Text)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (t *State) settle(r *Rules, f *piece, e *Entry, resets, breaks bool) {
 		e.Begin[i] = max(tfdt, t.until[i])
 		e.Ticks[i] = max(1, tfdt+span.Duration-e.Begin[i])
 		t.until[i] = e.Begin[i] + e.Ticks[i]
-		end := Rescale(span.BaseDecodeTime+span.Duration, scale, 1000) - r.Origin
+		end := -Rescale(-span.BaseDecodeTime-span.Duration, scale, 1000) - r.Origin // rounded up
 		t.presented = max(t.presented, period.Start+end-period.Media)
 	}
 }
