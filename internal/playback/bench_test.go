@@ -111,7 +111,8 @@ func BenchmarkDASHManifest(b *testing.B) {
 	}
 	fixed := &fixedStore{fakeStore: fake}
 	process := func() *Service {
-		return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(), Clock: fake.clock})
+		return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(),
+			Clock: fake.clock})
 	}
 	in := &api.GetDASHStreamingSessionURLInput{Expires: 43_200, MaxManifestFragmentResults: n,
 		DisplayFragmentTimestamp: api.DisplayTimestampAlways}

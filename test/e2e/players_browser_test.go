@@ -54,7 +54,8 @@ func startBrowser(t *testing.T) *browser {
 		http.ServeFile(w, r, filepath.Join("players", "page.html"))
 	})
 	for _, script := range []string{"hls.js/dist/hls.min.js",
-		"shaka-player/dist/shaka-player.compiled.js", "video.js/dist/video.min.js"} {
+		"shaka-player/dist/shaka-player.compiled.js", "video.js/dist/video.min.js",
+		"dashjs/dist/modern/umd/dash.all.min.js"} {
 		path := filepath.Join("..", "..", "node_modules", filepath.FromSlash(script))
 		if _, err := os.Stat(path); err != nil {
 			missing(t, script+" is not installed; `npm ci` installs it")

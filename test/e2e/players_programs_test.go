@@ -33,8 +33,10 @@ func programs(t *testing.T) []player {
 					length = []string{"-t", strconv.Itoa(liveSeconds)}
 				}
 				if c.codec.video != "" {
+					// In the time base of the source: a frame at the time of the one before it goes.
 					args = append(append(args, length...), "-map", "0:v:0", "-fps_mode",
-						"passthrough", "-pix_fmt", "gray", "-f", "rawvideo", video)
+						"passthrough", "-enc_time_base", "-1", "-pix_fmt", "gray", "-f", "rawvideo",
+						video)
 				}
 				if c.codec.audio != "" {
 					args = append(append(args, length...), "-map", "0:a:0", "-ac", "1", "-f",

@@ -92,15 +92,23 @@ func (n numbered) camera(t *testing.T, s *server, begin time.Time) {
 // sessionArgs asks weir for a session: LIVE, or the fragments that begin in the first
 // recordedSeconds.
 func (c playCase) sessionArgs(begin time.Time) []string {
+	within := selector("PRODUCER_TIMESTAMP", begin,
+		begin.Add(recordedSeconds*time.Second-time.Second/numberedRate))
+	if c.container == "DASH" {
+		args := []string{"get-dash-streaming-session-url", "--stream-name", c.codec.stream(),
+			"--playback-mode", c.mode}
+		if c.mode == "ON_DEMAND" {
+			args = append(args, "--dash-fragment-selector", within)
+		}
+		return args
+	}
 	args := []string{"get-hls-streaming-session-url", "--stream-name", c.codec.stream(),
 		"--playback-mode", c.mode, "--container-format", c.container}
 	if !c.always {
 		args = append(args, "--discontinuity-mode", "ON_DISCONTINUITY")
 	}
 	if c.mode == "ON_DEMAND" {
-		args = append(args, "--hls-fragment-selector",
-			selector("PRODUCER_TIMESTAMP", begin,
-				begin.Add(recordedSeconds*time.Second-time.Second/numberedRate)))
+		args = append(args, "--hls-fragment-selector", within)
 	}
 	return args
 }
