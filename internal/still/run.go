@@ -98,14 +98,11 @@ func (d *Decoder) Run(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
-	own := d.sandbox()
+	isolated := d.sandbox()
 	limited, cancel := context.WithTimeoutCause(ctx, d.limits.Time, ErrTime)
 	defer cancel()
 
-	// A process is killed with the thread that started it (sandbox_linux.go).
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := d.command(limited, path, own, j.arguments()...)
+	cmd := d.command(limited, path, isolated.alone, j.arguments()...)
 	var said complaint
 	cmd.Stderr = &said
 	in, err := cmd.StdinPipe()
@@ -116,7 +113,8 @@ func (d *Decoder) Run(ctx context.Context, j *Job) error {
 	if err != nil {
 		return fmt.Errorf("start ffmpeg: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
+	wait, err := start(cmd, isolated.confined)
+	if err != nil {
 		return fmt.Errorf("start ffmpeg: %w", err)
 	}
 	err = restrict(cmd.Process.Pid, d.limits)
@@ -137,7 +135,7 @@ func (d *Decoder) Run(ctx context.Context, j *Job) error {
 	}()
 	readErr := d.read(out, j)
 	cancel() // what comes now is not wanted
-	fed, waited := <-written, cmd.Wait()
+	fed, waited := <-written, wait()
 	switch {
 	case err != nil:
 		return fmt.Errorf("limit ffmpeg: %w", err)
@@ -163,6 +161,28 @@ func (d *Decoder) command(ctx context.Context, path string, own bool, args ...st
 	cmd.SysProcAttr = attributes(own)
 	cmd.WaitDelay = time.Second // for the pipes of a process that was killed
 	return cmd
+}
+
+// start starts a process on a thread that is its own: the process is confined as its thread is, and
+// killed when its thread ends (sandbox_linux.go). wait must be called once.
+func start(cmd *exec.Cmd, confined bool) (wait func() error, err error) {
+	started, wanted, ended := make(chan error), make(chan struct{}), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this function
+		if confined {
+			cmd.Err = confine(cmd.Path) // Start returns it, and closes the pipes
+		}
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			<-wanted
+			ended <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return func() error { close(wanted); return <-ended }, nil
 }
 
 // read takes the images off the output, until all have come.

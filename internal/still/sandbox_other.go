@@ -8,6 +8,8 @@ import "syscall"
 // protocols.
 func attributes(bool) *syscall.SysProcAttr { return nil }
 
-func (d *Decoder) trySandbox() bool { return false }
+func (d *Decoder) trySandbox() isolation { return isolation{} }
+
+func confine(string) error { return nil }
 
 func restrict(int, Limits) error { return nil }

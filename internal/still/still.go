@@ -62,7 +62,13 @@ type Decoder struct {
 	log     *slog.Logger
 	slots   chan struct{}
 	waiting chan struct{}
-	sandbox func() bool // whether processes can have namespaces of their own
+	sandbox func() isolation // of processes, as far as the kernel can
+}
+
+// isolation is what keeps a process from the rest of the machine, beside its limits.
+type isolation struct {
+	alone    bool // in namespaces of its own
+	confined bool // to the files of its program
 }
 
 // NewDecoder makes a Decoder of a program, a path or a name that is looked for in PATH. It need not

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,10 +27,10 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-// answer is Matroska with an image of each second.
+// answer is a command that writes Matroska with an image of each second. It has no file, which would
+// not be within reach.
 func answer(t *testing.T, seconds ...int64) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "answer.mkv")
 	var b bytes.Buffer
 	w := mkv.NewWriter(&b)
 	must(t, w.WriteHeader(mkv.Header{Tracks: imageTracks}))
@@ -36,8 +38,12 @@ func answer(t *testing.T, seconds ...int64) string {
 		must(t, w.WriteCluster(s*1000))
 		must(t, w.WriteFrame(1, s*1000, true, []byte{'#', byte('0' + s)}))
 	}
-	must(t, os.WriteFile(path, b.Bytes(), 0o600))
-	return path
+	var command strings.Builder
+	command.WriteString("printf '")
+	for _, c := range b.Bytes() {
+		fmt.Fprintf(&command, "\\%03o", c)
+	}
+	return command.String() + "'"
 }
 
 func must(t *testing.T, err error) {
@@ -65,9 +71,9 @@ func TestRun(t *testing.T) {
 		failed  error
 		says    string
 	}{
-		"all":           {"cat >/dev/null; cat " + answer(t, 1, 3), "#1#3", nil, ""},
-		"one too few":   {"cat " + answer(t, 1), "#1", ErrMedia, "1 of 2 images"},
-		"another frame": {"cat " + answer(t, 1, 2), "#1", ErrMedia, "no image of frame 3"},
+		"all":           {"cat >/dev/null; " + answer(t, 1, 3), "#1#3", nil, ""},
+		"one too few":   {answer(t, 1), "#1", ErrMedia, "1 of 2 images"},
+		"another frame": {answer(t, 1, 2), "#1", ErrMedia, "no image of frame 3"},
 		"no Matroska":   {"head -c 100000 /dev/zero", "", ErrMedia, "2 of 2 images"},
 		"an error":      {"echo broken >&2; exit 1", "", ErrMedia, "broken"},
 		"a long error":  {"head -c 10000000 /dev/zero >&2; exit 1", "", ErrMedia, "exit status 1"},
@@ -99,7 +105,7 @@ func TestLimits(t *testing.T) {
 		"processor": {"while :; do :; done", Limits{Time: 2 * time.Second}, "longer"},
 		"clock":     {"sleep 1000", Limits{Time: time.Second}, "longer"},
 		"files":     {"trap '' XFSZ; echo x >" + file, Limits{}, ""},
-		"image":     {"cat " + answer(t, 1, 3), Limits{Image: 1}, "more than the limit"},
+		"image":     {answer(t, 1, 3), Limits{Image: 1}, "more than the limit"},
 	} {
 		_, err := run(t, NewDecoder(script(t, "read x\n"+c.program), c.limits, nil), strings.NewReader("\n"))
 		if !errors.Is(err, ErrMedia) || !strings.Contains(err.Error(), c.says) {
@@ -109,14 +115,49 @@ func TestLimits(t *testing.T) {
 	if data, err := os.ReadFile(file); err == nil && len(data) > 0 {
 		t.Errorf("it wrote %q", data)
 	}
-	d := NewDecoder(script(t, "read x; cat /proc/net/dev >&2; echo pid:$$ >&2; exit 1"), Limits{}, nil)
-	if !d.sandbox() {
-		t.Log("the kernel gives no namespaces")
-		return
+}
+
+// What takes ffmpeg over reaches no file of the server's, no network and no other process, each by
+// every means that the kernel has for it.
+func TestSandbox(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux confines processes")
 	}
-	_, err := run(t, d, strings.NewReader("\n"))
-	if text := err.Error(); strings.Count(text, ":")-strings.Count(text, "lo:") > 4 || !strings.Contains(text, "pid:1") {
-		t.Errorf("it sees the network, or other processes: %v", err)
+	secret := filepath.Join(t.TempDir(), "credentials")
+	must(t, os.WriteFile(secret, []byte("secret"), 0o600))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	dial := "bash -c 'echo >/dev/tcp/127.0.0.1/" + port + "' && echo connected >&2"
+	for name, c := range map[string]struct {
+		isolation
+		program     string
+		has, hasNot string
+	}{
+		"files":       {isolation{confined: true}, "cat " + secret + " >&2", "", "secret"},
+		"directories": {isolation{confined: true}, "ls " + filepath.Dir(secret) + " >&2", "", "credentials\n"},
+		"deleting":    {isolation{confined: true}, "rm " + secret + " && echo deleted >&2", "", "deleted"},
+		"its server":  {isolation{confined: true}, "cat /proc/$PPID/environ >&2", "denied", "PATH"},
+		"TCP":         {isolation{confined: true}, dial, "", "connected"},
+		"network":     {isolation{alone: true}, dial, "", "connected"},
+		"processes":   {isolation{alone: true}, "echo pid:$$ >&2", "pid:1\n", ""},
+		"user":        {isolation{alone: true}, "echo uid:$(id -u) >&2", "uid:65534\n", ""},
+	} {
+		d := NewDecoder(script(t, "read x\n"+c.program+"; echo end >&2; exit 1"), Limits{}, nil)
+		can := d.sandbox()
+		if c.alone && !can.alone || c.confined && !can.confined {
+			t.Logf("%s: not on this kernel", name)
+			continue
+		}
+		d.sandbox = func() isolation { return c.isolation }
+		_, err := run(t, d, strings.NewReader("\n"))
+		text := fmt.Sprint(err) + "\n"
+		if !strings.Contains(text, "end\n") || !strings.Contains(text, c.has) ||
+			c.hasNot != "" && strings.Contains(text, c.hasNot) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -124,7 +165,7 @@ func TestLimits(t *testing.T) {
 func TestErrorsOfTheJob(t *testing.T) {
 	t.Parallel()
 	mine := errors.New("mine")
-	d := NewDecoder(script(t, "cat "+answer(t, 1, 3)+"; sleep 1000"), Limits{}, nil)
+	d := NewDecoder(script(t, answer(t, 1, 3)+"; sleep 1000"), Limits{}, nil)
 	write := func(io.Writer) error { return nil }
 	err := d.Run(t.Context(), &Job{Spec: Spec{PNG: true}, Frames: []int{1}, Write: write, Made: func(int, []byte) error { return mine }})
 	if !errors.Is(err, mine) {
