@@ -206,8 +206,9 @@ func TestAnswersLookLikeTheAWSCLIs(t *testing.T) {
     "HLSStreamingSessionURL": "http://x/?a=1&b=2"
 }
 `,
-		"tag-stream --stream-name c --tags a=b":                                        "",
-		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL": "\"http://x/?a=1&b=2\"\n",
+		"tag-stream --stream-name c --tags a=b": "",
+		"get-hls-streaming-session-url --stream-name c --query " +
+			"HLSStreamingSessionURL": "\"http://x/?a=1&b=2\"\n",
 		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL --output " +
 			"text": "http://x/?a=1&b=2\n",
 		"get-hls-streaming-session-url --stream-name c --query HLSStreamingSessionURL --output " +

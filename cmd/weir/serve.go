@@ -350,7 +350,8 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = c.MediaConnections, c.MediaCalls
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
 		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},
-		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache), Logger: logger})
+		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache),
+		Logger: logger})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,7 +28,8 @@ func configurationCases() []inputCase {
 		{update, `{` + ref + `}`, wantValidation(violation{"null", "currentVersion", notNull},
 			violation{"null", "streamStorageConfiguration", notNull})},
 		{update, `{` + ref + `,"CurrentVersion":"v1","StreamStorageConfiguration":{}}`,
-			wantValidation(violation{"null", "streamStorageConfiguration.defaultStorageTier", notNull})},
+			wantValidation(violation{"null", "streamStorageConfiguration.defaultStorageTier",
+				notNull})},
 		{update, `{` + ref + `,"CurrentVersion":"v1","StreamStorageConfiguration":` +
 			`{"DefaultStorageTier":"COLD"}}`, wantValidation(violation{"'COLD'",
 			"streamStorageConfiguration.defaultStorageTier",

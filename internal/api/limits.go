@@ -52,8 +52,9 @@ const (
 	MaxBodyBytes = 256 << 10
 
 	// Connections and requests that nobody has vouched for yet.
-	// Weir: the header section of a request, as large as nginx takes by default; SigV4 with a long session
-	// token stays below 8 KiB
+
+	// Weir: the header section of a request, as large as nginx takes by default; SigV4 with a long
+	// session token stays below 8 KiB
 	MaxHeaderBytes = 32 << 10
 	// Weir: of a request, outside of the budgets below; net/http has a buffer of this size for each
 	// connection anyway

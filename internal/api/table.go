@@ -131,7 +131,8 @@ var operations = slices.Concat([]*Operation{
 	},
 	{
 		Name: "DescribeStream", Path: "/describeStream", Doc: "Describe a stream.",
-		Example:  "weir describe-stream --stream-name cam1 --query StreamInfo.Version --output text",
+		Example: "weir describe-stream --stream-name cam1 --query StreamInfo.Version " +
+			"--output text",
 		Input:    structure("DescribeStreamInput", memberStreamName, memberStreamARN),
 		Output:   structure("DescribeStreamOutput", optional("StreamInfo", shapeStreamInfo, "")),
 		NewInput: func() Input { return new(DescribeStreamInput) },

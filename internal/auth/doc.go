@@ -12,13 +12,14 @@
 //   - net/http removes Host and Transfer-Encoding from the header map; the Verifier puts them back.
 //     The C producers sign the connection and transfer-encoding headers of PutMedia. Both describe
 //     one hop only. HTTP/2 has neither, and proxies change them. So if a request does not verify
-//     with the values received, the Verifier tries those that producers sign: keep-alive and chunked.
+//     with the values received, the Verifier tries those that producers sign: keep-alive and
+//     chunked.
 //   - For JSON calls the payload hash is that of the body. The body of PutMedia has not ended when
-//     the request is checked, so its hash is that of the empty string (C, C++, Python) or the literal
-//     UNSIGNED-PAYLOAD (Java, which adds the x-amz-content-sha256 header after signing).
+//     the request is checked, so its hash is that of the empty string (C, C++, Python) or the
+//     literal UNSIGNED-PAYLOAD (Java, which adds the x-amz-content-sha256 header after signing).
 //   - The key is derived for whatever region the credential scope names, unless
-//     Verifier.StrictRegion is set: clients guess the region from the host name, and guess wrong for
-//     an IP address. The service must be Verifier.Service.
+//     Verifier.StrictRegion is set: clients guess the region from the host name, and guess wrong
+//     for an IP address. The service must be Verifier.Service.
 //   - x-amz-security-token may be signed or not. It must be the session token that the key has in
 //     the key file; for keys without one it is ignored.
 //

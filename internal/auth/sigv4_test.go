@@ -132,7 +132,8 @@ const javaPutMedia = "POST /putMedia HTTP/1.1\r\n" +
 	"Host: 127.0.0.1\r\n" +
 	"Authorization: AWS4-HMAC-SHA256 Credential=" + testScope +
 	", SignedHeaders=connection;host;transfer-encoding;user-agent;" +
-	"x-amz-date;x-amzn-fragment-timecode-type;x-amzn-producer-start-timestamp;x-amzn-stream-name, " +
+	"x-amz-date;x-amzn-fragment-timecode-type;x-amzn-producer-start-timestamp;" +
+	"x-amzn-stream-name, " +
 	"Signature=2920d603ab2afb55bb6901965049ce0cf6428b43bd5e66b9c0675d58e7382bcb\r\n" +
 	"X-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n" +
 	"Connection: keep-alive\r\n" +
@@ -197,7 +198,8 @@ func TestVerifyProducers(t *testing.T) {
 				"Host: weir.example\r\n\r\n", []byte{}},
 		"botocore presigned, own query, token": {
 			"POST /getHLSStreamingSessionURL?x=y&X-Amz-Algorithm=AWS4-HMAC-SHA256&" +
-				"X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fus-west-2%2Fkinesisvideo%2Faws4_request&" +
+				"X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fus-west-2%2F" +
+				"kinesisvideo%2Faws4_request&" +
 				"X-Amz-Date=20261122T144159Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&" +
 				"X-Amz-Security-Token=Session%2FToken%2B2%3D%3D&" +
 				"X-Amz-Signature=754bb2ee47118d199bbb9f7006770633a7cd75e6ffd0" +
@@ -230,7 +232,8 @@ func TestVerifyHTTP2(t *testing.T) {
 func TestSessionToken(t *testing.T) {
 	keys, err := ParseCredentials(
 		[]byte("[static]\naws_access_key_id=STATIC\naws_secret_access_key=s\n" +
-			"[temporary]\naws_access_key_id=TEMPORARY\naws_secret_access_key=t\naws_session_token=" + testToken + "\n"))
+			"[temporary]\naws_access_key_id=TEMPORARY\naws_secret_access_key=t\n" +
+			"aws_session_token=" + testToken + "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

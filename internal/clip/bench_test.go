@@ -44,7 +44,8 @@ func newDay() *day {
 		d.frames[0] = append(d.frames[0], f)
 	}
 	for i := range 93 {
-		d.frames[1] = append(d.frames[1], media.Frame{Duration: 1024, Size: uint32(300 + i), Key: true})
+		d.frames[1] = append(d.frames[1],
+			media.Frame{Duration: 1024, Size: uint32(300 + i), Key: true})
 	}
 	d.frames[1] = append(d.frames[1], media.Frame{Duration: 768, Size: 300, Key: true})
 	d.spans = store.SpansOf(d.fragment(1))
@@ -186,8 +187,9 @@ func BenchmarkHundred(b *testing.B) {
 				errs := make(chan error)
 				for i := range int64(100) {
 					go func() {
-						c, err := s.Open(b.Context(), d.stream, Request{Selector: store.ServerTimestamp,
-							Start: base + i*dayMillis, End: base + i*dayMillis + length})
+						c, err := s.Open(b.Context(), d.stream,
+							Request{Selector: store.ServerTimestamp,
+								Start: base + i*dayMillis, End: base + i*dayMillis + length})
 						if err == nil {
 							err = c.WriteRange(b.Context(), io.Discard, 0, min(c.Size(), 64<<20))
 							p.look()

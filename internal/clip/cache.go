@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// memoryHeader is how long a header is kept in memory at most, bytes: some ten minutes of video.
+	// memoryHeader is the most bytes of a header that is kept in memory: about ten minutes of
+	// video.
 	memoryHeader = 256 << 10
 	// memoryBytes is how much those take together.
 	memoryBytes = 8 << 20

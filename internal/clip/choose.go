@@ -155,7 +155,8 @@ func (c *choice) match(set []media.Track, f *store.FragmentInfo) ([]int, error) 
 			continue
 		}
 		t := &set[i]
-		k := slices.IndexFunc(c.tracks, func(o fmp4.MovieTrack) bool { return o.Track.Kind == kind })
+		k := slices.IndexFunc(c.tracks,
+			func(o fmp4.MovieTrack) bool { return o.Track.Kind == kind })
 		if k < 0 {
 			c.tracks = append(c.tracks, fmp4.MovieTrack{Track: t})
 			numbers = append(numbers, t.Number)
@@ -164,12 +165,14 @@ func (c *choice) match(set []media.Track, f *store.FragmentInfo) ([]int, error) 
 		o := c.tracks[k].Track
 		switch {
 		case o.CodecID != t.CodecID || o.Timescale != t.Timescale:
-			return nil, api.Errorf(api.UnsupportedStreamMediaTypeException, "The codec of track %d "+
-				"changes from %s to %s at %s; ask for a clip that ends before, and one that begins "+
-				"there.", t.Number, o.CodecID, t.CodecID, c.moment(f))
+			return nil, api.Errorf(api.UnsupportedStreamMediaTypeException,
+				"The codec of track %d changes from %s to %s at %s; ask for a clip that ends "+
+					"before, and one that begins there.", t.Number, o.CodecID, t.CodecID,
+				c.moment(f))
 		case !bytes.Equal(o.CodecPrivate, t.CodecPrivate):
-			return nil, api.Errorf(api.InvalidCodecPrivateDataException, "The codec private data of "+
-				"track %d changes at %s; ask for a clip that ends before, and one that begins there.",
+			return nil, api.Errorf(api.InvalidCodecPrivateDataException,
+				"The codec private data of track %d changes at %s; ask for a clip that ends "+
+					"before, and one that begins there.",
 				t.Number, c.moment(f))
 		}
 		numbers[k] = t.Number

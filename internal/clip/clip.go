@@ -40,8 +40,8 @@ type Tokens interface {
 	OpenLink(token string) ([]byte, error)
 }
 
-// Limits bound a clip. What is beyond is left out, as at the service: a clip has the first fragments
-// of its range.
+// Limits bound a clip. What is beyond is left out, as at the service: a clip has the first
+// fragments of its range.
 type Limits struct {
 	Fragments int   // 0: api.MaxClipFragments
 	Bytes     int64 // of media; 0: no limit
@@ -57,7 +57,7 @@ type Options struct {
 	Dir        string
 	CacheBytes int64            // that the headers kept in Dir may take together
 	Clock      func() time.Time // nil: time.Now
-	Logger     *slog.Logger     // for headers that could not be kept, which harm no answer; nil: none
+	Logger     *slog.Logger     // for headers that could not be kept; nil: none
 }
 
 // Service makes clips. It is safe for concurrent use.
@@ -203,8 +203,8 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 	}
 }
 
-// storeError turns what the store says of a missing stream into the service's answer; what else went
-// wrong stays a fault.
+// storeError turns what the store says of a missing stream into the service's answer; what else
+// went wrong stays a fault.
 func storeError(doing string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)

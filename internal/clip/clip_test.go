@@ -68,8 +68,8 @@ func TestRangesAreSlices(t *testing.T) {
 	}
 }
 
-// Blocks of one picture are one sample, and what belongs to a picture of the next fragment is not in
-// the clip, as it is not in HLS.
+// Blocks of one picture are one sample, and what belongs to a picture of the next fragment is not
+// in the clip, as it is not in HLS.
 func TestClipHasAccessUnits(t *testing.T) {
 	f := newFake()
 	r := second(base)
@@ -94,7 +94,8 @@ func TestClipHasAccessUnits(t *testing.T) {
 func TestTracksOfAClip(t *testing.T) {
 	f := newFake()
 	f.add(base, []media.Run{second(base)}, videoTrack()) // sound comes later
-	f.add(base+1000, []media.Run{second(base + 1000), sound(base + 1000)}, videoTrack(), audioTrack())
+	f.add(base+1000, []media.Run{second(base + 1000), sound(base + 1000)}, videoTrack(),
+		audioTrack())
 	f.add(base+2000, []media.Run{{Track: 3, BaseDecodeTime: 1, Frames: []media.Frame{{Size: 5}}}},
 		media.Track{Number: 3, Kind: 17, CodecID: "S_TEXT/UTF8", Timescale: 1000})
 	c := open(t, newService(t, f), all)
@@ -106,7 +107,8 @@ func TestTracksOfAClip(t *testing.T) {
 	other.CodecPrivate = bytes.Clone(other.CodecPrivate)
 	other.CodecPrivate[3]++
 	f.add(base+3000, []media.Run{second(base + 3000)}, other)
-	fakeFails(t, f, all, api.InvalidCodecPrivateDataException, "changes at 2026-09-21T14:13:23.000Z")
+	fakeFails(t, f, all, api.InvalidCodecPrivateDataException,
+		"changes at 2026-09-21T14:13:23.000Z")
 	hevc := videoTrack()
 	hevc.CodecID = media.CodecHEVC
 	f.fragments = f.fragments[:3]

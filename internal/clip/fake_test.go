@@ -69,7 +69,8 @@ func (m *fakeMedia) Payload(run int) (store.Range, error) {
 
 func newFake() *fakeStore {
 	return &fakeStore{
-		stream:  store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "cam", RetentionHours: 24},
+		stream: store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "cam",
+			RetentionHours: 24},
 		records: map[store.Number]*fakeMedia{},
 	}
 }
@@ -109,7 +110,9 @@ func (f *fakeStore) Fragment(_ context.Context, _ store.StreamID, n store.Number
 	return store.FragmentInfo{}, store.ErrNotFound
 }
 
-func (f *fakeStore) TrackSet(_ context.Context, _ store.StreamID, set int64) ([]media.Track, error) {
+func (f *fakeStore) TrackSet(
+	_ context.Context, _ store.StreamID, set int64,
+) ([]media.Track, error) {
 	return f.sets[set-1], nil
 }
 
@@ -133,7 +136,8 @@ func (f *fakeStore) gone(n store.Number) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.records, n)
-	f.fragments = slices.DeleteFunc(f.fragments, func(i store.FragmentInfo) bool { return i.Number == n })
+	f.fragments = slices.DeleteFunc(f.fragments,
+		func(i store.FragmentInfo) bool { return i.Number == n })
 }
 
 // set returns the number of a set of tracks.

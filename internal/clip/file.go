@@ -62,9 +62,9 @@ func (c *Clip) Close() {
 	}
 }
 
-// WriteRange writes n bytes of the file, from an offset on, with a write for each piece of it: where
-// a piece is in a file and w leads to a connection, the kernel sends it (store.Range). What is not
-// there any more, or damaged, ends it with an error.
+// WriteRange writes n bytes of the file, from an offset on, with a write for each piece of it:
+// where a piece is in a file and w leads to a connection, the kernel sends it (store.Range). What
+// is not there any more, or damaged, ends it with an error.
 func (c *Clip) WriteRange(ctx context.Context, w io.Writer, from, n int64) error {
 	if from < c.size {
 		k := min(n, c.size-from)

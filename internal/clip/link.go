@@ -16,8 +16,8 @@ import (
 // range than when it was linked.
 var errChanged = errors.New("clip has changed")
 
-// A link is sealed (auth.TokenKeys.SealLink) and says all that there is to know, so that it needs no
-// place on the server:
+// A link is sealed (auth.TokenKeys.SealLink) and says all that there is to know, so that it needs
+// no place on the server:
 //
 //	1 | stream 16 | flags 1 | start 8 | end 8 | last sequence 8 | key 16
 //
@@ -56,8 +56,8 @@ func (s *Service) Link(ctx context.Context, stream store.Stream, r Request,
 }
 
 // OpenLink makes the clip that a token opens. The caller closes it. Errors are *api.Error:
-// NotAuthorized (forged, expired, or the stream was deleted), ResourceNotFound (a part of it is past
-// retention), and those of Open that have to do with the media.
+// NotAuthorized (forged, expired, or the stream was deleted), ResourceNotFound (a part of it is
+// past retention), and those of Open that have to do with the media.
 func (s *Service) OpenLink(ctx context.Context, token string) (*Clip, error) {
 	data, err := s.tokens.OpenLink(token)
 	if errors.Is(err, auth.ErrTokenExpired) {

@@ -11,8 +11,8 @@ import (
 // LinkPath is the path of linked clips.
 const LinkPath = "/clip/v1/getClip.mp4"
 
-// Parameters of URLs. The service's GetClip has none: its body is as the model has it, and what Weir
-// adds stands here.
+// Parameters of URLs. The service's GetClip has none: its body is as the model has it, and what
+// Weir adds stands here.
 const (
 	tokenParameter    = "Token"    // of a link
 	exactParameter    = "Exact"    // of GetClip: true or false

@@ -84,7 +84,23 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		d.line(depth, "[%s] size=%d", typ, size)
 		return d.boxes(body, depth+1)
 	}
-	text, children, lines := "", false, []string(nil)
+	text, children, lines := describe(typ, head, r)
+	if r.short {
+		return errShort
+	}
+	d.line(depth, "[%s] size=%d%s", printable([]byte(typ)), size, text)
+	for _, l := range lines {
+		d.line(depth+1, "%s", l)
+	}
+	if children {
+		return d.boxes(r.b, depth+1)
+	}
+	return nil
+}
+
+// describe reads the fields of a box: what its line says of it, whether children follow them, and
+// the lines of its table. head is how many bytes of header the box has.
+func describe(typ string, head int, r *fields) (text string, children bool, lines []string) {
 	switch typ {
 	case "ftyp", "styp":
 		text = fmt.Sprintf(" major=%s minor=%d compatible=%s", printable(r.take(4)), r.u32(),
@@ -137,6 +153,17 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		text = fmt.Sprintf(" %x", r.b)
 	case "pasp":
 		text = fmt.Sprintf(" %d:%d", r.u32(), r.u32())
+	case "mdat":
+		text = fmt.Sprintf(" header=%d", head)
+	default:
+		text, lines = describeSamples(typ, r)
+	}
+	return text, children, lines
+}
+
+// describeSamples does so for the boxes that say where samples lie and how long each is.
+func describeSamples(typ string, r *fields) (text string, lines []string) {
+	switch typ {
 	case "stts", "ctts":
 		text, lines = rows(r, func() string { return fmt.Sprintf("%d of %d", r.u32(), r.u32()) })
 	case "stsc":
@@ -166,20 +193,8 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 		text = fmt.Sprintf(" version=%d decodeTime=%d", version, r.time(version))
 	case "trun":
 		text, lines = trun(r)
-	case "mdat":
-		text = fmt.Sprintf(" header=%d", head)
 	}
-	if r.short {
-		return errShort
-	}
-	d.line(depth, "[%s] size=%d%s", printable([]byte(typ)), size, text)
-	for _, l := range lines {
-		d.line(depth+1, "%s", l)
-	}
-	if children {
-		return d.boxes(r.b, depth+1)
-	}
-	return nil
+	return text, lines
 }
 
 // rows gives one line per entry of a table, as far as the box really holds them.

@@ -26,7 +26,8 @@ var numberEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 // NumberAt returns the number of a moment for node slot 0, or the least greater than after when the
 // clock has not come so far.
 func NumberAt(t time.Time, after Number) Number {
-	return Number(max(t.UnixMicro()-numberEpoch, int64(after>>NumberSlotBits)+1, 1) << NumberSlotBits)
+	next := int64(after>>NumberSlotBits) + 1
+	return Number(max(t.UnixMicro()-numberEpoch, next, 1) << NumberSlotBits)
 }
 
 // FormatNumber gives the fragment number as clients see it: the 47 decimal digits of 2^156 + n·2^64

@@ -10,7 +10,8 @@ import (
 // Numbers are those that arithmetic without limits gives, in both directions.
 func TestNumberAgainstBig(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 56))
-	edges := []uint64{0, 1, 9, 10, 999_999_999_999_999_999, 1_000_000_000_000_000_000, math.MaxInt64, math.MaxUint64, 1 << 32, 1 << 63}
+	edges := []uint64{0, 1, 9, 10, 999_999_999_999_999_999, 1_000_000_000_000_000_000,
+		math.MaxInt64, math.MaxUint64, 1 << 32, 1 << 63}
 	pick := func() uint64 {
 		if r.IntN(3) == 0 {
 			return edges[r.IntN(len(edges))] + uint64(r.IntN(3)) - 1
@@ -39,13 +40,16 @@ func TestNumberAgainstBig(t *testing.T) {
 		}
 		digits := []byte(text)
 		digits[r.IntN(len(digits))] = byte('0' + r.IntN(10))
-		if got, err := s.ParseNumber(string(digits)); err == nil && s.FormatNumber(got) != string(digits) {
+		if got, err := s.ParseNumber(string(digits)); err == nil &&
+			s.FormatNumber(got) != string(digits) {
 			t.Fatalf("%s reads as %d", digits, got)
 		}
 	}
 	s := Stream{NumberTag: 5}
-	for _, text := range []string{"", "1", s.FormatNumber(7)[1:], s.FormatNumber(7) + "0", "x" + s.FormatNumber(7)[1:], s.FormatNumber(7)[:46] + ":",
-		"00000000000000000000000000000000000000000000000", "99999999999999999999999999999999999999999999999"} {
+	for _, text := range []string{"", "1", s.FormatNumber(7)[1:], s.FormatNumber(7) + "0",
+		"x" + s.FormatNumber(7)[1:], s.FormatNumber(7)[:46] + ":",
+		"00000000000000000000000000000000000000000000000",
+		"99999999999999999999999999999999999999999999999"} {
 		if _, err := s.ParseNumber(text); err == nil {
 			t.Errorf("%q is taken", text)
 		}

@@ -10,15 +10,15 @@ import (
 type Range interface {
 	// Size is how many bytes there are. It costs nothing.
 	Size() int64
-	// Slice returns length bytes from an offset on. It reads nothing and costs one small allocation.
-	// It panics when they are not all inside of the range, as a slice expression does.
+	// Slice returns length bytes from an offset on. It reads nothing and costs one small
+	// allocation. It panics when they are not all inside of the range, as a slice expression does.
 	Slice(from, length int64) Range
-	// WriteTo writes the whole range. Of a file the bytes do not pass through the process when w is a
-	// connection, or an io.ReaderFrom that leads to one: it is handed an *io.LimitedReader over an
-	// *os.File, which net takes as one sendfile(2) per call, after one lseek(2). So a long range is
-	// cheap and many short ones are not: collect those with ReadAt. Ranges of one Media share its
-	// file's offset; no two of them may be written at the same time. A range can be written again.
-	// io.ErrUnexpectedEOF when less is stored than Size says.
+	// WriteTo writes the whole range. Of a file the bytes do not pass through the process when w is
+	// a connection, or an io.ReaderFrom that leads to one: it is handed an *io.LimitedReader over
+	// an *os.File, which net takes as one sendfile(2) per call, after one lseek(2). So a long range
+	// is cheap and many short ones are not: collect those with ReadAt. Ranges of one Media share
+	// its file's offset; no two of them may be written at the same time. A range can be written
+	// again. io.ErrUnexpectedEOF when less is stored than Size says.
 	io.WriterTo
 	// ReadAt copies bytes out, as io.ReaderAt has it: of a file one pread(2) per call. It may be
 	// called concurrently, also with WriteTo.

@@ -32,7 +32,8 @@ func TestRanges(t *testing.T) {
 			t.Fatalf("%d bytes, want %d", whole.Size(), len(all))
 		}
 		var b bytes.Buffer
-		if n, err := whole.WriteTo(&b); err != nil || n != whole.Size() || !bytes.Equal(b.Bytes(), all) {
+		if n, err := whole.WriteTo(&b); err != nil || n != whole.Size() ||
+			!bytes.Equal(b.Bytes(), all) {
 			t.Fatalf("wrote %x, %v, want %x", b.Bytes(), err, all)
 		}
 		if err := iotest.TestReader(io.NewSectionReader(whole, 0, whole.Size()), all); err != nil {
@@ -55,7 +56,8 @@ func TestRangeOutOfBounds(t *testing.T) {
 	one := Bytes(make([]byte, 8)[:4])
 	for _, whole := range []Range{one, Concat(one, one)} {
 		size := whole.Size()
-		for _, c := range [][2]int64{{-1, 1}, {0, -1}, {0, size + 1}, {size, 1}, {1 << 62, 1 << 62}} {
+		for _, c := range [][2]int64{{-1, 1}, {0, -1}, {0, size + 1}, {size, 1},
+			{1 << 62, 1 << 62}} {
 			func() {
 				defer func() {
 					if recover() == nil {

@@ -14,14 +14,14 @@ import (
 
 // Errors that callers tell apart with errors.Is. Everything else is an internal fault.
 var (
-	ErrNotFound = errors.New("not found")                          // stream, fragment, session, track set
+	ErrNotFound = errors.New("not found")                          // stream, fragment, session
 	ErrExists   = errors.New("already exists")                     // a stream of that name exists
 	ErrVersion  = errors.New("version mismatch")                   // the stream's is another
-	ErrGone     = errors.New("fragment gone")                      // past retention or deleted by now
-	ErrFull     = errors.New("no space left")                      // nothing more can be made durable
+	ErrGone     = errors.New("fragment gone")                      // past retention or deleted
+	ErrFull     = errors.New("no space left")                      // nothing more becomes durable
 	ErrLost     = errors.New("no longer the file that was opened") // deleted, moved or replaced
 	ErrLocked   = errors.New("data directory is in use")           // by another process
-	ErrCorrupt  = errors.New("stored data is damaged")             // a checksum or rule does not hold
+	ErrCorrupt  = errors.New("stored data is damaged")             // by checksum or rule
 )
 
 // StreamID names a stream for its whole life; a name that is deleted and created again gets
@@ -193,7 +193,7 @@ func SpansOf(f *media.Fragment) []Span {
 
 // Location says where a record lies.
 type Location struct {
-	Volume     string // name of the volume or object; empty for a fragment that is kept in memory only
+	Volume     string // name of the volume or object; empty: kept in memory only
 	Offset     int64  // of the record's first byte
 	Length     int64  // of the whole record
 	MetaLength int64  // of the record's header and metadata, before the payload

@@ -167,9 +167,19 @@ func Decode(data []byte, n int) (*State, error) {
 	if version == checkpointPeriods && !t.readPeriods(&r, n) {
 		return nil, ErrForm
 	}
-	count := r.Unsigned()
-	if r.Bad || count > int64(len(r.Data))/int64(9+2*n) { // likewise
+	if !t.readEntries(&r, n, version) || r.Bad || len(r.Data) != 0 {
 		return nil, ErrForm
+	}
+	return t, nil
+}
+
+// readEntries reads the entries and reports whether they are well formed, as far as r has not
+// ended.
+func (t *State) readEntries(r *Reader, n int, version byte) bool {
+	before := version == checkpointBefore
+	count := r.Unsigned()
+	if r.Bad || count > int64(len(r.Data))/int64(9+2*n) { // an entry of none is shorter
+		return false
 	}
 	t.Entries = make([]Entry, count)
 	var last Entry
@@ -192,7 +202,7 @@ func Decode(data []byte, n int) (*State, error) {
 		}
 		e.KeyFrameEnd = r.Unsigned()
 		if e.Generation < 0 || e.Generation >= len(t.Generations) {
-			return nil, ErrForm
+			return false
 		}
 		for j := range n {
 			e.Duration[j] = r.Unsigned() - 1
@@ -204,15 +214,12 @@ func Decode(data []byte, n int) (*State, error) {
 			}
 			e.Tags[j] = v
 		}
-		if version == checkpointPeriods && !t.readPlace(&r, e, &last, n) {
-			return nil, ErrForm
+		if version == checkpointPeriods && !t.readPlace(r, e, &last, n) {
+			return false
 		}
 		last = *e
 	}
-	if r.Bad || len(r.Data) != 0 {
-		return nil, ErrForm
-	}
-	return t, nil
+	return true
 }
 
 // appendPeriods appends what a checkpoint has of the periods.

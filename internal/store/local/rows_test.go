@@ -232,7 +232,8 @@ func TestWaitingRowsAreRead(t *testing.T) {
 	var queries []store.Query
 	for order := range 3 {
 		for _, q := range []store.Query{{}, {After: stored[9].Number}, {After: stored[19].Number},
-			{AfterSequence: 5}, {AfterSequence: 25}, {Range: &store.TimeRange{Start: now + 5, End: now + 22}},
+			{AfterSequence: 5}, {AfterSequence: 25},
+			{Range: &store.TimeRange{Start: now + 5, End: now + 22}},
 			{Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: 9, End: math.MaxInt64}},
 			{Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: math.MinInt64, End: 20},
 				After: stored[14].Number}} {

@@ -149,7 +149,8 @@ func (s *Store) UpdateStream(
 ) (store.Stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, err := s.stream(id) // what is past the retention of now goes, so a longer one does not find it
+	// This drops what is past the present retention, so that a longer one does not find it.
+	st, err := s.stream(id)
 	if err != nil {
 		return store.Stream{}, fmt.Errorf("update stream: %w", err)
 	}

@@ -66,7 +66,8 @@ func EncodeFooter(
 		if f.Partial {
 			flags |= 1
 		}
-		tick, slot := int64(f.Number>>store.NumberSlotBits), uint64(f.Number&(1<<store.NumberSlotBits-1))
+		tick := int64(f.Number >> store.NumberSlotBits)
+		slot := uint64(f.Number & (1<<store.NumberSlotBits - 1))
 		b = binary.AppendVarint(b, tick-p.tick)
 		b = binary.AppendUvarint(b, slot)
 		b = binary.AppendVarint(b, f.Sequence-p.sequence)
@@ -158,7 +159,8 @@ func DecodeFooter(b []byte) (*Table, error) {
 	return t, t.each(func(f *store.FragmentInfo) error {
 		if first {
 			first = false
-			t.Numbers, t.Sequences = Range{int64(f.Number), int64(f.Number)}, Range{f.Sequence, f.Sequence}
+			t.Numbers = Range{int64(f.Number), int64(f.Number)}
+			t.Sequences = Range{f.Sequence, f.Sequence}
 			t.ServerTimes = Range{f.ServerTimestamp, f.ServerTimestamp}
 			t.ProducerTimes = Range{f.ProducerTimestamp, f.ProducerTimestamp}
 		}
@@ -193,7 +195,8 @@ func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 	for range t.Count {
 		tick := p.tick + d.varint()
 		slot := d.uvarint()
-		if tick < 0 || tick > math.MaxInt64>>store.NumberSlotBits || slot >= 1<<store.NumberSlotBits {
+		if tick < 0 || tick > math.MaxInt64>>store.NumberSlotBits ||
+			slot >= 1<<store.NumberSlotBits {
 			d.fail("number out of range")
 		}
 		f.Number = store.Number(tick<<store.NumberSlotBits | int64(slot))
@@ -291,7 +294,8 @@ func (p *tablePrevious) base(span int) int64 {
 }
 
 func (p *tablePrevious) set(f *store.FragmentInfo) {
-	p.tick, p.sequence, p.server = int64(f.Number>>store.NumberSlotBits), f.Sequence, f.ServerTimestamp
+	p.tick = int64(f.Number >> store.NumberSlotBits)
+	p.sequence, p.server = f.Sequence, f.ServerTimestamp
 	p.lag = f.ProducerTimestamp - f.ServerTimestamp
 	p.end = f.Location.Offset + f.Location.Length
 	p.bases = p.bases[:0]

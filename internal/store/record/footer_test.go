@@ -11,7 +11,9 @@ import (
 	"weir/internal/store"
 )
 
-func randomTable(r *rand.Rand, n int) (sets [][]byte, replaced []store.Number, rows []store.FragmentInfo) {
+func randomTable(
+	r *rand.Rand, n int,
+) (sets [][]byte, replaced []store.Number, rows []store.FragmentInfo) {
 	sets = [][]byte{{1, 2}, {}, {3}}
 	for range r.IntN(4) {
 		replaced = append(replaced, store.Number(1+10*len(replaced)+r.IntN(9)))
@@ -19,12 +21,15 @@ func randomTable(r *rand.Rand, n int) (sets [][]byte, replaced []store.Number, r
 	at := int64(300)
 	for i := range n {
 		f := store.FragmentInfo{
-			Number: store.Number(r.Int64N(1<<63-2) + 1), Sequence: int64(i + 1), ServerTimestamp: r.Int64() >> 2, ProducerTimestamp: r.Int64() >> 2,
+			Number: store.Number(r.Int64N(1<<63-2) + 1), Sequence: int64(i + 1),
+			ServerTimestamp: r.Int64() >> 2, ProducerTimestamp: r.Int64() >> 2,
 			TrackSet: r.Int64N(3), PayloadCRC: r.Uint32(), Partial: r.IntN(2) == 0,
-			Location: store.Location{Volume: "b", Offset: at, MetaLength: HeaderSize + r.Int64N(1000)},
+			Location: store.Location{Volume: "b", Offset: at,
+				MetaLength: HeaderSize + r.Int64N(1000)},
 		}
 		for j := range r.IntN(4) {
-			f.Spans = append(f.Spans, store.Span{Track: j - 1, BaseDecodeTime: r.Int64() >> 2, Duration: r.Int64N(1 << 40), Size: r.Int64N(1 << 20),
+			f.Spans = append(f.Spans, store.Span{Track: j - 1, BaseDecodeTime: r.Int64() >> 2,
+				Duration: r.Int64N(1 << 40), Size: r.Int64N(1 << 20),
 				Frames: r.IntN(1000), KeyStart: r.IntN(2) == 0})
 		}
 		f.Location.Length = f.Location.MetaLength + f.Size()
@@ -45,7 +50,8 @@ func TestFormatDocumentFooter(t *testing.T) {
 	for i := range rows {
 		rows[i] = NewInfo(rec, crc, 0)
 		rows[i].Sequence = int64(41 + i)
-		rows[i].Location = store.Location{Volume: "b", Offset: 400, MetaLength: int64(len(head)), Length: int64(len(head)) + rows[i].Size()}
+		rows[i].Location = store.Location{Volume: "b", Offset: 400, MetaLength: int64(len(head)),
+			Length: int64(len(head)) + rows[i].Size()}
 	}
 	rows[1].Number += 2_000_000 << 12
 	rows[1].ServerTimestamp += 2000
@@ -55,7 +61,8 @@ func TestFormatDocumentFooter(t *testing.T) {
 	for j := range rows[1].Spans {
 		rows[1].Spans[j].BaseDecodeTime += rows[0].Spans[j].Duration
 	}
-	want, err := EncodeFooter([][]byte{AppendTracks(nil, rec.Tracks)}, []store.Number{0x0b2c1765_95800001}, rows)
+	want, err := EncodeFooter([][]byte{AppendTracks(nil, rec.Tracks)},
+		[]store.Number{0x0b2c1765_95800001}, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +97,8 @@ func TestFooter(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := table.Fragments("b", []int64{10, 11, 12})
-		if err != nil || len(got) != n || !reflect.DeepEqual(table.Replaced, replaced) || !reflect.DeepEqual(table.Sets, sets) {
+		if err != nil || len(got) != n || !reflect.DeepEqual(table.Replaced, replaced) ||
+			!reflect.DeepEqual(table.Sets, sets) {
 			t.Fatal(len(got), err)
 		}
 		for i := range got {

@@ -65,7 +65,8 @@ func EncodeFragment(
 		return nil, 0, errors.New("record without a fragment number")
 	}
 	if len(rec.Payload) != len(rec.Runs) {
-		return nil, 0, fmt.Errorf("record has %d payloads for %d runs", len(rec.Payload), len(rec.Runs))
+		return nil, 0, fmt.Errorf("record has %d payloads for %d runs", len(rec.Payload),
+			len(rec.Runs))
 	}
 	var payload int64
 	for i := range rec.Runs {

@@ -19,15 +19,22 @@ func example() *store.Record {
 	return &store.Record{
 		Number: 0x0b2c1765_95c00001,
 		Fragment: media.Fragment{
-			ProducerTimestamp: 1773480600000, ServerTimestamp: 1773480600250, Timecode: 5000, Partial: true,
+			ProducerTimestamp: 1773480600000, ServerTimestamp: 1773480600250, Timecode: 5000,
+			Partial: true,
 			Tracks: []media.Track{
-				{Number: 1, Kind: media.Video, CodecID: "V_MPEG4/ISO/AVC", CodecPrivate: []byte{1, 0x42, 0xc0, 0x1e}, Timescale: 90000, Width: 640, Height: 360},
-				{Number: 2, Kind: media.Audio, CodecID: "A_AAC", CodecPrivate: []byte{0x12, 0x10}, Name: "mic", Timescale: 44100, SampleRate: 44100, Channels: 2, DefaultDuration: 23219954},
+				{Number: 1, Kind: media.Video, CodecID: "V_MPEG4/ISO/AVC",
+					CodecPrivate: []byte{1, 0x42, 0xc0, 0x1e}, Timescale: 90000, Width: 640,
+					Height: 360},
+				{Number: 2, Kind: media.Audio, CodecID: "A_AAC", CodecPrivate: []byte{0x12, 0x10},
+					Name: "mic", Timescale: 44100, SampleRate: 44100, Channels: 2,
+					DefaultDuration: 23219954},
 			},
 			Runs: []media.Run{
 				{Track: 1, BaseDecodeTime: 159613254000000, Frames: []media.Frame{
-					{Duration: 3000, CompositionOffset: 3000, Size: 5, Key: true}, {Duration: 3000, CompositionOffset: -3000, Size: 2}}},
-				{Track: 2, BaseDecodeTime: 78210494460000, Frames: []media.Frame{{Duration: 1024, Size: 3, Key: true}}},
+					{Duration: 3000, CompositionOffset: 3000, Size: 5, Key: true},
+					{Duration: 3000, CompositionOffset: -3000, Size: 2}}},
+				{Track: 2, BaseDecodeTime: 78210494460000,
+					Frames: []media.Frame{{Duration: 1024, Size: 3, Key: true}}},
 			},
 			Tags:   []media.Tag{{Name: "door", Value: "open"}},
 			Header: []byte{0x1a, 0x45, 0xdf, 0xa3, 0x80},
@@ -88,7 +95,8 @@ func TestFormatDocument(t *testing.T) {
 	if !reflect.DeepEqual(f, &rec.Fragment) {
 		t.Fatalf("decoded %+v", f)
 	}
-	if h.Number != rec.Number || h.Replaces != 0x0b2c1765_95800001 || h.PayloadCRC != crc || h.Length != int64(len(b)) {
+	if h.Number != rec.Number || h.Replaces != 0x0b2c1765_95800001 || h.PayloadCRC != crc ||
+		h.Length != int64(len(b)) {
 		t.Fatalf("header %+v", h)
 	}
 }
@@ -141,10 +149,12 @@ func TestEveryBitCounts(t *testing.T) {
 
 func TestExtremes(t *testing.T) {
 	rec := example()
-	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Timecode = math.MinInt64, math.MaxInt64, math.MinInt64
+	rec.ProducerTimestamp, rec.ServerTimestamp = math.MinInt64, math.MaxInt64
+	rec.Timecode = math.MinInt64
 	rec.Runs[0].BaseDecodeTime = math.MinInt64
 	rec.Runs[0].Frames[0].Duration, rec.Runs[0].Frames[1].Duration = math.MaxUint32, 0
-	rec.Runs[0].Frames[0].CompositionOffset, rec.Runs[0].Frames[1].CompositionOffset = math.MinInt32, math.MaxInt32
+	rec.Runs[0].Frames[0].CompositionOffset = math.MinInt32
+	rec.Runs[0].Frames[1].CompositionOffset = math.MaxInt32
 	rec.Tracks[1].Number, rec.Runs[1].Track = math.MaxInt64, math.MaxInt64
 	rec.Tracks[1].Timescale = math.MaxUint32
 	rec.Tags, rec.Header = nil, nil
@@ -193,7 +203,8 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, meta []byte, payload uint32) {
 		b := append(make([]byte, HeaderSize), meta...)
 		for i, kind := range []Type{TypeFragment, TypeStream, TypeFragment} {
-			h := Header{marked: i == 2, Type: kind, Number: 1, MetaLength: int64(len(b)), Length: int64(len(b)) + int64(payload)%(1<<20)}
+			h := Header{marked: i == 2, Type: kind, Number: 1, MetaLength: int64(len(b)),
+				Length: int64(len(b)) + int64(payload)%(1<<20)}
 			if kind == TypeStream {
 				h.Length = h.MetaLength
 			}
@@ -217,19 +228,22 @@ func FuzzDecodeRecord(f *testing.F) {
 				}
 				continue
 			}
-			again, err := decodeFragmentMeta(appendFragmentMeta(nil, frag, hasMarks(frag)), hasMarks(frag))
+			again, err := decodeFragmentMeta(appendFragmentMeta(nil, frag, hasMarks(frag)),
+				hasMarks(frag))
 			frag.ServerTimestamp, frag.ProducerTimestamp = 0, 0
 			if err != nil || !reflect.DeepEqual(again, frag) {
 				t.Fatalf("%+v became %+v, %v", frag, again, err)
 			}
 		}
 		if tracks, err := DecodeTracks(meta); err == nil {
-			if again, err := DecodeTracks(AppendTracks(nil, tracks)); err != nil || !reflect.DeepEqual(again, tracks) {
+			if again, err := DecodeTracks(AppendTracks(nil, tracks)); err != nil ||
+				!reflect.DeepEqual(again, tracks) {
 				t.Fatalf("%+v became %+v, %v", tracks, again, err)
 			}
 		}
 		if spans, err := DecodeSpans(meta); err == nil {
-			if again, err := DecodeSpans(AppendSpans(nil, spans)); err != nil || !reflect.DeepEqual(again, spans) {
+			if again, err := DecodeSpans(AppendSpans(nil, spans)); err != nil ||
+				!reflect.DeepEqual(again, spans) {
 				t.Fatalf("%+v became %+v, %v", spans, again, err)
 			}
 		}

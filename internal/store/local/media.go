@@ -1,0 +1,178 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"sync"
+
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
+)
+
+// Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose
+// checksum is verified, or none when they are kept in memory. The payload is read and verified by
+// the first Payload of a fragment, and again only when what is kept of it in memory
+// (Options.FragmentBytes) had to go. ErrGone when it is past retention or deleted by now,
+// ErrCorrupt when what is stored is damaged. What is open can be read to its end whatever happens
+// to the fragment.
+func (s *Store) Open(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
+	m, err := s.open(ctx, id, f)
+	if err != nil {
+		return nil, fmt.Errorf("open fragment %d: %w", f.Number, err)
+	}
+	return m, nil
+}
+
+func (s *Store) open(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
+	st, err := s.state(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, store.ErrGone
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if f.Location.Volume == "" {
+		st.mu.Lock()
+		m := st.ring.find(f.Number)
+		st.mu.Unlock()
+		if m == nil || m.stored < now-s.o.MemoryAge.Milliseconds() {
+			return nil, store.ErrGone
+		}
+		return &memoryMedia{m}, nil
+	}
+	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
+		f.ServerTimestamp < retentionEdge(stream, now) {
+		return nil, store.ErrGone
+	}
+	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil &&
+		kept.info.Location == f.Location {
+		body, err := s.volumes.Open(ctx, f.Location)
+		if err != nil {
+			return nil, err
+		}
+		m := &storedMedia{fragment: kept.head, body: body, payload: f.Location.MetaLength}
+		if !kept.whole {
+			m.unverified = s.verification(id, f)
+		}
+		return m, nil
+	}
+	m, err := openRecord(ctx, s.volumes, f)
+	if errors.Is(err, store.ErrCorrupt) {
+		s.metrics.CorruptReads.Inc()
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.unverified = s.verification(id, f)
+	s.recent.opened(id, &f, m.Fragment())
+	return m, nil
+}
+
+// verification gives what verifies the payload of a fragment and remembers that it is whole.
+func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*storedMedia) error {
+	return func(m *storedMedia) error {
+		err := m.verify(f.Location.Length, f.PayloadCRC)
+		if err == nil {
+			s.recent.verified(id, &f)
+		} else if errors.Is(err, store.ErrCorrupt) {
+			s.metrics.CorruptReads.Inc()
+		}
+		return err
+	}
+}
+
+// openRecord opens the record of a fragment and verifies its header and metadata. ErrGone,
+// ErrCorrupt.
+func openRecord(
+	ctx context.Context, volumes VolumeReader, f store.FragmentInfo,
+) (*storedMedia, error) {
+	loc := f.Location
+	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
+		loc.Length < loc.MetaLength {
+		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
+	}
+	body, err := volumes.Open(ctx, loc)
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, loc.MetaLength)
+	if _, err := body.ReadAt(head, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: blob ends inside of the record", store.ErrCorrupt)
+		}
+		return nil, errors.Join(err, body.Close())
+	}
+	h, fragment, err := record.DecodeFragment(head)
+	if err == nil && (h.Number != f.Number || h.Length != loc.Length) {
+		err = fmt.Errorf("%w: another record lies here", store.ErrCorrupt)
+	}
+	if err != nil {
+		return nil, errors.Join(err, body.Close())
+	}
+	return &storedMedia{fragment: fragment, body: body, payload: loc.MetaLength}, nil
+}
+
+// storedMedia is a Media over a record in a volume.
+type storedMedia struct {
+	fragment *media.Fragment
+	body     volume.Body
+	payload  int64 // offset of the payload within the record
+
+	unverified func(*storedMedia) error // verifies the payload; nil when that was done
+}
+
+// verifyBuffers are what payloads are read into to be verified.
+var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
+
+// verify holds the payload of a record of so many bytes to its checksum. What is read here is in
+// the page cache when it is sent.
+func (m *storedMedia) verify(length int64, want uint32) error {
+	buf := verifyBuffers.Get().(*[]byte)
+	defer verifyBuffers.Put(buf)
+	crc := uint32(0)
+	for off := m.payload; off < length; {
+		b := (*buf)[:min(int64(len(*buf)), length-off)]
+		if _, err := m.body.ReadAt(b, off); errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: blob ends inside of the record", store.ErrCorrupt)
+		} else if err != nil {
+			return err
+		}
+		crc = crc32.Update(crc, record.Castagnoli, b)
+		off += int64(len(b))
+	}
+	if crc != want {
+		return fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
+	}
+	return nil
+}
+
+func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
+
+func (m *storedMedia) Payload(run int) (store.Range, error) {
+	if run < 0 || run >= len(m.fragment.Runs) {
+		return nil, fmt.Errorf("fragment has no run %d", run)
+	}
+	if m.unverified != nil {
+		if err := m.unverified(m); err != nil {
+			return nil, err
+		}
+		m.unverified = nil
+	}
+	off := m.payload
+	for i := range run {
+		off += m.fragment.Runs[i].Size()
+	}
+	return m.body.Range(off, m.fragment.Runs[run].Size())
+}
+
+func (m *storedMedia) Close() error { return m.body.Close() }
