@@ -53,8 +53,9 @@ type Stream struct {
 	KMSKeyID       string            // opaque, may be empty
 	StorageTier    string            // HOT or WARM as the producer asked, may be empty; no effect
 	Tags           map[string]string // never nil when returned by the store
-	Settings       string            // what is configured of it, in the API's own encoding; opaque, may be empty
-	NumberTag      uint64            // random; the low 64 bits of the stream's fragment numbers
+	// what is configured of it, in the API's own encoding; opaque, may be empty
+	Settings  string
+	NumberTag uint64 // random; the low 64 bits of the stream's fragment numbers
 }
 
 // TimestampKind says which of a fragment's two timestamps a query looks at.
