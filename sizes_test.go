@@ -26,11 +26,6 @@ const (
 var oversize = []string{
 	"internal/api/configurations_test.go",
 	"internal/api/inputs_test.go",
-	"internal/ingest/concurrency_test.go",
-	"internal/ingest/fragment.go",
-	"internal/ingest/ingest.go",
-	"internal/ingest/store_test.go",
-	"internal/ingest/tags.go",
 	"internal/playback/chunk.go",
 	"internal/playback/dash_test.go",
 	"internal/playback/formats_test.go",

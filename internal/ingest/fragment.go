@@ -13,21 +13,22 @@ import (
 	"weir/internal/store"
 )
 
-// document is what one EBML document of the body declares. It does not change once its first cluster has begun, and its
-// fragments share it.
+// document is what one EBML document of the body declares. It does not change once its first
+// cluster has begun, and its fragments share it.
 type document struct {
 	tracks   []media.Track
-	scanners []media.NALScanner // of tracks; zero for other codecs and when the codec private data does not say
+	scanners []media.NALScanner // of tracks; zero where no length of NAL units is known
 	scale    int64              // nanoseconds per unit of timecodes
 	header   []byte
 	size     int64  // bytes that fragments keep of it while they are in flight
 	uid      string // SegmentUID
 
-	// resends: written by the producer SDK, which marks the end of what it finished with END_OF_FRAGMENT and sends again what
-	// was cut. Devices with the embedded SDK cannot be taken for it: their application name has 16 bytes, this one 17.
+	// resends: written by the producer SDK, which marks the end of what it finished with
+	// END_OF_FRAGMENT and sends again what was cut. Devices with the embedded SDK cannot be taken
+	// for it: their application name has 16 bytes, this one 17.
 	resends bool
-	// file: written by a muxer of files (ffmpeg), whose Tags in front of the clusters are about the file. The SDKs write no
-	// SeekHead (docs/reference/producers.md, "Other muxers").
+	// file: written by a muxer of files (ffmpeg), whose Tags in front of the clusters are about the
+	// file. The SDKs write no SeekHead (docs/reference/producers.md, "Other muxers").
 	file bool
 }
 
@@ -99,20 +100,23 @@ type samples struct {
 	payload []byte
 }
 
-// farFromStart bounds a frame's distance from the cluster's timestamp, far beyond any fragment, so that its time can be reckoned.
+// farFromStart bounds a frame's distance from the cluster's timestamp, far beyond any fragment, so
+// that its time can be reckoned.
 const farFromStart = int64(time.Hour)
 
 // frameCost is what a frame costs beside its payload: its rows in the tables of samples and frames.
 const frameCost = 64
 
-// maxHint bounds the buffers that a fragment begins with, which are as large as those of the one before: Memory is not asked yet.
+// maxHint bounds the buffers that a fragment begins with, which are as large as those of the one
+// before: Memory is not asked yet.
 const maxHint = memoryStep
 
 // add reads one frame into the fragment.
 func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error {
 	i := f.doc.find(ev.Track)
 	if i < 0 {
-		return failf(f, api.AckTrackNumberMismatch, "frame of track %d, which was not declared", ev.Track)
+		return failf(f, api.AckTrackNumberMismatch, "frame of track %d, which was not declared",
+			ev.Track)
 	}
 	limits := &c.o.Limits
 	size := int64(ev.Size)
@@ -125,9 +129,11 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	at := int64(media.NoTime)
 	first, last := f.first, f.last
 	if !ev.Laced || ev.Timecode != -1 {
-		from := ev.Timecode*f.doc.scale - f.timecode*f.doc.scale // neither product overflows, nor their difference
+		// Neither the products nor their difference overflow.
+		from := ev.Timecode*f.doc.scale - f.timecode*f.doc.scale
 		if from > farFromStart || from < -farFromStart {
-			return failf(f, api.AckMaxFragmentDuration, "frame %v from the start of its cluster", time.Duration(from))
+			return failf(f, api.AckMaxFragmentDuration, "frame %v from the start of its cluster",
+				time.Duration(from))
 		}
 		at = f.base + f.timecode*f.doc.scale + from
 		if f.frames == 0 {
@@ -153,7 +159,8 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	t.payload = payload
 	scanner := &f.doc.scanners[i]
 	t.table = append(t.table, media.Sample{
-		Time: at, Size: uint32(size), Key: ev.Key && (!ev.KeyUnknown || scanner.Zero()), Content: scanner.Scan(payload[start:]),
+		Time: at, Size: uint32(size), Key: ev.Key && (!ev.KeyUnknown || scanner.Zero()),
+		Content: scanner.Scan(payload[start:]),
 	})
 	f.frames++
 	f.bytes += size
@@ -161,8 +168,8 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	return nil
 }
 
-// read appends the payload of the frame at hand to the track's, whose buffer may be replaced. Memory
-// is taken for what the buffer grows to as the bytes come.
+// read appends the payload of the frame at hand to the track's, whose buffer may be replaced.
+// Memory is taken for what the buffer grows to as the bytes come.
 func (f *fragment) read(ctx context.Context, c *Connection, t *samples, size int) ([]byte, error) {
 	payload, start := t.payload, len(t.payload)
 	for {
@@ -189,8 +196,11 @@ func (f *fragment) read(ctx context.Context, c *Connection, t *samples, size int
 	}
 }
 
-// record makes what the store takes. next is where the next cluster begins in nanoseconds since the Unix epoch, or media.NoTime.
-func (f *fragment) record(clocks map[int]*trackClock, next int64, partial bool) (*store.Record, error) {
+// record makes what the store takes. next is where the next cluster begins in nanoseconds since the
+// Unix epoch, or media.NoTime.
+func (f *fragment) record(
+	clocks map[int]*trackClock, next int64, partial bool,
+) (*store.Record, error) {
 	rec := &store.Record{Number: f.number, Fragment: media.Fragment{
 		ProducerTimestamp: f.producer,
 		ServerTimestamp:   f.arrived.UnixMilli(),
@@ -227,7 +237,8 @@ func (f *fragment) release(m *Memory, o owner) {
 	f.taken = 0
 }
 
-// trackClock is the clock of a track number, kept over clusters and documents while the track stays what it is.
+// trackClock is the clock of a track number, kept over clusters and documents while the track stays
+// what it is.
 type trackClock struct {
 	media.Clock
 	track media.Track
@@ -235,12 +246,13 @@ type trackClock struct {
 
 // same reports whether two declarations mean the same elementary stream.
 func same(a, b *media.Track) bool {
-	return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID && a.Timescale == b.Timescale &&
-		a.DefaultDuration == b.DefaultDuration && bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+	return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID &&
+		a.Timescale == b.Timescale && a.DefaultDuration == b.DefaultDuration &&
+		bytes.Equal(a.CodecPrivate, b.CodecPrivate)
 }
 
-// reservedPrefix begins the names of tags that mean something to the service (docs/reference/service.md,
-// "Tags of fragments").
+// reservedPrefix begins the names of tags that mean something to the service
+// (docs/reference/service.md, "Tags of fragments").
 const (
 	reservedPrefix  = "AWS_KINESISVIDEO_"
 	endOfFragment   = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
@@ -277,8 +289,9 @@ func wanted(t media.Tag) Wants {
 	return Wants{}
 }
 
-// addTag adds a tag to those of a fragment, unless it is there already: the SDK repeats persistent tags, and so one may come
-// both in front of a cluster and behind it. The error tells which limit of the service it passes.
+// addTag adds a tag to those of a fragment, unless it is there already: the SDK repeats persistent
+// tags, and so one may come both in front of a cluster and behind it. The error tells which limit
+// of the service it passes.
 func addTag(tags []media.Tag, t media.Tag) ([]media.Tag, error) {
 	switch {
 	case slices.Contains(tags, t):
@@ -297,7 +310,8 @@ func checkTag(t media.Tag) error {
 	case len(t.Name) > api.MaxFragmentTagName:
 		return fmt.Errorf("tag name of %d bytes, more than %d", len(t.Name), api.MaxFragmentTagName)
 	case len(t.Value) > api.MaxFragmentTagValue:
-		return fmt.Errorf("tag value of %d bytes, more than %d", len(t.Value), api.MaxFragmentTagValue)
+		return fmt.Errorf("tag value of %d bytes, more than %d", len(t.Value),
+			api.MaxFragmentTagValue)
 	case len(t.Name) >= 3 && t.Name[:3] == "AWS":
 		return fmt.Errorf("tag name %q begins with AWS", t.Name)
 	}

@@ -1,8 +1,8 @@
 // Package ingest handles a PutMedia connection: Matroska comes in, acknowledgements go out, and
 // fragments go to the store.
 //
-// A connection has three goroutines. One reads events from the Matroska reader and builds fragments.
-// One makes each fragment durable, in order, while the next is being read. One writes
+// A connection has three goroutines. One reads events from the Matroska reader and builds
+// fragments. One makes each fragment durable, in order, while the next is being read. One writes
 // acknowledgements, so that a producer that does not read them never stalls reading. DESIGN.md
 // states the rules and their sources.
 package ingest
@@ -17,19 +17,21 @@ import (
 	"weir/internal/store"
 )
 
-// Appender is how fragments are stored, a part of store.Fragments. Append and Replace must not keep Record.Payload after they return
-// when the record went to a volume or object (FragmentInfo.Location.Volume is not empty): the buffers are used again.
+// Appender stores fragments: a part of store.Fragments. When the record went to a volume or object
+// (FragmentInfo.Location.Volume is not empty), Append and Replace must not keep Record.Payload
+// after they return, because the buffers are used again.
 type Appender interface {
-	// NextNumber gives out the number of a fragment that starts.
+	// NextNumber returns the number of a fragment that starts.
 	NextNumber(ctx context.Context, id store.StreamID) (store.Number, error)
 	// Append makes the fragment durable before it returns.
 	Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error)
-	// Replace appends, and the fragment old goes in the same commit.
-	Replace(ctx context.Context, id store.StreamID, old store.Number, rec *store.Record) (store.FragmentInfo, error)
+	// Replace appends and deletes the fragment old in the same commit.
+	Replace(
+		ctx context.Context, id store.StreamID, old store.Number, rec *store.Record,
+	) (store.FragmentInfo, error)
 }
 
-// Finder is how stored fragments are found and read, to recognise resends: a part of
-// store.Fragments.
+// Finder finds and reads stored fragments, to recognise resends: a part of store.Fragments.
 type Finder interface {
 	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
@@ -42,35 +44,40 @@ type Store interface {
 	Finder
 }
 
-// Deadlines are those of the HTTP connection; *http.ResponseController has them. Without them there is no idle timeout, and
-// after a failure, or when the context ends, Run returns only at the next byte.
+// Deadlines are those of the HTTP connection; *http.ResponseController has them. Without them there
+// is no idle timeout, and after a failure, or when the context ends, Run returns only at the next
+// byte.
 type Deadlines interface {
-	// SetReadDeadline makes reading the body fail from then on. It may be called while a Read is blocked.
+	// SetReadDeadline makes reading the body fail from then on. It may be called while a Read is
+	// blocked.
 	SetReadDeadline(t time.Time) error
-	// SetWriteDeadline does so for the acknowledgements. Run clears it at the start and sets it at the end. An AckWriter must
-	// leave it alone: a producer may read nothing during an upload of any length.
+	// SetWriteDeadline does so for the acknowledgements. Run clears it at the start and sets it at
+	// the end. An AckWriter must leave it alone: a producer may read nothing during an upload of
+	// any length.
 	SetWriteDeadline(t time.Time) error
 }
 
-// Limits of a connection. A zero field means its default.
+// Limits of a connection. A zero field means its default. Errors are those of acknowledgements.
 type Limits struct {
-	FragmentBytes    int           // payload of a fragment; default api.MaxFragmentBytes or Memory.Largest, error 4001 beyond
-	FragmentFrames   int           // frames of a fragment; default 65,536 (20 s of three tracks at 1,000 a second), 4001 beyond
-	FragmentDuration time.Duration // first to last presentation time; default api.MaxFragmentDuration, 4002 beyond
-	Patience         time.Duration // wall clock of a fragment whose rate does not matter; default api.MaxFragmentPatience
-	Rate             int           // bytes a second, on average, of a fragment beyond that; default api.MinFragmentRate, 4002 below
-	FragmentTime     time.Duration // wall clock of a fragment; default api.MaxFragmentTime, 4002 beyond
-	Tracks           int           // default api.MaxTracks, 4012 beyond
-	MaxConnection    time.Duration // default api.MaxPutMediaConnection, 4003 at the first fragment that starts later
-	Future           time.Duration // how far a producer timestamp may be ahead; default api.MaxProducerAhead, 4007 beyond
-	Idle             time.Duration // the connection ends when nothing comes for so long; default api.PutMediaIdle
-	IdleAck          time.Duration // an IDLE acknowledgement after each such time without data; default 15 s
-	InFlight         int           // fragments read but not durable before reading pauses; default 3
-	QueuedAcks       int           // acknowledgements waiting for a producer that does not read; default 65,536 (3 MB at most)
-	MemoryWait       time.Duration // wait for Memory before error 5000; default 10 s (producers bear 40 s)
-	AckDrain         time.Duration // time to read the last acknowledgements after the body's end; default 30 s
-	Linger           time.Duration // time to take notice of an ERROR before the connection is cut; default 3 s
-	DrainLinger      time.Duration // time to take notice of the last PERSISTED when Options.Drain ends the connection; default 250 ms
+	// Of a fragment.
+	FragmentBytes    int           // payload; default api.MaxFragmentBytes or Memory.Largest; 4001
+	FragmentFrames   int           // default 65,536: 20 s of 3 tracks at 1,000 a second; 4001
+	FragmentDuration time.Duration // presentation time; default api.MaxFragmentDuration; 4002
+	Patience         time.Duration // wall clock before Rate counts; default api.MaxFragmentPatience
+	Rate             int           // least bytes/s after that; default api.MinFragmentRate; 4002
+	FragmentTime     time.Duration // wall clock; default api.MaxFragmentTime; 4002
+
+	Tracks        int           // default api.MaxTracks; 4012
+	MaxConnection time.Duration // no fragment starts later; default api.MaxPutMediaConnection; 4003
+	Future        time.Duration // of a producer timestamp; default api.MaxProducerAhead; 4007
+	Idle          time.Duration // ends a connection that sends nothing; default api.PutMediaIdle
+	IdleAck       time.Duration // between IDLE acknowledgements while idle; default 15 s
+	InFlight      int           // fragments read but not durable before reading pauses; default 3
+	QueuedAcks    int           // waiting for a slow reader; default 65,536, at most 3 MB
+	MemoryWait    time.Duration // for Memory; default 10 s (producers bear 40 s); 5000
+	AckDrain      time.Duration // to read the last acknowledgements after the body; default 30 s
+	Linger        time.Duration // to notice an ERROR before the connection is cut; default 3 s
+	DrainLinger   time.Duration // to notice the last PERSISTED after Options.Drain; default 250 ms
 }
 
 // lingerBytes bounds what is read and thrown away after an ERROR, and when a connection is drained.
@@ -111,7 +118,8 @@ type Summary struct {
 	Dropped   int   // begun and given up
 	Frames    int64 // of the fragments that were not dropped
 	Bytes     int64 // of the body
-	// Unended: the connection was closed without the last chunk of the body, where nothing of it is missing.
+	// Unended: the connection was closed without the last chunk of the body, but none of its media
+	// is missing.
 	Unended bool
 }
 
@@ -123,25 +131,26 @@ type Options struct {
 	Stream        store.Stream
 	Store         Store
 	TimecodeType  api.TimecodeType
-	ProducerStart int64            // milliseconds since the Unix epoch; what RELATIVE timecodes count from
+	ProducerStart int64            // Unix milliseconds; RELATIVE timecodes count from it
 	AccessKey     string           // of the producer, for its share of Memory
 	NoAcks        bool             // the producer wants no acknowledgements: only ERROR is sent
-	Drain         <-chan struct{}  // when it is closed the connection ends at the next end of a fragment; nil: never
+	Drain         <-chan struct{}  // closed: end after the present fragment; nil: never
 	Deadlines     Deadlines        // of the HTTP connection; may be nil, see there
-	Memory        *Memory          // shared between connections; nil: one of DefaultMemory for this connection alone
-	Resends       *Resends         // shared between connections; nil: this connection knows of no other
+	Memory        *Memory          // shared by connections; nil: DefaultMemory for this one
+	Resends       *Resends         // shared by connections; nil: only this one's
 	Clock         func() time.Time // nil: time.Now
 	Logger        *slog.Logger     // nil: none
-	Metrics       *Metrics         // shared between connections; nil: none
+	Metrics       *Metrics         // shared by connections; nil: none
 	Limits        Limits
 
-	// Hold is asked how long to keep an ERROR acknowledgement back, because producers connect again as soon as they have it.
-	// The body is read on meanwhile. nil: not at all.
+	// Hold returns how long to keep an ERROR acknowledgement back, because producers connect again
+	// as soon as they have it. The body is read on meanwhile. nil: not at all.
 	Hold func(*Error) time.Duration
-	// Event is told of each fragment that is durable now, when reserved tags ask for something. It must
-	// not block. nil: nobody is told.
+	// Event is told of each fragment that is durable now, when reserved tags ask for something. It
+	// must not block. nil: nobody is told.
 	Event func(Event)
-	// Stored is told of each fragment that was stored; one that was stored already does not count. nil: nobody is told.
+	// Stored is told of each fragment that was stored; one that was stored already does not count.
+	// nil: nobody is told.
 	Stored func()
 }
 

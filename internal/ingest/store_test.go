@@ -77,62 +77,78 @@ func TestRealMuxersIntoTheRealStore(t *testing.T) {
 			if len(list) == 0 || len(list) != persisted {
 				t.Fatalf("%d fragments, %d acknowledged", len(list), persisted)
 			}
-			got := map[int]string{}
-			ends := map[int]int64{}
-			for _, info := range list {
-				m, err := s.Open(ctx, stream.ID, info)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i := range m.Fragment().Runs {
-					run := &m.Fragment().Runs[i]
-					payload, err := m.Payload(i)
-					if err != nil {
-						t.Fatal(err)
-					}
-					frames := io.NewSectionReader(payload, 0, payload.Size())
-					for _, f := range run.Frames {
-						frame := make([]byte, f.Size)
-						if _, err := io.ReadFull(frames, frame); err != nil {
-							t.Fatal(err)
-						}
-						got[run.Track] += fmt.Sprintf("%x ", sha256.Sum256(frame))
-					}
-					if end, ok := ends[run.Track]; ok &&
-						m.Fragment().Track(run.Track).CodecID != "A_OPUS" {
-						// A cluster without the track, or one that begins with another track,
-						// leaves the rounding of its start.
-						if gap := run.BaseDecodeTime - end; gap > 4500 || gap < -4500 {
-							t.Errorf("track %d: %d ticks between fragments", run.Track, gap)
-						}
-					}
-					ends[run.Track] = run.BaseDecodeTime + run.Duration()
-				}
-				m.Close()
-			}
-			want := map[int]string{}
-			r := mkv.NewReader(bytes.NewReader(data), mkv.DefaultLimits())
-			for {
-				ev, err := r.Next()
-				if err == io.EOF {
-					break
-				} else if err != nil {
-					t.Fatal(err)
-				}
-				if ev.Kind == mkv.Frame {
-					frame, err := r.AppendPayload(nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					want[ev.Track] += fmt.Sprintf("%x ", sha256.Sum256(frame))
-				}
-			}
+			got := framesOfStore(t, s, stream.ID, list)
+			want := framesOfFile(t, data)
 			for track := range want {
 				if got[track] != want[track] {
 					t.Errorf("track %d: frames differ", track)
 				}
 			}
 		})
+	}
+}
+
+// framesOfStore returns the hashes of the frames of each track. Each track's decode times must go
+// on from one fragment to the next.
+func framesOfStore(
+	t *testing.T, s *local.Store, id store.StreamID, list []store.FragmentInfo,
+) map[int]string {
+	t.Helper()
+	got := map[int]string{}
+	ends := map[int]int64{}
+	for _, info := range list {
+		m, err := s.Open(t.Context(), id, info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range m.Fragment().Runs {
+			run := &m.Fragment().Runs[i]
+			payload, err := m.Payload(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			frames := io.NewSectionReader(payload, 0, payload.Size())
+			for _, f := range run.Frames {
+				frame := make([]byte, f.Size)
+				if _, err := io.ReadFull(frames, frame); err != nil {
+					t.Fatal(err)
+				}
+				got[run.Track] += fmt.Sprintf("%x ", sha256.Sum256(frame))
+			}
+			if end, ok := ends[run.Track]; ok &&
+				m.Fragment().Track(run.Track).CodecID != "A_OPUS" {
+				// A cluster without the track, or one that begins with another track,
+				// leaves the rounding of its start.
+				if gap := run.BaseDecodeTime - end; gap > 4500 || gap < -4500 {
+					t.Errorf("track %d: %d ticks between fragments", run.Track, gap)
+				}
+			}
+			ends[run.Track] = run.BaseDecodeTime + run.Duration()
+		}
+		m.Close()
+	}
+	return got
+}
+
+// framesOfFile returns the hashes of the frames of each track of a Matroska file.
+func framesOfFile(t *testing.T, data []byte) map[int]string {
+	t.Helper()
+	want := map[int]string{}
+	r := mkv.NewReader(bytes.NewReader(data), mkv.DefaultLimits())
+	for {
+		ev, err := r.Next()
+		if err == io.EOF {
+			return want
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Kind == mkv.Frame {
+			frame, err := r.AppendPayload(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want[ev.Track] += fmt.Sprintf("%x ", sha256.Sum256(frame))
+		}
 	}
 }
 

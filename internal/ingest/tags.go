@@ -71,8 +71,8 @@ func (c *Connection) keepTag(t media.Tag) error {
 	return err
 }
 
-// takeTags returns the tags that were read in front of a cluster. In front of the first cluster of a
-// document that a muxer of files wrote they are the document's, and stay in its header only.
+// takeTags returns the tags that were read in front of a cluster. In front of the first cluster of
+// a document that a muxer of files wrote they are the document's, and stay in its header only.
 func (c *Connection) takeTags() ([]media.Tag, error) {
 	tags := c.pending
 	c.pending = nil
