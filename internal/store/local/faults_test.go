@@ -63,7 +63,7 @@ func testFaults(h *harness) {
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Roll", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "CloseBlobs", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
+		{method: "CloseVolumes", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Seal", prepare: func(st store.Stream) {
 			h.must(h.volumes.Roll(h.ctx,
@@ -71,7 +71,7 @@ func testFaults(h *harness) {
 			h.append(st.ID)
 		},
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "SealBlob", prepare: func(st store.Stream) {
+		{method: "SealVolume", prepare: func(st store.Stream) {
 			h.must(h.volumes.Roll(h.ctx,
 				st.ID))
 			h.append(st.ID)
@@ -79,7 +79,7 @@ func testFaults(h *harness) {
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "Delete", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
-		{method: "ForgetBlobs", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
+		{method: "ForgetVolumes", prepare: func(store.Stream) { h.clock.Add(25 * time.Hour) },
 			run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 		{method: "DeleteStreamBytes",
 			prepare: func(st store.Stream) { h.must(h.store.DeleteStream(h.ctx, st.ID, "")) },
@@ -152,11 +152,11 @@ func (h *harness) commitOne(id store.StreamID) error {
 func testRecoveryFaults(h *harness) {
 	st := h.create("cam", 24)
 	var acked []store.FragmentInfo
-	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseBlobs", "AddBlob"} {
+	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseVolumes", "AddVolume"} {
 		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
 			// A fragment whose bytes are durable and whose row is not: in a volume that is known,
 			// or for AddVolume in a new one.
-			if method == "AddBlob" {
+			if method == "AddVolume" {
 				h.must(h.volumes.Roll(h.ctx, st.ID))
 			} else {
 				acked = append(acked, h.append(st.ID))
@@ -198,13 +198,13 @@ func testRandomWalk(h *harness) {
 	kept := make(map[store.Number]bool) // acknowledged and not replaced
 	for range 150 {
 		if r.IntN(4) == 0 {
-			methods := []string{"Commit", "Append", "CloseBlobs", "Roll", "Seal", "SealBlob"}
+			methods := []string{"Commit", "Append", "CloseVolumes", "Roll", "Seal", "SealVolume"}
 			h.faults.Fail(methods[r.IntN(len(methods))], localtest.Fault(1+r.IntN(2)))
 		}
 		switch r.IntN(10) {
 		case 0:
 			h.faults.Fired("Commit")
-			h.faults.Fired("CloseBlobs")
+			h.faults.Fired("CloseVolumes")
 			h.crash()
 			_ = h.store.Sweep(h.ctx) // seals; may meet the fault
 		case 1:
@@ -237,7 +237,7 @@ func testRandomWalk(h *harness) {
 			}
 		}
 	}
-	for _, m := range []string{"Commit", "Append", "CloseBlobs", "Roll", "Seal", "SealBlob"} {
+	for _, m := range []string{"Commit", "Append", "CloseVolumes", "Roll", "Seal", "SealVolume"} {
 		h.faults.Fired(m)
 	}
 }

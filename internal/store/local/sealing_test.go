@@ -63,7 +63,7 @@ func testSealed(h *harness) {
 	// written again.
 	e := h.append(st.ID)
 	h.reopen()
-	h.faults.Fail("SealBlob", localtest.NotApplied)
+	h.faults.Fail("SealVolume", localtest.NotApplied)
 	h.wantErr(h.store.Sweep(h.ctx), localtest.ErrInjected)
 	h.crash()
 	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e)

@@ -147,15 +147,15 @@ func (x *faultyIndex) Expire(
 }
 
 func (x *faultyIndex) AddVolume(ctx context.Context, id store.StreamID, name string) error {
-	return x.f.do("AddBlob", func() error { return x.Index.AddVolume(ctx, id, name) })
+	return x.f.do("AddVolume", func() error { return x.Index.AddVolume(ctx, id, name) })
 }
 
 func (x *faultyIndex) CloseVolumes(ctx context.Context, volumes []index.VolumeInfo) error {
-	return x.f.do("CloseBlobs", func() error { return x.Index.CloseVolumes(ctx, volumes) })
+	return x.f.do("CloseVolumes", func() error { return x.Index.CloseVolumes(ctx, volumes) })
 }
 
 func (x *faultyIndex) SealVolume(ctx context.Context, b index.SealedVolume) error {
-	return x.f.do("SealBlob", func() error { return x.Index.SealVolume(ctx, b) })
+	return x.f.do("SealVolume", func() error { return x.Index.SealVolume(ctx, b) })
 }
 
 func (x *faultyIndex) AddSealed(ctx context.Context, volumes []index.SealedVolume) error {
@@ -163,7 +163,7 @@ func (x *faultyIndex) AddSealed(ctx context.Context, volumes []index.SealedVolum
 }
 
 func (x *faultyIndex) ForgetVolumes(ctx context.Context, names []string) error {
-	return x.f.do("ForgetBlobs", func() error { return x.Index.ForgetVolumes(ctx, names) })
+	return x.f.do("ForgetVolumes", func() error { return x.Index.ForgetVolumes(ctx, names) })
 }
 
 func (x *faultyIndex) OpenSession(
