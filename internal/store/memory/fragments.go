@@ -2,9 +2,11 @@ package memory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"time"
@@ -26,24 +28,41 @@ type fragment struct {
 // fleetingAge is how long a fragment without retention is kept.
 const fleetingAge = 5 * time.Minute
 
+// until returns the last time at which f is within retention, in milliseconds since the Unix epoch.
+func (st *stream) until(f *fragment) int64 {
+	switch {
+	case f.fleeting:
+		return f.stored + fleetingAge.Milliseconds()
+	case st.RetentionHours == 0:
+		return math.MinInt64
+	}
+	return f.info.ServerTimestamp + int64(st.RetentionHours)*time.Hour.Milliseconds()
+}
+
 // expire deletes what is past retention at a time in milliseconds since the Unix epoch.
 func (st *stream) expire(now int64) {
-	edge := now - int64(st.RetentionHours)*time.Hour.Milliseconds()
-	st.fragments = slices.DeleteFunc(st.fragments, func(f *fragment) bool {
-		if f.fleeting {
-			return f.stored < now-fleetingAge.Milliseconds()
+	if now <= st.allUntil {
+		return
+	}
+	st.allUntil = math.MaxInt64
+	st.remove(func(f *fragment) bool {
+		until := st.until(f)
+		if until >= now {
+			st.allUntil = min(st.allUntil, until)
 		}
-		return st.RetentionHours == 0 || f.info.ServerTimestamp < edge
+		return until < now
 	})
 }
 
-func (st *stream) find(n store.Number) *fragment {
-	for _, f := range st.fragments {
-		if f.info.Number == n {
-			return f
+// remove deletes the fragments that which selects.
+func (st *stream) remove(which func(*fragment) bool) {
+	st.fragments = slices.DeleteFunc(st.fragments, func(f *fragment) bool {
+		gone := which(f)
+		if gone {
+			delete(st.byNumber, f.info.Number)
 		}
-	}
-	return nil
+		return gone
+	})
 }
 
 // NextNumber implements store.Fragments: the time, or one more than the last when that is greater.
@@ -104,7 +123,7 @@ func (s *Store) commit(
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	if st.find(rec.Number) != nil {
+	if st.byNumber[rec.Number] != nil {
 		return store.FragmentInfo{}, store.ErrExists
 	}
 	st.sequence++
@@ -123,10 +142,12 @@ func (s *Store) commit(
 	for _, p := range rec.Payload {
 		f.payload = append(f.payload, bytes.Clone(p))
 	}
-	st.fragments = slices.DeleteFunc(st.fragments, func(f *fragment) bool {
-		return f.info.Number == old
-	})
+	if old != 0 {
+		st.remove(func(f *fragment) bool { return f.info.Number == old })
+	}
 	st.fragments = append(st.fragments, f)
+	st.byNumber[rec.Number] = f
+	st.allUntil = min(st.allUntil, st.until(f))
 	close(st.changed)
 	st.changed = make(chan struct{})
 	return f.info, nil
@@ -169,8 +190,10 @@ func (s *Store) List(
 	if err != nil {
 		return nil, fmt.Errorf("list fragments: %w", err)
 	}
+	first, _ := slices.BinarySearchFunc(st.fragments, q.AfterSequence+1,
+		func(f *fragment, sequence int64) int { return cmp.Compare(f.info.Sequence, sequence) })
 	var list []store.FragmentInfo
-	for _, f := range st.fragments {
+	for _, f := range st.fragments[first:] {
 		if q.Selects(&f.info) {
 			list = append(list, f.info)
 		}
@@ -214,7 +237,7 @@ func (s *Store) Fragment(
 	if err != nil {
 		return store.FragmentInfo{}, fmt.Errorf("fragment: %w", err)
 	}
-	f := st.find(n)
+	f := st.byNumber[n]
 	if f == nil {
 		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, store.ErrNotFound)
 	}
@@ -228,7 +251,7 @@ func (s *Store) Open(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st, err := s.stream(id); err == nil {
-		if f := st.find(info.Number); f != nil {
+		if f := st.byNumber[info.Number]; f != nil {
 			return opened{f}, nil
 		}
 	}

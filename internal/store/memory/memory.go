@@ -35,9 +35,11 @@ type Store struct {
 // stream is a stream with what is stored of it.
 type stream struct {
 	store.Stream
-	fragments []*fragment  // in commit order, and none that is past retention
-	number    store.Number // the greatest that was given out or stored
-	sequence  int64        // of the newest commit
+	fragments []*fragment                // in commit order, and none that is past retention
+	byNumber  map[store.Number]*fragment // the same
+	allUntil  int64                      // none is past retention until then, milliseconds
+	number    store.Number               // the greatest that was given out or stored
+	sequence  int64                      // of the newest commit
 	trackSets [][]media.Track
 	changed   chan struct{} // closed and made anew by a commit; closed when the stream is deleted
 }
@@ -47,7 +49,7 @@ type stream struct {
 func New(now func() time.Time, streams ...store.Stream) *Store {
 	s := &Store{now: now, streams: make(map[store.StreamID]*stream)}
 	for _, st := range streams {
-		s.streams[st.ID] = &stream{Stream: copyOf(st), changed: make(chan struct{})}
+		s.add(st)
 	}
 	return s
 }
@@ -68,8 +70,14 @@ func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream
 	st.NumberTag = binary.LittleEndian.Uint64(random[16:])
 	st.CreatedMillis = s.now().UnixMilli()
 	st.Version = newVersion()
-	s.streams[st.ID] = &stream{Stream: copyOf(st), changed: make(chan struct{})}
+	s.add(st)
 	return copyOf(st), nil
+}
+
+// add adds a stream without fragments.
+func (s *Store) add(st store.Stream) {
+	s.streams[st.ID] = &stream{Stream: copyOf(st), byNumber: make(map[store.Number]*fragment),
+		changed: make(chan struct{})}
 }
 
 // newVersion returns 20 random alphanumerics.
@@ -166,7 +174,7 @@ func (s *Store) UpdateStream(
 	}
 	next.ID, next.Name, next.CreatedMillis = st.ID, st.Name, st.CreatedMillis
 	next.NumberTag, next.Version = st.NumberTag, newVersion()
-	st.Stream = copyOf(next)
+	st.Stream, st.allUntil = copyOf(next), 0
 	st.expire(s.now().UnixMilli()) // a shorter one hides at once
 	return copyOf(next), nil
 }
