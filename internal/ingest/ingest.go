@@ -17,8 +17,8 @@ import (
 	"weir/internal/store"
 )
 
-// Appender stores fragments: a part of store.Fragments. Append and Replace must not keep anything of
-// the record after they return, because its buffers are used again.
+// Appender stores fragments: a part of store.Fragments. Append and Replace must keep nothing of the
+// record after they return, because its buffers are used again.
 type Appender interface {
 	// NextNumber returns the number of a fragment that starts.
 	NextNumber(ctx context.Context, id store.StreamID) (store.Number, error)

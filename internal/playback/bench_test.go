@@ -23,10 +23,10 @@ func (longTokens) Open(token string) (auth.Claims, error) {
 	return fakeTokens{}.Open(strings.TrimSuffix(token, padding))
 }
 
-// fixedStore takes the cost of the fake's search out of the measurement: List gives what it is told
-// to.
+// fixedStore takes the cost of the store's search out of the measurement: List returns what it is
+// told to.
 type fixedStore struct {
-	*fakeStore
+	*testStore
 	next []store.FragmentInfo
 }
 
@@ -37,23 +37,22 @@ func (f *fixedStore) List(ctx context.Context, id store.StreamID,
 		f.next = nil
 		return next, nil
 	}
-	return f.fakeStore.List(ctx, id, q)
+	return f.testStore.List(ctx, id, q)
 }
 
 // BenchmarkMediaPlaylist measures a live playlist: the first request of a process (first), a reload
 // in which one fragment is new (reload), and one in which none is (same).
 func BenchmarkMediaPlaylist(b *testing.B) {
 	for _, n := range []int{5, 1000, 1800, 5000} {
-		fake := newFakeStore(time.UnixMilli(1_700_000_000_123))
-		stream := fake.create("camera", 24)
-		cam := newCamera(fake, stream, videoTrack(), audioTrack())
+		all, stream := newTestStore(time.UnixMilli(1_700_000_000_123), 24)
+		cam := newCamera(all, stream, videoTrack(), audioTrack())
 		for range n {
 			cam.send()
 		}
-		fixed := &fixedStore{fakeStore: fake}
+		fixed := &fixedStore{testStore: all}
 		process := func() *Service {
 			return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(),
-				Clock: fake.clock})
+				Clock: all.clock})
 		}
 		in := &api.GetHLSStreamingSessionURLInput{Expires: 43_200,
 			MaxMediaPlaylistFragmentResults: n,
@@ -86,7 +85,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 		b.Run(fmt.Sprintf("%d/reload", n), func(b *testing.B) {
 			s := process()
 			get(s)
-			i := cam.info(cam.number)
+			i := cam.commit(cam.info(cam.nextNumber()), 0)
 			v := s.views.get(openID(b, token), math.MaxInt64)
 			i.Sequence = v.state.Cursor
 			b.ReportAllocs()
@@ -102,17 +101,16 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 
 // BenchmarkDASHManifest measures the same of a manifest of two tracks.
 func BenchmarkDASHManifest(b *testing.B) {
-	fake := newFakeStore(time.UnixMilli(1_700_000_000_123))
-	stream := fake.create("camera", 24)
-	cam := newCamera(fake, stream, videoTrack(), audioTrack())
+	all, stream := newTestStore(time.UnixMilli(1_700_000_000_123), 24)
+	cam := newCamera(all, stream, videoTrack(), audioTrack())
 	const n = 1800
 	for range n {
 		cam.send()
 	}
-	fixed := &fixedStore{fakeStore: fake}
+	fixed := &fixedStore{testStore: all}
 	process := func() *Service {
 		return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(),
-			Clock: fake.clock})
+			Clock: all.clock})
 	}
 	in := &api.GetDASHStreamingSessionURLInput{Expires: 43_200, MaxManifestFragmentResults: n,
 		DisplayFragmentTimestamp: api.DisplayTimestampAlways}
@@ -141,7 +139,7 @@ func BenchmarkDASHManifest(b *testing.B) {
 		}
 	})
 	b.Run("1800/reload", func(b *testing.B) {
-		i := cam.info(cam.number)
+		i := cam.commit(cam.info(cam.nextNumber()), 0)
 		i.Sequence = s.views.get(openID(b, token), math.MaxInt64).state.Cursor
 		for b.Loop() {
 			i.Number += 1 << 12

@@ -95,9 +95,12 @@ func (r *rig) listed(numbers ...store.Number) []*chunkRead {
 func TestGetMediaForFragmentList(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, videoTrack(), audioTrack())
-	first, second := x.camera.sendMedia(), x.camera.sendMedia()
-	rec := x.store.streams[x.stream.ID].records[second.Number]
-	rec.Tags = []media.Tag{{Name: "place", Value: "north"}, {Name: "n", Value: "2"}}
+	var rec *store.Record
+	first := x.camera.sendMedia()
+	second := x.camera.sendMedia(func(r *store.Record) {
+		rec = r
+		rec.Tags = []media.Tag{{Name: "place", Value: "north"}, {Name: "n", Value: "2"}}
+	})
 	chunks := x.listed(second.Number, second.Number+4096, first.Number)
 	if len(chunks) != 3 {
 		t.Fatalf("%d chunks", len(chunks))
@@ -164,29 +167,30 @@ func TestGetMediaForFragmentList(t *testing.T) {
 func TestChunkOfAProducersHeader(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, videoTrack())
-	info := x.camera.sendMedia()
-	rec := x.store.streams[x.stream.ID].records[info.Number]
 	var b bytes.Buffer
 	w := mkv.NewWriter(&b)
-	if err := w.WriteHeader(mkv.Header{Tracks: rec.Tracks, Title: "a camera",
+	if err := w.WriteHeader(mkv.Header{Tracks: x.camera.tracks, Title: "a camera",
 		TimestampScale: 100_000}); err != nil {
 		t.Fatal(err)
 	}
 	seekHead := []byte{0x11, 0x4D, 0x9B, 0x74, 0x80}
 	at := bytes.Index(b.Bytes(), []byte{0x15, 0x49, 0xA9, 0x66})
 	header := slices.Insert(bytes.Clone(b.Bytes()), at, seekHead...)
-	rec.Header = mkv.AppendTags(header, []media.Tag{{Name: "ENCODER", Value: "x"}})
-	rec.Tags = []media.Tag{{Name: "own", Value: "y"}}
-	run := &rec.Runs[0] // three pictures in a block each and one in two; the second is shown last
-	run.Frames = run.Frames[:5]
-	rec.Payload[0] = rec.Payload[0][:50]
-	run.BaseDecodeTime = info.ProducerTimestamp*90 - 9 // between two units
-	for i, f := range []media.Frame{{Duration: 3600, CompositionOffset: 3600, Key: true},
-		{Marks: media.Joined}, {Duration: 3600, CompositionOffset: 7200},
-		{Duration: 3600, CompositionOffset: -3600}, {Duration: 3600}} {
-		f.Size = 10
-		run.Frames[i] = f
-	}
+	info := x.camera.sendMedia(func(rec *store.Record) {
+		rec.Header = mkv.AppendTags(header, []media.Tag{{Name: "ENCODER", Value: "x"}})
+		rec.Tags = []media.Tag{{Name: "own", Value: "y"}}
+		// three pictures in a block each and one in two; the second is shown last
+		run := &rec.Runs[0]
+		run.Frames = run.Frames[:5]
+		rec.Payload[0] = rec.Payload[0][:50]
+		run.BaseDecodeTime = rec.ProducerTimestamp*90 - 9 // between two units
+		for i, f := range []media.Frame{{Duration: 3600, CompositionOffset: 3600, Key: true},
+			{Marks: media.Joined}, {Duration: 3600, CompositionOffset: 7200},
+			{Duration: 3600, CompositionOffset: -3600}, {Duration: 3600}} {
+			f.Size = 10
+			run.Frames[i] = f
+		}
+	})
 	c := x.listed(info.Number)[0]
 	if c.order != "HTTTC" || c.cut != info.ProducerTimestamp*10 || c.tags[0][:33] !=
 		"AWS_KINESISVIDEO_FRAGMENT_NUMBER=" || c.tags[3] != "ENCODER=x" || c.tags[4] != "own=y" {
@@ -206,13 +210,13 @@ func TestChunkOfADamagedFragment(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, videoTrack())
 	a, b := x.camera.sendMedia(), x.camera.sendMedia()
-	x.store.corrupt = map[store.Number]error{a.Number: store.ErrCorrupt}
+	x.store.faults = map[store.Number]fault{a.Number: fails(store.ErrCorrupt)}
 	chunks := x.listed(a.Number, b.Number)
 	if len(chunks) != 2 || chunks[0].tag("AWS_KINESISVIDEO_ERROR_ID") != "5000" ||
 		chunks[1].tag("AWS_KINESISVIDEO_ERROR_ID") != "" || len(chunks[1].frames[1]) != 50 {
 		t.Errorf("%d chunks, the first with %v", len(chunks), chunks[0].tags)
 	}
-	x.store.corrupt = map[store.Number]error{a.Number: errors.New("disk on fire")}
+	x.store.faults[a.Number] = fails(errors.New("disk on fire"))
 	l, err := x.service.GetMediaForFragmentList(x.stream, &api.GetMediaForFragmentListInput{
 		Fragments: []string{x.stream.FormatNumber(a.Number)}})
 	if err != nil {
@@ -222,9 +226,9 @@ func TestChunkOfADamagedFragment(t *testing.T) {
 		!strings.Contains(err.Error(), "on fire") {
 		t.Errorf("a disk that fails: %v", err)
 	}
-	x.store.corrupt = nil
-	rec := x.store.streams[x.stream.ID].records[a.Number]
-	rec.Payload[0] = rec.Payload[0][:len(rec.Payload[0])-1]
+	x.store.faults[a.Number] = func(r store.Range) (store.Range, error) {
+		return r.Slice(0, r.Size()-1), nil
+	}
 	if err := l.Write(t.Context(), io.Discard); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("media that ends early: %v", err)
 	}

@@ -154,8 +154,9 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 func TestTransportStreamOfABrokenFragment(t *testing.T) {
 	r := newRig(t, videoTrack())
 	good := r.camera.sendMedia()
-	bad := r.camera.sendMedia()
-	copy(r.store.streams[r.stream.ID].records[bad.Number].Payload[0][20:], []byte{0xff, 0xff})
+	bad := r.camera.sendMedia(func(rec *store.Record) {
+		copy(rec.Payload[0][20:], []byte{0xff, 0xff})
+	})
 	token := r.open(r.transportStream())
 	r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(good)}))
 	_, err := r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(bad)})

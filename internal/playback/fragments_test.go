@@ -54,7 +54,7 @@ func TestListFragments(t *testing.T) {
 	info := c.info(late)
 	info.ProducerTimestamp, info.ServerTimestamp = sent[0].ProducerTimestamp-2000,
 		sent[0].ServerTimestamp
-	sent = slices.Insert(sent, 0, x.store.commit(x.stream.ID, info, 0))
+	sent = slices.Insert(sent, 0, x.camera.commit(info, 0))
 	numbers := func(from, to int) (out []string) {
 		for _, f := range sent[from:to] {
 			out = append(out, x.stream.FormatNumber(f.Number))
@@ -108,7 +108,7 @@ func TestListFragments(t *testing.T) {
 		t.Errorf("the second page: %+v, %v", next, err)
 	}
 	// What goes or comes while pages are read moves none of the others.
-	x.store.commit(x.stream.ID, c.info(c.nextNumber()), sent[2].Number)
+	x.camera.commit(c.info(c.nextNumber()), sent[2].Number)
 	rest := x.listing(&api.ListFragmentsInput{NextToken: *out.NextToken, MaxResults: 10})
 	if fmt.Sprint(rest) != fmt.Sprint([][]string{numbers(3, 7)}) {
 		t.Errorf("the rest after a new fragment is %v", rest)
@@ -120,7 +120,9 @@ func TestFragmentLength(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, videoTrack(), audioTrack())
 	c := x.camera
+	set := c.send().TrackSet
 	info := c.info(c.nextNumber())
+	info.TrackSet = set
 	video, audio := &info.Spans[0], &info.Spans[1]
 	video.Duration, video.Frames = 90*1857, 30
 	audio.Duration, audio.Frames = 1024*20, 20

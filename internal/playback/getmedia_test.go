@@ -201,12 +201,11 @@ func TestGetMediaNumbersRise(t *testing.T) {
 	late := x.camera.nextNumber()
 	second := x.camera.sendMedia()
 	f.expect(second)
-	info := x.camera.info(late)
-	x.store.commit(x.stream.ID, info, 0)
+	x.camera.commit(x.camera.info(late), 0)
 	third := x.camera.sendMedia()
-	x.store.commit(x.stream.ID, x.camera.info(x.camera.nextNumber()), second.Number)
+	again := x.camera.commit(x.camera.info(x.camera.nextNumber()), second.Number)
 	fourth := x.camera.sendMedia()
-	f.expect(third, fourth)
+	f.expect(third, again, fourth)
 	f.ends()
 }
 
@@ -219,8 +218,8 @@ func TestGetMediaThroughLosses(t *testing.T) {
 	for range 4 {
 		sent = append(sent, x.camera.sendMedia())
 	}
-	delete(x.store.streams[x.stream.ID].records, sent[1].Number) // listed, gone when opened
-	x.store.corrupt = map[store.Number]error{sent[2].Number: store.ErrCorrupt}
+	x.store.gone = sent[1].Number
+	x.store.faults = map[store.Number]fault{sent[2].Number: fails(store.ErrCorrupt)}
 	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
 	f.expect(sent[0])
 	c := f.next()
@@ -229,11 +228,7 @@ func TestGetMediaThroughLosses(t *testing.T) {
 		t.Errorf("a damaged fragment is %s %v", c.order, c.tags)
 	}
 	f.expect(sent[3])
-	x.store.mu.Lock()
-	s := x.store.streams[x.stream.ID]
-	delete(x.store.streams, x.stream.ID)
-	close(s.changed)
-	x.store.mu.Unlock()
+	x.store.remove(x.stream.ID)
 	if err := <-f.end; err != nil {
 		t.Errorf("the stream was deleted: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,7 +57,7 @@ func TestSwitchingTimeline(t *testing.T) {
 type history struct {
 	*testing.T
 	random     *rand.Rand
-	store      *fakeStore
+	store      *testStore
 	stream     store.Stream
 	camera     *timelinetest.Camera
 	model      *timelinetest.Model
@@ -66,6 +67,7 @@ type history struct {
 	token      string
 	created    int64                // commit sequence at creation
 	stored     []store.FragmentInfo // in commit order
+	sets       [][]media.Track      // that the camera has sent
 	checks     map[int]*rfc         // by track
 	dash       string               // token of a DASH session of the same fragments
 	watch      *mpdWatch
@@ -74,8 +76,7 @@ type history struct {
 func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
 	h := &history{T: t, random: rand.New(rand.NewPCG(seed, 7)), switching: switching,
 		checks: map[int]*rfc{}}
-	h.store = newFakeStore(time.UnixMilli(1_700_000_000_123))
-	h.stream = h.store.create("camera", 1)
+	h.store, h.stream = newTestStore(time.UnixMilli(1_700_000_000_123), 1)
 	tracks := []media.Track{videoTrack(), audioTrack()}
 	if seed%5 == 4 {
 		tracks = tracks[:1+seed/5%2]
@@ -83,18 +84,16 @@ func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
 	if seed%10 == 9 {
 		tracks = []media.Track{audioTrack()}
 	}
-	h.camera = timelinetest.NewCamera(h.random, h.store.clock().UnixMilli(), tracks,
-		func(tracks []media.Track) int64 { return h.store.set(h.stream.ID, tracks) })
+	h.camera = timelinetest.NewCamera(h.random, h.store.clock().UnixMilli(), tracks, h.set)
 	if tracks[0].Kind == media.Video {
 		h.camera.Other = append([]media.Track{otherVideo()}, tracks[1:]...)
 	}
-	usual := h.store.set(h.stream.ID, tracks)
 	h.timestamps = h.chance(50)
 	h.model = &timelinetest.Model{
 		Max: []int{1, 3, 5, 100}[h.random.IntN(4)], Producer: h.chance(50), Tracks: tracks,
 		Replay:        replay,
 		Discontinuity: timeline.DiscontinuityMode(1 + h.random.IntN(3)),
-		Same:          func(set int64) bool { return switching || set == usual },
+		Same:          func(set int64) bool { return switching || h.isUsual(set) },
 		Codecs:        func(set int64) string { return strconv.FormatInt(set, 10) },
 		Frames:        func(n store.Number) *media.Fragment { return h.camera.Frames[n] },
 	}
@@ -109,16 +108,39 @@ func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
 
 func (h *history) chance(percent int) bool { return h.random.IntN(100) < percent }
 
+// set returns the camera's number of a set of tracks, which is not the store's.
+func (h *history) set(tracks []media.Track) int64 {
+	i := slices.IndexFunc(h.sets, func(set []media.Track) bool {
+		return reflect.DeepEqual(set, tracks)
+	})
+	if i < 0 {
+		i, h.sets = len(h.sets), append(h.sets, tracks)
+	}
+	return int64(i)
+}
+
+// isUsual tells whether a set of the store is what the camera sends as a rule.
+func (h *history) isUsual(set int64) bool {
+	tracks, err := h.store.TrackSet(h.Context(), h.stream.ID, set)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return h.set(tracks) == h.set(h.camera.Tracks)
+}
+
 // step lets the camera go on.
 func (h *history) step() { h.commit(h.camera.Step()...) }
 
 func (h *history) commit(commits ...timelinetest.Commit) {
 	for _, c := range commits {
+		rec := recordOf(&c.Info, h.sets[c.Info.TrackSet])
 		if f := h.camera.Frames[c.Info.Number]; f != nil {
-			h.store.streams[h.stream.ID].records[c.Info.Number] = &store.Record{
-				Number: c.Info.Number, Fragment: *f}
+			rec.Runs, rec.Payload = f.Runs, nil
+			for _, run := range f.Runs {
+				rec.Payload = append(rec.Payload, make([]byte, run.Size()))
+			}
 		}
-		h.stored = append(h.stored, h.store.commit(h.stream.ID, c.Info, c.Replaces))
+		h.stored = append(h.stored, h.store.commit(h.stream.ID, rec, c.Replaces))
 	}
 	h.sleep(0)
 }

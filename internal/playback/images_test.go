@@ -145,10 +145,9 @@ func (f *film) restart() {
 func (f *film) shoot(kinds string) store.FragmentInfo {
 	f.Helper()
 	i := f.camera.info(f.camera.nextNumber())
-	rec := &store.Record{Number: i.Number}
-	rec.ProducerTimestamp, rec.ServerTimestamp, rec.Tracks = i.ProducerTimestamp, i.ServerTimestamp,
-		f.camera.tracks
 	run := media.Run{Track: 1, BaseDecodeTime: i.Spans[0].BaseDecodeTime}
+	i.Spans = nil
+	rec := recordOf(&i, f.camera.tracks)
 	var payload []byte
 	for n, kind := range kinds {
 		frame := media.Frame{Duration: 3600, Size: 4, Key: kind == 'K'}
@@ -169,11 +168,8 @@ func (f *film) shoot(kinds string) store.FragmentInfo {
 		f.taken++
 	}
 	rec.Runs, rec.Payload = []media.Run{run}, [][]byte{payload}
-	i.Spans = store.SpansOf(&rec.Fragment)
-	i = f.store.commit(f.stream.ID, i, 0)
-	f.store.streams[f.stream.ID].records[i.Number] = rec
-	f.camera.clock += int64(40 * len(kinds))
-	f.store.sleep(time.Duration(40*len(kinds)) * time.Millisecond)
+	i = f.store.commit(f.stream.ID, rec, 0)
+	f.camera.pass(int64(40 * len(kinds)))
 	return i
 }
 

@@ -23,10 +23,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// rig is a service over a fake store with one stream and its camera.
+// rig is a service over a store with one stream and its camera.
 type rig struct {
 	*testing.T
-	store   *fakeStore
+	store   *testStore
 	stream  store.Stream
 	camera  *camera
 	service *Service
@@ -36,8 +36,8 @@ type rig struct {
 }
 
 func newRig(t *testing.T, tracks ...media.Track) *rig {
-	r := &rig{T: t, store: newFakeStore(time.UnixMilli(1_700_000_000_123))}
-	r.stream = r.store.create("camera", 1)
+	r := &rig{T: t}
+	r.store, r.stream = newTestStore(time.UnixMilli(1_700_000_000_123), 1)
 	r.camera = newCamera(r.store, r.stream, tracks...)
 	r.service = r.another()
 	return r
@@ -100,6 +100,20 @@ func (r *rig) playlist(s *Service, token string, track int) string {
 		r.Fatal(err)
 	}
 	return string(text.Text)
+}
+
+// checkpoint returns how many bytes are saved of a session.
+func (r *rig) checkpoint(token string) int {
+	r.Helper()
+	claims, err := fakeTokens{}.Open(token)
+	if err != nil {
+		r.Fatal(err)
+	}
+	session, err := r.store.Session(r.Context(), claims.SessionID)
+	if err != nil || len(session.Checkpoint) == 0 {
+		r.Fatalf("checkpoint of %d bytes, %v", len(session.Checkpoint), err)
+	}
+	return len(session.Checkpoint)
 }
 
 // wantError wants an *api.Error of the code whose message has the text.
@@ -292,7 +306,7 @@ func TestOpenHLSErrors(t *testing.T) {
 			return in
 		}, code: api.InvalidArgumentException, text: "REWIND"},
 		{name: "never a fragment", before: func(r *rig) {
-			r.store.streams[r.stream.ID].fragments = nil
+			r.stream = r.store.create("silent", 1)
 		},
 			code: api.ResourceNotFoundException,
 			text: "No fragments found in the stream for the streaming request."},
@@ -302,11 +316,14 @@ func TestOpenHLSErrors(t *testing.T) {
 			code: api.ResourceNotFoundException,
 			text: "No fragments found in the stream for the streaming request."},
 		{name: "only a partial fragment", before: func(r *rig) {
-			r.store.streams[r.stream.ID].fragments[0].Partial = true
+			whole := r.camera.number
+			part := r.camera.info(r.camera.nextNumber())
+			part.Partial = true
+			r.camera.commit(part, whole)
 		},
 			code: api.ResourceNotFoundException, text: "No fragments found"},
 		{name: "stream deleted meanwhile", before: func(r *rig) {
-			delete(r.store.streams, r.stream.ID)
+			r.store.remove(r.stream.ID)
 		},
 			code: api.ResourceNotFoundException, text: api.MessageStreamNotFound},
 		{name: "G.711", tracks: []media.Track{videoTrack(), g711},
@@ -343,7 +360,7 @@ func TestOpenHLSErrors(t *testing.T) {
 			}
 			_, err := r.service.OpenHLS(t.Context(), r.stream, in)
 			wantError(t, err, c.code, c.text)
-			if len(r.store.sessions) != 0 {
+			if r.store.opens != 0 {
 				t.Error("a session was registered")
 			}
 		})
@@ -402,7 +419,8 @@ func TestRangeSelection(t *testing.T) {
 	if again := r.playlist(r.another(), token, 1); again != text {
 		t.Errorf("another process answers\n%s\nafter\n%s", again, text)
 	}
-	r.store.streams[r.stream.ID].fragments = nil
+	r.store.retain(r.stream.ID, 0) // what is stored goes for good
+	r.store.retain(r.stream.ID, 1)
 	if again := r.playlist(r.another(), token, 1); again != text {
 		t.Errorf("after the fragments went:\n%s\nwant\n%s", again, text)
 	}
@@ -429,6 +447,42 @@ func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
 	wantError(t, err, api.ResourceNotFoundException, "not found")
 }
 
+// actions asks a service for everything that a session may be asked for.
+func (r *rig) actions(s *Service) map[string]func(token string) error {
+	return map[string]func(token string) error{
+		"master": func(token string) error {
+			_, err := s.MasterPlaylist(r.Context(), token)
+			return err
+		},
+		"media": func(token string) error {
+			_, err := s.MediaPlaylist(r.Context(), token, 1)
+			return err
+		},
+		"init": func(token string) error {
+			_, err := s.InitSegment(r.Context(), token, 1, 0)
+			return err
+		},
+		"later init": func(token string) error {
+			_, err := s.InitSegment(r.Context(), token, 1, 1)
+			return err
+		},
+		"I-frames": func(token string) error {
+			_, err := s.IFramePlaylist(r.Context(), token, 1)
+			return err
+		},
+		"TS segment": func(token string) error {
+			_, err := s.TSSegment(r.Context(), token,
+				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
+			return err
+		},
+		"segment": func(token string) error {
+			_, err := s.MediaSegment(r.Context(), token,
+				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
+			return err
+		},
+	}
+}
+
 func TestSessionsEnd(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
@@ -438,59 +492,35 @@ func TestSessionsEnd(t *testing.T) {
 		r.playlist(r.service, tokens[0], 1)
 	}
 	tokens = append(tokens, r.open(r.input())) // the sixth closes the first
-	for _, s := range []*Service{r.service, r.another()} {
-		actions := map[string]func(token string) error{
-			"master": func(token string) error {
-				_, err := s.MasterPlaylist(t.Context(), token)
-				return err
-			},
-			"media": func(token string) error {
-				_, err := s.MediaPlaylist(t.Context(), token, 1)
-				return err
-			},
-			"init": func(token string) error {
-				_, err := s.InitSegment(t.Context(), token, 1, 0)
-				return err
-			},
-			"later init": func(token string) error {
-				_, err := s.InitSegment(t.Context(), token, 1, 1)
-				return err
-			},
-			"I-frames": func(token string) error {
-				_, err := s.IFramePlaylist(t.Context(), token, 1)
-				return err
-			},
-			"TS segment": func(token string) error {
-				_, err := s.TSSegment(t.Context(), token,
-					SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
-				return err
-			},
-			"segment": func(token string) error {
-				_, err := s.MediaSegment(t.Context(), token,
-					SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
-				return err
-			},
-		}
-		never := fakeTokens{}.Seal(
-			auth.Claims{SessionID: strings.Repeat("x", 16), Expires: r.store.now.Add(time.Hour)})
-		for name, do := range actions {
+	never := fakeTokens{}.Seal(
+		auth.Claims{SessionID: strings.Repeat("x", 16), Expires: r.store.now.Add(time.Hour)})
+	services := []*Service{r.service, r.another()}
+	for _, s := range services {
+		for name, do := range r.actions(s) {
 			t.Run(name, func(t *testing.T) {
 				wantError(t, do(tokens[0]), api.NotAuthorizedException, "closed")
 				wantError(t, do("forged"), api.NotAuthorizedException, "invalid")
 				wantError(t, do(never), api.NotAuthorizedException, "closed")
-				now := r.store.now
-				r.store.sleep(5 * time.Minute)
-				wantError(t, do(tokens[5]), api.NotAuthorizedException,
-					"Streaming session token is expired")
-				wantError(t, do(tokens[0]), api.NotAuthorizedException,
-					"Streaming session token is expired")
-				r.store.now = now
 			})
 		}
 		r.playlist(s, tokens[1], 1)
 	}
-	delete(r.store.streams, r.stream.ID)
-	_, err := r.service.MediaPlaylist(t.Context(), tokens[5], 1)
+	r.store.sleep(5 * time.Minute)
+	for _, s := range services {
+		for name, do := range r.actions(s) {
+			t.Run(name+" later", func(t *testing.T) {
+				for _, token := range []string{tokens[5], tokens[0]} {
+					wantError(t, do(token), api.NotAuthorizedException,
+						"Streaming session token is expired")
+				}
+			})
+		}
+	}
+	r.camera.sendMedia()
+	token := r.open(r.input())
+	r.playlist(r.service, token, 1)
+	r.store.remove(r.stream.ID)
+	_, err := r.service.MediaPlaylist(t.Context(), token, 1)
 	wantError(t, err, api.NotAuthorizedException, "closed")
 }
 
@@ -519,8 +549,11 @@ func TestSegments(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	old := r.camera.sendMedia()
 	var sent []store.FragmentInfo
+	var records []*store.Record
 	for range 3 {
-		sent = append(sent, r.camera.sendMedia())
+		sent = append(sent, r.camera.sendMedia(func(rec *store.Record) {
+			records = append(records, rec)
+		}))
 	}
 	in := r.input()
 	in.MaxMediaPlaylistFragmentResults = 3
@@ -550,7 +583,7 @@ func TestSegments(t *testing.T) {
 			if err := s.WriteRange(&body, header, s.Length-header); err != nil {
 				t.Fatal(err)
 			}
-			rec := r.store.streams[r.stream.ID].records[sent[i].Number]
+			rec := records[i]
 			run := &rec.Runs[track.Number-1]
 			scale := int64(track.Timescale)
 			wantHeader, err := fmp4.AppendMediaHeader(nil, &track, run, uint32(sent[i].Sequence),
@@ -585,7 +618,7 @@ func TestSegments(t *testing.T) {
 	foreign.NumberTag++
 	late := r.camera.info(r.camera.nextNumber())
 	late.Partial = true
-	r.store.commit(r.stream.ID, late, 0)
+	r.camera.commit(late, 0)
 	for name, c := range map[string]struct {
 		track  int
 		number string
@@ -746,17 +779,13 @@ func TestLostCommits(t *testing.T) {
 func TestSessionOfAnotherVersion(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.send()
+	token := r.open(r.input())
+	r.playlist(r.another(), token, 1)
 	for _, change := range []func(*store.Session){
 		func(s *store.Session) { s.Parameters[0]++ },
 		func(s *store.Session) { s.Checkpoint[0] += 16 },
 	} {
-		token := r.open(r.input())
-		for _, session := range r.store.sessions {
-			if claims, err := (fakeTokens{}).Open(token); err == nil &&
-				claims.SessionID == session.ID {
-				change(&session.Session)
-			}
-		}
+		r.store.session = change
 		_, err := r.another().MediaPlaylist(t.Context(), token, 1)
 		wantError(t, err, api.NotAuthorizedException, "another version")
 	}
@@ -788,10 +817,8 @@ func TestCheckpointsAreFew(t *testing.T) {
 	if r.store.saves < 9 || r.store.saves > 11 {
 		t.Errorf("%d checkpoints for 640 fragments", r.store.saves)
 	}
-	for _, session := range r.store.sessions {
-		if n := len(session.Checkpoint); n > 2000 {
-			t.Errorf("a checkpoint of %d bytes for the last %d fragments", n, timeline.History)
-		}
+	if n := r.checkpoint(token); n > 2000 {
+		t.Errorf("a checkpoint of %d bytes for the last %d fragments", n, timeline.History)
 	}
 	r.store.failSave = true
 	began := r.store.now

@@ -107,7 +107,7 @@ func TestReplayRunsIntoLive(t *testing.T) {
 	r.store.sleep(24 * time.Second)
 	poll()
 	for range 12 {
-		sent = append(sent, r.store.commit(r.stream.ID, r.camera.info(r.camera.nextNumber()), 0))
+		sent = append(sent, r.camera.commit(r.camera.info(r.camera.nextNumber()), 0))
 		r.camera.clock += 2000
 	}
 	for range 13 {
@@ -123,7 +123,7 @@ func TestReplayRunsIntoLive(t *testing.T) {
 // where the range does.
 func TestReplayOfVeryMany(t *testing.T) {
 	r := newRig(t, audioTrack())
-	r.store.streams[r.stream.ID].RetentionHours = 24
+	r.store.retain(r.stream.ID, 24)
 	r.stream.RetentionHours = 24
 	r.camera.length = 1000
 	began := r.store.now.UnixMilli()
@@ -154,9 +154,7 @@ func TestReplayOfVeryMany(t *testing.T) {
 	if !check.ended || len(check.sequences) != replayKnown+501 {
 		t.Errorf("%d fragments were listed, ended: %t", len(check.sequences), check.ended)
 	}
-	for _, session := range r.store.sessions {
-		if n := len(session.Checkpoint); n > 200_000 {
-			t.Errorf("a checkpoint of %d bytes", n)
-		}
+	if n := r.checkpoint(token); n > 200_000 {
+		t.Errorf("a checkpoint of %d bytes", n)
 	}
 }

@@ -132,7 +132,7 @@ func TestGapTolerance(t *testing.T) {
 			token := r.open(in)
 			next := r.camera.info(r.camera.nextNumber())
 			next.Spans[0].BaseDecodeTime = i.Spans[0].BaseDecodeTime + i.Spans[0].Duration + gap
-			r.store.commit(r.stream.ID, next, 0)
+			r.camera.commit(next, 0)
 			if got := strings.Count(r.playlist(r.service, token, track.Number),
 				"#EXT-X-DISCONTINUITY\n"); got != want {
 				t.Errorf("%d ticks of 1/%d s: %d discontinuities, want %d", gap, track.Timescale,
@@ -174,35 +174,39 @@ func TestARangeMayEndNow(t *testing.T) {
 
 // The members of a request at their bounds, and what is made of them.
 func TestSessionInputs(t *testing.T) {
-	r := newRig(t, videoTrack())
-	for range 20 {
-		r.camera.send()
+	begin := func() (r *rig, first store.FragmentInfo) {
+		r = newRig(t, videoTrack())
+		first = r.camera.send()
+		for range 19 {
+			r.camera.send()
+		}
+		return r, first
 	}
 	for _, c := range []struct{ expires, max, listed int }{{0, 0, 5}, {300, 1, 1},
 		{43_200, 5000, 20}} {
+		r, _ := begin()
 		in := r.input()
 		in.Expires, in.MaxMediaPlaylistFragmentResults = c.expires, c.max
 		token := r.open(in)
 		if n := strings.Count(r.playlist(r.service, token, 1), "#EXTINF:"); n != c.listed {
 			t.Errorf("%d results list %d", c.max, n)
 		}
-		now, life := r.store.now, time.Duration(max(c.expires, 300))*time.Second
-		r.store.now = now.Add(life - time.Second)
+		life := time.Duration(max(c.expires, 300)) * time.Second
+		r.store.sleep(life - time.Second)
 		if _, err := r.service.MasterPlaylist(t.Context(), token); err != nil {
 			t.Errorf("expires %d: %v before its time", c.expires, err)
 		}
-		r.store.now = now.Add(life)
+		r.store.sleep(time.Second)
 		_, err := r.service.MasterPlaylist(t.Context(), token)
 		wantError(t, err, api.NotAuthorizedException, api.MessageTokenExpired)
-		r.store.now = now
 	}
+	r, first := begin()
 	for _, c := range [][2]int{{299, 5}, {43_201, 5}, {300, 5001}, {300, -1}} {
 		in := r.input()
 		in.Expires, in.MaxMediaPlaylistFragmentResults = c[0], c[1]
 		_, err := r.service.OpenHLS(t.Context(), r.stream, in)
 		wantError(t, err, api.InvalidArgumentException, "Member must have value")
 	}
-	first := r.store.streams[r.stream.ID].fragments[0]
 	for selector, at := range map[api.FragmentSelectorType]int64{
 		api.SelectorServerTimestamp:   first.ServerTimestamp,
 		api.SelectorProducerTimestamp: first.ProducerTimestamp} {

@@ -136,7 +136,7 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 		{0, 2000}} {
 		i := r.camera.info(r.camera.nextNumber())
 		frames(&i, sound[0], sound[1])
-		r.store.commit(r.stream.ID, i, 0)
+		r.camera.commit(i, 0)
 		r.camera.clock += 2000
 		r.store.sleep(2e9)
 	}
@@ -246,7 +246,7 @@ func TestDatesRise(t *testing.T) {
 	token, producer := open(api.SelectorServerTimestamp), open(api.SelectorProducerTimestamp)
 	for i := range 8 {
 		// what the camera held back comes at once
-		r.store.commit(r.stream.ID, r.camera.info(r.camera.nextNumber()), 0)
+		r.camera.commit(r.camera.info(r.camera.nextNumber()), 0)
 		r.camera.clock += 2000
 		r.store.sleep(5e6)
 		if i == 3 {
@@ -254,7 +254,7 @@ func TestDatesRise(t *testing.T) {
 		}
 	}
 	r.store.sleep(30e9)
-	r.store.commit(r.stream.ID, r.camera.info(r.camera.nextNumber()), 0)
+	r.camera.commit(r.camera.info(r.camera.nextNumber()), 0)
 	dates := regexp.MustCompile(`DATE-TIME:\S+:(\d+\.?\d*)Z`)
 	for _, s := range []*Service{r.service, r.another()} {
 		var got []string

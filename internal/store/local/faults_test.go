@@ -152,7 +152,8 @@ func (h *harness) commitOne(id store.StreamID) error {
 func testRecoveryFaults(h *harness) {
 	st := h.create("cam", 24)
 	var acked []store.FragmentInfo
-	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseVolumes", "AddVolume"} {
+	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseVolumes",
+		"AddVolume"} {
 		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
 			// A fragment whose bytes are durable and whose row is not: in a volume that is known,
 			// or for AddVolume in a new one.
