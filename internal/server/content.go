@@ -74,7 +74,6 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 			total = int64(len(c.text))
 		}
 	}
-	from, length, status := int64(0), total, http.StatusOK
 	if c.etag != "" {
 		h.Set("ETag", c.etag)
 		if status := c.precondition(r); status != 0 {
@@ -83,30 +82,13 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
-	if c.ranges {
-		h["Accept-Ranges"] = contentRanges
-		// A range that depends on a validator that is not this one is not taken (RFC 9110 section
-		// 13.1.5).
-		condition := r.Header.Get("If-Range")
-		if spec := r.Header.Get("Range"); spec != "" && r.Method == http.MethodGet &&
-			(condition == "" || condition == c.etag) {
-			var ok, satisfiable bool
-			from, length, ok, satisfiable = parseRange(spec, total)
-			switch {
-			case !ok:
-				from, length = 0, total
-			case !satisfiable:
-				h.Set("Content-Range", fmt.Sprintf("bytes */%d", total))
-				h.Del("Cache-Control")
-				h.Del("Content-Type")
-				h.Set("Content-Length", "0")
-				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-				return nil
-			default:
-				status = http.StatusPartialContent
-				h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, from+length-1, total))
-			}
-		}
+	from, length, status := c.part(h, r, total)
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		h.Del("Cache-Control")
+		h.Del("Content-Type")
+		h.Set("Content-Length", "0")
+		w.WriteHeader(status)
+		return nil
 	}
 	h.Set("Content-Length", strconv.FormatInt(length, 10))
 	w.WriteHeader(status)
@@ -128,6 +110,32 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("send media: %w", err)
 	}
 	return nil
+}
+
+// part returns which bytes of the answer a request asks for, of total, and the status that goes
+// with them. It sets the headers about ranges.
+func (c *content) part(
+	h http.Header, r *http.Request, total int64,
+) (from, length int64, status int) {
+	if !c.ranges {
+		return 0, total, http.StatusOK
+	}
+	h["Accept-Ranges"] = contentRanges
+	// A range that depends on another validator than this one is ignored (RFC 9110 section 13.1.5).
+	spec, condition := r.Header.Get("Range"), r.Header.Get("If-Range")
+	if spec == "" || r.Method != http.MethodGet || condition != "" && condition != c.etag {
+		return 0, total, http.StatusOK
+	}
+	from, length, ok, satisfiable := parseRange(spec, total)
+	switch {
+	case !ok:
+		return 0, total, http.StatusOK
+	case !satisfiable:
+		h.Set("Content-Range", fmt.Sprintf("bytes */%d", total))
+		return 0, 0, http.StatusRequestedRangeNotSatisfiable
+	}
+	h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, from+length-1, total))
+	return from, length, http.StatusPartialContent
 }
 
 // precondition is the status that the conditions of a request ask for in place of the answer, 0

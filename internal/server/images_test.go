@@ -31,8 +31,8 @@ func (d blankDecoder) Run(_ context.Context, j *still.Job) error {
 	return nil
 }
 
-// newImageSite is a site whose images have so many bytes or a few more, and the directory where they
-// are kept.
+// newImageSite is a site whose images have so many bytes or a few more, and the directory where
+// they are kept.
 func newImageSite(t *testing.T, size int) (*site, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "images")
@@ -91,5 +91,6 @@ func TestGetImages(t *testing.T) {
 	}
 	s = newSite(t)
 	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
-	s.call("/getImages", ask(name, "")).fails(t, 400, "InvalidArgumentException", "apt install ffmpeg")
+	s.call("/getImages", ask(name, "")).fails(t, 400, "InvalidArgumentException",
+		"apt install ffmpeg")
 }

@@ -48,9 +48,10 @@ type putMediaResponse struct {
 	stream store.Stream
 }
 
-// send answers 200 before a byte of the body is read, because producers wait for it, and because net/http would otherwise
-// discard the beginning of the body on the first write (docs/reference/producers.md, "Full duplex"); then ingest reads and acknowledges
-// until either side ends.
+// send answers 200 before it reads a byte of the body. Producers wait for that answer, and net/http
+// would otherwise discard the beginning of the body on the first write
+// (docs/reference/producers.md, "Full duplex"). Then ingest reads and acknowledges until either
+// side ends.
 func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	s := p.server
 	if !s.enter() {
@@ -67,14 +68,16 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Connection", "close") // a body that was not read to its end cannot be followed by another request
+	// No request can follow a body that was not read to its end.
+	h.Set("Connection", "close")
 	w.WriteHeader(http.StatusOK)
 	if err := control.Flush(); err != nil {
 		return fmt.Errorf("put media: %w", err)
 	}
 
-	// The connection ends when its body does, or with the server. The request's context would end it earlier, when an
-	// acknowledgement cannot be delivered, and what was received whole would be lost.
+	// The connection ends when its body does, or with the server. The request's context would end
+	// it earlier, when an acknowledgement cannot be delivered, and what was received whole would be
+	// lost.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
 	conn := &producerConnection{ResponseController: control}
@@ -96,7 +99,8 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	defer func() { close(ended); <-unwatched }() // nothing touches the connection after the handler
 
 	s.note(p.req, "producer connected", "", p.stream.Name,
-		slog.String(logTimecodes, string(p.in.TimecodeType)), slog.String(logUserAgent, shorten(r.UserAgent())))
+		slog.String(logTimecodes, string(p.in.TimecodeType)),
+		slog.String(logUserAgent, shorten(r.UserAgent())))
 	start := time.Now()
 	penalty := penaltyOf(p.req, nil)
 	penalty.acks = true
@@ -127,14 +131,14 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	})
 	err := connection.Run(ctx, r.Body, &ackWriter{w: w, control: control})
 	p.note(err, connection.Summary(), time.Since(start))
-	// What the producer sends after the end of its connection is not waited for.
+	// Do not wait for what the producer sends after the end of its connection.
 	_ = control.SetReadDeadline(time.Unix(1, 0))
 	_ = control.SetWriteDeadline(time.Now().Add(endTimeout))
 	return nil
 }
 
-// producerConnection is the HTTP connection as ingest has it. After cut nothing is written to it any more, whatever ingest
-// wants: a producer that does not read must not hold up the end of the server.
+// producerConnection is the HTTP connection as ingest has it. After cut it refuses every write: a
+// producer that does not read must not hold up the end of the server.
 type producerConnection struct {
 	*http.ResponseController
 	mu    sync.Mutex
@@ -155,12 +159,14 @@ func (c *producerConnection) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isCut = true
-	_ = c.ResponseController.SetWriteDeadline(time.Unix(1, 0)) // fails when the connection is gone, which is as good
+	// This fails when the connection is gone, which is as good.
+	_ = c.ResponseController.SetWriteDeadline(time.Unix(1, 0))
 }
 
-// refuseBody prepares an error answer to a request whose body may never come: producers wait for the answer first, while
-// net/http would read some of the body before it sends one. The returned function sends the answer and, for a producer that
-// has begun to send, reads on for a moment: closing a connection with unread data resets it, and the answer may be lost.
+// refuseBody prepares an error answer to a request whose body may never come: producers wait for
+// the answer first, while net/http would read some of the body before it sends one. The returned
+// function sends the answer. If the producer has begun to send, it also reads on for a moment:
+// closing a connection with unread data resets it, and the answer may be lost.
 func refuseBody(w http.ResponseWriter, req *request) (after func()) {
 	control := http.NewResponseController(w)
 	_ = control.EnableFullDuplex() // only writers of tests cannot
@@ -175,18 +181,20 @@ func refuseBody(w http.ResponseWriter, req *request) (after func()) {
 	}
 }
 
-// expectsContinue reports a client that sends its body only after a 100.
+// expectsContinue reports whether the client sends its body only after a 100.
 func expectsContinue(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
-// note writes the line of a connection's end.
+// note logs the end of a connection.
 func (p *putMediaResponse) note(err error, sum ingest.Summary, took time.Duration) {
 	reason := endReason(err, sum)
 	attrs := []slog.Attr{
-		slog.String(logReason, reason), slog.Int("fragments", sum.Fragments), slog.Int("resends", sum.Resends),
-		slog.Int("partials", sum.Partials), slog.Int("dropped", sum.Dropped), slog.Int64("frames", sum.Frames),
-		slog.Int64(logBytes, sum.Bytes), slog.Float64("seconds", took.Round(time.Millisecond).Seconds()),
+		slog.String(logReason, reason),
+		slog.Int("fragments", sum.Fragments), slog.Int("resends", sum.Resends),
+		slog.Int("partials", sum.Partials), slog.Int("dropped", sum.Dropped),
+		slog.Int64("frames", sum.Frames), slog.Int64(logBytes, sum.Bytes),
+		slog.Float64("seconds", took.Round(time.Millisecond).Seconds()),
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String(logError, shorten(err.Error())))

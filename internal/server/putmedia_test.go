@@ -177,7 +177,8 @@ type camera struct {
 }
 
 // avcC is of a High profile 356x208 stream.
-const avcC = "0164000cffe1001b6764000cacd941708796230110000003001000000301e0f142996001000768ebe3cb3002c0fdf8f800"
+const avcC = "0164000cffe1001b6764000cacd94170879623011000000300" +
+	"1000000301e0f142996001000768ebe3cb3002c0fdf8f800"
 
 func newCamera(t *testing.T) *camera {
 	c := &camera{t: t}

@@ -32,8 +32,10 @@ const (
 
 // route is one method on one path.
 type route struct {
-	method    string // GET answers HEAD too
-	path      string // as clients spell it; signed ones are matched without regard to case (docs/reference/producers.md, "Requests")
+	method string // GET answers HEAD too
+	// path is as clients spell it. Case does not matter for signed ones
+	// (docs/reference/producers.md, "Requests").
+	path      string
 	operation string
 	access    access
 	level     slog.Level // of its access log line
@@ -44,7 +46,8 @@ type route struct {
 // playerFiles is the one path that stands for everything below it.
 const playerFiles = "/player/"
 
-// routes has the route of each path, as clients spell it; signed ones also in lower case. A path takes one method.
+// routes has the route of each path, as clients spell it; signed ones also in lower case. A path
+// takes one method.
 type routes map[string]*route
 
 // newRoutes is the whole URL space.
@@ -117,7 +120,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		table = append(table, &route{get, path, name, token, debug, dash[name], nil})
 	}
 	for _, op := range operations {
-		table = append(table, &route{post, api.Find(op.name).Path, op.name, signed, op.level, op.handle, nil})
+		table = append(table, &route{post, api.Find(op.name).Path, op.name, signed, op.level,
+			op.handle, nil})
 	}
 
 	rs := routes{}
@@ -130,7 +134,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	return rs
 }
 
-// find returns the route of a request, or nil and what methods its path takes, "" when it is unknown.
+// find returns the route of a request, or nil and the methods that its path takes; "" when the path
+// is unknown.
 func (rs routes) find(r *http.Request) (rt *route, methods string) {
 	rt = rs.at(r.URL)
 	switch {
@@ -142,9 +147,11 @@ func (rs routes) find(r *http.Request) (rt *route, methods string) {
 	return rt, ""
 }
 
-// at returns the route of a path, whatever the method. What is open, or opened by a token, has exactly one spelling: a proxy that keeps
-// a path from strangers looks at the text, and must not be got round by escapes, dots, doubled slashes or capitals. Signed calls are
-// nothing to get round to. PutMedia may have more slashes: producers put its path behind an endpoint that ends in one.
+// at returns the route of a path, whatever the method. A path that is open, or that a token opens,
+// has exactly one spelling: a proxy that keeps strangers from it compares the text, and escapes,
+// dots, doubled slashes or capitals must not get round that. Signed calls need no such guard.
+// PutMedia may have more slashes, because producers append its path to an endpoint that ends in
+// one.
 func (rs routes) at(u *url.URL) *route {
 	switch rt := rs[u.Path]; {
 	case u.RawPath != "": // escapes that need not be
@@ -157,7 +164,8 @@ func (rs routes) at(u *url.URL) *route {
 	if rt := rs[strings.ToLower(u.Path)]; rt != nil && rt.access == signed {
 		return rt
 	}
-	if rt := rs[strings.ToLower("/"+strings.TrimLeft(u.Path, "/"))]; rt != nil && rt.operation == opPutMedia {
+	rt := rs[strings.ToLower("/"+strings.TrimLeft(u.Path, "/"))]
+	if rt != nil && rt.operation == opPutMedia {
 		return rt
 	}
 	return nil

@@ -1,7 +1,7 @@
 // Package server is the HTTP side of Weir. It has all routes on one page (routes.go), verifies
 // signatures, maps errors to AWS's wire form, holds PutMedia's full-duplex connections, and serves
-// the session actions of playback, metrics and health. It stops gracefully. What happens to media is
-// decided in ingest and playback.
+// the session actions of playback, metrics and health. It stops gracefully. Packages ingest and
+// playback decide what happens to media.
 package server
 
 import (
@@ -29,11 +29,12 @@ import (
 	"weir/internal/store"
 )
 
-// Timeouts and sizes of connections. A request as a whole has no deadline of its own; each phase has one.
+// Timeouts and sizes of connections. A request as a whole has no deadline of its own; each phase
+// has one.
 const (
 	readHeaderTimeout = 10 * time.Second
 	keepAliveTimeout  = 2 * time.Minute  // an idle connection
-	bodyTimeout       = 10 * time.Second // for the JSON body of a call, and for a body that nobody asked for
+	bodyTimeout       = 10 * time.Second // for the JSON body of a call, or an unasked one
 	answerTimeout     = time.Minute      // for an answer; media answers get more, by their size
 	slowestClient     = 16 << 10         // bytes per second below which a media answer is given up
 	readyTimeout      = 2 * time.Second  // for the store to answer /readyz
@@ -46,10 +47,11 @@ const (
 	lastAcks            = time.Second      // for their acknowledgements to leave after that
 )
 
-// ErrHandover is the cause of the end of Serve's context when another process goes on with its listener.
+// ErrHandover is the cause of the end of Serve's context when another process goes on with its
+// listener.
 var ErrHandover = errors.New("another process takes over")
 
-// Store is what the server itself asks of the store; ingest declares the rest that it needs.
+// Store is what the server uses of the store, with what ingest uses of it.
 type Store interface {
 	store.Streams
 	ingest.Store
@@ -59,7 +61,8 @@ type Store interface {
 	Ready() error
 }
 
-// Options say what a Server works with. Store, Playback, Clips, Keys, Region and Account are required.
+// Options say what a Server works with. Store, Playback, Clips, Keys, Region and Account are
+// required.
 type Options struct {
 	Store    Store
 	Playback *playback.Service
@@ -70,7 +73,9 @@ type Options struct {
 
 	Notifier Notifier // nil: there are no notifications
 
-	AdvertiseURL string // what GetDataEndpoint and session URLs start with; empty: the scheme and Host of the request
+	// AdvertiseURL begins the answers of GetDataEndpoint and session URLs; empty: the scheme and
+	// Host of the request.
+	AdvertiseURL string
 	Ingest       Ingest // of PutMedia connections
 
 	Clock        func() time.Time      // time.Now when nil
@@ -116,11 +121,13 @@ type Server struct {
 	stopTimeout  time.Duration
 	drainTimeout time.Duration
 
-	wait      func(ctx context.Context, d time.Duration) // holds an answer back; tests replace it
-	bodyTime  time.Duration                              // for a body that is not media
-	stopping  chan struct{}                              // closed when a graceful stop begins
-	drained   chan struct{}                              // closed when fragments that come in have had their time to end
-	producers sync.WaitGroup                             // PutMedia connections; entered under mu, by enter
+	// wait holds an answer back; tests replace it.
+	wait func(ctx context.Context, d time.Duration)
+
+	bodyTime  time.Duration  // for a body that is not media
+	stopping  chan struct{}  // closed when a graceful stop begins
+	drained   chan struct{}  // closed when fragments that come in have had their time to end
+	producers sync.WaitGroup // PutMedia connections; entered under mu, by enter
 
 	mu      sync.Mutex
 	stopped bool // stopping is closed; guarded by mu
@@ -135,11 +142,13 @@ func New(o Options) (*Server, error) {
 	}
 	advertise := strings.TrimRight(o.AdvertiseURL, "/")
 	s := &Server{
-		store: o.Store, playback: o.Playback, clips: o.Clips, region: o.Region, account: o.Account, advertise: advertise,
+		store: o.Store, playback: o.Playback, clips: o.Clips,
+		region: o.Region, account: o.Account, advertise: advertise,
 		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
-		stopTimeout: cmp.Or(o.StopTimeout, DefaultStopTimeout), drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
-		stopping: make(chan struct{}), drained: make(chan struct{}),
+		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
+		drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
+		stopping:     make(chan struct{}), drained: make(chan struct{}),
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -165,8 +174,10 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s.verifier = &auth.Verifier{
-		Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock, Hosts: advertisedHosts(advertise),
-		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN}, // or a signature for one stream would do for all
+		Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock,
+		Hosts: advertisedHosts(advertise),
+		// Otherwise a signature for one stream would do for all.
+		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN},
 	}
 	s.penalties, s.notes = newPenalties(s.clock), newNotes(s.clock)
 	if s.connections, err = newConnections(o.Connections, reg, s.log, s.notes); err != nil {
@@ -192,14 +203,15 @@ func CheckAdvertiseURL(base string) error {
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return fmt.Errorf("advertised URL %q must not have a query, a fragment or a user", base)
 	case u.Path != "":
-		return fmt.Errorf("advertised URL %q must not have a path: clients sign the paths of the API as they send them, and a proxy that "+
-			"takes a prefix away breaks that; give the server a host name or a port of its own", base)
+		return fmt.Errorf("advertised URL %q must not have a path: clients sign the paths of the "+
+			"API as they send them, and a proxy that takes a prefix away breaks that; give the "+
+			"server a host name or a port of its own", base)
 	}
 	return nil
 }
 
-// advertisedHosts are the values of Host that clients sign who were sent to the advertised URL: with its port and, as the C and Java
-// producers have it, without.
+// advertisedHosts returns the values of Host that clients of the advertised URL sign: with its port
+// and, as the C and Java producers have it, without.
 func advertisedHosts(advertise string) []string {
 	u, err := url.Parse(advertise)
 	if err != nil || u.Host == "" {
@@ -208,17 +220,21 @@ func advertisedHosts(advertise string) []string {
 	return []string{u.Host, strings.TrimSuffix(u.Host, ":"+u.Port())}
 }
 
-// Serve answers requests on the listener, with TLS when certificates are given, until ctx ends; then it stops gracefully:
-// /readyz turns unready, no connection is accepted any more, PutMedia connections end with the fragment that comes in, other
-// requests are answered. Fragments that take longer than the drain timeout are cut off, answers that take longer than the stop
+// Serve answers requests on the listener, with TLS when certificates are given, until ctx ends.
+// Then it stops gracefully: /readyz turns unready, no connection is accepted any more, PutMedia
+// connections end with the fragment that comes in, and other requests are answered. It cuts off
+// fragments that take longer than the drain timeout, and answers that take longer than the stop
 // timeout. The listener is closed on return. Serve is called once.
 //
-// With ErrHandover as the cause of ctx's end, Serve returns a second after the drain timeout at the latest: nothing is being
-// stored then, and the store may be closed. Answers that are still being sent have what they need; Finish waits for them.
+// With ErrHandover as the cause of ctx's end, Serve returns a second after the drain timeout at the
+// latest. Nothing is being stored then, and the store may be closed. Answers that are still being
+// sent have what they need; Finish waits for them.
 //
 // Only HTTP/1.1 is spoken: HTTP/2 loses headers that producers sign and may merge acknowledgements
 // (docs/reference/producers.md, "Requests").
-func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates []tls.Certificate) error {
+func (s *Server) Serve(
+	ctx context.Context, listener net.Listener, certificates []tls.Certificate,
+) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	srv := &http.Server{
@@ -226,8 +242,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       keepAliveTimeout,
-		MaxHeaderBytes:    api.MaxHeaderBytes, // beyond it net/http answers 431 by itself, without a request id
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Beyond it net/http answers 431 by itself, without a request id.
+		MaxHeaderBytes: api.MaxHeaderBytes,
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	watch(srv)
 	listener = s.connections.listen(listener)
@@ -259,21 +276,25 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, certificates 
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil && !handover {
-		s.log.Warn("requests were still in flight at the stop and are cut off", "after", s.stopTimeout)
+		s.log.Warn("requests were still in flight at the stop and are cut off",
+			"after", s.stopTimeout)
 		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
 	}
 	<-done
-	// The store is closed next: nobody may be storing then. With their connections cut they end soon.
+	// The store is closed next, so nobody may be storing then. Producers end soon, now that their
+	// connections are cut.
 	s.producers.Wait()
 	return nil
 }
 
-// Finish waits for the answers that Serve has left unfinished, for the stop timeout; then they are cut off.
+// Finish waits up to the stop timeout for the answers that Serve has left unfinished, and then cuts
+// them off.
 func (s *Server) Finish(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.stopTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		s.log.Warn("answers were still being sent after the handover and are cut off", "after", s.stopTimeout)
+		s.log.Warn("answers were still being sent after the handover and are cut off",
+			"after", s.stopTimeout)
 		_ = s.http.Close()
 	}
 }
@@ -319,13 +340,15 @@ func (s *Server) hold(ctx context.Context, d time.Duration) {
 	}
 }
 
-// validHost matches a Host that is a name, or an address, with or without a port (RFC 3986 section 3.2.2, as hosts are really named).
+// validHost matches a Host that is a name or an address, with or without a port (RFC 3986 section
+// 3.2.2, as hosts are really named).
 var validHost = regexp.MustCompile(`\A(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\z`)
 
 // baseURL is what the URLs given to a client start with, without a trailing slash.
 //
-// Producers send a Host without the port of the URL they were given (docs/reference/producers.md, "Requests"), so a missing port is filled in from the
-// connection. A proxy on another port therefore needs an advertised URL.
+// Producers send a Host without the port of the URL they were given (docs/reference/producers.md,
+// "Requests"), so a missing port is filled in from the connection. A proxy on another port
+// therefore needs an advertised URL.
 func (s *Server) baseURL(r *http.Request) string {
 	if s.advertise != "" {
 		return s.advertise
@@ -336,7 +359,7 @@ func (s *Server) baseURL(r *http.Request) string {
 	}
 	host := r.Host
 	if !validHost.MatchString(host) {
-		host = "" // a Host may hold much that is no host; it must not stand in a URL
+		host = "" // a Host that is no host must not get into a URL
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if local == nil { // no server's request

@@ -1,0 +1,209 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/internal/auth"
+	"weir/internal/clip"
+	"weir/internal/playback"
+	"weir/internal/store"
+	"weir/internal/store/local"
+	"weir/internal/store/memory"
+)
+
+// engine is a whole store as a server has it.
+type engine interface {
+	store.Store
+	Full() bool
+	Ready() error
+}
+
+// inMemory is one that never fills and is never lost.
+type inMemory struct{ *memory.Store }
+
+func (inMemory) Full() bool   { return false }
+func (inMemory) Ready() error { return nil }
+
+// site is a server on a port of this machine.
+type site struct {
+	t       *testing.T
+	url     string
+	address string
+	server  *Server
+	store   engine
+	signer  auth.Signer
+	client  *http.Client            // with connections of its own
+	stop    func()                  // ends Serve gracefully and waits for it; may be called twice
+	end     context.CancelCauseFunc // of Serve's context
+
+	mu    sync.Mutex
+	holds []time.Duration // error answers held back; guarded by mu
+}
+
+func newSite(t *testing.T, change ...func(*Options)) *site {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	return newSiteOver(t, inMemory{memory.New(time.Now)}, listener, change...)
+}
+
+// openStore opens a store in a directory of the test; closeStore may be called twice.
+func openStore(t *testing.T) (st *local.Store, closeStore func() error) {
+	t.Helper()
+	st, err := local.Open(t.Context(), t.TempDir(), local.Options{})
+	must(t, err)
+	closeStore = sync.OnceValue(st.Close)
+	t.Cleanup(func() { must(t, closeStore()) })
+	return st, closeStore
+}
+
+func newSiteOver(t *testing.T, st engine, listener net.Listener,
+	change ...func(*Options)) *site {
+	t.Helper()
+	dir := t.TempDir()
+	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
+	must(t, err)
+	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
+	must(t, err)
+	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens, Dir: filepath.Join(dir, "clips"),
+		CacheBytes: 64 << 20})
+	must(t, err)
+	registry := prometheus.NewRegistry()
+	options := Options{
+		Store: st,
+		Clips: clips,
+		Playback: playback.New(playback.Options{Store: st, Tokens: tokens,
+			Limits: playback.DefaultLimits()}),
+		Keys:       keys,
+		Region:     "us-west-2",
+		Account:    "000000000000",
+		Registerer: registry,
+		Metrics:    promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	srv, err := New(options)
+	must(t, err)
+
+	s := &site{
+		t: t, server: srv, store: st, address: listener.Addr().String(),
+		url:    "http://" + listener.Addr().String(),
+		signer: auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"},
+		client: &http.Client{Transport: &http.Transport{}},
+	}
+	srv.wait = func(_ context.Context, d time.Duration) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.holds = append(s.holds, d)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx, listener, nil) }()
+	s.end = cancel
+	s.stop = sync.OnceFunc(func() {
+		cancel(nil)
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		s.client.CloseIdleConnections()
+		s.stop()
+	})
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer is what came back for a request.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *site) do(r *http.Request) answer {
+	s.t.Helper()
+	res, err := s.client.Do(r)
+	must(s.t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	must(s.t, err)
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
+func (s *site) request(method, path, body string) *http.Request {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	must(s.t, err)
+	return r
+}
+
+// call makes a signed call.
+func (s *site) call(path, body string) answer {
+	s.t.Helper()
+	r := s.request(http.MethodPost, path, body)
+	r.Header.Set("Content-Type", "application/json")
+	s.signer.Sign(r, []byte(body))
+	return s.do(r)
+}
+
+// ok makes a signed call that must succeed, and decodes its answer.
+func (s *site) ok(path, body string) map[string]any {
+	s.t.Helper()
+	a := s.call(path, body)
+	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" {
+		s.t.Fatalf("%s %s: %d %v\n%s", path, body, a.status, a.header, a.body)
+	}
+	var v map[string]any
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		s.t.Fatalf("%s: %v in %q", path, err, a.body)
+	}
+	return v
+}
+
+var requestID = regexp.MustCompile(`\A[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\z`)
+
+// fails checks the wire form of an error answer.
+func (a answer) fails(t *testing.T, status int, code, message string) {
+	t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+		t.Fatalf("%d %q: %v", a.status, a.body, err)
+	}
+	text, ok := body["Message"]
+	if !ok {
+		text = body["message"]
+	}
+	if a.status != status || a.header.Get("x-amzn-ErrorType") != code ||
+		a.header.Get("x-amz-ErrorType") != code ||
+		len(body) != 1 || !strings.Contains(text, message) {
+		t.Errorf("got %d %s %s\nwant %d %s %q", a.status, a.header.Get("x-amzn-ErrorType"), a.body,
+			status, code, message)
+	}
+	if !requestID.MatchString(a.header.Get("x-amzn-RequestId")) {
+		t.Errorf("request id %q", a.header.Get("x-amzn-RequestId"))
+	}
+	if a.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Error("a page could not read this error")
+	}
+}
