@@ -28,11 +28,7 @@ func (s *Server) getDASHStreamingSessionURL(
 	}, nil
 }
 
-func (s *Server) dashManifest(ctx context.Context, req *request) (response, error) {
-	token, err := playback.ParseToken(req.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) dashManifest(ctx context.Context, token string, _ noRef) (response, error) {
 	text, err := s.playback.DASHManifest(ctx, token)
 	if err != nil {
 		return nil, err
@@ -41,32 +37,17 @@ func (s *Server) dashManifest(ctx context.Context, req *request) (response, erro
 		compressible: true, zipped: text.Gzip}, nil
 }
 
-func (s *Server) dashInitFragment(ctx context.Context, req *request) (response, error) {
-	token, err := playback.ParseToken(req.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	ref, err := playback.ParseInitSegment(req.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) dashInitFragment(ctx context.Context, token string,
+	ref playback.InitSegmentRef) (response, error) {
 	data, err := s.playback.DASHInitSegment(ctx, token, ref)
 	if err != nil {
 		return nil, err
 	}
-	return &content{contentType: typeMP4, cacheControl: cacheFragment, text: data, ranges: true},
-		nil
+	return initContent(data), nil
 }
 
-func (s *Server) dashMediaFragment(ctx context.Context, req *request) (response, error) {
-	token, err := playback.ParseToken(req.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	ref, err := playback.ParseDASHSegment(req.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) dashMediaFragment(ctx context.Context, token string,
+	ref playback.DASHSegmentRef) (response, error) {
 	segment, err := s.playback.DASHSegment(ctx, token, ref)
 	if err != nil {
 		return nil, err

@@ -89,11 +89,11 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{"GetMediaForFragmentList", debug, s.getMediaForFragmentList},
 	}
 	actions := map[string]handler{
-		"GetHLSMasterPlaylist": s.hlsMasterPlaylist,
-		"GetHLSMediaPlaylist":  s.hlsMediaPlaylist,
-		"GetMP4InitFragment":   s.mp4InitFragment,
-		"GetMP4MediaFragment":  s.mp4MediaFragment,
-		"GetTSFragment":        s.tsFragment,
+		"GetHLSMasterPlaylist": sessionAction(parseNoRef, s.hlsMasterPlaylist),
+		"GetHLSMediaPlaylist":  sessionAction(playback.ParseMediaPlaylist, s.hlsMediaPlaylist),
+		"GetMP4InitFragment":   sessionAction(playback.ParseInitSegment, s.mp4InitFragment),
+		"GetMP4MediaFragment":  sessionAction(playback.ParseSegment, s.mp4MediaFragment),
+		"GetTSFragment":        sessionAction(playback.ParseSegment, s.tsFragment),
 	}
 	table := []*route{
 		// For people and machines nearby.
@@ -112,9 +112,9 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		table = append(table, &route{get, path, name, token, debug, actions[name], nil})
 	}
 	dash := map[string]handler{
-		"GetDASHManifest":     s.dashManifest,
-		"GetMP4InitFragment":  s.dashInitFragment,
-		"GetMP4MediaFragment": s.dashMediaFragment,
+		"GetDASHManifest":     sessionAction(parseNoRef, s.dashManifest),
+		"GetMP4InitFragment":  sessionAction(playback.ParseInitSegment, s.dashInitFragment),
+		"GetMP4MediaFragment": sessionAction(playback.ParseDASHSegment, s.dashMediaFragment),
 	}
 	for path, name := range playback.DASHActions() {
 		table = append(table, &route{get, path, name, token, debug, dash[name], nil})
