@@ -9,8 +9,10 @@ func configurationCases() []inputCase {
 		return `{` + ref + `,"NotificationConfiguration":{"Status":"ENABLED","DestinationConfig":{"Uri":"` +
 			uri + `"}}}`
 	}
-	const noURL = "The Uri of notifications must be an http or https URL without a user; Weir has no SNS."
-	const pattern = "Member must satisfy regular expression pattern: ^[a-zA-Z_0-9]+:(//)?([^/]+)/?([^*]*)$"
+	const noURL = "The Uri of notifications must be an http or https URL without a user; Weir " +
+		"has no SNS."
+	const pattern = "Member must satisfy regular expression pattern: " +
+		"^[a-zA-Z_0-9]+:(//)?([^/]+)/?([^*]*)$"
 	cases := streamRefCases("DescribeStreamStorageConfiguration", "")
 	cases = append(cases, streamRefCases("DescribeNotificationConfiguration", "")...)
 	cases = append(cases, streamRefCases(notify, "")...)

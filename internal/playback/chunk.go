@@ -165,7 +165,8 @@ func (c *chunkWriter) start(f *store.FragmentInfo) []byte {
 }
 
 // errorDocument is the header of an answer in place of a fragment, as js2#3217 shows it.
-var errorDocument = []byte("\x1A\x45\xDF\xA3\x93\x42\x82\x88matroska\x42\x87\x81\x02\x42\x85\x81\x02" +
+var errorDocument = []byte("\x1A\x45\xDF\xA3\x93\x42\x82\x88matroska" +
+	"\x42\x87\x81\x02\x42\x85\x81\x02" +
 	"\x18\x53\x80\x67\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF")
 
 // failure writes the chunk of a fragment that cannot be sent: both pairs of tags, those of the

@@ -295,7 +295,8 @@ func TestResolution(t *testing.T) {
 	}{
 		// 720x576, 64:45
 		{media.CodecAVC,
-			"0164001effe1001c6764001eacd940b424dff8020001688000000300800000190f8a14cb01000668fba3cb22c0fdf8f800", 1024, 576},
+			"0164001effe1001c6764001eacd940b424dff80200016880000003008000" +
+				"00190f8a14cb01000668fba3cb22c0fdf8f800", 1024, 576},
 		{media.CodecHEVC, "00", 640, 480}, // not to be read: what Matroska says
 	} {
 		track := &media.Track{Number: 1, Kind: media.Video, CodecID: c.codec,

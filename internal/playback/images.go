@@ -21,7 +21,8 @@ type Decoder interface {
 	Run(ctx context.Context, j *still.Job) error
 }
 
-// imagesTime is how long the images of a page may take. What is not made by then is for the next page.
+// imagesTime is how long the images of a page may take. What is not made by then is for the next
+// page.
 const imagesTime = 25 * time.Second
 
 // messageNoDecoder tells what GetImages lacks.
@@ -50,12 +51,12 @@ func (p *ImagePage) Close() {
 	}
 }
 
-// Images does GetImages: of each moment of a page, the newest frame that is not after it. The caller
-// closes the page.
+// Images does GetImages: of each moment of a page, the newest frame that is not after it. The
+// caller closes the page.
 //
-// Errors are *api.Error: InvalidArgument (which also tells that there is no ffmpeg), NoDataRetention,
-// ResourceNotFound (no such stream), ClientLimitExceeded (too many images are being made);
-// store.ErrFull when images cannot be kept; anything else is a fault.
+// Errors are *api.Error: InvalidArgument (which also tells that there is no ffmpeg),
+// NoDataRetention, ResourceNotFound (no such stream), ClientLimitExceeded (too many images are
+// being made); store.ErrFull when images cannot be kept; anything else is a fault.
 func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.GetImagesInput,
 ) (*ImagePage, error) {
 	if err := api.Validate(given); err != nil {
@@ -73,7 +74,8 @@ func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.Ge
 	if s.decoder == nil {
 		return nil, api.NewError(api.InvalidArgumentException, messageNoDecoder)
 	}
-	spec := still.Spec{PNG: in.Format == api.ImagePNG, Width: in.WidthPixels, Height: in.HeightPixels}
+	spec := still.Spec{PNG: in.Format == api.ImagePNG, Width: in.WidthPixels,
+		Height: in.HeightPixels}
 	if spec.Quality, err = api.JPEGQuality(in.FormatConfig); err != nil {
 		return nil, err
 	}
@@ -102,7 +104,8 @@ func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.Ge
 			}
 			shots[i].failed = api.ImageMediaError // it had all the time of the page
 		}
-		page.Images = append(page.Images, PageImage{api.Timestamp(moments[i]), shots[i].failed, shots[i].image})
+		page.Images = append(page.Images, PageImage{api.Timestamp(moments[i]), shots[i].failed,
+			shots[i].image})
 	}
 	release(shots[len(page.Images):])
 	if more {
@@ -157,7 +160,8 @@ type imageToken [3]int64
 const imageTokenMark = "images\x01"
 
 func tokenOf(in *api.GetImagesInput) imageToken {
-	return imageToken{int64(*in.StartTimestamp), int64(*in.EndTimestamp), int64(in.SamplingInterval)}
+	return imageToken{int64(*in.StartTimestamp), int64(*in.EndTimestamp),
+		int64(in.SamplingInterval)}
 }
 
 func (t imageToken) encode(first int64) string {

@@ -50,8 +50,8 @@ func MakeKey(parts ...[]byte) Key {
 	return Key(h.Sum(nil))
 }
 
-// Cache keeps images in a directory, up to a number of bytes and for a time; the least recently used
-// go first. An image that somebody holds stays. It is safe for concurrent use.
+// Cache keeps images in a directory, up to a number of bytes and for a time; the least recently
+// used go first. An image that somebody holds stays. It is safe for concurrent use.
 type Cache struct {
 	dir   string
 	most  int64

@@ -83,7 +83,8 @@ func TestCacheKeeps(t *testing.T) {
 	s.put("s2", "a", "other")
 	s.put("s1", "a", "image A") // made twice at once
 	for range 2 {
-		if a, b, c := s.get("s1", "a"), s.get("s2", "a"), s.get("s1", "c"); a != "image A" || b != "other" || c != "" {
+		if a, b, c := s.get("s1", "a"), s.get("s2", "a"), s.get("s1", "c"); a != "image A" ||
+			b != "other" || c != "" {
 			t.Errorf("%q %q %q", a, b, c)
 		}
 		s.open(1 << 20)

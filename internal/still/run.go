@@ -20,25 +20,29 @@ import (
 // maxSide bounds the side of an image that follows from the other one, in pixels.
 const maxSide = 3840
 
-// arguments is the command line: fragmented MP4 in, images in Matroska out, which tells them apart and
-// which frame each is of. Any error in the media ends the process, since ffmpeg would show something
-// made up otherwise.
+// arguments is the command line: fragmented MP4 in, images in Matroska out. Matroska tells the
+// images apart, and which frame each is of. Any error in the media ends the process, because ffmpeg
+// would otherwise show something made up.
 func (j *Job) arguments() []string {
 	args := []string{"-hide_banner", "-nostdin", "-v", "error", "-xerror", "-copyts",
 		// Nothing is opened that the input names, and nothing is guessed from it.
 		"-protocol_whitelist", "pipe", "-codec_whitelist", string(j.Codec), "-probesize", "32",
 		"-analyzeduration", "0",
-		// Without "strict" it drops frames of streams with B-frames that do not say how they are reordered.
+		// Without "strict" it drops frames of streams with B-frames that do not say how they are
+		// reordered.
 		"-threads", "1", "-err_detect", "explode", "-strict", "strict", "-c:v", string(j.Codec),
 		"-f", "mp4", "-i", "pipe:0",
-		"-map", "0:v:0", "-filter_threads", "1", "-vf", j.filter(), "-threads", "1", "-strict", "normal"}
+		"-map", "0:v:0", "-filter_threads", "1", "-vf", j.filter(), "-threads", "1",
+		"-strict", "normal"}
 	if j.PNG {
 		args = append(args, "-c:v", "png")
 	} else {
-		args = append(args, "-c:v", "mjpeg", "-qmin", "1", "-qmax", "69", "-q:v", jpegScale(j.Quality))
+		args = append(args, "-c:v", "mjpeg", "-qmin", "1", "-qmax", "69",
+			"-q:v", jpegScale(j.Quality))
 	}
 	// A cluster for each image, so that none waits for another.
-	return append(args, "-cluster_time_limit", "1", "-flush_packets", "1", "-f", "matroska", "pipe:1")
+	return append(args, "-cluster_time_limit", "1", "-flush_packets", "1",
+		"-f", "matroska", "pipe:1")
 }
 
 // filter chooses the frames, and brings them into shape.
@@ -69,8 +73,8 @@ func (j *Job) filter() string {
 	return f.String()
 }
 
-// jpegScale turns a quality of 1 to 100, as libjpeg counts, into ffmpeg's scale, on which 1 is best and
-// 8 about libjpeg's 75.
+// jpegScale turns a quality of 1 to 100, as libjpeg counts, into ffmpeg's scale, on which 1 is best
+// and 8 about libjpeg's 75.
 func jpegScale(quality int) string {
 	percent := 200 - 2*quality // of libjpeg's tables
 	if quality < 50 {
@@ -90,9 +94,9 @@ func (c *complaint) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Run runs one process, in a turn that the caller has (Enter). Images come in the order of the frames;
-// those that came before an error are good. Errors are ErrMissing, ErrMedia, those of the job's
-// functions, that of ctx, and that the process could not be started.
+// Run runs one process, in a turn that the caller has (Enter). Images come in the order of the
+// frames; those that came before an error are good. Errors are ErrMissing, ErrMedia, those of the
+// job's functions, that of ctx, and that the process could not be started.
 func (d *Decoder) Run(ctx context.Context, j *Job) error {
 	path, err := d.path()
 	if err != nil {

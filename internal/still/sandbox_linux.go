@@ -15,8 +15,8 @@ import (
 )
 
 // attributes let a process die with the thread that started it, and with own be alone: without
-// network and devices of its own, and without other processes. In its namespaces it is nobody, since
-// no user is mapped into them.
+// network and devices of its own, and without other processes. In its namespaces it is nobody,
+// since no user is mapped into them.
 func attributes(own bool) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if own {
@@ -27,8 +27,8 @@ func attributes(own bool) *syscall.SysProcAttr {
 }
 
 // trySandbox finds out what the kernel can keep processes from. Containers and some distributions
-// have no namespaces, kernels before 5.13 have no Landlock, and an ffmpeg may lie where confine does
-// not let it find its libraries.
+// have no namespaces, kernels before 5.13 have no Landlock, and an ffmpeg may lie where confine
+// does not let it find its libraries.
 func (d *Decoder) trySandbox() (found isolation) {
 	path, err := d.path()
 	if err != nil {
@@ -51,8 +51,8 @@ func (d *Decoder) trySandbox() (found isolation) {
 		}
 	}
 	if !found.alone {
-		d.log.Warn("the kernel gives ffmpeg no namespaces of its own: media that takes it over could "+
-			"reach other processes and the network", "error", err)
+		d.log.Warn("the kernel gives ffmpeg no namespaces of its own: media that takes it over "+
+			"could reach other processes and the network", "error", err)
 	}
 	if !found.confined {
 		d.log.Warn("ffmpeg cannot be kept from files by Landlock: media that takes it over could "+

@@ -1,8 +1,8 @@
-// Package still makes still pictures of video, and keeps them. Decoding is an installed ffmpeg's, one
-// process for many pictures; what it reads is a stranger's media, so that it runs without network,
-// files, environment and much memory, for a limited time, and few at once (run.go, sandbox_linux.go).
-// Pictures that were made are kept in a bounded directory (cache.go). Which frame is wanted, and what
-// must be decoded for it, is the caller's business.
+// Package still makes still pictures of video, and keeps them. An installed ffmpeg decodes the
+// video, one process for many pictures. It reads a stranger's media, so it runs without network,
+// files, environment or much memory, for a limited time, and only a few run at once (run.go,
+// sandbox_linux.go). A bounded directory keeps the pictures (cache.go). The caller decides which
+// frame it wants and what must be decoded for it.
 package still
 
 import (
@@ -20,7 +20,7 @@ import (
 // Errors that callers tell apart with errors.Is.
 var (
 	ErrMissing = errors.New("ffmpeg is not installed")             // or not where it should be
-	ErrBusy    = errors.New("too many images are being made")      // waited too long, or too many wait
+	ErrBusy    = errors.New("too many images are being made")      // waited too long, or many wait
 	ErrMedia   = errors.New("the media could not be decoded")      // or not within the limits
 	ErrTime    = errors.New("decoding took longer than it may do") // an ErrMedia
 )
@@ -35,8 +35,8 @@ type Limits struct {
 	Image     int           // bytes of one image; MaxImage
 }
 
-// MaxImage is the longest image in bytes: its base64 form is the 6,291,456 characters of the service
-// model's ImageContent.
+// MaxImage is the longest image in bytes: its base64 form has the 6,291,456 characters that the
+// service model allows for ImageContent.
 const MaxImage = 6 << 20 / 4 * 3
 
 func (l *Limits) defaults() {
@@ -98,8 +98,9 @@ func (d *Decoder) path() (string, error) {
 	return path, nil
 }
 
-// Enter waits for a turn, of which there are as many as processes may run at once, and holds it until
-// leave is called. ErrBusy when that takes too long or too many wait; the error of ctx when it ends.
+// Enter waits for a turn, and holds it until leave is called. There are as many turns as processes
+// may run at once. It returns ErrBusy when it waits too long or too many wait, and the error of ctx
+// when ctx ends.
 func (d *Decoder) Enter(ctx context.Context) (leave func(), err error) {
 	leave = func() { <-d.slots }
 	select {
@@ -134,11 +135,11 @@ const (
 	H265 Codec = "hevc"
 )
 
-// Spec is how images shall be.
+// Spec says what images look like.
 type Spec struct {
 	PNG     bool // otherwise JPEG
 	Quality int  // of JPEG, 1 to 100
-	// Width and Height in pixels; with both 0 as the video is, with one of them in its shape, with both
+	// Width and Height in pixels. Both 0: as the video is. One of them: in the video's shape. Both:
 	// stretched.
 	Width, Height int
 }
@@ -147,8 +148,8 @@ type Spec struct {
 type Job struct {
 	Spec
 	Codec Codec
-	// Write writes fragmented MP4 of one track, in which frame n is presented n seconds after zero. Its
-	// error, unless it is that ffmpeg reads no more, is that of the run.
+	// Write writes fragmented MP4 of one track, in which frame n is presented n seconds after zero.
+	// The run returns its error, unless that says that ffmpeg reads no more.
 	Write func(w io.Writer) error
 	// Frames are the frames to make images of, by their seconds, ascending.
 	Frames []int

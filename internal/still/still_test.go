@@ -21,14 +21,15 @@ import (
 func script(t *testing.T, body string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ffmpeg")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n[ \"$1\" = -version ] && exit 0\n"+body), 0o700); err != nil {
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n[ \"$1\" = -version ] && exit 0\n"+body),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// answer is a command that writes Matroska with an image of each second. It has no file, which would
-// not be within reach.
+// answer is a command that writes Matroska with an image of each second. It has no file, which
+// would not be within reach.
 func answer(t *testing.T, seconds ...int64) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -80,7 +81,8 @@ func TestRun(t *testing.T) {
 		"environment":   {"[ -z \"$HOME\" ] && echo at:$(pwd) >&2; exit 1", "", ErrMedia, "at:/"},
 	} {
 		images, err := run(t, NewDecoder(script(t, c.program), Limits{}, nil), nothing)
-		if images != c.images || !errors.Is(err, c.failed) || err != nil && !strings.Contains(err.Error(), c.says) {
+		if images != c.images || !errors.Is(err, c.failed) ||
+			err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %q, %.200v", name, images, err)
 		}
 		if err != nil && len(err.Error()) > 2*maxComplaint {
@@ -101,13 +103,15 @@ func TestLimits(t *testing.T) {
 		limits  Limits
 		says    string
 	}{
-		"memory":    {"dd if=/dev/zero of=/dev/null bs=128M count=1", Limits{Memory: 64 << 20}, "memory"},
+		"memory": {"dd if=/dev/zero of=/dev/null bs=128M count=1", Limits{Memory: 64 << 20},
+			"memory"},
 		"processor": {"while :; do :; done", Limits{Time: 2 * time.Second}, "longer"},
 		"clock":     {"sleep 1000", Limits{Time: time.Second}, "longer"},
 		"files":     {"trap '' XFSZ; echo x >" + file, Limits{}, ""},
 		"image":     {answer(t, 1, 3), Limits{Image: 1}, "more than the limit"},
 	} {
-		_, err := run(t, NewDecoder(script(t, "read x\n"+c.program), c.limits, nil), strings.NewReader("\n"))
+		_, err := run(t, NewDecoder(script(t, "read x\n"+c.program), c.limits, nil),
+			strings.NewReader("\n"))
 		if !errors.Is(err, ErrMedia) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -136,14 +140,16 @@ func TestSandbox(t *testing.T) {
 		program     string
 		has, hasNot string
 	}{
-		"files":       {isolation{confined: true}, "cat " + secret + " >&2", "", "secret"},
-		"directories": {isolation{confined: true}, "ls " + filepath.Dir(secret) + " >&2", "", "credentials\n"},
-		"deleting":    {isolation{confined: true}, "rm " + secret + " && echo deleted >&2", "", "deleted"},
-		"its server":  {isolation{confined: true}, "cat /proc/$PPID/environ >&2", "denied", "PATH"},
-		"TCP":         {isolation{confined: true}, dial, "", "connected"},
-		"network":     {isolation{alone: true}, dial, "", "connected"},
-		"processes":   {isolation{alone: true}, "echo pid:$$ >&2", "pid:1\n", ""},
-		"user":        {isolation{alone: true}, "echo uid:$(id -u) >&2", "uid:65534\n", ""},
+		"files": {isolation{confined: true}, "cat " + secret + " >&2", "", "secret"},
+		"directories": {isolation{confined: true}, "ls " + filepath.Dir(secret) + " >&2", "",
+			"credentials\n"},
+		"deleting": {isolation{confined: true}, "rm " + secret + " && echo deleted >&2", "",
+			"deleted"},
+		"its server": {isolation{confined: true}, "cat /proc/$PPID/environ >&2", "denied", "PATH"},
+		"TCP":        {isolation{confined: true}, dial, "", "connected"},
+		"network":    {isolation{alone: true}, dial, "", "connected"},
+		"processes":  {isolation{alone: true}, "echo pid:$$ >&2", "pid:1\n", ""},
+		"user":       {isolation{alone: true}, "echo uid:$(id -u) >&2", "uid:65534\n", ""},
 	} {
 		d := NewDecoder(script(t, "read x\n"+c.program+"; echo end >&2; exit 1"), Limits{}, nil)
 		can := d.sandbox()
@@ -167,22 +173,26 @@ func TestErrorsOfTheJob(t *testing.T) {
 	mine := errors.New("mine")
 	d := NewDecoder(script(t, answer(t, 1, 3)+"; sleep 1000"), Limits{}, nil)
 	write := func(io.Writer) error { return nil }
-	err := d.Run(t.Context(), &Job{Spec: Spec{PNG: true}, Frames: []int{1}, Write: write, Made: func(int, []byte) error { return mine }})
+	err := d.Run(t.Context(), &Job{Spec: Spec{PNG: true}, Frames: []int{1}, Write: write,
+		Made: func(int, []byte) error { return mine }})
 	if !errors.Is(err, mine) {
 		t.Errorf("of Made: %v", err)
 	}
 	made := func(int, []byte) error { return nil }
-	err = d.Run(t.Context(), &Job{Spec: Spec{PNG: true}, Frames: []int{1, 9}, Write: func(io.Writer) error { return mine }, Made: made})
+	err = d.Run(t.Context(), &Job{Spec: Spec{PNG: true}, Frames: []int{1, 9},
+		Write: func(io.Writer) error { return mine }, Made: made})
 	if !errors.Is(err, mine) {
 		t.Errorf("of Write: %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	err = d.Run(ctx, &Job{Spec: Spec{PNG: true}, Frames: []int{1, 9}, Write: write, Made: func(int, []byte) error { cancel(mine); return nil }})
+	err = d.Run(ctx, &Job{Spec: Spec{PNG: true}, Frames: []int{1, 9}, Write: write,
+		Made: func(int, []byte) error { cancel(mine); return nil }})
 	if !errors.Is(err, mine) {
 		t.Errorf("of the context: %v", err)
 	}
 	d = NewDecoder(filepath.Join(t.TempDir(), "none"), Limits{}, nil)
-	if _, err := run(t, d, nil); !errors.Is(err, ErrMissing) || !errors.Is(d.Available(), ErrMissing) {
+	if _, err := run(t, d, nil); !errors.Is(err, ErrMissing) ||
+		!errors.Is(d.Available(), ErrMissing) {
 		t.Errorf("without the program: %v", err)
 	}
 }
@@ -190,7 +200,8 @@ func TestErrorsOfTheJob(t *testing.T) {
 // As many may enter as processes may run; others wait, some of them for long.
 func TestTurns(t *testing.T) {
 	t.Parallel()
-	d := NewDecoder("ffmpeg", Limits{Processes: 1, Waiting: 1, Patience: 10 * time.Millisecond}, nil)
+	d := NewDecoder("ffmpeg", Limits{Processes: 1, Waiting: 1, Patience: 10 * time.Millisecond},
+		nil)
 	leave, err := d.Enter(t.Context())
 	must(t, err)
 	if _, err := d.Enter(t.Context()); !errors.Is(err, ErrBusy) {

@@ -74,9 +74,10 @@ func startCopies(b *testing.B, dir string) (u string, pid int) {
 	return "http://" + strings.TrimSpace(address) + "/0.mp4", cmd.Process.Pid
 }
 
-// BenchmarkClipServing downloads a clip of 20 MB from Weir, the same bytes from nginx as a file, and
-// from the simplest form of Weir. They take turns as in BenchmarkSegmentServing. first-byte-ms is
-// from the request for a ten-second clip, signed and not cached, to its first byte, in the median.
+// BenchmarkClipServing downloads a clip of 20 MB from Weir, the same bytes from nginx as a file,
+// and from the simplest form of Weir. They take turns as in BenchmarkSegmentServing. first-byte-ms
+// is from the request for a ten-second clip, signed and not cached, to its first byte, in the
+// median.
 func BenchmarkClipServing(b *testing.B) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// sdk calls an operation with the AWS SDK for JavaScript. An error of the service is a member "error".
+// sdk calls an operation with the AWS SDK for JavaScript. An error of the service is a member
+// "error".
 func (s *server) sdk(service, operation string, input map[string]any) map[string]any {
 	s.t.Helper()
 	text, err := json.Marshal(input)
@@ -45,15 +46,17 @@ func TestConfigurations(t *testing.T) {
 	s.run("weir", "create-stream", "--stream-name", "cam1", "--data-retention-in-hours", "24")
 	info := s.control("DescribeStream", nil)["StreamInfo"].(map[string]any)
 
-	warm := map[string]any{"CurrentVersion": info["Version"], "StreamStorageConfiguration": map[string]any{"DefaultStorageTier": "WARM"}}
+	warm := map[string]any{"CurrentVersion": info["Version"],
+		"StreamStorageConfiguration": map[string]any{"DefaultStorageTier": "WARM"}}
 	if got := s.control("UpdateStreamStorageConfiguration", warm); len(got) != 0 {
 		t.Errorf("storage: %v", got)
 	}
-	if got := s.control("DescribeStreamStorageConfiguration", nil)["StreamStorageConfiguration"]; fmt.Sprint(got) !=
-		"map[DefaultStorageTier:WARM]" {
+	got := s.control("DescribeStreamStorageConfiguration", nil)["StreamStorageConfiguration"]
+	if fmt.Sprint(got) != "map[DefaultStorageTier:WARM]" {
 		t.Errorf("storage is %v", got)
 	}
-	if got := s.control("UpdateStreamStorageConfiguration", warm); got["error"] != "VersionMismatchException" {
+	if got := s.control("UpdateStreamStorageConfiguration", warm)["error"]; got !=
+		"VersionMismatchException" {
 		t.Errorf("storage of an old version: %v", got)
 	}
 
@@ -70,7 +73,8 @@ func TestConfigurations(t *testing.T) {
 	if got := s.control("UpdateNotificationConfiguration", enabled); len(got) != 0 {
 		t.Errorf("notifications: %v", got)
 	}
-	if got := s.control("DescribeNotificationConfiguration", nil); fmt.Sprint(got) != fmt.Sprint(enabled) {
+	if got := s.control("DescribeNotificationConfiguration", nil); fmt.Sprint(got) !=
+		fmt.Sprint(enabled) {
 		t.Errorf("notifications are %v", got)
 	}
 	s.sendTagged(t, "AWS_KINESISVIDEO_NOTIFICATION")
@@ -80,7 +84,8 @@ func TestConfigurations(t *testing.T) {
 		FragmentNumber      string
 		NotificationPayload map[string]string
 	}
-	if err := json.Unmarshal(body, &message); err != nil || len(message.FragmentNumber) != 47 || message.NotificationPayload["who"] != "cat" {
+	if err := json.Unmarshal(body, &message); err != nil || len(message.FragmentNumber) != 47 ||
+		message.NotificationPayload["who"] != "cat" {
 		t.Errorf("%s: %v", body, err)
 	}
 	text, err := os.ReadFile(filepath.Join(s.Data, "notification-key"))
@@ -88,14 +93,16 @@ func TestConfigurations(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, _ := hex.DecodeString(strings.TrimSpace(string(text)))
-	seconds, signature, _ := strings.Cut(strings.TrimPrefix(post.Header.Get("X-Weir-Signature"), "t="), ",v1=")
+	signed := strings.TrimPrefix(post.Header.Get("X-Weir-Signature"), "t=")
+	seconds, signature, _ := strings.Cut(signed, ",v1=")
 	mac := hmac.New(sha256.New, key)
 	mac.Write(append([]byte(seconds+"."), body...))
 	if signature != hex.EncodeToString(mac.Sum(nil)) {
 		t.Errorf("signature %s", post.Header.Get("X-Weir-Signature"))
 	}
 	none := map[string]any{"NotificationConfiguration": nil}
-	if got := s.control("UpdateNotificationConfiguration", none); len(got) != 0 || len(s.control("DescribeNotificationConfiguration", nil)) != 0 {
+	if got := s.control("UpdateNotificationConfiguration", none); len(got) != 0 ||
+		len(s.control("DescribeNotificationConfiguration", nil)) != 0 {
 		t.Errorf("deleting notifications: %v", got)
 	}
 }
@@ -109,7 +116,8 @@ func (s *server) sendTagged(t *testing.T, reserved string) {
 	simple := func(name, value string) []byte {
 		return element(0x67C8, element(0x45A3, []byte(name)), element(0x4487, []byte(value)))
 	}
-	body = append(body, element(0x1254C367, element(0x7373, simple(reserved, ""), simple("who", "cat")))...)
+	tag := element(0x7373, simple(reserved, ""), simple("who", "cat"))
+	body = append(body, element(0x1254C367, tag)...)
 	cluster := unsigned(0xE7, uint64(time.Now().Add(-time.Minute).UnixMilli()))
 	for i, unit := range units {
 		block := append([]byte{0x81, byte(i * 40 >> 8), byte(i * 40), 0}, unit...)
@@ -124,7 +132,8 @@ func (s *server) sendTagged(t *testing.T, reserved string) {
 		t.Fatal(err)
 	}
 	defer p.conn.Close()
-	if _, err := p.body.Write(append(body, element(0x1254C367, element(0x7373, simple("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")))...)); err != nil {
+	end := element(0x1254C367, element(0x7373, simple("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")))
+	if _, err := p.body.Write(append(body, end...)); err != nil {
 		t.Fatal(err)
 	}
 	for {

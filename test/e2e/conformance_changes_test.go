@@ -28,7 +28,9 @@ func TestConformanceOfLongFragments(t *testing.T) {
 	conformanceClip(t, c, usual, 8)
 	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i",
 		fmt.Sprintf("testsrc2=size=%dx%d:rate=25:duration=16", conformanceWidth,
-			conformanceHeight), "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=16", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+			conformanceHeight), "-f", "lavfi", "-i",
+		"sine=frequency=440:sample_rate=48000:duration=16",
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
 		"-bf", "2", "-g", "200", "-sc_threshold", "0", "-c:a", "aac",
 		long).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -166,8 +166,7 @@ func TestImages(t *testing.T) {
 		begin.UTC().Format(time.RFC3339)}
 	got := decodeImages(t,
 		s.aws(append(aws, "--end-timestamp", begin.Add(6*time.Second).UTC().Format(time.RFC3339),
-			"--sampling-interval", "3000",
-			"--page-size", "2")...))
+			"--sampling-interval", "3000", "--page-size", "2")...))
 	var numbers []string
 	for i := range got {
 		numbers = append(numbers, fmt.Sprint(got[i].number()))

@@ -33,7 +33,8 @@ func programs(t *testing.T) []player {
 					length = []string{"-t", strconv.Itoa(liveSeconds)}
 				}
 				if c.codec.video != "" {
-					// In the time base of the source: a frame at the time of the one before it goes.
+					// In the time base of the source: a frame at the time of the one before it
+					// goes.
 					args = append(append(args, length...), "-map", "0:v:0", "-fps_mode",
 						"passthrough", "-enc_time_base", "-1", "-pix_fmt", "gray", "-f", "rawvideo",
 						video)
@@ -61,7 +62,8 @@ func programs(t *testing.T) []player {
 				nobody: true}.run(c, func(video, audio string) []string {
 				file := "std{access=file,mux=dummy,dst=%s},select=%s"
 				return []string{"cvlc", "-q", u, "--sout",
-					"#transcode{vcodec=I420,acodec=s16l,channels=1,samplerate=48000}:duplicate{dst=" +
+					"#transcode{vcodec=I420,acodec=s16l,channels=1,samplerate=48000}:" +
+						"duplicate{dst=" +
 						fmt.Sprintf(file, video, "video") + ",dst=" +
 						fmt.Sprintf(file, audio, "audio") + "}", "vlc://quit"}
 			})

@@ -55,7 +55,8 @@ func (n numbered) encode(seconds int, pace ...string) []string {
 	if n.video != "" {
 		args = append(append(args, pace...), "-f", "lavfi", "-i",
 			fmt.Sprintf("color=size=8x2:rate=%d:duration=%d,format=gray,"+
-				"geq=lum='if(mod(floor(29*mod(N,2200)/pow(2,X+8*Y)),2),235,16)',scale=%d:%d:flags=neighbor,setsar=1,format=yuv420p",
+				"geq=lum='if(mod(floor(29*mod(N,2200)/pow(2,X+8*Y)),2),235,16)',"+
+				"scale=%d:%d:flags=neighbor,setsar=1,format=yuv420p",
 				numberedRate, seconds, numberedWidth, numberedHeight))
 	}
 	if n.audio != "" {

@@ -46,7 +46,8 @@ func botocore(t *testing.T) string {
 func TestTimestampsAsTheAWSCommandLine(t *testing.T) {
 	t.Parallel()
 	python := botocore(t)
-	dates := strings.Split("|2021-04-06|2021/04/06|04/06/2021|13/6/2021|6.4.2021|20210406|210406|4-6-21|6 Apr 2021|Apr-06-2021|"+
+	dates := strings.Split("|2021-04-06|2021/04/06|04/06/2021|13/6/2021|6.4.2021|20210406|210406|"+
+		"4-6-21|6 Apr 2021|Apr-06-2021|"+
 		"06-Apr-21|April 6th, 2021|Apr 6|6/Apr/2021|Apr of 2021|Apr of "+
 		"21|2021-04|04/2021|Tuesday|Tue, 6 Apr 2021|2021 Apr 6|"+
 		"1 2 3|32 1 2|99 1 2|31 Feb 2021|29 Feb "+

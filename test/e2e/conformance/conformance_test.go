@@ -130,9 +130,11 @@ func mutations() []mutation {
 		reload(MediaSequenceBack, "#EXT-X-MEDIA-SEQUENCE:5", "#EXT-X-MEDIA-SEQUENCE:3"),
 		reload(DiscontinuityBack, "#EXT-X-DISCONTINUITY-SEQUENCE:2\n", ""),
 		reload(Removed,
-			"#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\ns8.mp4\n", ""),
+			"#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\n"+
+				"s8.mp4\n", ""),
 		reload(ShortWindow,
-			"#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\ns8.mp4\n", ""),
+			"#EXTINF:1.0,\ns7.mp4\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:11Z\n#EXTINF:1.0,\n"+
+				"s8.mp4\n", ""),
 		reload(SegmentChanged, "s6.mp4", "s9.mp4"),
 		reload(DurationChanged, "#EXTINF:1.0,", "#EXTINF:0.999,"),
 		reload(DiscontinuityChanged, "#EXT-X-DISCONTINUITY\n", ""),

@@ -346,7 +346,8 @@ func CheckMaps(m *Media) (f Findings) {
 		s := &m.Segments[i]
 		if s.Map == nil {
 			f.add(MapMissing, segmentAt(s.Sequence), "no EXT-X-MAP")
-		} else if i > 0 && m.Segments[i-1].Map != nil && m.Segments[i-1].Map.URI != s.Map.URI && !s.Begins {
+		} else if i > 0 && m.Segments[i-1].Map != nil && m.Segments[i-1].Map.URI != s.Map.URI &&
+			!s.Begins {
 			f.add(MapDiscontinuity, segmentAt(s.Sequence),
 				"%s after %s without EXT-X-DISCONTINUITY", s.Map.URI, m.Segments[i-1].Map.URI)
 		}

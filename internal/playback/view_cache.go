@@ -1,0 +1,92 @@
+package playback
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// viewCache holds the views of the sessions used last, up to a total weight.
+type viewCache struct {
+	mu    sync.Mutex
+	limit int64
+	total int64
+	// expireNext is when expire looks again, milliseconds since the Unix epoch.
+	expireNext int64
+
+	byID  map[string]*list.Element
+	order *list.List // of *cached, used last first
+}
+
+type cached struct {
+	id      string
+	view    *view
+	weight  int64
+	expires int64 // of the session, milliseconds since the Unix epoch
+}
+
+func newViewCache(limit int64) *viewCache {
+	return &viewCache{limit: limit, byID: make(map[string]*list.Element), order: list.New()}
+}
+
+// get finds the view of a session, or makes an empty one. expires is when the session ends, in
+// milliseconds since the Unix epoch.
+func (c *viewCache) get(id string, expires int64) *view {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el, ok := c.byID[id]; ok {
+		c.order.MoveToFront(el)
+		return el.Value.(*cached).view
+	}
+	v := &view{}
+	c.byID[id] = c.order.PushFront(&cached{id: id, view: v, expires: expires})
+	return v
+}
+
+// weigh records how heavy a view has become and lets the views go that were not used for longest,
+// until the total fits. A view that is let go while a request uses it serves that request and is
+// then forgotten.
+func (c *viewCache) weigh(id string, v *view, weight int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el, ok := c.byID[id]; ok && el.Value.(*cached).view == v {
+		e := el.Value.(*cached)
+		c.total += weight - e.weight
+		e.weight = weight
+	}
+	for c.total > c.limit && c.order.Len() > 0 {
+		c.remove(c.order.Back())
+	}
+}
+
+// expire lets the views go whose sessions have ended, once a minute: a player that renews its
+// session never asks for the old one again. now is in milliseconds since the Unix epoch.
+func (c *viewCache) expire(now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now < c.expireNext {
+		return
+	}
+	c.expireNext = now + time.Minute.Milliseconds()
+	for el := c.order.Front(); el != nil; {
+		next := el.Next()
+		if el.Value.(*cached).expires <= now {
+			c.remove(el)
+		}
+		el = next
+	}
+}
+
+func (c *viewCache) drop(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el, ok := c.byID[id]; ok {
+		c.remove(el)
+	}
+}
+
+func (c *viewCache) remove(el *list.Element) {
+	e := c.order.Remove(el).(*cached)
+	delete(c.byID, e.id)
+	c.total -= e.weight
+}
