@@ -74,7 +74,7 @@ type request struct {
 	signed    bool         // the route asks for a signature
 }
 
-// log gives a logger that names the request. Most requests write nothing, and making one costs as
+// log returns a logger that names the request. Most requests write nothing, and making one costs as
 // much as finding a fragment.
 func (req *request) log() *slog.Logger {
 	l := req.logger.With(logRequestID, req.id)
@@ -386,7 +386,7 @@ func (s *Server) logAccess(w *recorder, req *request, level slog.Level, took tim
 	req.log().LogAttrs(ctx, level, "request", attrs...)
 }
 
-// newRequestID gives a random UUID (RFC 9562 version 4).
+// newRequestID returns a random UUID (RFC 9562 version 4).
 func newRequestID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails

@@ -30,9 +30,9 @@ func NumberAt(t time.Time, after Number) Number {
 	return Number(max(t.UnixMicro()-numberEpoch, next, 1) << NumberSlotBits)
 }
 
-// FormatNumber gives the fragment number as clients see it: the 47 decimal digits of 2^156 + n·2^64
-// + s.NumberTag, so that the order of the strings is the order of the numbers and a number of
-// another stream is recognised as foreign.
+// FormatNumber returns the fragment number as clients see it: the 47 decimal digits of 2^156 +
+// n·2^64 + s.NumberTag, so that the order of the strings is the order of the numbers and a number
+// of another stream is recognised as foreign.
 func (s *Stream) FormatNumber(n Number) string {
 	// Three words of 64 bits, divided by 10^18 twice: 11, 18 and 18 digits. Playlists hold a
 	// thousand of these.

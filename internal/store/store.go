@@ -15,7 +15,7 @@ import (
 // Errors that callers tell apart with errors.Is. Everything else is an internal fault.
 var (
 	ErrNotFound = errors.New("not found")                          // stream, fragment, session
-	ErrExists   = errors.New("already exists")                     // a stream of that name exists
+	ErrExists   = errors.New("already exists")                     // a name, number or ID is taken
 	ErrVersion  = errors.New("version mismatch")                   // the stream's is another
 	ErrGone     = errors.New("fragment gone")                      // past retention or deleted
 	ErrFull     = errors.New("no space left")                      // nothing more becomes durable
@@ -173,7 +173,7 @@ func (f *FragmentInfo) Span(track int) *Span {
 	return nil
 }
 
-// SpansOf gives the spans of a fragment, one per run.
+// SpansOf returns the spans of a fragment, one per run.
 func SpansOf(f *media.Fragment) []Span {
 	if len(f.Runs) == 0 {
 		return nil

@@ -36,7 +36,7 @@ const (
 
 func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointPeriods }
 
-// Encode gives the checkpoint of the state. n is the number of the session's tracks.
+// Encode returns the checkpoint of the state. n is the number of the session's tracks.
 func (t *State) Encode(n int) []byte {
 	b := make([]byte, 1, 64+24*len(t.Entries))
 	b[0] = checkpointVersion

@@ -89,7 +89,7 @@ func (r *Rules) keep() int {
 	return r.Max
 }
 
-// Scaled gives the rules with the timescales of a generation.
+// Scaled returns the rules with the timescales of a generation.
 func (r *Rules) Scaled(scales [MaxTracks]int64) *Rules {
 	for i := range r.Tracks {
 		if r.Tracks[i].Timescale == scales[i] {
@@ -175,7 +175,7 @@ func Millis(span *store.Span, timescale int64) int64 {
 // frame. Players stay three times as far behind.
 func TargetDuration(longest int64) int64 { return max(1, (longest+899)/1000) }
 
-// Rescale gives v·to/from, floored, in two steps: the product of a time since 1970 in ticks and
+// Rescale returns v·to/from, floored, in two steps: the product of a time since 1970 in ticks and
 // another scale does not fit.
 func Rescale(v, from, to int64) int64 {
 	whole := floorDiv(v, from)

@@ -143,7 +143,7 @@ func (t *State) shown(r *Rules, timestamp int64) bool {
 	return false
 }
 
-// back gives the index of the entry with which the last n fragments before an index begin.
+// back returns the index of the entry with which the last n fragments before an index begin.
 func (t *State) back(to, n int) int {
 	if t.later == 0 {
 		return max(0, to-n)

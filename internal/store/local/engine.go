@@ -293,7 +293,8 @@ func retentionEdge(st *store.Stream, now int64) int64 {
 	return now - int64(st.RetentionHours)*time.Hour.Milliseconds()
 }
 
-// state gives what the engine remembers of a stream, reading it when it is used for the first time.
+// state returns what the engine remembers of a stream, reading it when it is used for the first
+// time.
 func (s *Store) state(ctx context.Context, id store.StreamID) (*streamState, error) {
 	st := s.known(id)
 	if st == nil {
@@ -378,7 +379,7 @@ func release(slot chan struct{}) { <-slot }
 const hexDigits = "0123456789abcdef"
 const alphanumerics = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// randomText gives n random characters of alphabet, each equally likely.
+// randomText returns n random characters of alphabet, each equally likely.
 func randomText(alphabet string, n int) string {
 	out := make([]byte, 0, n)
 	limit := byte(256 / len(alphabet) * len(alphabet) % 256) // 0: every byte value is used

@@ -57,7 +57,7 @@ func (f *cachedFragment) size() int64 {
 	return int64(n)
 }
 
-// get gives what is kept of a fragment, and what put must be told.
+// get returns what is kept of a fragment, and what put must be told.
 func (c *fragmentCache) get(
 	id store.StreamID, n store.Number,
 ) (f cachedFragment, changes int, ok bool) {

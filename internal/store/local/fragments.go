@@ -214,7 +214,7 @@ func (s *Store) appendMemory(
 	return info, nil
 }
 
-// trackSetID gives the id of a set of tracks.
+// trackSetID returns the id of a set of tracks.
 func (s *Store) trackSetID(
 	ctx context.Context, st *streamState, tracks []media.Track,
 ) (int64, error) {
@@ -239,7 +239,7 @@ func (s *Store) trackSetID(
 	return id, nil
 }
 
-// TrackSet gives the tracks of a set (FragmentInfo.TrackSet); the caller must not change them.
+// TrackSet returns the tracks of a set (FragmentInfo.TrackSet); the caller must not change them.
 // ErrNotFound.
 func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
 	st, err := s.state(ctx, id)
@@ -268,7 +268,7 @@ func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]m
 	return tracks, nil
 }
 
-// List gives the fragments that q selects, without those past retention. It sees every fragment
+// List returns the fragments that q selects, without those past retention. It sees every fragment
 // whose Append has returned. ErrNotFound when there is no such stream; no fragment is not an error.
 func (s *Store) List(
 	ctx context.Context, id store.StreamID, q store.Query,
@@ -303,7 +303,7 @@ func (s *Store) List(
 // are found with it.
 const fragmentsAhead = 32
 
-// Fragment gives one fragment; the caller must not change its spans. ErrNotFound when there is
+// Fragment returns one fragment; the caller must not change its spans. ErrNotFound when there is
 // none, or when it is past retention.
 func (s *Store) Fragment(
 	ctx context.Context, id store.StreamID, n store.Number,

@@ -78,7 +78,7 @@ func (s *Store) open(
 	return m, nil
 }
 
-// verification gives what verifies the payload of a fragment and remembers that it is whole.
+// verification returns what verifies the payload of a fragment and remembers that it is whole.
 func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*storedMedia) error {
 	return func(m *storedMedia) error {
 		err := m.verify(f.Location.Length, f.PayloadCRC)

@@ -71,7 +71,7 @@ func (r *ring) remove(n store.Number) {
 	}
 }
 
-// list gives what q selects, Limit and order aside, of the fragments stored since the given time.
+// list returns what q selects, Limit and order aside, of the fragments stored since the given time.
 func (r *ring) list(q store.Query, since int64) []store.FragmentInfo {
 	var list []store.FragmentInfo
 	for _, m := range r.fragments {

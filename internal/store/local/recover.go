@@ -207,7 +207,7 @@ func (s *Store) recoverUnknown(
 	return nil
 }
 
-// describe gives the stream that volumes without rows belong to, when the index does not know it:
+// describe returns the stream that volumes without rows belong to, when the index does not know it:
 // as its last volume says that it is. nil when the index knows it, or no volume says anything.
 func (s *Store) describe(
 	ctx context.Context, id store.StreamID, names []string,

@@ -92,7 +92,7 @@ func (s *Store) Scrub(ctx context.Context) error {
 	return nil
 }
 
-// somewhere gives a number between a stream's oldest and newest fragments.
+// somewhere returns a number between a stream's oldest and newest fragments.
 func (s *Store) somewhere(ctx context.Context, id store.StreamID) (store.Number, error) {
 	oldest, err := s.List(ctx, id, store.Query{Limit: 1})
 	if errors.Is(err, store.ErrNotFound) || err == nil && len(oldest) == 0 {

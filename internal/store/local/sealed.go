@@ -147,7 +147,7 @@ func (r *reader) add(ctx context.Context, q *store.Query, b *index.SealedVolume,
 	return found, nil
 }
 
-// table gives the table of a sealed volume; nil when it is past retention and gone by now, or
+// table returns the table of a sealed volume; nil when it is past retention and gone by now, or
 // damaged, which costs the fragments of that volume only.
 func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Table, error) {
 	if t := r.tables.get(b.Name, b.Footer); t != nil {
@@ -196,7 +196,7 @@ func readTable(
 	return t, errors.Join(err, body.Close())
 }
 
-// fragment gives one fragment, past retention or not. ErrNotFound.
+// fragment returns one fragment, past retention or not. ErrNotFound.
 func (r *reader) fragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {
@@ -204,8 +204,8 @@ func (r *reader) fragment(
 	return f, err
 }
 
-// fragmentAndNext gives one fragment, and up to most others with greater numbers where they lie in
-// the same table, of which all is read to find one. ErrNotFound.
+// fragmentAndNext returns one fragment, and up to most others with greater numbers where they lie
+// in the same table, of which all is read to find one. ErrNotFound.
 func (r *reader) fragmentAndNext(
 	ctx context.Context, id store.StreamID, n store.Number, most int,
 ) (store.FragmentInfo, []store.FragmentInfo, error) {
@@ -225,7 +225,7 @@ func (r *reader) fragmentAndNext(
 	return r.sealedAndNext(ctx, id, n, most)
 }
 
-// sealedFragment gives a fragment of a sealed volume. ErrNotFound.
+// sealedFragment returns a fragment of a sealed volume. ErrNotFound.
 func (r *reader) sealedFragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {

@@ -74,7 +74,7 @@ type StreamRows interface {
 	// deleted.
 	Stream(ctx context.Context, name string) (store.Stream, error)
 	StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error)
-	// ListStreams gives at most limit streams (0: all) whose names begin with prefix and are
+	// ListStreams returns at most limit streams (0: all) whose names begin with prefix and are
 	// greater than after, by name in byte order.
 	ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error)
 	// UpdateStream reads, changes and writes one stream in one transaction. change may be called
@@ -98,7 +98,7 @@ type StreamRows interface {
 type FragmentRows interface {
 	// HighWater returns where a stream's orders stand. ErrNotFound when there is no such stream.
 	HighWater(ctx context.Context, id store.StreamID) (index.HighWater, error)
-	// LastProducer gives the greatest producer timestamp of a stream's fragments, math.MinInt64
+	// LastProducer returns the greatest producer timestamp of a stream's fragments, math.MinInt64
 	// when there is none.
 	LastProducer(ctx context.Context, id store.StreamID) (int64, error)
 	// Commit adds the rows of fragments, in the order given, in one transaction. A result is of its
@@ -113,10 +113,10 @@ type FragmentRows interface {
 	// Hot is Store.List over the rows of unsealed volumes; fragments with a server timestamp before
 	// edge (milliseconds) are left out.
 	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (index.Hot, error)
-	// HotFragment gives one fragment of an unsealed volume, past retention or not. ErrNotFound when
-	// there is none.
+	// HotFragment returns one fragment of an unsealed volume, past retention or not. ErrNotFound
+	// when there is none.
 	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
-	// Sealed gives at most limit sealed volumes which may have fragments that q selects, Limit
+	// Sealed returns at most limit sealed volumes which may have fragments that q selects, Limit
 	// aside, with a server timestamp of edge or later. They come in q's order: ByNumber by
 	// Number.Min, ByNumberNewest by Number.Max downwards, BySequence by Sequence.Min. With an after
 	// that is not 0 only those behind it in that order.
@@ -125,10 +125,11 @@ type FragmentRows interface {
 	// Gone tells which fragments of a stream's sealed volumes were replaced since, in ascending
 	// order.
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
-	// TrackSetID gives the id of a set of tracks, adding it when it is new. hash is of data; equal
-	// hashes mean equal data. A new one is durable no later than the first fragment that is of it.
+	// TrackSetID returns the id of a set of tracks, adding it when it is new. hash is of data;
+	// equal hashes mean equal data. A new one is durable no later than the first fragment that is
+	// of it.
 	TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (int64, error)
-	// TrackSet gives the data of a set. ErrNotFound when there is none.
+	// TrackSet returns the data of a set. ErrNotFound when there is none.
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error)
 	// Expire makes at most limit closed or sealed volumes of a stream VolumeDoomed whose last
 	// server timestamp is before edge, drops their rows, and tells how many there were.
@@ -176,7 +177,7 @@ type SessionRows interface {
 	// all streams would take more bytes than the limits allow.
 	OpenSession(ctx context.Context, s store.Session, limits index.SessionLimits,
 		now int64) (closed []string, err error)
-	// Session gives a session. ErrNotFound when there is none.
+	// Session returns a session. ErrNotFound when there is none.
 	Session(ctx context.Context, id string) (store.Session, error)
 	// Checkpoint replaces a session's checkpoint. ErrNotFound; ErrFull when it is longer than the
 	// one before and all sessions would take more than limit bytes (0: no limit). The newest
@@ -237,8 +238,8 @@ type Volumes interface {
 
 // ClockRows is the part of Index that holds the mark.
 type ClockRows interface {
-	// ClockMark gives what SetClockMark kept, the zero mark at first. The newest one may be lost in
-	// a power cut.
+	// ClockMark returns what SetClockMark kept, the zero mark at first. The newest one may be lost
+	// in a power cut.
 	ClockMark(ctx context.Context) (clock.Mark, error)
 	SetClockMark(ctx context.Context, m clock.Mark) error
 }

@@ -54,7 +54,7 @@ func (s *Store) OpenSession(
 	return closed, nil
 }
 
-// Session gives an open session; the caller must not change its bytes. ErrNotFound when there is
+// Session returns an open session; the caller must not change its bytes. ErrNotFound when there is
 // none: it was never known, a newer one closed it, or its time is over.
 func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
 	row, ok := s.fleeting.get(id)

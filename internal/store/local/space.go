@@ -213,7 +213,7 @@ func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) err
 	return nil
 }
 
-// oldestVolume gives the volume in one of the states whose last fragment is the oldest; nil when
+// oldestVolume returns the volume in one of the states whose last fragment is the oldest; nil when
 // there is none. Of open ones only those of leastOpen bytes count.
 func (s *Store) oldestVolume(
 	ctx context.Context, states ...index.VolumeState,

@@ -13,8 +13,8 @@ import (
 )
 
 // CreateStream adds a stream; durable on return. It fills ID, CreatedMillis, Version and NumberTag
-// and gives the stream back. ErrExists when a stream of that name exists, ErrFull when there is no
-// room.
+// and returns the stream. ErrExists when a stream of that name exists, ErrFull when there is
+// no room.
 func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream, error) {
 	if st.Name == "" || st.RetentionHours < 0 {
 		return store.Stream{}, errors.New("create stream: name missing or retention negative")
@@ -61,7 +61,7 @@ func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream
 	return *st.stream.Load(), nil
 }
 
-// ListStreams gives at most limit streams (0: all) whose names begin with prefix and are greater
+// ListStreams returns at most limit streams (0: all) whose names begin with prefix and are greater
 // than after, by name in byte order. The name of the last one is the cursor of the next call.
 func (s *Store) ListStreams(
 	ctx context.Context, prefix, after string, limit int,

@@ -30,9 +30,9 @@ type Table struct {
 	Numbers, Sequences, ServerTimes, ProducerTimes Range // of the fragments
 }
 
-// EncodeFooter gives the footer record of a volume: header, packed table, trailer. fragments stand
-// in the order of their bytes; their TrackSet is an index into sets. replaced stands in ascending
-// order. docs/store-format.md has the format.
+// EncodeFooter returns the footer record of a volume: header, packed table, trailer. fragments
+// stand in the order of their bytes; their TrackSet is an index into sets. replaced stands in
+// ascending order. docs/store-format.md has the format.
 func EncodeFooter(
 	sets [][]byte, replaced []store.Number, fragments []store.FragmentInfo,
 ) ([]byte, error) {
@@ -238,8 +238,8 @@ func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 	return d.end()
 }
 
-// Fragments gives all rows, with the track sets' ids from sets and their places in a volume of the
-// given name.
+// Fragments returns all rows, with the track sets' ids from sets and their places in a volume of
+// the given name.
 func (t *Table) Fragments(volume string, sets []int64) ([]store.FragmentInfo, error) {
 	return t.Choose(nil, volume, sets, func(*store.FragmentInfo) bool { return true })
 }

@@ -55,7 +55,7 @@ type Header struct {
 	Replaces        store.Number
 }
 
-// EncodeFragment gives header and metadata of a fragment's record, and the CRC32C of its payload.
+// EncodeFragment returns header and metadata of a fragment's record, and the CRC32C of its payload.
 // replaces is the number of the fragment whose place it takes, or 0. A record that does not agree
 // with itself is an error.
 func EncodeFragment(
@@ -109,7 +109,7 @@ func NewInfo(rec *store.Record, crc uint32, set int64) store.FragmentInfo {
 	}
 }
 
-// EncodeStream gives the record that describes a stream, which a volume begins with.
+// EncodeStream returns the record that describes a stream, which a volume begins with.
 func EncodeStream(s *store.Stream) ([]byte, error) {
 	meta, err := marshalStream(s)
 	if err != nil {

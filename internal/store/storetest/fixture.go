@@ -18,7 +18,7 @@ type Clock struct {
 	now time.Time // guarded by mu
 }
 
-// NewClock gives a clock that stands at half past an hour in 2026.
+// NewClock returns a clock that stands at half past an hour in 2026.
 func NewClock() *Clock { return &Clock{now: time.Date(2026, 3, 14, 9, 30, 0, 0, time.UTC)} }
 
 // Now is the time of the clock.

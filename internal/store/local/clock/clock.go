@@ -37,7 +37,7 @@ func mark(boot string, up, wall, retention int64) Mark {
 	return Mark{Boot: boot, Up: up, Wall: wall, Retention: retention}
 }
 
-// Next gives the mark to go on from: m, or another one when the wall clock left m's line or ran
+// Next returns the mark to go on from: m, or another one when the wall clock left m's line or ran
 // along it for long enough.
 func (m Mark) Next(boot string, up, wall int64) Mark {
 	if !m.Before(boot, up) {
@@ -57,7 +57,7 @@ func (m Mark) Next(boot string, up, wall int64) Mark {
 // Before tells whether the mark is of an earlier moment of the same run of the machine.
 func (m Mark) Before(boot string, up int64) bool { return boot == m.Boot && up >= m.Up }
 
-// Waits tells that the retention clock is behind the wall clock.
+// Waits reports whether the retention clock is behind the wall clock.
 func (m Mark) Waits() bool { return m.Retention < m.Wall }
 
 // Limit is where the retention clock stands at most when the machine has run for so long: it is the

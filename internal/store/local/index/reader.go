@@ -136,8 +136,9 @@ func (x *Reader) readRow(ctx context.Context, dest []any, text string, args ...a
 	return notFound(s.QueryRowContext(ctx, args...).Scan(dest...))
 }
 
-// query gives the prepared statement of a text for the pool: preparing one costs more than reading
-// a row. It must not be called while holding one of the pool's connections, since it may need one.
+// query returns the prepared statement of a text for the pool: preparing one costs more than
+// reading a row. It must not be called while holding one of the pool's connections, since it may
+// need one.
 func (x *Reader) query(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := x.queries.Load(text); ok {
 		return s.(*sql.Stmt), nil
@@ -193,7 +194,7 @@ func notFound(err error) error {
 	return err
 }
 
-// key gives the key of a stream, deleted or not.
+// key returns the key of a stream, deleted or not.
 func (x *Reader) key(ctx context.Context, id store.StreamID) (int64, error) {
 	if key, ok := x.keys.Load(id); ok {
 		return key.(int64), nil

@@ -387,7 +387,7 @@ func (t *tx) rows(each func(*sql.Rows) error, text string, args ...any) error {
 	return scan(each)(s.QueryContext(t.ctx, args...))
 }
 
-// liveKey gives the key of a stream that is not deleted.
+// liveKey returns the key of a stream that is not deleted.
 func (t *tx) liveKey(id store.StreamID) (int64, error) {
 	var key int64
 	err := t.row([]any{&key}, "SELECT key FROM streams WHERE id = ? AND deleted = 0", string(id))

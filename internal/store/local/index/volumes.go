@@ -60,7 +60,7 @@ func (r *volumeRow) info() VolumeInfo {
 	return b
 }
 
-// streamsOf gives the streams of volumes.
+// streamsOf returns the streams of volumes.
 func streamsOf(names []string) (streams []store.StreamID) {
 	for _, name := range names {
 		id, _, _ := strings.Cut(name, "/")

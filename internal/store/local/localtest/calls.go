@@ -31,7 +31,7 @@ func NewCalls(fsys volume.FS, at int, how Fault, err error) *Calls {
 	return &Calls{fs: fsys, at: at, how: how, err: err}
 }
 
-// Log gives the calls that were made, a line each.
+// Log returns the calls that were made, a line each.
 func (c *Calls) Log() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

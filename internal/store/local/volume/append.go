@@ -231,7 +231,7 @@ func full(err error) error {
 	return err
 }
 
-// volumeStart gives the file header and the stream's record.
+// volumeStart returns the file header and the stream's record.
 func volumeStart(s *store.Stream, created int64) ([]byte, error) {
 	b := make([]byte, HeaderSize)
 	copy(b, volumeMagic)

@@ -34,7 +34,7 @@ func idleFor(files uint64) int {
 	return -1
 }
 
-// take gives an idle file of a volume, nil when there is none, and what give must be told.
+// take returns an idle file of a volume, nil when there is none, and what give must be told.
 func (i *idleFiles) take(name string) (f File, drops int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

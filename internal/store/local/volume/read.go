@@ -30,7 +30,7 @@ func OpenReadOnly(dir string) (*Reader, error) {
 // Close closes the files that are kept open between reads.
 func (v *Reader) Close() error { return v.idle.close() }
 
-// path gives the file of a volume, or an error when the name is not one of ours.
+// path returns the file of a volume, or an error when the name is not one of ours.
 func (v *Reader) path(name string) (string, error) {
 	id, base, ok := strings.Cut(name, "/")
 	if !ok || !store.StreamID(id).Valid() || !strings.HasSuffix(base, volumeSuffix) ||
