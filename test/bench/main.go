@@ -40,6 +40,8 @@ var limits = []limit{
 	{regexp.MustCompile(`^ClipServing`), "simplest-ratio", 1, false,
 		"of the simplest form: fragments read into memory and written"},
 	{regexp.MustCompile(`^ClipServing`), "first-byte-ms", 5, false, "ten seconds of two hours"},
+	{regexp.MustCompile(`^MediaServing`), "simplest-ratio", 1, false,
+		"of the simplest form: records read into memory, rebuilt there and written"},
 	{regexp.MustCompile(`^Day$`), "heap-MB", 64, false, "while a clip of 24 hours is made"},
 	{regexp.MustCompile(`^Day$`), "again-ms", 1000, false, "once its header is there"},
 	{regexp.MustCompile(`^Hundred/`), "heap-MB", 256, false, "a hundred clips at a time"},

@@ -39,6 +39,9 @@ func run(m *testing.M) int {
 	if dir := os.Getenv(copyVariable); dir != "" {
 		return serveCopies(dir)
 	}
+	if dir := os.Getenv(rebuildVariable); dir != "" {
+		return serveRebuilt(dir)
+	}
 	if weirBinary = os.Getenv("WEIR_E2E_BINARY"); weirBinary == "" {
 		dir, err := os.MkdirTemp("", "weir-e2e")
 		if err != nil {

@@ -142,9 +142,11 @@ type side struct {
 	urls     []string
 	pids     []int
 	client   *http.Client
-	cipher   string    // the protocol and cipher suite; empty without TLS
-	requests []float64 // a second, of each run
-	cpu      []float64 // seconds per GB, of each run
+	cipher   string                         // the protocol and cipher suite; empty without TLS
+	open     func() (*http.Response, error) // instead of a GET of a URL
+	limit    int64                          // bytes of an answer that are read; 0: all
+	requests []float64                      // a second, of each run
+	cpu      []float64                      // seconds per GB, of each run
 
 	// Of the turns of this run so far.
 	made, bytes    int64
@@ -167,10 +169,35 @@ func newSide(b *testing.B, urls []string, pair *keyPair, pids ...int) *side {
 	} else if state := res.TLS; state != nil {
 		s.cipher = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
 	}
-	s.turn(int64(4 * len(urls))) // everything is known and in memory
+	s.warm(int64(4 * len(urls)))
+	return s
+}
+
+// warm makes requests that do not count: after them everything is known and in memory.
+func (s *side) warm(requests int64) {
+	s.turn(requests)
 	s.endRun()
 	s.requests, s.cpu = nil, nil
-	return s
+}
+
+// fetch reads an answer.
+func (s *side) fetch(i int64) (int64, error) {
+	open := s.open
+	if open == nil {
+		open = func() (*http.Response, error) { return s.client.Get(s.urls[i%int64(len(s.urls))]) }
+	}
+	res, err := open()
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("answer: %s", res.Status)
+	}
+	if s.limit > 0 {
+		return io.CopyN(io.Discard, res.Body, s.limit)
+	}
+	return io.Copy(io.Discard, res.Body)
 }
 
 // turn makes so many requests over the connections, each as fast as it is answered.
@@ -181,15 +208,9 @@ func (s *side) turn(requests int64) {
 	for range viewers {
 		wg.Go(func() {
 			for i := next.Add(1); i <= requests; i = next.Add(1) {
-				res, err := s.client.Get(s.urls[i%int64(len(s.urls))])
+				n, err := s.fetch(i)
 				if err != nil {
 					s.b.Error(err)
-					return
-				}
-				n, err := io.Copy(io.Discard, res.Body)
-				res.Body.Close()
-				if err != nil || res.StatusCode != http.StatusOK {
-					s.b.Errorf("%s: %v", res.Status, err)
 					return
 				}
 				bytes.Add(n)

@@ -1,0 +1,307 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/auth"
+	"weir/internal/mkv"
+	"weir/internal/store"
+	"weir/internal/store/local"
+)
+
+// rebuildVariable names the data directory of a process of this binary that serves media in the
+// simplest form.
+const rebuildVariable = "WEIR_E2E_REBUILD"
+
+const (
+	mediaFragments = 40
+	mediaFragment  = 510_000 // bytes, about
+)
+
+// serveRebuilt answers every request with a stream's fragments in the simplest form that a program
+// like Weir could: each record is read into memory, its cluster is made there, and written. It has
+// neither rights nor limits, deadlines nor metrics. It prints its address.
+func serveRebuilt(dir string) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	s, err := local.Open(context.Background(), dir, local.Options{})
+	if err != nil {
+		return fail(err)
+	}
+	stream, err := s.Stream(context.Background(), "bench")
+	if err != nil {
+		return fail(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fail(err)
+	}
+	fmt.Println(listener.Addr())
+	return fail(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		found, err := s.List(r.Context(), stream.ID, store.Query{Order: store.ByNumber})
+		for i := range found {
+			var b bytes.Buffer
+			if err = rebuild(r.Context(), s, stream.ID, found[i], &b); err != nil {
+				break
+			}
+			if _, err = w.Write(b.Bytes()); err != nil {
+				break
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	})))
+}
+
+// rebuild makes the Matroska of a fragment, track by track.
+func rebuild(ctx context.Context, s *local.Store, id store.StreamID, f store.FragmentInfo,
+	b *bytes.Buffer) error {
+	m, err := s.Open(ctx, id, f)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	fragment := m.Fragment()
+	w := mkv.NewWriter(b)
+	if err := w.WriteHeader(mkv.Header{Tracks: fragment.Tracks}); err != nil {
+		return err
+	}
+	if err := w.WriteCluster(f.ProducerTimestamp); err != nil {
+		return err
+	}
+	for i := range fragment.Runs {
+		run := &fragment.Runs[i]
+		payload, err := m.Payload(i)
+		if err != nil {
+			return err
+		}
+		data := make([]byte, payload.Size())
+		if _, err := payload.ReadAt(data, 0); err != nil && err != io.EOF {
+			return err
+		}
+		scale := int64(fragment.Track(run.Track).Timescale)
+		at := run.BaseDecodeTime
+		for _, frame := range run.Frames {
+			err := w.WriteFrame(run.Track, at*1000/scale, frame.Key, data[:frame.Size])
+			if err != nil {
+				return err
+			}
+			data, at = data[frame.Size:], at+int64(frame.Duration)
+		}
+	}
+	return nil
+}
+
+// startRebuilt runs serveRebuilt in a process of its own.
+func startRebuilt(b *testing.B, dir string) (u string, pid int) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), rebuildVariable+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return "http://" + strings.TrimSpace(address), cmd.Process.Pid
+}
+
+// pushMedia stores fragments of two seconds as a camera makes them: 50 pictures, the first one
+// large, and 94 frames of sound between them.
+func pushMedia(b *testing.B, s *server) {
+	s.run("weir", "create-stream", "--stream-name", "bench", "--data-retention-in-hours", "1")
+	p, err := connect(s, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.conn.Close()
+	sound := element(0xAE, unsigned(0xD7, 2), unsigned(0x73C5, 2), unsigned(0x83, 2),
+		element(0x86, []byte("A_AAC")), element(0x63A2, []byte{0x11, 0x90}), // LC, 48 kHz, stereo
+		element(0xE1, element(0xB5, []byte{0x47, 0x3B, 0x80, 0}), unsigned(0x9F, 2)))
+	video := element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1),
+		element(0x86, []byte("V_MPEG4/ISO/AVC")),
+		element(0x63A2, avcC), element(0xE0, unsigned(0xB0, 320), unsigned(0xBA, 240)))
+	head := syntheticHeader()
+	head = append(head[:len(head)-len(element(0x1654AE6B, video))],
+		element(0x1654AE6B, video, sound)...)
+	go func() { // errors show as missing acknowledgements
+		p.body.Write(head)
+		base := time.Now().UnixMilli() - mediaFragments*2000
+		random := rand.NewChaCha8([32]byte{})
+		for k := range int64(mediaFragments) {
+			p.body.Write(mediaCluster(base+k*2000, random))
+		}
+		p.body.Write(endOfFragment())
+	}()
+	p.persisted(b, mediaFragments)
+}
+
+func mediaCluster(timecode int64, random *rand.ChaCha8) []byte {
+	parts := [][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(timecode))}
+	block := func(track byte, at int, key bool, frame []byte) {
+		flags := byte(0)
+		if key {
+			flags = 0x80
+		}
+		parts = append(parts, element(0xA3, []byte{track | 0x80, byte(at >> 8), byte(at), flags},
+			frame))
+	}
+	sounds := 0
+	for i := range 50 {
+		size := 8600
+		if i == 0 {
+			size = 60_000
+		}
+		picture := make([]byte, size)
+		random.Read(picture)
+		copy(picture, []byte{0, 0, byte((size - 4) >> 8), byte(size - 4), 0x41, 0x80})
+		if i == 0 {
+			picture[4] = 0x65
+		}
+		block(1, i*40, i == 0, picture)
+		for ; sounds*64/3 < (i+1)*40 && sounds < 94; sounds++ {
+			frame := make([]byte, 300)
+			random.Read(frame)
+			block(2, sounds*64/3, true, frame)
+		}
+	}
+	return bytes.Join(parts, nil)
+}
+
+// persisted waits until so many fragments are.
+func (p *putMedia) persisted(t testing.TB, fragments int) {
+	t.Helper()
+	for n := 0; n < fragments; {
+		a, err := p.next()
+		if err != nil || a.EventType == "ERROR" {
+			t.Fatal(a, err)
+		}
+		if a.EventType == "PERSISTED" {
+			n++
+		}
+	}
+}
+
+// mediaReader asks a server for its stream's media.
+type mediaReader struct {
+	url    string
+	signer auth.Signer
+}
+
+func newMediaReader(b *testing.B, s *server) mediaReader {
+	keys, err := auth.LoadOrCreateKeys(filepath.Join(s.Data, "credentials"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return mediaReader{s.URL + "/getMedia",
+		auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"}}
+}
+
+// open begins an answer of GetMedia.
+func (m mediaReader) open(client *http.Client, start string) (*http.Response, error) {
+	body := fmt.Sprintf(`{"StreamName":"bench","StartSelector":{"StartSelectorType":"%s"}}`, start)
+	req, err := http.NewRequest(http.MethodPost, m.url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	m.signer.Sign(req, []byte(body))
+	res, err := client.Do(req)
+	if err == nil && res.StatusCode != http.StatusOK {
+		res.Body.Close()
+		err = fmt.Errorf("GetMedia: %s", res.Status)
+	}
+	return res, err
+}
+
+// BenchmarkMediaServing reads a stream of 20 MB by GetMedia, eight readers at a time, the same
+// bytes from nginx as a file, and the same media from the simplest form of Weir. They take turns as
+// in BenchmarkSegmentServing.
+func BenchmarkMediaServing(b *testing.B) {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		if nginx = "/usr/sbin/nginx"; !exists(nginx) {
+			b.Skip("nginx is not installed; `make bench-deps` installs it")
+		}
+	}
+	s := start(b, "")
+	pushMedia(b, s)
+	data := s.Data
+	s.stop()
+	copied := filepath.Join(b.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
+		b.Fatal(err)
+	}
+	s = start(b, data, "--media-call-rate=0")
+	media := newMediaReader(b, s)
+
+	res, err := media.open(http.DefaultClient, "EARLIEST")
+	if err != nil {
+		b.Fatal(err)
+	}
+	answer := make([]byte, mediaFragments*mediaFragment)
+	if _, err := io.ReadFull(res.Body, answer); err != nil {
+		b.Fatal(err)
+	}
+	res.Body.Close() // GetMedia does not end by itself
+	dir := b.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "files"), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "files", "0.mp4"), answer, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	urls, workers := startNginx(b, nginx, dir, 1, nil)
+	rebuilt, pid := startRebuilt(b, copied)
+
+	weir := &side{b: b, pids: []int{s.cmd.Process.Pid}, client: &http.Client{}}
+	weir.open = func() (*http.Response, error) { return media.open(weir.client, "EARLIEST") }
+	weir.limit = int64(len(answer))
+	weir.warm(8)
+	sides := []*side{weir, newSide(b, urls, nil, workers...),
+		newSide(b, []string{rebuilt}, nil, pid)}
+	for b.Loop() {
+		for turn := range 12 {
+			for i := range sides {
+				sides[(i+turn)%len(sides)].turn(8)
+			}
+		}
+		for _, side := range sides {
+			side.endRun()
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, name := range []string{"weir", "nginx", "simplest"} {
+		b.ReportMetric(median(sides[i].cpu), name+"-cpu-s/GB")
+	}
+	for name, values := range map[string][]float64{
+		"cpu-ratio":      ratios(sides[0].cpu, sides[1].cpu),
+		"simplest-ratio": ratios(sides[0].cpu, sides[2].cpu),
+	} {
+		b.ReportMetric(median(values), name)
+		b.ReportMetric(slices.Min(values), name+"-min")
+		b.ReportMetric(slices.Max(values), name+"-max")
+	}
+}
