@@ -193,6 +193,11 @@ func TestGetMediaFollows(t *testing.T) {
 		!strings.Contains(text, "weir_get_media_fragments_total 5\n") {
 		t.Error("the metrics do not tell of two answers with five fragments")
 	}
+	if text := s.get(s.url + "/metrics").body; !strings.Contains(text,
+		"weir_http_response_bytes_total{operation=\"GetMedia\"} ") ||
+		strings.Contains(text, "weir_http_response_bytes_total{operation=\"GetMedia\"} 0\n") {
+		t.Error("bytes are not counted while the answers run")
+	}
 	s.record()
 	if got := silent.next(); got == "" || got <= first {
 		t.Errorf("then comes %s", got)

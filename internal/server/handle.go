@@ -150,6 +150,9 @@ func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
 	if rt != nil {
 		req.operation, level = rt.operation, rt.level
 		req.signed = rt.access == signed
+		if rt.operation == opGetMedia { // whose answers have no end
+			w.live = s.metrics.sent.WithLabelValues(opGetMedia)
+		}
 	}
 	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
 	control := http.NewResponseController(w)

@@ -79,7 +79,9 @@ func (m *metrics) observe(operation string, w *recorder, took time.Duration) {
 	}
 	a := m.of(answerKind{operation, status})
 	a.requests.Inc()
-	a.sent.Add(float64(w.bytes))
+	if w.live == nil {
+		a.sent.Add(float64(w.bytes))
+	}
 	if a.duration != nil {
 		a.duration.Observe(took.Seconds())
 	}

@@ -3,6 +3,8 @@ package server
 import (
 	"io"
 	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // recorder notes the status and the number of body bytes of an answer. It keeps the way to the
@@ -10,8 +12,9 @@ import (
 // a file to it untouched, so that it can use sendfile(2).
 type recorder struct {
 	http.ResponseWriter
-	status int   // 0 until the header was written
-	bytes  int64 // body bytes
+	status int                // 0 until the header was written
+	bytes  int64              // body bytes
+	live   prometheus.Counter // counts them while they are written; nil: when the answer has ended
 }
 
 var _ io.ReaderFrom = (*recorder)(nil)
@@ -31,7 +34,7 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(p []byte) (int, error) {
 	w.implicitOK()
 	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
+	w.count(int64(n))
 	return n, err
 }
 
@@ -45,8 +48,15 @@ func (w *recorder) ReadFrom(src io.Reader) (int64, error) {
 	} else {
 		n, err = io.Copy(struct{ io.Writer }{w.ResponseWriter}, src)
 	}
-	w.bytes += n
+	w.count(n)
 	return n, err
+}
+
+func (w *recorder) count(n int64) {
+	w.bytes += n
+	if w.live != nil {
+		w.live.Add(float64(n))
+	}
 }
 
 func (w *recorder) implicitOK() {
