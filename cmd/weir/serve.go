@@ -340,6 +340,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if err != nil {
 		return nil, nil, err
 	}
+	numbers := ingest.NewNumbers()
 	ingestMetrics, err := ingest.NewMetrics(registry)
 	if err != nil {
 		return nil, nil, err
@@ -366,16 +367,17 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		Playback: playback.New(playback.Options{
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
 			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger), Images: images,
-			Logger: logger,
+			Pending: numbers, Logger: logger,
 		}),
 		Keys:         keys,
 		Region:       c.Region,
 		Account:      c.AccountID,
 		AdvertiseURL: c.AdvertiseURL,
-		Ingest:       server.Ingest{Memory: c.budget(), Metrics: ingestMetrics},
-		Connections:  c.limits(logger),
-		Logger:       logger,
-		Registerer:   registry,
+		Ingest: server.Ingest{Memory: c.budget(), Metrics: ingestMetrics,
+			Numbers: numbers},
+		Connections: c.limits(logger),
+		Logger:      logger,
+		Registerer:  registry,
 	}
 	if c.MetricsListen == "" {
 		options.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})

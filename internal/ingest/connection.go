@@ -250,7 +250,7 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	if limit := c.o.Limits.MaxConnection; now.Sub(c.began) > limit {
 		return failf(nil, api.AckMaxConnectionDuration, "connection is older than %v", limit)
 	}
-	number, err := c.o.Store.NextNumber(ctx, c.o.Stream.ID)
+	number, numbered, err := c.o.Numbers.next(ctx, c.o.Store, c.o.Stream.ID)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -262,8 +262,13 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	default:
 		return fail(nil, api.AckInternalError, err)
 	}
-	f := &fragment{doc: c.doc, number: number, timecode: timecode, arrived: now,
-		tracks: make([]samples, len(c.doc.tracks))}
+	f := &fragment{doc: c.doc, number: number, numbered: numbered, timecode: timecode,
+		arrived: now, tracks: make([]samples, len(c.doc.tracks))}
+	defer func() {
+		if c.cur != f {
+			f.numbered()
+		}
+	}()
 	if f.producer, err = c.producerTime(timecode); err != nil {
 		return fail(f, api.AckInvalidProducerTimestamp, err)
 	}

@@ -77,6 +77,7 @@ func (d *document) find(number int) int {
 type fragment struct {
 	doc      *document
 	number   store.Number
+	numbered func()    // ends the number's time in Numbers
 	timecode int64     // raw Cluster Timestamp
 	base     int64     // nanoseconds since the Unix epoch of timecode 0
 	producer int64     // producer timestamp, milliseconds
@@ -225,8 +226,10 @@ func (f *fragment) record(
 	return rec, nil
 }
 
-// release gives the memory back; the payload must not be used any more.
+// release ends the fragment's time in flight and gives the memory back; the payload must not be
+// used any more.
 func (f *fragment) release(m *Memory, o owner) {
+	f.numbered()
 	for i := range f.tracks {
 		if f.tracks[i].payload != nil {
 			m.recycle(f.tracks[i].payload)

@@ -186,9 +186,13 @@ func run(t testing.TB, o Options, body io.Reader) ([]string, error) {
 	t.Helper()
 	var log ackLog
 	o.Memory = cmpOr(o.Memory, NewMemory(0))
+	o.Numbers = cmpOr(o.Numbers, NewNumbers())
 	err := New(o).Run(context.Background(), body, &log)
 	if used := o.Memory.Used(); used != 0 {
 		t.Errorf("%d bytes of memory are still taken after the connection", used)
+	}
+	if len(o.Numbers.streams) > 0 {
+		t.Error("a number is still in flight after the connection")
 	}
 	return log.all(), err
 }

@@ -137,6 +137,7 @@ type Options struct {
 	Deadlines     Deadlines        // of the HTTP connection; may be nil, see there
 	Memory        *Memory          // shared by connections; nil: DefaultMemory for this one
 	Resends       *Resends         // shared by connections; nil: only this one's
+	Numbers       *Numbers         // shared by connections; nil: nobody asks for it
 	Clock         func() time.Time // nil: time.Now
 	Logger        *slog.Logger     // nil: none
 	Metrics       *Metrics         // shared by connections; nil: none

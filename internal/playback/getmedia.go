@@ -16,6 +16,19 @@ import (
 // mediaPage is how many rows GetMedia reads at a time while it is behind.
 const mediaPage = 64
 
+// holdBack is how long GetMedia keeps a fragment back for one with a lower number that is in
+// flight. Fragments last some seconds as a rule, and those of two producers of one stream end in
+// any order.
+const holdBack = 5 * time.Second
+
+// Pending knows the fragments that producers are sending now; *ingest.Numbers does.
+type Pending interface {
+	// Lowest returns the lowest number in flight that is greater than after, and a channel that is
+	// closed when that may have changed; nil when there is none. A number that has left is in every
+	// later List, or never will be.
+	Lowest(id store.StreamID, after store.Number) (lowest store.Number, changed <-chan struct{})
+}
+
 // MediaStream is an answer of GetMedia: the chunks of a stream from some fragment on, those that
 // are stored and then each that is being stored.
 type MediaStream struct {
@@ -23,6 +36,9 @@ type MediaStream struct {
 	stream  store.Stream
 	after   store.Number // the last fragment that is not asked for any more
 	release func()
+
+	held  store.Number // the fragment that is kept back; 0: none
+	until time.Time    // when it is sent whatever is in flight
 }
 
 // GetMedia begins an answer of GetMedia. The caller closes it. Errors are *api.Error:
@@ -176,39 +192,87 @@ func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSi
 // rest writes what is stored after the last chunk.
 func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) error {
 	for {
+		var lowest store.Number
+		var changed <-chan struct{}
+		if p := m.service.pending; p != nil { // before List, which has what leaves after this
+			lowest, changed = p.Lowest(m.stream.ID, m.after)
+		}
 		page, err := m.service.store.List(ctx, m.stream.ID, store.Query{
 			After: m.after, Order: store.ByNumber, Limit: mediaPage})
 		if err != nil {
 			return err
 		}
+		more := len(page) == mediaPage
 		for i := range page {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			f := &page[i]
-			m.after = f.Number
-			err := c.fragment(ctx, f, true)
-			var unwritten *errUnwritten
-			if errors.As(err, &unwritten) {
-				switch {
-				case errors.Is(err, store.ErrGone): // past retention, as those before it
-					continue
-				case errors.Is(err, store.ErrCorrupt):
-					err = c.failure(f.Number, errChunkInternal)
+			late := changed != nil && page[i].Number > lowest
+			if late {
+				more = true // List again
+				if waited, err := m.hold(ctx, page[i].Number, changed); err != nil {
+					return err
+				} else if waited {
+					break
 				}
 			}
-			if err == nil {
-				err = w.Flush()
-			}
-			if err != nil {
+			if err := m.send(ctx, c, w, &page[i]); err != nil {
 				return err
 			}
-			w.Sent(m.service.clock().Sub(time.UnixMilli(f.ServerTimestamp)))
+			if late { // what was waited for is not any more
+				break
+			}
 		}
-		if len(page) < mediaPage {
+		if !more {
 			return nil
 		}
 	}
+}
+
+// hold keeps a fragment back until changed is closed, and tells whether it has waited: not when the
+// fragment's time is over.
+func (m *MediaStream) hold(ctx context.Context, n store.Number, changed <-chan struct{}) (bool,
+	error) {
+	if m.held != n {
+		m.held, m.until = n, time.Now().Add(m.service.holdBack)
+	}
+	left := time.Until(m.until)
+	if left <= 0 {
+		return false, nil
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	return true, nil
+}
+
+// send writes the chunk of a fragment, or of what is wrong with it.
+func (m *MediaStream) send(ctx context.Context, c *chunkWriter, w MediaSink,
+	f *store.FragmentInfo) error {
+	m.after = f.Number
+	err := c.fragment(ctx, f, true)
+	var unwritten *errUnwritten
+	if errors.As(err, &unwritten) {
+		switch {
+		case errors.Is(err, store.ErrGone): // past retention, as those before it
+			return nil
+		case errors.Is(err, store.ErrCorrupt):
+			err = c.failure(f.Number, errChunkInternal)
+		}
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	w.Sent(m.service.clock().Sub(time.UnixMilli(f.ServerTimestamp)))
+	return nil
 }
 
 // readers counts the connections of GetMedia by streams.

@@ -209,6 +209,65 @@ func TestGetMediaNumbersRise(t *testing.T) {
 	f.ends()
 }
 
+// inFlight is one number in flight.
+type inFlight struct {
+	mu      sync.Mutex
+	number  store.Number
+	changed chan struct{} // closed when it leaves
+}
+
+func (p *inFlight) Lowest(_ store.StreamID, after store.Number) (store.Number, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.number <= after {
+		return 0, nil
+	}
+	return p.number, p.changed
+}
+
+func (p *inFlight) set(n store.Number) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.changed != nil {
+		close(p.changed)
+	}
+	p.number, p.changed = n, make(chan struct{})
+}
+
+// A fragment waits for one with a lower number that another producer is sending: it comes after it,
+// or when that is given up, or when it has waited long enough.
+func TestGetMediaHoldsBack(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, videoTrack())
+	pending := &inFlight{}
+	x.service.pending, x.service.holdBack = pending, time.Hour
+	first := x.camera.sendMedia()
+	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
+	f.expect(first)
+
+	late := x.camera.nextNumber()
+	pending.set(late)
+	second := x.camera.sendMedia()
+	info := x.camera.commit(x.camera.info(late), 0)
+	pending.set(0)
+	f.expect(info, second)
+
+	pending.set(x.camera.nextNumber())
+	third := x.camera.sendMedia()
+	pending.set(0) // and nothing was stored
+	f.expect(third)
+	f.ends()
+
+	x.service.holdBack = time.Millisecond
+	lost := x.camera.nextNumber()
+	pending.set(lost)
+	fourth := x.camera.sendMedia()
+	f = x.follow(&api.StartSelector{StartSelectorType: api.StartContinuationToken,
+		ContinuationToken: x.stream.FormatNumber(third.Number)})
+	f.expect(fourth, x.camera.sendMedia())
+	f.ends()
+}
+
 // What goes while an answer is on its way is left out, what is damaged is told, and the answer goes
 // on; it ends with the stream.
 func TestGetMediaThroughLosses(t *testing.T) {

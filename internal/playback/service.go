@@ -90,6 +90,7 @@ type Options struct {
 	SwitchCodecs bool
 	Decoder      Decoder          // makes images; nil: there are none
 	Images       *still.Cache     // keeps them; required with a Decoder
+	Pending      Pending          // what GetMedia waits for; nil: nothing
 	Clock        func() time.Time // nil: time.Now
 	// for checkpoints that could not be written, which harm no answer; nil: none
 	Logger *slog.Logger
@@ -113,13 +114,17 @@ type Service struct {
 	deflaters *sync.Pool
 	views     *viewCache
 	readers   readers
+
+	pending  Pending
+	holdBack time.Duration // holdBack, but for tests
 }
 
 // New makes a Service.
 func New(o Options) *Service {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
 		clock: o.Clock, log: o.Logger,
-		decoder: o.Decoder, images: o.Images, imagesTime: imagesTime}
+		decoder: o.Decoder, images: o.Images, imagesTime: imagesTime,
+		pending: o.Pending, holdBack: holdBack}
 	if s.clock == nil {
 		s.clock = time.Now
 	}

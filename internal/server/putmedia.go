@@ -115,6 +115,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Deadlines:     conn,
 		Memory:        s.ingest.Memory,
 		Resends:       s.ingest.Resends,
+		Numbers:       s.ingest.Numbers,
 		Clock:         s.clock,
 		Logger:        p.req.log(),
 		Metrics:       s.ingest.Metrics,

@@ -93,6 +93,7 @@ type Ingest struct {
 	Limits  ingest.Limits
 	Memory  *ingest.Memory  // nil: one of ingest.DefaultMemory
 	Resends *ingest.Resends // nil: one of its own
+	Numbers *ingest.Numbers // what playback.Options.Pending asks; nil: none
 	Metrics *ingest.Metrics // nil: none
 }
 

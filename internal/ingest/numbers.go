@@ -1,0 +1,104 @@
+package ingest
+
+import (
+	"context"
+	"sync"
+
+	"weir/internal/store"
+)
+
+// Numbers are the fragment numbers that the connections of a process were given and whose fragments
+// are not stored yet, nor given up. It is safe for concurrent use; a nil one knows nothing. It is
+// bounded as connections are: each holds at most the numbers of its fragments in flight
+// (Limits.InFlight) and of the one that comes in.
+type Numbers struct {
+	mu      sync.Mutex
+	streams map[store.StreamID]*pending
+}
+
+// pending is what a stream waits for.
+type pending struct {
+	numbers map[*store.Number]struct{} // of 0: it is being given out
+	changed chan struct{}              // closed when a number leaves; nil when nobody waits
+}
+
+// NewNumbers makes an empty one.
+func NewNumbers() *Numbers {
+	return &Numbers{streams: make(map[store.StreamID]*pending)}
+}
+
+// next takes a number from the store. done ends its time in flight.
+func (n *Numbers) next(ctx context.Context, from Store, id store.StreamID) (
+	number store.Number, done func(), err error) {
+	if n == nil {
+		number, err = from.NextNumber(ctx, id)
+		return number, func() {}, err
+	}
+	entry := new(store.Number)
+	n.mu.Lock()
+	p := n.streams[id]
+	if p == nil {
+		p = &pending{numbers: make(map[*store.Number]struct{})}
+		n.streams[id] = p
+	}
+	p.numbers[entry] = struct{}{}
+	n.mu.Unlock()
+	done = sync.OnceFunc(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(p.numbers, entry)
+		p.wake()
+		if len(p.numbers) == 0 {
+			delete(n.streams, id)
+		}
+	})
+	if number, err = from.NextNumber(ctx, id); err != nil {
+		done()
+		return 0, nil, err
+	}
+	n.mu.Lock()
+	*entry = number
+	p.wake()
+	n.mu.Unlock()
+	return number, done, nil
+}
+
+func (p *pending) wake() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// Lowest returns the lowest number in flight that is greater than after, or may come to be, and a
+// channel that is closed when that may have changed; nil when there is none. A number that has left
+// is in every later List, or never will be.
+func (n *Numbers) Lowest(id store.StreamID, after store.Number) (lowest store.Number,
+	changed <-chan struct{}) {
+	if n == nil {
+		return 0, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.streams[id]
+	if p == nil {
+		return 0, nil
+	}
+	found := false
+	for entry := range p.numbers {
+		number := *entry
+		if number == 0 {
+			number = after + 1
+		}
+		if number > after && (!found || number < lowest) {
+			lowest, found = number, true
+		}
+	}
+	if !found {
+		return 0, nil
+	}
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return lowest, p.changed
+}
