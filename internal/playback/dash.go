@@ -112,7 +112,7 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 	}
 	m := manifest.MPD{
 		Static: key.end, AvailabilityStart: r.Zero, Publish: v.published(o, from, to),
-		MinBuffer: t.Target * 1000, MaxSegment: t.Target*1000 + 500,
+		MinBuffer: t.Target * 1000, MaxSegment: max(t.Target*1000+500, t.Longest(r, from, to)),
 		Extended: o.p.timestamps || o.p.numbers, TimeURI: dashTimeName,
 		UpdatePeriod: max(1000, t.Target*500), Delay: presentationDelay * t.Target * 1000,
 	}

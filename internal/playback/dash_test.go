@@ -24,6 +24,7 @@ type mpd struct {
 	MinimumUpdatePeriod       string    `xml:"minimumUpdatePeriod,attr"`
 	MediaPresentationDuration string    `xml:"mediaPresentationDuration,attr"`
 	TimeShiftBufferDepth      string    `xml:"timeShiftBufferDepth,attr"`
+	MaxSegmentDuration        string    `xml:"maxSegmentDuration,attr"`
 	Period                    []mpdPeriod
 }
 
@@ -164,11 +165,11 @@ func (w *mpdWatch) read(text string) *mpd {
 				w.Errorf("track %d: period %s begins with number %d, want %d", track, p.ID,
 					t.StartNumber, n)
 			}
-			end := int64(math.MinInt64)
+			end := int64(0)
 			for i, e := range t.S {
 				at := start + float64(e.T-t.Offset)/float64(t.Timescale)
 				back := ends[track] != 0 && at < ends[track]-0.051
-				if e.T < end || e.D < 1 || at < start-0.001 || back {
+				if i > 0 && e.T != end || e.D < 1 || at < start-0.001 || back {
 					w.Errorf("track %d: segment %d is at %v for %d ticks, after %v and %d\n%s", track,
 						t.StartNumber+i, at, e.D, ends[track], end, text)
 				}
@@ -190,8 +191,8 @@ func (w *mpdWatch) read(text string) *mpd {
 	return m
 }
 
-// fetch checks that all segments of a manifest can be had and are what it says: where the media
-// overlap, by the tolerance at most, they may begin before their time.
+// fetch checks that all segments of a manifest can be had and are what it says: they may begin
+// after their time, and where the media overlap, by the tolerance at most, before it.
 func (w *mpdWatch) fetch(s *Service, token string, m *mpd) {
 	w.Helper()
 	for _, p := range m.Period {
@@ -210,7 +211,7 @@ func (w *mpdWatch) fetch(s *Service, token string, m *mpd) {
 				}
 				at, length := timesOfSegment(w.T, segment.Header)
 				off := e.T - at
-				if off < 0 || off > t.Timescale/20 || off > 0 && i == 0 || at+length != e.T+e.D {
+				if off > t.Timescale/20 || off > 0 && i == 0 || at+length != e.T+e.D {
 					w.Errorf("track %d number %d is at %d for %d ticks, %+v in the manifest", track,
 						t.StartNumber+i, at, length, e)
 				}
@@ -254,13 +255,17 @@ func TestDASHRecording(t *testing.T) {
 	if at := m.AvailabilityStartTime.UnixMilli(); at != sent[0].ProducerTimestamp-1 {
 		t.Errorf("availabilityStartTime %d, want %d", at, sent[0].ProducerTimestamp-1)
 	}
+	if longest := seconds(t, m.MaxSegmentDuration); longest < 12 || longest > 12.1 {
+		t.Errorf("maxSegmentDuration %v, want that of the segment after the gap", longest)
+	}
 	for i, e := range m.Period[0].AdaptationSet[0].SegmentTemplate.S {
 		want := time.UnixMilli(sent[i].ProducerTimestamp).UTC().Format("2006-01-02T15:04:05.000Z")
 		if e.FN != r.stream.FormatNumber(sent[i].Number) || e.TS != want {
 			t.Errorf("S %d is %+v, want %s of %d", i, e, want, sent[i].Number)
 		}
-		// True times: those of the producer, across the gap.
-		got := w.start.UnixMilli() + timeline.Rescale(e.T, 90_000, 1000)
+		// True times: those of the producer, across the gap, which belongs to the segment after it.
+		begin := e.T + e.D - sent[i].Spans[0].Duration
+		got := w.start.UnixMilli() + timeline.Rescale(begin, 90_000, 1000)
 		if got != sent[i].ProducerTimestamp {
 			t.Errorf("segment %d is at %d, want %d", i, got, sent[i].ProducerTimestamp)
 		}

@@ -51,7 +51,10 @@ func (t *State) settle(r *Rules, f *piece, e *Entry, resets, breaks bool) {
 			continue
 		}
 		tfdt := span.BaseDecodeTime - Rescale(base, 1000, scale)
-		e.Begin[i] = max(tfdt, t.until[i])
+		e.Begin[i] = tfdt
+		if t.until[i] != 0 { // players do not look beyond a hole (DESIGN.md, "Periods")
+			e.Begin[i] = t.until[i]
+		}
 		e.Ticks[i] = max(1, tfdt+span.Duration-e.Begin[i])
 		t.until[i] = e.Begin[i] + e.Ticks[i]
 		end := -Rescale(-span.BaseDecodeTime-span.Duration, scale, 1000) - r.Origin // rounded up
@@ -115,7 +118,8 @@ func (t *State) Align(r *Rules) int64 {
 	return zero
 }
 
-// Presented is when an entry is presented, milliseconds of presentation time. r has its timescales.
+// Presented is when an entry is presented, milliseconds of presentation time, which is not when its
+// S begins after a gap. r has its timescales.
 func (t *State) Presented(r *Rules, e *Entry) int64 {
 	p := t.PeriodOf(e)
 	first, found := int64(0), false
@@ -124,11 +128,26 @@ func (t *State) Presented(r *Rules, e *Entry) int64 {
 			continue
 		}
 		scale := r.Tracks[i].Timescale
-		if at := Rescale(e.Begin[i]-p.Offset(scale), scale, 1000); !found || at < first {
+		at := Rescale(e.Begin[i]+e.Ticks[i]-p.Offset(scale), scale, 1000) - e.Duration[i]
+		if !found || at < first {
 			first, found = at, true
 		}
 	}
 	return p.Start + first
+}
+
+// Longest is the longest S@d of the entries [from, to), milliseconds, rounded up.
+func (t *State) Longest(r *Rules, from, to int) (longest int64) {
+	for i := range t.Entries[from:to] {
+		e := &t.Entries[from+i]
+		for j := range r.Tracks {
+			scale := t.Generations[e.Generation].Scales[j]
+			if e.Duration[j] >= 0 && scale > 0 {
+				longest = max(longest, -Rescale(-e.Ticks[j], scale, 1000))
+			}
+		}
+	}
+	return longest
 }
 
 // dropPeriods lets go of the periods that no entry is in, but for the last.

@@ -27,7 +27,7 @@ type Entry struct {
 	Change        [MaxTracks]bool  // of another generation than the entry with the track before it
 	Skips         [MaxTracks]bool  // its segment leaves out its first leading pictures
 	Period        int64            // DASH: ID of its period
-	Begin         [MaxTracks]int64 // DASH: S@t, ticks; the segment's tfdt, but for an overlap
+	Begin         [MaxTracks]int64 // DASH: S@t, ticks: where the S before ended, or the tfdt
 	Ticks         [MaxTracks]int64 // DASH: S@d
 }
 

@@ -48,6 +48,8 @@ var limits = []limit{
 	{regexp.MustCompile(`^MediaPlaylist/.*/first$`), "cpu-ms/op", 10, false,
 		"a session's first playlist of 1,800 fragments"},
 	{regexp.MustCompile(`^MediaPlaylist/.*/(same|new)$`), "cpu-ms/op", 1, false, "a later one"},
+	{regexp.MustCompile(`^DASHManifest/.*/(same|reload)$`), "ns/op", 1_000_000, false,
+		"a manifest of 1,800 segments after the first"},
 	{regexp.MustCompile(`^OpenSession/`), "cpu-ms/op", 2, false,
 		"whatever sessions the stream has had"},
 }
