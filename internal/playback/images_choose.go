@@ -262,7 +262,11 @@ func (f *footage) chain(ctx context.Context, p *pictures, frame int) ([]piece, e
 	for range maxChain {
 		entry := p.entry(frame, &leading)
 		size += p.offsets[frame+1] - p.offsets[max(entry, 0)]
-		chain = append(chain, piece{p, max(entry, 0), frame + 1})
+		if after := p.afterLeading(entry); after > entry+1 && after <= frame {
+			chain = append(chain, piece{p, after, frame + 1}, piece{p, entry, entry + 1})
+		} else {
+			chain = append(chain, piece{p, max(entry, 0), frame + 1})
+		}
 		if entry >= 0 {
 			slices.Reverse(chain)
 			return chain, nil
@@ -304,6 +308,17 @@ func (p *pictures) entry(frame int, leading *bool) int {
 		}
 	}
 	return -1
+}
+
+// afterLeading returns the first frame after an entry that is no leading picture of it. A decoder
+// that begins there has not got what those refer to, and ffmpeg ends at the first of them.
+func (p *pictures) afterLeading(entry int) int {
+	if entry < 0 || p.frames[entry].Marks&media.Open == 0 {
+		return entry + 1
+	}
+	for entry++; entry < len(p.frames) && p.frames[entry].Marks&media.Leading != 0; entry++ {
+	}
+	return entry
 }
 
 // continues reports whether a fragment goes on with the pictures of the one before it.

@@ -168,6 +168,8 @@ func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.
 		if i > 0 {
 			scripts[i].start = scripts[i-1].end
 		}
+		first := r[i].chain[0]
+		job.Open = job.Open || first.frames[first.from].Marks&media.Open != 0
 		scripts[i].arrange(r[i].chain)
 		for _, sh := range r[i].shots {
 			frame := scripts[i].shown[countFrames(sh.chain)-1]

@@ -30,7 +30,7 @@ func (j *Job) arguments() []string {
 		"-analyzeduration", "0",
 		// Without "strict" it drops frames of streams with B-frames that do not say how they are
 		// reordered.
-		"-threads", "1", "-err_detect", "explode", "-strict", "strict", "-c:v", string(j.Codec),
+		"-threads", "1", "-err_detect", j.detect(), "-strict", "strict", "-c:v", string(j.Codec),
 		"-f", "mp4", "-i", "pipe:0",
 		"-map", "0:v:0", "-filter_threads", "1", "-vf", j.filter(), "-threads", "1",
 		"-strict", "normal"}
@@ -43,6 +43,16 @@ func (j *Job) arguments() []string {
 	// A cluster for each image, so that none waits for another.
 	return append(args, "-cluster_time_limit", "1", "-flush_packets", "1",
 		"-f", "matroska", "pipe:1")
+}
+
+// detect says what is an error. In an open group pictures give up references to pictures of the
+// group before, which the decoder has not got; that is an error to "explode" only. What was
+// concealed in a frame ends the process anyway (-xerror).
+func (j *Job) detect() string {
+	if j.Open {
+		return "crccheck"
+	}
+	return "explode"
 }
 
 // filter chooses the frames, and brings them into shape.

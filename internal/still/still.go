@@ -148,6 +148,9 @@ type Spec struct {
 type Job struct {
 	Spec
 	Codec Codec
+	// Open tells that frames refer to what came before the input, as those of an open group may:
+	// what ffmpeg misses is no damage then, unless it shows.
+	Open bool
 	// Write writes fragmented MP4 of one track, in which frame n is presented n seconds after zero.
 	// The run returns its error, unless that says that ffmpeg reads no more.
 	Write func(w io.Writer) error

@@ -87,7 +87,15 @@ func (n numbered) record(t *testing.T, s *server, stream string, begin time.Time
 		"--start-timestamp", begin.UTC().Format(time.RFC3339), path)
 }
 
-// The image of each moment is of the frame that was shown then, in H.264 and H.265, with B-frames.
+// openGroups is a source in open groups, by openOptions.
+var (
+	openGroups  = numbered{"open-groups", "libx264", ""}
+	openOptions = map[numbered][]string{openGroups: {"-x264-params",
+		"open-gop=1:ref=4:b-pyramid=2:bframes=3:rc-lookahead=5:sync-lookahead=0:threads=1"}}
+)
+
+// The image of each moment is of the frame that was shown then, in H.264 and H.265, with B-frames,
+// and in open groups.
 func TestImages(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg", "aws")
@@ -95,8 +103,8 @@ func TestImages(t *testing.T) {
 	begin := time.Now().Add(-time.Hour).Truncate(time.Second)
 	const millis = time.Millisecond
 	h264, sound, h265 := numberedCodecs[0], numberedCodecs[2], numberedCodecs[4]
-	for _, n := range []numbered{h264, sound, h265} {
-		n.record(t, s, n.stream(), begin, 7)
+	for _, n := range []numbered{h264, sound, h265, openGroups} {
+		n.record(t, s, n.stream(), begin, 7, openOptions[n]...)
 		// 31 moments in two pages: none before a frame, in the middle of one, and after the end.
 		for i, got := range s.images(n.stream(), begin, -200*millis, 7300*millis, 250*millis,
 			"--format", "JPEG") {
