@@ -18,6 +18,7 @@ const imageLife = time.Hour
 type imageFlags struct {
 	FFmpeg     string   `name:"ffmpeg" default:"ffmpeg" group:"Images" env:"WEIR_FFMPEG" placeholder:"PATH" help:"The ffmpeg that decodes what images are made of; a name without a slash is looked for in PATH. Without it there are no images, and everything else works."`
 	ImageCache byteSize `name:"image-cache" default:"256MiB" group:"Images" env:"WEIR_IMAGE_CACHE" placeholder:"SIZE" help:"Space for images that were made, in the data directory; they are kept for an hour at most."`
+	Generated  byteSize `name:"generated-images" default:"1GiB" group:"Images" env:"WEIR_GENERATED_IMAGES" placeholder:"SIZE" help:"Space for images of tagged fragments, in the data directory; the oldest make room for new ones. 0: none are generated."`
 }
 
 // check refuses a path at which there is no program. A name may be installed later.
@@ -34,4 +35,12 @@ func (f *imageFlags) check() error {
 // imageCache opens the cache below a data directory.
 func (f *imageFlags) imageCache(data string) (*still.Cache, error) {
 	return still.OpenCache(filepath.Join(data, "image-cache"), int64(f.ImageCache), imageLife, nil)
+}
+
+// folder opens the folder of generated images below a data directory, nil when there are none.
+func (f *imageFlags) folder(data string) (*still.Folder, error) {
+	if f.Generated == 0 {
+		return nil, nil
+	}
+	return still.OpenFolder(filepath.Join(data, "images"), int64(f.Generated))
 }

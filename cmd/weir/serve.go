@@ -360,10 +360,15 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if err != nil {
 		return nil, nil, err
 	}
+	folder, err := c.folder(c.Data)
+	if err != nil {
+		return nil, nil, err
+	}
 	options := server.Options{
-		Store:    st,
-		Clips:    clips,
-		Notifier: notifier,
+		Store:       st,
+		Clips:       clips,
+		Notifier:    notifier,
+		ImageFolder: folder,
 		Playback: playback.New(playback.Options{
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
 			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger), Images: images,

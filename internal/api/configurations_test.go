@@ -13,7 +13,35 @@ func configurationCases() []inputCase {
 		"has no SNS."
 	const pattern = "Member must satisfy regular expression pattern: " +
 		"^[a-zA-Z_0-9]+:(//)?([^/]+)/?([^*]*)$"
-	cases := streamRefCases("DescribeStreamStorageConfiguration", "")
+	const generate = "UpdateImageGenerationConfiguration"
+	images := func(uri, more string) string {
+		return `{` + ref + `,"ImageGenerationConfiguration":{"Status":"ENABLED","ImageSelectorType":` +
+			`"SERVER_TIMESTAMP","Format":"PNG","DestinationConfig":{"Uri":"` + uri +
+			`","DestinationRegion":"us-west-2"}` + more + `}}`
+	}
+	const every = `,"SamplingInterval":200`
+	const noBucket = "The Uri of generated images must be s3://BUCKET or s3://BUCKET/PREFIX, " +
+		"with nothing empty and no dots between slashes."
+	generation := append(streamRefCases("DescribeImageGenerationConfiguration", ""),
+		streamRefCases(generate, "")...)
+	for _, uri := range []string{"s3://bucket", "s3://bucket/", "s3://b.1/a b/c"} {
+		generation = append(generation, inputCase{generate, images(uri, every), ""})
+	}
+	for _, uri := range []string{"s3://..", "s3://a..b", "s3://bucket/../x", "s3://bucket/./x",
+		"s3://bucket//x", "https://bucket/x", "s3:bucket", "s3://Bucket", `s3://bucket/a\\b`,
+		`s3://bucket/a\u0000b`, "s3://bucket/.."} {
+		generation = append(generation, inputCase{generate, images(uri, every), noBucket})
+	}
+	generation = append(generation,
+		inputCase{generate, images("s3://bucket", `,"SamplingInterval":199`),
+			"SamplingInterval must be at least 200 milliseconds."},
+		inputCase{generate, images("s3://bucket", every+`,"FormatConfig":{"JPEGQuality":"0"}`),
+			"JPEGQuality must be a whole number from 1 to 100, not '0'."},
+		inputCase{generate,
+			images("s3://bucket", every+`,"WidthPixels":3840,"HeightPixels":2160`), ""},
+		inputCase{generate, images("s3://bucket", ""), wantValidation(violation{"null",
+			"imageGenerationConfiguration.samplingInterval", notNull})})
+	cases := append(generation, streamRefCases("DescribeStreamStorageConfiguration", "")...)
 	cases = append(cases, streamRefCases("DescribeNotificationConfiguration", "")...)
 	cases = append(cases, streamRefCases(notify, "")...)
 	return append(append(cases, streamRefCases(update, storage)...), []inputCase{

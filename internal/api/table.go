@@ -326,10 +326,8 @@ var operations = slices.Concat([]*Operation{
 
 	// What Weir does not serve.
 
-	{Name: "DescribeImageGenerationConfiguration", Path: "/describeImageGenerationConfiguration"},
 	{Name: "DescribeMappedResourceConfiguration", Path: "/describeMappedResourceConfiguration"},
 	{Name: "DescribeMediaStorageConfiguration", Path: "/describeMediaStorageConfiguration"},
-	{Name: "UpdateImageGenerationConfiguration", Path: "/updateImageGenerationConfiguration"},
 	{Name: "UpdateMediaStorageConfiguration", Path: "/updateMediaStorageConfiguration"},
 
 	{Name: "DeleteEdgeConfiguration", Path: "/deleteEdgeConfiguration"},

@@ -13,6 +13,20 @@ var (
 		required("Status", shapeStatus, "Whether there are notifications."),
 		required("DestinationConfig", structure("NotificationDestinationConfig",
 			required("Uri", shapeURI, "An http or https URL.")), "Where they go."))
+	shapeImageGeneration = structure("ImageGenerationConfiguration",
+		required("Status", shapeStatus, "Whether images are made."),
+		required("ImageSelectorType", shapeImageSelector, "Whose clock the moments are of."),
+		required("DestinationConfig", structure("ImageGenerationDestinationConfig",
+			required("Uri", shapeURI, "s3://BUCKET/PREFIX: a directory of the server."),
+			required("DestinationRegion", text("DestinationRegion", 9, 14,
+				newPattern(`^[a-z]+(-[a-z]+)?-[a-z]+-[0-9]$`)), "The server's region.")),
+			"Where they go."),
+		required("SamplingInterval", shapeSamplingInterval,
+			"Milliseconds from one image to the next: 200 or more."),
+		required("Format", shapeImageFormat, "How images are encoded."),
+		optional("FormatConfig", shapeFormatConfig, docFormatConfig),
+		optional("WidthPixels", shapeImageWidth, docWidth),
+		optional("HeightPixels", shapeImageHeight, docHeight))
 )
 
 var configurationOperations = []*Operation{
@@ -61,5 +75,30 @@ var configurationOperations = []*Operation{
 				"Whether and where to; absent to delete what there is.")),
 		Output:   structure("UpdateNotificationConfigurationOutput"),
 		NewInput: func() Input { return new(UpdateNotificationConfigurationInput) },
+	},
+	{
+		Name:    "DescribeImageGenerationConfiguration",
+		Path:    "/describeImageGenerationConfiguration",
+		Doc:     "Show which images are made of a stream's tagged fragments.",
+		Example: "weir describe-image-generation-configuration --stream-name cam1",
+		Input: structure("DescribeImageGenerationConfigurationInput", memberStreamName,
+			memberStreamARN),
+		Output: structure("DescribeImageGenerationConfigurationOutput",
+			optional("ImageGenerationConfiguration", shapeImageGeneration, "")),
+		NewInput: func() Input { return new(DescribeImageGenerationConfigurationInput) },
+	},
+	{
+		Name: "UpdateImageGenerationConfiguration",
+		Path: "/updateImageGenerationConfiguration",
+		Doc:  "Say which images to make of tagged fragments.",
+		Example: "weir update-image-generation-configuration --stream-name cam1 " +
+			"--image-generation-configuration \\\n    " +
+			"'Status=ENABLED,ImageSelectorType=PRODUCER_TIMESTAMP,DestinationConfig=" +
+			"{Uri=s3://cam1,DestinationRegion=us-west-2},SamplingInterval=3000,Format=JPEG'",
+		Input: structure("UpdateImageGenerationConfigurationInput", memberStreamName,
+			memberStreamARN, optional("ImageGenerationConfiguration", shapeImageGeneration,
+				"Which and where to; absent to delete what there is.")),
+		Output:   structure("UpdateImageGenerationConfigurationOutput"),
+		NewInput: func() Input { return new(UpdateImageGenerationConfigurationInput) },
 	},
 }

@@ -18,6 +18,7 @@ import (
 type Decoder interface {
 	Available() error
 	Enter(ctx context.Context) (leave func(), err error)
+	EnterLast(ctx context.Context) (leave func(), err error) // after all others
 	Run(ctx context.Context, j *still.Job) error
 }
 
@@ -90,7 +91,7 @@ func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.Ge
 	}
 	limited, cancel := context.WithTimeout(ctx, s.imagesTime)
 	defer cancel()
-	err = s.develop(limited, &stream, spec, shots)
+	err = s.develop(limited, &stream, spec, shots, s.decoder.Enter)
 	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		release(shots)
 		return nil, imageError(err)

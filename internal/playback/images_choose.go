@@ -80,15 +80,24 @@ func (f *footage) start(i *store.FragmentInfo) int64 {
 // shots chooses the frames of the moments, which ascend.
 func (s *Service) shots(ctx context.Context, stream *store.Stream, clock store.TimestampKind,
 	moments []int64) ([]shot, error) {
-	shots := make([]shot, len(moments))
 	if len(moments) == 0 {
-		return shots, nil
+		return nil, nil
 	}
-	f := &footage{s: s, stream: stream, clock: clock, videos: map[int64]*media.Track{},
-		opened: map[store.Number]*pictures{}}
+	f := s.footage(stream, clock)
 	if err := f.list(ctx, moments[0], moments[len(moments)-1]); err != nil {
 		return nil, err
 	}
+	return f.shots(ctx, moments)
+}
+
+func (s *Service) footage(stream *store.Stream, clock store.TimestampKind) *footage {
+	return &footage{s: s, stream: stream, clock: clock, videos: map[int64]*media.Track{},
+		opened: map[store.Number]*pictures{}}
+}
+
+// shots chooses the frames of the moments from what was found.
+func (f *footage) shots(ctx context.Context, moments []int64) ([]shot, error) {
+	shots := make([]shot, len(moments))
 	for i, at := range moments {
 		p, frame, err := f.choose(ctx, at)
 		if err == nil && p != nil {

@@ -22,7 +22,7 @@ const imageVersion = 1
 // develop makes the images of the shots, or finds them in the cache. What has no image then has
 // failed, unless there is an error: that of ctx, of the decoder, or of the cache.
 func (s *Service) develop(ctx context.Context, stream *store.Stream, spec still.Spec,
-	shots []shot) error {
+	shots []shot, enter func(context.Context) (func(), error)) error {
 	for i := range shots {
 		if len(shots[i].chain) > 0 {
 			shots[i].key = imageKey(stream, spec, shots[i].chain)
@@ -35,7 +35,7 @@ func (s *Service) develop(ctx context.Context, stream *store.Stream, spec still.
 	if err := s.decoder.Available(); err != nil {
 		return err
 	}
-	leave, err := s.decoder.Enter(ctx)
+	leave, err := enter(ctx)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,8 @@ func (d *filmDecoder) Enter(context.Context) (func(), error) {
 	return func() { d.turns-- }, nil
 }
 
+func (d *filmDecoder) EnterLast(ctx context.Context) (func(), error) { return d.Enter(ctx) }
+
 func (d *filmDecoder) Run(ctx context.Context, j *still.Job) error {
 	var mp4 bytes.Buffer
 	if err := j.Write(&mp4); err != nil {

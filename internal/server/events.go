@@ -23,7 +23,8 @@ type Notifier interface {
 
 // settings are what is configured of a stream, as its row has them, in JSON.
 type settings struct {
-	Notification *api.NotificationConfiguration `json:"notification,omitempty"`
+	Notification *api.NotificationConfiguration    `json:"notification,omitempty"`
+	Images       *api.ImageGenerationConfiguration `json:"images,omitempty"`
 }
 
 // settingsOf reads the settings of a stream.
@@ -104,6 +105,14 @@ func (s *Server) handleEvent(ctx context.Context, e *ingest.Event) error {
 			return err
 		}
 		s.notifier.Send(stream.Name, c.DestinationConfig.Uri, body)
+	}
+	if c := configured.Images; e.Images && s.folder != nil && c != nil &&
+		c.Status == api.StatusEnabled {
+		select {
+		case s.generate <- imageTask{stream, *e, c}:
+		default:
+			s.metrics.eventsDropped.Inc()
+		}
 	}
 	return nil
 }

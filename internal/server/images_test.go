@@ -17,8 +17,9 @@ import (
 // blankDecoder makes images of nothing.
 type blankDecoder struct{ size int }
 
-func (blankDecoder) Available() error                      { return nil }
-func (blankDecoder) Enter(context.Context) (func(), error) { return func() {}, nil }
+func (blankDecoder) Available() error                                { return nil }
+func (blankDecoder) Enter(context.Context) (func(), error)           { return func() {}, nil }
+func (d blankDecoder) EnterLast(ctx context.Context) (func(), error) { return d.Enter(ctx) }
 func (d blankDecoder) Run(_ context.Context, j *still.Job) error {
 	if err := j.Write(io.Discard); err != nil {
 		return err

@@ -61,7 +61,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "weir_events_dropped_total",
 		Help: "Fragments whose tags ask for a notification or images and that got neither, " +
-			"because too many waited.",
+			"because too many waited, or the disk was full.",
 	})
 	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed,
 		m.eventsDropped} {

@@ -70,6 +70,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{"UpdateStreamStorageConfiguration", info, call(s.updateStorage)},
 		{"DescribeNotificationConfiguration", debug, call(s.describeNotification)},
 		{"UpdateNotificationConfiguration", info, call(s.updateNotification)},
+		{"DescribeImageGenerationConfiguration", debug, call(s.describeImageGeneration)},
+		{"UpdateImageGenerationConfiguration", info, call(s.updateImageGeneration)},
 		{"GetDataEndpoint", debug, call(s.getDataEndpoint)},
 		{"TagStream", info, call(s.tagStream)},
 		{"UntagStream", info, call(s.untagStream)},

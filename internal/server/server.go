@@ -26,6 +26,7 @@ import (
 	"weir/internal/clip"
 	"weir/internal/ingest"
 	"weir/internal/playback"
+	"weir/internal/still"
 	"weir/internal/store"
 )
 
@@ -71,7 +72,8 @@ type Options struct {
 	Region   string // of signatures and ARNs
 	Account  string // twelve digits, of ARNs
 
-	Notifier Notifier // nil: there are no notifications
+	Notifier    Notifier      // nil: there are no notifications
+	ImageFolder *still.Folder // nil: no images are generated
 
 	// AdvertiseURL begins the answers of GetDataEndpoint and session URLs; empty: the scheme and
 	// Host of the request.
@@ -110,6 +112,8 @@ type Server struct {
 	ingest   Ingest
 	notifier Notifier
 	events   chan ingest.Event // of fragments that are stored
+	folder   *still.Folder
+	generate chan imageTask // of fragments that images are wanted of
 
 	clock        func() time.Time
 	log          *slog.Logger
@@ -146,6 +150,7 @@ func New(o Options) (*Server, error) {
 		store: o.Store, playback: o.Playback, clips: o.Clips,
 		region: o.Region, account: o.Account, advertise: advertise,
 		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
+		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
 		drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
@@ -258,6 +263,7 @@ func (s *Server) Serve(
 		})
 	}
 	defer inBackground(s.handleEvents)()
+	defer inBackground(s.generateImages)()
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(listener) }()
 	select {

@@ -65,7 +65,7 @@ func TestPathsAndMethods(t *testing.T) {
 	s.call("/", "{}").fails(t, 404, "UnknownOperationException", "")
 	// Known, and not served.
 	for _, name := range []string{
-		"DescribeImageGenerationConfiguration", "UpdateImageGenerationConfiguration",
+		"DescribeMediaStorageConfiguration", "StartEdgeConfigurationUpdate",
 	} {
 		s.call("/"+name, "{}").fails(t, 404, "UnknownOperationException", name)
 	}

@@ -126,6 +126,30 @@ func (d *Decoder) Enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// lastPause is how often EnterLast looks whether nobody else waits.
+const lastPause = 50 * time.Millisecond
+
+// EnterLast is Enter for what is less urgent than all that waits in Enter: it waits until there is
+// a turn that nobody else wants, for as long as ctx lasts.
+func (d *Decoder) EnterLast(ctx context.Context) (leave func(), err error) {
+	again := time.NewTicker(lastPause)
+	defer again.Stop()
+	for {
+		if len(d.waiting) == 0 {
+			select {
+			case d.slots <- struct{}{}:
+				return func() { <-d.slots }, nil
+			default:
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
 // Codec is what the input holds.
 type Codec string
 

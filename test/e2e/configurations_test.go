@@ -105,6 +105,7 @@ func TestConfigurations(t *testing.T) {
 		len(s.control("DescribeNotificationConfiguration", nil)) != 0 {
 		t.Errorf("deleting notifications: %v", got)
 	}
+	s.generatesImages(t)
 }
 
 // sendTagged sends a fragment to cam1 that has a reserved tag and one of its own.
@@ -143,6 +144,55 @@ func (s *server) sendTagged(t *testing.T, reserved string) {
 		}
 		if a.EventType == "PERSISTED" {
 			return
+		}
+	}
+}
+
+// generatesImages has images made of a tagged fragment of cam1, and compares them with its frames.
+func (s *server) generatesImages(t *testing.T) {
+	t.Helper()
+	enabled := map[string]any{"ImageGenerationConfiguration": map[string]any{"Status": "ENABLED",
+		"ImageSelectorType": "PRODUCER_TIMESTAMP", "SamplingInterval": 200, "Format": "PNG",
+		"DestinationConfig": map[string]any{"Uri": "s3://pictures/cam1",
+			"DestinationRegion": "us-west-2"}}}
+	if got := s.control("UpdateImageGenerationConfiguration", enabled); len(got) != 0 {
+		t.Fatalf("images: %v", got)
+	}
+	got := s.control("DescribeImageGenerationConfiguration", nil)
+	if fmt.Sprint(got) != fmt.Sprint(enabled) {
+		t.Errorf("images are %v", got)
+	}
+	s.sendTagged(t, "AWS_KINESISVIDEO_IMAGE_GENERATION")
+	var files []string
+	for deadline := time.Now().Add(time.Minute); len(files) < 2; {
+		if time.Now().After(deadline) {
+			t.Fatalf("images are %v", files)
+		}
+		time.Sleep(10 * time.Millisecond)
+		files, _ = filepath.Glob(
+			filepath.Join(s.Data, "images", "pictures", "cam1", "*_cam1_*.png"))
+	}
+	source, _, _ := sdkSource(t, 10, 10)
+	frames := program(t, "ffmpeg", "-v", "error", "-i", source, "-f", "rawvideo", "-pix_fmt",
+		"rgb24", "-")
+	const size = 160 * 96 * 3
+	for i, file := range files {
+		pixels := program(t, "ffmpeg", "-v", "error", "-i", file, "-f", "rawvideo", "-pix_fmt",
+			"rgb24", "-")
+		nearest, least := -1, 1<<30
+		for n := range len(frames) / size {
+			difference := 0
+			for j := range min(size, len(pixels)) {
+				difference += max(int(pixels[j]), int(frames[n*size+j])) -
+					min(int(pixels[j]), int(frames[n*size+j]))
+			}
+			if difference < least {
+				nearest, least = n, difference
+			}
+		}
+		if len(pixels) != size || nearest != 5*i || least > size {
+			t.Errorf("the image at %d ms is frame %d (%d off), %d bytes", 200*i, nearest, least,
+				len(pixels))
 		}
 	}
 }

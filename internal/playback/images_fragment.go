@@ -1,0 +1,99 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/still"
+	"weir/internal/store"
+)
+
+// CheckImages is the answer of calls that need images where none can be made, otherwise nil.
+func (s *Service) CheckImages() error {
+	if s.decoder == nil || s.decoder.Available() != nil {
+		return api.NewError(api.InvalidArgumentException, messageNoDecoder)
+	}
+	return nil
+}
+
+// FragmentImages makes the images of a fragment that its stream's configuration, which is valid,
+// asks for: one every sampling interval from the given moment on, or from the fragment's start when
+// that is later, in milliseconds on the configured clock. Each is handed to take, which must not
+// keep it, and which is not called for those that cannot be made. GetImages goes before it.
+//
+// Errors are *api.Error when there is no ffmpeg, those of take, that of ctx, and faults of store
+// and disk.
+func (s *Service) FragmentImages(ctx context.Context, stream *store.Stream,
+	info *store.FragmentInfo, c *api.ImageGenerationConfiguration, from int64,
+	take func(at int64, image *still.Image) error) error {
+	if err := s.CheckImages(); err != nil {
+		return err
+	}
+	spec := still.Spec{PNG: c.Format == api.ImagePNG, Width: c.WidthPixels, Height: c.HeightPixels}
+	var err error
+	if spec.Quality, err = api.JPEGQuality(c.FormatConfig); err != nil {
+		return err
+	}
+	clock := store.ServerTimestamp
+	if c.ImageSelectorType == api.SelectorProducerTimestamp {
+		clock = store.ProducerTimestamp
+	}
+	f := s.footage(stream, clock)
+	f.found = []store.FragmentInfo{*info}
+	p, err := f.open(ctx, info)
+	switch {
+	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrCorrupt),
+		errors.Is(err, still.ErrMedia):
+		return nil // nothing that can be shown
+	case err != nil:
+		return err
+	}
+	start := f.start(info)
+	end := min(p.end-info.ProducerTimestamp, api.MaxFragmentDuration.Milliseconds()) + start
+	at := max(from, start)
+	for more := true; more && at < end; {
+		var moments []int64
+		for ; at < end && len(moments) < api.MaxImagesPage; at += int64(c.SamplingInterval) {
+			moments = append(moments, at)
+		}
+		more = len(moments) == api.MaxImagesPage
+		if err := s.takeImages(ctx, f, spec, moments, take); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeImages makes the images of some moments.
+func (s *Service) takeImages(ctx context.Context, f *footage, spec still.Spec, moments []int64,
+	take func(at int64, image *still.Image) error) error {
+	shots, err := f.shots(ctx, moments)
+	if err != nil {
+		return err
+	}
+	defer func() { release(shots) }()
+	limited, cancel := context.WithCancel(ctx)
+	defer cancel()
+	enter := func(ctx context.Context) (func(), error) { // the time runs from here
+		leave, err := s.decoder.EnterLast(ctx)
+		if err == nil {
+			time.AfterFunc(s.imagesTime, cancel)
+		}
+		return leave, err
+	}
+	err = s.develop(limited, f.stream, spec, shots, enter)
+	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
+		return imageError(err)
+	}
+	for i := range shots {
+		if shots[i].image == nil {
+			continue
+		}
+		if err := take(moments[i], shots[i].image); err != nil {
+			return err
+		}
+	}
+	return nil
+}

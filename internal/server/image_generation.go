@@ -1,0 +1,202 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"weir/internal/api"
+	"weir/internal/ingest"
+	"weir/internal/still"
+	"weir/internal/store"
+)
+
+const (
+	// maxImageTasks is how many fragments may wait for their images to be made.
+	maxImageTasks = 256
+	// maxImagePrefix bounds what a fragment's own prefix adds to names of files, in bytes.
+	maxImagePrefix = 80
+	// maxImageStream bounds what the stream's name adds: a file's name has 255 bytes at most.
+	maxImageStream = 100
+	// maxSampled is of how many streams it is known when the last image was made.
+	maxSampled = 10_000
+)
+
+func (s *Server) describeImageGeneration(ctx context.Context, req *request,
+	in *api.DescribeImageGenerationConfigurationInput,
+) (*api.DescribeImageGenerationConfigurationOutput, error) {
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	configured, err := settingsOf(&stream)
+	if err != nil {
+		return nil, err
+	}
+	return &api.DescribeImageGenerationConfigurationOutput{
+		ImageGenerationConfiguration: configured.Images}, nil
+}
+
+func (s *Server) updateImageGeneration(ctx context.Context, req *request,
+	in *api.UpdateImageGenerationConfigurationInput,
+) (*api.UpdateImageGenerationConfigurationOutput, error) {
+	stream, err := s.namedStream(ctx, req, in.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	if c := in.ImageGenerationConfiguration; c != nil {
+		switch {
+		case stream.RetentionHours == 0:
+			return nil, api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
+		case c.DestinationConfig.DestinationRegion != s.region:
+			return nil, api.Errorf(api.InvalidArgumentException,
+				"DestinationRegion must be the region of the stream, %s.", s.region)
+		case c.Status == api.StatusEnabled && s.folder == nil:
+			return nil, api.NewError(api.InvalidArgumentException,
+				"This server generates no images: --generated-images is 0.")
+		case c.Status == api.StatusEnabled:
+			if err := s.playback.CheckImages(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	err = s.configure(ctx, &stream, func(now *settings) {
+		now.Images = in.ImageGenerationConfiguration
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.UpdateImageGenerationConfigurationOutput{}, nil
+}
+
+// imageTask is a fragment that images are wanted of.
+type imageTask struct {
+	stream store.Stream
+	event  ingest.Event
+	config *api.ImageGenerationConfiguration
+}
+
+// errDiskFull says that there is no space for images.
+var errDiskFull = errors.New("the disk is full")
+
+// generateImages makes images until ctx ends, for one fragment at a time.
+func (s *Server) generateImages(ctx context.Context) {
+	last := map[store.StreamID]int64{} // moment of the last image
+	for {
+		select {
+		case t := <-s.generate:
+			err := s.generateOf(ctx, &t, last)
+			if err != nil && ctx.Err() == nil {
+				s.metrics.eventsDropped.Inc()
+				s.log.Error("images of a fragment", "stream", t.stream.Name, "fragment",
+					t.stream.FormatNumber(t.event.Fragment.Number), logError, err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// generateOf makes the images of a fragment. A fragment that begins less than a sampling interval
+// after the last image goes on with the rhythm of that.
+func (s *Server) generateOf(ctx context.Context, t *imageTask,
+	last map[store.StreamID]int64) error {
+	start := t.event.Fragment.ServerTimestamp
+	if t.config.ImageSelectorType == api.SelectorProducerTimestamp {
+		start = t.event.Fragment.ProducerTimestamp
+	}
+	from, interval := start, int64(t.config.SamplingInterval)
+	if before, ok := last[t.stream.ID]; ok && before <= start && start < before+interval {
+		from = before + interval
+	}
+	if len(last) >= maxSampled {
+		clear(last) // the first image of each may come early
+	}
+	return s.playback.FragmentImages(ctx, &t.stream, &t.event.Fragment, t.config, from,
+		func(at int64, image *still.Image) error {
+			if s.store.Full() {
+				return errDiskFull
+			}
+			if err := s.keepGenerated(t, at, image); err != nil {
+				return err
+			}
+			last[t.stream.ID] = at
+			return nil
+		})
+}
+
+// keepGenerated writes an image, and before it what is known of it, so that whoever sees an image
+// finds that.
+func (s *Server) keepGenerated(t *imageTask, at int64, image *still.Image) error {
+	elements, err := api.ImageDirectory(t.config.DestinationConfig.Uri)
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(append(elements, s.imageName(t, at))...)
+	about, err := json.Marshal(t.metadata())
+	if err != nil {
+		return err
+	}
+	if err := s.folder.Put(name+".json", int64(len(about)), bytes.NewReader(about)); err != nil {
+		return err
+	}
+	file, err := image.Open()
+	if err != nil {
+		return fmt.Errorf("read image: %w", err)
+	}
+	defer file.Close()
+	return s.folder.Put(name, image.Size(), file)
+}
+
+// imageName is the service's name of an image (docs/reference/service.md, "Generated images").
+func (s *Server) imageName(t *imageTask, at int64) string {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	name := t.stream.Name
+	parts := []string{s.account, name[:min(len(name), maxImageStream)],
+		strconv.FormatInt(at, 10),
+		hex.EncodeToString(random[:])}
+	if prefix := fileName(t.event.ImagePrefix); prefix != "" {
+		parts = append([]string{prefix}, parts...)
+	}
+	extension := ".jpg"
+	if t.config.Format == api.ImagePNG {
+		extension = ".png"
+	}
+	return strings.Join(parts, "_") + extension
+}
+
+// fileName makes a producer's text fit for the beginning of a file's name: letters and digits of
+// ASCII, '_', '-' and '.' stay, but not as the first; anything else is '_'.
+func fileName(text string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9',
+			r == '_', r == '-', r == '.':
+			return r
+		}
+		return '_'
+	}, text)
+	return strings.TrimLeft(name[:min(len(name), maxImagePrefix)], ".-")
+}
+
+// metadata is what the service puts on an image's object in S3: where it is from, and the
+// fragment's own tags, which cannot stand for that.
+func (t *imageTask) metadata() map[string]string {
+	m := map[string]string{}
+	for _, tag := range t.event.Tags {
+		m[tag.Name] = tag.Value
+	}
+	f := &t.event.Fragment
+	m["aws_kinesisvideo_fragment_number"] = t.stream.FormatNumber(f.Number)
+	m["aws_kinesisvideo_producer_timestamp"] = strconv.FormatInt(f.ProducerTimestamp, 10)
+	m["aws_kinesisvideo_server_timestamp"] = strconv.FormatInt(f.ServerTimestamp, 10)
+	return m
+}

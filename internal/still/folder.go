@@ -1,0 +1,126 @@
+package still
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// folderTemporary begins the names of files that are not whole yet.
+const folderTemporary = ".new-"
+
+// Folder is a directory that images are left in for others to take. It holds up to a number of
+// bytes; the oldest files make room for new ones. Others may read and delete there at any time. It
+// is safe for concurrent use.
+type Folder struct {
+	dir  string
+	most int64
+
+	mu    sync.Mutex
+	bytes int64 // on disk, when last counted and since; deletions by others are not known
+}
+
+// OpenFolder opens a folder of at most so many bytes on disk, and deletes what was not finished.
+// The directory need not be there.
+func OpenFolder(dir string, most int64) (*Folder, error) {
+	f := &Folder{dir: dir, most: most}
+	if err := f.makeRoom(0); err != nil {
+		return nil, fmt.Errorf("open folder of images: %w", err)
+	}
+	return f, nil
+}
+
+// Put writes a file at once or not at all. name is a path of clean elements below the folder;
+// anything else is an error, as is what is longer than the whole folder may be.
+func (f *Folder) Put(name string, size int64, content io.Reader) (err error) {
+	if !filepath.IsLocal(name) {
+		return fmt.Errorf("put image: %q is not below its folder", name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	cost := size + cacheBlock
+	if cost > f.most {
+		return errors.New("put image: it is longer than all images may be")
+	}
+	if f.bytes+cost > f.most {
+		if err := f.makeRoom(cost); err != nil {
+			return fmt.Errorf("put image: %w", err)
+		}
+	}
+	path := filepath.Join(f.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return fmt.Errorf("put image: %w", err)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), folderTemporary+"*")
+	if err != nil {
+		return fmt.Errorf("put image: %w", err)
+	}
+	n, err := io.Copy(file, content)
+	if err == nil && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err = errors.Join(err, file.Chmod(0o640), file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name()) // the first error is told
+		return fmt.Errorf("put image: %w", err)
+	}
+	f.bytes += cost
+	return nil
+}
+
+// makeRoom counts what is there and deletes the oldest files, until so many bytes fit in and a
+// tenth of the folder is free: then it is not done for each file. The caller holds mu, or is alone.
+func (f *Folder) makeRoom(cost int64) error {
+	type old struct {
+		path string
+		size int64
+		made time.Time
+	}
+	var files []old
+	f.bytes = 0
+	err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // nothing yet, or somebody took it
+		case err != nil || d.IsDir():
+			return err
+		case strings.HasPrefix(d.Name(), folderTemporary):
+			return os.Remove(path)
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		files = append(files, old{path, info.Size() + cacheBlock, info.ModTime()})
+		f.bytes += info.Size() + cacheBlock
+		return nil
+	})
+	if err != nil || f.bytes+cost <= f.most {
+		return err
+	}
+	slices.SortFunc(files, func(a, b old) int {
+		return cmp.Or(a.made.Compare(b.made), strings.Compare(a.path, b.path))
+	})
+	for _, file := range files {
+		if f.bytes+cost <= f.most-f.most/10 {
+			break
+		}
+		if err := os.Remove(file.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		f.bytes -= file.size
+	}
+	return nil
+}
