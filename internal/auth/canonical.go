@@ -56,7 +56,7 @@ func signature(secret string, s scope, at, canonical string) string {
 }
 
 // canonicalRequest puts a request into the one form that both sides sign. signed are lower-case
-// header names; value gives the values of each.
+// header names; value returns the values of each.
 func canonicalRequest(r *http.Request, signed []string, value func(name string) string,
 	payloadHash string) string {
 	var b strings.Builder

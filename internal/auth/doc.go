@@ -56,7 +56,7 @@ type Error struct {
 // Error returns "Code: message".
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// The error codes that Verify gives, spelt as AWS spells them.
+// The error codes that Verify returns, spelt as AWS spells them.
 const (
 	MissingAuthenticationToken = "MissingAuthenticationTokenException" // no signature at all
 	IncompleteSignature        = "IncompleteSignatureException"        // a malformed one

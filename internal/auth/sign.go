@@ -71,7 +71,7 @@ func (s *Signer) SignPutMedia(r *http.Request) {
 	s.authorize(r, at, signed, emptyHash)
 }
 
-// prepare sets the headers that every signature has, and gives its time.
+// prepare sets the headers that every signature has, and returns its time.
 func (s *Signer) prepare(r *http.Request) time.Time {
 	at := s.now()
 	r.Header.Del("Authorization")

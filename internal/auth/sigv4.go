@@ -27,7 +27,7 @@ const (
 //
 //	SessionToken(accessKeyID string) string
 //
-// makes the keys for which it gives a token usable only together with that token.
+// makes the keys for which it hands out a token usable only together with that token.
 type Keys interface {
 	Secret(accessKeyID string) (secret string, ok bool)
 }

@@ -13,7 +13,7 @@ import (
 	"weir/internal/store"
 )
 
-// rowSize is the size of a fragment's row behind a header: its number, and where its media begins,
+// rowSize is the size of a fragment's row after a header: its number, and where its media begins,
 // counted from the end of the header.
 const rowSize = 16
 

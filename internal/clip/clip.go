@@ -1,6 +1,6 @@
-// Package clip makes clips: one MP4 file out of what a stream has of a range of time. The file is
-// never put together. Its header is made from the frame tables of the fragments; everything behind
-// it is what is stored, and goes from there to whoever asks, whole or in ranges.
+// Package clip makes clips: one MP4 file of what a stream holds of a range of time. The file never
+// exists as a whole. Its header is made from the frame tables of the fragments. The media after the
+// header is sent from where it is stored, whole or in ranges.
 //
 //	clip.go     Service: what is asked for, and how much is done at a time
 //	choose.go   which fragments and tracks a clip has

@@ -106,7 +106,7 @@ func (c *Clip) writeHeader(w io.Writer, from, n int64) error {
 	return err
 }
 
-// row gives a fragment's number, and where it begins behind the header.
+// row returns a fragment's number, and where it begins after the header.
 func (c *Clip) row(i int) (store.Number, int64, error) {
 	var b [rowSize]byte
 	if n, err := c.data.ReadAt(b[:], c.size+int64(i)*rowSize); n < rowSize {

@@ -197,7 +197,7 @@ func describeSamples(typ string, r *fields) (text string, lines []string) {
 	return text, lines
 }
 
-// rows gives one line per entry of a table, as far as the box really holds them.
+// rows returns one line per entry of a table, as far as the box really holds them.
 func rows(r *fields, row func() string) (text string, lines []string) {
 	r.fullBox()
 	n := r.u32()
@@ -244,7 +244,7 @@ func tfhd(r *fields) string {
 	return s
 }
 
-// trun gives one line per sample, as far as the box really holds them.
+// trun returns one line per sample, as far as the box really holds them.
 func trun(r *fields) (text string, lines []string) {
 	version, flags := r.fullBox()
 	samples := r.u32()
@@ -281,7 +281,7 @@ func trun(r *fields) (text string, lines []string) {
 	return text, lines
 }
 
-// fields reads big-endian fields off the front of b; past the end it gives zeros and sets short.
+// fields reads big-endian fields off the front of b; past the end it returns zeros and sets short.
 type fields struct {
 	b     []byte
 	short bool

@@ -175,7 +175,7 @@ func layOutTraits(kind media.Kind, traits media.Traits, frames int, payload int6
 	return l
 }
 
-// lengths returns the length of the moof box, and mdat that of the header behind it.
+// lengths returns the length of the moof box, and mdat that of the header after it.
 func (l *layout) lengths() (moof, mdat int) {
 	if l.payload > math.MaxUint32-8 {
 		mdat = 8

@@ -73,7 +73,7 @@ func (m *Movie) newTrack(of MovieTrack) (*movieTrack, error) {
 // position is where a decode time of the producer's clock (ticks of clock) is.
 func (t *movieTrack) position(at int64) int64 { return rescale(at, t.clock, t.scale) - t.shift }
 
-// add appends a run whose bytes are at a place behind the first chunk's.
+// add appends a run whose bytes are at a place after the first chunk's.
 func (t *movieTrack) add(run *media.Run, place int64) error {
 	at := t.position(run.BaseDecodeTime)
 	if !t.begun {
@@ -203,7 +203,7 @@ func (t *movieTrack) finish() {
 	}
 }
 
-// tables writes the boxes of stbl behind stsd. places tells, when the boxes are complete, where the
+// tables writes the boxes of stbl after stsd. places tells, when the boxes are complete, where the
 // first chunk and the track's silence are in the file.
 func (t *movieTrack) tables(w *builder, wide bool, places func() (media, pool int64)) {
 	list := func(typ string, row int64, c *column) {

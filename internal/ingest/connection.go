@@ -326,7 +326,7 @@ func (c *Connection) endFragment(next int64, tail bool) error {
 	}
 	c.source.end()
 	if tail {
-		// Those in front of the cluster and those behind it were held to the limit by themselves,
+		// Those before the cluster and those after it were held to the limit by themselves,
 		// as the SDK counts them.
 		for _, t := range c.pending {
 			if !slices.Contains(c.cur.tags, t) {

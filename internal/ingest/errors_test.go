@@ -27,7 +27,7 @@ func wantError(t testing.TB, err error, id api.AckErrorID) {
 	}
 }
 
-// Every error acknowledgement, behind a fragment that is stored and acknowledged first.
+// Every error acknowledgement, after a fragment that is stored and acknowledged first.
 func TestErrors(t *testing.T) {
 	at := epoch + 1000
 	long := strings.Repeat("x", 300)

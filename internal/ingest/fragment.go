@@ -293,7 +293,7 @@ func wanted(t media.Tag) Wants {
 }
 
 // addTag adds a tag to those of a fragment, unless it is there already: the SDK repeats persistent
-// tags, and so one may come both in front of a cluster and behind it. The error tells which limit
+// tags, and so one may come both before a cluster and after it. The error tells which limit
 // of the service it passes.
 func addTag(tags []media.Tag, t media.Tag) ([]media.Tag, error) {
 	switch {

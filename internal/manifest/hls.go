@@ -33,7 +33,7 @@ type Master struct {
 const audioGroup = "audio"
 
 // Append appends the playlist's text to dst. AVERAGE-BANDWIDTH and EXT-X-I-FRAME-STREAM-INF, which
-// the service does not have, stand behind what it has.
+// the service does not have, stand after what it has.
 //
 // EXT-X-VERSION is 1, as the service has it: nothing in it needs more. EXT-X-MEDIA and AUDIO are
 // compatible with version 1 (RFC 8216 section 7), and the version of a master playlist says nothing

@@ -105,7 +105,7 @@ func readAACConfig(r *bitReader) (*AACConfig, error) {
 	return c, r.err
 }
 
-// readSyncExtension looks for the backward-compatible signalling of SBR and PS behind the config of
+// readSyncExtension looks for the backward-compatible signalling of SBR and PS after the config of
 // the core coder. Bytes that are something else are ignored: muxers pad.
 func (c *AACConfig) readSyncExtension(r *bitReader) {
 	if r.left() < 16 {

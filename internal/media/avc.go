@@ -58,7 +58,7 @@ func parseAVCConfig(b []byte) (*AVCConfig, error) {
 	return c, nil
 }
 
-// takeSets cuts n NAL units, each behind a 16-bit length, off the front of b.
+// takeSets cuts n NAL units, each after a 16-bit length, off the front of b.
 func takeSets(b []byte, n int) (sets [][]byte, rest []byte, err error) {
 	for range n {
 		if len(b) < 2 {

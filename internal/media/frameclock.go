@@ -226,7 +226,7 @@ func (c *frameClock) joint(decoded []int64, last int64) int64 {
 }
 
 // presentation returns the samples' presentation times in ticks, in decode order. Unknown ones
-// follow the frame before. The result has room for the decode times behind it: both live in
+// follow the frame before. The result has room for the decode times after it: both live in
 // c.times.
 func (c *frameClock) presentation(samples []Sample) ([]int64, error) {
 	n := len(samples)

@@ -192,7 +192,7 @@ func (s *SPS) readProfileTierLevel(r *bitReader, subLayers int) {
 }
 
 // skipHEVCToVUI passes over what stands between bit_depth_luma_minus8 and
-// vui_parameters_present_flag. It gives sps_max_num_reorder_pics of the highest sub-layer.
+// vui_parameters_present_flag. It returns sps_max_num_reorder_pics of the highest sub-layer.
 func skipHEVCToVUI(r *bitReader, subLayers int) (reorder uint32) {
 	r.ue() // bit_depth_chroma_minus8
 	pocBits := int(r.atMost(12, "log2_max_pic_order_cnt_lsb")) + 4

@@ -38,7 +38,7 @@ type Track struct {
 	CodecID      string // Matroska CodecID without trailing NULs
 	CodecPrivate []byte // avcC, hvcC or AudioSpecificConfig; empty when the producer sent none
 	Name         string // Matroska Name, may be empty
-	Timescale    uint32 // ticks per second: what the function Timescale gives
+	Timescale    uint32 // ticks per second: what the function Timescale returns
 	// pixels as Matroska declares them, 0 when absent (the SPS is authoritative)
 	Width, Height   int
 	SampleRate      int   // Hz as Matroska declares it (the core rate for HE-AAC), 0 for video

@@ -7,7 +7,7 @@ import (
 
 // The silent frame of each configuration, as ISO/IEC 14496-3 clause 4.4.2.1 lays out its elements:
 // single channels, pairs and one for low frequencies, numbered by kind, each of a global gain and
-// nothing else. FFmpeg 5.1 decodes those of 1, 2, 6 and 8 channels, behind ADTS headers, to that
+// nothing else. FFmpeg 5.1 decodes those of 1, 2, 6 and 8 channels, after ADTS headers, to that
 // many of zeros.
 func TestSilence(t *testing.T) {
 	for _, c := range []struct {

@@ -209,7 +209,7 @@ func findHoles(shown []int64, right []bool, usual, reach int64) []int64 {
 	return holes
 }
 
-// retime gives times to what has wrong ones.
+// retime replaces wrong times.
 func retime(shown []int64, right []bool, holes []int64, usual, reach, next int64) {
 	between(right, func(a, b int) {
 		steps := int64(b - a)

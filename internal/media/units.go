@@ -58,9 +58,9 @@ func (r *Run) Units() Run {
 	return u
 }
 
-// group divides the samples of a track into access units, in decode order. It gives the units, each
-// as one sample with the time of its picture, and a mark for each sample. A unit without a picture
-// is not among the units.
+// group divides the samples of a track into access units, in decode order. It returns the units,
+// each as one sample with the time of its picture, and a mark for each sample. A unit without a
+// picture is not among the units.
 //
 // Access units begin as H.264 clause 7.4.1.2.3 and H.265 clause 7.4.2.4.4 say: SEI, parameter sets
 // and delimiters belong to the picture that follows, a slice that does not begin a picture and

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// nals puts NAL units behind lengths of 4 bytes.
+// nals puts NAL units after lengths of 4 bytes.
 func nals(units ...[]byte) []byte {
 	var b []byte
 	for _, u := range units {
@@ -27,7 +27,7 @@ var (
 	avcSPS     = []byte{0x67, 0x42, 0xc0}
 	avcPPS     = []byte{0x68, 0xce}
 	avcSEI     = []byte{0x06, 0x05, 0x02, 0xaa, 0xbb, 0x80}
-	// behind a message with an emulation prevention byte
+	// after a message with an emulation prevention byte
 	avcRecovery = []byte{0x06, 0x05, 0x03, 0x00, 0x00, 0x03, 0x01, 0x06, 0x01, 0xc0, 0x80}
 	avcAUD      = []byte{0x09, 0xf0}
 	avcFiller   = []byte{0x0c, 0xff, 0x80}

@@ -22,7 +22,7 @@ func (r *Reader) checkBlock(id uint32, off int64) error {
 }
 
 // readBlockGroup reads a BlockGroup whole, because what tells key frames and durations stands
-// behind the Block in it.
+// after the Block in it.
 func (r *Reader) readBlockGroup(h *header) (Event, error) {
 	if err := r.checkBlock(h.id, h.off); err != nil {
 		return Event{}, err
@@ -65,7 +65,7 @@ func (r *Reader) readBlockGroup(h *header) (Event, error) {
 	return r.openBlock(&r.group, idBlock, r.group.off+int64(r.group.end))
 }
 
-// openBlock reads the header of a block that ends at the offset end of in, and gives its first
+// openBlock reads the header of a block that ends at the offset end of in, and returns its first
 // frame.
 func (r *Reader) openBlock(in *input, id uint32, end int64) (Event, error) {
 	b := blockHeader{in: in, id: id, off: in.off, end: end}
@@ -168,8 +168,8 @@ func (r *Reader) defaultDuration(track int) int64 {
 	return 0
 }
 
-// blockHeader reads the start of a block byte by byte, never past its end. After an error it gives
-// zeros.
+// blockHeader reads the start of a block byte by byte, never past its end. After an error it
+// returns zeros.
 type blockHeader struct {
 	in       *input
 	id       uint32

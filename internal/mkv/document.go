@@ -59,7 +59,7 @@ func ParseDocument(header []byte) (Document, error) {
 	}
 	d.Start = append(d.Start, unknownSegment...)
 	tracks, file := false, false // Tracks have been seen; the document is a file's
-	var late []byte              // Tags behind Tracks
+	var late []byte              // Tags after Tracks
 	for len(rest) > 0 {
 		id, whole, body := take()
 		switch id {

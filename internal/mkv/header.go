@@ -52,7 +52,7 @@ func (r *Reader) readHeader() error {
 	return nil
 }
 
-// parseHeader takes an ID of idLen bytes and the size behind it apart. ok is false for an ID that
+// parseHeader takes an ID of idLen bytes and the size after it apart. ok is false for an ID that
 // is reserved (RFC 8794 section 5: all data bits zero or one).
 func parseHeader(raw []byte, idLen int) (id uint32, size int64, ok bool) {
 	for _, b := range raw[:idLen] {

@@ -29,7 +29,7 @@ func memory(data []byte, off int64) input {
 	return input{buf: data, end: len(data), off: off, err: io.EOF}
 }
 
-// read does one Read that gives something, or sets err.
+// read does one Read that returns something, or sets err.
 func (in *input) read(dst []byte) int {
 	for range 100 {
 		n, err := in.src.Read(dst)

@@ -30,7 +30,7 @@ const (
 	TracksReady
 	// ClusterStart: a Cluster begins and its Timestamp (Event.Timecode) is known.
 	ClusterStart
-	// Frame: one coded frame; AppendPayload gives its bytes.
+	// Frame: one coded frame; AppendPayload returns its bytes.
 	Frame
 	// TagsEvent: a level-1 Tags element was read (Event.Tags), before, between or after clusters.
 	TagsEvent
@@ -62,7 +62,7 @@ type Event struct {
 
 	// Frame only.
 	Track    int   // TrackNumber, 1 or more; it need not be one of Tracks()
-	Size     int   // bytes that AppendPayload gives
+	Size     int   // bytes that AppendPayload returns
 	Duration int64 // the frame's part of BlockDuration, in TimestampScale units, or -1
 	// Key is the key flag of a SimpleBlock; for a BlockGroup, that it has no ReferenceBlock.
 	Key bool

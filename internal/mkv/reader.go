@@ -19,12 +19,12 @@ const (
 	maxTime = math.MaxInt64 / 2
 )
 
-// Reader reads a stream of Matroska and gives it as events. It is not safe for use by several
+// Reader reads a stream of Matroska and returns it as events. It is not safe for use by several
 // goroutines.
 type Reader struct {
 	in     input
 	limits Limits
-	err    error // sticky: what Next gives from now on
+	err    error // sticky: what Next returns from now on
 
 	// Where we are. An end of unknownSize means that the element ends where another begins.
 	inSegment, inCluster    bool
@@ -38,7 +38,7 @@ type Reader struct {
 	pending                 bool // next was read, and ended the cluster before it
 	next                    header
 	lastEBML                int  // bytes of header that are the EBML header
-	collecting, seenCluster bool // in front of the first cluster of the document; behind its start
+	collecting, seenCluster bool // before the first cluster of the document; after its start
 
 	header     []byte
 	segmentUID []byte
@@ -76,7 +76,7 @@ func NewReader(r io.Reader, l Limits) *Reader {
 // Header returns the bytes of the current document from its EBML header to its first cluster as
 // they came, with the Segment's ID and size; CRC-32 elements of the Segment and passed-over
 // elements (Void, Cues, …) that are large are left out. It is complete from the first ClusterStart
-// of the document on, and nil when no EBML header came yet; a Tracks that comes again behind a
+// of the document on, and nil when no EBML header came yet; a Tracks that comes again after a
 // cluster is not in it. The caller must not change it; the Reader does not either.
 func (r *Reader) Header() []byte { return r.header[:len(r.header):len(r.header)] }
 
@@ -89,7 +89,7 @@ func (r *Reader) SegmentUID() []byte { return r.segmentUID }
 func (r *Reader) Tracks() []media.Track { return r.tracks }
 
 // TimestampScale returns the nanoseconds per unit of all Timecodes, 1,000,000 by default. It is
-// settled at the first ClusterStart of the document (Info may stand behind Tracks). Timecode times
+// settled at the first ClusterStart of the document (Info may stand after Tracks). Timecode times
 // TimestampScale never overflows an int64.
 func (r *Reader) TimestampScale() int64 { return r.scale }
 
@@ -421,7 +421,7 @@ func (r *Reader) readEBML(h *header) error {
 	return r.parseEBML(data, at)
 }
 
-// openSegment begins a Segment, and a document if it is not the first behind its EBML header.
+// openSegment begins a Segment, and a document if it is not the first after its EBML header.
 func (r *Reader) openSegment(h *header) (Event, error) {
 	if r.lastEBML == 0 {
 		return Event{}, fail(h.id, atTop, h.off, "no EBML header in front of it")

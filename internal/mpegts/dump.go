@@ -8,7 +8,7 @@ import (
 
 // Dump prints the packets of a transport stream, a line each; packets that only carry on what the
 // one before began are one line together. It tells of tables, clock references, PES headers with
-// the first bytes behind them, and continuity counters that are not what they should be. It stops
+// the first bytes after them, and continuity counters that are not what they should be. It stops
 // with an error at the first bytes that are not a packet. Any input is safe.
 func Dump(w io.Writer, data []byte) error {
 	d := &dumper{w: w, counters: map[uint16]byte{}}

@@ -26,7 +26,7 @@ type coder struct {
 	streamType byte
 	video      bool
 
-	// Video: NAL units behind a length become a byte stream (14496-10 annex B) of access units that
+	// Video: NAL units after a length become a byte stream (14496-10 annex B) of access units that
 	// begin with a delimiter, which 13818-1 clauses 2.14.1 and 2.17.1 demand, and of which those
 	// where playing may begin carry the parameter sets.
 	lengthSize int
@@ -106,7 +106,7 @@ var adtsRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050,
 // maxADTS is the longest frame that the 13 bits of an ADTS header hold, header included.
 const maxADTS = 1<<13 - 1
 
-// appendADTS appends an AAC frame behind its header.
+// appendADTS appends an AAC frame after its header.
 func (c *coder) appendADTS(dst, frame []byte) []byte {
 	h := c.adts
 	n := len(frame) + len(h)
@@ -206,7 +206,7 @@ func (c *coder) appendPicture(dst, frame []byte, p picture) []byte {
 			continue
 		}
 		dst = append(append(dst, startCode[:]...), frame[:n]...)
-		if first && p.sets && !p.delimiter { // behind the delimiter that the frame has
+		if first && p.sets && !p.delimiter { // after the delimiter that the frame has
 			dst = append(dst, c.sets...)
 		}
 		first = false

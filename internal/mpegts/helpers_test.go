@@ -35,7 +35,7 @@ func audio(private []byte, rate uint32) *media.Track {
 		CodecPrivate: private, Timescale: rate}
 }
 
-// nals puts NAL units behind lengths of the given size.
+// nals puts NAL units after lengths of the given size.
 func nals(size int, units ...[]byte) (out []byte) {
 	for _, u := range units {
 		var n [4]byte

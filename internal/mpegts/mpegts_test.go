@@ -173,7 +173,7 @@ func TestCheck(t *testing.T) {
 }
 
 // Random segments: every frame comes out, once, in order, at its time; decode times rise and are
-// never after presentation; and two segments behind one another have no break in their counters.
+// never after presentation; and two segments in a row have no break in their counters.
 // The same input gives the same bytes, however it is read.
 func TestRandomSegments(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))

@@ -19,7 +19,7 @@ const (
 	program = 1
 )
 
-// Room for payload in a packet: whole, and behind an adaptation field with a clock reference.
+// Room for payload in a packet: whole, and after an adaptation field with a clock reference.
 const (
 	roomPlain = PacketSize - 4
 	roomClock = roomPlain - 8
@@ -44,7 +44,7 @@ type packetHeader struct {
 	pcr     int64 // 90 kHz
 }
 
-// appendPacket appends a packet with n bytes of payload, which the caller appends behind it: header
+// appendPacket appends a packet with n bytes of payload, which the caller appends after it: header
 // and an adaptation field as long as the payload leaves it. With n = 0 it is an adaptation field
 // only.
 func appendPacket(dst []byte, h *packetHeader, n int) []byte {

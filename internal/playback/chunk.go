@@ -40,7 +40,7 @@ var (
 	errChunkInternal = chunkError{"INTERNAL_ERROR", "5000", "The stored fragment is damaged."}
 )
 
-// chunkBytes is what a chunk is put together in, and what one write gives to the connection.
+// chunkBytes is what a chunk is put together in, and what one write sends.
 const chunkBytes = 64 << 10
 
 // windowBytes is what is read ahead of one run; frames of a quarter of it and more are read

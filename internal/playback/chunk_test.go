@@ -162,7 +162,7 @@ func TestGetMediaForFragmentList(t *testing.T) {
 	}
 }
 
-// The producer's own header comes out, with its scale of timecodes; its tags stand behind those of
+// The producer's own header comes out, with its scale of timecodes; its tags stand after those of
 // the service, which clients look for first.
 func TestChunkOfAProducersHeader(t *testing.T) {
 	t.Parallel()

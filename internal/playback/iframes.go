@@ -9,7 +9,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// IFramePlaylist gives the I-frame playlist of a recording's video track (RFC 8216 section
+// IFramePlaylist returns the I-frame playlist of a recording's video track (RFC 8216 section
 // 4.3.3.6), with which players scrub: of each fragment that begins with a key frame the first
 // bytes, up to the end of that frame. ResourceNotFound when the session is not a recording, or the
 // track has no such fragment; then the master playlist does not name it.

@@ -16,7 +16,7 @@ import (
 )
 
 // openGroup stores a second of an open group: the picture that begins it, two leading ones, two
-// others; with sets in a block of their own and a filler behind the last. With closed the group is
+// others; with sets in a block of their own and a filler after the last. With closed the group is
 // closed. The pictures' names come in order of decoding.
 func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, closed bool,
 	first int) {

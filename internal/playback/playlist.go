@@ -80,7 +80,7 @@ func newDeflaters() *sync.Pool {
 	}}
 }
 
-// weight is about how many bytes it takes; what Gzip gives is less than a quarter more.
+// weight is about how many bytes it takes; what Gzip returns is less than a quarter more.
 func (p *Playlist) weight() int64 {
 	if p == nil {
 		return 0

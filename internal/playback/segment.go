@@ -197,9 +197,9 @@ func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (
 		media: m}, nil
 }
 
-// take gives what a segment has of a packaged track: the frames that the fragment has in the slice,
-// with silence where the segment is to have some, and their bytes. Without any the run is empty. r
-// has the fragment's timescales, start is its start.
+// take returns what a segment has of a packaged track: the frames that the fragment has in the
+// slice, with silence where the segment is to have some, and their bytes. Without any the run is
+// empty. r has the fragment's timescales, start is its start.
 func take(r *timeline.Rules, m store.Media, track int, start int64,
 	ref SegmentRef) (*media.Track, media.Run, store.Range, error) {
 	f, scale := m.Fragment(), r.Tracks[track].Timescale
@@ -228,7 +228,7 @@ func take(r *timeline.Rules, m store.Media, track int, start int64,
 	return t, run, frames, nil
 }
 
-// scalesOf gives the timescales that a fragment's tracks have, for the session's.
+// scalesOf returns the timescales that a fragment's tracks have, for the session's.
 func scalesOf(tracks []timeline.Track, own []media.Track) (scales [timeline.MaxTracks]int64) {
 	for i := range tracks {
 		scales[i] = tracks[i].Timescale

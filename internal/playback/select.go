@@ -16,7 +16,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// listPage is how many fragments one call of List gives at most.
+// listPage is how many fragments one call of List returns at most.
 const listPage = 1000
 
 // replayKnown is how many fragments a LIVE_REPLAY session chooses at its creation, as for a

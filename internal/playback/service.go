@@ -219,8 +219,8 @@ func (s *Service) sessionOf(ctx context.Context, token string, a action,
 	return o, err
 }
 
-// registered gives the row of a session whose token is genuine: NotAuthorizedException when one of
-// them is over.
+// registered returns the row of a session whose token is genuine: NotAuthorizedException when one
+// of them is over.
 func (s *Service) registered(ctx context.Context, known *knownToken,
 	now time.Time) (store.Session, error) {
 	if !now.Before(known.expires) {

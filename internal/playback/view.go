@@ -276,7 +276,7 @@ func (s *Service) save(ctx context.Context, o *request, v *view) {
 	}
 }
 
-// playlist gives a track's playlist as the state stands.
+// playlist returns a track's playlist as the state stands.
 func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	t, text := v.state, &v.text[track]
 	from, to := t.Window(v.rules, o.now.UnixMilli(), o.edge())

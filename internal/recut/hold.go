@@ -14,7 +14,7 @@ func (c *Recutter) hold(f Frame) {
 }
 
 // flushEarly gives out the frames held back whose time is not after until. Each track's frames keep
-// their order: one that may not go holds back those of its track behind it.
+// their order: one that may not go holds back those of its track after it.
 func (c *Recutter) flushEarly(until int64) error {
 	var kept []Frame
 	stopped := map[int]bool{}
@@ -93,7 +93,7 @@ func (c *Recutter) place(f Frame) error {
 	return nil
 }
 
-// emit gives a frame to the open fragment, within what a fragment may hold.
+// emit adds a frame to the open fragment, within what a fragment may hold.
 func (c *Recutter) emit(f Frame) error {
 	related := f.Time - c.start
 	if related < -preroll && c.first && f.Track != c.cutTrack {

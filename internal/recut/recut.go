@@ -115,7 +115,7 @@ func New(r io.Reader, notice func(string)) *Recutter {
 // Tracks describes the tracks that are sent, nil before the first frame.
 func (c *Recutter) Tracks() []media.Track { return c.tracks }
 
-// Next returns the next frame, or io.EOF. An input that stops inside of an element gives every
+// Next returns the next frame, or io.EOF. An input that stops inside of an element returns every
 // whole frame first, and then an error that wraps io.ErrUnexpectedEOF.
 func (c *Recutter) Next(context.Context) (Frame, error) {
 	for len(c.ready) == 0 {

@@ -141,7 +141,7 @@ func (s *site) plays(session string, fragments int) {
 	}
 }
 
-// addsTo appends a fragment behind the others.
+// addsTo appends a fragment after the others.
 func (s *site) addsTo(clock *storetest.Clock, fragments int) {
 	s.t.Helper()
 	st := s.server.store

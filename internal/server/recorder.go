@@ -38,7 +38,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom counts, and gives src itself to the real writer.
+// ReadFrom counts, and hands src itself to the real writer.
 func (w *recorder) ReadFrom(src io.Reader) (int64, error) {
 	w.implicitOK()
 	var n int64

@@ -18,9 +18,9 @@ func (p *Period) Offset(timescale int64) int64 {
 // PeriodOf returns the period of an entry.
 func (t *State) PeriodOf(e *Entry) *Period { return &t.Periods[e.Period-t.Periods[0].ID] }
 
-// settle gives an entry its period and its place in it. f is all that its segment has, resets tells
-// that it cannot go on in the period of the entry before it, breaks that its media do not. It is
-// called before the state moves on.
+// settle assigns an entry its period and its place in it. f is all that its segment has; resets
+// says that it cannot go on in the period of the entry before it, breaks that its media do not. It
+// is called before the state moves on.
 func (t *State) settle(r *Rules, f *piece, e *Entry, resets, breaks bool) {
 	begin, _ := r.Start(&f.FragmentInfo)
 	media := begin - r.Origin

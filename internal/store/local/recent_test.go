@@ -64,7 +64,7 @@ func testRecent(h *harness) {
 	gone(st.ID, a.Number)
 	fetch(st.ID, b.Number)
 
-	// With a fragment of a sealed volume those behind it are found, but not what is gone.
+	// With a fragment of a sealed volume those after it are found, but not what is gone.
 	c, d, e := h.append(st.ID), h.append(st.ID), h.append(st.ID)
 	h.sealAll()
 	h.must(replace(st.ID, d.Number))

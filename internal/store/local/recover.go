@@ -339,7 +339,7 @@ func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
 	return nil
 }
 
-// recoverVolume gives rows to the records behind b.Indexed and adds the volume to those that are to
+// recoverVolume gives rows to the records after b.Indexed and adds the volume to those that are to
 // be closed. A b.Indexed of 0 is a volume without a row, or one whose row was written by a recovery
 // that did not end; described is its stream if the index does not know it.
 func (s *Store) recoverVolume(

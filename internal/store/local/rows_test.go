@@ -303,7 +303,7 @@ func (x *watchedIndex) Commit(
 	return x.Index.Commit(ctx, rows, promised)
 }
 
-// The first record of a volume has a row that is on disk. So has the one behind a record whose row
+// The first record of a volume has a row that is on disk. So has the one after a record whose row
 // could not be written: recovery must not find that record first. Every other waits.
 func TestWhichRowsAreDurable(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir(), Options{})

@@ -109,7 +109,7 @@ func (s *Store) somewhere(ctx context.Context, id store.StreamID) (store.Number,
 		nil
 }
 
-// scrubStream scrubs the fragments of a stream behind one number up to another.
+// scrubStream scrubs the fragments of a stream after one number up to another.
 func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, last store.Number,
 	limiter *rate.Limiter, found map[scrubbed]bool) error {
 	for {

@@ -100,7 +100,7 @@ func (r *reader) list(
 		}
 		for i := range volumes {
 			b := &volumes[i]
-			least := first(&q, b) // nothing in this volume or in those behind it comes before it
+			least := first(&q, b) // nothing in this volume or in those after it comes before it
 			if q.Limit > 0 && before(&q, rows, &least)+before(&q, found, &least) >= q.Limit {
 				return merge(&q, rows, found), nil
 			}

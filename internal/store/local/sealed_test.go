@@ -119,7 +119,7 @@ func damage(t *testing.T, path string, at int64) {
 }
 
 // A damaged footer costs what its volume lists and nothing else; without the index its records are
-// read instead, and the volumes behind it, whose sequences do not fit any more, are read too.
+// read instead, and the volumes after it, whose sequences do not fit any more, are read too.
 func TestDamagedFooter(t *testing.T) {
 	dir, clock, stream, fragments := sealedDir(t)
 	bad := fragments[5].Location.Volume

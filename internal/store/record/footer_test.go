@@ -121,7 +121,7 @@ func TestFooter(t *testing.T) {
 	}
 }
 
-// Footers that nobody wrote: the checksum is made right so that the table behind it is read.
+// Footers that nobody wrote: the checksum is made right so that the table after it is read.
 func FuzzFooter(f *testing.F) {
 	r := rand.New(rand.NewPCG(4, 3))
 	for n := range 5 {

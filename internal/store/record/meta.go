@@ -168,7 +168,7 @@ func AppendSpans(b []byte, spans []store.Span) []byte {
 // DecodeSpans reverses AppendSpans. Any error is ErrCorrupt.
 func DecodeSpans(b []byte) ([]store.Span, error) { return decodeSpans(nil, b) }
 
-// decodeSpans is DecodeSpans into the room behind dst.
+// decodeSpans is DecodeSpans into the room after dst.
 func decodeSpans(dst []store.Span, b []byte) ([]store.Span, error) {
 	d := decoder{b: b}
 	n := d.count(8)
