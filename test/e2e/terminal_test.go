@@ -124,8 +124,8 @@ func TestCompletionInShells(t *testing.T) {
 		}
 	}
 	typed := []struct{ line, becomes string }{
-		{"weir descr", "weir describe-stream"},
-		{"weir --output text descr", "weir --output text describe-stream"},
+		{"weir delete-s", "weir delete-stream"},
+		{"weir --output text delete-s", "weir --output text delete-stream"},
 		{"weir describe-stream --stream-n", "weir describe-stream --stream-name"},
 		{"weir hls --expi", "weir hls --expires"},
 		{"weir update-data-retention --operation I",
