@@ -98,7 +98,7 @@ func manName(command string) string { return "weir-" + command }
 func manPage(c *commandInfo) string {
 	var b bytes.Buffer
 	manHead(&b, manName(c.name), c.doc)
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", roff(c.usage()))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", breakable.Replace(roff(c.usage())))
 	if c.more != "" {
 		b.WriteString(".SH DESCRIPTION\n")
 		manProse(&b, c.more)
@@ -180,12 +180,14 @@ func manFlags(b *bytes.Buffer, title, dashes string, flags []flagInfo) {
 		return
 	}
 	fmt.Fprintf(b, "%s\n", title)
-	breakable := strings.NewReplacer(",", `,\:`, "|", `|\:`)
 	for _, f := range flags {
 		fmt.Fprintf(b, ".TP\n.B %s\n%s\n",
 			breakable.Replace(roff(strings.TrimSpace(dashes+f.name+" "+f.value))), roff(f.text()))
 	}
 }
+
+// breakable lets a line end within a long value: after a comma or a bar.
+var breakable = strings.NewReplacer(",", `,\:`, "|", `|\:`)
 
 // roffText escapes what man(7) would take for an escape, or print as another character than the one
 // that a shell wants.

@@ -379,9 +379,13 @@ Weir's playlists rise as the media do, also where a camera sends faster than rea
 
 dash.js and Shaka Player show every frame of LIVE and ON_DEMAND sessions, and GStreamer and VLC every frame of recordings
 (` + "`" + `TestDASHPlayersShowEveryFrame` + "`" + `: H.264 with B-frames, and AAC). ffmpeg 5.1 shows all but the last picture but one of the same recording, whose packets
-it reads all; why is not known. Across a gap in a recording ffmpeg, GStreamer and VLC show all that is there
-(` + "`" + `TestDASHAcrossAGap` + "`" + `). Tried by hand there: Shaka Player 5.2.12 jumps, and leaves out up to five pictures before the gap; dash.js 5.2.1 ends
-at a gap of six seconds in a period. ffmpeg plays one period of a manifest only, so what follows other codec private data
+it reads all; why is not known. Across a gap of six seconds in a recording ffmpeg, GStreamer and VLC show all that is there
+(` + "`" + `TestDASHAcrossAGap` + "`" + `). The same was tried by hand with dash.js 5.2.1 and Shaka Player 5.2.12: they jump to what follows the gap, and
+every picture is there, though the last one or two before it may not be painted. In a live session, while a camera is away for six seconds, Shaka Player stays
+at the last picture, and dash.js 5.2.1 goes back and shows the last three seconds again, three times; both go on with the first or second picture after the camera
+is back, and show all that follow. (dash.js ends a recording at a hole in a timeline, so the segment that follows a gap has it in its duration:
+[internal/timeline](../internal/timeline/DESIGN.md), periods.)
+ffmpeg plays one period of a manifest only, so what follows other codec private data
 (` + "`" + `--codec-changes=switch` + "`" + `) is not shown there.
 
 ## Sound that is missing
