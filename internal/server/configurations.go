@@ -42,11 +42,7 @@ func (s *Server) updateStorage(ctx context.Context, req *request,
 func (s *Server) describeNotification(ctx context.Context, req *request,
 	in *api.DescribeNotificationConfigurationInput,
 ) (*api.DescribeNotificationConfigurationOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	configured, err := settingsOf(&stream)
+	configured, err := s.namedSettings(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 	"weir/internal/store"
 )
 
-// maxEvents is how many tagged fragments may wait to be looked at. That takes microseconds, so that
-// it is full when the disk does not answer only.
+// maxEvents is how many tagged fragments may wait to be looked at. Looking takes microseconds, so
+// the queue is full only when the disk does not answer.
 const maxEvents = 1024
 
 // Notifier delivers notifications; *webhook.Notifier is one.
@@ -36,6 +36,16 @@ func settingsOf(stream *store.Stream) (s settings, err error) {
 		return s, fmt.Errorf("settings of stream %s: %w", stream.Name, err)
 	}
 	return s, nil
+}
+
+// namedSettings reads the settings of the stream that a call names.
+func (s *Server) namedSettings(ctx context.Context, req *request,
+	ref api.StreamRef) (settings, error) {
+	stream, err := s.namedStream(ctx, req, ref)
+	if err != nil {
+		return settings{}, err
+	}
+	return settingsOf(&stream)
 }
 
 // configure changes the settings of a stream.

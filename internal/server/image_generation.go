@@ -32,11 +32,7 @@ const (
 func (s *Server) describeImageGeneration(ctx context.Context, req *request,
 	in *api.DescribeImageGenerationConfigurationInput,
 ) (*api.DescribeImageGenerationConfigurationOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	configured, err := settingsOf(&stream)
+	configured, err := s.namedSettings(ctx, req, in.StreamRef)
 	if err != nil {
 		return nil, err
 	}

@@ -93,22 +93,7 @@ func BenchmarkClipServing(b *testing.B) {
 	copies, pid := startCopies(b, filepath.Join(dir, "files"))
 	sides := []*side{newSide(b, []string{link}, nil, s.cmd.Process.Pid),
 		newSide(b, urls, nil, workers...), newSide(b, []string{copies}, nil, pid)}
-	for b.Loop() {
-		for turn := range 12 {
-			for i := range sides {
-				sides[(i+turn)%len(sides)].turn(8)
-			}
-		}
-		for _, side := range sides {
-			side.endRun()
-		}
-	}
-	b.ReportMetric(0, "ns/op")
-	for i, name := range []string{"weir", "nginx", "simplest"} {
-		b.ReportMetric(median(sides[i].cpu), name+"-cpu-s/GB")
-	}
-	b.ReportMetric(median(ratios(sides[0].cpu, sides[1].cpu)), "cpu-ratio")
-	b.ReportMetric(median(ratios(sides[0].cpu, sides[2].cpu)), "simplest-ratio")
+	besideSimplest(b, sides)
 	b.ReportMetric(firstByte(b, s), "first-byte-ms")
 }
 

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -282,26 +281,5 @@ func BenchmarkMediaServing(b *testing.B) {
 	weir.warm(8)
 	sides := []*side{weir, newSide(b, urls, nil, workers...),
 		newSide(b, []string{rebuilt}, nil, pid)}
-	for b.Loop() {
-		for turn := range 12 {
-			for i := range sides {
-				sides[(i+turn)%len(sides)].turn(8)
-			}
-		}
-		for _, side := range sides {
-			side.endRun()
-		}
-	}
-	b.ReportMetric(0, "ns/op")
-	for i, name := range []string{"weir", "nginx", "simplest"} {
-		b.ReportMetric(median(sides[i].cpu), name+"-cpu-s/GB")
-	}
-	for name, values := range map[string][]float64{
-		"cpu-ratio":      ratios(sides[0].cpu, sides[1].cpu),
-		"simplest-ratio": ratios(sides[0].cpu, sides[2].cpu),
-	} {
-		b.ReportMetric(median(values), name)
-		b.ReportMetric(slices.Min(values), name+"-min")
-		b.ReportMetric(slices.Max(values), name+"-max")
-	}
+	besideSimplest(b, sides)
 }

@@ -86,15 +86,43 @@ func serveSegments(b *testing.B, nginx string, secure bool, size int) {
 	b.ReportMetric(median(peer.requests), "nginx-req/s")
 	b.ReportMetric(median(weir.cpu), "weir-cpu-s/GB")
 	b.ReportMetric(median(peer.cpu), "nginx-cpu-s/GB")
-	for name, values := range map[string][]float64{
+	reportSpread(b, map[string][]float64{
 		"cpu-ratio": ratios(weir.cpu, peer.cpu), "floor-ratio": ratios(floor.cpu, peer.cpu),
 		"over-floor": ratios(weir.cpu, floor.cpu),
 		"req-ratio":  ratios(weir.requests, peer.requests),
-	} {
+	})
+}
+
+// reportSpread reports the median, least and greatest value of each figure.
+func reportSpread(b *testing.B, figures map[string][]float64) {
+	for name, values := range figures {
 		b.ReportMetric(median(values), name)
 		b.ReportMetric(slices.Min(values), name+"-min")
 		b.ReportMetric(slices.Max(values), name+"-max")
 	}
+}
+
+// besideSimplest measures Weir, nginx and the simplest form of Weir's own code, which take turns,
+// and reports their processor time, and Weir's as a ratio to that of the others.
+func besideSimplest(b *testing.B, sides []*side) {
+	for b.Loop() {
+		for turn := range 12 {
+			for i := range sides {
+				sides[(i+turn)%len(sides)].turn(8)
+			}
+		}
+		for _, side := range sides {
+			side.endRun()
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, name := range []string{"weir", "nginx", "simplest"} {
+		b.ReportMetric(median(sides[i].cpu), name+"-cpu-s/GB")
+	}
+	reportSpread(b, map[string][]float64{
+		"cpu-ratio":      ratios(sides[0].cpu, sides[1].cpu),
+		"simplest-ratio": ratios(sides[0].cpu, sides[2].cpu),
+	})
 }
 
 // pushSegments stores fragments of the given payload size and returns the URLs of their segments.
