@@ -27,6 +27,7 @@ import (
 	"weir/internal/clip"
 	"weir/internal/console"
 	"weir/internal/handover"
+	"weir/internal/images"
 	"weir/internal/ingest"
 	"weir/internal/playback"
 	"weir/internal/server"
@@ -356,7 +357,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if err != nil {
 		return nil, nil, err
 	}
-	images, err := c.imageCache(c.Data)
+	cache, err := c.imageCache(c.Data)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -371,9 +372,10 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		ImageFolder: folder,
 		Playback: playback.New(playback.Options{
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
-			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger), Images: images,
 			Pending: numbers, Logger: logger,
 		}),
+		Images: images.New(images.Options{Store: st, Cache: cache, Logger: logger,
+			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger)}),
 		Keys:         keys,
 		Region:       c.Region,
 		Account:      c.AccountID,

@@ -11,6 +11,8 @@
 //	frameclock.go sampleclock.go      its two kinds: by timestamps, and by counted samples (AAC)
 package media
 
+import "slices"
+
 // Kind is the kind of a track, with Matroska's TrackType values (RFC 9559 section 5.1.4.1.3).
 type Kind uint8
 
@@ -120,4 +122,9 @@ func (f *Fragment) Track(number int) *Track {
 		}
 	}
 	return nil
+}
+
+// RunOf returns the index of the run of the track with the given number, or -1.
+func (f *Fragment) RunOf(track int) int {
+	return slices.IndexFunc(f.Runs, func(r Run) bool { return r.Track == track })
 }

@@ -209,7 +209,7 @@ func take(r *timeline.Rules, m store.Media, track int, start int64,
 		return nil, run, nil, noFragment()
 	}
 	frames := store.Bytes(nil)
-	if i := runOf(f, run.Track); i >= 0 {
+	if i := f.RunOf(run.Track); i >= 0 {
 		var err error
 		if run, frames, err = ref.cut(m, i, scale, start); err != nil {
 			return nil, run, nil, err
@@ -239,13 +239,4 @@ func scalesOf(tracks []timeline.Track, own []media.Track) (scales [timeline.MaxT
 		}
 	}
 	return scales
-}
-
-func runOf(f *media.Fragment, track int) int {
-	for i := range f.Runs {
-		if f.Runs[i].Track == track {
-			return i
-		}
-	}
-	return -1
 }

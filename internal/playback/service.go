@@ -16,7 +16,6 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/media"
-	"weir/internal/still"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -88,8 +87,6 @@ type Options struct {
 	// data differs from the first one's, with a discontinuity and an init segment of their own (the
 	// service's rule today); otherwise they are left out (its rule of 2018).
 	SwitchCodecs bool
-	Decoder      Decoder          // makes images; nil: there are none
-	Images       *still.Cache     // keeps them; required with a Decoder
 	Pending      Pending          // what GetMedia waits for; nil: nothing
 	Clock        func() time.Time // nil: time.Now
 	// for checkpoints that could not be written, which harm no answer; nil: none
@@ -106,10 +103,6 @@ type Service struct {
 	log       *slog.Logger
 	rate      *rateLimits
 	known     tokenCache
-	decoder   Decoder
-	images    *still.Cache
-
-	imagesTime time.Duration // imagesTime, but for tests
 
 	deflaters *sync.Pool
 	views     *viewCache
@@ -123,7 +116,6 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
 		clock: o.Clock, log: o.Logger,
-		decoder: o.Decoder, images: o.Images, imagesTime: imagesTime,
 		pending: o.Pending, holdBack: holdBack}
 	if s.clock == nil {
 		s.clock = time.Now

@@ -209,7 +209,7 @@ func (s *Server) deleteStream(ctx context.Context, req *request,
 	if err := s.store.DeleteStream(ctx, stream.ID, in.CurrentVersion); err != nil {
 		return nil, storeError(err)
 	}
-	if err := s.playback.ForgetImages(stream.ID); err != nil {
+	if err := s.images.Forget(stream.ID); err != nil {
 		req.log().Warn("images of a deleted stream stay for an hour", logStream, stream.Name,
 			logError, err)
 	}

@@ -88,7 +88,7 @@ func (s *Server) handleEvents(ctx context.Context) {
 	for {
 		select {
 		case <-sweep.C:
-			s.playback.SweepImages()
+			s.images.Sweep()
 		case e := <-s.events:
 			if err := s.handleEvent(ctx, &e); err != nil && ctx.Err() == nil {
 				s.log.Error("event of a fragment", "fragment", e.Fragment.Number, logError, err)

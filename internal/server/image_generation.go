@@ -58,7 +58,7 @@ func (s *Server) updateImageGeneration(ctx context.Context, req *request,
 			return nil, api.NewError(api.InvalidArgumentException,
 				"This server generates no images: --generated-images is 0.")
 		case c.Status == api.StatusEnabled:
-			if err := s.playback.CheckImages(); err != nil {
+			if err := s.images.Check(); err != nil {
 				return nil, err
 			}
 		}
@@ -115,7 +115,7 @@ func (s *Server) generateOf(ctx context.Context, t *imageTask,
 	if len(last) >= maxSampled {
 		clear(last) // the first image of each may come early
 	}
-	return s.playback.FragmentImages(ctx, &t.stream, &t.event.Fragment, t.config, from,
+	return s.images.OfFragment(ctx, &t.stream, &t.event.Fragment, t.config, from,
 		func(at int64, image *still.Image) error {
 			if s.store.Full() {
 				return errDiskFull

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/images"
 	"weir/internal/media"
-	"weir/internal/playback"
 	"weir/internal/still"
 )
 
@@ -27,8 +27,8 @@ func TestImageGeneration(t *testing.T) {
 	must(t, err)
 	s := newStreamSite(t, func(o *Options) {
 		o.ImageFolder = folder
-		o.Playback = playback.New(playback.Options{Store: o.Store.(engine),
-			Decoder: blankDecoder{100}, Images: cache})
+		o.Images = images.New(images.Options{Store: o.Store.(engine),
+			Decoder: blankDecoder{100}, Cache: cache})
 	})
 	const uri = "s3://bucket-1/a/b"
 	config := `{"Status":"ENABLED","ImageSelectorType":"PRODUCER_TIMESTAMP","DestinationConfig":{` +

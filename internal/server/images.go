@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"weir/internal/api"
-	"weir/internal/playback"
+	"weir/internal/images"
 )
 
 // imagesAnswer sends a page of images from where they are kept: base64 of 25 images is too much to
 // hold for each caller.
-type imagesAnswer struct{ page *playback.ImagePage }
+type imagesAnswer struct{ page *images.Page }
 
 func (s *Server) getImages(ctx context.Context, req *request,
 	in *api.GetImagesInput) (*imagesAnswer,
@@ -26,7 +26,7 @@ func (s *Server) getImages(ctx context.Context, req *request,
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.playback.Images(ctx, stream, in)
+	page, err := s.images.Get(ctx, stream, in)
 	if err != nil {
 		return nil, storeError(err)
 	}
@@ -47,7 +47,7 @@ func (a *imagesAnswer) send(w http.ResponseWriter, _ *http.Request) error {
 	out := bufio.NewWriterSize(w, 32<<10)
 	for i := range heads {
 		_, _ = out.WriteString(heads[i]) // Flush tells
-		if image := a.page.Images[i].Image; image != nil {
+		if image := a.page.Images[i].Still; image != nil {
 			if err := copyBase64(out, image); err != nil {
 				return err
 			}
@@ -68,11 +68,11 @@ func (a *imagesAnswer) text() (heads []string, tail string, total int64) {
 			head = []byte(`{"Images":[{"TimeStamp":`)
 		}
 		head = api.AppendTimestamp(head, image.Time)
-		if image.Image == nil {
+		if image.Still == nil {
 			head = append(head, `,"Error":"`+string(image.Error)+`"}`...)
 		} else {
 			head = append(head, `,"ImageContent":"`...)
-			total += int64(base64.StdEncoding.EncodedLen(int(image.Image.Size()))) +
+			total += int64(base64.StdEncoding.EncodedLen(int(image.Still.Size()))) +
 				int64(len(`"}`))
 		}
 		heads = append(heads, string(head))

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/internal/playback"
+	"weir/internal/images"
 	"weir/internal/still"
 )
 
@@ -37,11 +37,11 @@ func (d blankDecoder) Run(_ context.Context, j *still.Job) error {
 func newImageSite(t *testing.T, size int) (*site, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "images")
-	images, err := still.OpenCache(dir, 1<<20, time.Hour, nil)
+	cache, err := still.OpenCache(dir, 1<<20, time.Hour, nil)
 	must(t, err)
 	return newSite(t, func(o *Options) {
-		o.Playback = playback.New(playback.Options{Store: o.Store.(engine),
-			Decoder: blankDecoder{size}, Images: images})
+		o.Images = images.New(images.Options{Store: o.Store.(engine),
+			Decoder: blankDecoder{size}, Cache: cache})
 	}), dir
 }
 

@@ -24,6 +24,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/clip"
+	"weir/internal/images"
 	"weir/internal/ingest"
 	"weir/internal/playback"
 	"weir/internal/still"
@@ -72,8 +73,9 @@ type Options struct {
 	Region   string // of signatures and ARNs
 	Account  string // twelve digits, of ARNs
 
-	Notifier    Notifier      // nil: there are no notifications
-	ImageFolder *still.Folder // nil: no images are generated
+	Notifier    Notifier        // nil: there are no notifications
+	Images      *images.Service // nil: none can be made
+	ImageFolder *still.Folder   // nil: no images are generated
 
 	// AdvertiseURL begins the answers of GetDataEndpoint and session URLs; empty: the scheme and
 	// Host of the request.
@@ -104,6 +106,7 @@ type Server struct {
 	store     Store
 	playback  *playback.Service
 	clips     *clip.Service
+	images    *images.Service
 	verifier  *auth.Verifier
 	region    string
 	account   string
@@ -147,7 +150,7 @@ func New(o Options) (*Server, error) {
 	}
 	advertise := strings.TrimRight(o.AdvertiseURL, "/")
 	s := &Server{
-		store: o.Store, playback: o.Playback, clips: o.Clips,
+		store: o.Store, playback: o.Playback, clips: o.Clips, images: o.Images,
 		region: o.Region, account: o.Account, advertise: advertise,
 		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
@@ -155,6 +158,9 @@ func New(o Options) (*Server, error) {
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
 		drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
 		stopping:     make(chan struct{}), drained: make(chan struct{}),
+	}
+	if s.images == nil {
+		s.images = images.New(images.Options{})
 	}
 	if s.clock == nil {
 		s.clock = time.Now

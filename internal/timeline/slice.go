@@ -146,7 +146,7 @@ func separating(run *media.Run) []bool {
 // unitsOf returns a track's access units in a fragment; none when the fragment has nothing of the
 // track to present.
 func unitsOf(f *media.Fragment, track int) media.Run {
-	i := slices.IndexFunc(f.Runs, func(run media.Run) bool { return run.Track == track })
+	i := f.RunOf(track)
 	if i >= 0 {
 		return f.Runs[i].Units()
 	}

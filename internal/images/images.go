@@ -1,4 +1,7 @@
-package playback
+// Package images decides which pictures GetImages and image generation return: which frame each
+// moment has, what must be decoded for it, and which of them are made together. It feeds a decoder
+// with exactly these frames and keeps what that returns; package still runs the decoder.
+package images
 
 import (
 	"bytes"
@@ -7,9 +10,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/media"
 	"weir/internal/still"
 	"weir/internal/store"
 )
@@ -22,44 +27,79 @@ type Decoder interface {
 	Run(ctx context.Context, j *still.Job) error
 }
 
-// imagesTime is how long the images of a page may take. What is not made by then is for the next
+// pageTime is how long the images of a page may take. What is not made by then is for the next
 // page.
-const imagesTime = 25 * time.Second
+const pageTime = 25 * time.Second
 
 // messageNoDecoder tells what GetImages lacks.
 const messageNoDecoder = "Making images needs ffmpeg, which is not installed on the server. " +
 	"Install it (Debian and Ubuntu: apt install ffmpeg), or name it with --ffmpeg."
 
-// ImagePage is the answer of GetImages.
-type ImagePage struct {
-	Images    []PageImage
+// Store is the part of store.Store that images are chosen and made from.
+type Store interface {
+	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
+	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error)
+	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+}
+
+// Options say what a Service works with. Store is required.
+type Options struct {
+	Store   Store
+	Decoder Decoder      // nil: every request is told that there is no ffmpeg
+	Cache   *still.Cache // keeps what was made; required with a Decoder
+	Logger  *slog.Logger // nil: none
+}
+
+// Service makes images of stored fragments. It is safe for concurrent use.
+type Service struct {
+	store   Store
+	decoder Decoder
+	cache   *still.Cache
+	log     *slog.Logger
+
+	pageTime time.Duration // pageTime, but for tests
+}
+
+// New makes a Service.
+func New(o Options) *Service {
+	s := &Service{store: o.Store, decoder: o.Decoder, cache: o.Cache, log: o.Logger,
+		pageTime: pageTime}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// Page is the answer of GetImages.
+type Page struct {
+	Images    []Image
 	NextToken string // "" for the last page
 }
 
-// PageImage is what a page has of one moment.
-type PageImage struct {
+// Image is what a page has of one moment.
+type Image struct {
 	Time  api.Timestamp  // the moment that was asked for
 	Error api.ImageError // "" when there is an image
-	Image *still.Image
+	Still *still.Image   // nil when there is none
 }
 
 // Close lets go of the images. It must be called once.
-func (p *ImagePage) Close() {
+func (p *Page) Close() {
 	for i := range p.Images {
-		if image := p.Images[i].Image; image != nil {
+		if image := p.Images[i].Still; image != nil {
 			image.Release()
 		}
 	}
 }
 
-// Images does GetImages: of each moment of a page, the newest frame that is not after it. The
+// Get does GetImages: of each moment of a page, the newest frame that is not after it. The
 // caller closes the page.
 //
 // Errors are *api.Error: InvalidArgument (which also tells that there is no ffmpeg),
 // NoDataRetention, ResourceNotFound (no such stream), ClientLimitExceeded (too many images are
 // being made); store.ErrFull when images cannot be kept; anything else is a fault.
-func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.GetImagesInput,
-) (*ImagePage, error) {
+func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetImagesInput,
+) (*Page, error) {
 	if err := api.Validate(given); err != nil {
 		return nil, err
 	}
@@ -89,14 +129,14 @@ func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.Ge
 	if err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, s.imagesTime)
+	limited, cancel := context.WithTimeout(ctx, s.pageTime)
 	defer cancel()
 	err = s.develop(limited, &stream, spec, shots, s.decoder.Enter)
 	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		release(shots)
 		return nil, imageError(err)
 	}
-	page := &ImagePage{}
+	page := &Page{}
 	for i := range shots {
 		if !shots[i].done() {
 			if i > 0 {
@@ -105,7 +145,7 @@ func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.Ge
 			}
 			shots[i].failed = api.ImageMediaError // it had all the time of the page
 		}
-		page.Images = append(page.Images, PageImage{api.Timestamp(moments[i]), shots[i].failed,
+		page.Images = append(page.Images, Image{api.Timestamp(moments[i]), shots[i].failed,
 			shots[i].image})
 	}
 	release(shots[len(page.Images):])
@@ -115,18 +155,18 @@ func (s *Service) Images(ctx context.Context, stream store.Stream, given *api.Ge
 	return page, nil
 }
 
-// ForgetImages deletes the images that were kept of a stream.
-func (s *Service) ForgetImages(id store.StreamID) error {
-	if s.images == nil {
+// Forget deletes the images that were kept of a stream.
+func (s *Service) Forget(id store.StreamID) error {
+	if s.cache == nil {
 		return nil
 	}
-	return s.images.Forget(string(id))
+	return s.cache.Forget(string(id))
 }
 
-// SweepImages deletes images that were kept long enough.
-func (s *Service) SweepImages() {
-	if s.images != nil {
-		s.images.Sweep()
+// Sweep deletes images that were kept long enough.
+func (s *Service) Sweep() {
+	if s.cache != nil {
+		s.cache.Sweep()
 	}
 }
 
@@ -143,6 +183,15 @@ func momentsOf(in *api.GetImagesInput, first int64) (moments []int64, more bool)
 	return moments, false
 }
 
+// storeError turns what the store says of a missing stream into the service's answer; what else
+// went wrong stays a fault.
+func storeError(doing string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
 // imageError turns the errors of package still into the service's answers.
 func imageError(err error) error {
 	switch {
@@ -154,19 +203,19 @@ func imageError(err error) error {
 	return err
 }
 
-// imageToken makes the tokens of a request: base64 of a mark, the range and the interval that they
+// pageToken makes the tokens of a request: base64 of a mark, the range and the interval that they
 // belong to, and the index of the moment that a page begins with.
-type imageToken [3]int64
+type pageToken [3]int64
 
-const imageTokenMark = "images\x01"
+const pageTokenMark = "images\x01"
 
-func tokenOf(in *api.GetImagesInput) imageToken {
-	return imageToken{int64(*in.StartTimestamp), int64(*in.EndTimestamp),
+func tokenOf(in *api.GetImagesInput) pageToken {
+	return pageToken{int64(*in.StartTimestamp), int64(*in.EndTimestamp),
 		int64(in.SamplingInterval)}
 }
 
-func (t imageToken) encode(first int64) string {
-	b := []byte(imageTokenMark)
+func (t pageToken) encode(first int64) string {
+	b := []byte(pageTokenMark)
 	for _, v := range append(t[:], first) {
 		b = binary.AppendVarint(b, v)
 	}
@@ -174,12 +223,12 @@ func (t imageToken) encode(first int64) string {
 }
 
 // parse returns the index, 0 without a token.
-func (t imageToken) parse(token string) (first int64, err error) {
+func (t pageToken) parse(token string) (first int64, err error) {
 	if token == "" {
 		return 0, nil
 	}
 	b, err := base64.StdEncoding.DecodeString(token)
-	rest, ok := bytes.CutPrefix(b, []byte(imageTokenMark))
+	rest, ok := bytes.CutPrefix(b, []byte(pageTokenMark))
 	var values [4]int64
 	for i := range values {
 		v, n := binary.Varint(rest)
@@ -187,7 +236,7 @@ func (t imageToken) parse(token string) (first int64, err error) {
 		values[i], rest = v, rest[max(n, 0):]
 	}
 	first = values[3]
-	if err != nil || !ok || len(rest) > 0 || imageToken(values[:3]) != t || first < 0 ||
+	if err != nil || !ok || len(rest) > 0 || pageToken(values[:3]) != t || first < 0 ||
 		first > api.MaxImagesRange.Milliseconds()/api.MinSamplingInterval {
 		return 0, api.NewError(api.InvalidArgumentException,
 			"The NextToken is not one that GetImages gave out for this range and interval.")

@@ -1,4 +1,4 @@
-package playback
+package images
 
 import (
 	"context"
@@ -10,25 +10,25 @@ import (
 	"weir/internal/store"
 )
 
-// CheckImages is the answer of calls that need images where none can be made, otherwise nil.
-func (s *Service) CheckImages() error {
+// Check is the answer of calls that need images where none can be made, otherwise nil.
+func (s *Service) Check() error {
 	if s.decoder == nil || s.decoder.Available() != nil {
 		return api.NewError(api.InvalidArgumentException, messageNoDecoder)
 	}
 	return nil
 }
 
-// FragmentImages makes the images of a fragment that its stream's configuration, which is valid,
+// OfFragment makes the images of a fragment that its stream's configuration, which is valid,
 // asks for: one every sampling interval from the given moment on, or from the fragment's start when
 // that is later, in milliseconds on the configured clock. Each is handed to take, which must not
 // keep it, and which is not called for those that cannot be made. GetImages goes before it.
 //
 // Errors are *api.Error when there is no ffmpeg, those of take, that of ctx, and faults of store
 // and disk.
-func (s *Service) FragmentImages(ctx context.Context, stream *store.Stream,
+func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 	info *store.FragmentInfo, c *api.ImageGenerationConfiguration, from int64,
 	take func(at int64, image *still.Image) error) error {
-	if err := s.CheckImages(); err != nil {
+	if err := s.Check(); err != nil {
 		return err
 	}
 	spec := still.Spec{PNG: c.Format == api.ImagePNG, Width: c.WidthPixels, Height: c.HeightPixels}
@@ -79,7 +79,7 @@ func (s *Service) takeImages(ctx context.Context, f *footage, spec still.Spec, m
 	enter := func(ctx context.Context) (func(), error) { // the time runs from here
 		leave, err := s.decoder.EnterLast(ctx)
 		if err == nil {
-			time.AfterFunc(s.imagesTime, cancel)
+			time.AfterFunc(s.pageTime, cancel)
 		}
 		return leave, err
 	}

@@ -1,4 +1,4 @@
-package playback
+package images
 
 import (
 	"cmp"
@@ -23,6 +23,8 @@ const (
 	// maxChain bounds the fragments before a frame that are looked at for a key frame: muxers of
 	// live streams may begin one for each frame (docs/reference/producers.md, "Other muxers").
 	maxChain = 512
+	// listPage is how many fragments are listed at once.
+	listPage = 1000
 )
 
 // pictures is the video of a fragment.
@@ -120,11 +122,12 @@ func (f *footage) list(ctx context.Context, first, last int64) error {
 	r := store.TimeRange{Clock: f.clock, End: last,
 		Start: max(first-imageLookBack.Milliseconds(), 0)}
 	for after, more := store.Number(0), true; more; {
-		var page []store.FragmentInfo
-		var err error
-		if page, more, err = f.s.page(ctx, f.stream.ID, r, after, listPage); err != nil {
-			return err
+		page, err := f.s.store.List(ctx, f.stream.ID, store.Query{Range: &r, After: after,
+			Order: store.ByNumber, Limit: listPage})
+		if err != nil {
+			return storeError("list fragments", err)
 		}
+		more = len(page) == listPage
 		for i := range page {
 			video, err := f.video(ctx, page[i].TrackSet)
 			if err != nil {
@@ -227,7 +230,7 @@ func (f *footage) open(ctx context.Context, info *store.FragmentInfo) (*pictures
 		return nil, fmt.Errorf("open fragment: %w", err)
 	}
 	defer m.Close() // it was only read from
-	p := &pictures{info: *info, track: video, run: runOf(m.Fragment(), video.Number)}
+	p := &pictures{info: *info, track: video, run: m.Fragment().RunOf(video.Number)}
 	if p.run < 0 {
 		return nil, store.ErrGone
 	}

@@ -1,4 +1,4 @@
-package playback
+package images
 
 import (
 	"bytes"
@@ -79,7 +79,7 @@ func (s *Service) undeveloped(stream *store.Stream, shots []shot) (rolls []roll)
 		if sh.done() {
 			continue
 		}
-		if sh.image = s.images.Get(string(stream.ID), sh.key); sh.image != nil {
+		if sh.image = s.cache.Get(string(stream.ID), sh.key); sh.image != nil {
 			continue
 		}
 		first := sh.chain[0]
@@ -193,7 +193,7 @@ func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.
 	}
 	job.Made = func(frame int, data []byte) error {
 		for _, sh := range wanted[frame] {
-			if sh.image, err = s.images.Put(string(stream.ID), sh.key, data); err != nil {
+			if sh.image, err = s.cache.Put(string(stream.ID), sh.key, data); err != nil {
 				return err
 			}
 		}

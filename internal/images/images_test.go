@@ -1,0 +1,266 @@
+package images
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/media"
+)
+
+// Each image is of the newest frame that is not after its moment, and what is decoded for it begins
+// at the key frame before it and ends with it.
+func TestImagesAreOfTheNewestFrame(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPPPPPPP") // 000 to 009, of 400 ms
+	f.shoot("KPBBPBBPBB") // 010: 0, 011: 120 ms, 012: 40, 013: 80, …
+
+	f.expect(f.want(begin, 200, begin+799), "K000 P005 K010 B016")
+	f.fed("K000 P001 P002 P003 P004 P005 K010 P011 B012 B013 P014 B015 B016")
+
+	// From 40 ms before a frame to its time.
+	for at, want := range map[int64]string{-1: "NO_MEDIA", 39: "K000", 40: "P001", 399: "P009",
+		400: "K010",
+		439: "K010", 440: "B012", 480: "B013", 519: "B013", 520: "P011"} {
+		f.expect(f.want(begin+at, 200, begin+at), want)
+	}
+	f.decoder.fed = nil
+	f.expect(f.want(begin+400, 200, begin+400), "K010") // is kept
+	f.fed()
+	in := f.want(begin+400, 200, begin+400)
+	in.WidthPixels = 20
+	f.expect(in, "K010")
+	f.fed("K010") // only the key frame
+}
+
+// By the server's clock a frame is as long after its fragment's arrival as after its start.
+func TestImagesByArrival(t *testing.T) {
+	f := newFilm(t)
+	f.clock -= 3_600_000 // the camera is an hour late
+	arrived := f.store.now.UnixMilli()
+	f.shoot("KPPPP")
+	f.sleep(100) // the network takes its time
+	f.shoot("KPPPP")
+	in := f.want(arrived, 200, arrived+1600)
+	in.ImageSelectorType = api.SelectorServerTimestamp
+	// The fragments' pictures end 200 ms after they arrived; the last is taken for the newest for a
+	// second.
+	f.expect(in, "K000 P004 P007 P009 P009 P009 P009 P009 NO_MEDIA")
+}
+
+// Between fragments that have nothing to do with each other there is nothing, and neither where
+// there is sound only.
+func TestImagesWithoutMedia(t *testing.T) {
+	f := newFilm(t, videoTrack(), audioTrack())
+	begin := f.clock
+	f.shoot("KPPPP")
+	f.clock += 4_800
+	f.shoot("KPPPP")
+	f.expect(f.want(begin-1000, 1000, begin+7000),
+		"NO_MEDIA K000 P004 NO_MEDIA NO_MEDIA NO_MEDIA K005 P009 NO_MEDIA")
+
+	f = newFilm(t, audioTrack())
+	begin = f.clock
+	f.append(media.Run{Track: 2, BaseDecodeTime: begin * 441 / 10,
+		Frames: []media.Frame{{Duration: 1024, Size: 1, Key: true}}}, []byte{0}, 23)
+	f.expect(f.want(begin, 1000, begin+1000), "NO_MEDIA NO_MEDIA")
+	f.fed()
+	begin -= 7_200_000 // past retention
+	f.expect(f.want(begin, 1000, begin), "NO_MEDIA")
+	f.expect(f.want(-5000, 1000, -5000), "NO_MEDIA")
+}
+
+// A fragment that was sent twice shows its newest form.
+func TestImagesOfTheNewestFragment(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	f.clock = begin
+	f.shoot("KPPPP")
+	f.expect(f.want(begin+80, 200, begin+80), "P007")
+}
+
+// Muxers may begin a fragment anywhere: the key frame is then in one before.
+func TestImagesAcrossFragments(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("PPP") // the stream began in mid-group
+	f.shoot("PKP") // 003 004 005
+	f.shoot("P")
+	f.shoot("PP")
+	f.expect(f.want(begin+320, 200, begin+320), "P008")
+	f.fed("K004 P005 P006 P007 P008")
+	f.expect(f.want(begin+40, 200, begin+40), "MEDIA_ERROR") // nothing to begin with
+	f.fed()
+	f.clock += 3_000
+	f.shoot("PP")
+	// does not go on there
+	f.expect(f.want(f.clock-40, 200, f.clock-40), "MEDIA_ERROR")
+	f.fed()
+}
+
+// Leading pictures of an open group need the group before.
+func TestImagesOfOpenGroups(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPP")
+	f.shoot("OLLP") // 003: 200 ms, 004: 120, 005: 160, 006: 240
+	f.expect(f.want(begin+120, 200, begin+120), "L004")
+	f.fed("K000 P001 P002 O003 L004")
+	f.expect(f.want(begin+240, 200, begin+240), "P006")
+	f.fed("O003 P006") // a decoder that begins there can make nothing of the leading pictures
+	f.expect(f.want(begin, 200, begin+250), "K000 O003")
+}
+
+// One damaged frame costs the images that need it, and no others.
+func TestDamagedFrames(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	f.shoot("KPXPP")
+	f.shoot("KPPPP")
+	in := f.want(begin, 200, begin+599)
+	f.expect(in, "K000 K005 K010")
+	f.fed("K000 K005 K010")
+	in = f.want(begin+160, 200, begin+599)
+	f.expect(in, "P004 MEDIA_ERROR P014")
+	f.fed("K000 P001 P002 P003 P004 K005 P006 X007 P008 P009 K010 P011 P012 P013 P014",
+		"K000 P001 P002 P003 P004", "K005 P006 X007 P008 P009", "K010 P011 P012 P013 P014")
+}
+
+// A camera that changes its settings in mid-page, and one whose codec nobody decodes.
+func TestImagesOfSeveralCodecs(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	f.tracks = []media.Track{otherVideo()}
+	f.shoot("KPPPP")
+	f.tracks = []media.Track{
+		{Number: 1, Kind: media.Video, CodecID: "V_VP8", Timescale: media.VideoTimescale}}
+	f.shoot("KPPPP")
+	f.expect(f.want(begin, 200, begin+400), "K000 K005 MEDIA_ERROR")
+	f.fed("K000", "K005")
+}
+
+// Pages have 25 images at most, or as many as are asked for, and their tokens fit the request only.
+func TestImagePages(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	for range 6 {
+		f.shoot("K" + strings.Repeat("P", 49))
+	}
+	in := f.want(begin, 200, begin+11_999)
+	var all []string
+	for pages := 0; ; pages++ {
+		words, next := f.images(in)
+		all = append(all, words...)
+		if in.NextToken = next; next == "" {
+			if pages != 2 {
+				t.Errorf("%d pages after the first", pages)
+			}
+			break
+		}
+		if len(words) != 25 {
+			t.Errorf("a page of %d images", len(words))
+		}
+	}
+	if len(all) != 60 || all[59] != "P295" || len(slices.Compact(slices.Clone(all))) != 60 {
+		t.Errorf("%d images: %v", len(all), all)
+	}
+	in.MaxResults = 59
+	_, next := f.images(in)
+	in.MaxResults, in.NextToken = 7, next
+	if words, _ := f.images(in); len(words) != 7 || words[0] != all[25] {
+		t.Errorf("seven more: %v", words)
+	}
+	for _, token := range []string{"AAAA", next[4:], "AAAA" + next} {
+		in.NextToken = token
+		_, err := f.service.Get(t.Context(), f.stream, in)
+		wantError(t, err, api.InvalidArgumentException, "NextToken")
+	}
+	in = f.want(begin, 400, begin+11_999)
+	in.NextToken = next
+	_, err := f.service.Get(t.Context(), f.stream, in)
+	wantError(t, err, api.InvalidArgumentException, "NextToken")
+}
+
+// When the time of a page is over, it ends; what did not come to its turn is on the next one.
+func TestImagesThatTakeLong(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	f.tracks = []media.Track{otherVideo()}
+	f.shoot("KPPPP")
+	f.decoder.slow = time.Hour
+	in := f.want(begin, 320, begin+320)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.service.Get(ctx, f.stream, f.want(begin+320, 200, begin+320)); err == nil {
+		t.Error("the caller left, and there is a page")
+	}
+	f.service.pageTime = time.Millisecond
+	next := f.expect(in, "K000")
+	if next == "" {
+		t.Fatal("there is no next page")
+	}
+	in.NextToken = next
+	if next := f.expect(in, "MEDIA_ERROR"); next != "" { // it had a page's time
+		t.Error("there is another page")
+	}
+}
+
+// Images outlive a restart, not their stream, and nobody sees one that was torn.
+func TestImagesAreKept(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	in := f.want(begin, 200, begin)
+	f.expect(in, "K000")
+	f.decoder.missing = true // and without the program
+	f.restart()
+	f.expect(in, "K000")
+	f.fed("K000")
+	files, err := filepath.Glob(filepath.Join(f.dir, "*", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v %v", files, err)
+	}
+	if err := os.Truncate(files[0], 20); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.service.Get(t.Context(), f.stream, in)
+	wantError(t, err, api.InvalidArgumentException, "apt install ffmpeg")
+	f.decoder.missing = false
+	f.expect(in, "K000")
+	if err := f.service.Forget(f.stream.ID); err != nil {
+		t.Fatal(err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(f.dir, "*")); len(files) != 0 {
+		t.Errorf("%v stay", files)
+	}
+}
+
+func TestImagesRefuse(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	in := f.want(begin, 200, begin)
+	f.decoder.busy = true
+	_, err := f.service.Get(t.Context(), f.stream, in)
+	wantError(t, err, api.ClientLimitExceededException, "Too many images are being made.")
+	none := f.stream
+	none.RetentionHours = 0
+	_, err = f.service.Get(t.Context(), none, in)
+	wantError(t, err, api.NoDataRetentionException, "")
+	f.service.decoder = nil
+	_, err = f.service.Get(t.Context(), f.stream, in)
+	wantError(t, err, api.InvalidArgumentException, "apt install ffmpeg")
+	if f.store.opened != 0 {
+		t.Error("a fragment is still open")
+	}
+}
