@@ -28,6 +28,7 @@ var imports = map[string][]string{
 		"internal/auth", "internal/media"},
 	"internal/timeline":              {"internal/store", "internal/media"},
 	"internal/timeline/timelinetest": {"internal/timeline", "internal/store", "internal/media"},
+	"internal/live":                  {"internal/store", "internal/media"},
 	"internal/media":                 {},
 	"internal/mkv":                   {"internal/media"},
 	"internal/fmp4":                  {"internal/media"},

@@ -1,0 +1,174 @@
+package live
+
+import (
+	"time"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Head is what is known of a fragment when it begins. Nothing of it changes afterwards.
+type Head struct {
+	Number            store.Number // greater than those of the fragments that the stream stored
+	ProducerTimestamp int64        // milliseconds since the Unix epoch
+	ServerTimestamp   int64        // milliseconds since the Unix epoch: when its first byte arrived
+	Timecode          int64        // the raw Cluster Timestamp
+	Tracks            []media.Track
+	Tags              []media.Tag // those that came before it; others may follow it
+	Header            []byte      // as in media.Fragment
+	// Drafts are of the tracks, in their order; they are of the edge from now on. None: no frame is
+	// final before all are.
+	Drafts []media.Draft
+}
+
+// End is what became of a fragment.
+type End struct {
+	// Stored: the store has it, under its number. Otherwise it never will: it broke off, could not
+	// be stored, or was there already under another number (a resend).
+	Stored bool
+	Info   store.FragmentInfo // of a stored one
+	// Differs: a frame that was said to be final is not that of the stored run, because times had
+	// to be mended that came before what was wrong with them.
+	Differs bool
+}
+
+// Fragment is one that is being received. Ingest tells it what comes, followers hold it. It is safe
+// for concurrent use.
+type Fragment struct {
+	Head
+	edge   *Edge
+	id     store.StreamID
+	stream *stream
+
+	// Guarded by stream.mu, as the track's fields.
+	tracks  []track
+	order   []uint8         // of all blocks: the track of each, an index into Head.Tracks
+	whole   *media.Fragment // when all its frames have come
+	end     *End
+	holds   int
+	watched bool  // somebody held it: its buffers are not used again
+	bytes   int64 // of the buffers that ingest has left to those who hold it
+	dropped bool  // the buffers are gone
+
+	final final
+}
+
+// track is what has come of a track.
+type track struct {
+	samples   []media.Sample
+	payload   []byte
+	arrived   []int64 // when each block had come, Unix nanoseconds
+	delivered int     // blocks that some follower has passed on
+}
+
+// Add shows a block: all blocks of its track so far, with their payload, and when it had arrived.
+// track is an index into Head.Tracks. Both slices may grow in place afterwards, but what is in them
+// must not change.
+func (f *Fragment) Add(track int, samples []media.Sample, payload []byte, arrived time.Time) {
+	if f == nil {
+		return
+	}
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	t := &f.tracks[track]
+	t.samples, t.payload = samples, payload
+	t.arrived = append(t.arrived, arrived.UnixNano())
+	f.order = append(f.order, uint8(track))
+	f.stream.wake()
+}
+
+// Move replaces the buffer of a track's payload by one that begins with the same bytes, and reports
+// whether the one before may be used again: whether nobody can be reading it.
+func (f *Fragment) Move(track int, payload []byte) (free bool) {
+	if f == nil {
+		return true
+	}
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	t := &f.tracks[track]
+	t.payload = payload[:len(t.payload)]
+	return !f.watched
+}
+
+// Whole says that all frames have come, and how they will be stored.
+func (f *Fragment) Whole(as *media.Fragment) {
+	if f == nil {
+		return
+	}
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	f.whole = as
+	f.stream.wake()
+}
+
+// Stored ends a fragment that is in the store now.
+func (f *Fragment) Stored(info store.FragmentInfo) {
+	if f != nil {
+		f.finish(&End{Stored: info.Number == f.Number, Info: info})
+	}
+}
+
+// BrokenOff ends a fragment that will not be in the store.
+func (f *Fragment) BrokenOff() {
+	if f != nil {
+		f.finish(&End{})
+	}
+}
+
+// finish shows the end, if anybody follows. Only the first one counts.
+func (f *Fragment) finish(end *End) {
+	end.Differs = f.differs()
+	f.stream.mu.Lock()
+	if f.end != nil {
+		f.stream.mu.Unlock()
+		return
+	}
+	f.end = end
+	followed := f.stream.followers > 0
+	f.stream.wake()
+	f.stream.mu.Unlock()
+	if followed {
+		time.AfterFunc(f.edge.o.Linger, func() { f.edge.remove(f) })
+	} else {
+		f.edge.remove(f)
+	}
+}
+
+// Release ends ingest's use of the buffers, which follows the end; size is their capacity. It
+// reports whether they may be used again; if not they are left to who holds the fragment.
+func (f *Fragment) Release(size int64) (free bool) {
+	if f == nil {
+		return true
+	}
+	f.edge.mu.Lock()
+	defer f.edge.mu.Unlock()
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	if f.holds == 0 {
+		f.drop()
+	} else if !f.dropped {
+		f.bytes = size
+		f.edge.held += size
+	}
+	return !f.watched
+}
+
+// drop lets go of the buffers. Edge.mu and stream.mu are held.
+func (f *Fragment) drop() {
+	f.edge.held -= f.bytes
+	f.bytes, f.dropped = 0, true
+	for i := range f.tracks {
+		f.tracks[i] = track{}
+	}
+	f.order = nil
+}
+
+// End is what became of the fragment, and false while that is not known.
+func (f *Fragment) End() (End, bool) {
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	if f.end == nil {
+		return End{}, false
+	}
+	return *f.end, true
+}

@@ -1,0 +1,166 @@
+package live
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"weir/internal/media"
+)
+
+// Hold is a follower's right to read a fragment. It is safe for concurrent use.
+type Hold struct {
+	fragment *Fragment
+	once     sync.Once
+}
+
+// State is what has come of a fragment. It does not change; the next State has more. It must not be
+// changed, and not be read after Hold.Release.
+type State struct {
+	Tracks []Track // as Head.Tracks
+	// Order is of all blocks, as they came: which track each belongs to, an index into Tracks.
+	Order []uint8
+	// Whole is the fragment as it will be stored, from when all its frames have come; nil before.
+	Whole *media.Fragment
+	// Differs is that of End. What is final does not grow any more.
+	Differs bool
+}
+
+// Track is what has come of a track.
+type Track struct {
+	// Final is the prefix of the stored run that is known already: BaseDecodeTime and the frames,
+	// one for each block. Unless the fragment's end says that it differs it is exactly that.
+	Final   media.Run
+	Samples []media.Sample // all blocks so far
+	Payload []byte         // of Samples, back to back
+}
+
+// final is what was derived from what has come, for all followers once.
+type final struct {
+	mu      sync.Mutex
+	runs    []media.Run // of the tracks
+	whole   bool        // runs are those of the whole fragment
+	differs bool
+}
+
+// Hold begins to read the fragment. It returns nil when that is over, or when too much that has
+// ended is held: the follower then reads from the store. Who holds a fragment also follows its
+// stream, and releases it.
+func (f *Fragment) Hold() *Hold {
+	f.edge.mu.Lock()
+	defer f.edge.mu.Unlock()
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	if f.dropped || f.edge.held > f.edge.o.Held {
+		return nil
+	}
+	f.holds++
+	f.watched = true
+	return &Hold{fragment: f}
+}
+
+// Release ends reading: nothing of a State may be read any more.
+func (h *Hold) Release() {
+	h.once.Do(func() {
+		f := h.fragment
+		f.edge.mu.Lock()
+		defer f.edge.mu.Unlock()
+		f.stream.mu.Lock()
+		defer f.stream.mu.Unlock()
+		f.holds--
+		if f.holds == 0 && f.bytes > 0 {
+			f.drop()
+		}
+	})
+}
+
+// Fragment is the one that is held.
+func (h *Hold) Fragment() *Fragment { return h.fragment }
+
+// State returns what has come so far, and false when the reader is cut off, because the fragment
+// has ended long ago: it goes on with the store and releases what it holds.
+func (h *Hold) State() (State, bool) {
+	f := h.fragment
+	f.final.mu.Lock()
+	defer f.final.mu.Unlock()
+	f.stream.mu.Lock()
+	if f.dropped {
+		f.stream.mu.Unlock()
+		return State{}, false
+	}
+	s := State{Tracks: make([]Track, len(f.tracks)), Order: f.order, Whole: f.whole}
+	for i := range f.tracks {
+		s.Tracks[i].Samples, s.Tracks[i].Payload = f.tracks[i].samples, f.tracks[i].payload
+	}
+	f.stream.mu.Unlock()
+	f.derive(&s)
+	for i := range s.Tracks {
+		s.Tracks[i].Final = f.final.runs[i]
+	}
+	s.Differs = f.final.differs
+	return s, true
+}
+
+// derive brings what is final up to a state. f.final.mu is held.
+func (f *Fragment) derive(s *State) {
+	d := &f.final
+	switch {
+	case d.whole || d.differs:
+	case s.Whole != nil:
+		f.settle(s.Whole)
+	default:
+		for i := range f.Drafts {
+			if samples := s.Tracks[i].Samples; len(samples) > 0 {
+				d.runs[i] = f.Drafts[i].Final(samples)
+			}
+		}
+	}
+}
+
+// settle replaces what is final by all there is, unless that begins differently. f.final.mu is
+// held.
+func (f *Fragment) settle(whole *media.Fragment) {
+	d := &f.final
+	runs := make([]media.Run, len(d.runs))
+	for i := range f.Tracks {
+		for k := range whole.Runs {
+			if whole.Runs[k].Track == f.Tracks[i].Number {
+				runs[i] = whole.Runs[k]
+			}
+		}
+		said, is := &d.runs[i], &runs[i]
+		if n := len(said.Frames); n > 0 && (n > len(is.Frames) ||
+			said.BaseDecodeTime != is.BaseDecodeTime || !slices.Equal(said.Frames, is.Frames[:n])) {
+			d.differs = true
+		}
+	}
+	if !d.differs {
+		d.runs, d.whole = runs, true
+	}
+}
+
+// differs says whether something was said to be final and is not.
+func (f *Fragment) differs() bool {
+	f.final.mu.Lock()
+	defer f.final.mu.Unlock()
+	f.stream.mu.Lock()
+	whole := f.whole
+	f.stream.mu.Unlock()
+	if whole != nil && !f.final.whole && !f.final.differs {
+		f.settle(whole)
+	}
+	return f.final.differs
+}
+
+// Delivered says that a follower has passed on so many blocks of a track, an index into
+// Head.Tracks. The first one to do so tells how long that took from when each had arrived.
+func (h *Hold) Delivered(track, blocks int, now time.Time) {
+	f := h.fragment
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	t := &f.tracks[track]
+	for blocks = min(blocks, len(t.arrived)); t.delivered < blocks; t.delivered++ {
+		f.edge.o.Metrics.latency.Observe(
+			time.Duration(now.UnixNano() - t.arrived[t.delivered]).Seconds())
+	}
+}

@@ -1,0 +1,216 @@
+// Package live is the live edge: the fragments that the process is receiving now, frame by frame,
+// before they are stored. Ingest tells it of a fragment's begin, its frames and its end; followers
+// see what has come so far and then every frame.
+//
+//	live.go      Edge: which fragments a stream is receiving
+//	fragment.go  Fragment: what ingest tells of one
+//	hold.go      Hold: how a follower reads one
+//	metrics.go   what is counted
+//
+// Ingest waits for nobody: telling the edge of a frame takes a lock that is held for some slice
+// headers, and wakes who waits by closing one channel, however many they are. Media is never
+// copied: a follower reads the buffers that ingest fills. It takes a Hold for that; buffers that
+// were held are left to the garbage collector and never used again. Who holds a fragment for long
+// after its end is cut off and reads from the store.
+//
+// What is told is bounded per stream and in all. A fragment beyond the bounds is not shown, and
+// followers find it in the store like any other.
+package live
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Options of an Edge. A zero field means its default.
+type Options struct {
+	PerStream int           // fragments shown of a stream, ended ones included; default 16
+	Fragments int           // shown in all; default 16,384
+	Linger    time.Duration // for how long the end of a fragment is shown; default 5 s
+	// Held bounds the bytes of fragments that have ended and that somebody holds; default 256 MiB.
+	// While there are more, nobody gets a Hold.
+	Held    int64
+	Metrics *Metrics // nil: none
+}
+
+// Edge knows the fragments that are being received. It is safe for concurrent use. A nil one knows
+// nothing.
+type Edge struct {
+	o Options
+
+	mu      sync.Mutex
+	streams map[store.StreamID]*stream
+	shown   int   // fragments in streams
+	held    int64 // bytes of fragments that have ended and are held
+}
+
+// stream is what is shown of a stream. It is in Edge.streams while it has fragments or followers.
+type stream struct {
+	followers int // guarded by Edge.mu and mu: either is enough to read it
+
+	mu        sync.Mutex
+	fragments []*Fragment   // by number
+	changed   chan struct{} // closed at the next change; nil when nobody waits
+}
+
+// New makes an edge.
+func New(o Options) *Edge {
+	def(&o.PerStream, 16)
+	def(&o.Fragments, 16_384)
+	def(&o.Linger, 5*time.Second)
+	def(&o.Held, 256<<20)
+	if o.Metrics == nil {
+		o.Metrics = newMetrics()
+	}
+	return &Edge{o: o, streams: make(map[store.StreamID]*stream)}
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Follower sees the fragments that a stream is receiving. It is safe for concurrent use, and one is
+// enough for any number of readers of a stream. A nil one sees nothing.
+type Follower struct {
+	edge   *Edge
+	id     store.StreamID
+	stream *stream
+	once   sync.Once
+}
+
+// Follow begins to follow a stream. Whoever follows closes the follower.
+func (e *Edge) Follow(id store.StreamID) *Follower {
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.of(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.followers++
+	e.o.Metrics.followers.Inc()
+	return &Follower{edge: e, id: id, stream: s}
+}
+
+// Close ends following. Holds stay.
+func (w *Follower) Close() {
+	if w == nil {
+		return
+	}
+	w.once.Do(func() {
+		e, s := w.edge, w.stream
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.followers--
+		e.o.Metrics.followers.Dec()
+		e.tidy(w.id, s)
+	})
+}
+
+// Fragments returns the fragments that the stream is receiving, and those that have ended a short
+// while ago, by number; and a channel that is closed when there is another one, when one of them
+// has more frames, or when one has ended. Ask again after that. The channel is nil for a nil
+// follower. The end of a fragment is shown to those who follow when it ends.
+//
+// Fragments of several connections overlap, and end in any order.
+func (w *Follower) Fragments() ([]*Fragment, <-chan struct{}) {
+	if w == nil {
+		return nil, nil
+	}
+	s := w.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return slices.Clone(s.fragments), s.changed
+}
+
+// of returns what is shown of a stream. e.mu is held.
+func (e *Edge) of(id store.StreamID) *stream {
+	s := e.streams[id]
+	if s == nil {
+		s = new(stream)
+		e.streams[id] = s
+	}
+	return s
+}
+
+// tidy forgets a stream that nobody needs. e.mu and s.mu are held.
+func (e *Edge) tidy(id store.StreamID, s *stream) {
+	if len(s.fragments) == 0 && s.followers == 0 {
+		delete(e.streams, id)
+	}
+}
+
+// wake tells who waits that something has changed. s.mu is held.
+func (s *stream) wake() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// Begin shows a fragment whose first byte has arrived. It returns nil, which takes what it is told
+// and shows nothing, when e is nil or shows enough already.
+func (e *Edge) Begin(id store.StreamID, h Head) *Fragment {
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.of(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.fragments) >= e.o.PerStream {
+		// what has ended makes room
+		ended := func(f *Fragment) bool { return f.end != nil }
+		if at := slices.IndexFunc(s.fragments, ended); at >= 0 {
+			e.removeLocked(s.fragments[at])
+		}
+	}
+	if e.shown >= e.o.Fragments || len(s.fragments) >= e.o.PerStream {
+		return nil
+	}
+	f := &Fragment{Head: h, edge: e, id: id, stream: s, tracks: make([]track, len(h.Tracks)),
+		final: final{runs: make([]media.Run, len(h.Tracks))}}
+	at, _ := slices.BinarySearchFunc(s.fragments, h.Number,
+		func(f *Fragment, n store.Number) int { return cmp.Compare(f.Number, n) })
+	s.fragments = slices.Insert(s.fragments, at, f)
+	e.shown++
+	s.wake()
+	return f
+}
+
+// remove takes a fragment out whose end was shown for long enough, unless that has been done. Those
+// who hold it are cut off.
+func (e *Edge) remove(f *Fragment) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	e.removeLocked(f)
+	e.tidy(f.id, f.stream)
+}
+
+func (e *Edge) removeLocked(f *Fragment) {
+	at := slices.Index(f.stream.fragments, f)
+	if at < 0 {
+		return
+	}
+	f.stream.fragments = slices.Delete(f.stream.fragments, at, at+1)
+	e.shown--
+	f.drop()
+	e.o.Metrics.cutOff.Add(float64(f.holds))
+}

@@ -1,0 +1,416 @@
+package live
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+const camera = store.StreamID("00000000000000000000000000000001")
+
+// allButLast takes every sample but the newest for final: each lasts a tick.
+type allButLast struct{ track int }
+
+func (d allButLast) Final(samples []media.Sample) media.Run {
+	run := media.Run{Track: d.track, BaseDecodeTime: samples[0].Time}
+	for _, s := range samples[:len(samples)-1] {
+		run.Frames = append(run.Frames, media.Frame{Duration: 1, Size: s.Size})
+	}
+	return run
+}
+
+// producer is ingest's side of a fragment with one track.
+type producer struct {
+	*Fragment
+	samples []media.Sample
+	payload []byte
+}
+
+func begin(e *Edge, n store.Number) *producer {
+	return &producer{Fragment: e.Begin(camera, Head{Number: n,
+		Tracks: []media.Track{{Number: 1, Kind: media.Video}},
+		Drafts: []media.Draft{allButLast{1}}})}
+}
+
+func (p *producer) block(text string) {
+	p.samples = append(p.samples, media.Sample{Time: 7, Size: uint32(len(text))})
+	p.payload = append(p.payload, text...)
+	p.Add(0, p.samples, p.payload, time.Now())
+}
+
+// frames is the run as it is stored, all frames of which last so many ticks.
+func (p *producer) frames(last uint32) *media.Fragment {
+	run := media.Run{Track: 1, BaseDecodeTime: 7}
+	for _, s := range p.samples {
+		run.Frames = append(run.Frames, media.Frame{Duration: last, Size: s.Size})
+	}
+	return &media.Fragment{Tracks: p.Tracks, Runs: []media.Run{run}}
+}
+
+func (p *producer) store() {
+	p.Whole(p.frames(1))
+	p.Stored(store.FragmentInfo{Number: p.Number})
+	p.Release(int64(cap(p.payload)))
+}
+
+func numbers(w *Follower) []store.Number {
+	var out []store.Number
+	fragments, _ := w.Fragments()
+	for _, f := range fragments {
+		out = append(out, f.Number)
+	}
+	return out
+}
+
+// hold is the only fragment of a stream, held.
+func hold(t *testing.T, w *Follower) *Hold {
+	t.Helper()
+	fragments, _ := w.Fragments()
+	if len(fragments) != 1 {
+		t.Fatalf("%d fragments", len(fragments))
+	}
+	h := fragments[0].Hold()
+	if h == nil {
+		t.Fatal("cannot be held")
+	}
+	return h
+}
+
+func state(t *testing.T, h *Hold) State {
+	t.Helper()
+	s, ok := h.State()
+	if !ok {
+		t.Fatal("cut off")
+	}
+	return s
+}
+
+// metrics are registered ones, and a function that returns the value of one.
+func metrics(t *testing.T) (*Metrics, func(name string) float64) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	m, err := NewMetrics(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, func(name string) float64 {
+		t.Helper()
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == name {
+				m := f.GetMetric()[0]
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue() +
+					float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+		t.Fatalf("no metric %s", name)
+		return 0
+	}
+}
+
+func TestDeliveryIsMeasuredOncePerBlock(t *testing.T) {
+	m, read := metrics(t)
+	e := New(Options{Metrics: m})
+	w := e.Follow(camera)
+	defer w.Close()
+	p := begin(e, 1)
+	h := hold(t, w)
+	defer h.Release()
+	p.block("a")
+	p.block("b")
+	p.block("c")
+	for _, blocks := range []int{2, 1, 2, 3, 9} {
+		h.Delivered(0, blocks, time.Now())
+	}
+	if n := read("weir_live_frame_seconds"); n != 3 {
+		t.Errorf("%v deliveries of 3 blocks are measured", n)
+	}
+	p.BrokenOff()
+}
+
+func TestFragmentsOfTwoProducersAreShownByNumber(t *testing.T) {
+	e := New(Options{})
+	w := e.Follow(camera)
+	defer w.Close()
+	first, third, second := begin(e, 1), begin(e, 3), begin(e, 2)
+	if got := numbers(w); !slices.Equal(got, []store.Number{1, 2, 3}) {
+		t.Errorf("shown %v", got)
+	}
+	for _, p := range []*producer{first, second, third} {
+		p.BrokenOff()
+	}
+}
+
+func TestFollowerSeesEachBlockAndWhatIsFinal(t *testing.T) {
+	e := New(Options{})
+	w := e.Follow(camera)
+	defer w.Close()
+	p := begin(e, 1)
+	h := hold(t, w)
+	defer h.Release()
+	for i, text := range []string{"ab", "", "cde"} {
+		_, changed := w.Fragments()
+		p.block(text)
+		<-changed
+		s := state(t, h)
+		if n := len(s.Tracks[0].Samples); n != i+1 || len(s.Order) != i+1 {
+			t.Errorf("%d blocks of %d are shown", n, i+1)
+		}
+		if n := len(s.Tracks[0].Final.Frames); n != i {
+			t.Errorf("%d frames are final of %d blocks", n, i+1)
+		}
+	}
+	if got := state(t, h).Tracks[0].Payload; string(got) != "abcde" {
+		t.Errorf("payload %q", got)
+	}
+	_, changed := w.Fragments()
+	p.Whole(p.frames(1))
+	<-changed
+	if s := state(t, h); len(s.Tracks[0].Final.Frames) != 3 || s.Whole == nil || s.Differs {
+		t.Errorf("of the whole fragment: %+v", s)
+	}
+	_, changed = w.Fragments()
+	p.Stored(store.FragmentInfo{Number: 1, Sequence: 5})
+	<-changed
+	if end, ok := h.Fragment().End(); !ok || !end.Stored || end.Info.Sequence != 5 || end.Differs {
+		t.Errorf("end %+v", end)
+	}
+}
+
+func TestEndTellsThatWhatWasFinalIsNotWhatIsStored(t *testing.T) {
+	e := New(Options{})
+	w := e.Follow(camera)
+	defer w.Close()
+	p := begin(e, 1)
+	h := hold(t, w)
+	defer h.Release()
+	p.block("a")
+	p.block("b")
+	said := state(t, h).Tracks[0].Final.Frames
+	p.Whole(p.frames(2))
+	if s := state(t, h); !s.Differs || !slices.Equal(s.Tracks[0].Final.Frames, said) {
+		t.Errorf("after it was whole: %+v", s)
+	}
+	p.Stored(store.FragmentInfo{Number: 1})
+	if end, _ := h.Fragment().End(); !end.Stored || !end.Differs {
+		t.Errorf("end %+v", end)
+	}
+}
+
+func TestResendIsNotStoredUnderItsNumber(t *testing.T) {
+	e := New(Options{})
+	w := e.Follow(camera)
+	defer w.Close()
+	p := begin(e, 2)
+	p.Stored(store.FragmentInfo{Number: 1})
+	fragments, _ := w.Fragments()
+	if end, ok := fragments[0].End(); !ok || end.Stored {
+		t.Errorf("end %+v", end)
+	}
+}
+
+// TestHeldBuffersAreNotUsedAgain is what keeps a slow reader from seeing another fragment's bytes.
+func TestHeldBuffersAreNotUsedAgain(t *testing.T) {
+	e := New(Options{})
+	w := e.Follow(camera)
+	defer w.Close()
+	p := begin(e, 1)
+	p.block("abc")
+	if !p.Move(0, []byte("abc")) {
+		t.Error("nobody reads, but the buffer may not be used again")
+	}
+	h := hold(t, w)
+	before := state(t, h).Tracks[0].Payload
+	if p.Move(0, []byte("abcdef")) {
+		t.Error("a buffer that is read may be used again")
+	}
+	if got := state(t, h).Tracks[0].Payload; string(got) != "abc" || &got[0] == &before[0] {
+		t.Errorf("payload %q after it has moved", got)
+	}
+	p.BrokenOff()
+	h.Release()
+	if p.Release(10) {
+		t.Error("buffers that were held may be used again")
+	}
+	if unread := begin(e, 2); !unread.Release(10) {
+		t.Error("buffers that nobody held may not be used again")
+	}
+}
+
+func TestEndIsShownForAWhileToThoseWhoFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options{Linger: time.Second})
+		begin(e, 1).store()
+		w := e.Follow(camera)
+		defer w.Close()
+		if got := numbers(w); len(got) > 0 {
+			t.Errorf("%v ended before anybody followed", got)
+		}
+		begin(e, 2).store()
+		time.Sleep(time.Second - 1)
+		if got := numbers(w); !slices.Equal(got, []store.Number{2}) {
+			t.Errorf("shown before its time is over: %v", got)
+		}
+		time.Sleep(2 * time.Nanosecond)
+		if got := numbers(w); len(got) > 0 {
+			t.Errorf("shown after its time is over: %v", got)
+		}
+	})
+}
+
+func TestSlowReaderIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, read := metrics(t)
+		e := New(Options{Linger: time.Second, Metrics: m})
+		w := e.Follow(camera)
+		defer w.Close()
+		p := begin(e, 1)
+		p.block("abc")
+		h := hold(t, w)
+		p.store()
+		if _, ok := h.State(); !ok {
+			t.Error("cut off at once")
+		}
+		time.Sleep(time.Second + 1)
+		if _, ok := h.State(); ok {
+			t.Error("reads on, long after the end")
+		}
+		h.Release()
+		if n := read("weir_live_cut_off_total"); n != 1 || e.held != 0 {
+			t.Errorf("%v cut off, %d bytes held", n, e.held)
+		}
+	})
+}
+
+func TestBoundsHold(t *testing.T) {
+	e := New(Options{PerStream: 2, Fragments: 3, Held: 100})
+	w := e.Follow(camera)
+	defer w.Close()
+	p := begin(e, 1)
+	p.block("abc")
+	slow := hold(t, w)
+	p.Whole(p.frames(1))
+	p.Stored(store.FragmentInfo{Number: 1})
+	p.Release(101)
+	second := begin(e, 2)
+	if second.Hold() != nil {
+		t.Error("held, although too much that has ended is held")
+	}
+	slow.Release()
+	h := second.Hold()
+	if h == nil {
+		t.Fatal("not held, although nothing else is")
+	}
+	h.Release()
+	if begin(e, 3); !slices.Equal(numbers(w), []store.Number{2, 3}) {
+		t.Errorf("what has ended makes no room: %v", numbers(w))
+	}
+	if p := begin(e, 4); p.Fragment != nil {
+		t.Error("a third fragment is shown")
+	}
+	e.Begin("00000000000000000000000000000002", Head{Number: 1})
+	if f := e.Begin("00000000000000000000000000000003", Head{Number: 1}); f != nil {
+		t.Error("a fourth fragment in all is shown")
+	}
+}
+
+func TestNilKnowsNothing(t *testing.T) {
+	var e *Edge
+	p := e.Begin(camera, Head{})
+	if p != nil {
+		t.Fatal("shown by nobody")
+	}
+	p.Add(0, nil, nil, time.Now())
+	p.Whole(nil)
+	p.Stored(store.FragmentInfo{})
+	p.BrokenOff()
+	if !p.Move(0, nil) || !p.Release(1) {
+		t.Error("buffers may not be used again")
+	}
+	w := e.Follow(camera)
+	defer w.Close()
+	if f, changed := w.Fragments(); len(f) > 0 || changed != nil {
+		t.Error("shows something")
+	}
+}
+
+func TestEverythingIsForgotten(t *testing.T) {
+	m, read := metrics(t)
+	e := New(Options{Metrics: m})
+	w := e.Follow(camera)
+	if n := read("weir_live_followers"); n != 1 {
+		t.Errorf("%v followers of one", n)
+	}
+	p := begin(e, 1)
+	w.Close()
+	w.Close()
+	p.store()
+	if len(e.streams) > 0 || e.shown != 0 || e.held != 0 {
+		t.Errorf("%d streams, %d fragments, %d bytes are left", len(e.streams), e.shown, e.held)
+	}
+	if n := read("weir_live_followers"); n != 0 {
+		t.Errorf("%v followers are left", n)
+	}
+}
+
+// TestReadersReadWhileIngestWrites reads what ingest writes meanwhile; the race detector watches.
+func TestReadersReadWhileIngestWrites(t *testing.T) {
+	e := New(Options{})
+	w := e.Follow(camera)
+	defer w.Close()
+	const blocks = 200
+	var want bytes.Buffer
+	for i := range blocks {
+		fmt.Fprintf(&want, "block %d;", i)
+	}
+	p := begin(e, 1)
+	var readers sync.WaitGroup
+	for range 4 {
+		h := hold(t, w)
+		readers.Go(func() {
+			defer h.Release()
+			for {
+				_, changed := w.Fragments()
+				s, ok := h.State()
+				if !ok {
+					t.Error("cut off")
+					return
+				}
+				got := s.Tracks[0].Payload
+				if !bytes.HasPrefix(want.Bytes(), got) {
+					t.Errorf("read %q", got)
+					return
+				}
+				if len(s.Tracks[0].Samples) == blocks {
+					return
+				}
+				<-changed
+			}
+		})
+	}
+	p.payload = make([]byte, 0, 16)
+	for i := range blocks {
+		text := fmt.Sprintf("block %d;", i)
+		if old := p.payload; len(old)+len(text) > cap(old) {
+			p.payload = append(make([]byte, 0, 2*cap(old)+len(text)), old...)
+			if p.Move(0, p.payload) {
+				clear(old[:cap(old)])
+			}
+		}
+		p.block(text)
+	}
+	readers.Wait()
+	p.BrokenOff()
+}
