@@ -8,8 +8,9 @@
 // rules.go, and the tests break a good playlist or segment once for every rule.
 //
 // What is left out, because nothing that Weir serves has it: the meaning of encryption, date
-// ranges, low-latency parts, content steering and variables. Their tags are known, and their
-// attributes are held to their syntax.
+// ranges, content steering and variables. Their tags are known, and their attributes are held to
+// their syntax. Of the second edition's rules for low latency, how soon a part must follow another
+// is left out too: that is the source's matter.
 package conformance
 
 import (

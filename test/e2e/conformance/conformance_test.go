@@ -390,7 +390,7 @@ func goodTSInto(w *transport) { goodTS(w, 900000) }
 // Every mutation trips the rule that it names, and every rule is tripped by a mutation.
 func TestMutationsAreFound(t *testing.T) {
 	tripped := map[Rule]bool{}
-	for _, m := range mutations() {
+	for _, m := range append(mutations(), lowLatencyMutations()...) {
 		tripped[m.rule] = true
 		if f := m.damage(); !f.Has(m.rule) {
 			t.Errorf("%s: %s was not found, but:\n%v", m.name, m.rule, f)
@@ -411,6 +411,7 @@ func TestMutationsAreFound(t *testing.T) {
 func FuzzParsers(f *testing.F) {
 	f.Add([]byte(goodVOD))
 	f.Add([]byte(goodMaster))
+	f.Add([]byte(goodEdge.text()))
 	f.Add(goodInit())
 	f.Add(goodFragment(1, 0).bytes())
 	f.Add(goodTS(newTransport(), 900000))
@@ -418,6 +419,8 @@ func FuzzParsers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, _ := ParseMedia(data)
 		CheckReload(m, m)
+		CheckDelta(goodEdge.media(), m, m)
+		CheckBlocked(Blocked{MSN: 9, Part: 3, Status: 200, Before: m, After: m})
 		CheckDates(m, 0)
 		ParseMaster(data)
 		if got, _ := ParseInit(data); got != nil {

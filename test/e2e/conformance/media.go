@@ -25,6 +25,14 @@ type Media struct {
 	Ended          bool // EXT-X-ENDLIST
 	Segments       []Segment
 
+	// What the second edition adds; parts.go.
+	PartTarget time.Duration  // of EXT-X-PART-INF; 0 without the tag
+	Control    *ServerControl // EXT-X-SERVER-CONTROL; nil without the tag
+	Open       Segment        // what stands after the last segment: parts and their tags
+	Hints      []Hint         // EXT-X-PRELOAD-HINT
+	Reports    []Report       // EXT-X-RENDITION-REPORT
+	Skipped    int64          // of EXT-X-SKIP; the first of Segments comes after so many
+
 	text string
 }
 
@@ -39,6 +47,7 @@ type Segment struct {
 	Duration      time.Duration
 	Date          time.Time // EXT-X-PROGRAM-DATE-TIME; zero when it has none of its own
 	Gap           bool
+	Parts         []Part
 }
 
 // Map names a media initialization section.
@@ -91,6 +100,8 @@ type mediaParser struct {
 	sawStart  bool
 	target    bool
 	lastRange map[string]int64 // end of the last sub-range of a resource
+	hinted    int              // line of the first EXT-X-PRELOAD-HINT; 0: none
+	reported  int              // line of the first EXT-X-RENDITION-REPORT; 0: none
 }
 
 func (p *mediaParser) entry(e *entry) {
@@ -102,11 +113,13 @@ func (p *mediaParser) entry(e *entry) {
 	case e.tag.place == master:
 		p.f.add(MixedPlaylist, line(e.line), "%s in a media playlist", e.name)
 		return
-	case e.tag.place == beforeSegments && len(p.m.Segments) > 0:
+	case e.tag.place == beforeSegments &&
+		(len(p.m.Segments) > 0 || len(p.next.Parts) > 0 || p.m.Skipped > 0):
 		p.f.add(TagOrder, line(e.line), "%s after the first segment", e.name)
 	case e.tag.place == mediaSegment:
 		p.pending = e.name
 	}
+	p.lowLatency(e)
 	switch e.name {
 	case "EXT-X-VERSION":
 		p.m.Version = int(number(e.value))
@@ -137,8 +150,6 @@ func (p *mediaParser) entry(e *entry) {
 	case "EXT-X-GAP":
 		p.next.Gap = true
 		p.need.at(8, e.name)
-	case "EXT-X-SKIP":
-		p.need.at(9, e.name)
 	case "EXT-X-DEFINE":
 		p.need.at(8, e.name)
 	case "EXT-X-KEY":
@@ -208,7 +219,7 @@ func (p *mediaParser) byteRange(e *entry, text string) *Range {
 func (p *mediaParser) segment(e *entry) {
 	s := p.next
 	s.URI = e.value
-	s.Sequence = p.m.MediaSequence + int64(len(p.m.Segments))
+	s.Sequence = p.m.MediaSequence + p.m.Skipped + int64(len(p.m.Segments))
 	s.Discontinuity = p.m.Discontinuity + p.starts
 	if !p.duration {
 		p.f.add(MissingDuration, line(e.line), "no EXTINF before %s", e.value)
@@ -263,6 +274,7 @@ func (p *mediaParser) end() {
 		}
 	}
 	p.need.check(f, p.m.Version)
+	p.endLowLatency()
 }
 
 // versions collects what needs which EXT-X-VERSION (RFC 8216 section 7).

@@ -3,8 +3,11 @@ package conformance
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"slices"
 )
+
+var hashSeed = maphash.MakeSeed()
 
 // Init is a media initialization section of one track.
 type Init struct {
@@ -33,6 +36,14 @@ type Timing struct {
 	Bytes    int64
 
 	firstSize int // bytes of the first sample
+	samples   []sample
+}
+
+// sample is what a packager must not change of a sample.
+type sample struct {
+	decode, duration, offset int64 // ticks
+	sync                     bool
+	hash                     uint64 // of its bytes
 }
 
 // Seconds returns the segment's duration.
@@ -365,6 +376,8 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 		if t.Frames == 0 {
 			t.Key, t.firstSize = sync, int(size)
 		}
+		t.samples = append(t.samples, sample{time, int64(duration), offset, sync,
+			maphash.Bytes(hashSeed, data[position:end])})
 		t.Frames++
 		t.Duration += int64(duration)
 		time += int64(duration)

@@ -60,7 +60,7 @@ func CheckReload(before, after *Media) (f Findings) {
 		}
 		f = append(f, sameSegment(was, &after.Segments[j])...)
 	}
-	return f
+	return append(f, checkParts(before, after)...)
 }
 
 // sameSegment holds two listings of the segment with one media sequence number against one another.
@@ -68,6 +68,9 @@ func sameSegment(was, is *Segment) (f Findings) {
 	where := segmentAt(was.Sequence)
 	if was.URI != is.URI || !was.Range.Same(is.Range) {
 		f.add(SegmentChanged, where, "was %s, is %s", was.URI, is.URI)
+	}
+	if was.Gap != is.Gap {
+		f.add(GapChanged, where, "gap was %v, is %v", was.Gap, is.Gap)
 	}
 	if was.Duration != is.Duration {
 		f.add(DurationChanged, where, "was %v, is %v", was.Duration, is.Duration)

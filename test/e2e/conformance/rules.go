@@ -139,7 +139,7 @@ type Statement struct {
 // Statements lists every rule, in the order of the documents.
 func Statements() []Statement {
 	const rfc, bmff, systems = "RFC 8216 ", "14496-12 ", "13818-1 "
-	return []Statement{
+	return append([]Statement{
 		{Encoding, rfc + "4.1", "UTF-8 without a byte order mark; every line ends"},
 		{ControlCharacter, rfc + "4.1", "no control characters but line ends"},
 		{FirstLine, rfc + "4.3.1.1", "#EXTM3U is the first line"},
@@ -259,5 +259,5 @@ func Statements() []Statement {
 		{ParameterSets, systems + "2.14.1",
 			"parameter sets stand before the first picture of a segment"},
 		{ADTS, "13818-7 6.2", "audio is whole ADTS frames"},
-	}
+	}, lowLatencyStatements()...)
 }

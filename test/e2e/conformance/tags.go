@@ -121,7 +121,7 @@ func tagTable() map[string]tag {
 				"DURATION": allow(float), "PLANNED-DURATION": allow(float),
 				"SCTE35-CMD": allow(hexadecimal), "SCTE35-OUT": allow(hexadecimal),
 				"SCTE35-IN": allow(hexadecimal), "END-ON-NEXT": allow(enumerated, "YES")}},
-		"EXT-X-SKIP": {place: mediaMetadata, form: list,
+		"EXT-X-SKIP": {place: mediaMetadata, form: list, once: true,
 			attributes: map[string]attribute{"SKIPPED-SEGMENTS": need(decimal),
 				"RECENTLY-REMOVED-DATERANGES": allow(quoted)}},
 		"EXT-X-PRELOAD-HINT": {place: mediaMetadata, form: list,
