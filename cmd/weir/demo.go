@@ -59,6 +59,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	serve := serveCmd{
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
 		LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
+		DASHSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
 		mediaFlags: mediaFlags{MediaConnections: api.DefaultMediaConnections,
 			MediaCalls: api.DefaultMediaCalls},

@@ -52,9 +52,10 @@ type serveCmd struct {
 	TLSKey        string `name:"tls-key" group:"Addresses" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
 	MetricsListen string `name:"metrics-listen" group:"Addresses" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
 	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
-	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream, and as many DASH sessions; one more closes the oldest of its kind. 0: no limit."`
-	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and HLS session for its master playlist, for media playlists and for init segments, each; the service has 5. 0: no limit."`
-	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and HLS session, beside what a download needs; the service has 20. 0: no limit."`
+	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
+	DASHSessions  int    `name:"dash-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_DASH_SESSIONS_PER_STREAM" placeholder:"N" help:"DASH sessions of one stream; one more closes the oldest. 0: no limit."`
+	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and session, of HLS or DASH, for its master playlist, for media playlists or the manifest, and for init segments, each; the service has 5. 0: no limit."`
+	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and session, of HLS or DASH, beside what a download needs; the service has 20. 0: no limit."`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
 	mediaFlags    `embed:""`
 	clipFlags     `embed:""`
@@ -102,6 +103,8 @@ func (c *serveCmd) check() error {
 			"over before acknowledgements come", c.SyncInterval, maxSyncInterval)
 	case c.HLSSessions < 0:
 		return fmt.Errorf("--hls-sessions-per-stream %d is negative", c.HLSSessions)
+	case c.DASHSessions < 0:
+		return fmt.Errorf("--dash-sessions-per-stream %d is negative", c.DASHSessions)
 	case c.PlaylistRate < 0:
 		return fmt.Errorf("--hls-playlist-rate %d is negative", c.PlaylistRate)
 	case c.FragmentRate < 0:
@@ -347,8 +350,8 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		return nil, nil, err
 	}
 	limits := playback.DefaultLimits()
-	limits.SessionsPerStream, limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.HLSSessions,
-		c.PlaylistRate, c.FragmentRate
+	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = c.HLSSessions, c.DASHSessions
+	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.PlaylistRate, c.FragmentRate
 	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = c.MediaConnections, c.MediaCalls
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
 		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},

@@ -180,6 +180,8 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--tls-cert", "x.pem"}, exitError, "go together"},
 		{[]string{"--tls-cert", "x.pem", "--tls-key", "x.pem"}, exitError, "weir: hint: "},
 		{[]string{"--hls-sessions-per-stream=-1"}, exitError, "negative"},
+		{[]string{"--dash-sessions-per-stream=-1"}, exitError,
+			"--dash-sessions-per-stream -1 is negative"},
 		{[]string{"--sync-interval=1m"}, exitError, "10s"},
 		{[]string{"--media-connections-per-stream=-1"}, exitError,
 			"--media-connections-per-stream -1 is negative"},
@@ -299,6 +301,7 @@ func TestVersionAndHelp(t *testing.T) {
 		"--account-id", "--tls-cert", "--tls-key", "--metrics-listen",
 		"--log-level", "--hls-sessions-per-stream", "--min-free", "--when-full", "--scrub-rate",
 		"--sync-interval", "WEIR_SYNC_INTERVAL", "WEIR_LISTEN", "WEIR_HLS_SESSIONS_PER_STREAM",
+		"WEIR_DASH_SESSIONS_PER_STREAM",
 		"WEIR_HLS_PLAYLIST_RATE", "WEIR_HLS_FRAGMENT_RATE", "WEIR_CODEC_CHANGES", "Example:",
 		"\nConnections:\n", "WEIR_INGEST_MEMORY", "WEIR_MAX_CONNECTIONS",
 		"WEIR_MAX_CONNECTIONS_PER_ADDRESS"} {

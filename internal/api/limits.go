@@ -93,7 +93,7 @@ const (
 	// Weir: fragments of a clip, 24 hours of three a second; the service has 200 (M-AM GetClip;
 	// --clip-max-fragments). Each takes about 120 bytes while the clip is made.
 	MaxClipFragments = 260_000
-	// CLI18: HLS sessions; the sixth closes the oldest
+	// CLI18: HLS sessions, and as many DASH sessions; the sixth closes the oldest of its kind
 	MaxSessionsPerStream = 5
 	// QUOTA: GetHLSStreamingSessionURL per stream
 	MaxSessionURLsPerSecond = 25

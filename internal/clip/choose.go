@@ -222,9 +222,6 @@ func (c *choice) limit(l Limits) {
 func (c *choice) settle() error {
 	for _, t := range c.tracks {
 		_, err := media.CodecString(t.Track)
-		if t.Track.CodecID == media.CodecACM {
-			_, err = media.G711Of(t.Track)
-		}
 		number := t.Track.Number
 		switch {
 		case errors.Is(err, media.ErrUnsupportedCodec):

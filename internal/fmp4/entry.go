@@ -14,9 +14,12 @@ type entry struct {
 func newEntry(t *media.Track) (*entry, error) {
 	e := &entry{codec: t.CodecID, private: t.CodecPrivate}
 	var err error
-	if t.Kind == media.Video {
+	switch {
+	case t.CodecID == media.CodecACM:
+		e.g711, err = media.G711Of(t)
+	case t.Kind == media.Video:
 		e.sps, err = media.SPSOf(t)
-	} else {
+	default:
 		e.aac, err = media.AACOf(t)
 	}
 	if err != nil {
@@ -95,11 +98,7 @@ func (w *builder) soundEntry(channels int, rate uint32) {
 // (QuickTime File Format, "Sound sample descriptions", version 0), and whose size is that of what
 // comes out.
 func (w *builder) law(c *media.G711Config) {
-	name := "alaw"
-	if c.MuLaw {
-		name = "ulaw"
-	}
-	w.box(name, func() { w.soundEntry(c.Channels, uint32(c.SampleRate)<<16) })
+	w.box(c.CodecString(), func() { w.soundEntry(c.Channels, uint32(c.SampleRate)<<16) })
 }
 
 // esDescriptor is an ES_Descriptor for AAC (ISO/IEC 14496-1 clause 7.2.6.5), built from the inside

@@ -104,7 +104,8 @@ func TestInitSegmentErrors(t *testing.T) {
 			CodecPrivate: []byte{0, 0, 0, 1, 0x67}}, media.ErrInvalidCodecPrivate},
 		{media.Track{Number: 4, Kind: media.Video, CodecID: "V_VP8"}, media.ErrUnsupportedCodec},
 		{media.Track{Number: 4, Kind: media.Audio, CodecID: "A_MS/ACM", CodecPrivate: []byte{7}},
-			media.ErrUnsupportedCodec},
+			media.ErrInvalidCodecPrivate},
+		{media.Track{Number: 4, Kind: media.Audio, CodecID: "A_OPUS"}, media.ErrUnsupportedCodec},
 		{media.Track{Number: 4, Kind: 17, CodecID: "S_TEXT/UTF8"}, media.ErrUnsupportedCodec},
 	} {
 		if _, err := InitSegment(&c.track); !errors.Is(err, c.want) ||

@@ -23,7 +23,7 @@ const trackID = 1
 //	│     ├ vmhd | smhd
 //	│     ├ dinf / dref / url   the media is in this file
 //	│     └ stbl
-//	│       ├ stsd            avc1 + avcC | hvc1 + hvcC | mp4a + esds   (entry.go)
+//	│       ├ stsd            avc1 + avcC | hvc1 + hvcC | mp4a + esds | alaw | ulaw
 //	│       └ stts stsc stsz stco   empty
 //	└ mvex
 //	  └ trex                  no defaults: each fragment has its own

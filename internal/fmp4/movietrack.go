@@ -51,16 +51,13 @@ func (m *Movie) newTrack(of MovieTrack) (*movieTrack, error) {
 	}
 	t.scale = t.clock
 	var err error
-	if of.Track.CodecID == media.CodecACM {
-		t.e = &entry{codec: of.Track.CodecID}
-		if t.e.g711, err = media.G711Of(of.Track); err != nil {
-			return nil, err
-		}
-		t.scale, t.sample, t.advance = int64(t.e.g711.SampleRate), int64(t.e.g711.Channels), 0
-	} else if t.e, err = newEntry(of.Track); err != nil {
+	if t.e, err = newEntry(of.Track); err != nil {
 		return nil, err
 	}
-	if of.Track.Kind == media.Audio {
+	if c := t.e.g711; c != nil {
+		t.scale, t.sample, t.advance = int64(c.SampleRate), int64(c.Channels), 0
+	}
+	if of.Track.Kind == media.Audio && t.sample == 0 {
 		t.sound = media.SilenceOf(of.Track)
 	}
 	for _, c := range []*column{&t.durations.column, &t.compositions.column, &t.sizes, &t.sync,

@@ -25,15 +25,22 @@ func Packaged(t *Track) bool {
 	return false
 }
 
-// CodecString returns the RFC 6381 name of a track that can be packaged: avc1.PPCCLL, the
-// lower-case hex of avcC bytes 1 to 3; hvc1.… as HEVCConfig.CodecString; mp4a.40.N with the object
-// type. Errors are ErrMissingCodecPrivate, ErrInvalidCodecPrivate and ErrUnsupportedCodec; it
-// returns none for a track that InitSegment of package fmp4 can describe.
+// CodecString returns the RFC 6381 name of a track that MP4 can carry: avc1.PPCCLL, the lower-case
+// hex of avcC bytes 1 to 3; hvc1.… as HEVCConfig.CodecString; mp4a.40.N with the object type; alaw
+// or ulaw, the sample entry of G.711 (MP4RA, "Codecs"). Errors are ErrMissingCodecPrivate,
+// ErrInvalidCodecPrivate and ErrUnsupportedCodec; it returns none for a track that InitSegment of
+// package fmp4 can describe.
 func CodecString(t *Track) (string, error) {
-	if !Packaged(t) {
+	if t.CodecID != CodecACM && !Packaged(t) {
 		return "", unsupported(t)
 	}
 	switch t.CodecID {
+	case CodecACM:
+		c, err := G711Of(t)
+		if err != nil {
+			return "", err
+		}
+		return c.CodecString(), nil
 	case CodecAVC:
 		c, err := avcConfig(t)
 		if err != nil {

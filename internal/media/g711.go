@@ -30,6 +30,14 @@ func (c *G711Config) Silence() byte {
 	return 0xd5
 }
 
+// CodecString returns the RFC 6381 name of such audio in MP4, which is its sample entry's.
+func (c *G711Config) CodecString() string {
+	if c.MuLaw {
+		return "ulaw"
+	}
+	return "alaw"
+}
+
 // G711Of parses the codec private data of a G.711 track. Errors are ErrMissingCodecPrivate,
 // ErrInvalidCodecPrivate, and ErrUnsupportedCodec for other codecs of A_MS/ACM too.
 func G711Of(t *Track) (*G711Config, error) {

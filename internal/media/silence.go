@@ -1,23 +1,29 @@
 package media
 
+import "bytes"
+
 // aacElements is the syntactic elements of each channelConfiguration (ISO/IEC 14496-3 table 1.19):
 // s for a single channel, c for a pair, l for low frequencies. Of others the config or a program
 // config element tells.
 var aacElements = [16]string{1: "s", 2: "c", 3: "sc", 4: "scs", 5: "scc", 6: "sccl", 7: "scccl",
 	11: "sccsl", 12: "scccl"}
 
-// Silence is an AAC frame in which nothing sounds.
+// Silence is a frame in which nothing sounds.
 type Silence struct {
-	Frame    []byte // a raw_data_block
+	Frame    []byte // AAC: a raw_data_block; G.711: 20 ms of samples
 	Duration int64  // ticks of the track's timescale that it lasts
 }
 
 // SilenceOf makes a silent frame of a track's own configuration: a raw_data_block (14496-3 clause
 // 4.4.2.1) whose channels have no scale factor bands, and so no spectrum. Where SBR or PS are
 // signalled the decoder finds none in the frame and brings the core coder's silence to the output
-// rate (clause 4.6.18.2.6). nil when there is none: the track is not AAC, its channels are told by
-// a program config element, or a frame is not a whole number of ticks.
+// rate (clause 4.6.18.2.6). Of G.711 it is the byte for nothing. nil when there is none: the track
+// is neither, AAC's channels are told by a program config element, or a frame is not a whole number
+// of ticks.
 func SilenceOf(t *Track) *Silence {
+	if t.CodecID == CodecACM {
+		return lawSilence(t)
+	}
 	c, err := AACOf(t)
 	if t.CodecID != CodecAAC || err != nil || c.ChannelConfig >= len(aacElements) ||
 		aacElements[c.ChannelConfig] == "" {
@@ -55,6 +61,16 @@ func SilenceOf(t *Track) *Silence {
 	}
 	w.put(7, 3) // ID_END
 	return &Silence{Frame: w.data, Duration: length / int64(c.SampleRate)}
+}
+
+func lawSilence(t *Track) *Silence {
+	const perSecond = 50
+	c, err := G711Of(t)
+	if err != nil || t.Timescale == 0 || t.Timescale%perSecond != 0 || c.SampleRate%perSecond != 0 {
+		return nil
+	}
+	return &Silence{Frame: bytes.Repeat([]byte{c.Silence()}, c.SampleRate/perSecond*c.Channels),
+		Duration: int64(t.Timescale / perSecond)}
 }
 
 // silenceWriter writes bits, most significant first; the last byte is filled with zeros.

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bytes"
 	"encoding/hex"
 	"testing"
 )
@@ -33,6 +34,19 @@ func TestSilence(t *testing.T) {
 		}
 		if got := hex.EncodeToString(s.Frame); got != c.frame || s.Duration != c.duration {
 			t.Errorf("%s: %s, %d ticks; want %s, %d", c.name, got, s.Duration, c.frame, c.duration)
+		}
+	}
+	for private, want := range map[string]byte{
+		"06000200401f0000803e0000020008000000": 0xd5, "07000200401f0000803e0000020008000000": 0xff,
+	} {
+		law := &Track{Kind: Audio, CodecID: CodecACM, CodecPrivate: unhex(private), Timescale: 8000}
+		if s := SilenceOf(law); s == nil || s.Duration != 160 ||
+			!bytes.Equal(s.Frame, bytes.Repeat([]byte{want}, 320)) {
+			t.Errorf("G.711: %+v, want 160 samples of two channels of %x", s, want)
+		}
+		law.Timescale = 8001
+		if s := SilenceOf(law); s != nil {
+			t.Errorf("G.711 on a clock of no whole ticks: %+v", s)
 		}
 	}
 	if SilenceOf(&Track{Kind: Audio, CodecID: "A_OPUS", Timescale: 48000}) != nil {

@@ -13,9 +13,9 @@ import (
 // promises.
 var ErrInvalidFrame = errors.New("invalid media frame")
 
-// Check says whether a track can be carried. Errors are those of media.CodecString; AAC that has no
-// ADTS header (960 samples a frame, a sampling rate outside of the table, channels told by a
-// program config element) is media.ErrUnsupportedCodec.
+// Check says whether a track can be carried. Errors are those of media.CodecString; G.711 and AAC
+// that has no ADTS header (960 samples a frame, a sampling rate outside of the table, channels told
+// by a program config element) are media.ErrUnsupportedCodec.
 func Check(t *media.Track) error {
 	_, err := newCoder(t)
 	return err
@@ -92,6 +92,9 @@ func newCoder(t *media.Track) (*coder, error) {
 		profile, channels := byte(config.CoreObjectType-1), byte(config.ChannelConfig)
 		c.adts = [7]byte{0xff, 0xf1, profile<<6 | byte(rate)<<2 | channels>>2, channels << 6, 0,
 			0x1f, 0xfc}
+	default:
+		return nil, fmt.Errorf("track %d: codec %s: %w", t.Number, t.CodecID,
+			media.ErrUnsupportedCodec)
 	}
 	for _, s := range sets {
 		c.sets = append(append(c.sets, startCode[:]...), s...)

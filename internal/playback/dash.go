@@ -75,15 +75,10 @@ func (s *Service) represent(ctx context.Context, o *request, v *view, generation
 		r := &manifest.Representation{ID: t.Number, Video: t.Kind == media.Video,
 			Timescale: int64(t.Timescale), Bandwidth: o.p.rates[i], FrameRate: o.p.frameRate}
 		if r.Codecs, err = media.CodecString(t); err != nil {
-			return d, checkCodec(t)
+			return d, o.p.format.check(t)
 		}
 		if !r.Video {
-			if config, err := media.AACOf(t); err == nil {
-				r.SamplingRate, r.ChannelConfig = config.OutputRate, config.ChannelConfig
-				if config.PS && r.ChannelConfig == 1 {
-					r.ChannelConfig = 2 // parametric stereo makes two channels of one
-				}
-			}
+			describeSound(r, t)
 		} else if sps, err := media.SPSOf(t); err == nil {
 			r.Width, r.Height = sps.Width, sps.Height
 			r.SARWidth, r.SARHeight = sps.SARWidth, sps.SARHeight
@@ -93,6 +88,21 @@ func (s *Service) represent(ctx context.Context, o *request, v *view, generation
 		d[i] = r
 	}
 	return d, nil
+}
+
+// describeSound fills in sampling rate and channels.
+func describeSound(r *manifest.Representation, t *media.Track) {
+	if config, err := media.AACOf(t); err == nil {
+		r.SamplingRate, r.ChannelConfig = config.OutputRate, config.ChannelConfig
+		if config.PS && r.ChannelConfig == 1 {
+			r.ChannelConfig = 2 // parametric stereo makes two channels of one
+		}
+	} else if config, err := media.G711Of(t); err == nil {
+		r.SamplingRate = config.SampleRate
+		if config.Channels <= 2 { // 1 and 2 are mono and stereo in every list of configurations
+			r.ChannelConfig = config.Channels
+		}
+	}
 }
 
 // presentationDelay is how far behind live players stay, in target durations: as with HLS.

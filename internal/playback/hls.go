@@ -74,7 +74,7 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 		CreatedMillis: now.UnixMilli(), ExpiresMillis: now.Add(expires).UnixMilli(),
 		Parameters: p.encode(), Checkpoint: first.Encode(len(p.tracks)),
 	}
-	closed, err := s.store.OpenSession(ctx, session, s.limits.SessionsPerStream)
+	closed, err := s.store.OpenSession(ctx, session, s.limits.sessions(p.format))
 	if err != nil {
 		return "", storeError("register session", err)
 	}
@@ -228,7 +228,7 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	codecs := make([]string, len(tracks))
 	for i := range tracks {
 		if codecs[i], err = media.CodecString(&tracks[i]); err != nil {
-			return nil, checkCodec(&tracks[i])
+			return nil, o.p.format.check(&tracks[i])
 		}
 	}
 	m.Codecs = strings.Join(codecs, ",")

@@ -68,6 +68,14 @@ func (p *parameters) kind() uint8 {
 	return 0
 }
 
+// sessions is how many sessions of a format's kind a stream may have.
+func (l *Limits) sessions(f format) int {
+	if f == dashFragmentedMP4 {
+		return l.DASHSessionsPerStream
+	}
+	return l.HLSSessionsPerStream
+}
+
 func (p *parameters) rules() *timeline.Rules {
 	return &timeline.Rules{Mode: p.mode, Selector: p.selector, Discontinuity: p.discontinuity,
 		Tolerance: api.DiscontinuityTolerance.Microseconds(), Max: p.max,

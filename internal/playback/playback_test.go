@@ -855,7 +855,7 @@ func TestConcurrentReaders(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	r := newRig(t, videoTrack())
 	limits := patient()
-	limits.SessionsPerStream, limits.SessionURLsPerSecond, limits.CacheBytes = 0, 0, 100_000
+	limits.HLSSessionsPerStream, limits.SessionURLsPerSecond, limits.CacheBytes = 0, 0, 100_000
 	r.service = New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits,
 		Clock: r.store.clock})
 	for range 10 {

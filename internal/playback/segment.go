@@ -165,7 +165,8 @@ func (s *Service) opens(ctx context.Context, o *request, info *store.FragmentInf
 	if err != nil {
 		return false, err
 	}
-	same := classes{service: s, stream: o.stream.ID, switching: o.p.switching, reference: reference}
+	same := classes{service: s, stream: o.stream.ID, format: o.p.format, switching: o.p.switching,
+		reference: reference}
 	c, err := same.of(ctx, info.TrackSet)
 	return err == nil && c.ok, err
 }

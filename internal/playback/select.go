@@ -51,7 +51,7 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 	now time.Time) (*selection, error) {
 	want := p.max
 	sel := &selection{}
-	same := classes{service: s, stream: stream.ID, switching: p.switching}
+	same := classes{service: s, stream: stream.ID, format: p.format, switching: p.switching}
 	seen := make(map[int64]bool) // producer timestamps
 	var after store.Number
 	for looked, limit := 0, 2*want+timeline.History; (len(sel.fragments) < want ||
@@ -114,7 +114,7 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 func (s *Service) selectRange(ctx context.Context, stream *store.Stream, p *parameters,
 	want int) (*selection, error) {
 	sel := &selection{}
-	same := classes{service: s, stream: stream.ID, switching: p.switching}
+	same := classes{service: s, stream: stream.ID, format: p.format, switching: p.switching}
 	seen := make(map[int64]int) // producer timestamp → index in sel.fragments
 	q := store.Query{Range: p.span(), Order: store.ByNumber, Limit: min(listPage, want)}
 	for len(sel.fragments) < want {
@@ -269,11 +269,11 @@ func (sel *selection) settle(f format) error {
 	sel.tracks = slices.DeleteFunc(sel.tracks, func(t media.Track) bool {
 		return !sel.has(t.Number) &&
 			!(t.Kind == media.Audio && sel.has(sel.tracks[0].Number) &&
-				media.SilenceOf(&t) != nil &&
+				media.SilenceOf(&t) != nil && f.check(&t) == nil &&
 				(f != hlsMPEGTS || mpegts.Check(&t) == nil))
 	})
 	for i := range sel.tracks {
-		if err := checkCodec(&sel.tracks[i]); err != nil {
+		if err := f.check(&sel.tracks[i]); err != nil {
 			return err
 		}
 	}
@@ -287,14 +287,20 @@ func (sel *selection) has(track int) bool {
 	})
 }
 
-// checkCodec says whether a track can be played, in the service's words where they are known
-// (docs/reference/service.md, "Session inputs").
-func checkCodec(t *media.Track) error {
+// check says whether a track can be played, in the service's words where they are known
+// (docs/reference/service.md, "Session inputs"). G.711 is for DASH, as at the service: no player of
+// HLS knows it.
+func (f format) check(t *media.Track) error {
 	_, err := media.CodecString(t)
-	switch {
-	case err == nil && t.Timescale > 0:
+	switch law := t.CodecID == media.CodecACM; {
+	case err == nil && t.Timescale > 0 && (!law || f == dashFragmentedMP4):
 		return nil
-	case errors.Is(err, media.ErrUnsupportedCodec):
+	case f == dashFragmentedMP4 && errors.Is(err, media.ErrUnsupportedCodec):
+		return api.Errorf(api.UnsupportedStreamMediaTypeException,
+			"The codec %s of track %d is not supported for DASH playback; supported are %s, %s, "+
+				"%s, and G.711 as %s.", t.CodecID, t.Number, media.CodecAVC, media.CodecHEVC,
+			media.CodecAAC, media.CodecACM)
+	case f != dashFragmentedMP4 && (law || errors.Is(err, media.ErrUnsupportedCodec)):
 		return api.Errorf(api.UnsupportedStreamMediaTypeException,
 			"The codec %s of track %d is not supported for HLS playback; supported are %s, %s "+
 				"and %s.",
@@ -364,6 +370,7 @@ func (c *class) equal(o *class) bool {
 type classes struct {
 	service   *Service
 	stream    store.StreamID
+	format    format        // what the session delivers
 	switching bool          // other codec private data is as good
 	reference []media.Track // the session's tracks
 	known     map[int64]*class
@@ -377,7 +384,7 @@ func (c *classes) of(ctx context.Context, set int64) (*class, error) {
 	if err != nil {
 		return nil, storeError("read tracks", err)
 	}
-	k := classify(c.reference, tracks, c.switching)
+	k := c.classify(tracks)
 	k.set = set
 	if c.known == nil || len(c.known) >= 1024 { // a producer may invent a set per fragment
 		c.known = make(map[int64]*class)
@@ -389,10 +396,10 @@ func (c *classes) of(ctx context.Context, set int64) (*class, error) {
 // classify takes the first video and the first audio track of a set, as far as the reference has
 // them. They can be shown when they have the reference's numbers and codecs, and its codec private
 // data too, or, with switching, another that can be decoded.
-func classify(reference, set []media.Track, switching bool) *class {
+func (c *classes) classify(set []media.Track) *class {
 	k := &class{ok: true}
-	for i := range reference {
-		a := &reference[i]
+	for i := range c.reference {
+		a := &c.reference[i]
 		j := slices.IndexFunc(set, func(t media.Track) bool { return t.Kind == a.Kind })
 		if j < 0 || a.Number != set[j].Number || a.CodecID != set[j].CodecID {
 			return &class{}
@@ -402,7 +409,7 @@ func classify(reference, set []media.Track, switching bool) *class {
 		if a.Timescale == b.Timescale && bytes.Equal(a.CodecPrivate, b.CodecPrivate) {
 			continue
 		}
-		if !switching || checkCodec(b) != nil {
+		if !c.switching || c.format.check(b) != nil {
 			return &class{}
 		}
 	}

@@ -51,8 +51,10 @@ type Tokens interface {
 
 // Limits bound what playback allows and keeps.
 type Limits struct {
-	SessionsPerStream    int // open sessions of a stream; one more closes the oldest; 0: no limit
-	SessionURLsPerSecond int // OpenHLS calls per stream and second; 0: no limit
+	// open sessions of a stream, of each kind; one more closes the oldest; 0: no limit
+	HLSSessionsPerStream  int
+	DASHSessionsPerStream int
+	SessionURLsPerSecond  int // calls of OpenHLS, of OpenDASH, per stream and second; 0: no limit
 	// requests for a master playlist, media playlists, init segments: each, per session and second;
 	// 0: no limit
 	PlaylistsPerSecond int
@@ -67,11 +69,12 @@ type Limits struct {
 // requests (api/limits.go tells why), and 64 MB of cache.
 func DefaultLimits() Limits {
 	return Limits{
-		SessionsPerStream:    api.MaxSessionsPerStream,
-		SessionURLsPerSecond: api.MaxSessionURLsPerSecond,
-		PlaylistsPerSecond:   api.DefaultPlaylistRate,
-		FragmentsPerSecond:   api.DefaultFragmentRate,
-		CacheBytes:           64 << 20,
+		HLSSessionsPerStream:  api.MaxSessionsPerStream,
+		DASHSessionsPerStream: api.MaxSessionsPerStream,
+		SessionURLsPerSecond:  api.MaxSessionURLsPerSecond,
+		PlaylistsPerSecond:    api.DefaultPlaylistRate,
+		FragmentsPerSecond:    api.DefaultFragmentRate,
+		CacheBytes:            64 << 20,
 
 		MediaConnectionsPerStream: api.DefaultMediaConnections,
 		MediaCallsPerSecond:       api.DefaultMediaCalls,

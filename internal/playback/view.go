@@ -145,7 +145,8 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 			state, nil, [timeline.MaxTracks]trackText{}
 		v.whole, v.described = nil, nil
 		v.rules.Opened = o.session.CreatedMillis
-		v.same = classes{service: s, stream: o.stream.ID, switching: o.p.switching}
+		v.same = classes{service: s, stream: o.stream.ID, format: o.p.format,
+			switching: o.p.switching}
 	}
 	if err := s.follow(ctx, o, v, lossy); err != nil {
 		return err

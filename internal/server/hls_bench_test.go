@@ -176,7 +176,7 @@ func BenchmarkOpenSession(b *testing.B) {
 				_, err := service.OpenHLS(b.Context(), x.stream, in)
 				fatal(b, err)
 			}
-			for range past + limits.SessionsPerStream {
+			for range past + limits.HLSSessionsPerStream {
 				open()
 			}
 			start := cpuTime(b)

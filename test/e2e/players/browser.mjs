@@ -40,7 +40,8 @@ async function play(request) {
         const length = numbers.length ? (numbers.at(-1) - numbers[0] + 1) / rate : video.currentTime - from;
         if (!late && !s.ended && s.errors.length === 0 && !(seconds && length >= seconds)) return;
         clearInterval(timer);
-        const failure = late ? `no end: at ${video.currentTime} s of ${video.duration}, ready state ${video.readyState}` : '';
+        const buffered = [...Array(video.buffered.length).keys()].map((i) => `${video.buffered.start(i)}-${video.buffered.end(i)}`);
+        const failure = late ? `no end: at ${video.currentTime} s of ${video.duration}, ready state ${video.readyState}, buffered ${buffered}` : '';
         findMissing(rate).then(() => resolve(failure));
       }, 100);
     }), request);
