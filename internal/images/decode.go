@@ -19,20 +19,34 @@ import (
 // imageVersion is part of what images are known by: another one makes all of them anew.
 const imageVersion = 1
 
+// request is what all images of a call have in common.
+type request struct {
+	*Service
+	stream *store.Stream
+	spec   still.Spec
+	album  *still.Album
+}
+
+// request opens the stream's album, which the caller closes. It comes before all that asks the
+// store: a stream that is deleted then leaves no images (still.Album).
+func (s *Service) request(stream *store.Stream, spec still.Spec) *request {
+	return &request{s, stream, spec, s.cache.Album(string(stream.ID))}
+}
+
 // develop makes the images of the shots, or finds them in the cache. What has no image then has
 // failed, unless there is an error: that of ctx, of the decoder, or of the cache.
-func (s *Service) develop(ctx context.Context, stream *store.Stream, spec still.Spec,
-	shots []shot, enter func(context.Context) (func(), error)) error {
+func (r *request) develop(ctx context.Context, shots []shot,
+	enter func(context.Context) (func(), error)) error {
 	for i := range shots {
 		if len(shots[i].chain) > 0 {
-			shots[i].key = imageKey(stream, spec, shots[i].chain)
+			shots[i].key = r.key(shots[i].chain)
 		}
 	}
-	rolls := s.undeveloped(stream, shots)
+	rolls := r.undeveloped(shots)
 	if len(rolls) == 0 {
 		return nil
 	}
-	if err := s.decoder.Available(); err != nil {
+	if err := r.decoder.Available(); err != nil {
 		return err
 	}
 	leave, err := enter(ctx)
@@ -40,16 +54,16 @@ func (s *Service) develop(ctx context.Context, stream *store.Stream, spec still.
 		return err
 	}
 	defer leave()
-	for _, r := range s.undeveloped(stream, shots) { // others may have made them meanwhile
-		if err := s.expose(ctx, stream, spec, r); err != nil {
+	for _, film := range r.undeveloped(shots) { // others may have made them meanwhile
+		if err := r.expose(ctx, film); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// imageKey is what an image is made of.
-func imageKey(stream *store.Stream, spec still.Spec, chain []piece) still.Key {
+// key is what an image is made of.
+func (r *request) key(chain []piece) still.Key {
 	b := []byte{imageVersion}
 	for _, p := range chain {
 		b = binary.AppendUvarint(b, uint64(p.info.Number))
@@ -58,8 +72,8 @@ func imageKey(stream *store.Stream, spec still.Spec, chain []piece) still.Key {
 		b = binary.AppendUvarint(b, uint64(p.to))
 	}
 	track := chain[0].track
-	return still.MakeKey(b, []byte(stream.ID), []byte(track.CodecID), track.CodecPrivate,
-		fmt.Appendf(nil, "%t %d %d %d", spec.PNG, spec.Quality, spec.Width, spec.Height))
+	return still.MakeKey(b, []byte(r.stream.ID), []byte(track.CodecID), track.CodecPrivate,
+		fmt.Appendf(nil, "%t %d %d %d", r.spec.PNG, r.spec.Quality, r.spec.Width, r.spec.Height))
 }
 
 // scene is frames that are decoded together, for one or more shots.
@@ -72,14 +86,14 @@ type scene struct {
 type roll []scene
 
 // undeveloped finds images in the cache, and returns what must be decoded for the rest.
-func (s *Service) undeveloped(stream *store.Stream, shots []shot) (rolls []roll) {
+func (r *request) undeveloped(shots []shot) (rolls []roll) {
 	var last *shot
 	for i := range shots {
 		sh := &shots[i]
 		if sh.done() {
 			continue
 		}
-		if sh.image = s.cache.Get(string(stream.ID), sh.key); sh.image != nil {
+		if sh.image = r.album.Get(sh.key); sh.image != nil {
 			continue
 		}
 		first := sh.chain[0]
@@ -87,15 +101,15 @@ func (s *Service) undeveloped(stream *store.Stream, shots []shot) (rolls []roll)
 		case last == nil || !sameDecoder(last.chain[0].track, first.track):
 			rolls = append(rolls, roll{{sh.chain, []*shot{sh}}})
 		case last.chain[0].pictures == first.pictures && last.chain[0].from == first.from:
-			r := rolls[len(rolls)-1]
-			t := &r[len(r)-1]
+			last := rolls[len(rolls)-1]
+			t := &last[len(last)-1]
 			t.shots = append(t.shots, sh)
 			if countFrames(sh.chain) > countFrames(t.chain) {
 				t.chain = sh.chain
 			}
 		default:
-			r := &rolls[len(rolls)-1]
-			*r = append(*r, scene{sh.chain, []*shot{sh}})
+			current := &rolls[len(rolls)-1]
+			*current = append(*current, scene{sh.chain, []*shot{sh}})
 		}
 		last = sh
 	}
@@ -115,16 +129,16 @@ func countFrames(chain []piece) (n int) {
 
 // expose makes the images of a roll, in one process. When that stops at something bad, each that is
 // missing then gets a process of its own, so that it fails alone.
-func (s *Service) expose(ctx context.Context, stream *store.Stream, spec still.Spec, r roll) error {
-	if err := s.process(ctx, stream, spec, r); err == nil || !mediaFault(err) {
+func (r *request) expose(ctx context.Context, film roll) error {
+	if err := r.process(ctx, film); err == nil || !mediaFault(err) {
 		return err
 	}
-	for i := range r {
-		for _, sh := range r[i].shots {
+	for i := range film {
+		for _, sh := range film[i].shots {
 			if sh.done() {
 				continue
 			}
-			err := s.process(ctx, stream, spec, roll{{sh.chain, []*shot{sh}}})
+			err := r.process(ctx, roll{{sh.chain, []*shot{sh}}})
 			switch {
 			case ctx.Err() != nil:
 				return context.Cause(ctx)
@@ -132,8 +146,8 @@ func (s *Service) expose(ctx context.Context, stream *store.Stream, spec still.S
 				sh.failed = api.ImageNoMedia
 			case err != nil && mediaFault(err):
 				sh.failed = api.ImageMediaError
-				s.log.Debug("image cannot be made", "stream", stream.Name, "fragment",
-					stream.FormatNumber(sh.chain[len(sh.chain)-1].info.Number), "error", err)
+				r.log.Debug("image cannot be made", "stream", r.stream.Name, "fragment",
+					r.stream.FormatNumber(sh.chain[len(sh.chain)-1].info.Number), "error", err)
 			case err != nil:
 				return err
 			}
@@ -149,9 +163,8 @@ func mediaFault(err error) bool {
 }
 
 // process runs one process.
-func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.Spec,
-	r roll) error {
-	track := *r[0].chain[0].track
+func (r *request) process(ctx context.Context, film roll) error {
+	track := *film[0].chain[0].track
 	codec, err := codecOf(&track)
 	if err != nil {
 		return err
@@ -161,17 +174,17 @@ func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.
 	if err != nil {
 		return fmt.Errorf("%w: %w", still.ErrMedia, err)
 	}
-	job := &still.Job{Spec: spec, Codec: codec}
+	job := &still.Job{Spec: r.spec, Codec: codec}
 	wanted := map[int][]*shot{} // by frame
-	scripts := make([]script, len(r))
-	for i := range r {
+	scripts := make([]script, len(film))
+	for i := range film {
 		if i > 0 {
 			scripts[i].start = scripts[i-1].end
 		}
-		first := r[i].chain[0]
+		first := film[i].chain[0]
 		job.Open = job.Open || first.frames[first.from].Marks&media.Open != 0
-		scripts[i].arrange(r[i].chain)
-		for _, sh := range r[i].shots {
+		scripts[i].arrange(film[i].chain)
+		for _, sh := range film[i].shots {
 			frame := scripts[i].shown[countFrames(sh.chain)-1]
 			if wanted[frame] == nil {
 				job.Frames = append(job.Frames, frame)
@@ -184,8 +197,8 @@ func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.
 		if _, err := w.Write(init); err != nil {
 			return err
 		}
-		for i := range r {
-			if err := s.feed(ctx, w, stream, &track, r[i].chain, &scripts[i]); err != nil {
+		for i := range film {
+			if err := r.feed(ctx, w, &track, film[i].chain, &scripts[i]); err != nil {
 				return err
 			}
 		}
@@ -193,13 +206,13 @@ func (s *Service) process(ctx context.Context, stream *store.Stream, spec still.
 	}
 	job.Made = func(frame int, data []byte) error {
 		for _, sh := range wanted[frame] {
-			if sh.image, err = s.cache.Put(string(stream.ID), sh.key, data); err != nil {
+			if sh.image, err = r.album.Put(sh.key, data); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return s.decoder.Run(ctx, job)
+	return r.decoder.Run(ctx, job)
 }
 
 // script says when the frames of a scene are decoded and shown, in whole seconds.
@@ -234,8 +247,8 @@ func (s *script) arrange(chain []piece) {
 }
 
 // feed writes the frames of a scene as fragmented MP4.
-func (s *Service) feed(ctx context.Context, w io.Writer, stream *store.Stream, track *media.Track,
-	chain []piece, script *script) error {
+func (r *request) feed(ctx context.Context, w io.Writer, track *media.Track, chain []piece,
+	script *script) error {
 	frame := 0
 	for _, p := range chain {
 		run := media.Run{Track: track.Number, Frames: slices.Clone(p.frames[p.from:p.to])}
@@ -252,7 +265,7 @@ func (s *Service) feed(ctx context.Context, w io.Writer, stream *store.Stream, t
 		if _, err := w.Write(header); err != nil {
 			return err
 		}
-		if err := s.copyFrames(ctx, w, stream, p); err != nil {
+		if err := r.copyFrames(ctx, w, p); err != nil {
 			return err
 		}
 	}
@@ -260,9 +273,8 @@ func (s *Service) feed(ctx context.Context, w io.Writer, stream *store.Stream, t
 }
 
 // copyFrames writes the bytes of the frames of a piece.
-func (s *Service) copyFrames(ctx context.Context, w io.Writer, stream *store.Stream,
-	p piece) error {
-	m, err := s.store.Open(ctx, stream.ID, p.info)
+func (r *request) copyFrames(ctx context.Context, w io.Writer, p piece) error {
+	m, err := r.store.Open(ctx, r.stream.ID, p.info)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.ErrGone
 	} else if err != nil {

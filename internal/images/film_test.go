@@ -27,6 +27,8 @@ type filmDecoder struct {
 	busy    bool          // there is no turn
 	slow    time.Duration // the process stops here, and what is left of its time goes by
 	turns   int
+
+	meanwhile func() // happens after frames were read and before images come; may be nil
 }
 
 func (d *filmDecoder) Available() error {
@@ -56,6 +58,9 @@ func (d *filmDecoder) Run(ctx context.Context, j *still.Job) error {
 	d.fed = append(d.fed, strings.Join(fed, " "))
 	if damaged := strings.Join(fed, ""); strings.Contains(damaged, "X") {
 		return fmt.Errorf("%w: X", still.ErrMedia)
+	}
+	if d.meanwhile != nil {
+		d.meanwhile()
 	}
 	for _, n := range j.Frames {
 		if d.slow > 0 && len(fed) > 1 {

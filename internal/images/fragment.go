@@ -40,6 +40,8 @@ func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 	if c.ImageSelectorType == api.SelectorProducerTimestamp {
 		clock = store.ProducerTimestamp
 	}
+	r := s.request(stream, spec)
+	defer r.album.Close()
 	f := s.footage(stream, clock)
 	f.found = []store.FragmentInfo{*info}
 	p, err := f.open(ctx, info)
@@ -59,15 +61,15 @@ func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 			moments = append(moments, at)
 		}
 		more = len(moments) == api.MaxImagesPage
-		if err := s.takeImages(ctx, f, spec, moments, take); err != nil {
+		if err := r.take(ctx, f, moments, take); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeImages makes the images of some moments.
-func (s *Service) takeImages(ctx context.Context, f *footage, spec still.Spec, moments []int64,
+// take makes the images of some moments.
+func (r *request) take(ctx context.Context, f *footage, moments []int64,
 	take func(at int64, image *still.Image) error) error {
 	shots, err := f.shots(ctx, moments)
 	if err != nil {
@@ -77,13 +79,13 @@ func (s *Service) takeImages(ctx context.Context, f *footage, spec still.Spec, m
 	limited, cancel := context.WithCancel(ctx)
 	defer cancel()
 	enter := func(ctx context.Context) (func(), error) { // the time runs from here
-		leave, err := s.decoder.EnterLast(ctx)
+		leave, err := r.decoder.EnterLast(ctx)
 		if err == nil {
-			time.AfterFunc(s.pageTime, cancel)
+			time.AfterFunc(r.pageTime, cancel)
 		}
 		return leave, err
 	}
-	err = s.develop(limited, f.stream, spec, shots, enter)
+	err = r.develop(limited, shots, enter)
 	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		return imageError(err)
 	}

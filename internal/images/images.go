@@ -37,6 +37,7 @@ const messageNoDecoder = "Making images needs ffmpeg, which is not installed on 
 
 // Store is the part of store.Store that images are chosen and made from.
 type Store interface {
+	StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error)
 	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error)
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
@@ -125,13 +126,15 @@ func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetIm
 		clock = store.ProducerTimestamp
 	}
 	moments, more := momentsOf(&in, first)
+	r := s.request(&stream, spec)
+	defer r.album.Close()
 	shots, err := s.shots(ctx, &stream, clock, moments)
 	if err != nil {
 		return nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, s.pageTime)
 	defer cancel()
-	err = s.develop(limited, &stream, spec, shots, s.decoder.Enter)
+	err = r.develop(limited, shots, s.decoder.Enter)
 	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		release(shots)
 		return nil, imageError(err)
@@ -163,11 +166,23 @@ func (s *Service) Forget(id store.StreamID) error {
 	return s.cache.Forget(string(id))
 }
 
-// Sweep deletes images that were kept long enough.
-func (s *Service) Sweep() {
-	if s.cache != nil {
-		s.cache.Sweep()
+// Sweep deletes images that were kept long enough, and those of streams that were deleted when the
+// server could not see to it. Errors are faults of the store and the disk.
+func (s *Service) Sweep(ctx context.Context) error {
+	if s.cache == nil {
+		return nil
 	}
+	s.cache.Sweep()
+	for _, id := range s.cache.Streams() {
+		_, err := s.store.StreamByID(ctx, store.StreamID(id))
+		if errors.Is(err, store.ErrNotFound) {
+			err = s.cache.Forget(id)
+		}
+		if err != nil {
+			return fmt.Errorf("sweep images: %w", err)
+		}
+	}
+	return nil
 }
 
 // momentsOf returns the moments of a page that begins with the moment of the given index, in
@@ -197,6 +212,8 @@ func imageError(err error) error {
 	switch {
 	case errors.Is(err, still.ErrMissing):
 		return api.NewError(api.InvalidArgumentException, messageNoDecoder)
+	case errors.Is(err, still.ErrForgotten):
+		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
 	case errors.Is(err, still.ErrBusy):
 		return api.NewError(api.ClientLimitExceededException, "Too many images are being made.")
 	}

@@ -240,9 +240,47 @@ func TestImagesAreKept(t *testing.T) {
 	if err := f.service.Forget(f.stream.ID); err != nil {
 		t.Fatal(err)
 	}
-	if files, _ := filepath.Glob(filepath.Join(f.dir, "*")); len(files) != 0 {
-		t.Errorf("%v stay", files)
+	f.wantFiles(0)
+}
+
+func (f *film) wantFiles(n int) {
+	f.Helper()
+	if files, err := filepath.Glob(filepath.Join(f.dir, "*")); err != nil || len(files) != n {
+		f.Errorf("%v stay, %v", files, err)
 	}
+}
+
+// A stream leaves no images when it is deleted while they are made, or while the server is down.
+func TestImagesOfADeletedStreamGo(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	remove := func() {
+		t.Helper()
+		if err := f.store.DeleteStream(t.Context(), f.stream.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.decoder.meanwhile = func() {
+		remove()
+		if err := f.service.Forget(f.stream.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := f.service.Get(t.Context(), f.stream, f.want(begin, 200, begin+160))
+	wantError(t, err, api.ResourceNotFoundException, "")
+	f.wantFiles(0)
+
+	f = newFilm(t)
+	f.shoot("KPPPP")
+	f.expect(f.want(begin, 200, begin), "K000")
+	remove()
+	f.restart()
+	f.wantFiles(1)
+	if err := f.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.wantFiles(0)
 }
 
 func TestImagesRefuse(t *testing.T) {

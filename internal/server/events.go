@@ -85,10 +85,11 @@ func inBackground(do func(ctx context.Context)) (stop func()) {
 func (s *Server) handleEvents(ctx context.Context) {
 	sweep := time.NewTicker(time.Minute)
 	defer sweep.Stop()
+	s.sweepImages(ctx)
 	for {
 		select {
 		case <-sweep.C:
-			s.images.Sweep()
+			s.sweepImages(ctx)
 		case e := <-s.events:
 			if err := s.handleEvent(ctx, &e); err != nil && ctx.Err() == nil {
 				s.log.Error("event of a fragment", "fragment", e.Fragment.Number, logError, err)
@@ -96,6 +97,12 @@ func (s *Server) handleEvents(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func (s *Server) sweepImages(ctx context.Context) {
+	if err := s.images.Sweep(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("images of deleted streams", logError, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,9 @@ func MakeKey(parts ...[]byte) Key {
 	return Key(h.Sum(nil))
 }
 
+// ErrForgotten says that the images of a stream were deleted for good.
+var ErrForgotten = errors.New("the stream of the image was deleted")
+
 // Cache keeps images in a directory, up to a number of bytes and for a time; the least recently
 // used go first. An image that somebody holds stays. It is safe for concurrent use.
 type Cache struct {
@@ -58,27 +62,45 @@ type Cache struct {
 	life  time.Duration
 	clock func() time.Time
 
-	mu      sync.Mutex
-	entries map[string]*list.Element // by path below dir
-	order   *list.List               // of *entry, the least recently used first
-	bytes   int64
+	mu     sync.Mutex
+	albums map[string]*Album // by stream: those that have images, or that somebody has open
+	idle   *list.List        // of *entry: those that nobody holds, the least recently used first
+	bytes  int64
+}
+
+// Album is the images of a stream that somebody has open. After Forget it stays empty for good: who
+// opens it before looking at what the stream has can leave no image of a stream that was deleted.
+type Album struct {
+	cache  *Cache
+	stream string
+
+	// Guarded by the cache's mu.
+	users     int
+	images    map[Key]*entry
+	forgotten bool
 }
 
 type entry struct {
-	name string // path below dir
-	size int64  // of the image
-	made time.Time
-	held int // by Images
-	gone bool
+	album *Album
+	key   Key
+	size  int64 // of the image
+	made  time.Time
+	held  int           // by Images
+	place *list.Element // in idle, nil while it is held or when it is gone
 }
 
 func (e *entry) cost() int64 { return e.size + cacheBlock }
 
+func (e *entry) path() string {
+	return filepath.Join(e.album.cache.dir, e.album.stream,
+		hex.EncodeToString(e.key[:])+cacheSuffix)
+}
+
 // OpenCache opens or makes the cache in dir, which nobody else may use, of at most so many bytes on
 // disk. Images are kept for life after they were made. clock may be nil.
 func OpenCache(dir string, most int64, life time.Duration, clock func() time.Time) (*Cache, error) {
-	c := &Cache{dir: dir, most: most, life: life, clock: clock, entries: map[string]*list.Element{},
-		order: list.New()}
+	c := &Cache{dir: dir, most: most, life: life, clock: clock, albums: map[string]*Album{},
+		idle: list.New()}
 	if clock == nil {
 		c.clock = time.Now
 	}
@@ -91,39 +113,90 @@ func OpenCache(dir string, most int64, life time.Duration, clock func() time.Tim
 			return err
 		}
 		info, err := d.Info()
-		if err != nil || filepath.Ext(path) != cacheSuffix || info.Size() < int64(cacheHead) {
+		if err != nil {
+			return err
+		}
+		e := c.entryOf(path, info)
+		if e == nil {
 			return os.Remove(path) // left by a process that was killed
 		}
-		name, err := filepath.Rel(dir, path)
-		found = append(found, &entry{name: name, size: info.Size() - int64(cacheHead),
-			made: info.ModTime()})
-		return err
+		found = append(found, e)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open image cache: %w", err)
 	}
 	slices.SortFunc(found, func(a, b *entry) int {
-		return cmp.Or(a.made.Compare(b.made), strings.Compare(a.name, b.name))
+		return cmp.Or(a.made.Compare(b.made), bytes.Compare(a.key[:], b.key[:]))
 	})
 	for _, e := range found {
 		c.add(e)
+		e.place = c.idle.PushBack(e)
 	}
 	c.sweep()
 	return c, nil
 }
 
-// Image is an image that is held: it stays readable until Release.
-type Image struct {
-	cache *Cache
-	entry *entry
+// entryOf returns the image in a file, or nil when it can be none.
+func (c *Cache) entryOf(path string, info fs.FileInfo) *entry {
+	stream := filepath.Base(filepath.Dir(path))
+	name, ok := strings.CutSuffix(filepath.Base(path), cacheSuffix)
+	key, err := hex.DecodeString(name)
+	if !ok || err != nil || len(key) != len(Key{}) || info.Size() < int64(cacheHead) ||
+		path != filepath.Join(c.dir, stream, name+cacheSuffix) {
+		return nil
+	}
+	return &entry{album: c.album(stream), key: Key(key), size: info.Size() - int64(cacheHead),
+		made: info.ModTime()}
 }
+
+// album returns the album of a stream. The caller holds mu, or is alone.
+func (c *Cache) album(stream string) *Album {
+	a := c.albums[stream]
+	if a == nil {
+		a = &Album{cache: c, stream: stream, images: map[Key]*entry{}}
+		c.albums[stream] = a
+	}
+	return a
+}
+
+// Album opens the album of a stream. The caller closes it.
+func (c *Cache) Album(stream string) *Album {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.album(stream)
+	a.users++
+	return a
+}
+
+// Close must be called once. Images that are held stay so.
+func (a *Album) Close() {
+	a.cache.mu.Lock()
+	defer a.cache.mu.Unlock()
+	a.users--
+	a.tidy()
+}
+
+// tidy lets go of an album that has nothing and that nobody has open. The caller holds mu.
+func (a *Album) tidy() {
+	if len(a.images) > 0 {
+		return
+	}
+	if a.users == 0 && !a.forgotten {
+		delete(a.cache.albums, a.stream)
+	}
+	_ = os.Remove(filepath.Join(a.cache.dir, a.stream)) // it may not be there, and harms nobody
+}
+
+// Image is an image that is held: it stays readable until Release.
+type Image struct{ entry *entry }
 
 // Size is the number of its bytes.
 func (i *Image) Size() int64 { return i.entry.size }
 
 // Open opens the image. fs.ErrNotExist when its stream was forgotten.
 func (i *Image) Open() (io.ReadCloser, error) {
-	f, err := os.Open(filepath.Join(i.cache.dir, i.entry.name))
+	f, err := os.Open(i.entry.path())
 	if err != nil {
 		return nil, err
 	}
@@ -135,32 +208,29 @@ func (i *Image) Open() (io.ReadCloser, error) {
 
 // Release lets go of the image. It must be called once.
 func (i *Image) Release() {
-	i.cache.mu.Lock()
-	defer i.cache.mu.Unlock()
-	i.entry.held--
-	i.cache.sweep()
-}
-
-func cacheName(stream string, k Key) string {
-	return filepath.Join(stream, hex.EncodeToString(k[:])+cacheSuffix)
-}
-
-// Get finds an image of a stream, nil when it is not there or damaged. The caller releases it.
-func (c *Cache) Get(stream string, k Key) *Image {
-	name := cacheName(stream, k)
+	e := i.entry
+	c := e.album.cache
 	c.mu.Lock()
-	c.sweep()
-	element := c.entries[name]
-	if element == nil {
+	defer c.mu.Unlock()
+	if e.held--; e.held == 0 && e.album.images[e.key] == e {
+		e.place = c.idle.PushBack(e)
+		c.makeRoom()
+	}
+}
+
+// Get finds an image, nil when it is not there, too old or damaged. The caller releases it.
+func (a *Album) Get(k Key) *Image {
+	c := a.cache
+	c.mu.Lock()
+	e := a.images[k]
+	if e == nil || c.old(e) {
 		c.mu.Unlock()
 		return nil
 	}
-	e := element.Value.(*entry)
-	e.held++
-	c.order.MoveToBack(element)
+	c.hold(e)
 	c.mu.Unlock()
-	i := &Image{c, e}
-	if err := c.check(e); err == nil {
+	i := &Image{e}
+	if err := e.check(); err == nil {
 		return i
 	}
 	c.mu.Lock()
@@ -170,13 +240,22 @@ func (c *Cache) Get(stream string, k Key) *Image {
 	return nil
 }
 
+// hold takes an entry out of those that may go. The caller holds mu.
+func (c *Cache) hold(e *entry) {
+	if e.place != nil {
+		c.idle.Remove(e.place)
+		e.place = nil
+	}
+	e.held++
+}
+
 // check reads a file as a whole.
-func (c *Cache) check(e *entry) error {
-	f, err := os.Open(filepath.Join(c.dir, e.name))
+func (e *entry) check() error {
+	f, err := os.Open(e.path())
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() // it was only read from: nothing can be lost
 	head := make([]byte, cacheHead)
 	if _, err := io.ReadFull(f, head); err != nil {
 		return err
@@ -198,46 +277,63 @@ func appendHead(dst []byte, sum uint32, size int64) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(size))
 }
 
-// Put keeps an image, which the caller releases. Errors are those of the file system.
-func (c *Cache) Put(stream string, k Key, image []byte) (*Image, error) {
-	e := &entry{name: cacheName(stream, k), size: int64(len(image)), made: c.clock(), held: 1}
-	if err := c.write(e, image); err != nil {
+// Put keeps an image, which the caller releases. Errors are ErrForgotten and those of the file
+// system.
+func (a *Album) Put(k Key, image []byte) (*Image, error) {
+	c := a.cache
+	e := &entry{album: a, key: k, size: int64(len(image)), made: c.clock(), held: 1}
+	temporary, err := c.write(image)
+	if err != nil {
 		return nil, fmt.Errorf("keep image: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err = ErrForgotten; !a.forgotten {
+		err = os.MkdirAll(filepath.Join(c.dir, a.stream), 0o700)
+		if err == nil {
+			err = os.Rename(temporary, e.path())
+		}
+	}
+	if err != nil {
+		_ = os.Remove(temporary) // the first error is told
+		return nil, fmt.Errorf("keep image: %w", err)
+	}
 	c.add(e)
-	c.sweep()
-	return &Image{c, e}, nil
+	c.makeRoom()
+	return &Image{e}, nil
 }
 
-func (c *Cache) write(e *entry, image []byte) error {
-	path := filepath.Join(c.dir, e.name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "*.new")
+// write writes an image to a file that the next start removes, unless it is renamed.
+func (c *Cache) write(image []byte) (path string, err error) {
+	f, err := os.CreateTemp(c.dir, "*.new")
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = f.Write(append(appendHead(nil, crc32.Checksum(image, castagnoli), e.size), image...))
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	head := appendHead(nil, crc32.Checksum(image, castagnoli), int64(len(image)))
+	_, err = f.Write(append(head, image...))
+	if err = errors.Join(err, f.Close()); err != nil {
 		_ = os.Remove(f.Name()) // the first error is told
 	}
-	return err
+	return f.Name(), err
 }
 
-// Forget deletes all images of a stream, also those that are held.
+// Streams lists the streams that have images.
+func (c *Cache) Streams() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.albums))
+}
+
+// Forget deletes all images of a stream, also those that are held, and those that are being made
+// for an open album once they come.
 func (c *Cache) Forget(stream string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for name, element := range c.entries {
-		if filepath.Dir(name) == stream {
-			c.drop(element.Value.(*entry))
+	if a := c.albums[stream]; a != nil {
+		a.forgotten = true
+		delete(c.albums, stream)
+		for _, e := range a.images {
+			c.drop(e)
 		}
 	}
 	return os.RemoveAll(filepath.Join(c.dir, stream))
@@ -245,45 +341,58 @@ func (c *Cache) Forget(stream string) error {
 
 // add enters a file. The caller holds mu, or is alone.
 func (c *Cache) add(e *entry) {
-	if old := c.entries[e.name]; old != nil { // made twice at once: the file is the new one's
-		c.forget(old.Value.(*entry))
+	if old := e.album.images[e.key]; old != nil { // made twice at once: the file is the new one's
+		c.forget(old)
 	}
-	c.entries[e.name] = c.order.PushBack(e)
+	e.album.images[e.key] = e
 	c.bytes += e.cost()
 }
 
-// sweep deletes what is too old and what is too much. The caller holds mu, or is alone.
-func (c *Cache) sweep() {
-	old := c.clock().Add(-c.life)
-	for element := c.order.Front(); element != nil; {
-		e := element.Value.(*entry)
-		element = element.Next()
-		if e.held == 0 && (c.bytes > c.most || e.made.Before(old)) {
-			c.drop(e)
-		}
+// makeRoom deletes the least recently used until the rest fits in. The caller holds mu.
+func (c *Cache) makeRoom() {
+	for c.bytes > c.most && c.idle.Len() > 0 {
+		c.drop(c.idle.Front().Value.(*entry))
 	}
 }
 
-// Sweep deletes what is too old.
+// old reports whether an image was kept long enough.
+func (c *Cache) old(e *entry) bool { return e.made.Before(c.clock().Add(-c.life)) }
+
+// sweep deletes what is too old and what is too much. The caller holds mu, or is alone.
+func (c *Cache) sweep() {
+	for place := c.idle.Front(); place != nil; {
+		e := place.Value.(*entry)
+		place = place.Next()
+		if c.old(e) {
+			c.drop(e)
+		}
+	}
+	c.makeRoom()
+}
+
+// Sweep deletes what is too old. It looks at every image.
 func (c *Cache) Sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sweep()
 }
 
-// drop deletes a file. The caller holds mu.
+// drop deletes a file, unless it is another entry's by now. The caller holds mu.
 func (c *Cache) drop(e *entry) {
-	if e.gone {
+	if e.album.images[e.key] != e {
 		return
 	}
 	c.forget(e)
-	_ = os.Remove(filepath.Join(c.dir, e.name)) // what stays is found at the next start
+	_ = os.Remove(e.path()) // what stays is found at the next start
+	e.album.tidy()
 }
 
 // forget takes an entry off the books. The caller holds mu.
 func (c *Cache) forget(e *entry) {
-	e.gone = true
-	c.order.Remove(c.entries[e.name])
-	delete(c.entries, e.name)
+	if e.place != nil {
+		c.idle.Remove(e.place)
+		e.place = nil
+	}
+	delete(e.album.images, e.key)
 	c.bytes -= e.cost()
 }

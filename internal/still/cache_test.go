@@ -2,6 +2,9 @@ package still
 
 import (
 	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -38,7 +41,9 @@ func (s *shelf) open(most int64) {
 
 func (s *shelf) put(stream, name, content string) {
 	s.Helper()
-	image, err := s.Put(stream, MakeKey([]byte(name)), []byte(content))
+	album := s.Album(stream)
+	defer album.Close()
+	image, err := album.Put(MakeKey([]byte(name)), []byte(content))
 	must(s.T, err)
 	image.Release()
 }
@@ -46,12 +51,18 @@ func (s *shelf) put(stream, name, content string) {
 // get gives an image, or "" when there is none.
 func (s *shelf) get(stream, name string) string {
 	s.Helper()
-	image := s.Get(stream, MakeKey([]byte(name)))
+	image := s.hold(stream, name)
 	if image == nil {
 		return ""
 	}
 	defer image.Release()
 	return s.read(image)
+}
+
+func (s *shelf) hold(stream, name string) *Image {
+	album := s.Album(stream)
+	defer album.Close()
+	return album.Get(MakeKey([]byte(name)))
 }
 
 func (s *shelf) read(image *Image) string {
@@ -102,7 +113,7 @@ func TestCacheIsBounded(t *testing.T) {
 		s.put("s", name, content)
 	}
 	s.get("s", "a")
-	held := s.Get("s", MakeKey([]byte("b")))
+	held := s.hold("s", "b")
 	s.put("s", "e", content)
 	s.put("s", "f", content)
 	if s.get("s", "c") != "" || s.get("s", "d") != "" || s.get("s", "a") == "" || s.files() != 4 {
@@ -149,7 +160,8 @@ func TestTornImages(t *testing.T) {
 		s := newShelf(t, 1<<20)
 		s.put("s", "a", "image a")
 		must(t, os.WriteFile(filepath.Join(s.dir, "s", "123.new"), []byte("x"), 0o600))
-		path := filepath.Join(s.dir, cacheName("s", MakeKey([]byte("a"))))
+		key := MakeKey([]byte("a"))
+		path := filepath.Join(s.dir, "s", hex.EncodeToString(key[:])+cacheSuffix)
 		data, err := os.ReadFile(path)
 		must(t, err)
 		must(t, os.WriteFile(path, tear(bytes.Clone(data)), 0o600))
@@ -165,5 +177,65 @@ func TestTornImages(t *testing.T) {
 		if got := s.get("s", "a"); got != "again" {
 			t.Errorf("%s: %q when it is made again", name, got)
 		}
+	}
+}
+
+// An image that is made while its stream is deleted is not kept, nor is one that somebody holds.
+func TestImagesOfADeletedStream(t *testing.T) {
+	s := newShelf(t, 1<<20)
+	s.put("s", "a", "image a")
+	album := s.Album("s")
+	held := album.Get(MakeKey([]byte("a")))
+	must(t, s.Forget("s"))
+	if _, err := album.Put(MakeKey([]byte("b")), []byte("image b")); !errors.Is(err, ErrForgotten) {
+		t.Errorf("an image is kept of a deleted stream: %v", err)
+	}
+	if _, err := held.Open(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an image of a deleted stream is read: %v", err)
+	}
+	held.Release()
+	left, err := os.ReadDir(s.dir)
+	if err != nil || len(left) != 0 || s.bytes != 0 || s.idle.Len() != 0 {
+		t.Errorf("%v stays, %d bytes, %d images, %v", left, s.bytes, s.idle.Len(), err)
+	}
+	s.put("s", "b", "image c")
+	album.Close()
+	if got := s.get("s", "b"); got != "image c" || s.get("s", "a") != "" {
+		t.Errorf("%q of the new stream", got)
+	}
+}
+
+// Nothing is left of streams whose images all went: neither directories nor albums.
+func TestEmptyAlbumsGo(t *testing.T) {
+	s := newShelf(t, cacheBlock+100)
+	for i := range 10 {
+		s.put(fmt.Sprint(i), "a", "image")
+	}
+	if dirs, err := os.ReadDir(s.dir); err != nil || len(dirs) != 1 || len(s.Streams()) != 1 {
+		t.Errorf("%v and albums of %v, %v", dirs, s.Streams(), err)
+	}
+}
+
+// BenchmarkCache has and keeps an image in a cache with 20,000 others.
+func BenchmarkCache(b *testing.B) {
+	c, err := OpenCache(b.TempDir(), 20_000*(cacheBlock+5), time.Hour, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	album, n := c.Album("s"), 0
+	use := func() {
+		n++
+		image, err := album.Put(MakeKey(fmt.Append(nil, n)), []byte("image"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		image.Release()
+	}
+	for range 20_000 {
+		use()
+	}
+	for b.Loop() {
+		use()
+		album.Get(MakeKey(fmt.Append(nil, n))).Release()
 	}
 }
