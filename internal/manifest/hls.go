@@ -120,6 +120,7 @@ type Header struct {
 	// EXT-X-INDEPENDENT-SEGMENTS: each segment begins with a random access point
 	Independent bool
 	IFramesOnly bool // EXT-X-I-FRAMES-ONLY: each segment is one key frame
+	LowLatency       // of a playlist with parts
 }
 
 // FragmentedMP4Version is the EXT-X-VERSION of a media playlist of MP4 fragments. RFC 8216 section
@@ -154,7 +155,8 @@ func (h *Header) Append(dst []byte) []byte {
 	if h.IFramesOnly {
 		dst = append(dst, "\n#EXT-X-I-FRAMES-ONLY"...)
 	}
-	return append(dst, '\n')
+	dst = append(dst, '\n')
+	return h.LowLatency.append(dst)
 }
 
 // Segment is one entry of a media playlist.
@@ -170,10 +172,31 @@ type Segment struct {
 	// EXT-X-BYTERANGE: so many bytes from the start of the resource; 0 for all of it
 	Range int64
 	URI   string
+	Parts []Part
+	Gap   bool // EXT-X-GAP: the segment cannot be loaded
 }
 
 // Append appends the segment's lines to dst.
 func (s *Segment) Append(dst []byte) []byte {
+	dst = s.AppendOpen(dst)
+	if s.Gap {
+		dst = append(dst, "#EXT-X-GAP\n"...)
+	}
+	dst = append(dst, "#EXTINF:"...)
+	dst = appendDecimal(dst, s.Duration, 3)
+	dst = append(dst, ",\n"...)
+	if s.Range > 0 {
+		dst = append(dst, "#EXT-X-BYTERANGE:"...)
+		dst = strconv.AppendInt(dst, s.Range, 10)
+		dst = append(dst, "@0\n"...)
+	}
+	dst = append(dst, s.URI...)
+	return append(dst, '\n')
+}
+
+// AppendOpen appends what stands before EXTINF to dst: all there is of a segment that is not
+// complete yet.
+func (s *Segment) AppendOpen(dst []byte) []byte {
 	for range s.Discontinuities {
 		dst = append(dst, "#EXT-X-DISCONTINUITY\n"...)
 	}
@@ -187,16 +210,10 @@ func (s *Segment) Append(dst []byte) []byte {
 		dst = appendInstant(dst, s.DateTime)
 		dst = append(dst, '\n')
 	}
-	dst = append(dst, "#EXTINF:"...)
-	dst = appendDecimal(dst, s.Duration, 3)
-	dst = append(dst, ",\n"...)
-	if s.Range > 0 {
-		dst = append(dst, "#EXT-X-BYTERANGE:"...)
-		dst = strconv.AppendInt(dst, s.Range, 10)
-		dst = append(dst, "@0\n"...)
+	for i := range s.Parts {
+		dst = s.Parts[i].append(dst)
 	}
-	dst = append(dst, s.URI...)
-	return append(dst, '\n')
+	return dst
 }
 
 // AppendEnd appends EXT-X-ENDLIST to dst.

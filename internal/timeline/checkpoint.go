@@ -21,6 +21,8 @@ import (
 //	    after the generations: u periods  periods·( u id  s start  s media )  s presented
 //	                           tracks·s until
 //	    after each entry:      u period-Δ  tracks·( s begin-Δ  s ticks-Δ )
+//	6 | as 4, with the gaps of fragments that broke off: after the entries
+//	    u gaps  gaps·u index
 //	3 | as 4, without dated, silent, date and silence, and with
 //	    u tags·4+change·2+independent; it is read, not written
 //
@@ -32,16 +34,21 @@ const (
 	checkpointVersion = 4
 	checkpointPeriods = 5 // of a DASH session
 	checkpointBefore  = 3 // of sessions that an earlier version opened
+	checkpointGaps    = 6
 )
 
-func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointPeriods }
+func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointGaps }
 
 // Encode returns the checkpoint of the state. n is the number of the session's tracks.
 func (t *State) Encode(n int) []byte {
 	b := make([]byte, 1, 64+24*len(t.Entries))
 	b[0] = checkpointVersion
-	if len(t.Periods) > 0 {
+	gaps := t.gaps()
+	switch {
+	case len(t.Periods) > 0: // such a session has no gaps
 		b[0] = checkpointPeriods
+	case len(gaps) > 0:
+		b[0] = checkpointGaps
 	}
 	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
 	s := func(v int64) { b = binary.AppendVarint(b, v) }
@@ -100,7 +107,35 @@ func (t *State) Encode(n int) []byte {
 		}
 		last = *e
 	}
+	if b[0] == checkpointGaps {
+		u(int64(len(gaps)))
+		for _, i := range gaps {
+			u(int64(i))
+		}
+	}
 	return b
+}
+
+// gaps are the indexes of the entries that are gaps.
+func (t *State) gaps() (indexes []int) {
+	for i := range t.Entries {
+		if t.Entries[i].Gap {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
+}
+
+// readGaps reads them. False when one is not among the entries.
+func (t *State) readGaps(r *Reader) bool {
+	for n := r.Unsigned(); n > 0 && !r.Bad; n-- {
+		i := r.Unsigned()
+		if i >= int64(len(t.Entries)) {
+			return false
+		}
+		t.Entries[i].Gap = true
+	}
+	return true
 }
 
 // ReadCursor reads the commit sequence and the greatest server timestamp of a checkpoint without
@@ -167,7 +202,8 @@ func Decode(data []byte, n int) (*State, error) {
 	if version == checkpointPeriods && !t.readPeriods(&r, n) {
 		return nil, ErrForm
 	}
-	if !t.readEntries(&r, n, version) || r.Bad || len(r.Data) != 0 {
+	if !t.readEntries(&r, n, version) ||
+		version == checkpointGaps && !t.readGaps(&r) || r.Bad || len(r.Data) != 0 {
 		return nil, ErrForm
 	}
 	return t, nil

@@ -47,9 +47,17 @@ func testPeriods() *State {
 	return t
 }
 
+// testGap is a timeline in which a fragment broke off that was listed in parts.
+func testGap() *State {
+	t := testTimeline()
+	t.Entries[1].Gap = true
+	return t
+}
+
 func TestCheckpoint(t *testing.T) {
 	testCheckpoint(t, testTimeline())
 	testCheckpoint(t, testPeriods())
+	testCheckpoint(t, testGap())
 }
 
 func testCheckpoint(t *testing.T, state *State) {
@@ -74,6 +82,7 @@ func testCheckpoint(t *testing.T, state *State) {
 func FuzzCheckpoint(f *testing.F) {
 	f.Add(testTimeline().Encode(2))
 	f.Add(testPeriods().Encode(2))
+	f.Add(testGap().Encode(2))
 	f.Add(append([]byte{checkpointVersion, 2, 16: 0}, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for n := 1; n <= MaxTracks; n++ {

@@ -7,6 +7,7 @@
 //	state.go       State: the fold (Add), and what a playlist lists (Window)
 //	numbers.go     the numbers of a playlist
 //	slice.go       slices of fragments that are too long for the session
+//	parts.go       parts, and the fragment that is listed in them before it is committed
 //	silence.go     silence where sound is missing
 //	leading.go     pictures that cannot be decoded after a jump
 //	checkpoint.go  the form in which a state is stored
@@ -75,6 +76,7 @@ type Rules struct {
 	Last        int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
 	Origin      int64 // T0, milliseconds
 	MaxChanges  int64 // of codec private data that are shown
+	PartTarget  int64 // of parts, milliseconds; 0: there are none
 	Tracks      []Track
 }
 

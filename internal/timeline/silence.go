@@ -30,11 +30,7 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	}
 	begin := Rescale(pictures.BaseDecodeTime, r.Tracks[0].Timescale, 1_000_000)
 	end := Rescale(pictures.BaseDecodeTime+pictures.Duration, r.Tracks[0].Timescale, 1_000_000)
-	from := begin
-	gap := begin - t.end[0]
-	if t.known[0] && t.known[1] && gap <= r.Tolerance && gap >= -r.Tolerance { // pictures go on
-		from = max(t.end[1], begin-maxLag)
-	}
+	from := t.soundFrom(r, pictures)
 	scale := r.Tracks[1].Timescale
 	ticks := func(micros int64) int64 { return Rescale(micros, 1_000_000, scale) }
 	covered := store.Span{
@@ -70,6 +66,16 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	f.Spans = append(spans, covered)
 	base := Rescale(start, 1000, scale)
 	return Silence{covered.BaseDecodeTime - base, until - base}
+}
+
+// soundFrom is when the sound of a piece with these pictures should begin, microseconds.
+func (t *State) soundFrom(r *Rules, pictures *store.Span) int64 {
+	begin := Rescale(pictures.BaseDecodeTime, r.Tracks[0].Timescale, 1_000_000)
+	gap := begin - t.end[0]
+	if t.known[0] && t.known[1] && gap <= r.Tolerance && gap >= -r.Tolerance { // pictures go on
+		return max(t.end[1], begin-maxLag)
+	}
+	return begin
 }
 
 // Valid reports whether a segment may have it, of sound with so many ticks per second.

@@ -59,12 +59,14 @@ func (t *frameTimes) next(at int64) (int64, bool) {
 // a picture, if one begins in that time, and ends before another: before the last key frame that
 // leaves it short enough, else the last picture that separates what is presented before and after,
 // else the last picture. (Without pictures, frames of sound.) A frame that outlasts its slice by
-// more than the overhang is cut short there, and what follows begins after a gap. r has the
-// fragment's timescales; start is Rules.Start of the fragment.
+// more than the overhang is cut short there, and what follows begins after a gap. In a session with
+// parts a slice ends where the last part begins that leaves it short enough. r has the fragment's
+// timescales; start is Rules.Start of the fragment.
 func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
 	var times []frameTimes
 	var lead []media.Frame // of times[0]: the pictures, where there are any
 	var separates []bool
+	var parts []int64 // where those of times[0] begin
 	for i := range r.Tracks {
 		run := unitsOf(f, r.Tracks[i].Number)
 		if len(run.Frames) == 0 {
@@ -72,6 +74,7 @@ func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
 		}
 		if times == nil {
 			lead, separates = run.Frames, separating(&run)
+			parts = r.partStarts(&run, r.Tracks[i].Timescale, start)
 		}
 		times = append(times, timesOf(&run, r.Tracks[i].Timescale, start))
 	}
@@ -85,10 +88,17 @@ func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
 			_, more := t.next(from)
 			return more && t.end > latest+overhang
 		}
-		if !slices.ContainsFunc(times, tooLong) {
+		_, more := times[0].next(from)
+		if !slices.ContainsFunc(times, tooLong) &&
+			!(r.PartTarget > 0 && more && times[0].end > latest+partOverhang) {
 			return append(all, Slice{From: from})
 		}
-		until := boundary(lead, separates, times[0].starts, from, latest)
+		var until int64
+		if r.PartTarget > 0 {
+			until = lastPart(parts, from, latest)
+		} else {
+			until = boundary(lead, separates, times[0].starts, from, latest)
+		}
 		all = append(all, Slice{From: from, Until: until})
 		ended := true
 		for i := range times {
@@ -115,6 +125,29 @@ func boundary(frames []media.Frame, separates []bool, starts []int64, from, late
 			until, separated = starts[i], true
 		case i == last:
 			until = starts[i]
+		}
+	}
+	return until
+}
+
+// partStarts is when the parts of a run begin, and frames that are too long for one: milliseconds
+// after the fragment's start. None in a session without parts.
+func (r *Rules) partStarts(run *media.Run, timescale, start int64) (starts []int64) {
+	if r.PartTarget > 0 {
+		for _, p := range pieces(run, timescale, r.PartTarget) {
+			starts = append(starts, Rescale(p.Begin, timescale, 1000)-start)
+		}
+	}
+	return starts
+}
+
+// lastPart is where a slice with parts ends that begins at from: where the last part begins that
+// leaves it short enough, or else at latest.
+func lastPart(starts []int64, from, latest int64) int64 {
+	until := latest // in the middle of a frame that lasts all the while
+	for _, at := range starts {
+		if at > from && at <= latest+partOverhang {
+			until = at
 		}
 	}
 	return until
@@ -199,7 +232,7 @@ func (t *State) cut(
 	if !ok {
 		return nil, nil
 	}
-	if fits(r.Length(f), t.Target) {
+	if t.whole(r, f, start) {
 		return []piece{{FragmentInfo: *f}}, nil
 	}
 	g, err := read()
@@ -213,6 +246,25 @@ func (t *State) cut(
 		pieces = append(pieces, c)
 	}
 	return pieces, nil
+}
+
+// whole reports whether a fragment with this start is listed as one segment.
+func (t *State) whole(r *Rules, f *store.FragmentInfo, start int64) bool {
+	if r.PartTarget == 0 {
+		return fits(r.Length(f), t.Target)
+	}
+	most := start + t.Target*1000 + partOverhang // as in cut
+	for i := range r.Tracks {
+		span, scale := f.Span(r.Tracks[i].Number), r.Tracks[i].Timescale
+		if span == nil {
+			continue
+		}
+		if Rescale(span.BaseDecodeTime+span.Duration, scale, 1000) > most {
+			return false
+		}
+		most = start + t.Target*1000 + overhang
+	}
+	return true
 }
 
 // fragment returns the packaged runs of a fragment as far as they are in the slice.

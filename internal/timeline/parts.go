@@ -1,0 +1,317 @@
+package timeline
+
+import (
+	"slices"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// partOverhang is by how many milliseconds a slice of a session with parts may outlast the target
+// duration: where it ends is decided before what follows is known. It leaves the sound room to
+// overlap by a frame, 128 ms of AAC at 8 kHz, and to round to the target duration with it.
+const partOverhang = 350
+
+// leastFill is the least percentage of PART-TARGET that parts should last, but for the last one of
+// a segment (Apple's HLS authoring specification, Low-Latency HLS).
+const leastFill = 85
+
+// Part is a part of a segment: some frames of its run.
+type Part struct {
+	First, Frames int   // access units of the segment's run before it, and in it
+	Begin         int64 // decode time of the first one, ticks
+	Ticks         int64 // how long it lasts
+	Offset, Size  int64 // bytes of the segment's run before it, and in it
+	Duration      int64 // milliseconds, counted as EXTINF is
+	Independent   bool  // it begins with a random access point
+}
+
+// Parts cuts the run of a segment, whose frames are access units, into parts of at most target
+// milliseconds. whole says that it is all of the run. Otherwise it is the beginning of it, and the
+// parts are those that nothing can change which follows. ended: there is a frame longer than that,
+// and no part from there on.
+func Parts(run *media.Run, kind media.Kind, timescale, target int64, whole bool) (parts []Part,
+	ended bool) {
+	for _, p := range pieces(run, timescale, target) {
+		if p.long {
+			return parts, true
+		}
+		if !p.full && !whole {
+			break
+		}
+		p.Independent = kind != media.Video || run.Frames[p.First].Key
+		p.Duration = Rescale(p.Begin+p.Ticks, timescale, 1000) - Rescale(p.Begin, timescale, 1000)
+		parts = append(parts, p.Part)
+	}
+	return parts, false
+}
+
+// cutPiece is a part, or a frame that is too long for one.
+type cutPiece struct {
+	Part
+	long bool
+	full bool // no frame that follows belongs to it
+}
+
+// pieces divides a run into parts, greedily, and frames that are too long. A part is full when
+// another frame like its shortest one would not fit: so with frames of equal length the last one of
+// a part need not wait for the frame after it.
+func pieces(run *media.Run, timescale, target int64) []cutPiece {
+	most := target * timescale / 1000
+	var all []cutPiece
+	at, offset, shortest := run.BaseDecodeTime, int64(0), int64(0)
+	for i := range run.Frames {
+		d, size := int64(run.Frames[i].Duration), int64(run.Frames[i].Size)
+		n := len(all)
+		if n > 0 && !all[n-1].full && all[n-1].Ticks+d > most {
+			all[n-1].full = true
+		}
+		if n == 0 || all[n-1].full {
+			all = append(all, cutPiece{Part: Part{First: i, Begin: at, Offset: offset}})
+			n, shortest = n+1, d
+		}
+		p := &all[n-1]
+		p.Frames, p.Ticks, p.Size = p.Frames+1, p.Ticks+d, p.Size+size
+		shortest = min(shortest, d)
+		p.long = d > most
+		p.full = p.long || p.Ticks+max(shortest, 1) > most
+		at, offset = at+d, offset+size
+	}
+	return all
+}
+
+// PartTarget is the PART-TARGET of a session in milliseconds: some frames of its first track, whose
+// newest runs (access units) are given, and which together last about as long as wanted, also
+// milliseconds, or one that lasts longer. sound, milliseconds, is how long frames of its sound
+// last, 0 without: whole ones of these must fill a part well too.
+func PartTarget(runs []media.Run, timescale int64, wanted, sound float64) int64 {
+	var lengths []int64
+	for i := range runs {
+		for j := range runs[i].Frames {
+			lengths = append(lengths, int64(runs[i].Frames[j].Duration))
+		}
+	}
+	if len(lengths) == 0 {
+		return 0
+	}
+	slices.Sort(lengths)
+	usual := max(lengths[(len(lengths)-1)/2], 1)
+	// times of Matroska are rounded: 30 frames a second are 33.3 ms each
+	most := max(1, int(wanted*float64(timescale)/1000/float64(usual)+0.05))
+	for n := most; n > 0; n-- {
+		if t := longestOf(runs, n, usual, timescale); fills(sound, t) {
+			return t
+		}
+	}
+	for n := most + 1; n < 4*most+4; n++ {
+		if t := longestOf(runs, n, usual, timescale); fills(sound, t) {
+			return t
+		}
+	}
+	return longestOf(runs, most, usual, timescale)
+}
+
+// longestOf is how long n frames of the runs last at most, in milliseconds, rounded up. A pause or
+// a lost frame among them does not count: it is a quarter longer than usual.
+func longestOf(runs []media.Run, n int, usual, timescale int64) int64 {
+	most := int64(n) * usual
+	longest := most
+	for i := range runs {
+		frames, sum := runs[i].Frames, int64(0)
+		for j := range frames {
+			if sum += int64(frames[j].Duration); j >= n {
+				sum -= int64(frames[j-n].Duration)
+			}
+			if j >= n-1 && sum <= most*5/4 {
+				longest = max(longest, sum)
+			}
+		}
+	}
+	return -Rescale(-longest, timescale, 1000)
+}
+
+// fills reports whether frames of sound that each last so many milliseconds fill parts of a target.
+func fills(sound float64, target int64) bool {
+	if sound == 0 {
+		return true
+	}
+	n := int64(float64(target)/sound + 0.001)
+	return float64(n)*sound*100 >= float64(leastFill*target)
+}
+
+// Open is a fragment that is being received and is listed in parts, as far as it has come.
+type Open struct {
+	Info  store.FragmentInfo // with the spans of what has come
+	Match Match
+	// Entry is what it would be listed as if it ended now: its first slice.
+	Entry Entry
+	Parts [MaxTracks][]Part // of the entry, indexed like Rules.Tracks
+	// Ended: a frame was too long for a part, and none follows it; or the slice is full.
+	Ended bool
+}
+
+// Listed reports whether there is a part to list.
+func (o *Open) Listed() bool { return len(o.Parts[0])+len(o.Parts[1]) > 0 }
+
+// Follow tells what is to be listed in parts of a fragment that is being received: nil while it
+// must wait for its commit, by the rules of DESIGN.md's section on parts. f is its row so far,
+// without spans; g holds the runs that are final, as blocks; whole says that these are all.
+func (t *State) Follow(r *Rules, f store.FragmentInfo, c Match, g *media.Fragment,
+	whole bool) *Open {
+	f.Spans = store.SpansOf(g)
+	if r.PartTarget == 0 || r.Mode != Live || len(t.Generations) == 0 || c.Index != t.Generation ||
+		!t.takes(r, &f, c) {
+		return nil
+	}
+	r = r.Scaled(c.Generation.Scales)
+	start, ok := r.Start(&f)
+	if !ok || t.greatest != 0 && r.epoch(start) != t.epoch || !t.goesOn(r, &f) {
+		return nil
+	}
+	o := &Open{Info: f, Match: c}
+	all := cut(r, g, start, t.Target)
+	p := piece{FragmentInfo: f}
+	if len(all) > 1 {
+		p.slice = all[0]
+		p.Spans = store.SpansOf(p.slice.fragment(r, g, start))
+	}
+	next := *t
+	next.Entries = slices.Clone(t.Entries[max(0, len(t.Entries)-1):])
+	if c.Generation.Silent = c.Generation.Silent && whole; !next.list(r, &p, c) {
+		return nil
+	}
+	o.Entry = next.Entries[len(next.Entries)-1]
+	if o.Entry.Skips != [MaxTracks]bool{} {
+		return nil
+	}
+	o.cut(r, g, start, t.Target, whole)
+	return o
+}
+
+// goesOn reports whether every track has frames, begins where its latest entry ended or later, and
+// needs no silence before them.
+func (t *State) goesOn(r *Rules, f *store.FragmentInfo) bool {
+	for i := range r.Tracks {
+		span := f.Span(r.Tracks[i].Number)
+		if span == nil {
+			return false
+		}
+		begin := Rescale(span.BaseDecodeTime, r.Tracks[i].Timescale, 1_000_000)
+		if t.known[i] && begin < t.end[i]-r.Tolerance {
+			return false
+		}
+		if i > 0 && begin-t.soundFrom(r, f.Span(r.Tracks[0].Number)) > r.Tolerance {
+			return false
+		}
+	}
+	return true
+}
+
+// cut cuts the parts of the entry. Of a fragment that is not whole sound is listed as far as it
+// surely belongs to this slice: the slice cannot end before a part of the pictures that is not
+// complete, nor within one that leaves it short enough.
+func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool) {
+	slice := o.Entry.Slice
+	var sure int64 // milliseconds
+	for i := range r.Tracks {
+		track := &r.Tracks[i]
+		units := unitsOf(g, track.Number)
+		run, _ := slice.Run(units, track.Timescale, start)
+		all := whole && (i == 0 || o.Entry.Silence == Silence{}) ||
+			len(run.Frames) < len(units.Frames)
+		parts, ended := Parts(&run, track.Kind, track.Timescale, r.PartTarget, all)
+		if n := len(parts); i == 0 {
+			o.Ended = ended || slice.Until != 0
+			last := run.BaseDecodeTime
+			if n > 0 {
+				last = parts[n-1].Begin + parts[n-1].Ticks
+			}
+			sure = Rescale(last, track.Timescale, 1000)
+			if !ended && sure-start+r.PartTarget <= target*1000+partOverhang {
+				sure = Rescale(run.BaseDecodeTime+run.Duration(), track.Timescale, 1000)
+			}
+		} else if !whole && slice.Until == 0 {
+			parts = slices.DeleteFunc(parts, func(p Part) bool {
+				last := p.Begin + p.Ticks - int64(run.Frames[p.First+p.Frames-1].Duration)
+				return Rescale(last, track.Timescale, 1000) >= sure
+			})
+		}
+		o.Parts[i] = parts
+	}
+}
+
+// AddAfter is Add while o is open: f may be that fragment. differs says that frames are stored
+// others than those that were listed.
+func (t *State) AddAfter(r *Rules, f *store.FragmentInfo, c Match,
+	read func() (*media.Fragment, error), o *Open, differs bool) error {
+	if differs || !o.became(r, f, c) {
+		t.Break(r, o)
+		return t.Add(r, f, c, read)
+	}
+	before := t.Gone + int64(len(t.Entries))
+	if err := t.Add(r, f, c, read); err != nil {
+		return err
+	}
+	if t.Gone+int64(len(t.Entries)) == before {
+		t.Break(r, o)
+	}
+	return nil
+}
+
+// became reports whether a stored fragment is the open one, with all that was listed of it.
+func (o *Open) became(r *Rules, f *store.FragmentInfo, c Match) bool {
+	if f.Number != o.Info.Number || c.Index != o.Match.Index || f.Partial {
+		return false
+	}
+	for i := range r.Tracks {
+		number := r.Tracks[i].Number
+		was, is := o.Info.Span(number), f.Span(number)
+		if is == nil || is.BaseDecodeTime != was.BaseDecodeTime || is.Duration < o.ticks(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// ticks is how much of a track is listed.
+func (o *Open) ticks(track int) int64 {
+	var sum int64
+	for i := range o.Parts[track] {
+		sum += o.Parts[track][i].Ticks
+	}
+	return sum
+}
+
+// Break lists as a gap what was listed of a fragment in parts, if anything was, and that will not
+// be an entry. The gap is in the playlists of all tracks, so that they go on to number alike.
+func (t *State) Break(r *Rules, o *Open) {
+	if !o.Listed() {
+		return
+	}
+	gap := piece{FragmentInfo: o.Info}
+	gap.Spans = nil
+	for i := range r.Tracks {
+		if ticks := o.ticks(i); ticks > 0 {
+			span := *o.Info.Span(r.Tracks[i].Number)
+			span.Duration, span.KeyStart = ticks, true
+			gap.Spans = append(gap.Spans, span)
+		}
+	}
+	end, known, greatest, c := t.end, t.known, t.greatest, o.Match
+	c.Generation.Silent = false
+	if !t.list(r, &gap, c) {
+		return
+	}
+	t.end, t.known, t.greatest = end, known, greatest
+	e := &t.Entries[len(t.Entries)-1]
+	e.Gap = true
+	longest := e.Length()
+	for i := range r.Tracks {
+		if e.Duration[i] < 0 {
+			e.Duration[i] = longest
+			e.Tags[i], e.Change[i] = t.discontinuity-t.Listed[i], t.mapped[i] != c.Index
+			t.Listed[i], t.mapped[i] = t.discontinuity, c.Index
+		}
+	}
+	t.Trim(r, len(t.Entries))
+}
