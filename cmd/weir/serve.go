@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +57,7 @@ type serveCmd struct {
 	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and session, of HLS or DASH, for its master playlist, for media playlists or the manifest, and for init segments, each; the service has 5. 0: no limit."`
 	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and session, of HLS or DASH, beside what a download needs; the service has 20. 0: no limit."`
 	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
+	playbackFlags `embed:""`
 	mediaFlags    `embed:""`
 	clipFlags     `embed:""`
 	imageFlags    `embed:""`
@@ -77,8 +78,8 @@ type serveCmd struct {
 // Help is shown by weir serve --help.
 func (c *serveCmd) Help() string {
 	return `SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once. Fragments
-that come in have four seconds to end. A socket that systemd passes (LISTEN_FDS) is served instead of --listen, one called
-"metrics" instead of --metrics-listen.
+that come in have four seconds to end. A socket that systemd passes (LISTEN_FDS) is served instead of
+--listen, one called "playback" instead of --playback-listen, one called "metrics" instead of --metrics-listen.
 
 Example:
 
@@ -116,8 +117,8 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return errors.Join(c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
-		c.notificationFlags.check())
+	return errors.Join(c.playbackFlags.check(), c.connectionFlags.check(), c.memoryFlags.check(),
+		c.imageFlags.check(), c.notificationFlags.check())
 }
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
@@ -181,7 +182,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 type serving struct {
 	stdio
 	log          *slog.Logger
-	certificates []tls.Certificate
+	certificates certificates
 	sockets      handover.Sockets      // nil before the first time, unless they were taken over
 	old          *handover.Predecessor // waits to hear that this one serves; nil: nobody does
 	offer        *handover.Offer       // of the last time
@@ -214,11 +215,11 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	}
 	s.server = srv
 
-	listener, err := net.FileListener(s.sockets[handover.Main])
+	on, err := s.listeners()
 	if err != nil {
 		return nil, err
 	}
-	defer listener.Close() // again after Serve, for the ways out before it
+	defer on.Close() // again after Serve, for the ways out before it
 	if socket := s.sockets[handover.Metrics]; socket != nil {
 		stop, err := serveMetrics(socket, registry, s.log)
 		if err != nil {
@@ -226,7 +227,10 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		}
 		defer stop()
 	}
-	target := clientConfig{endpoint: c.endpoint(listener.Addr()), region: c.Region}
+	if on.Playback != nil {
+		s.log.Info("players", "url", c.playbackAddress(on))
+	}
+	target := clientConfig{endpoint: c.endpoint(on.Main.Addr()), region: c.Region}
 	if err := writeClientConfig(c.Data, target); errors.Is(err, syscall.ENOSPC) {
 		s.log.Warn("no room to write the address of the server: other commands need --endpoint-url",
 			"error", err)
@@ -243,7 +247,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	}
 
 	defer inBackground(ctx, st)()
-	c.greet(s.Out, target, keys.Created())
+	c.greet(s.Out, target, keys.Created(), c.playbackAddress(on))
 	if c.ready != nil {
 		c.ready(target.endpoint)
 	}
@@ -252,7 +256,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		s.old.Serving()
 		s.old = nil
 	}
-	successor, err = s.until(ctx, srv, listener)
+	successor, err = s.until(ctx, srv, on)
 	if successor == nil {
 		err = errors.Join(err, s.offer.Close(st.Intact() == nil))
 	}
@@ -269,7 +273,7 @@ func inBackground(ctx context.Context, st *local.Store) (stop func()) {
 
 // until serves until ctx ends, or until another process takes over, which is returned.
 func (s *serving) until(ctx context.Context, srv *server.Server,
-	listener net.Listener) (*handover.Successor, error) {
+	on server.Listeners) (*handover.Successor, error) {
 	serving, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var successor *handover.Successor
@@ -284,7 +288,7 @@ func (s *serving) until(ctx context.Context, srv *server.Server,
 			notify(s.log, daemon.SdNotifyStopping)
 		}
 	}()
-	err := srv.Serve(serving, listener, s.certificates)
+	err := srv.Serve(serving, on)
 	stop(nil)
 	<-watched
 	return successor, err
@@ -335,7 +339,7 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *slog.Logger,
 	registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
 	warnExposed(logger, filepath.Join(c.Data, credentialsFile),
-		filepath.Join(c.Data, tokenKeysFile), c.TLSKey)
+		filepath.Join(c.Data, tokenKeysFile), c.TLSKey, c.PlaybackTLSKey)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(c.Data, credentialsFile))
 	if err != nil {
 		return nil, nil, err
@@ -383,6 +387,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		Region:       c.Region,
 		Account:      c.AccountID,
 		AdvertiseURL: c.AdvertiseURL,
+		PlaybackURL:  c.PlaybackURL,
 		Ingest: server.Ingest{Memory: c.budget(), Metrics: ingestMetrics,
 			Numbers: numbers},
 		Connections: c.limits(logger),
@@ -407,18 +412,6 @@ func warnExposed(logger *slog.Logger, files ...string) {
 				"file", file, "mode", info.Mode().Perm())
 		}
 	}
-}
-
-func (c *serveCmd) certificates() ([]tls.Certificate, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, withHint(fmt.Errorf("load certificate: %w", err),
-			"--tls-cert and --tls-key name PEM files of one key")
-	}
-	return []tls.Certificate{certificate}, nil
 }
 
 func listen(ctx context.Context, flag, address string) (*os.File, error) {
@@ -466,8 +459,13 @@ func (c *serveCmd) endpoint(address net.Addr) string {
 	if c.AdvertiseURL != "" {
 		return strings.TrimRight(c.AdvertiseURL, "/")
 	}
+	return origin(address, c.TLSCert != "")
+}
+
+// origin is scheme, host and port of an address of this machine.
+func origin(address net.Addr, secure bool) string {
 	scheme := "http"
-	if c.TLSCert != "" {
+	if secure {
 		scheme = "https"
 	}
 	host := address.String()
@@ -478,7 +476,7 @@ func (c *serveCmd) endpoint(address net.Addr) string {
 }
 
 // greet prints what to do next.
-func (c *serveCmd) greet(w io.Writer, target clientConfig, first bool) {
+func (c *serveCmd) greet(w io.Writer, target clientConfig, first bool, playback string) {
 	fmt.Fprintf(w, "weir %s serves %s, region %s, data in %s\n", version, target.endpoint,
 		target.region, c.Data)
 	if first {
@@ -494,6 +492,6 @@ Next, in another shell:
 
 `, quote(c.Data))
 	if console.HasPlayer() {
-		fmt.Fprintf(w, "The player is at %s/player\n", target.endpoint)
+		fmt.Fprintf(w, "The player is at %s/player\n", cmp.Or(playback, target.endpoint))
 	}
 }

@@ -54,19 +54,24 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 	sockets, err := handover.Activated()
 	if err != nil {
 		return nil, withHint(err,
-			"one socket is to listen for everything, and one called %s may for /metrics",
-			handover.Metrics)
+			"one socket is to listen for everything; one called %s may for players, one called %s "+
+				"for /metrics",
+			handover.Playback, handover.Metrics)
 	}
-	if passed := sockets[handover.Metrics]; passed != nil {
-		address, err := handover.Address(passed)
-		if err != nil {
-			return nil, err
+	for name, flag := range map[string]*string{handover.Metrics: &c.MetricsListen,
+		handover.Playback: &c.PlaybackListen} {
+		if passed := sockets[name]; passed != nil {
+			address, err := handover.Address(passed)
+			if err != nil {
+				return nil, err
+			}
+			*flag = address.String()
 		}
-		c.MetricsListen = address.String()
 	}
 	for _, want := range []struct{ name, flag, address string }{
-		{handover.Main, "--listen", c.Listen}, {handover.Metrics, "--metrics-listen",
-			c.MetricsListen},
+		{handover.Main, "--listen", c.Listen},
+		{handover.Playback, "--playback-listen", c.PlaybackListen},
+		{handover.Metrics, "--metrics-listen", c.MetricsListen},
 	} {
 		other := others[want.name]
 		switch {

@@ -27,25 +27,33 @@ func status(t *testing.T, url string) int {
 	return res.StatusCode
 }
 
-var metricsURL = regexp.MustCompile(`http://[0-9.:]+/metrics`)
+var (
+	metricsURL = regexp.MustCompile(`http://[0-9.:]+/metrics`)
+	playersURL = regexp.MustCompile(`players url=http://[0-9.:]+`)
+)
 
 // The new server has the addresses and the directory of the old one, which has ended with success.
 func TestTakeover(t *testing.T) {
 	data := t.TempDir()
-	old := serveHere(t, serveCmd{Data: data, MetricsListen: "127.0.0.1:0", Takeover: true})
+	players := playbackFlags{PlaybackListen: "127.0.0.1:0"}
+	old := serveHere(t, serveCmd{Data: data, MetricsListen: "127.0.0.1:0", Takeover: true,
+		playbackFlags: players})
 	metrics := metricsURL.FindString(old.log.String())
+	watch := playersURL.FindString(old.log.String())
 	if !strings.Contains(old.log.String(), "no server to take over from") {
 		t.Errorf("the first one does not say that there was none:\n%s", old.log)
 	}
 	next := serveHere(t, serveCmd{Data: data, MetricsListen: strings.Split(metrics, "/")[2],
-		Takeover: true})
-	if next.url != old.url || metricsURL.FindString(next.log.String()) != metrics {
+		Takeover: true, playbackFlags: players})
+	if next.url != old.url || metricsURL.FindString(next.log.String()) != metrics ||
+		playersURL.FindString(next.log.String()) != watch {
 		t.Errorf("it serves %s, not %s:\n%s", next.url, old.url, next.log)
 	}
 	if err := old.stop(); err != nil {
 		t.Errorf("the old server: %v", err)
 	}
-	for _, url := range []string{next.url + "/readyz", metrics} {
+	watch = strings.TrimPrefix(watch, "players url=")
+	for _, url := range []string{next.url + "/readyz", watch + "/readyz", metrics} {
 		if got := status(t, url); got != 200 {
 			t.Errorf("%s: %d", url, got)
 		}

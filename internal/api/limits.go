@@ -69,6 +69,18 @@ const (
 	// --max-connections-per-address
 	DefaultConnectionsPerAddress = 1024
 
+	// The listener for players, whose requests are short and have no bodies.
+
+	// Weir: the header section of a request of a player: a session URL, and a cookie or two of the
+	// same host
+	MaxPlayerHeaderBytes = 16 << 10
+	// RFC 9113 section 6.5.2: no fewer than 100 streams of a connection are recommended; a player
+	// uses ten at most
+	MaxPlayerStreams = 100
+	// Weir: what a request of HTTP/2 takes beside its header section, of the budgets above, where
+	// a stranger has more than one at a time: a goroutine, its writer and its maps
+	StreamBytes = 16 << 10
+
 	// Fragments.
 	MaxListFragments     = 1000 // M-AM ListFragmentsMaxResults, also the default
 	MaxArchivedNextToken = 4096 // M-AM NextToken

@@ -36,7 +36,8 @@ func (s *Server) getClip(ctx context.Context, req *request) (response, error) {
 		if err != nil {
 			return nil, err
 		}
-		return jsonResponse{clip.LinkOutput{ClipURL: clip.URL(s.baseURL(req.Request), token)}}, nil
+		link := clip.URL(s.playbackURL(req.Request), token)
+		return jsonResponse{clip.LinkOutput{ClipURL: link}}, nil
 	}
 	c, err := s.clips.Open(ctx, stream, r)
 	if err != nil {

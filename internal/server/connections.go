@@ -48,6 +48,7 @@ type connections struct {
 	mu  sync.Mutex
 	all address
 	of  map[netip.Prefix]*address
+	at  map[string]int // connections by the name of their listener
 }
 
 // address is what the connections of one address come to, or all of them.
@@ -73,9 +74,10 @@ const errorPause = time.Second
 
 func newConnections(limits ConnectionLimits, reg prometheus.Registerer, log *slog.Logger,
 	notes *notes) (*connections, error) {
-	cs := &connections{limits: limits, log: log, notes: notes, of: map[netip.Prefix]*address{}}
+	cs := &connections{limits: limits, log: log, notes: notes, of: map[netip.Prefix]*address{},
+		at: map[string]int{}}
 	var err error
-	cs.metrics, err = newConnectionMetrics(reg, cs.held)
+	cs.metrics, err = newConnectionMetrics(reg, cs.held, cs.on)
 	return cs, err
 }
 
@@ -86,17 +88,25 @@ func (cs *connections) held() (count int, bytes int64) {
 	return cs.all.count, cs.all.bytes
 }
 
+// on tells how many connections a listener has.
+func (cs *connections) on(listener string) int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.at[listener]
+}
+
 // listener takes the connections of any other one.
 type listener struct {
 	net.Listener
+	name        string // in metrics
 	connections *connections
 	closed      chan struct{}
 	close       func() error
 }
 
-func (cs *connections) listen(l net.Listener) net.Listener {
+func (cs *connections) listen(l net.Listener, name string) net.Listener {
 	closed := make(chan struct{})
-	return &listener{l, cs, closed, sync.OnceValue(func() error {
+	return &listener{l, name, cs, closed, sync.OnceValue(func() error {
 		close(closed)
 		return l.Close()
 	})}
@@ -125,7 +135,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			pause = min(2*pause, errorPause)
 			continue
 		}
-		if c := l.connections.admit(accepted); c != nil {
+		if c := l.connections.admit(accepted, l.name); c != nil {
 			return c, nil
 		}
 		_ = accepted.Close() // its client learns nothing more
@@ -133,9 +143,9 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // admit counts a connection in, and makes room for it where that is needed. Without room it is nil.
-func (cs *connections) admit(accepted net.Conn) *conn {
+func (cs *connections) admit(accepted net.Conn, listener string) *conn {
 	prefix := prefixOf(accepted.RemoteAddr())
-	c := &conn{Conn: accepted, in: cs, prefix: prefix, state: atWork}
+	c := &conn{Conn: accepted, in: cs, listener: listener, prefix: prefix, state: atWork}
 	c.metered.Store(true)
 	cs.mu.Lock()
 	its := cs.of[prefix]
@@ -156,6 +166,7 @@ func (cs *connections) admit(accepted net.Conn) *conn {
 	admitted := crowd == "" || victim != nil
 	if admitted {
 		cs.of[prefix] = its
+		cs.at[listener]++
 		c.counts = [2]*address{&cs.all, its}
 		for _, a := range c.counts {
 			a.count++
@@ -195,6 +206,7 @@ func (cs *connections) remove(c *conn) {
 		return
 	}
 	c.gone = true
+	cs.at[c.listener]--
 	c.release()
 	c.wait(atWork)
 	for _, a := range c.counts {
@@ -250,8 +262,9 @@ func siteOfRequest(req *request) netip.Prefix {
 // conn is one of the connections.
 type conn struct {
 	net.Conn
-	in     *connections
-	prefix netip.Prefix
+	in       *connections
+	listener string // its name
+	prefix   netip.Prefix
 
 	metered atomic.Bool  // what is read belongs to a request that nobody has vouched for
 	read    atomic.Int64 // bytes of it
@@ -263,6 +276,9 @@ type conn struct {
 	known   bool  // it has shown a right signature or token
 	charged int64 // bytes out of the budget
 	gone    bool  // counted out
+	// of HTTP/2: requests that a handler has, and whether net/http says that no stream is open
+	requests int
+	quiet    bool
 }
 
 // Read implements net.Conn. Without room for what it has read it fails, but returns that: the rest
@@ -311,16 +327,23 @@ func (c *conn) charge(read int64) bool {
 	if c.gone || !c.metered.Load() {
 		return true
 	}
-	all, its := c.counts[0], c.counts[1]
-	more := read - c.charged
-	if all.bytes+more > api.MaxUnverifiedBytes ||
-		c.prefix.IsValid() && its.bytes+more > api.MaxUnverifiedBytesPerAddress {
-		c.in.metrics.unverified.Inc()
+	if !c.take(read - c.charged) {
 		return false
 	}
 	c.charged = read
-	all.bytes += more
-	its.bytes += more
+	return true
+}
+
+// take takes bytes from the budget, if they are there. The caller holds in.mu.
+func (c *conn) take(bytes int64) bool {
+	all, its := c.counts[0], c.counts[1]
+	if all.bytes+bytes > api.MaxUnverifiedBytes ||
+		c.prefix.IsValid() && its.bytes+bytes > api.MaxUnverifiedBytesPerAddress {
+		c.in.metrics.unverified.Inc()
+		return false
+	}
+	all.bytes += bytes
+	its.bytes += bytes
 	return true
 }
 
@@ -373,10 +396,8 @@ func (c *conn) vouch() {
 	}
 }
 
-// rest says that the connection waits for its next request.
+// rest says that the connection waits for its next request. The caller holds in.mu.
 func (c *conn) rest() {
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
 	if c.gone {
 		return
 	}
@@ -387,6 +408,17 @@ func (c *conn) rest() {
 		c.wait(idle)
 	} else {
 		c.wait(stranger)
+	}
+}
+
+// changed hears from net/http what the connection does.
+func (c *conn) changed(state http.ConnState) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.quiet = state == http.StateIdle
+	// a handler of HTTP/2 may outlive the stream, which the client takes back
+	if c.quiet && c.requests == 0 {
+		c.rest()
 	}
 }
 
@@ -414,8 +446,8 @@ func watch(srv *http.Server) {
 		return context.WithValue(ctx, connKey{}, under(served))
 	}
 	srv.ConnState = func(served net.Conn, state http.ConnState) {
-		if c := under(served); c != nil && state == http.StateIdle {
-			c.rest()
+		if c := under(served); c != nil {
+			c.changed(state)
 		}
 	}
 }

@@ -207,7 +207,7 @@ func newPipeListener(t *testing.T, limits ConnectionLimits) (*pipeListener, net.
 		newNotes(time.Now))
 	must(t, err)
 	under := &pipeListener{accepted: make(chan any, 10)}
-	return under, cs.listen(under)
+	return under, cs.listen(under, portMain)
 }
 
 // One address has its share, whatever port or, with IPv6, interface it comes from; this machine has

@@ -24,7 +24,7 @@ func (s *Server) getDASHStreamingSessionURL(
 		return nil, storeError(err)
 	}
 	return &api.GetDASHStreamingSessionURLOutput{
-		DASHStreamingSessionURL: playback.DASHSessionURL(s.baseURL(req.Request), token),
+		DASHStreamingSessionURL: playback.DASHSessionURL(s.playbackURL(req.Request), token),
 	}, nil
 }
 

@@ -19,7 +19,7 @@ func FuzzRequestParts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, span, token, headers, accept string) {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.URL.Path = path
-		if rt, _ := s.routes.find(r); rt != nil && rt.path != path && rt.path != playerFiles &&
+		if rt, _ := s.main.routes.find(r); rt != nil && rt.path != path && rt.path != playerFiles &&
 			!(rt.access == signed && strings.EqualFold(rt.path, path)) &&
 			!(rt.operation == opPutMedia &&
 				strings.EqualFold(rt.path, "/"+strings.TrimLeft(path, "/"))) {

@@ -72,6 +72,13 @@ type request struct {
 	identity  string       // access key of a signed request, once verified
 	errorType string       // of the answer, for the log
 	signed    bool         // the route asks for a signature
+	share     *share       // of an HTTP/2 connection; nil with HTTP/1.1
+}
+
+// vouch says that the request has shown a right signature or token.
+func (req *request) vouch() {
+	connOf(req.Request).vouch()
+	req.share.release()
 }
 
 // log returns a logger that names the request. Most requests write nothing, and making one costs as
@@ -135,14 +142,24 @@ func decode(req *request, in api.Input) error {
 	return api.Validate(in)
 }
 
-// ServeHTTP answers one request: id, route, signature, handler, answer, penalty, metrics and one
-// log line.
-func (s *Server) ServeHTTP(plain http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request of the main listener.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r, s.main) }
+
+// serve answers one request: id, route, signature, handler, answer, penalty, metrics and one log
+// line.
+func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 	start := time.Now() // monotonic; the injected clock is for dates
 	w := &recorder{ResponseWriter: plain}
 	req := &request{Request: r, id: newRequestID(), operation: opUnknown, logger: s.log}
+	if r.ProtoMajor == 2 {
+		if req.share = connOf(r).enter(r); req.share == nil {
+			panic(http.ErrAbortHandler) // resets the stream
+		}
+		defer req.share.leave()
+	}
 	w.Header()[headerRequestID] = []string{req.id}
-	rt, methods := s.routes.find(r)
+	at.count(r)
+	rt, methods := at.routes.find(r)
 	if rt == nil || rt.access != signed {
 		connOf(r).settle() // the head is here, and nothing of a body will be kept
 	}
@@ -208,7 +225,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 			answer, err = rt.handle(req.Context(), req)
 		}
 		if err == nil {
-			connOf(req.Request).vouch()
+			req.vouch()
 		}
 	}
 	if err != nil {

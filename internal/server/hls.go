@@ -26,7 +26,7 @@ func (s *Server) getHLSStreamingSessionURL(
 		return nil, storeError(err)
 	}
 	return &api.GetHLSStreamingSessionURLOutput{
-		HLSStreamingSessionURL: playback.SessionURL(s.baseURL(req.Request), token),
+		HLSStreamingSessionURL: playback.SessionURL(s.playbackURL(req.Request), token),
 	}, nil
 }
 

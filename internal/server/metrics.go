@@ -16,6 +16,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	sent     *prometheus.CounterVec // by operation
 	delayed  prometheus.Counter
+	ports    *prometheus.CounterVec // by listener and protocol
 
 	eventsDropped prometheus.Counter
 
@@ -58,12 +59,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Error answers that were held back because the client failed again and again.",
 		}),
 	}
+	m.ports = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_http_listener_requests_total",
+		Help: "Requests received, by listener (main, playback) and protocol.",
+	}, []string{"listener", "protocol"})
 	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "weir_events_dropped_total",
 		Help: "Fragments whose tags ask for a notification or images and that got neither, " +
 			"because too many waited, or the disk was full.",
 	})
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed,
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed, m.ports,
 		m.eventsDropped} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -121,7 +126,8 @@ type connectionMetrics struct {
 // newConnectionMetrics registers them; state tells how many connections and how many unverified
 // bytes there are.
 func newConnectionMetrics(reg prometheus.Registerer,
-	state func() (count int, bytes int64)) (*connectionMetrics, error) {
+	state func() (count int, bytes int64),
+	of func(listener string) int) (*connectionMetrics, error) {
 	m := &connectionMetrics{
 		acceptErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_http_accept_errors_total",
@@ -140,6 +146,15 @@ func newConnectionMetrics(reg prometheus.Registerer,
 	}
 	for _, reason := range []string{"refused", "replaced"} {
 		m.closed.WithLabelValues(reason)
+	}
+	for _, name := range []string{portMain, portPlayers} {
+		if err := reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "weir_http_listener_connections",
+			Help:        "Open connections of a listener (main, playback).",
+			ConstLabels: prometheus.Labels{"listener": name},
+		}, func() float64 { return float64(of(name)) })); err != nil {
+			return nil, err
+		}
 	}
 	for _, c := range []prometheus.Collector{
 		m.acceptErrors, m.closed, m.unverified,

@@ -18,6 +18,7 @@ const (
 	opPutMedia = "PutMedia" // its body is media
 	opGetMedia = "GetMedia" // its answer lasts as long as the client wants
 	opGetClip  = "GetClip"
+	opMetrics  = "Metrics"
 	opUnknown  = "Unknown"
 )
 
@@ -107,7 +108,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	}
 	table = append(table, &route{get, clip.LinkPath, opGetClip, token, debug, s.linkedClip, nil})
 	if metrics != nil {
-		table = append(table, &route{get, "/metrics", "Metrics", anyone, debug, nil, metrics})
+		table = append(table, &route{get, "/metrics", opMetrics, anyone, debug, nil, metrics})
 	}
 
 	for path, name := range playback.HLSActions() {

@@ -7,7 +7,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,7 +79,10 @@ type Options struct {
 	// AdvertiseURL begins the answers of GetDataEndpoint and session URLs; empty: the scheme and
 	// Host of the request.
 	AdvertiseURL string
-	Ingest       Ingest // of PutMedia connections
+	// PlaybackURL begins the URLs of sessions and links; empty: as AdvertiseURL has it, with the
+	// port of Listeners.Playback if there is one.
+	PlaybackURL string
+	Ingest      Ingest // of PutMedia connections
 
 	Clock        func() time.Time      // time.Now when nil
 	Logger       *slog.Logger          // discards when nil
@@ -112,6 +114,10 @@ type Server struct {
 	account   string
 	advertise string // without trailing slash
 
+	playbackBase  string // without trailing slash
+	playersScheme string // of the listener for players
+	playersPort   string // of it; "": there is none
+
 	ingest   Ingest
 	notifier Notifier
 	events   chan ingest.Event // of fragments that are stored
@@ -125,7 +131,8 @@ type Server struct {
 	connections  *connections
 	penalties    *penalties
 	notes        *notes
-	routes       routes
+	main         *port
+	players      *port
 	stopTimeout  time.Duration
 	drainTimeout time.Duration
 
@@ -140,19 +147,21 @@ type Server struct {
 	mu      sync.Mutex
 	stopped bool // stopping is closed; guarded by mu
 
-	http *http.Server // of Serve
+	serving *servers // of Serve
 }
 
 // New makes a server. An advertised URL that clients could not use is an error.
 func New(o Options) (*Server, error) {
-	if err := CheckAdvertiseURL(o.AdvertiseURL); err != nil {
+	if err := errors.Join(CheckAdvertiseURL(o.AdvertiseURL),
+		CheckPlaybackURL(o.PlaybackURL)); err != nil {
 		return nil, err
 	}
 	advertise := strings.TrimRight(o.AdvertiseURL, "/")
 	s := &Server{
 		store: o.Store, playback: o.Playback, clips: o.Clips, images: o.Images,
 		region: o.Region, account: o.Account, advertise: advertise,
-		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
+		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
+		notifier:     o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
@@ -196,24 +205,34 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
-	s.routes = s.newRoutes(o.Metrics)
+	all := s.newRoutes(o.Metrics)
+	s.main = newPort(portMain, all, s.metrics.ports)
+	s.players = newPort(portPlayers, all.forPlayers(), s.metrics.ports)
 	return s, nil
 }
 
 // CheckAdvertiseURL refuses an advertised URL (Options.AdvertiseURL) to which a path cannot be
 // appended.
-func CheckAdvertiseURL(base string) error {
+func CheckAdvertiseURL(base string) error { return checkBase("advertised URL", base) }
+
+// CheckPlaybackURL refuses an Options.PlaybackURL to which a path cannot be appended.
+func CheckPlaybackURL(base string) error { return checkBase("playback URL", base) }
+
+func checkBase(what, base string) error {
 	base = strings.TrimRight(base, "/")
 	u, err := url.Parse(base)
 	switch {
 	case base == "":
 		return nil
 	case err != nil:
-		return fmt.Errorf("advertised URL: %w", err)
+		return fmt.Errorf("%s: %w", what, err)
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return fmt.Errorf("advertised URL %q must start with http:// or https:// and a host", base)
+		return fmt.Errorf("%s %q must start with http:// or https:// and a host", what, base)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return fmt.Errorf("advertised URL %q must not have a query, a fragment or a user", base)
+		return fmt.Errorf("%s %q must not have a query, a fragment or a user", what, base)
+	case u.Path != "" && what == "playback URL":
+		return fmt.Errorf("%s %q must not have a path: players are told paths of their own", what,
+			base)
 	case u.Path != "":
 		return fmt.Errorf("advertised URL %q must not have a path: clients sign the paths of the "+
 			"API as they send them, and a proxy that takes a prefix away breaks that; give the "+
@@ -232,48 +251,25 @@ func advertisedHosts(advertise string) []string {
 	return []string{u.Host, strings.TrimSuffix(u.Host, ":"+u.Port())}
 }
 
-// Serve answers requests on the listener, with TLS when certificates are given, until ctx ends.
+// Serve answers requests on the listeners, with TLS where certificates are given, until ctx ends.
 // Then it stops gracefully: /readyz turns unready, no connection is accepted any more, PutMedia
 // connections end with the fragment that comes in, and other requests are answered. It cuts off
 // fragments that take longer than the drain timeout, and answers that take longer than the stop
-// timeout. The listener is closed on return. Serve is called once.
+// timeout. The listeners are closed on return. Serve is called once.
 //
 // With ErrHandover as the cause of ctx's end, Serve returns a second after the drain timeout at the
 // latest. Nothing is being stored then, and the store may be closed. Answers that are still being
 // sent have what they need; Finish waits for them.
-//
-// Only HTTP/1.1 is spoken: HTTP/2 loses headers that producers sign and may merge acknowledgements
-// (docs/reference/producers.md, "Requests").
-func (s *Server) Serve(
-	ctx context.Context, listener net.Listener, certificates []tls.Certificate,
-) error {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	srv := &http.Server{
-		Handler:           s,
-		Protocols:         protocols,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       keepAliveTimeout,
-		// Beyond it net/http answers 431 by itself, without a request id.
-		MaxHeaderBytes: api.MaxHeaderBytes,
-		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	watch(srv)
-	listener = s.connections.listen(listener)
-	s.http = srv
-	if len(certificates) > 0 {
-		listener = tls.NewListener(listener, &tls.Config{
-			Certificates: certificates,
-			MinVersion:   tls.VersionTLS12,
-			NextProtos:   []string{"http/1.1"},
-		})
-	}
+func (s *Server) Serve(ctx context.Context, on Listeners) error {
+	all := s.newServers(on)
+	s.serving = all
 	defer inBackground(s.handleEvents)()
 	defer inBackground(s.generateImages)()
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(listener) }()
+	go func() { done <- all.serve() }()
 	select {
 	case err := <-done:
+		all.close()
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
@@ -288,10 +284,10 @@ func (s *Server) Serve(
 	// ctx is over, but the stop needs time of its own.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	if err := srv.Shutdown(grace); err != nil && !handover {
+	if err := all.stop(grace); err != nil && !handover {
 		s.log.Warn("requests were still in flight at the stop and are cut off",
 			"after", s.stopTimeout)
-		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
+		all.close()
 	}
 	<-done
 	// The store is closed next, so nobody may be storing then. Producers end soon, now that their
@@ -305,10 +301,10 @@ func (s *Server) Serve(
 func (s *Server) Finish(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.stopTimeout)
 	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
+	if err := s.serving.stop(ctx); err != nil {
 		s.log.Warn("answers were still being sent after the handover and are cut off",
 			"after", s.stopTimeout)
-		_ = s.http.Close()
+		s.serving.close()
 	}
 }
 

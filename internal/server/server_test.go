@@ -302,7 +302,10 @@ func TestTLSSpeaksHTTP1Only(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- s.server.Serve(ctx, listener, lender.TLS.Certificates) }()
+	go func() {
+		served <- s.server.Serve(ctx,
+			Listeners{Main: listener, Certificates: lender.TLS.Certificates})
+	}()
 	defer func() {
 		client.CloseIdleConnections()
 		cancel()

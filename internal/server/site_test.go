@@ -42,6 +42,7 @@ type site struct {
 	t       *testing.T
 	url     string
 	address string
+	players string // address of the listener for players, if there is one
 	server  *Server
 	store   engine
 	signer  auth.Signer
@@ -51,6 +52,7 @@ type site struct {
 
 	mu    sync.Mutex
 	holds []time.Duration // error answers held back; guarded by mu
+	hold  func()          // called for each of them; may be nil
 }
 
 func newSite(t *testing.T, change ...func(*Options)) *site {
@@ -72,6 +74,11 @@ func openStore(t *testing.T) (st *local.Store, closeStore func() error) {
 
 func newSiteOver(t *testing.T, st engine, listener net.Listener,
 	change ...func(*Options)) *site {
+	t.Helper()
+	return newSiteOn(t, st, Listeners{Main: listener}, change...)
+}
+
+func newSiteOn(t *testing.T, st engine, on Listeners, change ...func(*Options)) *site {
 	t.Helper()
 	dir := t.TempDir()
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
@@ -100,19 +107,22 @@ func newSiteOver(t *testing.T, st engine, listener net.Listener,
 	must(t, err)
 
 	s := &site{
-		t: t, server: srv, store: st, address: listener.Addr().String(),
-		url:    "http://" + listener.Addr().String(),
+		t: t, server: srv, store: st, address: on.Main.Addr().String(),
+		url:    "http://" + on.Main.Addr().String(),
 		signer: auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2"},
 		client: &http.Client{Transport: &http.Transport{}},
 	}
 	srv.wait = func(_ context.Context, d time.Duration) {
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.holds = append(s.holds, d)
+		s.mu.Unlock()
+		if s.hold != nil {
+			s.hold()
+		}
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ctx, listener, nil) }()
+	go func() { served <- srv.Serve(ctx, on) }()
 	s.end = cancel
 	s.stop = sync.OnceFunc(func() {
 		cancel(nil)

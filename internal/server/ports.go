@@ -1,0 +1,200 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/api"
+)
+
+// Names of the listeners, in metrics.
+const (
+	portMain    = "main"
+	portPlayers = "playback"
+)
+
+// Listeners are where a server takes connections.
+type Listeners struct {
+	// Main takes every request, over HTTP/1.1 only: HTTP/2 loses headers that producers sign and
+	// may merge acknowledgements (docs/reference/producers.md, "Requests").
+	Main         net.Listener
+	Certificates []tls.Certificate // none: without TLS
+	// Playback takes only what a session token opens or anyone may have; nil: there is none. With
+	// certificates HTTP/2 is spoken too, which Apple's players want for low latency (RFC 8216bis
+	// appendix B.1).
+	Playback             net.Listener
+	PlaybackCertificates []tls.Certificate // none: without TLS
+}
+
+// Close closes them.
+func (on Listeners) Close() {
+	_ = on.Main.Close() // connections have nobody left to tell
+	if on.Playback != nil {
+		_ = on.Playback.Close()
+	}
+}
+
+// port is what a server answers on one of its listeners.
+type port struct {
+	routes   routes
+	requests map[int]prometheus.Counter // by the major version of HTTP
+}
+
+func newPort(name string, routes routes, requests *prometheus.CounterVec) *port {
+	return &port{routes: routes, requests: map[int]prometheus.Counter{
+		1: requests.WithLabelValues(name, "HTTP/1.1"),
+		2: requests.WithLabelValues(name, "HTTP/2"),
+	}}
+}
+
+// count counts a request that came to the port.
+func (p *port) count(r *http.Request) {
+	if c := p.requests[r.ProtoMajor]; c != nil {
+		c.Inc()
+	}
+}
+
+// forPlayers are the routes of the listener for players: none that needs a signature, and no
+// metrics.
+func (rs routes) forPlayers() routes {
+	public := maps.Clone(rs)
+	maps.DeleteFunc(public, func(_ string, rt *route) bool {
+		return rt.access == signed || rt.operation == opMetrics
+	})
+	return public
+}
+
+// mainHTTP makes the http.Server of the main listener.
+func (s *Server) mainHTTP(certificates []tls.Certificate) *http.Server {
+	srv := s.newHTTP(s, certificates)
+	srv.Protocols.SetHTTP1(true)
+	srv.MaxHeaderBytes = api.MaxHeaderBytes
+	return srv
+}
+
+// playersHTTP makes the http.Server of the listener for players.
+//
+// net/http starts no more handlers of a connection than it may have streams, whatever streams the
+// client takes back meanwhile, and ends one on which four times as many wait (CVE-2023-44487); it
+// bounds header sections together with their CONTINUATION frames (CVE-2023-45288) and answers to
+// SETTINGS and PING that are not read. What is said here is the rest.
+func (s *Server) playersHTTP(certificates []tls.Certificate) *http.Server {
+	srv := s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, s.players)
+	}), certificates)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.MaxHeaderBytes = api.MaxPlayerHeaderBytes
+	srv.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams: api.MaxPlayerStreams,
+		// Requests of players have no bodies: the least that the protocol allows.
+		MaxReadFrameSize:              16 << 10,
+		MaxReceiveBufferPerConnection: 64 << 10,
+		MaxReceiveBufferPerStream:     16 << 10,
+		// Each answer has a deadline of its own. This is for a client that takes nothing at all.
+		WriteByteTimeout: answerTimeout,
+	}
+	return srv
+}
+
+// newHTTP is what the http.Servers of all listeners have in common.
+func (s *Server) newHTTP(handler http.Handler, certificates []tls.Certificate) *http.Server {
+	srv := &http.Server{
+		Handler:           handler,
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       keepAliveTimeout,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	if len(certificates) > 0 {
+		srv.TLSConfig = &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12}
+	}
+	watch(srv)
+	return srv
+}
+
+// servers are the http.Servers of a Server, and their listeners.
+type servers struct {
+	http      []*http.Server
+	listeners []net.Listener
+}
+
+// newServers makes them.
+func (s *Server) newServers(on Listeners) *servers {
+	all := &servers{http: []*http.Server{s.mainHTTP(on.Certificates)},
+		listeners: []net.Listener{s.connections.listen(on.Main, portMain)}}
+	if on.Playback != nil {
+		all.http = append(all.http, s.playersHTTP(on.PlaybackCertificates))
+		all.listeners = append(all.listeners, s.connections.listen(on.Playback, portPlayers))
+		s.playersScheme = "http"
+		if len(on.PlaybackCertificates) > 0 {
+			s.playersScheme = "https"
+		}
+		_, s.playersPort, _ = net.SplitHostPort(on.Playback.Addr().String()) // "" of a Unix socket
+	}
+	return all
+}
+
+// serve serves on all listeners until one fails or stop was called.
+func (all *servers) serve() error {
+	failed := make(chan error, len(all.http))
+	for i, srv := range all.http {
+		go func() {
+			if srv.TLSConfig != nil {
+				failed <- srv.ServeTLS(all.listeners[i], "", "")
+			} else {
+				failed <- srv.Serve(all.listeners[i])
+			}
+		}()
+	}
+	first := <-failed
+	for _, l := range all.listeners {
+		_ = l.Close() // its connections stay
+	}
+	for range all.http[1:] {
+		<-failed
+	}
+	return first
+}
+
+// stop lets what is in flight end, until ctx does.
+func (all *servers) stop(ctx context.Context) error {
+	errs := make([]error, len(all.http))
+	var stopped sync.WaitGroup
+	for i, srv := range all.http {
+		stopped.Go(func() { errs[i] = srv.Shutdown(ctx) })
+	}
+	stopped.Wait()
+	return errors.Join(errs...)
+}
+
+// close cuts off what is in flight.
+func (all *servers) close() {
+	for _, srv := range all.http {
+		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
+	}
+}
+
+// playbackURL is what the URLs of sessions and links start with, without a trailing slash: the one
+// of the options, else the host of the main one with the port of the listener for players, if there
+// is one.
+func (s *Server) playbackURL(r *http.Request) string {
+	base := s.baseURL(r)
+	u, err := url.Parse(base)
+	switch {
+	case s.playbackBase != "":
+		return s.playbackBase
+	case s.playersPort == "" || err != nil:
+		return base
+	}
+	return s.playersScheme + "://" + net.JoinHostPort(u.Hostname(), s.playersPort)
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+
+	"weir/internal/api"
+)
+
+// share is what a request of an HTTP/2 connection takes of the budget for requests that nobody has
+// vouched for. With HTTP/1.1 what the connection has read says it all. Here a stranger's connection
+// may have many requests, each held for as long as its client takes no answer: one is free, as it
+// would be there.
+type share struct {
+	c     *conn // nil in tests
+	bytes int64 // guarded by c.in.mu
+}
+
+// enter counts a request in. Without room for it, it is nil.
+func (c *conn) enter(r *http.Request) *share {
+	if c == nil {
+		return &share{}
+	}
+	bytes := int64(api.StreamBytes + len(r.RequestURI))
+	for name, values := range r.Header {
+		for _, value := range values {
+			bytes += int64(len(name) + len(value))
+		}
+	}
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	if c.known || c.requests == 0 {
+		bytes = 0
+	}
+	if c.gone || !c.take(bytes) {
+		return nil
+	}
+	c.requests++
+	return &share{c, bytes}
+}
+
+// release gives back what the request has taken. It may be called again, and on nil.
+func (s *share) release() {
+	if s == nil || s.c == nil {
+		return
+	}
+	s.c.in.mu.Lock()
+	defer s.c.in.mu.Unlock()
+	s.free()
+}
+
+// free is release. The caller holds in.mu.
+func (s *share) free() {
+	for _, a := range s.c.counts {
+		a.bytes -= s.bytes
+	}
+	s.bytes = 0
+}
+
+// leave counts the request out.
+func (s *share) leave() {
+	if s.c == nil {
+		return
+	}
+	s.c.in.mu.Lock()
+	defer s.c.in.mu.Unlock()
+	s.free()
+	s.c.requests--
+	if s.c.quiet && s.c.requests == 0 {
+		s.c.rest()
+	}
+}
