@@ -14,7 +14,7 @@ BENCH_TOOLS := nginx:nginx-light
 # The race detector watches everything but SQLite's C, which was translated to Go: it only makes that three times slower.
 RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
 
-.PHONY: all build demo test check e2e bench scale soak follow fuzz crash attack deps bench-deps clean
+.PHONY: all build demo test check e2e bench scale soak glass follow fuzz crash attack deps bench-deps clean
 
 all: build
 
@@ -58,6 +58,10 @@ scale:
 # A server under producers and viewers for SOAK: memory, open files and goroutines reach a plateau; docs/operations.md.
 soak: build
 	WEIR_SOAK=$(or $(SOAK),10m) WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v ./test/e2e
+
+# From a frame's sending to its painting in players of Chromium, each watched for GLASS; docs/latency.md.
+glass: build
+	WEIR_GLASS=$(or $(GLASS),10m) WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 0 -run '^TestGlassToGlass$$' -v ./test/e2e
 
 # A consumer of GetMedia that follows a stream for FOLLOW while the server restarts twice; docs/operations.md.
 follow: build

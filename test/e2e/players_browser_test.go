@@ -33,11 +33,12 @@ type browser struct {
 // browserAnswer is what browser.mjs prints.
 type browserAnswer struct {
 	ID           int
-	Frames       [][2]float64 // number, media time in seconds
+	Frames       [][3]float64 // number, media time in seconds, milliseconds since 1970 when painted
 	Found        [][2]int     // number looked for, number found
 	Tones        []int
 	Decoded      int
 	Stalls       int
+	Blocked      int // requests with _HLS_part
 	Notes        []string
 	Errors       []string
 	Console      []string
@@ -209,7 +210,7 @@ func (s *shown) watch(a browserAnswer) error {
 	slices.Sort(starts)
 	late := false
 	for i, f := range a.Frames {
-		if i == 1 && f == a.Frames[0] {
+		if i == 1 && f[0] == a.Frames[0][0] && f[1] == a.Frames[0][1] {
 			continue // the first picture, painted again when playing begins
 		}
 		n, off := int(f[0]), f[0]/numberedRate-f[1]-starts[len(starts)/2]

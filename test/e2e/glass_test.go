@@ -1,0 +1,174 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// glassCamera is a camera whose every frame says which one it is, as numbered's do, and that knows
+// when it sent each: a player that shows a frame shows the clock.
+type glassCamera struct {
+	name   string
+	group  int    // seconds from key frame to key frame
+	rate   [2]int // frames per second, a fraction
+	sound  bool
+	bframe bool
+
+	mu   sync.Mutex
+	sent []time.Time // of each frame: when the encoder got it
+}
+
+func (g *glassCamera) fps() float64 { return float64(g.rate[0]) / float64(g.rate[1]) }
+
+// encode is what ffmpeg is to do with pictures of sixteen blocks: it gives out each frame as soon
+// as the muxer has the next.
+func (g *glassCamera) encode() []string {
+	args := []string{"-v", "error", "-fflags", "nobuffer", "-f", "rawvideo", "-pix_fmt", "gray",
+		"-video_size", "8x2", "-framerate", fmt.Sprintf("%d/%d", g.rate[0], g.rate[1]), "-i",
+		"pipe:0"}
+	if g.sound {
+		args = append(args, "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
+			"-c:a", "aac")
+	}
+	args = append(args, "-vf", "scale=320:192:flags=neighbor,format=yuv420p", "-c:v", "libx264",
+		"-preset", "ultrafast", "-tune", "zerolatency", "-threads", "1", "-sc_threshold", "0", "-g",
+		fmt.Sprint(int(float64(g.group)*g.fps()+0.5)))
+	if g.bframe {
+		args = append(args, "-bf", "2", "-b_strategy", "0")
+	}
+	return append(args, "-f", "matroska", "-cluster_time_limit", "1", "-flush_packets", "1",
+		"pipe:1")
+}
+
+// begin sends frames in real time until the test ends, or off is called.
+func (g *glassCamera) begin(t *testing.T, s *server) (off func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	encode := exec.CommandContext(ctx, "ffmpeg", g.encode()...)
+	pictures, err := encode.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := s.command(ctx, "weir", "put-media", "--stream-name", g.name, "--create",
+		"--data-retention-in-hours", "1", "-")
+	off = film(t, g.name, encode, send, cancel)
+	go g.draw(ctx, pictures)
+	return off
+}
+
+func (g *glassCamera) draw(ctx context.Context, pictures io.Writer) {
+	begin := time.Now()
+	for n := 0; ctx.Err() == nil; n++ {
+		due := time.Duration(float64(n) / g.fps() * 1e9)
+		select {
+		case <-time.After(due - time.Since(begin)): // the camera's clock
+		case <-ctx.Done():
+			return
+		}
+		var picture [16]byte
+		for i := range picture {
+			picture[i] = 16 + byte(29*(n%2200)>>i&1)*219
+		}
+		g.mu.Lock()
+		g.sent = append(g.sent, time.Now())
+		g.mu.Unlock()
+		if _, err := pictures.Write(picture[:]); err != nil {
+			return
+		}
+	}
+}
+
+// latencies turns what a page saw, frame numbers and the clock when each was painted, into the time
+// from the camera to the screen.
+func (g *glassCamera) latencies(frames [][3]float64) (out []time.Duration, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range frames {
+		shown := time.UnixMilli(int64(f[2]))
+		n, found := int(f[0]), false
+		if n < 0 {
+			return nil, fmt.Errorf("a picture cannot be read: %v", f)
+		}
+		for ; n < len(g.sent); n += 2200 {
+			if l := shown.Sub(g.sent[n]); l >= 0 && l < time.Minute {
+				out, found = append(out, l), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("frame %v was shown before it was sent", f[0])
+		}
+	}
+	return out, nil
+}
+
+// watchClock lets a player of the browser follow a URL for some seconds, not counting the first.
+func (b *browser) watchClock(player, u string, seconds int, sound bool) (browserAnswer, error) {
+	options := []string{"clock"}
+	if sound {
+		options = append(options, "sound")
+	}
+	return b.ask(map[string]any{"page": b.page(player, u, options...), "join": 5,
+		"seconds": seconds, "clock": true})
+}
+
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)].Round(10 * time.Millisecond)
+}
+
+// TestGlassToGlass measures the time from a frame's sending to its painting, in players as they are
+// (`make glass`): WEIR_GLASS says for how long each is watched, WEIR_GLASS_SERVE what `weir serve`
+// gets besides, WEIR_GLASS_CASES a word that the names of the cases must have. docs/latency.md
+// has what came of it.
+func TestGlassToGlass(t *testing.T) {
+	length, err := time.ParseDuration(os.Getenv("WEIR_GLASS"))
+	if err != nil {
+		t.Skip("WEIR_GLASS is no duration; `make glass` runs it")
+	}
+	needTool(t, "ffmpeg", "chromium", "node")
+	s := start(t, "", append([]string{"--hls-sessions-per-stream", "0"},
+		strings.Fields(os.Getenv("WEIR_GLASS_SERVE"))...)...)
+	chromium := startBrowser(t)
+	plain := [2]int{25, 1}
+	for _, g := range []*glassCamera{
+		{name: "group-1", group: 1, rate: plain},
+		{name: "group-2", group: 2, rate: plain},
+		{name: "group-10", group: 10, rate: plain},
+		{name: "sound", group: 2, rate: plain, sound: true},
+		{name: "b-frames", group: 2, rate: plain, bframe: true},
+		{name: "ntsc", group: 2, rate: [2]int{30000, 1001}},
+	} {
+		for _, player := range []string{"hls.js", "Shaka Player"} {
+			name := g.name + "/" + strings.Fields(player)[0]
+			if !strings.Contains(name, os.Getenv("WEIR_GLASS_CASES")) {
+				continue
+			}
+			t.Run(name, func(t *testing.T) {
+				camera := &glassCamera{name: g.name + strings.Fields(player)[0], group: g.group,
+					rate: g.rate, sound: g.sound, bframe: g.bframe}
+				off := camera.begin(t, s)
+				defer off()
+				u := awaitLive(t, s, camera.name, "--discontinuity-mode", "ON_DISCONTINUITY")
+				a, err := chromium.watchClock(player, u, int(length.Seconds()), g.sound)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l, err := camera.latencies(a.Frames)
+				if err != nil {
+					t.Fatal(err)
+				}
+				slices.Sort(l)
+				t.Logf("%-20s p50 %v, p95 %v, most %v; %d stalls, %d of %.0f frames painted, "+
+					"%d blocked reloads", name, quantile(l, 0.5), quantile(l, 0.95),
+					quantile(l, 1), a.Stalls, len(l), length.Seconds()*camera.fps(), a.Blocked)
+			})
+		}
+	}
+}
