@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"weir/internal/fragments"
+)
 
 // mediaFlags are the limits of GetMedia.
 type mediaFlags struct {
@@ -16,4 +20,9 @@ func (f *mediaFlags) check() error {
 		return fmt.Errorf("--media-call-rate %d is negative", f.MediaCalls)
 	}
 	return nil
+}
+
+func (f *mediaFlags) mediaOptions(st fragments.Store, pending fragments.Pending) fragments.Options {
+	return fragments.Options{Store: st, Pending: pending, Limits: fragments.Limits{
+		ConnectionsPerStream: f.MediaConnections, CallsPerSecond: f.MediaCalls}}
 }

@@ -26,6 +26,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/clip"
 	"weir/internal/console"
+	"weir/internal/fragments"
 	"weir/internal/handover"
 	"weir/internal/images"
 	"weir/internal/ingest"
@@ -356,7 +357,6 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	limits := playback.DefaultLimits()
 	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = c.HLSSessions, c.DASHSessions
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.PlaylistRate, c.FragmentRate
-	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = c.MediaConnections, c.MediaCalls
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
 		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},
 		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache),
@@ -379,8 +379,9 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		ImageFolder: folder,
 		Playback: playback.New(playback.Options{
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
-			Pending: numbers, Logger: logger,
+			Logger: logger,
 		}),
+		Fragments: fragments.New(c.mediaOptions(st, numbers)),
 		Images: images.New(images.Options{Store: st, Cache: cache, Logger: logger,
 			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger)}),
 		Keys:         keys,

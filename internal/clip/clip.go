@@ -153,7 +153,7 @@ func (r *Request) check(stream *store.Stream, now time.Time) error {
 		return api.Errorf(api.InvalidArgumentException,
 			"End timestamp %d must not be in the future.", r.End)
 	}
-	edge := now.Add(-time.Duration(stream.RetentionHours) * time.Hour).UnixMilli()
+	edge := stream.RetentionEdge(now)
 	if r.Start < edge {
 		return api.Errorf(api.InvalidArgumentException,
 			"Start timestamp %d is outside of the stream retention period.", r.Start)

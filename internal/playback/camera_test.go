@@ -18,7 +18,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// testStore is the reference store with a clock that tests set, counters, and faults.
+// testStore is the reference store with a clock that tests set, and counters.
 type testStore struct {
 	*memory.Store
 
@@ -28,17 +28,7 @@ type testStore struct {
 	opened   int // media handles that are open
 	saves    int // checkpoints
 	failSave bool
-	gone     store.Number           // is listed, and gone when it is opened
-	faults   map[store.Number]fault // of reading a fragment
-	session  func(*store.Session)   // changes what Session returns; may be nil
-}
-
-// fault returns what is read in place of a payload.
-type fault func(store.Range) (store.Range, error)
-
-// fails is a fault of every read.
-func fails(err error) fault {
-	return func(store.Range) (store.Range, error) { return nil, err }
+	session  func(*store.Session) // changes what Session returns; may be nil
 }
 
 // newTestStore returns a store with a stream whose number tag is always the same.
@@ -117,25 +107,13 @@ func (s *testStore) Open(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if info.Number == s.gone {
-		return nil, store.ErrGone
-	}
 	s.opened++
-	return &testMedia{m, s, s.faults[info.Number]}, nil
+	return &testMedia{m, s}, nil
 }
 
 type testMedia struct {
 	store.Media
 	store *testStore
-	fault fault
-}
-
-func (m *testMedia) Payload(run int) (store.Range, error) {
-	r, err := m.Media.Payload(run)
-	if err == nil && m.fault != nil {
-		return m.fault(r)
-	}
-	return r, err
 }
 
 func (m *testMedia) Close() error {

@@ -146,7 +146,7 @@ func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode,
 			return api.Errorf(api.InvalidArgumentException,
 				"End timestamp %d must not be in the future.", p.end)
 		}
-		if p.start < retentionEdge(stream, now) {
+		if p.start < stream.RetentionEdge(now) {
 			return api.Errorf(api.InvalidArgumentException,
 				"Start timestamp %d is outside of the stream retention period.", p.start)
 		}

@@ -534,15 +534,6 @@ func TestSessionURLRate(t *testing.T) {
 	wantError(t, err, api.ClientLimitExceededException, "25")
 	r.store.sleep(40 * time.Millisecond)
 	r.open(r.input())
-
-	l := newRateLimits()
-	now := r.store.now
-	for i := range uint32(3 * maxRateLimits) {
-		l.allow(limitKey{id: string(binary.BigEndian.AppendUint32(nil, i))}, 1, 1, now)
-	}
-	if len(l.buckets) > maxRateLimits {
-		t.Errorf("%d buckets remembered", len(l.buckets))
-	}
 }
 
 func TestSegments(t *testing.T) {

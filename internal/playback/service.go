@@ -17,6 +17,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/throttle"
 	"weir/internal/timeline"
 )
 
@@ -58,11 +59,8 @@ type Limits struct {
 	// requests for a master playlist, media playlists, init segments: each, per session and second;
 	// 0: no limit
 	PlaylistsPerSecond int
-	FragmentsPerSecond int // requests for media segments per session and second; 0: no limit
-	// GetMedia: connections of a stream, and calls on a stream and second; 0: no limit
-	MediaConnectionsPerStream int
-	MediaCallsPerSecond       int
-	CacheBytes                int64 // playlist text and timelines kept in memory, over all sessions
+	FragmentsPerSecond int   // requests for media segments per session and second; 0: no limit
+	CacheBytes         int64 // playlist text and timelines kept in memory, over all sessions
 }
 
 // DefaultLimits are the service's for sessions (CLI18) and session URLs (QUOTA), our own for
@@ -75,9 +73,6 @@ func DefaultLimits() Limits {
 		PlaylistsPerSecond:    api.DefaultPlaylistRate,
 		FragmentsPerSecond:    api.DefaultFragmentRate,
 		CacheBytes:            64 << 20,
-
-		MediaConnectionsPerStream: api.DefaultMediaConnections,
-		MediaCallsPerSecond:       api.DefaultMediaCalls,
 	}
 }
 
@@ -90,7 +85,6 @@ type Options struct {
 	// data differs from the first one's, with a discontinuity and an init segment of their own (the
 	// service's rule today); otherwise they are left out (its rule of 2018).
 	SwitchCodecs bool
-	Pending      Pending          // what GetMedia waits for; nil: nothing
 	Clock        func() time.Time // nil: time.Now
 	// for checkpoints that could not be written, which harm no answer; nil: none
 	Logger *slog.Logger
@@ -104,29 +98,24 @@ type Service struct {
 	switching bool
 	clock     func() time.Time
 	log       *slog.Logger
-	rate      *rateLimits
+	rate      *throttle.Buckets[limitKey]
 	known     tokenCache
 
 	deflaters *sync.Pool
 	views     *viewCache
-	readers   readers
-
-	pending  Pending
-	holdBack time.Duration // holdBack, but for tests
 }
 
 // New makes a Service.
 func New(o Options) *Service {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
-		clock: o.Clock, log: o.Logger,
-		pending: o.Pending, holdBack: holdBack}
+		clock: o.Clock, log: o.Logger}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.rate = newRateLimits()
+	s.rate = throttle.New[limitKey]()
 	s.deflaters = newDeflaters()
 	s.views = newViewCache(o.Limits.CacheBytes)
 	return s
@@ -150,11 +139,7 @@ type request struct {
 }
 
 // edge is the server timestamp (milliseconds) before which fragments are past retention.
-func (o *request) edge() int64 { return retentionEdge(&o.stream, o.now) }
-
-func retentionEdge(stream *store.Stream, now time.Time) int64 {
-	return now.Add(-time.Duration(stream.RetentionHours) * time.Hour).UnixMilli()
-}
+func (o *request) edge() int64 { return o.stream.RetentionEdge(o.now) }
 
 // session opens a token: 403 NotAuthorizedException when it is forged or expired, its session is
 // closed or forgotten, or the stream was deleted, which closes its sessions; 400

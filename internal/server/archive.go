@@ -20,7 +20,8 @@ func (s *Server) listFragments(ctx context.Context, req *request, in *api.ListFr
 	if err != nil {
 		return nil, err
 	}
-	return s.playback.ListFragments(ctx, stream, in)
+	out, err := s.fragments.ListFragments(ctx, stream, in)
+	return out, storeError(err)
 }
 
 func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (response, error) {
@@ -32,7 +33,7 @@ func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (res
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.playback.GetMediaForFragmentList(stream, in)
+	list, err := s.fragments.GetMediaForFragmentList(stream, in)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +51,9 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 	if err != nil {
 		return nil, err
 	}
-	media, err := s.playback.GetMedia(ctx, stream, in)
+	media, err := s.fragments.GetMedia(ctx, stream, in)
 	if err != nil {
+		err = storeError(err)
 		s.media.failed(err)
 		return nil, err
 	}
@@ -74,10 +76,10 @@ type mediaSink struct {
 	metrics *mediaMetrics
 }
 
-// Flush implements playback.MediaSink.
+// Flush implements fragments.MediaSink.
 func (s *mediaSink) Flush() error { return s.flush() }
 
-// Sent implements playback.MediaSink.
+// Sent implements fragments.MediaSink.
 func (s *mediaSink) Sent(behind time.Duration) {
 	s.metrics.fragments.Inc()
 	s.metrics.behind.Observe(behind.Seconds())

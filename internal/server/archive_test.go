@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/fragments"
 	"weir/internal/mkv"
-	"weir/internal/playback"
 )
 
 // serverRange is the selector of everything by server timestamps.
@@ -215,9 +215,8 @@ func TestGetMediaFollows(t *testing.T) {
 func TestGetMediaRefuses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(o *Options) {
-		limits := playback.DefaultLimits()
-		limits.MediaConnectionsPerStream = 1
-		o.Playback = playback.New(playback.Options{Store: o.Store.(playback.Store), Limits: limits})
+		o.Fragments = fragments.New(fragments.Options{Store: o.Store.(fragments.Store),
+			Limits: fragments.Limits{ConnectionsPerStream: 1}})
 	})
 	s.ok("/createStream", `{"StreamName":"cam1"}`)
 	const now = `"StartSelector":{"StartSelectorType":"NOW"}}`

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/internal/auth"
+	"weir/internal/fragments"
 	"weir/internal/playback"
 	"weir/internal/store"
 	"weir/internal/store/local"
@@ -88,7 +89,7 @@ func openForm(t *testing.T, dir string, clock *storetest.Clock) (o Options) {
 	}
 	return Options{Store: st, Keys: keys, Playback: playback.New(playback.Options{
 		Store: st, Tokens: tokens, Limits: playback.DefaultLimits(), Clock: clock.Now,
-	})}
+	}), Fragments: fragments.New(fragments.Options{Store: st})}
 }
 
 // lists compares the streams and the fragments with what the form must have.

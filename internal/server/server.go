@@ -23,6 +23,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/clip"
+	"weir/internal/fragments"
 	"weir/internal/images"
 	"weir/internal/ingest"
 	"weir/internal/playback"
@@ -62,15 +63,16 @@ type Store interface {
 	Ready() error
 }
 
-// Options say what a Server works with. Store, Playback, Clips, Keys, Region and Account are
-// required.
+// Options say what a Server works with. Store, Playback, Fragments, Clips, Keys, Region and Account
+// are required.
 type Options struct {
-	Store    Store
-	Playback *playback.Service
-	Clips    *clip.Service
-	Keys     auth.Keys
-	Region   string // of signatures and ARNs
-	Account  string // twelve digits, of ARNs
+	Store     Store
+	Playback  *playback.Service
+	Fragments *fragments.Service
+	Clips     *clip.Service
+	Keys      auth.Keys
+	Region    string // of signatures and ARNs
+	Account   string // twelve digits, of ARNs
 
 	Notifier    Notifier        // nil: there are no notifications
 	Images      *images.Service // nil: none can be made
@@ -99,7 +101,7 @@ type Ingest struct {
 	Limits  ingest.Limits
 	Memory  *ingest.Memory  // nil: one of ingest.DefaultMemory
 	Resends *ingest.Resends // nil: one of its own
-	Numbers *ingest.Numbers // what playback.Options.Pending asks; nil: none
+	Numbers *ingest.Numbers // what fragments.Options.Pending asks; nil: none
 	Metrics *ingest.Metrics // nil: none
 }
 
@@ -107,6 +109,7 @@ type Ingest struct {
 type Server struct {
 	store     Store
 	playback  *playback.Service
+	fragments *fragments.Service
 	clips     *clip.Service
 	images    *images.Service
 	verifier  *auth.Verifier
@@ -158,7 +161,8 @@ func New(o Options) (*Server, error) {
 	}
 	advertise := strings.TrimRight(o.AdvertiseURL, "/")
 	s := &Server{
-		store: o.Store, playback: o.Playback, clips: o.Clips, images: o.Images,
+		store: o.Store, playback: o.Playback, fragments: o.Fragments, clips: o.Clips,
+		images: o.Images,
 		region: o.Region, account: o.Account, advertise: advertise,
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
 		notifier:     o.Notifier, events: make(chan ingest.Event, maxEvents),

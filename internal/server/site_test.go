@@ -18,6 +18,7 @@ import (
 
 	"weir/internal/auth"
 	"weir/internal/clip"
+	"weir/internal/fragments"
 	"weir/internal/playback"
 	"weir/internal/store"
 	"weir/internal/store/local"
@@ -94,6 +95,8 @@ func newSiteOn(t *testing.T, st engine, on Listeners, change ...func(*Options)) 
 		Clips: clips,
 		Playback: playback.New(playback.Options{Store: st, Tokens: tokens,
 			Limits: playback.DefaultLimits()}),
+		Fragments: fragments.New(fragments.Options{Store: st,
+			Limits: fragments.DefaultLimits()}),
 		Keys:       keys,
 		Region:     "us-west-2",
 		Account:    "000000000000",

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"time"
 
 	"weir/internal/media"
 )
@@ -56,6 +57,12 @@ type Stream struct {
 	// what is configured of it, in the API's own encoding; opaque, may be empty
 	Settings  string
 	NumberTag uint64 // random; the low 64 bits of the stream's fragment numbers
+}
+
+// RetentionEdge is the server timestamp, milliseconds since the Unix epoch, before which fragments
+// are past retention.
+func (s *Stream) RetentionEdge(now time.Time) int64 {
+	return now.Add(-time.Duration(s.RetentionHours) * time.Hour).UnixMilli()
 }
 
 // TimestampKind says which of a fragment's two timestamps a query looks at.

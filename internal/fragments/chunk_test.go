@@ -1,4 +1,4 @@
-package playback
+package fragments
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/mkv"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // chunkRead is a chunk as a Matroska reader sees it.
@@ -94,10 +95,10 @@ func (r *rig) listed(numbers ...store.Number) []*chunkRead {
 // order in which they were asked for, one that is not there by an error.
 func TestGetMediaForFragmentList(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack(), audioTrack())
+	x := newRig(t, cameratest.Video(), cameratest.Audio())
 	var rec *store.Record
-	first := x.camera.sendMedia()
-	second := x.camera.sendMedia(func(r *store.Record) {
+	first := x.camera.Send()
+	second := x.camera.Send(func(r *store.Record) {
 		rec = r
 		rec.Tags = []media.Tag{{Name: "place", Value: "north"}, {Name: "n", Value: "2"}}
 	})
@@ -157,8 +158,8 @@ func TestGetMediaForFragmentList(t *testing.T) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
-	if x.store.opened != 0 {
-		t.Errorf("%d fragments are still open", x.store.opened)
+	if x.store.Opened() != 0 {
+		t.Errorf("%d fragments are still open", x.store.Opened())
 	}
 }
 
@@ -166,17 +167,17 @@ func TestGetMediaForFragmentList(t *testing.T) {
 // the service, which clients look for first.
 func TestChunkOfAProducersHeader(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
+	x := newRig(t, cameratest.Video())
 	var b bytes.Buffer
 	w := mkv.NewWriter(&b)
-	if err := w.WriteHeader(mkv.Header{Tracks: x.camera.tracks, Title: "a camera",
+	if err := w.WriteHeader(mkv.Header{Tracks: x.camera.Tracks, Title: "a camera",
 		TimestampScale: 100_000}); err != nil {
 		t.Fatal(err)
 	}
 	seekHead := []byte{0x11, 0x4D, 0x9B, 0x74, 0x80}
 	at := bytes.Index(b.Bytes(), []byte{0x15, 0x49, 0xA9, 0x66})
 	header := slices.Insert(bytes.Clone(b.Bytes()), at, seekHead...)
-	info := x.camera.sendMedia(func(rec *store.Record) {
+	info := x.camera.Send(func(rec *store.Record) {
 		rec.Header = mkv.AppendTags(header, []media.Tag{{Name: "ENCODER", Value: "x"}})
 		rec.Tags = []media.Tag{{Name: "own", Value: "y"}}
 		// three pictures in a block each and one in two; the second is shown last
@@ -208,15 +209,15 @@ func TestChunkOfAProducersHeader(t *testing.T) {
 // before their time is cut off.
 func TestChunkOfADamagedFragment(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
-	a, b := x.camera.sendMedia(), x.camera.sendMedia()
-	x.store.faults = map[store.Number]fault{a.Number: fails(store.ErrCorrupt)}
+	x := newRig(t, cameratest.Video())
+	a, b := x.camera.Send(), x.camera.Send()
+	x.store.Fail(a.Number, cameratest.Fails(store.ErrCorrupt))
 	chunks := x.listed(a.Number, b.Number)
 	if len(chunks) != 2 || chunks[0].tag("AWS_KINESISVIDEO_ERROR_ID") != "5000" ||
 		chunks[1].tag("AWS_KINESISVIDEO_ERROR_ID") != "" || len(chunks[1].frames[1]) != 50 {
 		t.Errorf("%d chunks, the first with %v", len(chunks), chunks[0].tags)
 	}
-	x.store.faults[a.Number] = fails(errors.New("disk on fire"))
+	x.store.Fail(a.Number, cameratest.Fails(errors.New("disk on fire")))
 	l, err := x.service.GetMediaForFragmentList(x.stream, &api.GetMediaForFragmentListInput{
 		Fragments: []string{x.stream.FormatNumber(a.Number)}})
 	if err != nil {
@@ -226,9 +227,9 @@ func TestChunkOfADamagedFragment(t *testing.T) {
 		!strings.Contains(err.Error(), "on fire") {
 		t.Errorf("a disk that fails: %v", err)
 	}
-	x.store.faults[a.Number] = func(r store.Range) (store.Range, error) {
+	x.store.Fail(a.Number, func(r store.Range) (store.Range, error) {
 		return r.Slice(0, r.Size()-1), nil
-	}
+	})
 	if err := l.Write(t.Context(), io.Discard); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("media that ends early: %v", err)
 	}

@@ -1,4 +1,4 @@
-package playback
+package fragments
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // listing asks for fragments page by page, the pages after the first by their tokens alone, and
@@ -43,18 +44,18 @@ func selector(clock api.FragmentSelectorType, from, to int64) *api.FragmentSelec
 // whatever order fragments were stored in.
 func TestListFragments(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack(), audioTrack())
+	x := newRig(t, cameratest.Video(), cameratest.Audio())
 	c := x.camera
-	c.clock -= time.Hour.Milliseconds() // the producer's clock is behind
-	late := c.nextNumber()              // stored after the others
+	c.Time -= time.Hour.Milliseconds() // the producer's clock is behind
+	late := c.NextNumber()             // stored after the others
 	var sent []store.FragmentInfo
 	for range 6 {
-		sent = append(sent, c.send())
+		sent = append(sent, c.Send())
 	}
-	info := c.info(late)
-	info.ProducerTimestamp, info.ServerTimestamp = sent[0].ProducerTimestamp-2000,
+	rec := c.Record(late)
+	rec.ProducerTimestamp, rec.ServerTimestamp = sent[0].ProducerTimestamp-2000,
 		sent[0].ServerTimestamp
-	sent = slices.Insert(sent, 0, x.camera.commit(info, 0))
+	sent = slices.Insert(sent, 0, x.store.Commit(rec, 0))
 	numbers := func(from, to int) (out []string) {
 		for _, f := range sent[from:to] {
 			out = append(out, x.stream.FormatNumber(f.Number))
@@ -98,7 +99,7 @@ func TestListFragments(t *testing.T) {
 	f := out.Fragments[1]
 	if f.ProducerTimestamp != api.Timestamp(sent[1].ProducerTimestamp) ||
 		f.ServerTimestamp != api.Timestamp(sent[1].ServerTimestamp) ||
-		f.FragmentLengthInMilliseconds != 1960 { // fifty frames in two seconds
+		f.FragmentLengthInMilliseconds != 1974 { // to the last of 86 frames of sound
 		t.Errorf("described as %+v", f)
 	}
 	// A page size given with a token goes before the token's.
@@ -108,7 +109,7 @@ func TestListFragments(t *testing.T) {
 		t.Errorf("the second page: %+v, %v", next, err)
 	}
 	// What goes or comes while pages are read moves none of the others.
-	x.camera.commit(c.info(c.nextNumber()), sent[2].Number)
+	x.store.Commit(c.Record(c.NextNumber()), sent[2].Number)
 	rest := x.listing(&api.ListFragmentsInput{NextToken: *out.NextToken, MaxResults: 10})
 	if fmt.Sprint(rest) != fmt.Sprint([][]string{numbers(3, 7)}) {
 		t.Errorf("the rest after a new fragment is %v", rest)
@@ -118,11 +119,9 @@ func TestListFragments(t *testing.T) {
 // The length of a fragment is the time from its first frame to its last, of the longest track.
 func TestFragmentLength(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack(), audioTrack())
+	x := newRig(t, cameratest.Video(), cameratest.Audio())
 	c := x.camera
-	set := c.send().TrackSet
-	info := c.info(c.nextNumber())
-	info.TrackSet = set
+	info := c.Send()
 	video, audio := &info.Spans[0], &info.Spans[1]
 	video.Duration, video.Frames = 90*1857, 30
 	audio.Duration, audio.Frames = 1024*20, 20
@@ -140,10 +139,10 @@ func TestFragmentLength(t *testing.T) {
 
 func TestListFragmentsRefuses(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
+	x := newRig(t, cameratest.Video())
 	c := x.camera
-	first := c.send()
-	c.send()
+	first := c.Send()
+	c.Send()
 	all := selector(api.SelectorServerTimestamp, first.ServerTimestamp, first.ServerTimestamp+1e6)
 	out, err := x.service.ListFragments(t.Context(), x.stream,
 		&api.ListFragmentsInput{FragmentSelector: all, MaxResults: 1})
@@ -159,7 +158,7 @@ func TestListFragmentsRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	other := x.store.create("other", 24)
+	other := x.another()
 	other.NumberTag++
 	refused("another stream's token", other, &api.ListFragmentsInput{NextToken: good},
 		api.InvalidArgumentException, "NextToken")
@@ -168,7 +167,7 @@ func TestListFragmentsRefuses(t *testing.T) {
 		refused("the token "+bad, x.stream, &api.ListFragmentsInput{NextToken: bad},
 			api.InvalidArgumentException, "NextToken")
 	}
-	edge := x.store.clock().Add(-time.Duration(x.stream.RetentionHours) * time.Hour).UnixMilli()
+	edge := x.store.Clock().Add(-time.Duration(x.stream.RetentionHours) * time.Hour).UnixMilli()
 	refused("a range of the past", x.stream, &api.ListFragmentsInput{FragmentSelector: selector(
 		api.SelectorServerTimestamp, 0, edge-1)}, api.InvalidArgumentException,
 		"is outside of the stream retention period")
@@ -178,8 +177,11 @@ func TestListFragmentsRefuses(t *testing.T) {
 			t.Errorf("listed %v", got)
 		}
 	}
-	refused("a deleted stream", store.Stream{ID: "0123456789abcdef0123456789abcdef"},
-		&api.ListFragmentsInput{FragmentSelector: all}, api.ResourceNotFoundException, "")
+	if _, err := x.service.ListFragments(t.Context(),
+		store.Stream{ID: "0123456789abcdef0123456789abcdef"},
+		&api.ListFragmentsInput{FragmentSelector: all}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a deleted stream: %v", err)
+	}
 }
 
 func FuzzParsePageToken(f *testing.F) {

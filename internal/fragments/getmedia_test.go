@@ -1,4 +1,4 @@
-package playback
+package fragments
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // sink takes an answer of GetMedia, chunk by chunk.
@@ -110,16 +111,16 @@ func (f *following) ends() {
 // Each selector starts where the service says, and every answer goes on with what comes.
 func TestGetMediaSelectors(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
-	x.camera.clock -= time.Hour.Milliseconds()
+	x := newRig(t, cameratest.Video())
+	x.camera.Time -= time.Hour.Milliseconds()
 	var sent []store.FragmentInfo
 	for range 3 {
-		sent = append(sent, x.camera.sendMedia())
+		sent = append(sent, x.camera.Send())
 	}
-	x.camera.clock += 10_000 // a pause, on both clocks
-	x.store.sleep(10 * time.Second)
+	x.camera.Time += 10_000 // a pause, on both clocks
+	x.store.Sleep(10 * time.Second)
 	for range 2 {
-		sent = append(sent, x.camera.sendMedia())
+		sent = append(sent, x.camera.Send())
 	}
 	number := x.stream.FormatNumber(sent[1].Number)
 	moment := func(kind api.StartSelectorType, at int64) *api.StartSelector {
@@ -154,13 +155,13 @@ func TestGetMediaSelectors(t *testing.T) {
 		f.expect(sent[c.from:]...)
 		all = append(all, f)
 	}
-	last := x.camera.sendMedia()
+	last := x.camera.Send()
 	for _, f := range all {
 		f.expect(last)
 		f.ends()
 	}
-	if x.store.opened != 0 {
-		t.Errorf("%d fragments are still open", x.store.opened)
+	if x.store.Opened() != 0 {
+		t.Errorf("%d fragments are still open", x.store.Opened())
 	}
 }
 
@@ -168,15 +169,15 @@ func TestGetMediaSelectors(t *testing.T) {
 // is the age of a fragment.
 func TestGetMediaOfASilentStream(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
+	x := newRig(t, cameratest.Video())
 	var all []*following
-	ts := api.Timestamp(x.store.clock().UnixMilli())
+	ts := api.Timestamp(x.store.Clock().UnixMilli())
 	for _, sel := range []*api.StartSelector{{StartSelectorType: api.StartNow},
 		{StartSelectorType: api.StartEarliest},
 		{StartSelectorType: api.StartServerTimestamp, StartTimestamp: &ts}} {
 		all = append(all, x.follow(sel))
 	}
-	info := x.camera.sendMedia()
+	info := x.camera.Send()
 	for _, f := range all {
 		c := f.next()
 		if c.tag(tagFragmentNumber) != x.stream.FormatNumber(info.Number) {
@@ -194,17 +195,17 @@ func TestGetMediaOfASilentStream(t *testing.T) {
 // takes another's place comes with its own number: numbers rise, and none comes twice.
 func TestGetMediaNumbersRise(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
-	first := x.camera.sendMedia()
+	x := newRig(t, cameratest.Video())
+	first := x.camera.Send()
 	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
 	f.expect(first)
-	late := x.camera.nextNumber()
-	second := x.camera.sendMedia()
+	late := x.camera.NextNumber()
+	second := x.camera.Send()
 	f.expect(second)
-	x.camera.commit(x.camera.info(late), 0)
-	third := x.camera.sendMedia()
-	again := x.camera.commit(x.camera.info(x.camera.nextNumber()), second.Number)
-	fourth := x.camera.sendMedia()
+	x.store.Commit(x.camera.Record(late), 0)
+	third := x.camera.Send()
+	again := x.store.Commit(x.camera.Record(x.camera.NextNumber()), second.Number)
+	fourth := x.camera.Send()
 	f.expect(third, again, fourth)
 	f.ends()
 }
@@ -238,33 +239,33 @@ func (p *inFlight) set(n store.Number) {
 // or when that is given up, or when it has waited long enough.
 func TestGetMediaHoldsBack(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
+	x := newRig(t, cameratest.Video())
 	pending := &inFlight{}
 	x.service.pending, x.service.holdBack = pending, time.Hour
-	first := x.camera.sendMedia()
+	first := x.camera.Send()
 	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
 	f.expect(first)
 
-	late := x.camera.nextNumber()
+	late := x.camera.NextNumber()
 	pending.set(late)
-	second := x.camera.sendMedia()
-	info := x.camera.commit(x.camera.info(late), 0)
+	second := x.camera.Send()
+	info := x.store.Commit(x.camera.Record(late), 0)
 	pending.set(0)
 	f.expect(info, second)
 
-	pending.set(x.camera.nextNumber())
-	third := x.camera.sendMedia()
+	pending.set(x.camera.NextNumber())
+	third := x.camera.Send()
 	pending.set(0) // and nothing was stored
 	f.expect(third)
 	f.ends()
 
 	x.service.holdBack = time.Millisecond
-	lost := x.camera.nextNumber()
+	lost := x.camera.NextNumber()
 	pending.set(lost)
-	fourth := x.camera.sendMedia()
+	fourth := x.camera.Send()
 	f = x.follow(&api.StartSelector{StartSelectorType: api.StartContinuationToken,
 		ContinuationToken: x.stream.FormatNumber(third.Number)})
-	f.expect(fourth, x.camera.sendMedia())
+	f.expect(fourth, x.camera.Send())
 	f.ends()
 }
 
@@ -272,13 +273,13 @@ func TestGetMediaHoldsBack(t *testing.T) {
 // on; it ends with the stream.
 func TestGetMediaThroughLosses(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
+	x := newRig(t, cameratest.Video())
 	var sent []store.FragmentInfo
 	for range 4 {
-		sent = append(sent, x.camera.sendMedia())
+		sent = append(sent, x.camera.Send())
 	}
-	x.store.gone = sent[1].Number
-	x.store.faults = map[store.Number]fault{sent[2].Number: fails(store.ErrCorrupt)}
+	x.store.Lose(sent[1].Number)
+	x.store.Fail(sent[2].Number, cameratest.Fails(store.ErrCorrupt))
 	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
 	f.expect(sent[0])
 	c := f.next()
@@ -287,7 +288,9 @@ func TestGetMediaThroughLosses(t *testing.T) {
 		t.Errorf("a damaged fragment is %s %v", c.order, c.tags)
 	}
 	f.expect(sent[3])
-	x.store.remove(x.stream.ID)
+	if err := x.store.DeleteStream(t.Context(), x.stream.ID, ""); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-f.end; err != nil {
 		t.Errorf("the stream was deleted: %v", err)
 	}
@@ -295,11 +298,8 @@ func TestGetMediaThroughLosses(t *testing.T) {
 
 func TestGetMediaLimits(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
-	limits := patient()
-	limits.MediaConnectionsPerStream, limits.MediaCallsPerSecond = 2, 4
-	x.service = New(Options{Store: x.store, Tokens: fakeTokens{}, Limits: limits,
-		Clock: x.store.clock})
+	x := newRig(t, cameratest.Video())
+	x.service = New(Options{Store: x.store, Limits: Limits{2, 4}, Clock: x.store.Clock})
 	in := &api.GetMediaInput{StartSelector: &api.StartSelector{StartSelectorType: api.StartNow}}
 	begin := func(stream store.Stream) (*MediaStream, error) {
 		return x.service.GetMedia(t.Context(), stream, in)
@@ -324,14 +324,14 @@ func TestGetMediaLimits(t *testing.T) {
 		Code: api.ClientLimitExceededException}) {
 		t.Errorf("a fifth call in a second: %v", err)
 	}
-	if _, err := begin(x.store.create("other", 1)); err != nil {
+	if _, err := begin(x.another()); err != nil {
 		t.Errorf("another stream: %v", err)
 	}
 	for _, sel := range []*api.StartSelector{
 		{StartSelectorType: api.StartFragmentNumber, AfterFragmentNumber: "7"},
 		{StartSelectorType: api.StartContinuationToken, ContinuationToken: "x"},
 	} {
-		x.store.sleep(time.Second)
+		x.store.Sleep(time.Second)
 		_, err := x.service.GetMedia(t.Context(), x.stream, &api.GetMediaInput{StartSelector: sel})
 		if !errors.Is(err, &api.Error{Code: api.InvalidArgumentException}) {
 			t.Errorf("%+v: %v", sel, err)
@@ -342,7 +342,7 @@ func TestGetMediaLimits(t *testing.T) {
 // A client that has left costs nothing more, and is no clean end.
 func TestGetMediaOfAClientThatLeft(t *testing.T) {
 	t.Parallel()
-	x := newRig(t, videoTrack())
+	x := newRig(t, cameratest.Video())
 	ctx, cancel := context.WithCancel(t.Context())
 	m, err := x.service.GetMedia(ctx, x.stream, &api.GetMediaInput{
 		StartSelector: &api.StartSelector{StartSelectorType: api.StartNow}})
@@ -359,7 +359,7 @@ func TestGetMediaOfAClientThatLeft(t *testing.T) {
 	}
 	broken := fmt.Errorf("broken pipe")
 	s.failed = broken
-	x.camera.sendMedia()
+	x.camera.Send()
 	if err := m.Write(t.Context(), nil, s); !errors.Is(err, broken) {
 		t.Errorf("while it is written to: %v", err)
 	}

@@ -1,4 +1,4 @@
-package playback
+package fragments
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"weir/internal/api"
@@ -31,7 +32,7 @@ func (s *Service) page(ctx context.Context, id store.StreamID, r store.TimeRange
 	found, err = s.store.List(ctx, id, store.Query{
 		Range: &r, After: after, Order: store.ByNumber, Limit: limit + 1})
 	if err != nil {
-		return nil, false, storeError("list fragments", err)
+		return nil, false, fmt.Errorf("list fragments: %w", err)
 	}
 	if len(found) > limit {
 		return found[:limit], true, nil
@@ -43,7 +44,7 @@ func (s *Service) page(ctx context.Context, id store.StreamID, r store.TimeRange
 // the service does. By the producer's clock such a range may have fragments.
 func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
 	if r.Clock == store.ServerTimestamp && stream.RetentionHours > 0 &&
-		r.End < retentionEdge(stream, now) {
+		r.End < stream.RetentionEdge(now) {
 		return api.Errorf(api.InvalidArgumentException,
 			"End timestamp %d is outside of the stream retention period.", r.End)
 	}
@@ -54,8 +55,7 @@ func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
 // the token remembers, selects. Pages have no fragment twice, and miss none that was stored when
 // the first was asked for and is kept until the last.
 //
-// Errors are *api.Error: InvalidArgument, or ResourceNotFound when the stream is deleted; anything
-// else is a fault.
+// A selector or token that does not fit the stream is an *api.Error, InvalidArgument.
 func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
 	in *api.ListFragmentsInput) (*api.ListFragmentsOutput, error) {
 	var t pageToken
@@ -127,7 +127,7 @@ func (c *scales) longest(ctx context.Context, f *store.FragmentInfo, whole bool)
 	if c.tracks == nil || c.set != f.TrackSet {
 		tracks, err := c.service.store.TrackSet(ctx, c.stream, f.TrackSet)
 		if err != nil {
-			return 0, storeError("read tracks", err)
+			return 0, fmt.Errorf("read tracks: %w", err)
 		}
 		c.set, c.tracks = f.TrackSet, make(map[int]int64, len(tracks))
 		for i := range tracks {

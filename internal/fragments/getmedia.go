@@ -1,4 +1,4 @@
-package playback
+package fragments
 
 import (
 	"context"
@@ -42,12 +42,10 @@ type MediaStream struct {
 }
 
 // GetMedia begins an answer of GetMedia. The caller closes it. Errors are *api.Error:
-// InvalidArgument, ClientLimitExceeded and ConnectionLimitExceeded, ResourceNotFound when the
-// stream is deleted; anything else is a fault.
+// InvalidArgument, ClientLimitExceeded and ConnectionLimitExceeded.
 func (s *Service) GetMedia(ctx context.Context, stream store.Stream, in *api.GetMediaInput) (
 	*MediaStream, error) {
-	if n := s.limits.MediaCallsPerSecond; !s.rate.allow(limitKey{string(stream.ID), getMedia}, n, n,
-		s.clock()) {
+	if n := s.limits.CallsPerSecond; !s.calls.Allow(stream.ID, n, n, s.clock()) {
 		return nil, api.Errorf(api.ClientLimitExceededException,
 			"The stream allows %d calls of GetMedia per second.", n)
 	}
@@ -55,11 +53,11 @@ func (s *Service) GetMedia(ctx context.Context, stream store.Stream, in *api.Get
 	if err != nil {
 		return nil, err
 	}
-	release, ok := s.readers.enter(stream.ID, s.limits.MediaConnectionsPerStream)
+	release, ok := s.readers.enter(stream.ID, s.limits.ConnectionsPerStream)
 	if !ok {
 		return nil, api.Errorf(api.ConnectionLimitExceededException,
 			"The stream allows %d connections of GetMedia at a time.",
-			s.limits.MediaConnectionsPerStream)
+			s.limits.ConnectionsPerStream)
 	}
 	return &MediaStream{service: s, stream: stream, after: after, release: release}, nil
 }
@@ -134,7 +132,7 @@ func (s *Service) before(ctx context.Context, stream *store.Stream, q store.Quer
 	q.Limit = 1
 	found, err := s.store.List(ctx, stream.ID, q)
 	if err != nil {
-		return 0, storeError("list fragments", err)
+		return 0, fmt.Errorf("list fragments: %w", err)
 	}
 	if len(found) == 0 {
 		return 0, nil

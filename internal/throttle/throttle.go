@@ -1,0 +1,59 @@
+// Package throttle limits how often something may be asked for: a token bucket for each key, and a
+// bound on how many keys are remembered.
+package throttle
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// MaxKeys bounds how many keys are remembered at a time.
+const MaxKeys = 16_384
+
+// Buckets are token buckets by key. They are safe for concurrent use.
+type Buckets[K comparable] struct {
+	mu      sync.Mutex
+	buckets map[K]*rate.Limiter
+}
+
+// New makes Buckets, all of them full.
+func New[K comparable]() *Buckets[K] {
+	return &Buckets[K]{buckets: make(map[K]*rate.Limiter)}
+}
+
+// Allow takes one token from a bucket that is filled at so many a second up to depth, and reports
+// whether there was one to take. A rate of 0 limits nothing.
+func (b *Buckets[K]) Allow(key K, perSecond, depth int, now time.Time) bool {
+	if perSecond <= 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bucket := b.buckets[key]
+	if bucket == nil {
+		if len(b.buckets) >= MaxKeys {
+			b.forget(now)
+		}
+		bucket = rate.NewLimiter(rate.Limit(perSecond), depth)
+		b.buckets[key] = bucket
+	}
+	return bucket.AllowN(now, 1)
+}
+
+// forget drops the buckets that are full again, which say nothing, and when most are in use any
+// ones, so that it is not called for every new one.
+func (b *Buckets[K]) forget(now time.Time) {
+	for key, bucket := range b.buckets {
+		if bucket.TokensAt(now) >= float64(bucket.Burst()) {
+			delete(b.buckets, key)
+		}
+	}
+	for key := range b.buckets {
+		if len(b.buckets) <= MaxKeys*3/4 {
+			return
+		}
+		delete(b.buckets, key)
+	}
+}
