@@ -56,7 +56,8 @@ var imports = map[string][]string{
 	"internal/store/storetest":  {"internal/store", "internal/media"},
 	"internal/store/cameratest": {"internal/store", "internal/store/memory", "internal/media"},
 
-	"internal/ingest":   {"internal/mkv", "internal/store", "internal/api", "internal/media"},
+	"internal/ingest": {"internal/live", "internal/mkv", "internal/store", "internal/api",
+		"internal/media"},
 	"internal/console":  {},
 	"internal/handover": {},
 	"internal/server": {"internal/ingest", "internal/playback", "internal/fragments",

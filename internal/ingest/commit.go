@@ -83,6 +83,7 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 	default:
 		return fail(f, api.AckArchivalError, err)
 	}
+	f.live.Stored(info)
 	now := conn.o.Clock()
 	conn.became(result)
 	if result != resultResent {

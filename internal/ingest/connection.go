@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/mkv"
 	"weir/internal/store"
@@ -291,9 +292,24 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	c.clusters++
 	c.started++
 	c.cur = f
+	f.live = c.show(f)
 	c.piece = c.newPiece(now)
 	c.put(ack{kind: ackBuffering, number: number, timecode: timecode, since: now.UnixNano()})
 	return nil
+}
+
+// show tells the live edge of a fragment that begins.
+func (c *Connection) show(f *fragment) *live.Fragment {
+	if c.o.Edge == nil {
+		return nil
+	}
+	drafts := make([]media.Draft, len(f.doc.tracks))
+	for i := range drafts {
+		drafts[i] = c.clocks[f.doc.tracks[i].Number].Draft()
+	}
+	return c.o.Edge.Begin(c.o.Stream.ID, live.Head{Number: f.number, ProducerTimestamp: f.producer,
+		ServerTimestamp: f.arrived.UnixMilli(), Timecode: f.timecode, Tracks: f.doc.tracks,
+		Tags: slices.Clip(f.tags), Header: f.doc.header, Drafts: drafts})
 }
 
 // producerTime is the producer timestamp in milliseconds of a cluster, rounded down.
@@ -361,6 +377,7 @@ func (c *Connection) hand(next int64, partial, acknowledge bool) error {
 		c.became(resultDropped)
 		return fail(f, api.AckInvalidMKVData, err)
 	}
+	f.live.Whole(&rec.Fragment)
 	m := c.o.Metrics
 	m.frames.Add(float64(f.frames))
 	c.count(func(sum *Summary) { sum.Frames += int64(f.frames) })

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/mkv"
 	"weir/internal/store"
@@ -86,7 +87,8 @@ type fragment struct {
 	tags     []media.Tag
 	wants    Wants
 	tracks   []samples // as doc.tracks
-	complete bool      // the cluster has ended; only what follows it is awaited
+	live     *live.Fragment
+	complete bool // the cluster has ended; only what follows it is awaited
 
 	frames      int
 	bytes       int64 // payload
@@ -153,7 +155,7 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 		t.table = make([]media.Sample, 0, min(hint.frames, maxHint/frameCost))
 	}
 	start := len(t.payload)
-	payload, err := f.read(ctx, c, t, ev.Size)
+	payload, err := f.read(ctx, c, i, ev.Size)
 	if err != nil {
 		return err
 	}
@@ -166,12 +168,14 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	f.frames++
 	f.bytes += size
 	f.first, f.last = first, last
+	f.live.Add(i, t.table, t.payload, time.Unix(0, c.source.last.Load()))
 	return nil
 }
 
-// read appends the payload of the frame at hand to the track's, whose buffer may be replaced.
-// Memory is taken for what the buffer grows to as the bytes come.
-func (f *fragment) read(ctx context.Context, c *Connection, t *samples, size int) ([]byte, error) {
+// read appends the payload of the frame at hand to that of a track, an index into f.tracks, whose
+// buffer may be replaced. Memory is taken for what the buffer grows to as the bytes come.
+func (f *fragment) read(ctx context.Context, c *Connection, track, size int) ([]byte, error) {
+	t := &f.tracks[track]
 	payload, start := t.payload, len(t.payload)
 	for {
 		step := min(start+size-len(payload), memoryStep)
@@ -187,7 +191,13 @@ func (f *fragment) read(ctx context.Context, c *Connection, t *samples, size int
 		if step == 0 {
 			return payload, nil
 		}
-		payload = c.o.Memory.room(payload, step)
+		if growth > 0 {
+			old := payload
+			payload = c.o.Memory.grown(old, step)
+			if f.live.Move(track, payload) {
+				c.o.Memory.recycle(old)
+			}
+		}
 		t.payload = payload[:start]
 		f.buffers += growth
 		var err error
@@ -227,11 +237,13 @@ func (f *fragment) record(
 }
 
 // release ends the fragment's time in flight and gives the memory back; the payload must not be
-// used any more.
+// used any more. Followers of the live edge may still read it.
 func (f *fragment) release(m *Memory, o owner) {
 	f.numbered()
+	f.live.BrokenOff() // unless it was stored
+	free := f.live.Release(f.buffers)
 	for i := range f.tracks {
-		if f.tracks[i].payload != nil {
+		if free && f.tracks[i].payload != nil {
 			m.recycle(f.tracks[i].payload)
 		}
 		f.tracks[i] = samples{}

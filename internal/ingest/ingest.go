@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
 )
@@ -138,6 +139,7 @@ type Options struct {
 	Memory        *Memory          // shared by connections; nil: DefaultMemory for this one
 	Resends       *Resends         // shared by connections; nil: only this one's
 	Numbers       *Numbers         // shared by connections; nil: nobody asks for it
+	Edge          *live.Edge       // shared by connections; nil: nobody follows
 	Clock         func() time.Time // nil: time.Now
 	Logger        *slog.Logger     // nil: none
 	Metrics       *Metrics         // shared by connections; nil: none

@@ -259,14 +259,16 @@ func roomSize(b []byte, n int) int {
 
 // room returns b with room for n bytes more; b may not be used any more.
 func (m *Memory) room(b []byte, n int) []byte {
-	size := roomSize(b, n)
-	if size == cap(b) {
+	if roomSize(b, n) == cap(b) {
 		return b
 	}
-	grown := append(m.buffer(size), b...)
+	grown := m.grown(b, n)
 	m.recycle(b)
 	return grown
 }
+
+// grown returns a copy of b with room for n bytes more than it has.
+func (m *Memory) grown(b []byte, n int) []byte { return append(m.buffer(roomSize(b, n)), b...) }
 
 // recycle takes a buffer back; nobody may use it any more.
 func (m *Memory) recycle(b []byte) {

@@ -84,7 +84,11 @@ type SPS struct {
 	Width, Height       int // luma samples after cropping
 	SARWidth, SARHeight int // sample aspect ratio; 0:0 when the stream does not say
 	// pictures are output in the order in which they are decoded, for sure
-	InOrder                bool
+	InOrder bool
+	// the most pictures that are decoded before a picture and output after it; -1 when the stream
+	// does not say (H.264 clause E.2.1, max_num_reorder_frames; H.265 clause 7.4.3.2.1,
+	// sps_max_num_reorder_pics)
+	Reorder                int
 	UnitsInTick, TimeUnits uint32 // VUI timing: num_units_in_tick and time_scale; 0 when absent
 	ticksPerFrame          uint32
 }
@@ -119,7 +123,7 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 		return nil, fmt.Errorf("NAL unit type %d, want 7", typ)
 	}
 	r := &bitReader{data: rbsp(nal[1:])}
-	s := &SPS{ChromaFormat: 1, BitDepth: 8, ticksPerFrame: 2} // time_scale counts fields
+	s := &SPS{ChromaFormat: 1, BitDepth: 8, Reorder: -1, ticksPerFrame: 2} // time_scale counts fields
 	s.Profile = int(r.u(8))
 	r.skip(8) // constraint flags
 	s.Level = int(r.u(8))
@@ -175,7 +179,13 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 		return nil, err
 	}
 	if r.flag() { // vui_parameters_present_flag
-		s.readVUI(r, skipVUIColour)
+		if s.readVUI(r, skipVUIColour) {
+			r.skip(1) // fixed_frame_rate_flag
+		}
+		s.readAVCRestriction(r)
+	}
+	if s.InOrder {
+		s.Reorder = 0
 	}
 	return s, nil
 }
@@ -191,23 +201,57 @@ func (s *SPS) check(r *bitReader) error {
 	return nil
 }
 
-// readVUI reads the aspect ratio and timing of a VUI; it leaves both absent when the VUI does not
-// hold together.
-func (s *SPS) readVUI(r *bitReader, toTiming func(*bitReader)) {
+// readVUI reads the aspect ratio and timing of a VUI, and reports whether it has timing; it leaves
+// both absent when the VUI does not hold together.
+func (s *SPS) readVUI(r *bitReader, toTiming func(*bitReader)) (timed bool) {
 	w, h := sampleAspect(r)
 	toTiming(r)
 	var units, scale uint32
-	if r.flag() { // timing_info_present_flag
+	if timed = r.flag(); timed { // timing_info_present_flag
 		units, scale = r.u(32), r.u(32)
 	}
 	if r.err != nil {
-		return
+		return false
 	}
 	if w > 0 && h > 0 {
 		s.SARWidth, s.SARHeight = w, h
 	}
 	if units > 0 && scale > 0 {
 		s.UnitsInTick, s.TimeUnits = units, scale
+	}
+	return timed
+}
+
+// readAVCRestriction reads max_num_reorder_frames from the rest of a VUI (H.264 clause E.1.1).
+func (s *SPS) readAVCRestriction(r *bitReader) {
+	hrd := false
+	for range 2 { // of the NAL units, of the VCL NAL units
+		if !r.flag() {
+			continue
+		}
+		hrd = true
+		n := r.atMost(31, "cpb_cnt") + 1
+		r.skip(8) // bit_rate_scale, cpb_size_scale
+		for ; n > 0 && r.err == nil; n-- {
+			r.ue()    // bit_rate_value_minus1
+			r.ue()    // cpb_size_value_minus1
+			r.skip(1) // cbr_flag
+		}
+		r.skip(20) // four lengths
+	}
+	if hrd {
+		r.skip(1) // low_delay_hrd_flag
+	}
+	r.skip(1) // pic_struct_present_flag
+	if !r.flag() {
+		return // bitstream_restriction_flag
+	}
+	r.skip(1) // motion_vectors_over_pic_boundaries_flag
+	for range 4 {
+		r.ue() // greatest sizes and vectors
+	}
+	if n := r.atMost(deepestReorder, "max_num_reorder_frames"); r.err == nil {
+		s.Reorder = int(n)
 	}
 }
 

@@ -1,5 +1,10 @@
 package media
 
+import (
+	"math"
+	"slices"
+)
+
 // Draft tells the run of a fragment that still comes in, as far as it is sure: the decode time of
 // its first frame, and of a growing prefix of its frames the duration, composition offset, size,
 // key flag and marks. They are the very values of the run that Clock.Run will return for the whole
@@ -13,4 +18,228 @@ type Draft interface {
 	// call before come first, unchanged. The frames of the call before come first in the result,
 	// which the caller must not change. There may be none. Not for concurrent use.
 	Final(samples []Sample) Run
+}
+
+// frameDraft is the draft of a frameClock.
+//
+// Of n pictures all but the depth ones that are shown last have their decode times: the next ones
+// are shown later. So a picture is sure, its duration too, when depth+1 pictures have begun after
+// it. The depth is what the parameter sets say, or what the track has shown before, whichever is
+// more; where there is neither, nothing is sure.
+//
+// What the clock may mend is left to it. Nothing more is sure from a time that is equal to another,
+// too early, or too far ahead. A time that jumps ahead less far is not sure before another one
+// comes beyond it: until then it may be a single wrong one. In a track with reordering it leaves a
+// hole, from which on nothing is sure: the clock may fill it (frameClock.fill).
+type frameDraft struct {
+	clock   frameClock // as it was at the fragment's start
+	depth   int
+	stopped bool
+
+	grouper
+	taken  int     // samples that were grouped
+	shown  []int64 // of the units whose time is known
+	sorted []int64 // the same, by time
+	usual  int64   // the usual frame duration; 0 when not known yet
+	// the latest time before a jump that is not confirmed; math.MaxInt64 when there is none
+	before int64
+	from   int // of markPicture
+	done   int // units that are sure
+	run    Run // the sure frames, one for each block
+}
+
+func (c *frameClock) Draft() Draft {
+	d := &frameDraft{before: math.MaxInt64, from: -1, run: Run{Track: c.track}}
+	d.clock = frameClock{track: c.track, scale: c.scale, video: c.video, declared: c.declared,
+		tolerance: c.tolerance, frameState: c.frameState}
+	if d.usual = c.usual; d.usual == 0 {
+		d.usual = c.declared
+	}
+	d.depth = max(c.reorder, c.depth)
+	d.stopped = c.video && (c.reorder < 0 && !c.compared || c.borrowed != nil)
+	return d
+}
+
+func (d *frameDraft) Final(samples []Sample) Run {
+	for ; d.taken < len(samples) && !d.stopped; d.taken++ {
+		d.add(&samples[d.taken])
+		n := len(d.units)
+		if d.open || d.units[n-1].Time == NoTime {
+			n-- // not until it is complete
+		}
+		for u := len(d.shown); u < n && !d.stopped; u++ {
+			d.stopped = !d.show(&d.units[u])
+		}
+		for !d.stopped && d.done+1 < len(d.sorted)-d.depth && d.sorted[d.done+1] <= d.before {
+			d.stopped = !d.settle(samples)
+		}
+	}
+	return d.run
+}
+
+// show takes the time of the next unit, and reports whether it is regular.
+func (d *frameDraft) show(s *Sample) bool {
+	c, u := &d.clock, len(d.shown)
+	var t int64
+	switch {
+	case s.Time != NoTime:
+		t = ticksOf(s.Time, c.scale)
+	case u > 0:
+		t = d.shown[u-1] + c.usualOr(c.frameState)
+	case c.started:
+		t = c.end
+	default:
+		return false
+	}
+	d.shown = append(d.shown, t)
+	if !c.video {
+		if u > 0 {
+			t = max(t, d.sorted[u-1])
+		}
+		d.sorted = append(d.sorted, t)
+		return true
+	}
+	if u == 0 {
+		d.sorted = append(d.sorted, t)
+		return !c.started || t >= c.end-c.usualOr(c.frameState)
+	}
+	at, equal := slices.BinarySearch(d.sorted, t)
+	if equal || at < u-d.depth {
+		return false
+	}
+	usual := d.usual
+	if usual == 0 {
+		usual = c.usualOr(c.frameState)
+	}
+	bound := usual*3/2 + c.tolerance
+	if d.before != math.MaxInt64 {
+		if t <= d.before+bound {
+			return false
+		}
+		d.before = math.MaxInt64
+	}
+	switch latest := d.sorted[u-1]; {
+	case t > latest+deepestReorder*usual: // markEnds
+		return false
+	case t > latest+bound && d.depth == 0:
+		d.before = latest
+	}
+	d.sorted = slices.Insert(d.sorted, at, t)
+	return true
+}
+
+// settle makes the next unit sure, and reports false when the clock may mend its duration.
+func (d *frameDraft) settle(samples []Sample) bool {
+	c, i := &d.clock, d.done
+	d.units[i].settle()
+	s := &d.units[i]
+	if reordered := c.video && (c.reordered || d.depth > 0); reordered {
+		if i == 0 && (c.unkeyed || !s.Key && !s.open) {
+			return false
+		}
+		gap := d.sorted[i+1] - d.sorted[i]
+		if d.usual == 0 {
+			d.usual = gap
+		}
+		if gap > d.usual*3/2 {
+			return false
+		}
+	}
+	early := int64(0)
+	if i == 0 {
+		early = c.joint(d.sorted[:2], 0)
+		d.run.BaseDecodeTime = d.sorted[0] - early
+	}
+	f := Frame{Size: s.Size, Key: s.Key || !c.video}
+	var err error
+	if f.Duration, err = duration(c.track, d.sorted[i+1]-d.sorted[i]+early); err != nil {
+		return false
+	}
+	if c.video {
+		f.CompositionOffset, err = offset(c.track, d.shown[i]-d.sorted[i]+early)
+		if err != nil {
+			return false
+		}
+	}
+	// H.265 clause 7.4.2.2: leading pictures come before all others that follow
+	d.from = markPicture(&f, d.units[:i+2], d.shown, i, d.from)
+	if d.usual == 0 {
+		d.usual = int64(f.Duration)
+	}
+	d.done++
+	for b := len(d.run.Frames); ; b++ {
+		f.Size, f.Marks = samples[b].Size, f.Marks|d.marks[b]
+		d.run.Frames = append(d.run.Frames, f)
+		f = Frame{}
+		if b+1 == len(d.marks) || d.marks[b+1] != Joined {
+			return true
+		}
+	}
+}
+
+// sampleDraft is the draft of a sampleClock. A frame lasts as long as all do unless the next one is
+// late, so it is sure when that has come. What is late, and where the first frame begins, is not
+// sure before the next block comes that has a time; when that is an earlier one the clock may take
+// the late one for a slip, and nothing more is sure.
+type sampleDraft struct {
+	clock   sampleClock
+	next    int   // the next sample to be placed
+	start   int64 // where sample 0 begins
+	stopped bool
+	run     Run
+}
+
+func (c *sampleClock) Draft() Draft {
+	d := &sampleDraft{clock: *c, run: Run{Track: c.track}}
+	d.clock.ahead = nil
+	return d
+}
+
+func (d *sampleDraft) Final(samples []Sample) Run {
+	for d.next < len(samples) && !d.stopped && d.place(samples) {
+	}
+	return d.run
+}
+
+// place finds out where the next sample begins, and so makes the one before it sure. It reports
+// false when that is not known yet, or will not be.
+func (d *sampleDraft) place(samples []Sample) bool {
+	c, i := &d.clock, d.next
+	s := &samples[i]
+	last := c.frame // how long the sample before lasts
+	if s.Time != NoTime {
+		block := ticksOf(s.Time, c.scale)
+		late := block - c.position
+		if !c.running || i == 0 && late < -c.frame || late > c.frame {
+			k := slices.IndexFunc(samples[i+1:], func(s Sample) bool { return s.Time != NoTime })
+			if k < 0 {
+				return false
+			}
+			if block > ticksOf(samples[i+1+k].Time, c.scale) {
+				d.stopped = true
+				return false
+			}
+			last += late
+			c.position, c.running = block, true
+		}
+	}
+	if i == 0 {
+		if !c.running {
+			d.stopped = true
+			return false
+		}
+		d.start = c.position
+	} else {
+		length, err := duration(c.track, last)
+		if err != nil {
+			d.stopped = true
+			return false
+		}
+		d.run.BaseDecodeTime = d.start
+		d.run.Frames = append(d.run.Frames,
+			Frame{Duration: length, Size: samples[i-1].Size, Key: true})
+	}
+	c.position += c.frame
+	d.next++
+	return true
 }

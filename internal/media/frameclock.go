@@ -44,6 +44,7 @@ type frameClock struct {
 	tolerance int64 // ticks by which rounding to milliseconds may change a duration
 	// the parameter sets say that pictures are shown in the order in which they are decoded
 	inOrder bool
+	reorder int // SPS.Reorder, -1 when it is not known
 	frameState
 
 	// Scratch.
@@ -62,6 +63,8 @@ type frameState struct {
 	single    bool    // the last run had one frame, at …
 	lone      int64   // … this decode time
 	reordered bool    // the track has B-frames
+	depth     int     // frames that were shown after one decoded later, at most, in any run
+	compared  bool    // depth says something: there was a run of several frames
 	unkeyed   bool    // clusters do not all start with a key frame: they are cut anywhere
 	borrowed  []int64 // decode times given out that belong to frames of the next cluster
 	leftover  []int64 // as many presentation times not given out as decode times yet
@@ -132,6 +135,9 @@ func (c *frameClock) time(samples []Sample, next int64) (Run, error) {
 	s.unkeyed = s.unkeyed || !entry
 	decoded := c.decodeTimes(&s, shown, entry)
 	n := len(samples)
+	if s.compared = s.compared || n > 1; s.reordered {
+		s.depth = max(s.depth, depth(shown))
+	}
 	if s.single {
 		s.learnSingle(decoded[0]-s.lone, c.scale)
 	}
@@ -174,27 +180,34 @@ func (c *frameClock) time(samples []Sample, next int64) (Run, error) {
 	return run, nil
 }
 
-// markLeading marks the pictures of open groups: those where one begins, and those that follow it
-// and are shown before it. Where the bitstream tells which of these cannot be decoded from there
-// (H.265), only they are marked; a CRA picture without any begins no open group, but is a random
-// access point like others (stream access point of type 1, ISO/IEC 14496-12 annex I).
+// markLeading marks the pictures of open groups.
 func markLeading(frames []Frame, samples []Sample, shown []int64) {
-	from := -1 // the open group at hand
+	from := -1
 	for i := range frames {
-		switch c := samples[i].Content; {
-		case samples[i].open:
-			from = i
-			if c&cra != 0 && (i+1 == len(frames) || !leads(samples[i+1:])) {
-				frames[i].Key, from = true, -1
-				continue
-			}
-			frames[i].Marks |= Open
-		case samples[i].Key:
-			from = -1
-		case from >= 0 && shown[i] < shown[from] && (c&rasl != 0 || samples[from].Content&cra == 0):
-			frames[i].Marks |= Leading
-		}
+		from = markPicture(&frames[i], samples, shown, i, from)
 	}
+}
+
+// markPicture marks picture i of an open group: one that begins it, and one that follows that and
+// is shown before it. Where the bitstream tells which of these cannot be decoded from there
+// (H.265), only they are marked; a CRA picture without any begins no open group, but is a random
+// access point like others (stream access point of type 1, ISO/IEC 14496-12 annex I). from is the
+// picture where the open group at hand begins, -1 for none; the result is that after the picture.
+func markPicture(f *Frame, samples []Sample, shown []int64, i, from int) int {
+	switch c := samples[i].Content; {
+	case samples[i].open:
+		if c&cra != 0 && !leads(samples[i+1:]) {
+			f.Key = true
+			return -1
+		}
+		f.Marks |= Open
+		return i
+	case samples[i].Key:
+		return -1
+	case from >= 0 && shown[i] < shown[from] && (c&rasl != 0 || samples[from].Content&cra == 0):
+		f.Marks |= Leading
+	}
+	return from
 }
 
 // leads says whether RASL pictures are among the samples up to the next random access point.
@@ -273,6 +286,21 @@ func (c *frameClock) decodeTimes(s *frameState, shown []int64, key bool) []int64
 		d[i] = max(d[i], d[i-1]+1) // a borrowed time may be another's
 	}
 	return d
+}
+
+// depth is how many frames, at most, are shown after one that is decoded later.
+func depth(shown []int64) int {
+	most := 0
+	for i, t := range shown {
+		later := 0
+		for _, before := range shown[max(i-deepestReorder, 0):i] {
+			if before > t {
+				later++
+			}
+		}
+		most = max(most, later)
+	}
+	return most
 }
 
 // fill replaces decode times at the end of a fragment that was cut among reordered frames, so that

@@ -36,6 +36,9 @@ type Clock interface {
 	// no time. The error wraps ErrTime; the clock is then as before, and the fragment should be
 	// dropped.
 	Run(samples []Sample, next int64) (Run, error)
+	// Draft begins the fragment that the next call of Run will be for. The draft does not change
+	// the clock.
+	Draft() Draft
 }
 
 // NewClock makes the clock of a track. AAC runs on counted samples; everything else is timed by its
@@ -52,20 +55,18 @@ func NewClock(t *Track) Clock {
 			return c
 		}
 	}
-	return &frameClock{
+	c := &frameClock{
 		track:     t.Number,
 		scale:     scale,
 		video:     t.Kind == Video,
 		declared:  ticksOf(min(max(t.DefaultDuration, 0), longestSingle), scale),
 		tolerance: max(int64(scale)*3/2000, 1),
-		inOrder:   keepsOrder(t),
+		reorder:   -1,
 	}
-}
-
-// keepsOrder says whether the parameter sets of a track promise that no picture is reordered.
-func keepsOrder(t *Track) bool {
-	sps, err := SPSOf(t)
-	return err == nil && sps.InOrder
+	if sps, err := SPSOf(t); err == nil {
+		c.inOrder, c.reorder = sps.InOrder, sps.Reorder
+	}
+	return c
 }
 
 // maxTimescale keeps nanosecond times of any size within 64-bit ticks.

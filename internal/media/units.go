@@ -61,47 +61,56 @@ func (r *Run) Units() Run {
 // group divides the samples of a track into access units, in decode order. It returns the units,
 // each as one sample with the time of its picture, and a mark for each sample. A unit without a
 // picture is not among the units.
+func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) {
+	g := grouper{units: units[:0], marks: marks[:0]}
+	for i := range samples {
+		g.add(&samples[i])
+	}
+	if g.open {
+		at := len(g.marks) - 1
+		for g.marks[at] == Joined {
+			at--
+		}
+		g.marks[at] = Bare
+		g.units = g.units[:len(g.units)-1]
+	}
+	for i := range g.units {
+		g.units[i].settle()
+	}
+	return g.units, g.marks
+}
+
+// grouper divides samples into access units as they come.
 //
 // Access units begin as H.264 clause 7.4.1.2.3 and H.265 clause 7.4.2.4.4 say: SEI, parameter sets
 // and delimiters belong to the picture that follows, a slice that does not begin a picture and
 // whatever else there is to the one before. An empty block adds nothing to the one before.
-func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) {
-	units, marks = units[:0], marks[:0]
-	open := false // the unit at hand has no picture yet
-	for i := range samples {
-		s := &samples[i]
-		c := s.Content
-		joined := len(units) > 0
-		switch {
-		case !c.Known():
-			joined = joined && open
-		case c&slice != 0:
-			joined = joined && (open || c&starts == 0)
-		case c&prefix != 0:
-			joined = joined && open
-		}
-		if joined {
-			units[len(units)-1].join(s)
-			marks = append(marks, Joined)
-		} else {
-			units = append(units, *s)
-			marks = append(marks, 0)
-			open = true
-		}
-		open = open && c.Known() && c&slice == 0
+type grouper struct {
+	units []Sample // each with the time of its picture; only the last one may still change
+	marks []Marks  // of the samples
+	open  bool     // the last unit has no picture yet
+}
+
+func (g *grouper) add(s *Sample) {
+	c := s.Content
+	joined := len(g.units) > 0
+	switch {
+	case !c.Known():
+		joined = joined && g.open
+	case c&slice != 0:
+		joined = joined && (g.open || c&starts == 0)
+	case c&prefix != 0:
+		joined = joined && g.open
 	}
-	if open {
-		at := len(marks) - 1
-		for marks[at] == Joined {
-			at--
-		}
-		marks[at] = Bare
-		units = units[:len(units)-1]
+	if joined {
+		g.units[len(g.units)-1].join(s)
+		g.marks = append(g.marks, Joined)
+	} else {
+		g.units = append(g.units, *s)
+		g.marks = append(g.marks, 0)
+		g.open = true
 	}
-	for i := range units {
-		units[i].settle()
-	}
-	return units, marks
+	g.open = g.open && c.Known() && c&slice == 0
 }
 
 // join adds a block to the unit. The time is that of the first slice.

@@ -12,19 +12,21 @@ func TestVideoConfigs(t *testing.T) {
 		name, codec, private string
 		want                 string
 	}{
-		{"baseline", CodecAVC, avcBase, "avc1.42c01e 640x360 sar 1:1 25.00 fps 4:2:0 8 bit"},
+		{"baseline", CodecAVC, avcBase, "avc1.42c01e 640x360 sar 1:1 25.00 fps 4:2:0 8 bit, reorder 0"},
 		{"high, cropped from 1088 lines", CodecAVC, avcHigh,
-			"avc1.640028 1920x1080 sar 1:1 29.97 fps 4:2:0 8 bit"},
+			"avc1.640028 1920x1080 sar 1:1 29.97 fps 4:2:0 8 bit, reorder 0"},
 		{"interlaced, extended SAR", CodecAVC, avcFields,
-			"avc1.64001e 720x576 sar 64:45 25.00 fps 4:2:0 8 bit"},
+			"avc1.64001e 720x576 sar 64:45 25.00 fps 4:2:0 8 bit, reorder 2"},
 		{"cropped on both axes", CodecAVC, avcCropped,
-			"avc1.64000c 360x242 sar 1:1 15.00 fps 4:2:0 8 bit"},
-		{"4:2:2 10 bit", CodecAVC, avc422, "avc1.7a0015 426x242 sar 1:1 25.00 fps 4:2:2 10 bit"},
+			"avc1.64000c 360x242 sar 1:1 15.00 fps 4:2:0 8 bit, reorder 2"},
+		{"4:2:2 10 bit", CodecAVC, avc422,
+			"avc1.7a0015 426x242 sar 1:1 25.00 fps 4:2:2 10 bit, reorder 2"},
 		{"4:4:4, odd size", CodecAVC, avc444,
-			"avc1.f4001f 721x577 sar 16:15 25.00 fps 4:4:4 8 bit"},
-		{"hevc main", CodecHEVC, hevcMain, "hvc1.1.6.L63.90 640x360 sar 1:1 25.00 fps 4:2:0 8 bit"},
+			"avc1.f4001f 721x577 sar 16:15 25.00 fps 4:4:4 8 bit, reorder 2"},
+		{"hevc main", CodecHEVC, hevcMain,
+			"hvc1.1.6.L63.90 640x360 sar 1:1 25.00 fps 4:2:0 8 bit, reorder 2"},
 		{"hevc main 10, conformance window", CodecHEVC, hevcMain10,
-			"hvc1.2.4.L120.90 1918x1078 sar 4:3 29.97 fps 4:2:0 10 bit"},
+			"hvc1.2.4.L120.90 1918x1078 sar 4:3 29.97 fps 4:2:0 10 bit, reorder 2"},
 	} {
 		tr := &Track{Number: 1, Kind: Video, CodecID: c.codec, CodecPrivate: unhex(c.private),
 			Width: 1, Height: 1}
@@ -35,9 +37,9 @@ func TestVideoConfigs(t *testing.T) {
 		}
 		name, err := CodecString(tr)
 		w, h, derr := Dimensions(tr)
-		got := fmt.Sprintf("%s %dx%d sar %d:%d %.2f fps %s %d bit", name, w, h, s.SARWidth,
+		got := fmt.Sprintf("%s %dx%d sar %d:%d %.2f fps %s %d bit, reorder %d", name, w, h, s.SARWidth,
 			s.SARHeight, s.FrameRate(),
-			[]string{"4:0:0", "4:2:0", "4:2:2", "4:4:4"}[s.ChromaFormat], s.BitDepth)
+			[]string{"4:0:0", "4:2:0", "4:2:2", "4:4:4"}[s.ChromaFormat], s.BitDepth, s.Reorder)
 		if err != nil || derr != nil || got != c.want {
 			t.Errorf("%s: got  %s (%v, %v)\nwant %s", c.name, got, err, derr, c.want)
 		}
