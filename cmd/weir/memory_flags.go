@@ -6,7 +6,11 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/ingest"
+	"weir/internal/live"
+	"weir/internal/server"
 )
 
 // memoryFlags are about what the server may take of the machine's memory.
@@ -33,4 +37,20 @@ func (f *memoryFlags) budget() *ingest.Memory {
 		debug.SetMemoryLimit(size + size/4 + others)
 	}
 	return ingest.NewMemory(size)
+}
+
+// ingest is what the producers' connections share. What slow readers of the live edge keep of
+// fragments that are stored comes on top of their memory: as much as one fragment may have.
+func (f *memoryFlags) ingest(registry prometheus.Registerer) (server.Ingest, error) {
+	metrics, err := ingest.NewMetrics(registry)
+	if err != nil {
+		return server.Ingest{}, err
+	}
+	edge, err := live.NewMetrics(registry)
+	if err != nil {
+		return server.Ingest{}, err
+	}
+	memory := f.budget()
+	return server.Ingest{Memory: memory, Metrics: metrics, Numbers: ingest.NewNumbers(),
+		Edge: live.New(live.Options{Held: int64(memory.Largest()), Metrics: edge})}, nil
 }

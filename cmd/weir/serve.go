@@ -29,7 +29,6 @@ import (
 	"weir/internal/fragments"
 	"weir/internal/handover"
 	"weir/internal/images"
-	"weir/internal/ingest"
 	"weir/internal/playback"
 	"weir/internal/server"
 	"weir/internal/still"
@@ -349,8 +348,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if err != nil {
 		return nil, nil, err
 	}
-	numbers := ingest.NewNumbers()
-	ingestMetrics, err := ingest.NewMetrics(registry)
+	producers, err := c.ingest(registry)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -381,7 +379,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
 			Logger: logger,
 		}),
-		Fragments: fragments.New(c.mediaOptions(st, numbers)),
+		Fragments: fragments.New(c.mediaOptions(st, producers.Numbers)),
 		Images: images.New(images.Options{Store: st, Cache: cache, Logger: logger,
 			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger)}),
 		Keys:         keys,
@@ -389,11 +387,10 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		Account:      c.AccountID,
 		AdvertiseURL: c.AdvertiseURL,
 		PlaybackURL:  c.PlaybackURL,
-		Ingest: server.Ingest{Memory: c.budget(), Metrics: ingestMetrics,
-			Numbers: numbers},
-		Connections: c.limits(logger),
-		Logger:      logger,
-		Registerer:  registry,
+		Ingest:       producers,
+		Connections:  c.limits(logger),
+		Logger:       logger,
+		Registerer:   registry,
 	}
 	if c.MetricsListen == "" {
 		options.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})

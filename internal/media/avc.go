@@ -123,7 +123,8 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 		return nil, fmt.Errorf("NAL unit type %d, want 7", typ)
 	}
 	r := &bitReader{data: rbsp(nal[1:])}
-	s := &SPS{ChromaFormat: 1, BitDepth: 8, Reorder: -1, ticksPerFrame: 2} // time_scale counts fields
+	// time_scale counts fields
+	s := &SPS{ChromaFormat: 1, BitDepth: 8, Reorder: -1, ticksPerFrame: 2}
 	s.Profile = int(r.u(8))
 	r.skip(8) // constraint flags
 	s.Level = int(r.u(8))

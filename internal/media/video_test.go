@@ -12,7 +12,8 @@ func TestVideoConfigs(t *testing.T) {
 		name, codec, private string
 		want                 string
 	}{
-		{"baseline", CodecAVC, avcBase, "avc1.42c01e 640x360 sar 1:1 25.00 fps 4:2:0 8 bit, reorder 0"},
+		{"baseline", CodecAVC, avcBase,
+			"avc1.42c01e 640x360 sar 1:1 25.00 fps 4:2:0 8 bit, reorder 0"},
 		{"high, cropped from 1088 lines", CodecAVC, avcHigh,
 			"avc1.640028 1920x1080 sar 1:1 29.97 fps 4:2:0 8 bit, reorder 0"},
 		{"interlaced, extended SAR", CodecAVC, avcFields,
@@ -37,8 +38,8 @@ func TestVideoConfigs(t *testing.T) {
 		}
 		name, err := CodecString(tr)
 		w, h, derr := Dimensions(tr)
-		got := fmt.Sprintf("%s %dx%d sar %d:%d %.2f fps %s %d bit, reorder %d", name, w, h, s.SARWidth,
-			s.SARHeight, s.FrameRate(),
+		got := fmt.Sprintf("%s %dx%d sar %d:%d %.2f fps %s %d bit, reorder %d", name, w, h,
+			s.SARWidth, s.SARHeight, s.FrameRate(),
 			[]string{"4:0:0", "4:2:0", "4:2:2", "4:4:4"}[s.ChromaFormat], s.BitDepth, s.Reorder)
 		if err != nil || derr != nil || got != c.want {
 			t.Errorf("%s: got  %s (%v, %v)\nwant %s", c.name, got, err, derr, c.want)

@@ -116,6 +116,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Memory:        s.ingest.Memory,
 		Resends:       s.ingest.Resends,
 		Numbers:       s.ingest.Numbers,
+		Edge:          s.ingest.Edge,
 		Clock:         s.clock,
 		Logger:        p.req.log(),
 		Metrics:       s.ingest.Metrics,

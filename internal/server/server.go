@@ -26,6 +26,7 @@ import (
 	"weir/internal/fragments"
 	"weir/internal/images"
 	"weir/internal/ingest"
+	"weir/internal/live"
 	"weir/internal/playback"
 	"weir/internal/still"
 	"weir/internal/store"
@@ -102,6 +103,7 @@ type Ingest struct {
 	Memory  *ingest.Memory  // nil: one of ingest.DefaultMemory
 	Resends *ingest.Resends // nil: one of its own
 	Numbers *ingest.Numbers // what fragments.Options.Pending asks; nil: none
+	Edge    *live.Edge      // that connections tell of frames; nil: none
 	Metrics *ingest.Metrics // nil: none
 }
 
