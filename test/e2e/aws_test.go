@@ -29,6 +29,9 @@ func TestAWSCommandLine(t *testing.T) {
 	t.Parallel()
 	needTool(t, "aws", "ffmpeg", "ffprobe")
 	s := start(t, "")
+	if strings.HasPrefix(awsVersion(), "1.") { // else each command is a process
+		s.batch = newAWSBatch(t, s)
+	}
 
 	arn, _ := s.aws("kinesisvideo", "create-stream", "--stream-name", "cam1",
 		"--data-retention-in-hours", "24",

@@ -80,13 +80,14 @@ func missing(t testing.TB, what string) {
 
 // server is a running `weir serve`.
 type server struct {
-	t    testing.TB
-	Data string // data directory
-	URL  string // http://127.0.0.1:PORT
-	env  []string
-	cmd  *exec.Cmd
-	log  *output.Buffer
-	done chan struct{}
+	t     testing.TB
+	Data  string // data directory
+	URL   string // http://127.0.0.1:PORT
+	env   []string
+	cmd   *exec.Cmd
+	log   *output.Buffer
+	done  chan struct{}
+	batch *awsBatch // what runs `aws`, when there is one
 }
 
 var listening = regexp.MustCompile(`https?://(127\.0\.0\.1|localhost):\d+`)
@@ -208,6 +209,9 @@ func (s *server) run(name string, args ...string) []byte {
 
 func (s *server) try(name string, args ...string) (stdout, stderr []byte, err error) {
 	s.t.Helper()
+	if name == "aws" && s.batch != nil {
+		return s.batch.try(args)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := s.command(ctx, name, args...)
