@@ -117,6 +117,10 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 	}
 	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to),
 		end: to == len(t.Entries) && t.Finished(r)}
+	ends := v.presented(&t.Entries[to-1]) + t.Entries[to-1].Length()
+	if step := silenceStep * t.Target * 1000; !key.end {
+		key.silent = max(0, (o.now.UnixMilli()-r.Zero-ends)/step) * step
+	}
 	if v.whole != nil && v.wholeKey == key {
 		return v.whole, nil
 	}
@@ -151,16 +155,23 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 	if m.Static {
 		m.Duration = t.End()
 	} else {
-		scaled := func(e *timeline.Entry) *timeline.Rules {
-			return r.Scaled(t.Generations[e.Generation].Scales)
+		m.BufferDepth = ends - v.presented(&t.Entries[from]) + key.silent
+		if key.silent > 0 {
+			m.Publish = max(m.Publish, r.Zero+ends+key.silent)
 		}
-		first, last := &t.Entries[from], &t.Entries[to-1]
-		m.BufferDepth = t.Presented(scaled(last), last) + last.Length() -
-			t.Presented(scaled(first), first)
 	}
 	v.whole = &Playlist{Text: m.Append(make([]byte, 0, size)), pool: v.pool}
 	v.wholeKey = key
 	return v.whole, nil
+}
+
+// silenceStep is by how many target durations the time-shift buffer grows while a camera is silent
+// (DESIGN.md, "DASH").
+const silenceStep = 2
+
+// presented is when an entry is presented, milliseconds of presentation time.
+func (v *view) presented(e *timeline.Entry) int64 {
+	return v.state.Presented(v.rules.Scaled(v.state.Generations[e.Generation].Scales), e)
 }
 
 // published is when the entries [from, to) were all there: when the last one came, or was due.

@@ -290,6 +290,49 @@ func TestDASHRecording(t *testing.T) {
 	}
 }
 
+// While a camera is silent what is listed stays in the time-shift buffer, which reaches back from
+// now: a player at the end of it is not sent elsewhere.
+func TestDASHSilentCamera(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, videoTrack(), audioTrack())
+	for range 7 {
+		r.camera.send()
+	}
+	token := r.openDASH(r.dash())
+	w := watchDASH(t)
+	texts := map[string]bool{}
+	look := func() (before time.Duration) {
+		m := w.read(r.manifest(r.service, token))
+		if other := r.manifest(r.another(), token); other != w.text {
+			t.Fatalf("another process has\n%s\nbeside\n%s", other, w.text)
+		}
+		texts[w.text] = true
+		s := m.Period[0].AdaptationSet[0].SegmentTemplate
+		last := s.S[len(s.S)-1]
+		end := time.Duration(last.T+last.D-s.Offset) * time.Second / time.Duration(s.Timescale)
+		depth := time.Duration(seconds(t, m.TimeShiftBufferDepth) * float64(time.Second))
+		return m.AvailabilityStartTime.Add(end).Sub(r.store.clock().Add(-depth))
+	}
+	const minutes = 4
+	for range minutes * 60 {
+		if before := look(); before < 4*time.Second {
+			t.Fatalf("what is listed ends %v after the start of the time-shift buffer\n%s", before, w.text)
+		}
+		r.store.sleep(time.Second)
+	}
+	if n := len(texts); n > minutes*60/4+2 {
+		t.Errorf("%d manifests in %d minutes of silence", n, minutes)
+	}
+	r.camera.clock += minutes * 60_000 // it is back, and what was listed slides out
+	for range 7 {
+		r.camera.send()
+		look()
+	}
+	if m := w.read(w.text); seconds(t, m.TimeShiftBufferDepth) > 11 {
+		t.Errorf("the time-shift buffer stays at %s", m.TimeShiftBufferDepth)
+	}
+}
+
 // G.711 is for DASH alone, as at the service; of what no session can have the error says so.
 func TestDASHSound(t *testing.T) {
 	t.Parallel()

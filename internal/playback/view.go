@@ -51,6 +51,7 @@ type trackText struct {
 type textKey struct {
 	from, to int64 // entries listed
 	end      bool  // no more will follow
+	silent   int64 // DASH: milliseconds for which nothing has followed, in steps
 }
 
 // Writing checkpoints (DESIGN.md): after so many commits, so much server time, or when the camera
