@@ -58,7 +58,8 @@ func lowLatencyStatements() []Statement {
 		{ShortPart, bis + "4.4.4.9",
 			"a part lasts 85 % of PART-TARGET, unless it is independent, a gap, before a gap, or " +
 				"the last of its segment"},
-		{PartSum, bis + "4.4.4.9", "the parts of a segment add up to its EXTINF"},
+		{PartSum, bis + "4.4.4.9",
+			"the parts of a segment add up to its EXTINF, up to a frame longer than PART-TARGET"},
 		{PartTags, bis + "4.4.4.9",
 			"discontinuity, initialization section, key and date stand before the first part"},
 		{PartDate, bis + "B.1", "a playlist with parts has dates, and one at each discontinuity"},
@@ -90,6 +91,7 @@ func lowLatencyStatements() []Statement {
 		{PartMatch, bis + "4.4.4.9", "DURATION is the duration of the media, to the millisecond"},
 		{PartIndependent, bis + "4.4.4.9",
 			"INDEPENDENT stands where a part begins with a random access point, and only there"},
-		{PartSamples, bis + "4.4.4.9", "the samples of the parts are those of the segment"},
+		{PartSamples, bis + "4.4.4.9",
+			"the samples of the parts are those of the segment, up to a frame longer than PART-TARGET"},
 	}
 }

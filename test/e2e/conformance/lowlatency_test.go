@@ -100,7 +100,7 @@ func TestGoodLowLatencyPasses(t *testing.T) {
 		clean(t, fmt.Sprint("blocked request ", b.MSN, b.Part), CheckBlocked(b))
 	}
 	in, listed, parts, whole := goodParts()
-	clean(t, "parts", CheckParts(in, listed, parts, whole))
+	clean(t, "parts", CheckParts(in, listed, 80*time.Millisecond, parts, whole))
 }
 
 // reports checks the reports of a text on a rendition that was at one edge and then at another.
@@ -160,7 +160,7 @@ func parted(name string, rule Rule, bend func(s *Segment, parts [][]byte)) mutat
 	return mutation{"parts: " + name, rule, func() Findings {
 		in, listed, parts, whole := goodParts()
 		bend(listed, parts)
-		return CheckParts(in, listed, parts, whole)
+		return CheckParts(in, listed, 80*time.Millisecond, parts, whole)
 	}}
 }
 
@@ -258,6 +258,9 @@ func lowLatencyMutations() []mutation {
 		}),
 		parted("a frame is missing", PartSamples, func(_ *Segment, parts [][]byte) {
 			parts[1] = goodFragment(2, 80).bytes()
+		}),
+		parted("a part is missing", PartSamples, func(s *Segment, _ [][]byte) {
+			s.Parts = s.Parts[:1]
 		}),
 		parted("another time", PartSamples, func(_ *Segment, parts [][]byte) {
 			second := goodFragment(2, 81)

@@ -3,13 +3,15 @@ package conformance
 import (
 	"fmt"
 	"math"
-	"slices"
+	"time"
 )
 
 // CheckParts holds the parts of a segment, read one by one, to what the playlist says of them, and
 // to the whole segment when that is not nil: joined, they have the very samples that it has, in
-// bytes, times and flags. parts[i] is of s.Parts[i]; nil where it was not read.
-func CheckParts(in *Init, s *Segment, parts [][]byte, whole []byte) (f Findings) {
+// bytes, times and flags, up to a frame that is longer than the part target. parts[i] is of
+// s.Parts[i]; nil where it was not read.
+func CheckParts(in *Init, s *Segment, target time.Duration, parts [][]byte,
+	whole []byte) (f Findings) {
 	var joined []sample
 	for i, data := range parts {
 		if i >= len(s.Parts) {
@@ -35,11 +37,14 @@ func CheckParts(in *Init, s *Segment, parts [][]byte, whole []byte) (f Findings)
 		return f
 	}
 	t, found := ParseFragment(in, segmentAt(s.Sequence), whole)
-	if f = append(f, found...); !slices.Equal(joined, t.samples) {
-		i := 0
-		for i < len(joined) && i < len(t.samples) && joined[i] == t.samples[i] {
-			i++
-		}
+	f = append(f, found...)
+	i := 0
+	for i < len(joined) && i < len(t.samples) && joined[i] == t.samples[i] {
+		i++
+	}
+	long := i < len(t.samples) &&
+		float64(t.samples[i].duration)/float64(t.Scale) > target.Seconds()
+	if i < len(joined) || i < len(t.samples) && !long {
 		f.add(PartSamples, segmentAt(s.Sequence),
 			"%d samples in parts, %d in the segment; sample %d is the first that differs",
 			len(joined), len(t.samples), i)

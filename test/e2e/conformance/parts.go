@@ -265,7 +265,9 @@ func (m *Media) parts(f *Findings, s *Segment, complete bool) {
 	if s.Begins && s.Date.IsZero() {
 		f.add(PartDate, line(s.Parts[0].line), "a discontinuity without EXT-X-PROGRAM-DATE-TIME")
 	}
-	if off := sum - s.Duration; complete && off.Abs() > time.Millisecond/2 {
+	// What no part has begins with a frame that is longer than any part may be.
+	if rest := s.Duration - sum; complete && rest.Abs() > time.Millisecond/2 &&
+		rest <= m.PartTarget {
 		f.add(PartSum, segmentAt(s.Sequence), "parts last %v, EXTINF is %v", sum, s.Duration)
 	}
 }
