@@ -1,6 +1,7 @@
-// Package conformance holds HLS playlists and media segments against the documents that define
-// them: RFC 8216, its second edition (draft-pantos-hls-rfc8216bis), ISO/IEC 14496-12, 14496-14 and
-// 14496-15, and ISO/IEC 13818-1.
+// Package conformance holds HLS playlists, DASH manifests and media segments against the documents
+// that define them: RFC 8216, its second edition (draft-pantos-hls-rfc8216bis), ISO/IEC 23009-1
+// with the DASH-IF Interoperability Points, ISO/IEC 14496-12, 14496-14 and 14496-15, and ISO/IEC
+// 13818-1.
 //
 // It is pure: bytes in, findings out, no network and no server of ours. It shares no code with the
 // server, so that a mistake is not made on both sides alike. Nothing is repaired or guessed; what a

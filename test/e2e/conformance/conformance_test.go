@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -390,7 +391,7 @@ func goodTSInto(w *transport) { goodTS(w, 900000) }
 // Every mutation trips the rule that it names, and every rule is tripped by a mutation.
 func TestMutationsAreFound(t *testing.T) {
 	tripped := map[Rule]bool{}
-	for _, m := range append(mutations(), lowLatencyMutations()...) {
+	for _, m := range slices.Concat(mutations(), lowLatencyMutations(), dashMutations()) {
 		tripped[m.rule] = true
 		if f := m.damage(); !f.Has(m.rule) {
 			t.Errorf("%s: %s was not found, but:\n%v", m.name, m.rule, f)
@@ -412,6 +413,7 @@ func FuzzParsers(f *testing.F) {
 	f.Add([]byte(goodVOD))
 	f.Add([]byte(goodMaster))
 	f.Add([]byte(goodEdge.text()))
+	f.Add([]byte(liveMPD(0, 10)))
 	f.Add(goodInit())
 	f.Add(goodFragment(1, 0).bytes())
 	f.Add(goodTS(newTransport(), 900000))
@@ -423,6 +425,9 @@ func FuzzParsers(f *testing.F) {
 		CheckBlocked(Blocked{MSN: 9, Part: 3, Status: 200, Before: m, After: m})
 		CheckDates(m, 0)
 		ParseMaster(data)
+		if d, _ := ParseMPD(data); len(d.Periods) > 0 {
+			CheckMPDUpdate(parsedMPD(liveMPD(0, 10)), d)
+		}
 		if got, _ := ParseInit(data); got != nil {
 			ParseFragment(got, "fuzz", data)
 		}

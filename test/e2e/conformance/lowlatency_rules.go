@@ -92,6 +92,6 @@ func lowLatencyStatements() []Statement {
 		{PartIndependent, bis + "4.4.4.9",
 			"INDEPENDENT stands where a part begins with a random access point, and only there"},
 		{PartSamples, bis + "4.4.4.9",
-			"the samples of the parts are those of the segment, up to a frame longer than PART-TARGET"},
+			"joined, the parts have the segment's samples, up to a frame longer than PART-TARGET"},
 	}
 }

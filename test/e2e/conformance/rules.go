@@ -259,5 +259,5 @@ func Statements() []Statement {
 		{ParameterSets, systems + "2.14.1",
 			"parameter sets stand before the first picture of a segment"},
 		{ADTS, "13818-7 6.2", "audio is whole ADTS frames"},
-	}, lowLatencyStatements()...)
+	}, append(lowLatencyStatements(), dashStatements()...)...)
 }
