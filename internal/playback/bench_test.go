@@ -40,6 +40,14 @@ func (f *fixedStore) List(ctx context.Context, id store.StreamID,
 	return f.testStore.List(ctx, id, q)
 }
 
+// Wait says that there is something while there is.
+func (f *fixedStore) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
+	if len(f.next) > 0 {
+		return math.MaxInt64, nil
+	}
+	return f.testStore.Wait(ctx, id, after)
+}
+
 // BenchmarkMediaPlaylist measures a live playlist: the first request of a process (first), a reload
 // in which one fragment is new (reload), and one in which none is (same).
 func BenchmarkMediaPlaylist(b *testing.B) {

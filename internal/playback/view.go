@@ -167,7 +167,12 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 // what is due now. With lossy, those missing before the first one are counted as lost.
 func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) error {
 	t, now := v.state, o.now.UnixMilli()
-	for more := true; more && !t.Finished(v.rules); {
+	// The store has the number of the newest commit at hand, so that most reloads ask for no rows.
+	newest, err := s.store.Wait(ctx, o.stream.ID, -1)
+	if err != nil {
+		return storeError("look for fragments", err)
+	}
+	for more := newest > t.Cursor; more && !t.Finished(v.rules); {
 		if v.rules.Mode == timeline.LiveReplay && t.Revealed(v.rules, now) < len(t.Entries) {
 			break // what is due now is known; what comes later makes no difference
 		}

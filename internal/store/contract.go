@@ -63,8 +63,9 @@ type Fragments interface {
 	List(ctx context.Context, id StreamID, q Query) ([]FragmentInfo, error)
 	// Wait returns the commit sequence of the newest fragment as soon as that is greater than
 	// after: at once, or when such a fragment is stored. Every later List sees it. A stream that
-	// never had a fragment is at 0. ErrNotFound when the stream is deleted, also while it is waited
-	// for.
+	// never had a fragment is at 0, so that with -1 it does not wait; it is cheap then, and no less
+	// than the sequence of every fragment whose Append has returned. ErrNotFound when the stream is
+	// deleted, also while it is waited for.
 	Wait(ctx context.Context, id StreamID, after int64) (sequence int64, err error)
 	// Fragment returns one fragment; the caller must not change its spans. ErrNotFound when there
 	// is none, or when it is past retention.

@@ -135,9 +135,11 @@ type streamState struct {
 	stream   atomic.Pointer[store.Stream]
 	deleted  atomic.Bool
 
-	mu       sync.Mutex
-	clock    store.Number // the greatest number given out or seen; guarded by mu
-	sequence int64        // the greatest of a fragment that is stored; guarded by mu
+	mu    sync.Mutex
+	clock store.Number // the greatest number given out or seen; guarded by mu
+	// The greatest of a fragment that is stored, which this process knows without asking the index:
+	// it holds the directory's lock, so every commit is its own. Guarded by mu.
+	sequence int64
 	sealed   store.Number // no sealed volume has a greater one; guarded by mu
 	// No stored fragment has a greater producer timestamp; guarded by mu.
 	producer int64

@@ -33,6 +33,10 @@ func testWait(h *harness) {
 				h.Fatalf("woken by %d, %v, appended %d", r.sequence, r.err, f.Sequence)
 			}
 		}
+		f = h.append(st.ID)
+		if n, err := h.store.Wait(h.ctx, st.ID, -1); n != f.Sequence || err != nil {
+			h.Fatalf("the newest is %d, %v, appended %d", n, err, f.Sequence)
+		}
 		ended := wait(st.ID, f.Sequence)
 		ctx, cancel := context.WithCancel(h.ctx)
 		cancel()
