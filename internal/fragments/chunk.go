@@ -40,8 +40,10 @@ var (
 	errChunkInternal = chunkError{"INTERNAL_ERROR", "5000", "The stored fragment is damaged."}
 )
 
-// chunkBytes is what a chunk is put together in, and what one write sends.
-const chunkBytes = 64 << 10
+// chunkBytes is what a chunk is put together in, and what one write sends. net/http sends the first
+// 4 KB of each write by a system call of its own: writes of 64 KB cost a tenth more, of 256 KB
+// hardly less.
+const chunkBytes = 128 << 10
 
 // windowBytes is what is read ahead of one run; frames of a quarter of it and more are read
 // straight to their place.

@@ -9,9 +9,10 @@ import (
 )
 
 // fragmentCache keeps the rows of fragments that are asked for one by one, and the heads of those
-// that were opened: a live segment is fetched by every viewer of its stream, and finding a fragment
-// of a recording means to read a table. Both are true for as long as the fragment is there, because
-// neither a row nor a record ever changes, and because this process alone takes fragments away:
+// that were opened: a live segment is fetched by every viewer of its stream, a consumer of GetMedia
+// opens what it has listed, and finding a fragment of a recording means to read a table. A head is
+// true for as long as the record is there, because records never change. A row is true for as long
+// as the fragment is there, because rows never change and this process alone takes fragments away:
 // Replace, DeleteStream and the sweep let go of them here, also when they failed, since they may
 // have been applied. Retention is not among that: it is looked at for each request. It takes
 // Options.FragmentBytes at most.
@@ -34,6 +35,9 @@ type fragmentKey struct {
 
 type cachedFragment struct {
 	info store.FragmentInfo
+	// row tells that info was read from the index since anything was taken away. Otherwise it says
+	// of which record the head is, and no more.
+	row  bool
 	head *media.Fragment // verified; nil when it was not opened
 	// whole tells that the payload was verified since the start.
 	whole bool
@@ -57,13 +61,28 @@ func (f *cachedFragment) size() int64 {
 	return int64(n)
 }
 
-// get returns what is kept of a fragment, and what put must be told.
+// get returns the row that is kept of a fragment, and what put must be told.
 func (c *fragmentCache) get(
 	id store.StreamID, n store.Number,
-) (f cachedFragment, changes int, ok bool) {
-	key := fragmentKey{id, n}
+) (info store.FragmentInfo, changes int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	f, ok := c.find(fragmentKey{id, n})
+	return f.info, c.changes, ok && f.row
+}
+
+// head returns what is kept of the record of a fragment, whose head is nil when nothing is.
+func (c *fragmentCache) head(id store.StreamID, info *store.FragmentInfo) cachedFragment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.find(fragmentKey{id, info.Number}); ok && f.info.Location == info.Location {
+		return f
+	}
+	return cachedFragment{}
+}
+
+// find looks a fragment up and makes it a young one. The caller holds mu.
+func (c *fragmentCache) find(key fragmentKey) (f cachedFragment, ok bool) {
 	f, ok = c.young[key]
 	if !ok {
 		if f, ok = c.old[key]; ok {
@@ -71,29 +90,38 @@ func (c *fragmentCache) get(
 			c.add(key, f)
 		}
 	}
-	return f, c.changes, ok
+	return f, ok
 }
 
 // put keeps a row that was read after get told changes.
 func (c *fragmentCache) put(id store.StreamID, info store.FragmentInfo, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if changes == c.changes {
-		// those of a table share one array with all that was read with them
-		info.Spans = slices.Clone(info.Spans)
-		c.add(fragmentKey{id, info.Number}, cachedFragment{info: info})
+	if changes != c.changes {
+		return
 	}
+	key := fragmentKey{id, info.Number}
+	f, ok := c.find(key)
+	if !ok || f.info.Location != info.Location {
+		f = cachedFragment{}
+	}
+	// those of a table share one array with all that was read with them
+	info.Spans = slices.Clone(info.Spans)
+	f.info, f.row = info, true
+	c.add(key, f)
 }
 
-// opened keeps the head of a fragment whose row is kept.
+// opened keeps the head of a fragment.
 func (c *fragmentCache) opened(id store.StreamID, info *store.FragmentInfo, head *media.Fragment) {
 	key := fragmentKey{id, info.Number}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f, ok := c.young[key]; ok && f.info.Location == info.Location {
-		f.head = head
-		c.add(key, f)
+	f, ok := c.find(key)
+	if !ok || f.info.Location != info.Location {
+		f = cachedFragment{info: store.FragmentInfo{Number: info.Number, Location: info.Location}}
 	}
+	f.head = head
+	c.add(key, f)
 }
 
 // verified remembers that the payload of a fragment whose head is kept is whole.

@@ -20,7 +20,11 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 		f := info(n)
 		c.put("cam", f, changes)
 		c.opened("cam", &f, head)
-		if f, _, ok := c.get("cam", 1); !ok || f.info.Number != 1 || f.head != head {
+		one := info(1)
+		if f := c.head("cam", &one); f.head != head {
+			t.Fatalf("after %d fragments the one that is always opened is %+v", n, f)
+		}
+		if f, _, ok := c.get("cam", 1); !ok || f.Number != 1 {
 			t.Fatalf("after %d fragments the one that is always asked for is %+v", n, f)
 		}
 		var bytes, young int64
@@ -72,5 +76,31 @@ func TestFragmentCacheForgets(t *testing.T) {
 		if _, _, ok := c.get("cam", 1); ok || c.bytes != 0 {
 			t.Errorf("%s: it is still there, %d bytes", name, c.bytes)
 		}
+	}
+}
+
+// A fragment that was listed and opened is not read again for its checksums, and its row is not
+// taken for one that may be answered.
+func TestFragmentCacheOfListedFragments(t *testing.T) {
+	c := fragmentCache{limit: 100_000}
+	f := store.FragmentInfo{Number: 1, Location: store.Location{Volume: "cam/volume"}}
+	head := &media.Fragment{}
+	c.opened("cam", &f, head)
+	c.verified("cam", &f)
+	if kept := c.head("cam", &f); kept.head != head || !kept.whole {
+		t.Errorf("kept %+v", kept)
+	}
+	_, changes, ok := c.get("cam", 1)
+	if ok {
+		t.Error("the row is kept")
+	}
+	c.put("cam", f, changes)
+	if _, _, ok := c.get("cam", 1); !ok || c.head("cam", &f).head != head {
+		t.Error("with its row the head is gone")
+	}
+	moved := f
+	moved.Location.Offset = 4096
+	if kept := c.head("cam", &moved); kept.head != nil {
+		t.Error("the head of another record")
 	}
 }

@@ -319,8 +319,7 @@ func (s *Store) Fragment(
 	if m != nil && m.stored >= now-s.o.MemoryAge.Milliseconds() {
 		return m.info, nil
 	}
-	kept, changes, ok := s.recent.get(id, n)
-	f := kept.info
+	f, changes, ok := s.recent.get(id, n)
 	if !ok {
 		var next []store.FragmentInfo // who plays a recording asks for them next
 		if f, next, err = s.reader.fragmentAndNext(ctx, id, n, fragmentsAhead); err != nil {

@@ -54,8 +54,7 @@ func (s *Store) open(
 		f.ServerTimestamp < retentionEdge(stream, now) {
 		return nil, store.ErrGone
 	}
-	if kept, _, ok := s.recent.get(id, f.Number); ok && kept.head != nil &&
-		kept.info.Location == f.Location {
+	if kept := s.recent.head(id, &f); kept.head != nil {
 		body, err := s.volumes.Open(ctx, f.Location)
 		if err != nil {
 			return nil, err
