@@ -11,6 +11,10 @@ E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli python3-botocore zsh:zsh
              mkvmerge:mkvtoolnix nginx:nginx-light libnginx-mod-stream haproxy:haproxy $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
+# The binary, vet, staticcheck and the end-to-end tests are built in one way, so that the compiler sees each package once, and once
+# more for the race detector. `make check` vets everything: the tests need not do so again.
+PLAIN     := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
+
 # The race detector watches everything but SQLite's C, which was translated to Go: it only makes that three times slower.
 RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
 
@@ -19,7 +23,7 @@ RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.
 all: build
 
 build: $(PLAYER)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/weir ./cmd/weir
+	$(PLAIN) $(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/weir ./cmd/weir
 
 # The player of the local page: from npm, pinned by package-lock.json, embedded into the binary, never committed.
 node_modules/.package-lock.json: package.json package-lock.json
@@ -37,13 +41,13 @@ test: deps build check e2e
 
 check: build
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
-	$(GO) test $(RACE) -timeout 20m . ./cmd/... ./internal/... ./test/bench
+	$(PLAIN) $(GO) vet ./...
+	$(PLAIN) $(GO) tool staticcheck ./...
+	$(GO) test $(RACE) -vet=off -timeout 20m . ./cmd/... ./internal/... ./test/bench
 
 # Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.
 e2e: build
-	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 20m ./test/e2e/...
+	$(PLAIN) WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -vet=off -count=1 -timeout 20m ./test/e2e/...
 
 # A table of every figure, with its limit beside it where it has one.
 bench: build bench-deps

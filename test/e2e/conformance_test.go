@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -196,14 +197,22 @@ func (v *viewer) begin(s *server) {
 // 0.4 seconds. What it returns ends the cameras and waits until all that they sent is stored.
 func conformanceCameras(t *testing.T, s *server) (stop func()) {
 	t.Helper()
-	const seconds = 75 // longer than a busy machine needs for the live sessions; stop ends it
+	// Longer than a busy machine needs for the live sessions; stop ends it. In sixteen seconds
+	// there are whole groups of pictures and whole frames of AAC.
+	const seconds, times = 16, 5
 	dir := t.TempDir()
 	codecs := conformanceCodecs()
 	var encoding sync.WaitGroup
 	for _, c := range codecs {
 		if c.video != "" {
 			encoding.Go(func() {
-				conformanceClip(t, c, filepath.Join(dir, c.name+".mkv"), seconds)
+				once := filepath.Join(dir, c.name+", once.mkv")
+				conformanceClip(t, c, once, seconds)
+				if out, err := exec.Command("ffmpeg", "-v", "error", "-stream_loop",
+					strconv.Itoa(times-1), "-i", once, "-c", "copy",
+					filepath.Join(dir, c.name+".mkv")).CombinedOutput(); err != nil {
+					t.Errorf("repeating %s: %v\n%s", c.name, err, out)
+				}
 			})
 		}
 	}
