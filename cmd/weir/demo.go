@@ -61,6 +61,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 		LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
 		DASHSessions: api.MaxSessionsPerStream,
 		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
+		lowLatencyFlags: lowLatencyFlags{LowLatency: "on", PartTarget: time.Second / 3},
 		mediaFlags: mediaFlags{MediaConnections: api.DefaultMediaConnections,
 			MediaCalls: api.DefaultMediaCalls},
 		storeFlags:  storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},

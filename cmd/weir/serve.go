@@ -43,24 +43,25 @@ const maxSyncInterval = 10 * time.Second
 
 // serveCmd runs the server. Each flag has the environment twin that its help names.
 type serveCmd struct {
-	Listen        string `default:"127.0.0.1:8480" group:"Addresses" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
-	Data          string `default:"./weir-data" group:"Storage" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
-	AdvertiseURL  string `name:"advertise-url" group:"Addresses" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to."`
-	Region        string `default:"us-west-2" env:"WEIR_REGION" placeholder:"NAME" help:"AWS region to stand for."`
-	AccountID     string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits."`
-	TLSCert       string `name:"tls-cert" group:"Addresses" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken."`
-	TLSKey        string `name:"tls-key" group:"Addresses" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
-	MetricsListen string `name:"metrics-listen" group:"Addresses" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
-	LogLevel      string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
-	HLSSessions   int    `name:"hls-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
-	DASHSessions  int    `name:"dash-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_DASH_SESSIONS_PER_STREAM" placeholder:"N" help:"DASH sessions of one stream; one more closes the oldest. 0: no limit."`
-	PlaylistRate  int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and session, of HLS or DASH, for its master playlist, for media playlists or the manifest, and for init segments, each; the service has 5. 0: no limit."`
-	FragmentRate  int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and session, of HLS or DASH, beside what a download needs; the service has 20. 0: no limit."`
-	CodecChanges  string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
-	playbackFlags `embed:""`
-	mediaFlags    `embed:""`
-	clipFlags     `embed:""`
-	imageFlags    `embed:""`
+	Listen          string `default:"127.0.0.1:8480" group:"Addresses" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
+	Data            string `default:"./weir-data" group:"Storage" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
+	AdvertiseURL    string `name:"advertise-url" group:"Addresses" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to."`
+	Region          string `default:"us-west-2" env:"WEIR_REGION" placeholder:"NAME" help:"AWS region to stand for."`
+	AccountID       string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits."`
+	TLSCert         string `name:"tls-cert" group:"Addresses" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken."`
+	TLSKey          string `name:"tls-key" group:"Addresses" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+	MetricsListen   string `name:"metrics-listen" group:"Addresses" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
+	LogLevel        string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
+	HLSSessions     int    `name:"hls-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
+	DASHSessions    int    `name:"dash-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_DASH_SESSIONS_PER_STREAM" placeholder:"N" help:"DASH sessions of one stream; one more closes the oldest. 0: no limit."`
+	PlaylistRate    int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and session, of HLS or DASH, for its master playlist, for media playlists or the manifest, and for init segments, each; the service has 5. 0: no limit."`
+	FragmentRate    int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and session, of HLS or DASH, beside what a download needs; the service has 20. 0: no limit."`
+	CodecChanges    string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
+	playbackFlags   `embed:""`
+	lowLatencyFlags `embed:""`
+	mediaFlags      `embed:""`
+	clipFlags       `embed:""`
+	imageFlags      `embed:""`
 
 	notificationFlags `embed:""`
 
@@ -117,8 +118,9 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return errors.Join(c.playbackFlags.check(), c.connectionFlags.check(), c.memoryFlags.check(),
-		c.imageFlags.check(), c.notificationFlags.check())
+	return errors.Join(c.playbackFlags.check(), c.lowLatencyFlags.check(),
+		c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
+		c.notificationFlags.check())
 }
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
@@ -352,9 +354,15 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if err != nil {
 		return nil, nil, err
 	}
+	players := playback.Options{Store: st, Tokens: tokens,
+		SwitchCodecs: c.CodecChanges == "switch", Logger: logger}
+	if err := c.lowLatencyFlags.configure(&players, producers.Edge, registry); err != nil {
+		return nil, nil, err
+	}
 	limits := playback.DefaultLimits()
 	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = c.HLSSessions, c.DASHSessions
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.PlaylistRate, c.FragmentRate
+	players.Limits = limits
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
 		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},
 		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache),
@@ -375,11 +383,8 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		Clips:       clips,
 		Notifier:    notifier,
 		ImageFolder: folder,
-		Playback: playback.New(playback.Options{
-			Store: st, Tokens: tokens, Limits: limits, SwitchCodecs: c.CodecChanges == "switch",
-			Logger: logger,
-		}),
-		Fragments: fragments.New(c.mediaOptions(st, producers.Numbers)),
+		Playback:    playback.New(players),
+		Fragments:   fragments.New(c.mediaOptions(st, producers.Numbers)),
 		Images: images.New(images.Options{Store: st, Cache: cache, Logger: logger,
 			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger)}),
 		Keys:         keys,

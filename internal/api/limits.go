@@ -114,6 +114,9 @@ const (
 	DefaultPlaylistRate = 20
 	// Weir, see below: media fragments per session and second
 	DefaultFragmentRate = 200
+	// Weir: requests of a session that wait for low-latency playlists and parts: a player has four,
+	// and some are left over from the connection before
+	DefaultWaitingRequests = 64
 	// Weir: seconds' worth of playlists that may be asked for at once
 	RateBurstSeconds = 5
 	// Weir: how often all that a playlist lists may be fetched at once, beside a second's worth

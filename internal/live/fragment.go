@@ -163,6 +163,31 @@ func (f *Fragment) drop() {
 	f.order = nil
 }
 
+// IsWhole reports whether all frames of the fragment have come, or it has ended.
+func (f *Fragment) IsWhole() bool {
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	return f.whole != nil || f.end != nil
+}
+
+// reorder is how many blocks are presented out of order at most: the pictures that H.264 and H.265
+// reorder.
+const reorder = 16
+
+// Latest is the latest presentation time of the newest blocks of a track, an index into
+// Head.Tracks: nanoseconds since the Unix epoch on the producer's clock, media.NoTime before the
+// first one. It costs less than a State, and tells whether one can say more.
+func (f *Fragment) Latest(track int) int64 {
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	latest := int64(media.NoTime)
+	samples := f.tracks[track].samples
+	for i := max(0, len(samples)-reorder-1); i < len(samples); i++ {
+		latest = max(latest, samples[i].Time)
+	}
+	return latest
+}
+
 // End is what became of the fragment, and false while that is not known.
 func (f *Fragment) End() (End, bool) {
 	f.stream.mu.Lock()

@@ -176,8 +176,14 @@ func TestFollowerSeesEachBlockAndWhatIsFinal(t *testing.T) {
 		t.Errorf("payload %q", got)
 	}
 	_, changed := w.Fragments()
+	if at := h.Fragment().Latest(0); at != 7 || h.Fragment().IsWhole() {
+		t.Errorf("latest %d, whole %v", at, h.Fragment().IsWhole())
+	}
 	p.Whole(p.frames(1))
 	<-changed
+	if !h.Fragment().IsWhole() {
+		t.Error("not whole")
+	}
 	if s := state(t, h); len(s.Tracks[0].Final.Frames) != 3 || s.Whole == nil || s.Differs {
 		t.Errorf("of the whole fragment: %+v", s)
 	}

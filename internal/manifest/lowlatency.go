@@ -14,8 +14,9 @@ type LowLatency struct {
 	Skipped int64
 }
 
-// SkipVersion is the EXT-X-VERSION of a delta update (RFC 8216bis section 8).
-const SkipVersion = 9
+// LowLatencyVersion is the EXT-X-VERSION of a media playlist with parts: EXT-X-SKIP needs it (RFC
+// 8216bis section 8), EXT-X-GAP needs 8, and a playlist's version should not change.
+const LowLatencyVersion = 9
 
 // append appends the lines to dst. An attribute that would say NO is left out: Shaka looks whether
 // it is there (shaka-player, lib/hls/hls_parser.js).

@@ -6,7 +6,7 @@ import "testing"
 // discontinuity, map and date before the first part, and the hint after the last segment
 // (OvenMediaEngine issue 2037).
 func TestLowLatency(t *testing.T) {
-	m := Media{Header: Header{Version: SkipVersion, TargetDuration: 2, MediaSequence: 70,
+	m := Media{Header: Header{Version: LowLatencyVersion, TargetDuration: 2, MediaSequence: 70,
 		DiscontinuitySequence: 3,
 		LowLatency: LowLatency{PartTarget: 334, PartHoldBack: 1002, SkipUntil: 12_000,
 			Skipped: 60}},

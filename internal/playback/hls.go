@@ -65,6 +65,9 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 			return "", err
 		}
 	}
+	if p.partTarget, err = s.partTargetOf(ctx, stream, p, sel); err != nil {
+		return "", err
+	}
 	first := begin(p, sel, now.UnixMilli())
 
 	id := make([]byte, 16)
@@ -163,8 +166,11 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 		p.tracks = append(p.tracks,
 			timeline.Track{Number: t.Number, Kind: t.Kind, Timescale: int64(t.Timescale)})
 	}
+	target := sel.target(p.rules())
+	if p.partTarget > target*1000 {
+		p.partTarget = 0
+	}
 	r := p.rules()
-	target := sel.target(r)
 	p.measure(sel, target)
 	p.origin, _ = r.Start(&sel.fragments[0])
 	r.Origin, r.Opened = p.origin, now

@@ -16,7 +16,11 @@ import (
 //	    s end  u last  s origin  u first  u track set  u frame rate  u bandwidth  u average
 //	    u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
 //	    DASH: u numbers  s zero  tracks·u rate
-const parametersVersion = 2
+//	3 | of a session with parts: the same, and  u part target
+const (
+	parametersVersion = 2
+	parametersParts   = 3
+)
 
 // format is what a session's URLs deliver.
 type format uint8
@@ -53,6 +57,8 @@ type parameters struct {
 	rates     [timeline.MaxTracks]int64 // DASH: peak bits per second of each track
 	numbers   bool                      // DASH: fragment numbers in the manifest
 	zero      int64                     // DASH: the clock at presentation time 0, milliseconds
+	// LIVE, fragmented MP4: PART-TARGET, milliseconds; 0: there are no parts
+	partTarget int64
 }
 
 // span is the range of an ON_DEMAND or LIVE_REPLAY session.
@@ -82,7 +88,7 @@ func (p *parameters) rules() *timeline.Rules {
 		Muxed:   p.format == hlsMPEGTS,
 		Periods: p.format == dashFragmentedMP4, Zero: p.zero,
 		From: p.start, Until: p.end, Last: p.last, Origin: p.origin,
-		MaxChanges: api.MaxCodecPrivateDataChanges, Tracks: p.tracks}
+		MaxChanges: api.MaxCodecPrivateDataChanges, PartTarget: p.partTarget, Tracks: p.tracks}
 }
 
 // track is the index of the packaged track with the given number, or -1.
@@ -104,6 +110,9 @@ func (p *parameters) lists(number int) bool {
 
 func (p *parameters) encode() []byte {
 	b := []byte{parametersVersion}
+	if p.partTarget > 0 {
+		b[0] = parametersParts
+	}
 	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
 	s := func(v int64) { b = binary.AppendVarint(b, v) }
 	u(int64(p.format))
@@ -137,12 +146,16 @@ func (p *parameters) encode() []byte {
 			u(p.rates[i])
 		}
 	}
+	if p.partTarget > 0 {
+		u(p.partTarget)
+	}
 	return b
 }
 
 func decodeParameters(data []byte) (*parameters, error) {
 	r := timeline.Reader{Data: data}
-	if r.Byte() != parametersVersion {
+	version := r.Byte()
+	if version != parametersVersion && version != parametersParts {
 		return nil, timeline.ErrForm
 	}
 	p := &parameters{
@@ -184,6 +197,9 @@ func decodeParameters(data []byte) (*parameters, error) {
 		for i := range p.tracks {
 			p.rates[i] = r.Unsigned()
 		}
+	}
+	if version == parametersParts {
+		p.partTarget = r.Unsigned()
 	}
 	if r.Bad || len(r.Data) != 0 || p.format < hlsFragmentedMP4 || p.format > dashFragmentedMP4 ||
 		p.mode < timeline.Live || p.mode > timeline.LiveReplay || p.max < 1 {

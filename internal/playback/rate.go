@@ -18,6 +18,8 @@ const (
 	getManifest
 	openHLS
 	openDASH
+	// getMediaPlaylist that may wait: in a session with parts it is counted when it has not
+	reloadPlaylist
 )
 
 // name is the action in the API's words, limited together with those like it.
@@ -47,6 +49,12 @@ func (s *Service) allowSessionURL(id store.StreamID, a action, now time.Time) er
 // fragments' as deep as reading the whole playlist several times: a player may fetch as fast as it
 // can, once, and seek.
 func (s *Service) throttle(id string, p *parameters, a action, now time.Time) error {
+	if a == reloadPlaylist {
+		if p.partTarget > 0 {
+			return nil
+		}
+		a = getMediaPlaylist
+	}
 	perSecond := s.limits.PlaylistsPerSecond
 	depth := api.RateBurstSeconds * perSecond
 	whole := api.FragmentReadsBurst * p.max * len(p.tracks)

@@ -21,6 +21,7 @@ type Segment struct {
 	frames store.Range
 	stream *mpegts.Segment // instead of frames
 	media  store.Media
+	done   func() // instead of media's Close; nil: that
 }
 
 // WriteRange writes length bytes of the segment from an offset on; w gets stored frames as
@@ -45,6 +46,10 @@ func (s *Segment) WriteRange(w io.Writer, from, length int64) error {
 
 // Close frees what the segment is written from. It must be called once, after the last write.
 func (s *Segment) Close() {
+	if s.done != nil {
+		s.done()
+		return
+	}
 	s.media.Close() // it was only read from: nothing can be lost
 }
 

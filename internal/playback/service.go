@@ -15,6 +15,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/auth"
+	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/throttle"
@@ -60,6 +61,7 @@ type Limits struct {
 	// 0: no limit
 	PlaylistsPerSecond int
 	FragmentsPerSecond int   // requests for media segments per session and second; 0: no limit
+	WaitingPerSession  int   // requests of a session that wait at a time; 0: no limit
 	CacheBytes         int64 // playlist text and timelines kept in memory, over all sessions
 }
 
@@ -72,6 +74,7 @@ func DefaultLimits() Limits {
 		SessionURLsPerSecond:  api.MaxSessionURLsPerSecond,
 		PlaylistsPerSecond:    api.DefaultPlaylistRate,
 		FragmentsPerSecond:    api.DefaultFragmentRate,
+		WaitingPerSession:     api.DefaultWaitingRequests,
 		CacheBytes:            64 << 20,
 	}
 }
@@ -85,7 +88,12 @@ type Options struct {
 	// data differs from the first one's, with a discontinuity and an init segment of their own (the
 	// service's rule today); otherwise they are left out (its rule of 2018).
 	SwitchCodecs bool
-	Clock        func() time.Time // nil: time.Now
+	// PartTarget is about how long parts are in LIVE sessions of fragmented MP4 that are opened
+	// from now on; 0: they have none.
+	PartTarget time.Duration
+	Edge       *live.Edge       // what is being received; nil: nothing is known of it
+	Metrics    *Metrics         // nil: none
+	Clock      func() time.Time // nil: time.Now
 	// for checkpoints that could not be written, which harm no answer; nil: none
 	Logger *slog.Logger
 }
@@ -103,12 +111,23 @@ type Service struct {
 
 	deflaters *sync.Pool
 	views     *viewCache
+
+	partTarget time.Duration
+	edge       *live.Edge
+	metrics    *Metrics
+	waiting    waiters
+	stop       sync.Once
+	stopped    chan struct{}
 }
 
 // New makes a Service.
 func New(o Options) *Service {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
-		clock: o.Clock, log: o.Logger}
+		clock: o.Clock, log: o.Logger,
+		partTarget: o.PartTarget, edge: o.Edge, metrics: o.Metrics, stopped: make(chan struct{})}
+	if s.metrics == nil {
+		s.metrics = newMetrics()
+	}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -119,6 +138,19 @@ func New(o Options) *Service {
 	s.deflaters = newDeflaters()
 	s.views = newViewCache(o.Limits.CacheBytes)
 	return s
+}
+
+// Stop ends all waiting: requests that wait are answered with what there is, and later ones do not
+// wait.
+func (s *Service) Stop() { s.stop.Do(func() { close(s.stopped) }) }
+
+func (s *Service) isStopped() bool {
+	select {
+	case <-s.stopped:
+		return true
+	default:
+		return false
+	}
 }
 
 // Messages for a token that opens nothing (any more).

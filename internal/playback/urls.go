@@ -22,6 +22,7 @@ const (
 	initSegmentName    = "getMP4InitFragment.mp4"
 	mediaSegmentName   = "getMP4MediaFragment.mp4"
 	tsSegmentName      = "getTSFragment.ts"
+	partName           = "getMP4PartialFragment.mp4" // not the service's
 )
 
 // Parameters. Those from iframesParameter on are not the service's.
@@ -37,6 +38,12 @@ const (
 	skipParameter         = "SkipLeading"
 	silenceStartParameter = "SilenceStart"
 	silenceEndParameter   = "SilenceEnd"
+	partParameter         = "PartNumber"
+
+	// delivery directives (RFC 8216bis section 6.2.5)
+	msnDirective  = "_HLS_msn"
+	partDirective = "_HLS_part"
+	skipDirective = "_HLS_skip"
 )
 
 // HLSActions maps the path of each session action to its name at the service.
@@ -47,6 +54,7 @@ func HLSActions() map[string]string {
 		HLSPath + initSegmentName:    "GetMP4InitFragment",
 		HLSPath + mediaSegmentName:   "GetMP4MediaFragment",
 		HLSPath + tsSegmentName:      "GetTSFragment",
+		HLSPath + partName:           "GetMP4PartialFragment",
 	}
 }
 
@@ -60,6 +68,7 @@ func SessionURL(base, token string) string {
 type MediaPlaylistRef struct {
 	Track       int  // TrackNumber
 	IFramesOnly bool // the I-frame playlist of the track
+	Directives       // not part of its URI
 }
 
 // uri is relative to the session's playlists, like those below. A token needs no escaping.
@@ -123,6 +132,35 @@ func (ref *SegmentRef) uri(token string, f format) string {
 	return uri
 }
 
+// PartRef names a part of a session's segments. The part after the last one of a segment is the
+// first one of the next.
+type PartRef struct {
+	Track    int   // TrackNumber
+	Sequence int64 // SequenceNumber: the media sequence number of the segment
+	Part     int   // PartNumber: counts from 0
+}
+
+func (ref PartRef) uri(token string) string {
+	return partName + "?" + tokenParameter + "=" + token +
+		"&" + trackParameter + "=" + strconv.Itoa(ref.Track) +
+		"&" + sequenceParameter + "=" + strconv.FormatInt(ref.Sequence, 10) +
+		"&" + partParameter + "=" + strconv.Itoa(ref.Part)
+}
+
+// ParsePart reads the query of a part's URL.
+func ParsePart(query string) (ref PartRef, err error) {
+	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
+		return ref, err
+	}
+	n, err := decimal(query, sequenceParameter, true)
+	if err != nil {
+		return ref, err
+	}
+	ref.Sequence = int64(n)
+	ref.Part, err = decimal(query, partParameter, true)
+	return ref, err
+}
+
 // ParseToken reads the session token from the query of a URL, which is the only right that a
 // session action needs. NotAuthorized when there is none, InvalidArgument when there are two.
 func ParseToken(query string) (string, error) {
@@ -148,6 +186,9 @@ func ParseMediaPlaylist(query string) (ref MediaPlaylistRef, err error) {
 			"The parameter IFramesOnly is neither true nor false.")
 	}
 	ref.IFramesOnly = only == "true"
+	ref.MSN, _ = queryValue(query, msnDirective)
+	ref.Part, _ = queryValue(query, partDirective)
+	ref.Skip, _ = queryValue(query, skipDirective)
 	return ref, nil
 }
 

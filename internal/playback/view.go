@@ -31,7 +31,8 @@ type view struct {
 	whole     *Playlist
 	wholeKey  textKey
 	described []representations
-	retry     time.Time // no checkpoint is written before, since the last one could not be
+	retry     time.Time   // no checkpoint is written before, since the last one could not be
+	low       *lowLatency // of a session with parts
 }
 
 // trackText is the text of one track's playlist. Entries are counted from the loading of the state,
@@ -67,13 +68,23 @@ const (
 // MediaPlaylist does GetHLSMediaPlaylist: the playlist of one track. ResourceNotFound when the
 // session has no such track, or everything it listed is past retention.
 func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
-	o, err := s.sessionOf(ctx, token, getMediaPlaylist, hlsFragmentedMP4, hlsMPEGTS)
+	return s.ReloadPlaylist(ctx, token, MediaPlaylistRef{Track: track})
+}
+
+// ReloadPlaylist is MediaPlaylist with delivery directives, by which a session with parts may make
+// it wait. InvalidArgument for directives that are refused.
+func (s *Service) ReloadPlaylist(ctx context.Context, token string,
+	ref MediaPlaylistRef) (*Playlist, error) {
+	o, err := s.sessionOf(ctx, token, reloadPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
 		return nil, err
 	}
-	i := o.p.track(track)
-	if !o.p.lists(track) {
-		return nil, noTrack(track)
+	i := o.p.track(ref.Track)
+	if !o.p.lists(ref.Track) {
+		return nil, noTrack(ref.Track)
+	}
+	if o.p.partTarget > 0 {
+		return s.lowLatencyPlaylist(ctx, o, i, &ref.Directives)
 	}
 	var text *Playlist
 	err = s.look(ctx, o, func(v *view) error {
@@ -145,6 +156,9 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters,
 			state, nil, [timeline.MaxTracks]trackText{}
 		v.whole, v.described = nil, nil
+		if v.low != nil {
+			v.low.forget()
+		}
 		v.rules.Opened = o.session.CreatedMillis
 		v.same = classes{service: s, stream: o.stream.ID, format: o.p.format,
 			switching: o.p.switching}
@@ -202,8 +216,7 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 			if err != nil {
 				return err
 			}
-			if err := t.Add(v.rules, f, c,
-				func() (*media.Fragment, error) { return s.frames(ctx, o, *f) }); err != nil {
+			if err := s.add(ctx, o, v, f, c); err != nil {
 				return err
 			}
 		}
@@ -214,11 +227,29 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 	return nil
 }
 
+// add folds in one commit.
+func (s *Service) add(ctx context.Context, o *request, v *view, f *store.FragmentInfo,
+	c timeline.Match) error {
+	read := func() (*media.Fragment, error) { return s.frames(ctx, o.stream.ID, *f) }
+	l := v.low
+	if l == nil || l.open == nil {
+		return v.state.Add(v.rules, f, c, read)
+	}
+	gap, err := v.state.AddAfter(v.rules, f, c, read, l.open, l.differs())
+	if gap || err == nil {
+		l.open = nil
+	}
+	if gap {
+		s.save(ctx, o, v)
+	}
+	return err
+}
+
 // frames reads the frame table of a fragment: nil when it is gone or damaged, and so cannot be
 // played either.
-func (s *Service) frames(ctx context.Context, o *request,
+func (s *Service) frames(ctx context.Context, id store.StreamID,
 	f store.FragmentInfo) (*media.Fragment, error) {
-	m, err := s.store.Open(ctx, o.stream.ID, f)
+	m, err := s.store.Open(ctx, id, f)
 	switch {
 	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNotFound),
 		errors.Is(err, store.ErrCorrupt):
@@ -422,7 +453,7 @@ func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segmen
 	return manifest.Segment{
 		Discontinuities: int(e.Tags[track]),
 		DateTime:        e.Date,
-		HasDateTime:     o.p.timestamps,
+		HasDateTime:     o.p.timestamps || o.p.partTarget > 0,
 		Duration:        e.Duration[track],
 		URI:             o.segmentRef(v.rules.Tracks[track].Number, e).uri(o.token, o.p.format),
 	}

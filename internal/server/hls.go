@@ -40,11 +40,13 @@ func (s *Server) hlsMasterPlaylist(ctx context.Context, token string, _ noRef) (
 
 func (s *Server) hlsMediaPlaylist(ctx context.Context, token string,
 	ref playback.MediaPlaylistRef) (response, error) {
-	list := s.playback.MediaPlaylist
+	var text *playback.Playlist
+	var err error
 	if ref.IFramesOnly {
-		list = s.playback.IFramePlaylist
+		text, err = s.playback.IFramePlaylist(ctx, token, ref.Track)
+	} else {
+		text, err = s.playback.ReloadPlaylist(ctx, token, ref)
 	}
-	text, err := list(ctx, token, ref.Track)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +76,19 @@ func (s *Server) mp4MediaFragment(ctx context.Context, token string,
 		return nil, err
 	}
 	return segmentContent(typeMP4, segment), nil
+}
+
+// mp4PartialFragment is not kept: after a restart of the server in the middle of a fragment the
+// name may become another part's.
+func (s *Server) mp4PartialFragment(ctx context.Context, token string,
+	ref playback.PartRef) (response, error) {
+	part, err := s.playback.MediaPart(ctx, token, ref)
+	if err != nil {
+		return nil, err
+	}
+	answer := segmentContent(typeMP4, part)
+	answer.cacheControl = cachePlaylist
+	return answer, nil
 }
 
 func (s *Server) tsFragment(ctx context.Context, token string,

@@ -92,11 +92,12 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{"GetMediaForFragmentList", debug, s.getMediaForFragmentList},
 	}
 	actions := map[string]handler{
-		"GetHLSMasterPlaylist": sessionAction(parseNoRef, s.hlsMasterPlaylist),
-		"GetHLSMediaPlaylist":  sessionAction(playback.ParseMediaPlaylist, s.hlsMediaPlaylist),
-		"GetMP4InitFragment":   sessionAction(playback.ParseInitSegment, s.mp4InitFragment),
-		"GetMP4MediaFragment":  sessionAction(playback.ParseSegment, s.mp4MediaFragment),
-		"GetTSFragment":        sessionAction(playback.ParseSegment, s.tsFragment),
+		"GetHLSMasterPlaylist":  sessionAction(parseNoRef, s.hlsMasterPlaylist),
+		"GetHLSMediaPlaylist":   sessionAction(playback.ParseMediaPlaylist, s.hlsMediaPlaylist),
+		"GetMP4InitFragment":    sessionAction(playback.ParseInitSegment, s.mp4InitFragment),
+		"GetMP4MediaFragment":   sessionAction(playback.ParseSegment, s.mp4MediaFragment),
+		"GetMP4PartialFragment": sessionAction(playback.ParsePart, s.mp4PartialFragment),
+		"GetTSFragment":         sessionAction(playback.ParseSegment, s.tsFragment),
 	}
 	table := []*route{
 		// For people and machines nearby.

@@ -341,6 +341,7 @@ func (s *Server) beginStop() {
 	if !s.stopped {
 		s.stopped = true
 		close(s.stopping)
+		s.playback.Stop()
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 //	                           tracks·s until
 //	    after each entry:      u period-Δ  tracks·( s begin-Δ  s ticks-Δ )
 //	6 | as 4, with the gaps of fragments that broke off: after the entries
-//	    u gaps  gaps·u index
+//	    u gaps  gaps·( u index  tracks·( u parts  parts·( u duration·2+independent ) ) )
 //	3 | as 4, without dated, silent, date and silence, and with
 //	    u tags·4+change·2+independent; it is read, not written
 //
@@ -108,10 +108,7 @@ func (t *State) Encode(n int) []byte {
 		last = *e
 	}
 	if b[0] == checkpointGaps {
-		u(int64(len(gaps)))
-		for _, i := range gaps {
-			u(int64(i))
-		}
+		b = t.appendGaps(b, gaps, n)
 	}
 	return b
 }
@@ -119,21 +116,48 @@ func (t *State) Encode(n int) []byte {
 // gaps are the indexes of the entries that are gaps.
 func (t *State) gaps() (indexes []int) {
 	for i := range t.Entries {
-		if t.Entries[i].Gap {
+		if t.Entries[i].Gap != nil {
 			indexes = append(indexes, i)
 		}
 	}
 	return indexes
 }
 
-// readGaps reads them. False when one is not among the entries.
-func (t *State) readGaps(r *Reader) bool {
-	for n := r.Unsigned(); n > 0 && !r.Bad; n-- {
+// appendGaps appends what a checkpoint has of gaps.
+func (t *State) appendGaps(b []byte, gaps []int, n int) []byte {
+	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
+	u(int64(len(gaps)))
+	for _, i := range gaps {
+		u(int64(i))
+		for _, parts := range t.Entries[i].Gap.Parts[:n] {
+			u(int64(len(parts)))
+			for j := range parts {
+				u(parts[j].Duration<<1 | Bit(parts[j].Independent))
+			}
+		}
+	}
+	return b
+}
+
+// readGaps is the reverse of appendGaps. False when it is not in the form.
+func (t *State) readGaps(r *Reader, n int) bool {
+	for gaps := r.Unsigned(); gaps > 0 && !r.Bad; gaps-- {
 		i := r.Unsigned()
 		if i >= int64(len(t.Entries)) {
 			return false
 		}
-		t.Entries[i].Gap = true
+		gap := &Gap{}
+		for j := range n {
+			parts := r.Unsigned()
+			if parts > int64(len(r.Data)) { // none is shorter
+				return false
+			}
+			for range parts {
+				v := r.Unsigned()
+				gap.Parts[j] = append(gap.Parts[j], Part{Duration: v >> 1, Independent: v&1 != 0})
+			}
+		}
+		t.Entries[i].Gap = gap
 	}
 	return true
 }
@@ -203,7 +227,7 @@ func Decode(data []byte, n int) (*State, error) {
 		return nil, ErrForm
 	}
 	if !t.readEntries(&r, n, version) ||
-		version == checkpointGaps && !t.readGaps(&r) || r.Bad || len(r.Data) != 0 {
+		version == checkpointGaps && !t.readGaps(&r, n) || r.Bad || len(r.Data) != 0 {
 		return nil, ErrForm
 	}
 	return t, nil

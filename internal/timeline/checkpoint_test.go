@@ -50,7 +50,9 @@ func testPeriods() *State {
 // testGap is a timeline in which a fragment broke off that was listed in parts.
 func testGap() *State {
 	t := testTimeline()
-	t.Entries[1].Gap = true
+	t.Entries[1].Gap = &Gap{Parts: [MaxTracks][]Part{
+		{{Duration: 320, Independent: true}, {Duration: 320}},
+		{{Duration: 300, Independent: true}}}}
 	return t
 }
 

@@ -139,6 +139,11 @@ func fills(sound float64, target int64) bool {
 	return float64(n)*sound*100 >= float64(leastFill*target)
 }
 
+// Gap is what was listed of a fragment that broke off.
+type Gap struct {
+	Parts [MaxTracks][]Part // indexed like Rules.Tracks; in a state that was read as listed only
+}
+
 // Open is a fragment that is being received and is listed in parts, as far as it has come.
 type Open struct {
 	Info  store.FragmentInfo // with the spans of what has come
@@ -241,21 +246,23 @@ func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool)
 }
 
 // AddAfter is Add while o is open: f may be that fragment. differs says that frames are stored
-// others than those that were listed.
+// others than those that were listed. It reports whether the open fragment became a gap. After an
+// error it is still open, unless it is a gap.
 func (t *State) AddAfter(r *Rules, f *store.FragmentInfo, c Match,
-	read func() (*media.Fragment, error), o *Open, differs bool) error {
+	read func() (*media.Fragment, error), o *Open, differs bool) (gap bool, err error) {
 	if differs || !o.became(r, f, c) {
 		t.Break(r, o)
-		return t.Add(r, f, c, read)
+		return true, t.Add(r, f, c, read)
 	}
 	before := t.Gone + int64(len(t.Entries))
 	if err := t.Add(r, f, c, read); err != nil {
-		return err
+		return false, err
 	}
 	if t.Gone+int64(len(t.Entries)) == before {
 		t.Break(r, o)
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 // became reports whether a stored fragment is the open one, with all that was listed of it.
@@ -304,7 +311,7 @@ func (t *State) Break(r *Rules, o *Open) {
 	}
 	t.end, t.known, t.greatest = end, known, greatest
 	e := &t.Entries[len(t.Entries)-1]
-	e.Gap = true
+	e.Gap = &Gap{Parts: o.Parts}
 	longest := e.Length()
 	for i := range r.Tracks {
 		if e.Duration[i] < 0 {

@@ -262,7 +262,7 @@ func (c *coming) store(f store.FragmentInfo, g *media.Fragment, differs bool) {
 	read := func() (*media.Fragment, error) { return g, nil }
 	var err error
 	if c.open != nil {
-		err = c.state.AddAfter(c.rules, &f, c.match, read, c.open, differs)
+		_, err = c.state.AddAfter(c.rules, &f, c.match, read, c.open, differs)
 		c.open = nil
 	} else {
 		err = c.state.Add(c.rules, &f, c.match, read)
@@ -278,7 +278,7 @@ func (c *coming) check(number store.Number, g *media.Fragment) {
 	for i := range c.state.Entries {
 		e, n := &c.state.Entries[i], c.state.Dropped[0]+int64(i)
 		s := c.seen[n]
-		if e.Gap {
+		if e.Gap != nil {
 			if s == nil || s.discontinuity != e.Discontinuity {
 				c.Fatalf("gap %d was seen as %+v", n, s)
 			}

@@ -26,7 +26,7 @@ type Entry struct {
 	Independent   [MaxTracks]bool  // it and all before it begin with a random access point
 	Change        [MaxTracks]bool  // of another generation than the entry with the track before it
 	Skips         [MaxTracks]bool  // its segment leaves out its first leading pictures
-	Gap           bool             // its fragment was listed in parts and broke off
+	Gap           *Gap             // its fragment was listed in parts and broke off; nil: not so
 	Period        int64            // DASH: ID of its period
 	Begin         [MaxTracks]int64 // DASH: S@t, ticks: where the S before ended, or the tfdt
 	Ticks         [MaxTracks]int64 // DASH: S@d

@@ -1,0 +1,270 @@
+package playback
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir/internal/api"
+)
+
+// Directives are the delivery directives of a request for a media playlist, as text (RFC 8216bis
+// section 6.2.5). They mean something in sessions with parts only.
+type Directives struct {
+	MSN  string // _HLS_msn
+	Part string // _HLS_part
+	Skip string // _HLS_skip
+}
+
+// reload is what directives ask for.
+type reload struct {
+	blocks bool
+	msn    int64
+	part   int // negative: the whole segment
+	skip   bool
+}
+
+func (d *Directives) parse() (reload, error) {
+	q := reload{msn: -1, part: -1, skip: d.Skip == "YES" || d.Skip == "v2"}
+	if d.MSN == "" {
+		if d.Part != "" {
+			return q, api.NewError(api.InvalidArgumentException, "_HLS_part without _HLS_msn.")
+		}
+		return q, nil
+	}
+	n, err := strconv.ParseUint(d.MSN, 10, 63)
+	if err != nil {
+		return q, api.NewError(api.InvalidArgumentException, "_HLS_msn is not a decimal number.")
+	}
+	q.blocks, q.msn = true, int64(n)
+	if d.Part == "" {
+		return q, nil
+	}
+	part, err := strconv.ParseUint(d.Part, 10, 31)
+	if err != nil {
+		return q, api.NewError(api.InvalidArgumentException, "_HLS_part is not a decimal number.")
+	}
+	q.part = int(part)
+	return q, nil
+}
+
+// How far ahead of the playlist a request may be (RFC 8216bis section 6.2.5.2): so many segments
+// after the last one; and after the last part those of so many seconds, or so many.
+const (
+	segmentsAhead = 2
+	partsAhead    = 3
+)
+
+// blockedShare is after how many hundredths of the target duration a request is answered with what
+// there is: hls.js takes one for lost after 80 (src/loader/playlist-loader.ts), and then asks
+// without directives.
+const blockedShare = 70
+
+// hintBlocked is for how long a request for the part that comes next waits: Shaka gives up after 30
+// seconds (its retry parameters).
+const hintBlocked = 20 * time.Second
+
+// lowLatencyPlaylist is MediaPlaylist of a session with parts. A request that waits takes none of
+// those that the session may make in a second: how many may wait is limited by itself.
+func (s *Service) lowLatencyPlaylist(ctx context.Context, o *request, track int,
+	d *Directives) (text *Playlist, err error) {
+	q, err := d.parse()
+	if err != nil {
+		return nil, err
+	}
+	if !q.blocks {
+		if err := s.throttle(o.session.ID, o.p, getMediaPlaylist, o.now); err != nil {
+			return nil, err
+		}
+	}
+	var share time.Duration
+	waited, err := s.await(ctx, o, func(v *view) (bool, error) {
+		if err := q.refuse(v, track); err != nil {
+			return true, err
+		}
+		share = time.Duration(v.state.Target) * time.Second * blockedShare / 100
+		has, err := s.has(ctx, o, v, track, q)
+		if has || !q.blocks {
+			text, err = s.lowText(ctx, o, v, track, q.skip)
+		}
+		return has, err
+	}, func() time.Duration { return share })
+	switch {
+	case err != nil:
+		return nil, err
+	case text == nil: // in time for the player nothing has come
+		err = s.lookLive(ctx, o, func(v *view) (err error) {
+			text, err = s.lowText(ctx, o, v, track, q.skip)
+			return err
+		})
+		return text, err
+	case q.blocks && !waited:
+		err = s.throttle(o.session.ID, o.p, getMediaPlaylist, o.now)
+	}
+	return text, err
+}
+
+// await calls done with the session's view, which is at the present, now and whenever there is more
+// to list, until it returns true, an error, or the time of wait, asked once, is over. It reports
+// whether it has waited.
+func (s *Service) await(ctx context.Context, o *request, done func(*view) (bool, error),
+	wait func() time.Duration) (waited bool, err error) {
+	var v *view
+	var changed <-chan struct{}
+	over := false
+	look := func(at *view) (err error) {
+		v, changed = at, at.low.changed
+		over, err = done(at)
+		return err
+	}
+	if err := s.lookLive(ctx, o, look); err != nil || over {
+		return false, err
+	}
+	leave, err := s.enter(o)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	timer := time.NewTimer(wait())
+	defer timer.Stop()
+	for !over {
+		select {
+		case <-changed: // the follower has brought the view to the present
+		case <-timer.C:
+			return true, nil
+		case <-s.stopped:
+			return true, nil
+		case <-ctx.Done():
+			return true, ctx.Err()
+		}
+		o.now = s.clock()
+		v.mu.Lock()
+		v.low.used = o.now
+		err := look(v)
+		v.mu.Unlock()
+		if err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// refuse is the answer to a request for what is too far ahead to wait for.
+func (q *reload) refuse(v *view, track int) error {
+	if !q.blocks {
+		return nil
+	}
+	next, parts := v.low.counts[track], 0
+	if v.low.open != nil {
+		parts = len(v.low.open.Parts[track])
+	}
+	ahead := partsAhead
+	if t := v.rules.PartTarget; t < 1000 {
+		ahead = int((partsAhead*1000 + t - 1) / t)
+	}
+	switch {
+	case q.msn >= next+segmentsAhead,
+		q.msn > next && q.part >= ahead,
+		q.msn == next && q.part >= parts+ahead:
+		return api.Errorf(api.InvalidArgumentException,
+			"The playlist is at segment %d, part %d: what was asked for is too far ahead.", next,
+			parts)
+	}
+	return nil
+}
+
+// has reports whether the playlist has what the request waits for.
+func (s *Service) has(ctx context.Context, o *request, v *view, track int,
+	q reload) (bool, error) {
+	next := v.low.counts[track]
+	msn, part := q.msn, q.part
+	if part < 0 || msn < next-1 || !q.blocks {
+		return msn < next, nil
+	}
+	if msn == next-1 { // the latest segment: maybe the first part of the one that comes
+		p, err := s.partsOf(ctx, o, v, v.entryAt(track, msn))
+		if err != nil || part < len(p.tracks[track]) || p.ended[track] {
+			return true, err
+		}
+		msn, part = next, 0
+	}
+	return msn == next && v.low.open != nil && part < len(v.low.open.Parts[track]), nil
+}
+
+// enter counts a request that waits; leave ends that. ClientLimitExceeded when a session has as
+// many as it may.
+func (s *Service) enter(o *request) (leave func(), err error) {
+	if !s.waiting.enter(o.session.ID, s.limits.WaitingPerSession) {
+		return nil, api.Errorf(api.ClientLimitExceededException,
+			"The streaming session allows %d requests that wait.", s.limits.WaitingPerSession)
+	}
+	s.metrics.blocked.Inc()
+	return func() {
+		s.metrics.blocked.Dec()
+		s.waiting.leave(o.session.ID)
+	}, nil
+}
+
+// MediaPart returns a part of a segment by its name, or waits for the one that comes next. The
+// caller closes it. ResourceNotFound when it is not among those of the session's segments, or does
+// not come in time.
+func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Segment, error) {
+	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
+	if err != nil {
+		return nil, err
+	}
+	track := o.p.track(ref.Track)
+	if track < 0 || o.p.partTarget == 0 {
+		return nil, noTrack(ref.Track)
+	}
+	var segment *Segment
+	var found place
+	_, err = s.await(ctx, o, func(v *view) (bool, error) {
+		var wait bool
+		var err error
+		found, wait, err = s.findPart(ctx, o, v, track, ref)
+		if err == nil && found.open {
+			segment, err = openPart(o, v, track, found.part, moofSequence(ref))
+		}
+		return !wait, err
+	}, func() time.Duration { return hintBlocked })
+	if err == nil && segment == nil {
+		if found.part.Frames == 0 { // it has not come
+			return nil, noFragment()
+		}
+		segment, err = s.storedPart(ctx, o, &found, track, moofSequence(ref))
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.parts.Inc()
+	return segment, nil
+}
+
+// waiters counts the requests of sessions that wait.
+type waiters struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (w *waiters) enter(id string, most int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if most > 0 && w.n[id] >= most {
+		return false
+	}
+	if w.n == nil {
+		w.n = make(map[string]int)
+	}
+	w.n[id]++
+	return true
+}
+
+func (w *waiters) leave(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.n[id]--; w.n[id] == 0 {
+		delete(w.n, id)
+	}
+}

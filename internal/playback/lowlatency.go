@@ -1,0 +1,358 @@
+package playback
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"weir/internal/live"
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/timeline"
+)
+
+// Playlists with parts (RFC 8216bis, "Low-Latency HLS"). The rules are in DESIGN.md and in the
+// timeline's.
+//
+//	lowlatency.go  lowLatency: what a session's view knows of the fragment that is being received
+//	parts.go       the parts of segments, their names and bytes
+//	blocking.go    requests that wait
+//	lowtext.go     the text of playlists
+
+const (
+	// followIdle is for how long a session is followed after a request.
+	followIdle = 10 * time.Second
+	// partHoldBack is PART-HOLD-BACK in part targets, the least that Apple's authoring
+	// specification allows.
+	partHoldBack = 3
+	// newestRuns is how many fragments PART-TARGET is measured on.
+	newestRuns = 3
+)
+
+// lowLatency is what a view of a session with parts has beside its timeline. It is guarded by
+// view.mu, and a cache as the view is, but for open: what was listed must not be forgotten while
+// anybody asks for the session.
+type lowLatency struct {
+	follower *live.Follower // nil: nobody follows
+	used     time.Time      // when the session was asked for last
+
+	coming *live.Fragment // the one that is open, or could be
+	hold   *live.Hold     // of coming; nil when it cannot be read
+	match  timeline.Match
+	order  [timeline.MaxTracks]int // of the session's tracks in coming.Tracks; -1: not there
+	open   *timeline.Open          // listed in parts; nil: nothing is
+
+	seen    []*live.Fragment          // at the last step
+	whole   int                       // how many of them had come wholly
+	need    [timeline.MaxTracks]int64 // times (ns) before which coming has no more parts to list
+	edge    <-chan struct{}           // closed at a change of the live edge since the last step
+	state   listing                   // what can be listed
+	changed chan struct{}             // closed when that changes
+	counts  [timeline.MaxTracks]int64 // sequence numbers of the segments that come next
+	parts   map[partsKey]*segmentParts
+	written [timeline.MaxTracks][2]writtenPlaylist
+}
+
+// listing tells states of the playlists apart.
+type listing struct {
+	entries int64 // since the loading of the state
+	open    store.Number
+	parts   [timeline.MaxTracks]int
+}
+
+// partTargetOf is PART-TARGET of a session that begins with a selection, milliseconds; 0 when it
+// has no parts.
+func (s *Service) partTargetOf(ctx context.Context, stream *store.Stream, p *parameters,
+	sel *selection) (int64, error) {
+	if s.partTarget == 0 || p.mode != timeline.Live || p.format != hlsFragmentedMP4 {
+		return 0, nil
+	}
+	lead := &sel.tracks[0]
+	var runs []media.Run
+	for i := max(0, len(sel.fragments)-newestRuns); i < len(sel.fragments); i++ {
+		if sel.classes[i].tracks[0].Timescale != lead.Timescale {
+			continue
+		}
+		f, err := s.frames(ctx, stream.ID, sel.fragments[i])
+		if err != nil {
+			return 0, err
+		}
+		if f == nil {
+			continue
+		}
+		if j := f.RunOf(lead.Number); j >= 0 {
+			runs = append(runs, f.Runs[j].Units())
+		}
+	}
+	var sound float64
+	if len(sel.tracks) > 1 {
+		if aac, err := media.AACOf(&sel.tracks[1]); err == nil {
+			sound = float64(aac.FrameLength) * 1000 / float64(aac.SampleRate)
+		}
+	}
+	return timeline.PartTarget(runs, int64(lead.Timescale),
+		float64(s.partTarget)/float64(time.Millisecond), sound), nil
+}
+
+// lookLive is look for a session with parts: it brings the view to the live edge too, which is
+// followed from then on.
+func (s *Service) lookLive(ctx context.Context, o *request, do func(*view) error) error {
+	v := s.views.get(o.session.ID, o.session.ExpiresMillis)
+	v.mu.Lock()
+	defer func() {
+		weight := v.weight()
+		v.mu.Unlock()
+		s.views.weigh(o.session.ID, v, weight)
+	}()
+	if v.low == nil {
+		v.low = &lowLatency{changed: make(chan struct{})}
+	}
+	v.low.used = s.clock()
+	if v.low.follower == nil {
+		if v.low.follower = s.edge.Follow(o.stream.ID); v.low.follower != nil {
+			defer func() { go s.follower(*o, v) }()
+		}
+	}
+	if err := s.step(ctx, o, v); err != nil {
+		return err
+	}
+	return do(v)
+}
+
+// follower keeps a view at the live edge while the session is asked for: once for all who wait.
+func (s *Service) follower(o request, v *view) {
+	ctx := context.Background()
+	idle := time.NewTicker(followIdle)
+	defer idle.Stop()
+	for {
+		v.mu.Lock()
+		l := v.low
+		if o.now = s.clock(); o.now.Sub(l.used) >= followIdle || s.isStopped() {
+			l.leave()
+			l.follower.Close()
+			l.follower = nil
+			v.mu.Unlock()
+			return
+		}
+		if err := s.step(ctx, &o, v); err != nil {
+			s.log.Debug("session not followed", "stream", o.stream.Name, "error", err)
+		}
+		changed := l.edge
+		v.mu.Unlock()
+		for waiting := true; waiting; {
+			select {
+			case <-changed:
+				v.mu.Lock()
+				changed = l.await()
+				waiting = changed != nil
+				v.mu.Unlock()
+			case <-idle.C:
+				waiting = false
+			case <-s.stopped:
+				waiting = false
+			}
+		}
+	}
+}
+
+// await returns a channel to wait for when a step would list nothing more, else nil. It costs next
+// to nothing, because it is asked for every frame.
+func (l *lowLatency) await() <-chan struct{} {
+	fragments, changed := l.follower.Fragments()
+	if !slices.Equal(fragments, l.seen) || countWhole(fragments) != l.whole {
+		return nil
+	}
+	if l.coming == nil || l.hold == nil {
+		return changed
+	}
+	for i, at := range l.order {
+		if at >= 0 && l.need[i] != media.NoTime && l.coming.Latest(at) >= l.need[i] {
+			return nil
+		}
+	}
+	return changed
+}
+
+func countWhole(fragments []*live.Fragment) (n int) {
+	for _, f := range fragments {
+		if f.IsWhole() {
+			n++
+		}
+		if _, ended := f.End(); ended {
+			n++
+		}
+	}
+	return n
+}
+
+// step brings the view to the present: what was committed, and what comes in.
+func (s *Service) step(ctx context.Context, o *request, v *view) error {
+	l := v.low
+	fragments, changed := l.follower.Fragments()
+	// What has ended by now is committed by now, or never will be.
+	l.seen, l.whole, l.edge = fragments, countWhole(fragments), changed
+	var coming *live.Fragment
+	over := l.coming != nil && !slices.Contains(fragments, l.coming)
+	for _, f := range fragments {
+		if _, ended := f.End(); !ended {
+			coming = f
+			break
+		}
+		over = over || f == l.coming
+	}
+	if err := s.advance(ctx, o, v); err != nil {
+		return err
+	}
+	if l.open != nil && over && l.follower != nil {
+		v.state.Break(v.rules, l.open)
+		l.open = nil
+		s.save(ctx, o, v)
+	}
+	if err := s.receive(ctx, o, v, coming); err != nil {
+		return err
+	}
+	l.settle(v)
+	return nil
+}
+
+// receive lists what can be listed of the fragment that is coming in, if any.
+func (s *Service) receive(ctx context.Context, o *request, v *view, coming *live.Fragment) error {
+	l := v.low
+	if l.open != nil && (coming == nil || coming.Number != l.open.Info.Number) {
+		return nil // another began before it unseen: the next commit decides
+	}
+	if coming != l.coming {
+		l.leave()
+		if coming != nil {
+			if err := s.approach(ctx, o, v, coming); err != nil {
+				return err
+			}
+		}
+	}
+	if l.hold == nil {
+		return nil
+	}
+	state, ok := l.hold.State()
+	if !ok {
+		l.leave()
+		return nil
+	}
+	g := &media.Fragment{Tracks: coming.Tracks}
+	for i := range state.Tracks {
+		if run := state.Tracks[i].Final; len(run.Frames) > 0 {
+			g.Runs = append(g.Runs, run)
+		}
+	}
+	f := store.FragmentInfo{Number: coming.Number, ProducerTimestamp: coming.ProducerTimestamp,
+		ServerTimestamp: coming.ServerTimestamp, TrackSet: l.match.Generation.Set}
+	open := v.state.Follow(v.rules, f, l.match, g, state.Whole != nil && !state.Differs)
+	if open != nil && open.Listed() {
+		l.open = open
+	}
+	l.expect(v.rules, open)
+	return nil
+}
+
+// approach begins to read a fragment, if its tracks are those of the latest entry.
+func (s *Service) approach(ctx context.Context, o *request, v *view, f *live.Fragment) error {
+	l, known := v.low, v.state.Generations
+	l.coming = f
+	if v.state.Generation >= len(known) {
+		return nil
+	}
+	current, err := v.class(ctx, s, o, known[v.state.Generation].Set)
+	if err != nil {
+		return err
+	}
+	c := v.same.classify(f.Tracks)
+	if !c.ok || !c.equal(current) {
+		return nil
+	}
+	l.match = timeline.Match{Index: v.state.Generation, Generation: known[v.state.Generation]}
+	for i := range l.order {
+		l.order[i] = -1
+		if i < len(o.p.tracks) {
+			l.order[i] = slices.IndexFunc(f.Tracks, func(t media.Track) bool {
+				return t.Number == o.p.tracks[i].Number
+			})
+		}
+	}
+	l.hold = f.Hold()
+	return nil
+}
+
+// expect notes when the next part can be complete at the earliest.
+func (l *lowLatency) expect(r *timeline.Rules, open *timeline.Open) {
+	const soon = 20 * time.Millisecond
+	for i, at := range l.order {
+		l.need[i] = media.NoTime
+		switch {
+		case at < 0:
+		case open == nil:
+			if latest := l.coming.Latest(at); latest != media.NoTime {
+				l.need[i] = latest + soon.Nanoseconds()
+			} else {
+				l.need[i] = media.NoTime + 1
+			}
+		case open.Ended:
+		default:
+			scale := int64(l.coming.Tracks[at].Timescale)
+			begin := open.Info.Span(r.Tracks[i].Number).BaseDecodeTime
+			if n := len(open.Parts[i]); n > 0 {
+				begin = open.Parts[i][n-1].Begin + open.Parts[i][n-1].Ticks
+			}
+			l.need[i] = timeline.Rescale(begin, scale, 1_000_000_000) +
+				r.PartTarget*1_000_000*4/5
+		}
+	}
+}
+
+// leave ends reading the fragment that is coming in.
+func (l *lowLatency) leave() {
+	if l.hold != nil {
+		l.hold.Release()
+	}
+	l.coming, l.hold = nil, nil
+}
+
+// differs reports whether the open fragment is stored with other frames than were listed.
+func (l *lowLatency) differs() bool {
+	if l.hold == nil {
+		return false
+	}
+	state, ok := l.hold.State()
+	return ok && state.Differs
+}
+
+// forget begins anew, because the timeline does.
+func (l *lowLatency) forget() {
+	l.leave()
+	l.open, l.parts = nil, nil
+	l.written = [timeline.MaxTracks][2]writtenPlaylist{}
+	l.state = listing{entries: -1}
+}
+
+// settle tells who waits when there is something new to list.
+func (l *lowLatency) settle(v *view) {
+	now := listing{entries: v.state.Gone + int64(len(v.state.Entries))}
+	if l.open != nil {
+		now.open = l.open.Info.Number
+		for i := range l.open.Parts {
+			now.parts[i] = len(l.open.Parts[i])
+		}
+	}
+	if now == l.state {
+		return
+	}
+	l.state = now
+	for i := range v.rules.Tracks {
+		l.counts[i] = v.state.Dropped[i]
+		for j := range v.state.Entries {
+			if v.state.Entries[j].Duration[i] >= 0 {
+				l.counts[i]++
+			}
+		}
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}

@@ -1,0 +1,268 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/fmp4"
+	"weir/internal/live"
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/test/e2e/conformance"
+)
+
+// lowRig is a camera whose frames come in one by one, and a session with parts of it. It lives in a
+// bubble of time.
+type lowRig struct {
+	*rig
+	edge  *live.Edge
+	began time.Time
+	token string
+	seen  map[int]*conformance.Media // by track: the playlist as last read
+	parts map[string][]byte          // by URI: every part that was ever read
+}
+
+// lowLatencyTest runs a test with a session that has begun with three fragments of two seconds.
+func lowLatencyTest(t *testing.T, tracks []media.Track, test func(*testing.T, *lowRig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &lowRig{rig: newRig(t, tracks...), edge: live.New(live.Options{}), began: time.Now(),
+			seen: make(map[int]*conformance.Media), parts: make(map[string][]byte)}
+		r.service = r.process()
+		for range 3 {
+			r.camera.sendMedia()
+		}
+		in := r.input()
+		in.DiscontinuityMode = api.DiscontinuityOnDiscontinuity
+		r.token = r.open(in)
+		defer func() {
+			r.service.Stop()
+			synctest.Wait()
+		}()
+		test(t, r)
+	})
+}
+
+// process is a server that lists parts.
+func (r *lowRig) process() *Service {
+	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: patient(),
+		Clock: r.store.clock, Edge: r.edge, PartTarget: time.Second / 3,
+		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
+}
+
+// sending is a fragment that is being sent: what it will be, and how much of it has come.
+type sending struct {
+	r    *lowRig
+	rec  *store.Record
+	edge *live.Fragment
+	sent []int // blocks, of each track
+}
+
+// knownRun tells what is final of a run that the test knows: all but the last block.
+type knownRun struct{ run *media.Run }
+
+func (k knownRun) Final(samples []media.Sample) media.Run {
+	run := *k.run
+	run.Frames = run.Frames[:len(samples)-1]
+	return run
+}
+
+// begin begins a fragment.
+func (r *lowRig) begin(change ...func(*store.Record)) *sending {
+	f := &sending{r: r, rec: r.camera.media()}
+	for _, change := range change {
+		change(f.rec)
+	}
+	head := live.Head{Number: f.rec.Number, ProducerTimestamp: f.rec.ProducerTimestamp,
+		ServerTimestamp: f.rec.ServerTimestamp, Tracks: f.rec.Tracks}
+	for i := range f.rec.Runs {
+		head.Drafts = append(head.Drafts, knownRun{&f.rec.Runs[i]})
+	}
+	f.sent = make([]int, len(f.rec.Runs))
+	f.edge = r.edge.Begin(r.stream.ID, head)
+	return f
+}
+
+// until sends the blocks that begin before so many milliseconds of the fragment, in time.
+func (f *sending) until(millis int64) {
+	for {
+		next, at := -1, int64(1<<62)
+		for i := range f.rec.Runs {
+			run := f.rec.Runs[i]
+			if f.sent[i] == len(run.Frames) {
+				continue
+			}
+			run.Frames = run.Frames[:f.sent[i]]
+			if t := run.Duration() * 1000 / int64(f.rec.Tracks[i].Timescale); t < at {
+				next, at = i, t
+			}
+		}
+		if next < 0 || at >= millis {
+			return
+		}
+		if ahead := f.rec.ServerTimestamp + at - f.r.store.clock().UnixMilli(); ahead > 0 {
+			f.r.camera.pass(ahead)
+			time.Sleep(time.Duration(ahead) * time.Millisecond)
+		}
+		run := &f.rec.Runs[next]
+		f.sent[next]++
+		samples := make([]media.Sample, f.sent[next])
+		scale := int64(f.rec.Tracks[next].Timescale)
+		for j, decoded := 0, run.BaseDecodeTime; j < len(samples); j++ {
+			samples[j] = media.Sample{Size: run.Frames[j].Size,
+				Time: decoded/scale*1e9 + decoded%scale*1e9/scale}
+			decoded += int64(run.Frames[j].Duration)
+		}
+		size := 10 * f.sent[next]
+		f.edge.Add(next, samples, f.rec.Payload[next][:size], time.Now())
+		synctest.Wait()
+	}
+}
+
+// store ends the fragment: it is stored.
+func (f *sending) store() store.FragmentInfo {
+	f.until(1 << 40)
+	f.edge.Whole(&f.rec.Fragment)
+	synctest.Wait()
+	info := f.r.store.commit(f.r.stream.ID, f.rec, 0)
+	f.edge.Stored(info)
+	f.edge.Release(100)
+	synctest.Wait()
+	return info
+}
+
+func (f *sending) breakOff() {
+	f.edge.BrokenOff()
+	f.edge.Release(100)
+	synctest.Wait()
+}
+
+// read reads a track's playlist, and every part that it lists, and holds both to the rules and to
+// what was read before.
+func (r *lowRig) read(track int) *conformance.Media {
+	r.Helper()
+	return r.take(track, r.reload(track, Directives{}))
+}
+
+func (r *lowRig) reload(track int, d Directives) string {
+	r.Helper()
+	text, err := r.service.ReloadPlaylist(r.Context(), r.token, MediaPlaylistRef{track, false, d})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(text.Text)
+}
+
+func (r *lowRig) take(track int, text string) *conformance.Media {
+	r.Helper()
+	m, faults := conformance.ParseMedia([]byte(text))
+	if before := r.seen[track]; before != nil {
+		faults = append(faults, conformance.CheckReload(before, m)...)
+	}
+	for _, f := range faults {
+		if f.Rule != conformance.GapChanged { // a fragment that broke off
+			r.Errorf("%v\n%s", f, text)
+		}
+	}
+	r.seen[track] = m
+	for i := range m.Segments {
+		r.takeParts(&m.Segments[i])
+	}
+	r.takeParts(&m.Open)
+	return m
+}
+
+func (r *lowRig) takeParts(s *conformance.Segment) {
+	r.Helper()
+	for i := range s.Parts {
+		if !s.Parts[i].Gap {
+			r.part(s.Parts[i].URI)
+		}
+	}
+}
+
+// part reads a part, which is always the same.
+func (r *lowRig) part(uri string) []byte {
+	r.Helper()
+	data, err := r.getPart(r.Context(), uri)
+	if err != nil {
+		r.Fatalf("%s: %v", uri, err)
+	}
+	if before, ok := r.parts[uri]; ok && !bytes.Equal(before, data) {
+		r.Errorf("%s has changed", uri)
+	}
+	r.parts[uri] = data
+	return data
+}
+
+func (r *lowRig) getPart(ctx context.Context, uri string) ([]byte, error) {
+	r.Helper()
+	ref, err := ParsePart(uri[strings.IndexByte(uri, '?')+1:])
+	if err != nil {
+		r.Fatal(err)
+	}
+	part, err := r.service.MediaPart(ctx, r.token, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer part.Close()
+	return contentOf(r.T, part), nil
+}
+
+// contentOf is all of a segment.
+func contentOf(t *testing.T, s *Segment) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := s.WriteRange(&out, 0, s.Length); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// samplesOf wants the parts of the segments to hold the samples of the whole ones.
+func (r *lowRig) samplesOf(track int, m *conformance.Media) {
+	r.Helper()
+	t := r.camera.tracks[track-1]
+	data, err := fmp4.InitSegment(&t)
+	if err != nil {
+		r.Fatal(err)
+	}
+	in, faults := conformance.ParseInit(data)
+	for i := range m.Segments {
+		s := &m.Segments[i]
+		if len(s.Parts) == 0 || s.Gap {
+			continue
+		}
+		ref, err := ParseSegment(s.URI[strings.IndexByte(s.URI, '?')+1:])
+		if err != nil {
+			r.Fatal(err)
+		}
+		segment, err := r.service.MediaSegment(r.Context(), r.token, ref)
+		if err != nil {
+			r.Fatal(err)
+		}
+		var parts [][]byte
+		for j := range s.Parts {
+			parts = append(parts, r.part(s.Parts[j].URI))
+		}
+		faults = append(faults, conformance.CheckParts(in, s, m.PartTarget, parts,
+			contentOf(r.T, segment))...)
+		segment.Close()
+	}
+	for _, f := range faults {
+		r.Error(f)
+	}
+}
+
+// listed is what is listed of the open fragment: how many parts, and of how many milliseconds.
+func listed(m *conformance.Media) (parts int, millis int64) {
+	for _, p := range m.Open.Parts {
+		millis += p.Duration.Milliseconds()
+	}
+	return len(m.Open.Parts), millis
+}

@@ -1,0 +1,364 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/test/e2e/conformance"
+)
+
+// Parts are listed as frames come, 40 ms after their last one began, and are the whole segment's in
+// the end.
+func TestPartsAreListedAsFramesCome(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		before := r.read(1)
+		if n, _ := listed(before); n != 0 || len(before.Segments[2].Parts) != 7 {
+			t.Fatalf("at first\n%+v", before)
+		}
+		r.read(2)
+		for range 6 {
+			f := r.begin()
+			for _, at := range []int64{300, 330, 700, 1000, 1500, 1970} {
+				f.until(at)
+				m := r.read(1)
+				if n, ms := listed(m); int64(n) != (at-10)/320 || ms != int64(n)*320 {
+					t.Errorf("%d parts of %d ms after %d ms", n, ms, at)
+				}
+				r.read(2)
+			}
+			f.store()
+			if n, _ := listed(r.read(1)); n != 0 {
+				t.Errorf("%d parts are open after the end", n)
+			}
+			r.samplesOf(1, r.read(1))
+			r.samplesOf(2, r.read(2))
+		}
+		if r.store.opened != 0 {
+			t.Errorf("%d fragments are still open", r.store.opened)
+		}
+		before = r.read(1)
+		again := r.process() // another process has none of this in memory
+		r.service.Stop()
+		r.service = again
+		r.take(1, r.reload(1, Directives{}))
+		r.samplesOf(1, before)
+	})
+}
+
+var hintOf = regexp.MustCompile(`PRELOAD-HINT:TYPE=PART,URI="([^"]+)"`)
+
+// The name of the next part is known before: its bytes come when they are there, across the end of
+// a fragment too.
+func TestTheHintedPartIsWaitedFor(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		for i := range 9 {
+			m := r.read(1)
+			hint := hintOf.FindStringSubmatch(r.reload(1, Directives{}))[1]
+			var data []byte
+			done := false
+			go func() {
+				var err error
+				if data, err = r.getPart(r.Context(), hint); err != nil {
+					t.Error(err)
+				}
+				done = true
+			}()
+			synctest.Wait()
+			if done {
+				t.Fatalf("part %d came before its frames", i)
+			}
+			if i == 6 {
+				f.store()
+			} else if i == 7 {
+				f = r.begin()
+				f.until(330)
+			} else {
+				_, ms := listed(m)
+				f.until(ms + 330)
+			}
+			if !done {
+				t.Fatalf("part %d has not come", i)
+			}
+			if listed := r.part(hint); !bytes.Equal(listed, data) {
+				t.Errorf("part %d is not what was waited for", i)
+			}
+			if !strings.Contains(r.reload(1, Directives{}), `DURATION=0.32,URI="`+hint+`"`) &&
+				!strings.Contains(r.reload(1, Directives{}), `DURATION=0.08,URI="`+hint+`"`) {
+				t.Errorf("part %d is not listed by its name:\n%s", i, r.reload(1, Directives{}))
+			}
+			r.read(1)
+		}
+	})
+}
+
+// A request that waits is answered when what it waits for is there, or with what there is before
+// the player takes it for lost.
+func TestReloadsWait(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(330)
+		wait := func(d Directives) *string {
+			text := new(string)
+			go func() { *text = r.reload(1, d) }()
+			synctest.Wait()
+			return text
+		}
+		msn := strconv.FormatInt(r.read(1).Open.Sequence, 10)
+		if at := wait(Directives{MSN: msn, Part: "0"}); *at == "" {
+			t.Error("waits for a part that is there")
+		}
+		next := wait(Directives{MSN: msn, Part: "1"})
+		whole := wait(Directives{MSN: msn})
+		after := wait(Directives{MSN: msn, Part: "7"})
+		if *next != "" || *whole != "" || *after != "" {
+			t.Error("answered although nothing has come")
+		}
+		f.until(650)
+		if n, _ := listed(r.take(1, *next)); n != 2 || *whole != "" {
+			t.Errorf("answered with %d parts", n)
+		}
+		f.until(1790) // 70 % of the target duration after it was asked for
+		if n, _ := listed(r.take(1, *whole)); n != 5 {
+			t.Errorf("answered in time with %d parts", n)
+		}
+		whole = wait(Directives{MSN: msn})
+		f.store()
+		m, faults := conformance.ParseMedia([]byte(*whole))
+		if len(faults) > 0 || m.Open.Sequence != m.Segments[len(m.Segments)-1].Sequence+1 {
+			t.Errorf("answered with %v", faults)
+		}
+		for _, d := range []Directives{{Part: "1"}, {MSN: "x"}, {MSN: "-1"}, {MSN: msn, Part: "x"},
+			{MSN: "99"}, {MSN: strconv.FormatInt(m.Open.Sequence, 10), Part: "10"}} {
+			_, err := r.service.ReloadPlaylist(t.Context(), r.token,
+				MediaPlaylistRef{1, false, d})
+			wantError(t, err, api.InvalidArgumentException, "")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go r.service.ReloadPlaylist(ctx, r.token, MediaPlaylistRef{1, false,
+			Directives{MSN: strconv.FormatInt(m.Open.Sequence, 10)}})
+		synctest.Wait()
+		if n := r.service.waiting.n; len(n) != 1 {
+			t.Errorf("%v wait", n)
+		}
+		cancel()
+		synctest.Wait()
+		if n := r.service.waiting.n; len(n) != 0 {
+			t.Errorf("%v wait after they have left", n)
+		}
+	})
+}
+
+// However many wait, a state of a playlist is written once.
+func TestAPlaylistIsWrittenOnceForAllWhoWait(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(330)
+		msn := strconv.FormatInt(r.read(1).Open.Sequence, 10)
+		answers := make([]*Playlist, 50)
+		for i := range answers {
+			go func() {
+				answers[i], _ = r.service.ReloadPlaylist(t.Context(), r.token,
+					MediaPlaylistRef{1, false, Directives{MSN: msn, Part: "1"}})
+			}()
+		}
+		synctest.Wait()
+		f.until(650)
+		synctest.Wait()
+		if answers[0] == nil || slices.ContainsFunc(answers,
+			func(p *Playlist) bool { return p != answers[0] }) {
+			t.Errorf("answers differ: %v", answers)
+		}
+	})
+}
+
+// What was listed of a fragment that breaks off is a gap, with its number; the producer sends it
+// again, and playback goes on.
+func TestAFragmentThatBreaksOffIsAGap(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(700)
+		before := r.read(1)
+		r.read(2)
+		f.breakOff()
+		check := func() {
+			t.Helper()
+			for track := 1; track <= 2; track++ {
+				m := r.read(track)
+				i := before.Open.Sequence - m.MediaSequence
+				gap := &m.Segments[i]
+				if !gap.Gap || gap.Sequence != before.Open.Sequence || len(gap.Parts) != 2 ||
+					gap.Duration.Milliseconds() < 600 || gap.Duration.Milliseconds() > 640 {
+					t.Errorf("gap %+v", gap)
+				}
+			}
+		}
+		check()
+		again := r.begin()
+		again.until(700)
+		if n, _ := listed(r.read(1)); n != 2 {
+			t.Errorf("%d parts of what is sent again", n)
+		}
+		again.store()
+		check()
+		r.samplesOf(1, r.read(1))
+		r.service.Stop()
+		r.service = r.process()
+		if m := r.read(1); !slices.ContainsFunc(m.Segments,
+			func(s conformance.Segment) bool { return s.Gap }) {
+			t.Error("another process knows no gap")
+		}
+	})
+}
+
+// A producer that stalls in the middle of a fragment keeps nobody from what another one sends; its
+// own fragment comes too late then.
+func TestAStalledProducerHoldsNobodyUp(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		stalled := r.begin()
+		stalled.until(700)
+		n := r.read(1).Open.Sequence
+		r.camera.clock = stalled.rec.ProducerTimestamp // it reconnects and begins again
+		again := r.begin()
+		again.until(400)
+		if m := r.read(1); m.Open.Sequence != n || len(m.Open.Parts) != 2 {
+			t.Errorf("another fragment is open: %+v", m.Open)
+		}
+		again.store()
+		m := r.read(1)
+		if gap := m.Segments[len(m.Segments)-2]; !gap.Gap || gap.Sequence != n {
+			t.Errorf("want a gap before the last segment: %+v", m.Segments)
+		}
+		r.camera.clock += 2000
+		next := r.begin()
+		next.until(700)
+		if n, _ := listed(r.read(1)); n != 0 {
+			t.Errorf("%d parts of a fragment while a lower number is being received", n)
+		}
+		stalled.store()
+		next.until(800)
+		if n, _ := listed(r.read(1)); n != 2 {
+			t.Errorf("%d parts, and nothing else is being received", n)
+		}
+		next.store()
+		r.samplesOf(1, r.read(1))
+	})
+}
+
+// A camera that goes silent leaves the playlist as it is.
+func TestASilentCamera(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(700)
+		text := r.reload(1, Directives{})
+		msn := strconv.FormatInt(r.read(1).Open.Sequence, 10)
+		began := time.Now()
+		if got := r.reload(1, Directives{MSN: msn, Part: "2"}); got != text {
+			t.Error("changed, although nothing has come")
+		}
+		if took := time.Since(began); took >= 1600*time.Millisecond {
+			t.Errorf("answered after %v: hls.js has given up by then", took)
+		}
+		time.Sleep(30 * time.Second)
+		r.store.sleep(30 * time.Second)
+		synctest.Wait()
+		if r.edge.Follow(r.stream.ID); r.service.views == nil {
+			t.Fatal()
+		}
+		f.until(1100)
+		r.read(1)
+		f.store()
+		r.samplesOf(1, r.read(1))
+	})
+}
+
+// A camera that takes two pictures a second at night: what does not fit into parts is in the whole
+// segment only.
+func TestSlowFramesEndTheParts(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin(func(rec *store.Record) {
+			frames := rec.Runs[0].Frames[:14]
+			for i := 10; i < 14; i++ {
+				frames[i].Duration = 36_000
+			}
+			rec.Runs[0].Frames, rec.Payload[0] = frames, rec.Payload[0][:140]
+		})
+		f.until(1900)
+		text := r.reload(1, Directives{})
+		if n := strings.Count(text[strings.LastIndex(text, "#EXTINF"):], "#EXT-X-PART:"); n != 2 {
+			t.Errorf("%d parts before the slow pictures, want 2:\n%s", n, text)
+		}
+		msn := strconv.FormatInt(r.seenOpen(text), 10)
+		answer := ""
+		go func() { answer = r.reload(1, Directives{MSN: msn, Part: "2"}) }()
+		synctest.Wait()
+		f.store()
+		if !strings.Contains(answer, "#EXTINF:2.0,\n") {
+			t.Errorf("who waits for a part that will not come is not told:\n%s", answer)
+		}
+	})
+}
+
+func (r *lowRig) seenOpen(text string) int64 {
+	m, _ := conformance.ParseMedia([]byte(text))
+	return m.Open.Sequence
+}
+
+// Long windows have delta updates.
+func TestDeltaUpdates(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		in := r.input()
+		in.MaxMediaPlaylistFragmentResults = 100
+		in.DiscontinuityMode = api.DiscontinuityAlways
+		for range 30 {
+			r.camera.sendMedia()
+		}
+		r.token = r.open(in)
+		f := r.begin()
+		for _, at := range []int64{100, 700, 1500} {
+			f.until(at)
+			for track := 1; track <= 2; track++ {
+				known := r.read(track)
+				delta, faults := conformance.ParseMedia(
+					[]byte(r.reload(track, Directives{Skip: "YES"})))
+				whole := r.read(track)
+				faults = append(faults, conformance.CheckDelta(known, delta, whole)...)
+				if delta.Skipped == 0 || len(faults) > 0 {
+					t.Errorf("%d skipped, %v", delta.Skipped, faults)
+				}
+			}
+		}
+		f.store()
+	})
+}
+
+// A session keeps its PART-TARGET, and one from before there were parts stays without.
+func TestSessionsKeepTheirParts(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		without := r.another()
+		token, err := without.OpenHLS(t.Context(), r.stream, r.input())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.camera.sendMedia()
+		plain := r.playlist(without, token, 1)
+		if got := r.playlist(r.service, token, 1); got != plain ||
+			strings.Contains(got, "#EXT-X-PART") {
+			t.Errorf("a session without parts has them:\n%s", got)
+		}
+		if text := r.playlist(without, r.token, 1); !strings.Contains(text, "PART-TARGET=0.32\n") {
+			t.Errorf("a session with parts has lost them:\n%s", text)
+		}
+		without.Stop()
+	})
+}

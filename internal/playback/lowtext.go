@@ -1,0 +1,269 @@
+package playback
+
+import (
+	"context"
+
+	"weir/internal/manifest"
+	"weir/internal/timeline"
+)
+
+// writtenPlaylist is a playlist, and what it was written for.
+type writtenPlaylist struct {
+	text  *Playlist
+	key   textKey
+	state listing
+}
+
+// Delta updates (RFC 8216bis section 6.2.5.1): sessions have them whose playlists may last longer
+// than two minutes; the boundary is so many target durations from the end, the least there may be.
+const (
+	longWindow  = 120_000 // milliseconds
+	skipTargets = 6
+	partTargets = 3 // parts are listed up to so many target durations from the end
+)
+
+// skipUntil is CAN-SKIP-UNTIL in milliseconds, 0 when there are no delta updates. It never changes.
+func (v *view) skipUntil() int64 {
+	if int64(v.rules.Max)*v.state.Target*1000 <= longWindow {
+		return 0
+	}
+	return skipTargets * v.state.Target * 1000
+}
+
+// lowText returns a track's playlist with parts, or the delta update of it, as the state stands.
+// Each is written once.
+func (s *Service) lowText(ctx context.Context, o *request, v *view, track int,
+	skip bool) (*Playlist, error) {
+	t, l := v.state, v.low
+	from, to := t.Window(v.rules, o.now.UnixMilli(), o.edge())
+	if from == to {
+		return nil, errNoFragments()
+	}
+	kind := 0
+	if skip && v.skipUntil() > 0 {
+		kind = 1
+	}
+	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to)}
+	written := &l.written[track][kind]
+	if written.text != nil && written.key == key && written.state == l.state {
+		return written.text, nil
+	}
+	text, err := s.writeLow(ctx, o, v, track, from, to, kind == 1)
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.playlists.Inc()
+	*written = writtenPlaylist{text, key, l.state}
+	return text, nil
+}
+
+// writeLow writes the playlist of the entries [from, to) and the open fragment.
+func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from, to int,
+	skip bool) (*Playlist, error) {
+	t, l := v.state, v.low
+	v.write(o, track, from, to)
+	text := &v.text[track]
+	n := t.Numbers(v.rules, track, from, to)
+	h := manifest.Header{Version: manifest.LowLatencyVersion, TargetDuration: t.Target,
+		MediaSequence: n.MediaSequence, DiscontinuitySequence: n.Discontinuity,
+		Independent: n.Independent,
+		LowLatency: manifest.LowLatency{PartTarget: v.rules.PartTarget,
+			PartHoldBack: partHoldBack * v.rules.PartTarget, SkipUntil: v.skipUntil()}}
+	if l.open != nil {
+		h.Independent = h.Independent && l.open.Entry.Independent[track]
+		if l.open.Entry.Tags[track] > 0 {
+			h.DiscontinuitySequence = max(h.DiscontinuitySequence, 0)
+		}
+	}
+	first := n.First
+	tail := v.tailFrom(track, from, to)
+	if skip {
+		var skipped int64
+		first, skipped = v.skipFrom(track, n.First, to)
+		h.Skipped = skipped
+	}
+	out := make([]byte, 0, 4096+(to-from)*256)
+	out = h.Append(out)
+	var blocks []placedBlock
+	if first >= 0 {
+		at := first
+		if h.Skipped == 0 && first < tail { // it says which initialization section holds
+			e := &t.Entries[first]
+			segment := v.segment(o, track, e)
+			segment.Map = v.mapURI(o, track, e)
+			out = segment.Append(out)
+			at++
+		}
+		if at < tail {
+			a, b := t.Gone+int64(at), t.Gone+int64(tail)
+			blocks = text.place(a, b, len(out))
+			out = append(out, text.lines(a, b)...)
+		}
+	}
+	out, err := s.appendTail(ctx, o, v, track, out, max(tail, first), to, h.Skipped == 0 &&
+		first >= tail)
+	if err != nil {
+		return nil, err
+	}
+	return &Playlist{Text: out, blocks: blocks, pool: v.pool}, nil
+}
+
+// tailFrom is the first entry of the window whose parts are listed.
+func (v *view) tailFrom(track, from, to int) int {
+	most := partTargets * v.state.Target * 1000
+	var after int64 // from the end of the playlist to the end of an entry
+	if l := v.low; l.open != nil {
+		for _, p := range l.open.Parts[track] {
+			after += p.Duration
+		}
+	}
+	at := to
+	for at > from && after <= most {
+		at--
+		after += max(v.state.Entries[at].Duration[track], 0)
+	}
+	return at
+}
+
+// skipFrom is the first entry of a delta update of a window whose first one with the track is
+// given, and how many segments are left out before it: those that begin further from the end of the
+// last one than the boundary.
+func (v *view) skipFrom(track, first, to int) (at int, skipped int64) {
+	until := v.skipUntil()
+	var whole int64
+	for i := first; i >= 0 && i < to; i++ {
+		whole += max(v.state.Entries[i].Duration[track], 0)
+	}
+	for at = first; at >= 0 && at < to; at++ {
+		d := v.state.Entries[at].Duration[track]
+		if d < 0 {
+			continue
+		}
+		if whole <= until {
+			break
+		}
+		whole -= d
+		skipped++
+	}
+	return at, skipped
+}
+
+// appendTail appends the entries [from, to) with their parts, the open fragment, the hint and the
+// reports. mapped: the first one says which initialization section holds.
+func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int, out []byte,
+	from, to int, mapped bool) ([]byte, error) {
+	t, l := v.state, v.low
+	number := v.rules.Tracks[track].Number
+	// The segment before the first one names that one's first part.
+	msn, before := l.counts[track], -1
+	begin := to
+	for begin > 0 && (begin > from || before < 0) {
+		begin--
+		if t.Entries[begin].Duration[track] >= 0 {
+			msn--
+			if begin < from {
+				before = begin
+			}
+		}
+	}
+	names := partNames{track: number, token: o.token, sequence: msn}
+	for i := max(begin, 0); i < to; i++ {
+		e := &t.Entries[i]
+		if e.Duration[track] < 0 {
+			continue
+		}
+		p, err := s.partsOf(ctx, o, v, e)
+		if err != nil {
+			return nil, err
+		}
+		parts := names.segment(p.tracks[track], e.Gap != nil)
+		if i < from {
+			continue
+		}
+		segment := v.segment(o, track, e)
+		segment.Parts, segment.Gap = parts, e.Gap != nil
+		if e.Change[track] || mapped {
+			segment.Map = v.mapURI(o, track, e)
+		}
+		mapped = false
+		out = segment.Append(out)
+	}
+	if l.open != nil {
+		if parts := names.open(l.open.Parts[track]); len(parts) > 0 {
+			segment := v.segment(o, track, &l.open.Entry)
+			segment.Parts = parts
+			out = segment.AppendOpen(out)
+		}
+	}
+	out = manifest.AppendPreloadHint(out, names.next.uri(o.token))
+	for i := range v.rules.Tracks {
+		if i != track {
+			report, err := s.report(ctx, o, v, i)
+			if err != nil {
+				return nil, err
+			}
+			out = report.Append(out)
+		}
+	}
+	l.prune(t.Entries[max(begin, 0):to])
+	return out, nil
+}
+
+// report is what the other playlist says of a track's.
+func (s *Service) report(ctx context.Context, o *request, v *view,
+	track int) (*manifest.Report, error) {
+	l := v.low
+	r := &manifest.Report{LastMSN: l.counts[track] - 1, LastPart: -1,
+		URI: MediaPlaylistRef{Track: v.rules.Tracks[track].Number}.uri(o.token)}
+	if l.open != nil && len(l.open.Parts[track]) > 0 {
+		r.LastMSN, r.LastPart = l.counts[track], int64(len(l.open.Parts[track])-1)
+		return r, nil
+	}
+	if e := v.entryAt(track, r.LastMSN); e != nil {
+		p, err := s.partsOf(ctx, o, v, e)
+		if err != nil {
+			return nil, err
+		}
+		r.LastPart = int64(len(p.tracks[track]) - 1)
+	}
+	return r, nil
+}
+
+// partNames names parts, segment by segment: the first part of one is named as the part after the
+// last one of the segment before, so that the next part has its name whatever it belongs to.
+type partNames struct {
+	track    int
+	token    string
+	sequence int64 // of the segment at hand
+	next     PartRef
+	named    bool // next is the name of the part that comes
+}
+
+// open returns the parts of a segment that is not complete.
+func (n *partNames) open(parts []timeline.Part) []manifest.Part {
+	list := make([]manifest.Part, len(parts))
+	for i := range parts {
+		if !n.named {
+			n.next, n.named = PartRef{Track: n.track, Sequence: n.sequence, Part: i}, true
+		}
+		list[i] = manifest.Part{Duration: parts[i].Duration, Independent: parts[i].Independent,
+			URI: n.next.uri(n.token)}
+		n.next = PartRef{Track: n.track, Sequence: n.sequence, Part: i + 1}
+	}
+	if !n.named {
+		n.next = PartRef{Track: n.track, Sequence: n.sequence}
+	}
+	return list
+}
+
+// segment returns the parts of a segment, and goes on to the next one.
+func (n *partNames) segment(parts []timeline.Part, gap bool) []manifest.Part {
+	list := n.open(parts)
+	for i := range list {
+		list[i].Gap = gap
+	}
+	n.next = PartRef{Track: n.track, Sequence: n.sequence, Part: len(parts)}
+	n.named = true
+	n.sequence++
+	return list
+}

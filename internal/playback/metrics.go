@@ -1,0 +1,34 @@
+package playback
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics counts what sessions with parts ask for, over all streams.
+type Metrics struct {
+	blocked   prometheus.Gauge
+	parts     prometheus.Counter
+	playlists prometheus.Counter
+}
+
+// NewMetrics registers the metrics of playback. The error is the registerer's.
+func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
+	m := newMetrics()
+	for _, c := range []prometheus.Collector{m.blocked, m.parts, m.playlists} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func newMetrics() *Metrics {
+	return &Metrics{
+		blocked: prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_hls_blocked_requests",
+			Help: "Requests for low-latency playlists and parts that wait for more media."}),
+		parts: prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_hls_parts_total",
+			Help: "Parts of segments sent to low-latency players."}),
+		playlists: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_hls_playlists_written_total",
+			Help: "Low-latency playlists written: one per state of a playlist, however many " +
+				"players ask for it."}),
+	}
+}

@@ -1,0 +1,259 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"weir/internal/fmp4"
+	"weir/internal/live"
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/timeline"
+)
+
+// partsKey names a segment of a session.
+type partsKey struct {
+	number store.Number
+	from   int64
+}
+
+// segmentParts are the parts of a segment of each track.
+type segmentParts struct {
+	tracks [timeline.MaxTracks][]timeline.Part
+	ended  [timeline.MaxTracks]bool // they do not go to its end
+}
+
+// partsOf returns the parts of an entry; none when its record cannot be read any more.
+func (s *Service) partsOf(ctx context.Context, o *request, v *view,
+	e *timeline.Entry) (*segmentParts, error) {
+	if e.Gap != nil {
+		return &segmentParts{tracks: e.Gap.Parts}, nil
+	}
+	key := partsKey{e.Number, e.Slice.From}
+	if known := v.low.parts[key]; known != nil {
+		return known, nil
+	}
+	p := &segmentParts{}
+	info, err := s.store.Fragment(ctx, o.stream.ID, e.Number)
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrGone):
+		return p, nil
+	case err != nil:
+		return nil, fmt.Errorf("find fragment: %w", err)
+	}
+	f, err := s.frames(ctx, o.stream.ID, info)
+	if f == nil || err != nil {
+		return p, err
+	}
+	r := v.rules.Scaled(scalesOf(o.p.tracks, f.Tracks))
+	start, ok := r.Start(&info)
+	if !ok {
+		return p, nil
+	}
+	for i := range r.Tracks {
+		if e.Duration[i] < 0 {
+			continue
+		}
+		ref := o.segmentRef(r.Tracks[i].Number, e)
+		if run, ok := ref.run(r, f, i, start); ok {
+			p.tracks[i], p.ended[i] = timeline.Parts(&run, r.Tracks[i].Kind,
+				r.Tracks[i].Timescale, r.PartTarget, true)
+		}
+	}
+	if v.low.parts == nil {
+		v.low.parts = make(map[partsKey]*segmentParts)
+	}
+	v.low.parts[key] = p
+	return p, nil
+}
+
+// prune forgets the parts of segments that are not among the given ones.
+func (l *lowLatency) prune(kept []timeline.Entry) {
+	if len(l.parts) <= len(kept) {
+		return
+	}
+	old := l.parts
+	l.parts = make(map[partsKey]*segmentParts, len(kept))
+	for i := range kept {
+		key := partsKey{kept[i].Number, kept[i].Slice.From}
+		if p := old[key]; p != nil {
+			l.parts[key] = p
+		}
+	}
+}
+
+// run returns what the segment has of a packaged track: its frames, with those of silence. False
+// when there are none. r has the fragment's timescales, start is its start.
+func (ref *SegmentRef) run(r *timeline.Rules, f *media.Fragment, track int,
+	start int64) (media.Run, bool) {
+	t := f.Track(r.Tracks[track].Number)
+	if t == nil {
+		return media.Run{}, false
+	}
+	run := media.Run{Track: t.Number}
+	if i := f.RunOf(t.Number); i >= 0 {
+		run, _ = ref.slice().Run(f.Runs[i].Units(), r.Tracks[track].Timescale, start)
+		if ref.SkipLeading && len(run.Frames) > 0 {
+			run, _, _ = run.WithoutLeading()
+		}
+	}
+	if q := ref.silence(); t.Kind == media.Audio && q != (timeline.Silence{}) {
+		base := timeline.Rescale(start, 1000, r.Tracks[track].Timescale)
+		run, _, _ = withSilence(q, run, base, media.SilenceOf(t))
+	}
+	return run, len(run.Frames) > 0
+}
+
+// place is a part that was found.
+type place struct {
+	entry timeline.Entry // when the fragment is stored
+	open  bool           // it is of the open one
+	part  timeline.Part
+}
+
+// findPart finds a part by its name. wait: it is the one that comes next. ResourceNotFound for one
+// that is not listed any more, or is far ahead, and for those of gaps.
+func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
+	ref PartRef) (found place, wait bool, err error) {
+	l := v.low
+	next := l.counts[track]
+	msn, index := ref.Sequence, ref.Part
+	if msn < next { // maybe the first part of the segment that follows
+		e := v.entryAt(track, msn)
+		if e == nil {
+			return found, false, noFragment()
+		}
+		p, err := s.partsOf(ctx, o, v, e)
+		if err != nil {
+			return found, false, err
+		}
+		switch n := len(p.tracks[track]); {
+		case index < n && e.Gap != nil, index > n:
+			return found, false, noFragment()
+		case index < n:
+			return place{*e, false, p.tracks[track][index]}, false, nil
+		}
+		if msn, index = msn+1, 0; msn < next {
+			e = v.entryAt(track, msn)
+			if p, err = s.partsOf(ctx, o, v, e); err != nil {
+				return found, false, err
+			}
+			if len(p.tracks[track]) == 0 || e.Gap != nil {
+				return found, false, noFragment()
+			}
+			return place{*e, false, p.tracks[track][0]}, false, nil
+		}
+	}
+	var parts []timeline.Part
+	if l.open != nil {
+		parts = l.open.Parts[track]
+	}
+	switch {
+	case msn == next && index < len(parts):
+		return place{open: true, part: parts[index]}, false, nil
+	case msn == next && index == len(parts):
+		return found, true, nil
+	}
+	return found, false, noFragment()
+}
+
+// entryAt returns the entry that is a track's segment with a media sequence number, or nil when the
+// state does not have it.
+func (v *view) entryAt(track int, msn int64) *timeline.Entry {
+	n := v.low.counts[track]
+	for i := len(v.state.Entries) - 1; i >= 0; i-- {
+		if v.state.Entries[i].Duration[track] < 0 {
+			continue
+		}
+		if n--; n == msn {
+			return &v.state.Entries[i]
+		}
+	}
+	return nil
+}
+
+// moofSequence is the sequence number in the moof of a part, which tells its media sequence and its
+// index: it grows along a playlist.
+func moofSequence(ref PartRef) uint32 { return uint32(ref.Sequence)<<12 + uint32(ref.Part) }
+
+// openPart makes a part of the open fragment. The caller closes it.
+func openPart(o *request, v *view, track int, p timeline.Part, sequence uint32) (*Segment, error) {
+	l := v.low
+	if l.coming == nil || l.open == nil || l.coming.Number != l.open.Info.Number {
+		return nil, noFragment()
+	}
+	hold := l.coming.Hold()
+	if hold == nil {
+		return nil, noFragment()
+	}
+	segment, err := partOf(o, v, hold, track, p, sequence)
+	if err != nil {
+		hold.Release()
+		return nil, err
+	}
+	return segment, nil
+}
+
+func partOf(o *request, v *view, hold *live.Hold, track int, p timeline.Part,
+	sequence uint32) (*Segment, error) {
+	l := v.low
+	state, ok := hold.State()
+	if !ok || l.order[track] < 0 {
+		return nil, noFragment()
+	}
+	at := &state.Tracks[l.order[track]]
+	units := at.Final.Units()
+	if len(units.Frames) < p.First+p.Frames || int64(len(at.Payload)) < p.Offset+p.Size {
+		return nil, noFragment()
+	}
+	r := v.rules.Scaled(l.match.Generation.Scales)
+	start, _ := r.Start(&l.open.Info)
+	return packPart(r, &l.coming.Tracks[l.order[track]], units, store.Bytes(at.Payload), p, track,
+		start, sequence, hold.Release)
+}
+
+// storedPart makes a part of a stored fragment. The caller closes it.
+func (s *Service) storedPart(ctx context.Context, o *request, found *place, track int,
+	sequence uint32) (*Segment, error) {
+	ref := o.segmentRef(o.p.tracks[track].Number, &found.entry)
+	info, m, err := s.openFragment(ctx, o, *ref)
+	if err != nil {
+		return nil, err
+	}
+	f := m.Fragment()
+	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
+	start, ok := r.Start(info)
+	if !ok {
+		m.Close()
+		return nil, noFragment()
+	}
+	t, run, frames, err := take(r, m, track, start, *ref)
+	if err == nil && len(run.Frames) < found.part.First+found.part.Frames {
+		err = noFragment()
+	}
+	var segment *Segment
+	if err == nil {
+		segment, err = packPart(r, t, run, frames, found.part, track, start, sequence,
+			func() { m.Close() }) // it was only read from: nothing can be lost
+	}
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return segment, nil
+}
+
+// packPart puts a header before the frames of a part. run is that of its segment, or its beginning.
+func packPart(r *timeline.Rules, t *media.Track, run media.Run, frames store.Range,
+	p timeline.Part, track int, start int64, sequence uint32, done func()) (*Segment, error) {
+	piece := media.Run{Track: run.Track, BaseDecodeTime: p.Begin,
+		Frames: run.Frames[p.First : p.First+p.Frames]}
+	header, err := fmp4.AppendMediaHeader(nil, t, &piece, sequence,
+		r.DecodeTime(p.Begin, r.Tracks[track].Timescale, start))
+	if err != nil {
+		return nil, fmt.Errorf("write part header: %w", err)
+	}
+	return &Segment{Header: header, Length: int64(len(header)) + p.Size,
+		frames: frames.Slice(p.Offset, p.Size), done: done}, nil
+}
