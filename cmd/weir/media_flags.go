@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"weir/internal/fragments"
+	"weir/internal/server"
 )
 
 // mediaFlags are the limits of GetMedia.
@@ -22,7 +23,8 @@ func (f *mediaFlags) check() error {
 	return nil
 }
 
-func (f *mediaFlags) mediaOptions(st fragments.Store, pending fragments.Pending) fragments.Options {
-	return fragments.Options{Store: st, Pending: pending, Limits: fragments.Limits{
-		ConnectionsPerStream: f.MediaConnections, CallsPerSecond: f.MediaCalls}}
+func (f *mediaFlags) mediaOptions(st fragments.Store, producers server.Ingest) fragments.Options {
+	return fragments.Options{Store: st, Pending: producers.Numbers, Edge: producers.Edge,
+		Limits: fragments.Limits{
+			ConnectionsPerStream: f.MediaConnections, CallsPerSecond: f.MediaCalls}}
 }

@@ -384,7 +384,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		Notifier:    notifier,
 		ImageFolder: folder,
 		Playback:    playback.New(players),
-		Fragments:   fragments.New(c.mediaOptions(st, producers.Numbers)),
+		Fragments:   fragments.New(c.mediaOptions(st, producers)),
 		Images: images.New(images.Options{Store: st, Cache: cache, Logger: logger,
 			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger)}),
 		Keys:         keys,

@@ -113,16 +113,20 @@ func (c *chunkWriter) fragment(ctx context.Context, f *store.FragmentInfo, behin
 		return fmt.Errorf("fragment %d: %w", f.Number, err)
 	}
 	if behind {
-		late := max(0, c.service.clock().UnixMilli()-f.ServerTimestamp)
-		err := c.write(mkv.AppendTags(nil, []media.Tag{
-			{Name: tagMillisBehindNow, Value: fmt.Sprint(late)},
-			{Name: tagContinuation, Value: c.stream.FormatNumber(f.Number)},
-		}))
-		if err != nil {
+		if err := c.write(c.end(f)); err != nil {
 			return err
 		}
 	}
 	return c.flush()
+}
+
+// end is what follows the cluster in an answer of GetMedia.
+func (c *chunkWriter) end(f *store.FragmentInfo) []byte {
+	late := max(0, c.service.clock().UnixMilli()-f.ServerTimestamp)
+	return mkv.AppendTags(nil, []media.Tag{
+		{Name: tagMillisBehindNow, Value: fmt.Sprint(late)},
+		{Name: tagContinuation, Value: c.stream.FormatNumber(f.Number)},
+	})
 }
 
 // errUnwritten is an error before the first byte of a chunk.
@@ -304,6 +308,14 @@ func (r *runReader) frame(unit int64) (*media.Frame, int16) {
 	r.decode += int64(f.Duration) * 1000
 	rel := math.Round(float64(r.shown) * 1e6 / (float64(r.scale) * float64(unit)))
 	return f, int16(min(max(rel, math.MinInt16), math.MaxInt16))
+}
+
+// skip passes over the next n frames.
+func (r *runReader) skip(n int) {
+	for range min(n, len(r.run.Frames)-r.next) {
+		f, _ := r.frame(1)
+		r.offset += int64(f.Size)
+	}
 }
 
 // read fills dst with the next bytes of the run.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/live"
 	"weir/internal/store"
 )
 
@@ -30,12 +31,13 @@ type Pending interface {
 }
 
 // MediaStream is an answer of GetMedia: the chunks of a stream from some fragment on, those that
-// are stored and then each that is being stored.
+// are stored and then each that is being received.
 type MediaStream struct {
-	service *Service
-	stream  store.Stream
-	after   store.Number // the last fragment that is not asked for any more
-	release func()
+	service  *Service
+	stream   store.Stream
+	after    store.Number // the last fragment that is not asked for any more
+	follower *live.Follower
+	release  func()
 
 	held  store.Number // the fragment that is kept back; 0: none
 	until time.Time    // when it is sent whatever is in flight
@@ -59,11 +61,15 @@ func (s *Service) GetMedia(ctx context.Context, stream store.Stream, in *api.Get
 			"The stream allows %d connections of GetMedia at a time.",
 			s.limits.ConnectionsPerStream)
 	}
-	return &MediaStream{service: s, stream: stream, after: after, release: release}, nil
+	return &MediaStream{service: s, stream: stream, after: after, release: release,
+		follower: s.edge.Follow(stream.ID)}, nil
 }
 
 // Close ends the answer.
-func (m *MediaStream) Close() { m.release() }
+func (m *MediaStream) Close() {
+	m.follower.Close()
+	m.release()
+}
 
 // begin is the number after which an answer begins.
 func (s *Service) begin(ctx context.Context, stream *store.Stream, sel *api.StartSelector) (
@@ -148,14 +154,16 @@ func (s *Service) before(ctx context.Context, stream *store.Stream, q store.Quer
 // MediaSink is where an answer of GetMedia goes.
 type MediaSink interface {
 	io.Writer
-	// Flush sends what was written to the client. It is called before the first chunk, too.
+	// Flush sends what was written to the client. It is called before the first chunk, too, and
+	// within a chunk whenever frames have come.
 	Flush() error
 	// Sent tells of each chunk how long ago its fragment arrived.
 	Sent(behind time.Duration)
 }
 
 // Write writes chunks until ctx ends, stop is closed or the stream is deleted, and then returns nil
-// after a whole chunk; after an error the answer is cut short.
+// after a whole chunk, or between two frames of one that is being received; after an error the
+// answer is cut short.
 //
 // Numbers rise from chunk to chunk (DESIGN.md, "GetMedia").
 func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSink) error {
@@ -172,12 +180,14 @@ func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSi
 		return err
 	}
 	c := &chunkWriter{service: m.service, stream: &m.stream, w: w}
+	var changed <-chan struct{}
 	for sequence := int64(-1); ; {
-		var err error
-		sequence, err = m.service.store.Wait(waiting, m.stream.ID, sequence)
-		if err == nil {
+		newest, err := m.wait(waiting, sequence, changed)
+		_, changed = m.follower.Fragments()
+		if err == nil && (newest != sequence || m.ready()) {
 			err = m.rest(waiting, c, w)
 		}
+		sequence = newest
 		switch {
 		case waiting.Err() != nil && ctx.Err() == nil, errors.Is(err, store.ErrNotFound):
 			return nil // the server stops, or the stream is gone
@@ -187,7 +197,29 @@ func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSi
 	}
 }
 
-// rest writes what is stored after the last chunk.
+// wait returns the newest commit sequence as soon as it is greater than after, or what it was when
+// changed is closed.
+func (m *MediaStream) wait(ctx context.Context, after int64, changed <-chan struct{}) (int64,
+	error) {
+	either, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if changed != nil {
+		go func() {
+			select {
+			case <-changed:
+				cancel()
+			case <-either.Done():
+			}
+		}()
+	}
+	sequence, err := m.service.store.Wait(either, m.stream.ID, after)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		return after, nil
+	}
+	return sequence, err
+}
+
+// rest writes what is stored after the last chunk, and then what is being received.
 func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) error {
 	for {
 		var lowest store.Number
@@ -208,6 +240,12 @@ func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) err
 			late := changed != nil && page[i].Number > lowest
 			if late {
 				more = true // List again
+				if shown := m.shown(lowest); shown != nil {
+					if err := m.live(ctx, c, w, shown); err != nil {
+						return err
+					}
+					break
+				}
 				if waited, err := m.hold(ctx, page[i].Number, changed); err != nil {
 					return err
 				} else if waited {
@@ -221,8 +259,15 @@ func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) err
 				break
 			}
 		}
-		if !more {
+		if more {
+			continue
+		}
+		shown := m.shown(lowest)
+		if shown == nil {
 			return nil
+		}
+		if err := m.live(ctx, c, w, shown); err != nil {
+			return err
 		}
 	}
 }

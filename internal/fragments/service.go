@@ -5,6 +5,7 @@
 //	list.go          ListFragments, and its tokens
 //	fragmentlist.go  GetMediaForFragmentList
 //	getmedia.go      GetMedia: where it begins, and how it follows a stream
+//	live.go          one fragment as Matroska, frame by frame, while it is received
 //	chunk.go         one fragment as Matroska
 package fragments
 
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/throttle"
@@ -43,6 +45,7 @@ type Options struct {
 	Store   Store
 	Limits  Limits           // as given: the zero value limits nothing
 	Pending Pending          // what GetMedia waits for; nil: nothing
+	Edge    *live.Edge       // where it sees that frame by frame; nil: it waits for the end
 	Clock   func() time.Time // nil: time.Now
 }
 
@@ -54,6 +57,7 @@ type Service struct {
 	store   Store
 	limits  Limits
 	pending Pending
+	edge    *live.Edge
 	clock   func() time.Time
 	calls   *throttle.Buckets[store.StreamID] // of GetMedia
 	readers readers
@@ -63,8 +67,8 @@ type Service struct {
 
 // New makes a Service.
 func New(o Options) *Service {
-	s := &Service{store: o.Store, limits: o.Limits, pending: o.Pending, clock: o.Clock,
-		calls: throttle.New[store.StreamID](), holdBack: holdBack}
+	s := &Service{store: o.Store, limits: o.Limits, pending: o.Pending, edge: o.Edge,
+		clock: o.Clock, calls: throttle.New[store.StreamID](), holdBack: holdBack}
 	if s.clock == nil {
 		s.clock = time.Now
 	}

@@ -119,9 +119,9 @@ func (w *Follower) Close() {
 }
 
 // Fragments returns the fragments that the stream is receiving, and those that have ended a short
-// while ago, by number; and a channel that is closed when there is another one, when one of them
-// has more frames, or when one has ended. Ask again after that. The channel is nil for a nil
-// follower. The end of a fragment is shown to those who follow when it ends.
+// while ago, by number; and a channel that is closed when there is another one or one less, when
+// one of them has more frames, or when one has ended. Ask again after that. The channel is nil for
+// a nil follower. The end of a fragment is shown to those who follow when it ends.
 //
 // Fragments of several connections overlap, and end in any order.
 func (w *Follower) Fragments() ([]*Fragment, <-chan struct{}) {
@@ -212,5 +212,6 @@ func (e *Edge) removeLocked(f *Fragment) {
 	f.stream.fragments = slices.Delete(f.stream.fragments, at, at+1)
 	e.shown--
 	f.drop()
+	f.stream.wake()
 	e.o.Metrics.cutOff.Add(float64(f.holds))
 }

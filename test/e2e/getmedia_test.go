@@ -117,13 +117,7 @@ func TestGetMediaFrames(t *testing.T) {
 			program + " get-media":                   s.getMedia(program, stream, len(numbers)),
 		}
 		for name, path := range files {
-			merged := filepath.Join(t.TempDir(), "merged.mkv")
-			out, err := exec.Command("mkvmerge", "-o", merged, path).CombinedOutput()
-			if exit := (*exec.ExitError)(nil); err != nil &&
-				(!errors.As(err, &exit) || exit.ExitCode() != 1) { // 1 is a warning
-				t.Errorf("mkvmerge: %v\n%s", err, out)
-			}
-			for _, file := range []string{path, merged} {
+			for _, file := range []string{path, remerged(t, path)} {
 				compareHashes(t, name+": video", frameHashes(t, source, "0:v", false),
 					frameHashesQuietly(t, file, "0:v", false))
 				if c.audio {
@@ -285,6 +279,101 @@ func (c *consumer) read(answer io.Reader, frames int) {
 			}
 		}
 	}
+}
+
+// Each frame reaches a reader before the producer sends the next one, and what the reader has in
+// the end is the producer's media for ffmpeg and for mkvtoolnix.
+func TestGetMediaFrameByFrame(t *testing.T) {
+	t.Parallel()
+	needTool(t, "ffmpeg", "mkvmerge")
+	const frames, group = 500, 50
+	source, header, units := sdkSource(t, frames, group)
+	s := start(t, "")
+	s.run("weir", "create-stream", "--stream-name", "cam", "--data-retention-in-hours", "2")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := s.command(ctx, "weir", "get-media", "--stream-name", "cam", "--start-selector",
+		"StartSelectorType=NOW", "/dev/stdout")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newSDKProducer(s, "cam", "ABSOLUTE", header, units, group)
+	body := p.open()
+	if body == nil {
+		t.Fatal("the producer is refused")
+	}
+	defer body.conn.Close()
+	go p.listen(body)
+	if _, err := body.body.Write(header); err != nil {
+		t.Fatal(err)
+	}
+	var answer bytes.Buffer
+	r := mkv.NewReader(io.TeeReader(out, &answer), mkv.DefaultLimits())
+	var tokens []string
+	next := func(until func(*mkv.Event) bool) {
+		for {
+			ev, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ev.Kind == mkv.TagsEvent && len(ev.Tags) == 2 && ev.Tags[1].Name == tokenTag {
+				tokens = append(tokens, ev.Tags[1].Value)
+			}
+			if until(&ev) {
+				return
+			}
+		}
+	}
+	var late []time.Duration
+	for i, unit := range units {
+		p.next = i
+		sent := time.Now()
+		if _, err := body.body.Write(p.block(&p.frames[i])); err != nil {
+			t.Fatal(err)
+		}
+		next(func(ev *mkv.Event) bool { return ev.Kind == mkv.Frame })
+		got, err := r.AppendPayload(nil)
+		if err != nil || !bytes.Equal(got, unit) {
+			t.Fatalf("frame %d is another: %v", i, err)
+		}
+		late = append(late, time.Since(sent))
+	}
+	if _, err := body.body.Write(endOfFragment()); err != nil {
+		t.Fatal(err)
+	}
+	next(func(*mkv.Event) bool { return len(tokens) == frames/group })
+	if listed := s.numbers("weir", "cam"); !slices.Equal(tokens, listed) {
+		t.Errorf("tokens %v, listed are %v", tokens, listed)
+	}
+	cancel()
+	_ = cmd.Wait()
+	slices.Sort(late)
+	t.Logf("a frame is read %v after it was sent (p50), %v (p99), %v at most", late[frames/2],
+		late[frames*99/100], late[frames-1])
+	path := filepath.Join(t.TempDir(), "answer.mkv")
+	if err := os.WriteFile(path, answer.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := frameHashes(t, source, "0:v", false)
+	for _, file := range []string{path, remerged(t, path)} {
+		compareHashes(t, filepath.Base(file), want, frameHashesQuietly(t, file, "0:v", false))
+	}
+}
+
+// remerged is what mkvtoolnix makes of an answer.
+func remerged(t *testing.T, path string) string {
+	t.Helper()
+	merged := filepath.Join(t.TempDir(), "merged.mkv")
+	out, err := exec.Command("mkvmerge", "-o", merged, path).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil &&
+		(!errors.As(err, &exit) || exit.ExitCode() != 1) { // 1 is a warning
+		t.Errorf("mkvmerge: %v\n%s", err, out)
+	}
+	return merged
 }
 
 // A consumer that follows a live stream across two restarts of the server, and goes on with its

@@ -1,0 +1,292 @@
+package fragments
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"weir/internal/live"
+	"weir/internal/media"
+	"weir/internal/mkv"
+	"weir/internal/store"
+)
+
+// directBytes is the size from which a frame is written from where it lies.
+const directBytes = 16 << 10
+
+// shown holds the fragment of a number when it can be sent frame by frame: it is being received,
+// and its first frame has come. The result is nil otherwise.
+func (m *MediaStream) shown(n store.Number) *live.Hold {
+	if n <= m.after {
+		return nil
+	}
+	fragments, _ := m.follower.Fragments()
+	i := slices.IndexFunc(fragments, func(f *live.Fragment) bool { return f.Number == n })
+	if i < 0 {
+		return nil
+	}
+	if _, ended := fragments[i].End(); ended {
+		return nil
+	}
+	h := fragments[i].Hold()
+	if h == nil {
+		return nil
+	}
+	if s, ok := h.State(); !ok || len(s.Order) == 0 {
+		h.Release()
+		return nil
+	}
+	return h
+}
+
+// ready says whether a fragment can be sent frame by frame, once all that is stored was sent.
+func (m *MediaStream) ready() bool {
+	if m.service.pending == nil {
+		return false
+	}
+	lowest, _ := m.service.pending.Lowest(m.stream.ID, m.after)
+	h := m.shown(lowest)
+	if h != nil {
+		h.Release()
+	}
+	return h != nil
+}
+
+// liveChunk is the chunk of a fragment while it is received.
+type liveChunk struct {
+	*chunkWriter
+	hold   *live.Hold
+	info   store.FragmentInfo // as far as it is known
+	start  int64              // of the cluster, nanoseconds since the Unix epoch
+	blocks int                // that were written, of all tracks
+	tracks []liveTrack
+	overdue
+}
+
+// liveTrack is what was written of a track.
+type liveTrack struct {
+	blocks int
+	bytes  int
+	time   int64 // of the last block, nanoseconds since the Unix epoch
+}
+
+// overdue is since when a fragment with a greater number has been waiting.
+type overdue struct {
+	at    time.Time // when it has waited for long enough; zero: there is none
+	timer *time.Timer
+}
+
+// live writes the chunk of a fragment that is held, its blocks as they come, and releases it. When
+// the fragment ends in the store the chunk ends like any other; whatever is missing then, because
+// the reader was slow, is read from there. When it does not, or takes too long while others wait,
+// the chunk ends after the last block, without the tags that follow a cluster.
+func (m *MediaStream) live(ctx context.Context, c *chunkWriter, w MediaSink, h *live.Hold) error {
+	defer h.Release()
+	f := h.Fragment()
+	m.after = f.Number
+	l := &liveChunk{chunkWriter: c, hold: h, tracks: make([]liveTrack, len(f.Tracks)),
+		info: store.FragmentInfo{Number: f.Number, ServerTimestamp: f.ServerTimestamp,
+			ProducerTimestamp: f.ProducerTimestamp}}
+	if err := l.begin(f); err != nil {
+		return err
+	}
+	defer func() { l.stop() }()
+	for {
+		fragments, changed := m.follower.Fragments()
+		end, ended := f.End() // before the state, which then is the last one
+		state, ok := h.State()
+		if ok {
+			if err := l.more(&state, w); err != nil {
+				return err
+			}
+		}
+		switch {
+		case ended && !end.Stored, !ended && l.tooLong(fragments, m.service.holdBack):
+			return nil
+		case ended:
+			l.info = end.Info
+			return m.ended(ctx, l, w, &state, ok)
+		}
+		select {
+		case <-changed:
+		case <-l.wait():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// begin writes what stands in front of the blocks.
+func (l *liveChunk) begin(f *live.Fragment) error {
+	err := l.document(&media.Fragment{Header: f.Header, Tracks: f.Tracks})
+	if err != nil {
+		return err
+	}
+	head := l.chunkWriter.start(&l.info)
+	if len(f.Tags) > 0 {
+		head = mkv.AppendTags(head, f.Tags)
+	}
+	scale := l.doc.TimestampScale
+	timecode := max(0, f.ProducerTimestamp) * 1_000_000 / scale
+	l.start = timecode * scale
+	l.open()
+	defer l.close()
+	if err := l.write(mkv.AppendCluster(head, timecode)); err != nil {
+		return err
+	}
+	return l.flush()
+}
+
+// more writes the blocks that have come since it was called last.
+func (l *liveChunk) more(s *live.State, w MediaSink) error {
+	if l.blocks == len(s.Order) {
+		return nil
+	}
+	l.open()
+	defer l.close()
+	for ; l.blocks < len(s.Order); l.blocks++ {
+		if err := l.block(s, int(s.Order[l.blocks])); err != nil {
+			return err
+		}
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	now := time.Now()
+	for i := range l.tracks {
+		l.hold.Delivered(i, l.tracks[i].blocks, now)
+	}
+	return nil
+}
+
+// block writes the next block of a track.
+func (l *liveChunk) block(s *live.State, track int) error {
+	t, from := &l.tracks[track], &s.Tracks[track]
+	sample := &from.Samples[t.blocks]
+	data := from.Payload[t.bytes:][:sample.Size]
+	t.blocks++
+	t.bytes += len(data)
+	if sample.Time != media.NoTime {
+		t.time = sample.Time
+	} else if t.blocks == 1 {
+		t.time = l.start
+	}
+	about := &l.hold.Fragment().Tracks[track]
+	key := about.Kind != media.Video || sample.Key
+	if sample.Content.Known() {
+		key = sample.Content.Sync()
+	}
+	rel := math.Round(float64(t.time-l.start) / float64(l.doc.TimestampScale))
+	if chunkBytes-l.n < mkv.MaxBlockHead {
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	l.n = len(mkv.AppendBlock(l.buffer.out[:l.n], about.Number,
+		int16(min(max(rel, math.MinInt16), math.MaxInt16)), key, len(data)))
+	if len(data) < directBytes {
+		return l.write(data)
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	_, err := l.w.Write(data)
+	return err
+}
+
+// ended writes what follows the blocks of a fragment that is stored; ok says that state is all of
+// it, so that none is missing.
+func (m *MediaStream) ended(ctx context.Context, l *liveChunk, w MediaSink, state *live.State,
+	ok bool) error {
+	f := l.hold.Fragment()
+	l.open()
+	defer l.close()
+	var tags []media.Tag
+	if ok {
+		tags = state.Whole.Tags
+	} else {
+		stored, err := l.missing(ctx)
+		if errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrCorrupt) {
+			return l.flush()
+		}
+		if err != nil {
+			return err
+		}
+		tags = stored
+	}
+	var tail []byte
+	if len(tags) > len(f.Tags) {
+		tail = mkv.AppendTags(tail, tags[len(f.Tags):])
+	}
+	if err := l.write(append(tail, l.end(&l.info)...)); err != nil {
+		return err
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	w.Sent(m.service.clock().Sub(time.UnixMilli(f.ServerTimestamp)))
+	return nil
+}
+
+// missing writes the blocks that were not written yet from the store, and returns the fragment's
+// tags.
+func (l *liveChunk) missing(ctx context.Context) ([]media.Tag, error) {
+	m, err := l.service.store.Open(ctx, l.stream.ID, l.info)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close() // it is only read from: nothing can be lost
+	fragment := m.Fragment()
+	runs := make([]runReader, len(fragment.Runs))
+	for i := range runs {
+		payload, err := m.Payload(i)
+		if err != nil {
+			return nil, err
+		}
+		runs[i] = newRunReader(fragment, i, payload)
+		for k := range l.tracks {
+			if l.hold.Fragment().Tracks[k].Number == runs[i].run.Track {
+				runs[i].skip(l.tracks[k].blocks)
+			}
+		}
+	}
+	return fragment.Tags, l.frames(runs, l.doc.TimestampScale)
+}
+
+// tooLong says whether a fragment with a greater number has been stored for as long as one is held
+// back.
+func (l *liveChunk) tooLong(fragments []*live.Fragment, holdBack time.Duration) bool {
+	if !l.at.IsZero() {
+		return !time.Now().Before(l.at)
+	}
+	for _, f := range fragments {
+		if end, ok := f.End(); ok && end.Stored && f.Number > l.info.Number {
+			l.at = time.Now().Add(holdBack)
+			l.timer = time.NewTimer(holdBack)
+			return holdBack <= 0
+		}
+	}
+	return false
+}
+
+// wait is a channel on which something comes when a fragment has waited for long enough.
+func (o *overdue) wait() <-chan time.Time {
+	if o.timer == nil {
+		return nil
+	}
+	return o.timer.C
+}
+
+func (o *overdue) stop() {
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+}
