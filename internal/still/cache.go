@@ -277,8 +277,8 @@ func appendHead(dst []byte, sum uint32, size int64) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(size))
 }
 
-// Put keeps an image, which the caller releases. Errors are ErrForgotten and those of the file
-// system.
+// Put keeps an image, which the caller releases. The first one of a key stays, since somebody may
+// hold it. Errors are ErrForgotten and those of the file system.
 func (a *Album) Put(k Key, image []byte) (*Image, error) {
 	c := a.cache
 	e := &entry{album: a, key: k, size: int64(len(image)), made: c.clock(), held: 1}
@@ -288,6 +288,11 @@ func (a *Album) Put(k Key, image []byte) (*Image, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if first := a.images[k]; first != nil {
+		_ = os.Remove(temporary) // what stays is found at the next start
+		c.hold(first)
+		return &Image{first}, nil
+	}
 	if err = ErrForgotten; !a.forgotten {
 		err = os.MkdirAll(filepath.Join(c.dir, a.stream), 0o700)
 		if err == nil {
@@ -341,9 +346,6 @@ func (c *Cache) Forget(stream string) error {
 
 // add enters a file. The caller holds mu, or is alone.
 func (c *Cache) add(e *entry) {
-	if old := e.album.images[e.key]; old != nil { // made twice at once: the file is the new one's
-		c.forget(old)
-	}
 	e.album.images[e.key] = e
 	c.bytes += e.cost()
 }
@@ -377,7 +379,7 @@ func (c *Cache) Sweep() {
 	c.sweep()
 }
 
-// drop deletes a file, unless it is another entry's by now. The caller holds mu.
+// drop deletes a file, unless that was done. The caller holds mu.
 func (c *Cache) drop(e *entry) {
 	if e.album.images[e.key] != e {
 		return

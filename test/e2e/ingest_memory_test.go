@@ -95,7 +95,7 @@ func (l *largeFragments) produce(stream string) {
 }
 
 // peakMB is the most that a process has had in memory.
-func peakMB(t *testing.T, pid int) int {
+func peakMB(t testing.TB, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
