@@ -30,7 +30,8 @@ const (
 )
 
 func newDay() *day {
-	d := &day{stream: newFake().stream, tracks: []media.Track{videoTrack(), audioTrack()}}
+	d := &day{stream: store.Stream{ID: "00112233445566778899aabbccddeeff"},
+		tracks: []media.Track{videoTrack(), audioTrack()}}
 	d.stream.RetentionHours = 48
 	d.tracks[1].Timescale = 48000
 	d.tracks[1].CodecPrivate = []byte{0x11, 0x90} // AAC-LC, 48 kHz, stereo
@@ -75,7 +76,8 @@ func (d *day) StreamByID(context.Context, store.StreamID) (store.Stream, error) 
 
 func (d *day) List(_ context.Context, _ store.StreamID, q store.Query) (out []store.FragmentInfo,
 	_ error) {
-	for n := q.After + 1; n <= dayFragments && len(out) < q.Limit; n++ {
+	n := max(q.After, store.Number(q.AfterSequence)) + 1
+	for ; n <= dayFragments && len(out) < q.Limit; n++ {
 		if f := d.info(n); q.Selects(&f) {
 			out = append(out, f)
 		}
@@ -96,11 +98,23 @@ func (d *day) Open(_ context.Context, _ store.StreamID, f store.FragmentInfo) (s
 	if d.watch != nil {
 		d.watch()
 	}
-	m := &fakeMedia{fragment: *d.fragment(f.Number)}
-	for i := range d.sizes {
-		m.payload = append(m.payload, dayBytes[:d.sizes[i]])
-	}
-	return m, nil
+	return dayMedia{d, d.fragment(f.Number)}, nil
+}
+
+func (d *day) Wait(context.Context, store.StreamID, int64) (int64, error) {
+	return dayFragments, nil
+}
+
+type dayMedia struct {
+	day      *day
+	fragment *media.Fragment
+}
+
+func (m dayMedia) Fragment() *media.Fragment { return m.fragment }
+func (m dayMedia) Close() error              { return nil }
+
+func (m dayMedia) Payload(run int) (store.Range, error) {
+	return store.Bytes(dayBytes[:m.day.sizes[run]]), nil
 }
 
 var dayBytes = make([]byte, 1<<20)

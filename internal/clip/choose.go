@@ -56,10 +56,7 @@ func errNoFragments() error {
 func (s *Service) choose(ctx context.Context, stream *store.Stream, r *Request,
 	last int64) (*choice, error) {
 	c := &choice{Request: r, stream: stream.ID, numbers: map[int64][]int{}}
-	span := store.TimeRange{Clock: r.Selector, Start: r.Start, End: r.End}
-	if r.Exact {
-		span.Start -= api.MaxFragmentDuration.Milliseconds() + exactMargin.Milliseconds()
-	}
+	span := r.span()
 	q := store.Query{Range: &span, Order: store.ByNumber, Limit: listPage}
 	for {
 		page, err := s.store.List(ctx, stream.ID, q)
@@ -102,6 +99,15 @@ func (s *Service) choose(ctx context.Context, stream *store.Stream, r *Request,
 // exactMargin is how much longer than MaxFragmentDuration a fragment may be: from its last frame to
 // its end.
 const exactMargin = 10 * time.Second
+
+// span is the range in which the fragments of a clip begin.
+func (r *Request) span() store.TimeRange {
+	span := store.TimeRange{Clock: r.Selector, Start: r.Start, End: r.End}
+	if r.Exact {
+		span.Start -= api.MaxFragmentDuration.Milliseconds() + exactMargin.Milliseconds()
+	}
+	return span
+}
 
 // add takes a fragment, unless it has nothing of a clip's tracks.
 func (c *choice) add(ctx context.Context, s *Service, f *store.FragmentInfo) error {

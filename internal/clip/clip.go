@@ -4,6 +4,7 @@
 //
 //	clip.go     Service: what is asked for, and how much is done at a time
 //	choose.go   which fragments and tracks a clip has
+//	again.go    whether that is still so when it is asked for again
 //	build.go    its header
 //	file.go     Clip: the file, in pieces to be sent
 //	cache.go    headers on disk
@@ -32,6 +33,7 @@ type Store interface {
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error)
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+	Wait(ctx context.Context, id store.StreamID, after int64) (sequence int64, err error)
 }
 
 // Tokens seals and opens links; *auth.TokenKeys is one.
@@ -68,6 +70,7 @@ type Service struct {
 	clock  func() time.Time
 	log    *slog.Logger
 	cache  *cache
+	known  answers
 	// short and long bound how many clips are being made at a time, by their ranges: each takes
 	// memory for as long as that lasts.
 	short, long chan struct{}
@@ -163,15 +166,24 @@ func (r *Request) check(stream *store.Stream, now time.Time) error {
 
 // made is a clip that was made.
 type made struct {
-	*choice
-	header *header
-	file   *os.File
+	header   *header
+	file     *os.File
+	sequence int64 // the greatest of its fragments
 }
 
 // make makes a clip of the fragments that were committed up to last. With a key it is the one with
 // that key or none: errChanged.
 func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, last int64,
-	key *clipKey) (made, error) {
+	key *clipKey) (*made, error) {
+	if key == nil {
+		if m, err := s.again(ctx, stream, r); m != nil || err != nil {
+			return m, err
+		}
+	}
+	newest, err := s.store.Wait(ctx, stream.ID, -1) // at once
+	if err != nil {
+		return nil, storeError("read newest commit", err)
+	}
 	places := s.short
 	if r.End-r.Start > longRange.Milliseconds() {
 		places = s.long
@@ -180,17 +192,17 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 	case places <- struct{}{}:
 		defer func() { <-places }()
 	case <-ctx.Done():
-		return made{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	// Retention may take a fragment away between its listing and its opening; the next listing does
 	// not have it.
 	for tries := 3; ; tries-- {
 		c, err := s.choose(ctx, stream, r, last)
 		if err != nil {
-			return made{}, err
+			return nil, err
 		}
 		if key != nil && c.key != *key {
-			return made{}, errChanged
+			return nil, errChanged
 		}
 		h, file := s.cache.get(c.key)
 		if h == nil {
@@ -199,7 +211,10 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 		if tries > 1 && errors.Is(err, store.ErrGone) {
 			continue
 		}
-		return made{c, h, file}, err
+		if err == nil && key == nil {
+			s.remember(c, newest)
+		}
+		return &made{h, file, c.sequence}, err
 	}
 }
 

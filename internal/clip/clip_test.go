@@ -37,8 +37,8 @@ func fakeFails(t *testing.T, f *fakeStore, r Request, code api.ErrorCode, text s
 func TestRangesAreSlices(t *testing.T) {
 	for name, n := range map[string]int{"memory": 20, "file": 1200} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake()
-			f.fill(n)
+			f := newFake(t)
+			f.fill(t, n)
 			c := open(t, newService(t, f), all)
 			if (c.file != nil) != (name == "file") {
 				t.Fatalf("a header of %d bytes, in a file: %v", c.size, c.file != nil)
@@ -48,9 +48,9 @@ func TestRangesAreSlices(t *testing.T) {
 				t.Fatalf("%d bytes of %d, %v", len(whole), c.Size(), err)
 			}
 			var media []byte
-			for i := range f.fragments {
-				m := f.records[f.fragments[i].Number]
-				media = append(media, append(m.payload[0], m.payload[1]...)...)
+			for i := range store.Number(n) {
+				p := f.payloads[(i+1)<<16]
+				media = append(append(media, p[0]...), p[1]...)
 			}
 			if !bytes.HasSuffix(whole, media) {
 				t.Error("the clip does not end in what is stored")
@@ -71,17 +71,17 @@ func TestRangesAreSlices(t *testing.T) {
 // Blocks of one picture are one sample, and what belongs to a picture of the next fragment is not
 // in the clip, as it is not in HLS.
 func TestClipHasAccessUnits(t *testing.T) {
-	f := newFake()
+	f := newFake(t)
 	r := second(base)
 	r.Frames[3] = media.Frame{Size: 9, Marks: media.Joined}
 	r.Frames[24] = media.Frame{Size: 11, Marks: media.Bare}
-	n := f.add(base, []media.Run{r, sound(base)}, videoTrack(), audioTrack())
+	n := f.add(t, base, []media.Run{r, sound(base)}, videoTrack(), audioTrack())
 	c := open(t, newService(t, f), all)
 	whole, err := read(t, c, 0, c.Size())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := f.records[n].payload
+	p := f.payloads[n]
 	if !bytes.HasSuffix(whole, append(p[0][:len(p[0])-11:len(p[0])-11], p[1]...)) {
 		t.Error("the media is not what the samples have")
 	}
@@ -92,11 +92,12 @@ func TestClipHasAccessUnits(t *testing.T) {
 }
 
 func TestTracksOfAClip(t *testing.T) {
-	f := newFake()
-	f.add(base, []media.Run{second(base)}, videoTrack()) // sound comes later
-	f.add(base+1000, []media.Run{second(base + 1000), sound(base + 1000)}, videoTrack(),
+	f := newFake(t)
+	f.add(t, base, []media.Run{second(base)}, videoTrack()) // sound comes later
+	f.add(t, base+1000, []media.Run{second(base + 1000), sound(base + 1000)}, videoTrack(),
 		audioTrack())
-	f.add(base+2000, []media.Run{{Track: 3, BaseDecodeTime: 1, Frames: []media.Frame{{Size: 5}}}},
+	text := media.Run{Track: 3, BaseDecodeTime: 1, Frames: []media.Frame{{Size: 5}}}
+	f.add(t, base+2000, []media.Run{text},
 		media.Track{Number: 3, Kind: 17, CodecID: "S_TEXT/UTF8", Timescale: 1000})
 	c := open(t, newService(t, f), all)
 	if c.rows != 2 || len(c.kinds) != 2 {
@@ -106,28 +107,28 @@ func TestTracksOfAClip(t *testing.T) {
 	other := videoTrack()
 	other.CodecPrivate = bytes.Clone(other.CodecPrivate)
 	other.CodecPrivate[3]++
-	f.add(base+3000, []media.Run{second(base + 3000)}, other)
+	last := f.add(t, base+3000, []media.Run{second(base + 3000)}, other)
 	fakeFails(t, f, all, api.InvalidCodecPrivateDataException,
 		"changes at 2026-09-21T14:13:23.000Z")
 	hevc := videoTrack()
 	hevc.CodecID = media.CodecHEVC
-	f.fragments = f.fragments[:3]
-	f.add(base+3000, []media.Run{second(base + 3000)}, hevc)
+	f.gone(last)
+	f.add(t, base+3000, []media.Run{second(base + 3000)}, hevc)
 	fakeFails(t, f, all, api.UnsupportedStreamMediaTypeException, "to V_MPEGH/ISO/HEVC at")
 	for codec, want := range map[string]api.ErrorCode{
 		media.CodecAVC: api.MissingCodecPrivateDataException,
 		"V_VP8":        api.UnsupportedStreamMediaTypeException} {
-		f := newFake()
-		f.add(base, []media.Run{second(base)}, media.Track{Number: 1, Kind: media.Video,
+		f := newFake(t)
+		f.add(t, base, []media.Run{second(base)}, media.Track{Number: 1, Kind: media.Video,
 			CodecID: codec, Timescale: 90000})
 		fakeFails(t, f, all, want, "track 1")
 	}
 }
 
 func TestSelection(t *testing.T) {
-	f := newFake()
-	f.fill(10)
-	again := f.add(base+4000, []media.Run{second(base + 4000)}, videoTrack(), audioTrack())
+	f := newFake(t)
+	f.fill(t, 10)
+	again := f.add(t, base+4000, []media.Run{second(base + 4000)}, videoTrack(), audioTrack())
 	numbers := func(r Request, change ...func(*Options)) (out []int64) {
 		c := open(t, newService(t, f, change...), r)
 		for i := range c.rows {
@@ -159,8 +160,8 @@ func TestSelection(t *testing.T) {
 	same("exact", numbers(r)[:2], 3, 4)
 	limit := func(l Limits) func(*Options) { return func(o *Options) { o.Limits = l } }
 	same("fragments", numbers(all, limit(Limits{Fragments: 3})), 1, 2, 3)
-	size := store.SpansOf(&f.records[1<<16].fragment)
-	same("bytes", numbers(all, limit(Limits{Bytes: 2*(size[0].Size+size[1].Size) + 1})), 1, 2)
+	size := int64(len(f.payloads[1<<16][0]) + len(f.payloads[1<<16][1]))
+	same("bytes", numbers(all, limit(Limits{Bytes: 2*size + 1})), 1, 2)
 	same("bytes of less than one", numbers(all, limit(Limits{Bytes: 1})), 1)
 
 	for _, c := range []struct {
@@ -182,8 +183,8 @@ func TestSelection(t *testing.T) {
 // What goes or is found damaged while it is sent ends the answer short; what goes before it begins
 // is not in it.
 func TestWhatGoesOnTheWay(t *testing.T) {
-	f := newFake()
-	f.fill(5)
+	f := newFake(t)
+	f.fill(t, 5)
 	var log bytes.Buffer
 	s := newService(t, f, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	c := open(t, s, all)
@@ -191,7 +192,7 @@ func TestWhatGoesOnTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.records[4<<16].damaged = true
+	f.setFault(4<<16, store.ErrCorrupt)
 	if got, err := read(t, c, 0, c.Size()); !errors.Is(err, store.ErrCorrupt) ||
 		!bytes.HasPrefix(whole, got) || len(got) == len(whole) {
 		t.Errorf("a damaged fragment: %d bytes of %d, %v", len(got), len(whole), err)
@@ -206,7 +207,7 @@ func TestWhatGoesOnTheWay(t *testing.T) {
 	}
 
 	once := true
-	f.opened = func(n store.Number) {
+	f.opening = func(n store.Number) {
 		if once && n == 2<<16 {
 			once = false
 			f.gone(n)
@@ -219,8 +220,8 @@ func TestWhatGoesOnTheWay(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	f := newFake()
-	f.fill(1200)
+	f := newFake(t)
+	f.fill(t, 1200)
 	s := newService(t, f)
 	r := all
 	r.KeepGaps = true
@@ -229,7 +230,7 @@ func TestLinks(t *testing.T) {
 		t.Fatalf("token %q, %v", token, err)
 	}
 	want := open(t, s, r).ETag()
-	f.fill(2) // comes later: not in it
+	f.fill(t, 2) // comes later: not in it
 	opens := f.opens
 	c, err := s.OpenLink(t.Context(), token)
 	if err != nil || c.ETag() != want || f.opens != opens {
@@ -265,15 +266,17 @@ func TestLinks(t *testing.T) {
 	_, err = s.OpenLink(t.Context(), token)
 	fails(t, err, api.NotAuthorizedException, api.MessageTokenExpired)
 	keys.Clock = now
-	f.deleted = true
+	if err := f.DeleteStream(t.Context(), f.stream.ID, ""); err != nil {
+		t.Fatal(err)
+	}
 	_, err = s.OpenLink(t.Context(), token)
 	fails(t, err, api.NotAuthorizedException, "deleted")
 }
 
 // Headers on disk are bounded, and a damaged one is made again.
 func TestHeadersOnDisk(t *testing.T) {
-	f := newFake()
-	f.fill(1200)
+	f := newFake(t)
+	f.fill(t, 1200)
 	dir := filepath.Join(t.TempDir(), "clips")
 	files := func() (names []string) {
 		entries, err := os.ReadDir(dir)

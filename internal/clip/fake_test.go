@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"weir/internal/auth"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/memory"
 )
 
 // Codec private data as encoders wrote it.
@@ -39,141 +42,131 @@ func audioTrack() media.Track {
 		CodecPrivate: unhex(asc), Timescale: 44100}
 }
 
-// fakeStore is a store of one stream in memory.
+// fakeStore is the reference store with one stream, of which fragments can go or be damaged one by
+// one, and which counts what is opened.
 type fakeStore struct {
-	mu        sync.Mutex
-	stream    store.Stream
-	deleted   bool
-	sets      [][]media.Track // from number 1 on
-	fragments []store.FragmentInfo
-	records   map[store.Number]*fakeMedia
-	opens     int
-	opened    func(store.Number) // called by Open
+	*memory.Store
+	stream   store.Stream
+	payloads map[store.Number][][]byte // what was stored
+	hours    atomic.Int64              // since the first fragment
+
+	mu      sync.Mutex
+	faults  map[store.Number]error // ErrCorrupt: of its payload; ErrGone: it is not there any more
+	opens   int
+	listed  int                // fragments
+	opening func(store.Number) // called by Open; may be nil
 }
 
-type fakeMedia struct {
-	fragment media.Fragment
-	payload  [][]byte
-	damaged  bool
-}
-
-func (m *fakeMedia) Fragment() *media.Fragment { return &m.fragment }
-func (m *fakeMedia) Close() error              { return nil }
-
-func (m *fakeMedia) Payload(run int) (store.Range, error) {
-	if m.damaged {
-		return nil, store.ErrCorrupt
+func newFake(t testing.TB) *fakeStore {
+	f := &fakeStore{payloads: map[store.Number][][]byte{}, faults: map[store.Number]error{}}
+	f.hours.Store(20)
+	f.Store = memory.New(f.clock)
+	var err error
+	f.stream, err = f.CreateStream(t.Context(), store.Stream{Name: "cam", RetentionHours: 24})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return store.Bytes(m.payload[run]), nil
+	return f
 }
 
-func newFake() *fakeStore {
-	return &fakeStore{
-		stream: store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "cam",
-			RetentionHours: 24},
-		records: map[store.Number]*fakeMedia{},
-	}
+func (f *fakeStore) clock() time.Time {
+	return time.UnixMilli(base).Add(time.Duration(f.hours.Load()) * time.Hour)
 }
 
-func (f *fakeStore) StreamByID(_ context.Context, id store.StreamID) (store.Stream, error) {
-	if f.deleted || id != f.stream.ID {
-		return store.Stream{}, store.ErrNotFound
-	}
-	return f.stream, nil
-}
-
-func (f *fakeStore) List(_ context.Context, _ store.StreamID, q store.Query) ([]store.FragmentInfo,
-	error) {
+func (f *fakeStore) fault(n store.Number) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.deleted {
-		return nil, store.ErrNotFound
-	}
-	var out []store.FragmentInfo
-	for i := range f.fragments {
-		if q.Selects(&f.fragments[i]) && (q.Limit == 0 || len(out) < q.Limit) {
-			out = append(out, f.fragments[i])
-		}
-	}
-	return out, nil
+	return f.faults[n]
 }
 
-func (f *fakeStore) Fragment(_ context.Context, _ store.StreamID, n store.Number) (
-	store.FragmentInfo, error) {
+func (f *fakeStore) setFault(n store.Number, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := range f.fragments {
-		if f.fragments[i].Number == n {
-			return f.fragments[i], nil
-		}
-	}
-	return store.FragmentInfo{}, store.ErrNotFound
-}
-
-func (f *fakeStore) TrackSet(
-	_ context.Context, _ store.StreamID, set int64,
-) ([]media.Track, error) {
-	return f.sets[set-1], nil
-}
-
-func (f *fakeStore) Open(_ context.Context, _ store.StreamID, info store.FragmentInfo) (store.Media,
-	error) {
-	if f.opened != nil {
-		f.opened(info.Number)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.opens++
-	m := f.records[info.Number]
-	if m == nil {
-		return nil, store.ErrGone
-	}
-	return m, nil
+	f.faults[n] = err
 }
 
 // gone takes a fragment away, as retention does.
-func (f *fakeStore) gone(n store.Number) {
+func (f *fakeStore) gone(n store.Number) { f.setFault(n, store.ErrGone) }
+
+func (f *fakeStore) List(ctx context.Context, id store.StreamID, q store.Query) (
+	[]store.FragmentInfo, error) {
+	limit := q.Limit
+	q.Limit = 0
+	out, err := f.Store.List(ctx, id, q)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.records, n)
-	f.fragments = slices.DeleteFunc(f.fragments,
-		func(i store.FragmentInfo) bool { return i.Number == n })
-}
-
-// set returns the number of a set of tracks.
-func (f *fakeStore) set(tracks ...media.Track) int64 {
-	for i, s := range f.sets {
-		if slices.EqualFunc(s, tracks, func(a, b media.Track) bool {
-			return a.Number == b.Number && a.CodecID == b.CodecID &&
-				bytes.Equal(a.CodecPrivate, b.CodecPrivate)
-		}) {
-			return int64(i + 1)
-		}
+	out = slices.DeleteFunc(out, func(i store.FragmentInfo) bool {
+		return errors.Is(f.faults[i.Number], store.ErrGone)
+	})
+	if limit > 0 {
+		out = out[:min(limit, len(out))]
 	}
-	f.sets = append(f.sets, tracks)
-	return int64(len(f.sets))
+	f.listed += len(out)
+	return out, err
 }
 
-// add stores a fragment with the next number at a time in milliseconds by both clocks. The bytes of
-// its frames tell number, run and place.
-func (f *fakeStore) add(at int64, runs []media.Run, tracks ...media.Track) store.Number {
-	n := store.Number(len(f.records)+1) << 16
-	m := &fakeMedia{fragment: media.Fragment{ProducerTimestamp: at, ServerTimestamp: at,
-		Tracks: tracks, Runs: runs}}
+func (f *fakeStore) Fragment(ctx context.Context, id store.StreamID, n store.Number) (
+	store.FragmentInfo, error) {
+	if errors.Is(f.fault(n), store.ErrGone) {
+		return store.FragmentInfo{}, store.ErrNotFound
+	}
+	return f.Store.Fragment(ctx, id, n)
+}
+
+func (f *fakeStore) Open(ctx context.Context, id store.StreamID, info store.FragmentInfo) (
+	store.Media, error) {
+	if f.opening != nil {
+		f.opening(info.Number)
+	}
+	f.mu.Lock()
+	f.opens++
+	f.mu.Unlock()
+	err := f.fault(info.Number)
+	if errors.Is(err, store.ErrGone) {
+		return nil, err
+	}
+	m, openErr := f.Store.Open(ctx, id, info)
+	return fakeMedia{m, err}, openErr
+}
+
+type fakeMedia struct {
+	store.Media
+	err error
+}
+
+func (m fakeMedia) Payload(run int) (store.Range, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	return m.Media.Payload(run)
+}
+
+// record is a fragment that begins at a time in milliseconds by both clocks. The bytes of its
+// frames tell number, run and place.
+func (f *fakeStore) record(at int64, runs []media.Run, tracks ...media.Track) *store.Record {
+	n := store.Number(len(f.payloads)+1) << 16
+	rec := &store.Record{Number: n, Fragment: media.Fragment{ProducerTimestamp: at,
+		ServerTimestamp: at, Tracks: tracks, Runs: runs}}
 	for i := range runs {
 		b := make([]byte, runs[i].Size())
 		for k := range b {
 			b[k] = byte(int(n>>16)*31 + i*101 + k*7)
 		}
-		m.payload = append(m.payload, b)
+		rec.Payload = append(rec.Payload, b)
 	}
-	info := store.FragmentInfo{Number: n, Sequence: int64(n >> 16), ProducerTimestamp: at,
-		ServerTimestamp: at, TrackSet: f.set(tracks...), Spans: store.SpansOf(&m.fragment)}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.records[n] = m
-	f.fragments = append(f.fragments, info)
-	return n
+	f.payloads[n] = rec.Payload
+	return rec
+}
+
+// add stores a fragment with the next number.
+func (f *fakeStore) add(t testing.TB, at int64, runs []media.Run,
+	tracks ...media.Track) store.Number {
+	t.Helper()
+	rec := f.record(at, runs, tracks...)
+	if _, err := f.Append(t.Context(), f.stream.ID, rec); err != nil {
+		t.Fatal(err)
+	}
+	return rec.Number
 }
 
 // second is a run of 25 pictures that begins at a time in milliseconds.
@@ -194,10 +187,11 @@ func sound(at int64) media.Run {
 }
 
 // fill stores so many fragments of a second each, the first one base milliseconds after 1970.
-func (f *fakeStore) fill(n int) {
+func (f *fakeStore) fill(t testing.TB, n int) {
+	t.Helper()
 	for i := range int64(n) {
 		at := base + i*1000
-		f.add(at, []media.Run{second(at), sound(at)}, videoTrack(), audioTrack())
+		f.add(t, at, []media.Run{second(at), sound(at)}, videoTrack(), audioTrack())
 	}
 }
 
@@ -227,7 +221,7 @@ var all = Request{Selector: store.ProducerTimestamp, Start: base - 1000, End: ba
 
 func open(t testing.TB, s *Service, r Request) *Clip {
 	t.Helper()
-	stream, err := s.store.StreamByID(t.Context(), "00112233445566778899aabbccddeeff")
+	stream, err := s.store.(*fakeStore).Stream(t.Context(), "cam")
 	if err != nil {
 		t.Fatal(err)
 	}

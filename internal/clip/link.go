@@ -48,7 +48,7 @@ func (s *Service) Link(ctx context.Context, stream store.Stream, r Request,
 	if c.file != nil {
 		c.file.Close() // it was only read from: nothing can be lost
 	}
-	data, err := encodeLink(&stream, &r, c.sequence, c.key)
+	data, err := encodeLink(&stream, &r, c.sequence, c.header.key)
 	if err != nil {
 		return "", err
 	}

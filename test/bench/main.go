@@ -43,7 +43,7 @@ var limits = []limit{
 	{regexp.MustCompile(`^MediaServing`), "simplest-ratio", 1, false,
 		"of the simplest form: records read into memory, rebuilt there and written"},
 	{regexp.MustCompile(`^Day$`), "heap-MB", 64, false, "while a clip of 24 hours is made"},
-	{regexp.MustCompile(`^Day$`), "again-ms", 1000, false, "once its header is there"},
+	{regexp.MustCompile(`^Day$`), "again-ms", 100, false, "once its header is there"},
 	{regexp.MustCompile(`^Hundred/`), "heap-MB", 256, false, "a hundred clips at a time"},
 	{regexp.MustCompile(`^ImagePage$`), "page-ms", 1500, false,
 		"25 images of 1080p key frames, on one processor"},
