@@ -65,7 +65,7 @@ soak: build
 
 # From a frame's sending to its painting in players of Chromium, each watched for GLASS; docs/latency.md.
 glass: build
-	WEIR_GLASS=$(or $(GLASS),10m) WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 0 -run '^TestGlassToGlass$$' -v ./test/e2e
+	WEIR_GLASS=$(or $(GLASS),10m) WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 0 -run '^Test(GlassToGlass|PartLatency)$$' -v ./test/e2e
 
 # A consumer of GetMedia that follows a stream for FOLLOW while the server restarts twice; docs/operations.md.
 follow: build

@@ -52,6 +52,7 @@ func checkParts(before, after *Media) (f Findings) {
 		if is := after.at(open.Sequence); is != nil {
 			now := *is
 			now.URI, now.Range, now.Duration = open.URI, open.Range, open.Duration
+			now.Gap = open.Gap // what breaks off becomes one
 			f = append(f, sameSegment(open, &now)...)
 		}
 	}
