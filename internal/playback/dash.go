@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"weir/internal/api"
@@ -115,8 +116,10 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 	if from == to {
 		return nil, errNoFragments()
 	}
+	update := max(1000, t.Target*500)
+	closes := v.closes(to, update)
 	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to),
-		end: to == len(t.Entries) && t.Finished(r)}
+		end: o.now.UnixMilli() >= closes}
 	ends := v.presented(&t.Entries[to-1]) + t.Entries[to-1].Length()
 	if step := silenceStep * t.Target * 1000; !key.end {
 		key.silent = max(0, (o.now.UnixMilli()-r.Zero-ends)/step) * step
@@ -128,7 +131,7 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 		Static: key.end, AvailabilityStart: r.Zero, Publish: v.published(o, from, to),
 		MinBuffer: t.Target * 1000, MaxSegment: max(t.Target*1000+500, t.Longest(r, from, to)),
 		Extended: o.p.timestamps || o.p.numbers, TimeURI: dashTimeName,
-		UpdatePeriod: max(1000, t.Target*500), Delay: presentationDelay * t.Target * 1000,
+		UpdatePeriod: update, Delay: presentationDelay * t.Target * 1000,
 	}
 	size := 4096
 	var numbers [timeline.MaxTracks]int64
@@ -153,9 +156,9 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 		}
 	}
 	if m.Static {
-		m.Duration = t.End()
+		m.Duration, m.Publish = t.End(), max(m.Publish, closes)
 	} else {
-		m.BufferDepth = ends - v.presented(&t.Entries[from]) + key.silent
+		m.BufferDepth = v.depth(from, to, ends) + key.silent
 		if key.silent > 0 {
 			m.Publish = max(m.Publish, r.Zero+ends+key.silent)
 		}
@@ -168,6 +171,40 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 // silenceStep is by how many target durations the time-shift buffer grows while a camera is silent
 // (DESIGN.md, "DASH").
 const silenceStep = 2
+
+// lastUpdates is for how many updates a replay goes on when its last segment is listed
+// (DESIGN.md, "DASH").
+const lastUpdates = 2
+
+// depth is how far the time-shift buffer of the entries [from, to), which end at a presentation
+// time, reaches back from there: to the first of them, or to the one after a gap in which a player
+// has shown all before it, once there is enough to go on with (DESIGN.md, "DASH").
+func (v *view) depth(from, to int, ends int64) int64 {
+	const margin = 250 // sound and pictures do not begin at once
+	delay := presentationDelay * v.state.Target * 1000
+	next := ends
+	for i := to - 1; i >= from; i-- {
+		e := &v.state.Entries[i]
+		at := v.presented(e)
+		if next-at-e.Length() > delay && ends-next >= delay {
+			return ends - next - min(margin, v.state.Entries[i+1].Length()/2)
+		}
+		next = at
+	}
+	return ends - next
+}
+
+// closes is from when on the manifest is static that lists the entries before to, milliseconds
+// since the Unix epoch.
+func (v *view) closes(to int, update int64) int64 {
+	switch t := v.state; {
+	case to < len(t.Entries) || !t.Finished(v.rules):
+		return math.MaxInt64
+	case v.rules.Mode == timeline.LiveReplay:
+		return t.Entries[to-1].Due + lastUpdates*update
+	}
+	return 0
+}
 
 // presented is when an entry is presented, milliseconds of presentation time.
 func (v *view) presented(e *timeline.Entry) int64 {

@@ -323,14 +323,52 @@ func TestDASHSilentCamera(t *testing.T) {
 	if n := len(texts); n > minutes*60/4+2 {
 		t.Errorf("%d manifests in %d minutes of silence", n, minutes)
 	}
-	r.camera.clock += minutes * 60_000 // it is back, and what was listed slides out
-	for range 7 {
-		r.camera.send()
-		look()
+	// It is back. A player that has nothing to show is sent to what is new, and not into the gap.
+	r.camera.clock += minutes * 60_000
+	for n := range 7 {
+		f := r.camera.send()
+		before := look()
+		length := time.Duration(r.camera.length) * time.Millisecond
+		if n >= 2 && before > time.Duration(n+1)*length+10*time.Millisecond || before < 2*length {
+			t.Errorf("segment %d after the gap is at %d: the time-shift buffer begins %v before its end",
+				n, f.ProducerTimestamp, before)
+		}
 	}
-	if m := w.read(w.text); seconds(t, m.TimeShiftBufferDepth) > 11 {
-		t.Errorf("the time-shift buffer stays at %s", m.TimeShiftBufferDepth)
+	if m := w.read(w.text); math.Abs(seconds(t, m.TimeShiftBufferDepth)-10) > 0.01 {
+		t.Errorf("the time-shift buffer of five segments is %s", m.TimeShiftBufferDepth)
 	}
+}
+
+// The last segment of a replay is listed for two updates before the manifest is the last one:
+// dash.js fetches nothing that a static manifest adds.
+func TestDASHReplayEnds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, videoTrack())
+	start := r.store.now.UnixMilli()
+	for range 6 {
+		r.camera.sendMedia()
+	}
+	end := r.store.now.UnixMilli()
+	r.store.sleep(10 * time.Minute)
+	token := r.openDASH(r.dashRange(api.PlaybackModeLiveReplay, start, end))
+	w := watchDASH(t)
+	open := 0 // updates that list everything, and are not the last
+	for range 30 {
+		m := w.read(r.manifest(r.service, token))
+		s := m.Period[0].AdaptationSet[0].SegmentTemplate
+		all := s.StartNumber+len(s.S)-1 == 6
+		switch {
+		case m.Type == "static":
+			if !all || open != 2 {
+				t.Errorf("after %d updates that list everything:\n%s", open, w.text)
+			}
+			return
+		case all:
+			open++
+		}
+		r.store.sleep(time.Duration(seconds(t, m.MinimumUpdatePeriod) * float64(time.Second)))
+	}
+	t.Errorf("the replay does not end:\n%s", w.text)
 }
 
 // G.711 is for DASH alone, as at the service; of what no session can have the error says so.
