@@ -183,7 +183,11 @@ func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 		return msn < next, nil
 	}
 	if msn == next-1 { // the latest segment: maybe the first part of the one that comes
-		p, err := s.partsOf(ctx, o, v, v.entryAt(track, msn))
+		e := v.entryAt(track, msn)
+		if e == nil {
+			return true, nil
+		}
+		p, err := s.partsOf(ctx, o, v, e)
 		if err != nil || part < len(p.tracks[track]) || p.ended[track] {
 			return true, err
 		}

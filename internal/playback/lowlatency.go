@@ -192,18 +192,20 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	// What has ended by now is committed by now, or never will be.
 	l.seen, l.whole, l.edge = fragments, countWhole(fragments), changed
 	var coming *live.Fragment
-	over := l.coming != nil && !slices.Contains(fragments, l.coming)
+	going := make(map[store.Number]bool, len(fragments))
 	for _, f := range fragments {
-		if _, ended := f.End(); !ended {
-			coming = f
-			break
+		if _, ended := f.End(); ended {
+			continue
 		}
-		over = over || f == l.coming
+		going[f.Number] = true
+		if coming == nil {
+			coming = f
+		}
 	}
 	if err := s.advance(ctx, o, v); err != nil {
 		return err
 	}
-	if l.open != nil && over && l.follower != nil {
+	if l.open != nil && !going[l.open.Info.Number] && l.follower != nil {
 		v.state.Break(v.rules, l.open)
 		l.open = nil
 		s.save(ctx, o, v)

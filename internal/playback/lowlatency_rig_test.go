@@ -142,6 +142,14 @@ func (f *sending) breakOff() {
 	synctest.Wait()
 }
 
+func (r *lowRig) sessionID() string {
+	claims, err := fakeTokens{}.Open(r.token)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return claims.SessionID
+}
+
 // read reads a track's playlist, and every part that it lists, and holds both to the rules and to
 // what was read before.
 func (r *lowRig) read(track int) *conformance.Media {

@@ -303,7 +303,11 @@ func (v *view) match(ctx context.Context, s *Service, o *request,
 // save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry
 // tries again.
 func (s *Service) save(ctx context.Context, o *request, v *view) {
-	err := s.store.Checkpoint(ctx, o.session.ID, v.state.Encode(len(o.p.tracks)))
+	data := v.state.Encode(len(o.p.tracks))
+	err := s.store.Checkpoint(ctx, o.session.ID, data)
+	if err == nil {
+		o.session.Checkpoint = data
+	}
 	if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 		return
 	}
