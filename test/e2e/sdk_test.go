@@ -142,7 +142,7 @@ func newSDKProducer(s *server, stream, timecodes string, header []byte, units []
 // run sends all frames, at their time, and returns when the last one is persisted.
 func (p *sdkProducer) run() error {
 	began := time.Now()
-	for time.Since(began) < 2*sdkWait {
+	for time.Now().Before(p.patience(began)) {
 		body := p.spare
 		p.spare = nil
 		if body == nil {
@@ -157,6 +157,16 @@ func (p *sdkProducer) run() error {
 		}
 	}
 	return fmt.Errorf("%s: stuck at frame %d of %d", p.stream, p.next, len(p.frames))
+}
+
+// patience is when all frames that are sent from a time on must have been persisted.
+func (p *sdkProducer) patience(began time.Time) time.Time {
+	return began.Add(p.due(len(p.frames)) + 2*sdkWait)
+}
+
+// due is how long after the first frame one is sent.
+func (p *sdkProducer) due(frame int) time.Duration {
+	return time.Duration(frame) * sdkMillis * time.Millisecond / sdkSpeed
 }
 
 // open begins a PutMedia call. After a refusal nothing is rolled back any more.
@@ -191,6 +201,9 @@ func (p *sdkProducer) listen(body *sdkBody) {
 
 // send is one body. done says that all is persisted.
 func (p *sdkProducer) send(body *sdkBody, began time.Time) (done bool, err error) {
+	if err := body.conn.SetDeadline(p.patience(began)); err != nil {
+		return false, err
+	}
 	p.begin(body)
 	go p.listen(body)
 	defer func() {
@@ -199,8 +212,7 @@ func (p *sdkProducer) send(body *sdkBody, began time.Time) (done bool, err error
 	}()
 	for p.next < len(p.frames) {
 		f := &p.frames[p.next]
-		due := time.NewTimer(time.Until(
-			began.Add(time.Duration(p.next) * sdkMillis * time.Millisecond / sdkSpeed)))
+		due := time.NewTimer(time.Until(began.Add(p.due(p.next))))
 		for waiting := true; waiting; {
 			select {
 			case a := <-p.acked:
