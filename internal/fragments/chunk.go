@@ -74,6 +74,9 @@ type chunkWriter struct {
 
 	buffer *chunkBuffer // while a chunk is written
 	n      int          // bytes of buffer.out
+
+	// when the fragment's first cluster and the one at hand start, in units of the document's scale
+	first, cluster int64
 }
 
 // fragment writes the chunk of a fragment. behind tells whether the tags of GetMedia follow.
@@ -104,12 +107,10 @@ func (c *chunkWriter) fragment(ctx context.Context, f *store.FragmentInfo, behin
 	if len(fragment.Tags) > 0 {
 		head = mkv.AppendTags(head, fragment.Tags)
 	}
-	scale := c.doc.TimestampScale
-	head = mkv.AppendCluster(head, max(0, f.ProducerTimestamp)*1_000_000/scale)
-	if err := c.write(head); err != nil {
+	if err := c.write(c.begin(head, f.ProducerTimestamp)); err != nil {
 		return err
 	}
-	if err := c.frames(runs, scale); err != nil {
+	if err := c.frames(runs); err != nil {
 		return fmt.Errorf("fragment %d: %w", f.Number, err)
 	}
 	if behind {
@@ -223,8 +224,35 @@ func (c *chunkWriter) write(b []byte) error {
 	return nil
 }
 
+// begin appends the head of a fragment's cluster.
+func (c *chunkWriter) begin(head []byte, producerTimestamp int64) []byte {
+	c.first = max(0, producerTimestamp) * 1_000_000 / c.doc.TimestampScale
+	c.cluster = c.first
+	return mkv.AppendCluster(head, c.cluster)
+}
+
+// block writes the head of a block, whose time rel counts from the fragment's first cluster. A time
+// that its 16 bits cannot hold begins another cluster: the producer's own scale may be very fine.
+func (c *chunkWriter) block(track int, rel int64, key bool, size int) error {
+	at := c.first + rel - c.cluster
+	if at < math.MinInt16 || at > math.MaxInt16 {
+		c.cluster = max(0, c.first+rel)
+		if err := c.write(mkv.AppendCluster(nil, c.cluster)); err != nil {
+			return err
+		}
+		at = max(c.first+rel-c.cluster, math.MinInt16) // of a time before 1970
+	}
+	if chunkBytes-c.n < mkv.MaxBlockHead {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	c.n = len(mkv.AppendBlock(c.buffer.out[:c.n], track, int16(at), key, size))
+	return nil
+}
+
 // frames writes the blocks of all runs in the order of their decode times.
-func (c *chunkWriter) frames(runs []runReader, scale int64) error {
+func (c *chunkWriter) frames(runs []runReader) error {
 	for i := range runs {
 		if i < len(c.buffer.windows) {
 			runs[i].room = c.buffer.windows[i][:]
@@ -235,14 +263,10 @@ func (c *chunkWriter) frames(runs []runReader, scale int64) error {
 		if r == nil {
 			return nil
 		}
-		if chunkBytes-c.n < mkv.MaxBlockHead {
-			if err := c.flush(); err != nil {
-				return err
-			}
+		frame, rel := r.frame(c.doc.TimestampScale)
+		if err := c.block(r.run.Track, rel, frame.Key, int(frame.Size)); err != nil {
+			return err
 		}
-		frame, rel := r.frame(scale)
-		head := mkv.AppendBlock(c.buffer.out[:c.n], r.run.Track, rel, frame.Key, int(frame.Size))
-		c.n = len(head)
 		for left := int(frame.Size); left > 0; {
 			if c.n == chunkBytes {
 				if err := c.flush(); err != nil {
@@ -297,17 +321,16 @@ func earliest(runs []runReader) *runReader {
 	return first
 }
 
-// frame takes the next frame, and the time of its block relative to the cluster, whose units last
-// so many nanoseconds. Blocks of one access unit have one time.
-func (r *runReader) frame(unit int64) (*media.Frame, int16) {
+// frame takes the next frame, and the time of its block relative to the fragment's, in units of so
+// many nanoseconds. Blocks of one access unit have one time.
+func (r *runReader) frame(unit int64) (*media.Frame, int64) {
 	f := &r.run.Frames[r.next]
 	if f.Marks&media.Joined == 0 || r.next == 0 {
 		r.shown = r.decode + int64(f.CompositionOffset)*1000
 	}
 	r.next++
 	r.decode += int64(f.Duration) * 1000
-	rel := math.Round(float64(r.shown) * 1e6 / (float64(r.scale) * float64(unit)))
-	return f, int16(min(max(rel, math.MinInt16), math.MaxInt16))
+	return f, int64(math.Round(float64(r.shown) * 1e6 / (float64(r.scale) * float64(unit))))
 }
 
 // skip passes over the next n frames.

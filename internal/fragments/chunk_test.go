@@ -205,6 +205,28 @@ func TestChunkOfAProducersHeader(t *testing.T) {
 	}
 }
 
+// A producer whose units of time are very short gets its frames back at their times, in as many
+// clusters as the 16 bits of a block's time need.
+func TestChunkOfAFineScale(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, cameratest.Video(), cameratest.Audio())
+	var b bytes.Buffer
+	if err := mkv.NewWriter(&b).WriteHeader(mkv.Header{Tracks: x.camera.Tracks,
+		TimestampScale: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	info := x.camera.Send(func(rec *store.Record) { rec.Header = b.Bytes() })
+	c := x.listed(info.Number)[0]
+	if !strings.HasPrefix(c.order, "HTCC") || len(c.times[1]) != 50 || len(c.times[2]) != 86 {
+		t.Fatalf("chunk %s of %d and %d frames", c.order, len(c.times[1]), len(c.times[2]))
+	}
+	for i, at := range c.times[1] {
+		if want := (info.ProducerTimestamp + int64(i)*40) * 1000; at != want {
+			t.Errorf("picture %d at %d, want %d", i, at, want)
+		}
+	}
+}
+
 // A damaged fragment is an error in its place, the others come whole; an answer whose bytes end
 // before their time is cut off.
 func TestChunkOfADamagedFragment(t *testing.T) {

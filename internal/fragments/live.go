@@ -128,12 +128,11 @@ func (l *liveChunk) begin(f *live.Fragment) error {
 	if len(f.Tags) > 0 {
 		head = mkv.AppendTags(head, f.Tags)
 	}
-	scale := l.doc.TimestampScale
-	timecode := max(0, f.ProducerTimestamp) * 1_000_000 / scale
-	l.start = timecode * scale
 	l.open()
 	defer l.close()
-	if err := l.write(mkv.AppendCluster(head, timecode)); err != nil {
+	head = l.chunkWriter.begin(head, f.ProducerTimestamp)
+	l.start = l.first * l.doc.TimestampScale
+	if err := l.write(head); err != nil {
 		return err
 	}
 	return l.flush()
@@ -182,13 +181,9 @@ func (l *liveChunk) block(s *live.State, track int) error {
 		key = sample.Content.Sync()
 	}
 	rel := math.Round(float64(t.time-l.start) / float64(l.doc.TimestampScale))
-	if chunkBytes-l.n < mkv.MaxBlockHead {
-		if err := l.flush(); err != nil {
-			return err
-		}
+	if err := l.chunkWriter.block(about.Number, int64(rel), key, len(data)); err != nil {
+		return err
 	}
-	l.n = len(mkv.AppendBlock(l.buffer.out[:l.n], about.Number,
-		int16(min(max(rel, math.MinInt16), math.MaxInt16)), key, len(data)))
 	if len(data) < directBytes {
 		return l.write(data)
 	}
@@ -258,7 +253,7 @@ func (l *liveChunk) missing(ctx context.Context) ([]media.Tag, error) {
 			}
 		}
 	}
-	return fragment.Tags, l.frames(runs, l.doc.TimestampScale)
+	return fragment.Tags, l.frames(runs)
 }
 
 // tooLong says whether a fragment with a greater number has been stored for as long as one is held
