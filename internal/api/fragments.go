@@ -1,5 +1,10 @@
 package api
 
+import (
+	"slices"
+	"strconv"
+)
+
 // FragmentSelectorType says which of a fragment's timestamps a range is about (M-AM
 // FragmentSelectorType, HLSFragmentSelectorType and their kin).
 type FragmentSelectorType string
@@ -90,6 +95,30 @@ type Fragment struct {
 type ListFragmentsOutput struct {
 	Fragments []Fragment `json:"Fragments"` // never nil; ascending numbers
 	NextToken *string    `json:"NextToken"` // null on the last page
+}
+
+// AppendJSON appends what json.Marshal returns. It takes a tenth of the time, which for a thousand
+// fragments is longer than finding them.
+func (o *ListFragmentsOutput) AppendJSON(b []byte) []byte {
+	b = append(slices.Grow(b, 64+256*len(o.Fragments)), `{"Fragments":[`...)
+	for i := range o.Fragments {
+		f := &o.Fragments[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendQuote(append(b, `{"FragmentNumber":`...), f.FragmentNumber)
+		b = strconv.AppendInt(append(b, `,"FragmentSizeInBytes":`...), f.FragmentSizeInBytes, 10)
+		b = AppendTimestamp(append(b, `,"ProducerTimestamp":`...), f.ProducerTimestamp)
+		b = AppendTimestamp(append(b, `,"ServerTimestamp":`...), f.ServerTimestamp)
+		b = strconv.AppendInt(append(b, `,"FragmentLengthInMilliseconds":`...),
+			f.FragmentLengthInMilliseconds, 10)
+		b = append(b, '}')
+	}
+	b = append(b, `],"NextToken":`...)
+	if o.NextToken == nil {
+		return append(b, "null}"...)
+	}
+	return append(strconv.AppendQuote(b, *o.NextToken), '}')
 }
 
 // GetMediaForFragmentListInput is the body of /getMediaForFragmentList.

@@ -95,8 +95,11 @@ func (req *request) log() *slog.Logger {
 type jsonResponse struct{ output any }
 
 func (j jsonResponse) send(w http.ResponseWriter, _ *http.Request) error {
-	data, err := json.Marshal(j.output)
-	if err != nil {
+	var data []byte
+	var err error
+	if large, ok := j.output.(interface{ AppendJSON([]byte) []byte }); ok {
+		data = large.AppendJSON(nil)
+	} else if data, err = json.Marshal(j.output); err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	h := w.Header()

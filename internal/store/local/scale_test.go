@@ -86,6 +86,9 @@ func TestScale(t *testing.T) {
 		{"list of 1,000, median, ms", killed.List50, 2, "%.2f",
 			"anywhere, five kinds of query, tables mostly not in memory"},
 		{"list of 1,000, p99, ms", killed.List99, 0, "%.2f", "on a busy machine; no limit"},
+		{"call of ListFragments, 1,000, median, ms", killed.Call50, 5, "%.2f",
+			"over HTTP, signed; first pages and those of tokens, by both clocks"},
+		{"call of ListFragments, p99, ms", killed.Call99, 0, "%.2f", "on a busy machine; no limit"},
 		{"resident memory, MB", killed.Resident, 300, "%.0f", "the most of start and lists"},
 		{"resident memory of the rebuild, MB", rebuilt.Resident, 300, "%.0f", ""},
 		{"sealing, volumes per s", sealed.SealRate, 0, "%.0f", "in the background; no limit"},
@@ -107,6 +110,8 @@ type scaleReport struct {
 	Open       float64 // seconds
 	List50     float64 // milliseconds
 	List99     float64
+	Call50     float64
+	Call99     float64
 	Resident   float64 // MB, the greatest
 	IndexBytes int64
 	Fragments  int
@@ -250,6 +255,7 @@ func scaleRole(t *testing.T) {
 	}
 	if role == "read" {
 		r.List50, r.List99 = scaleLists(t, s, streams, size)
+		r.Call50, r.Call99 = scaleCalls(t, s, streams, size)
 	}
 	say()
 	closeStore(t, s)
