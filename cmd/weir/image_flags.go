@@ -2,12 +2,17 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/images"
 	"weir/internal/still"
+	"weir/internal/store/local"
 )
 
 // imageLife is how long images are kept that GetImages has made: no longer than that they outlive
@@ -32,9 +37,20 @@ func (f *imageFlags) check() error {
 	return nil
 }
 
-// imageCache opens the cache below a data directory.
-func (f *imageFlags) imageCache(data string) (*still.Cache, error) {
-	return still.OpenCache(filepath.Join(data, "image-cache"), int64(f.ImageCache), imageLife, nil)
+// images makes what makes images, over a cache below a data directory.
+func (f *imageFlags) images(data string, st *local.Store, logger *slog.Logger,
+	registry *prometheus.Registry) (*images.Service, error) {
+	cache, err := still.OpenCache(filepath.Join(data, "image-cache"), int64(f.ImageCache),
+		imageLife, nil)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := images.NewMetrics(registry, cache)
+	if err != nil {
+		return nil, err
+	}
+	return images.New(images.Options{Store: st, Cache: cache, Logger: logger, Metrics: metrics,
+		Decoder: still.NewDecoder(f.FFmpeg, still.Limits{}, logger)}), nil
 }
 
 // folder opens the folder of generated images below a data directory, nil when there are none.

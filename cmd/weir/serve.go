@@ -28,10 +28,8 @@ import (
 	"weir/internal/console"
 	"weir/internal/fragments"
 	"weir/internal/handover"
-	"weir/internal/images"
 	"weir/internal/playback"
 	"weir/internal/server"
-	"weir/internal/still"
 	"weir/internal/store"
 	"weir/internal/store/local"
 )
@@ -370,7 +368,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if err != nil {
 		return nil, nil, err
 	}
-	cache, err := c.imageCache(c.Data)
+	pictures, err := c.images(c.Data, st, logger, registry)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -379,14 +377,13 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		return nil, nil, err
 	}
 	options := server.Options{
-		Store:       st,
-		Clips:       clips,
-		Notifier:    notifier,
-		ImageFolder: folder,
-		Playback:    playback.New(players),
-		Fragments:   fragments.New(c.mediaOptions(st, producers)),
-		Images: images.New(images.Options{Store: st, Cache: cache, Logger: logger,
-			Decoder: still.NewDecoder(c.FFmpeg, still.Limits{}, logger)}),
+		Store:        st,
+		Clips:        clips,
+		Notifier:     notifier,
+		ImageFolder:  folder,
+		Playback:     playback.New(players),
+		Fragments:    fragments.New(c.mediaOptions(st, producers)),
+		Images:       pictures,
 		Keys:         keys,
 		Region:       c.Region,
 		Account:      c.AccountID,

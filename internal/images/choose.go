@@ -44,6 +44,7 @@ type shot struct {
 	key    still.Key
 	failed api.ImageError
 	image  *still.Image
+	cached bool // the image was there
 }
 
 func (s *shot) done() bool { return s.image != nil || s.failed != "" }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"weir/internal/api"
 	"weir/internal/fmp4"
@@ -94,6 +95,7 @@ func (r *request) undeveloped(shots []shot) (rolls []roll) {
 			continue
 		}
 		if sh.image = r.album.Get(sh.key); sh.image != nil {
+			sh.cached = true
 			continue
 		}
 		first := sh.chain[0]
@@ -212,6 +214,9 @@ func (r *request) process(ctx context.Context, film roll) error {
 		}
 		return nil
 	}
+	defer func(began time.Time) {
+		r.metrics.decode.Observe(time.Since(began).Seconds())
+	}(time.Now())
 	return r.decoder.Run(ctx, job)
 }
 

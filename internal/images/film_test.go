@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/still"
@@ -124,7 +126,8 @@ type film struct {
 	stream  store.Stream
 	service *Service
 	decoder *filmDecoder
-	dir     string // of the cache
+	metrics *prometheus.Registry // of the service
+	dir     string               // of the cache
 
 	tracks []media.Track // of the camera
 	clock  int64         // of the camera, in milliseconds: when the next fragment begins
@@ -152,7 +155,12 @@ func (f *film) restart() {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.service = New(Options{Store: f.store, Decoder: f.decoder, Cache: cache})
+	f.metrics = prometheus.NewPedanticRegistry()
+	metrics, err := NewMetrics(f.metrics, cache)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.service = New(Options{Store: f.store, Decoder: f.decoder, Cache: cache, Metrics: metrics})
 }
 
 // shoot stores a fragment of frames of 40 ms, in decode order: K is a key frame, O one after which

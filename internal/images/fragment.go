@@ -90,6 +90,7 @@ func (r *request) take(ctx context.Context, f *footage, moments []int64,
 		return imageError(err)
 	}
 	for i := range shots {
+		r.metrics.count(&shots[i])
 		if shots[i].image == nil {
 			continue
 		}

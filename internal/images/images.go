@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"weir/internal/api"
@@ -48,6 +49,7 @@ type Options struct {
 	Store   Store
 	Decoder Decoder      // nil: every request is told that there is no ffmpeg
 	Cache   *still.Cache // keeps what was made; required with a Decoder
+	Metrics *Metrics     // nil: none
 	Logger  *slog.Logger // nil: none
 }
 
@@ -56,6 +58,7 @@ type Service struct {
 	store   Store
 	decoder Decoder
 	cache   *still.Cache
+	metrics *Metrics
 	log     *slog.Logger
 
 	pageTime time.Duration // pageTime, but for tests
@@ -64,7 +67,10 @@ type Service struct {
 // New makes a Service.
 func New(o Options) *Service {
 	s := &Service{store: o.Store, decoder: o.Decoder, cache: o.Cache, log: o.Logger,
-		pageTime: pageTime}
+		metrics: o.Metrics, pageTime: pageTime}
+	if s.metrics == nil {
+		s.metrics = newMetrics()
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -148,6 +154,7 @@ func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetIm
 			}
 			shots[i].failed = api.ImageMediaError // it had all the time of the page
 		}
+		s.metrics.count(&shots[i])
 		page.Images = append(page.Images, Image{api.Timestamp(moments[i]), shots[i].failed,
 			shots[i].image})
 	}
@@ -214,6 +221,8 @@ func imageError(err error) error {
 		return api.NewError(api.InvalidArgumentException, messageNoDecoder)
 	case errors.Is(err, still.ErrForgotten):
 		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	case errors.Is(err, still.ErrBusy):
 		return api.NewError(api.ClientLimitExceededException, "Too many images are being made.")
 	}

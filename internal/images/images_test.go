@@ -2,12 +2,15 @@ package images
 
 import (
 	"context"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"weir/internal/api"
 	"weir/internal/media"
@@ -281,6 +284,28 @@ func TestImagesOfADeletedStreamGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.wantFiles(0)
+}
+
+// The metrics tell what became of each image, and how much is kept.
+func TestImageMetrics(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	f.shoot("KPPPP")
+	f.shoot("KPXPP")
+	for range 2 {
+		f.expect(f.want(begin-200, 200, begin+500), "NO_MEDIA K000 K005 MEDIA_ERROR")
+	}
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(f.metrics, promhttp.HandlerOpts{}).ServeHTTP(w,
+		httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{`weir_images_total{result="cached"} 2`,
+		`weir_images_total{result="made"} 2`, `weir_images_total{result="media_error"} 2`,
+		`weir_images_total{result="no_media"} 2`, "weir_image_cache_bytes 8204",
+		"weir_image_decoder_seconds_count 6"} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("want %s in\n%s", want, w.Body)
+		}
+	}
 }
 
 func TestImagesRefuse(t *testing.T) {

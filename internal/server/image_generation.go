@@ -79,20 +79,28 @@ type imageTask struct {
 	config *api.ImageGenerationConfiguration
 }
 
-// errDiskFull says that there is no space for images.
-var errDiskFull = errors.New("the disk is full")
-
-// generateImages makes images until ctx ends, for one fragment at a time.
+// generateImages makes images until ctx ends, for one fragment at a time. An error is logged when
+// it comes, and once it is over.
 func (s *Server) generateImages(ctx context.Context) {
 	last := map[store.StreamID]int64{} // moment of the last image
+	failing, lost := "", 0
 	for {
 		select {
 		case t := <-s.generate:
-			err := s.generateOf(ctx, &t, last)
-			if err != nil && ctx.Err() == nil {
+			made, err := s.generateOf(ctx, &t, last)
+			switch {
+			case ctx.Err() != nil:
+			case err != nil:
 				s.metrics.eventsDropped.Inc()
-				s.log.Error("images of a fragment", "stream", t.stream.Name, "fragment",
-					t.stream.FormatNumber(t.event.Fragment.Number), logError, err)
+				lost++
+				if err.Error() != failing {
+					failing = err.Error()
+					s.log.Error("images of fragments are not made", "stream", t.stream.Name,
+						logError, err)
+				}
+			case made && failing != "":
+				s.log.Info("images of fragments are made again", "fragments_without", lost)
+				failing, lost = "", 0
 			}
 		case <-ctx.Done():
 			return
@@ -100,10 +108,10 @@ func (s *Server) generateImages(ctx context.Context) {
 	}
 }
 
-// generateOf makes the images of a fragment. A fragment that begins less than a sampling interval
-// after the last image goes on with the rhythm of that.
+// generateOf makes the images of a fragment, and returns whether there was any. A fragment that
+// begins less than a sampling interval after the last image goes on with the rhythm of that.
 func (s *Server) generateOf(ctx context.Context, t *imageTask,
-	last map[store.StreamID]int64) error {
+	last map[store.StreamID]int64) (made bool, err error) {
 	start := t.event.Fragment.ServerTimestamp
 	if t.config.ImageSelectorType == api.SelectorProducerTimestamp {
 		start = t.event.Fragment.ProducerTimestamp
@@ -115,22 +123,25 @@ func (s *Server) generateOf(ctx context.Context, t *imageTask,
 	if len(last) >= maxSampled {
 		clear(last) // the first image of each may come early
 	}
-	return s.images.OfFragment(ctx, &t.stream, &t.event.Fragment, t.config, from,
+	err = s.images.OfFragment(ctx, &t.stream, &t.event.Fragment, t.config, from,
 		func(at int64, image *still.Image) error {
-			if s.store.Full() {
-				return errDiskFull
-			}
-			if err := s.keepGenerated(t, at, image); err != nil {
+			if err := s.keepGenerated(ctx, t, at, image); err != nil {
 				return err
 			}
-			last[t.stream.ID] = at
+			s.metrics.generated.Inc()
+			last[t.stream.ID], made = at, true
 			return nil
 		})
+	return made, err
 }
+
+// errDiskFull says that there is no space for images.
+var errDiskFull = errors.New("the disk is full")
 
 // keepGenerated writes an image, and before it what is known of it, so that whoever sees an image
 // finds that.
-func (s *Server) keepGenerated(t *imageTask, at int64, image *still.Image) error {
+func (s *Server) keepGenerated(ctx context.Context, t *imageTask, at int64,
+	image *still.Image) error {
 	elements, err := api.ImageDirectory(t.config.DestinationConfig.Uri)
 	if err != nil {
 		return err
@@ -138,6 +149,12 @@ func (s *Server) keepGenerated(t *imageTask, at int64, image *still.Image) error
 	name := filepath.Join(append(elements, s.imageName(t, at))...)
 	about, err := json.Marshal(t.metadata())
 	if err != nil {
+		return err
+	}
+	err = s.store.Room(ctx, image.Size()+int64(len(about)))
+	if errors.Is(err, store.ErrFull) {
+		return errDiskFull // without numbers, which are others each time
+	} else if err != nil {
 		return err
 	}
 	if err := s.folder.Put(name+".json", int64(len(about)), bytes.NewReader(about)); err != nil {

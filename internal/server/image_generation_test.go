@@ -1,18 +1,22 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"weir/internal/images"
 	"weir/internal/media"
 	"weir/internal/still"
+	"weir/internal/store"
+	"weir/test/output"
 )
 
 // Fragments with the tag have images in the directory that stands for the bucket, one every
@@ -128,5 +132,76 @@ func checkGenerated(t *testing.T, dir string, start int64) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(found) != 5 || len(left) != 2 {
 		t.Errorf("%d images, and %v", len(found), left)
+	}
+}
+
+// fillingStore says that the disk is full while it is.
+type fillingStore struct {
+	engine
+	full atomic.Bool
+}
+
+func (s *fillingStore) Room(ctx context.Context, bytes int64) error {
+	if s.full.Load() {
+		return fmt.Errorf("%w: 17 bytes are free", store.ErrFull)
+	}
+	return s.engine.Room(ctx, bytes)
+}
+
+// On a full disk no image is written of any fragment, and the log says so once; it says when there
+// are images again.
+func TestImageGenerationOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cache, err := still.OpenCache(filepath.Join(dir, "cache"), 1<<20, time.Hour, nil)
+	must(t, err)
+	folder, err := still.OpenFolder(filepath.Join(dir, "images"), 1<<20)
+	must(t, err)
+	disk := &fillingStore{}
+	var log output.Buffer
+	s := newStreamSite(t, func(o *Options) {
+		disk.engine = o.Store.(engine)
+		o.Store, o.Logger, o.ImageFolder = disk, logTo(&log), folder
+		o.Images = images.New(images.Options{Store: disk, Decoder: blankDecoder{100}, Cache: cache})
+	})
+	s.ok("/updateImageGenerationConfiguration", `{"StreamName":"cam1",`+
+		`"ImageGenerationConfiguration":{"Status":"ENABLED","ImageSelectorType":"PRODUCER_TIMESTAMP","DestinationConfig":{`+
+		`"Uri":"s3://bucket-1","DestinationRegion":"us-west-2"},"SamplingInterval":400,`+
+		`"Format":"JPEG"}}`)
+	start := time.Now().Add(-time.Minute).UnixMilli()
+	shoot := func(at int64) {
+		t.Helper()
+		c := newCamera(t)
+		p := s.dial("cam1")
+		p.started()
+		c.cluster(start+at, 15, 200)
+		must(t, c.w.WriteTags([]media.Tag{{Name: "AWS_KINESISVIDEO_IMAGE_GENERATION"}}))
+		p.send(c.endOfFragment().take())
+		p.until(fmt.Sprintf("PERSISTED %d", start+at))
+		p.end()
+	}
+	metric := func(line string) func() bool {
+		return func() bool { return strings.Contains(s.get(s.url+"/metrics").body, line+"\n") }
+	}
+	disk.full.Store(true)
+	for i := range 3 {
+		shoot(int64(1000 * i))
+	}
+	eventually(t, metric("weir_events_dropped_total 3"))
+	if files, err := os.ReadDir(filepath.Join(dir, "images")); err == nil {
+		t.Errorf("on a full disk was written %v", files)
+	}
+	disk.full.Store(false)
+	shoot(5000)
+	eventually(t, metric("weir_generated_images_total 2"))
+	eventually(t, func() bool {
+		return len(logLines(&log, "images of fragments are made again")) == 1
+	})
+	if lines := logLines(&log, "images of fragments are not made"); len(lines) != 1 ||
+		!strings.Contains(lines[0], "full") {
+		t.Errorf("the log says %q", lines)
+	}
+	if size := folder.Bytes(); !metric(fmt.Sprintf("weir_generated_images_bytes %d", size))() {
+		t.Errorf("the metrics do not tell of %d bytes", size)
 	}
 }

@@ -19,6 +19,7 @@ type metrics struct {
 	ports    *prometheus.CounterVec // by listener and protocol
 
 	eventsDropped prometheus.Counter
+	generated     prometheus.Counter
 
 	mu    sync.RWMutex
 	kinds map[answerKind]*answerMetrics // what was asked for so far
@@ -68,8 +69,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Help: "Fragments whose tags ask for a notification or images and that got neither, " +
 			"because too many waited, or the disk was full.",
 	})
+	m.generated = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_generated_images_total",
+		Help: "Images of tagged fragments that were written to the directory.",
+	})
 	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed, m.ports,
-		m.eventsDropped} {
+		m.eventsDropped, m.generated} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -60,6 +60,8 @@ type Store interface {
 	ingest.Store
 	// Full reports whether fragments are refused for want of space.
 	Full() bool
+	// Room is store.ErrFull when so many bytes would take of the space that is kept free.
+	Room(ctx context.Context, bytes int64) error
 	// Ready is ErrLost when fragments cannot be kept safe.
 	Ready() error
 }
@@ -196,6 +198,15 @@ func New(o Options) (*Server, error) {
 	var err error
 	if s.metrics, err = newMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if s.folder != nil {
+		err = reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_generated_images_bytes",
+			Help: "Space that images of tagged fragments take, unless somebody deleted some.",
+		}, func() float64 { return float64(s.folder.Bytes()) }))
+		if err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	if s.media, err = newMediaMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

@@ -29,14 +29,17 @@ import (
 type engine interface {
 	store.Store
 	Full() bool
+	Room(ctx context.Context, bytes int64) error
 	Ready() error
 }
 
 // inMemory is one that never fills and is never lost.
 type inMemory struct{ *memory.Store }
 
-func (inMemory) Full() bool   { return false }
-func (inMemory) Ready() error { return nil }
+func (inMemory) Full() bool { return false }
+
+func (inMemory) Room(context.Context, int64) error { return nil }
+func (inMemory) Ready() error                      { return nil }
 
 // site is a server on a port of this machine.
 type site struct {

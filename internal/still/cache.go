@@ -322,6 +322,13 @@ func (c *Cache) write(image []byte) (path string, err error) {
 	return f.Name(), err
 }
 
+// Bytes is what the images take on disk.
+func (c *Cache) Bytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
+}
+
 // Streams lists the streams that have images.
 func (c *Cache) Streams() []string {
 	c.mu.Lock()

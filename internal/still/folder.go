@@ -14,8 +14,13 @@ import (
 	"time"
 )
 
-// folderTemporary begins the names of files that are not whole yet.
-const folderTemporary = ".new-"
+const (
+	// folderTemporary begins the names of files that are not whole yet.
+	folderTemporary = ".new-"
+	// folderAbandoned is how old such a file is when nobody writes it any more. Until then it may
+	// be that of the server whose place this one takes.
+	folderAbandoned = time.Hour
+)
 
 // Folder is a directory that images are left in for others to take. It holds up to a number of
 // bytes; the oldest files make room for new ones. Others may read and delete there at any time. It
@@ -28,7 +33,7 @@ type Folder struct {
 	bytes int64 // on disk, when last counted and since; deletions by others are not known
 }
 
-// OpenFolder opens a folder of at most so many bytes on disk, and deletes what was not finished.
+// OpenFolder opens a folder of at most so many bytes on disk, and deletes what was never finished.
 // The directory need not be there.
 func OpenFolder(dir string, most int64) (*Folder, error) {
 	f := &Folder{dir: dir, most: most}
@@ -78,6 +83,13 @@ func (f *Folder) Put(name string, size int64, content io.Reader) (err error) {
 	return nil
 }
 
+// Bytes is what the files take on disk, as far as is known: others may have deleted some.
+func (f *Folder) Bytes() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bytes
+}
+
 // makeRoom counts what is there and deletes the oldest files, until so many bytes fit in and a
 // tenth of the folder is free: then it is not done for each file. The caller holds mu, or is alone.
 func (f *Folder) makeRoom(cost int64) error {
@@ -94,14 +106,18 @@ func (f *Folder) makeRoom(cost int64) error {
 			return nil // nothing yet, or somebody took it
 		case err != nil || d.IsDir():
 			return err
-		case strings.HasPrefix(d.Name(), folderTemporary):
-			return os.Remove(path)
 		}
 		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil
-		} else if err != nil {
+		case err != nil:
 			return err
+		case !strings.HasPrefix(d.Name(), folderTemporary):
+		case time.Since(info.ModTime()) > folderAbandoned:
+			return os.Remove(path)
+		default:
+			return nil
 		}
 		files = append(files, old{path, info.Size() + cacheBlock, info.ModTime()})
 		f.bytes += info.Size() + cacheBlock

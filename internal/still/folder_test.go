@@ -51,12 +51,20 @@ func TestFolder(t *testing.T) {
 	}
 	killed := filepath.Join(dir, "a", folderTemporary+"1") // left by a killed process
 	must(t, os.WriteFile(killed, nil, 0o600))
+	long := time.Now().Add(-2 * folderAbandoned)
+	must(t, os.Chtimes(killed, long, long))
+	written := filepath.Join(dir, "a", folderTemporary+"2") // by the server that this one follows
+	must(t, os.WriteFile(written, nil, 0o600))
 	f, err = OpenFolder(dir, 5*2*cacheBlock)
 	must(t, err)
 	left, err := os.ReadDir(filepath.Join(dir, "a"))
 	must(t, err)
-	if got := names(); got != "07 08 09 10" || len(left) != 4 || f.bytes != 4*2*cacheBlock {
+	if got := names(); got != ".new-2 07 08 09 10" || len(left) != 5 ||
+		f.bytes != 4*2*cacheBlock {
 		t.Errorf("afterwards %s, %d files, %d bytes", got, len(left), f.bytes)
+	}
+	if err := os.Rename(written, filepath.Join(dir, "a", "11")); err != nil {
+		t.Errorf("what another server writes: %v", err)
 	}
 }
 

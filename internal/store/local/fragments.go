@@ -106,7 +106,7 @@ func (s *Store) append(
 		defer release(st.appending)
 		return s.appendMemory(st, rec, head, info, replaces)
 	}
-	if err := s.room(ctx, int64(len(head))+info.Size()); err != nil {
+	if err := s.Room(ctx, int64(len(head))+info.Size()); err != nil {
 		release(st.appending)
 		return info, err
 	}

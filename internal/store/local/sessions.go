@@ -29,7 +29,7 @@ const (
 func (s *Store) OpenSession(
 	ctx context.Context, session store.Session, limit int,
 ) (closed []string, err error) {
-	err = s.room(ctx, session.Size())
+	err = s.Room(ctx, session.Size())
 	if err == nil {
 		limits := index.SessionLimits{Count: limit, StreamBytes: maxStreamSessionBytes,
 			Bytes: maxIndexSessionBytes}
@@ -80,7 +80,7 @@ func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
 	if s.fleeting.checkpoint(id, data) {
 		return nil
 	}
-	err := s.room(ctx, int64(len(data)))
+	err := s.Room(ctx, int64(len(data)))
 	if err == nil {
 		defer s.sessions.forget(id)
 		err = s.idx.Checkpoint(ctx, id, data, maxIndexSessionBytes)

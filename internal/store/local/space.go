@@ -65,10 +65,10 @@ func (s *Store) measure(ctx context.Context) (free int64, err error) {
 	return free, nil
 }
 
-// room refuses what would take of the space that is kept: everything new asks it before it is
-// written, what frees space does not. While there is plenty it is one addition; near the mark each
-// call measures.
-func (s *Store) room(ctx context.Context, need int64) error {
+// Room is ErrFull when so many bytes would take of the space that is kept: everything new asks it
+// before it is written, also what others write beside the store; what frees space does not. While
+// there is plenty it is one addition; near the mark each call measures.
+func (s *Store) Room(ctx context.Context, need int64) error {
 	if s.o.MinFree <= 0 || s.space.left.Add(-need) >= 0 {
 		return nil
 	}
