@@ -18,24 +18,35 @@ import (
 
 // sessionFlags say what an HLS session shows, in fewer words than the API.
 type sessionFlags struct {
-	From    string `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
-	To      string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
-	Mode    string `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
-	Clock   string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
-	Expires int    `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200."`
+	From    string        `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
+	To      string        `placeholder:"TIME" help:"End there, in the same forms; now by default."`
+	Mode    string        `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
+	DVR     time.Duration `name:"dvr" placeholder:"DURATION" help:"Live, with what was stored before to go back to: 30m, 2h. A playlist lists 5,000 fragments at most."`
+	Clock   string        `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
+	Expires int           `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200."`
 	serverFlags
 	Stream string `arg:"" help:"Name or ARN of the stream."`
 }
 
 // open opens a session and returns its URL.
 func (f *sessionFlags) open(ctx context.Context) (string, error) {
-	in, err := f.input(time.Now())
+	now := time.Now()
+	if err := f.checkDVR(); err != nil {
+		return "", err
+	}
+	in, err := f.input(now)
 	if err != nil {
 		return "", err
 	}
 	c, err := f.client(ctx)
 	if err != nil {
 		return "", err
+	}
+	if f.DVR > 0 {
+		in.MaxMediaPlaylistFragmentResults, err = dvrFragments(ctx, c, in.StreamRef, f.DVR, now)
+		if err != nil {
+			return "", err
+		}
 	}
 	var out api.GetHLSStreamingSessionURLOutput
 	err = c.HLSStreamingSessionURL(ctx, in, &out)
@@ -122,6 +133,7 @@ func (c *playCmd) Help() string {
 Examples:
 
   weir play cam1
+  weir play cam1 --dvr 2h
   WEIR_PLAYER=mpv weir play cam1 --from "today 14:00" --to "today 14:05"`
 }
 

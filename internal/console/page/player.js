@@ -33,13 +33,29 @@ const clock = (ms) => {
 
 // The one place that decides what the line says: trouble before everything, then what the picture does.
 function tell() {
+  byId('live').hidden = !behind();
   if (trouble) say(trouble, true);
   else if (!video.hasAttribute('src')) return; // nothing was asked for, or it ended for a reason that stays
   else if (video.ended) say('The end of the recording');
   else if (video.paused && video.readyState > 0) say('Paused');
   else if (waitingSince && silent()) say(`No picture since ${clock(lastPicture())}`, true);
   else if (waitingSince) say('Waiting for media…');
-  else if (video.readyState > 2) say('Playing');
+  else if (video.readyState > 2) say(behind() ? `Playing, ${distance(behind())} behind live` : 'Playing');
+}
+
+// How many seconds the picture is behind where live playback would be; 0 while it is live, or in a recording.
+function behind() {
+  if (!hls || !live || hls.liveSyncPosition === null || video.readyState < 2) return 0;
+  const seconds = hls.liveSyncPosition - video.currentTime;
+  return seconds > Math.max(10, 3 * longest) ? seconds : 0;
+}
+
+// A distance in time: 0:42, 12:05, 1:00:00.
+function distance(seconds) {
+  const whole = Math.round(seconds);
+  const two = (n) => String(n).padStart(2, '0');
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
 // A live playlist that no longer grows has a camera that no longer sends.
@@ -252,6 +268,12 @@ setInterval(() => {
   byId('dropped').textContent = quality ? `${quality.droppedVideoFrames} of ${quality.totalVideoFrames}` : '–';
   tell();
 }, 500);
+
+byId('live').addEventListener('click', () => {
+  if (!behind()) return;
+  video.currentTime = hls.liveSyncPosition;
+  video.play().catch(() => {}); // the browser may want to be asked by its own controls
+});
 
 byId('form').addEventListener('submit', (event) => {
   event.preventDefault();
