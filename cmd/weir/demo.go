@@ -58,9 +58,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	served := make(chan error, 1)
 	serve := serveCmd{
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
-		LogLevel: "warn", HLSSessions: api.MaxSessionsPerStream,
-		DASHSessions: api.MaxSessionsPerStream,
-		PlaylistRate: api.DefaultPlaylistRate, FragmentRate: api.DefaultFragmentRate,
+		LogLevel: "warn", viewerFlags: defaultViewers(),
 		lowLatencyFlags: lowLatencyFlags{LowLatency: "on", PartTarget: time.Second / 3},
 		mediaFlags: mediaFlags{MediaConnections: api.DefaultMediaConnections,
 			MediaCalls: api.DefaultMediaCalls},

@@ -50,12 +50,9 @@ type serveCmd struct {
 	TLSKey          string `name:"tls-key" group:"Addresses" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
 	MetricsListen   string `name:"metrics-listen" group:"Addresses" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
 	LogLevel        string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
-	HLSSessions     int    `name:"hls-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_HLS_SESSIONS_PER_STREAM" placeholder:"N" help:"HLS sessions of one stream; one more closes the oldest. 0: no limit."`
-	DASHSessions    int    `name:"dash-sessions-per-stream" default:"5" group:"Playback" env:"WEIR_DASH_SESSIONS_PER_STREAM" placeholder:"N" help:"DASH sessions of one stream; one more closes the oldest. 0: no limit."`
-	PlaylistRate    int    `name:"hls-playlist-rate" default:"20" group:"Playback" env:"WEIR_HLS_PLAYLIST_RATE" placeholder:"N" help:"Requests per second and session, of HLS or DASH, for its master playlist, for media playlists or the manifest, and for init segments, each; the service has 5. 0: no limit."`
-	FragmentRate    int    `name:"hls-fragment-rate" default:"200" group:"Playback" env:"WEIR_HLS_FRAGMENT_RATE" placeholder:"N" help:"Media segments per second and session, of HLS or DASH, beside what a download needs; the service has 20. 0: no limit."`
 	CodecChanges    string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
 	playbackFlags   `embed:""`
+	viewerFlags     `embed:""`
 	lowLatencyFlags `embed:""`
 	mediaFlags      `embed:""`
 	clipFlags       `embed:""`
@@ -101,14 +98,6 @@ func (c *serveCmd) check() error {
 	case c.SyncInterval < 0 || c.SyncInterval > maxSyncInterval:
 		return fmt.Errorf("--sync-interval %s is not within 0s and %s: producers' buffers run "+
 			"over before acknowledgements come", c.SyncInterval, maxSyncInterval)
-	case c.HLSSessions < 0:
-		return fmt.Errorf("--hls-sessions-per-stream %d is negative", c.HLSSessions)
-	case c.DASHSessions < 0:
-		return fmt.Errorf("--dash-sessions-per-stream %d is negative", c.DASHSessions)
-	case c.PlaylistRate < 0:
-		return fmt.Errorf("--hls-playlist-rate %d is negative", c.PlaylistRate)
-	case c.FragmentRate < 0:
-		return fmt.Errorf("--hls-fragment-rate %d is negative", c.FragmentRate)
 	}
 	if err := errors.Join(c.mediaFlags.check(), c.clipFlags.check()); err != nil {
 		return err
@@ -116,7 +105,7 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return errors.Join(c.playbackFlags.check(), c.lowLatencyFlags.check(),
+	return errors.Join(c.playbackFlags.check(), c.viewerFlags.check(), c.lowLatencyFlags.check(),
 		c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
 		c.notificationFlags.check())
 }
@@ -357,10 +346,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if err := c.lowLatencyFlags.configure(&players, producers.Edge, registry); err != nil {
 		return nil, nil, err
 	}
-	limits := playback.DefaultLimits()
-	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = c.HLSSessions, c.DASHSessions
-	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = c.PlaylistRate, c.FragmentRate
-	players.Limits = limits
+	players.Limits = c.viewerFlags.limits()
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
 		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},
 		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache),
@@ -390,7 +376,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		AdvertiseURL: c.AdvertiseURL,
 		PlaybackURL:  c.PlaybackURL,
 		Ingest:       producers,
-		Connections:  c.limits(logger),
+		Connections:  c.connectionFlags.limits(logger),
 		Logger:       logger,
 		Registerer:   registry,
 	}

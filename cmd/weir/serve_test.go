@@ -40,7 +40,7 @@ func serveHere(t *testing.T, c serveCmd) *running {
 		c.Listen = "127.0.0.1:0"
 	}
 	c.Region, c.AccountID, c.LogLevel, c.HLSSessions = defaultRegion, "000000000000", "info", 5
-	c.IngestMemory = ingest.DefaultMemory
+	c.IngestMemory, c.Viewers = ingest.DefaultMemory, 1
 	ready := make(chan string, 1)
 	c.ready = func(url string) { ready <- url }
 	ctx, cancel := context.WithCancel(context.Background())

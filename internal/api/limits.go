@@ -117,6 +117,13 @@ const (
 	// Weir: requests of a session that wait for low-latency playlists and parts: a player has four,
 	// and some are left over from the connection before
 	DefaultWaitingRequests = 64
+	// Weir: the same of all sessions of a stream, and of all streams: half of them at most for one;
+	// each takes some 20 KB with its connection; set with
+	// --blocked-requests-per-stream and --blocked-requests
+	DefaultWaitingPerStream = 4096
+	DefaultWaiting          = 8192
+	// Weir: players that may share a session, set with --viewers-per-session; one by default
+	MaxViewers = 100_000
 	// Weir: seconds' worth of playlists that may be asked for at once
 	RateBurstSeconds = 5
 	// Weir: how often all that a playlist lists may be fetched at once, beside a second's worth

@@ -3,7 +3,6 @@ package playback
 import (
 	"context"
 	"strconv"
-	"sync"
 	"time"
 
 	"weir/internal/api"
@@ -121,7 +120,7 @@ func (s *Service) await(ctx context.Context, o *request, done func(*view) (bool,
 	if err := s.lookLive(ctx, o, look); err != nil || over {
 		return false, err
 	}
-	leave, err := s.enter(o)
+	leave, err := s.enter(ctx, o)
 	if err != nil {
 		return false, err
 	}
@@ -196,20 +195,6 @@ func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 	return msn == next && v.low.open != nil && part < len(v.low.open.Parts[track]), nil
 }
 
-// enter counts a request that waits; leave ends that. ClientLimitExceeded when a session has as
-// many as it may.
-func (s *Service) enter(o *request) (leave func(), err error) {
-	if !s.waiting.enter(o.session.ID, s.limits.WaitingPerSession) {
-		return nil, api.Errorf(api.ClientLimitExceededException,
-			"The streaming session allows %d requests that wait.", s.limits.WaitingPerSession)
-	}
-	s.metrics.blocked.Inc()
-	return func() {
-		s.metrics.blocked.Dec()
-		s.waiting.leave(o.session.ID)
-	}, nil
-}
-
 // MediaPart returns a part of a segment by its name, or waits for the one that comes next. The
 // caller closes it. ResourceNotFound when it is not among those of the session's segments, or does
 // not come in time.
@@ -244,31 +229,4 @@ func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Se
 	}
 	s.metrics.parts.Inc()
 	return segment, nil
-}
-
-// waiters counts the requests of sessions that wait.
-type waiters struct {
-	mu sync.Mutex
-	n  map[string]int
-}
-
-func (w *waiters) enter(id string, most int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if most > 0 && w.n[id] >= most {
-		return false
-	}
-	if w.n == nil {
-		w.n = make(map[string]int)
-	}
-	w.n[id]++
-	return true
-}
-
-func (w *waiters) leave(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.n[id]--; w.n[id] == 0 {
-		delete(w.n, id)
-	}
 }

@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"fmt"
 	"time"
 
 	"weir/internal/api"
@@ -57,6 +58,7 @@ func (s *Service) throttle(id string, p *parameters, a action, now time.Time) er
 	}
 	perSecond := s.limits.PlaylistsPerSecond
 	depth := api.RateBurstSeconds * perSecond
+	viewers := s.limits.viewers()
 	whole := api.FragmentReadsBurst * p.max * len(p.tracks)
 	switch a {
 	case getMediaSegment:
@@ -65,10 +67,14 @@ func (s *Service) throttle(id string, p *parameters, a action, now time.Time) er
 	case getInitSegment: // some players ask for it again at each discontinuity
 		depth += whole
 	}
-	if !s.rate.Allow(limitKey{id, a}, perSecond, depth, now) {
-		return api.Errorf(api.ClientLimitExceededException,
-			"The streaming session allows %d requests of %s per second; a session URL must not "+
-				"be shared between players.", perSecond, a.name())
+	if s.rate.Allow(limitKey{id, a}, perSecond*viewers, depth*viewers, now) {
+		return nil
 	}
-	return nil
+	shared := "a session URL must not be shared between players"
+	if viewers > 1 {
+		shared = fmt.Sprintf("a session URL is for %d players", viewers)
+	}
+	return api.Errorf(api.ClientLimitExceededException,
+		"The streaming session allows %d requests of %s per second; %s.", perSecond*viewers,
+		a.name(), shared)
 }

@@ -60,10 +60,17 @@ type Limits struct {
 	// requests for a master playlist, media playlists, init segments: each, per session and second;
 	// 0: no limit
 	PlaylistsPerSecond int
-	FragmentsPerSecond int   // requests for media segments per session and second; 0: no limit
-	WaitingPerSession  int   // requests of a session that wait at a time; 0: no limit
-	CacheBytes         int64 // playlist text and timelines kept in memory, over all sessions
+	FragmentsPerSecond int // requests for media segments per session and second; 0: no limit
+	// requests that wait for media at a time: of a session, of a stream, and all; 0: no limit
+	WaitingPerSession int
+	WaitingPerStream  int
+	Waiting           int
+	// players that may share a session, by which the limits of a session are multiplied; 0: one
+	Viewers    int
+	CacheBytes int64 // playlist text and timelines kept in memory, over all sessions
 }
+
+func (l *Limits) viewers() int { return max(l.Viewers, 1) }
 
 // DefaultLimits are the service's for sessions (CLI18) and session URLs (QUOTA), our own for
 // requests (api/limits.go tells why), and 64 MB of cache.
@@ -75,6 +82,8 @@ func DefaultLimits() Limits {
 		PlaylistsPerSecond:    api.DefaultPlaylistRate,
 		FragmentsPerSecond:    api.DefaultFragmentRate,
 		WaitingPerSession:     api.DefaultWaitingRequests,
+		WaitingPerStream:      api.DefaultWaitingPerStream,
+		Waiting:               api.DefaultWaiting,
 		CacheBytes:            64 << 20,
 	}
 }

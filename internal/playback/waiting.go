@@ -1,0 +1,85 @@
+package playback
+
+import (
+	"context"
+	"sync"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// waiters counts the requests that wait for media: of each session, of each stream, and all. A
+// request that waits holds a goroutine and its connection's buffers, whatever it asked for.
+type waiters struct {
+	mu       sync.Mutex
+	sessions map[string]int
+	streams  map[store.StreamID]int
+	all      int
+}
+
+// enter counts a request in; leave ends that.
+//
+// Without room it is ClientLimitExceeded for the session's limit, which is for whoever shares it,
+// and ServiceUnavailable for those of the stream and the server, which pass: players try again at
+// 503, and not at 400.
+func (w *waiters) enter(o *request, limits *Limits) error {
+	beyond := func(n, most int) bool { return most > 0 && n >= most }
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	most := limits.WaitingPerSession * limits.viewers()
+	switch {
+	case beyond(w.sessions[o.session.ID], most):
+		return api.Errorf(api.ClientLimitExceededException,
+			"The streaming session allows %d requests that wait.", most)
+	case beyond(w.streams[o.stream.ID], limits.WaitingPerStream):
+		return api.Errorf(api.ServiceUnavailable,
+			"%d requests wait for media of the stream already.", limits.WaitingPerStream)
+	case beyond(w.all, limits.Waiting):
+		return api.Errorf(api.ServiceUnavailable, "%d requests wait for media already.",
+			limits.Waiting)
+	}
+	if w.sessions == nil {
+		w.sessions, w.streams = make(map[string]int), make(map[store.StreamID]int)
+	}
+	w.sessions[o.session.ID]++
+	w.streams[o.stream.ID]++
+	w.all++
+	return nil
+}
+
+func (w *waiters) leave(o *request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sessions[o.session.ID]--; w.sessions[o.session.ID] == 0 {
+		delete(w.sessions, o.session.ID)
+	}
+	if w.streams[o.stream.ID]--; w.streams[o.stream.ID] == 0 {
+		delete(w.streams, o.stream.ID)
+	}
+	w.all--
+}
+
+// enter counts a request in that waits, and tells whoever wants to know; leave ends that.
+func (s *Service) enter(ctx context.Context, o *request) (leave func(), err error) {
+	if err := s.waiting.enter(o, &s.limits); err != nil {
+		s.metrics.refused.Inc()
+		return nil, err
+	}
+	if begins, ok := ctx.Value(waitKey{}).(func()); ok {
+		begins()
+	}
+	s.metrics.blocked.Inc()
+	return func() {
+		s.metrics.blocked.Dec()
+		s.waiting.leave(o)
+	}, nil
+}
+
+// waitKey is the key of OnWait in a context.
+type waitKey struct{}
+
+// OnWait returns a context for a request of a session whose begins is called when the request, with
+// a token that is right, begins to wait for media.
+func OnWait(ctx context.Context, begins func()) context.Context {
+	return context.WithValue(ctx, waitKey{}, begins)
+}

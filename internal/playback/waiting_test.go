@@ -1,0 +1,69 @@
+package playback
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"testing/synctest"
+
+	"weir/internal/api"
+	"weir/internal/media"
+)
+
+// What may wait is limited for a session, multiplied by the viewers who may share it, for a stream
+// and for all. A request beyond is refused at once, and one that leaves makes room.
+func TestWaitingIsLimited(t *testing.T) {
+	for _, c := range []struct {
+		limits Limits
+		most   int
+		code   api.ErrorCode
+	}{
+		{Limits{WaitingPerSession: 3}, 3, api.ClientLimitExceededException},
+		{Limits{WaitingPerSession: 3, Viewers: 4}, 12, api.ClientLimitExceededException},
+		{Limits{WaitingPerSession: 9, WaitingPerStream: 5}, 5, api.ServiceUnavailable},
+		{Limits{WaitingPerSession: 9, WaitingPerStream: 9, Waiting: 7}, 7, api.ServiceUnavailable},
+	} {
+		lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+			r.service.limits = c.limits
+			f := r.begin()
+			f.until(330)
+			ref := MediaPlaylistRef{1, false,
+				Directives{MSN: strconv.FormatInt(r.read(1).Open.Sequence, 10), Part: "1"}}
+			ctx, leave := context.WithCancel(t.Context())
+			began := make(chan struct{}, c.most)
+			ctx = OnWait(ctx, func() { began <- struct{}{} })
+			for range c.most {
+				go r.service.ReloadPlaylist(ctx, r.token, ref)
+			}
+			synctest.Wait()
+			if len(began) != c.most {
+				t.Errorf("%d requests wait, want %d", len(began), c.most)
+			}
+			_, err := r.service.ReloadPlaylist(t.Context(), r.token, ref)
+			wantError(t, err, c.code, strconv.Itoa(c.most))
+			r.reload(1, Directives{}) // what does not wait is answered
+			leave()
+			synctest.Wait()
+			go r.service.ReloadPlaylist(t.Context(), r.token, ref)
+			synctest.Wait()
+			if n := r.service.waiting.all; n != 1 {
+				t.Errorf("%d wait where there is room again", n)
+			}
+		})
+	}
+}
+
+// A session that may be shared has as much for each of its viewers.
+func TestViewersOfASession(t *testing.T) {
+	r := newRig(t, videoTrack())
+	r.camera.sendMedia()
+	limits := DefaultLimits()
+	limits.PlaylistsPerSecond, limits.Viewers = 2, 10
+	s := New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.clock})
+	token := r.open(r.input())
+	for range 10 * 2 * api.RateBurstSeconds {
+		r.playlist(s, token, 1)
+	}
+	_, err := s.MediaPlaylist(t.Context(), token, 1)
+	wantError(t, err, api.ClientLimitExceededException, "is for 10 players")
+}
