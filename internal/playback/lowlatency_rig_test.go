@@ -173,9 +173,7 @@ func (r *lowRig) take(track int, text string) *conformance.Media {
 		faults = append(faults, conformance.CheckReload(before, m)...)
 	}
 	for _, f := range faults {
-		if f.Rule != conformance.GapChanged { // a fragment that broke off
-			r.Errorf("%v\n%s", f, text)
-		}
+		r.Errorf("%v\n%s", f, text)
 	}
 	r.seen[track] = m
 	for i := range m.Segments {

@@ -213,6 +213,13 @@ func TestAFragmentThatBreaksOffIsAGap(t *testing.T) {
 		again.store()
 		check()
 		r.samplesOf(1, r.read(1))
+		for range 3 { // until its parts are not listed any more
+			r.begin().store()
+			r.read(1)
+		}
+		if gap := r.read(1).Segments[0]; !gap.Gap || len(gap.Parts) > 0 {
+			t.Errorf("the gap has become %+v", gap)
+		}
 		r.service.Stop()
 		r.service = r.process()
 		if m := r.read(1); !slices.ContainsFunc(m.Segments,

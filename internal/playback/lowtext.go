@@ -181,7 +181,7 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 			continue
 		}
 		segment := v.segment(o, track, e)
-		segment.Parts, segment.Gap = parts, e.Gap != nil
+		segment.Parts = parts
 		if e.Change[track] || mapped {
 			segment.Map = v.mapURI(o, track, e)
 		}

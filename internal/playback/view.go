@@ -459,6 +459,7 @@ func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segmen
 		DateTime:        e.Date,
 		HasDateTime:     o.p.timestamps || o.p.partTarget > 0,
 		Duration:        e.Duration[track],
+		Gap:             e.Gap != nil,
 		URI:             o.segmentRef(v.rules.Tracks[track].Number, e).uri(o.token, o.p.format),
 	}
 }
