@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -309,4 +311,90 @@ func (v *partsViewer) watch() {
 	all.Wait()
 	v.reports()
 	v.refusals(v.lists[0])
+}
+
+// What a player was shown stays as it was when the server is killed in the middle of a part and
+// starts again, and when the camera breaks off in the middle of a fragment and comes back. (By
+// server timestamps the fragment that is sent again has another date.)
+func TestLowLatencyAcrossBreaks(t *testing.T) {
+	t.Parallel()
+	needTool(t, "ffmpeg")
+	data := filepath.Join(t.TempDir(), "data")
+	s := start(t, data)
+	g := &glassCamera{name: "broken", group: 2, rate: [2]int{25, 1}, sound: true}
+	off := g.begin(t, s)
+	awaitLive(t, s, g.name)
+	v := openParts(t, s.hls(g.name, "--playback-mode", "LIVE", "--discontinuity-mode",
+		"ON_DISCONTINUITY", "--max-media-playlist-fragment-results", "100",
+		"--hls-fragment-selector", "FragmentSelectorType=PRODUCER_TIMESTAMP"))
+	followAll := func(segments int) {
+		var all sync.WaitGroup
+		for _, p := range v.lists {
+			all.Go(func() { v.follow(p, segments) })
+		}
+		all.Wait()
+		v.report(t)
+	}
+	followAll(1)
+	awaitPart(t, v)
+	var shown []*conformance.Media
+	for _, p := range v.lists {
+		shown = append(shown, p.known)
+		// They are there again when the camera has sent them again: sound begins anew then, within
+		// a millisecond.
+		p.known, p.parts = nil, map[string][]byte{}
+	}
+	s.kill()
+	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
+	for i, p := range v.lists {
+		for p.known == nil || !p.known.Has(shown[i].Edge()) {
+			if p.known, _, _ = v.playlist(p, ""); p.known == nil {
+				t.Fatal(v.faults)
+			}
+			time.Sleep(20 * time.Millisecond) // a player's pace
+		}
+		v.hold(p.name, conformance.CheckReload(shown[i], p.known))
+	}
+	followAll(2)
+
+	awaitPart(t, v)
+	off()
+	followAll(0)
+	for range 8 { // the camera is away, and players ask
+		for _, p := range v.lists {
+			m, _, _ := v.playlist(p, "")
+			v.hold(p.name, conformance.CheckReload(p.known, m))
+			p.known = m
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	v.report(t)
+	again := &glassCamera{name: g.name, group: 2, rate: g.rate, sound: true}
+	again.begin(t, s)
+	followAll(2)
+	for _, p := range v.lists {
+		gaps := 0
+		for _, segment := range p.known.Segments {
+			gaps += btoi(segment.Gap)
+		}
+		if last := p.known.Segments[len(p.known.Segments)-1]; last.Gap || gaps != 1 {
+			t.Errorf("%s: %d gaps for the fragment that broke off", p.name, gaps)
+		}
+	}
+}
+
+// awaitPart waits until the fragment that comes in has two parts in every rendition.
+func awaitPart(t *testing.T, v *partsViewer) {
+	t.Helper()
+	for _, p := range v.lists {
+		for deadline := time.Now().Add(30 * time.Second); len(p.known.Open.Parts) < 2; {
+			m, status, _ := v.playlist(p, fmt.Sprintf("&_HLS_msn=%d&_HLS_part=1",
+				p.known.Open.Sequence))
+			if m == nil || time.Now().After(deadline) {
+				t.Fatalf("no part comes: status %d", status)
+			}
+			v.hold(p.name, conformance.CheckReload(p.known, m))
+			p.known = m
+		}
+	}
 }
