@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"weir/internal/live"
 	"weir/internal/store"
 )
 
@@ -59,16 +60,16 @@ func benchBody(b *testing.B) []byte {
 	return w.end().Bytes()
 }
 
-// BenchmarkConnection is a connection without a disk; BenchmarkCopy is the same bytes through
-// io.Copy, read as a socket gives them.
+// BenchmarkConnection is a connection without a disk, whose live edge nobody follows;
+// BenchmarkCopy is the same bytes through io.Copy, read as a socket gives them.
 func BenchmarkConnection(b *testing.B) {
 	body := benchBody(b)
-	memory := NewMemory(0)
+	memory, edge := NewMemory(0), live.New(live.Options{})
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
 		o := absolute(&nullStore{newStore()})
-		o.Memory = memory
+		o.Memory, o.Edge = memory, edge
 		if err := New(o).Run(context.Background(), onlyReader{bytes.NewReader(body)},
 			ackFunc(func([]byte) error { return nil })); err != nil {
 			b.Fatal(err)

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"time"
 
 	"weir/internal/media"
@@ -72,6 +73,10 @@ func (f *Fragment) Add(track int, samples []media.Sample, payload []byte, arrive
 	defer f.stream.mu.Unlock()
 	t := &f.tracks[track]
 	t.samples, t.payload = samples, payload
+	if t.arrived == nil { // as many blocks are expected as samples has room for
+		t.arrived = make([]int64, 0, cap(samples))
+		f.order = slices.Grow(f.order, cap(samples))
+	}
 	t.arrived = append(t.arrived, arrived.UnixNano())
 	f.order = append(f.order, uint8(track))
 	f.stream.wake()
