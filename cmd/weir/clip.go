@@ -15,16 +15,14 @@ import (
 
 // clipCmd downloads a clip, or prints a link to it.
 type clipCmd struct {
-	From     string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
-	To       string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
-	Clock    string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
-	Exact    bool   `help:"Cut to the frame, not to whole fragments. What is cut off at both ends is still in the file: players leave it out."`
-	KeepGaps bool   `name:"keep-gaps" help:"Leave pauses of the recording as long as they were."`
-	URL      bool   `name:"url" help:"Print a link to the clip, which opens it without a key."`
-	Expires  int    `default:"43200" placeholder:"SECONDS" help:"Life of the link: 300 to 43200."`
+	rangeFlags
+	Exact    bool `help:"Cut to the frame, not to whole fragments. What is cut off at both ends is still in the file: players leave it out."`
+	KeepGaps bool `name:"keep-gaps" help:"Leave pauses of the recording as long as they were."`
+	URL      bool `name:"url" help:"Print a link to the clip, which opens it without a key."`
+	Expires  int  `default:"43200" placeholder:"SECONDS" help:"Life of the link: 300 to 43200."`
 	serverFlags
-	Stream string `arg:"" help:"Name or ARN of the stream."`
-	File   string `arg:"" optional:"" help:"File to write; without one the clip goes to standard output."`
+	streamArgument
+	File string `arg:"" optional:"" help:"File to write; without one the clip goes to standard output."`
 }
 
 // Help is shown by weir clip --help.
@@ -80,26 +78,52 @@ func (c *clipCmd) Run(ctx context.Context, std stdio) error {
 
 // input is what the flags mean to the API.
 func (c *clipCmd) input(now time.Time) (*api.GetClipInput, error) {
-	in := &api.GetClipInput{}
-	if strings.HasPrefix(c.Stream, "arn:") {
-		in.StreamARN = c.Stream
+	start, end, err := c.between(now)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetClipInput{StreamRef: c.ref(), ClipFragmentSelector: &api.FragmentSelector{
+		FragmentSelectorType: c.selector(),
+		TimestampRange:       &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}, nil
+}
+
+// streamArgument names a stream.
+type streamArgument struct {
+	Stream string `arg:"" help:"Name or ARN of the stream."`
+}
+
+func (a *streamArgument) ref() (stream api.StreamRef) {
+	if strings.HasPrefix(a.Stream, "arn:") {
+		stream.StreamARN = a.Stream
 	} else {
-		in.StreamName = c.Stream
+		stream.StreamName = a.Stream
 	}
-	from, err := awscli.ParseMoment(c.From, now)
+	return stream
+}
+
+// rangeFlags are a range of time in the words of people.
+type rangeFlags struct {
+	From  string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
+	To    string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
+	Clock string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
+}
+
+// between returns both ends.
+func (f *rangeFlags) between(now time.Time) (start, end api.Timestamp, err error) {
+	from, err := awscli.ParseMoment(f.From, now)
 	if err != nil {
-		return nil, fmt.Errorf("--from: %w", err)
+		return 0, 0, fmt.Errorf("--from: %w", err)
 	}
-	to, err := awscli.ParseMoment(cmp.Or(c.To, "now"), now)
+	to, err := awscli.ParseMoment(cmp.Or(f.To, "now"), now)
 	if err != nil {
-		return nil, fmt.Errorf("--to: %w", err)
+		return 0, 0, fmt.Errorf("--to: %w", err)
 	}
-	start, end := api.Timestamp(from.UnixMilli()), api.Timestamp(to.UnixMilli())
-	in.ClipFragmentSelector = &api.FragmentSelector{
-		FragmentSelectorType: api.SelectorServerTimestamp,
-		TimestampRange:       &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}
-	if c.Clock == "producer" {
-		in.ClipFragmentSelector.FragmentSelectorType = api.SelectorProducerTimestamp
+	return api.Timestamp(from.UnixMilli()), api.Timestamp(to.UnixMilli()), nil
+}
+
+func (f *rangeFlags) selector() api.FragmentSelectorType {
+	if f.Clock == "producer" {
+		return api.SelectorProducerTimestamp
 	}
-	return in, nil
+	return api.SelectorServerTimestamp
 }

@@ -40,6 +40,7 @@ type cli struct {
 	Play     playCmd     `cmd:"" help:"Open a stream in the player page, or in WEIR_PLAYER."`
 	HLS      hlsCmd      `cmd:"" name:"hls" help:"Print the URL of an HLS session, and nothing else."`
 	Clip     clipCmd     `cmd:"" help:"Download an MP4 file of a range of time, or print a link to it."`
+	Images   imagesCmd   `cmd:"" help:"Write still images of a range of time to files."`
 
 	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`

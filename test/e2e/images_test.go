@@ -94,6 +94,54 @@ var (
 		"open-gop=1:ref=4:b-pyramid=2:bframes=3:rc-lookahead=5:sync-lookahead=0:threads=1"}}
 )
 
+// writesImages has weir images write the files of more moments than one call of GetImages has, of
+// which the last four have frames.
+func (s *server) writesImages(begin time.Time) {
+	s.t.Helper()
+	dir := filepath.Join(s.t.TempDir(), "stills", "of a day")
+	stdout, stderr, err := s.try("weir", "images", "H-264", dir, "--clock", "producer", "--png",
+		"--from", fmt.Sprint(begin.Unix()-302), "--to", fmt.Sprint(begin.Unix()+6),
+		"--every", "2s")
+	if n := strings.Count(string(stderr), "Z: NO_MEDIA\n"); err != nil || n != 151 {
+		s.t.Fatalf("%d moments without media, %v: %s", n, err, stderr)
+	}
+	var want []string
+	for i := range 4 {
+		at := begin.Add(time.Duration(2*i) * time.Second)
+		path := filepath.Join(dir, at.UTC().Format("2006-01-02T15-04-05.000Z")+".png")
+		want = append(want, path)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		one := imageOf{}
+		if one.Image, one.format, err = image.Decode(bytes.NewReader(data)); err != nil ||
+			one.format != "png" || one.number() != 20*i {
+			s.t.Errorf("%s is frame %d in %s, %v", path, one.number(), one.format, err)
+		}
+	}
+	if got := string(stdout); got != strings.Join(want, "\n")+"\n" {
+		s.t.Errorf("it names %s", got)
+	}
+	_, _, err = s.try("weir", "images", "H-264", dir, "--clock", "producer",
+		"--from", fmt.Sprint(begin.Unix()-60), "--to", fmt.Sprint(begin.Unix()-50))
+	if err == nil {
+		s.t.Error("no image is no error")
+	}
+}
+
+// imagesOfDamage: a damaged frame costs what needs it. Packet 20 is a key frame.
+func (s *server) imagesOfDamage(t *testing.T, source numbered, begin time.Time) {
+	source.record(t, s, "damaged", begin, 4, "-bsf:v", `noise=amount=eq(n\,20)*20`)
+	for i, got := range s.images("damaged", begin, 0, 3900*time.Millisecond,
+		500*time.Millisecond, "--format", "JPEG") {
+		hurt := i == 4 || i == 5
+		if hurt != (got.failed == "MEDIA_ERROR") || !hurt && got.number() != 5*i {
+			t.Errorf("frame %d (%s) of a damaged recording, want %d", got.number(), got.failed, 5*i)
+		}
+	}
+}
+
 // The image of each moment is of the frame that was shown then, in H.264 and H.265, with B-frames,
 // and in open groups.
 func TestImages(t *testing.T) {
@@ -156,14 +204,9 @@ func TestImages(t *testing.T) {
 		}
 	}
 
-	// A damaged frame costs what needs it. Packet 20 is a key frame.
-	h264.record(t, s, "damaged", begin, 4, "-bsf:v", `noise=amount=eq(n\,20)*20`)
-	for i, got := range s.images("damaged", begin, 0, 3900*millis, 500*millis, "--format", "JPEG") {
-		hurt := i == 4 || i == 5
-		if hurt != (got.failed == "MEDIA_ERROR") || !hurt && got.number() != 5*i {
-			t.Errorf("frame %d (%s) of a damaged recording, want %d", got.number(), got.failed, 5*i)
-		}
-	}
+	s.writesImages(begin)
+
+	s.imagesOfDamage(t, h264, begin)
 
 	// The AWS command line.
 	endpoint := s.aws("kinesisvideo", "get-data-endpoint", "--stream-name", "H-264", "--api-name",
