@@ -58,6 +58,23 @@ func (s *site) connections(want int) {
 	}
 }
 
+// idle waits until so many connections wait for their next request: a client has the whole answer a
+// moment before the server sees its connection as idle.
+func (s *site) idle(want int) {
+	s.t.Helper()
+	cs := s.server.connections
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		cs.mu.Lock()
+		count := cs.all.waiting[idle].Len()
+		cs.mu.Unlock()
+		if count == want {
+			return
+		} else if time.Now().After(deadline) {
+			s.t.Fatalf("%d connections are idle, want %d", count, want)
+		}
+	}
+}
+
 // closedByServer waits for the end of a connection, without an answer.
 func closedByServer(conn net.Conn) bool {
 	n, err := conn.Read(make([]byte, 1))
@@ -147,6 +164,7 @@ func TestConnectionsAtWorkStay(t *testing.T) {
 		t.Fatal(status, err)
 	}
 	s.connections(1)
+	s.idle(1)
 	var cameras []*producer
 	for range most {
 		c := s.dial("cam1")
