@@ -29,14 +29,6 @@ var oversize = []string{
 	"internal/playback/playback_test.go",
 	"internal/playback/silence_test.go",
 	"internal/playback/store_test.go",
-	"internal/store/local/full_test.go",
-	"internal/store/local/index/tail_test.go",
-	"internal/store/local/recent_test.go",
-	"internal/store/local/scale_test.go",
-	"internal/store/local/sealing_test.go",
-	"internal/store/local/space_test.go",
-	"internal/store/local/tail_test.go",
-	"internal/store/local/volume/idle_test.go",
 }
 
 func TestLinesFilesAndFunctionsStaySmall(t *testing.T) {

@@ -71,6 +71,92 @@ func checkSpace(t *testing.T, s *local.Store) {
 	}
 }
 
+// filled is a store with fragments on a disk that another program fills.
+type filled struct {
+	*testing.T
+	clock  *storetest.Clock
+	mount  string
+	other  *filler
+	o      local.Options
+	store  *local.Store
+	ids    map[string]store.StreamID
+	stored map[string][]store.FragmentInfo
+}
+
+func newFilled(t *testing.T, mount string, streams, fragments int) *filled {
+	t.Helper()
+	clock := storetest.NewClock()
+	d := &filled{T: t, clock: clock, mount: mount, other: &filler{t, filepath.Join(mount, "other")},
+		o:   local.Options{Clock: clock.Now, MinFree: 1 << 20},
+		ids: map[string]store.StreamID{}, stored: map[string][]store.FragmentInfo{}}
+	d.store = onMount(t, mount, d.o)
+	for i := range streams {
+		name := fmt.Sprint("cam", i)
+		d.ids[name] = newStream(t, d.store, name, 24)
+		for n := range fragments {
+			d.append(name, uint64(n), 40_000)
+		}
+	}
+	return d
+}
+
+func (d *filled) append(name string, seed uint64, size int) {
+	d.Helper()
+	f, err := storetest.Append(d.Context(), d.store, d.ids[name],
+		storetest.Record(d.clock, seed, size))
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.stored[name] = append(d.stored[name], f)
+}
+
+func (d *filled) reopen() {
+	d.Helper()
+	d.store = onMount(d.T, d.mount, d.o)
+}
+
+// full wants the store to know whether its disk is full.
+func (d *filled) full(want bool) {
+	d.Helper()
+	if d.store.Full() != want {
+		d.Fatalf("the disk is full for the store: %v, want %v", !want, want)
+	}
+}
+
+// whole reads everything that was stored and not deleted.
+func (d *filled) whole() {
+	d.Helper()
+	for name, want := range d.stored {
+		l, err := d.store.List(d.Context(), d.ids[name], store.Query{})
+		if err != nil {
+			d.Fatal(err)
+		}
+		sameFragments(d.T, l, want)
+		for _, f := range l {
+			if _, err := storetest.ReadPayload(d.Context(), d.store, d.ids[name], f); err != nil {
+				d.Fatal(err)
+			}
+		}
+	}
+}
+
+// refuses wants everything that needs space to be refused.
+func (d *filled) refuses() {
+	d.Helper()
+	ctx, id := d.Context(), d.ids["cam1"]
+	tag := func(tags map[string]string) error { tags["place"] = "door"; return nil }
+	longer := func(st *store.Stream) error { st.RetentionHours++; return nil }
+	_, appended := storetest.Append(ctx, d.store, id, storetest.Record(d.clock, 1, 10_000))
+	_, created := d.store.CreateStream(ctx, store.Stream{Name: "new", RetentionHours: 1})
+	_, updated := d.store.UpdateStream(ctx, id, "", longer)
+	for what, err := range map[string]error{"append": appended, "create stream": created,
+		"tag stream": d.store.TagStream(ctx, id, tag), "longer retention": updated} {
+		if !errors.Is(err, store.ErrFull) {
+			d.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
 // Another program takes the last byte, again after each step. The store starts and reads all the
 // same, refuses what is new, lets every stream be deleted and its retention be shortened, and goes
 // on when there is space.
@@ -79,88 +165,31 @@ func TestDiskFilledByAnother(t *testing.T) {
 	if !own {
 		t.Skip("mounting a file system needs root")
 	}
-	clock, other := storetest.NewClock(), &filler{t, filepath.Join(mount, "other")}
-	o := local.Options{Clock: clock.Now, MinFree: 1 << 20}
-	s := onMount(t, mount, o)
-	stored := make(map[string][]store.FragmentInfo)
-	ids := make(map[string]store.StreamID)
-	for i := range 30 {
-		name := fmt.Sprint("cam", i)
-		ids[name] = newStream(t, s, name, 24)
-		for n := range 8 {
-			rec := storetest.Record(clock, uint64(n), 40_000)
-			f, err := storetest.Append(t.Context(), s, ids[name], rec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			stored[name] = append(stored[name], f)
-		}
-	}
-	whole := func() {
-		t.Helper()
-		for name, want := range stored {
-			l, err := s.List(t.Context(), ids[name], store.Query{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			sameFragments(t, l, want)
-			for _, f := range l {
-				if _, err := storetest.ReadPayload(t.Context(), s, ids[name], f); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
-	refuses := func() {
-		t.Helper()
-		rec := storetest.Record(clock, 1, 10_000)
-		_, err := storetest.Append(t.Context(), s, ids["cam1"], rec)
-		if !errors.Is(err, store.ErrFull) {
-			t.Fatalf("append: %v", err)
-		}
-		_, err = s.CreateStream(t.Context(), store.Stream{Name: "new", RetentionHours: 1})
-		if !errors.Is(err, store.ErrFull) {
-			t.Fatalf("create stream: %v", err)
-		}
-		tag := func(tags map[string]string) error { tags["place"] = "door"; return nil }
-		if err := s.TagStream(t.Context(), ids["cam1"], tag); !errors.Is(err, store.ErrFull) {
-			t.Fatalf("tag stream: %v", err)
-		}
-		longer := func(st *store.Stream) error { st.RetentionHours++; return nil }
-		_, err = s.UpdateStream(t.Context(), ids["cam1"], "", longer)
-		if !errors.Is(err, store.ErrFull) {
-			t.Fatalf("longer retention: %v", err)
-		}
-	}
-
-	other.fill()
-	checkSpace(t, s)
-	if !s.Full() {
-		t.Fatal("the store does not know that the disk is full")
-	}
-	refuses()
+	d := newFilled(t, mount, 30, 8)
+	d.other.fill()
+	checkSpace(t, d.store)
+	d.full(true)
+	d.refuses()
 	for range 2 {
-		closeStore(t, s)
-		other.fill()
-		s = onMount(t, mount, o)
-		if !s.Full() {
-			t.Fatal("the store does not know that the disk is full")
-		}
-		whole()
-		refuses()
+		closeStore(t, d.store)
+		d.other.fill()
+		d.reopen()
+		d.full(true)
+		d.whole()
+		d.refuses()
 	}
 	for i := range 29 {
-		other.fill()
+		d.other.fill()
 		name := fmt.Sprint("cam", i)
 		shorter := func(st *store.Stream) error { st.RetentionHours = 2; return nil }
-		if _, err := s.UpdateStream(t.Context(), ids[name], "", shorter); err != nil {
+		if _, err := d.store.UpdateStream(t.Context(), d.ids[name], "", shorter); err != nil {
 			t.Fatal(name, err)
 		}
-		if err := s.DeleteStream(t.Context(), ids[name], ""); err != nil {
+		if err := d.store.DeleteStream(t.Context(), d.ids[name], ""); err != nil {
 			t.Fatal(name, err)
 		}
-		delete(stored, name)
-		if err := s.Sweep(t.Context()); err != nil {
+		delete(d.stored, name)
+		if err := d.store.Sweep(t.Context()); err != nil {
 			t.Fatal(name, err)
 		}
 	}
@@ -168,20 +197,14 @@ func TestDiskFilledByAnother(t *testing.T) {
 		left, err := os.ReadDir(filepath.Join(mount, "volumes"))
 		return err == nil && len(left) == 1
 	})
-	whole()
+	d.whole()
 
-	other.leave()
-	checkSpace(t, s)
-	if s.Full() {
-		t.Fatal("the store does not know that there is space")
-	}
-	f, err := storetest.Append(t.Context(), s, ids["cam29"], storetest.Record(clock, 1, 10_000))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored["cam29"] = append(stored["cam29"], f)
-	closeStore(t, s)
-	s = onMount(t, mount, o)
-	whole()
-	closeStore(t, s)
+	d.other.leave()
+	checkSpace(t, d.store)
+	d.full(false)
+	d.append("cam29", 1, 10_000)
+	closeStore(t, d.store)
+	d.reopen()
+	d.whole()
+	closeStore(t, d.store)
 }

@@ -174,16 +174,7 @@ func scaleRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	progress := 0
-	if path := os.Getenv("WEIR_SCALE_PROFILE"); path != "" {
-		f, err := os.Create(path + "." + role)
-		if err == nil {
-			err = pprof.StartCPUProfile(f)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer pprof.StopCPUProfile()
-	}
+	defer scaleProfile(t, role)()
 	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now,
 		Progress: func(done, total int) { progress = done * 100 / total }})
 	if err != nil {
@@ -227,19 +218,7 @@ func scaleRole(t *testing.T) {
 		r.SealRate = float64(len(closed)) / time.Since(began).Seconds()
 	}
 	if role == "seal" || role == "die" { // every stream has an open volume at the end
-		var next atomic.Int64
-		var wg sync.WaitGroup
-		for range 32 {
-			wg.Go(func() {
-				for i := int(next.Add(1)) - 1; i < len(streams); i = int(next.Add(1)) - 1 {
-					if _, err := storetest.Append(context.Background(), s, streams[i].ID,
-						storetest.Record(clock, uint64(i), 100)); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		wg.Wait()
+		scaleAppend(t, s, streams, clock)
 	}
 	for i := range streams {
 		l, err := s.List(t.Context(), streams[i].ID, store.Query{Order: store.ByNumberNewest,
@@ -259,6 +238,41 @@ func scaleRole(t *testing.T) {
 	}
 	say()
 	closeStore(t, s)
+}
+
+// scaleProfile writes a profile of the processor to where WEIR_SCALE_PROFILE says, until stop.
+func scaleProfile(t *testing.T, role string) (stop func()) {
+	t.Helper()
+	path := os.Getenv("WEIR_SCALE_PROFILE")
+	if path == "" {
+		return func() {}
+	}
+	f, err := os.Create(path + "." + role)
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pprof.StopCPUProfile
+}
+
+// scaleAppend gives each stream one more fragment.
+func scaleAppend(t *testing.T, s *local.Store, streams []store.Stream, clock *storetest.Clock) {
+	t.Helper()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(streams); i = int(next.Add(1)) - 1 {
+				if _, err := storetest.Append(context.Background(), s, streams[i].ID,
+					storetest.Record(clock, uint64(i), 100)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // scaleLists lists 1,000 fragments at random places, and holds them to what was made.

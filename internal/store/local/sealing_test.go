@@ -70,40 +70,50 @@ func testSealed(h *harness) {
 	h.sealAll()
 	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e)
 
+	testSealedVolumeGoes(h, st.ID, a, c, d, e)
+	testSealedStreamGoes(h)
+}
+
+// testSealedVolumeGoes takes away what the sealed volumes of a stream have, by replacing and by
+// retention; kept is what they have.
+func testSealedVolumeGoes(h *harness, id store.StreamID, kept ...store.FragmentInfo) {
 	// Everything of a volume is replaced: the volume goes.
-	rec = h.record()
-	rec.Number, err = h.store.NextNumber(h.ctx, st.ID)
+	rec := h.record()
+	var err error
+	rec.Number, err = h.store.NextNumber(h.ctx, id)
 	h.must(err)
 	was := h.check()
-	f := h.append(st.ID)
-	h.must(h.volumes.Roll(h.ctx, st.ID))
-	g, err := h.store.Replace(h.ctx, st.ID, f.Number, rec)
+	f := h.append(id)
+	h.must(h.volumes.Roll(h.ctx, id))
+	g, err := h.store.Replace(h.ctx, id, f.Number, rec)
 	h.must(err)
 	h.must(h.store.Sweep(h.ctx))
 	h.must(h.store.Sweep(h.ctx))
 	if is := h.check(); is.Volumes != was.Volumes+1 {
 		h.Fatalf("a volume without fragments is kept: %+v, was %+v", is, was)
 	}
-	h.wantNumbers(h.list(st.ID, store.Query{}), a, c, d, e, g)
+	all := append(kept, g)
+	h.wantNumbers(h.list(id, store.Query{}), all...)
 
 	// The index is rebuilt from the volumes elsewhere; here retention goes on over sealed ones, to
 	// the second.
 	h.sealAll()
-	all := []store.FragmentInfo{a, c, d, e, g}
 	for len(all) > 0 {
 		h.clock.Add(time.UnixMilli(all[0].ServerTimestamp).Add(2 * time.Hour).Sub(h.clock.Now()))
-		h.wantNumbers(h.list(st.ID, store.Query{}), all...)
+		h.wantNumbers(h.list(id, store.Query{}), all...)
 		h.clock.Add(time.Millisecond)
 		all = all[1:]
-		h.wantNumbers(h.list(st.ID, store.Query{}), all...)
-		h.wantNumbers(h.list(st.ID, store.Query{Order: store.BySequence}), all...)
+		h.wantNumbers(h.list(id, store.Query{}), all...)
+		h.wantNumbers(h.list(id, store.Query{Order: store.BySequence}), all...)
 	}
 	h.must(h.store.Sweep(h.ctx))
 	if is := h.check(); is.Volumes != 0 || is.Fragments != 0 {
 		h.Fatalf("past retention: %+v", is)
 	}
+}
 
-	// A deleted stream with sealed volumes.
+// testSealedStreamGoes deletes a stream with sealed volumes.
+func testSealedStreamGoes(h *harness) {
 	x, y := h.create("x", 24), h.create("y", 24)
 	h.append(x.ID)
 	kept := h.append(y.ID)

@@ -156,6 +156,30 @@ func TestDeleteOldest(t *testing.T) {
 	}
 }
 
+// spaceFragment is the size of the fragments whose space is measured.
+const spaceFragment = 500_000
+
+// fillMinutes appends so many fragments, one a minute.
+func fillMinutes(t *testing.T, s *local.Store, clock *storetest.Clock, id store.StreamID, n int) {
+	t.Helper()
+	for i := range n {
+		if _, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, uint64(i),
+			spaceFragment)); err != nil {
+			t.Fatal(err)
+		}
+		clock.Add(time.Minute)
+	}
+}
+
+// oldest wants a stream to list this fragment first.
+func oldest(t *testing.T, when string, s *local.Store, id store.StreamID, want store.FragmentInfo) {
+	t.Helper()
+	if got, err := s.List(t.Context(), id, store.Query{Limit: 1}); err != nil || len(got) != 1 ||
+		got[0].Number != want.Number {
+		t.Fatalf("%s: %v, %v", when, got, err)
+	}
+}
+
 // What is deleted, past retention, or beyond a retention made shorter gives its space back,
 // measured on the file system. The clock tells when; nobody calls Sweep.
 func TestSpaceIsFreed(t *testing.T) {
@@ -165,45 +189,24 @@ func TestSpaceIsFreed(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	e := embedded{dir}
-	x, b, err := e.Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now,
-		SweepInterval: 20 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := onMount(t, dir, local.Options{Clock: clock.Now, SweepInterval: 20 * time.Millisecond})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Run(ctx) }()
 	defer func() { stop(); <-done; closeStore(t, s) }()
 
-	const fragment = 500_000
-	fill := func(id store.StreamID, n int) {
-		t.Helper()
-		for i := range n {
-			if _, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, uint64(i),
-				fragment)); err != nil {
-				t.Fatal(err)
-			}
-			clock.Add(time.Minute)
-		}
-	}
 	freed := func(what string, before int64, fragments int) {
 		t.Helper()
 		// the index takes a little
 		eventually(t, 10*time.Second, what, func() bool {
-			return before-used(t, mount,
-				own) > int64(fragments)*fragment*9/10
+			return before-used(t, mount, own) > int64(fragments)*spaceFragment*9/10
 		})
 	}
 	empty := used(t, mount, own)
 	gone := newStream(t, s, "gone", 24)
-	fill(gone, 10)
+	fillMinutes(t, s, clock, gone, 10)
 	full := used(t, mount, own)
-	if full-empty < 10*fragment {
+	if full-empty < 10*spaceFragment {
 		t.Fatalf("10 fragments take %d bytes", full-empty)
 	}
 	if err := s.DeleteStream(t.Context(), gone, ""); err != nil {
@@ -216,8 +219,7 @@ func TestSpaceIsFreed(t *testing.T) {
 
 	// Half past nine and on: the last ones are of another hour, so of another volume.
 	cam := newStream(t, s, "cam", 2)
-	fill(cam, 25)
-	fill(cam, 25)
+	fillMinutes(t, s, clock, cam, 50)
 	full = used(t, mount, own)
 	l, err := s.List(t.Context(), cam, store.Query{})
 	if err != nil || len(l) != 50 {
@@ -231,15 +233,9 @@ func TestSpaceIsFreed(t *testing.T) {
 	}
 	// To the second: the first is there at two hours sharp and not a millisecond later.
 	clock.Add(time.UnixMilli(l[0].ServerTimestamp).Add(2 * time.Hour).Sub(clock.Now()))
-	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 ||
-		got[0].Number != l[0].Number {
-		t.Fatalf("at the end of retention: %v, %v", got, err)
-	}
+	oldest(t, "at the end of retention", s, cam, l[0])
 	clock.Add(time.Millisecond)
-	if got, err := s.List(t.Context(), cam, store.Query{Limit: 1}); err != nil || len(got) != 1 ||
-		got[0].Number != l[1].Number {
-		t.Fatalf("past retention: %v, %v", got, err)
-	}
+	oldest(t, "past retention", s, cam, l[1])
 	// A longer retention keeps what there is, to what was hidden a moment ago.
 	retention := func(hours int) {
 		t.Helper()
@@ -261,6 +257,22 @@ func TestSpaceIsFreed(t *testing.T) {
 	freed("shorter retention", full, 19)
 	if got, err := s.List(t.Context(), cam, store.Query{}); err != nil || len(got) != 0 {
 		t.Fatalf("%d fragments are left, %v", len(got), err)
+	}
+}
+
+// fillUp appends fragments of a size until the store is full. It returns them.
+func fillUp(t *testing.T, s *local.Store, id store.StreamID, clock *storetest.Clock,
+	size int) (stored []store.FragmentInfo) {
+	t.Helper()
+	for i := 0; ; i++ {
+		f, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, uint64(i), size))
+		if errors.Is(err, store.ErrFull) {
+			return stored
+		}
+		if err != nil || i > 1000 {
+			t.Fatal(i, err)
+		}
+		stored = append(stored, f)
 	}
 }
 
@@ -305,14 +317,7 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 		}
 	}
 	open("before", cam)
-	for i := 0; ; i++ {
-		if _, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, uint64(i),
-			10_000)); errors.Is(err, store.ErrFull) {
-			break
-		} else if err != nil || i > 1000 {
-			t.Fatal(i, err)
-		}
-	}
+	fillUp(t, s, cam, clock, 10_000)
 	for i := range 20 {
 		id := fmt.Sprint("s", i)
 		if i < 2 {
@@ -372,23 +377,13 @@ func TestRealFullDisk(t *testing.T) {
 	}
 	defer closeStore(t, s)
 	old, cam := newStream(t, s, "old", 24), newStream(t, s, "cam", 24)
-	var stored []store.FragmentInfo
 	for i := range 20 {
 		if _, err := storetest.Append(t.Context(), s, old, storetest.Record(clock, uint64(i),
 			300_000)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i := 0; ; i++ {
-		f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, uint64(i), 300_000))
-		if errors.Is(err, store.ErrFull) {
-			break
-		}
-		if err != nil || i > 1000 {
-			t.Fatal(i, err)
-		}
-		stored = append(stored, f)
-	}
+	stored := fillUp(t, s, cam, clock, 300_000)
 	for range 5 { // until not a byte is left for the index either
 		if f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 77,
 			3000)); err == nil {

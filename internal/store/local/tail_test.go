@@ -98,26 +98,7 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			if n := metric(t, registry, "weir_store_damaged_fragments"); int(n) != c.lost {
 				t.Errorf("the metric is %v of %d", n, c.lost)
 			}
-			if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 9,
-				2000)); err != nil {
-				t.Fatal(err)
-			}
-			for range 2 {
-				if err := s.Sweep(t.Context()); err != nil {
-					t.Fatalf("sweep: %v", err)
-				}
-			}
-			l, err := s.List(t.Context(), st.ID, store.Query{})
-			if err != nil || len(l) != len(fragments)+1 {
-				t.Fatalf("%d fragments are listed: %v", len(l), err)
-			}
-			for i, f := range l {
-				torn := i >= len(fragments)-c.lost && i < len(fragments)
-				if _, err := storetest.ReadPayload(t.Context(), s, st.ID,
-					f); (err != nil) != torn || torn && !errors.Is(err, store.ErrCorrupt) {
-					t.Errorf("fragment %d reads with %v", i, err)
-				}
-			}
+			goesOnTorn(t, s, st.ID, clock, fragments, c.lost)
 			clock.Add(48 * time.Hour)
 			defer clock.Add(-48 * time.Hour)
 			if err := s.Sweep(t.Context()); err != nil {
@@ -127,5 +108,31 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 				t.Error("past retention its bytes are there")
 			}
 		})
+	}
+}
+
+// goesOnTorn appends and sweeps in a store whose last fragments are lost, and reads all others.
+func goesOnTorn(t *testing.T, s *local.Store, id store.StreamID, clock *storetest.Clock,
+	fragments []store.FragmentInfo, lost int) {
+	t.Helper()
+	if _, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, 9,
+		2000)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Sweep(t.Context()); err != nil {
+			t.Fatalf("sweep: %v", err)
+		}
+	}
+	l, err := s.List(t.Context(), id, store.Query{})
+	if err != nil || len(l) != len(fragments)+1 {
+		t.Fatalf("%d fragments are listed: %v", len(l), err)
+	}
+	for i, f := range l {
+		torn := i >= len(fragments)-lost && i < len(fragments)
+		if _, err := storetest.ReadPayload(t.Context(), s, id,
+			f); (err != nil) != torn || torn && !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("fragment %d reads with %v", i, err)
+		}
 	}
 }

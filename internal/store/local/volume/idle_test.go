@@ -48,126 +48,143 @@ func (c *countFS) want(t *testing.T, when string, open, opened int64) {
 	}
 }
 
+// idleReads reads the records of volumes that it filled, of which few files may be idle.
+type idleReads struct {
+	*testing.T
+	volumes *Volumes
+	places  []store.Location
+	entries []Entry
+}
+
+func (r *idleReads) add(s *store.Stream, n store.Number) {
+	r.Helper()
+	e := entry(r.T, n, time.Now(), 1000)
+	loc, err := r.volumes.Append(r.Context(), s, e)
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.places, r.entries = append(r.places, loc), append(r.entries, e)
+}
+
+// begin opens record i.
+func (r *idleReads) begin(i int) Body {
+	r.Helper()
+	b, err := r.volumes.Open(r.Context(), r.places[i])
+	if err != nil {
+		r.Fatal(err)
+	}
+	return b
+}
+
+func (r *idleReads) read(b Body, i int) {
+	r.Helper()
+	meta := r.places[i].MetaLength
+	payload, err := b.Range(meta, r.places[i].Length-meta)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if got, err := readAll(payload); err != nil || !bytes.Equal(got, r.entries[i].Payload[0]) {
+		r.Fatalf("record %d: %d bytes, %v", i, len(got), err)
+	}
+}
+
+func (r *idleReads) end(b Body) {
+	r.Helper()
+	if err := b.Close(); err != nil {
+		r.Fatal(err)
+	}
+}
+
 // Reads that follow one another have one file, those at the same time have each its own; no more
 // files are kept than the limit says, and none of what is deleted: its space would not be free.
 func TestIdleFiles(t *testing.T) {
 	count := &countFS{}
-	v := open(t, Options{FS: count, IdleFiles: 2})
-	other := &store.Stream{ID: "ffeeddccbbaa99887766554433221100", Name: "other"}
-	var places []store.Location
-	var entries []Entry
-	add := func(s *store.Stream, n store.Number) {
-		t.Helper()
-		e := entry(t, n, time.Now(), 1000)
-		loc, err := v.Append(t.Context(), s, e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		places, entries = append(places, loc), append(entries, e)
-	}
-	add(stream, 1)
-	add(stream, 2)
-	read := func(b Body, i int) {
-		t.Helper()
-		r, err := b.Range(places[i].MetaLength, places[i].Length-places[i].MetaLength)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := readAll(r); err != nil || !bytes.Equal(got, entries[i].Payload[0]) {
-			t.Fatalf("record %d: %d bytes, %v", i, len(got), err)
-		}
-	}
-	begin := func(i int) Body {
-		t.Helper()
-		b, err := v.Open(t.Context(), places[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	end := func(b Body) {
-		t.Helper()
-		if err := b.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r := &idleReads{T: t, volumes: open(t, Options{FS: count, IdleFiles: 2})}
+	r.add(stream, 1)
+	r.add(stream, 2)
 	for i := range 2 {
-		b := begin(i)
-		read(b, i)
-		end(b)
+		b := r.begin(i)
+		r.read(b, i)
+		r.end(b)
 	}
 	count.want(t, "one after the other", 1, 1)
 
 	// Closing twice gives nothing away, and what is closed reads nothing.
-	b := begin(0)
-	end(b)
+	b := r.begin(0)
+	r.end(b)
 	if err := b.Close(); !errors.Is(err, fs.ErrClosed) {
 		t.Fatal(err)
 	}
 	if _, err := b.ReadAt(make([]byte, 1), 0); !errors.Is(err, fs.ErrClosed) {
 		t.Fatal(err)
 	}
-	x, y, z := begin(0), begin(1), begin(0)
+	x, y, z := r.begin(0), r.begin(1), r.begin(0)
 	count.want(t, "three at the same time", 3, 3)
-	read(x, 0)
-	read(z, 0)
-	read(y, 1)
-	end(x)
-	end(y)
-	end(z)
+	r.read(x, 0)
+	r.read(z, 0)
+	r.read(y, 1)
+	r.end(x)
+	r.end(y)
+	r.end(z)
 	count.want(t, "as many as the limit", 2, 3)
 
-	// Deleted: idle files at once, those in use when they are not any more.
-	b = begin(0)
-	if err := v.Delete(t.Context(), []string{places[0].Volume}); err != nil {
-		t.Fatal(err)
-	}
-	count.want(t, "deleted while it is read", 1, 3)
-	read(b, 0)
-	end(b)
-	count.want(t, "deleted", 0, 3)
-	if _, err := v.Open(t.Context(), places[0]); !errors.Is(err, store.ErrGone) {
-		t.Fatal(err)
-	}
-	add(other, 3)
-	add(stream, 4)
-	b, keep := begin(2), begin(3)
-	end(begin(2))
-	end(keep)
-	count.want(t, "two streams", 3, 6)
-	if err := v.DeleteStream(t.Context(), other.ID); err != nil {
-		t.Fatal(err)
-	}
-	read(b, 2)
-	end(b)
-	count.want(t, "a deleted stream", 1, 6)
-	if _, err := v.Open(t.Context(), places[2]); !errors.Is(err, store.ErrGone) {
-		t.Fatal(err)
-	}
+	testIdleOfDeleted(t, r, count)
 
 	// A volume that is abandoned after a failed sync is read on, and the record that failed is in
 	// no file that is kept.
 	count.sync = func(File) error { return unix.EIO }
-	if _, err := v.Append(t.Context(), stream,
+	if _, err := r.volumes.Append(t.Context(), stream,
 		entry(t, 5, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
 		t.Fatal(err)
 	}
 	count.sync = nil
-	add(stream, 5)
+	r.add(stream, 5)
 	for _, i := range []int{3, 4} {
-		b := begin(i)
-		read(b, i)
-		end(b)
+		b := r.begin(i)
+		r.read(b, i)
+		r.end(b)
 	}
 
-	b = begin(3)
-	if err := v.Close(); err != nil {
+	b = r.begin(3)
+	if err := r.volumes.Close(); err != nil {
 		t.Fatal(err)
 	}
-	read(b, 3)
-	end(b)
+	r.read(b, 3)
+	r.end(b)
 	if n := count.open.Load(); n != 0 {
 		t.Fatalf("%d files are open after the end", n)
+	}
+}
+
+// testIdleOfDeleted deletes what is read: idle files go at once, those in use when they are not any
+// more.
+func testIdleOfDeleted(t *testing.T, r *idleReads, count *countFS) {
+	other := &store.Stream{ID: "ffeeddccbbaa99887766554433221100", Name: "other"}
+	b := r.begin(0)
+	if err := r.volumes.Delete(t.Context(), []string{r.places[0].Volume}); err != nil {
+		t.Fatal(err)
+	}
+	count.want(t, "deleted while it is read", 1, 3)
+	r.read(b, 0)
+	r.end(b)
+	count.want(t, "deleted", 0, 3)
+	if _, err := r.volumes.Open(t.Context(), r.places[0]); !errors.Is(err, store.ErrGone) {
+		t.Fatal(err)
+	}
+	r.add(other, 3)
+	r.add(stream, 4)
+	b, keep := r.begin(2), r.begin(3)
+	r.end(r.begin(2))
+	r.end(keep)
+	count.want(t, "two streams", 3, 6)
+	if err := r.volumes.DeleteStream(t.Context(), other.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.read(b, 2)
+	r.end(b)
+	count.want(t, "a deleted stream", 1, 6)
+	if _, err := r.volumes.Open(t.Context(), r.places[2]); !errors.Is(err, store.ErrGone) {
+		t.Fatal(err)
 	}
 }
 
