@@ -94,7 +94,9 @@ func (p programRun) run(c playCase, args func(video, audio string) []string) (sh
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
-	cmd.Env = append(os.Environ(), "HOME="+dir)
+	// GStreamer looks at its plugins once, and not again with each new home.
+	cmd.Env = append(os.Environ(), "HOME="+dir,
+		"GST_REGISTRY="+filepath.Join(p.dir, "gstreamer-registry"))
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stderr, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // cvlc is a shell script

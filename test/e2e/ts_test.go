@@ -286,8 +286,8 @@ func TestChromiumPlaysTransportStreams(t *testing.T) {
 	s := start(t, "")
 	camera(t, s, "ts")
 	u := awaitLive(t, s, "ts", "--container-format", "MPEG_TS")
-	p := playTransportStream(t, strangersPage(t, u), map[string]any{"seconds": 15})
-	if p.Stalls > 0 || p.Played < 15 || p.Width != 320 || p.Frames < 15*25*9/10 {
+	p := playTransportStream(t, strangersPage(t, u), map[string]any{"seconds": 10})
+	if p.Stalls > 0 || p.Played < 10 || p.Width != 320 || p.Frames < 10*25*9/10 {
 		t.Fatalf("LIVE: %+v", p)
 	}
 	c := clip{rate: "30000/1001", bframes: 2, audio: true, seconds: 30}
