@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/api"
 	"weir/internal/ingest"
 	"weir/internal/live"
@@ -22,19 +24,42 @@ import (
 // liveRig is a rig whose fragments are received by ingest.
 type liveRig struct {
 	*rig
-	ingest ingest.Options
-	last   store.Number // what number returned last
+	ingest  ingest.Options
+	metrics *prometheus.Registry
+	last    store.Number // what number returned last
 }
 
 func newLiveRig(t *testing.T, edge live.Options) *liveRig {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	var err error
+	if edge.Metrics, err = live.NewMetrics(reg); err != nil {
+		t.Fatal(err)
+	}
 	r := newRig(t, cameratest.Video(), cameratest.Audio())
-	x := &liveRig{rig: r, ingest: ingest.Options{Stream: r.stream, Store: r.store,
+	x := &liveRig{rig: r, metrics: reg, ingest: ingest.Options{Stream: r.stream, Store: r.store,
 		TimecodeType: api.TimecodeAbsolute, Clock: r.store.Clock, Memory: ingest.NewMemory(0),
 		Resends: ingest.NewResends(r.store.Clock), Numbers: ingest.NewNumbers(),
 		Edge: live.New(edge)}}
 	r.service = New(Options{Store: r.store, Clock: r.store.Clock, Pending: x.ingest.Numbers,
 		Edge: x.ingest.Edge})
 	return x
+}
+
+// metric is the value of a metric of the live edge; of a histogram, how many were observed.
+func (x *liveRig) metric(name string) uint64 {
+	x.Helper()
+	families, err := x.metrics.Gather()
+	if err != nil {
+		x.Fatal(err)
+	}
+	for _, f := range families {
+		if m := f.GetMetric()[0]; f.GetName() == name {
+			return m.GetHistogram().GetSampleCount() + uint64(m.GetCounter().GetValue())
+		}
+	}
+	x.Fatalf("no metric %s", name)
+	return 0
 }
 
 // connection is a producer's.
@@ -228,6 +253,9 @@ func TestGetMediaFrameByFrame(t *testing.T) {
 		{Name: "AWS_KINESISVIDEO_END_OF_FRAGMENT"}}))
 	r.expect("place=north", "token "+number)
 	p.close(nil)
+	if n := x.metric("weir_live_frame_seconds"); n != 33 {
+		t.Errorf("the delivery of %d frames was measured, of 33", n)
+	}
 }
 
 // What breaks off ends short: no token follows, it is not listed, and the next one comes with a
@@ -323,6 +351,9 @@ func TestGetMediaOfASlowReader(t *testing.T) {
 		got[track] = append(got[track], data)
 	}
 	r.expect("token " + number)
+	if n := x.metric("weir_live_cut_off_total"); n != 1 {
+		t.Errorf("%d readers were cut off", n)
+	}
 	for i := range 21 {
 		if len(got[1]) != 21 || got[1][i] != fmt.Sprint("v", i) || len(got[2]) != 21 ||
 			got[2][i] != fmt.Sprint("a", i) {

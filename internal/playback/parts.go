@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"weir/internal/fmp4"
 	"weir/internal/live"
@@ -209,8 +210,24 @@ func partOf(o *request, v *view, hold *live.Hold, track int, p timeline.Part,
 	}
 	r := v.rules.Scaled(l.match.Generation.Scales)
 	start, _ := r.Start(&l.open.Info)
-	return packPart(r, &l.coming.Tracks[l.order[track]], units, store.Bytes(at.Payload), p, track,
-		start, sequence, hold.Release)
+	own, blocks := l.order[track], blocksOf(at.Final.Frames, p.First+p.Frames)
+	return packPart(r, &l.coming.Tracks[own], units, store.Bytes(at.Payload), p, track, start,
+		sequence, func() {
+			hold.Delivered(own, blocks, time.Now())
+			hold.Release()
+		})
+}
+
+// blocksOf is in how many blocks the first access units of a run came.
+func blocksOf(frames []media.Frame, units int) int {
+	for i := range frames {
+		if frames[i].Marks&media.Joined == 0 || i == 0 {
+			if units--; units < 0 {
+				return i
+			}
+		}
+	}
+	return len(frames)
 }
 
 // storedPart makes a part of a stored fragment. The caller closes it.
