@@ -178,7 +178,7 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 	control := http.NewResponseController(w)
 	if rt == nil || rt.access != token { // those have answers that tell how long they may take
 		// only writers of tests have no deadlines
-		_ = control.SetWriteDeadline(start.Add(answerTimeout))
+		_ = control.SetWriteDeadline(start.Add(s.answerTime))
 	}
 	if req.operation != opPutMedia && r.Body != http.NoBody {
 		// net/http reads a body that nobody wanted before it answers, and without a deadline would
@@ -358,7 +358,7 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	}
 	body := answer.Body()
 	// only writers of tests have no deadlines
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.answerTime))
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

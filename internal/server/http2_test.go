@@ -66,7 +66,13 @@ func (c *http2Conn) write(kind, flags byte, stream uint32, payload []byte) error
 // without compression.
 func headerBlock(path string) []byte {
 	const get, https, pathName, authorityName = 0x82, 0x87, 0x04, 0x01
-	block := []byte{get, https, pathName, byte(len(path))}
+	block := []byte{get, https, pathName}
+	const prefix = 127 // of a length (RFC 7541 section 5.1)
+	if n := len(path); n < prefix {
+		block = append(block, byte(n))
+	} else {
+		block = binary.AppendUvarint(append(block, prefix), uint64(n-prefix))
+	}
 	block = append(block, path...)
 	return append(block, authorityName, 1, 'x')
 }

@@ -101,7 +101,7 @@ func (s *Server) playersHTTP(certificates []tls.Certificate) *http.Server {
 		MaxReceiveBufferPerConnection: 64 << 10,
 		MaxReceiveBufferPerStream:     16 << 10,
 		// Each answer has a deadline of its own. This is for a client that takes nothing at all.
-		WriteByteTimeout: answerTimeout,
+		WriteByteTimeout: s.answerTime,
 	}
 	return srv
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -184,6 +185,41 @@ func TestStopEndsAnswersOverHTTP2(t *testing.T) {
 		f = c.until(frameData, 1)
 	}
 	s.stop()
+}
+
+// A client that takes nothing of an answer loses that one, and keeps the others; one that reads
+// nothing at all loses the connection.
+func TestSlowClientsOverHTTP2(t *testing.T) {
+	t.Parallel()
+	s, _ := newPlayersSite(t, func(o *Options) { o.answerTime = 100 * time.Millisecond })
+	c := s.dialHTTP2(0)
+	c.request(1, "/player/player.js")
+	c.until(frameReset, 1)
+	c.request(3, "/player/player.js")
+	c.until(frameHeaders, 3)
+
+	now, camera, p := time.Now().UnixMilli(), newCamera(t), s.dial("cam1")
+	p.started()
+	p.send(camera.cluster(now, 25, 40_000).endOfFragment().take())
+	p.until(fmt.Sprintf("PERSISTED %d", now))
+	master := s.ok("/getHLSStreamingSessionURL",
+		`{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
+	media := relative(t, master, uriLine.FindString(s.get(strings.Replace(master,
+		"https://"+s.players, s.url, 1)).body))
+	list := s.get(strings.Replace(media, "https://"+s.players, s.url, 1)).body
+	lines := strings.Fields(list)
+	deaf := s.dialHTTP2(1 << 30)
+	deaf.window(0, 1<<30)
+	for id := range uint32(20) { // 20 MB
+		deaf.request(2*id+1, strings.TrimPrefix(relative(t, media, lines[len(lines)-1]),
+			"https://"+s.players))
+	}
+	for deadline := time.Now().Add(patience); s.server.connections.on(portPlayers) > 1; {
+		if time.Now().After(deadline) {
+			t.Fatal("a client that reads nothing is still there")
+		}
+		time.Sleep(time.Millisecond) // polling
+	}
 }
 
 // Streams that a client takes back at once are still bounded: who goes on is sent away.

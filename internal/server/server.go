@@ -97,6 +97,7 @@ type Options struct {
 	StopTimeout  time.Duration         // DefaultStopTimeout when 0
 	DrainTimeout time.Duration         // DefaultDrainTimeout when 0
 	bodyTime     time.Duration         // of tests; bodyTimeout when 0
+	answerTime   time.Duration         // of tests; answerTimeout when 0
 }
 
 // Ingest is what PutMedia connections share; the zero value has the defaults of package ingest.
@@ -146,10 +147,11 @@ type Server struct {
 	// wait holds an answer back; tests replace it.
 	wait func(ctx context.Context, d time.Duration)
 
-	bodyTime  time.Duration  // for a body that is not media
-	stopping  chan struct{}  // closed when a graceful stop begins
-	drained   chan struct{}  // closed when fragments that come in have had their time to end
-	producers sync.WaitGroup // PutMedia connections; entered under mu, by enter
+	bodyTime   time.Duration  // for a body that is not media
+	answerTime time.Duration  // for an answer that is not media
+	stopping   chan struct{}  // closed when a graceful stop begins
+	drained    chan struct{}  // closed when fragments that come in have had their time to end
+	producers  sync.WaitGroup // PutMedia connections; entered under mu, by enter
 
 	mu      sync.Mutex
 	stopped bool // stopping is closed; guarded by mu
@@ -222,6 +224,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
+	s.answerTime = cmp.Or(o.answerTime, answerTimeout)
 	all := s.newRoutes(o.Metrics)
 	s.main = newPort(portMain, all, s.metrics.ports)
 	s.players = newPort(portPlayers, all.forPlayers(), s.metrics.ports)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -65,6 +66,7 @@ func TestPartLatency(t *testing.T) {
 // frameCamera sends 25 frames a second, one write each, in groups of two seconds, and knows when it
 // sent which.
 type frameCamera struct {
+	size  int // bytes of two frames; 4,000 when 0
 	mu    sync.Mutex
 	begin int64 // of the first frame, milliseconds since 1970
 	sent  []time.Time
@@ -81,7 +83,7 @@ func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
 	c.begin = time.Now().UnixMilli()
 	c.mu.Unlock()
 	for n := 0; ; n++ {
-		frames := syntheticPayload("parts", n, 4000)
+		frames := syntheticPayload("parts", n, cmp.Or(c.size, 4000))
 		at, frame := n%group, frames[1]
 		var text []byte
 		if at == 0 {

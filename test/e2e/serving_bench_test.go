@@ -275,7 +275,7 @@ func ratios(a, b []float64) []float64 {
 
 // cpuTime is what the processes have used so far, in user and system mode, from their clocks
 // (clock_gettime(2)).
-func cpuTime(b *testing.B, pids []int) time.Duration {
+func cpuTime(b testing.TB, pids []int) time.Duration {
 	// CPUCLOCK_SCHED of the kernel: all threads of the process, in nanoseconds
 	const schedulerClock = 2
 	var sum time.Duration
