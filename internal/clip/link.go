@@ -126,6 +126,9 @@ func decodeLink(b []byte) (l link, ok bool) {
 	}
 	l.stream = store.StreamID(hex.EncodeToString(b[1:17]))
 	flags := b[17]
+	if flags&^(linkProducer|linkExact|linkKeepGaps) != 0 {
+		return l, false
+	}
 	if flags&linkProducer != 0 {
 		l.Selector = store.ProducerTimestamp
 	}

@@ -23,6 +23,10 @@ const (
 	// maxChain bounds the fragments before a frame that are looked at for a key frame: muxers of
 	// live streams may begin one for each frame (docs/reference/producers.md, "Other muxers").
 	maxChain = 512
+	// maxOpened is how many fragments are opened for the moments of a page, before those of the
+	// last of them: what is left is for the next page. A stream of such muxers can otherwise have
+	// each moment of a page open as many as maxChain.
+	maxOpened = 2 * maxChain
 	// listPage is how many fragments are listed at once.
 	listPage = 1000
 )
@@ -71,6 +75,7 @@ type footage struct {
 	found  []store.FragmentInfo // by timestamp and number
 	videos map[int64]*media.Track
 	opened map[store.Number]*pictures
+	opens  int // how often a fragment was opened since shots was called
 }
 
 func (f *footage) start(i *store.FragmentInfo) int64 {
@@ -80,7 +85,8 @@ func (f *footage) start(i *store.FragmentInfo) int64 {
 	return i.ServerTimestamp
 }
 
-// shots chooses the frames of the moments, which ascend.
+// shots chooses the frames of the moments, which ascend; of the first moments only, when that takes
+// long.
 func (s *Service) shots(ctx context.Context, stream *store.Stream, clock store.TimestampKind,
 	moments []int64) ([]shot, error) {
 	if len(moments) == 0 {
@@ -98,10 +104,14 @@ func (s *Service) footage(stream *store.Stream, clock store.TimestampKind) *foot
 		opened: map[store.Number]*pictures{}}
 }
 
-// shots chooses the frames of the moments from what was found.
+// shots chooses the frames of the moments from what was found; of the first ones, at least one.
 func (f *footage) shots(ctx context.Context, moments []int64) ([]shot, error) {
 	shots := make([]shot, len(moments))
+	f.opens = 0
 	for i, at := range moments {
+		if f.opens >= maxOpened {
+			return shots[:i], nil
+		}
 		p, frame, err := f.choose(ctx, at)
 		if err == nil && p != nil {
 			shots[i].chain, err = f.chain(ctx, p, frame)
@@ -165,14 +175,14 @@ func (f *footage) video(ctx context.Context, set int64) (*media.Track, error) {
 }
 
 // choose finds the newest frame that is not after a moment: in the fragment that began last before
-// it, or in one before. At the very beginning it is the first frame of the fragment. nil when there
-// is none.
+// it, or in one of up to maxChain before. At the very beginning it is the first frame of the
+// fragment. nil when there is none.
 func (f *footage) choose(ctx context.Context, at int64) (*pictures, int, error) {
 	n, _ := slices.BinarySearchFunc(f.found, at+1, func(i store.FragmentInfo, t int64) int {
 		return cmp.Compare(f.start(&i), t)
 	})
 	var begun *pictures // has no frame yet
-	for i := n - 1; i >= 0; i-- {
+	for i := n - 1; i >= max(n-maxChain, 0); i-- {
 		info := &f.found[i]
 		p, err := f.open(ctx, info)
 		if errors.Is(err, store.ErrGone) {
@@ -224,6 +234,7 @@ func (f *footage) open(ctx context.Context, info *store.FragmentInfo) (*pictures
 	if _, err := codecOf(video); err != nil {
 		return nil, err
 	}
+	f.opens++
 	m, err := f.s.store.Open(ctx, f.stream.ID, *info)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, store.ErrGone

@@ -185,7 +185,7 @@ func (f *film) shoot(kinds string) store.FragmentInfo {
 			frame.CompositionOffset = 7200
 		}
 		run.Frames = append(run.Frames, frame)
-		payload = fmt.Appendf(payload, "%c%03d", kind, f.taken)
+		payload = fmt.Appendf(payload, "%c%03d", kind, f.taken%1000)
 		f.taken++
 	}
 	return f.append(run, payload, int64(40*len(kinds)))

@@ -54,26 +54,26 @@ func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 	}
 	start := f.start(info)
 	end := min(p.end-info.ProducerTimestamp, api.MaxFragmentDuration.Milliseconds()) + start
-	at := max(from, start)
-	for more := true; more && at < end; {
+	for at := max(from, start); at < end; {
 		var moments []int64
-		for ; at < end && len(moments) < api.MaxImagesPage; at += int64(c.SamplingInterval) {
-			moments = append(moments, at)
+		for m := at; m < end && len(moments) < api.MaxImagesPage; m += int64(c.SamplingInterval) {
+			moments = append(moments, m)
 		}
-		more = len(moments) == api.MaxImagesPage
-		if err := r.take(ctx, f, moments, take); err != nil {
+		done, err := r.take(ctx, f, moments, take)
+		if err != nil {
 			return err
 		}
+		at += int64(done) * int64(c.SamplingInterval)
 	}
 	return nil
 }
 
-// take makes the images of some moments.
+// take makes the images of the first of some moments, and returns of how many.
 func (r *request) take(ctx context.Context, f *footage, moments []int64,
-	take func(at int64, image *still.Image) error) error {
+	take func(at int64, image *still.Image) error) (done int, err error) {
 	shots, err := f.shots(ctx, moments)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { release(shots) }()
 	limited, cancel := context.WithCancel(ctx)
@@ -87,7 +87,7 @@ func (r *request) take(ctx context.Context, f *footage, moments []int64,
 	}
 	err = r.develop(limited, shots, enter)
 	if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
-		return imageError(err)
+		return 0, imageError(err)
 	}
 	for i := range shots {
 		r.metrics.count(&shots[i])
@@ -95,8 +95,8 @@ func (r *request) take(ctx context.Context, f *footage, moments []int64,
 			continue
 		}
 		if err := take(moments[i], shots[i].image); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(shots), nil
 }

@@ -138,6 +138,7 @@ func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetIm
 	if err != nil {
 		return nil, err
 	}
+	more = more || len(shots) < len(moments)
 	limited, cancel := context.WithTimeout(ctx, s.pageTime)
 	defer cancel()
 	err = r.develop(limited, shots, s.decoder.Enter)

@@ -108,6 +108,30 @@ func TestImagesAcrossFragments(t *testing.T) {
 	f.fed()
 }
 
+// A page ends when too many fragments would have to be opened for it; what is left is on the next.
+func TestImagesOfVeryShortFragments(t *testing.T) {
+	f := newFilm(t)
+	begin := f.clock
+	for range 4 {
+		f.shoot("K")
+		for range 499 {
+			f.shoot("P")
+		}
+	}
+	in := f.want(begin+499*40, 20_000, begin+1999*40)
+	f.store.opens = 0
+	in.NextToken = f.expect(in, "P499 P999 P499")
+	if f.store.opens > 2*1500 {
+		t.Errorf("%d fragments were opened", f.store.opens)
+	}
+	if in.NextToken == "" {
+		t.Fatal("there is no next page")
+	}
+	if next := f.expect(in, "P999"); next != "" {
+		t.Error("there is another page")
+	}
+}
+
 // Leading pictures of an open group need the group before.
 func TestImagesOfOpenGroups(t *testing.T) {
 	f := newFilm(t)

@@ -20,6 +20,7 @@ type testStore struct {
 	*memory.Store
 	now    time.Time
 	opened int
+	opens  int // since the test began to count
 }
 
 func (s *testStore) clock() time.Time { return s.now }
@@ -31,6 +32,7 @@ func (s *testStore) Open(ctx context.Context, id store.StreamID, info store.Frag
 		return nil, err
 	}
 	s.opened++
+	s.opens++
 	return &testMedia{m, s}, nil
 }
 

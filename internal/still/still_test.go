@@ -47,7 +47,7 @@ func answer(t *testing.T, seconds ...int64) string {
 	return command.String() + "'"
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,50 @@
+package clip
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+)
+
+// What a link's bytes say is all that they say.
+func FuzzDecodeLink(f *testing.F) {
+	r := Request{Selector: store.ProducerTimestamp, Start: base, End: base + 1000, Exact: true}
+	stream := &store.Stream{ID: "00112233445566778899aabbccddeeff"}
+	link, err := encodeLink(stream, &r, 17, clipKey{1, 2, 3})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(link)
+	f.Add(link[:linkSize-1])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, ok := decodeLink(b)
+		if !ok {
+			return
+		}
+		again, err := encodeLink(&store.Stream{ID: l.stream}, &l.Request, l.sequence, l.key)
+		if err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%x comes back as %x, %v", b, again, err)
+		}
+	})
+}
+
+// Whatever the query of GetClip says, it is refused or means what Options writes of it.
+func FuzzParseOptions(f *testing.F) {
+	f.Add("Exact=true&KeepGaps=false&LinkExpires=300")
+	f.Add("LinkExpires=-1&Exact=%zz")
+	f.Fuzz(func(t *testing.T, query string) {
+		var r, again Request
+		life, err := ParseOptions(query, &r)
+		if err != nil {
+			return
+		}
+		if life < 0 || life > 12*time.Hour {
+			t.Errorf("a life of %v", life)
+		}
+		if l, err := ParseOptions(r.Options(life), &again); err != nil || l != life || again != r {
+			t.Errorf("%q comes back as %q: %v", query, again.Options(l), err)
+		}
+	})
+}
