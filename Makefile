@@ -7,7 +7,7 @@ PLAYER    := internal/console/dist/hls.min.js
 FUZZTIME  ?= 30s
 PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
              gstreamer1.0-libav cvlc:vlc-bin vlc-plugin-base
-E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli python3-botocore zsh:zsh fish:fish groff:groff-base openssl:openssl \
+E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli python3-botocore python3-boto3 zsh:zsh fish:fish groff:groff-base openssl:openssl \
              mkvmerge:mkvtoolnix nginx:nginx-light libnginx-mod-stream haproxy:haproxy $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
