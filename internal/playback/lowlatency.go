@@ -210,11 +210,29 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 		l.open = nil
 		s.save(ctx, o, v)
 	}
+	if !v.listsParts(o) {
+		coming = nil
+	}
 	if err := s.receive(ctx, o, v, coming); err != nil {
 		return err
 	}
 	l.settle(v)
 	return nil
+}
+
+// leastSegments is how many segments are listed before there are parts, and the hint of the next.
+// When Shaka Player 5.2.12 opens a playlist it looks for captions in three segments, and fails when
+// one of these has no URI of its own yet (getClosedCaptionProbeSegments_ in its
+// lib/hls/hls_parser.js).
+const leastSegments = 3
+
+// listsParts reports whether there are parts in the playlist.
+func (v *view) listsParts(o *request) bool {
+	if v.low.open != nil {
+		return true
+	}
+	from, to := v.state.Window(v.rules, o.now.UnixMilli(), o.edge())
+	return to-from >= leastSegments
 }
 
 // receive lists what can be listed of the fragment that is coming in, if any.

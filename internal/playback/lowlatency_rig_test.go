@@ -30,11 +30,19 @@ type lowRig struct {
 
 // lowLatencyTest runs a test with a session that has begun with three fragments of two seconds.
 func lowLatencyTest(t *testing.T, tracks []media.Track, test func(*testing.T, *lowRig)) {
+	t.Helper()
+	lowLatencyTestAfter(t, 3, tracks, test)
+}
+
+// lowLatencyTestAfter is lowLatencyTest with another number of fragments.
+func lowLatencyTestAfter(t *testing.T, fragments int, tracks []media.Track,
+	test func(*testing.T, *lowRig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &lowRig{rig: newRig(t, tracks...), edge: live.New(live.Options{}), began: time.Now(),
 			seen: make(map[int]*conformance.Media), parts: make(map[string][]byte)}
 		r.service = r.process()
-		for range 3 {
+		for range fragments {
 			r.camera.sendMedia()
 		}
 		in := r.input()

@@ -275,6 +275,27 @@ func TestAFragmentBreaksOffWhileNobodyAsks(t *testing.T) {
 	})
 }
 
+// Parts are listed after three segments: with fewer Shaka Player does not begin.
+func TestAPlaylistHasThreeSegmentsBeforeParts(t *testing.T) {
+	lowLatencyTestAfter(t, 2, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T,
+		r *lowRig) {
+		f := r.begin()
+		f.until(1500)
+		if m := r.read(1); len(m.Open.Parts) > 0 || len(m.Hints) > 0 || m.PartTarget == 0 {
+			t.Errorf("two segments, and %+v, hints %v, part target %v", m.Open, m.Hints,
+				m.PartTarget)
+		}
+		r.read(2)
+		f.store()
+		f = r.begin()
+		f.until(700)
+		if m := r.read(1); len(m.Open.Parts) != 2 || len(m.Hints) != 1 {
+			t.Errorf("three segments, and %+v, hints %v", m.Open, m.Hints)
+		}
+		r.read(2)
+	})
+}
+
 // A producer that stalls in the middle of a fragment keeps nobody from what another one sends; its
 // own fragment comes too late then.
 func TestAStalledProducerHoldsNobodyUp(t *testing.T) {

@@ -76,7 +76,10 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 		}
 	}
 	first := n.First
-	tail := v.tailFrom(track, from, to)
+	tail := to
+	if v.listsParts(o) {
+		tail = v.tailFrom(track, from, to)
+	}
 	if skip {
 		var skipped int64
 		first, skipped = v.skipFrom(track, n.First, to)
@@ -195,7 +198,9 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 			out = segment.AppendOpen(out)
 		}
 	}
-	out = manifest.AppendPreloadHint(out, names.next.uri(o.token))
+	if v.listsParts(o) {
+		out = manifest.AppendPreloadHint(out, names.next.uri(o.token))
+	}
 	for i := range v.rules.Tracks {
 		if i != track {
 			report, err := s.report(ctx, o, v, i)
@@ -219,7 +224,7 @@ func (s *Service) report(ctx context.Context, o *request, v *view,
 		r.LastMSN, r.LastPart = l.counts[track], int64(len(l.open.Parts[track])-1)
 		return r, nil
 	}
-	if e := v.entryAt(track, r.LastMSN); e != nil {
+	if e := v.entryAt(track, r.LastMSN); e != nil && v.listsParts(o) {
 		p, err := s.partsOf(ctx, o, v, e)
 		if err != nil {
 			return nil, err

@@ -120,7 +120,10 @@ func (c *frameCamera) follow(t *testing.T, v *partsViewer, length time.Duration)
 	hinted []time.Duration) {
 	t.Helper()
 	list := v.lists[0]
-	list.known, _, _ = v.playlist(list, "")
+	for list.known == nil || len(list.known.Hints) == 0 {
+		list.known, _, _ = v.playlist(list, "") // parts come after three segments
+		time.Sleep(100 * time.Millisecond)
+	}
 	first := list.known.Segments[0]
 	_, data, _ := v.read(list.url, first.Map.URI)
 	in, _ := conformance.ParseInit(data)

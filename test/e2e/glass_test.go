@@ -155,6 +155,7 @@ func TestGlassToGlass(t *testing.T) {
 					rate: g.rate, sound: g.sound, bframe: g.bframe}
 				off := camera.begin(t, s)
 				defer off()
+				awaitFragments(t, s, camera.name, time.Now(), 3*g.group)
 				u := awaitLive(t, s, camera.name, "--discontinuity-mode", "ON_DISCONTINUITY")
 				a, err := chromium.watchClock(player, u, int(length.Seconds()), g.sound)
 				if err != nil {
