@@ -400,7 +400,23 @@ func checkShown(t *testing.T, run Run, video bool) {
 	}
 }
 
-// Whatever the times are, a run adds up or is refused.
+// checkDraft tests what holds for every draft, whatever the times are.
+func checkDraft(t *testing.T, d Draft, samples []Sample) {
+	t.Helper()
+	var before Run
+	for n := 1; n <= len(samples); n += 1 + n/4 {
+		now := d.Final(samples[:n])
+		k := len(before.Frames)
+		if len(now.Frames) > n || len(now.Frames) < k ||
+			!slices.Equal(now.Frames[:k], before.Frames) ||
+			k > 0 && now.BaseDecodeTime != before.BaseDecodeTime {
+			t.Fatalf("final of %d samples are %+v, before that %+v", n, now, before)
+		}
+		before = now
+	}
+}
+
+// Whatever the times are, a run adds up or is refused, and what is final of it stays.
 func FuzzClock(f *testing.F) {
 	seed := func(v ...int64) {
 		var b []byte
@@ -428,6 +444,7 @@ func FuzzClock(f *testing.F) {
 			scale := max(track.Timescale, Timescale(&track))
 			for at := 0; at+n < len(samples); at += n {
 				part := samples[at : at+n]
+				checkDraft(t, clock.Draft(), part)
 				run, err := clock.Run(part, samples[at+n].Time)
 				if err != nil {
 					continue
