@@ -138,25 +138,35 @@ var restarts = []struct {
 		}
 	}},
 	{"socket activation", false, false, func(t *testing.T) (*server, func(*server) *server) {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		var sockets []*os.File
+		players := "" // where players go, the second socket
+		for range 2 {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			socket, err := listener.(*net.TCPListener).File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			players = "http://" + listener.Addr().String()
+			listener.Close()
+			t.Cleanup(func() { socket.Close() })
+			sockets = append(sockets, socket)
 		}
-		socket, err := listener.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		listener.Close()
-		t.Cleanup(func() { socket.Close() })
 		data := filepath.Join(t.TempDir(), "data")
 		activate := func() *server {
-			// As systemd does: descriptor 3, and the process that becomes the server says who it
+			// As systemd does: descriptors from 3 on, and the process that becomes the server says who it
 			// is.
 			cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, weirBinary, "serve",
 				"--data", data)
-			cmd.ExtraFiles = []*os.File{socket}
-			cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=main")
-			return startCommand(t, data, cmd)
+			cmd.ExtraFiles = sockets
+			cmd.Env = append(os.Environ(), "LISTEN_FDS=2", "LISTEN_FDNAMES=main:playback")
+			s := startCommand(t, data, cmd)
+			if got := string(mustGet(t, players+"/readyz")); got != "ready\n" {
+				t.Errorf("the socket for players: %q", got)
+			}
+			return s
 		}
 		return activate(), func(s *server) *server {
 			s.cmd.Process.Signal(syscall.SIGTERM)
