@@ -98,13 +98,18 @@ func TestPlayersListener(t *testing.T) {
 	manifest := s.ok("/getDASHStreamingSessionURL",
 		`{"StreamName":"cam1"}`)["DASHStreamingSessionURL"].(string)
 	everywhere(manifest)
+	link := s.ok("/getClip?LinkExpires=300",
+		`{"StreamName":"cam1",`+clipRange(time.Minute)+`}`)["ClipURL"].(string)
+	if whole := everywhere(link); everywhere(link, "Range: bytes=2000-") != whole[2000:] {
+		t.Error("a range is not that part of the clip")
+	}
 	for _, path := range []string{"/player", "/player/player.js", "/healthz", "/readyz"} {
 		everywhere("https://" + s.players + path)
 	}
 	for name, want := range map[string]string{
 		`weir_http_listener_connections{listener="playback"}`:                        "2",
-		`weir_http_listener_requests_total{listener="playback",protocol="HTTP/2"}`:   "14",
-		`weir_http_listener_requests_total{listener="playback",protocol="HTTP/1.1"}`: "14",
+		`weir_http_listener_requests_total{listener="playback",protocol="HTTP/2"}`:   "16",
+		`weir_http_listener_requests_total{listener="playback",protocol="HTTP/1.1"}`: "16",
 	} {
 		if got := s.metric(name); got != want {
 			t.Errorf("%s %s, want %s", name, got, want)
@@ -147,10 +152,14 @@ func TestPlaybackURL(t *testing.T) {
 	alone.record()
 	for _, s := range []*site{behind, alone} {
 		for call, member := range map[string]string{
+			"/getClip?LinkExpires=300":    "ClipURL",
 			"/getHLSStreamingSessionURL":  "HLSStreamingSessionURL",
 			"/getDASHStreamingSessionURL": "DASHStreamingSessionURL"} {
-			if got := s.ok(call, `{"StreamName":"cam1"}`)[member].(string); !strings.HasPrefix(got,
-				url+"/") {
+			body := `{"StreamName":"cam1"}`
+			if member == "ClipURL" {
+				body = `{"StreamName":"cam1",` + clipRange(time.Minute) + `}`
+			}
+			if got := s.ok(call, body)[member].(string); !strings.HasPrefix(got, url+"/") {
 				t.Errorf("%s: %s", call, got)
 			}
 		}
