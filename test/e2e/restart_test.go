@@ -156,8 +156,8 @@ var restarts = []struct {
 		}
 		data := filepath.Join(t.TempDir(), "data")
 		activate := func() *server {
-			// As systemd does: descriptors from 3 on, and the process that becomes the server says who it
-			// is.
+			// As systemd does: descriptors from 3 on, and the process that becomes the server says
+			// who it is.
 			cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, weirBinary, "serve",
 				"--data", data)
 			cmd.ExtraFiles = sockets
