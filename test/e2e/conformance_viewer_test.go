@@ -171,7 +171,7 @@ func (v *viewer) shape(name string, m *conformance.Media) {
 	}
 	for i := range m.Segments {
 		s := &m.Segments[i]
-		if (s.Date.IsZero()) == v.c.dates() {
+		if dated := v.c.dates() || m.PartTarget > 0; s.Date.IsZero() == dated {
 			v.find(conformance.DateForm, name,
 				fmt.Sprintf("segment %d: date %v, asked for: %v", s.Sequence, s.Date, v.c.dates()))
 			break

@@ -173,3 +173,52 @@ func TestGlassToGlass(t *testing.T) {
 		}
 	}
 }
+
+// hls.js and Shaka Player with their defaults play a live stream part by part, without a stall, and
+// show its pictures in order. It runs alone: a player is a second behind the camera here.
+func TestPlayersUseParts(t *testing.T) {
+	needTool(t, "ffmpeg", "chromium", "node")
+	s := start(t, "")
+	chromium := startBrowser(t)
+	camera := &glassCamera{name: "parts", group: 1, rate: [2]int{25, 1}}
+	camera.begin(t, s)
+	awaitFragments(t, s, camera.name, time.Now(), 3)
+	const seconds, chances = 6, 3
+	var playing sync.WaitGroup
+	for _, player := range []string{"hls.js", "Shaka Player"} {
+		u := awaitLive(t, s, camera.name, "--discontinuity-mode", "ON_DISCONTINUITY")
+		playing.Go(func() {
+			var err error
+			for range chances { // a browser that gets no processor for a second stalls
+				if err = camera.watch(chromium, player, u, seconds); err == nil {
+					return
+				}
+				t.Logf("%s: %v", player, err)
+			}
+			t.Errorf("%s: %v", player, err)
+		})
+	}
+	playing.Wait()
+}
+
+// watch lets a player play for some seconds.
+func (g *glassCamera) watch(b *browser, player, u string, seconds int) error {
+	a, err := b.watchClock(player, u, seconds, g.sound)
+	if err != nil {
+		return err
+	}
+	if _, err := g.latencies(a.Frames); err != nil {
+		return err
+	}
+	for i := 1; i < len(a.Frames); i++ {
+		if a.Frames[i][1] < a.Frames[i-1][1] {
+			return fmt.Errorf("frame %v was shown after frame %v", a.Frames[i], a.Frames[i-1])
+		}
+	}
+	if want := float64(seconds) * g.fps(); a.Stalls > 0 || float64(len(a.Frames)) < want/2 ||
+		a.Blocked < seconds {
+		return fmt.Errorf("%d stalls, %d of %.0f frames painted, %d blocked reloads", a.Stalls,
+			len(a.Frames), want, a.Blocked)
+	}
+	return nil
+}
