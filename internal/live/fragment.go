@@ -101,9 +101,34 @@ func (f *Fragment) Whole(as *media.Fragment) {
 		return
 	}
 	f.stream.mu.Lock()
-	defer f.stream.mu.Unlock()
 	f.whole = as
+	burst := f.burst()
 	f.stream.wake()
+	f.stream.mu.Unlock()
+	f.edge.noteBurst(f.id, burst)
+}
+
+// burst is by how much the blocks of a track came at another pace than they are presented at: the
+// difference between the earliest and the latest one, by their own clock. stream.mu is held.
+func (f *Fragment) burst() time.Duration {
+	var most int64
+	for i := range f.tracks {
+		t := &f.tracks[i]
+		var earliest, latest int64
+		first := true
+		for j := range t.samples {
+			if j >= len(t.arrived) || t.samples[j].Time == media.NoTime {
+				continue
+			}
+			late := t.arrived[j] - t.samples[j].Time
+			if first {
+				earliest, latest, first = late, late, false
+			}
+			earliest, latest = min(earliest, late), max(latest, late)
+		}
+		most = max(most, latest-earliest)
+	}
+	return time.Duration(most)
 }
 
 // Stored ends a fragment that is in the store now.

@@ -45,6 +45,7 @@ type Edge struct {
 
 	mu      sync.Mutex
 	streams map[store.StreamID]*stream
+	bursts  map[store.StreamID]bursts
 	shown   int   // fragments in streams
 	held    int64 // bytes of fragments that have ended and are held
 }
@@ -67,7 +68,40 @@ func New(o Options) *Edge {
 	if o.Metrics == nil {
 		o.Metrics = newMetrics()
 	}
-	return &Edge{o: o, streams: make(map[store.StreamID]*stream)}
+	return &Edge{o: o, streams: make(map[store.StreamID]*stream),
+		bursts: make(map[store.StreamID]bursts)}
+}
+
+// bursts are those of the last two fragments of a stream.
+type bursts [2]time.Duration
+
+// Burst is by how much the frames of a stream come at another pace than they are shown at: in the
+// last fragment that came wholly, or the one before if that came more evenly. A producer that sends
+// a fragment at a time has the length of its fragments. 0 when nothing is known.
+func (e *Edge) Burst(id store.StreamID) time.Duration {
+	if e == nil {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.bursts[id]
+	return min(b[0], b[1])
+}
+
+func (e *Edge) noteBurst(id store.StreamID, d time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b, known := e.bursts[id]
+	if !known {
+		b[0] = d
+		for other := range e.bursts {
+			if len(e.bursts) < e.o.Fragments {
+				break
+			}
+			delete(e.bursts, other)
+		}
+	}
+	e.bursts[id] = bursts{d, b[0]}
 }
 
 func def[T comparable](field *T, value T) {

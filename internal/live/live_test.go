@@ -352,6 +352,43 @@ func TestNilKnowsNothing(t *testing.T) {
 	}
 }
 
+// A producer that sends in real time has no bursts, one that sends fragment by fragment has those
+// of its fragments; a pause in one fragment says little.
+func TestBurstTellsHowUnevenlyFramesCome(t *testing.T) {
+	e := New(Options{Fragments: 2})
+	now := time.Now()
+	send := func(id store.StreamID, n store.Number, arrivals ...time.Duration) {
+		f := e.Begin(id, Head{Number: n, Tracks: []media.Track{{Number: 1}}})
+		var samples []media.Sample
+		for i, at := range arrivals {
+			samples = append(samples, media.Sample{
+				Time: now.Add(time.Duration(i) * 100 * time.Millisecond).UnixNano()})
+			f.Add(0, samples, nil, now.Add(at))
+		}
+		f.Whole(&media.Fragment{})
+		f.Stored(store.FragmentInfo{Number: n})
+	}
+	const ms = time.Millisecond
+	if d := e.Burst(camera); d != 0 {
+		t.Errorf("%v of a stream that nothing is known of", d)
+	}
+	send(camera, 1, 0, 0, 0)
+	if d := e.Burst(camera); d != 200*ms {
+		t.Errorf("%v of a fragment that came at once", d)
+	}
+	send(camera, 2, 5*ms, 110*ms, 200*ms)
+	send(camera, 3, 0, 900*ms, 910*ms)
+	if d := e.Burst(camera); d != 10*ms {
+		t.Errorf("%v after a pause", d)
+	}
+	for i := range 5 {
+		send(store.StreamID(fmt.Sprint(i)), 1, 0)
+	}
+	if n := len(e.bursts); n > 2 {
+		t.Errorf("%d streams are remembered", n)
+	}
+}
+
 func TestEverythingIsForgotten(t *testing.T) {
 	m, read := metrics(t)
 	e := New(Options{Metrics: m})

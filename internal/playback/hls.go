@@ -68,6 +68,7 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 	if p.partTarget, err = s.partTargetOf(ctx, stream, p, sel); err != nil {
 		return "", err
 	}
+	p.partHoldBack = s.edge.Burst(stream.ID).Milliseconds() // begin makes it what it is to be
 	first := begin(p, sel, now.UnixMilli())
 
 	id := make([]byte, 16)
@@ -167,9 +168,7 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 			timeline.Track{Number: t.Number, Kind: t.Kind, Timescale: int64(t.Timescale)})
 	}
 	target := sel.target(p.rules())
-	if p.partTarget > target*1000 {
-		p.partTarget = 0
-	}
+	p.settleParts(sel, target)
 	r := p.rules()
 	p.measure(sel, target)
 	p.origin, _ = r.Start(&sel.fragments[0])

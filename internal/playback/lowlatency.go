@@ -23,8 +23,10 @@ const (
 	// followIdle is for how long a session is followed after a request.
 	followIdle = 10 * time.Second
 	// partHoldBack is PART-HOLD-BACK in part targets, the least that Apple's authoring
-	// specification allows.
+	// specification allows, and holdBack as many target durations, what players keep without parts
+	// (RFC 8216 section 6.3.3).
 	partHoldBack = 3
+	holdBack     = 3
 	// newestRuns is how many fragments PART-TARGET is measured on.
 	newestRuns = 3
 )
@@ -64,7 +66,8 @@ type listing struct {
 // has no parts.
 func (s *Service) partTargetOf(ctx context.Context, stream *store.Stream, p *parameters,
 	sel *selection) (int64, error) {
-	if s.partTarget == 0 || p.mode != timeline.Live || p.format != hlsFragmentedMP4 {
+	if s.partTarget == 0 || p.max < leastSegments || p.mode != timeline.Live ||
+		p.format != hlsFragmentedMP4 {
 		return 0, nil
 	}
 	lead := &sel.tracks[0]
@@ -92,6 +95,28 @@ func (s *Service) partTargetOf(ctx context.Context, stream *store.Stream, p *par
 	}
 	return timeline.PartTarget(runs, int64(lead.Timescale),
 		float64(s.partTarget)/float64(time.Millisecond), sound), nil
+}
+
+// settleParts decides whether the session has parts, and how far behind players stay: a producer
+// that sends in bursts must not leave them without media until the next one, and nor must fragments
+// that wait for their commit, because they are without sound. target is in seconds.
+func (p *parameters) settleParts(sel *selection, target int64) {
+	burst := p.partHoldBack
+	p.partHoldBack = 0
+	if p.partTarget > target*1000 {
+		p.partTarget = 0
+	}
+	if p.partTarget == 0 {
+		return
+	}
+	p.partHoldBack = max(partHoldBack*p.partTarget, burst+2*p.partTarget)
+	newest := &sel.fragments[len(sel.fragments)-1]
+	for i := range p.tracks {
+		if newest.Span(p.tracks[i].Number) == nil {
+			p.partHoldBack = holdBack * target * 1000
+		}
+	}
+	p.partHoldBack = min(p.partHoldBack, max(holdBack*target*1000, partHoldBack*p.partTarget))
 }
 
 // lookLive is look for a session with parts: it brings the view to the live edge too, which is

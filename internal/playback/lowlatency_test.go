@@ -419,6 +419,35 @@ func TestDeltaUpdates(t *testing.T) {
 	})
 }
 
+// Players stay so far behind a producer that sends fragment by fragment that they need not stall.
+func TestPlayersStayBehindBursts(t *testing.T) {
+	tracks := []media.Track{videoTrack(), audioTrack()}
+	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
+		holds := func(want string) {
+			t.Helper()
+			r.token = r.open(r.input())
+			if text := r.reload(1, Directives{}); !strings.Contains(text,
+				"PART-HOLD-BACK="+want+"\n") {
+				t.Errorf("want a hold back of %s in\n%s", want, text)
+			}
+		}
+		f := r.begin()
+		f.store()
+		holds("0.96")
+		for range 2 {
+			f := r.begin()
+			f.rec.ServerTimestamp -= 2000 // all of it is due
+			f.store()
+			r.camera.pass(2000)
+			time.Sleep(2 * time.Second)
+		}
+		holds("2.613")
+		r.camera.without = 2
+		r.begin().store()
+		holds("6.0")
+	})
+}
+
 // A session keeps its PART-TARGET, and one from before there were parts stays without.
 func TestSessionsKeepTheirParts(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
@@ -432,6 +461,11 @@ func TestSessionsKeepTheirParts(t *testing.T) {
 		if got := r.playlist(r.service, token, 1); got != plain ||
 			strings.Contains(got, "#EXT-X-PART") {
 			t.Errorf("a session without parts has them:\n%s", got)
+		}
+		in := r.input()
+		in.MaxMediaPlaylistFragmentResults = leastSegments - 1
+		if text := r.playlist(r.service, r.open(in), 1); strings.Contains(text, "PART-INF") {
+			t.Errorf("a session whose playlists are too short for parts:\n%s", text)
 		}
 		if text := r.playlist(without, r.token, 1); !strings.Contains(text, "PART-TARGET=0.32\n") {
 			t.Errorf("a session with parts has lost them:\n%s", text)

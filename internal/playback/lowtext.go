@@ -68,7 +68,7 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 		MediaSequence: n.MediaSequence, DiscontinuitySequence: n.Discontinuity,
 		Independent: n.Independent,
 		LowLatency: manifest.LowLatency{PartTarget: v.rules.PartTarget,
-			PartHoldBack: partHoldBack * v.rules.PartTarget, SkipUntil: v.skipUntil()}}
+			PartHoldBack: o.p.partHoldBack, SkipUntil: v.skipUntil()}}
 	if l.open != nil {
 		h.Independent = h.Independent && l.open.Entry.Independent[track]
 		if l.open.Entry.Tags[track] > 0 {

@@ -16,7 +16,7 @@ import (
 //	    s end  u last  s origin  u first  u track set  u frame rate  u bandwidth  u average
 //	    u I-frames  u advance  u tracks  tracks·( u number  u kind  u timescale )
 //	    DASH: u numbers  s zero  tracks·u rate
-//	3 | of a session with parts: the same, and  u part target
+//	3 | of a session with parts: the same, and  u part target  u part hold back
 const (
 	parametersVersion = 2
 	parametersParts   = 3
@@ -58,7 +58,8 @@ type parameters struct {
 	numbers   bool                      // DASH: fragment numbers in the manifest
 	zero      int64                     // DASH: the clock at presentation time 0, milliseconds
 	// LIVE, fragmented MP4: PART-TARGET, milliseconds; 0: there are no parts
-	partTarget int64
+	partTarget   int64
+	partHoldBack int64 // PART-HOLD-BACK, milliseconds
 }
 
 // span is the range of an ON_DEMAND or LIVE_REPLAY session.
@@ -148,6 +149,7 @@ func (p *parameters) encode() []byte {
 	}
 	if p.partTarget > 0 {
 		u(p.partTarget)
+		u(p.partHoldBack)
 	}
 	return b
 }
@@ -199,7 +201,7 @@ func decodeParameters(data []byte) (*parameters, error) {
 		}
 	}
 	if version == parametersParts {
-		p.partTarget = r.Unsigned()
+		p.partTarget, p.partHoldBack = r.Unsigned(), r.Unsigned()
 	}
 	if r.Bad || len(r.Data) != 0 || p.format < hlsFragmentedMP4 || p.format > dashFragmentedMP4 ||
 		p.mode < timeline.Live || p.mode > timeline.LiveReplay || p.max < 1 {
