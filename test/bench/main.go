@@ -42,6 +42,8 @@ var limits = []limit{
 	{regexp.MustCompile(`^ClipServing`), "first-byte-ms", 5, false, "ten seconds of two hours"},
 	{regexp.MustCompile(`^MediaServing`), "simplest-ratio", 1, false,
 		"of the simplest form: records read into memory, rebuilt there and written"},
+	{regexp.MustCompile(`^MediaFollowing$`), "persisted-to-reader-ms", 50, false,
+		"from PERSISTED to the end of the fragment's chunk"},
 	{regexp.MustCompile(`^Day$`), "heap-MB", 64, false, "while a clip of 24 hours is made"},
 	{regexp.MustCompile(`^Day$`), "again-ms", 100, false, "once its header is there"},
 	{regexp.MustCompile(`^Hundred/`), "heap-MB", 256, false, "a hundred clips at a time"},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,17 +138,8 @@ func pushMedia(b *testing.B, s *server) {
 		b.Fatal(err)
 	}
 	defer p.conn.Close()
-	sound := element(0xAE, unsigned(0xD7, 2), unsigned(0x73C5, 2), unsigned(0x83, 2),
-		element(0x86, []byte("A_AAC")), element(0x63A2, []byte{0x11, 0x90}), // LC, 48 kHz, stereo
-		element(0xE1, element(0xB5, []byte{0x47, 0x3B, 0x80, 0}), unsigned(0x9F, 2)))
-	video := element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1),
-		element(0x86, []byte("V_MPEG4/ISO/AVC")),
-		element(0x63A2, avcC), element(0xE0, unsigned(0xB0, 320), unsigned(0xBA, 240)))
-	head := syntheticHeader()
-	head = append(head[:len(head)-len(element(0x1654AE6B, video))],
-		element(0x1654AE6B, video, sound)...)
 	go func() { // errors show as missing acknowledgements
-		p.body.Write(head)
+		p.body.Write(mediaHeader())
 		base := time.Now().UnixMilli() - mediaFragments*2000
 		random := rand.NewChaCha8([32]byte{})
 		for k := range int64(mediaFragments) {
@@ -156,6 +148,19 @@ func pushMedia(b *testing.B, s *server) {
 		p.body.Write(endOfFragment())
 	}()
 	p.persisted(b, mediaFragments)
+}
+
+// mediaHeader is what stands before the clusters: a track of pictures and one of sound.
+func mediaHeader() []byte {
+	sound := element(0xAE, unsigned(0xD7, 2), unsigned(0x73C5, 2), unsigned(0x83, 2),
+		element(0x86, []byte("A_AAC")), element(0x63A2, []byte{0x11, 0x90}), // LC, 48 kHz, stereo
+		element(0xE1, element(0xB5, []byte{0x47, 0x3B, 0x80, 0}), unsigned(0x9F, 2)))
+	video := element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1),
+		element(0x86, []byte("V_MPEG4/ISO/AVC")),
+		element(0x63A2, avcC), element(0xE0, unsigned(0xB0, 320), unsigned(0xBA, 240)))
+	head := syntheticHeader()
+	return append(head[:len(head)-len(element(0x1654AE6B, video))],
+		element(0x1654AE6B, video, sound)...)
 }
 
 func mediaCluster(timecode int64, random *rand.ChaCha8) []byte {
@@ -282,4 +287,69 @@ func BenchmarkMediaServing(b *testing.B) {
 	sides := []*side{weir, newSide(b, urls, nil, workers...),
 		newSide(b, []string{rebuilt}, nil, pid)}
 	besideSimplest(b, sides)
+}
+
+// BenchmarkMediaFollowing follows a producer of eight fragments of 510 KB a second, in processes of
+// their own but for the test's: how long after a fragment's PERSISTED a reader of GetMedia has all
+// of its chunk, of which the token is last. Frame by frame most of it came before.
+func BenchmarkMediaFollowing(b *testing.B) {
+	const fragments = 80
+	s := start(b, "")
+	s.run("weir", "create-stream", "--stream-name", "bench", "--data-retention-in-hours", "1")
+	p, err := connect(s, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.conn.Close()
+	res, err := newMediaReader(b, s).open(http.DefaultClient, "NOW")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer res.Body.Close() // GetMedia does not end by itself
+	begun := time.Now()
+	go func() { // errors show as missing acknowledgements
+		p.body.Write(mediaHeader())
+		random := rand.NewChaCha8([32]byte{})
+		for k := range int64(fragments) {
+			time.Sleep(time.Until(begun.Add(time.Duration(k) * time.Second / 8)))
+			p.body.Write(mediaCluster(begun.UnixMilli()+k*2000, random))
+		}
+		p.body.Write(endOfFragment())
+	}()
+	persisted := map[string]time.Time{}
+	done := make(chan error, 1)
+	go func() {
+		for len(persisted) < fragments {
+			a, err := p.next()
+			if err != nil || a.EventType == "ERROR" {
+				done <- fmt.Errorf("the producer: %+v, %w", a, err)
+				res.Body.Close() // or the reader would wait for ever
+				return
+			}
+			if a.EventType == "PERSISTED" {
+				persisted[a.FragmentNumber] = time.Now()
+			}
+		}
+		done <- nil
+	}()
+	read := map[string]time.Time{}
+	for r := mkv.NewReader(res.Body, mkv.DefaultLimits()); len(read) < fragments; {
+		ev, err := r.Next()
+		if err != nil {
+			b.Fatal(err, <-done)
+		}
+		if ev.Kind == mkv.TagsEvent && len(ev.Tags) == 2 && ev.Tags[1].Name == tokenTag {
+			read[ev.Tags[1].Value] = time.Now()
+		}
+	}
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+	var late []float64
+	for number, at := range persisted {
+		late = append(late, max(0, read[number].Sub(at).Seconds()*1000))
+	}
+	slices.Sort(late)
+	b.ReportMetric(late[fragments/2], "persisted-to-reader-ms")
+	b.ReportMetric(late[fragments*99/100], "persisted-to-reader-p99-ms")
 }
