@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"database/sql"
 	"os"
 	"os/exec"
@@ -21,19 +20,7 @@ func TestBackupOfARunningServer(t *testing.T) {
 		d.stream = was.stream
 		d.append(3)
 		acked := append(was.stored, d.stored...)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for i := 0; ctx.Err() == nil; i++ {
-				d.append(1)
-				if i%5 == 0 {
-					if err := d.store.Sweep(context.WithoutCancel(ctx)); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-		}()
+		stop := d.writeOn(5)
 		backup := filepath.Join(t.TempDir(), "backup")
 		if err := os.Mkdir(backup, 0o700); err != nil {
 			t.Fatal(err)
@@ -55,7 +42,6 @@ func TestBackupOfARunningServer(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		stop()
-		<-done
 		d.release()
 
 		restored := openData(t, backup)

@@ -42,6 +42,28 @@ func openData(t *testing.T, path string) *dataDir {
 	return d
 }
 
+// writeOn appends fragments, and sweeps after each so many, until stop, which waits for the last
+// one.
+func (d *dataDir) writeOn(each int) (stop func()) {
+	ctx, cancel := context.WithCancel(d.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ctx.Err() == nil; i++ {
+			d.append(1)
+			if i%each == 0 {
+				if err := d.store.Sweep(context.WithoutCancel(ctx)); err != nil {
+					d.t.Error(err)
+				}
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 func (d *dataDir) append(n int) {
 	d.t.Helper()
 	for range n {
@@ -169,19 +191,7 @@ func TestCheckWhileServing(t *testing.T) {
 	was := makeData(t)
 	d := openData(t, was.path)
 	d.stream = was.stream
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for i := 0; ctx.Err() == nil; i++ {
-			d.append(1)
-			if i%7 == 0 {
-				if err := d.store.Sweep(context.WithoutCancel(ctx)); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	}()
+	stop := d.writeOn(7)
 	for range 5 {
 		want(t, d.check())
 	}
@@ -190,7 +200,6 @@ func TestCheckWhileServing(t *testing.T) {
 		t.Errorf("%d %s", code, errs)
 	}
 	stop()
-	<-done
 	if len(d.stored) == 0 {
 		t.Error("nothing was written meanwhile")
 	}

@@ -18,15 +18,22 @@ import (
 	"weir/test/output"
 )
 
-// A fragment that the disk has damaged is an error of its own; those beside it play.
-func TestDamagedFragmentFailsAlone(t *testing.T) {
-	data := t.TempDir()
-	s := serveHere(t, serveCmd{Data: data})
+// serveDemo serves a new directory, which other commands use, and stores the demo in stream cam.
+func serveDemo(t *testing.T, args ...string) (s *running, data string) {
+	t.Helper()
+	data = t.TempDir()
+	s = serveHere(t, serveCmd{Data: data})
 	useServer(t, s.url, data)
-	if code, _, errs := command(t, "put-media", "--stream-name", "cam", "--create",
-		"--start-timestamp", "2026-01-31T12:00:00Z", "demo.mkv"); code != exitOK {
+	args = append([]string{"put-media", "--stream-name", "cam", "--create", "demo.mkv"}, args...)
+	if code, _, errs := command(t, args...); code != exitOK {
 		t.Fatal(errs)
 	}
+	return s, data
+}
+
+// A fragment that the disk has damaged is an error of its own; those beside it play.
+func TestDamagedFragmentFailsAlone(t *testing.T) {
+	_, data := serveDemo(t, "--start-timestamp", "2026-01-31T12:00:00Z")
 	fragments := damageSomeFragments(t, data)
 
 	code, out, errs := command(t, "get-hls-streaming-session-url", "--stream-name", "cam",
@@ -116,6 +123,10 @@ func fetch(t *testing.T, u string) (int, string) {
 	return res.StatusCode, string(b)
 }
 
+// refusedAcks matches the metrics of a server that could not store a fragment.
+var refusedAcks = regexp.MustCompile(
+	`weir_put_media_error_acks_total\{.*"(5001|ARCHIVAL_ERROR)".*\} [1-9]`)
+
 // linesOf returns the URIs of a playlist.
 func linesOf(t *testing.T, u string) (list []string) {
 	t.Helper()
@@ -172,18 +183,9 @@ func TestFullDiskAndSpaceAgain(t *testing.T) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for refused := false; !refused; <-tick.C {
-		res, err := http.Get(s.url + "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		refused = regexp.MustCompile(
-			`weir_put_media_error_acks_total\{.*"(5001|ARCHIVAL_ERROR)".*\} [1-9]`).Match(b) &&
-			regexp.MustCompile(`weir_store_appends_total\{result="full"\} [1-9]`).Match(b)
+		_, metrics := fetch(t, s.url+"/metrics")
+		refused = refusedAcks.MatchString(metrics) &&
+			regexp.MustCompile(`weir_store_appends_total\{result="full"\} [1-9]`).MatchString(metrics)
 		select {
 		case code := <-done:
 			t.Fatalf("exit code %d\n%s%s", code, out, errs)

@@ -54,7 +54,7 @@ func (c clip) make(t testing.TB) string {
 			fmt.Sprintf("sine=frequency=440:sample_rate=44100:duration=%d", c.seconds), "-c:a",
 			"aac")
 	}
-	args = append(args, "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-bf",
+	args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf",
 		strconv.Itoa(c.bframes), "-f", "matroska", "pipe:1")
 	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
 		t.Fatal(err)
