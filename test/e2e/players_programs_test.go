@@ -40,8 +40,8 @@ func programs(t *testing.T) []player {
 						video)
 				}
 				if c.codec.audio != "" {
-					args = append(append(args, length...), "-map", "0:a:0", "-ac", "1", "-f",
-						"s16le", audio)
+					args = append(append(args, length...), "-map", "0:a:0", "-ac", "1", "-ar",
+						"48000", "-f", "s16le", audio)
 				}
 				return args
 			})

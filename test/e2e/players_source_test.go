@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,7 +42,7 @@ func (n numbered) h265() bool { return n.video == "libx265" }
 func (n numbered) stream() string {
 	out := []byte(n.name)
 	for i, c := range out {
-		if c == '+' || c == '.' {
+		if c == '+' || c == '.' || c == ' ' {
 			out[i] = '-'
 		}
 	}
@@ -60,9 +61,13 @@ func (n numbered) encode(seconds int, pace ...string) []string {
 				numberedRate, seconds, numberedWidth, numberedHeight))
 	}
 	if n.audio != "" {
+		rate := 48000
+		if strings.HasPrefix(n.audio, "pcm_") { // G.711
+			rate = 8000
+		}
 		args = append(append(args, pace...), "-f", "lavfi", "-i",
-			fmt.Sprintf("aevalsrc='0.5*sin(2*PI*(500+50*mod(floor(t*%d),%d))*t)':s=48000:d=%d",
-				pitchRate, pitchSteps, seconds), "-c:a", n.audio)
+			fmt.Sprintf("aevalsrc='0.5*sin(2*PI*(500+50*mod(floor(t*%d),%d))*t)':s=%d:d=%d",
+				pitchRate, pitchSteps, rate, seconds), "-c:a", n.audio)
 	}
 	switch n.video {
 	case "libx264":

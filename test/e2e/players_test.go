@@ -371,28 +371,37 @@ change. For all that chooses, ON_DISCONTINUITY is better, and so ` +
   and GStreamer does not finish.
 - ON_DISCONTINUITY has one where media time jumps by more than 50 ms.
 
-After 20 s without a new live fragment hls.js, video.js and Chromium go on 11 to 13 s after the camera does. Shaka Player goes on without
-pictures, unless the playlist has dates (DisplayFragmentTimestamp ALWAYS), by which it places segments. By server timestamps the dates of
+After 20 s without a new live fragment hls.js, video.js and Chromium go on 11 to 13 s after the camera does. Shaka Player 5.2.12 goes on
+where the playlist has dates (DisplayFragmentTimestamp ALWAYS), by which it places segments; without them it shows nothing any more. It
+fixes the relation of its presentation to the clock with the first playlist (` + "`" + `lockStartTime` + "`" + ` in lib/hls/hls_parser.js), so that after a
+pause all that is new lies before its window, which goes by the clock; what it had has left the window too, and each reload
+throws "Cannot read properties of null (reading 'next')" (` + "`" + `setProgramDateTimeRegionsFromIndex_` + "`" + `). By server timestamps the dates of
 Weir's playlists rise as the media do, also where a camera sends faster than real time what it held back.
 
 ## MPEG-DASH
 
-dash.js and Shaka Player show every frame of LIVE and ON_DEMAND sessions, and GStreamer and VLC every frame of recordings
-(` + "`" + `TestDASHPlayersShowEveryFrame` + "`" + `: H.264 with B-frames, and AAC). ffmpeg 5.1 shows all but the last picture but one of the same recording, whose packets
-it reads all; why is not known. Across a gap of six seconds in a recording ffmpeg, GStreamer and VLC show all that is there
-(` + "`" + `TestDASHAcrossAGap` + "`" + `). The same was tried by hand with dash.js 5.2.1 and Shaka Player 5.2.12: they jump to what follows the gap, and
-every picture is there, though the last one or two before it may not be painted. In a live session, while a camera is away for six seconds, Shaka Player stays
-at the last picture, and dash.js 5.2.1 goes back and shows the last three seconds again, three times; both go on with the first or second picture after the camera
-is back, and show all that follow. (dash.js ends a recording at a hole in a timeline, so the segment that follows a gap has it in its duration:
-[internal/timeline](../internal/timeline/DESIGN.md), periods.)
-ffmpeg plays one period of a manifest only, so what follows other codec private data
-(` + "`" + `--codec-changes=switch` + "`" + `) is not shown there.
+` + "`" + `TestDASHPlayersShowEveryFrame` + "`" + `: dash.js 5.2.1 and Shaka Player 5.2.12 show every frame of live sessions and of recordings (H.264 with
+B-frames, AAC), of a replay to its last frame, of a recording across a gap of six seconds, and of one whose codec private data change
+(` + "`" + `--codec-changes=switch` + "`" + `, a period each). GStreamer and VLC show every frame of recordings and of the gap, in H.264 and H.265, with AAC and
+with G.711, and so does ffmpeg 5.1 without sound. Before a gap dash.js
+jumps up to 0.3 s early (` + "`" + `gaps.threshold` + "`" + `), Shaka Player 0.5 s (` + "`" + `gapDetectionThreshold` + "`" + `), so that up to five pictures are not painted.
+
+- While a camera is away for seven seconds both players stay at the last picture, and go on within half a second of what is new (tried by hand). (dash.js used to show the
+  last three seconds again and again, or to stay in the gap: [internal/playback](../internal/playback/DESIGN.md), DASH. It also ends
+  a recording at a hole in a timeline, so the segment that follows a gap has it in its duration:
+  [internal/timeline](../internal/timeline/DESIGN.md), periods.)
+- Of a recording with sound ffmpeg leaves out the last one or two pictures, when there are B-frames. Its demuxer reads the track whose last packet has
+  the earliest presentation time, and ends as a whole when one track does (` + "`" + `dash_read_packet` + "`" + `, libavformat/dashdec.c): the
+  B-frames that follow the last P-frame in the file, and precede it in time, are never read.
+- ffmpeg plays one period of a manifest only, so what follows other codec private data is not shown there.
+- G.711 is no codec of browsers: dash.js plays the pictures alone, Shaka Player nothing (error 4032).
 
 ## Sound that is missing
 
 Where a fragment has no sound although the session has, its segments are silent (` +
 		"`TestPlayersGoOnWithoutSound`" + `: sound that begins late and is
-off for two seconds, in mid-fragment; hls.js, Shaka Player, Chromium and ffmpeg show every picture, in fragmented MP4 and TS). A map of
+off for two seconds, in mid-fragment; hls.js, Shaka Player, Chromium and ffmpeg show every picture, in fragmented MP4 and TS). The same was tried by
+hand in live sessions, also with video.js, and with players that begin before the first sound: all show all. A map of
 programs that lost its sound was fatal in hls.js and Shaka Player; an audio playlist that began later than the video's made hls.js wait.
 
 ## A change of codec private data
@@ -406,6 +415,13 @@ its own ` + "`hls`" + ` muxer writes (ffmpeg 5.1.9: two sources of different siz
 		"`-hls_segment_type fmp4`" + `, their playlists joined by a discontinuity).
 Nothing that a playlist may say makes it begin with a new demuxer.
 In a transport stream they stand before each key frame: use MPEG_TS for such players.
+
+## A clock that steps back
+
+A producer whose token is renewed may begin its RELATIVE timecodes at 0 again, so that media times step back; a discontinuity says so. When
+they step back by a few seconds, the ffmpeg program leaves out the first segment that follows in fragmented MP4: its demuxer reads the
+packets, and flags them to be discarded, because their decode times lie before those that it has (ffmpeg 5.1.9; ` + "`" + `ffprobe -show_packets` + "`" + `
+shows ` + "`" + `D` + "`" + `). Steps of half a minute or an hour, and transport streams, it plays whole.
 
 ## How strict a yes is
 
@@ -434,8 +450,11 @@ video.js and Chromium show nothing (five tries). Without the leading pictures wh
 ([internal/timeline](../internal/timeline/DESIGN.md), open groups), all three play (five tries). What is left:
 
 - In TS hls.js and video.js play; Shaka Player shows nothing, and Chromium does not play live TS anyway (2).
-- With DiscontinuityMode ALWAYS hls.js often ends with the first pictures (` + "`" +
-		`PIPELINE_ERROR_DECODE` + "`" + `).
+- Where the pictures after the first one of a group name pictures before the group, if only to let go of them (libavcodec says "mmco: unref
+  short failure" and shows all; x264 with ` + "`" + `open-gop=1` + "`" + ` and one key frame a second does so in every other group), Chromium ends with
+  PIPELINE_ERROR_DECODE ("Failed to send video packet for decoding", media/filters/ffmpeg_video_decoder.cc) in hls.js and Shaka Player,
+  whatever the DiscontinuityMode and the container, when it begins there: what its decoder takes for an error is fatal to it. No form of
+  the segment changes that; only an IDR picture would.
 - A player that joins with a URL that is older than 30 seconds, or seeks to such a group in a recording, may end like this too.
 
 ffmpeg decodes all of them.
