@@ -23,14 +23,23 @@ import (
 )
 
 // maxAnswer bounds the body of an answer in bytes. The largest is a page of ListStreams: 10,000
-// streams of about 500 bytes.
-const maxAnswer = 16 << 20
+// streams of about 500 bytes. One of images may have MaxImagesPage times the most that the service
+// model lets ImageContent have, and a little more around each.
+const (
+	maxAnswer       = 16 << 20
+	maxImagesAnswer = api.MaxImagesPage*(6<<20) + 1<<20
+)
+
+const getImages = "GetImages"
 
 // userAgent is sent with each call, and signed as the AWS producers sign theirs.
 const userAgent = "weir-client"
 
-// callTimeout bounds a call.
-const callTimeout = 30 * time.Second
+// callTimeout bounds a call. One of images waits for its turn, and then for the images.
+const (
+	callTimeout   = 30 * time.Second
+	imagesTimeout = 3 * time.Minute
+)
 
 // ErrEndpoint: the endpoint is not an http or https URL.
 var ErrEndpoint = errors.New("invalid endpoint")
@@ -195,6 +204,11 @@ func (c *Client) post(ctx context.Context, operation string, in any) (*http.Resp
 	}
 	signer.Sign(req, body)
 	h := c.http()
+	if operation == getImages && h.Timeout == callTimeout {
+		patient := *h
+		patient.Timeout = imagesTimeout
+		h = &patient
+	}
 	if op.Streams { // which may take as long as it likes, once it has begun
 		untimed := *h
 		untimed.Timeout = 0
@@ -209,12 +223,16 @@ func (c *Client) post(ctx context.Context, operation string, in any) (*http.Resp
 
 // readAnswer reads an answer that is JSON.
 func readAnswer(ctx context.Context, operation string, resp *http.Response) ([]byte, error) {
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	most := maxAnswer
+	if operation == getImages {
+		most = maxImagesAnswer
+	}
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if err != nil {
 		return nil, connectError(ctx, resp.Request.URL.String(), err)
 	}
-	if len(answer) > maxAnswer {
-		return nil, fmt.Errorf("%s: the answer is larger than %d bytes", operation, maxAnswer)
+	if len(answer) > most {
+		return nil, fmt.Errorf("%s: the answer is larger than %d bytes", operation, most)
 	}
 	return answer, nil
 }

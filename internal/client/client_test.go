@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -49,6 +50,24 @@ func TestCallSignsAndDecodes(t *testing.T) {
 	if err := c.Call(t.Context(), "ListStreams", struct{}{}, &raw); err != nil ||
 		!strings.Contains(string(raw), "StreamInfo") {
 		t.Errorf("raw answer %s, %v", raw, err)
+	}
+}
+
+// A page of images may be as long as 25 of the longest images are; no other answer may.
+func TestLongAnswers(t *testing.T) {
+	long := bytes.Repeat([]byte(" "), maxAnswer+1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "{}") // the client counts
+		_, _ = w.Write(long)
+	}))
+	defer s.Close()
+	c := &Client{Endpoint: s.URL, Region: "us-west-2"}
+	if err := c.Call(t.Context(), "GetImages", nil, nil); err != nil {
+		t.Errorf("GetImages: %v", err)
+	}
+	err := c.Call(t.Context(), "ListStreams", nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("ListStreams: %v", err)
 	}
 }
 
