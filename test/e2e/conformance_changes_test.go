@@ -71,7 +71,8 @@ func TestConformanceOfLongFragments(t *testing.T) {
 			for _, segment := range v.lists[0].last.Segments {
 				found += btoi(strings.Contains(segment.URI, "Offset="))
 			}
-			if found < 16 {
+			// With parts, a slice lasts up to 350 ms longer than the target duration.
+			if found < 12 {
 				t.Errorf("sixteen seconds in %d slices under a target duration of %v", found,
 					v.lists[0].last.TargetDuration)
 			}
