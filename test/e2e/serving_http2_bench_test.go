@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -16,11 +17,15 @@ func BenchmarkSegmentsOverHTTP2(b *testing.B) {
 	for _, size := range []int{200_000, 2_000_000} {
 		b.Run(fmt.Sprintf("%dKB", size/1000), func(b *testing.B) {
 			pair := newKeyPair(b, b.TempDir())
-			s := start(b, "", "--hls-fragment-rate=0", "--playback-listen", "127.0.0.1:0",
-				"--playback-tls-cert", pair.certificate, "--playback-tls-key", pair.key)
+			s := start(b, "", "--hls-fragment-rate=0")
 			urls := pushSegments(b, s, size)
-			if !strings.HasPrefix(urls[0], "https:") {
-				b.Fatal(urls[0])
+			plain := s.URL
+			s.stop()
+			s = start(b, s.Data, "--hls-fragment-rate=0", "--playback-listen", "127.0.0.1:0",
+				"--playback-tls-cert", pair.certificate, "--playback-tls-key", pair.key)
+			players := playersAt.FindString(s.log.String())
+			for i := range urls {
+				urls[i] = players + strings.TrimPrefix(urls[i], plain)
 			}
 			one := newSide(b, urls, pair, s.cmd.Process.Pid)
 			two := newSide(b, urls, pair, s.cmd.Process.Pid)
@@ -43,6 +48,9 @@ func BenchmarkSegmentsOverHTTP2(b *testing.B) {
 		})
 	}
 }
+
+// playersAt is where the server's log says that players go.
+var playersAt = regexp.MustCompile(`https://[0-9.:]+`)
 
 // overHTTP2 returns what fetches one of the URLs after the other, over as many connections as there
 // are viewers.
