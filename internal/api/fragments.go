@@ -97,8 +97,9 @@ type ListFragmentsOutput struct {
 	NextToken *string    `json:"NextToken"` // null on the last page
 }
 
-// AppendJSON appends what json.Marshal returns. It takes a tenth of the time, which for a thousand
-// fragments is longer than finding them.
+// AppendJSON appends what json.Marshal returns, in a fraction of its time, which for a thousand
+// fragments is longer than finding them. JSON escapes neither numbers, which are digits, nor
+// tokens, which are base64.
 func (o *ListFragmentsOutput) AppendJSON(b []byte) []byte {
 	b = append(slices.Grow(b, 64+256*len(o.Fragments)), `{"Fragments":[`...)
 	for i := range o.Fragments {
@@ -106,8 +107,9 @@ func (o *ListFragmentsOutput) AppendJSON(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendQuote(append(b, `{"FragmentNumber":`...), f.FragmentNumber)
-		b = strconv.AppendInt(append(b, `,"FragmentSizeInBytes":`...), f.FragmentSizeInBytes, 10)
+		b = append(append(b, `{"FragmentNumber":"`...), f.FragmentNumber...)
+		b = append(b, `","FragmentSizeInBytes":`...)
+		b = strconv.AppendInt(b, f.FragmentSizeInBytes, 10)
 		b = AppendTimestamp(append(b, `,"ProducerTimestamp":`...), f.ProducerTimestamp)
 		b = AppendTimestamp(append(b, `,"ServerTimestamp":`...), f.ServerTimestamp)
 		b = strconv.AppendInt(append(b, `,"FragmentLengthInMilliseconds":`...),
@@ -118,7 +120,7 @@ func (o *ListFragmentsOutput) AppendJSON(b []byte) []byte {
 	if o.NextToken == nil {
 		return append(b, "null}"...)
 	}
-	return append(strconv.AppendQuote(b, *o.NextToken), '}')
+	return append(append(append(b, '"'), *o.NextToken...), `"}`...)
 }
 
 // GetMediaForFragmentListInput is the body of /getMediaForFragmentList.
