@@ -59,7 +59,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	serve := serveCmd{
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
 		LogLevel: "warn", viewerFlags: defaultViewers(),
-		lowLatencyFlags: lowLatencyFlags{LowLatency: "on", PartTarget: time.Second / 3},
+		lowLatencyFlags: lowLatencyFlags{LowLatency: "all", PartTarget: time.Second / 3},
 		mediaFlags: mediaFlags{MediaConnections: api.DefaultMediaConnections,
 			MediaCalls: api.DefaultMediaCalls},
 		storeFlags:  storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},

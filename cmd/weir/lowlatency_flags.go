@@ -12,12 +12,15 @@ import (
 
 // lowLatencyFlags are about what players are shown of fragments that are being received.
 type lowLatencyFlags struct {
-	LowLatency string        `name:"low-latency" default:"on" enum:"on,off" group:"Playback" env:"WEIR_LOW_LATENCY" placeholder:"on|off" help:"HLS sessions of mode LIVE in fragmented MP4 that are opened from now on list a fragment in parts while it comes in (low-latency HLS)."`
+	LowLatency string        `name:"low-latency" default:"on" enum:"on,all,off" group:"Playback" env:"WEIR_LOW_LATENCY" placeholder:"on|all|off" help:"HLS sessions of mode LIVE in fragmented MP4 that are opened from now on list a fragment in parts while it comes in (low-latency HLS). on: sessions of pictures or sound alone; all: also those of both, which hls.js plays and Shaka Player does not."`
 	PartTarget time.Duration `name:"part-target" default:"333ms" group:"Playback" env:"WEIR_PART_TARGET" placeholder:"DURATION" help:"About how long such parts are: as many whole frames as fit, one at least. Players stay three parts behind the camera."`
 }
 
+// parts tells whether any session has them.
+func (f *lowLatencyFlags) parts() bool { return f.LowLatency == "on" || f.LowLatency == "all" }
+
 func (f *lowLatencyFlags) check() error {
-	if f.LowLatency == "on" &&
+	if f.parts() &&
 		(f.PartTarget < 50*time.Millisecond || f.PartTarget > 2*time.Second) {
 		return errors.New("--part-target must be between 50ms and 2s")
 	}
@@ -28,8 +31,8 @@ func (f *lowLatencyFlags) check() error {
 func (f *lowLatencyFlags) configure(o *playback.Options, edge *live.Edge,
 	registry *prometheus.Registry) (err error) {
 	o.Edge = edge
-	if f.LowLatency == "on" {
-		o.PartTarget = f.PartTarget
+	if f.parts() {
+		o.PartTarget, o.PartsWithSound = f.PartTarget, f.LowLatency == "all"
 	}
 	o.Metrics, err = playback.NewMetrics(registry)
 	return err

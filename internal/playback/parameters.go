@@ -89,7 +89,8 @@ func (p *parameters) rules() *timeline.Rules {
 		Muxed:   p.format == hlsMPEGTS,
 		Periods: p.format == dashFragmentedMP4, Zero: p.zero,
 		From: p.start, Until: p.end, Last: p.last, Origin: p.origin,
-		MaxChanges: api.MaxCodecPrivateDataChanges, PartTarget: p.partTarget, Tracks: p.tracks}
+		MaxChanges: api.MaxCodecPrivateDataChanges, PartTarget: p.partTarget,
+		Smooth: p.partTarget > 0 && !p.timestamps, Tracks: p.tracks}
 }
 
 // track is the index of the packaged track with the given number, or -1.

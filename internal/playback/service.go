@@ -100,9 +100,13 @@ type Options struct {
 	// PartTarget is about how long parts are in LIVE sessions of fragmented MP4 that are opened
 	// from now on; 0: they have none.
 	PartTarget time.Duration
-	Edge       *live.Edge       // what is being received; nil: nothing is known of it
-	Metrics    *Metrics         // nil: none
-	Clock      func() time.Time // nil: time.Now
+	// PartsWithSound gives parts to sessions of pictures and sound, too. Shaka Player 5.2.12 loses
+	// pictures there (docs/players.md, "Low latency").
+	PartsWithSound bool
+
+	Edge    *live.Edge       // what is being received; nil: nothing is known of it
+	Metrics *Metrics         // nil: none
+	Clock   func() time.Time // nil: time.Now
 	// for checkpoints that could not be written, which harm no answer; nil: none
 	Logger *slog.Logger
 }
@@ -121,19 +125,22 @@ type Service struct {
 	deflaters *sync.Pool
 	views     *viewCache
 
-	partTarget time.Duration
-	edge       *live.Edge
-	metrics    *Metrics
-	waiting    waiters
-	stop       sync.Once
-	stopped    chan struct{}
+	partTarget     time.Duration
+	partsWithSound bool
+
+	edge    *live.Edge
+	metrics *Metrics
+	waiting waiters
+	stop    sync.Once
+	stopped chan struct{}
 }
 
 // New makes a Service.
 func New(o Options) *Service {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
 		clock: o.Clock, log: o.Logger,
-		partTarget: o.PartTarget, edge: o.Edge, metrics: o.Metrics, stopped: make(chan struct{})}
+		partTarget: o.PartTarget, partsWithSound: o.PartsWithSound, edge: o.Edge,
+		metrics: o.Metrics, stopped: make(chan struct{})}
 	if s.metrics == nil {
 		s.metrics = newMetrics()
 	}

@@ -77,8 +77,14 @@ type Rules struct {
 	Origin      int64 // T0, milliseconds
 	MaxChanges  int64 // of codec private data that are shown
 	PartTarget  int64 // of parts, milliseconds; 0: there are none
+	Smooth      bool  // nobody asked for dates: they follow the media
 	Tracks      []Track
 }
+
+// dateSlack is by how many milliseconds a date that follows the media may differ from the
+// timestamp: a fragment's first byte comes sooner or later, and a camera's clock is not the
+// server's.
+const dateSlack = 1000
 
 // Grows tells whether the timeline goes on after state 0.
 func (r *Rules) Grows() bool { return r.Mode != OnDemand }

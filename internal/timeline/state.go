@@ -232,7 +232,7 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 	for i := range r.Tracks {
 		e.Independent[i] = !t.dependent[i]
 	}
-	e.Date = t.date(r, &e)
+	e.Date = t.date(r, &e, breaks)
 	if r.Mode == LiveReplay {
 		t.Due = e.Due + e.Length()
 	}
@@ -242,10 +242,14 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 
 // date is the date of an entry that is appended, and moves on. A producer's is what it says. The
 // server's is when the fragment came; but one that came faster than it lasts begins when the one
-// before it ends, so that the dates of a playlist rise as its media do.
-func (t *State) date(r *Rules, e *Entry) int64 {
+// before it ends, so that the dates of a playlist rise as its media do. breaks: the media do not go
+// on from the entry before.
+func (t *State) date(r *Rules, e *Entry, breaks bool) int64 {
 	date := e.Timestamp + e.Slice.From
-	if r.Selector == store.ServerTimestamp {
+	switch {
+	case r.Smooth && !breaks && max(date-t.dated, t.dated-date) <= dateSlack:
+		date = t.dated
+	case r.Selector == store.ServerTimestamp:
 		if n := len(t.Entries); e.Slice.From > 0 && n > 0 && t.Entries[n-1].Number == e.Number {
 			date = t.Entries[n-1].Date - t.Entries[n-1].Slice.From + e.Slice.From
 		}

@@ -84,7 +84,7 @@ func TestChromiumGoesBackInALiveStream(t *testing.T) {
 
 // calm is what the page says of its errors where none, or only a processor that others used, kept
 // the picture waiting.
-var calm = regexp.MustCompile(`^(0|\d+, the last: buffer(NudgeOnStall|StalledError))$`)
+var calm = regexp.MustCompile(`^(0|\d+, the last: (aborted|buffer(NudgeOnStall|StalledError)))$`)
 
 // awaitSession runs a command that prints a session URL until the camera's first fragments are
 // stored.

@@ -398,14 +398,17 @@ jumps up to 0.3 s early (` + "`" + `gaps.threshold` + "`" + `), Shaka Player 0.5
 
 ## Low latency
 
-LIVE sessions in fragmented MP4 list parts ([Operations](operations.md#low-latency)) in every DiscontinuityMode, because in each of them
-hls.js 1.7.4 and Shaka Player 5.2.12 load parts with their defaults and play on ([Latency](latency.md) has figures). ON_DISCONTINUITY is the
-mode to choose. With ALWAYS Shaka Player was 0.6 s further behind than with NEVER (1.7 s and 1.2 s, pictures alone), and hls.js, which does
-not make up for a stall, had two at the beginning of a new stream with sound where the other modes had one.
+LIVE sessions in fragmented MP4 of pictures or sound alone list parts ([Operations](operations.md#low-latency)) in every DiscontinuityMode: hls.js
+1.7.4 and Shaka Player 5.2.12 play by them with their defaults ([Latency](latency.md) has figures). With pictures and sound together, which
+take ` + "`" + `--low-latency=all` + "`" + `, hls.js does, but Shaka Player loses pictures at its start, up to the next key frame, and again after each stall; it
+stays at the first picture when it is paused then. It begins in the middle of a group; a seek to its place, which comes once both tracks have
+their init segments, makes it call ` + "`" + `abort` + "`" + ` before the next part (lib/media/media_source_engine.js, appendBuffer, ` + "`" + `seeked` + "`" + `); after that Chromium
+drops every picture up to the next key frame. With groups of one second and ALWAYS holes were seen in hls.js, too, on a busy machine.
 
 Shaka Player fails on a playlist of one or two segments and parts: it looks for captions in a segment that has no URI yet. So parts are not
-listed before there are three. Safari has not been tried; what was checked instead is every rule of RFC 8216bis and of Apple's authoring
-specification that a playlist and its parts can show (` + "`" + `TestLowLatencyConformance` + "`" + `, ` + "`" + `TestLowLatencyAcrossBreaks` + "`" + `).
+listed before there are three. video.js, Chromium's own player, GStreamer, VLC and mpv were not tried with parts; they know nothing of them. Safari
+has not been tried; what was checked instead is every rule of RFC 8216bis and of Apple's authoring specification that a playlist and its parts can
+show (` + "`" + `TestLowLatencyConformance` + "`" + `, ` + "`" + `TestLowLatencyAcrossBreaks` + "`" + `).
 
 ## Sound that is missing
 
@@ -462,9 +465,9 @@ video.js and Chromium show nothing (five tries). Without the leading pictures wh
 
 - In TS hls.js and video.js play; Shaka Player shows nothing, and Chromium does not play live TS anyway (2).
 - Where the pictures after the first one of a group name pictures before the group, if only to let go of them (libavcodec says "mmco: unref
-  short failure" and shows all; x264 with ` + "`" + `open-gop=1` + "`" + ` and one key frame a second does so in every other group), Chromium ends with
+  short failure" and shows all; x264 with ` + "`" + `open-gop=1` + "`" + ` and one key frame a second does so in some groups), Chromium may end with
   PIPELINE_ERROR_DECODE ("Failed to send video packet for decoding", media/filters/ffmpeg_video_decoder.cc) in hls.js and Shaka Player,
-  whatever the DiscontinuityMode and the container, when it begins there: what its decoder takes for an error is fatal to it. No form of
+  in both containers. Which groups end it was not found out. What its decoder takes for an error is fatal to it. No form of
   the segment changes that; only an IDR picture would.
 - A player that joins with a URL that is older than 30 seconds, or seeks to such a group in a recording, may end like this too.
 
