@@ -68,7 +68,8 @@ json.dump({
         "GetClip": code(archived.get_clip, StreamName="none", ClipFragmentSelector=by_producer),
         "GetImages": code(
             archived.get_images, StreamName="none", ImageSelectorType="PRODUCER_TIMESTAMP",
-            StartTimestamp=inside, EndTimestamp=now, SamplingInterval=1000, Format="JPEG"),
+            StartTimestamp=inside, EndTimestamp=inside + datetime.timedelta(seconds=2),
+            SamplingInterval=1000, Format="JPEG"),
         "GetDASHStreamingSessionURL": code(
             archived.get_dash_streaming_session_url, StreamName=stream, PlaybackMode="ON_DEMAND"),
     },
