@@ -27,6 +27,7 @@ var imports = map[string][]string{
 	"internal/fragments": {"internal/live", "internal/throttle", "internal/mkv", "internal/store",
 		"internal/api",
 		"internal/media"},
+	"internal/policy":   {},
 	"internal/throttle": {},
 	"internal/clip": {"internal/fmp4", "internal/store", "internal/api",
 		"internal/auth", "internal/media"},
@@ -87,7 +88,7 @@ var imports = map[string][]string{
 // bytes go; the timeline is a fold over what it is handed.
 var pure = []string{
 	"internal/media", "internal/mkv", "internal/fmp4", "internal/mpegts", "internal/manifest",
-	"internal/timeline",
+	"internal/timeline", "internal/policy",
 }
 
 const maxPackageLines = 5000 // without tests
