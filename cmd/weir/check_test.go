@@ -102,6 +102,10 @@ func makeData(t *testing.T) *dataDir {
 		store.Stream{Name: "empty", RetentionHours: 5}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := d.store.PutDocument(t.Context(), "key", "of a camera", []byte("sealed"),
+		store.NewDocument); err != nil {
+		t.Fatal(err)
+	}
 	d.append(12)
 	if err := d.store.Sweep(t.Context()); err != nil { // seals what is full
 		t.Fatal(err)
@@ -207,8 +211,8 @@ func TestCheckWhileServing(t *testing.T) {
 	want(t, d.check())
 }
 
-// same holds a repaired directory to what was stored; settings reports whether those of the index
-// survived too.
+// same holds a repaired directory to what was stored; settings reports whether what only the
+// index knows survived too.
 func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 	d.t.Helper()
 	again := openData(d.t, d.path)
@@ -219,6 +223,10 @@ func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 	}
 	if _, err := again.store.Stream(d.t.Context(), "empty"); settings && err != nil {
 		d.t.Fatal(err)
+	}
+	keys, err := again.store.ListDocuments(d.t.Context(), "key")
+	if err != nil || settings && (len(keys) != 1 || string(keys[0].Data) != "sealed") {
+		d.t.Fatalf("documents %+v, %v", keys, err)
 	}
 	l, err := again.store.List(d.t.Context(), st.ID, store.Query{Order: store.BySequence})
 	if err != nil || len(l) != len(stored) {

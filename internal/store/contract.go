@@ -6,12 +6,13 @@ import (
 	"weir/internal/media"
 )
 
-// Store is what every engine offers, in three roles. Whoever uses a store declares the few methods
+// Store is what every engine offers, in four roles. Whoever uses a store declares the few methods
 // that it needs instead. Methods may be called concurrently.
 type Store interface {
 	Streams
 	Fragments
 	Sessions
+	Documents
 }
 
 // Streams is the role that holds streams.
@@ -93,4 +94,28 @@ type Sessions interface {
 	// Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut.
 	// ErrNotFound; ErrFull, and the checkpoint stays as it was, when there is no space for it.
 	Checkpoint(ctx context.Context, id string, data []byte) error
+}
+
+// Documents is the role that holds small named documents, such as keys, policies and roles. Their
+// bytes are their owner's, who seals them first where they are secret. The role has one revision,
+// which rises with each change of any document and never falls.
+type Documents interface {
+	// PutDocument writes a document and returns its new revision; durable on return. revision is
+	// the one that the document had when it was read, NewDocument for one that must not exist yet,
+	// or AnyRevision. ErrExists when a new one exists, ErrVersion when an old one has another
+	// revision or is gone; ErrFull when there is no room, which does not keep a document that
+	// exists from being changed. After any other error it may be written or not.
+	PutDocument(
+		ctx context.Context, kind, name string, data []byte, revision int64,
+	) (int64, error)
+	// DeleteDocument deletes a document; durable on return. revision is the one that it had when it
+	// was read, or AnyRevision. ErrNotFound; ErrVersion when it has another revision.
+	DeleteDocument(ctx context.Context, kind, name string, revision int64) error
+	// ListDocuments returns the documents of a kind, by name in byte order; of all kinds, by kind
+	// and name, when kind is "". All are of one moment. The caller must not change their bytes.
+	ListDocuments(ctx context.Context, kind string) ([]Document, error)
+	// WaitDocuments returns the role's revision as soon as it is greater than after. Every later
+	// ListDocuments sees that revision's change. A role that never had a document is at 0, so that
+	// with -1 it does not wait.
+	WaitDocuments(ctx context.Context, after int64) (revision int64, err error)
 }

@@ -1,7 +1,7 @@
-// Package store says what Weir keeps and what a store promises: streams, fragments and playback
-// sessions, their errors, and the contract (contract.go) in three roles. It holds no engine; local
-// is one, memory the contract in its plainest form, record the bytes that engines share, and
-// storetest the contract as tests.
+// Package store says what Weir keeps and what a store promises: streams, fragments, playback
+// sessions and documents, their errors, and the contract (contract.go) in four roles. It holds no
+// engine; local is one, memory the contract in its plainest form, record the bytes that engines
+// share, and storetest the contract as tests.
 package store
 
 import (
@@ -15,9 +15,9 @@ import (
 
 // Errors that callers tell apart with errors.Is. Everything else is an internal fault.
 var (
-	ErrNotFound = errors.New("not found")                          // stream, fragment, session
+	ErrNotFound = errors.New("not found")                          // stream, fragment, session …
 	ErrExists   = errors.New("already exists")                     // a name, number or ID is taken
-	ErrVersion  = errors.New("version mismatch")                   // the stream's is another
+	ErrVersion  = errors.New("version mismatch")                   // another is there
 	ErrGone     = errors.New("fragment gone")                      // past retention or deleted
 	ErrFull     = errors.New("no space left")                      // nothing more becomes durable
 	ErrLost     = errors.New("no longer the file that was opened") // deleted, moved or replaced

@@ -136,8 +136,8 @@ func TestPowerCutOfTheIndex(t *testing.T) {
 	}
 	wal := filepath.Join(dir, "index.db-wal")
 	var fragments []store.FragmentInfo
-	var safe int64      // the log up to here is on disk
-	for i := range 90 { // more than the log has room for since the start
+	var safe int64       // the log up to here is on disk
+	for i := range 150 { // more than the log has room for since the start
 		rec := storetest.Record(clock, uint64(i), 2000)
 		if rec.Number, err = s.NextNumber(t.Context(), st.ID); err != nil {
 			t.Fatal(err)

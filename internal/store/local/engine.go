@@ -3,10 +3,10 @@
 //
 // One process holds the directory, and what it keeps in memory beside them is right because no
 // other one writes: streams and the order of their appends (streamState), rows on their way into
-// the index (rowQueue), rows of fragments and sessions (fragmentCache, sessionCache), sessions for
-// which there is no space (fleetingSessions), tables of sealed volumes (tableCache), and the clock
-// of retention (retentionClock). Each says what bounds it and who tells it of changes. An engine of
-// many processes has none of these.
+// the index (rowQueue), rows of fragments and sessions (recent.Fragments, sessionCache), sessions
+// for which there is no space (fleetingSessions), tables of sealed volumes (tableCache), and the
+// clock of retention (retentionClock). Each says what bounds it and who tells it of changes. An
+// engine of many processes has none of these.
 //
 // The order never changes: bytes durable, index committed (part of every answer; its row may be
 // written with others, a moment later), acknowledged; and for deletion rows first, bytes after.
@@ -26,6 +26,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/local/clock"
+	"weir/internal/store/local/recent"
 	"weir/internal/store/local/volume"
 )
 
@@ -92,12 +93,13 @@ type Store struct {
 	sweep   chan struct{} // one slot: held by the sweep that is running
 	// one slot: held from reading a stream's row until its state is known, so that a deletion finds
 	// it
-	loading  chan struct{}
-	space    space
-	sessions sessionCache
-	fleeting fleetingSessions
-	recent   fragmentCache
-	damaged  map[scrubbed]bool // what the last pass of Scrub found; owned by it
+	loading   chan struct{}
+	space     space
+	sessions  sessionCache
+	fleeting  fleetingSessions
+	recent    recent.Fragments
+	documents documentWatch
+	damaged   map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
 	lock *volume.Lock // of the directory; nil after New
 
@@ -190,7 +192,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	s.rows = newRowQueue(s.idx, s.metrics)
 	s.reader = &reader{idx: s.idx, waiting: s.rows.of, volumes: s.volumes,
 		tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
-	s.recent.limit = o.FragmentBytes
+	s.recent.Limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)
 	err := error(nil)
 	if o.NodeSlot < 0 || o.NodeSlot >= 1<<store.NumberSlotBits {

@@ -96,6 +96,16 @@ func testFaults(h *harness) {
 				return h.store.Checkpoint(h.ctx, st.Name,
 					[]byte("c"))
 			}},
+		{method: "PutDocument", done: store.ErrExists, run: func(st store.Stream) error {
+			_, err := h.store.PutDocument(h.ctx, "key", st.Name, nil, store.NewDocument)
+			return err
+		}},
+		{method: "DeleteDocument", done: store.ErrNotFound, prepare: func(st store.Stream) {
+			_, err := h.store.PutDocument(h.ctx, "key", st.Name, nil, store.NewDocument)
+			h.must(err)
+		}, run: func(st store.Stream) error {
+			return h.store.DeleteDocument(h.ctx, "key", st.Name, store.AnyRevision)
+		}},
 		{method: "ExpireSessions", run: func(store.Stream) error { return h.store.Sweep(h.ctx) }},
 	} {
 		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {

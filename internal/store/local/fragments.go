@@ -123,7 +123,7 @@ func (s *Store) append(
 	info, err = s.addRow(st, info, replaces)
 	release(st.appending)
 	if replaces != 0 {
-		s.recent.forget(id, replaces)
+		s.recent.Forget(id, replaces)
 	}
 	if err != nil {
 		return info, err
@@ -319,15 +319,15 @@ func (s *Store) Fragment(
 	if m != nil && m.stored >= now-s.o.MemoryAge.Milliseconds() {
 		return m.info, nil
 	}
-	f, changes, ok := s.recent.get(id, n)
+	f, changes, ok := s.recent.Get(id, n)
 	if !ok {
 		var next []store.FragmentInfo // who plays a recording asks for them next
 		if f, next, err = s.reader.fragmentAndNext(ctx, id, n, fragmentsAhead); err != nil {
 			return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
 		}
-		s.recent.put(id, f, changes)
+		s.recent.Put(id, f, changes)
 		for i := range next {
-			s.recent.put(id, next[i], changes)
+			s.recent.Put(id, next[i], changes)
 		}
 	}
 	if stream := st.stream.Load(); stream.RetentionHours == 0 ||

@@ -149,8 +149,10 @@ func (d *filled) refuses() {
 	_, appended := storetest.Append(ctx, d.store, id, storetest.Record(d.clock, 1, 10_000))
 	_, created := d.store.CreateStream(ctx, store.Stream{Name: "new", RetentionHours: 1})
 	_, updated := d.store.UpdateStream(ctx, id, "", longer)
+	_, document := d.store.PutDocument(ctx, "key", "new", nil, store.NewDocument)
 	for what, err := range map[string]error{"append": appended, "create stream": created,
-		"tag stream": d.store.TagStream(ctx, id, tag), "longer retention": updated} {
+		"new document": document,
+		"tag stream":   d.store.TagStream(ctx, id, tag), "longer retention": updated} {
 		if !errors.Is(err, store.ErrFull) {
 			d.Fatalf("%s: %v", what, err)
 		}
@@ -166,6 +168,10 @@ func TestDiskFilledByAnother(t *testing.T) {
 		t.Skip("mounting a file system needs root")
 	}
 	d := newFilled(t, mount, 30, 8)
+	key, err := d.store.PutDocument(t.Context(), "key", "stolen", []byte("on"), store.NewDocument)
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.other.fill()
 	checkSpace(t, d.store)
 	d.full(true)
@@ -177,6 +183,14 @@ func TestDiskFilledByAnother(t *testing.T) {
 		d.full(true)
 		d.whole()
 		d.refuses()
+		// A key can be disabled all the same.
+		key, err = d.store.PutDocument(t.Context(), "key", "stolen", []byte("disabled"), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.store.DeleteDocument(t.Context(), "key", "stolen", key); err != nil {
+		t.Fatal(err)
 	}
 	for i := range 29 {
 		d.other.fill()

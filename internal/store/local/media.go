@@ -54,13 +54,13 @@ func (s *Store) open(
 		f.ServerTimestamp < retentionEdge(stream, now) {
 		return nil, store.ErrGone
 	}
-	if kept := s.recent.head(id, &f); kept.head != nil {
+	if head, whole := s.recent.Head(id, &f); head != nil {
 		body, err := s.volumes.Open(ctx, f.Location)
 		if err != nil {
 			return nil, err
 		}
-		m := &storedMedia{fragment: kept.head, body: body, payload: f.Location.MetaLength}
-		if !kept.whole {
+		m := &storedMedia{fragment: head, body: body, payload: f.Location.MetaLength}
+		if !whole {
 			m.unverified = s.verification(id, f)
 		}
 		return m, nil
@@ -73,7 +73,7 @@ func (s *Store) open(
 		return nil, err
 	}
 	m.unverified = s.verification(id, f)
-	s.recent.opened(id, &f, m.Fragment())
+	s.recent.Opened(id, &f, m.Fragment())
 	return m, nil
 }
 
@@ -82,7 +82,7 @@ func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*stor
 	return func(m *storedMedia) error {
 		err := m.verify(f.Location.Length, f.PayloadCRC)
 		if err == nil {
-			s.recent.verified(id, &f)
+			s.recent.Verified(id, &f)
 		} else if errors.Is(err, store.ErrCorrupt) {
 			s.metrics.CorruptReads.Inc()
 		}

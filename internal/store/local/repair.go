@@ -152,6 +152,9 @@ func (r *repair) rebuild(ctx context.Context) (old string, err error) {
 	if err := r.takeStreams(ctx, path, fresh); err != nil {
 		return "", err
 	}
+	if err := r.takeDocuments(ctx, path, fresh); err != nil {
+		return "", err
+	}
 	if err := r.start(ctx, fresh); err != nil {
 		return "", err
 	}
@@ -220,4 +223,37 @@ func readStreams(
 		return nil, nil, err
 	}
 	return streams, deleted, nil
+}
+
+// takeDocuments puts the documents of the old index, as far as they can be read, into the new one.
+// Volumes know nothing of them.
+func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err error) {
+	documents, err := readDocuments(ctx, path)
+	if err != nil {
+		r.log.Warn("keys, policies and roles cannot be read from the old index", "error", err)
+	}
+	rows, err := index.OpenSQLite(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for _, d := range documents {
+		if _, err := rows.PutDocument(ctx, d, store.NewDocument); err != nil {
+			return fmt.Errorf("document %s/%s: %w", d.Kind, d.Name, err)
+		}
+	}
+	return nil
+}
+
+// readDocuments returns the documents of an index that may be damaged.
+func readDocuments(ctx context.Context, path string) (documents []store.Document, err error) {
+	rows, err := index.OpenReadOnly(ctx, path, false)
+	if err != nil {
+		return nil, err
+	}
+	documents, err = rows.ListDocuments(ctx, "")
+	if err = errors.Join(err, rows.Close()); err != nil {
+		return nil, err
+	}
+	return documents, nil
 }

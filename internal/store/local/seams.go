@@ -31,6 +31,7 @@ type IndexReader interface {
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error)
 	Volumes(ctx context.Context) ([]index.VolumeInfo, error)
+	ListDocuments(ctx context.Context, kind string) ([]store.Document, error)
 }
 
 // VolumeReader is the part of Volumes that reads; volumes that are open for reading only have no
@@ -41,8 +42,8 @@ type VolumeReader interface {
 	Describe(ctx context.Context, name string) (s *store.Stream, footer store.Location, err error)
 }
 
-// Index keeps rows: streams, fragments, volumes, track sets and sessions. It is one of the two
-// seams of the engine, which is its only user.
+// Index keeps rows: streams, fragments, volumes, track sets, sessions and documents. It is one of
+// the two seams of the engine, which is its only user.
 //
 // Every method is a transaction of its own: applied whole or not at all. A method that returns an
 // error may still have been applied (the connection broke after the commit); callers read again or
@@ -54,6 +55,7 @@ type Index interface {
 	FragmentRows
 	VolumeRows
 	SessionRows
+	DocumentRows
 	ClockRows
 	io.Closer
 	// Batch runs fn, whose changes need not be durable before Batch returns without an error: a
@@ -61,8 +63,8 @@ type Index interface {
 	// else may change the index meanwhile.
 	Batch(ctx context.Context, fn func() error) error
 	// Reserve takes space, once, so that on a full disk everything works but Commit, TrackSetID,
-	// CreateStream, OpenSession and Checkpoint; these are ErrFull then, outside of Batch. It is
-	// also called again after they were, to make up what was used.
+	// CreateStream, OpenSession, Checkpoint and PutDocument of a new one; these are ErrFull then,
+	// outside of Batch. It is also called again after they were, to make up what was used.
 	Reserve(ctx context.Context) error
 }
 
@@ -234,6 +236,20 @@ type Volumes interface {
 	// does nothing.
 	DeleteStream(ctx context.Context, id store.StreamID) error
 	io.Closer
+}
+
+// DocumentRows is the part of Index that holds documents.
+type DocumentRows interface {
+	// PutDocument writes a document, whose Revision is not looked at, and returns its new revision.
+	// revision is as in store.Documents. ErrExists, ErrVersion.
+	PutDocument(ctx context.Context, d store.Document, revision int64) (int64, error)
+	// DeleteDocument deletes a document. ErrNotFound, ErrVersion.
+	DeleteDocument(ctx context.Context, kind, name string, revision int64) error
+	// ListDocuments returns the documents of a kind, all when it is "", by kind and name in byte
+	// order.
+	ListDocuments(ctx context.Context, kind string) ([]store.Document, error)
+	// DocumentRevision is the revision of the last change, 0 at first.
+	DocumentRevision(ctx context.Context) (int64, error)
 }
 
 // ClockRows is the part of Index that holds the mark.

@@ -184,7 +184,7 @@ func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version str
 		return fmt.Errorf("delete stream %s: %w", id, err)
 	}
 	defer s.sessions.forgetAll()
-	defer s.recent.forgetAll()
+	defer s.recent.ForgetAll()
 	err := s.idx.DeleteStream(ctx, id, func(row *store.Stream) error {
 		if version != "" && version != row.Version {
 			return store.ErrVersion

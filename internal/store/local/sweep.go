@@ -170,7 +170,7 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (int, error) {
 	n, err := s.idx.Expire(ctx, id, before, sweepVolumes)
 	if n > 0 || err != nil {
-		s.recent.forgetAll()
+		s.recent.ForgetAll()
 	}
 	if err != nil {
 		return n, fmt.Errorf("expire fragments of stream %s: %w", id, err)

@@ -30,6 +30,10 @@ type Store struct {
 	mu       sync.Mutex // guards all that follows: every method is one critical section
 	streams  map[store.StreamID]*stream
 	sessions []store.Session // the open ones, in the order in which they were opened
+
+	documents       map[documentKey]store.Document
+	revision        int64         // of the last change of a document
+	documentChanged chan struct{} // closed and made anew by each
 }
 
 // stream is a stream with what is stored of it.
@@ -47,7 +51,9 @@ type stream struct {
 // New returns a store that has the given streams, each as it is and without fragments. Retention,
 // expiry and fragment numbers go by now.
 func New(now func() time.Time, streams ...store.Stream) *Store {
-	s := &Store{now: now, streams: make(map[store.StreamID]*stream)}
+	s := &Store{now: now, streams: make(map[store.StreamID]*stream),
+		documents:       make(map[documentKey]store.Document),
+		documentChanged: make(chan struct{})}
 	for _, st := range streams {
 		s.add(st)
 	}

@@ -48,6 +48,9 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Engine) {
 		{"no retention", testNoRetention},
 		{"sessions", testSessions},
 		{"session limit", testSessionLimit},
+		{"documents", testDocuments},
+		{"documents by many", testDocumentsByMany},
+		{"wait for documents", testWaitDocuments},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -185,6 +185,22 @@ func (x *faultyIndex) ExpireSessions(ctx context.Context, now int64, limit int) 
 	})
 }
 
+func (x *faultyIndex) PutDocument(
+	ctx context.Context, d store.Document, revision int64,
+) (int64, error) {
+	return value(x.f, "PutDocument", func() (int64, error) {
+		return x.Index.PutDocument(ctx, d, revision)
+	})
+}
+
+func (x *faultyIndex) DeleteDocument(
+	ctx context.Context, kind, name string, revision int64,
+) error {
+	return x.f.do("DeleteDocument", func() error {
+		return x.Index.DeleteDocument(ctx, kind, name, revision)
+	})
+}
+
 type faultyVolumes struct {
 	local.Volumes
 	f *Faults

@@ -1,4 +1,4 @@
-package local
+package recent
 
 import (
 	"testing"
@@ -9,22 +9,22 @@ import (
 
 // The cache stays within its bytes, and what is asked for again outlives what is not.
 func TestFragmentCacheIsBounded(t *testing.T) {
-	c := fragmentCache{limit: 100_000}
+	c := Fragments{Limit: 100_000}
 	info := func(n store.Number) store.FragmentInfo {
 		return store.FragmentInfo{Number: n, Location: store.Location{Volume: "cam/volume",
 			Offset: int64(n)}}
 	}
 	head := &media.Fragment{Runs: []media.Run{{Frames: make([]media.Frame, 50)}}}
-	_, changes, _ := c.get("cam", 1)
+	_, changes, _ := c.Get("cam", 1)
 	for n := store.Number(1); n <= 1000; n++ {
 		f := info(n)
-		c.put("cam", f, changes)
-		c.opened("cam", &f, head)
+		c.Put("cam", f, changes)
+		c.Opened("cam", &f, head)
 		one := info(1)
-		if f := c.head("cam", &one); f.head != head {
-			t.Fatalf("after %d fragments the one that is always opened is %+v", n, f)
+		if kept, _ := c.Head("cam", &one); kept != head {
+			t.Fatalf("after %d fragments the one that is always opened is %+v", n, kept)
 		}
-		if f, _, ok := c.get("cam", 1); !ok || f.Number != 1 {
+		if f, _, ok := c.Get("cam", 1); !ok || f.Number != 1 {
 			t.Fatalf("after %d fragments the one that is always asked for is %+v", n, f)
 		}
 		var bytes, young int64
@@ -35,21 +35,21 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 		for _, f := range c.old {
 			bytes += f.size()
 		}
-		if bytes > c.limit || young != c.bytes {
+		if bytes > c.Limit || young != c.bytes {
 			t.Fatalf("after %d fragments %d bytes are kept, %d young ones, counted as %d", n, bytes,
 				young, c.bytes)
 		}
 	}
-	if _, _, ok := c.get("cam", 2); ok {
+	if _, _, ok := c.Get("cam", 2); ok {
 		t.Fatal("one that nobody asked for is still there")
 	}
 	huge := info(2000)
-	c.put("cam", huge, changes)
-	c.opened("cam", &huge, &media.Fragment{Header: make([]byte, 60_000)})
-	if _, _, ok := c.get("cam", 2000); ok {
+	c.Put("cam", huge, changes)
+	c.Opened("cam", &huge, &media.Fragment{Header: make([]byte, 60_000)})
+	if _, _, ok := c.Get("cam", 2000); ok {
 		t.Fatal("one that takes more than its share is kept")
 	}
-	if _, _, ok := c.get("cam", 1); !ok {
+	if _, _, ok := c.Get("cam", 1); !ok {
 		t.Fatal("it pushed the others out")
 	}
 }
@@ -57,23 +57,23 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 // What was read before something was taken away is not kept after it, or it would come back from
 // the dead.
 func TestFragmentCacheForgets(t *testing.T) {
-	for name, forget := range map[string]func(*fragmentCache){
-		"one": func(c *fragmentCache) { c.forget("cam", 1) },
-		"all": func(c *fragmentCache) { c.forgetAll() },
+	for name, forget := range map[string]func(*Fragments){
+		"one": func(c *Fragments) { c.Forget("cam", 1) },
+		"all": func(c *Fragments) { c.ForgetAll() },
 	} {
-		c := fragmentCache{limit: 100_000}
+		c := Fragments{Limit: 100_000}
 		f := store.FragmentInfo{Number: 1}
-		_, before, _ := c.get("cam", 1)
+		_, before, _ := c.Get("cam", 1)
 		forget(&c)
-		c.put("cam", f, before)
-		c.opened("cam", &f, &media.Fragment{})
-		if _, _, ok := c.get("cam", 1); ok {
+		c.Put("cam", f, before)
+		c.Opened("cam", &f, &media.Fragment{})
+		if _, _, ok := c.Get("cam", 1); ok {
 			t.Errorf("%s: a row that was read before is kept", name)
 		}
-		_, now, _ := c.get("cam", 1)
-		c.put("cam", f, now)
+		_, now, _ := c.Get("cam", 1)
+		c.Put("cam", f, now)
 		forget(&c)
-		if _, _, ok := c.get("cam", 1); ok || c.bytes != 0 {
+		if _, _, ok := c.Get("cam", 1); ok || c.bytes != 0 {
 			t.Errorf("%s: it is still there, %d bytes", name, c.bytes)
 		}
 	}
@@ -82,25 +82,28 @@ func TestFragmentCacheForgets(t *testing.T) {
 // A fragment that was listed and opened is not read again for its checksums, and its row is not
 // taken for one that may be answered.
 func TestFragmentCacheOfListedFragments(t *testing.T) {
-	c := fragmentCache{limit: 100_000}
+	c := Fragments{Limit: 100_000}
 	f := store.FragmentInfo{Number: 1, Location: store.Location{Volume: "cam/volume"}}
 	head := &media.Fragment{}
-	c.opened("cam", &f, head)
-	c.verified("cam", &f)
-	if kept := c.head("cam", &f); kept.head != head || !kept.whole {
-		t.Errorf("kept %+v", kept)
+	c.Opened("cam", &f, head)
+	c.Verified("cam", &f)
+	if kept, whole := c.Head("cam", &f); kept != head || !whole {
+		t.Errorf("kept %+v, %v", kept, whole)
 	}
-	_, changes, ok := c.get("cam", 1)
+	_, changes, ok := c.Get("cam", 1)
 	if ok {
 		t.Error("the row is kept")
 	}
-	c.put("cam", f, changes)
-	if _, _, ok := c.get("cam", 1); !ok || c.head("cam", &f).head != head {
+	c.Put("cam", f, changes)
+	if _, _, ok := c.Get("cam", 1); !ok {
+		t.Error("the row is not kept")
+	}
+	if kept, _ := c.Head("cam", &f); kept != head {
 		t.Error("with its row the head is gone")
 	}
 	moved := f
 	moved.Location.Offset = 4096
-	if kept := c.head("cam", &moved); kept.head != nil {
+	if kept, _ := c.Head("cam", &moved); kept != nil {
 		t.Error("the head of another record")
 	}
 }

@@ -1,0 +1,181 @@
+// Package recent is a cache of the fragments of a store that were asked for.
+package recent
+
+import (
+	"slices"
+	"sync"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
+
+// Fragments keeps the rows of fragments that are asked for one by one, and the heads of those that
+// were opened: a live segment is fetched by every viewer of its stream, a consumer of GetMedia
+// opens what it has listed, and finding a fragment of a recording means to read a table. A head is
+// true for as long as the record is there, because records never change. A row is true for as long
+// as the fragment is there, because rows never change and this process alone takes fragments away:
+// Replace, DeleteStream and the sweep of the engine let go of them here, also when they failed,
+// since they may have been applied. Retention is not among that: it is looked at for each request.
+// It takes Limit at most.
+//
+// What was used since half of the limit was filled is young, what was used in the half before it is
+// old, the rest is forgotten.
+type Fragments struct {
+	Limit int64 // bytes; set before the first call
+
+	mu         sync.Mutex
+	young, old map[key]kept
+	bytes      int64 // of young
+	changes    int   // how often something was taken away: see Put
+}
+
+type key struct {
+	stream store.StreamID
+	number store.Number
+}
+
+type kept struct {
+	info store.FragmentInfo
+	// row tells that info was read from the index since anything was taken away. Otherwise it says
+	// of which record the head is, and no more.
+	row  bool
+	head *media.Fragment // verified; nil when it was not opened
+	// whole tells that the payload was verified since the start.
+	whole bool
+}
+
+// size estimates the memory that it takes.
+func (f *kept) size() int64 {
+	n := 512 + len(f.info.Location.Volume) + 96*len(f.info.Spans)
+	if f.head != nil {
+		n += 256 + len(f.head.Header)
+		for i := range f.head.Runs {
+			n += 64 + 16*len(f.head.Runs[i].Frames)
+		}
+		for i := range f.head.Tracks {
+			n += 256 + len(f.head.Tracks[i].CodecPrivate)
+		}
+		for _, t := range f.head.Tags {
+			n += 64 + len(t.Name) + len(t.Value)
+		}
+	}
+	return int64(n)
+}
+
+// Get returns the row that is kept of a fragment, and what Put must be told.
+func (c *Fragments) Get(
+	id store.StreamID, n store.Number,
+) (info store.FragmentInfo, changes int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, ok := c.find(key{id, n})
+	return f.info, c.changes, ok && f.row
+}
+
+// Head returns the head that is kept of the record of a fragment, nil when there is none, and
+// whether its payload was verified.
+func (c *Fragments) Head(
+	id store.StreamID, info *store.FragmentInfo,
+) (head *media.Fragment, whole bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.find(key{id, info.Number}); ok && f.info.Location == info.Location {
+		return f.head, f.whole
+	}
+	return nil, false
+}
+
+// find looks a fragment up and makes it a young one. The caller holds mu.
+func (c *Fragments) find(k key) (f kept, ok bool) {
+	f, ok = c.young[k]
+	if !ok {
+		if f, ok = c.old[k]; ok {
+			delete(c.old, k)
+			c.add(k, f)
+		}
+	}
+	return f, ok
+}
+
+// Put keeps a row that was read after Get told changes, unless something was taken away since.
+func (c *Fragments) Put(id store.StreamID, info store.FragmentInfo, changes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if changes != c.changes {
+		return
+	}
+	k := key{id, info.Number}
+	f, ok := c.find(k)
+	if !ok || f.info.Location != info.Location {
+		f = kept{}
+	}
+	// those of a table share one array with all that was read with them
+	info.Spans = slices.Clone(info.Spans)
+	f.info, f.row = info, true
+	c.add(k, f)
+}
+
+// Opened keeps the head of a fragment.
+func (c *Fragments) Opened(id store.StreamID, info *store.FragmentInfo, head *media.Fragment) {
+	k := key{id, info.Number}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, ok := c.find(k)
+	if !ok || f.info.Location != info.Location {
+		f = kept{info: store.FragmentInfo{Number: info.Number, Location: info.Location}}
+	}
+	f.head = head
+	c.add(k, f)
+}
+
+// Verified remembers that the payload of a fragment whose head is kept is whole.
+func (c *Fragments) Verified(id store.StreamID, info *store.FragmentInfo) {
+	k := key{id, info.Number}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.young[k]; ok && f.info.Location == info.Location {
+		f.whole = true
+		c.young[k] = f
+	}
+}
+
+// add puts a fragment among the young ones. The caller holds mu.
+func (c *Fragments) add(k key, f kept) {
+	size := f.size()
+	if was, ok := c.young[k]; ok {
+		c.bytes -= was.size()
+		delete(c.young, k)
+	}
+	if size > c.Limit/2 {
+		return
+	}
+	if c.bytes+size > c.Limit/2 {
+		c.young, c.old, c.bytes = nil, c.young, 0
+	}
+	if c.young == nil {
+		c.young = make(map[key]kept)
+	}
+	c.young[k] = f
+	c.bytes += size
+}
+
+// Forget lets go of one fragment.
+func (c *Fragments) Forget(id store.StreamID, n store.Number) {
+	k := key{id, n}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.young[k]; ok {
+		c.bytes -= f.size()
+		delete(c.young, k)
+	}
+	delete(c.old, k)
+	c.changes++
+}
+
+// ForgetAll lets go of every fragment, after what happens seldom beside requests.
+func (c *Fragments) ForgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.young, c.old, c.bytes = nil, nil, 0
+	c.changes++
+}
