@@ -12,7 +12,7 @@ type MPD struct {
 	Static            bool
 	AvailabilityStart int64 // since the Unix epoch: the moment of presentation time 0
 	Publish           int64 // since the Unix epoch: when this text became valid
-	Duration          int64 // of the presentation, if Static
+	Duration          int64 // of the presentation; 0 while nobody knows it
 	// how often to read it again, unless Static; so is all below but the last two
 	UpdatePeriod int64
 	BufferDepth  int64 // timeShiftBufferDepth
@@ -75,9 +75,10 @@ func (m *MPD) Append(dst []byte) []byte {
 	}
 	dst = appendXMLTime(dst, `" availabilityStartTime="`, m.AvailabilityStart)
 	dst = appendXMLTime(dst, `" publishTime="`, m.Publish)
-	if m.Static {
+	if m.Duration > 0 {
 		dst = appendXMLDuration(dst, `" mediaPresentationDuration="`, m.Duration)
-	} else {
+	}
+	if !m.Static {
 		dst = appendXMLDuration(dst, `" minimumUpdatePeriod="`, m.UpdatePeriod)
 		dst = appendXMLDuration(dst, `" timeShiftBufferDepth="`, m.BufferDepth)
 		dst = appendXMLDuration(dst, `" suggestedPresentationDelay="`, m.Delay)

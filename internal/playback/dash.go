@@ -155,8 +155,11 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 			}
 		}
 	}
+	if closes != math.MaxInt64 {
+		m.Duration = t.End()
+	}
 	if m.Static {
-		m.Duration, m.Publish = t.End(), max(m.Publish, closes)
+		m.Publish = max(m.Publish, closes)
 	} else {
 		m.BufferDepth = v.depth(from, to, ends) + key.silent
 		if key.silent > 0 {
