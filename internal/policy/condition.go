@@ -14,6 +14,7 @@ import (
 // condition is one key of one operator of a Condition element.
 type condition struct {
 	operator string // as written: "ForAnyValue:StringLikeIfExists"
+	name     string // of the key, as written
 	key      conditionKey
 	set      setOperator
 	negated  bool // the operator is the negation of tests
@@ -152,7 +153,7 @@ func parseCondition(n *node, variables bool) (conditions []condition, err error)
 }
 
 func parseOne(name, key string, n *node, variables bool) (d condition, err error) {
-	d.operator = name
+	d.operator, d.name = name, key
 	base := name
 	if rest, ok := strings.CutPrefix(base, "ForAllValues:"); ok {
 		base, d.set = rest, forAllValues

@@ -102,12 +102,16 @@ func readJSON(text []byte) (root *node, compact []byte, err error) {
 		r.advance(bad)
 		return nil, nil, r.fault("", "is not UTF-8")
 	}
-	var buf bytes.Buffer
-	if err := json.Compact(&buf, text); err != nil {
+	var whole json.RawMessage
+	if err := json.Unmarshal(text, &whole); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
 			r.advance(max(int(syntax.Offset)-1, 0))
 		}
+		return nil, nil, r.fault("", "is not JSON: "+err.Error())
+	}
+	var buf bytes.Buffer
+	if err := json.Compact(&buf, text); err != nil {
 		return nil, nil, r.fault("", "is not JSON: "+err.Error())
 	}
 	r.decoder = json.NewDecoder(bytes.NewReader(text))

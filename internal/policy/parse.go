@@ -225,6 +225,7 @@ func (p *parser) actions(n *node) (out []*pattern, err error) {
 		if err != nil {
 			return nil, item.fault("%v", err)
 		}
+		a.source = item.text
 		out = append(out, a)
 	}
 	return out, nil

@@ -1,0 +1,65 @@
+package policy
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// FuzzDecide parses anything. A refusal is an *Error. What is accepted is accepted again as Text
+// returns it, and decides as the model does, for requests of all kinds.
+func FuzzDecide(f *testing.F) {
+	files, err := filepath.Glob("builtin/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, "kinesisvideo:PutMedia", frontDoor, "front-door")
+	}
+	f.Fuzz(func(t *testing.T, text []byte, action, resource, value string) {
+		// A model of what is no character would say nothing about requests: HTTP has none.
+		action, resource = strings.ToValidUTF8(action, "?"), strings.ToValidUTF8(resource, "?")
+		value = strings.ToValidUTF8(value, "?")
+		if len(action)+len(resource)+len(value) > 300 {
+			return // the model is slow
+		}
+		if _, err := ParseTrust(text); err != nil && !errors.As(err, new(*Error)) {
+			t.Fatalf("%T: %v", err, err)
+		}
+		doc, err := Parse(text)
+		if err != nil {
+			if refused := new(Error); !errors.As(err, &refused) || refused.Reason == "" {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		again, err := Parse(doc.Text())
+		if err != nil || string(again.Text()) != string(doc.Text()) {
+			t.Fatalf("%s: read again: %v", doc.Text(), err)
+		}
+		set := []Named{{"p", doc}}
+		for _, c := range []Context{
+			nil,
+			{"aws:username": {value}, "credentials-iot:thingname": {value}, "aws:userid": {value},
+				"aws:resourcetag/site": {value}, "aws:tagkeys": {value, "site"},
+				"aws:sourceip": {"203.0.113.9"}, "aws:epochtime": {"1795953600"},
+				"aws:currenttime": {"2026-11-29T12:00:00Z"}, "aws:securetransport": {"true"},
+				"aws:principalarn": {"arn:aws:iam::123456789012:user/ann"}},
+			{"aws:username": {"a", value}, "aws:tagkeys": {""}, "aws:sourceip": {"2001:db8::1"}},
+		} {
+			r := Request{action, resource, c}
+			e := Explain(r, set)
+			allowed, explicit := modelDecide(t, r, set)
+			if e.Allowed != allowed || e.Explicit != explicit || e.Decision != Decide(r, set) {
+				t.Fatalf("%s\n%+v: %+v, the model: allowed %v, explicit %v", doc.Text(), r, e,
+					allowed, explicit)
+			}
+		}
+	})
+}
