@@ -64,4 +64,6 @@ const (
 	InvalidSignature = "InvalidSignatureException"
 	// an unknown access key, or a wrong session token
 	UnrecognizedClient = "UnrecognizedClientException"
+	// a session token whose time is over; botocore gets new credentials then
+	ExpiredToken = "ExpiredTokenException"
 )

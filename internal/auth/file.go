@@ -11,8 +11,8 @@ import (
 // maxKeyFile bounds what is read of a key file, in bytes.
 const maxKeyFile = 1 << 20
 
-// readFile reads a key file; its error is fs.ErrNotExist when there is none.
-func readFile(path string) ([]byte, error) {
+// ReadSecret reads a key file; its error is fs.ErrNotExist when there is none.
+func ReadSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -28,9 +28,9 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// writeFile puts a secret file in place, readable by its owner only, so that after a power cut
+// WriteSecret puts a secret file in place, readable by its owner only, so that after a power cut
 // there is the old file or the whole new one.
-func writeFile(path string, data []byte) error {
+func WriteSecret(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp-*") // mode 0600
 	if err != nil {

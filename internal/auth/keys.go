@@ -37,12 +37,12 @@ type KeyFile struct {
 func LoadOrCreateKeys(path string) (*KeyFile, error) {
 	f, err := LoadKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		key := newKey()
+		key := NewKey()
 		text := fmt.Sprintf("# Key pairs of Weir. Each section is one; clients use the file as "+
 			"AWS_SHARED_CREDENTIALS_FILE.\n"+
 			"[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key.Profile,
 			key.AccessKeyID, key.SecretAccessKey)
-		if err := writeFile(path, []byte(text)); err != nil {
+		if err := WriteSecret(path, []byte(text)); err != nil {
 			return nil, fmt.Errorf("create key file: %w", err)
 		}
 		if f, err = newKeyFile([]Key{key}); err != nil {
@@ -55,7 +55,7 @@ func LoadOrCreateKeys(path string) (*KeyFile, error) {
 
 // LoadKeys reads the key file. fs.ErrNotExist when there is none.
 func LoadKeys(path string) (*KeyFile, error) {
-	data, err := readFile(path)
+	data, err := ReadSecret(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
@@ -120,20 +120,20 @@ func (f *KeyFile) Default() Key {
 // Created reports that LoadOrCreateKeys made the file.
 func (f *KeyFile) Created() bool { return f.created }
 
-// newKey makes a random key pair in the shape of AWS's: an access key of 20 characters, which
+// NewKey makes a random key pair in the shape of AWS's: an access key of 20 characters, which
 // begins with WEIR so that nobody takes it for one of AWS, and a secret of 40 characters with 238
 // bits of randomness, which a double click selects whole.
-func newKey() Key {
+func NewKey() Key {
 	return Key{
 		Profile:     "default",
-		AccessKeyID: "WEIR" + randomText(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
-		SecretAccessKey: randomText(40,
+		AccessKeyID: "WEIR" + RandomText(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+		SecretAccessKey: RandomText(40,
 			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
 	}
 }
 
-// randomText draws n characters of the alphabet, each with the same chance.
-func randomText(n int, alphabet string) string {
+// RandomText draws n characters of the alphabet, each with the same chance.
+func RandomText(n int, alphabet string) string {
 	out := make([]byte, 0, n)
 	limit := 256 - 256%len(alphabet)
 	buf := make([]byte, n)

@@ -83,7 +83,7 @@ func LoadOrCreateTokenKeys(path string) (*TokenKeys, error) {
 
 // LoadTokenKeys reads the token key file. fs.ErrNotExist when there is none.
 func LoadTokenKeys(path string) (*TokenKeys, error) {
-	data, err := readFile(path)
+	data, err := ReadSecret(path)
 	if err != nil {
 		return nil, fmt.Errorf("read token key file: %w", err)
 	}
@@ -114,7 +114,7 @@ func (k *TokenKeys) Rotate() error {
 	}
 	keys := append([]tokenKey{key}, k.keys...)
 	keys = keys[:min(len(keys), keptTokenKeys)]
-	if err := writeFile(k.path, formatTokenKeys(keys)); err != nil {
+	if err := WriteSecret(k.path, formatTokenKeys(keys)); err != nil {
 		return err
 	}
 	k.keys = keys

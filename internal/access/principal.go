@@ -1,0 +1,138 @@
+package access
+
+import (
+	"strconv"
+	"time"
+
+	"weir/internal/policy"
+)
+
+// Kind is what kind of principal somebody is.
+type Kind uint8
+
+// Kinds of principals.
+const (
+	Root    Kind = iota + 1 // the default profile of the credentials file: may do everything
+	Key                     // a user, by a key of its own
+	Role                    // who assumed a role
+	Session                 // a user or root, by credentials of GetSessionToken
+	Camera                  // a thing, by its certificate
+)
+
+// String names the kind as logs do.
+func (k Kind) String() string {
+	if names := [...]string{"root", "key", "role", "session", "camera"}; k >= Root && k <= Camera {
+		return names[k-1]
+	}
+	return "unknown"
+}
+
+// Principal is who signed a call. It never changes; Registry.Current returns what has become of it
+// since.
+type Principal struct {
+	Kind Kind
+	// ARN is arn:aws:iam::ACCOUNT:root, arn:aws:iam::ACCOUNT:user/NAME or
+	// arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION; cameras are sessions of their name.
+	ARN string
+	// UserID is the account of root, the ID of a user (AIDA…), or that of a role (AROA…), a colon
+	// and the session's name (IAM user guide, "IAM identifiers").
+	UserID      string
+	Name        string            // of the user, the role or the thing; "" for root
+	AccessKeyID string            // "" of a principal that Registry.Principal returned
+	Tags        map[string]string // aws:PrincipalTag
+	Thing       string            // credentials-iot:ThingName; "" but for cameras
+	Policies    []policy.Named    // identity policies
+	Bounds      [][]policy.Named  // each must allow as well, such as a session policy
+	Expires     time.Time         // zero: never
+
+	snapshot *snapshot      // that Policies and Bounds are of
+	claims   *Claims        // of temporary credentials
+	root     bool           // Root, or a Session of it
+	context  policy.Context // its own condition keys
+}
+
+// IsRoot tells whether the principal may do everything.
+func (p *Principal) IsRoot() bool { return p.root }
+
+// setContext makes the condition keys that a principal brings to each call (IAM user guide, "AWS
+// global condition context keys", "Properties of the principal").
+func (p *Principal) setContext(account string) {
+	c := policy.Context{}
+	c.Set("aws:PrincipalArn", p.ARN)
+	c.Set("aws:PrincipalAccount", account)
+	c.Set("aws:userid", p.UserID)
+	for key, value := range p.Tags {
+		c.Set("aws:PrincipalTag/"+key, value)
+	}
+	assumed := p.Kind == Role || p.Kind == Camera
+	switch {
+	case p.root:
+		c.Set("aws:PrincipalType", "Account")
+	case assumed:
+		c.Set("aws:PrincipalType", "AssumedRole")
+	default:
+		c.Set("aws:PrincipalType", "User")
+		c.Set("aws:username", p.Name)
+	}
+	if p.Thing != "" {
+		c.Set("credentials-iot:ThingName", p.Thing)
+	}
+	if p.claims != nil {
+		c.Set("aws:TokenIssueTime", p.claims.Issued.UTC().Format(time.RFC3339))
+		for key, values := range p.claims.Context {
+			c.Set(key, values...)
+		}
+	}
+	p.context = c
+}
+
+// Claims is what temporary credentials say: what their token holds.
+type Claims struct {
+	AccessKeyID string // ASIA…, 20 characters
+	Secret      string
+	Kind        Kind // Role, Session or Camera
+	// Name is the name of the role, of the user (Session; "" for root) or of the thing (Camera).
+	Name string
+	// ID is the ID of that user or role, "" for root and cameras. One that was deleted and made
+	// again has another, and the credentials of the old one stay invalid.
+	ID          string
+	SessionName string // of an assumed role
+	// Parent is the long-term access key that GetSessionToken was called with: disabling it ends
+	// the session too.
+	Parent   string
+	Policies []policy.Named      // session policies, together; none: no bound
+	Tags     map[string]string   // session tags, which go before the role's own
+	Context  map[string][]string // more condition keys, such as aws:FederatedProvider
+	Thing    string
+	Issued   time.Time
+	Expires  time.Time
+}
+
+// Temporary opens the tokens of temporary credentials.
+type Temporary interface {
+	// Open returns what a token says. Its error is an *auth.Error: that of a token that is wrong,
+	// or whose time is over at now.
+	Open(token string, now time.Time) (Claims, error)
+}
+
+// arns makes the ARNs of one account.
+type arns struct{ account string }
+
+func (a arns) root() string            { return "arn:aws:iam::" + a.account + ":root" }
+func (a arns) user(name string) string { return "arn:aws:iam::" + a.account + ":user/" + name }
+func (a arns) role(name string) string { return "arn:aws:iam::" + a.account + ":role/" + name }
+func (a arns) policy(name string) string {
+	return "arn:aws:iam::" + a.account + ":policy/" + name
+}
+func (a arns) session(role, session string) string {
+	return "arn:aws:sts::" + a.account + ":assumed-role/" + role + "/" + session
+}
+
+// millis is a moment as documents write it.
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+// fromMillis reads one.
+func fromMillis(n int64) time.Time { return time.UnixMilli(n).UTC() }
+
+// duration is a number of seconds in words for errors.
+func seconds(d time.Duration) string { return strconv.Itoa(int(d/time.Second)) + " s" }

@@ -1,0 +1,328 @@
+package access
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/auth"
+	"weir/internal/policy"
+	"weir/internal/store"
+)
+
+// Options of a Registry. Logger and Clock have defaults.
+type Options struct {
+	Store   store.Documents
+	Keys    *auth.KeyFile // the default profile is root, the others are administrators
+	KeyFile string        // path of the key that secrets are sealed with; made at the first start
+	Account string        // twelve digits, of ARNs
+	Logger  *slog.Logger
+	Clock   func() time.Time
+}
+
+// Registry knows every principal. Its methods may be called concurrently; those on the way of a
+// call (Find, Current, Decide) take no lock and ask no store.
+type Registry struct {
+	store   store.Documents
+	keys    *auth.KeyFile
+	account string
+	arns    arns
+	log     *slog.Logger
+	now     func() time.Time
+	sealer  *Sealer // nil: its file could not be written yet
+	// temporary opens tokens; set once, before the first call.
+	temporary Temporary
+	opened    tokenCache
+
+	snapshot atomic.Pointer[snapshot]
+	changed  atomic.Pointer[chan struct{}] // closed by the next snapshot
+
+	loading sync.Mutex // one load at a time: snapshots follow each other
+	// writing is held by a change of several documents, or of one that depends on others.
+	writing sync.Mutex
+}
+
+// Names that nobody else may take.
+const (
+	administrator = "administrator" // the policy of profiles of the credentials file
+	cameraRole    = "camera"        // the role whose sessions cameras are, in their ARN
+)
+
+// Open reads everything that is stored. An error names a key file that is lost or another's, and
+// nothing was changed then. Run keeps the registry up to date afterwards.
+func Open(ctx context.Context, o Options) (*Registry, error) {
+	r := &Registry{store: o.Store, keys: o.Keys, account: o.Account, arns: arns{o.Account},
+		log: o.Logger, now: o.Clock}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	first := make(chan struct{})
+	r.changed.Store(&first)
+	if err := r.openSeal(ctx, o.KeyFile); err != nil {
+		return nil, fmt.Errorf("open access control: %w", err)
+	}
+	if err := r.load(ctx); err != nil {
+		return nil, fmt.Errorf("open access control: %w", err)
+	}
+	r.tellProfiles()
+	return r, nil
+}
+
+// openSeal opens the seal key. A disk that is full keeps nobody from starting: what is there works,
+// and what must be sealed is refused until the next start.
+func (r *Registry) openSeal(ctx context.Context, path string) error {
+	list, err := r.store.ListDocuments(ctx, kindSeal)
+	if err != nil {
+		return err
+	}
+	var check []byte
+	for _, d := range list {
+		if d.Name == sealCheckName {
+			check = d.Data
+		}
+	}
+	r.sealer, err = openSealer(path, check, func(sealed []byte) error {
+		_, err := r.store.PutDocument(ctx, kindSeal, sealCheckName, sealed, store.NewDocument)
+		return err
+	})
+	if isFull(err) {
+		r.log.Warn("no room for the key that secrets are sealed with: keys can be made after the "+
+			"next start that has some", "error", err)
+		r.sealer, err = nil, nil
+	}
+	return err
+}
+
+// tellProfiles says who the profiles of the credentials file are.
+func (r *Registry) tellProfiles() {
+	root := r.keys.Default()
+	for _, k := range r.keys.Keys() {
+		if k.Profile != root.Profile {
+			r.log.Info("a profile of the credentials file is an administrator", "profile",
+				k.Profile, "access_key", k.AccessKeyID, "root", root.Profile)
+		}
+		if u := r.snapshot.Load().document(documentKey{kindUser, k.Profile}); u != nil {
+			r.log.Warn("a profile of the credentials file has the name of a user", "profile",
+				k.Profile)
+		}
+	}
+}
+
+// Documents returns the documents of a kind of others, KindProvider or KindTokenKey, as of the
+// present snapshot, by name. The caller must not change their bytes.
+func (r *Registry) Documents(kind string) (list []store.Document) {
+	r.snapshot.Load().each(kind, func(d *document) { list = append(list, d.Document) })
+	slices.SortFunc(list, func(a, b store.Document) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// PutDocument is that of the store, for the kinds of others. The registry has it on return.
+func (r *Registry) PutDocument(
+	ctx context.Context, kind, name string, data []byte, revision int64,
+) (int64, error) {
+	next, err := r.store.PutDocument(ctx, kind, name, data, revision)
+	return next, errors.Join(domain(err), r.load(context.WithoutCancel(ctx)))
+}
+
+// DeleteDocument is that of the store, likewise.
+func (r *Registry) DeleteDocument(
+	ctx context.Context, kind, name string, revision int64,
+) error {
+	err := r.store.DeleteDocument(ctx, kind, name, revision)
+	return errors.Join(domain(err), r.load(context.WithoutCancel(ctx)))
+}
+
+// domain turns the errors of the store into those of this package. The chain keeps both.
+func domain(err error) error {
+	for of, is := range map[error]error{store.ErrNotFound: ErrNotFound,
+		store.ErrExists: ErrExists, store.ErrVersion: ErrVersion} {
+		if errors.Is(err, of) {
+			return fmt.Errorf("%w: %w", is, err)
+		}
+	}
+	return err
+}
+
+// SetTemporary makes the registry accept temporary credentials. Call it before the first Find.
+func (r *Registry) SetTemporary(t Temporary) { r.temporary = t }
+
+// Sealer seals secrets of other packages' documents, such as KindTokenKey. ErrNoSeal.
+func (r *Registry) Sealer() (*Sealer, error) {
+	if r.sealer == nil {
+		return nil, ErrNoSeal
+	}
+	return r.sealer, nil
+}
+
+func (r *Registry) open(kind, name string, sealed []byte) ([]byte, error) {
+	if r.sealer == nil {
+		return nil, ErrNoSeal
+	}
+	return r.sealer.Open(kind, name, sealed)
+}
+
+// Run takes up what others change in the store until ctx ends. What fails is logged and tried
+// again.
+func (r *Registry) Run(ctx context.Context) error {
+	const retry = time.Second
+	failed := false
+	for {
+		_, err := r.store.WaitDocuments(ctx, r.snapshot.Load().revision)
+		if err == nil {
+			err = r.load(ctx)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && !failed {
+			r.log.Error("changes of access control are not seen", "error", err)
+		}
+		if failed = err != nil; failed {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(retry):
+			}
+		}
+	}
+}
+
+// load takes a new snapshot, unless the present one is as new as the store.
+func (r *Registry) load(ctx context.Context) error {
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	revision, err := r.store.WaitDocuments(ctx, -1)
+	if err != nil {
+		return err
+	}
+	last := r.snapshot.Load()
+	if last != nil && last.revision >= revision {
+		return nil
+	}
+	list, err := r.store.ListDocuments(ctx, "")
+	if err != nil {
+		return err
+	}
+	r.snapshot.Store(r.take(revision, list, last))
+	next := make(chan struct{})
+	close(*r.changed.Swap(&next))
+	return nil
+}
+
+// Changed returns a channel that is closed at the next change of anything.
+func (r *Registry) Changed() <-chan struct{} { return *r.changed.Load() }
+
+// Find returns the secret of an access key and who holds it. A long-term key is found whatever the
+// token, unless the credentials file gives it one. The error is an *auth.Error.
+func (r *Registry) Find(accessKeyID, sessionToken string) (string, *Principal, error) {
+	s := r.snapshot.Load()
+	if h := s.keys[accessKeyID]; h != nil {
+		if h.token != "" && subtle.ConstantTimeCompare([]byte(h.token),
+			[]byte(sessionToken)) != 1 {
+			return "", nil, unrecognized
+		}
+		return h.secret, h.principal, nil
+	}
+	if sessionToken == "" || r.temporary == nil {
+		return "", nil, unrecognized
+	}
+	c, err := r.claims(s, sessionToken)
+	if err != nil {
+		return "", nil, err
+	}
+	if subtle.ConstantTimeCompare([]byte(c.AccessKeyID), []byte(accessKeyID)) != 1 {
+		return "", nil, unrecognized
+	}
+	p, err := r.bind(s, c)
+	if err != nil {
+		return "", nil, err
+	}
+	return c.Secret, p, nil
+}
+
+// bind returns who has temporary credentials under a snapshot. The error is an *auth.Error.
+func (r *Registry) bind(s *snapshot, c *openedClaims) (*Principal, error) {
+	if !r.now().Before(c.Expires) {
+		return nil, expired
+	}
+	if p := c.principal.Load(); p != nil && p.snapshot == s {
+		return p, nil
+	}
+	p, err := r.temporaryPrincipal(s, &c.Claims)
+	if err != nil {
+		return nil, unrecognized
+	}
+	c.principal.Store(p)
+	return p, nil
+}
+
+// Current returns a principal as it is now. The error is an *auth.Error: its key is disabled or
+// deleted, its user, role or camera is gone, or its time is over. Connections that last ask it
+// after each Changed, and at Expires.
+func (r *Registry) Current(p *Principal) (*Principal, error) {
+	s := r.snapshot.Load()
+	if p.claims != nil {
+		if !r.now().Before(p.Expires) {
+			return nil, expired
+		}
+		if p.snapshot == s {
+			return p, nil
+		}
+		next, err := r.temporaryPrincipal(s, p.claims)
+		if err != nil {
+			return nil, unrecognized
+		}
+		return next, nil
+	}
+	if p.snapshot == s {
+		return p, nil
+	}
+	next := s.holderOf(p)
+	if next == nil || next.UserID != p.UserID {
+		return nil, unrecognized
+	}
+	return next, nil
+}
+
+// holderOf returns who has the key of p now, or whose name it has, if p has no key; nil for nobody.
+func (s *snapshot) holderOf(p *Principal) *Principal {
+	if p.AccessKeyID != "" {
+		if h := s.keys[p.AccessKeyID]; h != nil {
+			return h.principal
+		}
+	} else if u := s.users[p.Name]; u != nil {
+		return u.principal
+	}
+	return nil
+}
+
+// Decide answers whether a principal may do something now. It adds the principal's own condition
+// keys to c, which must not be nil. Root may do everything; who is no longer valid, nothing.
+func (r *Registry) Decide(
+	p *Principal, action, resource string, c policy.Context,
+) policy.Decision {
+	p, err := r.Current(p)
+	if err != nil {
+		return policy.Decision{}
+	}
+	for key, values := range p.context {
+		c[key] = values
+	}
+	if p.root {
+		return policy.Decision{Allowed: true}
+	}
+	return policy.Decide(policy.Request{Action: action, Resource: resource, Context: c},
+		p.Policies, p.Bounds...)
+}
+
+func isFull(err error) bool { return errors.Is(err, store.ErrFull) || errors.Is(err, errNoSpace) }

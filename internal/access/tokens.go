@@ -1,0 +1,48 @@
+package access
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// errNoSpace is a full disk as files tell it.
+const errNoSpace = syscall.ENOSPC
+
+// openedClaims is what a token said when it was opened, and who that was under the last snapshot.
+type openedClaims struct {
+	Claims
+	tokenKeys int64 // snapshot.tokenKeys, when it was opened
+	principal atomic.Pointer[Principal]
+}
+
+// maxOpened bounds the tokens that are remembered; a token has 2,048 characters at most.
+const maxOpened = 4096
+
+// tokenCache remembers tokens that were opened, so that a camera that calls with the same
+// credentials for an hour costs what a key does. Only genuine tokens come here. When it is full it
+// forgets all.
+type tokenCache struct {
+	tokens sync.Map // string to *openedClaims
+	count  atomic.Int64
+}
+
+// claims opens a token. The error is an *auth.Error.
+func (r *Registry) claims(s *snapshot, token string) (*openedClaims, error) {
+	if have, ok := r.opened.tokens.Load(token); ok {
+		if c := have.(*openedClaims); c.tokenKeys == s.tokenKeys {
+			return c, nil
+		}
+	}
+	c, err := r.temporary.Open(token, r.now())
+	if err != nil {
+		return nil, err
+	}
+	opened := &openedClaims{Claims: c, tokenKeys: s.tokenKeys}
+	if r.opened.count.Add(1) > maxOpened {
+		r.opened.tokens.Clear()
+		r.opened.count.Store(1)
+	}
+	r.opened.tokens.Store(token, opened)
+	return opened, nil
+}
