@@ -3,19 +3,16 @@ package policy
 import "testing"
 
 func TestExplain(t *testing.T) {
-	named := func(name, statements string) Named {
-		return Named{name, mustParse(t, `{"Version":"2012-10-17","Statement":[`+statements+`]}`)}
-	}
-	cameras := named("cameras", `{"Effect":"Allow","Action":["kinesisvideo:Get*","s3:*"],
+	cameras := policyOf(t, "cameras", `{"Effect":"Allow","Action":["kinesisvideo:Get*","s3:*"],
 			"Resource":"*"},
 		{"Sid":"Own","Effect":"Allow","Action":"kinesisvideo:PutMedia",
 			"Resource":"arn:aws:kinesisvideo:*:*:stream/${credentials-iot:ThingName}/*"},
 		{"Sid":"Site","Effect":"Allow","NotAction":"kinesisvideo:Delete*","Resource":"*",
 			"Condition":{"StringEquals":{"aws:ResourceTag/Site":["north","south"]}}}`)
-	guard := named("guard", `{"Sid":"Office","Effect":"Deny","Action":"*","NotResource":
+	guard := policyOf(t, "guard", `{"Sid":"Office","Effect":"Deny","Action":"*","NotResource":
 		"arn:aws:kinesisvideo:*:*:stream/back-door/*",
 		"Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`)
-	only := named("session", `{"Effect":"Allow","Action":"kinesisvideo:Get*","Resource":"*"}`)
+	only := policyOf(t, "session", `{"Effect":"Allow","Action":"kinesisvideo:Get*","Resource":"*"}`)
 	put := func(c Context) Request { return Request{"kinesisvideo:PutMedia", frontDoor, c} }
 	inside := func(site ...string) Context {
 		return Context{"aws:sourceip": {"10.1.2.3"}, "aws:resourcetag/site": site}

@@ -167,7 +167,9 @@ func glob(pattern, s string, fold bool) bool {
 		if i < len(pattern) {
 			switch c := pattern[i]; c {
 			case manyWild:
-				i++
+				if i++; i == len(pattern) {
+					return true
+				}
 				many, manyEnd, part = i, j, -1
 				continue
 			case manyPartWild:
@@ -175,6 +177,10 @@ func glob(pattern, s string, fold bool) bool {
 				part, partEnd = i, j
 				continue
 			default:
+				if j < len(s) && c == s[j] {
+					i, j = i+1, j+1
+					continue
+				}
 				if n := step(c, s[j:], fold); n > 0 {
 					i, j = i+1, j+n
 					continue
@@ -196,8 +202,8 @@ func glob(pattern, s string, fold bool) bool {
 	}
 }
 
-// step returns how many bytes at the beginning of s a byte of a pattern takes, 0 if it does not
-// match.
+// step returns how many bytes at the beginning of s a byte of a pattern takes that is not the same
+// byte: a wildcard for one character, or a letter in other case. 0: it does not match.
 func step(c byte, s string, fold bool) int {
 	if s == "" {
 		return 0
@@ -207,7 +213,7 @@ func step(c byte, s string, fold bool) int {
 		return 0
 	case c == oneWild || c == onePartWild:
 		return runeLen(s)
-	case c == s[0], fold && 'A' <= s[0] && s[0] <= 'Z' && c == s[0]+'a'-'A':
+	case fold && 'A' <= s[0] && s[0] <= 'Z' && c == s[0]+'a'-'A':
 		return 1
 	}
 	return 0
