@@ -401,3 +401,19 @@ func TestVariables(t *testing.T) {
 	bytes := Context{"aws:resourcetag/site": {"anything"}, "aws:useragent": {"\xff"}}
 	check(t, []vector{{`"StringLike":{"aws:ResourceTag/site":"${aws:UserAgent}"}`, bytes, false}})
 }
+
+// A stream may have the tags site and Site, which conditions do not tell apart.
+func TestTagsThatDifferInCase(t *testing.T) {
+	c := key("aws:ResourceTag/site", "from before")
+	c.SetTags("aws:ResourceTag/", map[string]string{"site": "north", "Site": "south", "floor": "1"})
+	const onSite = `"StringEquals":{"aws:ResourceTag/site":"north"}`
+	if holds(t, onSite, false, c) {
+		t.Errorf("%v allows", c)
+	}
+	if !holds(t, onSite, true, c) {
+		t.Errorf("%v does not deny", c)
+	}
+	check(t, []vector{{`"StringEquals":{"aws:ResourceTag/floor":"1"}`, c, true}})
+	c.SetTags("aws:ResourceTag/", map[string]string{"site": "north", "SITE": "north"})
+	check(t, []vector{{onSite, c, true}})
+}

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,20 @@ func Key(name string) string { return strings.ToLower(name) }
 
 // Set puts a condition key into a context.
 func (c Context) Set(name string, values ...string) { c[Key(name)] = values }
+
+// SetTags puts tags into a context, under keys that begin with a prefix such as "aws:ResourceTag/".
+// Tags whose keys differ in case only become one key with all their values, so that no condition
+// depends on which of them came last.
+func (c Context) SetTags(prefix string, tags map[string]string) {
+	for tag := range tags {
+		delete(c, Key(prefix+tag))
+	}
+	for tag, value := range tags {
+		if key := Key(prefix + tag); !slices.Contains(c[key], value) {
+			c[key] = append(c[key], value)
+		}
+	}
+}
 
 // conditionKey is a key as a document names it.
 type conditionKey struct {
