@@ -1,7 +1,6 @@
 package access
 
 import (
-	"strconv"
 	"time"
 
 	"weir/internal/policy"
@@ -128,11 +127,5 @@ func (a arns) session(role, session string) string {
 	return "arn:aws:sts::" + a.account + ":assumed-role/" + role + "/" + session
 }
 
-// millis is a moment as documents write it.
-func millis(t time.Time) int64 { return t.UnixMilli() }
-
-// fromMillis reads one.
+// fromMillis is a moment as documents write it.
 func fromMillis(n int64) time.Time { return time.UnixMilli(n).UTC() }
-
-// duration is a number of seconds in words for errors.
-func seconds(d time.Duration) string { return strconv.Itoa(int(d/time.Second)) + " s" }

@@ -51,6 +51,21 @@ const (
 	// Weir: a JSON body; the largest legal one (50 tags of 384 characters) stays below 128 KiB
 	MaxBodyBytes = 256 << 10
 
+	// Access control. Sources: IAM user guide, "IAM and AWS STS quotas".
+	MaxUsers         = 5000
+	MaxKeysPerUser   = 2
+	MaxPolicies      = 1500
+	MaxRoles         = 1000
+	MaxAttached      = 10        // policies of a user, role or camera
+	MaxPrincipalTags = 50        // likewise, tags
+	MaxUserName      = 64        // characters; of a role too
+	MaxPolicyName    = 128       // characters
+	MaxDescription   = 1000      // characters
+	MinRoleSession   = time.Hour // a role's maximum session duration
+	MaxRoleSession   = 12 * time.Hour
+	MaxCameras       = 10_000 // Weir: each takes a kilobyte of memory
+	MaxThingName     = 128    // PIC MAX_IOT_THING_NAME_LEN
+
 	// Connections and requests that nobody has vouched for yet.
 
 	// Weir: the header section of a request, as large as nginx takes by default; SigV4 with a long
