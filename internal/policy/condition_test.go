@@ -397,6 +397,9 @@ func TestVariables(t *testing.T) {
 			c(""), true},
 		{`"ArnLike":{"aws:PrincipalArn":"${aws:PrincipalArn}"}`, c(""), true},
 	})
+	// One of several values is none, and no reason to take the default.
+	check(t, []vector{{`"StringEquals":{"aws:ResourceTag/site":"${aws:userid, 'all'}"}`,
+		Context{"aws:resourcetag/site": {"all"}, "aws:userid": {"a", "b"}}, false}})
 	// Bytes that are no characters do not become wildcards.
 	bytes := Context{"aws:resourcetag/site": {"anything"}, "aws:useragent": {"\xff"}}
 	check(t, []vector{{`"StringLike":{"aws:ResourceTag/site":"${aws:UserAgent}"}`, bytes, false}})

@@ -127,8 +127,8 @@ func quoted(values []string) string {
 
 // missing returns a variable of the pattern that a request lacks, "" if it has all.
 func (p *pattern) missing(c Context) string {
-	for _, v := range p.pieces {
-		if v.key != "" && !v.hasFallback && len(c[v.key]) != 1 {
+	for i := range p.pieces {
+		if v := &p.pieces[i]; v.missing(c) {
 			return v.key
 		}
 	}

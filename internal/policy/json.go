@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -186,6 +187,14 @@ func (r *reader) value(path string, depth int) (*node, error) {
 	return n, nil
 }
 
+// shown returns a name as a path has it: in quotes if it would break a line or a terminal.
+func shown(name string) string {
+	if quoted := strconv.Quote(name); quoted[1:len(quoted)-1] != name {
+		return quoted
+	}
+	return name
+}
+
 func (r *reader) list(n *node, depth int) error {
 	n.kind = listNode
 	for r.decoder.More() {
@@ -208,7 +217,7 @@ func (r *reader) object(n *node, depth int) error {
 			return err
 		}
 		name := token.(string) // JSON has no other names
-		path := strings.TrimPrefix(n.path+"."+name, ".")
+		path := strings.TrimPrefix(n.path+"."+shown(name), ".")
 		if seen[name] {
 			return r.fault(path, "occurs twice")
 		}

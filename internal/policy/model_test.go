@@ -292,7 +292,7 @@ func (m *model) expand(s string) (out []char, known bool) {
 			switch has := m.request.Context[strings.ToLower(name)]; {
 			case len(has) == 1:
 				value = has[0]
-			case hasFallback:
+			case len(has) == 0 && hasFallback:
 				value = strings.Trim(strings.TrimPrefix(fallback, " "), "'")
 			default:
 				return nil, false

@@ -73,6 +73,7 @@ func TestParseRefuses(t *testing.T) {
 		{`{"Version":20121017,"Statement":{}}`, "Version", "must be a string"},
 		{`{"version":"2012-10-17","Statement":{}}`, "version", "is not an element"},
 		{`{"Id":1}`, "Id", "must be a string"},
+		{`{"Id\n\u001b[2J":1}`, `"Id\n\x1b[2J"`, "is not an element"},
 		{strings.Repeat(`{"Statement":[`, 9) + strings.Repeat(`]}`, 9), "", "nested too deep"},
 		{`{"Statement":{"Effect":"Allow"},"Statement":{}}`, "Statement", "occurs twice"},
 

@@ -139,11 +139,12 @@ func (p *pattern) resolve(c Context) (string, bool) {
 			b.WriteString(v.text)
 			continue
 		}
+		if v.missing(c) {
+			return "", false
+		}
 		value := v.fallback
 		if values := c[v.key]; len(values) == 1 {
 			value = values[0]
-		} else if !v.hasFallback {
-			return "", false
 		}
 		if !utf8.ValidString(value) { // it might have the bytes of wildcards
 			value = strings.ToValidUTF8(value, string(utf8.RuneError))
@@ -151,6 +152,13 @@ func (p *pattern) resolve(c Context) (string, bool) {
 		b.WriteString(value)
 	}
 	return b.String(), true
+}
+
+// missing reports whether a request has no value for a variable, nor the variable a default. One of
+// several values is none.
+func (v *piece) missing(c Context) bool {
+	n := len(c[v.key])
+	return v.key != "" && (n > 1 || n == 0 && !v.hasFallback)
 }
 
 // glob reports whether a pattern's text matches a string. With fold, ASCII letters of the string
@@ -195,6 +203,13 @@ func glob(pattern, s string, fold bool) bool {
 			i, j = part, partEnd
 		case many >= 0 && manyEnd < len(s):
 			manyEnd += runeLen(s[manyEnd:])
+			if c := pattern[many]; c < utf8.RuneSelf && !fold { // it goes on where c is
+				next := strings.IndexByte(s[manyEnd:], c)
+				if next < 0 {
+					return false
+				}
+				manyEnd += next
+			}
 			i, j, part = many, manyEnd, -1
 		default:
 			return false
