@@ -29,9 +29,7 @@ func FuzzDecide(f *testing.F) {
 		if len(action)+len(resource)+len(value) > 300 {
 			return // the model is slow
 		}
-		if _, err := ParseTrust(text); err != nil && !errors.As(err, new(*Error)) {
-			t.Fatalf("%T: %v", err, err)
-		}
+		fuzzTrust(t, text, Request{action, resource, Context{"sts:externalid": {value}}})
 		doc, err := Parse(text)
 		if err != nil {
 			if refused := new(Error); !errors.As(err, &refused) || refused.Reason == "" {
@@ -62,4 +60,27 @@ func FuzzDecide(f *testing.F) {
 			}
 		}
 	})
+}
+
+// fuzzTrust does the same with trust policies.
+func fuzzTrust(t *testing.T, text []byte, r Request) {
+	trust, err := ParseTrust(text)
+	if err != nil {
+		if !errors.As(err, new(*Error)) {
+			t.Fatalf("%T: %v", err, err)
+		}
+		return
+	}
+	for _, caller := range []Caller{
+		{ARNs: []string{"arn:aws:iam::123456789012:user/ann"}, Account: "123456789012"},
+		{Federated: []string{"id.example.com"}},
+		{Service: "credentials.iot.amazonaws.com"},
+	} {
+		d := DecideTrust(r, caller, trust)
+		allowed, account, explicit := modelTrust(t, r, caller, trust)
+		if d.Allowed != allowed || d.Account != account || d.Explicit != explicit {
+			t.Fatalf("%s\n%+v, %+v: %+v, the model: allowed %v, account %v, explicit %v",
+				trust.Text(), r, caller, d, allowed, account, explicit)
+		}
+	}
 }
