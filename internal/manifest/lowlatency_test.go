@@ -14,11 +14,12 @@ func TestLowLatency(t *testing.T) {
 			{Duration: 2000, URI: "a"},
 			{Discontinuities: 1, Map: "m", HasDateTime: true, DateTime: 1_700_000_000_000,
 				Duration: 600, URI: "b", Gap: true,
-				Parts: []Part{{Duration: 334, URI: "b0", Independent: true, Gap: true},
-					{Duration: 266, URI: "b1", Gap: true}}},
+				Parts: []Part{{Duration: 334_000, URI: "b0", Independent: true, Gap: true},
+					{Duration: 266_000, URI: "b1", Gap: true}}},
 		}}
-	open := Segment{Discontinuities: 1, Parts: []Part{{Duration: 320, URI: "c0", Independent: true},
-		{Duration: 334, URI: "c1"}}}
+	open := Segment{Discontinuities: 1, Parts: []Part{
+		{Duration: 320_000, URI: "c0", Independent: true},
+		{Duration: 334_000, URI: "c1"}}}
 	text := open.AppendOpen(m.Append(nil))
 	text = AppendPreloadHint(text, "c2")
 	text = (&Report{URI: "audio", LastMSN: 132, LastPart: 1}).Append(text)

@@ -117,7 +117,7 @@ func (v *view) tailFrom(track, from, to int) int {
 	var after int64 // from the end of the playlist to the end of an entry
 	if l := v.low; l.open != nil {
 		for _, p := range l.open.Parts[track] {
-			after += p.Duration
+			after += p.Duration / 1000
 		}
 	}
 	at := to

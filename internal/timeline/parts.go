@@ -22,7 +22,7 @@ type Part struct {
 	Begin         int64 // decode time of the first one, ticks
 	Ticks         int64 // how long it lasts
 	Offset, Size  int64 // bytes of the segment's run before it, and in it
-	Duration      int64 // milliseconds, counted as EXTINF is
+	Duration      int64 // as listed, microseconds: see listedAt
 	Independent   bool  // it begins with a random access point
 }
 
@@ -32,7 +32,7 @@ type Part struct {
 // and no part from there on.
 func Parts(run *media.Run, kind media.Kind, timescale, target int64, whole bool) (parts []Part,
 	ended bool) {
-	for _, p := range pieces(run, timescale, target) {
+	for i, p := range pieces(run, timescale, target) {
 		if p.long {
 			return parts, true
 		}
@@ -40,11 +40,24 @@ func Parts(run *media.Run, kind media.Kind, timescale, target int64, whole bool)
 			break
 		}
 		p.Independent = kind != media.Video || run.Frames[p.First].Key
-		p.Duration = Rescale(p.Begin+p.Ticks, timescale, 1000) - Rescale(p.Begin, timescale, 1000)
+		begin := p.Begin - run.BaseDecodeTime
+		p.Duration = listedAt(i+1, begin+p.Ticks, timescale) - listedAt(i, begin, timescale)
 		parts = append(parts, p.Part)
 	}
 	return parts, false
 }
+
+// listedAt is when a part begins by the durations that are listed of those before it, microseconds
+// from the start of its segment: never before its media, and a microsecond later from part to part.
+// Shaka Player 5.2.12 aborts its source buffer before each append that would begin earlier than the
+// media says, by however little, and in mid-group Chromium then drops all pictures up to the next
+// key frame (DESIGN.md, "Parts").
+func listedAt(part int, ticks, timescale int64) int64 {
+	return -Rescale(-ticks, timescale, 1_000_000) + int64(part)
+}
+
+// listedMore is by how many microseconds a part may be listed as longer than it is.
+const listedMore = 2
 
 // cutPiece is a part, or a frame that is too long for one.
 type cutPiece struct {
@@ -57,7 +70,7 @@ type cutPiece struct {
 // another frame like its shortest one would not fit: so with frames of equal length the last one of
 // a part need not wait for the frame after it.
 func pieces(run *media.Run, timescale, target int64) []cutPiece {
-	most := target * timescale / 1000
+	most := (target*1000 - listedMore) * timescale / 1_000_000
 	var all []cutPiece
 	at, offset, shortest := run.BaseDecodeTime, int64(0), int64(0)
 	for i := range run.Frames {
@@ -127,7 +140,7 @@ func longestOf(runs []media.Run, n int, usual, timescale int64) int64 {
 			}
 		}
 	}
-	return -Rescale(-longest, timescale, 1000)
+	return (Rescale(longest, timescale, 1_000_000) + listedMore + 1 + 999) / 1000
 }
 
 // fills reports whether frames of sound that each last so many milliseconds fill parts of a target.

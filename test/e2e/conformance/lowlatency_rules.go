@@ -59,7 +59,8 @@ func lowLatencyStatements() []Statement {
 			"a part lasts 85 % of PART-TARGET, unless it is independent, a gap, before a gap, or " +
 				"the last of its segment"},
 		{PartSum, bis + "4.4.4.9",
-			"the parts of a segment add up to its EXTINF, up to a frame longer than PART-TARGET"},
+			"the parts of a segment add up to its EXTINF, to the millisecond, up to a frame " +
+				"longer than PART-TARGET"},
 		{PartTags, bis + "4.4.4.9",
 			"discontinuity, initialization section, key and date stand before the first part"},
 		{PartDate, bis + "B.1", "a playlist with parts has dates, and one at each discontinuity"},

@@ -192,7 +192,7 @@ func lowLatencyMutations() []mutation {
 		one(PartDuration, `DURATION=0.5,URI="p9.0.mp4"`, `DURATION=0.501,URI="p9.0.mp4"`),
 		one(ShortPart, part, `#EXT-X-PART:DURATION=0.424,URI="p9.1.mp4"`),
 		one(PartSum, `#EXT-X-PART:DURATION=0.5,URI="p8.3.mp4"`,
-			`#EXT-X-PART:DURATION=0.499,URI="p8.3.mp4"`),
+			`#EXT-X-PART:DURATION=0.498,URI="p8.3.mp4"`),
 		one(PartSum, `#EXT-X-PART:DURATION=0.5,URI="p8.3.mp4"`+"\n", ""),
 		one(PartTags, part, partTags+part),
 		one(PartTags, part, "#EXT-X-DISCONTINUITY\n"+part),

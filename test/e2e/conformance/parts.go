@@ -266,7 +266,7 @@ func (m *Media) parts(f *Findings, s *Segment, complete bool) {
 		f.add(PartDate, line(s.Parts[0].line), "a discontinuity without EXT-X-PROGRAM-DATE-TIME")
 	}
 	// What no part has begins with a frame that is longer than any part may be.
-	if rest := s.Duration - sum; complete && rest.Abs() > time.Millisecond/2 &&
+	if rest := s.Duration - sum; complete && rest.Abs() > 1100*time.Microsecond &&
 		rest <= m.PartTarget {
 		f.add(PartSum, segmentAt(s.Sequence), "parts last %v, EXTINF is %v", sum, s.Duration)
 	}
