@@ -69,8 +69,8 @@ var imports = map[string][]string{
 	"internal/server": {"internal/ingest", "internal/live", "internal/playback",
 		"internal/fragments",
 		"internal/clip",
-		"internal/images", "internal/still", "internal/console", "internal/store",
-		"internal/api", "internal/auth", "internal/media"},
+		"internal/images", "internal/still", "internal/console", "internal/access",
+		"internal/policy", "internal/store", "internal/api", "internal/auth", "internal/media"},
 	"internal/awscli": {"internal/api"},
 	"internal/recut":  {"internal/mkv", "internal/api", "internal/media"},
 	"internal/client": {"internal/recut", "internal/mkv", "internal/api", "internal/auth",
@@ -84,7 +84,8 @@ var imports = map[string][]string{
 		"internal/still",
 		"internal/webhook",
 		"internal/console",
-		"internal/handover", "internal/store", "internal/store/local",
+		"internal/handover", "internal/access", "internal/policy", "internal/store",
+		"internal/store/local",
 		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4"},
 }
 

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"weir/internal/access"
 	"weir/internal/auth"
 	"weir/internal/clip"
 	"weir/internal/console"
@@ -65,6 +67,7 @@ type serveCmd struct {
 
 	connectionFlags `embed:""`
 	memoryFlags     `embed:""`
+	accessFlags     `embed:""`
 
 	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
 
@@ -112,13 +115,13 @@ func (c *serveCmd) check() error {
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
 // when they are not there, once the data directory is this process's.
-func (c *serveCmd) checkKeys() error {
+func (c *serveCmd) checkKeys(ctx context.Context) error {
 	_, err := auth.LoadKeys(filepath.Join(c.Data, credentialsFile))
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		_, err = auth.LoadTokenKeys(filepath.Join(c.Data, tokenKeysFile))
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return c.checkKeyFile(ctx, c.Data)
 	}
 	return err
 }
@@ -132,7 +135,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.checkKeys(); err != nil {
+	if err := c.checkKeys(ctx); err != nil {
 		return err
 	}
 	var level slog.Level
@@ -198,7 +201,11 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		return nil, err
 	}
 	defer notifier.Close()
-	srv, keys, err := c.newServer(st, notifier, s.log, registry)
+	who, keys, err := c.openAccess(ctx, st, s.log)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := c.newServer(st, who, notifier, s.log, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +242,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		s.log.Warn("no other process can take over from this one", "error", err) // the disk is full
 	}
 
-	defer inBackground(ctx, st)()
+	defer inBackground(ctx, st.Run, who.Run)()
 	c.greet(s.Out, target, keys.Created(), c.playbackAddress(on))
 	if c.ready != nil {
 		c.ready(target.endpoint)
@@ -252,12 +259,15 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	return successor, err
 }
 
-// inBackground does what the store does by itself, until the function that it returns is called.
-func inBackground(ctx context.Context, st *local.Store) (stop func()) {
+// inBackground does what the parts do by themselves, until the function that it returns is called.
+// The only error of each is that of its context.
+func inBackground(ctx context.Context, run ...func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = st.Run(ctx) }() // its only error is that of its context
-	return func() { cancel(); <-ended }
+	var all sync.WaitGroup
+	for _, part := range run {
+		all.Go(func() { _ = part(ctx) })
+	}
+	return func() { cancel(); all.Wait() }
 }
 
 // until serves until ctx ends, or until another process takes over, which is returned.
@@ -325,26 +335,21 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 }
 
 // newServer wires everything above the store.
-func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *slog.Logger,
-	registry *prometheus.Registry) (*server.Server, *auth.KeyFile, error) {
-	warnExposed(logger, filepath.Join(c.Data, credentialsFile),
-		filepath.Join(c.Data, tokenKeysFile), c.TLSKey, c.PlaybackTLSKey)
-	keys, err := auth.LoadOrCreateKeys(filepath.Join(c.Data, credentialsFile))
-	if err != nil {
-		return nil, nil, err
-	}
+func (c *serveCmd) newServer(st *local.Store, who *access.Registry, notifier server.Notifier,
+	logger *slog.Logger, registry *prometheus.Registry) (*server.Server, error) {
+	warnExposed(logger, filepath.Join(c.Data, tokenKeysFile), c.TLSKey, c.PlaybackTLSKey)
 	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(c.Data, tokenKeysFile))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	producers, err := c.ingest(registry)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	players := playback.Options{Store: st, Tokens: tokens,
 		SwitchCodecs: c.CodecChanges == "switch", Logger: logger}
 	if err := c.lowLatencyFlags.configure(&players, producers.Edge, registry); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	players.Limits = c.viewerFlags.limits()
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
@@ -352,15 +357,15 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache),
 		Logger: logger})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pictures, err := c.images(c.Data, st, logger, registry)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	folder, err := c.folder(c.Data)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	options := server.Options{
 		Store:        st,
@@ -370,7 +375,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 		Playback:     playback.New(players),
 		Fragments:    fragments.New(c.mediaOptions(st, producers)),
 		Images:       pictures,
-		Keys:         keys,
+		Access:       who,
 		Region:       c.Region,
 		Account:      c.AccountID,
 		AdvertiseURL: c.AdvertiseURL,
@@ -383,8 +388,7 @@ func (c *serveCmd) newServer(st *local.Store, notifier server.Notifier, logger *
 	if c.MetricsListen == "" {
 		options.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	}
-	srv, err := server.New(options)
-	return srv, keys, err
+	return server.New(options)
 }
 
 // warnExposed tells of files of keys that every user of the machine can read or change. Those that

@@ -83,7 +83,7 @@ func TestServeAndEnv(t *testing.T) {
 		t.Errorf("greeting\n%s", out)
 	}
 	for path, mode := range map[string]os.FileMode{"": 0o700, credentialsFile: 0o600,
-		tokenKeysFile: 0o600, clientFile: 0o600} {
+		tokenKeysFile: 0o600, accessKeyFile: 0o600, clientFile: 0o600} {
 		if info, err := os.Stat(filepath.Join(data, path)); err != nil ||
 			info.Mode().Perm() != mode {
 			t.Errorf("%q: %v, %v", path, info, err)

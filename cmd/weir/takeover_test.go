@@ -112,6 +112,12 @@ func TestTakeoverThatCannotSucceed(t *testing.T) {
 		{"token keys that cannot be read", func() func() {
 			return damage(tokenKeysFile, "1 yesterday none\n")
 		}, nil, "token key file"},
+		{"a key for secrets that cannot be read", func() func() {
+			return damage(accessKeyFile, "0123\n")
+		}, nil, "access key file"},
+		{"a key for secrets that is another's", func() func() {
+			return damage(accessKeyFile, strings.Repeat("0123456789abcdef", 4))
+		}, nil, "put the right file back"},
 		{"an index of a newer version", func() func() { return setSchema(t, data, 1000) }, nil,
 			"newer version"},
 	} {

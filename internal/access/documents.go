@@ -19,7 +19,7 @@ const (
 	// with; package sts knows what is in them.
 	KindProvider = "provider"
 	KindTokenKey = "token-key"
-	kindSeal     = "seal" // one, which tells whether the seal key is the right one
+	KindSeal     = "seal" // one, which tells whether the seal key is the right one
 )
 
 // userDocument is a user.

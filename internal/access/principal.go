@@ -55,14 +55,14 @@ func (p *Principal) IsRoot() bool { return p.root }
 
 // setContext makes the condition keys that a principal brings to each call (IAM user guide, "AWS
 // global condition context keys", "Properties of the principal").
-func (p *Principal) setContext(account string) {
+//
+// arn is that of the principal, for a session of a role that of the role.
+func (p *Principal) setContext(account, arn string) {
 	c := policy.Context{}
-	c.Set("aws:PrincipalArn", p.ARN)
+	c.Set("aws:PrincipalArn", arn)
 	c.Set("aws:PrincipalAccount", account)
 	c.Set("aws:userid", p.UserID)
-	for key, value := range p.Tags {
-		c.Set("aws:PrincipalTag/"+key, value)
-	}
+	c.SetTags("aws:PrincipalTag/", p.Tags)
 	assumed := p.Kind == Role || p.Kind == Camera
 	switch {
 	case p.root:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -81,18 +82,12 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 // openSeal opens the seal key. A disk that is full keeps nobody from starting: what is there works,
 // and what must be sealed is refused until the next start.
 func (r *Registry) openSeal(ctx context.Context, path string) error {
-	list, err := r.store.ListDocuments(ctx, kindSeal)
+	seals, err := r.store.ListDocuments(ctx, KindSeal)
 	if err != nil {
 		return err
 	}
-	var check []byte
-	for _, d := range list {
-		if d.Name == sealCheckName {
-			check = d.Data
-		}
-	}
-	r.sealer, err = openSealer(path, check, func(sealed []byte) error {
-		_, err := r.store.PutDocument(ctx, kindSeal, sealCheckName, sealed, store.NewDocument)
+	r.sealer, err = openSealer(path, sealCheckOf(seals), func(sealed []byte) error {
+		_, err := r.store.PutDocument(ctx, KindSeal, sealCheckName, sealed, store.NewDocument)
 		return err
 	})
 	if isFull(err) {
@@ -307,7 +302,7 @@ func (s *snapshot) holderOf(p *Principal) *Principal {
 }
 
 // Decide answers whether a principal may do something now. It adds the principal's own condition
-// keys to c, which must not be nil. Root may do everything; who is no longer valid, nothing.
+// keys to c, unless that is nil. Root may do everything; who is no longer valid, nothing.
 func (r *Registry) Decide(
 	p *Principal, action, resource string, c policy.Context,
 ) policy.Decision {
@@ -315,11 +310,13 @@ func (r *Registry) Decide(
 	if err != nil {
 		return policy.Decision{}
 	}
-	for key, values := range p.context {
-		c[key] = values
-	}
 	if p.root {
 		return policy.Decision{Allowed: true}
+	}
+	if c == nil {
+		c = p.context // which nobody writes to
+	} else {
+		maps.Copy(c, p.context)
 	}
 	return policy.Decide(policy.Request{Action: action, Resource: resource, Context: c},
 		p.Policies, p.Bounds...)

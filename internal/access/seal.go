@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"weir/internal/auth"
+	"weir/internal/store"
 )
 
 const (
@@ -87,6 +88,45 @@ func loadSealer(path string) (*Sealer, error) {
 	return newSealer(key)
 }
 
+// CheckKeyFile refuses what Open would: a file of a seal key that cannot be used, is not there any
+// more, or is not the one that seals, the documents of KindSeal, were sealed with. It changes
+// nothing.
+func CheckKeyFile(path string, seals []store.Document) error {
+	s, err := loadSealer(path)
+	check := sealCheckOf(seals)
+	if check == nil && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		return nil
+	}
+	return checkSealer(s, err, path, check)
+}
+
+// sealCheckOf is what documents of KindSeal tell the right key by; nil: there was none yet.
+func sealCheckOf(seals []store.Document) []byte {
+	for _, d := range seals {
+		if d.Name == sealCheckName {
+			return d.Data
+		}
+	}
+	return nil
+}
+
+// checkSealer holds the key of a file, or the error of reading it, to what the store was sealed
+// with.
+func checkSealer(s *Sealer, err error, path string, check []byte) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the file %s with the key that secrets are sealed with is not there: "+
+			"put it back from a backup; nothing was changed", path)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := s.Open(KindSeal, sealCheckName, check); err != nil {
+		return fmt.Errorf("the key in %s is not the one that the secrets in this data directory "+
+			"are sealed with: put the right file back; nothing was changed", path)
+	}
+	return nil
+}
+
 // createSealer makes a random key and its file, readable by its owner only.
 func createSealer(path string) (*Sealer, error) {
 	key := make([]byte, sealKeySize)
@@ -99,29 +139,21 @@ func createSealer(path string) (*Sealer, error) {
 	return newSealer(key)
 }
 
-// sealCheck is what the document of kindSeal holds, sealed.
+// sealCheck is what the document of KindSeal holds, sealed.
 const sealCheck, sealCheckName = "weir", "check"
 
 // openSealer finds the seal key, makes it at the first start, and holds it to what the store was
 // sealed with. check is what the store has of it, nil at first; put writes it.
 func openSealer(path string, check []byte, put func(sealed []byte) error) (*Sealer, error) {
 	s, err := loadSealer(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && check != nil:
-		return nil, fmt.Errorf("the file %s with the key that secrets are sealed with is not "+
-			"there: put it back from a backup; nothing was changed", path)
-	case errors.Is(err, fs.ErrNotExist):
+	if check != nil {
+		return s, checkSealer(s, err, path, check)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		s, err = createSealer(path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if check == nil {
-		return s, put(s.Seal(kindSeal, sealCheckName, []byte(sealCheck)))
-	}
-	if _, err := s.Open(kindSeal, sealCheckName, check); err != nil {
-		return nil, fmt.Errorf("the key in %s is not the one that the secrets in this data "+
-			"directory are sealed with: put the right file back; nothing was changed", path)
-	}
-	return s, nil
+	return s, put(s.Seal(KindSeal, sealCheckName, []byte(sealCheck)))
 }

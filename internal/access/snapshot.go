@@ -2,7 +2,6 @@ package access
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"weir/internal/auth"
@@ -229,17 +228,18 @@ func (r *Registry) takePrincipals(s *snapshot) {
 			s.cameras[d.Name] = &camera{d.Name, d.Revision, about, s.named(about.Policies)}
 		}
 	})
-	// Last, so that nothing in the store can take their place.
-	root := r.keys.Default().Profile
-	for _, k := range slices.Backward(r.keys.Keys()) { // of one key in two profiles, the first
-		p := r.rootPrincipal(s)
-		if k.Profile != root {
-			p = r.profilePrincipal(s, k.Profile)
+	// Last, so that nothing in the store can take their place; and of these root last.
+	root := r.keys.Default()
+	for _, k := range r.keys.Keys() {
+		if k.Profile != root.Profile {
+			p := r.profilePrincipal(s, k.Profile)
 			s.users[k.Profile] = &user{name: k.Profile, fixed: true, id: p.UserID,
 				policies: []string{administrator}, principal: p}
+			s.keys[k.AccessKeyID] = newHolder(k.SecretAccessKey, k.SessionToken, k.AccessKeyID, p)
 		}
-		s.keys[k.AccessKeyID] = newHolder(k.SecretAccessKey, k.SessionToken, k.AccessKeyID, p)
 	}
+	s.keys[root.AccessKeyID] = newHolder(root.SecretAccessKey, root.SessionToken,
+		root.AccessKeyID, r.rootPrincipal(s))
 }
 
 func newHolder(secret, token, accessKeyID string, of *Principal) *holder {
@@ -262,14 +262,14 @@ func (s *snapshot) named(names []string) []policy.Named {
 
 func (r *Registry) rootPrincipal(s *snapshot) *Principal {
 	p := &Principal{Kind: Root, ARN: r.arns.root(), UserID: r.account, snapshot: s, root: true}
-	p.setContext(r.account)
+	p.setContext(r.account, p.ARN)
 	return p
 }
 
 func (r *Registry) userPrincipal(s *snapshot, name string, about *userDocument) *Principal {
 	p := &Principal{Kind: Key, ARN: r.arns.user(name), UserID: about.ID, Name: name,
 		Tags: about.Tags, Policies: s.named(about.Policies), snapshot: s}
-	p.setContext(r.account)
+	p.setContext(r.account, p.ARN)
 	return p
 }
 
@@ -284,6 +284,7 @@ func (r *Registry) profilePrincipal(s *snapshot, profile string) *Principal {
 func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error) {
 	p := &Principal{Kind: c.Kind, Name: c.Name, AccessKeyID: c.AccessKeyID, Expires: c.Expires,
 		Thing: c.Thing, snapshot: s, claims: c}
+	var arn string // that policies compare with
 	switch c.Kind {
 	case Session:
 		parent := s.keys[c.Parent]
@@ -294,6 +295,7 @@ func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error
 		of := parent.principal
 		p.ARN, p.UserID, p.Tags, p.Policies, p.root = of.ARN, of.UserID, of.Tags, of.Policies,
 			of.root
+		arn = p.ARN
 	case Role:
 		have := s.roles[c.Name]
 		if have == nil || have.about.ID != c.ID {
@@ -301,6 +303,7 @@ func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error
 		}
 		p.ARN, p.UserID = r.arns.session(c.Name, c.SessionName), c.ID+":"+c.SessionName
 		p.Tags, p.Policies = merged(have.about.Tags, c.Tags), have.policies
+		arn = r.arns.role(c.Name)
 	case Camera:
 		have := s.cameras[c.Name]
 		if have == nil || have.about.Disabled {
@@ -308,13 +311,14 @@ func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error
 		}
 		p.ARN, p.UserID = r.arns.session(cameraRole, c.Name), fixedID(cameraRole)+":"+c.Name
 		p.Tags, p.Policies = merged(have.about.Tags, c.Tags), have.policies
+		arn = r.arns.role(cameraRole)
 	default:
 		return nil, fmt.Errorf("%s has no temporary credentials: %w", c.Kind, ErrInvalid)
 	}
 	if len(c.Policies) > 0 {
 		p.Bounds = [][]policy.Named{c.Policies}
 	}
-	p.setContext(r.account)
+	p.setContext(r.account, arn)
 	return p, nil
 }
 

@@ -37,6 +37,7 @@ const (
 
 // Errors common to all AWS services (developer guide, CommonErrors).
 const (
+	ExpiredTokenException               ErrorCode = "ExpiredTokenException"
 	IncompleteSignatureException        ErrorCode = "IncompleteSignatureException"
 	InternalFailure                     ErrorCode = "InternalFailure"
 	InvalidClientTokenId                ErrorCode = "InvalidClientTokenId"
@@ -89,6 +90,7 @@ var errorTable = map[ErrorCode]errorRow{
 	UnsupportedStreamMediaTypeException:      {http.StatusBadRequest, false},
 	VersionMismatchException:                 {http.StatusBadRequest, false},
 
+	ExpiredTokenException:               {http.StatusForbidden, true},
 	IncompleteSignatureException:        {http.StatusForbidden, true},
 	InternalFailure:                     {http.StatusInternalServerError, false},
 	InvalidClientTokenId:                {http.StatusForbidden, true},

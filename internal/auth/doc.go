@@ -20,8 +20,7 @@
 //   - The key is derived for whatever region the credential scope names, unless
 //     Verifier.StrictRegion is set: clients guess the region from the host name, and guess wrong
 //     for an IP address. The service must be Verifier.Service.
-//   - x-amz-security-token may be signed or not. It must be the session token that the key has in
-//     the key file; for keys without one it is ignored.
+//   - x-amz-security-token may be signed or not. Keys says which token goes with a key.
 //
 // A request may be at most five minutes old, or early. Host must be signed.
 //

@@ -24,11 +24,9 @@ func (k Key) Credentials() Credentials {
 }
 
 // KeyFile holds the key pairs of a file in the form of the AWS shared credentials file, so that
-// AWS_SHARED_CREDENTIALS_FILE can point at it. It implements Keys and does not change after
-// loading.
+// AWS_SHARED_CREDENTIALS_FILE can point at it. It does not change after loading.
 type KeyFile struct {
 	keys    []Key
-	byID    map[string]int
 	created bool
 }
 
@@ -74,34 +72,16 @@ func newKeyFile(keys []Key) (*KeyFile, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("there is no key pair in it")
 	}
-	f := &KeyFile{keys: keys, byID: make(map[string]int, len(keys))}
+	byID := make(map[string]int, len(keys))
 	for i, k := range keys {
-		if j, ok := f.byID[k.AccessKeyID]; ok && (keys[j].SecretAccessKey != k.SecretAccessKey ||
+		if j, ok := byID[k.AccessKeyID]; ok && (keys[j].SecretAccessKey != k.SecretAccessKey ||
 			keys[j].SessionToken != k.SessionToken) {
 			return nil, fmt.Errorf("profiles %q and %q give access key %s different secrets",
 				keys[j].Profile, k.Profile, k.AccessKeyID)
 		}
-		f.byID[k.AccessKeyID] = i
+		byID[k.AccessKeyID] = i
 	}
-	return f, nil
-}
-
-// Secret returns the secret of an access key.
-func (f *KeyFile) Secret(accessKeyID string) (string, bool) {
-	i, ok := f.byID[accessKeyID]
-	if !ok {
-		return "", false
-	}
-	return f.keys[i].SecretAccessKey, true
-}
-
-// SessionToken returns the session token that an access key must be used with, or "".
-func (f *KeyFile) SessionToken(accessKeyID string) string {
-	i, ok := f.byID[accessKeyID]
-	if !ok {
-		return ""
-	}
-	return f.keys[i].SessionToken
+	return &KeyFile{keys: keys}, nil
 }
 
 // Keys lists the key pairs in the order of the file; there is at least one.

@@ -23,18 +23,17 @@ const (
 	maxSignedHeaders = 100
 )
 
-// Keys returns the secret of an access key. An implementation that also has a method
-//
-//	SessionToken(accessKeyID string) string
-//
-// makes the keys for which it hands out a token usable only together with that token.
-type Keys interface {
-	Secret(accessKeyID string) (secret string, ok bool)
+// Keys finds the secret of an access key, and who holds it, for whom P stands.
+type Keys[P any] interface {
+	// Find returns the secret of an access key as it is used with a session token, "" for none, and
+	// its holder. The error is an *Error: nobody has the key, or the token is wrong or its time is
+	// over.
+	Find(accessKeyID, sessionToken string) (secret string, holder P, err error)
 }
 
 // Verifier checks signatures. It is safe for use by many goroutines.
-type Verifier struct {
-	Keys         Keys
+type Verifier[P any] struct {
+	Keys         Keys[P]
 	Service      string // the scope's service; "" means Service
 	Region       string // the server's region, for StrictRegion
 	StrictRegion bool   // refuse scopes of another region
@@ -48,11 +47,12 @@ type Verifier struct {
 }
 
 // Identity says who signed a request.
-type Identity struct {
+type Identity[P any] struct {
 	AccessKeyID string
 	Region      string    // of the credential scope, as the client gave it
 	SignedAt    time.Time // as the client gave it
 	Presigned   bool      // in the query form
+	Holder      P         // as Keys has it
 }
 
 // claim is a parsed signature, of either form.
@@ -82,66 +82,60 @@ func invalid(format string, args ...any) *Error {
 // Verify checks the signature of a request as net/http's server hands it over. body is the whole
 // body of a JSON call; nil means a body that is still to come (PutMedia), which the signature then
 // does not cover. The error is an *Error.
-func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
-	c, secret, err := v.claim(r)
+func (v *Verifier[P]) Verify(r *http.Request, body []byte) (Identity[P], error) {
+	c, secret, holder, err := v.claim(r)
 	if err != nil {
-		return Identity{}, err
+		return Identity[P]{}, err
 	}
 	hashes, err := payloadHashes(r, body)
 	if err != nil {
-		return Identity{}, err
+		return Identity[P]{}, err
 	}
 	if !slices.ContainsFunc(v.hosts(r), func(host string) bool {
 		return c.matches(r, host, secret, hashes)
 	}) {
-		return Identity{}, &Error{InvalidSignature, mismatch + c.explain(r, secret, hashes)}
+		return Identity[P]{}, &Error{InvalidSignature, mismatch + c.explain(r, secret, hashes)}
 	}
-	return Identity{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at,
-		Presigned: c.expires > 0}, nil
+	return Identity[P]{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at,
+		Presigned: c.expires > 0, Holder: holder}, nil
 }
 
 // VerifyHead checks all of a signature that can be checked before the body is there: its form, key,
 // session token, scope, time and signed headers. What passes may still have a wrong signature;
 // Verify finds out. The error is an *Error.
-func (v *Verifier) VerifyHead(r *http.Request) error {
-	_, _, err := v.claim(r)
+func (v *Verifier[P]) VerifyHead(r *http.Request) error {
+	_, _, _, err := v.claim(r)
 	return err
 }
 
-// claim returns what a request claims to be, with the secret that would prove it.
-func (v *Verifier) claim(r *http.Request) (c *claim, secret string, err error) {
-	if c, err = parseClaim(r); err != nil {
-		return nil, "", err
+// claim returns what a request claims to be, with the secret that would prove it and who has that.
+func (v *Verifier[P]) claim(r *http.Request) (c *claim, secret string, holder P, err error) {
+	if c, err = parseClaim(r); err == nil {
+		secret, holder, err = v.Keys.Find(c.accessKeyID, c.token)
 	}
-	secret, ok := v.Keys.Secret(c.accessKeyID)
-	if !ok || !v.tokenMatches(c) {
-		return nil, "", &Error{UnrecognizedClient,
-			"The security token included in the request is invalid."}
+	if err == nil {
+		err = v.checkClaim(r, c)
 	}
+	return c, secret, holder, err
+}
+
+// checkClaim checks scope, time and signed headers.
+func (v *Verifier[P]) checkClaim(r *http.Request, c *claim) error {
 	if err := v.checkScope(c); err != nil {
-		return nil, "", err
+		return err
 	}
 	if err := v.checkTime(c); err != nil {
-		return nil, "", err
+		return err
 	}
 	for _, name := range v.MustSign {
 		if len(r.Header.Values(name)) > 0 && !slices.Contains(c.signed, name) {
-			return nil, "", invalid("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
+			return invalid("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
 	}
-	return c, secret, nil
+	return nil
 }
 
-func (v *Verifier) tokenMatches(c *claim) bool {
-	withToken, ok := v.Keys.(interface{ SessionToken(string) string })
-	if !ok {
-		return true
-	}
-	want := withToken.SessionToken(c.accessKeyID)
-	return want == "" || subtle.ConstantTimeCompare([]byte(want), []byte(c.token)) == 1
-}
-
-func (v *Verifier) checkScope(c *claim) error {
+func (v *Verifier[P]) checkScope(c *claim) error {
 	service := cmp.Or(v.Service, Service)
 	switch {
 	case c.terminator != terminator:
@@ -161,7 +155,7 @@ func (v *Verifier) checkScope(c *claim) error {
 	return nil
 }
 
-func (v *Verifier) checkTime(c *claim) error {
+func (v *Verifier[P]) checkTime(c *claim) error {
 	clock := v.Clock
 	if clock == nil {
 		clock = time.Now
@@ -207,7 +201,7 @@ func payloadHashes(r *http.Request, body []byte) ([]string, error) {
 }
 
 // hosts lists what may stand for Host in a signature: what was received first.
-func (v *Verifier) hosts(r *http.Request) []string {
+func (v *Verifier[P]) hosts(r *http.Request) []string {
 	return append([]string{headerValue(r, "host")}, v.Hosts...)
 }
 

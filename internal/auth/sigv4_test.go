@@ -24,10 +24,17 @@ var testTime = time.Date(2026, 11, 22, 14, 41, 59, 0, time.UTC)
 
 type mapKeys map[string]string
 
-func (m mapKeys) Secret(id string) (string, bool) { s, ok := m[id]; return s, ok }
+func (m mapKeys) Find(id, _ string) (secret, holder string, err error) {
+	secret, ok := m[id]
+	if !ok {
+		return "", "", &Error{UnrecognizedClient,
+			"The security token included in the request is invalid."}
+	}
+	return secret, "who has " + id, nil
+}
 
-func testVerifier() *Verifier {
-	return &Verifier{Keys: mapKeys{testKey: testSecret}, Region: "us-west-2",
+func testVerifier() *Verifier[string] {
+	return &Verifier[string]{Keys: mapKeys{testKey: testSecret}, Region: "us-west-2",
 		Clock: func() time.Time { return testTime }}
 }
 
@@ -58,7 +65,7 @@ func TestPublishedIAMExample(t *testing.T) {
 	r.Header.Set("Authorization",
 		"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, "+
 			"SignedHeaders=content-type;host;x-amz-date, Signature="+want)
-	v := Verifier{Keys: mapKeys{testKey: testSecret}, Service: "iam",
+	v := Verifier[string]{Keys: mapKeys{testKey: testSecret}, Service: "iam",
 		Clock: func() time.Time { return time.Date(2015, 8, 30, 12, 40, 0, 0, time.UTC) }}
 	if _, err := v.Verify(r, []byte{}); err != nil {
 		t.Error(err)
@@ -210,7 +217,9 @@ func TestVerifyProducers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := Identity{testKey, "us-west-2", testTime, strings.Contains(name, "presigned")}
+			want := Identity[string]{testKey, "us-west-2", testTime,
+				strings.Contains(name, "presigned"), "who has " + testKey}
+
 			if id != want {
 				t.Errorf("got %+v, want %+v", id, want)
 			}
@@ -229,25 +238,27 @@ func TestVerifyHTTP2(t *testing.T) {
 	}
 }
 
+// keysWithTokens are secrets by access key and token.
+type keysWithTokens map[[2]string]string
+
+func (k keysWithTokens) Find(id, token string) (secret, holder string, err error) {
+	secret, ok := k[[2]string{id, token}]
+	if !ok {
+		return "", "", &Error{UnrecognizedClient, "the token is wrong"}
+	}
+	return secret, id, nil
+}
+
+// The token of a request reaches Keys, in whichever form and signed or not.
 func TestSessionToken(t *testing.T) {
-	keys, err := ParseCredentials(
-		[]byte("[static]\naws_access_key_id=STATIC\naws_secret_access_key=s\n" +
-			"[temporary]\naws_access_key_id=TEMPORARY\naws_secret_access_key=t\n" +
-			"aws_session_token=" + testToken + "\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := newKeyFile(keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &Verifier{Keys: file, Clock: func() time.Time { return testTime }}
+	v := &Verifier[string]{Keys: keysWithTokens{{"STATIC", ""}: "s", {"TEMPORARY", testToken}: "t"},
+		Clock: func() time.Time { return testTime }}
 	for _, c := range []struct {
 		id, secret, token string
 		good              bool
 	}{
 		{"STATIC", "s", "", true},
-		{"STATIC", "s", "anything", true},
+		{"STATIC", "s", "anything", false},
 		{"TEMPORARY", "t", testToken, true},
 		{"TEMPORARY", "t", "", false},
 		{"TEMPORARY", "t", "other", false},
@@ -281,7 +292,7 @@ func TestSessionToken(t *testing.T) {
 
 // What Sign makes must verify after a real client has sent it and a real server has read it.
 func TestOverTheWire(t *testing.T) {
-	v := &Verifier{Keys: mapKeys{testKey: testSecret}}
+	v := &Verifier[string]{Keys: mapKeys{testKey: testSecret}}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body []byte
 		if r.URL.Path != "/putMedia" {
@@ -366,7 +377,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		// With a secret that the corpus was not signed with nothing may verify, and nothing may
 		// panic.
-		v := &Verifier{Keys: mapKeys{testKey: "another secret"},
+		v := &Verifier[string]{Keys: mapKeys{testKey: "another secret"},
 			Clock: func() time.Time { return testTime }}
 		for _, b := range [][]byte{body, nil} {
 			_, err := v.Verify(r, b)

@@ -45,11 +45,11 @@ func TestEveryReleasedForm(t *testing.T) {
 			unpack(t, archive, dir)
 			clock := storetest.NewClock()
 			clock.Add(form.Made.Add(time.Minute).Sub(clock.Now()))
-			o := openForm(t, dir, clock)
+			o, key := openForm(t, dir, clock)
 			s := newSite(t, func(site *Options) {
-				site.Store, site.Keys, site.Playback = o.Store, o.Keys, o.Playback
+				site.Store, site.Access, site.Playback = o.Store, o.Access, o.Playback
 			})
-			s.signer.Credentials = o.Keys.(*auth.KeyFile).Default().Credentials()
+			s.signer.Credentials = key.Credentials()
 			s.lists(form.Fragments)
 
 			at := func(d time.Duration) int64 { return form.Made.Add(d).Unix() }
@@ -75,21 +75,20 @@ func TestEveryReleasedForm(t *testing.T) {
 }
 
 // openForm opens what a server has of a data directory, at a time of its own.
-func openForm(t *testing.T, dir string, clock *storetest.Clock) (o Options) {
+func openForm(t *testing.T, dir string, clock *storetest.Clock) (Options, auth.Key) {
 	t.Helper()
 	st, err := local.Open(t.Context(), dir, local.Options{Clock: clock.Now})
 	must(t, err)
-	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
-	must(t, err)
+	who, keys := openAccess(t, st, dir)
 	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	must(t, err)
 	tokens.Clock = clock.Now
 	if keys.Created() {
 		t.Error("the keys were not found")
 	}
-	return Options{Store: st, Keys: keys, Playback: playback.New(playback.Options{
+	return Options{Store: st, Access: who, Playback: playback.New(playback.Options{
 		Store: st, Tokens: tokens, Limits: playback.DefaultLimits(), Clock: clock.Now,
-	}), Fragments: fragments.New(fragments.Options{Store: st})}
+	}), Fragments: fragments.New(fragments.Options{Store: st})}, keys.Default()
 }
 
 // lists compares the streams and the fragments with what the form must have.

@@ -20,7 +20,7 @@ func FuzzRequestParts(f *testing.F) {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.URL.Path = path
 		if rt, _ := s.main.routes.find(r); rt != nil && rt.path != path && rt.path != playerFiles &&
-			!(rt.access == signed && strings.EqualFold(rt.path, path)) &&
+			!(rt.needs == signed && strings.EqualFold(rt.path, path)) &&
 			!(rt.operation == opPutMedia &&
 				strings.EqualFold(rt.path, "/"+strings.TrimLeft(path, "/"))) {
 			t.Errorf("%q is routed to %s", path, rt.path)

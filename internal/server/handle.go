@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/store"
@@ -68,11 +69,19 @@ type request struct {
 	body      []byte // of signed requests but PutMedia
 	// a part of the body is not going to be read: the connection ends with the answer
 	unread    bool
-	logger    *slog.Logger // of the server; log adds what it knows of the request
-	identity  string       // access key of a signed request, once verified
-	errorType string       // of the answer, for the log
-	signed    bool         // the route asks for a signature
-	share     *share       // of an HTTP/2 connection; nil with HTTP/1.1
+	logger    *slog.Logger      // of the server; log adds what it knows of the request
+	principal *access.Principal // who signed it, once verified; nil before
+	errorType string            // of the answer, for the log
+	signed    bool              // the route asks for a signature
+	share     *share            // of an HTTP/2 connection; nil with HTTP/1.1
+}
+
+// signer is the access key of a signed request, once that is verified; "" before.
+func (req *request) signer() string {
+	if req.principal == nil {
+		return ""
+	}
+	return req.principal.AccessKeyID
 }
 
 // vouch says that the request has shown a right signature or token.
@@ -85,8 +94,8 @@ func (req *request) vouch() {
 // much as finding a fragment.
 func (req *request) log() *slog.Logger {
 	l := req.logger.With(logRequestID, req.id)
-	if req.identity != "" {
-		l = l.With(logAccessKey, req.identity)
+	if key := req.signer(); key != "" {
+		l = l.With(logAccessKey, key)
 	}
 	return l
 }
@@ -163,20 +172,20 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 	w.Header()[headerRequestID] = []string{req.id}
 	at.count(r)
 	rt, methods := at.routes.find(r)
-	if rt == nil || rt.access != signed {
+	if rt == nil || rt.needs != signed {
 		connOf(r).settle() // the head is here, and nothing of a body will be kept
 	}
 	level := slog.LevelDebug
 	if rt != nil {
 		req.operation, level = rt.operation, rt.level
-		req.signed = rt.access == signed
+		req.signed = rt.needs == signed
 		if rt.operation == opGetMedia { // whose answers have no end
 			w.live = s.metrics.sent.WithLabelValues(opGetMedia)
 		}
 	}
 	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
 	control := http.NewResponseController(w)
-	if rt == nil || rt.access != token { // those have answers that tell how long they may take
+	if rt == nil || rt.needs != token { // those have answers that tell how long they may take
 		// only writers of tests have no deadlines
 		_ = control.SetWriteDeadline(start.Add(s.answerTime))
 	}
@@ -221,7 +230,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	case rt == nil:
 		err = unknownOperation(w, req, methods)
 	default:
-		if rt.access == signed {
+		if rt.needs == signed {
 			err = s.authenticate(w, req)
 		}
 		if err == nil {
@@ -236,7 +245,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		connOf(req.Request).settle()
 		// A player that asks for a stream that went quiet is no hot loop, and session actions cost
 		// nothing to refuse.
-		if rt == nil || rt.access == signed {
+		if rt == nil || rt.needs == signed {
 			if delay := s.penalties.failed(penaltyOf(req, rt)); delay > 0 {
 				s.metrics.delayed.Inc()
 				s.wait(req.Context(), delay)
@@ -245,7 +254,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		s.fail(w, req, err)
 		return
 	}
-	if rt.access == signed {
+	if rt.needs == signed {
 		s.penalties.succeeded(penaltyOf(req, rt))
 	}
 	if err := answer.send(w, req.Request); err != nil {
@@ -290,7 +299,7 @@ func (s *Server) authenticate(w *recorder, req *request) error {
 	if err != nil {
 		return err
 	}
-	req.identity = identity.AccessKeyID
+	req.principal = identity.Holder
 	return nil
 }
 

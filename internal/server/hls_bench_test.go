@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/media"
@@ -30,7 +31,7 @@ type bench struct {
 	b      *testing.B
 	now    time.Time
 	store  *local.Store
-	keys   auth.Keys
+	access *access.Registry
 	tokens *auth.TokenKeys
 	stream store.Stream
 }
@@ -43,8 +44,7 @@ func newBench(b *testing.B) *bench {
 		local.Options{Clock: x.clock, FragmentBytes: 1_000_000})
 	fatal(b, err)
 	b.Cleanup(func() { fatal(b, x.store.Close()) })
-	x.keys, err = auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
-	fatal(b, err)
+	x.access, _ = openAccess(b, x.store, dir)
 	x.tokens, err = auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	fatal(b, err)
 	x.tokens.Clock = x.clock
@@ -60,7 +60,7 @@ func (x *bench) clock() time.Time { return x.now }
 func (x *bench) process() *Server {
 	limits := playback.DefaultLimits()
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
-	srv, err := New(Options{Store: x.store, Keys: x.keys, Region: "us-west-2",
+	srv, err := New(Options{Store: x.store, Access: x.access, Region: "us-west-2",
 		Account: "000000000000", Clock: x.clock,
 		Playback: playback.New(
 			playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})})

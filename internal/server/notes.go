@@ -75,9 +75,9 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	if !req.logger.Enabled(req.Context(), slog.LevelInfo) {
 		return
 	}
-	kind := noteKind{who: req.identity, what: message + " " + req.operation, reason: reason,
+	kind := noteKind{who: req.signer(), what: message + " " + req.operation, reason: reason,
 		stream: stream}
-	if req.identity == "" {
+	if req.signer() == "" {
 		kind.who, kind.stream = siteOfRequest(req).String(), ""
 	}
 	left, ok := s.notes.due(kind)
@@ -101,7 +101,7 @@ func (s *Server) noteRefusal(req *request, answer *api.Error) {
 		slog.String(logErrorType, string(answer.Code)),
 		slog.String(logError, shorten(answer.Message)),
 	}
-	if req.identity == "" {
+	if req.signer() == "" {
 		_, claimed, _ := strings.Cut(req.Header.Get("Authorization"), "Credential=")
 		if claimed, _, ok := strings.Cut(claimed, "/"); ok {
 			attrs = append(attrs, slog.String(logClaimedKey, shorten(claimed)))

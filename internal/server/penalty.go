@@ -38,7 +38,7 @@ func penaltyOf(req *request, rt *route) penaltyKey {
 	if rt != nil {
 		key.path = rt.path
 	}
-	if req.operation == opPutMedia && req.identity != "" {
+	if req.operation == opPutMedia && req.signer() != "" {
 		key.stream = shorten(req.Header.Get(api.HeaderStreamName) +
 			req.Header.Get(api.HeaderStreamARN))
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/api"
 )
 
@@ -63,12 +64,15 @@ func TestPenaltyRemembersOnlySoManyClients(t *testing.T) {
 // network, so that it cannot push producers out. Those with a key have a place for each stream.
 func TestPenaltyOfStrangersIsOne(t *testing.T) {
 	t.Parallel()
-	of := func(remote, identity, stream string) penaltyKey {
+	of := func(remote, key, stream string) penaltyKey {
 		r := httptest.NewRequest("POST", "/putMedia", nil)
 		r.RemoteAddr = remote
 		r.Header.Set(api.HeaderStreamName, stream)
-		return penaltyOf(&request{Request: r, operation: opPutMedia, identity: identity},
-			&route{path: "/putMedia"})
+		req := &request{Request: r, operation: opPutMedia}
+		if key != "" {
+			req.principal = &access.Principal{AccessKeyID: key}
+		}
+		return penaltyOf(req, &route{path: "/putMedia"})
 	}
 	if a, b := of("[2001:db8::1]:1", "", "cam1"), of("[2001:db8::2:3:4:5]:2", "", "cam2"); a != b {
 		t.Errorf("%+v and %+v of one stranger", a, b)

@@ -68,7 +68,7 @@ func (p *port) count(r *http.Request) {
 func (rs routes) forPlayers() routes {
 	public := maps.Clone(rs)
 	maps.DeleteFunc(public, func(_ string, rt *route) bool {
-		return rt.access == signed || rt.operation == opMetrics
+		return rt.needs == signed || rt.operation == opMetrics
 	})
 	return public
 }

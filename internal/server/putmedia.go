@@ -109,7 +109,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Store:         s.store,
 		TimecodeType:  p.in.TimecodeType,
 		ProducerStart: p.in.ProducerStart,
-		AccessKey:     p.req.identity,
+		AccessKey:     p.req.signer(),
 		NoAcks:        !p.in.Acks,
 		Drain:         s.stopping,
 		Deadlines:     conn,

@@ -22,13 +22,13 @@ const (
 	opUnknown  = "Unknown"
 )
 
-// access says what a caller needs.
-type access uint8
+// need is what a caller needs.
+type need uint8
 
 const (
-	anyone access = iota // nothing
-	signed               // a SigV4 signature
-	token                // a session token in the URL
+	anyone need = iota // nothing
+	signed             // a SigV4 signature
+	token              // a session token in the URL
 )
 
 // route is one method on one path.
@@ -38,7 +38,7 @@ type route struct {
 	// (docs/reference/producers.md, "Requests").
 	path      string
 	operation string
-	access    access
+	needs     need
 	level     slog.Level // of its access log line
 	handle    handler    // nil: plain is used
 	plain     http.Handler
@@ -131,7 +131,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	rs := routes{}
 	for _, rt := range table {
 		rs[rt.path] = rt
-		if rt.access == signed {
+		if rt.needs == signed {
 			rs[strings.ToLower(rt.path)] = rt
 		}
 	}
@@ -165,7 +165,7 @@ func (rs routes) at(u *url.URL) *route {
 	case strings.HasPrefix(u.Path, playerFiles) && path.Clean(u.Path) == u.Path:
 		return rs[playerFiles]
 	}
-	if rt := rs[strings.ToLower(u.Path)]; rt != nil && rt.access == signed {
+	if rt := rs[strings.ToLower(u.Path)]; rt != nil && rt.needs == signed {
 		return rt
 	}
 	rt := rs[strings.ToLower("/"+strings.TrimLeft(u.Path, "/"))]

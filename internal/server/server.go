@@ -20,6 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/internal/access"
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/clip"
@@ -66,16 +67,16 @@ type Store interface {
 	Ready() error
 }
 
-// Options say what a Server works with. Store, Playback, Fragments, Clips, Keys, Region and Account
-// are required.
+// Options say what a Server works with. Store, Playback, Fragments, Clips, Access, Region and
+// Account are required.
 type Options struct {
 	Store     Store
 	Playback  *playback.Service
 	Fragments *fragments.Service
 	Clips     *clip.Service
-	Keys      auth.Keys
-	Region    string // of signatures and ARNs
-	Account   string // twelve digits, of ARNs
+	Access    *access.Registry // who may do what
+	Region    string           // of signatures and ARNs
+	Account   string           // twelve digits, of ARNs
 
 	Notifier    Notifier        // nil: there are no notifications
 	Images      *images.Service // nil: none can be made
@@ -117,7 +118,7 @@ type Server struct {
 	fragments *fragments.Service
 	clips     *clip.Service
 	images    *images.Service
-	verifier  *auth.Verifier
+	verifier  *auth.Verifier[*access.Principal]
 	region    string
 	account   string
 	advertise string // without trailing slash
@@ -213,8 +214,8 @@ func New(o Options) (*Server, error) {
 	if s.media, err = newMediaMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	s.verifier = &auth.Verifier{
-		Keys: o.Keys, Region: o.Region, Service: auth.Service, Clock: s.clock,
+	s.verifier = &auth.Verifier[*access.Principal]{
+		Keys: o.Access, Region: o.Region, Service: auth.Service, Clock: s.clock,
 		Hosts: advertisedHosts(advertise),
 		// Otherwise a signature for one stream would do for all.
 		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN},

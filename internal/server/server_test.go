@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/auth"
 	"weir/internal/store"
 	"weir/internal/store/memory"
@@ -51,6 +52,62 @@ func TestSignatures(t *testing.T) {
 		s.do(s.request("GET", "/hls/v1/getHLSMasterPlaylist.m3u8"+query, "")).fails(t, 403,
 			"NotAuthorizedException", "")
 	}
+}
+
+// Keys of users sign as root's does, until they are disabled.
+func TestKeysOfUsers(t *testing.T) {
+	t.Parallel()
+	var who *access.Registry
+	s := newSite(t, func(o *Options) { who = o.Access })
+	_, pair, err := who.CreateUser(t.Context(), "ann", nil, []string{"administrator"})
+	must(t, err)
+	s.signer.Credentials = auth.Credentials{AccessKeyID: pair.AccessKeyID,
+		SecretAccessKey: pair.SecretAccessKey}
+	if a := s.call("/listStreams", "{}"); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	must(t, who.DisableKey(t.Context(), pair.AccessKeyID))
+	s.call("/listStreams", "{}").fails(t, 403, "UnrecognizedClientException",
+		"The security token included in the request is invalid.")
+	must(t, who.EnableKey(t.Context(), pair.AccessKeyID))
+	s.signer.SecretAccessKey += "x"
+	s.call("/listStreams", "{}").fails(t, 403, "InvalidSignatureException", "does not match")
+}
+
+// oneToken opens one token.
+type oneToken access.Claims
+
+func (o oneToken) Open(token string, _ time.Time) (access.Claims, error) {
+	if token != "token" {
+		return access.Claims{}, &auth.Error{Code: auth.UnrecognizedClient, Message: "wrong"}
+	}
+	return access.Claims(o), nil
+}
+
+func TestTemporaryKeys(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var who *access.Registry
+	s := newSite(t, func(o *Options) { who = o.Access })
+	_, err := who.PutCamera(t.Context(), access.CameraInfo{Name: "cam1",
+		Policies: []string{"administrator"}}, store.NewDocument)
+	must(t, err)
+	c := access.Claims{AccessKeyID: "ASIACAMERA", Secret: "s", Kind: access.Camera, Name: "cam1",
+		Expires: now.Add(time.Hour)}
+	who.SetTemporary(oneToken(c))
+	s.signer.Credentials = auth.Credentials{AccessKeyID: "ASIACAMERA", SecretAccessKey: "s",
+		SessionToken: "token"}
+	if a := s.call("/listStreams", "{}"); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	s.signer.SessionToken = "another"
+	s.call("/listStreams", "{}").fails(t, 403, "UnrecognizedClientException", "wrong")
+	c.Expires = now
+	s2 := newSite(t, func(o *Options) { who = o.Access })
+	who.SetTemporary(oneToken(c))
+	s2.signer.Credentials = auth.Credentials{AccessKeyID: "ASIACAMERA", SecretAccessKey: "s",
+		SessionToken: "token"}
+	s2.call("/listStreams", "{}").fails(t, 403, "ExpiredTokenException", "expired")
 }
 
 func TestPathsAndMethods(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"weir/internal/access"
 	"weir/internal/auth"
 	"weir/internal/clip"
 	"weir/internal/fragments"
@@ -76,6 +77,21 @@ func openStore(t *testing.T) (st *local.Store, closeStore func() error) {
 	return st, closeStore
 }
 
+// openAccess opens who may do what, with a new key pair of root unless a directory has one.
+func openAccess(t testing.TB, st store.Documents, dir string) (*access.Registry, *auth.KeyFile) {
+	t.Helper()
+	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := access.Open(t.Context(), access.Options{Store: st, Keys: keys,
+		KeyFile: filepath.Join(dir, "access.key"), Account: "000000000000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who, keys
+}
+
 func newSiteOver(t *testing.T, st engine, listener net.Listener,
 	change ...func(*Options)) *site {
 	t.Helper()
@@ -85,8 +101,7 @@ func newSiteOver(t *testing.T, st engine, listener net.Listener,
 func newSiteOn(t *testing.T, st engine, on Listeners, change ...func(*Options)) *site {
 	t.Helper()
 	dir := t.TempDir()
-	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
-	must(t, err)
+	who, keys := openAccess(t, st, dir)
 	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	must(t, err)
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens, Dir: filepath.Join(dir, "clips"),
@@ -100,7 +115,7 @@ func newSiteOn(t *testing.T, st engine, on Listeners, change ...func(*Options)) 
 			Limits: playback.DefaultLimits()}),
 		Fragments: fragments.New(fragments.Options{Store: st,
 			Limits: fragments.DefaultLimits()}),
-		Keys:       keys,
+		Access:     who,
 		Region:     "us-west-2",
 		Account:    "000000000000",
 		Registerer: registry,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"weir/internal/store"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
 )
@@ -38,6 +39,12 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 // nothing, and a server may be running over the directory.
 func CheckSchema(ctx context.Context, dir string) error {
 	return index.CheckSchema(ctx, filepath.Join(dir, indexFile))
+}
+
+// Documents returns the documents of a kind in a directory. It changes nothing, and a server may be
+// running over the directory. fs.ErrNotExist when there is no index.
+func Documents(ctx context.Context, dir, kind string) ([]store.Document, error) {
+	return readDocuments(ctx, filepath.Join(dir, indexFile), kind, true)
 }
 
 // openLocked opens a store whose directory's lock is held; the store lets go of it when it is

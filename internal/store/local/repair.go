@@ -228,7 +228,7 @@ func readStreams(
 // takeDocuments puts the documents of the old index, as far as they can be read, into the new one.
 // Volumes know nothing of them.
 func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err error) {
-	documents, err := readDocuments(ctx, path)
+	documents, err := readDocuments(ctx, path, "", false)
 	if err != nil {
 		r.log.Warn("keys, policies and roles cannot be read from the old index", "error", err)
 	}
@@ -245,13 +245,16 @@ func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err err
 	return nil
 }
 
-// readDocuments returns the documents of an index that may be damaged.
-func readDocuments(ctx context.Context, path string) (documents []store.Document, err error) {
-	rows, err := index.OpenReadOnly(ctx, path, false)
+// readDocuments returns the documents of a kind, all for "", of an index that may be damaged, or
+// that a server has open (live).
+func readDocuments(
+	ctx context.Context, path, kind string, live bool,
+) (documents []store.Document, err error) {
+	rows, err := index.OpenReadOnly(ctx, path, live)
 	if err != nil {
 		return nil, err
 	}
-	documents, err = rows.ListDocuments(ctx, "")
+	documents, err = rows.ListDocuments(ctx, kind)
 	if err = errors.Join(err, rows.Close()); err != nil {
 		return nil, err
 	}

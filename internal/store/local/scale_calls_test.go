@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/auth"
 	"weir/internal/fragments"
 	"weir/internal/server"
@@ -32,7 +33,12 @@ func scaleCalls(
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.New(server.Options{Store: s, Keys: keys, Region: "us-west-2",
+	who, err := access.Open(t.Context(), access.Options{Store: s, Keys: keys,
+		KeyFile: filepath.Join(t.TempDir(), "access.key"), Account: "000000000000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := server.New(server.Options{Store: s, Access: who, Region: "us-west-2",
 		Account: "000000000000", Clock: time.Now,
 		Fragments: fragments.New(fragments.Options{Store: s, Clock: storetest.NewClock().Now})})
 	if err != nil {
