@@ -64,8 +64,11 @@ func (r *Registry) CreateUser(
 		return UserInfo{}, KeyPair{}, err
 	}
 	if err := r.put(ctx, kindUser, name, &about, store.NewDocument); err != nil {
-		return UserInfo{}, KeyPair{}, errors.Join(err, r.DeleteDocument(ctx, kindKey,
-			pair.AccessKeyID, store.AnyRevision))
+		err = errors.Join(err, r.undo(ctx, kindKey, pair.AccessKeyID))
+		if u := r.snapshot.Load().users[name]; u != nil && u.id == about.ID {
+			err = errors.Join(err, r.undo(ctx, kindUser, name)) // it was written all the same
+		}
+		return UserInfo{}, KeyPair{}, err
 	}
 	u, err := r.User(name)
 	return u, pair, err
@@ -83,9 +86,19 @@ func (r *Registry) makeKey(ctx context.Context, user, id string) (KeyPair, error
 		Secret: sealer.Seal(kindKey, key.AccessKeyID, []byte(key.SecretAccessKey)),
 	}, store.NewDocument)
 	if err != nil {
-		return KeyPair{}, fmt.Errorf("make key: %w", err)
+		return KeyPair{}, fmt.Errorf("make key: %w",
+			errors.Join(err, r.undo(ctx, kindKey, key.AccessKeyID)))
 	}
 	return KeyPair{key.AccessKeyID, key.SecretAccessKey}, nil
+}
+
+// undo deletes a document that nobody was told of, if it is there.
+func (r *Registry) undo(ctx context.Context, kind, name string) error {
+	d := r.snapshot.Load().document(documentKey{kind, name})
+	if d == nil {
+		return nil
+	}
+	return r.DeleteDocument(context.WithoutCancel(ctx), kind, name, d.Revision)
 }
 
 // User returns a user. ErrNotFound.

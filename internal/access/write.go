@@ -100,9 +100,9 @@ func (r *Registry) put(
 	return err
 }
 
-// maxTries is how often a change is tried again because somebody else was faster. In one process
-// writers take turns.
-const maxTries = 10
+// maxTries bounds how often a change is tried again because another process was faster. In one
+// process writers take turns. Each try that fails is somebody else's that succeeded.
+const maxTries = 100
 
 // change lets edit change what a document says, and writes it. With AnyRevision it is done again on
 // what another writer left; otherwise it is ErrVersion when the document has another revision.

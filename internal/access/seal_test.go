@@ -1,0 +1,133 @@
+package access
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"weir/internal/auth"
+	"weir/internal/store"
+)
+
+// A key file that is lost, damaged or another's stops the start with a word on what to do, and
+// changes nothing: with the right file back everything is there.
+func TestKeyFile(t *testing.T) {
+	s := newSite(t)
+	pair := s.user("ann", "producer")
+	path := filepath.Join(s.dir, "access.key")
+	right, err := os.ReadFile(path)
+	s.must(err)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	before, err := s.store.ListDocuments(t.Context(), "")
+	s.must(err)
+	key := bytes.TrimSpace(bytes.SplitAfterN(right, []byte("\n"), 2)[1])
+	for name, c := range map[string]struct {
+		file []byte // nil: none
+		says string
+	}{
+		"lost":      {nil, "put it back from a backup"},
+		"another's": {bytes.Repeat([]byte("0123456789abcdef"), 4), "put the right file back"},
+		"empty":     {[]byte("# a comment\n"), "no key in it"},
+		"cut":       {key[:40], "one line of 64 digits"},
+		"two":       {bytes.Join([][]byte{key, key}, []byte("\n")), "one line of 64 digits"},
+		"no digits": {bytes.Repeat([]byte("x"), 64), "not hexadecimal"},
+	} {
+		s.must(os.Remove(path))
+		if c.file != nil {
+			s.must(os.WriteFile(path, c.file, 0o600))
+		}
+		if _, err := Open(t.Context(), s.options()); err == nil ||
+			!strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+		seals, err := s.store.ListDocuments(t.Context(), KindSeal)
+		s.must(err)
+		if err := CheckKeyFile(path, seals); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: the check says %v", name, err)
+		}
+		if file, err := os.ReadFile(path); !bytes.Equal(file, c.file) || c.file == nil &&
+			!errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the file is now %q", name, file)
+		}
+		s.must(os.WriteFile(path, right, 0o600))
+	}
+	after, err := s.store.ListDocuments(t.Context(), "")
+	s.must(err)
+	if !reflect.DeepEqual(before, after) {
+		t.Fatalf("documents were changed: %v, were %v", after, before)
+	}
+	s.reopen()
+	s.find(pair)
+}
+
+// No secret is in the store, and what is sealed opens as nothing but itself.
+func TestSecretsAreSealed(t *testing.T) {
+	s := newSite(t)
+	pair := s.user("ann")
+	list, err := s.store.ListDocuments(t.Context(), "")
+	s.must(err)
+	for _, d := range list {
+		if bytes.Contains(d.Data, []byte(pair.SecretAccessKey)) {
+			t.Errorf("%s %s has the secret", d.Kind, d.Name)
+		}
+	}
+	sealer, err := s.Sealer()
+	s.must(err)
+	sealed := sealer.Seal(KindTokenKey, "sts", []byte("secret"))
+	if got, err := sealer.Open(KindTokenKey, "sts", sealed); err != nil ||
+		string(got) != "secret" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if bytes.Equal(sealed, sealer.Seal(KindTokenKey, "sts", []byte("secret"))) {
+		t.Error("sealing twice gives the same bytes")
+	}
+	_, err = sealer.Open(KindTokenKey, "other", sealed)
+	s.wantErr(err, ErrSeal)
+	_, err = sealer.Open(kindKey, "sts", sealed)
+	s.wantErr(err, ErrSeal)
+	for i := range sealed {
+		bad := bytes.Clone(sealed)
+		bad[i] ^= 1
+		_, err := sealer.Open(KindTokenKey, "sts", bad)
+		s.wantErr(err, ErrSeal)
+		_, err = sealer.Open(KindTokenKey, "sts", sealed[:i])
+		s.wantErr(err, ErrSeal)
+	}
+
+	// The key of one user does not become that of another.
+	other := s.user("bob")
+	var mine, theirs keyDocument
+	s.must(decode(s.snapshot.Load().document(documentKey{kindKey, pair.AccessKeyID}).Data, &mine))
+	s.must(decode(s.snapshot.Load().document(documentKey{kindKey, other.AccessKeyID}).Data,
+		&theirs))
+	theirs.Secret = mine.Secret
+	s.must(s.Registry.put(t.Context(), kindKey, other.AccessKeyID, &theirs, store.AnyRevision))
+	s.refused(other.AccessKeyID, "", auth.UnrecognizedClient)
+	if k, err := s.Key(other.AccessKeyID); err != nil || k.Fault == "" {
+		t.Errorf("%+v, %v", k, err)
+	}
+}
+
+// fullStore has no room for new documents.
+type fullStore struct{ store.Documents }
+
+// A full disk keeps nobody from starting. Nothing can be sealed then, and that is said.
+func TestStartOnAFullDisk(t *testing.T) {
+	s := newSite(t)
+	s.must(os.Remove(filepath.Join(s.dir, "access.key")))
+	s.store = fullStore{emptyStore()}
+	s.reopen()
+	root := s.keys.Default()
+	s.find(KeyPair{root.AccessKeyID, root.SecretAccessKey})
+	_, _, err := s.CreateUser(t.Context(), "ann", nil, nil)
+	s.wantErr(err, ErrNoSeal)
+	s.store = s.store.(fullStore).Documents
+	s.reopen()
+	s.find(s.user("ann"))
+}
