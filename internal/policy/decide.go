@@ -73,7 +73,6 @@ const (
 	nowhere place = iota // the statement applies
 	inAction
 	inResource
-	inPrincipal
 	inCondition
 )
 
