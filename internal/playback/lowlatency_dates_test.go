@@ -4,9 +4,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/store"
 )
 
 // Dates that nobody asked for follow the media, whenever a fragment's first byte came: Shaka Player
@@ -34,6 +36,32 @@ func TestDatesFollowTheMedia(t *testing.T) {
 			}
 			if strings.Join(got, " ") != want {
 				t.Errorf("seconds of the dates are %v, want %s", got, want)
+			}
+		}
+	})
+}
+
+// Sound begins in the middle of its frames, so a fragment's begins sooner or later than its
+// pictures. Its dates say so: by dates alone that do not follow the durations, Shaka Player takes a
+// segment for another, and plays one again.
+func TestDatesOfSoundFollowTheSound(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		for n := range int64(4) { // the sound begins 10, 20 and 30 ms after the pictures
+			r.begin(func(rec *store.Record) { rec.Runs[1].BaseDecodeTime += n * 441 }).store()
+		}
+		pictures, sound := r.read(1), r.read(2)
+		for i, n := 0, len(sound.Segments); i < 4; i++ {
+			at := pictures.Segments[n-4+i].Date.Add(time.Duration(i) * 10 * time.Millisecond)
+			if got := sound.Segments[n-4+i].Date; got.Sub(at).Abs() > time.Millisecond {
+				t.Errorf("sound begins at %v, and its date is %v", at, got)
+			}
+		}
+		after := r.process()
+		defer after.Stop()
+		for track := 1; track <= 2; track++ {
+			text := r.reload(track, Directives{})
+			if other := r.playlist(after, r.token, track); other != text {
+				t.Errorf("another process lists\n%s\nand not\n%s", other, text)
 			}
 		}
 	})

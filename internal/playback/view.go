@@ -456,7 +456,7 @@ func (t *trackText) lines(from, to int64) []byte {
 func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segment {
 	return manifest.Segment{
 		Discontinuities: int(e.Tags[track]),
-		DateTime:        e.Date,
+		DateTime:        e.Date + e.Later[track],
 		HasDateTime:     o.p.timestamps || o.p.partTarget > 0,
 		Duration:        e.Duration[track],
 		Gap:             e.Gap != nil,
@@ -473,7 +473,7 @@ func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.
-const entryBytes = 248
+const entryBytes = 264
 
 // weight is about how many bytes the view takes.
 func (v *view) weight() int64 {

@@ -2,6 +2,7 @@ package timeline
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"weir/internal/store"
 )
@@ -21,7 +22,9 @@ import (
 //	    after the generations: u periods  periods·( u id  s start  s media )  s presented
 //	                           tracks·s until
 //	    after each entry:      u period-Δ  tracks·( s begin-Δ  s ticks-Δ )
-//	6 | as 4, with the gaps of fragments that broke off: after the entries
+//	6 | of a session with parts: as 4, and
+//	    after each entry:      tracks·s later
+//	    after the entries, of fragments that broke off:
 //	    u gaps  gaps·( u index  tracks·( u parts  parts·( u duration·2+independent ) ) )
 //	3 | as 4, without dated, silent, date and silence, and with
 //	    u tags·4+change·2+independent; it is read, not written
@@ -34,10 +37,10 @@ const (
 	checkpointVersion = 4
 	checkpointPeriods = 5 // of a DASH session
 	checkpointBefore  = 3 // of sessions that an earlier version opened
-	checkpointGaps    = 6
+	checkpointParts   = 6 // of a session with parts
 )
 
-func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointGaps }
+func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointParts }
 
 // Encode returns the checkpoint of the state. n is the number of the session's tracks.
 func (t *State) Encode(n int) []byte {
@@ -47,8 +50,10 @@ func (t *State) Encode(n int) []byte {
 	switch {
 	case len(t.Periods) > 0: // such a session has no gaps
 		b[0] = checkpointPeriods
-	case len(gaps) > 0:
-		b[0] = checkpointGaps
+	case len(gaps) > 0 || slices.ContainsFunc(t.Entries, func(e Entry) bool {
+		return e.Later != [MaxTracks]int64{}
+	}):
+		b[0] = checkpointParts
 	}
 	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
 	s := func(v int64) { b = binary.AppendVarint(b, v) }
@@ -105,9 +110,12 @@ func (t *State) Encode(n int) []byte {
 		if len(t.Periods) > 0 {
 			b = t.appendPlace(b, e, &last, n)
 		}
+		for j := 0; j < n && b[0] == checkpointParts; j++ {
+			s(e.Later[j])
+		}
 		last = *e
 	}
-	if b[0] == checkpointGaps {
+	if b[0] == checkpointParts {
 		b = t.appendGaps(b, gaps, n)
 	}
 	return b
@@ -227,7 +235,7 @@ func Decode(data []byte, n int) (*State, error) {
 		return nil, ErrForm
 	}
 	if !t.readEntries(&r, n, version) ||
-		version == checkpointGaps && !t.readGaps(&r, n) || r.Bad || len(r.Data) != 0 {
+		version == checkpointParts && !t.readGaps(&r, n) || r.Bad || len(r.Data) != 0 {
 		return nil, ErrForm
 	}
 	return t, nil
@@ -276,6 +284,9 @@ func (t *State) readEntries(r *Reader, n int, version byte) bool {
 		}
 		if version == checkpointPeriods && !t.readPlace(r, e, &last, n) {
 			return false
+		}
+		for j := 0; j < n && version == checkpointParts; j++ {
+			e.Later[j] = r.Signed()
 		}
 		last = *e
 	}

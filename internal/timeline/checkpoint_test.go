@@ -56,10 +56,18 @@ func testGap() *State {
 	return t
 }
 
+// testLater is a timeline whose sound begins after its pictures.
+func testLater() *State {
+	t := testTimeline()
+	t.Entries[0].Later, t.Entries[1].Later = [MaxTracks]int64{0, 20}, [MaxTracks]int64{0, -3}
+	return t
+}
+
 func TestCheckpoint(t *testing.T) {
 	testCheckpoint(t, testTimeline())
 	testCheckpoint(t, testPeriods())
 	testCheckpoint(t, testGap())
+	testCheckpoint(t, testLater())
 }
 
 func testCheckpoint(t *testing.T, state *State) {

@@ -16,6 +16,7 @@ type Entry struct {
 	// LIVE_REPLAY: when it is first listed, milliseconds; never falls
 	Due           int64
 	Date          int64            // EXT-X-PROGRAM-DATE-TIME, milliseconds
+	Later         [MaxTracks]int64 // by how much that of this track is later; 0 unless Rules.Smooth
 	Slice         Slice            // of the fragment; its slices follow one another
 	Silence       Silence          // of its sound
 	Discontinuity int64            // discontinuity sequence number
@@ -213,6 +214,10 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 		}
 		scale := r.Tracks[i].Timescale
 		e.Duration[i] = Millis(span, scale)
+		if first := f.Span(r.Tracks[0].Number); r.Smooth && first != nil {
+			e.Later[i] = Rescale(span.BaseDecodeTime, scale, 1000) -
+				Rescale(first.BaseDecodeTime, r.Tracks[0].Timescale, 1000)
+		}
 		// Producers flag audio frames or not; each can be decoded alone.
 		if !span.KeyStart && r.Tracks[i].Kind != media.Audio {
 			t.dependent[i] = true
