@@ -68,6 +68,7 @@ type serveCmd struct {
 	connectionFlags `embed:""`
 	memoryFlags     `embed:""`
 	accessFlags     `embed:""`
+	tokenFlags      `embed:""`
 
 	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
 
@@ -110,7 +111,7 @@ func (c *serveCmd) check() error {
 	}
 	return errors.Join(c.playbackFlags.check(), c.viewerFlags.check(), c.lowLatencyFlags.check(),
 		c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
-		c.notificationFlags.check())
+		c.notificationFlags.check(), c.tokenFlags.check())
 }
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
@@ -205,7 +206,11 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	if err != nil {
 		return nil, err
 	}
-	srv, err := c.newServer(st, who, notifier, s.log, registry)
+	tokens, err := c.openTokenKeys(s.log)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := c.newServer(st, who, tokens, notifier, s.log, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +247,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		s.log.Warn("no other process can take over from this one", "error", err) // the disk is full
 	}
 
-	defer inBackground(ctx, st.Run, who.Run)()
+	defer inBackground(ctx, st.Run, who.Run, c.keepTokenKeys(tokens, s.log))()
 	c.greet(s.Out, target, keys.Created(), c.playbackAddress(on))
 	if c.ready != nil {
 		c.ready(target.endpoint)
@@ -335,13 +340,10 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 }
 
 // newServer wires everything above the store.
-func (c *serveCmd) newServer(st *local.Store, who *access.Registry, notifier server.Notifier,
-	logger *slog.Logger, registry *prometheus.Registry) (*server.Server, error) {
-	warnExposed(logger, filepath.Join(c.Data, tokenKeysFile), c.TLSKey, c.PlaybackTLSKey)
-	tokens, err := auth.LoadOrCreateTokenKeys(filepath.Join(c.Data, tokenKeysFile))
-	if err != nil {
-		return nil, err
-	}
+func (c *serveCmd) newServer(st *local.Store, who *access.Registry, tokens *auth.TokenKeys,
+	notifier server.Notifier, logger *slog.Logger, registry *prometheus.Registry,
+) (*server.Server, error) {
+	warnExposed(logger, c.TLSKey, c.PlaybackTLSKey)
 	producers, err := c.ingest(registry)
 	if err != nil {
 		return nil, err

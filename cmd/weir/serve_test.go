@@ -182,6 +182,7 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--hls-sessions-per-stream=-1"}, exitError, "negative"},
 		{[]string{"--dash-sessions-per-stream=-1"}, exitError,
 			"--dash-sessions-per-stream -1 is negative"},
+		{[]string{"--token-key-max-age=59m"}, exitError, "less than 1h"},
 		{[]string{"--sync-interval=1m"}, exitError, "10s"},
 		{[]string{"--media-connections-per-stream=-1"}, exitError,
 			"--media-connections-per-stream -1 is negative"},

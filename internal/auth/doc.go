@@ -43,6 +43,8 @@
 //
 // The key file has one key a line, "ID CREATED KEY": two hexadecimal digits, RFC 3339, 64
 // hexadecimal digits. The first line seals, all of them open. Lines that begin with # are comments.
+// A new key comes first; one that sealed before goes when the last token that it can have sealed is
+// over. Processes share the file and read it anew when it changes.
 package auth
 
 // Error is a refusal with the name of the AWS error, which is one of the codes below, and the text

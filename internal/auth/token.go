@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -36,12 +37,7 @@ const (
 	headerSize   = 2
 	tokenSize    = headerSize + nonceSize + SessionIDSize + expirySize + tagSize // 51
 
-	// keptTokenKeys is how many keys Rotate leaves in the file. Tokens live for 12 hours at most,
-	// so a daily rotation would do with two.
-	keptTokenKeys = 8
-
-	// maxTokenKeys is how many keys a file edited by hand may have; more would leave Rotate without
-	// a free id.
+	// maxTokenKeys is how many keys a file may have; more would leave Rotate without a free id.
 	maxTokenKeys = 200
 )
 
@@ -59,12 +55,17 @@ type tokenKey struct {
 	aead    cipher.AEAD
 }
 
-// TokenKeys seals and opens session tokens. It is safe for use by many goroutines.
+// TokenKeys seals and opens session tokens. It is safe for use by many goroutines. The file is what
+// processes that serve the same sessions share: each reads it anew when it changes.
 type TokenKeys struct {
 	Clock func() time.Time // nil means time.Now; set it before use
 	path  string
 	mu    sync.RWMutex
 	keys  []tokenKey // newest first
+
+	changing sync.Mutex  // held while the file is written or read anew
+	seen     os.FileInfo // of the file that keys are from; guarded by changing
+	looked   time.Time   // when the file was looked at last; guarded by changing
 }
 
 // LoadOrCreateTokenKeys reads the token key file, or makes one with a single random key, readable
@@ -73,7 +74,7 @@ func LoadOrCreateTokenKeys(path string) (*TokenKeys, error) {
 	k, err := LoadTokenKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		k = &TokenKeys{path: path}
-		if err := k.Rotate(); err != nil {
+		if _, err := k.Rotate(false); err != nil {
 			return nil, fmt.Errorf("create token key file: %w", err)
 		}
 		return k, nil
@@ -83,15 +84,11 @@ func LoadOrCreateTokenKeys(path string) (*TokenKeys, error) {
 
 // LoadTokenKeys reads the token key file. fs.ErrNotExist when there is none.
 func LoadTokenKeys(path string) (*TokenKeys, error) {
-	data, err := ReadSecret(path)
-	if err != nil {
-		return nil, fmt.Errorf("read token key file: %w", err)
+	k := &TokenKeys{path: path}
+	if err := k.read(); err != nil {
+		return nil, err
 	}
-	keys, err := parseTokenKeys(string(data))
-	if err != nil {
-		return nil, fmt.Errorf("token key file %s: %w", path, err)
-	}
-	return &TokenKeys{path: path, keys: keys}, nil
+	return k, nil
 }
 
 func (k *TokenKeys) now() time.Time {
@@ -99,44 +96,6 @@ func (k *TokenKeys) now() time.Time {
 		return time.Now()
 	}
 	return k.Clock()
-}
-
-// Rotate puts a new random key first, in the file and in memory: it seals from now on. The oldest
-// keys beyond eight go.
-func (k *TokenKeys) Rotate() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var raw [tokenKeySize]byte
-	_, _ = rand.Read(raw[:]) // never fails: it ends the process instead
-	key, err := newTokenKey(unusedID(k.keys), k.now(), raw)
-	if err != nil {
-		return err
-	}
-	keys := append([]tokenKey{key}, k.keys...)
-	keys = keys[:min(len(keys), keptTokenKeys)]
-	if err := WriteSecret(k.path, formatTokenKeys(keys)); err != nil {
-		return err
-	}
-	k.keys = keys
-	return nil
-}
-
-// unusedID returns the id after the newest key's that no key of the file has.
-func unusedID(keys []tokenKey) byte {
-	used := map[byte]bool{0: true}
-	var id byte
-	for i := range keys {
-		used[keys[i].id] = true
-	}
-	if len(keys) > 0 {
-		id = keys[0].id
-	}
-	for range 256 {
-		if id++; !used[id] {
-			break
-		}
-	}
-	return id
 }
 
 func newTokenKey(id byte, created time.Time, raw [tokenKeySize]byte) (tokenKey, error) {
@@ -326,7 +285,17 @@ func readExpiry(b []byte) time.Time {
 	return time.Unix(expires, 0).UTC()
 }
 
+// find returns the key with an id. For one that is not known it looks whether another process has
+// made it.
 func (k *TokenKeys) find(id byte) *tokenKey {
+	key := k.known(id)
+	if key == nil && k.refresh() {
+		key = k.known(id)
+	}
+	return key
+}
+
+func (k *TokenKeys) known(id byte) *tokenKey {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	for i := range k.keys {

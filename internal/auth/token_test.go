@@ -124,46 +124,6 @@ func TestTokenVectors(t *testing.T) {
 	}
 }
 
-func TestTokenRotation(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "token-keys")
-	// The ids run over their end: ff is followed by 01.
-	first := "# written by hand\n\nfa 2026-01-01T00:00:00Z " + strings.Repeat("5a", 32) + "\n"
-	if err := os.WriteFile(path, []byte(first), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	k, err := LoadOrCreateTokenKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := Claims{SessionID: "0123456789abcdef",
-		Expires: time.Now().Add(time.Hour).Truncate(time.Second).UTC()}
-	var tokens []string
-	for i := range 20 {
-		tokens = append(tokens, k.Seal(c))
-		if err := k.Rotate(); err != nil {
-			t.Fatalf("rotation %d: %v", i, err)
-		}
-	}
-	tokens = append(tokens, k.Seal(c))
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
-	}
-	reloaded, err := LoadOrCreateTokenKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, keys := range []*TokenKeys{k, reloaded} {
-		for i, token := range tokens {
-			got, err := keys.Open(token)
-			if kept := i > len(tokens)-1-keptTokenKeys; kept && (err != nil || got != c) || !kept &&
-				!errors.Is(err, ErrTokenInvalid) {
-				t.Errorf("token %d of %d: %+v, %v", i, len(tokens), got, err)
-			}
-		}
-	}
-}
-
 func TestTokenKeyFileErrors(t *testing.T) {
 	key := strings.Repeat("ab", 32)
 	for text, want := range map[string]string{

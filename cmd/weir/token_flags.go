@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"weir/internal/auth"
+)
+
+// tokenFlags are the flags of weir serve about the tokens of sessions.
+type tokenFlags struct {
+	TokenKeyAge time.Duration `name:"token-key-max-age" default:"720h" group:"Access" env:"WEIR_TOKEN_KEY_MAX_AGE" placeholder:"DURATION" help:"Age at which another key begins to seal session URLs and clip links; those that are out stay good. 0s: never by itself."`
+}
+
+// check finds what no start could succeed with.
+func (f *tokenFlags) check() error {
+	if f.TokenKeyAge != 0 && f.TokenKeyAge < auth.MinTokenKeyAge {
+		return fmt.Errorf("--token-key-max-age %s is less than %s; 0s: never", f.TokenKeyAge,
+			auth.MinTokenKeyAge)
+	}
+	return nil
+}
+
+// openTokenKeys reads the keys that seal session tokens, and makes the first one.
+func (c *serveCmd) openTokenKeys(logger *slog.Logger) (*auth.TokenKeys, error) {
+	path := filepath.Join(c.Data, tokenKeysFile)
+	warnExposed(logger, path)
+	return auth.LoadOrCreateTokenKeys(path)
+}
+
+// keepTokenKeys returns what keeps the keys fresh until its context ends.
+func (f *tokenFlags) keepTokenKeys(
+	keys *auth.TokenKeys, logger *slog.Logger,
+) func(context.Context) error {
+	return func(ctx context.Context) error { return keys.Run(ctx, f.TokenKeyAge, logger) }
+}
