@@ -9,6 +9,7 @@ import (
 // Document is a policy document: parsed, checked and immutable.
 type Document struct {
 	text       []byte
+	variables  bool // the version has them
 	statements []statement
 }
 
@@ -54,6 +55,7 @@ func parse(text []byte, trust bool) (*Document, error) {
 			}
 		}
 	}
+	doc.variables = p.variables
 	for _, m := range root.members {
 		switch m.name {
 		case "Version":
