@@ -287,7 +287,7 @@ func TestTemporaryCredentials(t *testing.T) {
 		"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},
 		"Action":"sts:AssumeRole"}]}`)})
 	s.must(err)
-	_, err = s.PutCamera(ctx, CameraInfo{Name: "cam1", Policies: []string{"camera"}},
+	thing, err := s.PutCamera(ctx, CameraInfo{Name: "cam1", Policies: []string{"camera"}},
 		store.NewDocument)
 	s.must(err)
 	bound, err := policy.Parse(statement("Allow", "GetMedia", "*"))
@@ -299,7 +299,8 @@ func TestTemporaryCredentials(t *testing.T) {
 		{Kind: Role, AccessKeyID: "ASIAROLE", Name: "viewers", ID: role.ID, SessionName: "bob",
 			Policies: []policy.Named{{Name: "session", Document: bound}},
 			Tags:     map[string]string{"site": "south"}},
-		{Kind: Camera, AccessKeyID: "ASIACAMERA", Name: "cam1", Thing: "cam1"},
+		{Kind: Camera, AccessKeyID: "ASIACAMERA", Name: "cam1", Thing: "cam1",
+			ThingID: thing.ID, Certificate: "01"},
 	} {
 		c.Secret, c.Issued, c.Expires = "s-"+c.AccessKeyID, now, now.Add(time.Hour)
 		s.tokens[c.AccessKeyID] = c

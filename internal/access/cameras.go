@@ -18,10 +18,13 @@ import (
 // of its own.
 type CameraInfo struct {
 	Name     string // thing name
+	ID       string // "" of a new one, which gets a random one
 	Created  time.Time
 	Disabled bool
 	Tags     map[string]string
 	Policies []string // attached
+	// Revoked has serial numbers of certificates: credentials that they were used for open nothing.
+	Revoked  []string
 	Data     json.RawMessage
 	Revision int64
 }
@@ -44,7 +47,8 @@ func (r *Registry) PutCamera(
 		return CameraInfo{}, fmt.Errorf("%d cameras: %w", len(cameras), ErrLimit)
 	}
 	about := cameraDocument{Created: r.now().UnixMilli(), Disabled: c.Disabled, Tags: c.Tags,
-		Policies: c.Policies, Data: c.Data}
+		ID: cmp.Or(c.ID, newID("")), Policies: c.Policies, Revoked: c.Revoked,
+		Data: c.Data}
 	if !c.Created.IsZero() {
 		about.Created = c.Created.UnixMilli()
 	}
@@ -64,9 +68,10 @@ func (r *Registry) Camera(name string) (CameraInfo, error) {
 }
 
 func (c *camera) info() CameraInfo {
-	return CameraInfo{Name: c.name, Created: fromMillis(c.about.Created),
+	return CameraInfo{Name: c.name, ID: c.about.ID, Created: fromMillis(c.about.Created),
 		Disabled: c.about.Disabled, Tags: maps.Clone(c.about.Tags),
-		Policies: slices.Clone(c.about.Policies), Data: c.about.Data, Revision: c.revision}
+		Policies: slices.Clone(c.about.Policies),
+		Revoked:  slices.Clone(c.about.Revoked), Data: c.about.Data, Revision: c.revision}
 }
 
 // Cameras lists the cameras by name.

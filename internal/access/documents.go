@@ -20,6 +20,8 @@ const (
 	KindProvider = "provider"
 	KindTokenKey = "token-key"
 	KindSeal     = "seal" // one, which tells whether the seal key is the right one
+	// KindCameraCA is for the authority that issues the certificates of cameras: package cameras.
+	KindCameraCA = "camera-ca"
 )
 
 // userDocument is a user.
@@ -59,14 +61,16 @@ type roleDocument struct {
 	Policies    []string          `json:"policies,omitempty"`
 }
 
-// cameraDocument is a thing. Of what package cameras knows of it only Disabled, Policies and Tags
-// matter for what it may do.
+// cameraDocument is a thing. Of what package cameras knows of it, in Data, nothing matters for what
+// it may do.
 type cameraDocument struct {
+	ID       string            `json:"id"` // random
 	Created  int64             `json:"created"`
 	Disabled bool              `json:"disabled,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
 	Policies []string          `json:"policies,omitempty"`
-	Data     json.RawMessage   `json:"data,omitempty"` // of package cameras
+	Revoked  []string          `json:"revoked,omitempty"` // serial numbers of certificates
+	Data     json.RawMessage   `json:"data,omitempty"`    // of package cameras
 }
 
 // decode reads a document. One with a member that this version does not know is refused: it may

@@ -31,7 +31,7 @@ func TestTornDocuments(t *testing.T) {
 	s.put("all", "Allow", "*")
 	pair := s.user("ann", "all", "administrator")
 	p := s.find(pair)
-	_, err := s.PutCamera(ctx, CameraInfo{Name: "cam1", Policies: []string{"all"}},
+	thing, err := s.PutCamera(ctx, CameraInfo{Name: "cam1", Policies: []string{"all"}},
 		store.NewDocument)
 	s.must(err)
 	role, err := s.CreateRole(ctx, RoleInput{Name: "r", Policies: []string{"all"}, Trust: trust})
@@ -40,7 +40,7 @@ func TestTornDocuments(t *testing.T) {
 	s.tokens["ASIAROLE"] = Claims{Kind: Role, AccessKeyID: "ASIAROLE", Name: "r", ID: role.ID,
 		SessionName: "s", Expires: expires}
 	s.tokens["ASIACAMERA"] = Claims{Kind: Camera, AccessKeyID: "ASIACAMERA", Name: "cam1",
-		Expires: expires}
+		Thing: "cam1", ThingID: thing.ID, Expires: expires}
 	_, viewer, err := s.Find("ASIAROLE", "ASIAROLE")
 	s.must(err)
 	_, cam, err := s.Find("ASIACAMERA", "ASIACAMERA")

@@ -103,8 +103,12 @@ type Claims struct {
 	Tags     map[string]string   // session tags, which go before the role's own
 	Context  map[string][]string // more condition keys, such as aws:FederatedProvider
 	Thing    string
-	Issued   time.Time
-	Expires  time.Time
+	// ThingID is CameraInfo.ID of the thing, and Certificate the serial number of the certificate
+	// that it showed, as CameraInfo.Revoked has it; both only with Thing.
+	ThingID     string
+	Certificate string
+	Issued      time.Time
+	Expires     time.Time
 }
 
 // Temporary opens the tokens of temporary credentials.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/internal/auth"
@@ -284,6 +285,13 @@ func (r *Registry) profilePrincipal(s *snapshot, profile string) *Principal {
 func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error) {
 	p := &Principal{Kind: c.Kind, Name: c.Name, AccessKeyID: c.AccessKeyID, Expires: c.Expires,
 		Thing: c.Thing, snapshot: s, claims: c}
+	if c.Thing != "" {
+		have := s.cameras[c.Thing]
+		if have == nil || have.about.ID != c.ThingID || have.about.Disabled ||
+			slices.Contains(have.about.Revoked, c.Certificate) {
+			return nil, fmt.Errorf("its camera or certificate is gone or disabled: %w", ErrNotFound)
+		}
+	}
 	var arn string // that policies compare with
 	switch c.Kind {
 	case Session:
@@ -306,8 +314,8 @@ func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error
 		arn = r.arns.role(c.Name)
 	case Camera:
 		have := s.cameras[c.Name]
-		if have == nil || have.about.Disabled {
-			return nil, fmt.Errorf("its camera is gone or disabled: %w", ErrNotFound)
+		if have == nil || c.Thing != c.Name {
+			return nil, fmt.Errorf("its camera is gone: %w", ErrNotFound)
 		}
 		p.ARN, p.UserID = r.arns.session(cameraRole, c.Name), fixedID(cameraRole)+":"+c.Name
 		p.Tags, p.Policies = merged(have.about.Tags, c.Tags), have.policies
