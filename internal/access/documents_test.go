@@ -256,7 +256,9 @@ func TestManyUsersAndPolicies(t *testing.T) {
 func fill(t testing.TB, s *site, n int) {
 	t.Helper()
 	sealer, err := s.Sealer()
-	s.must(err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	put := func(kind, name string, data string) {
 		t.Helper()
 		if _, err := s.store.PutDocument(t.Context(), kind, name, []byte(data),

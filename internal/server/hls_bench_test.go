@@ -32,6 +32,7 @@ type bench struct {
 	now    time.Time
 	store  *local.Store
 	access *access.Registry
+	signer auth.Signer // of root
 	tokens *auth.TokenKeys
 	stream store.Stream
 }
@@ -44,7 +45,10 @@ func newBench(b *testing.B) *bench {
 		local.Options{Clock: x.clock, FragmentBytes: 1_000_000})
 	fatal(b, err)
 	b.Cleanup(func() { fatal(b, x.store.Close()) })
-	x.access, _ = openAccess(b, x.store, dir)
+	var keys *auth.KeyFile
+	x.access, keys = openAccess(b, x.store, dir)
+	x.signer = auth.Signer{Credentials: keys.Default().Credentials(), Region: "us-west-2",
+		Clock: x.clock}
 	x.tokens, err = auth.LoadOrCreateTokenKeys(filepath.Join(dir, "token-keys"))
 	fatal(b, err)
 	x.tokens.Clock = x.clock
