@@ -90,7 +90,7 @@ func writeRootHelp(w io.Writer, model *kong.Application) error {
 	fmt.Fprintf(&b, "%s\n\nExample:\n\n%s\n\nUsage: weir COMMAND [flags]\n\nCommands:\n\n",
 		overview, overviewExample)
 	for _, c := range ownCommands(model) {
-		fmt.Fprintf(&b, "  %-32s %s\n", c.Name, c.Help)
+		fmt.Fprintf(&b, "  %-32s %s\n", commandName(c), c.Help)
 	}
 	b.WriteString("\nThe API, with the flags and the output of the AWS command line:\n\n")
 	for _, op := range awscli.Commands() {
@@ -101,13 +101,29 @@ func writeRootHelp(w io.Writer, model *kong.Application) error {
 	return err
 }
 
-// ownCommands are the commands that are not operations of the API, as kong knows them.
+// ownCommands are the commands that are not operations of the API, as kong knows them: those of
+// groups, not the groups.
 func ownCommands(model *kong.Application) []*kong.Node {
-	var out []*kong.Node
-	for _, c := range model.Children {
-		if !c.Hidden {
+	return leaves(model.Children)
+}
+
+func leaves(nodes []*kong.Node) (out []*kong.Node) {
+	for _, c := range nodes {
+		switch {
+		case c.Hidden:
+		case len(c.Children) > 0:
+			out = append(out, leaves(c.Children)...)
+		default:
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// commandName is a command as it is typed, its group before it.
+func commandName(c *kong.Node) string {
+	if c.Parent == nil || c.Parent.Type == kong.ApplicationNode {
+		return c.Name
+	}
+	return commandName(c.Parent) + " " + c.Name
 }

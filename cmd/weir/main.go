@@ -42,6 +42,8 @@ type cli struct {
 	Clip     clipCmd     `cmd:"" help:"Download an MP4 file of a range of time, or print a link to it."`
 	Images   imagesCmd   `cmd:"" help:"Write still images of a range of time to files."`
 
+	Keys keysCmd `cmd:"" help:"Manage keys."`
+
 	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 

@@ -89,7 +89,7 @@ func findCommand(model *kong.Application, name string) *commandInfo {
 		return operationInfo(op)
 	}
 	for _, c := range ownCommands(model) {
-		if c.Name == name {
+		if commandName(c) == name {
 			return ownInfo(c)
 		}
 	}
@@ -100,7 +100,7 @@ var exampleTitle = regexp.MustCompile(`(?m)^Examples?\b.*:$`)
 
 // ownInfo describes a command that kong reads the flags of.
 func ownInfo(c *kong.Node) *commandInfo {
-	info := &commandInfo{name: c.Name, doc: c.Help, more: c.Detail}
+	info := &commandInfo{name: commandName(c), doc: c.Help, more: c.Detail}
 	if at := exampleTitle.FindStringIndex(c.Detail); at != nil {
 		info.more, info.examples = strings.TrimSpace(c.Detail[:at[0]]), c.Detail[at[0]:]
 	}
@@ -121,6 +121,9 @@ func ownInfo(c *kong.Node) *commandInfo {
 		info.flags = append(info.flags, flag)
 	}
 	requiredFirst(info.flags)
+	for _, below := range leaves(c.Children) {
+		info.more += fmt.Sprintf("  %-32s %s\n", commandName(below), below.Help)
+	}
 	return info
 }
 

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // maxKeyFile bounds what is read of a key file, in bytes.
@@ -29,14 +31,16 @@ func ReadSecret(path string) ([]byte, error) {
 }
 
 // WriteSecret puts a secret file in place, readable by its owner only, so that after a power cut
-// there is the old file or the whole new one.
+// there is the old file or the whole new one. The owner of an old one stays.
 func WriteSecret(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	if err = keepOwner(f, path); err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -51,4 +55,21 @@ func WriteSecret(path string, data []byte) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// keepOwner gives a file the owner of the one that it is going to replace: root may write it for a
+// server that runs as another user.
+func keepOwner(f *os.File, path string) error {
+	old, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	stat, ok := old.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
+	}
+	return f.Chown(int(stat.Uid), int(stat.Gid))
 }

@@ -41,6 +41,20 @@ func CheckSchema(ctx context.Context, dir string) error {
 	return index.CheckSchema(ctx, filepath.Join(dir, indexFile))
 }
 
+// Alone calls do while no server has a data directory, and none can start. store.ErrLocked when one
+// has it, fs.ErrNotExist when there is no data directory.
+func Alone(dir string, do func() error) (err error) {
+	if err := isDataDirectory(dir); err != nil {
+		return err
+	}
+	lock, err := volume.LockDir(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	return do()
+}
+
 // Documents returns the documents of a kind in a directory. It changes nothing, and a server may be
 // running over the directory. fs.ErrNotExist when there is no index.
 func Documents(ctx context.Context, dir, kind string) ([]store.Document, error) {

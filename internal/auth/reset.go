@@ -1,0 +1,69 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// ResetDefault gives the default key pair of a key file (KeyFile.Default) a new random one and
+// leaves everything else in the file as it is: there is the old file or the whole new one after a
+// power cut. Without a file it makes one. It returns the new pair. A file that cannot be read as a
+// key file is left alone.
+func ResetDefault(path string) (Key, error) {
+	f, err := LoadKeys(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if f, err = LoadOrCreateKeys(path); err != nil {
+			return Key{}, err
+		}
+		return f.Default(), nil
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	data, err := ReadSecret(path)
+	if err != nil {
+		return Key{}, fmt.Errorf("read key file: %w", err)
+	}
+	key := NewKey()
+	key.Profile = f.Default().Profile
+	if err := WriteSecret(path, replaceProfile(data, key)); err != nil {
+		return Key{}, fmt.Errorf("write key file: %w", err)
+	}
+	return key, nil
+}
+
+// replaceProfile returns a key file with another pair in one of its profiles, which it has. A
+// session token of the old pair goes.
+func replaceProfile(data []byte, key Key) []byte {
+	var out strings.Builder
+	inside := false
+	for line := range strings.Lines(string(data)) {
+		text := strings.TrimSpace(strings.TrimPrefix(line, "\xef\xbb\xbf"))
+		name, _, setting := strings.Cut(text, "=")
+		switch {
+		case strings.HasPrefix(text, "["):
+			profile, err := sectionName(text)
+			inside = err == nil && profile == key.Profile
+			out.WriteString(strings.TrimRight(line, "\r\n") + "\n")
+			if inside {
+				fmt.Fprintf(&out, "aws_access_key_id = %s\naws_secret_access_key = %s\n",
+					key.AccessKeyID, key.SecretAccessKey)
+			}
+		case inside && setting && isKeySetting(name):
+		default:
+			out.WriteString(line)
+		}
+	}
+	return []byte(out.String())
+}
+
+// isKeySetting tells whether a setting of a profile is a part of its key pair.
+func isKeySetting(name string) bool {
+	switch strings.ToLower(strings.TrimSpace(name)) {
+	case "aws_access_key_id", "aws_secret_access_key", "aws_session_token":
+		return true
+	}
+	return false
+}
