@@ -94,6 +94,14 @@ type Sessions interface {
 	// Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut.
 	// ErrNotFound; ErrFull, and the checkpoint stays as it was, when there is no space for it.
 	Checkpoint(ctx context.Context, id string, data []byte) error
+	// BindSession binds a session to a client's address, unless it is bound already, and returns
+	// the one that it is bound to. Of many at a time one succeeds. ErrNotFound.
+	BindSession(ctx context.Context, id, address string) (bound string, err error)
+	// ListSessions returns the open sessions that q selects, by ID in byte order, without their
+	// Parameters and Checkpoint. The ID of the last one is the cursor of the next call.
+	ListSessions(ctx context.Context, q SessionQuery) ([]Session, error)
+	// CloseSession closes a session; durable on return. ErrNotFound when it is not open.
+	CloseSession(ctx context.Context, id string) error
 }
 
 // Documents is the role that holds small named documents, such as keys, policies and roles. Their

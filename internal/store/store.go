@@ -235,7 +235,25 @@ type Session struct {
 	ExpiresMillis int64
 	Parameters    []byte // playback's own encoding of what was asked for; opaque to the store
 	Checkpoint    []byte // playback's own, of how far the timeline got; opaque; nil at first
+	Principal     string // ARN of whoever opened it; "": not known
+	Address       string // of the client that the session is bound to; "": to none
 }
 
 // Size is about how many bytes the session takes on disk.
-func (s *Session) Size() int64 { return int64(len(s.Parameters)+len(s.Checkpoint)) + 256 }
+func (s *Session) Size() int64 {
+	return int64(len(s.Parameters)+len(s.Checkpoint)+len(s.Principal)+len(s.Address)) + 256
+}
+
+// SessionQuery selects open sessions. The zero value selects all.
+type SessionQuery struct {
+	Stream    StreamID // "": of all streams
+	Principal string   // ARN of whoever opened them; "": whoever it was
+	After     string   // sessions whose IDs are greater, in byte order
+	Limit     int      // at most so many; 0: no limit
+}
+
+// Matches reports whether the query selects a session, but for Limit.
+func (q *SessionQuery) Matches(s *Session) bool {
+	return (q.Stream == "" || s.Stream == q.Stream) &&
+		(q.Principal == "" || s.Principal == q.Principal) && s.ID > q.After
+}

@@ -3,10 +3,10 @@
 //
 // One process holds the directory, and what it keeps in memory beside them is right because no
 // other one writes: streams and the order of their appends (streamState), rows on their way into
-// the index (rowQueue), rows of fragments and sessions (recent.Fragments, sessionCache), sessions
-// for which there is no space (fleetingSessions), tables of sealed volumes (tableCache), and the
-// clock of retention (retentionClock). Each says what bounds it and who tells it of changes. An
-// engine of many processes has none of these.
+// the index (rowQueue), rows of fragments and of sessions (recent.Fragments, recent.Sessions),
+// sessions for which there is no space (recent.Fleeting), tables of sealed volumes (tableCache),
+// and the clock of retention (retentionClock). Each says what bounds it and who tells it of
+// changes. An engine of many processes has none of these.
 //
 // The order never changes: bytes durable, index committed (part of every answer; its row may be
 // written with others, a moment later), acknowledged; and for deletion rows first, bytes after.
@@ -95,8 +95,8 @@ type Store struct {
 	// it
 	loading   chan struct{}
 	space     space
-	sessions  sessionCache
-	fleeting  fleetingSessions
+	sessions  recent.Sessions
+	fleeting  recent.Fleeting
 	recent    recent.Fragments
 	documents documentWatch
 	damaged   map[scrubbed]bool // what the last pass of Scrub found; owned by it
@@ -361,7 +361,7 @@ func (s *Store) forget(id store.StreamID) *streamState {
 	if st != nil {
 		st.drop()
 	}
-	s.fleeting.drop(func(f *store.Session) bool { return f.Stream == id })
+	s.fleeting.Drop(func(f *store.Session) bool { return f.Stream == id })
 	return st
 }
 

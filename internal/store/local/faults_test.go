@@ -96,6 +96,16 @@ func testFaults(h *harness) {
 				return h.store.Checkpoint(h.ctx, st.Name,
 					[]byte("c"))
 			}},
+		{method: "BindSession", prepare: func(st store.Stream) { h.must(session(st.Name)(st)) },
+			run: func(st store.Stream) error {
+				_, err := h.store.BindSession(h.ctx, st.Name, "192.0.2.1")
+				return err
+			}},
+		{method: "CloseSession", done: store.ErrNotFound,
+			prepare: func(st store.Stream) { h.must(session(st.Name)(st)) },
+			run: func(st store.Stream) error {
+				return h.store.CloseSession(h.ctx, st.Name)
+			}},
 		{method: "PutDocument", done: store.ErrExists, run: func(st store.Stream) error {
 			_, err := h.store.PutDocument(h.ctx, "key", st.Name, nil, store.NewDocument)
 			return err

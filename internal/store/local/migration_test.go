@@ -56,6 +56,7 @@ func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, q := range []string{
+		`ALTER TABLE sessions DROP COLUMN principal`, `ALTER TABLE sessions DROP COLUMN address`,
 		`DROP TABLE documents`, `DROP TABLE document_revision`,
 		`ALTER TABLE streams DROP COLUMN settings`, `DROP TABLE reserve`, `DROP TABLE clock`, `DROP INDEX sessions_kind`,
 		`ALTER TABLE sessions DROP COLUMN kind`,

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -34,7 +35,8 @@ func scaleCalls(
 		t.Fatal(err)
 	}
 	who, err := access.Open(t.Context(), access.Options{Store: s, Keys: keys,
-		KeyFile: filepath.Join(t.TempDir(), "access.key"), Account: "000000000000"})
+		KeyFile: filepath.Join(os.Getenv("WEIR_SCALE_DATA"), "access.key"),
+		Account: "000000000000"})
 	if err != nil {
 		t.Fatal(err)
 	}

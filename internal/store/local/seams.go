@@ -185,6 +185,14 @@ type SessionRows interface {
 	// one before and all sessions would take more than limit bytes (0: no limit). The newest
 	// checkpoint may be lost in a power cut.
 	Checkpoint(ctx context.Context, id string, data []byte, limit int64) error
+	// BindSession sets a session's address, unless it has one, and returns the one that it has.
+	// ErrNotFound.
+	BindSession(ctx context.Context, id, address string) (bound string, err error)
+	// ListSessions returns the sessions that q selects and that expire after now, by ID, without
+	// their parameters and checkpoints.
+	ListSessions(ctx context.Context, q store.SessionQuery, now int64) ([]store.Session, error)
+	// CloseSession drops a session. ErrNotFound when there is none that expires after now.
+	CloseSession(ctx context.Context, id string, now int64) error
 	// ExpireSessions drops at most limit sessions that expired at or before now, and tells how many
 	// went.
 	ExpireSessions(ctx context.Context, now int64, limit int) (int, error)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 
 	"weir/internal/store"
 	"weir/internal/store/local/index"
@@ -17,7 +15,6 @@ import (
 const (
 	maxStreamSessionBytes = 64 << 20  // of one stream: 700 of the largest, or 150,000 live ones
 	maxIndexSessionBytes  = 512 << 20 // of all: half of what is kept free by default
-	maxFleetingBytes      = 16 << 20  // in memory only
 )
 
 // OpenSession registers a session; durable on return. When its stream has more than limit open
@@ -35,20 +32,20 @@ func (s *Store) OpenSession(
 			Bytes: maxIndexSessionBytes}
 		closed, err = s.idx.OpenSession(ctx, session, limits, s.now())
 		for _, id := range closed {
-			s.sessions.forget(id)
+			s.sessions.Forget(id)
 		}
 	}
 	if full := err; errors.Is(err, store.ErrFull) {
 		if _, err = s.state(ctx, session.Stream); err == nil {
 			var first bool
-			if closed, first = s.fleeting.open(session, limit, s.now()); first {
+			if closed, first = s.fleeting.Open(session, limit, s.now()); first {
 				s.log.Warn("playback sessions are kept in memory only until there is space",
 					"error", full)
 			}
 		}
 	}
 	if err != nil {
-		s.sessions.forgetAll() // some may be closed all the same
+		s.sessions.ForgetAll() // some may be closed all the same
 		return nil, fmt.Errorf("open session: %w", err)
 	}
 	return closed, nil
@@ -57,15 +54,15 @@ func (s *Store) OpenSession(
 // Session returns an open session; the caller must not change its bytes. ErrNotFound when there is
 // none: it was never known, a newer one closed it, or its time is over.
 func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
-	row, ok := s.fleeting.get(id)
+	row, ok := s.fleeting.Get(id)
 	if !ok {
 		var changes int
-		if row, changes, ok = s.sessions.get(id); !ok {
+		if row, changes, ok = s.sessions.Get(id); !ok {
 			var err error
 			if row, err = s.idx.Session(ctx, id); err != nil {
 				return store.Session{}, fmt.Errorf("session: %w", err)
 			}
-			s.sessions.put(row, changes)
+			s.sessions.Put(row, changes)
 		}
 	}
 	if row.ExpiresMillis <= s.now() {
@@ -77,86 +74,16 @@ func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
 // Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut.
 // ErrNotFound; ErrFull, and the checkpoint stays as it was, when there is no space for it.
 func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
-	if s.fleeting.checkpoint(id, data) {
+	if s.fleeting.Checkpoint(id, data) {
 		return nil
 	}
 	err := s.Room(ctx, int64(len(data)))
 	if err == nil {
-		defer s.sessions.forget(id)
+		defer s.sessions.Forget(id)
 		err = s.idx.Checkpoint(ctx, id, data, maxIndexSessionBytes)
 	}
 	if err != nil {
 		return fmt.Errorf("checkpoint session: %w", err)
 	}
 	return nil
-}
-
-// fleetingSessions are sessions that are kept in memory only, in the order in which they were
-// opened: maxFleetingBytes of them, the latest. While there is space on the disk there are none.
-// Only this process knows them, so they end with it; Checkpoint changes them, DeleteStream and the
-// sweep drop them.
-type fleetingSessions struct {
-	mu       sync.Mutex
-	sessions []store.Session
-}
-
-func (f *fleetingSessions) get(id string) (store.Session, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if i := f.index(id); i >= 0 {
-		return f.sessions[i], true
-	}
-	return store.Session{}, false
-}
-
-func (f *fleetingSessions) index(id string) int {
-	return slices.IndexFunc(f.sessions, func(s store.Session) bool { return s.ID == id })
-}
-
-// open adds a session and closes those beyond limit of its stream and kind (0: no limit), and of
-// all streams those beyond the bytes. It tells whether there are no others.
-func (f *fleetingSessions) open(
-	session store.Session, limit int, now int64,
-) (closed []string, first bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	count, bytes := 0, int64(0)
-	kept := []store.Session{session}
-	for _, s := range slices.Backward(f.sessions) {
-		if s.ExpiresMillis <= now {
-			continue
-		}
-		counts := s.Stream == session.Stream && s.Kind == session.Kind
-		if counts {
-			count++
-		}
-		if bytes += s.Size(); bytes+session.Size() > maxFleetingBytes || counts && limit > 0 &&
-			count >= limit {
-			bytes -= s.Size()
-			closed = append(closed, s.ID)
-			continue
-		}
-		kept = append(kept, s)
-	}
-	slices.Reverse(kept)
-	f.sessions = kept
-	return closed, len(kept) == 1
-}
-
-// checkpoint replaces the checkpoint of a session, if it is one of these.
-func (f *fleetingSessions) checkpoint(id string, data []byte) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	i := f.index(id)
-	if i >= 0 {
-		f.sessions[i].Checkpoint = slices.Clone(data)
-	}
-	return i >= 0
-}
-
-// drop lets go of the sessions for which over is true.
-func (f *fleetingSessions) drop(over func(*store.Session) bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.sessions = slices.DeleteFunc(f.sessions, func(s store.Session) bool { return over(&s) })
 }

@@ -183,7 +183,7 @@ func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version str
 	if err := s.Intact(); err != nil {
 		return fmt.Errorf("delete stream %s: %w", id, err)
 	}
-	defer s.sessions.forgetAll()
+	defer s.sessions.ForgetAll()
 	defer s.recent.ForgetAll()
 	err := s.idx.DeleteStream(ctx, id, func(row *store.Stream) error {
 		if version != "" && version != row.Version {

@@ -227,12 +227,12 @@ func (s *Store) sweepDoomed(ctx context.Context) error {
 }
 
 func (s *Store) sweepSessions(ctx context.Context) error {
-	s.fleeting.drop(func(f *store.Session) bool { return f.ExpiresMillis <= s.now() })
+	s.fleeting.Drop(func(f *store.Session) bool { return f.ExpiresMillis <= s.now() })
 	for n := sweepRows; n == sweepRows; {
 		var err error
 		n, err = s.idx.ExpireSessions(ctx, s.now(), sweepRows)
 		if n > 0 || err != nil {
-			s.sessions.forgetAll()
+			s.sessions.ForgetAll()
 		}
 		if err != nil {
 			return fmt.Errorf("expire sessions: %w", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"weir/internal/store"
 )
@@ -71,5 +72,52 @@ func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
 		return fmt.Errorf("checkpoint session: %w", store.ErrNotFound)
 	}
 	s.sessions[i].Checkpoint = bytes.Clone(data)
+	return nil
+}
+
+// BindSession implements store.Sessions.
+func (s *Store) BindSession(ctx context.Context, id, address string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.session(id)
+	if i < 0 {
+		return "", fmt.Errorf("bind session: %w", store.ErrNotFound)
+	}
+	if s.sessions[i].Address == "" {
+		s.sessions[i].Address = address
+	}
+	return s.sessions[i].Address, nil
+}
+
+// ListSessions implements store.Sessions.
+func (s *Store) ListSessions(
+	ctx context.Context, q store.SessionQuery,
+) ([]store.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.session("") // lets go of those whose time is over
+	var list []store.Session
+	for _, p := range s.sessions {
+		if q.Matches(&p) {
+			p.Parameters, p.Checkpoint = nil, nil
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b store.Session) int { return strings.Compare(a.ID, b.ID) })
+	if q.Limit > 0 && len(list) > q.Limit {
+		list = list[:q.Limit]
+	}
+	return list, nil
+}
+
+// CloseSession implements store.Sessions.
+func (s *Store) CloseSession(ctx context.Context, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.session(id)
+	if i < 0 {
+		return fmt.Errorf("close session: %w", store.ErrNotFound)
+	}
+	s.sessions = slices.Delete(s.sessions, i, i+1)
 	return nil
 }

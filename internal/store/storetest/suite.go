@@ -48,6 +48,8 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Engine) {
 		{"no retention", testNoRetention},
 		{"sessions", testSessions},
 		{"session limit", testSessionLimit},
+		{"session lists", testSessionLists},
+		{"bound sessions", testBoundSessions},
 		{"documents", testDocuments},
 		{"documents by many", testDocumentsByMany},
 		{"wait for documents", testWaitDocuments},

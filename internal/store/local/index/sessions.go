@@ -9,29 +9,31 @@ import (
 	"weir/internal/store"
 )
 
-const sessionColumns = `p.id, s.id, p.kind, p.created_ms, p.expires_ms, p.parameters, p.checkpoint`
+const sessionColumns = `p.id, s.id, p.kind, p.created_ms, p.expires_ms, p.parameters, p.checkpoint,
+	p.principal, p.address`
 
 const sessionTables = ` FROM sessions p JOIN streams s ON s.key = p.stream `
 
 // sessionSize is what a session counts for in session_totals: its own bytes, and 256 for the rest
 // of its row and its places in the indexes.
-const sessionSize = `LENGTH(parameters) + COALESCE(LENGTH(checkpoint), 0) + 256`
+const sessionSize = `LENGTH(parameters) + COALESCE(LENGTH(checkpoint), 0) + LENGTH(principal) +
+	LENGTH(address) + 256`
 
 // sessionRow scans sessionColumns.
 type sessionRow struct {
-	s  store.Session
-	id []byte
+	s                      store.Session
+	id, principal, address []byte
 }
 
 func (r *sessionRow) dest() []any {
 	s := &r.s
 	return []any{&r.id, &s.Stream, &s.Kind, &s.CreatedMillis, &s.ExpiresMillis, &s.Parameters,
-		&s.Checkpoint}
+		&s.Checkpoint, &r.principal, &r.address}
 }
 
 func (r *sessionRow) session() store.Session {
 	s := r.s
-	s.ID = string(r.id)
+	s.ID, s.Principal, s.Address = string(r.id), string(r.principal), string(r.address)
 	return s
 }
 
@@ -50,12 +52,12 @@ func (x *SQLite) OpenSession(
 			return err
 		}
 		n, err := t.exec(`INSERT INTO sessions (id, stream, kind, created_ms, expires_ms,
-			parameters, checkpoint, opened)
-			SELECT ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(opened), 0) + 1 FROM sessions WHERE stream =
+			parameters, checkpoint, principal, address, opened)
+			SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(MAX(opened), 0) + 1 FROM sessions WHERE stream =
 			? AND created_ms = ?
 			ON CONFLICT (id) DO NOTHING`, []byte(s.ID), key, s.Kind, s.CreatedMillis,
 			s.ExpiresMillis, notNull(s.Parameters),
-			s.Checkpoint, key, s.CreatedMillis)
+			s.Checkpoint, []byte(s.Principal), []byte(s.Address), key, s.CreatedMillis)
 		if err != nil {
 			return err
 		}

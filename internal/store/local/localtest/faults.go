@@ -179,6 +179,16 @@ func (x *faultyIndex) Checkpoint(ctx context.Context, id string, data []byte, li
 	return x.f.do("Checkpoint", func() error { return x.Index.Checkpoint(ctx, id, data, limit) })
 }
 
+func (x *faultyIndex) BindSession(ctx context.Context, id, address string) (string, error) {
+	return value(x.f, "BindSession", func() (string, error) {
+		return x.Index.BindSession(ctx, id, address)
+	})
+}
+
+func (x *faultyIndex) CloseSession(ctx context.Context, id string, now int64) error {
+	return x.f.do("CloseSession", func() error { return x.Index.CloseSession(ctx, id, now) })
+}
+
 func (x *faultyIndex) ExpireSessions(ctx context.Context, now int64, limit int) (int, error) {
 	return value(x.f, "ExpireSessions", func() (int, error) {
 		return x.Index.ExpireSessions(ctx, now, limit)

@@ -1,4 +1,5 @@
-// Package recent is a cache of the fragments of a store that were asked for.
+// Package recent has what an engine keeps in memory only: caches of the fragments and sessions that
+// were asked for, and sessions for which there is no space.
 package recent
 
 import (

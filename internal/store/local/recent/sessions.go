@@ -1,4 +1,4 @@
-package local
+package recent
 
 import (
 	"sync"
@@ -9,11 +9,11 @@ import (
 // maxSessionBytes bounds the sessions kept in memory; a recording's checkpoint may have 100 kB.
 const maxSessionBytes = 16 << 20
 
-// sessionCache keeps the rows of sessions that are asked for: every playlist and every segment asks
-// for its own. It is true because this process alone writes them: whatever changes a row
-// (OpenSession, Checkpoint, DeleteStream, the sweep) lets go of it here, also when the change
-// failed, since it may have been applied. It takes maxSessionBytes at most.
-type sessionCache struct {
+// Sessions keeps the rows of sessions that are asked for: every playlist and every segment asks for
+// its own. It is true because this process alone writes them: whatever changes a row (OpenSession,
+// Checkpoint, BindSession, CloseSession, DeleteStream, the sweep) lets go of it here, also when the
+// change failed, since it may have been applied. It takes maxSessionBytes at most.
+type Sessions struct {
 	mu    sync.Mutex
 	rows  map[string]store.Session
 	bytes int
@@ -22,15 +22,16 @@ type sessionCache struct {
 	changes int
 }
 
-func (c *sessionCache) get(id string) (row store.Session, changes int, ok bool) {
+// Get returns a row that is kept, and how often rows were let go of, for Put.
+func (c *Sessions) Get(id string) (row store.Session, changes int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	row, ok = c.rows[id]
 	return row, c.changes, ok
 }
 
-// put keeps a row that was read after get told changes.
-func (c *sessionCache) put(row store.Session, changes int) {
+// Put keeps a row that was read after Get told changes.
+func (c *Sessions) Put(row store.Session, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := int(row.Size())
@@ -46,8 +47,8 @@ func (c *sessionCache) put(row store.Session, changes int) {
 	}
 }
 
-// forget lets go of one session's row.
-func (c *sessionCache) forget(id string) {
+// Forget lets go of one session's row.
+func (c *Sessions) Forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if row, ok := c.rows[id]; ok {
@@ -57,8 +58,8 @@ func (c *sessionCache) forget(id string) {
 	c.changes++
 }
 
-// forgetAll lets go of every row, after what happens seldom beside requests.
-func (c *sessionCache) forgetAll() {
+// ForgetAll lets go of every row, after what happens seldom beside requests.
+func (c *Sessions) ForgetAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rows, c.bytes = nil, 0
