@@ -211,8 +211,8 @@ func TestCheckWhileServing(t *testing.T) {
 	want(t, d.check())
 }
 
-// same holds a repaired directory to what was stored; settings reports whether what only the
-// index knows survived too.
+// same holds a repaired directory to what was stored; settings reports whether those of the index
+// survived too; documents always do.
 func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 	d.t.Helper()
 	again := openData(d.t, d.path)
@@ -225,7 +225,7 @@ func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 		d.t.Fatal(err)
 	}
 	keys, err := again.store.ListDocuments(d.t.Context(), "key")
-	if err != nil || settings && (len(keys) != 1 || string(keys[0].Data) != "sealed") {
+	if err != nil || len(keys) != 1 || string(keys[0].Data) != "sealed" {
 		d.t.Fatalf("documents %+v, %v", keys, err)
 	}
 	l, err := again.store.List(d.t.Context(), st.ID, store.Query{Order: store.BySequence})

@@ -3,7 +3,9 @@ package access
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,6 +182,48 @@ func TestAChangeHoldsFromTheNextCallOn(t *testing.T) {
 	s.may(p, "DeleteStream", "cam1", true)
 }
 
+// A principal without a key, for questions, may do what one with a key may.
+func TestPrincipalByARN(t *testing.T) {
+	s := newSite(t)
+	ctx := t.Context()
+	s.user("ann", "producer")
+	_, err := s.CreateRole(ctx, RoleInput{Name: "r", Policies: []string{"viewer"}, Trust: trust})
+	s.must(err)
+	_, err = s.PutCamera(ctx, CameraInfo{Name: "cam1", Policies: []string{"camera"}},
+		store.NewDocument)
+	s.must(err)
+	for arn, can := range map[string]string{
+		"arn:aws:iam::000000000000:root":                       "DeleteStream PutMedia GetMedia",
+		"arn:aws:iam::000000000000:user/ann":                   "PutMedia",
+		"arn:aws:iam::000000000000:role/r":                     "GetMedia",
+		"arn:aws:sts::000000000000:assumed-role/r/somebody":    "GetMedia",
+		"arn:aws:sts::000000000000:assumed-role/camera/cam1":   "PutMedia",
+		"arn:aws:iam::000000000000:user/bob":                   "",
+		"arn:aws:iam::000000000000:role/none":                  "",
+		"arn:aws:iam::111111111111:root":                       "",
+		"arn:aws:sts::000000000000:assumed-role/camera/nobody": "",
+		"arn:aws:iam::000000000000:role/camera":                "",
+		"":                                                     "",
+	} {
+		p, err := s.Principal(arn)
+		if can == "" {
+			s.wantErr(err, ErrNotFound)
+			continue
+		}
+		s.must(err)
+		for _, action := range []string{"DeleteStream", "PutMedia", "GetMedia"} {
+			s.may(p, action, "cam1", strings.Contains(can, action))
+		}
+	}
+	p, err := s.Principal("arn:aws:iam::000000000000:user/ann")
+	s.must(err)
+	root, err := s.Principal("arn:aws:iam::000000000000:root")
+	s.must(err)
+	s.must(s.Detach(ctx, HolderUser, "ann", "producer"))
+	s.may(p, "PutMedia", "cam1", false)
+	s.may(root, "PutMedia", "cam1", true)
+}
+
 func TestKeys(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
@@ -245,7 +289,15 @@ func TestRootAndProfiles(t *testing.T) {
 	s.must(auth.WriteSecret(filepath.Join(s.dir, "credentials"), fmt.Appendf(text,
 		"[old]\naws_access_key_id=%s\naws_secret_access_key=%s\n", old.AccessKeyID,
 		old.SecretAccessKey)))
-	s.reopen()
+	var log strings.Builder
+	o := s.options()
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s.Registry, err = Open(ctx, o)
+	s.must(err)
+	if !strings.Contains(log.String(), "administrator") ||
+		!strings.Contains(log.String(), "profile=old access_key="+old.AccessKeyID) {
+		t.Errorf("the start says\n%s", log.String())
+	}
 	root := s.keys.Default()
 	p := s.find(KeyPair{root.AccessKeyID, root.SecretAccessKey})
 	if p.Kind != Root || !p.IsRoot() || p.ARN != "arn:aws:iam::000000000000:root" {

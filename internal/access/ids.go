@@ -14,7 +14,7 @@ const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 func newID(prefix string) string { return prefix + auth.RandomText(16, idAlphabet) }
 
 // fixedID is the ID of what is not stored: the same at each start.
-func fixedID(name string) string {
+func fixedID(prefix, name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return "AIDA" + base32.StdEncoding.EncodeToString(sum[:10])
+	return prefix + base32.StdEncoding.EncodeToString(sum[:10])
 }

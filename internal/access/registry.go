@@ -295,7 +295,12 @@ func (s *snapshot) holderOf(p *Principal) *Principal {
 		if h := s.keys[p.AccessKeyID]; h != nil {
 			return h.principal
 		}
-	} else if u := s.users[p.Name]; u != nil {
+		return nil
+	}
+	if p.root {
+		return s.root
+	}
+	if u := s.users[p.Name]; u != nil {
 		return u.principal
 	}
 	return nil

@@ -153,7 +153,7 @@ func (r *Registry) DeleteRole(ctx context.Context, name string, revision int64) 
 func (r *Registry) Principal(arn string) (*Principal, error) {
 	s := r.snapshot.Load()
 	if arn == r.arns.root() {
-		return r.rootPrincipal(s), nil
+		return s.root, nil
 	}
 	if name, ok := strings.CutPrefix(arn, r.arns.user("")); ok && s.users[name] != nil {
 		return s.users[name].principal, nil
@@ -161,6 +161,9 @@ func (r *Registry) Principal(arn string) (*Principal, error) {
 	claims := &Claims{Issued: r.now(), Expires: r.now().Add(api.MaxRoleSession)}
 	if thing, ok := strings.CutPrefix(arn, r.arns.session(cameraRole, "")); ok {
 		claims.Kind, claims.Name, claims.Thing = Camera, thing, thing
+		if have := s.cameras[thing]; have != nil {
+			claims.ThingID = have.about.ID
+		}
 	} else {
 		name, isRole := strings.CutPrefix(arn, r.arns.role(""))
 		if !isRole {

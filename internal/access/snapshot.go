@@ -20,6 +20,7 @@ type snapshot struct {
 	policies  map[string]policyEntry
 	roles     map[string]*role
 	cameras   map[string]*camera
+	root      *Principal // without an access key
 	// tokenKeys is another number whenever the keys that tokens are sealed with are others.
 	tokenKeys int64
 }
@@ -239,8 +240,9 @@ func (r *Registry) takePrincipals(s *snapshot) {
 			s.keys[k.AccessKeyID] = newHolder(k.SecretAccessKey, k.SessionToken, k.AccessKeyID, p)
 		}
 	}
+	s.root = r.rootPrincipal(s)
 	s.keys[root.AccessKeyID] = newHolder(root.SecretAccessKey, root.SessionToken,
-		root.AccessKeyID, r.rootPrincipal(s))
+		root.AccessKeyID, s.root)
 }
 
 func newHolder(secret, token, accessKeyID string, of *Principal) *holder {
@@ -276,7 +278,7 @@ func (r *Registry) userPrincipal(s *snapshot, name string, about *userDocument) 
 
 // profilePrincipal is the holder of a profile of the credentials file that is not the default one.
 func (r *Registry) profilePrincipal(s *snapshot, profile string) *Principal {
-	return r.userPrincipal(s, profile, &userDocument{ID: fixedID(profile),
+	return r.userPrincipal(s, profile, &userDocument{ID: fixedID("AIDA", profile),
 		Policies: []string{administrator}})
 }
 
@@ -317,7 +319,7 @@ func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error
 		if have == nil || c.Thing != c.Name {
 			return nil, fmt.Errorf("its camera is gone: %w", ErrNotFound)
 		}
-		p.ARN, p.UserID = r.arns.session(cameraRole, c.Name), fixedID(cameraRole)+":"+c.Name
+		p.ARN, p.UserID = r.arns.session(cameraRole, c.Name), fixedID("AROA", cameraRole)+":"+c.Name
 		p.Tags, p.Policies = merged(have.about.Tags, c.Tags), have.policies
 		arn = r.arns.role(cameraRole)
 	default:

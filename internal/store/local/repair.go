@@ -225,8 +225,8 @@ func readStreams(
 	return streams, deleted, nil
 }
 
-// takeDocuments puts the documents of the old index, as far as they can be read, into the new one.
-// Volumes know nothing of them.
+// takeDocuments puts the documents of the old index, as far as they can be read, into the new one,
+// unless that has found their log.
 func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err error) {
 	documents, err := readDocuments(ctx, path, "", false)
 	if err != nil {
@@ -237,6 +237,9 @@ func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	if revision, err := rows.DocumentRevision(ctx); err != nil || revision > 0 {
+		return err // it has those of their log
+	}
 	for _, d := range documents {
 		if _, err := rows.PutDocument(ctx, d, store.NewDocument); err != nil {
 			return fmt.Errorf("document %s/%s: %w", d.Kind, d.Name, err)

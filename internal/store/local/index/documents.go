@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"path/filepath"
 
 	"weir/internal/store"
 )
@@ -16,6 +18,7 @@ func (x *SQLite) PutDocument(
 	if revision > 0 { // such as a key that is disabled, which must not wait for a larger disk
 		transact = x.write
 	}
+	var logged error
 	err = transact(ctx, durable, func(t *tx) error {
 		old, err := t.documentRevision(d.Kind, d.Name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -34,9 +37,13 @@ func (x *SQLite) PutDocument(
 		_, err = t.exec(`INSERT INTO documents (kind, name, revision, data) VALUES (?, ?, ?, ?)
 			ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision,
 			data = excluded.data`, d.Kind, d.Name, next, notNull(d.Data))
+		t.onCommit(func() {
+			logged = x.logChange(t, documentLine{Revision: next, Kind: d.Kind, Name: d.Name,
+				Data: d.Data})
+		})
 		return err
 	})
-	return next, err
+	return next, errors.Join(err, logged, x.distrust(err))
 }
 
 // documentRevision is the revision of a document. store.ErrNotFound when there is none.
@@ -55,7 +62,8 @@ func (t *tx) nextDocumentRevision() (revision int64, err error) {
 
 // DeleteDocument implements local.Index.
 func (x *SQLite) DeleteDocument(ctx context.Context, kind, name string, revision int64) error {
-	return x.write(ctx, durable, func(t *tx) error {
+	var logged error
+	err := x.write(ctx, durable, func(t *tx) error {
 		old, err := t.documentRevision(kind, name)
 		if err != nil {
 			return err
@@ -63,12 +71,73 @@ func (x *SQLite) DeleteDocument(ctx context.Context, kind, name string, revision
 		if revision != store.AnyRevision && revision != old {
 			return store.ErrVersion
 		}
-		if _, err := t.nextDocumentRevision(); err != nil {
+		next, err := t.nextDocumentRevision()
+		if err != nil {
 			return err
 		}
 		_, err = t.exec(`DELETE FROM documents WHERE kind = ? AND name = ?`, kind, name)
+		t.onCommit(func() {
+			logged = x.logChange(t, documentLine{Revision: next, Kind: kind, Name: name,
+				Gone: true})
+		})
 		return err
 	})
+	return errors.Join(err, logged, x.distrust(err))
+}
+
+// distrust removes the log after a change of which nobody knows whether it was made.
+func (x *SQLite) distrust(err error) error {
+	for _, known := range []error{nil, store.ErrExists, store.ErrVersion, store.ErrNotFound,
+		store.ErrFull, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, known) {
+			return nil
+		}
+	}
+	x.writing <- struct{}{}
+	defer func() { <-x.writing }()
+	return x.documents.remove()
+}
+
+// openDocuments makes documents and their log the same.
+func (x *SQLite) openDocuments(ctx context.Context) error {
+	x.documents.path = filepath.Join(filepath.Dir(x.path), documentsFile)
+	revision, err := x.DocumentRevision(ctx)
+	if err != nil {
+		return err
+	}
+	list, logged, err := readDocumentLog(x.documents.path)
+	if err != nil {
+		return fmt.Errorf("log of documents: %w", err)
+	}
+	if logged > revision {
+		err = x.write(ctx, durable, func(t *tx) error { return t.reconcile(list, logged) })
+	}
+	if err == nil {
+		err = x.logAgain(ctx)
+	}
+	return err
+}
+
+// logAgain makes a log that was removed anew, if there are documents.
+func (x *SQLite) logAgain(ctx context.Context) error {
+	revision, err := x.DocumentRevision(ctx)
+	if err != nil || revision == 0 {
+		return err
+	}
+	return x.remakeLog(ctx)
+}
+
+// remakeLog makes the log anew when there is none. Without space for it there is none afterwards.
+func (x *SQLite) remakeLog(ctx context.Context) error {
+	x.writing <- struct{}{}
+	defer func() { <-x.writing }()
+	if x.documents.file != nil {
+		return nil
+	}
+	if err := x.makeLog(&tx{x: x, ctx: context.WithoutCancel(ctx)}); err != nil {
+		return x.documents.remove()
+	}
+	return nil
 }
 
 // ListDocuments implements local.Index.

@@ -53,9 +53,14 @@ func full(err error) error {
 // Reserve implements local.Index.
 func (x *SQLite) Reserve(ctx context.Context) error {
 	x.writing <- struct{}{}
-	done := x.reserved
+	done, logged := x.reserved, x.documents.file != nil
 	x.keepLog = true
 	<-x.writing
+	if !logged {
+		if err := x.logAgain(ctx); err != nil {
+			return err
+		}
+	}
 	if done {
 		return nil
 	}

@@ -43,6 +43,8 @@ type SQLite struct {
 	pages    int64 // of the database as committed, which are allocated; guarded by writing
 	reserved bool  // the reserve is whole; guarded by writing
 	keepLog  bool  // the log outlives Close; guarded by writing
+
+	documents documentLog // guarded by writing
 }
 
 // readConnections is how many reads run at the same time; each connection may cache 8 MB.
@@ -124,6 +126,9 @@ func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	}
 	x.readers.SetMaxOpenConns(readConnections)
 	x.readers.SetMaxIdleConns(readConnections)
+	if err := x.openDocuments(ctx); err != nil {
+		return nil, errors.Join(full(err), x.Close())
+	}
 	return x, nil
 }
 
@@ -188,6 +193,7 @@ func (x *SQLite) Close() error {
 	if kept {
 		errs = append(errs, clearLog(x.log))
 	}
+	x.documents.close()
 	for _, f := range []*os.File{x.log, x.shm, x.file} {
 		if f != nil {
 			errs = append(errs, f.Close())
