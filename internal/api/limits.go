@@ -66,6 +66,17 @@ const (
 	MaxCameras       = 10_000 // Weir: each takes a kilobyte of memory
 	MaxThingName     = 128    // PIC MAX_IOT_THING_NAME_LEN
 
+	// Certificates of cameras. Weir's, but where a source is named.
+	MaxCertificateRequest      = 16 << 10 // bytes of PEM; one of RSA 4096 has 1.7 KB
+	MaxCertificateChain        = 8        // certificates that a client sends
+	MaxCameraCertificates      = 5        // of a camera, that are accepted at a time
+	MaxRevoked                 = 100      // likewise, that are refused
+	MaxCameraRoles             = 10       // of a camera, beside its own
+	DefaultCertificateLifetime = 365 * 24 * time.Hour
+	MinCertificateLifetime     = 24 * time.Hour
+	MaxCertificateLifetime     = 3650 * 24 * time.Hour
+	CertificateWarning         = 30 * 24 * time.Hour // before the end; the log tells
+
 	// Connections and requests that nobody has vouched for yet.
 
 	// Weir: the header section of a request, as large as nginx takes by default; SigV4 with a long

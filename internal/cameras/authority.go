@@ -1,0 +1,255 @@
+package cameras
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"weir/internal/access"
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+const (
+	// ownCA is the name of the one document of access.KindCameraCA.
+	ownCA = "own"
+	// caLifetime is longer than cameras last: replacing the authority means visiting each of them.
+	caLifetime = 25 * 365 * 24 * time.Hour
+	// slowClock is how far a camera's clock may be behind: many have none while they are off, and
+	// set it from the network once they are up.
+	slowClock = 24 * time.Hour
+)
+
+// authority issues certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         crypto.Signer
+}
+
+// authorityDocument is how it is stored. The key is bound to the document by the seal.
+type authorityDocument struct {
+	Certificate []byte `json:"certificate"` // DER
+	Key         []byte `json:"key"`         // PKCS #8, sealed
+}
+
+// authority returns Weir's own authority, which the first call makes. access.ErrNoSeal when there
+// is no key that its key could be sealed with; store.ErrFull.
+func (s *Service) authority(ctx context.Context) (*authority, error) {
+	if a := s.own.Load(); a != nil {
+		return a, nil
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	a, err := s.loadAuthority()
+	if a == nil && err == nil {
+		err = s.makeAuthority(ctx)
+		if err == nil || errors.Is(err, access.ErrExists) { // another process was faster
+			a, err = s.loadAuthority()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("authority of cameras: %w", err)
+	}
+	s.own.Store(a)
+	return a, nil
+}
+
+// loadAuthority returns nil when none was made yet.
+func (s *Service) loadAuthority() (*authority, error) {
+	if a := s.own.Load(); a != nil {
+		return a, nil
+	}
+	var data []byte
+	for _, d := range s.access.Documents(access.KindCameraCA) {
+		if d.Name == ownCA {
+			data = d.Data
+		}
+	}
+	if data == nil {
+		return nil, nil
+	}
+	sealer, err := s.access.Sealer()
+	if err != nil {
+		return nil, err
+	}
+	var d authorityDocument
+	if err := json.Unmarshal(data, &d); err != nil {
+		return nil, fmt.Errorf("its document is damaged: %w", err)
+	}
+	der, err := sealer.Open(access.KindCameraCA, ownCA, d.Key)
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("its document is damaged: %w", err)
+	}
+	certificate, err := x509.ParseCertificate(d.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("its document is damaged: %w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("its key is a %T", key)
+	}
+	return &authority{certificate, signer}, nil
+}
+
+// makeAuthority stores a new one. access.ErrExists when there is one.
+func (s *Service) makeAuthority(ctx context.Context) error {
+	sealer, err := s.access.Sealer()
+	if err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	serial := newSerial()
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		// Authorities of several servers in one file need names of their own: OpenSSL looks them up
+		// by name.
+		Subject:               pkix.Name{CommonName: "Weir cameras " + serialText(serial)[:8]},
+		NotBefore:             s.now().Add(-slowClock),
+		NotAfter:              s.now().Add(caLifetime),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(authorityDocument{certificate,
+		sealer.Seal(access.KindCameraCA, ownCA, der)})
+	if err != nil {
+		return err
+	}
+	if _, err = s.access.PutDocument(ctx, access.KindCameraCA, ownCA, data,
+		store.NewDocument); err == nil {
+		s.log.Info("an authority for the certificates of cameras was made",
+			"name", template.Subject.CommonName)
+	}
+	return err
+}
+
+// newSerial draws a serial number: positive, of 16 octets (RFC 5280 section 4.1.2.2 allows 20).
+func newSerial() *big.Int {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails: it ends the process instead
+	b[0] = b[0]&0x7f | 0x40
+	return new(big.Int).SetBytes(b)
+}
+
+// serialText is how serial numbers are shown, listed and compared: as OpenSSL prints them, in small
+// letters.
+func serialText(n *big.Int) string {
+	b := n.Bytes()
+	if len(b) == 0 {
+		b = []byte{0}
+	}
+	return hex.EncodeToString(b)
+}
+
+// issue makes the certificate of a camera, or of the server. It ends with the authority at the
+// latest.
+func (a *authority) issue(
+	template *x509.Certificate, public crypto.PublicKey, now time.Time, lifetime time.Duration,
+) (*x509.Certificate, error) {
+	template.SerialNumber = newSerial()
+	template.NotBefore = now.Add(-slowClock)
+	template.NotAfter = now.Add(lifetime)
+	if end := a.certificate.NotAfter; template.NotAfter.After(end) {
+		template.NotAfter = end
+	}
+	template.BasicConstraintsValid = true
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, public, a.key)
+	if err != nil {
+		return nil, fmt.Errorf("issue certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+func certificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+// ErrRequest is of a certificate signing request that cannot be accepted.
+var ErrRequest = errors.New("certificate signing request")
+
+// parseRequest reads a certificate signing request (RFC 2986) in PEM and returns the public key of
+// it. Nothing else in it is used. ErrRequest.
+func parseRequest(text []byte) (crypto.PublicKey, error) {
+	if len(text) > api.MaxCertificateRequest {
+		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrRequest,
+			api.MaxCertificateRequest)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" &&
+		block.Type != "NEW CERTIFICATE REQUEST" {
+		return nil, fmt.Errorf("%w: it is not in PEM (-----BEGIN CERTIFICATE REQUEST-----)",
+			ErrRequest)
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	// Before the signature is checked, which takes long with an enormous key.
+	if err := checkPublic(request.PublicKey); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if err := request.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("%w: its signature is wrong: %w", ErrRequest, err)
+	}
+	return request.PublicKey, nil
+}
+
+// NewRequest makes a certificate signing request for a key, in PEM, as AddInput.Request has it.
+func NewRequest(name string, key crypto.Signer) ([]byte, error) {
+	der, err := x509.CreateCertificateRequest(rand.Reader,
+		&x509.CertificateRequest{Subject: pkix.Name{CommonName: name}}, key)
+	if err != nil {
+		return nil, fmt.Errorf("make certificate signing request: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+}
+
+// checkPublic refuses keys that are too weak, or too large for a handshake.
+func checkPublic(key crypto.PublicKey) error {
+	const least, most = 2048, 4096 // bits
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve == elliptic.P224() {
+			return errors.New("its curve is P-224; P-256, P-384 and P-521 will do")
+		}
+		return nil
+	case ed25519.PublicKey:
+		return nil
+	case *rsa.PublicKey:
+		if n := k.N.BitLen(); n < least || n > most {
+			return fmt.Errorf("its RSA key has %d bits; %d to %d will do", n, least, most)
+		}
+		return nil
+	}
+	return errors.New("its key is neither ECDSA nor RSA nor Ed25519")
+}

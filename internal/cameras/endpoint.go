@@ -1,0 +1,174 @@
+package cameras
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/internal/access"
+	"weir/internal/api"
+	"weir/internal/policy"
+)
+
+// Path begins the paths of the credentials endpoint: Path + ALIAS + "/credentials" (PROD-C
+// IotCredentialProvider.c, ROLE_ALIASES_PATH and CREDENTIAL_SERVICE).
+const Path = "/role-aliases/"
+
+const credentialsPath = "/credentials"
+
+// headerThing names the thing (PROD-C IotCredentialProvider.h, IOT_THING_NAME_HEADER).
+const headerThing = "x-amzn-iot-thingname"
+
+// DefaultAlias is the role alias of the credentials that are a camera's own: what is attached to it
+// holds. Any other alias is the name of a role.
+const DefaultAlias = "camera"
+
+// aliases are names of role aliases (AWS IoT API reference, "CreateRoleAlias").
+var aliases = regexp.MustCompile(`\A[A-Za-z0-9_=,@.+-]{1,128}\z`)
+
+// credentialsTime is how long credentials last: as long as those of AWS IoT by default
+// ("CreateRoleAlias", credentialDurationSeconds). leastTime is what a certificate that is about to
+// end still brings: producers want more than the 38 s that they renew them before the end.
+const (
+	credentialsTime = time.Hour
+	leastTime       = 15 * time.Minute
+)
+
+// timestampForm is the form of expiration: 20 characters, which the producers' library parses by
+// position (PROD-C Util.c convertTimestampToEpoch).
+const timestampForm = "2006-01-02T15:04:05Z"
+
+// credentials is the answer. The embedded C library wants the members in this object, the C library
+// anywhere in the text.
+type credentials struct {
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+	SessionToken    string `json:"sessionToken"`
+	Expiration      string `json:"expiration"`
+}
+
+// ServeHTTP answers GET Path + ALIAS + "/credentials" of a camera with a client certificate.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	alias, ok := strings.CutPrefix(r.URL.Path, Path)
+	alias, end := strings.CutSuffix(alias, credentialsPath)
+	if !ok || !end || !aliases.MatchString(alias) {
+		answer(w, http.StatusNotFound, map[string]string{"message": "Not found."})
+		return
+	}
+	made, err := s.credentials(r.Context(), r, alias)
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		if refused.known != "" && s.told.once(refused.message, s.now()) {
+			s.log.Warn("a camera gets no credentials", "camera", refused.known, "remote",
+				r.RemoteAddr, "why", refused.message)
+		}
+		answer(w, refused.status, map[string]string{"message": refused.message})
+	case err != nil:
+		if r.Context().Err() == nil {
+			s.log.Error("credentials of a camera cannot be made", "remote", r.RemoteAddr, "error",
+				err)
+		}
+		answer(w, http.StatusInternalServerError, map[string]string{"message": "Internal failure."})
+	default:
+		answer(w, http.StatusOK, map[string]credentials{"credentials": *made})
+	}
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil { // strings only
+		panic(err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(data)))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a client that left needs no answer; net/http sends none to HEAD
+}
+
+// credentials makes those that a request is for. The error is a *refusal, or a fault of the server.
+func (s *Service) credentials(
+	ctx context.Context, r *http.Request, alias string,
+) (*credentials, error) {
+	id, err := s.identify(ctx, r.TLS)
+	if err != nil {
+		return nil, err
+	}
+	camera, err := s.camera(ctx, id, r.Header.Get(headerThing))
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	claims := access.Claims{Kind: access.Camera, Name: camera.Name, Thing: camera.Name,
+		ThingID: camera.ID, Certificate: id.serial(),
+		Context: map[string][]string{"credentials-iot:AwsCertificateId": {id.certificateID()}},
+		Issued:  now, Expires: expiry(now, id.leaf.NotAfter)}
+	if alias != DefaultAlias {
+		if err := s.assume(&claims, camera, alias); err != nil {
+			return nil, err
+		}
+	}
+	made, err := s.mint(claims)
+	if err != nil {
+		return nil, err
+	}
+	if left := id.leaf.NotAfter.Sub(now); left < api.CertificateWarning &&
+		s.told.once("end of "+camera.Name, now) {
+		s.log.Warn("the certificate of a camera ends soon: weir camera renew makes another",
+			"camera", camera.Name, "serial", id.serial(), "end", id.leaf.NotAfter)
+	}
+	return &credentials{AccessKeyID: made.AccessKeyID, SecretAccessKey: made.SecretAccessKey,
+		SessionToken: made.SessionToken, Expiration: claims.Expires.Format(timestampForm)}, nil
+}
+
+// expiry is the end of credentials: with the certificate, but not so soon that producers refuse
+// them; to the second, as the answer says it.
+func expiry(now, certificate time.Time) time.Time {
+	end := now.Add(credentialsTime)
+	if certificate.Before(end) {
+		end = certificate
+	}
+	if least := now.Add(leastTime); end.Before(least) {
+		end = least
+	}
+	return end.UTC().Truncate(time.Second)
+}
+
+// iotService is who asks for a role on behalf of a camera, in the role's trust policy (AWS IoT
+// developer guide, "Authorizing direct calls to AWS services using AWS IoT Core credential
+// provider").
+const iotService = "credentials.iot.amazonaws.com"
+
+// assume makes claims those of a role. The camera's own list and the role's trust policy must both
+// allow it.
+func (s *Service) assume(claims *access.Claims, camera Camera, alias string) error {
+	role, err := s.access.Role(alias)
+	if errors.Is(err, access.ErrNotFound) {
+		return &refusal{status: http.StatusNotFound,
+			message: "There is no role alias " + alias + ".", known: camera.Name}
+	}
+	if err != nil {
+		return err
+	}
+	c := policy.Context{}
+	c.Set("credentials-iot:ThingName", camera.Name)
+	c.SetTags("aws:PrincipalTag/", camera.Tags)
+	trusted := policy.DecideTrust(policy.Request{Action: "sts:AssumeRole", Resource: role.ARN,
+		Context: c}, policy.Caller{Service: iotService}, role.Trust)
+	if !slices.Contains(camera.Roles, alias) || !trusted.Allowed || trusted.Account {
+		refused := forbidden("The camera %s may not use the role alias %s.", camera.Name, alias)
+		refused.known = camera.Name
+		return refused
+	}
+	claims.Kind, claims.Name, claims.ID, claims.SessionName = access.Role, role.Name, role.ID,
+		camera.Name
+	return nil
+}
