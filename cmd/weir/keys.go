@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 
+	"weir/internal/access"
 	"weir/internal/auth"
 	"weir/internal/store"
 	"weir/internal/store/local"
@@ -13,6 +15,8 @@ import (
 
 // keysCmd is the group of commands for keys.
 type keysCmd struct {
+	RotateAccessKey rotateAccessKeyCmd `cmd:"" name:"rotate-access-key" help:"Seal all secrets with a new key; the server must be stopped."`
+
 	ResetRoot resetRootCmd `cmd:"" name:"reset-root" help:"Make a new key pair for root; the server must be stopped."`
 }
 
@@ -49,5 +53,52 @@ func (c *resetRootCmd) Run(std stdio) error {
 	}
 	_, err = fmt.Fprintf(std.Out, "The key pair of root is new: %s. It is in %s, profile %s.\n",
 		key.AccessKeyID, path, key.Profile)
+	return err
+}
+
+// rotateAccessKeyCmd seals all secrets with a new key.
+type rotateAccessKeyCmd struct {
+	Data string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory."`
+
+	accessFlags `embed:""`
+}
+
+// Help is shown by weir keys rotate-access-key --help.
+func (c *rotateAccessKeyCmd) Help() string {
+	return `The file of the key, access.key in the data directory, gets a new key, and the old one goes. Key pairs and everything else stay
+as they are. If it is broken off, call it again.
+
+Example:
+
+  weir keys rotate-access-key --data /var/lib/weir`
+}
+
+// Run opens the store, and lets the registry do it.
+func (c *rotateAccessKeyCmd) Run(ctx context.Context, std stdio) (err error) {
+	if err := local.CheckDirectory(c.Data); err != nil {
+		return withHint(err, "name the directory that weir serve --data names")
+	}
+	st, err := local.Open(ctx, c.Data, local.Options{})
+	if errors.Is(err, store.ErrLocked) {
+		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	keys, err := auth.LoadKeys(filepath.Join(c.Data, credentialsFile))
+	if err != nil {
+		return err
+	}
+	who, err := access.Open(ctx, access.Options{Store: st, Keys: keys,
+		KeyFile: c.keyFile(c.Data)})
+	if err == nil {
+		err = who.RotateSeal(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.Out, "Secrets are sealed with a new key, which is in %s.\n",
+		c.keyFile(c.Data))
 	return err
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"weir/internal/access"
 	"weir/internal/auth"
+	"weir/internal/store/local"
 )
 
 // The pair of root is replaced while no server runs, and the old one opens nothing afterwards.
@@ -54,4 +57,62 @@ func TestResetRoot(t *testing.T) {
 		!strings.Contains(errs, "UnrecognizedClientException") {
 		t.Errorf("with the old pair: %d\n%s", code, errs)
 	}
+}
+
+// Keys of users sign as before after the key that their secrets are sealed with was replaced.
+func TestRotateAccessKey(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	rotate := func() (code int, out, errs string) {
+		return command(t, "keys", "rotate-access-key", "--data", data)
+	}
+	if code, _, errs := rotate(); code != exitError || !strings.Contains(errs, "weir: hint: name") {
+		t.Errorf("without a directory: %d\n%s", code, errs)
+	}
+	s := serveHere(t, serveCmd{Data: data})
+	if code, _, errs := rotate(); code != exitError ||
+		!strings.Contains(errs, "stop the server first") {
+		t.Errorf("beside a server: %d\n%s", code, errs)
+	}
+	s.stop()
+	pair := createUser(t, data)
+	before, err := os.ReadFile(filepath.Join(data, accessKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := rotate(); code != exitOK {
+		t.Fatalf("%d\n%s", code, errs)
+	}
+	if after, err := os.ReadFile(filepath.Join(data, accessKeyFile)); err != nil ||
+		string(after) == string(before) {
+		t.Errorf("the key is the same: %v", err)
+	}
+	s = serveHere(t, serveCmd{Data: data})
+	useServer(t, s.url, data)
+	t.Setenv("AWS_ACCESS_KEY_ID", pair.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", pair.SecretAccessKey)
+	if code, _, errs := command(t, "list-streams"); code != exitOK {
+		t.Errorf("with the key of a user: %d\n%s", code, errs)
+	}
+}
+
+// createUser makes an administrator in a directory that no server has.
+func createUser(t *testing.T, data string) (pair access.KeyPair) {
+	t.Helper()
+	st, err := local.Open(t.Context(), data, local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := auth.LoadKeys(filepath.Join(data, credentialsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := access.Open(t.Context(), access.Options{Store: st, Keys: keys,
+		KeyFile: filepath.Join(data, accessKeyFile)})
+	if err == nil {
+		_, pair, err = who.CreateUser(t.Context(), "ann", nil, []string{"administrator"})
+	}
+	if err = errors.Join(err, st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return pair
 }

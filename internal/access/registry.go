@@ -37,6 +37,7 @@ type Registry struct {
 	arns    arns
 	log     *slog.Logger
 	now     func() time.Time
+	keyFile string  // of sealer
 	sealer  *Sealer // nil: its file could not be written yet
 	// temporary opens tokens; set once, before the first call.
 	temporary Temporary
@@ -60,7 +61,7 @@ const (
 // nothing was changed then. Run keeps the registry up to date afterwards.
 func Open(ctx context.Context, o Options) (*Registry, error) {
 	r := &Registry{store: o.Store, keys: o.Keys, account: o.Account, arns: arns{o.Account},
-		log: o.Logger, now: o.Clock}
+		keyFile: o.KeyFile, log: o.Logger, now: o.Clock}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -69,7 +70,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	}
 	first := make(chan struct{})
 	r.changed.Store(&first)
-	if err := r.openSeal(ctx, o.KeyFile); err != nil {
+	if err := r.openSeal(ctx); err != nil {
 		return nil, fmt.Errorf("open access control: %w", err)
 	}
 	if err := r.load(ctx); err != nil {
@@ -81,12 +82,12 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 
 // openSeal opens the seal key. A disk that is full keeps nobody from starting: what is there works,
 // and what must be sealed is refused until the next start.
-func (r *Registry) openSeal(ctx context.Context, path string) error {
+func (r *Registry) openSeal(ctx context.Context) error {
 	seals, err := r.store.ListDocuments(ctx, KindSeal)
 	if err != nil {
 		return err
 	}
-	r.sealer, err = openSealer(path, sealCheckOf(seals), func(sealed []byte) error {
+	r.sealer, err = openSealer(r.keyFile, sealCheckOf(seals), func(sealed []byte) error {
 		_, err := r.store.PutDocument(ctx, KindSeal, sealCheckName, sealed, store.NewDocument)
 		return err
 	})

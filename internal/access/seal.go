@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 
 	"weir/internal/auth"
 	"weir/internal/store"
@@ -20,72 +21,135 @@ const (
 	sealKeySize = 32 // AES-256
 )
 
-// Sealer seals secrets before they are stored, with AES-256-GCM under the key of a file. What is
-// sealed for one document does not open as another's: kind and name are the additional data. It is
-// safe for use by many goroutines.
-type Sealer struct{ aead cipher.AEAD }
+// Sealer seals secrets before they are stored, with AES-256-GCM under the first key of a file. What
+// is sealed for one document does not open as another's: kind and name are the additional data. It
+// is safe for use by many goroutines.
+type Sealer struct {
+	keys atomic.Pointer[[]cipher.AEAD] // the first seals, all open
+}
 
 // ErrSeal is of what was not sealed with this key, for this document, or is damaged.
 var ErrSeal = errors.New("sealed with another key, or damaged")
 
-func newSealer(key []byte) (*Sealer, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
+// use makes the sealer use keys.
+func (s *Sealer) use(keys []sealKey) error {
+	var all []cipher.AEAD
+	for _, key := range keys {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return err
+		}
+		aead, err := cipher.NewGCMWithRandomNonce(block)
+		if err != nil {
+			return err
+		}
+		all = append(all, aead)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, err
-	}
-	return &Sealer{aead}, nil
+	s.keys.Store(&all)
+	return nil
 }
 
 // Seal seals what a document is to hold: one byte of version, then nonce, ciphertext and tag as
-// crypto/cipher puts them together.
+// crypto/cipher puts them together. The document holds it in base64 in its JSON, or as all that it
+// has; RotateSeal finds it there.
 func (s *Sealer) Seal(kind, name string, secret []byte) []byte {
-	return s.aead.Seal([]byte{sealVersion}, nil, secret, sealedFor(kind, name))
+	return (*s.keys.Load())[0].Seal([]byte{sealVersion}, nil, secret, sealedFor(kind, name))
 }
 
 // Open returns what was sealed for a document. ErrSeal.
 func (s *Sealer) Open(kind, name string, sealed []byte) ([]byte, error) {
-	if len(sealed) == 0 || sealed[0] != sealVersion {
-		return nil, fmt.Errorf("%s %s: %w", kind, name, ErrSeal)
+	secret, _, err := s.open(kind, name, sealed)
+	return secret, err
+}
+
+// open is Open, and tells which key it was.
+func (s *Sealer) open(kind, name string, sealed []byte) (secret []byte, key int, err error) {
+	if len(sealed) > 0 && sealed[0] == sealVersion {
+		for i, aead := range *s.keys.Load() {
+			secret, err = aead.Open(nil, nil, sealed[1:], sealedFor(kind, name))
+			if err == nil {
+				return secret, i, nil
+			}
+		}
 	}
-	secret, err := s.aead.Open(nil, nil, sealed[1:], sealedFor(kind, name))
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", kind, name, ErrSeal)
-	}
-	return secret, nil
+	return nil, 0, fmt.Errorf("%s %s: %w", kind, name, ErrSeal)
 }
 
 // sealedFor is the additional data. No kind has a zero byte in it.
 func sealedFor(kind, name string) []byte { return []byte("weir\x00" + kind + "\x00" + name) }
 
-// loadSealer reads the file of the seal key: a line of 64 hexadecimal digits beside comments (#).
-// fs.ErrNotExist when there is none.
-func loadSealer(path string) (*Sealer, error) {
+// sealKey is a key of the file.
+type sealKey []byte
+
+// maxSealKeys bounds the keys of a file: one, and those that are being replaced.
+const maxSealKeys = 8
+
+// readSealKeys reads the file of the seal keys: a line of 64 hexadecimal digits for each, beside
+// comments (#). fs.ErrNotExist when there is none.
+func readSealKeys(path string) (keys []sealKey, err error) {
 	data, err := auth.ReadSecret(path)
 	if err != nil {
 		return nil, fmt.Errorf("read access key file: %w", err)
 	}
-	var key []byte
 	for line := range bytes.Lines(data) {
 		text := strings.TrimSpace(string(line))
 		if text == "" || text[0] == '#' {
 			continue
 		}
-		if key != nil || len(text) != 2*sealKeySize {
-			return nil, fmt.Errorf("access key file %s: it has more than one line of %d digits",
-				path, 2*sealKeySize)
+		if len(text) != 2*sealKeySize {
+			return nil, fmt.Errorf("access key file %s: a key is a line of %d digits", path,
+				2*sealKeySize)
 		}
-		if key, err = hex.DecodeString(text); err != nil {
-			return nil, fmt.Errorf("access key file %s: the key is not hexadecimal", path)
+		key, err := hex.DecodeString(text)
+		if err != nil {
+			return nil, fmt.Errorf("access key file %s: a key is not hexadecimal", path)
 		}
+		keys = append(keys, key)
 	}
-	if key == nil {
+	switch {
+	case len(keys) == 0:
 		return nil, fmt.Errorf("access key file %s: there is no key in it", path)
+	case len(keys) > maxSealKeys:
+		return nil, fmt.Errorf("access key file %s: %d keys, more than %d", path, len(keys),
+			maxSealKeys)
 	}
-	return newSealer(key)
+	return keys, nil
+}
+
+// writeSealKeys writes the file, readable by its owner only.
+func writeSealKeys(path string, keys []sealKey) error {
+	text := []byte("# What secrets in the store of Weir are sealed with: the first key seals, " +
+		"all open.\n# Without it, the keys of users are lost.\n")
+	for _, key := range keys {
+		text = fmt.Appendf(text, "%x\n", key)
+	}
+	return auth.WriteSecret(path, text)
+}
+
+func newSealKey() sealKey {
+	key := make(sealKey, sealKeySize)
+	_, _ = rand.Read(key) // never fails: it ends the process instead
+	return key
+}
+
+// loadSealer makes a sealer of the file. fs.ErrNotExist when there is none.
+func loadSealer(path string) (*Sealer, error) {
+	keys, err := readSealKeys(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealer{}
+	return s, s.use(keys)
+}
+
+// createSealer makes a random key and its file.
+func createSealer(path string) (*Sealer, error) {
+	keys := []sealKey{newSealKey()}
+	if err := writeSealKeys(path, keys); err != nil {
+		return nil, fmt.Errorf("create access key file: %w", err)
+	}
+	s := &Sealer{}
+	return s, s.use(keys)
 }
 
 // CheckKeyFile refuses what Open would: a file of a seal key that cannot be used, is not there any
@@ -125,18 +189,6 @@ func checkSealer(s *Sealer, err error, path string, check []byte) error {
 			"are sealed with: put the right file back; nothing was changed", path)
 	}
 	return nil
-}
-
-// createSealer makes a random key and its file, readable by its owner only.
-func createSealer(path string) (*Sealer, error) {
-	key := make([]byte, sealKeySize)
-	_, _ = rand.Read(key) // never fails: it ends the process instead
-	text := fmt.Sprintf("# The key that secrets in the store of Weir are sealed with. Without it, "+
-		"keys of users are lost.\n%x\n", key)
-	if err := auth.WriteSecret(path, []byte(text)); err != nil {
-		return nil, fmt.Errorf("create access key file: %w", err)
-	}
-	return newSealer(key)
 }
 
 // sealCheck is what the document of KindSeal holds, sealed.

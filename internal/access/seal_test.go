@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ func TestKeyFile(t *testing.T) {
 	}
 	before, err := s.store.ListDocuments(t.Context(), "")
 	s.must(err)
-	key := bytes.TrimSpace(bytes.SplitAfterN(right, []byte("\n"), 2)[1])
+	key := bytes.TrimSpace(bytes.SplitAfterN(right, []byte("\n"), 3)[2])
 	for name, c := range map[string]struct {
 		file []byte // nil: none
 		says string
@@ -34,8 +35,8 @@ func TestKeyFile(t *testing.T) {
 		"lost":      {nil, "put it back from a backup"},
 		"another's": {bytes.Repeat([]byte("0123456789abcdef"), 4), "put the right file back"},
 		"empty":     {[]byte("# a comment\n"), "no key in it"},
-		"cut":       {key[:40], "one line of 64 digits"},
-		"two":       {bytes.Join([][]byte{key, key}, []byte("\n")), "one line of 64 digits"},
+		"cut":       {key[:40], "a line of 64 digits"},
+		"too many":  {bytes.Repeat(append(key[:64:64], '\n'), 9), "9 keys"},
 		"no digits": {bytes.Repeat([]byte("x"), 64), "not hexadecimal"},
 	} {
 		s.must(os.Remove(path))
@@ -111,6 +112,61 @@ func TestSecretsAreSealed(t *testing.T) {
 	s.refused(other.AccessKeyID, "", auth.UnrecognizedClient)
 	if k, err := s.Key(other.AccessKeyID); err != nil || k.Fault == "" {
 		t.Errorf("%+v, %v", k, err)
+	}
+}
+
+// After a rotation every secret is sealed with the new key, whoever sealed it and wherever it is in
+// its document. One that broke off can be done again; until then both keys open.
+func TestRotateSeal(t *testing.T) {
+	s := newSite(t)
+	ctx := t.Context()
+	pair := s.user("ann", "producer")
+	path := filepath.Join(s.dir, "access.key")
+	before, err := readSealKeys(path)
+	s.must(err)
+	sealer, err := s.Sealer()
+	s.must(err)
+	_, err = s.PutDocument(ctx, KindTokenKey, "whole",
+		sealer.Seal(KindTokenKey, "whole", []byte("secret")), store.NewDocument)
+	s.must(err)
+	nested, err := json.Marshal(map[string]any{"n": 1e9, "list": []any{map[string][]byte{
+		"key": sealer.Seal(KindCameraCA, "own", []byte("secret"))}, "text", "AAAA"}})
+	s.must(err)
+	_, err = s.PutDocument(ctx, KindCameraCA, "own", nested, store.NewDocument)
+	s.must(err)
+
+	f := &failing{Documents: s.store, kind: kindKey}
+	s.store = f
+	s.reopen()
+	s.wantErr(s.RotateSeal(ctx), errInjected)
+	s.find(pair)
+	s.reopen()
+	s.find(pair)
+	s.must(s.RotateSeal(ctx))
+	s.find(pair)
+	after, err := readSealKeys(path)
+	s.must(err)
+	if len(after) != 1 || bytes.Equal(after[0], before[0]) {
+		t.Fatalf("%d keys, %d before", len(after), len(before))
+	}
+	s.reopen()
+	s.find(pair)
+	sealer, err = s.Sealer()
+	s.must(err)
+	whole := s.Documents(KindTokenKey)[0]
+	if got, err := sealer.Open(KindTokenKey, "whole", whole.Data); string(got) != "secret" {
+		t.Errorf("%q, %v", got, err)
+	}
+	var again struct {
+		N    int64
+		List []json.RawMessage
+	}
+	s.must(json.Unmarshal(s.Documents(KindCameraCA)[0].Data, &again))
+	var in struct{ Key []byte }
+	s.must(json.Unmarshal(again.List[0], &in))
+	if got, err := sealer.Open(KindCameraCA, "own", in.Key); string(got) != "secret" ||
+		again.N != 1e9 || string(again.List[1]) != `"text"` || string(again.List[2]) != `"AAAA"` {
+		t.Errorf("%q, %v, %+v", got, err, again)
 	}
 }
 

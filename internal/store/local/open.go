@@ -44,7 +44,7 @@ func CheckSchema(ctx context.Context, dir string) error {
 // Alone calls do while no server has a data directory, and none can start. store.ErrLocked when one
 // has it, fs.ErrNotExist when there is no data directory.
 func Alone(dir string, do func() error) (err error) {
-	if err := isDataDirectory(dir); err != nil {
+	if err := CheckDirectory(dir); err != nil {
 		return err
 	}
 	lock, err := volume.LockDir(dir)

@@ -19,7 +19,7 @@ import (
 // (CheckSeams). It changes nothing, and a server may be running. An index that cannot be read is a
 // problem, not an error.
 func Check(ctx context.Context, dir string, progress Progress) (r Report, err error) {
-	if err := isDataDirectory(dir); err != nil {
+	if err := CheckDirectory(dir); err != nil {
 		return Report{}, err
 	}
 	lock, err := volume.LockDir(dir)
@@ -33,8 +33,9 @@ func Check(ctx context.Context, dir string, progress Progress) (r Report, err er
 	return checkDir(ctx, dir, live, progress)
 }
 
-// isDataDirectory keeps a check from making a directory whose name was mistyped. fs.ErrNotExist.
-func isDataDirectory(dir string) error {
+// CheckDirectory keeps who only looks from making a directory whose name was mistyped.
+// fs.ErrNotExist.
+func CheckDirectory(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, volumesDir)); err != nil {
 		return fmt.Errorf("%s is no data directory: %w", dir, err)
 	}
@@ -79,7 +80,7 @@ func checkDir(ctx context.Context, dir string, live bool, progress Progress) (Re
 func Repair(
 	ctx context.Context, dir string, logger *slog.Logger, progress Progress,
 ) (r Report, did string, err error) {
-	if err := isDataDirectory(dir); err != nil {
+	if err := CheckDirectory(dir); err != nil {
 		return Report{}, "", err
 	}
 	lock, err := volume.LockDir(dir)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"weir/internal/store"
 )
@@ -53,6 +54,7 @@ func (l documentLine) appendTo(b []byte) []byte {
 // documentLog is the log, while the index is open.
 type documentLog struct {
 	path  string
+	index *os.File
 	file  *os.File // nil: there is none, and the next write makes it anew
 	size  int64
 	whole int64 // its size when it was last made anew
@@ -137,7 +139,9 @@ func (g *documentLog) rewrite(list []store.Document, revision int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
+	if err = g.keepOwner(f); err == nil {
+		_, err = f.Write(text)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -152,6 +156,19 @@ func (g *documentLog) rewrite(list []store.Document, revision int64) error {
 	}
 	g.file, g.size, g.whole = f, int64(len(text)), int64(len(text))
 	return nil
+}
+
+// keepOwner gives a new log the owner of the index: root may repair what another user serves.
+func (g *documentLog) keepOwner(f *os.File) error {
+	info, err := g.index.Stat()
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return f.Chown(int(stat.Uid), int(stat.Gid))
 }
 
 // remove makes that there is no log: it does not have what the index has.

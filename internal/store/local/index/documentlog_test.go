@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"weir/internal/store"
@@ -88,6 +89,14 @@ func TestDocumentsOutliveTheIndex(t *testing.T) {
 	l.put("b", "2")
 	l.put("a", "3")
 	l.wantAfter("with documents", l.lose)
+	if os.Chown(filepath.Join(l.dir, "index.db"), 12, 34) == nil { // root works for another
+		l.wantAfter("as root", func() { l.must(l.x.Close()); l.open() })
+		info, err := os.Stat(filepath.Join(l.dir, documentsFile))
+		l.must(err)
+		if stat := info.Sys().(*syscall.Stat_t); stat.Uid != 12 || stat.Gid != 34 {
+			t.Errorf("the log is of %d:%d", stat.Uid, stat.Gid)
+		}
+	}
 	l.must(l.x.DeleteDocument(t.Context(), "key", "a", store.AnyRevision))
 	l.wantAfter("after a deletion", l.lose)
 	for i := range 30 {

@@ -100,6 +100,7 @@ func (x *SQLite) distrust(err error) error {
 
 // openDocuments makes documents and their log the same.
 func (x *SQLite) openDocuments(ctx context.Context) error {
+	x.documents.index = x.file
 	x.documents.path = filepath.Join(filepath.Dir(x.path), documentsFile)
 	revision, err := x.DocumentRevision(ctx)
 	if err != nil {

@@ -1,0 +1,102 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// RotateSeal makes a new key for secrets, seals all of them with it, and takes the old keys out of
+// the file. If it does not get to its end, the file has both and everything opens; it can be called
+// again. No other process may have the store meanwhile: it would know the old keys only. ErrNoSeal.
+func (r *Registry) RotateSeal(ctx context.Context) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if r.sealer == nil {
+		return ErrNoSeal
+	}
+	keys, err := readSealKeys(r.keyFile)
+	if err != nil {
+		return err
+	}
+	fresh := newSealKey()
+	keys = append([]sealKey{fresh}, keys[:min(len(keys), maxSealKeys-1)]...)
+	if err := errors.Join(writeSealKeys(r.keyFile, keys), r.sealer.use(keys)); err != nil {
+		return fmt.Errorf("rotate access key: %w", err)
+	}
+	for key, d := range r.snapshot.Load().documents {
+		data, changed := r.sealer.reseal(key.kind, key.name, d.Data)
+		if !changed {
+			continue
+		}
+		if _, err := r.PutDocument(ctx, key.kind, key.name, data, d.Revision); err != nil {
+			return fmt.Errorf("rotate access key: %s %s: %w", key.kind, key.name, err)
+		}
+	}
+	keys = keys[:1]
+	if err := errors.Join(writeSealKeys(r.keyFile, keys), r.sealer.use(keys)); err != nil {
+		return fmt.Errorf("rotate access key: %w", err)
+	}
+	return nil
+}
+
+// reseal returns a document with what is sealed in it sealed by the first key, and whether that
+// changes anything.
+func (s *Sealer) reseal(kind, name string, data []byte) ([]byte, bool) {
+	if again, ok := s.resealed(kind, name, data); ok {
+		return again, true
+	}
+	var value any
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if d.Decode(&value) != nil {
+		return data, false // torn: nobody can use it anyway
+	}
+	changed := false
+	value = each(value, func(text string) string {
+		sealed, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return text
+		}
+		again, ok := s.resealed(kind, name, sealed)
+		if !ok {
+			return text
+		}
+		changed = true
+		return base64.StdEncoding.EncodeToString(again)
+	})
+	if !changed {
+		return data, false
+	}
+	out, err := json.Marshal(value)
+	return out, err == nil
+}
+
+// resealed seals anew what an older key has sealed.
+func (s *Sealer) resealed(kind, name string, sealed []byte) ([]byte, bool) {
+	secret, key, err := s.open(kind, name, sealed)
+	if err != nil || key == 0 {
+		return nil, false
+	}
+	return s.Seal(kind, name, secret), true
+}
+
+// each replaces every text in a JSON value.
+func each(value any, by func(string) string) any {
+	switch value := value.(type) {
+	case string:
+		return by(value)
+	case []any:
+		for i := range value {
+			value[i] = each(value[i], by)
+		}
+	case map[string]any:
+		for key := range value {
+			value[key] = each(value[key], by)
+		}
+	}
+	return value
+}
