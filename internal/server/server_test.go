@@ -75,13 +75,16 @@ func TestKeysOfUsers(t *testing.T) {
 }
 
 // oneToken opens one token.
-type oneToken access.Claims
+type oneToken struct {
+	access.Claims
+	token string
+}
 
 func (o oneToken) Open(token string, _ time.Time) (access.Claims, error) {
-	if token != "token" {
+	if token != o.token {
 		return access.Claims{}, &auth.Error{Code: auth.UnrecognizedClient, Message: "wrong"}
 	}
-	return access.Claims(o), nil
+	return o.Claims, nil
 }
 
 func TestTemporaryKeys(t *testing.T) {
@@ -89,12 +92,12 @@ func TestTemporaryKeys(t *testing.T) {
 	now := time.Now()
 	var who *access.Registry
 	s := newSite(t, func(o *Options) { who = o.Access })
-	_, err := who.PutCamera(t.Context(), access.CameraInfo{Name: "cam1",
+	thing, err := who.PutCamera(t.Context(), access.CameraInfo{Name: "cam1",
 		Policies: []string{"administrator"}}, store.NewDocument)
 	must(t, err)
 	c := access.Claims{AccessKeyID: "ASIACAMERA", Secret: "s", Kind: access.Camera, Name: "cam1",
-		Expires: now.Add(time.Hour)}
-	who.SetTemporary(oneToken(c))
+		Thing: "cam1", ThingID: thing.ID, Expires: now.Add(time.Hour)}
+	who.SetTemporary(oneToken{c, "token"})
 	s.signer.Credentials = auth.Credentials{AccessKeyID: "ASIACAMERA", SecretAccessKey: "s",
 		SessionToken: "token"}
 	if a := s.call("/listStreams", "{}"); a.status != 200 {
@@ -104,7 +107,7 @@ func TestTemporaryKeys(t *testing.T) {
 	s.call("/listStreams", "{}").fails(t, 403, "UnrecognizedClientException", "wrong")
 	c.Expires = now
 	s2 := newSite(t, func(o *Options) { who = o.Access })
-	who.SetTemporary(oneToken(c))
+	who.SetTemporary(oneToken{c, "token"})
 	s2.signer.Credentials = auth.Credentials{AccessKeyID: "ASIACAMERA", SecretAccessKey: "s",
 		SessionToken: "token"}
 	s2.call("/listStreams", "{}").fails(t, 403, "ExpiredTokenException", "expired")
