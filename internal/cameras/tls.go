@@ -94,7 +94,9 @@ func serverTemplate(hosts []string, addresses []netip.Addr) *x509.Certificate {
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: "Weir"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, host := range hosts {
-		if address, err := netip.ParseAddr(host); err == nil {
+		if address, err := netip.ParseAddr(host); err == nil && address.IsUnspecified() {
+			continue // all of this machine's, which are named as cameras come to them
+		} else if err == nil {
 			addresses = append(addresses[:len(addresses):len(addresses)], address)
 		} else if host != "" && !slices.Contains(t.DNSNames, host) {
 			t.DNSNames = append(t.DNSNames, host)

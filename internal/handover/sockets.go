@@ -16,20 +16,21 @@ const (
 	Main     = "main"
 	Playback = "playback"
 	Metrics  = "metrics"
+	Camera   = "camera"
 )
 
 // Sockets are listening sockets by name.
 type Sockets map[string]*os.File
 
 // Activated returns the sockets that systemd, or what stands in for it, has passed to this process
-// (sd_listen_fds(3)), and hides them from its children. One that is not called "playback" or
-// "metrics" is the main one, whatever its name.
+// (sd_listen_fds(3)), and hides them from its children. One that is not called "playback",
+// "metrics" or "camera" is the main one, whatever its name.
 func Activated() (Sockets, error) {
 	files := activation.Files(true)
 	s := Sockets{}
 	for _, f := range files {
 		name := f.Name()
-		if name != Playback && name != Metrics {
+		if name != Playback && name != Metrics && name != Camera {
 			name = Main
 		}
 		if s[name] != nil {

@@ -62,7 +62,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	m.ports = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_http_listener_requests_total",
-		Help: "Requests received, by listener (main, playback) and protocol.",
+		Help: "Requests received, by listener (main, playback, camera) and protocol.",
 	}, []string{"listener", "protocol"})
 	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "weir_events_dropped_total",
@@ -152,10 +152,10 @@ func newConnectionMetrics(reg prometheus.Registerer,
 	for _, reason := range []string{"refused", "replaced"} {
 		m.closed.WithLabelValues(reason)
 	}
-	for _, name := range []string{portMain, portPlayers} {
+	for _, name := range []string{portMain, portPlayers, portCameras} {
 		if err := reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "weir_http_listener_connections",
-			Help:        "Open connections of a listener (main, playback).",
+			Help:        "Open connections of a listener (main, playback, camera).",
 			ConstLabels: prometheus.Labels{"listener": name},
 		}, func() float64 { return float64(of(name)) })); err != nil {
 			return nil, err

@@ -14,12 +14,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/api"
+	"weir/internal/cameras"
 )
 
 // Names of the listeners, in metrics.
 const (
 	portMain    = "main"
 	portPlayers = "playback"
+	portCameras = "camera"
 )
 
 // Listeners are where a server takes connections.
@@ -33,13 +35,20 @@ type Listeners struct {
 	// appendix B.1).
 	Playback             net.Listener
 	PlaybackCertificates []tls.Certificate // none: without TLS
+	// Cameras takes the calls of cameras that have certificates: for their credentials, and signed
+	// ones, all under the one authority that they know; nil: there is none. Over HTTP/1.1 only, as
+	// Main.
+	Cameras    net.Listener
+	CamerasTLS *tls.Config // with Cameras
 }
 
 // Close closes them.
 func (on Listeners) Close() {
 	_ = on.Main.Close() // connections have nobody left to tell
-	if on.Playback != nil {
-		_ = on.Playback.Close()
+	for _, l := range []net.Listener{on.Playback, on.Cameras} {
+		if l != nil {
+			_ = l.Close()
+		}
 	}
 }
 
@@ -73,9 +82,34 @@ func (rs routes) forPlayers() routes {
 	return public
 }
 
+// forCameras are the routes of the listener for cameras: the credentials endpoint and signed calls,
+// so that a camera needs no other address and no other authority.
+func (rs routes) forCameras(credentials http.Handler) routes {
+	own := maps.Clone(rs)
+	maps.DeleteFunc(own, func(_ string, rt *route) bool {
+		return rt.needs != signed && rt.operation != opHealth && rt.operation != opReady
+	})
+	if credentials != nil {
+		own[cameras.Path] = &route{http.MethodGet, cameras.Path, "GetCameraCredentials", anyone,
+			slog.LevelInfo, nil, credentials}
+	}
+	return own
+}
+
 // mainHTTP makes the http.Server of the main listener.
 func (s *Server) mainHTTP(certificates []tls.Certificate) *http.Server {
 	srv := s.newHTTP(s, certificates)
+	srv.Protocols.SetHTTP1(true)
+	srv.MaxHeaderBytes = api.MaxHeaderBytes
+	return srv
+}
+
+// camerasHTTP makes the http.Server of the listener for cameras.
+func (s *Server) camerasHTTP(config *tls.Config) *http.Server {
+	srv := s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, s.cameras)
+	}), nil)
+	srv.TLSConfig = config
 	srv.Protocols.SetHTTP1(true)
 	srv.MaxHeaderBytes = api.MaxHeaderBytes
 	return srv
@@ -141,6 +175,16 @@ func (s *Server) newServers(on Listeners) *servers {
 		}
 		_, s.playersPort, _ = net.SplitHostPort(on.Playback.Addr().String()) // "" of a Unix socket
 	}
+	if on.Cameras != nil {
+		all.http = append(all.http, s.camerasHTTP(on.CamerasTLS))
+		all.listeners = append(all.listeners, s.connections.listen(on.Cameras, portCameras))
+		_, s.camerasPort, _ = net.SplitHostPort(on.Cameras.Addr().String())
+		s.mainScheme = "http"
+		if len(on.Certificates) > 0 {
+			s.mainScheme = "https"
+		}
+		_, s.mainPort, _ = net.SplitHostPort(on.Main.Addr().String())
+	}
 	return all
 }
 
@@ -189,6 +233,9 @@ func (all *servers) close() {
 // is one.
 func (s *Server) playbackURL(r *http.Request) string {
 	base := s.baseURL(r)
+	if ofCameras(r) { // whose listener opens no session
+		base = s.mainURL(base)
+	}
 	u, err := url.Parse(base)
 	switch {
 	case s.playbackBase != "":
@@ -197,4 +244,31 @@ func (s *Server) playbackURL(r *http.Request) string {
 		return base
 	}
 	return s.playersScheme + "://" + net.JoinHostPort(u.Hostname(), s.playersPort)
+}
+
+// ofCameras tells whether a request came to the listener for cameras.
+func ofCameras(r *http.Request) bool {
+	c := connOf(r)
+	return c != nil && c.listener == portCameras
+}
+
+// mainURL is where whoever came to another listener finds the main one.
+func (s *Server) mainURL(base string) string {
+	u, err := url.Parse(base)
+	if s.advertise != "" || err != nil {
+		return s.advertise
+	}
+	return s.mainScheme + "://" + net.JoinHostPort(u.Hostname(), s.mainPort)
+}
+
+// cameraURL is where cameras find their listener; "" when there is none.
+func (s *Server) cameraURL(r *http.Request) string {
+	u, err := url.Parse(s.baseURL(r))
+	switch {
+	case s.camerasBase != "":
+		return s.camerasBase
+	case s.camerasPort == "" || err != nil:
+		return ""
+	}
+	return "https://" + net.JoinHostPort(u.Hostname(), s.camerasPort)
 }

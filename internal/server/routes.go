@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"weir/internal/api"
+	"weir/internal/cameras"
 	"weir/internal/clip"
 	"weir/internal/console"
 	"weir/internal/playback"
@@ -19,6 +20,8 @@ const (
 	opGetMedia = "GetMedia" // its answer lasts as long as the client wants
 	opGetClip  = "GetClip"
 	opMetrics  = "Metrics"
+	opHealth   = "Health"
+	opReady    = "Ready"
 	opUnknown  = "Unknown"
 )
 
@@ -44,7 +47,7 @@ type route struct {
 	plain     http.Handler
 }
 
-// playerFiles is the one path that stands for everything below it.
+// playerFiles and cameras.Path stand for everything below them.
 const playerFiles = "/player/"
 
 // routes has the route of each path, as clients spell it; signed ones also in lower case. A path
@@ -103,8 +106,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		// For people and machines nearby.
 		{get, "/player", "Player", anyone, debug, nil, console.Player()},
 		{get, playerFiles, "Player", anyone, debug, nil, console.Player()},
-		{get, "/healthz", "Health", anyone, debug, nil, http.HandlerFunc(s.healthy)},
-		{get, "/readyz", "Ready", anyone, debug, nil, http.HandlerFunc(s.ready)},
+		{get, "/healthz", opHealth, anyone, debug, nil, http.HandlerFunc(s.healthy)},
+		{get, "/readyz", opReady, anyone, debug, nil, http.HandlerFunc(s.ready)},
 		{get, playback.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},
 	}
 	table = append(table, &route{get, clip.LinkPath, opGetClip, token, debug, s.linkedClip, nil})
@@ -162,8 +165,11 @@ func (rs routes) at(u *url.URL) *route {
 		return nil
 	case rt != nil:
 		return rt
-	case strings.HasPrefix(u.Path, playerFiles) && path.Clean(u.Path) == u.Path:
+	case path.Clean(u.Path) != u.Path:
+	case strings.HasPrefix(u.Path, playerFiles):
 		return rs[playerFiles]
+	case strings.HasPrefix(u.Path, cameras.Path):
+		return rs[cameras.Path]
 	}
 	if rt := rs[strings.ToLower(u.Path)]; rt != nil && rt.needs == signed {
 		return rt

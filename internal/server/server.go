@@ -88,7 +88,11 @@ type Options struct {
 	// PlaybackURL begins the URLs of sessions and links; empty: as AdvertiseURL has it, with the
 	// port of Listeners.Playback if there is one.
 	PlaybackURL string
-	Ingest      Ingest // of PutMedia connections
+	// Cameras answers cameras that ask for credentials (package cameras); nil: nobody does.
+	// CameraURL begins what cameras are told; empty: the address that they came to.
+	Cameras   http.Handler
+	CameraURL string
+	Ingest    Ingest // of PutMedia connections
 
 	Clock        func() time.Time      // time.Now when nil
 	Logger       *slog.Logger          // discards when nil
@@ -126,6 +130,10 @@ type Server struct {
 	playbackBase  string // without trailing slash
 	playersScheme string // of the listener for players
 	playersPort   string // of it; "": there is none
+	camerasBase   string // without trailing slash
+	camerasPort   string // of the listener for cameras; "": there is none
+	mainScheme    string // of the main listener, beside one for cameras
+	mainPort      string
 
 	ingest   Ingest
 	notifier Notifier
@@ -142,6 +150,7 @@ type Server struct {
 	notes        *notes
 	main         *port
 	players      *port
+	cameras      *port
 	stopTimeout  time.Duration
 	drainTimeout time.Duration
 
@@ -163,7 +172,7 @@ type Server struct {
 // New makes a server. An advertised URL that clients could not use is an error.
 func New(o Options) (*Server, error) {
 	if err := errors.Join(CheckAdvertiseURL(o.AdvertiseURL),
-		CheckPlaybackURL(o.PlaybackURL)); err != nil {
+		CheckPlaybackURL(o.PlaybackURL), CheckCameraURL(o.CameraURL)); err != nil {
 		return nil, err
 	}
 	advertise := strings.TrimRight(o.AdvertiseURL, "/")
@@ -172,6 +181,7 @@ func New(o Options) (*Server, error) {
 		images: o.Images,
 		region: o.Region, account: o.Account, advertise: advertise,
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
+		camerasBase:  strings.TrimRight(o.CameraURL, "/"),
 		notifier:     o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
@@ -216,7 +226,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.verifier = &auth.Verifier[*access.Principal]{
 		Keys: o.Access, Region: o.Region, Service: auth.Service, Clock: s.clock,
-		Hosts: advertisedHosts(advertise),
+		Hosts: append(advertisedHosts(advertise), advertisedHosts(s.camerasBase)...),
 		// Otherwise a signature for one stream would do for all.
 		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN},
 	}
@@ -229,6 +239,7 @@ func New(o Options) (*Server, error) {
 	all := s.newRoutes(o.Metrics)
 	s.main = newPort(portMain, all, s.metrics.ports)
 	s.players = newPort(portPlayers, all.forPlayers(), s.metrics.ports)
+	s.cameras = newPort(portCameras, all.forCameras(o.Cameras), s.metrics.ports)
 	return s, nil
 }
 
@@ -238,6 +249,15 @@ func CheckAdvertiseURL(base string) error { return checkBase("advertised URL", b
 
 // CheckPlaybackURL refuses an Options.PlaybackURL to which a path cannot be appended.
 func CheckPlaybackURL(base string) error { return checkBase("playback URL", base) }
+
+// CheckCameraURL refuses an Options.CameraURL that cameras could not use: their libraries speak
+// https to it whatever it says.
+func CheckCameraURL(base string) error {
+	if strings.HasPrefix(base, "http://") {
+		return fmt.Errorf("camera URL %q must start with https://", base)
+	}
+	return checkBase("camera URL", base)
+}
 
 func checkBase(what, base string) error {
 	base = strings.TrimRight(base, "/")
@@ -255,9 +275,9 @@ func checkBase(what, base string) error {
 		return fmt.Errorf("%s %q must not have a path: players are told paths of their own", what,
 			base)
 	case u.Path != "":
-		return fmt.Errorf("advertised URL %q must not have a path: clients sign the paths of the "+
+		return fmt.Errorf("%s %q must not have a path: clients sign the paths of the "+
 			"API as they send them, and a proxy that takes a prefix away breaks that; give the "+
-			"server a host name or a port of its own", base)
+			"server a host name or a port of its own", what, base)
 	}
 	return nil
 }
@@ -380,9 +400,16 @@ var validHost = regexp.MustCompile(`\A(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::
 // Producers send a Host without the port of the URL they were given (docs/reference/producers.md,
 // "Requests"), so a missing port is filled in from the connection. A proxy on another port
 // therefore needs an advertised URL.
+//
+// What came to the listener for cameras stays there, whatever is advertised: cameras may know no
+// authority but that of its certificate.
 func (s *Server) baseURL(r *http.Request) string {
-	if s.advertise != "" {
-		return s.advertise
+	advertise := s.advertise
+	if ofCameras(r) {
+		advertise = s.camerasBase
+	}
+	if advertise != "" {
+		return advertise
 	}
 	scheme, usual := "http", "80"
 	if r.TLS != nil {
