@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"weir/internal/policy"
 	"weir/internal/store"
@@ -229,6 +231,26 @@ func TestFaultsOfTheStore(t *testing.T) {
 			t.Errorf("the deletion was applied: %v; %v", applied, err)
 		}
 	}
+}
+
+// Who was found, and tokens that were opened, keep no snapshot in memory.
+func TestSnapshotsGo(t *testing.T) {
+	s := newSite(t)
+	p := s.find(s.user("ann", "producer"))
+	role, err := s.CreateRole(t.Context(), RoleInput{Name: "r", Trust: trust})
+	s.must(err)
+	s.tokens["ASIAROLE"] = Claims{Kind: Role, AccessKeyID: "ASIAROLE", Name: "r", ID: role.ID,
+		SessionName: "s", Expires: time.Now().Add(time.Hour)}
+	_, viewer, err := s.Find("ASIAROLE", "ASIAROLE")
+	s.must(err)
+	old := weak.Make(s.snapshot.Load())
+	s.put("another", "Allow", "*")
+	runtime.GC()
+	if old.Value() != nil {
+		t.Error("the snapshot is still there")
+	}
+	runtime.KeepAlive(p)
+	runtime.KeepAlive(viewer)
 }
 
 // With 1,000 users and 1,000 policies each has what it was given, and a change takes no more than a

@@ -44,10 +44,10 @@ type Principal struct {
 	Bounds      [][]policy.Named  // each must allow as well, such as a session policy
 	Expires     time.Time         // zero: never
 
-	snapshot *snapshot      // that Policies and Bounds are of
-	claims   *Claims        // of temporary credentials
-	root     bool           // Root, or a Session of it
-	context  policy.Context // its own condition keys
+	generation *generation    // of the snapshot that Policies and Bounds are of
+	claims     *Claims        // of temporary credentials
+	root       bool           // Root, or a Session of it
+	context    policy.Context // its own condition keys
 }
 
 // IsRoot tells whether the principal may do everything.

@@ -251,7 +251,7 @@ func (r *Registry) bind(s *snapshot, c *openedClaims) (*Principal, error) {
 	if !r.now().Before(c.Expires) {
 		return nil, expired
 	}
-	if p := c.principal.Load(); p != nil && p.snapshot == s {
+	if p := c.principal.Load(); p != nil && p.generation == s.generation {
 		return p, nil
 	}
 	p, err := r.temporaryPrincipal(s, &c.Claims)
@@ -271,7 +271,7 @@ func (r *Registry) Current(p *Principal) (*Principal, error) {
 		if !r.now().Before(p.Expires) {
 			return nil, expired
 		}
-		if p.snapshot == s {
+		if p.generation == s.generation {
 			return p, nil
 		}
 		next, err := r.temporaryPrincipal(s, p.claims)
@@ -280,7 +280,7 @@ func (r *Registry) Current(p *Principal) (*Principal, error) {
 		}
 		return next, nil
 	}
-	if p.snapshot == s {
+	if p.generation == s.generation {
 		return p, nil
 	}
 	next := s.holderOf(p)

@@ -13,17 +13,22 @@ import (
 // snapshot is everything as of one revision of the documents. It never changes, except that what
 // it has of a document is handed on to the next one as long as the document is the same.
 type snapshot struct {
-	revision  int64
-	documents map[documentKey]*document
-	keys      map[string]*holder // by access key ID
-	users     map[string]*user
-	policies  map[string]policyEntry
-	roles     map[string]*role
-	cameras   map[string]*camera
-	root      *Principal // without an access key
+	generation *generation
+	revision   int64
+	documents  map[documentKey]*document
+	keys       map[string]*holder // by access key ID
+	users      map[string]*user
+	policies   map[string]policyEntry
+	roles      map[string]*role
+	cameras    map[string]*camera
+	root       *Principal // without an access key
 	// tokenKeys is another number whenever the keys that tokens are sealed with are others.
 	tokenKeys int64
 }
+
+// generation is which snapshot something is of: its address tells. Principals outlive their
+// snapshots, in connections and with tokens, and must not keep them in memory.
+type generation struct{ _ byte }
 
 type documentKey struct{ kind, name string }
 
@@ -132,8 +137,9 @@ func (r *Registry) read(d store.Document) *document {
 // take makes the next snapshot of documents, with what the last one has of those that are the same.
 func (r *Registry) take(revision int64, list []store.Document, last *snapshot) *snapshot {
 	s := &snapshot{
-		revision: revision, documents: make(map[documentKey]*document, len(list)),
-		keys: make(map[string]*holder), users: make(map[string]*user),
+		generation: new(generation), revision: revision,
+		documents: make(map[documentKey]*document, len(list)),
+		keys:      make(map[string]*holder), users: make(map[string]*user),
 		policies: make(map[string]policyEntry), roles: make(map[string]*role),
 		cameras: make(map[string]*camera),
 	}
@@ -264,14 +270,15 @@ func (s *snapshot) named(names []string) []policy.Named {
 }
 
 func (r *Registry) rootPrincipal(s *snapshot) *Principal {
-	p := &Principal{Kind: Root, ARN: r.arns.root(), UserID: r.account, snapshot: s, root: true}
+	p := &Principal{Kind: Root, ARN: r.arns.root(), UserID: r.account, root: true,
+		generation: s.generation}
 	p.setContext(r.account, p.ARN)
 	return p
 }
 
 func (r *Registry) userPrincipal(s *snapshot, name string, about *userDocument) *Principal {
 	p := &Principal{Kind: Key, ARN: r.arns.user(name), UserID: about.ID, Name: name,
-		Tags: about.Tags, Policies: s.named(about.Policies), snapshot: s}
+		Tags: about.Tags, Policies: s.named(about.Policies), generation: s.generation}
 	p.setContext(r.account, p.ARN)
 	return p
 }
@@ -286,7 +293,7 @@ func (r *Registry) profilePrincipal(s *snapshot, profile string) *Principal {
 // more: the user, key, role or camera that they are of is gone or disabled.
 func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error) {
 	p := &Principal{Kind: c.Kind, Name: c.Name, AccessKeyID: c.AccessKeyID, Expires: c.Expires,
-		Thing: c.Thing, snapshot: s, claims: c}
+		Thing: c.Thing, generation: s.generation, claims: c}
 	if c.Thing != "" {
 		have := s.cameras[c.Thing]
 		if have == nil || have.about.ID != c.ThingID || have.about.Disabled ||
