@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 
@@ -33,7 +34,16 @@ func (f *accessFlags) checkKeyFile(ctx context.Context, data string) error {
 	if err != nil {
 		seals = nil // before the first start, or of an older version; Open tells what is wrong
 	}
-	return access.CheckKeyFile(f.keyFile(data), seals)
+	return hintLostKey(access.CheckKeyFile(f.keyFile(data), seals), data)
+}
+
+// hintLostKey says what to do without the key that secrets are sealed with.
+func hintLostKey(err error, data string) error {
+	if errors.Is(err, access.ErrKeyLost) {
+		return withHint(err, "if it is lost for good: weir keys rotate-access-key --lost --data %s",
+			quote(data))
+	}
+	return err
 }
 
 // openAccess reads who may do what, and makes the key pair of root at the first start.
@@ -47,5 +57,5 @@ func (c *serveCmd) openAccess(
 	}
 	who, err := access.Open(ctx, access.Options{Store: st, Keys: keys,
 		KeyFile: c.keyFile(c.Data), Account: c.AccountID, Logger: logger})
-	return who, keys, err
+	return who, keys, hintLostKey(err, c.Data)
 }

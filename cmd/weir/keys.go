@@ -60,13 +60,16 @@ func (c *resetRootCmd) Run(std stdio) error {
 type rotateAccessKeyCmd struct {
 	Data string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory."`
 
+	Lost bool `help:"The old key is lost: delete what it has sealed, and begin with a new one."`
+
 	accessFlags `embed:""`
 }
 
 // Help is shown by weir keys rotate-access-key --help.
 func (c *rotateAccessKeyCmd) Help() string {
 	return `The file of the key, access.key in the data directory, gets a new key, and the old one goes. Key pairs and everything else stay
-as they are. If it is broken off, call it again.
+as they are. If it is broken off, call it again. With --lost the secrets are deleted instead, with the keys of users and the
+authority that vouches for cameras; users, policies, roles and the key pair of root stay.
 
 Example:
 
@@ -86,6 +89,14 @@ func (c *rotateAccessKeyCmd) Run(ctx context.Context, std stdio) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if c.Lost {
+		n, err := access.ForgetSecrets(ctx, st, c.keyFile(c.Data))
+		if err == nil {
+			_, err = fmt.Fprintf(std.Out, "Deleted %s; a new key is in %s.\n",
+				count(n, "secret"), c.keyFile(c.Data))
+		}
+		return err
+	}
 	keys, err := auth.LoadKeys(filepath.Join(c.Data, credentialsFile))
 	if err != nil {
 		return err

@@ -93,6 +93,27 @@ func TestRotateAccessKey(t *testing.T) {
 	if code, _, errs := command(t, "list-streams"); code != exitOK {
 		t.Errorf("with the key of a user: %d\n%s", code, errs)
 	}
+
+	// Without the key the server says what to do, and starts when that is done.
+	s.stop()
+	if err := os.Remove(filepath.Join(data, accessKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := command(t, "serve", "--data", data, "--listen",
+		"127.0.0.1:0"); code != exitError || !strings.Contains(errs, "put it back from a backup") ||
+		!strings.Contains(errs, "weir: hint: if it is lost for good: ") {
+		t.Errorf("without the key: %d\n%s", code, errs)
+	}
+	if code, out, errs := command(t, "keys", "rotate-access-key", "--lost", "--data",
+		data); code != exitOK || !strings.HasPrefix(out, "Deleted 1 secret;") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	s = serveHere(t, serveCmd{Data: data})
+	t.Setenv("AWS_ENDPOINT_URL", s.url)
+	if code, _, errs := command(t, "list-streams"); code == exitOK ||
+		!strings.Contains(errs, "UnrecognizedClientException") {
+		t.Errorf("with a secret that is deleted: %d\n%s", code, errs)
+	}
 }
 
 // createUser makes an administrator in a directory that no server has.

@@ -19,4 +19,6 @@ var (
 	ErrFixed = errors.New("cannot be changed here")
 	// the key that secrets are sealed with could not be written yet, for want of space
 	ErrNoSeal = errors.New("no key to seal secrets with")
+	// the file of that key is not there any more, or is another's
+	ErrKeyLost = errors.New("the key that secrets are sealed with is lost")
 )

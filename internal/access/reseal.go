@@ -7,6 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"weir/internal/store"
 )
 
 // RotateSeal makes a new key for secrets, seals all of them with it, and takes the old keys out of
@@ -99,4 +105,44 @@ func each(value any, by func(string) string) any {
 		}
 	}
 	return value
+}
+
+// sealedKinds are the documents that are worth nothing without the key that sealed them.
+var sealedKinds = []string{kindKey, KindTokenKey, KindCameraCA}
+
+// ForgetSecrets deletes what a lost key has sealed (keys of users, keys of tokens, the authority of
+// cameras) and makes a new key. Users, policies, roles and cameras stay. It returns how many
+// documents it deleted. A file that is there is kept beside the new one. ErrInvalid when the key is
+// not lost. No server may have the store.
+func ForgetSecrets(ctx context.Context, st store.Documents, keyFile string) (int, error) {
+	list, err := st.ListDocuments(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	seals := slices.DeleteFunc(slices.Clone(list), func(d store.Document) bool {
+		return d.Kind != KindSeal
+	})
+	if CheckKeyFile(keyFile, seals) == nil {
+		return 0, fmt.Errorf("%w: the key in %s opens all that is sealed", ErrInvalid, keyFile)
+	}
+	n := 0
+	for _, d := range list {
+		if slices.Contains(sealedKinds, d.Kind) {
+			if err := st.DeleteDocument(ctx, d.Kind, d.Name, d.Revision); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+	old := keyFile + ".lost-" + time.Now().UTC().Format("20060102T150405")
+	if err := os.Rename(keyFile, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return n, err
+	}
+	s, err := createSealer(keyFile)
+	if err != nil {
+		return n, err
+	}
+	_, err = st.PutDocument(ctx, KindSeal, sealCheckName,
+		s.Seal(KindSeal, sealCheckName, []byte(sealCheck)), store.AnyRevision)
+	return n, err
 }

@@ -178,15 +178,15 @@ func sealCheckOf(seals []store.Document) []byte {
 // with.
 func checkSealer(s *Sealer, err error, path string, check []byte) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the file %s with the key that secrets are sealed with is not there: "+
-			"put it back from a backup; nothing was changed", path)
+		return fmt.Errorf("%w: %s is not there; put it back from a backup; nothing was changed",
+			ErrKeyLost, path)
 	}
 	if err != nil {
 		return err
 	}
 	if _, err := s.Open(KindSeal, sealCheckName, check); err != nil {
-		return fmt.Errorf("the key in %s is not the one that the secrets in this data directory "+
-			"are sealed with: put the right file back; nothing was changed", path)
+		return fmt.Errorf("%w: the one in %s has not sealed what is in this data directory; "+
+			"put the right file back; nothing was changed", ErrKeyLost, path)
 	}
 	return nil
 }

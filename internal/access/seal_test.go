@@ -115,6 +115,37 @@ func TestSecretsAreSealed(t *testing.T) {
 	}
 }
 
+// When the key is lost for good, users, policies and roles stay, and the users get new keys.
+func TestForgetSecrets(t *testing.T) {
+	s := newSite(t)
+	ctx := t.Context()
+	pair := s.user("ann", "producer")
+	path := filepath.Join(s.dir, "access.key")
+	if _, err := ForgetSecrets(ctx, s.store, path); !errors.Is(err, ErrInvalid) {
+		t.Fatalf("the key is not lost: %v", err)
+	}
+	s.find(pair)
+	anothers := bytes.Repeat([]byte("0123456789abcdef"), 4)
+	for _, file := range [][]byte{nil, anothers, []byte("garbage")} {
+		s.must(os.Remove(path))
+		if file != nil {
+			s.must(os.WriteFile(path, file, 0o600))
+		}
+		if n, err := ForgetSecrets(ctx, s.store, path); err != nil || n != 1 {
+			t.Fatalf("%d documents, %v", n, err)
+		}
+		s.reopen()
+		s.refused(pair.AccessKeyID, "", auth.UnrecognizedClient)
+		var err error
+		pair, err = s.CreateKey(ctx, "ann")
+		s.must(err)
+		s.may(s.find(pair), "PutMedia", "cam1", true)
+	}
+	if kept, err := filepath.Glob(path + ".lost-*"); err != nil || len(kept) == 0 {
+		t.Errorf("the other file is gone: %v, %v", kept, err)
+	}
+}
+
 // After a rotation every secret is sealed with the new key, whoever sealed it and wherever it is in
 // its document. One that broke off can be done again; until then both keys open.
 func TestRotateSeal(t *testing.T) {
