@@ -66,6 +66,9 @@ func TestCompatibilityIsComplete(t *testing.T) {
 	}
 	_, missing, _ := strings.Cut(page, "\n## What Weir does not have yet\n")
 	for _, op := range api.Operations() {
+		if op.Service == api.Administration { // on a page of its own
+			continue
+		}
 		if !op.Served() {
 			has("what Weir does not have", missing, op.Name)
 			continue
@@ -107,6 +110,35 @@ func TestCompatibilityIsComplete(t *testing.T) {
 	_, limits, _ := strings.Cut(page, "\n## Limits\n")
 	for _, name := range constantNames(t, "internal/api/limits.go") {
 		has("limits", limits, "`"+name+"`")
+	}
+}
+
+// The page about administration has a row for each operation, with its path, its command and its
+// parameters.
+func TestAdministrationIsDocumented(t *testing.T) {
+	const name = "docs/administration.md"
+	page := read(t, name)
+	for _, op := range api.Operations() {
+		if op.Service != api.Administration {
+			continue
+		}
+		_, row, _ := strings.Cut(page, "\n| `"+op.Name+"` `POST "+op.Path+"` | `weir "+op.Command+
+			"` |")
+		row, _, _ = strings.Cut(row, "\n")
+		for _, parameter := range members(op.Input) {
+			if !strings.Contains(row, "`"+parameter+"`") {
+				t.Errorf("%s: the row of %s does not have %s", name, op.Name, parameter)
+			}
+		}
+		if !testReference.MatchString(row) {
+			t.Errorf("%s: the row of %s names no test", name, op.Name)
+		}
+	}
+	exist := testNames(t)
+	for _, m := range testReference.FindAllStringSubmatch(page, -1) {
+		if !exist[m[1]+"."+m[2]] {
+			t.Errorf("%s names %s.%s, which does not exist", name, m[1], m[2])
+		}
 	}
 }
 

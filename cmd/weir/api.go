@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +31,7 @@ func runAPI(ctx context.Context, op *api.Operation, args []string, std stdio) in
 		return e
 	}
 	runner := awscli.Runner{
-		Out: std.Out, Err: std.Err, Now: time.Now(), Width: columns(std.Out),
+		In: std.In, Out: std.Out, Err: std.Err, Now: time.Now(), Width: columns(std.Out),
 		Connect: func(ctx context.Context, g awscli.Globals) (awscli.Caller, error) {
 			c, err := newClient(ctx, environment(g))
 			return caller{c}, err
@@ -223,6 +224,23 @@ var answerHints = map[api.ErrorCode]string{
 	api.VersionMismatchException: "weir describe-stream shows the version that the stream has now",
 }
 
+// answerHint is what to do about an answer, "" for nothing.
+func answerHint(answer *client.Error) string {
+	op := api.Find(answer.Operation)
+	if op == nil || op.Service != api.Administration {
+		return answerHints[answer.Code]
+	}
+	switch group, _, _ := strings.Cut(op.Command, " "); answer.Code {
+	case api.ResourceNotFoundException:
+		return "weir " + group + " list shows what there is"
+	case api.VersionMismatchException:
+		return "it was changed meanwhile: look at it again"
+	case api.UnrecognizedClientException, api.InvalidSignatureException:
+		return answerHints[answer.Code]
+	}
+	return ""
+}
+
 // reportAWS prints the errors of calls as the AWS CLI does, and gives its exit code. It leaves
 // other errors alone.
 func reportAWS(w io.Writer, err error) (code int, ok bool) {
@@ -235,7 +253,7 @@ func reportAWS(w io.Writer, err error) (code int, ok bool) {
 	case errors.As(err, &answer):
 		fmt.Fprintf(w, "\nAn error occurred (%s) when calling the %s operation: %s\n", answer.Code,
 			answer.Operation, answer.Message)
-		if hint := answerHints[answer.Code]; hint != "" {
+		if hint := answerHint(answer); hint != "" {
 			fmt.Fprintf(w, "weir: hint: %s\n", hint)
 		}
 	case errors.As(err, &connect):

@@ -103,7 +103,13 @@ func suggest(ctx context.Context, model *kong.Application, before []string,
 	last string) []suggestion {
 	command, flags := "", []flagInfo(nil)
 	if at := commandAt(before); at < len(before) {
+		if page := before[at]; (page == "help" || page == "man") && at+1 < len(before) {
+			at++ // the name of a command follows
+		}
 		command = before[at]
+		if at+1 < len(before) && groupOf(model, command) != nil {
+			command += " " + before[at+1]
+		}
 		if c := findCommand(model, command); c != nil {
 			flags = slices.Concat(c.flags, c.global)
 		}
@@ -132,17 +138,30 @@ func suggest(ctx context.Context, model *kong.Application, before []string,
 	}
 	switch command {
 	case "", "help", "man":
-		var found []suggestion
-		for _, c := range commandInfos(model) {
-			found = append(found, suggestion{c.name, brief(c.doc)})
-		}
-		return found
+		return commandWords(model, "")
 	case "hls", "play":
 		return streamNames(ctx, before)
 	case "completion":
 		return words([]string{"bash", "zsh", "fish"})
 	}
-	return nil
+	return commandWords(model, command+" ")
+}
+
+// commandWords are what the next words of a command's name may be, behind a group and a blank or
+// nothing.
+func commandWords(model *kong.Application, group string) (found []suggestion) {
+	for _, c := range commandInfos(model) {
+		rest, ok := strings.CutPrefix(c.name, group)
+		word, more, _ := strings.Cut(rest, " ")
+		next := suggestion{word, brief(c.doc)}
+		if more != "" {
+			next.doc = "Commands for " + word
+		}
+		if ok && !slices.Contains(found, next) {
+			found = append(found, next)
+		}
+	}
+	return found
 }
 
 // commandAt is where the command stands, behind global flags, or the number of words.

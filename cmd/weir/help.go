@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"weir/internal/api"
 	"weir/internal/awscli"
 )
 
@@ -93,10 +94,27 @@ func writeRootHelp(w io.Writer, model *kong.Application) error {
 		fmt.Fprintf(&b, "  %-32s %s\n", commandName(c), c.Help)
 	}
 	b.WriteString("\nThe API, with the flags and the output of the AWS command line:\n\n")
+	own := false
 	for _, op := range awscli.Commands() {
+		if op.Service == api.Administration && !own {
+			own = true
+			b.WriteString("\nThe administration API, in the same form:\n\n")
+		}
 		fmt.Fprintf(&b, "  %-32s %s\n", awscli.Command(op), op.Doc)
 	}
 	b.WriteString("\nweir COMMAND --help says more about each.\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeGroupHelp lists the commands of a group.
+func writeGroupHelp(w io.Writer, group string, commands []*commandInfo) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: weir %s COMMAND\n\nCommands:\n\n", group)
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-32s %s\n", c.name, c.doc)
+	}
+	fmt.Fprintf(&b, "\nweir %s COMMAND --help says more about each.\n", group)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

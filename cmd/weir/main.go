@@ -95,7 +95,7 @@ func main() {
 // run parses args, runs the command and returns the exit code.
 func run(ctx context.Context, args []string, std stdio) int {
 	if len(args) > 1 && args[0] == "help" {
-		args = []string{args[1], "--help"}
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	if op, rest := awscli.FindIn(args); op != nil {
 		return runAPI(ctx, op, rest, std)
@@ -134,6 +134,9 @@ func run(ctx context.Context, args []string, std stdio) int {
 		}
 		return exitOK
 	}
+	if code, ok := runGroup(parser.Model, args, std); ok {
+		return code
+	}
 	command, code := parse(parser, args, std, &exited)
 	if command == nil {
 		return code
@@ -150,6 +153,29 @@ func run(ctx context.Context, args []string, std stdio) int {
 		return exitError
 	}
 	return exitOK
+}
+
+// runGroup answers a command line that has no more than a group of commands, such as keys, or a
+// command that the group does not have.
+func runGroup(model *kong.Application, args []string, std stdio) (code int, ok bool) {
+	group := args[0]
+	commands := groupOf(model, group)
+	switch {
+	case commands == nil || len(args) > 1 && findCommand(model, group+" "+args[1]) != nil:
+		return 0, false
+	case len(args) == 1 || slices.Contains([]string{"help", "--help", "-h"}, args[1]):
+		if err := writeGroupHelp(std.Out, group, commands); err != nil {
+			report(std.Err, err)
+			return exitError, true
+		}
+		if len(args) == 1 {
+			return exitUsage, true
+		}
+		return exitOK, true
+	}
+	err := fmt.Errorf("there is no command %s %s", group, args[1])
+	report(std.Err, withHint(err, "weir %s --help lists the commands", group))
+	return exitUsage, true
 }
 
 // exitRequest unwinds kong's parser after --help and --version, which want to leave the process.
@@ -177,6 +203,9 @@ func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *k
 // misread tells what is wrong with a command line of our own commands, in fewer words of kong's.
 func misread(model *kong.Application, args []string, err error) error {
 	name := args[0]
+	if groupOf(model, name) != nil && len(args) > 1 {
+		name += " " + args[1]
+	}
 	at := slices.IndexFunc(args, func(word string) bool { return awscli.Find(word) != nil })
 	switch c := findCommand(model, name); {
 	case c != nil:

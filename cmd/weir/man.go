@@ -16,8 +16,8 @@ import (
 
 // manCmd prints manual pages.
 type manCmd struct {
-	Dir     string `placeholder:"DIR" type:"path" help:"Write all pages into this directory, such as /usr/local/share/man/man1, instead."`
-	Command string `arg:"" optional:"" help:"Name of a command, for its own page."`
+	Dir     string   `placeholder:"DIR" type:"path" help:"Write all pages into this directory, such as /usr/local/share/man/man1, instead."`
+	Command []string `arg:"" optional:"" help:"Name of a command, for its own page."`
 }
 
 // Help is shown by weir man --help.
@@ -33,16 +33,17 @@ Examples:
 // Run prints or shows a page, or writes all of them.
 func (c *manCmd) Run(ctx context.Context, std stdio, model *kong.Application) error {
 	if c.Dir != "" {
-		if c.Command != "" {
+		if c.Command != nil {
 			return errors.New("--dir writes the pages of all commands")
 		}
 		return c.write(model)
 	}
 	name, text := "weir", manOverview(model)
-	if c.Command != "" {
-		info := findCommand(model, c.Command)
+	if c.Command != nil {
+		command := strings.Join(c.Command, " ")
+		info := findCommand(model, command)
 		if info == nil {
-			return withHint(fmt.Errorf("there is no command %s", c.Command),
+			return withHint(fmt.Errorf("there is no command %s", command),
 				"weir --help lists them")
 		}
 		name, text = manName(info.name), manPage(info)
@@ -92,7 +93,7 @@ func show(ctx context.Context, std stdio, name, text string) (err error) {
 }
 
 // manName is the name of a command's page.
-func manName(command string) string { return "weir-" + command }
+func manName(command string) string { return "weir-" + strings.ReplaceAll(command, " ", "-") }
 
 // manPage is the page of a command, in the language of man(7).
 func manPage(c *commandInfo) string {

@@ -20,8 +20,10 @@ type commandInfo struct {
 	more     string     // paragraphs, may be empty
 	examples string     // a line that ends in a colon, and indented command lines; may be empty
 	words    []flagInfo // what stands without a flag
-	flags    []flagInfo // the required ones first
-	global   []flagInfo // flags that every command of the API has
+	// the words stand before the flags: a flag takes all that follows it
+	wordsFirst bool
+	flags      []flagInfo // the required ones first
+	global     []flagInfo // flags that every command of the API has
 }
 
 // flagInfo is what help, manual, reference and completion know of a flag.
@@ -54,6 +56,9 @@ func (f *flagInfo) text() string {
 // usage is the command line in short.
 func (c *commandInfo) usage() string {
 	words := []string{"weir", c.name}
+	if c.wordsFirst {
+		words = append(words, c.wordUsage()...)
+	}
 	for _, f := range c.flags {
 		if f.required {
 			words = append(words, "--"+f.name, f.value)
@@ -62,6 +67,13 @@ func (c *commandInfo) usage() string {
 	if len(c.flags)+len(c.global) > 0 {
 		words = append(words, "[flags]")
 	}
+	if !c.wordsFirst {
+		words = append(words, c.wordUsage()...)
+	}
+	return strings.Join(words, " ")
+}
+
+func (c *commandInfo) wordUsage() (words []string) {
 	for _, w := range c.words {
 		if w.required {
 			words = append(words, w.name)
@@ -69,7 +81,7 @@ func (c *commandInfo) usage() string {
 			words = append(words, "["+w.name+"]")
 		}
 	}
-	return strings.Join(words, " ")
+	return words
 }
 
 // commandInfos lists all commands: our own, then those of the API.
@@ -79,6 +91,16 @@ func commandInfos(model *kong.Application) (out []*commandInfo) {
 	}
 	for _, op := range awscli.Commands() {
 		out = append(out, operationInfo(op))
+	}
+	return out
+}
+
+// groupOf lists the commands of a group, such as those that begin with keys; nil for no group.
+func groupOf(model *kong.Application, group string) (out []*commandInfo) {
+	for _, c := range commandInfos(model) {
+		if strings.HasPrefix(c.name, group+" ") {
+			out = append(out, c)
+		}
 	}
 	return out
 }
@@ -121,9 +143,6 @@ func ownInfo(c *kong.Node) *commandInfo {
 		info.flags = append(info.flags, flag)
 	}
 	requiredFirst(info.flags)
-	for _, below := range leaves(c.Children) {
-		info.more += fmt.Sprintf("  %-32s %s\n", commandName(below), below.Help)
-	}
 	return info
 }
 
@@ -148,6 +167,16 @@ func operationInfo(op *api.Operation) *commandInfo {
 		info.flags = append(info.flags, optionInfo(&o))
 	}
 	requiredFirst(info.flags)
+	for _, name := range op.Words {
+		m := op.Input.Member(name)
+		info.words = append(info.words, flagInfo{name: awscli.Word(*m), doc: m.Doc,
+			required: m.Required})
+	}
+	info.wordsFirst = len(op.Words) > 0
+	if op.Credentials {
+		info.more = "The key pair is printed as a section of ~/.aws/credentials, or in another " +
+			"form with --output or --query. Nobody can read the secret a second time."
+	}
 	if op.Streams {
 		info.words = []flagInfo{{name: awscli.OutFile, required: true,
 			doc: "File that the answer is written to."}}

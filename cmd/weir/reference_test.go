@@ -65,6 +65,12 @@ func TestCompletion(t *testing.T) {
 		"hls --fr": "--from\tBegin there and not live: \"10m " +
 			"ago\", \"today 14:00\", a date, epoch seconds",
 		"tag-resource --res":                   "--resource-arn\tARN of the stream",
+		"keys cre":                             "create\tMake a user with a key",
+		"keys rese":                            "reset-root\tMake a new key pair for root",
+		"help keys cre":                        "create\tMake a user with a key",
+		"ke":                                   "keys\tCommands for keys",
+		"keys create door --po":                "--policy\tNames of policies to attach",
+		"keys nothing ":                        "",
 		"nothing ":                             "",
 		"completion ":                          "bash zsh fish",
 		"get-hls-streaming-session-url --cont": "--container-format\tFRAGMENTED_MP4 is the default",

@@ -35,6 +35,10 @@ const (
 	VersionMismatchException                 ErrorCode = "VersionMismatchException"
 )
 
+// LimitExceededException is an error of the administration API, as of IAM's: there would be more
+// keys, policies, roles or tags than limits.go allows.
+const LimitExceededException ErrorCode = "LimitExceededException"
+
 // Errors common to all AWS services (developer guide, CommonErrors).
 const (
 	ExpiredTokenException               ErrorCode = "ExpiredTokenException"
@@ -89,6 +93,7 @@ var errorTable = map[ErrorCode]errorRow{
 	TagsPerResourceExceededLimitException:    {http.StatusBadRequest, false},
 	UnsupportedStreamMediaTypeException:      {http.StatusBadRequest, false},
 	VersionMismatchException:                 {http.StatusBadRequest, false},
+	LimitExceededException:                   {http.StatusConflict, false},
 
 	ExpiredTokenException:               {http.StatusForbidden, true},
 	IncompleteSignatureException:        {http.StatusForbidden, true},

@@ -354,6 +354,7 @@ func inputCases() []inputCase {
 	add(inputCase{"ListTagsForResource", `{` + arn + `,"NextToken":"?"}`,
 		wantValidation(violation{"'?'", "nextToken", tokenPattern})})
 
+	add(administrationCases()...)
 	return append(append(cs, hlsCases()...), dashCases()...)
 }
 

@@ -63,8 +63,13 @@ const (
 	MaxDescription   = 1000      // characters
 	MinRoleSession   = time.Hour // a role's maximum session duration
 	MaxRoleSession   = 12 * time.Hour
-	MaxCameras       = 10_000 // Weir: each takes a kilobyte of memory
-	MaxThingName     = 128    // PIC MAX_IOT_THING_NAME_LEN
+	// Weir: of a list of the administration API, and of what SimulatePolicy is asked at once
+	MaxAdministrationPage = 1000
+	MaxSimulated          = 20
+	// Weir: characters with white space; the quota of package policy counts them without
+	MaxPolicyText = 64 << 10
+	MaxCameras    = 10_000 // Weir: each takes a kilobyte of memory
+	MaxThingName  = 128    // PIC MAX_IOT_THING_NAME_LEN
 
 	// Certificates of cameras. Weir's, but where a source is named.
 	MaxCertificateRequest      = 16 << 10 // bytes of PEM; one of RSA 4096 has 1.7 KB

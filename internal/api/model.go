@@ -32,6 +32,7 @@ type Shape struct {
 	// For lengths a Max of 0 is no bound, for numbers both 0.
 	Min, Max int64
 	Pattern  *Pattern // of a string; nil: any text
+	Document bool     // the string is a JSON document, which people keep in a file
 	Enum     []string // the values of a string; nil: any
 	Members  []Member // of a structure, in the order of the model
 	Key      *Shape   // of a map
@@ -47,6 +48,7 @@ type Member struct {
 	Shape    *Shape
 	Required bool
 	Header   string // the header that carries the member; "": it stands in the JSON body
+	Flag     string // on the command line; "": the name, with hyphens
 	Doc      string // one line for people; may be empty in outputs
 }
 
@@ -81,18 +83,19 @@ type Service uint8
 
 // The services, and the models that describe them.
 const (
-	Control       Service = iota // streams and signaling channels
-	ArchivedMedia                // playback of what is stored
-	Media                        // the media itself
-	Signaling                    // WebRTC signaling
-	WebRTCStorage                // WebRTC ingestion
+	Control        Service = iota // streams and signaling channels
+	ArchivedMedia                 // playback of what is stored
+	Media                         // the media itself
+	Signaling                     // WebRTC signaling
+	WebRTCStorage                 // WebRTC ingestion
+	Administration                // keys, policies and roles: Weir's own, in no model of AWS
 )
 
 // String names the service as its model does. PutMedia is in no model; the developer guide counts
 // it as kinesis-video-media.
 func (s Service) String() string {
 	return [...]string{"kinesisvideo", "kinesis-video-archived-media", "kinesis-video-media",
-		"kinesis-video-signaling", "kinesis-video-webrtc-storage"}[s]
+		"kinesis-video-signaling", "kinesis-video-webrtc-storage", "weir"}[s]
 }
 
 // Operation is one row of the table: one operation of the API. All are POST.
@@ -103,12 +106,19 @@ type Operation struct {
 
 	// The rest is set for what Weir serves.
 
+	// Command is what the command line calls the operation, such as "keys create"; "": its name,
+	// with hyphens.
+	Command string
+	// Words are members of the input, in order, that the command line takes without flags.
+	Words   []string
 	Doc     string // what it does, one line
 	Example string // a command line that works; "" for PutMedia, whose input is no command line
 	Input   *Shape // a structure
 	// a structure, maybe without members; nil for PutMedia, which answers acknowledgements
 	Output *Shape
 	Paging *Paging
+	// Credentials says that the output is a key pair with its user's name.
+	Credentials bool
 	// Streams says that the body of the answer is media, and no JSON: the member of the output that
 	// the model calls Payload. The other members of Output are headers.
 	Streams bool
@@ -132,8 +142,13 @@ func (op *Operation) Served() bool { return op.Input != nil }
 
 // Action is the operation's name in IAM policies ("Actions, resources, and condition keys for
 // Amazon Kinesis Video Streams" of the Service Authorization Reference): the same prefix for all
-// five services.
-func (op *Operation) Action() string { return "kinesisvideo:" + op.Name }
+// five services. Those of Weir's own administration have the prefix weir.
+func (op *Operation) Action() string {
+	if op.Service == Administration {
+		return "weir:" + op.Name
+	}
+	return "kinesisvideo:" + op.Name
+}
 
 // Operations is the table. It is shared: callers must not change it.
 func Operations() []*Operation { return operations }

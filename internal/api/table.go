@@ -8,6 +8,7 @@ import (
 // The table of the API: every operation of the service models kinesisvideo,
 // kinesis-video-archived-media, kinesis-video-media, kinesis-video-signaling and
 // kinesis-video-webrtc-storage, and PutMedia, which has no model (developer guide, PutMedia).
+// The operations of Weir's own administration follow them.
 // Routes, checks, the command line, its help and docs/compatibility.md are made or checked from it,
 // and a test holds it to the models that the AWS command line installs.
 //
@@ -40,6 +41,11 @@ func optional(name string, s *Shape, doc string) Member {
 
 func (m Member) header(name string) Member {
 	m.Header = name
+	return m
+}
+
+func (m Member) flag(name string) Member {
+	m.Flag = name
 	return m
 }
 
@@ -346,4 +352,4 @@ var operations = slices.Concat([]*Operation{
 	{Name: "JoinStorageSession", Path: "/joinStorageSession", Service: WebRTCStorage},
 	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer",
 		Service: WebRTCStorage},
-}, archivedOperations, configurationOperations)
+}, archivedOperations, configurationOperations, administrationOperations)

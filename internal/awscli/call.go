@@ -30,6 +30,7 @@ type Caller interface {
 
 // Runner runs commands as the AWS command line does.
 type Runner struct {
+	In       io.Reader
 	Out, Err io.Writer
 	Now      time.Time // what "10m ago" is relative to
 	Width    int       // of tables, in columns
@@ -77,6 +78,7 @@ func (r *Runner) Run(ctx context.Context, op *api.Operation, args []string) erro
 	if parsed.help {
 		return r.Help(op)
 	}
+	parsed.takeWords(op)
 	if op.Streams {
 		parsed.takeFile()
 	}
@@ -121,6 +123,9 @@ func (r *Runner) Run(ctx context.Context, op *api.Operation, args []string) erro
 	answer, err := c.perform(ctx, in)
 	if err != nil {
 		return err
+	}
+	if op.Credentials && !parsed.has("output") && !parsed.has("query") {
+		return c.printCredentials(answer)
 	}
 	return c.print(answer)
 }
@@ -218,7 +223,15 @@ func (c *call) input() (*Object, error) {
 		if !c.args.has(Flag(f)) {
 			continue
 		}
-		v, err := Argument("--"+Flag(f), f.Shape, c.args.words[Flag(f)])
+		words := c.args.words[Flag(f)]
+		if f.Shape.Document && len(words) == 1 && words[0] == "-" {
+			text, err := readStandardInput(c.In)
+			if err != nil {
+				return nil, err
+			}
+			words = []string{text}
+		}
+		v, err := Argument("--"+Flag(f), f.Shape, words)
 		if err != nil {
 			return nil, err
 		}
@@ -270,7 +283,56 @@ func (c *call) perform(ctx context.Context, in *Object) (Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the answer is not JSON: %w", err)
 	}
-	return Order(v, c.op.Output), nil
+	return unfold(Order(v, c.op.Output), c.op.Output), nil
+}
+
+// readStandardInput reads what - stands for, up to the greatest size of a file that stands for an
+// argument.
+func readStandardInput(in io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxFile+1))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("standard input: %w", err)
+	case len(text) > maxFile:
+		return "", fmt.Errorf("standard input has more than %d bytes", maxFile)
+	}
+	return string(text), nil
+}
+
+// unfold puts the JSON of documents in the place of their texts, as the AWS command line does with
+// the policies of IAM.
+func unfold(v Value, s *api.Shape) Value {
+	switch v := v.(type) {
+	case List:
+		if s != nil {
+			for i := range v {
+				v[i] = unfold(v[i], s.Item)
+			}
+		}
+	case *Object:
+		for i, m := range v.Members {
+			v.Members[i].Value = unfold(m.Value, of(s, m.Name))
+		}
+	case string:
+		if s != nil && s.Document {
+			if document, err := ParseJSON([]byte(v)); err == nil {
+				return document
+			}
+		}
+	}
+	return v
+}
+
+// printCredentials prints a key pair as a section of a credentials file of AWS.
+func (c *call) printCredentials(v Value) error {
+	o, _ := v.(*Object)
+	if o == nil {
+		return errorf("The answer is no key pair")
+	}
+	text := func(name string) Value { v, _ := o.Get(name); return v }
+	_, err := fmt.Fprintf(c.Out, "[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		text("UserName"), text("AccessKeyId"), text("SecretAccessKey"))
+	return err
 }
 
 // print prints an answer, or what the query finds in it.

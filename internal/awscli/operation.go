@@ -1,6 +1,8 @@
 package awscli
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"weir/internal/api"
@@ -27,12 +29,22 @@ func Find(command string) *api.Operation {
 	return nil
 }
 
-// Command is the name of an operation on the command line: describe-stream.
-func Command(op *api.Operation) string { return Hyphenate(op.Name) }
+// Command is the name of an operation on the command line: describe-stream, or keys create.
+func Command(op *api.Operation) string { return cmp.Or(op.Command, Hyphenate(op.Name)) }
+
+// Group reports whether a word is the first one of a command's name, such as keys.
+func Group(word string) bool {
+	return slices.ContainsFunc(Commands(), func(op *api.Operation) bool {
+		return strings.HasPrefix(op.Command, word+" ")
+	})
+}
 
 // Flag is the name of a member on the command line, without dashes: DataRetentionInHours is
 // data-retention-in-hours.
-func Flag(m api.Member) string { return Hyphenate(m.Name) }
+func Flag(m api.Member) string { return cmp.Or(m.Flag, Hyphenate(m.Name)) }
+
+// Word is what help calls a member that needs no flag.
+func Word(m api.Member) string { return strings.ToUpper(Flag(m)) }
 
 // Hyphenate turns a name of the API into one of the command line: words in lower case with hyphens,
 // a run of capitals being one word: GetHLSStreamingSessionURL is get-hls-streaming-session-url,

@@ -73,6 +73,9 @@ func OperationOptions(op *api.Operation) []Option {
 	var out []Option
 	for i := range op.Input.Members {
 		f := &op.Input.Members[i]
+		if slices.Contains(op.Words, f.Name) {
+			continue
+		}
 		o := Option{Name: Flag(*f), Member: f, Doc: f.Doc,
 			Value: strings.ToUpper(f.Shape.Kind.String())}
 		switch f.Shape.Kind {
@@ -142,11 +145,18 @@ func (a *arguments) word(name string) string {
 // FindIn finds the operation that a command line names, and what is left of it without the name;
 // nil when it names none.
 func FindIn(args []string) (*api.Operation, []string) {
-	globals := GlobalOptions()
+	globals, group := GlobalOptions(), -1
 	for i := 0; i < len(args); i++ {
 		if !strings.HasPrefix(args[i], "-") {
-			op := Find(args[i])
-			return op, slices.Concat(args[:i], args[i+1:])
+			switch {
+			case group >= 0:
+				return Find(args[group] + " " + args[i]),
+					slices.Concat(args[:group], args[group+1:i], args[i+1:])
+			case !Group(args[i]):
+				return Find(args[i]), slices.Concat(args[:i], args[i+1:])
+			}
+			group = i
+			continue
 		}
 		o, _, joined, err := Match(args[i], globals)
 		if o == nil || err != nil {
@@ -258,6 +268,21 @@ func parseArguments(args []string, own []Option) (*arguments, error) {
 // OutFile is the name of the argument that an operation has whose answer is media.
 const OutFile = "outfile"
 
+// takeWords takes the first words that follow no flag for members of the input that need none.
+func (a *arguments) takeWords(op *api.Operation) {
+	for _, name := range op.Words {
+		i := slices.IndexFunc(a.unknown, func(word string) bool { return !isFlag(word) })
+		if i < 0 {
+			return
+		}
+		a.words[Flag(*op.Input.Member(name))] = []string{a.unknown[i]}
+		a.unknown = slices.Delete(a.unknown, i, i+1)
+	}
+	if len(a.unknown) == 0 {
+		a.unknown = nil
+	}
+}
+
 // takeFile takes the first word that follows no flag for the file that an answer goes to.
 func (a *arguments) takeFile() {
 	i := slices.IndexFunc(a.unknown, func(word string) bool { return !isFlag(word) })
@@ -302,7 +327,11 @@ func (a *arguments) missing(op *api.Operation) error {
 	skeleton := a.has(FlagSkeleton) && a.word(FlagSkeleton) != "output"
 	if !a.has(flagInputJSON) && !skeleton {
 		for _, f := range op.Input.Members {
-			if f.Required && !a.has(Flag(f)) {
+			switch {
+			case !f.Required || a.has(Flag(f)):
+			case slices.Contains(op.Words, f.Name):
+				names = append(names, Word(f))
+			default:
 				names = append(names, "--"+Flag(f))
 			}
 		}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"maps"
 	"slices"
@@ -115,7 +114,7 @@ func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
 
 func (s *Server) listStreams(ctx context.Context, _ *request,
 	in *api.ListStreamsInput) (*api.ListStreamsOutput, error) {
-	after, err := decodeNextToken(in.NextToken)
+	after, err := api.DecodeNextToken(in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -128,35 +127,13 @@ func (s *Server) listStreams(ctx context.Context, _ *request,
 	out := &api.ListStreamsOutput{StreamInfoList: []api.StreamInfo{}}
 	if len(streams) > limit {
 		streams = streams[:limit]
-		next := encodeNextToken(streams[limit-1].Name)
+		next := api.EncodeNextToken(streams[limit-1].Name)
 		out.NextToken = &next
 	}
 	for i := range streams {
 		out.StreamInfoList = append(out.StreamInfoList, s.streamInfo(&streams[i]))
 	}
 	return out, nil
-}
-
-// nextTokenPrefix marks the tokens of ListStreams, so that other base64 is refused.
-const nextTokenPrefix = "after/"
-
-// encodeNextToken makes a page's token from its last name, with the characters that the model
-// allows.
-func encodeNextToken(name string) string {
-	return base64.StdEncoding.EncodeToString([]byte(nextTokenPrefix + name))
-}
-
-func decodeNextToken(text string) (name string, err error) {
-	if text == "" {
-		return "", nil
-	}
-	data, err := base64.StdEncoding.DecodeString(text)
-	if n := len(nextTokenPrefix); err == nil && len(data) > n &&
-		string(data[:n]) == nextTokenPrefix {
-		return string(data[n:]), nil
-	}
-	return "", api.NewError(api.InvalidArgumentException,
-		"The NextToken is not one that ListStreams gave out.")
 }
 
 func (s *Server) updateStream(ctx context.Context, req *request,

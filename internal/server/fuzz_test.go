@@ -4,6 +4,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"weir/internal/api"
 )
 
 // What strangers write into paths, ranges, tokens and lists of headers must end in an answer.
@@ -30,8 +32,9 @@ func FuzzRequestParts(f *testing.F) {
 			(from < 0 || length <= 0 || from+length > total) {
 			t.Errorf("%q gives %d bytes from %d", span, length, from)
 		}
-		if name, err := decodeNextToken(token); err == nil && name != "" {
-			if again, err := decodeNextToken(encodeNextToken(name)); err != nil || again != name {
+		if name, err := api.DecodeNextToken(token); err == nil && name != "" {
+			again, err := api.DecodeNextToken(api.EncodeNextToken(name))
+			if err != nil || again != name {
 				t.Errorf("token %q: %q, %v", token, again, err)
 			}
 		}

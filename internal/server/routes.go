@@ -54,15 +54,18 @@ const playerFiles = "/player/"
 // takes one method.
 type routes map[string]*route
 
+// operationRoute is the route of an operation of the API, whose path package api knows.
+type operationRoute struct {
+	name   string
+	level  slog.Level
+	handle handler
+}
+
 // newRoutes is the whole URL space.
 func (s *Server) newRoutes(metrics http.Handler) routes {
 	const post, get = http.MethodPost, http.MethodGet
 	const info, debug = slog.LevelInfo, slog.LevelDebug
-	operations := []struct {
-		name   string
-		level  slog.Level
-		handle handler
-	}{
+	operations := []operationRoute{
 		// Streams and their tags.
 		{"CreateStream", info, call(s.createStream)},
 		{"DescribeStream", debug, call(s.describeStream)},
@@ -94,6 +97,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{opGetMedia, info, s.getMedia},
 		{"GetMediaForFragmentList", debug, s.getMediaForFragmentList},
 	}
+	operations = append(operations, s.administration()...)
 	actions := map[string]handler{
 		"GetHLSMasterPlaylist":  sessionAction(parseNoRef, s.hlsMasterPlaylist),
 		"GetHLSMediaPlaylist":   sessionAction(playback.ParseMediaPlaylist, s.hlsMediaPlaylist),

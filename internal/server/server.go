@@ -123,6 +123,7 @@ type Server struct {
 	clips     *clip.Service
 	images    *images.Service
 	verifier  *auth.Verifier[*access.Principal]
+	access    *access.Registry
 	region    string
 	account   string
 	advertise string // without trailing slash
@@ -224,6 +225,7 @@ func New(o Options) (*Server, error) {
 	if s.media, err = newMediaMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	s.access = o.Access
 	s.verifier = &auth.Verifier[*access.Principal]{
 		Keys: o.Access, Region: o.Region, Service: auth.Service, Clock: s.clock,
 		Hosts: append(advertisedHosts(advertise), advertisedHosts(s.camerasBase)...),

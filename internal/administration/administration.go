@@ -1,0 +1,219 @@
+// Package administration is what the operations of the administration API do: those on keys,
+// policies and roles. Nobody but root can raise himself with them: a call that changes what its own
+// signer may do is refused, whatever the policies say, and a policy is given away only by who may
+// give away that policy.
+package administration
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir/internal/access"
+	"weir/internal/api"
+	"weir/internal/policy"
+	"weir/internal/store"
+)
+
+// Service performs the operations. A call may name several resources and need several actions, so
+// each operation asks for all of them before it does anything.
+type Service struct {
+	access  *access.Registry
+	account string
+	// held while the keys of a user are counted and changed
+	keys sync.Mutex
+}
+
+// New makes the service of an account, twelve digits.
+func New(who *access.Registry, account string) *Service {
+	return &Service{access: who, account: account}
+}
+
+// Call is who calls an operation.
+type Call struct {
+	Principal *access.Principal
+	Action    string // of the operation, such as weir:CreateKey
+	// Permit decides whether the principal may do something to a resource, with tags that the call
+	// sets. Its error is the answer to a call that is refused.
+	Permit func(action, resource string, tags map[string]string) error
+
+	tags map[string]string // that the call sets
+}
+
+// actionAttach is what a call needs that gives somebody a policy.
+const actionAttach = "weir:AttachPolicy"
+
+// permit refuses a call unless its signer may do an action on every resource.
+func (c *Call) permit(action string, resources ...string) error {
+	for _, resource := range resources {
+		if err := c.Permit(action, resource, c.tags); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// permitGrant refuses a call that changes what a holder of policies may do, by these policies or
+// in any other way: the signer must be allowed to, on the holder and on each policy, and must not
+// be the holder. Whoever is not root cannot raise himself, whatever his policies say.
+func (s *Service) permitGrant(call *Call, of access.Holder, name string, policies ...string) error {
+	resources := []string{s.holderARN(of, name)}
+	for _, p := range policies {
+		resources = append(resources, s.policyARN(p))
+	}
+	if err := call.permit(actionAttach, resources...); err != nil {
+		return err
+	}
+	return s.notSelf(call, of, name)
+}
+
+// notSelf refuses a call about the holder that signed it.
+func (s *Service) notSelf(call *Call, of access.Holder, name string) error {
+	p := call.Principal
+	self := map[access.Kind]access.Holder{access.Key: access.HolderUser,
+		access.Session: access.HolderUser, access.Role: access.HolderRole,
+		access.Camera: access.HolderCamera}[p.Kind]
+	if p.IsRoot() || self != of || p.Name != name {
+		return nil
+	}
+	return api.Errorf(api.AccessDeniedException,
+		"User: %s is not authorized to perform: %s on itself: only somebody else changes what it "+
+			"may do", p.ARN, call.Action)
+}
+
+// iamARN is arn:aws:iam::ACCOUNT:KIND/NAME.
+func (s *Service) iamARN(kind, name string) string {
+	return "arn:aws:iam::" + s.account + ":" + kind + "/" + name
+}
+
+func (s *Service) policyARN(name string) string { return s.iamARN("policy", name) }
+
+// holderARN is the ARN of who has policies. A user without a name is root. A camera is a session of
+// the role that all cameras have.
+func (s *Service) holderARN(of access.Holder, name string) string {
+	switch {
+	case of == access.HolderCamera:
+		return "arn:aws:sts::" + s.account + ":assumed-role/camera/" + name
+	case of == access.HolderUser && name == "":
+		return "arn:aws:iam::" + s.account + ":root"
+	}
+	return s.iamARN(string(of), name)
+}
+
+// holderOf is who an input names.
+func holderOf(ref *api.HolderRef) (access.Holder, string) {
+	switch {
+	case ref.RoleName != "":
+		return access.HolderRole, ref.RoleName
+	case ref.ThingName != "":
+		return access.HolderCamera, ref.ThingName
+	}
+	return access.HolderUser, ref.UserName
+}
+
+// refOf is holderOf the other way round.
+func refOf(a access.Attachment) api.HolderRef {
+	switch a.Kind {
+	case access.HolderRole:
+		return api.HolderRef{RoleName: a.Name}
+	case access.HolderCamera:
+		return api.HolderRef{ThingName: a.Name}
+	}
+	return api.HolderRef{UserName: a.Name}
+}
+
+// accessError turns the errors of package access into those of the API; anything else passes as an
+// internal fault.
+func accessError(err error) error {
+	var document *policy.Error
+	codes := []struct {
+		is   error
+		code api.ErrorCode
+	}{
+		{access.ErrNotFound, api.ResourceNotFoundException},
+		{access.ErrExists, api.ResourceInUseException},
+		{access.ErrInUse, api.ResourceInUseException},
+		{access.ErrVersion, api.VersionMismatchException},
+		{access.ErrLimit, api.LimitExceededException},
+		{access.ErrInvalid, api.InvalidArgumentException},
+		{access.ErrFixed, api.InvalidArgumentException},
+		{access.ErrNoSeal, api.ServiceUnavailable},
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrFull):
+		return err
+	case errors.As(err, &document):
+		return api.Errorf(api.InvalidArgumentException, "The policy is refused: %v.", document)
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.is) {
+			return api.Errorf(c.code, "%v.", err)
+		}
+	}
+	return err
+}
+
+// ifVersion is the revision that a change is for: whatever is there, without a version.
+func ifVersion(version string) (int64, error) {
+	if version == "" {
+		return store.AnyRevision, nil
+	}
+	n, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, api.NewError(api.VersionMismatchException, "There is no such version.")
+	}
+	return n, nil
+}
+
+// page cuts a page out of a list that is in the order of its names.
+func page[T any](list []T, ref *api.PageRef, name func(T) string) ([]T, *string, error) {
+	after, err := api.DecodeNextToken(ref.NextToken)
+	if err != nil {
+		return nil, nil, err
+	}
+	if after != "" {
+		i, found := slices.BinarySearchFunc(list, after, func(item T, after string) int {
+			return cmp.Compare(name(item), after)
+		})
+		if found {
+			i++
+		}
+		list = list[i:]
+	}
+	if limit := ref.Limit(); len(list) > limit {
+		next := api.EncodeNextToken(name(list[limit-1]))
+		return list[:limit], &next, nil
+	}
+	return list, nil, nil
+}
+
+// orEmpty are the parts of an answer that clients iterate over.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func tagsOrEmpty(tags map[string]string) map[string]string {
+	if tags == nil {
+		return map[string]string{}
+	}
+	return tags
+}
+
+// timestampOf is nil for the zero time.
+func timestampOf(t time.Time) *api.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	ts := api.Timestamp(t.UnixMilli())
+	return &ts
+}
+
+func formatVersion(revision int64) string { return strconv.FormatInt(revision, 10) }

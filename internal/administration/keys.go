@@ -1,0 +1,172 @@
+package administration
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"weir/internal/access"
+	"weir/internal/api"
+)
+
+func (s *Service) CreateKey(ctx context.Context, call *Call,
+	in *api.CreateKeyInput) (*api.KeyPair, error) {
+	call.tags = in.Tags
+	err := call.permit(call.Action, s.holderARN(access.HolderUser, in.UserName))
+	if err == nil && len(in.Policies) > 0 {
+		err = s.permitGrant(call, access.HolderUser, in.UserName, in.Policies...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.keys.Lock()
+	defer s.keys.Unlock()
+	user, pair, err := s.access.CreateUser(ctx, in.UserName, in.Tags, in.Policies)
+	if err != nil {
+		return nil, accessError(err)
+	}
+	return keyPair(user.Name, pair), nil
+}
+
+func keyPair(user string, pair access.KeyPair) *api.KeyPair {
+	return &api.KeyPair{UserName: user, AccessKeyId: pair.AccessKeyID,
+		SecretAccessKey: pair.SecretAccessKey}
+}
+
+// namedKeys are the keys that an input names, by an ID or by their user, and that user, "" for
+// root; both are empty when there are none. What an ID is of goes before what a name is of.
+func (s *Service) namedKeys(ref api.KeyRef) (user string, keys []access.KeyInfo, err error) {
+	if key, err := s.access.Key(ref.Key); err == nil {
+		return key.User, []access.KeyInfo{key}, nil
+	}
+	if _, err := s.access.User(ref.Key); err != nil {
+		return ref.Key, nil, accessError(err)
+	}
+	return ref.Key, s.access.Keys(ref.Key), nil
+}
+
+// permitKeys is namedKeys for a call that its signer may do on the user. Who may not is not told
+// whether there are such keys.
+func (s *Service) permitKeys(call *Call, ref api.KeyRef) (string, []access.KeyInfo, error) {
+	user, keys, missing := s.namedKeys(ref)
+	if err := call.permit(call.Action, s.holderARN(access.HolderUser, user)); err != nil {
+		return "", nil, err
+	}
+	return user, keys, missing
+}
+
+// changeKeys does something with each key that an input names.
+func (s *Service) changeKeys(call *Call, ref api.KeyRef,
+	change func(id string) error) (*api.Done, error) {
+	_, keys, err := s.permitKeys(call, ref)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if err := change(key.AccessKeyID); err != nil {
+			return nil, accessError(err)
+		}
+	}
+	return &api.Done{}, nil
+}
+
+func (s *Service) DisableKey(ctx context.Context, call *Call,
+	in *api.DisableKeyInput) (*api.Done, error) {
+	return s.changeKeys(call, in.KeyRef, func(id string) error {
+		return s.access.DisableKey(ctx, id)
+	})
+}
+
+func (s *Service) EnableKey(ctx context.Context, call *Call,
+	in *api.EnableKeyInput) (*api.Done, error) {
+	return s.changeKeys(call, in.KeyRef, func(id string) error {
+		return s.access.EnableKey(ctx, id)
+	})
+}
+
+// DeleteKey deletes the user with the last key: a user is the name of its keys, and one without
+// would only keep others from the name.
+func (s *Service) DeleteKey(ctx context.Context, call *Call,
+	in *api.DeleteKeyInput) (*api.Done, error) {
+	s.keys.Lock()
+	defer s.keys.Unlock()
+	user, _, err := s.permitKeys(call, in.KeyRef)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.access.Key(in.Key)
+	if err == nil && (key.Fixed || key.Fault != "" || len(s.access.Keys(user)) > 1) {
+		return &api.Done{}, accessError(s.access.DeleteKey(ctx, key.AccessKeyID))
+	}
+	return &api.Done{}, accessError(s.access.DeleteUser(ctx, user))
+}
+
+// RotateKey makes a key of a user that has one. The signer's own session must not: the new key
+// would not have its session policy and its end.
+func (s *Service) RotateKey(ctx context.Context, call *Call,
+	in *api.RotateKeyInput) (*api.KeyPair, error) {
+	s.keys.Lock()
+	defer s.keys.Unlock()
+	user, _, err := s.permitKeys(call, in.KeyRef)
+	if err == nil && call.Principal.Kind != access.Key {
+		err = s.notSelf(call, access.HolderUser, user)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if user == "" {
+		return nil, api.NewError(api.InvalidArgumentException,
+			"The key of root stands in the credentials file; weir keys reset-root makes another.")
+	}
+	pair, err := s.access.CreateKey(ctx, user)
+	if err != nil {
+		return nil, accessError(err)
+	}
+	return keyPair(user, pair), nil
+}
+
+func (s *Service) ListKeys(_ context.Context, call *Call,
+	in *api.ListKeysInput) (*api.ListKeysOutput, error) {
+	if err := call.permit(call.Action, "*"); err != nil {
+		return nil, err
+	}
+	keys := s.access.Keys("")
+	slices.SortFunc(keys, func(a, b access.KeyInfo) int {
+		return cmp.Compare(keyPlace(a), keyPlace(b))
+	})
+	keys, next, err := page(keys, &in.PageRef, keyPlace)
+	return &api.ListKeysOutput{KeyInfoList: keyInfos(keys), NextToken: next}, err
+}
+
+// keyPlace orders keys by their users.
+func keyPlace(k access.KeyInfo) string { return k.User + "/" + k.AccessKeyID }
+
+func keyInfos(keys []access.KeyInfo) []api.KeyInfo {
+	list := []api.KeyInfo{}
+	for _, k := range keys {
+		info := api.KeyInfo{UserName: api.NullIfEmpty(k.User), AccessKeyId: k.AccessKeyID,
+			Status: api.KeyActive, CreationTime: timestampOf(k.Created),
+			Fault: api.NullIfEmpty(k.Fault)}
+		if k.Disabled {
+			info.Status = api.KeyInactive
+		}
+		list = append(list, info)
+	}
+	return list
+}
+
+func (s *Service) DescribeKey(_ context.Context, call *Call,
+	in *api.DescribeKeyInput) (*api.DescribeKeyOutput, error) {
+	name, keys, err := s.permitKeys(call, in.KeyRef)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.DescribeKeyOutput{KeyInfoList: keyInfos(keys), UserInfo: api.UserInfo{
+		UserName: api.NullIfEmpty(name), UserARN: s.holderARN(access.HolderUser, name),
+		Tags: map[string]string{}, Policies: []string{}}}
+	if u, err := s.access.User(name); err == nil { // root is none, and one may be gone
+		out.UserInfo.UserId, out.UserInfo.CreationTime = &u.ID, timestampOf(u.Created)
+		out.UserInfo.Tags, out.UserInfo.Policies = tagsOrEmpty(u.Tags), orEmpty(u.Policies)
+	}
+	return out, nil
+}

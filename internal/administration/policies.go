@@ -1,0 +1,213 @@
+package administration
+
+import (
+	"context"
+	"slices"
+
+	"weir/internal/access"
+	"weir/internal/api"
+	"weir/internal/policy"
+)
+
+// permitPolicy refuses a call that changes a policy unless its signer may, and does not have the
+// policy.
+func (s *Service) permitPolicy(call *Call, name string) error {
+	if err := call.permit(call.Action, s.policyARN(name)); err != nil {
+		return err
+	}
+	p := call.Principal
+	has := slices.ContainsFunc(p.Policies, func(n policy.Named) bool { return n.Name == name })
+	if p.IsRoot() || !has {
+		return nil
+	}
+	return api.Errorf(api.AccessDeniedException,
+		"User: %s is not authorized to perform: %s on its own policy %s: only somebody else "+
+			"changes what it may do", p.ARN, call.Action, name)
+}
+
+func (s *Service) PutPolicy(ctx context.Context, call *Call,
+	in *api.PutPolicyInput) (*api.PolicyOutput, error) {
+	if err := s.permitPolicy(call, in.PolicyName); err != nil {
+		return nil, err
+	}
+	revision, err := ifVersion(in.CurrentVersion)
+	if err != nil {
+		return nil, err
+	}
+	description := in.Description
+	if have, err := s.access.Policy(in.PolicyName); err == nil && description == "" {
+		description = have.Description
+	}
+	p, err := s.access.PutPolicy(ctx, in.PolicyName, description, []byte(in.PolicyDocument),
+		revision)
+	if err != nil {
+		return nil, accessError(err)
+	}
+	out := policyOutput(p)
+	if document, err := policy.Parse(p.Document); err == nil {
+		out.Warnings = document.Warnings(actions())
+	}
+	return out, nil
+}
+
+// actions are all that policies can be about.
+func actions() (names []string) {
+	for _, op := range api.Operations() {
+		names = append(names, op.Action())
+	}
+	return append(names, "sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:TagSession",
+		"sts:GetSessionToken", "sts:GetCallerIdentity")
+}
+
+func (s *Service) GetPolicy(_ context.Context, call *Call,
+	in *api.GetPolicyInput) (*api.PolicyOutput, error) {
+	if err := call.permit(call.Action, s.policyARN(in.PolicyName)); err != nil {
+		return nil, err
+	}
+	p, err := s.access.Policy(in.PolicyName)
+	if err != nil {
+		return nil, accessError(err)
+	}
+	return policyOutput(p), nil
+}
+
+func policyOutput(p access.PolicyInfo) *api.PolicyOutput {
+	info := policyInfo(p)
+	document := string(p.Document)
+	info.PolicyDocument = &document
+	return &api.PolicyOutput{PolicyInfo: info}
+}
+
+func policyInfo(p access.PolicyInfo) api.PolicyInfo {
+	info := api.PolicyInfo{PolicyName: p.Name, PolicyARN: p.ARN,
+		Description: api.NullIfEmpty(p.Description), CreationTime: timestampOf(p.Created),
+		UpdateTime: timestampOf(p.Updated), Fault: api.NullIfEmpty(p.Fault),
+		Attachments: []api.HolderRef{}}
+	if !p.Fixed {
+		version := formatVersion(p.Revision)
+		info.Version = &version
+	}
+	for _, a := range p.Attached {
+		info.Attachments = append(info.Attachments, refOf(a))
+	}
+	return info
+}
+
+func (s *Service) ListPolicies(_ context.Context, call *Call,
+	in *api.ListPoliciesInput) (*api.ListPoliciesOutput, error) {
+	if err := call.permit(call.Action, "*"); err != nil {
+		return nil, err
+	}
+	policies, next, err := page(s.access.Policies(), &in.PageRef,
+		func(p access.PolicyInfo) string { return p.Name })
+	out := &api.ListPoliciesOutput{PolicyInfoList: []api.PolicyInfo{}, NextToken: next}
+	for _, p := range policies {
+		out.PolicyInfoList = append(out.PolicyInfoList, policyInfo(p))
+	}
+	return out, err
+}
+
+func (s *Service) DeletePolicy(ctx context.Context, call *Call,
+	in *api.DeletePolicyInput) (*api.Done, error) {
+	if err := s.permitPolicy(call, in.PolicyName); err != nil {
+		return nil, err
+	}
+	revision, err := ifVersion(in.CurrentVersion)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Done{}, accessError(s.access.DeletePolicy(ctx, in.PolicyName, revision))
+}
+
+func (s *Service) AttachPolicy(ctx context.Context, call *Call,
+	in *api.AttachPolicyInput) (*api.Done, error) {
+	of, name := holderOf(&in.HolderRef)
+	if err := s.permitGrant(call, of, name, in.PolicyName); err != nil {
+		return nil, err
+	}
+	return &api.Done{}, accessError(s.access.Attach(ctx, of, name, in.PolicyName))
+}
+
+// DetachPolicy may raise somebody as well: the policy may be one that denies.
+func (s *Service) DetachPolicy(ctx context.Context, call *Call,
+	in *api.DetachPolicyInput) (*api.Done, error) {
+	of, name := holderOf(&in.HolderRef)
+	err := call.permit(call.Action, s.holderARN(of, name), s.policyARN(in.PolicyName))
+	if err == nil {
+		err = s.notSelf(call, of, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &api.Done{}, accessError(s.access.Detach(ctx, of, name, in.PolicyName))
+}
+
+// SimulatePolicy decides requests that nobody makes.
+func (s *Service) SimulatePolicy(_ context.Context, call *Call,
+	in *api.SimulatePolicyInput) (*api.SimulatePolicyOutput, error) {
+	resource := "*"
+	of, name := holderOf(&in.HolderRef)
+	if name != "" {
+		resource = s.holderARN(of, name)
+	}
+	if err := call.permit(call.Action, resource); err != nil {
+		return nil, err
+	}
+	var who *access.Principal
+	var more []policy.Named
+	out := &api.SimulatePolicyOutput{}
+	if name != "" {
+		var err error
+		if who, err = s.access.Principal(resource); err != nil {
+			return nil, accessError(err)
+		}
+	}
+	if in.PolicyDocument != "" {
+		document, err := policy.Parse([]byte(in.PolicyDocument))
+		if err != nil {
+			return nil, accessError(err)
+		}
+		out.Warnings = document.Warnings(actions())
+		more = []policy.Named{{Name: "PolicyDocument", Document: document}}
+	}
+	for _, action := range in.ActionNames {
+		for _, resource := range orAll(in.ResourceARNs) {
+			c := policy.Context{}
+			for _, entry := range in.ContextEntries {
+				c.Set(entry.Key, entry.Values...)
+			}
+			e := s.access.Explain(who, more, action, resource, c)
+			out.EvaluationResults = append(out.EvaluationResults,
+				evaluation(action, resource, &e))
+		}
+	}
+	return out, nil
+}
+
+// orAll are the resources of a simulation: * for calls that name none.
+func orAll(resources []string) []string {
+	if len(resources) == 0 {
+		return []string{"*"}
+	}
+	return resources
+}
+
+func evaluation(action, resource string, e *policy.Explanation) api.EvaluationResult {
+	result := api.EvaluationResult{ActionName: action, ResourceARN: resource, Reason: e.Reason,
+		Decision: api.DecisionImplicitDeny, Statements: []api.StatementResult{}}
+	switch {
+	case e.Allowed:
+		result.Decision = api.DecisionAllowed
+	case e.Explicit:
+		result.Decision = api.DecisionExplicitDeny
+	}
+	for _, st := range e.Statements {
+		statement := api.StatementResult{PolicyName: st.Policy, Sid: api.NullIfEmpty(st.Sid),
+			Number: st.Index + 1, Effect: api.EffectAllow, Mismatch: api.NullIfEmpty(st.Why)}
+		if st.Deny {
+			statement.Effect = api.EffectDeny
+		}
+		result.Statements = append(result.Statements, statement)
+	}
+	return result
+}

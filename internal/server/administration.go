@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"weir/internal/access"
+	"weir/internal/administration"
+	"weir/internal/api"
+	"weir/internal/policy"
+)
+
+// administration are the routes of package administration.
+func (s *Server) administration() []operationRoute {
+	const info, debug = slog.LevelInfo, slog.LevelDebug
+	a := administration.New(s.access, s.account)
+	return []operationRoute{
+		{"CreateKey", info, administer(s, a.CreateKey)},
+		{"ListKeys", debug, administer(s, a.ListKeys)},
+		{"DescribeKey", debug, administer(s, a.DescribeKey)},
+		{"DisableKey", info, administer(s, a.DisableKey)},
+		{"EnableKey", info, administer(s, a.EnableKey)},
+		{"DeleteKey", info, administer(s, a.DeleteKey)},
+		{"RotateKey", info, administer(s, a.RotateKey)},
+		{"PutPolicy", info, administer(s, a.PutPolicy)},
+		{"GetPolicy", debug, administer(s, a.GetPolicy)},
+		{"ListPolicies", debug, administer(s, a.ListPolicies)},
+		{"DeletePolicy", info, administer(s, a.DeletePolicy)},
+		{"AttachPolicy", info, administer(s, a.AttachPolicy)},
+		{"DetachPolicy", info, administer(s, a.DetachPolicy)},
+		{"SimulatePolicy", debug, administer(s, a.SimulatePolicy)},
+		{"CreateRole", info, administer(s, a.CreateRole)},
+		{"UpdateRole", info, administer(s, a.UpdateRole)},
+		{"GetRole", debug, administer(s, a.GetRole)},
+		{"ListRoles", debug, administer(s, a.ListRoles)},
+		{"DeleteRole", info, administer(s, a.DeleteRole)},
+	}
+}
+
+// administer makes a handler of an operation that asks itself what its signer may do.
+func administer[T any, I input[T], O any](s *Server,
+	do func(ctx context.Context, c *administration.Call, in I) (O, error)) handler {
+	return call(func(ctx context.Context, req *request, in I) (O, error) {
+		return do(ctx, &administration.Call{Principal: req.principal,
+			Action: api.Find(req.operation).Action(),
+			Permit: func(action, resource string, tags map[string]string) error {
+				return s.permit(req, action, resource, tags)
+			}}, in)
+	})
+}
+
+// permit refuses a call unless its signer may do an action on a resource. The tags are those that
+// the call sets.
+func (s *Server) permit(req *request, action, resource string, tags map[string]string) error {
+	c := policy.Context{}
+	if len(tags) > 0 {
+		c.SetTags("aws:RequestTag/", tags)
+		c.Set("aws:TagKeys", slices.Sorted(maps.Keys(tags))...)
+	}
+	d := s.access.Decide(req.principal, action, resource, c)
+	if d.Allowed {
+		return nil
+	}
+	return denied(req.principal, action, resource, d)
+}
+
+// denied is the answer to a call that policies do not allow, in the words of AWS (IAM user guide,
+// "Troubleshoot access denied error messages").
+func denied(p *access.Principal, action, resource string, d policy.Decision) error {
+	because := "no identity-based policy allows the " + action + " action"
+	if d.Explicit {
+		because = "of an explicit deny in the policy " + d.Policy
+	}
+	return api.Errorf(api.AccessDeniedException,
+		"User: %s is not authorized to perform: %s on resource: %s because %s", p.ARN, action,
+		resource, because)
+}
