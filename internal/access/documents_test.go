@@ -245,7 +245,9 @@ func TestSnapshotsGo(t *testing.T) {
 	s.must(err)
 	old := weak.Make(s.snapshot.Load())
 	s.put("another", "Allow", "*")
-	runtime.GC()
+	for n := 0; n < 10 && old.Value() != nil; n++ { // once is enough, if nothing runs beside
+		runtime.GC()
+	}
 	if old.Value() != nil {
 		t.Error("the snapshot is still there")
 	}
