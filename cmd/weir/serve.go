@@ -9,8 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"weir/internal/access"
+	"weir/internal/audit"
 	"weir/internal/auth"
 	"weir/internal/clip"
 	"weir/internal/console"
@@ -69,6 +68,7 @@ type serveCmd struct {
 	memoryFlags     `embed:""`
 	accessFlags     `embed:""`
 	tokenFlags      `embed:""`
+	auditFlags      `embed:""`
 
 	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
 
@@ -111,7 +111,7 @@ func (c *serveCmd) check() error {
 	}
 	return errors.Join(c.playbackFlags.check(), c.viewerFlags.check(), c.lowLatencyFlags.check(),
 		c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
-		c.notificationFlags.check(), c.tokenFlags.check())
+		c.notificationFlags.check(), c.tokenFlags.check(), c.auditFlags.check())
 }
 
 // checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
@@ -146,6 +146,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	logger := slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: level}))
 	s := &serving{stdio: std, log: logger, certificates: certificates}
 	defer func() { s.sockets.Close() }()
+	defer s.closeAudit()
 	if c.Takeover {
 		if s.old, s.sockets, err = c.takeOver(ctx, logger); err != nil {
 			return err
@@ -180,6 +181,7 @@ type serving struct {
 	old          *handover.Predecessor // waits to hear that this one serves; nil: nobody does
 	offer        *handover.Offer       // of the last time
 	server       *server.Server        // of the last time
+	audit        *audit.Log            // nil before the first time
 }
 
 // serve opens the directory and serves until ctx ends, or until another process takes over, which
@@ -210,7 +212,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	if err != nil {
 		return nil, err
 	}
-	srv, err := c.newServer(st, who, tokens, notifier, s.log, registry)
+	srv, err := c.newServer(s, st, who, tokens, notifier, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -232,10 +234,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		s.log.Info("players", "url", c.playbackAddress(on))
 	}
 	target := clientConfig{endpoint: c.endpoint(on.Main.Addr()), region: c.Region}
-	if err := writeClientConfig(c.Data, target); errors.Is(err, syscall.ENOSPC) {
-		s.log.Warn("no room to write the address of the server: other commands need --endpoint-url",
-			"error", err)
-	} else if err != nil {
+	if err := s.announce(c.Data, target); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -262,6 +261,17 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		err = errors.Join(err, s.offer.Close(st.Intact() == nil))
 	}
 	return successor, err
+}
+
+// announce writes where other commands find the server.
+func (s *serving) announce(data string, target clientConfig) error {
+	err := writeClientConfig(data, target)
+	if errors.Is(err, syscall.ENOSPC) {
+		s.log.Warn("no room to write the address of the server: other commands need --endpoint-url",
+			"error", err)
+		return nil
+	}
+	return err
 }
 
 // inBackground does what the parts do by themselves, until the function that it returns is called.
@@ -340,9 +350,13 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 }
 
 // newServer wires everything above the store.
-func (c *serveCmd) newServer(st *local.Store, who *access.Registry, tokens *auth.TokenKeys,
-	notifier server.Notifier, logger *slog.Logger, registry *prometheus.Registry,
+func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
+	tokens *auth.TokenKeys, notifier server.Notifier, registry *prometheus.Registry,
 ) (*server.Server, error) {
+	if err := c.openAudit(s, c.Data, registry); err != nil {
+		return nil, err
+	}
+	logger := s.log
 	warnExposed(logger, c.TLSKey, c.PlaybackTLSKey)
 	producers, err := c.ingest(registry)
 	if err != nil {
@@ -353,7 +367,7 @@ func (c *serveCmd) newServer(st *local.Store, who *access.Registry, tokens *auth
 	if err := c.lowLatencyFlags.configure(&players, producers.Edge, registry); err != nil {
 		return nil, err
 	}
-	players.Limits = c.viewerFlags.limits()
+	players.Limits, players.BindSessions = c.viewerFlags.limits(), c.BindSessions
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
 		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},
 		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache),
@@ -373,6 +387,7 @@ func (c *serveCmd) newServer(st *local.Store, who *access.Registry, tokens *auth
 		Store:        st,
 		Clips:        clips,
 		Notifier:     notifier,
+		Audit:        s.audit,
 		ImageFolder:  folder,
 		Playback:     playback.New(players),
 		Fragments:    fragments.New(c.mediaOptions(st, producers)),
@@ -416,34 +431,6 @@ func listen(ctx context.Context, flag, address string) (*os.File, error) {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return socket, nil
-}
-
-// serveMetrics serves /metrics and profiles on a socket of its own until the returned function is
-// called.
-func serveMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.Logger) (stop func(),
-	err error) {
-	listener, err := net.FileListener(socket)
-	if err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	// Profiles tell what the process does and holds, and taking one costs: they are for those who
-	// may see metrics, never for clients.
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
-	logger.Info("metrics", "url", "http://"+listener.Addr().String()+"/metrics")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("metrics are no longer served", "error", err)
-		}
-	}()
-	return func() { _ = srv.Close(); <-done }, nil // nothing of a scrape is worth waiting for
 }
 
 // endpoint is where a client on this machine finds the server.

@@ -78,6 +78,7 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 		CreatedMillis: now.UnixMilli(), ExpiresMillis: now.Add(expires).UnixMilli(),
 		Parameters: p.encode(), Checkpoint: first.Encode(len(p.tracks)),
 	}
+	openedBy(ctx, &session)
 	closed, err := s.store.OpenSession(ctx, session, s.limits.sessions(p.format))
 	if err != nil {
 		return "", storeError("register session", err)

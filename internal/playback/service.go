@@ -37,6 +37,7 @@ type Sessions interface {
 	OpenSession(ctx context.Context, s store.Session, limit int) (closed []string, err error)
 	Session(ctx context.Context, id string) (store.Session, error)
 	Checkpoint(ctx context.Context, id string, data []byte) error
+	BindSession(ctx context.Context, id, address string) (bound string, err error)
 }
 
 // Store is the part of store.Store that playback uses.
@@ -103,6 +104,8 @@ type Options struct {
 	// PartsWithSound gives parts to sessions of pictures and sound, too. Shaka Player 5.2.12 loses
 	// pictures there (docs/players.md, "Low latency").
 	PartsWithSound bool
+	// BindSessions lets a session be used from one address only, that of its first request.
+	BindSessions bool
 
 	Edge    *live.Edge       // what is being received; nil: nothing is known of it
 	Metrics *Metrics         // nil: none
@@ -127,6 +130,7 @@ type Service struct {
 
 	partTarget     time.Duration
 	partsWithSound bool
+	bind           bool
 
 	edge    *live.Edge
 	metrics *Metrics
@@ -139,7 +143,8 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
 		clock: o.Clock, log: o.Logger,
-		partTarget: o.PartTarget, partsWithSound: o.PartsWithSound, edge: o.Edge,
+		partTarget: o.PartTarget, partsWithSound: o.PartsWithSound, bind: o.BindSessions,
+		edge:    o.Edge,
 		metrics: o.Metrics, stopped: make(chan struct{})}
 	if s.metrics == nil {
 		s.metrics = newMetrics()
@@ -174,6 +179,7 @@ const (
 	messageBadToken      = "Streaming session token is invalid"
 	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its " +
 		"place, the stream was deleted, or the server has lost it"
+	messageOtherAddress = "Streaming session belongs to a client with another address"
 	messageOtherVersion = "Streaming session was opened with another version of the server"
 )
 
@@ -213,6 +219,11 @@ func (s *Service) session(ctx context.Context, token string, a action) (*request
 			s.known.drop(token)
 		}
 		return nil, err
+	}
+	if s.bind {
+		if err := s.bound(ctx, &row); err != nil {
+			return nil, err
+		}
 	}
 	if first {
 		known.p, err = decodeParameters(row.Parameters)

@@ -19,10 +19,12 @@ func (s *Server) getDASHStreamingSessionURL(
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.playback.OpenDASH(ctx, stream, in)
+	opener := playback.Opener{Principal: req.principal.ARN}
+	token, err := s.playback.OpenDASH(playback.By(ctx, &opener), stream, in)
 	if err != nil {
 		return nil, storeError(err)
 	}
+	req.session = opener.Session
 	return &api.GetDASHStreamingSessionURLOutput{
 		DASHStreamingSessionURL: playback.DASHSessionURL(s.playbackURL(req.Request), token),
 	}, nil

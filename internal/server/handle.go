@@ -74,6 +74,7 @@ type request struct {
 	errorType string            // of the answer, for the log
 	signed    bool              // the route asks for a signature
 	share     *share            // of an HTTP/2 connection; nil with HTTP/1.1
+	audited
 }
 
 // signer is the access key of a signed request, once that is verified; "" before.
@@ -202,6 +203,7 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 		took := time.Since(start)
 		s.metrics.observe(req.operation, w, took)
 		s.logAccess(w, req, level, took)
+		s.auditEnd(w, req, took)
 		if fault != nil && w.status != 0 && req.errorType == "" {
 			// the answer was begun and cannot be ended: break the connection off
 			panic(http.ErrAbortHandler)
@@ -257,6 +259,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	if rt.needs == signed {
 		s.penalties.succeeded(penaltyOf(req, rt))
 	}
+	s.auditBegin(req)
 	if err := answer.send(w, req.Request); err != nil {
 		if w.status == 0 {
 			s.fail(w, req, err)
@@ -356,7 +359,7 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 				logError, err)
 		}
 	}
-	req.errorType = string(answer.Code)
+	req.errorType, req.refusal = string(answer.Code), answer.Message
 	switch {
 	case answer.Code == api.InternalFailure:
 	case req.signed:

@@ -21,10 +21,12 @@ func (s *Server) getHLSStreamingSessionURL(
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.playback.OpenHLS(ctx, stream, in)
+	opener := playback.Opener{Principal: req.principal.ARN}
+	token, err := s.playback.OpenHLS(playback.By(ctx, &opener), stream, in)
 	if err != nil {
 		return nil, storeError(err)
 	}
+	req.session = opener.Session
 	return &api.GetHLSStreamingSessionURLOutput{
 		HLSStreamingSessionURL: playback.SessionURL(s.playbackURL(req.Request), token),
 	}, nil

@@ -3,6 +3,7 @@ package server
 import (
 	"container/list"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +96,16 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	req.log().LogAttrs(req.Context(), slog.LevelInfo, message, line...)
 }
 
+// claimedKey is the access key that a request says it is signed with; "": none.
+func claimedKey(r *http.Request) string {
+	_, claimed, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	claimed, _, ok := strings.Cut(claimed, "/")
+	if !ok {
+		return ""
+	}
+	return shorten(claimed)
+}
+
 // noteRefusal writes the line of a signed call that is answered with an error of the caller's.
 func (s *Server) noteRefusal(req *request, answer *api.Error) {
 	attrs := []slog.Attr{
@@ -102,9 +113,8 @@ func (s *Server) noteRefusal(req *request, answer *api.Error) {
 		slog.String(logError, shorten(answer.Message)),
 	}
 	if req.signer() == "" {
-		_, claimed, _ := strings.Cut(req.Header.Get("Authorization"), "Credential=")
-		if claimed, _, ok := strings.Cut(claimed, "/"); ok {
-			attrs = append(attrs, slog.String(logClaimedKey, shorten(claimed)))
+		if claimed := claimedKey(req.Request); claimed != "" {
+			attrs = append(attrs, slog.String(logClaimedKey, claimed))
 		}
 	}
 	stream := req.stream

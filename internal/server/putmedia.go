@@ -191,6 +191,7 @@ func expectsContinue(r *http.Request) bool {
 // note logs the end of a connection.
 func (p *putMediaResponse) note(err error, sum ingest.Summary, took time.Duration) {
 	reason := endReason(err, sum)
+	p.req.ending, p.req.received = reason, sum.Bytes
 	attrs := []slog.Attr{
 		slog.String(logReason, reason),
 		slog.Int("fragments", sum.Fragments), slog.Int("resends", sum.Resends),

@@ -22,6 +22,7 @@ import (
 
 	"weir/internal/access"
 	"weir/internal/api"
+	"weir/internal/audit"
 	"weir/internal/auth"
 	"weir/internal/clip"
 	"weir/internal/fragments"
@@ -78,6 +79,7 @@ type Options struct {
 	Region    string           // of signatures and ARNs
 	Account   string           // twelve digits, of ARNs
 
+	Audit       *audit.Log      // nil: none is kept
 	Notifier    Notifier        // nil: there are no notifications
 	Images      *images.Service // nil: none can be made
 	ImageFolder *still.Folder   // nil: no images are generated
@@ -136,6 +138,7 @@ type Server struct {
 	mainScheme    string // of the main listener, beside one for cameras
 	mainPort      string
 
+	audit    *audit.Log
 	ingest   Ingest
 	notifier Notifier
 	events   chan ingest.Event // of fragments that are stored
@@ -182,8 +185,8 @@ func New(o Options) (*Server, error) {
 		images: o.Images,
 		region: o.Region, account: o.Account, advertise: advertise,
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
-		camerasBase:  strings.TrimRight(o.CameraURL, "/"),
-		notifier:     o.Notifier, events: make(chan ingest.Event, maxEvents),
+		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
+		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),

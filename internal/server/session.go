@@ -34,7 +34,7 @@ func sessionAction[Ref any](parse func(query string) (Ref, error),
 		if err != nil {
 			return nil, err
 		}
-		return answer(playback.OnWait(ctx, req.vouch), token, ref)
+		return answer(playback.From(playback.OnWait(ctx, req.vouch), req.RemoteAddr), token, ref)
 	}
 }
 

@@ -1,0 +1,74 @@
+package playback
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"weir/internal/api"
+	"weir/internal/store"
+)
+
+// Opener is who opens a session.
+type Opener struct {
+	Principal string // ARN
+	Session   string // ID of the session that was opened, in hexadecimal digits; set by OpenHLS
+}
+
+// openerKey is the key of By in a context, clientKey that of From.
+type openerKey struct{}
+type clientKey struct{}
+
+// By returns a context for OpenHLS and OpenDASH, which note who opens the session, and tell which
+// one it is.
+func By(ctx context.Context, o *Opener) context.Context {
+	return context.WithValue(ctx, openerKey{}, o)
+}
+
+// From returns a context for a request of a session that comes from an address, with its port.
+func From(ctx context.Context, address string) context.Context {
+	return context.WithValue(ctx, clientKey{}, address)
+}
+
+// openedBy notes the opener of a session.
+func openedBy(ctx context.Context, s *store.Session) {
+	if o, ok := ctx.Value(openerKey{}).(*Opener); ok {
+		s.Principal, o.Session = o.Principal, hex.EncodeToString([]byte(s.ID))
+	}
+}
+
+// bound refuses a request that comes from another address than the session's first one did.
+func (s *Service) bound(ctx context.Context, row *store.Session) error {
+	from, ok := ctx.Value(clientKey{}).(string)
+	if !ok {
+		return nil
+	}
+	address, err := netip.ParseAddrPort(from)
+	if err != nil {
+		return fmt.Errorf("address of a client: %w", err)
+	}
+	place := clientPlace(address.Addr())
+	if row.Address == "" {
+		row.Address, err = s.store.BindSession(ctx, row.ID, place)
+		if errors.Is(err, store.ErrNotFound) {
+			return api.NewError(api.NotAuthorizedException, messageSessionClosed)
+		} else if err != nil {
+			return err
+		}
+	}
+	if row.Address != place {
+		return api.NewError(api.NotAuthorizedException, messageOtherAddress)
+	}
+	return nil
+}
+
+// clientPlace is what sessions are bound to: an IPv4 address, or the /64 network of an IPv6 one,
+// within which clients change theirs (RFC 8981).
+func clientPlace(a netip.Addr) string {
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		return a.String()
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
+}

@@ -1,0 +1,64 @@
+package playback
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"testing"
+
+	"weir/internal/api"
+)
+
+// A session that is bound plays for the client that came first, from any port, and for nobody else.
+func TestBoundSessions(t *testing.T) {
+	r := newRig(t, videoTrack())
+	r.camera.sendMedia()
+	r.service.bind = true
+	token := r.open(r.input())
+	play := func(from string) error {
+		ctx := t.Context()
+		if from != "" {
+			ctx = From(ctx, from)
+		}
+		_, err := r.service.MasterPlaylist(ctx, token)
+		return err
+	}
+	for _, c := range []struct {
+		from string
+		ok   bool
+	}{
+		{"192.0.2.1:5000", true}, {"192.0.2.1:5001", true}, {"192.0.2.2:5000", false},
+		{"[::ffff:192.0.2.1]:5000", true}, {"[2001:db8::1]:5000", false}, {"", true},
+	} {
+		err := play(c.from)
+		if !c.ok {
+			wantError(t, err, api.NotAuthorizedException, "another address")
+		} else if err != nil {
+			t.Errorf("%s: %v", c.from, err)
+		}
+	}
+
+	// A session says who opened it, and its opener hears which one it is.
+	o := Opener{Principal: "arn:aws:iam::000000000000:user/site"}
+	if _, err := r.service.OpenHLS(By(t.Context(), &o), r.stream, r.input()); err != nil {
+		t.Fatal(err)
+	}
+	id, err := hex.DecodeString(o.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := r.store.Session(t.Context(), string(id))
+	if err != nil || session.Principal != o.Principal || session.Address != "" {
+		t.Errorf("%+v, %v", session, err)
+	}
+}
+
+func TestClientPlace(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "::1": "::/64",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64",
+	} {
+		if got := clientPlace(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+}

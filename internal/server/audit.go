@@ -1,0 +1,88 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/audit"
+)
+
+// unaudited are operations that read what is stored, as often as somebody watches. They are in the
+// audit log when they are refused.
+var unaudited = []string{"ListFragments", "GetImages", "GetMediaForFragmentList"}
+
+// refusals are the errors that say that somebody may not do something.
+var refusals = []api.ErrorCode{api.AccessDeniedException, api.NotAuthorizedException}
+
+// audited is what only the audit log wants to know of a request.
+type audited struct {
+	refusal  string // the message of an answer that is an error
+	session  string // id of the session that it opened or closed, in hexadecimal digits
+	lasting  bool   // a connection of PutMedia or GetMedia that has begun
+	received int64  // bytes of media, by PutMedia
+	ending   string // why a connection of PutMedia ended
+}
+
+// auditEvent is what the audit log has of a request by now.
+func (s *Server) auditEvent(req *request, kind string) audit.Event {
+	e := audit.Event{Event: kind, RequestID: req.id, Action: req.operation, Stream: req.stream,
+		Remote: req.RemoteAddr, UserAgent: shorten(req.UserAgent()), Allowed: true,
+		Outcome: audit.OK, Session: req.session}
+	if op := api.Find(req.operation); op != nil {
+		e.Action = op.Action()
+	}
+	if p := req.principal; p != nil {
+		e.Principal, e.AccessKey = p.ARN, p.AccessKeyID
+	} else {
+		e.Allowed, e.AccessKey = false, claimedKey(req.Request)
+	}
+	if code := api.ErrorCode(req.errorType); code != "" {
+		e.Outcome = req.errorType
+		if slices.Contains(refusals, code) {
+			e.Allowed = false
+		}
+		if !e.Allowed {
+			e.Reason = shorten(req.refusal)
+		}
+	}
+	return e
+}
+
+// auditBegin writes that a connection of PutMedia or GetMedia begins.
+func (s *Server) auditBegin(req *request) {
+	if req.operation == opPutMedia || req.operation == opGetMedia {
+		req.lasting = true
+		s.audit.Write(s.auditEvent(req, audit.Begin))
+	}
+}
+
+// auditEnd writes what has become of a signed request. Of whoever has not proved to have a key
+// there is at most one event of a kind in ten seconds, as in the log: nobody can drive out what
+// others did.
+func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
+	if !req.signed || req.principal == nil && req.errorType == "" { // a browser's preflight
+		return
+	}
+	e := s.auditEvent(req, audit.Call)
+	switch {
+	case req.principal == nil:
+		left, ok := s.notes.due(noteKind{who: siteOfRequest(req).String(),
+			what: "audit " + req.operation, reason: req.errorType})
+		if !ok {
+			return
+		}
+		e.Repeated = int64(left)
+	case e.Allowed && slices.Contains(unaudited, req.operation):
+		return
+	case req.lasting:
+		e.Event, e.Millis, e.Bytes = audit.End, took.Milliseconds(), w.bytes
+		if req.operation == opPutMedia {
+			e.Bytes = req.received
+		}
+		if req.ending != "" {
+			e.Outcome = req.ending
+		}
+	}
+	s.audit.Write(e)
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/audit"
+	"weir/internal/auth"
+)
+
+// auditEvents waits until the log has so many events.
+func auditEvents(t *testing.T, log *audit.Log, want int) []audit.Event {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		events, _, err := log.Read(t.Context(), audit.Filter{})
+		must(t, err)
+		if len(events) >= want {
+			return events
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d events, want %d: %+v", len(events), want, events)
+		}
+	}
+}
+
+// Who did what, from where, with which end: for control calls, sessions, connections, and whatever
+// was refused; not for reading what is stored. Neither secrets nor tokens are in it.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	log, err := audit.Open(audit.Options{Path: path})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close(context.Background())) })
+	s := newSite(t, func(o *Options) { o.Audit = log })
+	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":2}`)
+	s.record()
+	s.ok("/listFragments", `{"StreamName":"cam1","FragmentSelector":{"FragmentSelectorType":`+
+		`"SERVER_TIMESTAMP","TimestampRange":{"StartTimestamp":0,"EndTimestamp":4102444800}}}`)
+	answer := s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)
+	session := answer["HLSStreamingSessionURL"].(string)
+	if a := s.get(session); a.status != 200 {
+		t.Fatal(a)
+	}
+	s.call("/deleteStream", `{"StreamARN":"arn:aws:kinesisvideo:us-west-2:000000000000:stream/no/1"}`)
+	wrong := s.signer
+	wrong.SecretAccessKey = "not-the-secret"
+	for range 3 { // a stranger has one event
+		r := s.request("POST", "/listStreams", "{}")
+		wrong.Sign(r, []byte("{}"))
+		s.do(r).fails(t, 403, auth.InvalidSignature, "")
+	}
+	s.do(s.request("OPTIONS", "/listStreams", ""))
+
+	root, key := "arn:aws:iam::000000000000:root", s.signer.AccessKeyID
+	want := []string{
+		"call kinesisvideo:CreateStream cam1 " + root + " " + key + " true ok",
+		"begin kinesisvideo:PutMedia cam1 " + root + " " + key + " true ok",
+		"end kinesisvideo:PutMedia cam1 " + root + " " + key + " true end of body",
+		"call kinesisvideo:GetHLSStreamingSessionURL cam1 " + root + " " + key + " true ok",
+		"call kinesisvideo:DeleteStream no " + root + " " + key + " true ResourceNotFoundException",
+		"call kinesisvideo:ListStreams   " + key + " false InvalidSignatureException",
+	}
+	var got []string
+	events := auditEvents(t, log, len(want))
+	for _, e := range events {
+		got = append(got, fmt.Sprint(e.Event, " ", e.Action, " ", e.Stream, " ", e.Principal, " ",
+			e.AccessKey, " ", e.Allowed, " ", e.Outcome))
+		if !requestID.MatchString(e.RequestID) || !strings.HasPrefix(e.Remote, "127.0.0.1:") ||
+			e.Time.IsZero() {
+			t.Errorf("%+v", e)
+		}
+	}
+	slices.Sort(got) // a connection's end and the next call have no order
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, e := range events {
+		switch {
+		case e.Event == audit.End && e.Bytes < 600:
+			t.Errorf("%d bytes of media", e.Bytes)
+		case strings.Contains(e.Action, "HLS") && len(e.Session) != 32:
+			t.Errorf("session %q", e.Session)
+		case !e.Allowed && e.Reason == "":
+			t.Error("nothing is said of why a call was refused")
+		}
+	}
+}
