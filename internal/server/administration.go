@@ -46,14 +46,14 @@ func administer[T any, I input[T], O any](s *Server,
 		return do(ctx, &administration.Call{Principal: req.principal,
 			Action: api.Find(req.operation).Action(),
 			Permit: func(action, resource string, tags map[string]string) error {
-				return s.permit(req, action, resource, tags)
+				return s.permitAction(req, action, resource, tags)
 			}}, in)
 	})
 }
 
-// permit refuses a call unless its signer may do an action on a resource. The tags are those that
-// the call sets.
-func (s *Server) permit(req *request, action, resource string, tags map[string]string) error {
+// permitAction refuses a call unless its signer may do an action on a resource. The tags are those
+// that the call sets.
+func (s *Server) permitAction(req *request, action, resource string, tags map[string]string) error {
 	c := policy.Context{}
 	if len(tags) > 0 {
 		c.SetTags("aws:RequestTag/", tags)
