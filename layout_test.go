@@ -46,6 +46,8 @@ var imports = map[string][]string{
 		"internal/api"},
 	"internal/cameras": {"internal/access", "internal/policy", "internal/store",
 		"internal/auth", "internal/api"},
+	"internal/sts": {"internal/access", "internal/policy", "internal/store",
+		"internal/auth", "internal/api"},
 	"internal/store":        {"internal/media"},
 	"internal/store/record": {"internal/store", "internal/media"},
 	"internal/store/local": {"internal/store", "internal/store/record",

@@ -71,6 +71,8 @@ const (
 	MaxCameras    = 10_000 // Weir: each takes a kilobyte of memory
 	MaxThingName  = 128    // PIC MAX_IOT_THING_NAME_LEN
 
+	MaxSessionToken = 2048 // characters; PROD-C Include.h
+
 	// Certificates of cameras. Weir's, but where a source is named.
 	MaxCertificateRequest      = 16 << 10 // bytes of PEM; one of RSA 4096 has 1.7 KB
 	MaxCertificateChain        = 8        // certificates that a client sends
