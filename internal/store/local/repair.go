@@ -229,10 +229,6 @@ func readStreams(
 // takeDocuments puts the documents of the old index, as far as they can be read, into the new one,
 // unless that has found their log.
 func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err error) {
-	documents, err := readDocuments(ctx, path, "", false)
-	if err != nil {
-		r.log.Warn("keys, policies and roles cannot be read from the old index", "error", err)
-	}
 	rows, err := index.OpenSQLite(ctx, fresh)
 	if err != nil {
 		return err
@@ -240,6 +236,10 @@ func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err err
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	if revision, err := rows.DocumentRevision(ctx); err != nil || revision > 0 {
 		return err // it has those of their log
+	}
+	documents, err := readDocuments(ctx, path, "", false)
+	if err != nil {
+		r.log.Warn("keys, policies and roles cannot be read from the old index", "error", err)
 	}
 	for _, d := range documents {
 		if _, err := rows.PutDocument(ctx, d, store.NewDocument); err != nil {
