@@ -316,6 +316,7 @@ func TestRepairOfVolumes(t *testing.T) {
 			t.Fatal(err)
 		}
 		damage(t, d.volume(d.stored[0]), info.Size()-40)
+		remove(t, filepath.Join(d.path, "documents")) // then those of the old index are taken
 		want(t, d.check(), "volume-table")
 		want(t, d.check("--repair"))
 		d.same(d.stored, true)
