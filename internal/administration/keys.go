@@ -125,6 +125,31 @@ func (s *Service) RotateKey(ctx context.Context, call *Call,
 	return keyPair(user, pair), nil
 }
 
+// TagUser adds tags to a user. They may decide what it may do, so not to one's own.
+func (s *Service) TagUser(ctx context.Context, call *Call,
+	in *api.TagUserInput) (*api.Done, error) {
+	call.tags = in.Tags
+	return s.tag(ctx, call, in.UserName, in.Tags, nil)
+}
+
+// UntagUser removes tags from a user.
+func (s *Service) UntagUser(ctx context.Context, call *Call,
+	in *api.UntagUserInput) (*api.Done, error) {
+	return s.tag(ctx, call, in.UserName, nil, in.TagKeys)
+}
+
+func (s *Service) tag(ctx context.Context, call *Call, user string, set map[string]string,
+	remove []string) (*api.Done, error) {
+	err := call.permit(call.Action, s.holderARN(access.HolderUser, user))
+	if err == nil {
+		err = s.notSelf(call, access.HolderUser, user)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &api.Done{}, accessError(s.access.Tag(ctx, access.HolderUser, user, set, remove))
+}
+
 func (s *Service) ListKeys(_ context.Context, call *Call,
 	in *api.ListKeysInput) (*api.ListKeysOutput, error) {
 	if err := call.permit(call.Action, "*"); err != nil {

@@ -147,6 +147,20 @@ type RotateKeyInput struct {
 	KeyRef
 }
 
+// TagUserInput is the body of /weir/tagUser.
+type TagUserInput struct {
+	given
+	UserName string            `json:"UserName,omitempty"` // required
+	Tags     map[string]string `json:"Tags,omitempty"`     // required
+}
+
+// UntagUserInput is the body of /weir/untagUser. Keys that the user does not have are ignored.
+type UntagUserInput struct {
+	given
+	UserName string   `json:"UserName,omitempty"` // required
+	TagKeys  []string `json:"TagKeys,omitempty"`  // required
+}
+
 // Done answers a call that changes something and has nothing to tell: {}.
 type Done struct{}
 

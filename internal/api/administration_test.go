@@ -58,6 +58,11 @@ func administrationCases() (cases []inputCase) {
 		{"CreateKey", `{"UserName":"AKIAABCDEFGHIJKLMNO"}`, ""},
 		{"CreateKey", `{"UserName":"` + long(65) + `"}`, wantValidation(violation{
 			"'" + long(65) + "'", "userName", "Member must have length less than or equal to 64"})},
+		{"TagUser", `{"UserName":"u","Tags":{"a":""}}`, ""},
+		{"TagUser", `{"UserName":"u"}`, wantValidation(violation{"null", "tags", notNull})},
+		{"UntagUser", `{"UserName":"u","TagKeys":["a"]}`, ""},
+		{"UntagUser", `{"UserName":"u","TagKeys":[]}`,
+			wantValidation(violation{"'[]'", "tagKeys", tooShort})},
 		{"PutPolicy", `{"PolicyName":"p","PolicyDocument":"{}","CurrentVersion":"7"}`, ""},
 		{"PutPolicy", `{"PolicyName":"p"}`,
 			wantValidation(violation{"null", "policyDocument", notNull})},

@@ -174,6 +174,22 @@ var administrationOperations = func() []*Operation {
 			func() Input { return new(DeleteKeyInput) }),
 		rotate,
 		{
+			Name: "TagUser", Path: "/weir/tagUser", Service: Administration,
+			Command: "keys tag", Words: []string{"UserName"},
+			Doc: "Add tags to a user.", Example: "weir keys tag front-door --tags site=north",
+			Input:  structure("TagUserInput", memberUser, needed(memberTags)),
+			Output: done("TagUser"), NewInput: func() Input { return new(TagUserInput) },
+		},
+		{
+			Name: "UntagUser", Path: "/weir/untagUser", Service: Administration,
+			Command: "keys untag", Words: []string{"UserName"},
+			Doc: "Remove tags from a user.", Example: "weir keys untag front-door --tag-keys site",
+			Input: structure("UntagUserInput", memberUser, required("TagKeys",
+				&Shape{Kind: KindList, Name: "TagKeys", Min: 1, Max: MaxPrincipalTags,
+					Item: shapeTagKey}, "Keys of the tags.")),
+			Output: done("UntagUser"), NewInput: func() Input { return new(UntagUserInput) },
+		},
+		{
 			Name: "PutPolicy", Path: "/weir/putPolicy", Service: Administration,
 			Command: "policies put", Words: []string{"PolicyName", "PolicyDocument"},
 			Doc:     "Write a policy, or another version of it.",

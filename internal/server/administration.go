@@ -24,6 +24,8 @@ func (s *Server) administration() []operationRoute {
 		{"EnableKey", info, administer(s, a.EnableKey)},
 		{"DeleteKey", info, administer(s, a.DeleteKey)},
 		{"RotateKey", info, administer(s, a.RotateKey)},
+		{"TagUser", info, administer(s, a.TagUser)},
+		{"UntagUser", info, administer(s, a.UntagUser)},
 		{"PutPolicy", info, administer(s, a.PutPolicy)},
 		{"GetPolicy", debug, administer(s, a.GetPolicy)},
 		{"ListPolicies", debug, administer(s, a.ListPolicies)},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/access"
 	"weir/internal/auth"
@@ -321,6 +322,46 @@ func TestDelegation(t *testing.T) {
 	}
 }
 
+// What somebody holds for a while lends nothing for longer: a session does not change its user or
+// role.
+func TestSessionsDoNotRaise(t *testing.T) {
+	t.Parallel()
+	var who *access.Registry
+	s := newSite(t, func(o *Options) { who = o.Access })
+	parent := s.newKey("ann", "administrator")
+	ann, err := who.User("ann")
+	must(t, err)
+	s.putPolicy("mine", `{"Effect":"Allow","Action":"weir:*","Resource":"*"}`)
+	s.ok("/weir/createRole", `{"RoleName":"r","Policies":["administrator","mine"],"TrustPolicy":`+
+		`"{\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":`+
+		`\"sts:AssumeRole\"}]}"}`)
+	role, err := who.Role("r")
+	must(t, err)
+	session := access.Claims{AccessKeyID: "ASIASESSION", Secret: "s", Kind: access.Session,
+		Name: "ann", ID: ann.ID, Parent: parent.AccessKeyID, Expires: time.Now().Add(time.Hour)}
+	assumed := session
+	assumed.Kind, assumed.Name, assumed.ID, assumed.SessionName = access.Role, "r", role.ID, "s"
+	assumed.Parent = ""
+	for _, c := range []struct {
+		claims     access.Claims
+		path, body string
+	}{
+		{session, "/weir/rotateKey", `{"Key":"ann"}`},
+		{session, "/weir/rotateKey", `{"Key":"` + parent.AccessKeyID + `"}`},
+		{session, "/weir/attachPolicy", `{"UserName":"ann","PolicyName":"viewer"}`},
+		{session, "/weir/tagUser", `{"UserName":"ann","Tags":{"site":"north"}}`},
+		{assumed, "/weir/attachPolicy", `{"RoleName":"r","PolicyName":"viewer"}`},
+		{assumed, "/weir/detachPolicy", `{"RoleName":"r","PolicyName":"mine"}`},
+		{assumed, "/weir/updateRole", `{"RoleName":"r","MaxSessionDuration":43200}`},
+		{assumed, "/weir/putPolicy", `{"PolicyName":"mine","PolicyDocument":"{}"}`},
+	} {
+		token := c.claims.Kind.String()
+		who.SetTemporary(oneToken{c.claims, token})
+		s.as(auth.Credentials{AccessKeyID: "ASIASESSION", SecretAccessKey: "s",
+			SessionToken: token}, c.path, c.body).fails(t, 403, refused, "on it")
+	}
+}
+
 // A call that sets tags can be bound to them.
 func TestTagsOfNewUsers(t *testing.T) {
 	t.Parallel()
@@ -335,4 +376,14 @@ func TestTagsOfNewUsers(t *testing.T) {
 		200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
+	s.as(ann, "/weir/tagUser", `{"UserName":"bob","Tags":{"site":"south"}}`).fails(t, 403, refused,
+		"weir:TagUser")
+	s.ok("/weir/tagUser", `{"UserName":"bob","Tags":{"floor":"2"}}`)
+	s.ok("/weir/untagUser", `{"UserName":"bob","TagKeys":["site","none"]}`)
+	user := s.ok("/weir/describeKey", `{"Key":"bob"}`)["UserInfo"].(map[string]any)
+	if got := fmt.Sprint(user["Tags"]); got != "map[floor:2]" {
+		t.Errorf("tags: %s", got)
+	}
+	s.call("/weir/tagUser", `{"UserName":"none","Tags":{"a":"b"}}`).fails(t, 404,
+		"ResourceNotFoundException", `user "none": not found`)
 }
