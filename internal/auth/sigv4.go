@@ -83,40 +83,54 @@ func invalid(format string, args ...any) *Error {
 // body of a JSON call; nil means a body that is still to come (PutMedia), which the signature then
 // does not cover. The error is an *Error.
 func (v *Verifier[P]) Verify(r *http.Request, body []byte) (Identity[P], error) {
-	c, secret, holder, err := v.claim(r)
+	h, err := v.VerifyHead(r)
 	if err != nil {
 		return Identity[P]{}, err
 	}
-	hashes, err := payloadHashes(r, body)
-	if err != nil {
-		return Identity[P]{}, err
-	}
-	if !slices.ContainsFunc(v.hosts(r), func(host string) bool {
-		return c.matches(r, host, secret, hashes)
-	}) {
-		return Identity[P]{}, &Error{InvalidSignature, mismatch + c.explain(r, secret, hashes)}
-	}
-	return Identity[P]{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at,
-		Presigned: c.expires > 0, Holder: holder}, nil
+	return h.Verify(body)
+}
+
+// Head is a signature whose head is right.
+type Head[P any] struct {
+	v      *Verifier[P]
+	r      *http.Request
+	claim  *claim
+	secret string // that would prove the claim
+	holder P
 }
 
 // VerifyHead checks all of a signature that can be checked before the body is there: its form, key,
 // session token, scope, time and signed headers. What passes may still have a wrong signature;
-// Verify finds out. The error is an *Error.
-func (v *Verifier[P]) VerifyHead(r *http.Request) error {
-	_, _, _, err := v.claim(r)
-	return err
+// Head.Verify finds out. The error is an *Error.
+func (v *Verifier[P]) VerifyHead(r *http.Request) (*Head[P], error) {
+	c, err := parseClaim(r)
+	if err != nil {
+		return nil, err
+	}
+	secret, holder, err := v.Keys.Find(c.accessKeyID, c.token)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkClaim(r, c); err != nil {
+		return nil, err
+	}
+	return &Head[P]{v, r, c, secret, holder}, nil
 }
 
-// claim returns what a request claims to be, with the secret that would prove it and who has that.
-func (v *Verifier[P]) claim(r *http.Request) (c *claim, secret string, holder P, err error) {
-	if c, err = parseClaim(r); err == nil {
-		secret, holder, err = v.Keys.Find(c.accessKeyID, c.token)
+// Verify checks the signature itself. body is as in Verifier.Verify, and the error is an *Error.
+func (h *Head[P]) Verify(body []byte) (Identity[P], error) {
+	r, c := h.r, h.claim
+	hashes, err := payloadHashes(r, body)
+	if err != nil {
+		return Identity[P]{}, err
 	}
-	if err == nil {
-		err = v.checkClaim(r, c)
+	if !slices.ContainsFunc(h.v.hosts(r), func(host string) bool {
+		return c.matches(r, host, h.secret, hashes)
+	}) {
+		return Identity[P]{}, &Error{InvalidSignature, mismatch + c.explain(r, h.secret, hashes)}
 	}
-	return c, secret, holder, err
+	return Identity[P]{AccessKeyID: c.accessKeyID, Region: c.scope.region, SignedAt: c.at,
+		Presigned: c.expires > 0, Holder: h.holder}, nil
 }
 
 // checkClaim checks scope, time and signed headers.

@@ -275,7 +275,8 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 // PutMedia's body is not part of its signature.
 func (s *Server) authenticate(w *recorder, req *request) error {
 	req.unread = req.ContentLength > api.MaxBodyBytes
-	if err := s.verifier.VerifyHead(req.Request); err != nil {
+	head, err := s.verifier.VerifyHead(req.Request)
+	if err != nil {
 		return err
 	}
 	if req.operation != opPutMedia {
@@ -298,7 +299,7 @@ func (s *Server) authenticate(w *recorder, req *request) error {
 		}
 		req.body = body
 	}
-	identity, err := s.verifier.Verify(req.Request, req.body)
+	identity, err := head.Verify(req.body)
 	if err != nil {
 		return err
 	}
