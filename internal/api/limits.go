@@ -65,7 +65,7 @@ const (
 	MaxRoleSession   = 12 * time.Hour
 	// Weir: of a list of the administration API, and of what SimulatePolicy is asked at once
 	MaxAdministrationPage = 1000
-	MaxSimulated          = 20
+	MaxSimulated          = 10
 	// Weir: characters with white space; the quota of package policy counts them without
 	MaxPolicyText = 64 << 10
 	MaxCameras    = 10_000 // Weir: each takes a kilobyte of memory

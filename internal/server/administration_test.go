@@ -362,6 +362,22 @@ func TestSessionsDoNotRaise(t *testing.T) {
 	}
 }
 
+// The network of cameras is no place to administrate from.
+func TestCamerasDoNotAdministrate(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	all := s.server.newRoutes(nil)
+	routes := all.forCameras(nil)
+	if routes["/putMedia"] == nil || all["/weir/createKey"] == nil {
+		t.Fatal("routes are missing")
+	}
+	for path := range routes {
+		if strings.HasPrefix(path, "/weir/") {
+			t.Errorf("the listener for cameras has %s", path)
+		}
+	}
+}
+
 // A call that sets tags can be bound to them.
 func TestTagsOfNewUsers(t *testing.T) {
 	t.Parallel()

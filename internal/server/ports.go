@@ -83,10 +83,13 @@ func (rs routes) forPlayers() routes {
 }
 
 // forCameras are the routes of the listener for cameras: the credentials endpoint and signed calls,
-// so that a camera needs no other address and no other authority.
+// so that a camera needs no other address and no other authority. Nobody administrates from there.
 func (rs routes) forCameras(credentials http.Handler) routes {
 	own := maps.Clone(rs)
 	maps.DeleteFunc(own, func(_ string, rt *route) bool {
+		if op := api.Find(rt.operation); op != nil && op.Service == api.Administration {
+			return true
+		}
 		return rt.needs != signed && rt.operation != opHealth && rt.operation != opReady
 	})
 	if credentials != nil {
