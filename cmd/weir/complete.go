@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -123,7 +124,10 @@ func suggest(ctx context.Context, model *kong.Application, before []string,
 			i := slices.IndexFunc(flags, func(f flagInfo) bool { return f.name == name })
 			if i >= 0 && flags[i].value != "" {
 				if name == "stream-name" {
-					return streamNames(ctx, before)
+					return namesOf(ctx, "StreamName", before)
+				}
+				if of := memberShape(command, name); nameLists[of].operation != "" {
+					return namesOf(ctx, of, before)
 				}
 				return words(flags[i].values)
 			}
@@ -140,11 +144,34 @@ func suggest(ctx context.Context, model *kong.Application, before []string,
 	case "", "help", "man":
 		return commandWords(model, "")
 	case "hls", "play":
-		return streamNames(ctx, before)
+		return namesOf(ctx, "StreamName", before)
 	case "completion":
 		return words([]string{"bash", "zsh", "fish"})
 	}
+	op := awscli.Find(command)
+	if op != nil && op.Words != nil && strings.HasSuffix(command, " "+before[len(before)-1]) &&
+		!strings.HasPrefix(op.Name, "Create") {
+		return namesOf(ctx, op.Words[0], before)
+	}
 	return commandWords(model, command+" ")
+}
+
+// memberShape names the shape of what a flag of an operation's command takes, "" for other flags.
+func memberShape(command, flag string) string {
+	op := awscli.Find(command)
+	if op == nil {
+		return ""
+	}
+	for _, m := range op.Input.Members {
+		switch {
+		case awscli.Flag(m) != flag:
+		case m.Shape.Item != nil:
+			return m.Shape.Item.Name
+		default:
+			return m.Shape.Name
+		}
+	}
+	return ""
 }
 
 // commandWords are what the next words of a command's name may be, behind a group and a blank or
@@ -191,12 +218,21 @@ func brief(doc string) string {
 	return strings.TrimSuffix(doc, ".")
 }
 
-// completionTimeout bounds how long a shell waits for the names of streams.
+// nameLists are where the names of a shape come from.
+var nameLists = map[string]struct{ operation, list, member string }{
+	"StreamName": {"ListStreams", "StreamInfoList", "StreamName"},
+	"UserName":   {"ListKeys", "KeyInfoList", "UserName"},
+	"Key":        {"ListKeys", "KeyInfoList", "UserName"},
+	"PolicyName": {"ListPolicies", "PolicyInfoList", "PolicyName"},
+	"RoleName":   {"ListRoles", "RoleInfoList", "RoleName"},
+}
+
+// completionTimeout bounds how long a shell waits for names.
 const completionTimeout = 2 * time.Second
 
-// streamNames asks the server that the words and the environment name for its streams; without a
-// server there are none.
-func streamNames(ctx context.Context, before []string) []suggestion {
+// namesOf asks the server that the words and the environment name for the names of a shape; without
+// a server there are none.
+func namesOf(ctx context.Context, shape string, before []string) []suggestion {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
 	value := func(flag string) string {
@@ -214,13 +250,21 @@ func streamNames(ctx context.Context, before []string) []suggestion {
 	if err != nil {
 		return nil
 	}
-	var out struct{ StreamInfoList []struct{ StreamName string } }
-	if err := c.Call(ctx, "ListStreams", struct{}{}, &out); err != nil {
+	from := nameLists[shape]
+	var out map[string]json.RawMessage
+	if err := c.Call(ctx, from.operation, struct{}{}, &out); err != nil {
+		return nil
+	}
+	var items []map[string]any
+	if json.Unmarshal(out[from.list], &items) != nil {
 		return nil
 	}
 	var found []suggestion
-	for _, s := range out.StreamInfoList {
-		found = append(found, suggestion{word: s.StreamName})
+	for _, item := range items {
+		name, _ := item[from.member].(string)
+		if next := (suggestion{word: name}); name != "" && !slices.Contains(found, next) {
+			found = append(found, next)
+		}
 	}
 	return found
 }

@@ -39,7 +39,14 @@ func TestReferenceIsThatOfTheFlags(t *testing.T) {
 }
 
 func TestCompletion(t *testing.T) {
-	s := newAPIServer(t, func(string, string) (int, string, string) {
+	s := newAPIServer(t, func(path, _ string) (int, string, string) {
+		switch path {
+		case "/weir/listKeys":
+			return 200, "", `{"KeyInfoList":[{"UserName":null},{"UserName":"ann"},` +
+				`{"UserName":"ann"}]}`
+		case "/weir/listPolicies":
+			return 200, "", `{"PolicyInfoList":[{"PolicyName":"producer"}]}`
+		}
 		return 200, "", `{"StreamInfoList":[{"StreamName":"cam1"},{"StreamName":"cam2"},` +
 			`{"StreamName":"door"}]}`
 	})
@@ -71,6 +78,11 @@ func TestCompletion(t *testing.T) {
 		"ke":                                   "keys\tCommands for keys",
 		"keys create door --po":                "--policy\tNames of policies to attach",
 		"keys nothing ":                        "",
+		"keys show ":                           "ann",
+		"keys create ":                         "",
+		"policies attach pro":                  "producer",
+		"policies attach producer --user ":     "ann",
+		"keys create door --policy ":           "producer",
 		"nothing ":                             "",
 		"completion ":                          "bash zsh fish",
 		"get-hls-streaming-session-url --cont": "--container-format\tFRAGMENTED_MP4 is the default",
