@@ -72,7 +72,7 @@ var imports = map[string][]string{
 	"internal/console":  {},
 	"internal/handover": {},
 	"internal/administration": {"internal/access", "internal/policy", "internal/store",
-		"internal/api"},
+		"internal/audit", "internal/auth", "internal/api"},
 	"internal/server": {"internal/administration", "internal/ingest", "internal/live",
 		"internal/playback", "internal/fragments", "internal/clip",
 		"internal/images", "internal/still", "internal/console", "internal/access",

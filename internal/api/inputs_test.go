@@ -355,6 +355,7 @@ func inputCases() []inputCase {
 		wantValidation(violation{"'?'", "nextToken", tokenPattern})})
 
 	add(administrationCases()...)
+	add(sessionCases()...)
 	return append(append(cs, hlsCases()...), dashCases()...)
 }
 

@@ -352,4 +352,5 @@ var operations = slices.Concat([]*Operation{
 	{Name: "JoinStorageSession", Path: "/joinStorageSession", Service: WebRTCStorage},
 	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer",
 		Service: WebRTCStorage},
-}, archivedOperations, configurationOperations, administrationOperations)
+}, archivedOperations, configurationOperations, administrationOperations,
+	sessionOperations)

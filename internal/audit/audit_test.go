@@ -95,6 +95,7 @@ func TestFilters(t *testing.T) {
 		"2":         {Principal: "arn:aws:iam::000000000000:root"},
 		"":          {Principal: "nn"},
 		"1 ":        {Denied: true},
+		"0 2 3":     {Allowed: true},
 		"1  ":       {Action: "deletestream"},
 		"2 ":        {Action: "weir:CreateKey"},
 		"2 3":       {From: start.Add(2 * time.Minute), Until: start.Add(4 * time.Minute)},

@@ -37,6 +37,7 @@ type Filter struct {
 	Stream    string // name; "": any, and none
 	Action    string // with or without its prefix, case does not matter; "": any
 	Denied    bool   // only what was not allowed
+	Allowed   bool   // only what was
 	After     string // cursor that the Read before returned; "": from the beginning
 	Limit     int    // at most so many; 0: no limit
 }
@@ -48,7 +49,7 @@ func (f *Filter) matches(e *Event) bool {
 		(f.Stream == "" || f.Stream == e.Stream) &&
 		(f.Action == "" || strings.EqualFold(f.Action, e.Action) ||
 			strings.EqualFold(f.Action, operation)) &&
-		(!f.Denied || !e.Allowed && e.Event != Lost) &&
+		(!f.Denied || !e.Allowed && e.Event != Lost) && (!f.Allowed || e.Allowed) &&
 		(f.Principal == "" || f.Principal == e.Principal || f.Principal == e.AccessKey ||
 			strings.HasSuffix(e.Principal, "/"+f.Principal))
 }

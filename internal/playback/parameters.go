@@ -75,6 +75,15 @@ func (p *parameters) kind() uint8 {
 	return 0
 }
 
+// Protocol is what the sessions of a kind (store.Session.Kind) speak: api.ProtocolHLS or
+// api.ProtocolDASH.
+func Protocol(kind uint8) string {
+	if kind == 1 {
+		return api.ProtocolDASH
+	}
+	return api.ProtocolHLS
+}
+
 // sessions is how many sessions of a format's kind a stream may have.
 func (l *Limits) sessions(f format) int {
 	if f == dashFragmentedMP4 {

@@ -9,6 +9,7 @@ import (
 	"weir/internal/access"
 	"weir/internal/administration"
 	"weir/internal/api"
+	"weir/internal/playback"
 	"weir/internal/policy"
 )
 
@@ -16,6 +17,8 @@ import (
 func (s *Server) administration() []operationRoute {
 	const info, debug = slog.LevelInfo, slog.LevelDebug
 	a := administration.New(s.access, s.account)
+	sessions := &administration.Sessions{Store: s.store, Tokens: s.tokenKeys, Audit: s.audit,
+		Protocol: playback.Protocol, Region: s.region, Account: s.account}
 	return []operationRoute{
 		{"CreateKey", info, administer(s, a.CreateKey)},
 		{"ListKeys", debug, administer(s, a.ListKeys)},
@@ -38,6 +41,10 @@ func (s *Server) administration() []operationRoute {
 		{"GetRole", debug, administer(s, a.GetRole)},
 		{"ListRoles", debug, administer(s, a.ListRoles)},
 		{"DeleteRole", info, administer(s, a.DeleteRole)},
+		{"ListSessions", debug, administer(s, sessions.ListSessions)},
+		{"CloseSessions", info, administer(s, sessions.CloseSessions)},
+		{"RotateTokenKey", info, administer(s, sessions.RotateTokenKey)},
+		{"ListAuditEvents", debug, administer(s, sessions.ListAuditEvents)},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/access"
+	"weir/internal/administration"
 	"weir/internal/api"
 	"weir/internal/audit"
 	"weir/internal/auth"
@@ -59,6 +60,7 @@ var ErrHandover = errors.New("another process takes over")
 // Store is what the server uses of the store, with what ingest uses of it.
 type Store interface {
 	store.Streams
+	store.Sessions
 	ingest.Store
 	// Full reports whether fragments are refused for want of space.
 	Full() bool
@@ -79,10 +81,11 @@ type Options struct {
 	Region    string           // of signatures and ARNs
 	Account   string           // twelve digits, of ARNs
 
-	Audit       *audit.Log      // nil: none is kept
-	Notifier    Notifier        // nil: there are no notifications
-	Images      *images.Service // nil: none can be made
-	ImageFolder *still.Folder   // nil: no images are generated
+	Audit       *audit.Log               // nil: none is kept
+	TokenKeys   administration.TokenKeys // of the sessions of Playback, for RotateTokenKey
+	Notifier    Notifier                 // nil: there are no notifications
+	Images      *images.Service          // nil: none can be made
+	ImageFolder *still.Folder            // nil: no images are generated
 
 	// AdvertiseURL begins the answers of GetDataEndpoint and session URLs; empty: the scheme and
 	// Host of the request.
@@ -138,12 +141,13 @@ type Server struct {
 	mainScheme    string // of the main listener, beside one for cameras
 	mainPort      string
 
-	audit    *audit.Log
-	ingest   Ingest
-	notifier Notifier
-	events   chan ingest.Event // of fragments that are stored
-	folder   *still.Folder
-	generate chan imageTask // of fragments that images are wanted of
+	audit     *audit.Log
+	tokenKeys administration.TokenKeys
+	ingest    Ingest
+	notifier  Notifier
+	events    chan ingest.Event // of fragments that are stored
+	folder    *still.Folder
+	generate  chan imageTask // of fragments that images are wanted of
 
 	clock        func() time.Time
 	log          *slog.Logger
@@ -186,7 +190,8 @@ func New(o Options) (*Server, error) {
 		region: o.Region, account: o.Account, advertise: advertise,
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
 		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
-		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
+		tokenKeys: o.TokenKeys,
+		notifier:  o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),

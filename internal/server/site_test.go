@@ -116,6 +116,7 @@ func newSiteOn(t *testing.T, st engine, on Listeners, change ...func(*Options)) 
 		Fragments: fragments.New(fragments.Options{Store: st,
 			Limits: fragments.DefaultLimits()}),
 		Access:     who,
+		TokenKeys:  tokens,
 		Region:     "us-west-2",
 		Account:    "000000000000",
 		Registerer: registry,

@@ -1,0 +1,259 @@
+package administration
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"weir/internal/api"
+	"weir/internal/audit"
+	"weir/internal/auth"
+	"weir/internal/store"
+)
+
+// SessionStore is what Sessions asks of the store.
+type SessionStore interface {
+	Stream(ctx context.Context, name string) (store.Stream, error)
+	StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error)
+	Session(ctx context.Context, id string) (store.Session, error)
+	ListSessions(ctx context.Context, q store.SessionQuery) ([]store.Session, error)
+	CloseSession(ctx context.Context, id string) error
+}
+
+// TokenKeys seal the tokens of sessions; *auth.TokenKeys is one.
+type TokenKeys interface {
+	Rotate(revoke bool) (auth.Rotation, error)
+}
+
+// Sessions performs the operations on playback sessions, the keys of their tokens, and the audit
+// log.
+type Sessions struct {
+	Store    SessionStore
+	Tokens   TokenKeys               // nil: they cannot be rotated
+	Audit    *audit.Log              // nil: it has no events
+	Protocol func(kind uint8) string // api.ProtocolHLS or api.ProtocolDASH
+	Region   string                  // of ARNs
+	Account  string
+}
+
+// closePage is how many sessions are looked at a time when many are closed.
+const closePage = 1000
+
+func (s *Sessions) streamARN(stream *store.Stream) string {
+	return api.FormatARN(s.Region, s.Account, stream.Name, stream.CreatedMillis)
+}
+
+// stream finds the stream that a call is about, and asks whether the caller may; without a name it
+// is none, and the call is about all of them.
+func (s *Sessions) stream(ctx context.Context, c *Call, name string) (store.StreamID, error) {
+	if name == "" {
+		return "", c.permit(c.Action, "*")
+	}
+	stream, err := s.Store.Stream(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		// whoever may not know of all streams does not hear which there are
+		if err := c.permit(c.Action, api.FormatARN(s.Region, s.Account, name, 0)); err != nil {
+			return "", err
+		}
+		return "", api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
+	} else if err != nil {
+		return "", err
+	}
+	return stream.ID, c.permit(c.Action, s.streamARN(&stream))
+}
+
+// ListSessions lists open sessions by ID.
+func (s *Sessions) ListSessions(
+	ctx context.Context, c *Call, in *api.ListSessionsInput,
+) (*api.ListSessionsOutput, error) {
+	id, err := s.stream(ctx, c, in.StreamName)
+	if err != nil {
+		return nil, err
+	}
+	after, err := api.DecodeNextToken(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	q := store.SessionQuery{Stream: id, Principal: in.Principal, Limit: in.Limit() + 1}
+	if text, err := hex.DecodeString(after); err == nil {
+		q.After = string(text)
+	}
+	list, err := s.Store.ListSessions(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.ListSessionsOutput{SessionInfoList: []api.SessionInfo{}}
+	if len(list) > in.Limit() {
+		list = list[:in.Limit()]
+		next := api.EncodeNextToken(hex.EncodeToString([]byte(list[len(list)-1].ID)))
+		out.NextToken = &next
+	}
+	for i := range list {
+		info, err := s.info(ctx, &list[i])
+		if errors.Is(err, store.ErrNotFound) { // the stream was deleted, and the session with it
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		out.SessionInfoList = append(out.SessionInfoList, info)
+	}
+	return out, nil
+}
+
+func (s *Sessions) info(ctx context.Context, p *store.Session) (api.SessionInfo, error) {
+	stream, err := s.Store.StreamByID(ctx, p.Stream)
+	if err != nil {
+		return api.SessionInfo{}, err
+	}
+	return api.SessionInfo{
+		SessionId: hex.EncodeToString([]byte(p.ID)), StreamName: stream.Name,
+		StreamARN: s.streamARN(&stream), Protocol: s.Protocol(p.Kind),
+		Principal: api.NullIfEmpty(p.Principal), Address: api.NullIfEmpty(p.Address),
+		CreationTime:   api.Timestamp(p.CreatedMillis),
+		ExpirationTime: api.Timestamp(p.ExpiresMillis)}, nil
+}
+
+// CloseSessions closes one session, or those of a stream, of a principal, or of both.
+func (s *Sessions) CloseSessions(
+	ctx context.Context, c *Call, in *api.CloseSessionsInput,
+) (*api.CloseSessionsOutput, error) {
+	if in.SessionId != "" {
+		return s.closeOne(ctx, c, in.SessionId)
+	}
+	id, err := s.stream(ctx, c, in.StreamName)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.closeAll(ctx, store.SessionQuery{Stream: id, Principal: in.Principal})
+	return &api.CloseSessionsOutput{Closed: n}, err
+}
+
+// closeOne asks for the right on the session's stream. Whoever may not close any session does not
+// hear which there are.
+func (s *Sessions) closeOne(
+	ctx context.Context, c *Call, text string,
+) (*api.CloseSessionsOutput, error) {
+	id, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, err // the table of the API has looked at it
+	}
+	session, err := s.Store.Session(ctx, string(id))
+	var stream store.Stream
+	if err == nil {
+		stream, err = s.Store.StreamByID(ctx, session.Stream)
+	}
+	resource := "*"
+	if err == nil {
+		resource = s.streamARN(&stream)
+	}
+	if refused := c.permit(c.Action, resource); refused != nil {
+		return nil, refused
+	}
+	if err == nil {
+		err = s.Store.CloseSession(ctx, session.ID)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, api.NewError(api.ResourceNotFoundException, "The session is not open.")
+	} else if err != nil {
+		return nil, err
+	}
+	return &api.CloseSessionsOutput{Closed: 1}, nil
+}
+
+// closeAll closes the sessions that a query selects, and tells how many they were.
+func (s *Sessions) closeAll(ctx context.Context, q store.SessionQuery) (n int64, err error) {
+	for q.Limit = closePage; ; {
+		list, err := s.Store.ListSessions(ctx, q)
+		if err != nil {
+			return n, err
+		}
+		for _, p := range list {
+			switch err := s.Store.CloseSession(ctx, p.ID); {
+			case err == nil:
+				n++
+			case !errors.Is(err, store.ErrNotFound):
+				return n, err
+			}
+		}
+		if len(list) < q.Limit {
+			return n, nil
+		}
+		q.After = list[len(list)-1].ID
+	}
+}
+
+// RotateTokenKey makes a new key for tokens; with OlderKeysRevoke nothing that is out opens any
+// more.
+func (s *Sessions) RotateTokenKey(
+	ctx context.Context, c *Call, in *api.RotateTokenKeyInput,
+) (*api.RotateTokenKeyOutput, error) {
+	if err := c.permit(c.Action, "*"); err != nil {
+		return nil, err
+	}
+	if s.Tokens == nil {
+		return nil, api.NewError(api.ServiceUnavailable, "The keys are not this server's.")
+	}
+	revoke := in.OlderKeys == api.OlderKeysRevoke
+	made, err := s.Tokens.Rotate(revoke)
+	if errors.Is(err, auth.ErrTokenKeysBusy) {
+		return nil, api.Errorf(api.LimitExceededException, "There is no new key: %v.", err)
+	} else if err != nil {
+		return nil, err
+	}
+	out := &api.RotateTokenKeyOutput{KeyId: fmt.Sprintf("%02x", made.ID),
+		CreationTime: api.Timestamp(made.Created.UnixMilli()), OlderKeys: int64(made.Opening)}
+	if revoke { // servers remember the tokens that they have opened, not which key sealed them
+		out.Closed, err = s.closeAll(ctx, store.SessionQuery{})
+	}
+	return out, err
+}
+
+// ListAuditEvents lists events of the audit log, oldest first.
+func (s *Sessions) ListAuditEvents(
+	ctx context.Context, c *Call, in *api.ListAuditEventsInput,
+) (*api.ListAuditEventsOutput, error) {
+	if err := c.permit(c.Action, "*"); err != nil {
+		return nil, err
+	}
+	after, err := api.DecodeNextToken(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	events, next, err := s.Audit.Read(ctx, audit.Filter{
+		From: timeOf(in.StartTime), Until: timeOf(in.EndTime), Principal: in.Principal,
+		Stream: in.StreamName, Action: in.ActionName, After: after, Limit: in.Limit(),
+		Denied: in.Decision == api.DecisionDenied, Allowed: in.Decision == api.DecisionAllowed})
+	if errors.Is(err, audit.ErrCursor) {
+		return nil, api.NewError(api.InvalidArgumentException, "NextToken is invalid.")
+	} else if err != nil {
+		return nil, err
+	}
+	out := &api.ListAuditEventsOutput{AuditEvents: make([]api.AuditEvent, 0, len(events))}
+	if next != "" {
+		text := api.EncodeNextToken(next)
+		out.NextToken = &text
+	}
+	for _, e := range events {
+		decision := api.DecisionAllowed
+		if !e.Allowed {
+			decision = api.DecisionDenied
+		}
+		out.AuditEvents = append(out.AuditEvents, api.AuditEvent{
+			Time: api.Timestamp(e.Time.UnixMilli()), Event: e.Event, Action: e.Action,
+			Decision: decision, Outcome: e.Outcome, Reason: e.Reason, Principal: e.Principal,
+			AccessKeyId: e.AccessKey, RemoteAddress: e.Remote, UserAgent: e.UserAgent,
+			StreamName: e.Stream, ResourceARN: e.Resource, SessionId: e.Session,
+			RequestId: e.RequestID, Bytes: e.Bytes, DurationInMillis: e.Millis,
+			Repeated: e.Repeated, Lost: e.Lost})
+	}
+	return out, nil
+}
+
+func timeOf(t *api.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time()
+}
