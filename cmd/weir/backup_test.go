@@ -38,7 +38,7 @@ func TestBackupOfARunningServer(t *testing.T) {
 			}
 		}
 		if out, err := exec.Command("cp", "-a", filepath.Join(d.path, "volumes"),
-			backup).CombinedOutput(); err != nil {
+			filepath.Join(d.path, "documents"), backup).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		stop()
@@ -51,6 +51,10 @@ func TestBackupOfARunningServer(t *testing.T) {
 		}
 		if _, err := restored.store.Stream(t.Context(), "empty"); withIndex && err != nil {
 			t.Fatal(err)
+		}
+		keys, err := restored.store.ListDocuments(t.Context(), "key")
+		if err != nil || len(keys) != 1 || string(keys[0].Data) != "sealed" {
+			t.Fatalf("documents %+v, %v", keys, err)
 		}
 		l, err := restored.store.List(t.Context(), st.ID, store.Query{Order: store.BySequence})
 		if err != nil || len(l) < len(acked) {
