@@ -67,8 +67,11 @@ func (r *Registry) CreateRole(ctx context.Context, in RoleInput) (RoleInfo, erro
 	}
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	if n := len(r.snapshot.Load().roles); n >= api.MaxRoles {
-		return RoleInfo{}, fmt.Errorf("%d roles: %w", n, ErrLimit)
+	switch s := r.snapshot.Load(); {
+	case s.document(documentKey{kindRole, in.Name}) != nil:
+		return RoleInfo{}, fmt.Errorf("role %q: %w", in.Name, ErrExists)
+	case len(s.roles) >= api.MaxRoles:
+		return RoleInfo{}, fmt.Errorf("%d roles: %w", len(s.roles), ErrLimit)
 	}
 	if err := r.checkPolicies(in.Policies); err != nil {
 		return RoleInfo{}, err

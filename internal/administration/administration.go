@@ -136,7 +136,6 @@ func accessError(err error) error {
 		{access.ErrNotFound, api.ResourceNotFoundException},
 		{access.ErrExists, api.ResourceInUseException},
 		{access.ErrInUse, api.ResourceInUseException},
-		{access.ErrVersion, api.VersionMismatchException},
 		{access.ErrLimit, api.LimitExceededException},
 		{access.ErrInvalid, api.InvalidArgumentException},
 		{access.ErrFixed, api.InvalidArgumentException},
@@ -147,6 +146,9 @@ func accessError(err error) error {
 		return nil
 	case errors.Is(err, store.ErrFull):
 		return err
+	case errors.Is(err, access.ErrVersion):
+		return api.NewError(api.VersionMismatchException,
+			"The version is not the latest: somebody else made a change.")
 	case errors.As(err, &document):
 		return api.Errorf(api.InvalidArgumentException, "The policy is refused: %v.", document)
 	}

@@ -160,7 +160,7 @@ func TestLifeOfAPolicy(t *testing.T) {
 			`","PolicyDocument":"{\"Statement\":[{\"Effect\":\"Deny\",\"Action\":\"weir:*\",`+
 			`\"Resource\":\"*\"}]}"}`)
 	}
-	put("999").fails(t, 400, "VersionMismatchException", "")
+	put("999").fails(t, 400, "VersionMismatchException", "not the latest: somebody")
 	put("x").fails(t, 400, "VersionMismatchException", "")
 	if a := put(got["Version"].(string)); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
@@ -184,7 +184,7 @@ func TestLifeOfARole(t *testing.T) {
 	s.ok("/weir/createRole", `{"RoleName":"r","TrustPolicy":"`+trust+`","Policies":["viewer"],`+
 		`"Tags":{"site":"north"},"Description":"d"}`)
 	s.call("/weir/createRole", `{"RoleName":"r","TrustPolicy":"`+trust+`"}`).fails(t, 400,
-		"ResourceInUseException", `role "r": already exists`)
+		"ResourceInUseException", `role "r": already exists.`)
 	s.call("/weir/updateRole", `{"RoleName":"r","CurrentVersion":"999"}`).fails(t, 400,
 		"VersionMismatchException", "")
 	s.ok("/weir/updateRole", `{"RoleName":"r","MaxSessionDuration":7200}`)
