@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/internal/access"
+	"weir/internal/api"
 	"weir/internal/auth"
 )
 
@@ -319,6 +320,29 @@ func TestDelegation(t *testing.T) {
 	if u, err := who.User("cam-installer"); err != nil ||
 		fmt.Sprint(u.Policies) != "[installer cam-own]" {
 		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+// No operation of the administration API answers somebody whom no policy allows it, whatever its
+// input names; and none answers without a signature.
+func TestAdministrationNeedsPermission(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ann := s.newKey("ann", "read-only", "producer")
+	full := `{"UserName":"ann","Key":"ann","PolicyName":"p","PolicyDocument":"{}","RoleName":"r",` +
+		`"TrustPolicy":"{}","Tags":{"a":"b"},"TagKeys":["a"],"ActionNames":["a:B"],` +
+		`"StreamName":"cam"}`
+	for _, op := range api.Operations() {
+		if op.Service != api.Administration {
+			continue
+		}
+		body := full
+		if op.Name == "AttachPolicy" || op.Name == "DetachPolicy" || op.Name == "SimulatePolicy" {
+			body = strings.Replace(full, `"RoleName":"r",`, "", 1)
+		}
+		s.as(ann, op.Path, body).fails(t, 403, refused, "not authorized to perform: "+op.Action())
+		s.do(s.request("POST", op.Path, body)).fails(t, 403, "MissingAuthenticationTokenException",
+			"")
 	}
 }
 
