@@ -44,6 +44,8 @@ type cli struct {
 
 	Keys keysCmd `cmd:"" help:"Manage keys."`
 
+	Camera cameraCmd `cmd:"" help:"Add and renew cameras that have certificates."`
+
 	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 

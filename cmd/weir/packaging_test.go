@@ -39,7 +39,8 @@ func settings(t *testing.T, name string) map[string]string {
 // The unit files say what the server relies on, and systemd has nothing against them.
 func TestUnitFiles(t *testing.T) {
 	for name, socket := range map[string]string{"weir.socket": handover.Main,
-		"weir-playback.socket": handover.Playback, "weir-metrics.socket": handover.Metrics} {
+		"weir-playback.socket": handover.Playback, "weir-metrics.socket": handover.Metrics,
+		"weir-camera.socket": handover.Camera} {
 		if got := settings(t, name)["FileDescriptorName"]; got != socket {
 			t.Errorf("%s passes its socket as %q, not %q", name, got, socket)
 		}
@@ -61,6 +62,7 @@ func TestUnitFiles(t *testing.T) {
 	dir := t.TempDir() // with a program that is there
 	var units []string
 	for _, name := range []string{"weir.socket", "weir-playback.socket", "weir-metrics.socket",
+		"weir-camera.socket",
 		"weir.service"} {
 		text, err := os.ReadFile(filepath.Join(packaging, name))
 		if err != nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -26,8 +28,12 @@ func (f *playbackFlags) check() error {
 	return server.CheckPlaybackURL(f.PlaybackURL)
 }
 
-// certificates are those of the main listener and of that for players.
-type certificates struct{ main, playback []tls.Certificate }
+// certificates are those of the main listener and of that for players, and of authorities that
+// cameras may have theirs of.
+type certificates struct {
+	main, playback []tls.Certificate
+	clients        []*x509.Certificate
+}
 
 func (c *serveCmd) certificates() (certificates, error) {
 	main, err := loadCertificate("--tls-cert", c.TLSCert, "--tls-key", c.TLSKey)
@@ -39,7 +45,11 @@ func (c *serveCmd) certificates() (certificates, error) {
 	if playback == nil {
 		playback = main
 	}
-	return certificates{main, playback}, err
+	if err != nil {
+		return certificates{}, err
+	}
+	clients, err := c.clientCA()
+	return certificates{main, playback, clients}, err
 }
 
 // loadCertificate returns none when no file is named.
@@ -56,17 +66,21 @@ func loadCertificate(certFlag, cert, keyFlag, key string) ([]tls.Certificate, er
 }
 
 // listeners makes listeners of the sockets that clients come to.
-func (s *serving) listeners() (on server.Listeners, err error) {
+func (c *serveCmd) listeners(ctx context.Context, s *serving) (on server.Listeners, err error) {
 	on.Certificates, on.PlaybackCertificates = s.certificates.main, s.certificates.playback
 	if on.Main, err = net.FileListener(s.sockets[handover.Main]); err != nil {
 		return on, err
 	}
 	if socket := s.sockets[handover.Playback]; socket != nil {
-		if on.Playback, err = net.FileListener(socket); err != nil {
-			return on, errors.Join(err, on.Main.Close())
-		}
+		on.Playback, err = net.FileListener(socket)
 	}
-	return on, nil
+	if err == nil {
+		err = c.listenForCameras(ctx, s, &on)
+	}
+	if err != nil {
+		on.Close() // the error is told
+	}
+	return on, err
 }
 
 // playbackAddress is where players on this machine find the listener for them, "" without one.

@@ -25,6 +25,7 @@ import (
 	"weir/internal/access"
 	"weir/internal/audit"
 	"weir/internal/auth"
+	"weir/internal/cameras"
 	"weir/internal/clip"
 	"weir/internal/console"
 	"weir/internal/fragments"
@@ -53,6 +54,7 @@ type serveCmd struct {
 	LogLevel        string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
 	CodecChanges    string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
 	playbackFlags   `embed:""`
+	cameraFlags     `embed:""`
 	viewerFlags     `embed:""`
 	lowLatencyFlags `embed:""`
 	mediaFlags      `embed:""`
@@ -79,7 +81,8 @@ type serveCmd struct {
 func (c *serveCmd) Help() string {
 	return `SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once. Fragments
 that come in have four seconds to end. A socket that systemd passes (LISTEN_FDS) is served instead of
---listen, one called "playback" instead of --playback-listen, one called "metrics" instead of --metrics-listen.
+--listen, one called "playback" instead of --playback-listen, one called "camera" instead of --camera-listen, one called "metrics"
+instead of --metrics-listen.
 
 Example:
 
@@ -109,7 +112,8 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return errors.Join(c.playbackFlags.check(), c.viewerFlags.check(), c.lowLatencyFlags.check(),
+	return errors.Join(c.playbackFlags.check(), c.cameraFlags.check(),
+		c.viewerFlags.check(), c.lowLatencyFlags.check(),
 		c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
 		c.notificationFlags.check(), c.tokenFlags.check(), c.auditFlags.check())
 }
@@ -181,6 +185,7 @@ type serving struct {
 	old          *handover.Predecessor // waits to hear that this one serves; nil: nobody does
 	offer        *handover.Offer       // of the last time
 	server       *server.Server        // of the last time
+	certified    *cameras.Service      // likewise
 	audit        *audit.Log            // nil before the first time
 }
 
@@ -218,7 +223,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	}
 	s.server = srv
 
-	on, err := s.listeners()
+	on, err := c.listeners(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -353,6 +358,7 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 	tokens *auth.TokenKeys, notifier server.Notifier, registry *prometheus.Registry,
 ) (*server.Server, error) {
+	s.certified = c.giveCredentials(s, who)
 	if err := c.openAudit(s, c.Data, registry); err != nil {
 		return nil, err
 	}
@@ -398,6 +404,8 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		Account:      c.AccountID,
 		AdvertiseURL: c.AdvertiseURL,
 		PlaybackURL:  c.PlaybackURL,
+		Cameras:      s.certified,
+		CameraURL:    c.CameraURL,
 		Ingest:       producers,
 		Connections:  c.connectionFlags.limits(logger),
 		Logger:       logger,

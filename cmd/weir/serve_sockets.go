@@ -55,11 +55,11 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 	if err != nil {
 		return nil, withHint(err,
 			"one socket is to listen for everything; one called %s may for players, one called %s "+
-				"for /metrics",
-			handover.Playback, handover.Metrics)
+				"for cameras, one called %s for /metrics",
+			handover.Playback, handover.Camera, handover.Metrics)
 	}
 	for name, flag := range map[string]*string{handover.Metrics: &c.MetricsListen,
-		handover.Playback: &c.PlaybackListen} {
+		handover.Playback: &c.PlaybackListen, handover.Camera: &c.CameraListen} {
 		if passed := sockets[name]; passed != nil {
 			address, err := handover.Address(passed)
 			if err != nil {
@@ -71,6 +71,7 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 	for _, want := range []struct{ name, flag, address string }{
 		{handover.Main, "--listen", c.Listen},
 		{handover.Playback, "--playback-listen", c.PlaybackListen},
+		{handover.Camera, "--camera-listen", c.CameraListen},
 		{handover.Metrics, "--metrics-listen", c.MetricsListen},
 	} {
 		other := others[want.name]

@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/access"
 	"weir/internal/api"
+	"weir/internal/cameras"
 	"weir/internal/policy"
 	"weir/internal/store"
 )
@@ -22,14 +23,15 @@ import (
 // each operation asks for all of them before it does anything.
 type Service struct {
 	access  *access.Registry
+	cameras *cameras.Service
 	account string
 	// held while the keys of a user are counted and changed
 	keys sync.Mutex
 }
 
 // New makes the service of an account, twelve digits.
-func New(who *access.Registry, account string) *Service {
-	return &Service{access: who, account: account}
+func New(who *access.Registry, of *cameras.Service, account string) *Service {
+	return &Service{access: who, cameras: of, account: account}
 }
 
 // Call is who calls an operation.

@@ -194,7 +194,7 @@ func FuzzCertificates(f *testing.F) {
 			return
 		}
 		for _, name := range thingsOf(c) {
-			if !thingName(name) {
+			if !ValidName(name) {
 				t.Errorf("%q is a thing", name)
 			}
 		}

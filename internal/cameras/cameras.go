@@ -8,6 +8,7 @@
 package cameras
 
 import (
+	"context"
 	"crypto/x509"
 	"log/slog"
 	"sync"
@@ -22,7 +23,7 @@ import (
 type Options struct {
 	Access *access.Registry
 	// Mint makes temporary credentials that say what the claims do; it draws key and secret.
-	Mint func(access.Claims) (auth.Credentials, error)
+	Mint func(context.Context, access.Claims) (auth.Credentials, error)
 	// ClientCAs are authorities whose certificates are accepted beside those of Weir's own.
 	ClientCAs []*x509.Certificate
 	// AcceptUnregistered registers a camera that nobody has added when it comes with a certificate
@@ -35,7 +36,7 @@ type Options struct {
 // Service is safe for use by many goroutines.
 type Service struct {
 	access     *access.Registry
-	mint       func(access.Claims) (auth.Credentials, error)
+	mint       func(context.Context, access.Claims) (auth.Credentials, error)
 	clientCAs  []*x509.Certificate
 	unknownToo bool // Options.AcceptUnregistered
 	log        *slog.Logger

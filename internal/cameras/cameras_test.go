@@ -3,6 +3,7 @@ package cameras
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -66,7 +67,7 @@ func (s *site) pass(d time.Duration) {
 	s.time = s.time.Add(d)
 }
 
-func (s *site) mint(c access.Claims) (auth.Credentials, error) {
+func (s *site) mint(_ context.Context, c access.Claims) (auth.Credentials, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.AccessKeyID = fmt.Sprintf("ASIA%016d", len(s.claims))

@@ -116,7 +116,7 @@ func (s *Service) credentials(
 			return nil, err
 		}
 	}
-	made, err := s.mint(claims)
+	made, err := s.mint(ctx, claims)
 	if err != nil {
 		return nil, err
 	}

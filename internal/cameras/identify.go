@@ -22,7 +22,8 @@ import (
 // things are names of cameras, as package access has them.
 var things = regexp.MustCompile(`\A[A-Za-z0-9_-]+\z`)
 
-func thingName(text string) bool {
+// ValidName tells whether a camera may have a name.
+func ValidName(text string) bool {
 	return len(text) <= api.MaxThingName && things.MatchString(text)
 }
 
@@ -135,7 +136,7 @@ const maxThings = 16
 // thingsOf returns the things that a certificate names: its common name, then its DNS names.
 func thingsOf(c *x509.Certificate) (names []string) {
 	for _, name := range append([]string{c.Subject.CommonName}, c.DNSNames...) {
-		if thingName(name) && !slices.Contains(names, name) && len(names) < maxThings {
+		if ValidName(name) && !slices.Contains(names, name) && len(names) < maxThings {
 			names = append(names, name)
 		}
 	}

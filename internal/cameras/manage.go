@@ -35,7 +35,7 @@ type Certificate struct {
 // Issued is a new certificate.
 type Issued struct {
 	Camera      Camera
-	Certificate []byte // PEM
+	Certificate []byte // PEM; none of a camera with certificates of Options.ClientCAs
 	// CA is the authority's certificate in PEM, which verifies the server as well.
 	CA       []byte
 	Serial   string
@@ -116,9 +116,13 @@ func (s *Service) Add(ctx context.Context, in AddInput) (Issued, error) {
 				"needs an authority of its own, and the server has none", in.Name,
 				access.ErrInvalid)
 		}
+		own, err := s.authority(ctx)
+		if err != nil {
+			return Issued{}, err
+		}
 		st.External = true
 		camera, err := s.put(ctx, info, st, store.NewDocument)
-		return Issued{Camera: camera}, err
+		return Issued{Camera: camera, CA: certificatePEM(own.certificate)}, err
 	}
 	issued, err := s.issue(ctx, in.Name, in.Request, in.Lifetime)
 	if err != nil {
@@ -196,7 +200,7 @@ func (s *Service) issue(
 			access.ErrInvalid, api.MinCertificateLifetime/(24*time.Hour),
 			api.MaxCertificateLifetime/(24*time.Hour))
 	}
-	if !thingName(name) {
+	if !ValidName(name) {
 		return Issued{}, fmt.Errorf("camera %q: %w: a name has 1 to %d letters, digits, - and _",
 			shorten(name), access.ErrInvalid, api.MaxThingName)
 	}

@@ -16,10 +16,10 @@ import (
 // administration are the routes of package administration.
 func (s *Server) administration() []operationRoute {
 	const info, debug = slog.LevelInfo, slog.LevelDebug
-	a := administration.New(s.access, s.account)
+	a := administration.New(s.access, s.certified, s.account)
 	sessions := &administration.Sessions{Store: s.store, Tokens: s.tokenKeys, Audit: s.audit,
 		Protocol: playback.Protocol, Region: s.region, Account: s.account}
-	return []operationRoute{
+	return append(s.cameraAdministration(a), []operationRoute{
 		{"CreateKey", info, administer(s, a.CreateKey)},
 		{"ListKeys", debug, administer(s, a.ListKeys)},
 		{"DescribeKey", debug, administer(s, a.DescribeKey)},
@@ -45,7 +45,7 @@ func (s *Server) administration() []operationRoute {
 		{"CloseSessions", info, administer(s, sessions.CloseSessions)},
 		{"RotateTokenKey", info, administer(s, sessions.RotateTokenKey)},
 		{"ListAuditEvents", debug, administer(s, sessions.ListAuditEvents)},
-	}
+	}...)
 }
 
 // administer makes a handler of an operation that asks itself what its signer may do.

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/access"
 	"weir/internal/auth"
@@ -33,7 +34,7 @@ func newCamerasSite(t *testing.T, change ...func(*Options)) (s *site, cam1 *http
 	var service *cameras.Service
 	make := func(o *Options) {
 		service = cameras.New(cameras.Options{Access: o.Access,
-			Mint: func(access.Claims) (auth.Credentials, error) {
+			Mint: func(context.Context, access.Claims) (auth.Credentials, error) {
 				return auth.Credentials{AccessKeyID: "ASIA0", SecretAccessKey: "s"}, nil
 			}})
 		o.Cameras = service
@@ -146,4 +147,104 @@ func TestCameraURL(t *testing.T) {
 			t.Errorf("%s is a camera URL", url)
 		}
 	}
+}
+
+// certificateRequest is a certificate signing request of a new key, as JSON.
+func certificateRequest(t *testing.T, name string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	request, err := cameras.NewRequest(name, key)
+	must(t, err)
+	text, err := json.Marshal(string(request))
+	must(t, err)
+	return string(text)
+}
+
+func TestLifeOfACamera(t *testing.T) {
+	t.Parallel()
+	s, cam1, address := newCamerasSite(t)
+	added := s.ok("/weir/addCamera", `{"ThingName":"cam2","CertificateDays":30,"Tags":{"site":"n"},`+
+		`"CertificateSigningRequest":`+certificateRequest(t, "cam2")+`}`)
+	if !strings.HasPrefix(added["CertificatePem"].(string), "-----BEGIN CERTIFICATE-----") ||
+		!strings.HasPrefix(added["CaCertificatePem"].(string), "-----BEGIN CERTIFICATE-----") ||
+		added["CameraURL"] != address {
+		t.Errorf("%v", added)
+	}
+	shown := s.ok("/weir/describeCamera", `{"ThingName":"cam2"}`)["CameraInfo"].(map[string]any)
+	first := shown["Certificates"].([]any)[0].(map[string]any)
+	days := time.Until(time.UnixMilli(int64(first["NotAfter"].(float64)*1000))).Hours() / 24
+	if shown["Status"] != "Active" || shown["Policies"].([]any)[0] != "camera" || days < 29 ||
+		days > 30 {
+		t.Errorf("%v", shown)
+	}
+	s.ok("/weir/renewCamera", `{"ThingName":"cam2","OverlapSeconds":3600,`+
+		`"CertificateSigningRequest":`+certificateRequest(t, "cam2")+`}`)
+	s.ok("/weir/revokeCameraCertificate", `{"ThingName":"cam2","SerialNumber":"`+
+		first["SerialNumber"].(string)+`"}`)
+	page := s.ok("/weir/listCameras", `{"MaxResults":1}`)
+	if names := listed(page, "CameraInfoList", "ThingName"); len(names) != 1 ||
+		names[0] != "cam1" {
+		t.Errorf("the first page is %v", page)
+	}
+	page = s.ok("/weir/listCameras", `{"NextToken":"`+page["NextToken"].(string)+`"}`)
+	cam2 := page["CameraInfoList"].([]any)[0].(map[string]any)
+	if len(cam2["Certificates"].([]any)) != 1 ||
+		cam2["RevokedSerialNumbers"].([]any)[0] != first["SerialNumber"] {
+		t.Errorf("the second page is %v", page)
+	}
+
+	const credentials = "/role-aliases/camera/credentials"
+	for _, step := range []struct {
+		call   string
+		status int
+	}{{"disable", 403}, {"enable", 200}, {"delete", 403}} {
+		s.ok("/weir/"+step.call+"Camera", `{"ThingName":"cam1"}`)
+		if res, body := s.fetch(cam1, "GET", address+credentials); res.StatusCode != step.status {
+			t.Errorf("after %s: %s %s", step.call, res.Status, body)
+		}
+	}
+	for _, c := range []struct {
+		path, body, code string
+		status           int
+	}{
+		{"disableCamera", `{"ThingName":"cam1"}`, "ResourceNotFoundException", 404},
+		{"addCamera", `{"ThingName":"cam2","CertificateSigningRequest":` +
+			certificateRequest(t, "cam2") + `}`, "ResourceInUseException", 400},
+		{"addCamera", `{"ThingName":"cam3"}`, "InvalidArgumentException", 400},
+		{"addCamera", `{"ThingName":"cam3","CertificateSigningRequest":"cam3"}`,
+			"InvalidArgumentException", 400},
+		{"renewCamera", `{"ThingName":"cam3","CertificateSigningRequest":` +
+			certificateRequest(t, "cam3") + `}`, "ResourceNotFoundException", 404},
+		{"revokeCameraCertificate", `{"ThingName":"cam2","SerialNumber":"0123"}`,
+			"ResourceNotFoundException", 404},
+	} {
+		s.call("/weir/"+c.path, c.body).fails(t, c.status, c.code, "")
+	}
+	if res, text := s.signedCall(cam1, address+"/weir/listCameras", `{}`); res.StatusCode != 404 {
+		t.Errorf("administration at the address of cameras: %s %s", res.Status, text)
+	}
+}
+
+// Who may add cameras gives them nothing that he may not give away.
+func TestWhoAddsCameras(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.putPolicy("installer", `{"Effect":"Allow","Action":["weir:AddCamera","weir:RenewCamera",`+
+		`"weir:AttachPolicy"],"Resource":["arn:aws:sts::*:assumed-role/camera/north-*",`+
+		`"arn:aws:iam::*:policy/producer"]}`)
+	installer := s.newKey("ann", "installer")
+	add := func(name, more string) answer {
+		return s.as(installer, "/weir/addCamera", `{"ThingName":"`+name+`"`+more+
+			`,"CertificateSigningRequest":`+certificateRequest(t, name)+`}`)
+	}
+	for name, more := range map[string]string{"north-1": "", "north-2": `,"Policies":["producer"]`} {
+		if a := add(name, more); a.status != 200 {
+			t.Errorf("%s%s: %d %s", name, more, a.status, a.body)
+		}
+	}
+	add("south-1", "").fails(t, 403, refused, "")
+	add("north-3", `,"Policies":["administrator"]`).fails(t, 403, refused, "policy/administrator")
+	add("north-3", `,"RoleAliases":["viewers"]`).fails(t, 403, refused, "role/viewers")
+	s.as(installer, "/weir/disableCamera", `{"ThingName":"north-1"}`).fails(t, 403, refused, "")
 }

@@ -92,10 +92,8 @@ func (rs routes) forCameras(credentials http.Handler) routes {
 		}
 		return rt.needs != signed && rt.operation != opHealth && rt.operation != opReady
 	})
-	if credentials != nil {
-		own[cameras.Path] = &route{http.MethodGet, cameras.Path, "GetCameraCredentials", anyone,
-			slog.LevelInfo, nil, credentials}
-	}
+	own[cameras.Path] = &route{http.MethodGet, cameras.Path, "GetCameraCredentials", anyone,
+		slog.LevelInfo, nil, credentials}
 	return own
 }
 

@@ -25,6 +25,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/audit"
 	"weir/internal/auth"
+	"weir/internal/cameras"
 	"weir/internal/clip"
 	"weir/internal/fragments"
 	"weir/internal/images"
@@ -93,9 +94,9 @@ type Options struct {
 	// PlaybackURL begins the URLs of sessions and links; empty: as AdvertiseURL has it, with the
 	// port of Listeners.Playback if there is one.
 	PlaybackURL string
-	// Cameras answers cameras that ask for credentials (package cameras); nil: nobody does.
-	// CameraURL begins what cameras are told; empty: the address that they came to.
-	Cameras   http.Handler
+	// Cameras gives cameras certificates, and credentials at Listeners.Cameras; nil: one that mints
+	// none. CameraURL begins what cameras are told; empty: the address that they came to.
+	Cameras   *cameras.Service
 	CameraURL string
 	Ingest    Ingest // of PutMedia connections
 
@@ -159,6 +160,7 @@ type Server struct {
 	main         *port
 	players      *port
 	cameras      *port
+	certified    *cameras.Service
 	stopTimeout  time.Duration
 	drainTimeout time.Duration
 
@@ -191,12 +193,16 @@ func New(o Options) (*Server, error) {
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
 		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
 		tokenKeys: o.TokenKeys,
+		certified: o.Cameras,
 		notifier:  o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
 		drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
 		stopping:     make(chan struct{}), drained: make(chan struct{}),
+	}
+	if s.certified == nil {
+		s.certified = cameras.New(cameras.Options{Access: o.Access})
 	}
 	if s.images == nil {
 		s.images = images.New(images.Options{})
@@ -249,7 +255,7 @@ func New(o Options) (*Server, error) {
 	all := s.newRoutes(o.Metrics)
 	s.main = newPort(portMain, all, s.metrics.ports)
 	s.players = newPort(portPlayers, all.forPlayers(), s.metrics.ports)
-	s.cameras = newPort(portCameras, all.forCameras(o.Cameras), s.metrics.ports)
+	s.cameras = newPort(portCameras, all.forCameras(s.certified), s.metrics.ports)
 	return s, nil
 }
 

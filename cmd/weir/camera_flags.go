@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"weir/internal/access"
+	"weir/internal/cameras"
+	"weir/internal/handover"
+	"weir/internal/server"
+	"weir/internal/sts"
+)
+
+// cameraFlags are about cameras that have certificates.
+type cameraFlags struct {
+	CameraListen              string   `name:"camera-listen" group:"Addresses" env:"WEIR_CAMERA_LISTEN" placeholder:"ADDR" help:"Also listen here, with TLS, for cameras that have certificates: for their credentials and for signed calls."`
+	CameraURL                 string   `name:"camera-url" group:"Addresses" env:"WEIR_CAMERA_URL" placeholder:"URL" help:"What cameras are told to use, where that is not the address they came to."`
+	CameraHosts               []string `name:"camera-hosts" group:"Addresses" env:"WEIR_CAMERA_HOSTS" placeholder:"NAME" help:"More names and addresses that the certificate at --camera-listen is for, with commas between. It always has the host of --camera-url and of --advertise-url, the name of this machine, and the addresses at it that cameras come to."`
+	ClientCA                  string   `name:"client-ca" group:"Access" env:"WEIR_CLIENT_CA" type:"path" placeholder:"FILE" help:"Certificates in PEM of authorities whose client certificates cameras may come with, beside those of weir camera add."`
+	AcceptUnregisteredCameras bool     `name:"accept-unregistered-cameras" group:"Access" env:"WEIR_ACCEPT_UNREGISTERED_CAMERAS" help:"Register a camera that comes with a certificate of --client-ca and that nobody has added; it may use the stream of its own name."`
+}
+
+func (f *cameraFlags) check() error {
+	if f.AcceptUnregisteredCameras && f.ClientCA == "" {
+		return errors.New("--accept-unregistered-cameras needs --client-ca")
+	}
+	for _, host := range f.CameraHosts {
+		if host == "" || strings.ContainsAny(host, "/ ") || strings.Contains(host, "://") {
+			return fmt.Errorf("--camera-hosts %q is neither a name nor an address", host)
+		}
+	}
+	return server.CheckCameraURL(f.CameraURL)
+}
+
+// clientCA reads the certificates of --client-ca.
+func (f *cameraFlags) clientCA() (list []*x509.Certificate, err error) {
+	if f.ClientCA == "" {
+		return nil, nil
+	}
+	rest, err := os.ReadFile(f.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("--client-ca: %w", err)
+	}
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("--client-ca %s: %w", f.ClientCA, err)
+		}
+		list = append(list, certificate)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("--client-ca %s: there is no certificate in PEM in it", f.ClientCA)
+	}
+	return list, nil
+}
+
+// giveCredentials makes what gives cameras their certificates and credentials, and lets the
+// registry accept those.
+func (c *serveCmd) giveCredentials(s *serving, who *access.Registry) *cameras.Service {
+	minter := sts.NewMinter(who, nil)
+	who.SetTemporary(minter)
+	return cameras.New(cameras.Options{Access: who, Mint: minter.Mint,
+		ClientCAs: s.certificates.clients, AcceptUnregistered: c.AcceptUnregisteredCameras,
+		Logger: s.log})
+}
+
+// listenForCameras adds the listener for cameras to the others, if there is to be one.
+func (c *serveCmd) listenForCameras(
+	ctx context.Context, s *serving, on *server.Listeners,
+) (err error) {
+	socket := s.sockets[handover.Camera]
+	if socket == nil {
+		return nil
+	}
+	if on.CamerasTLS, err = s.certified.TLS(ctx, c.cameraHosts(s.log)); err != nil {
+		return err
+	}
+	if on.Cameras, err = net.FileListener(socket); err != nil {
+		return err
+	}
+	s.log.Info("cameras", "url", c.cameraAddress(on.Cameras.Addr()))
+	return nil
+}
+
+// cameraHosts are the names that the certificate of the listener for cameras has from the start.
+func (c *serveCmd) cameraHosts(logger *slog.Logger) []string {
+	hosts := append([]string{"localhost"}, c.CameraHosts...)
+	for _, known := range []string{c.CameraURL, c.AdvertiseURL} {
+		if u, err := url.Parse(known); err == nil {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	if host, _, err := net.SplitHostPort(c.CameraListen); err == nil {
+		hosts = append(hosts, host)
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		logger.Warn("the name of this machine is not known", "error", err)
+	}
+	return append(hosts, name)
+}
+
+// cameraAddress is where a camera on this machine finds the listener for them.
+func (c *serveCmd) cameraAddress(listens net.Addr) string {
+	if c.CameraURL != "" {
+		return strings.TrimRight(c.CameraURL, "/")
+	}
+	return origin(listens, true)
+}
