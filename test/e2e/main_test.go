@@ -88,6 +88,8 @@ type server struct {
 	log   *output.Buffer
 	done  chan struct{}
 	batch *awsBatch // what runs `aws`, when there is one
+
+	secrets *secrets // that answers had: see checkOutputs
 }
 
 var listening = regexp.MustCompile(`https?://(127\.0\.0\.1|localhost):\d+`)
@@ -107,7 +109,8 @@ func start(t testing.TB, data string, flags ...string) *server {
 // startCommand is start with a command that becomes `weir serve` over the data directory.
 func startCommand(t testing.TB, data string, cmd *exec.Cmd) *server {
 	t.Helper()
-	s := &server{t: t, Data: data, log: &output.Buffer{}, done: make(chan struct{}), cmd: cmd}
+	s := &server{t: t, Data: data, log: &output.Buffer{}, done: make(chan struct{}), cmd: cmd,
+		secrets: &secrets{}}
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -153,7 +156,9 @@ func startCommand(t testing.TB, data string, cmd *exec.Cmd) *server {
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 	)
 	t.Cleanup(func() {
+		metrics := s.scrape()
 		s.stop()
+		s.checkOutputs(metrics)
 		if t.Failed() {
 			t.Logf("server log:\n%s", s.log.Tail(8<<10))
 		}
@@ -218,6 +223,7 @@ func (s *server) try(name string, args ...string) (stdout, stderr []byte, err er
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
+	s.learn(out.Bytes(), errs.Bytes())
 	return out.Bytes(), errs.Bytes(), err
 }
 
