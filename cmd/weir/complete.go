@@ -225,6 +225,7 @@ var nameLists = map[string]struct{ operation, list, member string }{
 	"Key":        {"ListKeys", "KeyInfoList", "UserName"},
 	"PolicyName": {"ListPolicies", "PolicyInfoList", "PolicyName"},
 	"RoleName":   {"ListRoles", "RoleInfoList", "RoleName"},
+	"ThingName":  {"ListCameras", "CameraInfoList", "ThingName"},
 }
 
 // completionTimeout bounds how long a shell waits for names.

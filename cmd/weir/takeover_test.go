@@ -30,23 +30,27 @@ func status(t *testing.T, url string) int {
 var (
 	metricsURL = regexp.MustCompile(`http://[0-9.:]+/metrics`)
 	playersURL = regexp.MustCompile(`players url=http://[0-9.:]+`)
+	camerasURL = regexp.MustCompile(`cameras url=https://[0-9.:]+`)
 )
 
 // The new server has the addresses and the directory of the old one, which has ended with success.
 func TestTakeover(t *testing.T) {
 	data := t.TempDir()
 	players := playbackFlags{PlaybackListen: "127.0.0.1:0"}
+	cameras := cameraFlags{CameraListen: "127.0.0.1:0"}
 	old := serveHere(t, serveCmd{Data: data, MetricsListen: "127.0.0.1:0", Takeover: true,
-		playbackFlags: players})
+		playbackFlags: players, cameraFlags: cameras})
 	metrics := metricsURL.FindString(old.log.String())
 	watch := playersURL.FindString(old.log.String())
+	send := camerasURL.FindString(old.log.String())
 	if !strings.Contains(old.log.String(), "no server to take over from") {
 		t.Errorf("the first one does not say that there was none:\n%s", old.log)
 	}
 	next := serveHere(t, serveCmd{Data: data, MetricsListen: strings.Split(metrics, "/")[2],
-		Takeover: true, playbackFlags: players})
+		Takeover: true, playbackFlags: players, cameraFlags: cameras})
 	if next.url != old.url || metricsURL.FindString(next.log.String()) != metrics ||
-		playersURL.FindString(next.log.String()) != watch {
+		playersURL.FindString(next.log.String()) != watch || send == "" ||
+		camerasURL.FindString(next.log.String()) != send {
 		t.Errorf("it serves %s, not %s:\n%s", next.url, old.url, next.log)
 	}
 	if err := old.stop(); err != nil {

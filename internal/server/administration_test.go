@@ -339,6 +339,9 @@ func TestAdministrationNeedsPermission(t *testing.T) {
 		body := full
 		if op.Name == "AttachPolicy" || op.Name == "DetachPolicy" || op.Name == "SimulatePolicy" {
 			body = strings.Replace(full, `"RoleName":"r",`, "", 1)
+		} else if strings.HasPrefix(op.Command, "camera ") {
+			body = strings.Replace(full, "{", `{"ThingName":"t","SerialNumber":"0a",`+
+				`"CertificateSigningRequest":"c",`, 1)
 		}
 		s.as(ann, op.Path, body).fails(t, 403, refused, "not authorized to perform: "+op.Action())
 		s.do(s.request("POST", op.Path, body)).fails(t, 403, "MissingAuthenticationTokenException",

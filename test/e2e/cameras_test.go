@@ -1,0 +1,82 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A camera gets credentials for the certificate that weir camera add made, with libcurl as the C
+// SDK does, sends to the stream of its own name with them over the same address.
+func TestCameraWithCertificate(t *testing.T) {
+	t.Parallel()
+	needTool(t, "curl", "openssl", "ffmpeg")
+	s := start(t, "", "--camera-listen", "127.0.0.1:0")
+	dir := t.TempDir()
+	file := func(kind string) string { return filepath.Join(dir, "cam1."+kind+".pem") }
+	printed := string(s.run("weir", "camera", "add", "cam1", "--out", dir))
+	address := regexp.MustCompile(`CONTROL_PLANE_URI=(\S+)`).FindStringSubmatch(printed)
+	if address == nil || !strings.Contains(printed, "ca-path="+file("ca")+",role-aliases=camera") {
+		t.Fatalf("weir camera add printed\n%s", printed)
+	}
+	camera := address[1]
+	program(t, "openssl", "verify", "-CAfile", file("ca"), "-purpose", "sslclient", file("cert"))
+
+	get := func(more ...string) string {
+		t.Helper()
+		return string(program(t, "curl", append([]string{"--silent", "--show-error",
+			"--cacert", file("ca"), "--tlsv1.2", "--header", "x-amzn-iot-thingname: cam1",
+			"--write-out", "%{http_code}", camera + "/role-aliases/camera/credentials"},
+			more...)...))
+	}
+	withCertificate := []string{"--cert", file("cert"), "--key", file("key")}
+	if got := get(); !strings.HasSuffix(got, "}403") {
+		t.Errorf("without a certificate: %s", got)
+	}
+	get(append(withCertificate, "--tls-max", "1.2")...)
+	body, ok := strings.CutSuffix(get(withCertificate...), "200")
+	var answer struct {
+		Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken, Expiration string }
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || !ok {
+		t.Fatalf("%v\n%s", err, body)
+	}
+	got := answer.Credentials
+	form := regexp.MustCompile(`\A\{"credentials":\{"accessKeyId":"ASIA[A-Z2-7]{16}",` +
+		`"secretAccessKey":"[A-Za-z0-9]{40}","sessionToken":"[A-Za-z0-9_-]+",` +
+		`"expiration":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"\}\}\z`)
+	if !form.MatchString(body) || len(got.SessionToken) > 2048 {
+		t.Errorf("the answer is\n%s", body)
+	}
+	if end, err := time.Parse(time.RFC3339, got.Expiration); err != nil ||
+		time.Until(end) < 50*time.Minute || time.Until(end) > time.Hour {
+		t.Errorf("the credentials end at %s", got.Expiration)
+	}
+
+	root := s.env
+	s.env = append(root[:len(root):len(root)], "AWS_ACCESS_KEY_ID="+got.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY="+got.SecretAccessKey, "AWS_SESSION_TOKEN="+got.SessionToken,
+		"AWS_ENDPOINT_URL="+camera, "AWS_CA_BUNDLE="+file("ca"))
+	film := filepath.Join(dir, "film.mkv")
+	program(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10",
+		"-t", "3", "-c:v", "libx264", "-preset", "ultrafast", "-g", "10", film)
+	s.run("weir", "put-media", "--stream-name", "cam1", "--create", film)
+	s.env = root
+	if got := string(s.run("weir", "list-fragments", "--stream-name", "cam1",
+		"--query", "length(Fragments)")); strings.TrimSpace(got) != "3" {
+		t.Errorf("cam1 has %s fragments", got)
+	}
+
+	s.run("weir", "camera", "disable", "cam1")
+	if got := get(withCertificate...); !strings.HasSuffix(got, "}403") {
+		t.Errorf("disabled: %s", got)
+	}
+	s.run("weir", "camera", "enable", "cam1")
+	s.run("weir", "camera", "renew", "cam1", "--out", dir)
+	if got := get(withCertificate...); !strings.HasSuffix(got, "}200") {
+		t.Errorf("renewed: %s", got)
+	}
+}
