@@ -36,7 +36,8 @@ func settings(t *testing.T, name string) map[string]string {
 	return values
 }
 
-// The unit files say what the server relies on, and systemd has nothing against them.
+// The unit files say what the server relies on, and systemd has nothing against them, also where it
+// rates how much a service is exposed.
 func TestUnitFiles(t *testing.T) {
 	for name, socket := range map[string]string{"weir.socket": handover.Main,
 		"weir-playback.socket": handover.Playback, "weir-metrics.socket": handover.Metrics,
@@ -74,6 +75,11 @@ func TestUnitFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		units = append(units, path)
+	}
+	rating := exec.Command(analyze, "security", "--offline=true", "--threshold=20",
+		units[len(units)-1])
+	if out, err := rating.CombinedOutput(); err != nil {
+		t.Errorf("systemd rates the service as more exposed than 2.0: %v\n%s", err, out)
 	}
 	out, err := exec.Command(analyze, append([]string{"verify", "--man=no"},
 		units...)...).CombinedOutput()
