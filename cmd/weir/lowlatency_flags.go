@@ -12,12 +12,12 @@ import (
 
 // lowLatencyFlags are about what players are shown of fragments that are being received.
 type lowLatencyFlags struct {
-	LowLatency string        `name:"low-latency" default:"on" enum:"on,all,off" group:"Playback" env:"WEIR_LOW_LATENCY" placeholder:"on|all|off" help:"HLS sessions of mode LIVE in fragmented MP4 that are opened from now on list a fragment in parts while it comes in (low-latency HLS). on: sessions of pictures or sound alone; all: also those of both, which hls.js plays and Shaka Player does not."`
+	LowLatency string        `name:"low-latency" default:"on" enum:"on,off" group:"Playback" env:"WEIR_LOW_LATENCY" placeholder:"on|off" help:"HLS sessions of mode LIVE in fragmented MP4 that are opened from now on list a fragment in parts while it comes in (low-latency HLS)."`
 	PartTarget time.Duration `name:"part-target" default:"333ms" group:"Playback" env:"WEIR_PART_TARGET" placeholder:"DURATION" help:"About how long such parts are: as many whole frames as fit, one at least. Players stay three parts behind the camera."`
 }
 
 // parts tells whether any session has them.
-func (f *lowLatencyFlags) parts() bool { return f.LowLatency == "on" || f.LowLatency == "all" }
+func (f *lowLatencyFlags) parts() bool { return f.LowLatency == "on" }
 
 func (f *lowLatencyFlags) check() error {
 	if f.parts() &&
@@ -32,7 +32,7 @@ func (f *lowLatencyFlags) configure(o *playback.Options, edge *live.Edge,
 	registry *prometheus.Registry) (err error) {
 	o.Edge = edge
 	if f.parts() {
-		o.PartTarget, o.PartsWithSound = f.PartTarget, f.LowLatency == "all"
+		o.PartTarget = f.PartTarget
 	}
 	o.Metrics, err = playback.NewMetrics(registry)
 	return err

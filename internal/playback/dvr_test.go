@@ -25,8 +25,7 @@ func TestLongLivePlaylistReloadsByDeltas(t *testing.T) {
 		}
 		r.camera.sendMedia()
 		s := New(Options{Store: r.store, Tokens: longTokens{}, Limits: patient(),
-			Clock: r.store.clock, Edge: live.New(live.Options{}), PartTarget: time.Second / 3,
-			PartsWithSound: true})
+			Clock: r.store.clock, Edge: live.New(live.Options{}), PartTarget: time.Second / 3})
 		defer func() {
 			s.Stop()
 			synctest.Wait()

@@ -70,9 +70,6 @@ func (s *Service) partTargetOf(ctx context.Context, stream *store.Stream, p *par
 		p.format != hlsFragmentedMP4 {
 		return 0, nil
 	}
-	if len(sel.tracks) > 1 && !s.partsWithSound {
-		return 0, nil
-	}
 	lead := &sel.tracks[0]
 	var runs []media.Run
 	for i := max(0, len(sel.fragments)-newestRuns); i < len(sel.fragments); i++ {

@@ -59,7 +59,7 @@ func lowLatencyTestAfter(t *testing.T, fragments int, tracks []media.Track,
 // process is a server that lists parts.
 func (r *lowRig) process() *Service {
 	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: patient(),
-		Clock: r.store.clock, Edge: r.edge, PartTarget: time.Second / 3, PartsWithSound: true,
+		Clock: r.store.clock, Edge: r.edge, PartTarget: time.Second / 3,
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
 }
 

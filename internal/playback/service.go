@@ -101,9 +101,6 @@ type Options struct {
 	// PartTarget is about how long parts are in LIVE sessions of fragmented MP4 that are opened
 	// from now on; 0: they have none.
 	PartTarget time.Duration
-	// PartsWithSound gives parts to sessions of pictures and sound, too. Shaka Player 5.2.12 loses
-	// pictures there (docs/players.md, "Low latency").
-	PartsWithSound bool
 	// BindSessions lets a session be used from one address only, that of its first request.
 	BindSessions bool
 
@@ -128,9 +125,8 @@ type Service struct {
 	deflaters *sync.Pool
 	views     *viewCache
 
-	partTarget     time.Duration
-	partsWithSound bool
-	bind           bool
+	partTarget time.Duration
+	bind       bool
 
 	edge    *live.Edge
 	metrics *Metrics
@@ -142,8 +138,7 @@ type Service struct {
 // New makes a Service.
 func New(o Options) *Service {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, switching: o.SwitchCodecs,
-		clock: o.Clock, log: o.Logger,
-		partTarget: o.PartTarget, partsWithSound: o.PartsWithSound, bind: o.BindSessions,
+		clock: o.Clock, log: o.Logger, partTarget: o.PartTarget, bind: o.BindSessions,
 		edge:    o.Edge,
 		metrics: o.Metrics, stopped: make(chan struct{})}
 	if s.metrics == nil {

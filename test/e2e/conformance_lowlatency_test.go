@@ -266,7 +266,7 @@ func (v *partsViewer) reports() {
 func TestLowLatencyConformance(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg")
-	s := start(t, "", "--low-latency", "all", "--hls-sessions-per-stream", "0",
+	s := start(t, "", "--hls-sessions-per-stream", "0",
 		"--hls-playlist-rate", "0",
 		"--hls-fragment-rate", "0")
 	cameras := []*glassCamera{
@@ -321,7 +321,7 @@ func TestLowLatencyAcrossBreaks(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg")
 	data := filepath.Join(t.TempDir(), "data")
-	s := start(t, data, "--low-latency", "all")
+	s := start(t, data)
 	g := &glassCamera{name: "broken", group: 2, rate: [2]int{25, 1}, sound: true}
 	off := g.begin(t, s)
 	awaitLive(t, s, g.name)
@@ -346,7 +346,7 @@ func TestLowLatencyAcrossBreaks(t *testing.T) {
 		p.known, p.parts = nil, map[string][]byte{}
 	}
 	s.kill()
-	s = start(t, data, "--low-latency", "all", "--listen", strings.TrimPrefix(s.URL, "http://"))
+	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
 	for i, p := range v.lists {
 		for p.known == nil || !p.known.Has(shown[i].Edge()) {
 			if p.known, _, _ = v.playlist(p, ""); p.known == nil {

@@ -133,7 +133,7 @@ func TestGlassToGlass(t *testing.T) {
 		t.Skip("WEIR_GLASS is no duration; `make glass` runs it")
 	}
 	needTool(t, "ffmpeg", "chromium", "node")
-	s := start(t, "", append([]string{"--low-latency", "all", "--hls-sessions-per-stream", "0"},
+	s := start(t, "", append([]string{"--hls-sessions-per-stream", "0"},
 		strings.Fields(os.Getenv("WEIR_GLASS_SERVE"))...)...)
 	chromium := startBrowser(t)
 	plain := [2]int{25, 1}

@@ -398,12 +398,11 @@ jumps up to 0.3 s early (` + "`" + `gaps.threshold` + "`" + `), Shaka Player 0.5
 
 ## Low latency
 
-LIVE sessions in fragmented MP4 of pictures or sound alone list parts ([Operations](operations.md#low-latency)) in every DiscontinuityMode: hls.js
-1.7.4 and Shaka Player 5.2.12 play by them with their defaults ([Latency](latency.md) has figures). With pictures and sound together, which
-take ` + "`" + `--low-latency=all` + "`" + `, hls.js does, but Shaka Player loses pictures at its start, up to the next key frame, and again after each stall; it
-stays at the first picture when it is paused then. It begins in the middle of a group; a seek to its place, which comes once both tracks have
-their init segments, makes it call ` + "`" + `abort` + "`" + ` before the next part (lib/media/media_source_engine.js, appendBuffer, ` + "`" + `seeked` + "`" + `); after that Chromium
-drops every picture up to the next key frame. With groups of one second and ALWAYS holes were seen in hls.js, too, on a busy machine.
+LIVE sessions in fragmented MP4 list parts ([Operations](operations.md#low-latency)) in every DiscontinuityMode: hls.js
+1.7.4 and Shaka Player 5.2.12 play by them with their defaults ([Latency](latency.md) has figures). Shaka Player sets its source buffer anew, and Chromium then drops
+pictures up to the next key frame, where a part is listed sooner than its media, even by a rounding error: so DURATION
+has a surplus of microseconds, and the sound's dates are those of the sound ([Timeline](../internal/timeline/DESIGN.md), parts).
+With groups of one second and ALWAYS holes were seen in hls.js on a busy machine.
 
 Shaka Player fails on a playlist of one or two segments and parts: it looks for captions in a segment that has no URI yet. So parts are not
 listed before there are three. video.js, Chromium's own player, GStreamer, VLC and mpv were not tried with parts; they know nothing of them. Safari
