@@ -69,6 +69,7 @@ type serveCmd struct {
 	connectionFlags `embed:""`
 	memoryFlags     `embed:""`
 	accessFlags     `embed:""`
+	authorizeFlags  `embed:""`
 	tokenFlags      `embed:""`
 	auditFlags      `embed:""`
 
@@ -411,6 +412,7 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		Logger:       logger,
 		Registerer:   registry,
 	}
+	c.authorizeFlags.configure(&options)
 	if c.MetricsListen == "" {
 		options.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	}

@@ -3,14 +3,10 @@ package server
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 
-	"weir/internal/access"
 	"weir/internal/administration"
 	"weir/internal/api"
 	"weir/internal/playback"
-	"weir/internal/policy"
 )
 
 // administration are the routes of package administration.
@@ -58,31 +54,4 @@ func administer[T any, I input[T], O any](s *Server,
 				return s.permitAction(req, action, resource, tags)
 			}}, in)
 	})
-}
-
-// permitAction refuses a call unless its signer may do an action on a resource. The tags are those
-// that the call sets.
-func (s *Server) permitAction(req *request, action, resource string, tags map[string]string) error {
-	c := policy.Context{}
-	if len(tags) > 0 {
-		c.SetTags("aws:RequestTag/", tags)
-		c.Set("aws:TagKeys", slices.Sorted(maps.Keys(tags))...)
-	}
-	d := s.access.Decide(req.principal, action, resource, c)
-	if d.Allowed {
-		return nil
-	}
-	return denied(req.principal, action, resource, d)
-}
-
-// denied is the answer to a call that policies do not allow, in the words of AWS (IAM user guide,
-// "Troubleshoot access denied error messages").
-func denied(p *access.Principal, action, resource string, d policy.Decision) error {
-	because := "no identity-based policy allows the " + action + " action"
-	if d.Explicit {
-		because = "of an explicit deny in the policy " + d.Policy
-	}
-	return api.Errorf(api.AccessDeniedException,
-		"User: %s is not authorized to perform: %s on resource: %s because %s", p.ARN, action,
-		resource, because)
 }

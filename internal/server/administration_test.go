@@ -166,7 +166,8 @@ func TestLifeOfAPolicy(t *testing.T) {
 	if a := put(got["Version"].(string)); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	s.as(ann, "/weir/listKeys", "{}").fails(t, 403, refused, "explicit deny in the policy keys")
+	s.as(ann, "/weir/listKeys", "{}").fails(t, 403, refused,
+		"explicit deny in an identity-based policy: keys")
 	s.ok("/weir/detachPolicy", `{"PolicyName":"keys","UserName":"ann"}`)
 	s.call("/weir/detachPolicy", `{"PolicyName":"keys","UserName":"ann"}`).fails(t, 404,
 		"ResourceNotFoundException", "not attached")

@@ -35,7 +35,10 @@ func (s *site) open(sent string) net.Conn {
 func (s *site) metric(name string) string {
 	s.t.Helper()
 	conn := s.open("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	all, err := io.ReadAll(conn)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(s.t, err)
+	defer res.Body.Close()
+	all, err := io.ReadAll(res.Body)
 	must(s.t, err)
 	for line := range strings.Lines(string(all)) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {

@@ -38,8 +38,20 @@ func (s *Server) namedStream(ctx context.Context, req *request,
 	}
 	req.stream = ref.StreamName
 	stream, err := s.store.Stream(ctx, ref.StreamName)
-	return stream, storeError(err)
+	switch {
+	case err == nil:
+		err = s.permit(req, s.arn(&stream), &stream)
+	case errors.Is(err, store.ErrNotFound):
+		if err = s.permit(req, s.arnToBe(ref.StreamName), nil); err == nil {
+			err = streamNotFound()
+		}
+	}
+	return stream, err
 }
+
+// arnToBe is the ARN of a stream that does not exist, whose creation time nobody knows: policies
+// have stream/NAME/* for it, as for all streams of that name.
+func (s *Server) arnToBe(name string) string { return api.FormatARN(s.region, s.account, name, 0) }
 
 // streamOfARN finds a stream by its ARN. Another partition, region, account, kind of resource or
 // creation time names a resource that is not here.
@@ -49,17 +61,22 @@ func (s *Server) streamOfARN(ctx context.Context, req *request, text string) (st
 		return store.Stream{}, err
 	}
 	req.stream = arn.Name
-	if text != api.FormatARN(s.region, s.account, arn.Name, arn.CreatedMillis) {
+	here := text == api.FormatARN(s.region, s.account, arn.Name, arn.CreatedMillis)
+	var stream store.Stream
+	if here {
+		stream, err = s.store.Stream(ctx, arn.Name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return store.Stream{}, err
+		}
+		here = err == nil && stream.CreatedMillis == arn.CreatedMillis
+	}
+	if !here {
+		if err := s.permit(req, text, nil); err != nil {
+			return store.Stream{}, err
+		}
 		return store.Stream{}, streamNotFound()
 	}
-	stream, err := s.store.Stream(ctx, arn.Name)
-	if err != nil {
-		return store.Stream{}, storeError(err)
-	}
-	if stream.CreatedMillis != arn.CreatedMillis {
-		return store.Stream{}, streamNotFound()
-	}
-	return stream, nil
+	return stream, s.permit(req, text, &stream)
 }
 
 func (s *Server) arn(stream *store.Stream) string {
@@ -69,6 +86,9 @@ func (s *Server) arn(stream *store.Stream) string {
 func (s *Server) createStream(ctx context.Context, req *request,
 	in *api.CreateStreamInput) (*api.CreateStreamOutput, error) {
 	req.stream = in.StreamName
+	if err := s.permit(req, s.arnToBe(in.StreamName), nil); err != nil {
+		return nil, err
+	}
 	wanted := store.Stream{
 		Name:           in.StreamName,
 		RetentionHours: in.DataRetentionInHours,
@@ -112,8 +132,11 @@ func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
 	}
 }
 
-func (s *Server) listStreams(ctx context.Context, _ *request,
+func (s *Server) listStreams(ctx context.Context, req *request,
 	in *api.ListStreamsInput) (*api.ListStreamsOutput, error) {
+	if err := s.permit(req, anyResource, nil); err != nil {
+		return nil, err
+	}
 	after, err := api.DecodeNextToken(in.NextToken)
 	if err != nil {
 		return nil, err

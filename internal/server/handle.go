@@ -71,6 +71,8 @@ type request struct {
 	unread    bool
 	logger    *slog.Logger      // of the server; log adds what it knows of the request
 	principal *access.Principal // who signed it, once verified; nil before
+	input     any               // of a call, once it is read
+	verdict   *verdict          // whether it is allowed, once that is decided
 	errorType string            // of the answer, for the log
 	signed    bool              // the route asks for a signature
 	share     *share            // of an HTTP/2 connection; nil with HTTP/1.1
@@ -152,6 +154,7 @@ func decode(req *request, in api.Input) error {
 	if err := api.DecodeJSON(req.body, in); err != nil {
 		return err
 	}
+	req.input = in
 	return api.Validate(in)
 }
 
@@ -237,6 +240,9 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		}
 		if err == nil {
 			answer, err = rt.handle(req.Context(), req)
+		}
+		if err == nil && rt.needs == signed && req.verdict == nil {
+			err = errUndecided
 		}
 		if err == nil {
 			req.vouch()

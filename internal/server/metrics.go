@@ -16,7 +16,9 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	sent     *prometheus.CounterVec // by operation
 	delayed  prometheus.Counter
-	ports    *prometheus.CounterVec // by listener and protocol
+	// decisions on signed calls, by operation and result
+	decisions *prometheus.CounterVec
+	ports     *prometheus.CounterVec // by listener and protocol
 
 	eventsDropped prometheus.Counter
 	generated     prometheus.Counter
@@ -55,6 +57,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "weir_http_response_bytes_total",
 			Help: "Body bytes sent, by operation.",
 		}, []string{"operation"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_authorization_decisions_total",
+			Help: "Decisions whether a signed call is allowed, by operation and result.",
+		}, []string{"operation", "result"}),
 		delayed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_http_delayed_errors_total",
 			Help: "Error answers that were held back because the client failed again and again.",
@@ -73,8 +79,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Name: "weir_generated_images_total",
 		Help: "Images of tagged fragments that were written to the directory.",
 	})
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed, m.ports,
-		m.eventsDropped, m.generated} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed, m.decisions,
+		m.ports, m.eventsDropped, m.generated} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -81,12 +81,17 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
 	conn := &producerConnection{ResponseController: control}
+	watch := s.last(p.req)
+	defer watch.release()
+	ctx, unwatch := watch.within(ctx)
+	defer unwatch()
 	ended, unwatched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(unwatched)
 		select {
 		case <-s.drained:
 			cancel(errStopping)
+		case <-ctx.Done(): // revoked
 		case <-ended:
 			return
 		}
@@ -111,7 +116,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		ProducerStart: p.in.ProducerStart,
 		AccessKey:     p.req.signer(),
 		NoAcks:        !p.in.Acks,
-		Drain:         s.stopping,
+		Drain:         watch.closing,
 		Deadlines:     conn,
 		Memory:        s.ingest.Memory,
 		Resends:       s.ingest.Resends,

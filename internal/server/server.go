@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -100,6 +101,12 @@ type Options struct {
 	CameraURL string
 	Ingest    Ingest // of PutMedia connections
 
+	// TrustedProxies are believed about who asks through them (X-Forwarded-For and
+	// X-Forwarded-Proto).
+	TrustedProxies []netip.Prefix
+	// CloseLostSessions closes sessions whose openers may no longer open them.
+	CloseLostSessions bool
+
 	Clock        func() time.Time      // time.Now when nil
 	Logger       *slog.Logger          // discards when nil
 	Registerer   prometheus.Registerer // a registry of its own when nil
@@ -123,16 +130,18 @@ type Ingest struct {
 
 // Server answers all of Weir's HTTP. It is an http.Handler, safe for concurrent use.
 type Server struct {
-	store     Store
-	playback  *playback.Service
-	fragments *fragments.Service
-	clips     *clip.Service
-	images    *images.Service
-	verifier  *auth.Verifier[*access.Principal]
-	access    *access.Registry
-	region    string
-	account   string
-	advertise string // without trailing slash
+	store      Store
+	playback   *playback.Service
+	fragments  *fragments.Service
+	clips      *clip.Service
+	images     *images.Service
+	proxies    []netip.Prefix
+	closesLost bool // sessions whose openers may no longer open them
+	verifier   *auth.Verifier[*access.Principal]
+	access     *access.Registry
+	region     string
+	account    string
+	advertise  string // without trailing slash
 
 	playbackBase  string // without trailing slash
 	playersScheme string // of the listener for players
@@ -188,7 +197,7 @@ func New(o Options) (*Server, error) {
 	advertise := strings.TrimRight(o.AdvertiseURL, "/")
 	s := &Server{
 		store: o.Store, playback: o.Playback, fragments: o.Fragments, clips: o.Clips,
-		images: o.Images,
+		images: o.Images, proxies: o.TrustedProxies, closesLost: o.CloseLostSessions,
 		region: o.Region, account: o.Account, advertise: advertise,
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
 		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
@@ -322,6 +331,9 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 	s.serving = all
 	defer inBackground(s.handleEvents)()
 	defer inBackground(s.generateImages)()
+	if s.closesLost {
+		defer inBackground(s.closeLostSessions)()
+	}
 	done := make(chan error, 1)
 	go func() { done <- all.serve() }()
 	select {

@@ -177,9 +177,14 @@ func (s *site) do(r *http.Request) answer {
 	s.t.Helper()
 	res, err := s.client.Do(r)
 	must(s.t, err)
+	return readAnswer(s.t, res)
+}
+
+func readAnswer(t *testing.T, res *http.Response) answer {
+	t.Helper()
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	must(s.t, err)
+	must(t, err)
 	return answer{res.StatusCode, res.Header, string(body)}
 }
 

@@ -1,0 +1,218 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"weir/internal/access"
+	"weir/internal/api"
+	"weir/internal/policy"
+	"weir/internal/store"
+)
+
+// verdict is a decision on a signed call, with what was asked: for the audit, and to ask again
+// while a connection lasts.
+type verdict struct {
+	principal *access.Principal
+	action    string // such as kinesisvideo:PutMedia
+	resource  string // ARN, or anyResource
+	allowed   bool
+	reason    string // why not; "" when it is allowed
+
+	tags    map[string]string // of the stream
+	sets    map[string]string // tags that the call sets
+	names   []string          // keys of all tags that it sets or removes
+	request *request
+}
+
+// anyResource is the resource of calls that name none (IAM user guide, "Resource").
+const anyResource = "*"
+
+// errUndecided is the fault of a handler that answers a signed call without a decision.
+var errUndecided = errors.New("the call was answered although nobody decided whether it is allowed")
+
+// permit is the one place that decides whether a signed call may be done: by the policies of who
+// signed it, the action of its operation, and the resource. stream is the resource's, if there is
+// one. The error is the refusal.
+//
+// It is asked before anything is said about the resource, so that a refusal does not tell whether
+// there is one.
+func (s *Server) permit(req *request, resource string, stream *store.Stream) error {
+	v := &verdict{action: api.Find(req.operation).Action(), resource: resource}
+	v.sets, v.names = requestTags(req.input)
+	if stream != nil {
+		v.tags = stream.Tags
+	}
+	return s.judge(req, v)
+}
+
+// permitAction is permit of another action than the operation's own, about what is no stream. The
+// tags are those that the call sets.
+func (s *Server) permitAction(req *request, action, resource string, tags map[string]string) error {
+	return s.judge(req, &verdict{action: action, resource: resource, sets: tags,
+		names: slices.Sorted(maps.Keys(tags))})
+}
+
+// judge decides on a call, and returns the refusal.
+func (s *Server) judge(req *request, v *verdict) error {
+	v.principal, v.request, req.verdict = req.principal, req, v
+	s.decide(v)
+	result := "allowed"
+	if !v.allowed {
+		result = "denied"
+	}
+	s.metrics.decisions.WithLabelValues(req.operation, result).Inc()
+	if v.allowed {
+		return nil
+	}
+	code := api.AccessDeniedException
+	if op := api.Find(req.operation); op.Service == api.Media || op.Service == api.ArchivedMedia {
+		code = api.NotAuthorizedException // which their models have
+	}
+	return api.NewError(code, v.reason)
+}
+
+// decide fills in the decision.
+func (s *Server) decide(v *verdict) {
+	p := v.principal
+	if p == nil { // nobody has signed
+		v.allowed, v.reason = false, "The call is not signed."
+		return
+	}
+	var c policy.Context
+	if !p.IsRoot() { // who is asked nothing
+		c = s.conditions(v)
+	}
+	d := s.access.Decide(p, v.action, v.resource, c)
+	if v.allowed = d.Allowed; v.allowed {
+		v.reason = ""
+		return
+	}
+	why := "because no identity-based policy allows the " + v.action + " action"
+	switch {
+	case d.Explicit:
+		why = "with an explicit deny in an identity-based policy: " + d.Policy
+	case len(p.Bounds) > 0 && policy.Decide(policy.Request{Action: v.action,
+		Resource: v.resource, Context: c}, p.Policies).Allowed:
+		why = "because no session policy allows the " + v.action + " action"
+	}
+	v.reason = fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s",
+		p.ARN, v.action, v.resource, why)
+}
+
+// conditions are the condition keys of a call, but for those of its principal (docs/policies.md,
+// "Condition keys").
+func (s *Server) conditions(v *verdict) policy.Context {
+	req, now := v.request, s.clock().UTC()
+	from := s.callerOf(req.Request)
+	c := policy.Context{}
+	c.Set("aws:CurrentTime", now.Format(time.RFC3339))
+	c.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
+	c.Set("aws:SecureTransport", strconv.FormatBool(from.secure))
+	if from.address.IsValid() {
+		c.Set("aws:SourceIp", from.address.WithZone("").String())
+	}
+	if agent := req.UserAgent(); agent != "" {
+		c.Set("aws:UserAgent", agent)
+	}
+	c.SetTags("aws:ResourceTag/", v.tags)
+	c.SetTags("aws:RequestTag/", v.sets)
+	if len(v.names) > 0 {
+		c.Set("aws:TagKeys", v.names...)
+	}
+	return c
+}
+
+// requestTags are the tags that a call sets, and the keys of all that it sets or removes.
+func requestTags(input any) (tags map[string]string, keys []string) {
+	switch in := input.(type) {
+	case *api.CreateStreamInput:
+		tags = in.Tags
+	case *api.TagStreamInput:
+		tags = in.Tags
+	case *api.TagResourceInput:
+		tags = in.Map()
+	case *api.UntagStreamInput:
+		return nil, in.TagKeyList
+	case *api.UntagResourceInput:
+		return nil, in.TagKeyList
+	}
+	return tags, slices.Sorted(maps.Keys(tags))
+}
+
+// errRevoked ends the connections of callers who may no longer do what they do.
+var errRevoked = errors.New("the caller is no longer authorized")
+
+// revokedTime is what a connection has to end by itself after its right is lost.
+const revokedTime = 3 * time.Second
+
+// lasting is a connection that ends when its caller loses the right to it, or with the server.
+type lasting struct {
+	// closing is closed when the connection is to end at its next fragment.
+	closing chan struct{}
+	// lost is closed when that is because the right is lost.
+	lost    chan struct{}
+	release func() // ends the watching
+}
+
+// last watches over a connection. A change of keys or policies is heard of at once, and the end of
+// temporary credentials comes by the clock.
+func (s *Server) last(req *request) *lasting {
+	done, ended := make(chan struct{}), make(chan struct{})
+	l := &lasting{closing: make(chan struct{}), lost: make(chan struct{})}
+	l.release = func() { close(done); <-ended }
+	v := *req.verdict
+	go func() {
+		defer close(ended)
+		var over <-chan time.Time
+		if at := v.principal.Expires; !at.IsZero() {
+			timer := time.NewTimer(at.Sub(s.clock()))
+			defer timer.Stop()
+			over = timer.C
+		}
+		for {
+			changed := s.access.Changed()
+			if s.decide(&v); !v.allowed {
+				close(l.lost)
+				close(l.closing)
+				return
+			}
+			select {
+			case <-changed:
+			case <-over:
+				over = nil // decide says the rest
+			case <-s.stopping:
+				close(l.closing)
+				return
+			case <-done:
+				return
+			}
+		}
+	}()
+	return l
+}
+
+// within returns a context that ends, with errRevoked as its cause, when a connection whose right
+// is lost has not ended in time.
+func (l *lasting) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := make(chan struct{})
+	go func() {
+		select {
+		case <-l.lost:
+		case <-stop:
+			return
+		}
+		select {
+		case <-time.After(revokedTime):
+			cancel(errRevoked)
+		case <-stop:
+		}
+	}()
+	return ctx, func() { close(stop); cancel(nil) }
+}

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// caller is where a request comes from, as policies and the audit see it.
+type caller struct {
+	address netip.Addr // not valid for a Unix socket
+	secure  bool       // it came over TLS
+}
+
+// callerOf tells where a request comes from. A proxy that is trusted is believed: the caller is the
+// last address of X-Forwarded-For that is no trusted proxy itself, and X-Forwarded-Proto says how
+// it came. What a stranger writes into these headers stands before that, and counts for nothing.
+func (s *Server) callerOf(r *http.Request) caller {
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
+	c := caller{remote.Addr().Unmap(), r.TLS != nil}
+	if !s.trusts(c.address) {
+		return c
+	}
+	if proto := r.Header.Get("X-Forwarded-Proto"); proto != "" {
+		c.secure = strings.EqualFold(proto, "https")
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && s.trusts(c.address); i-- {
+		address, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break // the proxy itself is all that is known
+		}
+		c.address = address.Unmap()
+	}
+	return c
+}
+
+// trusts reports whether an address is that of a trusted proxy.
+func (s *Server) trusts(address netip.Addr) bool {
+	for _, p := range s.proxies {
+		if p.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
