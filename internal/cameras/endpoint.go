@@ -53,6 +53,29 @@ type credentials struct {
 	Expiration      string `json:"expiration"`
 }
 
+// Report says what ServeHTTP did.
+type Report struct {
+	Alias       string // that was asked for; "": the path has none
+	Camera      string // once its certificate is one that was accepted once
+	AccessKeyID string // of the credentials; "": there are none
+	Refusal     string // why
+}
+
+// reportKey is the key of Into in a context.
+type reportKey struct{}
+
+// Into returns a context for a request to ServeHTTP, which fills in the report.
+func Into(ctx context.Context, r *Report) context.Context {
+	return context.WithValue(ctx, reportKey{}, r)
+}
+
+func reportOf(ctx context.Context) *Report {
+	if r, ok := ctx.Value(reportKey{}).(*Report); ok {
+		return r
+	}
+	return new(Report)
+}
+
 // ServeHTTP answers GET Path + ALIAS + "/credentials" of a camera with a client certificate.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	alias, ok := strings.CutPrefix(r.URL.Path, Path)
@@ -61,22 +84,27 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, map[string]string{"message": "Not found."})
 		return
 	}
+	said := reportOf(r.Context())
+	said.Alias = alias
 	made, err := s.credentials(r.Context(), r, alias)
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
+		said.Camera, said.Refusal = refused.known, refused.message
 		if refused.known != "" && s.told.once(refused.message, s.now()) {
 			s.log.Warn("a camera gets no credentials", "camera", refused.known, "remote",
 				r.RemoteAddr, "why", refused.message)
 		}
 		answer(w, refused.status, map[string]string{"message": refused.message})
 	case err != nil:
+		said.Refusal = "Internal failure."
 		if r.Context().Err() == nil {
 			s.log.Error("credentials of a camera cannot be made", "remote", r.RemoteAddr, "error",
 				err)
 		}
 		answer(w, http.StatusInternalServerError, map[string]string{"message": "Internal failure."})
 	default:
+		said.AccessKeyID = made.AccessKeyID
 		answer(w, http.StatusOK, map[string]credentials{"credentials": *made})
 	}
 }
@@ -106,6 +134,7 @@ func (s *Service) credentials(
 	if err != nil {
 		return nil, err
 	}
+	reportOf(ctx).Camera = camera.Name
 	now := s.now()
 	claims := access.Claims{Kind: access.Camera, Name: camera.Name, Thing: camera.Name,
 		ThingID: camera.ID, Certificate: id.serial(),

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
 	"weir/internal/api"
 	"weir/internal/audit"
+	"weir/internal/cameras"
 )
 
 // unaudited are operations that read what is stored, as often as somebody watches. They are in the
@@ -55,6 +57,39 @@ func (s *Server) auditBegin(req *request) {
 		req.lasting = true
 		s.audit.Write(s.auditEvent(req, audit.Begin))
 	}
+}
+
+// auditCredentials writes what the credentials endpoint of cameras did. The action is what AWS
+// calls it (Service Authorization Reference, "AWS IoT"), the key is the new one. Refusals are
+// repeated as seldom as those of strangers: a camera that is disabled goes on asking.
+func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var did cameras.Report
+		endpoint.ServeHTTP(w, r.WithContext(cameras.Into(r.Context(), &did)))
+		if did.Alias == "" {
+			return
+		}
+		e := audit.Event{Event: audit.Call, Action: "iot:AssumeRoleWithCertificate",
+			Resource:  "arn:aws:iam::" + s.account + ":role/" + did.Alias,
+			AccessKey: did.AccessKeyID, Remote: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
+			Allowed: did.AccessKeyID != "", Outcome: audit.OK, Reason: shorten(did.Refusal)}
+		if id := w.Header()[headerRequestID]; len(id) == 1 {
+			e.RequestID = id[0]
+		}
+		if did.Camera != "" {
+			e.Principal = "arn:aws:sts::" + s.account + ":assumed-role/camera/" + did.Camera
+		}
+		if !e.Allowed {
+			e.Outcome = string(api.AccessDeniedException)
+			left, ok := s.notes.due(noteKind{who: siteOfRequest(&request{Request: r}).String(),
+				what: "audit " + e.Action, reason: did.Refusal, stream: did.Camera})
+			if !ok {
+				return
+			}
+			e.Repeated = int64(left)
+		}
+		s.audit.Write(e)
+	})
 }
 
 // auditEnd writes what has become of a signed request. Of whoever has not proved to have a key

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/audit"
 	"weir/internal/auth"
 )
@@ -88,6 +89,43 @@ func TestAudit(t *testing.T) {
 			t.Errorf("session %q", e.Session)
 		case !e.Allowed && e.Reason == "":
 			t.Error("nothing is said of why a call was refused")
+		}
+	}
+}
+
+// Each camera that got credentials is there, with the key that it got, and why another got none.
+func TestAuditOfCameraCredentials(t *testing.T) {
+	t.Parallel()
+	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close(context.Background())) })
+	var who *access.Registry
+	s, cam1, address := newCamerasSite(t, func(o *Options) { o.Audit, who = log, o.Access })
+	ask := func(status int) {
+		t.Helper()
+		res, _ := s.fetch(cam1, "GET", address+"/role-aliases/camera/credentials",
+			"x-amzn-iot-thingname: cam1")
+		if res.StatusCode != status {
+			t.Errorf("%s, want %d", res.Status, status)
+		}
+	}
+	ask(200)
+	must(t, who.DisableCamera(t.Context(), "cam1"))
+	ask(403)
+	ask(403)
+	events := auditEvents(t, log, 2)
+	for i, e := range events {
+		want := audit.Event{Time: e.Time, Sequence: e.Sequence, Event: audit.Call,
+			RequestID: e.RequestID, Action: "iot:AssumeRoleWithCertificate",
+			Resource:  "arn:aws:iam::000000000000:role/camera",
+			Principal: "arn:aws:sts::000000000000:assumed-role/camera/cam1", Remote: e.Remote,
+			UserAgent: e.UserAgent, AccessKey: "ASIA0", Allowed: true, Outcome: audit.OK}
+		if i == 1 {
+			want.AccessKey, want.Allowed, want.Outcome = "", false, "AccessDeniedException"
+			want.Reason = e.Reason
+		}
+		if e != want || !requestID.MatchString(e.RequestID) || (i == 1) != (e.Reason != "") {
+			t.Errorf("%+v\nwant %+v", e, want)
 		}
 	}
 }

@@ -264,7 +264,8 @@ func New(o Options) (*Server, error) {
 	all := s.newRoutes(o.Metrics)
 	s.main = newPort(portMain, all, s.metrics.ports)
 	s.players = newPort(portPlayers, all.forPlayers(), s.metrics.ports)
-	s.cameras = newPort(portCameras, all.forCameras(s.certified), s.metrics.ports)
+	ofCameras := all.forCameras(s.auditCredentials(s.certified))
+	s.cameras = newPort(portCameras, ofCameras, s.metrics.ports)
 	return s, nil
 }
 
