@@ -27,8 +27,9 @@ func By(ctx context.Context, o *Opener) context.Context {
 	return context.WithValue(ctx, openerKey{}, o)
 }
 
-// From returns a context for a request of a session that comes from an address, with its port.
-func From(ctx context.Context, address string) context.Context {
+// From returns a context for a request of a session that comes from an address. One that is not
+// valid, as of a Unix socket, is not known.
+func From(ctx context.Context, address netip.Addr) context.Context {
 	return context.WithValue(ctx, clientKey{}, address)
 }
 
@@ -41,21 +42,18 @@ func openedBy(ctx context.Context, s *store.Session) {
 
 // bound refuses a request that comes from another address than the session's first one did.
 func (s *Service) bound(ctx context.Context, row *store.Session) error {
-	from, ok := ctx.Value(clientKey{}).(string)
-	if !ok {
+	from, ok := ctx.Value(clientKey{}).(netip.Addr)
+	if !ok || !from.IsValid() {
 		return nil
 	}
-	address, err := netip.ParseAddrPort(from)
-	if err != nil {
-		return fmt.Errorf("address of a client: %w", err)
-	}
-	place := clientPlace(address.Addr())
+	place := clientPlace(from)
 	if row.Address == "" {
+		var err error
 		row.Address, err = s.store.BindSession(ctx, row.ID, place)
 		if errors.Is(err, store.ErrNotFound) {
 			return api.NewError(api.NotAuthorizedException, messageSessionClosed)
 		} else if err != nil {
-			return err
+			return fmt.Errorf("bind session: %w", err)
 		}
 	}
 	if row.Address != place {

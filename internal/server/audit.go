@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -29,7 +30,7 @@ type audited struct {
 // auditEvent is what the audit log has of a request by now.
 func (s *Server) auditEvent(req *request, kind string) audit.Event {
 	e := audit.Event{Event: kind, RequestID: req.id, Action: req.operation, Stream: req.stream,
-		Remote: req.RemoteAddr, UserAgent: shorten(req.UserAgent()), Allowed: true,
+		Remote: s.auditRemote(req.Request), UserAgent: shorten(req.UserAgent()), Allowed: true,
 		Outcome: audit.OK, Session: req.session}
 	if op := api.Find(req.operation); op != nil {
 		e.Action = op.Action()
@@ -49,6 +50,16 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 		}
 	}
 	return e
+}
+
+// auditRemote is the address and port of a connection; of one from a trusted proxy the address that
+// the proxy tells.
+func (s *Server) auditRemote(r *http.Request) string {
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // a Unix socket has none
+	if at := s.callerOf(r).address; at != remote.Addr().Unmap() {
+		return at.String()
+	}
+	return r.RemoteAddr
 }
 
 // auditBegin writes that a connection of PutMedia or GetMedia begins.
@@ -71,7 +82,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 		}
 		e := audit.Event{Event: audit.Call, Action: "iot:AssumeRoleWithCertificate",
 			Resource:  "arn:aws:iam::" + s.account + ":role/" + did.Alias,
-			AccessKey: did.AccessKeyID, Remote: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
+			AccessKey: did.AccessKeyID, Remote: s.auditRemote(r), UserAgent: shorten(r.UserAgent()),
 			Allowed: did.AccessKeyID != "", Outcome: audit.OK, Reason: shorten(did.Refusal)}
 		if id := w.Header()[headerRequestID]; len(id) == 1 {
 			e.RequestID = id[0]

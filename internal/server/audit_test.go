@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -126,6 +127,29 @@ func TestAuditOfCameraCredentials(t *testing.T) {
 		}
 		if e != want || !requestID.MatchString(e.RequestID) || (i == 1) != (e.Reason != "") {
 			t.Errorf("%+v\nwant %+v", e, want)
+		}
+	}
+}
+
+// Behind a trusted proxy the log has the client, which a stranger cannot make up.
+func TestAuditBehindAProxy(t *testing.T) {
+	t.Parallel()
+	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close(context.Background())) })
+	for i, trusted := range []string{"127.0.0.0/8", "198.51.100.0/24"} {
+		s := newSite(t, func(o *Options) {
+			o.Audit, o.TrustedProxies = log, []netip.Prefix{netip.MustParsePrefix(trusted)}
+		})
+		r := s.request("POST", "/listStreams", "{}")
+		r.Header.Set("X-Forwarded-For", "203.0.113.9, 192.0.2.7")
+		s.signer.Sign(r, []byte("{}"))
+		if a := s.do(r); a.status != 200 {
+			t.Fatal(a)
+		}
+		got := auditEvents(t, log, i+1)[i].Remote
+		if (i == 0) != (got == "192.0.2.7") || (i == 1) != strings.HasPrefix(got, "127.0.0.1:") {
+			t.Errorf("trusting %s: %s", trusted, got)
 		}
 	}
 }

@@ -99,12 +99,12 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	}
 	operations = append(operations, s.administration()...)
 	actions := map[string]handler{
-		"GetHLSMasterPlaylist":  sessionAction(parseNoRef, s.hlsMasterPlaylist),
-		"GetHLSMediaPlaylist":   sessionAction(playback.ParseMediaPlaylist, s.hlsMediaPlaylist),
-		"GetMP4InitFragment":    sessionAction(playback.ParseInitSegment, s.mp4InitFragment),
-		"GetMP4MediaFragment":   sessionAction(playback.ParseSegment, s.mp4MediaFragment),
-		"GetMP4PartialFragment": sessionAction(playback.ParsePart, s.mp4PartialFragment),
-		"GetTSFragment":         sessionAction(playback.ParseSegment, s.tsFragment),
+		"GetHLSMasterPlaylist":  sessionAction(s, parseNoRef, s.hlsMasterPlaylist),
+		"GetHLSMediaPlaylist":   sessionAction(s, playback.ParseMediaPlaylist, s.hlsMediaPlaylist),
+		"GetMP4InitFragment":    sessionAction(s, playback.ParseInitSegment, s.mp4InitFragment),
+		"GetMP4MediaFragment":   sessionAction(s, playback.ParseSegment, s.mp4MediaFragment),
+		"GetMP4PartialFragment": sessionAction(s, playback.ParsePart, s.mp4PartialFragment),
+		"GetTSFragment":         sessionAction(s, playback.ParseSegment, s.tsFragment),
 	}
 	table := []*route{
 		// For people and machines nearby.
@@ -123,9 +123,9 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		table = append(table, &route{get, path, name, token, debug, actions[name], nil})
 	}
 	dash := map[string]handler{
-		"GetDASHManifest":     sessionAction(parseNoRef, s.dashManifest),
-		"GetMP4InitFragment":  sessionAction(playback.ParseInitSegment, s.dashInitFragment),
-		"GetMP4MediaFragment": sessionAction(playback.ParseDASHSegment, s.dashMediaFragment),
+		"GetDASHManifest":     sessionAction(s, parseNoRef, s.dashManifest),
+		"GetMP4InitFragment":  sessionAction(s, playback.ParseInitSegment, s.dashInitFragment),
+		"GetMP4MediaFragment": sessionAction(s, playback.ParseDASHSegment, s.dashMediaFragment),
 	}
 	for path, name := range playback.DASHActions() {
 		table = append(table, &route{get, path, name, token, debug, dash[name], nil})

@@ -23,7 +23,7 @@ func parseNoRef(string) (noRef, error) { return noRef{}, nil }
 
 // sessionAction is the handler of an action of sessions: whoever has the token may have what the
 // rest of the query names.
-func sessionAction[Ref any](parse func(query string) (Ref, error),
+func sessionAction[Ref any](s *Server, parse func(query string) (Ref, error),
 	answer func(ctx context.Context, token string, ref Ref) (response, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {
 		token, err := playback.ParseToken(req.URL.RawQuery)
@@ -34,7 +34,8 @@ func sessionAction[Ref any](parse func(query string) (Ref, error),
 		if err != nil {
 			return nil, err
 		}
-		return answer(playback.From(playback.OnWait(ctx, req.vouch), req.RemoteAddr), token, ref)
+		ctx = playback.From(playback.OnWait(ctx, req.vouch), s.callerOf(req.Request).address)
+		return answer(ctx, token, ref)
 	}
 }
 
