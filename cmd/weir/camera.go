@@ -42,7 +42,7 @@ type cameraFilesFlags struct {
 type cameraAddCmd struct {
 	Policy []string          `placeholder:"NAME" help:"Policies of the camera, with commas between, instead of camera, which allows the stream of its own name."`
 	Role   []string          `placeholder:"NAME" help:"Roles that it may have credentials of as well, with commas between."`
-	Tags   map[string]string `placeholder:"KEY=VALUE;…" help:"Tags, which policies know as aws:PrincipalTag."`
+	Tags   map[string]string `placeholder:"KEY=VALUE;..." help:"Tags, which policies know as aws:PrincipalTag."`
 	cameraFilesFlags
 }
 

@@ -93,7 +93,9 @@ func TestWebBackEndAsDocumented(t *testing.T) {
 	if strings.Count(string(opened), user) != 2 {
 		t.Errorf("opened by %s", opened)
 	}
-	for _, call := range [][]string{{"keys", "list"}, {"sessions", "list"}} {
+	for _, call := range [][]string{{"keys", "list"}, {"sessions", "list"}, {"list-streams"},
+		{"describe-stream", "--stream-name", "cam1"},
+		{"get-hls-streaming-session-url", "--stream-name", "cam2"}} {
 		cmd := exec.Command(weirBinary, call...)
 		cmd.Env = as
 		if out, err := cmd.CombinedOutput(); err == nil ||
