@@ -84,7 +84,8 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 			Resource:  "arn:aws:iam::" + s.account + ":role/" + did.Alias,
 			AccessKey: did.AccessKeyID, Remote: s.auditRemote(r), UserAgent: shorten(r.UserAgent()),
 			Allowed: did.AccessKeyID != "", Outcome: audit.OK, Reason: shorten(did.Refusal)}
-		if id := w.Header()[headerRequestID]; len(id) == 1 {
+		header := map[string][]string(w.Header()) // spelt as AWS does
+		if id := header[headerRequestID]; len(id) == 1 {
 			e.RequestID = id[0]
 		}
 		if did.Camera != "" {
