@@ -113,17 +113,17 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 
 // tailFrom is the first entry of the window whose parts are listed.
 func (v *view) tailFrom(track, from, to int) int {
-	most := partTargets * v.state.Target * 1000
-	var after int64 // from the end of the playlist to the end of an entry
+	most := partTargets * v.state.Target * 1_000_000
+	var after int64 // microseconds from the end of the playlist to the end of an entry
 	if l := v.low; l.open != nil {
 		for _, p := range l.open.Parts[track] {
-			after += p.Duration / 1000
+			after += p.Duration
 		}
 	}
 	at := to
 	for at > from && after <= most {
 		at--
-		after += max(v.state.Entries[at].Duration[track], 0)
+		after += max(v.state.Entries[at].Duration[track], 0) * 1000
 	}
 	return at
 }

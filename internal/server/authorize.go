@@ -54,8 +54,12 @@ func (s *Server) permit(req *request, resource string, stream *store.Stream) err
 // permitAction is permit of another action than the operation's own, about what is no stream. The
 // tags are those that the call sets.
 func (s *Server) permitAction(req *request, action, resource string, tags map[string]string) error {
-	return s.judge(req, &verdict{action: action, resource: resource, sets: tags,
-		names: slices.Sorted(maps.Keys(tags))})
+	v := &verdict{action: action, resource: resource, sets: tags,
+		names: slices.Sorted(maps.Keys(tags))}
+	if in, ok := req.input.(*api.UntagUserInput); ok {
+		v.names = in.TagKeys
+	}
+	return s.judge(req, v)
 }
 
 // judge decides on a call, and returns the refusal.
