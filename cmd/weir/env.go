@@ -78,6 +78,9 @@ func (c *envCmd) Run(std stdio) error {
 	if key.SessionToken != "" {
 		lines[len(lines)-1] = "export AWS_SESSION_TOKEN=" + quote(key.SessionToken)
 	}
+	if target.ca != "" {
+		lines = append(lines, "export AWS_CA_BUNDLE="+quote(target.ca))
+	}
 	_, err = fmt.Fprintln(std.Out, strings.Join(lines, "\n"))
 	return err
 }
@@ -98,13 +101,18 @@ func quote(text string) string {
 type clientConfig struct {
 	endpoint string // URL without trailing slash
 	region   string
+	ca       string // file of certificates to trust; "" for the system's
 }
 
 // writeClientConfig writes the client configuration, in the form of an AWS config file, so that
 // AWS_CONFIG_FILE can point at it.
 func writeClientConfig(dir string, c clientConfig) error {
+	trust := ""
+	if c.ca != "" {
+		trust = "ca_bundle = " + c.ca + "\n"
+	}
 	text := "# Written by weir serve at each start.\n[default]\nregion = " + c.region +
-		"\nendpoint_url = " + c.endpoint + "\n"
+		"\nendpoint_url = " + c.endpoint + "\n" + trust
 	path := filepath.Join(dir, clientFile)
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
@@ -140,6 +148,8 @@ func readClientConfig(dir string) (clientConfig, error) {
 			c.region = strings.TrimSpace(value)
 		case "endpoint_url":
 			c.endpoint = strings.TrimSpace(value)
+		case "ca_bundle":
+			c.ca = strings.TrimSpace(value)
 		}
 	}
 	if c.region == "" || c.endpoint == "" {

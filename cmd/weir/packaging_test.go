@@ -41,7 +41,7 @@ func settings(t *testing.T, name string) map[string]string {
 func TestUnitFiles(t *testing.T) {
 	for name, socket := range map[string]string{"weir.socket": handover.Main,
 		"weir-playback.socket": handover.Playback, "weir-metrics.socket": handover.Metrics,
-		"weir-camera.socket": handover.Camera} {
+		"weir-camera.socket": handover.Camera, "weir-redirect.socket": handover.Redirect} {
 		if got := settings(t, name)["FileDescriptorName"]; got != socket {
 			t.Errorf("%s passes its socket as %q, not %q", name, got, socket)
 		}
@@ -63,7 +63,7 @@ func TestUnitFiles(t *testing.T) {
 	dir := t.TempDir() // with a program that is there
 	var units []string
 	for _, name := range []string{"weir.socket", "weir-playback.socket", "weir-metrics.socket",
-		"weir-camera.socket",
+		"weir-camera.socket", "weir-redirect.socket",
 		"weir.service"} {
 		text, err := os.ReadFile(filepath.Join(packaging, name))
 		if err != nil {

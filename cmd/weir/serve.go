@@ -26,6 +26,7 @@ import (
 	"weir/internal/audit"
 	"weir/internal/auth"
 	"weir/internal/cameras"
+	"weir/internal/certs"
 	"weir/internal/clip"
 	"weir/internal/console"
 	"weir/internal/fragments"
@@ -48,11 +49,10 @@ type serveCmd struct {
 	AdvertiseURL    string `name:"advertise-url" group:"Addresses" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to."`
 	Region          string `default:"us-west-2" env:"WEIR_REGION" placeholder:"NAME" help:"AWS region to stand for."`
 	AccountID       string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits."`
-	TLSCert         string `name:"tls-cert" group:"Addresses" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken."`
-	TLSKey          string `name:"tls-key" group:"Addresses" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
 	MetricsListen   string `name:"metrics-listen" group:"Addresses" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
 	LogLevel        string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"WEIR_LOG_LEVEL" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
 	CodecChanges    string `name:"codec-changes" default:"exclude" enum:"exclude,switch" group:"Playback" env:"WEIR_CODEC_CHANGES" placeholder:"HOW" help:"Fragments of an HLS session whose codec private data is not its first one's: exclude leaves them out, switch shows them after a discontinuity."`
+	tlsFlags        `embed:""`
 	playbackFlags   `embed:""`
 	cameraFlags     `embed:""`
 	viewerFlags     `embed:""`
@@ -82,8 +82,8 @@ type serveCmd struct {
 func (c *serveCmd) Help() string {
 	return `SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once. Fragments
 that come in have four seconds to end. A socket that systemd passes (LISTEN_FDS) is served instead of
---listen, one called "playback" instead of --playback-listen, one called "camera" instead of --camera-listen, one called "metrics"
-instead of --metrics-listen.
+--listen, one called "playback" instead of --playback-listen, one called "camera" instead of --camera-listen, one called "redirect"
+instead of --redirect-http, one called "metrics" instead of --metrics-listen.
 
 Example:
 
@@ -101,8 +101,6 @@ func (c *serveCmd) check() error {
 			defaultRegion)
 	case !accountPattern.MatchString(c.AccountID):
 		return fmt.Errorf("--account-id %q is not twelve digits", c.AccountID)
-	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return errors.New("--tls-cert and --tls-key go together")
 	case c.SyncInterval < 0 || c.SyncInterval > maxSyncInterval:
 		return fmt.Errorf("--sync-interval %s is not within 0s and %s: producers' buffers run "+
 			"over before acknowledgements come", c.SyncInterval, maxSyncInterval)
@@ -113,7 +111,7 @@ func (c *serveCmd) check() error {
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
-	return errors.Join(c.playbackFlags.check(), c.cameraFlags.check(),
+	return errors.Join(c.tlsFlags.check(), c.playbackFlags.check(), c.cameraFlags.check(),
 		c.viewerFlags.check(), c.lowLatencyFlags.check(),
 		c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
 		c.notificationFlags.check(), c.tokenFlags.check(), c.auditFlags.check())
@@ -137,10 +135,6 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	certificates, err := c.certificates()
-	if err != nil {
-		return err
-	}
 	if err := c.checkKeys(ctx); err != nil {
 		return err
 	}
@@ -149,6 +143,10 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 		return fmt.Errorf("--log-level: %w", err)
 	}
 	logger := slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: level}))
+	certificates, err := c.readCertificates(logger)
+	if err != nil {
+		return err
+	}
 	s := &serving{stdio: std, log: logger, certificates: certificates}
 	defer func() { s.sockets.Close() }()
 	defer s.closeAudit()
@@ -181,7 +179,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 type serving struct {
 	stdio
 	log          *slog.Logger
-	certificates certificates
+	certificates sources
 	sockets      handover.Sockets      // nil before the first time, unless they were taken over
 	old          *handover.Predecessor // waits to hear that this one serves; nil: nobody does
 	offer        *handover.Offer       // of the last time
@@ -239,7 +237,8 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	if on.Playback != nil {
 		s.log.Info("players", "url", c.playbackAddress(on))
 	}
-	target := clientConfig{endpoint: c.endpoint(on.Main.Addr()), region: c.Region}
+	target := clientConfig{endpoint: c.endpoint(on.Main.Addr()), region: c.Region,
+		ca: s.certificates.caFile()}
 	if err := s.announce(c.Data, target); err != nil {
 		return nil, err
 	}
@@ -252,7 +251,8 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		s.log.Warn("no other process can take over from this one", "error", err) // the disk is full
 	}
 
-	defer inBackground(ctx, st.Run, who.Run, c.keepTokenKeys(tokens, s.log))()
+	defer inBackground(ctx, st.Run, who.Run, c.keepTokenKeys(tokens, s.log),
+		s.orderCertificates)()
 	c.greet(s.Out, target, keys.Created(), c.playbackAddress(on))
 	if c.ready != nil {
 		c.ready(target.endpoint)
@@ -407,6 +407,7 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		PlaybackURL:  c.PlaybackURL,
 		Cameras:      s.certified,
 		CameraURL:    c.CameraURL,
+		Page:         certs.HSTS(c.HSTS, console.Player()),
 		Ingest:       producers,
 		Connections:  c.connectionFlags.limits(logger),
 		Logger:       logger,
@@ -449,7 +450,10 @@ func (c *serveCmd) endpoint(address net.Addr) string {
 	if c.AdvertiseURL != "" {
 		return strings.TrimRight(c.AdvertiseURL, "/")
 	}
-	return origin(address, c.TLSCert != "")
+	if tcp, ok := address.(*net.TCPAddr); ok && len(c.ACME) > 0 {
+		return fmt.Sprintf("https://%s:%d", c.ACME[0], tcp.Port)
+	}
+	return origin(address, c.secure())
 }
 
 // origin is scheme, host and port of an address of this machine.
@@ -471,6 +475,9 @@ func (c *serveCmd) greet(w io.Writer, target clientConfig, first bool, playback 
 		target.region, c.Data)
 	if first {
 		fmt.Fprintf(w, "A new key pair is in %s.\n", filepath.Join(c.Data, credentialsFile))
+	}
+	if target.ca != "" {
+		fmt.Fprintf(w, "Clients need %s to trust it.\n", target.ca)
 	}
 	fmt.Fprintf(w, `
 Next, in another shell:

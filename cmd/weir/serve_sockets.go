@@ -55,11 +55,12 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 	if err != nil {
 		return nil, withHint(err,
 			"one socket is to listen for everything; one called %s may for players, one called %s "+
-				"for cameras, one called %s for /metrics",
-			handover.Playback, handover.Camera, handover.Metrics)
+				"for cameras, one called %s for /metrics, one called %s for http",
+			handover.Playback, handover.Camera, handover.Metrics, handover.Redirect)
 	}
 	for name, flag := range map[string]*string{handover.Metrics: &c.MetricsListen,
-		handover.Playback: &c.PlaybackListen, handover.Camera: &c.CameraListen} {
+		handover.Playback: &c.PlaybackListen, handover.Camera: &c.CameraListen,
+		handover.Redirect: &c.RedirectHTTP} {
 		if passed := sockets[name]; passed != nil {
 			address, err := handover.Address(passed)
 			if err != nil {
@@ -72,6 +73,7 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 		{handover.Main, "--listen", c.Listen},
 		{handover.Playback, "--playback-listen", c.PlaybackListen},
 		{handover.Camera, "--camera-listen", c.CameraListen},
+		{handover.Redirect, "--redirect-http", c.RedirectHTTP},
 		{handover.Metrics, "--metrics-listen", c.MetricsListen},
 	} {
 		other := others[want.name]

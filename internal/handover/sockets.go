@@ -17,6 +17,7 @@ const (
 	Playback = "playback"
 	Metrics  = "metrics"
 	Camera   = "camera"
+	Redirect = "redirect"
 )
 
 // Sockets are listening sockets by name.
@@ -24,13 +25,14 @@ type Sockets map[string]*os.File
 
 // Activated returns the sockets that systemd, or what stands in for it, has passed to this process
 // (sd_listen_fds(3)), and hides them from its children. One that is not called "playback",
-// "metrics" or "camera" is the main one, whatever its name.
+// "metrics", "camera" or "redirect" is the main one, whatever its name.
 func Activated() (Sockets, error) {
 	files := activation.Files(true)
 	s := Sockets{}
 	for _, f := range files {
 		name := f.Name()
-		if name != Playback && name != Metrics && name != Camera {
+		if name != Playback && name != Metrics && name != Camera &&
+			name != Redirect {
 			name = Main
 		}
 		if s[name] != nil {

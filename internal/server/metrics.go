@@ -158,10 +158,10 @@ func newConnectionMetrics(reg prometheus.Registerer,
 	for _, reason := range []string{"refused", "replaced"} {
 		m.closed.WithLabelValues(reason)
 	}
-	for _, name := range []string{portMain, portPlayers, portCameras} {
+	for _, name := range []string{portMain, portPlayers, portCameras, portRedirect} {
 		if err := reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "weir_http_listener_connections",
-			Help:        "Open connections of a listener (main, playback, camera).",
+			Help:        "Open connections of a listener (main, playback, camera, redirect).",
 			ConstLabels: prometheus.Labels{"listener": name},
 		}, func() float64 { return float64(of(name)) })); err != nil {
 			return nil, err

@@ -19,33 +19,38 @@ import (
 
 // Names of the listeners, in metrics.
 const (
-	portMain    = "main"
-	portPlayers = "playback"
-	portCameras = "camera"
+	portMain     = "main"
+	portPlayers  = "playback"
+	portCameras  = "camera"
+	portRedirect = "redirect"
 )
 
 // Listeners are where a server takes connections.
 type Listeners struct {
 	// Main takes every request, over HTTP/1.1 only: HTTP/2 loses headers that producers sign and
 	// may merge acknowledgements (docs/reference/producers.md, "Requests").
-	Main         net.Listener
-	Certificates []tls.Certificate // none: without TLS
+	Main net.Listener
+	TLS  *tls.Config // nil: without TLS
 	// Playback takes only what a session token opens or anyone may have; nil: there is none. With
-	// certificates HTTP/2 is spoken too, which Apple's players want for low latency (RFC 8216bis
-	// appendix B.1).
-	Playback             net.Listener
-	PlaybackCertificates []tls.Certificate // none: without TLS
+	// TLS HTTP/2 is spoken too, which Apple's players want for low latency (RFC 8216bis appendix
+	// B.1).
+	Playback    net.Listener
+	PlaybackTLS *tls.Config // nil: without TLS
 	// Cameras takes the calls of cameras that have certificates: for their credentials, and signed
 	// ones, all under the one authority that they know; nil: there is none. Over HTTP/1.1 only, as
 	// Main.
 	Cameras    net.Listener
 	CamerasTLS *tls.Config // with Cameras
+	// Redirect sends whoever comes over http elsewhere; nil: there is none. RedirectHandler
+	// answers there.
+	Redirect        net.Listener
+	RedirectHandler http.Handler // with Redirect
 }
 
 // Close closes them.
 func (on Listeners) Close() {
 	_ = on.Main.Close() // connections have nobody left to tell
-	for _, l := range []net.Listener{on.Playback, on.Cameras} {
+	for _, l := range []net.Listener{on.Playback, on.Cameras, on.Redirect} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -98,8 +103,8 @@ func (rs routes) forCameras(credentials http.Handler) routes {
 }
 
 // mainHTTP makes the http.Server of the main listener.
-func (s *Server) mainHTTP(certificates []tls.Certificate) *http.Server {
-	srv := s.newHTTP(s, certificates)
+func (s *Server) mainHTTP(config *tls.Config) *http.Server {
+	srv := s.newHTTP(s, config)
 	srv.Protocols.SetHTTP1(true)
 	srv.MaxHeaderBytes = api.MaxHeaderBytes
 	return srv
@@ -109,8 +114,7 @@ func (s *Server) mainHTTP(certificates []tls.Certificate) *http.Server {
 func (s *Server) camerasHTTP(config *tls.Config) *http.Server {
 	srv := s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, s.cameras)
-	}), nil)
-	srv.TLSConfig = config
+	}), config)
 	srv.Protocols.SetHTTP1(true)
 	srv.MaxHeaderBytes = api.MaxHeaderBytes
 	return srv
@@ -122,10 +126,10 @@ func (s *Server) camerasHTTP(config *tls.Config) *http.Server {
 // client takes back meanwhile, and ends one on which four times as many wait (CVE-2023-44487); it
 // bounds header sections together with their CONTINUATION frames (CVE-2023-45288) and answers to
 // SETTINGS and PING that are not read. What is said here is the rest.
-func (s *Server) playersHTTP(certificates []tls.Certificate) *http.Server {
+func (s *Server) playersHTTP(config *tls.Config) *http.Server {
 	srv := s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, s.players)
-	}), certificates)
+	}), config)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.MaxHeaderBytes = api.MaxPlayerHeaderBytes
@@ -142,16 +146,14 @@ func (s *Server) playersHTTP(certificates []tls.Certificate) *http.Server {
 }
 
 // newHTTP is what the http.Servers of all listeners have in common.
-func (s *Server) newHTTP(handler http.Handler, certificates []tls.Certificate) *http.Server {
+func (s *Server) newHTTP(handler http.Handler, config *tls.Config) *http.Server {
 	srv := &http.Server{
 		Handler:           handler,
+		TLSConfig:         config,
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       keepAliveTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	if len(certificates) > 0 {
-		srv.TLSConfig = &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12}
 	}
 	watch(srv)
 	return srv
@@ -165,13 +167,13 @@ type servers struct {
 
 // newServers makes them.
 func (s *Server) newServers(on Listeners) *servers {
-	all := &servers{http: []*http.Server{s.mainHTTP(on.Certificates)},
+	all := &servers{http: []*http.Server{s.mainHTTP(on.TLS)},
 		listeners: []net.Listener{s.connections.listen(on.Main, portMain)}}
 	if on.Playback != nil {
-		all.http = append(all.http, s.playersHTTP(on.PlaybackCertificates))
+		all.http = append(all.http, s.playersHTTP(on.PlaybackTLS))
 		all.listeners = append(all.listeners, s.connections.listen(on.Playback, portPlayers))
 		s.playersScheme = "http"
-		if len(on.PlaybackCertificates) > 0 {
+		if on.PlaybackTLS != nil {
 			s.playersScheme = "https"
 		}
 		_, s.playersPort, _ = net.SplitHostPort(on.Playback.Addr().String()) // "" of a Unix socket
@@ -180,11 +182,19 @@ func (s *Server) newServers(on Listeners) *servers {
 		all.http = append(all.http, s.camerasHTTP(on.CamerasTLS))
 		all.listeners = append(all.listeners, s.connections.listen(on.Cameras, portCameras))
 		_, s.camerasPort, _ = net.SplitHostPort(on.Cameras.Addr().String())
-		s.mainScheme = "http"
-		if len(on.Certificates) > 0 {
-			s.mainScheme = "https"
-		}
-		_, s.mainPort, _ = net.SplitHostPort(on.Main.Addr().String())
+	}
+	s.mainScheme = "http"
+	if on.TLS != nil {
+		s.mainScheme = "https"
+	}
+	_, s.mainPort, _ = net.SplitHostPort(on.Main.Addr().String())
+	if on.Redirect != nil {
+		srv := s.newHTTP(on.RedirectHandler, nil)
+		srv.Protocols.SetHTTP1(true)
+		srv.MaxHeaderBytes = api.MaxPlayerHeaderBytes
+		srv.ReadTimeout, srv.WriteTimeout = s.bodyTime, s.answerTime
+		all.http = append(all.http, srv)
+		all.listeners = append(all.listeners, s.connections.listen(on.Redirect, portRedirect))
 	}
 	return all
 }

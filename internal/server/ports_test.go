@@ -24,7 +24,7 @@ func newPlayersSite(t *testing.T, change ...func(*Options)) (s *site, players *h
 		*l, err = net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
 	}
-	on.PlaybackCertificates = lender.TLS.Certificates
+	on.PlaybackTLS = &tls.Config{Certificates: lender.TLS.Certificates}
 	st, _ := openStore(t)
 	s = newSiteOn(t, st, on, change...)
 	s.players = on.Playback.Addr().String()

@@ -10,7 +10,6 @@ import (
 	"weir/internal/api"
 	"weir/internal/cameras"
 	"weir/internal/clip"
-	"weir/internal/console"
 	"weir/internal/playback"
 )
 
@@ -108,8 +107,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	}
 	table := []*route{
 		// For people and machines nearby.
-		{get, "/player", "Player", anyone, debug, nil, console.Player()},
-		{get, playerFiles, "Player", anyone, debug, nil, console.Player()},
+		{get, "/player", "Player", anyone, debug, nil, s.page},
+		{get, playerFiles, "Player", anyone, debug, nil, s.page},
 		{get, "/healthz", opHealth, anyone, debug, nil, http.HandlerFunc(s.healthy)},
 		{get, "/readyz", opReady, anyone, debug, nil, http.HandlerFunc(s.ready)},
 		{get, playback.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},

@@ -28,6 +28,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/cameras"
 	"weir/internal/clip"
+	"weir/internal/console"
 	"weir/internal/fragments"
 	"weir/internal/images"
 	"weir/internal/ingest"
@@ -99,7 +100,8 @@ type Options struct {
 	// none. CameraURL begins what cameras are told; empty: the address that they came to.
 	Cameras   *cameras.Service
 	CameraURL string
-	Ingest    Ingest // of PutMedia connections
+	Page      http.Handler // of GET /player; the player page when nil
+	Ingest    Ingest       // of PutMedia connections
 
 	// TrustedProxies are believed about who asks through them (X-Forwarded-For and
 	// X-Forwarded-Proto).
@@ -146,9 +148,10 @@ type Server struct {
 	playbackBase  string // without trailing slash
 	playersScheme string // of the listener for players
 	playersPort   string // of it; "": there is none
+	page          http.Handler
 	camerasBase   string // without trailing slash
 	camerasPort   string // of the listener for cameras; "": there is none
-	mainScheme    string // of the main listener, beside one for cameras
+	mainScheme    string // of the main listener
 	mainPort      string
 
 	audit     *audit.Log
@@ -201,7 +204,7 @@ func New(o Options) (*Server, error) {
 		region: o.Region, account: o.Account, advertise: advertise,
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
 		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
-		tokenKeys: o.TokenKeys,
+		tokenKeys: o.TokenKeys, page: cmp.Or(o.Page, console.Player()),
 		certified: o.Cameras,
 		notifier:  o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
@@ -318,7 +321,7 @@ func advertisedHosts(advertise string) []string {
 	return []string{u.Host, strings.TrimSuffix(u.Host, ":"+u.Port())}
 }
 
-// Serve answers requests on the listeners, with TLS where certificates are given, until ctx ends.
+// Serve answers requests on the listeners until ctx ends.
 // Then it stops gracefully: /readyz turns unready, no connection is accepted any more, PutMedia
 // connections end with the fragment that comes in, and other requests are answered. It cuts off
 // fragments that take longer than the drain timeout, and answers that take longer than the stop

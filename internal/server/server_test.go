@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -364,7 +365,7 @@ func TestTLSSpeaksHTTP1Only(t *testing.T) {
 	served := make(chan error, 1)
 	go func() {
 		served <- s.server.Serve(ctx,
-			Listeners{Main: listener, Certificates: lender.TLS.Certificates})
+			Listeners{Main: listener, TLS: &tls.Config{Certificates: lender.TLS.Certificates}})
 	}()
 	defer func() {
 		client.CloseIdleConnections()
