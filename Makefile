@@ -8,7 +8,7 @@ FUZZTIME  ?= 30s
 PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
              gstreamer1.0-libav cvlc:vlc-bin vlc-plugin-base
 E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli python3-botocore python3-boto3 zsh:zsh fish:fish groff:groff-base openssl:openssl \
-             mkvmerge:mkvtoolnix nginx:nginx-light libnginx-mod-stream haproxy:haproxy $(PLAYERS)
+             mkvmerge:mkvtoolnix nginx:nginx-light libnginx-mod-stream haproxy:haproxy pebble:pebble $(PLAYERS)
 BENCH_TOOLS := nginx:nginx-light
 
 # The binary, vet, staticcheck and the end-to-end tests are built in one way, so that the compiler sees each package once, and once

@@ -125,7 +125,18 @@ func CheckACMEHosts(hosts []string) error {
 func (a *ACME) protocols() []string { return []string{acme.ALPNProto} }
 
 // Challenges answers the challenges of RFC 8555 section 8.3, and hands everything else on.
-func (a *ACME) Challenges(next http.Handler) http.Handler { return a.manager.HTTPHandler(next) }
+func (a *ACME) Challenges(next http.Handler) http.Handler {
+	manager := a.manager.HTTPHandler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err == nil && strings.HasPrefix(r.URL.Path, "/.well-known/acme-challenge/") {
+			named := *r // the manager knows hosts without a port
+			named.Host = host
+			r = &named
+		}
+		manager.ServeHTTP(w, r)
+	})
+}
 
 // GetCertificate implements Source. The first handshake for a host may wait for the order.
 // Certificates are of ECDSA keys, for whatever client: which kind of key it takes must not make a
