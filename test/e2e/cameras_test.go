@@ -10,7 +10,7 @@ import (
 )
 
 // A camera gets credentials for the certificate that weir camera add made, with libcurl as the C
-// SDK does, sends to the stream of its own name with them over the same address.
+// SDK does, sends to the stream of its own name with them over the same address, and to no other.
 func TestCameraWithCertificate(t *testing.T) {
 	t.Parallel()
 	needTool(t, "curl", "openssl", "ffmpeg")
@@ -64,7 +64,10 @@ func TestCameraWithCertificate(t *testing.T) {
 	program(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10",
 		"-t", "3", "-c:v", "libx264", "-preset", "ultrafast", "-g", "10", film)
 	s.run("weir", "put-media", "--stream-name", "cam1", "--create", film)
+	s.cameraIsRefused("put-media", "--stream-name", "cam2", "--create", film)
+	s.cameraIsRefused("list-streams")
 	s.env = root
+	s.run("weir", "create-stream", "--stream-name", "cam2", "--data-retention-in-hours", "1")
 	if got := string(s.run("weir", "list-fragments", "--stream-name", "cam1",
 		"--fragment-selector", everythingPast("SERVER_TIMESTAMP"),
 		"--query", "length(Fragments)")); strings.TrimSpace(got) != "3" {
@@ -79,5 +82,14 @@ func TestCameraWithCertificate(t *testing.T) {
 	s.run("weir", "camera", "renew", "cam1", "--out", dir)
 	if got := get(withCertificate...); !strings.HasSuffix(got, "}200") {
 		t.Errorf("renewed: %s", got)
+	}
+}
+
+// cameraIsRefused runs a command that must fail because no policy allows it.
+func (s *server) cameraIsRefused(args ...string) {
+	s.t.Helper()
+	if _, errs, err := s.try("weir", args...); err == nil ||
+		!strings.Contains(string(errs), "AccessDenied") {
+		s.t.Errorf("weir %s: %v\n%s", strings.Join(args, " "), err, errs)
 	}
 }

@@ -59,11 +59,18 @@ func TestDASHPlayersShowEveryFrame(t *testing.T) {
 		running.Go(func() { d.play(plays, 4) })
 	}
 	running.Wait()
-	for _, play := range d.failed(browsers) {
-		d.Logf("%s: again, after: %v", play.what, play.err)
+	// A browser that gets no processor for a second loses what it would have painted, and
+	// GStreamer now and then gives up although every request was answered: what failed has more
+	// chances in calm.
+	failed := d.failed(append(browsers, decoders...))
+	for chance := 0; chance < 3 && len(failed) > 0; chance++ {
+		for _, play := range failed {
+			d.Logf("%s: again, after: %v", play.what, play.err)
+		}
+		d.play(failed, 2-min(chance, 1)) // alone from the second time on
+		failed = d.failed(failed)
 	}
-	d.play(d.failed(browsers), 2) // a busy browser loses what it would have painted
-	for _, play := range append(d.failed(browsers), d.failed(decoders)...) {
+	for _, play := range failed {
 		t.Errorf("%s: %v", play.what, play.err)
 	}
 }
