@@ -20,6 +20,7 @@ import (
 
 	"weir/internal/access"
 	"weir/internal/api"
+	"weir/internal/certs"
 	"weir/internal/store"
 )
 
@@ -33,12 +34,6 @@ const (
 	slowClock = 24 * time.Hour
 )
 
-// authority issues certificates.
-type authority struct {
-	certificate *x509.Certificate
-	key         crypto.Signer
-}
-
 // authorityDocument is how it is stored. The key is bound to the document by the seal.
 type authorityDocument struct {
 	Certificate []byte `json:"certificate"` // DER
@@ -47,7 +42,7 @@ type authorityDocument struct {
 
 // authority returns Weir's own authority, which the first call makes. access.ErrNoSeal when there
 // is no key that its key could be sealed with; store.ErrFull.
-func (s *Service) authority(ctx context.Context) (*authority, error) {
+func (s *Service) authority(ctx context.Context) (*certs.Authority, error) {
 	if a := s.own.Load(); a != nil {
 		return a, nil
 	}
@@ -68,7 +63,7 @@ func (s *Service) authority(ctx context.Context) (*authority, error) {
 }
 
 // loadAuthority returns nil when none was made yet.
-func (s *Service) loadAuthority() (*authority, error) {
+func (s *Service) loadAuthority() (*certs.Authority, error) {
 	if a := s.own.Load(); a != nil {
 		return a, nil
 	}
@@ -105,7 +100,7 @@ func (s *Service) loadAuthority() (*authority, error) {
 	if !ok {
 		return nil, fmt.Errorf("its key is a %T", key)
 	}
-	return &authority{certificate, signer}, nil
+	return &certs.Authority{Certificate: certificate, Key: signer, SlowClock: slowClock}, nil
 }
 
 // makeAuthority stores a new one. access.ErrExists when there is one.
@@ -114,32 +109,15 @@ func (s *Service) makeAuthority(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	made, err := certs.NewAuthority("Weir cameras", s.now(), caLifetime, slowClock)
 	if err != nil {
 		return err
 	}
-	serial := newSerial()
-	template := &x509.Certificate{
-		SerialNumber: serial,
-		// Authorities of several servers in one file need names of their own: OpenSSL looks them up
-		// by name.
-		Subject:               pkix.Name{CommonName: "Weir cameras " + serialText(serial)[:8]},
-		NotBefore:             s.now().Add(-slowClock),
-		NotAfter:              s.now().Add(caLifetime),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		MaxPathLenZero:        true,
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := x509.MarshalPKCS8PrivateKey(made.Key)
 	if err != nil {
 		return err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	data, err := json.Marshal(authorityDocument{certificate,
+	data, err := json.Marshal(authorityDocument{made.Certificate.Raw,
 		sealer.Seal(access.KindCameraCA, ownCA, der)})
 	if err != nil {
 		return err
@@ -147,17 +125,9 @@ func (s *Service) makeAuthority(ctx context.Context) error {
 	if _, err = s.access.PutDocument(ctx, access.KindCameraCA, ownCA, data,
 		store.NewDocument); err == nil {
 		s.log.Info("an authority for the certificates of cameras was made",
-			"name", template.Subject.CommonName)
+			"name", made.Certificate.Subject.CommonName)
 	}
 	return err
-}
-
-// newSerial draws a serial number: positive, of 16 octets (RFC 5280 section 4.1.2.2 allows 20).
-func newSerial() *big.Int {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // never fails: it ends the process instead
-	b[0] = b[0]&0x7f | 0x40
-	return new(big.Int).SetBytes(b)
 }
 
 // serialText is how serial numbers are shown, listed and compared: as OpenSSL prints them, in small
@@ -168,26 +138,6 @@ func serialText(n *big.Int) string {
 		b = []byte{0}
 	}
 	return hex.EncodeToString(b)
-}
-
-// issue makes the certificate of a camera, or of the server. It ends with the authority at the
-// latest.
-func (a *authority) issue(
-	template *x509.Certificate, public crypto.PublicKey, now time.Time, lifetime time.Duration,
-) (*x509.Certificate, error) {
-	template.SerialNumber = newSerial()
-	template.NotBefore = now.Add(-slowClock)
-	template.NotAfter = now.Add(lifetime)
-	if end := a.certificate.NotAfter; template.NotAfter.After(end) {
-		template.NotAfter = end
-	}
-	template.BasicConstraintsValid = true
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, public, a.key)
-	if err != nil {
-		return nil, fmt.Errorf("issue certificate: %w", err)
-	}
-	return x509.ParseCertificate(der)
 }
 
 func certificatePEM(c *x509.Certificate) []byte {

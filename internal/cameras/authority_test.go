@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"weir/internal/access"
+	"weir/internal/certs"
 	"weir/internal/store"
 )
 
@@ -52,7 +53,7 @@ func TestServerCertificate(t *testing.T) {
 	if again := seen(); !again.Equal(first) {
 		t.Error("each handshake has a certificate of its own")
 	}
-	s.pass(serverLifetime*2/3 + time.Second)
+	s.pass(certs.ServerLifetime*2/3 + time.Second)
 	if next := seen(); next.Equal(first) || next.NotAfter.Before(s.clock().AddDate(0, 0, 89)) {
 		t.Errorf("it ends at %v", next.NotAfter)
 	}
@@ -68,10 +69,9 @@ func TestServerCertificate(t *testing.T) {
 	}
 
 	s.open() // a restart
-	if _, err := s.TLS(t.Context(), []string{"weir.example"}); err != nil {
-		t.Fatal(err)
-	}
-	own, err := s.serverCertificate(s.own.Load(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7)})
+	config, err := s.TLS(t.Context(), []string{"weir.example"})
+	s.must(err)
+	own, err := config.GetCertificate(cameTo(&net.TCPAddr{IP: net.IPv4(10, 0, 0, 7)}))
 	s.must(err)
 	for _, name := range []string{"weir.example", "10.0.0.7"} {
 		if _, err := own.Leaf.Verify(x509.VerifyOptions{Roots: cam.ca, DNSName: name,
@@ -79,6 +79,19 @@ func TestServerCertificate(t *testing.T) {
 			t.Errorf("after a restart, as %s: %v", name, err)
 		}
 	}
+}
+
+// connection is one to an address.
+type connection struct {
+	net.Conn
+	to net.Addr
+}
+
+func (c connection) LocalAddr() net.Addr { return c.to }
+
+// cameTo is the handshake of a client that came to an address.
+func cameTo(address net.Addr) *tls.ClientHelloInfo {
+	return &tls.ClientHelloInfo{Conn: connection{to: address}}
 }
 
 // Processes that make the authority at the same moment have the same one, and its key is nowhere
@@ -91,7 +104,7 @@ func TestAuthorityIsMadeOnce(t *testing.T) {
 	s.open()
 	s.must(s.access.DeleteDocument(t.Context(), access.KindCameraCA, ownCA, store.AnyRevision))
 	one, two := New(Options{Access: s.access}), New(Options{Access: s.access})
-	made := make(chan *authority, 2)
+	made := make(chan *certs.Authority, 2)
 	for _, s := range []*Service{one, two} {
 		go func() {
 			a, err := s.authority(t.Context())
@@ -102,12 +115,12 @@ func TestAuthorityIsMadeOnce(t *testing.T) {
 		}()
 	}
 	a, b := <-made, <-made
-	if !a.certificate.Equal(b.certificate) || a.certificate.Equal(first.certificate) {
+	if !a.Certificate.Equal(b.Certificate) || a.Certificate.Equal(first.Certificate) {
 		t.Error("they have authorities of their own")
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	der, err := x509.MarshalPKCS8PrivateKey(a.Key)
 	s.must(err)
-	secret, err := a.key.(*ecdsa.PrivateKey).Bytes()
+	secret, err := a.Key.(*ecdsa.PrivateKey).Bytes()
 	s.must(err)
 	for _, d := range s.access.Documents(access.KindCameraCA) {
 		if bytes.Contains(d.Data, der) || bytes.Contains(d.Data, secret) {
@@ -136,7 +149,7 @@ func TestRequests(t *testing.T) {
 		says    string
 	}{
 		"no PEM":        {block.Bytes, "not in PEM"},
-		"a certificate": {certificatePEM(s.own.Load().certificate), "not in PEM"},
+		"a certificate": {certificatePEM(s.own.Load().Certificate), "not in PEM"},
 		"too large":     {bytes.Repeat(good, 100), "more than"},
 		"damaged":       {inPEM(forged), ""},
 		"cut off":       {inPEM(forged[:90]), ""},
@@ -178,7 +191,7 @@ func FuzzCertificates(f *testing.F) {
 	}
 	template := cameraTemplate("cam1")
 	template.DNSNames = []string{"cam2", "a.b", ""}
-	template.SerialNumber = newSerial()
+	template.SerialNumber = certs.Serial()
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		f.Fatal(err)

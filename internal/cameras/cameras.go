@@ -17,6 +17,7 @@ import (
 
 	"weir/internal/access"
 	"weir/internal/auth"
+	"weir/internal/certs"
 )
 
 // Options of a Service. Access and Mint are required.
@@ -43,10 +44,9 @@ type Service struct {
 	now        func() time.Time
 
 	making sync.Mutex // of own
-	own    atomic.Pointer[authority]
+	own    atomic.Pointer[certs.Authority]
 
-	server serverCertificate
-	told   told
+	told told
 }
 
 // New makes a service. It reads and writes nothing yet.

@@ -90,7 +90,7 @@ func (s *Service) identify(ctx context.Context, state *tls.ConnectionState) (*id
 	}
 	leaf := state.PeerCertificates[0]
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(own.certificate)
+	roots.AddCert(own.Certificate)
 	for _, c := range s.clientCAs {
 		roots.AddCert(c)
 	}
@@ -104,7 +104,7 @@ func (s *Service) identify(ctx context.Context, state *tls.ConnectionState) (*id
 	}
 	id := &identity{leaf: leaf, things: thingsOf(leaf)}
 	for _, chain := range chains {
-		id.own = id.own || chain[len(chain)-1].Equal(own.certificate)
+		id.own = id.own || chain[len(chain)-1].Equal(own.Certificate)
 	}
 	if len(id.things) == 0 {
 		return nil, forbidden("The client certificate names no thing: its common name has 1 to %d "+

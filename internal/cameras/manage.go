@@ -122,7 +122,7 @@ func (s *Service) Add(ctx context.Context, in AddInput) (Issued, error) {
 		}
 		st.External = true
 		camera, err := s.put(ctx, info, st, store.NewDocument)
-		return Issued{Camera: camera, CA: certificatePEM(own.certificate)}, err
+		return Issued{Camera: camera, CA: certificatePEM(own.Certificate)}, err
 	}
 	issued, err := s.issue(ctx, in.Name, in.Request, in.Lifetime)
 	if err != nil {
@@ -212,11 +212,11 @@ func (s *Service) issue(
 	if err != nil {
 		return Issued{}, err
 	}
-	made, err := own.issue(cameraTemplate(name), public, s.now(), lifetime)
+	made, err := own.Issue(cameraTemplate(name), public, s.now(), lifetime)
 	if err != nil {
 		return Issued{}, err
 	}
-	return Issued{Certificate: certificatePEM(made), CA: certificatePEM(own.certificate),
+	return Issued{Certificate: certificatePEM(made), CA: certificatePEM(own.Certificate),
 		Serial: serialText(made.SerialNumber), NotAfter: made.NotAfter}, nil
 }
 

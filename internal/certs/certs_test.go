@@ -80,11 +80,11 @@ func TestOwnAuthority(t *testing.T) {
 		RootCAs: trust(t, first)}); err == nil {
 		t.Error("the certificate is good for any name")
 	}
-	now = now.Add(ownLifetime * 3 / 4)
+	now = now.Add(ServerLifetime * 3 / 4)
 	state, err := shake(t, again, &tls.Config{ServerName: "localhost", Time: clock,
 		RootCAs: trust(t, first)})
 	must(t, err)
-	if left := state.PeerCertificates[0].NotAfter.Sub(now); left < ownLifetime/2 {
+	if left := state.PeerCertificates[0].NotAfter.Sub(now); left < ServerLifetime/2 {
 		t.Errorf("with a quarter of its life left the certificate is not renewed: %v", left)
 	}
 	now = now.Add(authorityLifetime)
