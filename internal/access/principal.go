@@ -131,5 +131,22 @@ func (a arns) session(role, session string) string {
 	return "arn:aws:sts::" + a.account + ":assumed-role/" + role + "/" + session
 }
 
+// HolderARN is the ARN of who has policies. A user without a name is root. A camera is a session of
+// the role that all cameras have.
+func (r *Registry) HolderARN(of Holder, name string) string {
+	switch {
+	case of == HolderCamera:
+		return r.arns.session(cameraRole, name)
+	case of == HolderRole:
+		return r.arns.role(name)
+	case name == "":
+		return r.arns.root()
+	}
+	return r.arns.user(name)
+}
+
+// PolicyARN is the ARN of a policy.
+func (r *Registry) PolicyARN(name string) string { return r.arns.policy(name) }
+
 // fromMillis is a moment as documents write it.
 func fromMillis(n int64) time.Time { return time.UnixMilli(n).UTC() }

@@ -24,14 +24,13 @@ import (
 type Service struct {
 	access  *access.Registry
 	cameras *cameras.Service
-	account string
 	// held while the keys of a user are counted and changed
 	keys sync.Mutex
 }
 
-// New makes the service of an account, twelve digits.
-func New(who *access.Registry, of *cameras.Service, account string) *Service {
-	return &Service{access: who, cameras: of, account: account}
+// New makes the service.
+func New(who *access.Registry, of *cameras.Service) *Service {
+	return &Service{access: who, cameras: of}
 }
 
 // Call is who calls an operation.
@@ -62,9 +61,9 @@ func (c *Call) permit(action string, resources ...string) error {
 // in any other way: the signer must be allowed to, on the holder and on each policy, and must not
 // be the holder. Whoever is not root cannot raise himself, whatever his policies say.
 func (s *Service) permitGrant(call *Call, of access.Holder, name string, policies ...string) error {
-	resources := []string{s.holderARN(of, name)}
+	resources := []string{s.access.HolderARN(of, name)}
 	for _, p := range policies {
-		resources = append(resources, s.policyARN(p))
+		resources = append(resources, s.access.PolicyARN(p))
 	}
 	if err := call.permit(actionAttach, resources...); err != nil {
 		return err
@@ -84,25 +83,6 @@ func (s *Service) notSelf(call *Call, of access.Holder, name string) error {
 	return api.Errorf(api.AccessDeniedException,
 		"User: %s is not authorized to perform: %s on itself: only somebody else changes what it "+
 			"may do", p.ARN, call.Action)
-}
-
-// iamARN is arn:aws:iam::ACCOUNT:KIND/NAME.
-func (s *Service) iamARN(kind, name string) string {
-	return "arn:aws:iam::" + s.account + ":" + kind + "/" + name
-}
-
-func (s *Service) policyARN(name string) string { return s.iamARN("policy", name) }
-
-// holderARN is the ARN of who has policies. A user without a name is root. A camera is a session of
-// the role that all cameras have.
-func (s *Service) holderARN(of access.Holder, name string) string {
-	switch {
-	case of == access.HolderCamera:
-		return "arn:aws:sts::" + s.account + ":assumed-role/camera/" + name
-	case of == access.HolderUser && name == "":
-		return "arn:aws:iam::" + s.account + ":root"
-	}
-	return s.iamARN(string(of), name)
 }
 
 // holderOf is who an input names.

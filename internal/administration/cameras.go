@@ -12,7 +12,7 @@ import (
 
 // permitCamera refuses a call about a camera that its signer may not make.
 func (s *Service) permitCamera(call *Call, name string) error {
-	return call.permit(call.Action, s.holderARN(access.HolderCamera, name))
+	return call.permit(call.Action, s.access.HolderARN(access.HolderCamera, name))
 }
 
 // AddCamera needs weir:AttachPolicy, too, on what the camera gets beside the stream of its own
@@ -26,8 +26,8 @@ func (s *Service) AddCamera(ctx context.Context, call *Call,
 	}
 	for _, role := range in.RoleAliases {
 		if err == nil {
-			err = call.permit(actionAttach, s.holderARN(access.HolderCamera, in.ThingName),
-				s.holderARN(access.HolderRole, role))
+			err = call.permit(actionAttach, s.access.HolderARN(access.HolderCamera, in.ThingName),
+				s.access.HolderARN(access.HolderRole, role))
 		}
 	}
 	if err != nil {

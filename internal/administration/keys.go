@@ -12,7 +12,7 @@ import (
 func (s *Service) CreateKey(ctx context.Context, call *Call,
 	in *api.CreateKeyInput) (*api.KeyPair, error) {
 	call.tags = in.Tags
-	err := call.permit(call.Action, s.holderARN(access.HolderUser, in.UserName))
+	err := call.permit(call.Action, s.access.HolderARN(access.HolderUser, in.UserName))
 	if err == nil && len(in.Policies) > 0 {
 		err = s.permitGrant(call, access.HolderUser, in.UserName, in.Policies...)
 	}
@@ -49,7 +49,7 @@ func (s *Service) namedKeys(ref api.KeyRef) (user string, keys []access.KeyInfo,
 // whether there are such keys.
 func (s *Service) permitKeys(call *Call, ref api.KeyRef) (string, []access.KeyInfo, error) {
 	user, keys, missing := s.namedKeys(ref)
-	if err := call.permit(call.Action, s.holderARN(access.HolderUser, user)); err != nil {
+	if err := call.permit(call.Action, s.access.HolderARN(access.HolderUser, user)); err != nil {
 		return "", nil, err
 	}
 	return user, keys, missing
@@ -140,7 +140,7 @@ func (s *Service) UntagUser(ctx context.Context, call *Call,
 
 func (s *Service) tag(ctx context.Context, call *Call, user string, set map[string]string,
 	remove []string) (*api.Done, error) {
-	err := call.permit(call.Action, s.holderARN(access.HolderUser, user))
+	err := call.permit(call.Action, s.access.HolderARN(access.HolderUser, user))
 	if err == nil {
 		err = s.notSelf(call, access.HolderUser, user)
 	}
@@ -187,7 +187,7 @@ func (s *Service) DescribeKey(_ context.Context, call *Call,
 		return nil, err
 	}
 	out := &api.DescribeKeyOutput{KeyInfoList: keyInfos(keys), UserInfo: api.UserInfo{
-		UserName: api.NullIfEmpty(name), UserARN: s.holderARN(access.HolderUser, name),
+		UserName: api.NullIfEmpty(name), UserARN: s.access.HolderARN(access.HolderUser, name),
 		Tags: map[string]string{}, Policies: []string{}}}
 	if u, err := s.access.User(name); err == nil { // root is none, and one may be gone
 		out.UserInfo.UserId, out.UserInfo.CreationTime = &u.ID, timestampOf(u.Created)

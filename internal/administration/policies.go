@@ -12,7 +12,7 @@ import (
 // permitPolicy refuses a call that changes a policy unless its signer may, and does not have the
 // policy.
 func (s *Service) permitPolicy(call *Call, name string) error {
-	if err := call.permit(call.Action, s.policyARN(name)); err != nil {
+	if err := call.permit(call.Action, s.access.PolicyARN(name)); err != nil {
 		return err
 	}
 	p := call.Principal
@@ -61,7 +61,7 @@ func actions() (names []string) {
 
 func (s *Service) GetPolicy(_ context.Context, call *Call,
 	in *api.GetPolicyInput) (*api.PolicyOutput, error) {
-	if err := call.permit(call.Action, s.policyARN(in.PolicyName)); err != nil {
+	if err := call.permit(call.Action, s.access.PolicyARN(in.PolicyName)); err != nil {
 		return nil, err
 	}
 	p, err := s.access.Policy(in.PolicyName)
@@ -132,7 +132,7 @@ func (s *Service) AttachPolicy(ctx context.Context, call *Call,
 func (s *Service) DetachPolicy(ctx context.Context, call *Call,
 	in *api.DetachPolicyInput) (*api.Done, error) {
 	of, name := holderOf(&in.HolderRef)
-	err := call.permit(call.Action, s.holderARN(of, name), s.policyARN(in.PolicyName))
+	err := call.permit(call.Action, s.access.HolderARN(of, name), s.access.PolicyARN(in.PolicyName))
 	if err == nil {
 		err = s.notSelf(call, of, name)
 	}
@@ -148,7 +148,7 @@ func (s *Service) SimulatePolicy(_ context.Context, call *Call,
 	resource := "*"
 	of, name := holderOf(&in.HolderRef)
 	if name != "" {
-		resource = s.holderARN(of, name)
+		resource = s.access.HolderARN(of, name)
 	}
 	if err := call.permit(call.Action, resource); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 func (s *Service) CreateRole(ctx context.Context, call *Call,
 	in *api.CreateRoleInput) (*api.RoleOutput, error) {
 	call.tags = in.Tags
-	err := call.permit(call.Action, s.holderARN(access.HolderRole, in.RoleName))
+	err := call.permit(call.Action, s.access.HolderARN(access.HolderRole, in.RoleName))
 	if err == nil && len(in.Policies) > 0 {
 		err = s.permitGrant(call, access.HolderRole, in.RoleName, in.Policies...)
 	}
@@ -32,7 +32,7 @@ func (s *Service) CreateRole(ctx context.Context, call *Call,
 func (s *Service) UpdateRole(ctx context.Context, call *Call,
 	in *api.UpdateRoleInput) (*api.RoleOutput, error) {
 	call.tags = in.Tags
-	err := call.permit(call.Action, s.holderARN(access.HolderRole, in.RoleName))
+	err := call.permit(call.Action, s.access.HolderARN(access.HolderRole, in.RoleName))
 	if err == nil {
 		err = s.notSelf(call, access.HolderRole, in.RoleName)
 	}
@@ -68,7 +68,8 @@ func (s *Service) UpdateRole(ctx context.Context, call *Call,
 
 func (s *Service) GetRole(_ context.Context, call *Call,
 	in *api.GetRoleInput) (*api.RoleOutput, error) {
-	if err := call.permit(call.Action, s.holderARN(access.HolderRole, in.RoleName)); err != nil {
+	err := call.permit(call.Action, s.access.HolderARN(access.HolderRole, in.RoleName))
+	if err != nil {
 		return nil, err
 	}
 	role, err := s.access.Role(in.RoleName)
@@ -109,7 +110,8 @@ func (s *Service) ListRoles(_ context.Context, call *Call,
 
 func (s *Service) DeleteRole(ctx context.Context, call *Call,
 	in *api.DeleteRoleInput) (*api.Done, error) {
-	if err := call.permit(call.Action, s.holderARN(access.HolderRole, in.RoleName)); err != nil {
+	err := call.permit(call.Action, s.access.HolderARN(access.HolderRole, in.RoleName))
+	if err != nil {
 		return nil, err
 	}
 	revision, err := ifVersion(in.CurrentVersion)

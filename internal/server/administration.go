@@ -12,7 +12,7 @@ import (
 // administration are the routes of package administration.
 func (s *Server) administration() []operationRoute {
 	const info, debug = slog.LevelInfo, slog.LevelDebug
-	a := administration.New(s.access, s.certified, s.account)
+	a := administration.New(s.access, s.certified)
 	sessions := &administration.Sessions{Store: s.store, Tokens: s.tokenKeys, Audit: s.audit,
 		Protocol: playback.Protocol, Region: s.region, Account: s.account}
 	return append(s.cameraAdministration(a), []operationRoute{

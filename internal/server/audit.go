@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/api"
 	"weir/internal/audit"
 	"weir/internal/cameras"
@@ -81,7 +82,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 			return
 		}
 		e := audit.Event{Event: audit.Call, Action: "iot:AssumeRoleWithCertificate",
-			Resource:  "arn:aws:iam::" + s.account + ":role/" + did.Alias,
+			Resource:  s.access.HolderARN(access.HolderRole, did.Alias),
 			AccessKey: did.AccessKeyID, Remote: s.auditRemote(r), UserAgent: shorten(r.UserAgent()),
 			Allowed: did.AccessKeyID != "", Outcome: audit.OK, Reason: shorten(did.Refusal)}
 		header := map[string][]string(w.Header()) // spelt as AWS does
@@ -89,7 +90,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 			e.RequestID = id[0]
 		}
 		if did.Camera != "" {
-			e.Principal = "arn:aws:sts::" + s.account + ":assumed-role/camera/" + did.Camera
+			e.Principal = s.access.HolderARN(access.HolderCamera, did.Camera)
 		}
 		if !e.Allowed {
 			e.Outcome = string(api.AccessDeniedException)
