@@ -20,7 +20,8 @@ import (
 )
 
 // Service performs the operations. A call may name several resources and need several actions, so
-// each operation asks for all of them before it does anything.
+// each operation asks for all of them before it does anything. Each returns an *api.Error, or an
+// internal fault.
 type Service struct {
 	access  *access.Registry
 	cameras *cameras.Service

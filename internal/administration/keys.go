@@ -9,6 +9,7 @@ import (
 	"weir/internal/api"
 )
 
+// CreateKey makes a user with a first key, which has the policies that are given.
 func (s *Service) CreateKey(ctx context.Context, call *Call,
 	in *api.CreateKeyInput) (*api.KeyPair, error) {
 	call.tags = in.Tags
@@ -70,6 +71,7 @@ func (s *Service) changeKeys(call *Call, ref api.KeyRef,
 	return &api.Done{}, nil
 }
 
+// DisableKey makes keys open nothing until EnableKey.
 func (s *Service) DisableKey(ctx context.Context, call *Call,
 	in *api.DisableKeyInput) (*api.Done, error) {
 	return s.changeKeys(call, in.KeyRef, func(id string) error {
@@ -77,6 +79,7 @@ func (s *Service) DisableKey(ctx context.Context, call *Call,
 	})
 }
 
+// EnableKey takes DisableKey back.
 func (s *Service) EnableKey(ctx context.Context, call *Call,
 	in *api.EnableKeyInput) (*api.Done, error) {
 	return s.changeKeys(call, in.KeyRef, func(id string) error {
@@ -150,6 +153,7 @@ func (s *Service) tag(ctx context.Context, call *Call, user string, set map[stri
 	return &api.Done{}, accessError(s.access.Tag(ctx, access.HolderUser, user, set, remove))
 }
 
+// ListKeys lists the keys of everybody, by user.
 func (s *Service) ListKeys(_ context.Context, call *Call,
 	in *api.ListKeysInput) (*api.ListKeysOutput, error) {
 	if err := call.permit(call.Action, "*"); err != nil {
@@ -180,6 +184,7 @@ func keyInfos(keys []access.KeyInfo) []api.KeyInfo {
 	return list
 }
 
+// DescribeKey tells of a user and its keys, without their secrets.
 func (s *Service) DescribeKey(_ context.Context, call *Call,
 	in *api.DescribeKeyInput) (*api.DescribeKeyOutput, error) {
 	name, keys, err := s.permitKeys(call, in.KeyRef)

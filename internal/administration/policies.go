@@ -25,6 +25,7 @@ func (s *Service) permitPolicy(call *Call, name string) error {
 			"changes what it may do", p.ARN, call.Action, name)
 }
 
+// PutPolicy makes a policy or replaces its document. A description that is not given stays.
 func (s *Service) PutPolicy(ctx context.Context, call *Call,
 	in *api.PutPolicyInput) (*api.PolicyOutput, error) {
 	if err := s.permitPolicy(call, in.PolicyName); err != nil {
@@ -59,6 +60,7 @@ func actions() (names []string) {
 		"sts:GetSessionToken", "sts:GetCallerIdentity")
 }
 
+// GetPolicy returns a policy with its document.
 func (s *Service) GetPolicy(_ context.Context, call *Call,
 	in *api.GetPolicyInput) (*api.PolicyOutput, error) {
 	if err := call.permit(call.Action, s.access.PolicyARN(in.PolicyName)); err != nil {
@@ -93,6 +95,7 @@ func policyInfo(p access.PolicyInfo) api.PolicyInfo {
 	return info
 }
 
+// ListPolicies lists the policies by name, without their documents.
 func (s *Service) ListPolicies(_ context.Context, call *Call,
 	in *api.ListPoliciesInput) (*api.ListPoliciesOutput, error) {
 	if err := call.permit(call.Action, "*"); err != nil {
@@ -107,6 +110,7 @@ func (s *Service) ListPolicies(_ context.Context, call *Call,
 	return out, err
 }
 
+// DeletePolicy deletes a policy that nobody has.
 func (s *Service) DeletePolicy(ctx context.Context, call *Call,
 	in *api.DeletePolicyInput) (*api.Done, error) {
 	if err := s.permitPolicy(call, in.PolicyName); err != nil {
@@ -119,6 +123,7 @@ func (s *Service) DeletePolicy(ctx context.Context, call *Call,
 	return &api.Done{}, accessError(s.access.DeletePolicy(ctx, in.PolicyName, revision))
 }
 
+// AttachPolicy gives somebody a policy.
 func (s *Service) AttachPolicy(ctx context.Context, call *Call,
 	in *api.AttachPolicyInput) (*api.Done, error) {
 	of, name := holderOf(&in.HolderRef)

@@ -9,6 +9,7 @@ import (
 	"weir/internal/api"
 )
 
+// CreateRole makes a role, which has the policies that are given.
 func (s *Service) CreateRole(ctx context.Context, call *Call,
 	in *api.CreateRoleInput) (*api.RoleOutput, error) {
 	call.tags = in.Tags
@@ -66,6 +67,7 @@ func (s *Service) UpdateRole(ctx context.Context, call *Call,
 	return roleOutput(role), nil
 }
 
+// GetRole returns a role with its trust policy.
 func (s *Service) GetRole(_ context.Context, call *Call,
 	in *api.GetRoleInput) (*api.RoleOutput, error) {
 	err := call.permit(call.Action, s.access.HolderARN(access.HolderRole, in.RoleName))
@@ -94,6 +96,7 @@ func roleInfo(r access.RoleInfo) api.RoleInfo {
 		Policies: orEmpty(r.Policies), Version: formatVersion(r.Revision)}
 }
 
+// ListRoles lists the roles by name, without their trust policies.
 func (s *Service) ListRoles(_ context.Context, call *Call,
 	in *api.ListRolesInput) (*api.ListRolesOutput, error) {
 	if err := call.permit(call.Action, "*"); err != nil {
@@ -108,6 +111,7 @@ func (s *Service) ListRoles(_ context.Context, call *Call,
 	return out, err
 }
 
+// DeleteRole deletes a role; its sessions may do nothing from then on.
 func (s *Service) DeleteRole(ctx context.Context, call *Call,
 	in *api.DeleteRoleInput) (*api.Done, error) {
 	err := call.permit(call.Action, s.access.HolderARN(access.HolderRole, in.RoleName))
