@@ -61,10 +61,8 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 		defer media.Close()
 		s.media.connections.Inc()
 		defer s.media.connections.Dec()
-		watch := s.last(req)
+		ctx, watch := s.last(ctx, req)
 		defer watch.release()
-		ctx, cancel := watch.within(ctx)
-		defer cancel()
 		sink := &mediaSink{w, s.media}
 		err := media.Write(ctx, watch.closing, sink)
 		if err != nil && ctx.Err() == nil {

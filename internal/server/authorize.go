@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/access"
@@ -15,8 +16,8 @@ import (
 	"weir/internal/store"
 )
 
-// verdict is a decision on a signed call, with what was asked: for the audit, and to ask again
-// while a connection lasts.
+// verdict is a decision on a signed call, with what was asked, to ask it again while a connection
+// lasts.
 type verdict struct {
 	principal *access.Principal
 	action    string // such as kinesisvideo:PutMedia
@@ -159,17 +160,18 @@ const revokedTime = 3 * time.Second
 type lasting struct {
 	// closing is closed when the connection is to end at its next fragment.
 	closing chan struct{}
-	// lost is closed when that is because the right is lost.
-	lost    chan struct{}
-	release func() // ends the watching
+	revoked atomic.Bool // because the right to it is lost
+	release func()      // ends the watching
 }
 
 // last watches over a connection. A change of keys or policies is heard of at once, and the end of
-// temporary credentials comes by the clock.
-func (s *Server) last(req *request) *lasting {
+// temporary credentials comes by the clock. The context ends, with errRevoked as its cause, when a
+// connection whose right is lost has not ended in time.
+func (s *Server) last(ctx context.Context, req *request) (context.Context, *lasting) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	done, ended := make(chan struct{}), make(chan struct{})
-	l := &lasting{closing: make(chan struct{}), lost: make(chan struct{})}
-	l.release = func() { close(done); <-ended }
+	l := &lasting{closing: make(chan struct{})}
+	l.release = func() { close(done); <-ended; cancel(nil) }
 	v := *req.verdict
 	go func() {
 		defer close(ended)
@@ -182,9 +184,7 @@ func (s *Server) last(req *request) *lasting {
 		for {
 			changed := s.access.Changed()
 			if s.decide(&v); !v.allowed {
-				close(l.lost)
-				close(l.closing)
-				return
+				break
 			}
 			select {
 			case <-changed:
@@ -197,26 +197,13 @@ func (s *Server) last(req *request) *lasting {
 				return
 			}
 		}
-	}()
-	return l
-}
-
-// within returns a context that ends, with errRevoked as its cause, when a connection whose right
-// is lost has not ended in time.
-func (l *lasting) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := make(chan struct{})
-	go func() {
-		select {
-		case <-l.lost:
-		case <-stop:
-			return
-		}
+		l.revoked.Store(true)
+		close(l.closing)
 		select {
 		case <-time.After(revokedTime):
 			cancel(errRevoked)
-		case <-stop:
+		case <-done:
 		}
 	}()
-	return ctx, func() { close(stop); cancel(nil) }
+	return ctx, l
 }

@@ -81,10 +81,8 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
 	conn := &producerConnection{ResponseController: control}
-	watch := s.last(p.req)
+	ctx, watch := s.last(ctx, p.req)
 	defer watch.release()
-	ctx, unwatch := watch.within(ctx)
-	defer unwatch()
 	ended, unwatched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(unwatched)
