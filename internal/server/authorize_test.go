@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/store"
+	"weir/test/output"
 )
 
 // inputOf makes a body that an operation takes, about a stream where it names one.
@@ -303,7 +305,10 @@ func TestTrustedProxies(t *testing.T) {
 // temporary credentials end.
 func TestConnectionsEndWithTheRight(t *testing.T) {
 	t.Parallel()
-	p := newPermitTest(t)
+	var log output.Buffer
+	p := newPermitTest(t, func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
 	_, err := p.store.CreateStream(t.Context(), store.Stream{Name: "cam1", RetentionHours: 1})
 	must(t, err)
 	all := statement("Allow", "kinesisvideo:*", "*", "")
@@ -357,6 +362,16 @@ func TestConnectionsEndWithTheRight(t *testing.T) {
 		}
 		if _, err := io.Copy(io.Discard, res.Body); err != nil {
 			t.Errorf("%s: GetMedia breaks off: %v", what, err)
+		}
+	}
+	p.stop()
+	lines := logLines(&log, "producer ended")
+	if len(lines) != 4 {
+		t.Errorf("the log tells of the end of %d producers, not 4", len(lines))
+	}
+	for _, line := range lines {
+		if !strings.Contains(line, `reason="no longer authorized"`) {
+			t.Errorf("the log has %s", line)
 		}
 	}
 }

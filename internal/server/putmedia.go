@@ -135,6 +135,9 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		},
 	})
 	err := connection.Run(ctx, r.Body, &ackWriter{w: w, control: control})
+	if err != nil && watch.revoked.Load() {
+		err = fmt.Errorf("%w: %w", errRevoked, err)
+	}
 	p.note(err, connection.Summary(), time.Since(start))
 	// Do not wait for what the producer sends after the end of its connection.
 	_ = control.SetReadDeadline(time.Unix(1, 0))
@@ -220,6 +223,8 @@ func endReason(err error, sum ingest.Summary) string {
 		return told.ID.Code()
 	case errors.Is(err, ingest.ErrIdle):
 		return "idle"
+	case errors.Is(err, errRevoked):
+		return "no longer authorized"
 	case errors.Is(err, ingest.ErrDrained), errors.Is(err, errStopping):
 		return "server stopping"
 	}
