@@ -110,8 +110,10 @@ func (t *State) Encode(n int) []byte {
 		if len(t.Periods) > 0 {
 			b = t.appendPlace(b, e, &last, n)
 		}
-		for j := 0; j < n && b[0] == checkpointParts; j++ {
-			s(e.Later[j])
+		if b[0] == checkpointParts {
+			for j := range n {
+				s(e.Later[j])
+			}
 		}
 		last = *e
 	}
@@ -285,8 +287,10 @@ func (t *State) readEntries(r *Reader, n int, version byte) bool {
 		if version == checkpointPeriods && !t.readPlace(r, e, &last, n) {
 			return false
 		}
-		for j := 0; j < n && version == checkpointParts; j++ {
-			e.Later[j] = r.Signed()
+		if version == checkpointParts {
+			for j := range n {
+				e.Later[j] = r.Signed()
+			}
 		}
 		last = *e
 	}

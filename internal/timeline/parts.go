@@ -140,7 +140,7 @@ func longestOf(runs []media.Run, n int, usual, timescale int64) int64 {
 			}
 		}
 	}
-	return (Rescale(longest, timescale, 1_000_000) + listedMore + 1 + 999) / 1000
+	return -Rescale(-(listedAt(0, longest, timescale) + listedMore), 1_000_000, 1000)
 }
 
 // fills reports whether frames of sound that each last so many milliseconds fill parts of a target.

@@ -218,7 +218,7 @@ func (t *tx) reconcile(logged []store.Document, revision int64) error {
 // error means that there is a log which does not have the change.
 func (x *SQLite) logChange(t *tx, l documentLine) error {
 	g := &x.documents
-	err := error(nil)
+	var err error
 	if g.file == nil || g.size > 4*g.whole+slackLog {
 		err = x.makeLog(t)
 	} else {
