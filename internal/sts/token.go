@@ -223,6 +223,9 @@ func (k sealingKey) seal(t tokenClaims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("mint credentials: %w", err)
 	}
+	if len(text) > maxClaims {
+		return "", ErrTooLong
+	}
 	var packed bytes.Buffer
 	w, err := flate.NewWriter(&packed, flate.BestCompression)
 	if err != nil {

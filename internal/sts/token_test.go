@@ -153,6 +153,22 @@ func TestTokensStayShort(t *testing.T) {
 	}
 }
 
+// What compresses into a token but is more than Open reads is refused when it is minted, not later.
+func TestClaimsThatCompressWell(t *testing.T) {
+	t.Parallel()
+	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), nil)
+	c := claims(t)
+	large := c.Policies[0]
+	large.Document = document(t, "arn:aws:kinesisvideo:*:*:stream/"+strings.Repeat("a", 5900))
+	for len(c.Policies)*5900 <= maxClaims {
+		c.Policies = append(c.Policies, large)
+	}
+	if made, err := m.Mint(t.Context(), c); !errors.Is(err, ErrTooLong) {
+		_, opened := m.Open(made.SessionToken, issued)
+		t.Errorf("it is minted (%v) and then %v", err, opened)
+	}
+}
+
 // Whatever comes as a token is refused, or is one that was minted.
 func FuzzTokens(f *testing.F) {
 	m := NewMinter(openRegistry(f, memory.New(time.Now), f.TempDir()), nil)
