@@ -405,8 +405,8 @@ has a surplus of microseconds, and the sound's dates are those of the sound ([Ti
 With groups of one second and ALWAYS holes were seen in hls.js on a busy machine.
 
 Shaka Player fails on a playlist of one or two segments and parts: it looks for captions in a segment that has no URI yet. So parts are not
-listed before there are three. video.js, Chromium's own player, GStreamer, VLC and mpv were not tried with parts; they know nothing of them. Safari
-has not been tried; what was checked instead is every rule of RFC 8216bis and of Apple's authoring specification that a playlist and its parts can
+listed before there are three. video.js, Chromium's own player, GStreamer, VLC and ffmpeg know nothing of parts, and show every frame of such sessions (the
+tables above). mpv was not tried with parts, nor Safari; what was checked instead is every rule of RFC 8216bis and of Apple's authoring specification that a playlist and its parts can
 show (` + "`" + `TestLowLatencyConformance` + "`" + `, ` + "`" + `TestLowLatencyAcrossBreaks` + "`" + `).
 
 ## Sound that is missing
