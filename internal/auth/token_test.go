@@ -80,20 +80,28 @@ func TestTokenTampering(t *testing.T) {
 	}
 }
 
-// testdata/tokens.txt pins the format: a token that is out in the world must open in the next
-// release.
-func TestTokenVectors(t *testing.T) {
-	data, err := os.ReadFile("testdata/tokens.txt")
+// vectors are the fields of each line of a file of testdata, without comments. There are so many.
+func vectors(t *testing.T, name string, want int) (lines [][]string) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name + ".txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := 0
 	for line := range strings.Lines(string(data)) {
-		f := strings.Fields(line)
-		if f[0] == "#" {
-			continue
+		if f := strings.Fields(line); f[0] != "#" {
+			lines = append(lines, f)
 		}
-		lines++
+	}
+	if len(lines) != want {
+		t.Errorf("%d vectors, want %d", len(lines), want)
+	}
+	return lines
+}
+
+// testdata/tokens.txt pins the format: a token that is out in the world must open in the next
+// release.
+func TestTokenVectors(t *testing.T) {
+	for _, f := range vectors(t, "tokens", 3) {
 		keys, err := parseTokenKeys(f[0] + " 2026-01-01T00:00:00Z " + f[1])
 		if err != nil {
 			t.Fatal(err)
@@ -118,9 +126,6 @@ func TestTokenVectors(t *testing.T) {
 		if got, err := k.Open(f[5]); err != nil || got != want {
 			t.Errorf("opened %+v, %v; want %+v", got, err, want)
 		}
-	}
-	if lines != 3 {
-		t.Errorf("%d vectors, want 3", lines)
 	}
 }
 
