@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -33,7 +34,7 @@ func (d *Directives) parse() (reload, error) {
 		return q, nil
 	}
 	n, err := strconv.ParseUint(d.MSN, 10, 63)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // the greatest is too far ahead, too
 		return q, api.NewError(api.InvalidArgumentException, "_HLS_msn is not a decimal number.")
 	}
 	q.blocks, q.msn = true, int64(n)
@@ -41,7 +42,7 @@ func (d *Directives) parse() (reload, error) {
 		return q, nil
 	}
 	part, err := strconv.ParseUint(d.Part, 10, 31)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return q, api.NewError(api.InvalidArgumentException, "_HLS_part is not a decimal number.")
 	}
 	q.part = int(part)

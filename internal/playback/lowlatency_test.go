@@ -139,11 +139,23 @@ func TestReloadsWait(t *testing.T) {
 		if len(faults) > 0 || m.Open.Sequence != m.Segments[len(m.Segments)-1].Sequence+1 {
 			t.Errorf("answered with %v", faults)
 		}
-		for _, d := range []Directives{{Part: "1"}, {MSN: "x"}, {MSN: "-1"}, {MSN: msn, Part: "x"},
-			{MSN: "99"}, {MSN: strconv.FormatInt(m.Open.Sequence, 10), Part: "10"}} {
+		open, huge := strconv.FormatInt(m.Open.Sequence, 10), strings.Repeat("9", 30)
+		for _, refused := range []struct {
+			directives Directives
+			why        string
+		}{
+			{Directives{Part: "1"}, "without _HLS_msn"},
+			{Directives{MSN: "x"}, "_HLS_msn is not a decimal number"},
+			{Directives{MSN: "-1"}, "_HLS_msn is not a decimal number"},
+			{Directives{MSN: msn, Part: "x"}, "_HLS_part is not a decimal number"},
+			{Directives{MSN: "99"}, "too far ahead"},
+			{Directives{MSN: huge}, "too far ahead"},
+			{Directives{MSN: open, Part: "10"}, "too far ahead"},
+			{Directives{MSN: open, Part: huge}, "too far ahead"},
+		} {
 			_, err := r.service.ReloadPlaylist(t.Context(), r.token,
-				MediaPlaylistRef{1, false, d})
-			wantError(t, err, api.InvalidArgumentException, "")
+				MediaPlaylistRef{1, false, refused.directives})
+			wantError(t, err, api.InvalidArgumentException, refused.why)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go r.service.ReloadPlaylist(ctx, r.token, MediaPlaylistRef{1, false,
