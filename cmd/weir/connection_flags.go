@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"syscall"
 
-	"weir/internal/server"
+	"weir/internal/connections"
 )
 
 // connectionFlags are about what clients may take of the machine. The defaults are those of package
@@ -27,8 +27,8 @@ func (f *connectionFlags) check() error {
 }
 
 // limits returns what the flags say, as far as there are descriptors for it.
-func (f *connectionFlags) limits(logger *slog.Logger) server.ConnectionLimits {
-	limits := server.ConnectionLimits{Total: f.MaxConnections,
+func (f *connectionFlags) limits(logger *slog.Logger) connections.Limits {
+	limits := connections.Limits{Total: f.MaxConnections,
 		PerAddress: f.MaxConnectionsPerAddress}
 	var files syscall.Rlimit // the soft limit, which the runtime has raised to the hard one
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {

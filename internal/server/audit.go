@@ -94,7 +94,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 		}
 		if !e.Allowed {
 			e.Outcome = string(api.AccessDeniedException)
-			left, ok := s.notes.due(noteKind{who: siteOfRequest(&request{Request: r}).String(),
+			left, ok := s.notes.due(noteKind{who: siteOf(&request{Request: r}).String(),
 				what: "audit " + e.Action, reason: did.Refusal, stream: did.Camera})
 			if !ok {
 				return
@@ -115,7 +115,7 @@ func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 	e := s.auditEvent(req, audit.Call)
 	switch {
 	case req.principal == nil:
-		left, ok := s.notes.due(noteKind{who: siteOfRequest(req).String(),
+		left, ok := s.notes.due(noteKind{who: siteOf(req).String(),
 			what: "audit " + req.operation, reason: req.errorType})
 		if !ok {
 			return

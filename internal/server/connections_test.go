@@ -5,18 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"weir/internal/api"
+	"weir/internal/connections"
 )
 
 // open connects and sends what a stranger sends.
@@ -53,7 +49,7 @@ func (s *site) metric(name string) string {
 func (s *site) connections(want int) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if count, _ := s.server.connections.held(); count == want {
+		if count := s.server.connections.Held().Connections; count == want {
 			return
 		} else if time.Now().After(deadline) {
 			s.t.Fatalf("%d connections, want %d", count, want)
@@ -65,11 +61,8 @@ func (s *site) connections(want int) {
 // moment before the server sees its connection as idle.
 func (s *site) idle(want int) {
 	s.t.Helper()
-	cs := s.server.connections
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		cs.mu.Lock()
-		count := cs.all.waiting[idle].Len()
-		cs.mu.Unlock()
+		count := s.server.connections.Held().Idle
 		if count == want {
 			return
 		} else if time.Now().After(deadline) {
@@ -123,7 +116,7 @@ func TestStrangersMakeRoom(t *testing.T) {
 	const most = 8
 	// no limit for loopback
 	s := newStreamSite(t, func(o *Options) {
-		o.Connections = ConnectionLimits{Total: most, PerAddress: 1}
+		o.Connections = connections.Limits{Total: most, PerAddress: 1}
 	})
 	s.record()
 	player := s.newViewer()
@@ -192,106 +185,6 @@ func TestConnectionsAtWorkStay(t *testing.T) {
 	}
 }
 
-// pipeListener accepts what a test gives it.
-type pipeListener struct {
-	net.Listener
-	accepted chan any // a net.Conn or an error
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	switch v := (<-l.accepted).(type) {
-	case net.Conn:
-		return v, nil
-	case error:
-		return nil, v
-	}
-	return nil, net.ErrClosed
-}
-
-func (l *pipeListener) Close() error { close(l.accepted); return nil }
-
-// fromConn is a connection from some address.
-type fromConn struct {
-	net.Conn
-	remote net.Addr
-}
-
-func (c fromConn) RemoteAddr() net.Addr { return c.remote }
-
-func from(address string) net.Conn {
-	here, _ := net.Pipe()
-	return fromConn{here, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))}
-}
-
-func newPipeListener(t *testing.T, limits ConnectionLimits) (*pipeListener, net.Listener) {
-	cs, err := newConnections(limits, prometheus.NewRegistry(), slog.New(slog.DiscardHandler),
-		newNotes(time.Now))
-	must(t, err)
-	under := &pipeListener{accepted: make(chan any, 10)}
-	return under, cs.listen(under, portMain)
-}
-
-// One address has its share, whatever port or, with IPv6, interface it comes from; this machine has
-// no other limit than all have.
-func TestConnectionsPerAddress(t *testing.T) {
-	t.Parallel()
-	under, l := newPipeListener(t, ConnectionLimits{Total: 6, PerAddress: 2})
-	defer l.Close()
-	var all []*conn
-	for _, c := range []struct {
-		remote string
-		victim int // -1: none
-	}{
-		{"192.0.2.1:1", -1}, {"192.0.2.2:1", -1}, {"192.0.2.1:2", -1}, {"[::ffff:192.0.2.1]:3", 0},
-		{"192.0.2.1:4", 2},
-		{"[2001:db8::1]:1", -1}, {"[2001:db8::2]:1", -1}, {"[2001:db8::3]:1", 5},
-		{"127.0.0.1:1", -1}, {"127.0.0.1:2", 1}, {"127.0.0.1:3", 3},
-	} {
-		under.accepted <- from(c.remote)
-		accepted, err := l.Accept()
-		must(t, err)
-		all = append(all, accepted.(*conn))
-		if c.victim >= 0 && !all[c.victim].gone {
-			t.Errorf("%s did not take the place of %s", c.remote, all[c.victim].RemoteAddr())
-		}
-		gone := 0
-		for _, c := range all {
-			if c.gone {
-				gone++
-			}
-		}
-		if left := len(all) - gone; left > 6 || c.victim < 0 && all[len(all)-1].gone {
-			t.Errorf("%d connections after %s", left, c.remote)
-		}
-	}
-	for _, c := range all {
-		c.Close()
-	}
-	if cs := all[0].in; cs.all.count != 0 || len(cs.of) != 0 {
-		t.Errorf("%d connections of %d addresses are left", cs.all.count, len(cs.of))
-	}
-}
-
-// Whatever goes wrong when a connection is accepted, those that are there are served, and the next
-// one is.
-func TestAcceptErrorsPass(t *testing.T) {
-	t.Parallel()
-	under, l := newPipeListener(t, ConnectionLimits{})
-	for _, err := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED,
-		syscall.ENOBUFS, syscall.EPROTO} {
-		under.accepted <- &net.OpError{Op: "accept", Err: err}
-	}
-	under.accepted <- from("192.0.2.1:1")
-	if _, err := l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	under.accepted <- syscall.EMFILE
-	must(t, l.Close())
-	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Error("after the end:", err)
-	}
-}
-
 // What is refused by its head is refused before a byte of its body is there, and holds nothing.
 func TestRefusedByTheHead(t *testing.T) {
 	t.Parallel()
@@ -337,7 +230,7 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 	body := head + fmt.Sprintf("Content-Length: %d\r\n\r\n", api.MaxBodyBytes) +
 		strings.Repeat("x", api.MaxBodyBytes-1)
 	long := head + "Cookie: " + strings.Repeat("c", api.MaxHeaderBytes/2)
-	held := func() int64 { _, bytes := s.server.connections.held(); return bytes }
+	held := func() int64 { return s.server.connections.Held().Bytes }
 
 	until := func(what string, done func() bool) {
 		t.Helper()

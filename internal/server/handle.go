@@ -17,6 +17,7 @@ import (
 	"weir/internal/access"
 	"weir/internal/api"
 	"weir/internal/auth"
+	"weir/internal/connections"
 	"weir/internal/store"
 )
 
@@ -69,13 +70,13 @@ type request struct {
 	body      []byte // of signed requests but PutMedia
 	// a part of the body is not going to be read: the connection ends with the answer
 	unread    bool
-	logger    *slog.Logger      // of the server; log adds what it knows of the request
-	principal *access.Principal // who signed it, once verified; nil before
-	input     any               // of a call, once it is read
-	verdict   *verdict          // whether it is allowed, once that is decided
-	errorType string            // of the answer, for the log
-	signed    bool              // the route asks for a signature
-	share     *share            // of an HTTP/2 connection; nil with HTTP/1.1
+	logger    *slog.Logger       // of the server; log adds what it knows of the request
+	principal *access.Principal  // who signed it, once verified; nil before
+	input     any                // of a call, once it is read
+	verdict   *verdict           // whether it is allowed, once that is decided
+	errorType string             // of the answer, for the log
+	signed    bool               // the route asks for a signature
+	share     *connections.Share // of an HTTP/2 connection; nil with HTTP/1.1
 	audited
 }
 
@@ -89,8 +90,8 @@ func (req *request) signer() string {
 
 // vouch says that the request has shown a right signature or token.
 func (req *request) vouch() {
-	connOf(req.Request).vouch()
-	req.share.release()
+	connections.Of(req.Request).Vouch()
+	req.share.Release()
 }
 
 // log returns a logger that names the request. Most requests write nothing, and making one costs as
@@ -168,16 +169,16 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 	w := &recorder{ResponseWriter: plain}
 	req := &request{Request: r, id: newRequestID(), operation: opUnknown, logger: s.log}
 	if r.ProtoMajor == 2 {
-		if req.share = connOf(r).enter(r); req.share == nil {
+		if req.share = connections.Of(r).Enter(r); req.share == nil {
 			panic(http.ErrAbortHandler) // resets the stream
 		}
-		defer req.share.leave()
+		defer req.share.Leave()
 	}
 	w.Header()[headerRequestID] = []string{req.id}
 	at.count(r)
 	rt, methods := at.routes.find(r)
 	if rt == nil || rt.needs != signed {
-		connOf(r).settle() // the head is here, and nothing of a body will be kept
+		connections.Of(r).Settle() // the head is here, and nothing of a body will be kept
 	}
 	level := slog.LevelDebug
 	if rt != nil {
@@ -250,7 +251,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	}
 	if err != nil {
 		req.body = nil
-		connOf(req.Request).settle()
+		connections.Of(req.Request).Settle()
 		// A player that asks for a stream that went quiet is no hot loop, and session actions cost
 		// nothing to refuse.
 		if rt == nil || rt.needs == signed {
@@ -295,7 +296,7 @@ func (s *Server) authenticate(w *recorder, req *request) error {
 		switch {
 		case errors.As(err, new(*http.MaxBytesError)):
 			return tooLarge
-		case errors.Is(err, errNoRoom):
+		case errors.Is(err, connections.ErrNoRoom):
 			req.unread = true
 			return api.NewError(api.ServiceUnavailable,
 				"Too many requests are being received that are not verified yet.")

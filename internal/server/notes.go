@@ -2,13 +2,16 @@ package server
 
 import (
 	"container/list"
+	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/connections"
 )
 
 // A producer that is refused tries again many times a second. Its operator wants to see why, once.
@@ -79,7 +82,7 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	kind := noteKind{who: req.signer(), what: message + " " + req.operation, reason: reason,
 		stream: stream}
 	if req.signer() == "" {
-		kind.who, kind.stream = siteOfRequest(req).String(), ""
+		kind.who, kind.stream = siteOf(req).String(), ""
 	}
 	left, ok := s.notes.due(kind)
 	if !ok {
@@ -94,6 +97,24 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 		line = append(line, slog.Int(logRepeated, left))
 	}
 	req.log().LogAttrs(req.Context(), slog.LevelInfo, message, line...)
+}
+
+// warn logs that something is short. Whoever causes it must not fill the log, too.
+func (s *Server) warn(text string, attrs ...slog.Attr) {
+	left, ok := s.notes.due(noteKind{what: text})
+	if !ok {
+		return
+	}
+	if left > 0 {
+		attrs = append(attrs, slog.Int(logRepeated, left))
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelWarn, text, attrs...)
+}
+
+// siteOf is that of who sent a request.
+func siteOf(req *request) netip.Prefix {
+	remote, _ := netip.ParseAddrPort(req.RemoteAddr) // a Unix socket has none
+	return connections.SiteOf(remote)
 }
 
 // claimedKey is the access key that a request says it is signed with; "": none.

@@ -33,7 +33,7 @@ type penaltyKey struct {
 }
 
 func penaltyOf(req *request, rt *route) penaltyKey {
-	key := penaltyKey{site: siteOfRequest(req)}
+	key := penaltyKey{site: siteOf(req)}
 	// unknown paths are one place: a scanner does not push producers out of the table
 	if rt != nil {
 		key.path = rt.path

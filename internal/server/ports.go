@@ -15,6 +15,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/cameras"
+	"weir/internal/connections"
 )
 
 // Names of the listeners, in metrics.
@@ -24,6 +25,8 @@ const (
 	portCameras  = "camera"
 	portRedirect = "redirect"
 )
+
+var portNames = []string{portMain, portPlayers, portCameras, portRedirect}
 
 // Listeners are where a server takes connections.
 type Listeners struct {
@@ -155,7 +158,7 @@ func (s *Server) newHTTP(handler http.Handler, config *tls.Config) *http.Server 
 		IdleTimeout:       keepAliveTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	watch(srv)
+	connections.Watch(srv)
 	return srv
 }
 
@@ -168,10 +171,10 @@ type servers struct {
 // newServers makes them.
 func (s *Server) newServers(on Listeners) *servers {
 	all := &servers{http: []*http.Server{s.mainHTTP(on.TLS)},
-		listeners: []net.Listener{s.connections.listen(on.Main, portMain)}}
+		listeners: []net.Listener{s.connections.Listen(on.Main, portMain)}}
 	if on.Playback != nil {
 		all.http = append(all.http, s.playersHTTP(on.PlaybackTLS))
-		all.listeners = append(all.listeners, s.connections.listen(on.Playback, portPlayers))
+		all.listeners = append(all.listeners, s.connections.Listen(on.Playback, portPlayers))
 		s.playersScheme = "http"
 		if on.PlaybackTLS != nil {
 			s.playersScheme = "https"
@@ -180,7 +183,7 @@ func (s *Server) newServers(on Listeners) *servers {
 	}
 	if on.Cameras != nil {
 		all.http = append(all.http, s.camerasHTTP(on.CamerasTLS))
-		all.listeners = append(all.listeners, s.connections.listen(on.Cameras, portCameras))
+		all.listeners = append(all.listeners, s.connections.Listen(on.Cameras, portCameras))
 		_, s.camerasPort, _ = net.SplitHostPort(on.Cameras.Addr().String())
 	}
 	s.mainScheme = "http"
@@ -194,7 +197,7 @@ func (s *Server) newServers(on Listeners) *servers {
 		srv.MaxHeaderBytes = api.MaxPlayerHeaderBytes
 		srv.ReadTimeout, srv.WriteTimeout = s.bodyTime, s.answerTime
 		all.http = append(all.http, srv)
-		all.listeners = append(all.listeners, s.connections.listen(on.Redirect, portRedirect))
+		all.listeners = append(all.listeners, s.connections.Listen(on.Redirect, portRedirect))
 	}
 	return all
 }
@@ -259,8 +262,7 @@ func (s *Server) playbackURL(r *http.Request) string {
 
 // ofCameras tells whether a request came to the listener for cameras.
 func ofCameras(r *http.Request) bool {
-	c := connOf(r)
-	return c != nil && c.listener == portCameras
+	return connections.Of(r).Listener() == portCameras
 }
 
 // mainURL is where whoever came to another listener finds the main one.

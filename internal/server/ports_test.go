@@ -223,7 +223,7 @@ func TestSlowClientsOverHTTP2(t *testing.T) {
 		deaf.request(2*id+1, strings.TrimPrefix(relative(t, media, lines[len(lines)-1]),
 			"https://"+s.players))
 	}
-	for deadline := time.Now().Add(patience); s.server.connections.on(portPlayers) > 1; {
+	for deadline := time.Now().Add(patience); s.server.connections.On(portPlayers) > 1; {
 		if time.Now().After(deadline) {
 			t.Fatal("a client that reads nothing is still there")
 		}
@@ -289,7 +289,7 @@ func TestStrangersOverHTTP2(t *testing.T) {
 			}
 		}
 	}
-	if _, bytes := s.server.connections.held(); bytes > 16<<20 || refused == 0 ||
+	if bytes := s.server.connections.Held().Bytes; bytes > 16<<20 || refused == 0 ||
 		refused > connections*streams/2 {
 		t.Errorf("%d requests refused, %d bytes held", refused, bytes)
 	}
@@ -302,7 +302,7 @@ func TestStrangersOverHTTP2(t *testing.T) {
 		c.conn.Close()
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if _, bytes := s.server.connections.held(); bytes == 0 {
+		if bytes := s.server.connections.Held().Bytes; bytes == 0 {
 			break
 		} else if time.Now().After(deadline) {
 			t.Fatalf("%d bytes are held of connections that are gone", bytes)

@@ -28,6 +28,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/cameras"
 	"weir/internal/clip"
+	"weir/internal/connections"
 	"weir/internal/console"
 	"weir/internal/fragments"
 	"weir/internal/images"
@@ -113,7 +114,7 @@ type Options struct {
 	Logger       *slog.Logger          // discards when nil
 	Registerer   prometheus.Registerer // a registry of its own when nil
 	Metrics      http.Handler          // what GET /metrics serves; nil for no such path
-	Connections  ConnectionLimits      // none when zero
+	Connections  connections.Limits    // none when zero
 	StopTimeout  time.Duration         // DefaultStopTimeout when 0
 	DrainTimeout time.Duration         // DefaultDrainTimeout when 0
 	bodyTime     time.Duration         // of tests; bodyTimeout when 0
@@ -166,7 +167,7 @@ type Server struct {
 	log          *slog.Logger
 	metrics      *metrics
 	media        *mediaMetrics
-	connections  *connections
+	connections  *connections.Limiter
 	penalties    *penalties
 	notes        *notes
 	main         *port
@@ -259,7 +260,7 @@ func New(o Options) (*Server, error) {
 		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN},
 	}
 	s.penalties, s.notes = newPenalties(s.clock), newNotes(s.clock)
-	if s.connections, err = newConnections(o.Connections, reg, s.log, s.notes); err != nil {
+	if s.connections, err = connections.New(o.Connections, portNames, reg, s.warn); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)

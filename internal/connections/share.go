@@ -1,4 +1,4 @@
-package server
+package connections
 
 import (
 	"net/http"
@@ -6,19 +6,19 @@ import (
 	"weir/internal/api"
 )
 
-// share is what a request of an HTTP/2 connection takes of the budget for requests that nobody has
+// Share is what a request of an HTTP/2 connection takes of the budget for requests that nobody has
 // vouched for. With HTTP/1.1 what the connection has read says it all. Here a stranger's connection
 // may have many requests, each held for as long as its client takes no answer: one is free, as it
 // would be there.
-type share struct {
-	c     *conn // nil in tests
+type Share struct {
+	c     *Conn // nil in tests
 	bytes int64 // guarded by c.in.mu
 }
 
-// enter counts a request in. Without room for it, it is nil.
-func (c *conn) enter(r *http.Request) *share {
+// Enter counts a request in. Without room for it, it is nil.
+func (c *Conn) Enter(r *http.Request) *Share {
 	if c == nil {
-		return &share{}
+		return &Share{}
 	}
 	bytes := int64(api.StreamBytes + len(r.RequestURI))
 	for name, values := range r.Header {
@@ -35,11 +35,11 @@ func (c *conn) enter(r *http.Request) *share {
 		return nil
 	}
 	c.requests++
-	return &share{c, bytes}
+	return &Share{c, bytes}
 }
 
-// release gives back what the request has taken. It may be called again, and on nil.
-func (s *share) release() {
+// Release gives back what the request has taken. It may be called again, and on nil.
+func (s *Share) Release() {
 	if s == nil || s.c == nil {
 		return
 	}
@@ -48,16 +48,16 @@ func (s *share) release() {
 	s.free()
 }
 
-// free is release. The caller holds in.mu.
-func (s *share) free() {
+// free is Release. The caller holds in.mu.
+func (s *Share) free() {
 	for _, a := range s.c.counts {
 		a.bytes -= s.bytes
 	}
 	s.bytes = 0
 }
 
-// leave counts the request out.
-func (s *share) leave() {
+// Leave counts the request out.
+func (s *Share) Leave() {
 	if s.c == nil {
 		return
 	}

@@ -1,0 +1,252 @@
+// Package connections bounds what the connections of a server take of the machine, and what
+// strangers on them do: how many there are, in all and of one address, and how many bytes of
+// requests are held that nobody has vouched for.
+package connections
+
+import (
+	"container/list"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Limits bound what connections take of the machine. A connection from this machine, where a proxy
+// would be, counts for the limit in all and for none per address; addresses of IPv6 count by their
+// /64, which is what one site gets.
+type Limits struct {
+	Total      int // connections; 0: no limit
+	PerAddress int // of one address; 0: no limit
+}
+
+// Limiter bounds what the connections of a server, and the strangers on them, take of the machine.
+// It is safe for concurrent use.
+//
+// A connection is a stranger's until it has shown a signature or a token that is right; after each
+// answer it is idle. When there are as many as may be, in all or of one address, a new one takes
+// the place of the stranger that has waited longest, or without strangers of the connection that
+// has been idle longest. (nginx makes room in the same way, with idle connections only.) What is at
+// work never makes room: when all are, the new one is closed at once.
+//
+// The bytes of a request that nobody has vouched for yet come out of a budget, so that a crowd of
+// half requests does not fill the memory. Those that fit into net/http's own buffer are free: small
+// requests, which is all that most clients send, go on whatever others hold.
+type Limiter struct {
+	limits  Limits
+	metrics *metrics
+	warn    Warn
+
+	mu  sync.Mutex
+	all address
+	of  map[netip.Prefix]*address
+	at  map[string]int // connections by the name of their listener
+}
+
+// address is what the connections of one address come to, or all of them.
+type address struct {
+	count   int
+	bytes   int64                   // of unverified requests
+	waiting [waitingKinds]list.List // of *Conn, the one that has waited longest first
+}
+
+// What a connection that could make room is doing. Strangers make room first.
+const (
+	stranger = iota
+	idle
+	waitingKinds
+	atWork = waitingKinds // not waiting
+)
+
+// ErrNoRoom ends the reading of a request that is not verified.
+var ErrNoRoom = errors.New("no room for more requests that are not verified")
+
+// errorPause is how long Accept waits after an error, at most.
+const errorPause = time.Second
+
+// Warn logs that something is short. Whoever causes that may do it often, and must not fill the
+// log, too.
+type Warn func(text string, attrs ...slog.Attr)
+
+// New makes a Limiter of the connections of listeners with these names. The error is that of the
+// registration of its metrics.
+func New(limits Limits, listeners []string, reg prometheus.Registerer, warn Warn) (*Limiter,
+	error) {
+	l := &Limiter{limits: limits, warn: warn, of: map[netip.Prefix]*address{},
+		at: map[string]int{}}
+	var err error
+	l.metrics, err = newMetrics(reg, l, listeners)
+	return l, err
+}
+
+// Held is what connections take by now.
+type Held struct {
+	Connections int
+	Idle        int   // of them: have had an answer and wait for their next request
+	Bytes       int64 // of requests that are not verified, beyond the first ones of each
+}
+
+// Held tells what the connections take.
+func (l *Limiter) Held() Held {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Held{l.all.count, l.all.waiting[idle].Len(), l.all.bytes}
+}
+
+// On tells how many connections a listener has.
+func (l *Limiter) On(listener string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at[listener]
+}
+
+// listener takes the connections of any other one.
+type listener struct {
+	net.Listener
+	name    string // in metrics
+	limiter *Limiter
+	closed  chan struct{}
+	close   func() error
+}
+
+// Listen returns a listener whose connections are those of another one, as far as there is room for
+// them. Its name is one of New's.
+func (l *Limiter) Listen(on net.Listener, name string) net.Listener {
+	closed := make(chan struct{})
+	return &listener{on, name, l, closed, sync.OnceValue(func() error {
+		close(closed)
+		return on.Close()
+	})}
+}
+
+// Close implements net.Listener. The connections stay.
+func (l *listener) Close() error { return l.close() }
+
+// Accept implements net.Listener. Its only error is net.ErrClosed: what else can go wrong, no
+// descriptor left above all, passes, and must not end what is being served.
+func (l *listener) Accept() (net.Conn, error) {
+	pause := 5 * time.Millisecond
+	for {
+		accepted, err := l.Listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil, err
+		case err != nil:
+			l.limiter.metrics.acceptErrors.Inc()
+			l.limiter.warn("connections cannot be accepted", slog.Any("error", err))
+			select {
+			case <-time.After(pause):
+			case <-l.closed:
+				return nil, net.ErrClosed
+			}
+			pause = min(2*pause, errorPause)
+			continue
+		}
+		if c := l.limiter.admit(accepted, l.name); c != nil {
+			return c, nil
+		}
+		_ = accepted.Close() // its client learns nothing more
+	}
+}
+
+// admit counts a connection in, and makes room for it where that is needed. Without room it is nil.
+func (l *Limiter) admit(accepted net.Conn, listener string) *Conn {
+	prefix := prefixOf(accepted.RemoteAddr())
+	c := &Conn{Conn: accepted, in: l, listener: listener, prefix: prefix, state: atWork}
+	c.metered.Store(true)
+	l.mu.Lock()
+	its := l.of[prefix]
+	if its == nil {
+		its = &address{}
+	}
+	var victim *Conn
+	crowd := ""
+	switch {
+	case prefix.IsValid() && l.limits.PerAddress > 0 && its.count >= l.limits.PerAddress:
+		victim, crowd = its.longest(), "of one address"
+	case l.limits.Total > 0 && l.all.count >= l.limits.Total:
+		victim, crowd = l.all.longest(), "in all"
+	}
+	if victim != nil {
+		l.remove(victim)
+	}
+	admitted := crowd == "" || victim != nil
+	if admitted {
+		l.of[prefix] = its
+		l.at[listener]++
+		c.counts = [2]*address{&l.all, its}
+		for _, a := range c.counts {
+			a.count++
+		}
+		c.wait(stranger)
+	}
+	l.mu.Unlock()
+	if crowd != "" {
+		reason := "refused"
+		if victim != nil {
+			reason = "replaced"
+			_ = victim.Conn.Close() // its client learns nothing more
+		}
+		l.metrics.closed.WithLabelValues(reason).Inc()
+		l.warn("the limit of connections "+crowd+" is reached", slog.String("connection", reason),
+			slog.String("remote", accepted.RemoteAddr().String()))
+	}
+	if !admitted {
+		return nil
+	}
+	return c
+}
+
+// longest returns the connection that makes room first, or nil when all are at work.
+func (a *address) longest() *Conn {
+	for kind := range a.waiting {
+		if front := a.waiting[kind].Front(); front != nil {
+			return front.Value.(*Conn)
+		}
+	}
+	return nil
+}
+
+// remove counts a connection out. The caller holds mu.
+func (l *Limiter) remove(c *Conn) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	l.at[c.listener]--
+	c.release()
+	c.wait(atWork)
+	for _, a := range c.counts {
+		a.count--
+	}
+	if c.counts[1].count == 0 {
+		delete(l.of, c.prefix)
+	}
+}
+
+// prefixOf is what a connection counts by; invalid for this machine's own, and where there is no
+// address (a Unix socket).
+func prefixOf(remote net.Addr) netip.Prefix {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	return SiteOf(tcp.AddrPort())
+}
+
+// SiteOf is an address, of IPv6 the /64 that one site gets; invalid for this machine's own.
+func SiteOf(remote netip.AddrPort) netip.Prefix {
+	ip := remote.Addr().Unmap().WithZone("")
+	if ip.IsLoopback() {
+		return netip.Prefix{}
+	}
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	prefix, _ := ip.Prefix(bits) // an address has that many bits
+	return prefix
+}
