@@ -18,7 +18,7 @@ PLAIN     := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 # The race detector watches everything but SQLite's C, which was translated to Go: it only makes that three times slower.
 RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
 
-.PHONY: all build demo test check e2e bench scale soak glass follow fuzz crash attack deps bench-deps clean
+.PHONY: all build deb demo test check e2e bench scale soak glass follow fuzz crash attack deps bench-deps clean
 
 all: build
 
@@ -32,6 +32,10 @@ node_modules/.package-lock.json: package.json package-lock.json
 
 $(PLAYER): node_modules/.package-lock.json
 	cp node_modules/hls.js/dist/hls.min.js $@
+
+# bin/weir_VERSION_ARCHITECTURE.deb
+deb: build
+	packaging/debian/build bin/weir "$(VERSION)" bin
 
 demo: build
 	bin/weir demo
