@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"weir/internal/store"
 	"weir/internal/store/local/index"
 	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
 // Report is what a check found.
@@ -82,9 +82,7 @@ func CheckSeams(
 	}
 	c := &checker{o: o, idx: idx, volumes: volumes, report: &Report{Problems: []Problem{}}}
 	// Damaged tables are told volume by volume.
-	c.reader = &reader{idx: idx, waiting: func(store.StreamID) []store.FragmentInfo { return nil },
-		volumes: volumes, tables: newTableCache(8 << 20), log: slog.New(slog.DiscardHandler),
-		damaged: func() {}}
+	c.reader = newReader(idx, volumes, 8<<20)
 	if err := c.run(ctx); err != nil {
 		return *c.report, fmt.Errorf("check: %w", err)
 	}
@@ -95,7 +93,7 @@ type checker struct {
 	o       CheckOptions
 	idx     IndexReader
 	volumes VolumeReader
-	reader  *reader
+	reader  *sealed.Reader
 	report  *Report
 	known   map[string]index.VolumeInfo
 
@@ -210,7 +208,7 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 func (c *checker) checkStream(ctx context.Context) error {
 	var after int64
 	for {
-		page, err := c.reader.list(ctx, c.stream.ID, store.Query{Order: store.BySequence,
+		page, err := c.reader.List(ctx, c.stream.ID, store.Query{Order: store.BySequence,
 			AfterSequence: after, Limit: checkPage}, minTime)
 		if err != nil {
 			return err
@@ -237,7 +235,7 @@ func (c *checker) checkStream(ctx context.Context) error {
 			}
 			if c.o.Live && len(c.report.Problems) > found {
 				// Retention, a replacement or sealing may have come in between.
-				again, err := c.reader.fragment(ctx, c.stream.ID, f.Number)
+				again, err := c.reader.Fragment(ctx, c.stream.ID, f.Number)
 				if errors.Is(err, store.ErrNotFound) || err == nil && again.Location != f.Location {
 					c.report.Problems = c.report.Problems[:found]
 				} else if err != nil {

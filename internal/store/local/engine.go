@@ -4,7 +4,7 @@
 // One process holds the directory, and what it keeps in memory beside them is right because no
 // other one writes: streams and the order of their appends (streamState), rows on their way into
 // the index (rowQueue), rows of fragments and of sessions (recent.Fragments, recent.Sessions),
-// sessions for which there is no space (recent.Fleeting), tables of sealed volumes (tableCache),
+// sessions for which there is no space (recent.Fleeting), tables of sealed volumes (sealed.Tables),
 // and the clock of retention (retentionClock). Each says what bounds it and who tells it of
 // changes. An engine of many processes has none of these.
 //
@@ -26,8 +26,9 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/local/clock"
-	"weir/internal/store/local/recent"
 	"weir/internal/store/local/volume"
+	"weir/internal/store/recent"
+	"weir/internal/store/sealed"
 )
 
 // Options of a Store. All have defaults.
@@ -88,7 +89,7 @@ type Store struct {
 	log     *slog.Logger
 	metrics *Metrics
 	rows    *rowQueue
-	reader  *reader
+	reader  *sealed.Reader
 	wake    chan struct{} // asks Run for a sweep now
 	sweep   chan struct{} // one slot: held by the sweep that is running
 	// one slot: held from reading a stream's row until its state is known, so that a deletion finds
@@ -147,7 +148,7 @@ type streamState struct {
 	producer int64
 	// Closed when sequence rises or the stream is deleted; nil: nobody waits; guarded by mu.
 	changed chan struct{}
-	ring    ring                    // fragments kept in memory only; guarded by mu
+	ring    recent.Ring             // fragments kept in memory only; guarded by mu
 	setIDs  map[[32]byte]int64      // guarded by mu
 	sets    map[int64][]media.Track // guarded by mu, the slices never change
 }
@@ -190,8 +191,8 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		damaged: make(map[scrubbed]bool),
 	}
 	s.rows = newRowQueue(s.idx, s.metrics)
-	s.reader = &reader{idx: s.idx, waiting: s.rows.of, volumes: s.volumes,
-		tables: newTableCache(o.TableBytes), log: s.log, damaged: s.metrics.DamagedTables.Inc}
+	s.reader = newReader(s.idx, s.volumes, o.TableBytes)
+	s.reader.Waiting, s.reader.Log, s.reader.Damaged = s.rows.of, s.log, s.metrics.DamagedTables.Inc
 	s.recent.Limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)
 	err := error(nil)

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
+	"weir/internal/store/recent"
 	"weir/internal/store/record"
 )
 
@@ -133,7 +133,7 @@ func (s *Store) append(
 	st.clock = max(st.clock, rec.Number)
 	st.tell()
 	if replaces != 0 {
-		st.ring.remove(replaces)
+		st.ring.Remove(replaces)
 	}
 	return info, nil
 }
@@ -180,24 +180,20 @@ func (st *streamState) nextSequence() int64 {
 func (s *Store) appendMemory(
 	st *streamState, rec *store.Record, head []byte, info store.FragmentInfo, replaces store.Number,
 ) (store.FragmentInfo, error) {
-	if _, err := s.reader.fragment(context.Background(), st.id,
+	if _, err := s.reader.Fragment(context.Background(), st.id,
 		rec.Number); !errors.Is(err, store.ErrNotFound) {
 		if err == nil {
 			err = store.ErrExists
 		}
 		return info, err
 	}
-	_, fragment, err := record.DecodeFragment(head) // a copy that shares nothing with rec
+	m, err := recent.NewMemoryFragment(rec, head, info, s.now())
 	if err != nil {
 		return info, err
 	}
-	m := &memoryFragment{fragment: fragment, stored: s.now()}
-	for _, p := range rec.Payload {
-		m.payload = append(m.payload, bytes.Clone(p))
-	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.ring.find(rec.Number) != nil {
+	if st.ring.Find(rec.Number) != nil {
 		return info, store.ErrExists
 	}
 	st.clock = max(st.clock, rec.Number)
@@ -205,12 +201,12 @@ func (s *Store) appendMemory(
 	info.Sequence = st.sequence
 	info.Location = store.Location{Length: int64(len(head)) + info.Size(),
 		MetaLength: int64(len(head))}
-	m.info = info
+	m.Info = info
 	if replaces != 0 {
-		st.ring.remove(replaces)
+		st.ring.Remove(replaces)
 	}
 	st.tell()
-	st.ring.push(m, m.stored-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+	st.ring.Push(m, m.Stored-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
 	return info, nil
 }
 
@@ -279,11 +275,11 @@ func (s *Store) List(
 	}
 	now := s.now()
 	st.mu.Lock()
-	memory := st.ring.list(q, now-s.o.MemoryAge.Milliseconds())
+	memory := st.ring.List(q, now-s.o.MemoryAge.Milliseconds())
 	st.mu.Unlock()
 	stream := st.stream.Load()
 	if stream.RetentionHours > 0 && !st.newer(&q) {
-		stored, err := s.reader.list(ctx, id, q, retentionEdge(stream, now))
+		stored, err := s.reader.List(ctx, id, q, retentionEdge(stream, now))
 		if err != nil {
 			return nil, fmt.Errorf("list fragments: %w", err)
 		}
@@ -314,15 +310,15 @@ func (s *Store) Fragment(
 	}
 	now := s.now()
 	st.mu.Lock()
-	m := st.ring.find(n)
+	m := st.ring.Find(n)
 	st.mu.Unlock()
-	if m != nil && m.stored >= now-s.o.MemoryAge.Milliseconds() {
-		return m.info, nil
+	if m != nil && m.Stored >= now-s.o.MemoryAge.Milliseconds() {
+		return m.Info, nil
 	}
 	f, changes, ok := s.recent.Get(id, n)
 	if !ok {
 		var next []store.FragmentInfo // who plays a recording asks for them next
-		if f, next, err = s.reader.fragmentAndNext(ctx, id, n, fragmentsAhead); err != nil {
+		if f, next, err = s.reader.FragmentAndNext(ctx, id, n, fragmentsAhead); err != nil {
 			return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
 		}
 		s.recent.Put(id, f, changes)

@@ -43,12 +43,12 @@ func (s *Store) open(
 	now := s.now()
 	if f.Location.Volume == "" {
 		st.mu.Lock()
-		m := st.ring.find(f.Number)
+		m := st.ring.Find(f.Number)
 		st.mu.Unlock()
-		if m == nil || m.stored < now-s.o.MemoryAge.Milliseconds() {
+		if m == nil || m.Stored < now-s.o.MemoryAge.Milliseconds() {
 			return nil, store.ErrGone
 		}
-		return &memoryMedia{m}, nil
+		return m.Open(), nil
 	}
 	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
 		f.ServerTimestamp < retentionEdge(stream, now) {

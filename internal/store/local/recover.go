@@ -285,7 +285,7 @@ func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name strin
 		}
 		b.Sets = append(b.Sets, set)
 	}
-	describe(b, t)
+	b.Describe(t)
 	return b, nil
 }
 
@@ -449,7 +449,7 @@ func (r *volumeRecovery) commit(ctx context.Context) error {
 	for i := range r.records {
 		rec := &r.records[i]
 		if rec.row.Info.Number <= r.sealed {
-			_, err := r.s.reader.sealedFragment(ctx, r.volume.Stream, rec.row.Info.Number)
+			_, err := r.s.reader.SealedFragment(ctx, r.volume.Stream, rec.row.Info.Number)
 			if err == nil {
 				continue
 			}

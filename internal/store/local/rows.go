@@ -14,8 +14,8 @@ import (
 // their sequences. A transaction takes all that are there.
 //
 // Most rows are acknowledged when they are queued (acknowledge). Their records are durable, and
-// every reader of this process adds them to what the index has (reader.hot); the transaction comes
-// after flushAfter, since the pages of a row cost the more the fewer rows go together, and no
+// every reader of this process adds them to what the index has (sealed.Reader.Hot); the transaction
+// comes after flushAfter, since the pages of a row cost the more the fewer rows go together, and no
 // producer waits for that. Who commits a row waits for its transaction. Who comes while none runs
 // does the work himself, without a change of goroutine; what was queued meanwhile is done by a
 // goroutine that lives as long as somebody waits.

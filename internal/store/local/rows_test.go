@@ -247,14 +247,14 @@ func TestWaitingRowsAreRead(t *testing.T) {
 		t.Helper()
 		for _, q := range queries {
 			for _, since := range []int64{0, now + 10} {
-				hot, err := s.reader.hot(t.Context(), id, q, since)
+				hot, err := s.reader.Hot(t.Context(), id, q, since)
 				if err != nil {
 					t.Fatal(err)
 				}
 				answers = append(answers, fmt.Sprintf("%+v since %d: %+v", q, since, hot))
 			}
 		}
-		f, err := s.reader.fragment(t.Context(), id, stored[25].Number)
+		f, err := s.reader.Fragment(t.Context(), id, stored[25].Number)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+	"io"
+	"log/slog"
+	"slices"
 
 	"weir/internal/store"
 	"weir/internal/store/local/index"
 	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
 // sealTries is how often a volume is tried to be sealed while its rows change.
@@ -60,12 +63,12 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 
 // seal seals one closed volume. index.ErrUnsealable when its rows changed meanwhile, or for good.
 func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) error {
-	footer, sealed, err := s.footer(ctx, b)
+	footer, volume, err := s.footer(ctx, b)
 	if err != nil {
 		return err
 	}
-	if sealed.Count > 0 {
-		if sealed.Footer, err = s.volumes.Seal(ctx, b.Name, b.Indexed, footer); err != nil {
+	if volume.Count > 0 {
+		if volume.Footer, err = s.volumes.Seal(ctx, b.Name, b.Indexed, footer); err != nil {
 			return err
 		}
 	}
@@ -74,10 +77,10 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 		return err
 	}
 	defer release(st.appending)
-	err = s.idx.SealVolume(ctx, sealed)
+	err = s.idx.SealVolume(ctx, volume)
 	st.mu.Lock()
 	// after an error it may be sealed or not
-	st.sealed = max(st.sealed, store.Number(sealed.Number.Max))
+	st.sealed = max(st.sealed, store.Number(volume.Number.Max))
 	st.mu.Unlock()
 	if err == nil {
 		s.metrics.SealedVolumes.Inc()
@@ -89,64 +92,58 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 func (s *Store) footer(
 	ctx context.Context, b index.VolumeInfo,
 ) ([]byte, index.SealedVolume, error) {
-	sealed := index.SealedVolume{Name: b.Name, Stream: b.Stream}
 	hot, err := s.idx.Hot(ctx, b.Stream, store.Query{Order: store.BySequence}, minTime)
 	if err != nil {
-		return nil, sealed, err
+		return nil, index.SealedVolume{}, err
 	}
-	var rows []store.FragmentInfo
-	for i := range hot.Fragments {
-		if hot.Fragments[i].Location.Volume == b.Name {
-			rows = append(rows, hot.Fragments[i])
-		}
-	}
+	rows := slices.DeleteFunc(hot.Fragments,
+		func(f store.FragmentInfo) bool { return f.Location.Volume != b.Name })
 	if len(rows) == 0 {
-		return nil, sealed, nil
-	}
-	var sets [][]byte
-	place := make(map[int64]int64)
-	packed := make([]store.FragmentInfo, len(rows))
-	for i := range rows {
-		id := rows[i].TrackSet
-		at, ok := place[id]
-		if !ok {
-			data, err := s.idx.TrackSet(ctx, b.Stream, id)
-			if err != nil {
-				return nil, sealed, fmt.Errorf("track set %d: %w", id, err)
-			}
-			at = int64(len(sets))
-			place[id], sets, sealed.Sets = at, append(sets, data), append(sealed.Sets, id)
-		}
-		packed[i] = rows[i]
-		packed[i].TrackSet = at
+		return nil, index.SealedVolume{Name: b.Name, Stream: b.Stream}, nil
 	}
 	replaced, err := s.idx.Replaced(ctx, b.Name)
 	if err != nil {
-		return nil, sealed, err
+		return nil, index.SealedVolume{}, err
 	}
-	footer, err := record.EncodeFooter(sets, replaced, packed)
-	if err != nil {
-		// rows that no table can hold stay rows
-		return nil, sealed, fmt.Errorf("%w: %w", index.ErrUnsealable, err)
-	}
-	// The rows go when this is written, so it is read back before.
-	t, err := record.DecodeFooter(footer)
-	if err != nil {
-		return nil, sealed, err
-	}
-	again, err := t.Fragments(b.Name, sealed.Sets)
-	if err != nil || !reflect.DeepEqual(again, rows) {
-		return nil, sealed, fmt.Errorf("the table reads as something else: %w",
-			errors.Join(index.ErrUnsealable, err))
-	}
-	describe(&sealed, t)
-	return footer, sealed, nil
+	return sealed.Pack(index.SealedVolume{Name: b.Name, Stream: b.Stream, Replaced: replaced}, rows,
+		func(set int64) ([]byte, error) { return s.idx.TrackSet(ctx, b.Stream, set) })
 }
 
-// describe fills in what the row of a sealed volume tells of its fragments.
-func describe(b *index.SealedVolume, t *record.Table) {
-	b.Count, b.Number, b.Sequence, b.Server, b.Producer = t.Count, t.Numbers, t.Sequences,
-		t.ServerTimes, t.ProducerTimes
+// minTime is before every timestamp.
+const minTime = sealed.MinTime
+
+// newReader returns what merges the rows of an index with the tables of its sealed volumes.
+func newReader(idx IndexReader, volumes VolumeReader, tableBytes int64) *sealed.Reader {
+	return &sealed.Reader{
+		Rows: idx, Tables: sealed.NewTables(tableBytes), Log: slog.New(slog.DiscardHandler),
+		Damaged: func() {},
+		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
+			return readTable(ctx, volumes, at)
+		},
+	}
+}
+
+// readTable reads and verifies the footer at a place.
+func readTable(
+	ctx context.Context, volumes VolumeReader, at store.Location,
+) (*record.Table, error) {
+	if at.Length < record.HeaderSize+record.FooterTrailer ||
+		at.Length > record.MaxMetaLength+record.FooterTrailer {
+		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
+	}
+	body, err := volumes.Open(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, at.Length)
+	if _, err := body.ReadAt(b, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: blob ends inside of the footer", store.ErrCorrupt)
+		}
+		return nil, errors.Join(err, body.Close())
+	}
+	t, err := record.DecodeFooter(b)
+	return t, errors.Join(err, body.Close())
 }
 
 // notSealed is ErrExists when a sealed volume has a fragment of this number. Only a number that was
@@ -159,7 +156,7 @@ func (s *Store) notSealed(st *streamState, n store.Number) error {
 	if n > sealed {
 		return nil
 	}
-	_, err := s.reader.sealedFragment(context.Background(), st.id, n)
+	_, err := s.reader.SealedFragment(context.Background(), st.id, n)
 	switch {
 	case err == nil:
 		return store.ErrExists

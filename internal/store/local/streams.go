@@ -9,6 +9,7 @@ import (
 	"maps"
 
 	"weir/internal/store"
+	"weir/internal/store/recent"
 	"weir/internal/store/record"
 )
 
@@ -216,7 +217,7 @@ func (st *streamState) drop() {
 	st.deleted.Store(true)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.ring = ring{}
+	st.ring = recent.Ring{}
 	st.tell()
 }
 

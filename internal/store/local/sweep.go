@@ -149,7 +149,7 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 			now := s.now()
 			if st := s.known(stream.ID); st != nil {
 				st.mu.Lock()
-				st.ring.trim(now-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+				st.ring.Trim(now-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
 				st.mu.Unlock()
 			}
 			for n := sweepVolumes; n == sweepVolumes; {

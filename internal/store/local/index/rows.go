@@ -1,49 +1,19 @@
 package index
 
 import (
-	"errors"
-
 	"weir/internal/store"
-	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
-// HighWater is where a stream's two orders stand: the greatest number and sequence ever committed,
-// zero at first, and the greatest of its sealed volumes.
-type HighWater struct {
-	Number         store.Number
-	Sequence       int64
-	SealedNumber   store.Number
-	SealedSequence int64
-}
+// What the merge of rows and sealed tables is told, in the terms of an index.
+type (
+	HighWater    = sealed.HighWater
+	Hot          = sealed.Hot
+	SealedVolume = sealed.Volume
+)
 
-// Hot is the answer to a query as far as it stands in rows, and what is needed to add the sealed
-// volumes' part: all of one moment.
-type Hot struct {
-	Fragments []store.FragmentInfo // in the order of the query, at most its limit
-	HighWater HighWater
-	// fragments of sealed volumes that were replaced since, in ascending order
-	Gone []store.Number
-}
-
-// SealedVolume is the one row of a sealed volume: where its packed table is and what is in it.
-type SealedVolume struct {
-	Name     string
-	Stream   store.StreamID
-	Footer   store.Location // of the footer record, whose metadata is the table
-	Count    int            // fragments in the table
-	Number   record.Range   // of the fragments' numbers
-	Sequence record.Range
-	Server   record.Range // of the fragments' server timestamps, milliseconds
-	Producer record.Range // likewise of the producer timestamps
-	Sets     []int64      // ids of the track sets, by their place in the table
-	// what the fragments of the volume replaced when they came; for AddSealed only, Sealed leaves
-	// it out
-	Replaced []store.Number
-}
-
-// ErrUnsealable is of a volume that cannot have one row in the place of those of its fragments, or
-// not as things are: what is stored of it stays as it is.
-var ErrUnsealable = errors.New("volume cannot be sealed")
+// ErrUnsealable is sealed.ErrUnsealable.
+var ErrUnsealable = sealed.ErrUnsealable
 
 // NewFragment is a fragment to be committed.
 type NewFragment struct {

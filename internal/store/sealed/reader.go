@@ -1,41 +1,66 @@
-package local
+package sealed
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"sort"
-	"sync"
 
 	"weir/internal/store"
-	"weir/internal/store/local/index"
 	"weir/internal/store/record"
 )
 
-// reader reads fragments, hot and sealed: rows, and the tables in the footers of sealed volumes.
+// Rows are what an engine keeps of fragments beside their bytes.
+type Rows interface {
+	// Hot is store.Fragments.List over the rows of fragments that have one each; those with a
+	// server timestamp before edge (milliseconds) are left out.
+	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (Hot, error)
+	HighWater(ctx context.Context, id store.StreamID) (HighWater, error)
+	// HotFragment returns one fragment that has a row, past retention or not. ErrNotFound.
+	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
+	// Sealed returns at most limit sealed volumes which may have fragments that q selects, Limit
+	// aside, with a server timestamp of edge or later. They come in q's order: ByNumber by
+	// Number.Min, ByNumberNewest by Number.Max downwards, BySequence by Sequence.Min. With an after
+	// that is not 0 only those behind it in that order.
+	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64,
+		limit int) ([]Volume, error)
+	// Gone tells which fragments of a stream's sealed volumes were replaced since, in ascending
+	// order.
+	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
+}
+
+// Reader reads fragments, hot and sealed: rows, and the tables in the footers of sealed volumes.
+// All fields are set before the first call.
 //
 // A fragment's row turns into a line of a table and never back, and rows are read first; so what is
 // in the rows of one moment and in the tables read later is all there was at that moment. What was
 // committed after it is told by its sequence, what was replaced before it by Hot.Gone.
-type reader struct {
-	idx     IndexReader
-	volumes VolumeReader
-	waiting func(store.StreamID) []store.FragmentInfo // rows that are not in idx yet
-	tables  *tableCache
-	log     *slog.Logger
-	damaged func() // counts a table that cannot be read
+type Reader struct {
+	Rows Rows
+	// acknowledged fragments whose rows are not among Rows yet; nil: there are none
+	Waiting func(store.StreamID) []store.FragmentInfo
+	// reads and verifies the footer at a place; ErrGone when its volume is deleted, ErrCorrupt
+	Footer  func(ctx context.Context, at store.Location) (*record.Table, error)
+	Tables  *Tables
+	Log     *slog.Logger
+	Damaged func() // counts a table that cannot be read
 }
 
-// hot is Index.Hot with the rows that wait.
-func (r *reader) hot(
+func (r *Reader) waiting(id store.StreamID) []store.FragmentInfo {
+	if r.Waiting == nil {
+		return nil
+	}
+	return r.Waiting(id)
+}
+
+// Hot is Rows.Hot with the rows that wait.
+func (r *Reader) Hot(
 	ctx context.Context, id store.StreamID, q store.Query, edge int64,
-) (index.Hot, error) {
+) (Hot, error) {
 	rows := r.waiting(id)
-	hot, err := r.idx.Hot(ctx, id, q, edge)
+	hot, err := r.Rows.Hot(ctx, id, q, edge)
 	addWaiting(&hot, rows, &q, edge)
 	return hot, err
 }
@@ -43,7 +68,7 @@ func (r *reader) hot(
 // addWaiting adds what the table had not got when the rest was read. Whatever else happened to a
 // row that waited, it was in the table first; so those beyond its high-water mark are still as they
 // were.
-func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, edge int64) {
+func addWaiting(hot *Hot, rows []store.FragmentInfo, q *store.Query, edge int64) {
 	table := hot.HighWater.Sequence
 	n := len(hot.Fragments)
 	for i := range rows {
@@ -66,12 +91,12 @@ func addWaiting(hot *index.Hot, rows []store.FragmentInfo, q *store.Query, edge 
 	}
 }
 
-// list is Store.List over what is stored; fragments with a server timestamp before edge are left
-// out.
-func (r *reader) list(
+// List is store.Fragments.List over what is stored; fragments with a server timestamp before edge
+// are left out.
+func (r *Reader) List(
 	ctx context.Context, id store.StreamID, q store.Query, edge int64,
 ) ([]store.FragmentInfo, error) {
-	hot, err := r.hot(ctx, id, q, edge)
+	hot, err := r.Hot(ctx, id, q, edge)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +119,7 @@ func (r *reader) list(
 	var after int64
 	page := 8
 	for {
-		volumes, err := r.idx.Sealed(ctx, id, q, edge, after, page)
+		volumes, err := r.Rows.Sealed(ctx, id, q, edge, after, page)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +144,7 @@ func (r *reader) list(
 }
 
 // add puts what keep keeps of a sealed volume in its places in found.
-func (r *reader) add(ctx context.Context, q *store.Query, b *index.SealedVolume,
+func (r *Reader) add(ctx context.Context, q *store.Query, b *Volume,
 	found []store.FragmentInfo, keep func(*store.FragmentInfo) bool) ([]store.FragmentInfo, error) {
 	t, err := r.table(ctx, b)
 	if t == nil {
@@ -149,92 +174,69 @@ func (r *reader) add(ctx context.Context, q *store.Query, b *index.SealedVolume,
 
 // table returns the table of a sealed volume; nil when it is past retention and gone by now, or
 // damaged, which costs the fragments of that volume only.
-func (r *reader) table(ctx context.Context, b *index.SealedVolume) (*record.Table, error) {
-	if t := r.tables.get(b.Name, b.Footer); t != nil {
+func (r *Reader) table(ctx context.Context, b *Volume) (*record.Table, error) {
+	if t := r.Tables.get(b.Name, b.Footer); t != nil {
 		return t, nil
 	}
-	t, err := readTable(ctx, r.volumes, b.Footer)
+	t, err := r.Footer(ctx, b.Footer)
 	if err == nil && len(t.Sets) != len(b.Sets) {
 		err = fmt.Errorf("%w: table with %d track sets, its row has %d", store.ErrCorrupt,
 			len(t.Sets), len(b.Sets))
 	}
 	switch {
 	case err == nil:
-		r.tables.put(b.Name, b.Footer, t)
+		r.Tables.put(b.Name, b.Footer, t)
 		return t, nil
 	case errors.Is(err, store.ErrGone):
 		return nil, nil
 	case errors.Is(err, store.ErrCorrupt):
-		r.log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name,
+		r.Log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name,
 			"error", err)
-		r.damaged()
+		r.Damaged()
 		return nil, nil
 	}
 	return nil, fmt.Errorf("table of %s: %w", b.Name, err)
 }
 
-// readTable reads and verifies the footer at a place.
-func readTable(
-	ctx context.Context, volumes VolumeReader, at store.Location,
-) (*record.Table, error) {
-	if at.Length < record.HeaderSize+record.FooterTrailer ||
-		at.Length > record.MaxMetaLength+record.FooterTrailer {
-		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
-	}
-	body, err := volumes.Open(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, at.Length)
-	if _, err := body.ReadAt(b, 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: blob ends inside of the footer", store.ErrCorrupt)
-		}
-		return nil, errors.Join(err, body.Close())
-	}
-	t, err := record.DecodeFooter(b)
-	return t, errors.Join(err, body.Close())
-}
-
-// fragment returns one fragment, past retention or not. ErrNotFound.
-func (r *reader) fragment(
+// Fragment returns one fragment, past retention or not. ErrNotFound.
+func (r *Reader) Fragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {
-	f, _, err := r.fragmentAndNext(ctx, id, n, 0)
+	f, _, err := r.FragmentAndNext(ctx, id, n, 0)
 	return f, err
 }
 
-// fragmentAndNext returns one fragment, and up to most others with greater numbers where they lie
+// FragmentAndNext returns one fragment, and up to most others with greater numbers where they lie
 // in the same table, of which all is read to find one. ErrNotFound.
-func (r *reader) fragmentAndNext(
+func (r *Reader) FragmentAndNext(
 	ctx context.Context, id store.StreamID, n store.Number, most int,
 ) (store.FragmentInfo, []store.FragmentInfo, error) {
 	for _, f := range r.waiting(id) {
 		if f.Number != n {
 			continue
 		}
-		high, err := r.idx.HighWater(ctx, id)
+		high, err := r.Rows.HighWater(ctx, id)
 		if err != nil || f.Sequence > high.Sequence {
 			return f, nil, err
 		} // else the index has it by now, or it is gone
 	}
-	f, err := r.idx.HotFragment(ctx, id, n)
+	f, err := r.Rows.HotFragment(ctx, id, n)
 	if !errors.Is(err, store.ErrNotFound) {
 		return f, nil, err
 	}
 	return r.sealedAndNext(ctx, id, n, most)
 }
 
-// sealedFragment returns a fragment of a sealed volume. ErrNotFound.
-func (r *reader) sealedFragment(
+// SealedFragment returns a fragment of a sealed volume. ErrNotFound.
+func (r *Reader) SealedFragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {
 	f, _, err := r.sealedAndNext(ctx, id, n, 0)
 	return f, err
 }
 
-// sealedAndNext is fragmentAndNext for sealed volumes.
-func (r *reader) sealedAndNext(
+// sealedAndNext is FragmentAndNext for sealed volumes.
+func (r *Reader) sealedAndNext(
 	ctx context.Context, id store.StreamID, n store.Number, most int,
 ) (f store.FragmentInfo, next []store.FragmentInfo, err error) {
 	if n <= 0 {
@@ -243,7 +245,7 @@ func (r *reader) sealedAndNext(
 	q := store.Query{After: n - 1}
 	var after int64
 	for {
-		volumes, err := r.idx.Sealed(ctx, id, q, minTime, after, 4)
+		volumes, err := r.Rows.Sealed(ctx, id, q, MinTime, after, 4)
 		if err != nil {
 			return f, nil, err
 		}
@@ -274,7 +276,7 @@ func (r *reader) sealedAndNext(
 			if at < 0 {
 				continue
 			}
-			gone, err := r.idx.Gone(ctx, id)
+			gone, err := r.Rows.Gone(ctx, id)
 			if err != nil {
 				return f, nil, err
 			}
@@ -293,11 +295,11 @@ func (r *reader) sealedAndNext(
 	}
 }
 
-// minTime is before every timestamp.
-const minTime = -1 << 62
+// MinTime is before every timestamp.
+const MinTime = -1 << 62
 
 // first is a fragment that comes before everything in the volume.
-func first(q *store.Query, b *index.SealedVolume) store.FragmentInfo {
+func first(q *store.Query, b *Volume) store.FragmentInfo {
 	f := store.FragmentInfo{Number: store.Number(b.Number.Min), Sequence: b.Sequence.Min}
 	if q.Order == store.ByNumberNewest {
 		f.Number = store.Number(b.Number.Max)
@@ -311,7 +313,7 @@ func before(q *store.Query, sorted []store.FragmentInfo, f *store.FragmentInfo) 
 }
 
 // beyond tells that no sealed volume can add to these rows.
-func beyond(q *store.Query, rows []store.FragmentInfo, high index.HighWater) bool {
+func beyond(q *store.Query, rows []store.FragmentInfo, high HighWater) bool {
 	if q.AfterSequence >= high.SealedSequence {
 		return true
 	}
@@ -352,57 +354,4 @@ func merge(q *store.Query, a, b []store.FragmentInfo) []store.FragmentInfo {
 		}
 	}
 	return out
-}
-
-// tableCache holds the tables used last, packed as they are, up to a number of bytes
-// (Options.TableBytes). A table never changes, and one that was written anew lies elsewhere: nobody
-// needs to tell of anything, and a table whose volume is gone is not asked for.
-type tableCache struct {
-	limit int64
-
-	mu     sync.Mutex
-	bytes  int64                    // guarded by mu
-	tables map[string]*list.Element // of *cachedTable; guarded by mu
-	order  list.List                // the one used last in front; guarded by mu
-}
-
-type cachedTable struct {
-	volume string
-	at     store.Location
-	table  *record.Table
-}
-
-func newTableCache(limit int64) *tableCache {
-	return &tableCache{limit: limit, tables: make(map[string]*list.Element)}
-}
-
-func (c *tableCache) get(volume string, at store.Location) *record.Table {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.tables[volume]
-	if e == nil || e.Value.(*cachedTable).at != at {
-		return nil
-	}
-	c.order.MoveToFront(e)
-	return e.Value.(*cachedTable).table
-}
-
-func (c *tableCache) put(volume string, at store.Location, t *record.Table) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.drop(volume)
-	c.tables[volume] = c.order.PushFront(&cachedTable{volume, at, t})
-	c.bytes += t.Bytes()
-	for c.bytes > c.limit && c.order.Len() > 1 {
-		c.drop(c.order.Back().Value.(*cachedTable).volume)
-	}
-}
-
-// drop forgets a volume's table. The caller holds mu.
-func (c *tableCache) drop(volume string) {
-	if e := c.tables[volume]; e != nil {
-		c.bytes -= e.Value.(*cachedTable).table.Bytes()
-		c.order.Remove(e)
-		delete(c.tables, volume)
-	}
 }

@@ -1,0 +1,63 @@
+package sealed
+
+import (
+	"container/list"
+	"sync"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// Tables holds the tables used last, packed as they are, up to a number of bytes. A table never
+// changes, and one that was written anew lies elsewhere: nobody needs to tell of anything, and a
+// table whose volume is gone is not asked for.
+type Tables struct {
+	limit int64
+
+	mu     sync.Mutex
+	bytes  int64                    // guarded by mu
+	tables map[string]*list.Element // of *cachedTable; guarded by mu
+	order  list.List                // the one used last in front; guarded by mu
+}
+
+type cachedTable struct {
+	volume string
+	at     store.Location
+	table  *record.Table
+}
+
+// NewTables returns an empty cache for so many bytes.
+func NewTables(limit int64) *Tables {
+	return &Tables{limit: limit, tables: make(map[string]*list.Element)}
+}
+
+func (c *Tables) get(volume string, at store.Location) *record.Table {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.tables[volume]
+	if e == nil || e.Value.(*cachedTable).at != at {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cachedTable).table
+}
+
+func (c *Tables) put(volume string, at store.Location, t *record.Table) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(volume)
+	c.tables[volume] = c.order.PushFront(&cachedTable{volume, at, t})
+	c.bytes += t.Bytes()
+	for c.bytes > c.limit && c.order.Len() > 1 {
+		c.drop(c.order.Back().Value.(*cachedTable).volume)
+	}
+}
+
+// drop forgets a volume's table. The caller holds mu.
+func (c *Tables) drop(volume string) {
+	if e := c.tables[volume]; e != nil {
+		c.bytes -= e.Value.(*cachedTable).table.Bytes()
+		c.order.Remove(e)
+		delete(c.tables, volume)
+	}
+}
