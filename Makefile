@@ -4,6 +4,8 @@ SHELL     := /bin/bash
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 PLAYER    := internal/console/dist/hls.min.js
+WEB       := internal/console/web
+CONSOLE   := internal/console/dist/console/index.html.gz
 FUZZTIME  ?= 30s
 PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
              gstreamer1.0-libav cvlc:vlc-bin vlc-plugin-base
@@ -22,16 +24,19 @@ RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.
 
 all: build
 
-build: $(PLAYER)
+build: $(PLAYER) $(CONSOLE)
 	$(PLAIN) $(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/weir ./cmd/weir
 
-# The player of the local page: from npm, pinned by package-lock.json, embedded into the binary, never committed.
+# The console, and the player of the local page: from npm, pinned by package-lock.json, embedded into the binary, never committed.
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-fund --no-audit
 	touch $@
 
 $(PLAYER): node_modules/.package-lock.json
 	cp node_modules/hls.js/dist/hls.min.js $@
+
+$(CONSOLE): node_modules/.package-lock.json $(shell find $(WEB) -type f)
+	node $(WEB)/build.mjs $(@D)
 
 # bin/weir_VERSION_ARCHITECTURE.deb
 deb: build
@@ -45,6 +50,8 @@ test: deps build check e2e
 
 check: build
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
+	node_modules/.bin/tsc -p $(WEB)
+	node_modules/.bin/oxlint --quiet -c $(WEB)/.oxlintrc.json $(WEB)
 	$(PLAIN) $(GO) vet ./...
 	$(PLAIN) $(GO) tool staticcheck ./...
 	$(PLAIN) $(GO) test -vet=off . # of the repository, with nothing at the same time
@@ -100,7 +107,7 @@ bench-deps:
 	@$(call install,$(BENCH_TOOLS))
 
 clean:
-	rm -rf bin node_modules internal/console/dist/hls.min.js
+	rm -rf bin node_modules internal/console/dist/*
 
 # install takes command:package pairs and names of packages without a command, and installs the packages that are missing.
 define install

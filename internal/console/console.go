@@ -1,6 +1,6 @@
-// Package console holds the web pages that Weir serves itself: plain HTML and JavaScript modules,
-// embedded into the binary. A page uses only the public API, needs no credentials, and loads
-// nothing from another host.
+// Package console holds the web pages that Weir serves itself, embedded into the binary: the
+// console, which the build makes of web, and the player page, plain HTML and JavaScript that needs
+// no build and no credentials. Both use only the public API and load nothing from another host.
 package console
 
 import (
@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// page holds what is written by hand; dist holds what the build copies in (hls.min.js), and may be
-// empty but for .gitkeep.
+// page holds what is written by hand; dist holds what the build copies in (hls.min.js) or makes of
+// web (console), and may be empty but for .gitkeep.
 var (
 	//go:embed page
 	pageFiles embed.FS
@@ -33,6 +33,7 @@ var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
+	".svg":  "image/svg+xml",
 }
 
 // Player returns the handler of the player page. It serves the page at /player and its files at

@@ -80,12 +80,13 @@ func (p *port) count(r *http.Request) {
 	}
 }
 
-// forPlayers are the routes of the listener for players: none that needs a signature, and no
-// metrics.
+// forPlayers are the routes of the listener for players: none that needs a signature, and neither
+// the console, which only makes such calls, nor metrics.
 func (rs routes) forPlayers() routes {
 	public := maps.Clone(rs)
 	maps.DeleteFunc(public, func(_ string, rt *route) bool {
-		return rt.needs == signed || rt.operation == opMetrics
+		return rt.needs == signed || rt.operation == opMetrics ||
+			rt.operation == opConsole
 	})
 	return public
 }

@@ -10,6 +10,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/cameras"
 	"weir/internal/clip"
+	"weir/internal/console"
 	"weir/internal/playback"
 )
 
@@ -21,6 +22,7 @@ const (
 	opMetrics  = "Metrics"
 	opHealth   = "Health"
 	opReady    = "Ready"
+	opConsole  = "Console"
 	opUnknown  = "Unknown"
 )
 
@@ -46,8 +48,11 @@ type route struct {
 	plain     http.Handler
 }
 
-// playerFiles and cameras.Path stand for everything below them.
+// playerFiles, console.AppFiles and cameras.Path stand for everything below them.
 const playerFiles = "/player/"
+
+// pageOf is the key of the console's page: / is the API's own path as well, of other methods.
+const pageOf = "page of " + console.AppPage
 
 // routes has the route of each path, as clients spell it; signed ones also in lower case. A path
 // takes one method.
@@ -109,6 +114,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		// For people and machines nearby.
 		{get, "/player", "Player", anyone, debug, nil, s.page},
 		{get, playerFiles, "Player", anyone, debug, nil, s.page},
+		{get, pageOf, opConsole, anyone, debug, nil, s.console},
+		{get, console.AppFiles, opConsole, anyone, debug, nil, s.console},
 		{get, "/healthz", opHealth, anyone, debug, nil, http.HandlerFunc(s.healthy)},
 		{get, "/readyz", opReady, anyone, debug, nil, http.HandlerFunc(s.ready)},
 		{get, playback.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},
@@ -149,6 +156,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 func (rs routes) find(r *http.Request) (rt *route, methods string) {
 	rt = rs.at(r.URL)
 	switch {
+	case console.WantsApp(r) && rs[pageOf] != nil:
+		return rs[pageOf], ""
 	case rt == nil:
 		return nil, ""
 	case r.Method != rt.method && (rt.method != http.MethodGet || r.Method != http.MethodHead):
@@ -171,6 +180,8 @@ func (rs routes) at(u *url.URL) *route {
 	case path.Clean(u.Path) != u.Path:
 	case strings.HasPrefix(u.Path, playerFiles):
 		return rs[playerFiles]
+	case strings.HasPrefix(u.Path, console.AppFiles):
+		return rs[console.AppFiles]
 	case strings.HasPrefix(u.Path, cameras.Path):
 		return rs[cameras.Path]
 	}

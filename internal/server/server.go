@@ -150,6 +150,7 @@ type Server struct {
 	playersScheme string // of the listener for players
 	playersPort   string // of it; "": there is none
 	page          http.Handler
+	console       http.Handler
 	camerasBase   string // without trailing slash
 	camerasPort   string // of the listener for cameras; "": there is none
 	mainScheme    string // of the main listener
@@ -206,6 +207,7 @@ func New(o Options) (*Server, error) {
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
 		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
 		tokenKeys: o.TokenKeys, page: cmp.Or(o.Page, console.Player()),
+		console:   console.App(o.Region, o.Account),
 		certified: o.Cameras,
 		notifier:  o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),

@@ -1,0 +1,55 @@
+// What the caller may do, so that what he may not is not offered. The server decides each call all the same.
+import { signal } from '@preact/signals';
+import { session } from './session';
+import { weir } from './clients';
+
+interface Answer {
+  Permissions: { ActionName: string; ResourceARN: string; Allowed: boolean }[];
+}
+
+/** What is known, by action and resource; undefined while it is being asked for. */
+const known = signal(new Map<string, boolean>());
+const wanted = new Map<string, [action: string, resource: string]>();
+const most = 100; // questions a call
+
+let of: unknown = null;
+
+function keyOf(action: string, resource: string) {
+  return `${action} ${resource}`;
+}
+
+/** Whether the caller may do an action, such as kinesisvideo:DeleteStream, on a resource. It is false until it is known. */
+export function may(action: string, resource = '*'): boolean {
+  const now = session.value;
+  if (now.state !== 'in') return false;
+  if (of !== now.identity) { // somebody else signed in
+    of = now.identity;
+    known.value = new Map();
+  }
+  const key = keyOf(action, resource);
+  const answer = known.value.get(key);
+  if (answer === undefined && !wanted.has(key)) {
+    if (wanted.size === 0) setTimeout(() => void ask());
+    wanted.set(key, [action, resource]);
+  }
+  return answer ?? false;
+}
+
+/** Asks in one call for all that was wanted. What cannot be asked for is offered: the call itself says no. */
+async function ask() {
+  const all = [...wanted.values()];
+  for (let i = 0; i < all.length; i += most) {
+    const some = all.slice(i, i + most);
+    let answers: [string, boolean][];
+    try {
+      const { Permissions } = await weir<Answer>('GetPermissions', {
+        Questions: some.map(([ActionName, ResourceARN]) => ({ ActionName, ResourceARN })),
+      });
+      answers = Permissions.map((p) => [keyOf(p.ActionName, p.ResourceARN), p.Allowed]);
+    } catch {
+      answers = some.map(([action, resource]) => [keyOf(action, resource), true]);
+    }
+    known.value = new Map([...known.peek(), ...answers]);
+    for (const [action, resource] of some) wanted.delete(keyOf(action, resource));
+  }
+}

@@ -1,0 +1,10 @@
+import { href } from '../router';
+import { Empty } from '../ui/states';
+
+export function NotFound() {
+  return (
+    <Empty icon="search" title="There is no such page">
+      <p>The address may have been cut off. <a href={href(['streams'])}>Go to the streams</a></p>
+    </Empty>
+  );
+}

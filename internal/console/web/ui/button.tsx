@@ -1,0 +1,21 @@
+import type { ButtonHTMLAttributes } from 'preact';
+import { Icon } from './icon';
+import type { IconName } from './icon';
+
+interface Props extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, 'icon' | 'label'> {
+  /** What it does, in a word or two; the accessible name of a button that shows only an icon. */
+  label: string;
+  icon?: IconName;
+  kind?: 'plain' | 'primary' | 'danger' | 'danger primary' | 'quiet';
+  iconOnly?: boolean;
+}
+
+export function Button({ label, icon, kind = 'plain', iconOnly = false, type = 'button', ...rest }: Props) {
+  return (
+    <button {...rest} type={type} class={`button ${kind} ${iconOnly ? 'icon' : ''}`}
+      aria-label={iconOnly ? label : undefined} title={iconOnly ? label : rest.title}>
+      {icon && <Icon name={icon} />}
+      {!iconOnly && <span>{label}</span>}
+    </button>
+  );
+}

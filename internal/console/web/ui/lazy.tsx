@@ -1,0 +1,27 @@
+import type { FunctionComponent } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { Page } from '../routes';
+import { returns, unreachable } from '../api/transport';
+import { Loading } from './states';
+
+interface Props {
+  load: Page['load'];
+  params: Record<string, string>;
+}
+
+/** A page whose chunk is loaded when it is first shown. */
+export function Lazy({ load, params }: Props) {
+  const [page, setPage] = useState<{ component: FunctionComponent<{ params: Record<string, string> }> } | null>(null);
+  const back = returns.value;
+
+  useEffect(() => {
+    let wanted = true;
+    load().then((m) => {
+      if (wanted) setPage({ component: m.default });
+      return m;
+    }).catch(() => unreachable()); // it is loaded again when the server is back
+    return () => { wanted = false; };
+  }, [load, back]);
+
+  return page ? <page.component params={params} /> : <Loading what="Loading" />;
+}
