@@ -74,6 +74,7 @@ func (f *cameraFlags) clientCA() (list []*x509.Certificate, err error) {
 func (c *serveCmd) giveCredentials(s *serving, who *access.Registry) *cameras.Service {
 	minter := sts.NewMinter(who, nil)
 	who.SetTemporary(minter)
+	s.temporary = sts.NewService(who, minter, c.AccountID, nil)
 	return cameras.New(cameras.Options{Access: who, Mint: minter.Mint,
 		ClientCAs: s.certificates.clients, AcceptUnregistered: c.AcceptUnregisteredCameras,
 		Logger: s.log})

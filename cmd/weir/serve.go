@@ -35,6 +35,7 @@ import (
 	"weir/internal/server"
 	"weir/internal/store"
 	"weir/internal/store/local"
+	"weir/internal/sts"
 )
 
 const defaultRegion = "us-west-2"
@@ -185,6 +186,7 @@ type serving struct {
 	offer        *handover.Offer       // of the last time
 	server       *server.Server        // of the last time
 	certified    *cameras.Service      // likewise
+	temporary    *sts.Service          // likewise
 	audit        *audit.Log            // nil before the first time
 }
 
@@ -406,6 +408,7 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		AdvertiseURL: c.AdvertiseURL,
 		PlaybackURL:  c.PlaybackURL,
 		Cameras:      s.certified,
+		STS:          s.temporary,
 		CameraURL:    c.CameraURL,
 		Page:         certs.HSTS(c.HSTS, console.Player()),
 		Ingest:       producers,

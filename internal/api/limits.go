@@ -71,7 +71,17 @@ const (
 	MaxCameras    = 10_000 // Weir: each takes a kilobyte of memory
 	MaxThingName  = 128    // PIC MAX_IOT_THING_NAME_LEN
 
-	MaxSessionToken = 2048 // characters; PROD-C Include.h
+	// Temporary credentials. Sources: STS API reference, "AssumeRole" and "GetSessionToken".
+	MaxFormBytes           = 64 << 10 // Weir: a call of STS; a web identity token has 20,000
+	MaxSessionToken        = 2048     // characters; PROD-C Include.h
+	MinTemporary           = 15 * time.Minute
+	MaxUserSession         = 36 * time.Hour // of GetSessionToken
+	DefaultUserSession     = 12 * time.Hour
+	MaxRootSession         = time.Hour
+	DefaultRoleSession     = time.Hour
+	MaxChainedSession      = time.Hour // IAM user guide, "Roles terms and concepts", role chaining
+	MinRoleARN, MaxRoleARN = 20, 2048
+	MaxExternalID          = 1224
 
 	// Certificates of cameras. Weir's, but where a source is named.
 	MaxCertificateRequest      = 16 << 10 // bytes of PEM; one of RSA 4096 has 1.7 KB

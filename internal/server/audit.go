@@ -10,6 +10,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/audit"
 	"weir/internal/cameras"
+	"weir/internal/sts"
 )
 
 // unaudited are operations that read what is stored, as often as somebody watches. They are in the
@@ -17,7 +18,8 @@ import (
 var unaudited = []string{"ListFragments", "GetImages", "GetMediaForFragmentList"}
 
 // refusals are the errors that say that somebody may not do something.
-var refusals = []api.ErrorCode{api.AccessDeniedException, api.NotAuthorizedException}
+var refusals = []api.ErrorCode{api.AccessDeniedException, api.NotAuthorizedException,
+	sts.AccessDenied}
 
 // audited is what only the audit log wants to know of a request.
 type audited struct {
@@ -35,6 +37,8 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 		Outcome: audit.OK, Session: req.session}
 	if op := api.Find(req.operation); op != nil {
 		e.Action = op.Action()
+	} else if req.sts {
+		e.Action = "sts:" + req.operation
 	}
 	if p := req.principal; p != nil {
 		e.Principal, e.AccessKey = p.ARN, p.AccessKeyID
@@ -94,7 +98,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 		}
 		if !e.Allowed {
 			e.Outcome = string(api.AccessDeniedException)
-			left, ok := s.notes.due(noteKind{who: siteOf(&request{Request: r}).String(),
+			left, ok := s.notes.Due(noteKind{who: siteOf(&request{Request: r}).String(),
 				what: "audit " + e.Action, reason: did.Refusal, stream: did.Camera})
 			if !ok {
 				return
@@ -115,7 +119,7 @@ func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 	e := s.auditEvent(req, audit.Call)
 	switch {
 	case req.principal == nil:
-		left, ok := s.notes.due(noteKind{who: siteOf(req).String(),
+		left, ok := s.notes.Due(noteKind{who: siteOf(req).String(),
 			what: "audit " + req.operation, reason: req.errorType})
 		if !ok {
 			return

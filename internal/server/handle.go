@@ -19,6 +19,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/connections"
 	"weir/internal/store"
+	"weir/internal/sts"
 )
 
 // Attribute keys of log lines.
@@ -76,6 +77,7 @@ type request struct {
 	verdict   *verdict           // whether it is allowed, once that is decided
 	errorType string             // of the answer, for the log
 	signed    bool               // the route asks for a signature
+	sts       bool               // of the STS API
 	share     *connections.Share // of an HTTP/2 connection; nil with HTTP/1.1
 	audited
 }
@@ -183,7 +185,7 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 	level := slog.LevelDebug
 	if rt != nil {
 		req.operation, level = rt.operation, rt.level
-		req.signed = rt.needs == signed
+		req.signed, req.sts = rt.needs == signed, rt.path == stsPath
 		if rt.operation == opGetMedia { // whose answers have no end
 			w.live = s.metrics.sent.WithLabelValues(opGetMedia)
 		}
@@ -238,6 +240,9 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	default:
 		if rt.needs == signed {
 			err = s.authenticate(w, req)
+			if err != nil && req.sts {
+				err = sts.SignatureError(err)
+			}
 		}
 		if err == nil {
 			answer, err = rt.handle(req.Context(), req)
@@ -255,7 +260,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		// A player that asks for a stream that went quiet is no hot loop, and session actions cost
 		// nothing to refuse.
 		if rt == nil || rt.needs == signed {
-			if delay := s.penalties.failed(penaltyOf(req, rt)); delay > 0 {
+			if delay := s.penalties.Failed(penaltyOf(req, rt)); delay > 0 {
 				s.metrics.delayed.Inc()
 				s.wait(req.Context(), delay)
 			}
@@ -264,7 +269,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		return
 	}
 	if rt.needs == signed {
-		s.penalties.succeeded(penaltyOf(req, rt))
+		s.penalties.Succeeded(penaltyOf(req, rt))
 	}
 	s.auditBegin(req)
 	if err := answer.send(w, req.Request); err != nil {
@@ -276,42 +281,6 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		// The header promised more than was sent: end the connection, so that the client notices.
 		panic(http.ErrAbortHandler)
 	}
-}
-
-// authenticate checks what the head tells, then reads the body of a call and checks the signature.
-// PutMedia's body is not part of its signature.
-func (s *Server) authenticate(w *recorder, req *request) error {
-	req.unread = req.ContentLength > api.MaxBodyBytes
-	head, err := s.verifier.VerifyHead(req.Request)
-	if err != nil {
-		return err
-	}
-	if req.operation != opPutMedia {
-		tooLarge := api.Errorf(api.RequestEntityTooLargeException,
-			"The request body is longer than %d bytes.", api.MaxBodyBytes)
-		if req.unread {
-			return tooLarge
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, api.MaxBodyBytes))
-		switch {
-		case errors.As(err, new(*http.MaxBytesError)):
-			return tooLarge
-		case errors.Is(err, connections.ErrNoRoom):
-			req.unread = true
-			return api.NewError(api.ServiceUnavailable,
-				"Too many requests are being received that are not verified yet.")
-		case err != nil:
-			return api.Errorf(api.SerializationException, "The request body could not be read: %v.",
-				err)
-		}
-		req.body = body
-	}
-	identity, err := head.Verify(req.body)
-	if err != nil {
-		return err
-	}
-	req.principal = identity.Holder
-	return nil
 }
 
 // unknownOperation says what is wrong with a path or a method. AWS answers 200 with an odd body,
@@ -347,12 +316,16 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	status, answer := 0, (*api.Error)(nil)
 	var method *methodError
 	var refused *auth.Error
+	var temporary *sts.Error
 	switch {
 	case errors.As(err, &answer):
 		status = answer.Status()
 	case errors.As(err, &refused):
 		answer = api.NewError(api.ErrorCode(refused.Code), refused.Message)
 		status = answer.Status()
+	case errors.As(err, &temporary):
+		answer = api.NewError(temporary.Code, temporary.Message)
+		status = temporary.Status()
 	case errors.Is(err, store.ErrFull):
 		answer = api.NewError(api.ServiceUnavailable, api.MessageDiskFull)
 		status = answer.Status()
@@ -376,11 +349,14 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 		req.log().Debug("refused", logOperation, req.operation, logErrorType, req.errorType,
 			logError, answer.Message)
 	}
-	body := answer.Body()
+	body, form := answer.Body(), "application/json"
+	if req.sts {
+		body, form = sts.ErrorBody(req.id, answer, status), "text/xml"
+	}
 	// only writers of tests have no deadlines
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.answerTime))
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", form)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h[headerErrorType] = []string{string(answer.Code)}

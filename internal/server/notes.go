@@ -1,24 +1,14 @@
 package server
 
 import (
-	"container/list"
 	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
-	"time"
 
 	"weir/internal/api"
 	"weir/internal/connections"
-)
-
-// A producer that is refused tries again many times a second. Its operator wants to see why, once.
-const (
-	noteEvery = 10 * time.Second // one line of a kind in this time; it tells how many there were
-	// kinds remembered; the one that was longest ago is forgotten first
-	noteKinds = 1024
 )
 
 // noteKind is what makes lines of the log repetitions of each other.
@@ -27,51 +17,6 @@ type noteKind struct {
 	what   string // message and operation
 	reason string
 	stream string // only of those who have proved to have a key: others could name any number
-}
-
-type noteEntry struct {
-	kind    noteKind
-	written time.Time
-	left    int // lines left out since
-}
-
-// notes limits lines of the log. Safe for concurrent use.
-type notes struct {
-	clock func() time.Time
-
-	mu      sync.Mutex
-	entries map[noteKind]*list.Element // of *noteEntry in order
-	order   *list.List                 // latest line first
-}
-
-func newNotes(clock func() time.Time) *notes {
-	return &notes{clock: clock, entries: map[noteKind]*list.Element{}, order: list.New()}
-}
-
-// due reports whether a line shall be written, and how many like it were left out since the last
-// one.
-func (n *notes) due(kind noteKind) (left int, ok bool) {
-	now := n.clock()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	element, known := n.entries[kind]
-	if !known {
-		if n.order.Len() >= noteKinds {
-			oldest := n.order.Back()
-			delete(n.entries, oldest.Value.(*noteEntry).kind)
-			n.order.Remove(oldest)
-		}
-		n.entries[kind] = n.order.PushFront(&noteEntry{kind: kind, written: now})
-		return 0, true
-	}
-	entry := element.Value.(*noteEntry)
-	if since := now.Sub(entry.written); since >= 0 && since < noteEvery {
-		entry.left++
-		return 0, false
-	}
-	left, entry.left, entry.written = entry.left, 0, now
-	n.order.MoveToFront(element)
-	return left, true
 }
 
 // note writes a line at info, unless there was one like it a moment ago.
@@ -84,7 +29,7 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	if req.signer() == "" {
 		kind.who, kind.stream = siteOf(req).String(), ""
 	}
-	left, ok := s.notes.due(kind)
+	left, ok := s.notes.Due(kind)
 	if !ok {
 		return
 	}
@@ -101,7 +46,7 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 
 // warn logs that something is short. Whoever causes it must not fill the log, too.
 func (s *Server) warn(text string, attrs ...slog.Attr) {
-	left, ok := s.notes.due(noteKind{what: text})
+	left, ok := s.notes.Due(noteKind{what: text})
 	if !ok {
 		return
 	}

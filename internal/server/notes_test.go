@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"weir/internal/auth"
+	"weir/internal/throttle"
 	"weir/test/output"
 )
 
@@ -60,26 +60,12 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	wantLine(t, lines[1], "level=INFO", "operation=PutMedia", "stream=cam1",
 		"claimed_key=AKIDUNKNOWN", "error=")
 	s.signer.AccessKeyID, s.signer.SecretAccessKey = key, secret
-	now = now.Add(noteEvery)
+	now = now.Add(throttle.NoteEvery)
 	s.call("/describeStream", `{"StreamName":"none"}`)
 	if lines = logLines(&log, "refused"); len(lines) != 3 {
 		t.Fatalf("%d lines after the time: %q", len(lines), lines)
 	}
 	wantLine(t, lines[2], "repeated=2")
-}
-
-func TestNotesRememberOnlySoManyKinds(t *testing.T) {
-	t.Parallel()
-	n := newNotes(time.Now)
-	for i := range noteKinds + 1 {
-		n.due(noteKind{who: strconv.Itoa(i)})
-	}
-	if len(n.entries) != noteKinds || n.order.Len() != noteKinds {
-		t.Errorf("%d entries, %d in order", len(n.entries), n.order.Len())
-	}
-	if _, ok := n.due(noteKind{who: "0"}); !ok {
-		t.Error("a forgotten kind is not written")
-	}
 }
 
 // One line when a producer comes and one when it goes, which tells what became of its media.
@@ -130,7 +116,7 @@ func TestRepeatedErrorsAreHeldBack(t *testing.T) {
 			t.Errorf("not %s errors held back", want)
 		}
 	}
-	for range penaltyFree {
+	for range throttle.FreePenalties {
 		fail(nil)
 	}
 	delayed("0")
@@ -140,7 +126,7 @@ func TestRepeatedErrorsAreHeldBack(t *testing.T) {
 	delayed("1")
 	// is stored already, which is no progress
 	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take())
-	for range penaltyFree - 2 {
+	for range throttle.FreePenalties - 2 {
 		fail(nil)
 	}
 	delayed("1")

@@ -2,63 +2,11 @@ package server
 
 import (
 	"net/http/httptest"
-	"strconv"
 	"testing"
-	"time"
 
 	"weir/internal/access"
 	"weir/internal/api"
 )
-
-func TestPenaltyGrowsAndIsForgotten(t *testing.T) {
-	t.Parallel()
-	now := time.Unix(1_795_000_000, 0)
-	p := newPenalties(func() time.Time { return now })
-	a, b := penaltyKey{path: "/putmedia", stream: "cam1"},
-		penaltyKey{path: "/putmedia", stream: "cam2"}
-	ms := time.Millisecond
-	fail := func(want ...time.Duration) {
-		t.Helper()
-		for i, w := range want {
-			if got := p.failed(a); got != w {
-				t.Fatalf("failure %d of these is held back for %v, want %v", i+1, got, w)
-			}
-			now = now.Add(13 * ms)
-		}
-	}
-	fail(0, 0, 0, 0, 200*ms, 400*ms, 600*ms, 800*ms, 1000*ms, 1000*ms)
-	if got := p.failed(b); got != 0 {
-		t.Errorf("another stream is held back for %v", got)
-	}
-	p.succeeded(a)
-	fail(0, 0, 0, 0, 200*ms)
-	now = now.Add(penaltyWindow + ms)
-	fail(0, 0, 0, 0, 200*ms)
-}
-
-func TestPenaltyRemembersOnlySoManyClients(t *testing.T) {
-	t.Parallel()
-	p := newPenalties(time.Now)
-	first := penaltyKey{stream: "first"}
-	for range penaltyFree {
-		p.failed(first)
-	}
-	for i := range penaltyClients - 1 {
-		p.failed(penaltyKey{stream: strconv.Itoa(i)})
-	}
-	if got := p.failed(first); got != penaltyStep {
-		t.Fatalf("a client within the bound is held back for %v", got)
-	}
-	for i := range penaltyClients {
-		p.failed(penaltyKey{stream: "x" + strconv.Itoa(i)})
-	}
-	if len(p.entries) != penaltyClients || p.order.Len() != penaltyClients {
-		t.Errorf("%d entries, %d in order", len(p.entries), p.order.Len())
-	}
-	if got := p.failed(first); got != 0 {
-		t.Errorf("a forgotten client is held back for %v", got)
-	}
-}
 
 // A stranger has one place in the table, whatever stream it names and from whichever address of its
 // network, so that it cannot push producers out. Those with a key have a place for each stream.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/internal/throttle"
 )
 
 // newPlayersSite is a site with a listener for players, over TLS, and with a recorded stream cam1.
@@ -236,7 +238,8 @@ func TestRapidReset(t *testing.T) {
 	t.Parallel()
 	s, players := newPlayersSite(t)
 	held, release := make(chan struct{}, 10_000), make(chan struct{})
-	s.server.penalties.clock = func() time.Time { return time.Unix(0, 0) }
+	s.server.penalties = throttle.NewPenalties[penaltyKey](
+		func() time.Time { return time.Unix(0, 0) })
 	s.hold = func() { held <- struct{}{}; <-release }
 	defer close(release)
 	c := s.dialHTTP2(1 << 16)

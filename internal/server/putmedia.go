@@ -125,9 +125,9 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Metrics:       s.ingest.Metrics,
 		Limits:        s.ingest.Limits,
 		Event:         s.event,
-		Stored:        func() { s.penalties.succeeded(penalty) },
+		Stored:        func() { s.penalties.Succeeded(penalty) },
 		Hold: func(*ingest.Error) time.Duration {
-			delay := s.penalties.failed(penalty)
+			delay := s.penalties.Failed(penalty)
 			if delay > 0 {
 				s.metrics.delayed.Inc()
 			}

@@ -141,6 +141,10 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 			op.handle, nil})
 	}
 
+	if s.sts != nil {
+		table = append(table, &route{post, stsPath, opSTS, signed, info, s.temporary, nil})
+	}
+
 	rs := routes{}
 	for _, rt := range table {
 		rs[rt.path] = rt

@@ -37,6 +37,8 @@ import (
 	"weir/internal/playback"
 	"weir/internal/still"
 	"weir/internal/store"
+	"weir/internal/sts"
+	"weir/internal/throttle"
 )
 
 // Timeouts and sizes of connections. A request as a whole has no deadline of its own; each phase
@@ -101,8 +103,10 @@ type Options struct {
 	// none. CameraURL begins what cameras are told; empty: the address that they came to.
 	Cameras   *cameras.Service
 	CameraURL string
-	Page      http.Handler // of GET /player; the player page when nil
-	Ingest    Ingest       // of PutMedia connections
+	// STS gives temporary credentials; nil: nobody does. Its path is not known then.
+	STS    *sts.Service
+	Page   http.Handler // of GET /player; the player page when nil
+	Ingest Ingest       // of PutMedia connections
 
 	// TrustedProxies are believed about who asks through them (X-Forwarded-For and
 	// X-Forwarded-Proto).
@@ -141,10 +145,13 @@ type Server struct {
 	proxies    []netip.Prefix
 	closesLost bool // sessions whose openers may no longer open them
 	verifier   *auth.Verifier[*access.Principal]
-	access     *access.Registry
-	region     string
-	account    string
-	advertise  string // without trailing slash
+	// stsVerifier is verifier for the STS API, whose signatures have another scope.
+	stsVerifier *auth.Verifier[*access.Principal]
+	sts         *sts.Service
+	access      *access.Registry
+	region      string
+	account     string
+	advertise   string // without trailing slash
 
 	playbackBase  string // without trailing slash
 	playersScheme string // of the listener for players
@@ -169,8 +176,8 @@ type Server struct {
 	metrics      *metrics
 	media        *mediaMetrics
 	connections  *connections.Limiter
-	penalties    *penalties
-	notes        *notes
+	penalties    *throttle.Penalties[penaltyKey]
+	notes        *throttle.Notes[noteKind]
 	main         *port
 	players      *port
 	cameras      *port
@@ -261,7 +268,11 @@ func New(o Options) (*Server, error) {
 		// Otherwise a signature for one stream would do for all.
 		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN},
 	}
-	s.penalties, s.notes = newPenalties(s.clock), newNotes(s.clock)
+	ofSTS := *s.verifier
+	ofSTS.Service, ofSTS.MustSign = "sts", nil
+	s.stsVerifier, s.sts = &ofSTS, o.STS
+	s.penalties = throttle.NewPenalties[penaltyKey](s.clock)
+	s.notes = throttle.NewNotes[noteKind](s.clock)
 	if s.connections, err = connections.New(o.Connections, portNames, reg, s.warn); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}

@@ -1,5 +1,6 @@
-// Package throttle limits how often something may be asked for: a token bucket for each key, and a
-// bound on how many keys are remembered.
+// Package throttle limits how often something happens, by key: token buckets for what may be asked
+// for, answers to repeated failures that come later and later, and lines of logs that are not
+// repeated. All of them bound how many keys they remember.
 package throttle
 
 import (

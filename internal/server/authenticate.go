@@ -1,0 +1,57 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"weir/internal/api"
+	"weir/internal/connections"
+)
+
+// authenticate checks what the head tells, then reads the body of a call and checks the signature.
+// PutMedia's body is not part of its signature.
+func (s *Server) authenticate(w *recorder, req *request) error {
+	verifier, most := s.verifier, int64(api.MaxBodyBytes)
+	if req.sts {
+		verifier, most = s.stsVerifier, api.MaxFormBytes
+	}
+	req.unread = req.ContentLength > most
+	head, err := verifier.VerifyHead(req.Request)
+	if err != nil {
+		return err
+	}
+	if req.operation != opPutMedia {
+		if req.body, err = readBody(w, req, most); err != nil {
+			return err
+		}
+	}
+	identity, err := head.Verify(req.body)
+	if err != nil {
+		return err
+	}
+	req.principal = identity.Holder
+	return nil
+}
+
+// readBody reads the body of a call. The error is an *api.Error.
+func readBody(w *recorder, req *request, most int64) ([]byte, error) {
+	tooLarge := api.Errorf(api.RequestEntityTooLargeException,
+		"The request body is longer than %d bytes.", most)
+	if req.unread {
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, most))
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, tooLarge
+	case errors.Is(err, connections.ErrNoRoom):
+		req.unread = true
+		return nil, api.NewError(api.ServiceUnavailable,
+			"Too many requests are being received that are not verified yet.")
+	case err != nil:
+		return nil, api.Errorf(api.SerializationException,
+			"The request body could not be read: %v.", err)
+	}
+	return body, nil
+}

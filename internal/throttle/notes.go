@@ -1,0 +1,45 @@
+package throttle
+
+import (
+	"sync"
+	"time"
+)
+
+// A producer that is refused tries again many times a second. Its operator wants to see why, once.
+const (
+	NoteEvery = 10 * time.Second // one line of a kind in this time; it tells how many there were
+	MaxNotes  = 1024             // kinds remembered
+)
+
+// Notes limits how often lines of a kind are written. It is safe for concurrent use.
+type Notes[K comparable] struct {
+	clock func() time.Time
+
+	mu    sync.Mutex
+	kinds recent[K, lines]
+}
+
+type lines struct {
+	written time.Time
+	left    int // out since
+}
+
+// NewNotes makes Notes of nothing that was written.
+func NewNotes[K comparable](clock func() time.Time) *Notes[K] {
+	return &Notes[K]{clock: clock, kinds: newRecent[K, lines](MaxNotes)}
+}
+
+// Due reports whether a line shall be written, and how many of its kind were left out since the
+// last one.
+func (n *Notes[K]) Due(kind K) (left int, ok bool) {
+	now := n.clock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	of, isNew := n.kinds.use(kind)
+	if since := now.Sub(of.written); !isNew && since >= 0 && since < NoteEvery {
+		of.left++
+		return 0, false
+	}
+	left, of.left, of.written = of.left, 0, now
+	return left, true
+}

@@ -1,0 +1,62 @@
+package throttle
+
+import (
+	"sync"
+	"time"
+)
+
+// Producers retry a refused call at once, about 75 times a second, for ever
+// (docs/reference/producers.md, "Reconnecting"). A client that keeps failing therefore gets its
+// error answers later and later, up to a second; the first ones come at once, and one success
+// forgets everything. ERROR acknowledgements of PutMedia are answers in this sense, and a new
+// fragment stored is the success: a connection alone is none, for one that meets a full disk ends
+// in ERROR at once, 18 times a second.
+const (
+	FreePenalties = 4                      // failures in a row that are answered at once
+	PenaltyStep   = 200 * time.Millisecond // added per failure after those
+	MaxPenalty    = time.Second
+	PenaltyWindow = 10 * time.Second // a failure longer after the one before starts anew
+)
+
+// Penalties counts failures in a row by key: one client that does one thing. It remembers MaxKeys;
+// the one that failed longest ago is forgotten first. It is safe for concurrent use.
+type Penalties[K comparable] struct {
+	clock func() time.Time
+
+	mu      sync.Mutex
+	clients recent[K, failures]
+}
+
+type failures struct {
+	count int
+	last  time.Time
+}
+
+// NewPenalties makes Penalties of nobody.
+func NewPenalties[K comparable](clock func() time.Time) *Penalties[K] {
+	return &Penalties[K]{clock: clock, clients: newRecent[K, failures](MaxKeys)}
+}
+
+// Failed notes a failure and returns how long its answer should wait.
+func (p *Penalties[K]) Failed(key K) time.Duration {
+	now := p.clock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	of, _ := p.clients.use(key)
+	if now.Sub(of.last) > PenaltyWindow {
+		of.count = 0
+	}
+	of.count++
+	of.last = now
+	if of.count <= FreePenalties {
+		return 0
+	}
+	return min(time.Duration(of.count-FreePenalties)*PenaltyStep, MaxPenalty)
+}
+
+// Succeeded forgets the client's failures.
+func (p *Penalties[K]) Succeeded(key K) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clients.drop(key)
+}
