@@ -66,7 +66,11 @@ var imports = map[string][]string{
 	"internal/store/local/localtest": {"internal/store", "internal/store/local",
 		"internal/store/local/index",
 		"internal/store/local/volume"},
-	"internal/store/memory":     {"internal/store", "internal/store/record", "internal/media"},
+	"internal/store/cluster/rows": {"internal/store", "internal/store/record",
+		"internal/store/sealed", "internal/media"},
+	"internal/store/cluster/clustertest": {},
+	"internal/store/memory": {"internal/store", "internal/store/record",
+		"internal/media"},
 	"internal/store/storetest":  {"internal/store", "internal/media"},
 	"internal/store/cameratest": {"internal/store", "internal/store/memory", "internal/media"},
 

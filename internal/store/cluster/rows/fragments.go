@@ -1,0 +1,249 @@
+package rows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+)
+
+const fragmentColumns = `f.number, f.sequence, f.producer_ts, f.server_ts, f.track_set, f.spans,
+	f.payload_crc, f.partial, o.name, f.position, f.length, f.meta_length`
+
+const fragmentTables = ` FROM fragments f JOIN objects o ON o.key = f.object`
+
+func scanFragment(rows pgx.Rows) (f store.FragmentInfo, err error) {
+	var spans []byte
+	var crc, partial int64
+	l := &f.Location
+	err = rows.Scan(&f.Number, &f.Sequence, &f.ProducerTimestamp, &f.ServerTimestamp, &f.TrackSet,
+		&spans, &crc, &partial, &l.Volume, &l.Offset, &l.Length, &l.MetaLength)
+	if err != nil {
+		return f, err
+	}
+	f.PayloadCRC, f.Partial = uint32(crc), partial != 0
+	f.Spans, err = record.DecodeSpans(spans)
+	if len(f.Spans) == 0 {
+		f.Spans = nil
+	}
+	return f, err
+}
+
+// Hot implements sealed.Rows: it reads everything at one moment.
+func (db *DB) Hot(
+	ctx context.Context, id store.StreamID, q store.Query, edge int64,
+) (hot sealed.Hot, err error) {
+	st, err := db.Row(ctx, id)
+	if err != nil {
+		return hot, err
+	}
+	text, args := hotQuery(st.Key, q, edge)
+	err = db.again(ctx, func(ctx context.Context) error {
+		return pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead,
+			AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			hot = sealed.Hot{}
+			h := &hot.HighWater
+			var batch pgx.Batch
+			batch.Queue(`SELECT number, sequence, sealed_number, sealed_sequence FROM heads
+				WHERE id = $1`, string(id)).QueryRow(func(row pgx.Row) error {
+				return row.Scan(&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence)
+			})
+			batch.Queue(text, args...).Query(func(rows pgx.Rows) (err error) {
+				hot.Fragments, err = collect(rows, scanFragment)
+				return err
+			})
+			batch.Queue(goneQuery, st.Key).Query(func(rows pgx.Rows) (err error) {
+				hot.Gone, err = collect(rows, scanOne[store.Number])
+				return err
+			})
+			return tx.SendBatch(ctx, &batch).Close()
+		})
+	})
+	return hot, err
+}
+
+// conditions is a WHERE clause in the making.
+type conditions struct {
+	text string
+	args []any
+}
+
+// add adds a condition that ends where its value belongs.
+func (c *conditions) add(condition string, v int64) {
+	c.args = append(c.args, v)
+	c.text += " AND " + condition + "$" + strconv.Itoa(len(c.args))
+}
+
+// limit ends the statement.
+func (c *conditions) limit(n int) {
+	c.args = append(c.args, n)
+	c.text += " LIMIT $" + strconv.Itoa(len(c.args))
+}
+
+// column returns the name of the column of a range's clock, with a prefix.
+func column(prefix string, clock store.TimestampKind) string {
+	if clock == store.ProducerTimestamp {
+		return prefix + "producer"
+	}
+	return prefix + "server"
+}
+
+// hotQuery writes the query for the fragments' rows.
+func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
+	c := conditions{` WHERE f.stream = $1`, []any{key}}
+	c.add("f.server_ts >= ", edge)
+	if q.Range != nil {
+		stamp := column("f.", q.Range.Clock) + "_ts"
+		c.add(stamp+" >= ", q.Range.Start)
+		c.add(stamp+" <= ", q.Range.End)
+	}
+	if q.AfterSequence > 0 {
+		c.add("f.sequence > ", q.AfterSequence)
+	}
+	if q.After != 0 {
+		sign := "f.number > "
+		if q.Order == store.ByNumberNewest {
+			sign = "f.number < "
+		}
+		c.add(sign, int64(q.After))
+	}
+	switch q.Order {
+	case store.ByNumberNewest:
+		c.text += " ORDER BY f.number DESC"
+	case store.BySequence:
+		c.text += " ORDER BY f.sequence"
+	default:
+		c.text += " ORDER BY f.number"
+	}
+	if q.Limit > 0 {
+		c.limit(q.Limit)
+	}
+	return `SELECT ` + fragmentColumns + fragmentTables + c.text, c.args
+}
+
+const goneQuery = `SELECT DISTINCT number FROM gone WHERE stream = $1 ORDER BY number`
+
+// Gone implements sealed.Rows.
+func (db *DB) Gone(ctx context.Context, id store.StreamID) (gone []store.Number, err error) {
+	st, err := db.Row(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		gone, err = list(ctx, db.pool, scanOne[store.Number], goneQuery, st.Key)
+		return err
+	})
+	return gone, err
+}
+
+// HighWater implements sealed.Rows.
+func (db *DB) HighWater(ctx context.Context, id store.StreamID) (h sealed.HighWater, err error) {
+	err = db.row(ctx, []any{&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence},
+		`SELECT number, sequence, sealed_number, sealed_sequence FROM heads WHERE id = $1`,
+		string(id))
+	return h, err
+}
+
+// HotFragment implements sealed.Rows.
+func (db *DB) HotFragment(
+	ctx context.Context, id store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
+	st, err := db.Row(ctx, id)
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	var found []store.FragmentInfo
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		found, err = list(ctx, db.pool, scanFragment, `SELECT `+fragmentColumns+fragmentTables+
+			` WHERE f.stream = $1 AND f.number = $2`, st.Key, int64(n))
+		return err
+	})
+	if err == nil && len(found) == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	return found[0], nil
+}
+
+// Sequences returns where the commit order of each stream stands, without those that are deleted:
+// one query for everything that a node waits for.
+func (db *DB) Sequences(
+	ctx context.Context, ids []store.StreamID,
+) (map[store.StreamID]int64, error) {
+	all := make(map[store.StreamID]int64, len(ids))
+	err := db.again(ctx, func(ctx context.Context) error {
+		_, err := list(ctx, db.pool, func(rows pgx.Rows) (sequence int64, err error) {
+			var id store.StreamID
+			err = rows.Scan(&id, &sequence)
+			all[id] = sequence
+			return sequence, err
+		}, `SELECT id, sequence FROM heads WHERE id = ANY($1)`, sortedIDs(ids))
+		return err
+	})
+	return all, err
+}
+
+// TrackSet implements store.Fragments.
+func (db *DB) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
+	var data []byte
+	st, err := db.Row(ctx, id)
+	if err == nil {
+		err = db.row(ctx, []any{&data},
+			`SELECT tracks FROM track_sets WHERE stream = $1 AND id = $2`, st.Key, set)
+	}
+	var tracks []media.Track
+	if err == nil {
+		tracks, err = record.DecodeTracks(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("track set %d: %w", set, err)
+	}
+	return tracks, nil
+}
+
+// Expire deletes the rows of a stream's fragments with a server timestamp before edge
+// (milliseconds), at most limit, and those of the sealed objects that have no others, likewise; n
+// is how many went. ErrLease when another holds it. A stream that is deleted has nothing to expire.
+func (db *DB) Expire(
+	ctx context.Context, l Lease, id store.StreamID, edge int64, limit int,
+) (n int, err error) {
+	err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		h, err := lockHead(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		var batch pgx.Batch
+		batch.Queue(`DELETE FROM fragments WHERE stream = $1 AND number IN (SELECT number
+			FROM fragments WHERE stream = $1 AND server_ts < $2 ORDER BY server_ts LIMIT $3)`,
+			h.key, edge, limit)
+		batch.Queue(`DELETE FROM gone WHERE object IN (SELECT object FROM sealed
+			WHERE stream = $1 AND server_max < $2 ORDER BY server_min LIMIT $3)`,
+			h.key, edge, limit)
+		batch.Queue(`DELETE FROM sealed WHERE object IN (SELECT object FROM sealed
+			WHERE stream = $1 AND server_max < $2 ORDER BY server_min LIMIT $3)`,
+			h.key, edge, limit)
+		n = 0
+		results := tx.SendBatch(ctx, &batch)
+		for range batch.Len() {
+			tag, err := results.Exec()
+			if err != nil {
+				return errors.Join(err, results.Close())
+			}
+			n += int(tag.RowsAffected())
+		}
+		return results.Close()
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return n, err
+}

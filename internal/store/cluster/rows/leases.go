@@ -1,0 +1,136 @@
+package rows
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"weir/internal/store"
+)
+
+// ErrLease is of work whose lease another node holds by now.
+var ErrLease = errors.New("another node holds the lease")
+
+// Lease is the right to do a piece of background work. Every change that it covers looks at the
+// token in its own transaction: a node that was paused past the end of its lease changes nothing.
+type Lease struct {
+	Name  string
+	Token int64 // rises with each holder
+}
+
+// databaseTime is the time of leases and nodes, in milliseconds: that of the one clock that all
+// share.
+const databaseTime = `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)`
+
+// Lease takes a lease for ttl, or keeps it for ttl from now on when holder has it. ErrLease when
+// another holds it.
+func (db *DB) Lease(
+	ctx context.Context, name, holder string, ttl time.Duration,
+) (Lease, error) {
+	l := Lease{Name: name}
+	err := db.row(ctx, []any{&l.Token}, `INSERT INTO leases (name, holder, token, expires_ms)
+		VALUES ($1, $2, 1, `+databaseTime+` + $3)
+		ON CONFLICT (name) DO UPDATE SET holder = $2, expires_ms = `+databaseTime+` + $3,
+			token = leases.token + CASE WHEN leases.holder = $2 THEN 0 ELSE 1 END
+		WHERE leases.holder = $2 OR leases.expires_ms < `+databaseTime+` RETURNING token`,
+		name, holder, ttl.Milliseconds())
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrLease
+	}
+	if err != nil {
+		return Lease{}, fmt.Errorf("lease of %s: %w", name, err)
+	}
+	return l, nil
+}
+
+// Release lets others take a lease at once. One that is not held any more is no error.
+func (db *DB) Release(ctx context.Context, l Lease) error {
+	_, err := db.exec(ctx, `UPDATE leases SET expires_ms = 0, holder = '' WHERE name = $1
+		AND token = $2`, l.Name, l.Token)
+	return err
+}
+
+// fenced runs fn in a transaction in which nobody else can take the lease. ErrLease when another
+// has.
+func (db *DB) fenced(
+	ctx context.Context, l Lease, fn func(ctx context.Context, tx pgx.Tx) error,
+) error {
+	return db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var token int64
+		err := tx.QueryRow(ctx, `SELECT token FROM leases WHERE name = $1 AND token = $2
+			AND holder <> '' FOR UPDATE`, l.Name, l.Token).Scan(&token)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrLease
+		}
+		if err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// Node is a node that was heard of.
+type Node struct {
+	ID      string
+	Address string        // where others reach it; may be empty
+	Age     time.Duration // since it was heard of
+}
+
+// Join adds a node under an ID that was never used.
+func (db *DB) Join(ctx context.Context, address string) (id string, err error) {
+	id = rand.Text()
+	_, err = db.exec(ctx, `INSERT INTO nodes (id, address, heartbeat_ms)
+		VALUES ($1, $2, `+databaseTime+`)`, id, address)
+	if err != nil {
+		return "", fmt.Errorf("join: %w", err)
+	}
+	return id, nil
+}
+
+// Heartbeat tells that a node is there. ErrLease when it was silent for so long that it was
+// forgotten: objects that it wrote under that ID may be deleted, and it joins anew.
+func (db *DB) Heartbeat(ctx context.Context, id string) error {
+	n, err := db.exec(ctx, `UPDATE nodes SET heartbeat_ms = `+databaseTime+` WHERE id = $1`, id)
+	if err == nil && n == 0 {
+		err = ErrLease
+	}
+	if err != nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	return nil
+}
+
+// Nodes returns the nodes that were heard of within a time, by ID.
+func (db *DB) Nodes(ctx context.Context, within time.Duration) (nodes []Node, err error) {
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		nodes, err = list(ctx, db.pool, func(rows pgx.Rows) (n Node, err error) {
+			var age int64
+			err = rows.Scan(&n.ID, &n.Address, &age)
+			n.Age = time.Duration(age) * time.Millisecond
+			return n, err
+		}, `SELECT id, address, age FROM (SELECT id, address, `+databaseTime+` - heartbeat_ms AS age
+			FROM nodes) n WHERE age < $1 ORDER BY id`, within.Milliseconds())
+		return err
+	})
+	return nodes, err
+}
+
+// Leave takes out a node that ends.
+func (db *DB) Leave(ctx context.Context, id string) error {
+	_, err := db.exec(ctx, `DELETE FROM nodes WHERE id = $1`, id)
+	return err
+}
+
+// ForgetNodes takes out the nodes that were silent for a time: what they commit from now on is
+// refused. It comes before the collection of objects that no row refers to.
+func (db *DB) ForgetNodes(ctx context.Context, l Lease, silent time.Duration) error {
+	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM nodes WHERE heartbeat_ms <= `+databaseTime+` - $1`,
+			silent.Milliseconds())
+		return err
+	})
+}

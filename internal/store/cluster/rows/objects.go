@@ -1,0 +1,61 @@
+package rows
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Unused marks at most limit objects that no row refers to, with the time when that was found, and
+// returns how many were marked. An object that a commit uses again is not unused any more.
+func (db *DB) Unused(ctx context.Context, l Lease, limit int) (n int, err error) {
+	err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE objects SET unused_ms = `+databaseTime+`
+			WHERE key IN (SELECT o.key FROM objects o WHERE o.unused_ms = 0
+			AND NOT EXISTS (SELECT 1 FROM fragments f WHERE f.object = o.key)
+			AND NOT EXISTS (SELECT 1 FROM sealed s WHERE s.object = o.key)
+			ORDER BY o.key LIMIT $1)`, limit)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, err
+}
+
+// UnreferencedObjects returns at most limit objects that were found unused so long ago, or earlier.
+func (db *DB) UnreferencedObjects(
+	ctx context.Context, age time.Duration, limit int,
+) (all []Object, err error) {
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		all, err = list(ctx, db.pool, func(rows pgx.Rows) (o Object, err error) {
+			err = rows.Scan(&o.Name, &o.Bytes)
+			return o, err
+		}, `SELECT name, bytes FROM objects WHERE unused_ms > 0
+			AND unused_ms <= `+databaseTime+` - $1 ORDER BY unused_ms LIMIT $2`,
+			age.Milliseconds(), limit)
+		return err
+	})
+	return all, err
+}
+
+// ForgetObjects drops the rows of objects whose bytes are deleted. One that is in use is kept.
+func (db *DB) ForgetObjects(ctx context.Context, l Lease, names []string) error {
+	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM objects WHERE name = ANY($1) AND unused_ms > 0`, names)
+		return err
+	})
+}
+
+// KnownObjects tells which of the objects of these names have a row.
+func (db *DB) KnownObjects(ctx context.Context, names []string) (map[string]bool, error) {
+	known := make(map[string]bool, len(names))
+	err := db.again(ctx, func(ctx context.Context) error {
+		_, err := list(ctx, db.pool, func(rows pgx.Rows) (name string, err error) {
+			err = rows.Scan(&name)
+			known[name] = true
+			return name, err
+		}, `SELECT name FROM objects WHERE name = ANY($1)`, names)
+		return err
+	})
+	return known, err
+}

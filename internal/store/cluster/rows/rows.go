@@ -1,0 +1,326 @@
+// Package rows is what the nodes of a cluster share beside the bytes of fragments: streams, the
+// rows of fragments and of sealed objects, sessions, documents and leases, in PostgreSQL or what
+// speaks its protocol. It has every SQL statement of the engine, one file a role.
+//
+// The SQL keeps to what such databases have in common: bigint, text and bytea, row locks, no
+// trigger, no advisory lock; LISTEN and NOTIFY are not relied on.
+//
+// A row that others may change is locked by SELECT … FOR UPDATE as a statement of its own, before
+// the statements that read what it guards. In READ COMMITTED a statement sees what was committed
+// when it began: one that first waits for a lock and then reads other rows reads old ones
+// (https://www.postgresql.org/docs/15/transaction-iso.html, 13.2.1).
+package rows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"weir/internal/store"
+	"weir/internal/store/sealed"
+)
+
+// Options of a DB. All have defaults.
+type Options struct {
+	// the time of streams' creation, fragment numbers, retention and sessions; default time.Now
+	Clock  func() time.Time
+	Logger *slog.Logger // default: nothing
+	// how long a call may take before the database counts as out of reach; default 10 seconds
+	Timeout time.Duration
+	// how long a stream's row is used without reading it again, and how often what changed is asked
+	// for; default 200 milliseconds
+	Fresh time.Duration
+}
+
+var (
+	_ store.Streams   = (*DB)(nil)
+	_ store.Sessions  = (*DB)(nil)
+	_ store.Documents = (*DB)(nil)
+	_ sealed.Rows     = (*DB)(nil)
+)
+
+// DB are the rows of a cluster. Its methods may be called concurrently.
+type DB struct {
+	pool *pgxpool.Pool
+	o    Options
+
+	streams streamCache
+
+	watch documentWatch
+}
+
+// Defaults of what a URL may set: how many connections a node holds at most, and how long the
+// database waits for a node that holds locks and says nothing, such as one that was stopped.
+const (
+	connections = 16
+	idleLocks   = "5000" // milliseconds
+)
+
+// Open connects to the database that a URL or a keyword string names
+// (https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING; pool_max_conns and the
+// other settings of pgxpool too) and brings its tables up to date. The password is in no error.
+func Open(ctx context.Context, url string, o Options) (*DB, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Fresh == 0 {
+		o.Fresh = 200 * time.Millisecond
+	}
+	config, err := Config(url)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	db := &DB{pool: pool, o: o}
+	db.watch.ended = make(chan struct{})
+	if err := db.migrate(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("tables of the database: %w", err)
+	}
+	return db, nil
+}
+
+// Config reads a database's URL or keyword string and sets the defaults. The password is in no
+// error.
+func Config(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// Its text repeats the URL, with what it takes for the password replaced; a URL that is
+		// wrong may have it elsewhere.
+		return nil, errors.New("database: not a URL such as postgres://USER@HOST/DATABASE")
+	}
+	if config.MaxConns < connections {
+		config.MaxConns = connections
+	}
+	run := config.ConnConfig.RuntimeParams
+	if run["idle_in_transaction_session_timeout"] == "" {
+		run["idle_in_transaction_session_timeout"] = idleLocks
+	}
+	if run["application_name"] == "" {
+		run["application_name"] = "weir"
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	return config, nil
+}
+
+// Close ends every connection. Who waits for a change gets an error.
+func (db *DB) Close() error {
+	db.watch.end()
+	db.pool.Close()
+	return nil
+}
+
+// Ping asks the database whether it takes changes; an error says why it does not.
+func (db *DB) Ping(ctx context.Context) error {
+	var readOnly string
+	err := db.row(ctx, []any{&readOnly}, `SHOW transaction_read_only`)
+	if err == nil && readOnly == "on" {
+		err = errors.New("it is read-only")
+	}
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return nil
+}
+
+// now is the time of retention and of sessions, milliseconds since the Unix epoch.
+func (db *DB) now() int64 { return db.o.Clock().UnixMilli() }
+
+// bound is the context of a call: it does not end with whoever asks, because a query that is broken
+// off costs its connection and is shorter than making another; and not later than Options.Timeout.
+func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.o.Timeout)
+	return bounded, cancel, nil
+}
+
+// attempts is how often a transaction is tried that the database broke off.
+const attempts = 20
+
+// again runs fn until it returns what is no conflict with another transaction and no connection
+// that was lost before anything was sent.
+func (db *DB) again(ctx context.Context, fn func(ctx context.Context) error) error {
+	ctx, cancel, err := db.bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	for i := 1; ; i++ {
+		err = fn(ctx)
+		if err == nil || i == attempts || !db.repeat(err) {
+			return known(err)
+		}
+		select {
+		case <-time.After(time.Duration(rand.Int64N(int64(i) * int64(5*time.Millisecond)))):
+		case <-ctx.Done():
+			return known(err)
+		}
+	}
+}
+
+// SQLSTATEs (https://www.postgresql.org/docs/15/errcodes-appendix.html).
+const (
+	uniqueViolation      = "23505"
+	readOnlyTransaction  = "25006"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	undefinedTable       = "42P01"
+	duplicateTable       = "42P07"
+	diskFull             = "53100"
+)
+
+// repeat tells that what failed was not applied and may succeed the next time.
+func (db *DB) repeat(err error) bool {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		if e.Code == readOnlyTransaction {
+			db.pool.Reset() // the address may lead to another server by now
+		}
+		return e.Code == serializationFailure || e.Code == deadlockDetected
+	}
+	return pgconn.SafeToRetry(err)
+}
+
+// known gives errors the names that the contract has for them.
+func known(err error) error {
+	var e *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return store.ErrNotFound
+	case errors.As(err, &e) && e.Code == diskFull:
+		return fmt.Errorf("%w: database: %w", store.ErrFull, err)
+	}
+	return err
+}
+
+// transact runs fn in a transaction; more than once when the database breaks it off.
+func (db *DB) transact(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return db.again(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return fn(ctx, tx) })
+	})
+}
+
+// row reads one row. store.ErrNotFound when there is none.
+func (db *DB) row(ctx context.Context, dest []any, query string, args ...any) error {
+	return db.again(ctx, func(ctx context.Context) error {
+		return db.pool.QueryRow(ctx, query, args...).Scan(dest...)
+	})
+}
+
+// exec runs a statement by itself and returns how many rows it changed.
+func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = db.again(ctx, func(ctx context.Context) error {
+		tag, err := db.pool.Exec(ctx, query, args...)
+		n = tag.RowsAffected()
+		return err
+	})
+	return n, err
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}
+
+// list reads the rows of a query, each by scan.
+func list[T any](
+	ctx context.Context, q querier, scan func(pgx.Rows) (T, error), query string, args ...any,
+) ([]T, error) {
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scan)
+}
+
+// collect reads rows, each by scan.
+func collect[T any](rows pgx.Rows, scan func(pgx.Rows) (T, error)) (all []T, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// scanOne reads a row of one column.
+func scanOne[T any](rows pgx.Rows) (v T, err error) {
+	err = rows.Scan(&v)
+	return v, err
+}
+
+// notNull makes an empty value of a missing one.
+func notNull(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// cached is a value that may be used for a while.
+type cached[T any] struct {
+	value T
+	until time.Time
+}
+
+// streamCache keeps the rows of streams for Options.Fresh: every request asks for one.
+type streamCache struct {
+	mu      sync.Mutex
+	byID    map[store.StreamID]cached[Stream] // guarded by mu
+	changes int                               // how often one was forgotten; guarded by mu
+}
+
+// maxStreams bounds the cache, in streams.
+const maxStreams = 20_000
+
+func (c *streamCache) get(id store.StreamID) (st Stream, changes int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byID[id]
+	return e.value, c.changes, ok && time.Now().Before(e.until)
+}
+
+// put keeps a row that was read when changes was what get returned.
+func (c *streamCache) put(st Stream, until time.Time, changes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changes != changes {
+		return // it may be older than a change that was made here
+	}
+	if len(c.byID) >= maxStreams || c.byID == nil {
+		c.byID = make(map[store.StreamID]cached[Stream])
+	}
+	c.byID[st.ID] = cached[Stream]{st, until}
+}
+
+func (c *streamCache) forget(id store.StreamID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes++
+	delete(c.byID, id)
+}

@@ -1,0 +1,232 @@
+package rows
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+)
+
+// A sealed object covers an hour at most as long as nobody's clock jumps. So those that overlap an
+// interval begin at most wideMillis before it, and an index on where they begin finds them. The few
+// wide ones are looked at one by one.
+const (
+	wideMillis = int64(4 * time.Hour / time.Millisecond)
+	wideNumber = wideMillis * 1000 << store.NumberSlotBits
+)
+
+func wide(v *sealed.Volume) bool {
+	span := func(r record.Range) uint64 { return uint64(r.Max) - uint64(r.Min) }
+	return span(v.Number) > uint64(wideNumber) || span(v.Server) > uint64(wideMillis) ||
+		span(v.Producer) > uint64(wideMillis)
+}
+
+// Seal puts the one row of an object in the place of the rows of its fragments, all of the stream's
+// with a sequence in its range. sealed.ErrUnsealable, and nothing is changed, when there are
+// not as many as its Count, or when it cannot be put in order with the stream's other sealed
+// objects; store.ErrNotFound when the stream is deleted; ErrLease when another holds it.
+func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object) error {
+	err := db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		h, err := lockHead(ctx, tx, v.Stream)
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `DELETE FROM fragments WHERE stream = $1 AND sequence >= $2
+			AND sequence <= $3`, h.key, v.Sequence.Min, v.Sequence.Max)
+		if err != nil {
+			return err
+		}
+		if n := tag.RowsAffected(); n != int64(v.Count) {
+			return fmt.Errorf("there are %d fragments, the table has %d: %w", n, v.Count,
+				sealed.ErrUnsealable)
+		}
+		return insertSealed(ctx, tx, h.key, &v, object)
+	})
+	if isCode(err, uniqueViolation) {
+		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
+	}
+	if err != nil {
+		return fmt.Errorf("seal object %s: %w", v.Name, err)
+	}
+	return nil
+}
+
+// insertSealed adds an object and its row. Sequences of sealed objects do not overlap, so that one
+// order of objects is that of their fragments.
+func insertSealed(
+	ctx context.Context, tx pgx.Tx, stream int64, v *sealed.Volume, object Object,
+) error {
+	var overlap int
+	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM (SELECT sequence_min FROM sealed
+		WHERE stream = $1 AND sequence_max >= $2 ORDER BY sequence_max LIMIT 1) AS next
+		WHERE sequence_min <= $3`, stream, v.Sequence.Min, v.Sequence.Max).Scan(&overlap)
+	if err != nil {
+		return err
+	}
+	if overlap > 0 {
+		return fmt.Errorf("its sequences overlap those of another: %w", sealed.ErrUnsealable)
+	}
+	var key int64
+	err = tx.QueryRow(ctx, `INSERT INTO objects (name, bytes) VALUES ($1, $2) RETURNING key`,
+		object.Name, object.Bytes).Scan(&key)
+	if err != nil {
+		return err
+	}
+	sets := []byte{}
+	for _, id := range v.Sets {
+		sets = binary.AppendVarint(sets, id)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO sealed (object, stream, position, length, meta_length,
+		fragments, number_min, number_max, sequence_min, sequence_max, server_min, server_max,
+		producer_min, producer_max, wide, sets)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		key, stream, v.Footer.Offset, v.Footer.Length, v.Footer.MetaLength, v.Count,
+		v.Number.Min, v.Number.Max, v.Sequence.Min, v.Sequence.Max, v.Server.Min, v.Server.Max,
+		v.Producer.Min, v.Producer.Max, truth(wide(v)), sets)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE heads SET sealed_number = greatest(sealed_number, $2),
+		sealed_sequence = greatest(sealed_sequence, $3) WHERE stream = $1`, stream, v.Number.Max,
+		v.Sequence.Max)
+	return err
+}
+
+const sealedColumns = `o.name, s.position, s.length, s.meta_length, s.fragments, s.number_min,
+	s.number_max, s.sequence_min, s.sequence_max, s.server_min, s.server_max, s.producer_min,
+	s.producer_max, s.sets`
+
+func scanSealed(rows pgx.Rows) (v sealed.Volume, err error) {
+	var sets []byte
+	err = rows.Scan(&v.Name, &v.Footer.Offset, &v.Footer.Length, &v.Footer.MetaLength, &v.Count,
+		&v.Number.Min, &v.Number.Max, &v.Sequence.Min, &v.Sequence.Max, &v.Server.Min,
+		&v.Server.Max, &v.Producer.Min, &v.Producer.Max, &sets)
+	v.Footer.Volume = v.Name
+	for err == nil && len(sets) > 0 {
+		id, n := binary.Varint(sets)
+		if n <= 0 {
+			return v, fmt.Errorf("%w: track sets of sealed object %s", store.ErrCorrupt, v.Name)
+		}
+		v.Sets, sets = append(v.Sets, id), sets[n:]
+	}
+	return v, err
+}
+
+// Sealed implements sealed.Rows.
+func (db *DB) Sealed(
+	ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int,
+) (all []sealed.Volume, err error) {
+	st, err := db.Row(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	err = db.again(ctx, func(ctx context.Context) error {
+		all = nil
+		for _, wide := range []bool{false, true} {
+			text, args := sealedQuery(st.Key, q, edge, after, limit, wide)
+			some, err := list(ctx, db.pool, scanSealed, text, args...)
+			if err != nil {
+				return err
+			}
+			all = append(all, some...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].Stream = id
+	}
+	slices.SortFunc(all, func(a, b sealed.Volume) int {
+		switch q.Order {
+		case store.ByNumberNewest:
+			return cmp.Compare(b.Number.Max, a.Number.Max)
+		case store.BySequence:
+			return cmp.Compare(a.Sequence.Min, b.Sequence.Min)
+		}
+		return cmp.Compare(a.Number.Min, b.Number.Min)
+	})
+	return all[:min(len(all), limit)], nil
+}
+
+// sealedQuery writes the query for the objects that are wide, or for the others, whose ranges are
+// bounded at both ends.
+func sealedQuery(
+	key int64, q store.Query, edge, after int64, limit int, wide bool,
+) (string, []any) {
+	c := conditions{` WHERE s.stream = $1 AND s.wide = 0`, []any{key}}
+	if wide {
+		c.text = ` WHERE s.stream = $1 AND s.wide = 1`
+	}
+	c.add("s.server_max >= ", edge)
+	if q.Range != nil {
+		stamp := column("s.", q.Range.Clock)
+		c.add(stamp+"_max >= ", q.Range.Start)
+		c.add(stamp+"_min <= ", q.Range.End)
+		if !wide && q.Range.Start > -1<<62 {
+			c.add(stamp+"_min >= ", q.Range.Start-wideMillis)
+		}
+	}
+	if q.AfterSequence > 0 {
+		c.add("s.sequence_max > ", q.AfterSequence)
+	}
+	if q.After != 0 && q.Order == store.ByNumberNewest {
+		c.add("s.number_min < ", int64(q.After))
+		if !wide && int64(q.After) < 1<<62 {
+			c.add("s.number_max < ", int64(q.After)+wideNumber)
+		}
+	} else if q.After != 0 {
+		c.add("s.number_max > ", int64(q.After))
+		if !wide {
+			c.add("s.number_min > ", int64(q.After)-wideNumber)
+		}
+	}
+	column, order := "s.number_min", " ORDER BY s.number_min"
+	sign := " > "
+	switch q.Order {
+	case store.ByNumberNewest:
+		column, order, sign = "s.number_max", " ORDER BY s.number_max DESC", " < "
+	case store.BySequence: // they do not overlap: the least and the greatest have one order
+		column, order = "s.sequence_min", " ORDER BY s.sequence_max"
+	}
+	if after != 0 {
+		c.add(column+sign, after)
+	}
+	c.text += order
+	c.limit(limit)
+	return `SELECT ` + sealedColumns + ` FROM sealed s JOIN objects o ON o.key = s.object` +
+		c.text, c.args
+}
+
+// Backlog is what a stream has in rows of its own.
+type Backlog struct {
+	Stream    store.StreamID
+	Fragments int64
+	Bytes     int64
+	Oldest    int64 // least server timestamp, milliseconds since the Unix epoch
+}
+
+// Backlogs returns the streams with fragments that have rows of their own, the one with the most
+// bytes first, at most limit.
+func (db *DB) Backlogs(ctx context.Context, limit int) (all []Backlog, err error) {
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		all, err = list(ctx, db.pool, func(rows pgx.Rows) (b Backlog, err error) {
+			err = rows.Scan(&b.Stream, &b.Fragments, &b.Bytes, &b.Oldest)
+			return b, err
+		}, `SELECT h.id, f.fragments, f.bytes, f.oldest FROM (SELECT stream,
+			COUNT(*) AS fragments, CAST(SUM(length) AS bigint) AS bytes, MIN(server_ts) AS oldest
+			FROM fragments GROUP BY stream) AS f JOIN heads h ON h.stream = f.stream
+			ORDER BY f.bytes DESC LIMIT $1`, limit)
+		return err
+	})
+	return all, err
+}
