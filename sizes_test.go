@@ -5,10 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -21,39 +18,12 @@ const (
 	maxFunctionLines = 80
 )
 
-// oversize are the files that do not keep these limits yet; a name that ends in a slash is all
-// files of a directory. The list must shrink: an entry without a fault fails the test.
-var oversize = []string{
-	"internal/playback/dash_test.go",
-	"internal/playback/histories_test.go",
-	"internal/playback/playback_test.go",
-	"internal/playback/silence_test.go",
-	"internal/playback/store_test.go",
-}
-
 func TestLinesFilesAndFunctionsStaySmall(t *testing.T) {
-	unused := map[string]bool{}
-	for _, name := range oversize {
-		unused[name] = true
-	}
 	walk(t, ".go", func(path string) {
-		faults := sizeFaults(t, path)
-		if len(faults) == 0 {
-			return
-		}
-		for _, name := range []string{path, filepath.ToSlash(filepath.Dir(path)) + "/"} {
-			if slices.Contains(oversize, name) {
-				delete(unused, name)
-				return
-			}
-		}
-		for _, fault := range faults {
+		for _, fault := range sizeFaults(t, path) {
 			t.Error(fault)
 		}
 	})
-	for _, name := range slices.Sorted(maps.Keys(unused)) {
-		t.Errorf("%s keeps the limits: take it off the list of those that do not", name)
-	}
 }
 
 // sizeFaults says what is too large in a file.

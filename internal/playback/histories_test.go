@@ -294,7 +294,8 @@ func (h *history) pollDASH(n int) {
 		if err != nil {
 			for track, l := range lists {
 				if l != nil && len(l.Segments) > 0 {
-					h.Fatalf("poll %d of service %d: %v, with segments of track %d", n, i, err, track)
+					h.Fatalf("poll %d of service %d: %v, with segments of track %d", n, i, err,
+						track)
 				}
 			}
 			continue
@@ -310,7 +311,8 @@ func (h *history) pollDASH(n int) {
 		if over && h.overSince == 0 {
 			h.overSince = h.camera.Now
 		}
-		late := m.Type == "dynamic" && over && // the last segment is listed for two updates before
+		// the last segment is listed for two updates before
+		late := m.Type == "dynamic" && over &&
 			float64(h.camera.Now-h.overSince) >= 2000*seconds(h.T, m.MinimumUpdatePeriod)
 		if m.Type == "static" && !over || late {
 			h.Errorf("poll %d: %s, and the playlist's end is %v", n, m.Type, over)
@@ -336,9 +338,9 @@ func (h *history) pollDASH(n int) {
 			// It is asked for less often, and so may have lost more commits.
 			if !slices.Equal(listed[track], want) ||
 				len(want) > 0 && first[track] < l.MediaSequence+1 {
-				h.Fatalf("poll %d of service %d, track %d: lists %d from %d on, want %d from %d\n%s",
-					n, i, track, len(listed[track]), first[track], len(want), l.MediaSequence+1,
-					got.Text)
+				h.Fatalf("poll %d of service %d, track %d: lists %d from %d on, want %d from "+
+					"%d\n%s", n, i, track, len(listed[track]), first[track], len(want),
+					l.MediaSequence+1, got.Text)
 			}
 		}
 		if h.Failed() {
@@ -379,8 +381,9 @@ func (h *history) playlist(track media.Track) string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%d\n",
-		l.Target, l.MediaSequence)
+	b.WriteString("#EXTM3U\n#EXT-X-VERSION:7\n")
+	fmt.Fprintf(&b, "#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%d\n", l.Target,
+		l.MediaSequence)
 	if l.Marked {
 		fmt.Fprintf(&b, "#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", l.Discontinuity)
 	}
@@ -392,8 +395,8 @@ func (h *history) playlist(track media.Track) string {
 		s := &l.Segments[i]
 		b.WriteString(strings.Repeat("#EXT-X-DISCONTINUITY\n", s.Tags))
 		if mapped != s.Generation {
-			fmt.Fprintf(&b,
-				"#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?SessionToken=%s&TrackNumber=%d&SequenceNumber=%d\"\n",
+			fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"getMP4InitFragment.mp4?"+
+				"SessionToken=%s&TrackNumber=%d&SequenceNumber=%d\"\n",
 				h.token, track.Number, s.Generation)
 			mapped = s.Generation
 		}
@@ -414,8 +417,9 @@ func (h *history) writeSegment(b *strings.Builder, track media.Track, s *timelin
 	if !strings.Contains(seconds, ".") {
 		seconds += ".0"
 	}
-	fmt.Fprintf(b, "#EXTINF:%s,\ngetMP4MediaFragment.mp4?FragmentNumber=%s&SessionToken=%s&TrackNumber=%d",
-		seconds, h.stream.FormatNumber(s.Number), h.token, track.Number)
+	fmt.Fprintf(b, "#EXTINF:%s,\n"+
+		"getMP4MediaFragment.mp4?FragmentNumber=%s&SessionToken=%s&TrackNumber=%d", seconds,
+		h.stream.FormatNumber(s.Number), h.token, track.Number)
 	if s.From > 0 {
 		fmt.Fprintf(b, "&StartOffset=%d", s.From)
 	}

@@ -81,53 +81,70 @@ func (s *server) appendFragment(t testing.TB, stream store.StreamID, at time.Tim
 	return info, payload
 }
 
+// cameraOverStore is a stream in a directory, and the playback of it.
+type cameraOverStore struct {
+	*testing.T
+	*server
+	stream  store.Stream
+	now     time.Time
+	last    store.FragmentInfo
+	payload []byte // of last
+}
+
+func (c *cameraOverStore) clock() time.Time { return c.now }
+
+// send stores fragments of two seconds.
+func (c *cameraOverStore) send(n int) {
+	for range n {
+		c.last, c.payload = c.appendFragment(c, c.stream.ID, c.now, testAVCC)
+		c.now = c.now.Add(2 * time.Second)
+	}
+}
+
+func (c *cameraOverStore) open(in *api.GetHLSStreamingSessionURLInput) string {
+	c.Helper()
+	in.StreamName = c.stream.Name
+	token, err := c.playback.OpenHLS(c.Context(), c.stream, in)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return token
+}
+
+func (c *cameraOverStore) playlist(token string) string {
+	c.Helper()
+	text, err := c.playback.MediaPlaylist(c.Context(), token, 1)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return string(text.Text)
+}
+
+func (c *cameraOverStore) close() {
+	c.Helper()
+	if err := c.Close(); err != nil {
+		c.Fatal(err)
+	}
+}
+
 // TestOverTheStore plays from SQLite and volumes: live over a restart of everything, a recording,
 // the frames of a segment straight from the file, and the limit of sessions.
 func TestOverTheStore(t *testing.T) {
 	dir := t.TempDir()
-	now := time.UnixMilli(1_700_000_000_000)
-	clock := func() time.Time { return now }
-	s := start(t, dir, clock)
-	stream, err := s.CreateStream(t.Context(), store.Stream{Name: "camera", RetentionHours: 1})
+	began := time.UnixMilli(1_700_000_000_000)
+	c := &cameraOverStore{T: t, now: began}
+	c.server = start(t, dir, c.clock)
+	var err error
+	c.stream, err = c.CreateStream(t.Context(), store.Stream{Name: "camera", RetentionHours: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	began := now
-	var last store.FragmentInfo
-	var payload []byte
-	send := func(n int) {
-		for range n {
-			last, payload = s.appendFragment(t, stream.ID, now, testAVCC)
-			now = now.Add(2 * time.Second)
-		}
-	}
-	send(8)
-	open := func(in *api.GetHLSStreamingSessionURLInput) string {
-		t.Helper()
-		in.StreamName = stream.Name
-		token, err := s.playback.OpenHLS(t.Context(), stream, in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token
-	}
-	playlist := func(token string) string {
-		t.Helper()
-		text, err := s.playback.MediaPlaylist(t.Context(), token, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text.Text)
-	}
-	live := open(&api.GetHLSStreamingSessionURLInput{})
-	now = now.Add(time.Millisecond) // the order of creation is by milliseconds
-	from, to := api.Timestamp(began.UnixMilli()),
-		api.Timestamp(began.Add(5*time.Second).UnixMilli())
-	recording := open(&api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
-		HLSFragmentSelector: &api.FragmentSelector{
-			TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}})
-	send(3)
-	master, err := s.playback.MasterPlaylist(t.Context(), live)
+	c.send(8)
+	live := c.open(&api.GetHLSStreamingSessionURLInput{})
+	c.now = c.now.Add(time.Millisecond) // the order of creation is by milliseconds
+	recording := c.open(recordingOf(began, began.Add(5*time.Second)))
+	c.send(3)
+	master, err := c.playback.MasterPlaylist(t.Context(), live)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +152,7 @@ func TestOverTheStore(t *testing.T) {
 		string(master), want) {
 		t.Errorf("want %s in\n%s", want, master)
 	}
-	wantLive, wantRecording := playlist(live), playlist(recording)
+	wantLive, wantRecording := c.playlist(live), c.playlist(recording)
 	if !strings.Contains(wantLive, "#EXT-X-MEDIA-SEQUENCE:3\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n") ||
 		strings.Count(wantLive, "#EXTINF:2.0,\n") != 5 {
 		t.Errorf("live:\n%s", wantLive)
@@ -144,50 +161,66 @@ func TestOverTheStore(t *testing.T) {
 		t.Errorf("recording:\n%s", wantRecording)
 	}
 
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = start(t, dir, clock)
-	if got := playlist(live); got != wantLive {
+	c.close()
+	c.server = start(t, dir, c.clock)
+	if got := c.playlist(live); got != wantLive {
 		t.Errorf("live after a restart:\n%s\nwant\n%s", got, wantLive)
 	}
-	if got := playlist(recording); got != wantRecording {
+	if got := c.playlist(recording); got != wantRecording {
 		t.Errorf("recording after a restart:\n%s\nwant\n%s", got, wantRecording)
 	}
+	c.wantLastFrames(live)
+	c.wantSessionsEnd(live, recording)
+	c.close()
+}
 
-	segment, err := s.playback.MediaSegment(t.Context(), live,
-		playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
+// recordingOf asks for what came from one time to another.
+func recordingOf(from, to time.Time) *api.GetHLSStreamingSessionURLInput {
+	start, end := api.Timestamp(from.UnixMilli()), api.Timestamp(to.UnixMilli())
+	return &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
+		HLSFragmentSelector: &api.FragmentSelector{
+			TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
+}
+
+// wantLastFrames wants the frames of the last fragment as they were stored.
+func (c *cameraOverStore) wantLastFrames(token string) {
+	c.Helper()
+	segment, err := c.playback.MediaSegment(c.Context(), token,
+		playback.SegmentRef{Track: 1, Number: c.stream.FormatNumber(c.last.Number)})
 	if err != nil {
-		t.Fatal(err)
+		c.Fatal(err)
 	}
+	defer segment.Close()
 	header := int64(len(segment.Header))
 	var body bytes.Buffer
 	err = segment.WriteRange(&body, header, segment.Length-header)
-	if err != nil || !bytes.Equal(body.Bytes(), payload) {
-		t.Errorf("%d bytes of frames, %v", body.Len(), err)
+	if err != nil || !bytes.Equal(body.Bytes(), c.payload) {
+		c.Errorf("%d bytes of frames, %v", body.Len(), err)
 	}
-	segment.Close()
+}
 
+// wantSessionsEnd opens so many sessions that the oldest of them, and no other, closes, and deletes
+// the stream.
+func (c *cameraOverStore) wantSessionsEnd(oldest, second string) {
+	c.Helper()
 	for range 4 {
-		open(&api.GetHLSStreamingSessionURLInput{})
+		c.open(&api.GetHLSStreamingSessionURLInput{})
 	}
-	_, err = s.playback.MediaPlaylist(t.Context(), live, 1)
-	if !errors.Is(err, &api.Error{Code: api.NotAuthorizedException}) {
-		t.Errorf("the oldest of six sessions answers %v", err)
+	refused := &api.Error{Code: api.NotAuthorizedException}
+	if _, err := c.playback.MediaPlaylist(c.Context(), oldest, 1); !errors.Is(err, refused) {
+		c.Errorf("the oldest of six sessions answers %v", err)
 	}
-	playlist(recording)
-	_, err = s.playback.MediaPlaylist(t.Context(), recording[:20]+"A"+recording[21:], 1)
-	if recording[20] != 'A' && !errors.Is(err, &api.Error{Code: api.NotAuthorizedException}) {
-		t.Errorf("a changed token answers %v", err)
+	c.playlist(second)
+	changed := second[:20] + "A" + second[21:]
+	_, err := c.playback.MediaPlaylist(c.Context(), changed, 1)
+	if changed != second && !errors.Is(err, refused) {
+		c.Errorf("a changed token answers %v", err)
 	}
-	if err := s.DeleteStream(context.WithoutCancel(t.Context()), stream.ID, ""); err != nil {
-		t.Fatal(err)
+	if err := c.DeleteStream(context.WithoutCancel(c.Context()), c.stream.ID, ""); err != nil {
+		c.Fatal(err)
 	}
-	if _, err = s.playback.MediaPlaylist(t.Context(), recording, 1); err == nil {
-		t.Error("a deleted stream is played")
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	if _, err := c.playback.MediaPlaylist(c.Context(), second, 1); err == nil {
+		c.Error("a deleted stream is played")
 	}
 }
 
@@ -208,12 +241,8 @@ func BenchmarkOverTheStore(b *testing.B) {
 		last, _ = s.appendFragment(b, stream.ID, now, testAVCC)
 		now = now.Add(2 * time.Second)
 	}
-	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(now.UnixMilli()-1)
-	recording := &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
-		HLSFragmentSelector: &api.FragmentSelector{
-			TimestampRange: &api.TimestampRange{StartTimestamp: &from, EndTimestamp: &to}}}
 	for name, in := range map[string]*api.GetHLSStreamingSessionURLInput{"live": {},
-		"recording": recording} {
+		"recording": recordingOf(began, now.Add(-time.Millisecond))} {
 		in.StreamName, in.MaxMediaPlaylistFragmentResults = stream.Name, 1800
 		token, err := s.playback.OpenHLS(b.Context(), stream, in)
 		if err != nil {

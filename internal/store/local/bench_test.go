@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/store"
-	"weir/internal/store/local/volume"
+	"weir/internal/store/local/directory"
 	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
@@ -152,7 +152,7 @@ func (p *plainFile) append(head []byte, payload [][]byte) error {
 	if err := unix.Fdatasync(int(p.f.Fd())); err != nil || !fresh {
 		return err
 	}
-	return volume.OS{}.SyncDir(p.dir)
+	return directory.Sync(p.dir)
 }
 
 func (p *plainFile) close() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/local/directory"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
 )
@@ -171,7 +172,7 @@ func (r *repair) rebuild(ctx context.Context) (old string, err error) {
 	if err := os.Rename(fresh, path); err != nil {
 		return "", err
 	}
-	return old, volume.OS{}.SyncDir(r.dir)
+	return old, directory.Sync(r.dir)
 }
 
 // takeStreams makes a new index with the streams of the old one, as far as they can be read, and

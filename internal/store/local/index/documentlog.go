@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"weir/internal/store"
+	"weir/internal/store/local/directory"
 )
 
 // Volumes bring back fragments and streams when the index is lost, but they know nothing of
@@ -149,7 +150,7 @@ func (g *documentLog) rewrite(list []store.Document, revision int64) error {
 		err = os.Rename(fresh, g.path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(g.path))
+		err = directory.Sync(filepath.Dir(g.path))
 	}
 	if err != nil {
 		return errors.Join(err, f.Close(), os.Remove(fresh))
@@ -179,7 +180,7 @@ func (g *documentLog) remove() error {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(g.path))
+		err = directory.Sync(filepath.Dir(g.path))
 	}
 	return err
 }
@@ -189,14 +190,6 @@ func (g *documentLog) close() {
 		_ = g.file.Close() // every line was synced
 		g.file = nil
 	}
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // reconcile makes documents and their log the same, at a start.

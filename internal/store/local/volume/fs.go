@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"weir/internal/store/local/directory"
 )
 
 // FS is the file system under Volumes: exactly the calls that they make, so that a test can let
@@ -115,7 +117,7 @@ func (OS) Remove(path string) error {
 }
 
 // SyncDir implements FS.
-func (OS) SyncDir(path string) error { return syncDir(path) }
+func (OS) SyncDir(path string) error { return directory.Sync(path) }
 
 // SyncAll implements FS.
 func (OS) SyncAll(path string) error { return syncAll(path) }
