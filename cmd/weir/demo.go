@@ -127,8 +127,13 @@ func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served c
 		}
 	}
 	hlsURL, err := c.session(ctx, cl)
+	var link string
 	if err == nil {
-		err = c.tell(std.Out, endpoint, hlsURL)
+		link, err = signInLink(ctx, cl, "/streams/"+demoStream,
+			api.MaxSignInCodeSeconds*time.Second)
+	}
+	if err == nil {
+		err = c.tell(std.Out, endpoint, hlsURL, link)
 	}
 	if err != nil && ctx.Err() == nil {
 		stop()
@@ -158,7 +163,7 @@ func (c *demoCmd) session(ctx context.Context, cl *client.Client) (string, error
 }
 
 // tell prints where to look and how to go on.
-func (c *demoCmd) tell(w io.Writer, endpoint, hlsURL string) error {
+func (c *demoCmd) tell(w io.Writer, endpoint, hlsURL, link string) error {
 	dir := " --data " + quote(c.Data)
 	self := "weir"
 	if filepath.Base(os.Args[0]) != os.Args[0] { // not found through PATH
@@ -184,7 +189,11 @@ Your own camera, through ffmpeg:
 
   ffmpeg -i rtsp://camera/ -c copy -f matroska - | %[6]s put-media --create --stream-name cam1 -
 
+The console, signed in; the link works once, within an hour, and %[6]s open makes another:
+
+  %[7]s
+
 Ctrl-C stops it.
-`, demoStream, endpoint, url.QueryEscape(hlsURL), hlsURL, dir, self)
+`, demoStream, endpoint, url.QueryEscape(hlsURL), hlsURL, dir, self, link)
 	return err
 }

@@ -36,6 +36,7 @@ type cli struct {
 	Demo  demoCmd  `cmd:"" help:"Run the server with a sample camera, and tell how to watch it."`
 	Env   envCmd   `cmd:"" help:"Print the environment variables that point AWS clients at this server."`
 
+	Open     openCmd     `cmd:"" help:"Open the console in the browser, signed in."`
 	PutMedia putMediaCmd `cmd:"" help:"Send Matroska from a file or pipe to a stream."`
 	Play     playCmd     `cmd:"" help:"Open a stream in the player page, or in WEIR_PLAYER."`
 	HLS      hlsCmd      `cmd:"" name:"hls" help:"Print the URL of an HLS session, and nothing else."`

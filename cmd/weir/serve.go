@@ -33,6 +33,7 @@ import (
 	"weir/internal/handover"
 	"weir/internal/playback"
 	"weir/internal/server"
+	"weir/internal/status"
 	"weir/internal/store"
 	"weir/internal/store/local"
 	"weir/internal/sts"
@@ -187,6 +188,7 @@ type serving struct {
 	server       *server.Server        // of the last time
 	certified    *cameras.Service      // likewise
 	temporary    *sts.Service          // likewise
+	sampler      *status.Sampler       // likewise
 	audit        *audit.Log            // nil before the first time
 }
 
@@ -218,6 +220,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	if err != nil {
 		return nil, err
 	}
+	s.sampler = status.NewSampler(version, registry, time.Now())
 	srv, err := c.newServer(s, st, who, tokens, notifier, registry)
 	if err != nil {
 		return nil, err
@@ -253,7 +256,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 		s.log.Warn("no other process can take over from this one", "error", err) // the disk is full
 	}
 
-	defer inBackground(ctx, st.Run, who.Run, c.keepTokenKeys(tokens, s.log),
+	defer inBackground(ctx, st.Run, who.Run, s.sampler.Run, c.keepTokenKeys(tokens, s.log),
 		s.orderCertificates)()
 	c.greet(s.Out, target, keys.Created(), c.playbackAddress(on))
 	if c.ready != nil {
@@ -411,6 +414,8 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		STS:          s.temporary,
 		CameraURL:    c.CameraURL,
 		Page:         certs.HSTS(c.HSTS, console.Player()),
+		Console:      certs.HSTS(c.HSTS, console.App(c.Region, c.AccountID)),
+		Status:       s.sampler,
 		Ingest:       producers,
 		Connections:  c.connectionFlags.limits(logger),
 		Logger:       logger,
@@ -421,19 +426,6 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		options.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	}
 	return server.New(options)
-}
-
-// warnExposed tells of files of keys that every user of the machine can read or change. Those that
-// are not there are none.
-func warnExposed(logger *slog.Logger, files ...string) {
-	const others = 0o006
-	for _, file := range files {
-		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&others != 0 {
-			logger.Warn("every user of this machine can get at the keys in this file; chmod 600 "+
-				"keeps them out",
-				"file", file, "mode", info.Mode().Perm())
-		}
-	}
 }
 
 func listen(ctx context.Context, flag, address string) (*os.File, error) {

@@ -15,8 +15,8 @@ import (
 	"weir/internal/handover"
 )
 
-// status asks for a path on a connection of its own.
-func status(t *testing.T, url string) int {
+// statusOf asks for a path on a connection of its own.
+func statusOf(t *testing.T, url string) int {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Get(url)
@@ -58,7 +58,7 @@ func TestTakeover(t *testing.T) {
 	}
 	watch = strings.TrimPrefix(watch, "players url=")
 	for _, url := range []string{next.url + "/readyz", watch + "/readyz", metrics} {
-		if got := status(t, url); got != 200 {
+		if got := statusOf(t, url); got != 200 {
 			t.Errorf("%s: %d", url, got)
 		}
 	}
@@ -135,7 +135,7 @@ func TestTakeoverThatCannotSucceed(t *testing.T) {
 				!strings.Contains(errs, c.says) {
 				t.Errorf("exit code %d\n%s", code, errs)
 			}
-			if got := status(t, old.url+"/readyz"); got != 200 ||
+			if got := statusOf(t, old.url+"/readyz"); got != 200 ||
 				strings.Contains(old.log.String(), "takes over") {
 				t.Errorf("the old server was touched: %d\n%s", got, old.log)
 			}
@@ -178,7 +178,7 @@ func TestTakeoverThatFails(t *testing.T) {
 	}
 	next.Close()
 	next.Sockets.Close()
-	if url := <-old.ready; url != old.url || status(t, old.url+"/readyz") != 200 {
+	if url := <-old.ready; url != old.url || statusOf(t, old.url+"/readyz") != 200 {
 		t.Errorf("the old server has not gone on:\n%s", old.log)
 	}
 	if _, err := os.Stat(filepath.Join(data, clientFile)); err != nil {
@@ -194,7 +194,7 @@ func TestTakeoverWithAnotherAddress(t *testing.T) {
 	data := t.TempDir()
 	old := serveHere(t, serveCmd{Data: data})
 	next := serveHere(t, serveCmd{Data: data, Listen: "127.0.0.2:0", Takeover: true})
-	if !strings.HasPrefix(next.url, "http://127.0.0.2:") || status(t, next.url+"/readyz") != 200 {
+	if !strings.HasPrefix(next.url, "http://127.0.0.2:") || statusOf(t, next.url+"/readyz") != 200 {
 		t.Errorf("it serves %s", next.url)
 	}
 	if err := old.stop(); err != nil {

@@ -173,3 +173,16 @@ func (c *serveCmd) ownHosts(logger *slog.Logger) (hosts []string) {
 	}
 	return append(hosts, name)
 }
+
+// warnExposed tells of files of keys that every user of the machine can read or change. Those that
+// are not there are none.
+func warnExposed(logger *slog.Logger, files ...string) {
+	const others = 0o006
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&others != 0 {
+			logger.Warn("every user of this machine can get at the keys in this file; chmod 600 "+
+				"keeps them out",
+				"file", file, "mode", info.Mode().Perm())
+		}
+	}
+}

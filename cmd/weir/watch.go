@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
@@ -157,15 +156,8 @@ func (c *playCmd) Run(ctx context.Context, std stdio) error {
 		return fmt.Errorf("the server's URL: %w", err)
 	}
 	page := u.Scheme + "://" + u.Host + "/player#url=" + url.QueryEscape(hlsURL)
-	opener := "xdg-open"
-	if runtime.GOOS == "darwin" {
-		opener = "open"
-	}
-	cmd := exec.CommandContext(ctx, opener, page)
-	// what it says of the browsers that are not there is of no use
-	if err := cmd.Run(); err != nil {
-		return withHint(fmt.Errorf("open %s: %w", page, err),
-			"open this page in a browser, or set %s=mpv", playerVariable)
+	if err := openInBrowser(ctx, page); err != nil {
+		return withHint(err, "open this page in a browser, or set %s=mpv", playerVariable)
 	}
 	_, err = fmt.Fprintln(std.Out, page)
 	return err

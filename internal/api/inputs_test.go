@@ -356,6 +356,7 @@ func inputCases() []inputCase {
 
 	add(administrationCases()...)
 	add(sessionCases()...)
+	add(statusCases()...)
 	add(cameraCases()...)
 	return append(append(cs, hlsCases()...), dashCases()...)
 }

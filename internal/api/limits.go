@@ -66,6 +66,11 @@ const (
 	// Weir: of a list of the administration API, and of what SimulatePolicy is asked at once
 	MaxAdministrationPage = 1000
 	MaxSimulated          = 10
+	// Weir: what the console asks for at once
+	MaxStatusStreams       = 100
+	MaxPermissionQuestions = 100
+	MaxStatusMinutes       = 24 * 60
+	MaxSignInCodeSeconds   = 3600
 	// Weir: characters with white space; the quota of package policy counts them without
 	MaxPolicyText = 64 << 10
 	MaxCameras    = 10_000 // Weir: each takes a kilobyte of memory

@@ -353,4 +353,4 @@ var operations = slices.Concat([]*Operation{
 	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer",
 		Service: WebRTCStorage},
 }, archivedOperations, configurationOperations, administrationOperations,
-	sessionOperations, cameraOperations)
+	sessionOperations, cameraOperations, statusOperations)

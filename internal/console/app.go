@@ -10,10 +10,12 @@ import (
 	"strings"
 )
 
-// Paths of the console: its page, and the directory of its files.
+// Paths of the console: its page, the directory of its files, and where it exchanges the code of a
+// one-time link for credentials.
 const (
-	AppPage  = "/"
-	AppFiles = "/console/"
+	AppPage    = "/"
+	AppFiles   = "/console/"
+	SignInPath = "/console/sign-in"
 )
 
 // appDir has the built console, every file of it compressed.

@@ -53,7 +53,7 @@ func TestWarnings(t *testing.T) {
 func TestBuiltinPoliciesHaveNoWarnings(t *testing.T) {
 	var actions []string
 	for _, op := range api.Operations() {
-		actions = append(actions, "kinesisvideo:"+op.Name)
+		actions = append(actions, op.Action())
 	}
 	for _, named := range Builtin() {
 		if got := named.Document.Warnings(actions); got != nil {

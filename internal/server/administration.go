@@ -41,6 +41,10 @@ func (s *Server) administration() []operationRoute {
 		{"CloseSessions", info, administer(s, sessions.CloseSessions)},
 		{"RotateTokenKey", info, administer(s, sessions.RotateTokenKey)},
 		{"ListAuditEvents", debug, administer(s, sessions.ListAuditEvents)},
+		{"GetStreamStatus", debug, call(s.getStreamStatus)},
+		{"GetServerStatus", debug, call(s.getServerStatus)},
+		{"GetPermissions", debug, call(s.getPermissions)},
+		{"CreateSignInCode", info, call(s.createSignInCode)},
 	}...)
 }
 

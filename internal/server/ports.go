@@ -86,7 +86,7 @@ func (rs routes) forPlayers() routes {
 	public := maps.Clone(rs)
 	maps.DeleteFunc(public, func(_ string, rt *route) bool {
 		return rt.needs == signed || rt.operation == opMetrics ||
-			rt.operation == opConsole
+			rt.operation == opConsole || rt.operation == opSignIn
 	})
 	return public
 }

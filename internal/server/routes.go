@@ -23,6 +23,7 @@ const (
 	opHealth   = "Health"
 	opReady    = "Ready"
 	opConsole  = "Console"
+	opSignIn   = "SignIn"
 	opUnknown  = "Unknown"
 )
 
@@ -32,7 +33,7 @@ type need uint8
 const (
 	anyone need = iota // nothing
 	signed             // a SigV4 signature
-	token              // a session token in the URL
+	token              // a session token in the URL, or a sign-in code
 )
 
 // route is one method on one path.
@@ -116,6 +117,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{get, playerFiles, "Player", anyone, debug, nil, s.page},
 		{get, pageOf, opConsole, anyone, debug, nil, s.console},
 		{get, console.AppFiles, opConsole, anyone, debug, nil, s.console},
+		{post, console.SignInPath, opSignIn, token, info, s.signIn, nil},
 		{get, "/healthz", opHealth, anyone, debug, nil, http.HandlerFunc(s.healthy)},
 		{get, "/readyz", opReady, anyone, debug, nil, http.HandlerFunc(s.ready)},
 		{get, playback.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},

@@ -35,6 +35,7 @@ import (
 	"weir/internal/ingest"
 	"weir/internal/live"
 	"weir/internal/playback"
+	"weir/internal/status"
 	"weir/internal/still"
 	"weir/internal/store"
 	"weir/internal/sts"
@@ -68,6 +69,7 @@ type Store interface {
 	store.Streams
 	store.Sessions
 	ingest.Store
+	status.Store
 	// Full reports whether fragments are refused for want of space.
 	Full() bool
 	// Room is store.ErrFull when so many bytes would take of the space that is kept free.
@@ -104,9 +106,11 @@ type Options struct {
 	Cameras   *cameras.Service
 	CameraURL string
 	// STS gives temporary credentials; nil: nobody does. Its path is not known then.
-	STS    *sts.Service
-	Page   http.Handler // of GET /player; the player page when nil
-	Ingest Ingest       // of PutMedia connections
+	STS     *sts.Service
+	Page    http.Handler    // of GET /player; the player page when nil
+	Console http.Handler    // of GET / for browsers; the console when nil
+	Status  *status.Sampler // what GetServerStatus tells of; nil: it is not served
+	Ingest  Ingest          // of PutMedia connections
 
 	// TrustedProxies are believed about who asks through them (X-Forwarded-For and
 	// X-Forwarded-Proto).
@@ -158,6 +162,8 @@ type Server struct {
 	playersPort   string // of it; "": there is none
 	page          http.Handler
 	console       http.Handler
+	sampler       *status.Sampler
+	codes         status.Codes
 	camerasBase   string // without trailing slash
 	camerasPort   string // of the listener for cameras; "": there is none
 	mainScheme    string // of the main listener
@@ -214,7 +220,7 @@ func New(o Options) (*Server, error) {
 		playbackBase: strings.TrimRight(o.PlaybackURL, "/"),
 		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
 		tokenKeys: o.TokenKeys, page: cmp.Or(o.Page, console.Player()),
-		console:   console.App(o.Region, o.Account),
+		console: cmp.Or(o.Console, console.App(o.Region, o.Account)), sampler: o.Status,
 		certified: o.Cameras,
 		notifier:  o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),

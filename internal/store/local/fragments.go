@@ -235,6 +235,12 @@ func (s *Store) trackSetID(
 	return id, nil
 }
 
+// Usage returns the bytes that a stream takes on the disk, without what waits in memory or is to be
+// deleted. ErrNotFound.
+func (s *Store) Usage(ctx context.Context, id store.StreamID) (int64, error) {
+	return s.idx.Usage(ctx, id)
+}
+
 // TrackSet returns the tracks of a set (FragmentInfo.TrackSet); the caller must not change them.
 // ErrNotFound.
 func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {

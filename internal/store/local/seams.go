@@ -133,6 +133,9 @@ type FragmentRows interface {
 	TrackSetID(ctx context.Context, id store.StreamID, hash [32]byte, data []byte) (int64, error)
 	// TrackSet returns the data of a set. ErrNotFound when there is none.
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error)
+	// Usage returns the bytes that the records of a stream take, and the footers of its sealed
+	// volumes.
+	Usage(ctx context.Context, id store.StreamID) (int64, error)
 	// Expire makes at most limit closed or sealed volumes of a stream VolumeDoomed whose last
 	// server timestamp is before edge, drops their rows, and tells how many there were.
 	Expire(ctx context.Context, id store.StreamID, edge int64, limit int) (int, error)

@@ -4,7 +4,7 @@ import { session } from './session';
 import { weir } from './clients';
 
 interface Answer {
-  Permissions: { ActionName: string; ResourceARN: string; Allowed: boolean }[];
+  Permissions: { ActionName: string; ResourceARN: string; Decision: 'allowed' | 'denied' }[];
 }
 
 /** What is known, by action and resource; undefined while it is being asked for. */
@@ -45,7 +45,7 @@ async function ask() {
       const { Permissions } = await weir<Answer>('GetPermissions', {
         Questions: some.map(([ActionName, ResourceARN]) => ({ ActionName, ResourceARN })),
       });
-      answers = Permissions.map((p) => [keyOf(p.ActionName, p.ResourceARN), p.Allowed]);
+      answers = Permissions.map((p) => [keyOf(p.ActionName, p.ResourceARN), p.Decision === 'allowed']);
     } catch {
       answers = some.map(([action, resource]) => [keyOf(action, resource), true]);
     }

@@ -27,6 +27,16 @@ func (x *Reader) volumeInfos(ctx context.Context, query string) ([]VolumeInfo, e
 	return list, err
 }
 
+// Usage implements local.Index. A footer is the last of a volume, so that it ends where the volume
+// does.
+func (x *Reader) Usage(ctx context.Context, id store.StreamID) (bytes int64, err error) {
+	err = x.readRow(ctx, []any{&bytes}, `SELECT
+		(SELECT COALESCE(SUM(v.position + v.length), 0) FROM sealed v WHERE v.stream = s.key) +
+		(SELECT COALESCE(SUM(f.length), 0) FROM fragments f WHERE f.stream = s.key)
+		FROM streams s WHERE s.id = ? AND s.deleted = 0`, string(id))
+	return bytes, err
+}
+
 // The row of an open volume may be markEvery rows behind those of the fragments.
 var volumeQuery = `SELECT b.key, b.name, s.id, b.state, b.indexed, b.last_server_ts, ` +
 	unmarked(`f.position + f.length`) + `, ` + unmarked(`f.server_ts`) +

@@ -1,0 +1,145 @@
+package api
+
+// Values of StreamStatus.State.
+const (
+	StateReceiving = "RECEIVING" // fragments come in
+	StateSilent    = "SILENT"    // there are fragments, and none comes in
+	StateNoData    = "NO_DATA"   // there is none within retention
+)
+
+// Values of TrackStatus.Kind.
+const (
+	KindVideoTrack = "VIDEO"
+	KindAudioTrack = "AUDIO"
+	KindOtherTrack = "OTHER"
+)
+
+// GetStreamStatusInput is the body of /weir/getStreamStatus.
+type GetStreamStatusInput struct {
+	given
+	StreamNames []string `json:"StreamNames,omitempty"` // required
+}
+
+// GetStreamStatusOutput answers /weir/getStreamStatus. Streams that do not exist, or that the
+// caller may not ask about, are left out.
+type GetStreamStatusOutput struct {
+	StreamStatusList []StreamStatus `json:"StreamStatusList"`
+}
+
+// StreamStatus is what a stream holds and whether it receives.
+type StreamStatus struct {
+	StreamName           string            `json:"StreamName"`
+	StreamARN            string            `json:"StreamARN"`
+	State                string            `json:"State"`
+	FirstFragmentTime    *Timestamp        `json:"FirstFragmentTime"` // producer's clock; null: none
+	LastFragmentTime     *Timestamp        `json:"LastFragmentTime"`  // producer's clock: its end
+	LastReceivedTime     *Timestamp        `json:"LastReceivedTime"`  // server's clock: its end
+	LastFragmentNumber   *string           `json:"LastFragmentNumber"`
+	Tracks               []TrackStatus     `json:"Tracks"`      // of the last fragment
+	BitRate              *int64            `json:"BitRate"`     // bits a second, of the last fragments
+	StoredBytes          *int64            `json:"StoredBytes"` // null: the store cannot tell
+	DataRetentionInHours int               `json:"DataRetentionInHours"`
+	Tags                 map[string]string `json:"Tags"`
+}
+
+// TrackStatus is one track of a stream's last fragment.
+type TrackStatus struct {
+	TrackNumber  int    `json:"TrackNumber"`
+	Kind         string `json:"Kind"`
+	Codec        string `json:"Codec"` // RFC 6381 name, else Matroska's codec ID
+	Width        int    `json:"Width"` // pixels; 0 of what is no video, or not known
+	Height       int    `json:"Height"`
+	SamplingRate int    `json:"SamplingRate"` // Hz; 0 of what is no audio, or not known
+	Channels     int    `json:"Channels"`
+}
+
+// GetServerStatusInput is the body of /weir/getServerStatus.
+type GetServerStatusInput struct {
+	given
+	Minutes int `json:"Minutes,omitempty"`
+}
+
+// DefaultStatusMinutes is how much of the past GetServerStatus tells of when it is not asked for
+// another span.
+const DefaultStatusMinutes = 60
+
+// GetServerStatusOutput answers /weir/getServerStatus.
+type GetServerStatusOutput struct {
+	Version     string    `json:"Version"`
+	CurrentTime Timestamp `json:"CurrentTime"`
+	StartTime   Timestamp `json:"StartTime"`
+	// of the file system of the data directory; null: the store has none
+	Disk *DiskStatus `json:"Disk"`
+	// of the listener that the call came to; null: it has none
+	CertificateEndTime *Timestamp `json:"CertificateEndTime"`
+	// one a minute, oldest first
+	Samples []ServerSample `json:"Samples"`
+}
+
+// Values of DiskStatus.State.
+const (
+	DiskWritable = "WRITABLE"
+	DiskFull     = "FULL" // fragments are refused for want of space
+)
+
+// DiskStatus is how full the disk is.
+type DiskStatus struct {
+	FreeBytes  int64  `json:"FreeBytes"`
+	TotalBytes int64  `json:"TotalBytes"`
+	State      string `json:"State"`
+	// when it will be full if it goes on as in the samples; null: not in sight
+	FullTime *Timestamp `json:"FullTime"`
+}
+
+// ServerSample is what was done in the minute up to a moment, and what there was then.
+type ServerSample struct {
+	Time            Timestamp `json:"Time"`
+	IngestBytes     int64     `json:"IngestBytes"` // payload stored
+	IngestFragments int64     `json:"IngestFragments"`
+	SentBytes       int64     `json:"SentBytes"`     // of all answers
+	Producers       int64     `json:"Producers"`     // connections of PutMedia
+	StoreMicros     int64     `json:"StoreMicros"`   // to make a fragment durable, on average
+	LatencyMicros   int64     `json:"LatencyMicros"` // from a frame's arrival to a follower
+	FreeBytes       int64     `json:"FreeBytes"`
+}
+
+// GetPermissionsInput is the body of /weir/getPermissions.
+type GetPermissionsInput struct {
+	given
+	Questions []PermissionQuestion `json:"Questions,omitempty"` // required
+}
+
+// PermissionQuestion asks whether the caller may do an action on a resource.
+type PermissionQuestion struct {
+	ActionName  string `json:"ActionName,omitempty"`  // required
+	ResourceARN string `json:"ResourceARN,omitempty"` // required
+}
+
+// GetPermissionsOutput answers /weir/getPermissions, in the order of the questions.
+type GetPermissionsOutput struct {
+	Permissions []Permission `json:"Permissions"`
+}
+
+// Permission says whether the caller may do an action on a resource, as far as the request that
+// asks goes: conditions on tags that a call sets are not met.
+type Permission struct {
+	ActionName  string `json:"ActionName"`
+	ResourceARN string `json:"ResourceARN"`
+	Decision    string `json:"Decision"` // DecisionAllowed or DecisionDenied
+}
+
+// CreateSignInCodeInput is the body of /weir/createSignInCode: temporary credentials of the caller.
+type CreateSignInCodeInput struct {
+	given
+	AccessKeyId     string     `json:"AccessKeyId,omitempty"`     // required
+	SecretAccessKey string     `json:"SecretAccessKey,omitempty"` // required
+	SessionToken    string     `json:"SessionToken,omitempty"`    // required
+	Expiration      *Timestamp `json:"Expiration,omitempty"`      // required
+	DurationSeconds int        `json:"DurationSeconds,omitempty"`
+}
+
+// CreateSignInCodeOutput answers /weir/createSignInCode.
+type CreateSignInCodeOutput struct {
+	Code           string    `json:"Code"`
+	ExpirationTime Timestamp `json:"ExpirationTime"` // of the code
+}

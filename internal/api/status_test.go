@@ -1,0 +1,24 @@
+package api
+
+// statusCases are those of what the console asks for.
+func statusCases() []inputCase {
+	credentials := `"AccessKeyId":"ASIAABCDEFGHIJKLMNOP","SecretAccessKey":"s","Expiration":1`
+	return []inputCase{
+		{"GetStreamStatus", `{"StreamNames":["cam1","cam.2"]}`, ""},
+		{"GetStreamStatus", `{}`, wantValidation(violation{"null", "streamNames", notNull})},
+		{"GetStreamStatus", `{"StreamNames":[]}`,
+			wantValidation(violation{"'[]'", "streamNames", tooShort})},
+		{"GetServerStatus", `{}`, ""},
+		{"GetServerStatus", `{"Minutes":1440}`, ""},
+		{"GetServerStatus", `{"Minutes":1441}`, wantValidation(violation{"'1441'", "minutes",
+			"Member must have value less than or equal to 1440"})},
+		{"GetPermissions", `{"Questions":[{"ActionName":"weir:ListKeys","ResourceARN":"*"}]}`, ""},
+		{"GetPermissions", `{}`, wantValidation(violation{"null", "questions", notNull})},
+		{"CreateSignInCode", `{` + credentials + `,"SessionToken":"t","DurationSeconds":3600}`, ""},
+		{"CreateSignInCode", `{` + credentials + `}`,
+			wantValidation(violation{"null", "sessionToken", notNull})},
+		{"CreateSignInCode", `{` + credentials + `,"SessionToken":"t","DurationSeconds":3601}`,
+			wantValidation(violation{"'3601'", "durationSeconds",
+				"Member must have value less than or equal to 3600"})},
+	}
+}

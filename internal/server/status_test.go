@@ -1,0 +1,137 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/api"
+	"weir/internal/status"
+)
+
+// What a stream holds is told of those that the caller may ask about, and of no others.
+func TestStatusOfStreams(t *testing.T) {
+	t.Parallel()
+	st, _ := openStore(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := newSiteOver(t, st, listener)
+	s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1,"Tags":{"site":"north"}}`)
+	s.ok("/createStream", `{"StreamName":"cam2","DataRetentionInHours":1}`)
+	s.record()
+	const all = `{"StreamNames":["cam1","cam2","cam3"]}`
+	list := s.ok("/weir/getStreamStatus", all)["StreamStatusList"].([]any)
+	if len(list) != 2 {
+		t.Fatalf("%d streams: %v", len(list), list)
+	}
+	one, two := list[0].(map[string]any), list[1].(map[string]any)
+	if one["State"] != api.StateReceiving || one["StoredBytes"].(float64) < 25*200 ||
+		one["BitRate"].(float64) != 25*200*8 || fmt.Sprint(one["Tags"]) != "map[site:north]" ||
+		len(one["Tracks"].([]any)) != 1 {
+		t.Errorf("cam1: %v", one)
+	}
+	if two["State"] != api.StateNoData || two["StoredBytes"].(float64) != 0 ||
+		two["LastFragmentTime"] != nil {
+		t.Errorf("cam2: %v", two)
+	}
+
+	s.putPolicy("north", `{"Effect":"Allow","Action":"weir:GetStreamStatus","Resource":"*",
+		"Condition":{"StringEquals":{"aws:ResourceTag/site":"north"}}}`)
+	north := s.newKey("guard", "north")
+	a := s.as(north, "/weir/getStreamStatus", all)
+	if a.status != http.StatusOK || strings.Count(a.body, `"StreamName"`) != 1 ||
+		!strings.Contains(a.body, `"StreamName":"cam1"`) {
+		t.Errorf("the guard of the north sees %d %s", a.status, a.body)
+	}
+	s.as(north, "/weir/getStreamStatus", `{"StreamNames":["cam2","cam3"]}`).fails(t,
+		http.StatusForbidden, refused, "weir:GetStreamStatus")
+}
+
+func TestStatusOfTheServer(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	s := newSite(t, func(o *Options) {
+		gathered, _ := o.Registerer.(*prometheus.Registry)
+		o.Status = status.NewSampler("1.2.3", gathered, began)
+	})
+	out := s.ok("/weir/getServerStatus", `{}`)
+	if out["Version"] != "1.2.3" || out["CertificateEndTime"] != nil ||
+		out["StartTime"].(float64) < float64(began.Unix()) {
+		t.Errorf("%v", out)
+	}
+	s.as(s.newKey("guard", "viewer"), "/weir/getServerStatus", `{}`).fails(t,
+		http.StatusForbidden, refused, "weir:GetServerStatus")
+}
+
+// The answers are those of the calls themselves, tags of streams included.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	arns := map[string]string{}
+	for name, site := range map[string]string{"cam1": "north", "cam2": "south"} {
+		arns[name] = s.ok("/createStream", fmt.Sprintf(`{"StreamName":%q,"Tags":{"site":%q}}`, name,
+			site))["StreamARN"].(string)
+	}
+	s.putPolicy("north", `{"Effect":"Allow","Action":"kinesisvideo:DeleteStream","Resource":"*",
+		"Condition":{"StringEquals":{"aws:ResourceTag/site":"north"}}}`)
+	guard := s.newKey("guard", "north")
+	question := func(action, resource string) string {
+		return fmt.Sprintf(`{"ActionName":%q,"ResourceARN":%q}`, action, resource)
+	}
+	body := `{"Questions":[` + strings.Join([]string{
+		question("kinesisvideo:DeleteStream", arns["cam1"]),
+		question("kinesisvideo:DeleteStream", arns["cam2"]),
+		question("weir:ListKeys", "*")}, ",") + `]}`
+	a := s.as(guard, "/weir/getPermissions", body)
+	var out api.GetPermissionsOutput
+	must(t, json.Unmarshal([]byte(a.body), &out))
+	var got []string
+	for _, p := range out.Permissions {
+		got = append(got, p.Decision)
+	}
+	if strings.Join(got, " ") != "allowed denied denied" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	s.putPolicy("blind", `{"Effect":"Deny","Action":"weir:GetPermissions","Resource":"*"}`)
+	s.as(s.newKey("blind", "blind"), "/weir/getPermissions", body).fails(t, http.StatusForbidden,
+		refused, "weir:GetPermissions")
+}
+
+// A code opens what was put behind it, once, and for whoever has it; nothing else opens it.
+func TestSignInCodes(t *testing.T) {
+	t.Parallel()
+	s := newSTSSite(t)
+	guard := s.newKey("guard", "viewer")
+	made := s.form(guard, "Action=GetSessionToken").sts(t).Session.Credentials
+	body := fmt.Sprintf(`{"AccessKeyId":%q,"SecretAccessKey":%q,"SessionToken":%q,"Expiration":%q}`,
+		made.AccessKeyId, made.SecretAccessKey, made.SessionToken, made.Expiration)
+	var code api.CreateSignInCodeOutput
+	a := s.as(guard, "/weir/createSignInCode", body)
+	must(t, json.Unmarshal([]byte(a.body), &code))
+	if wait := time.Until(code.ExpirationTime.Time()); wait <= 0 || wait > time.Minute {
+		t.Errorf("the code waits for %s", wait)
+	}
+	take := func(code string) answer {
+		return s.do(s.request(http.MethodPost, "/console/sign-in", code))
+	}
+	const gone = "ResourceNotFoundException"
+	take(code.Code[1:]).fails(t, http.StatusNotFound, gone, "has been used")
+	take(strings.Repeat("a", 65)).fails(t, http.StatusBadRequest, "InvalidArgumentException", "")
+	a = take(code.Code)
+	var got minted
+	must(t, json.Unmarshal([]byte(a.body), &got))
+	if a.status != http.StatusOK || got != made ||
+		a.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %v %s", a.status, a.header, a.body)
+	}
+	take(code.Code).fails(t, http.StatusNotFound, gone, "has been used")
+	if a := s.as(got.key(), "/listStreams", `{}`); a.status != http.StatusOK {
+		t.Errorf("what the code opened is refused: %d %s", a.status, a.body)
+	}
+}

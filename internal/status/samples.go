@@ -1,0 +1,178 @@
+package status
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"weir/internal/api"
+)
+
+// Interval is the time between samples.
+const Interval = time.Minute
+
+// the least time over which the disk's filling is told
+const leastTrend = 10 * time.Minute
+
+// fullIn is as far as the end of the disk is looked for.
+const fullIn = 90 * 24 * time.Hour
+
+// Sampler keeps a day of samples of a server's metrics in memory. It is safe for concurrent use.
+type Sampler struct {
+	Version string
+
+	from  prometheus.Gatherer
+	start time.Time
+
+	mu      sync.Mutex
+	last    reading
+	samples []api.ServerSample
+}
+
+// NewSampler makes a sampler of metrics, for a server of that version that starts now.
+func NewSampler(version string, from prometheus.Gatherer, now time.Time) *Sampler {
+	s := &Sampler{Version: version, from: from, start: now}
+	s.Sample(now)
+	return s
+}
+
+// reading is what the metrics said at a moment. Counts begin at the server's start.
+type reading struct {
+	at                             time.Time
+	bytes, fragments, sent         float64
+	stored, storedSeconds          float64
+	delivered, deliveredSeconds    float64
+	producers, free, total, stoppd float64
+}
+
+// Run samples until ctx ends, whose error it returns.
+func (s *Sampler) Run(ctx context.Context) error {
+	tick := time.NewTicker(Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			s.Sample(now)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Sample takes a sample now.
+func (s *Sampler) Sample(now time.Time) {
+	r := s.read(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before := s.last; !before.at.IsZero() {
+		s.samples = append(s.samples, sampleOf(&before, &r))
+		if more := len(s.samples) - api.MaxStatusMinutes; more > 0 {
+			s.samples = append(s.samples[:0], s.samples[more:]...)
+		}
+	}
+	s.last = r
+}
+
+func sampleOf(before, r *reading) api.ServerSample {
+	return api.ServerSample{Time: api.Timestamp(r.at.UnixMilli()),
+		IngestBytes:     int64(r.bytes - before.bytes),
+		IngestFragments: int64(r.fragments - before.fragments),
+		SentBytes:       int64(r.sent - before.sent), Producers: int64(r.producers),
+		StoreMicros: mean(r.storedSeconds-before.storedSeconds, r.stored-before.stored),
+		LatencyMicros: mean(r.deliveredSeconds-before.deliveredSeconds,
+			r.delivered-before.delivered),
+		FreeBytes: int64(r.free)}
+}
+
+// mean is the mean of so many seconds, in microseconds; 0 of none.
+func mean(seconds, n float64) int64 {
+	if n <= 0 {
+		return 0
+	}
+	return int64(seconds / n * 1e6)
+}
+
+// read gathers the metrics. What cannot be gathered is 0.
+func (s *Sampler) read(now time.Time) reading {
+	r := reading{at: now}
+	families, _ := s.from.Gather() // what it has besides an error is good
+	for _, f := range families {
+		switch f.GetName() {
+		case "weir_store_append_bytes_total":
+			r.bytes = sum(f)
+		case "weir_put_media_connections":
+			r.producers = sum(f)
+		case "weir_http_response_bytes_total":
+			r.sent = sum(f)
+		case "weir_store_free_bytes":
+			r.free = sum(f)
+		case "weir_store_total_bytes":
+			r.total = sum(f)
+		case "weir_store_ingest_stopped":
+			r.stoppd = sum(f)
+		case "weir_store_append_seconds":
+			r.stored, r.storedSeconds = histogram(f)
+			r.fragments = r.stored
+		case "weir_live_frame_seconds":
+			r.delivered, r.deliveredSeconds = histogram(f)
+		}
+	}
+	return r
+}
+
+func sum(f *dto.MetricFamily) (total float64) {
+	for _, m := range f.GetMetric() {
+		total += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	return total
+}
+
+func histogram(f *dto.MetricFamily) (count, seconds float64) {
+	for _, m := range f.GetMetric() {
+		count += float64(m.GetHistogram().GetSampleCount())
+		seconds += m.GetHistogram().GetSampleSum()
+	}
+	return count, seconds
+}
+
+// Status is how the server is now, with the samples of so many minutes.
+func (s *Sampler) Status(now time.Time, minutes int) *api.GetServerStatusOutput {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.read(now)
+	list := s.samples[max(0, len(s.samples)-minutes):]
+	out := &api.GetServerStatusOutput{Version: s.Version,
+		CurrentTime: api.Timestamp(now.UnixMilli()), StartTime: api.Timestamp(s.start.UnixMilli()),
+		Samples: append([]api.ServerSample{}, list...)}
+	if r.total > 0 {
+		out.Disk = &api.DiskStatus{FreeBytes: int64(r.free), TotalBytes: int64(r.total),
+			State: api.DiskWritable, FullTime: s.full(&r)}
+		if r.stoppd > 0 {
+			out.Disk.State = api.DiskFull
+		}
+	}
+	return out
+}
+
+// full is when the disk will have nothing free if it goes on as in the samples; nil when that is
+// not in sight.
+func (s *Sampler) full(r *reading) *api.Timestamp {
+	if len(s.samples) == 0 {
+		return nil
+	}
+	first := s.samples[0]
+	over := r.at.Sub(first.Time.Time())
+	taken := float64(first.FreeBytes) - r.free
+	if over < leastTrend || taken <= 0 {
+		return nil
+	}
+	left := r.free / taken * over.Seconds()
+	if left > fullIn.Seconds() {
+		return nil
+	}
+	t := api.Timestamp(r.at.Add(time.Duration(left) * time.Second).UnixMilli())
+	return &t
+}
