@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/internal/sealing"
 	"weir/internal/store"
 )
 
@@ -24,17 +25,17 @@ func (r *Registry) RotateSeal(ctx context.Context) error {
 	if r.sealer == nil {
 		return ErrNoSeal
 	}
-	keys, err := readSealKeys(r.keyFile)
+	file := sealFile(r.keyFile)
+	keys, err := file.Read()
 	if err != nil {
 		return err
 	}
-	fresh := newSealKey()
-	keys = append([]sealKey{fresh}, keys[:min(len(keys), maxSealKeys-1)]...)
-	if err := errors.Join(writeSealKeys(r.keyFile, keys), r.sealer.use(keys)); err != nil {
+	keys = append([]sealing.Key{sealing.NewKey("")}, keys[:min(len(keys), maxSealKeys-1)]...)
+	if err := errors.Join(file.Write(keys), r.sealer.Use(keys)); err != nil {
 		return fmt.Errorf("rotate access key: %w", err)
 	}
 	for key, d := range r.snapshot.Load().documents {
-		data, changed := r.sealer.reseal(key.kind, key.name, d.Data)
+		data, changed := reseal(r.sealer, key.kind, key.name, d.Data)
 		if !changed {
 			continue
 		}
@@ -43,7 +44,7 @@ func (r *Registry) RotateSeal(ctx context.Context) error {
 		}
 	}
 	keys = keys[:1]
-	if err := errors.Join(writeSealKeys(r.keyFile, keys), r.sealer.use(keys)); err != nil {
+	if err := errors.Join(file.Write(keys), r.sealer.Use(keys)); err != nil {
 		return fmt.Errorf("rotate access key: %w", err)
 	}
 	return nil
@@ -51,8 +52,8 @@ func (r *Registry) RotateSeal(ctx context.Context) error {
 
 // reseal returns a document with what is sealed in it sealed by the first key, and whether that
 // changes anything.
-func (s *Sealer) reseal(kind, name string, data []byte) ([]byte, bool) {
-	if again, ok := s.resealed(kind, name, data); ok {
+func reseal(s *Sealer, kind, name string, data []byte) ([]byte, bool) {
+	if again, ok := resealed(s, kind, name, data); ok {
 		return again, true
 	}
 	var value any
@@ -67,7 +68,7 @@ func (s *Sealer) reseal(kind, name string, data []byte) ([]byte, bool) {
 		if err != nil {
 			return text
 		}
-		again, ok := s.resealed(kind, name, sealed)
+		again, ok := resealed(s, kind, name, sealed)
 		if !ok {
 			return text
 		}
@@ -82,8 +83,8 @@ func (s *Sealer) reseal(kind, name string, data []byte) ([]byte, bool) {
 }
 
 // resealed seals anew what an older key has sealed.
-func (s *Sealer) resealed(kind, name string, sealed []byte) ([]byte, bool) {
-	secret, key, err := s.open(kind, name, sealed)
+func resealed(s *Sealer, kind, name string, sealed []byte) ([]byte, bool) {
+	secret, key, err := s.OpenWith(kind, name, sealed)
 	if err != nil || key == 0 {
 		return nil, false
 	}

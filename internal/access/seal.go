@@ -1,155 +1,47 @@
 package access
 
 import (
-	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
-	"sync/atomic"
 
-	"weir/internal/auth"
+	"weir/internal/sealing"
 	"weir/internal/store"
 )
 
-const (
-	sealVersion = 1
-	sealKeySize = 32 // AES-256
-)
-
-// Sealer seals secrets before they are stored, with AES-256-GCM under the first key of a file. What
-// is sealed for one document does not open as another's: kind and name are the additional data. It
-// is safe for use by many goroutines.
-type Sealer struct {
-	keys atomic.Pointer[[]cipher.AEAD] // the first seals, all open
-}
+// Sealer seals secrets before they are stored. A document holds what is sealed in base64 in its
+// JSON, or as all that it has; RotateSeal finds it there.
+type Sealer = sealing.Sealer
 
 // ErrSeal is of what was not sealed with this key, for this document, or is damaged.
-var ErrSeal = errors.New("sealed with another key, or damaged")
-
-// use makes the sealer use keys.
-func (s *Sealer) use(keys []sealKey) error {
-	var all []cipher.AEAD
-	for _, key := range keys {
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return err
-		}
-		aead, err := cipher.NewGCMWithRandomNonce(block)
-		if err != nil {
-			return err
-		}
-		all = append(all, aead)
-	}
-	s.keys.Store(&all)
-	return nil
-}
-
-// Seal seals what a document is to hold: one byte of version, then nonce, ciphertext and tag as
-// crypto/cipher puts them together. The document holds it in base64 in its JSON, or as all that it
-// has; RotateSeal finds it there.
-func (s *Sealer) Seal(kind, name string, secret []byte) []byte {
-	return (*s.keys.Load())[0].Seal([]byte{sealVersion}, nil, secret, sealedFor(kind, name))
-}
-
-// Open returns what was sealed for a document. ErrSeal.
-func (s *Sealer) Open(kind, name string, sealed []byte) ([]byte, error) {
-	secret, _, err := s.open(kind, name, sealed)
-	return secret, err
-}
-
-// open is Open, and tells which key it was.
-func (s *Sealer) open(kind, name string, sealed []byte) (secret []byte, key int, err error) {
-	if len(sealed) > 0 && sealed[0] == sealVersion {
-		for i, aead := range *s.keys.Load() {
-			secret, err = aead.Open(nil, nil, sealed[1:], sealedFor(kind, name))
-			if err == nil {
-				return secret, i, nil
-			}
-		}
-	}
-	return nil, 0, fmt.Errorf("%s %s: %w", kind, name, ErrSeal)
-}
-
-// sealedFor is the additional data. No kind has a zero byte in it.
-func sealedFor(kind, name string) []byte { return []byte("weir\x00" + kind + "\x00" + name) }
-
-// sealKey is a key of the file.
-type sealKey []byte
+var ErrSeal = sealing.ErrSeal
 
 // maxSealKeys bounds the keys of a file: one, and those that are being replaced.
 const maxSealKeys = 8
 
-// readSealKeys reads the file of the seal keys: a line of 64 hexadecimal digits for each, beside
-// comments (#). fs.ErrNotExist when there is none.
-func readSealKeys(path string) (keys []sealKey, err error) {
-	data, err := auth.ReadSecret(path)
-	if err != nil {
-		return nil, fmt.Errorf("read access key file: %w", err)
-	}
-	for line := range bytes.Lines(data) {
-		text := strings.TrimSpace(string(line))
-		if text == "" || text[0] == '#' {
-			continue
-		}
-		if len(text) != 2*sealKeySize {
-			return nil, fmt.Errorf("access key file %s: a key is a line of %d digits", path,
-				2*sealKeySize)
-		}
-		key, err := hex.DecodeString(text)
-		if err != nil {
-			return nil, fmt.Errorf("access key file %s: a key is not hexadecimal", path)
-		}
-		keys = append(keys, key)
-	}
-	switch {
-	case len(keys) == 0:
-		return nil, fmt.Errorf("access key file %s: there is no key in it", path)
-	case len(keys) > maxSealKeys:
-		return nil, fmt.Errorf("access key file %s: %d keys, more than %d", path, len(keys),
-			maxSealKeys)
-	}
-	return keys, nil
-}
-
-// writeSealKeys writes the file, readable by its owner only.
-func writeSealKeys(path string, keys []sealKey) error {
-	text := []byte("# What secrets in the store of Weir are sealed with: the first key seals, " +
-		"all open.\n# Without it, the keys of users are lost.\n")
-	for _, key := range keys {
-		text = fmt.Appendf(text, "%x\n", key)
-	}
-	return auth.WriteSecret(path, text)
-}
-
-func newSealKey() sealKey {
-	key := make(sealKey, sealKeySize)
-	_, _ = rand.Read(key) // never fails: it ends the process instead
-	return key
+// sealFile is the file of the seal keys.
+func sealFile(path string) *sealing.File {
+	return &sealing.File{Path: path, What: "access key file", Most: maxSealKeys,
+		Comment: "What secrets in the store of Weir are sealed with: the first key seals, " +
+			"all open.\nWithout it, the keys of users are lost."}
 }
 
 // loadSealer makes a sealer of the file. fs.ErrNotExist when there is none.
 func loadSealer(path string) (*Sealer, error) {
-	keys, err := readSealKeys(path)
+	keys, err := sealFile(path).Read()
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealer{}
-	return s, s.use(keys)
+	return sealing.New(keys)
 }
 
 // createSealer makes a random key and its file.
 func createSealer(path string) (*Sealer, error) {
-	keys := []sealKey{newSealKey()}
-	if err := writeSealKeys(path, keys); err != nil {
+	keys := []sealing.Key{sealing.NewKey("")}
+	if err := sealFile(path).Write(keys); err != nil {
 		return nil, fmt.Errorf("create access key file: %w", err)
 	}
-	s := &Sealer{}
-	return s, s.use(keys)
+	return sealing.New(keys)
 }
 
 // CheckKeyFile refuses what Open would: a file of a seal key that cannot be used, is not there any

@@ -153,7 +153,7 @@ func TestRotateSeal(t *testing.T) {
 	ctx := t.Context()
 	pair := s.user("ann", "producer")
 	path := filepath.Join(s.dir, "access.key")
-	before, err := readSealKeys(path)
+	before, err := sealFile(path).Read()
 	s.must(err)
 	sealer, err := s.Sealer()
 	s.must(err)
@@ -175,9 +175,9 @@ func TestRotateSeal(t *testing.T) {
 	s.find(pair)
 	s.must(s.RotateSeal(ctx))
 	s.find(pair)
-	after, err := readSealKeys(path)
+	after, err := sealFile(path).Read()
 	s.must(err)
-	if len(after) != 1 || bytes.Equal(after[0], before[0]) {
+	if len(after) != 1 || bytes.Equal(after[0].Secret, before[0].Secret) {
 		t.Fatalf("%d keys, %d before", len(after), len(before))
 	}
 	s.reopen()

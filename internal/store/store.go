@@ -23,6 +23,7 @@ var (
 	ErrLost     = errors.New("no longer the file that was opened") // deleted, moved or replaced
 	ErrLocked   = errors.New("data directory is in use")           // by another process
 	ErrCorrupt  = errors.New("stored data is damaged")             // by checksum or rule
+	ErrKey      = errors.New("the key of encrypted data is not here")
 )
 
 // StreamID names a stream for its whole life; a name that is deleted and created again gets

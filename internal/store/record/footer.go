@@ -89,20 +89,7 @@ func EncodeFooter(
 }
 
 // finishFooter adds the trailer to a header's room and a table, and fills in the header.
-func finishFooter(b []byte) ([]byte, error) {
-	end := len(b)
-	total := int64(end + FooterTrailer)
-	b = binary.LittleEndian.AppendUint64(b, uint64(total))
-	b = append(b, footerMagic...)
-	h := Header{
-		Type: TypeFooter, Length: total, MetaLength: int64(end),
-		PayloadCRC: crc32.Checksum(b[end:], Castagnoli),
-	}
-	if err := h.seal(b[:end]); err != nil {
-		return nil, err
-	}
-	return b, nil
-}
+func finishFooter(b []byte) ([]byte, error) { return Header{Type: TypeFooter}.Footer(b) }
 
 // FooterLength reads a footer's trailer, the last FooterTrailer bytes of a volume, and gives the
 // length of the footer; 0 when it is no trailer.
@@ -118,7 +105,7 @@ func FooterLength(trailer []byte) int64 {
 }
 
 // DecodeFooter reads a footer record, which b holds whole, and verifies all of it. The table keeps
-// b. Any error is ErrCorrupt.
+// b. Any error is ErrCorrupt, but for ErrEncrypted.
 func DecodeFooter(b []byte) (*Table, error) {
 	h, err := DecodeHeader(b)
 	if err != nil {
@@ -126,6 +113,9 @@ func DecodeFooter(b []byte) (*Table, error) {
 	}
 	if h.Type != TypeFooter || h.Length != int64(len(b)) || h.MetaLength != h.Length-FooterTrailer {
 		return nil, fmt.Errorf("%w: record is not a footer", store.ErrCorrupt)
+	}
+	if h.Encrypted {
+		return nil, ErrEncrypted
 	}
 	if _, err := CheckHead(b[:h.MetaLength]); err != nil {
 		return nil, err

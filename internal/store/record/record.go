@@ -36,6 +36,8 @@ const (
 	markedVersion = 2 // a fragment with media.Marks; earlier programs read all else
 	flagPartial   = 1 << 0
 	knownFlags    = flagPartial
+
+	encryptedVersion = 3 // the encrypted form of a fragment or footer: package encryption
 )
 
 // Castagnoli is the polynomial of every checksum in a volume: CRC32C.
@@ -45,6 +47,7 @@ var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type Header struct {
 	Type            Type
 	marked          bool // version 2
+	Encrypted       bool // version 3
 	Partial         bool
 	Length          int64 // of the whole record
 	MetaLength      int64 // of header and metadata
@@ -133,10 +136,7 @@ func (h *Header) seal(head []byte) error {
 	}
 	le := binary.LittleEndian
 	le.PutUint32(head[0:], magic)
-	head[4] = version
-	if h.marked {
-		head[4] = markedVersion
-	}
+	head[4] = h.Version()
 	head[5] = byte(h.Type)
 	var flags uint16
 	if h.Partial {
@@ -173,7 +173,8 @@ func DecodeHeader(b []byte) (Header, error) {
 	}
 	h.Type = Type(b[5])
 	h.marked = b[4] == markedVersion && h.Type == TypeFragment
-	if b[4] != version && !h.marked {
+	h.Encrypted = b[4] == encryptedVersion && (h.Type == TypeFragment || h.Type == TypeFooter)
+	if b[4] != h.Version() {
 		return h, fmt.Errorf("%w: record version %d", store.ErrCorrupt, b[4])
 	}
 	flags := le.Uint16(b[6:])
@@ -214,7 +215,8 @@ func CheckHead(head []byte) (Header, error) {
 }
 
 // DecodeFragment reads header and metadata of a fragment's record, which head holds whole. What it
-// allocates is bounded by a small multiple of len(head). Any error is ErrCorrupt.
+// allocates is bounded by a small multiple of len(head). Any error is ErrCorrupt, but for
+// ErrEncrypted.
 func DecodeFragment(head []byte) (Header, *media.Fragment, error) {
 	h, err := CheckHead(head)
 	if err != nil {
@@ -222,6 +224,9 @@ func DecodeFragment(head []byte) (Header, *media.Fragment, error) {
 	}
 	if h.Type != TypeFragment || h.Number <= 0 {
 		return h, nil, fmt.Errorf("%w: record is not a fragment", store.ErrCorrupt)
+	}
+	if h.Encrypted {
+		return h, nil, ErrEncrypted
 	}
 	f, err := decodeFragmentMeta(head[HeaderSize:], h.marked)
 	if err != nil {

@@ -1,0 +1,360 @@
+package encryption
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/internal/sealing"
+	"weir/internal/store"
+)
+
+// Reader reads the files of data keys beside what is encrypted under them, one of each stream, so
+// that the records of a stream and its keys are copied, restored and deleted together.
+type Reader interface {
+	// KeyFile returns the file of a stream; of "" the one that tells whether the sealing key is the
+	// right one. fs.ErrNotExist when there is none.
+	KeyFile(id store.StreamID) ([]byte, error)
+}
+
+// Files is a Reader that changes the files, too. Methods may be called concurrently, for one stream
+// one at a time.
+type Files interface {
+	Reader
+	// PutKeyFile replaces a file; durable on return. store.ErrFull when there is no room.
+	PutKeyFile(id store.StreamID, data []byte) error
+	// RemoveKeyFile overwrites a file and deletes it; durable on return. One that is not there is
+	// no error.
+	RemoveKeyFile(id store.StreamID) error
+	// KeyFiles lists the streams that have a file.
+	KeyFiles() ([]store.StreamID, error)
+}
+
+// Options of Keys.
+type Options struct {
+	KeyFile string // of the sealing keys
+	Files   Files
+	Encrypt bool // what comes is encrypted; without it records are decrypted only
+}
+
+// Keys is the data keys of all streams, sealed under the sealing keys of a file. It is safe for use
+// by many goroutines.
+type Keys struct {
+	path    string // of the sealing keys
+	reader  Reader
+	files   Files // nil: nothing is written
+	encrypt bool
+
+	opens *sealing.Sealer            // nil: there is no sealing key
+	seals map[string]*sealing.Sealer // by the names of sealing keys, with one for ""
+
+	mu      sync.Mutex
+	streams map[store.StreamID]*streamKeys // guarded by mu
+}
+
+// streamKeys is the data keys of one stream, the newest last.
+type streamKeys struct {
+	mu     sync.Mutex
+	read   bool      // guarded by mu, as is the rest
+	file   keyFile   // as it is stored
+	opened []DataKey // those of the file that a sealing key opens
+}
+
+// keyFile is what the file of a stream holds, in JSON.
+type keyFile struct {
+	Version int         `json:"version"`
+	Keys    []sealedKey `json:"keys"`
+}
+
+// sealedKey is a data key in the file.
+type sealedKey struct {
+	ID       []byte `json:"id"` // KeyID
+	KMSKeyID string `json:"kmsKeyId,omitempty"`
+	Created  string `json:"created"` // RFC 3339
+	Sealed   []byte `json:"sealed"`
+}
+
+const (
+	keyFileVersion = 1
+	secretSize     = 32
+	maxSealingKeys = 256
+	kindDataKey    = "data-key"
+
+	// of the file of no stream
+	kindCheck = "encryption"
+	checkName = "check"
+)
+
+// sealingFile is the file of the sealing keys.
+func sealingFile(path string) *sealing.File {
+	return &sealing.File{Path: path, What: "encryption key file", Most: maxSealingKeys, Named: true,
+		Comment: "What the data keys of Weir's recordings are sealed with.\n" +
+			"Without it, encrypted recordings are lost.\n" +
+			"A key with a name behind it is for the streams whose KmsKeyId that is,\n" +
+			"the first one without a name for all others."}
+}
+
+// Open reads the sealing keys. With Options.Encrypt the first time makes their file. store.ErrKey
+// when they are not those that were used before.
+func Open(o Options) (*Keys, error) {
+	k := &Keys{path: o.KeyFile, reader: o.Files, files: o.Files, encrypt: o.Encrypt,
+		streams: make(map[store.StreamID]*streamKeys)}
+	used, err := k.open()
+	if errors.Is(err, fs.ErrNotExist) && !used && o.Encrypt {
+		keys := []sealing.Key{sealing.NewKey("")}
+		if err = sealingFile(o.KeyFile).Write(keys); err == nil {
+			err = k.use(keys)
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !used:
+		return k, nil
+	case err == nil && o.Encrypt && !used:
+		err = k.putCheck()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encryption: %w", err)
+	}
+	return k, nil
+}
+
+// OpenReadOnly reads the sealing keys for somebody who changes nothing. Without them, or with
+// others, Find returns store.ErrKey.
+func OpenReadOnly(keyFile string, files Reader) (*Keys, error) {
+	k := &Keys{path: keyFile, reader: files, streams: make(map[store.StreamID]*streamKeys)}
+	_, err := k.open()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrKey) {
+		return nil, fmt.Errorf("encryption: %w", err)
+	}
+	return k, nil
+}
+
+// open reads the sealing keys, holds them to what was sealed before, and tells whether anything
+// was. fs.ErrNotExist, store.ErrKey.
+func (k *Keys) open() (used bool, err error) {
+	check, err := k.reader.KeyFile("")
+	used = err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	keys, err := sealingFile(k.path).Read()
+	if errors.Is(err, fs.ErrNotExist) && used {
+		return used, fmt.Errorf("%w: %s is not there; put it back from a backup; "+
+			"nothing was changed", store.ErrKey, k.path)
+	}
+	if err == nil {
+		err = k.use(keys)
+	}
+	if err != nil || !used {
+		return used, err
+	}
+	if _, err := k.opens.Open(kindCheck, checkName, check); err != nil {
+		return used, fmt.Errorf("%w: the one in %s has not sealed the data keys that are here; "+
+			"put the right file back; nothing was changed", store.ErrKey, k.path)
+	}
+	return used, nil
+}
+
+func (k *Keys) putCheck() error {
+	return k.files.PutKeyFile("", k.sealer("").Seal(kindCheck, checkName, []byte("weir")))
+}
+
+// use takes sealing keys.
+func (k *Keys) use(keys []sealing.Key) (err error) {
+	k.seals = make(map[string]*sealing.Sealer)
+	for _, key := range keys {
+		if k.seals[key.Name] == nil {
+			if k.seals[key.Name], err = sealing.New([]sealing.Key{key}); err != nil {
+				return err
+			}
+		}
+	}
+	if k.seals[""] == nil {
+		return fmt.Errorf("encryption key file %s: every key in it has a name", k.path)
+	}
+	k.opens, err = sealing.New(keys)
+	return err
+}
+
+// sealer is the sealing key for a stream's KmsKeyId.
+func (k *Keys) sealer(kmsKeyID string) *sealing.Sealer {
+	if s := k.seals[kmsKeyID]; s != nil {
+		return s
+	}
+	return k.seals[""]
+}
+
+// Encrypts tells whether what comes shall be encrypted.
+func (k *Keys) Encrypts() bool { return k != nil && k.encrypt }
+
+func (k *Keys) of(id store.StreamID) *streamKeys {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.streams[id]
+	if s == nil {
+		s = &streamKeys{}
+		k.streams[id] = s
+	}
+	return s
+}
+
+// Newest returns the data key that a stream's records are encrypted under, which the first call
+// makes; its file is durable on return. store.ErrFull.
+func (k *Keys) Newest(stream *store.Stream) (*DataKey, error) {
+	if k.opens == nil {
+		return nil, fmt.Errorf("%w: there is no key in %s", store.ErrKey, k.path)
+	}
+	s := k.of(stream.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.read {
+		if err := k.load(s, stream.ID); err != nil {
+			return nil, err
+		}
+	}
+	// One that a lost key has sealed is kept in the file, for the day on which that is found.
+	if n := len(s.opened); n > 0 && s.opened[n-1].ID == KeyID(s.file.Keys[len(s.file.Keys)-1].ID) {
+		return &s.opened[n-1], nil
+	}
+	fresh := DataKey{stream: stream.ID, secret: make([]byte, secretSize)}
+	rand.Read(fresh.ID[:]) // never fails
+	rand.Read(fresh.secret)
+	file := keyFile{Version: keyFileVersion, Keys: append(slices.Clone(s.file.Keys),
+		k.seal(&fresh, stream.KMSKeyID, time.Now().UTC().Format(time.RFC3339)))}
+	if err := k.put(stream.ID, &file); err != nil {
+		s.read = false // it may be there or not
+		return nil, err
+	}
+	s.file, s.opened = file, append(slices.Clone(s.opened), fresh)
+	return &s.opened[len(s.opened)-1], nil
+}
+
+func (k *Keys) put(id store.StreamID, file *keyFile) error {
+	data, err := json.MarshalIndent(file, "", " ")
+	if err == nil {
+		err = k.files.PutKeyFile(id, data)
+	}
+	if err != nil {
+		return fmt.Errorf("data keys of stream %s: %w", id, err)
+	}
+	return nil
+}
+
+func (k *Keys) seal(d *DataKey, kmsKeyID, created string) sealedKey {
+	return sealedKey{ID: d.ID[:], KMSKeyID: kmsKeyID, Created: created,
+		Sealed: k.sealer(kmsKeyID).Seal(kindDataKey, keyName(d.stream, d.ID[:], kmsKeyID),
+			d.secret)}
+}
+
+// keyName binds a sealed data key to its stream, its ID, and the name of the key that sealed it.
+func keyName(id store.StreamID, key []byte, kmsKeyID string) string {
+	return fmt.Sprintf("%s/%x/%s", id, key, kmsKeyID)
+}
+
+// load reads the file of a stream. The caller holds s.mu.
+func (k *Keys) load(s *streamKeys, id store.StreamID) error {
+	data, err := k.reader.KeyFile(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.read, s.file, s.opened = true, keyFile{}, nil
+		return nil
+	}
+	var file keyFile
+	if err == nil {
+		file, err = decodeKeyFile(data)
+	}
+	if err != nil {
+		return fmt.Errorf("data keys of stream %s: %w", id, err)
+	}
+	var opened []DataKey
+	for _, sealed := range file.Keys {
+		if k.opens == nil {
+			break
+		}
+		secret, err := k.opens.Open(kindDataKey, keyName(id, sealed.ID, sealed.KMSKeyID),
+			sealed.Sealed)
+		if err == nil && len(secret) == secretSize {
+			opened = append(opened, DataKey{ID: KeyID(sealed.ID), stream: id, secret: secret})
+		}
+	}
+	s.read, s.file, s.opened = true, file, opened
+	return nil
+}
+
+// decodeKeyFile reads the file of a stream. store.ErrKey.
+func decodeKeyFile(data []byte) (file keyFile, err error) {
+	if err := json.Unmarshal(data, &file); err != nil {
+		return file, fmt.Errorf("%w: its file is damaged: %w", store.ErrKey, err)
+	}
+	if file.Version != keyFileVersion {
+		return file, fmt.Errorf("%w: its file is of version %d, which is not known", store.ErrKey,
+			file.Version)
+	}
+	for _, key := range file.Keys {
+		if len(key.ID) != idSize {
+			return file, fmt.Errorf("%w: its file has an id of %d bytes", store.ErrKey, len(key.ID))
+		}
+	}
+	return file, nil
+}
+
+// Find returns the data key that the head of a record of a stream names. store.ErrKey when it is
+// not here, or when no sealing key opens it.
+func (k *Keys) Find(id store.StreamID, head []byte) (*DataKey, error) {
+	want, err := KeyOf(head)
+	if err != nil {
+		return nil, err
+	}
+	if k == nil {
+		return nil, fmt.Errorf("%w: data key %x of stream %s", store.ErrKey, want, id)
+	}
+	s := k.of(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	find := func() *DataKey {
+		for i := range s.opened {
+			if s.opened[i].ID == want {
+				return &s.opened[i]
+			}
+		}
+		return nil
+	}
+	if d := find(); d != nil {
+		return d, nil
+	}
+	// Another process may have made it since.
+	if err := k.load(s, id); err != nil {
+		return nil, err
+	}
+	if d := find(); d != nil {
+		return d, nil
+	}
+	if slices.ContainsFunc(s.file.Keys, func(e sealedKey) bool { return KeyID(e.ID) == want }) {
+		return nil, fmt.Errorf("%w: no key in %s opens data key %x of stream %s", store.ErrKey,
+			k.path, want, id)
+	}
+	return nil, fmt.Errorf("%w: data key %x of stream %s is not there", store.ErrKey, want, id)
+}
+
+// Destroy destroys the data keys of a stream: what is encrypted under them cannot be read any more,
+// but for what is open already.
+func (k *Keys) Destroy(id store.StreamID) error {
+	if k == nil || k.files == nil {
+		return nil
+	}
+	s := k.of(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read, s.file, s.opened = false, keyFile{}, nil
+	k.mu.Lock()
+	delete(k.streams, id)
+	k.mu.Unlock()
+	if err := k.files.RemoveKeyFile(id); err != nil {
+		return fmt.Errorf("destroy data keys of stream %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"weir/internal/store"
+)
+
+// ErrEncrypted is of a record in its encrypted form, which must be decrypted before it is decoded.
+var ErrEncrypted = errors.New("record is encrypted")
+
+// Version is the version of the record: what is in its metadata.
+func (h *Header) Version() byte {
+	switch {
+	case h.Encrypted:
+		return encryptedVersion
+	case h.marked:
+		return markedVersion
+	}
+	return version
+}
+
+// Encrypt returns the header of the encrypted form of a record, whose header and metadata take
+// metaLength bytes.
+func (h Header) Encrypt(metaLength int64) Header {
+	h.Length += metaLength - h.MetaLength
+	h.Encrypted, h.MetaLength = true, metaLength
+	return h
+}
+
+// Decrypt returns the header of the plain form of an encrypted record, which has a version. Its
+// PayloadCRC stays that of the encrypted payload. ErrCorrupt.
+func (h Header) Decrypt(plain byte, metaLength int64) (Header, error) {
+	marked := plain == markedVersion && h.Type == TypeFragment
+	if plain != version && !marked {
+		return h, fmt.Errorf("%w: record version %d", store.ErrCorrupt, plain)
+	}
+	h.Length += metaLength - h.MetaLength
+	h.Encrypted, h.marked, h.MetaLength = false, marked, metaLength
+	return h, nil
+}
+
+// Write writes the header with its checksum into the first bytes of head, which holds the metadata
+// already.
+func (h *Header) Write(head []byte) error { return h.seal(head) }
+
+// Trailer returns what a footer of so many bytes ends in.
+func Trailer(length int64) []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, FooterTrailer), uint64(length))
+	return append(b, footerMagic...)
+}
+
+// Footer adds the trailer to header and table of a footer and completes the header.
+func (h Header) Footer(head []byte) ([]byte, error) {
+	h.Length = int64(len(head)) + FooterTrailer
+	trailer := Trailer(h.Length)
+	h.MetaLength, h.PayloadCRC = int64(len(head)), crc32.Checksum(trailer, Castagnoli)
+	if err := h.seal(head); err != nil {
+		return nil, err
+	}
+	return append(head, trailer...), nil
+}
