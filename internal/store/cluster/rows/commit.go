@@ -31,14 +31,20 @@ type Row struct {
 	Info     store.FragmentInfo
 	Tracks   []media.Track
 	Replaces store.Number // the fragment that goes in the same commit; 0: none
+	// no sealed object has a fragment of that number: whoever commits has looked
+	Unsealed bool
 }
 
 // Committed is what became of a Row.
 type Committed struct {
 	Info store.FragmentInfo // with its Sequence and TrackSet
-	// store.ErrNotFound: the stream is gone; store.ErrExists: the number is taken
+	// store.ErrNotFound: the stream is gone; store.ErrExists: the number is taken; ErrMaybeSealed
 	Err error
 }
+
+// ErrMaybeSealed is of a row whose number a sealed object may have. Whoever commits it looks there,
+// and says so when it does not.
+var ErrMaybeSealed = errors.New("a sealed object may have the number")
 
 // ErrRetained is of a sequence for a fragment in memory only when the stream has a retention.
 var ErrRetained = errors.New("the stream has a retention by now")
@@ -83,9 +89,8 @@ func lockHead(ctx context.Context, tx pgx.Tx, id store.StreamID) (*head, error) 
 // Commit adds the rows of fragments whose bytes are in an object, in the order given, in one
 // transaction that is durable on return. Each gets its stream's next sequence. A result is of its
 // row; an error is of all, and then they may be there or not. A row that is there already, at the
-// same place of the same object, was added by an earlier try: it is no error. Whether a sealed
-// object has the number is not looked at. ErrLease when the object's node was forgotten, which may
-// be why the object is not there any more.
+// same place of the same object, was added by an earlier try: it is no error. ErrLease when the
+// object's node was forgotten, which may be why the object is not there any more.
 func (db *DB) Commit(ctx context.Context, object Object, rows []Row) ([]Committed, error) {
 	var results []Committed
 	err := db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -212,6 +217,10 @@ func (c *commit) decide(object Object) []Committed {
 				continue
 			}
 			r.Info.Sequence, r.Info.TrackSet = f.Sequence, f.TrackSet
+			continue
+		}
+		if int64(row.Info.Number) <= h.sealedNumber && !row.Unsealed {
+			r.Err = ErrMaybeSealed
 			continue
 		}
 		key := setKey{h.key, c.hashes[i]}

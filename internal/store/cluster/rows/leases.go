@@ -104,6 +104,26 @@ func (db *DB) Heartbeat(ctx context.Context, id string) error {
 	return nil
 }
 
+// checkNode finds that a node that wrote an object was forgotten. ErrLease.
+func checkNode(ctx context.Context, tx pgx.Tx, id string) error {
+	if id == "" {
+		return nil
+	}
+	var known bool
+	err := tx.QueryRow(ctx, `SELECT COUNT(*) > 0 FROM nodes WHERE id = $1`, id).Scan(&known)
+	if err == nil && !known {
+		err = ErrLease
+	}
+	return err
+}
+
+// Now is the time of the database's clock, the one that all nodes share.
+func (db *DB) Now(ctx context.Context) (time.Time, error) {
+	var millis int64
+	err := db.row(ctx, []any{&millis}, `SELECT `+databaseTime)
+	return time.UnixMilli(millis), err
+}
+
 // Nodes returns the nodes that were heard of within a time, by ID.
 func (db *DB) Nodes(ctx context.Context, within time.Duration) (nodes []Node, err error) {
 	err = db.again(ctx, func(ctx context.Context) (err error) {

@@ -32,11 +32,15 @@ func wide(v *sealed.Volume) bool {
 // Seal puts the one row of an object in the place of the rows of its fragments, all of the stream's
 // with a sequence in its range. sealed.ErrUnsealable, and nothing is changed, when there are
 // not as many as its Count, or when it cannot be put in order with the stream's other sealed
-// objects; store.ErrNotFound when the stream is deleted; ErrLease when another holds it.
+// objects; store.ErrNotFound when the stream is deleted; ErrLease when another holds it, or when
+// the object's node was forgotten.
 func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object) error {
 	err := db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		h, err := lockHead(ctx, tx, v.Stream)
 		if err != nil {
+			return err
+		}
+		if err := checkNode(ctx, tx, object.Node); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `DELETE FROM fragments WHERE stream = $1 AND sequence >= $2
