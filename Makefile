@@ -52,6 +52,7 @@ check: build
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
 	node_modules/.bin/tsc -p $(WEB)
 	node_modules/.bin/oxlint --quiet -c $(WEB)/.oxlintrc.json $(WEB)
+	node $(WEB)/test.mjs
 	$(PLAIN) $(GO) vet ./...
 	$(PLAIN) $(GO) tool staticcheck ./...
 	$(PLAIN) $(GO) test -vet=off . # of the repository, with nothing at the same time

@@ -22,6 +22,17 @@ export const pages: Page[] = [
     nav: { icon: 'camera', action: '' },
     load: () => import('./pages/streams/streams'),
   },
+  {
+    pattern: 'wall',
+    title: 'Wall',
+    nav: { icon: 'wall', action: '' },
+    load: () => import('./pages/wall/wall'),
+  },
+  {
+    pattern: 'streams/:name',
+    title: 'Stream',
+    load: () => import('./pages/stream/stream'),
+  },
 ];
 
 /** The page of a path with its parameters, or null. */

@@ -1,0 +1,76 @@
+// The buttons below the picture.
+import type { Player } from '../../player/player';
+import { latencyText } from '../../player/words';
+import { SPEEDS, speedName } from '../../timeline/speeds';
+import { dateText, offsetName, timeText } from '../../timeline/zone';
+import { Button } from '../../ui/button';
+import type { StreamModel } from './model';
+
+interface Props {
+  model: StreamModel;
+  player: Player;
+  onFull: () => void;
+}
+
+export function Controls({ model, player, onFull }: Props) {
+  const paused = player.paused.value;
+  const muted = model.muted.value;
+  return (
+    <div class="controls" role="toolbar" aria-label="Playback">
+      <div class="row tight">
+        <Button label="Previous gap" icon="previousGap" iconOnly kind="quiet" onClick={() => { void model.gap(-1); }} />
+        <Button label="One picture back" icon="previous" iconOnly kind="quiet" onClick={() => { void player.step(-1); }} />
+        <Button label={paused ? 'Play' : 'Pause'} icon={paused ? 'play' : 'pause'} iconOnly kind="primary" onClick={() => player.toggle()} />
+        <Button label="One picture on" icon="next" iconOnly kind="quiet" onClick={() => { void player.step(1); }} />
+        <Button label="Next gap" icon="nextGap" iconOnly kind="quiet" onClick={() => { void model.gap(1); }} />
+        <Speed player={player} />
+      </div>
+      <Clock player={player} zone={model.zone} />
+      <div class="row tight">
+        <Live player={player} onLive={() => model.goLive()} />
+        <Button label={muted ? 'Sound on' : 'Sound off'} icon={muted ? 'silent' : 'sound'} iconOnly kind="quiet" onClick={() => model.mute()} />
+        <Button label="Full screen" icon="full" iconOnly kind="quiet" onClick={onFull} />
+      </div>
+    </div>
+  );
+}
+
+function Speed({ player }: { player: Player }) {
+  return (
+    <label class="speed">
+      <span class="visually-hidden">Speed</span>
+      <select class="input" value={String(player.speed.value)}
+        onChange={(e) => player.setSpeed(Number(e.currentTarget.value))}>
+        {SPEEDS.map((s) => <option key={s} value={String(s)}>{speedName(s)}</option>)}
+      </select>
+    </label>
+  );
+}
+
+/** The moment of the picture, with its day and zone. */
+function Clock({ player, zone }: { player: Player; zone: string }) {
+  const at = player.position.value;
+  if (at === undefined) return <p class="clock soft">–</p>;
+  const day = new Intl.DateTimeFormat('en-GB', { timeZone: zone, weekday: 'short' }).format(at);
+  return (
+    <p class="clock figures">
+      <time dateTime={new Date(at).toISOString()}>
+        <span class="soft">{day} {dateText(at, zone)}</span>{' '}
+        <strong>{timeText(at, zone, player.paused.value ? 3 : 0)}</strong>
+      </time>{' '}
+      <span class="soft small">{zone.replace(/_/g, ' ')}{zone !== 'UTC' && `, ${offsetName(at, zone)}`}</span>
+    </p>
+  );
+}
+
+function Live({ player, onLive }: { player: Player; onLive: () => void }) {
+  const latency = player.latency.value;
+  const live = player.live.value;
+  return (
+    <button type="button" class={`button live ${live ? 'on' : ''}`} aria-pressed={live} onClick={onLive}>
+      <span class="dot" />
+      <span>Live</span>
+      {live && latency !== undefined && <span class="small figures latency">{latencyText(latency)}</span>}
+    </button>
+  );
+}

@@ -1,0 +1,193 @@
+// What the page of a stream knows and does: its player, what is recorded, what is chosen, and its address.
+import { batch, effect, signal } from '@preact/signals';
+import { isAborted, isNetworkError, words } from '../../api/errors';
+import { noteError } from '../../api/session';
+import { Player } from '../../player/player';
+import { fragmentsOf, serverNow } from '../../player/sessions';
+import { go, href, place } from '../../router';
+import { type Clock, readAddress, writeAddress } from '../../timeline/address';
+import { Coverage, type Source } from '../../timeline/coverage';
+import { oldest } from '../../timeline/edges';
+import { framing, type Range, reveal, type View, zoom } from '../../timeline/scale';
+import { setEnd } from '../../timeline/selection';
+import { Stills } from '../../timeline/stills';
+import { localZone } from '../../timeline/zone';
+import { say } from '../../ui/toast';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const NOW_AT = 0.85; // of the width, where now stands in a live view
+const RESTING = 400; // milliseconds that the page must rest before its address changes
+const PLAYING = 4_000; // milliseconds between changes of the address while it plays
+
+const liveView = (span: number): View => ({ span, start: serverNow() - span * NOW_AT });
+
+export class StreamModel {
+  readonly zone = localZone();
+  readonly view = signal<View>(liveView(HOUR));
+  readonly selection = signal<Range | undefined>(undefined);
+  readonly muted = signal(true);
+  /** Where the oldest recording begins. */
+  readonly begin = signal(serverNow() - DAY);
+  /** A search for a gap: how far it is. */
+  readonly search = signal<{ at: number } | undefined>(undefined);
+  /** Rises with what is known of the recordings. */
+  readonly version = signal(0);
+  readonly player = signal<Player | undefined>(undefined);
+  readonly coverage: Coverage;
+  readonly stills: Stills;
+  private readonly source: Source;
+  private searching = new AbortController();
+  private written = ''; // the query that this page put into the address
+
+  constructor(readonly name: string, readonly clock: Clock) {
+    this.source = fragmentsOf(name, clock);
+    this.stills = new Stills(name, clock);
+    this.coverage = new Coverage(this.source, {
+      now: serverNow,
+      changed: () => { this.version.value += 1; },
+      failed: noteError,
+    });
+    const { at, range, span = HOUR } = readAddress(place.peek().query);
+    this.selection.value = range;
+    if (range && at === undefined) this.view.value = framing(range);
+    else this.view.value = at === undefined ? liveView(span) : { span, start: at - span / 2 };
+  }
+
+  /** Plays in a video element what the address says, until the function that it returns is called. */
+  start(video: HTMLVideoElement, still: HTMLCanvasElement): () => void {
+    const player = new Player(video, still, this.name, this.clock, this.source);
+    const { at, range } = readAddress(place.peek().query);
+    const from = at ?? range?.start;
+    if (from === undefined) player.goLive();
+    else {
+      player.seek(from);
+      player.play();
+    }
+    this.player.value = player;
+    this.written = place.peek().query.toString();
+    const abort = new AbortController();
+    oldest(this.source, serverNow() + DAY, abort.signal).then((f) => {
+      if (f) this.begin.value = f.start;
+      return f;
+    }).catch((error: unknown) => { if (!abort.signal.aborted) noteError(error); });
+    const stops = [this.keepAddress(player), this.followAddress()];
+    return () => {
+      for (const stop of stops) stop();
+      abort.abort();
+      this.searching.abort();
+      player.destroy();
+      this.player.value = undefined;
+      this.stills.close();
+      this.coverage.close();
+    };
+  }
+
+  /** The moment that is shown, or now. */
+  get moment(): number { return this.player.peek()?.position.peek() ?? serverNow(); }
+
+  seek(at: number, moving = false): void {
+    this.player.peek()?.seek(at);
+    if (!moving) this.view.value = reveal(this.view.peek(), at);
+  }
+
+  goLive(): void {
+    this.player.peek()?.goLive();
+    this.view.value = liveView(this.view.peek().span);
+  }
+
+  zoom(factor: number): void {
+    this.view.value = zoom(this.view.peek(), factor, this.moment);
+  }
+
+  /** Shows so much time around the moment, or everything. */
+  show(span: number | undefined): void {
+    if (span === undefined) this.view.value = framing({ start: this.begin.peek(), end: serverNow() });
+    else this.view.value = { span, start: this.moment - span * (this.player.peek()?.live.peek() ? NOW_AT : 0.5) };
+  }
+
+  mute(): void {
+    this.muted.value = !this.muted.peek();
+    const video = this.player.peek()?.video;
+    if (video) video.muted = this.muted.peek();
+  }
+
+  setRange(which: 'start' | 'end'): void {
+    const bounds = { start: this.begin.peek(), end: serverNow() };
+    this.selection.value = setEnd(this.selection.peek(), which, this.moment, bounds);
+  }
+
+  stopSearch(): void { this.searching.abort(); }
+
+  /** Goes to the next gap, where recording goes on after it; or to the one before, where it ends. */
+  async gap(direction: 1 | -1): Promise<void> {
+    this.searching.abort();
+    const mine = new AbortController();
+    this.searching = mine;
+    const from = this.moment;
+    this.search.value = { at: from };
+    try {
+      const found = await this.coverage.gap(from, direction, direction > 0 ? serverNow() : this.begin.peek(), mine.signal,
+        (at) => { if (!mine.signal.aborted) this.search.value = { at }; });
+      if (!found) say(direction > 0 ? 'There is no gap from here to now.' : 'There is no gap before this moment.');
+      else this.showGap(found, direction);
+    } catch (error) {
+      if (!isAborted(error) && !isNetworkError(error)) say(words(error));
+    } finally {
+      if (this.searching === mine) this.search.value = undefined;
+    }
+  }
+
+  private showGap(gap: Range, direction: 1 | -1): void {
+    batch(() => {
+      const { span } = this.view.peek();
+      // in the view's own scale, if the gap can be seen in it
+      this.view.value = gap.end - gap.start > span || gap.end - gap.start < span / 100
+        ? framing({ start: gap.start - 10_000, end: gap.end + 10_000 })
+        : { span, start: (gap.start + gap.end - span) / 2 };
+      this.seek(direction > 0 ? gap.end : Math.max(gap.start - 1_000, this.begin.peek()), true);
+    });
+  }
+
+  // Keeps moment, range and zoom in the address, when they have come to rest.
+  private keepAddress(player: Player): () => void {
+    let timer = 0;
+    let last = -Infinity;
+    const write = (): void => {
+      last = performance.now();
+      const at = player.live.peek() ? undefined : player.position.peek();
+      const range = this.selection.peek();
+      const query = writeAddress({
+        clock: this.clock, span: this.view.peek().span, ...(at !== undefined && { at }), ...(range && { range }),
+      });
+      if (query.toString() === this.written) return;
+      this.written = query.toString();
+      go(href(['streams', this.name], query), true);
+    };
+    const stop = effect(() => {
+      void [this.selection.value, this.view.value.span, player.position.value];
+      const resting = player.paused.value || player.live.value;
+      clearTimeout(timer);
+      timer = setTimeout(write, resting ? RESTING : Math.max(RESTING, last + PLAYING - performance.now())) as unknown as number;
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }
+
+  // Goes where another address of the same page says, such as a link that was pasted.
+  private followAddress(): () => void {
+    return effect(() => {
+      const { path, query } = place.value;
+      if (path[0] !== 'streams' || path[1] !== this.name || query.toString() === this.written) return;
+      this.written = query.toString();
+      const { at, range, clock } = readAddress(query);
+      if (clock !== this.clock) return; // the page begins anew
+      this.selection.value = range;
+      const to = at ?? range?.start;
+      if (to !== undefined) this.seek(to);
+      else if (!this.player.peek()?.live.peek()) this.goLive();
+    });
+  }
+}

@@ -1,0 +1,102 @@
+// What can be done with a range that was chosen.
+import { type Signal, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { isAborted, words } from '../../api/errors';
+import { noteError } from '../../api/session';
+import { type Clock, clipCommand, clipName } from '../../timeline/address';
+import type { Range } from '../../timeline/scale';
+import { durationText, timeText, dateText } from '../../timeline/zone';
+import { Button } from '../../ui/button';
+import { Icon } from '../../ui/icon';
+import { copy } from './copy';
+import { type Clip, clipOf, sizeText } from './clips';
+
+interface Props {
+  stream: string;
+  clock: Clock;
+  zone: string;
+  selection: Signal<Range | undefined>;
+  looping: boolean;
+  mayExport: boolean;
+  onPlay: (range: Range, loop: boolean) => void;
+}
+
+const REST = 500; // milliseconds that a range must stay before its size is asked for
+const LONG = 2 * 3_600_000; // longer ones are made into a file only when that is asked for
+
+export function SelectionBar({ stream, clock, zone, selection, looping, mayExport, onPlay }: Props) {
+  const range = selection.value;
+  if (!range) return null;
+  const sameDay = dateText(range.start, zone) === dateText(range.end, zone);
+  const digits = range.end - range.start < 60_000 ? 1 : 0;
+  return (
+    <section class="selection card" aria-label="The range that is chosen">
+      <p class="figures grow">
+        <strong>{dateText(range.start, zone)} {timeText(range.start, zone, digits)} – {!sameDay && `${dateText(range.end, zone)} `}
+          {timeText(range.end, zone, digits)}</strong>{' '}
+        <span class="soft">{durationText(range.end - range.start)}</span>
+      </p>
+      <div class="row">
+        <Button label="Play" icon="play" onClick={() => onPlay(range, false)} />
+        <Button label="Loop" aria-pressed={looping} onClick={() => onPlay(range, !looping)} />
+        {mayExport && <Export stream={stream} clock={clock} range={range} />}
+        <Button label="Copy link" icon="link" onClick={() => copy(location.href, 'The link is copied.')} />
+        <Button label="Copy command" icon="copy"
+          onClick={() => copy(clipCommand(stream, range, clock), 'The line for a terminal is copied.')} />
+        <Button label="Let go of the range" icon="close" iconOnly kind="quiet" onClick={() => { selection.value = undefined; }} />
+      </div>
+    </section>
+  );
+}
+
+type Making = { state: 'idle' | 'making' } | { state: 'made'; clip: Clip } | { state: 'failed'; text: string };
+
+async function make(stream: string, range: Range, clock: Clock, signal: AbortSignal): Promise<Making | undefined> {
+  try {
+    return { state: 'made', clip: await clipOf(stream, range, clock, signal) };
+  } catch (error) {
+    if (signal.aborted || isAborted(error)) return undefined;
+    noteError(error);
+    return { state: 'failed', text: words(error) };
+  }
+}
+
+function Export({ stream, clock, range }: { stream: string; clock: Clock; range: Range }) {
+  const making = useSignal<Making>({ state: 'idle' });
+  const asked = useSignal(false);
+  const { start, end } = range;
+  const long = end - start > LONG;
+  const wanted = asked.value;
+
+  useEffect(() => {
+    const abort = new AbortController();
+    making.value = { state: 'idle' };
+    if (long && !wanted) return undefined;
+    const timer = setTimeout(() => {
+      making.value = { state: 'making' };
+      void make(stream, { start, end }, clock, abort.signal).then((made) => {
+        if (made) making.value = made;
+        return made;
+      });
+    }, long ? 0 : REST);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [stream, clock, start, end, long, wanted, making]);
+
+  const now = making.value;
+  if (now.state === 'made') {
+    const { url, bytes } = now.clip;
+    return (
+      <a class="button primary" href={url} download={clipName(stream, range)}>
+        <Icon name="export" /><span>Export MP4{bytes !== undefined && ` · ${sizeText(bytes)}`}</span>
+      </a>
+    );
+  }
+  if (now.state === 'failed') return <p class="small note bad" role="status">No export: {now.text}</p>;
+  return (
+    <Button label={now.state === 'making' ? 'Making the file…' : 'Export MP4'} icon="export" kind="primary"
+      disabled={!long || now.state === 'making'} onClick={() => { asked.value = true; }} />
+  );
+}

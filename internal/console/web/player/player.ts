@@ -1,0 +1,453 @@
+// The player of a stream's page: any moment of the stream in one video element. What lies in the session that is open is
+// sought there; for the rest another session is opened, and a recording that has been played to its end goes over
+// into what came after it, up to live.
+import { signal } from '@preact/signals';
+import { isAborted, isNetworkError, words } from '../api/errors';
+import { noteError } from '../api/session';
+import { returns } from '../api/transport';
+import type { Clock } from '../timeline/address';
+import type { Source } from '../timeline/coverage';
+import { firstFrom, lastBefore } from '../timeline/edges';
+import type { Range } from '../timeline/scale';
+import { beginDate, type Dated, endDate, timeOf } from './dates';
+import { Engine, type Trouble } from './engine';
+import { loadHls } from './hls';
+import { isNothing, openLive, openRecording, type Opened, serverNow } from './sessions';
+
+/** What the player does, for the line of words and the buttons. */
+export type State =
+  | { kind: 'loading' | 'playing' | 'paused' | 'waiting' | 'nothing' }
+  | { kind: 'silent'; since: number | undefined } // the camera sends no more; the last picture's date
+  | { kind: 'end'; at: number | undefined } // nothing was recorded after it
+  | { kind: 'away' | 'closed' | 'failed'; text: string };
+
+const LIVE_REACH = 60_000; // what is no older than this is looked for in a live session first
+const RECORDED_FRAGMENTS = 1_000;
+const LONGEST = 20_000; // a fragment lasts no longer
+const MAX_RANGE = 24 * 3_600_000; // of a session
+const REST = 120; // milliseconds that a wish must last before a session is opened for it
+const AGAIN = 5_000; // milliseconds until a silent camera is asked for again
+const CLOSED_AGAIN = 60_000; // a session that others close sooner than that is not opened again by itself
+
+/** How much a player takes. */
+export interface Size {
+  /** How many fragments a live session lists, so that what they hold needs no other one. */
+  fragments: number;
+  /** It is the picture of the page, and not one of many. */
+  full: boolean;
+  /** It plays parts of fragments as they come in, which takes a connection of its own. */
+  parts: boolean;
+}
+
+/** The one picture of a page. */
+export const FULL: Size = { fragments: 300, full: true, parts: true };
+
+export class Player {
+  readonly state = signal<State>({ kind: 'loading' });
+  /** The date of the picture that is shown, milliseconds since 1970. */
+  readonly position = signal<number | undefined>(undefined);
+  /** It follows the camera, or will as soon as there is a picture. */
+  readonly live = signal(true);
+  /** From the camera's clock to the screen, seconds. */
+  readonly latency = signal<number | undefined>(undefined);
+  readonly paused = signal(false);
+  readonly speed = signal(1);
+  readonly range = signal<(Range & { loop: boolean }) | undefined>(undefined);
+  /** What there is to say of where the picture is, such as that nothing was recorded at the moment asked for. */
+  readonly remark = signal('');
+
+  private engine: Engine | undefined;
+  private opened: Opened | undefined;
+  private opening = new AbortController();
+  private target: number | undefined; // what was asked for last, until it is shown
+  private wish = 0; // timer of a session to be opened
+  private closedAt = -Infinity;
+  private readonly timer: number;
+  private readonly stops: (() => void)[] = [];
+  private shown = 0; // media time of the picture that is on the screen, seconds
+  private over = false;
+  private suspended = false; // nobody looks
+
+  constructor(readonly video: HTMLVideoElement, private readonly still: HTMLCanvasElement,
+    readonly stream: string, readonly clock: Clock, private readonly source: Source,
+    private readonly size: Size = FULL) {
+    this.timer = setInterval(() => this.tick(), 250) as unknown as number;
+    const on = (event: string, f: () => void): void => {
+      video.addEventListener(event, f);
+      this.stops.push(() => video.removeEventListener(event, f));
+    };
+    for (const event of ['playing', 'waiting', 'pause', 'play', 'seeked', 'ratechange']) on(event, () => this.tick());
+    on('ended', () => this.goOn());
+    // a new session's element may begin at its own speed
+    on('loadeddata', () => { video.playbackRate = this.speed.peek(); });
+    this.stops.push(returns.subscribe((n) => { if (n > 0 && !this.engine && !this.suspended) this.reopen(); }));
+    this.watchPictures();
+  }
+
+  private watchPictures(): void {
+    const { video } = this;
+    if (!('requestVideoFrameCallback' in video)) return;
+    let handle = 0;
+    const seen = (_: number, picture: { mediaTime: number }): void => {
+      this.shown = picture.mediaTime;
+      if (!this.opening.signal.aborted || this.engine) this.still.hidden = true;
+      this.moved();
+      handle = video.requestVideoFrameCallback(seen);
+    };
+    handle = video.requestVideoFrameCallback(seen);
+    this.stops.push(() => video.cancelVideoFrameCallback(handle));
+  }
+
+  /** Shows what the camera sends now. */
+  goLive(): void {
+    this.suspended = false;
+    this.range.value = undefined;
+    this.remark.value = '';
+    this.live.value = true;
+    this.target = undefined;
+    this.setSpeed(1);
+    this.play();
+    const at = this.engine?.live ? this.engine.liveTime : undefined;
+    if (at !== undefined) this.video.currentTime = at;
+    else this.openSoon(0);
+  }
+
+  /** Shows a moment, and stays paused or playing as it is. */
+  seek(at: number): void {
+    this.live.value = false;
+    this.remark.value = '';
+    this.engine?.catchUp(false);
+    this.target = at;
+    this.position.value = at;
+    if (this.seekInside(at)) {
+      clearTimeout(this.wish);
+      return;
+    }
+    this.openSoon(REST);
+  }
+
+  // Seeks in the session that is open, if the moment is in it.
+  private seekInside(at: number): boolean {
+    const { engine } = this;
+    if (!engine?.ready) return false;
+    const time = timeOf(engine.segments, at);
+    if (time === undefined) return false;
+    this.video.currentTime = time;
+    return true;
+  }
+
+  play(): void {
+    const { engine } = this;
+    const at = this.position.peek();
+    const begin = engine && beginDate(engine.segments);
+    // a live session slides on while one pauses
+    if (engine?.live && !this.live.peek() && at !== undefined && begin !== undefined && at < begin) this.seek(at);
+    this.paused.value = false;
+    this.video.play().catch(() => {
+      // without a gesture browsers start silent pictures only
+      if (!this.video.muted && this.video.readyState > 1 && !this.over) {
+        this.video.muted = true;
+        this.video.play().catch(() => {});
+      }
+    });
+  }
+
+  pause(): void {
+    this.paused.value = true;
+    this.live.value = false;
+    this.engine?.catchUp(false);
+    this.video.pause();
+  }
+
+  toggle(): void {
+    if (this.paused.peek()) this.play();
+    else this.pause();
+  }
+
+  setSpeed(speed: number): void {
+    if (speed !== 1) this.live.value = this.live.peek() && speed > 1;
+    this.speed.value = speed;
+    this.video.playbackRate = speed;
+  }
+
+  /** Shows the next picture (1) or the one before (-1), paused. */
+  async step(direction: 1 | -1): Promise<void> {
+    this.pause();
+    const { engine, video } = this;
+    if (!engine) return;
+    const from = this.shown || video.currentTime;
+    const frame = engine.frame;
+    for (let n = 1; n <= 25; n += 1) {
+      const time = from + (direction > 0 ? n + 0.5 : 0.5 - n) * frame;
+      if (time < 0) return;
+      await this.seekTo(time);
+      if (Math.abs(this.shown - from) > frame / 4) return;
+    }
+  }
+
+  // Resolves when the picture of a media time is on the screen.
+  private seekTo(time: number): Promise<void> {
+    return new Promise((resolve) => {
+      const { video } = this;
+      const done = (): void => {
+        clearTimeout(timer);
+        video.removeEventListener('seeked', painted);
+        resolve();
+      };
+      const painted = (): void => { setTimeout(done, 40); }; // the picture is told after the seek
+      const timer = setTimeout(done, 3_000);
+      video.addEventListener('seeked', painted);
+      video.currentTime = time;
+    });
+  }
+
+  /** Plays a range, once or again and again. */
+  playRange(range: Range, loop: boolean): void {
+    this.seek(range.start);
+    this.range.value = { ...range, loop };
+    this.play();
+  }
+
+  /** Lets go of the session while nobody looks; the last picture stays. goLive goes on. */
+  suspend(): void {
+    if (this.suspended) return;
+    this.suspended = true;
+    clearTimeout(this.wish);
+    this.freeze();
+    this.drop();
+    this.state.value = { kind: 'paused' };
+  }
+
+  destroy(): void {
+    this.over = true;
+    clearInterval(this.timer);
+    clearTimeout(this.wish);
+    for (const stop of this.stops) stop();
+    this.drop();
+  }
+
+  private drop(): void {
+    this.opening.abort();
+    this.engine?.destroy();
+    this.engine = undefined;
+    this.opened?.close();
+    this.opened = undefined;
+  }
+
+  private openSoon(after: number): void {
+    clearTimeout(this.wish);
+    this.wish = setTimeout(() => { void this.open(); }, after) as unknown as number;
+  }
+
+  private reopen(): void {
+    if (this.over) return;
+    this.target ??= this.live.peek() ? undefined : this.position.peek();
+    this.openSoon(0);
+  }
+
+  // Keeps the picture on the screen while another session is opened.
+  private freeze(): void {
+    const { video, still } = this;
+    if (video.readyState < 2 || !video.videoWidth) return;
+    still.width = video.videoWidth;
+    still.height = video.videoHeight;
+    still.getContext('2d')!.drawImage(video, 0, 0);
+    still.hidden = false;
+  }
+
+  private async open(): Promise<void> {
+    const at = this.target;
+    this.freeze();
+    this.drop();
+    this.opening = new AbortController();
+    const { signal } = this.opening;
+    this.state.value = { kind: 'loading' };
+    try {
+      const Hls = await loadHls();
+      const opened = await this.sessionFor(at, signal);
+      if (signal.aborted || this.over) {
+        opened?.close();
+        return;
+      }
+      if (opened) this.show(Hls, opened, at);
+    } catch (error) {
+      if (signal.aborted || isAborted(error)) return;
+      noteError(error);
+      this.state.value = isNetworkError(error)
+        ? { kind: 'away', text: words(error) } : { kind: 'failed', text: words(error) };
+    }
+  }
+
+  // A session that has the moment, or what came next; undefined, with the state said, when there is none.
+  private async sessionFor(at: number | undefined, signal: AbortSignal): Promise<Opened | undefined> {
+    const now = serverNow();
+    if (at === undefined || at > now - LIVE_REACH) {
+      try {
+        return await openLive(this.stream, this.clock, this.size.fragments, signal);
+      } catch (error) {
+        if (!isNothing(error)) throw error;
+      }
+      if (at === undefined) {
+        const last = await lastBefore(this.source, now + MAX_RANGE, signal);
+        this.state.value = last ? { kind: 'silent', since: last.start + last.length } : { kind: 'nothing' };
+        this.openSoon(AGAIN);
+        return undefined;
+      }
+    }
+    const recording = (from: number): Promise<Opened> => openRecording(this.stream, this.clock,
+      Math.max(from - LONGEST, 0), Math.min(from + MAX_RANGE - LONGEST, Math.max(now, from)), RECORDED_FRAGMENTS, signal);
+    try {
+      return await recording(at);
+    } catch (error) {
+      if (!isNothing(error)) throw error;
+    }
+    const next = await firstFrom(this.source, at, now, signal);
+    if (next) {
+      this.target = next.start;
+      return recording(next.start);
+    }
+    const last = await lastBefore(this.source, at, signal);
+    this.state.value = { kind: 'end', at: last && last.start + last.length };
+    this.openSoon(AGAIN); // it may go on
+    return undefined;
+  }
+
+  private show(Hls: Awaited<ReturnType<typeof loadHls>>, opened: Opened, at: number | undefined): void {
+    this.opened = opened;
+    const { video } = this;
+    this.engine = new Engine(Hls, video, opened.url, {
+      live: opened.live,
+      fullSize: this.size.full,
+      parts: this.size.parts,
+      begin: (segments) => this.beginAt(segments, opened, at),
+      updated: () => this.tick(),
+      trouble: (trouble) => this.troubled(trouble),
+    });
+    this.engine.catchUp(at === undefined);
+    if (!this.paused.peek()) this.play();
+  }
+
+  private beginAt(segments: readonly Dated[], opened: Opened, at: number | undefined): number | undefined {
+    const wanted = this.target ?? at;
+    if (wanted === undefined) return undefined;
+    const begin = beginDate(segments);
+    const end = endDate(segments);
+    const time = timeOf(segments, wanted);
+    if (time !== undefined) return time;
+    if (opened.live && begin !== undefined && wanted < begin) {
+      // the live session does not reach so far back
+      queueMicrotask(() => { void this.openRecorded(wanted); });
+      return undefined;
+    }
+    if (!opened.live && end !== undefined && wanted >= end) {
+      queueMicrotask(() => this.goOn());
+      return Math.max(segments[segments.length - 1]!.start + segments[segments.length - 1]!.duration - 0.05, 0);
+    }
+    if (begin !== undefined && wanted < begin) return segments[0]!.start;
+    this.live.value = opened.live; // later than all that there is: live
+    return undefined;
+  }
+
+  private async openRecorded(at: number): Promise<void> {
+    this.drop();
+    this.opening = new AbortController();
+    const { signal } = this.opening;
+    try {
+      const Hls = await loadHls();
+      const opened = await openRecording(this.stream, this.clock, Math.max(at - LONGEST, 0), serverNow(),
+        RECORDED_FRAGMENTS, signal);
+      if (signal.aborted) opened.close();
+      else this.show(Hls, opened, at);
+    } catch (error) {
+      if (!signal.aborted) this.state.value = { kind: 'failed', text: words(error) };
+    }
+  }
+
+  // A recording has been played to its end: what came after it is next.
+  private goOn(): void {
+    const end = this.engine?.end;
+    if (this.over || this.engine?.live || end === undefined) return;
+    this.target = end + 1;
+    this.openSoon(0);
+  }
+
+  private troubled(trouble: Trouble | null): void {
+    if (!trouble) {
+      if (this.state.peek().kind === 'away') this.state.value = { kind: 'waiting' };
+      return;
+    }
+    if (trouble.kind === 'closed' && performance.now() - this.closedAt > CLOSED_AGAIN) {
+      this.closedAt = performance.now();
+      this.opened = undefined; // there is nothing left to close
+      this.reopen();
+      return;
+    }
+    if (trouble.kind !== 'away') {
+      this.freeze();
+      this.engine?.destroy();
+      this.engine = undefined;
+      this.opened = undefined;
+    }
+    this.state.value = trouble;
+  }
+
+  /** Opens the session again that was closed, or failed. */
+  again(): void { this.reopen(); }
+
+  private moved(): void {
+    const { engine } = this;
+    const date = engine?.date;
+    if (!engine || date === undefined || this.video.readyState < 2) return;
+    if (this.target !== undefined) {
+      if (this.video.seeking) return;
+      this.arrived(this.target, date);
+      this.target = undefined;
+    }
+    this.position.value = date;
+    const range = this.range.peek();
+    if (range && !this.paused.peek() && date >= range.end) {
+      if (range.loop) this.playRange(range, true);
+      else {
+        this.range.value = undefined;
+        this.pause();
+      }
+    }
+  }
+
+  private arrived(asked: number, date: number): void {
+    this.remark.value = date - asked > 2_500 ? 'gap' : '';
+  }
+
+  private tick(): void {
+    const { engine, video } = this;
+    if (this.over || !engine) return;
+    this.moved();
+    this.latency.value = engine.live && !this.paused.peek() ? engine.latency : undefined;
+    if (engine.live && video.readyState >= 2 && engine.liveTime !== undefined) this.followLive(engine);
+    const { kind } = this.state.peek();
+    if (kind === 'away' || kind === 'closed' || kind === 'failed') return;
+    if (this.paused.peek() && video.readyState > 0) this.say({ kind: 'paused' });
+    else if (video.readyState < 3 && engine.silent) this.say({ kind: 'silent', since: engine.end });
+    else if (video.readyState < 3 && kind !== 'loading') this.say({ kind: 'waiting' });
+    else if (video.readyState >= 3 && !video.paused) this.say({ kind: 'playing' });
+  }
+
+  // Whether the picture is live: it becomes so when playback from earlier has caught up.
+  private followLive(engine: Engine): void {
+    const { behind } = engine;
+    if (this.live.peek()) {
+      if (this.speed.peek() !== 1 && behind < 1) this.setSpeed(1);
+    } else if (!this.paused.peek() && !this.range.peek() && behind < 1 && this.target === undefined) {
+      this.live.value = true;
+      this.setSpeed(1);
+    }
+    engine.catchUp(this.live.peek() && this.speed.peek() === 1);
+  }
+
+  private say(state: State): void {
+    const now = this.state.peek();
+    if (now.kind !== state.kind || (now.kind === 'silent' && state.kind === 'silent' && now.since !== state.since)) {
+      this.state.value = state;
+    }
+  }
+}
