@@ -33,6 +33,37 @@ export const pages: Page[] = [
     title: 'Stream',
     load: () => import('./pages/stream/stream'),
   },
+  { pattern: 'streams/:name/settings', title: 'Settings', load: () => import('./pages/settings/settings') },
+  {
+    pattern: 'sessions',
+    title: 'Sessions',
+    nav: { icon: 'people', action: 'weir:ListSessions' },
+    load: () => import('./pages/sessions/sessions'),
+  },
+  {
+    pattern: 'cameras',
+    title: 'Cameras',
+    nav: { icon: 'certificate', action: 'weir:ListCameras' },
+    load: () => import('./pages/cameras/cameras'),
+  },
+  {
+    pattern: 'keys',
+    title: 'Keys',
+    nav: { icon: 'key', action: 'weir:ListKeys' },
+    load: () => import('./pages/access/access'),
+  },
+  {
+    pattern: 'audit',
+    title: 'Audit',
+    nav: { icon: 'audit', action: 'weir:ListAuditEvents' },
+    load: () => import('./pages/audit/audit'),
+  },
+  {
+    pattern: 'server',
+    title: 'Server',
+    nav: { icon: 'server', action: 'weir:GetServerStatus' },
+    load: () => import('./pages/server/server'),
+  },
 ];
 
 /** The page of a path with its parameters, or null. */

@@ -25,7 +25,7 @@ export function Field({ label, hint, wrong = '', type = 'text', ...input }: Prop
   const id = useId();
   return (
     <div class="field">
-      <label for={id}>{label}</label>
+      <label htmlFor={id}>{label}</label>
       <input {...input} type={type as 'text'} id={id} class="input" spellcheck={false} autocapitalize="off" aria-invalid={wrong !== ''}
         aria-describedby={hint || wrong ? `${id}-hint` : undefined} />
       {(hint || wrong) && <p id={`${id}-hint`} class="small soft">{wrong || hint}</p>}

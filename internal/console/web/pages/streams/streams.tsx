@@ -1,40 +1,104 @@
-import { ListStreamsCommand } from '@aws-sdk/client-kinesis-video';
 import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
-import { kinesis } from '../../api/clients';
+import { useEffect, useState } from 'preact/hooks';
+import { may } from '../../api/permissions';
 import { useQuery } from '../../api/query';
-import { href } from '../../router';
+import { listStreams, look, statuses } from '../../api/streams';
+import { keep, place } from '../../router';
+import { Button } from '../../ui/button';
 import { Empty, Failed, Loading } from '../../ui/states';
+import { VirtualList } from '../../ui/virtual-list';
+import { CreateStream } from './create';
+import { matches, needsStatus } from './search';
+import { Row, useRowHeight } from './row';
 
-const pageSize = 10_000;
-
-async function allStreams(abort: AbortSignal): Promise<StreamInfo[]> {
-  const all: StreamInfo[] = [];
-  let NextToken: string | undefined;
-  do {
-    const page = await kinesis.send(new ListStreamsCommand({ MaxResults: pageSize, NextToken }), { abortSignal: abort });
-    all.push(...(page.StreamInfoList ?? []));
-    NextToken = page.NextToken;
-  } while (NextToken);
-  return all;
-}
+const again = 10; // seconds between looks at what is in sight
+const looked = 500; // streams of which all are looked at, for the summary
 
 export default function Streams() {
-  const { data, error, reload } = useQuery('streams', allStreams, 30);
+  const { data, error, reload } = useQuery('streams', listStreams, 30);
+  const [creating, setCreating] = useState(false);
+  const [sight, setSight] = useState<string[]>([]);
+  const text = place.value.query.get('search') ?? '';
+  const state = place.value.query.get('state') ?? '';
+  const height = useRowHeight();
+  const known = statuses.value;
+  const found = (data ?? []).filter((s) => matches(known.get(s.StreamName!) ?? null, s.StreamName!, text, state));
+  const whole = data && (data.length <= looked || needsStatus(text, state));
+  const names = whole ? data.map((s) => s.StreamName!) : sight;
+  const wanted = names.join('\n');
+
+  useEffect(() => {
+    const abort = new AbortController();
+    const run = () => { if (!document.hidden) void look(wanted.split('\n').filter(Boolean), abort.signal); };
+    run();
+    const timer = setInterval(run, again * 1000);
+    return () => {
+      abort.abort();
+      clearInterval(timer);
+    };
+  }, [wanted]);
+
   return (
     <div class="page">
-      <div class="page-head"><h1>Streams</h1></div>
+      <div class="page-head">
+        <h1>Streams</h1>
+        {data && data.length > 0 && <Search text={text} state={state} />}
+        {may('kinesisvideo:CreateStream') && <Button label="New stream" icon="plus" kind="primary" onClick={() => setCreating(true)} />}
+      </div>
       {error !== null && <Failed error={error} retry={reload} />}
       {!data && error === null && <Loading what="Loading the streams" />}
-      {data?.length === 0 && (
-        <Empty icon="camera" title="No streams yet">
-          <p>A stream takes what one camera sends.</p>
+      {data?.length === 0 && <None />}
+      {data && data.length > 0 && <Summary all={data} found={found.length} filtered={text !== '' || state !== ''} />}
+      {data && data.length > 0 && found.length === 0 && (
+        <Empty icon="search" title="No stream fits">
+          <p>Search for a part of a name, for a tag’s key, or for key=value.</p>
+          <Button label="Show all" onClick={() => keep({ search: null, state: null })} />
         </Empty>
       )}
-      <ul class="stack tight">
-        {data?.map((s) => (
-          <li key={s.StreamName} class="card"><a href={href(['streams', s.StreamName!])}>{s.StreamName}</a></li>
-        ))}
-      </ul>
+      {found.length > 0 && (
+        <VirtualList label="Streams" items={found} rowHeight={height} keyOf={(s: StreamInfo) => s.StreamName!}
+          render={(s) => <Row info={s} />} onSight={(list) => setSight(list.map((s) => s.StreamName!))} />
+      )}
+      {creating && <CreateStream onClose={() => setCreating(false)} />}
     </div>
+  );
+}
+
+function Search({ text, state }: { text: string; state: string }) {
+  return (
+    <search class="row filters">
+      <input class="input" type="search" aria-label="Search by name or tag" placeholder="Name or tag" value={text}
+        onInput={(e) => keep({ search: e.currentTarget.value })} />
+      <select class="input" aria-label="State" value={state} onChange={(e) => keep({ state: e.currentTarget.value })}>
+        <option value="">Any state</option>
+        <option value="RECEIVING">Receiving</option>
+        <option value="SILENT">Silent</option>
+        <option value="NO_DATA">No data</option>
+      </select>
+    </search>
+  );
+}
+
+function Summary({ all, found, filtered }: { all: StreamInfo[]; found: number; filtered: boolean }) {
+  const known = statuses.value;
+  const count = (state: string) => all.filter((s) => known.get(s.StreamName!)?.State === state).length;
+  const n = all.length;
+  const complete = all.every((s) => known.has(s.StreamName!));
+  return (
+    <p class="soft small figures" role="status">
+      {filtered ? `${found} of ${n} streams` : `${n} ${n === 1 ? 'stream' : 'streams'}`}
+      {complete && ` · ${count('RECEIVING')} receiving · ${count('SILENT')} silent · ${count('NO_DATA')} without data`}
+    </p>
+  );
+}
+
+function None() {
+  return (
+    <Empty icon="camera" title="No streams yet">
+      <p>
+        A stream takes what one camera sends, and keeps it for as long as you say. Make one, and its page shows how to connect
+        the camera.
+      </p>
+    </Empty>
   );
 }

@@ -1,0 +1,108 @@
+// Streams: the list of them, and how those are that somebody looks at.
+import { GetImagesCommand } from '@aws-sdk/client-kinesis-video-archived-media';
+import { ListStreamsCommand } from '@aws-sdk/client-kinesis-video';
+import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
+import { signal } from '@preact/signals';
+import { archived, kinesis, weir } from './clients';
+import { isNetworkError } from './errors';
+import { noteError, session } from './session';
+
+/** GetStreamStatus of docs/administration.md; times are seconds since the Unix epoch. */
+export interface StreamStatus {
+  StreamName: string;
+  StreamARN: string;
+  State: 'RECEIVING' | 'SILENT' | 'NO_DATA';
+  FirstFragmentTime: number | null;
+  LastFragmentTime: number | null;
+  LastReceivedTime: number | null;
+  Tracks: { Kind: string; Codec: string; Width: number; Height: number; SamplingRate: number; Channels: number }[];
+  BitRate: number | null;
+  StoredBytes: number | null;
+  DataRetentionInHours: number;
+  Tags: Record<string, string>;
+}
+
+const listPage = 10_000;
+const statusPage = 100;
+const freshMillis = 10_000;
+
+/** All streams, by name. */
+export async function listStreams(abort: AbortSignal): Promise<StreamInfo[]> {
+  const all: StreamInfo[] = [];
+  let NextToken: string | undefined;
+  do {
+    const page = await kinesis.send(new ListStreamsCommand({ MaxResults: listPage, NextToken }), { abortSignal: abort });
+    all.push(...(page.StreamInfoList ?? []));
+    NextToken = page.NextToken;
+  } while (NextToken);
+  return all;
+}
+
+/** What is known of streams, by name; null of one that the caller may not ask about. */
+export const statuses = signal(new Map<string, StreamStatus | null>());
+const askedAt = new Map<string, number>();
+session.subscribe(() => { // of another caller they would be others
+  statuses.value = new Map();
+  askedAt.clear();
+});
+
+/** Asks how streams are, unless that was asked in the last ten seconds. */
+export async function look(names: string[], abort?: AbortSignal): Promise<void> {
+  const now = Date.now();
+  const due = names.filter((name) => (askedAt.get(name) ?? 0) < now - freshMillis);
+  for (let i = 0; i < due.length && !abort?.aborted; i += statusPage) {
+    const some = due.slice(i, i + statusPage);
+    for (const name of some) askedAt.set(name, now);
+    let found: StreamStatus[] = [];
+    try {
+      found = (await weir<{ StreamStatusList: StreamStatus[] }>('GetStreamStatus', { StreamNames: some }, abort)).StreamStatusList;
+    } catch (error) {
+      for (const name of some) askedAt.delete(name);
+      if (isNetworkError(error) || abort?.aborted) return;
+      noteError(error); // refused: nothing is known of them, and the list still shows them
+    }
+    const next = new Map(statuses.peek());
+    for (const name of some) next.set(name, null);
+    for (const s of found) next.set(s.StreamName, s);
+    statuses.value = next;
+  }
+}
+
+/** Pictures of streams as data URLs, by name; '' where there is none. */
+export const stills = signal(new Map<string, string>());
+const stillOf = new Map<string, number>(); // the moment that was asked for
+const queue: StreamStatus[] = [];
+let asking = 0;
+let refused = 0; // answers in a row without a picture: the server makes none
+const atOnce = 2;
+const stillMillis = 60_000;
+
+/** Asks for the last picture of a stream, if there is a newer one than that of a minute ago. */
+export function wantStill(s: StreamStatus): void {
+  if (s.LastFragmentTime === null || !s.Tracks.some((t) => t.Kind === 'VIDEO') || refused >= 3) return;
+  const last = s.LastFragmentTime * 1000;
+  if ((stillOf.get(s.StreamName) ?? 0) > last - stillMillis) return;
+  stillOf.set(s.StreamName, last);
+  queue.push(s);
+  void pump();
+}
+
+async function pump() {
+  while (asking < atOnce && queue.length > 0) {
+    const s = queue.pop()!; // what was scrolled to last comes first
+    asking += 1;
+    try {
+      const end = new Date(s.LastFragmentTime! * 1000);
+      const { Images } = await archived.send(new GetImagesCommand({
+        StreamName: s.StreamName, ImageSelectorType: 'PRODUCER_TIMESTAMP', Format: 'JPEG', WidthPixels: 192,
+        StartTimestamp: new Date(end.getTime() - 3000), EndTimestamp: end, SamplingInterval: 3000, MaxResults: 1,
+      }));
+      const picture = Images?.find((i) => i.ImageContent)?.ImageContent ?? '';
+      refused = 0;
+      stills.value = new Map([...stills.peek(), [s.StreamName, picture && `data:image/jpeg;base64,${picture}`]]);
+    } catch {
+      refused += 1; // a list without pictures is still a list
+    }
+    asking -= 1;
+  }
+}

@@ -1,0 +1,60 @@
+// What to worry about, from all that the caller may know.
+import { all } from '../../api/pages';
+import { useQuery } from '../../api/query';
+import { listStreams, look, statuses } from '../../api/streams';
+import { clockOffset } from '../../api/transport';
+import { span } from '../../ui/format';
+import type { CameraInfo } from '../cameras/cameras';
+import type { ServerStatus } from './server';
+
+export interface Warning {
+  kind: 'warn' | 'bad';
+  text: string;
+}
+
+const month = 30 * 86_400; // seconds
+const looked = 1000; // streams at most whose cameras are looked after
+const named = 5; // as many are called by name
+
+/** What the parts of the server that the caller may ask about have to complain of. */
+export function useWarnings(server: ServerStatus | undefined): Warning[] {
+  const cameras = useQuery('camera certificates', (abort) => all<CameraInfo>('ListCameras', 'CameraInfoList', {}, abort), 600);
+  useQuery('silent cameras', async (abort) => {
+    const names = (await listStreams(abort)).slice(0, looked).map((s) => s.StreamName!);
+    await look(names, abort);
+    return names.length;
+  }, 30);
+  if (!server) return [];
+  const now = server.CurrentTime;
+  return [
+    ...ofDisk(server),
+    ...ofSilence([...statuses.value.values()].filter((s) => s?.State === 'SILENT').map((s) => s!.StreamName)),
+    ...ofCertificate('The server’s certificate', server.CertificateEndTime, now),
+    ...(cameras.data ?? []).flatMap((c) => ofCertificate(`The certificate of ${c.ThingName}`, c.Certificates?.[0]?.NotAfter ?? null, now)),
+    ...ofClock(clockOffset.value),
+  ];
+}
+
+function ofDisk({ Disk: disk, CurrentTime: now }: ServerStatus): Warning[] {
+  if (disk?.State === 'FULL') return [{ kind: 'bad', text: 'The disk is full: what cameras send is refused until there is space.' }];
+  if (disk?.FullTime) return [{ kind: disk.FullTime - now < 86_400 ? 'bad' : 'warn', text: `The disk fills in ${span((disk.FullTime - now) * 1000)} if it goes on like this.` }];
+  return [];
+}
+
+function ofSilence(names: string[]): Warning[] {
+  if (names.length === 0) return [];
+  const some = names.slice(0, named).join(', ');
+  const rest = names.length > named ? ` and ${names.length - named} more` : '';
+  return [{ kind: 'warn', text: `${names.length === 1 ? 'A camera is' : `${names.length} cameras are`} silent: ${some}${rest}.` }];
+}
+
+function ofCertificate(what: string, end: number | null, now: number): Warning[] {
+  if (end === null || end - now > month) return [];
+  if (end < now) return [{ kind: 'bad', text: `${what} has ended.` }];
+  return [{ kind: 'warn', text: `${what} ends in ${span((end - now) * 1000)}.` }];
+}
+
+function ofClock(millis: number): Warning[] {
+  const off = Math.abs(Math.round(millis / 1000));
+  return off > 10 ? [{ kind: 'warn', text: `The clocks of this computer and of the server are ${span(off * 1000)} apart.` }] : [];
+}

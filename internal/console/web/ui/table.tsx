@@ -1,0 +1,40 @@
+import type { ComponentChildren } from 'preact';
+
+export interface Column<T> {
+  title: string;
+  number?: boolean;
+  render: (row: T) => ComponentChildren;
+}
+
+interface Props<T> {
+  label: string;
+  columns: Column<T>[];
+  rows: T[];
+  keyOf: (row: T) => string;
+  /** What can be done with a row. */
+  actions?: (row: T) => ComponentChildren;
+}
+
+/** A table that folds into cards where there is no room for it. */
+export function Table<T>({ label, columns, rows, keyOf, actions }: Props<T>) {
+  return (
+    <div class="table-frame">
+      <table class="table folds" aria-label={label}>
+        <thead>
+          <tr>
+            {columns.map((c) => <th key={c.title} scope="col" class={c.number ? 'number' : ''}>{c.title}</th>)}
+            {actions && <th scope="col"><span class="visually-hidden">Actions</span></th>}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={keyOf(row)}>
+              {columns.map((c) => <td key={c.title} data-label={c.title} class={c.number ? 'number' : ''}>{c.render(row)}</td>)}
+              {actions && <td class="actions">{actions(row)}</td>}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
