@@ -72,6 +72,7 @@ var imports = map[string][]string{
 	"internal/store/local/localtest": {"internal/store", "internal/store/local",
 		"internal/store/local/index",
 		"internal/store/local/volume"},
+	"internal/store/objects": {"internal/store"},
 	"internal/store/cluster/rows": {"internal/store", "internal/store/record",
 		"internal/store/sealed", "internal/media"},
 	"internal/store/cluster/clustertest": {},

@@ -80,7 +80,8 @@ func (p *process) start(cmd *exec.Cmd, ready func(context.Context) error) error 
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	p.cmd, p.exited, p.stop = cmd, make(chan struct{}), make(chan struct{})
+	exited, stop := make(chan struct{}), make(chan struct{})
+	p.cmd, p.exited, p.stop = cmd, exited, stop
 	started := make(chan error)
 	go func() {
 		// The signal comes when this thread ends, not when the process does: prctl(2).
@@ -89,7 +90,7 @@ func (p *process) start(cmd *exec.Cmd, ready func(context.Context) error) error 
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			<-p.stop
+			<-stop
 		}
 	}()
 	if err := <-started; err != nil {
@@ -97,7 +98,7 @@ func (p *process) start(cmd *exec.Cmd, ready func(context.Context) error) error 
 	}
 	go func() {
 		_ = cmd.Wait()
-		close(p.exited)
+		close(exited)
 	}()
 	return p.await(ready)
 }

@@ -1,0 +1,334 @@
+// Package objects keeps bytes in an S3-compatible object store: a Bucket that puts, reads in
+// ranges, lists and deletes; a Gatherer that collects many streams' records into one object; and a
+// Cache of what was read on the local disk. An object never changes once it is there.
+package objects
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"weir/internal/store"
+)
+
+// Options of a Bucket. All have defaults.
+type Options struct {
+	// Who signs requests. Default: what the environment, the shared credentials file or the
+	// machine's role say, as for the tools of AWS, in this order.
+	AccessKey, SecretKey string
+	// How long one try of a request may take beside the time for its bytes, which is a second for
+	// each megabyte; default 5 seconds.
+	Timeout time.Duration
+	// How often a request is tried; default 3.
+	Tries int
+}
+
+// Bucket is a place in an object store: a bucket and a prefix of its keys. Its methods may be
+// called concurrently.
+type Bucket struct {
+	core           *minio.Core
+	bucket, prefix string
+	o              Options
+	page           int // objects of a request of List
+}
+
+// Info is what a list tells of an object.
+type Info struct {
+	Key      string
+	Size     int64
+	Modified time.Time // by the object store's clock
+}
+
+// Open returns the bucket of an address s3://BUCKET/PREFIX?endpoint=URL&region=NAME. It asks
+// nothing of the object store. Without an endpoint the store is that of AWS in the region,
+// us-east-1 without one.
+func Open(address string, o Options) (*Bucket, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("address of the objects is no URL") // it may hold a secret
+	}
+	if u.Scheme != "s3" || u.Host == "" || u.User != nil {
+		return nil, errors.New("address of the objects is not of the form " +
+			"s3://BUCKET/PREFIX?endpoint=URL (keys stand in the environment)")
+	}
+	region, endpoint := "us-east-1", "https://s3.amazonaws.com"
+	for name, values := range u.Query() {
+		switch name {
+		case "endpoint":
+			endpoint = values[0]
+		case "region":
+			region = values[0]
+		default:
+			return nil, fmt.Errorf("address of the objects has a parameter %q", name)
+		}
+	}
+	at, err := url.Parse(endpoint)
+	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" ||
+		strings.Trim(at.Path, "/") != "" || at.User != nil {
+		return nil, errors.New("endpoint of the objects is not of the form https://HOST:PORT")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.Tries == 0 {
+		o.Tries = 3
+	}
+	client, err := minio.NewCore(at.Host, &minio.Options{
+		Creds: o.credentials(), Secure: at.Scheme == "https", Region: region, MaxRetries: 1,
+		Transport: transport(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("object store: %w", err)
+	}
+	prefix := strings.Trim(u.Path, "/")
+	if prefix != "" {
+		prefix += "/"
+	}
+	return &Bucket{core: client, bucket: u.Host, prefix: prefix, o: o,
+		page: listAtOnce}, nil
+}
+
+func (o *Options) credentials() *credentials.Credentials {
+	if o.AccessKey != "" {
+		return credentials.NewStaticV4(o.AccessKey, o.SecretKey, "")
+	}
+	return credentials.NewChainCredentials([]credentials.Provider{
+		&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{},
+	})
+}
+
+// transport keeps as many connections as a node uses at a time: those of the gatherer, of
+// compaction, and of readers.
+func transport() http.RoundTripper {
+	return &http.Transport{
+		Proxy:        http.ProxyFromEnvironment,
+		DialContext:  (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		MaxIdleConns: 256, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second,
+		TLSHandshakeTimeout: 5 * time.Second, DisableCompression: true,
+		WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
+	}
+}
+
+// Check asks whether the bucket is there and may be used.
+func (b *Bucket) Check(ctx context.Context) error {
+	return b.try(ctx, "look for bucket", b.bucket, 0, func(ctx context.Context) error {
+		ok, err := b.core.BucketExists(ctx, b.bucket)
+		if err == nil && !ok {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Put writes an object; durable on return. The whole object is signed by its SHA-256, which every
+// S3-compatible store verifies; the newer checksums of trailers are not known to all of them. After
+// an error the object may be there or not.
+func (b *Bucket) Put(ctx context.Context, key string, data []byte) error {
+	sum := sha256.Sum256(data)
+	hash := hex.EncodeToString(sum[:])
+	return b.try(ctx, "put", key, int64(len(data)), func(ctx context.Context) error {
+		_, err := b.core.PutObject(ctx, b.bucket, b.prefix+key, bytes.NewReader(data),
+			int64(len(data)), "", hash, minio.PutObjectOptions{
+				ContentType: "application/octet-stream", DisableContentSha256: true,
+			})
+		return err
+	})
+}
+
+// Read hands length bytes of an object to sink as they come, in one request. A try that failed
+// begins anew: sink gets the offset within the range with each piece. ErrGone when there is no such
+// object, ErrCorrupt when it ends before.
+func (b *Bucket) Read(
+	ctx context.Context, key string, offset, length int64,
+	sink func(p []byte, at int64) error,
+) error {
+	return b.try(ctx, "read", key, length, func(ctx context.Context) error {
+		var o minio.GetObjectOptions
+		if err := o.SetRange(offset, offset+length-1); err != nil {
+			return err
+		}
+		body, info, _, err := b.core.GetObject(ctx, b.bucket, b.prefix+key, o)
+		if err != nil {
+			return err
+		}
+		defer body.Close()      //nolint:errcheck // read to its end, or given up
+		if info.Size < length { // what a range has beyond the end is left out
+			return errShort
+		}
+		return pour(body, length, sink)
+	})
+}
+
+// pour hands length bytes to sink.
+func pour(body io.Reader, length int64, sink func(p []byte, at int64) error) error {
+	buf := make([]byte, min(length, 256<<10))
+	for at := int64(0); at < length; {
+		n, err := io.ReadFull(body, buf[:min(int64(len(buf)), length-at)])
+		if n > 0 {
+			if err := sink(buf[:n], at); err != nil {
+				return &sinkError{err}
+			}
+		}
+		at += int64(n)
+		if err != nil && at < length {
+			return err
+		}
+	}
+	return nil
+}
+
+// errShort is of an object that ends before the range that is asked for.
+var errShort = errors.New("the object ends before")
+
+// sinkError is of who gets the bytes: to try again is of no use.
+type sinkError struct{ error }
+
+func (e *sinkError) Unwrap() error { return e.error }
+
+// ReadAll returns length bytes of an object.
+func (b *Bucket) ReadAll(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	data := make([]byte, length)
+	err := b.Read(ctx, key, offset, length, func(p []byte, at int64) error {
+		copy(data[at:], p)
+		return nil
+	})
+	return data, err
+}
+
+// deleteAtOnce is how many objects one request deletes, at most (S3 API, DeleteObjects).
+const deleteAtOnce = 1000
+
+// Delete deletes objects; one that is not there is no error.
+func (b *Bucket) Delete(ctx context.Context, keys []string) error {
+	for chunk := range slices.Chunk(keys, deleteAtOnce) {
+		err := b.try(ctx, "delete", chunk[0], 0, func(ctx context.Context) error {
+			names := make(chan minio.ObjectInfo, len(chunk))
+			for _, key := range chunk {
+				names <- minio.ObjectInfo{Key: b.prefix + key}
+			}
+			close(names)
+			var errs []error
+			for e := range b.core.RemoveObjects(ctx, b.bucket, names,
+				minio.RemoveObjectsOptions{}) {
+				if !isGone(e.Err) {
+					errs = append(errs, e.Err)
+				}
+			}
+			return errors.Join(errs...)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listAtOnce is how many objects a page of a list has.
+const listAtOnce = 1000
+
+// List returns the objects whose keys begin with prefix and are greater than after, by key.
+func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		for {
+			page, err := b.listPage(ctx, prefix, after)
+			if err != nil {
+				yield(Info{}, err)
+				return
+			}
+			for _, info := range page {
+				if !yield(info, nil) {
+					return
+				}
+			}
+			if len(page) < b.page {
+				return
+			}
+			after = page[len(page)-1].Key
+		}
+	}
+}
+
+// listPage is one request of a list.
+func (b *Bucket) listPage(ctx context.Context, prefix, after string) (page []Info, err error) {
+	o := minio.ListObjectsOptions{Prefix: b.prefix + prefix, Recursive: true, MaxKeys: b.page}
+	if after != "" {
+		o.StartAfter = b.prefix + after
+	}
+	err = b.try(ctx, "list", prefix, int64(b.page)<<10, func(ctx context.Context) error {
+		page = page[:0]
+		for info := range b.core.ListObjectsIter(ctx, b.bucket, o) {
+			if info.Err != nil {
+				return info.Err
+			}
+			page = append(page, Info{Key: strings.TrimPrefix(info.Key, b.prefix), Size: info.Size,
+				Modified: info.LastModified})
+			if len(page) == b.page {
+				break
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+// try does a request up to Options.Tries times, each within its time.
+func (b *Bucket) try(
+	ctx context.Context, what, key string, length int64, do func(context.Context) error,
+) error {
+	within := b.o.Timeout + time.Duration(length)*time.Second/1e6
+	var err error
+	for n := range b.o.Tries {
+		if n > 0 {
+			select {
+			case <-time.After(100 * time.Millisecond << n):
+			case <-ctx.Done():
+				return fmt.Errorf("%s %s: %w", what, key, ctx.Err())
+			}
+		}
+		one, cancel := context.WithTimeout(ctx, within)
+		err = do(one)
+		cancel()
+		var final *sinkError
+		switch {
+		case err == nil:
+			return nil
+		case isGone(err):
+			return fmt.Errorf("%s %s: %w", what, key, store.ErrGone)
+		case isShort(err):
+			return fmt.Errorf("%s %s: %w: %w", what, key, store.ErrCorrupt, errShort)
+		case errors.As(err, &final), errors.Is(err, store.ErrNotFound), isRefused(err),
+			ctx.Err() != nil:
+			return fmt.Errorf("%s %s: %w", what, key, err)
+		}
+	}
+	return fmt.Errorf("%s %s, tried %d times: %w", what, key, b.o.Tries, err)
+}
+
+func isGone(err error) bool {
+	return minio.ToErrorResponse(err).Code == minio.NoSuchKey
+}
+
+func isShort(err error) bool {
+	return errors.Is(err, errShort) || minio.ToErrorResponse(err).Code == minio.InvalidRange
+}
+
+// isRefused tells that the object store would refuse the request again.
+func isRefused(err error) bool {
+	status := minio.ToErrorResponse(err).StatusCode
+	return status >= 400 && status < 500 && status != http.StatusRequestTimeout &&
+		status != http.StatusTooManyRequests
+}

@@ -1,0 +1,291 @@
+package objects
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// ReadAhead is how much a Cache reads beyond what was asked for when an object is read in its
+// order.
+const ReadAhead = 2 << 20
+
+// Cache keeps on the local disk what was read of objects. As an object never changes, what is here
+// is true for as long as it is here, and nobody needs to tell of anything; an object that is
+// deleted is not asked for, and Drop lets go of one whose bytes are damaged. Each object has one
+// sparse file; the bytes in all of them are bounded, and the object that was not used for longest
+// goes first. What a reader waits for is fetched once, in one request for what is missing.
+//
+// The files hold what this process has fetched and no other knows which parts they hold, so that
+// they are deleted when it starts.
+type Cache struct {
+	bucket *Bucket
+	dir    string
+	limit  int64
+
+	mu      sync.Mutex
+	objects map[string]*cached // guarded by mu
+	order   list.List          // of *cached, the one used last in front; guarded by mu
+	bytes   int64              // of all objects; guarded by mu
+	files   int                // how many were made: their names; guarded by mu
+	fetches sync.WaitGroup
+	asked   int  // how many requests were made; guarded by mu
+	closed  bool // guarded by mu
+}
+
+// cached is what is here of one object. All but file is guarded by Cache.mu.
+type cached struct {
+	key    string
+	path   string
+	file   *os.File // what is fetched is written to it
+	place  *list.Element
+	here   spans
+	flying []*fetch
+	users  int   // fetches that write to file
+	next   int64 // where the last read ended
+	gone   bool  // it is no longer in Cache.objects
+
+	verified map[int64]bool // offsets of the parts that were found to be right
+}
+
+// fetch is one request on its way.
+type fetch struct {
+	span span
+	done chan struct{} // closed when err is set and what came is here
+	err  error
+}
+
+// NewCache returns an empty cache in a directory, which is its own: what is in it goes. limit is
+// how many bytes it may take; what one reader asks for may be beyond that while it is read.
+func NewCache(bucket *Bucket, dir string, limit int64) (*Cache, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, fmt.Errorf("empty cache: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make cache: %w", err)
+	}
+	return &Cache{bucket: bucket, dir: dir, limit: limit, objects: make(map[string]*cached)}, nil
+}
+
+// errDisk is of the local disk: the bytes can still be had, only not kept.
+var errDisk = errors.New("cache cannot be written")
+
+// Open returns a part of an object, which is fetched as far as it is not here. What is open can be
+// read to its end whatever happens to the object. ErrGone when there is no such object, ErrCorrupt
+// when it ends before.
+func (c *Cache) Open(ctx context.Context, key string, offset, length int64) (*Body, error) {
+	b, err := c.open(ctx, key, offset, length)
+	if errors.Is(err, errDisk) {
+		data, err := c.bucket.ReadAll(ctx, key, offset, length)
+		if err != nil {
+			return nil, err
+		}
+		return memoryBody(data), nil
+	}
+	return b, err
+}
+
+func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Body, error) {
+	want := span{offset, offset + length}
+	for {
+		c.mu.Lock()
+		o, err := c.object(key)
+		if err != nil {
+			c.mu.Unlock()
+			return nil, err
+		}
+		missing, ok := o.here.missing(want)
+		if !ok {
+			f, err := os.Open(o.path) // of its own: sendfile(2) goes by the file's offset
+			ahead := o.ahead(want)
+			c.mu.Unlock()
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", errDisk, err)
+			}
+			if ahead.from < ahead.to {
+				c.fetch(o, ahead)
+			}
+			return &Body{file: f, offset: offset, length: length, cache: c, object: o}, nil
+		}
+		f := o.flight(missing)
+		c.mu.Unlock()
+		if f == nil {
+			f = c.fetch(o, missing)
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if f.err != nil && f.span.from <= missing.from {
+			return nil, f.err
+		}
+	}
+}
+
+// object returns what is here of an object, and makes it the one used last. The caller holds mu.
+func (c *Cache) object(key string) (*cached, error) {
+	if c.closed {
+		return nil, os.ErrClosed
+	}
+	if o := c.objects[key]; o != nil {
+		c.order.MoveToFront(o.place)
+		return o, nil
+	}
+	c.files++
+	path := filepath.Join(c.dir, strconv.Itoa(c.files))
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDisk, err)
+	}
+	o := &cached{key: key, path: path, file: f}
+	o.place = c.order.PushFront(o)
+	c.objects[key] = o
+	return o, nil
+}
+
+// flight returns the fetch that brings the first of the missing bytes, nil when there is none.
+func (o *cached) flight(missing span) *fetch {
+	for _, f := range o.flying {
+		if f.span.from <= missing.from && missing.from < f.span.to {
+			return f
+		}
+	}
+	return nil
+}
+
+// ahead returns what is worth fetching after a read, and remembers the read: nothing, unless it
+// goes on where the one before it ended. The caller holds mu.
+func (o *cached) ahead(read span) span {
+	follows := o.next > 0 && read.from == o.next
+	o.next = read.to
+	if !follows {
+		return span{}
+	}
+	// Half of it is kept ahead, so that requests are not small.
+	if _, ok := o.here.missing(span{read.to, read.to + ReadAhead/2}); !ok {
+		return span{}
+	}
+	missing, ok := o.here.missing(span{read.to, read.to + ReadAhead})
+	if !ok || o.flight(missing) != nil {
+		return span{}
+	}
+	return missing
+}
+
+// fetch begins to fetch a part of an object, as far as nobody does already. The request goes on
+// when who asked for it has left: others may wait for it too.
+func (c *Cache) fetch(o *cached, want span) *fetch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := o.flight(want); f != nil {
+		return f
+	}
+	for _, f := range o.flying {
+		if f.span.from > want.from {
+			want.to = min(want.to, f.span.from)
+		}
+	}
+	f := &fetch{span: want, done: make(chan struct{})}
+	o.flying = append(o.flying, f)
+	o.users++
+	c.asked++
+	c.fetches.Go(func() {
+		err := c.bucket.Read(context.Background(), o.key, want.from, want.to-want.from,
+			func(p []byte, at int64) error {
+				if _, err := o.file.WriteAt(p, want.from+at); err != nil {
+					return fmt.Errorf("%w: %w", errDisk, err)
+				}
+				return nil
+			})
+		c.landed(o, f, err)
+	})
+	return f
+}
+
+// landed ends a fetch.
+func (c *Cache) landed(o *cached, f *fetch, err error) {
+	c.mu.Lock()
+	f.err = err
+	o.flying = slices.DeleteFunc(o.flying, func(other *fetch) bool { return other == f })
+	o.users--
+	if err == nil && !o.gone {
+		c.bytes += o.here.add(f.span)
+		c.makeRoom(o)
+	}
+	if errors.Is(err, errDisk) && !o.gone {
+		c.drop(o) // whatever of it was written
+	}
+	if o.gone && o.users == 0 {
+		_ = o.file.Close() // it has no name any more
+	}
+	c.mu.Unlock()
+	close(f.done)
+}
+
+// makeRoom lets go of objects until the bytes are within the limit, but not of keep. The caller
+// holds mu.
+func (c *Cache) makeRoom(keep *cached) {
+	for e := c.order.Back(); e != nil && c.bytes > c.limit; {
+		o := e.Value.(*cached)
+		e = e.Prev()
+		if o != keep {
+			c.drop(o)
+		}
+	}
+}
+
+// drop lets go of an object. The caller holds mu.
+func (c *Cache) drop(o *cached) {
+	c.order.Remove(o.place)
+	delete(c.objects, o.key)
+	c.bytes -= o.here.size()
+	o.gone = true
+	_ = os.Remove(o.path) // else the next start does
+	if o.users == 0 {
+		_ = o.file.Close()
+	}
+}
+
+// Drop lets go of an object: it was found damaged here, or it is deleted.
+func (c *Cache) Drop(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o := c.objects[key]; o != nil {
+		c.drop(o)
+	}
+}
+
+// Bytes is how much is kept.
+func (c *Cache) Bytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
+}
+
+// Requests is how many requests the cache has made.
+func (c *Cache) Requests() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
+// Close waits for the requests that are on their way and deletes the files.
+func (c *Cache) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.fetches.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.objects {
+		c.drop(o)
+	}
+	return nil
+}
