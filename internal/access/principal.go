@@ -53,6 +53,18 @@ type Principal struct {
 // IsRoot tells whether the principal may do everything.
 func (p *Principal) IsRoot() bool { return p.root }
 
+// Transitive returns the session tags that go on to roles that the principal assumes.
+func (p *Principal) Transitive() map[string]string {
+	if p.claims == nil {
+		return nil
+	}
+	tags := make(map[string]string, len(p.claims.Transitive))
+	for _, key := range p.claims.Transitive {
+		tags[key] = p.claims.Tags[key]
+	}
+	return tags
+}
+
 // setContext makes the condition keys that a principal brings to each call (IAM user guide, "AWS
 // global condition context keys", "Properties of the principal").
 //
@@ -98,11 +110,16 @@ type Claims struct {
 	SessionName string // of an assumed role
 	// Parent is the long-term access key that GetSessionToken was called with: disabling it ends
 	// the session too.
-	Parent   string
-	Policies []policy.Named      // session policies, together; none: no bound
-	Tags     map[string]string   // session tags, which go before the role's own
-	Context  map[string][]string // more condition keys, such as aws:FederatedProvider
-	Thing    string
+	Parent string
+	// Policies are session policies, and PolicyNames the names of policies that are others; both
+	// together allow. None: no bound.
+	Policies    []policy.Named
+	PolicyNames []string
+	Tags        map[string]string // session tags, which go before the role's own
+	// Transitive are the keys of those tags that a role which is assumed with the credentials gets.
+	Transitive []string
+	Context    map[string][]string // more condition keys, such as aws:FederatedProvider
+	Thing      string
 	// ThingID is CameraInfo.ID of the thing, and Certificate the serial number of the certificate
 	// that it showed, as CameraInfo.Revoked has it; both only with Thing.
 	ThingID     string

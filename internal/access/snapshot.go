@@ -332,8 +332,8 @@ func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error
 	default:
 		return nil, fmt.Errorf("%s has no temporary credentials: %w", c.Kind, ErrInvalid)
 	}
-	if len(c.Policies) > 0 {
-		p.Bounds = [][]policy.Named{c.Policies}
+	if bound := append(s.named(c.PolicyNames), c.Policies...); len(bound) > 0 {
+		p.Bounds = [][]policy.Named{bound}
 	}
 	p.setContext(r.account, arn)
 	return p, nil

@@ -147,6 +147,8 @@ func TestSTSRefuses(t *testing.T) {
 	s := newSTSSite(t)
 	ann := assumable(s)
 	bob := s.newKey("bob", "read-only")
+	s.putPolicy("untagged", `{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}`)
+	carl := s.newKey("carl", "untagged")
 	role := []string{"Action=AssumeRole", "RoleArn=" + viewersARN, "RoleSessionName=desk",
 		"ExternalId=x1"}
 	with := func(more ...string) []string { return append(role[:len(role):len(role)], more...) }
@@ -172,9 +174,18 @@ func TestSTSRefuses(t *testing.T) {
 		{ann, with("Policy={}"), 400, "MalformedPolicyDocument", ""},
 		{ann, with("Policy="), 400, "MalformedPolicyDocument", ""},
 		{ann, with("Tags.member.2.Key=a", "Tags.member.2.Value=b"), 400, "ValidationError", "gap"},
-		{ann, with("Tags.member.1.Key=", "Tags.member.1.Value=b"), 400, "ValidationError", "tag"},
+		{ann, with("Tags.member.1.Key=", "Tags.member.1.Value=b"), 400, "ValidationError",
+			"a key has 1"},
+		{carl, with("Tags.member.1.Key=a"), 403, "AccessDenied", "sts:TagSession"},
+		{ann, with("Tags.member.1.Key=a", "Tags.member.2.Key=A"), 400, "ValidationError",
+			"case insensitive"},
 		{ann, with("PolicyArns.member.7.arn=a"), 400, "ValidationError", "PolicyArns"},
-		{ann, with("TransitiveTagKeys.member.1=a"), 400, "ValidationError", "TransitiveTagKeys"},
+		{ann, with("PolicyArns.member.1.arn=a"), 400, "ValidationError", "policyArns"},
+		{ann, with("PolicyArns.member.1.arn=arn:aws:iam::000000000000:policy/none"), 400,
+			"ValidationError", "there is no policy 'none'"},
+		{ann, with("TransitiveTagKeys.member.1=a"), 400, "ValidationError", "transitive tag key"},
+		{ann, with("Policy=" + strings.Repeat(" ", 7000) + `{"Statement":[`), 400,
+			"PackedPolicyTooLarge", "100%"},
 		{ann, with("SerialNumber=123456789"), 400, "ValidationError", "SerialNumber"},
 		{ann, with("SourceIdentity=ann"), 400, "ValidationError", "SourceIdentity"},
 		{ann, []string{"Action=GetSessionToken", "TokenCode=123456"}, 400, "ValidationError",
@@ -188,6 +199,48 @@ func TestSTSRefuses(t *testing.T) {
 	// A signature for the other service is none for this one.
 	s.as(ann, "/", "Action=GetCallerIdentity&Version=2011-06-15").stsFails(t, 403,
 		"SignatureDoesNotMatch", "'sts'")
+}
+
+// Transitive tags go on to the next role, which cannot be told others; sessions of roles that a
+// role assumed last an hour at most. Policies of PolicyArns bound a session as they are by then.
+func TestChainedRoles(t *testing.T) {
+	t.Parallel()
+	s := newSTSSite(t)
+	ann := assumable(s)
+	s.ok("/weir/attachPolicy", `{"RoleName":"viewers","PolicyName":"assume"}`)
+	s.putPolicy("assume", `{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession"],`+
+		`"Resource":"*"}`)
+	const innerARN = "arn:aws:iam::000000000000:role/inner"
+	s.ok("/weir/createRole", `{"RoleName":"inner","Policies":["administrator"],`+
+		`"MaxSessionDuration":7200,"TrustPolicy":"`+strings.Replace(accountTrust,
+		`\"sts:ExternalId\":\"x1\"`, `\"aws:RequestTag/site\":\"a\"`, 1)+`"}`)
+	outer := func(more ...string) auth.Credentials {
+		return s.form(ann, append([]string{"Action=AssumeRole", "RoleArn=" + viewersARN,
+			"RoleSessionName=desk", "ExternalId=x1", "Tags.member.1.Key=site",
+			"Tags.member.1.Value=a"}, more...)...).sts(t).Role.Credentials.key()
+	}
+	inner := func(key auth.Credentials, more ...string) answer {
+		return s.form(key, append([]string{"Action=AssumeRole", "RoleArn=" + innerARN,
+			"RoleSessionName=deep"}, more...)...)
+	}
+	inner(outer()).stsFails(t, 403, "AccessDenied", "sts:AssumeRole")
+	handsOn := outer("TransitiveTagKeys.member.1=site")
+	inner(handsOn, "Tags.member.1.Key=Site", "Tags.member.1.Value=b").stsFails(t, 400,
+		"ValidationError", "case insensitive")
+	inner(handsOn, "DurationSeconds=3601").stsFails(t, 400, "ValidationError", "role chaining")
+	inner(inner(handsOn).sts(t).Role.Credentials.key()).sts(t) // and on
+
+	const arns = "PolicyArns.member.1.arn=arn:aws:iam::000000000000:policy/some"
+	inner(handsOn, arns).stsFails(t, 400, "ValidationError", "there is no policy")
+	s.putPolicy("some", `{"Effect":"Allow","Action":"kinesisvideo:ListStreams","Resource":"*"}`)
+	some := inner(handsOn, arns).sts(t).Role.Credentials.key()
+	if a := s.as(some, "/listStreams", `{}`); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	s.as(some, "/describeStream", `{"StreamName":"cam"}`).fails(t, 403, refused,
+		"no session policy allows")
+	s.ok("/weir/deletePolicy", `{"PolicyName":"some"}`)
+	s.as(some, "/listStreams", `{}`).fails(t, 403, refused, "")
 }
 
 // The session of a user is the user, until its key is disabled; policies may deny it.

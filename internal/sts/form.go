@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"weir/internal/api"
+	"weir/internal/policy"
 )
 
 // Form is the body of a call.
@@ -48,11 +49,11 @@ func invalid(format string, args ...any) *Error {
 }
 
 // refuse refuses parameters that would change what credentials may do and that Weir does not have:
-// to ignore them would grant more than was asked for.
+// to ignore them would grant more than was asked for. An empty list is none.
 func (f Form) refuse(names ...string) error {
 	for _, name := range names {
 		for key := range f.values {
-			if key == name || strings.HasPrefix(key, name+".") {
+			if key == name && f.values.Get(key) != "" || strings.HasPrefix(key, name+".") {
 				return invalid("%s is not supported here", name)
 			}
 		}
@@ -103,39 +104,103 @@ func (f Form) text(name, member string, pattern *regexp.Regexp, required bool) (
 	return value, nil
 }
 
-// tags reads Tags.member.N.Key and .Value, which are numbered from 1 without a gap.
-func (f Form) tags() (map[string]string, error) {
-	tags, read := map[string]string{}, 0
-	for ; ; read++ {
-		at := fmt.Sprintf("Tags.member.%d.", read+1)
-		key, value := f.values.Get(at+"Key"), f.values.Get(at+"Value")
-		if !f.values.Has(at+"Key") && !f.values.Has(at+"Value") {
+// members reads a list, NAME.member.N, which is numbered from 1 without a gap. Each member has the
+// values of the suffixes, such as ".Key".
+func (f Form) members(name string, most int, suffixes ...string) (list [][]string, err error) {
+	read := 0
+	for {
+		member, found := make([]string, len(suffixes)), 0
+		for i, suffix := range suffixes {
+			key := fmt.Sprintf("%s.member.%d%s", name, len(list)+1, suffix)
+			if member[i] = f.values.Get(key); f.values.Has(key) {
+				found++
+			}
+		}
+		if found == 0 {
 			break
 		}
-		if _, twice := tags[key]; twice {
-			return nil, invalid("Tags have the key '%.128s' more than once", key)
+		if read += found; len(list) == most {
+			return nil, invalid("%s has more than %d members", name, most)
 		}
-		length := utf8.RuneCountInString(key)
-		if length < 1 || length > api.MaxTagKey ||
-			utf8.RuneCountInString(value) > api.MaxTagValue || !tagTexts.MatchString(key) ||
-			!tagTexts.MatchString(value) {
-			return nil, invalid("The tag '%.128s' failed to satisfy constraint: a key has 1 to "+
-				"%d characters, a value %d at most, letters, digits, spaces and _.:/=+-@ only",
-				key, api.MaxTagKey, api.MaxTagValue)
-		}
-		if tags[key] = value; len(tags) > api.MaxPrincipalTags {
-			return nil, invalid("There are more than %d tags", api.MaxPrincipalTags)
+		list = append(list, member)
+	}
+	for key := range f.values {
+		if strings.HasPrefix(key, name+".") {
+			read--
 		}
 	}
-	for name := range f.values {
-		if tagMembers.MatchString(name) {
-			n, err := strconv.Atoi(tagMembers.FindStringSubmatch(name)[1])
-			if err != nil || n < 1 || n > read {
-				return nil, invalid("%.64q: tags are numbered from 1 without a gap", name)
-			}
+	if read != 0 {
+		return nil, invalid("%s: members are numbered from 1 without a gap, each with %q", name,
+			suffixes)
+	}
+	return list, nil
+}
+
+// tags reads Tags. Keys that differ in case only are the same to conditions.
+func (f Form) tags() (map[string]string, error) {
+	list, err := f.members("Tags", api.MaxPrincipalTags, ".Key", ".Value")
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]string{}
+	for _, tag := range list {
+		if err := addTag(tags, tag[0], tag[1]); err != nil {
+			return nil, err
 		}
 	}
 	return tags, nil
 }
 
-var tagMembers = regexp.MustCompile(`\ATags\.member\.([0-9]+)\.`)
+// addTag adds a session tag to others.
+func addTag(tags map[string]string, key, value string) error {
+	n := utf8.RuneCountInString(key)
+	if n < 1 || n > api.MaxTagKey || utf8.RuneCountInString(value) > api.MaxTagValue ||
+		!tagTexts.MatchString(key) || !tagTexts.MatchString(value) {
+		return invalid("The tag '%.128s' failed to satisfy constraint: a key has 1 to "+
+			"%d characters, a value %d at most, letters, digits, spaces and _.:/=+-@ only",
+			key, api.MaxTagKey, api.MaxTagValue)
+	}
+	for have := range tags {
+		if policy.Key(have) == policy.Key(key) {
+			return invalid("Duplicate tag keys found: %.128s. Please note that Tag keys are case "+
+				"insensitive.", key)
+		}
+	}
+	if tags[key] = value; len(tags) > api.MaxPrincipalTags {
+		return invalid("There are more than %d tags", api.MaxPrincipalTags)
+	}
+	return nil
+}
+
+// transitive reads TransitiveTagKeys, which are keys of tags.
+func (f Form) transitive(tags map[string]string) (keys []string, err error) {
+	list, err := f.members("TransitiveTagKeys", api.MaxPrincipalTags, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, member := range list {
+		if _, ok := tags[member[0]]; !ok {
+			return nil, invalid("The transitive tag key '%.128s' is not the key of a tag",
+				member[0])
+		}
+		keys = append(keys, member[0])
+	}
+	return keys, nil
+}
+
+// policyNames reads PolicyArns: the names of the policies that have an ARN with this prefix.
+func (f Form) policyNames(prefix string) (names []string, err error) {
+	list, err := f.members("PolicyArns", api.MaxAttached, ".arn")
+	if err != nil {
+		return nil, err
+	}
+	for _, member := range list {
+		name, ok := strings.CutPrefix(member[0], prefix)
+		if !ok {
+			return nil, invalid("'%.128s' at 'policyArns' is not the ARN of a policy here",
+				member[0])
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}

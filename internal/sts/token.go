@@ -171,7 +171,9 @@ type tokenClaims struct {
 	SessionName string              `json:"e,omitempty"`
 	Parent      string              `json:"p,omitempty"`
 	Policies    []tokenPolicy       `json:"d,omitempty"`
+	PolicyNames []string            `json:"dn,omitempty"`
 	Tags        map[string]string   `json:"t,omitempty"`
+	Transitive  []string            `json:"tt,omitempty"`
 	Context     map[string][]string `json:"c,omitempty"`
 	Thing       string              `json:"th,omitempty"`
 	ThingID     string              `json:"ti,omitempty"`
@@ -201,8 +203,9 @@ func (m *Minter) Mint(ctx context.Context, c access.Claims) (auth.Credentials, e
 	}
 	t := tokenClaims{AccessKeyID: "ASIA" + auth.RandomText(16, idAlphabet),
 		Secret: auth.NewKey().SecretAccessKey, Kind: c.Kind, Name: c.Name, ID: c.ID,
-		SessionName: c.SessionName, Parent: c.Parent, Tags: c.Tags, Context: c.Context,
-		Thing: c.Thing, ThingID: c.ThingID, Certificate: c.Certificate, Issued: c.Issued.Unix(),
+		SessionName: c.SessionName, Parent: c.Parent, PolicyNames: c.PolicyNames, Tags: c.Tags,
+		Transitive: c.Transitive, Context: c.Context, Thing: c.Thing,
+		ThingID: c.ThingID, Certificate: c.Certificate, Issued: c.Issued.Unix(),
 		Expires: c.Expires.Unix()}
 	for _, p := range c.Policies {
 		t.Policies = append(t.Policies, tokenPolicy{p.Name, p.Document.Text()})
@@ -296,7 +299,8 @@ func claimsOf(packed []byte, now time.Time) (access.Claims, error) {
 		return access.Claims{}, errToken
 	}
 	c := access.Claims{AccessKeyID: t.AccessKeyID, Secret: t.Secret, Kind: t.Kind, Name: t.Name,
-		ID: t.ID, SessionName: t.SessionName, Parent: t.Parent, Tags: t.Tags, Context: t.Context,
+		ID: t.ID, SessionName: t.SessionName, Parent: t.Parent, PolicyNames: t.PolicyNames,
+		Tags: t.Tags, Transitive: t.Transitive, Context: t.Context,
 		Thing: t.Thing, ThingID: t.ThingID, Certificate: t.Certificate,
 		Issued: time.Unix(t.Issued, 0).UTC(), Expires: time.Unix(t.Expires, 0).UTC()}
 	for _, p := range t.Policies {
