@@ -118,3 +118,6 @@ func (m memoryMedia) Payload(run int) (store.Range, error) {
 }
 
 func (m memoryMedia) Close() error { return nil }
+
+// Empty tells that nothing is kept.
+func (r *Ring) Empty() bool { return len(r.fragments) == 0 }

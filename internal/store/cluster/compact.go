@@ -1,0 +1,240 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"sync"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+)
+
+const (
+	// backlogs is how many streams one pass of compaction looks at, those with the most bytes.
+	backlogs = 10_000
+	// compactRows bounds the fragments of one compacted object.
+	compactRows = 50_000
+	// compactReads is how many records are read at a time.
+	compactReads = 8
+)
+
+// Compact writes fragments that came in objects of many streams into objects of one stream, which
+// end in a packed table and have one row each: of every stream that has Options.CompactBytes of
+// them, or some that are older than Options.CompactAge; with all, of every stream. Another node may
+// do so at the same time for other streams.
+//
+// First the object is durable, then its row takes the place of those of the fragments, in one
+// transaction, if the lease is still held and they are still the same; the bytes that they were at
+// are left for Options.OrphanAge.
+func (s *Store) Compact(ctx context.Context, all bool) error {
+	list, err := s.db.Backlogs(ctx, backlogs)
+	if err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	list = slices.DeleteFunc(list, func(b rows.Backlog) bool {
+		return !all && b.Bytes < s.o.CompactBytes &&
+			b.Oldest > s.now()-s.o.CompactAge.Milliseconds()
+	})
+	var errs []error
+	for _, n := range parts() {
+		mine := slices.DeleteFunc(slices.Clone(list),
+			func(b rows.Backlog) bool { return part(b.Stream) != n })
+		if len(mine) == 0 {
+			continue
+		}
+		err := s.compactPart(ctx, n, mine, all)
+		if !errors.Is(err, rows.ErrLease) { // another node does it
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) compactPart(
+	ctx context.Context, n int, list []rows.Backlog, all bool,
+) error {
+	l, err := s.hold(ctx, fmt.Sprint(compactLease, n))
+	if err != nil {
+		return err
+	}
+	defer l.release(ctx)
+	var errs []error
+	for _, b := range list {
+		for more := true; more && err == nil; {
+			if err = l.renew(ctx); err == nil {
+				more, err = s.compactStream(ctx, l, b.Stream, all)
+			}
+		}
+		switch {
+		case errors.Is(err, rows.ErrLease):
+			return err
+		case errors.Is(err, sealed.ErrUnsealable):
+			s.log.Debug("fragments changed while they were compacted", "stream", b.Stream,
+				"error", err) // they are as they were: the next pass tries again
+		case err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrGone):
+			errs = append(errs, fmt.Errorf("compact stream %s: %w", b.Stream, err))
+		}
+		err = nil
+	}
+	return errors.Join(errs...)
+}
+
+// compactStream makes one object of a stream's oldest fragments; more tells that there may be
+// another.
+func (s *Store) compactStream(
+	ctx context.Context, l *tenure, id store.StreamID, all bool,
+) (more bool, err error) {
+	st, err := s.db.Row(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	hot, err := s.db.Hot(ctx, id, store.Query{Order: store.BySequence, Limit: compactRows},
+		sealed.MinTime)
+	if err != nil {
+		return false, err
+	}
+	list, more := s.choose(hot.Fragments, all)
+	if len(list) == 0 {
+		return false, nil
+	}
+	v := sealed.Volume{Stream: id, Name: fmt.Sprintf("%s%s/%s-%016x-%s", streamPrefix, id,
+		time.UnixMilli(list[0].ServerTimestamp).UTC().Format("2006010215"), list[0].Number,
+		rand.Text()[:8])}
+	object := rows.Object{Name: v.Name, Node: *s.node.Load()}
+	data, v, err := s.pack(ctx, &st.Stream, v, list)
+	if err != nil {
+		return false, err
+	}
+	object.Bytes = int64(len(data))
+	if err := s.bucket.Put(ctx, object.Name, data); err != nil {
+		return false, err
+	}
+	if err := s.db.Seal(ctx, l.lease, v, object); err != nil {
+		if errors.Is(err, sealed.ErrUnsealable) { // it is not applied, so that nobody knows it
+			err = errors.Join(err, s.bucket.Delete(ctx, []string{object.Name}))
+		}
+		return false, err
+	}
+	return more, nil
+}
+
+// choose returns the fragments of the next object, from the oldest on; more tells that they fill it
+// and others are left.
+func (s *Store) choose(
+	list []store.FragmentInfo, all bool,
+) (chosen []store.FragmentInfo, more bool) {
+	bytes, old := int64(0), false
+	for i := range list {
+		if bytes >= s.o.CompactBytes {
+			return list[:i], true
+		}
+		bytes += list[i].Location.Length
+		old = old || list[i].ServerTimestamp <= s.now()-s.o.CompactAge.Milliseconds()
+	}
+	if all || old || bytes >= s.o.CompactBytes {
+		return list, false
+	}
+	return nil, false
+}
+
+// pack reads the records of fragments and returns the bytes of an object with all of them, as a
+// volume of the local engine has them (docs/store-format.md): the stream, the records, the packed
+// table.
+func (s *Store) pack(
+	ctx context.Context, st *store.Stream, v sealed.Volume, list []store.FragmentInfo,
+) ([]byte, sealed.Volume, error) {
+	data, err := record.EncodeStream(st)
+	if err != nil {
+		return nil, v, err
+	}
+	moved := slices.Clone(list)
+	at := int64(len(data))
+	for i := range moved {
+		moved[i].Location.Volume, moved[i].Location.Offset = v.Name, at
+		at += moved[i].Location.Length
+	}
+	data = append(data, make([]byte, at-int64(len(data)))...)
+	replaced, err := s.readRecords(ctx, data, list, moved)
+	if err != nil {
+		return nil, v, err
+	}
+	v.Replaced = replaced
+	footer, v, err := sealed.Pack(v, moved, func(set int64) ([]byte, error) {
+		tracks, err := s.db.TrackSet(ctx, st.ID, set)
+		return record.AppendTracks(nil, tracks), err
+	})
+	if err != nil {
+		return nil, v, err
+	}
+	v.Footer = store.Location{Volume: v.Name, Offset: at, Length: int64(len(footer)),
+		MetaLength: int64(len(footer)) - record.FooterTrailer}
+	return append(data, footer...), v, nil
+}
+
+// readRecords reads each record to its new place in data, some at a time, and verifies it. It
+// returns the numbers of what they replaced, in ascending order.
+func (s *Store) readRecords(
+	ctx context.Context, data []byte, list, moved []store.FragmentInfo,
+) ([]store.Number, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	replaced := make([]store.Number, len(list))
+	errs := make([]error, compactReads)
+	var readers sync.WaitGroup
+	for n := range compactReads {
+		readers.Go(func() {
+			for i := n; i < len(list) && errs[n] == nil; i += compactReads {
+				to := moved[i].Location
+				replaced[i], errs[n] = s.readRecord(ctx, data[to.Offset:to.Offset+to.Length],
+					&list[i])
+			}
+			if errs[n] != nil {
+				cancel()
+			}
+		})
+	}
+	readers.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	slices.Sort(replaced)
+	replaced = slices.Compact(replaced)
+	if len(replaced) > 0 && replaced[0] == 0 {
+		replaced = replaced[1:]
+	}
+	return replaced, nil
+}
+
+// readRecord reads a record into b, which it fills, and verifies it.
+func (s *Store) readRecord(
+	ctx context.Context, b []byte, f *store.FragmentInfo,
+) (replaces store.Number, err error) {
+	err = s.bucket.Read(ctx, f.Location.Volume, f.Location.Offset, f.Location.Length,
+		func(p []byte, at int64) error {
+			copy(b[at:], p)
+			return nil
+		})
+	if err != nil {
+		return 0, err
+	}
+	meta := f.Location.MetaLength
+	if meta < record.HeaderSize || meta > int64(len(b)) {
+		return 0, fmt.Errorf("%w: location %+v", store.ErrCorrupt, f.Location)
+	}
+	if _, err := decodeHead(b[:meta], f); err != nil {
+		return 0, fmt.Errorf("fragment %d: %w", f.Number, err)
+	}
+	if crc32.Checksum(b[meta:], record.Castagnoli) != f.PayloadCRC {
+		return 0, fmt.Errorf("fragment %d: %w: checksum of the payload", f.Number,
+			store.ErrCorrupt)
+	}
+	h, err := record.DecodeHeader(b)
+	return h.Replaces, err
+}

@@ -1,0 +1,221 @@
+// Package cluster is the engine of many nodes: rows in PostgreSQL (package rows), bytes in an
+// S3-compatible object store (package objects). Any node takes any stream's fragments and serves
+// any session; no node holds what another needs, but for fragments of streams without retention,
+// which end with it. DESIGN.md has the order of things and what each cache may believe.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/objects"
+	"weir/internal/store/recent"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+)
+
+var _ store.Store = (*Store)(nil)
+
+// Options of a Store. Database, Objects and CacheDir have no defaults.
+type Options struct {
+	Database string // as rows.Open has it
+	Objects  string // as objects.Open has it
+	// a directory of this node alone, whose content goes when the store is opened
+	CacheDir   string
+	CacheBytes int64 // how much of the objects is kept there; default 10 GB
+
+	Keys   objects.Options   // who signs requests to the object store, and its timeouts
+	Gather objects.Gathering // how fragments are collected into objects
+
+	Address string           // where other nodes reach this one; may be empty
+	Clock   func() time.Time // the time of retention, expiry and fragment numbers; default time.Now
+	Logger  *slog.Logger     // what background work reports; default: nothing
+
+	// How long what other nodes did may stay unseen here: the row of a stream, and that there are
+	// new fragments; default 100 milliseconds.
+	Fresh time.Duration
+
+	MemoryAge     time.Duration // as in local.Options, default 5 minutes
+	MemoryBytes   int64         // as in local.Options, default 200 MB per stream
+	TableBytes    int64         // as in local.Options, default 32 MB
+	FragmentBytes int64         // as in local.Options, default 16 MB
+
+	SweepInterval time.Duration // how often Run sweeps and compacts; default 1 minute
+	// A stream's fragments are compacted into one object when they have so many bytes, or when the
+	// oldest is so old; default 64 MB, 1 hour.
+	CompactBytes int64
+	CompactAge   time.Duration
+	// How long bytes without rows are kept: what compaction and retention have left, and what a
+	// node put and did not commit; default 24 hours. A node that was silent for so long commits
+	// nothing.
+	OrphanAge time.Duration
+	// How often the bucket is listed for bytes that no row ever knew; default 6 hours.
+	OrphanInterval time.Duration
+	// How long a node that does not answer keeps its part of the background work; default 1 minute.
+	LeaseTime time.Duration
+}
+
+func (o *Options) setDefaults() {
+	setDefault(&o.CacheBytes, 10_000_000_000)
+	setDefault(&o.Fresh, 100*time.Millisecond)
+	setDefault(&o.MemoryAge, 5*time.Minute)
+	setDefault(&o.MemoryBytes, 200_000_000)
+	setDefault(&o.TableBytes, 32_000_000)
+	setDefault(&o.FragmentBytes, 16_000_000)
+	setDefault(&o.SweepInterval, time.Minute)
+	setDefault(&o.CompactBytes, 64_000_000)
+	setDefault(&o.CompactAge, time.Hour)
+	setDefault(&o.OrphanAge, 24*time.Hour)
+	setDefault(&o.OrphanInterval, 6*time.Hour)
+	setDefault(&o.LeaseTime, time.Minute)
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Store is a store.Store over a database and an object store. Its methods may be called
+// concurrently.
+type Store struct {
+	store.Streams   // db
+	store.Sessions  // db
+	store.Documents // db
+
+	o      Options
+	db     *rows.DB
+	bucket *objects.Bucket
+	cache  *objects.Cache
+	log    *slog.Logger
+	gather *objects.Gatherer[rows.Row, store.FragmentInfo]
+	reader *sealed.Reader
+	heads  recent.Fragments // of records that were opened; no rows
+	watch  *watch
+	node   atomic.Pointer[string] // the ID under which this node commits
+
+	mu    sync.Mutex
+	rings map[store.StreamID]*recent.Ring // of streams without retention; guarded by mu
+
+	work       work // owned by the sweep that runs
+	background sync.WaitGroup
+	end        context.CancelFunc // of background
+}
+
+// Open connects to the database, brings its tables up to date, and joins as a node.
+func Open(ctx context.Context, o Options) (_ *Store, err error) {
+	o.setDefaults()
+	s := &Store{o: o, log: o.Logger, rings: make(map[store.StreamID]*recent.Ring)}
+	s.heads.Limit = o.FragmentBytes
+	s.work.turn = make(chan struct{}, 1)
+	if s.bucket, err = objects.Open(o.Objects, o.Keys); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := s.bucket.Check(ctx); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if s.cache, err = objects.NewCache(s.bucket, o.CacheDir, o.CacheBytes); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Logger: o.Logger,
+		Fresh: o.Fresh})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.Streams, s.Sessions, s.Documents = s.db, s.db, s.db
+	if err := s.join(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.db.Close())
+	}
+	s.reader = &sealed.Reader{Rows: s.db, Footer: s.footer, Tables: sealed.NewTables(o.TableBytes),
+		Log: s.log, Damaged: func() {}}
+	s.gather = objects.NewGatherer(o.Gather, s.commit)
+	var life context.Context
+	life, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	s.watch = newWatch(s.db, o.Fresh, s.log)
+	s.background.Go(func() { s.watch.run(life) })
+	s.background.Go(func() { s.beat(life) })
+	return s, nil
+}
+
+// Close commits what was gathered, leaves the cluster and closes everything. Fragments kept in
+// memory only are lost. No other method may be called after it; Run has returned before.
+func (s *Store) Close() error {
+	s.gather.Close()
+	s.end()
+	s.background.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.db.Leave(ctx, *s.node.Load()); err != nil {
+		s.log.Warn("the other nodes were not told that this one ends", "error", err)
+	}
+	if err := errors.Join(s.cache.Close(), s.db.Close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Ready tells whether fragments can be stored and read: the database takes changes, and the bucket
+// answers.
+func (s *Store) Ready(ctx context.Context) error {
+	return errors.Join(s.db.Ping(ctx), s.bucket.Check(ctx))
+}
+
+// join makes this a node of the cluster, under a new ID.
+func (s *Store) join(ctx context.Context) error {
+	id, err := s.db.Join(ctx, s.o.Address)
+	if err == nil {
+		s.node.Store(&id)
+	}
+	return err
+}
+
+// beat tells the others that this node is there, until ctx ends.
+func (s *Store) beat(ctx context.Context) {
+	tick := time.NewTicker(min(10*time.Second, s.o.LeaseTime/4))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := s.db.Heartbeat(ctx, *s.node.Load())
+		if errors.Is(err, rows.ErrLease) {
+			s.log.Warn("this node was silent for so long that the others forgot it: it joins anew")
+			err = s.join(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("heartbeat failed", "error", err)
+		}
+	}
+}
+
+// now is the time of retention, milliseconds since the Unix epoch.
+func (s *Store) now() int64 { return s.o.Clock().UnixMilli() }
+
+// footer reads the packed table of a sealed object.
+func (s *Store) footer(ctx context.Context, at store.Location) (*record.Table, error) {
+	if at.Length < record.HeaderSize+record.FooterTrailer ||
+		at.Length > record.MaxMetaLength+record.FooterTrailer {
+		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
+	}
+	b, err := s.bucket.ReadAll(ctx, at.Volume, at.Offset, at.Length)
+	if err != nil {
+		return nil, err
+	}
+	return record.DecodeFooter(b)
+}

@@ -1,0 +1,103 @@
+package cluster_test
+
+import (
+	"context"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster"
+	"weir/internal/store/cluster/clustertest"
+	"weir/internal/store/objects"
+	"weir/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { clustertest.Main(m) }
+
+// cluster of a test: where its nodes keep things.
+type fixture struct {
+	testing.TB
+	options cluster.Options
+	nodes   atomic.Int64
+}
+
+func newFixture(t testing.TB, clock *storetest.Clock) *fixture {
+	t.Helper()
+	endpoint, prefix := clustertest.Bucket(t)
+	o := cluster.Options{
+		Database: clustertest.Database(t) + "&pool_max_conns=16",
+		Objects:  clustertest.URL(endpoint, prefix),
+		Keys: objects.Options{AccessKey: clustertest.AccessKey,
+			SecretKey: clustertest.SecretKey, Timeout: 20 * time.Second},
+		Gather: objects.Gathering{Linger: -1}, CacheDir: t.TempDir(),
+	}
+	if clock != nil {
+		o.Clock = clock.Now
+	}
+	return &fixture{TB: t, options: o}
+}
+
+// node opens another node, which the test's end closes unless it was closed.
+func (f *fixture) node(change ...func(*cluster.Options)) *node {
+	f.Helper()
+	o := f.options
+	o.CacheDir = filepath.Join(o.CacheDir, strconv.FormatInt(f.nodes.Add(1), 10))
+	for _, c := range change {
+		c(&o)
+	}
+	s, err := cluster.Open(context.WithoutCancel(f.Context()), o)
+	if err != nil {
+		f.Fatal(err)
+	}
+	n := &node{Store: s}
+	f.Cleanup(func() { n.close(f) })
+	return n
+}
+
+// node is a Store that is closed once.
+type node struct {
+	*cluster.Store
+	closed bool
+}
+
+func (n *node) close(t testing.TB) {
+	t.Helper()
+	if !n.closed {
+		n.closed = true
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The contract, over a real database and a real object store. After a restart it is another node
+// that answers: nothing that counts is in one.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Engine {
+		f := newFixture(t, clock)
+		n := f.node()
+		return storetest.Engine{
+			Store: n,
+			Restart: func(kill bool) store.Store {
+				if !kill { // a killed one does nothing more, and nobody is told
+					n.close(t)
+				}
+				n = f.node()
+				return n
+			},
+			Settle: func() store.Store {
+				if err := n.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := n.Compact(t.Context(), true); err != nil {
+					t.Fatal(err)
+				}
+				return n
+			},
+		}
+	})
+}

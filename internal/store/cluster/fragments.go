@@ -1,0 +1,282 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/objects"
+	"weir/internal/store/recent"
+	"weir/internal/store/record"
+)
+
+// NextNumber implements store.Fragments: the stream's row decides, for all nodes.
+func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
+	return s.db.NextNumber(ctx, id)
+}
+
+// Append implements store.Fragments. The record is put with those of other streams into one object,
+// then the rows of all are committed; other nodes see it within 300 ms. ctx is honoured at any
+// time: what becomes of the fragment is not known then, unless ctx was over before.
+func (s *Store) Append(
+	ctx context.Context, id store.StreamID, rec *store.Record,
+) (store.FragmentInfo, error) {
+	info, err := s.append(ctx, id, rec, 0)
+	if err != nil {
+		return store.FragmentInfo{}, fmt.Errorf("append fragment: %w", err)
+	}
+	return info, nil
+}
+
+// Replace implements store.Fragments.
+func (s *Store) Replace(
+	ctx context.Context, id store.StreamID, old store.Number, rec *store.Record,
+) (store.FragmentInfo, error) {
+	if old <= 0 || old == rec.Number {
+		return store.FragmentInfo{}, errors.New("replace fragment: no fragment to replace")
+	}
+	info, err := s.append(ctx, id, rec, old)
+	if err != nil {
+		return store.FragmentInfo{}, fmt.Errorf("replace fragment: %w", err)
+	}
+	return info, nil
+}
+
+func (s *Store) append(
+	ctx context.Context, id store.StreamID, rec *store.Record, replaces store.Number,
+) (store.FragmentInfo, error) {
+	st, err := s.db.Row(ctx, id)
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	head, crc, err := record.EncodeFragment(rec, replaces)
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	info := record.NewInfo(rec, crc, 0)
+	info.Location.MetaLength = int64(len(head))
+	info.Location.Length = int64(len(head)) + info.Size()
+	if st.RetentionHours == 0 {
+		info, err := s.appendMemory(ctx, id, rec, head, info, replaces)
+		if !errors.Is(err, rows.ErrRetained) { // it has one by now
+			return info, err
+		}
+	}
+	described, err := record.EncodeStream(&st.Stream) // so that the object says whose it is
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	row := rows.Row{Stream: id, Info: info, Tracks: rec.Tracks, Replaces: replaces}
+	info, err = s.add(ctx, row, append([][]byte{described, head}, rec.Payload...))
+	if errors.Is(err, rows.ErrMaybeSealed) {
+		// Only a number that was given out long ago, or is tried again, comes here.
+		_, err = s.reader.SealedFragment(ctx, id, rec.Number)
+		switch {
+		case err == nil:
+			return store.FragmentInfo{}, store.ErrExists
+		case !errors.Is(err, store.ErrNotFound):
+			return store.FragmentInfo{}, err
+		}
+		row.Unsealed = true
+		info, err = s.add(ctx, row, append([][]byte{described, head}, rec.Payload...))
+	}
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	s.watch.committed(id, info.Sequence)
+	if replaces != 0 {
+		s.inRing(id, func(ring *recent.Ring) { ring.Remove(replaces) })
+	}
+	return info, nil
+}
+
+// add puts and commits a record with others; the second part is its head.
+func (s *Store) add(
+	ctx context.Context, row rows.Row, parts [][]byte,
+) (store.FragmentInfo, error) {
+	return s.gather.Add(ctx, func(offset int64) rows.Row {
+		row.Info.Location.Offset = offset + int64(len(parts[0]))
+		return row
+	}, parts...)
+}
+
+// Times of a commit. While the database is away the producers wait for so long, then they are told
+// to come again; nobody knows then whether the last try was applied.
+const (
+	commitTries = 4
+	commitPause = 250 * time.Millisecond
+)
+
+// commit puts an object and then commits the rows of its records: bytes first, rows after. An
+// object whose rows are not committed is collected later.
+func (s *Store) commit(
+	data []byte, list []rows.Row,
+) ([]objects.Outcome[store.FragmentInfo], error) {
+	ctx := context.Background() // who asked may leave, the others do not
+	object := rows.Object{Name: s.batchKey(), Bytes: int64(len(data)), Node: *s.node.Load()}
+	if err := s.bucket.Put(ctx, object.Name, data); err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Info.Location.Volume = object.Name
+	}
+	var committed []rows.Committed
+	var err error
+	for try := range commitTries {
+		time.Sleep(time.Duration(try) * commitPause)
+		// Rows that an earlier try has added are recognised.
+		committed, err = s.db.Commit(ctx, object, slices.Clone(list))
+		if err == nil || errors.Is(err, rows.ErrLease) || errors.Is(err, store.ErrFull) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]objects.Outcome[store.FragmentInfo], len(committed))
+	for i, c := range committed {
+		outcomes[i].Result, outcomes[i].Err = c.Info, c.Err
+	}
+	return outcomes, nil
+}
+
+// batchKey names an object of many streams' records: by the hour, so that it is found by its age.
+// It is never used again.
+func (s *Store) batchKey() string {
+	return batchPrefix + s.o.Clock().UTC().Format("2006010215") + "/" + rand.Text()
+}
+
+// Prefixes of keys.
+const (
+	batchPrefix  = "b/" // objects of many streams' records, as they came
+	streamPrefix = "s/" // objects of one stream's fragments, compacted
+)
+
+// appendMemory keeps a fragment in this node's memory only. rows.ErrRetained when the stream has a
+// retention by now.
+func (s *Store) appendMemory(
+	ctx context.Context, id store.StreamID, rec *store.Record, head []byte,
+	info store.FragmentInfo, replaces store.Number,
+) (store.FragmentInfo, error) {
+	_, err := s.reader.Fragment(ctx, id, rec.Number)
+	if err == nil {
+		err = store.ErrExists
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return store.FragmentInfo{}, err
+	}
+	m, err := recent.NewMemoryFragment(rec, head, info, s.now())
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	s.inRing(id, func(ring *recent.Ring) {
+		if ring.Find(rec.Number) != nil {
+			err = store.ErrExists
+		}
+	})
+	if err != nil {
+		return store.FragmentInfo{}, err
+	}
+	if m.Info.Sequence, err = s.db.NextSequence(ctx, id, 1); err != nil {
+		return store.FragmentInfo{}, err
+	}
+	s.mu.Lock()
+	ring := s.rings[id]
+	if ring == nil {
+		ring = &recent.Ring{}
+		s.rings[id] = ring
+	}
+	if replaces != 0 {
+		ring.Remove(replaces)
+	}
+	ring.Push(m, m.Stored-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+	s.mu.Unlock()
+	s.watch.committed(id, m.Info.Sequence)
+	return m.Info, nil
+}
+
+// inRing runs do with the fragments of a stream that are in memory only, if there are any.
+func (s *Store) inRing(id store.StreamID, do func(*recent.Ring)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ring := s.rings[id]; ring != nil {
+		do(ring)
+	}
+}
+
+// remembered finds a fragment in memory; nil when there is none, or its time is over.
+func (s *Store) remembered(id store.StreamID, n store.Number) (m *recent.MemoryFragment) {
+	s.inRing(id, func(ring *recent.Ring) { m = ring.Find(n) })
+	if m != nil && m.Stored < s.now()-s.o.MemoryAge.Milliseconds() {
+		return nil
+	}
+	return m
+}
+
+// DeleteStream implements store.Streams. The other nodes learn of it within Options.Fresh.
+func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
+	if err := s.db.DeleteStream(ctx, id, version); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.rings, id)
+	s.mu.Unlock()
+	s.watch.deleted(id)
+	return nil
+}
+
+// List implements store.Fragments.
+func (s *Store) List(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
+	st, err := s.db.Row(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("list fragments: %w", err)
+	}
+	now := s.o.Clock()
+	var list []store.FragmentInfo
+	s.inRing(id, func(ring *recent.Ring) {
+		list = ring.List(q, now.UnixMilli()-s.o.MemoryAge.Milliseconds())
+	})
+	if st.RetentionHours > 0 {
+		stored, err := s.reader.List(ctx, id, q, st.Edge(now))
+		if err != nil {
+			return nil, fmt.Errorf("list fragments: %w", err)
+		}
+		if len(list) == 0 {
+			return stored, nil
+		}
+		list = append(stored, list...)
+	}
+	slices.SortFunc(list, func(a, b store.FragmentInfo) int { return q.Compare(&a, &b) })
+	if q.Limit > 0 && len(list) > q.Limit {
+		list = list[:q.Limit]
+	}
+	return list, nil
+}
+
+// Fragment implements store.Fragments.
+func (s *Store) Fragment(
+	ctx context.Context, id store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
+	st, err := s.db.Row(ctx, id)
+	if err != nil {
+		return store.FragmentInfo{}, fmt.Errorf("fragment: %w", err)
+	}
+	if m := s.remembered(id, n); m != nil {
+		return m.Info, nil
+	}
+	f, err := s.reader.Fragment(ctx, id, n)
+	if err == nil && (st.RetentionHours == 0 || f.ServerTimestamp < st.Edge(s.o.Clock())) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
+	}
+	return f, nil
+}

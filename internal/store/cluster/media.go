@@ -1,0 +1,175 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync"
+
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/store/objects"
+	"weir/internal/store/record"
+)
+
+// TrackSet implements store.Fragments. A set never changes.
+func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
+	return s.db.TrackSet(ctx, id, set)
+}
+
+// Open implements store.Fragments: one range read brings the whole record into the cache, unless it
+// is there. All of it is verified once, and again only when the cache had to fetch it anew. What is
+// open can be read to its end without the object store.
+func (s *Store) Open(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
+	m, err := s.open(ctx, id, f)
+	if err != nil {
+		return nil, fmt.Errorf("open fragment %d: %w", f.Number, err)
+	}
+	return m, nil
+}
+
+func (s *Store) open(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
+	st, err := s.db.Row(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, store.ErrGone
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.Location.Volume == "" {
+		if m := s.remembered(id, f.Number); m != nil {
+			return m.Open(), nil
+		}
+		return nil, store.ErrGone
+	}
+	if st.RetentionHours == 0 || f.ServerTimestamp < st.Edge(s.o.Clock()) {
+		return nil, store.ErrGone
+	}
+	m, err := s.openRecord(ctx, id, &f)
+	if errors.Is(err, store.ErrCorrupt) { // on the local disk, or on the way; or for good
+		s.cache.Drop(f.Location.Volume)
+		m, err = s.openRecord(ctx, id, &f)
+	}
+	if errors.Is(err, store.ErrGone) {
+		return s.openMoved(ctx, id, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// openMoved opens a fragment whose object is not there any more: it may have been compacted into
+// another since its row was read.
+func (s *Store) openMoved(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
+	now, err := s.reader.Fragment(ctx, id, f.Number)
+	if errors.Is(err, store.ErrNotFound) || err == nil && now.Location == f.Location {
+		return nil, store.ErrGone
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.openRecord(ctx, id, &now)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// openRecord opens the record of a fragment and verifies it. ErrGone, ErrCorrupt.
+func (s *Store) openRecord(
+	ctx context.Context, id store.StreamID, f *store.FragmentInfo,
+) (*storedMedia, error) {
+	loc := f.Location
+	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
+		loc.Length < loc.MetaLength || loc.Length > record.MaxLength {
+		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
+	}
+	body, err := s.cache.Open(ctx, loc.Volume, loc.Offset, loc.Length)
+	if err != nil {
+		return nil, err
+	}
+	m := &storedMedia{body: body, payload: loc.MetaLength}
+	if m.fragment, _ = s.heads.Head(id, f); m.fragment == nil {
+		if m.fragment, err = readHead(body, f); err != nil {
+			return nil, errors.Join(err, body.Close())
+		}
+		s.heads.Opened(id, f, m.fragment)
+	}
+	if !body.Verified() {
+		if err := verify(body, f); err != nil {
+			return nil, errors.Join(err, body.Close())
+		}
+		body.SetVerified()
+	}
+	return m, nil
+}
+
+// readHead reads and verifies header and metadata of a record.
+func readHead(body *objects.Body, f *store.FragmentInfo) (*media.Fragment, error) {
+	head := make([]byte, f.Location.MetaLength)
+	if _, err := body.ReadAt(head, 0); err != nil {
+		return nil, err
+	}
+	return decodeHead(head, f)
+}
+
+// decodeHead holds the head of a record to the fragment that it should be of.
+func decodeHead(head []byte, f *store.FragmentInfo) (*media.Fragment, error) {
+	h, fragment, err := record.DecodeFragment(head)
+	if err == nil && (h.Number != f.Number || h.Length != f.Location.Length) {
+		err = fmt.Errorf("%w: another record lies here", store.ErrCorrupt)
+	}
+	return fragment, err
+}
+
+// verifyBuffers are what payloads are read into to be verified.
+var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
+
+// verify holds the payload of a record to its checksum.
+func verify(body *objects.Body, f *store.FragmentInfo) error {
+	buf := verifyBuffers.Get().(*[]byte)
+	defer verifyBuffers.Put(buf)
+	crc := uint32(0)
+	for off := f.Location.MetaLength; off < f.Location.Length; {
+		b := (*buf)[:min(int64(len(*buf)), f.Location.Length-off)]
+		if _, err := body.ReadAt(b, off); err != nil {
+			return err
+		}
+		crc = crc32.Update(crc, record.Castagnoli, b)
+		off += int64(len(b))
+	}
+	if crc != f.PayloadCRC {
+		return fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
+	}
+	return nil
+}
+
+// storedMedia is a Media over a record in the cache.
+type storedMedia struct {
+	fragment *media.Fragment
+	body     *objects.Body
+	payload  int64 // offset of the payload within the record
+}
+
+func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }
+
+func (m *storedMedia) Payload(run int) (store.Range, error) {
+	if run < 0 || run >= len(m.fragment.Runs) {
+		return nil, fmt.Errorf("fragment has no run %d", run)
+	}
+	off := m.payload
+	for i := range run {
+		off += m.fragment.Runs[i].Size()
+	}
+	return m.body.Range(off, m.fragment.Runs[run].Size()), nil
+}
+
+func (m *storedMedia) Close() error { return m.body.Close() }

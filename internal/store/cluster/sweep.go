@@ -1,0 +1,304 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+)
+
+// Names of the leases under which background work is done, by one node at a time each. Compaction
+// has compactors of them, so that several nodes compact, each other streams.
+const (
+	sweepLease   = "sweep"
+	compactLease = "compact"
+	compactors   = 8
+)
+
+// sweepRows bounds what one transaction of a sweep drops, so that fragments are committed in
+// between.
+const sweepRows = 1000
+
+// work is what background work remembers from one pass to the next.
+type work struct {
+	turn    chan struct{} // one slot: held by the pass that runs
+	orphans time.Time     // when the bucket was listed; owned by the pass
+}
+
+// Run does the background work until ctx ends: a sweep and compaction at every interval. What fails
+// is logged and tried again; what another node does is left to it.
+func (s *Store) Run(ctx context.Context) error {
+	tick := time.NewTicker(s.o.SweepInterval)
+	defer tick.Stop()
+	for {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweep failed", "error", err)
+		}
+		if err := s.Compact(ctx, false); err != nil && ctx.Err() == nil {
+			s.log.Error("compaction failed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// tenure is a lease while it is held.
+type tenure struct {
+	s     *Store
+	lease rows.Lease
+	until time.Time // renewed before this
+}
+
+// hold takes a lease; rows.ErrLease when another node has it.
+func (s *Store) hold(ctx context.Context, name string) (*tenure, error) {
+	l := &tenure{s: s, lease: rows.Lease{Name: name}}
+	return l, l.renew(ctx)
+}
+
+// renew keeps the lease for another time, if a third of the last one has passed. rows.ErrLease when
+// it was lost.
+func (l *tenure) renew(ctx context.Context) error {
+	if time.Now().Before(l.until) {
+		return nil
+	}
+	lease, err := l.s.db.Lease(ctx, l.lease.Name, *l.s.node.Load(), l.s.o.LeaseTime)
+	if err != nil {
+		return err
+	}
+	l.lease, l.until = lease, time.Now().Add(l.s.o.LeaseTime/3)
+	return nil
+}
+
+func (l *tenure) release(ctx context.Context) {
+	if err := l.s.db.Release(context.WithoutCancel(ctx), l.lease); err != nil {
+		l.s.log.Warn("lease is not released and ends by itself", "lease", l.lease.Name,
+			"error", err)
+	}
+}
+
+// Sweep does one pass of what deletes, unless another node does it: rows of what is past retention
+// and of deleted streams; then the bytes of objects that no row has referred to for
+// Options.OrphanAge, and of those that no row ever knew. Rows always go before bytes; each change
+// of rows holds the lease in its own transaction.
+func (s *Store) Sweep(ctx context.Context) error {
+	select {
+	case s.work.turn <- struct{}{}:
+		defer func() { <-s.work.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.trimRings()
+	l, err := s.hold(ctx, sweepLease)
+	if errors.Is(err, rows.ErrLease) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer l.release(ctx)
+	return errors.Join(s.sweepRetention(ctx, l), s.sweepDeleted(ctx, l), s.sweepSessions(ctx, l),
+		s.sweepObjects(ctx, l), s.sweepOrphans(ctx, l))
+}
+
+// trimRings drops the fragments in memory whose time is over.
+func (s *Store) trimRings() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.now() - s.o.MemoryAge.Milliseconds()
+	for id, ring := range s.rings {
+		if ring.Trim(before, s.o.MemoryBytes); ring.Empty() {
+			delete(s.rings, id)
+		}
+	}
+}
+
+// sweepRetention drops the rows of what is past retention, stream by stream. The time is this
+// node's, but not later than the database's: a clock that is ahead deletes nothing too early.
+func (s *Store) sweepRetention(ctx context.Context, l *tenure) error {
+	now, err := s.db.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("time of the database: %w", err)
+	}
+	if own := s.o.Clock(); own.Before(now) {
+		now = own
+	}
+	var errs []error
+	for after := ""; ; {
+		streams, err := s.db.ListStreams(ctx, "", after, 100)
+		if err != nil || len(streams) == 0 {
+			return errors.Join(append(errs, err)...)
+		}
+		after = streams[len(streams)-1].Name
+		for i := range streams {
+			if err := s.expire(ctx, l, &streams[i], now); err != nil {
+				errs = append(errs, fmt.Errorf("expire stream %s: %w", streams[i].ID, err))
+			}
+		}
+	}
+}
+
+func (s *Store) expire(ctx context.Context, l *tenure, st *store.Stream, now time.Time) error {
+	if st.RetentionHours == 0 {
+		return nil // its rows go when it gets a retention, or with it
+	}
+	row, err := s.db.Row(ctx, st.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	for n := sweepRows; err == nil && n >= sweepRows; {
+		if err = l.renew(ctx); err == nil {
+			n, err = s.db.Expire(ctx, l.lease, st.ID, row.Edge(now), sweepRows)
+		}
+	}
+	return err
+}
+
+// sweepDeleted drops the rows of deleted streams.
+func (s *Store) sweepDeleted(ctx context.Context, l *tenure) error {
+	ids, err := s.db.DeletedStreams(ctx)
+	errs := []error{err}
+	for _, id := range ids {
+		var err error
+		for done := false; err == nil && !done; {
+			if err = l.renew(ctx); err == nil {
+				done, err = s.db.PurgeStream(ctx, l.lease, id, sweepRows)
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("purge stream %s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) sweepSessions(ctx context.Context, l *tenure) error {
+	for n := sweepRows; n >= sweepRows; {
+		err := l.renew(ctx)
+		if err == nil {
+			n, err = s.db.ExpireSessions(ctx, l.lease, sweepRows)
+		}
+		if err != nil {
+			return fmt.Errorf("expire sessions: %w", err)
+		}
+	}
+	return nil
+}
+
+// sweepObjects deletes the bytes of objects that had rows and have none any more. Nodes that were
+// silent for as long are forgotten first, and commit nothing from then on.
+func (s *Store) sweepObjects(ctx context.Context, l *tenure) error {
+	err := l.renew(ctx)
+	if err == nil {
+		err = s.db.ForgetNodes(ctx, l.lease, s.o.OrphanAge)
+	}
+	for n := sweepRows; err == nil && n >= sweepRows; {
+		if err = l.renew(ctx); err == nil {
+			n, err = s.db.Unused(ctx, l.lease, sweepRows)
+		}
+	}
+	for n := sweepRows; err == nil && n >= sweepRows; {
+		var old []rows.Object
+		if old, err = s.db.UnreferencedObjects(ctx, s.o.OrphanAge, sweepRows); err != nil {
+			break
+		}
+		if n = len(old); n > 0 {
+			err = s.deleteObjects(ctx, l, old)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("objects without rows: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) deleteObjects(ctx context.Context, l *tenure, old []rows.Object) error {
+	if err := l.renew(ctx); err != nil {
+		return err
+	}
+	names := make([]string, len(old))
+	for i := range old {
+		names[i] = old[i].Name
+		s.cache.Drop(old[i].Name)
+	}
+	if err := s.bucket.Delete(ctx, names); err != nil {
+		return err
+	}
+	return s.db.ForgetObjects(ctx, l.lease, names)
+}
+
+// sweepOrphans deletes objects that no row knows and that are older than Options.OrphanAge by the
+// object store's own clock: what a node put and did not commit.
+func (s *Store) sweepOrphans(ctx context.Context, l *tenure) error {
+	if time.Since(s.work.orphans) < s.o.OrphanInterval {
+		return nil
+	}
+	now, err := s.db.Now(ctx)
+	if err != nil {
+		return err
+	}
+	before := now.Add(-s.o.OrphanAge)
+	var found []string
+	for info, err := range s.bucket.List(ctx, "", "") {
+		if err != nil {
+			return fmt.Errorf("orphans: %w", err)
+		}
+		if info.Modified.After(before) {
+			continue
+		}
+		if found = append(found, info.Key); len(found) == sweepRows {
+			if err := s.deleteOrphans(ctx, l, found); err != nil {
+				return fmt.Errorf("orphans: %w", err)
+			}
+			found = nil
+		}
+	}
+	if err := s.deleteOrphans(ctx, l, found); err != nil {
+		return fmt.Errorf("orphans: %w", err)
+	}
+	s.work.orphans = time.Now()
+	return nil
+}
+
+// deleteOrphans deletes those of the objects that have no row. No node can commit one of them any
+// more: who put it was forgotten, or has done with it.
+func (s *Store) deleteOrphans(ctx context.Context, l *tenure, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := l.renew(ctx); err != nil {
+		return err
+	}
+	known, err := s.db.KnownObjects(ctx, keys)
+	if err != nil {
+		return err
+	}
+	var orphans []string
+	for _, key := range keys {
+		if !known[key] {
+			orphans = append(orphans, key)
+		}
+	}
+	if len(orphans) == 0 {
+		return nil
+	}
+	s.log.Info("deleting objects that no row knows", "objects", len(orphans), "first", orphans[0])
+	return s.bucket.Delete(ctx, orphans)
+}
+
+// part is the compactor that a stream belongs to.
+func part(id store.StreamID) int {
+	h := fnv.New32a()
+	h.Write([]byte(id)) //nolint:errcheck // never fails
+	return int(h.Sum32() % compactors)
+}
+
+// parts are all compactors, in another order at each node and time.
+func parts() []int { return rand.Perm(compactors) }

@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+)
+
+// watch knows where the commit order of streams stands that somebody asks about, on whichever node
+// fragments are committed. One query every interval asks for all of them: that is the truth. What
+// this node commits is told at once. It believes an answer for an interval, and forgets a stream
+// that nobody has asked about for a while.
+type watch struct {
+	db       *rows.DB
+	interval time.Duration
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	streams map[store.StreamID]*watched // guarded by mu
+}
+
+// watched is one stream. Guarded by watch.mu.
+type watched struct {
+	sequence int64
+	deleted  bool
+	read     time.Time // when sequence was asked for; zero: never
+	used     time.Time // when somebody last asked
+	waiters  int
+	changed  chan struct{} // closed when sequence rises or the stream is deleted; nil: nobody waits
+}
+
+// watchedFor is how long a stream is asked about that nobody waits for.
+const watchedFor = 10 * time.Second
+
+func newWatch(db *rows.DB, interval time.Duration, log *slog.Logger) *watch {
+	return &watch{db: db, interval: interval, log: log,
+		streams: make(map[store.StreamID]*watched)}
+}
+
+// run asks until ctx ends.
+func (w *watch) run(ctx context.Context) {
+	tick := time.NewTicker(w.interval)
+	defer tick.Stop()
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := w.ask(ctx, w.all())
+		if err != nil && !failed && ctx.Err() == nil {
+			w.log.Error("new fragments of other nodes are not seen", "error", err)
+		}
+		failed = err != nil
+	}
+}
+
+// all returns the streams that are asked about, and forgets those that are not any more.
+func (w *watch) all() (ids []store.StreamID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, s := range w.streams {
+		if s.waiters == 0 && (s.deleted || time.Since(s.used) > watchedFor) {
+			delete(w.streams, id)
+			continue
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func (w *watch) ask(ctx context.Context, ids []store.StreamID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	asked := time.Now()
+	sequences, err := w.db.Sequences(ctx, ids)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		s := w.streams[id]
+		if s == nil {
+			continue
+		}
+		sequence, ok := sequences[id]
+		s.read = asked
+		if !ok && !s.deleted {
+			s.deleted = true
+			s.tell()
+		}
+		s.rise(sequence)
+	}
+	return nil
+}
+
+func (s *watched) rise(sequence int64) {
+	if sequence > s.sequence {
+		s.sequence = sequence
+		s.tell()
+	}
+}
+
+func (s *watched) tell() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// committed tells of a fragment that this node has committed.
+func (w *watch) committed(id store.StreamID, sequence int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.streams[id]; s != nil {
+		s.rise(sequence)
+	}
+}
+
+// deleted tells of a stream that this node has deleted.
+func (w *watch) deleted(id store.StreamID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.streams[id]; s != nil && !s.deleted {
+		s.deleted = true
+		s.tell()
+	}
+}
+
+// wait is store.Fragments.Wait.
+func (w *watch) wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
+	s := w.enter(id)
+	defer w.leave(s)
+	for {
+		w.mu.Lock()
+		sequence, deleted := s.sequence, s.deleted
+		fresh := time.Since(s.read) < 2*w.interval
+		if sequence <= after && !deleted && fresh && s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
+		w.mu.Unlock()
+		switch {
+		case deleted:
+			return 0, store.ErrNotFound
+		case sequence > after && fresh:
+			return sequence, nil
+		case !fresh:
+			if err := w.ask(ctx, []store.StreamID{id}); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func (w *watch) enter(id store.StreamID) *watched {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.streams[id]
+	if s == nil {
+		s = &watched{}
+		w.streams[id] = s
+	}
+	s.used = time.Now()
+	s.waiters++
+	return s
+}
+
+func (w *watch) leave(s *watched) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.waiters--
+}
+
+// Wait implements store.Fragments.
+func (s *Store) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
+	sequence, err := s.watch.wait(ctx, id, after)
+	if err != nil {
+		return 0, fmt.Errorf("wait for fragments: %w", err)
+	}
+	return sequence, nil
+}
