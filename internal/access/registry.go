@@ -91,6 +91,9 @@ func (r *Registry) openSeal(ctx context.Context) error {
 		_, err := r.store.PutDocument(ctx, KindSeal, sealCheckName, sealed, store.NewDocument)
 		return err
 	})
+	if errors.Is(err, store.ErrExists) && seals == nil { // another node was quicker: by its key
+		return r.openSeal(ctx)
+	}
 	if isFull(err) {
 		r.log.Warn("no room for the key that secrets are sealed with: keys can be made after the "+
 			"next start that has some", "error", err)

@@ -109,7 +109,7 @@ func each(value any, by func(string) string) any {
 }
 
 // sealedKinds are the documents that are worth nothing without the key that sealed them.
-var sealedKinds = []string{kindKey, KindTokenKey, KindCameraCA}
+var sealedKinds = []string{kindKey, KindTokenKey, KindCameraCA, kindShared}
 
 // ForgetSecrets deletes what a lost key has sealed (keys of users, keys of tokens, the authority of
 // cameras) and makes a new key. Users, policies, roles and cameras stay. It returns how many

@@ -58,13 +58,15 @@ type tokenKey struct {
 // TokenKeys seals and opens session tokens. It is safe for use by many goroutines. The file is what
 // processes that serve the same sessions share: each reads it anew when it changes.
 type TokenKeys struct {
-	Clock func() time.Time // nil means time.Now; set it before use
-	path  string
-	mu    sync.RWMutex
-	keys  []tokenKey // newest first
+	Clock  func() time.Time // nil means time.Now; set it before use
+	path   string
+	secret Secret // what is shared in place of the file; nil: the file is
+	mu     sync.RWMutex
+	keys   []tokenKey // newest first
 
 	changing sync.Mutex  // held while the file is written or read anew
 	seen     os.FileInfo // of the file that keys are from; guarded by changing
+	revision int64       // likewise of the secret
 	looked   time.Time   // when the file was looked at last; guarded by changing
 }
 

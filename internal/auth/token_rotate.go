@@ -47,7 +47,7 @@ type Rotation struct {
 func (k *TokenKeys) Rotate(revoke bool) (Rotation, error) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
-	if k.seen != nil { // another process may have rotated
+	if k.taken() { // another process may have rotated
 		if _, err := k.readChanged(); err != nil {
 			return Rotation{}, err
 		}
@@ -157,7 +157,7 @@ func (k *TokenKeys) refresh() bool {
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	now := time.Now() // not the clock of tokens: it may stand still in tests
-	if k.seen == nil || now.Sub(k.looked) < tokenFileLook {
+	if !k.taken() || now.Sub(k.looked) < tokenFileLook {
 		return false
 	}
 	k.looked = now
@@ -174,6 +174,9 @@ func (k *TokenKeys) all() []tokenKey {
 
 // readChanged reads the file if it is another one than that which the keys are from.
 func (k *TokenKeys) readChanged() (changed bool, err error) {
+	if k.secret != nil {
+		return k.readSecret()
+	}
 	info, err := os.Stat(k.path)
 	if err != nil {
 		return false, fmt.Errorf("token key file: %w", err)
@@ -206,6 +209,9 @@ func (k *TokenKeys) read() error {
 
 // write puts keys into the file and then into use.
 func (k *TokenKeys) write(keys []tokenKey) error {
+	if k.secret != nil {
+		return k.writeSecret(keys)
+	}
 	if err := WriteSecret(k.path, formatTokenKeys(keys)); err != nil {
 		return fmt.Errorf("write token key file: %w", err)
 	}

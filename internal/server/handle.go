@@ -439,19 +439,23 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	if s.isStopping() {
+	if s.leaving.Load() || s.isStopping() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "stopping\n")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if err := s.store.Ready(); err != nil { // it is in the log already
+	err := s.store.Ready(ctx)
+	if errors.Is(err, store.ErrLost) { // it is in the log already
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "the data directory was deleted or replaced\n")
 		return
 	}
-	if _, err := s.store.ListStreams(ctx, "", "", 1); err != nil {
+	if err == nil {
+		_, err = s.store.ListStreams(ctx, "", "", 1)
+	}
+	if err != nil {
 		s.log.Error("not ready", logError, err)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "the store does not answer\n")

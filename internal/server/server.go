@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,8 +75,8 @@ type Store interface {
 	Full() bool
 	// Room is store.ErrFull when so many bytes would take of the space that is kept free.
 	Room(ctx context.Context, bytes int64) error
-	// Ready is ErrLost when fragments cannot be kept safe.
-	Ready() error
+	// Ready tells why fragments cannot be kept safe, or found; ErrLost when their files are gone.
+	Ready(ctx context.Context) error
 }
 
 // Options say what a Server works with. Store, Playback, Fragments, Clips, Access, Region and
@@ -125,6 +126,7 @@ type Options struct {
 	Connections  connections.Limits    // none when zero
 	StopTimeout  time.Duration         // DefaultStopTimeout when 0
 	DrainTimeout time.Duration         // DefaultDrainTimeout when 0
+	Notice       time.Duration         // how long /readyz says no before a stop begins
 	bodyTime     time.Duration         // of tests; bodyTimeout when 0
 	answerTime   time.Duration         // of tests; answerTimeout when 0
 }
@@ -190,6 +192,8 @@ type Server struct {
 	certified    *cameras.Service
 	stopTimeout  time.Duration
 	drainTimeout time.Duration
+	notice       time.Duration
+	leaving      atomic.Bool // the notice runs
 
 	// wait holds an answer back; tests replace it.
 	wait func(ctx context.Context, d time.Duration)
@@ -227,6 +231,7 @@ func New(o Options) (*Server, error) {
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
 		drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
+		notice:       o.Notice,
 		stopping:     make(chan struct{}), drained: make(chan struct{}),
 	}
 	if s.certified == nil {
@@ -341,11 +346,12 @@ func advertisedHosts(advertise string) []string {
 	return []string{u.Host, strings.TrimSuffix(u.Host, ":"+u.Port())}
 }
 
-// Serve answers requests on the listeners until ctx ends.
-// Then it stops gracefully: /readyz turns unready, no connection is accepted any more, PutMedia
-// connections end with the fragment that comes in, and other requests are answered. It cuts off
-// fragments that take longer than the drain timeout, and answers that take longer than the stop
-// timeout. The listeners are closed on return. Serve is called once.
+// Serve answers requests on the listeners until ctx ends. Then it stops gracefully: /readyz turns
+// unready, and everything is served for Options.Notice more, so that a load balancer looks
+// elsewhere; no connection is accepted any more, PutMedia connections end with the fragment that
+// comes in, and other requests are answered. It cuts off fragments that take longer than the drain
+// timeout, and answers that take longer than the stop timeout. The listeners are closed on return.
+// Serve is called once.
 //
 // With ErrHandover as the cause of ctx's end, Serve returns a second after the drain timeout at the
 // latest. Nothing is being stored then, and the store may be closed. Answers that are still being
@@ -366,11 +372,15 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	handover := errors.Is(context.Cause(ctx), ErrHandover)
+	if !handover && s.notice > 0 {
+		s.leaving.Store(true)
+		s.wait(context.WithoutCancel(ctx), s.notice)
+	}
 	s.beginStop()
 	drained := time.AfterFunc(s.drainTimeout, func() { close(s.drained) })
 	defer drained.Stop()
 	limit := s.stopTimeout
-	handover := errors.Is(context.Cause(ctx), ErrHandover)
 	if handover {
 		limit = s.drainTimeout + lastAcks
 	}

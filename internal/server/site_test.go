@@ -31,7 +31,7 @@ type engine interface {
 	store.Store
 	Full() bool
 	Room(ctx context.Context, bytes int64) error
-	Ready() error
+	Ready(ctx context.Context) error
 }
 
 // inMemory is one that never fills and is never lost.
@@ -40,7 +40,7 @@ type inMemory struct{ *memory.Store }
 func (inMemory) Full() bool { return false }
 
 func (inMemory) Room(context.Context, int64) error { return nil }
-func (inMemory) Ready() error                      { return nil }
+func (inMemory) Ready(context.Context) error       { return nil }
 
 // site is a server on a port of this machine.
 type site struct {

@@ -36,7 +36,7 @@ func (s *Store) CheckFiles() error {
 
 // Ready is ErrLost when fragments cannot be kept safe: the last look at the files found others than
 // those that were opened, or an append of the last minute found its volume deleted.
-func (s *Store) Ready() error {
+func (s *Store) Ready(context.Context) error {
 	if err := s.lastCheck(); err != nil {
 		return err
 	}

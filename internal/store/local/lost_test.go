@@ -97,7 +97,7 @@ func TestFilesTakenAway(t *testing.T) {
 			if _, err := add(); !errors.Is(err, store.ErrLost) {
 				t.Fatalf("appended with %v", err)
 			}
-			if err := s.Ready(); !errors.Is(err, store.ErrLost) {
+			if err := s.Ready(t.Context()); !errors.Is(err, store.ErrLost) {
 				t.Fatalf("ready with %v", err)
 			}
 			if c.goesOn {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"time"
 
 	"weir/internal/store"
 	"weir/internal/store/local/index"
@@ -53,6 +55,12 @@ func Alone(dir string, do func() error) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	return do()
+}
+
+// LockDirectory makes a directory this process's until Close, waiting so long for another's. It is
+// for processes that keep something else there than a store. store.ErrLocked.
+func LockDirectory(ctx context.Context, dir string, wait time.Duration) (io.Closer, error) {
+	return volume.LockDirWithin(ctx, dir, wait)
 }
 
 // Documents returns the documents of a kind in a directory. It changes nothing, and a server may be

@@ -247,3 +247,17 @@ func (db *DB) Expire(
 	}
 	return n, err
 }
+
+// Usage returns how many bytes a stream's fragments take, those past retention that are not deleted
+// yet too.
+func (db *DB) Usage(ctx context.Context, id store.StreamID) (bytes int64, err error) {
+	st, err := db.Row(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	err = db.row(ctx, []any{&bytes}, `SELECT CAST(
+		COALESCE((SELECT SUM(length) FROM fragments WHERE stream = $1), 0) +
+		COALESCE((SELECT SUM(o.bytes) FROM sealed s JOIN objects o ON o.key = s.object
+			WHERE s.stream = $1), 0) AS bigint)`, st.Key)
+	return bytes, err
+}
