@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { beginDate, dateAt, endDate, timeOf } from './dates';
+import { beginDate, dateAt, endDate, parseDates, timeOf } from './dates';
 
 const AT = Date.UTC(2026, 10, 28, 13, 5);
 // Two segments, a pause of a minute, two more; the player's time has no pause.
@@ -37,4 +37,15 @@ test('a playlist without dates has none', () => {
 test('when the camera’s clock went back, the newer picture of a date is shown', () => {
   const twice = [...segments, { start: 18, duration: 2, programDateTime: AT + 1000 }];
   assert.equal(timeOf(twice, AT + 1500), 18.5);
+});
+
+test('the dates of a playlist are read, also of segments without one of their own', () => {
+  const text = ['#EXTM3U', '#EXT-X-TARGETDURATION:2', '#EXT-X-PROGRAM-DATE-TIME:2026-11-28T13:05:00.000Z', '#EXTINF:2.000,', 'a.mp4',
+    '#EXTINF:2.000,', 'b.mp4', '#EXT-X-DISCONTINUITY', '#EXT-X-PROGRAM-DATE-TIME:2026-11-28T13:06:04.000Z',
+    '#EXT-X-PART:DURATION=1.0,URI="p.mp4"', '#EXTINF:1.5,', 'c.mp4', ''].join('\n');
+  assert.deepEqual(parseDates(text), [
+    { start: 0, duration: 2, programDateTime: AT },
+    { start: 2, duration: 2, programDateTime: AT + 2000 },
+    { start: 4, duration: 1.5, programDateTime: AT + 64_000 },
+  ]);
 });

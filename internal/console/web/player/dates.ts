@@ -51,3 +51,20 @@ export function timeOf(segments: readonly Dated[], date: number): number | undef
   }
   return next?.start;
 }
+
+/** The segments of a media playlist's text, from time 0 on; those whose fragment is still coming in are not among them. */
+export function parseDates(playlist: string): Dated[] {
+  const segments: Dated[] = [];
+  let start = 0;
+  let date: number | null = null;
+  for (const line of playlist.split('\n')) {
+    if (line.startsWith('#EXT-X-PROGRAM-DATE-TIME:')) date = Date.parse(line.slice(25));
+    else if (line.startsWith('#EXTINF:')) {
+      const duration = parseFloat(line.slice(8));
+      segments.push({ start, duration, programDateTime: date });
+      start += duration;
+      if (date !== null) date += duration * 1000; // until the next one says another
+    }
+  }
+  return segments;
+}

@@ -16,8 +16,8 @@ export interface Options {
   live: boolean;
   fullSize: boolean; // the one picture of a page, which may take memory
   parts: boolean; // plays parts of what is still coming in
-  /** Where to begin, in the player's seconds, once it is known what there is; undefined: at the end, or the beginning. */
-  begin?: (segments: readonly Dated[]) => number | undefined;
+  /** Where to begin, in the player's seconds; undefined: at the live edge, or the beginning. */
+  begin: number | undefined;
   /** The playlist was loaded. */
   updated: () => void;
   trouble: (trouble: Trouble | null) => void;
@@ -44,7 +44,6 @@ export class Engine {
   private readonly hls: Hls;
   private retry = 0;
   private recovered = -Infinity; // when a media error was last recovered from
-  private begun = false;
   private edge = -1; // the end of the playlist, the player's seconds
   private edgeAt = performance.now(); // when it last moved
   private over = false;
@@ -52,6 +51,7 @@ export class Engine {
   constructor(Class: typeof Hls, readonly video: HTMLVideoElement, url: string, private readonly options: Options) {
     const { live, fullSize, parts } = options;
     this.hls = new Class({
+      startPosition: options.begin ?? -1,
       lowLatencyMode: live && parts,
       maxLiveSyncPlaybackRate: live ? CATCH_UP : 1,
       enableWorker: false, // fragmented MP4 needs next to no work, and a worker would come from a blob
@@ -66,14 +66,6 @@ export class Engine {
       this.options.trouble(null);
       const request = data.networkDetails as XMLHttpRequest | null;
       reached(request?.getResponseHeader?.('Date') ?? null);
-      if (!this.begun) {
-        this.begun = true;
-        const at = this.options.begin?.(this.segmentsOf(data.details));
-        if (at !== undefined) {
-          hls.stopLoad();
-          hls.startLoad(at);
-        }
-      }
     });
     hls.on(Class.Events.LEVEL_UPDATED, (_, data) => {
       if (this.over) return;

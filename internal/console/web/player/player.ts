@@ -9,10 +9,10 @@ import type { Clock } from '../timeline/address';
 import type { Source } from '../timeline/coverage';
 import { firstFrom, lastBefore } from '../timeline/edges';
 import type { Range } from '../timeline/scale';
-import { beginDate, type Dated, endDate, timeOf } from './dates';
+import { beginDate, dateAt, endDate, timeOf } from './dates';
 import { Engine, type Trouble } from './engine';
 import { loadHls } from './hls';
-import { isNothing, openLive, openRecording, type Opened, serverNow } from './sessions';
+import { datesOf, isNothing, openLive, openRecording, type Opened, serverNow } from './sessions';
 
 /** What the player does, for the line of words and the buttons. */
 export type State =
@@ -28,6 +28,12 @@ const MAX_RANGE = 24 * 3_600_000; // of a session
 const REST = 120; // milliseconds that a wish must last before a session is opened for it
 const AGAIN = 5_000; // milliseconds until a silent camera is asked for again
 const CLOSED_AGAIN = 60_000; // a session that others close sooner than that is not opened again by itself
+
+// A session, and where in it to begin, the player's seconds; at its live edge where that is not said.
+interface Ready {
+  opened: Opened;
+  begin?: number;
+}
 
 /** How much a player takes. */
 export interface Size {
@@ -61,6 +67,7 @@ export class Player {
   private opening = new AbortController();
   private target: number | undefined; // what was asked for last, until it is shown
   private wish = 0; // timer of a session to be opened
+  private pending = false; // another session is to be opened: what is shown is not what was asked for
   private closedAt = -Infinity;
   private readonly timer: number;
   private readonly stops: (() => void)[] = [];
@@ -121,6 +128,7 @@ export class Player {
     this.position.value = at;
     if (this.seekInside(at)) {
       clearTimeout(this.wish);
+      this.pending = false;
       return;
     }
     this.openSoon(REST);
@@ -236,6 +244,7 @@ export class Player {
 
   private openSoon(after: number): void {
     clearTimeout(this.wish);
+    this.pending = true;
     this.wish = setTimeout(() => { void this.open(); }, after) as unknown as number;
   }
 
@@ -264,12 +273,10 @@ export class Player {
     this.state.value = { kind: 'loading' };
     try {
       const Hls = await loadHls();
-      const opened = await this.sessionFor(at, signal);
-      if (signal.aborted || this.over) {
-        opened?.close();
-        return;
-      }
-      if (opened) this.show(Hls, opened, at);
+      const ready = await this.sessionFor(at, signal);
+      if (!ready) return;
+      if (signal.aborted || this.over) ready.opened.close();
+      else this.show(Hls, ready);
     } catch (error) {
       if (signal.aborted || isAborted(error)) return;
       noteError(error);
@@ -279,14 +286,11 @@ export class Player {
   }
 
   // A session that has the moment, or what came next; undefined, with the state said, when there is none.
-  private async sessionFor(at: number | undefined, signal: AbortSignal): Promise<Opened | undefined> {
+  private async sessionFor(at: number | undefined, signal: AbortSignal): Promise<Ready | undefined> {
     const now = serverNow();
     if (at === undefined || at > now - LIVE_REACH) {
-      try {
-        return await openLive(this.stream, this.clock, this.size.fragments, signal);
-      } catch (error) {
-        if (!isNothing(error)) throw error;
-      }
+      const found = await this.liveFrom(at, signal);
+      if (found) return found;
       if (at === undefined) {
         const last = await lastBefore(this.source, now + MAX_RANGE, signal);
         this.state.value = last ? { kind: 'silent', since: last.start + last.length } : { kind: 'nothing' };
@@ -294,73 +298,66 @@ export class Player {
         return undefined;
       }
     }
-    const recording = (from: number): Promise<Opened> => openRecording(this.stream, this.clock,
-      Math.max(from - LONGEST, 0), Math.min(from + MAX_RANGE - LONGEST, Math.max(now, from)), RECORDED_FRAGMENTS, signal);
-    try {
-      return await recording(at);
-    } catch (error) {
-      if (!isNothing(error)) throw error;
-    }
+    const found = await this.recordedFrom(at, now, signal);
+    if (found) return found;
     const next = await firstFrom(this.source, at, now, signal);
-    if (next) {
-      this.target = next.start;
-      return recording(next.start);
-    }
+    if (next) return this.recordedFrom(next.start, now, signal);
     const last = await lastBefore(this.source, at, signal);
     this.state.value = { kind: 'end', at: last && last.start + last.length };
     this.openSoon(AGAIN); // it may go on
     return undefined;
   }
 
-  private show(Hls: Awaited<ReturnType<typeof loadHls>>, opened: Opened, at: number | undefined): void {
+  // A live session, if the camera sends, and the moment is not before what it lists.
+  private async liveFrom(at: number | undefined, signal: AbortSignal): Promise<Ready | undefined> {
+    try {
+      const opened = await openLive(this.stream, this.clock, this.size.fragments, signal);
+      if (at === undefined) return { opened };
+      const segments = await datesOf(opened.url, signal);
+      const begin = timeOf(segments, at);
+      if (begin !== undefined) return { opened, begin };
+      if (at >= (endDate(segments) ?? Infinity)) {
+        this.target = undefined;
+        this.live.value = true;
+        return { opened };
+      }
+      opened.close();
+      return undefined;
+    } catch (error) {
+      if (isNothing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  // A recording that has the moment, or what came within a day after it.
+  private async recordedFrom(at: number, now: number, signal: AbortSignal): Promise<Ready | undefined> {
+    try {
+      const opened = await openRecording(this.stream, this.clock, Math.max(at - LONGEST, 0),
+        Math.min(at + MAX_RANGE - LONGEST, Math.max(now, at)), RECORDED_FRAGMENTS, signal);
+      const segments = await datesOf(opened.url, signal);
+      const begin = timeOf(segments, Math.max(at, beginDate(segments) ?? at));
+      if (begin !== undefined) return { opened, begin };
+      opened.close();
+      return undefined;
+    } catch (error) {
+      if (isNothing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  private show(Class: Awaited<ReturnType<typeof loadHls>>, { opened, begin }: Ready): void {
     this.opened = opened;
-    const { video } = this;
-    this.engine = new Engine(Hls, video, opened.url, {
+    this.pending = false;
+    this.engine = new Engine(Class, this.video, opened.url, {
       live: opened.live,
       fullSize: this.size.full,
       parts: this.size.parts,
-      begin: (segments) => this.beginAt(segments, opened, at),
+      begin,
       updated: () => this.tick(),
       trouble: (trouble) => this.troubled(trouble),
     });
-    this.engine.catchUp(at === undefined);
+    this.engine.catchUp(this.live.peek());
     if (!this.paused.peek()) this.play();
-  }
-
-  private beginAt(segments: readonly Dated[], opened: Opened, at: number | undefined): number | undefined {
-    const wanted = this.target ?? at;
-    if (wanted === undefined) return undefined;
-    const begin = beginDate(segments);
-    const end = endDate(segments);
-    const time = timeOf(segments, wanted);
-    if (time !== undefined) return time;
-    if (opened.live && begin !== undefined && wanted < begin) {
-      // the live session does not reach so far back
-      queueMicrotask(() => { void this.openRecorded(wanted); });
-      return undefined;
-    }
-    if (!opened.live && end !== undefined && wanted >= end) {
-      queueMicrotask(() => this.goOn());
-      return Math.max(segments[segments.length - 1]!.start + segments[segments.length - 1]!.duration - 0.05, 0);
-    }
-    if (begin !== undefined && wanted < begin) return segments[0]!.start;
-    this.live.value = opened.live; // later than all that there is: live
-    return undefined;
-  }
-
-  private async openRecorded(at: number): Promise<void> {
-    this.drop();
-    this.opening = new AbortController();
-    const { signal } = this.opening;
-    try {
-      const Hls = await loadHls();
-      const opened = await openRecording(this.stream, this.clock, Math.max(at - LONGEST, 0), serverNow(),
-        RECORDED_FRAGMENTS, signal);
-      if (signal.aborted) opened.close();
-      else this.show(Hls, opened, at);
-    } catch (error) {
-      if (!signal.aborted) this.state.value = { kind: 'failed', text: words(error) };
-    }
   }
 
   // A recording has been played to its end: what came after it is next.
@@ -396,7 +393,11 @@ export class Player {
 
   private moved(): void {
     const { engine } = this;
-    const date = engine?.date;
+    if (this.pending) return;
+    const time = this.video.currentTime;
+    // a picture stands from its own time on, which is what is shown of one that stands still
+    const still = this.paused.peek() && Math.abs(this.shown - time) < 1;
+    const date = engine && dateAt(engine.segments, still ? this.shown : time);
     if (!engine || date === undefined || this.video.readyState < 2) return;
     if (this.target !== undefined) {
       if (this.video.seeking) return;
@@ -420,7 +421,7 @@ export class Player {
 
   private tick(): void {
     const { engine, video } = this;
-    if (this.over || !engine) return;
+    if (this.over || !engine || this.pending) return;
     this.moved();
     this.latency.value = engine.live && !this.paused.peek() ? engine.latency : undefined;
     if (engine.live && video.readyState >= 2 && engine.liveTime !== undefined) this.followLive(engine);

@@ -7,6 +7,7 @@ import { session } from '../api/session';
 import { clockOffset } from '../api/transport';
 import type { Clock } from '../timeline/address';
 import type { Page, Source } from '../timeline/coverage';
+import { type Dated, parseDates } from './dates';
 
 /** The server's clock, milliseconds since 1970. */
 export const serverNow = (): number => Date.now() + clockOffset.peek();
@@ -78,6 +79,17 @@ export const openRecording = (stream: string, clock: Clock, start: number, end: 
     },
     MaxMediaPlaylistFragmentResults: fragments,
   }, false, signal);
+
+/** The segments of a session that is open: those of its first media playlist. */
+export async function datesOf(url: string, signal: AbortSignal): Promise<Dated[]> {
+  const text = async (of: string | URL): Promise<string> => {
+    const answer = await fetch(of, { signal });
+    if (!answer.ok) throw new Error(`The server answered ${answer.status} when it was asked for what the session has.`);
+    return answer.text();
+  };
+  const uri = (await text(url)).split('\n').find((line) => line !== '' && !line.startsWith('#'));
+  return uri === undefined ? [] : parseDates(await text(new URL(uri.trim(), url)));
+}
 
 /** There is nothing to play: the stream has no such fragments, or it does not exist. */
 export const isNothing = (error: unknown): boolean => nameOf(error) === 'ResourceNotFoundException';

@@ -165,8 +165,10 @@ export class StreamModel {
       go(href(['streams', this.name], query), true);
     };
     const stop = effect(() => {
-      void [this.selection.value, this.view.value.span, player.position.value];
-      const resting = player.paused.value || player.live.value;
+      void [this.selection.value, this.view.value.span];
+      const live = player.live.value;
+      const resting = player.paused.value || live;
+      if (!live) void player.position.value;
       clearTimeout(timer);
       timer = setTimeout(write, resting ? RESTING : Math.max(RESTING, last + PLAYING - performance.now())) as unknown as number;
     });

@@ -4,6 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { isAborted, words } from '../../api/errors';
 import { noteError } from '../../api/session';
 import { type Clock, clipCommand, clipName } from '../../timeline/address';
+import { isNothing } from '../../player/sessions';
 import type { Range } from '../../timeline/scale';
 import { durationText, timeText, dateText } from '../../timeline/zone';
 import { Button } from '../../ui/button';
@@ -57,7 +58,7 @@ async function make(stream: string, range: Range, clock: Clock, signal: AbortSig
   } catch (error) {
     if (signal.aborted || isAborted(error)) return undefined;
     noteError(error);
-    return { state: 'failed', text: words(error) };
+    return { state: 'failed', text: isNothing(error) ? 'nothing was recorded in this range.' : words(error) };
   }
 }
 
