@@ -109,7 +109,7 @@ func TestACME(t *testing.T) {
 	const host = "video.example.com"
 	for _, challenge := range []string{"TLS-ALPN-01", "HTTP-01"} {
 		t.Run(challenge, func(t *testing.T) {
-			t.Parallel()
+			waits(t)
 			port, plain := freePort(t), freePort(t)
 			flags := []string{"--listen", "127.0.0.1:" + port, "--acme", host}
 			validated := port

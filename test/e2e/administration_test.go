@@ -9,7 +9,7 @@ import (
 
 // A key that `weir keys create` prints is a profile of the AWS command line, until it is disabled.
 func TestKeysFromTheAWSCommandLine(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "aws")
 	s := start(t, "")
 	printed := s.run("weir", "keys", "create", "front-door", "--policy", "producer")

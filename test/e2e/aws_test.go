@@ -26,7 +26,7 @@ func (s *server) awsFails(code string, args ...string) {
 }
 
 func TestAWSCommandLine(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "aws", "ffmpeg", "ffprobe")
 	s := start(t, "")
 	if strings.HasPrefix(awsVersion(), "1.") { // else each command is a process
@@ -208,7 +208,7 @@ func awsSessions(t *testing.T, s *server, arn, endpoint string) {
 }
 
 func TestAWSCommandLineRefusesWrongKeys(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "aws")
 	s := start(t, "")
 	good := s.env

@@ -27,7 +27,7 @@ func botoPython(t *testing.T) string {
 // What reads stored media answers boto3, whose models and parsers are the service's: results and
 // errors.
 func TestBoto(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	python := botoPython(t)
 	s := start(t, "")

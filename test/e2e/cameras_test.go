@@ -12,7 +12,7 @@ import (
 // A camera gets credentials for the certificate that weir camera add made, with libcurl as the C
 // SDK does, sends to the stream of its own name with them over the same address, and to no other.
 func TestCameraWithCertificate(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "curl", "openssl", "ffmpeg")
 	s := start(t, "", "--camera-listen", "127.0.0.1:0")
 	dir := t.TempDir()

@@ -24,7 +24,7 @@ import (
 // from the table of shapes, given to `aws` and to `weir` against the same server. Standard output
 // is equal as JSON, or byte for byte in the other forms; exit codes are equal.
 func TestCommandLineSideBySide(t *testing.T) {
-	t.Parallel()
+	worksLongest(t)
 	needTool(t, "aws")
 	switch version := awsVersion(); {
 	case version == "":

@@ -52,6 +52,7 @@ func (s *server) clip(stream string, from, to float64, flags ...string) string {
 
 // The frames of a clip are those that went in, whatever the codecs, also across a pause.
 func TestClipsHoldWhatWentIn(t *testing.T) {
+	t.Parallel()
 	needTool(t, "ffmpeg", "ffprobe")
 	s := start(t, "")
 	for name, codecs := range map[string][]string{
@@ -62,7 +63,7 @@ func TestClipsHoldWhatWentIn(t *testing.T) {
 		"h264-ulaw": {"-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-c:a", "pcm_mulaw"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			works(t)
 			s := *s
 			s.t = t
 			file := clipSource(t, name+".mkv", "30000/1001", 3, codecs...)
@@ -122,6 +123,7 @@ func checkTimes(t *testing.T, clip string, length float64) {
 
 // An exact clip shows the frames of its range and no others.
 func TestExactClip(t *testing.T) {
+	works(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	file := clipSource(t, "cam.mkv", "25", 6, "-c:v", "libx264", "-preset", "veryfast", "-bf", "2",
@@ -141,6 +143,7 @@ func TestExactClip(t *testing.T) {
 // The AWS command line downloads the same file, and names what is wrong as it names it for the
 // service. A change of the codec's private data is told with the moment of it.
 func TestAWSGetClip(t *testing.T) {
+	waits(t)
 	needTool(t, "aws", "ffmpeg")
 	s := start(t, "")
 	codec := []string{"-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac"}
@@ -180,6 +183,7 @@ func TestAWSGetClip(t *testing.T) {
 
 // A page that has the link for the source of its video plays it, and seeks in it.
 func TestChromiumPlaysAClip(t *testing.T) {
+	works(t)
 	needTool(t, "chromium", "node", "ffmpeg")
 	s := start(t, "")
 	file := clipSource(t, "cam.mkv", "25", 20, "-c:v", "libx264", "-preset", "veryfast", "-bf", "2",

@@ -40,7 +40,7 @@ func (s *server) control(operation string, input map[string]any) map[string]any 
 
 // What is configured of a stream, by the AWS SDK for JavaScript.
 func TestConfigurations(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "node", "ffmpeg")
 	s := start(t, "", "--notification-allow", "127.0.0.1,::1")
 	s.run("weir", "create-stream", "--stream-name", "cam1", "--data-retention-in-hours", "24")

@@ -17,7 +17,7 @@ import (
 // listed in slices, which hold to the rules like all segments, the target duration stays, and
 // ffmpeg shows every frame. Only EXT-X-INDEPENDENT-SEGMENTS goes, once, for it is no longer so.
 func TestConformanceOfLongFragments(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--hls-sessions-per-stream=0", "--hls-playlist-rate=0",
 		"--hls-fragment-rate=0")
@@ -96,7 +96,7 @@ func TestConformanceOfLongFragments(t *testing.T) {
 // first: recordings of it hold to the rules in every container and discontinuity mode, with a new
 // initialization section and a discontinuity at each change.
 func TestConformanceOfCodecChanges(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--codec-changes=switch", "--hls-sessions-per-stream=0",
 		"--hls-playlist-rate=0", "--hls-fragment-rate=0")

@@ -113,7 +113,7 @@ func (v *dashViewer) bandwidths() {
 // every rule of MPEG-DASH that the checker knows, for the manifest, for each change of it and for
 // the segments' bytes.
 func TestDASHConformance(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--dash-sessions-per-stream", "0")
 	clip := filepath.Join(t.TempDir(), "clip.mkv")

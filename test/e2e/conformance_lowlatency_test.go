@@ -264,7 +264,7 @@ func (v *partsViewer) reports() {
 // discontinuity mode: every rule of RFC 8216bis that the checker knows holds for every playlist,
 // every blocked request, every delta update, every part and every hint.
 func TestLowLatencyConformance(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--hls-sessions-per-stream", "0",
 		"--hls-playlist-rate", "0",
@@ -318,7 +318,7 @@ func (v *partsViewer) watch() {
 // starts again, and when the camera breaks off in the middle of a fragment and comes back. (By
 // server timestamps the fragment that is sent again has another date.)
 func TestLowLatencyAcrossBreaks(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data)

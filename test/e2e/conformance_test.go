@@ -93,7 +93,7 @@ func combinations() (all []combination) {
 // reloads while the cameras push, against every rule of the conformance package; the files against
 // mp4box and ffprobe too. docs/conformance.md is what this test found.
 func TestConformance(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "ffmpeg", "ffprobe", "node")
 	if _, err := os.Stat(filepath.Join("..", "..", "node_modules", "mp4box")); err != nil {
 		missing(t, "mp4box is not installed; `npm ci` installs it")

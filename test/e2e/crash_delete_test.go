@@ -17,7 +17,7 @@ import (
 // Nothing else is lost: what was acknowledged of a stream that was not deleted is there, also when
 // the server died over its deletion.
 func TestKillNineDeletedStaysDeleted(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	rounds := 4
 	if n, err := strconv.Atoi(os.Getenv("WEIR_CRASH_ROUNDS")); err == nil {
 		rounds = n

@@ -90,7 +90,7 @@ func crashSize(k int) int { return 2000 + k%7*3000 }
 
 // Whatever was acknowledged PERSISTED before a kill -9 is there afterwards, once, and unaltered.
 func TestKillNineLosesNothingAcknowledged(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	rounds := 6
 	if n, err := strconv.Atoi(os.Getenv("WEIR_CRASH_ROUNDS")); err == nil {
 		rounds = n

@@ -12,7 +12,7 @@ import (
 // dpkg installs the package, whose service starts the program that is in it, and removes it again
 // but for what was recorded.
 func TestDebianPackage(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "dpkg-deb")
 	if os.Getuid() != 0 {
 		missing(t, "dpkg installs as root only")

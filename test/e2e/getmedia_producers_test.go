@@ -12,7 +12,7 @@ import (
 // Two cameras send to one stream at a time, and a consumer follows it: numbers rise, and it has
 // every frame of every fragment that ListFragments lists, once.
 func TestGetMediaOfTwoProducers(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	const fragments, bytes = 40, 30_000
 	s := start(t, "")
 	s.run("weir", "create-stream", "--stream-name", "cam", "--data-retention-in-hours", "2")

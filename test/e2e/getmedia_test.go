@@ -89,7 +89,7 @@ func (s *server) fragmentsSent() (n int) {
 // What the AWS command line and weir's own write of GetMedia and GetMediaForFragmentList is what
 // went in, for ffmpeg and for mkvtoolnix: every picture and all of the sound, once, in order.
 func TestGetMediaFrames(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "aws", "ffmpeg", "mkvmerge")
 	s := start(t, "")
 	for i, c := range []clip{{rate: "25", bframes: 2, audio: true, seconds: 6},
@@ -145,7 +145,7 @@ func frameHashesQuietly(t *testing.T, file, stream string, copy bool) []string {
 // A camera that changes its codec in mid-stream: the header changes with it, and what stands behind
 // each header decodes to what went in.
 func TestGetMediaThroughACodecChange(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	codecs := [][]string{{"-c:v", "libx264", "-preset", "veryfast", "-bf", "2"},
@@ -284,7 +284,7 @@ func (c *consumer) read(answer io.Reader, frames int) {
 // Each frame reaches a reader before the producer sends the next one, and what the reader has in
 // the end is the producer's media for ffmpeg and for mkvtoolnix.
 func TestGetMediaFrameByFrame(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg", "mkvmerge")
 	const frames, group = 500, 50
 	source, header, units := sdkSource(t, frames, group)
@@ -379,7 +379,7 @@ func remerged(t *testing.T, path string) string {
 // A consumer that follows a live stream across two restarts of the server, and goes on with its
 // token each time, has every fragment once.
 func TestGetMediaAcrossRestarts(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	followRestarts(t, 600, 2, time.Second)
 }

@@ -17,7 +17,7 @@ import (
 // Each body is sent over PutMedia of the running binary. The answer is the documented ERROR
 // acknowledgement, and the server goes on as if nothing had been.
 func TestHostileMatroska(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	s := start(t, "")
 	s.run("weir", "create-stream", "--stream-name", "hostile", "--data-retention-in-hours", "1")
 	now := time.Now().UnixMilli()
@@ -167,7 +167,7 @@ func residentMB(t *testing.T, pid int) int {
 // Requests without, with broken and with foreign rights get the documented status, error type and
 // message.
 func TestHostileRequests(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	s.run("weir", "put-media", "--stream-name", "cam", "--create", "--data-retention-in-hours", "1",

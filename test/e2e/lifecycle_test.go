@@ -26,7 +26,7 @@ func credential(t testing.TB, s *server, key string) string {
 }
 
 func TestFirstStartMakesWhatIsNeeded(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	s := start(t, "")
 	for path, mode := range map[string]os.FileMode{"": 0o700, "credentials": 0o600} {
 		info, err := os.Stat(filepath.Join(s.Data, path))
@@ -51,7 +51,7 @@ func TestFirstStartMakesWhatIsNeeded(t *testing.T) {
 }
 
 func TestSecondServerOnTheSameDataIsRefused(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	s := start(t, "")
 	out, err := exec.Command(weirBinary, "serve", "--listen", "127.0.0.1:0", "--data",
 		s.Data).CombinedOutput()
@@ -63,7 +63,7 @@ func TestSecondServerOnTheSameDataIsRefused(t *testing.T) {
 
 // A session URL survives a restart: the token key, the session and the fragments are on disk.
 func TestSessionsSurviveARestart(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	c := clip{rate: "25", bframes: 2, audio: true, seconds: 6}

@@ -57,6 +57,10 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+	if err := turnsNotSlots(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 

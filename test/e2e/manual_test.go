@@ -10,7 +10,7 @@ import (
 // The manual pages are well-formed for groff, and what they show as a command line can be pasted
 // into a shell.
 func TestManualPages(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "groff")
 	dir := t.TempDir()
 	program(t, weirBinary, "man", "--dir", dir)

@@ -45,7 +45,7 @@ var loosened = []string{"SamplingInterval"}
 // serves every member with its constraints. The models may be older than the table, so what only
 // the table has is not an error.
 func TestTableIsTheServiceModel(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	data := botocoreData(t)
 	seen := 0
 	for _, service := range []api.Service{api.Control, api.ArchivedMedia, api.Media, api.Signaling,

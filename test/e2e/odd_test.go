@@ -198,7 +198,7 @@ func putBody(t *testing.T, s *server, stream string, body []byte) {
 // Whatever the blocks are in which a producer sends its pictures, and whatever times it gives them,
 // each picture is shown, once and in order.
 func TestOddProducers(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg", "ffprobe")
 	s := start(t, "")
 	for codec, options := range map[string][]string{

@@ -15,7 +15,7 @@ import (
 // The page says what is wrong, in the server's words where it has some, and goes on saying it for
 // as long as it is.
 func TestPlayerPageSaysWhatIsWrong(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "chromium", "node")
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data)

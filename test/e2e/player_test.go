@@ -176,7 +176,7 @@ func awaitLive(t *testing.T, s *server, stream string, args ...string) string {
 // Without parts: other tests run beside this one, and a player that is a second behind the camera
 // stalls when the processor is busy. TestPlayersUseParts runs alone.
 func TestChromiumPlaysLive(t *testing.T) {
-	t.Parallel()
+	works(t)
 	s := start(t, "", "--low-latency", "off")
 	camera(t, s, "live")
 	u := awaitLive(t, s, "live")
@@ -192,7 +192,7 @@ func TestChromiumPlaysLive(t *testing.T) {
 }
 
 func TestChromiumSeeksOnDemand(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	c := clip{rate: "25", bframes: 2, audio: true, seconds: 30}
@@ -213,7 +213,7 @@ func TestChromiumSeeksOnDemand(t *testing.T) {
 
 // The page that Weir serves plays a stream with nothing but the binary.
 func TestLocalPagePlays(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	c := clip{rate: "25", bframes: 0, audio: true, seconds: 10}

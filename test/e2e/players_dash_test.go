@@ -14,7 +14,7 @@ import (
 // Shaka Player, in GStreamer, VLC and ffmpeg also H.265.
 // The sound of a live camera and of recordings is played in order, G.711 too.
 func TestDASHPlayersShowEveryFrame(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "ffmpeg", "gst-launch-1.0", "cvlc", "chromium", "node")
 	s := start(t, "", "--dash-sessions-per-stream", "0", "--codec-changes", "switch")
 	d := &dashTest{T: t, server: s, begin: time.Now().Truncate(time.Second),

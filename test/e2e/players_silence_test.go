@@ -14,7 +14,7 @@ import (
 // or jump over the pictures, and transport streams whose program map changes end hls.js and Shaka
 // Player.)
 func TestPlayersGoOnWithoutSound(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "ffmpeg", "chromium", "node")
 	s := start(t, "", "--hls-sessions-per-stream", "0")
 	codec := numbered{name: "H.264+AAC, not always", video: "libx264", audio: "aac"}

@@ -99,7 +99,7 @@ const (
 // Every player shows every frame once and in order, and plays the sound in order, live and
 // recorded, in every container and codec that it can decode; docs/players.md tells which.
 func TestPlayersShowEveryFrame(t *testing.T) {
-	t.Parallel()
+	worksLongest(t)
 	needTool(t, "ffmpeg", "gst-launch-1.0", "cvlc", "chromium", "node")
 	s := start(t, "", "--hls-sessions-per-stream", "0")
 	begin := time.Now().Truncate(time.Second)
@@ -199,7 +199,7 @@ func playCells(s *server, cells []*cell, slots int, begin time.Time) {
 
 // Shaka Player winds forward by the I-frame playlist: what it shows is key frames, in order.
 func TestShakaWindsByKeyFrames(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "ffmpeg", "chromium", "node")
 	s := start(t, "")
 	chromium := startBrowser(t)

@@ -159,7 +159,7 @@ func (p *behindProxy) dial() (net.Conn, error) {
 }
 
 func TestNginxAsDocumented(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg", "openssl")
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
@@ -194,7 +194,7 @@ func nginxStream(t *testing.T) string {
 }
 
 func TestHAProxyAsDocumented(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	haproxy, err := exec.LookPath("haproxy")
 	if err != nil {
 		haproxy = "/usr/sbin/haproxy"

@@ -14,7 +14,7 @@ import (
 // run in one shell, in order, and what it prints is compared with the lines below it. An … stands
 // for anything, a line that is only … for any number of lines.
 func TestReadmeTranscript(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "bash", "aws", "ffmpeg", "ffprobe")
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {

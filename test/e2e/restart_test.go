@@ -34,7 +34,7 @@ func TestRestartLosesNoFrame(t *testing.T) {
 	}
 	for _, way := range restarts {
 		t.Run(way.name, func(t *testing.T) {
-			t.Parallel()
+			waits(t)
 			s, again := way.start(t)
 			var producers []*sdkProducer
 			for _, m := range sources {

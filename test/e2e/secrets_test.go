@@ -154,6 +154,7 @@ func TestLeaksAreFound(t *testing.T) {
 // At the level that tells most, and of clients that do everything wrong, nothing is told that opens
 // something.
 func TestDebugLogHasNoSecrets(t *testing.T) {
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--log-level", "debug")
 	s.run("weir", "put-media", "--stream-name", "cam", "--create",

@@ -30,7 +30,7 @@ func block(t *testing.T, page, heading, language string) string {
 // The web back end of docs/security.md, with the key and the policy that stand there, gives each
 // viewer a session of his own, and its key opens nothing else.
 func TestWebBackEndAsDocumented(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "ffmpeg")
 	python := botoPython(t)
 	s := start(t, "")

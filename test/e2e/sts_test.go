@@ -55,7 +55,7 @@ func (s *server) withViewers() (root []string) {
 // AWS's command line takes temporary credentials and assumes roles with a profile, and so does
 // AWS's SDK for Go, which weir's own command line finds its keys with.
 func TestRolesOfTheAWSCommandLine(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	needTool(t, "aws")
 	s := start(t, "")
 	root := s.withViewers()
@@ -116,7 +116,7 @@ func TestRolesOfTheAWSCommandLine(t *testing.T) {
 
 // boto3 assumes roles and reads the errors of STS by their names and statuses.
 func TestRolesOfBoto(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	python := botoPython(t)
 	s := start(t, "")
 	s.withViewers()

@@ -142,7 +142,7 @@ func TestCompletionInShells(t *testing.T) {
 		"fish": {"fish", "--no-config", "-i"},
 	} {
 		t.Run(shell, func(t *testing.T) {
-			t.Parallel()
+			waits(t)
 			load := map[string]string{
 				"bash": "source <(weir completion bash)",
 				"zsh":  "autoload -U compinit && compinit -D -u && source <(weir completion zsh)",

@@ -44,7 +44,7 @@ func botocore(t *testing.T) string {
 // A timestamp means to weir what it means to the AWS command line: dates, times and zones in every
 // form and order.
 func TestTimestampsAsTheAWSCommandLine(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	python := botocore(t)
 	dates := strings.Split("|2021-04-06|2021/04/06|04/06/2021|13/6/2021|6.4.2021|20210406|210406|"+
 		"4-6-21|6 Apr 2021|Apr-06-2021|"+

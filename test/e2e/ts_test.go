@@ -67,10 +67,11 @@ func (c source) make(t testing.TB) string {
 // when decoded; sound bit for bit. ffmpeg has no complaint, neither about lost packets nor about
 // times.
 func TestEveryCodecInEveryContainer(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	for i, c := range sources {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+			works(t)
 			s := *s
 			s.t = t
 			path := c.make(t)
@@ -121,7 +122,7 @@ func hashes(t testing.TB, input, stream string, options ...string) (found []stri
 // A transport stream of a whole recording, segment behind segment: times go on without a seam,
 // decode times before presentation.
 func TestTransportStreamTimes(t *testing.T) {
-	t.Parallel()
+	waits(t)
 	s := start(t, "")
 	c := sources[2]
 	s.run("weir", "put-media", "--stream-name", "times", "--create", "--data-retention-in-hours",
@@ -211,7 +212,7 @@ func uris(t testing.TB, playlist, text string) (found []string) {
 // The byte ranges of an I-frame playlist, each by itself, decode to exactly one picture: the
 // fragment's first.
 func TestIFramePlaylist(t *testing.T) {
-	t.Parallel()
+	works(t)
 	s := start(t, "")
 	for i, c := range []source{sources[1], sources[6]} {
 		stream := fmt.Sprintf("iframes%d", i)
@@ -282,7 +283,7 @@ func playTransportStream(t *testing.T, pageURL string, options map[string]any) p
 }
 
 func TestChromiumPlaysTransportStreams(t *testing.T) {
-	t.Parallel()
+	works(t)
 	s := start(t, "")
 	camera(t, s, "ts")
 	u := awaitLive(t, s, "ts", "--container-format", "MPEG_TS")

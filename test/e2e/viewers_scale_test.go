@@ -26,7 +26,7 @@ import (
 // state of the playlist is written once. With WEIR_SCALE=1 there are 2,000, the server has one
 // processor, everybody must get nearly every state, and it is said what a waiting viewer costs.
 func TestManyViewers(t *testing.T) {
-	t.Parallel()
+	works(t)
 	viewers, length := 20, 2*time.Second
 	big := os.Getenv("WEIR_SCALE") != ""
 	if big {

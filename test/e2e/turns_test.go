@@ -1,0 +1,65 @@
+package e2e_test
+
+import (
+	"flag"
+	"math"
+	"runtime"
+	"strconv"
+	"testing"
+)
+
+// How tests share the machine. A test that says nothing runs alone, before the others: it measures,
+// or needs the processors or the disk for itself. The others begin together when those have ended,
+// and take turns:
+//
+//   - waits(t): the test waits most of the time, for media that come in real time, for a program
+//     that starts, for an answer. Twice as many of these run at a time as there are processors.
+//   - works(t): the test keeps a processor busy: a browser that shows video, an encoder, a thousand
+//     command lines. As many of these run as there are processors.
+//   - worksLongest(t): works(t), first of all: nothing should wait for it in the end.
+//
+// A test whose subtests take turns calls t.Parallel itself, and works only to prepare them: one
+// that held a turn while its subtests wait for theirs could wait for ever.
+var waiters, workers = turns(2), turns(1)
+
+// turns are so many for each processor. On a machine with one there are as many as on one with two:
+// it has more to do, and not other things.
+func turns(each int) chan struct{} {
+	return make(chan struct{}, each*max(2, runtime.GOMAXPROCS(0)))
+}
+
+// turnsNotSlots lets all tests that call t.Parallel begin, so that turns alone decide who runs. A
+// bound that was asked for with -parallel holds as well.
+func turnsNotSlots() error {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if asked {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(math.MaxInt32))
+}
+
+func waits(t *testing.T) {
+	t.Parallel()
+	waiters <- struct{}{}
+	t.Cleanup(func() { <-waiters }) // the first cleanup runs last, when the server has ended
+}
+
+func works(t *testing.T) {
+	t.Parallel()
+	workers <- struct{}{}
+	t.Cleanup(func() { <-workers })
+}
+
+// worksLongest takes its turn before t.Parallel, while no test takes turns yet.
+func worksLongest(t *testing.T) {
+	t.Helper()
+	select {
+	case workers <- struct{}{}:
+	default:
+		t.Fatal("more tests ask to be the first than can run at a time")
+	}
+	t.Cleanup(func() { <-workers })
+	t.Parallel()
+}
