@@ -262,9 +262,9 @@ func (v *partsViewer) reports() {
 
 // Low-latency sessions of cameras with sound and B-frames, and of 29.97 pictures a second, in each
 // discontinuity mode: every rule of RFC 8216bis that the checker knows holds for every playlist,
-// every blocked request, every delta update, every part and every hint.
+// every blocked request, every delta update, every part and every hint. It runs alone: how long a
+// request is blocked is one of the rules.
 func TestLowLatencyConformance(t *testing.T) {
-	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--hls-sessions-per-stream", "0",
 		"--hls-playlist-rate", "0",
@@ -316,9 +316,9 @@ func (v *partsViewer) watch() {
 
 // What a player was shown stays as it was when the server is killed in the middle of a part and
 // starts again, and when the camera breaks off in the middle of a fragment and comes back. (By
-// server timestamps the fragment that is sent again has another date.)
+// server timestamps the fragment that is sent again has another date.) It runs alone, as the test
+// above.
 func TestLowLatencyAcrossBreaks(t *testing.T) {
-	waits(t)
 	needTool(t, "ffmpeg")
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data)

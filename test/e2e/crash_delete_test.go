@@ -37,7 +37,9 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 	kept, deleted, shortened := create(camera("kept", 0)), create(camera("deleted", 0)),
 		create(camera("shortened", 0))
 	deletions, decreases, lost := 0, 0, 0
-	for round := range rounds {
+	// On a busy machine a round may end before anything was stored or deleted.
+	short := func() bool { return len(kept.acked) == 0 || deletions+decreases == 0 }
+	for round := 0; round < rounds || short() && round < 10*rounds; round++ {
 		arn := streamARN(s, "deleted")
 		deleteErr, decreaseErr := killInDeletion(t, s, arn, kept, deleted, shortened)
 
@@ -78,7 +80,7 @@ func TestKillNineDeletedStaysDeleted(t *testing.T) {
 	}
 	t.Logf("%d fragments kept; %d deletions and %d decreases took %d that were acknowledged",
 		len(kept.acked), deletions, decreases, lost)
-	if len(kept.acked) == 0 || deletions+decreases == 0 {
+	if short() {
 		t.Error("the test showed nothing")
 	}
 	for _, c := range []*crashCamera{kept, deleted, shortened} {

@@ -43,7 +43,9 @@ func (s *server) withViewers() (root []string) {
 			`"Principal":{"AWS":"000000000000"}}`))
 	profile := s.run("weir", "keys", "create", "ann", "--policy", "assume")
 	root = s.env
-	s.env = append(root[:len(root):len(root)], "AWS_ENDPOINT_URL=",
+	// The AWS command line keeps credentials of roles at home, and would take those of another
+	// server.
+	s.env = append(root[:len(root):len(root)], "HOME="+dir, "AWS_ENDPOINT_URL=",
 		"AWS_ENDPOINT_URL_STS="+s.URL, "AWS_ENDPOINT_URL_KINESIS_VIDEO="+s.URL,
 		"AWS_SHARED_CREDENTIALS_FILE="+write("credentials",
 			strings.Replace(string(profile), "[ann]", "[default]", 1)),

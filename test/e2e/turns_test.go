@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // How tests share the machine. A test that says nothing runs alone, before the others: it measures,
@@ -43,13 +44,23 @@ func turnsNotSlots() error {
 func waits(t *testing.T) {
 	t.Parallel()
 	waiters <- struct{}{}
-	t.Cleanup(func() { <-waiters }) // the first cleanup runs last, when the server has ended
+	ends(t, waiters)
 }
 
 func works(t *testing.T) {
 	t.Parallel()
 	workers <- struct{}{}
-	t.Cleanup(func() { <-workers })
+	ends(t, workers)
+}
+
+// ends gives a turn back when the test has ended, and tells how long it took: the time that go test
+// shows counts the wait for the turn.
+func ends(t *testing.T, turns chan struct{}) {
+	began := time.Now()
+	t.Cleanup(func() { // the first cleanup runs last, when the server has ended
+		t.Logf("the turn took %.1f s", time.Since(began).Seconds())
+		<-turns
+	})
 }
 
 // worksLongest takes its turn before t.Parallel, while no test takes turns yet.
@@ -60,6 +71,6 @@ func worksLongest(t *testing.T) {
 	default:
 		t.Fatal("more tests ask to be the first than can run at a time")
 	}
-	t.Cleanup(func() { <-workers })
 	t.Parallel()
+	ends(t, workers)
 }
