@@ -20,7 +20,7 @@ PLAIN     := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 # The race detector watches everything but SQLite's C, which was translated to Go: it only makes that three times slower.
 RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
 
-.PHONY: all build deb demo test check e2e bench scale soak glass follow fuzz crash attack deps bench-deps clean
+.PHONY: all build deb demo test check e2e bench scale soak glass follow fuzz crash cluster-crash attack deps bench-deps clean
 
 all: build
 
@@ -95,6 +95,11 @@ fuzz:
 # The kill -9 loop of the end-to-end tests, for longer: CRASH_ROUNDS rounds.
 crash: build
 	WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CRASH_ROUNDS=$(or $(CRASH_ROUNDS),100) $(GO) test -count=1 -timeout 60m -run TestKillNine -v ./test/e2e/...
+
+# The kill -9 loop of two nodes of a cluster, for longer: CRASH_ROUNDS rounds.
+cluster-crash:
+	WEIR_CLUSTER_REQUIRE_TOOLS=1 WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 -timeout 60m -run '^TestKilled$$' -v \
+	  ./internal/store/cluster
 
 # Strangers by the thousand who hold back the end of what they send, and producers of more than the memory for fragments: memory
 # of the server, and what a viewer beside the strangers sees.

@@ -108,6 +108,8 @@ type Store struct {
 	watch  *watch
 	node   atomic.Pointer[string] // the ID under which this node commits
 
+	joining sync.Mutex // held while the node gets another ID
+
 	mu    sync.Mutex
 	rings map[store.StreamID]*recent.Ring // of streams without retention; guarded by mu
 
@@ -183,6 +185,17 @@ func (s *Store) join(ctx context.Context) error {
 	return err
 }
 
+// rejoin makes this a node again that the others have forgotten under an ID.
+func (s *Store) rejoin(ctx context.Context, was string) error {
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	if *s.node.Load() != was {
+		return nil
+	}
+	s.log.Warn("this node was silent for so long that the others forgot it: it joins anew")
+	return s.join(ctx)
+}
+
 // beat tells the others that this node is there, until ctx ends.
 func (s *Store) beat(ctx context.Context) {
 	tick := time.NewTicker(min(10*time.Second, s.o.LeaseTime/4))
@@ -193,10 +206,10 @@ func (s *Store) beat(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := s.db.Heartbeat(ctx, *s.node.Load())
+		was := *s.node.Load()
+		err := s.db.Heartbeat(ctx, was)
 		if errors.Is(err, rows.ErrLease) {
-			s.log.Warn("this node was silent for so long that the others forgot it: it joins anew")
-			err = s.join(ctx)
+			err = s.rejoin(ctx, was)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("heartbeat failed", "error", err)

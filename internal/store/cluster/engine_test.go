@@ -17,7 +17,11 @@ import (
 
 func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// cluster of a test: where its nodes keep things.
+// keysOfTests sign requests to the object store.
+var keysOfTests = objects.Options{AccessKey: clustertest.AccessKey,
+	SecretKey: clustertest.SecretKey, Timeout: 20 * time.Second}
+
+// fixture is where the nodes of a test keep things.
 type fixture struct {
 	testing.TB
 	options cluster.Options
@@ -30,9 +34,8 @@ func newFixture(t testing.TB, clock *storetest.Clock) *fixture {
 	o := cluster.Options{
 		Database: clustertest.Database(t) + "&pool_max_conns=16",
 		Objects:  clustertest.URL(endpoint, prefix),
-		Keys: objects.Options{AccessKey: clustertest.AccessKey,
-			SecretKey: clustertest.SecretKey, Timeout: 20 * time.Second},
-		Gather: objects.Gathering{Linger: -1}, CacheDir: t.TempDir(),
+		Keys:     keysOfTests,
+		Gather:   objects.Gathering{Linger: -1}, CacheDir: t.TempDir(),
 	}
 	if clock != nil {
 		o.Clock = clock.Now

@@ -135,6 +135,9 @@ func (s *Store) commit(
 			break
 		}
 	}
+	if errors.Is(err, rows.ErrLease) { // the object may be gone; the next one is of another node
+		err = errors.Join(err, s.rejoin(ctx, object.Node))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,42 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/objects"
+)
+
+// Bucket and Rows are what a store stands on.
+func (s *Store) Bucket() *objects.Bucket { return s.bucket }
+func (s *Store) Rows() *rows.DB          { return s.db }
+func (s *Store) Cache() *objects.Cache   { return s.cache }
+
+// Compactor holds the lease of the part that a stream belongs to.
+type Compactor struct{ l *tenure }
+
+// Hold takes the lease under which a stream is compacted, as soon as no other node has it.
+func (s *Store) Hold(ctx context.Context, id store.StreamID) (*Compactor, error) {
+	for {
+		l, err := s.hold(ctx, compactLease+string('0'+rune(part(id))))
+		if !errors.Is(err, rows.ErrLease) {
+			return &Compactor{l}, err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Compact is what a node goes on with that looked at its lease some time ago.
+func (c *Compactor) Compact(ctx context.Context, id store.StreamID) error {
+	_, err := c.l.s.compactStream(ctx, c.l, id, true)
+	return err
+}
+
+// Expire is likewise.
+func (c *Compactor) Expire(ctx context.Context, id store.StreamID, before int64) error {
+	_, err := c.l.s.db.Expire(ctx, c.l.lease, id, before, 100)
+	return err
+}

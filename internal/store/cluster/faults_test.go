@@ -1,0 +1,174 @@
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster"
+	"weir/internal/store/cluster/clustertest"
+	"weir/internal/store/storetest"
+)
+
+// producer appends to one stream, tries again what failed, and remembers what was acknowledged.
+type producer struct {
+	id    store.StreamID
+	to    storetest.Appender
+	seed  uint64
+	count atomic.Int64 // acknowledged
+
+	acked map[store.Number]*store.Record
+}
+
+// run appends until end is closed. A record that failed may be stored or not, so the next try has
+// another number.
+func (p *producer) run(clock *storetest.Clock, end <-chan struct{}) {
+	p.acked = make(map[store.Number]*store.Record)
+	for {
+		select {
+		case <-end:
+			return
+		default:
+		}
+		p.seed++
+		rec := storetest.Record(clock, p.seed, 3000)
+		f, err := storetest.Append(context.Background(), p.to, p.id, rec)
+		if err != nil {
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
+		p.acked[f.Number] = rec
+		p.count.Add(1)
+		time.Sleep(5 * time.Millisecond) // there is no more to be learnt from thousands
+	}
+}
+
+// more waits until each producer has so many more acknowledgements.
+func more(t *testing.T, producers []*producer, n int64) {
+	t.Helper()
+	deadline := time.Now().Add(90 * time.Second)
+	for _, p := range producers {
+		for want := p.count.Load() + n; p.count.Load() < want; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("a producer gets no acknowledgement any more")
+			}
+		}
+	}
+}
+
+// Database and object store go away, come back, stop in the middle and are slow while producers
+// append: what fails is told, nothing that was acknowledged is lost, and what is listed can be
+// read.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	postgres, gateway := clustertest.StartPostgres(t), clustertest.StartGateway(t)
+	rowsProxy := clustertest.NewProxy(t, postgres.Address())
+	bytesProxy := clustertest.NewProxy(t, gateway.Address())
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	f.options.Database = postgres.URL("")
+	f.options.Objects = clustertest.URL(gateway.Endpoint(), "p")
+	through := func(o *cluster.Options) {
+		o.Database = strings.Replace(o.Database, postgres.Address(), rowsProxy.Address(), 1)
+		o.Objects = clustertest.URL("http://"+bytesProxy.Address(), "p")
+		o.Keys.Timeout = 2 * time.Second
+	}
+	nodes := []*node{f.node(through), f.node(through)}
+	var producers []*producer
+	end := make(chan struct{})
+	var running sync.WaitGroup
+	for i := range 4 { // two streams, each by both nodes
+		var id store.StreamID
+		if i < 2 {
+			id = create(t, nodes[0], fmt.Sprint("cam", i), 24).ID
+		} else {
+			id = producers[i-2].id
+		}
+		p := &producer{id: id, to: nodes[i/2], seed: uint64(i) << 32}
+		producers = append(producers, p)
+		running.Go(func() { p.run(clock, end) })
+	}
+	more(t, producers, 2)
+	for _, fault := range []func(){
+		rowsProxy.Drop, bytesProxy.Drop,
+		func() {
+			rowsProxy.Silence(true)
+			time.Sleep(200 * time.Millisecond)
+			rowsProxy.Silence(false)
+		},
+		func() {
+			bytesProxy.Silence(true)
+			time.Sleep(200 * time.Millisecond)
+			bytesProxy.Drop()
+			bytesProxy.Silence(false)
+		},
+		func() { must(t, postgres.Stop()); must(t, postgres.Start()) },
+		func() { gateway.Kill(); must(t, gateway.Start()) },
+		func() {
+			postgres.Kill()
+			for try := 0; ; try++ { // it does not start before its last process has ended
+				err := postgres.Start()
+				if err == nil {
+					break
+				}
+				if try == 50 {
+					t.Fatal(err)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		},
+		func() {
+			if err := nodes[0].Compact(t.Context(), true); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		fault()
+		more(t, producers, 2)
+	}
+	close(end)
+	running.Wait()
+	checkAcknowledged(t, f.node(), producers)
+}
+
+// checkAcknowledged holds what a node lists to what was acknowledged.
+func checkAcknowledged(t *testing.T, n *node, producers []*producer) {
+	t.Helper()
+	acked := make(map[store.StreamID]map[store.Number]*store.Record)
+	for _, p := range producers {
+		if acked[p.id] == nil {
+			acked[p.id] = make(map[store.Number]*store.Record)
+		}
+		maps.Copy(acked[p.id], p.acked)
+	}
+	for id, want := range acked {
+		list, err := n.List(t.Context(), id, store.Query{Order: store.BySequence})
+		must(t, err)
+		for i, f := range list {
+			if f.Sequence != int64(i+1) {
+				t.Fatalf("fragment %d of the stream has sequence %d", i+1, f.Sequence)
+			}
+			got, err := storetest.ReadPayload(t.Context(), n, id, f)
+			if err != nil {
+				t.Errorf("listed and not to be read: %v", err)
+				continue
+			}
+			rec := want[f.Number]
+			if rec != nil && !slices.EqualFunc(got, rec.Payload, bytes.Equal) {
+				t.Errorf("fragment %d is not what was acknowledged", f.Number)
+			}
+			delete(want, f.Number)
+		}
+		for number := range want {
+			t.Errorf("fragment %d was acknowledged and is lost", number)
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package cluster_test
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/storetest"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func create(t testing.TB, s store.Streams, name string, hours int) store.Stream {
+	t.Helper()
+	st, err := s.CreateStream(t.Context(), store.Stream{Name: name, RetentionHours: hours})
+	must(t, err)
+	return st
+}
+
+// add appends a fragment that starts now.
+func add(
+	t testing.TB, s storetest.Appender, clock *storetest.Clock, id store.StreamID, seed uint64,
+) store.FragmentInfo {
+	t.Helper()
+	f, err := storetest.Append(t.Context(), s, id, storetest.Record(clock, seed, 3000))
+	must(t, err)
+	clock.Add(2 * time.Second)
+	return f
+}
+
+// reads holds a stored fragment to the record of its seed, which began when it did.
+func reads(t testing.TB, s storetest.Opener, id store.StreamID, f store.FragmentInfo, seed uint64) {
+	t.Helper()
+	got, err := storetest.ReadPayload(t.Context(), s, id, f)
+	must(t, err)
+	want := storetest.Record(storetest.NewClock(), seed, 3000)
+	if !slices.EqualFunc(got, want.Payload, bytes.Equal) {
+		t.Fatalf("fragment %d is not what was appended", f.Number)
+	}
+}
+
+// keys are the objects with a prefix.
+func keys(t testing.TB, n *node, prefix string) (all []string) {
+	t.Helper()
+	for info, err := range n.Bucket().List(t.Context(), prefix, "") {
+		must(t, err)
+		all = append(all, info.Key)
+	}
+	return all
+}
+
+// What one node has acknowledged the other lists at once, whoever waits there is woken, and numbers
+// rise although its clock is behind.
+func TestTwoNodes(t *testing.T) {
+	t.Parallel()
+	clock, behind := storetest.NewClock(), storetest.NewClock()
+	behind.Add(-5 * time.Second)
+	f := newFixture(t, clock)
+	a := f.node()
+	b := f.node(func(o *cluster.Options) { o.Clock = behind.Now })
+	st := create(t, a, "cam", 24)
+	var all []store.FragmentInfo
+	woken := make(chan int64, 1)
+	for i := range 4 {
+		from, other := a, b
+		if i%2 == 1 {
+			from, other = b, a
+		}
+		go func() {
+			n, err := other.Wait(t.Context(), st.ID, int64(i))
+			if err != nil {
+				t.Error(err)
+			}
+			woken <- n
+		}()
+		all = append(all, add(t, from, clock, st.ID, uint64(i)))
+		if n := <-woken; n != int64(i+1) {
+			t.Errorf("woken at %d by fragment %d", n, i+1)
+		}
+		list, err := other.List(t.Context(), st.ID, store.Query{})
+		must(t, err)
+		if len(list) != i+1 || list[i].Number != all[i].Number {
+			t.Fatalf("the other node lists %+v", list)
+		}
+		reads(t, other, st.ID, list[i], uint64(i))
+		if i > 0 && all[i].Number <= all[i-1].Number {
+			t.Errorf("number %d comes after %d", all[i].Number, all[i-1].Number)
+		}
+	}
+	// What one node hides the other hides within its interval, and what waits there ends.
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.Wait(t.Context(), st.ID, 4)
+		ended <- err
+	}()
+	must(t, a.DeleteStream(t.Context(), st.ID, ""))
+	if err := <-ended; !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the stream was deleted elsewhere: %v", err)
+	}
+}
+
+// Batches become one object of the stream; what was listed before opens wherever it lies; and in
+// the end nothing is left of what is past retention, deleted, or was never committed.
+func TestLifeOfObjects(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	n := f.node()
+	sweeper := f.node(func(o *cluster.Options) {
+		o.OrphanAge, o.OrphanInterval = time.Millisecond, time.Nanosecond
+	})
+	st, other := create(t, n, "cam", 24), create(t, n, "other", 48)
+	must(t, n.Bucket().Put(t.Context(), "b/2026031409/NEVERCOMMITTED", []byte("x")))
+	var before []store.FragmentInfo
+	for i := range 6 {
+		rec := storetest.Record(storetest.NewClock(), uint64(i), 3000)
+		fragment, err := storetest.Append(t.Context(), n, st.ID, rec)
+		must(t, err)
+		before = append(before, fragment)
+	}
+	add(t, n, clock, other.ID, 9)
+	must(t, n.Compact(t.Context(), true))
+	if s, b := keys(t, n, "s/"), keys(t, n, "b/"); len(s) != 2 || len(b) != 8 {
+		t.Fatalf("after compaction there are %q and %q", s, b)
+	}
+	after, err := n.List(t.Context(), st.ID, store.Query{})
+	must(t, err)
+	for i := range before {
+		reads(t, n, st.ID, before[i], uint64(i))
+		if !strings.HasPrefix(after[i].Location.Volume, "s/"+string(st.ID)) {
+			t.Fatalf("fragment %d lies at %+v", i, after[i].Location)
+		}
+		n.Cache().Drop(before[i].Location.Volume)
+	}
+	sweep := func() {
+		t.Helper()
+		time.Sleep(5 * time.Millisecond) // what is unused has been so for more than OrphanAge
+		for range 2 {                    // the first one finds what is unused
+			must(t, sweeper.Sweep(t.Context()))
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	sweep()
+	if s, b := keys(t, n, "s/"), keys(t, n, "b/"); len(s) != 2 || len(b) != 0 {
+		t.Fatalf("after the sweep there are %q and %q", s, b)
+	}
+	for i := range before { // at their new place
+		reads(t, n, st.ID, before[i], uint64(i))
+	}
+	// By now both nodes were silent for longer than OrphanAge. What they put may be gone, so that
+	// it is not committed; then they are nodes again.
+	_, err = storetest.Append(t.Context(), n, st.ID, storetest.Record(clock, 7, 3000))
+	if !errors.Is(err, rows.ErrLease) {
+		t.Fatalf("a forgotten node commits: %v", err)
+	}
+	add(t, n, clock, st.ID, 8)
+
+	clock.Add(25 * time.Hour)
+	must(t, n.DeleteStream(t.Context(), other.ID, ""))
+	sweep()
+	if left := keys(t, n, ""); len(left) != 0 {
+		t.Fatalf("%q is left", left)
+	}
+}
+
+// A node that was paused past the end of its lease moves and deletes nothing.
+func TestPausedNode(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	short := func(o *cluster.Options) { o.LeaseTime = 100 * time.Millisecond }
+	paused, next := f.node(short), f.node(short)
+	st := create(t, paused, "cam", 24)
+	first := add(t, paused, clock, st.ID, 0)
+	held, err := paused.Hold(t.Context(), st.ID)
+	must(t, err)
+	mine, err := next.Hold(t.Context(), st.ID)
+	must(t, err)
+	if err := held.Compact(t.Context(), st.ID); !errors.Is(err, rows.ErrLease) {
+		t.Errorf("it compacts: %v", err)
+	}
+	if err := held.Expire(t.Context(), st.ID, 1<<60); !errors.Is(err, rows.ErrLease) {
+		t.Errorf("it expires: %v", err)
+	}
+	if f, err := next.Fragment(t.Context(), st.ID, first.Number); err != nil ||
+		f.Location != first.Location {
+		t.Errorf("the fragment is %+v, %v", f, err)
+	}
+	must(t, mine.Compact(t.Context(), st.ID))
+	f2, err := paused.Fragment(t.Context(), st.ID, first.Number)
+	must(t, err)
+	reads(t, paused, st.ID, f2, 0)
+}
+
+// What the disk of the cache has damaged is fetched again; what the object store has damaged is
+// told.
+func TestDamage(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	n := f.node()
+	st := create(t, n, "cam", 24)
+	first := add(t, n, clock, st.ID, 0)
+	reads(t, n, st.ID, first, 0)
+	data, err := n.Bucket().ReadAll(t.Context(), first.Location.Volume, 0,
+		first.Location.Offset+first.Location.Length)
+	must(t, err)
+	data[len(data)-1] ^= 1
+	must(t, n.Bucket().Put(t.Context(), first.Location.Volume, data))
+	reads(t, n, st.ID, first, 0) // as it is here
+	n.Cache().Drop(first.Location.Volume)
+	if _, err := n.Open(t.Context(), st.ID, first); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("a damaged fragment: %v", err)
+	}
+	if err := n.Compact(t.Context(), true); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("a damaged fragment is compacted: %v", err)
+	}
+}
