@@ -58,10 +58,10 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 	var err error
 	progress := newCheckProgress(std.Err)
 	if c.Repair {
-		out.Report, out.Repaired, err = local.Repair(ctx, c.Data,
+		out.Report, out.Repaired, err = local.Repair(ctx, c.Data, c.EncryptionKeyFile,
 			slog.New(slog.NewTextHandler(progress, nil)), progress.tell)
 	} else {
-		out.Report, err = local.Check(ctx, c.Data, progress.tell)
+		out.Report, err = local.Check(ctx, c.Data, c.EncryptionKeyFile, progress.tell)
 	}
 	progress.clear()
 	switch {

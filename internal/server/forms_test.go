@@ -159,7 +159,7 @@ func (s *site) addsTo(clock *storetest.Clock, fragments int) {
 // checkForm is weir check of the directory.
 func checkForm(t *testing.T, dir string, fragments int) {
 	t.Helper()
-	report, err := local.Check(t.Context(), dir, nil)
+	report, err := local.Check(t.Context(), dir, "", nil)
 	must(t, err)
 	if len(report.Problems) != 0 || report.Streams != 2 || report.Fragments != fragments {
 		t.Errorf("check: %+v", report)

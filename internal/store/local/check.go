@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local/index"
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
@@ -36,7 +37,7 @@ const (
 
 // Problem is one thing that does not hold.
 type Problem struct {
-	// missing-volume, volume-header, volume-table, damaged-fragment, row, index
+	// missing-volume, volume-header, volume-table, damaged-fragment, encryption-key, row, index
 	Kind     string `json:"kind"`
 	Stream   string `json:"stream,omitempty"`   // name
 	Fragment string `json:"fragment,omitempty"` // number as clients see it
@@ -60,6 +61,7 @@ type CheckOptions struct {
 	// somebody may be writing: what looks wrong is looked at again before it is told
 	Live     bool
 	Progress Progress // default: nothing
+	Keys     *encryption.Keys
 }
 
 // Progress is told after every fragment how many volumes there are, and how many bytes were read.
@@ -82,7 +84,7 @@ func CheckSeams(
 	}
 	c := &checker{o: o, idx: idx, volumes: volumes, report: &Report{Problems: []Problem{}}}
 	// Damaged tables are told volume by volume.
-	c.reader = newReader(idx, volumes, 8<<20)
+	c.reader = newReader(idx, volumes, o.Keys, 8<<20)
 	if err := c.run(ctx); err != nil {
 		return *c.report, fmt.Errorf("check: %w", err)
 	}
@@ -96,6 +98,8 @@ type checker struct {
 	reader  *sealed.Reader
 	report  *Report
 	known   map[string]index.VolumeInfo
+
+	lockedStreams map[store.StreamID]bool // of which something cannot be decrypted
 
 	// Of the stream that is being checked.
 	stream *store.Stream
@@ -170,7 +174,7 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 		if footer.Length == 0 {
 			err = fmt.Errorf("%w: no footer", store.ErrCorrupt)
 		} else {
-			_, err = readTable(ctx, c.volumes, footer)
+			_, err = readTable(ctx, c.volumes, c.o.Keys, footer)
 		}
 	}
 	if err == nil {
@@ -192,6 +196,8 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 	case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone):
 		c.problem(Problem{Kind: "missing-volume", Volume: b.Name,
 			Text: "the index has it and it is not there", Remedy: RemedyStart})
+	case errors.Is(err, store.ErrKey):
+		c.locked(b.Stream, b.Name, err)
 	case !errors.Is(err, store.ErrCorrupt):
 		return err
 	case described == nil:
@@ -202,6 +208,20 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 			"; its fragments are not listed", Remedy: RemedyRebuild})
 	}
 	return nil
+}
+
+// locked tells once of a stream that something of it cannot be decrypted.
+func (c *checker) locked(id store.StreamID, volume string, err error) {
+	if c.lockedStreams[id] {
+		return
+	}
+	if c.lockedStreams == nil {
+		c.lockedStreams = make(map[store.StreamID]bool)
+	}
+	c.lockedStreams[id] = true
+	c.problem(Problem{Kind: "encryption-key", Volume: volume, Text: err.Error() +
+		"; what it encrypted has right checksums, as far as they are told of here",
+		Remedy: RemedyNone})
 }
 
 // checkStream checks one stream, fragment by fragment in the order of their commits.
@@ -284,13 +304,15 @@ func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
 	}
 	c.ends[f.Location.Volume] = f.Location.Offset + f.Location.Length
 
-	got, err := VerifyRecord(ctx, c.volumes, *f, func(int) error { return ctx.Err() })
+	got, err := VerifyRecord(ctx, c.volumes, c.o.Keys, *f, func(int) error { return ctx.Err() })
 	switch {
 	case errors.Is(err, store.ErrGone):
 		if _, there := c.known[f.Location.Volume]; !there || c.o.Live {
 			c.row(f, "its volume is not there")
 		} // else told once, of the volume
 		return nil
+	case errors.Is(err, store.ErrKey):
+		c.locked(c.stream.ID, f.Location.Volume, err)
 	case errors.Is(err, store.ErrCorrupt):
 		c.about(f, "damaged-fragment", err.Error(), RemedyNone)
 	case err != nil:

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local"
 	"weir/internal/store/local/localtest"
 	"weir/internal/store/local/volume"
@@ -27,11 +28,25 @@ func openStore(t testing.TB, dir string, clock *storetest.Clock) *local.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now})
+	s, err := local.New(t.Context(), local.Options{Index: x, Volumes: b, Clock: clock.Now,
+		Keys: keysOf(t, dir, b)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// keysOf returns the keys of a directory, which encrypt what comes when it has a key file.
+func keysOf(t testing.TB, dir string, volumes local.Volumes) *encryption.Keys {
+	t.Helper()
+	path := filepath.Join(dir, "encryption.key")
+	_, err := os.Stat(path)
+	keys, err := encryption.Open(encryption.Options{KeyFile: path, Encrypt: err == nil,
+		Files: volumes.(encryption.Files)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
 }
 
 func closeStore(t testing.TB, s *local.Store) {
@@ -51,7 +66,7 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{})
+	r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{Keys: keysOf(t, dir, b)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +98,34 @@ func fill(
 	t *testing.T, n int,
 ) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
 	t.Helper()
-	clock = storetest.NewClock()
+	return fillDir(t, t.TempDir(), n)
+}
+
+// fillEncrypted is fill of a directory whose records are encrypted.
+func fillEncrypted(t *testing.T, n int,
+) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
+	t.Helper()
 	dir = t.TempDir()
+	key := bytes.Repeat([]byte("2b"), 32)
+	if err := os.WriteFile(filepath.Join(dir, "encryption.key"), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return fillDir(t, dir, n)
+}
+
+// fillFunc makes a directory with one stream of so many fragments.
+type fillFunc func(*testing.T, int) (
+	string, *storetest.Clock, store.Stream, []store.FragmentInfo)
+
+// forms make directories of each form of records.
+var forms = map[string]fillFunc{
+	"plain": fill, "encrypted": fillEncrypted,
+}
+
+func fillDir(t *testing.T, from string, n int,
+) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
+	t.Helper()
+	clock, dir = storetest.NewClock(), from
 	s := openStore(t, dir, clock)
 	defer closeStore(t, s)
 	stream, err := s.CreateStream(t.Context(), store.Stream{Name: "cam", RetentionHours: 24,
@@ -184,10 +225,16 @@ func TestPowerCutOfTheIndex(t *testing.T) {
 // A volume that ends in half a record, in zeros or in garbage keeps its whole records and nothing
 // else.
 func TestTornTail(t *testing.T) {
+	for form, fill := range forms {
+		t.Run(form, func(t *testing.T) { testTornTail(t, fill) })
+	}
+}
+
+func testTornTail(t *testing.T, fill fillFunc) {
 	clean, clock, _, fragments := fill(t, 6)
 	r := rand.New(rand.NewPCG(5, 5))
 	lastKnown := fragments[2].Location
-	for i := range 40 {
+	for i := range 20 {
 		dir := localtest.CopyDir(t, clean)
 		forget(t, dir, fragments[3:])
 		path := volumePath(dir, fragments[0])

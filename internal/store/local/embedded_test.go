@@ -32,14 +32,16 @@ func (e *embedded) Open(ctx context.Context) (local.Index, local.Volumes, error)
 func (e *embedded) Crash(t *testing.T) { e.dir = localtest.CopyDir(t, e.dir) }
 
 // TestContract holds the engine to the contract, with what is stored in rows, and in rows and
-// sealed volumes that change all the while.
+// sealed volumes that change all the while, plain and encrypted.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	for _, sealing := range []bool{false, true} {
-		t.Run(map[bool]string{false: "rows", true: "sealed"}[sealing], func(t *testing.T) {
+	for name, sealing := range map[string]bool{"rows": false, "sealed": true, "encrypted": true} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Engine {
-				h := newHarness(t, clock)
+				h := closedHarness(t, clock)
+				h.encrypt = name == "encrypted"
+				h.open()
 				t.Cleanup(func() {
 					h.check()
 					h.close()

@@ -25,6 +25,7 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local/clock"
 	"weir/internal/store/local/volume"
 	"weir/internal/store/recent"
@@ -37,8 +38,13 @@ type Options struct {
 	Index   Index
 	Volumes Volumes
 
+	// of encrypted records; nil: nothing is encrypted. Open makes it itself.
+	Keys *encryption.Keys
+
 	// Only Open heeds these.
-	LockWait time.Duration // how long to wait for another process to let go of the directory
+	Encrypt           bool          // records that come are encrypted
+	EncryptionKeyFile string        // encryption.Options.KeyFile; default encryption.key in the directory
+	LockWait          time.Duration // how long to wait for another process to let go of the directory
 	// called once the lock is held, before anything is read; its error ends Open
 	Locked       func() error
 	SyncInterval time.Duration // volume.Options.SyncInterval
@@ -191,7 +197,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		damaged: make(map[scrubbed]bool),
 	}
 	s.rows = newRowQueue(s.idx, s.metrics)
-	s.reader = newReader(s.idx, s.volumes, o.TableBytes)
+	s.reader = newReader(s.idx, s.volumes, o.Keys, o.TableBytes)
 	s.reader.Waiting, s.reader.Log, s.reader.Damaged = s.rows.of, s.log, s.metrics.DamagedTables.Inc
 	s.recent.Limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)

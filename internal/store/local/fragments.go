@@ -11,7 +11,6 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/local/index"
-	"weir/internal/store/local/volume"
 	"weir/internal/store/recent"
 	"weir/internal/store/record"
 )
@@ -110,9 +109,11 @@ func (s *Store) append(
 		release(st.appending)
 		return info, err
 	}
-	info.Location, err = s.volumes.Append(ctx, stream, volume.Entry{
-		Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head, Payload: rec.Payload,
-	})
+	entry, free, err := s.entry(stream, rec, head, &info)
+	if err == nil {
+		info.Location, err = s.volumes.Append(ctx, stream, entry)
+		free()
+	}
 	if err != nil {
 		release(st.appending)
 		s.noteLost(stream, err)

@@ -3,11 +3,13 @@ package local_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local"
 	"weir/internal/store/local/localtest"
 	"weir/internal/store/storetest"
@@ -54,15 +56,30 @@ type harness struct {
 	store   *local.Store
 	index   local.Index
 	volumes local.Volumes
+	keys    *encryption.Keys
+	encrypt bool
 	seed    uint64
 }
 
 func newHarness(t *testing.T, clock *storetest.Clock) *harness {
+	h := closedHarness(t, clock)
+	h.open()
+	return h
+}
+
+// newEncrypted is newHarness with everything encrypted.
+func newEncrypted(t *testing.T, clock *storetest.Clock) *harness {
+	h := closedHarness(t, clock)
+	h.encrypt = true
+	h.open()
+	return h
+}
+
+func closedHarness(t *testing.T, clock *storetest.Clock) *harness {
 	h := &harness{
 		T: t, ctx: context.WithoutCancel(t.Context()), clock: clock, // cleanups use the store too
 		dir: &embedded{t.TempDir()}, faults: &localtest.Faults{},
 	}
-	h.open()
 	return h
 }
 
@@ -84,9 +101,12 @@ func (h *harness) tryOpen() error {
 	x, b, err := h.dir.Open(h.ctx)
 	h.must(err)
 	h.index, h.volumes = x, b
+	h.keys, err = encryption.Open(encryption.Options{Files: b.(encryption.Files),
+		KeyFile: filepath.Join(h.dir.dir, "encryption.key"), Encrypt: h.encrypt})
+	h.must(err)
 	h.store, err = local.New(h.ctx, local.Options{
 		Index: h.faults.Index(x), Volumes: h.faults.Volumes(b), Clock: h.clock.Now,
-		MemoryBytes: 100_000,
+		MemoryBytes: 100_000, Keys: h.keys,
 	})
 	return err
 }
@@ -128,7 +148,7 @@ func (h *harness) check() local.Report {
 	if err := h.store.Settle(); !errors.Is(err, localtest.ErrInjected) {
 		h.must(err)
 	}
-	r, err := local.CheckSeams(h.ctx, h.index, h.volumes, local.CheckOptions{})
+	r, err := local.CheckSeams(h.ctx, h.index, h.volumes, local.CheckOptions{Keys: h.keys})
 	h.must(err)
 	for _, p := range r.Problems {
 		h.Error(p)

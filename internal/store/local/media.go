@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local/volume"
 	"weir/internal/store/record"
 )
@@ -54,18 +55,19 @@ func (s *Store) open(
 		f.ServerTimestamp < retentionEdge(stream, now) {
 		return nil, store.ErrGone
 	}
-	if head, whole := s.recent.Head(id, &f); head != nil {
+	if head, cipher, whole := s.recent.Head(id, &f); head != nil {
 		body, err := s.volumes.Open(ctx, f.Location)
 		if err != nil {
 			return nil, err
 		}
-		m := &storedMedia{fragment: head, body: body, payload: f.Location.MetaLength}
+		m := &storedMedia{fragment: head, cipher: cipher, body: body,
+			payload: f.Location.MetaLength, length: f.Location.Length}
 		if !whole {
 			m.unverified = s.verification(id, f)
 		}
 		return m, nil
 	}
-	m, err := openRecord(ctx, s.volumes, f)
+	m, err := openRecord(ctx, s.volumes, s.o.Keys, id, f)
 	if errors.Is(err, store.ErrCorrupt) {
 		s.metrics.CorruptReads.Inc()
 	}
@@ -73,14 +75,14 @@ func (s *Store) open(
 		return nil, err
 	}
 	m.unverified = s.verification(id, f)
-	s.recent.Opened(id, &f, m.Fragment())
+	s.recent.Opened(id, &f, m.fragment, m.cipher)
 	return m, nil
 }
 
 // verification returns what verifies the payload of a fragment and remembers that it is whole.
 func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*storedMedia) error {
 	return func(m *storedMedia) error {
-		err := m.verify(f.Location.Length, f.PayloadCRC)
+		err := m.verify(f.PayloadCRC)
 		if err == nil {
 			s.recent.Verified(id, &f)
 		} else if errors.Is(err, store.ErrCorrupt) {
@@ -91,9 +93,9 @@ func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*stor
 }
 
 // openRecord opens the record of a fragment and verifies its header and metadata. ErrGone,
-// ErrCorrupt.
-func openRecord(
-	ctx context.Context, volumes VolumeReader, f store.FragmentInfo,
+// ErrCorrupt, ErrKey.
+func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys,
+	id store.StreamID, f store.FragmentInfo,
 ) (*storedMedia, error) {
 	loc := f.Location
 	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
@@ -111,14 +113,15 @@ func openRecord(
 		}
 		return nil, errors.Join(err, body.Close())
 	}
-	h, fragment, err := record.DecodeFragment(head)
+	h, fragment, cipher, err := keys.DecodeFragment(id, head)
 	if err == nil && (h.Number != f.Number || h.Length != loc.Length) {
 		err = fmt.Errorf("%w: another record lies here", store.ErrCorrupt)
 	}
 	if err != nil {
 		return nil, errors.Join(err, body.Close())
 	}
-	return &storedMedia{fragment: fragment, body: body, payload: loc.MetaLength}, nil
+	return &storedMedia{fragment: fragment, cipher: cipher, body: body, payload: loc.MetaLength,
+		length: loc.Length}, nil
 }
 
 // storedMedia is a Media over a record in a volume.
@@ -126,6 +129,10 @@ type storedMedia struct {
 	fragment *media.Fragment
 	body     volume.Body
 	payload  int64 // offset of the payload within the record
+	length   int64 // of the record
+
+	cipher *encryption.Payload // decrypts the payload; nil when it is plain
+	opened []*encryption.Range // what is decrypted
 
 	unverified func(*storedMedia) error // verifies the payload; nil when that was done
 }
@@ -133,14 +140,14 @@ type storedMedia struct {
 // verifyBuffers are what payloads are read into to be verified.
 var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
-// verify holds the payload of a record of so many bytes to its checksum. What is read here is in
+// verify holds the payload of a record to its checksum. What is read here is in
 // the page cache when it is sent.
-func (m *storedMedia) verify(length int64, want uint32) error {
+func (m *storedMedia) verify(want uint32) error {
 	buf := verifyBuffers.Get().(*[]byte)
 	defer verifyBuffers.Put(buf)
 	crc := uint32(0)
-	for off := m.payload; off < length; {
-		b := (*buf)[:min(int64(len(*buf)), length-off)]
+	for off := m.payload; off < m.length; {
+		b := (*buf)[:min(int64(len(*buf)), m.length-off)]
 		if _, err := m.body.ReadAt(b, off); errors.Is(err, io.EOF) {
 			return fmt.Errorf("%w: blob ends inside of the record", store.ErrCorrupt)
 		} else if err != nil {
@@ -171,7 +178,22 @@ func (m *storedMedia) Payload(run int) (store.Range, error) {
 	for i := range run {
 		off += m.fragment.Runs[i].Size()
 	}
-	return m.body.Range(off, m.fragment.Runs[run].Size())
+	size := m.fragment.Runs[run].Size()
+	if m.cipher == nil {
+		return m.body.Range(off, size)
+	}
+	stored, err := m.body.Range(m.payload, m.length-m.payload)
+	if err != nil {
+		return nil, err
+	}
+	whole := m.cipher.Range(stored)
+	m.opened = append(m.opened, whole)
+	return whole.Slice(off-m.payload, size), nil
 }
 
-func (m *storedMedia) Close() error { return m.body.Close() }
+func (m *storedMedia) Close() error {
+	for _, r := range m.opened {
+		r.Close()
+	}
+	return m.body.Close()
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
 )
@@ -112,5 +113,10 @@ func openOver(
 		return nil, fmt.Errorf("open store: %w", errors.Join(err, rows.Close(), volumes.Close()))
 	}
 	o.Index, o.Volumes = rows, volumes
+	o.Keys, err = encryption.Open(encryption.Options{KeyFile: keyFile(dir, o.EncryptionKeyFile),
+		Files: volumes, Encrypt: o.Encrypt})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", errors.Join(err, rows.Close(), volumes.Close()))
+	}
 	return New(ctx, o)
 }

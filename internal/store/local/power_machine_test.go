@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/localtest"
@@ -40,6 +41,9 @@ type machine struct {
 	streams     map[store.StreamID]struct{} // that were created, and not asked to be deleted
 	gone        map[store.StreamID]struct{} // whose deletion was acknowledged
 	volumeNames map[string]struct{}         // that the index knows
+
+	encrypt bool // the records of every other seed
+	keys    *encryption.Keys
 }
 
 // place names a fragment: numbers are those of one stream.
@@ -62,6 +66,7 @@ func newMachine(t *testing.T, seed uint64) *machine {
 		disk:     localtest.NewDisk(1 << 40),
 		promised: map[place]promise{}, streams: map[store.StreamID]struct{}{},
 		gone: map[store.StreamID]struct{}{}, volumeNames: map[string]struct{}{},
+		encrypt: seed/2%2 == 1,
 	}
 }
 
@@ -81,8 +86,14 @@ func (m *machine) open() error {
 		return errors.Join(err, x.Close())
 	}
 	m.volumes = v
+	keys, err := encryption.Open(encryption.Options{Files: v, Encrypt: m.encrypt,
+		KeyFile: filepath.Join(m.dir, "encryption.key")})
+	if err != nil {
+		return errors.Join(err, x.Close(), v.Close())
+	}
+	m.keys = keys
 	s, err := local.New(m.t.Context(), local.Options{Index: &markedIndex{x, m}, Volumes: v,
-		Clock: m.clock.Now})
+		Clock: m.clock.Now, Keys: keys})
 	if err != nil {
 		return err
 	}
@@ -266,7 +277,7 @@ func (m *machine) verify() {
 	if err := m.store.Settle(); err != nil {
 		m.t.Fatal(err)
 	}
-	r, err := local.CheckSeams(m.t.Context(), m.index, m.volumes, local.CheckOptions{})
+	r, err := local.CheckSeams(m.t.Context(), m.index, m.volumes, local.CheckOptions{Keys: m.keys})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -134,9 +134,9 @@ func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 			if f.Location.Volume != b.Name {
 				continue
 			}
-			switch _, err := VerifyRecord(ctx, s.volumes, *f,
+			switch _, err := VerifyRecord(ctx, s.volumes, s.o.Keys, *f,
 				func(int) error { return ctx.Err() }); {
-			case err == nil:
+			case err == nil || errors.Is(err, store.ErrKey): // whole, so far as one can say
 				return nil
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -256,9 +256,9 @@ func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name strin
 	_, at, err := s.volumes.Describe(ctx, name)
 	var t *record.Table
 	if err == nil && at.Length > 0 {
-		t, err = readTable(ctx, s.volumes, at)
+		t, err = readTable(ctx, s.volumes, s.o.Keys, at)
 	}
-	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+	if err != nil && !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrKey) {
 		return nil, err
 	}
 	if err != nil || t == nil || t.Count == 0 {
@@ -367,6 +367,11 @@ func (s *Store) recoverVolume(
 	}
 	s.metrics.TruncatedBytes.Add(float64(cut))
 	if len(r.records) == 0 && b.Indexed == 0 {
+		if r.locked > 0 {
+			s.log.Error("blob is encrypted under a key that is not here, it is left alone",
+				"blob", b.Name, "records", r.locked)
+			return closed, nil
+		}
 		return closed, s.deleteVolume(ctx, b)
 	}
 	if !known {
@@ -417,6 +422,7 @@ type volumeRecovery struct {
 	sealed  store.Number // no sealed volume of the stream has a greater one
 	sets    map[[32]byte]int64
 	records []recoveredRecord
+	locked  int // encrypted records that cannot be decrypted
 }
 
 type recoveredRecord struct {
@@ -425,7 +431,10 @@ type recoveredRecord struct {
 }
 
 func (r *volumeRecovery) found(loc store.Location, head []byte) error {
-	h, fragment, err := record.DecodeFragment(head)
+	h, fragment, _, err := r.s.o.Keys.DecodeFragment(r.volume.Stream, head)
+	if err != nil && h.Encrypted {
+		r.locked++
+	}
 	if err != nil {
 		// Its checksums hold, so it was written like this: one fragment lost, not the volume.
 		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset",

@@ -11,15 +11,18 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local/directory"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
 )
 
 // Check reads all that is stored in a data directory and verifies that rows and bytes agree
-// (CheckSeams). It changes nothing, and a server may be running. An index that cannot be read is a
+// (CheckSeams). keyFile is Options.EncryptionKeyFile. It changes nothing, and a server may be running. An index that cannot be read is a
 // problem, not an error.
-func Check(ctx context.Context, dir string, progress Progress) (r Report, err error) {
+func Check(
+	ctx context.Context, dir, keyFile string, progress Progress,
+) (r Report, err error) {
 	if err := CheckDirectory(dir); err != nil {
 		return Report{}, err
 	}
@@ -31,7 +34,7 @@ func Check(ctx context.Context, dir string, progress Progress) (r Report, err er
 	if !live {
 		defer func() { err = errors.Join(err, lock.Close()) }()
 	}
-	return checkDir(ctx, dir, live, progress)
+	return checkDir(ctx, dir, keyFile, live, progress)
 }
 
 // CheckDirectory keeps who only looks from making a directory whose name was mistyped.
@@ -43,7 +46,9 @@ func CheckDirectory(dir string) error {
 	return nil
 }
 
-func checkDir(ctx context.Context, dir string, live bool, progress Progress) (Report, error) {
+func checkDir(
+	ctx context.Context, dir, key string, live bool, progress Progress,
+) (Report, error) {
 	lost := func(err error) Report {
 		return Report{Problems: []Problem{{
 			Kind: "index", Text: err.Error(), Remedy: RemedyRebuild,
@@ -70,7 +75,12 @@ func checkDir(ctx context.Context, dir string, live bool, progress Progress) (Re
 	if err != nil {
 		return Report{}, errors.Join(err, rows.Close())
 	}
-	r, err := CheckSeams(ctx, rows, volumes, CheckOptions{Live: live, Progress: progress})
+	keys, err := encryption.OpenReadOnly(keyFile(dir, key), volumes)
+	if err != nil {
+		return Report{}, errors.Join(err, rows.Close(), volumes.Close())
+	}
+	r, err := CheckSeams(ctx, rows, volumes, CheckOptions{Live: live, Progress: progress,
+		Keys: keys})
 	return r, errors.Join(err, rows.Close(), volumes.Close())
 }
 
@@ -79,7 +89,7 @@ func checkDir(ctx context.Context, dir string, live bool, progress Progress) (Re
 // made again from them, and the old one is kept beside it; nothing else is deleted. store.ErrLocked
 // when a server is running. logger hears what a start would log.
 func Repair(
-	ctx context.Context, dir string, logger *slog.Logger, progress Progress,
+	ctx context.Context, dir, keyFile string, logger *slog.Logger, progress Progress,
 ) (r Report, did string, err error) {
 	if err := CheckDirectory(dir); err != nil {
 		return Report{}, "", err
@@ -89,21 +99,22 @@ func Repair(
 		return Report{}, "", err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if r, err = checkDir(ctx, dir, false, progress); err != nil {
+	if r, err = checkDir(ctx, dir, keyFile, false, progress); err != nil {
 		return r, "", err
 	}
-	repair := repair{dir: dir, log: logger}
+	repair := repair{dir: dir, keyFile: keyFile, log: logger}
 	if did, err = repair.do(ctx, &r); err != nil || did == "" {
 		return r, did, err
 	}
-	r, err = checkDir(ctx, dir, false, progress)
+	r, err = checkDir(ctx, dir, keyFile, false, progress)
 	return r, did, err
 }
 
 // repair is a repair of a data directory whose lock is held.
 type repair struct {
-	dir string
-	log *slog.Logger
+	dir     string
+	keyFile string // as Options has it
+	log     *slog.Logger
 }
 
 // do does what the report asks for and says what it did.
@@ -133,7 +144,8 @@ func (r *repair) start(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	s, err := openOver(ctx, r.dir, rows, func() error { return nil }, Options{Logger: r.log})
+	s, err := openOver(ctx, r.dir, rows, func() error { return nil }, Options{Logger: r.log,
+		EncryptionKeyFile: r.keyFile})
 	if err != nil {
 		return err
 	}

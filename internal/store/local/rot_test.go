@@ -17,6 +17,12 @@ import (
 // a header in the middle, the stream's record, the file header. What looks like a record and does
 // not go with the volume is not taken for one.
 func TestDamageAndALostIndex(t *testing.T) {
+	for form, fill := range forms {
+		t.Run(form, func(t *testing.T) { testDamageAndALostIndex(t, fill) })
+	}
+}
+
+func testDamageAndALostIndex(t *testing.T, fill fillFunc) {
 	clean, clock, st, fragments := fill(t, 6)
 	f := fragments[3].Location
 	for name, c := range map[string]struct {

@@ -7,12 +7,14 @@ import (
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/record"
 )
 
@@ -129,12 +131,12 @@ func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, la
 			if f.Location.Volume == "" || f.ServerTimestamp > s.now()-scrubAge.Milliseconds() {
 				continue
 			}
-			_, err := VerifyRecord(ctx, s.volumes, *f, func(n int) error {
+			_, err := VerifyRecord(ctx, s.volumes, s.o.Keys, *f, func(n int) error {
 				s.metrics.ScrubbedBytes.Add(float64(n))
 				return limiter.WaitN(ctx, n)
 			})
 			switch {
-			case err == nil || errors.Is(err, store.ErrGone):
+			case err == nil || errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrKey):
 			case ctx.Err() != nil:
 				return ctx.Err()
 			default: // damaged, or the disk cannot read it
@@ -165,9 +167,10 @@ func (s *Store) foundDamaged(
 // VerifyRecord reads a fragment's record whole, past the page cache where there is one, and
 // verifies that it is the record that the row tells of and that both of its checksums hold. pace is
 // called with each number of bytes (at most 256 KiB) before they are read; its error ends the
-// reading and is returned. ErrCorrupt, ErrGone.
-func VerifyRecord(
-	ctx context.Context, volumes VolumeReader, f store.FragmentInfo, pace func(n int) error,
+// reading and is returned. ErrCorrupt, ErrGone; ErrKey when the checksums hold, and what they are
+// of cannot be decrypted.
+func VerifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys,
+	f store.FragmentInfo, pace func(n int) error,
 ) (_ *media.Fragment, err error) {
 	loc := f.Location
 	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
@@ -200,8 +203,9 @@ func VerifyRecord(
 	if err := read(head, 0); err != nil {
 		return nil, err
 	}
-	h, fragment, err := record.DecodeFragment(head)
-	if err != nil {
+	h, fragment, _, err := keys.DecodeFragment(streamOf(loc), head)
+	locked := err
+	if err != nil && !errors.Is(err, store.ErrKey) {
 		return nil, err
 	}
 	if h.Number != f.Number || h.Length != loc.Length {
@@ -219,5 +223,11 @@ func VerifyRecord(
 	if crc != h.PayloadCRC || crc != f.PayloadCRC {
 		return fragment, fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
 	}
-	return fragment, nil
+	return fragment, locked
+}
+
+// streamOf is the stream that a record's volume belongs to.
+func streamOf(loc store.Location) store.StreamID {
+	id, _, _ := strings.Cut(loc.Volume, "/")
+	return store.StreamID(id)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 	"weir/internal/store/local/index"
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
@@ -105,27 +106,33 @@ func (s *Store) footer(
 	if err != nil {
 		return nil, index.SealedVolume{}, err
 	}
-	return sealed.Pack(index.SealedVolume{Name: b.Name, Stream: b.Stream, Replaced: replaced}, rows,
+	footer, v, err := sealed.Pack(
+		index.SealedVolume{Name: b.Name, Stream: b.Stream, Replaced: replaced}, rows,
 		func(set int64) ([]byte, error) { return s.idx.TrackSet(ctx, b.Stream, set) })
+	if err == nil {
+		footer, err = s.encryptFooter(ctx, b.Stream, rows[0].Location, footer)
+	}
+	return footer, v, err
 }
 
 // minTime is before every timestamp.
 const minTime = sealed.MinTime
 
 // newReader returns what merges the rows of an index with the tables of its sealed volumes.
-func newReader(idx IndexReader, volumes VolumeReader, tableBytes int64) *sealed.Reader {
+func newReader(idx IndexReader, volumes VolumeReader, keys *encryption.Keys, tableBytes int64,
+) *sealed.Reader {
 	return &sealed.Reader{
 		Rows: idx, Tables: sealed.NewTables(tableBytes), Log: slog.New(slog.DiscardHandler),
 		Damaged: func() {},
 		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
-			return readTable(ctx, volumes, at)
+			return readTable(ctx, volumes, keys, at)
 		},
 	}
 }
 
 // readTable reads and verifies the footer at a place.
 func readTable(
-	ctx context.Context, volumes VolumeReader, at store.Location,
+	ctx context.Context, volumes VolumeReader, keys *encryption.Keys, at store.Location,
 ) (*record.Table, error) {
 	if at.Length < record.HeaderSize+record.FooterTrailer ||
 		at.Length > record.MaxMetaLength+record.FooterTrailer {
@@ -142,7 +149,7 @@ func readTable(
 		}
 		return nil, errors.Join(err, body.Close())
 	}
-	t, err := record.DecodeFooter(b)
+	t, err := keys.DecodeFooter(streamOf(at), b)
 	return t, errors.Join(err, body.Close())
 }
 

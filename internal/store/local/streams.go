@@ -196,10 +196,12 @@ func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version str
 		// It may have been applied all the same, and then what is remembered must not outlive it.
 		if _, readErr := s.idx.StreamByID(ctx, id); errors.Is(readErr, store.ErrNotFound) {
 			s.forget(id)
+			s.destroyKeys(id)
 		}
 		return fmt.Errorf("delete stream %s: %w", id, err)
 	}
 	s.forget(id)
+	s.destroyKeys(id)
 	s.sweepSoon()
 	return nil
 }

@@ -20,6 +20,12 @@ import (
 // A disk that lost what it had synced: the acknowledged fragments that are not whole are told one
 // by one, by the check and by the start, each once; what is whole plays, and the store goes on.
 func TestTornTailOfAcknowledgedFragments(t *testing.T) {
+	for form, fill := range forms {
+		t.Run(form, func(t *testing.T) { testTornTailOfAcknowledgedFragments(t, fill) })
+	}
+}
+
+func testTornTailOfAcknowledgedFragments(t *testing.T, fill fillFunc) {
 	clean, clock, st, fragments := fill(t, 5)
 	last := func(n int) store.Location { return fragments[len(fragments)-n].Location }
 	zero := func(t *testing.T, path string, from int64) {
@@ -69,7 +75,7 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{})
+			r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{Keys: keysOf(t, dir, b)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +91,7 @@ func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 			var log bytes.Buffer
 			registry := prometheus.NewRegistry()
 			s, err := local.New(t.Context(), local.Options{
-				Index: x, Volumes: b, Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log,
+				Index: x, Volumes: b, Keys: keysOf(t, dir, b), Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log,
 					nil)), Metrics: local.NewMetrics(registry),
 			})
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/encryption"
 )
 
 // Fragments keeps the rows of fragments that are asked for one by one, and the heads of those that
@@ -41,6 +42,8 @@ type kept struct {
 	// of which record the head is, and no more.
 	row  bool
 	head *media.Fragment // verified; nil when it was not opened
+	// decrypts the payload; nil when that is plain, or the record was not opened
+	cipher *encryption.Payload
 	// whole tells that the payload was verified since the start.
 	whole bool
 }
@@ -48,6 +51,9 @@ type kept struct {
 // size estimates the memory that it takes.
 func (f *kept) size() int64 {
 	n := 512 + len(f.info.Location.Volume) + 96*len(f.info.Spans)
+	if f.cipher != nil {
+		n += f.cipher.Bytes()
+	}
 	if f.head != nil {
 		n += 256 + len(f.head.Header)
 		for i := range f.head.Runs {
@@ -73,17 +79,17 @@ func (c *Fragments) Get(
 	return f.info, c.changes, ok && f.row
 }
 
-// Head returns the head that is kept of the record of a fragment, nil when there is none, and
-// whether its payload was verified.
+// Head returns the head that is kept of the record of a fragment, nil when there is none, what
+// decrypts its payload, nil when that is plain, and whether its payload was verified.
 func (c *Fragments) Head(
 	id store.StreamID, info *store.FragmentInfo,
-) (head *media.Fragment, whole bool) {
+) (head *media.Fragment, cipher *encryption.Payload, whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f, ok := c.find(key{id, info.Number}); ok && f.info.Location == info.Location {
-		return f.head, f.whole
+		return f.head, f.cipher, f.whole
 	}
-	return nil, false
+	return nil, nil, false
 }
 
 // find looks a fragment up and makes it a young one. The caller holds mu.
@@ -116,8 +122,9 @@ func (c *Fragments) Put(id store.StreamID, info store.FragmentInfo, changes int)
 	c.add(k, f)
 }
 
-// Opened keeps the head of a fragment.
-func (c *Fragments) Opened(id store.StreamID, info *store.FragmentInfo, head *media.Fragment) {
+// Opened keeps the head of a fragment, and what decrypts its payload.
+func (c *Fragments) Opened(id store.StreamID, info *store.FragmentInfo, head *media.Fragment,
+	cipher *encryption.Payload) {
 	k := key{id, info.Number}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +132,7 @@ func (c *Fragments) Opened(id store.StreamID, info *store.FragmentInfo, head *me
 	if !ok || f.info.Location != info.Location {
 		f = kept{info: store.FragmentInfo{Number: info.Number, Location: info.Location}}
 	}
-	f.head = head
+	f.head, f.cipher = head, cipher
 	c.add(k, f)
 }
 

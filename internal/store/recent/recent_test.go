@@ -19,9 +19,9 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 	for n := store.Number(1); n <= 1000; n++ {
 		f := info(n)
 		c.Put("cam", f, changes)
-		c.Opened("cam", &f, head)
+		c.Opened("cam", &f, head, nil)
 		one := info(1)
-		if kept, _ := c.Head("cam", &one); kept != head {
+		if kept, _, _ := c.Head("cam", &one); kept != head {
 			t.Fatalf("after %d fragments the one that is always opened is %+v", n, kept)
 		}
 		if f, _, ok := c.Get("cam", 1); !ok || f.Number != 1 {
@@ -45,7 +45,7 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 	}
 	huge := info(2000)
 	c.Put("cam", huge, changes)
-	c.Opened("cam", &huge, &media.Fragment{Header: make([]byte, 60_000)})
+	c.Opened("cam", &huge, &media.Fragment{Header: make([]byte, 60_000)}, nil)
 	if _, _, ok := c.Get("cam", 2000); ok {
 		t.Fatal("one that takes more than its share is kept")
 	}
@@ -66,7 +66,7 @@ func TestFragmentCacheForgets(t *testing.T) {
 		_, before, _ := c.Get("cam", 1)
 		forget(&c)
 		c.Put("cam", f, before)
-		c.Opened("cam", &f, &media.Fragment{})
+		c.Opened("cam", &f, &media.Fragment{}, nil)
 		if _, _, ok := c.Get("cam", 1); ok {
 			t.Errorf("%s: a row that was read before is kept", name)
 		}
@@ -85,9 +85,9 @@ func TestFragmentCacheOfListedFragments(t *testing.T) {
 	c := Fragments{Limit: 100_000}
 	f := store.FragmentInfo{Number: 1, Location: store.Location{Volume: "cam/volume"}}
 	head := &media.Fragment{}
-	c.Opened("cam", &f, head)
+	c.Opened("cam", &f, head, nil)
 	c.Verified("cam", &f)
-	if kept, whole := c.Head("cam", &f); kept != head || !whole {
+	if kept, _, whole := c.Head("cam", &f); kept != head || !whole {
 		t.Errorf("kept %+v, %v", kept, whole)
 	}
 	_, changes, ok := c.Get("cam", 1)
@@ -98,12 +98,12 @@ func TestFragmentCacheOfListedFragments(t *testing.T) {
 	if _, _, ok := c.Get("cam", 1); !ok {
 		t.Error("the row is not kept")
 	}
-	if kept, _ := c.Head("cam", &f); kept != head {
+	if kept, _, _ := c.Head("cam", &f); kept != head {
 		t.Error("with its row the head is gone")
 	}
 	moved := f
 	moved.Location.Offset = 4096
-	if kept, _ := c.Head("cam", &moved); kept != nil {
+	if kept, _, _ := c.Head("cam", &moved); kept != nil {
 		t.Error("the head of another record")
 	}
 }

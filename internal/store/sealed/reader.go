@@ -41,7 +41,8 @@ type Reader struct {
 	Rows Rows
 	// acknowledged fragments whose rows are not among Rows yet; nil: there are none
 	Waiting func(store.StreamID) []store.FragmentInfo
-	// reads and verifies the footer at a place; ErrGone when its volume is deleted, ErrCorrupt
+	// reads and verifies the footer at a place; ErrGone when its volume is deleted,
+	// ErrCorrupt, ErrKey
 	Footer  func(ctx context.Context, at store.Location) (*record.Table, error)
 	Tables  *Tables
 	Log     *slog.Logger
@@ -193,6 +194,10 @@ func (r *Reader) table(ctx context.Context, b *Volume) (*record.Table, error) {
 		r.Log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name,
 			"error", err)
 		r.Damaged()
+		return nil, nil
+	case errors.Is(err, store.ErrKey):
+		r.Log.Error("table of a volume cannot be decrypted, its fragments are not listed", "blob",
+			b.Name, "error", err)
 		return nil, nil
 	}
 	return nil, fmt.Errorf("table of %s: %w", b.Name, err)

@@ -32,6 +32,8 @@ type writer struct {
 	newest  int64 // the greatest server timestamp, milliseconds
 	records int   // in the volume
 
+	encrypted bool // the records in the volume are
+
 	named bool // the name of the stream's directory is durable
 }
 
@@ -64,19 +66,20 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 	// nothing else beyond its retention.
 	late := e.ServerTimestamp < w.newest-time.Hour.Milliseconds()
 	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour ||
-		late) {
+		late || e.Encrypted != w.encrypted) {
 		w.close()
 	}
 	var bufs [][]byte
 	fresh := w.file == nil
 	if fresh {
-		begin, err := volumeStart(s, e.ServerTimestamp)
+		begin, err := volumeStart(s, e.ServerTimestamp, e.Encrypted)
 		if err != nil {
 			return store.Location{}, err
 		}
 		if err := v.create(w, s.ID, hour, e.Number); err != nil {
 			return store.Location{}, full(err)
 		}
+		w.encrypted = e.Encrypted
 		bufs = append(bufs, begin)
 	}
 	length := int64(len(e.Head))
@@ -232,10 +235,14 @@ func full(err error) error {
 }
 
 // volumeStart returns the file header and the stream's record.
-func volumeStart(s *store.Stream, created int64) ([]byte, error) {
+func volumeStart(s *store.Stream, created int64, encrypted bool) ([]byte, error) {
 	b := make([]byte, HeaderSize)
 	copy(b, volumeMagic)
-	binary.LittleEndian.PutUint16(b[8:], volumeVersion)
+	version := uint16(volumeVersion)
+	if encrypted {
+		version = encryptedVersion
+	}
+	binary.LittleEndian.PutUint16(b[8:], version)
 	if _, err := hex.Decode(b[16:32], []byte(s.ID)); err != nil {
 		return nil, fmt.Errorf("stream id %q: %w", s.ID, err)
 	}

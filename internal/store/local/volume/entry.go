@@ -12,6 +12,7 @@ type Entry struct {
 	ServerTimestamp int64    // milliseconds since the Unix epoch
 	Head            []byte   // the record's header and metadata
 	Payload         [][]byte // what follows the head
+	Encrypted       bool     // the record is: it is put into a volume of such
 }
 
 // Body is one opened record. Offsets are relative to the record's start. Not for concurrent use.

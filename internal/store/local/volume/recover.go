@@ -124,7 +124,7 @@ func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
 	if string(b[:8]) != volumeMagic || crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
 		return nil, 0, fmt.Errorf("%w: file header", store.ErrCorrupt)
 	}
-	if v := le.Uint16(b[8:]); v != volumeVersion {
+	if v := le.Uint16(b[8:]); v != volumeVersion && v != encryptedVersion {
 		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
 		return nil, 0, fmt.Errorf("volume version %d is not known", v)
 	}

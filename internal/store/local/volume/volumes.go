@@ -24,8 +24,11 @@ const HeaderSize = 64
 const (
 	volumeMagic   = "WEIRVOLM"
 	volumeVersion = 1
-	volumeSuffix  = ".vol"
-	trashPrefix   = "trash-"
+
+	encryptedVersion = 2 // the fragments and the footer are encrypted
+
+	volumeSuffix = ".vol"
+	trashPrefix  = "trash-"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -184,6 +187,10 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.close()
+	// A stream that is not wholly deleted is one that nobody can read.
+	if err := v.RemoveKeyFile(id); err != nil {
+		return err
+	}
 	v.mu.Lock()
 	delete(v.writers, id)
 	v.trashed++

@@ -44,7 +44,7 @@ func ReadHeader(f io.ReaderAt) (VolumeHeader, error) {
 		NumberTag: le.Uint64(b[32:]),
 		Created:   time.UnixMilli(int64(le.Uint64(b[40:]))).UTC(),
 	}
-	if h.Version != volumeVersion {
+	if h.Version != volumeVersion && h.Version != encryptedVersion {
 		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
 		return h, fmt.Errorf("volume version %d is not known", h.Version)
 	}

@@ -1,0 +1,109 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"weir/internal/store"
+	"weir/internal/store/encryption"
+	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
+)
+
+// encryptionKeyFile is what seals the data keys, in the data directory unless somebody says
+// otherwise.
+const encryptionKeyFile = "encryption.key"
+
+// keyFile is the path of the key that seals the data keys of a directory.
+func keyFile(dir, path string) string {
+	if path == "" {
+		return filepath.Join(dir, encryptionKeyFile)
+	}
+	return path
+}
+
+// entry makes a record ready to be written, encrypted when that is asked for; then info has the
+// checksum of the encrypted payload. free is called when it is written. The caller holds the
+// stream's appending.
+func (s *Store) entry(stream *store.Stream, rec *store.Record, head []byte,
+	info *store.FragmentInfo) (e volume.Entry, free func(), err error) {
+	e = volume.Entry{Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head,
+		Payload: rec.Payload}
+	if !s.o.Keys.Encrypts() {
+		return e, func() {}, nil
+	}
+	key, err := s.o.Keys.Newest(stream)
+	if err != nil {
+		return e, nil, err
+	}
+	form, err := key.Encrypt(head, rec.Payload)
+	if err != nil {
+		return e, nil, err
+	}
+	e.Head, e.Payload, e.Encrypted = form.Head, form.Payload, true
+	info.PayloadCRC = form.PayloadCRC
+	return e, form.Free, nil
+}
+
+// encryptFooter encrypts the footer of a volume whose records are encrypted; first is where one of
+// them lies.
+func (s *Store) encryptFooter(
+	ctx context.Context, id store.StreamID, first store.Location, footer []byte,
+) ([]byte, error) {
+	body, err := s.volumes.Open(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, record.HeaderSize)
+	_, err = body.ReadAt(head, 0)
+	if err := errors.Join(err, body.Close()); err != nil {
+		return nil, err
+	}
+	h, err := record.DecodeHeader(head)
+	if err != nil || !h.Encrypted {
+		return footer, err
+	}
+	stream, err := s.idx.StreamByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.o.Keys.Newest(&stream)
+	if err != nil {
+		return nil, err
+	}
+	return key.EncryptFooter(footer)
+}
+
+// destroyKeys makes what a deleted stream has encrypted unreadable. When it fails the sweep does
+// it.
+func (s *Store) destroyKeys(id store.StreamID) {
+	if err := s.o.Keys.Destroy(id); err != nil {
+		s.log.Error("keys of a deleted stream are not destroyed yet", "stream", id, "error", err)
+	}
+}
+
+// RotateEncryptionKey makes a new key in the file that seals the data keys of a directory, and
+// tells of how many streams. With lost the key is lost, and another takes its place without those
+// that it has sealed (encryption.Forget). path is that of Options. store.ErrLocked when a server is
+// running, fs.ErrNotExist when there is no data directory.
+func RotateEncryptionKey(dir, path string, lost bool) (streams int, kept string, err error) {
+	path = keyFile(dir, path)
+	err = Alone(dir, func() error {
+		volumes, err := volume.Open(filepath.Join(dir, volumesDir), volume.Options{})
+		if err != nil {
+			return err
+		}
+		o := encryption.Options{KeyFile: path, Files: volumes}
+		if lost {
+			kept, err = encryption.Forget(o)
+			return errors.Join(err, volumes.Close())
+		}
+		keys, err := encryption.Open(o)
+		if err == nil {
+			streams, err = keys.Rotate()
+		}
+		return errors.Join(err, volumes.Close())
+	})
+	return streams, kept, err
+}
