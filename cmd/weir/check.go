@@ -24,6 +24,8 @@ type checkCmd struct {
 	Data   string `arg:"" optional:"" default:"./weir-data" env:"WEIR_DATA" type:"path" help:"Data directory."`
 	Repair bool   `help:"Repair what can be repaired; the server must be stopped."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
+
+	encryptionKeyFlag `embed:""`
 }
 
 // Help is shown by weir check --help.
@@ -158,7 +160,9 @@ func (c *checkCmd) report(w io.Writer, r *checkReport) error {
 			fmt.Fprintln(w, "--repair would do what the next start of the server does: drop the "+
 				"rows of what is not there.")
 		}
-		if can(local.RemedyNone) {
+		if slices.ContainsFunc(r.Problems, func(p local.Problem) bool {
+			return p.Remedy == local.RemedyNone && p.Kind != "encryption-key"
+		}) {
 			fmt.Fprintln(w, "What the disk has damaged cannot be brought back from here; it is "+
 				"kept, costs no more than itself, and goes with its retention.\n"+
 				"With a backup: stop the server, put the volume's file from there in its place "+

@@ -17,6 +17,8 @@ import (
 type keysCmd struct {
 	RotateAccessKey rotateAccessKeyCmd `cmd:"" name:"rotate-access-key" help:"Seal all secrets with a new key; the server must be stopped."`
 
+	RotateEncryptionKey rotateEncryptionKeyCmd `cmd:"" name:"rotate-encryption-key" help:"Seal the keys of encrypted recordings with a new key; the server must be stopped."`
+
 	ResetRoot resetRootCmd `cmd:"" name:"reset-root" help:"Make a new key pair for root; the server must be stopped."`
 }
 
@@ -62,7 +64,8 @@ type rotateAccessKeyCmd struct {
 
 	Lost bool `help:"The old key is lost: delete what it has sealed, and begin with a new one."`
 
-	accessFlags `embed:""`
+	accessFlags       `embed:""`
+	encryptionKeyFlag `embed:""`
 }
 
 // Help is shown by weir keys rotate-access-key --help.
@@ -81,7 +84,8 @@ func (c *rotateAccessKeyCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err := local.CheckDirectory(c.Data); err != nil {
 		return withHint(err, "name the directory that weir serve --data names")
 	}
-	st, err := local.Open(ctx, c.Data, local.Options{})
+	st, err := local.Open(ctx, c.Data,
+		local.Options{EncryptionKeyFile: c.EncryptionKeyFile})
 	if errors.Is(err, store.ErrLocked) {
 		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
 	}

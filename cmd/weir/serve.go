@@ -65,8 +65,10 @@ type serveCmd struct {
 
 	notificationFlags `embed:""`
 
-	storeFlags   `embed:""`
-	SyncInterval time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
+	storeFlags `embed:""`
+
+	encryptionFlags `embed:""`
+	SyncInterval    time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
 	connectionFlags `embed:""`
 	memoryFlags     `embed:""`
@@ -325,6 +327,8 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 	options := local.Options{Logger: s.log, Metrics: local.NewMetrics(registry),
 		SyncInterval: c.SyncInterval}
 	c.options(&options)
+	options.Encrypt, options.EncryptionKeyFile = c.Encrypt, c.EncryptionKeyFile
+	warnExposed(s.log, cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key")))
 	if s.sockets != nil { // whoever has just had the directory may be still ending
 		options.LockWait = lockTime
 	}
@@ -354,6 +358,8 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 			"stop that one, or give this one a directory of its own with --data")
 	case err != nil && !locked:
 		err = withHint(err, "--data names a directory that this user can write to")
+	case errors.Is(err, store.ErrKey):
+		err = hintEncryptionKey(err, c.Data)
 	case errors.Is(err, store.ErrFull):
 		err = withHint(err, "free some space on the disk of %s, then start again", c.Data)
 	}

@@ -126,7 +126,8 @@ var operations = slices.Concat([]*Operation{
 				"Name of the stream: 1 to 256 of a-z A-Z 0-9 _ . -"),
 			optional("MediaType", shapeMediaType,
 				"Such as video/h264,audio/aac; kept, without effect."),
-			optional("KmsKeyId", shapeKmsKeyID, "Kept, without effect."),
+			optional("KmsKeyId", shapeKmsKeyID,
+				"Kept. With serve --encrypt: the name of a key in its key file."),
 			optional("DataRetentionInHours", shapeHours,
 				"How long to keep the data; 0, the default, keeps it in memory only and plays "+
 					"nothing back."),

@@ -97,11 +97,11 @@ func (s *Store) openRecord(
 		return nil, err
 	}
 	m := &storedMedia{body: body, payload: loc.MetaLength}
-	if m.fragment, _ = s.heads.Head(id, f); m.fragment == nil {
+	if m.fragment, _, _ = s.heads.Head(id, f); m.fragment == nil {
 		if m.fragment, err = readHead(body, f); err != nil {
 			return nil, errors.Join(err, body.Close())
 		}
-		s.heads.Opened(id, f, m.fragment)
+		s.heads.Opened(id, f, m.fragment, nil)
 	}
 	if !body.Verified() {
 		if err := verify(body, f); err != nil {

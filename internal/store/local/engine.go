@@ -42,9 +42,10 @@ type Options struct {
 	Keys *encryption.Keys
 
 	// Only Open heeds these.
-	Encrypt           bool          // records that come are encrypted
-	EncryptionKeyFile string        // encryption.Options.KeyFile; default encryption.key in the directory
-	LockWait          time.Duration // how long to wait for another process to let go of the directory
+	Encrypt bool // records that come are encrypted
+	// encryption.Options.KeyFile; default encryption.key in the directory
+	EncryptionKeyFile string
+	LockWait          time.Duration // how long to wait until another process has let go of it
 	// called once the lock is held, before anything is read; its error ends Open
 	Locked       func() error
 	SyncInterval time.Duration // volume.Options.SyncInterval

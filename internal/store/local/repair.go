@@ -18,8 +18,8 @@ import (
 )
 
 // Check reads all that is stored in a data directory and verifies that rows and bytes agree
-// (CheckSeams). keyFile is Options.EncryptionKeyFile. It changes nothing, and a server may be running. An index that cannot be read is a
-// problem, not an error.
+// (CheckSeams). keyFile is Options.EncryptionKeyFile. It changes nothing, and a server may be
+// running. An index that cannot be read is a problem, not an error.
 func Check(
 	ctx context.Context, dir, keyFile string, progress Progress,
 ) (r Report, err error) {

@@ -75,7 +75,8 @@ func testTornTailOfAcknowledgedFragments(t *testing.T, fill fillFunc) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{Keys: keysOf(t, dir, b)})
+			keys := keysOf(t, dir, b)
+			r, err := local.CheckSeams(t.Context(), x, b, local.CheckOptions{Keys: keys})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,8 +92,9 @@ func testTornTailOfAcknowledgedFragments(t *testing.T, fill fillFunc) {
 			var log bytes.Buffer
 			registry := prometheus.NewRegistry()
 			s, err := local.New(t.Context(), local.Options{
-				Index: x, Volumes: b, Keys: keysOf(t, dir, b), Clock: clock.Now, Logger: slog.New(slog.NewTextHandler(&log,
-					nil)), Metrics: local.NewMetrics(registry),
+				Index: x, Volumes: b, Keys: keys, Clock: clock.Now,
+				Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+				Metrics: local.NewMetrics(registry),
 			})
 			if err != nil {
 				t.Fatal(err)

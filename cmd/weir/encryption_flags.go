@@ -1,0 +1,75 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"weir/internal/store"
+	"weir/internal/store/local"
+)
+
+// encryptionKeyFlag is the flag of every command that reads recordings.
+type encryptionKeyFlag struct {
+	EncryptionKeyFile string `name:"encryption-key-file" group:"Storage" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the data keys of encrypted recordings are sealed with, made at the first start with --encrypt; encryption.key in the data directory without this."`
+}
+
+// encryptionFlags are the flags of weir serve for encryption at rest.
+type encryptionFlags struct {
+	Encrypt bool `group:"Storage" env:"WEIR_ENCRYPT" help:"Encrypt what is recorded from now on with AES-256-GCM, under a key of each stream. What is there already stays as it is, and both play."`
+
+	encryptionKeyFlag `embed:""`
+}
+
+// hintEncryptionKey says what to do without the key that seals data keys.
+func hintEncryptionKey(err error, data string) error {
+	if errors.Is(err, store.ErrKey) {
+		return withHint(err, "if it is lost for good: weir keys rotate-encryption-key --lost "+
+			"--data %s", quote(data))
+	}
+	return err
+}
+
+// rotateEncryptionKeyCmd seals the data keys with a new key.
+type rotateEncryptionKeyCmd struct {
+	Data string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory."`
+
+	Lost bool `help:"The old key is lost: begin with a new one. What it had encrypted stays, unreadable."`
+
+	encryptionKeyFlag `embed:""`
+}
+
+// Help is shown by weir keys rotate-encryption-key --help.
+func (c *rotateEncryptionKeyCmd) Help() string {
+	return `The file of the key, encryption.key in the data directory, gets a new key for each one in it, the data keys of all streams are
+sealed anew, and the old keys go. Recordings are not touched. If it is broken off, call it again. With --lost a new key takes the
+place of one that is lost, and a file that is there is kept beside it. Recordings that the lost key opened stay where they are until their
+retention is over; put its line at the end of the new file when it is found again.
+
+Example:
+
+  weir keys rotate-encryption-key --data /var/lib/weir`
+}
+
+// Run rotates the key of a directory that no server has.
+func (c *rotateEncryptionKeyCmd) Run(std stdio) error {
+	path := cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key"))
+	n, kept, err := local.RotateEncryptionKey(c.Data, path, c.Lost)
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
+	case errors.Is(err, store.ErrKey):
+		return hintEncryptionKey(err, c.Data)
+	case errors.Is(err, fs.ErrNotExist):
+		return withHint(err, "name the directory that weir serve --data names")
+	case err != nil:
+		return err
+	case kept != "":
+		fmt.Fprintf(std.Out, "The file that was there is %s now.\n", kept)
+	}
+	_, err = fmt.Fprintf(std.Out, "A new key is in %s; the keys of %s are sealed with it.\n", path,
+		count(n, "stream"))
+	return err
+}
