@@ -62,6 +62,11 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
       {player && <Controls model={model} player={player} onFull={full} />}
       <Search model={model} />
       {player && <StreamTimeline model={model} player={player} />}
+      {player && (
+        <SelectionBar stream={name} clock={clock} zone={model.zone} selection={model.selection}
+          looping={player.range.value?.loop ?? false} mayExport={may('kinesisvideo:GetClip', streamARN(name))}
+          onPlay={(range, loop) => player.playRange(range, loop)} />
+      )}
       <div class="row timeline-tools">
         <Button label="Closer" icon="plus" iconOnly onClick={() => model.zoom(1 / 2)} />
         <Button label="Farther" icon="minus" iconOnly onClick={() => model.zoom(2)} />
@@ -70,11 +75,6 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
         <GoTo zone={model.zone} position={() => model.moment} onGo={(at) => model.seek(at)} />
         <ClockChoice name={name} clock={clock} />
       </div>
-      {player && (
-        <SelectionBar stream={name} clock={clock} zone={model.zone} selection={model.selection}
-          looping={player.range.value?.loop ?? false} mayExport={may('kinesisvideo:GetClip', streamARN(name))}
-          onPlay={(range, loop) => player.playRange(range, loop)} />
-      )}
       {help.value && <Keys onClose={() => { help.value = false; }} />}
     </div>
   );
