@@ -63,6 +63,8 @@ async function look(name) {
 
 try {
   await page.goto(options.link);
+  await page.locator('.shell').waitFor();
+  await visit(`#/streams/${options.stream}`);
   await moves('.stage video');
   await page.waitForFunction(() => / s behind the camera/.test(document.querySelector('.button.live').textContent));
   result.live = await page.getAttribute('.button.live', 'aria-pressed');

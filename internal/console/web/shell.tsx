@@ -29,10 +29,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
 
   return (
     <div class="shell">
-      <a class="button primary skip" href={location.hash} onClick={(e) => { e.preventDefault(); mainRef.current?.focus(); }}>
-        Skip to the page
-      </a>
-      <Top />
+      <Top onSkip={() => mainRef.current?.focus()} />
       <Navigation />
       <main ref={mainRef} class="content" tabIndex={-1}>
         <Notices />
@@ -43,10 +40,13 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
-function Top() {
+function Top({ onSkip }: { onSkip: () => void }) {
   const now = session.value;
   return (
     <header class="top">
+      <a class="button primary skip" href={location.hash} onClick={(e) => { e.preventDefault(); onSkip(); }}>
+        Skip to the page
+      </a>
       <a class="brand" href={href(['streams'])}><Brand /></a>
       <span class="grow" />
       {now.state === 'in' && <span class="clip small soft" title={now.identity.arn}>{now.identity.name}</span>}

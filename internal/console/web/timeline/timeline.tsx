@@ -31,6 +31,7 @@ interface Props {
 
 const REST = 90; // milliseconds without a move after which something is asked of the server
 const AGAIN = 4_000; // milliseconds after which a view that still stands is asked for again
+const SETTLED = 30_000; // milliseconds after which what is not listed was not recorded
 const HELD = 4_000; // milliseconds that a view stays where the user put it
 
 export function Timeline(props: Props) {
@@ -127,7 +128,7 @@ export function Timeline(props: Props) {
     const bounds = (): Range => ({ start: latest.current.begin.peek(), end: serverNow() });
     const say = (at: number): void => {
       const known = coverage.look(view.peek(), size.peek().width);
-      const empty = !runAt(known.runs, at) && !runAt(known.unknown, at);
+      const empty = at < serverNow() - SETTLED && !runAt(known.runs, at) && !runAt(known.unknown, at);
       spoken.value = `${spokenTime(at, zone)}${empty ? ', nothing recorded' : ''}`;
     };
     const target: Target = {
@@ -160,7 +161,8 @@ export function Timeline(props: Props) {
       const p = latest.current;
       const at = p.position.value;
       if (at === undefined) return;
-      if (!spoken.peek()) say(at);
+      // what moves by itself is not said again and again
+      if (!p.moving.value || !spoken.peek()) say(at);
       if (!p.moving.value || performance.now() - touched < HELD) return;
       const now = view.peek();
       // a view from which the picture was moved away stays there
