@@ -17,11 +17,13 @@ import (
 // imports is the table of docs/architecture.md: what each package may import of Weir. Arrows point
 // one way.
 var imports = map[string][]string{
-	"internal/still":   {"internal/mkv"},
+	"internal/still":   {"internal/fair", "internal/mkv"},
+	"internal/fair":    {},
 	"internal/webhook": {},
 	"internal/images": {"internal/still", "internal/fmp4", "internal/store", "internal/api",
 		"internal/media"},
 	"internal/playback": {"internal/timeline", "internal/live", "internal/throttle",
+		"internal/fair",
 		"internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api",
 		"internal/auth", "internal/media"},
 	"internal/fragments": {"internal/live", "internal/throttle", "internal/mkv", "internal/store",
@@ -32,7 +34,7 @@ var imports = map[string][]string{
 	"internal/connections": {"internal/api"},
 	"internal/audit":       {},
 	"internal/certs":       {"internal/auth"},
-	"internal/clip": {"internal/fmp4", "internal/store", "internal/api",
+	"internal/clip": {"internal/fair", "internal/fmp4", "internal/store", "internal/api",
 		"internal/auth", "internal/media"},
 	"internal/timeline":              {"internal/store", "internal/media"},
 	"internal/timeline/timelinetest": {"internal/timeline", "internal/store", "internal/media"},

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/fair"
 	"weir/internal/media"
 	"weir/internal/store"
 )
@@ -72,8 +73,8 @@ type Service struct {
 	cache  *cache
 	known  answers
 	// short and long bound how many clips are being made at a time, by their ranges: each takes
-	// memory for as long as that lasts.
-	short, long chan struct{}
+	// memory for as long as that lasts. Turns go round among those who ask (fair.As).
+	short, long *fair.Turns
 }
 
 // maxSequence is beyond every commit.
@@ -82,10 +83,14 @@ const maxSequence = math.MaxInt64
 // longRange is the range from which on a clip is a long one.
 const longRange = time.Hour
 
+// maxWaiting bounds the requests that wait for others to be made: of long clips, and of short ones.
+const maxWaiting = 256
+
 // New makes a Service. It fails when Dir cannot be used.
 func New(o Options) (*Service, error) {
 	s := &Service{store: o.Store, tokens: o.Tokens, limits: o.Limits, clock: o.Clock, log: o.Logger,
-		short: make(chan struct{}, 4*runtime.GOMAXPROCS(0)), long: make(chan struct{}, 2)}
+		short: fair.NewTurns(4*runtime.GOMAXPROCS(0), maxWaiting, 0),
+		long:  fair.NewTurns(2, maxWaiting, 0)}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -129,7 +134,8 @@ func RequestOf(in *api.GetClipInput) Request {
 //
 // Errors are *api.Error: InvalidArgument (a range of server timestamps that has not come or is past
 // retention), NoDataRetention, ResourceNotFound (no fragments), UnsupportedStreamMediaType,
-// MissingCodecPrivateData, InvalidCodecPrivateData (of a track, or it changes within the range) and
+// MissingCodecPrivateData, InvalidCodecPrivateData (of a track, or it changes within the range),
+// ClientLimitExceeded (too many clips are being made) and
 // InvalidMediaFrame (the store cannot read a fragment of the range any more); anything else is a
 // fault.
 func (s *Service) Open(ctx context.Context, stream store.Stream, r Request) (*Clip, error) {
@@ -188,12 +194,15 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 	if r.End-r.Start > longRange.Milliseconds() {
 		places = s.long
 	}
-	select {
-	case places <- struct{}{}:
-		defer func() { <-places }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	leave, err := places.Enter(ctx)
+	if errors.Is(err, fair.ErrBusy) {
+		return nil, api.Errorf(api.ClientLimitExceededException, "%d clips wait to be made already.",
+			maxWaiting)
 	}
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	// Retention may take a fragment away between its listing and its opening; the next listing does
 	// not have it.
 	for tries := 3; ; tries-- {

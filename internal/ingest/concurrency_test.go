@@ -273,8 +273,8 @@ func TestMemory(t *testing.T) {
 		t.Errorf("%d used", m.Used())
 	}
 	m.give(me.owner, full)
-	if len(m.streams)+len(m.keys) > 0 {
-		t.Errorf("owners of nothing are remembered: %v %v", m.streams, m.keys)
+	if len(m.streams)+len(m.principals) > 0 {
+		t.Errorf("owners of nothing are remembered: %v %v", m.streams, m.principals)
 	}
 	for _, n := range []int{0, 1, 4096, 4097, 1 << 20} {
 		b := m.buffer(n)

@@ -95,7 +95,7 @@ func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error
 		defer close(hooked)
 		c.source.stop()
 	})
-	c.claim = o.Memory.join(owner{stream: o.Stream.ID, key: o.AccessKey}, func(cause error) {
+	c.claim = o.Memory.join(owner{stream: o.Stream.ID, principal: o.Principal}, func(cause error) {
 		stop(fail(nil, api.AckInternalError, cause))
 	})
 	defer o.Memory.leave(c.claim)

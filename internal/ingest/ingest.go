@@ -132,7 +132,7 @@ type Options struct {
 	Store         Store
 	TimecodeType  api.TimecodeType
 	ProducerStart int64            // Unix milliseconds; RELATIVE timecodes count from it
-	AccessKey     string           // of the producer, for its share of Memory
+	Principal     string           // who sends, for a share of Memory
 	NoAcks        bool             // the producer wants no acknowledgements: only ERROR is sent
 	Drain         <-chan struct{}  // closed: end after the present fragment; nil: never
 	Deadlines     Deadlines        // of the HTTP connection; may be nil, see there

@@ -32,28 +32,28 @@ const memoryStep = 64 << 10
 // memory goes to the others, and the producer connects again and resends. A rule such as "one
 // fragment is always allowed" would have no bound but the number of connections times 50 MB.
 //
-// Nobody can starve the others. A stream may hold half, the streams of an access key three
-// quarters. Who still finds none left for evictAfter has room made: of the key that holds more than
-// twice as much as his, or of the stream of his own key that holds more than twice as much as his,
-// the connection whose unfinished fragment is the largest ends with 5000.
+// Nobody can starve the others. A stream may hold half, the streams of a principal three quarters.
+// Who still finds none left for evictAfter has room made: of the principal that holds more than
+// twice as much as his, or of the stream of his own that holds more than twice as much as his, the
+// connection whose unfinished fragment is the largest ends with 5000.
 type Memory struct {
 	limit int64
 
-	mu       sync.Mutex
-	used     int64
-	streams  map[store.StreamID]int64 // used by each
-	keys     map[string]int64         // used by each
-	claims   map[*claim]struct{}
-	evicting *claim        // has been told to end and still holds something
-	changed  chan struct{} // closed when bytes come back; nil while nobody waits
+	mu         sync.Mutex
+	used       int64
+	streams    map[store.StreamID]int64 // used by each
+	principals map[string]int64         // used by each
+	claims     map[*claim]struct{}
+	evicting   *claim        // has been told to end and still holds something
+	changed    chan struct{} // closed when bytes come back; nil while nobody waits
 
 	pools [maxClass + 1]sync.Pool // pools[c] holds *[]byte of 1<<c bytes
 }
 
 // owner is on whose account bytes are taken.
 type owner struct {
-	stream store.StreamID
-	key    string // access key
+	stream    store.StreamID
+	principal string
 }
 
 // claim is what a connection holds of Memory.
@@ -78,7 +78,7 @@ const MinMemory = 32 << 20
 func NewMemory(limit int64) *Memory { return newMemory(max(limit, MinMemory)) }
 
 func newMemory(limit int64) *Memory {
-	return &Memory{limit: limit, streams: map[store.StreamID]int64{}, keys: map[string]int64{},
+	return &Memory{limit: limit, streams: map[store.StreamID]int64{}, principals: map[string]int64{},
 		claims: map[*claim]struct{}{}}
 }
 
@@ -115,7 +115,7 @@ func (m *Memory) leave(c *claim) {
 // fits says whether o may take n bytes more.
 func (m *Memory) fits(o owner, n int64) bool {
 	return m.used+n <= m.limit && m.streams[o.stream]+n <= m.limit/2 &&
-		m.keys[o.key]+n <= m.limit/4*3
+		m.principals[o.principal]+n <= m.limit/4*3
 }
 
 func (m *Memory) add(o owner, n int64) {
@@ -123,8 +123,8 @@ func (m *Memory) add(o owner, n int64) {
 	if m.streams[o.stream] += n; m.streams[o.stream] == 0 {
 		delete(m.streams, o.stream)
 	}
-	if m.keys[o.key] += n; m.keys[o.key] == 0 {
-		delete(m.keys, o.key)
+	if m.principals[o.principal] += n; m.principals[o.principal] == 0 {
+		delete(m.principals, o.principal)
 	}
 }
 
@@ -181,8 +181,8 @@ func (m *Memory) makeRoom(o owner, n int64) {
 	var victim *claim
 	for c := range m.claims {
 		more := m.streams[c.stream] > 2*(m.streams[o.stream]+n)
-		if c.key != o.key {
-			more = m.keys[c.key] > 2*(m.keys[o.key]+n)
+		if c.principal != o.principal {
+			more = m.principals[c.principal] > 2*(m.principals[o.principal]+n)
 		}
 		if more && c.open >= memoryStep && (victim == nil || c.open > victim.open) {
 			victim = c

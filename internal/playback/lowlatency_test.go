@@ -161,13 +161,13 @@ func TestReloadsWait(t *testing.T) {
 		go r.service.ReloadPlaylist(ctx, r.token, MediaPlaylistRef{1, false,
 			Directives{MSN: strconv.FormatInt(m.Open.Sequence, 10)}})
 		synctest.Wait()
-		if n := r.service.waiting.all; n != 1 {
+		if n := r.service.waiting.shares.Used(); n != 1 {
 			t.Errorf("%d wait", n)
 		}
 		cancel()
 		synctest.Wait()
-		if w := &r.service.waiting; w.all != 0 || len(w.sessions)+len(w.streams) != 0 {
-			t.Errorf("%d wait after they have left", w.all)
+		if w := &r.service.waiting; w.shares.Used() != 0 || len(w.sessions)+len(w.streams) != 0 {
+			t.Errorf("%d wait after they have left", w.shares.Used())
 		}
 	})
 }

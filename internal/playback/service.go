@@ -150,7 +150,7 @@ func New(o Options) *Service {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.rate = throttle.New[limitKey]()
+	s.rate, s.waiting = throttle.New[limitKey](), newWaiters(&s.limits)
 	s.deflaters = newDeflaters()
 	s.views = newViewCache(o.Limits.CacheBytes)
 	return s

@@ -2,19 +2,23 @@ package playback
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"weir/internal/api"
+	"weir/internal/fair"
 	"weir/internal/store"
 )
 
-// waiters counts the requests that wait for media: of each session, of each stream, and all. A
-// request that waits holds a goroutine and its connection's buffers, whatever it asked for.
+// waiters counts the requests that wait for media: of each session, of each stream, and all, in
+// which whoever has opened sessions has a share. A request that waits holds a goroutine and its
+// connection's buffers, whatever it asked for.
 type waiters struct {
+	shares *fair.Pool
+
 	mu       sync.Mutex
 	sessions map[string]int
 	streams  map[store.StreamID]int
-	all      int
 }
 
 // enter counts a request in; leave ends that.
@@ -22,29 +26,44 @@ type waiters struct {
 // Without room it is ClientLimitExceeded for the session's limit, which is for whoever shares it,
 // and ServiceUnavailable for those of the stream and the server, which pass: players try again at
 // 503, and not at 400.
-func (w *waiters) enter(o *request, limits *Limits) error {
+func (w *waiters) enter(o *request, limits *Limits) (leave func(), err error) {
 	beyond := func(n, most int) bool { return most > 0 && n >= most }
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	most := limits.WaitingPerSession * limits.viewers()
 	switch {
 	case beyond(w.sessions[o.session.ID], most):
-		return api.Errorf(api.ClientLimitExceededException,
+		return nil, api.Errorf(api.ClientLimitExceededException,
 			"The streaming session allows %d requests that wait.", most)
 	case beyond(w.streams[o.stream.ID], limits.WaitingPerStream):
-		return api.Errorf(api.ServiceUnavailable,
+		return nil, api.Errorf(api.ServiceUnavailable,
 			"%d requests wait for media of the stream already.", limits.WaitingPerStream)
-	case beyond(w.all, limits.Waiting):
-		return api.Errorf(api.ServiceUnavailable, "%d requests wait for media already.",
-			limits.Waiting)
 	}
-	if w.sessions == nil {
-		w.sessions, w.streams = make(map[string]int), make(map[store.StreamID]int)
+	leaveShare, ok := w.shares.Enter(shareOf(o.session.Principal))
+	if !ok {
+		return nil, api.Errorf(api.ServiceUnavailable, "Too many requests wait for media already; "+
+			"%d may, and those of one opener's sessions have a share of them.", limits.Waiting)
 	}
 	w.sessions[o.session.ID]++
 	w.streams[o.stream.ID]++
-	w.all++
-	return nil
+	return func() { w.leave(o); leaveShare() }, nil
+}
+
+func newWaiters(limits *Limits) waiters {
+	return waiters{shares: fair.NewPool(limits.Waiting), sessions: make(map[string]int),
+		streams: make(map[store.StreamID]int)}
+}
+
+// shareOf is whose share a session counts for, by the ARN of its opener. Sessions of a role have one
+// together: whoever may assume it names as many as he likes.
+func shareOf(opener string) string {
+	const session = ":assumed-role/"
+	account, role, ok := strings.Cut(opener, session)
+	if !ok {
+		return opener
+	}
+	role, _, _ = strings.Cut(role, "/")
+	return account + session + role
 }
 
 func (w *waiters) leave(o *request) {
@@ -56,12 +75,12 @@ func (w *waiters) leave(o *request) {
 	if w.streams[o.stream.ID]--; w.streams[o.stream.ID] == 0 {
 		delete(w.streams, o.stream.ID)
 	}
-	w.all--
 }
 
 // enter counts a request in that waits, and tells whoever wants to know; leave ends that.
 func (s *Service) enter(ctx context.Context, o *request) (leave func(), err error) {
-	if err := s.waiting.enter(o, &s.limits); err != nil {
+	left, err := s.waiting.enter(o, &s.limits)
+	if err != nil {
 		s.metrics.refused.Inc()
 		return nil, err
 	}
@@ -71,7 +90,7 @@ func (s *Service) enter(ctx context.Context, o *request) (leave func(), err erro
 	s.metrics.blocked.Inc()
 	return func() {
 		s.metrics.blocked.Dec()
-		s.waiting.leave(o)
+		left()
 	}, nil
 }
 

@@ -21,10 +21,11 @@ func TestWaitingIsLimited(t *testing.T) {
 		{Limits{WaitingPerSession: 3}, 3, api.ClientLimitExceededException},
 		{Limits{WaitingPerSession: 3, Viewers: 4}, 12, api.ClientLimitExceededException},
 		{Limits{WaitingPerSession: 9, WaitingPerStream: 5}, 5, api.ServiceUnavailable},
-		{Limits{WaitingPerSession: 9, WaitingPerStream: 9, Waiting: 7}, 7, api.ServiceUnavailable},
+		// of one opener's sessions
+		{Limits{WaitingPerSession: 9, WaitingPerStream: 9, Waiting: 8}, 6, api.ServiceUnavailable},
 	} {
 		lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
-			r.service.limits = c.limits
+			r.service.limits, r.service.waiting = c.limits, newWaiters(&c.limits)
 			f := r.begin()
 			f.until(330)
 			ref := MediaPlaylistRef{1, false,
@@ -40,13 +41,13 @@ func TestWaitingIsLimited(t *testing.T) {
 				t.Errorf("%d requests wait, want %d", len(began), c.most)
 			}
 			_, err := r.service.ReloadPlaylist(t.Context(), r.token, ref)
-			wantError(t, err, c.code, strconv.Itoa(c.most))
+			wantError(t, err, c.code, strconv.Itoa(max(c.most, c.limits.Waiting)))
 			r.reload(1, Directives{}) // what does not wait is answered
 			leave()
 			synctest.Wait()
 			go r.service.ReloadPlaylist(t.Context(), r.token, ref)
 			synctest.Wait()
-			if n := r.service.waiting.all; n != 1 {
+			if n := r.service.waiting.shares.Used(); n != 1 {
 				t.Errorf("%d wait where there is room again", n)
 			}
 		})

@@ -112,7 +112,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Store:         s.store,
 		TimecodeType:  p.in.TimecodeType,
 		ProducerStart: p.in.ProducerStart,
-		AccessKey:     p.req.signer(),
+		Principal:     p.req.principal.Share(),
 		NoAcks:        !p.in.Acks,
 		Drain:         watch.closing,
 		Deadlines:     conn,

@@ -72,7 +72,16 @@ func TestFolder(t *testing.T) {
 func TestEnterLast(t *testing.T) {
 	t.Parallel()
 	d := NewDecoder("ffmpeg", Limits{Processes: 1}, nil)
-	d.waiting <- struct{}{} // somebody waits
+	first, err := d.Enter(t.Context())
+	must(t, err)
+	waits := make(chan func(), 1)
+	go func() {
+		leave, err := d.Enter(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		waits <- leave
+	}()
 	entered := make(chan func())
 	go func() {
 		leave, err := d.EnterLast(t.Context())
@@ -86,9 +95,16 @@ func TestEnterLast(t *testing.T) {
 		t.Error("it went first")
 	case <-time.After(3 * lastPause):
 	}
-	<-d.waiting
+	first()
+	second := <-waits
+	select {
+	case <-entered:
+		t.Error("it went before who has waited")
+	case <-time.After(3 * lastPause):
+	}
+	second()
 	leave := <-entered
-	if len(d.slots) != 1 {
+	if _, ok := d.turns.Try(); ok {
 		t.Error("it has no turn")
 	}
 	leave()

@@ -15,6 +15,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"weir/internal/fair"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -60,8 +62,7 @@ type Decoder struct {
 	program string
 	limits  Limits
 	log     *slog.Logger
-	slots   chan struct{}
-	waiting chan struct{}
+	turns   *fair.Turns
 	sandbox func() isolation // of processes, as far as the kernel can
 }
 
@@ -79,7 +80,7 @@ func NewDecoder(program string, limits Limits, logger *slog.Logger) *Decoder {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Decoder{program: program, limits: limits, log: logger,
-		slots: make(chan struct{}, limits.Processes), waiting: make(chan struct{}, limits.Waiting)}
+		turns: fair.NewTurns(limits.Processes, limits.Waiting, limits.Patience)}
 	d.sandbox = sync.OnceValue(d.trySandbox)
 	return d
 }
@@ -99,31 +100,14 @@ func (d *Decoder) path() (string, error) {
 }
 
 // Enter waits for a turn, and holds it until leave is called. There are as many turns as processes
-// may run at once. It returns ErrBusy when it waits too long or too many wait, and the error of ctx
-// when ctx ends.
+// may run at once, and they go round among those who ask (fair.As). It returns ErrBusy when it waits
+// too long or too many wait, and the error of ctx when ctx ends.
 func (d *Decoder) Enter(ctx context.Context) (leave func(), err error) {
-	leave = func() { <-d.slots }
-	select {
-	case d.slots <- struct{}{}:
-		return leave, nil
-	default:
+	leave, err = d.turns.Enter(ctx)
+	if errors.Is(err, fair.ErrBusy) {
+		err = ErrBusy
 	}
-	select {
-	case d.waiting <- struct{}{}:
-		defer func() { <-d.waiting }()
-	default:
-		return nil, ErrBusy
-	}
-	patience := time.NewTimer(d.limits.Patience)
-	defer patience.Stop()
-	select {
-	case d.slots <- struct{}{}:
-		return leave, nil
-	case <-patience.C:
-		return nil, ErrBusy
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return leave, err
 }
 
 // lastPause is how often EnterLast looks whether nobody else waits.
@@ -135,12 +119,8 @@ func (d *Decoder) EnterLast(ctx context.Context) (leave func(), err error) {
 	again := time.NewTicker(lastPause)
 	defer again.Stop()
 	for {
-		if len(d.waiting) == 0 {
-			select {
-			case d.slots <- struct{}{}:
-				return func() { <-d.slots }, nil
-			default:
-			}
+		if leave, ok := d.turns.Try(); ok {
+			return leave, nil
 		}
 		select {
 		case <-again.C:

@@ -207,7 +207,10 @@ func TestTurns(t *testing.T) {
 	if _, err := d.Enter(t.Context()); !errors.Is(err, ErrBusy) {
 		t.Errorf("patience: %v", err)
 	}
-	d.limits.Patience = time.Hour
+	leave()
+	d = NewDecoder("ffmpeg", Limits{Processes: 1, Waiting: 1, Patience: time.Hour}, nil)
+	leave, err = d.Enter(t.Context())
+	must(t, err)
 	entered := make(chan error)
 	go func() {
 		leave, err := d.Enter(t.Context())
@@ -216,7 +219,7 @@ func TestTurns(t *testing.T) {
 		}
 		entered <- err
 	}()
-	for len(d.waiting) == 0 {
+	for d.turns.Waiting() == 0 {
 		runtime.Gosched()
 	}
 	if _, err := d.Enter(t.Context()); !errors.Is(err, ErrBusy) {

@@ -1,0 +1,71 @@
+// Package fair shares what is short among those who ask for it, so that nobody can starve another:
+// places that are held for long (Pool), and turns at work that takes a while (Turns). Who asks is
+// told by the context.
+package fair
+
+import (
+	"context"
+	"sync"
+)
+
+// whoKey is the key of As in a context.
+type whoKey struct{}
+
+// As returns a context for what somebody has asked for. The name is what his share goes by.
+func As(ctx context.Context, who string) context.Context {
+	return context.WithValue(ctx, whoKey{}, who)
+}
+
+// Who is the name that As has put into a context; "" without one, and all those share.
+func Who(ctx context.Context) string {
+	who, _ := ctx.Value(whoKey{}).(string)
+	return who
+}
+
+// share is how many times as many places as are free one may hold.
+const share = 3
+
+// Pool is a number of places that are held for long, such as connections.
+//
+// One may hold three times as many as are free, so three quarters of them when nobody else has any.
+// The more who hold as many as they may, the less each of them may, and some places are always left
+// for whoever comes next. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
+// Packet Switches", IEEE/ACM Transactions on Networking 6, 1998.) A Pool is safe for concurrent use.
+type Pool struct {
+	size int
+
+	mu   sync.Mutex
+	used int
+	held map[string]int
+}
+
+// NewPool makes a Pool of so many places; 0: as many as anybody wants.
+func NewPool(size int) *Pool { return &Pool{size: size, held: map[string]int{}} }
+
+// Enter takes a place, and reports whether there was one; leave, called once, gives it back.
+func (p *Pool) Enter(who string) (leave func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.size > 0 && p.held[who] >= share*(p.size-p.used) {
+		return nil, false
+	}
+	p.used++
+	p.held[who]++
+	return func() { p.leave(who) }, true
+}
+
+// Used tells how many places are held.
+func (p *Pool) Used() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used
+}
+
+func (p *Pool) leave(who string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used--
+	if p.held[who]--; p.held[who] == 0 {
+		delete(p.held, who)
+	}
+}
