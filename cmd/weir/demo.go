@@ -58,13 +58,11 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	served := make(chan error, 1)
 	serve := serveCmd{
 		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
-		LogLevel: "warn", viewerFlags: defaultViewers(),
+		LogLevel: "warn", limitFlags: defaultLimits(),
 		lowLatencyFlags: lowLatencyFlags{LowLatency: "all", PartTarget: time.Second / 3},
-		mediaFlags: mediaFlags{MediaConnections: api.DefaultMediaConnections,
-			MediaCalls: api.DefaultMediaCalls},
-		storeFlags:  storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},
-		memoryFlags: memoryFlags{IngestMemory: ingest.DefaultMemory},
-		ready:       func(endpoint string) { ready <- endpoint },
+		storeFlags:      storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},
+		memoryFlags:     memoryFlags{IngestMemory: ingest.DefaultMemory},
+		ready:           func(endpoint string) { ready <- endpoint },
 	}
 	go func() { served <- serve.Run(serving, stdio{In: std.In, Out: io.Discard, Err: std.Err}) }()
 

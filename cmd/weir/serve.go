@@ -57,9 +57,8 @@ type serveCmd struct {
 	tlsFlags        `embed:""`
 	playbackFlags   `embed:""`
 	cameraFlags     `embed:""`
-	viewerFlags     `embed:""`
+	limitFlags      `embed:"" group:"Limits"`
 	lowLatencyFlags `embed:""`
-	mediaFlags      `embed:""`
 	clipFlags       `embed:""`
 	imageFlags      `embed:""`
 
@@ -70,12 +69,11 @@ type serveCmd struct {
 	encryptionFlags `embed:""`
 	SyncInterval    time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
 
-	connectionFlags `embed:""`
-	memoryFlags     `embed:""`
-	accessFlags     `embed:""`
-	authorizeFlags  `embed:""`
-	tokenFlags      `embed:""`
-	auditFlags      `embed:""`
+	memoryFlags    `embed:""`
+	accessFlags    `embed:""`
+	authorizeFlags `embed:""`
+	tokenFlags     `embed:""`
+	auditFlags     `embed:""`
 
 	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
 
@@ -109,15 +107,12 @@ func (c *serveCmd) check() error {
 		return fmt.Errorf("--sync-interval %s is not within 0s and %s: producers' buffers run "+
 			"over before acknowledgements come", c.SyncInterval, maxSyncInterval)
 	}
-	if err := errors.Join(c.mediaFlags.check(), c.clipFlags.check()); err != nil {
-		return err
-	}
 	if err := server.CheckAdvertiseURL(c.AdvertiseURL); err != nil {
 		return err
 	}
 	return errors.Join(c.tlsFlags.check(), c.playbackFlags.check(), c.cameraFlags.check(),
-		c.viewerFlags.check(), c.lowLatencyFlags.check(),
-		c.connectionFlags.check(), c.memoryFlags.check(), c.imageFlags.check(),
+		c.limitFlags.check(), c.lowLatencyFlags.check(), c.memoryFlags.check(),
+		c.imageFlags.check(),
 		c.notificationFlags.check(), c.tokenFlags.check(), c.auditFlags.check())
 }
 
@@ -385,9 +380,9 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 	if err := c.lowLatencyFlags.configure(&players, producers.Edge, registry); err != nil {
 		return nil, err
 	}
-	players.Limits, players.BindSessions = c.viewerFlags.limits(), c.BindSessions
+	players.Limits, players.BindSessions = c.limitFlags.playback(), c.BindSessions
 	clips, err := clip.New(clip.Options{Store: st, Tokens: tokens,
-		Limits: clip.Limits{Fragments: c.ClipFragments, Bytes: int64(c.ClipBytes)},
+		Limits: c.limitFlags.clips(),
 		Dir:    filepath.Join(c.Data, clipsDirectory), CacheBytes: int64(c.ClipCache),
 		Logger: logger})
 	if err != nil {
@@ -423,7 +418,8 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		Console:      certs.HSTS(c.HSTS, console.App(c.Region, c.AccountID)),
 		Status:       s.sampler,
 		Ingest:       producers,
-		Connections:  c.connectionFlags.limits(logger),
+		Limits:       c.Limits,
+		Connections:  c.limitFlags.connections(logger),
 		Logger:       logger,
 		Registerer:   registry,
 	}

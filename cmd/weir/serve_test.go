@@ -39,8 +39,8 @@ func serveHere(t *testing.T, c serveCmd) *running {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	c.Region, c.AccountID, c.LogLevel, c.HLSSessions = defaultRegion, "000000000000", "info", 5
-	c.IngestMemory, c.Viewers = ingest.DefaultMemory, 1
+	c.Region, c.AccountID, c.LogLevel = defaultRegion, "000000000000", "info"
+	c.IngestMemory, c.limitFlags = ingest.DefaultMemory, defaultLimits()
 	ready := make(chan string, 1)
 	c.ready = func(url string) { ready <- url }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -198,7 +198,7 @@ func TestServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--ingest-memory=31MiB"}, exitError, "less than 32 MiB"},
 		{[]string{"--hls-fragment-rate=-1"}, exitError, "--hls-fragment-rate -1 is negative"},
 		{[]string{"--ffmpeg", file + "/ffmpeg"}, exitError, "--ffmpeg"},
-		{[]string{"--clip-max-fragments=-1"}, exitError, "--clip-max-fragments -1 is not within"},
+		{[]string{"--clip-max-fragments=-1"}, exitError, "--clip-max-fragments -1 is negative"},
 		{[]string{"--clip-max-size=-1MB"}, exitUsage, "is not a size such as"},
 		{[]string{"--codec-changes=ignore"}, exitUsage, "exclude"},
 		{[]string{"--advertise-url", "video.example"}, exitError, "must start with http"},

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
-
+	"weir/internal/quota"
 	"weir/internal/store/local"
 )
 
@@ -22,24 +18,5 @@ func (f *storeFlags) options(o *local.Options) {
 		int64(f.ScrubRate)
 }
 
-// byteSize is a number of bytes on the command line: a number with or without kB, MB, GB, TB
-// (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024).
-type byteSize int64
-
-var sizeUnits = map[string]float64{
-	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20,
-	"gib": 1 << 30, "tib": 1 << 40,
-}
-
-// UnmarshalText reads a size.
-func (s *byteSize) UnmarshalText(text []byte) error {
-	digits := strings.TrimRight(strings.ToLower(string(text)), "kmgtib")
-	number, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
-	unit, ok := sizeUnits[strings.ToLower(string(text))[len(digits):]]
-	bytes := number * unit
-	if err != nil || !ok || !(bytes >= 0 && bytes < math.MaxInt64) {
-		return fmt.Errorf("%q is not a size such as 500MB or 2GiB", text)
-	}
-	*s = byteSize(bytes)
-	return nil
-}
+// byteSize is a number of bytes on the command line.
+type byteSize = quota.Size

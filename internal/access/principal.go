@@ -65,9 +65,9 @@ func (p *Principal) Transitive() map[string]string {
 	return tags
 }
 
-// Share names whose share of what is limited the principal uses. A user has one for all his keys and
-// temporary credentials, and a role one for all its sessions: whoever may assume it names as many as
-// he likes. Each camera has its own.
+// Share names whose share of what is limited the principal uses. A user has one for all his keys
+// and temporary credentials, and a role one for all its sessions: whoever may assume it names as
+// many as he likes. Each camera has its own.
 func (p *Principal) Share() string {
 	if p.Kind == Role {
 		return "role/" + p.Name

@@ -213,12 +213,3 @@ const (
 // seeking through all of it, stays below. A crowd behind one URL does not: each live player of two
 // tracks asks for at least one playlist and one fragment a second with two-second segments, again
 // and again.
-
-// Quotas of reading stored media. docs/compatibility.md lists those that Weir does not enforce.
-const (
-	// QUOTA: fragment metadata points per stream; a media playlist costs its
-	// MaxMediaPlaylistFragmentResults
-	MaxMetadataPointsSecond = 10_000
-	// QUOTA: fragment media points per stream; one media fragment costs 1
-	MaxMediaPointsSecond = 500
-)

@@ -196,8 +196,8 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 	}
 	leave, err := places.Enter(ctx)
 	if errors.Is(err, fair.ErrBusy) {
-		return nil, api.Errorf(api.ClientLimitExceededException, "%d clips wait to be made already.",
-			maxWaiting)
+		return nil, api.Errorf(api.ClientLimitExceededException,
+			"%d clips wait to be made already.", maxWaiting)
 	}
 	if err != nil {
 		return nil, err

@@ -30,7 +30,8 @@ const share = 3
 // One may hold three times as many as are free, so three quarters of them when nobody else has any.
 // The more who hold as many as they may, the less each of them may, and some places are always left
 // for whoever comes next. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
-// Packet Switches", IEEE/ACM Transactions on Networking 6, 1998.) A Pool is safe for concurrent use.
+// Packet Switches", IEEE/ACM Transactions on Networking 6, 1998.) A Pool is safe for concurrent
+// use.
 type Pool struct {
 	size int
 

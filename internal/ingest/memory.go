@@ -78,8 +78,8 @@ const MinMemory = 32 << 20
 func NewMemory(limit int64) *Memory { return newMemory(max(limit, MinMemory)) }
 
 func newMemory(limit int64) *Memory {
-	return &Memory{limit: limit, streams: map[store.StreamID]int64{}, principals: map[string]int64{},
-		claims: map[*claim]struct{}{}}
+	return &Memory{limit: limit, streams: map[store.StreamID]int64{},
+		principals: map[string]int64{}, claims: map[*claim]struct{}{}}
 }
 
 // Largest returns how many bytes of payload a fragment may have so that its stream's half has room

@@ -54,8 +54,8 @@ func newWaiters(limits *Limits) waiters {
 		streams: make(map[store.StreamID]int)}
 }
 
-// shareOf is whose share a session counts for, by the ARN of its opener. Sessions of a role have one
-// together: whoever may assume it names as many as he likes.
+// shareOf is whose share a session counts for, by the ARN of its opener. Sessions of a role have
+// one together: whoever may assume it names as many as he likes.
 func shareOf(opener string) string {
 	const session = ":assumed-role/"
 	account, role, ok := strings.Cut(opener, session)

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/fragments"
 )
 
 // of the service's answers with Matroska (docs/reference/service.md, "GetMedia output")
@@ -17,6 +20,9 @@ var typeChunks = headerValue{"video/webm"}
 func (s *Server) listFragments(ctx context.Context, req *request, in *api.ListFragmentsInput) (
 	*api.ListFragmentsOutput, error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
+	if err == nil {
+		err = s.quotas.Points(stream.ID, cmp.Or(in.MaxResults, api.MaxListFragments), 0)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -34,11 +40,17 @@ func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (res
 		return nil, err
 	}
 	list, err := s.fragments.GetMediaForFragmentList(stream, in)
+	if err == nil {
+		err = s.quotas.Points(stream.ID, 0, len(in.Fragments))
+	}
+	if err == nil {
+		req.leave, err = s.quotas.Connect(req.operation, stream.ID, req.principal.Share())
+	}
 	if err != nil {
 		return nil, err
 	}
 	return chunks{func(ctx context.Context, w *patientWriter) error {
-		return list.Write(ctx, w)
+		return list.Write(ctx, s.quotas.Answer(ctx, stream.ID, w))
 	}}, nil
 }
 
@@ -51,7 +63,11 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 	if err != nil {
 		return nil, err
 	}
-	media, err := s.fragments.GetMedia(ctx, stream, in)
+	req.leave, err = s.quotas.Connect(opGetMedia, stream.ID, req.principal.Share())
+	var media *fragments.MediaStream
+	if err == nil {
+		media, err = s.fragments.GetMedia(ctx, stream, in)
+	}
 	if err != nil {
 		err = storeError(err)
 		s.media.failed(err)
@@ -63,7 +79,7 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 		defer s.media.connections.Dec()
 		ctx, watch := s.last(ctx, req)
 		defer watch.release()
-		sink := &mediaSink{w, s.media}
+		sink := &mediaSink{s.quotas.Answer(ctx, stream.ID, w), w, s.media}
 		err := media.Write(ctx, watch.closing, sink)
 		if err != nil && ctx.Err() == nil {
 			s.media.errors.Inc()
@@ -74,12 +90,13 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 
 // mediaSink is where GetMedia writes to.
 type mediaSink struct {
-	*patientWriter
+	io.Writer
+	to      *patientWriter // below that
 	metrics *mediaMetrics
 }
 
 // Flush implements fragments.MediaSink.
-func (s *mediaSink) Flush() error { return s.flush() }
+func (s *mediaSink) Flush() error { return s.to.flush() }
 
 // Sent implements fragments.MediaSink.
 func (s *mediaSink) Sent(behind time.Duration) {

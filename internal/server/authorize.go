@@ -49,7 +49,12 @@ func (s *Server) permit(req *request, resource string, stream *store.Stream) err
 	if stream != nil {
 		v.tags = stream.Tags
 	}
-	return s.judge(req, v)
+	err := s.judge(req, v)
+	if err == nil && stream != nil {
+		// what is refused counts for nobody, or strangers would use up what a stream allows
+		err = s.quotas.StreamCall(req.operation, stream.ID)
+	}
+	return err
 }
 
 // permitAction is permit of another action than the operation's own, about what is no stream. The

@@ -100,6 +100,12 @@ func (s *Server) createStream(ctx context.Context, req *request,
 	if in.StreamStorageConfiguration != nil {
 		wanted.StorageTier = in.StreamStorageConfiguration.DefaultStorageTier
 	}
+	if err := s.quotas.NewStream(func(most int) (int, error) {
+		list, err := s.store.ListStreams(ctx, "", "", most)
+		return len(list), err
+	}); err != nil {
+		return nil, err
+	}
 	stream, err := s.store.CreateStream(ctx, wanted)
 	if err != nil {
 		return nil, storeError(err)

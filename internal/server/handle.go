@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -18,6 +17,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/connections"
+	"weir/internal/fair"
 	"weir/internal/store"
 	"weir/internal/sts"
 )
@@ -79,6 +79,7 @@ type request struct {
 	signed    bool               // the route asks for a signature
 	sts       bool               // of the STS API
 	share     *connections.Share // of an HTTP/2 connection; nil with HTTP/1.1
+	leave     func()             // ends its connection of those that last; nil: it is none
 	audited
 }
 
@@ -208,6 +209,9 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 		}
 		took := time.Since(start)
 		s.metrics.observe(req.operation, w, took)
+		if req.leave != nil {
+			req.leave()
+		}
 		s.logAccess(w, req, level, took)
 		s.auditEnd(w, req, took)
 		if fault != nil && w.status != 0 && req.errorType == "" {
@@ -244,8 +248,11 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 				err = sts.SignatureError(err)
 			}
 		}
+		if err == nil && req.principal != nil {
+			err = s.quotas.Call(req.principal.Share())
+		}
 		if err == nil {
-			answer, err = rt.handle(req.Context(), req)
+			answer, err = rt.handle(s.sharing(req), req)
 		}
 		if err == nil && rt.needs == signed && req.verdict == nil {
 			err = errUndecided
@@ -281,6 +288,15 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		// The header promised more than was sent: end the connection, so that the client notices.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// sharing is the context of a request, which tells whose share of the machine it takes: that of who
+// signed it, or of an address.
+func (s *Server) sharing(req *request) context.Context {
+	if req.principal == nil {
+		return fair.As(req.Context(), siteOf(req).String())
+	}
+	return fair.As(req.Context(), req.principal.Share())
 }
 
 // unknownOperation says what is wrong with a path or a method. AWS answers 200 with an odd body,
@@ -421,49 +437,4 @@ func newRequestID() string {
 		at += hex.Encode(text[at:], part)
 	}
 	return string(text[:])
-}
-
-// healthy answers as long as the process can.
-func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "ok\n")
-}
-
-// textDiskFull is what /readyz says of a full disk, with 200: whoever sends no more requests to a
-// server that is not ready would keep viewers from what is there, and everybody from deleting it.
-const textDiskFull = "degraded, read-only: the disk is full; playback and deleting work, " +
-	"fragments are refused\n"
-
-// ready answers 200 when requests can be served: the store answers and no stop has begun.
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	if s.leaving.Load() || s.isStopping() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "stopping\n")
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	err := s.store.Ready(ctx)
-	if errors.Is(err, store.ErrLost) { // it is in the log already
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "the data directory was deleted or replaced\n")
-		return
-	}
-	if err == nil {
-		_, err = s.store.ListStreams(ctx, "", "", 1)
-	}
-	if err != nil {
-		s.log.Error("not ready", logError, err)
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "the store does not answer\n")
-		return
-	}
-	text := "ready\n"
-	if s.store.Full() {
-		text = textDiskFull
-	}
-	_, _ = io.WriteString(w, text)
 }

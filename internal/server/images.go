@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -19,10 +20,18 @@ import (
 // hold for each caller.
 type imagesAnswer struct{ page *images.Page }
 
+// imagesLookUp is what a call of GetImages costs beside its images, in points of metadata
+// (developer guide, "Amazon Kinesis Video Streams service quotas").
+const imagesLookUp = 400
+
 func (s *Server) getImages(ctx context.Context, req *request,
 	in *api.GetImagesInput) (*imagesAnswer,
 	error) {
 	stream, err := s.namedStream(ctx, req, in.StreamRef)
+	if err == nil {
+		n := min(cmp.Or(in.MaxResults, api.MaxImagesPage), api.MaxImagesPage)
+		err = s.quotas.Points(stream.ID, imagesLookUp+n, n)
+	}
 	if err != nil {
 		return nil, err
 	}

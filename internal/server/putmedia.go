@@ -37,6 +37,10 @@ func (s *Server) putMedia(ctx context.Context, req *request) (response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.leave, err = s.quotas.Connect(opPutMedia, stream.ID,
+		req.principal.Share()); err != nil {
+		return nil, err
+	}
 	return &putMediaResponse{server: s, req: req, in: in, stream: stream}, nil
 }
 
@@ -125,7 +129,10 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		Metrics:       s.ingest.Metrics,
 		Limits:        s.ingest.Limits,
 		Event:         s.event,
-		Stored:        func() { s.penalties.Succeeded(penalty) },
+		Stored: func() {
+			s.penalties.Succeeded(penalty)
+			s.quotas.Stored(ctx, p.stream.ID)
+		},
 		Hold: func(*ingest.Error) time.Duration {
 			delay := s.penalties.Failed(penalty)
 			if delay > 0 {
@@ -134,7 +141,8 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 			return delay
 		},
 	})
-	err := connection.Run(ctx, r.Body, &ackWriter{w: w, control: control})
+	err := connection.Run(ctx, s.quotas.Body(ctx, p.stream.ID, r.Body),
+		&ackWriter{w: w, control: control})
 	if err != nil && watch.revoked.Load() {
 		err = fmt.Errorf("%w: %w", errRevoked, err)
 	}

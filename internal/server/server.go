@@ -36,6 +36,7 @@ import (
 	"weir/internal/ingest"
 	"weir/internal/live"
 	"weir/internal/playback"
+	"weir/internal/quota"
 	"weir/internal/status"
 	"weir/internal/still"
 	"weir/internal/store"
@@ -123,6 +124,7 @@ type Options struct {
 	Logger       *slog.Logger          // discards when nil
 	Registerer   prometheus.Registerer // a registry of its own when nil
 	Metrics      http.Handler          // what GET /metrics serves; nil for no such path
+	Limits       quota.Limits          // none when zero
 	Connections  connections.Limits    // none when zero
 	StopTimeout  time.Duration         // DefaultStopTimeout when 0
 	DrainTimeout time.Duration         // DefaultDrainTimeout when 0
@@ -184,6 +186,7 @@ type Server struct {
 	metrics      *metrics
 	media        *mediaMetrics
 	connections  *connections.Limiter
+	quotas       *quota.Meter
 	penalties    *throttle.Penalties[penaltyKey]
 	notes        *throttle.Notes[noteKind]
 	main         *port
@@ -287,6 +290,8 @@ func New(o Options) (*Server, error) {
 	if s.connections, err = connections.New(o.Connections, portNames, reg, s.warn); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	o.Limits.MaxConnections = o.Connections.Total
+	s.quotas = quota.NewMeter(o.Limits, s.clock)
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
 	s.answerTime = cmp.Or(o.answerTime, answerTimeout)
 	all := s.newRoutes(o.Metrics)

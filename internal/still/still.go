@@ -100,8 +100,8 @@ func (d *Decoder) path() (string, error) {
 }
 
 // Enter waits for a turn, and holds it until leave is called. There are as many turns as processes
-// may run at once, and they go round among those who ask (fair.As). It returns ErrBusy when it waits
-// too long or too many wait, and the error of ctx when ctx ends.
+// may run at once, and they go round among those who ask (fair.As). It returns ErrBusy when it
+// waits too long or too many wait, and the error of ctx when ctx ends.
 func (d *Decoder) Enter(ctx context.Context) (leave func(), err error) {
 	leave, err = d.turns.Enter(ctx)
 	if errors.Is(err, fair.ErrBusy) {

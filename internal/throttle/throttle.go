@@ -27,11 +27,29 @@ func New[K comparable]() *Buckets[K] {
 // Allow takes one token from a bucket that is filled at so many a second up to depth, and reports
 // whether there was one to take. A rate of 0 limits nothing.
 func (b *Buckets[K]) Allow(key K, perSecond, depth int, now time.Time) bool {
+	return b.AllowN(key, 1, perSecond, depth, now)
+}
+
+// AllowN is Allow of n tokens, all or none.
+func (b *Buckets[K]) AllowN(key K, n, perSecond, depth int, now time.Time) bool {
 	if perSecond <= 0 {
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.bucket(key, perSecond, depth, now).AllowN(now, n)
+}
+
+// Reserve takes n tokens, perSecond at most, from a bucket of one second's worth, and returns how
+// long it takes until they are there.
+func (b *Buckets[K]) Reserve(key K, n, perSecond int, now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bucket(key, perSecond, perSecond, now).ReserveN(now, n).DelayFrom(now)
+}
+
+// bucket is that of a key. The caller holds mu.
+func (b *Buckets[K]) bucket(key K, perSecond, depth int, now time.Time) *rate.Limiter {
 	bucket := b.buckets[key]
 	if bucket == nil {
 		if len(b.buckets) >= MaxKeys {
@@ -40,7 +58,7 @@ func (b *Buckets[K]) Allow(key K, perSecond, depth int, now time.Time) bool {
 		bucket = rate.NewLimiter(rate.Limit(perSecond), depth)
 		b.buckets[key] = bucket
 	}
-	return bucket.AllowN(now, 1)
+	return bucket
 }
 
 // forget drops the buckets that are full again, which say nothing, and when most are in use any

@@ -22,6 +22,14 @@ func TestBuckets(t *testing.T) {
 	if !b.Allow(0, 0, 0, now) {
 		t.Error("a rate of 0 limits nothing")
 	}
+	if b.AllowN(2, 5, 4, 4, now) || !b.AllowN(2, 4, 4, 4, now) || b.Allow(2, 4, 4, now) {
+		t.Error("more than a bucket holds is had, or what it holds is not")
+	}
+	for i, want := range []time.Duration{0, 0, time.Second / 2, time.Second} {
+		if got := b.Reserve(3, 10, 20, now); got != want {
+			t.Errorf("turn %d of what takes half a second comes after %v", i, got)
+		}
+	}
 	for i := range 3 * MaxKeys {
 		b.Allow(i, 1, 1, now)
 	}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+
+	"weir/internal/api"
+	"weir/internal/clip"
+	"weir/internal/fragments"
+	"weir/internal/playback"
+	"weir/internal/quota"
+	"weir/internal/server"
+)
+
+// limitFlags are the limits of what clients may ask for: the flags are the fields of their table.
+type limitFlags struct {
+	quota.Limits `embed:""`
+	Viewers      int `name:"viewers-per-session" default:"1" env:"WEIR_VIEWERS_PER_SESSION" placeholder:"N" help:"Players that may share the URL of a session: what a session may ask for is multiplied by it."`
+}
+
+// defaultLimits are the flags where no command line is read.
+func defaultLimits() limitFlags { return limitFlags{Limits: quota.Default(), Viewers: 1} }
+
+func (f *limitFlags) check() error {
+	switch {
+	case f.Viewers < 1 || f.Viewers > api.MaxViewers:
+		return fmt.Errorf("--viewers-per-session %d is not within 1 and %d", f.Viewers,
+			api.MaxViewers)
+	case f.ClipFragments > api.MaxClipFragments:
+		return fmt.Errorf("--clip-max-fragments %d is more than %d", f.ClipFragments,
+			api.MaxClipFragments)
+	}
+	return f.Check()
+}
+
+// playback are the limits of sessions.
+func (f *limitFlags) playback() playback.Limits {
+	limits := playback.DefaultLimits()
+	limits.SessionURLsPerSecond = f.SessionURLs
+	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = f.HLSSessions, f.DASHSessions
+	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = f.PlaylistRate, f.FragmentRate
+	limits.Viewers, limits.Waiting, limits.WaitingPerStream = f.Viewers, f.Blocked,
+		f.BlockedPerStream
+	return limits
+}
+
+// clips are the limits of clips.
+func (f *limitFlags) clips() clip.Limits {
+	return clip.Limits{Fragments: f.ClipFragments, Bytes: int64(f.ClipBytes)}
+}
+
+func (f *limitFlags) mediaOptions(st fragments.Store, producers server.Ingest) fragments.Options {
+	return fragments.Options{Store: st, Pending: producers.Numbers, Edge: producers.Edge,
+		Limits: fragments.Limits{
+			ConnectionsPerStream: f.MediaConnections, CallsPerSecond: f.MediaCalls}}
+}
