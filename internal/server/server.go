@@ -10,11 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -302,55 +299,6 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// CheckAdvertiseURL refuses an advertised URL (Options.AdvertiseURL) to which a path cannot be
-// appended.
-func CheckAdvertiseURL(base string) error { return checkBase("advertised URL", base) }
-
-// CheckPlaybackURL refuses an Options.PlaybackURL to which a path cannot be appended.
-func CheckPlaybackURL(base string) error { return checkBase("playback URL", base) }
-
-// CheckCameraURL refuses an Options.CameraURL that cameras could not use: their libraries speak
-// https to it whatever it says.
-func CheckCameraURL(base string) error {
-	if strings.HasPrefix(base, "http://") {
-		return fmt.Errorf("camera URL %q must start with https://", base)
-	}
-	return checkBase("camera URL", base)
-}
-
-func checkBase(what, base string) error {
-	base = strings.TrimRight(base, "/")
-	u, err := url.Parse(base)
-	switch {
-	case base == "":
-		return nil
-	case err != nil:
-		return fmt.Errorf("%s: %w", what, err)
-	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return fmt.Errorf("%s %q must start with http:// or https:// and a host", what, base)
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return fmt.Errorf("%s %q must not have a query, a fragment or a user", what, base)
-	case u.Path != "" && what == "playback URL":
-		return fmt.Errorf("%s %q must not have a path: players are told paths of their own", what,
-			base)
-	case u.Path != "":
-		return fmt.Errorf("%s %q must not have a path: clients sign the paths of the "+
-			"API as they send them, and a proxy that takes a prefix away breaks that; give the "+
-			"server a host name or a port of its own", what, base)
-	}
-	return nil
-}
-
-// advertisedHosts returns the values of Host that clients of the advertised URL sign: with its port
-// and, as the C and Java producers have it, without.
-func advertisedHosts(advertise string) []string {
-	u, err := url.Parse(advertise)
-	if err != nil || u.Host == "" {
-		return nil
-	}
-	return []string{u.Host, strings.TrimSuffix(u.Host, ":"+u.Port())}
-}
-
 // Serve answers requests on the listeners until ctx ends. Then it stops gracefully: /readyz turns
 // unready, and everything is served for Options.Notice more, so that a load balancer looks
 // elsewhere; no connection is accepted any more, PutMedia connections end with the fragment that
@@ -456,46 +404,4 @@ func (s *Server) hold(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-s.stopping:
 	}
-}
-
-// validHost matches a Host that is a name or an address, with or without a port (RFC 3986 section
-// 3.2.2, as hosts are really named).
-var validHost = regexp.MustCompile(`\A(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\z`)
-
-// baseURL is what the URLs given to a client start with, without a trailing slash.
-//
-// Producers send a Host without the port of the URL they were given (docs/reference/producers.md,
-// "Requests"), so a missing port is filled in from the connection. A proxy on another port
-// therefore needs an advertised URL.
-//
-// What came to the listener for cameras stays there, whatever is advertised: cameras may know no
-// authority but that of its certificate.
-func (s *Server) baseURL(r *http.Request) string {
-	advertise := s.advertise
-	if ofCameras(r) {
-		advertise = s.camerasBase
-	}
-	if advertise != "" {
-		return advertise
-	}
-	scheme, usual := "http", "80"
-	if r.TLS != nil {
-		scheme, usual = "https", "443"
-	}
-	host := r.Host
-	if !validHost.MatchString(host) {
-		host = "" // a Host that is no host must not get into a URL
-	}
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if local == nil { // no server's request
-		return scheme + "://" + host
-	}
-	_, port, err := net.SplitHostPort(local.String())
-	if err != nil || host == "" {
-		return scheme + "://" + local.String()
-	}
-	if u, err := url.Parse("//" + host); err == nil && u.Port() == "" && port != usual {
-		host = strings.TrimSuffix(host, ":") + ":" + port
-	}
-	return scheme + "://" + host
 }
