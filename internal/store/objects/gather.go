@@ -35,6 +35,7 @@ type Gatherer[Row, Result any] struct {
 	commit func(data []byte, rows []Row) ([]Outcome[Result], error)
 	slots  chan struct{}
 	flying sync.WaitGroup
+	spare  sync.Pool // of *[]byte: buffers of objects that were put
 
 	mu     sync.Mutex
 	open   *gathered[Row, Result] // what gathers; nil: nothing; guarded by mu
@@ -139,6 +140,9 @@ func (g *Gatherer[Row, Result]) place(
 func (g *Gatherer[Row, Result]) begin() *gathered[Row, Result] {
 	o := &gathered[Row, Result]{full: make(chan struct{}), taken: make(chan struct{}),
 		done: make(chan struct{})}
+	if b, ok := g.spare.Get().(*[]byte); ok {
+		o.data = (*b)[:0]
+	}
 	g.open = o
 	g.flying.Go(func() { g.fly(o) })
 	return o
@@ -171,6 +175,9 @@ func (g *Gatherer[Row, Result]) fly(o *gathered[Row, Result]) {
 	o.outcomes, o.err = g.commit(o.data, o.rows)
 	if o.err == nil && len(o.outcomes) != len(o.rows) {
 		o.err = errors.New("not every record has an outcome")
+	}
+	if data := o.data; o.err == nil && int64(cap(data)) <= 2*g.o.Bytes {
+		g.spare.Put(&data) // after an error a request may still be on its way
 	}
 	o.data, o.rows = nil, nil
 	<-g.slots

@@ -1,0 +1,253 @@
+package cluster_test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/objects"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+	"weir/internal/store/storetest"
+)
+
+// benchFragment is two seconds of a camera at 800 kbit/s, in bytes.
+const benchFragment = 200_000
+
+// sides runs two kinds of work in turns and returns the median of their times' ratio, second over
+// first.
+func sides(b *testing.B, turns int, first, second func()) float64 {
+	b.Helper()
+	var ratios []float64
+	for range turns {
+		began := time.Now()
+		first()
+		between := time.Now()
+		second()
+		ratios = append(ratios, float64(time.Since(between))/float64(between.Sub(began)))
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}
+
+// percentile returns the time within which a share of them lies, in milliseconds.
+func percentile(times []time.Duration, share float64) float64 {
+	slices.Sort(times)
+	return float64(times[int(share*float64(len(times)-1))].Microseconds()) / 1000
+}
+
+// BenchmarkClusterIngest is how fast producers of a node get fragments stored that send as fast as
+// they can, beside bare puts of the same bytes in objects of 8 MiB, as many at a time.
+func BenchmarkClusterIngest(b *testing.B) {
+	const producers, each = 200, 3
+	f := newFixture(b, nil)
+	n := f.node(func(o *cluster.Options) { o.Gather = objects.Gathering{} })
+	var ids []store.StreamID
+	for i := range producers {
+		ids = append(ids, create(b, n, fmt.Sprint("cam", i), 24).ID)
+	}
+	clock := storetest.NewClock()
+	rec := storetest.Record(clock, 1, benchFragment)
+	stored := func() {
+		var all sync.WaitGroup
+		for _, id := range ids {
+			all.Go(func() {
+				for range each {
+					mine := *rec
+					if _, err := storetest.Append(b.Context(), n, id, &mine); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	bytes := producers * each * benchFragment
+	data, puts := make([]byte, 8<<20), 0
+	bare := func() {
+		var all sync.WaitGroup
+		for range 4 {
+			puts++
+			prefix := fmt.Sprint("bare", puts, "/")
+			all.Go(func() {
+				for i := range bytes / 4 / len(data) {
+					if err := n.Bucket().Put(b.Context(), fmt.Sprint(prefix, i), data); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	stored()
+	b.ResetTimer()
+	began := time.Now()
+	ratio := sides(b, max(b.N, 3), stored, bare)
+	b.ReportMetric(ratio, "ratio")
+	b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms")
+}
+
+// BenchmarkClusterAcks is how long 200 producers that send a fragment every two seconds wait for
+// its acknowledgement, and how much later whoever waits at another node is told of it.
+func BenchmarkClusterAcks(b *testing.B) {
+	const producers, each = 200, 3
+	f := newFixture(b, nil)
+	gather := func(o *cluster.Options) { o.Gather = objects.Gathering{} }
+	n, other := f.node(gather), f.node(gather)
+	var mu sync.Mutex
+	var acks, seen []time.Duration
+	var all sync.WaitGroup
+	for i := range producers {
+		id := create(b, n, fmt.Sprint("cam", i), 24).ID
+		acked := make(chan time.Time, each)
+		all.Go(func() {
+			time.Sleep(rand.N(2 * time.Second))
+			for j := range each {
+				rec := storetest.Record(storetest.NewClock(), uint64(j), benchFragment/4)
+				began := time.Now()
+				if _, err := storetest.Append(b.Context(), n, id, rec); err != nil {
+					b.Error(err)
+				}
+				now := time.Now()
+				acked <- now
+				mu.Lock()
+				acks = append(acks, now.Sub(began))
+				mu.Unlock()
+				time.Sleep(time.Until(began.Add(2 * time.Second)))
+			}
+		})
+		all.Go(func() {
+			for j := range each {
+				if _, err := other.Wait(b.Context(), id, int64(j)); err != nil {
+					b.Error(err)
+				}
+				late := time.Since(<-acked)
+				mu.Lock()
+				seen = append(seen, late)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(percentile(acks, 0.5), "ack-p50-ms")
+	b.ReportMetric(percentile(acks, 0.99), "ack-p99-ms")
+	b.ReportMetric(percentile(seen, 0.99), "visible-p99-ms")
+}
+
+// BenchmarkClusterFirstByte is how long it takes to open a segment that is not in the cache and to
+// write its video, beside one bare range read of the same bytes.
+func BenchmarkClusterFirstByte(b *testing.B) {
+	f := newFixture(b, nil)
+	n := f.node()
+	clock := storetest.NewClock()
+	clock.Add(time.Since(clock.Now()))
+	st := create(b, n, "cam", 24)
+	info, err := storetest.Append(b.Context(), n, st.ID,
+		storetest.Record(clock, 1, benchFragment))
+	must(b, err)
+	open := func() {
+		n.Cache().Drop(info.Location.Volume)
+		m, err := n.Open(b.Context(), st.ID, info)
+		must(b, err)
+		r, err := m.Payload(0)
+		must(b, err)
+		_, err = r.WriteTo(io.Discard)
+		must(b, err)
+		must(b, m.Close())
+	}
+	bare := func() {
+		_, err := n.Bucket().ReadAll(b.Context(), info.Location.Volume, info.Location.Offset,
+			info.Location.Length)
+		must(b, err)
+	}
+	open()
+	b.ResetTimer()
+	b.ReportMetric(sides(b, max(b.N, 50), bare, open), "ratio")
+}
+
+// BenchmarkClusterList is List of 1,000 fragments out of 100,000: the newest, which have rows of
+// their own, and some in the middle, which stand in the tables of objects.
+func BenchmarkClusterList(b *testing.B) {
+	const volumes, each = 100, 1000
+	f := newFixture(b, nil)
+	n := f.node()
+	st := create(b, n, "cam", 24*365)
+	began := time.Now().Add(-time.Hour * 24 * 7).UnixMilli()
+	rec := storetest.Record(storetest.NewClock(), 1, 3000)
+	rec.Number = 1
+	head, crc, err := record.EncodeFragment(rec, 0)
+	must(b, err)
+	for v := range volumes {
+		object := rows.Object{Name: fmt.Sprint("synthetic", v), Bytes: 1}
+		var list []rows.Row
+		for i := range each {
+			info := record.NewInfo(rec, crc, 0)
+			info.ServerTimestamp = began + int64(v*each+i)*2000
+			info.ProducerTimestamp = info.ServerTimestamp - 500
+			info.Number = store.NumberAt(time.UnixMilli(info.ServerTimestamp), 0)
+			info.Location = store.Location{Volume: object.Name, Offset: int64(i) * 5000,
+				MetaLength: int64(len(head)), Length: int64(len(head)) + info.Size()}
+			list = append(list, rows.Row{Stream: st.ID, Info: info, Tracks: rec.Tracks})
+		}
+		_, err := n.Rows().Commit(b.Context(), object, list)
+		must(b, err)
+	}
+	sealAll(b, n, st.ID, each, volumes-1)
+	for name, q := range map[string]store.Query{
+		"rows": {Limit: 1000, Order: store.ByNumberNewest},
+		"sealed": {Limit: 1000, Range: &store.TimeRange{
+			Start: began + volumes*each*1000 + 700, End: 1 << 60}},
+	} {
+		b.Run(name, func(b *testing.B) { benchList(b, n, st.ID, q) })
+	}
+}
+
+func benchList(b *testing.B, n *node, id store.StreamID, q store.Query) {
+	b.Helper()
+	if _, err := n.List(b.Context(), id, q); err != nil { // which reads the tables
+		b.Fatal(err)
+	}
+	var times []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		list, err := n.List(b.Context(), id, q)
+		times = append(times, time.Since(began))
+		if err != nil || len(list) != 1000 {
+			b.Fatal(len(list), err)
+		}
+	}
+	b.ReportMetric(percentile(times, 0.5), "p50-ms")
+}
+
+// sealAll puts tables of so many fragments in the place of the oldest rows; their objects have no
+// records.
+func sealAll(b *testing.B, n *node, id store.StreamID, each, volumes int) {
+	b.Helper()
+	held, err := n.Rows().Lease(b.Context(), "bench", "bench", time.Hour)
+	must(b, err)
+	for range volumes {
+		hot, err := n.Rows().Hot(b.Context(), id, store.Query{Order: store.BySequence, Limit: each},
+			sealed.MinTime)
+		must(b, err)
+		v := sealed.Volume{Stream: id, Name: "sealed-" + hot.Fragments[0].Location.Volume}
+		for i := range hot.Fragments {
+			hot.Fragments[i].Location.Volume = v.Name
+		}
+		footer, v, err := sealed.Pack(v, hot.Fragments, func(set int64) ([]byte, error) {
+			tracks, err := n.TrackSet(b.Context(), id, set)
+			return record.AppendTracks(nil, tracks), err
+		})
+		must(b, err)
+		must(b, n.Bucket().Put(b.Context(), v.Name, footer))
+		v.Footer = store.Location{Volume: v.Name, Length: int64(len(footer)),
+			MetaLength: int64(len(footer)) - record.FooterTrailer}
+		must(b, n.Rows().Seal(b.Context(), held, v, rows.Object{Name: v.Name}))
+	}
+}
