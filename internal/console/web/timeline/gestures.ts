@@ -1,12 +1,13 @@
 // What pointers, wheel and keys mean on a timeline. It knows views and moments, and no element but the one that it
 // listens to.
 import { pan, pinch, stepFor, toTime, toX, type Range, type View, wheelFactor, zoom } from './scale';
-import { RULER } from './draw';
 import { between, handleAt, isDrag } from './selection';
 
 /** What a timeline does for its gestures. */
 export interface Target {
   width: () => number;
+  /** Height of what is above the recordings, where a drag moves the view. */
+  ruler: () => number;
   view: () => View;
   setView: (view: View) => void;
   selection: () => Range | undefined;
@@ -62,7 +63,7 @@ export function listen(element: HTMLElement, target: Target): () => void {
         drag = { kind: 'select', held: at(drag.x) };
         navigator.vibrate?.(10);
       }, LONG_PRESS) as unknown as number : 0;
-      drag = { kind: 'press', x, timer, touch, ruler: e.clientY - element.getBoundingClientRect().top < RULER };
+      drag = { kind: 'press', x, timer, touch, ruler: e.clientY - element.getBoundingClientRect().top < target.ruler() };
     }
   };
 

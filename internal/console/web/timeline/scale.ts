@@ -1,6 +1,6 @@
 // The scale of the timeline: which stretch of time is in view, how it moves, and where its ticks stand.
 
-import { changesBetween, dateText, instantOf, isDoubled, offsetAt, offsetName, wallAt } from './zone';
+import { changesBetween, dateText, dayText, instantOf, isDoubled, offsetAt, offsetName, wallAt } from './zone';
 
 /** A view: from start, for span milliseconds. */
 export interface View {
@@ -193,8 +193,5 @@ export function heading(view: View, zone: string): string {
   const zoneText = zone === 'UTC' ? 'UTC' : name;
   if (view.span > 400 * DAY) return zoneText;
   if (view.span > 40 * DAY) return `${w.year} · ${zoneText}`;
-  const day = new Intl.DateTimeFormat('en-GB', {
-    timeZone: zone, weekday: 'short', day: 'numeric', month: 'short', year: 'numeric',
-  }).format(middle);
-  return `${day} · ${zoneText}`;
+  return `${dayText(middle, zone, 'short')} · ${zoneText}`;
 }

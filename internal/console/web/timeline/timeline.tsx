@@ -1,10 +1,10 @@
 // The timeline of a stream: a canvas that pointers, wheel and keys move, and a slider to who cannot see it.
-import { effect, useSignal, type ReadonlySignal, type Signal } from '@preact/signals';
+import { effect, useComputed, useSignal, type ReadonlySignal, type Signal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { serverNow } from '../player/sessions';
 import { theme } from '../ui/theme';
 import type { Coverage } from './coverage';
-import { draw, paletteOf, type Palette } from './draw';
+import { draw, paletteOf, type Palette, RULER } from './draw';
 import { listen, type Target } from './gestures';
 import { runAt } from './runs';
 import { type Range, reveal, ticks, type View, within } from './scale';
@@ -28,6 +28,9 @@ interface Props {
   onSeek: (at: number, moving: boolean) => void;
   onLive: () => void;
 }
+
+/** How large the page's text is, to the size that the timeline is drawn for: wide screens have larger text. */
+const unitOf = (): number => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;
 
 const REST = 90; // milliseconds without a move after which something is asked of the server
 const AGAIN = 4_000; // milliseconds after which a view that still stands is asked for again
@@ -58,8 +61,10 @@ export function Timeline(props: Props) {
       if (!width) return;
       palette ??= paletteOf(box);
       const known = coverage.look(view.peek(), width);
+      const unit = unitOf();
       draw(context, {
-        view: view.peek(), width, height, ratio: devicePixelRatio, ticks: ticks(view.peek(), width, zone),
+        view: view.peek(), width: width / unit, height: height / unit, ratio: devicePixelRatio * unit,
+        ticks: ticks(view.peek(), width / unit, zone),
         runs: known.runs, unknown: known.unknown, selection: p.selection.peek(), position: p.position.peek(),
         now: serverNow(), pointer: pointer.peek()?.at, zone,
       }, palette);
@@ -133,6 +138,7 @@ export function Timeline(props: Props) {
     };
     const target: Target = {
       width: () => Math.max(size.peek().width, 1),
+      ruler: () => RULER * unitOf(),
       view: () => view.peek(),
       setView: (v) => {
         touched = performance.now();
@@ -176,12 +182,12 @@ export function Timeline(props: Props) {
     };
   }, [coverage, view, zone, size, pointer, spoken]);
 
-  const at = props.position.value ?? serverNow();
+  const seconds = useComputed(() => Math.round((latest.current.position.value ?? serverNow()) / 1000)).value;
   return (
     <div class="timeline">
       <div ref={boxRef} class="timeline-track" role="slider" tabIndex={0} aria-label={props.label}
-        aria-valuemin={Math.round(props.begin.value / 1000)} aria-valuemax={Math.round(Math.max(serverNow(), at) / 1000)}
-        aria-valuenow={Math.round(at / 1000)} aria-valuetext={spoken.value || spokenTime(at, zone)}
+        aria-valuemin={Math.round(props.begin.value / 1000)} aria-valuemax={Math.max(Math.round(serverNow() / 1000), seconds)}
+        aria-valuenow={seconds} aria-valuetext={spoken.value || spokenTime(seconds * 1000, zone)}
         aria-describedby="timeline-help">
         <canvas ref={canvasRef} aria-hidden="true" />
       </div>

@@ -151,10 +151,21 @@ export function timeText(instant: number, zone: string, digits = 0): string {
 
 /** What a screen reader says: Saturday, 28 November 2026, 14:05:03. */
 export function spokenTime(instant: number, zone: string, digits = 0): string {
-  const day = new Intl.DateTimeFormat('en-GB', {
-    timeZone: zone, weekday: 'long', day: 'numeric', month: 'long', year: 'numeric',
-  }).format(instant);
-  return `${day}, ${timeText(instant, zone, digits)}`;
+  return `${dayText(instant, zone, 'long')}, ${timeText(instant, zone, digits)}`;
+}
+
+// Making a format takes longer than many uses of it.
+const days = new Map<string, Intl.DateTimeFormat>();
+
+/** Sat, 28 Nov 2026; or Saturday, 28 November 2026. */
+export function dayText(instant: number, zone: string, size: 'short' | 'long'): string {
+  const key = `${zone} ${size}`;
+  let format = days.get(key);
+  if (!format) {
+    format = new Intl.DateTimeFormat('en-GB', { timeZone: zone, weekday: size, day: 'numeric', month: size, year: 'numeric' });
+    days.set(key, format);
+  }
+  return format.format(instant);
 }
 
 /** 42 s, 12 min 5 s, 3 h 20 min, 2 d 4 h: the two greatest units of a duration. */

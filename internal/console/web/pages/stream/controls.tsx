@@ -1,8 +1,9 @@
 // The buttons below the picture.
+import { useComputed } from '@preact/signals';
 import type { Player } from '../../player/player';
 import { latencyText } from '../../player/words';
 import { SPEEDS, speedName } from '../../timeline/speeds';
-import { dateText, offsetName, timeText } from '../../timeline/zone';
+import { dayText, offsetName, timeText } from '../../timeline/zone';
 import { Button } from '../../ui/button';
 import type { StreamModel } from './model';
 
@@ -49,13 +50,16 @@ function Speed({ player }: { player: Player }) {
 
 /** The moment of the picture, with its day and zone. */
 function Clock({ player, zone }: { player: Player; zone: string }) {
-  const at = player.position.value;
+  // drawn anew when its text changes, and not with each picture
+  const at = useComputed(() => {
+    const position = player.position.value;
+    return position === undefined || player.paused.value ? position : Math.floor(position / 1000) * 1000;
+  }).value;
   if (at === undefined) return <p class="clock soft">–</p>;
-  const day = new Intl.DateTimeFormat('en-GB', { timeZone: zone, weekday: 'short' }).format(at);
   return (
     <p class="clock figures">
       <time dateTime={new Date(at).toISOString()}>
-        <span class="soft">{day} {dateText(at, zone)}</span>{' '}
+        <span class="soft">{dayText(at, zone, 'short')}</span>{' '}
         <strong>{timeText(at, zone, player.paused.value ? 3 : 0)}</strong>
       </time>{' '}
       <span class="soft small">{zone.replace(/_/g, ' ')}{zone !== 'UTC' && `, ${offsetName(at, zone)}`}</span>
