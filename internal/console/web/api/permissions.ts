@@ -9,7 +9,8 @@ interface Answer {
 
 /** What is known, by action and resource; undefined while it is being asked for. */
 const known = signal(new Map<string, boolean>());
-const wanted = new Map<string, [action: string, resource: string]>();
+const wanted = new Map<string, [action: string, resource: string]>(); // for the next call
+const asked = new Set<string>(); // of calls that are under way
 const most = 100; // questions a call
 
 let of: unknown = null;
@@ -28,7 +29,7 @@ export function may(action: string, resource = '*'): boolean {
   }
   const key = keyOf(action, resource);
   const answer = known.value.get(key);
-  if (answer === undefined && !wanted.has(key)) {
+  if (answer === undefined && !wanted.has(key) && !asked.has(key)) {
     if (wanted.size === 0) setTimeout(() => void ask());
     wanted.set(key, [action, resource]);
   }
@@ -38,6 +39,8 @@ export function may(action: string, resource = '*'): boolean {
 /** Asks in one call for all that was wanted. What cannot be asked for is offered: the call itself says no. */
 async function ask() {
   const all = [...wanted.values()];
+  for (const key of wanted.keys()) asked.add(key);
+  wanted.clear();
   for (let i = 0; i < all.length; i += most) {
     const some = all.slice(i, i + most);
     let answers: [string, boolean][];
@@ -50,6 +53,6 @@ async function ask() {
       answers = some.map(([action, resource]) => [keyOf(action, resource), true]);
     }
     known.value = new Map([...known.peek(), ...answers]);
-    for (const [action, resource] of some) wanted.delete(keyOf(action, resource));
+    for (const [action, resource] of some) asked.delete(keyOf(action, resource));
   }
 }

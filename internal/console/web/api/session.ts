@@ -4,6 +4,7 @@ import { GetCallerIdentityCommand, GetSessionTokenCommand, STSClient } from '@aw
 import { signal } from '@preact/signals';
 import { origin, region } from './server';
 import { awaySince, handler, returns } from './transport';
+import { go } from '../router';
 import { isNetworkError, isSignedOut } from './errors';
 
 export interface Credentials {
@@ -109,7 +110,7 @@ async function redeem(code: string): Promise<Credentials> {
 export async function begin(): Promise<void> {
   const [, code, rest] = /^#sign-in=([\w-]+)(.*)$/s.exec(location.hash) ?? [];
   // before anything else: the address is what people copy and what the history keeps
-  if (code) history.replaceState(null, '', `${location.pathname}${rest ? `#${rest}` : ''}`);
+  if (code) go(`#${rest}`, true);
   try {
     const found = code ? await redeem(code) : parse(sessionStorage.getItem(stored));
     if (found) await enter(found, !code);

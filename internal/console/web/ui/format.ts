@@ -35,9 +35,10 @@ export function span(millis: number): string {
   return `${n} ${unit}${n === 1 ? '' : 's'}`;
 }
 
-/** How long ago a moment was. */
+/** How long ago a moment was, where there is little room: 12 s, 3 h. */
 export function since(seconds: number): string {
-  return span(Date.now() - seconds * 1000);
+  const [n, unit] = span(Date.now() - seconds * 1000).split(' ');
+  return `${n} ${unit!.startsWith('mi') ? 'min' : unit![0]}`;
 }
 
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });

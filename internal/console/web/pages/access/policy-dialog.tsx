@@ -24,13 +24,18 @@ interface Props {
   onChanged: () => void;
 }
 
+/** A document with a line for each member, unless it has lines of its own. */
+function inLines(text: string): string {
+  return text.includes('\n') ? text : JSON.stringify(JSON.parse(text), null, 2);
+}
+
 /** A policy, to read or to write; one without a name is new. */
 export function PolicyDialog({ policy, onClose, onChanged }: Props) {
   const isNew = policy.PolicyName === '';
   const writable = policy.Version !== null && (isNew ? may('weir:PutPolicy') : may('weir:PutPolicy', policy.PolicyARN));
   const removable = !isNew && policy.Version !== null && policy.Attachments.length === 0 && may('weir:DeletePolicy', policy.PolicyARN);
   const [name, setName] = useState(policy.PolicyName);
-  const [text, setText] = useState(policy.PolicyDocument ?? '');
+  const [text, setText] = useState(inLines(policy.PolicyDocument ?? '{}'));
   const [wrong, setWrong] = useState('');
   const [busy, setBusy] = useState(false);
   const id = useId();
