@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,10 +34,14 @@ func TestInside(t *testing.T) {
 		{"faults", testFaults},
 		{"recovery faults", testRecoveryFaults},
 		{"random walk", testRandomWalk},
+		{"sealed, encrypted", testSealed},
+		{"faults, encrypted", testFaults},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHarness(t, storetest.NewClock())
+			h := closedHarness(t, storetest.NewClock())
+			h.encrypt = strings.HasSuffix(test.name, "encrypted")
+			h.open()
 			test.run(h)
 			h.check()
 			h.reopen()
@@ -67,14 +72,7 @@ func newHarness(t *testing.T, clock *storetest.Clock) *harness {
 	return h
 }
 
-// newEncrypted is newHarness with everything encrypted.
-func newEncrypted(t *testing.T, clock *storetest.Clock) *harness {
-	h := closedHarness(t, clock)
-	h.encrypt = true
-	h.open()
-	return h
-}
-
+// closedHarness is newHarness before its store is opened.
 func closedHarness(t *testing.T, clock *storetest.Clock) *harness {
 	h := &harness{
 		T: t, ctx: context.WithoutCancel(t.Context()), clock: clock, // cleanups use the store too
