@@ -292,6 +292,33 @@ func TestCacheFetchesOnce(t *testing.T) {
 	}
 }
 
+// More objects are kept than a process may have open files, and of what is not there nothing is.
+func TestCacheOfManyObjects(t *testing.T) {
+	t.Parallel()
+	b := bucket(t)
+	_, read := newCache(t, b, 1<<30)
+	files := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(list)
+	}
+	const objects = 300
+	before := files()
+	for i := range objects {
+		must(t, b.Put(t.Context(), fmt.Sprint(i), []byte("abc")))
+		_, err := read(fmt.Sprint(i), 1, 1)
+		must(t, err)
+		if _, err := read(fmt.Sprint("none", i), 0, 1); !errors.Is(err, store.ErrGone) {
+			t.Fatal(err)
+		}
+	}
+	if n := files() - before; n > objects/2 {
+		t.Errorf("%d more files are open for %d objects", n, objects)
+	}
+}
+
 // A disk that is full, or gone, costs the cache and no reader.
 func TestCacheWithoutDisk(t *testing.T) {
 	t.Parallel()

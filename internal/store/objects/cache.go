@@ -39,15 +39,14 @@ type Cache struct {
 	closed  bool // guarded by mu
 }
 
-// cached is what is here of one object. All but file is guarded by Cache.mu.
+// cached is what is here of one object. It is guarded by Cache.mu. Its file is open only while it
+// is read or written: there are more objects than a process may have open files.
 type cached struct {
 	key    string
 	path   string
-	file   *os.File // what is fetched is written to it
 	place  *list.Element
 	here   spans
 	flying []*fetch
-	users  int   // fetches that write to file
 	next   int64 // where the last read ended
 	gone   bool  // it is no longer in Cache.objects
 
@@ -95,11 +94,11 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 	want := span{offset, offset + length}
 	for {
 		c.mu.Lock()
-		o, err := c.object(key)
-		if err != nil {
+		if c.closed {
 			c.mu.Unlock()
-			return nil, err
+			return nil, os.ErrClosed
 		}
+		o := c.object(key)
 		missing, ok := o.here.missing(want)
 		if !ok {
 			f, err := os.Open(o.path) // of its own: sendfile(2) goes by the file's offset
@@ -109,14 +108,17 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 				return nil, fmt.Errorf("%w: %w", errDisk, err)
 			}
 			if ahead.from < ahead.to {
-				c.fetch(o, ahead)
+				_, _ = c.fetch(o, ahead) // who asks for it later learns what fails
 			}
 			return &Body{file: f, offset: offset, length: length, cache: c, object: o}, nil
 		}
 		f := o.flight(missing)
 		c.mu.Unlock()
 		if f == nil {
-			f = c.fetch(o, missing)
+			var err error
+			if f, err = c.fetch(o, missing); err != nil {
+				return nil, err
+			}
 		}
 		select {
 		case <-f.done:
@@ -130,24 +132,16 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 }
 
 // object returns what is here of an object, and makes it the one used last. The caller holds mu.
-func (c *Cache) object(key string) (*cached, error) {
-	if c.closed {
-		return nil, os.ErrClosed
-	}
+func (c *Cache) object(key string) *cached {
 	if o := c.objects[key]; o != nil {
 		c.order.MoveToFront(o.place)
-		return o, nil
+		return o
 	}
 	c.files++
-	path := filepath.Join(c.dir, strconv.Itoa(c.files))
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDisk, err)
-	}
-	o := &cached{key: key, path: path, file: f}
+	o := &cached{key: key, path: filepath.Join(c.dir, strconv.Itoa(c.files))}
 	o.place = c.order.PushFront(o)
 	c.objects[key] = o
-	return o, nil
+	return o
 }
 
 // flight returns the fetch that brings the first of the missing bytes, nil when there is none.
@@ -181,11 +175,19 @@ func (o *cached) ahead(read span) span {
 
 // fetch begins to fetch a part of an object, as far as nobody does already. The request goes on
 // when who asked for it has left: others may wait for it too.
-func (c *Cache) fetch(o *cached, want span) *fetch {
+func (c *Cache) fetch(o *cached, want span) (*fetch, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := o.flight(want); f != nil {
-		return f
+		return f, nil
+	}
+	// If the object had to go meanwhile, this makes a file without a reader, which goes too.
+	file, err := os.OpenFile(o.path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDisk, err)
+	}
+	if o.gone {
+		_ = os.Remove(o.path)
 	}
 	for _, f := range o.flying {
 		if f.span.from > want.from {
@@ -194,19 +196,21 @@ func (c *Cache) fetch(o *cached, want span) *fetch {
 	}
 	f := &fetch{span: want, done: make(chan struct{})}
 	o.flying = append(o.flying, f)
-	o.users++
 	c.asked++
 	c.fetches.Go(func() {
 		err := c.bucket.Read(context.Background(), o.key, want.from, want.to-want.from,
 			func(p []byte, at int64) error {
-				if _, err := o.file.WriteAt(p, want.from+at); err != nil {
+				if _, err := file.WriteAt(p, want.from+at); err != nil {
 					return fmt.Errorf("%w: %w", errDisk, err)
 				}
 				return nil
 			})
+		if closeErr := file.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("%w: %w", errDisk, closeErr)
+		}
 		c.landed(o, f, err)
 	})
-	return f
+	return f, nil
 }
 
 // landed ends a fetch.
@@ -214,16 +218,12 @@ func (c *Cache) landed(o *cached, f *fetch, err error) {
 	c.mu.Lock()
 	f.err = err
 	o.flying = slices.DeleteFunc(o.flying, func(other *fetch) bool { return other == f })
-	o.users--
 	if err == nil && !o.gone {
 		c.bytes += o.here.add(f.span)
 		c.makeRoom(o)
 	}
-	if errors.Is(err, errDisk) && !o.gone {
-		c.drop(o) // whatever of it was written
-	}
-	if o.gone && o.users == 0 {
-		_ = o.file.Close() // it has no name any more
+	if !o.gone && (errors.Is(err, errDisk) || len(o.here) == 0 && len(o.flying) == 0) {
+		c.drop(o) // whatever of it was written; or there is nothing of it
 	}
 	c.mu.Unlock()
 	close(f.done)
@@ -248,9 +248,6 @@ func (c *Cache) drop(o *cached) {
 	c.bytes -= o.here.size()
 	o.gone = true
 	_ = os.Remove(o.path) // else the next start does
-	if o.users == 0 {
-		_ = o.file.Close()
-	}
 }
 
 // Drop lets go of an object: it was found damaged here, or it is deleted.
