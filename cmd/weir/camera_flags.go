@@ -15,6 +15,7 @@ import (
 	"weir/internal/access"
 	"weir/internal/cameras"
 	"weir/internal/handover"
+	"weir/internal/oidc"
 	"weir/internal/server"
 	"weir/internal/sts"
 )
@@ -74,7 +75,8 @@ func (f *cameraFlags) clientCA() (list []*x509.Certificate, err error) {
 func (c *serveCmd) giveCredentials(s *serving, who *access.Registry) *cameras.Service {
 	minter := sts.NewMinter(who, nil)
 	who.SetTemporary(minter)
-	s.temporary = sts.NewService(who, minter, c.AccountID, nil)
+	s.temporary = sts.NewService(who, minter, oidc.NewVerifier(who, oidc.Options{Logger: s.log}),
+		c.AccountID, nil)
 	return cameras.New(cameras.Options{Access: who, Mint: minter.Mint,
 		ClientCAs: s.certificates.clients, AcceptUnregistered: c.AcceptUnregisteredCameras,
 		Logger: s.log})

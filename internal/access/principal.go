@@ -172,6 +172,11 @@ func (r *Registry) HolderARN(of Holder, name string) string {
 	return r.arns.user(name)
 }
 
+// ProviderARN is the ARN of an OpenID Connect provider (package oidc).
+func (r *Registry) ProviderARN(name string) string {
+	return "arn:aws:iam::" + r.account + ":oidc-provider/" + name
+}
+
 // PolicyARN is the ARN of a policy.
 func (r *Registry) PolicyARN(name string) string { return r.arns.policy(name) }
 

@@ -125,6 +125,15 @@ func (r *Registry) Documents(kind string) (list []store.Document) {
 	return list
 }
 
+// Document returns a document of the kinds of others, likewise, and whether there is one.
+func (r *Registry) Document(kind, name string) (store.Document, bool) {
+	d := r.snapshot.Load().document(documentKey{kind, name})
+	if d == nil {
+		return store.Document{}, false
+	}
+	return d.Document, true
+}
+
 // PutDocument is that of the store, for the kinds of others. The registry has it on return.
 func (r *Registry) PutDocument(
 	ctx context.Context, kind, name string, data []byte, revision int64,

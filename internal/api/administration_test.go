@@ -35,7 +35,8 @@ func administrationCases() (cases []inputCase) {
 				"Member must satisfy regular expression pattern: [ -~]+"})},
 		}...)
 	}
-	for _, op := range []string{"ListKeys", "ListPolicies", "ListRoles"} {
+	for _, op := range []string{"ListKeys", "ListPolicies", "ListRoles",
+		"ListOpenIDConnectProviders"} {
 		cases = append(cases, []inputCase{
 			{op, `{"MaxResults":1000,"NextToken":"YQ=="}`, ""},
 			{op, `{"MaxResults":1001}`, wantValidation(violation{"'1001'", "maxResults",
@@ -67,6 +68,11 @@ func administrationCases() (cases []inputCase) {
 		{"PutPolicy", `{"PolicyName":"p"}`,
 			wantValidation(violation{"null", "policyDocument", notNull})},
 		{"CreateRole", `{"RoleName":"r","TrustPolicy":"{}","MaxSessionDuration":43200}`, ""},
+		{"PutOpenIDConnectProvider", `{"Url":"https://a.example","ClientIDList":["w"]}`, ""},
+		{"PutOpenIDConnectProvider", `{"Url":"https://a.example","ClientIDList":[]}`,
+			wantValidation(violation{"'[]'", "clientIDList", tooShort})},
+		{"DeleteOpenIDConnectProvider", `{"Url":"https://a.example","CurrentVersion":"7"}`, ""},
+		{"DeleteOpenIDConnectProvider", `{}`, wantValidation(violation{"null", "url", notNull})},
 		{"CreateRole", `{"RoleName":"r"}`,
 			wantValidation(violation{"null", "trustPolicy", notNull})},
 		{"CreateRole", `{"RoleName":"r","TrustPolicy":"{}","MaxSessionDuration":3599}`,

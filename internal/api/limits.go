@@ -87,6 +87,16 @@ const (
 	MaxChainedSession      = time.Hour // IAM user guide, "Roles terms and concepts", role chaining
 	MinRoleARN, MaxRoleARN = 20, 2048
 	MaxExternalID          = 1224
+	// STS API reference, "AssumeRoleWithWebIdentity"; IAM API reference,
+	// "CreateOpenIDConnectProvider"
+	MaxWebIdentityToken = 20_000
+	MaxSubject          = 255
+	MaxIssuer           = 255
+	MaxClientIDs        = 100
+	MaxClientID         = 255
+	MaxProviders        = 100
+	MaxProviderKeys     = 100       // Weir
+	MaxProviderAnswer   = 256 << 10 // Weir: bytes of a set of keys, or of a configuration
 
 	// Certificates of cameras. Weir's, but where a source is named.
 	MaxCertificateRequest      = 16 << 10 // bytes of PEM; one of RSA 4096 has 1.7 KB

@@ -354,4 +354,4 @@ var operations = slices.Concat([]*Operation{
 	{Name: "JoinStorageSessionAsViewer", Path: "/joinStorageSessionAsViewer",
 		Service: WebRTCStorage},
 }, archivedOperations, configurationOperations, administrationOperations,
-	sessionOperations, cameraOperations, statusOperations)
+	sessionOperations, cameraOperations, providerOperations, statusOperations)

@@ -29,6 +29,7 @@ type audited struct {
 	lasting  bool   // a connection of PutMedia or GetMedia that has begun
 	received int64  // bytes of media, by PutMedia
 	ending   string // why a connection of PutMedia ended
+	identity string // that a provider of web identities vouches for
 }
 
 // auditEvent is what the audit log has of a request by now.
@@ -41,10 +42,16 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 	} else if req.sts {
 		e.Action = "sts:" + req.operation
 	}
-	if p := req.principal; p != nil {
+	switch p := req.principal; {
+	case p != nil:
 		e.Principal, e.AccessKey = p.ARN, p.AccessKeyID
-	} else {
+	case req.identity != "":
+		e.Principal = shorten(req.identity)
+	default:
 		e.Allowed, e.AccessKey = false, claimedKey(req.Request)
+	}
+	if req.sts && req.verdict != nil {
+		e.Resource = shorten(req.verdict.resource)
 	}
 	if code := api.ErrorCode(req.errorType); code != "" {
 		e.Outcome = req.errorType
@@ -114,12 +121,15 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 // there is at most one event of a kind in ten seconds, as in the log: nobody can drive out what
 // others did.
 func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
-	if !req.signed || req.principal == nil && req.errorType == "" { // a browser's preflight
+	if !req.signed {
 		return
 	}
 	e := s.auditEvent(req, audit.Call)
+	if e.Principal == "" && req.errorType == "" { // a browser's preflight
+		return
+	}
 	switch {
-	case req.principal == nil:
+	case e.Principal == "":
 		left, ok := s.notes.Due(noteKind{who: siteOf(req).String(),
 			what: "audit " + req.operation, reason: req.errorType})
 		if !ok {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"weir/internal/api"
+	"weir/internal/auth"
 	"weir/internal/connections"
 )
 
@@ -18,13 +19,20 @@ func (s *Server) authenticate(w *recorder, req *request) error {
 	}
 	req.unread = req.ContentLength > most
 	head, err := verifier.VerifyHead(req.Request)
-	if err != nil {
+	var refused *auth.Error
+	// A call of STS without a signature may have another proof in its form.
+	unsigned := req.sts && errors.As(err, &refused) &&
+		refused.Code == auth.MissingAuthenticationToken
+	if err != nil && !unsigned {
 		return err
 	}
 	if req.operation != opPutMedia {
 		if req.body, err = readBody(w, req, most); err != nil {
 			return err
 		}
+	}
+	if unsigned {
+		return nil
 	}
 	identity, err := head.Verify(req.body)
 	if err != nil {

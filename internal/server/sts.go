@@ -25,7 +25,7 @@ func (s *Server) temporary(ctx context.Context, req *request) (response, error) 
 		return nil, err
 	}
 	v := &verdict{principal: req.principal, request: req}
-	answer, err := s.sts.Do(ctx, &sts.Call{Principal: req.principal, Form: form,
+	made := &sts.Call{Principal: req.principal, Form: form,
 		Conditions: s.conditions(v), Decided: func(action, resource string, allowed bool) {
 			v.action, v.resource, v.allowed = action, resource, allowed
 			req.verdict = v
@@ -34,7 +34,9 @@ func (s *Server) temporary(ctx context.Context, req *request) (response, error) 
 				result = "denied"
 			}
 			s.metrics.decisions.WithLabelValues(req.operation, result).Inc()
-		}})
+		}}
+	answer, err := s.sts.Do(ctx, made)
+	req.identity = made.Identity
 	if err != nil {
 		return nil, err
 	}

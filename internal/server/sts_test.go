@@ -9,17 +9,19 @@ import (
 	"time"
 
 	"weir/internal/auth"
+	"weir/internal/oidc"
 	"weir/internal/sts"
 )
 
 // newSTSSite is a site with the STS API.
-func newSTSSite(t *testing.T) *site {
+func newSTSSite(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
-	return newSite(t, func(o *Options) {
+	return newSite(t, append(change, func(o *Options) {
 		minter := sts.NewMinter(o.Access, nil)
 		o.Access.SetTemporary(minter)
-		o.STS = sts.NewService(o.Access, minter, o.Account, nil)
-	})
+		o.STS = sts.NewService(o.Access, minter, oidc.NewVerifier(o.Access, oidc.Options{}),
+			o.Account, nil)
+	})...)
 }
 
 // form makes a call of the STS API; fields are "Name=value".

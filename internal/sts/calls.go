@@ -9,37 +9,43 @@ import (
 	"weir/internal/policy"
 )
 
-// Call is a signed call of the STS API.
+// Call is a call of the STS API.
 type Call struct {
-	Principal *access.Principal
+	Principal *access.Principal // who signed it; nil: nobody
 	Form      Form
 	// Conditions are the condition keys of the request but for those of its principal. Actions add
 	// their own.
 	Conditions policy.Context
 	// Decided takes the decision, once that is made, before anything is minted: for the audit.
 	Decided func(action, resource string, allowed bool)
+	// Identity is set to whom a provider vouches for, once that is sure: provider, audience and
+	// subject, with colons between, as CloudTrail has the principal of a web identity.
+	Identity string
 }
 
 // Service answers the STS API. It is safe for use by many goroutines.
 type Service struct {
-	access  *access.Registry
-	minter  *Minter
-	account string
-	now     func() time.Time
+	access     *access.Registry
+	minter     *Minter
+	identities Identities
+	account    string
+	now        func() time.Time
 }
 
 // NewService makes a service whose credentials a minter makes. now is time.Now when nil.
-func NewService(of *access.Registry, m *Minter, account string, now func() time.Time) *Service {
+func NewService(of *access.Registry, m *Minter, who Identities, account string,
+	now func() time.Time) *Service {
 	if now == nil {
 		now = time.Now
 	}
-	return &Service{of, m, account, now}
+	return &Service{of, m, who, account, now}
 }
 
 type action func(s *Service, ctx context.Context, c *Call) (any, error)
 
 var actions = map[string]action{
 	"AssumeRole":        (*Service).assumeRole,
+	webIdentity:         (*Service).assumeRoleWithWebIdentity,
 	"GetCallerIdentity": (*Service).callerIdentity,
 	"GetSessionToken":   (*Service).sessionToken,
 }
@@ -49,6 +55,10 @@ func (s *Service) Do(ctx context.Context, c *Call) (*Answer, error) {
 	name, err := c.Form.Action()
 	if err != nil {
 		return nil, err
+	}
+	if c.Principal == nil && name != webIdentity {
+		return nil, &Error{"MissingAuthenticationToken",
+			"Request is missing Authentication Token"}
 	}
 	result, err := actions[name](s, ctx, c)
 	if err != nil {
