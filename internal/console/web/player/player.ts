@@ -384,6 +384,7 @@ export class Player {
       this.engine?.destroy();
       this.engine = undefined;
       this.opened = undefined;
+      this.latency.value = undefined;
     }
     this.state.value = trouble;
   }
