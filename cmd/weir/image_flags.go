@@ -12,7 +12,6 @@ import (
 
 	"weir/internal/images"
 	"weir/internal/still"
-	"weir/internal/store/local"
 )
 
 // imageLife is how long images are kept that GetImages has made: no longer than that they outlive
@@ -38,7 +37,7 @@ func (f *imageFlags) check() error {
 }
 
 // images makes what makes images, over a cache below a data directory.
-func (f *imageFlags) images(data string, st *local.Store, logger *slog.Logger,
+func (f *imageFlags) images(data string, st images.Store, logger *slog.Logger,
 	registry *prometheus.Registry) (*images.Service, error) {
 	cache, err := still.OpenCache(filepath.Join(data, "image-cache"), int64(f.ImageCache),
 		imageLife, nil)

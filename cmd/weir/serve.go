@@ -34,8 +34,6 @@ import (
 	"weir/internal/playback"
 	"weir/internal/server"
 	"weir/internal/status"
-	"weir/internal/store"
-	"weir/internal/store/local"
 	"weir/internal/sts"
 )
 
@@ -64,7 +62,8 @@ type serveCmd struct {
 
 	notificationFlags `embed:""`
 
-	storeFlags `embed:""`
+	storeFlags   `embed:""`
+	clusterFlags `embed:""`
 
 	encryptionFlags `embed:""`
 	SyncInterval    time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
@@ -112,7 +111,7 @@ func (c *serveCmd) check() error {
 	}
 	return errors.Join(c.tlsFlags.check(), c.playbackFlags.check(), c.cameraFlags.check(),
 		c.limitFlags.check(), c.lowLatencyFlags.check(), c.memoryFlags.check(),
-		c.imageFlags.check(),
+		c.imageFlags.check(), c.checkCluster(),
 		c.notificationFlags.check(), c.tokenFlags.check(), c.auditFlags.check())
 }
 
@@ -134,8 +133,10 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	if err := c.checkKeys(ctx); err != nil {
-		return err
+	if c.Database == "" { // a node's are the cluster's
+		if err := c.checkKeys(ctx); err != nil {
+			return err
+		}
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
@@ -213,7 +214,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := c.openTokenKeys(s.log)
+	tokens, err := c.openTokenKeys(st, s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +231,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	}
 	defer on.Close() // again after Serve, for the ways out before it
 	if socket := s.sockets[handover.Metrics]; socket != nil {
-		stop, err := serveMetrics(socket, registry, s.log)
+		stop, err := server.ServeMetrics(socket, registry, s.log)
 		if err != nil {
 			return nil, err
 		}
@@ -316,53 +317,8 @@ func (s *serving) until(ctx context.Context, srv *server.Server,
 	return successor, err
 }
 
-// openStore opens the store in the data directory, and the sockets once it is this process's.
-func (c *serveCmd) openStore(ctx context.Context, s *serving,
-	registry prometheus.Registerer) (*local.Store, error) {
-	options := local.Options{Logger: s.log, Metrics: local.NewMetrics(registry),
-		SyncInterval: c.SyncInterval}
-	c.options(&options)
-	options.Encrypt, options.EncryptionKeyFile = c.Encrypt, c.EncryptionKeyFile
-	warnExposed(s.log, cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key")))
-	if s.sockets != nil { // whoever has just had the directory may be still ending
-		options.LockWait = lockTime
-	}
-	locked := false
-	options.Locked = func() (err error) {
-		locked = true
-		if s.sockets == nil {
-			if s.sockets, err = c.sockets(ctx, nil, s.log); err != nil {
-				return err
-			}
-		}
-		// A configuration left by a process that was killed names a server that is not there.
-		return removeClientConfig(c.Data)
-	}
-	// Reading many volumes takes a while, and whoever started the server watches.
-	said := time.Now()
-	options.Progress = func(done, total int) {
-		if now := time.Now(); now.Sub(said) >= 2*time.Second {
-			said = now
-			s.log.Info("reading volumes", "done", done, "of", total)
-		}
-	}
-	st, err := local.Open(ctx, c.Data, options)
-	switch {
-	case errors.Is(err, store.ErrLocked):
-		err = withHint(fmt.Errorf("data directory %s is in use by another weir", c.Data),
-			"stop that one, or give this one a directory of its own with --data")
-	case err != nil && !locked:
-		err = withHint(err, "--data names a directory that this user can write to")
-	case errors.Is(err, store.ErrKey):
-		err = hintEncryptionKey(err, c.Data)
-	case errors.Is(err, store.ErrFull):
-		err = withHint(err, "free some space on the disk of %s, then start again", c.Data)
-	}
-	return st, err
-}
-
 // newServer wires everything above the store.
-func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
+func (c *serveCmd) newServer(s *serving, st engine, who *access.Registry,
 	tokens *auth.TokenKeys, notifier server.Notifier, registry *prometheus.Registry,
 ) (*server.Server, error) {
 	s.certified = c.giveCredentials(s, who)
@@ -420,6 +376,7 @@ func (c *serveCmd) newServer(s *serving, st *local.Store, who *access.Registry,
 		Ingest:       producers,
 		Limits:       c.Limits,
 		Connections:  c.limitFlags.connections(logger),
+		Notice:       c.Notice,
 		Logger:       logger,
 		Registerer:   registry,
 	}

@@ -32,7 +32,7 @@ func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover
 	defer old.Sockets.Close()
 	// What can fail does so before the other one stops.
 	sockets, err := c.sockets(ctx, old.Sockets, logger)
-	if err == nil {
+	if err == nil && c.Database == "" {
 		err = local.CheckSchema(ctx, c.Data)
 	}
 	if err == nil {

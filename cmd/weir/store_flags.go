@@ -7,8 +7,11 @@ import (
 
 // storeFlags are the flags of weir serve that the store hears of.
 type storeFlags struct {
-	MinFree   byteSize `name:"min-free" default:"1GiB" group:"Storage" env:"WEIR_MIN_FREE" placeholder:"SIZE" help:"Space to keep free on the disk of the data directory; when it is reached, fragments are refused."`
-	WhenFull  string   `name:"when-full" default:"stop" enum:"stop,delete-oldest" group:"Storage" env:"WEIR_WHEN_FULL" placeholder:"HOW" help:"What to do when it is reached: stop refuses fragments until there is space, delete-oldest deletes the oldest recordings of all streams."`
+	MinFree     byteSize `name:"min-free" default:"1GiB" group:"Storage" env:"WEIR_MIN_FREE" placeholder:"SIZE" help:"Space to keep free on the disk of the data directory; when it is reached, fragments are refused."`
+	WhenFull    string   `name:"when-full" default:"stop" enum:"stop,delete-oldest" group:"Storage" env:"WEIR_WHEN_FULL" placeholder:"HOW" help:"What to do when it is reached: stop refuses fragments until there is space, delete-oldest deletes the oldest recordings of all streams."`
+	Objects     string   `name:"objects" group:"Storage" env:"WEIR_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store for what the nodes of a cluster record. Its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the AWS credentials file."`
+	ObjectCache byteSize `name:"object-cache" default:"1GiB" group:"Storage" env:"WEIR_OBJECT_CACHE" placeholder:"SIZE" help:"Space in the data directory for what was read of the object store."`
+
 	ScrubRate byteSize `name:"scrub-rate" default:"4MB" group:"Storage" env:"WEIR_SCRUB_RATE" placeholder:"SIZE" help:"Bytes per second to read in the background, to find what the disk has damaged. 0: nothing is read."`
 }
 
@@ -17,6 +20,9 @@ func (f *storeFlags) options(o *local.Options) {
 	o.MinFree, o.WhenFull, o.ScrubRate = int64(f.MinFree), local.FullPolicy(f.WhenFull),
 		int64(f.ScrubRate)
 }
+
+// objectsDirectory is what the cache of the object store is called in a data directory.
+const objectsDirectory = "objects"
 
 // byteSize is a number of bytes on the command line.
 type byteSize = quota.Size

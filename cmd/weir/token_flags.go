@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/internal/auth"
+	"weir/internal/node"
 )
 
 // tokenFlags are the flags of weir serve about the tokens of sessions.
@@ -26,7 +27,10 @@ func (f *tokenFlags) check() error {
 }
 
 // openTokenKeys reads the keys that seal session tokens, and makes the first one.
-func (c *serveCmd) openTokenKeys(logger *slog.Logger) (*auth.TokenKeys, error) {
+func (c *serveCmd) openTokenKeys(st engine, logger *slog.Logger) (*auth.TokenKeys, error) {
+	if n, ok := st.(*node.Node); ok {
+		return n.TokenKeys()
+	}
 	path := filepath.Join(c.Data, tokenKeysFile)
 	warnExposed(logger, path)
 	return auth.LoadOrCreateTokenKeys(path)

@@ -14,9 +14,12 @@ import (
 	"weir/internal/store/local/volume"
 )
 
+// IndexFile is what a data directory with a store has.
+const IndexFile = "index.db"
+
 // What is in a data directory beside its lock.
 const (
-	indexFile  = "index.db"
+	indexFile  = IndexFile
 	volumesDir = "volumes"
 )
 

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"errors"
@@ -13,9 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// serveMetrics serves /metrics and profiles on a socket of its own until the returned function is
+// ServeMetrics serves /metrics and profiles on a socket of its own until the returned function is
 // called.
-func serveMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.Logger) (stop func(),
+func ServeMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.Logger) (stop func(),
 	err error) {
 	listener, err := net.FileListener(socket)
 	if err != nil {

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"weir/internal/access"
+	"weir/internal/node"
+	"weir/internal/server"
+	"weir/internal/status"
+	"weir/internal/store"
+)
+
+// clusterFlags make a server a node of a cluster.
+type clusterFlags struct {
+	Database string        `name:"database" group:"Storage" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Be a node of the cluster whose rows this PostgreSQL database has, and whose bytes --objects has. The data directory then holds this node's cache and its own files only."`
+	Notice   time.Duration `name:"stop-notice" default:"0s" env:"WEIR_STOP_NOTICE" placeholder:"DURATION" help:"How long /readyz says no while everything is served still, before a stop begins: what a load balancer needs to look elsewhere."`
+}
+
+// maxNotice is less than what service managers wait for before they kill.
+const maxNotice = time.Minute
+
+// engine is a store with what the server and its process need of it.
+type engine interface {
+	server.Store
+	store.Documents
+	status.Usage
+	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
+	Wait(ctx context.Context, id store.StreamID, after int64) (sequence int64, err error)
+	// Run does what the store does in the background until ctx ends, whose error it returns.
+	Run(ctx context.Context) error
+	// Intact is store.ErrLost when the data directory is another one's by now.
+	Intact() error
+	io.Closer
+}
+
+// checkCluster finds what no node could start with.
+func (c *serveCmd) checkCluster() error {
+	if c.Notice < 0 || c.Notice > maxNotice {
+		return fmt.Errorf("--stop-notice %s is not within 0s and %s", c.Notice, maxNotice)
+	}
+	if c.Database == "" {
+		return nil
+	}
+	if err := node.CheckDatabase(c.Database); err != nil {
+		return withHint(err, "--database is a URL such as postgres://weir@db.example.com/weir")
+	}
+	switch {
+	case c.Objects == "":
+		return withHint(errors.New("--database without --objects"), "the bytes of a cluster are "+
+			"in an object store: --objects s3://BUCKET/PREFIX?endpoint=URL")
+	case c.Encrypt:
+		return withHint(errors.New("--encrypt is for one server over its own disk"),
+			"let the object store encrypt what it has")
+	case c.SyncInterval != 0:
+		return errors.New("--sync-interval is for one server over its own disk; a node collects " +
+			"fragments into objects")
+	}
+	return nil
+}
+
+// openNode opens a node of a cluster, and the sockets once the directory is this process's.
+func (c *serveCmd) openNode(ctx context.Context, s *serving) (*node.Node, error) {
+	begun := false
+	o := node.Options{Database: c.Database, Objects: c.Objects, Dir: c.Data,
+		Cache: objectsDirectory, CacheBytes: int64(c.ObjectCache), KeyFile: c.keyFile(c.Data),
+		Credentials: filepath.Join(c.Data, credentialsFile), Logger: s.log,
+		Begin: func() error {
+			begun = true
+			return c.begin(ctx, s)
+		}}
+	if s.sockets != nil { // whoever has just had the directory may be still ending
+		o.LockWait = lockTime
+	}
+	n, err := node.Open(ctx, o)
+	switch {
+	case errors.Is(err, access.ErrKeyLost):
+		err = withHint(err, "every node needs the same file: copy %s of the first one",
+			accessKeyFile)
+	case errors.Is(err, node.ErrUsed):
+		err = withHint(err, "--data names an empty directory for a node")
+	case errors.Is(err, node.ErrOutOfReach):
+		err = withHint(err, "the keys of the objects stand in AWS_ACCESS_KEY_ID and "+
+			"AWS_SECRET_ACCESS_KEY")
+	case err != nil:
+		err = hintDirectory(err, c.Data, begun)
+	}
+	return n, err
+}

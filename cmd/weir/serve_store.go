@@ -1,0 +1,82 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/store"
+	"weir/internal/store/local"
+)
+
+// openStore opens the store, in the data directory or that of a cluster, and the sockets once the
+// directory is this process's.
+func (c *serveCmd) openStore(ctx context.Context, s *serving,
+	registry prometheus.Registerer) (engine, error) {
+	if c.Database != "" {
+		n, err := c.openNode(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return n, nil
+	}
+	options := local.Options{Logger: s.log, Metrics: local.NewMetrics(registry),
+		SyncInterval: c.SyncInterval}
+	c.options(&options)
+	options.Encrypt, options.EncryptionKeyFile = c.Encrypt, c.EncryptionKeyFile
+	warnExposed(s.log, cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key")))
+	if s.sockets != nil { // whoever has just had the directory may be still ending
+		options.LockWait = lockTime
+	}
+	locked := false
+	options.Locked = func() error {
+		locked = true
+		return c.begin(ctx, s)
+	}
+	// Reading many volumes takes a while, and whoever started the server watches.
+	said := time.Now()
+	options.Progress = func(done, total int) {
+		if now := time.Now(); now.Sub(said) >= 2*time.Second {
+			said = now
+			s.log.Info("reading volumes", "done", done, "of", total)
+		}
+	}
+	st, err := local.Open(ctx, c.Data, options)
+	if err != nil {
+		return nil, hintDirectory(err, c.Data, locked)
+	}
+	return st, nil
+}
+
+// begin opens the sockets of a process that has got the data directory.
+func (c *serveCmd) begin(ctx context.Context, s *serving) (err error) {
+	if s.sockets == nil {
+		if s.sockets, err = c.sockets(ctx, nil, s.log); err != nil {
+			return err
+		}
+	}
+	// A configuration left by a process that was killed names a server that is not there.
+	return removeClientConfig(c.Data)
+}
+
+// hintDirectory says what to do about a data directory that cannot be used; locked tells that it is
+// this process's.
+func hintDirectory(err error, data string, locked bool) error {
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return withHint(fmt.Errorf("data directory %s is in use by another weir", data),
+			"stop that one, or give this one a directory of its own with --data")
+	case !locked:
+		return withHint(err, "--data names a directory that this user can write to")
+	case errors.Is(err, store.ErrKey):
+		return hintEncryptionKey(err, data)
+	case errors.Is(err, store.ErrFull):
+		return withHint(err, "free some space on the disk of %s, then start again", data)
+	}
+	return err
+}
