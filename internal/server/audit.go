@@ -42,6 +42,9 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 	} else if req.sts {
 		e.Action = "sts:" + req.operation
 	}
+	if v := req.verdict; v != nil && v.resource != anyResource {
+		e.Resource = v.resource
+	}
 	switch p := req.principal; {
 	case p != nil:
 		e.Principal, e.AccessKey = p.ARN, p.AccessKeyID

@@ -82,7 +82,18 @@ func TestAudit(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	stream, err := s.store.Stream(t.Context(), "cam1")
+	must(t, err)
+	arns := map[string]string{"cam1": s.server.arn(&stream),
+		"no": "arn:aws:kinesisvideo:us-west-2:000000000000:stream/no/1"}
 	for _, e := range events {
+		arn := arns[e.Stream]
+		if strings.HasSuffix(e.Action, ":CreateStream") {
+			arn = s.server.arnToBe("cam1")
+		}
+		if e.Resource != arn {
+			t.Errorf("the resource of %s is %q, want %q", e.Action, e.Resource, arn)
+		}
 		switch {
 		case e.Event == audit.End && e.Bytes < 600:
 			t.Errorf("%d bytes of media", e.Bytes)
