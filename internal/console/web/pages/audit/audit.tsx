@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { weir } from '../../api/clients';
 import { useQuery } from '../../api/query';
+import { account } from '../../api/server';
 import { keep, place } from '../../router';
 import { Button } from '../../ui/button';
 import { Field } from '../../ui/field';
@@ -26,6 +27,7 @@ interface AuditEvent {
 
 const spans = [['1', 'the last hour'], ['24', 'the last day'], ['168', 'the last week'], ['720', 'the last 30 days']] as const;
 const pageSize = 1000;
+const root = `arn:aws:iam::${account}:root`;
 
 /** The events of a time, newest first; the log itself is read from its oldest. */
 async function read(hours: number, filter: object, abort: AbortSignal): Promise<{ events: AuditEvent[]; more: boolean }> {
@@ -48,7 +50,7 @@ export default function Audit() {
   const who = query.get('who') ?? '';
   const denied = query.get('denied') !== null;
   const [shown, setShown] = useState(100);
-  const filter = { ...(who && { Principal: who }), ...(denied && { Decision: 'denied' }) };
+  const filter = { ...(who && { Principal: who === 'root' ? root : who }), ...(denied && { Decision: 'denied' }) };
   const { data, error, reload } = useQuery(`audit ${hours} ${JSON.stringify(filter)}`, (abort) => read(Number(hours), filter, abort));
   return (
     <div class="page">
