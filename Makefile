@@ -65,14 +65,10 @@ check: build $(GATEWAY)
 	$(PLAIN) $(GO) vet ./...
 	$(PLAIN) $(GO) tool staticcheck ./...
 	$(PLAIN) $(GO) test -vet=off . # of the repository, with nothing at the same time
-<<<<<<< HEAD
 	$(PLAIN) $(GO) test -vet=off $(addprefix ./internal/,$(PURE)) ./test/bench
 	$(PLAIN) $(GO) test -vet=off -run '$(MODELS)' ./internal/playback
-	$(GO) test $(RACE) -vet=off -timeout 20m -skip '$(MODELS)' \
+	WEIR_CLUSTER_REQUIRE_TOOLS=1 $(GO) test $(RACE) -vet=off -timeout 20m -skip '$(MODELS)' \
 	  $$($(GO) list ./cmd/... ./internal/... | grep -vxF $(addprefix -e weir/internal/,$(PURE)))
-=======
-	WEIR_CLUSTER_REQUIRE_TOOLS=1 $(GO) test $(RACE) -vet=off -timeout 20m ./cmd/... ./internal/... ./test/bench
->>>>>>> 93f7a6e (cmd/weir, packaging: nodes of a cluster, with --database and --objects; a Dockerfile, three nodes, a load balancer)
 
 # Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.
 e2e: build $(GATEWAY)
