@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,9 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 const viewerRole = "arn:aws:iam::000000000000:role/viewer"
+
+// ownSession is a name of a session that no other run has: the AWS command line keeps credentials
+// in its user's home directory, by role and session.
+func ownSession(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().UnixNano()) }
 
 // withViewers makes a stream north with the tag site=north, a role that may list streams and
 // describe those of the tag site that its session has, and a user ann who may assume it. The
@@ -50,7 +57,8 @@ func (s *server) withViewers() (root []string) {
 		"AWS_SHARED_CREDENTIALS_FILE="+write("credentials",
 			strings.Replace(string(profile), "[ann]", "[default]", 1)),
 		"AWS_CONFIG_FILE="+write("config", fmt.Sprintf(
-			"[profile viewer]\nrole_arn = %s\nsource_profile = default\n", viewerRole)))
+			"[profile viewer]\nrole_arn = %s\nsource_profile = default\n"+
+				"role_session_name = %s\n", viewerRole, ownSession("viewer"))))
 	return root
 }
 
@@ -126,7 +134,7 @@ func TestRolesOfBoto(t *testing.T) {
 	if err := json.Unmarshal(s.run(python, "sts.py", viewerRole), &got); err != nil {
 		t.Fatal(err)
 	}
-	const session = "arn:aws:sts::000000000000:assumed-role/viewer/botocore-session-"
+	const session = "arn:aws:sts::000000000000:assumed-role/viewer/viewer-"
 	if arn, _ := got["Profile"].(string); !strings.HasPrefix(arn, session) {
 		t.Errorf("with the profile it is %s", arn)
 	}
@@ -143,4 +151,63 @@ func TestRolesOfBoto(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, got[name], want)
 		}
 	}
+}
+
+// The AWS command line exchanges the token of an identity provider for credentials of a role, with
+// nothing but the variables that people set for it.
+func TestWebIdentityOfTheAWSCommandLine(t *testing.T) {
+	t.Parallel()
+	needTool(t, "aws")
+	s := start(t, "")
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public,
+		KeyID: "k1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run("weir", "providers", "put", "https://id.example.com", "--client-id", "weir", "--keys",
+		string(keys))
+	s.run("weir", "roles", "create", "staff", "--policy", "read-only", "--trust",
+		`{"Version":"2012-10-17","Statement":{"Effect":"Allow",`+
+			`"Principal":{"Federated":"id.example.com"},"Action":"sts:AssumeRoleWithWebIdentity",`+
+			`"Condition":{"StringEquals":{"id.example.com:sub":"ann"}}}}`)
+	token := func(subject string) string {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA,
+			Key: jose.JSONWebKey{Key: key, KeyID: "k1"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := signer.Sign(fmt.Appendf(nil, `{"iss":"https://id.example.com",`+
+			`"aud":"weir","sub":%q,"exp":%d}`, subject, time.Now().Unix()+600))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	write := func(subject string) {
+		if err := os.WriteFile(file, []byte(token(subject)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("ann")
+	ann := ownSession("ann")
+	s.env = append(s.env, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
+		"AWS_WEB_IDENTITY_TOKEN_FILE="+file, "AWS_ROLE_SESSION_NAME="+ann,
+		"AWS_ROLE_ARN=arn:aws:iam::000000000000:role/staff")
+	const session = "arn:aws:sts::000000000000:assumed-role/staff/"
+	if got := s.aws("sts", "get-caller-identity")["Arn"]; got != session+ann {
+		t.Errorf("get-caller-identity: %v", got)
+	}
+	s.aws("kinesisvideo", "list-streams")
+	write("bob")
+	s.env = append(s.env, "AWS_ROLE_SESSION_NAME="+ownSession("bob"))
+	s.awsFails("AccessDenied", "kinesisvideo", "list-streams")
 }
