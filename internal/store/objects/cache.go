@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,7 @@ type cached struct {
 	here   spans
 	flying []*fetch
 	next   int64 // where the last read ended
+	end    int64 // of the object; 0: not known
 	gone   bool  // it is no longer in Cache.objects
 
 	verified map[int64]bool // offsets of the parts that were found to be right
@@ -55,9 +57,10 @@ type cached struct {
 
 // fetch is one request on its way.
 type fetch struct {
-	span span
-	done chan struct{} // closed when err is set and what came is here
-	err  error
+	span  span
+	ahead bool          // nobody asked for it: its failure, or early end, is no answer to anybody
+	done  chan struct{} // closed when err is set and what came is here
+	err   error
 }
 
 // NewCache returns an empty cache in a directory, which is its own: what is in it goes. limit is
@@ -108,7 +111,7 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 				return nil, fmt.Errorf("%w: %w", errDisk, err)
 			}
 			if ahead.from < ahead.to {
-				_, _ = c.fetch(o, ahead) // who asks for it later learns what fails
+				_, _ = c.fetch(o, ahead, true) // who asks for it later learns what fails
 			}
 			return &Body{file: f, offset: offset, length: length, cache: c, object: o}, nil
 		}
@@ -116,7 +119,7 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 		c.mu.Unlock()
 		if f == nil {
 			var err error
-			if f, err = c.fetch(o, missing); err != nil {
+			if f, err = c.fetch(o, missing, false); err != nil {
 				return nil, err
 			}
 		}
@@ -125,7 +128,7 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if f.err != nil && f.span.from <= missing.from {
+		if f.err != nil && !f.ahead && f.span.from <= missing.from {
 			return nil, f.err
 		}
 	}
@@ -162,11 +165,15 @@ func (o *cached) ahead(read span) span {
 	if !follows {
 		return span{}
 	}
+	most := int64(math.MaxInt64)
+	if o.end > 0 {
+		most = o.end
+	}
 	// Half of it is kept ahead, so that requests are not small.
-	if _, ok := o.here.missing(span{read.to, read.to + ReadAhead/2}); !ok {
+	if _, ok := o.here.missing(span{read.to, min(read.to+ReadAhead/2, most)}); !ok {
 		return span{}
 	}
-	missing, ok := o.here.missing(span{read.to, read.to + ReadAhead})
+	missing, ok := o.here.missing(span{read.to, min(read.to+ReadAhead, most)})
 	if !ok || o.flight(missing) != nil {
 		return span{}
 	}
@@ -175,7 +182,7 @@ func (o *cached) ahead(read span) span {
 
 // fetch begins to fetch a part of an object, as far as nobody does already. The request goes on
 // when who asked for it has left: others may wait for it too.
-func (c *Cache) fetch(o *cached, want span) (*fetch, error) {
+func (c *Cache) fetch(o *cached, want span, ahead bool) (*fetch, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := o.flight(want); f != nil {
@@ -194,31 +201,39 @@ func (c *Cache) fetch(o *cached, want span) (*fetch, error) {
 			want.to = min(want.to, f.span.from)
 		}
 	}
-	f := &fetch{span: want, done: make(chan struct{})}
+	f := &fetch{span: want, ahead: ahead, done: make(chan struct{})}
 	o.flying = append(o.flying, f)
 	c.asked++
 	c.fetches.Go(func() {
+		came := want.from
 		err := c.bucket.Read(context.Background(), o.key, want.from, want.to-want.from,
 			func(p []byte, at int64) error {
 				if _, err := file.WriteAt(p, want.from+at); err != nil {
 					return fmt.Errorf("%w: %w", errDisk, err)
 				}
+				came = max(came, want.from+at+int64(len(p)))
 				return nil
 			})
 		if closeErr := file.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("%w: %w", errDisk, closeErr)
 		}
-		c.landed(o, f, err)
+		if ahead && errors.Is(err, errShort) {
+			err = nil // what came is what there is
+		}
+		c.landed(o, f, came, err)
 	})
 	return f, nil
 }
 
-// landed ends a fetch.
-func (c *Cache) landed(o *cached, f *fetch, err error) {
+// landed ends a fetch, of which the bytes up to an offset came.
+func (c *Cache) landed(o *cached, f *fetch, came int64, err error) {
 	c.mu.Lock()
 	f.err = err
+	if err == nil && came < f.span.to {
+		o.end, f.span.to = came, came
+	}
 	o.flying = slices.DeleteFunc(o.flying, func(other *fetch) bool { return other == f })
-	if err == nil && !o.gone {
+	if err == nil && f.span.from < f.span.to && !o.gone {
 		c.bytes += o.here.add(f.span)
 		c.makeRoom(o)
 	}
