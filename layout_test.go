@@ -64,7 +64,8 @@ var imports = map[string][]string{
 		"internal/store/encryption",
 		"internal/store/local/index",
 		"internal/store/local/volume", "internal/store/local/clock", "internal/store/recent",
-		"internal/store/local/directory", "internal/store/sealed", "internal/media"},
+		"internal/store/local/directory", "internal/store/sealed", "internal/store/objects",
+		"internal/media"},
 	"internal/store/recent": {"internal/store", "internal/store/record",
 		"internal/store/encryption", "internal/media"},
 	"internal/store/sealed": {"internal/store", "internal/store/record"},
@@ -126,7 +127,7 @@ var imports = map[string][]string{
 		"internal/node", "internal/handover", "internal/certs",
 		"internal/access", "internal/cameras", "internal/audit",
 		"internal/sts", "internal/policy", "internal/store",
-		"internal/store/local",
+		"internal/store/local", "internal/store/objects",
 		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4"},
 }
 

@@ -53,12 +53,19 @@ type Stream struct {
 	DeviceName     string            // opaque, may be empty
 	MediaType      string            // opaque, may be empty
 	KMSKeyID       string            // opaque, may be empty
-	StorageTier    string            // HOT or WARM as the producer asked, may be empty; no effect
+	StorageTier    string            // TierHot or TierWarm; empty: TierHot
 	Tags           map[string]string // never nil when returned by the store
 	// what is configured of it, in the API's own encoding; opaque, may be empty
 	Settings  string
 	NumberTag uint64 // random; the low 64 bits of the stream's fragment numbers
 }
+
+// Storage tiers of a stream (KVS DefaultStorageTier): where its fragments lie once they are sealed,
+// on the disk or, when there is one, in an object store.
+const (
+	TierHot  = "HOT"
+	TierWarm = "WARM"
+)
 
 // RetentionEdge is the server timestamp, milliseconds since the Unix epoch, before which fragments
 // are past retention.

@@ -10,6 +10,7 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/encryption"
 	"weir/internal/store/local/index"
+	"weir/internal/store/local/volume"
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
@@ -20,8 +21,10 @@ type Report struct {
 	Fragments int `json:"fragments"`
 	Volumes   int `json:"volumes"` // known to the index
 	// that the index does not know; the next start looks at them
-	Unknown  int       `json:"unknown_volumes"`
-	Bytes    int64     `json:"bytes"`    // of the fragments' records
+	Unknown int   `json:"unknown_volumes"`
+	Bytes   int64 `json:"bytes"` // of the fragments' records
+	// fragments whose records lie in an object store and were not read
+	Away     int       `json:"fragments_in_object_store"`
 	Problems []Problem `json:"problems"` // what does not hold; none when all is well
 }
 
@@ -310,6 +313,9 @@ func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
 		if _, there := c.known[f.Location.Volume]; !there || c.o.Live {
 			c.row(f, "its volume is not there")
 		} // else told once, of the volume
+		return nil
+	case errors.Is(err, volume.ErrAway):
+		c.report.Away++
 		return nil
 	case errors.Is(err, store.ErrKey):
 		c.locked(c.stream.ID, f.Location.Volume, err)

@@ -40,7 +40,7 @@ func newWatch(t *testing.T) *watch {
 
 func (w *watch) open() {
 	w.t.Helper()
-	e := embedded{w.dir}
+	e := embedded{dir: w.dir}
 	x, b, err := e.Open(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)

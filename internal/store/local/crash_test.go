@@ -23,7 +23,7 @@ import (
 // before.
 func openStore(t testing.TB, dir string, clock *storetest.Clock) *local.Store {
 	t.Helper()
-	e := embedded{dir}
+	e := embedded{dir: dir}
 	x, b, err := e.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func closeStore(t testing.TB, s *local.Store) {
 func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.FragmentInfo {
 	t.Helper()
 	closeStore(t, openStore(t, dir, clock))
-	e := embedded{dir}
+	e := embedded{dir: dir}
 	x, b, err := e.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -15,14 +15,17 @@ import (
 )
 
 // embedded is SQLite and volumes in one directory.
-type embedded struct{ dir string }
+type embedded struct {
+	dir     string
+	objects localtest.Objects // where volumes can be moved to
+}
 
 func (e *embedded) Open(ctx context.Context) (local.Index, local.Volumes, error) {
 	x, err := index.OpenSQLite(ctx, filepath.Join(e.dir, "index.db"))
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := volume.Open(filepath.Join(e.dir, "volumes"), volume.Options{})
+	v, err := volume.Open(filepath.Join(e.dir, "volumes"), volume.Options{Remote: &e.objects})
 	if err != nil {
 		return nil, nil, errors.Join(err, x.Close())
 	}
@@ -31,11 +34,12 @@ func (e *embedded) Open(ctx context.Context) (local.Index, local.Volumes, error)
 
 func (e *embedded) Crash(t *testing.T) { e.dir = localtest.CopyDir(t, e.dir) }
 
-// TestContract holds the engine to the contract, with what is stored in rows, and in rows and
-// sealed volumes that change all the while, plain and encrypted.
+// TestContract holds the engine to the contract, with what is stored in rows, in rows and sealed
+// volumes that change all the while, plain and encrypted, and in volumes that go to an object store
+// and come back.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	for name, sealing := range map[string]bool{"rows": false, "sealed": true, "encrypted": true} {
+	for _, name := range []string{"rows", "sealed", "encrypted", "moved"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Engine {
@@ -54,8 +58,17 @@ func TestContract(t *testing.T) {
 					}
 					return h.store
 				}}
-				if sealing {
-					every := 0
+				every := 0
+				if name == "moved" {
+					e.Settle = func() store.Store {
+						h.sealAll()
+						h.moveAll(every%2 == 0)
+						every++
+						h.check()
+						return h.store
+					}
+				}
+				if name == "sealed" || name == "encrypted" {
 					e.Settle = func() store.Store {
 						if every++; every%3 == 0 {
 							h.sealAll()

@@ -47,7 +47,9 @@ type Options struct {
 	EncryptionKeyFile string
 	LockWait          time.Duration // how long to wait until another process has let go of it
 	// called once the lock is held, before anything is read; its error ends Open
-	Locked       func() error
+	Locked func() error
+	// makes Remote, after Locked; nil: there is none
+	Objects      func() (Remote, error)
 	SyncInterval time.Duration // volume.Options.SyncInterval
 	VolumeBytes  int64         // volume.Options.MaxSize
 
@@ -77,6 +79,12 @@ type Options struct {
 	MinFree  int64
 	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
 
+	// where the sealed volumes of WARM streams are moved to, as Volumes know it; nil: they stay.
+	// Open makes it with Objects.
+	Remote Remote
+	// how old the last fragment of a volume is before it goes there; default 1 hour
+	WarmAfter time.Duration
+
 	// bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
 	ScrubRate int64
 
@@ -98,6 +106,7 @@ type Store struct {
 	rows    *rowQueue
 	reader  *sealed.Reader
 	wake    chan struct{} // asks Run for a sweep now
+	moves   chan struct{} // asks Run for moves between the tiers now
 	sweep   chan struct{} // one slot: held by the sweep that is running
 	// one slot: held from reading a stream's row until its state is known, so that a deletion finds
 	// it
@@ -187,12 +196,14 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	setDefault(&o.FragmentBytes, 16_000_000)
 	setDefault(&o.SweepInterval, time.Minute)
 	setDefault(&o.IdleVolume, 2*time.Hour)
+	setDefault(&o.WarmAfter, time.Hour)
 	if o.WhenFull == DeleteOldest && o.MinFree <= 0 {
 		o.MinFree = leastOpen // there must be something to come below
 	}
 	s := &Store{
 		o: o, idx: o.Index, volumes: o.Volumes, log: o.Logger, metrics: o.Metrics,
 		wake: make(chan struct{}, 1), sweep: make(chan struct{}, 1),
+		moves:   make(chan struct{}, 1),
 		loading: make(chan struct{}, 1),
 		streams: make(map[store.StreamID]*streamState), unsealable: make(map[string]bool),
 		damaged: make(map[scrubbed]bool),
@@ -271,7 +282,7 @@ func (s *Store) Settle() error {
 
 // Run does the background work until ctx ends: a sweep at every interval, and soon after a stream
 // was deleted or its retention made shorter; an eye on the files, the clock and the free space; the
-// scrub. What fails is logged and tried again.
+// scrub; moves between the tiers. What fails is logged and tried again.
 func (s *Store) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -281,12 +292,16 @@ func (s *Store) Run(ctx context.Context) error {
 	if s.o.ScrubRate > 0 {
 		watch.Go(func() { s.scrubForever(ctx) })
 	}
+	if s.o.Remote != nil {
+		watch.Go(func() { s.moveForever(ctx) })
+	}
 	tick := time.NewTicker(s.o.SweepInterval)
 	defer tick.Stop()
 	for {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("sweep failed", "error", err)
 		}
+		s.moveSoon() // what was sealed
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

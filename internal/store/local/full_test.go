@@ -51,7 +51,7 @@ func (f *filler) leave() {
 // onMount opens a store in a directory as the server does.
 func onMount(t *testing.T, dir string, o local.Options) *local.Store {
 	t.Helper()
-	e := embedded{dir}
+	e := embedded{dir: dir}
 	var err error
 	if o.Index, o.Volumes, err = e.Open(t.Context()); err != nil {
 		t.Fatal(err)

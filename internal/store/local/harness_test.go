@@ -36,6 +36,8 @@ func TestInside(t *testing.T) {
 		{"random walk", testRandomWalk},
 		{"sealed, encrypted", testSealed},
 		{"faults, encrypted", testFaults},
+		{"tiers", testTiers},
+		{"deleted while moved", testDeletedWhileMoved},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +78,7 @@ func newHarness(t *testing.T, clock *storetest.Clock) *harness {
 func closedHarness(t *testing.T, clock *storetest.Clock) *harness {
 	h := &harness{
 		T: t, ctx: context.WithoutCancel(t.Context()), clock: clock, // cleanups use the store too
-		dir: &embedded{t.TempDir()}, faults: &localtest.Faults{},
+		dir: &embedded{dir: t.TempDir()}, faults: &localtest.Faults{},
 	}
 	return h
 }
@@ -104,7 +106,7 @@ func (h *harness) tryOpen() error {
 	h.must(err)
 	h.store, err = local.New(h.ctx, local.Options{
 		Index: h.faults.Index(x), Volumes: h.faults.Volumes(b), Clock: h.clock.Now,
-		MemoryBytes: 100_000, Keys: h.keys,
+		MemoryBytes: 100_000, Keys: h.keys, Remote: &h.dir.objects, WarmAfter: time.Nanosecond,
 	})
 	return err
 }

@@ -32,6 +32,10 @@ type Metrics struct {
 	Lost             prometheus.Gauge     // 1 while the files are not those that were opened
 	// seconds by which retention's clock is behind the wall clock
 	RetentionBehind prometheus.Gauge
+	// sealed volumes whose records lie in the object store
+	AwayVolumes prometheus.Gauge
+	Moves       *prometheus.CounterVec // volumes moved to the object store and back: out, in
+	FailedMoves prometheus.Counter     // passes of moves that ended with an error
 	// fragments that could not be opened because what is stored of them is damaged
 	CorruptReads prometheus.Counter
 }
@@ -94,12 +98,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_store_retention_behind_seconds",
 			Help: "How far the clock jumped ahead, while retention waits for it to be steady; " +
 				"else 0."}),
+		AwayVolumes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_store_object_volumes",
+			Help: "Volumes whose records lie in the object store."}),
+		Moves: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_store_moved_volumes_total",
+			Help: "Volumes moved to the object store and back, by direction."},
+			[]string{"direction"}),
+		FailedMoves: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_store_failed_moves_total",
+			Help: "Tries to move volumes to the object store or back that failed."}),
 		CorruptReads: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_store_corrupt_reads_total",
 			Help: "Fragments that could not be served because what is stored of them is damaged."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.Lost, m.RetentionBehind, m.ScrubbedBytes, m.Damaged, m.CorruptReads)
+		reg.MustRegister(m.AwayVolumes, m.Moves, m.FailedMoves)
 		reg.MustRegister(m.FreeBytes, m.TotalBytes, m.Stopped, m.OldestVolumes)
 		reg.MustRegister(m.Appends, m.AppendBytes, m.AppendSeconds, m.SyncSeconds, m.CommitRows,
 			m.RecoveredRecords,

@@ -14,7 +14,7 @@ import (
 // A data directory of the first schema, whose rows told less of a fragment, is taken up: rows are
 // made again from the volumes.
 func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
-	e := &embedded{t.TempDir()}
+	e := &embedded{dir: t.TempDir()}
 	reopen := func() *local.Store {
 		x, v, err := e.Open(t.Context())
 		if err != nil {

@@ -81,6 +81,13 @@ func openLocked(ctx context.Context, dir string, lock *volume.Lock, o Options) (
 			return nil, err
 		}
 	}
+	if o.Objects != nil {
+		remote, err := o.Objects()
+		if err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+		o.Remote = remote
+	}
 	path := filepath.Join(dir, indexFile)
 	rows, err := index.OpenSQLite(ctx, path)
 	if err != nil {
@@ -107,7 +114,7 @@ func openOver(
 	}
 	volumes, err := volume.Open(filepath.Join(dir, volumesDir), volume.Options{
 		MaxSize: o.VolumeBytes, SyncSeconds: o.Metrics.SyncSeconds, SyncInterval: o.SyncInterval,
-		Check: o.Check,
+		Check: o.Check, Remote: o.Remote,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", errors.Join(err, rows.Close()))

@@ -169,7 +169,7 @@ func scaleRole(t *testing.T) {
 	clock := storetest.NewClock()
 	clock.Add(time.Duration(size.Fragments) * 2 * time.Second)
 	began := time.Now()
-	x, b, err := (&embedded{dir}).Open(t.Context())
+	x, b, err := (&embedded{dir: dir}).Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,6 +114,7 @@ func (s *Store) somewhere(ctx context.Context, id store.StreamID) (store.Number,
 // scrubStream scrubs the fragments of a stream after one number up to another.
 func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, last store.Number,
 	limiter *rate.Limiter, found map[scrubbed]bool) error {
+	volume, away := "", false // of the fragment before
 	for {
 		page, err := s.List(ctx, stream.ID, store.Query{After: after, Limit: scrubPage})
 		if errors.Is(err, store.ErrNotFound) {
@@ -130,6 +131,14 @@ func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, la
 			}
 			if f.Location.Volume == "" || f.ServerTimestamp > s.now()-scrubAge.Milliseconds() {
 				continue
+			}
+			if name := f.Location.Volume; name != volume {
+				// An error is found once more by what reads it.
+				volume = name
+				away, _ = s.volumes.Away(ctx, name)
+			}
+			if away {
+				continue // not on this disk
 			}
 			_, err := VerifyRecord(ctx, s.volumes, s.o.Keys, *f, func(n int) error {
 				s.metrics.ScrubbedBytes.Add(float64(n))

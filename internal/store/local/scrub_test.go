@@ -38,7 +38,7 @@ func flip(t *testing.T, dir string, f store.FragmentInfo, off int64) {
 // The scrub finds every fragment that the disk has damaged, says so once, and nobody else suffers.
 func TestScrub(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 20)
-	e := embedded{dir}
+	e := embedded{dir: dir}
 	x, b, err := e.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -160,7 +160,7 @@ func TestLostIndexFaults(t *testing.T) {
 		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
 			copied := localtest.CopyDir(t, dir)
 			loseIndex(t, copied)
-			x, b, err := (&embedded{copied}).Open(t.Context())
+			x, b, err := (&embedded{dir: copied}).Open(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

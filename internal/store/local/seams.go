@@ -40,6 +40,7 @@ type VolumeReader interface {
 	Open(ctx context.Context, loc store.Location) (volume.Body, error)
 	List(ctx context.Context, found func(name string) error) error
 	Describe(ctx context.Context, name string) (s *store.Stream, footer store.Location, err error)
+	Away(ctx context.Context, name string) (bool, error)
 }
 
 // Index keeps rows: streams, fragments, volumes, track sets, sessions and documents. It is one of
@@ -240,7 +241,19 @@ type Volumes interface {
 	// List calls found with the name of every volume, in no particular order. A name that ends in a
 	// slash is a stream that has room but no volume.
 	List(ctx context.Context, found func(name string) error) error
-	// Delete deletes volumes. Those that are not there are no error.
+	// Away tells whether a volume's records lie in the object store. ErrNotFound when the volume is
+	// not there.
+	Away(ctx context.Context, name string) (bool, error)
+	// MoveOut moves the records of a sealed volume into the object store, MoveIn brings them back;
+	// each leaves a volume alone that is as it shall be. What is open is read to its end from where
+	// it was. ErrNotFound when the volume is not there, or is deleted meanwhile; ErrFull;
+	// ErrCorrupt when what is in the object store is damaged. Only one of them at a time, and not
+	// beside Tidy.
+	MoveOut(ctx context.Context, name string) error
+	MoveIn(ctx context.Context, name string) error
+	// Tidy ends moves that were cut short.
+	Tidy(ctx context.Context) error
+	// Delete deletes volumes, and their objects. Those that are not there are no error.
 	Delete(ctx context.Context, names []string) error
 	// DeleteStream deletes every volume of a stream. On return none of them is found by List or
 	// Open any more, also after a power cut; their space may be freed later. Without volumes it

@@ -233,6 +233,15 @@ func (s *Store) oldestVolume(
 			if state == index.VolumeOpen && b.Indexed < leastOpen {
 				continue
 			}
+			if s.o.Remote != nil {
+				stream, err := s.idx.StreamByID(ctx, b.Stream)
+				if err != nil && !errors.Is(err, store.ErrNotFound) {
+					return nil, err
+				}
+				if err != nil || stream.StorageTier == store.TierWarm {
+					continue // it takes little here, or goes where there is room
+				}
+			}
 			if oldest == nil || b.LastServerTimestamp < oldest.LastServerTimestamp {
 				oldest = b
 			}

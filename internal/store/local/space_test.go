@@ -366,7 +366,7 @@ func TestRealFullDisk(t *testing.T) {
 		return
 	}
 	clock := storetest.NewClock()
-	e := embedded{mount}
+	e := embedded{dir: mount}
 	x, b, err := e.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)

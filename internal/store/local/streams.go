@@ -173,6 +173,9 @@ func (s *Store) changeStream(
 	kept := row
 	kept.Tags = maps.Clone(row.Tags)
 	st.stream.Store(&kept)
+	if row.StorageTier != was.StorageTier {
+		s.moveSoon()
+	}
 	return row, nil
 }
 

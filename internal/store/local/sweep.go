@@ -212,18 +212,20 @@ func (s *Store) sweepDoomed(ctx context.Context) error {
 	for _, b := range volumes {
 		names = append(names, b.Name)
 	}
+	var errs []error
 	for len(names) > 0 {
 		chunk := names[:min(100, len(names))]
 		names = names[len(chunk):]
 		if err := s.volumes.Delete(ctx, chunk); err != nil {
-			return fmt.Errorf("delete blobs: %w", err)
+			errs = append(errs, fmt.Errorf("delete blobs: %w", err))
+			continue
 		}
 		if err := s.idx.ForgetVolumes(ctx, chunk); err != nil {
-			return fmt.Errorf("forget blobs: %w", err)
+			return errors.Join(append(errs, fmt.Errorf("forget blobs: %w", err))...)
 		}
 		s.metrics.SweptVolumes.Add(float64(len(chunk)))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *Store) sweepSessions(ctx context.Context) error {

@@ -70,7 +70,7 @@ func testTornTailOfAcknowledgedFragments(t *testing.T, fill fillFunc) {
 		t.Run(name, func(t *testing.T) {
 			dir := localtest.CopyDir(t, clean)
 			c.tear(t, volumePath(dir, fragments[0]))
-			e := embedded{dir}
+			e := embedded{dir: dir}
 			x, b, err := e.Open(t.Context())
 			if err != nil {
 				t.Fatal(err)

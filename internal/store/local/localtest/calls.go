@@ -125,6 +125,12 @@ func (c *Calls) SyncDir(path string) error {
 	return c.run("fsync "+path, func() error { return c.fs.SyncDir(path) })
 }
 
+// Linked implements volume.FS.
+func (c *Calls) Linked(path string) (linked bool, err error) {
+	err = c.run("lstat "+path, func() (err error) { linked, err = c.fs.Linked(path); return err })
+	return linked, err
+}
+
 // SyncAll implements volume.FS.
 func (c *Calls) SyncAll(path string) error {
 	return c.run("syncfs "+path, func() error { return c.fs.SyncAll(path) })

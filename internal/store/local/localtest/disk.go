@@ -339,6 +339,9 @@ func (d *Disk) Remove(name string) error {
 	})
 }
 
+// Linked implements volume.FS.
+func (d *Disk) Linked(string) (bool, error) { return false, nil }
+
 // SyncDir implements volume.FS.
 func (d *Disk) SyncDir(name string) error {
 	return d.do("fsync", name, func(parent *node, base string) error {

@@ -23,6 +23,7 @@ type FS interface {
 	Rename(from, to string) error               // rename(2)
 	// unlink(2), or rmdir(2); of a linked volume its file too
 	Remove(path string) error
+	Linked(path string) (bool, error) // lstat(2): whether it is a symbolic link
 	// fsync(2) of a directory: the names in it are durable
 	SyncDir(path string) error
 	// syncfs(2): a hint that all of the file system shall be on disk; see rounds
@@ -114,6 +115,12 @@ func (OS) Remove(path string) error {
 		}
 	}
 	return os.Remove(path)
+}
+
+// Linked implements FS.
+func (OS) Linked(path string) (bool, error) {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0, err
 }
 
 // SyncDir implements FS.

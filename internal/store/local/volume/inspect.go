@@ -42,8 +42,16 @@ func Inspect(w io.Writer, f *os.File, records Records) error {
 			"volume version %d of stream %s, number tag %016x, first fragment %s, %d bytes\n",
 			h.Version, h.Stream, h.NumberTag, instant(h.Created.UnixMilli()), size)
 	}
+	from := int64(HeaderSize)
+	if h.Hollow {
+		if from = h.Footer; one {
+			return errors.New("has its records in an object store")
+		}
+		fmt.Fprintf(w, "%10d  %d bytes of records, in an object store\n", HeaderSize,
+			h.Footer-HeaderSize)
+	}
 	shown, damaged := 0, 0
-	end, why, err := Walk(f, size, HeaderSize, func(r FoundRecord) error {
+	end, why, err := Walk(f, size, from, func(r FoundRecord) error {
 		if one && !records.selects(&r, stream) {
 			return nil
 		}

@@ -13,9 +13,10 @@ import (
 
 // Reader reads the volumes in a directory. It has no method that writes.
 type Reader struct {
-	dir  string
-	fs   FS
-	idle idleFiles
+	dir    string
+	fs     FS
+	idle   idleFiles
+	remote Remote
 }
 
 // OpenReadOnly opens the volumes in a directory for reading, also while a server writes them:
@@ -24,7 +25,7 @@ func OpenReadOnly(dir string) (*Reader, error) {
 	if _, err := (OS{}).ReadDir(dir); err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
 	}
-	return &Reader{dir: dir, fs: OS{}}, nil
+	return &Reader{dir: dir, fs: OS{}, remote: noRemote{}}, nil
 }
 
 // Close closes the files that are kept open between reads.
@@ -41,22 +42,37 @@ func (v *Reader) path(name string) (string, error) {
 }
 
 // Open implements local.Volumes.
-func (v *Reader) Open(_ context.Context, loc store.Location) (Body, error) {
+func (v *Reader) Open(ctx context.Context, loc store.Location) (Body, error) {
 	f, drops := v.idle.take(loc.Volume)
-	if f == nil {
-		path, err := v.path(loc.Volume)
-		if err != nil {
-			return nil, err
-		}
-		f, err = v.fs.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: volume %s is not there", store.ErrGone, loc.Volume)
-		}
-		if err != nil {
-			return nil, err
-		}
+	if f != nil {
+		return &body{v: v, name: loc.Volume, f: f, off: loc.Offset, drops: drops}, nil
 	}
-	return &body{v: v, name: loc.Volume, f: f, off: loc.Offset, drops: drops}, nil
+	path, err := v.path(loc.Volume)
+	if err != nil {
+		return nil, err
+	}
+	f, err = v.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: volume %s is not there", store.ErrGone, loc.Volume)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h, err := ReadHeader(f)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) { // the records may be whole
+		return nil, errors.Join(err, f.Close())
+	}
+	if h.Hollow && loc.Offset < h.Footer {
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		b, err := v.remote.Open(ctx, loc.Volume, loc.Offset, loc.Length)
+		if err != nil {
+			return nil, fmt.Errorf("volume %s: %w", loc.Volume, err)
+		}
+		return b, nil
+	}
+	return &body{v: v, name: loc.Volume, f: f, off: loc.Offset, drops: drops, once: h.Hollow}, nil
 }
 
 // body is an open record. Until it is closed it has a file for itself: net/http sends from where
@@ -66,7 +82,8 @@ type body struct {
 	name  string // of the volume
 	f     File   // nil when closed: the file is another one's by then
 	off   int64
-	drops int // idleFiles.take
+	drops int  // idleFiles.take
+	once  bool // the file is not kept: it is of a hollow volume
 }
 
 func (b *body) ReadAt(p []byte, off int64) (int, error) {
@@ -102,6 +119,9 @@ func (b *body) Close() error {
 		return fs.ErrClosed
 	}
 	b.f = nil
+	if b.once {
+		return f.Close()
+	}
 	return b.v.idle.give(b.name, f, b.drops)
 }
 

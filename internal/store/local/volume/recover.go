@@ -3,7 +3,6 @@ package volume
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -46,6 +45,11 @@ func recoverFile(
 	size, err := f.Size()
 	if err != nil {
 		return nil, 0, 0, err
+	}
+	if h, err := ReadHeader(f); err == nil && h.Hollow {
+		// Its footer is damaged, or it would not be asked for. There is nothing here to cut.
+		return nil, 0, 0, fmt.Errorf("volume %s: %w: no footer, and the records lie in an object "+
+			"store", name, store.ErrCorrupt)
 	}
 	whole := from == 0
 	if whole {
@@ -113,20 +117,9 @@ func recoverFile(
 // readStart verifies a volume's file header and its stream record, and gives the offset behind
 // them.
 func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
-	b := make([]byte, HeaderSize)
-	if _, err := f.ReadAt(b, 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: file of %d bytes", store.ErrCorrupt, size)
-		}
+	begin, err := ReadHeader(f)
+	if err != nil {
 		return nil, 0, err
-	}
-	le := binary.LittleEndian
-	if string(b[:8]) != volumeMagic || crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
-		return nil, 0, fmt.Errorf("%w: file header", store.ErrCorrupt)
-	}
-	if v := le.Uint16(b[8:]); v != volumeVersion && v != encryptedVersion {
-		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
-		return nil, 0, fmt.Errorf("volume version %d is not known", v)
 	}
 	head, h, err := readRecord(f, HeaderSize, size)
 	if err != nil {
@@ -136,7 +129,7 @@ func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if fmt.Sprintf("%x", b[16:32]) != string(s.ID) {
+	if begin.Stream != s.ID {
 		return nil, 0, fmt.Errorf("%w: stream record of another stream", store.ErrCorrupt)
 	}
 	return s, HeaderSize + h.Length, nil

@@ -18,7 +18,7 @@ import (
 	"weir/internal/store"
 )
 
-// VolumeHeaderSize is the size of a volume's file header in bytes.
+// HeaderSize is the size of a volume's file header in bytes.
 const HeaderSize = 64
 
 const (
@@ -47,6 +47,8 @@ type Options struct {
 
 	IdleFiles int // how many files are kept open between reads; default idleFor, negative: none
 
+	Remote Remote // where volumes are moved to; nil: there is no such place
+
 	// called before a volume is made, whose error it returns: Lock.Check; default: nothing
 	Check func() error
 }
@@ -73,12 +75,13 @@ type Volumes struct {
 	syncs rounds
 	trash sync.WaitGroup // deletions that run in the background
 
-	closing chan struct{} // closed by Close
-	once    sync.Once
+	closing context.Context // ends with Close
+	close   context.CancelFunc
 
 	mu      sync.Mutex
 	writers map[store.StreamID]*writer // guarded by mu
 	trashed int                        // names given in the trash; guarded by mu
+	moving  map[string]bool            // volumes that MoveOut or MoveIn is at; guarded by mu
 }
 
 // OpenVolumes opens the volumes in a directory, which is made when it is not there. What an earlier
@@ -90,13 +93,18 @@ func Open(dir string, o Options) (*Volumes, error) {
 	if o.Check == nil {
 		o.Check = func() error { return nil }
 	}
+	if o.Remote == nil {
+		o.Remote = noRemote{}
+	}
 	if o.IdleFiles == 0 {
 		o.IdleFiles = idleFor(openFiles())
 	}
+	closing, end := context.WithCancel(context.Background())
 	v := &Volumes{
-		Reader: Reader{dir: dir, fs: o.FS}, o: o, writers: make(map[store.StreamID]*writer),
-		closing: make(chan struct{}),
-		syncs:   rounds{interval: o.SyncInterval, all: func() error { return o.FS.SyncAll(dir) }},
+		Reader: Reader{dir: dir, fs: o.FS, remote: o.Remote}, o: o,
+		writers: make(map[store.StreamID]*writer), moving: make(map[string]bool),
+		closing: closing, close: end,
+		syncs: rounds{interval: o.SyncInterval, all: func() error { return o.FS.SyncAll(dir) }},
 	}
 	v.idle.most = max(o.IdleFiles, 0)
 	err := v.fs.Mkdir(dir)
@@ -127,18 +135,25 @@ func Open(dir string, o Options) (*Volumes, error) {
 // always some to delete when it is full.
 func volumeSize(disk int64) int64 { return min(max(disk/64, 1_000_000), 64_000_000) }
 
-// empty removes what is in the trash, in the background. What cannot be removed is tried again
-// after a while, and at the next start.
+// empty removes what is in the trash, and the objects of it, in the background. What cannot be
+// removed is tried again after a while, and at the next start.
 func (v *Volumes) empty(path string) {
 	v.trash.Go(func() {
-		for wait := time.Second; removeAll(v.fs, path) != nil; wait = min(2*wait, time.Minute) {
+		for wait := time.Second; v.emptyNow(path) != nil; wait = min(2*wait, time.Minute) {
 			select {
-			case <-v.closing:
+			case <-v.closing.Done():
 				return
 			case <-time.After(wait):
 			}
 		}
 	})
+}
+
+func (v *Volumes) emptyNow(path string) error {
+	if err := v.deleteObjects(path); err != nil {
+		return err
+	}
+	return removeAll(v.fs, path)
 }
 
 // remove unlinks a volume and lets go of its files.
@@ -149,30 +164,43 @@ func (v *Volumes) remove(path, name string) error {
 	return err
 }
 
-// Delete implements local.Volumes.
-func (v *Volumes) Delete(_ context.Context, names []string) error {
+// Delete implements local.Volumes. What fails for one volume does not keep the others.
+func (v *Volumes) Delete(ctx context.Context, names []string) error {
 	dirs := make(map[string]bool)
+	var errs []error
 	for _, name := range names {
 		path, err := v.path(name)
+		if err == nil {
+			err = v.delete(ctx, path, name)
+		}
 		if err != nil {
-			return err
-		}
-		id, _, _ := strings.Cut(name, "/")
-		w := v.writer(store.StreamID(id))
-		w.mu.Lock()
-		if w.name == name {
-			w.close()
-		}
-		w.mu.Unlock()
-		if err := v.remove(path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		dirs[filepath.Dir(path)] = true
 	}
 	for dir := range dirs {
 		if err := v.fs.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			errs = append(errs, err)
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// delete deletes one volume: its object first, which nothing would name afterwards.
+func (v *Volumes) delete(ctx context.Context, path, name string) error {
+	if err := v.deleteObject(ctx, path, name); err != nil {
+		return err
+	}
+	id, _, _ := strings.Cut(name, "/")
+	w := v.writer(store.StreamID(id))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.name == name {
+		w.close()
+	}
+	if err := v.remove(path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -215,7 +243,7 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 // Close implements local.Volumes. It waits for deletions that go on well.
 func (v *Volumes) Close() error {
 	_ = v.Reader.Close() // as in remove
-	v.once.Do(func() { close(v.closing) })
+	v.close()
 	v.mu.Lock()
 	writers := v.writers
 	v.writers = make(map[store.StreamID]*writer)

@@ -13,12 +13,17 @@ import (
 	"weir/internal/store/record"
 )
 
-// VolumeHeader is what a volume's file header says.
-type VolumeHeader struct {
+// Header is what a volume's file header says.
+type Header struct {
 	Version   int
 	Stream    store.StreamID
 	NumberTag uint64
 	Created   time.Time // server timestamp of the first fragment
+	// whether its records lie in an object store; then, where its footer begins, and the CRC32C of
+	// the whole volume
+	Hollow bool
+	Footer int64
+	Sum    uint32
 }
 
 // IsVolume tells whether these, the first bytes of a file, begin a volume.
@@ -26,26 +31,29 @@ func Is(begin []byte) bool {
 	return len(begin) >= len(volumeMagic) && string(begin[:len(volumeMagic)]) == volumeMagic
 }
 
-// ReadVolumeHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or
+// ReadHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or
 // there is none.
-func ReadHeader(f io.ReaderAt) (VolumeHeader, error) {
+func ReadHeader(f io.ReaderAt) (Header, error) {
 	b := make([]byte, HeaderSize)
 	if _, err := f.ReadAt(b, 0); errors.Is(err, io.EOF) {
-		return VolumeHeader{}, fmt.Errorf("%w: file is shorter than its header", store.ErrCorrupt)
+		return Header{}, fmt.Errorf("%w: file is shorter than its header", store.ErrCorrupt)
 	} else if err != nil {
-		return VolumeHeader{}, err
+		return Header{}, err
 	}
 	le := binary.LittleEndian
 	if !Is(b) || crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
-		return VolumeHeader{}, fmt.Errorf("%w: file header", store.ErrCorrupt)
+		return Header{}, fmt.Errorf("%w: file header", store.ErrCorrupt)
 	}
-	h := VolumeHeader{
+	h := Header{
 		Version: int(le.Uint16(b[8:])), Stream: store.StreamID(hex.EncodeToString(b[16:32])),
 		NumberTag: le.Uint64(b[32:]),
 		Created:   time.UnixMilli(int64(le.Uint64(b[40:]))).UTC(),
 	}
-	if h.Version != volumeVersion && h.Version != encryptedVersion {
-		// A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
+	switch h.Version {
+	case volumeVersion, encryptedVersion:
+	case volumeVersion + hollowVersions, encryptedVersion + hollowVersions:
+		h.Hollow, h.Sum, h.Footer = true, le.Uint32(b[12:]), int64(le.Uint64(b[48:]))
+	default: // A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
 		return h, fmt.Errorf("volume version %d is not known", h.Version)
 	}
 	return h, nil
@@ -59,7 +67,7 @@ type FoundRecord struct {
 	Err    error  // ErrCorrupt when the payload's checksum does not hold
 }
 
-// Walk calls found for every record of a volume from an offset on (VolumeHeaderSize: all) and
+// Walk calls found for every record of a volume from an offset on (HeaderSize: all) and
 // changes nothing. end is where the last record ends, and why, when not nil and ErrCorrupt, says
 // why no record follows although there are bytes. The error is of reading, or found's.
 func Walk(

@@ -1,0 +1,124 @@
+package localtest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"weir/internal/store"
+	"weir/internal/store/local/volume"
+)
+
+// Objects is an object store in memory, which fails on demand.
+type Objects struct {
+	mu      sync.Mutex
+	objects map[string][]byte // by name; guarded by mu
+	away    bool              // guarded by mu
+	puts    func()            // guarded by mu
+}
+
+var _ volume.Remote = (*Objects)(nil)
+
+// SetAway makes every call fail, or no longer.
+func (o *Objects) SetAway(away bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.away = away
+}
+
+// DuringPut has a function called once, while the next object is being put.
+func (o *Objects) DuringPut(call func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.puts = call
+}
+
+// Damage changes a byte of an object.
+func (o *Objects) Damage(name string, at int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.objects[name][at] ^= 1
+}
+
+// Names are the names of all objects, sorted.
+func (o *Objects) Names() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Sorted(maps.Keys(o.objects))
+}
+
+// Put implements volume.Remote.
+func (o *Objects) Put(_ context.Context, name string, data []byte) error {
+	o.mu.Lock()
+	during := o.puts
+	o.puts = nil
+	o.mu.Unlock()
+	if during != nil {
+		during()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.away {
+		return ErrInjected
+	}
+	if o.objects == nil {
+		o.objects = make(map[string][]byte)
+	}
+	o.objects[name] = slices.Clone(data)
+	return nil
+}
+
+// Get implements volume.Remote.
+func (o *Objects) Get(_ context.Context, name string, size int64) ([]byte, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	data, there := o.objects[name]
+	switch {
+	case o.away:
+		return nil, ErrInjected
+	case !there:
+		return nil, fmt.Errorf("object %s: %w", name, store.ErrGone)
+	case int64(len(data)) < size:
+		return nil, fmt.Errorf("object %s: %w", name, store.ErrCorrupt)
+	}
+	return slices.Clone(data[:size]), nil
+}
+
+// Open implements volume.Remote.
+func (o *Objects) Open(
+	ctx context.Context, name string, offset, length int64,
+) (volume.Body, error) {
+	data, err := o.Get(ctx, name, offset+length)
+	if err != nil {
+		return nil, err
+	}
+	return bytesBody{store.Bytes(data[offset:])}, nil
+}
+
+// Delete implements volume.Remote.
+func (o *Objects) Delete(_ context.Context, names []string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.away {
+		return ErrInjected
+	}
+	for _, name := range names {
+		delete(o.objects, name)
+	}
+	return nil
+}
+
+// bytesBody is a part of an object.
+type bytesBody struct{ bytes store.Range }
+
+func (b bytesBody) ReadAt(p []byte, off int64) (int, error) {
+	return b.bytes.ReadAt(p, off)
+}
+
+func (b bytesBody) Range(off, n int64) (store.Range, error) { return b.bytes.Slice(off, n), nil }
+
+func (bytesBody) Forget(int64) {}
+
+func (bytesBody) Close() error { return nil }

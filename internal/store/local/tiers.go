@@ -1,0 +1,132 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/local/index"
+)
+
+// tierPause is how long moves wait after one has failed, such as when the object store is away.
+const tierPause = 10 * time.Second
+
+// tiers is what the moves between the tiers remember of the pass before: where each sealed volume
+// lies. No other process moves them, since this one has the directory; what is deleted is forgotten
+// by the next pass. Owned by moveForever.
+type tiers struct{ away map[string]bool }
+
+// moveForever moves sealed volumes to the tier of their streams until ctx ends, one after the
+// other.
+func (s *Store) moveForever(ctx context.Context) {
+	var t tiers
+	for tidy := true; ; {
+		var err error
+		if tidy {
+			err = s.volumes.Tidy(ctx)
+		}
+		if err == nil {
+			err = s.moveVolumes(ctx, &t)
+		}
+		if tidy = err != nil; tidy && ctx.Err() == nil {
+			s.log.Error("volumes cannot be moved between disk and object store", "error", err)
+			s.metrics.FailedMoves.Inc()
+			select {
+			case <-ctx.Done():
+			case <-time.After(tierPause):
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.moves:
+		}
+	}
+}
+
+// moveSoon asks for moves between the tiers. Each sweep does, and each change of a stream.
+func (s *Store) moveSoon() {
+	select {
+	case s.moves <- struct{}{}:
+	default:
+	}
+}
+
+// MoveVolumes does one pass of what Run does all the time when there is an object store: it ends
+// the moves that were cut short, moves the sealed volumes of WARM streams there, once their last
+// fragment is as old as Options.WarmAfter or the disk is nearly full, and those of other streams
+// back. Not for concurrent use.
+func (s *Store) MoveVolumes(ctx context.Context) error {
+	if err := s.volumes.Tidy(ctx); err != nil {
+		return err
+	}
+	return s.moveVolumes(ctx, &tiers{})
+}
+
+// short tells whether the disk is so full that moves to the object store do not wait.
+func (s *Store) short() bool {
+	return s.o.MinFree > 0 && float64(s.space.left.Load()) < (lowSpace-1)*float64(s.o.MinFree)
+}
+
+func (s *Store) moveVolumes(ctx context.Context, t *tiers) error {
+	volumes, err := s.idx.VolumesInState(ctx, index.VolumeSealed)
+	if err != nil {
+		return err
+	}
+	now, known := s.now(), t.away
+	t.away = make(map[string]bool, len(volumes))
+	streams := make(map[store.StreamID]store.Stream)
+	var errs []error
+	for i := range volumes {
+		b := &volumes[i]
+		stream, ok := streams[b.Stream]
+		if !ok {
+			if stream, err = s.idx.StreamByID(ctx, b.Stream); errors.Is(err, store.ErrNotFound) {
+				continue // deleted
+			} else if err != nil {
+				return err
+			}
+			streams[b.Stream] = stream
+		}
+		away, ok := known[b.Name]
+		if !ok {
+			if away, err = s.volumes.Away(ctx, b.Name); errors.Is(err, store.ErrNotFound) {
+				continue // past retention
+			} else if err != nil {
+				return err
+			}
+		}
+		old := b.LastServerTimestamp <= now-s.o.WarmAfter.Milliseconds() || s.short()
+		switch warm := stream.StorageTier == store.TierWarm; {
+		case warm && !away && old:
+			err = s.volumes.MoveOut(ctx, b.Name)
+		case !warm && away:
+			if err = s.Room(ctx, b.Indexed); err == nil {
+				err = s.volumes.MoveIn(ctx, b.Name)
+			}
+		default:
+			t.away[b.Name] = away
+			continue
+		}
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case errors.Is(err, store.ErrCorrupt): // of this volume alone
+			errs = append(errs, fmt.Errorf("blob %s: %w", b.Name, err))
+		case err != nil:
+			return errors.Join(append(errs, fmt.Errorf("blob %s: %w", b.Name, err))...)
+		default:
+			t.away[b.Name] = !away
+			s.metrics.Moves.WithLabelValues(map[bool]string{true: "in", false: "out"}[away]).Inc()
+		}
+	}
+	there := 0
+	for _, away := range t.away {
+		if away {
+			there++
+		}
+	}
+	s.metrics.AwayVolumes.Set(float64(there))
+	return errors.Join(errs...)
+}
