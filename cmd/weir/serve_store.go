@@ -27,7 +27,9 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 	}
 	options := local.Options{Logger: s.log, Metrics: local.NewMetrics(registry),
 		SyncInterval: c.SyncInterval}
-	c.options(&options)
+	if err := c.options(&options, c.Data); err != nil {
+		return nil, err
+	}
 	options.Encrypt, options.EncryptionKeyFile = c.Encrypt, c.EncryptionKeyFile
 	warnExposed(s.log, cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key")))
 	if s.sockets != nil { // whoever has just had the directory may be still ending

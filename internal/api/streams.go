@@ -19,8 +19,7 @@ func (r *StreamRef) rules() error {
 	return nil
 }
 
-// Storage tiers of StreamStorageConfiguration (M-KV DefaultStorageTier). Weir keeps the value and
-// stores all streams alike.
+// Storage tiers of StreamStorageConfiguration (M-KV DefaultStorageTier).
 const (
 	StorageTierHot  = "HOT"
 	StorageTierWarm = "WARM"

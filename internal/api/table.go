@@ -132,7 +132,7 @@ var operations = slices.Concat([]*Operation{
 				"How long to keep the data; 0, the default, keeps it in memory only and plays "+
 					"nothing back."),
 			optional("Tags", shapeTags, "Tags of the stream."),
-			optional("StreamStorageConfiguration", shapeStorage, "Kept, without effect.")),
+			optional("StreamStorageConfiguration", shapeStorage, "The storage tier.")),
 		Output:   structure("CreateStreamOutput", optional("StreamARN", shapeResourceARN, "")),
 		NewInput: func() Input { return new(CreateStreamInput) },
 	},

@@ -44,7 +44,7 @@ var configurationOperations = []*Operation{
 	},
 	{
 		Name: "UpdateStreamStorageConfiguration", Path: "/updateStreamStorageConfiguration",
-		Doc: "Change the storage tier of a stream; kept, without effect.",
+		Doc: "Change the storage tier of a stream: the disk, or an object store.",
 		Example: "weir update-stream-storage-configuration --stream-name cam1 " +
 			"--stream-storage-configuration \\\n    DefaultStorageTier=WARM --current-version " +
 			exampleVersion,
