@@ -13,6 +13,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/awscli"
+	"weir/internal/client"
 )
 
 // sessionFlags say what an HLS session shows, in fewer words than the API.
@@ -42,14 +43,31 @@ func (f *sessionFlags) open(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if f.DVR > 0 {
-		in.MaxMediaPlaylistFragmentResults, err = dvrFragments(ctx, c, in.StreamRef, f.DVR, now)
+		n, err := c.DVRFragments(ctx, in.StreamRef, f.DVR, now)
+		if errors.Is(err, client.ErrNothingStored) {
+			err = withHint(err, "--from shows what was stored before, --mode LIVE_REPLAY goes on "+
+				"from there")
+		}
 		if err != nil {
 			return "", err
 		}
+		in.MaxMediaPlaylistFragmentResults = n
 	}
 	var out api.GetHLSStreamingSessionURLOutput
 	err = c.HLSStreamingSessionURL(ctx, in, &out)
 	return out.HLSStreamingSessionURL, err
+}
+
+// checkDVR says what --dvr does not go with.
+func (f *sessionFlags) checkDVR() error {
+	switch {
+	case f.DVR < 0:
+		return fmt.Errorf("--dvr %s is negative", f.DVR)
+	case f.DVR > 0 && (f.From != "" || f.Mode != "" && f.Mode != string(api.PlaybackModeLive)):
+		return withHint(errors.New("--dvr is for live sessions"),
+			"--from shows a recording, and --mode LIVE_REPLAY goes on from there")
+	}
+	return nil
 }
 
 // input is what the flags mean to the API.
