@@ -68,13 +68,7 @@ type harness struct {
 	seed    uint64
 }
 
-func newHarness(t *testing.T, clock *storetest.Clock) *harness {
-	h := closedHarness(t, clock)
-	h.open()
-	return h
-}
-
-// closedHarness is newHarness before its store is opened.
+// closedHarness is a harness whose store is not open yet.
 func closedHarness(t *testing.T, clock *storetest.Clock) *harness {
 	h := &harness{
 		T: t, ctx: context.WithoutCancel(t.Context()), clock: clock, // cleanups use the store too
