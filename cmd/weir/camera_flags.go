@@ -73,7 +73,7 @@ func (f *cameraFlags) clientCA() (list []*x509.Certificate, err error) {
 // giveCredentials makes what gives cameras their certificates and credentials, and lets the
 // registry accept those.
 func (c *serveCmd) giveCredentials(s *serving, who *access.Registry) *cameras.Service {
-	minter := sts.NewMinter(who, nil)
+	minter := sts.NewMinter(who, c.TokenKeyAge, nil)
 	who.SetTemporary(minter)
 	s.temporary = sts.NewService(who, minter, oidc.NewVerifier(who, oidc.Options{Logger: s.log}),
 		c.AccountID, nil)

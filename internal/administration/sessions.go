@@ -30,12 +30,14 @@ type TokenKeys interface {
 // Sessions performs the operations on playback sessions, the keys of their tokens, and the audit
 // log.
 type Sessions struct {
-	Store    SessionStore
-	Tokens   TokenKeys               // nil: they cannot be rotated
-	Audit    *audit.Log              // nil: it has no events
-	Protocol func(kind uint8) string // api.ProtocolHLS or api.ProtocolDASH
-	Region   string                  // of ARNs
-	Account  string
+	Store  SessionStore
+	Tokens TokenKeys // nil: they cannot be rotated
+	// makes a new key that seals temporary credentials, as Tokens.Rotate does; nil: there are none
+	RotateCredentials func(ctx context.Context, revoke bool) error
+	Audit             *audit.Log              // nil: it has no events
+	Protocol          func(kind uint8) string // api.ProtocolHLS or api.ProtocolDASH
+	Region            string                  // of ARNs
+	Account           string
 }
 
 // closePage is how many sessions are looked at a time when many are closed.
@@ -184,8 +186,8 @@ func (s *Sessions) closeAll(ctx context.Context, q store.SessionQuery) (n int64,
 	}
 }
 
-// RotateTokenKey makes a new key for tokens; with OlderKeysRevoke nothing that is out opens any
-// more.
+// RotateTokenKey makes new keys for the tokens of sessions and of temporary credentials; with
+// OlderKeysRevoke nothing that is out opens any more.
 func (s *Sessions) RotateTokenKey(
 	ctx context.Context, c *Call, in *api.RotateTokenKeyInput,
 ) (*api.RotateTokenKeyOutput, error) {
@@ -196,7 +198,14 @@ func (s *Sessions) RotateTokenKey(
 		return nil, api.NewError(api.ServiceUnavailable, "The keys are not this server's.")
 	}
 	revoke := in.OlderKeys == api.OlderKeysRevoke
-	made, err := s.Tokens.Rotate(revoke)
+	var made auth.Rotation
+	var err error
+	if s.RotateCredentials != nil {
+		err = s.RotateCredentials(ctx, revoke)
+	}
+	if err == nil {
+		made, err = s.Tokens.Rotate(revoke)
+	}
 	if errors.Is(err, auth.ErrTokenKeysBusy) {
 		return nil, api.Errorf(api.LimitExceededException, "There is no new key: %v.", err)
 	} else if err != nil {

@@ -66,12 +66,13 @@ var sessionOperations = func() []*Operation {
 		{
 			Name: "RotateTokenKey", Path: "/weir/rotateTokenKey", Service: Administration,
 			Command: "keys rotate-token-key",
-			Doc:     "Seal session URLs and clip links with a new key from now on.",
+			Doc: "Seal session URLs, clip links and temporary credentials with new keys from " +
+				"now on.",
 			Example: "weir keys rotate-token-key",
 			Input: structure("RotateTokenKeyInput",
 				optional("OlderKeys", enum("OlderKeys", OlderKeysKeep, OlderKeysRevoke),
 					"KEEP, the default, leaves what is out good until it ends; REVOKE ends every "+
-						"session and every link at once.")),
+						"session, every link and all temporary credentials at once.")),
 			Output: structure("RotateTokenKeyOutput", optional("KeyId", shapeFree, ""),
 				optional("CreationTime", shapeTimestamp, ""),
 				optional("OlderKeys", shapeLong, ""), optional("Closed", shapeLong, "")),

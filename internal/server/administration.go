@@ -15,6 +15,9 @@ func (s *Server) administration() []operationRoute {
 	a := administration.New(s.access, s.certified)
 	sessions := &administration.Sessions{Store: s.store, Tokens: s.tokenKeys, Audit: s.audit,
 		Protocol: playback.Protocol, Region: s.region, Account: s.account}
+	if s.sts != nil {
+		sessions.RotateCredentials = s.sts.Rotate
+	}
 	return append(s.cameraAdministration(a), []operationRoute{
 		{"CreateKey", info, administer(s, a.CreateKey)},
 		{"ListKeys", debug, administer(s, a.ListKeys)},

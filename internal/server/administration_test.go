@@ -332,9 +332,11 @@ func TestAdministrationNeedsPermission(t *testing.T) {
 	ann := s.newKey("ann", "read-only", "producer")
 	full := `{"UserName":"ann","Key":"ann","PolicyName":"p","PolicyDocument":"{}","RoleName":"r",` +
 		`"TrustPolicy":"{}","Tags":{"a":"b"},"TagKeys":["a"],"ActionNames":["a:B"],` +
-		`"StreamName":"cam"}`
+		`"StreamName":"cam","Url":"https://id.example","ClientIDList":["c"]}`
+	// They are about the caller himself, or what the policy read-only allows.
+	free := []string{"GetPermissions", "CreateSignInCode", "GetStreamStatus", "GetServerStatus"}
 	for _, op := range api.Operations() {
-		if op.Service != api.Administration {
+		if op.Service != api.Administration || slices.Contains(free, op.Name) {
 			continue
 		}
 		body := full

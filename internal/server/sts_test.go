@@ -17,7 +17,7 @@ import (
 func newSTSSite(t *testing.T, change ...func(*Options)) *site {
 	t.Helper()
 	return newSite(t, append(change, func(o *Options) {
-		minter := sts.NewMinter(o.Access, nil)
+		minter := sts.NewMinter(o.Access, 0, nil)
 		o.Access.SetTemporary(minter)
 		o.STS = sts.NewService(o.Access, minter, oidc.NewVerifier(o.Access, oidc.Options{}),
 			o.Account, nil)

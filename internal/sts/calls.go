@@ -41,6 +41,11 @@ func NewService(of *access.Registry, m *Minter, who Identities, account string,
 	return &Service{of, m, who, account, now}
 }
 
+// Rotate is that of the minter.
+func (s *Service) Rotate(ctx context.Context, revoke bool) error {
+	return s.minter.Rotate(ctx, revoke)
+}
+
 type action func(s *Service, ctx context.Context, c *Call) (any, error)
 
 var actions = map[string]action{

@@ -8,7 +8,6 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -49,6 +48,7 @@ var ErrTooLong = errors.New("session policies and tags do not fit into a session
 type Minter struct {
 	access *access.Registry
 	now    func() time.Time
+	maxAge time.Duration // of the key that seals; 0: any
 	keys   atomic.Pointer[sealingKeys]
 }
 
@@ -59,17 +59,19 @@ type sealingKeys struct {
 }
 
 type sealingKey struct {
-	id   [keyIDSize]byte
-	aead cipher.AEAD
+	id      [keyIDSize]byte
+	created time.Time
+	aead    cipher.AEAD
 }
 
-// NewMinter makes a minter whose sealing keys are in a registry. now is time.Now when nil. It reads
-// and writes nothing yet.
-func NewMinter(of *access.Registry, now func() time.Time) *Minter {
+// NewMinter makes a minter whose sealing keys are in a registry. The one that seals gets a
+// successor when it is as old as maxAge (0: never). now is time.Now when nil. It reads and writes
+// nothing yet.
+func NewMinter(of *access.Registry, maxAge time.Duration, now func() time.Time) *Minter {
 	if now == nil {
 		now = time.Now
 	}
-	return &Minter{access: of, now: now}
+	return &Minter{access: of, now: now, maxAge: maxAge}
 }
 
 // keyDocument is the document sealingDocument of access.KindTokenKey.
@@ -112,7 +114,8 @@ func (m *Minter) load() (*sealingKeys, error) {
 		if err != nil || len(k.ID) != keyIDSize {
 			return nil, errors.New("sealing key of tokens: damaged")
 		}
-		keys.list = append(keys.list, sealingKey{[keyIDSize]byte(k.ID), aead})
+		keys.list = append(keys.list, sealingKey{[keyIDSize]byte(k.ID),
+			time.UnixMilli(k.Created), aead})
 	}
 	m.keys.Store(keys)
 	return keys, nil
@@ -137,28 +140,6 @@ func (m *Minter) stored() (d keyDocument, revision int64, err error) {
 		}
 	}
 	return d, store.NewDocument, nil
-}
-
-// first makes the first sealing key.
-func (m *Minter) first(ctx context.Context) (*sealingKeys, error) {
-	sealer, err := m.access.Sealer()
-	if err != nil {
-		return nil, err
-	}
-	id, key := make([]byte, keyIDSize), make([]byte, keySize)
-	_, _ = rand.Read(id) // never fails: it ends the process instead
-	_, _ = rand.Read(key)
-	data, err := json.Marshal(keyDocument{[]storedKey{{ID: id, Created: m.now().UnixMilli(),
-		Key: sealer.Seal(access.KindTokenKey, sealingDocument, key)}}})
-	if err != nil {
-		return nil, err
-	}
-	_, err = m.access.PutDocument(ctx, access.KindTokenKey, sealingDocument, data,
-		store.NewDocument)
-	if err != nil && !errors.Is(err, access.ErrExists) { // which another process has made
-		return nil, err
-	}
-	return m.load()
 }
 
 // tokenClaims is access.Claims as a token has it.
@@ -191,10 +172,7 @@ type tokenPolicy struct {
 // Expires, to the second below. ErrTooLong; access.ErrNoSeal; store.ErrFull when it is the first
 // time and the key cannot be stored.
 func (m *Minter) Mint(ctx context.Context, c access.Claims) (auth.Credentials, error) {
-	keys, err := m.load()
-	if err == nil && len(keys.list) == 0 {
-		keys, err = m.first(ctx)
-	}
+	keys, err := m.fresh(ctx)
 	if err != nil {
 		return auth.Credentials{}, fmt.Errorf("mint credentials: %w", err)
 	}

@@ -57,7 +57,7 @@ func claims(t testing.TB) access.Claims {
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	dir, st := t.TempDir(), memory.New(time.Now)
-	m := NewMinter(openRegistry(t, st, dir), nil)
+	m := NewMinter(openRegistry(t, st, dir), 0, nil)
 	want := claims(t)
 	made, err := m.Mint(t.Context(), want)
 	if err != nil {
@@ -73,7 +73,7 @@ func TestTokens(t *testing.T) {
 		t.Errorf("%+v", made)
 	}
 	want.AccessKeyID, want.Secret = made.AccessKeyID, made.SecretAccessKey
-	other := NewMinter(openRegistry(t, st, dir), nil) // another process
+	other := NewMinter(openRegistry(t, st, dir), 0, nil) // another process
 	for _, m := range []*Minter{m, other} {
 		got, err := m.Open(made.SessionToken, issued.Add(time.Hour-time.Nanosecond))
 		if err != nil {
@@ -102,8 +102,8 @@ func refused(t *testing.T, err error, code string) {
 // No changed token opens, and none of another store.
 func TestForgedTokens(t *testing.T) {
 	t.Parallel()
-	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), nil)
-	other := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), nil)
+	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
+	other := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
 	made, err := m.Mint(t.Context(), claims(t))
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestForgedTokens(t *testing.T) {
 // unless it is noise.
 func TestTokensStayShort(t *testing.T) {
 	t.Parallel()
-	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), nil)
+	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
 	c := claims(t)
 	c.Policies[0].Document = document(t, strings.Repeat("arn:aws:kinesisvideo:*:*:stream/a", 60))
 	if made, err := m.Mint(t.Context(), c); err != nil ||
@@ -156,7 +156,7 @@ func TestTokensStayShort(t *testing.T) {
 // What compresses into a token but is more than Open reads is refused when it is minted, not later.
 func TestClaimsThatCompressWell(t *testing.T) {
 	t.Parallel()
-	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), nil)
+	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
 	c := claims(t)
 	large := c.Policies[0]
 	large.Document = document(t, "arn:aws:kinesisvideo:*:*:stream/"+strings.Repeat("a", 5900))
@@ -171,7 +171,7 @@ func TestClaimsThatCompressWell(t *testing.T) {
 
 // Whatever comes as a token is refused, or is one that was minted.
 func FuzzTokens(f *testing.F) {
-	m := NewMinter(openRegistry(f, memory.New(time.Now), f.TempDir()), nil)
+	m := NewMinter(openRegistry(f, memory.New(time.Now), f.TempDir()), 0, nil)
 	made, err := m.Mint(f.Context(), claims(f))
 	if err != nil {
 		f.Fatal(err)
