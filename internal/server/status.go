@@ -22,7 +22,11 @@ func (s *Server) getStreamStatus(ctx context.Context, req *request,
 	var refused error
 	var granted *verdict
 	for _, name := range in.StreamNames {
+		req.verdict = nil // that of the name before says nothing about this one
 		stream, err := s.namedStream(ctx, req, api.StreamRef{StreamName: name})
+		if req.verdict == nil { // the store failed before anybody decided
+			return nil, err
+		}
 		if !req.verdict.allowed {
 			refused = err
 			continue

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +15,9 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/status"
+	"weir/internal/store"
+	"weir/internal/store/memory"
+	"weir/test/output"
 )
 
 // What a stream holds is told of those that the caller may ask about, and of no others.
@@ -51,6 +56,40 @@ func TestStatusOfStreams(t *testing.T) {
 	}
 	s.as(north, "/weir/getStreamStatus", `{"StreamNames":["cam2","cam3"]}`).fails(t,
 		http.StatusForbidden, refused, "weir:GetStreamStatus")
+}
+
+// faulty is a store that fails to find one stream.
+type faulty struct {
+	engine
+	name string
+}
+
+func (f *faulty) Stream(ctx context.Context, name string) (store.Stream, error) {
+	if name == f.name {
+		return store.Stream{}, errors.New("injected")
+	}
+	return f.engine.Stream(ctx, name)
+}
+
+// A stream that the store fails to find is a fault of the server, and no stream that is not there,
+// whatever was decided on the names before it.
+func TestStatusWhenTheStoreFails(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var log output.Buffer
+	s := newSiteOver(t, &faulty{inMemory{memory.New(time.Now)}, "lost"}, listener,
+		func(o *Options) { o.Logger = logTo(&log) })
+	s.putPolicy("status", `{"Effect":"Allow","Action":"weir:GetStreamStatus",
+		"Resource":"arn:aws:kinesisvideo:*:*:stream/mine/*"}`)
+	key := s.newKey("guard", "status")
+	for _, names := range []string{`"lost"`, `"other","lost","mine"`, `"mine","lost"`} {
+		s.as(key, "/weir/getStreamStatus", `{"StreamNames":[`+names+`]}`).fails(t,
+			http.StatusInternalServerError, "InternalFailure", "")
+	}
+	if strings.Contains(log.String(), "panic") {
+		t.Error(log.String())
+	}
 }
 
 func TestStatusOfTheServer(t *testing.T) {
