@@ -65,6 +65,17 @@ func (p *Principal) Transitive() map[string]string {
 	return tags
 }
 
+// Device returns claims that have only the camera and the certificate that the principal's
+// credentials depend on, empty when there are none. Credentials that are made of these depend on
+// them, too.
+func (p *Principal) Device() Claims {
+	if p.claims == nil {
+		return Claims{}
+	}
+	return Claims{Thing: p.claims.Thing, ThingID: p.claims.ThingID,
+		Certificate: p.claims.Certificate}
+}
+
 // Share names whose share of what is limited the principal uses. A user has one for all his keys
 // and temporary credentials, and a role one for all its sessions: whoever may assume it names as
 // many as he likes. Each camera has its own.

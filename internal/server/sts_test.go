@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/access"
 	"weir/internal/auth"
 	"weir/internal/oidc"
+	"weir/internal/store"
 	"weir/internal/sts"
 )
 
@@ -243,6 +245,38 @@ func TestChainedRoles(t *testing.T) {
 		"no session policy allows")
 	s.ok("/weir/deletePolicy", `{"PolicyName":"some"}`)
 	s.as(some, "/listStreams", `{}`).fails(t, 403, refused, "")
+}
+
+// Credentials that a camera got for its own, directly or by others in between, end with the camera.
+func TestRolesOfACamera(t *testing.T) {
+	t.Parallel()
+	s := newSTSSite(t)
+	assumable(s)
+	s.ok("/weir/attachPolicy", `{"RoleName":"viewers","PolicyName":"assume"}`)
+	who, now := s.server.access, time.Now()
+	camera, err := who.PutCamera(t.Context(), access.CameraInfo{Name: "cam1",
+		Policies: []string{"assume"}}, store.NewDocument)
+	must(t, err)
+	own, err := sts.NewMinter(who, 0, nil).Mint(t.Context(), access.Claims{Kind: access.Camera,
+		Name: "cam1", Thing: "cam1", ThingID: camera.ID, Certificate: "01", Issued: now,
+		Expires: now.Add(time.Hour)})
+	must(t, err)
+	assume := func(key auth.Credentials) auth.Credentials {
+		return s.form(key, "Action=AssumeRole", "RoleArn="+viewersARN, "RoleSessionName=cam1",
+			"ExternalId=x1").sts(t).Role.Credentials.key()
+	}
+	one := assume(own)
+	two := assume(one)
+	for _, key := range []auth.Credentials{one, two} {
+		if a := s.as(key, "/listStreams", `{}`); a.status != http.StatusOK {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	must(t, who.DisableCamera(t.Context(), "cam1"))
+	for _, key := range []auth.Credentials{one, two} {
+		s.as(key, "/listStreams", `{}`).fails(t, http.StatusForbidden,
+			string(auth.UnrecognizedClient), "")
+	}
 }
 
 // The session of a user is the user, until its key is disabled; policies may deny it.

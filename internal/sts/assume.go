@@ -130,7 +130,7 @@ func (s *Service) assumeRole(ctx context.Context, c *Call) (any, error) {
 		return nil, &Error{ValidationError, "The requested DurationSeconds exceeds the 1 hour " +
 			"session limit for roles assumed by role chaining."}
 	}
-	made, user, err := s.assume(ctx, &a, role, access.Claims{})
+	made, user, err := s.assume(ctx, &a, role, c.Principal.Device())
 	return assumeRoleResult{Credentials: made, AssumedRoleUser: user}, err
 }
 
