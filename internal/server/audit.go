@@ -29,7 +29,8 @@ type audited struct {
 	lasting  bool   // a connection of PutMedia or GetMedia that has begun
 	received int64  // bytes of media, by PutMedia
 	ending   string // why a connection of PutMedia ended
-	identity string // that a provider of web identities vouches for
+	identity string // that a provider of web identities vouches for, or who made a sign-in code
+	handed   string // id of the access key that a sign-in code opened
 }
 
 // auditEvent is what the audit log has of a request by now.
@@ -41,6 +42,8 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 		e.Action = op.Action()
 	} else if req.sts {
 		e.Action = "sts:" + req.operation
+	} else if req.operation == opSignIn {
+		e.Action = "weir:" + opSignIn
 	}
 	if v := req.verdict; v != nil && v.resource != anyResource {
 		e.Resource = v.resource
@@ -49,7 +52,7 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 	case p != nil:
 		e.Principal, e.AccessKey = p.ARN, p.AccessKeyID
 	case req.identity != "":
-		e.Principal = shorten(req.identity)
+		e.Principal, e.AccessKey = shorten(req.identity), req.handed
 	default:
 		e.Allowed, e.AccessKey = false, claimedKey(req.Request)
 	}
@@ -120,11 +123,11 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 	})
 }
 
-// auditEnd writes what has become of a signed request. Of whoever has not proved to have a key
-// there is at most one event of a kind in ten seconds, as in the log: nobody can drive out what
-// others did.
+// auditEnd writes what has become of a signed request, or of a sign-in by a code. Of whoever has
+// not proved to have a key there is at most one event of a kind in ten seconds, as in the log:
+// nobody can drive out what others did.
 func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
-	if !req.signed {
+	if !req.signed && req.operation != opSignIn {
 		return
 	}
 	e := s.auditEvent(req, audit.Call)

@@ -18,8 +18,13 @@ import (
 // auditEvents waits until the log has so many events.
 func auditEvents(t *testing.T, log *audit.Log, want int) []audit.Event {
 	t.Helper()
+	return auditEventsOf(t, log, audit.Filter{}, want)
+}
+
+func auditEventsOf(t *testing.T, log *audit.Log, f audit.Filter, want int) []audit.Event {
+	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		events, _, err := log.Read(t.Context(), audit.Filter{})
+		events, _, err := log.Read(t.Context(), f)
 		must(t, err)
 		if len(events) >= want {
 			return events

@@ -138,7 +138,7 @@ func (s *Server) createSignInCode(_ context.Context, req *request,
 	if err := s.permitOwn(req); err != nil {
 		return nil, err
 	}
-	return s.codes.Put(in, s.clock())
+	return s.codes.Put(in, req.principal.ARN, s.clock())
 }
 
 // maxCode bounds the body of a sign-in, which is a code.
@@ -150,11 +150,12 @@ func (s *Server) signIn(_ context.Context, req *request) (response, error) {
 	if err != nil || len(code) > maxCode {
 		return nil, api.NewError(api.InvalidArgumentException, "The body is no sign-in code.")
 	}
-	held, ok := s.codes.Take(string(code), s.clock())
+	held, by, ok := s.codes.Take(string(code), s.clock())
 	if !ok {
 		return nil, api.NewError(api.ResourceNotFoundException,
 			"The sign-in code has been used, or its time is over.")
 	}
+	req.identity, req.handed = by, held.AccessKeyId
 	req.vouch()
 	return jsonResponse{credentialsResponse{held.AccessKeyId, held.SecretAccessKey,
 		held.SessionToken, held.Expiration.Time()}}, nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/api"
+	"weir/internal/audit"
 	"weir/internal/status"
 	"weir/internal/store"
 	"weir/internal/store/memory"
@@ -145,7 +148,10 @@ func TestPermissions(t *testing.T) {
 // A code opens what was put behind it, once, and for whoever has it; nothing else opens it.
 func TestSignInCodes(t *testing.T) {
 	t.Parallel()
-	s := newSTSSite(t)
+	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close(context.Background())) })
+	s := newSTSSite(t, func(o *Options) { o.Audit = log })
 	guard := s.newKey("guard", "viewer")
 	made := s.form(guard, "Action=GetSessionToken").sts(t).Session.Credentials
 	body := fmt.Sprintf(`{"AccessKeyId":%q,"SecretAccessKey":%q,"SessionToken":%q,"Expiration":%q}`,
@@ -159,9 +165,9 @@ func TestSignInCodes(t *testing.T) {
 	take := func(code string) answer {
 		return s.do(s.request(http.MethodPost, "/console/sign-in", code))
 	}
-	const gone = "ResourceNotFoundException"
+	const gone, invalid = "ResourceNotFoundException", "InvalidArgumentException"
 	take(code.Code[1:]).fails(t, http.StatusNotFound, gone, "has been used")
-	take(strings.Repeat("a", 65)).fails(t, http.StatusBadRequest, "InvalidArgumentException", "")
+	take(strings.Repeat("a", 65)).fails(t, http.StatusBadRequest, invalid, "")
 	a = take(code.Code)
 	var got minted
 	must(t, json.Unmarshal([]byte(a.body), &got))
@@ -172,5 +178,19 @@ func TestSignInCodes(t *testing.T) {
 	take(code.Code).fails(t, http.StatusNotFound, gone, "has been used")
 	if a := s.as(got.key(), "/listStreams", `{}`); a.status != http.StatusOK {
 		t.Errorf("what the code opened is refused: %d %s", a.status, a.body)
+	}
+
+	// The audit log says who made the code and which key it opened, and of strangers little.
+	events := auditEventsOf(t, log, audit.Filter{Action: "weir:SignIn"}, 3)
+	lines := make([]string, 0, len(events))
+	for _, e := range events {
+		lines = append(lines,
+			fmt.Sprint(e.Principal, " ", e.AccessKey, " ", e.Allowed, " ", e.Outcome))
+	}
+	slices.Sort(lines)
+	if want := []string{"  false " + invalid, "  false " + gone,
+		"arn:aws:iam::000000000000:user/guard " + made.AccessKeyId + " true ok"}; !slices.Equal(
+		lines, want) {
+		t.Errorf("audit log %q, want %q", lines, want)
 	}
 }

@@ -28,12 +28,14 @@ type Codes struct {
 // heldCredentials wait to be taken.
 type heldCredentials struct {
 	in   api.CreateSignInCodeInput
+	by   string
 	ends time.Time
 }
 
-// Put keeps credentials until they are taken, or their time is over, and returns their code.
+// Put keeps credentials until they are taken, or their time is over, and returns their code. by is
+// the ARN of whoever makes it.
 func (c *Codes) Put(
-	in *api.CreateSignInCodeInput, now time.Time,
+	in *api.CreateSignInCodeInput, by string, now time.Time,
 ) (*api.CreateSignInCodeOutput, error) {
 	ends := now.Add(usualCodeTime)
 	if in.DurationSeconds > 0 {
@@ -60,17 +62,19 @@ func (c *Codes) Put(
 	if c.codes == nil {
 		c.codes = map[[sha256.Size]byte]heldCredentials{}
 	}
-	c.codes[sha256.Sum256([]byte(text))] = heldCredentials{*in, ends}
+	c.codes[sha256.Sum256([]byte(text))] = heldCredentials{*in, by, ends}
 	return &api.CreateSignInCodeOutput{Code: text,
 		ExpirationTime: api.Timestamp(ends.UnixMilli())}, nil
 }
 
-// Take returns the credentials of a code, once; false when there are none.
-func (c *Codes) Take(code string, now time.Time) (api.CreateSignInCodeInput, bool) {
+// Take returns the credentials of a code and who made it, once; false when there are none.
+func (c *Codes) Take(
+	code string, now time.Time,
+) (in api.CreateSignInCodeInput, by string, ok bool) {
 	key := sha256.Sum256([]byte(code))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	held, ok := c.codes[key]
 	delete(c.codes, key)
-	return held.in, ok && held.ends.After(now)
+	return held.in, held.by, ok && held.ends.After(now)
 }

@@ -145,7 +145,7 @@ func TestCodes(t *testing.T) {
 		t.Helper()
 		ends := api.Timestamp(noon.Add(lasts).UnixMilli())
 		out, err := c.Put(&api.CreateSignInCodeInput{AccessKeyId: "a", Expiration: &ends,
-			DurationSeconds: seconds}, noon)
+			DurationSeconds: seconds}, "ann", noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,10 +159,11 @@ func TestCodes(t *testing.T) {
 	}{{time.Hour, 0, 59 * time.Second, true}, {time.Hour, 0, time.Minute, false},
 		{time.Hour, 3600, 59 * time.Minute, true}, {time.Minute, 3600, time.Minute, false}} {
 		code := put(x.lasts, x.seconds)
-		if in, ok := c.Take(code, noon.Add(x.after)); ok != x.good || ok && in.AccessKeyId != "a" {
+		in, by, ok := c.Take(code, noon.Add(x.after))
+		if ok != x.good || ok && (in.AccessKeyId != "a" || by != "ann") {
 			t.Errorf("%+v: %v", x, ok)
 		}
-		if _, ok := c.Take(code, noon); ok {
+		if _, _, ok := c.Take(code, noon); ok {
 			t.Errorf("%+v: taken twice", x)
 		}
 	}
@@ -171,10 +172,11 @@ func TestCodes(t *testing.T) {
 	}
 	in := api.CreateSignInCodeInput{Expiration: new(api.Timestamp)}
 	*in.Expiration = api.Timestamp(noon.Add(time.Hour).UnixMilli())
-	if _, err := c.Put(&in, noon); !errors.Is(err, &api.Error{Code: api.LimitExceededException}) {
+	_, err := c.Put(&in, "ann", noon)
+	if !errors.Is(err, &api.Error{Code: api.LimitExceededException}) {
 		t.Errorf("one too many: %v", err)
 	}
-	if _, err := c.Put(&in, noon.Add(time.Minute)); err != nil {
+	if _, err := c.Put(&in, "ann", noon.Add(time.Minute)); err != nil {
 		t.Errorf("when the others are over: %v", err)
 	}
 }
