@@ -93,7 +93,8 @@ var imports = map[string][]string{
 
 	"internal/ingest": {"internal/live", "internal/mkv", "internal/store", "internal/api",
 		"internal/media"},
-	"internal/console": {},
+	"internal/console":   {"internal/negotiate"},
+	"internal/negotiate": {},
 	"internal/node": {"internal/access", "internal/auth", "internal/store",
 		"internal/store/cluster", "internal/store/cluster/rows", "internal/store/local"},
 	"internal/status":   {"internal/store", "internal/api", "internal/media"},
@@ -104,7 +105,7 @@ var imports = map[string][]string{
 	"internal/server": {"internal/administration", "internal/ingest", "internal/live",
 		"internal/playback", "internal/fragments", "internal/clip",
 		"internal/images", "internal/still", "internal/console", "internal/status",
-		"internal/access",
+		"internal/access", "internal/negotiate",
 		"internal/cameras", "internal/sts", "internal/throttle", "internal/policy",
 		"internal/store", "internal/audit",
 		"internal/connections", "internal/fair", "internal/quota", "internal/api", "internal/auth",

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"weir/internal/negotiate"
 )
 
 // Paths of the console: its page, the directory of its files, and where it exchanges the code of a
@@ -71,7 +73,7 @@ func App(region, account string) http.Handler {
 		}
 		// the name of a file changes with what is in it
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		if negotiate.Gzip(r.Header.Get("Accept-Encoding")) {
 			h.Set("Content-Encoding", "gzip")
 		} else {
 			packed = unpack(packed)

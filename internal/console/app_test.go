@@ -72,6 +72,13 @@ func TestConsoleFilesAreCompressedForWhoTakesThem(t *testing.T) {
 	if data, err := io.ReadAll(r); err != nil || !bytes.Equal(data, plain.Body.Bytes()) {
 		t.Errorf("%d bytes unpacked, %d plain: %v", len(data), plain.Body.Len(), err)
 	}
+	for _, accept := range []string{"gzip;q=0", "br, gzip; q=0.0", "x-gzipped"} {
+		w := getApp(t, "/"+script, "Accept-Encoding", accept)
+		if w.Header().Get("Content-Encoding") != "" ||
+			!bytes.Equal(w.Body.Bytes(), plain.Body.Bytes()) {
+			t.Errorf("%q: encoding %q", accept, w.Header().Get("Content-Encoding"))
+		}
+	}
 }
 
 func TestConsoleStaysSmall(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"weir/internal/negotiate"
 )
 
 // gzipAtLeast is the size in bytes from which a playlist is worth compressing: smaller ones fit
@@ -66,7 +68,7 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	h["X-Content-Type-Options"] = contentNosniff
 	if c.compressible {
 		h.Set("Vary", "Accept-Encoding")
-		if len(c.text) >= gzipAtLeast && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if len(c.text) >= gzipAtLeast && negotiate.Gzip(r.Header.Get("Accept-Encoding")) {
 			if err := c.compress(); err != nil {
 				return err
 			}
@@ -196,19 +198,6 @@ func (c *content) compress() error {
 	}
 	c.text = out.Bytes()
 	return nil
-}
-
-// acceptsGzip reads an Accept-Encoding header (RFC 9110 section 12.5.3).
-func acceptsGzip(header string) bool {
-	for item := range strings.SplitSeq(header, ",") {
-		name, params, _ := strings.Cut(item, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-			_, q, weighted := strings.Cut(params, "=")
-			weight, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
-			return !weighted || err == nil && weight > 0
-		}
-	}
-	return false
 }
 
 // parseRange reads a Range header of one byte range (RFC 9110 section 14.1.2). ok is false when it

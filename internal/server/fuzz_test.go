@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"weir/internal/api"
+	"weir/internal/negotiate"
 )
 
 // What strangers write into paths, ranges, tokens and lists of headers must end in an answer.
@@ -45,6 +46,6 @@ func FuzzRequestParts(f *testing.F) {
 				}
 			}
 		}
-		acceptsGzip(accept)
+		negotiate.Gzip(accept)
 	})
 }
