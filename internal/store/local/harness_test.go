@@ -38,6 +38,7 @@ func TestInside(t *testing.T) {
 		{"faults, encrypted", testFaults},
 		{"tiers", testTiers},
 		{"deleted while moved", testDeletedWhileMoved},
+		{"an index older than a move", testOldIndex},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

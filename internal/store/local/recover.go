@@ -74,6 +74,11 @@ func (s *Store) recoverAll(ctx context.Context) error {
 
 	var closed []index.VolumeInfo
 	for i, b := range open {
+		if whole, err := s.bringBack(ctx, b.Name); err != nil {
+			return err
+		} else if !whole {
+			continue
+		}
 		if err := s.verifyTail(ctx, b); err != nil {
 			return err
 		}
@@ -345,6 +350,9 @@ func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
 func (s *Store) recoverVolume(
 	ctx context.Context, b index.VolumeInfo, described *store.Stream, closed []index.VolumeInfo,
 ) ([]index.VolumeInfo, error) {
+	if whole, err := s.bringBack(ctx, b.Name); err != nil || !whole {
+		return closed, err
+	}
 	r := volumeRecovery{s: s, volume: b, sets: make(map[[32]byte]int64)}
 	high, err := s.idx.HighWater(ctx, b.Stream)
 	known := err == nil
@@ -401,6 +409,29 @@ func (s *Store) recoverVolume(
 	}
 	b.Indexed = end
 	return append(closed, b), nil
+}
+
+// bringBack brings back the records of a volume that must be read here although they lie in the
+// object store: the index is older than the move, or the volume's footer is of no use. One whose
+// records cannot be had is left alone, with its rows, for another start.
+func (s *Store) bringBack(ctx context.Context, name string) (whole bool, err error) {
+	away, err := s.volumes.Away(ctx, name)
+	if err == nil && away {
+		err = s.volumes.MoveIn(ctx, name)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case errors.Is(err, store.ErrNotFound): // the next step says so
+		return true, nil
+	case away && err != nil:
+		s.log.Error("records of a volume cannot be brought back from the object store, it is "+
+			"left alone", "blob", name, "error", err)
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("recover blob %s: %w", name, err)
+	}
+	return true, nil
 }
 
 func (s *Store) deleteVolume(ctx context.Context, b index.VolumeInfo) error {

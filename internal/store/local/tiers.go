@@ -13,6 +13,10 @@ import (
 // tierPause is how long moves wait after one has failed, such as when the object store is away.
 const tierPause = 10 * time.Second
 
+// movesFailed is how many moves of a pass may fail before it ends: the object store may be away, or
+// a volume be one that cannot be read.
+const movesFailed = 3
+
 // tiers is what the moves between the tiers remember of the pass before: where each sealed volume
 // lies. No other process moves them, since this one has the directory; what is deleted is forgotten
 // by the next pass. Owned by moveForever.
@@ -78,7 +82,8 @@ func (s *Store) moveVolumes(ctx context.Context, t *tiers) error {
 	now, known := s.now(), t.away
 	t.away = make(map[string]bool, len(volumes))
 	streams := make(map[store.StreamID]store.Stream)
-	var errs []error
+	var errs, failed []error
+	full := false // nothing can be brought back
 	for i := range volumes {
 		b := &volumes[i]
 		stream, ok := streams[b.Stream]
@@ -98,10 +103,16 @@ func (s *Store) moveVolumes(ctx context.Context, t *tiers) error {
 				return err
 			}
 		}
+		if len(failed) == movesFailed {
+			break
+		}
 		old := b.LastServerTimestamp <= now-s.o.WarmAfter.Milliseconds() || s.short()
 		switch warm := stream.StorageTier == store.TierWarm; {
 		case warm && !away && old:
 			err = s.volumes.MoveOut(ctx, b.Name)
+		case !warm && away && full:
+			t.away[b.Name] = away
+			continue
 		case !warm && away:
 			if err = s.Room(ctx, b.Indexed); err == nil {
 				err = s.volumes.MoveIn(ctx, b.Name)
@@ -112,10 +123,15 @@ func (s *Store) moveVolumes(ctx context.Context, t *tiers) error {
 		}
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-		case errors.Is(err, store.ErrCorrupt): // of this volume alone
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, store.ErrFull): // what goes out makes room
+			full = true
+			errs = append(errs, fmt.Errorf("blob %s: %w", b.Name, err))
+		case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrGone): // this one alone
 			errs = append(errs, fmt.Errorf("blob %s: %w", b.Name, err))
 		case err != nil:
-			return errors.Join(append(errs, fmt.Errorf("blob %s: %w", b.Name, err))...)
+			failed = append(failed, fmt.Errorf("blob %s: %w", b.Name, err))
 		default:
 			t.away[b.Name] = !away
 			s.metrics.Moves.WithLabelValues(map[bool]string{true: "in", false: "out"}[away]).Inc()
@@ -128,5 +144,5 @@ func (s *Store) moveVolumes(ctx context.Context, t *tiers) error {
 		}
 	}
 	s.metrics.AwayVolumes.Set(float64(there))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, failed...)...)
 }

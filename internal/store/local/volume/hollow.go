@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 
@@ -20,8 +21,8 @@ import (
 // store, and without the index it is known again.
 //
 // A volume becomes hollow, and whole again, by the rename of a file: whoever has it open reads what
-// was there. Before the object is made the volume gets a mark, an empty file, which goes after the
-// object: so a mark beside a whole volume says that there may be an object that nobody needs.
+// was there. Before the object is made the volume gets a mark, a file that names it, which goes after
+// the object: so a mark beside a whole volume says that there may be an object that nobody needs.
 const (
 	// added to the version of the file header: what reads whole volumes only must not read this one
 	hollowVersions = 2
@@ -30,12 +31,13 @@ const (
 )
 
 // hollow makes the file header of a hollow volume out of a whole one's.
-func hollow(header []byte, footer int64, sum uint32) []byte {
+func hollow(header []byte, footer int64, sum, object uint32) []byte {
 	b := append([]byte(nil), header...)
 	le := binary.LittleEndian
 	le.PutUint16(b[8:], le.Uint16(b[8:])+hollowVersions)
 	le.PutUint32(b[12:], sum)
 	le.PutUint64(b[48:], uint64(footer))
+	le.PutUint32(b[56:], object)
 	le.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
 	return b
 }
@@ -121,12 +123,14 @@ func (v *Volumes) moveOut(ctx context.Context, f File, path, name string) error 
 	}
 	sum := crc32.Checksum(whole, castagnoli)
 
-	if err := v.mark(path, name); err != nil {
+	object, err := v.mark(ctx, path, name)
+	if err != nil {
 		return err
 	}
-	err = v.copyOut(ctx, name, whole, sum)
+	err = v.copyOut(ctx, objectName(name, object), whole, sum)
 	if err == nil {
-		begin := append(hollow(whole[:HeaderSize], footer.Offset, sum), whole[HeaderSize:start]...)
+		begin := append(hollow(whole[:HeaderSize], footer.Offset, sum, object),
+			whole[HeaderSize:start]...)
 		err = v.replace(f, path, name, func(to File) error {
 			if _, err := to.WriteAt([][]byte{begin}, 0); err != nil {
 				return err
@@ -135,10 +139,10 @@ func (v *Volumes) moveOut(ctx context.Context, f File, path, name string) error 
 			return err
 		})
 	}
-	return errors.Join(err, v.unmark(ctx, path, name))
+	return errors.Join(err, v.unmark(ctx, path, name, object))
 }
 
-// copyOut makes the object of a volume and compares what is there with what shall be.
+// copyOut makes an object and compares what is there with what shall be.
 func (v *Volumes) copyOut(ctx context.Context, name string, whole []byte, sum uint32) error {
 	if err := v.remote.Put(ctx, name, whole); err != nil {
 		return err
@@ -182,21 +186,21 @@ func (v *Volumes) moveIn(ctx context.Context, f File, path, name string) error {
 	if err != nil {
 		return err
 	}
-	whole, err := v.remote.Get(ctx, name, size)
+	whole, err := v.remote.Get(ctx, h.object(name), size)
 	if err != nil {
 		return err
 	}
 	if crc32.Checksum(whole, castagnoli) != h.Sum {
 		return fmt.Errorf("%w: checksum of the object", store.ErrCorrupt)
 	}
-	if err := v.mark(path, name); err != nil {
-		return err
-	}
+	v.mu.Lock()
+	v.moving[name] = true // it has its mark
+	v.mu.Unlock()
 	err = v.replace(f, path, name, func(to File) error {
 		_, err := to.WriteAt([][]byte{whole}, 0)
 		return err
 	})
-	return errors.Join(err, v.unmark(ctx, path, name))
+	return errors.Join(err, v.unmark(ctx, path, name, h.Object))
 }
 
 // replace puts another file in the place of a volume, which f is. ErrNotFound when the volume was
@@ -248,16 +252,23 @@ func (v *Volumes) swap(f File, from, path, name string) error {
 	return v.fs.SyncDir(filepath.Dir(path))
 }
 
-// mark says, durably, that a volume may have an object although it is not hollow.
-func (v *Volumes) mark(path, name string) error {
+// mark says, durably, that a volume may have an object, and names it: each move has an object of its
+// own, so that no request of an earlier one, which the object store may carry out late, meets it.
+func (v *Volumes) mark(ctx context.Context, path, name string) (object uint32, err error) {
+	if err := v.deleteObject(ctx, path, name); err != nil { // of a process that died
+		return 0, err
+	}
 	v.mu.Lock()
 	v.moving[name] = true
 	v.mu.Unlock()
+	object = rand.Uint32()
 	f, err := v.fs.Create(path + markSuffix)
 	if err == nil {
-		err = f.Close()
-	} else if errors.Is(err, fs.ErrExist) {
-		err = nil // of a process that died
+		_, err = f.WriteAt([][]byte{binary.LittleEndian.AppendUint32(nil, object)}, 0)
+		if err == nil {
+			err = f.Datasync()
+		}
+		err = errors.Join(err, f.Close())
 	}
 	if err == nil {
 		err = v.fs.SyncDir(filepath.Dir(path))
@@ -268,8 +279,34 @@ func (v *Volumes) mark(path, name string) error {
 	if err != nil {
 		v.stopped(name)
 	}
-	return err
+	return object, err
 }
+
+// marked returns the object that a mark names; false when there is no mark, or one that was never
+// whole, and so no object.
+func (v *Reader) marked(path string) (object uint32, ok bool, err error) {
+	f, err := v.fs.Open(path + markSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	b := make([]byte, 4)
+	n, err := f.ReadAt(b, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return binary.LittleEndian.Uint32(b), n == len(b), errors.Join(err, f.Close())
+}
+
+// objectName is the name of an object of a volume.
+func objectName(volume string, object uint32) string {
+	return fmt.Sprintf("%s-%08x", volume, object)
+}
+
+// object is the name of the object of a hollow volume.
+func (h *Header) object(volume string) string { return objectName(volume, h.Object) }
 
 func (v *Volumes) stopped(name string) {
 	v.mu.Lock()
@@ -285,21 +322,42 @@ func (v *Volumes) isMoving(name string) bool {
 	return v.moving[name]
 }
 
-// unmark takes the object and the mark of a volume away unless it is hollow: it is whole, or gone.
-func (v *Volumes) unmark(ctx context.Context, path, name string) error {
+// unmark takes an object and the mark of a volume away unless it is hollow: it is whole, or gone,
+// with its mark.
+func (v *Volumes) unmark(ctx context.Context, path, name string, object uint32) error {
 	defer v.stopped(name)
 	h, err := v.header(path)
 	if h.Hollow || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return v.deleteMarked(ctx, path, name) // or Tidy does it again
+	// A rename that a power cut would take back still needs the object.
+	if err := v.fs.SyncDir(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return v.deleteNamed(ctx, path, objectName(name, object)) // or Tidy does it again
 }
 
 // deleteMarked deletes the object of a volume that has a mark, and the mark.
 func (v *Volumes) deleteMarked(ctx context.Context, path, name string) error {
-	if err := v.remote.Delete(ctx, []string{name}); err != nil {
-		return fmt.Errorf("delete object of volume %s: %w", name, err)
+	object, ok, err := v.marked(path)
+	if ok {
+		return v.deleteNamed(ctx, path, objectName(name, object))
 	}
+	if err == nil {
+		err = v.removeMark(path)
+	}
+	return err
+}
+
+// deleteNamed deletes an object of the volume at a path, and the mark.
+func (v *Volumes) deleteNamed(ctx context.Context, path, object string) error {
+	if err := v.remote.Delete(ctx, []string{object}); err != nil {
+		return fmt.Errorf("delete object %s: %w", object, err)
+	}
+	return v.removeMark(path)
+}
+
+func (v *Volumes) removeMark(path string) error {
 	if err := v.fs.Remove(path + markSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -327,12 +385,12 @@ func (v *Volumes) Tidy(ctx context.Context) error {
 				return errors.Join(append(errs, err)...)
 			}
 			path := filepath.Join(v.dir, dir.Name(), f.Name())
-			switch filepath.Ext(f.Name()) {
-			case newSuffix:
+			base, marked := strings.CutSuffix(f.Name(), markSuffix)
+			switch {
+			case strings.HasSuffix(f.Name(), volumeSuffix+newSuffix):
 				err = v.fs.Remove(path)
-			case markSuffix:
-				base := strings.TrimSuffix(f.Name(), markSuffix)
-				err = v.unmark(ctx, strings.TrimSuffix(path, markSuffix), dir.Name()+"/"+base)
+			case marked:
+				err = v.tidy(ctx, strings.TrimSuffix(path, markSuffix), dir.Name()+"/"+base)
 			default:
 				continue
 			}
@@ -342,6 +400,18 @@ func (v *Volumes) Tidy(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// tidy takes the mark of one volume away, unless that is hollow.
+func (v *Volumes) tidy(ctx context.Context, path, name string) error {
+	object, ok, err := v.marked(path)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return v.removeMark(path)
+	}
+	return v.unmark(ctx, path, name, object)
 }
 
 // deleteObjects deletes the objects of a stream that is being deleted, whose directory lies in the
@@ -373,16 +443,6 @@ func (v *Volumes) deleteObjects(trash string) error {
 func (v *Volumes) deleteObject(ctx context.Context, path, name string) error {
 	if v.isMoving(name) {
 		return nil
-	}
-	mark, err := v.fs.Open(path + markSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = mark.Close()
-	}
-	if err != nil {
-		return err
 	}
 	return v.deleteMarked(ctx, path, name)
 }

@@ -43,6 +43,14 @@ func (v *Reader) path(name string) (string, error) {
 
 // Open implements local.Volumes.
 func (v *Reader) Open(ctx context.Context, loc store.Location) (Body, error) {
+	b, err := v.open(ctx, loc)
+	if errors.Is(err, store.ErrGone) { // or its records were brought back just now
+		b, err = v.open(ctx, loc)
+	}
+	return b, err
+}
+
+func (v *Reader) open(ctx context.Context, loc store.Location) (Body, error) {
 	f, drops := v.idle.take(loc.Volume)
 	if f != nil {
 		return &body{v: v, name: loc.Volume, f: f, off: loc.Offset, drops: drops}, nil
@@ -66,7 +74,7 @@ func (v *Reader) Open(ctx context.Context, loc store.Location) (Body, error) {
 		if err := f.Close(); err != nil {
 			return nil, err
 		}
-		b, err := v.remote.Open(ctx, loc.Volume, loc.Offset, loc.Length)
+		b, err := v.remote.Open(ctx, h.object(loc.Volume), loc.Offset, loc.Length)
 		if err != nil {
 			return nil, fmt.Errorf("volume %s: %w", loc.Volume, err)
 		}

@@ -164,20 +164,36 @@ func (v *Volumes) remove(path, name string) error {
 	return err
 }
 
-// Delete implements local.Volumes. What fails for one volume does not keep the others.
+// Delete implements local.Volumes. What fails for one volume does not keep the others, but for
+// those with objects: these come last, and while the object store does not answer they stay.
 func (v *Volumes) Delete(ctx context.Context, names []string) error {
 	dirs := make(map[string]bool)
 	var errs []error
-	for _, name := range names {
+	var withObjects []string
+	try := func(name string, objects bool) error {
 		path, err := v.path(name)
-		if err == nil {
-			err = v.delete(ctx, path, name)
-		}
 		if err != nil {
-			errs = append(errs, err)
-			continue
+			return err
+		}
+		if _, marked, err := v.marked(path); err != nil {
+			return err
+		} else if marked && !objects {
+			withObjects = append(withObjects, name)
+			return nil
 		}
 		dirs[filepath.Dir(path)] = true
+		return v.delete(ctx, path, name)
+	}
+	for _, name := range names {
+		if err := try(name, false); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, name := range withObjects {
+		if err := try(name, true); err != nil {
+			errs = append(errs, err)
+			break
+		}
 	}
 	for dir := range dirs {
 		if err := v.fs.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {

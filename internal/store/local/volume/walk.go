@@ -24,6 +24,7 @@ type Header struct {
 	Hollow bool
 	Footer int64
 	Sum    uint32
+	Object uint32 // which of the objects that the volume has had
 }
 
 // IsVolume tells whether these, the first bytes of a file, begin a volume.
@@ -53,6 +54,7 @@ func ReadHeader(f io.ReaderAt) (Header, error) {
 	case volumeVersion, encryptedVersion:
 	case volumeVersion + hollowVersions, encryptedVersion + hollowVersions:
 		h.Hollow, h.Sum, h.Footer = true, le.Uint32(b[12:]), int64(le.Uint64(b[48:]))
+		h.Object = le.Uint32(b[56:])
 	default: // A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
 		return h, fmt.Errorf("volume version %d is not known", h.Version)
 	}
