@@ -15,10 +15,11 @@ interface Props<T> {
   actions?: (row: T) => ComponentChildren;
 }
 
-/** A table that folds into cards where there is no room for it. */
+/** A table that folds into cards where there is no room for it, and that keys can scroll. */
 export function Table<T>({ label, columns, rows, keyOf, actions }: Props<T>) {
   return (
-    <div class="table-frame">
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- else no key scrolls it
+    <div class="table-frame" role="region" aria-label={label} tabIndex={0}>
       <table class="table folds" aria-label={label}>
         <thead>
           <tr>

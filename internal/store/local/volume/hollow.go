@@ -21,8 +21,9 @@ import (
 // store, and without the index it is known again.
 //
 // A volume becomes hollow, and whole again, by the rename of a file: whoever has it open reads what
-// was there. Before the object is made the volume gets a mark, a file that names it, which goes after
-// the object: so a mark beside a whole volume says that there may be an object that nobody needs.
+// was there. Before the object is made the volume gets a mark, a file that names it, which goes
+// after the object: so a mark beside a whole volume says that there may be an object that nobody
+// needs.
 const (
 	// added to the version of the file header: what reads whole volumes only must not read this one
 	hollowVersions = 2
@@ -252,8 +253,9 @@ func (v *Volumes) swap(f File, from, path, name string) error {
 	return v.fs.SyncDir(filepath.Dir(path))
 }
 
-// mark says, durably, that a volume may have an object, and names it: each move has an object of its
-// own, so that no request of an earlier one, which the object store may carry out late, meets it.
+// mark says, durably, that a volume may have an object, and names it: each move has an object of
+// its own, so that no request of an earlier one, which the object store may carry out late, meets
+// it.
 func (v *Volumes) mark(ctx context.Context, path, name string) (object uint32, err error) {
 	if err := v.deleteObject(ctx, path, name); err != nil { // of a process that died
 		return 0, err
