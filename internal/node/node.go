@@ -58,6 +58,7 @@ func CheckDatabase(url string) error {
 
 // Open takes the directory, joins the cluster, and brings the keys that nodes share into the
 // directory. store.ErrLocked when another process has the directory, ErrUsed, ErrOutOfReach,
+// cluster.ErrOtherCluster,
 // access.ErrKeyLost when KeyFile is not the one of the other nodes.
 func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{}
@@ -77,6 +78,9 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	n.Store, err = cluster.Open(ctx, cluster.Options{Database: o.Database, Objects: o.Objects,
 		CacheDir: filepath.Join(o.Dir, o.Cache), CacheBytes: o.CacheBytes, Logger: o.Logger})
+	if errors.Is(err, cluster.ErrOtherCluster) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOutOfReach, err)
 	}

@@ -118,7 +118,8 @@ type Store struct {
 	end        context.CancelFunc // of background
 }
 
-// Open connects to the database, brings its tables up to date, and joins as a node.
+// Open connects to the database, brings its tables up to date, and joins as a node. ErrOtherCluster
+// when the objects are not those of the database.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o.setDefaults()
 	s := &Store{o: o, log: o.Logger, rings: make(map[store.StreamID]*recent.Ring)}
@@ -139,7 +140,10 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.Streams, s.Sessions, s.Documents = s.db, s.db, s.db
-	if err := s.join(ctx); err != nil {
+	if err = s.checkMarker(ctx); err == nil {
+		err = s.join(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.db.Close())
 	}
 	s.reader = &sealed.Reader{Rows: s.db, Footer: s.footer, Tables: sealed.NewTables(o.TableBytes),

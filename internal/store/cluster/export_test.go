@@ -40,3 +40,14 @@ func (c *Compactor) Expire(ctx context.Context, id store.StreamID, before int64)
 	_, err := c.l.s.db.Expire(ctx, c.l.lease, id, before, 100)
 	return err
 }
+
+// SetOrphans changes Options of a store that does nothing in the background.
+func (s *Store) SetOrphans(age, interval time.Duration) {
+	s.o.OrphanAge, s.o.OrphanInterval = age, interval
+}
+
+// Mark writes the marker again.
+func (s *Store) Mark(ctx context.Context) error {
+	id, _, err := s.db.BucketID(ctx)
+	return errors.Join(err, s.bucket.Put(ctx, markerKey, []byte(id)))
+}

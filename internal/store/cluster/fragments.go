@@ -160,6 +160,9 @@ const (
 	streamPrefix = "s/" // objects of one stream's fragments, compacted
 )
 
+// swept are the prefixes of all objects of this engine but the marker.
+var swept = []string{batchPrefix, streamPrefix}
+
 // appendMemory keeps a fragment in this node's memory only. rows.ErrRetained when the stream has a
 // retention by now.
 func (s *Store) appendMemory(

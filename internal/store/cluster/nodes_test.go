@@ -169,7 +169,7 @@ func TestLifeOfObjects(t *testing.T) {
 	clock.Add(25 * time.Hour)
 	must(t, n.DeleteStream(t.Context(), other.ID, ""))
 	sweep()
-	if left := keys(t, n, ""); len(left) != 0 {
+	if left := keys(t, n, ""); len(left) != 1 || left[0] != "cluster" {
 		t.Fatalf("%q is left", left)
 	}
 }

@@ -104,8 +104,12 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return err
 	}
 	defer l.release(ctx)
-	return errors.Join(s.sweepRetention(ctx, l), s.sweepDeleted(ctx, l), s.sweepSessions(ctx, l),
-		s.sweepObjects(ctx, l), s.sweepOrphans(ctx, l))
+	err = errors.Join(s.sweepRetention(ctx, l), s.sweepDeleted(ctx, l), s.sweepSessions(ctx, l),
+		s.sweepObjects(ctx, l))
+	if err != nil {
+		return err // whoever put an orphan may not be forgotten
+	}
+	return s.sweepOrphans(ctx, l)
 }
 
 // trimRings drops the fragments in memory whose time is over.
@@ -235,7 +239,8 @@ func (s *Store) deleteObjects(ctx context.Context, l *tenure, old []rows.Object)
 }
 
 // sweepOrphans deletes objects that no row knows and that are older than Options.OrphanAge by the
-// object store's own clock: what a node put and did not commit.
+// object store's own clock: what a node put and did not commit. It deletes nothing in a bucket
+// whose marker is not the database's.
 func (s *Store) sweepOrphans(ctx context.Context, l *tenure) error {
 	if time.Since(s.work.orphans) < s.o.OrphanInterval {
 		return nil
@@ -245,26 +250,37 @@ func (s *Store) sweepOrphans(ctx context.Context, l *tenure) error {
 		return err
 	}
 	before := now.Add(-s.o.OrphanAge)
-	var found []string
-	for info, err := range s.bucket.List(ctx, "", "") {
-		if err != nil {
+	if err := s.sure(ctx); err != nil {
+		return fmt.Errorf("orphans: %w", err)
+	}
+	for _, prefix := range swept {
+		if err := s.sweepPrefix(ctx, l, prefix, before); err != nil {
 			return fmt.Errorf("orphans: %w", err)
+		}
+	}
+	s.work.orphans = time.Now()
+	return nil
+}
+
+func (s *Store) sweepPrefix(
+	ctx context.Context, l *tenure, prefix string, before time.Time,
+) error {
+	var found []string
+	for info, err := range s.bucket.List(ctx, prefix, "") {
+		if err != nil {
+			return err
 		}
 		if info.Modified.After(before) {
 			continue
 		}
 		if found = append(found, info.Key); len(found) == sweepRows {
 			if err := s.deleteOrphans(ctx, l, found); err != nil {
-				return fmt.Errorf("orphans: %w", err)
+				return err
 			}
 			found = nil
 		}
 	}
-	if err := s.deleteOrphans(ctx, l, found); err != nil {
-		return fmt.Errorf("orphans: %w", err)
-	}
-	s.work.orphans = time.Now()
-	return nil
+	return s.deleteOrphans(ctx, l, found)
 }
 
 // deleteOrphans deletes those of the objects that have no row. No node can commit one of them any

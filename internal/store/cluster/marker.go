@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+)
+
+// ErrOtherCluster is of a database and a bucket that do not belong together: objects that one has
+// and the other does not know would be deleted as orphans.
+var ErrOtherCluster = errors.New("the database and the objects are not of one cluster")
+
+// markerKey is the object that ties bucket and prefix to a database: it has the ID that the
+// database has. It is under no prefix that is swept.
+const markerKey = "cluster"
+
+// marker returns the ID that the bucket has; "": none.
+func (s *Store) marker(ctx context.Context) (string, error) {
+	b, err := s.bucket.ReadAll(ctx, markerKey, 0, rows.BucketIDSize)
+	if errors.Is(err, store.ErrGone) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("marker of the bucket: %w", err)
+	}
+	return string(b), nil
+}
+
+// checkMarker holds the bucket to the database, and marks a bucket that no cluster uses.
+// ErrOtherCluster.
+func (s *Store) checkMarker(ctx context.Context) error {
+	id, marked, err := s.db.BucketID(ctx)
+	if err != nil {
+		return err
+	}
+	var found bool
+	if !marked { // before the marker is read: objects come after it
+		if found, err = s.foreign(ctx); err != nil {
+			return err
+		}
+	}
+	has, err := s.marker(ctx)
+	switch {
+	case err != nil:
+		return err
+	case has == id && marked:
+		return nil
+	case has == id:
+		return s.db.SetMarked(ctx)
+	case has != "":
+		return fmt.Errorf("%w: the objects belong to another database (object %q has ID %s, "+
+			"the database %s)", ErrOtherCluster, markerKey, has, id)
+	case marked:
+		return fmt.Errorf("%w: object %q with ID %s is missing; is it another bucket or prefix?",
+			ErrOtherCluster, markerKey, id)
+	case found:
+		return fmt.Errorf("%w: there are objects that the database does not know; "+
+			"use another prefix, or the database that knows them", ErrOtherCluster)
+	}
+	if err := s.bucket.Put(ctx, markerKey, []byte(id)); err != nil {
+		return err
+	}
+	return s.db.SetMarked(ctx)
+}
+
+// foreign tells that a bucket without a marker is not this database's: it has objects, and none of
+// the first ones is known; or it has none, and the database knows some. A database may know objects
+// from before there were markers.
+func (s *Store) foreign(ctx context.Context) (bool, error) {
+	knows, err := s.db.AnyObject(ctx)
+	if err != nil {
+		return false, err
+	}
+	var keys []string
+	for _, prefix := range swept {
+		n := 0
+		for info, err := range s.bucket.List(ctx, prefix, "") {
+			if err != nil {
+				return false, err
+			}
+			keys = append(keys, info.Key)
+			if n++; n == sweepRows {
+				break
+			}
+		}
+	}
+	if !knows || len(keys) == 0 {
+		return knows || len(keys) > 0, nil
+	}
+	known, err := s.db.KnownObjects(ctx, keys)
+	return len(known) == 0, err
+}
+
+// sure tells that the bucket is still this database's. ErrOtherCluster.
+func (s *Store) sure(ctx context.Context) error {
+	id, marked, err := s.db.BucketID(ctx)
+	if err != nil {
+		return err
+	}
+	has, err := s.marker(ctx)
+	if err == nil && (!marked || has != id) {
+		err = fmt.Errorf("%w: object %q has ID %q, the database %q", ErrOtherCluster, markerKey,
+			has, id)
+	}
+	return err
+}
