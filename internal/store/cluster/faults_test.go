@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -137,6 +138,40 @@ func TestFaults(t *testing.T) {
 	close(end)
 	running.Wait()
 	checkAcknowledged(t, f.node(), producers)
+}
+
+// Who waits at a database that takes longer than what it says is believed is told all the same: of
+// what is there, and of what comes.
+func TestWaitAtSlowDatabase(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	n := f.node()
+	address, err := url.Parse(f.options.Database)
+	must(t, err)
+	proxy := clustertest.NewProxy(t, address.Host)
+	slow := f.node(func(o *cluster.Options) {
+		o.Database = strings.Replace(o.Database, address.Host, proxy.Address(), 1)
+		o.Fresh = time.Millisecond
+	})
+	proxy.Delay(5 * time.Millisecond)
+	st := create(t, n, "cam", 24)
+	add(t, n, clock, st.ID, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if at, err := slow.Wait(ctx, st.ID, 0); err != nil || at != 1 {
+		t.Fatalf("it waits until %d, %v", at, err)
+	}
+	told := make(chan error, 1)
+	go func() {
+		at, err := slow.Wait(ctx, st.ID, 1)
+		if err == nil && at != 2 {
+			err = fmt.Errorf("it waits until %d", at)
+		}
+		told <- err
+	}()
+	add(t, n, clock, st.ID, 1)
+	must(t, <-told)
 }
 
 // checkAcknowledged holds what a node lists to what was acknowledged.

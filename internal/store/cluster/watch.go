@@ -28,8 +28,9 @@ type watch struct {
 type watched struct {
 	sequence int64
 	deleted  bool
-	read     time.Time // when sequence was asked for; zero: never
-	used     time.Time // when somebody last asked
+	read     time.Time     // when sequence was asked for; zero: never
+	asking   chan struct{} // closed when the query of who waits for it ends; nil: none
+	used     time.Time     // when somebody last asked
 	waiters  int
 	changed  chan struct{} // closed when sequence rises or the stream is deleted; nil: nobody waits
 }
@@ -92,7 +93,9 @@ func (w *watch) ask(ctx context.Context, ids []store.StreamID) error {
 			continue
 		}
 		sequence, ok := sequences[id]
-		s.read = asked
+		if asked.After(s.read) {
+			s.read = asked
+		}
 		if !ok && !s.deleted {
 			s.deleted = true
 			s.tell()
@@ -135,15 +138,17 @@ func (w *watch) deleted(id store.StreamID) {
 	}
 }
 
-// wait is store.Fragments.Wait.
+// wait is store.Fragments.Wait. It believes a query that began after it was entered, however long
+// that took, or one that is fresh.
 func (w *watch) wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
+	entered := time.Now()
 	s := w.enter(id)
 	defer w.leave(s)
 	for {
 		w.mu.Lock()
 		sequence, deleted := s.sequence, s.deleted
-		fresh := time.Since(s.read) < 2*w.interval
-		if sequence <= after && !deleted && fresh && s.changed == nil {
+		known := !s.read.Before(entered) || time.Since(s.read) < 2*w.interval
+		if sequence <= after && !deleted && known && s.changed == nil {
 			s.changed = make(chan struct{})
 		}
 		changed := s.changed
@@ -151,10 +156,10 @@ func (w *watch) wait(ctx context.Context, id store.StreamID, after int64) (int64
 		switch {
 		case deleted:
 			return 0, store.ErrNotFound
-		case sequence > after && fresh:
+		case known && sequence > after:
 			return sequence, nil
-		case !fresh:
-			if err := w.ask(ctx, []store.StreamID{id}); err != nil {
+		case !known:
+			if err := w.askOnce(ctx, id, s); err != nil {
 				return 0, err
 			}
 			continue
@@ -165,6 +170,31 @@ func (w *watch) wait(ctx context.Context, id store.StreamID, after int64) (int64
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// askOnce asks about a stream, or waits until the query ends that another began.
+func (w *watch) askOnce(ctx context.Context, id store.StreamID, s *watched) error {
+	w.mu.Lock()
+	asking := s.asking
+	if asking == nil {
+		s.asking = make(chan struct{})
+	}
+	w.mu.Unlock()
+	if asking != nil {
+		select {
+		case <-asking:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		close(s.asking)
+		s.asking = nil
+	}()
+	return w.ask(ctx, []store.StreamID{id})
 }
 
 func (w *watch) enter(id store.StreamID) *watched {
