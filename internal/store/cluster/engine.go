@@ -135,7 +135,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Logger: o.Logger,
-		Fresh: o.Fresh})
+		Fresh: o.Fresh, Silent: o.OrphanAge})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"weir/internal/store/cluster"
 	"weir/internal/store/cluster/clustertest"
@@ -64,4 +67,32 @@ func TestOtherCluster(t *testing.T) {
 		t.Errorf("%q is left", all)
 	}
 	reads(t, n, st.ID, first, 0)
+}
+
+// When nodes that were silent could not be forgotten, one may still commit what looks like an
+// orphan: it is kept.
+func TestNoOrphansAfterFailure(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	n := f.node()
+	must(t, n.Bucket().Put(t.Context(), "b/2026031409/NOTYETCOMMITTED", []byte("x")))
+	time.Sleep(5 * time.Millisecond)
+	n.SetOrphans(time.Millisecond, time.Nanosecond)
+	database := strings.TrimSuffix(f.options.Database, "&pool_max_conns=16")
+	conn, err := pgx.Connect(t.Context(), database)
+	must(t, err)
+	defer func() { must(t, conn.Close(context.WithoutCancel(t.Context()))) }()
+	for _, c := range []struct {
+		statement string
+		left      int
+	}{{`ALTER TABLE nodes RENAME TO away`, 1}, {`ALTER TABLE away RENAME TO nodes`, 0}} {
+		_, err := conn.Exec(t.Context(), c.statement)
+		must(t, err)
+		if err := n.Sweep(t.Context()); (err != nil) != (c.left > 0) {
+			t.Errorf("after %s the sweep ends with %v", c.statement, err)
+		}
+		if all := keys(t, n, "b/"); len(all) != c.left {
+			t.Errorf("after %s %q is left", c.statement, all)
+		}
+	}
 }

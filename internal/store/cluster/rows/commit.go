@@ -90,11 +90,11 @@ func lockHead(ctx context.Context, tx pgx.Tx, id store.StreamID) (*head, error) 
 // transaction that is durable on return. Each gets its stream's next sequence. A result is of its
 // row; an error is of all, and then they may be there or not. A row that is there already, at the
 // same place of the same object, was added by an earlier try: it is no error. ErrLease when the
-// object's node was forgotten, which may be why the object is not there any more.
+// object's node was silent for Options.Silent or forgotten, so that the object may be gone.
 func (db *DB) Commit(ctx context.Context, object Object, rows []Row) ([]Committed, error) {
 	var results []Committed
 	err := db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		c, err := beginCommit(ctx, tx, object.Node, rows)
+		c, err := db.beginCommit(ctx, tx, object.Node, rows)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ type commit struct {
 	heads  map[store.StreamID]*head
 	stored map[place]store.FragmentInfo
 	sets   map[setKey]int64
-	joined bool // the object's node was not forgotten
+	joined bool // the object's node was not silent for too long, and is not forgotten meanwhile
 
 	added    []int // places in rows
 	newSets  []int // likewise: rows whose track set is new
@@ -138,7 +138,7 @@ type commit struct {
 }
 
 // beginCommit locks the heads and reads what there is of the rows.
-func beginCommit(
+func (db *DB) beginCommit(
 	ctx context.Context, tx pgx.Tx, node string, rows []Row,
 ) (*commit, error) {
 	c := &commit{rows: rows, stored: map[place]store.FragmentInfo{}, sets: map[setKey]int64{}}
@@ -172,7 +172,11 @@ func beginCommit(
 		FROM unnest($1::bigint[], $2::bytea[]) AS u(stream, hash)
 		JOIN track_sets t ON t.stream = u.stream AND t.hash = u.hash`, streams, hashes,
 	).Query(c.readSets)
-	batch.Queue(`SELECT COUNT(*) > 0 FROM nodes WHERE id = $1`, node).QueryRow(func(row pgx.Row) error { return row.Scan(&c.joined) })
+	batch.Queue(lockNode, node, db.o.Silent.Milliseconds()).Query(func(rows pgx.Rows) error {
+		found, err := collect(rows, scanOne[string])
+		c.joined = len(found) > 0
+		return err
+	})
 	return c, tx.SendBatch(ctx, &batch).Close()
 }
 

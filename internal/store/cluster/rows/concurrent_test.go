@@ -14,6 +14,7 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/cluster/clustertest"
 	"weir/internal/store/cluster/rows"
+	"weir/internal/store/sealed"
 	"weir/internal/store/storetest"
 )
 
@@ -215,4 +216,41 @@ func TestLeases(t *testing.T) {
 	wantErr(t, db.Heartbeat(ctx, node), rows.ErrLease)
 	_, err = db.Commit(ctx, object, []rows.Row{row(st, clock, 8192, 500)})
 	wantErr(t, err, rows.ErrLease)
+}
+
+// A node that was silent for too long is not revived, although nobody has forgotten it yet; and
+// none is forgotten between the moment when a commit looks at it and the commit's end.
+func TestSilentNode(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	app := fmt.Sprint("silent-", rand.Uint64())
+	url := clustertest.Database(t)
+	db := open(t, url+"&application_name="+app, clock.Now)
+	ctx := t.Context()
+	st := create(t, db, "cam")
+	node, err := db.Join(ctx, "")
+	must(t, err)
+	object := rows.Object{Name: "o1", Node: node}
+	sealing := sealed.Volume{Stream: st.ID, Name: "o1"}
+	lease, err := db.Lease(ctx, "work", "me", time.Hour)
+	must(t, err)
+
+	// Another forgets the node while a commit waits for it.
+	tx := raw(t, url, `DELETE FROM nodes`)
+	result := make(chan error, 1)
+	go func() {
+		_, err := db.Commit(ctx, object, []rows.Row{row(st, clock, 4096, 0)})
+		result <- err
+	}()
+	afterWaiting(t, tx, app)
+	wantErr(t, <-result, rows.ErrLease)
+
+	node, err = db.Join(ctx, "")
+	must(t, err)
+	object.Node = node
+	must(t, raw(t, url, `UPDATE nodes SET heartbeat_ms = heartbeat_ms - 86400000`).Commit(ctx))
+	wantErr(t, db.Heartbeat(ctx, node), rows.ErrLease)
+	_, err = db.Commit(ctx, object, []rows.Row{row(st, clock, 4096, 0)})
+	wantErr(t, err, rows.ErrLease)
+	wantErr(t, db.Seal(ctx, lease, sealing, object), rows.ErrLease)
 }

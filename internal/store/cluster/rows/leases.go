@@ -91,10 +91,11 @@ func (db *DB) Join(ctx context.Context, address string) (id string, err error) {
 	return id, nil
 }
 
-// Heartbeat tells that a node is there. ErrLease when it was silent for so long that it was
+// Heartbeat tells that a node is there. ErrLease when it was silent for Options.Silent, or was
 // forgotten: objects that it wrote under that ID may be deleted, and it joins anew.
 func (db *DB) Heartbeat(ctx context.Context, id string) error {
-	n, err := db.exec(ctx, `UPDATE nodes SET heartbeat_ms = `+databaseTime+` WHERE id = $1`, id)
+	n, err := db.exec(ctx, `UPDATE nodes SET heartbeat_ms = `+databaseTime+` WHERE id = $1
+		AND heartbeat_ms > `+databaseTime+` - $2`, id, db.o.Silent.Milliseconds())
 	if err == nil && n == 0 {
 		err = ErrLease
 	}
@@ -104,15 +105,19 @@ func (db *DB) Heartbeat(ctx context.Context, id string) error {
 	return nil
 }
 
-// checkNode finds that a node that wrote an object was forgotten. ErrLease.
-func checkNode(ctx context.Context, tx pgx.Tx, id string) error {
+// lockNode finds a node that was not silent for longer than $2 ms. Nobody forgets it before the
+// transaction ends; its heartbeat does not wait.
+const lockNode = `SELECT id FROM nodes WHERE id = $1 AND heartbeat_ms > ` + databaseTime + ` - $2
+	FOR KEY SHARE`
+
+// checkNode finds that a node that wrote an object was silent for too long, or forgotten. ErrLease.
+func (db *DB) checkNode(ctx context.Context, tx pgx.Tx, id string) error {
 	if id == "" {
 		return nil
 	}
-	var known bool
-	err := tx.QueryRow(ctx, `SELECT COUNT(*) > 0 FROM nodes WHERE id = $1`, id).Scan(&known)
-	if err == nil && !known {
-		err = ErrLease
+	err := tx.QueryRow(ctx, lockNode, id, db.o.Silent.Milliseconds()).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrLease
 	}
 	return err
 }

@@ -39,6 +39,8 @@ type Options struct {
 	// how long a stream's row is used without reading it again, and how often what changed is asked
 	// for; default 200 milliseconds
 	Fresh time.Duration
+	// how long a node may be silent before nothing is committed for it; default 24 hours
+	Silent time.Duration
 }
 
 var (
@@ -80,6 +82,9 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	if o.Fresh == 0 {
 		o.Fresh = 200 * time.Millisecond
+	}
+	if o.Silent == 0 {
+		o.Silent = 24 * time.Hour
 	}
 	config, err := Config(url)
 	if err != nil {

@@ -40,7 +40,7 @@ func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object)
 		if err != nil {
 			return err
 		}
-		if err := checkNode(ctx, tx, object.Node); err != nil {
+		if err := db.checkNode(ctx, tx, object.Node); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `DELETE FROM fragments WHERE stream = $1 AND sequence >= $2
