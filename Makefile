@@ -67,8 +67,9 @@ check: build $(GATEWAY)
 	$(PLAIN) $(GO) test -vet=off . # of the repository, with nothing at the same time
 	$(PLAIN) $(GO) test -vet=off $(addprefix ./internal/,$(PURE)) ./test/bench
 	$(PLAIN) $(GO) test -vet=off -run '$(MODELS)' ./internal/playback
+	@# store/local takes longest, so it begins first
 	WEIR_CLUSTER_REQUIRE_TOOLS=1 $(GO) test $(RACE) -vet=off -timeout 20m -skip '$(MODELS)' \
-	  $$($(GO) list ./cmd/... ./internal/... | grep -vxF $(addprefix -e weir/internal/,$(PURE)))
+	  $$($(GO) list ./internal/store/local ./cmd/... ./internal/... | grep -vxF $(addprefix -e weir/internal/,$(PURE)))
 
 # Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.
 e2e: build $(GATEWAY)

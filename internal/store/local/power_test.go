@@ -200,7 +200,10 @@ func TestEveryCallFails(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%d %s %v %v", i+1, filepath.Base(call), how, fault),
-					func(t *testing.T) { run(t, i+1, how, fault) })
+					func(t *testing.T) {
+						t.Parallel()
+						run(t, i+1, how, fault)
+					})
 			}
 		}
 	}
