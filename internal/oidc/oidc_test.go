@@ -119,9 +119,8 @@ func TestVerify(t *testing.T) {
 	elsewhere := *good
 	elsewhere.id = "k2"
 	token := good.sign(claimsOf(nil))
-	with := func(name string, value any) string {
-		return good.sign(claimsOf(map[string]any{name: value}))
-	}
+	anew := func(changes map[string]any) string { return good.sign(claimsOf(changes)) }
+	with := func(name string, value any) string { return anew(map[string]any{name: value}) }
 	for name, c := range map[string]struct {
 		token string
 		code  api.ErrorCode
@@ -149,8 +148,14 @@ func TestVerify(t *testing.T) {
 			InvalidToken},
 		"no algorithm": {"eyJhbGciOiJub25lIn0" + token[strings.Index(token, "."):strings.
 			LastIndex(token, ".")+1], InvalidToken},
-		"long":  {with("pad", strings.Repeat("a", 20_000)), InvalidToken},
-		"empty": {"", InvalidToken},
+		"another subject": {with("Sub", "root"), InvalidToken},
+		"second issuer":   {with("ISS", "https://evil.example.com"), InvalidToken},
+		"other audience":  {anew(map[string]any{"aud": nil, "Aud": "weir"}), InvalidToken},
+		"capital subject": {anew(map[string]any{"sub": nil, "SUB": "ann"}), InvalidToken},
+		"another group":   {with("Groups", "admins"), InvalidToken},
+		"capitals":        {with("LEVEL2", "a"), ""},
+		"long":            {with("pad", strings.Repeat("a", 20_000)), InvalidToken},
+		"empty":           {"", InvalidToken},
 	} {
 		_, err := v.Verify(t.Context(), c.token)
 		var refused *Error

@@ -3,16 +3,19 @@ package oidc
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	// Names of claims are matched to the letter (RFC 7519 section 7.3), as encoding/json does not;
+	// one that comes twice is an error.
+	"github.com/go-jose/go-jose/v4/json"
 
 	"weir/internal/access"
 	"weir/internal/api"
@@ -171,6 +174,14 @@ func identify(p Provider, payload []byte, now time.Time) (*Identity, error) {
 	var all map[string]any
 	if json.Unmarshal(payload, &c) != nil || json.Unmarshal(payload, &all) != nil {
 		return nil, invalid("The claims of the token cannot be read")
+	}
+	seen := make(map[string]bool, len(all))
+	for name := range all { // the condition keys of policies have no case
+		key := strings.ToLower(name)
+		if seen[key] {
+			return nil, invalid("Two claims of the token differ in case only")
+		}
+		seen[key] = true
 	}
 	seconds := float64(now.UnixMilli()) / 1000
 	audience := slices.IndexFunc(p.ClientIDs, func(id string) bool {
