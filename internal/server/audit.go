@@ -123,9 +123,9 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 	})
 }
 
-// auditEnd writes what has become of a signed request, or of a sign-in by a code. Of whoever has
-// not proved to have a key there is at most one event of a kind in ten seconds, as in the log:
-// nobody can drive out what others did.
+// auditEnd writes what has become of a signed request, or of a sign-in by a code. Of what fails for
+// whoever has not proved to have a key there is at most one event of a kind in ten seconds, as in
+// the log, also when a provider vouches for him: nobody can drive out what others did.
 func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 	if !req.signed && req.operation != opSignIn {
 		return
@@ -135,7 +135,7 @@ func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 		return
 	}
 	switch {
-	case e.Principal == "":
+	case req.principal == nil && req.errorType != "":
 		left, ok := s.notes.Due(noteKind{who: siteOf(req).String(),
 			what: "audit " + req.operation, reason: req.errorType})
 		if !ok {

@@ -34,9 +34,11 @@ func (s *Server) temporary(ctx context.Context, req *request) (response, error) 
 				result = "denied"
 			}
 			s.metrics.decisions.WithLabelValues(req.operation, result).Inc()
+		}, Identified: func(identity string) error {
+			req.identity = identity
+			return s.quotas.Call(identity)
 		}}
 	answer, err := s.sts.Do(ctx, made)
-	req.identity = made.Identity
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/audit"
+	"weir/internal/quota"
 )
 
 // unsigned makes a call of the STS API that nobody has signed.
@@ -44,6 +46,19 @@ func webToken(t *testing.T, key ed25519.PrivateKey, claims string) string {
 	return token
 }
 
+// putProvider makes a provider of web identities, and returns the key that it signs with.
+func (s *site) putProvider() ed25519.PrivateKey {
+	s.t.Helper()
+	public, key, err := ed25519.GenerateKey(nil)
+	must(s.t, err)
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public,
+		KeyID: "k1"}}})
+	must(s.t, err)
+	s.ok("/weir/putOpenIDConnectProvider", fmt.Sprintf(`{"Url":"https://id.example.com",`+
+		`"ClientIDList":["weir"],"Keys":%q}`, keys))
+	return key
+}
+
 // Whom a provider vouches for gets the credentials of roles that trust it and whose conditions its
 // claims fulfil, without a signature. The audit log has whom.
 func TestWebIdentity(t *testing.T) {
@@ -52,13 +67,7 @@ func TestWebIdentity(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { must(t, log.Close(context.Background())) })
 	s := newSTSSite(t, func(o *Options) { o.Audit = log })
-	public, key, err := ed25519.GenerateKey(nil)
-	must(t, err)
-	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public,
-		KeyID: "k1"}}})
-	must(t, err)
-	s.ok("/weir/putOpenIDConnectProvider", fmt.Sprintf(`{"Url":"https://id.example.com",`+
-		`"ClientIDList":["weir"],"Keys":%q}`, keys))
+	key := s.putProvider()
 	if got := listed(s.ok("/weir/listOpenIDConnectProviders", `{}`), "ProviderInfoList",
 		"OpenIDConnectProviderArn"); strings.Join(got, " ") !=
 		"arn:aws:iam::000000000000:oidc-provider/id.example.com" {
@@ -132,4 +141,39 @@ func TestWebIdentity(t *testing.T) {
 	s.ok("/weir/deleteOpenIDConnectProvider", `{"Url":"https://id.example.com"}`)
 	call(webToken(t, key, claims(good))).stsFails(t, 400, "InvalidIdentityToken",
 		"No OpenIDConnect provider")
+}
+
+// Calls of an identity are counted as those of a key are, and what is refused to it does not fill
+// the audit log.
+func TestWebIdentityTooOften(t *testing.T) {
+	t.Parallel()
+	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close(context.Background())) })
+	now := time.Now()
+	s := newSTSSite(t, func(o *Options) {
+		o.Audit, o.Clock = log, func() time.Time { return now }
+		o.Limits = quota.Limits{PrincipalCalls: 3}
+	})
+	token := webToken(t, s.putProvider(), fmt.Sprintf(
+		`{"iss":"https://id.example.com","aud":"weir","exp":%d,"sub":"ann"}`, now.Unix()+600))
+	call := func() answer {
+		return s.unsigned(map[string]string{"Action": "AssumeRoleWithWebIdentity",
+			"RoleArn": viewersARN, "RoleSessionName": "ann", "WebIdentityToken": token})
+	}
+	for range 3 * api.RateBurstSeconds {
+		call().stsFails(t, 403, "AccessDenied", "")
+	}
+	call().stsFails(t, 400, "ClientLimitExceededException", "3 calls of one principal")
+	s.ok("/listStreams", `{}`)
+	var got []string
+	for _, e := range auditEvents(t, log, 4) {
+		got = append(got, e.Action+" "+e.Outcome)
+	}
+	const web = "sts:AssumeRoleWithWebIdentity "
+	want := []string{"weir:PutOpenIDConnectProvider ok", web + "AccessDenied",
+		web + "ClientLimitExceededException", "kinesisvideo:ListStreams ok"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the audit log has %q, want %q", got, want)
+	}
 }

@@ -18,9 +18,10 @@ type Call struct {
 	Conditions policy.Context
 	// Decided takes the decision, once that is made, before anything is minted: for the audit.
 	Decided func(action, resource string, allowed bool)
-	// Identity is set to whom a provider vouches for, once that is sure: provider, audience and
-	// subject, with colons between, as CloudTrail has the principal of a web identity.
-	Identity string
+	// Identified takes whom a provider vouches for, once that is sure: provider, audience and
+	// subject, with colons between, as CloudTrail has the principal of a web identity. Its error
+	// is that of the call: the identity calls too often.
+	Identified func(identity string) error
 }
 
 // Service answers the STS API. It is safe for use by many goroutines.

@@ -35,7 +35,9 @@ func (s *Service) assumeRoleWithWebIdentity(ctx context.Context, c *Call) (any, 
 		return nil, err
 	}
 	provider := s.access.ProviderARN(who.Provider.Name)
-	c.Identity = provider + ":" + who.Audience + ":" + who.Subject
+	if err := c.Identified(provider + ":" + who.Audience + ":" + who.Subject); err != nil {
+		return nil, err
+	}
 	for _, key := range slices.Sorted(maps.Keys(who.Tags)) {
 		if a.tags == nil {
 			a.tags = map[string]string{}
