@@ -78,7 +78,7 @@ func (s *Store) compactPart(
 		case errors.Is(err, sealed.ErrUnsealable):
 			s.log.Debug("fragments changed while they were compacted", "stream", b.Stream,
 				"error", err) // they are as they were: the next pass tries again
-		case err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrGone):
+		case err != nil && !errors.Is(err, store.ErrNotFound):
 			errs = append(errs, fmt.Errorf("compact stream %s: %w", b.Stream, err))
 		}
 		err = nil
@@ -100,7 +100,7 @@ func (s *Store) compactStream(
 	if err != nil {
 		return false, err
 	}
-	list, more := s.choose(hot.Fragments, all)
+	list, more := s.chooseWhole(id, hot.Fragments, all)
 	if len(list) == 0 {
 		return false, nil
 	}
@@ -109,6 +109,12 @@ func (s *Store) compactStream(
 		rand.Text()[:8])}
 	object := rows.Object{Name: v.Name, Node: *s.node.Load()}
 	data, v, err := s.pack(ctx, &st.Stream, v, list)
+	if lost := (damagedError)(nil); errors.As(err, &lost) {
+		s.damage.add(id, lost)
+		s.log.Error("fragments are damaged and stay as they are", "stream", id,
+			"fragments", len(lost), "error", lost)
+		return true, nil // what is before and behind them
+	}
 	if err != nil {
 		return false, err
 	}
@@ -179,7 +185,8 @@ func (s *Store) pack(
 }
 
 // readRecords reads each record to its new place in data, some at a time, and verifies it. It
-// returns the numbers of what they replaced, in ascending order.
+// returns the numbers of what they replaced, in ascending order; a damagedError when some cannot be
+// read.
 func (s *Store) readRecords(
 	ctx context.Context, data []byte, list, moved []store.FragmentInfo,
 ) ([]store.Number, error) {
@@ -187,13 +194,22 @@ func (s *Store) readRecords(
 	defer cancel()
 	replaced := make([]store.Number, len(list))
 	errs := make([]error, compactReads)
+	lost := make([]damagedError, compactReads)
 	var readers sync.WaitGroup
 	for n := range compactReads {
 		readers.Go(func() {
 			for i := n; i < len(list) && errs[n] == nil; i += compactReads {
 				to := moved[i].Location
-				replaced[i], errs[n] = s.readRecord(ctx, data[to.Offset:to.Offset+to.Length],
-					&list[i])
+				b := data[to.Offset : to.Offset+to.Length]
+				number, err := s.readRecord(ctx, b, &list[i])
+				if errors.Is(err, store.ErrCorrupt) { // on the way, or for good
+					number, err = s.readRecord(ctx, b, &list[i])
+				}
+				if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
+					lost[n] = append(lost[n], damaged{list[i].Number, err})
+					continue
+				}
+				replaced[i], errs[n] = number, err
 			}
 			if errs[n] != nil {
 				cancel()
@@ -203,6 +219,9 @@ func (s *Store) readRecords(
 	readers.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if all := slices.Concat(lost...); len(all) > 0 {
+		return nil, all
 	}
 	slices.Sort(replaced)
 	replaced = slices.Compact(replaced)

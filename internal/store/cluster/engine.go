@@ -113,6 +113,8 @@ type Store struct {
 	mu    sync.Mutex
 	rings map[store.StreamID]*recent.Ring // of streams without retention; guarded by mu
 
+	damage damage // found by compaction
+
 	work       work // owned by the sweep that runs
 	background sync.WaitGroup
 	end        context.CancelFunc // of background

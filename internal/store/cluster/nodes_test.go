@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -223,7 +224,41 @@ func TestDamage(t *testing.T) {
 	if _, err := n.Open(t.Context(), st.ID, first); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("a damaged fragment: %v", err)
 	}
-	if err := n.Compact(t.Context(), true); !errors.Is(err, store.ErrCorrupt) {
-		t.Errorf("a damaged fragment is compacted: %v", err)
+}
+
+// Compaction goes on before and behind fragments that are damaged or lost, which keep their rows,
+// and tells of them once.
+func TestCompactAroundDamage(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	var log bytes.Buffer
+	n := f.node(func(o *cluster.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	st := create(t, n, "cam", 24)
+	var all []store.FragmentInfo
+	for i := range 7 {
+		all = append(all, add(t, n, clock, st.ID, uint64(i)))
+	}
+	corrupt, lost := all[2].Location, all[4].Location
+	data, err := n.Bucket().ReadAll(t.Context(), corrupt.Volume, 0, corrupt.Offset+corrupt.Length)
+	must(t, err)
+	data[len(data)-1] ^= 1
+	must(t, n.Bucket().Put(t.Context(), corrupt.Volume, data))
+	must(t, n.Bucket().Delete(t.Context(), []string{lost.Volume}))
+	for range 2 {
+		must(t, n.Compact(t.Context(), true))
+	}
+	list, err := n.List(t.Context(), st.ID, store.Query{})
+	must(t, err)
+	if len(list) != len(all) {
+		t.Fatalf("%d of %d fragments are listed", len(list), len(all))
+	}
+	for i := range list {
+		if moved := list[i].Location != all[i].Location; moved == (i == 2 || i == 4) {
+			t.Errorf("fragment %d lies at %+v", i, list[i].Location)
+		}
+	}
+	if told := strings.Count(log.String(), "level=ERROR"); told != 1 {
+		t.Errorf("told %d times: %s", told, log.String())
 	}
 }

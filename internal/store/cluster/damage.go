@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"fmt"
+	"sync"
+
+	"weir/internal/store"
+)
+
+// damaged is a fragment whose record cannot be read.
+type damaged struct {
+	number store.Number
+	err    error // store.ErrCorrupt, store.ErrGone
+}
+
+// damagedError are the fragments of a compaction that cannot be read; at least one.
+type damagedError []damaged
+
+func (e damagedError) Error() string {
+	return fmt.Sprintf("fragment %d: %v", e[0].number, e[0].err)
+}
+
+// damage is what compaction leaves alone: fragments that it found damaged since the node started.
+type damage struct {
+	mu      sync.Mutex
+	streams map[store.StreamID]map[store.Number]bool // guarded by mu
+}
+
+func (d *damage) add(id store.StreamID, list damagedError) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.streams == nil {
+		d.streams = make(map[store.StreamID]map[store.Number]bool)
+	}
+	if d.streams[id] == nil {
+		d.streams[id] = make(map[store.Number]bool)
+	}
+	for _, f := range list {
+		d.streams[id][f.number] = true
+	}
+}
+
+// split returns the runs of a stream's fragments without damaged ones between them, and forgets
+// those that are not listed any more.
+func (d *damage) split(id store.StreamID, list []store.FragmentInfo) (runs [][]store.FragmentInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	listed := make(map[store.Number]bool)
+	begin := 0
+	for i := range list {
+		if !d.streams[id][list[i].Number] {
+			continue
+		}
+		listed[list[i].Number] = true
+		if i > begin {
+			runs = append(runs, list[begin:i])
+		}
+		begin = i + 1
+	}
+	if begin < len(list) {
+		runs = append(runs, list[begin:])
+	}
+	if delete(d.streams, id); len(listed) > 0 {
+		d.streams[id] = listed
+	}
+	return runs
+}
+
+// chooseWhole is choose for the oldest run of fragments that are not known to be damaged: an object
+// has all fragments of its range of sequences.
+func (s *Store) chooseWhole(
+	id store.StreamID, list []store.FragmentInfo, all bool,
+) (chosen []store.FragmentInfo, more bool) {
+	runs := s.damage.split(id, list)
+	for i, run := range runs {
+		if chosen, more = s.choose(run, all); len(chosen) > 0 {
+			return chosen, more || i+1 < len(runs)
+		}
+	}
+	return nil, false
+}
