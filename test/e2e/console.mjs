@@ -37,6 +37,13 @@ page.on('request', (request) => {
   if (!/^(blob|data):/.test(request.url()) && new URL(request.url()).origin !== base) wrong.push(`a request to ${request.url()}`);
 });
 
+// Access keys that calls were signed with, since it was last emptied.
+const signers = new Set();
+page.on('request', (request) => {
+  const [, id] = /Credential=([^/]+)/.exec(request.headers().authorization ?? '') ?? [];
+  if (id) signers.add(id);
+});
+
 const heading = (name) => page.getByRole('heading', { level: 1, name }).waitFor();
 const visible = (text) => page.getByText(text).filter({ visible: true }).first();
 const see = (text) => visible(text).waitFor();
@@ -170,7 +177,10 @@ try {
 
   // A viewer is offered what a viewer may do, and told in words what he may not.
   await press('Sign out');
+  await page.getByLabel('Access key ID').waitFor();
   await look('sign-in');
+  const ofRoot = new Set(signers);
+  signers.clear();
   const sign = async (id, word) => {
     await page.getByLabel('Access key ID').fill(id);
     await page.getByLabel('Secret access key').fill(word);
@@ -183,6 +193,8 @@ try {
   await heading('Streams');
   await see('2 streams');
   await see(/Silent for/);
+  const stale = [...signers].filter((id) => ofRoot.has(id));
+  if (ofRoot.size === 0 || stale.length > 0) throw new Error(`the viewer's calls are signed with keys of root: ${stale}`);
   for (const name of ['Sessions', 'Keys', 'Audit', 'Server', 'New stream']) {
     if (await page.getByText(name, { exact: true }).count() > 0) throw new Error(`a viewer is offered ${name}`);
   }

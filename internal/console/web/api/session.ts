@@ -1,7 +1,7 @@
 // Who is signed in. A key is exchanged at once for temporary credentials and forgotten. They stay in
 // this tab's memory, or in its session storage if the user said so.
 import { GetCallerIdentityCommand, GetSessionTokenCommand, STSClient } from '@aws-sdk/client-sts';
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { origin, region } from './server';
 import { awaySince, handler, returns } from './transport';
 import { go } from '../router';
@@ -29,6 +29,7 @@ export type Session =
 export const session = signal<Session>({ state: 'starting' });
 
 const stored = 'weir-session';
+const farewell = 'weir-signed-out'; // why the session ended, for the page after it
 const longest = 12 * 3600; // seconds; the server gives a root key an hour
 
 function sts(credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }) {
@@ -54,12 +55,19 @@ export async function signIn(accessKeyId: string, secretAccessKey: string, keep:
   }, keep);
 }
 
-/** Ends the session in this tab; reason says why, when it was not the user. */
+/**
+ * Ends the session in this tab; reason says why, when it was not the user. The page is loaded anew as soon as the
+ * server can be reached: the AWS clients keep credentials, and pages what they showed, for as long as it lives.
+ */
 export function signOut(reason = ''): void {
-  if (session.peek().state === 'out') return;
+  if (session.peek().state !== 'in') return;
   sessionStorage.removeItem(stored);
+  sessionStorage.setItem(farewell, reason);
   clearTimeout(timer);
-  session.value = { state: 'out', reason };
+  session.value = awaySince.peek() === null ? { state: 'starting' } : { state: 'out', reason };
+  effect(() => {
+    if (awaySince.value === null) location.reload();
+  });
 }
 
 /** Ends the session if an error says that its credentials open nothing any more. */
@@ -111,10 +119,12 @@ export async function begin(): Promise<void> {
   const [, code, rest] = /^#sign-in=([\w-]+)(.*)$/s.exec(location.hash) ?? [];
   // before anything else: the address is what people copy and what the history keeps
   if (code) go(`#${rest}`, true);
+  const reason = sessionStorage.getItem(farewell) ?? '';
+  sessionStorage.removeItem(farewell);
   try {
     const found = code ? await redeem(code) : parse(sessionStorage.getItem(stored));
     if (found) await enter(found, !code);
-    else session.value = { state: 'out', reason: '' };
+    else session.value = { state: 'out', reason };
   } catch (error) {
     if (isNetworkError(error) && !code) {
       const stop = returns.subscribe((n) => {
