@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os/exec"
-	"runtime"
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/browser"
 	"weir/internal/client"
 )
 
@@ -50,7 +49,7 @@ func (c *openCmd) Run(ctx context.Context, std stdio) error {
 		_, err = fmt.Fprintln(std.Out, link)
 		return err
 	}
-	if err := openInBrowser(ctx, link); err != nil {
+	if err := browser.Open(ctx, link); err != nil {
 		return withHint(err, "weir open --print prints a link for a browser elsewhere")
 	}
 	return nil
@@ -75,17 +74,4 @@ func signInLink(
 		return "", err
 	}
 	return cl.Endpoint + "/#sign-in=" + out.Code + place, nil
-}
-
-// openInBrowser opens a page in the user's browser.
-func openInBrowser(ctx context.Context, page string) error {
-	opener := "xdg-open"
-	if runtime.GOOS == "darwin" {
-		opener = "open"
-	}
-	// what it says of the browsers that are not there is of no use
-	if err := exec.CommandContext(ctx, opener, page).Run(); err != nil {
-		return fmt.Errorf("open %s: %w", page, err)
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/awscli"
+	"weir/internal/browser"
 	"weir/internal/client"
 )
 
@@ -174,9 +175,11 @@ func (c *playCmd) Run(ctx context.Context, std stdio) error {
 		return fmt.Errorf("the server's URL: %w", err)
 	}
 	page := u.Scheme + "://" + u.Host + "/player#url=" + url.QueryEscape(hlsURL)
-	if err := openInBrowser(ctx, page); err != nil {
-		return withHint(err, "open this page in a browser, or set %s=mpv", playerVariable)
+	if _, err := fmt.Fprintln(std.Out, page); err != nil {
+		return err
 	}
-	_, err = fmt.Fprintln(std.Out, page)
-	return err
+	if err := browser.Open(ctx, page); err != nil {
+		return withHint(err, "open that page in a browser, or set %s=mpv", playerVariable)
+	}
+	return nil
 }
