@@ -138,7 +138,7 @@ func (s *Server) createSignInCode(_ context.Context, req *request,
 	if err := s.permitOwn(req); err != nil {
 		return nil, err
 	}
-	return s.codes.Put(in, req.principal.ARN, s.clock())
+	return s.codes.Put(in, req.principal.ARN, req.principal.Share(), s.clock())
 }
 
 // maxCode bounds the body of a sign-in, which is a code.

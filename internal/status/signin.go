@@ -10,11 +10,12 @@ import (
 	"weir/internal/api"
 )
 
-// How long codes wait when nothing else is said, how many there are of all callers, and how many
-// bytes a code has before it is text.
+// How long codes wait when nothing else is said, how many there are of all callers and of one, and
+// how many bytes a code has before it is text.
 const (
 	usualCodeTime = time.Minute
 	maxCodes      = 1000
+	maxOwnCodes   = 20
 	codeBytes     = 24
 )
 
@@ -23,19 +24,23 @@ const (
 type Codes struct {
 	mu    sync.Mutex
 	codes map[[sha256.Size]byte]heldCredentials // by the hash of the code
+	made  int64                                 // codes so far
 }
 
 // heldCredentials wait to be taken.
 type heldCredentials struct {
-	in   api.CreateSignInCodeInput
-	by   string
-	ends time.Time
+	in     api.CreateSignInCodeInput
+	by     string
+	share  string
+	number int64 // counts up
+	ends   time.Time
 }
 
 // Put keeps credentials until they are taken, or their time is over, and returns their code. by is
-// the ARN of whoever makes it.
+// the ARN of whoever makes it, and share the name of its share: of one that has too many codes the
+// oldest goes.
 func (c *Codes) Put(
-	in *api.CreateSignInCodeInput, by string, now time.Time,
+	in *api.CreateSignInCodeInput, by, share string, now time.Time,
 ) (*api.CreateSignInCodeOutput, error) {
 	ends := now.Add(usualCodeTime)
 	if in.DurationSeconds > 0 {
@@ -50,10 +55,19 @@ func (c *Codes) Put(
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	own, oldest := 0, [sha256.Size]byte{}
 	for key, held := range c.codes {
-		if !held.ends.After(now) {
+		switch {
+		case !held.ends.After(now):
 			delete(c.codes, key)
+		case held.share == share:
+			if own++; own == 1 || held.number < c.codes[oldest].number {
+				oldest = key
+			}
 		}
+	}
+	if own >= maxOwnCodes {
+		delete(c.codes, oldest)
 	}
 	if len(c.codes) >= maxCodes {
 		return nil, api.NewError(api.LimitExceededException,
@@ -62,7 +76,8 @@ func (c *Codes) Put(
 	if c.codes == nil {
 		c.codes = map[[sha256.Size]byte]heldCredentials{}
 	}
-	c.codes[sha256.Sum256([]byte(text))] = heldCredentials{*in, by, ends}
+	c.made++
+	c.codes[sha256.Sum256([]byte(text))] = heldCredentials{*in, by, share, c.made, ends}
 	return &api.CreateSignInCodeOutput{Code: text,
 		ExpirationTime: api.Timestamp(ends.UnixMilli())}, nil
 }

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -141,11 +142,11 @@ func TestSamples(t *testing.T) {
 // A code is good once, until its time or that of its credentials is over.
 func TestCodes(t *testing.T) {
 	var c Codes
-	put := func(lasts time.Duration, seconds int) string {
+	put := func(who string, lasts time.Duration, seconds int) string {
 		t.Helper()
 		ends := api.Timestamp(noon.Add(lasts).UnixMilli())
 		out, err := c.Put(&api.CreateSignInCodeInput{AccessKeyId: "a", Expiration: &ends,
-			DurationSeconds: seconds}, "ann", noon)
+			DurationSeconds: seconds}, who, "share of "+who, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +159,7 @@ func TestCodes(t *testing.T) {
 		good    bool
 	}{{time.Hour, 0, 59 * time.Second, true}, {time.Hour, 0, time.Minute, false},
 		{time.Hour, 3600, 59 * time.Minute, true}, {time.Minute, 3600, time.Minute, false}} {
-		code := put(x.lasts, x.seconds)
+		code := put("ann", x.lasts, x.seconds)
 		in, by, ok := c.Take(code, noon.Add(x.after))
 		if ok != x.good || ok && (in.AccessKeyId != "a" || by != "ann") {
 			t.Errorf("%+v: %v", x, ok)
@@ -167,16 +168,30 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%+v: taken twice", x)
 		}
 	}
-	for range maxCodes {
-		put(time.Hour, 60)
+	bob := put("bob", time.Hour, 60)
+	first := put("ann", time.Hour, 60)
+	second := put("ann", time.Hour, 60)
+	for range maxOwnCodes - 1 {
+		put("ann", time.Hour, 60)
+	}
+	if _, _, ok := c.Take(first, noon); ok {
+		t.Error("a caller has more codes than he may")
+	}
+	for whose, code := range map[string]string{"another's": bob, "the second": second} {
+		if _, _, ok := c.Take(code, noon); !ok {
+			t.Errorf("%s is gone with the oldest", whose)
+		}
+	}
+	for i := 0; len(c.codes) < maxCodes; i++ {
+		put(strconv.Itoa(i), time.Hour, 60)
 	}
 	in := api.CreateSignInCodeInput{Expiration: new(api.Timestamp)}
 	*in.Expiration = api.Timestamp(noon.Add(time.Hour).UnixMilli())
-	_, err := c.Put(&in, "ann", noon)
+	_, err := c.Put(&in, "eve", "eve", noon)
 	if !errors.Is(err, &api.Error{Code: api.LimitExceededException}) {
 		t.Errorf("one too many: %v", err)
 	}
-	if _, err := c.Put(&in, "ann", noon.Add(time.Minute)); err != nil {
+	if _, err := c.Put(&in, "eve", "eve", noon.Add(time.Minute)); err != nil {
 		t.Errorf("when the others are over: %v", err)
 	}
 }
