@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -264,6 +265,30 @@ func TestRotate(t *testing.T) {
 	s.wantErr(os.WriteFile(s.path, before, 0o600), nil)
 	_, err = Open(Options{KeyFile: s.path, Files: s.files})
 	s.wantErr(err, store.ErrKey)
+}
+
+// A file that has no room for the new key beside the old ones stays as it is.
+func TestRotateAFullFile(t *testing.T) {
+	s := newSite(t)
+	s.write(stream, "")
+	file := sealingFile(s.path)
+	keys, err := file.Read()
+	s.wantErr(err, nil)
+	for len(keys) < maxSealingKeys { // the one that seals comes last
+		keys = append([]sealing.Key{sealing.NewKey("")}, keys...)
+	}
+	s.wantErr(file.Write(keys), nil)
+	s.open()
+	if _, err := s.keys.Rotate(); err == nil {
+		t.Error("rotated")
+	}
+	after, err := file.Read()
+	if err != nil || len(after) != maxSealingKeys ||
+		!reflect.DeepEqual(after, keys) {
+		t.Errorf("%d keys, %v", len(after), err)
+	}
+	s.open()
+	s.wantErr(s.read(stream), nil)
 }
 
 // A key of a name seals the data keys of the streams whose KmsKeyId that is: without its line they

@@ -30,8 +30,11 @@ func (k *Keys) Rotate() (streams int, err error) {
 		fresh = append(fresh, sealing.NewKey(name))
 	}
 	both := append(fresh[:len(fresh):len(fresh)], old...)
-	if err := errors.Join(file.Write(both[:min(len(both), maxSealingKeys)]),
-		k.use(both)); err != nil {
+	if len(both) > maxSealingKeys { // one that is left out could be what opens a stream
+		return 0, fmt.Errorf("%s has %d keys: with the new ones there would be more than %d; take "+
+			"out those that seal nothing", k.path, len(old), maxSealingKeys)
+	}
+	if err := errors.Join(file.Write(both), k.use(both)); err != nil {
 		return 0, err
 	}
 	ids, err := k.files.KeyFiles()
