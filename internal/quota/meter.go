@@ -226,7 +226,7 @@ func (p *paced) piece() int { return max(p.perSecond/10, 1) }
 
 // wait takes so much of what there is in a second, and waits until it is there.
 func (m *Meter) wait(ctx context.Context, key call, n, perSecond int) {
-	after := m.media.Reserve(key, n, perSecond, m.clock())
+	after, giveBack := m.media.Reserve(key, n, perSecond, m.clock())
 	if after <= 0 {
 		return
 	}
@@ -235,5 +235,6 @@ func (m *Meter) wait(ctx context.Context, key call, n, perSecond int) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+		giveBack(m.clock())
 	}
 }

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -120,6 +121,25 @@ func TestStreamsAreLimited(t *testing.T) {
 	if err := m.NewStream(func(int) (int, error) { return 0, gone }); !errors.Is(err, gone) {
 		t.Error(err)
 	}
+}
+
+// Who leaves while he waits takes nothing from those who come after him.
+func TestWhoLeavesTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMeter(Limits{PutMediaFragments: 4}, nil)
+		for range 4 {
+			m.Stored(t.Context(), "a")
+		}
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		for range 40 {
+			m.Stored(gone, "a")
+		}
+		start := time.Now()
+		if m.Stored(t.Context(), "a"); time.Since(start) > time.Second {
+			t.Errorf("the next one waits %v", time.Since(start))
+		}
+	})
 }
 
 // Media of a stream comes and goes as fast as the limit says, whole.

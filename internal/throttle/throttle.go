@@ -41,11 +41,15 @@ func (b *Buckets[K]) AllowN(key K, n, perSecond, depth int, now time.Time) bool 
 }
 
 // Reserve takes n tokens, perSecond at most, from a bucket of one second's worth, and returns how
-// long it takes until they are there.
-func (b *Buckets[K]) Reserve(key K, n, perSecond int, now time.Time) time.Duration {
+// long it takes until they are there. giveBack returns them, as far as nobody has reserved others
+// since.
+func (b *Buckets[K]) Reserve(
+	key K, n, perSecond int, now time.Time,
+) (after time.Duration, giveBack func(now time.Time)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.bucket(key, perSecond, perSecond, now).ReserveN(now, n).DelayFrom(now)
+	r := b.bucket(key, perSecond, perSecond, now).ReserveN(now, n)
+	return r.DelayFrom(now), r.CancelAt
 }
 
 // bucket is that of a key. The caller holds mu.

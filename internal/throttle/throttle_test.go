@@ -26,7 +26,7 @@ func TestBuckets(t *testing.T) {
 		t.Error("more than a bucket holds is had, or what it holds is not")
 	}
 	for i, want := range []time.Duration{0, 0, time.Second / 2, time.Second} {
-		if got := b.Reserve(3, 10, 20, now); got != want {
+		if got, _ := b.Reserve(3, 10, 20, now); got != want {
 			t.Errorf("turn %d of what takes half a second comes after %v", i, got)
 		}
 	}
