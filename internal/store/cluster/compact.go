@@ -108,7 +108,7 @@ func (s *Store) compactStream(
 		time.UnixMilli(list[0].ServerTimestamp).UTC().Format("2006010215"), list[0].Number,
 		rand.Text()[:8])}
 	object := rows.Object{Name: v.Name, Node: *s.node.Load()}
-	data, v, err := s.pack(ctx, &st.Stream, v, list)
+	v, object.Bytes, err = s.writePacked(ctx, l, &st.Stream, v, list)
 	if lost := (damagedError)(nil); errors.As(err, &lost) {
 		s.damage.add(id, lost)
 		s.log.Error("fragments are damaged and stay as they are", "stream", id,
@@ -118,10 +118,6 @@ func (s *Store) compactStream(
 	if err != nil {
 		return false, err
 	}
-	object.Bytes = int64(len(data))
-	if err := s.bucket.Put(ctx, object.Name, data); err != nil {
-		return false, err
-	}
 	if err := s.db.Seal(ctx, l.lease, v, object); err != nil {
 		if errors.Is(err, sealed.ErrUnsealable) { // it is not applied, so that nobody knows it
 			err = errors.Join(err, s.bucket.Delete(ctx, []string{object.Name}))
@@ -129,6 +125,23 @@ func (s *Store) compactStream(
 		return false, err
 	}
 	return more, nil
+}
+
+// writePacked makes the object of fragments durable, which takes as long as the object store takes,
+// and returns its size. It keeps the lease meanwhile.
+func (s *Store) writePacked(
+	ctx context.Context, l *tenure, st *store.Stream, v sealed.Volume, list []store.FragmentInfo,
+) (sealed.Volume, int64, error) {
+	ctx, stop := l.keep(ctx)
+	defer stop()
+	data, v, err := s.pack(ctx, st, v, list)
+	if err == nil {
+		err = s.bucket.Put(ctx, v.Name, data)
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, rows.ErrLease) {
+		err = cause
+	}
+	return v, int64(len(data)), err
 }
 
 // choose returns the fragments of the next object, from the oldest on; more tells that they fill it

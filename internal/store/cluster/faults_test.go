@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"weir/internal/store"
 	"weir/internal/store/cluster"
 	"weir/internal/store/cluster/clustertest"
@@ -172,6 +174,50 @@ func TestWaitAtSlowDatabase(t *testing.T) {
 	}()
 	add(t, n, clock, st.ID, 1)
 	must(t, <-told)
+}
+
+// A node keeps its lease while an object store that does not answer holds compaction up.
+func TestLeaseIsKeptWhilePacking(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	endpoint, prefix := clustertest.Bucket(t)
+	address, err := url.Parse(endpoint)
+	must(t, err)
+	proxy := clustertest.NewProxy(t, address.Host)
+	const leaseTime = time.Second
+	f.options.Objects = clustertest.URL("http://"+proxy.Address(), prefix)
+	n := f.node(func(o *cluster.Options) { o.LeaseTime = leaseTime })
+	st := create(t, n, "cam", 24)
+	first := add(t, n, clock, st.ID, 0)
+
+	database := strings.TrimSuffix(f.options.Database, "&pool_max_conns=16")
+	conn, err := pgx.Connect(t.Context(), database)
+	must(t, err)
+	defer func() { must(t, conn.Close(context.WithoutCancel(t.Context()))) }()
+	expires := func() (millis int64) {
+		must(t, conn.QueryRow(t.Context(), `SELECT MAX(expires_ms) FROM leases`).Scan(&millis))
+		return millis
+	}
+	held, err := n.Hold(t.Context(), st.ID)
+	must(t, err)
+	proxy.Silence(true)
+	done := make(chan error, 1)
+	go func() { done <- held.Compact(context.WithoutCancel(t.Context()), st.ID) }()
+	deadline := time.Now().Add(15 * time.Second)
+	for end := expires() + leaseTime.Milliseconds(); expires() < end; {
+		if time.Now().After(deadline) {
+			t.Fatal("the lease is not renewed")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	proxy.Silence(false)
+	must(t, <-done)
+	moved, err := n.Fragment(t.Context(), st.ID, first.Number)
+	must(t, err)
+	if moved.Location == first.Location {
+		t.Error("nothing was compacted")
+	}
 }
 
 // checkAcknowledged holds what a node lists to what was acknowledged.

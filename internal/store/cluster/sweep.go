@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"weir/internal/store"
@@ -75,6 +76,32 @@ func (l *tenure) renew(ctx context.Context) error {
 	}
 	l.lease, l.until = lease, time.Now().Add(l.s.o.LeaseTime/3)
 	return nil
+}
+
+// keep renews the lease while something takes long, until stop is called; nothing else may use l
+// before. The context ends with rows.ErrLease as its cause when the lease was lost.
+func (l *tenure) keep(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		tick := time.NewTicker(max(l.s.o.LeaseTime/4, time.Millisecond))
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			// Another error may pass before the lease ends; what is changed looks at it again.
+			if err := l.renew(ctx); errors.Is(err, rows.ErrLease) {
+				cancel(err)
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		renewing.Wait()
+	}
 }
 
 func (l *tenure) release(ctx context.Context) {
