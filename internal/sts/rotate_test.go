@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/access"
 	"weir/internal/auth"
+	"weir/internal/store"
 	"weir/internal/store/memory"
 )
 
@@ -91,6 +92,43 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// What is revoked stays so, whatever was opened in the moment of the revocation.
+func TestRevocationBesideCalls(t *testing.T) {
+	t.Parallel()
+	r := openRegistry(t, memory.New(time.Now), t.TempDir())
+	m := NewMinter(r, 0, nil)
+	r.SetTemporary(m)
+	camera, err := r.PutCamera(t.Context(), access.CameraInfo{Name: "cam1"}, store.NewDocument)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := access.Claims{Kind: access.Camera, Name: "cam1", Thing: "cam1", ThingID: camera.ID,
+		Certificate: "01", Issued: time.Now(), Expires: time.Now().Add(time.Hour)}
+	for range 200 {
+		made, err := m.Mint(t.Context(), who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		find := func() error {
+			_, _, err := r.Find(made.AccessKeyID, made.SessionToken)
+			return err
+		}
+		refused := make(chan struct{})
+		go func() {
+			defer close(refused)
+			for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && find() == nil; {
+			}
+		}()
+		if err := m.Rotate(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if find() == nil {
+			t.Fatal("found after the revocation")
+		}
+		<-refused
+	}
+}
+
 // What a version of Weir has sealed every later one opens.
 func TestTokenVectors(t *testing.T) {
 	t.Parallel()
@@ -118,8 +156,9 @@ func TestTokenVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := NewMinter(nil, 0, nil)
-		m.keys.Store(&sealingKeys{list: []sealingKey{{id: [keyIDSize]byte(id), aead: aead}}})
+		m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
+		m.keys.Store(&sealingKeys{revision: store.NewDocument,
+			list: []sealingKey{{id: [keyIDSize]byte(id), aead: aead}}})
 		end := v.Claims.Expires
 		got, err := m.Open(v.Token, end.Add(-time.Second))
 		if err != nil || !reflect.DeepEqual(got, v.Claims) {

@@ -54,8 +54,8 @@ type Minter struct {
 
 // sealingKeys are the present ones. The first one seals.
 type sealingKeys struct {
-	list    []sealingKey
-	changed <-chan struct{} // closed when they may be others
+	list     []sealingKey
+	revision int64 // of their document, by which others are told from them
 }
 
 type sealingKey struct {
@@ -89,18 +89,18 @@ const sealingDocument = "sts"
 
 // load returns the present sealing keys; none before the first one was made.
 func (m *Minter) load() (*sealingKeys, error) {
-	if have := m.keys.Load(); have != nil {
-		select {
-		case <-have.changed:
-		default:
-			return have, nil
-		}
+	document, ok := m.access.Document(access.KindTokenKey, sealingDocument)
+	if !ok {
+		document.Revision = store.NewDocument
 	}
-	keys := &sealingKeys{changed: m.access.Changed()} // first, so that no change is missed
-	stored, _, err := m.stored()
+	if have := m.keys.Load(); have != nil && have.revision == document.Revision {
+		return have, nil
+	}
+	stored, revision, err := m.stored()
 	if err != nil {
 		return nil, err
 	}
+	keys := &sealingKeys{revision: revision}
 	sealer, err := m.access.Sealer()
 	if err != nil {
 		return nil, err
@@ -131,15 +131,14 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 
 // stored reads the document of the keys, and its revision; store.NewDocument when there is none.
 func (m *Minter) stored() (d keyDocument, revision int64, err error) {
-	for _, have := range m.access.Documents(access.KindTokenKey) {
-		if have.Name == sealingDocument {
-			if err := json.Unmarshal(have.Data, &d); err != nil {
-				return d, 0, fmt.Errorf("sealing keys of tokens: damaged: %w", err)
-			}
-			return d, have.Revision, nil
-		}
+	document, ok := m.access.Document(access.KindTokenKey, sealingDocument)
+	if !ok {
+		return d, store.NewDocument, nil
 	}
-	return d, store.NewDocument, nil
+	if err := json.Unmarshal(document.Data, &d); err != nil {
+		return d, 0, fmt.Errorf("sealing keys of tokens: damaged: %w", err)
+	}
+	return d, document.Revision, nil
 }
 
 // tokenClaims is access.Claims as a token has it.
