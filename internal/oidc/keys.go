@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -83,6 +84,7 @@ func find(keys []jose.JSONWebKey, id string) *jose.JSONWebKey {
 // source is where the keys of a provider come from.
 type source struct {
 	provider Provider
+	log      *slog.Logger
 
 	mu       sync.Mutex
 	keys     []jose.JSONWebKey
@@ -133,6 +135,10 @@ func (s *source) fetch(ctx context.Context, client *http.Client, now time.Time) 
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
 	keys, err := s.download(ctx, client)
+	if err != nil { // once, and not for each token that waits for it
+		s.log.Warn("keys of a provider cannot be fetched", "provider", s.provider.Name,
+			"error", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tried, s.err = now, err; err == nil {

@@ -1,11 +1,13 @@
 package oidc
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -199,7 +201,9 @@ func TestKeysAreFetched(t *testing.T) {
 	at := now
 	client := server.Client()
 	client.CheckRedirect = noRedirect
-	v := NewVerifier(r, Options{Clock: func() time.Time { return at }, Client: client})
+	var log bytes.Buffer
+	v := NewVerifier(r, Options{Clock: func() time.Time { return at }, Client: client,
+		Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	verify := func(p *idp, code api.ErrorCode, fetches int64) {
 		t.Helper()
 		_, err := v.Verify(t.Context(), p.sign(claimsOf(map[string]any{"iss": server.URL,
@@ -224,6 +228,10 @@ func TestKeysAreFetched(t *testing.T) {
 	verify(old, Communication, 5)
 	at = at.Add(keepKeys)
 	verify(next, Communication, 6)
+	verify(next, Communication, 6)
+	if n := strings.Count(log.String(), "cannot be fetched"); n != 2 {
+		t.Errorf("%d lines of two tries that failed: %s", n, log.String())
+	}
 }
 
 // Weir calls nobody but whom it is told to.

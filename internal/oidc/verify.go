@@ -115,8 +115,6 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 	header := signed.Signatures[0].Header
 	key, err := from.key(ctx, v.client, now, header.KeyID)
 	if err != nil {
-		v.log.Warn("keys of a provider cannot be fetched", "provider", from.provider.Name,
-			"error", err)
 		return nil, &Error{Communication, "The keys of the provider could not be fetched"}
 	}
 	if key == nil || key.Algorithm != "" && key.Algorithm != header.Algorithm {
@@ -146,7 +144,7 @@ func (v *Verifier) source(name string) *source {
 		v.log.Error("nobody is believed", "error", err)
 		return nil
 	}
-	s := &source{provider: p}
+	s := &source{provider: p, log: v.log}
 	if p.Keys != nil {
 		if s.keys, err = parseKeys(p.Keys); err != nil {
 			v.log.Error("nobody is believed", "provider", name, "error", err)
