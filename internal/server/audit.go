@@ -112,7 +112,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 		}
 		if !e.Allowed {
 			e.Outcome = string(api.AccessDeniedException)
-			left, ok := s.notes.Due(noteKind{who: siteOf(&request{Request: r}).String(),
+			left, ok := s.notes.Due(noteKind{who: s.siteOf(r).String(),
 				what: "audit " + e.Action, reason: did.Refusal, stream: did.Camera})
 			if !ok {
 				return
@@ -136,7 +136,7 @@ func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 	}
 	switch {
 	case req.principal == nil && req.errorType != "":
-		left, ok := s.notes.Due(noteKind{who: siteOf(req).String(),
+		left, ok := s.notes.Due(noteKind{who: s.siteOf(req.Request).String(),
 			what: "audit " + req.operation, reason: req.errorType})
 		if !ok {
 			return

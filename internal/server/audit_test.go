@@ -13,6 +13,7 @@ import (
 	"weir/internal/access"
 	"weir/internal/audit"
 	"weir/internal/auth"
+	"weir/internal/throttle"
 )
 
 // auditEvents waits until the log has so many events.
@@ -167,5 +168,39 @@ func TestAuditBehindAProxy(t *testing.T) {
 		if (i == 0) != (got == "192.0.2.7") || (i == 1) != strings.HasPrefix(got, "127.0.0.1:") {
 			t.Errorf("trusting %s: %s", trusted, got)
 		}
+	}
+}
+
+// Strangers behind a trusted proxy are told apart: what one does neither hides nor delays what
+// another one does.
+func TestStrangersBehindAProxy(t *testing.T) {
+	t.Parallel()
+	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close(context.Background())) })
+	now := time.Now()
+	s := newSite(t, func(o *Options) {
+		o.Audit, o.TrustedProxies = log, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		o.Clock = func() time.Time { return now }
+	})
+	fails := func(from string) {
+		r := s.request("POST", "/listStreams", "{}")
+		r.Header.Set("X-Forwarded-For", from)
+		if a := s.do(r); a.status != 403 {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	for range throttle.FreePenalties {
+		fails("203.0.113.9")
+	}
+	fails("192.0.2.7")
+	s.mu.Lock()
+	if len(s.holds) != 0 {
+		t.Errorf("one stranger waits for the other: %v", s.holds)
+	}
+	s.mu.Unlock()
+	events := auditEvents(t, log, 2)
+	if events[0].Remote != "203.0.113.9" || events[1].Remote != "192.0.2.7" {
+		t.Errorf("%+v", events)
 	}
 }

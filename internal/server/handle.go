@@ -267,7 +267,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		// A player that asks for a stream that went quiet is no hot loop, and session actions cost
 		// nothing to refuse.
 		if rt == nil || rt.needs == signed {
-			if delay := s.penalties.Failed(penaltyOf(req, rt)); delay > 0 {
+			if delay := s.penalties.Failed(s.penaltyOf(req, rt)); delay > 0 {
 				s.metrics.delayed.Inc()
 				s.wait(req.Context(), delay)
 			}
@@ -276,7 +276,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 		return
 	}
 	if rt.needs == signed {
-		s.penalties.Succeeded(penaltyOf(req, rt))
+		s.penalties.Succeeded(s.penaltyOf(req, rt))
 	}
 	s.auditBegin(req)
 	if err := answer.send(w, req.Request); err != nil {
@@ -294,7 +294,7 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 // signed it, or of an address.
 func (s *Server) sharing(req *request) context.Context {
 	if req.principal == nil {
-		return fair.As(req.Context(), siteOf(req).String())
+		return fair.As(req.Context(), s.siteOf(req.Request).String())
 	}
 	return fair.As(req.Context(), req.principal.Share())
 }

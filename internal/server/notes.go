@@ -27,7 +27,7 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	kind := noteKind{who: req.signer(), what: message + " " + req.operation, reason: reason,
 		stream: stream}
 	if req.signer() == "" {
-		kind.who, kind.stream = siteOf(req).String(), ""
+		kind.who, kind.stream = s.siteOf(req.Request).String(), ""
 	}
 	left, ok := s.notes.Due(kind)
 	if !ok {
@@ -56,10 +56,9 @@ func (s *Server) warn(text string, attrs ...slog.Attr) {
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, text, attrs...)
 }
 
-// siteOf is that of who sent a request.
-func siteOf(req *request) netip.Prefix {
-	remote, _ := netip.ParseAddrPort(req.RemoteAddr) // a Unix socket has none
-	return connections.SiteOf(remote)
+// siteOf is that of who sent a request, whatever trusted proxies are in between.
+func (s *Server) siteOf(r *http.Request) netip.Prefix {
+	return connections.SiteOf(netip.AddrPortFrom(s.callerOf(r).address, 0))
 }
 
 // claimedKey is the access key that a request says it is signed with; "": none.

@@ -14,8 +14,8 @@ type penaltyKey struct {
 	acks   bool   // ERROR acknowledgements, not answers
 }
 
-func penaltyOf(req *request, rt *route) penaltyKey {
-	key := penaltyKey{site: siteOf(req)}
+func (s *Server) penaltyOf(req *request, rt *route) penaltyKey {
+	key := penaltyKey{site: s.siteOf(req.Request)}
 	// unknown paths are one place: a scanner does not push producers out of the table
 	if rt != nil {
 		key.path = rt.path

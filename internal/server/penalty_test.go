@@ -20,7 +20,7 @@ func TestPenaltyOfStrangersIsOne(t *testing.T) {
 		if key != "" {
 			req.principal = &access.Principal{AccessKeyID: key}
 		}
-		return penaltyOf(req, &route{path: "/putMedia"})
+		return new(Server).penaltyOf(req, &route{path: "/putMedia"})
 	}
 	if a, b := of("[2001:db8::1]:1", "", "cam1"), of("[2001:db8::2:3:4:5]:2", "", "cam2"); a != b {
 		t.Errorf("%+v and %+v of one stranger", a, b)

@@ -109,7 +109,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		slog.String(logTimecodes, string(p.in.TimecodeType)),
 		slog.String(logUserAgent, shorten(r.UserAgent())))
 	start := time.Now()
-	penalty := penaltyOf(p.req, nil)
+	penalty := s.penaltyOf(p.req, nil)
 	penalty.acks = true
 	connection := ingest.New(ingest.Options{
 		Stream:        p.stream,
