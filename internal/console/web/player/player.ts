@@ -202,9 +202,11 @@ export class Player {
         video.removeEventListener('seeked', painted);
         resolve();
       };
-      const painted = (): void => { setTimeout(done, 40); }; // the picture is told after the seek
+      // The picture is told after the seek; where it is the same one, nothing is told.
+      const painted = (): void => { setTimeout(done, 500); };
       const timer = setTimeout(done, 3_000);
       video.addEventListener('seeked', painted);
+      if ('requestVideoFrameCallback' in video) video.requestVideoFrameCallback(() => { setTimeout(done); });
       video.currentTime = time;
     });
   }
