@@ -50,6 +50,23 @@ func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// ReadSection reads within the n bytes of r from base on, as io.ReaderAt has it: it is the ReadAt
+// of a range of a file.
+func ReadSection(r io.ReaderAt, base, n int64, p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("negative offset")
+	}
+	left := max(0, n-off)
+	if int64(len(p)) <= left {
+		return r.ReadAt(p, base+off)
+	}
+	k, err := r.ReadAt(p[:left], base+off)
+	if err == nil {
+		err = io.EOF
+	}
+	return k, err
+}
+
 // Concat returns ranges one after the other as one Range. Its WriteTo writes each with that one's
 // own; a call of ReadAt reads from each that it touches, which are looked for from the start.
 func Concat(ranges ...Range) Range {

@@ -3,35 +3,9 @@ package local
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"weir/internal/store"
 )
-
-// documentWatch wakes who waits for a change of a document. This process alone makes them.
-type documentWatch struct {
-	mu      sync.Mutex
-	changed chan struct{} // closed by the next change; nil: nobody waits; guarded by mu
-}
-
-// next is closed when something may have changed since it was asked for.
-func (w *documentWatch) next() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.changed == nil {
-		w.changed = make(chan struct{})
-	}
-	return w.changed
-}
-
-func (w *documentWatch) tell() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
-	}
-}
 
 // PutDocument implements store.Documents.
 func (s *Store) PutDocument(
@@ -46,7 +20,7 @@ func (s *Store) PutDocument(
 	}
 	var next int64
 	if err == nil {
-		defer s.documents.tell() // also after an error: it may have been applied
+		defer s.documents.Tell() // also after an error: it may have been applied
 		d := store.Document{Kind: kind, Name: name, Data: data}
 		next, err = s.idx.PutDocument(ctx, d, revision)
 	}
@@ -60,7 +34,7 @@ func (s *Store) PutDocument(
 func (s *Store) DeleteDocument(ctx context.Context, kind, name string, revision int64) error {
 	err := s.Intact()
 	if err == nil {
-		defer s.documents.tell() // as above
+		defer s.documents.Tell() // as above
 		err = s.idx.DeleteDocument(ctx, kind, name, revision)
 	}
 	if err != nil {
@@ -81,7 +55,7 @@ func (s *Store) ListDocuments(ctx context.Context, kind string) ([]store.Documen
 // WaitDocuments implements store.Documents.
 func (s *Store) WaitDocuments(ctx context.Context, after int64) (int64, error) {
 	for {
-		changed := s.documents.next()
+		changed := s.documents.Next()
 		revision, err := s.idx.DocumentRevision(ctx)
 		if err != nil {
 			return 0, fmt.Errorf("wait for documents: %w", err)

@@ -115,7 +115,7 @@ type Store struct {
 	sessions  recent.Sessions
 	fleeting  recent.Fleeting
 	recent    recent.Fragments
-	documents documentWatch
+	documents store.Wake        // of a change of a document; this process alone makes them
 	damaged   map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
 	lock *volume.Lock // of the directory; nil after New

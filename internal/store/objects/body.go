@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"errors"
 	"io"
 	"os"
 
@@ -24,17 +23,7 @@ func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 	if b.file == nil {
 		return b.memory.ReadAt(p, off)
 	}
-	if off < 0 {
-		return 0, errors.New("negative offset")
-	}
-	if left := max(0, b.length-off); int64(len(p)) > left {
-		n, err := b.file.ReadAt(p[:left], b.offset+off)
-		if err == nil {
-			err = io.EOF
-		}
-		return n, err
-	}
-	return b.file.ReadAt(p, b.offset+off)
+	return store.ReadSection(b.file, b.offset, b.length, p, off)
 }
 
 // Verified tells whether somebody has found this part, as it lies here, to be what it should be.
@@ -104,15 +93,5 @@ func (s *section) WriteTo(w io.Writer) (int64, error) {
 }
 
 func (s *section) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("negative offset")
-	}
-	if left := max(0, s.n-off); int64(len(p)) > left {
-		n, err := s.b.ReadAt(p[:left], s.off+off)
-		if err == nil {
-			err = io.EOF
-		}
-		return n, err
-	}
-	return s.b.ReadAt(p, s.off+off)
+	return store.ReadSection(s.b, s.off, s.n, p, off)
 }

@@ -4,7 +4,10 @@
 package sealed
 
 import (
+	"cmp"
 	"errors"
+	"slices"
+	"time"
 
 	"weir/internal/store"
 	"weir/internal/store/record"
@@ -47,3 +50,31 @@ type Volume struct {
 // ErrUnsealable is of a volume that cannot have one row in the place of those of its fragments, or
 // not as things are: what is stored of it stays as it is.
 var ErrUnsealable = errors.New("volume cannot be sealed")
+
+// Sort puts volumes in the order in which Rows.Sealed returns them.
+func Sort(volumes []Volume, order store.Order) {
+	slices.SortFunc(volumes, func(a, b Volume) int {
+		switch order {
+		case store.ByNumberNewest:
+			return cmp.Compare(b.Number.Max, a.Number.Max)
+		case store.BySequence:
+			return cmp.Compare(a.Sequence.Min, b.Sequence.Min)
+		}
+		return cmp.Compare(a.Number.Min, b.Number.Min)
+	})
+}
+
+// A volume covers an hour at most as long as nobody's clock jumps. So those that overlap an
+// interval begin at most WideMillis before it, and an index on where they begin finds them. The few
+// wide ones are looked at one by one.
+const (
+	WideMillis = int64(4 * time.Hour / time.Millisecond)
+	WideNumber = WideMillis * 1000 << store.NumberSlotBits // a number counts microseconds
+)
+
+// Wide tells whether a volume covers more than WideMillis on one of its clocks, or WideNumber.
+func (v *Volume) Wide() bool {
+	span := func(r record.Range) uint64 { return uint64(r.Max) - uint64(r.Min) }
+	return span(v.Number) > uint64(WideNumber) || span(v.Server) > uint64(WideMillis) ||
+		span(v.Producer) > uint64(WideMillis)
+}

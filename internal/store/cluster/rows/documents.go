@@ -59,7 +59,7 @@ func (db *DB) DeleteDocument(ctx context.Context, kind, name string, revision in
 func (db *DB) changeDocument(
 	ctx context.Context, kind, name string, check func(old int64) error, query string, args ...any,
 ) (next int64, err error) {
-	defer db.watch.ask() // also after an error: it may have been applied
+	defer db.watch.Tell() // also after an error: it may have been applied
 	err = db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT revision FROM document_revision WHERE one = 1
 			FOR UPDATE`).Scan(&next)
@@ -107,7 +107,7 @@ func (db *DB) WaitDocuments(ctx context.Context, after int64) (int64, error) {
 	tick := time.NewTicker(db.o.Fresh)
 	defer tick.Stop()
 	for {
-		changed := db.watch.next()
+		changed := db.watch.Next()
 		revision, err := db.documentRevision(ctx)
 		if err != nil || revision > after {
 			return revision, err
@@ -135,30 +135,9 @@ var errClosed = errors.New("store is closed")
 
 // documentWatch wakes who waits for a change of a document when one was made here.
 type documentWatch struct {
-	mu      sync.Mutex
-	changed chan struct{} // closed by the next change; nil: nobody waits; guarded by mu
-	ended   chan struct{} // closed by Close
-	once    sync.Once
-}
-
-// next is closed when something may have changed here since it was asked for.
-func (w *documentWatch) next() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.changed == nil {
-		w.changed = make(chan struct{})
-	}
-	return w.changed
-}
-
-// ask lets those who wait look.
-func (w *documentWatch) ask() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
-	}
+	store.Wake
+	ended chan struct{} // closed by Close
+	once  sync.Once
 }
 
 func (w *documentWatch) end() { w.once.Do(func() { close(w.ended) }) }

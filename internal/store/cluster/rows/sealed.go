@@ -1,33 +1,15 @@
 package rows
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"weir/internal/store"
-	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
-
-// A sealed object covers an hour at most as long as nobody's clock jumps. So those that overlap an
-// interval begin at most wideMillis before it, and an index on where they begin finds them. The few
-// wide ones are looked at one by one.
-const (
-	wideMillis = int64(4 * time.Hour / time.Millisecond)
-	wideNumber = wideMillis * 1000 << store.NumberSlotBits
-)
-
-func wide(v *sealed.Volume) bool {
-	span := func(r record.Range) uint64 { return uint64(r.Max) - uint64(r.Min) }
-	return span(v.Number) > uint64(wideNumber) || span(v.Server) > uint64(wideMillis) ||
-		span(v.Producer) > uint64(wideMillis)
-}
 
 // Seal puts the one row of an object in the place of the rows of its fragments, all of the stream's
 // with a sequence in its range. sealed.ErrUnsealable, and nothing is changed, when there are
@@ -94,7 +76,7 @@ func insertSealed(
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		key, stream, v.Footer.Offset, v.Footer.Length, v.Footer.MetaLength, v.Count,
 		v.Number.Min, v.Number.Max, v.Sequence.Min, v.Sequence.Max, v.Server.Min, v.Server.Max,
-		v.Producer.Min, v.Producer.Max, truth(wide(v)), sets)
+		v.Producer.Min, v.Producer.Max, truth(v.Wide()), sets)
 	if err != nil {
 		return err
 	}
@@ -150,15 +132,7 @@ func (db *DB) Sealed(
 	for i := range all {
 		all[i].Stream = id
 	}
-	slices.SortFunc(all, func(a, b sealed.Volume) int {
-		switch q.Order {
-		case store.ByNumberNewest:
-			return cmp.Compare(b.Number.Max, a.Number.Max)
-		case store.BySequence:
-			return cmp.Compare(a.Sequence.Min, b.Sequence.Min)
-		}
-		return cmp.Compare(a.Number.Min, b.Number.Min)
-	})
+	sealed.Sort(all, q.Order)
 	return all[:min(len(all), limit)], nil
 }
 
@@ -177,7 +151,7 @@ func sealedQuery(
 		c.add(stamp+"_max >= ", q.Range.Start)
 		c.add(stamp+"_min <= ", q.Range.End)
 		if !wide && q.Range.Start > -1<<62 {
-			c.add(stamp+"_min >= ", q.Range.Start-wideMillis)
+			c.add(stamp+"_min >= ", q.Range.Start-sealed.WideMillis)
 		}
 	}
 	if q.AfterSequence > 0 {
@@ -186,12 +160,12 @@ func sealedQuery(
 	if q.After != 0 && q.Order == store.ByNumberNewest {
 		c.add("s.number_min < ", int64(q.After))
 		if !wide && int64(q.After) < 1<<62 {
-			c.add("s.number_max < ", int64(q.After)+wideNumber)
+			c.add("s.number_max < ", int64(q.After)+sealed.WideNumber)
 		}
 	} else if q.After != 0 {
 		c.add("s.number_max > ", int64(q.After))
 		if !wide {
-			c.add("s.number_min > ", int64(q.After)-wideNumber)
+			c.add("s.number_min > ", int64(q.After)-sealed.WideNumber)
 		}
 	}
 	column, order := "s.number_min", " ORDER BY s.number_min"

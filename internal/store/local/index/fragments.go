@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
 // HighWater implements local.Index.
@@ -23,13 +24,14 @@ func (x *Reader) LastProducer(ctx context.Context, id store.StreamID) (int64, er
 	if err != nil {
 		return 0, err
 	}
-	var hot, sealed, wide int64
-	err = x.readRow(ctx, []any{&hot, &sealed, &wide}, lastProducerQuery, int64(math.MinInt64), key,
-		wideMillis)
-	return max(hot, sealed, wide), err
+	var hot, usual, wide int64
+	err = x.readRow(ctx, []any{&hot, &usual, &wide}, lastProducerQuery, int64(math.MinInt64), key,
+		sealed.WideMillis)
+	return max(hot, usual, wide), err
 }
 
-// Of sealed volumes it looks at those that begin late enough (wideMillis) and at the wide ones.
+// Of sealed volumes it looks at those that begin late enough (sealed.WideMillis) and at the wide
+// ones.
 const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragments WHERE stream =
 	?2), ?1),
 	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 0 AND producer_min

@@ -1,32 +1,15 @@
 package index
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"weir/internal/store"
-	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
-
-// A volume covers an hour at most as long as nobody's clock jumps. So those that overlap an
-// interval begin at most wideMillis before it, and an index on where they begin finds them. The few
-// wide ones are looked at one by one.
-const (
-	wideMillis = int64(4 * time.Hour / time.Millisecond)
-	wideNumber = wideMillis * 1000 << 12 // a number counts microseconds, shifted by 12 bits
-)
-
-func wide(s *SealedVolume) bool {
-	span := func(r record.Range) uint64 { return uint64(r.Max) - uint64(r.Min) }
-	return span(s.Number) > uint64(wideNumber) || span(s.Server) > uint64(wideMillis) ||
-		span(s.Producer) > uint64(wideMillis)
-}
 
 // Replaced implements local.Index.
 func (x *Reader) Replaced(ctx context.Context, name string) ([]store.Number, error) {
@@ -142,7 +125,7 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 		sets = binary.AppendVarint(sets, id)
 	}
 	w := 0
-	if wide(s) {
+	if s.Wide() {
 		w = 1
 	}
 	n, err := t.exec(`INSERT INTO sealed (blob, stream, position, length, meta_length, fragments,
@@ -203,15 +186,7 @@ func (x *Reader) Sealed(
 			return nil, err
 		}
 	}
-	slices.SortFunc(list, func(a, b SealedVolume) int {
-		switch q.Order {
-		case store.ByNumberNewest:
-			return cmp.Compare(b.Number.Max, a.Number.Max)
-		case store.BySequence:
-			return cmp.Compare(a.Sequence.Min, b.Sequence.Min)
-		}
-		return cmp.Compare(a.Number.Min, b.Number.Min)
-	})
+	sealed.Sort(list, q.Order)
 	return list[:min(len(list), limit)], nil
 }
 
@@ -256,7 +231,7 @@ func sealedQuery(
 		}
 		add(stamp+"_max >= ?", q.Range.Start)
 		if byTime && !wide {
-			add(stamp+"_min >= ?", minus(q.Range.Start, wideMillis))
+			add(stamp+"_min >= ?", minus(q.Range.Start, sealed.WideMillis))
 		}
 		add(plus(byTime)+stamp+"_min <= ?", q.Range.End)
 	}
@@ -267,12 +242,12 @@ func sealedQuery(
 		if q.Order == store.ByNumberNewest {
 			add("+s.number_min < ?", int64(q.After))
 			if byNumber == "" && int64(q.After) < 1<<62 {
-				add("s.number_max < ?", int64(q.After)+wideNumber)
+				add("s.number_max < ?", int64(q.After)+sealed.WideNumber)
 			}
 		} else {
 			add("+s.number_max > ?", int64(q.After))
 			if byNumber == "" {
-				add("s.number_min > ?", minus(int64(q.After), wideNumber))
+				add("s.number_min > ?", minus(int64(q.After), sealed.WideNumber))
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
 const streamID = store.StreamID("00112233445566778899aabbccddeeff")
@@ -286,8 +287,8 @@ func TestLastProducer(t *testing.T) {
 	seal(10, 1000, 50_000)
 	seal(11, 40_000, 41_000) // begins later, ends earlier
 	want(50_000)
-	seal(12, 500, 3*wideMillis)
-	want(3 * wideMillis)
+	seal(12, 500, 3*sealed.WideMillis)
+	want(3 * sealed.WideMillis)
 }
 
 // A row whose transaction was applied although it failed is not brought back by the second try when

@@ -1,7 +1,6 @@
 package volume
 
 import (
-	"errors"
 	"io"
 
 	"weir/internal/store"
@@ -32,15 +31,5 @@ func (s *section) WriteTo(w io.Writer) (int64, error) {
 }
 
 func (s *section) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("negative offset")
-	}
-	if left := max(0, s.n-off); int64(len(p)) > left {
-		n, err := s.b.ReadAt(p[:left], s.off+off)
-		if err == nil {
-			err = io.EOF
-		}
-		return n, err
-	}
-	return s.b.ReadAt(p, s.off+off)
+	return store.ReadSection(s.b, s.off, s.n, p, off)
 }
