@@ -134,7 +134,11 @@ func (s *Store) moveVolumes(ctx context.Context, t *tiers) error {
 			failed = append(failed, fmt.Errorf("blob %s: %w", b.Name, err))
 		default:
 			t.away[b.Name] = !away
-			s.metrics.Moves.WithLabelValues(map[bool]string{true: "in", false: "out"}[away]).Inc()
+			direction := "out"
+			if away {
+				direction = "in"
+			}
+			s.metrics.Moves.WithLabelValues(direction).Inc()
 		}
 	}
 	there := 0

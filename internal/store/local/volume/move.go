@@ -1,0 +1,189 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"weir/internal/store"
+)
+
+// MoveOut moves the records of a sealed volume into the object store: the object is written, read
+// again and compared, and then the volume becomes hollow. One that is hollow already stays as it
+// is, and so does one that is a symbolic link: it lies where somebody wants it. ErrNotFound when
+// the volume is not there, or is deleted meanwhile.
+//
+// The calls are those of the mark, put and get of the object, openat <name>.new O_CREAT|O_EXCL,
+// pwritev header and footer, fdatasync, renameat, fsync of the directory.
+func (v *Volumes) MoveOut(ctx context.Context, name string) error {
+	if err := v.move(ctx, name, v.moveOut); err != nil {
+		return fmt.Errorf("move out volume %s: %w", name, err)
+	}
+	return nil
+}
+
+// move opens a volume to move it.
+func (v *Volumes) move(ctx context.Context, name string,
+	do func(ctx context.Context, f File, path, name string) error) error {
+	path, err := v.path(name)
+	if err != nil {
+		return err
+	}
+	f, err := v.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return store.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return full(errors.Join(do(ctx, f, path, name), f.Close()))
+}
+
+func (v *Volumes) moveOut(ctx context.Context, f File, path, name string) error {
+	h, err := ReadHeader(f)
+	if err != nil || h.Hollow {
+		return err
+	}
+	if linked, err := v.fs.Linked(path); err != nil || linked {
+		return err
+	}
+	_, footer, err := findFooter(f)
+	if err == nil && footer.Length == 0 {
+		err = errors.New("it is not sealed")
+	}
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	whole := make([]byte, size)
+	if _, err := f.ReadAt(whole, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	_, start, err := readStart(f, size)
+	if err != nil {
+		return err
+	}
+	sum := crc32.Checksum(whole, castagnoli)
+
+	object, err := v.mark(ctx, path, name)
+	if err != nil {
+		return err
+	}
+	err = v.copyOut(ctx, objectName(name, object), whole, sum)
+	if err == nil {
+		begin := append(hollow(whole[:HeaderSize], footer.Offset, sum, object),
+			whole[HeaderSize:start]...)
+		err = v.replace(f, path, name, func(to File) error {
+			if _, err := to.WriteAt([][]byte{begin}, 0); err != nil {
+				return err
+			}
+			_, err := to.WriteAt([][]byte{whole[footer.Offset:]}, footer.Offset)
+			return err
+		})
+	}
+	return errors.Join(err, v.unmark(ctx, path, name, object))
+}
+
+// copyOut makes an object and compares what is there with what shall be.
+func (v *Volumes) copyOut(ctx context.Context, name string, whole []byte, sum uint32) error {
+	if err := v.remote.Put(ctx, name, whole); err != nil {
+		return err
+	}
+	there, err := v.remote.Get(ctx, name, int64(len(whole)))
+	if err == nil && crc32.Checksum(there, castagnoli) != sum {
+		err = fmt.Errorf("%w: the object store returns other bytes than it was given",
+			store.ErrCorrupt)
+	}
+	return err
+}
+
+// MoveIn brings the records of a hollow volume back and deletes its object. One that is whole stays
+// as it is. ErrNotFound when the volume is not there, or is deleted meanwhile; ErrFull; ErrCorrupt
+// when the object is not what was moved out, and the volume stays hollow.
+func (v *Volumes) MoveIn(ctx context.Context, name string) error {
+	if err := v.move(ctx, name, v.moveIn); err != nil {
+		return fmt.Errorf("bring back volume %s: %w", name, err)
+	}
+	return nil
+}
+
+func (v *Volumes) moveIn(ctx context.Context, f File, path, name string) error {
+	h, err := ReadHeader(f)
+	if err != nil || !h.Hollow {
+		return err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	whole, err := v.remote.Get(ctx, h.object(name), size)
+	if err != nil {
+		return err
+	}
+	if crc32.Checksum(whole, castagnoli) != h.Sum {
+		return fmt.Errorf("%w: checksum of the object", store.ErrCorrupt)
+	}
+	v.started(name) // it has its mark
+	err = v.replace(f, path, name, func(to File) error {
+		_, err := to.WriteAt([][]byte{whole}, 0)
+		return err
+	})
+	return errors.Join(err, v.unmark(ctx, path, name, h.Object))
+}
+
+// replace puts another file in the place of a volume, which f is. ErrNotFound when the volume was
+// deleted meanwhile.
+func (v *Volumes) replace(f File, path, name string, write func(File) error) error {
+	temporary := path + newSuffix
+	// left by a process that died
+	if err := v.fs.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	to, err := v.fs.Create(temporary)
+	if errors.Is(err, fs.ErrNotExist) {
+		return store.ErrNotFound // the stream is deleted
+	}
+	if err != nil {
+		return err
+	}
+	err = write(to)
+	if err == nil {
+		err = to.Datasync()
+	}
+	if err = errors.Join(err, to.Close()); err == nil {
+		err = v.swap(f, temporary, path, name)
+	}
+	if err != nil {
+		_ = v.fs.Remove(temporary) // or the next try does
+	}
+	return err
+}
+
+// swap renames a file to that of a volume, which f is, unless that is deleted.
+func (v *Volumes) swap(f File, from, path, name string) error {
+	id, _, _ := strings.Cut(name, "/")
+	w := v.writer(store.StreamID(id))
+	w.mu.Lock() // no deletion comes in between
+	defer w.mu.Unlock()
+	same, err := f.Named(path)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return store.ErrNotFound
+	}
+	if err := v.fs.Rename(from, path); err != nil {
+		return err
+	}
+	// they were only read from: nothing can be lost
+	_ = v.idle.drop(func(idle string) bool { return idle == name })
+	return v.fs.SyncDir(filepath.Dir(path))
+}
