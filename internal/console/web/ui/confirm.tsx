@@ -1,8 +1,7 @@
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
-import { words } from '../api/errors';
 import { Button } from './button';
 import { Dialog } from './dialog';
+import { useSubmit } from './submit';
 
 interface Props {
   title: string;
@@ -16,18 +15,11 @@ interface Props {
 
 /** Asks before something that cannot be taken back. */
 export function Confirm({ title, action, children, onClose, run }: Props) {
-  const [wrong, setWrong] = useState('');
-  const [busy, setBusy] = useState(false);
-  const submit = async () => {
-    setBusy(true);
-    try {
-      await run();
-      onClose();
-    } catch (error) {
-      setWrong(words(error));
-      setBusy(false);
-    }
-  };
+  const { wrong, busy, run: submit } = useSubmit();
+  const confirmed = () => submit(async () => {
+    await run();
+    onClose();
+  });
   return (
     <Dialog title={title} onClose={onClose}>
       <div class="stack tight">
@@ -36,7 +28,7 @@ export function Confirm({ title, action, children, onClose, run }: Props) {
       </div>
       <footer>
         <Button label="Cancel" onClick={onClose} />
-        <Button label={action} kind="danger primary" disabled={busy} onClick={submit} />
+        <Button label={action} kind="danger primary" disabled={busy} onClick={confirmed} />
       </footer>
     </Dialog>
   );

@@ -7,6 +7,7 @@ import { Button } from '../../ui/button';
 import { Code } from '../../ui/code';
 import { Dialog } from '../../ui/dialog';
 import { Field } from '../../ui/field';
+import { useSubmit } from '../../ui/submit';
 
 export interface KeyPair {
   UserName: string;
@@ -19,18 +20,13 @@ export function CreateKey({ onClose, onMade }: { onClose: () => void; onMade: (p
   const policies = useQuery('policy names', (abort) => all<{ PolicyName: string }>('ListPolicies', 'PolicyInfoList', {}, abort));
   const [name, setName] = useState('');
   const [chosen, setChosen] = useState<string[]>([]);
-  const [wrong, setWrong] = useState('');
-  const [busy, setBusy] = useState(false);
+  const { wrong, busy, run } = useSubmit();
 
-  const submit = async (event: Event) => {
+  const submit = (event: Event) => {
     event.preventDefault();
-    setBusy(true);
-    try {
+    void run(async () => {
       onMade(await weir<KeyPair>('CreateKey', { UserName: name, ...(chosen.length > 0 && { Policies: chosen }) }));
-    } catch (error) {
-      setWrong(words(error));
-      setBusy(false);
-    }
+    });
   };
   const toggle = (policy: string, on: boolean) => setChosen((all) => (on ? [...all, policy] : all.filter((p) => p !== policy)));
 

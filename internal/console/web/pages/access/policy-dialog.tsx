@@ -1,12 +1,12 @@
 import { useId, useState } from 'preact/hooks';
 import { weir } from '../../api/clients';
-import { words } from '../../api/errors';
 import { may } from '../../api/permissions';
 import { Button } from '../../ui/button';
 import { Code } from '../../ui/code';
 import { Dialog } from '../../ui/dialog';
 import { Field } from '../../ui/field';
 import { say } from '../../ui/toast';
+import { useSubmit } from '../../ui/submit';
 
 export interface PolicyInfo {
   PolicyName: string;
@@ -36,20 +36,13 @@ export function PolicyDialog({ policy, onClose, onChanged }: Props) {
   const removable = !isNew && policy.Version !== null && policy.Attachments.length === 0 && may('weir:DeletePolicy', policy.PolicyARN);
   const [name, setName] = useState(policy.PolicyName);
   const [text, setText] = useState(inLines(policy.PolicyDocument ?? '{}'));
-  const [wrong, setWrong] = useState('');
-  const [busy, setBusy] = useState(false);
+  const { wrong, busy, run: submit } = useSubmit();
   const id = useId();
 
-  const run = async (call: () => Promise<string>) => {
-    setBusy(true);
-    try {
-      say(await call());
-      onChanged();
-    } catch (error) {
-      setWrong(words(error));
-      setBusy(false);
-    }
-  };
+  const run = (call: () => Promise<string>) => submit(async () => {
+    say(await call());
+    onChanged();
+  });
   const save = (event: Event) => {
     event.preventDefault();
     void run(async () => {

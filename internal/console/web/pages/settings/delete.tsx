@@ -2,12 +2,12 @@ import { DeleteStreamCommand } from '@aws-sdk/client-kinesis-video';
 import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
 import { useState } from 'preact/hooks';
 import { kinesis } from '../../api/clients';
-import { words } from '../../api/errors';
 import { go, href } from '../../router';
 import { Button } from '../../ui/button';
 import { Dialog } from '../../ui/dialog';
 import { Field } from '../../ui/field';
 import { say } from '../../ui/toast';
+import { useSubmit } from '../../ui/submit';
 
 /** Deletes a stream once its name is typed. */
 export function DeleteStream({ info }: { info: StreamInfo }) {
@@ -22,22 +22,17 @@ export function DeleteStream({ info }: { info: StreamInfo }) {
 
 function Ask({ info, onClose }: { info: StreamInfo; onClose: () => void }) {
   const [typed, setTyped] = useState('');
-  const [wrong, setWrong] = useState('');
-  const [busy, setBusy] = useState(false);
+  const { wrong, busy, run } = useSubmit();
   const name = info.StreamName!;
 
-  const submit = async (event: Event) => {
+  const submit = (event: Event) => {
     event.preventDefault();
     if (typed !== name) return;
-    setBusy(true);
-    try {
+    void run(async () => {
       await kinesis.send(new DeleteStreamCommand({ StreamARN: info.StreamARN, CurrentVersion: info.Version }));
       say(`${name} was deleted.`);
       go(href(['streams']));
-    } catch (error) {
-      setWrong(words(error));
-      setBusy(false);
-    }
+    });
   };
 
   return (

@@ -1,11 +1,11 @@
 import { CreateStreamCommand } from '@aws-sdk/client-kinesis-video';
 import { useState } from 'preact/hooks';
 import { kinesis } from '../../api/clients';
-import { words } from '../../api/errors';
 import { go, href } from '../../router';
 import { Button } from '../../ui/button';
 import { Dialog } from '../../ui/dialog';
 import { Field } from '../../ui/field';
+import { useSubmit } from '../../ui/submit';
 import { Retention } from './retention';
 import { parseTags } from './tags';
 
@@ -14,22 +14,17 @@ export function CreateStream({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [hours, setHours] = useState(24 * 30);
   const [tags, setTags] = useState('');
-  const [wrong, setWrong] = useState('');
-  const [busy, setBusy] = useState(false);
+  const { wrong, busy, run } = useSubmit();
 
-  const submit = async (event: Event) => {
+  const submit = (event: Event) => {
     event.preventDefault();
-    setBusy(true);
-    try {
+    void run(async () => {
       const wanted = parseTags(tags);
       await kinesis.send(new CreateStreamCommand({
         StreamName: name, DataRetentionInHours: hours, ...(Object.keys(wanted).length > 0 && { Tags: wanted }),
       }));
       go(href(['streams', name, 'settings']));
-    } catch (error) {
-      setWrong(words(error));
-      setBusy(false);
-    }
+    });
   };
 
   return (
