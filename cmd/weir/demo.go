@@ -12,12 +12,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/client"
-	"weir/internal/ingest"
 	"weir/internal/recut"
-	"weir/internal/store/local"
 )
 
 // demoClip is eight seconds of H.264 and AAC that can be repeated without a seam
@@ -56,14 +56,12 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	defer stopServing()
 	ready := make(chan string, 1)
 	served := make(chan error, 1)
-	serve := serveCmd{
-		Listen: c.Listen, Data: c.Data, Region: defaultRegion, AccountID: "000000000000",
-		LogLevel: "warn", limitFlags: defaultLimits(),
-		lowLatencyFlags: lowLatencyFlags{LowLatency: "all", PartTarget: time.Second / 3},
-		storeFlags:      storeFlags{MinFree: 1 << 30, WhenFull: string(local.StopWhenFull)},
-		memoryFlags:     memoryFlags{IngestMemory: ingest.DefaultMemory},
-		ready:           func(endpoint string) { ready <- endpoint },
+	var serve serveCmd
+	if err := kong.ApplyDefaults(&serve); err != nil {
+		return err
 	}
+	serve.Listen, serve.Data, serve.LogLevel = c.Listen, c.Data, "warn"
+	serve.ready = func(endpoint string) { ready <- endpoint }
 	go func() { served <- serve.Run(serving, stdio{In: std.In, Out: io.Discard, Err: std.Err}) }()
 
 	var endpoint string

@@ -17,9 +17,6 @@ type limitFlags struct {
 	Viewers      int `name:"viewers-per-session" default:"1" env:"WEIR_VIEWERS_PER_SESSION" placeholder:"N" help:"Players that may share the URL of a session: what a session may ask for is multiplied by it."`
 }
 
-// defaultLimits are the flags where no command line is read.
-func defaultLimits() limitFlags { return limitFlags{Limits: quota.Default(), Viewers: 1} }
-
 func (f *limitFlags) check() error {
 	switch {
 	case f.Viewers < 1 || f.Viewers > api.MaxViewers:

@@ -121,15 +121,24 @@ func TestDemoPlaysAndTellsHow(t *testing.T) {
 	if hls == nil || player == nil || player[1] != url.QueryEscape(hls[1]) {
 		t.Fatalf("the demo printed\n%s", printed)
 	}
-	for _, u := range []string{hls[1], player[0]} {
+	fetch := func(u string) string {
 		resp, err := http.Get(u)
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", u, resp.Status)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusOK || err != nil {
+			t.Errorf("%s: %s, %v", u, resp.Status, err)
 		}
+		return string(body)
+	}
+	fetch(player[0])
+	media := regexp.MustCompile(`(?m)^getHLSMediaPlaylist\S+$`).FindString(fetch(hls[1]))
+	// what `weir serve` has by default
+	live := fetch(hls[1][:strings.LastIndex(hls[1], "/")+1] + media)
+	if !strings.Contains(live, "#EXT-X-PART-INF") {
+		t.Errorf("the demo's playlist has no parts:\n%s", live)
 	}
 	http.DefaultClient.CloseIdleConnections()
 	cancel()

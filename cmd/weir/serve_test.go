@@ -18,8 +18,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"weir/internal/api"
-	"weir/internal/ingest"
 	"weir/internal/store/local/volume"
 	"weir/test/output"
 )
@@ -39,8 +40,9 @@ func serveHere(t *testing.T, c serveCmd) *running {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	c.Region, c.AccountID, c.LogLevel = defaultRegion, "000000000000", "info"
-	c.IngestMemory, c.limitFlags = ingest.DefaultMemory, defaultLimits()
+	if err := kong.ApplyDefaults(&c); err != nil {
+		t.Fatal(err)
+	}
 	ready := make(chan string, 1)
 	c.ready = func(url string) { ready <- url }
 	ctx, cancel := context.WithCancel(context.Background())
