@@ -67,6 +67,7 @@ func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error
 	o.Metrics.requests.Inc()
 	o.Metrics.connections.Inc()
 	defer o.Metrics.connections.Dec()
+	defer o.Edge.Receive(o.Stream.ID)()
 	c.began = o.Clock()
 	c.source = &source{
 		body: body, deadlines: o.Deadlines, idle: o.Limits.Idle, clock: o.Clock,

@@ -7,10 +7,10 @@ import (
 	"weir/internal/store"
 )
 
-// Numbers are the fragment numbers that the connections of a process were given and whose fragments
-// are not stored yet, nor given up. It is safe for concurrent use; a nil one knows nothing. It is
-// bounded as connections are: each holds at most the numbers of its fragments in flight
-// (Limits.InFlight) and of the one that comes in.
+// Numbers are the fragment numbers that the connections of a process were given, or those of other
+// processes that it follows, and whose fragments are not stored yet, nor given up. It is safe for
+// concurrent use; a nil one knows nothing. It is bounded as connections are: each holds at most the
+// numbers of its fragments in flight (Limits.InFlight) and of the one that comes in.
 type Numbers struct {
 	mu      sync.Mutex
 	streams map[store.StreamID]*pending
@@ -35,23 +35,7 @@ func (n *Numbers) next(ctx context.Context, from Store, id store.StreamID) (
 		return number, func() {}, err
 	}
 	entry := new(store.Number)
-	n.mu.Lock()
-	p := n.streams[id]
-	if p == nil {
-		p = &pending{numbers: make(map[*store.Number]struct{})}
-		n.streams[id] = p
-	}
-	p.numbers[entry] = struct{}{}
-	n.mu.Unlock()
-	done = sync.OnceFunc(func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		delete(p.numbers, entry)
-		p.wake()
-		if len(p.numbers) == 0 {
-			delete(n.streams, id)
-		}
-	})
+	p, done := n.enter(id, entry)
 	if number, err = from.NextNumber(ctx, id); err != nil {
 		done()
 		return 0, nil, err
@@ -61,6 +45,35 @@ func (n *Numbers) next(ctx context.Context, from Store, id store.StreamID) (
 	p.wake()
 	n.mu.Unlock()
 	return number, done, nil
+}
+
+// Add counts a number as in flight that a connection of another process was given. done ends that.
+func (n *Numbers) Add(id store.StreamID, number store.Number) (done func()) {
+	p, done := n.enter(id, &number)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p.wake()
+	return done
+}
+
+func (n *Numbers) enter(id store.StreamID, entry *store.Number) (p *pending, done func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p = n.streams[id]
+	if p == nil {
+		p = &pending{numbers: make(map[*store.Number]struct{})}
+		n.streams[id] = p
+	}
+	p.numbers[entry] = struct{}{}
+	return p, sync.OnceFunc(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(p.numbers, entry)
+		p.wake()
+		if len(p.numbers) == 0 && n.streams[id] == p {
+			delete(n.streams, id)
+		}
+	})
 }
 
 func (p *pending) wake() {

@@ -37,9 +37,10 @@ type End struct {
 // for concurrent use.
 type Fragment struct {
 	Head
-	edge   *Edge
-	id     store.StreamID
-	stream *stream
+	edge    *Edge
+	id      store.StreamID
+	stream  *stream
+	brought bool // another process receives it
 
 	// Guarded by stream.mu, as the track's fields.
 	tracks  []track

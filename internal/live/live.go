@@ -5,6 +5,7 @@
 //	live.go      Edge: which fragments a stream is receiving
 //	fragment.go  Fragment: what ingest tells of one
 //	hold.go      Hold: how a follower reads one
+//	remote.go    what other processes receive
 //	metrics.go   what is counted
 //
 // Ingest waits for nobody: telling the edge of a frame takes a lock that is held for some slice
@@ -41,7 +42,8 @@ type Options struct {
 // Edge knows the fragments that are being received. It is safe for concurrent use. A nil one knows
 // nothing.
 type Edge struct {
-	o Options
+	o      Options
+	remote Remote // nil: nothing else receives
 
 	mu      sync.Mutex
 	streams map[store.StreamID]*stream
@@ -83,8 +85,11 @@ func (e *Edge) Burst(id store.StreamID) time.Duration {
 		return 0
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	b := e.bursts[id]
+	b, known := e.bursts[id]
+	e.mu.Unlock()
+	if !known && e.remote != nil {
+		return e.remote.Burst(id)
+	}
 	return min(b[0], b[1])
 }
 
@@ -117,21 +122,35 @@ type Follower struct {
 	edge   *Edge
 	id     store.StreamID
 	stream *stream
+	own    bool            // what others receive is not shown
+	ready  <-chan struct{} // as Remote has it; nil: nothing else receives
+	leave  func()
 	once   sync.Once
 }
 
-// Follow begins to follow a stream. Whoever follows closes the follower.
+// Follow begins to follow a stream, wherever it is received. Whoever follows closes the follower.
 func (e *Edge) Follow(id store.StreamID) *Follower {
 	if e == nil {
 		return nil
 	}
+	w := e.follow(id)
+	e.o.Metrics.followers.Inc()
+	w.leave = e.o.Metrics.followers.Dec
+	if e.remote != nil {
+		ready, leave := e.remote.Follow(id)
+		w.ready = ready
+		w.leave = func() { leave(); e.o.Metrics.followers.Dec() }
+	}
+	return w
+}
+
+func (e *Edge) follow(id store.StreamID) *Follower {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.of(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.followers++
-	e.o.Metrics.followers.Inc()
 	return &Follower{edge: e, id: id, stream: s}
 }
 
@@ -142,12 +161,12 @@ func (w *Follower) Close() {
 	}
 	w.once.Do(func() {
 		e, s := w.edge, w.stream
+		defer w.leave()
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.followers--
-		e.o.Metrics.followers.Dec()
 		e.tidy(w.id, s)
 	})
 }
@@ -168,7 +187,11 @@ func (w *Follower) Fragments() ([]*Fragment, <-chan struct{}) {
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
-	return slices.Clone(s.fragments), s.changed
+	fragments := slices.Clone(s.fragments)
+	if w.own {
+		fragments = slices.DeleteFunc(fragments, func(f *Fragment) bool { return f.brought })
+	}
+	return fragments, s.changed
 }
 
 // of returns what is shown of a stream. e.mu is held.
@@ -202,6 +225,10 @@ func (e *Edge) Begin(id store.StreamID, h Head) *Fragment {
 	if e == nil {
 		return nil
 	}
+	return e.begin(id, h, false)
+}
+
+func (e *Edge) begin(id store.StreamID, h Head, brought bool) *Fragment {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.of(id)
@@ -217,8 +244,8 @@ func (e *Edge) Begin(id store.StreamID, h Head) *Fragment {
 	if e.shown >= e.o.Fragments || len(s.fragments) >= e.o.PerStream {
 		return nil
 	}
-	f := &Fragment{Head: h, edge: e, id: id, stream: s, tracks: make([]track, len(h.Tracks)),
-		final: final{runs: make([]media.Run, len(h.Tracks))}}
+	f := &Fragment{Head: h, edge: e, id: id, stream: s, brought: brought,
+		tracks: make([]track, len(h.Tracks)), final: final{runs: make([]media.Run, len(h.Tracks))}}
 	at, _ := slices.BinarySearchFunc(s.fragments, h.Number,
 		func(f *Fragment, n store.Number) int { return cmp.Compare(f.Number, n) })
 	s.fragments = slices.Insert(s.fragments, at, f)

@@ -204,7 +204,7 @@ func (s *Store) rejoin(ctx context.Context, was string) error {
 
 // beat tells the others that this node is there, until ctx ends.
 func (s *Store) beat(ctx context.Context) {
-	tick := time.NewTicker(min(10*time.Second, s.o.LeaseTime/4))
+	tick := time.NewTicker(s.beatTime())
 	defer tick.Stop()
 	for {
 		select {

@@ -146,8 +146,13 @@ func (db *DB) Nodes(ctx context.Context, within time.Duration) (nodes []Node, er
 
 // Leave takes out a node that ends.
 func (db *DB) Leave(ctx context.Context, id string) error {
-	_, err := db.exec(ctx, `DELETE FROM nodes WHERE id = $1`, id)
-	return err
+	return db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM receivers WHERE node = $1`, id)
+		if err == nil {
+			_, err = tx.Exec(ctx, `DELETE FROM nodes WHERE id = $1`, id)
+		}
+		return err
+	})
 }
 
 // ForgetNodes takes out the nodes that were silent for a time: what they commit from now on is
@@ -156,6 +161,10 @@ func (db *DB) ForgetNodes(ctx context.Context, l Lease, silent time.Duration) er
 	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM nodes WHERE heartbeat_ms <= `+databaseTime+` - $1`,
 			silent.Milliseconds())
+		if err == nil {
+			_, err = tx.Exec(ctx, `DELETE FROM receivers
+				WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE id = receivers.node)`)
+		}
 		return err
 	})
 }

@@ -1,0 +1,76 @@
+package live
+
+import (
+	"time"
+
+	"weir/internal/store"
+)
+
+// Remote knows the edges of other processes, and brings what is received there to this one by
+// Edge.Bring, while somebody follows it here.
+type Remote interface {
+	// Follow says that somebody follows a stream here, until leave is called. ready is closed when
+	// what others receive of it is here, or cannot be had.
+	Follow(id store.StreamID) (ready <-chan struct{}, leave func())
+	// Receive says that a producer of the stream is connected here, until leave is called.
+	Receive(id store.StreamID) (leave func())
+	// Burst is Edge.Burst of the stream where it is received; 0 when that cannot be had soon.
+	Burst(id store.StreamID) time.Duration
+}
+
+// Connect gives the edge those of other processes. It is called once, before anything else.
+func (e *Edge) Connect(r Remote) { e.remote = r }
+
+// Receive says that a producer of the stream is connected, until leave is called.
+func (e *Edge) Receive(id store.StreamID) (leave func()) {
+	if e == nil || e.remote == nil {
+		return func() {}
+	}
+	return e.remote.Receive(id)
+}
+
+// FollowOwn is Follow of what this process receives.
+func (e *Edge) FollowOwn(id store.StreamID) *Follower {
+	w := e.follow(id)
+	w.own, w.leave = true, func() {}
+	return w
+}
+
+// Bring is Begin of a fragment that another process receives. Its Drafts tell what is final there.
+func (e *Edge) Bring(id store.StreamID, h Head) *Fragment { return e.begin(id, h, true) }
+
+// Ready is closed when what other processes receive of the stream is shown, or cannot be had; nil
+// when there are none.
+func (w *Follower) Ready() <-chan struct{} {
+	if w == nil {
+		return nil
+	}
+	return w.ready
+}
+
+// Touch tells followers to look again: more frames are final, although none has come.
+func (f *Fragment) Touch() {
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	f.stream.wake()
+}
+
+// Differ says that a frame that was said to be final is not that of the stored run: somebody may
+// have been shown it elsewhere, if not here. It comes before Whole.
+func (f *Fragment) Differ() {
+	f.final.mu.Lock()
+	defer f.final.mu.Unlock()
+	f.final.differs = true
+}
+
+// CutOff ends what can be read of a fragment before its end: the rest of it will not come. Its
+// followers go on with the store.
+func (f *Fragment) CutOff() {
+	f.edge.mu.Lock()
+	defer f.edge.mu.Unlock()
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	f.edge.o.Metrics.cutOff.Add(float64(f.holds))
+	f.drop()
+	f.stream.wake()
+}

@@ -1,0 +1,41 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+)
+
+// beats is how many heartbeats a node may miss before nobody looks for it any more to follow a
+// stream.
+const beats = 3
+
+// Node is the ID of this node. It changes when the others had forgotten it.
+func (s *Store) Node() string { return *s.node.Load() }
+
+// Receives says which streams this node receives by now, as rows.DB has it.
+func (s *Store) Receives(ctx context.Context, streams []rows.Receiver) error {
+	return s.db.Receives(ctx, s.Node(), streams)
+}
+
+// ReceivesNoMore takes that back.
+func (s *Store) ReceivesNoMore(ctx context.Context, streams []store.StreamID) error {
+	return s.db.ReceivesNoMore(ctx, s.Node(), streams)
+}
+
+// Receivers returns the other nodes that receive one of the streams and can be reached.
+func (s *Store) Receivers(
+	ctx context.Context, streams []store.StreamID,
+) ([]rows.Receiver, error) {
+	all, err := s.db.Receivers(ctx, streams, beats*s.beatTime())
+	own := s.Node()
+	return slices.DeleteFunc(all, func(r rows.Receiver) bool {
+		return r.Node == own || r.Address == ""
+	}), err
+}
+
+// beatTime is how often this node tells the others that it is there.
+func (s *Store) beatTime() time.Duration { return min(10*time.Second, s.o.LeaseTime/4) }
