@@ -28,16 +28,19 @@ type GetStreamStatusOutput struct {
 
 // StreamStatus is what a stream holds and whether it receives.
 type StreamStatus struct {
-	StreamName           string            `json:"StreamName"`
-	StreamARN            string            `json:"StreamARN"`
-	State                string            `json:"State"`
-	FirstFragmentTime    *Timestamp        `json:"FirstFragmentTime"` // producer's clock; null: none
-	LastFragmentTime     *Timestamp        `json:"LastFragmentTime"`  // producer's clock: its end
-	LastReceivedTime     *Timestamp        `json:"LastReceivedTime"`  // server's clock: its end
-	LastFragmentNumber   *string           `json:"LastFragmentNumber"`
-	Tracks               []TrackStatus     `json:"Tracks"`      // of the last fragment
-	BitRate              *int64            `json:"BitRate"`     // bits a second, of the last fragments
-	StoredBytes          *int64            `json:"StoredBytes"` // null: the store cannot tell
+	StreamName         string        `json:"StreamName"`
+	StreamARN          string        `json:"StreamARN"`
+	State              string        `json:"State"`
+	FirstFragmentTime  *Timestamp    `json:"FirstFragmentTime"` // producer's clock; null: none
+	LastFragmentTime   *Timestamp    `json:"LastFragmentTime"`  // producer's clock: its end
+	LastReceivedTime   *Timestamp    `json:"LastReceivedTime"`  // server's clock: its end
+	LastFragmentNumber *string       `json:"LastFragmentNumber"`
+	Tracks             []TrackStatus `json:"Tracks"`           // of the last fragment
+	BitRate            *int64        `json:"BitRate"`          // bits a second, of the last fragments
+	StoredBytes        *int64        `json:"StoredBytes"`      // null: the store cannot tell
+	StoredBytesLimit   *int64        `json:"StoredBytesLimit"` // null: none
+	// DiskFull: the last fragment was refused for a limit of stored bytes, its own or its creator's
+	StorageState         string            `json:"StorageState"`
 	DataRetentionInHours int               `json:"DataRetentionInHours"`
 	Tags                 map[string]string `json:"Tags"`
 }

@@ -24,9 +24,12 @@ var (
 		optional("Tracks", &Shape{Kind: KindList, Name: "Tracks", Item: shapeTrackStatus}, ""),
 		optional("BitRate", shapeLong, ""),
 		optional("StoredBytes", shapeLong, ""),
+		optional("StoredBytesLimit", shapeLong, ""),
+		optional("StorageState", shapeDiskState, ""),
 		optional("DataRetentionInHours", shapeHours, ""),
 		optional("Tags", shapeTags, ""))
-	shapeSample = structure("ServerSample",
+	shapeDiskState = enum("DiskState", DiskWritable, DiskFull)
+	shapeSample    = structure("ServerSample",
 		optional("Time", shapeTimestamp, ""),
 		optional("IngestBytes", shapeLong, ""),
 		optional("IngestFragments", shapeLong, ""),
@@ -70,7 +73,7 @@ var statusOperations = []*Operation{
 			optional("Disk", structure("DiskStatus",
 				optional("FreeBytes", shapeLong, ""),
 				optional("TotalBytes", shapeLong, ""),
-				optional("State", enum("DiskState", DiskWritable, DiskFull), ""),
+				optional("State", shapeDiskState, ""),
 				optional("FullTime", shapeTimestamp, "")), ""),
 			optional("CertificateEndTime", shapeTimestamp, ""),
 			optional("Samples", &Shape{Kind: KindList, Name: "Samples", Item: shapeSample}, "")),

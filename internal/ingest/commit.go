@@ -138,6 +138,9 @@ func (c *Connection) place(ctx context.Context, key place,
 		case stored:
 			return old, resultResent, nil
 		case extends:
+			if err := c.room(ctx, rec); err != nil {
+				return old, "", err
+			}
 			info, err := c.o.Store.Replace(ctx, id, old.Number, rec)
 			if !errors.Is(err, store.ErrNotFound) {
 				return info, resultReplaced, err
@@ -146,9 +149,21 @@ func (c *Connection) place(ctx context.Context, key place,
 			// Append tells.
 		}
 	}
+	if err := c.room(ctx, rec); err != nil {
+		return store.FragmentInfo{}, "", err
+	}
 	info, err := c.o.Store.Append(ctx, id, rec)
 	if rec.Partial {
 		return info, resultPartial, err
 	}
 	return info, resultStored, err
+}
+
+// room asks whether a fragment may be stored.
+func (c *Connection) room(ctx context.Context, rec *store.Record) error {
+	var bytes int64
+	for _, run := range rec.Payload {
+		bytes += int64(len(run))
+	}
+	return c.o.Room(ctx, bytes)
 }

@@ -148,6 +148,9 @@ type Options struct {
 	// Hold returns how long to keep an ERROR acknowledgement back, because producers connect again
 	// as soon as they have it. The body is read on meanwhile. nil: not at all.
 	Hold func(*Error) time.Duration
+	// Room is asked before a fragment is stored, of so many bytes; its error refuses the fragment
+	// with 5001. One that is stored already needs none. nil: there always is.
+	Room func(ctx context.Context, bytes int64) error
 	// Event is told of each fragment that is durable now, when reserved tags ask for something. It
 	// must not block. nil: nobody is told.
 	Event func(Event)
@@ -183,6 +186,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Hold == nil {
 		o.Hold = func(*Error) time.Duration { return 0 }
+	}
+	if o.Room == nil {
+		o.Room = func(context.Context, int64) error { return nil }
 	}
 	if o.Event == nil {
 		o.Event = func(Event) {}

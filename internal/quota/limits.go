@@ -22,9 +22,11 @@ import (
 // The service shares one machine room among strangers and is stingy. A server of one's own is not,
 // by default: its limits are for what has gone wrong.
 type Limits struct {
-	PrincipalCalls int `name:"principal-call-rate" default:"2000" env:"WEIR_PRINCIPAL_CALL_RATE" placeholder:"N" help:"Signed calls of one user, role or camera per second, five seconds' worth at once." of:"principal" aws:"50 or 300 calls of an operation of an account [h]" beyond:"ClientLimitExceededException"`
-	StreamCalls    int `name:"stream-call-rate" default:"100" env:"WEIR_STREAM_CALL_RATE" placeholder:"N" help:"Calls per second of each operation that is about a stream, but for those with a limit of their own; five seconds' worth at once." of:"stream" aws:"5 of the control operations [h]" beyond:"ClientLimitExceededException"`
-	Streams        int `name:"max-streams" default:"100000" env:"WEIR_MAX_STREAMS" placeholder:"N" help:"Streams." of:"server" aws:"10,000 [s]" beyond:"AccountStreamLimitExceededException"`
+	PrincipalCalls int  `name:"principal-call-rate" default:"2000" env:"WEIR_PRINCIPAL_CALL_RATE" placeholder:"N" help:"Signed calls of one user, role or camera per second, five seconds' worth at once." of:"principal" aws:"50 or 300 calls of an operation of an account [h]" beyond:"ClientLimitExceededException"`
+	StreamCalls    int  `name:"stream-call-rate" default:"100" env:"WEIR_STREAM_CALL_RATE" placeholder:"N" help:"Calls per second of each operation that is about a stream, but for those with a limit of their own; five seconds' worth at once." of:"stream" aws:"5 of the control operations [h]" beyond:"ClientLimitExceededException"`
+	CreatorStored  Size `name:"stored-per-creator" default:"0" env:"WEIR_STORED_PER_CREATOR" placeholder:"SIZE" help:"What all streams that one user, role or camera has created may store. Those of root count for nobody." of:"principal" aws:"no limit" beyond:"nothing more is stored until there is room: acknowledgement ARCHIVAL_ERROR (5001), and producers send again"`
+	StreamStored   Size `name:"stored-per-stream" default:"0" env:"WEIR_STORED_PER_STREAM" placeholder:"SIZE" help:"What a stream may store." of:"stream" aws:"no limit" beyond:"the same"`
+	Streams        int  `name:"max-streams" default:"100000" env:"WEIR_MAX_STREAMS" placeholder:"N" help:"Streams." of:"server" aws:"10,000 [s]" beyond:"AccountStreamLimitExceededException"`
 
 	PutMediaCalls       int  `name:"put-media-call-rate" default:"50" env:"WEIR_PUT_MEDIA_CALL_RATE" placeholder:"N" help:"Calls of PutMedia per second and stream." of:"stream" aws:"5 [h]" beyond:"ClientLimitExceededException"`
 	PutMediaConnections int  `name:"put-media-connections-per-stream" default:"100" env:"WEIR_PUT_MEDIA_CONNECTIONS_PER_STREAM" placeholder:"N" help:"Connections of PutMedia to one stream." of:"stream" aws:"1 [h]" beyond:"ConnectionLimitExceededException, the newest"`

@@ -86,7 +86,8 @@ func (s *Server) arn(stream *store.Stream) string {
 func (s *Server) createStream(ctx context.Context, req *request,
 	in *api.CreateStreamInput) (*api.CreateStreamOutput, error) {
 	req.stream = in.StreamName
-	if err := s.permit(req, s.arnToBe(in.StreamName), nil); err != nil {
+	err := s.permit(req, s.arnToBe(in.StreamName), nil)
+	if err != nil {
 		return nil, err
 	}
 	wanted := store.Stream{
@@ -99,6 +100,9 @@ func (s *Server) createStream(ctx context.Context, req *request,
 	}
 	if in.StreamStorageConfiguration != nil {
 		wanted.StorageTier = in.StreamStorageConfiguration.DefaultStorageTier
+	}
+	if wanted.Settings, err = settingsBy(req.principal); err != nil {
+		return nil, err
 	}
 	if err := s.quotas.NewStream(func(most int) (int, error) {
 		list, err := s.store.ListStreams(ctx, "", "", most)

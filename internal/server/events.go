@@ -21,8 +21,10 @@ type Notifier interface {
 	Send(sender, url string, body []byte) // never blocks
 }
 
-// settings are what is configured of a stream, as its row has them, in JSON.
+// settings are what is configured of a stream, and who created it, as its row has them, in JSON.
 type settings struct {
+	// Creator is the share (access.Principal.Share) that the stream counts for; "": nobody's
+	Creator      string                            `json:"creator,omitempty"`
 	Notification *api.NotificationConfiguration    `json:"notification,omitempty"`
 	Images       *api.ImageGenerationConfiguration `json:"images,omitempty"`
 }

@@ -20,8 +20,9 @@ type metrics struct {
 	decisions *prometheus.CounterVec
 	ports     *prometheus.CounterVec // by listener and protocol
 
-	eventsDropped prometheus.Counter
-	generated     prometheus.Counter
+	storageRefused prometheus.Counter
+	eventsDropped  prometheus.Counter
+	generated      prometheus.Counter
 
 	mu    sync.RWMutex
 	kinds map[answerKind]*answerMetrics // what was asked for so far
@@ -70,6 +71,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Name: "weir_http_listener_requests_total",
 		Help: "Requests received, by listener (main, playback, camera) and protocol.",
 	}, []string{"listener", "protocol"})
+	m.storageRefused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_storage_limit_refusals_total",
+		Help: "Fragments refused because their stream, or its creator, stores as much as it may.",
+	})
 	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "weir_events_dropped_total",
 		Help: "Fragments whose tags ask for a notification or images and that got neither, " +
@@ -80,7 +85,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Help: "Images of tagged fragments that were written to the directory.",
 	})
 	for _, c := range []prometheus.Collector{m.requests, m.duration, m.sent, m.delayed, m.decisions,
-		m.ports, m.eventsDropped, m.generated} {
+		m.ports, m.storageRefused, m.eventsDropped, m.generated} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -133,6 +133,9 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 			s.penalties.Succeeded(penalty)
 			s.quotas.Stored(ctx, p.stream.ID)
 		},
+		Room: func(ctx context.Context, bytes int64) error {
+			return s.roomFor(ctx, &p.stream, bytes)
+		},
 		Hold: func(*ingest.Error) time.Duration {
 			delay := s.penalties.Failed(penalty)
 			if delay > 0 {

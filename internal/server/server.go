@@ -184,6 +184,7 @@ type Server struct {
 	media        *mediaMetrics
 	connections  *connections.Limiter
 	quotas       *quota.Meter
+	storage      *quota.Storage
 	penalties    *throttle.Penalties[penaltyKey]
 	notes        *throttle.Notes[noteKind]
 	main         *port
@@ -289,6 +290,9 @@ func New(o Options) (*Server, error) {
 	}
 	o.Limits.MaxConnections = o.Connections.Total
 	s.quotas = quota.NewMeter(o.Limits, s.clock)
+	if err := s.newStorage(o.Limits); err != nil {
+		return nil, err
+	}
 	s.wait, s.bodyTime = s.hold, cmp.Or(o.bodyTime, bodyTimeout)
 	s.answerTime = cmp.Or(o.answerTime, answerTimeout)
 	all := s.newRoutes(o.Metrics)

@@ -44,6 +44,11 @@ func (s *Server) getStreamStatus(ctx context.Context, req *request,
 			return nil, err
 		}
 		one.StreamName, one.StreamARN = stream.Name, s.arn(&stream)
+		limit, full := s.storage.Limit(stream.ID)
+		one.StoredBytesLimit, one.StorageState = limit, api.DiskWritable
+		if full {
+			one.StorageState = api.DiskFull
+		}
 		out.StreamStatusList = append(out.StreamStatusList, one)
 	}
 	req.stream = ""
