@@ -89,7 +89,7 @@ func (n numbered) record(t *testing.T, s *server, stream string, begin time.Time
 
 // openGroups is a source in open groups, by openOptions.
 var (
-	openGroups  = numbered{"open-groups", "libx264", ""}
+	openGroups  = numbered{name: "open-groups", video: "libx264"}
 	openOptions = map[numbered][]string{openGroups: {"-x264-params",
 		"open-gop=1:ref=4:b-pyramid=2:bframes=3:rc-lookahead=5:sync-lookahead=0:threads=1"}}
 )

@@ -27,8 +27,10 @@ func TestDASHPlayersShowEveryFrame(t *testing.T) {
 	silent := numberedCodecs[0]
 	d.record("switch", 0, d.encode(silent, 3))
 	d.record("switch", 3, d.cut(d.encode(silent, 6, "-profile:v", "baseline", "-bf", "0"), 3))
-	others := []numbered{{"H.265 in DASH", "libx265", ""}, {"H.265 and AAC", "libx265", "aac"},
-		{"H.264 and G.711", "libx264", "pcm_alaw"}, {"H.264 in DASH", "libx264", ""}}
+	others := []numbered{{name: "H.265 in DASH", video: "libx265"},
+		{name: "H.265 and AAC", video: "libx265", audio: "aac"},
+		{name: "H.264 and G.711", video: "libx264", audio: "pcm_alaw"},
+		{name: "H.264 in DASH", video: "libx264"}}
 	for _, other := range others {
 		d.record(other.stream(), 0, d.encode(other, recordedSeconds+1))
 	}

@@ -18,14 +18,15 @@ import (
 type numbered struct {
 	name         string
 	video, audio string // ffmpeg's encoders; empty for none
+	heard        string // when there is sound, an expression of ffmpeg's aselect; empty for always
 }
 
 var numberedCodecs = []numbered{
-	{"H.264", "libx264", ""},
-	{"H.264+AAC", "libx264", "aac"},
-	{"AAC", "", "aac"},
-	{"H.265", "libx265", ""},
-	{"H.265+AAC", "libx265", "aac"},
+	{name: "H.264", video: "libx264"},
+	{name: "H.264+AAC", video: "libx264", audio: "aac"},
+	{name: "AAC", audio: "aac"},
+	{name: "H.265", video: "libx265"},
+	{name: "H.265+AAC", video: "libx265", audio: "aac"},
 }
 
 const (
@@ -68,6 +69,9 @@ func (n numbered) encode(seconds int, pace ...string) []string {
 		args = append(append(args, pace...), "-f", "lavfi", "-i",
 			fmt.Sprintf("aevalsrc='0.5*sin(2*PI*(500+50*mod(floor(t*%d),%d))*t)':s=%d:d=%d",
 				pitchRate, pitchSteps, rate, seconds), "-c:a", n.audio)
+		if n.heard != "" {
+			args = append(args, "-af", "aselect='"+n.heard+"'")
+		}
 	}
 	switch n.video {
 	case "libx264":

@@ -413,8 +413,9 @@ show (` + "`" + `TestLowLatencyConformance` + "`" + `, ` + "`" + `TestLowLatency
 
 Where a fragment has no sound although the session has, its segments are silent (` +
 		"`TestPlayersGoOnWithoutSound`" + `: sound that begins late and is
-off for two seconds, in mid-fragment; hls.js, Shaka Player, Chromium and ffmpeg show every picture, in fragmented MP4 and TS). The same was tried by
-hand in live sessions, also with video.js, and with players that begin before the first sound: all show all. A map of
+off for two seconds, in mid-fragment; hls.js, Shaka Player, Chromium and ffmpeg show every picture of a recording, hls.js and Shaka Player
+those of a live stream, in fragmented MP4 and TS). Live was tried by hand with video.js, too, and with players that begin before the
+first sound: all show all. A map of
 programs that lost its sound was fatal in hls.js and Shaka Player; an audio playlist that began later than the video's made hls.js wait.
 
 ## A change of codec private data
