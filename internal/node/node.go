@@ -118,11 +118,7 @@ func (n *Node) TokenKeys() (*auth.TokenKeys, error) {
 	return auth.ShareTokenKeys(n.secrets.Secret(sharedTokenKeys))
 }
 
-// Full reports that no fragment is refused for want of space: an object store that is full says so
-// for each.
-func (n *Node) Full() bool { return false }
-
-// Room finds room for everything, likewise.
+// Room finds room for everything: a database or an object store that is full says so for each.
 func (n *Node) Room(context.Context, int64) error { return nil }
 
 // Intact finds nothing lost: what the directory holds can be made again.

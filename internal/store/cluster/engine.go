@@ -42,6 +42,10 @@ type Options struct {
 	// new fragments; default 100 milliseconds.
 	Fresh time.Duration
 
+	// How long this node answers from memory for sessions, streams and fragments that it was asked
+	// for lately, while the database is away; default 5 minutes.
+	Away time.Duration
+
 	MemoryAge     time.Duration // as in local.Options, default 5 minutes
 	MemoryBytes   int64         // as in local.Options, default 200 MB per stream
 	TableBytes    int64         // as in local.Options, default 32 MB
@@ -53,8 +57,8 @@ type Options struct {
 	CompactBytes int64
 	CompactAge   time.Duration
 	// How long bytes without rows are kept: what compaction and retention have left, and what a
-	// node put and did not commit; default 24 hours. A node that was silent for so long commits
-	// nothing.
+	// node put and did not commit; default 24 hours. A node that was silent for half of it commits
+	// nothing, nor does any an object that it put a quarter of it ago.
 	OrphanAge time.Duration
 	// How often the bucket is listed for bytes that no row ever knew; default 6 hours.
 	OrphanInterval time.Duration
@@ -65,6 +69,7 @@ type Options struct {
 func (o *Options) setDefaults() {
 	setDefault(&o.CacheBytes, 10_000_000_000)
 	setDefault(&o.Fresh, 100*time.Millisecond)
+	setDefault(&o.Away, 5*time.Minute)
 	setDefault(&o.MemoryAge, 5*time.Minute)
 	setDefault(&o.MemoryBytes, 200_000_000)
 	setDefault(&o.TableBytes, 32_000_000)
@@ -104,9 +109,12 @@ type Store struct {
 	log    *slog.Logger
 	gather *objects.Gatherer[rows.Row, store.FragmentInfo]
 	reader *sealed.Reader
-	heads  recent.Fragments // of records that were opened; no rows
+	heads  recent.Fragments // heads of records that were opened, and rows for memory
+	memory memory
 	watch  *watch
 	node   atomic.Pointer[string] // the ID under which this node commits
+
+	refused atomic.Pointer[refusal] // nil: the last object was stored
 
 	joining sync.Mutex // held while the node gets another ID
 
@@ -137,7 +145,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Logger: o.Logger,
-		Fresh: o.Fresh, Silent: o.OrphanAge})
+		Fresh: o.Fresh, Silent: o.OrphanAge / 2})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -174,12 +182,6 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
-}
-
-// Ready tells whether fragments can be stored and read: the database takes changes, and the bucket
-// answers.
-func (s *Store) Ready(ctx context.Context) error {
-	return errors.Join(s.db.Ping(ctx), s.bucket.Check(ctx))
 }
 
 // join makes this a node of the cluster, under a new ID.

@@ -119,7 +119,9 @@ func (s *Store) commit(
 ) ([]objects.Outcome[store.FragmentInfo], error) {
 	ctx := context.Background() // who asked may leave, the others do not
 	object := rows.Object{Name: s.batchKey(), Bytes: int64(len(data)), Node: *s.node.Load()}
+	began := time.Now()
 	if err := s.bucket.Put(ctx, object.Name, data); err != nil {
+		s.refused.Store(&refusal{err, time.Now()})
 		return nil, err
 	}
 	for i := range list {
@@ -129,18 +131,24 @@ func (s *Store) commit(
 	var err error
 	for try := range commitTries {
 		time.Sleep(time.Duration(try) * commitPause)
+		if time.Since(began) > s.o.OrphanAge/4 {
+			err = errors.Join(err, rows.ErrLease) // others may take the object for an orphan soon
+			break
+		}
 		// Rows that an earlier try has added are recognised.
 		committed, err = s.db.Commit(ctx, object, slices.Clone(list))
 		if err == nil || errors.Is(err, rows.ErrLease) || errors.Is(err, store.ErrFull) {
 			break
 		}
 	}
-	if errors.Is(err, rows.ErrLease) { // the object may be gone; the next one is of another node
-		err = errors.Join(err, s.rejoin(ctx, object.Node))
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, rows.ErrLease): // the object may be gone; the next one is of another node
+		return nil, errors.Join(err, s.rejoin(ctx, object.Node))
+	case err != nil:
+		s.refused.Store(&refusal{err, time.Now()})
 		return nil, err
 	}
+	s.refused.Store(nil)
 	outcomes := make([]objects.Outcome[store.FragmentInfo], len(committed))
 	for i, c := range committed {
 		outcomes[i].Result, outcomes[i].Err = c.Info, c.Err
@@ -270,14 +278,14 @@ func (s *Store) List(
 func (s *Store) Fragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {
-	st, err := s.db.Row(ctx, id)
+	st, err := s.row(ctx, id)
 	if err != nil {
 		return store.FragmentInfo{}, fmt.Errorf("fragment: %w", err)
 	}
 	if m := s.remembered(id, n); m != nil {
 		return m.Info, nil
 	}
-	f, err := s.reader.Fragment(ctx, id, n)
+	f, err := s.fragment(ctx, id, n)
 	if err == nil && (st.RetentionHours == 0 || f.ServerTimestamp < st.Edge(s.o.Clock())) {
 		err = store.ErrNotFound
 	}

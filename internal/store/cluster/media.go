@@ -13,11 +13,6 @@ import (
 	"weir/internal/store/record"
 )
 
-// TrackSet implements store.Fragments. A set never changes.
-func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
-	return s.db.TrackSet(ctx, id, set)
-}
-
 // Open implements store.Fragments: one range read brings the whole record into the cache, unless it
 // is there. All of it is verified once, and again only when the cache had to fetch it anew. What is
 // open can be read to its end without the object store.
@@ -34,7 +29,7 @@ func (s *Store) Open(
 func (s *Store) open(
 	ctx context.Context, id store.StreamID, f store.FragmentInfo,
 ) (store.Media, error) {
-	st, err := s.db.Row(ctx, id)
+	st, err := s.row(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, store.ErrGone
 	}
@@ -69,7 +64,7 @@ func (s *Store) open(
 func (s *Store) openMoved(
 	ctx context.Context, id store.StreamID, f store.FragmentInfo,
 ) (store.Media, error) {
-	now, err := s.reader.Fragment(ctx, id, f.Number)
+	now, err := s.fragment(ctx, id, f.Number)
 	if errors.Is(err, store.ErrNotFound) || err == nil && now.Location == f.Location {
 		return nil, store.ErrGone
 	}

@@ -22,6 +22,7 @@ type watch struct {
 
 	mu      sync.Mutex
 	streams map[store.StreamID]*watched // guarded by mu
+	failed  bool                        // the last query did; guarded by mu
 }
 
 // watched is one stream. Guarded by watch.mu.
@@ -47,7 +48,6 @@ func newWatch(db *rows.DB, interval time.Duration, log *slog.Logger) *watch {
 func (w *watch) run(ctx context.Context) {
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
-	failed := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,19 +55,23 @@ func (w *watch) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		err := w.ask(ctx, w.all())
-		if err != nil && !failed && ctx.Err() == nil {
+		w.mu.Lock()
+		first := err != nil && !w.failed
+		w.failed = err != nil
+		w.mu.Unlock()
+		if first && ctx.Err() == nil {
 			w.log.Error("new fragments of other nodes are not seen", "error", err)
 		}
-		failed = err != nil
 	}
 }
 
-// all returns the streams that are asked about, and forgets those that are not any more.
+// all returns the streams that are asked about, and forgets those that are not any more; while the
+// database is away, none.
 func (w *watch) all() (ids []store.StreamID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id, s := range w.streams {
-		if s.waiters == 0 && (s.deleted || time.Since(s.used) > watchedFor) {
+		if s.waiters == 0 && !w.failed && (s.deleted || time.Since(s.used) > watchedFor) {
 			delete(w.streams, id)
 			continue
 		}
@@ -119,7 +123,7 @@ func (s *watched) tell() {
 	}
 }
 
-// committed tells of a fragment that this node has committed.
+// committed tells of a fragment that this node has committed, or found committed.
 func (w *watch) committed(id store.StreamID, sequence int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -216,9 +220,20 @@ func (w *watch) leave(s *watched) {
 	s.waiters--
 }
 
-// Wait implements store.Fragments.
+// knows tells that a stream is asked about, and not deleted.
+func (w *watch) knows(id store.StreamID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.streams[id]
+	return s != nil && !s.deleted
+}
+
+// Wait implements store.Fragments. While the database is away, nothing is new to who does not wait.
 func (s *Store) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
-	sequence, err := s.watch.wait(ctx, id, after)
+	known := func() (int64, bool) { return 0, after < 0 && s.watch.knows(id) }
+	sequence, err := ask(ctx, &s.memory, known, func(ctx context.Context) (int64, error) {
+		return s.watch.wait(ctx, id, after)
+	})
 	if err != nil {
 		return 0, fmt.Errorf("wait for fragments: %w", err)
 	}

@@ -308,6 +308,8 @@ func (b *Bucket) try(
 			return nil
 		case isGone(err):
 			return fmt.Errorf("%s %s: %w", what, key, store.ErrGone)
+		case isFull(err):
+			return fmt.Errorf("%s %s: %w: %w", what, key, store.ErrFull, err)
 		case isShort(err):
 			return fmt.Errorf("%s %s: %w: %w", what, key, store.ErrCorrupt, errShort)
 		case errors.As(err, &final), errors.Is(err, store.ErrNotFound), isRefused(err),
@@ -324,6 +326,14 @@ func isGone(err error) bool {
 
 func isShort(err error) bool {
 	return errors.Is(err, errShort) || minio.ToErrorResponse(err).Code == minio.InvalidRange
+}
+
+// isFull tells that there is no space left: RFC 4918 section 11.5, and what object stores that have
+// quotas say (MinIO, Ceph, versitygw).
+func isFull(err error) bool {
+	e := minio.ToErrorResponse(err)
+	return e.StatusCode == http.StatusInsufficientStorage || e.Code == "QuotaExceeded" ||
+		e.Code == "XMinioStorageFull" || e.Code == "XMinioAdminBucketQuotaExceeded"
 }
 
 // isRefused tells that the object store would refuse the request again.

@@ -18,6 +18,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +140,8 @@ func (db *DB) Close() error {
 // Ping asks the database whether it takes changes; an error says why it does not.
 func (db *DB) Ping(ctx context.Context) error {
 	var readOnly string
-	err := db.row(ctx, []any{&readOnly}, `SHOW transaction_read_only`)
+	// ctx ends it: who asks wants to know by then, whatever a connection costs.
+	err := db.pool.QueryRow(ctx, `SHOW transaction_read_only`).Scan(&readOnly)
 	if err == nil && readOnly == "on" {
 		err = errors.New("it is read-only")
 	}
@@ -218,6 +221,22 @@ func known(err error) error {
 		return fmt.Errorf("%w: database: %w", store.ErrFull, err)
 	}
 	return err
+}
+
+// IsAway tells that an error is of a database that did not answer, which says nothing about what
+// was asked for.
+func IsAway(err error) bool {
+	var e *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):
+		return false
+	case errors.As(err, &e):
+		// connection exception, insufficient resources, operator intervention
+		return slices.ContainsFunc([]string{"08", "53", "57"}, func(class string) bool {
+			return strings.HasPrefix(e.Code, class)
+		})
+	}
+	return true
 }
 
 // transact runs fn in a transaction; more than once when the database breaks it off.
@@ -308,6 +327,14 @@ func (c *streamCache) get(id store.StreamID) (st Stream, changes int, ok bool) {
 	defer c.mu.Unlock()
 	e, ok := c.byID[id]
 	return e.value, c.changes, ok && time.Now().Before(e.until)
+}
+
+// last returns the row as it was last read, if that is not longer ago than a time.
+func (c *streamCache) last(id store.StreamID, within time.Duration) (Stream, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byID[id]
+	return e.value, ok && time.Since(e.until) < within
 }
 
 // put keeps a row that was read when changes was what get returned.

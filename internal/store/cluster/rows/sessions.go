@@ -69,16 +69,26 @@ func closeBeyond(
 }
 
 // Session implements store.Sessions.
-func (db *DB) Session(ctx context.Context, id string) (s store.Session, err error) {
+func (db *DB) Session(ctx context.Context, id string) (store.Session, error) {
+	s, _, err := db.SessionAt(ctx, id)
+	return s, err
+}
+
+// SessionAt is Session with the sequence of the newest commit of its stream. Who asks for a
+// playlist sees so much, whichever node showed him the one before.
+func (db *DB) SessionAt(
+	ctx context.Context, id string,
+) (s store.Session, sequence int64, err error) {
 	err = db.row(ctx, []any{&s.Stream, &s.Kind, &s.CreatedMillis, &s.ExpiresMillis, &s.Parameters,
-		&s.Checkpoint, &s.Principal, &s.Address}, `SELECT stream_id, kind, created_ms, expires_ms,
-		parameters, checkpoint, principal, address FROM sessions WHERE id = $1 AND expires_ms > $2`,
-		[]byte(id), db.now())
+		&s.Checkpoint, &s.Principal, &s.Address, &sequence}, `SELECT s.stream_id, s.kind,
+		s.created_ms, s.expires_ms, s.parameters, s.checkpoint, s.principal, s.address,
+		coalesce(h.sequence, 0) FROM sessions s LEFT JOIN heads h ON h.id = s.stream_id
+		WHERE s.id = $1 AND s.expires_ms > $2`, []byte(id), db.now())
 	if err != nil {
-		return store.Session{}, fmt.Errorf("session: %w", err)
+		return store.Session{}, 0, fmt.Errorf("session: %w", err)
 	}
 	s.ID = id
-	return s, nil
+	return s, sequence, nil
 }
 
 // Checkpoint implements store.Sessions.

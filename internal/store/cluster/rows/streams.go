@@ -125,11 +125,20 @@ func (db *DB) Row(ctx context.Context, id store.StreamID) (Stream, error) {
 			`SELECT `+streamColumns+` FROM streams WHERE id = $1 AND name IS NOT NULL`, string(id)))
 		return err
 	})
+	if errors.Is(err, store.ErrNotFound) {
+		db.streams.forget(id)
+	}
 	if err != nil {
 		return Stream{}, fmt.Errorf("stream %s: %w", id, err)
 	}
 	db.streams.put(st, began.Add(db.o.Fresh), changes)
 	return st, nil
+}
+
+// LastRow is Row as the database last told it, for when it is away; not longer ago than a time,
+// but for Options.Fresh.
+func (db *DB) LastRow(id store.StreamID, within time.Duration) (Stream, bool) {
+	return db.streams.last(id, within)
 }
 
 // ListStreams implements store.Streams.

@@ -1,0 +1,232 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+)
+
+// What a node answers from memory while the database is away, so that its viewers go on with what
+// is cached: the sessions, streams and fragments that it was asked for lately, as the database last
+// told them. The database is always asked first, so that a session that is closed is closed at once
+// wherever the database answers; memory is believed for Options.Away.
+const (
+	// askTime is how long the database may take before memory answers.
+	askTime = 2 * time.Second
+	// awayTime is how long it is not asked then by who has an answer: the longest that a session
+	// outlives its end once the database is back.
+	awayTime = 500 * time.Millisecond
+	// maxKnownBytes bounds the sessions in memory, and the track sets.
+	maxKnownBytes = 16 << 20
+)
+
+// memory is what a node was told lately.
+type memory struct {
+	mu       sync.Mutex
+	away     time.Time // until then the database is not asked; guarded by mu
+	sessions map[string]toldSession
+	bytes    int64 // of sessions; guarded by mu, as they are
+	sets     map[setOf][]media.Track
+	setBytes int // of sets, about; likewise
+}
+
+type toldSession struct {
+	row store.Session
+	at  time.Time
+}
+
+type setOf struct {
+	stream store.StreamID
+	id     int64
+}
+
+func (m *memory) isAway() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Now().Before(m.away)
+}
+
+func (m *memory) isAwayNow() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away = time.Now().Add(awayTime)
+}
+
+// answer is what read returned.
+type answer[T any] struct {
+	value T
+	err   error
+}
+
+// ask asks the database; when that is away it returns what known has, if that has anything.
+func ask[T any](
+	ctx context.Context, m *memory, known func() (T, bool), read func(context.Context) (T, error),
+) (T, error) {
+	old, ok := known()
+	if !ok {
+		return read(ctx)
+	}
+	if m.isAway() {
+		return old, nil
+	}
+	answered := make(chan answer[T], 1)
+	go func() {
+		v, err := read(ctx)
+		answered <- answer[T]{v, err}
+	}()
+	late := time.NewTimer(askTime)
+	defer late.Stop()
+	select {
+	case a := <-answered:
+		if !rows.IsAway(a.err) {
+			return a.value, a.err
+		}
+	case <-late.C:
+	case <-ctx.Done():
+		return old, ctx.Err()
+	}
+	m.isAwayNow()
+	return old, nil
+}
+
+// told keeps a session's row.
+func (m *memory) told(row store.Session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgetLocked(row.ID)
+	if m.sessions == nil || m.bytes+row.Size() > maxKnownBytes {
+		m.sessions, m.bytes = make(map[string]toldSession), 0
+	}
+	m.sessions[row.ID] = toldSession{row, time.Now()}
+	m.bytes += row.Size()
+}
+
+func (m *memory) forget(ids ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		m.forgetLocked(id)
+	}
+}
+
+func (m *memory) forgetLocked(id string) {
+	if s, ok := m.sessions[id]; ok {
+		m.bytes -= s.row.Size()
+		delete(m.sessions, id)
+	}
+}
+
+// session returns a session that was told not longer ago than a time.
+func (m *memory) session(id string, within time.Duration) (store.Session, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sessions[id]
+	return s.row, ok && time.Since(s.at) < within
+}
+
+// Session implements store.Sessions. What another node has shown of the stream before the call is
+// seen by what follows it here, so that the playlists of a viewer who moves never go back.
+func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
+	known := func() (store.Session, bool) {
+		row, ok := s.memory.session(id, s.o.Away)
+		return row, ok && row.ExpiresMillis > s.now()
+	}
+	return ask(ctx, &s.memory, known, func(ctx context.Context) (store.Session, error) {
+		row, sequence, err := s.db.SessionAt(ctx, id)
+		switch {
+		case err == nil:
+			s.memory.told(row)
+			s.watch.committed(row.Stream, sequence)
+		case !rows.IsAway(err):
+			s.memory.forget(id)
+		}
+		return row, err
+	})
+}
+
+// OpenSession implements store.Sessions.
+func (s *Store) OpenSession(
+	ctx context.Context, row store.Session, limit int,
+) (closed []string, err error) {
+	closed, err = s.db.OpenSession(ctx, row, limit)
+	s.memory.forget(closed...)
+	return closed, err
+}
+
+// CloseSession implements store.Sessions.
+func (s *Store) CloseSession(ctx context.Context, id string) error {
+	defer s.memory.forget(id) // also when it may not be closed
+	return s.db.CloseSession(ctx, id)
+}
+
+// StreamByID implements store.Streams. A change that another node made is seen within
+// Options.Fresh, or once the database is back.
+func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error) {
+	st, err := s.row(ctx, id)
+	return st.Stream, err
+}
+
+// row is the row of a stream for who reads.
+func (s *Store) row(ctx context.Context, id store.StreamID) (rows.Stream, error) {
+	known := func() (rows.Stream, bool) { return s.db.LastRow(id, s.o.Away) }
+	return ask(ctx, &s.memory, known, func(ctx context.Context) (rows.Stream, error) {
+		return s.db.Row(ctx, id)
+	})
+}
+
+// fragment finds a fragment that has a row, past retention or not.
+func (s *Store) fragment(
+	ctx context.Context, id store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
+	last, changes, ok := s.heads.Get(id, n)
+	known := func() (store.FragmentInfo, bool) { return last, ok }
+	return ask(ctx, &s.memory, known, func(ctx context.Context) (store.FragmentInfo, error) {
+		f, err := s.reader.Fragment(ctx, id, n)
+		switch {
+		case err == nil:
+			s.heads.Put(id, f, changes)
+		case !rows.IsAway(err):
+			s.heads.Forget(id, n)
+		}
+		return f, err
+	})
+}
+
+// TrackSet implements store.Fragments. A set never changes, so that it is read once.
+func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
+	if _, err := s.row(ctx, id); err != nil {
+		return nil, err
+	}
+	key := setOf{id, set}
+	s.memory.mu.Lock()
+	tracks, ok := s.memory.sets[key]
+	s.memory.mu.Unlock()
+	if ok {
+		return tracks, nil
+	}
+	tracks, err := s.db.TrackSet(ctx, id, set)
+	if err != nil {
+		return nil, err
+	}
+	s.memory.keep(key, tracks)
+	return tracks, nil
+}
+
+// keep keeps a track set.
+func (m *memory) keep(key setOf, tracks []media.Track) {
+	size := 64
+	for i := range tracks {
+		size += 256 + len(tracks[i].CodecPrivate)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sets == nil || m.setBytes+size > maxKnownBytes {
+		m.sets, m.setBytes = make(map[setOf][]media.Track), 0
+	}
+	m.sets[key] = tracks
+	m.setBytes += size
+}

@@ -1,0 +1,217 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster"
+	"weir/internal/store/cluster/clustertest"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/storetest"
+)
+
+// behind returns an option by which a node reaches the database through a proxy.
+func (f *fixture) behind() (*clustertest.Proxy, func(*cluster.Options)) {
+	f.Helper()
+	database, err := url.Parse(f.options.Database)
+	must(f, err)
+	proxy := clustertest.NewProxy(f, database.Host)
+	return proxy, func(o *cluster.Options) {
+		o.Database = strings.Replace(o.Database, database.Host, proxy.Address(), 1)
+	}
+}
+
+// open opens a session of a stream.
+func open(t *testing.T, s store.Sessions, id string, stream store.StreamID) {
+	t.Helper()
+	_, err := s.OpenSession(t.Context(), store.Session{ID: id, Stream: stream,
+		ExpiresMillis: 1 << 60}, 5)
+	must(t, err)
+}
+
+// Whoever was served goes on while the database is away, refusing or half open: his session, his
+// stream, the fragments that he had. Who was not is told that it is away. What was closed meanwhile
+// is closed once it is back.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	proxy, through := f.behind()
+	n, other := f.node(through), f.node()
+	short := f.node(through, func(o *cluster.Options) { o.Away = time.Nanosecond })
+	st := create(t, n, "cam", 24)
+	first, second := add(t, n, clock, st.ID, 0), add(t, n, clock, st.ID, 1)
+	open(t, n, "seen", st.ID)
+	open(t, n, "unseen", st.ID)
+	ctx := t.Context()
+	served := func(n *node) error {
+		_, errSession := n.Session(ctx, "seen")
+		_, errStream := n.StreamByID(ctx, st.ID)
+		_, errWait := n.Wait(ctx, st.ID, -1)
+		_, errTracks := n.TrackSet(ctx, st.ID, first.TrackSet)
+		info, err := n.Fragment(ctx, st.ID, first.Number)
+		if err == nil {
+			_, err = storetest.ReadPayload(ctx, n, st.ID, info)
+		}
+		return errors.Join(errSession, errStream, errWait, errTracks, err)
+	}
+	must(t, served(n))
+	must(t, served(short))
+
+	proxy.Refuse(true)
+	proxy.Drop()
+	must(t, served(n))
+	if err := served(short); err == nil {
+		t.Error("it is believed for longer than Options.Away")
+	}
+	_, unseen := n.Session(ctx, "unseen")
+	_, uncached := n.Fragment(ctx, st.ID, second.Number)
+	for _, err := range []error{unseen, uncached, n.Ready(ctx)} {
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("of what only the database knows: %v", err)
+		}
+	}
+	must(t, other.CloseSession(ctx, "seen"))
+	must(t, served(n))
+
+	proxy.Refuse(false)
+	closed := func() bool {
+		_, err := n.Session(ctx, "seen")
+		return errors.Is(err, store.ErrNotFound)
+	}
+	for end := time.Now().Add(20 * time.Second); !closed(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a session that is closed is served once the database is back")
+		}
+	}
+
+	open(t, n, "again", st.ID)
+	_, err := n.Session(ctx, "again")
+	must(t, err)
+	proxy.Silence(true)
+	defer proxy.Silence(false)
+	_, err = n.Session(ctx, "again")
+	must(t, err)
+	// Who asks whether it is ready has no time to wait for a connection that is half open.
+	soon, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	ready := make(chan error, 1)
+	go func() { ready <- n.Ready(soon) }()
+	select {
+	case err := <-ready:
+		if err == nil {
+			t.Error("it is ready without a database")
+		}
+	case <-time.After(6 * time.Second):
+		t.Error("it does not say in time that it is not ready")
+	}
+}
+
+// A viewer who asks another node each time is shown nothing older than he has seen: with his
+// session the node learns where its stream stands, whatever it believes of that.
+func TestViewerNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	a, b := f.node(), f.node(func(o *cluster.Options) { o.Fresh = time.Hour })
+	st := create(t, a, "cam", 24)
+	add(t, a, clock, st.ID, 0)
+	open(t, a, "viewer", st.ID)
+	for want := int64(1); want < 4; want++ {
+		_, err := b.Session(t.Context(), "viewer")
+		must(t, err)
+		if at, err := b.Wait(t.Context(), st.ID, -1); err != nil || at != want {
+			t.Fatalf("the stream is at %d, %v, want %d", at, err, want)
+		}
+		add(t, a, clock, st.ID, uint64(want))
+	}
+}
+
+// An object store that has no space left, or wants less, refuses fragments; what it has is read.
+func TestObjectStoreRefuses(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	endpoint, prefix := clustertest.Bucket(t)
+	to, err := url.Parse(endpoint)
+	must(t, err)
+	var refuse atomic.Int64
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+	}}
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status := int(refuse.Load()); status != 0 && r.Method == http.MethodPut {
+			w.WriteHeader(status)
+			return
+		}
+		pass.ServeHTTP(w, r)
+	}))
+	t.Cleanup(gateway.Close)
+	f.options.Objects = clustertest.URL(gateway.URL, prefix)
+	n := f.node()
+	st := create(t, n, "cam", 24)
+	first := add(t, n, clock, st.ID, 0)
+
+	for _, c := range []struct {
+		status      int
+		full, ready bool
+	}{
+		{http.StatusInsufficientStorage, true, true},
+		{http.StatusServiceUnavailable, false, false},
+		{0, false, true},
+	} {
+		refuse.Store(int64(c.status))
+		_, err := storetest.Append(t.Context(), n, st.ID, storetest.Record(clock, 1, 3000))
+		if (err == nil) != (c.status == 0) || errors.Is(err, store.ErrFull) != c.full {
+			t.Errorf("at status %d: %v", c.status, err)
+		}
+		if err := n.Ready(t.Context()); (err == nil) != c.ready || n.Full() != c.full {
+			t.Errorf("at status %d it is full: %t, ready: %v", c.status, n.Full(), err)
+		}
+		n.Cache().Drop(first.Location.Volume)
+		reads(t, n, st.ID, first, 0)
+		clock.Add(2 * time.Second)
+	}
+}
+
+// An object whose rows are committed late may look like an orphan to others: it is not committed,
+// although its node has been heard of again.
+func TestLateCommit(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	proxy, through := f.behind()
+	n := f.node(through, func(o *cluster.Options) {
+		o.OrphanAge, o.LeaseTime, o.Fresh = 2*time.Second, 100*time.Millisecond, time.Hour
+	})
+	other := f.node()
+	st := create(t, n, "cam", 24)
+	add(t, n, clock, st.ID, 0)
+	proxy.Refuse(true)
+	proxy.Drop()
+	failed := make(chan error, 1)
+	go func() {
+		rec := storetest.Record(clock, 1, 3000)
+		rec.Number = store.NumberAt(clock.Now(), 0) + 1<<30
+		_, err := n.Append(context.WithoutCancel(t.Context()), st.ID, rec)
+		failed <- err
+	}()
+	for len(keys(t, other, "b/")) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(600 * time.Millisecond) // a quarter of OrphanAge is over, half of it is not
+	proxy.Refuse(false)
+	if err := <-failed; !errors.Is(err, rows.ErrLease) {
+		t.Errorf("a late commit: %v", err)
+	}
+}
