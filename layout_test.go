@@ -117,6 +117,7 @@ var imports = map[string][]string{
 	"test/e2e/conformance": {},
 	"test/bench":           {},
 	"test/output":          {},
+	"test/s3server":        {}, // a module of its own
 	"internal/browser":     {},
 	"cmd/weir": {"internal/browser", "internal/server", "internal/connections", "internal/quota",
 		"internal/client", "internal/oidc",

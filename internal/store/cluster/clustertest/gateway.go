@@ -11,10 +11,6 @@ import (
 	"testing"
 )
 
-// VersityVersion is the version of versitygw that the tests run, a gateway that serves a directory
-// as S3 (https://github.com/versity/versitygw).
-const VersityVersion = "v1.8.0"
-
 // Credentials and bucket of every Gateway.
 const (
 	AccessKey = "weir-test"
@@ -23,7 +19,8 @@ const (
 	BucketOf  = "weir"
 )
 
-// Gateway is an S3 server.
+// Gateway is the S3 server of test/s3server, which is versitygw
+// (https://github.com/versity/versitygw).
 type Gateway struct {
 	process
 	bin  string
@@ -39,7 +36,7 @@ func Bucket(t testing.TB) (endpoint, prefix string) {
 	if shared.gateway == nil {
 		g, err := startGateway()
 		if err != nil {
-			missing(t, "versitygw", err)
+			missing(t, "the S3 server of test/s3server", err)
 		}
 		shared.gateway = g
 	}
@@ -57,7 +54,7 @@ func StartGateway(t testing.TB) *Gateway {
 	t.Helper()
 	g, err := startGateway()
 	if err != nil {
-		missing(t, "versitygw", err)
+		missing(t, "the S3 server of test/s3server", err)
 	}
 	t.Cleanup(g.remove)
 	return g
@@ -99,13 +96,12 @@ func startGateway() (*Gateway, error) {
 
 // Start starts the server, again after Kill.
 func (g *Gateway) Start() error {
-	// The posix backend keeps metadata in extended attributes, which not every file system has.
 	sidecar := filepath.Join(g.dir, "meta")
 	if err := os.MkdirAll(sidecar, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.Command(g.bin, "--port", g.Address(), "--region", Region, "--keep-alive",
-		"--quiet", "posix", "--sidecar", sidecar, filepath.Join(g.dir, "data"))
+	cmd := exec.Command(g.bin, "-listen", g.Address(), "-region", Region, "-sidecar", sidecar,
+		filepath.Join(g.dir, "data"))
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
 	return g.process.start(cmd, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.Endpoint(), nil)
@@ -123,16 +119,13 @@ func (g *Gateway) Start() error {
 // Kill ends the server as a crash does.
 func (g *Gateway) Kill() { g.kill() }
 
-// gatewayBin finds the program: in the search path, or where make puts it.
+// gatewayBin finds the program where make puts it.
 func gatewayBin() (string, error) {
-	if path, err := exec.LookPath("versitygw"); err == nil {
-		return path, nil
-	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", errMissing
 	}
-	path := filepath.Join(cache, "weir", "versitygw-"+VersityVersion)
+	path := filepath.Join(cache, "weir", "s3server")
 	if _, err := os.Stat(path); err != nil {
 		return "", errMissing
 	}
