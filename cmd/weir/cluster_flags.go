@@ -13,6 +13,7 @@ import (
 	"weir/internal/server"
 	"weir/internal/status"
 	"weir/internal/store"
+	"weir/internal/store/cluster"
 )
 
 // clusterFlags make a server a node of a cluster.
@@ -83,7 +84,10 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving) (*node.Node, error)
 		err = withHint(err, "every node needs the same file: copy %s of the first one",
 			accessKeyFile)
 	case errors.Is(err, node.ErrUsed):
-		err = withHint(err, "--data names an empty directory for a node")
+		err = withHint(err, "--data names an empty directory for a node; weir migrate copies "+
+			"what is in this one into the cluster")
+	case errors.Is(err, cluster.ErrMigrating):
+		err = withHint(err, "weir migrate goes on with it, when it is called as before")
 	case errors.Is(err, node.ErrOutOfReach):
 		err = withHint(err, "the keys of the objects stand in AWS_ACCESS_KEY_ID and "+
 			"AWS_SECRET_ACCESS_KEY")

@@ -49,6 +49,7 @@ type cli struct {
 
 	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
+	Migrate migrateCmd `cmd:"" help:"Copy a data directory into a cluster."`
 
 	Completion completionCmd `cmd:"" help:"Print a script that completes command lines in bash, zsh or fish."`
 	Man        manCmd        `cmd:"" help:"Print or show a manual page, or write all of them."`

@@ -58,7 +58,7 @@ func CheckDatabase(url string) error {
 
 // Open takes the directory, joins the cluster, and brings the keys that nodes share into the
 // directory. store.ErrLocked when another process has the directory, ErrUsed, ErrOutOfReach,
-// cluster.ErrOtherCluster,
+// cluster.ErrOtherCluster, cluster.ErrMigrating,
 // access.ErrKeyLost when KeyFile is not the one of the other nodes.
 func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{}
@@ -78,7 +78,7 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	n.Store, err = cluster.Open(ctx, cluster.Options{Database: o.Database, Objects: o.Objects,
 		CacheDir: filepath.Join(o.Dir, o.Cache), CacheBytes: o.CacheBytes, Logger: o.Logger})
-	if errors.Is(err, cluster.ErrOtherCluster) {
+	if errors.Is(err, cluster.ErrOtherCluster) || errors.Is(err, cluster.ErrMigrating) {
 		return nil, err
 	}
 	if err != nil {
@@ -90,15 +90,16 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	return n, n.shareKeys(o.Credentials)
 }
 
-// Names of the secrets that nodes share.
+// Names of the secrets that nodes share (access.Secrets): the text of root's key file, and of that
+// of the keys of session tokens.
 const (
-	sharedCredentials = "credentials"
-	sharedTokenKeys   = "token-keys"
+	SharedCredentials = "credentials"
+	SharedTokenKeys   = "token-keys"
 )
 
 // shareKeys makes the file of root's keys that of all nodes. The first node's own becomes it.
 func (n *Node) shareKeys(path string) error {
-	keys, err := auth.ShareKeys(n.secrets.Secret(sharedCredentials), func() ([]byte, error) {
+	keys, err := auth.ShareKeys(n.secrets.Secret(SharedCredentials), func() ([]byte, error) {
 		if _, err := auth.LoadOrCreateKeys(path); err != nil {
 			return nil, err
 		}
@@ -115,7 +116,7 @@ func (n *Node) shareKeys(path string) error {
 
 // TokenKeys are the keys of session tokens that nodes share.
 func (n *Node) TokenKeys() (*auth.TokenKeys, error) {
-	return auth.ShareTokenKeys(n.secrets.Secret(sharedTokenKeys))
+	return auth.ShareTokenKeys(n.secrets.Secret(SharedTokenKeys))
 }
 
 // Room finds room for everything: a database or an object store that is full says so for each.

@@ -104,9 +104,7 @@ func (s *Store) compactStream(
 	if len(list) == 0 {
 		return false, nil
 	}
-	v := sealed.Volume{Stream: id, Name: fmt.Sprintf("%s%s/%s-%016x-%s", streamPrefix, id,
-		time.UnixMilli(list[0].ServerTimestamp).UTC().Format("2006010215"), list[0].Number,
-		rand.Text()[:8])}
+	v := sealed.Volume{Stream: id, Name: sealedKey(id, list[0].ServerTimestamp, list[0].Number)}
 	object := rows.Object{Name: v.Name, Node: *s.node.Load()}
 	v, object.Bytes, err = s.writePacked(ctx, l, &st.Stream, v, list)
 	if lost := (damagedError)(nil); errors.As(err, &lost) {
@@ -125,6 +123,13 @@ func (s *Store) compactStream(
 		return false, err
 	}
 	return more, nil
+}
+
+// sealedKey names an object of a stream by the time, in milliseconds, and the number of its first
+// fragment. It is never used again.
+func sealedKey(id store.StreamID, millis int64, n store.Number) string {
+	return fmt.Sprintf("%s%s/%s-%016x-%s", streamPrefix, id,
+		time.UnixMilli(millis).UTC().Format("2006010215"), n, rand.Text()[:8])
 }
 
 // writePacked makes the object of fragments durable, which takes as long as the object store takes,

@@ -38,6 +38,9 @@ type Options struct {
 	Clock   func() time.Time // the time of retention, expiry and fragment numbers; default time.Now
 	Logger  *slog.Logger     // what background work reports; default: nothing
 
+	// The ID of a store of another engine that is imported (BeginImport); "": this is a node.
+	Import string
+
 	// How long what other nodes did may stay unseen here: the row of a stream, and that there are
 	// new fragments; default 100 milliseconds.
 	Fresh time.Duration
@@ -129,7 +132,8 @@ type Store struct {
 }
 
 // Open connects to the database, brings its tables up to date, and joins as a node. ErrOtherCluster
-// when the objects are not those of the database.
+// when the objects are not those of the database, ErrMigrating; of an import ErrInUse and
+// ErrImporting.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o.setDefaults()
 	s := &Store{o: o, log: o.Logger, rings: make(map[store.StreamID]*recent.Ring)}
@@ -150,8 +154,14 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.Streams, s.Sessions, s.Documents = s.db, s.db, s.db
-	if err = s.checkMarker(ctx); err == nil {
+	if err = s.checkMarker(ctx); err == nil && o.Import != "" {
+		err = s.claim(ctx)
+	}
+	if err == nil {
 		err = s.join(ctx)
+	}
+	if err == nil && o.Import == "" {
+		err = s.checkMigration(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.db.Close())

@@ -87,7 +87,7 @@ func CheckSeams(
 	}
 	c := &checker{o: o, idx: idx, volumes: volumes, report: &Report{Problems: []Problem{}}}
 	// Damaged tables are told volume by volume.
-	c.reader = newReader(idx, volumes, o.Keys, 8<<20)
+	c.reader = NewReader(idx, volumes, o.Keys, 8<<20)
 	if err := c.run(ctx); err != nil {
 		return *c.report, fmt.Errorf("check: %w", err)
 	}

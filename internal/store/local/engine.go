@@ -209,7 +209,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		damaged: make(map[scrubbed]bool),
 	}
 	s.rows = newRowQueue(s.idx, s.metrics)
-	s.reader = newReader(s.idx, s.volumes, o.Keys, o.TableBytes)
+	s.reader = NewReader(s.idx, s.volumes, o.Keys, o.TableBytes)
 	s.reader.Waiting, s.reader.Log, s.reader.Damaged = s.rows.of, s.log, s.metrics.DamagedTables.Inc
 	s.recent.Limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)

@@ -14,13 +14,13 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// IndexFile is what a data directory with a store has.
-const IndexFile = "index.db"
-
-// What is in a data directory beside its lock.
+// IndexFile and VolumesDirectory are what a data directory with a store has beside its lock.
 const (
+	IndexFile        = "index.db"
+	VolumesDirectory = "volumes"
+
 	indexFile  = IndexFile
-	volumesDir = "volumes"
+	volumesDir = VolumesDirectory
 )
 
 // Open opens the store in a data directory, which it makes when there is none: it takes the lock,

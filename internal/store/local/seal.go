@@ -118,8 +118,8 @@ func (s *Store) footer(
 // minTime is before every timestamp.
 const minTime = sealed.MinTime
 
-// newReader returns what merges the rows of an index with the tables of its sealed volumes.
-func newReader(idx IndexReader, volumes VolumeReader, keys *encryption.Keys, tableBytes int64,
+// NewReader returns what merges the rows of an index with the tables of its sealed volumes.
+func NewReader(idx IndexReader, volumes VolumeReader, keys *encryption.Keys, tableBytes int64,
 ) *sealed.Reader {
 	return &sealed.Reader{
 		Rows: idx, Tables: sealed.NewTables(tableBytes), Log: slog.New(slog.DiscardHandler),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -59,15 +58,11 @@ func (v *Volumes) moveOut(ctx context.Context, f File, path, name string) error 
 	if err != nil {
 		return err
 	}
-	size, err := f.Size()
+	whole, err := readFile(f)
 	if err != nil {
 		return err
 	}
-	whole := make([]byte, size)
-	if _, err := f.ReadAt(whole, 0); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	_, start, err := readStart(f, size)
+	_, start, err := readStart(f, int64(len(whole)))
 	if err != nil {
 		return err
 	}
@@ -120,16 +115,9 @@ func (v *Volumes) moveIn(ctx context.Context, f File, path, name string) error {
 	if err != nil || !h.Hollow {
 		return err
 	}
-	size, err := f.Size()
+	whole, err := fetch(ctx, f, &h, name, v.remote)
 	if err != nil {
 		return err
-	}
-	whole, err := v.remote.Get(ctx, h.object(name), size)
-	if err != nil {
-		return err
-	}
-	if crc32.Checksum(whole, castagnoli) != h.Sum {
-		return fmt.Errorf("%w: checksum of the object", store.ErrCorrupt)
 	}
 	v.started(name) // it has its mark
 	err = v.replace(f, path, name, func(to File) error {
@@ -137,6 +125,62 @@ func (v *Volumes) moveIn(ctx context.Context, f File, path, name string) error {
 		return err
 	})
 	return errors.Join(err, v.unmark(ctx, path, name, h.Object))
+}
+
+// fetch returns the bytes of a hollow volume, which f is. ErrGone, ErrCorrupt.
+func fetch(ctx context.Context, f File, h *Header, name string, from Remote) ([]byte, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	whole, err := from.Get(ctx, h.object(name), size)
+	if err == nil && crc32.Checksum(whole, castagnoli) != h.Sum {
+		err = fmt.Errorf("%w: checksum of the object", store.ErrCorrupt)
+	}
+	return whole, err
+}
+
+// Whole returns the bytes of a sealed volume as it was when it was sealed, wherever they lie; from
+// is where those of hollow ones do, nil when that is not known. ErrGone when they are not there,
+// ErrCorrupt when they are not those that were moved out, ErrAway.
+func (v *Reader) Whole(ctx context.Context, name string, from Remote) (b []byte, err error) {
+	path, err := v.path(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := v.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = store.ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("volume %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if from == nil {
+		from = noRemote{}
+	}
+	h, err := ReadHeader(f)
+	if err == nil && h.Hollow {
+		b, err = fetch(ctx, f, &h, name, from)
+	} else if err == nil || errors.Is(err, store.ErrCorrupt) { // the records may be whole
+		b, err = readFile(f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("volume %s: %w", name, err)
+	}
+	return b, nil
+}
+
+func readFile(f File) ([]byte, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); int64(n) < size {
+		return nil, err
+	}
+	return b, nil
 }
 
 // replace puts another file in the place of a volume, which f is. ErrNotFound when the volume was

@@ -1,0 +1,149 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"weir/internal/access"
+	"weir/internal/store"
+	"weir/internal/store/cluster"
+)
+
+// Command is weir migrate: its flags, and what it prints.
+type Command struct {
+	Data string `arg:"" type:"path" help:"Data directory of the server that ran on one machine; it is stopped."`
+
+	Database    string `required:"" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Database of the cluster, which is new."`
+	Objects     string `required:"" env:"WEIR_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store of the cluster. Its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the AWS credentials file."`
+	WarmObjects string `name:"warm-objects" env:"WEIR_WARM_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store that the server had as --objects, for its streams with the storage tier WARM."`
+	Decrypt     bool   `help:"Copy encrypted recordings too, decrypted: let the object store encrypt what it has."`
+
+	AccessKeyFile     string `name:"access-key-file" env:"WEIR_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the secrets of keys are sealed with; access.key in the data directory without this."`
+	EncryptionKeyFile string `name:"encryption-key-file" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the data keys of encrypted recordings are sealed with; encryption.key in the data directory without this."`
+}
+
+// Help is shown by weir migrate --help.
+func (c *Command) Help() string {
+	return `Copies streams with all fragments, open playback sessions, keys, users, policies, roles and cameras. Fragment numbers, ARNs,
+URLs and keys stay valid. The server must be stopped; the directory gets what a start would do, and stays as it is otherwise. Every
+checksum is verified, every object is read again after it was written, and in the end both list the same fragments. A run that was
+broken off is taken up by the next one; no node starts before all is there.
+
+Afterwards copy the access key file to every node and start them with the same --database and --objects. The audit log and certificates
+stay in the directory.
+
+Exit codes: 0 all is copied; 1 it is not, and the next run goes on; 2 wrong usage; 3 all is copied that can be read.
+
+Example:
+
+  weir migrate /var/lib/weir --database postgres://weir@db.example.com/weir \
+    --objects 's3://recordings/site1?endpoint=https://s3.example.com'`
+}
+
+// Migrate runs the command: the summary goes to out, progress and what is wrong to log. It returns
+// how many things cannot be read.
+func (c *Command) Migrate(ctx context.Context, out, log io.Writer) (damaged int, err error) {
+	p := newProgress(log)
+	s, err := Run(ctx, Options{Dir: c.Data, Database: c.Database, Objects: c.Objects,
+		Warm: c.WarmObjects, AccessKey: c.AccessKeyFile, EncryptionKey: c.EncryptionKeyFile,
+		Decrypt: c.Decrypt, Logger: slog.New(slog.NewTextHandler(p, nil)), Progress: p.tell})
+	p.clear()
+	if err != nil {
+		return 0, err
+	}
+	if s.Finished {
+		_, err = fmt.Fprintln(out, "An earlier run has copied everything; nothing was done.")
+		return 0, err
+	}
+	for _, line := range s.Damaged {
+		fmt.Fprintln(log, line)
+	}
+	_, err = fmt.Fprintf(out, "Copied %d streams: %d fragments, %.1f MB in %d volumes (%d by "+
+		"earlier runs); %d sessions; %d keys, policies and the like.\n", s.Streams, s.Fragments,
+		float64(s.Bytes)/1e6, s.Volumes+s.Before, s.Before, s.Sessions, s.Documents)
+	return len(s.Damaged), err
+}
+
+// Hint says what to do about an error of Run; "" when there is nothing to say.
+func Hint(err error) string {
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrLocked):
+		return "stop the server first"
+	case errors.Is(err, fs.ErrNotExist):
+		return "name the directory that weir serve --data names"
+	case errors.Is(err, ErrEncrypted):
+		return "--decrypt copies them as they were before; let the object store encrypt them"
+	case errors.Is(err, ErrWarm):
+		return "--warm-objects names it: what the server had as --objects"
+	case errors.Is(err, cluster.ErrInUse), errors.Is(err, cluster.ErrOtherCluster),
+		errors.Is(err, errDiffers):
+		return "make a new database and use another prefix of the bucket"
+	case errors.Is(err, cluster.ErrImporting):
+		return "wait until that one has ended"
+	case errors.Is(err, store.ErrKey), errors.Is(err, access.ErrKeyLost):
+		return "the key files are in the data directory unless the server was given others"
+	}
+	return ""
+}
+
+// progress prints how far the copy is: on a terminal in one line that gives way to others, else in
+// a line every ten seconds.
+type progress struct {
+	terminal bool
+	began    time.Time
+
+	mu    sync.Mutex
+	w     io.Writer // guarded by mu
+	last  time.Time // guarded by mu
+	shown bool      // guarded by mu
+}
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, began: time.Now(), last: time.Now()}
+	if f, ok := w.(*os.File); ok {
+		info, err := f.Stat()
+		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return p
+}
+
+func (p *progress) tell(done, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, every := time.Now(), 10*time.Second
+	begin, end := "", "\n"
+	if p.terminal {
+		every, begin, end = 200*time.Millisecond, "\r\033[K", ""
+	}
+	if now.Sub(p.last) < every {
+		return
+	}
+	p.last, p.shown = now, p.terminal
+	fmt.Fprintf(p.w, "%s%.1f of %.1f GB, %.0f MB/s%s", begin, float64(done)/1e9,
+		float64(total)/1e9, float64(done)/1e6/now.Sub(p.began).Seconds(), end)
+}
+
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shown {
+		fmt.Fprint(p.w, "\r\033[K")
+		p.shown = false
+	}
+}
+
+// Write prints what is logged.
+func (p *progress) Write(b []byte) (int, error) {
+	p.clear()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.w.Write(b)
+}

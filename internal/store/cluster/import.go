@@ -1,0 +1,288 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+)
+
+// ErrMigrating is of a database into which a store is being imported: what it has is not whole.
+var ErrMigrating = errors.New("a migration into the database has begun and is not finished")
+
+// ErrInUse is of a database that a store cannot be imported into: it has streams, keys or nodes
+// already, or another store was imported.
+var ErrInUse = errors.New("the database is in use")
+
+// ErrImporting is of an import that another process does.
+var ErrImporting = errors.New("another process migrates into the database")
+
+// The document that tells of an import, and the lease of who does it.
+const (
+	migrationKind, migrationName = "migration", "state"
+
+	importLease = "import"
+)
+
+// nodeSilence is how long a node that does not end properly counts as running.
+const nodeSilence = time.Minute
+
+// migration is what the document says.
+type migration struct {
+	Source   string     `json:"source"` // Options.Import
+	Began    time.Time  `json:"began"`
+	Finished *time.Time `json:"finished,omitempty"`
+}
+
+// migration returns what the database says of an import, and the document's revision; nil: there
+// was none.
+func (s *Store) migration(ctx context.Context) (*migration, int64, error) {
+	list, err := s.db.ListDocuments(ctx, migrationKind)
+	if err != nil || len(list) == 0 {
+		return nil, 0, err
+	}
+	m := &migration{}
+	if err := json.Unmarshal(list[0].Data, m); err != nil {
+		return nil, 0, fmt.Errorf("state of the migration: %w", err)
+	}
+	return m, list[0].Revision, nil
+}
+
+func (s *Store) putMigration(ctx context.Context, m *migration, revision int64) (int64, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return 0, err
+	}
+	return s.db.PutDocument(ctx, migrationKind, migrationName, b, revision)
+}
+
+// checkMigration refuses a database that is being imported into. It comes after this node is known,
+// and the claim of an import before it looks for nodes: one of two that meet gives way.
+func (s *Store) checkMigration(ctx context.Context) error {
+	m, _, err := s.migration(ctx)
+	if err == nil && m != nil && m.Finished == nil {
+		err = errors.Join(ErrMigrating, s.db.Leave(ctx, *s.node.Load()))
+	}
+	return err
+}
+
+// claim makes the database that of the import of a store. ErrInUse.
+func (s *Store) claim(ctx context.Context) error {
+	m, _, err := s.migration(ctx)
+	if err != nil {
+		return err
+	}
+	if m != nil && m.Source != s.o.Import {
+		return fmt.Errorf("%w: another data directory was migrated into it", ErrInUse)
+	}
+	if m != nil {
+		return nil // it goes on
+	}
+	if err := s.checkUnused(ctx); err != nil {
+		return err
+	}
+	m = &migration{Source: s.o.Import, Began: time.Now().UTC()}
+	revision, err := s.putMigration(ctx, m, store.NewDocument)
+	if errors.Is(err, store.ErrExists) {
+		return ErrImporting
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.checkUnused(ctx); err != nil { // since it was looked at
+		return errors.Join(err, s.db.DeleteDocument(ctx, migrationKind, migrationName, revision))
+	}
+	return nil
+}
+
+// checkUnused finds what a new database does not have. ErrInUse.
+func (s *Store) checkUnused(ctx context.Context) error {
+	streams, err := s.db.ListStreams(ctx, "", "", 1)
+	if err != nil {
+		return err
+	}
+	documents, err := s.db.ListDocuments(ctx, "")
+	if err != nil {
+		return err
+	}
+	nodes, err := s.db.Nodes(ctx, nodeSilence)
+	if err != nil {
+		return err
+	}
+	if len(streams) > 0 {
+		return fmt.Errorf("%w: it has the stream %s", ErrInUse, streams[0].Name)
+	}
+	for _, d := range documents {
+		if d.Kind != migrationKind {
+			return fmt.Errorf("%w: it has keys or policies (%s %s)", ErrInUse, d.Kind, d.Name)
+		}
+	}
+	if len(nodes) > 0 {
+		return fmt.Errorf("%w: a node runs over it, or did a minute ago", ErrInUse)
+	}
+	return nil
+}
+
+// Import adds what another engine had to a cluster that has nothing else: every fragment keeps its
+// number, sequence and track set. Its methods may be called concurrently.
+type Import struct {
+	s     *Store
+	lease rows.Lease
+	stop  func()
+	end   func()
+}
+
+// BeginImport begins the import of the store that Options.Import names, or goes on with it. It
+// waits for the lease of a process that was killed. held ends when the lease is lost; finished
+// tells that the import had come to its end before. ErrImporting.
+func (s *Store) BeginImport(
+	ctx context.Context,
+) (i *Import, held context.Context, finished bool, err error) {
+	m, _, err := s.migration(ctx)
+	if err == nil && m == nil {
+		err = errors.New("the database is not claimed for an import")
+	}
+	if err != nil {
+		return nil, nil, false, err
+	}
+	l, err := s.holdSoon(ctx, importLease)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	i = &Import{s: s, lease: l.lease, end: func() { l.release(ctx) }}
+	held, i.stop = l.keep(ctx)
+	return i, held, m.Finished != nil, nil
+}
+
+// holdSoon takes a lease, which a process that was killed may have for Options.LeaseTime.
+func (s *Store) holdSoon(ctx context.Context, name string) (*tenure, error) {
+	tick := time.NewTicker(s.o.LeaseTime / 20)
+	defer tick.Stop()
+	for tries := 0; ; tries++ {
+		l, err := s.hold(ctx, name)
+		if !errors.Is(err, rows.ErrLease) {
+			return l, err
+		}
+		if tries > 30 { // half as long again
+			return nil, ErrImporting
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Close lets another process go on.
+func (i *Import) Close() {
+	i.stop()
+	i.end()
+}
+
+// Finish ends the import: nodes may start.
+func (i *Import) Finish(ctx context.Context) error {
+	m, revision, err := i.s.migration(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	m.Finished = &now
+	_, err = i.s.putMigration(ctx, m, revision)
+	return err
+}
+
+// Stream adds a stream, and where its orders stand.
+func (i *Import) Stream(ctx context.Context, st *store.Stream, at sealed.HighWater) error {
+	return i.s.db.ImportStream(ctx, i.lease, st, at)
+}
+
+// Sealed adds a sealed volume, which data is, as an object: put, read again and compared, then its
+// row. tracks are those of v.Sets. v.Name is not looked at.
+func (i *Import) Sealed(
+	ctx context.Context, v sealed.Volume, data []byte, tracks [][]byte,
+) error {
+	v.Name = sealedKey(v.Stream, v.Server.Min, store.Number(v.Number.Min))
+	v.Footer.Volume = v.Name
+	if err := i.put(ctx, v.Name, data); err != nil {
+		return err
+	}
+	return i.s.db.ImportSealed(ctx, i.lease, &v, i.object(v.Name, data), tracks)
+}
+
+// Fragments adds fragments that are in no sealed volume, as objects of many streams' records are:
+// the stream, a record, and so on. tracks are the sets that they are of, by ID.
+func (i *Import) Fragments(
+	ctx context.Context, st *store.Stream, list []store.FragmentInfo, records [][]byte,
+	tracks map[int64][]byte,
+) error {
+	described, err := record.EncodeStream(st)
+	if err != nil {
+		return err
+	}
+	var data []byte
+	name := i.s.batchKey()
+	for n := range list {
+		data = append(data, described...)
+		list[n].Location.Volume, list[n].Location.Offset = name, int64(len(data))
+		data = append(data, records[n]...)
+	}
+	if err := i.put(ctx, name, data); err != nil {
+		return err
+	}
+	return i.s.db.ImportFragments(ctx, i.lease, st.ID, i.object(name, data), list, tracks)
+}
+
+// Gone adds which fragments of a stream's sealed volumes were replaced; after those.
+func (i *Import) Gone(ctx context.Context, id store.StreamID, numbers []store.Number) error {
+	return i.s.db.ImportGone(ctx, i.lease, id, numbers)
+}
+
+// Volumes returns at most limit sealed objects of a stream in the order of their sequences, those
+// behind a sequence.
+func (i *Import) Volumes(
+	ctx context.Context, id store.StreamID, after int64, limit int,
+) ([]sealed.Volume, error) {
+	return i.s.db.Sealed(ctx, id, store.Query{Order: store.BySequence}, sealed.MinTime, after,
+		limit)
+}
+
+// Hot returns the fragments that have rows of their own.
+func (i *Import) Hot(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
+	hot, err := i.s.db.Hot(ctx, id, q, sealed.MinTime)
+	return hot.Fragments, err
+}
+
+// List is store.Fragments.List with what is past retention.
+func (i *Import) List(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
+	return i.s.reader.List(ctx, id, q, sealed.MinTime)
+}
+
+func (i *Import) object(name string, data []byte) rows.Object {
+	return rows.Object{Name: name, Bytes: int64(len(data)), Node: *i.s.node.Load()}
+}
+
+// put writes an object, reads it again and compares.
+func (i *Import) put(ctx context.Context, name string, data []byte) error {
+	if err := i.s.bucket.Put(ctx, name, data); err != nil {
+		return err
+	}
+	return i.s.bucket.Read(ctx, name, 0, int64(len(data)), func(p []byte, at int64) error {
+		if !bytes.Equal(p, data[at:at+int64(len(p))]) {
+			return fmt.Errorf("%w: the object store returns other bytes than it was given",
+				store.ErrCorrupt)
+		}
+		return nil
+	})
+}

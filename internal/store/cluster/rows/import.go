@@ -1,0 +1,163 @@
+package rows
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"weir/internal/store"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+)
+
+// ImportStream adds a stream as another engine had it, with its ID, and where its orders stand. One
+// of this ID that is there already becomes what it is now. store.ErrExists when another has the
+// name; ErrLease when another holds it.
+func (db *DB) ImportStream(
+	ctx context.Context, l Lease, st *store.Stream, at sealed.HighWater,
+) error {
+	b, err := record.EncodeStream(st)
+	if err == nil {
+		err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+			var key int64
+			err := tx.QueryRow(ctx, `INSERT INTO streams (id, name, retention_hours, floor_ms,
+				record) VALUES ($1, $2, $3, 0, $4) ON CONFLICT (id) DO UPDATE SET name = $2,
+				retention_hours = $3, record = $4 RETURNING key`,
+				string(st.ID), st.Name, st.RetentionHours, b).Scan(&key)
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `INSERT INTO heads (id, stream, number, sequence, sets,
+				retention_hours, sealed_number, sealed_sequence)
+				VALUES ($1, $2, $3, $4, 0, $5, 0, 0) ON CONFLICT (id) DO UPDATE
+				SET number = greatest(heads.number, $3), sequence = greatest(heads.sequence, $4),
+				retention_hours = $5`,
+				string(st.ID), key, int64(at.Number), at.Sequence, st.RetentionHours)
+			return err
+		})
+	}
+	if isCode(err, uniqueViolation) {
+		err = store.ErrExists
+	}
+	if err != nil {
+		return fmt.Errorf("import stream %s: %w", st.Name, err)
+	}
+	return nil
+}
+
+// ImportSealed adds the row of a sealed object whose fragments have no rows, or rows that an
+// earlier try has imported, which go. tracks are its sets, as record.AppendTracks writes them, by
+// their places in v.Sets. sealed.ErrUnsealable when it cannot be put in order with the stream's
+// other sealed objects; store.ErrNotFound, ErrLease.
+func (db *DB) ImportSealed(
+	ctx context.Context, l Lease, v *sealed.Volume, object Object, tracks [][]byte,
+) error {
+	err := db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		h, err := lockHead(ctx, tx, v.Stream)
+		if err == nil {
+			err = db.checkNode(ctx, tx, object.Node)
+		}
+		if err == nil {
+			err = importSets(ctx, tx, h.key, v.Sets, tracks)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM fragments WHERE stream = $1 AND sequence >= $2
+			AND sequence <= $3`, h.key, v.Sequence.Min, v.Sequence.Max); err != nil {
+			return err
+		}
+		return insertSealed(ctx, tx, h.key, v, object)
+	})
+	if isCode(err, uniqueViolation) {
+		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
+	}
+	if err != nil {
+		return fmt.Errorf("import object %s: %w", v.Name, err)
+	}
+	return nil
+}
+
+// ImportFragments adds the rows of fragments of a stream that lie in an object, with the sequences
+// that they have. tracks are the sets that they are of, as record.AppendTracks writes them, by ID.
+// store.ErrNotFound, ErrLease.
+func (db *DB) ImportFragments(
+	ctx context.Context, l Lease, id store.StreamID, object Object, list []store.FragmentInfo,
+	tracks map[int64][]byte,
+) error {
+	err := db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		h, err := lockHead(ctx, tx, id)
+		if err == nil {
+			err = db.checkNode(ctx, tx, object.Node)
+		}
+		if err != nil {
+			return err
+		}
+		var ids []int64
+		var sets [][]byte
+		for set, encoded := range tracks {
+			ids, sets = append(ids, set), append(sets, encoded)
+		}
+		if err := importSets(ctx, tx, h.key, ids, sets); err != nil {
+			return err
+		}
+		c := commit{heads: map[store.StreamID]*head{id: h}}
+		for i := range list {
+			c.rows = append(c.rows, Row{Stream: id, Info: list[i]})
+			c.added = append(c.added, i)
+		}
+		var batch pgx.Batch
+		batch.Queue(`INSERT INTO objects (name, bytes) VALUES ($1, $2)`, object.Name, object.Bytes)
+		c.queueFragments(&batch, object)
+		return tx.SendBatch(ctx, &batch).Close()
+	})
+	if err != nil {
+		return fmt.Errorf("import %d fragments: %w", len(list), err)
+	}
+	return nil
+}
+
+// importSets adds the sets of tracks that are not there yet, under the IDs that they have.
+func importSets(ctx context.Context, tx pgx.Tx, key int64, ids []int64, tracks [][]byte) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var hashes [][]byte
+	for _, encoded := range tracks {
+		sum := sha256.Sum256(encoded)
+		hashes = append(hashes, sum[:])
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO track_sets (stream, id, hash, tracks)
+		SELECT $1, u.* FROM unnest($2::bigint[], $3::bytea[], $4::bytea[]) AS u
+		ON CONFLICT (stream, id) DO NOTHING`, key, ids, hashes, tracks); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE heads SET sets = greatest(sets, $2) WHERE stream = $1`, key,
+		slices.Max(ids))
+	return err
+}
+
+// ImportGone adds which fragments of a stream's sealed objects were replaced. It comes after the
+// objects. ErrLease.
+func (db *DB) ImportGone(
+	ctx context.Context, l Lease, id store.StreamID, numbers []store.Number,
+) error {
+	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		h, err := lockHead(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		list := make([]int64, len(numbers))
+		for i, n := range numbers {
+			list[i] = int64(n)
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO gone (stream, number, object)
+			SELECT s.stream, u.number, s.object FROM unnest($2::bigint[]) AS u(number)
+			JOIN sealed s ON s.stream = $1 AND s.number_min <= u.number
+				AND s.number_max >= u.number ON CONFLICT DO NOTHING`, h.key, list)
+		return err
+	})
+}
