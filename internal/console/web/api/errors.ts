@@ -50,6 +50,8 @@ export function words(error: unknown): string {
       return 'The server does not know this access key.';
     case 'SignatureDoesNotMatch':
       return 'The secret access key is not the one of this access key.';
+    case 'ResourceNotFoundException':
+      return /stream is not found/.test(said) ? 'There is no such stream. It was deleted, or it has another name.' : sentence(said || 'It is not there any more');
     case 'RequestExpired':
     case 'RequestTimeTooSkewed':
       return 'The clock of this computer is too far from the server’s.';

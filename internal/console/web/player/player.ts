@@ -244,10 +244,11 @@ export class Player {
     this.opened = undefined;
   }
 
-  private openSoon(after: number): void {
+  // again: what was found last time is looked for once more, and what is said of it stays meanwhile.
+  private openSoon(after: number, again = false): void {
     clearTimeout(this.wish);
     this.pending = true;
-    this.wish = setTimeout(() => { void this.open(); }, after) as unknown as number;
+    this.wish = setTimeout(() => { void this.open(again); }, after) as unknown as number;
   }
 
   private reopen(): void {
@@ -266,13 +267,13 @@ export class Player {
     still.hidden = false;
   }
 
-  private async open(): Promise<void> {
+  private async open(again: boolean): Promise<void> {
     const at = this.target;
     this.freeze();
     this.drop();
     this.opening = new AbortController();
     const { signal } = this.opening;
-    this.state.value = { kind: 'loading' };
+    if (!again) this.state.value = { kind: 'loading' };
     try {
       const Hls = await loadHls();
       const ready = await this.sessionFor(at, signal);
@@ -296,7 +297,7 @@ export class Player {
       if (at === undefined) {
         const last = await lastBefore(this.source, now + MAX_RANGE, signal);
         this.state.value = last ? { kind: 'silent', since: last.start + last.length } : { kind: 'nothing' };
-        this.openSoon(AGAIN);
+        this.openSoon(AGAIN, true);
         return undefined;
       }
     }
@@ -306,7 +307,7 @@ export class Player {
     if (next) return this.recordedFrom(next.start, now, signal);
     const last = await lastBefore(this.source, at, signal);
     this.state.value = { kind: 'end', at: last && last.start + last.length };
-    this.openSoon(AGAIN); // it may go on
+    this.openSoon(AGAIN, true); // it may go on
     return undefined;
   }
 

@@ -8,12 +8,14 @@ interface Props extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, 'icon' | '
   icon?: IconName;
   kind?: 'plain' | 'primary' | 'danger' | 'danger primary' | 'quiet';
   iconOnly?: boolean;
+  /** Shows only the icon on a phone. */
+  folds?: boolean;
 }
 
-export function Button({ label, icon, kind = 'plain', iconOnly = false, type = 'button', ...rest }: Props) {
+export function Button({ label, icon, kind = 'plain', iconOnly = false, folds = false, type = 'button', ...rest }: Props) {
   return (
-    <button {...rest} type={type} class={`button ${kind} ${iconOnly ? 'icon' : ''}`}
-      aria-label={iconOnly ? label : undefined} title={iconOnly ? label : rest.title}>
+    <button {...rest} type={type} class={`button ${kind} ${iconOnly ? 'icon' : ''} ${folds ? 'folds' : ''}`}
+      aria-label={iconOnly ? label : undefined} title={iconOnly || folds ? label : rest.title}>
       {icon && <Icon name={icon} />}
       {!iconOnly && <span>{label}</span>}
     </button>

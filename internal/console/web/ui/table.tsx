@@ -31,11 +31,16 @@ export function Table<T>({ label, columns, rows, keyOf, actions }: Props<T>) {
           {rows.map((row) => (
             <tr key={keyOf(row)}>
               {columns.map((c) => <td key={c.title} data-label={c.title} class={c.number ? 'number' : ''}>{c.render(row)}</td>)}
-              {actions && <td class="actions">{actions(row)}</td>}
+              {actions && <Actions>{actions(row)}</Actions>}
             </tr>
           ))}
         </tbody>
       </table>
     </div>
   );
+}
+
+/** The last cell of a row; an empty one is not shown where the table folds. */
+function Actions({ children }: { children: ComponentChildren }) {
+  return <td class="actions">{children ? <div>{children}</div> : null}</td>;
 }

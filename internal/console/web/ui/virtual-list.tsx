@@ -6,6 +6,8 @@ interface Props<T> {
   items: T[];
   /** Height of every row, pixels. */
   rowHeight: number;
+  /** Least width of a row, pixels: where there is room for more, rows stand beside one another. */
+  rowWidth: number;
   keyOf: (item: T) => string;
   render: (item: T) => ComponentChildren;
   /** Told what is in sight, and a little more, whenever that changes. */
@@ -15,16 +17,18 @@ interface Props<T> {
 const more = 8; // rows above and below what is in sight
 
 /** A list of rows of one height, of which only those in sight exist. The window scrolls. */
-export function VirtualList<T>({ label, items, rowHeight, keyOf, render, onSight }: Props<T>) {
+export function VirtualList<T>({ label, items, rowHeight, rowWidth, keyOf, render, onSight }: Props<T>) {
   const listRef = useRef<HTMLUListElement>(null);
   const [first, setFirst] = useState(0);
-  const [count, setCount] = useState(40);
+  const [lines, setLines] = useState(40);
+  const [columns, setColumns] = useState(1);
 
   useLayoutEffect(() => {
     const measure = () => {
-      const top = listRef.current!.getBoundingClientRect().top;
+      const { top, width } = listRef.current!.getBoundingClientRect();
       setFirst(Math.max(0, Math.floor(-top / rowHeight) - more));
-      setCount(Math.ceil(innerHeight / rowHeight) + 2 * more);
+      setLines(Math.ceil(innerHeight / rowHeight) + 2 * more);
+      setColumns(Math.max(1, Math.floor(width / rowWidth)));
     };
     measure();
     addEventListener('scroll', measure, { passive: true });
@@ -33,10 +37,11 @@ export function VirtualList<T>({ label, items, rowHeight, keyOf, render, onSight
       removeEventListener('scroll', measure);
       removeEventListener('resize', measure);
     };
-  }, [rowHeight, items.length]);
+  }, [rowHeight, rowWidth, items.length]);
 
-  const from = Math.min(first, Math.max(0, items.length - count));
-  const shown = items.slice(from, from + count);
+  const height = Math.ceil(items.length / columns);
+  const from = Math.min(first, Math.max(0, height - lines)) * columns;
+  const shown = items.slice(from, from + lines * columns);
   const seen = shown.map(keyOf).join('\n');
   useLayoutEffect(() => {
     onSight?.(shown);
@@ -45,10 +50,13 @@ export function VirtualList<T>({ label, items, rowHeight, keyOf, render, onSight
   }, [seen]);
 
   return (
-    <ul ref={listRef} class="virtual" aria-label={label} style={{ height: `${items.length * rowHeight}px` }}>
+    <ul ref={listRef} class="virtual" aria-label={label} style={{ height: `${height * rowHeight}px` }}>
       {shown.map((item, i) => (
         <li key={keyOf(item)} aria-setsize={items.length} aria-posinset={from + i + 1}
-          style={{ height: `${rowHeight}px`, transform: `translateY(${(from + i) * rowHeight}px)` }}>
+          style={{
+            height: `${rowHeight}px`, width: `${100 / columns}%`, left: `${((i % columns) * 100) / columns}%`,
+            transform: `translateY(${Math.floor((from + i) / columns) * rowHeight}px)`,
+          }}>
           {render(item)}
         </li>
       ))}

@@ -29,7 +29,7 @@ export function Policies() {
       <Table label="Policies" rows={data} keyOf={(p) => p.PolicyName}
         columns={[
           { title: 'Policy', render: (p) => p.PolicyName },
-          { title: 'For', render: (p) => p.Description ?? (p.Version === null ? 'comes with Weir' : '') },
+          { title: 'For', render: (p) => p.Description ?? (p.Version === null ? (built[p.PolicyName] ?? 'comes with Weir') : '') },
           { title: 'Held by', render: (p) => p.Attachments.map((a) => a.UserName ?? a.RoleName ?? a.ThingName).join(', ') || 'nobody' },
           { title: 'Changed', render: (p) => (p.UpdateTime === null ? '' : day(p.UpdateTime)) },
         ]}
@@ -38,6 +38,15 @@ export function Policies() {
     </div>
   );
 }
+
+// What the policies are for that come with Weir (docs/policies.md).
+const built: Record<string, string> = {
+  administrator: 'may do everything',
+  camera: 'sends to the stream of its own name',
+  producer: 'sends to any stream',
+  'read-only': 'sees all streams and the server, changes nothing',
+  viewer: 'watches and exports',
+};
 
 const template = `{
   "Version": "2012-10-17",

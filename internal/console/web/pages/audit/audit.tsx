@@ -77,11 +77,11 @@ export default function Audit() {
       {data && data.events.length > 0 && (
         <Table label="Events" rows={data.events.slice(0, shown)} keyOf={(e) => `${e.RequestId} ${e.Event} ${e.Time}`}
           columns={[
-            { title: 'When', render: (e) => <span class="figures">{moment(e.Time)}</span> },
+            { title: 'When', render: (e) => <time class="figures" dateTime={new Date(e.Time * 1000).toISOString()}>{moment(e.Time)}</time> },
             { title: 'Who', render: (e) => <span title={e.Principal}>{e.Principal?.split(/[/:]/).pop() || e.AccessKeyId || 'a stranger'}</span> },
             { title: 'What', render: (e) => `${e.Action.split(':').pop()}${{ begin: ' begins', end: ' ends' }[e.Event] ?? ''}` },
-            { title: 'On', render: (e) => e.StreamName || e.ResourceARN?.split(':').pop() || '' },
-            { title: 'From', render: (e) => e.RemoteAddress ?? '' },
+            { title: 'On', render: (e) => <span class="wrap" title={e.ResourceARN}>{e.StreamName || nameOf(e.ResourceARN)}</span> },
+            { title: 'From', render: (e) => <span class="figures" title={e.RemoteAddress}>{e.RemoteAddress?.replace(/:\d+$/, '')}</span> },
             { title: 'Outcome', render: (e) => <Outcome event={e} /> },
           ]} />
       )}
@@ -90,8 +90,11 @@ export default function Audit() {
   );
 }
 
+// The name in an ARN: what it is of, and when a stream was made, goes without saying.
+const nameOf = (arn = ''): string => (arn.split(':').pop() ?? '').replace(/^stream\/([^/]+)\/\d+$/, '$1');
+
 function Outcome({ event }: { event: AuditEvent }) {
   if (event.Decision === 'denied') return <span title={event.Reason}><Pill kind="bad">Refused</Pill></span>;
   if (event.Outcome.toLowerCase() === 'ok') return <Pill kind="good">Done</Pill>;
-  return <Pill kind="warn">{event.Outcome}</Pill>;
+  return <span title={event.Outcome}><Pill kind="warn">{event.Outcome.replace(/Exception$/, '')}</Pill></span>;
 }

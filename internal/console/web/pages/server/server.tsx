@@ -34,7 +34,7 @@ export default function Server() {
       {data && (
         <>
           {warnings.length > 0
-            ? <ul class="stack tight" aria-label="Warnings">{warnings.map((w) => <li key={w.text} class={`note ${w.kind}`}>{w.text}</li>)}</ul>
+            ? <ul class="stack tight" aria-label="Warnings">{warnings.map((w) => <li key={w.text} class={`note ${w.kind}`}>{w.text}{w.to && <>{' '}<a href={w.to}>Show</a></>}</li>)}</ul>
             : <p class="note good">All is well.</p>}
           {data.Disk && <Disk disk={data.Disk} now={data.CurrentTime} />}
           <div class="charts">

@@ -3,6 +3,7 @@ import { all } from '../../api/pages';
 import { useQuery } from '../../api/query';
 import { listStreams, look, statuses } from '../../api/streams';
 import { clockOffset } from '../../api/transport';
+import { href } from '../../router';
 import { span } from '../../ui/format';
 import type { CameraInfo } from '../cameras/cameras';
 import type { ServerStatus } from './server';
@@ -10,6 +11,8 @@ import type { ServerStatus } from './server';
 export interface Warning {
   kind: 'warn' | 'bad';
   text: string;
+  /** The page that has more of it. */
+  to?: string;
 }
 
 const month = 30 * 86_400; // seconds
@@ -45,7 +48,7 @@ function ofSilence(names: string[]): Warning[] {
   if (names.length === 0) return [];
   const some = names.slice(0, named).join(', ');
   const rest = names.length > named ? ` and ${names.length - named} more` : '';
-  return [{ kind: 'warn', text: `${names.length === 1 ? 'A camera is' : `${names.length} cameras are`} silent: ${some}${rest}.` }];
+  return [{ kind: 'warn', text: `${names.length === 1 ? 'A camera is' : `${names.length} cameras are`} silent: ${some}${rest}.`, to: href(['streams'], { state: 'SILENT' }) }];
 }
 
 function ofCertificate(what: string, end: number | null, now: number): Warning[] {

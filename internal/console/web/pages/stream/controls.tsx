@@ -62,7 +62,7 @@ function Clock({ player, zone }: { player: Player; zone: string }) {
         <span class="soft">{dayText(at, zone, 'short')}</span>{' '}
         <strong>{timeText(at, zone, player.paused.value ? 3 : 0)}</strong>
       </time>{' '}
-      <span class="soft small">{zone.replace(/_/g, ' ')}{zone !== 'UTC' && `, ${offsetName(at, zone)}`}</span>
+      <span class="soft small" title={zone}>{offsetName(at, zone)}</span>
     </p>
   );
 }

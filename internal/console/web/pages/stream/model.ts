@@ -184,11 +184,15 @@ export class StreamModel {
       const { path, query } = place.value;
       if (path[0] !== 'streams' || path[1] !== this.name || query.toString() === this.written) return;
       this.written = query.toString();
-      const { at, range, clock } = readAddress(query);
+      const { at, range, span, clock } = readAddress(query);
       if (clock !== this.clock) return; // the page begins anew
       this.selection.value = range;
       const to = at ?? range?.start;
-      if (to !== undefined) this.seek(to);
+      if (to !== undefined) {
+        if (range && at === undefined) this.view.value = framing(range);
+        else if (span !== undefined) this.view.value = { span, start: to - span / 2 };
+        this.seek(to);
+      }
       else if (!this.player.peek()?.live.peek()) this.goLive();
     });
   }

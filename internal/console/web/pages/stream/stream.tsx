@@ -21,7 +21,7 @@ import { SelectionBar } from './selection-bar';
 
 const HOUR = 3_600_000;
 const SPANS: [name: string, milliseconds: number | undefined][] = [
-  ['10 min', HOUR / 6], ['1 h', HOUR], ['1 day', 24 * HOUR], ['1 week', 168 * HOUR], ['1 month', 31 * 24 * HOUR], ['All', undefined],
+  ['10 min', HOUR / 6], ['Hour', HOUR], ['Day', 24 * HOUR], ['Week', 168 * HOUR], ['Month', 31 * 24 * HOUR], ['All', undefined],
 ];
 
 /** The page begins anew with another stream or another clock. */
@@ -51,13 +51,14 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
     <div class="page wide stream">
       <div class="page-head">
         <h1 class="clip">{name}</h1>
-        <a class="button" href={href(['wall'], { s: name })}><Icon name="wall" /><span>Wall</span></a>
-        <Button label="Keys" icon="key" kind="quiet" onClick={() => { help.value = true; }} />
+        <a class="button folds" title="Wall" href={href(['wall'], { s: name })}><Icon name="wall" /><span>Wall</span></a>
+        <a class="button folds" title="Settings" href={href(['streams', name, 'settings'])}><Icon name="edit" /><span>Settings</span></a>
+        <Button label="Keyboard" icon="keyboard" folds kind="quiet" onClick={() => { help.value = true; }} />
       </div>
       <div ref={stageRef} class="stage">
         <video ref={videoRef} muted playsInline aria-label={`Picture of ${name}`} onClick={() => player?.toggle()} />
         <canvas ref={stillRef} class="still" hidden aria-hidden="true" />
-        {player && <Words player={player} zone={model.zone} onLive={() => model.goLive()} />}
+        {player && <Words player={player} name={name} zone={model.zone} onLive={() => model.goLive()} />}
       </div>
       {player && <Controls model={model} player={player} onFull={full} />}
       <Search model={model} />
@@ -102,7 +103,7 @@ function Search({ model }: { model: StreamModel }) {
 }
 
 /** What there is to say of the picture, over it, and what to do about it. */
-function Words({ player, zone, onLive }: { player: Player; zone: string; onLive: () => void }) {
+function Words({ player, name, zone, onLive }: { player: Player; name: string; zone: string; onLive: () => void }) {
   const state = player.state.value;
   const again = state.kind === 'closed' || state.kind === 'failed';
   const text = [
@@ -116,6 +117,7 @@ function Words({ player, zone, onLive }: { player: Player; zone: string; onLive:
         <span>{text || (player.live.value ? 'Live' : 'Playing')}</span>
       </p>
       {again && <Button label="Play again" onClick={() => player.again()} />}
+      {state.kind === 'nothing' && <a class="button" href={href(['streams', name, 'settings'])}>Connect a camera</a>}
       {state.kind === 'end' && <Button label="Go live" onClick={onLive} />}
     </div>
   );
@@ -124,13 +126,13 @@ function Words({ player, zone, onLive }: { player: Player; zone: string; onLive:
 /** Whose clock the times are of. */
 function ClockChoice({ name, clock }: { name: string; clock: Clock }) {
   return (
-    <label class="row small clock-choice">
-      <span class="soft">Times by</span>
+    <label class="clock-choice">
+      <span class="visually-hidden">Times by</span>
       <select class="input" value={clock} onChange={(e) => {
         go(href(['streams', name], writeAddress({ clock: e.currentTarget.value as Clock })), true);
       }}>
-        <option value="PRODUCER_TIMESTAMP">the camera</option>
-        <option value="SERVER_TIMESTAMP">the server</option>
+        <option value="PRODUCER_TIMESTAMP">camera’s clock</option>
+        <option value="SERVER_TIMESTAMP">server’s clock</option>
       </select>
     </label>
   );

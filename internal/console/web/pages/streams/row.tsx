@@ -9,8 +9,8 @@ import { Pill } from '../../ui/pill';
 
 const narrow = matchMedia('(max-width: 56rem)');
 
-/** The height of a row, which is larger where it is folded. */
-export function useRowHeight(): number {
+/** The size of a row: its height, which is larger where it is folded, and its least width beside another one. */
+export function useRowSize(): { height: number; width: number } {
   const [folded, setFolded] = useState(narrow.matches);
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   useEffect(() => {
@@ -18,7 +18,7 @@ export function useRowHeight(): number {
     narrow.addEventListener('change', changed);
     return () => narrow.removeEventListener('change', changed);
   }, []);
-  return (folded ? 6.25 : 4.75) * rem;
+  return { height: (folded ? 6.25 : 4.75) * rem, width: 60 * rem };
 }
 
 /** One stream of the list. */

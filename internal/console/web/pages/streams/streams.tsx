@@ -9,7 +9,7 @@ import { Empty, Failed, Loading } from '../../ui/states';
 import { VirtualList } from '../../ui/virtual-list';
 import { CreateStream } from './create';
 import { matches, needsStatus } from './search';
-import { Row, useRowHeight } from './row';
+import { Row, useRowSize } from './row';
 
 const again = 10; // seconds between looks at what is in sight
 const looked = 500; // streams of which all are looked at, for the summary
@@ -20,7 +20,7 @@ export default function Streams() {
   const [sight, setSight] = useState<string[]>([]);
   const text = place.value.query.get('search') ?? '';
   const state = place.value.query.get('state') ?? '';
-  const height = useRowHeight();
+  const { height, width } = useRowSize();
   const known = statuses.value;
   const found = (data ?? []).filter((s) => matches(known.get(s.StreamName!) ?? null, s.StreamName!, text, state));
   const whole = data && (data.length <= looked || needsStatus(text, state));
@@ -39,7 +39,7 @@ export default function Streams() {
   }, [wanted]);
 
   return (
-    <div class="page">
+    <div class="page wide streams">
       <div class="page-head">
         <h1>Streams</h1>
         {data && data.length > 0 && <Search text={text} state={state} />}
@@ -56,7 +56,7 @@ export default function Streams() {
         </Empty>
       )}
       {found.length > 0 && (
-        <VirtualList label="Streams" items={found} rowHeight={height} keyOf={(s: StreamInfo) => s.StreamName!}
+        <VirtualList label="Streams" items={found} rowHeight={height} rowWidth={width} keyOf={(s: StreamInfo) => s.StreamName!}
           render={(s) => <Row info={s} />} onSight={(list) => setSight(list.map((s) => s.StreamName!))} />
       )}
       {creating && <CreateStream onClose={() => setCreating(false)} />}

@@ -48,14 +48,14 @@ export default function WallPage() {
         {count > 0 && (
           <label class="row small">
             <span class="soft">Columns</span>
-            <select class="input columns" value={String(layout.columns)} onChange={(e) => set({ columns: Number(e.currentTarget.value) })}>
+            <select class="input columns" aria-label="Columns" value={String(layout.columns)} onChange={(e) => set({ columns: Number(e.currentTarget.value) })}>
               <option value="0">as they fit</option>
               {Array.from({ length: MOST_COLUMNS }, (_, i) => <option key={i} value={String(i + 1)}>{i + 1}</option>)}
             </select>
           </label>
         )}
         {count > 0 && <Button label="Full screen" icon="full" iconOnly onClick={() => { void gridRef.current?.requestFullscreen?.(); }} />}
-        <Button label="Choose cameras" icon="camera" kind={count ? 'plain' : 'primary'} onClick={() => { choosing.value = true; }} />
+        <Button label="Choose cameras" icon="camera" folds={count > 0} kind={count ? 'plain' : 'primary'} onClick={() => { choosing.value = true; }} />
       </div>
       {count === 0 ? (
         <Empty icon="wall" title="No camera is on this wall">
