@@ -207,6 +207,15 @@ func (r *Registry) Key(accessKeyID string) (KeyInfo, error) {
 	return s.keyInfo(d), nil
 }
 
+// KeyUser is the user of a key, "" for root; of what is the ID of no key it is that text, which may
+// be a user's name.
+func (r *Registry) KeyUser(key string) string {
+	if info, err := r.Key(key); err == nil {
+		return info.User
+	}
+	return key
+}
+
 // CreateKey makes another key of a user, so that the one in use can be replaced. ErrNotFound,
 // ErrFixed; ErrLimit beyond api.MaxKeysPerUser; ErrNoSeal.
 func (r *Registry) CreateKey(ctx context.Context, user string) (KeyPair, error) {

@@ -19,9 +19,9 @@ import (
 	"weir/internal/store"
 )
 
-// Service performs the operations. A call may name several resources and need several actions, so
-// each operation asks for all of them before it does anything. Each returns an *api.Error, or an
-// internal fault.
+// Service performs the operations. Whether a call is allowed is decided before, from the table of
+// the API; an operation that gives somebody policies asks for that right, too, before it does
+// anything. Each returns an *api.Error, or an internal fault.
 type Service struct {
 	access  *access.Registry
 	cameras *cameras.Service
@@ -34,40 +34,31 @@ func New(who *access.Registry, of *cameras.Service) *Service {
 	return &Service{access: who, cameras: of}
 }
 
-// Call is who calls an operation.
+// Call is who calls an operation, and about what; that is allowed.
 type Call struct {
 	Principal *access.Principal
-	Action    string // of the operation, such as weir:CreateKey
-	// Permit decides whether the principal may do something to a resource, with tags that the call
-	// sets. Its error is the answer to a call that is refused.
-	Permit func(action, resource string, tags map[string]string) error
-
-	tags map[string]string // that the call sets
+	Action    string         // of the operation, such as weir:CreateKey
+	Stream    store.StreamID // that the call is about; "": none, or all
+	User      string         // whose key the call is about; "": root's, or it is about no key
+	// Permit decides whether the principal may do something else to a resource. Its error is the
+	// answer to a call that is refused.
+	Permit func(action, resource string) error
 }
 
 // actionAttach is what a call needs that gives somebody a policy.
 const actionAttach = "weir:AttachPolicy"
 
-// permit refuses a call unless its signer may do an action on every resource.
-func (c *Call) permit(action string, resources ...string) error {
-	for _, resource := range resources {
-		if err := c.Permit(action, resource, c.tags); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // permitGrant refuses a call that changes what a holder of policies may do, by these policies or
 // in any other way: the signer must be allowed to, on the holder and on each policy, and must not
 // be the holder. Whoever is not root cannot raise himself, whatever his policies say.
 func (s *Service) permitGrant(call *Call, of access.Holder, name string, policies ...string) error {
-	resources := []string{s.access.HolderARN(of, name)}
-	for _, p := range policies {
-		resources = append(resources, s.access.PolicyARN(p))
-	}
-	if err := call.permit(actionAttach, resources...); err != nil {
+	if err := call.Permit(actionAttach, s.access.HolderARN(of, name)); err != nil {
 		return err
+	}
+	for _, p := range policies {
+		if err := call.Permit(actionAttach, s.access.PolicyARN(p)); err != nil {
+			return err
+		}
 	}
 	return s.notSelf(call, of, name)
 }

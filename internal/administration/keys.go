@@ -12,13 +12,11 @@ import (
 // CreateKey makes a user with a first key, which has the policies that are given.
 func (s *Service) CreateKey(ctx context.Context, call *Call,
 	in *api.CreateKeyInput) (*api.KeyPair, error) {
-	call.tags = in.Tags
-	err := call.permit(call.Action, s.access.HolderARN(access.HolderUser, in.UserName))
-	if err == nil && len(in.Policies) > 0 {
-		err = s.permitGrant(call, access.HolderUser, in.UserName, in.Policies...)
-	}
-	if err != nil {
-		return nil, err
+	if len(in.Policies) > 0 {
+		err := s.permitGrant(call, access.HolderUser, in.UserName, in.Policies...)
+		if err != nil {
+			return nil, err
+		}
 	}
 	s.keys.Lock()
 	defer s.keys.Unlock()
@@ -34,32 +32,26 @@ func keyPair(user string, pair access.KeyPair) *api.KeyPair {
 		SecretAccessKey: pair.SecretAccessKey}
 }
 
-// namedKeys are the keys that an input names, by an ID or by their user, and that user, "" for
-// root; both are empty when there are none. What an ID is of goes before what a name is of.
-func (s *Service) namedKeys(ref api.KeyRef) (user string, keys []access.KeyInfo, err error) {
-	if key, err := s.access.Key(ref.Key); err == nil {
-		return key.User, []access.KeyInfo{key}, nil
+// namedKeys are the keys that an input names, by an ID or by their user. What an ID is of goes
+// before what a name is of.
+func (s *Service) namedKeys(call *Call, ref api.KeyRef) ([]access.KeyInfo, error) {
+	key, err := s.access.Key(ref.Key)
+	if err == nil && key.User == call.User {
+		return []access.KeyInfo{key}, nil
 	}
-	if _, err := s.access.User(ref.Key); err != nil {
-		return ref.Key, nil, accessError(err)
+	if err == nil || ref.Key != call.User {
+		return nil, api.NewError(api.ResourceNotFoundException, "The key was deleted meanwhile.")
 	}
-	return ref.Key, s.access.Keys(ref.Key), nil
-}
-
-// permitKeys is namedKeys for a call that its signer may do on the user. Who may not is not told
-// whether there are such keys.
-func (s *Service) permitKeys(call *Call, ref api.KeyRef) (string, []access.KeyInfo, error) {
-	user, keys, missing := s.namedKeys(ref)
-	if err := call.permit(call.Action, s.access.HolderARN(access.HolderUser, user)); err != nil {
-		return "", nil, err
+	if _, err := s.access.User(call.User); err != nil {
+		return nil, accessError(err)
 	}
-	return user, keys, missing
+	return s.access.Keys(call.User), nil
 }
 
 // changeKeys does something with each key that an input names.
 func (s *Service) changeKeys(call *Call, ref api.KeyRef,
 	change func(id string) error) (*api.Done, error) {
-	_, keys, err := s.permitKeys(call, ref)
+	keys, err := s.namedKeys(call, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +85,14 @@ func (s *Service) DeleteKey(ctx context.Context, call *Call,
 	in *api.DeleteKeyInput) (*api.Done, error) {
 	s.keys.Lock()
 	defer s.keys.Unlock()
-	user, _, err := s.permitKeys(call, in.KeyRef)
-	if err != nil {
+	if _, err := s.namedKeys(call, in.KeyRef); err != nil {
 		return nil, err
 	}
 	key, err := s.access.Key(in.Key)
-	if err == nil && (key.Fixed || key.Fault != "" || len(s.access.Keys(user)) > 1) {
+	if err == nil && (key.Fixed || key.Fault != "" || len(s.access.Keys(call.User)) > 1) {
 		return &api.Done{}, accessError(s.access.DeleteKey(ctx, key.AccessKeyID))
 	}
-	return &api.Done{}, accessError(s.access.DeleteUser(ctx, user))
+	return &api.Done{}, accessError(s.access.DeleteUser(ctx, call.User))
 }
 
 // RotateKey makes a key of a user that has one. The signer's own session must not: the new key
@@ -110,28 +101,27 @@ func (s *Service) RotateKey(ctx context.Context, call *Call,
 	in *api.RotateKeyInput) (*api.KeyPair, error) {
 	s.keys.Lock()
 	defer s.keys.Unlock()
-	user, _, err := s.permitKeys(call, in.KeyRef)
+	_, err := s.namedKeys(call, in.KeyRef)
 	if err == nil && call.Principal.Kind != access.Key {
-		err = s.notSelf(call, access.HolderUser, user)
+		err = s.notSelf(call, access.HolderUser, call.User)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if user == "" {
+	if call.User == "" {
 		return nil, api.NewError(api.InvalidArgumentException,
 			"The key of root stands in the credentials file; weir keys reset-root makes another.")
 	}
-	pair, err := s.access.CreateKey(ctx, user)
+	pair, err := s.access.CreateKey(ctx, call.User)
 	if err != nil {
 		return nil, accessError(err)
 	}
-	return keyPair(user, pair), nil
+	return keyPair(call.User, pair), nil
 }
 
 // TagUser adds tags to a user. They may decide what it may do, so not to one's own.
 func (s *Service) TagUser(ctx context.Context, call *Call,
 	in *api.TagUserInput) (*api.Done, error) {
-	call.tags = in.Tags
 	return s.tag(ctx, call, in.UserName, in.Tags, nil)
 }
 
@@ -143,22 +133,15 @@ func (s *Service) UntagUser(ctx context.Context, call *Call,
 
 func (s *Service) tag(ctx context.Context, call *Call, user string, set map[string]string,
 	remove []string) (*api.Done, error) {
-	err := call.permit(call.Action, s.access.HolderARN(access.HolderUser, user))
-	if err == nil {
-		err = s.notSelf(call, access.HolderUser, user)
-	}
-	if err != nil {
+	if err := s.notSelf(call, access.HolderUser, user); err != nil {
 		return nil, err
 	}
 	return &api.Done{}, accessError(s.access.Tag(ctx, access.HolderUser, user, set, remove))
 }
 
 // ListKeys lists the keys of everybody, by user.
-func (s *Service) ListKeys(_ context.Context, call *Call,
+func (s *Service) ListKeys(_ context.Context, _ *Call,
 	in *api.ListKeysInput) (*api.ListKeysOutput, error) {
-	if err := call.permit(call.Action, "*"); err != nil {
-		return nil, err
-	}
 	keys := s.access.Keys("")
 	slices.SortFunc(keys, func(a, b access.KeyInfo) int {
 		return cmp.Compare(keyPlace(a), keyPlace(b))
@@ -187,10 +170,11 @@ func keyInfos(keys []access.KeyInfo) []api.KeyInfo {
 // DescribeKey tells of a user and its keys, without their secrets.
 func (s *Service) DescribeKey(_ context.Context, call *Call,
 	in *api.DescribeKeyInput) (*api.DescribeKeyOutput, error) {
-	name, keys, err := s.permitKeys(call, in.KeyRef)
+	keys, err := s.namedKeys(call, in.KeyRef)
 	if err != nil {
 		return nil, err
 	}
+	name := call.User
 	out := &api.DescribeKeyOutput{KeyInfoList: keyInfos(keys), UserInfo: api.UserInfo{
 		UserName: api.NullIfEmpty(name), UserARN: s.access.HolderARN(access.HolderUser, name),
 		Tags: map[string]string{}, Policies: []string{}}}

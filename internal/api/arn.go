@@ -15,13 +15,13 @@ type ARN struct {
 	CreatedMillis int64 // creation time, milliseconds since the Unix epoch
 }
 
-// ResourceStream is ARN.ResourceType of a stream.
-const ResourceStream = "stream"
+// arnStream is ARN.ResourceType of a stream.
+const arnStream = "stream"
 
 // FormatARN returns a stream's ARN; created is the creation time in milliseconds since the Unix
 // epoch.
 func FormatARN(region, account, name string, created int64) string {
-	return "arn:aws:kinesisvideo:" + region + ":" + account + ":" + ResourceStream + "/" + name +
+	return "arn:aws:kinesisvideo:" + region + ":" + account + ":" + arnStream + "/" + name +
 		"/" + strconv.FormatInt(created, 10)
 }
 

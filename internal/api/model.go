@@ -106,6 +106,8 @@ type Operation struct {
 
 	// The rest is set for what Weir serves.
 
+	// Resources are what a call is about: its caller must be allowed the action on each of them.
+	Resources []Resource
 	// Command is what the command line calls the operation, such as "keys create"; "": its name,
 	// with hyphens.
 	Command string

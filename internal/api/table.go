@@ -120,6 +120,7 @@ var operations = slices.Concat([]*Operation{
 		Name: "CreateStream", Path: "/createStream", Doc: "Create a stream.",
 		Example: "weir create-stream --stream-name cam1 --data-retention-in-hours 24 --tags " +
 			"site=north,floor=2",
+		Resources: aboutNewStream,
 		Input: structure("CreateStreamInput",
 			optional("DeviceName", shapeDeviceName, "Name of the device; kept, without effect."),
 			required("StreamName", shapeStreamName,
@@ -140,15 +141,17 @@ var operations = slices.Concat([]*Operation{
 		Name: "DescribeStream", Path: "/describeStream", Doc: "Describe a stream.",
 		Example: "weir describe-stream --stream-name cam1 --query StreamInfo.Version " +
 			"--output text",
-		Input:    structure("DescribeStreamInput", memberStreamName, memberStreamARN),
-		Output:   structure("DescribeStreamOutput", optional("StreamInfo", shapeStreamInfo, "")),
-		NewInput: func() Input { return new(DescribeStreamInput) },
+		Resources: aboutStream,
+		Input:     structure("DescribeStreamInput", memberStreamName, memberStreamARN),
+		Output:    structure("DescribeStreamOutput", optional("StreamInfo", shapeStreamInfo, "")),
+		NewInput:  func() Input { return new(DescribeStreamInput) },
 	},
 	{
 		Name: "ListStreams", Path: "/listStreams", Doc: "List the streams, all pages of them.",
 		Example: "weir list-streams --stream-name-condition " +
 			"ComparisonOperator=BEGINS_WITH,ComparisonValue=cam " +
 			"--query 'StreamInfoList[].StreamName'",
+		Resources: aboutNothing,
 		Input: structure("ListStreamsInput",
 			optional("MaxResults", number(KindInteger, "ListStreamsInputLimit", 1, MaxListStreams),
 				"One page of at most so many, instead of all."),
@@ -172,6 +175,7 @@ var operations = slices.Concat([]*Operation{
 		Doc: "Change a stream's device name or media type.",
 		Example: "weir update-stream --stream-name cam1 --media-type video/h265 \\\n    " +
 			"--current-version " + exampleVersion,
+		Resources: aboutStream,
 		Input: structure("UpdateStreamInput", memberStreamName, memberStreamARN, memberVersion,
 			optional("DeviceName", shapeDeviceName, "New name of the device."),
 			optional("MediaType", shapeMediaType, "New media type.")),
@@ -184,6 +188,7 @@ var operations = slices.Concat([]*Operation{
 		Example: "weir update-data-retention --stream-name cam1 --operation " +
 			"INCREASE_DATA_RETENTION " +
 			"--data-retention-change-in-hours 24 \\\n    --current-version " + exampleVersion,
+		Resources: aboutStream,
 		Input: structure("UpdateDataRetentionInput", memberStreamName, memberStreamARN,
 			memberVersion,
 			required("Operation", enum("UpdateDataRetentionOperation", IncreaseDataRetention,
@@ -195,7 +200,8 @@ var operations = slices.Concat([]*Operation{
 	},
 	{
 		Name: "DeleteStream", Path: "/deleteStream", Doc: "Delete a stream and its data.",
-		Example: "weir delete-stream --stream-arn " + exampleARN,
+		Example:   "weir delete-stream --stream-arn " + exampleARN,
+		Resources: aboutStreamARN,
 		Input: structure("DeleteStreamInput",
 			required("StreamARN", shapeResourceARN,
 				"ARN of the stream, which describe-stream shows."),
@@ -207,7 +213,8 @@ var operations = slices.Concat([]*Operation{
 	// Tags.
 	{
 		Name: "TagStream", Path: "/tagStream", Doc: "Add tags to a stream.",
-		Example: "weir tag-stream --stream-name cam1 --tags site=north,floor=2",
+		Example:   "weir tag-stream --stream-name cam1 --tags site=north,floor=2",
+		Resources: aboutStream,
 		Input: structure("TagStreamInput", memberStreamARN, memberStreamName,
 			required("Tags", shapeTags, "The tags.")),
 		Output:   structure("TagStreamOutput"),
@@ -215,7 +222,8 @@ var operations = slices.Concat([]*Operation{
 	},
 	{
 		Name: "UntagStream", Path: "/untagStream", Doc: "Remove tags from a stream.",
-		Example: "weir untag-stream --stream-name cam1 --tag-key-list site floor",
+		Example:   "weir untag-stream --stream-name cam1 --tag-key-list site floor",
+		Resources: aboutStream,
 		Input: structure("UntagStreamInput", memberStreamARN, memberStreamName,
 			required("TagKeyList", shapeTagKeys, "Keys of the tags to remove.")),
 		Output:   structure("UntagStreamOutput"),
@@ -223,7 +231,8 @@ var operations = slices.Concat([]*Operation{
 	},
 	{
 		Name: "ListTagsForStream", Path: "/listTagsForStream", Doc: "List the tags of a stream.",
-		Example: "weir list-tags-for-stream --stream-name cam1",
+		Example:   "weir list-tags-for-stream --stream-name cam1",
+		Resources: aboutStream,
 		Input: structure("ListTagsForStreamInput", memberNextToken, memberStreamARN,
 			memberStreamName),
 		Output: structure("ListTagsForStreamOutput",
@@ -234,6 +243,7 @@ var operations = slices.Concat([]*Operation{
 		Name: "TagResource", Path: "/TagResource", Doc: "Add tags to a stream by its ARN.",
 		Example: "weir tag-resource --tags Key=site,Value=north Key=floor,Value=2 \\\n    " +
 			"--resource-arn " + exampleARN,
+		Resources: aboutResourceARN,
 		Input: structure("TagResourceInput", memberResource,
 			required("Tags", shapeTagList, "The tags.")),
 		Output:   structure("TagResourceOutput"),
@@ -243,6 +253,7 @@ var operations = slices.Concat([]*Operation{
 		Name: "UntagResource", Path: "/UntagResource", Doc: "Remove tags from a stream by its ARN.",
 		Example: "weir untag-resource --tag-key-list site floor \\\n    --resource-arn " +
 			exampleARN,
+		Resources: aboutResourceARN,
 		Input: structure("UntagResourceInput", memberResource,
 			required("TagKeyList", shapeTagKeys, "Keys of the tags to remove.")),
 		Output:   structure("UntagResourceOutput"),
@@ -250,9 +261,10 @@ var operations = slices.Concat([]*Operation{
 	},
 	{
 		Name: "ListTagsForResource", Path: "/ListTagsForResource",
-		Doc:     "List the tags of a stream by its ARN.",
-		Example: "weir list-tags-for-resource --resource-arn " + exampleARN,
-		Input:   structure("ListTagsForResourceInput", memberNextToken, memberResource),
+		Doc:       "List the tags of a stream by its ARN.",
+		Example:   "weir list-tags-for-resource --resource-arn " + exampleARN,
+		Resources: aboutResourceARN,
+		Input:     structure("ListTagsForResourceInput", memberNextToken, memberResource),
 		Output: structure("ListTagsForResourceOutput",
 			optional("NextToken", shapeNextToken, ""), optional("Tags", shapeTags, "")),
 		NewInput: func() Input { return new(ListTagsForResourceInput) },
@@ -261,8 +273,9 @@ var operations = slices.Concat([]*Operation{
 	// Media.
 	{
 		Name: "GetDataEndpoint", Path: "/getDataEndpoint",
-		Doc:     "Print the endpoint of a data API of a stream.",
-		Example: "weir get-data-endpoint --stream-name cam1 --api-name PUT_MEDIA",
+		Doc:       "Print the endpoint of a data API of a stream.",
+		Example:   "weir get-data-endpoint --stream-name cam1 --api-name PUT_MEDIA",
+		Resources: aboutStream,
 		Input: structure("GetDataEndpointInput", memberStreamName, memberStreamARN,
 			required("APIName", enum("APIName", APIPutMedia, APIGetMedia, APIListFragments,
 				APIGetMediaForFragmentList,
@@ -274,8 +287,9 @@ var operations = slices.Concat([]*Operation{
 	},
 	{
 		Name: "PutMedia", Path: "/putMedia", Service: Media,
-		Doc:     "Send media to a stream and receive acknowledgements.",
-		DataAPI: APIPutMedia,
+		Doc:       "Send media to a stream and receive acknowledgements.",
+		DataAPI:   APIPutMedia,
+		Resources: aboutStream,
 		Input: structure("PutMediaInput",
 			memberStreamName.header(HeaderStreamName),
 			memberStreamARN.header(HeaderStreamARN),
@@ -296,6 +310,7 @@ var operations = slices.Concat([]*Operation{
 			"ON_DEMAND --hls-fragment-selector \\\n" +
 			"    'FragmentSelectorType=PRODUCER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
 			"ago,EndTimestamp=now}'",
+		Resources: aboutStream,
 		Input: structure("GetHLSStreamingSessionURLInput", memberStreamName, memberStreamARN,
 			optional("PlaybackMode", enum("HLSPlaybackMode", string(PlaybackModeLive),
 				string(PlaybackModeLiveReplay),

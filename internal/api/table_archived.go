@@ -37,6 +37,7 @@ var archivedOperations = []*Operation{
 			"ON_DEMAND --dash-fragment-selector \\\n" +
 			"    'FragmentSelectorType=PRODUCER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
 			"ago,EndTimestamp=now}'",
+		Resources: aboutStream,
 		Input: structure("GetDASHStreamingSessionURLInput", memberStreamName, memberStreamARN,
 			optional("PlaybackMode", enum("DASHPlaybackMode", string(PlaybackModeLive),
 				string(PlaybackModeLiveReplay), string(PlaybackModeOnDemand)),
@@ -73,6 +74,7 @@ var archivedOperations = []*Operation{
 		Example: "weir list-fragments --stream-name cam1 --fragment-selector \\\n" +
 			"    'FragmentSelectorType=SERVER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
 			"ago,EndTimestamp=now}'",
+		Resources: aboutStream,
 		Input: structure("ListFragmentsInput", memberStreamName, memberStreamARN,
 			optional("MaxResults", number(KindLong, "ListFragmentsMaxResults", 1,
 				MaxListFragments), "One page of at most so many, instead of all."),
@@ -95,6 +97,7 @@ var archivedOperations = []*Operation{
 		Example: "weir get-clip --stream-name cam1 --clip-fragment-selector \\\n" +
 			"    'FragmentSelectorType=PRODUCER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
 			"ago,EndTimestamp=now}' \\\n    clip.mp4",
+		Resources: aboutStream,
 		Input: structure("GetClipInput", memberStreamName, memberStreamARN,
 			required("ClipFragmentSelector", structure("ClipFragmentSelector",
 				required("FragmentSelectorType", enum("ClipFragmentSelectorType",
@@ -122,6 +125,7 @@ var archivedOperations = []*Operation{
 			"--output text \\\n        --fragment-selector " +
 			"'FragmentSelectorType=SERVER_TIMESTAMP," +
 			"TimestampRange={StartTimestamp=1m ago,EndTimestamp=now}')",
+		Resources: aboutStream,
 		Input: structure("GetMediaForFragmentListInput", memberStreamName, memberStreamARN,
 			required("Fragments", &Shape{Kind: KindList, Name: "FragmentNumberList", Min: 1,
 				Max: MaxFragmentList, Item: shapeFragmentNumber},
@@ -137,6 +141,7 @@ var archivedOperations = []*Operation{
 		DataAPI: APIGetMedia,
 		Example: "weir get-media --stream-name cam1 --start-selector StartSelectorType=NOW " +
 			"/dev/stdout | ffplay -",
+		Resources: aboutStream,
 		Input: structure("GetMediaInput", memberStreamName,
 			optional("StreamARN", text("ResourceARN", 1, MaxARN, newPattern(
 				`arn:aws:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+`)),

@@ -47,7 +47,8 @@ func changeCamera(name, path, command, doc string, newInput func() Input) *Opera
 	return &Operation{
 		Name: name, Path: path, Service: Administration, Command: "camera " + command,
 		Words: []string{"ThingName"}, Doc: doc, Example: "weir camera " + command + " cam1",
-		Input: structure(name+"Input", memberThing), Output: done(name), NewInput: newInput,
+		Resources: aboutCamera,
+		Input:     structure(name+"Input", memberThing), Output: done(name), NewInput: newInput,
 	}
 }
 
@@ -64,7 +65,8 @@ var cameraOperations = func() []*Operation {
 			Command: "camera register", Words: []string{"ThingName"},
 			Doc: "Add a camera that made its own certificate signing request, or has a " +
 				"certificate of --client-ca.",
-			Example: "weir camera register cam1 --csr file://cam1.csr",
+			Example:   "weir camera register cam1 --csr file://cam1.csr",
+			Resources: aboutCamera,
 			Input: structure("AddCameraInput", memberThing, memberCSR, memberDays,
 				memberPolicies, optional("RoleAliases", shapeRoleAliases,
 					"Names of roles that it may have credentials of.").flag("role"),
@@ -76,7 +78,8 @@ var cameraOperations = func() []*Operation {
 			Command: "camera reissue", Words: []string{"ThingName"},
 			Doc: "Replace a certificate, for a certificate signing request that the camera " +
 				"made.",
-			Example: "weir camera reissue cam1 --csr file://cam1.csr",
+			Example:   "weir camera reissue cam1 --csr file://cam1.csr",
+			Resources: aboutCamera,
 			Input: structure("RenewCameraInput", memberThing, needed(memberCSR), memberDays,
 				optional("OverlapSeconds", number(KindInteger, "OverlapSeconds", 0,
 					int64(MaxCertificateLifetime/time.Second)),
@@ -89,7 +92,8 @@ var cameraOperations = func() []*Operation {
 			Command: "camera list", Doc: "List the cameras and the ends of their certificates.",
 			Example: "weir camera list --query " +
 				"'CameraInfoList[].[ThingName,Status,Certificates[0].NotAfter]' --output text",
-			Input: structure("ListCamerasInput", memberPageSize, memberNextToken), Output: list,
+			Resources: aboutNothing,
+			Input:     structure("ListCamerasInput", memberPageSize, memberNextToken), Output: list,
 			Paging: paging, NewInput: func() Input { return new(ListCamerasInput) },
 		},
 		describe,
@@ -105,9 +109,10 @@ var cameraOperations = func() []*Operation {
 		{
 			Name: "RevokeCameraCertificate", Path: "/weir/revokeCameraCertificate",
 			Service: Administration, Command: "camera revoke",
-			Words:   []string{"ThingName", "SerialNumber"},
-			Doc:     "Refuse a certificate of a camera, and what credentials it brought.",
-			Example: "weir camera revoke cam1 4d5f2ab09c2e4a7fb1d05c3f7a9e8b21",
+			Words:     []string{"ThingName", "SerialNumber"},
+			Doc:       "Refuse a certificate of a camera, and what credentials it brought.",
+			Example:   "weir camera revoke cam1 4d5f2ab09c2e4a7fb1d05c3f7a9e8b21",
+			Resources: aboutCamera,
 			Input: structure("RevokeCameraCertificateInput", memberThing,
 				required("SerialNumber", shapeSerial,
 					"Serial number of the certificate, in hexadecimal.").flag("serial")),

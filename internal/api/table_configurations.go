@@ -32,8 +32,9 @@ var (
 var configurationOperations = []*Operation{
 	{
 		Name: "DescribeStreamStorageConfiguration", Path: "/describeStreamStorageConfiguration",
-		Doc:     "Show the storage tier of a stream.",
-		Example: "weir describe-stream-storage-configuration --stream-name cam1",
+		Doc:       "Show the storage tier of a stream.",
+		Example:   "weir describe-stream-storage-configuration --stream-name cam1",
+		Resources: aboutStream,
 		Input: structure("DescribeStreamStorageConfigurationInput", memberStreamName,
 			memberStreamARN),
 		Output: structure("DescribeStreamStorageConfigurationOutput",
@@ -48,6 +49,7 @@ var configurationOperations = []*Operation{
 		Example: "weir update-stream-storage-configuration --stream-name cam1 " +
 			"--stream-storage-configuration \\\n    DefaultStorageTier=WARM --current-version " +
 			exampleVersion,
+		Resources: aboutStream,
 		Input: structure("UpdateStreamStorageConfigurationInput", memberStreamName,
 			memberStreamARN, memberVersion,
 			required("StreamStorageConfiguration", shapeStorage, "The storage.")),
@@ -56,8 +58,9 @@ var configurationOperations = []*Operation{
 	},
 	{
 		Name: "DescribeNotificationConfiguration", Path: "/describeNotificationConfiguration",
-		Doc:     "Show where a stream's notifications go.",
-		Example: "weir describe-notification-configuration --stream-name cam1",
+		Doc:       "Show where a stream's notifications go.",
+		Example:   "weir describe-notification-configuration --stream-name cam1",
+		Resources: aboutStream,
 		Input: structure("DescribeNotificationConfigurationInput", memberStreamName,
 			memberStreamARN),
 		Output: structure("DescribeNotificationConfigurationOutput",
@@ -70,6 +73,7 @@ var configurationOperations = []*Operation{
 		Example: "weir update-notification-configuration --stream-name cam1 " +
 			"--notification-configuration \\\n    " +
 			"'Status=ENABLED,DestinationConfig={Uri=https://hooks.example.com/cam1}'",
+		Resources: aboutStream,
 		Input: structure("UpdateNotificationConfigurationInput", memberStreamName,
 			memberStreamARN, optional("NotificationConfiguration", shapeNotification,
 				"Whether and where to; absent to delete what there is.")),
@@ -77,10 +81,11 @@ var configurationOperations = []*Operation{
 		NewInput: func() Input { return new(UpdateNotificationConfigurationInput) },
 	},
 	{
-		Name:    "DescribeImageGenerationConfiguration",
-		Path:    "/describeImageGenerationConfiguration",
-		Doc:     "Show which images are made of a stream's tagged fragments.",
-		Example: "weir describe-image-generation-configuration --stream-name cam1",
+		Name:      "DescribeImageGenerationConfiguration",
+		Path:      "/describeImageGenerationConfiguration",
+		Doc:       "Show which images are made of a stream's tagged fragments.",
+		Example:   "weir describe-image-generation-configuration --stream-name cam1",
+		Resources: aboutStream,
 		Input: structure("DescribeImageGenerationConfigurationInput", memberStreamName,
 			memberStreamARN),
 		Output: structure("DescribeImageGenerationConfigurationOutput",
@@ -95,6 +100,7 @@ var configurationOperations = []*Operation{
 			"--image-generation-configuration \\\n    " +
 			"'Status=ENABLED,ImageSelectorType=PRODUCER_TIMESTAMP,DestinationConfig=" +
 			"{Uri=s3://cam1,DestinationRegion=us-west-2},SamplingInterval=3000,Format=JPEG'",
+		Resources: aboutStream,
 		Input: structure("UpdateImageGenerationConfigurationInput", memberStreamName,
 			memberStreamARN, optional("ImageGenerationConfiguration", shapeImageGeneration,
 				"Which and where to; absent to delete what there is.")),

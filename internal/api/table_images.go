@@ -26,6 +26,7 @@ var operationGetImages = &Operation{
 	Example: "weir get-images --stream-name cam1 --image-selector-type PRODUCER_TIMESTAMP " +
 		"--start-timestamp '10m ago' \\\n    --end-timestamp '6m ago' --sampling-interval 60000 " +
 		"--format JPEG --width-pixels 320 --query 'Images[].[TimeStamp,Error]'",
+	Resources: aboutStream,
 	Input: structure("GetImagesInput", memberStreamName, memberStreamARN,
 		required("ImageSelectorType", shapeImageSelector, "Whose clock the moments are of."),
 		required("StartTimestamp", shapeTimestamp, "The first moment."),

@@ -25,8 +25,9 @@ var providerOperations = func() []*Operation {
 		{
 			Name: "PutOpenIDConnectProvider", Path: "/weir/putOpenIDConnectProvider",
 			Service: Administration, Command: "providers put", Words: []string{"Url"},
-			Doc:     "Believe the tokens of an OpenID Connect provider, or change how.",
-			Example: "weir providers put https://id.example.com --client-id weir",
+			Doc:       "Believe the tokens of an OpenID Connect provider, or change how.",
+			Example:   "weir providers put https://id.example.com --client-id weir",
+			Resources: aboutProvider,
 			Input: structure("PutOpenIDConnectProviderInput", memberProvider,
 				required("ClientIDList", shapeClientIDs,
 					"Whom tokens are for: aud must have one of these.").flag("client-id"),
@@ -42,8 +43,9 @@ var providerOperations = func() []*Operation {
 		{
 			Name: "ListOpenIDConnectProviders", Path: "/weir/listOpenIDConnectProviders",
 			Service: Administration, Command: "providers list",
-			Doc:     "List the OpenID Connect providers, all pages of them.",
-			Example: "weir providers list --query 'ProviderInfoList[].Url'",
+			Doc:       "List the OpenID Connect providers, all pages of them.",
+			Example:   "weir providers list --query 'ProviderInfoList[].Url'",
+			Resources: aboutNothing,
 			Input: structure("ListOpenIDConnectProvidersInput", memberPageSize,
 				memberNextToken),
 			Output: list, Paging: paging,
@@ -54,7 +56,8 @@ var providerOperations = func() []*Operation {
 			Service: Administration, Command: "providers delete", Words: []string{"Url"},
 			Doc: "Believe no tokens of a provider any more; credentials that they were " +
 				"exchanged for stay until they end.",
-			Example: "weir providers delete https://id.example.com",
+			Example:   "weir providers delete https://id.example.com",
+			Resources: aboutProvider,
 			Input: structure("DeleteOpenIDConnectProviderInput", memberProvider,
 				memberIfVersion),
 			Output:   done("DeleteOpenIDConnectProvider"),

@@ -46,7 +46,8 @@ var sessionOperations = func() []*Operation {
 		{
 			Name: "ListSessions", Path: "/weir/listSessions", Service: Administration,
 			Command: "sessions list", Doc: "List the playback sessions that are open.",
-			Example: "weir sessions list --stream-name cam1 --output table",
+			Example:   "weir sessions list --stream-name cam1 --output table",
+			Resources: aboutSessionsOf,
 			Input: structure("ListSessionsInput", memberStreamName, memberOpener, memberPageSize,
 				memberNextToken),
 			Output: sessions, Paging: sessionsPaging,
@@ -55,8 +56,9 @@ var sessionOperations = func() []*Operation {
 		{
 			Name: "CloseSessions", Path: "/weir/closeSessions", Service: Administration,
 			Command: "sessions close", Words: []string{"SessionId"},
-			Doc:     "Close a session, or those of a stream or of whoever opened them.",
-			Example: "weir sessions close --stream-name cam1",
+			Doc:       "Close a session, or those of a stream or of whoever opened them.",
+			Example:   "weir sessions close --stream-name cam1",
+			Resources: aboutSession,
 			Input: structure("CloseSessionsInput",
 				optional("SessionId", shapeSessionID, "Id of one session.").flag("id"),
 				optional("StreamName", shapeStreamName, "Name of the stream."), memberOpener),
@@ -68,7 +70,8 @@ var sessionOperations = func() []*Operation {
 			Command: "keys rotate-token-key",
 			Doc: "Seal session URLs, clip links and temporary credentials with new keys from " +
 				"now on.",
-			Example: "weir keys rotate-token-key",
+			Example:   "weir keys rotate-token-key",
+			Resources: aboutNothing,
 			Input: structure("RotateTokenKeyInput",
 				optional("OlderKeys", enum("OlderKeys", OlderKeysKeep, OlderKeysRevoke),
 					"KEEP, the default, leaves what is out good until it ends; REVOKE ends every "+
@@ -84,6 +87,7 @@ var sessionOperations = func() []*Operation {
 			Example: "weir audit --decision denied --start-time 2026-11-29T00:00:00Z " +
 				"--output table --query \\\n" +
 				"    'AuditEvents[].[Time,Principal,RemoteAddress,Action,StreamName,Reason]'",
+			Resources: aboutNothing,
 			Input: structure("ListAuditEventsInput",
 				optional("StartTime", shapeTimestamp, "From then on."),
 				optional("EndTime", shapeTimestamp, "Before then."),

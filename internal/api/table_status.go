@@ -51,6 +51,7 @@ var statusOperations = []*Operation{
 		Doc:     "Tell whether streams receive, what they hold and what it takes.",
 		Example: "weir status streams --stream-names cam1 cam2 --output table \\\n" +
 			"    --query 'StreamStatusList[].[StreamName,State,LastReceivedTime,StoredBytes]'",
+		Resources: aboutStreams,
 		Input: structure("GetStreamStatusInput", required("StreamNames",
 			&Shape{Kind: KindList, Name: "StreamNames", Min: 1, Max: MaxStatusStreams,
 				Item: shapeStreamName}, "Names of the streams.")),
@@ -60,9 +61,10 @@ var statusOperations = []*Operation{
 	},
 	{
 		Name: "GetServerStatus", Path: "/weir/getServerStatus", Service: Administration,
-		Command: "status server",
-		Doc:     "Tell how the server is: its disk, and what came and went in the last hour.",
-		Example: "weir status server --minutes 5",
+		Command:   "status server",
+		Doc:       "Tell how the server is: its disk, and what came and went in the last hour.",
+		Example:   "weir status server --minutes 5",
+		Resources: aboutNothing,
 		Input: structure("GetServerStatusInput", optional("Minutes",
 			number(KindInteger, "Minutes", 1, MaxStatusMinutes),
 			"How many minutes of the past to tell of; 60, the default, to 1440.")),
@@ -84,6 +86,7 @@ var statusOperations = []*Operation{
 		Command: "policies permissions", Doc: "Tell what the caller may do.",
 		Example: "weir policies permissions " +
 			"--questions ActionName=kinesisvideo:CreateStream,ResourceARN='*'",
+		Resources: aboutCaller,
 		Input: structure("GetPermissionsInput", required("Questions",
 			&Shape{Kind: KindList, Name: "Questions", Min: 1, Max: MaxPermissionQuestions,
 				Item: structure("PermissionQuestion",
@@ -104,6 +107,7 @@ var statusOperations = []*Operation{
 		Example: "weir keys sign-in-code --access-key-id \"$ID\" " +
 			"--secret-access-key \"$SECRET\" \\\n" +
 			"    --session-token \"$TOKEN\" --expiration 2026-11-29T15:00:00Z",
+		Resources: aboutCaller,
 		Input: structure("CreateSignInCodeInput",
 			required("AccessKeyId", text("AccessKeyId", 16, MaxUserName,
 				newPattern(`[A-Z0-9]+`)), "Of the temporary credentials."),

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -107,7 +108,7 @@ func TestARN(t *testing.T) {
 		t.Errorf("formatted %s", text)
 	}
 	got, err := ParseARN(text)
-	want := ARN{"aws", "us-west-2", "123456789012", ResourceStream, "cam", 1705489836421}
+	want := ARN{"aws", "us-west-2", "123456789012", arnStream, "cam", 1705489836421}
 	if err != nil || got != want || got.String() != text {
 		t.Errorf("parsed %+v, %v", got, err)
 	}
@@ -127,6 +128,89 @@ func TestARN(t *testing.T) {
 	} {
 		if a, err := ParseARN(bad); !errors.Is(err, &Error{Code: InvalidArgumentException}) {
 			t.Errorf("%.60q: %+v, %v", bad, a, err)
+		}
+	}
+}
+
+// Every operation that is served says what it is about, by members that it has, and no member that
+// names a thing is forgotten.
+func TestResourcesFollowTheTable(t *testing.T) {
+	named := map[string]bool{"SessionId": true}
+	for _, op := range Operations() {
+		for _, r := range op.Resources {
+			for _, m := range r.Members {
+				named[m] = true
+			}
+		}
+	}
+	filters := map[string][]string{"ListAuditEvents": {"StreamName"}} // of what is listed
+	for _, op := range Operations() {
+		if !op.Served() {
+			continue
+		}
+		members := filters[op.Name]
+		for _, r := range op.Resources {
+			if r.Kind == 0 {
+				t.Errorf("%s is about a thing of no kind", op.Name)
+			}
+			for _, m := range r.Members {
+				if op.Input.Member(m) == nil {
+					t.Errorf("%s is about %s, which it does not have", op.Name, m)
+				}
+			}
+			members = append(members, r.Members...)
+		}
+		if len(op.Resources) == 0 {
+			t.Errorf("%s does not say what it is about", op.Name)
+		}
+		for _, m := range op.Input.Members {
+			if named[m.Name] && !slices.Contains(members, m.Name) {
+				t.Errorf("%s has %s and is not about it", op.Name, m.Name)
+			}
+		}
+		if op.NewInput != nil { // of every type that is read
+			in := op.NewInput()
+			TagsOf(in)
+			for i := range op.Resources {
+				if m, name := op.Resources[i].Named(in); m != "" || name != "" {
+					t.Errorf("%s: an empty input names %q by %s", op.Name, name, m)
+				}
+			}
+		}
+	}
+}
+
+// A call is about what its input names first, and its tags are those that it sets or removes.
+func TestWhatACallIsAbout(t *testing.T) {
+	for _, c := range []struct {
+		operation, body, want string
+	}{
+		{"DescribeStream", `{"StreamName":"a"}`, "StreamName a"},
+		{"DescribeStream", `{"StreamARN":"arn:b"}`, "StreamARN arn:b"},
+		{"CloseSessions", `{"StreamName":"a","SessionId":"0f"}`, "SessionId 0f"},
+		{"AttachPolicy", `{"ThingName":"a","PolicyName":"p"}`, "ThingName a PolicyName p"},
+		{"ListSessions", `{}`, " "},
+		{"TagStream", `{"StreamName":"a","Tags":{"k":"v"}}`, "StreamName a map[k:v] []"},
+		{"TagResource", `{"ResourceARN":"r","Tags":[{"Key":"k","Value":"v"}]}`,
+			"ResourceARN r map[k:v] []"},
+		{"UntagUser", `{"UserName":"u","TagKeys":["k"]}`, "UserName u map[] [k]"},
+		{"UntagStream", `{"StreamName":"a","TagKeyList":["k"]}`, "StreamName a map[] [k]"},
+	} {
+		op := Find(c.operation)
+		in := op.NewInput()
+		if err := DecodeJSON([]byte(c.body), in); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range op.Resources {
+			member, name := op.Resources[i].Named(in)
+			got = append(got, member+" "+name)
+		}
+		if set, removed := TagsOf(in); len(set)+len(removed) > 0 {
+			got = append(got, fmt.Sprint(set, " ", removed))
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s %s: %q, want %q", c.operation, c.body, text, c.want)
 		}
 	}
 }

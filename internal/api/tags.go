@@ -1,5 +1,7 @@
 package api
 
+import "reflect"
+
 // TagStreamInput is the body of /tagStream. Tags are added to the stream's; a key that is there
 // already gets the new value. That the stream ends up with at most MaxStreamTags is for the caller,
 // who knows those it has.
@@ -95,4 +97,21 @@ type ListTagsForResourceInput struct {
 type ListTagsForResourceOutput struct {
 	NextToken *string           `json:"NextToken"` // always null
 	Tags      map[string]string `json:"Tags"`
+}
+
+// TagsOf returns the tags that a call sets, by its input, and the keys of those that it removes.
+func TagsOf(input any) (set map[string]string, removed []string) {
+	if in, ok := input.(*TagResourceInput); ok {
+		return in.Map(), nil
+	}
+	in := reflect.ValueOf(input).Elem()
+	if tags := in.FieldByName("Tags"); tags.IsValid() {
+		set = tags.Interface().(map[string]string)
+	}
+	for _, name := range []string{"TagKeyList", "TagKeys"} {
+		if keys := in.FieldByName(name); keys.IsValid() {
+			removed = keys.Interface().([]string)
+		}
+	}
+	return set, removed
 }

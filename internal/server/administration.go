@@ -47,21 +47,21 @@ func (s *Server) administration() []operationRoute {
 		{"CloseSessions", info, administer(s, sessions.CloseSessions)},
 		{"RotateTokenKey", info, administer(s, sessions.RotateTokenKey)},
 		{"ListAuditEvents", debug, administer(s, sessions.ListAuditEvents)},
-		{"GetStreamStatus", debug, call(s.getStreamStatus)},
-		{"GetServerStatus", debug, call(s.getServerStatus)},
-		{"GetPermissions", debug, call(s.getPermissions)},
-		{"CreateSignInCode", info, call(s.createSignInCode)},
+		{"GetStreamStatus", debug, call(s, s.getStreamStatus)},
+		{"GetServerStatus", debug, call(s, s.getServerStatus)},
+		{"GetPermissions", debug, call(s, s.getPermissions)},
+		{"CreateSignInCode", info, call(s, s.createSignInCode)},
 	}...)
 }
 
-// administer makes a handler of an operation that asks itself what its signer may do.
+// administer makes a handler of an operation of package administration.
 func administer[T any, I input[T], O any](s *Server,
 	do func(ctx context.Context, c *administration.Call, in I) (O, error)) handler {
-	return call(func(ctx context.Context, req *request, in I) (O, error) {
+	return call(s, func(ctx context.Context, req *request, in I) (O, error) {
 		return do(ctx, &administration.Call{Principal: req.principal,
-			Action: api.Find(req.operation).Action(),
-			Permit: func(action, resource string, tags map[string]string) error {
-				return s.permitAction(req, action, resource, tags)
+			Action: api.Find(req.operation).Action(), Stream: req.target.ID, User: req.user,
+			Permit: func(action, resource string) error {
+				return s.permitAction(req, action, resource, nil)
 			}}, in)
 	})
 }

@@ -19,26 +19,20 @@ var typeChunks = headerValue{"video/webm"}
 
 func (s *Server) listFragments(ctx context.Context, req *request, in *api.ListFragmentsInput) (
 	*api.ListFragmentsOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err == nil {
-		err = s.quotas.Points(stream.ID, cmp.Or(in.MaxResults, api.MaxListFragments), 0)
-	}
+	err := s.quotas.Points(req.target.ID, cmp.Or(in.MaxResults, api.MaxListFragments), 0)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.fragments.ListFragments(ctx, stream, in)
+	out, err := s.fragments.ListFragments(ctx, req.target, in)
 	return out, storeError(err)
 }
 
 func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (response, error) {
 	in := new(api.GetMediaForFragmentListInput)
-	if err := decode(req, in); err != nil {
+	if err := s.read(ctx, req, in); err != nil {
 		return nil, err
 	}
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
+	stream := req.target
 	list, err := s.fragments.GetMediaForFragmentList(stream, in)
 	if err == nil {
 		err = s.quotas.Points(stream.ID, 0, len(in.Fragments))
@@ -56,13 +50,10 @@ func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (res
 
 func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 	in := new(api.GetMediaInput)
-	if err := decode(req, in); err != nil {
+	if err := s.read(ctx, req, in); err != nil {
 		return nil, err
 	}
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
+	stream, err := req.target, error(nil)
 	req.leave, err = s.quotas.Connect(opGetMedia, stream.ID, req.principal.Share())
 	var media *fragments.MediaStream
 	if err == nil {

@@ -37,19 +37,14 @@ const anyResource = "*"
 // errUndecided is the fault of a handler that answers a signed call without a decision.
 var errUndecided = errors.New("the call was answered although nobody decided whether it is allowed")
 
-// permit is the one place that decides whether a signed call may be done: by the policies of who
-// signed it, the action of its operation, and the resource. stream is the resource's, if there is
-// one. The error is the refusal.
+// permit decides whether a signed call may be done: by the policies of who signed it, the action of
+// its operation, and the resource. stream is the resource's, if there is one. The error is the
+// refusal.
 //
 // It is asked before anything is said about the resource, so that a refusal does not tell whether
 // there is one.
 func (s *Server) permit(req *request, resource string, stream *store.Stream) error {
-	v := &verdict{action: api.Find(req.operation).Action(), resource: resource}
-	v.sets, v.names = requestTags(req.input)
-	if stream != nil {
-		v.tags = stream.Tags
-	}
-	err := s.judge(req, v)
+	err := s.permitAction(req, api.Find(req.operation).Action(), resource, stream)
 	if err == nil && stream != nil {
 		// what is refused counts for nobody, or strangers would use up what a stream allows
 		err = s.quotas.StreamCall(req.operation, stream.ID)
@@ -57,13 +52,14 @@ func (s *Server) permit(req *request, resource string, stream *store.Stream) err
 	return err
 }
 
-// permitAction is permit of another action than the operation's own, about what is no stream. The
-// tags are those that the call sets.
-func (s *Server) permitAction(req *request, action, resource string, tags map[string]string) error {
-	v := &verdict{action: action, resource: resource, sets: tags,
-		names: slices.Sorted(maps.Keys(tags))}
-	if in, ok := req.input.(*api.UntagUserInput); ok {
-		v.names = in.TagKeys
+// permitAction is permit of another action than the operation's own, which counts for no limit.
+func (s *Server) permitAction(
+	req *request, action, resource string, stream *store.Stream,
+) error {
+	v := &verdict{action: action, resource: resource}
+	v.sets, v.names = requestTags(req.input)
+	if stream != nil {
+		v.tags = stream.Tags
 	}
 	return s.judge(req, v)
 }
@@ -140,19 +136,11 @@ func (s *Server) conditions(v *verdict) policy.Context {
 
 // requestTags are the tags that a call sets, and the keys of all that it sets or removes.
 func requestTags(input any) (tags map[string]string, keys []string) {
-	switch in := input.(type) {
-	case *api.CreateStreamInput:
-		tags = in.Tags
-	case *api.TagStreamInput:
-		tags = in.Tags
-	case *api.TagResourceInput:
-		tags = in.Map()
-	case *api.UntagStreamInput:
-		return nil, in.TagKeyList
-	case *api.UntagResourceInput:
-		return nil, in.TagKeyList
+	tags, keys = api.TagsOf(input)
+	if keys == nil {
+		keys = slices.Sorted(maps.Keys(tags))
 	}
-	return tags, slices.Sorted(maps.Keys(tags))
+	return tags, keys
 }
 
 // errRevoked ends the connections of callers who may no longer do what they do.

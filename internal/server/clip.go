@@ -16,10 +16,7 @@ var cacheClip = headerValue{"private, max-age=300, immutable"}
 // getClip answers with the clip, or, asked to, with a link to it.
 func (s *Server) getClip(ctx context.Context, req *request) (response, error) {
 	in := &api.GetClipInput{}
-	if err := api.DecodeJSON(req.body, in); err != nil {
-		return nil, err
-	}
-	if err := api.Validate(in); err != nil {
+	if err := s.read(ctx, req, in); err != nil {
 		return nil, err
 	}
 	r := clip.RequestOf(in)
@@ -27,10 +24,7 @@ func (s *Server) getClip(ctx context.Context, req *request) (response, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
+	stream := req.target
 	if life > 0 {
 		token, err := s.clips.Link(ctx, stream, r, life)
 		if err != nil {

@@ -8,13 +8,10 @@ import (
 	"weir/internal/store"
 )
 
-func (s *Server) describeStorage(ctx context.Context, req *request,
-	in *api.DescribeStreamStorageConfigurationInput,
+func (s *Server) describeStorage(_ context.Context, req *request,
+	_ *api.DescribeStreamStorageConfigurationInput,
 ) (*api.DescribeStreamStorageConfigurationOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
+	stream := req.target
 	return &api.DescribeStreamStorageConfigurationOutput{
 		StreamARN: s.arn(&stream), StreamName: stream.Name,
 		StreamStorageConfiguration: api.StreamStorageConfiguration{
@@ -25,11 +22,8 @@ func (s *Server) describeStorage(ctx context.Context, req *request,
 func (s *Server) updateStorage(ctx context.Context, req *request,
 	in *api.UpdateStreamStorageConfigurationInput,
 ) (*api.UpdateStreamStorageConfigurationOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s.store.UpdateStream(ctx, stream.ID, in.CurrentVersion, func(st *store.Stream) error {
+	id := req.target.ID
+	_, err := s.store.UpdateStream(ctx, id, in.CurrentVersion, func(st *store.Stream) error {
 		st.StorageTier = in.StreamStorageConfiguration.DefaultStorageTier
 		return nil
 	})
@@ -39,10 +33,10 @@ func (s *Server) updateStorage(ctx context.Context, req *request,
 	return &api.UpdateStreamStorageConfigurationOutput{}, nil
 }
 
-func (s *Server) describeNotification(ctx context.Context, req *request,
-	in *api.DescribeNotificationConfigurationInput,
+func (s *Server) describeNotification(_ context.Context, req *request,
+	_ *api.DescribeNotificationConfigurationInput,
 ) (*api.DescribeNotificationConfigurationOutput, error) {
-	configured, err := s.namedSettings(ctx, req, in.StreamRef)
+	configured, err := settingsOf(&req.target)
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +47,7 @@ func (s *Server) describeNotification(ctx context.Context, req *request,
 func (s *Server) updateNotification(ctx context.Context, req *request,
 	in *api.UpdateNotificationConfigurationInput,
 ) (*api.UpdateNotificationConfigurationOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
+	stream := req.target
 	if c := in.NotificationConfiguration; c != nil {
 		switch {
 		case stream.RetentionHours == 0:
@@ -66,7 +57,7 @@ func (s *Server) updateNotification(ctx context.Context, req *request,
 				"notifications: --notification-allow says to which networks they may go.")
 		}
 	}
-	err = s.configure(ctx, &stream, func(now *settings) {
+	err := s.configure(ctx, &stream, func(now *settings) {
 		now.Notification = in.NotificationConfiguration
 	})
 	if err != nil {

@@ -30,19 +30,16 @@ func storeError(err error) error {
 	return err
 }
 
-// namedStream finds the stream that a call names one way or the other.
+// namedStream finds the stream that a call names, and decides whether the call may be done.
 func (s *Server) namedStream(ctx context.Context, req *request,
-	ref api.StreamRef) (store.Stream, error) {
-	if ref.StreamARN != "" {
-		return s.streamOfARN(ctx, req, ref.StreamARN)
-	}
-	req.stream = ref.StreamName
-	stream, err := s.store.Stream(ctx, ref.StreamName)
+	name string) (store.Stream, error) {
+	req.stream = name
+	stream, err := s.store.Stream(ctx, name)
 	switch {
 	case err == nil:
 		err = s.permit(req, s.arn(&stream), &stream)
 	case errors.Is(err, store.ErrNotFound):
-		if err = s.permit(req, s.arnToBe(ref.StreamName), nil); err == nil {
+		if err = s.permit(req, s.arnToBe(name), nil); err == nil {
 			err = streamNotFound()
 		}
 	}
@@ -53,7 +50,7 @@ func (s *Server) namedStream(ctx context.Context, req *request,
 // have stream/NAME/* for it, as for all streams of that name.
 func (s *Server) arnToBe(name string) string { return api.FormatARN(s.region, s.account, name, 0) }
 
-// streamOfARN finds a stream by its ARN. Another partition, region, account, kind of resource or
+// streamOfARN is namedStream by an ARN. Another partition, region, account, kind of resource or
 // creation time names a resource that is not here.
 func (s *Server) streamOfARN(ctx context.Context, req *request, text string) (store.Stream, error) {
 	arn, err := api.ParseARN(text)
@@ -85,11 +82,6 @@ func (s *Server) arn(stream *store.Stream) string {
 
 func (s *Server) createStream(ctx context.Context, req *request,
 	in *api.CreateStreamInput) (*api.CreateStreamOutput, error) {
-	req.stream = in.StreamName
-	err := s.permit(req, s.arnToBe(in.StreamName), nil)
-	if err != nil {
-		return nil, err
-	}
 	wanted := store.Stream{
 		Name:           in.StreamName,
 		RetentionHours: in.DataRetentionInHours,
@@ -101,6 +93,7 @@ func (s *Server) createStream(ctx context.Context, req *request,
 	if in.StreamStorageConfiguration != nil {
 		wanted.StorageTier = in.StreamStorageConfiguration.DefaultStorageTier
 	}
+	var err error
 	if wanted.Settings, err = settingsBy(req.principal); err != nil {
 		return nil, err
 	}
@@ -117,13 +110,9 @@ func (s *Server) createStream(ctx context.Context, req *request,
 	return &api.CreateStreamOutput{StreamARN: s.arn(&stream)}, nil
 }
 
-func (s *Server) describeStream(ctx context.Context, req *request,
-	in *api.DescribeStreamInput) (*api.DescribeStreamOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	return &api.DescribeStreamOutput{StreamInfo: s.streamInfo(&stream)}, nil
+func (s *Server) describeStream(_ context.Context, req *request,
+	_ *api.DescribeStreamInput) (*api.DescribeStreamOutput, error) {
+	return &api.DescribeStreamOutput{StreamInfo: s.streamInfo(&req.target)}, nil
 }
 
 // streamInfo describes a stream, which is ACTIVE as soon as it exists: producers give up while it
@@ -142,11 +131,8 @@ func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
 	}
 }
 
-func (s *Server) listStreams(ctx context.Context, req *request,
+func (s *Server) listStreams(ctx context.Context, _ *request,
 	in *api.ListStreamsInput) (*api.ListStreamsOutput, error) {
-	if err := s.permit(req, anyResource, nil); err != nil {
-		return nil, err
-	}
 	after, err := api.DecodeNextToken(in.NextToken)
 	if err != nil {
 		return nil, err
@@ -171,11 +157,8 @@ func (s *Server) listStreams(ctx context.Context, req *request,
 
 func (s *Server) updateStream(ctx context.Context, req *request,
 	in *api.UpdateStreamInput) (*api.UpdateStreamOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s.store.UpdateStream(ctx, stream.ID, in.CurrentVersion, func(st *store.Stream) error {
+	id := req.target.ID
+	_, err := s.store.UpdateStream(ctx, id, in.CurrentVersion, func(st *store.Stream) error {
 		if in.DeviceName != "" {
 			st.DeviceName = in.DeviceName
 		}
@@ -192,11 +175,8 @@ func (s *Server) updateStream(ctx context.Context, req *request,
 
 func (s *Server) updateDataRetention(ctx context.Context, req *request,
 	in *api.UpdateDataRetentionInput) (*api.UpdateDataRetentionOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s.store.UpdateStream(ctx, stream.ID, in.CurrentVersion, func(st *store.Stream) error {
+	id := req.target.ID
+	_, err := s.store.UpdateStream(ctx, id, in.CurrentVersion, func(st *store.Stream) error {
 		hours, err := in.NewRetention(st.RetentionHours)
 		if err != nil {
 			return err
@@ -212,10 +192,7 @@ func (s *Server) updateDataRetention(ctx context.Context, req *request,
 
 func (s *Server) deleteStream(ctx context.Context, req *request,
 	in *api.DeleteStreamInput) (*api.DeleteStreamOutput, error) {
-	stream, err := s.streamOfARN(ctx, req, in.StreamARN)
-	if err != nil {
-		return nil, err
-	}
+	stream := req.target
 	if err := s.store.DeleteStream(ctx, stream.ID, in.CurrentVersion); err != nil {
 		return nil, storeError(err)
 	}
@@ -227,11 +204,8 @@ func (s *Server) deleteStream(ctx context.Context, req *request,
 }
 
 // getDataEndpoint names this server for every API: one process serves them all.
-func (s *Server) getDataEndpoint(ctx context.Context, req *request,
-	in *api.GetDataEndpointInput) (*api.GetDataEndpointOutput, error) {
-	if _, err := s.namedStream(ctx, req, in.StreamRef); err != nil {
-		return nil, err
-	}
+func (s *Server) getDataEndpoint(_ context.Context, req *request,
+	_ *api.GetDataEndpointInput) (*api.GetDataEndpointOutput, error) {
 	return &api.GetDataEndpointOutput{DataEndpoint: s.baseURL(req.Request)}, nil
 }
 
@@ -265,11 +239,7 @@ func tagsOf(stream store.Stream) map[string]string {
 
 func (s *Server) tagStream(ctx context.Context, req *request,
 	in *api.TagStreamInput) (*api.TagStreamOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.tag(ctx, stream, in.Tags); err != nil {
+	if err := s.tag(ctx, req.target, in.Tags); err != nil {
 		return nil, err
 	}
 	return &api.TagStreamOutput{}, nil
@@ -277,34 +247,22 @@ func (s *Server) tagStream(ctx context.Context, req *request,
 
 func (s *Server) untagStream(ctx context.Context, req *request,
 	in *api.UntagStreamInput) (*api.UntagStreamOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.untag(ctx, stream, in.TagKeyList); err != nil {
+	if err := s.untag(ctx, req.target, in.TagKeyList); err != nil {
 		return nil, err
 	}
 	return &api.UntagStreamOutput{}, nil
 }
 
-func (s *Server) listTagsForStream(ctx context.Context, req *request,
-	in *api.ListTagsForStreamInput) (*api.ListTagsForStreamOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
-	return &api.ListTagsForStreamOutput{Tags: tagsOf(stream)}, nil
+func (s *Server) listTagsForStream(_ context.Context, req *request,
+	_ *api.ListTagsForStreamInput) (*api.ListTagsForStreamOutput, error) {
+	return &api.ListTagsForStreamOutput{Tags: tagsOf(req.target)}, nil
 }
 
 // TagResource and its kin are made for signalling channels at AWS; here they take streams, and no
 // channel exists.
 func (s *Server) tagResource(ctx context.Context, req *request,
 	in *api.TagResourceInput) (*api.TagResourceOutput, error) {
-	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.tag(ctx, stream, in.Map()); err != nil {
+	if err := s.tag(ctx, req.target, in.Map()); err != nil {
 		return nil, err
 	}
 	return &api.TagResourceOutput{}, nil
@@ -312,21 +270,13 @@ func (s *Server) tagResource(ctx context.Context, req *request,
 
 func (s *Server) untagResource(ctx context.Context, req *request,
 	in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
-	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.untag(ctx, stream, in.TagKeyList); err != nil {
+	if err := s.untag(ctx, req.target, in.TagKeyList); err != nil {
 		return nil, err
 	}
 	return &api.UntagResourceOutput{}, nil
 }
 
-func (s *Server) listTagsForResource(ctx context.Context, req *request,
-	in *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
-	stream, err := s.streamOfARN(ctx, req, in.ResourceARN)
-	if err != nil {
-		return nil, err
-	}
-	return &api.ListTagsForResourceOutput{Tags: tagsOf(stream)}, nil
+func (s *Server) listTagsForResource(_ context.Context, req *request,
+	_ *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
+	return &api.ListTagsForResourceOutput{Tags: tagsOf(req.target)}, nil
 }

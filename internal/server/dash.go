@@ -15,12 +15,8 @@ var (
 func (s *Server) getDASHStreamingSessionURL(
 	ctx context.Context, req *request, in *api.GetDASHStreamingSessionURLInput,
 ) (*api.GetDASHStreamingSessionURLOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
 	opener := playback.Opener{Principal: req.principal.ARN}
-	token, err := s.playback.OpenDASH(playback.By(ctx, &opener), stream, in)
+	token, err := s.playback.OpenDASH(playback.By(ctx, &opener), req.target, in)
 	if err != nil {
 		return nil, storeError(err)
 	}

@@ -40,16 +40,6 @@ func settingsOf(stream *store.Stream) (s settings, err error) {
 	return s, nil
 }
 
-// namedSettings reads the settings of the stream that a call names.
-func (s *Server) namedSettings(ctx context.Context, req *request,
-	ref api.StreamRef) (settings, error) {
-	stream, err := s.namedStream(ctx, req, ref)
-	if err != nil {
-		return settings{}, err
-	}
-	return settingsOf(&stream)
-}
-
 // configure changes the settings of a stream.
 func (s *Server) configure(ctx context.Context, stream *store.Stream,
 	change func(*settings)) error {

@@ -74,6 +74,9 @@ type request struct {
 	logger    *slog.Logger       // of the server; log adds what it knows of the request
 	principal *access.Principal  // who signed it, once verified; nil before
 	input     any                // of a call, once it is read
+	target    store.Stream       // that a call is about which is allowed; else none
+	targets   []store.Stream     // the same of a call about many
+	user      string             // whose key a call is about; "": root's
 	verdict   *verdict           // whether it is allowed, once that is decided
 	errorType string             // of the answer, for the log
 	signed    bool               // the route asks for a signature
@@ -134,12 +137,12 @@ type input[T any] interface {
 }
 
 // call makes a handler of a function from an input struct to an output struct, or to a response
-// that writes itself.
-func call[T any, I input[T],
-	O any](do func(ctx context.Context, req *request, in I) (O, error)) handler {
+// that writes itself. The function is called when the call is allowed.
+func call[T any, I input[T], O any](s *Server,
+	do func(ctx context.Context, req *request, in I) (O, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {
 		in := I(new(T))
-		if err := decode(req, in); err != nil {
+		if err := s.read(ctx, req, in); err != nil {
 			return nil, err
 		}
 		out, err := do(ctx, req, in)

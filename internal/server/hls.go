@@ -17,12 +17,8 @@ var (
 func (s *Server) getHLSStreamingSessionURL(
 	ctx context.Context, req *request, in *api.GetHLSStreamingSessionURLInput,
 ) (*api.GetHLSStreamingSessionURLOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
 	opener := playback.Opener{Principal: req.principal.ARN}
-	token, err := s.playback.OpenHLS(playback.By(ctx, &opener), stream, in)
+	token, err := s.playback.OpenHLS(playback.By(ctx, &opener), req.target, in)
 	if err != nil {
 		return nil, storeError(err)
 	}

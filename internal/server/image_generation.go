@@ -29,10 +29,10 @@ const (
 	maxSampled = 10_000
 )
 
-func (s *Server) describeImageGeneration(ctx context.Context, req *request,
-	in *api.DescribeImageGenerationConfigurationInput,
+func (s *Server) describeImageGeneration(_ context.Context, req *request,
+	_ *api.DescribeImageGenerationConfigurationInput,
 ) (*api.DescribeImageGenerationConfigurationOutput, error) {
-	configured, err := s.namedSettings(ctx, req, in.StreamRef)
+	configured, err := settingsOf(&req.target)
 	if err != nil {
 		return nil, err
 	}
@@ -43,10 +43,7 @@ func (s *Server) describeImageGeneration(ctx context.Context, req *request,
 func (s *Server) updateImageGeneration(ctx context.Context, req *request,
 	in *api.UpdateImageGenerationConfigurationInput,
 ) (*api.UpdateImageGenerationConfigurationOutput, error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
-		return nil, err
-	}
+	stream := req.target
 	if c := in.ImageGenerationConfiguration; c != nil {
 		switch {
 		case stream.RetentionHours == 0:
@@ -63,7 +60,7 @@ func (s *Server) updateImageGeneration(ctx context.Context, req *request,
 			}
 		}
 	}
-	err = s.configure(ctx, &stream, func(now *settings) {
+	err := s.configure(ctx, &stream, func(now *settings) {
 		now.Images = in.ImageGenerationConfiguration
 	})
 	if err != nil {

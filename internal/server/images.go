@@ -27,12 +27,9 @@ const imagesLookUp = 400
 func (s *Server) getImages(ctx context.Context, req *request,
 	in *api.GetImagesInput) (*imagesAnswer,
 	error) {
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err == nil {
-		n := min(cmp.Or(in.MaxResults, api.MaxImagesPage), api.MaxImagesPage)
-		err = s.quotas.Points(stream.ID, imagesLookUp+n, n)
-	}
-	if err != nil {
+	stream := req.target
+	n := min(cmp.Or(in.MaxResults, api.MaxImagesPage), api.MaxImagesPage)
+	if err := s.quotas.Points(stream.ID, imagesLookUp+n, n); err != nil {
 		return nil, err
 	}
 	page, err := s.images.Get(ctx, stream, in)

@@ -33,10 +33,11 @@ func (s *Server) putMedia(ctx context.Context, req *request) (response, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, err := s.namedStream(ctx, req, in.StreamRef)
-	if err != nil {
+	req.input = in
+	if err := s.permitCall(ctx, req); err != nil {
 		return nil, err
 	}
+	stream := req.target
 	if req.leave, err = s.quotas.Connect(opPutMedia, stream.ID,
 		req.principal.Share()); err != nil {
 		return nil, err

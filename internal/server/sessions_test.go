@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/internal/audit"
+	"weir/internal/auth"
 )
 
 // session opens a session of cam1 and returns its URL.
@@ -81,6 +82,15 @@ func TestSessionsAreClosed(t *testing.T) {
 	s.ok("/weir/closeSessions", `{"SessionId":"`+id+`"}`)
 	s.call("/weir/closeSessions", `{"SessionId":"`+id+`"}`).fails(t, 404, "ResourceNotFoundException",
 		"not open")
+	tagged := &permitTest{site: s, who: s.server.access, keys: map[string]auth.Credentials{}}
+	key := tagged.as(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*",` +
+		`"Resource":"*"},{"Effect":"Deny","Action":"weir:*","Resource":"*","Condition":` +
+		`{"StringEquals":{"aws:ResourceTag/site":"north"}}}]}`)
+	s.ok("/tagStream", `{"StreamName":"cam1","Tags":{"site":"north"}}`)
+	for path, input := range map[string]string{"/weir/listSessions": `{"StreamName":"cam1"}`,
+		"/weir/closeSessions": `{"StreamName":"cam1"}`} {
+		s.as(key, path, input).fails(t, 403, refused, "explicit deny")
+	}
 	left := s.ok("/weir/closeSessions", `{"StreamName":"cam1"}`)
 	if left["Closed"] != 1.0 {
 		t.Error(left)
