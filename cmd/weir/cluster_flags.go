@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/access"
 	"weir/internal/node"
 	"weir/internal/server"
@@ -66,12 +68,13 @@ func (c *serveCmd) checkCluster() error {
 }
 
 // openNode opens a node of a cluster, and the sockets once the directory is this process's.
-func (c *serveCmd) openNode(ctx context.Context, s *serving) (*node.Node, error) {
+func (c *serveCmd) openNode(ctx context.Context, s *serving,
+	registry prometheus.Registerer) (*node.Node, error) {
 	begun := false
 	o := node.Options{Database: c.Database, Objects: c.Objects, Dir: c.Data,
 		Cache: objectsDirectory, CacheBytes: int64(c.ObjectCache), KeyFile: c.keyFile(c.Data),
 		Credentials: filepath.Join(c.Data, credentialsFile), Logger: s.log,
-		Begin: func() error {
+		Metrics: registry, Begin: func() error {
 			begun = true
 			return c.begin(ctx, s)
 		}}

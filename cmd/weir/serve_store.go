@@ -19,7 +19,7 @@ import (
 func (c *serveCmd) openStore(ctx context.Context, s *serving,
 	registry prometheus.Registerer) (engine, error) {
 	if c.Database != "" {
-		n, err := c.openNode(ctx, s)
+		n, err := c.openNode(ctx, s, registry)
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/access"
 	"weir/internal/auth"
 	"weir/internal/store"
@@ -26,7 +28,7 @@ var ErrUsed = errors.New("the directory has a store of its own")
 // ErrOutOfReach is of a database or an object store that the node cannot work with.
 var ErrOutOfReach = errors.New("cannot work with the cluster's database and objects")
 
-// Options of a Node. All are required but LockWait and CacheBytes.
+// Options of a Node. All are required but LockWait, CacheBytes and Metrics.
 type Options struct {
 	Database string // as rows.Open has it
 	Objects  string // as objects.Open has it
@@ -41,6 +43,7 @@ type Options struct {
 	LockWait    time.Duration // how long to wait for another process to let go of the directory
 	Begin       func() error  // called once the directory is this process's
 	Logger      *slog.Logger
+	Metrics     prometheus.Registerer // nil: none
 }
 
 // Node is a store of a cluster, with what a server wants to know of a disk.
@@ -84,10 +87,29 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOutOfReach, err)
 	}
+	if err := n.register(o.Metrics); err != nil {
+		return nil, err
+	}
 	if n.secrets, err = access.OpenSecrets(ctx, n.Store, o.KeyFile, o.Logger); err != nil {
 		return nil, err
 	}
 	return n, n.shareKeys(o.Credentials)
+}
+
+// register adds the metrics of a node of a cluster.
+func (n *Node) register(to prometheus.Registerer) error {
+	if to == nil {
+		return nil
+	}
+	return to.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_cluster_commits_lost",
+		Help: "1 when the database has lost commits and weir check --repair has not run since.",
+	}, func() float64 {
+		if n.Degraded() == "" {
+			return 0
+		}
+		return 1
+	}))
 }
 
 // Names of the secrets that nodes share (access.Secrets): the text of root's key file, and of that

@@ -20,6 +20,10 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 const textDiskFull = "degraded, read-only: the disk is full; playback and deleting work, " +
 	"fragments are refused\n"
 
+// degraded is a store that serves and needs its operator all the same: it says what for, in a
+// sentence, or "".
+type degraded interface{ Degraded() string }
+
 // ready answers 200 when requests can be served: the store answers and no stop has begun.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -48,6 +52,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text := "ready\n"
+	if d, ok := s.store.(degraded); ok && d.Degraded() != "" {
+		text = "degraded: " + d.Degraded() + "\n"
+	}
 	if s.store.Full() {
 		text = textDiskFull
 	}

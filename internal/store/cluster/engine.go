@@ -124,7 +124,8 @@ type Store struct {
 	mu    sync.Mutex
 	rings map[store.StreamID]*recent.Ring // of streams without retention; guarded by mu
 
-	damage damage // found by compaction
+	damage damage    // found by compaction
+	mark   watermark // whether the database was set back
 
 	work       work // owned by the sweep that runs
 	background sync.WaitGroup
@@ -158,6 +159,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		err = s.claim(ctx)
 	}
 	if err == nil {
+		err = s.checkWatermarks(ctx)
+	}
+	if err == nil {
 		err = s.join(ctx)
 	}
 	if err == nil && o.Import == "" {
@@ -173,7 +177,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.watch = newWatch(s.db, o.Fresh, s.log)
 	s.background.Go(func() { s.watch.run(life) })
-	s.background.Go(func() { s.beat(life) })
+	s.background.Go(func() { s.heartbeats(life) })
 	return s, nil
 }
 
@@ -185,7 +189,8 @@ func (s *Store) Close() error {
 	s.background.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := s.db.Leave(ctx, *s.node.Load()); err != nil {
+	err := s.beat(ctx) // so that what this node did is known to whoever starts next
+	if err := errors.Join(err, s.db.Leave(ctx, *s.node.Load())); err != nil {
 		s.log.Warn("the other nodes were not told that this one ends", "error", err)
 	}
 	if err := errors.Join(s.cache.Close(), s.db.Close()); err != nil {
@@ -197,13 +202,15 @@ func (s *Store) Close() error {
 // join makes this a node of the cluster, under a new ID.
 func (s *Store) join(ctx context.Context) error {
 	id, err := s.db.Join(ctx, s.o.Address)
-	if err == nil {
-		s.node.Store(&id)
+	if err != nil {
+		return err
 	}
-	return err
+	s.node.Store(&id)
+	return s.beat(ctx)
 }
 
-// rejoin makes this a node again that the others have forgotten under an ID.
+// rejoin makes this a node again that the others have forgotten under an ID, unless the database
+// has: that is remembered first.
 func (s *Store) rejoin(ctx context.Context, was string) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
@@ -211,11 +218,15 @@ func (s *Store) rejoin(ctx context.Context, was string) error {
 		return nil
 	}
 	s.log.Warn("this node was silent for so long that the others forgot it: it joins anew")
+	s.mark.leave()
+	if err := s.checkWatermarks(ctx); err != nil {
+		return err
+	}
 	return s.join(ctx)
 }
 
-// beat tells the others that this node is there, until ctx ends.
-func (s *Store) beat(ctx context.Context) {
+// heartbeats tell the others that this node is there, until ctx ends.
+func (s *Store) heartbeats(ctx context.Context) {
 	tick := time.NewTicker(s.beatTime())
 	defer tick.Stop()
 	for {
@@ -228,6 +239,8 @@ func (s *Store) beat(ctx context.Context) {
 		err := s.db.Heartbeat(ctx, was)
 		if errors.Is(err, rows.ErrLease) {
 			err = s.rejoin(ctx, was)
+		} else if err == nil {
+			err = s.beat(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("heartbeat failed", "error", err)

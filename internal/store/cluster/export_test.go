@@ -51,3 +51,6 @@ func (s *Store) Mark(ctx context.Context) error {
 	id, _, err := s.db.BucketID(ctx)
 	return errors.Join(err, s.bucket.Put(ctx, markerKey, []byte(id)))
 }
+
+// Beat is a heartbeat.
+func (s *Store) Beat(ctx context.Context) error { return s.beat(ctx) }

@@ -118,7 +118,8 @@ func (s *Store) commit(
 	data []byte, list []rows.Row,
 ) ([]objects.Outcome[store.FragmentInfo], error) {
 	ctx := context.Background() // who asked may leave, the others do not
-	object := rows.Object{Name: s.batchKey(), Bytes: int64(len(data)), Node: *s.node.Load()}
+	object := rows.Object{Name: s.batchKey(), Bytes: int64(len(data)), Node: *s.node.Load(),
+		Known: s.mark.known(s.o.OrphanAge / 2)}
 	began := time.Now()
 	if err := s.bucket.Put(ctx, object.Name, data); err != nil {
 		s.refused.Store(&refusal{err, time.Now()})
@@ -137,6 +138,9 @@ func (s *Store) commit(
 		}
 		// Rows that an earlier try has added are recognised.
 		committed, err = s.db.Commit(ctx, object, slices.Clone(list))
+		if errors.Is(err, rows.ErrSetBack) && s.lostCommit(ctx) == nil {
+			object.Known = nil
+		}
 		if err == nil || errors.Is(err, rows.ErrLease) || errors.Is(err, store.ErrFull) {
 			break
 		}
@@ -150,16 +154,23 @@ func (s *Store) commit(
 	}
 	s.refused.Store(nil)
 	outcomes := make([]objects.Outcome[store.FragmentInfo], len(committed))
+	stored := false
 	for i, c := range committed {
 		outcomes[i].Result, outcomes[i].Err = c.Info, c.Err
+		stored = stored || c.Err == nil
+	}
+	if stored { // else the object has no row
+		s.mark.confirm(object.Name)
 	}
 	return outcomes, nil
 }
 
-// batchKey names an object of many streams' records: by the hour, so that it is found by its age.
-// It is never used again.
+// batchKey names an object of many streams' records: by hour, minute and millisecond, so that a
+// list is in the order of time. It is never used again.
 func (s *Store) batchKey() string {
-	return batchPrefix + s.o.Clock().UTC().Format("2006010215") + "/" + rand.Text()
+	at := s.o.Clock().UTC()
+	return fmt.Sprintf("%s%s/%s%03d-%s", batchPrefix, at.Format("2006010215"), at.Format("0405"),
+		at.Nanosecond()/int(time.Millisecond), rand.Text())
 }
 
 // Prefixes of keys.
@@ -230,18 +241,6 @@ func (s *Store) remembered(id store.StreamID, n store.Number) (m *recent.MemoryF
 		return nil
 	}
 	return m
-}
-
-// DeleteStream implements store.Streams. The other nodes learn of it within Options.Fresh.
-func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
-	if err := s.db.DeleteStream(ctx, id, version); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	delete(s.rings, id)
-	s.mu.Unlock()
-	s.watch.deleted(id)
-	return nil
 }
 
 // List implements store.Fragments.

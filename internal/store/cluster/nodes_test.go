@@ -170,7 +170,7 @@ func TestLifeOfObjects(t *testing.T) {
 	clock.Add(25 * time.Hour)
 	must(t, n.DeleteStream(t.Context(), other.ID, ""))
 	sweep()
-	if left := keys(t, n, ""); len(left) != 1 || left[0] != "cluster" {
+	if left := append(keys(t, n, "b/"), keys(t, n, "s/")...); len(left) > 0 {
 		t.Fatalf("%q is left", left)
 	}
 }

@@ -131,12 +131,15 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return err
 	}
 	defer l.release(ctx)
-	err = errors.Join(s.sweepRetention(ctx, l), s.sweepDeleted(ctx, l), s.sweepSessions(ctx, l),
-		s.sweepObjects(ctx, l))
-	if err != nil {
+	err = errors.Join(s.sweepRetention(ctx, l), s.sweepDeleted(ctx, l), s.sweepSessions(ctx, l))
+	may, lost := s.collectable(ctx)
+	if !may {
+		return errors.Join(err, lost)
+	}
+	if err = errors.Join(err, s.sweepObjects(ctx, l)); err != nil {
 		return err // whoever put an orphan may not be forgotten
 	}
-	return s.sweepOrphans(ctx, l)
+	return errors.Join(s.sweepOrphans(ctx, l), s.forgetWatermarks(ctx, l))
 }
 
 // trimRings drops the fragments in memory whose time is over.
@@ -197,7 +200,7 @@ func (s *Store) sweepDeleted(ctx context.Context, l *tenure) error {
 	ids, err := s.db.DeletedStreams(ctx)
 	errs := []error{err}
 	for _, id := range ids {
-		var err error
+		err := s.putTombstone(ctx, id)
 		for done := false; err == nil && !done; {
 			if err = l.renew(ctx); err == nil {
 				done, err = s.db.PurgeStream(ctx, l.lease, id, sweepRows)

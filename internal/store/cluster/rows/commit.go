@@ -22,6 +22,8 @@ type Object struct {
 	// ID of the node that wrote it, which a commit holds to be one that was not forgotten; "": that
 	// is not looked at
 	Node string
+	// objects that the node has committed before; when one is not there, nothing is committed
+	Known []string
 }
 
 // Row is a fragment to be committed.
@@ -90,16 +92,20 @@ func lockHead(ctx context.Context, tx pgx.Tx, id store.StreamID) (*head, error) 
 // transaction that is durable on return. Each gets its stream's next sequence. A result is of its
 // row; an error is of all, and then they may be there or not. A row that is there already, at the
 // same place of the same object, was added by an earlier try: it is no error. ErrLease when the
-// object's node was silent for Options.Silent or forgotten, so that the object may be gone.
+// object's node was silent for Options.Silent or forgotten, so that the object may be gone;
+// ErrSetBack when one of object.Known is not there.
 func (db *DB) Commit(ctx context.Context, object Object, rows []Row) ([]Committed, error) {
 	var results []Committed
 	err := db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		c, err := db.beginCommit(ctx, tx, object.Node, rows)
+		c, err := db.beginCommit(ctx, tx, &object, rows)
 		if err != nil {
 			return err
 		}
 		if object.Node != "" && !c.joined {
 			return ErrLease
+		}
+		if c.known < len(object.Known) {
+			return ErrSetBack
 		}
 		results = c.decide(object)
 		return c.write(ctx, tx, object)
@@ -131,6 +137,7 @@ type commit struct {
 	stored map[place]store.FragmentInfo
 	sets   map[setKey]int64
 	joined bool // the object's node was not silent for too long, and is not forgotten meanwhile
+	known  int  // how many of Object.Known are there
 
 	added    []int // places in rows
 	newSets  []int // likewise: rows whose track set is new
@@ -139,7 +146,7 @@ type commit struct {
 
 // beginCommit locks the heads and reads what there is of the rows.
 func (db *DB) beginCommit(
-	ctx context.Context, tx pgx.Tx, node string, rows []Row,
+	ctx context.Context, tx pgx.Tx, object *Object, rows []Row,
 ) (*commit, error) {
 	c := &commit{rows: rows, stored: map[place]store.FragmentInfo{}, sets: map[setKey]int64{}}
 	var ids []string
@@ -172,7 +179,9 @@ func (db *DB) beginCommit(
 		FROM unnest($1::bigint[], $2::bytea[]) AS u(stream, hash)
 		JOIN track_sets t ON t.stream = u.stream AND t.hash = u.hash`, streams, hashes,
 	).Query(c.readSets)
-	batch.Queue(lockNode, node, db.o.Silent.Milliseconds()).Query(func(rows pgx.Rows) error {
+	batch.Queue(`SELECT COUNT(*) FROM objects WHERE name = ANY($1)`, object.Known).QueryRow(
+		func(row pgx.Row) error { return row.Scan(&c.known) })
+	batch.Queue(lockNode, object.Node, db.o.Silent.Milliseconds()).Query(func(rows pgx.Rows) error {
 		found, err := collect(rows, scanOne[string])
 		c.joined = len(found) > 0
 		return err

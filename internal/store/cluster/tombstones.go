@@ -1,0 +1,44 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"weir/internal/store"
+)
+
+// TombstonePrefix is that of objects that say that a stream was deleted, each with the stream's ID:
+// a database that is set back does not know it any more, and repair would bring the stream back.
+// They are a few bytes each and are never deleted.
+const TombstonePrefix = "t/"
+
+// tombstoneTime is how long DeleteStream waits for the object store, beyond which a sweep goes on.
+const tombstoneTime = 5 * time.Second
+
+func (s *Store) putTombstone(ctx context.Context, id store.StreamID) error {
+	err := s.bucket.Put(ctx, TombstonePrefix+string(id),
+		[]byte(s.o.Clock().UTC().Format(time.RFC3339)+"\n"))
+	if err != nil {
+		return fmt.Errorf("tombstone: %w", err)
+	}
+	return nil
+}
+
+// DeleteStream implements store.Streams. The other nodes learn of it within Options.Fresh.
+func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
+	if err := s.db.DeleteStream(ctx, id, version); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.rings, id)
+	s.mu.Unlock()
+	s.watch.deleted(id)
+	// It is deleted whoever hears of it: only a database that is set back asks for the tombstone.
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), tombstoneTime)
+	defer cancel()
+	if err := s.putTombstone(within, id); err != nil {
+		s.log.Warn("the next sweep writes the tombstone of a stream", "stream", id, "error", err)
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
+)
+
+// Prefixes of what the bucket remembers of the database, which may be set back. None of it is
+// swept.
+const (
+	watermarkPrefix = "w/"       // one object a node: its watermark
+	setbackPrefix   = "setback/" // an object for each loss that was noticed, until it is repaired
+)
+
+// watermarkSize is the length of a watermark: its digits, so that one read has all of it.
+const watermarkSize = 19
+
+// watermark is what this node has seen of its own writes to the database. DESIGN.md, "A database
+// that was set back", says what follows from it.
+type watermark struct {
+	turn sync.Mutex // held while the bucket and the database are asked
+	node string     // whose beat it is; guarded by turn
+	beat int64      // the last that the database has confirmed, 0: none; guarded by turn
+
+	mu      sync.Mutex
+	commits []confirmed // the last ones that the database has confirmed; guarded by mu
+	lost    string      // why nothing is collected, "": it is; guarded by mu
+}
+
+// confirmed is an object whose rows were committed.
+type confirmed struct {
+	object string
+	at     time.Time
+}
+
+// knownCommits is how many commits a node remembers. Of those that run at the same time nobody
+// knows which is last in the database's log; so many later ones are after all of them.
+const knownCommits = 16
+
+// confirm remembers that the rows of an object were committed.
+func (w *watermark) confirm(object string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.commits) == knownCommits {
+		w.commits = append(w.commits[:0], w.commits[1:]...)
+	}
+	w.commits = append(w.commits, confirmed{object, time.Now()})
+}
+
+// known are objects that the database must know, since they were committed less than a time ago.
+func (w *watermark) known(within time.Duration) (objects []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.commits {
+		if time.Since(c.at) < within {
+			objects = append(objects, c.object)
+		}
+	}
+	return objects
+}
+
+// forget drops what was seen: the database is another one now, or the node.
+func (w *watermark) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.commits = nil
+}
+
+// leave gives the node's watermark up: it is one like others' then.
+func (w *watermark) leave() {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.node = ""
+	w.forget()
+}
+
+// setLost says why nothing is collected; "": it is. The first time it is logged.
+func (w *watermark) setLost(reason string, log *slog.Logger) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if reason != "" && w.lost == "" {
+		log.Error("the database has lost commits: nothing is collected until "+
+			"weir check --repair has brought back what the objects have", "reason", reason)
+	}
+	w.lost = reason
+}
+
+// beat writes to the database that this node is there, and then to the bucket that it did. When the
+// database has lost an earlier one, that is remembered first.
+func (s *Store) beat(ctx context.Context) error {
+	s.mark.turn.Lock()
+	defer s.mark.turn.Unlock()
+	node := *s.node.Load()
+	if s.mark.node != node {
+		s.mark.node, s.mark.beat = node, 0
+	}
+	beat, err := s.db.Beat(ctx, node, s.mark.beat)
+	if errors.Is(err, rows.ErrSetBack) {
+		reason := fmt.Sprintf("node %s has written %d times, and not all of it is there", node,
+			s.mark.beat)
+		if err := s.setBack(ctx, reason); err != nil {
+			return err
+		}
+		beat, err = s.db.Beat(ctx, node, 0)
+	}
+	if err != nil {
+		return err
+	}
+	s.mark.beat = beat
+	err = s.bucket.Put(ctx, watermarkPrefix+node, fmt.Appendf(nil, "%0*d", watermarkSize, beat))
+	if err != nil {
+		return err
+	}
+	lost, err := s.db.Setback(ctx)
+	if err != nil {
+		return err
+	}
+	reason := ""
+	if lost != nil {
+		reason = lost.Reason
+	}
+	s.mark.setLost(reason, s.log)
+	return nil
+}
+
+// setBack remembers in the bucket and in the database that commits were lost, before anything else
+// is committed. The caller holds mark.turn.
+func (s *Store) setBack(ctx context.Context, reason string) error {
+	at := s.o.Clock().UTC()
+	text, err := json.Marshal(map[string]any{"noticed": at, "reason": reason})
+	if err != nil {
+		return err
+	}
+	key := setbackPrefix + at.Format("20060102T150405.000")
+	if err := s.bucket.Put(ctx, key, text); err != nil {
+		return fmt.Errorf("loss of commits: %w", err)
+	}
+	if err := s.db.SetBack(ctx, reason); err != nil {
+		return fmt.Errorf("loss of commits: %w", err)
+	}
+	s.mark.forget()
+	s.mark.setLost(reason, s.log)
+	return nil
+}
+
+// lostCommit remembers that the database has lost a commit of this node.
+func (s *Store) lostCommit(ctx context.Context) error {
+	s.mark.turn.Lock()
+	defer s.mark.turn.Unlock()
+	return s.setBack(ctx, "node "+s.mark.node+" has committed what is not there")
+}
+
+// checkWatermarks holds the database to the watermarks in the bucket. One that the database is
+// behind is replaced by the memory of that loss; this node's own is its heartbeat's.
+func (s *Store) checkWatermarks(ctx context.Context) error {
+	s.mark.turn.Lock()
+	defer s.mark.turn.Unlock()
+	return s.compareWatermarks(ctx)
+}
+
+func (s *Store) compareWatermarks(ctx context.Context) error {
+	behind, err := s.behind(ctx)
+	if err != nil || len(behind) == 0 {
+		return err
+	}
+	// Another node may have forgotten one between the two questions: it took the object first.
+	if behind, err = s.behind(ctx); err != nil || len(behind) == 0 {
+		return err
+	}
+	reason := fmt.Sprintf("the database does not have the last writes of node %s", behind[0])
+	if err := s.setBack(ctx, reason); err != nil {
+		return err
+	}
+	keys := make([]string, len(behind))
+	for i, node := range behind {
+		keys[i] = watermarkPrefix + node
+	}
+	return s.bucket.Delete(ctx, keys)
+}
+
+// behind are the nodes that have written more than the database has of them.
+func (s *Store) behind(ctx context.Context) (nodes []string, err error) {
+	beats, err := s.bucketBeats(ctx) // first: what is written meanwhile is not lost
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.db.Watermarks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	has := make(map[string]int64, len(list))
+	for _, w := range list {
+		has[w.Node] = w.Beat
+	}
+	for node, beat := range beats {
+		if has[node] < beat && node != s.mark.node {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes, nil
+}
+
+// bucketBeats are the watermarks in the bucket, by node. One that cannot be read counts as none.
+func (s *Store) bucketBeats(ctx context.Context) (map[string]int64, error) {
+	beats := make(map[string]int64)
+	for info, err := range s.bucket.List(ctx, watermarkPrefix, "") {
+		if err != nil {
+			return nil, fmt.Errorf("watermarks: %w", err)
+		}
+		text, err := s.bucket.ReadAll(ctx, info.Key, 0, watermarkSize)
+		if errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("watermarks: %w", err)
+		}
+		if beat, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+			beats[info.Key[len(watermarkPrefix):]] = beat
+		}
+	}
+	return beats, nil
+}
+
+// forgetWatermarks drops those of nodes that were silent for Options.OrphanAge, in the bucket
+// first.
+func (s *Store) forgetWatermarks(ctx context.Context, l *tenure) error {
+	list, err := s.db.Watermarks(ctx)
+	if err != nil {
+		return err
+	}
+	var nodes, keys []string
+	for _, w := range list {
+		if w.Age > s.o.OrphanAge && w.Node != *s.node.Load() {
+			nodes, keys = append(nodes, w.Node), append(keys, watermarkPrefix+w.Node)
+		}
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	if err := s.bucket.Delete(ctx, keys); err != nil {
+		return err
+	}
+	return s.db.ForgetWatermarks(ctx, l.lease, nodes)
+}
+
+// collectable tells whether objects may be deleted: no commit was lost, or what was is repaired.
+// The bucket and the database are both asked, since the database may have been set back again.
+func (s *Store) collectable(ctx context.Context) (bool, error) {
+	s.mark.turn.Lock()
+	defer s.mark.turn.Unlock()
+	if err := s.compareWatermarks(ctx); err != nil {
+		return false, err
+	}
+	lost, err := s.db.Setback(ctx)
+	if err != nil {
+		return false, err
+	}
+	reason := ""
+	for info, err := range s.bucket.List(ctx, setbackPrefix, "") {
+		if err != nil {
+			return false, fmt.Errorf("loss of commits: %w", err)
+		}
+		reason = "object " + info.Key + " says so"
+		if err := s.db.SetBack(ctx, reason); err != nil {
+			return false, err
+		}
+		break
+	}
+	if lost != nil {
+		reason = lost.Reason
+	}
+	s.mark.setLost(reason, s.log)
+	return reason == "", nil
+}
+
+// Degraded says what an operator has to do, in a sentence; "" when there is nothing.
+func (s *Store) Degraded() string {
+	s.mark.mu.Lock()
+	defer s.mark.mu.Unlock()
+	if s.mark.lost == "" {
+		return ""
+	}
+	return "the database has lost commits and nothing is collected: run weir check --repair"
+}
