@@ -122,24 +122,45 @@ func (c *Connection) save(ctx context.Context, j job) (store.FragmentInfo, strin
 	defer c.o.Resends.hold(key)()
 
 	info, result, err := c.place(ctx, key, rec)
-	if err == nil && key.uid != "" {
+	if err == nil && key.uid != "" && c.arrivals == nil {
 		c.o.Resends.add(id,
 			saved{from: &c.origin, uid: key.uid, timecode: key.at, number: info.Number})
 	}
 	return info, result, err
 }
 
-// place stores a fragment whose place is held, unless that is where it is already.
+// maxRaces is how often a place is looked at again because another process stored a fragment there.
+const maxRaces = 5
+
+// place stores a fragment whose place is held, unless that is where it is already. Another process
+// may store there too: then the store says so, and what it stored is compared as well.
 func (c *Connection) place(ctx context.Context, key place,
+	rec *store.Record) (info store.FragmentInfo, result string, err error) {
+	for race := 0; ; race++ {
+		var list []store.FragmentInfo
+		list, rec.Arrival = c.possibleResends(ctx, key, rec)
+		if race == maxRaces {
+			rec.Arrival = nil // a duplicate does less harm than a loss
+		}
+		info, result, err = c.placeBeside(ctx, list, rec)
+		if !errors.Is(err, store.ErrRaced) || rec.Arrival == nil {
+			c.seen = max(c.seen, info.Sequence)
+			return info, result, err
+		}
+	}
+}
+
+// placeBeside stores a fragment that may be a resend of one of those in list.
+func (c *Connection) placeBeside(ctx context.Context, list []store.FragmentInfo,
 	rec *store.Record) (store.FragmentInfo, string, error) {
 	id := c.o.Stream.ID
-	for _, old := range c.possibleResends(ctx, key, rec) {
-		switch c.compare(ctx, &old, rec) {
+	for i := range list {
+		switch old := &list[i]; c.compare(ctx, old, rec) {
 		case stored:
-			return old, resultResent, nil
+			return *old, resultResent, nil
 		case extends:
 			if err := c.room(ctx, rec); err != nil {
-				return old, "", err
+				return *old, "", err
 			}
 			info, err := c.o.Store.Replace(ctx, id, old.Number, rec)
 			if !errors.Is(err, store.ErrNotFound) {

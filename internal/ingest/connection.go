@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"math/bits"
@@ -27,6 +28,10 @@ type Connection struct {
 	origin  origin // who stored what, for Resends
 	claim   *claim // on Memory
 
+	arrivals Arrivals // of a store of many processes; nil: this one's Resends know all
+	name     string   // among them
+	seen     int64    // commit sequence of the last fragment; owned by the committer
+
 	// Of the reading goroutine.
 	began    time.Time
 	doc      *document           // nil until the current document has declared its tracks
@@ -51,7 +56,11 @@ type hint struct{ bytes, frames int }
 
 // New prepares a connection.
 func New(o Options) *Connection {
-	return &Connection{o: o.withDefaults(), clocks: map[int]*trackClock{}, hints: map[int]hint{}}
+	c := &Connection{o: o.withDefaults(), clocks: map[int]*trackClock{}, hints: map[int]hint{}}
+	if c.arrivals, _ = o.Store.(Arrivals); c.arrivals != nil {
+		c.name = rand.Text()
+	}
+	return c
 }
 
 // Run reads the body to its end, stores its fragments and acknowledges them. It returns when every
@@ -112,7 +121,7 @@ func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error
 	c.reader.Close()
 	failed := c.commits.close()
 	if err == nil && failed == nil && !c.cutOff && !c.sum.Unended {
-		o.Resends.forget(o.Stream.ID, &c.origin)
+		c.ended(ctx)
 	}
 	if !unhook() {
 		<-hooked // nothing touches the connection after Run

@@ -40,6 +40,10 @@ func newStoreOf(stream *store.Stream) *testStore {
 	return &testStore{Store: memory.New(func() time.Time { return testNow }, *stream)}
 }
 
+// otherProcess is how another process sees a testStore: its calls are not the test's, and its
+// numbers are others.
+type otherProcess struct{ *memory.Store }
+
 // appending returns a store each of whose appends calls f first.
 func appending(f func(*store.Record) error) *testStore {
 	s := newStore()

@@ -36,12 +36,25 @@ type Finder interface {
 	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
+	// Wait with -1 returns a commit sequence that every later List has seen.
+	Wait(ctx context.Context, id store.StreamID, after int64) (int64, error)
 }
 
 // Store is what a connection uses of the store.
 type Store interface {
 	Appender
 	Finder
+}
+
+// Arrivals is what a store of many processes knows beside: how fragments with relative timecodes
+// came, whichever process took them.
+type Arrivals interface {
+	// Arrived returns at most limit fragments that came to a place on other connections within
+	// store.ResendWindow, newest first; nothing of connections that ended properly.
+	Arrived(ctx context.Context, id store.StreamID, a store.Arrival, timecode int64,
+		limit int) ([]store.Arrived, error)
+	// EndConnection says that a connection ended properly: nothing of it comes again.
+	EndConnection(ctx context.Context, id store.StreamID, connection string) error
 }
 
 // Deadlines are those of the HTTP connection; *http.ResponseController has them. Without them there

@@ -28,7 +28,7 @@ func (c *Connection) recall(ctx context.Context) {
 		Order: store.ByNumberNewest, Limit: maxRecalled,
 	})
 	if err != nil {
-		c.o.Logger.Warn("cannot look for resends", "stream", c.o.Stream.Name, "error", err)
+		c.cannotLook(err)
 		return
 	}
 	r.recalled(id, c.unbroken(ctx, records))
@@ -81,7 +81,7 @@ func segmentUID(header []byte) string {
 // recallable returns between which moments an earlier process may have stored what is resent to the
 // stream now. due is false when all of that is known, or too old.
 func (r *Resends) recallable(id store.StreamID) (from, to time.Time, due bool) {
-	from = r.clock().Add(-resendWindow)
+	from = r.clock().Add(-store.ResendWindow)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.streams[id]

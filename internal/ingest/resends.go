@@ -21,7 +21,8 @@ import (
 // move with each connection, and timecodes begin again with each token, so neither tells a resend:
 // a fragment is compared with those of the same (SegmentUID, timecode) that another connection to
 // the stream stored in the last minutes, if that connection is still open or ended abnormally. In
-// both, only equal payload makes a resend: new media is never dropped.
+// both, only equal payload makes a resend: new media is never dropped. Between processes the store
+// decides (store.Arrival); one that has Arrivals knows RELATIVE places of all of them.
 type Resends struct {
 	clock   func() time.Time
 	started time.Time
@@ -57,12 +58,6 @@ type sent struct {
 	list     []saved
 	recalled bool // what the process before this one stored is in it
 }
-
-// resendWindow is how long after it was stored a fragment may be resent. Producers reconnect at
-// once and send what is in their buffer, which holds 120 s (docs/reference/producers.md,
-// "Reconnecting"). It is shorter than the shortest life of a token, 15 minutes (sts AssumeRole,
-// DurationSeconds), after which timecodes begin again.
-const resendWindow = 10 * time.Minute
 
 // Fragments remembered: of a stream, and of all streams together as long as each has the least.
 const (
@@ -144,7 +139,7 @@ func (r *Resends) purge(now time.Time) {
 }
 
 func tooOld(f saved, now time.Time) bool {
-	return now.UnixMilli()-f.at > resendWindow.Milliseconds()
+	return now.UnixMilli()-f.at > store.ResendWindow.Milliseconds()
 }
 
 // forget drops what came on a connection that ended properly: its producer has all acknowledgements
@@ -183,35 +178,95 @@ func (r *Resends) find(p place, self *origin) []store.Number {
 // newest.
 const maxPossibleResends = 16
 
-// possibleResends returns the stored fragments that rec may be a resend of, newest first. A store
-// that cannot tell makes rec a new fragment: a duplicate does less harm than a loss.
+// possibleResends returns the stored fragments that rec may be a resend of, newest first, and what
+// the store then needs to tell of others that come to its place meanwhile; nil when nobody else can
+// store there. A store that cannot tell makes rec a new fragment: a duplicate does less harm than a
+// loss.
 func (c *Connection) possibleResends(ctx context.Context, p place,
-	rec *store.Record) []store.FragmentInfo {
-	id := c.o.Stream.ID
+	rec *store.Record) ([]store.FragmentInfo, *store.Arrival) {
 	if c.o.TimecodeType == api.TimecodeRelative {
-		if p.uid == "" {
-			return nil
+		switch {
+		case p.uid == "":
+			return nil, nil
+		case c.arrivals != nil:
+			return c.sharedResends(ctx, p)
 		}
 		c.recall(ctx)
 		var list []store.FragmentInfo
 		for _, n := range c.o.Resends.find(p, &c.origin) {
-			if info, err := c.o.Store.Fragment(ctx, id, n); err == nil {
+			if info, err := c.o.Store.Fragment(ctx, c.o.Stream.ID, n); err == nil {
 				list = append(list, info)
 			}
 		}
-		return list
+		return list, nil
 	}
-	list, err := c.o.Store.List(ctx, id, store.Query{
+	arrival := &store.Arrival{Seen: c.sequence(ctx)}
+	list, err := c.o.Store.List(ctx, c.o.Stream.ID, store.Query{
 		Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: p.at, End: p.at},
 		Order: store.ByNumberNewest, Limit: maxPossibleResends,
 	})
 	if err != nil {
-		c.o.Logger.Warn("cannot look for resends", "stream", c.o.Stream.Name, "error", err)
-		return nil
+		c.cannotLook(err)
+		return nil, arrival
 	}
-	return slices.DeleteFunc(list, func(f store.FragmentInfo) bool {
+	list = slices.DeleteFunc(list, func(f store.FragmentInfo) bool {
 		return f.ProducerTimestamp != rec.ProducerTimestamp
 	})
+	for i := range list {
+		arrival.Seen = max(arrival.Seen, list[i].Sequence)
+	}
+	return list, arrival
+}
+
+// sharedResends is possibleResends for a RELATIVE place when the store knows what other processes
+// took.
+func (c *Connection) sharedResends(ctx context.Context,
+	p place) ([]store.FragmentInfo, *store.Arrival) {
+	id := c.o.Stream.ID
+	arrival := &store.Arrival{Seen: c.sequence(ctx), Document: p.uid, Connection: c.name}
+	found, err := c.arrivals.Arrived(ctx, id, *arrival, p.at, maxPossibleResends)
+	if err != nil {
+		c.cannotLook(err)
+	}
+	var list []store.FragmentInfo
+	for _, f := range found {
+		arrival.Seen = max(arrival.Seen, f.Sequence)
+		if info, err := c.o.Store.Fragment(ctx, id, f.Number); err == nil {
+			list = append(list, info)
+		}
+	}
+	return list, arrival
+}
+
+// sequence returns a commit sequence of the stream that every List from now on has seen.
+func (c *Connection) sequence(ctx context.Context) int64 {
+	if c.seen == 0 { // nothing was stored yet on this connection
+		seen, err := c.o.Store.Wait(ctx, c.o.Stream.ID, -1)
+		if err != nil {
+			c.cannotLook(err)
+		}
+		c.seen = seen
+	}
+	return c.seen
+}
+
+func (c *Connection) cannotLook(err error) {
+	c.o.Logger.Warn("cannot look for resends", "stream", c.o.Stream.Name, "error", err)
+}
+
+// ended forgets what came on a connection that ended properly.
+func (c *Connection) ended(ctx context.Context) {
+	c.o.Resends.forget(c.o.Stream.ID, &c.origin)
+	if c.arrivals == nil || c.o.TimecodeType != api.TimecodeRelative {
+		return
+	}
+	// What is not forgotten may make a resend of equal media that a renewed token brings to the
+	// same timecode.
+	err := c.arrivals.EndConnection(context.WithoutCancel(ctx), c.o.Stream.ID, c.name)
+	if err != nil {
+		c.o.Logger.Warn("cannot forget what a connection brought", "stream", c.o.Stream.Name,
+			"error", err)
+	}
 }
 
 // relation is what a new fragment is to a stored one.

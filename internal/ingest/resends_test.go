@@ -153,6 +153,58 @@ func TestResendWhileTheFirstIsOnItsWay(t *testing.T) {
 	wantRecords(t, s, fmt.Sprintf("%d 1:first,second", epoch))
 }
 
+// The second copy reaches another process, which looks for the first before that is stored.
+func TestResendAtAnotherProcess(t *testing.T) {
+	for _, c := range []struct {
+		name, first, second string
+		partial             bool // the first is cut off
+		want                []string
+	}{
+		{"equal", "a,b", "a,b", false, []string{"a,b"}},
+		{"other media", "a,b", "a,c", false, []string{"a,b", "a,c"}},
+		{"longer than a partial one", "a,b", "a,b,c", true, []string{"a,b,c"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			looked, stored := make(chan struct{}), make(chan struct{})
+			appends := 0
+			s := appending(func(*store.Record) error {
+				if appends++; appends == 1 { // of the second: the first one passes it by
+					close(looked)
+					<-stored
+				}
+				return nil
+			})
+			send := func(s Store, frames string, cut bool) error {
+				b := build(t).header(sdk).cluster(epoch)
+				for i, f := range strings.Split(frames, ",") {
+					b.frame(1, epoch+int64(40*i), f)
+				}
+				if !cut {
+					b.end()
+				}
+				return New(absolute(s)).Run(t.Context(), b.reader(), &ackLog{})
+			}
+			second := make(chan error, 1)
+			go func() { second <- send(s, c.second, false) }()
+			<-looked
+			if err := send(otherProcess{s.Store}, c.first, c.partial); err != nil {
+				t.Fatal(err)
+			}
+			close(stored)
+			if err := <-second; err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range s.all() {
+				got = append(got, strings.SplitN(describe(r), ":", 2)[1])
+			}
+			if fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("stored %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // RELATIVE timecodes say nothing by themselves.
 func TestRelativeResends(t *testing.T) {
 	first := func() *builder { return build(t).header(sdk).pair(0, "second").pair(1000, "third") }
@@ -299,7 +351,7 @@ func TestSilenceAfterATokensRenewalIsKept(t *testing.T) {
 func TestRelativeResendsAfterARestart(t *testing.T) {
 	s := newStore()
 	before := NewResends(nil)
-	store := func(resends *Resends, app string, start int64, body func(*builder)) {
+	send := func(resends *Resends, app string, start int64, body func(*builder)) {
 		t.Helper()
 		o := relative(s, start)
 		o.Resends = resends
@@ -309,18 +361,18 @@ func TestRelativeResendsAfterARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store(before, sdk, epoch, func(b *builder) { b.pair(0, "old").pair(5000, "silence") })
-	store(before, sdk, epoch+9000, func(b *builder) { b.pair(0, "a").pair(1000, "b") })
+	send(before, sdk, epoch, func(b *builder) { b.pair(0, "old").pair(5000, "silence") })
+	send(before, sdk, epoch+9000, func(b *builder) { b.pair(0, "a").pair(1000, "b") })
 	now := testNow.Add(time.Second)
 	after := NewResends(func() time.Time { return now })
-	store(after, sdk, epoch+20_000, func(b *builder) {
+	send(after, sdk, epoch+20_000, func(b *builder) {
 		b.pair(0, "a").pair(1000, "b").pair(2000, "c").pair(5000, "silence")
 	})
 	wantRecords(t, s, "0 1:first,old", "5000 1:first,silence", "0 1:first,a", "1000 1:first,b",
 		"2000 1:first,c", "5000 1:first,silence")
 
 	// Long after the start nothing of before can be resent, and the store is not asked.
-	now = now.Add(resendWindow + time.Second)
+	now = now.Add(store.ResendWindow + time.Second)
 	late := NewResends(func() time.Time { return now })
 	late.started = testNow
 	if _, _, due := late.recallable("any"); due {
@@ -353,7 +405,7 @@ func TestResendsForget(t *testing.T) {
 	if got := r.find(place{stream: id, uid: "u", at: 100}, one); len(got) != 0 {
 		t.Errorf("a connection repeats itself: %v", got)
 	}
-	now = now.Add(resendWindow + time.Second)
+	now = now.Add(store.ResendWindow + time.Second)
 	if got := find(maxSaved); len(got) != 0 {
 		t.Errorf("still known after the window: %v", got)
 	}

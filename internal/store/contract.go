@@ -54,7 +54,10 @@ type Fragments interface {
 	// cut, and every later List sees it; when the stream's retention is 0 it is kept in memory
 	// only, for a while. The record's number must be one that NextNumber returned; one that is
 	// stored already is ErrExists. ErrFull when there is no room, ErrNotFound when the stream is
-	// deleted. After any other error the fragment may be stored or not. Nothing of rec is kept.
+	// deleted. ErrRaced when the record has an Arrival and the stream a fragment at its place with
+	// a sequence greater than Arrival.Seen. An engine of one process leaves places of relative
+	// timecodes to the process, which knows its connections. After any other error the fragment
+	// may be stored or not. Nothing of rec is kept.
 	Append(ctx context.Context, id StreamID, rec *Record) (FragmentInfo, error)
 	// Replace is Append, and the fragment old goes in the same commit: List never sees both or
 	// neither. An old one that is not there is no error.

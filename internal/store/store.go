@@ -18,6 +18,7 @@ var (
 	ErrNotFound = errors.New("not found")                          // stream, fragment, session …
 	ErrExists   = errors.New("already exists")                     // a name, number or ID is taken
 	ErrVersion  = errors.New("version mismatch")                   // another is there
+	ErrRaced    = errors.New("another fragment took its place")    // Record.Arrival says which
 	ErrGone     = errors.New("fragment gone")                      // past retention or deleted
 	ErrFull     = errors.New("no space left")                      // nothing more becomes durable
 	ErrLost     = errors.New("no longer the file that was opened") // deleted, moved or replaced
@@ -220,6 +221,34 @@ type Record struct {
 	media.Fragment
 	Number  Number
 	Payload [][]byte // Payload[i] holds the frames of Runs[i], back to back
+	Arrival *Arrival // how it came; nil: it is stored whatever else there is
+}
+
+// Arrival says how a record came, so that a fragment that its producer sends again is recognised by
+// whichever process it reaches. Whoever appends has compared it with the fragments at its place;
+// what came there since would have to be compared too.
+//
+// The place of a record is its producer timestamp. That moves with each connection when timecodes
+// are relative; then it is the document's SegmentUID and the timecode, and what came on the same
+// connection does not count.
+type Arrival struct {
+	// the stream's commit sequence before which whoever appends has seen everything at the place,
+	// itself included
+	Seen       int64
+	Document   string // SegmentUID, raw; "": timecodes are absolute
+	Connection string // random; "" when timecodes are absolute
+}
+
+// ResendWindow is how long after it was stored a fragment with relative timecodes may be resent.
+// Producers reconnect at once and send what is in their buffer, which holds 120 s
+// (docs/reference/producers.md, "Reconnecting"). It is shorter than the shortest life of a token,
+// 15 minutes (sts AssumeRole, DurationSeconds), after which timecodes begin again.
+const ResendWindow = 10 * time.Minute
+
+// Arrived is a stored fragment that another connection brought to a place.
+type Arrived struct {
+	Number   Number
+	Sequence int64
 }
 
 // Media is an opened fragment: its metadata in memory, its payload still where it is stored.

@@ -13,6 +13,7 @@ import (
 	"weir/internal/store/objects"
 	"weir/internal/store/recent"
 	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
 // NextNumber implements store.Fragments: the stream's row decides, for all nodes.
@@ -71,19 +72,16 @@ func (s *Store) append(
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	row := rows.Row{Stream: id, Info: info, Tracks: rec.Tracks, Replaces: replaces}
-	info, err = s.add(ctx, row, append([][]byte{described, head}, rec.Payload...))
-	if errors.Is(err, rows.ErrMaybeSealed) {
-		// Only a number that was given out long ago, or is tried again, comes here.
-		_, err = s.reader.SealedFragment(ctx, id, rec.Number)
-		switch {
-		case err == nil:
-			return store.FragmentInfo{}, store.ErrExists
-		case !errors.Is(err, store.ErrNotFound):
-			return store.FragmentInfo{}, err
+	row := rows.Row{Stream: id, Info: info, Tracks: rec.Tracks, Replaces: replaces,
+		Timecode: rec.Timecode, Arrival: rec.Arrival}
+	parts := append([][]byte{described, head}, rec.Payload...)
+	info, err = s.add(ctx, row, parts)
+	for errors.Is(err, rows.ErrMaybeSealed) {
+		// Only a number that was given out long ago, or is tried again, comes here; or what came
+		// while its stream was compacted.
+		if row.Looked, err = s.lookSealed(ctx, id, rec); err == nil {
+			info, err = s.add(ctx, row, parts)
 		}
-		row.Unsealed = true
-		info, err = s.add(ctx, row, append([][]byte{described, head}, rec.Payload...))
 	}
 	if err != nil {
 		return store.FragmentInfo{}, err
@@ -93,6 +91,50 @@ func (s *Store) append(
 		s.inRing(id, func(ring *recent.Ring) { ring.Remove(replaces) })
 	}
 	return info, nil
+}
+
+// lookSealed looks in sealed objects for what keeps a record from being committed, and returns up
+// to which sequence. store.ErrExists: its number; store.ErrRaced: a fragment at its place.
+func (s *Store) lookSealed(
+	ctx context.Context, id store.StreamID, rec *store.Record,
+) (looked int64, err error) {
+	high, err := s.db.HighWater(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.reader.SealedFragment(ctx, id, rec.Number)
+	if err == nil {
+		return 0, store.ErrExists
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return 0, err
+	}
+	if a := rec.Arrival; a != nil && a.Document == "" {
+		at := rec.ProducerTimestamp
+		newer, err := s.reader.List(ctx, id, store.Query{AfterSequence: a.Seen, Limit: 1,
+			Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: at, End: at},
+		}, sealed.MinTime)
+		if err != nil {
+			return 0, err
+		}
+		if len(newer) > 0 {
+			return 0, store.ErrRaced
+		}
+	}
+	return high.SealedSequence, nil
+}
+
+// Arrived returns which fragments with relative timecodes came to a place on other connections, on
+// whichever node, newest first: rows.DB.Arrived.
+func (s *Store) Arrived(
+	ctx context.Context, id store.StreamID, a store.Arrival, timecode int64, limit int,
+) ([]store.Arrived, error) {
+	return s.db.Arrived(ctx, id, a, timecode, limit)
+}
+
+// EndConnection forgets what a connection brought, because it ended properly.
+func (s *Store) EndConnection(ctx context.Context, id store.StreamID, connection string) error {
+	return s.db.EndConnection(ctx, id, connection)
 }
 
 // add puts and commits a record with others; the second part is its head.

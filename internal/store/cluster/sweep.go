@@ -131,7 +131,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return err
 	}
 	defer l.release(ctx)
-	err = errors.Join(s.sweepRetention(ctx, l), s.sweepDeleted(ctx, l), s.sweepSessions(ctx, l))
+	err = errors.Join(s.sweepRetention(ctx, l), s.sweepDeleted(ctx, l), s.sweepOld(ctx, l))
 	may, lost := s.collectable(ctx)
 	if !may {
 		return errors.Join(err, lost)
@@ -213,14 +213,19 @@ func (s *Store) sweepDeleted(ctx context.Context, l *tenure) error {
 	return errors.Join(errs...)
 }
 
-func (s *Store) sweepSessions(ctx context.Context, l *tenure) error {
-	for n := sweepRows; n >= sweepRows; {
-		err := l.renew(ctx)
-		if err == nil {
-			n, err = s.db.ExpireSessions(ctx, l.lease, sweepRows)
-		}
-		if err != nil {
-			return fmt.Errorf("expire sessions: %w", err)
+// sweepOld drops what has had its time: sessions, and how fragments came.
+func (s *Store) sweepOld(ctx context.Context, l *tenure) error {
+	for _, drop := range []func(context.Context, rows.Lease, int) (int, error){
+		s.db.ExpireSessions, s.db.DropArrivals,
+	} {
+		for n := sweepRows; n >= sweepRows; {
+			err := l.renew(ctx)
+			if err == nil {
+				n, err = drop(ctx, l.lease, sweepRows)
+			}
+			if err != nil {
+				return fmt.Errorf("drop old rows: %w", err)
+			}
 		}
 	}
 	return nil

@@ -93,7 +93,10 @@ func (s *Store) append(
 		release(st.appending)
 		return info, store.ErrNotFound
 	}
-	if err := s.notSealed(st, rec.Number); err != nil {
+	if err = s.notSealed(st, rec.Number); err == nil {
+		err = s.notRaced(ctx, st, rec)
+	}
+	if err != nil {
 		release(st.appending)
 		return info, err
 	}
@@ -137,6 +140,22 @@ func (s *Store) append(
 		st.ring.Remove(replaces)
 	}
 	return info, nil
+}
+
+// notRaced returns store.ErrRaced when a fragment at the record's place was committed that the
+// caller has not seen. The caller holds st.appending.
+func (s *Store) notRaced(ctx context.Context, st *streamState, rec *store.Record) error {
+	a := rec.Arrival
+	if a == nil || a.Document != "" || st.nextSequence()-1 <= a.Seen {
+		return nil
+	}
+	at := rec.ProducerTimestamp
+	newer, err := s.List(ctx, st.id, store.Query{AfterSequence: a.Seen, Limit: 1,
+		Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: at, End: at}})
+	if err == nil && len(newer) > 0 {
+		err = store.ErrRaced
+	}
+	return err
 }
 
 // addRow gives the record of a fragment, which is durable, the stream's next sequence and a row.

@@ -126,6 +126,9 @@ func (s *Store) commit(
 	if st.byNumber[rec.Number] != nil {
 		return store.FragmentInfo{}, store.ErrExists
 	}
+	if st.raced(rec) {
+		return store.FragmentInfo{}, store.ErrRaced
+	}
 	st.sequence++
 	st.number = max(st.number, rec.Number)
 	f := &fragment{
@@ -151,6 +154,15 @@ func (s *Store) commit(
 	close(st.changed)
 	st.changed = make(chan struct{})
 	return f.info, nil
+}
+
+// raced tells whether a fragment at the record's place was committed that the caller has not seen.
+func (st *stream) raced(rec *store.Record) bool {
+	a := rec.Arrival
+	return a != nil && a.Document == "" && slices.ContainsFunc(st.fragments,
+		func(f *fragment) bool {
+			return f.info.Sequence > a.Seen && f.info.ProducerTimestamp == rec.ProducerTimestamp
+		})
 }
 
 // trackSet returns the id of a set of tracks, which is 1 for a stream's first.

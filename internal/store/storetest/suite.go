@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Engine) {
 		{"numbers", testNumbers},
 		{"wait", testWait},
 		{"replace", testReplace},
+		{"resends of many processes", testRaces},
 		{"many producers", testProducers},
 		{"retention", testRetention},
 		{"retention changes", testRetentionChanges},

@@ -33,20 +33,24 @@ type Row struct {
 	Info     store.FragmentInfo
 	Tracks   []media.Track
 	Replaces store.Number // the fragment that goes in the same commit; 0: none
-	// no sealed object has a fragment of that number: whoever commits has looked
-	Unsealed bool
+	Timecode int64        // as in media.Fragment
+	Arrival  *store.Arrival
+	// up to which sequence whoever commits has looked in sealed objects, and found neither that
+	// number nor what came to its place (Arrival)
+	Looked int64
 }
 
 // Committed is what became of a Row.
 type Committed struct {
 	Info store.FragmentInfo // with its Sequence and TrackSet
-	// store.ErrNotFound: the stream is gone; store.ErrExists: the number is taken; ErrMaybeSealed
+	// store.ErrNotFound: the stream is gone; store.ErrExists: the number is taken;
+	// store.ErrRaced: its place is; ErrMaybeSealed
 	Err error
 }
 
-// ErrMaybeSealed is of a row whose number a sealed object may have. Whoever commits it looks there,
-// and says so when it does not.
-var ErrMaybeSealed = errors.New("a sealed object may have the number")
+// ErrMaybeSealed is of a row whose number or place a sealed object may have. Whoever commits it
+// looks there, and says so when none does.
+var ErrMaybeSealed = errors.New("a sealed object may have the number or the place")
 
 // ErrRetained is of a sequence for a fragment in memory only when the stream has a retention.
 var ErrRetained = errors.New("the stream has a retention by now")
@@ -136,11 +140,13 @@ type commit struct {
 	heads  map[store.StreamID]*head
 	stored map[place]store.FragmentInfo
 	sets   map[setKey]int64
-	joined bool // the object's node was not silent for too long, and is not forgotten meanwhile
-	known  int  // how many of Object.Known are there
+	joined bool         // the object's node was not silent for long, and is not forgotten meanwhile
+	known  int          // how many of Object.Known are there
+	late   map[int]bool // rows whose place another fragment took
 
-	added    []int // places in rows
-	newSets  []int // likewise: rows whose track set is new
+	here     map[spot][]int // places in rows, of those that are added with an Arrival
+	added    []int          // places in rows
+	newSets  []int          // likewise: rows whose track set is new
 	replaced []place
 }
 
@@ -148,7 +154,8 @@ type commit struct {
 func (db *DB) beginCommit(
 	ctx context.Context, tx pgx.Tx, object *Object, rows []Row,
 ) (*commit, error) {
-	c := &commit{rows: rows, stored: map[place]store.FragmentInfo{}, sets: map[setKey]int64{}}
+	c := &commit{rows: rows, stored: map[place]store.FragmentInfo{}, sets: map[setKey]int64{},
+		late: map[int]bool{}, here: map[spot][]int{}}
 	var ids []string
 	for i := range rows {
 		ids = append(ids, string(rows[i].Stream))
@@ -186,6 +193,7 @@ func (db *DB) beginCommit(
 		c.joined = len(found) > 0
 		return err
 	})
+	c.queueRaces(&batch)
 	return c, tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -232,7 +240,11 @@ func (c *commit) decide(object Object) []Committed {
 			r.Info.Sequence, r.Info.TrackSet = f.Sequence, f.TrackSet
 			continue
 		}
-		if int64(row.Info.Number) <= h.sealedNumber && !row.Unsealed {
+		if c.raced(i) {
+			r.Err = store.ErrRaced
+			continue
+		}
+		if h.maybeSealed(row) {
 			r.Err = ErrMaybeSealed
 			continue
 		}
@@ -248,11 +260,24 @@ func (c *commit) decide(object Object) []Committed {
 		r.Info.Sequence, r.Info.TrackSet, r.Info.Location.Volume = h.sequence, set, object.Name
 		row.Info = r.Info
 		c.stored[at], c.added = r.Info, append(c.added, i)
+		if row.Arrival != nil {
+			c.here[c.spot(i)] = append(c.here[c.spot(i)], i)
+		}
 		if row.Replaces != 0 {
 			c.replaced = append(c.replaced, place{h.key, row.Replaces})
 		}
 	}
 	return results
+}
+
+// maybeSealed tells whether a sealed object may have the number of a row, or what came to its place
+// and whoever appended it has not seen.
+func (h *head) maybeSealed(row *Row) bool {
+	if row.Looked >= h.sealedSequence {
+		return false
+	}
+	return int64(row.Info.Number) <= h.sealedNumber ||
+		row.Arrival != nil && row.Arrival.Document == "" && row.Arrival.Seen < h.sealedSequence
 }
 
 // write sends everything that is new at once.
@@ -265,6 +290,7 @@ func (c *commit) write(ctx context.Context, tx pgx.Tx, object Object) error {
 		ON CONFLICT (name) DO UPDATE SET unused_ms = 0`, object.Name, object.Bytes)
 	c.queueSets(&batch)
 	c.queueFragments(&batch, object)
+	c.queueArrivals(&batch)
 	if len(c.replaced) > 0 {
 		var streams, numbers []int64
 		for _, p := range c.replaced {
