@@ -108,10 +108,12 @@ fuzz:
 crash: build
 	WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CRASH_ROUNDS=$(or $(CRASH_ROUNDS),100) $(GO) test -count=1 -timeout 60m -run TestKillNine -v ./test/e2e/...
 
-# The kill -9 loop of two nodes of a cluster, for longer: CRASH_ROUNDS rounds.
-cluster-crash:
+# The kill -9 loops of the nodes of a cluster, for longer: CRASH_ROUNDS rounds; docs/cluster.md.
+cluster-crash: build $(GATEWAY)
 	WEIR_CLUSTER_REQUIRE_TOOLS=1 WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 -timeout 60m -run '^TestKilled$$' -v \
 	  ./internal/store/cluster
+	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 \
+	  -timeout 60m -run '^TestClusterKillNine$$' -v ./test/e2e
 
 # Strangers by the thousand who hold back the end of what they send, and producers of more than the memory for fragments: memory
 # of the server, and what a viewer beside the strangers sees.

@@ -20,19 +20,29 @@ import (
 // clusterSite is a database, an object store and the nodes over both.
 type clusterSite struct {
 	t         *testing.T
+	postgres  *clustertest.Postgres
+	gateway   *clustertest.Gateway
 	database  string
 	objects   string
 	accessKey string // file
 }
 
+// databasePassword is in the address of the database, which asks for none.
+const databasePassword = "correct-horse-battery-staple"
+
 func newClusterSite(t *testing.T) *clusterSite {
 	t.Helper()
-	if os.Getenv("WEIR_E2E_REQUIRE_TOOLS") != "" {
-		t.Setenv(clustertest.Required, "1")
-	}
-	return &clusterSite{t, clustertest.StartPostgres(t).URL(""),
-		clustertest.URL(clustertest.StartGateway(t).Endpoint(), "site"),
-		filepath.Join(t.TempDir(), "access.key")}
+	c := &clusterSite{t: t, postgres: clustertest.StartPostgres(t),
+		gateway: clustertest.StartGateway(t), accessKey: filepath.Join(t.TempDir(), "access.key")}
+	c.reach(c.postgres.Address(), c.gateway.Endpoint())
+	return c
+}
+
+// reach says where nodes that are started from now on find the database and the object store.
+func (c *clusterSite) reach(postgres, gateway string) {
+	c.database = strings.NewReplacer("weir@", "weir:"+databasePassword+"@", c.postgres.Address(),
+		postgres).Replace(c.postgres.URL(""))
+	c.objects = clustertest.URL(gateway, "site")
 }
 
 // node starts a node with a directory of its own.
@@ -44,7 +54,9 @@ func (c *clusterSite) node(flags ...string) *server {
 	cmd.Env = append(os.Environ(), "WEIR_DATABASE="+c.database,
 		"AWS_ACCESS_KEY_ID="+clustertest.AccessKey,
 		"AWS_SECRET_ACCESS_KEY="+clustertest.SecretKey)
-	return startCommand(c.t, data, cmd)
+	s := startCommand(c.t, data, cmd)
+	s.secrets.all = append(s.secrets.all, databasePassword, clustertest.SecretKey)
+	return s
 }
 
 // through returns a load balancer that sends each request to the next node.
@@ -72,6 +84,7 @@ func at(u, server string) string {
 // What comes in at one node goes out at every one, and what is allowed, limited or ended at one is
 // so at all. A node that is killed loses nothing that it acknowledged.
 func TestCluster(t *testing.T) {
+	waits(t)
 	needTool(t, "ffmpeg", "ffprobe")
 	site := newClusterSite(t)
 	one := site.node("--hls-sessions-per-stream", "1")

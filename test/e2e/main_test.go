@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/store/cluster/clustertest"
 	"weir/test/output"
 )
 
@@ -32,6 +33,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if os.Getenv("WEIR_E2E_REQUIRE_TOOLS") != "" {
+		_ = os.Setenv(clustertest.Required, "1") // the name is a valid one
+	}
 	if dir := os.Getenv(floorEnv); dir != "" {
 		fmt.Fprintln(os.Stderr, "serving files:", serveFloor(dir))
 		return 1
