@@ -20,15 +20,16 @@ BENCH_TOOLS := nginx:nginx-light
 # more for the race detector. `make check` vets everything: the tests need not do so again.
 PLAIN     := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 
-# The race detector watches everything but SQLite's C, which was translated to Go: it only makes that three times slower.
-RACE      := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
+# The race detector watches everything but SQLite's C, which was translated to Go: it only makes that three times slower. Without the
+# path of the tree in it, what was compiled in one clone serves the next.
+RACE      := -race -trimpath -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
 
 # These packages start no goroutine, and MODELS compare long histories in one: no races to find, and without the detector they take a
 # sixth of the time. TestPurePackagesStartNoGoroutine holds the list to the code.
 PURE      := awscli fmp4 manifest media mkv mpegts policy recut store/record timeline
 MODELS    := ^Test(Live|Replay|Switching)Timeline$$
 
-.PHONY: all build deb demo test check e2e bench scale soak glass follow fuzz crash cluster-crash attack deps bench-deps clean
+.PHONY: all build deb demo test compiled check e2e bench scale soak glass follow fuzz crash cluster-crash attack deps programs bench-deps clean
 
 all: build
 
@@ -53,21 +54,27 @@ deb: build
 demo: build
 	bin/weir demo
 
-# Everything, on a machine that has Go, npm, apt and root.
-test: deps build check e2e
+# Everything, on a machine that has Go, npm, apt and root. The network is waited for while Go compiles; the tests of packages run
+# beside the end-to-end tests, which wait half of the time and go first: neither leaves a processor idle.
+test:
+	$(MAKE) -j3 deps compiled
+	$(MAKE) -j2 YIELD='nice -n 5' e2e check
+
+# One compilation after the other: two at a time would both compile what they share.
+compiled: $(S3SERVER) node_modules/.package-lock.json
+	$(MAKE) build
 
 check: build $(S3SERVER)
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
-	node_modules/.bin/tsc -p $(WEB)
-	node_modules/.bin/oxlint --quiet -c $(WEB)/.oxlintrc.json $(WEB)
-	node $(WEB)/test.mjs
-	$(PLAIN) $(GO) vet ./...
-	$(PLAIN) $(GO) tool staticcheck ./...
-	$(PLAIN) $(GO) test -vet=off . # of the repository, with nothing at the same time
-	$(PLAIN) $(GO) test -vet=off $(addprefix ./internal/,$(PURE)) ./test/bench
-	$(PLAIN) $(GO) test -vet=off -run '$(MODELS)' ./internal/playback
+	$(YIELD) node_modules/.bin/tsc -p $(WEB)
+	$(YIELD) node_modules/.bin/oxlint --quiet -c $(WEB)/.oxlintrc.json $(WEB)
+	$(YIELD) node $(WEB)/test.mjs
+	$(PLAIN) $(YIELD) $(GO) vet ./...
+	$(PLAIN) $(YIELD) $(GO) tool staticcheck ./...
+	$(PLAIN) $(YIELD) $(GO) test -vet=off . $(addprefix ./internal/,$(PURE)) ./test/bench
+	$(PLAIN) $(YIELD) $(GO) test -vet=off -run '$(MODELS)' ./internal/playback
 	@# store/local takes longest, so it begins first
-	WEIR_CLUSTER_REQUIRE_TOOLS=1 $(GO) test $(RACE) -vet=off -timeout 20m -skip '$(MODELS)' \
+	WEIR_CLUSTER_REQUIRE_TOOLS=1 $(YIELD) $(GO) test $(RACE) -vet=off -timeout 20m -skip '$(MODELS)' \
 	  $$($(GO) list ./internal/store/local ./cmd/... ./internal/... | grep -vxF $(addprefix -e weir/internal/,$(PURE)))
 
 # Real clients against the built binary; a missing tool is a failure here, a named skip in a plain `go test ./...`.
@@ -120,7 +127,9 @@ cluster-crash: build $(GATEWAY)
 attack: build
 	WEIR_ATTACK=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -run '^Test(Strangers|LargeFragments)$$' -v ./test/e2e
 
-deps: $(S3SERVER)
+deps: programs $(S3SERVER)
+
+programs:
 	@$(call install,$(E2E_TOOLS))
 
 $(S3SERVER): $(wildcard test/s3server/*)
