@@ -9,12 +9,16 @@ import (
 )
 
 // DecodeFragment is record.DecodeFragment of a stream's record in either form. The header is that
-// of the stored form. payload decrypts the payload; nil when it is plain. store.ErrKey.
+// of the stored form. payload decrypts the payload; nil when it is plain. store.ErrKey;
+// store.ErrCorrupt when it is plain where the stream has encrypted records only.
 func (k *Keys) DecodeFragment(
 	id store.StreamID, head []byte,
 ) (h record.Header, f *media.Fragment, payload *Payload, err error) {
 	h, f, err = record.DecodeFragment(head)
 	if !errors.Is(err, record.ErrEncrypted) {
+		if err == nil {
+			err = k.refusePlain(id, h.Number)
+		}
 		return h, f, nil, err
 	}
 	d, err := k.Find(id, head)
@@ -31,10 +35,15 @@ func (k *Keys) DecodeFragment(
 	return h, f, payload, nil
 }
 
-// DecodeFooter is record.DecodeFooter of a footer in either form. store.ErrKey.
+// DecodeFooter is record.DecodeFooter of a footer in either form. store.ErrKey, and as
+// DecodeFragment.
 func (k *Keys) DecodeFooter(id store.StreamID, b []byte) (*record.Table, error) {
 	t, err := record.DecodeFooter(b)
 	if !errors.Is(err, record.ErrEncrypted) {
+		if err == nil && t.Count > 0 {
+			err = k.refusePlain(id, store.Number(t.Numbers.Min),
+				store.Number(t.Numbers.Max))
+		}
 		return t, err
 	}
 	d, err := k.Find(id, b)

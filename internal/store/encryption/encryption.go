@@ -41,6 +41,9 @@ const (
 	nonceSize = 12
 	fixedSize = record.HeaderSize + idSize + saltSize // of the head, before the tags
 
+	// LeastHead is how many bytes of the head of a record Keys.Find needs.
+	LeastHead = fixedSize
+
 	// of the nonce
 	kindMeta    = 0
 	kindPayload = 1
@@ -53,7 +56,8 @@ type KeyID [idSize]byte
 type DataKey struct {
 	ID     KeyID
 	stream store.StreamID
-	secret []byte // 32 bytes
+	secret []byte       // 32 bytes
+	since  store.Number // from which on the stream has no plain record; 0: not said
 }
 
 // KeyOf returns the data key that the head of an encrypted record names. ErrCorrupt.

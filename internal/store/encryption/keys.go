@@ -60,15 +60,17 @@ type Keys struct {
 // streamKeys is the data keys of one stream, the newest last.
 type streamKeys struct {
 	mu     sync.Mutex
-	read   bool      // guarded by mu, as is the rest
-	file   keyFile   // as it is stored
-	opened []DataKey // those of the file that a sealing key opens
+	read   bool           // guarded by mu, as is the rest
+	file   keyFile        // as it is stored
+	opened []DataKey      // those of the file that a sealing key opens
+	plain  []store.Number // its marks, likewise
 }
 
 // keyFile is what the file of a stream holds, in JSON.
 type keyFile struct {
 	Version int         `json:"version"`
 	Keys    []sealedKey `json:"keys"`
+	Plain   []plainMark `json:"plain,omitempty"`
 }
 
 // sealedKey is a data key in the file.
@@ -80,7 +82,7 @@ type sealedKey struct {
 }
 
 const (
-	keyFileVersion = 1
+	keyFileVersion = 2 // version 1 has no marks, and keys without a number
 	secretSize     = 32
 	maxSealingKeys = 256
 	kindDataKey    = "data-key"
@@ -204,8 +206,10 @@ func (k *Keys) of(id store.StreamID) *streamKeys {
 }
 
 // Newest returns the data key that a stream's records are encrypted under, which the first call
-// makes; its file is durable on return. store.ErrFull.
-func (k *Keys) Newest(stream *store.Stream) (*DataKey, error) {
+// makes; its file is durable on return. number is that of the record: when it makes a key, no plain
+// record of that number or a greater one opens any more, until MarkPlain says so; 0 is no number.
+// store.ErrFull.
+func (k *Keys) Newest(stream *store.Stream, number store.Number) (*DataKey, error) {
 	if k.opens == nil {
 		return nil, fmt.Errorf("%w: there is no key in %s", store.ErrKey, k.path)
 	}
@@ -218,14 +222,17 @@ func (k *Keys) Newest(stream *store.Stream) (*DataKey, error) {
 		}
 	}
 	// One that a lost key has sealed is kept in the file, for the day on which that is found.
-	if n := len(s.opened); n > 0 && s.opened[n-1].ID == KeyID(s.file.Keys[len(s.file.Keys)-1].ID) {
+	n := len(s.opened)
+	if n > 0 && s.opened[n-1].ID == KeyID(s.file.Keys[len(s.file.Keys)-1].ID) &&
+		(number == 0 || s.marked()) {
 		return &s.opened[n-1], nil
 	}
-	fresh := DataKey{stream: stream.ID, secret: make([]byte, secretSize)}
+	fresh := DataKey{stream: stream.ID, secret: make([]byte, secretSize), since: number}
 	rand.Read(fresh.ID[:]) // never fails
 	rand.Read(fresh.secret)
-	file := keyFile{Version: keyFileVersion, Keys: append(slices.Clone(s.file.Keys),
-		k.seal(&fresh, stream.KMSKeyID, time.Now().UTC().Format(time.RFC3339)))}
+	file := keyFile{Version: keyFileVersion, Plain: s.file.Plain,
+		Keys: append(slices.Clone(s.file.Keys),
+			k.seal(&fresh, stream.KMSKeyID, time.Now().UTC().Format(time.RFC3339)))}
 	if err := k.put(stream.ID, &file); err != nil {
 		s.read = false // it may be there or not
 		return nil, err
@@ -248,7 +255,7 @@ func (k *Keys) put(id store.StreamID, file *keyFile) error {
 func (k *Keys) seal(d *DataKey, kmsKeyID, created string) sealedKey {
 	return sealedKey{ID: d.ID[:], KMSKeyID: kmsKeyID, Created: created,
 		Sealed: k.sealer(kmsKeyID).Seal(kindDataKey, keyName(d.stream, d.ID[:], kmsKeyID),
-			d.secret)}
+			sealedSecret(d))}
 }
 
 // keyName binds a sealed data key to its stream, its ID, and the name of the key that sealed it.
@@ -260,7 +267,7 @@ func keyName(id store.StreamID, key []byte, kmsKeyID string) string {
 func (k *Keys) load(s *streamKeys, id store.StreamID) error {
 	data, err := k.reader.KeyFile(id)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.read, s.file, s.opened = true, keyFile{}, nil
+		s.read, s.file, s.opened, s.plain = true, keyFile{}, nil, nil
 		return nil
 	}
 	var file keyFile
@@ -275,13 +282,24 @@ func (k *Keys) load(s *streamKeys, id store.StreamID) error {
 		if k.opens == nil {
 			break
 		}
-		secret, err := k.opens.Open(kindDataKey, keyName(id, sealed.ID, sealed.KMSKeyID),
+		data, err := k.opens.Open(kindDataKey, keyName(id, sealed.ID, sealed.KMSKeyID),
 			sealed.Sealed)
-		if err == nil && len(secret) == secretSize {
-			opened = append(opened, DataKey{ID: KeyID(sealed.ID), stream: id, secret: secret})
+		secret, since, ok := openedSecret(data)
+		if err == nil && ok {
+			opened = append(opened, DataKey{ID: KeyID(sealed.ID), stream: id, secret: secret,
+				since: since})
 		}
 	}
-	s.read, s.file, s.opened = true, file, opened
+	var plain []store.Number
+	for _, mark := range file.Plain {
+		if k.opens == nil {
+			break
+		}
+		if _, err := k.opens.Open(kindPlain, markName(id, mark.From), mark.Sealed); err == nil {
+			plain = append(plain, mark.From)
+		}
+	}
+	s.read, s.file, s.opened, s.plain = true, file, opened, plain
 	return nil
 }
 
@@ -290,7 +308,7 @@ func decodeKeyFile(data []byte) (file keyFile, err error) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		return file, fmt.Errorf("%w: its file is damaged: %w", store.ErrKey, err)
 	}
-	if file.Version != keyFileVersion {
+	if file.Version < 1 || file.Version > keyFileVersion {
 		return file, fmt.Errorf("%w: its file is of version %d, which is not known", store.ErrKey,
 			file.Version)
 	}
@@ -349,7 +367,7 @@ func (k *Keys) Destroy(id store.StreamID) error {
 	s := k.of(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.read, s.file, s.opened = false, keyFile{}, nil
+	s.read, s.file, s.opened, s.plain = false, keyFile{}, nil, nil
 	k.mu.Lock()
 	delete(k.streams, id)
 	k.mu.Unlock()

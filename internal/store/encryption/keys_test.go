@@ -87,7 +87,7 @@ func (s *site) open() {
 
 func (s *site) write(id store.StreamID, kmsKeyID string) *DataKey {
 	s.Helper()
-	k, err := s.keys.Newest(&store.Stream{ID: id, KMSKeyID: kmsKeyID})
+	k, err := s.keys.Newest(&store.Stream{ID: id, KMSKeyID: kmsKeyID}, 1)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestDataKeys(t *testing.T) {
 func TestDataKeyThatIsNotStored(t *testing.T) {
 	s := newSite(t)
 	s.files.fail = 1
-	if _, err := s.keys.Newest(&store.Stream{ID: stream}); !errors.Is(err, errInjected) {
+	if _, err := s.keys.Newest(&store.Stream{ID: stream}, 1); !errors.Is(err, errInjected) {
 		t.Fatalf("got error %v", err)
 	}
 	s.write(stream, "")
@@ -356,11 +356,11 @@ func TestForget(t *testing.T) {
 func TestDamagedKeyFile(t *testing.T) {
 	s := newSite(t)
 	s.write(stream, "")
-	for _, bad := range []string{"", "{", `{"version":2}`, `{"version":1,"keys":[{"id":"AA=="}]}`} {
+	for _, bad := range []string{"", "{", `{"version":3}`, `{"version":1,"keys":[{"id":"AA=="}]}`} {
 		s.files.files[stream] = []byte(bad)
 		s.open()
 		s.wantErr(s.read(stream), store.ErrKey)
-		_, err := s.keys.Newest(&store.Stream{ID: stream})
+		_, err := s.keys.Newest(&store.Stream{ID: stream}, 1)
 		s.wantErr(err, store.ErrKey)
 		if string(s.files.files[stream]) != bad {
 			t.Fatal("written over")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"weir/internal/sealing"
@@ -62,6 +63,12 @@ func (k *Keys) reseal(id store.StreamID) error {
 		return err
 	}
 	next := keyFile{Version: keyFileVersion}
+	for _, mark := range s.file.Plain {
+		if slices.Contains(s.plain, mark.From) {
+			mark.Sealed = k.sealer("").Seal(kindPlain, markName(id, mark.From), nil)
+		}
+		next.Plain = append(next.Plain, mark)
+	}
 	for _, sealed := range s.file.Keys {
 		for i := range s.opened {
 			if d := &s.opened[i]; d.ID == KeyID(sealed.ID) {

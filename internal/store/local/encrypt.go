@@ -26,14 +26,14 @@ func keyFile(dir, path string) string {
 // entry makes a record ready to be written, encrypted when that is asked for; then info has the
 // checksum of the encrypted payload. free is called when it is written. The caller holds the
 // stream's appending.
-func (s *Store) entry(stream *store.Stream, rec *store.Record, head []byte,
+func (s *Store) entry(ctx context.Context, stream *store.Stream, rec *store.Record, head []byte,
 	info *store.FragmentInfo) (e volume.Entry, free func(), err error) {
 	e = volume.Entry{Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head,
 		Payload: rec.Payload}
 	if !s.o.Keys.Encrypts() {
-		return e, func() {}, nil
+		return e, func() {}, s.markPlain(ctx, stream.ID)
 	}
-	key, err := s.o.Keys.Newest(stream)
+	key, err := s.o.Keys.Newest(stream, rec.Number)
 	if err != nil {
 		return e, nil, err
 	}
@@ -46,6 +46,24 @@ func (s *Store) entry(stream *store.Stream, rec *store.Record, head []byte,
 	return e, form.Free, nil
 }
 
+// markPlain notes that a stream that was encrypted is plain from now on. The caller holds the
+// stream's appending.
+func (s *Store) markPlain(ctx context.Context, id store.StreamID) error {
+	marked, err := s.o.Keys.Marked(id)
+	if err != nil || !marked {
+		return err
+	}
+	list, err := s.List(ctx, id, store.Query{Order: store.ByNumberNewest, Limit: 1})
+	if err != nil {
+		return err
+	}
+	var newest store.Number
+	if len(list) > 0 {
+		newest = list[0].Number
+	}
+	return s.o.Keys.MarkPlain(id, newest)
+}
+
 // encryptFooter encrypts the footer of a volume whose records are encrypted; first is where one of
 // them lies.
 func (s *Store) encryptFooter(
@@ -55,7 +73,7 @@ func (s *Store) encryptFooter(
 	if err != nil {
 		return nil, err
 	}
-	head := make([]byte, record.HeaderSize)
+	head := make([]byte, min(first.Length, encryption.LeastHead))
 	_, err = body.ReadAt(head, 0)
 	if err := errors.Join(err, body.Close()); err != nil {
 		return nil, err
@@ -64,11 +82,13 @@ func (s *Store) encryptFooter(
 	if err != nil || !h.Encrypted {
 		return footer, err
 	}
-	stream, err := s.idx.StreamByID(ctx, id)
-	if err != nil {
-		return nil, err
+	key, err := s.o.Keys.Find(id, head)
+	if errors.Is(err, store.ErrKey) { // it is lost, but not what the table says
+		var stream store.Stream
+		if stream, err = s.idx.StreamByID(ctx, id); err == nil {
+			key, err = s.o.Keys.Newest(&stream, 0)
+		}
 	}
-	key, err := s.o.Keys.Newest(&stream)
 	if err != nil {
 		return nil, err
 	}

@@ -357,3 +357,78 @@ func withoutIndex(t *testing.T, dir string) string {
 	}
 	return dir
 }
+
+// Plain recordings that somebody puts in the place of encrypted ones, or beside them, are damage:
+// they do not play, and neither a check nor a new index takes them for the stream's. What was
+// recorded plain, before or since, plays.
+func TestPlainRecordsInAnEncryptedStream(t *testing.T) {
+	v := newVault(t)
+	v.open(false)
+	st := v.create("cam")
+	before, _ := v.append(st.ID)
+	closeStore(t, v.s)
+	v.open(true)
+	encrypted, _ := v.append(st.ID)
+	closeStore(t, v.s)
+
+	// The forger has a copy and a key of his own, so that his server writes what he likes.
+	mine := v.dir
+	v.dir = localtest.CopyDir(t, mine)
+	keys := filepath.Join("volumes", string(st.ID), "data.keys")
+	for _, name := range []string{keys, "volumes/encryption.check", "encryption.key"} {
+		if err := os.Remove(filepath.Join(v.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.open(false)
+	forged, _ := v.append(st.ID)
+	if _, err := storetest.ReadPayload(t.Context(), v.s, st.ID, forged); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, v.s)
+	for _, name := range []string{keys, "volumes/encryption.check", "encryption.key"} {
+		b, err := os.ReadFile(filepath.Join(mine, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(v.dir, name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := local.Check(t.Context(), v.dir, "", nil)
+	if err != nil || len(r.Problems) != 1 || r.Problems[0].Kind != "damaged-fragment" {
+		t.Errorf("check: %+v, %v", r, err)
+	}
+	for _, lost := range []bool{false, true} {
+		refused := store.ErrCorrupt
+		if lost {
+			v.dir, refused = withoutIndex(t, v.dir), store.ErrGone
+		}
+		v.open(true)
+		for what, c := range map[string]struct {
+			f    store.FragmentInfo
+			want error
+		}{"plain before": {before, nil}, "encrypted": {encrypted, nil},
+			"forged": {forged, refused}} {
+			_, err := storetest.ReadPayload(t.Context(), v.s, st.ID, c.f)
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s, index lost %t: %v", what, lost, err)
+			}
+		}
+		list, err := v.s.List(t.Context(), st.ID, store.Query{})
+		if want := map[bool]int{false: 3, true: 2}[lost]; err != nil || len(list) != want {
+			t.Errorf("index lost %t: %d fragments, %v", lost, len(list), err)
+		}
+		closeStore(t, v.s)
+	}
+	// Whoever has the server may record plain again.
+	v.dir = mine
+	v.open(false)
+	since, _ := v.append(st.ID)
+	for _, f := range []store.FragmentInfo{before, encrypted, since} {
+		if _, err := storetest.ReadPayload(t.Context(), v.s, st.ID, f); err != nil {
+			t.Error(err)
+		}
+	}
+	closeStore(t, v.s)
+}

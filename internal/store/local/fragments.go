@@ -112,7 +112,7 @@ func (s *Store) append(
 		release(st.appending)
 		return info, err
 	}
-	entry, free, err := s.entry(stream, rec, head, &info)
+	entry, free, err := s.entry(ctx, stream, rec, head, &info)
 	if err == nil {
 		info.Location, err = s.volumes.Append(ctx, stream, entry)
 		free()
