@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
@@ -60,7 +61,7 @@ func (s *Store) Compact(ctx context.Context, all bool) error {
 func (s *Store) compactPart(
 	ctx context.Context, n int, list []rows.Backlog, all bool,
 ) error {
-	l, err := s.hold(ctx, fmt.Sprint(compactLease, n))
+	l, err := s.hold(ctx, fmt.Sprint(rows.CompactLease, n))
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (s *Store) compactStream(
 // sealedKey names an object of a stream by the time, in milliseconds, and the number of its first
 // fragment. It is never used again.
 func sealedKey(id store.StreamID, millis int64, n store.Number) string {
-	return fmt.Sprintf("%s%s/%s-%016x-%s", streamPrefix, id,
+	return fmt.Sprintf("%s%s/%s-%016x-%s", contents.Streams, id,
 		time.UnixMilli(millis).UTC().Format("2006010215"), n, rand.Text()[:8])
 }
 

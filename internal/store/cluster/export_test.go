@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/objects"
 )
@@ -21,7 +22,7 @@ type Compactor struct{ l *tenure }
 // Hold takes the lease under which a stream is compacted, as soon as no other node has it.
 func (s *Store) Hold(ctx context.Context, id store.StreamID) (*Compactor, error) {
 	for {
-		l, err := s.hold(ctx, compactLease+string('0'+rune(part(id))))
+		l, err := s.hold(ctx, rows.CompactLease+string('0'+rune(part(id))))
 		if !errors.Is(err, rows.ErrLease) {
 			return &Compactor{l}, err
 		}
@@ -49,7 +50,7 @@ func (s *Store) SetOrphans(age, interval time.Duration) {
 // Mark writes the marker again.
 func (s *Store) Mark(ctx context.Context) error {
 	id, _, err := s.db.BucketID(ctx)
-	return errors.Join(err, s.bucket.Put(ctx, markerKey, []byte(id)))
+	return errors.Join(err, s.bucket.Put(ctx, contents.Marker, []byte(id)))
 }
 
 // Beat is a heartbeat.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/objects"
 	"weir/internal/store/recent"
@@ -211,18 +212,12 @@ func (s *Store) commit(
 // list is in the order of time. It is never used again.
 func (s *Store) batchKey() string {
 	at := s.o.Clock().UTC()
-	return fmt.Sprintf("%s%s/%s%03d-%s", batchPrefix, at.Format("2006010215"), at.Format("0405"),
-		at.Nanosecond()/int(time.Millisecond), rand.Text())
+	return fmt.Sprintf("%s%s/%s%03d-%s", contents.Batches, at.Format("2006010215"),
+		at.Format("0405"), at.Nanosecond()/int(time.Millisecond), rand.Text())
 }
 
-// Prefixes of keys.
-const (
-	batchPrefix  = "b/" // objects of many streams' records, as they came
-	streamPrefix = "s/" // objects of one stream's fragments, compacted
-)
-
-// swept are the prefixes of all objects of this engine but the marker.
-var swept = []string{batchPrefix, streamPrefix}
+// swept are the prefixes of objects that are collected.
+var swept = []string{contents.Batches, contents.Streams}
 
 // appendMemory keeps a fragment in this node's memory only. rows.ErrRetained when the stream has a
 // retention by now.

@@ -26,7 +26,7 @@ var ErrImporting = errors.New("another process migrates into the database")
 
 // The document that tells of an import, and the lease of who does it.
 const (
-	migrationKind, migrationName = "migration", "state"
+	migrationName = "state"
 
 	importLease = "import"
 )
@@ -35,16 +35,12 @@ const (
 const nodeSilence = time.Minute
 
 // migration is what the document says.
-type migration struct {
-	Source   string     `json:"source"` // Options.Import
-	Began    time.Time  `json:"began"`
-	Finished *time.Time `json:"finished,omitempty"`
-}
+type migration = rows.Migration
 
 // migration returns what the database says of an import, and the document's revision; nil: there
 // was none.
 func (s *Store) migration(ctx context.Context) (*migration, int64, error) {
-	list, err := s.db.ListDocuments(ctx, migrationKind)
+	list, err := s.db.ListDocuments(ctx, rows.MigrationKind)
 	if err != nil || len(list) == 0 {
 		return nil, 0, err
 	}
@@ -60,7 +56,7 @@ func (s *Store) putMigration(ctx context.Context, m *migration, revision int64) 
 	if err != nil {
 		return 0, err
 	}
-	return s.db.PutDocument(ctx, migrationKind, migrationName, b, revision)
+	return s.db.PutDocument(ctx, rows.MigrationKind, migrationName, b, revision)
 }
 
 // checkMigration refuses a database that is being imported into. It comes after this node is known,
@@ -97,7 +93,8 @@ func (s *Store) claim(ctx context.Context) error {
 		return err
 	}
 	if err := s.checkUnused(ctx); err != nil { // since it was looked at
-		return errors.Join(err, s.db.DeleteDocument(ctx, migrationKind, migrationName, revision))
+		return errors.Join(err, s.db.DeleteDocument(ctx, rows.MigrationKind, migrationName,
+			revision))
 	}
 	return nil
 }
@@ -120,7 +117,7 @@ func (s *Store) checkUnused(ctx context.Context) error {
 		return fmt.Errorf("%w: it has the stream %s", ErrInUse, streams[0].Name)
 	}
 	for _, d := range documents {
-		if d.Kind != migrationKind {
+		if d.Kind != rows.MigrationKind {
 			return fmt.Errorf("%w: it has keys or policies (%s %s)", ErrInUse, d.Kind, d.Name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
 	"weir/internal/store/cluster/rows"
 )
 
@@ -13,13 +14,9 @@ import (
 // and the other does not know would be deleted as orphans.
 var ErrOtherCluster = errors.New("the database and the objects are not of one cluster")
 
-// markerKey is the object that ties bucket and prefix to a database: it has the ID that the
-// database has. It is under no prefix that is swept.
-const markerKey = "cluster"
-
-// marker returns the ID that the bucket has; "": none.
+// marker returns the ID that the bucket has, in an object that ties it to the database; "": none.
 func (s *Store) marker(ctx context.Context) (string, error) {
-	b, err := s.bucket.ReadAll(ctx, markerKey, 0, rows.BucketIDSize)
+	b, err := s.bucket.ReadAll(ctx, contents.Marker, 0, rows.BucketIDSize)
 	if errors.Is(err, store.ErrGone) {
 		return "", nil
 	}
@@ -52,15 +49,15 @@ func (s *Store) checkMarker(ctx context.Context) error {
 		return s.db.SetMarked(ctx)
 	case has != "":
 		return fmt.Errorf("%w: the objects belong to another database (object %q has ID %s, "+
-			"the database %s)", ErrOtherCluster, markerKey, has, id)
+			"the database %s)", ErrOtherCluster, contents.Marker, has, id)
 	case marked:
 		return fmt.Errorf("%w: object %q with ID %s is missing; is it another bucket or prefix?",
-			ErrOtherCluster, markerKey, id)
+			ErrOtherCluster, contents.Marker, id)
 	case found:
 		return fmt.Errorf("%w: there are objects that the database does not know; "+
 			"use another prefix, or the database that knows them", ErrOtherCluster)
 	}
-	if err := s.bucket.Put(ctx, markerKey, []byte(id)); err != nil {
+	if err := s.bucket.Put(ctx, contents.Marker, []byte(id)); err != nil {
 		return err
 	}
 	return s.db.SetMarked(ctx)
@@ -102,8 +99,8 @@ func (s *Store) sure(ctx context.Context) error {
 	}
 	has, err := s.marker(ctx)
 	if err == nil && (!marked || has != id) {
-		err = fmt.Errorf("%w: object %q has ID %q, the database %q", ErrOtherCluster, markerKey,
-			has, id)
+		err = fmt.Errorf("%w: object %q has ID %q, the database %q", ErrOtherCluster,
+			contents.Marker, has, id)
 	}
 	return err
 }

@@ -10,15 +10,9 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/repair"
 	"weir/internal/store/cluster/rows"
-)
-
-// Names of the leases under which background work is done, by one node at a time each. Compaction
-// has compactors of them, so that several nodes compact, each other streams.
-const (
-	sweepLease   = "sweep"
-	compactLease = "compact"
-	compactors   = 8
+	"weir/internal/store/objects"
 )
 
 // sweepRows bounds what one transaction of a sweep drops, so that fragments are committed in
@@ -123,7 +117,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return ctx.Err()
 	}
 	s.trimRings()
-	l, err := s.hold(ctx, sweepLease)
+	l, err := s.hold(ctx, rows.SweepLease)
 	if errors.Is(err, rows.ErrLease) {
 		return nil
 	}
@@ -300,7 +294,7 @@ func (s *Store) sweepOrphans(ctx context.Context, l *tenure) error {
 func (s *Store) sweepPrefix(
 	ctx context.Context, l *tenure, prefix string, before time.Time,
 ) error {
-	var found []string
+	var found []objects.Info
 	for info, err := range s.bucket.List(ctx, prefix, "") {
 		if err != nil {
 			return err
@@ -308,7 +302,7 @@ func (s *Store) sweepPrefix(
 		if info.Modified.After(before) {
 			continue
 		}
-		if found = append(found, info.Key); len(found) == sweepRows {
+		if found = append(found, info); len(found) == sweepRows {
 			if err := s.deleteOrphans(ctx, l, found); err != nil {
 				return err
 			}
@@ -318,27 +312,48 @@ func (s *Store) sweepPrefix(
 	return s.deleteOrphans(ctx, l, found)
 }
 
-// deleteOrphans deletes those of the objects that have no row. No node can commit one of them any
-// more: who put it was forgotten, or has done with it.
-func (s *Store) deleteOrphans(ctx context.Context, l *tenure, keys []string) error {
-	if len(keys) == 0 {
+// deleteOrphans deletes those of the objects that have no row and nothing that somebody may miss.
+// No node can commit one of them any more: who put it was forgotten, or has done with it.
+func (s *Store) deleteOrphans(ctx context.Context, l *tenure, infos []objects.Info) error {
+	if len(infos) == 0 {
 		return nil
 	}
-	if err := l.renew(ctx); err != nil {
-		return err
+	keys := make([]string, len(infos))
+	for i := range infos {
+		keys[i] = infos[i].Key
 	}
 	known, err := s.db.KnownObjects(ctx, keys)
 	if err != nil {
 		return err
 	}
-	var orphans []string
-	for _, key := range keys {
-		if !known[key] {
-			orphans = append(orphans, key)
+	judge := repair.NewJudge(s.db, s.bucket, s.o.Clock)
+	var orphans, missed []string
+	for _, info := range infos {
+		if known[info.Key] {
+			continue
 		}
+		if err := l.renew(ctx); err != nil {
+			return err
+		}
+		keep, err := judge.Missed(ctx, info)
+		if err != nil {
+			return err
+		}
+		if keep {
+			missed = append(missed, info.Key)
+		} else {
+			orphans = append(orphans, info.Key)
+		}
+	}
+	if len(missed) > 0 {
+		s.log.Warn("objects that no row knows have fragments that are nowhere else; "+
+			"weir check --repair makes their rows", "objects", len(missed), "first", missed[0])
 	}
 	if len(orphans) == 0 {
 		return nil
+	}
+	if err := l.renew(ctx); err != nil {
+		return err
 	}
 	s.log.Info("deleting objects that no row knows", "objects", len(orphans), "first", orphans[0])
 	return s.bucket.Delete(ctx, orphans)
@@ -348,8 +363,8 @@ func (s *Store) deleteOrphans(ctx context.Context, l *tenure, keys []string) err
 func part(id store.StreamID) int {
 	h := fnv.New32a()
 	h.Write([]byte(id)) //nolint:errcheck // never fails
-	return int(h.Sum32() % compactors)
+	return int(h.Sum32() % rows.Compactors)
 }
 
 // parts are all compactors, in another order at each node and time.
-func parts() []int { return rand.Perm(compactors) }
+func parts() []int { return rand.Perm(rows.Compactors) }

@@ -6,18 +6,16 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
 )
-
-// TombstonePrefix is that of objects that say that a stream was deleted, each with the stream's ID:
-// a database that is set back does not know it any more, and repair would bring the stream back.
-// They are a few bytes each and are never deleted.
-const TombstonePrefix = "t/"
 
 // tombstoneTime is how long DeleteStream waits for the object store, beyond which a sweep goes on.
 const tombstoneTime = 5 * time.Second
 
+// putTombstone writes the object that says that a stream was deleted: a database that is set back
+// does not know it any more, and repair would bring the stream back. It is a few bytes and stays.
 func (s *Store) putTombstone(ctx context.Context, id store.StreamID) error {
-	err := s.bucket.Put(ctx, TombstonePrefix+string(id),
+	err := s.bucket.Put(ctx, contents.Tombstones+string(id),
 		[]byte(s.o.Clock().UTC().Format(time.RFC3339)+"\n"))
 	if err != nil {
 		return fmt.Errorf("tombstone: %w", err)

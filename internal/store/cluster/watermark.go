@@ -6,23 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
-	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
+	"weir/internal/store/cluster/repair"
 	"weir/internal/store/cluster/rows"
 )
-
-// Prefixes of what the bucket remembers of the database, which may be set back. None of it is
-// swept.
-const (
-	watermarkPrefix = "w/"       // one object a node: its watermark
-	setbackPrefix   = "setback/" // an object for each loss that was noticed, until it is repaired
-)
-
-// watermarkSize is the length of a watermark: its digits, so that one read has all of it.
-const watermarkSize = 19
 
 // watermark is what this node has seen of its own writes to the database. DESIGN.md, "A database
 // that was set back", says what follows from it.
@@ -116,7 +106,7 @@ func (s *Store) beat(ctx context.Context) error {
 		return err
 	}
 	s.mark.beat = beat
-	err = s.bucket.Put(ctx, watermarkPrefix+node, fmt.Appendf(nil, "%0*d", watermarkSize, beat))
+	err = s.bucket.Put(ctx, contents.Watermarks+node, repair.Watermark(beat))
 	if err != nil {
 		return err
 	}
@@ -140,7 +130,7 @@ func (s *Store) setBack(ctx context.Context, reason string) error {
 	if err != nil {
 		return err
 	}
-	key := setbackPrefix + at.Format("20060102T150405.000")
+	key := contents.Setbacks + at.Format("20060102T150405.000")
 	if err := s.bucket.Put(ctx, key, text); err != nil {
 		return fmt.Errorf("loss of commits: %w", err)
 	}
@@ -168,12 +158,13 @@ func (s *Store) checkWatermarks(ctx context.Context) error {
 }
 
 func (s *Store) compareWatermarks(ctx context.Context) error {
-	behind, err := s.behind(ctx)
+	behind, err := repair.Behind(ctx, s.db, s.bucket, s.mark.node)
 	if err != nil || len(behind) == 0 {
 		return err
 	}
 	// Another node may have forgotten one between the two questions: it took the object first.
-	if behind, err = s.behind(ctx); err != nil || len(behind) == 0 {
+	behind, err = repair.Behind(ctx, s.db, s.bucket, s.mark.node)
+	if err != nil || len(behind) == 0 {
 		return err
 	}
 	reason := fmt.Sprintf("the database does not have the last writes of node %s", behind[0])
@@ -182,52 +173,9 @@ func (s *Store) compareWatermarks(ctx context.Context) error {
 	}
 	keys := make([]string, len(behind))
 	for i, node := range behind {
-		keys[i] = watermarkPrefix + node
+		keys[i] = contents.Watermarks + node
 	}
 	return s.bucket.Delete(ctx, keys)
-}
-
-// behind are the nodes that have written more than the database has of them.
-func (s *Store) behind(ctx context.Context) (nodes []string, err error) {
-	beats, err := s.bucketBeats(ctx) // first: what is written meanwhile is not lost
-	if err != nil {
-		return nil, err
-	}
-	list, err := s.db.Watermarks(ctx)
-	if err != nil {
-		return nil, err
-	}
-	has := make(map[string]int64, len(list))
-	for _, w := range list {
-		has[w.Node] = w.Beat
-	}
-	for node, beat := range beats {
-		if has[node] < beat && node != s.mark.node {
-			nodes = append(nodes, node)
-		}
-	}
-	return nodes, nil
-}
-
-// bucketBeats are the watermarks in the bucket, by node. One that cannot be read counts as none.
-func (s *Store) bucketBeats(ctx context.Context) (map[string]int64, error) {
-	beats := make(map[string]int64)
-	for info, err := range s.bucket.List(ctx, watermarkPrefix, "") {
-		if err != nil {
-			return nil, fmt.Errorf("watermarks: %w", err)
-		}
-		text, err := s.bucket.ReadAll(ctx, info.Key, 0, watermarkSize)
-		if errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrCorrupt) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("watermarks: %w", err)
-		}
-		if beat, err := strconv.ParseInt(string(text), 10, 64); err == nil {
-			beats[info.Key[len(watermarkPrefix):]] = beat
-		}
-	}
-	return beats, nil
 }
 
 // forgetWatermarks drops those of nodes that were silent for Options.OrphanAge, in the bucket
@@ -240,7 +188,7 @@ func (s *Store) forgetWatermarks(ctx context.Context, l *tenure) error {
 	var nodes, keys []string
 	for _, w := range list {
 		if w.Age > s.o.OrphanAge && w.Node != *s.node.Load() {
-			nodes, keys = append(nodes, w.Node), append(keys, watermarkPrefix+w.Node)
+			nodes, keys = append(nodes, w.Node), append(keys, contents.Watermarks+w.Node)
 		}
 	}
 	if len(nodes) == 0 {
@@ -265,7 +213,7 @@ func (s *Store) collectable(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	reason := ""
-	for info, err := range s.bucket.List(ctx, setbackPrefix, "") {
+	for info, err := range s.bucket.List(ctx, contents.Setbacks, "") {
 		if err != nil {
 			return false, fmt.Errorf("loss of commits: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,6 +13,16 @@ import (
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
+
+// MigrationKind is the kind of the document that has a Migration.
+const MigrationKind = "migration"
+
+// Migration says how far an import is, as JSON: no node starts before it is finished.
+type Migration struct {
+	Source   string     `json:"source"` // the ID of the store that is imported
+	Began    time.Time  `json:"began"`
+	Finished *time.Time `json:"finished,omitempty"`
+}
 
 // ImportStream adds a stream as another engine had it, with its ID, and where its orders stand. One
 // of this ID that is there already becomes what it is now. store.ErrExists when another has the

@@ -12,6 +12,14 @@ import (
 	"weir/internal/store"
 )
 
+// Names of the leases under which background work is done, by one node at a time each. Compaction
+// has Compactors of them, each with its number, so that several nodes compact, each other streams.
+const (
+	SweepLease   = "sweep"
+	CompactLease = "compact"
+	Compactors   = 8
+)
+
 // ErrLease is of work whose lease another node holds by now.
 var ErrLease = errors.New("another node holds the lease")
 

@@ -1,0 +1,296 @@
+// Package contents reads what the objects of a cluster say of themselves, so that rows can be made
+// from them: each record in an object follows the record of its stream, and an object of one stream
+// ends in the packed table of its fragments. docs/store-format.md has the form of both.
+package contents
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/internal/store/record"
+)
+
+// Prefixes of the keys of a cluster's objects, below that of the bucket's address.
+const (
+	Batches    = "b/"       // many streams' records, as they came: by hour, then by time
+	Streams    = "s/"       // one stream's fragments, packed: by stream, then by time
+	Tombstones = "t/"       // a stream that was deleted, by its ID
+	Watermarks = "w/"       // how often a node has written to the database, by its ID
+	Setbacks   = "setback/" // that the database has lost commits, by when it was noticed
+	Marker     = "cluster"  // the ID of the database
+)
+
+// Limits of what is read of an object, whoever wrote it.
+const (
+	maxStreamLength = 1 << 20   // bytes of the record of a stream
+	maxFragments    = 100_000   // of one object: compaction makes half as many, a batch fewer
+	maxHeads        = 256 << 20 // bytes of all heads of an object
+	window          = 1 << 20   // bytes of one read, where heads are close to each other
+	volumeHeader    = 64        // bytes that a volume of the local engine begins with
+	volumeMagic     = "WEIRVOLM"
+)
+
+// Source are the objects: objects.Bucket.
+type Source interface {
+	// Read hands length bytes of an object to sink as they come. store.ErrGone, store.ErrCorrupt.
+	Read(ctx context.Context, key string, offset, length int64,
+		sink func(p []byte, at int64) error) error
+	ReadAll(ctx context.Context, key string, offset, length int64) ([]byte, error)
+}
+
+// Fragment is a fragment as an object has it.
+type Fragment struct {
+	Stream   *store.Stream      // as it was when the fragment was stored
+	Info     store.FragmentInfo // without Sequence and TrackSet, which only rows have
+	Media    *media.Fragment    // its metadata
+	Replaces store.Number       // the fragment whose place it took; 0: none
+}
+
+// Scan reads the heads of all records of an object, in their order. What is behind a record that
+// cannot be read is not looked for: fragments are those before, and the error is
+// store.ErrCorrupt. No payload is read.
+func Scan(
+	ctx context.Context, src Source, key string, size int64,
+) (fragments []Fragment, err error) {
+	r := reader{ctx: ctx, src: src, key: key, size: size}
+	at, err := r.begin()
+	if err != nil {
+		return nil, err
+	}
+	var st *store.Stream
+	heads := int64(0)
+	for at < size {
+		h, head, err := r.head(at)
+		if heads += int64(len(head)); err == nil && heads > maxHeads {
+			err = fmt.Errorf("%w: heads of more than %d bytes", store.ErrCorrupt, maxHeads)
+		}
+		if err != nil {
+			return fragments, fmt.Errorf("object %s at %d: %w", key, at, err)
+		}
+		switch h.Type {
+		case record.TypeStream:
+			st, err = record.DecodeStream(head)
+		case record.TypeFragment:
+			var f Fragment
+			if f, err = fragment(st, h, head, key, at); err == nil {
+				fragments = append(fragments, f)
+			}
+			if len(fragments) > maxFragments {
+				err = fmt.Errorf("%w: more than %d fragments", store.ErrCorrupt, maxFragments)
+			}
+		case record.TypeFooter:
+			return fragments, nil
+		}
+		if err != nil {
+			return fragments, fmt.Errorf("object %s at %d: %w", key, at, err)
+		}
+		at += h.Length
+	}
+	return fragments, nil
+}
+
+func fragment(
+	st *store.Stream, h record.Header, head []byte, key string, at int64,
+) (f Fragment, err error) {
+	if st == nil {
+		return f, fmt.Errorf("%w: a fragment of no stream", store.ErrCorrupt)
+	}
+	_, m, err := record.DecodeFragment(head)
+	if err != nil {
+		return f, unreadable(err)
+	}
+	info := record.NewInfo(&store.Record{Fragment: *m, Number: h.Number}, h.PayloadCRC, 0)
+	info.Location = store.Location{Volume: key, Offset: at, Length: h.Length,
+		MetaLength: h.MetaLength}
+	return Fragment{Stream: st, Info: info, Media: m, Replaces: h.Replaces}, nil
+}
+
+// Verify reads the payload of a fragment and holds it to its checksum. store.ErrCorrupt,
+// store.ErrGone.
+func Verify(ctx context.Context, src Source, f *store.FragmentInfo) error {
+	l, sum := f.Location, uint32(0)
+	if l.Length == l.MetaLength {
+		return nil
+	}
+	next := int64(0)
+	err := src.Read(ctx, l.Volume, l.Offset+l.MetaLength, l.Length-l.MetaLength,
+		func(p []byte, at int64) error {
+			if at == 0 { // a try that failed begins anew
+				sum, next = 0, 0
+			}
+			if at != next {
+				return fmt.Errorf("object %s is read out of order", l.Volume)
+			}
+			sum, next = crc32.Update(sum, record.Castagnoli, p), at+int64(len(p))
+			return nil
+		})
+	if err == nil && sum != f.PayloadCRC {
+		err = fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
+	}
+	return err
+}
+
+// Head reads the metadata of the fragment of a row. store.ErrCorrupt when another record is there.
+func Head(ctx context.Context, src Source, f *store.FragmentInfo) (*media.Fragment, error) {
+	l := f.Location
+	if l.MetaLength < record.HeaderSize || l.MetaLength > record.MaxMetaLength || l.Offset < 0 {
+		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, l)
+	}
+	b, err := src.ReadAll(ctx, l.Volume, l.Offset, l.MetaLength)
+	if err != nil {
+		return nil, err
+	}
+	h, m, err := record.DecodeFragment(b)
+	if err == nil && (h.Number != f.Number || h.Length != l.Length ||
+		h.PayloadCRC != f.PayloadCRC) {
+		err = fmt.Errorf("%w: another record lies there", store.ErrCorrupt)
+	}
+	return m, unreadable(err)
+}
+
+// unreadable makes store.ErrCorrupt of a record in its encrypted form: a cluster has none.
+func unreadable(err error) error {
+	if errors.Is(err, record.ErrEncrypted) {
+		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	return err
+}
+
+// Packed is an object of one stream with its table.
+type Packed struct {
+	Stream *store.Stream
+	Table  *record.Table
+	Footer store.Location
+}
+
+// ReadPacked reads the stream and the table of a packed object. store.ErrCorrupt.
+func ReadPacked(ctx context.Context, src Source, key string, size int64) (p Packed, err error) {
+	r := reader{ctx: ctx, src: src, key: key, size: size}
+	at, err := r.begin()
+	if err != nil {
+		return p, err
+	}
+	_, head, err := r.head(at)
+	if err == nil {
+		p.Stream, err = record.DecodeStream(head)
+	}
+	if err == nil && size < record.FooterTrailer {
+		err = fmt.Errorf("%w: no footer", store.ErrCorrupt)
+	}
+	var trailer []byte
+	if err == nil {
+		trailer, err = src.ReadAll(ctx, key, size-record.FooterTrailer, record.FooterTrailer)
+	}
+	length := record.FooterLength(trailer)
+	if err == nil && (length == 0 || length > size) {
+		err = fmt.Errorf("%w: no footer", store.ErrCorrupt)
+	}
+	if err == nil {
+		p.Footer = store.Location{Volume: key, Offset: size - length, Length: length,
+			MetaLength: length - record.FooterTrailer}
+		p.Table, err = Footer(ctx, src, p.Footer)
+	}
+	if err == nil {
+		err = within(p.Table, p.Footer)
+	}
+	if err != nil {
+		return p, fmt.Errorf("object %s: %w", key, err)
+	}
+	return p, nil
+}
+
+// Footer reads a packed table. store.ErrCorrupt, store.ErrGone.
+func Footer(ctx context.Context, src Source, at store.Location) (*record.Table, error) {
+	if at.Length < record.HeaderSize+record.FooterTrailer ||
+		at.Length > record.MaxMetaLength+record.FooterTrailer {
+		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
+	}
+	b, err := src.ReadAll(ctx, at.Volume, at.Offset, at.Length)
+	if err != nil {
+		return nil, err
+	}
+	t, err := record.DecodeFooter(b)
+	return t, unreadable(err)
+}
+
+// within holds the fragments of a table to the bytes before it.
+func within(t *record.Table, footer store.Location) error {
+	if t.Count > maxFragments {
+		return fmt.Errorf("%w: more than %d fragments", store.ErrCorrupt, maxFragments)
+	}
+	var wrong error
+	_, err := t.Choose(nil, footer.Volume, make([]int64, len(t.Sets)),
+		func(f *store.FragmentInfo) bool {
+			if l := f.Location; l.Offset > footer.Offset || l.Length > footer.Offset-l.Offset {
+				wrong = fmt.Errorf("%w: fragment %d lies at %+v", store.ErrCorrupt, f.Number, l)
+			}
+			return false
+		})
+	return errors.Join(err, wrong)
+}
+
+// reader reads an object from its beginning on, a window at a time.
+type reader struct {
+	ctx  context.Context
+	src  Source
+	key  string
+	size int64
+
+	data []byte // of the object, from off on
+	off  int64
+}
+
+// begin returns where the first record is: behind the header of a volume, if there is one.
+func (r *reader) begin() (int64, error) {
+	if r.size < volumeHeader {
+		return 0, nil
+	}
+	b, err := r.bytes(0, volumeHeader)
+	if err == nil && string(b[:len(volumeMagic)]) == volumeMagic {
+		return volumeHeader, nil
+	}
+	return 0, err
+}
+
+// head returns header and metadata of the record at an offset, all of which is in the object.
+func (r *reader) head(at int64) (h record.Header, head []byte, err error) {
+	b, err := r.bytes(at, record.HeaderSize)
+	if err != nil {
+		return h, nil, err
+	}
+	if h, err = record.DecodeHeader(b); err != nil {
+		return h, nil, err
+	}
+	if h.Length > r.size-at {
+		return h, nil, fmt.Errorf("%w: record of %d bytes, %d are there", store.ErrCorrupt,
+			h.Length, r.size-at)
+	}
+	if h.Type == record.TypeStream && h.MetaLength > maxStreamLength {
+		return h, nil, fmt.Errorf("%w: record of a stream with %d bytes", store.ErrCorrupt,
+			h.MetaLength)
+	}
+	if h.Type == record.TypeFooter { // read by who wants it
+		return h, b, nil
+	}
+	head, err = r.bytes(at, h.MetaLength)
+	return h, head, err
+}
+
+// bytes returns n bytes at an offset. They are good until the next call.
+func (r *reader) bytes(at, n int64) ([]byte, error) {
+	if n > r.size-at {
+		return nil, fmt.Errorf("%w: it ends at %d", store.ErrCorrupt, r.size)
+	}
+	if at < r.off || at+n > r.off+int64(len(r.data)) {
+		b, err := r.src.ReadAll(r.ctx, r.key, at, min(max(n, window), r.size-at))
+		if err != nil {
+			return nil, err
+		}
+		r.data, r.off = b, at
+	}
+	return r.data[at-r.off:][:n], nil
+}

@@ -1,0 +1,266 @@
+package repair
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/objects"
+	"weir/internal/store/record"
+	"weir/internal/store/sealed"
+)
+
+// Verdict is what a fragment of an object is that no row knows.
+type Verdict int
+
+// Verdicts.
+const (
+	Stored     Verdict = iota // it has a row, or what its producer sent in its place has
+	Expired                   // it is past retention
+	Deleted                   // its stream is deleted
+	Lost                      // it has no row
+	LostStream                // its stream has none either
+	Taken                     // another fragment has its number
+)
+
+// Judge decides what becomes of fragments that objects without rows have. It keeps what it has
+// learnt, so it is used for one pass, by one goroutine.
+type Judge struct {
+	db      *rows.DB
+	bucket  *objects.Bucket
+	reader  *sealed.Reader
+	now     func() time.Time
+	buried  map[store.StreamID]bool // streams that no row knows: whether there is a tombstone
+	present map[string]bool         // objects that a row says a fragment is in
+}
+
+// cachedAnswers bounds what a Judge remembers of each kind.
+const cachedAnswers = 20_000
+
+// NewJudge returns a judge of a cluster's objects. Retention is as of now.
+func NewJudge(db *rows.DB, bucket *objects.Bucket, now func() time.Time) *Judge {
+	j := &Judge{db: db, bucket: bucket, now: now, buried: map[store.StreamID]bool{},
+		present: map[string]bool{}}
+	j.reader = &sealed.Reader{Rows: db, Tables: sealed.NewTables(64 << 20),
+		Log: slog.New(slog.DiscardHandler), Damaged: func() {},
+		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
+			return contents.Footer(ctx, bucket, at)
+		}}
+	return j
+}
+
+// Stream tells whether a stream has no row (LostStream) or is deleted (Deleted); else Stored.
+func (j *Judge) Stream(ctx context.Context, id store.StreamID) (Verdict, *rows.Stream, error) {
+	st, err := j.db.Row(ctx, id)
+	if err == nil {
+		return Stored, &st, nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return 0, nil, err
+	}
+	buried, known := j.buried[id]
+	if !known {
+		if buried, err = j.db.StreamDeleted(ctx, id); err != nil {
+			return 0, nil, err
+		}
+		if !buried {
+			if buried, err = j.there(ctx, contents.Tombstones+string(id)); err != nil {
+				return 0, nil, err
+			}
+		}
+		if len(j.buried) >= cachedAnswers {
+			clear(j.buried)
+		}
+		j.buried[id] = buried
+	}
+	if buried {
+		return Deleted, nil, nil
+	}
+	return LostStream, nil, nil
+}
+
+// there tells whether there is an object.
+func (j *Judge) there(ctx context.Context, key string) (bool, error) {
+	_, err := j.bucket.ReadAll(ctx, key, 0, 1)
+	if errors.Is(err, store.ErrGone) {
+		return false, nil
+	}
+	return err == nil || errors.Is(err, store.ErrCorrupt), ignore(err, store.ErrCorrupt)
+}
+
+// ignore is err unless it is the other.
+func ignore(err, other error) error {
+	if errors.Is(err, other) {
+		return nil
+	}
+	return err
+}
+
+// Present is there for objects that rows are about, each asked for once.
+func (j *Judge) Present(ctx context.Context, key string) (bool, error) {
+	if there, known := j.present[key]; known {
+		return there, nil
+	}
+	there, err := j.there(ctx, key)
+	if err == nil {
+		if len(j.present) >= cachedAnswers {
+			clear(j.present)
+		}
+		j.present[key] = there
+	}
+	return there, err
+}
+
+// Fragment judges a fragment of an object without rows. Of one that is Stored it returns the row,
+// if it has one itself.
+func (j *Judge) Fragment(
+	ctx context.Context, f *contents.Fragment,
+) (Verdict, *store.FragmentInfo, error) {
+	id := f.Stream.ID
+	v, st, err := j.Stream(ctx, id)
+	if err != nil || v != Stored {
+		if v == LostStream && (f.Stream.RetentionHours == 0 ||
+			f.Info.ServerTimestamp < f.Stream.RetentionEdge(j.now())) {
+			v = Expired
+		}
+		return v, nil, err
+	}
+	if st.RetentionHours == 0 || f.Info.ServerTimestamp < st.Edge(j.now()) {
+		return Expired, nil, nil
+	}
+	row, err := j.reader.Fragment(ctx, id, f.Info.Number)
+	if err == nil {
+		if row.PayloadCRC != f.Info.PayloadCRC || row.Size() != f.Info.Size() ||
+			row.ServerTimestamp != f.Info.ServerTimestamp {
+			return Taken, nil, nil
+		}
+		return Stored, &row, nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return 0, nil, err
+	}
+	for _, superseded := range []func(context.Context, *contents.Fragment) (bool, error){
+		j.replaced, j.sentAgain} {
+		yes, err := superseded(ctx, f)
+		if err != nil {
+			return 0, nil, err
+		}
+		if yes {
+			return Stored, nil, nil
+		}
+	}
+	return Lost, nil, nil
+}
+
+// replaced tells whether another fragment has taken the place of one: it stands among those that
+// are gone from a table, or among those that the fragments of a table have replaced.
+func (j *Judge) replaced(ctx context.Context, f *contents.Fragment) (bool, error) {
+	gone, err := j.db.Gone(ctx, f.Stream.ID)
+	if err != nil {
+		return false, err
+	}
+	if _, found := slices.BinarySearch(gone, f.Info.Number); found {
+		return true, nil
+	}
+	server := f.Info.ServerTimestamp
+	later := store.Query{Range: &store.TimeRange{Clock: store.ServerTimestamp, Start: server,
+		End: server + replaceWindow}}
+	for after := int64(0); ; {
+		page, err := j.db.Sealed(ctx, f.Stream.ID, later, sealed.MinTime, after, sealedPage)
+		if err != nil || len(page) == 0 {
+			return false, err
+		}
+		for i := range page {
+			t, err := j.reader.Footer(ctx, page[i].Footer)
+			if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
+				continue // told of where objects are checked
+			}
+			if err != nil {
+				return false, err
+			}
+			if _, found := slices.BinarySearch(t.Replaced, f.Info.Number); found {
+				return true, nil
+			}
+		}
+		if len(page) < sealedPage {
+			return false, nil
+		}
+		after = page[len(page)-1].Number.Min
+	}
+}
+
+const (
+	sealedPage = 100
+	// resendWindow is how long after a fragment its producer may send it again, milliseconds: what
+	// is in the buffer of one that reconnects (docs/reference/producers.md, "Reconnecting"), and
+	// room for outages.
+	resendWindow = int64(10 * time.Minute / time.Millisecond)
+	// replaceWindow is likewise for one that stored what it sends.
+	replaceWindow = int64(24 * time.Hour / time.Millisecond)
+)
+
+// sentAgain tells whether the producer has sent a fragment once more, and that is stored: with the
+// same payload at the same producer timestamp, or at the same timecode of the same document when
+// timecodes are relative; or whole, when this one is a part of it.
+func (j *Judge) sentAgain(ctx context.Context, f *contents.Fragment) (bool, error) {
+	twins, err := j.db.Twins(ctx, f.Stream.ID, &f.Info, resendWindow)
+	if err != nil {
+		return false, err
+	}
+	for i := range twins {
+		if twins[i].ProducerTimestamp == f.Info.ProducerTimestamp {
+			return true, nil
+		}
+		m, err := contents.Head(ctx, j.bucket, &twins[i])
+		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if m.Timecode == f.Media.Timecode && bytes.Equal(m.Header, f.Media.Header) {
+			return true, nil
+		}
+	}
+	producer := f.Info.ProducerTimestamp
+	at, err := j.reader.List(ctx, f.Stream.ID, store.Query{Range: &store.TimeRange{
+		Clock: store.ProducerTimestamp, Start: producer, End: producer}}, sealed.MinTime)
+	if err != nil {
+		return false, err
+	}
+	for i := range at {
+		if at[i].PayloadCRC == f.Info.PayloadCRC || f.Info.Partial && !at[i].Partial {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Missed tells whether an object without rows has fragments that somebody may miss: whole ones of a
+// stream that is not deleted, within retention, that are stored nowhere else.
+func (j *Judge) Missed(ctx context.Context, info objects.Info) (bool, error) {
+	fragments, err := contents.Scan(ctx, j.bucket, info.Key, info.Size)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return false, ignore(err, store.ErrGone)
+	}
+	for i := range fragments {
+		v, _, err := j.Fragment(ctx, &fragments[i])
+		if err == nil && (v == Lost || v == LostStream) {
+			err = contents.Verify(ctx, j.bucket, &fragments[i].Info)
+			if err == nil {
+				return true, nil
+			}
+			err = ignore(ignore(err, store.ErrCorrupt), store.ErrGone)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}

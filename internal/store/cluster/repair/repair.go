@@ -1,0 +1,335 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
+	"weir/internal/store/cluster/rows"
+	"weir/internal/store/objects"
+	"weir/internal/store/sealed"
+)
+
+// work is a repair. Background work stands still meanwhile: it holds all leases.
+type work struct {
+	*cluster
+	lease rows.Lease // of sweeping, which every change holds in its transaction
+	judge *Judge
+	done  Done
+	// the version that the objects of a stream told of last: a row that has it still gets the next
+	versions map[store.StreamID]string
+	made     map[store.StreamID]bool // streams that this repair has made
+}
+
+// repair brings back what the objects have and the rows lack. What was done when it is broken off
+// stays done, and the next one goes on.
+func (c *cluster) repair(ctx context.Context) (Done, error) {
+	lease, ctx, release, err := c.hold(ctx)
+	if err != nil {
+		return Done{}, err
+	}
+	defer release()
+	w := &work{cluster: c, lease: lease, judge: NewJudge(c.db, c.bucket, c.o.Clock),
+		versions: map[store.StreamID]string{}, made: map[store.StreamID]bool{}}
+	err = w.run(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, rows.ErrLease) {
+		err = cause
+	}
+	return w.done, err
+}
+
+func (w *work) run(ctx context.Context) error {
+	lost, reason, err := w.setBack(ctx)
+	if err == nil && lost { // commit sequences leap, if no node has seen to it
+		err = w.db.SetBack(ctx, reason)
+	}
+	if err != nil {
+		return err
+	}
+	alarms, err := w.keys(ctx, contents.Setbacks)
+	if err != nil {
+		return err
+	}
+	behind, err := Behind(ctx, w.db, w.bucket, "")
+	if err != nil {
+		return err
+	}
+	if err := w.tombstones(ctx, func(st *rows.Stream) error {
+		w.done.Deleted++
+		return ignore(w.db.DeleteStream(ctx, st.ID, ""), store.ErrNotFound)
+	}); err != nil {
+		return err
+	}
+	// Packed objects first: their fragments keep their sequences.
+	for _, prefix := range []string{contents.Streams, contents.Batches} {
+		if err := w.orphans(ctx, prefix); err != nil {
+			return err
+		}
+	}
+	if err := w.missing(ctx); err != nil {
+		return err
+	}
+	return w.clear(ctx, lost, alarms, behind)
+}
+
+// clear takes away what says that commits are lost, as far as it was there when the repair began.
+func (w *work) clear(ctx context.Context, lost bool, alarms, behind []string) error {
+	for _, node := range behind {
+		alarms = append(alarms, contents.Watermarks+node)
+	}
+	if len(alarms) > 0 {
+		if err := w.bucket.Delete(ctx, alarms); err != nil {
+			return err
+		}
+	}
+	if !lost {
+		return nil
+	}
+	left, err := w.keys(ctx, contents.Setbacks)
+	if err != nil || len(left) > 0 {
+		return err // another loss was noticed meanwhile
+	}
+	return w.db.ClearSetback(ctx, w.lease)
+}
+
+// orphans looks at all objects with a prefix that have no rows, in the order of their keys, which
+// is that of time for each stream.
+func (w *work) orphans(ctx context.Context, prefix string) error {
+	return w.pages(ctx, prefix, func(infos []objects.Info, known map[string]rows.StoredObject,
+	) error {
+		for _, info := range infos {
+			w.tell("bringing back", info.Key)
+			if _, ok := known[info.Key]; ok {
+				continue
+			}
+			if err := w.settle(ctx, info); err != nil {
+				return err
+			}
+			err := w.restore(ctx, info, prefix == contents.Streams)
+			if err != nil && !errors.Is(err, store.ErrGone) {
+				return fmt.Errorf("object %s: %w", info.Key, err)
+			}
+		}
+		return nil
+	})
+}
+
+// settle waits until no node can be about to commit the rows of an object.
+func (w *work) settle(ctx context.Context, info objects.Info) error {
+	for {
+		now, err := w.db.Now(ctx)
+		if err != nil {
+			return err
+		}
+		left := info.Modified.Add(w.o.Settle).Sub(now)
+		if left <= 0 {
+			return nil
+		}
+		select {
+		case <-time.After(min(left, time.Second)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *work) restore(ctx context.Context, info objects.Info, packed bool) error {
+	if packed {
+		done, err := w.restorePacked(ctx, info)
+		if done || err != nil {
+			return err
+		}
+	}
+	fragments, err := contents.Scan(ctx, w.bucket, info.Key, info.Size)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	var list []rows.Row
+	twice := make(map[twin]bool) // what a producer sent twice in the time of one object
+	for i := range fragments {
+		f := &fragments[i]
+		same := twin{f.Stream.ID, f.Info.ProducerTimestamp, f.Info.PayloadCRC}
+		if twice[same] {
+			continue
+		}
+		row, err := w.fragment(ctx, f, info)
+		if err != nil {
+			return err
+		}
+		if row != nil {
+			list, twice[same] = append(list, *row), true
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	committed, err := w.db.Commit(ctx, rows.Object{Name: info.Key, Bytes: info.Size}, list)
+	for _, c := range committed {
+		if c.Err == nil {
+			w.done.Fragments++
+		}
+	}
+	return err
+}
+
+// twin is what two copies of a fragment have in common.
+type twin struct {
+	stream   store.StreamID
+	producer int64
+	payload  uint32
+}
+
+// fragment returns the row that a fragment gets; nil: none.
+func (w *work) fragment(
+	ctx context.Context, f *contents.Fragment, info objects.Info,
+) (*rows.Row, error) {
+	v, row, err := w.judge.Fragment(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	if v == Stored && row != nil && row.Location.Volume != info.Key {
+		return nil, w.repoint(ctx, f, row, info)
+	}
+	if v != Lost && v != LostStream {
+		return nil, nil
+	}
+	err = contents.Verify(ctx, w.bucket, &f.Info)
+	if errors.Is(err, store.ErrCorrupt) {
+		return nil, nil // the check tells of it
+	}
+	if err != nil {
+		return nil, err
+	}
+	if known, err := w.stream(ctx, f.Stream); err != nil || !known {
+		return nil, err
+	}
+	return &rows.Row{Stream: f.Stream.ID, Info: f.Info, Tracks: f.Media.Tracks,
+		Replaces: f.Replaces, Looked: math.MaxInt64}, nil
+}
+
+// repoint sees to it that a fragment that has a row is where that says.
+func (w *work) repoint(
+	ctx context.Context, f *contents.Fragment, row *store.FragmentInfo, info objects.Info,
+) error {
+	if there, err := w.judge.Present(ctx, row.Location.Volume); err != nil || there {
+		return err
+	}
+	err := w.db.Repoint(ctx, w.lease, f.Stream.ID, row.Number, row.Location, f.Info.Location,
+		info.Size)
+	if err == nil {
+		w.done.Moved++
+	}
+	return ignore(err, store.ErrNotFound) // it stands in the table of an object that is lost
+}
+
+// stream makes a stream that has no row, and gives one that has it the settings that it got later;
+// known tells that it has a row now.
+func (w *work) stream(ctx context.Context, st *store.Stream) (known bool, err error) {
+	was, seen := w.versions[st.ID]
+	w.versions[st.ID] = st.Version
+	v, row, err := w.judge.Stream(ctx, st.ID)
+	switch {
+	case err != nil || v == Deleted:
+		return false, err
+	case v == LostStream:
+		err = w.db.ImportStream(ctx, w.lease, st, sealed.HighWater{Sequence: rows.RestoreSequence})
+		if errors.Is(err, store.ErrExists) {
+			return false, nil // the check tells of it
+		}
+		if err == nil {
+			w.done.Streams++
+			w.made[st.ID] = true
+		}
+		return err == nil, err
+	case row.Version == st.Version || !(w.made[st.ID] || seen && row.Version == was):
+		return true, nil
+	}
+	err = w.db.ReviseStream(ctx, row.Version, st)
+	if err == nil && !w.made[st.ID] {
+		w.done.Revised++
+	}
+	return true, ignore(err, store.ErrVersion)
+}
+
+// restorePacked adds the one row of a packed object. done tells that there is nothing more to do
+// for it: else its fragments are looked at one by one.
+func (w *work) restorePacked(ctx context.Context, info objects.Info) (done bool, err error) {
+	p, err := contents.ReadPacked(ctx, w.bucket, info.Key, info.Size)
+	if err != nil || p.Table.Count == 0 {
+		return false, ignore(err, store.ErrCorrupt)
+	}
+	if id, _, _ := strings.Cut(strings.TrimPrefix(info.Key, contents.Streams), "/"); id !=
+		string(p.Stream.ID) {
+		return false, nil
+	}
+	v, row, err := w.judge.Stream(ctx, p.Stream.ID)
+	if err != nil || v == Deleted {
+		return true, err
+	}
+	edge := p.Stream.RetentionEdge(w.o.Clock())
+	if row != nil {
+		edge = row.Edge(w.o.Clock())
+	}
+	if p.Table.ServerTimes.Max < edge {
+		return true, nil
+	}
+	if known, err := w.stream(ctx, p.Stream); err != nil || !known {
+		return true, err
+	}
+	volume := sealed.Volume{Name: info.Key, Stream: p.Stream.ID, Footer: p.Footer,
+		Replaced: p.Table.Replaced}
+	volume.Describe(p.Table)
+	err = w.db.RestoreSealed(ctx, w.lease, volume, info.Size, p.Table.Sets)
+	if errors.Is(err, sealed.ErrUnsealable) || errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err == nil {
+		w.done.Fragments += int64(p.Table.Count)
+	}
+	return true, err
+}
+
+// missing drops the rows of objects that are lost, so that nothing is listed that cannot be read.
+func (w *work) missing(ctx context.Context) error {
+	k := &check{cluster: w.cluster, judge: w.judge, last: math.MaxInt64}
+	for _, prefix := range []string{contents.Streams, contents.Batches} {
+		err := w.pages(ctx, prefix, func(_ []objects.Info, known map[string]rows.StoredObject,
+		) error {
+			for _, o := range known {
+				k.see(o.Key)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for after := int64(-1); ; {
+		list, err := w.db.Objects(ctx, after, page)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for i := range list {
+			o := &list[i]
+			if after = o.Key; k.wasSeen(o.Key) || o.Fragments == 0 && o.Sealed == nil {
+				continue
+			}
+			if there, err := w.judge.there(ctx, o.Name); err != nil || there {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			n, err := w.db.DropObject(ctx, w.lease, o.Name)
+			if err != nil {
+				return err
+			}
+			w.done.Dropped += n
+		}
+	}
+}

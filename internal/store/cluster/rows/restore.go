@@ -1,0 +1,337 @@
+package rows
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"weir/internal/store"
+	"weir/internal/store/sealed"
+)
+
+// RestoreSequence is where the commit sequences of a stream begin again whose row was lost: greater
+// than any that it can have had.
+const RestoreSequence = sequenceLeap
+
+// StreamDeleted tells whether a stream that Row does not find is deleted and has rows still.
+func (db *DB) StreamDeleted(ctx context.Context, id store.StreamID) (deleted bool, err error) {
+	err = db.row(ctx, []any{&deleted},
+		`SELECT EXISTS (SELECT 1 FROM streams WHERE id = $1 AND name IS NULL)`, string(id))
+	return deleted, err
+}
+
+// ReviseStream gives a stream the settings and the version of another state of it, unless it has
+// another version than was. store.ErrVersion, store.ErrNotFound.
+func (db *DB) ReviseStream(ctx context.Context, was string, st *store.Stream) error {
+	_, err := db.changeStream(ctx, st.ID, func(now *store.Stream) error {
+		if now.Version != was {
+			return store.ErrVersion
+		}
+		*now = *st
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("revise stream %s: %w", st.ID, err)
+	}
+	return nil
+}
+
+// RestoreSealed adds the row of a sealed object when none of its numbers and sequences can be those
+// of a fragment that has a row, and what its fragments had replaced goes; else
+// sealed.ErrUnsealable, and nothing is changed. tracks are its sets, as record.AppendTracks writes
+// them. store.ErrNotFound, ErrLease.
+func (db *DB) RestoreSealed(
+	ctx context.Context, l Lease, v sealed.Volume, bytes int64, tracks [][]byte,
+) error {
+	err := db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		h, err := lockHead(ctx, tx, v.Stream)
+		if err != nil {
+			return err
+		}
+		var taken bool
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM fragments WHERE stream = $1
+				AND (number >= $2 AND number <= $3 OR sequence >= $4 AND sequence <= $5))
+			OR EXISTS (SELECT 1 FROM sealed WHERE stream = $1
+				AND number_min <= $3 AND number_max >= $2)`, h.key, v.Number.Min, v.Number.Max,
+			v.Sequence.Min, v.Sequence.Max).Scan(&taken)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return fmt.Errorf("numbers or sequences in its range have rows: %w",
+				sealed.ErrUnsealable)
+		}
+		if v.Sets, err = restoreSets(ctx, tx, h, tracks); err != nil {
+			return err
+		}
+		if err := dropReplaced(ctx, tx, h.key, v.Replaced); err != nil {
+			return err
+		}
+		object := Object{Name: v.Name, Bytes: bytes}
+		if err := insertSealed(ctx, tx, h.key, &v, object); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE heads SET sets = $2, number = greatest(number, $3),
+			sequence = greatest(sequence, $4) WHERE stream = $1`, h.key, h.sets, v.Number.Max,
+			v.Sequence.Max)
+		return err
+	})
+	if isCode(err, uniqueViolation) {
+		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
+	}
+	if err != nil {
+		return fmt.Errorf("restore object %s: %w", v.Name, err)
+	}
+	return nil
+}
+
+// restoreSets returns the IDs of sets of tracks and adds those that are new. h.sets counts them.
+func restoreSets(
+	ctx context.Context, tx pgx.Tx, h *head, tracks [][]byte,
+) (ids []int64, err error) {
+	for _, encoded := range tracks {
+		hash := sha256.Sum256(encoded)
+		var id int64
+		err := tx.QueryRow(ctx, `SELECT id FROM track_sets WHERE stream = $1 AND hash = $2`, h.key,
+			hash[:]).Scan(&id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			h.sets++
+			id = h.sets
+			_, err = tx.Exec(ctx, `INSERT INTO track_sets (stream, id, hash, tracks)
+				VALUES ($1, $2, $3, $4)`, h.key, id, hash[:], encoded)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// dropReplaced takes away the rows of fragments that others have replaced.
+func dropReplaced(ctx context.Context, tx pgx.Tx, key int64, replaced []store.Number) error {
+	if len(replaced) == 0 {
+		return nil
+	}
+	numbers := make([]int64, len(replaced))
+	for i, n := range replaced {
+		numbers[i] = int64(n)
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM fragments WHERE stream = $1 AND number = ANY($2)`, key,
+		numbers)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO gone (stream, number, object)
+		SELECT s.stream, u.number, s.object FROM unnest($2::bigint[]) AS u(number)
+		JOIN sealed s ON s.stream = $1 AND s.number_min <= u.number AND s.number_max >= u.number
+		ON CONFLICT DO NOTHING`, key, numbers)
+	return err
+}
+
+// Repoint says that a fragment whose row is at a place lies at another now. store.ErrNotFound when
+// its row is not there any more; ErrLease.
+func (db *DB) Repoint(
+	ctx context.Context, l Lease, id store.StreamID, n store.Number, from, to store.Location,
+	bytes int64,
+) error {
+	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		h, err := lockHead(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO objects (name, bytes) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET unused_ms = 0`, to.Volume, bytes)
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `UPDATE fragments SET position = $5, length = $6,
+			meta_length = $7, object = (SELECT key FROM objects WHERE name = $4)
+			WHERE stream = $1 AND number = $2
+			AND object = (SELECT key FROM objects WHERE name = $3)`, h.key, int64(n), from.Volume,
+			to.Volume, to.Offset, to.Length, to.MetaLength)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// DropObject drops all rows about an object that is lost, and returns how many fragments had one of
+// their own or stood in its table. ErrLease.
+func (db *DB) DropObject(ctx context.Context, l Lease, name string) (fragments int64, err error) {
+	err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
+		var key int64
+		err := tx.QueryRow(ctx, `SELECT key FROM objects WHERE name = $1`, name).Scan(&key)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `SELECT id FROM heads WHERE stream IN
+			(SELECT stream FROM fragments WHERE object = $1
+			UNION SELECT stream FROM sealed WHERE object = $1) ORDER BY id FOR UPDATE`,
+			key); err != nil {
+			return err
+		}
+		var sealedFragments int64
+		err = tx.QueryRow(ctx, `SELECT CAST(COALESCE(SUM(fragments), 0) AS bigint) FROM sealed
+			WHERE object = $1`, key).Scan(&sealedFragments)
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `DELETE FROM fragments WHERE object = $1`, key)
+		if err != nil {
+			return err
+		}
+		fragments = tag.RowsAffected() + sealedFragments
+		for _, statement := range []string{`DELETE FROM gone WHERE object = $1`,
+			`DELETE FROM sealed WHERE object = $1`, `DELETE FROM objects WHERE key = $1`} {
+			if _, err := tx.Exec(ctx, statement, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return fragments, err
+}
+
+// StoredObject is an object with what the rows say of it.
+type StoredObject struct {
+	Object
+	Key       int64
+	Fragments int64          // that have a row of their own
+	End       int64          // of the last of them
+	Stream    store.StreamID // whose table it has; "": it is not sealed
+	Sealed    *sealed.Volume // likewise; nil
+}
+
+// Objects returns at most limit objects with keys greater than after, by key.
+func (db *DB) Objects(
+	ctx context.Context, after int64, limit int,
+) (all []StoredObject, err error) {
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		all, err = list(ctx, db.pool, func(rows pgx.Rows) (o StoredObject, err error) {
+			err = rows.Scan(&o.Key, &o.Name, &o.Object.Bytes, &o.Fragments, &o.End)
+			return o, err
+		}, `SELECT o.key, o.name, o.bytes, COALESCE(f.n, 0), COALESCE(f.last, 0)
+			FROM (SELECT key, name, bytes FROM objects WHERE key > $1 ORDER BY key LIMIT $2) AS o
+			LEFT JOIN LATERAL (SELECT COUNT(*) AS n, MAX(position + length) AS last
+				FROM fragments WHERE object = o.key) AS f ON true ORDER BY o.key`, after, limit)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		return db.addSealed(ctx, all)
+	})
+	return all, err
+}
+
+// addSealed fills in what sealed objects have.
+func (db *DB) addSealed(ctx context.Context, all []StoredObject) error {
+	byName := make(map[string]int, len(all))
+	keys := make([]int64, len(all))
+	for i := range all {
+		byName[all[i].Name], keys[i] = i, all[i].Key
+	}
+	tables, err := list(ctx, db.pool, scanSealed, `SELECT `+sealedColumns+` FROM sealed s
+		JOIN objects o ON o.key = s.object WHERE s.object = ANY($1)`, keys)
+	if err != nil {
+		return err
+	}
+	for i := range tables {
+		if at, ok := byName[tables[i].Name]; ok {
+			all[at].Sealed = &tables[i]
+		}
+	}
+	_, err = list(ctx, db.pool, func(rows pgx.Rows) (name string, err error) {
+		var id string
+		err = rows.Scan(&name, &id)
+		if at, ok := byName[name]; err == nil && ok && all[at].Sealed != nil {
+			all[at].Stream = store.StreamID(id)
+			all[at].Sealed.Stream = all[at].Stream
+		}
+		return name, err
+	}, `SELECT o.name, t.id FROM sealed s JOIN objects o ON o.key = s.object
+		JOIN streams t ON t.key = s.stream WHERE s.object = ANY($1)`, keys)
+	return err
+}
+
+// FindObjects returns those of the objects of these names that have a row, with key and size.
+func (db *DB) FindObjects(
+	ctx context.Context, names []string,
+) (map[string]StoredObject, error) {
+	found := make(map[string]StoredObject, len(names))
+	err := db.again(ctx, func(ctx context.Context) error {
+		_, err := list(ctx, db.pool, func(rows pgx.Rows) (o StoredObject, err error) {
+			err = rows.Scan(&o.Key, &o.Name, &o.Object.Bytes)
+			found[o.Name] = o
+			return o, err
+		}, `SELECT key, name, bytes FROM objects WHERE name = ANY($1)`, names)
+		return err
+	})
+	return found, err
+}
+
+// LastObject returns the greatest key of an object; 0: there is none.
+func (db *DB) LastObject(ctx context.Context) (key int64, err error) {
+	err = db.row(ctx, []any{&key}, `SELECT COALESCE(MAX(key), 0) FROM objects`)
+	return key, err
+}
+
+// CountStreams returns how many streams there are.
+func (db *DB) CountStreams(ctx context.Context) (n int, err error) {
+	err = db.row(ctx, []any{&n}, `SELECT COUNT(*) FROM streams WHERE name IS NOT NULL`)
+	return n, err
+}
+
+// Placed is a fragment's row with its stream.
+type Placed struct {
+	Stream store.StreamID
+	Info   store.FragmentInfo
+}
+
+// ObjectFragments returns the rows of their own that the fragments in an object have.
+func (db *DB) ObjectFragments(ctx context.Context, object int64) (all []Placed, err error) {
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		all, err = list(ctx, db.pool, func(rows pgx.Rows) (p Placed, err error) {
+			p.Info, err = scanFragment(prefixed{rows, &p.Stream})
+			return p, err
+		}, `SELECT t.id, `+fragmentColumns+fragmentTables+` JOIN streams t ON t.key = f.stream
+			WHERE f.object = $1 ORDER BY f.position`, object)
+		return err
+	})
+	return all, err
+}
+
+// prefixed are rows with a column before those that are scanned.
+type prefixed struct {
+	pgx.Rows
+	first any
+}
+
+// Scan reads the first column into its place and the others into dest.
+func (p prefixed) Scan(dest ...any) error { return p.Rows.Scan(append([]any{p.first}, dest...)...) }
+
+// Twins returns the fragments with rows of their own that may be the same as one: with its payload,
+// and its producer timestamp or a server timestamp not further from its than window milliseconds.
+func (db *DB) Twins(
+	ctx context.Context, id store.StreamID, f *store.FragmentInfo, window int64,
+) (twins []store.FragmentInfo, err error) {
+	st, err := db.Row(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	err = db.again(ctx, func(ctx context.Context) (err error) {
+		twins, err = list(ctx, db.pool, scanFragment, `SELECT `+fragmentColumns+fragmentTables+`
+			WHERE f.stream = $1 AND f.payload_crc = $2 AND f.length - f.meta_length = $3
+			AND (f.producer_ts = $4 OR f.server_ts >= $5 AND f.server_ts <= $6)`, st.Key,
+			int64(f.PayloadCRC), f.Size(), f.ProducerTimestamp, f.ServerTimestamp-window,
+			f.ServerTimestamp+window)
+		return err
+	})
+	return twins, err
+}
