@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/access"
+	"weir/internal/handover"
 	"weir/internal/node"
 	"weir/internal/server"
 	"weir/internal/status"
@@ -20,6 +21,7 @@ import (
 
 // clusterFlags make a server a node of a cluster.
 type clusterFlags struct {
+	NodeURL  string        `name:"node-url" group:"Addresses" env:"WEIR_NODE_URL" placeholder:"URL" help:"URL at which the other nodes of a cluster reach this very one, to follow what it receives frame by frame: not that of a load balancer. Otherwise the address that it listens on; with all of them, the one that it reaches the database from."`
 	Database string        `name:"database" group:"Storage" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Be a node of the cluster whose rows this PostgreSQL database has, and whose bytes --objects has. The data directory then holds this node's cache and its own files only."`
 	Notice   time.Duration `name:"stop-notice" default:"0s" env:"WEIR_STOP_NOTICE" placeholder:"DURATION" help:"How long /readyz says no while everything is served still, before a stop begins: what a load balancer needs to look elsewhere."`
 }
@@ -74,7 +76,10 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving,
 	o := node.Options{Database: c.Database, Objects: c.Objects, Dir: c.Data,
 		Cache: objectsDirectory, CacheBytes: int64(c.ObjectCache), KeyFile: c.keyFile(c.Data),
 		Credentials: filepath.Join(c.Data, credentialsFile), Logger: s.log,
-		Metrics: registry, Begin: func() error {
+		Metrics: registry, Address: func() string {
+			return node.URL(c.NodeURL, s.sockets[handover.Main], c.secure(), c.Database)
+		},
+		Begin: func() error {
 			begun = true
 			return c.begin(ctx, s)
 		}}

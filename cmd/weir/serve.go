@@ -31,6 +31,7 @@ import (
 	"weir/internal/console"
 	"weir/internal/fragments"
 	"weir/internal/handover"
+	"weir/internal/node"
 	"weir/internal/playback"
 	"weir/internal/server"
 	"weir/internal/status"
@@ -111,7 +112,7 @@ func (c *serveCmd) check() error {
 	}
 	return errors.Join(c.tlsFlags.check(), c.playbackFlags.check(), c.cameraFlags.check(),
 		c.limitFlags.check(), c.lowLatencyFlags.check(), c.memoryFlags.check(),
-		c.imageFlags.check(), c.checkCluster(),
+		c.imageFlags.check(), c.checkCluster(), server.CheckNodeURL(c.NodeURL),
 		c.notificationFlags.check(), c.tokenFlags.check(), c.auditFlags.check())
 }
 
@@ -331,6 +332,10 @@ func (c *serveCmd) newServer(s *serving, st engine, who *access.Registry,
 	if err != nil {
 		return nil, err
 	}
+	others, err := node.Relay(st, producers.Edge, producers.Numbers, logger, registry)
+	if err != nil {
+		return nil, err
+	}
 	players := playback.Options{Store: st, Tokens: tokens,
 		SwitchCodecs: c.CodecChanges == "switch", Logger: logger}
 	if err := c.lowLatencyFlags.configure(&players, producers.Edge, registry); err != nil {
@@ -369,6 +374,7 @@ func (c *serveCmd) newServer(s *serving, st engine, who *access.Registry,
 		PlaybackURL:  c.PlaybackURL,
 		Cameras:      s.certified,
 		STS:          s.temporary,
+		Relay:        others,
 		CameraURL:    c.CameraURL,
 		Page:         certs.HSTS(c.HSTS, console.Player()),
 		Console:      certs.HSTS(c.HSTS, console.App(c.Region, c.AccountID)),

@@ -93,6 +93,14 @@ func (e *Edge) Burst(id store.StreamID) time.Duration {
 	return min(b[0], b[1])
 }
 
+// OwnBurst is Burst of what this process receives.
+func (e *Edge) OwnBurst(id store.StreamID) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.bursts[id]
+	return min(b[0], b[1])
+}
+
 func (e *Edge) noteBurst(id store.StreamID, d time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -42,8 +42,10 @@ type Options struct {
 	Credentials string
 	LockWait    time.Duration // how long to wait for another process to let go of the directory
 	Begin       func() error  // called once the directory is this process's
-	Logger      *slog.Logger
-	Metrics     prometheus.Registerer // nil: none
+	// where other nodes reach this one, a URL without a path; asked after Begin; nil: nowhere
+	Address func() string
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer // nil: none
 }
 
 // Node is a store of a cluster, with what a server wants to know of a disk.
@@ -79,8 +81,13 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	if err := o.Begin(); err != nil {
 		return nil, err
 	}
+	address := ""
+	if o.Address != nil {
+		address = o.Address()
+	}
 	n.Store, err = cluster.Open(ctx, cluster.Options{Database: o.Database, Objects: o.Objects,
-		CacheDir: filepath.Join(o.Dir, o.Cache), CacheBytes: o.CacheBytes, Logger: o.Logger})
+		CacheDir: filepath.Join(o.Dir, o.Cache), CacheBytes: o.CacheBytes, Logger: o.Logger,
+		Address: address})
 	if errors.Is(err, cluster.ErrOtherCluster) || errors.Is(err, cluster.ErrMigrating) {
 		return nil, err
 	}
@@ -113,10 +120,11 @@ func (n *Node) register(to prometheus.Registerer) error {
 }
 
 // Names of the secrets that nodes share (access.Secrets): the text of root's key file, and of that
-// of the keys of session tokens.
+// of the keys of session tokens; and the key of calls between nodes.
 const (
 	SharedCredentials = "credentials"
 	SharedTokenKeys   = "token-keys"
+	sharedNodeKey     = "node-key"
 )
 
 // shareKeys makes the file of root's keys that of all nodes. The first node's own becomes it.

@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -136,12 +137,30 @@ func (s *Service) lookLive(ctx context.Context, o *request, do func(*view) error
 	if v.low.follower == nil {
 		if v.low.follower = s.edge.Follow(o.stream.ID); v.low.follower != nil {
 			defer func() { go s.follower(*o, v) }()
+			awaitOthers(ctx, v.low.follower)
 		}
 	}
 	if err := s.step(ctx, o, v); err != nil {
 		return err
 	}
 	return do(v)
+}
+
+// othersTime is how long a session's first answer waits for what other nodes receive of its stream:
+// a player that comes from there has been shown it.
+const othersTime = 500 * time.Millisecond
+
+func awaitOthers(ctx context.Context, w *live.Follower) {
+	if w.Ready() == nil {
+		return
+	}
+	late := time.NewTimer(othersTime)
+	defer late.Stop()
+	select {
+	case <-w.Ready():
+	case <-late.C:
+	case <-ctx.Done():
+	}
 }
 
 // follower keeps a view at the live edge while the session is asked for: once for all who wait.
@@ -350,6 +369,17 @@ func (l *lowLatency) expect(r *timeline.Rules, open *timeline.Open) {
 				r.PartTarget*1_000_000*4/5
 		}
 	}
+}
+
+// missesGap tells whether the checkpoint, of a cursor, has a fragment that broke off where another
+// process followed it, and which this one knows nothing of.
+func (v *view) missesGap(o *request, saved int64) bool {
+	if v.low == nil || v.state.Cursor != saved || bytes.Equal(v.saved, o.session.Checkpoint) {
+		return false
+	}
+	v.saved = o.session.Checkpoint
+	state, err := timeline.Decode(v.saved, len(o.p.tracks))
+	return err == nil && state.Newer(v.state) // what cannot be read is found when it must be
 }
 
 // leave ends reading the fragment that is coming in.

@@ -32,6 +32,7 @@ type view struct {
 	wholeKey  textKey
 	described []representations
 	retry     time.Time   // no checkpoint is written before, since the last one could not be
+	saved     []byte      // the checkpoint that was last looked at
 	low       *lowLatency // of a session with parts
 }
 
@@ -145,7 +146,7 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	}
 	lossy := o.p.mode != timeline.OnDemand && savedTime < o.edge()+lostMargin.Milliseconds()
 	if v.state == nil || v.token != o.token || v.state.Cursor < saved ||
-		lossy && v.state.Cursor != saved {
+		lossy && v.state.Cursor != saved || v.missesGap(o, saved) {
 		state, err := timeline.Decode(o.session.Checkpoint, len(o.p.tracks))
 		if err == nil && o.p.format == dashFragmentedMP4 && len(state.Periods) == 0 {
 			err = timeline.ErrForm
@@ -155,7 +156,7 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 		}
 		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters,
 			state, nil, [timeline.MaxTracks]trackText{}
-		v.whole, v.described = nil, nil
+		v.whole, v.described, v.saved = nil, nil, o.session.Checkpoint
 		if v.low != nil {
 			v.low.forget()
 		}
@@ -306,7 +307,7 @@ func (s *Service) save(ctx context.Context, o *request, v *view) {
 	data := v.state.Encode(len(o.p.tracks))
 	err := s.store.Checkpoint(ctx, o.session.ID, data)
 	if err == nil {
-		o.session.Checkpoint = data
+		o.session.Checkpoint, v.saved = data, data
 	}
 	if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 		return

@@ -81,12 +81,12 @@ func (p *port) count(r *http.Request) {
 }
 
 // forPlayers are the routes of the listener for players: none that needs a signature, and neither
-// the console, which only makes such calls, nor metrics.
+// the console, which only makes such calls, nor metrics, nor what is for other nodes.
 func (rs routes) forPlayers() routes {
 	public := maps.Clone(rs)
 	maps.DeleteFunc(public, func(_ string, rt *route) bool {
 		return rt.needs == signed || rt.operation == opMetrics ||
-			rt.operation == opConsole || rt.operation == opSignIn
+			rt.operation == opConsole || rt.operation == opSignIn || rt.operation == opRelay
 	})
 	return public
 }

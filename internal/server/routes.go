@@ -12,6 +12,7 @@ import (
 	"weir/internal/clip"
 	"weir/internal/console"
 	"weir/internal/playback"
+	"weir/internal/relay"
 )
 
 // Operation names, used in routes, metrics and logs.
@@ -24,6 +25,7 @@ const (
 	opReady    = "Ready"
 	opConsole  = "Console"
 	opSignIn   = "SignIn"
+	opRelay    = "Relay" // its answer lasts as long as another node wants
 	opUnknown  = "Unknown"
 )
 
@@ -123,6 +125,9 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{get, playback.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},
 	}
 	table = append(table, &route{get, clip.LinkPath, opGetClip, token, debug, s.linkedClip, nil})
+	if s.relay != nil {
+		table = append(table, &route{get, relay.Path, opRelay, anyone, debug, nil, s.relay})
+	}
 	if metrics != nil {
 		table = append(table, &route{get, "/metrics", opMetrics, anyone, debug, nil, metrics})
 	}

@@ -34,6 +34,7 @@ import (
 	"weir/internal/live"
 	"weir/internal/playback"
 	"weir/internal/quota"
+	"weir/internal/relay"
 	"weir/internal/status"
 	"weir/internal/still"
 	"weir/internal/store"
@@ -105,7 +106,9 @@ type Options struct {
 	Cameras   *cameras.Service
 	CameraURL string
 	// STS gives temporary credentials; nil: nobody does. Its path is not known then.
-	STS     *sts.Service
+	STS *sts.Service
+	// Relay tells other nodes what this one receives; nil: there are none.
+	Relay   *relay.Relay
 	Page    http.Handler    // of GET /player; the player page when nil
 	Console http.Handler    // of GET / for browsers; the console when nil
 	Status  *status.Sampler // what GetServerStatus tells of; nil: it is not served
@@ -153,6 +156,7 @@ type Server struct {
 	// stsVerifier is verifier for the STS API, whose signatures have another scope.
 	stsVerifier *auth.Verifier[*access.Principal]
 	sts         *sts.Service
+	relay       *relay.Relay
 	access      *access.Registry
 	region      string
 	account     string
@@ -226,8 +230,8 @@ func New(o Options) (*Server, error) {
 		camerasBase:  strings.TrimRight(o.CameraURL, "/"), audit: o.Audit,
 		tokenKeys: o.TokenKeys, page: cmp.Or(o.Page, console.Player()),
 		console: cmp.Or(o.Console, console.App(o.Region, o.Account)), sampler: o.Status,
-		certified: o.Cameras,
-		notifier:  o.Notifier, events: make(chan ingest.Event, maxEvents),
+		certified: o.Cameras, relay: o.Relay,
+		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
@@ -318,6 +322,7 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 	s.serving = all
 	defer inBackground(s.handleEvents)()
 	defer inBackground(s.generateImages)()
+	defer inBackground(s.relay.Run)()
 	if s.closesLost {
 		defer inBackground(s.closeLostSessions)()
 	}
@@ -396,6 +401,7 @@ func (s *Server) beginStop() {
 		s.stopped = true
 		close(s.stopping)
 		s.playback.Stop()
+		s.relay.Stop()
 	}
 }
 

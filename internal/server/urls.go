@@ -25,6 +25,9 @@ func CheckCameraURL(base string) error {
 	return checkBase("camera URL", base)
 }
 
+// CheckNodeURL refuses an address of a node to which a path cannot be appended.
+func CheckNodeURL(base string) error { return checkBase("node URL", base) }
+
 func checkBase(what, base string) error {
 	base = strings.TrimRight(base, "/")
 	u, err := url.Parse(base)

@@ -57,3 +57,20 @@ func (t *State) before(track int) int64 {
 	}
 	return t.Listed[track]
 }
+
+// Newer tells whether the state knows of a fragment that broke off of which another state of the
+// same session does not, although both have folded in the same commits.
+func (t *State) Newer(than *State) bool {
+	return t.Cursor == than.Cursor && t.segments() > than.segments()
+}
+
+// segments is how many segments of the first track were listed.
+func (t *State) segments() int64 {
+	n := t.Dropped[0]
+	for i := range t.Entries {
+		if t.Entries[i].Duration[0] >= 0 {
+			n++
+		}
+	}
+	return n
+}

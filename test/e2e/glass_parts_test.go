@@ -63,17 +63,18 @@ func TestPartLatency(t *testing.T) {
 	}
 }
 
-// frameCamera sends 25 frames a second, one write each, in groups of two seconds, and knows when it
-// sent which.
+// frameCamera sends 25 frames a second, one write each, in groups, and knows when it sent which.
 type frameCamera struct {
 	size  int // bytes of two frames; 4,000 when 0
+	group int // frames of a fragment; 50 when 0
 	mu    sync.Mutex
 	begin int64 // of the first frame, milliseconds since 1970
 	sent  []time.Time
 }
 
 func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
-	const apart, group = 40, 50
+	const apart = 40
+	group := cmp.Or(c.group, 50)
 	if _, err := p.body.Write(syntheticHeader()); err != nil {
 		return err
 	}

@@ -37,5 +37,9 @@ func (s *Store) Receivers(
 	}), err
 }
 
+// Committed tells of a fragment that another node has committed, which may be known here before
+// the next query asks for it.
+func (s *Store) Committed(id store.StreamID, sequence int64) { s.watch.committed(id, sequence) }
+
 // beatTime is how often this node tells the others that it is there.
 func (s *Store) beatTime() time.Duration { return min(10*time.Second, s.o.LeaseTime/4) }

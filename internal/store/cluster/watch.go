@@ -123,7 +123,8 @@ func (s *watched) tell() {
 	}
 }
 
-// committed tells of a fragment that this node has committed, or found committed.
+// committed tells of a fragment that is committed: by this node, as this one found, or as another
+// one says.
 func (w *watch) committed(id store.StreamID, sequence int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,0 +1,156 @@
+package relay
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"weir/internal/store"
+)
+
+// announcements are what this node receives, and what the others were told of it.
+type announcements struct {
+	mu      sync.Mutex
+	streams map[store.StreamID]*announced // guarded by mu
+	changed chan struct{}                 // holds one when there is something to tell
+
+	node    string // the ID that was announced under; owned by announce
+	failing bool   // likewise
+}
+
+// announced is a stream that this node receives, or did not long ago. Guarded by announcements.mu.
+type announced struct {
+	connections int
+	left        time.Time // when the last one ended
+	told        bool
+	burst       time.Duration // that was told
+}
+
+// Times of announcements: how often it is looked after them, and when they are tried again.
+const (
+	announceTime  = 5 * time.Second
+	announceRetry = time.Second
+	// by how much a burst must change to be told again
+	burstStep = 250 * time.Millisecond
+)
+
+func (a *announcements) init() {
+	a.streams, a.changed = make(map[store.StreamID]*announced), make(chan struct{}, 1)
+}
+
+// Receive implements live.Remote.
+func (r *Relay) Receive(id store.StreamID) (leave func()) {
+	a := &r.announced
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.streams[id]
+	if s == nil {
+		s = &announced{}
+		a.streams[id] = s
+		select {
+		case a.changed <- struct{}{}:
+		default:
+		}
+	}
+	s.connections++
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		s.connections--
+		s.left = time.Now()
+	})
+}
+
+// announce tells the others until ctx ends.
+func (r *Relay) announce(ctx context.Context) {
+	next := time.NewTimer(announceTime)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		case <-r.announced.changed:
+		}
+		err := r.tell(ctx)
+		if err != nil && !r.announced.failing && ctx.Err() == nil {
+			r.log.Error("the other nodes are not told what this one receives", "error", err)
+		}
+		if r.announced.failing = err != nil; err != nil {
+			next.Reset(announceRetry)
+		} else {
+			next.Reset(announceTime)
+		}
+	}
+}
+
+// tell tells what has changed.
+func (r *Relay) tell(ctx context.Context) error {
+	a := &r.announced
+	node := r.o.Nodes.Node()
+	begun, over := a.pending(node != a.node, r.o.leave, r.o.Edge.OwnBurst)
+	if len(begun) > 0 {
+		if err := r.o.Nodes.Receives(ctx, begun); err != nil {
+			a.again(begun)
+			return err
+		}
+	}
+	a.node = node
+	if len(over) == 0 {
+		return nil
+	}
+	if err := r.o.Nodes.ReceivesNoMore(ctx, over); err != nil {
+		return err
+	}
+	a.forget(over)
+	return nil
+}
+
+// pending returns what is to be told, and marks it as told.
+func (a *announcements) pending(all bool, leave time.Duration,
+	burst func(store.StreamID) time.Duration) (begun []Receiver, over []store.StreamID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, s := range a.streams {
+		if s.connections == 0 && time.Since(s.left) >= leave {
+			over = append(over, id)
+			continue
+		}
+		now := burst(id).Truncate(time.Millisecond)
+		if !all && s.told && (now-s.burst).Abs() < burstStep {
+			continue
+		}
+		s.told, s.burst = true, now
+		begun = append(begun, Receiver{Stream: id, Burst: now})
+	}
+	return begun, over
+}
+
+// again marks what could not be told.
+func (a *announcements) again(begun []Receiver) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range begun {
+		if s := a.streams[begun[i].Stream]; s != nil {
+			s.told = false
+		}
+	}
+}
+
+// forget drops what was taken back. What has begun again meanwhile is told again.
+func (a *announcements) forget(over []store.StreamID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range over {
+		s := a.streams[id]
+		if s.connections == 0 {
+			delete(a.streams, id)
+			continue
+		}
+		s.told = false
+		select {
+		case a.changed <- struct{}{}:
+		default:
+		}
+	}
+}
