@@ -33,22 +33,25 @@ import (
 // scaleSize is how much TestScale makes: synthetic fragments of two tracks with a few bytes of
 // payload, in sealed volumes of as many fragments as 64 MB hold at 200 KB each, and an open one at
 // the end of each stream.
-type scaleSize struct{ Streams, Fragments int }
+type scaleSize struct {
+	Streams, Fragments int
+	Lists              int // that are read
+}
 
 const scaleVolume = 320 // fragments
 
 // TestScale measures what docs/scale.md promises. With WEIR_SCALE=1 it makes ten million fragments
 // over 1,000 streams, takes a few minutes and some gigabytes, prints the table, and fails where a
-// limit is passed; else it makes a hundredth and only holds what is read to what was made.
+// limit is passed; else it makes a thousandth and only holds what is read to what was made.
 func TestScale(t *testing.T) {
 	if os.Getenv("WEIR_SCALE_ROLE") != "" {
 		scaleRole(t)
 		return
 	}
-	size := scaleSize{Streams: 20, Fragments: 1500}
+	size := scaleSize{Streams: 8, Fragments: 1500, Lists: 100}
 	big := os.Getenv("WEIR_SCALE") != ""
 	if big {
-		size = scaleSize{Streams: 1000, Fragments: 10_000}
+		size = scaleSize{Streams: 1000, Fragments: 10_000, Lists: 1000}
 	}
 	dir, err := os.MkdirTemp(os.Getenv("WEIR_SCALE_DIR"), "weir-scale-")
 	if err != nil {
@@ -124,7 +127,7 @@ func scaleRun(t *testing.T, dir string, size scaleSize, role string, kill bool) 
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestScale$", "-test.timeout=30m")
 	c.Env = append(os.Environ(), "WEIR_SCALE_ROLE="+role, "WEIR_SCALE_DATA="+dir,
-		fmt.Sprintf("WEIR_SCALE_SIZE=%d,%d", size.Streams, size.Fragments))
+		fmt.Sprintf("WEIR_SCALE_SIZE=%d,%d,%d", size.Streams, size.Fragments, size.Lists))
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err == nil {
@@ -162,8 +165,8 @@ func scaleRun(t *testing.T, dir string, size scaleSize, role string, kill bool) 
 func scaleRole(t *testing.T) {
 	dir, role := os.Getenv("WEIR_SCALE_DATA"), os.Getenv("WEIR_SCALE_ROLE")
 	var size scaleSize
-	if _, err := fmt.Sscanf(os.Getenv("WEIR_SCALE_SIZE"), "%d,%d", &size.Streams,
-		&size.Fragments); err != nil {
+	if _, err := fmt.Sscanf(os.Getenv("WEIR_SCALE_SIZE"), "%d,%d,%d", &size.Streams,
+		&size.Fragments, &size.Lists); err != nil {
 		t.Fatal(err)
 	}
 	clock := storetest.NewClock()
@@ -283,7 +286,7 @@ func scaleLists(
 	r := rand.New(rand.NewPCG(1, 1000))
 	start := storetest.NewClock().Now().UnixMilli()
 	var took []float64
-	for i := range 1000 {
+	for i := range size.Lists {
 		st := streams[r.IntN(len(streams))]
 		at := r.IntN(size.Fragments - listed + 1)
 		q := []store.Query{
