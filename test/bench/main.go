@@ -35,7 +35,7 @@ var limits = []limit{
 		"from the acknowledgement to who waits at another node"},
 	{regexp.MustCompile(`^ClusterFirstByte`), "ratio", 1.3, false,
 		"of a bare range read of an object"},
-	{regexp.MustCompile(`^ClusterList/`), "p50-ms", 5, false, "1,000 fragments out of 100,000"},
+	{regexp.MustCompile(`^ClusterList/`), "p50-ms", 5, false, "1,000 fragments out of ten million"},
 	{regexp.MustCompile(`^Together/`), "ratio", 0.9, true,
 		"of the same beside work on another store"},
 	{regexp.MustCompile(`^Together/`), "p99-ratio", 0.8, true, "likewise"},

@@ -15,25 +15,67 @@ import (
 )
 
 const fragmentColumns = `f.number, f.sequence, f.producer_ts, f.server_ts, f.track_set, f.spans,
-	f.payload_crc, f.partial, o.name, f.position, f.length, f.meta_length`
+	f.payload_crc, f.partial, f.object, f.position, f.length, f.meta_length`
 
-const fragmentTables = ` FROM fragments f JOIN objects o ON o.key = f.object`
-
-func scanFragment(rows pgx.Rows) (f store.FragmentInfo, err error) {
-	var spans []byte
+// scanFragment reads fragmentColumns; object is the key of the fragment's object, whose name is
+// left out.
+func scanFragment(rows pgx.Rows) (f store.FragmentInfo, object int64, err error) {
 	var crc, partial int64
 	l := &f.Location
-	err = rows.Scan(&f.Number, &f.Sequence, &f.ProducerTimestamp, &f.ServerTimestamp, &f.TrackSet,
-		&spans, &crc, &partial, &l.Volume, &l.Offset, &l.Length, &l.MetaLength)
-	if err != nil {
-		return f, err
-	}
+	err = rows.Scan((*int64)(&f.Number), &f.Sequence, &f.ProducerTimestamp, &f.ServerTimestamp,
+		&f.TrackSet, (*spans)(&f.Spans), &crc, &partial, &object, &l.Offset, &l.Length,
+		&l.MetaLength)
 	f.PayloadCRC, f.Partial = uint32(crc), partial != 0
-	f.Spans, err = record.DecodeSpans(spans)
-	if len(f.Spans) == 0 {
-		f.Spans = nil
+	return f, object, err
+}
+
+// spans are decoded from the driver's own memory.
+type spans []store.Span
+
+func (s *spans) ScanBytes(b []byte) (err error) {
+	if *s, err = record.DecodeSpans(b); len(*s) == 0 {
+		*s = nil
 	}
-	return f, err
+	return err
+}
+
+// keyed are fragments with the keys of their objects, in the same places.
+type keyed struct {
+	fragments []store.FragmentInfo
+	objects   []int64
+}
+
+func (k *keyed) read(rows pgx.Rows) error {
+	*k = keyed{}
+	_, err := collect(rows, func(rows pgx.Rows) (struct{}, error) {
+		return struct{}{}, k.add(rows)
+	})
+	return err
+}
+
+func (k *keyed) add(row pgx.Rows) error {
+	f, object, err := scanFragment(row)
+	k.fragments, k.objects = append(k.fragments, f), append(k.objects, object)
+	return err
+}
+
+// fragments returns the fragments whose rows, f, a condition selects.
+func (db *DB) fragments(
+	ctx context.Context, where string, args ...any,
+) ([]store.FragmentInfo, error) {
+	var found keyed
+	err := db.again(ctx, func(ctx context.Context) error {
+		rows, err := db.pool.Query(ctx, `SELECT `+fragmentColumns+` FROM fragments f WHERE `+where,
+			args...)
+		if err == nil {
+			err = found.read(rows)
+		}
+		if err == nil {
+			err = db.name(ctx, &found)
+		}
+		return err
+	})
+	return found.fragments, err
 }
 
 // Hot implements sealed.Rows: it reads everything at one moment.
@@ -46,25 +88,26 @@ func (db *DB) Hot(
 	}
 	text, args := hotQuery(st.Key, q, edge)
 	err = db.again(ctx, func(ctx context.Context) error {
-		return pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead,
-			AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			hot = sealed.Hot{}
-			h := &hot.HighWater
-			var batch pgx.Batch
-			batch.Queue(`SELECT number, sequence, sealed_number, sealed_sequence FROM heads
-				WHERE id = $1`, string(id)).QueryRow(func(row pgx.Row) error {
-				return row.Scan(&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence)
-			})
-			batch.Queue(text, args...).Query(func(rows pgx.Rows) (err error) {
-				hot.Fragments, err = collect(rows, scanFragment)
-				return err
-			})
-			batch.Queue(goneQuery, st.Key).Query(func(rows pgx.Rows) (err error) {
-				hot.Gone, err = collect(rows, scanOne[store.Number])
-				return err
-			})
-			return tx.SendBatch(ctx, &batch).Close()
+		var found keyed
+		hot = sealed.Hot{}
+		h := &hot.HighWater
+		var batch pgx.Batch
+		batch.Queue(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`)
+		batch.Queue(`SELECT number, sequence, sealed_number, sealed_sequence FROM heads
+			WHERE id = $1`, string(id)).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence)
 		})
+		batch.Queue(text, args...).Query(found.read)
+		batch.Queue(goneQuery, st.Key).Query(func(rows pgx.Rows) (err error) {
+			hot.Gone, err = collect(rows, scanOne[store.Number])
+			return err
+		})
+		batch.Queue(`COMMIT`)
+		if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
+		}
+		hot.Fragments = found.fragments
+		return db.name(ctx, &found)
 	})
 	return hot, err
 }
@@ -87,8 +130,8 @@ func (c *conditions) limit(n int) {
 	c.text += " LIMIT $" + strconv.Itoa(len(c.args))
 }
 
-// column returns the name of the column of a range's clock, with a prefix.
-func column(prefix string, clock store.TimestampKind) string {
+// columnOf returns the name of the column of a range's clock, with a prefix.
+func columnOf(prefix string, clock store.TimestampKind) string {
 	if clock == store.ProducerTimestamp {
 		return prefix + "producer"
 	}
@@ -100,7 +143,7 @@ func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 	c := conditions{` WHERE f.stream = $1`, []any{key}}
 	c.add("f.server_ts >= ", edge)
 	if q.Range != nil {
-		stamp := column("f.", q.Range.Clock) + "_ts"
+		stamp := columnOf("f.", q.Range.Clock) + "_ts"
 		c.add(stamp+" >= ", q.Range.Start)
 		c.add(stamp+" <= ", q.Range.End)
 	}
@@ -125,7 +168,7 @@ func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 	if q.Limit > 0 {
 		c.limit(q.Limit)
 	}
-	return `SELECT ` + fragmentColumns + fragmentTables + c.text, c.args
+	return `SELECT ` + fragmentColumns + ` FROM fragments f` + c.text, c.args
 }
 
 const goneQuery = `SELECT DISTINCT number FROM gone WHERE stream = $1 ORDER BY number`
@@ -159,12 +202,7 @@ func (db *DB) HotFragment(
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	var found []store.FragmentInfo
-	err = db.again(ctx, func(ctx context.Context) (err error) {
-		found, err = list(ctx, db.pool, scanFragment, `SELECT `+fragmentColumns+fragmentTables+
-			` WHERE f.stream = $1 AND f.number = $2`, st.Key, int64(n))
-		return err
-	})
+	found, err := db.fragments(ctx, `f.stream = $1 AND f.number = $2`, st.Key, int64(n))
 	if err == nil && len(found) == 0 {
 		err = store.ErrNotFound
 	}

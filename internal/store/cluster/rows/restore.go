@@ -297,11 +297,17 @@ type Placed struct {
 // ObjectFragments returns the rows of their own that the fragments in an object have.
 func (db *DB) ObjectFragments(ctx context.Context, object int64) (all []Placed, err error) {
 	err = db.again(ctx, func(ctx context.Context) (err error) {
+		var found keyed
 		all, err = list(ctx, db.pool, func(rows pgx.Rows) (p Placed, err error) {
-			p.Info, err = scanFragment(prefixed{rows, &p.Stream})
-			return p, err
-		}, `SELECT t.id, `+fragmentColumns+fragmentTables+` JOIN streams t ON t.key = f.stream
+			return p, found.add(prefixed{rows, &p.Stream})
+		}, `SELECT t.id, `+fragmentColumns+` FROM fragments f JOIN streams t ON t.key = f.stream
 			WHERE f.object = $1 ORDER BY f.position`, object)
+		if err == nil {
+			err = db.name(ctx, &found)
+		}
+		for i := range all {
+			all[i].Info = found.fragments[i]
+		}
 		return err
 	})
 	return all, err
@@ -320,18 +326,13 @@ func (p prefixed) Scan(dest ...any) error { return p.Rows.Scan(append([]any{p.fi
 // and its producer timestamp or a server timestamp not further from its than window milliseconds.
 func (db *DB) Twins(
 	ctx context.Context, id store.StreamID, f *store.FragmentInfo, window int64,
-) (twins []store.FragmentInfo, err error) {
+) ([]store.FragmentInfo, error) {
 	st, err := db.Row(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	err = db.again(ctx, func(ctx context.Context) (err error) {
-		twins, err = list(ctx, db.pool, scanFragment, `SELECT `+fragmentColumns+fragmentTables+`
-			WHERE f.stream = $1 AND f.payload_crc = $2 AND f.length - f.meta_length = $3
-			AND (f.producer_ts = $4 OR f.server_ts >= $5 AND f.server_ts <= $6)`, st.Key,
-			int64(f.PayloadCRC), f.Size(), f.ProducerTimestamp, f.ServerTimestamp-window,
-			f.ServerTimestamp+window)
-		return err
-	})
-	return twins, err
+	return db.fragments(ctx, `f.stream = $1 AND f.payload_crc = $2 AND f.length - f.meta_length = $3
+		AND (f.producer_ts = $4 OR f.server_ts >= $5 AND f.server_ts <= $6)`, st.Key,
+		int64(f.PayloadCRC), f.Size(), f.ProducerTimestamp, f.ServerTimestamp-window,
+		f.ServerTimestamp+window)
 }

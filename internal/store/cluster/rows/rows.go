@@ -58,6 +58,7 @@ type DB struct {
 	o    Options
 
 	streams streamCache
+	objects objectNames
 
 	watch documentWatch
 }
@@ -208,7 +209,7 @@ func (db *DB) repeat(err error) bool {
 		}
 		return e.Code == serializationFailure || e.Code == deadlockDetected
 	}
-	return pgconn.SafeToRetry(err)
+	return errors.Is(err, errMoved) || pgconn.SafeToRetry(err)
 }
 
 // known gives errors the names that the contract has for them.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"weir/internal/store"
+	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
 
@@ -60,6 +61,10 @@ func insertSealed(
 	if overlap > 0 {
 		return fmt.Errorf("its sequences overlap those of another: %w", sealed.ErrUnsealable)
 	}
+	apart, err := isApart(ctx, tx, stream, v)
+	if err != nil {
+		return err
+	}
 	var key int64
 	err = tx.QueryRow(ctx, `INSERT INTO objects (name, bytes) VALUES ($1, $2) RETURNING key`,
 		object.Name, object.Bytes).Scan(&key)
@@ -76,7 +81,7 @@ func insertSealed(
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		key, stream, v.Footer.Offset, v.Footer.Length, v.Footer.MetaLength, v.Count,
 		v.Number.Min, v.Number.Max, v.Sequence.Min, v.Sequence.Max, v.Server.Min, v.Server.Max,
-		v.Producer.Min, v.Producer.Max, truth(v.Wide()), sets)
+		v.Producer.Min, v.Producer.Max, truth(apart), sets)
 	if err != nil {
 		return err
 	}
@@ -84,6 +89,45 @@ func insertSealed(
 		sealed_sequence = greatest(sealed_sequence, $3) WHERE stream = $1`, stream, v.Number.Max,
 		v.Sequence.Max)
 	return err
+}
+
+// isApart tells whether an object is wide, or out of order: those that are not are in one order,
+// whether by number, by sequence or by either clock, so that a query finds the first ones that it
+// wants by any index. Those apart are looked at one by one; they are few, unless a producer's clock
+// leaps or what is old is sent late.
+func isApart(ctx context.Context, tx pgx.Tx, stream int64, v *sealed.Volume) (bool, error) {
+	if v.Wide() {
+		return true, nil
+	}
+	var batch pgx.Batch
+	apart := false
+	compare := func(below bool) func(pgx.Rows) error {
+		return func(rows pgx.Rows) error {
+			_, err := collect(rows, func(rows pgx.Rows) (struct{}, error) {
+				var next [4]record.Range
+				err := rows.Scan(&next[0].Min, &next[0].Max, &next[1].Min, &next[1].Max,
+					&next[2].Min, &next[2].Max, &next[3].Min, &next[3].Max)
+				for i, mine := range []record.Range{v.Number, v.Sequence, v.Server, v.Producer} {
+					low, high := next[i], mine
+					if !below {
+						low, high = mine, next[i]
+					}
+					apart = apart || low.Min > high.Min || low.Max > high.Max
+				}
+				return struct{}{}, err
+			})
+			return err
+		}
+	}
+	const ranges = `SELECT number_min, number_max, sequence_min, sequence_max, server_min,
+		server_max, producer_min, producer_max FROM sealed WHERE stream = $1 AND wide = 0
+		AND number_min `
+	batch.Queue(ranges+`< $2 ORDER BY number_min DESC LIMIT 1`, stream, v.Number.Min).
+		Query(compare(true))
+	batch.Queue(ranges+`> $2 ORDER BY number_min LIMIT 1`, stream, v.Number.Min).
+		Query(compare(false))
+	err := tx.SendBatch(ctx, &batch).Close()
+	return apart, err
 }
 
 const sealedColumns = `o.name, s.position, s.length, s.meta_length, s.fragments, s.number_min,
@@ -116,15 +160,16 @@ func (db *DB) Sealed(
 	}
 	err = db.again(ctx, func(ctx context.Context) error {
 		all = nil
+		var batch pgx.Batch
 		for _, wide := range []bool{false, true} {
 			text, args := sealedQuery(st.Key, q, edge, after, limit, wide)
-			some, err := list(ctx, db.pool, scanSealed, text, args...)
-			if err != nil {
+			batch.Queue(text, args...).Query(func(rows pgx.Rows) error {
+				some, err := collect(rows, scanSealed)
+				all = append(all, some...)
 				return err
-			}
-			all = append(all, some...)
+			})
 		}
-		return nil
+		return db.pool.SendBatch(ctx, &batch).Close()
 	})
 	if err != nil {
 		return nil, err
@@ -136,8 +181,10 @@ func (db *DB) Sealed(
 	return all[:min(len(all), limit)], nil
 }
 
-// sealedQuery writes the query for the objects that are wide, or for the others, whose ranges are
-// bounded at both ends.
+// sealedQuery writes the query for the objects that are apart (isApart), or for the others, whose
+// ranges are bounded at both ends. Those come in the order of the clock that is asked about, which
+// is that of their numbers: from the index on numbers the database would look at all objects before
+// the first one of a range.
 func sealedQuery(
 	key int64, q store.Query, edge, after int64, limit int, wide bool,
 ) (string, []any) {
@@ -147,7 +194,7 @@ func sealedQuery(
 	}
 	c.add("s.server_max >= ", edge)
 	if q.Range != nil {
-		stamp := column("s.", q.Range.Clock)
+		stamp := columnOf("s.", q.Range.Clock)
 		c.add(stamp+"_max >= ", q.Range.Start)
 		c.add(stamp+"_min <= ", q.Range.End)
 		if !wide && q.Range.Start > -1<<62 {
@@ -178,6 +225,14 @@ func sealedQuery(
 	}
 	if after != 0 {
 		c.add(column+sign, after)
+	}
+	if q.Range != nil && !wide {
+		switch q.Order {
+		case store.ByNumber:
+			order = " ORDER BY " + columnOf("s.", q.Range.Clock) + "_min, s.number_min"
+		case store.ByNumberNewest:
+			order = " ORDER BY " + columnOf("s.", q.Range.Clock) + "_min DESC, s.number_max DESC"
+		}
 	}
 	c.text += order
 	c.limit(limit)
