@@ -86,6 +86,8 @@ var imports = map[string][]string{
 		"internal/store/recent", "internal/store/sealed", "internal/store/objects",
 		"internal/store/cluster/rows",
 		"internal/store/cluster/contents", "internal/store/cluster/repair", "internal/media"},
+	"internal/check": {"internal/store", "internal/store/local",
+		"internal/store/cluster/repair"},
 	"internal/store/cluster/contents": {"internal/store", "internal/store/record",
 		"internal/media"},
 	"internal/store/cluster/repair": {"internal/store", "internal/store/record",
@@ -135,7 +137,8 @@ var imports = map[string][]string{
 	"test/output":          {},
 	"test/s3server":        {}, // a module of its own
 	"internal/browser":     {},
-	"cmd/weir": {"internal/browser", "internal/server", "internal/connections", "internal/quota",
+	"cmd/weir": {"internal/browser", "internal/check",
+		"internal/server", "internal/connections", "internal/quota",
 		"internal/client", "internal/oidc",
 		"internal/recut", "internal/awscli",
 		"internal/ingest", "internal/live",

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/check"
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/local"
@@ -124,10 +125,10 @@ func (d *dataDir) volume(f store.FragmentInfo) string {
 }
 
 // check runs weir check --json and gives the report, with an exit code that goes with it.
-func (d *dataDir) check(args ...string) checkReport {
+func (d *dataDir) check(args ...string) check.LocalReport {
 	d.t.Helper()
 	code, out, errs := command(d.t, append([]string{"check", "--json", d.path}, args...)...)
-	var r checkReport
+	var r check.LocalReport
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		d.t.Fatalf("%d %s\n%s", code, errs, out)
 	}
@@ -138,7 +139,7 @@ func (d *dataDir) check(args ...string) checkReport {
 }
 
 // want says which kinds of problems a report has, in their order.
-func want(t *testing.T, r checkReport, kinds ...string) {
+func want(t *testing.T, r check.LocalReport, kinds ...string) {
 	t.Helper()
 	var got []string
 	for _, p := range r.Problems {

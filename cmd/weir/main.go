@@ -47,7 +47,7 @@ type cli struct {
 
 	Camera cameraCmd `cmd:"" help:"Add and renew cameras that have certificates."`
 
-	Check   checkCmd   `cmd:"" help:"Verify a data directory, and repair it."`
+	Check   checkCmd   `cmd:"" help:"Verify a data directory or a cluster, and repair it."`
 	Inspect inspectCmd `cmd:"" help:"Print a volume, a segment or Matroska as text."`
 	Migrate migrateCmd `cmd:"" help:"Copy a data directory into a cluster."`
 

@@ -1,0 +1,77 @@
+// Package check is weir check: it holds what is stored to what is known of it, on one machine or in
+// a cluster, repairs and reports.
+package check
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"weir/internal/store"
+	"weir/internal/store/cluster/repair"
+)
+
+// Command is weir check: its flags, and what it prints.
+type Command struct {
+	Data   string `arg:"" optional:"" default:"./weir-data" env:"WEIR_DATA" type:"path" help:"Data directory; not looked at with --database."`
+	Repair bool   `help:"Repair what can be repaired. The server must be stopped; nodes of a cluster may run."`
+	JSON   bool   `name:"json" help:"Print the report as JSON."`
+
+	Database string `group:"Cluster" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Check a cluster: its database, and the objects of --objects."`
+	Objects  string `group:"Cluster" env:"WEIR_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store of the cluster, as for weir serve."`
+	Deep     bool   `group:"Cluster" help:"Read every byte of a cluster's recordings and verify its checksum; without this, what tells of them."`
+
+	EncryptionKeyFile string `name:"encryption-key-file" group:"Storage" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the data keys of encrypted recordings are sealed with, made at the first start with --encrypt; encryption.key in the data directory without this."`
+}
+
+// Help is shown by weir check --help.
+func (c *Command) Help() string {
+	return `Reads everything that is stored and verifies that the index and the volumes agree and that every checksum holds. Without
+--repair nothing is changed, and the server may be running; with it, an index that is lost or does not agree with the
+volumes is made again from them, and the old one is kept beside it. Nothing else is deleted.
+
+With --database it verifies that a cluster's rows and objects agree: every object that rows tell of is there and whole, and every
+fragment in the objects that should have a row has one. --repair makes rows again that the database has lost, in a failover or by a
+restore, deletes again what was deleted meanwhile, and drops the rows of objects that are not there. Nodes may be running; they do no
+work in the background until it has ended. A run that is broken off is taken up by the next one.
+
+Exit codes: 0 all is well, or is now; 1 the check could not be done; 2 wrong usage; 3 something does not hold.
+
+Examples:
+
+  weir check /var/lib/weir
+  weir check --repair /var/lib/weir
+  weir check --database postgres://weir@db.example.com/weir --repair \
+    --objects 's3://recordings/site1?endpoint=https://s3.example.com'`
+}
+
+// errObjects is of a cluster without its objects.
+var errObjects = errors.New("--database without --objects")
+
+// Check runs the command: the report goes to out, progress to log. It returns how many problems are
+// left.
+func (c *Command) Check(ctx context.Context, out, log io.Writer) (left int, err error) {
+	p := newProgress(log)
+	if c.Database != "" {
+		return c.cluster(ctx, out, p)
+	}
+	return c.local(ctx, out, p)
+}
+
+// Hint says what to do about an error of Check; "" when there is nothing to say.
+func Hint(err error) string {
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrLocked):
+		return "stop the server first"
+	case errors.Is(err, fs.ErrNotExist):
+		return "name the directory that weir serve --data names"
+	case errors.Is(err, errObjects):
+		return "the bytes of a cluster are in an object store: " +
+			"--objects s3://BUCKET/PREFIX?endpoint=URL"
+	case errors.Is(err, repair.ErrOtherCluster):
+		return "name the database and the objects that the nodes have"
+	}
+	return ""
+}

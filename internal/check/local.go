@@ -1,0 +1,104 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+
+	"weir/internal/store"
+	"weir/internal/store/local"
+)
+
+// LocalReport is what is printed of a data directory as JSON.
+type LocalReport struct {
+	local.Report
+	Repaired string `json:"repaired,omitempty"` // what --repair did
+}
+
+// local checks, repairs and reports on a data directory.
+func (c *Command) local(ctx context.Context, out io.Writer, p *progress) (left int, err error) {
+	var r LocalReport
+	if c.Repair {
+		r.Report, r.Repaired, err = local.Repair(ctx, c.Data, c.EncryptionKeyFile,
+			slog.New(slog.NewTextHandler(p, nil)), p.volumes)
+	} else {
+		r.Report, err = local.Check(ctx, c.Data, c.EncryptionKeyFile, p.volumes)
+	}
+	p.clear()
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return 0, fmt.Errorf("data directory %s is in use: %w", c.Data, err)
+	case err != nil:
+		return 0, err
+	}
+	return len(r.Problems), c.report(out, &r)
+}
+
+func printJSON(w io.Writer, report any) error {
+	b, err := json.MarshalIndent(report, "", "    ")
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%s\n", b)
+	}
+	return err
+}
+
+// count says how many there are of a thing whose plural has an s.
+func count[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// report prints what was found.
+func (c *Command) report(w io.Writer, r *LocalReport) error {
+	if c.JSON {
+		return printJSON(w, r)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintln(w, p)
+	}
+	if r.Repaired != "" {
+		fmt.Fprintf(w, "Repaired: %s.\n", r.Repaired)
+	}
+	fmt.Fprintf(w, "%s, %s of %.1f MB in %s: ",
+		count(r.Streams, "stream"), count(r.Fragments, "fragment"), float64(r.Bytes)/1e6,
+		count(r.Volumes, "volume"))
+	if len(r.Problems) == 0 {
+		fmt.Fprintln(w, "all is well.")
+	} else {
+		fmt.Fprintf(w, "%s.\n", count(len(r.Problems), "problem"))
+	}
+	if r.Unknown > 0 && r.Repaired == "" {
+		fmt.Fprintf(w,
+			"%d volumes are not in the index; the next start of the server looks at them.\n",
+			r.Unknown)
+	}
+	can := func(how local.Remedy) bool {
+		return slices.ContainsFunc(r.Problems, func(p local.Problem) bool {
+			return p.Remedy == how
+		})
+	}
+	switch {
+	case c.Repair:
+	case can(local.RemedyRebuild):
+		fmt.Fprintln(w, "--repair would make the index again from the volumes and keep the "+
+			"old one beside it; playback sessions end.")
+	case can(local.RemedyStart):
+		fmt.Fprintln(w, "--repair would do what the next start of the server does: drop the "+
+			"rows of what is not there.")
+	}
+	if slices.ContainsFunc(r.Problems, func(p local.Problem) bool {
+		return p.Remedy == local.RemedyNone && p.Kind != "encryption-key"
+	}) {
+		fmt.Fprintln(w, "What the disk has damaged cannot be brought back from here; it is "+
+			"kept, costs no more than itself, and goes with its retention.\n"+
+			"With a backup: stop the server, put the volume's file from there in its place "+
+			"(one of the same length), check again.")
+	}
+	return nil
+}
