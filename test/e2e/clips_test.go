@@ -123,7 +123,7 @@ func checkTimes(t *testing.T, clip string, length float64) {
 
 // An exact clip shows the frames of its range and no others.
 func TestExactClip(t *testing.T) {
-	works(t)
+	waits(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	file := clipSource(t, "cam.mkv", "25", 6, "-c:v", "libx264", "-preset", "veryfast", "-bf", "2",

@@ -61,7 +61,7 @@ func (d *smallDisk) free() {
 // readiness waits until /readyz says something, with 200.
 func (s *server) readiness(text string) {
 	s.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		body := string(mustGet(s.t, s.URL+"/readyz"))
 		if strings.HasPrefix(body, text) {
@@ -113,6 +113,7 @@ func (c *crashCamera) live(t *testing.T, on func() *server, refused chan<- struc
 // acknowledged plays, before and after a clean stop and a kill -9; streams can be deleted and
 // retention be shortened; and all goes on by itself when there is space.
 func TestFullDiskIsNotTheEnd(t *testing.T) {
+	waits(t)
 	disk := newSmallDisk(t, "64m")
 	s := start(t, disk.data(), "--min-free", "2MB")
 	var mu sync.Mutex
@@ -186,6 +187,7 @@ func TestFullDiskIsNotTheEnd(t *testing.T) {
 // The oldest recordings go so that new ones find room, also when there is not a byte left, and at
 // the start.
 func TestDeleteOldestAtZeroBytes(t *testing.T) {
+	waits(t)
 	disk := newSmallDisk(t, "64m")
 	flags := []string{"--min-free", "2MB", "--when-full", "delete-oldest"}
 	s := start(t, disk.data(), flags...)
@@ -199,7 +201,7 @@ func TestDeleteOldestAtZeroBytes(t *testing.T) {
 	}
 	goesOn := func() {
 		t.Helper()
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for acked := len(cam.acked); len(cam.acked) == acked; {
 			if err := cam.push(s); err != nil && !strings.Contains(err.Error(), " 5001 ") {
 				t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 // restart without the flag, and lies nowhere in the data directory. The same search finds it where
 // nothing is encrypted.
 func TestEncryptedRecordings(t *testing.T) {
+	waits(t)
 	needTool(t, "ffmpeg", "ffprobe")
 	c := clip{rate: "25", bframes: 2, audio: true, seconds: 6}
 	source := c.make(t)

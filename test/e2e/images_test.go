@@ -145,7 +145,7 @@ func (s *server) imagesOfDamage(t *testing.T, source numbered, begin time.Time) 
 // The image of each moment is of the frame that was shown then, in H.264 and H.265, with B-frames,
 // and in open groups.
 func TestImages(t *testing.T) {
-	works(t)
+	waits(t)
 	needTool(t, "ffmpeg", "aws")
 	s := start(t, "")
 	begin := time.Now().Add(-time.Hour).Truncate(time.Second)

@@ -135,6 +135,7 @@ func (s *server) learn(answer, beside []byte) {
 
 // The check finds what it is for.
 func TestLeaksAreFound(t *testing.T) {
+	waits(t)
 	secrets := secretsIn("[default]\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG\n" +
 		`{"HLSStreamingSessionURL": "http://h/x.m3u8?SessionToken=AQFkZWZnaGlqa2xtbm9IGtxlfexQmTZrVePW"}`)
 	for text, leak := range map[string]bool{

@@ -212,7 +212,7 @@ func uris(t testing.TB, playlist, text string) (found []string) {
 // The byte ranges of an I-frame playlist, each by itself, decode to exactly one picture: the
 // fragment's first.
 func TestIFramePlaylist(t *testing.T) {
-	works(t)
+	waits(t)
 	s := start(t, "")
 	for i, c := range []source{sources[1], sources[6]} {
 		stream := fmt.Sprintf("iframes%d", i)

@@ -13,8 +13,9 @@ import (
 // or needs the processors or the disk for itself. The others begin together when those have ended,
 // and take turns:
 //
-//   - waits(t): the test waits most of the time, for media that come in real time, for a program
-//     that starts, for an answer. Twice as many of these run at a time as there are processors.
+//   - waits(t): the test waits most of the time, for media that come in real time, for an answer,
+//     for one short program after another. Twice as many of these run at a time as there are
+//     processors.
 //   - works(t): the test keeps a processor busy: a browser that shows video, an encoder, a thousand
 //     command lines. As many of these run as there are processors.
 //   - worksLongest(t): works(t), first of all: nothing should wait for it in the end.
