@@ -158,6 +158,7 @@ func (s *site) node(t *testing.T, change func(*Options)) *node {
 		poll: 5 * time.Millisecond}
 	if change != nil {
 		change(&o)
+		n.edge = o.Edge
 	}
 	n.Relay = New(o)
 	n.server = httptest.NewServer(n.Relay)
@@ -169,6 +170,7 @@ func (s *site) node(t *testing.T, change func(*Options)) *node {
 		n.Run(ctx)
 	}()
 	n.kill = sync.OnceFunc(func() {
+		_ = n.server.Listener.Close() // before anybody can come again
 		n.server.CloseClientConnections()
 		n.server.Close()
 		stop()
