@@ -105,6 +105,10 @@ func (h *history) before() {
 	}
 	must(h, h.n.Compact(h.Context(), true))
 	h.add(h.cam, 4)
+	_, err := h.n.OpenSession(h.Context(), store.Session{ID: "viewer", Stream: h.cam.ID,
+		CreatedMillis: h.clock.Now().UnixMilli(),
+		ExpiresMillis: h.clock.Now().Add(time.Hour).UnixMilli()}, 5)
+	must(h, err)
 }
 
 // after is what a replica does not get: fragments that are packed, one that is replaced, a stream
@@ -149,6 +153,9 @@ func (h *history) holds() {
 		st.DeviceName != "door" || st.CreatedMillis != h.late.CreatedMillis ||
 		st.NumberTag != h.late.NumberTag {
 		h.Errorf("%+v, %v", st, err)
+	}
+	if _, err := h.n.Session(h.Context(), "viewer"); err != nil {
+		h.Errorf("the session that was open: %v", err)
 	}
 	if _, err := h.n.Stream(h.Context(), "gone"); !errors.Is(err, store.ErrNotFound) {
 		h.Errorf("the deleted stream: %v", err)
@@ -259,6 +266,11 @@ func TestRepairOfLostObjects(t *testing.T) {
 	f.check("damaged-fragment", "missing-object")
 	if done := f.repair("damaged-fragment"); done.Dropped != 1 {
 		t.Errorf("repaired: %+v", done)
+	}
+	next := add(t, n, clock, st.ID, 7) // the node does not miss what was dropped
+	all[next.Number] = next
+	if n.Degraded() != "" {
+		t.Error("after the repair: " + n.Degraded())
 	}
 	got, err := n.List(t.Context(), st.ID, store.Query{})
 	must(t, err)

@@ -160,8 +160,9 @@ func (db *DB) Repoint(
 	})
 }
 
-// DropObject drops all rows about an object that is lost, and returns how many fragments had one of
-// their own or stood in its table. ErrLease.
+// DropObject drops the rows of the fragments of an object that is lost, and returns how many had
+// one of their own or stood in its table. Its own row goes as ever, when it was unused for long
+// enough: the node that committed it expects it (Object.Known). ErrLease.
 func (db *DB) DropObject(ctx context.Context, l Lease, name string) (fragments int64, err error) {
 	err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		var key int64
@@ -190,7 +191,7 @@ func (db *DB) DropObject(ctx context.Context, l Lease, name string) (fragments i
 		}
 		fragments = tag.RowsAffected() + sealedFragments
 		for _, statement := range []string{`DELETE FROM gone WHERE object = $1`,
-			`DELETE FROM sealed WHERE object = $1`, `DELETE FROM objects WHERE key = $1`} {
+			`DELETE FROM sealed WHERE object = $1`} {
 			if _, err := tx.Exec(ctx, statement, key); err != nil {
 				return err
 			}
