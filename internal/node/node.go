@@ -87,7 +87,7 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	}
 	n.Store, err = cluster.Open(ctx, cluster.Options{Database: o.Database, Objects: o.Objects,
 		CacheDir: filepath.Join(o.Dir, o.Cache), CacheBytes: o.CacheBytes, Logger: o.Logger,
-		Address: address})
+		Address: address, Metrics: cluster.NewMetrics(o.Metrics)})
 	if errors.Is(err, cluster.ErrOtherCluster) || errors.Is(err, cluster.ErrMigrating) {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ func (s *Store) Compact(ctx context.Context, all bool) error {
 	if err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
+	s.o.Metrics.waiting(list)
 	list = slices.DeleteFunc(list, func(b rows.Backlog) bool {
 		return !all && b.Bytes < s.o.CompactBytes &&
 			b.Oldest > s.now()-s.o.CompactAge.Milliseconds()
@@ -123,6 +124,8 @@ func (s *Store) compactStream(
 		}
 		return false, err
 	}
+	s.o.Metrics.Compacted.Inc()
+	s.o.Metrics.CompactedBytes.Add(float64(object.Bytes))
 	return more, nil
 }
 

@@ -37,6 +37,7 @@ type Options struct {
 	Address string           // where other nodes reach this one; may be empty
 	Clock   func() time.Time // the time of retention, expiry and fragment numbers; default time.Now
 	Logger  *slog.Logger     // what background work reports; default: nothing
+	Metrics *Metrics         // default: counted, not registered
 
 	// The ID of a store of another engine that is imported (BeginImport); "": this is a node.
 	Import string
@@ -86,6 +87,10 @@ func (o *Options) setDefaults() {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	o.Keys.Observe = o.Metrics.request
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -149,6 +154,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if s.cache, err = objects.NewCache(s.bucket, o.CacheDir, o.CacheBytes); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	s.cache.Opened = o.Metrics.opened
 	s.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Logger: o.Logger,
 		Fresh: o.Fresh, Silent: o.OrphanAge / 2})
 	if err != nil {

@@ -28,7 +28,7 @@ func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number
 func (s *Store) Append(
 	ctx context.Context, id store.StreamID, rec *store.Record,
 ) (store.FragmentInfo, error) {
-	info, err := s.append(ctx, id, rec, 0)
+	info, err := s.store(ctx, id, rec, 0)
 	if err != nil {
 		return store.FragmentInfo{}, fmt.Errorf("append fragment: %w", err)
 	}
@@ -42,7 +42,7 @@ func (s *Store) Replace(
 	if old <= 0 || old == rec.Number {
 		return store.FragmentInfo{}, errors.New("replace fragment: no fragment to replace")
 	}
-	info, err := s.append(ctx, id, rec, old)
+	info, err := s.store(ctx, id, rec, old)
 	if err != nil {
 		return store.FragmentInfo{}, fmt.Errorf("replace fragment: %w", err)
 	}
@@ -164,6 +164,7 @@ func (s *Store) commit(
 	object := rows.Object{Name: s.batchKey(), Bytes: int64(len(data)), Node: *s.node.Load(),
 		Known: s.mark.known(s.o.OrphanAge / 2)}
 	began := time.Now()
+	s.o.Metrics.CommitRows.Observe(float64(len(list)))
 	if err := s.bucket.Put(ctx, object.Name, data); err != nil {
 		s.refused.Store(&refusal{err, time.Now()})
 		return nil, err
@@ -180,7 +181,12 @@ func (s *Store) commit(
 			break
 		}
 		// Rows that an earlier try has added are recognised.
+		tried := time.Now()
 		committed, err = s.db.Commit(ctx, object, slices.Clone(list))
+		s.o.Metrics.CommitSeconds.Observe(time.Since(tried).Seconds())
+		if try > 0 {
+			s.o.Metrics.CommitRetries.Inc()
+		}
 		if errors.Is(err, rows.ErrSetBack) && s.lostCommit(ctx) == nil {
 			object.Known = nil
 		}

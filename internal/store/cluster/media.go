@@ -48,7 +48,9 @@ func (s *Store) open(
 	m, err := s.openRecord(ctx, id, &f)
 	if errors.Is(err, store.ErrCorrupt) { // on the local disk, or on the way; or for good
 		s.cache.Drop(f.Location.Volume)
-		m, err = s.openRecord(ctx, id, &f)
+		if m, err = s.openRecord(ctx, id, &f); errors.Is(err, store.ErrCorrupt) {
+			s.o.Metrics.CorruptReads.Inc()
+		}
 	}
 	if errors.Is(err, store.ErrGone) {
 		return s.openMoved(ctx, id, f)

@@ -32,9 +32,11 @@ func (s *Store) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.o.Metrics.WorkFailures.WithLabelValues("sweep").Inc()
 			s.log.Error("sweep failed", "error", err)
 		}
 		if err := s.Compact(ctx, false); err != nil && ctx.Err() == nil {
+			s.o.Metrics.WorkFailures.WithLabelValues("compact").Inc()
 			s.log.Error("compaction failed", "error", err)
 		}
 		select {
@@ -55,7 +57,11 @@ type tenure struct {
 // hold takes a lease; rows.ErrLease when another node has it.
 func (s *Store) hold(ctx context.Context, name string) (*tenure, error) {
 	l := &tenure{s: s, lease: rows.Lease{Name: name}}
-	return l, l.renew(ctx)
+	err := l.renew(ctx)
+	if err == nil {
+		s.o.Metrics.Leases.Inc()
+	}
+	return l, err
 }
 
 // renew keeps the lease for another time, if a third of the last one has passed. rows.ErrLease when
@@ -99,6 +105,7 @@ func (l *tenure) keep(ctx context.Context) (_ context.Context, stop func()) {
 }
 
 func (l *tenure) release(ctx context.Context) {
+	l.s.o.Metrics.Leases.Dec()
 	if err := l.s.db.Release(context.WithoutCancel(ctx), l.lease); err != nil {
 		l.s.log.Warn("lease is not released and ends by itself", "lease", l.lease.Name,
 			"error", err)
@@ -264,6 +271,7 @@ func (s *Store) deleteObjects(ctx context.Context, l *tenure, old []rows.Object)
 	if err := s.bucket.Delete(ctx, names); err != nil {
 		return err
 	}
+	s.o.Metrics.DeletedObjects.Add(float64(len(names)))
 	return s.db.ForgetObjects(ctx, l.lease, names)
 }
 

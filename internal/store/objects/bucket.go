@@ -35,6 +35,8 @@ type Options struct {
 	Timeout time.Duration
 	// How often a request is tried; default 3.
 	Tries int
+	// Observe is told of each try of a request; nil: nobody is.
+	Observe func(Request)
 }
 
 // Bucket is a place in an object store: a bucket and a prefix of its keys. Its methods may be
@@ -123,9 +125,17 @@ func transport() http.RoundTripper {
 	}
 }
 
+// Request is one try of a request to an object store.
+type Request struct {
+	Operation string // check, put, read, delete, list
+	Bytes     int64  // of a put or a read, as far as they were asked for
+	Took      time.Duration
+	Err       error
+}
+
 // Check asks whether the bucket is there and may be used.
 func (b *Bucket) Check(ctx context.Context) error {
-	return b.try(ctx, "look for bucket", b.bucket, 0, func(ctx context.Context) error {
+	return b.try(ctx, "check", b.bucket, 0, func(ctx context.Context) error {
 		ok, err := b.core.BucketExists(ctx, b.bucket)
 		if err == nil && !ok {
 			err = store.ErrNotFound
@@ -300,8 +310,12 @@ func (b *Bucket) try(
 			}
 		}
 		one, cancel := context.WithTimeout(ctx, within)
+		began := time.Now()
 		err = do(one)
 		cancel()
+		if b.o.Observe != nil {
+			b.o.Observe(Request{what, length, time.Since(began), err})
+		}
 		var final *sinkError
 		switch {
 		case err == nil:

@@ -26,6 +26,10 @@ const ReadAhead = 2 << 20
 // The files hold what this process has fetched and no other knows which parts they hold, so that
 // they are deleted when it starts.
 type Cache struct {
+	// Opened is told of each record that is opened, and whether all of it was here; nil: nobody is.
+	// It is set before the first call.
+	Opened func(here bool)
+
 	bucket *Bucket
 	dir    string
 	limit  int64
@@ -95,7 +99,7 @@ func (c *Cache) Open(ctx context.Context, key string, offset, length int64) (*Bo
 
 func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Body, error) {
 	want := span{offset, offset + length}
-	for {
+	for first := true; ; first = false {
 		c.mu.Lock()
 		if c.closed {
 			c.mu.Unlock()
@@ -103,6 +107,9 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 		}
 		o := c.object(key)
 		missing, ok := o.here.missing(want)
+		if first && c.Opened != nil {
+			c.Opened(!ok)
+		}
 		if !ok {
 			f, err := os.Open(o.path) // of its own: sendfile(2) goes by the file's offset
 			ahead := o.ahead(want)
