@@ -29,7 +29,7 @@ RACE      := -race -trimpath -gcflags=github.com/...=-l -gcflags=modernc.org/sql
 PURE      := awscli fmp4 manifest media mkv mpegts policy recut store/record timeline
 MODELS    := ^Test(Live|Replay|Switching)Timeline$$
 
-.PHONY: all build deb demo test compiled check e2e bench scale soak glass follow fuzz crash cluster-crash attack deps programs bench-deps clean
+.PHONY: all build deb demo test compiled check e2e bench scale soak glass follow fuzz crash cluster-crash cluster-year attack deps programs bench-deps clean
 
 all: build
 
@@ -121,6 +121,10 @@ cluster-crash: build $(GATEWAY)
 	  ./internal/store/cluster
 	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 \
 	  -timeout 60m -run '^TestClusterKillNine$$' -v ./test/e2e
+
+# A simulated YEAR (or so many days) of a cluster's compaction, retention and sweeps, some minutes; docs/cluster.md.
+cluster-year: $(S3SERVER)
+	WEIR_CLUSTER_REQUIRE_TOOLS=1 WEIR_CLUSTER_YEAR=$(or $(YEAR),365)d $(GO) test -count=1 -timeout 60m -run '^TestYear$$' -v ./internal/store/cluster
 
 # Strangers by the thousand who hold back the end of what they send, and producers of more than the memory for fragments: memory
 # of the server, and what a viewer beside the strangers sees.

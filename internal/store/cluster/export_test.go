@@ -55,3 +55,11 @@ func (s *Store) Mark(ctx context.Context) error {
 
 // Beat is a heartbeat.
 func (s *Store) Beat(ctx context.Context) error { return s.beat(ctx) }
+
+// Heartbeat tells the others that this node is there.
+func (s *Store) Heartbeat(ctx context.Context) error {
+	return errors.Join(s.db.Heartbeat(ctx, *s.node.Load()), s.beat(ctx))
+}
+
+// ForgetCommits is what a node does half a day after them, by the machine's clock.
+func (s *Store) ForgetCommits() { s.mark.forget() }
