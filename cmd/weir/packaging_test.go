@@ -87,3 +87,34 @@ func TestUnitFiles(t *testing.T) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }
+
+// HAProxy has nothing against the load balancer's configuration, which lets nobody talk as a node,
+// and does not make acknowledgements wait for more to send.
+func TestLoadBalancer(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(packaging, "haproxy.cfg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"    option http-no-delay", "    http-request deny"} {
+		if !strings.Contains(string(text), "\n"+line) {
+			t.Errorf("it has no line%s", line)
+		}
+	}
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		haproxy = "/usr/sbin/haproxy"
+	}
+	if _, err := os.Stat(haproxy); err != nil {
+		return // there is no HAProxy to ask
+	}
+	config := filepath.Join(t.TempDir(), "haproxy.cfg")
+	here := strings.NewReplacer("node1:", "127.0.0.1:", "node2:", "127.0.0.1:", "node3:",
+		"127.0.0.1:").Replace(string(text))
+	if err := os.WriteFile(config, []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(haproxy, "-c", "-f", config).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "WARNING") {
+		t.Errorf("haproxy -c: %v\n%s", err, out)
+	}
+}
