@@ -388,8 +388,8 @@ func (y *year) report(days int) {
 		return
 	}
 	first, rest := y.most[0], y.most[1]
-	if rest.Objects > first.Objects+first.Objects/10 || rest.Sealed > first.Sealed+first.Sealed/10 ||
-		rest.Fragments > 2*first.Fragments || rest.Gone > first.Gone || rest.Sets > first.Sets {
+	if rest.Objects > first.Objects+first.Objects/10 ||
+		rest.Sealed > first.Sealed+first.Sealed/10 || rest.Fragments > 2*first.Fragments || rest.Gone > first.Gone || rest.Sets > first.Sets {
 		y.Errorf("rows grow: %+v, then %+v", first, rest)
 	}
 }
