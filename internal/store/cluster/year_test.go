@@ -108,7 +108,8 @@ func newYear(t *testing.T) *year {
 		Database: database.String() + "&pool_max_conns=16", Objects: y.memory.URL(y.prefix),
 		Keys: keysOfTests, CacheDir: t.TempDir(), Clock: y.clock.Now,
 		Gather: objects.Gathering{Linger: 5 * time.Millisecond}, Fresh: 20 * time.Millisecond,
-		OrphanAge: yearOrphans, OrphanInterval: time.Nanosecond, CompactBytes: yearObject, CompactAge: yearAge}}
+		OrphanAge: yearOrphans, OrphanInterval: time.Nanosecond,
+		CompactBytes: yearObject, CompactAge: yearAge}}
 	if y.sql, err = pgx.Connect(t.Context(), database.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -382,14 +383,16 @@ func (y *year) report(days int) {
 		y.most[0], y.most[1])
 	y.Logf("bytes put for each byte of a record: %.2f; read: %.2f",
 		float64(r.PutBytes)/float64(y.payload), float64(r.GetBytes)/float64(y.payload))
-	y.Logf("a day: %.0f PUT by ingest, %.0f by compaction, %.0f GET, %.1f LIST, %.1f DELETE of %.0f objects", daily(r.Of["b"]), daily(r.Of["s"]),
-		daily(r.Gets), daily(r.Lists), daily(r.Deletes), daily(r.Deleted))
+	y.Logf("a day: %.0f PUT by ingest, %.0f by compaction, %.0f GET, %.1f LIST, "+
+		"%.1f DELETE of %.0f objects", daily(r.Of["b"]), daily(r.Of["s"]), daily(r.Gets),
+		daily(r.Lists), daily(r.Deletes), daily(r.Deleted))
 	if days <= 120 {
 		return
 	}
 	first, rest := y.most[0], y.most[1]
 	if rest.Objects > first.Objects+first.Objects/10 ||
-		rest.Sealed > first.Sealed+first.Sealed/10 || rest.Fragments > 2*first.Fragments || rest.Gone > first.Gone || rest.Sets > first.Sets {
+		rest.Sealed > first.Sealed+first.Sealed/10 ||
+		rest.Fragments > 2*first.Fragments || rest.Gone > first.Gone || rest.Sets > first.Sets {
 		y.Errorf("rows grow: %+v, then %+v", first, rest)
 	}
 }

@@ -39,7 +39,7 @@ type Requests struct {
 	Puts, Gets, Lists, Deletes int64 // Deletes are requests, of up to 1,000 objects each
 	Deleted                    int64 // objects
 	PutBytes, GetBytes         int64
-	Of                         map[string]int64 // Puts by the first name in the key after the prefix
+	Of                         map[string]int64 // Puts by the first name after the prefix
 }
 
 // NewMemory starts a server whose objects are as old as now says.
