@@ -150,7 +150,7 @@ func (s *site) commit(f *live.Fragment) store.FragmentInfo {
 }
 
 // node starts a node; change may change its options.
-func (s *site) node(t *testing.T, change func(*Options)) *node {
+func (s *site) node(t testing.TB, change func(*Options)) *node {
 	t.Helper()
 	n := &node{site: s, id: rand.Text(), edge: live.New(live.Options{}),
 		numbers: numbers{in: map[store.Number]int{}}}

@@ -90,6 +90,10 @@ func TestLiveAcrossNodes(t *testing.T) {
 	one.run("weir", "create-stream", "--stream-name", "cam", "--data-retention-in-hours", "1")
 	camera := &frameCamera{group: 25}
 	camera.beginAt(t, one, "cam")
+	one.run("weir", "create-stream", "--stream-name", "fleeting", "--data-retention-in-hours", "0")
+	fleeting := &frameCamera{group: 25}
+	fleeting.beginAt(t, one, "fleeting")
+	fleeting.followAt(t, two, "fleeting", 2) // without retention nothing but this is there
 	session := awaitLive(t, two, "cam", "--discontinuity-mode", "ON_DISCONTINUITY",
 		"--max-media-playlist-fragment-results", "100", "--hls-fragment-selector",
 		"FragmentSelectorType=PRODUCER_TIMESTAMP")
