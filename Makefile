@@ -24,10 +24,10 @@ PLAIN     := CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath"
 # inlining, what is not ours compiles in two thirds of the time. Without the path of the tree, it serves the next clone, too.
 RACE      := -race -trimpath -gcflags=github.com/...=-l -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc/...=-race=false
 
-# These packages start no goroutine, and MODELS compare long histories in one: no races to find, and without the detector they take a
+# These packages start no goroutine, and MODELS go through long histories in one: no races to find, and without the detector they take a
 # sixth of the time. TestPurePackagesStartNoGoroutine holds the list to the code.
 PURE      := awscli fmp4 manifest media mkv mpegts policy recut store/record timeline
-MODELS    := ^Test(Live|Replay|Switching)Timeline$$
+MODELS    := ^Test((Live|Replay|Switching)Timeline|LostCommits(OfAReplay)?|ReplayOfVeryMany)$$
 
 .PHONY: all build deb demo test compiled check e2e bench scale soak glass follow fuzz crash cluster-crash cluster-year attack deps programs bench-deps clean
 
