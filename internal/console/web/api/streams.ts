@@ -22,7 +22,7 @@ export interface StreamStatus {
   Tags: Record<string, string>;
 }
 
-const listPage = 10_000;
+const listPage = 1_000; // as much as is read without the page standing still
 const statusPage = 100;
 const freshMillis = 10_000;
 
@@ -43,13 +43,14 @@ export const statuses = signal(new Map<string, StreamStatus | null>());
 const askedAt = new Map<string, number>();
 session.subscribe(() => { // of another caller they would be others
   statuses.value = new Map();
+  arrived.clear();
   askedAt.clear();
 });
 
-/** Asks how streams are, unless that was asked in the last ten seconds. */
-export async function look(names: string[], abort?: AbortSignal): Promise<void> {
+/** Asks how streams are, unless that was asked in the last ten seconds, or as long ago as is said. */
+export async function look(names: string[], abort?: AbortSignal, fresh = freshMillis): Promise<void> {
   const now = Date.now();
-  const due = names.filter((name) => (askedAt.get(name) ?? 0) < now - freshMillis);
+  const due = names.filter((name) => (askedAt.get(name) ?? 0) < now - fresh);
   for (let i = 0; i < due.length && !abort?.aborted; i += statusPage) {
     const some = due.slice(i, i + statusPage);
     for (const name of some) askedAt.set(name, now);
@@ -61,11 +62,21 @@ export async function look(names: string[], abort?: AbortSignal): Promise<void> 
       if (isNetworkError(error) || abort?.aborted) return;
       noteError(error); // refused: nothing is known of them, and the list still shows them
     }
-    const next = new Map(statuses.peek());
-    for (const name of some) next.set(name, null);
-    for (const s of found) next.set(s.StreamName, s);
-    statuses.value = next;
+    for (const name of some) arrived.set(name, null);
+    for (const s of found) arrived.set(s.StreamName, s);
+    showing ||= setTimeout(showArrived, due.length > statusPage ? gatherMillis : 0) as unknown as number;
   }
+}
+
+// Of many streams, what comes is shown a few times a second, and not with each answer.
+const arrived = new Map<string, StreamStatus | null>();
+const gatherMillis = 300;
+let showing = 0;
+
+function showArrived() {
+  showing = 0;
+  statuses.value = new Map([...statuses.peek(), ...arrived]);
+  arrived.clear();
 }
 
 /** Pictures of streams as data URLs, by name; '' where there is none. */

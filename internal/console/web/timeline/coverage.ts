@@ -1,6 +1,6 @@
 // What of a stream is recorded, as far as a view of its timeline can show: loaded by tiles at the resolution of the
 // view, so that a month of fragments is never listed. A tile that lists everything within a page is exact. Of a denser
-// one it is asked, stretch by stretch down to a few pixels, whether there is anything at all.
+// one it is asked, a few pixels at a time, whether there is anything at all: some 250 small answers for a whole view, kept.
 
 import { cut, merge } from './runs';
 import type { Range, View } from './scale';
@@ -37,11 +37,12 @@ const FRESH = 90_000;
 const LIVE_AGE = 4_000;
 const OLD_AGE = 300_000;
 
-const BUCKETS = 128; // a tile's width, in the finest stretches that it is asked for
-const BUCKET_PIXELS = 3;
+const BUCKETS = 32; // a tile's width, in the finest stretches that it is asked for
+const BUCKET_PIXELS = 5;
+const VIEW_BUCKETS = 220; // a view is asked for in no more stretches than that, however wide it is
 const PAGE = 1_000;
 const PROBE = 100; // a stretch with no more fragments than this is taken as it is
-const EXACT_PAGES = 12; // a tile of the finest level lists up to so many pages
+const EXACT_PAGES = 3; // a tile of the finest level lists up to so many pages
 
 interface Tile {
   runs: Range[];
@@ -55,7 +56,7 @@ for (let size = 125; size < 20 * 366 * 86_400_000 / BUCKETS; size *= 2) LEVELS.p
 
 /** The level of a view: the finest one whose buckets are no narrower than a few pixels. */
 export function levelOf(view: View, width: number): number {
-  const least = (view.span / Math.max(width, 1)) * BUCKET_PIXELS;
+  const least = view.span * Math.max(BUCKET_PIXELS / Math.max(width, 1), 1 / VIEW_BUCKETS);
   const level = LEVELS.findIndex((size) => size >= least);
   return level < 0 ? LEVELS.length - 1 : level;
 }
@@ -179,7 +180,7 @@ export class Coverage {
   }
 
   private shrink(): void {
-    const most = this.options.tiles ?? 400;
+    const most = this.options.tiles ?? 1_600;
     for (const [key, tile] of this.tiles) {
       if (this.tiles.size <= most) return;
       if (!tile.loading && !this.wanted.has(key)) this.tiles.delete(key);
@@ -191,32 +192,23 @@ export class Coverage {
     const bucket = bucketOf(level);
     const stretches: Range[] = [];
     let dropped = false;
-    const reach = { start: range.start - LONGEST, end: range.end };
-    const visit = async (part: Range): Promise<void> => {
-      const size = part.end - part.start;
-      const expected = size / Math.max(this.typical, 100);
-      const exact = expected <= PAGE * EXACT_PAGES && bucket < 4 * this.typical;
-      const leaf = size <= bucket;
-      const page = await this.ask(part, exact ? PAGE : leaf ? 1 : PROBE, wanted, exact ? Infinity : 1);
-      if (!page) {
-        dropped = true;
-        return;
-      }
-      if (!page.token) {
-        for (const f of page.fragments) stretches.push({ start: f.start, end: f.start + f.length });
-      } else if (leaf) {
-        stretches.push({ start: part.start, end: part.end });
-      } else {
-        const pieces = Math.min(4, Math.ceil(size / bucket));
-        const width = Math.ceil(size / pieces / bucket) * bucket;
-        const children: Promise<void>[] = [];
-        for (let start = part.start; start < part.end; start += width) {
-          children.push(visit({ start, end: Math.min(start + width, part.end) }));
-        }
-        await Promise.all(children);
-      }
+    const whole = { start: bucket < LONGEST ? range.start - LONGEST : range.start, end: range.end };
+    const exact = (range.end - range.start) / Math.max(this.typical, 100) <= PAGE * EXACT_PAGES && bucket < 4 * this.typical;
+    const page = await this.ask(whole, exact ? PAGE : PROBE, wanted, exact ? Infinity : 1);
+    if (!page) return undefined;
+    const take = (fragments: Fragment[]): void => {
+      for (const f of fragments) stretches.push({ start: f.start, end: f.start + f.length });
     };
-    await visit({ start: bucket < LONGEST ? reach.start : range.start, end: range.end });
+    if (!page.token) take(page.fragments);
+    else {
+      await Promise.all(Array.from({ length: BUCKETS }, async (_, i) => {
+        const part = { start: range.start + i * bucket, end: range.start + (i + 1) * bucket };
+        const some = part.start > this.now() ? { fragments: [] } : await this.ask(part, 1, wanted, 1);
+        if (!some) dropped = true;
+        else if (some.token) stretches.push(part);
+        else take(some.fragments);
+      }));
+    }
     if (dropped) return undefined;
     // A leaf stands for its whole width, so neighbours join; so do fragments that follow one another.
     return merge(stretches, JOIN).map((run) => ({ ...run, end: Math.max(run.end, run.start + 1) }));

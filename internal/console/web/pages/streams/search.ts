@@ -6,14 +6,13 @@ export function needsStatus(text: string, state: string): boolean {
   return text.trim() !== '' || state !== '';
 }
 
-/** Whether a stream fits: each word is in its name, or is a tag's key, or key=value with a part of the value. */
-export function matches(status: StreamStatus | null, name: string, text: string, state: string): boolean {
-  if (state && status?.State !== state) return false;
-  const tags = Object.entries(status?.Tags ?? {});
+/** Tells whether a stream fits: each word is in its name, or is a tag's key, or key=value with a part of the value. */
+export function matcher(text: string, state: string): (status: StreamStatus | null, name: string) => boolean {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean).map((word) => ({ word, pair: word.split(/=(.*)/s) }));
   const has = (part: string, whole: string) => whole.toLowerCase().includes(part);
-  return text.toLowerCase().split(/\s+/).filter(Boolean).every((word) => {
-    if (has(word, name)) return true;
-    const [key, value] = word.split(/=(.*)/s);
-    return tags.some(([k, v]) => (value === undefined ? has(word, k) || has(word, v) : k.toLowerCase() === key && has(value, v)));
-  });
+  return (status, name) => {
+    if (state && status?.State !== state) return false;
+    return words.every(({ word, pair: [key, value] }) => has(word, name) || (status !== null
+      && Object.entries(status.Tags).some(([k, v]) => (value === undefined ? has(word, k) || has(word, v) : k.toLowerCase() === key && has(value, v)))));
+  };
 }

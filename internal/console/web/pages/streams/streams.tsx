@@ -1,5 +1,5 @@
 import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { may } from '../../api/permissions';
 import { useQuery } from '../../api/query';
 import { listStreams, look, statuses } from '../../api/streams';
@@ -8,11 +8,12 @@ import { Button } from '../../ui/button';
 import { Empty, Failed, Loading } from '../../ui/states';
 import { VirtualList } from '../../ui/virtual-list';
 import { CreateStream } from './create';
-import { matches, needsStatus } from './search';
+import { matcher, needsStatus } from './search';
 import { Row, useRowSize } from './row';
 
 const again = 10; // seconds between looks at what is in sight
 const looked = 500; // streams of which all are looked at, for the summary
+const searched = 300_000; // milliseconds for which a search among more of them trusts what it was told
 
 export default function Streams() {
   const { data, error, reload } = useQuery('streams', listStreams, 30);
@@ -22,21 +23,29 @@ export default function Streams() {
   const state = place.value.query.get('state') ?? '';
   const { height, width } = useRowSize();
   const known = statuses.value;
-  const found = (data ?? []).filter((s) => matches(known.get(s.StreamName!) ?? null, s.StreamName!, text, state));
+  const found = useMemo(() => {
+    if (!needsStatus(text, state)) return data ?? [];
+    const fits = matcher(text, state);
+    return (data ?? []).filter((s) => fits(known.get(s.StreamName!) ?? null, s.StreamName!));
+  }, [data, known, text, state]);
   const whole = data && (data.length <= looked || needsStatus(text, state));
-  const names = whole ? data.map((s) => s.StreamName!) : sight;
-  const wanted = names.join('\n');
+  const all = useMemo(() => (whole ? data.map((s) => s.StreamName!) : []), [data, whole]);
+  const inSight = sight.join('\n');
 
   useEffect(() => {
     const abort = new AbortController();
-    const run = () => { if (!document.hidden) void look(wanted.split('\n').filter(Boolean), abort.signal); };
-    run();
-    const timer = setInterval(run, again * 1000);
+    const run = async () => {
+      if (document.hidden) return;
+      await look(inSight.split('\n').filter(Boolean), abort.signal);
+      await look(all, abort.signal, all.length > looked ? searched : undefined);
+    };
+    void run();
+    const timer = setInterval(() => void run(), again * 1000);
     return () => {
       abort.abort();
       clearInterval(timer);
     };
-  }, [wanted]);
+  }, [inSight, all]);
 
   return (
     <div class="page wide streams">
@@ -81,13 +90,20 @@ function Search({ text, state }: { text: string; state: string }) {
 
 function Summary({ all, found, filtered }: { all: StreamInfo[]; found: number; filtered: boolean }) {
   const known = statuses.value;
-  const count = (state: string) => all.filter((s) => known.get(s.StreamName!)?.State === state).length;
   const n = all.length;
-  const complete = all.every((s) => known.has(s.StreamName!));
+  const states = useMemo(() => {
+    const counts: Record<string, number> = {};
+    for (const { StreamName: name } of all) {
+      if (!known.has(name!)) return null; // not all are known yet
+      const state = known.get(name!)?.State ?? '';
+      counts[state] = (counts[state] ?? 0) + 1;
+    }
+    return counts;
+  }, [all, known]);
   return (
     <p class="soft small figures" role="status">
       {filtered ? `${found} of ${n} streams` : `${n} ${n === 1 ? 'stream' : 'streams'}`}
-      {complete && ` · ${count('RECEIVING')} receiving · ${count('SILENT')} silent · ${count('NO_DATA')} without data`}
+      {states && ` · ${states['RECEIVING'] ?? 0} receiving · ${states['SILENT'] ?? 0} silent · ${states['NO_DATA'] ?? 0} without data`}
     </p>
   );
 }
