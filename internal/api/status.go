@@ -56,6 +56,45 @@ type TrackStatus struct {
 	Channels     int    `json:"Channels"`
 }
 
+// ListFragmentTagsInput is the body of /weir/listFragmentTags. It selects as ListFragments does.
+type ListFragmentTagsInput struct {
+	given
+	StreamRef
+	// 1 to MaxTaggedFragments fragments to look at; absent: that many, or as the token says
+	MaxResults int `json:"MaxResults,omitempty"`
+	// of an answer before; names the rest of its fragments by itself
+	NextToken string `json:"NextToken,omitempty"`
+	// required without NextToken, ignored with one
+	FragmentSelector *FragmentSelector `json:"FragmentSelector,omitempty"`
+}
+
+func (in *ListFragmentTagsInput) rules() error {
+	list := ListFragmentsInput{StreamRef: in.StreamRef, NextToken: in.NextToken,
+		FragmentSelector: in.FragmentSelector}
+	return list.rules()
+}
+
+// ListFragmentTagsOutput answers /weir/listFragmentTags: of the fragments that were looked at those
+// that have tags. An answer without any may have a token: others follow.
+type ListFragmentTagsOutput struct {
+	FragmentTags []FragmentTags `json:"FragmentTags"` // never nil; ascending numbers
+	NextToken    *string        `json:"NextToken"`    // null on the last page
+}
+
+// FragmentTags are the tags that a producer sent with a fragment, which GetMedia sends with it too.
+type FragmentTags struct {
+	FragmentNumber    string        `json:"FragmentNumber"`
+	ProducerTimestamp Timestamp     `json:"ProducerTimestamp"`
+	ServerTimestamp   Timestamp     `json:"ServerTimestamp"`
+	Tags              []FragmentTag `json:"Tags"` // in the order received
+}
+
+// FragmentTag is one of them, a SimpleTag of Matroska (RFC 9559, section 5.1.8.1.2).
+type FragmentTag struct {
+	Name  string `json:"Name"`
+	Value string `json:"Value"`
+}
+
 // GetServerStatusInput is the body of /weir/getServerStatus.
 type GetServerStatusInput struct {
 	given

@@ -38,6 +38,13 @@ var (
 		optional("StoreMicros", shapeLong, ""),
 		optional("LatencyMicros", shapeLong, ""),
 		optional("FreeBytes", shapeLong, ""))
+	shapeFragmentTags = structure("FragmentTags",
+		optional("FragmentNumber", shapeFree, ""),
+		optional("ProducerTimestamp", shapeTimestamp, ""),
+		optional("ServerTimestamp", shapeTimestamp, ""),
+		optional("Tags", &Shape{Kind: KindList, Name: "FragmentTagList",
+			Item: structure("FragmentTag", optional("Name", shapeFree, ""),
+				optional("Value", shapeFree, ""))}, ""))
 	shapePermission = structure("Permission",
 		optional("ActionName", shapeFree, ""),
 		optional("ResourceARN", shapeFree, ""),
@@ -58,6 +65,29 @@ var statusOperations = []*Operation{
 		Output: structure("GetStreamStatusOutput", optional("StreamStatusList",
 			&Shape{Kind: KindList, Name: "StreamStatusList", Item: shapeStreamStatus}, "")),
 		NewInput: func() Input { return new(GetStreamStatusInput) },
+	},
+	{
+		Name: "ListFragmentTags", Path: "/weir/listFragmentTags", Service: Administration,
+		Command: "status tags",
+		Doc:     "List the tags of the fragments that begin in a range of time.",
+		Example: "weir status tags --stream-name cam1 --fragment-selector \\\n" +
+			"    'FragmentSelectorType=PRODUCER_TIMESTAMP,TimestampRange={StartTimestamp=10m " +
+			"ago,EndTimestamp=now}'",
+		Resources: aboutStream,
+		Input: structure("ListFragmentTagsInput", memberStreamName, memberStreamARN,
+			optional("MaxResults", number(KindLong, "ListFragmentTagsMaxResults", 1,
+				MaxTaggedFragments), "One page, of the tags of at most so many fragments."),
+			optional("NextToken", shapePageToken,
+				"One page: that after the one with this NextToken."),
+			optional("FragmentSelector", shapeFragmentSelector,
+				"Which fragments, by whose clock; required without NextToken.")),
+		Output: structure("ListFragmentTagsOutput",
+			optional("FragmentTags", &Shape{Kind: KindList, Name: "FragmentTagsList",
+				Item: shapeFragmentTags}, ""),
+			optional("NextToken", shapePageToken, "")),
+		Paging: &Paging{InputToken: "NextToken", OutputToken: "NextToken", Limit: "MaxResults",
+			Result: "FragmentTags"},
+		NewInput: func() Input { return new(ListFragmentTagsInput) },
 	},
 	{
 		Name: "GetServerStatus", Path: "/weir/getServerStatus", Service: Administration,

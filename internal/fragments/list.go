@@ -58,17 +58,9 @@ func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
 // A selector or token that does not fit the stream is an *api.Error, InvalidArgument.
 func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
 	in *api.ListFragmentsInput) (*api.ListFragmentsOutput, error) {
-	var t pageToken
-	if in.NextToken != "" {
-		var err error
-		if t, err = parsePageToken(&stream, in.NextToken); err != nil {
-			return nil, err
-		}
-	} else {
-		t = pageToken{TimeRange: rangeOf(in.FragmentSelector), limit: api.MaxListFragments}
-		if err := checkRange(&t.TimeRange, &stream, s.clock()); err != nil {
-			return nil, err
-		}
+	t, err := s.firstPage(&stream, in.NextToken, in.FragmentSelector)
+	if err != nil {
+		return nil, err
 	}
 	if in.MaxResults > 0 {
 		t.limit = in.MaxResults
@@ -90,6 +82,16 @@ func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
 		out.NextToken = &next
 	}
 	return out, nil
+}
+
+// firstPage is the page that a token or else a selector names.
+func (s *Service) firstPage(stream *store.Stream, token string,
+	selector *api.FragmentSelector) (pageToken, error) {
+	if token != "" {
+		return parsePageToken(stream, token)
+	}
+	t := pageToken{TimeRange: rangeOf(selector), limit: api.MaxListFragments}
+	return t, checkRange(&t.TimeRange, stream, s.clock())
 }
 
 // describe puts a fragment in the words of the API.

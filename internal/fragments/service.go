@@ -3,6 +3,7 @@
 //
 //	service.go       Service: what it works with
 //	list.go          ListFragments, and its tokens
+//	tags.go          ListFragmentTags
 //	fragmentlist.go  GetMediaForFragmentList
 //	getmedia.go      GetMedia: where it begins, and how it follows a stream
 //	live.go          one fragment as Matroska, frame by frame, while it is received

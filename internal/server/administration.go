@@ -48,6 +48,7 @@ func (s *Server) administration() []operationRoute {
 		{"RotateTokenKey", info, administer(s, sessions.RotateTokenKey)},
 		{"ListAuditEvents", debug, administer(s, sessions.ListAuditEvents)},
 		{"GetStreamStatus", debug, call(s, s.getStreamStatus)},
+		{"ListFragmentTags", debug, call(s, s.listFragmentTags)},
 		{"GetServerStatus", debug, call(s, s.getServerStatus)},
 		{"GetPermissions", debug, call(s, s.getPermissions)},
 		{"CreateSignInCode", info, call(s, s.createSignInCode)},

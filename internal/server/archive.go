@@ -27,6 +27,16 @@ func (s *Server) listFragments(ctx context.Context, req *request, in *api.ListFr
 	return out, storeError(err)
 }
 
+func (s *Server) listFragmentTags(ctx context.Context, req *request,
+	in *api.ListFragmentTagsInput) (*api.ListFragmentTagsOutput, error) {
+	err := s.quotas.Points(req.target.ID, 0, cmp.Or(in.MaxResults, api.MaxTaggedFragments))
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.fragments.ListFragmentTags(ctx, req.target, in)
+	return out, storeError(err)
+}
+
 func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (response, error) {
 	in := new(api.GetMediaForFragmentListInput)
 	if err := s.read(ctx, req, in); err != nil {

@@ -16,7 +16,7 @@ import (
 // unaudited are operations that read what is stored, as often as somebody watches. They are in the
 // audit log when they are refused.
 var unaudited = []string{"ListFragments", "GetImages", "GetMediaForFragmentList",
-	"GetStreamStatus", "GetServerStatus", "GetPermissions"}
+	"ListFragmentTags", "GetStreamStatus", "GetServerStatus", "GetPermissions"}
 
 // refusals are the errors that say that somebody may not do something.
 var refusals = []api.ErrorCode{api.AccessDeniedException, api.NotAuthorizedException,

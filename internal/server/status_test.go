@@ -17,6 +17,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/audit"
+	"weir/internal/media"
 	"weir/internal/status"
 	"weir/internal/store"
 	"weir/internal/store/memory"
@@ -93,6 +94,33 @@ func TestStatusWhenTheStoreFails(t *testing.T) {
 	if strings.Contains(log.String(), "panic") {
 		t.Error(log.String())
 	}
+}
+
+// Tags that a camera sent with a fragment are listed for whoever may, as viewers may; a policy can
+// leave that out.
+func TestTagsOfFragments(t *testing.T) {
+	t.Parallel()
+	s := newStreamSite(t)
+	start := time.Now().Add(-time.Minute).UnixMilli()
+	p, c := s.dial("cam1"), newCamera(t)
+	p.started()
+	c.cluster(start, 25, 200)
+	must(t, c.w.WriteTags([]media.Tag{{Name: "motion", Value: "porch"}}))
+	c.cluster(start+1000, 25, 200)
+	p.send(c.endOfFragment().take())
+	p.until(fmt.Sprintf("PERSISTED %d", start+1000))
+	p.end()
+	body := fmt.Sprintf(`{"StreamName":"cam1","FragmentSelector":{"FragmentSelectorType":
+		"PRODUCER_TIMESTAMP","TimestampRange":{"StartTimestamp":%d,"EndTimestamp":%d}}}`,
+		start/1000-1, start/1000+10)
+	a := s.as(s.newKey("guard", "viewer"), "/weir/listFragmentTags", body)
+	if a.status != http.StatusOK || strings.Count(a.body, "FragmentNumber") != 1 ||
+		!strings.Contains(a.body, `"Tags":[{"Name":"motion","Value":"porch"}]`) ||
+		!strings.Contains(a.body, `"NextToken":null`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	s.as(s.newKey("porch", "producer"), "/weir/listFragmentTags", body).fails(t,
+		http.StatusForbidden, refused, "weir:ListFragmentTags")
 }
 
 func TestStatusOfTheServer(t *testing.T) {

@@ -41,6 +41,12 @@ export async function listStreams(abort: AbortSignal): Promise<StreamInfo[]> {
 /** What is known of streams, by name; null of one that the caller may not ask about. */
 export const statuses = signal(new Map<string, StreamStatus | null>());
 const askedAt = new Map<string, number>();
+
+// Of many streams, what comes is shown a few times a second, and not with each answer.
+const arrived = new Map<string, StreamStatus | null>();
+const gatherMillis = 300;
+let showing = 0;
+
 session.subscribe(() => { // of another caller they would be others
   statuses.value = new Map();
   arrived.clear();
@@ -67,11 +73,6 @@ export async function look(names: string[], abort?: AbortSignal, fresh = freshMi
     showing ||= setTimeout(showArrived, due.length > statusPage ? gatherMillis : 0) as unknown as number;
   }
 }
-
-// Of many streams, what comes is shown a few times a second, and not with each answer.
-const arrived = new Map<string, StreamStatus | null>();
-const gatherMillis = 300;
-let showing = 0;
 
 function showArrived() {
   showing = 0;

@@ -7,6 +7,7 @@ import { session } from '../api/session';
 import { clockOffset } from '../api/transport';
 import type { Clock } from '../timeline/address';
 import type { Page, Source } from '../timeline/coverage';
+import type { MarkSource } from '../timeline/marks';
 import { type Dated, parseDates } from './dates';
 
 /** The server's clock, milliseconds since 1970. */
@@ -122,5 +123,31 @@ export function fragmentsOf(stream: string, clock: Clock): Source {
       }
       throw error;
     }
+  };
+}
+
+interface TaggedFragment {
+  ProducerTimestamp: number; // seconds
+  ServerTimestamp: number;
+  Tags: { Name: string; Value: string }[];
+}
+
+/** Tags of a stream's fragments as the timeline marks them. */
+export function marksOf(stream: string, clock: Clock): MarkSource {
+  return async (range, token, signal) => {
+    const { FragmentTags: list, NextToken } = await weir<{ FragmentTags: TaggedFragment[]; NextToken: string | null }>('ListFragmentTags', {
+      StreamName: stream,
+      ...(token ? { NextToken: token } : {
+        FragmentSelector: {
+          FragmentSelectorType: clock,
+          TimestampRange: { StartTimestamp: range.start / 1000, EndTimestamp: range.end / 1000 },
+        },
+      }),
+    }, signal);
+    const marks = list.map((f) => ({
+      at: (clock === 'SERVER_TIMESTAMP' ? f.ServerTimestamp : f.ProducerTimestamp) * 1000,
+      text: f.Tags.map((t) => (t.Value ? `${t.Name}: ${t.Value}` : t.Name)).join(', '),
+    }));
+    return NextToken ? { marks, token: NextToken } : { marks };
   };
 }

@@ -1,4 +1,5 @@
 // Draws a timeline: ticks above, below them what was recorded, what is chosen, and where the picture is.
+import type { Mark } from './marks';
 import { heading, type Range, type Tick, toX, type View } from './scale';
 
 export interface Palette {
@@ -11,6 +12,7 @@ export interface Palette {
   accentSoft: string;
   covered: string;
   bad: string;
+  warn: string;
   font: string;
 }
 
@@ -21,6 +23,7 @@ export interface Picture {
   ratio: number; // device pixels to one
   ticks: Tick[];
   runs: Range[];
+  marks: readonly Mark[];
   unknown: Range[];
   selection: Range | undefined;
   position: number | undefined;
@@ -45,7 +48,7 @@ export function paletteOf(element: Element): Palette {
   const palette = {
     ink: colour('--ink'), soft: colour('--soft'), line: colour('--line'), sunken: colour('--sunken'),
     surface: colour('--surface'), accent: colour('--accent'), accentSoft: colour('--accent-soft'),
-    covered: colour('--covered'), bad: colour('--bad'), font: style.fontFamily,
+    covered: colour('--covered'), bad: colour('--bad'), warn: colour('--mark'), font: style.fontFamily,
   };
   probe.remove();
   return palette;
@@ -78,6 +81,7 @@ export function draw(context: CanvasRenderingContext2D, p: Picture, colours: Pal
     context.fillRect(Math.max(live, 0), RULER, width - Math.max(live, 0), height - RULER);
     context.globalAlpha = 1;
   }
+  drawMarks(context, p, colours, x, bottom);
   drawSelection(context, p, colours, x);
   drawRuler(context, p, colours, x);
   if (p.pointer !== undefined) {
@@ -106,6 +110,23 @@ function drawUnknown(context: CanvasRenderingContext2D, p: Picture, colours: Pal
     }
     context.stroke();
     context.restore();
+  }
+}
+
+// A mark is a small flag at the lower edge; those that would touch are one.
+function drawMarks(context: CanvasRenderingContext2D, p: Picture, colours: Palette, x: (at: number) => number, bottom: number): void {
+  context.fillStyle = colours.warn;
+  context.strokeStyle = colours.sunken;
+  context.lineWidth = 1;
+  let last = -Infinity;
+  for (const mark of p.marks) {
+    const at = x(mark.at);
+    if (at - last < 4) continue;
+    last = at;
+    context.beginPath();
+    context.roundRect(at - 2, bottom - 12, 4, 16, 2);
+    context.fill();
+    context.stroke();
   }
 }
 

@@ -6,6 +6,7 @@ import { theme } from '../ui/theme';
 import type { Coverage } from './coverage';
 import { draw, paletteOf, type Palette, RULER } from './draw';
 import { listen, type Target } from './gestures';
+import { type Mark, markAt, type Marks } from './marks';
 import { runAt } from './runs';
 import { type Range, reveal, ticks, type View, within } from './scale';
 import { type Still, Stills } from './stills';
@@ -15,6 +16,7 @@ interface Props {
   label: string;
   zone: string;
   coverage: Coverage;
+  marks: Marks;
   /** Rises with what of the coverage is known. */
   version: ReadonlySignal<number>;
   stills: Stills;
@@ -45,7 +47,7 @@ export function Timeline(props: Props) {
   const pointer = useSignal<{ at: number; x: number } | undefined>(undefined);
   const spoken = useSignal('');
   const size = useSignal({ width: 0, height: 0 });
-  const { coverage, view, zone } = props;
+  const { coverage, marks, view, zone } = props;
 
   // Drawing: once a frame at most, when something that is drawn changed.
   useLayoutEffect(() => {
@@ -65,7 +67,7 @@ export function Timeline(props: Props) {
       draw(context, {
         view: view.peek(), width: width / unit, height: height / unit, ratio: devicePixelRatio * unit,
         ticks: ticks(view.peek(), width / unit, zone),
-        runs: known.runs, unknown: known.unknown, selection: p.selection.peek(), position: p.position.peek(),
+        runs: known.runs, marks: marks.look(view.peek()), unknown: known.unknown, selection: p.selection.peek(), position: p.position.peek(),
         now: serverNow(), pointer: pointer.peek()?.at, zone,
       }, palette);
     };
@@ -103,7 +105,7 @@ export function Timeline(props: Props) {
       clearInterval(clock);
       cancelAnimationFrame(frame);
     };
-  }, [coverage, view, zone, size, pointer]);
+  }, [coverage, marks, view, zone, size, pointer]);
 
   // Asking for what the view shows, when it has come to rest.
   useEffect(() => {
@@ -111,7 +113,11 @@ export function Timeline(props: Props) {
     let again = 0;
     const want = (): void => {
       clearInterval(again);
-      const ask = (): void => { if (!document.hidden && size.peek().width) coverage.want(view.peek(), size.peek().width); };
+      const ask = (): void => {
+        if (document.hidden || !size.peek().width) return;
+        coverage.want(view.peek(), size.peek().width);
+        marks.want(view.peek());
+      };
       ask();
       again = setInterval(ask, AGAIN) as unknown as number;
     };
@@ -125,7 +131,7 @@ export function Timeline(props: Props) {
       clearTimeout(rest);
       clearInterval(again);
     };
-  }, [coverage, view, size]);
+  }, [coverage, marks, view, size]);
 
   // Gestures, and the view that goes with the picture.
   useEffect(() => {
@@ -134,7 +140,8 @@ export function Timeline(props: Props) {
     const say = (at: number): void => {
       const known = coverage.look(view.peek(), size.peek().width);
       const empty = at < serverNow() - SETTLED && !runAt(known.runs, at) && !runAt(known.unknown, at);
-      spoken.value = `${spokenTime(at, zone)}${empty ? ', nothing recorded' : ''}`;
+      const mark = markAt(marks.look(view.peek()), at, reachOf(view.peek(), size.peek().width));
+      spoken.value = `${spokenTime(at, zone)}${empty ? ', nothing recorded' : ''}${mark ? `, ${mark.text}` : ''}`;
     };
     const target: Target = {
       width: () => Math.max(size.peek().width, 1),
@@ -180,7 +187,7 @@ export function Timeline(props: Props) {
       stopListening();
       stopFollowing();
     };
-  }, [coverage, view, zone, size, pointer, spoken]);
+  }, [coverage, marks, view, zone, size, pointer, spoken]);
 
   const seconds = useComputed(() => Math.round((latest.current.position.value ?? serverNow()) / 1000)).value;
   return (
@@ -191,7 +198,7 @@ export function Timeline(props: Props) {
         aria-describedby="timeline-help">
         <canvas ref={canvasRef} aria-hidden="true" />
       </div>
-      <Preview pointer={pointer} stills={props.stills} view={view} size={size} zone={zone} />
+      <Preview pointer={pointer} stills={props.stills} marks={marks} view={view} size={size} zone={zone} />
       <p id="timeline-help" class="visually-hidden">
         Arrows move in time, with Shift they choose a range. Page keys move far, plus and minus zoom, End goes live.
       </p>
@@ -199,9 +206,13 @@ export function Timeline(props: Props) {
   );
 }
 
+const MARK_PIXELS = 6; // around a mark, from where it is pointed at
+const reachOf = (view: View, width: number): number => (view.span / Math.max(width, 1)) * MARK_PIXELS;
+
 interface PreviewProps {
   pointer: ReadonlySignal<{ at: number; x: number } | undefined>;
   stills: Stills;
+  marks: Marks;
   view: ReadonlySignal<View>;
   size: ReadonlySignal<{ width: number }>;
   zone: string;
@@ -210,7 +221,7 @@ interface PreviewProps {
 const PREVIEW = 200; // its width, pixels
 
 /** What was to be seen at the moment that is pointed at. */
-function Preview({ pointer, stills, view, size, zone }: PreviewProps) {
+function Preview({ pointer, stills, marks, view, size, zone }: PreviewProps) {
   const still = useSignal<Still | undefined>(undefined);
   const stale = useSignal(true);
 
@@ -251,6 +262,7 @@ function Preview({ pointer, stills, view, size, zone }: PreviewProps) {
   const left = Math.min(Math.max(now.x, PREVIEW / 2), Math.max(size.value.width - PREVIEW / 2, PREVIEW / 2));
   const digits = view.value.span < 20_000 ? 2 : 0;
   const picture = still.value;
+  const mark: Mark | undefined = markAt(marks.look(view.value), now.at, reachOf(view.value, size.value.width));
   return (
     <div class="timeline-preview" style={{ left: `${left}px`, width: `${PREVIEW}px` }} aria-hidden="true">
       {picture && 'url' in picture
@@ -259,6 +271,7 @@ function Preview({ pointer, stills, view, size, zone }: PreviewProps) {
       <p class="small figures">
         {view.value.span > 36 * 3_600_000 && `${dateText(now.at, zone)} `}{timeText(now.at, zone, digits)}
       </p>
+      {mark && <p class="small mark">{mark.text}</p>}
     </div>
   );
 }

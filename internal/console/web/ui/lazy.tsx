@@ -19,7 +19,10 @@ export function Lazy({ load, params }: Props) {
     load().then((m) => {
       if (wanted) setPage({ component: m.default });
       return m;
-    }).catch(() => unreachable()); // it is loaded again when the server is back
+    }).catch((error: unknown) => {
+      if (!(error instanceof TypeError)) throw error; // it came, and is broken
+      unreachable(); // it is loaded again when the server is back
+    });
     return () => { wanted = false; };
   }, [load, back]);
 

@@ -3,11 +3,12 @@ import { batch, effect, signal } from '@preact/signals';
 import { isAborted, isNetworkError, words } from '../../api/errors';
 import { noteError } from '../../api/session';
 import { Player } from '../../player/player';
-import { fragmentsOf, serverNow } from '../../player/sessions';
+import { fragmentsOf, marksOf, serverNow } from '../../player/sessions';
 import { go, href, place } from '../../router';
 import { type Clock, readAddress, writeAddress } from '../../timeline/address';
 import { Coverage, type Source } from '../../timeline/coverage';
 import { oldest } from '../../timeline/edges';
+import { Marks } from '../../timeline/marks';
 import { framing, type Range, reveal, type View, zoom } from '../../timeline/scale';
 import { setEnd } from '../../timeline/selection';
 import { Stills } from '../../timeline/stills';
@@ -36,6 +37,7 @@ export class StreamModel {
   readonly player = signal<Player | undefined>(undefined);
   readonly coverage: Coverage;
   readonly stills: Stills;
+  readonly marks: Marks;
   private readonly source: Source;
   private searching = new AbortController();
   private written = ''; // the query that this page put into the address
@@ -43,9 +45,11 @@ export class StreamModel {
   constructor(readonly name: string, readonly clock: Clock) {
     this.source = fragmentsOf(name, clock);
     this.stills = new Stills(name, clock);
+    const changed = (): void => { this.version.value += 1; };
+    this.marks = new Marks(marksOf(name, clock), serverNow, changed);
     this.coverage = new Coverage(this.source, {
       now: serverNow,
-      changed: () => { this.version.value += 1; },
+      changed,
       failed: noteError,
     });
     const { at, range, span = HOUR } = readAddress(place.peek().query);
@@ -79,6 +83,7 @@ export class StreamModel {
       player.destroy();
       this.player.value = undefined;
       this.stills.close();
+      this.marks.close();
       this.coverage.close();
     };
   }
@@ -103,7 +108,7 @@ export class StreamModel {
   /** Shows so much time around the moment, or everything. */
   show(span: number | undefined): void {
     if (span === undefined) this.view.value = framing({ start: this.begin.peek(), end: serverNow() });
-    else this.view.value = { span, start: this.moment - span * (this.player.peek()?.live.peek() ? NOW_AT : 0.5) };
+    else this.view.value = { span, start: Math.min(this.moment - span / 2, serverNow() - span * NOW_AT) };
   }
 
   mute(): void {

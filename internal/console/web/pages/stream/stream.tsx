@@ -84,7 +84,7 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
 function StreamTimeline({ model, player }: { model: StreamModel; player: Player }) {
   const moving = useComputed(() => !player.paused.value);
   return (
-    <Timeline label={`Time of ${model.name}`} zone={model.zone} coverage={model.coverage} version={model.version}
+    <Timeline label={`Time of ${model.name}`} zone={model.zone} coverage={model.coverage} marks={model.marks} version={model.version}
       stills={model.stills} begin={model.begin} view={model.view} position={player.position} selection={model.selection}
       moving={moving} onSeek={(at, isMoving) => model.seek(at, isMoving)} onLive={() => model.goLive()} />
   );
