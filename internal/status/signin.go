@@ -38,7 +38,7 @@ type heldCredentials struct {
 
 // Put keeps credentials until they are taken, or their time is over, and returns their code. by is
 // the ARN of whoever makes it, and share the name of its share: of one that has too many codes the
-// oldest goes.
+// oldest goes, and when there are too many in all, the oldest of whoever has most.
 func (c *Codes) Put(
 	in *api.CreateSignInCodeInput, by, share string, now time.Time,
 ) (*api.CreateSignInCodeOutput, error) {
@@ -55,23 +55,25 @@ func (c *Codes) Put(
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	own, oldest := 0, [sha256.Size]byte{}
+	shares := map[string]int{}
+	greedy := share // who has most, and more than this one
 	for key, held := range c.codes {
-		switch {
-		case !held.ends.After(now):
+		if !held.ends.After(now) {
 			delete(c.codes, key)
-		case held.share == share:
-			if own++; own == 1 || held.number < c.codes[oldest].number {
-				oldest = key
-			}
+			continue
+		}
+		if shares[held.share]++; shares[held.share] > shares[greedy] {
+			greedy = held.share
 		}
 	}
-	if own >= maxOwnCodes {
-		delete(c.codes, oldest)
-	}
-	if len(c.codes) >= maxCodes {
+	switch own, full := shares[share], len(c.codes) >= maxCodes; {
+	case full && shares[greedy] > own+1:
+		c.dropOldest(greedy)
+	case full && own == 0: // and nobody has two
 		return nil, api.NewError(api.LimitExceededException,
 			"Too many sign-in codes wait to be used.")
+	case full || own >= maxOwnCodes:
+		c.dropOldest(share)
 	}
 	if c.codes == nil {
 		c.codes = map[[sha256.Size]byte]heldCredentials{}
@@ -80,6 +82,18 @@ func (c *Codes) Put(
 	c.codes[sha256.Sum256([]byte(text))] = heldCredentials{*in, by, share, c.made, ends}
 	return &api.CreateSignInCodeOutput{Code: text,
 		ExpirationTime: api.Timestamp(ends.UnixMilli())}, nil
+}
+
+// dropOldest forgets the oldest code of a share, which has one. The caller holds c.mu.
+func (c *Codes) dropOldest(share string) {
+	var oldest [sha256.Size]byte
+	for key, held := range c.codes {
+		first, ok := c.codes[oldest]
+		if held.share == share && (!ok || held.number < first.number) {
+			oldest = key
+		}
+	}
+	delete(c.codes, oldest)
 }
 
 // Take returns the credentials of a code and who made it, once; false when there are none.

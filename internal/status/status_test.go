@@ -182,12 +182,28 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%s is gone with the oldest", whose)
 		}
 	}
-	for i := 0; len(c.codes) < maxCodes; i++ {
-		put(strconv.Itoa(i), time.Hour, 60)
+	for i := 0; len(c.codes) < maxCodes; i++ { // fifty who take all that they may
+		put(strconv.Itoa(i%50), time.Hour, 60)
+	}
+	late := []string{put("carol", time.Hour, 60), put("carol", time.Hour, 60)}
+	for i := range 100 {
+		put(strconv.Itoa(i%50), time.Hour, 60)
+	}
+	for _, code := range late {
+		if _, _, ok := c.Take(code, noon); !ok {
+			t.Error("whoever came last has lost a code to those who have most")
+		}
 	}
 	in := api.CreateSignInCodeInput{Expiration: new(api.Timestamp)}
 	*in.Expiration = api.Timestamp(noon.Add(time.Hour).UnixMilli())
-	_, err := c.Put(&in, "eve", "eve", noon)
+	var err error
+	for i := 0; err == nil; i++ { // a thousand, of whom none has more than one
+		name := "one" + strconv.Itoa(i)
+		_, err = c.Put(&in, name, name, noon)
+	}
+	if len(c.codes) != maxCodes {
+		t.Errorf("%d codes wait", len(c.codes))
+	}
 	if !errors.Is(err, &api.Error{Code: api.LimitExceededException}) {
 		t.Errorf("one too many: %v", err)
 	}

@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -66,6 +69,7 @@ func TestCameraWithCertificate(t *testing.T) {
 	s.run("weir", "put-media", "--stream-name", "cam1", "--create", film)
 	s.cameraIsRefused("put-media", "--stream-name", "cam2", "--create", film)
 	s.cameraIsRefused("list-streams")
+	own := s.env
 	s.env = root
 	s.run("weir", "create-stream", "--stream-name", "cam2", "--data-retention-in-hours", "1")
 	if got := string(s.run("weir", "list-fragments", "--stream-name", "cam1",
@@ -74,7 +78,19 @@ func TestCameraWithCertificate(t *testing.T) {
 		t.Errorf("cam1 has %s fragments", got)
 	}
 
+	s.env = own
+	ended := s.cameraSends("cam1")
+	s.env = root
+	began := time.Now()
 	s.run("weir", "camera", "disable", "cam1")
+	asked := time.Since(began)
+	for !strings.Contains(s.log.String(), `reason="no longer authorized"`) {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("the camera still sends %s after it was disabled", time.Since(began)-asked)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ended()
 	if got := get(withCertificate...); !strings.HasSuffix(got, "}403") {
 		t.Errorf("disabled: %s", got)
 	}
@@ -91,5 +107,41 @@ func (s *server) cameraIsRefused(args ...string) {
 	if _, errs, err := s.try("weir", args...); err == nil ||
 		!strings.Contains(string(errs), "AccessDenied") {
 		s.t.Errorf("weir %s: %v\n%s", strings.Join(args, " "), err, errs)
+	}
+}
+
+// cameraSends sends to a stream, with the credentials of the environment, until the server ends it;
+// it returns once the first fragment is stored. ended waits for that end.
+func (s *server) cameraSends(stream string) (ended func()) {
+	s.t.Helper()
+	source := exec.Command("ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i",
+		"testsrc2=size=96x64:rate=10", "-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-f",
+		"matroska", "pipe:1")
+	media, err := source.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	send := s.command(s.t.Context(), "weir", "put-media", "--stream-name", stream, "--json", "-")
+	send.Stdin = media
+	acks, err := send.StdoutPipe()
+	if err == nil {
+		err = errors.Join(source.Start(), send.Start())
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _, _ = source.Process.Kill(), source.Wait() })
+	lines := bufio.NewScanner(acks)
+	for lines.Scan() && !strings.Contains(lines.Text(), "PERSISTED") {
+	}
+	if err := lines.Err(); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		for lines.Scan() {
+		}
+		if err := send.Wait(); err == nil {
+			s.t.Error("weir put-media that was cut off ends with success")
+		}
 	}
 }
