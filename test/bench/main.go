@@ -27,6 +27,10 @@ type limit struct {
 var limits = []limit{
 	{regexp.MustCompile(`^Append/`), "ratio", 0.85, true,
 		"of plain write and fdatasync of the same bytes"},
+	{regexp.MustCompile(`^Encryption/ingest`), "cpu-ratio", 1.6, false,
+		"encrypted by plain, processor time of the storing thread"},
+	{regexp.MustCompile(`^Encryption/playback`), "cpu-ratio", 7, false,
+		"encrypted by plain, which the kernel sends by itself"},
 	{regexp.MustCompile(`^ClusterIngest`), "ratio", 0.6, true,
 		"of bare puts of the same bytes in objects of 8 MiB"},
 	{regexp.MustCompile(`^ClusterAcks`), "ack-p99-ms", 500, false,

@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -36,8 +38,9 @@ func background(t *testing.T, env []string, command ...string) {
 
 // pebble runs Let's Encrypt's ACME server for tests, with a name server for which every host is
 // this machine. It validates at the ports, and returns its directory, the CA file to reach it with,
-// and where it tells of the root that it issues under.
-func pebble(t *testing.T, httpPort, tlsPort string) (directory, ca, management string) {
+// and where it tells of the root that it issues under. Its certificates are good for so long.
+func pebble(t *testing.T, httpPort, tlsPort string, good time.Duration,
+) (directory, ca, management string) {
 	t.Helper()
 	needTool(t, "pebble", "pebble-challtestsrv")
 	cert, key, _ := certificateFor(t)
@@ -52,7 +55,8 @@ func pebble(t *testing.T, httpPort, tlsPort string) (directory, ca, management s
 	}
 	text, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listens, "managementListenAddress": manages, "certificate": cert,
-		"privateKey": key, "httpPort": number(httpPort), "tlsPort": number(tlsPort)}})
+		"privateKey": key, "httpPort": number(httpPort), "tlsPort": number(tlsPort),
+		"certificateValidityPeriod": int(good.Seconds())}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,13 +121,12 @@ func TestACME(t *testing.T) {
 				flags = append(flags, "--redirect-http", "127.0.0.1:"+plain)
 				validated = freePort(t) // nobody there
 			}
-			directory, ca, management := pebble(t, plain, validated)
+			directory, ca, management := pebble(t, plain, validated, 24*time.Hour)
 			trusted, err := os.ReadFile(ca)
 			if err != nil {
 				t.Fatal(err)
 			}
-			roots := x509.NewCertPool()
-			roots.AppendCertsFromPEM(fetchText(t, management+"/roots/0", trusted))
+			roots := issuedUnder(t, management, trusted)
 			data := filepath.Join(t.TempDir(), "data")
 			flags = append(flags, "--data", data, "--acme-directory", directory, "--acme-ca", ca,
 				"--acme-contact", "admin@example.com")
@@ -168,6 +171,67 @@ func TestACME(t *testing.T) {
 			}
 		})
 	}
+}
+
+// issuedUnder are the certificates that pebble issues under.
+func issuedUnder(t *testing.T, management string, trusted []byte) *x509.CertPool {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(fetchText(t, management+"/roots/0", trusted))
+	return roots
+}
+
+// A certificate that comes to its end is replaced while the server runs: who connects is shown the
+// new one, and connections of before go on.
+func TestACMERenews(t *testing.T) {
+	waits(t)
+	const host = "video.example.com"
+	port := freePort(t)
+	directory, ca, management := pebble(t, freePort(t), port, 15*time.Second)
+	trusted, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := issuedUnder(t, management, trusted)
+	background(t, nil, weirBinary, "serve", "--listen", "127.0.0.1:"+port, "--acme", host,
+		"--data", filepath.Join(t.TempDir(), "data"), "--acme-directory", directory,
+		"--acme-ca", ca)
+	connect := func(until time.Time, old string) (conn *tls.Conn, serial string) {
+		t.Helper()
+		for {
+			conn, err := tls.Dial("tcp", "127.0.0.1:"+port, &tls.Config{RootCAs: roots,
+				ServerName: host})
+			if err == nil {
+				serial = conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+				if serial != old {
+					return conn, serial
+				}
+				conn.Close()
+			}
+			if time.Now().After(until) {
+				t.Fatalf("no certificate of the authority but %q: %v", old, err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	conn, first := connect(time.Now().Add(time.Minute), "")
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	ask := func() {
+		t.Helper()
+		fmt.Fprintf(conn, "GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+		answer, err := http.ReadResponse(answers, nil)
+		if err == nil {
+			_, err = io.Copy(io.Discard, answer.Body)
+		}
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatal(answer, err)
+		}
+	}
+	ask()
+	renewed, _ := connect(time.Now().Add(2*time.Minute), first)
+	renewed.Close()
+	ask()
 }
 
 // rootFile is the file of an authority that nobody has.

@@ -81,15 +81,7 @@ func TestCameraWithCertificate(t *testing.T) {
 	s.env = own
 	ended := s.cameraSends("cam1")
 	s.env = root
-	began := time.Now()
-	s.run("weir", "camera", "disable", "cam1")
-	asked := time.Since(began)
-	for !strings.Contains(s.log.String(), `reason="no longer authorized"`) {
-		if time.Since(began) > time.Minute {
-			t.Fatalf("the camera still sends %s after it was disabled", time.Since(began)-asked)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	s.cutsOff("cam1")
 	ended()
 	if got := get(withCertificate...); !strings.HasSuffix(got, "}403") {
 		t.Errorf("disabled: %s", got)
@@ -107,6 +99,21 @@ func (s *server) cameraIsRefused(args ...string) {
 	if _, errs, err := s.try("weir", args...); err == nil ||
 		!strings.Contains(string(errs), "AccessDenied") {
 		s.t.Errorf("weir %s: %v\n%s", strings.Join(args, " "), err, errs)
+	}
+}
+
+// cutsOff disables a camera that sends, and waits until the server has ended its connection.
+func (s *server) cutsOff(camera string) {
+	s.t.Helper()
+	began := time.Now()
+	s.run("weir", "camera", "disable", camera)
+	asked := time.Since(began)
+	for !strings.Contains(s.log.String(), `reason="no longer authorized"`) {
+		if time.Since(began) > time.Minute {
+			s.t.Fatalf("weir camera disable took %s, and the camera still sends %s later", asked,
+				time.Since(began)-asked)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

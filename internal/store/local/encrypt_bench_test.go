@@ -55,7 +55,8 @@ func BenchmarkEncryption(b *testing.B) {
 	})
 }
 
-// interleave runs both sides in turns and reports the processor seconds per GB of each.
+// interleave runs both sides in turns and reports the processor seconds per GB of each, and how
+// many times as much the second one takes.
 func interleave(b *testing.B, names [2]string, run func(side int) float64) {
 	var cpu [2]float64
 	turns := 0
@@ -69,6 +70,7 @@ func interleave(b *testing.B, names [2]string, run func(side int) float64) {
 	for i, name := range names {
 		b.ReportMetric(cpu[i]/(float64(turns)*32*benchFragment/1e9), name+"-cpu-s/GB")
 	}
+	b.ReportMetric(cpu[1]/cpu[0], "cpu-ratio")
 }
 
 // encryptionSide is one of the two stores.
