@@ -73,6 +73,14 @@ var limits = []limit{
 		"a manifest of 1,800 segments after the first"},
 	{regexp.MustCompile(`^OpenSession/`), "cpu-ms/op", 2, false,
 		"whatever sessions the stream has had"},
+	{regexp.MustCompile(`^Console$`), "first-view-ms", 1000, false,
+		"to the names of 10,000 streams, signed in"},
+	{regexp.MustCompile(`^Console$`), "list-task-ms", 50, false,
+		"searching and scrolling 10,000 streams"},
+	{regexp.MustCompile(`^Console$`), "timeline-task-ms", 50, false,
+		"zooming, moving and scrubbing a month of fragments"},
+	{regexp.MustCompile(`^Console$`), "month-pages", 300, false,
+		"answers of ListFragments that show a month of 260,000"},
 }
 
 func main() {

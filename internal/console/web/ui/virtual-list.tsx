@@ -14,7 +14,7 @@ interface Props<T> {
   onSight?: (items: T[]) => void;
 }
 
-const more = 8; // rows above and below what is in sight
+const more = 4; // rows above and below what is in sight
 
 /** A list of rows of one height, of which only those in sight exist. The window scrolls. */
 export function VirtualList<T>({ label, items, rowHeight, rowWidth, keyOf, render, onSight }: Props<T>) {
