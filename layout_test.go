@@ -55,7 +55,7 @@ var imports = map[string][]string{
 		"internal/auth", "internal/api"},
 	"internal/cameras": {"internal/access", "internal/certs", "internal/policy",
 		"internal/store", "internal/auth", "internal/api"},
-	"internal/oidc": {"internal/access", "internal/store", "internal/api"},
+	"internal/oidc": {"internal/access", "internal/policy", "internal/store", "internal/api"},
 	"internal/sts": {"internal/access", "internal/oidc", "internal/policy", "internal/store",
 		"internal/auth", "internal/api"},
 	"internal/store":        {"internal/media"},

@@ -265,6 +265,8 @@ func TestKeysOnAnotherHost(t *testing.T) {
 		"http":     {Issuer: "http://id.example.com", ClientIDs: []string{"a"}},
 		"query":    {Issuer: issuer + "?a", ClientIDs: []string{"a"}},
 		"nobody":   {Issuer: issuer},
+		"aws":      {Issuer: "https://AWS/", ClientIDs: []string{"a"}},
+		"iot":      {Issuer: "https://credentials-iot", ClientIDs: []string{"a"}},
 		"keys":     {Issuer: issuer, ClientIDs: []string{"a"}, Keys: []byte(`{"keys":[]}`)},
 		"keys url": {Issuer: issuer, ClientIDs: []string{"a"}, KeysURL: "http://10.0.0.1/"},
 		"file":     {Issuer: issuer, ClientIDs: []string{"a"}, KeysURL: "file:///etc/passwd"},

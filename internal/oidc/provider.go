@@ -15,6 +15,7 @@ import (
 
 	"weir/internal/access"
 	"weir/internal/api"
+	"weir/internal/policy"
 	"weir/internal/store"
 )
 
@@ -49,6 +50,9 @@ func (p *Provider) check() error {
 		at.RawQuery != "" || at.Fragment != "" || len(p.Issuer) > api.MaxIssuer:
 		return bad("its URL must be https://HOST, without a query, of at most %d characters",
 			api.MaxIssuer)
+	case policy.Reserved(Name(p.Issuer)):
+		// its claims would pass for what the server says of a request: aws:SourceIp
+		return bad("%q is the prefix of condition keys of others", Name(p.Issuer))
 	case len(p.ClientIDs) == 0 || len(p.ClientIDs) > api.MaxClientIDs:
 		return bad("it needs 1 to %d client IDs", api.MaxClientIDs)
 	case p.Keys != nil && p.KeysURL != "":

@@ -112,6 +112,17 @@ var knownKeys = map[string]keyForm{
 	"aws:vpcsourceip":                  single,
 }
 
+// Reserved tells whether keys that begin with a word and a colon are of the policy language itself
+// ("aws", "sts"), so that nobody else may name keys so. The case of the word does not matter.
+func Reserved(word string) bool {
+	for key := range knownKeys {
+		if strings.HasPrefix(key, strings.ToLower(word)+":") {
+			return true
+		}
+	}
+	return false
+}
+
 // parseKey reads the name of a condition key. A key that nothing knows is refused: a condition on
 // it would never hold, so that a statement that denies would do nothing, and nobody would notice.
 // The error is the reason.
