@@ -250,7 +250,8 @@ func (s *Store) appendMemory(
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
-	if m.Info.Sequence, err = s.db.NextSequence(ctx, id, 1); err != nil {
+	m.Info.Sequence, m.Info.TrackSet, err = s.db.Next(ctx, id, rec.Tracks)
+	if err != nil {
 		return store.FragmentInfo{}, err
 	}
 	s.mu.Lock()

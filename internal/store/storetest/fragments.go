@@ -85,8 +85,13 @@ func (h *harness) wantRange(r store.Range, want []byte) {
 	}
 }
 
+// Equal tracks have one set, of fragments that are kept in memory only too.
 func testTrackSets(h *harness) {
-	st := h.create("cam", 24)
+	h.trackSets(h.create("cam", 24))
+	h.trackSets(h.create("fleeting", 0))
+}
+
+func (h *harness) trackSets(st store.Stream) {
 	a, b := h.record(), h.append(st.ID)
 	a.Tracks[0].CodecPrivate = []byte{9}
 	var err error

@@ -377,11 +377,14 @@ func (db *DB) NextNumber(ctx context.Context, id store.StreamID) (n store.Number
 	return n, nil
 }
 
-// NextSequence takes a sequence for each of n fragments that are kept in a node's memory and
-// returns the first. store.ErrNotFound; ErrRetained when the stream has a retention by now.
-func (db *DB) NextSequence(ctx context.Context, id store.StreamID, n int) (int64, error) {
-	var first int64
-	err := db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+// Next takes the next sequence of a stream for a fragment that is kept in a node's memory, and
+// returns it with the set of the fragment's tracks, which is new if need be. store.ErrNotFound;
+// ErrRetained when the stream has a retention by now.
+func (db *DB) Next(ctx context.Context, id store.StreamID, tracks []media.Track) (
+	sequence, set int64, err error) {
+	encoded := record.AppendTracks(nil, tracks)
+	hash := sha256.Sum256(encoded)
+	err = db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		h, err := lockHead(ctx, tx, id)
 		if err != nil {
 			return err
@@ -389,12 +392,23 @@ func (db *DB) NextSequence(ctx context.Context, id store.StreamID, n int) (int64
 		if h.retention > 0 {
 			return ErrRetained
 		}
-		first = h.sequence + 1
-		_, err = tx.Exec(ctx, `UPDATE heads SET sequence = $2 WHERE id = $1`, string(id),
-			h.sequence+int64(n))
-		return err
+		err = tx.QueryRow(ctx, `SELECT id FROM track_sets WHERE stream = $1 AND hash = $2`, h.key,
+			hash[:]).Scan(&set)
+		var batch pgx.Batch
+		if errors.Is(err, pgx.ErrNoRows) {
+			h.sets++
+			set = h.sets
+			batch.Queue(`INSERT INTO track_sets (stream, id, hash, tracks) VALUES ($1, $2, $3, $4)`,
+				h.key, set, hash[:], encoded)
+		} else if err != nil {
+			return err
+		}
+		sequence = h.sequence + 1
+		batch.Queue(`UPDATE heads SET sequence = $2, sets = $3 WHERE id = $1`, string(id), sequence,
+			h.sets)
+		return tx.SendBatch(ctx, &batch).Close()
 	})
-	return first, err
+	return sequence, set, err
 }
 
 // sortedIDs are stream IDs as the database takes them.
