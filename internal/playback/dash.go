@@ -166,6 +166,9 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 			m.Publish = max(m.Publish, r.Zero+ends+key.silent)
 		}
 	}
+	// What ends a silence may have begun to come before the silence was told.
+	m.Publish = max(m.Publish, v.publish)
+	v.publish = m.Publish
 	v.whole = &Playlist{Text: m.Append(make([]byte, 0, size)), pool: v.pool}
 	v.wholeKey = key
 	return v.whole, nil

@@ -30,6 +30,7 @@ type view struct {
 	// tracks in each generation
 	whole     *Playlist
 	wholeKey  textKey
+	publish   int64 // of the newest manifest
 	described []representations
 	retry     time.Time   // no checkpoint is written before, since the last one could not be
 	saved     []byte      // the checkpoint that was last looked at
