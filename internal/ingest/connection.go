@@ -270,8 +270,8 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 		return fail(nil, api.AckStreamNotActive, err)
 	case errors.Is(err, store.ErrNotFound):
 		return fail(nil, api.AckStreamDeleted, err)
-	default:
-		return fail(nil, api.AckInternalError, err)
+	default: // the store gives no numbers while it takes no changes
+		return fail(nil, api.AckArchivalError, err)
 	}
 	f := &fragment{doc: c.doc, number: number, numbered: numbered, timecode: timecode,
 		arrived: now, tracks: make([]samples, len(c.doc.tracks))}

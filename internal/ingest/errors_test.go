@@ -135,7 +135,7 @@ func TestErrors(t *testing.T) {
 		}, "ERROR 4012"},
 		{"number", func(_ *Options, s *testStore) {
 			s.onNumber = gone(2, errors.New("index"))
-		}, func(b *builder) { b.gop(at, 1) }, "ERROR 5000"},
+		}, func(b *builder) { b.gop(at, 1) }, "ERROR 5001"},
 		{"memory", func(o *Options, _ *testStore) {
 			o.Memory = newMemory(3 * memoryStep)
 			o.Limits.MemoryWait, o.Limits.FragmentBytes = time.Nanosecond, 1<<20
