@@ -403,7 +403,7 @@ func (v *viewer) checkSync() {
 		where := fmt.Sprintf("segment %d", s.Sequence)
 		tolerance := 50 * time.Millisecond
 		if strings.Contains(s.URI, "StartOffset=") {
-			// a slice: its sound begins with a part of its own (internal/timeline/DESIGN.md, "Slices")
+			// a slice: its sound begins with a part of its own (internal/timeline/DESIGN.md)
 			tolerance = 149 * time.Millisecond
 		}
 		if ts := first.streams[j]; ts != nil && len(ts.Streams) == 2 {
