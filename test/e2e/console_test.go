@@ -16,7 +16,7 @@ import (
 // axe-core, in light or dark, and none asks another address for anything.
 // WEIR_E2E_PICTURES names a directory for pictures of all of them.
 func TestConsole(t *testing.T) {
-	t.Parallel()
+	works(t)
 	needTool(t, "chromium", "node", "ffmpeg")
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data)
@@ -38,7 +38,7 @@ func TestConsole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "console.mjs", chromium, link, viewer.AccessKeyId,
 		viewer.SecretAccessKey, os.Getenv("WEIR_E2E_PICTURES"))

@@ -83,8 +83,7 @@ func (c *frameCamera) followAt(t *testing.T, s *server, stream string, fragments
 // What one node receives is seen at another frame by frame: by GetMedia, and in parts by a player
 // whose every request goes to another node and who is never shown less than before. When the node
 // is killed that receives, the fragment is a gap at the other one, where the camera goes on.
-func TestLiveAcrossNodes(t *testing.T) {
-	waits(t)
+func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked is a rule
 	site := newClusterSite(t)
 	one, two := site.node("--hls-playlist-rate", "0"), site.node("--hls-playlist-rate", "0")
 	one.run("weir", "create-stream", "--stream-name", "cam", "--data-retention-in-hours", "1")
