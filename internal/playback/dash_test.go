@@ -154,6 +154,29 @@ func TestDASHSilentCamera(t *testing.T) {
 	}
 }
 
+// A silence may be told when the fragment that ends it has begun to come: its server timestamp is
+// before that, and publishTime goes on all the same.
+func TestDASHPublishTimeAfterASilence(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, videoTrack())
+	for range 7 {
+		r.camera.send()
+	}
+	token, w := r.openDASH(r.dash()), watchDASH(t)
+	w.read(r.manifest(r.service, token))
+	for before := w.text; w.text == before; {
+		r.camera.pass(100)
+		w.read(r.manifest(r.service, token))
+	}
+	late := r.camera.info(r.camera.nextNumber())
+	late.ServerTimestamp -= 500
+	r.camera.commit(late, 0)
+	silent := w.text
+	if w.read(r.manifest(r.service, token)); w.text == silent {
+		t.Error("the fragment is not listed")
+	}
+}
+
 // The last segment of a replay is listed for two updates before the manifest is the last one:
 // dash.js fetches nothing that a static manifest adds. These say how long the presentation is.
 func TestDASHReplayEnds(t *testing.T) {
