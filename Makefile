@@ -117,7 +117,7 @@ crash: build
 	WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CRASH_ROUNDS=$(or $(CRASH_ROUNDS),100) $(GO) test -count=1 -timeout 60m -run TestKillNine -v ./test/e2e/...
 
 # The kill -9 loops of the nodes of a cluster, for longer: CRASH_ROUNDS rounds; docs/cluster.md.
-cluster-crash: build $(GATEWAY)
+cluster-crash: build $(S3SERVER)
 	WEIR_CLUSTER_REQUIRE_TOOLS=1 WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 -timeout 60m -run '^TestKilled$$' -v \
 	  ./internal/store/cluster
 	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 \
