@@ -243,9 +243,9 @@ func (k *check) rowObject(ctx context.Context, o *rows.StoredObject) error {
 	if !k.o.Deep {
 		return nil
 	}
-	placed, err := k.db.ObjectFragments(ctx, o.Key)
-	for i := 0; i < len(placed) && err == nil; i++ {
-		err = k.fragment(ctx, o, &placed[i].Info)
+	list, err := k.db.ObjectFragments(ctx, o.Key)
+	for i := 0; i < len(list) && err == nil; i++ {
+		err = k.fragment(ctx, o, &list[i])
 	}
 	return err
 }

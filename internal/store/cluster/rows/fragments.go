@@ -48,14 +48,10 @@ type keyed struct {
 func (k *keyed) read(rows pgx.Rows) error {
 	*k = keyed{}
 	_, err := collect(rows, func(rows pgx.Rows) (struct{}, error) {
-		return struct{}{}, k.add(rows)
+		f, object, err := scanFragment(rows)
+		k.fragments, k.objects = append(k.fragments, f), append(k.objects, object)
+		return struct{}{}, err
 	})
-	return err
-}
-
-func (k *keyed) add(row pgx.Rows) error {
-	f, object, err := scanFragment(row)
-	k.fragments, k.objects = append(k.fragments, f), append(k.objects, object)
 	return err
 }
 

@@ -207,8 +207,7 @@ type StoredObject struct {
 	Key       int64
 	Fragments int64          // that have a row of their own
 	End       int64          // of the last of them
-	Stream    store.StreamID // whose table it has; "": it is not sealed
-	Sealed    *sealed.Volume // likewise; nil
+	Sealed    *sealed.Volume // without its Stream; nil: it is not sealed
 }
 
 // Objects returns at most limit objects with keys greater than after, by key.
@@ -248,17 +247,7 @@ func (db *DB) addSealed(ctx context.Context, all []StoredObject) error {
 			all[at].Sealed = &tables[i]
 		}
 	}
-	_, err = list(ctx, db.pool, func(rows pgx.Rows) (name string, err error) {
-		var id string
-		err = rows.Scan(&name, &id)
-		if at, ok := byName[name]; err == nil && ok && all[at].Sealed != nil {
-			all[at].Stream = store.StreamID(id)
-			all[at].Sealed.Stream = all[at].Stream
-		}
-		return name, err
-	}, `SELECT o.name, t.id FROM sealed s JOIN objects o ON o.key = s.object
-		JOIN streams t ON t.key = s.stream WHERE s.object = ANY($1)`, keys)
-	return err
+	return nil
 }
 
 // FindObjects returns those of the objects of these names that have a row, with key and size.
@@ -289,39 +278,10 @@ func (db *DB) CountStreams(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// Placed is a fragment's row with its stream.
-type Placed struct {
-	Stream store.StreamID
-	Info   store.FragmentInfo
+// ObjectFragments returns the fragments in an object that have rows of their own, by position.
+func (db *DB) ObjectFragments(ctx context.Context, object int64) ([]store.FragmentInfo, error) {
+	return db.fragments(ctx, `f.object = $1 ORDER BY f.position`, object)
 }
-
-// ObjectFragments returns the rows of their own that the fragments in an object have.
-func (db *DB) ObjectFragments(ctx context.Context, object int64) (all []Placed, err error) {
-	err = db.again(ctx, func(ctx context.Context) (err error) {
-		var found keyed
-		all, err = list(ctx, db.pool, func(rows pgx.Rows) (p Placed, err error) {
-			return p, found.add(prefixed{rows, &p.Stream})
-		}, `SELECT t.id, `+fragmentColumns+` FROM fragments f JOIN streams t ON t.key = f.stream
-			WHERE f.object = $1 ORDER BY f.position`, object)
-		if err == nil {
-			err = db.name(ctx, &found)
-		}
-		for i := range all {
-			all[i].Info = found.fragments[i]
-		}
-		return err
-	})
-	return all, err
-}
-
-// prefixed are rows with a column before those that are scanned.
-type prefixed struct {
-	pgx.Rows
-	first any
-}
-
-// Scan reads the first column into its place and the others into dest.
-func (p prefixed) Scan(dest ...any) error { return p.Rows.Scan(append([]any{p.first}, dest...)...) }
 
 // Twins returns the fragments with rows of their own that may be the same as one: with its payload,
 // and its producer timestamp or a server timestamp not further from its than window milliseconds.
