@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,13 +111,9 @@ func (s *Store) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lost, err := s.db.Setback(ctx)
+	reason, err := s.db.Setback(ctx)
 	if err != nil {
 		return err
-	}
-	reason := ""
-	if lost != nil {
-		reason = lost.Reason
 	}
 	s.mark.setLost(reason, s.log)
 	return nil
@@ -162,11 +159,6 @@ func (s *Store) compareWatermarks(ctx context.Context) error {
 	if err != nil || len(behind) == 0 {
 		return err
 	}
-	// Another node may have forgotten one between the two questions: it took the object first.
-	behind, err = repair.Behind(ctx, s.db, s.bucket, s.mark.node)
-	if err != nil || len(behind) == 0 {
-		return err
-	}
 	reason := fmt.Sprintf("the database does not have the last writes of node %s", behind[0])
 	if err := s.setBack(ctx, reason); err != nil {
 		return err
@@ -208,23 +200,20 @@ func (s *Store) collectable(ctx context.Context) (bool, error) {
 	if err := s.compareWatermarks(ctx); err != nil {
 		return false, err
 	}
-	lost, err := s.db.Setback(ctx)
+	reason, err := s.db.Setback(ctx)
 	if err != nil {
 		return false, err
 	}
-	reason := ""
 	for info, err := range s.bucket.List(ctx, contents.Setbacks, "") {
 		if err != nil {
 			return false, fmt.Errorf("loss of commits: %w", err)
 		}
-		reason = "object " + info.Key + " says so"
-		if err := s.db.SetBack(ctx, reason); err != nil {
+		says := "object " + info.Key + " says so"
+		if err := s.db.SetBack(ctx, says); err != nil {
 			return false, err
 		}
+		reason = cmp.Or(reason, says)
 		break
-	}
-	if lost != nil {
-		reason = lost.Reason
 	}
 	s.mark.setLost(reason, s.log)
 	return reason == "", nil

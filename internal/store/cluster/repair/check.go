@@ -67,8 +67,8 @@ func (k *check) run(ctx context.Context) (err error) {
 
 // commits tells that the database has lost commits.
 func (k *check) commits(ctx context.Context) error {
-	lost, reason, err := k.setBack(ctx)
-	if err == nil && lost {
+	reason, err := k.setBack(ctx)
+	if err == nil && reason != "" {
 		k.report.problem(Problem{Kind: "commits-lost", Repair: true,
 			Text: "the database has lost commits (" + reason + "); nothing is collected"})
 	}

@@ -195,31 +195,25 @@ func (c *cluster) tombstones(ctx context.Context, do func(*rows.Stream) error) e
 	return nil
 }
 
-// setBack tells whether the database has lost commits, and why that is known: a node has noticed
-// it, or a watermark says so.
-func (c *cluster) setBack(ctx context.Context) (lost bool, reason string, err error) {
-	noticed, err := c.db.Setback(ctx)
-	if err != nil {
-		return false, "", err
-	}
-	if noticed != nil {
-		return true, noticed.Reason, nil
+// setBack returns why it is known that the database has lost commits: a node has noticed it, or a
+// watermark says so. "": nothing is known.
+func (c *cluster) setBack(ctx context.Context) (reason string, err error) {
+	reason, err = c.db.Setback(ctx)
+	if err != nil || reason != "" {
+		return reason, err
 	}
 	alarms, err := c.keys(ctx, contents.Setbacks)
 	if err != nil {
-		return false, "", err
+		return "", err
 	}
 	if len(alarms) > 0 {
-		return true, "object " + alarms[0] + " says so", nil
+		return "object " + alarms[0] + " says so", nil
 	}
-	for range 2 {
-		behind, err := Behind(ctx, c.db, c.bucket, "")
-		if err != nil || len(behind) == 0 {
-			return false, "", err
-		}
-		reason = "the database does not have the last writes of node " + behind[0]
+	behind, err := Behind(ctx, c.db, c.bucket, "")
+	if err != nil || len(behind) == 0 {
+		return "", err
 	}
-	return true, reason, nil
+	return "the database does not have the last writes of node " + behind[0], nil
 }
 
 // hold takes all leases, as soon as no node has them, and keeps them until release is called. The

@@ -44,9 +44,9 @@ func (c *cluster) repair(ctx context.Context) (Done, error) {
 }
 
 func (w *work) run(ctx context.Context) error {
-	lost, reason, err := w.setBack(ctx)
-	if err == nil && lost { // commit sequences leap, if no node has seen to it
-		err = w.db.SetBack(ctx, reason)
+	lost, err := w.setBack(ctx)
+	if err == nil && lost != "" { // commit sequences leap, if no node has seen to it
+		err = w.db.SetBack(ctx, lost)
 	}
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (w *work) run(ctx context.Context) error {
 	if err := w.missing(ctx); err != nil {
 		return err
 	}
-	return w.clear(ctx, lost, alarms, behind)
+	return w.clear(ctx, lost != "", alarms, behind)
 }
 
 // clear takes away what says that commits are lost, as far as it was there when the repair began.

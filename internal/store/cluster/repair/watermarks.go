@@ -19,9 +19,20 @@ const watermarkSize = 19
 func Watermark(beat int64) []byte { return fmt.Appendf(nil, "%0*d", watermarkSize, beat) }
 
 // Behind returns the nodes, but for one, that have written to the database more than it has of
-// them: it was set back, or another node has forgotten that one between the two questions. Who asks
-// again finds the latter gone, because its object goes first.
+// them: it was set back.
 func Behind(
+	ctx context.Context, db *rows.DB, bucket *objects.Bucket, but string,
+) (nodes []string, err error) {
+	nodes, err = behindOnce(ctx, db, bucket, but)
+	if err != nil || len(nodes) == 0 {
+		return nil, err
+	}
+	// A sweep may have forgotten one after the bucket was asked and before the database was. It
+	// deletes the object first, so that asking again no longer finds that one.
+	return behindOnce(ctx, db, bucket, but)
+}
+
+func behindOnce(
 	ctx context.Context, db *rows.DB, bucket *objects.Bucket, but string,
 ) (nodes []string, err error) {
 	beats, err := watermarks(ctx, bucket) // first: what is written meanwhile is not lost

@@ -70,12 +70,6 @@ func (db *DB) ForgetWatermarks(ctx context.Context, l Lease, nodes []string) err
 	})
 }
 
-// Setback says that commits were lost and not repaired.
-type Setback struct {
-	Noticed time.Time
-	Reason  string // in words
-}
-
 // SetBack remembers that commits were lost, until ClearSetback. The first time all commit sequences
 // leap.
 func (db *DB) SetBack(ctx context.Context, reason string) error {
@@ -94,20 +88,16 @@ func (db *DB) SetBack(ctx context.Context, reason string) error {
 	})
 }
 
-// Setback tells whether commits were lost and not repaired; nil: no.
-func (db *DB) Setback(ctx context.Context) (*Setback, error) {
-	var noticed int64
-	var s Setback
-	err := db.row(ctx, []any{&noticed, &s.Reason},
-		`SELECT noticed_ms, reason FROM setback WHERE one = 1`)
+// Setback returns why it is known that commits were lost and not repaired; "": none were.
+func (db *DB) Setback(ctx context.Context) (reason string, err error) {
+	err = db.row(ctx, []any{&reason}, `SELECT reason FROM setback WHERE one = 1`)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+		return "", nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loss of commits: %w", err)
+		return "", fmt.Errorf("loss of commits: %w", err)
 	}
-	s.Noticed = time.UnixMilli(noticed)
-	return &s, nil
+	return reason, nil
 }
 
 // ClearSetback says that what was lost is repaired.
