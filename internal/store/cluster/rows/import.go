@@ -83,9 +83,6 @@ func (db *DB) ImportSealed(
 		}
 		return insertSealed(ctx, tx, h.key, v, object)
 	})
-	if isCode(err, uniqueViolation) {
-		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
-	}
 	if err != nil {
 		return fmt.Errorf("import object %s: %w", v.Name, err)
 	}

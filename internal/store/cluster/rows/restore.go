@@ -79,9 +79,6 @@ func (db *DB) RestoreSealed(
 			v.Sequence.Max)
 		return err
 	})
-	if isCode(err, uniqueViolation) {
-		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
-	}
 	if err != nil {
 		return fmt.Errorf("restore object %s: %w", v.Name, err)
 	}

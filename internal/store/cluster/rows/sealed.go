@@ -37,9 +37,6 @@ func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object)
 		}
 		return insertSealed(ctx, tx, h.key, &v, object)
 	})
-	if isCode(err, uniqueViolation) {
-		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
-	}
 	if err != nil {
 		return fmt.Errorf("seal object %s: %w", v.Name, err)
 	}
@@ -47,7 +44,7 @@ func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object)
 }
 
 // insertSealed adds an object and its row. Sequences of sealed objects do not overlap, so that one
-// order of objects is that of their fragments.
+// order of objects is that of their fragments. sealed.ErrUnsealable.
 func insertSealed(
 	ctx context.Context, tx pgx.Tx, stream int64, v *sealed.Volume, object Object,
 ) error {
@@ -82,6 +79,9 @@ func insertSealed(
 		key, stream, v.Footer.Offset, v.Footer.Length, v.Footer.MetaLength, v.Count,
 		v.Number.Min, v.Number.Max, v.Sequence.Min, v.Sequence.Max, v.Server.Min, v.Server.Max,
 		v.Producer.Min, v.Producer.Max, truth(apart), sets)
+	if isCode(err, uniqueViolation) {
+		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
+	}
 	if err != nil {
 		return err
 	}
