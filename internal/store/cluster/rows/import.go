@@ -158,14 +158,6 @@ func (db *DB) ImportGone(
 		if err != nil {
 			return err
 		}
-		list := make([]int64, len(numbers))
-		for i, n := range numbers {
-			list[i] = int64(n)
-		}
-		_, err = tx.Exec(ctx, `INSERT INTO gone (stream, number, object)
-			SELECT s.stream, u.number, s.object FROM unnest($2::bigint[]) AS u(number)
-			JOIN sealed s ON s.stream = $1 AND s.number_min <= u.number
-				AND s.number_max >= u.number ON CONFLICT DO NOTHING`, h.key, list)
-		return err
+		return insertGone(ctx, tx, h.key, numbers)
 	})
 }

@@ -113,20 +113,29 @@ func dropReplaced(ctx context.Context, tx pgx.Tx, key int64, replaced []store.Nu
 	if len(replaced) == 0 {
 		return nil
 	}
-	numbers := make([]int64, len(replaced))
-	for i, n := range replaced {
-		numbers[i] = int64(n)
-	}
 	_, err := tx.Exec(ctx, `DELETE FROM fragments WHERE stream = $1 AND number = ANY($2)`, key,
-		numbers)
+		int64s(replaced))
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO gone (stream, number, object)
+	return insertGone(ctx, tx, key, replaced)
+}
+
+// insertGone adds which fragments in the tables of a stream's sealed objects were replaced.
+func insertGone(ctx context.Context, tx pgx.Tx, key int64, numbers []store.Number) error {
+	_, err := tx.Exec(ctx, `INSERT INTO gone (stream, number, object)
 		SELECT s.stream, u.number, s.object FROM unnest($2::bigint[]) AS u(number)
 		JOIN sealed s ON s.stream = $1 AND s.number_min <= u.number AND s.number_max >= u.number
-		ON CONFLICT DO NOTHING`, key, numbers)
+		ON CONFLICT DO NOTHING`, key, int64s(numbers))
 	return err
+}
+
+func int64s(numbers []store.Number) []int64 {
+	list := make([]int64, len(numbers))
+	for i, n := range numbers {
+		list[i] = int64(n)
+	}
+	return list
 }
 
 // Repoint says that a fragment whose row is at a place lies at another now. store.ErrNotFound when
