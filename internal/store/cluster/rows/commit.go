@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -383,7 +382,6 @@ func (db *DB) NextNumber(ctx context.Context, id store.StreamID) (n store.Number
 func (db *DB) Next(ctx context.Context, id store.StreamID, tracks []media.Track) (
 	sequence, set int64, err error) {
 	encoded := record.AppendTracks(nil, tracks)
-	hash := sha256.Sum256(encoded)
 	err = db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		h, err := lockHead(ctx, tx, id)
 		if err != nil {
@@ -392,31 +390,38 @@ func (db *DB) Next(ctx context.Context, id store.StreamID, tracks []media.Track)
 		if h.retention > 0 {
 			return ErrRetained
 		}
-		err = tx.QueryRow(ctx, `SELECT id FROM track_sets WHERE stream = $1 AND hash = $2`, h.key,
-			hash[:]).Scan(&set)
-		var batch pgx.Batch
-		if errors.Is(err, pgx.ErrNoRows) {
-			h.sets++
-			set = h.sets
-			batch.Queue(`INSERT INTO track_sets (stream, id, hash, tracks) VALUES ($1, $2, $3, $4)`,
-				h.key, set, hash[:], encoded)
-		} else if err != nil {
+		sets, err := trackSets(ctx, tx, h, encoded)
+		if err != nil {
 			return err
 		}
-		sequence = h.sequence + 1
-		batch.Queue(`UPDATE heads SET sequence = $2, sets = $3 WHERE id = $1`, string(id), sequence,
-			h.sets)
-		return tx.SendBatch(ctx, &batch).Close()
+		sequence, set = h.sequence+1, sets[0]
+		_, err = tx.Exec(ctx, `UPDATE heads SET sequence = $2, sets = $3 WHERE id = $1`, string(id),
+			sequence, h.sets)
+		return err
 	})
 	return sequence, set, err
 }
 
-// sortedIDs are stream IDs as the database takes them.
-func sortedIDs(ids []store.StreamID) []string {
-	all := make([]string, 0, len(ids))
-	for _, id := range ids {
-		all = append(all, string(id))
+// trackSets returns the IDs of sets of tracks, as record.AppendTracks writes them, and adds those
+// that are new. h.sets counts them; the caller writes it.
+func trackSets(
+	ctx context.Context, tx pgx.Tx, h *head, tracks ...[]byte,
+) (ids []int64, err error) {
+	for _, encoded := range tracks {
+		hash := sha256.Sum256(encoded)
+		var id int64
+		err := tx.QueryRow(ctx, `SELECT id FROM track_sets WHERE stream = $1 AND hash = $2`, h.key,
+			hash[:]).Scan(&id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			h.sets++
+			id = h.sets
+			_, err = tx.Exec(ctx, `INSERT INTO track_sets (stream, id, hash, tracks)
+				VALUES ($1, $2, $3, $4)`, h.key, id, hash[:], encoded)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
 	}
-	slices.SortFunc(all, cmp.Compare)
-	return all
+	return ids, nil
 }

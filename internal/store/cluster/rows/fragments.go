@@ -220,7 +220,7 @@ func (db *DB) Sequences(
 			err = rows.Scan(&id, &sequence)
 			all[id] = sequence
 			return sequence, err
-		}, `SELECT id, sequence FROM heads WHERE id = ANY($1)`, sortedIDs(ids))
+		}, `SELECT id, sequence FROM heads WHERE id = ANY($1)`, streamIDs(ids))
 		return err
 	})
 	return all, err

@@ -65,11 +65,3 @@ func (db *DB) Receivers(
 	}
 	return all, nil
 }
-
-func streamIDs(streams []store.StreamID) []string {
-	ids := make([]string, len(streams))
-	for i, id := range streams {
-		ids[i] = string(id)
-	}
-	return ids
-}

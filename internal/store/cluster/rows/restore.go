@@ -2,7 +2,6 @@ package rows
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -64,7 +63,7 @@ func (db *DB) RestoreSealed(
 			return fmt.Errorf("numbers or sequences in its range have rows: %w",
 				sealed.ErrUnsealable)
 		}
-		if v.Sets, err = restoreSets(ctx, tx, h, tracks); err != nil {
+		if v.Sets, err = trackSets(ctx, tx, h, tracks...); err != nil {
 			return err
 		}
 		if err := dropReplaced(ctx, tx, h.key, v.Replaced); err != nil {
@@ -83,29 +82,6 @@ func (db *DB) RestoreSealed(
 		return fmt.Errorf("restore object %s: %w", v.Name, err)
 	}
 	return nil
-}
-
-// restoreSets returns the IDs of sets of tracks and adds those that are new. h.sets counts them.
-func restoreSets(
-	ctx context.Context, tx pgx.Tx, h *head, tracks [][]byte,
-) (ids []int64, err error) {
-	for _, encoded := range tracks {
-		hash := sha256.Sum256(encoded)
-		var id int64
-		err := tx.QueryRow(ctx, `SELECT id FROM track_sets WHERE stream = $1 AND hash = $2`, h.key,
-			hash[:]).Scan(&id)
-		if errors.Is(err, pgx.ErrNoRows) {
-			h.sets++
-			id = h.sets
-			_, err = tx.Exec(ctx, `INSERT INTO track_sets (stream, id, hash, tracks)
-				VALUES ($1, $2, $3, $4)`, h.key, id, hash[:], encoded)
-		}
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
 }
 
 // dropReplaced takes away the rows of fragments that others have replaced.

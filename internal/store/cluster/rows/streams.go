@@ -29,6 +29,15 @@ func (s *Stream) Edge(now time.Time) int64 {
 	return max(s.RetentionEdge(now), s.FloorMillis)
 }
 
+// streamIDs are IDs as the driver takes them.
+func streamIDs(streams []store.StreamID) []string {
+	ids := make([]string, len(streams))
+	for i, id := range streams {
+		ids[i] = string(id)
+	}
+	return ids
+}
+
 const streamColumns = `key, floor_ms, record`
 
 func scanStream(row pgx.Row) (st Stream, err error) {
