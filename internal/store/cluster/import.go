@@ -3,19 +3,19 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/repair"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
 
-// ErrMigrating is of a database into which a store is being imported: what it has is not whole.
-var ErrMigrating = errors.New("a migration into the database has begun and is not finished")
+// ErrMigrating is repair.ErrMigrating.
+var ErrMigrating = repair.ErrMigrating
 
 // ErrInUse is of a database that a store cannot be imported into: it has streams, keys or nodes
 // already, or another store was imported.
@@ -24,45 +24,16 @@ var ErrInUse = errors.New("the database is in use")
 // ErrImporting is of an import that another process does.
 var ErrImporting = errors.New("another process migrates into the database")
 
-// The document that tells of an import, and the lease of who does it.
-const (
-	migrationName = "state"
-
-	importLease = "import"
-)
+// importLease is the lease of who imports.
+const importLease = "import"
 
 // nodeSilence is how long a node that does not end properly counts as running.
 const nodeSilence = time.Minute
 
-// migration is what the document says.
-type migration = rows.Migration
-
-// migration returns what the database says of an import, and the document's revision; nil: there
-// was none.
-func (s *Store) migration(ctx context.Context) (*migration, int64, error) {
-	list, err := s.db.ListDocuments(ctx, rows.MigrationKind)
-	if err != nil || len(list) == 0 {
-		return nil, 0, err
-	}
-	m := &migration{}
-	if err := json.Unmarshal(list[0].Data, m); err != nil {
-		return nil, 0, fmt.Errorf("state of the migration: %w", err)
-	}
-	return m, list[0].Revision, nil
-}
-
-func (s *Store) putMigration(ctx context.Context, m *migration, revision int64) (int64, error) {
-	b, err := json.Marshal(m)
-	if err != nil {
-		return 0, err
-	}
-	return s.db.PutDocument(ctx, rows.MigrationKind, migrationName, b, revision)
-}
-
 // checkMigration refuses a database that is being imported into. It comes after this node is known,
 // and the claim of an import before it looks for nodes: one of two that meet gives way.
 func (s *Store) checkMigration(ctx context.Context) error {
-	m, _, err := s.migration(ctx)
+	m, _, err := s.db.Migration(ctx)
 	if err == nil && m != nil && m.Finished == nil {
 		err = errors.Join(ErrMigrating, s.db.Leave(ctx, *s.node.Load()))
 	}
@@ -71,7 +42,7 @@ func (s *Store) checkMigration(ctx context.Context) error {
 
 // claim makes the database that of the import of a store. ErrInUse.
 func (s *Store) claim(ctx context.Context) error {
-	m, _, err := s.migration(ctx)
+	m, _, err := s.db.Migration(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,8 +55,8 @@ func (s *Store) claim(ctx context.Context) error {
 	if err := s.checkUnused(ctx); err != nil {
 		return err
 	}
-	m = &migration{Source: s.o.Import, Began: time.Now().UTC()}
-	revision, err := s.putMigration(ctx, m, store.NewDocument)
+	m = &rows.Migration{Source: s.o.Import, Began: time.Now().UTC()}
+	revision, err := s.db.PutMigration(ctx, m, store.NewDocument)
 	if errors.Is(err, store.ErrExists) {
 		return ErrImporting
 	}
@@ -93,8 +64,7 @@ func (s *Store) claim(ctx context.Context) error {
 		return err
 	}
 	if err := s.checkUnused(ctx); err != nil { // since it was looked at
-		return errors.Join(err, s.db.DeleteDocument(ctx, rows.MigrationKind, migrationName,
-			revision))
+		return errors.Join(err, s.db.DeleteMigration(ctx, revision))
 	}
 	return nil
 }
@@ -142,7 +112,7 @@ type Import struct {
 func (s *Store) BeginImport(
 	ctx context.Context,
 ) (i *Import, held context.Context, finished bool, err error) {
-	m, _, err := s.migration(ctx)
+	m, _, err := s.db.Migration(ctx)
 	if err == nil && m == nil {
 		err = errors.New("the database is not claimed for an import")
 	}
@@ -186,13 +156,13 @@ func (i *Import) Close() {
 
 // Finish ends the import: nodes may start.
 func (i *Import) Finish(ctx context.Context) error {
-	m, revision, err := i.s.migration(ctx)
+	m, revision, err := i.s.db.Migration(ctx)
 	if err != nil {
 		return err
 	}
 	now := time.Now().UTC()
 	m.Finished = &now
-	_, err = i.s.putMigration(ctx, m, revision)
+	_, err = i.s.db.PutMigration(ctx, m, revision)
 	return err
 }
 

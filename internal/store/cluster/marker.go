@@ -2,29 +2,14 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"weir/internal/store"
 	"weir/internal/store/cluster/contents"
-	"weir/internal/store/cluster/rows"
+	"weir/internal/store/cluster/repair"
 )
 
-// ErrOtherCluster is of a database and a bucket that do not belong together: objects that one has
-// and the other does not know would be deleted as orphans.
-var ErrOtherCluster = errors.New("the database and the objects are not of one cluster")
-
-// marker returns the ID that the bucket has, in an object that ties it to the database; "": none.
-func (s *Store) marker(ctx context.Context) (string, error) {
-	b, err := s.bucket.ReadAll(ctx, contents.Marker, 0, rows.BucketIDSize)
-	if errors.Is(err, store.ErrGone) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("marker of the bucket: %w", err)
-	}
-	return string(b), nil
-}
+// ErrOtherCluster is repair.ErrOtherCluster.
+var ErrOtherCluster = repair.ErrOtherCluster
 
 // checkMarker holds the bucket to the database, and marks a bucket that no cluster uses.
 // ErrOtherCluster.
@@ -39,7 +24,7 @@ func (s *Store) checkMarker(ctx context.Context) error {
 			return err
 		}
 	}
-	has, err := s.marker(ctx)
+	has, err := repair.Marker(ctx, s.bucket)
 	switch {
 	case err != nil:
 		return err
@@ -97,7 +82,7 @@ func (s *Store) sure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	has, err := s.marker(ctx)
+	has, err := repair.Marker(ctx, s.bucket)
 	if err == nil && (!marked || has != id) {
 		err = fmt.Errorf("%w: object %q has ID %q, the database %q", ErrOtherCluster,
 			contents.Marker, has, id)

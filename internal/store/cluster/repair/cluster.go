@@ -6,7 +6,6 @@ package repair
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,8 +18,12 @@ import (
 	"weir/internal/store/objects"
 )
 
-// ErrOtherCluster is of a database and objects that do not belong together.
+// ErrOtherCluster is of a database and a bucket that do not belong together: objects that one has
+// and the other does not know would be deleted as orphans.
 var ErrOtherCluster = errors.New("the database and the objects are not of one cluster")
+
+// ErrMigrating is of a database into which a store is being imported: what it has is not whole.
+var ErrMigrating = errors.New("a migration into the database has begun and is not finished")
 
 // Options of Check and Repair. Database and Objects have no defaults.
 type Options struct {
@@ -46,7 +49,7 @@ type cluster struct {
 
 // Check compares rows and objects. It changes nothing but that it brings the tables up to date, and
 // nodes may be running. The error is of reading; what is found wrong stands in the report.
-// ErrOtherCluster.
+// ErrOtherCluster, ErrMigrating.
 func Check(ctx context.Context, o Options) (r Report, err error) {
 	c, err := open(ctx, o)
 	if err != nil {
@@ -60,7 +63,8 @@ func Check(ctx context.Context, o Options) (r Report, err error) {
 
 // Repair brings back what objects have and rows lack, drops the rows of objects that are lost, and
 // checks. Nodes may be running, but do nothing in the background meanwhile. One that was broken off
-// is taken up by the next. ErrOtherCluster; rows.ErrLease when another process took the work over.
+// is taken up by the next. ErrOtherCluster, ErrMigrating; rows.ErrLease when another process took
+// the work over.
 func Repair(ctx context.Context, o Options) (r Report, d Done, err error) {
 	c, err := open(ctx, o)
 	if err != nil {
@@ -112,23 +116,31 @@ func (c *cluster) same(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	has, err := c.bucket.ReadAll(ctx, contents.Marker, 0, rows.BucketIDSize)
-	if err != nil && !errors.Is(err, store.ErrGone) {
+	has, err := Marker(ctx, c.bucket)
+	if err != nil {
 		return err
 	}
-	if err != nil || string(has) != id {
+	if has != id {
 		return fmt.Errorf("%w: object %q has ID %q, the database %q", ErrOtherCluster,
 			contents.Marker, has, id)
 	}
-	documents, err := c.db.ListDocuments(ctx, rows.MigrationKind)
-	if err != nil || len(documents) == 0 {
-		return err
+	m, _, err := c.db.Migration(ctx)
+	if err == nil && m != nil && m.Finished == nil {
+		err = ErrMigrating
 	}
-	var m rows.Migration
-	if err := json.Unmarshal(documents[0].Data, &m); err == nil && m.Finished == nil {
-		return errors.New("a migration into the database has begun and is not finished")
+	return err
+}
+
+// Marker returns the ID that a bucket has, in an object that ties it to a database; "": none.
+func Marker(ctx context.Context, bucket *objects.Bucket) (string, error) {
+	b, err := bucket.ReadAll(ctx, contents.Marker, 0, rows.BucketIDSize)
+	if errors.Is(err, store.ErrGone) {
+		return "", nil
 	}
-	return nil
+	if err != nil {
+		return "", fmt.Errorf("marker of the bucket: %w", err)
+	}
+	return string(b), nil
 }
 
 // tell reports progress.

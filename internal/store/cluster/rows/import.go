@@ -3,6 +3,7 @@ package rows
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -14,14 +15,43 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// MigrationKind is the kind of the document that has a Migration.
+// MigrationKind is the kind of the one document that has a Migration.
 const MigrationKind = "migration"
+
+const migrationName = "state"
 
 // Migration says how far an import is, as JSON: no node starts before it is finished.
 type Migration struct {
 	Source   string     `json:"source"` // the ID of the store that is imported
 	Began    time.Time  `json:"began"`
 	Finished *time.Time `json:"finished,omitempty"`
+}
+
+// Migration returns how far an import is, and the revision of its document; nil: there was none.
+func (db *DB) Migration(ctx context.Context) (*Migration, int64, error) {
+	list, err := db.ListDocuments(ctx, MigrationKind)
+	if err != nil || len(list) == 0 {
+		return nil, 0, err
+	}
+	m := &Migration{}
+	if err := json.Unmarshal(list[0].Data, m); err != nil {
+		return nil, 0, fmt.Errorf("state of the migration: %w", err)
+	}
+	return m, list[0].Revision, nil
+}
+
+// PutMigration says how far an import is, as PutDocument does.
+func (db *DB) PutMigration(ctx context.Context, m *Migration, revision int64) (int64, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return 0, err
+	}
+	return db.PutDocument(ctx, MigrationKind, migrationName, b, revision)
+}
+
+// DeleteMigration forgets an import, as DeleteDocument does.
+func (db *DB) DeleteMigration(ctx context.Context, revision int64) error {
+	return db.DeleteDocument(ctx, MigrationKind, migrationName, revision)
 }
 
 // ImportStream adds a stream as another engine had it, with its ID, and where its orders stand. One
