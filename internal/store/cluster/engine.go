@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/objects"
 	"weir/internal/store/recent"
@@ -176,8 +177,11 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.db.Close())
 	}
-	s.reader = &sealed.Reader{Rows: s.db, Footer: s.footer, Tables: sealed.NewTables(o.TableBytes),
-		Log: s.log, Damaged: func() {}}
+	s.reader = &sealed.Reader{Rows: s.db, Tables: sealed.NewTables(o.TableBytes), Log: s.log,
+		Damaged: func() {},
+		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
+			return contents.Footer(ctx, s.bucket, at)
+		}}
 	s.gather = objects.NewGatherer(o.Gather, s.commit)
 	var life context.Context
 	life, s.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -256,16 +260,3 @@ func (s *Store) heartbeats(ctx context.Context) {
 
 // now is the time of retention, milliseconds since the Unix epoch.
 func (s *Store) now() int64 { return s.o.Clock().UnixMilli() }
-
-// footer reads the packed table of a sealed object.
-func (s *Store) footer(ctx context.Context, at store.Location) (*record.Table, error) {
-	if at.Length < record.HeaderSize+record.FooterTrailer ||
-		at.Length > record.MaxMetaLength+record.FooterTrailer {
-		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
-	}
-	b, err := s.bucket.ReadAll(ctx, at.Volume, at.Offset, at.Length)
-	if err != nil {
-		return nil, err
-	}
-	return record.DecodeFooter(b)
-}
