@@ -266,13 +266,3 @@ func reportAWS(w io.Writer, err error) (code int, ok bool) {
 	}
 	return exitAWS, true
 }
-
-// isTerminal reports whether w is a terminal.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}

@@ -11,6 +11,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/awscli"
 	"weir/internal/clip"
+	"weir/internal/terminal"
 )
 
 // clipCmd downloads a clip, or prints a link to it.
@@ -46,7 +47,7 @@ func (c *clipCmd) Run(ctx context.Context, std stdio) error {
 			"a link is printed; without --url the clip is downloaded")
 	case c.URL:
 		life = time.Duration(c.Expires) * time.Second
-	case c.File == "" && isTerminal(std.Out):
+	case c.File == "" && terminal.Is(std.Out):
 		return withHint(errors.New("no file to write"),
 			"name one after the stream, such as clip.mp4; --url prints a link instead")
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"weir/internal/terminal"
 )
 
 // manCmd prints manual pages.
@@ -48,7 +50,7 @@ func (c *manCmd) Run(ctx context.Context, std stdio, model *kong.Application) er
 		}
 		name, text = manName(info.name), manPage(info)
 	}
-	if !isTerminal(std.Out) {
+	if !terminal.Is(std.Out) {
 		_, err := io.WriteString(std.Out, text)
 		return err
 	}

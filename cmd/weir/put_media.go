@@ -13,6 +13,7 @@ import (
 	"weir/internal/awscli"
 	"weir/internal/client"
 	"weir/internal/recut"
+	"weir/internal/terminal"
 )
 
 // putMediaCmd sends Matroska to a stream.
@@ -183,7 +184,7 @@ type progress struct {
 const progressLines = 50
 
 func newProgress(std stdio, name string, json bool) *progress {
-	return &progress{std: std, name: name, json: json, terminal: isTerminal(std.Err),
+	return &progress{std: std, name: name, json: json, terminal: terminal.Is(std.Err),
 		last: api.AckPersisted, done: "persisted", notices: make(chan string, 16)}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"weir/internal/store/cluster/repair"
+	"weir/internal/terminal"
 )
 
 // ClusterReport is what is printed of a cluster as JSON.
@@ -15,12 +16,18 @@ type ClusterReport struct {
 }
 
 // cluster checks, repairs and reports on a cluster.
-func (c *Command) cluster(ctx context.Context, out io.Writer, p *progress) (left int, err error) {
+func (c *Command) cluster(
+	ctx context.Context, out io.Writer, p *terminal.Progress,
+) (left int, err error) {
 	if c.Objects == "" {
 		return 0, errObjects
 	}
+	looked := 0
 	o := repair.Options{Database: c.Database, Objects: c.Objects, Deep: c.Deep,
-		Progress: p.objects}
+		Progress: func(what, object string) {
+			looked++
+			p.Printf("%s: %s, %d looked at", what, object, looked)
+		}}
 	var r ClusterReport
 	if c.Repair {
 		var done repair.Done
@@ -29,10 +36,10 @@ func (c *Command) cluster(ctx context.Context, out io.Writer, p *progress) (left
 	} else {
 		r.Report, err = repair.Check(ctx, o)
 	}
-	p.clear()
+	p.Clear()
 	if err != nil {
 		if r.Repaired != "" { // it stays so
-			fmt.Fprintf(p.w, "Repaired before it ended: %s.\n", r.Repaired)
+			fmt.Fprintf(p, "Repaired before it ended: %s.\n", r.Repaired)
 		}
 		return 0, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/cluster/repair"
+	"weir/internal/terminal"
 )
 
 // Command is weir check: its flags, and what it prints.
@@ -52,7 +53,7 @@ var errObjects = errors.New("--database without --objects")
 // Check runs the command: the report goes to out, progress to log. It returns how many problems are
 // left.
 func (c *Command) Check(ctx context.Context, out, log io.Writer) (left int, err error) {
-	p := newProgress(log)
+	p := terminal.NewProgress(log)
 	if c.Database != "" {
 		return c.cluster(ctx, out, p)
 	}

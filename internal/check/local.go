@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/local"
+	"weir/internal/terminal"
 )
 
 // LocalReport is what is printed of a data directory as JSON.
@@ -20,15 +21,23 @@ type LocalReport struct {
 }
 
 // local checks, repairs and reports on a data directory.
-func (c *Command) local(ctx context.Context, out io.Writer, p *progress) (left int, err error) {
+func (c *Command) local(
+	ctx context.Context, out io.Writer, p *terminal.Progress,
+) (left int, err error) {
+	progress := func(volumes int, bytes int64) {
+		if p.Terminal() {
+			p.Printf("%.1f GB of %d volumes, %.0f MB/s", float64(bytes)/1e9, volumes,
+				p.Rate(bytes)/1e6)
+		}
+	}
 	var r LocalReport
 	if c.Repair {
 		r.Report, r.Repaired, err = local.Repair(ctx, c.Data, c.EncryptionKeyFile,
-			slog.New(slog.NewTextHandler(p, nil)), p.volumes)
+			slog.New(slog.NewTextHandler(p, nil)), progress)
 	} else {
-		r.Report, err = local.Check(ctx, c.Data, c.EncryptionKeyFile, p.volumes)
+		r.Report, err = local.Check(ctx, c.Data, c.EncryptionKeyFile, progress)
 	}
-	p.clear()
+	p.Clear()
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		return 0, fmt.Errorf("data directory %s is in use: %w", c.Data, err)

@@ -7,13 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
-	"sync"
-	"time"
 
 	"weir/internal/access"
 	"weir/internal/store"
 	"weir/internal/store/cluster"
+	"weir/internal/terminal"
 )
 
 // Command is weir migrate: its flags, and what it prints.
@@ -50,11 +48,15 @@ Example:
 // Migrate runs the command: the summary goes to out, progress and what is wrong to log. It returns
 // how many things cannot be read.
 func (c *Command) Migrate(ctx context.Context, out, log io.Writer) (damaged int, err error) {
-	p := newProgress(log)
+	p := terminal.NewProgress(log)
 	s, err := Run(ctx, Options{Dir: c.Data, Database: c.Database, Objects: c.Objects,
 		Warm: c.WarmObjects, AccessKey: c.AccessKeyFile, EncryptionKey: c.EncryptionKeyFile,
-		Decrypt: c.Decrypt, Logger: slog.New(slog.NewTextHandler(p, nil)), Progress: p.tell})
-	p.clear()
+		Decrypt: c.Decrypt, Logger: slog.New(slog.NewTextHandler(p, nil)),
+		Progress: func(done, total int64) {
+			p.Printf("%.1f of %.1f GB, %.0f MB/s", float64(done)/1e9, float64(total)/1e9,
+				p.Rate(done)/1e6)
+		}})
+	p.Clear()
 	if err != nil {
 		return 0, err
 	}
@@ -92,58 +94,4 @@ func Hint(err error) string {
 		return "the key files are in the data directory unless the server was given others"
 	}
 	return ""
-}
-
-// progress prints how far the copy is: on a terminal in one line that gives way to others, else in
-// a line every ten seconds.
-type progress struct {
-	terminal bool
-	began    time.Time
-
-	mu    sync.Mutex
-	w     io.Writer // guarded by mu
-	last  time.Time // guarded by mu
-	shown bool      // guarded by mu
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, began: time.Now(), last: time.Now()}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return p
-}
-
-func (p *progress) tell(done, total int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now, every := time.Now(), 10*time.Second
-	begin, end := "", "\n"
-	if p.terminal {
-		every, begin, end = 200*time.Millisecond, "\r\033[K", ""
-	}
-	if now.Sub(p.last) < every {
-		return
-	}
-	p.last, p.shown = now, p.terminal
-	fmt.Fprintf(p.w, "%s%.1f of %.1f GB, %.0f MB/s%s", begin, float64(done)/1e9,
-		float64(total)/1e9, float64(done)/1e6/now.Sub(p.began).Seconds(), end)
-}
-
-func (p *progress) clear() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.shown {
-		fmt.Fprint(p.w, "\r\033[K")
-		p.shown = false
-	}
-}
-
-// Write prints what is logged.
-func (p *progress) Write(b []byte) (int, error) {
-	p.clear()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.w.Write(b)
 }
