@@ -123,7 +123,7 @@ cluster-crash: build $(S3SERVER)
 	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 \
 	  -timeout 60m -run '^TestClusterKillNine$$' -v ./test/e2e
 
-# A simulated YEAR (or so many days) of a cluster's compaction, retention and sweeps, some minutes; docs/cluster.md.
+# YEAR simulated days of a cluster's compaction, retention and sweeps, 365 by default, some minutes; docs/cluster.md.
 cluster-year: $(S3SERVER)
 	WEIR_CLUSTER_REQUIRE_TOOLS=1 WEIR_CLUSTER_YEAR=$(or $(YEAR),365)d $(GO) test -count=1 -timeout 60m -run '^TestYear$$' -v ./internal/store/cluster
 
