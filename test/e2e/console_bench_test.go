@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -37,16 +36,12 @@ func BenchmarkConsole(b *testing.B) {
 	if status, _, _ := get(b, s.URL+"/console/icon.svg"); status != 200 {
 		missing(b, "this weir was built without the console; `make build` embeds it")
 	}
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		b.Fatal(err)
-	}
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(s.Data, "credentials"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	key := keys.Default().Credentials()
-	arg, err := json.Marshal(map[string]any{"chromium": chromium, "url": s.URL,
+	arg, err := json.Marshal(map[string]any{"chromium": chromiumPath(b), "url": s.URL,
 		"key": key.AccessKeyID, "secret": key.SecretAccessKey,
 		"stream": "month", "begin": begin.UnixMilli()})
 	if err != nil {

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -33,13 +32,9 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 	n.camera(t, s, time.Now())
 	awaitLive(t, s, n.stream())
 
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
 	clip := filepath.Join(t.TempDir(), "clip.mp4")
 	link := strings.TrimSpace(string(s.run("weir", "open", "--print")))
-	arg, err := json.Marshal(map[string]any{"chromium": chromium, "link": link,
+	arg, err := json.Marshal(map[string]any{"chromium": chromiumPath(t), "link": link,
 		"stream": n.stream(), "begin": begin.UnixMilli(), "clip": clip})
 	if err != nil {
 		t.Fatal(err)

@@ -34,14 +34,10 @@ func TestConsole(t *testing.T) {
 	}
 	link := strings.TrimSpace(string(s.run("weir", "open", "--print")))
 
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "console.mjs", chromium, link, viewer.AccessKeyId,
-		viewer.SecretAccessKey, os.Getenv("WEIR_E2E_PICTURES"))
+	cmd := exec.CommandContext(ctx, "node", "console.mjs", chromiumPath(t), link,
+		viewer.AccessKeyId, viewer.SecretAccessKey, os.Getenv("WEIR_E2E_PICTURES"))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

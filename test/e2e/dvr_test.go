@@ -44,11 +44,7 @@ func TestChromiumGoesBackInALiveStream(t *testing.T) {
 		t.Errorf("curl --http2: %s", curl)
 	}
 	base := regexp.MustCompile(`\Ahttps://[^/]+`).FindString(session)
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
-	arg, err := json.Marshal(map[string]any{"chromium": chromium, "back": 3500,
+	arg, err := json.Marshal(map[string]any{"chromium": chromiumPath(t), "back": 3500,
 		"page": base + "/player#url=" + url.QueryEscape(session)})
 	if err != nil {
 		t.Fatal(err)

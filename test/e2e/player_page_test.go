@@ -52,12 +52,8 @@ type pageLines struct {
 
 func watchPage(t *testing.T, page string) *pageLines {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	cmd := exec.CommandContext(ctx, "node", "watch.mjs", page, chromium)
+	cmd := exec.CommandContext(ctx, "node", "watch.mjs", page, chromiumPath(t))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -58,6 +58,16 @@ func play(t *testing.T, pageURL string, options map[string]any) playback {
 	}
 }
 
+// chromiumPath returns the path of Chromium, which the scripts of this directory start.
+func chromiumPath(t testing.TB) string {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func tryPlay(t *testing.T, pageURL string, options map[string]any) playback {
 	t.Helper()
 	needTool(t, "chromium", "node")
@@ -68,11 +78,7 @@ func tryPlay(t *testing.T, pageURL string, options map[string]any) playback {
 	if _, err := os.Stat(filepath.Join(root, "node_modules", "playwright-core")); err != nil {
 		missing(t, "playwright-core is not installed; `npm ci` installs it")
 	}
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
-	options["page"], options["chromium"] = pageURL, chromium
+	options["page"], options["chromium"] = pageURL, chromiumPath(t)
 	arg, err := json.Marshal(options)
 	if err != nil {
 		t.Fatal(err)

@@ -68,16 +68,14 @@ func startBrowser(t *testing.T) *browser {
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	b := &browser{origin: srv.URL, waiting: map[int]chan browserAnswer{}}
-	chromium, err := exec.LookPath("chromium")
+	cmd := exec.Command("node", filepath.Join("players", "browser.mjs"), chromiumPath(t))
+	log := &output.Buffer{}
+	cmd.Stderr = log
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("node", filepath.Join("players", "browser.mjs"), chromium)
-	log := &output.Buffer{}
-	cmd.Stderr = log
-	if b.in, err = cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
+	b.in = in
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
