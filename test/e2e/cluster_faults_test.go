@@ -18,8 +18,9 @@ import (
 	"weir/test/output"
 )
 
-// refuser returns a server before an object store that answers every put with a status instead, as
-// one that is full or overloaded; 0: it passes everything on.
+// refuser starts a proxy before an object store and returns its address. While puts is an HTTP
+// status, it answers every PUT with that, as a store that is full or overloaded does; while puts is
+// 0, it passes everything on.
 func refuser(t *testing.T, gateway string) (address string, puts *atomic.Int64) {
 	t.Helper()
 	to, err := url.Parse(gateway)
@@ -132,6 +133,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// told reports whether a node's /readyz says what it should during the fault.
 func (f *clusterFault) told(t *testing.T, s *server) bool {
 	t.Helper()
 	status, _, body := get(t, s.URL+"/readyz")
@@ -163,11 +165,8 @@ func newClusterViewer(t *testing.T, s *server) *clusterViewer {
 	s.run("weir", "create-stream", "--stream-name", "film", "--data-retention-in-hours", "24")
 	film := &crashCamera{stream: "film", base: time.Now().Add(-time.Hour).UnixMilli(),
 		acked: map[int]string{}}
-	pushed := make(chan error, 1)
-	go func() { pushed <- film.push(s) }()
-	must(t, <-pushed)
-	v := &clusterViewer{playlist: strings.Replace(s.hls("film", "--playback-mode", "LIVE"),
-		"getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=1"}
+	must(t, film.push(s))
+	v := &clusterViewer{playlist: mediaPlaylist(s.hls("film", "--playback-mode", "LIVE"), 1)}
 	for line := range strings.Lines(string(mustGet(t, v.playlist))) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			v.segments = append(v.segments, s.URL+"/hls/v1/"+line)

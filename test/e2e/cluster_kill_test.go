@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -21,13 +22,13 @@ func (c *crashCamera) roam(stop <-chan struct{}, errs *output.Buffer, node func(
 		default:
 		}
 		if err := c.push(node()); err != nil {
-			_, _ = errs.Write([]byte(err.Error() + "\n"))
+			fmt.Fprintln(errs, err)
 		}
 		time.Sleep(20 * time.Millisecond) // as a producer does, so that it is not refused for haste
 	}
 }
 
-// acknowledged is how many fragments were.
+// acknowledged returns how many fragments have their PERSISTED.
 func (c *crashCamera) acknowledged() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,8 +98,8 @@ func TestClusterKillNine(t *testing.T) {
 
 // killInClusterDeletion creates a stream, whose earlier lives have left nothing, lets a camera push
 // to one node, deletes the stream at the other one and kills the first meanwhile. It returns how
-// many fragments were acknowledged. What another life sends can be told by its time, which begins
-// at base, the first one at since.
+// many fragments were acknowledged. The lives of the stream are told apart by the times of their
+// fragments: this one's begin at base, the first one's at since.
 func killInClusterDeletion(t *testing.T, victim, witness *server, base, since int64) int {
 	t.Helper()
 	c := &crashCamera{stream: "deleted", base: base, acked: map[int]string{}}

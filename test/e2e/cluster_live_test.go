@@ -34,8 +34,7 @@ func TestClusterLiveViewerMoves(t *testing.T) {
 	site := newClusterSite(t)
 	one, two := site.node("--low-latency", "off"), site.node("--low-latency", "off")
 	off := camera(t, one, "live")
-	media := strings.Replace(awaitLive(t, two, "live"), "getHLSMasterPlaylist.m3u8",
-		"getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=1"
+	media := mediaPlaylist(awaitLive(t, two, "live"), 1)
 	newest, moved := 0, 0
 	for began := newestSegment(t, mustGet(t, media)); newest < began+4; moved++ {
 		from := []*server{one, two}[moved%2]

@@ -35,8 +35,7 @@ func TestMigrated(t *testing.T) {
 	printed := old.run("weir", "keys", "create", "anna", "--policy", "read-only")
 	master := old.hls("cam", "--playback-mode", "ON_DEMAND", "--container-format",
 		"FRAGMENTED_MP4", "--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
-	media := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) +
-		"&TrackNumber=1"
+	media := mediaPlaylist(master, 1)
 	live := old.hls("cam", "--playback-mode", "LIVE")
 	playlist := mustGet(t, media)
 	segments, _ := parsePlaylist(t, media)

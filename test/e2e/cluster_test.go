@@ -97,8 +97,7 @@ func TestCluster(t *testing.T) {
 	master := one.hls("cam", "--playback-mode", "ON_DEMAND", "--container-format", "FRAGMENTED_MP4",
 		"--hls-fragment-selector", selector("SERVER_TIMESTAMP", time.Now().Add(-time.Hour),
 			time.Now()))
-	media := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) +
-		"&TrackNumber=1"
+	media := mediaPlaylist(master, 1)
 	a, b := mustGet(t, media), mustGet(t, at(media, two.URL))
 	if !bytes.Equal(a, b) || !bytes.Contains(a, []byte("#EXTINF")) {
 		t.Fatalf("one has\n%s\nthe other\n%s", a, b)
@@ -153,9 +152,7 @@ func killUnderProducer(t *testing.T, one, two *server) {
 	pushed := make(chan error, 1)
 	go func() { pushed <- camera.push(one) }()
 	within(t, 30*time.Second, "fragments are acknowledged", func() bool {
-		camera.mu.Lock()
-		defer camera.mu.Unlock()
-		return len(camera.acked) >= 10
+		return camera.acknowledged() >= 10
 	})
 	one.kill()
 	if err := <-pushed; err != nil {

@@ -184,8 +184,7 @@ func (c *crashCamera) check(t *testing.T, s *server) {
 // twice is an error.
 func (c *crashCamera) collect(t *testing.T, s *server, master string, stored map[int]string) {
 	t.Helper()
-	playlist := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8",
-		1) + "&TrackNumber=1"
+	playlist := mediaPlaylist(master, 1)
 	k := -1
 	for line := range strings.Lines(string(mustGet(t, playlist))) {
 		line = strings.TrimSpace(line)

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -259,6 +260,12 @@ func (s *server) hls(stream string, args ...string) string {
 		s.t.Fatalf("no URL in %v", v)
 	}
 	return url
+}
+
+// mediaPlaylist returns the URL of a track's media playlist in the session of a master playlist's.
+func mediaPlaylist(master string, track int) string {
+	return strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) +
+		"&TrackNumber=" + strconv.Itoa(track)
 }
 
 // get fetches a URL and returns status and body.

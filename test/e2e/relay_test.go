@@ -10,7 +10,7 @@ import (
 	"weir/internal/mkv"
 )
 
-// begin sends to a stream of a node until the function is called that it returns.
+// beginAt sends to a stream of a node until the test calls stop.
 func (c *frameCamera) beginAt(t *testing.T, s *server, stream string) (stop func()) {
 	t.Helper()
 	p, err := connect(s, stream)
@@ -44,8 +44,8 @@ func (c *frameCamera) sentFrames() int {
 	return len(c.sent)
 }
 
-// follow reads a stream at a node from the newest fragment on, until it has met so many fragments
-// whose first frame came before the camera had sent the last one.
+// followAt reads a stream at a node from the newest fragment on, until the first frame of so many
+// fragments has come before the camera had sent their last one.
 func (c *frameCamera) followAt(t *testing.T, s *server, stream string, fragments int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -183,8 +182,7 @@ func address(s *server) string { return s.URL[len("http://"):] }
 // after a renewal.
 func elementary(t *testing.T, master string) string {
 	t.Helper()
-	media := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) +
-		"&TrackNumber=1"
+	media := mediaPlaylist(master, 1)
 	segments, _ := parsePlaylist(t, media)
 	var stream []byte
 	for _, segment := range segments {

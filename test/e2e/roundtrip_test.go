@@ -155,8 +155,7 @@ func compareHashes(t testing.TB, what string, want, got []string) {
 // one another and the source's pace.
 func checkSegments(t *testing.T, master string, track, frames int, c clip) {
 	t.Helper()
-	playlist := strings.Replace(master, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8",
-		1) + "&TrackNumber=" + strconv.Itoa(track)
+	playlist := mediaPlaylist(master, track)
 	segments, init := parsePlaylist(t, playlist)
 	dir := t.TempDir()
 	whole := mustGet(t, init)

@@ -154,9 +154,7 @@ func pushSegments(b *testing.B, s *server, size int) []string {
 	}
 	u := s.hls("bench", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
 		everything("PRODUCER_TIMESTAMP"))
-	segments, _ := parsePlaylist(b,
-		strings.Replace(u, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1)+
-			"&TrackNumber=1")
+	segments, _ := parsePlaylist(b, mediaPlaylist(u, 1))
 	var urls []string
 	for _, seg := range segments {
 		urls = append(urls, seg.uri)

@@ -129,8 +129,7 @@ func TestTransportStreamTimes(t *testing.T) {
 		"24", c.make(t))
 	u := s.hls("times", "--playback-mode", "ON_DEMAND", "--container-format", "MPEG_TS",
 		"--hls-fragment-selector", everything("PRODUCER_TIMESTAMP"))
-	playlist := strings.Replace(u, "getHLSMasterPlaylist.m3u8", "getHLSMediaPlaylist.m3u8", 1) +
-		"&TrackNumber=1"
+	playlist := mediaPlaylist(u, 1)
 	text := string(mustGet(t, playlist))
 	if strings.Contains(text, "EXT-X-MAP") || !strings.Contains(text, "#EXT-X-VERSION:3\n") {
 		t.Errorf("playlist:\n%s", text)

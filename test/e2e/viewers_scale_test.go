@@ -74,8 +74,7 @@ func watchTogether(t *testing.T, viewers int, length time.Duration, pinned, secu
 	defer close(stop)
 
 	c := &crowd{t: t, secure: secure, seen: map[string]*state{}}
-	c.list = strings.Replace(awaitLive(t, s, "parts"), "getHLSMasterPlaylist.m3u8",
-		"getHLSMediaPlaylist.m3u8", 1) + "&TrackNumber=1"
+	c.list = mediaPlaylist(awaitLive(t, s, "parts"), 1)
 	c.join(1)
 	c.settle(1)
 	alone := residentMB(t, s.cmd.Process.Pid)
