@@ -25,6 +25,7 @@ func (c *clusterSite) migrate(data string, flags ...string) (string, error) {
 // with the same playlist and the same media, the keys of root and of users sign, and fragments have
 // the names that they had.
 func TestMigrated(t *testing.T) {
+	waits(t)
 	needTool(t, "ffmpeg")
 	site := newClusterSite(t)
 	film := clip{rate: "25", seconds: 6, audio: true}.make(t)
