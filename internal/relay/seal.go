@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"weir/internal/store"
+	"weir/internal/varint"
 )
 
 // Nodes know each other by a secret that all have. A call is authenticated by a MAC over who asks
@@ -56,7 +57,7 @@ func (c *call) mac(secret []byte) []byte {
 	h := hmac.New(sha256.New, derive(secret, nil, fmt.Sprintf("weir node call %d", Version)))
 	for _, field := range []string{string(c.stream), c.from, c.to,
 		strconv.FormatInt(c.millis, 10), string(c.nonce)} {
-		h.Write(appendString(nil, field))
+		h.Write(varint.AppendString(nil, field))
 	}
 	return h.Sum(nil)
 }

@@ -13,6 +13,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/record"
+	"weir/internal/varint"
 )
 
 // Version is that of the messages and of how they are sealed. Nodes of different versions do not
@@ -78,11 +79,6 @@ type ending struct {
 	end    live.End
 }
 
-func appendString[T string | []byte](b []byte, s T) []byte {
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
-}
-
 func appendBool(b []byte, v bool) []byte {
 	if v {
 		return append(b, 1)
@@ -95,9 +91,9 @@ func appendNumber(b []byte, n store.Number) []byte {
 }
 
 func readNumber(b []byte) (store.Number, error) {
-	d := decoder{b: b}
+	d := decode(b)
 	n := d.number()
-	return n, d.end()
+	return n, d.End()
 }
 
 func appendBegin(b []byte, h *live.Head) []byte {
@@ -105,25 +101,25 @@ func appendBegin(b []byte, h *live.Head) []byte {
 	b = binary.AppendVarint(b, h.ProducerTimestamp)
 	b = binary.AppendVarint(b, h.ServerTimestamp)
 	b = binary.AppendVarint(b, h.Timecode)
-	b = appendString(b, record.AppendTracks(nil, h.Tracks))
+	b = varint.AppendString(b, record.AppendTracks(nil, h.Tracks))
 	b = binary.AppendUvarint(b, uint64(len(h.Tags)))
 	for _, t := range h.Tags {
-		b = appendString(b, t.Name)
-		b = appendString(b, t.Value)
+		b = varint.AppendString(b, t.Name)
+		b = varint.AppendString(b, t.Value)
 	}
-	return appendString(b, h.Header)
+	return varint.AppendString(b, h.Header)
 }
 
 func readBegin(b []byte) (h live.Head, err error) {
-	d := decoder{b: b}
+	d := decode(b)
 	h.Number = d.number()
-	h.ProducerTimestamp, h.ServerTimestamp, h.Timecode = d.varint(), d.varint(), d.varint()
-	tracks := d.bytes()
-	for range d.count(2) {
-		h.Tags = append(h.Tags, media.Tag{Name: string(d.bytes()), Value: string(d.bytes())})
+	h.ProducerTimestamp, h.ServerTimestamp, h.Timecode = d.Varint(), d.Varint(), d.Varint()
+	tracks := d.Bytes()
+	for range d.Count(2) {
+		h.Tags = append(h.Tags, media.Tag{Name: string(d.Bytes()), Value: string(d.Bytes())})
 	}
-	h.Header = append([]byte(nil), d.bytes()...)
-	if err := d.end(); err != nil {
+	h.Header = append([]byte(nil), d.Bytes()...)
+	if err := d.End(); err != nil {
 		return h, err
 	}
 	if h.Tracks, err = record.DecodeTracks(tracks); err != nil || len(h.Tracks) == 0 ||
@@ -144,11 +140,11 @@ func appendBlock(b []byte, v *block) []byte {
 
 // readBlock reads that from the first bytes of a message of a length; the rest is payload.
 func readBlock(b []byte, length int) (v block, head int, err error) {
-	d := decoder{b: b}
+	d := decode(b)
 	v.number, v.track = d.number(), d.small()
-	v.sample.Time, v.sample.Key = d.varint(), d.bool()
-	content := d.uvarint()
-	if head = len(b) - len(d.b); d.err != nil || content > math.MaxUint16 ||
+	v.sample.Time, v.sample.Key = d.Varint(), d.bool()
+	content := d.Uvarint()
+	if head = len(b) - len(d.Rest); d.Err != nil || content > math.MaxUint16 ||
 		length-head > api.MaxFragmentBytes {
 		return v, 0, errMessage
 	}
@@ -173,21 +169,21 @@ func appendFinal(b []byte, v *final) []byte {
 }
 
 func readFinal(b []byte) (v final, err error) {
-	d := decoder{b: b}
+	d := decode(b)
 	v.number, v.track, v.from = d.number(), d.small(), d.small()
-	v.run.BaseDecodeTime = d.varint()
-	v.run.Frames = make([]media.Frame, d.count(5))
+	v.run.BaseDecodeTime = d.Varint()
+	v.run.Frames = make([]media.Frame, d.Count(5))
 	for i := range v.run.Frames {
-		duration, offset, size := d.uvarint(), d.varint(), d.uvarint()
-		key, marks := d.bool(), media.Marks(d.byte())
+		duration, offset, size := d.Uvarint(), d.Varint(), d.Uvarint()
+		key, marks := d.bool(), media.Marks(d.Byte())
 		if duration > math.MaxUint32 || size > math.MaxUint32 || !marks.Valid() ||
 			offset < math.MinInt32 || offset > math.MaxInt32 {
-			d.fail()
+			d.Fail("number out of range")
 		}
 		v.run.Frames[i] = media.Frame{Duration: uint32(duration), Key: key, Marks: marks,
 			CompositionOffset: int32(offset), Size: uint32(size)}
 	}
-	return v, d.end()
+	return v, d.End()
 }
 
 func appendWhole(b []byte, n store.Number, differs bool, head []byte) []byte {
@@ -197,12 +193,12 @@ func appendWhole(b []byte, n store.Number, differs bool, head []byte) []byte {
 
 // readWhole returns the fragment as it will be stored, and the CRC32C of its payload.
 func readWhole(b []byte) (n store.Number, differs bool, f *media.Fragment, crc uint32, err error) {
-	d := decoder{b: b}
+	d := decode(b)
 	n, differs = d.number(), d.bool()
-	if d.err != nil {
-		return 0, false, nil, 0, d.err
+	if d.Err != nil {
+		return 0, false, nil, 0, d.Err
 	}
-	h, f, err := record.DecodeFragment(d.b)
+	h, f, err := record.DecodeFragment(d.Rest)
 	if err != nil || h.Number != n {
 		return 0, false, nil, 0, errMessage
 	}
@@ -221,31 +217,31 @@ func appendEnd(b []byte, v *ending) []byte {
 	b = binary.AppendVarint(b, f.TrackSet)
 	b = binary.AppendUvarint(b, uint64(f.PayloadCRC))
 	b = appendBool(b, f.Partial)
-	b = appendString(b, f.Location.Volume)
+	b = varint.AppendString(b, f.Location.Volume)
 	b = binary.AppendVarint(b, f.Location.Offset)
 	b = binary.AppendVarint(b, f.Location.Length)
 	b = binary.AppendVarint(b, f.Location.MetaLength)
-	return appendString(b, record.AppendSpans(nil, f.Spans))
+	return varint.AppendString(b, record.AppendSpans(nil, f.Spans))
 }
 
 func readEnd(b []byte) (v ending, err error) {
-	d := decoder{b: b}
+	d := decode(b)
 	v.number = d.number()
 	if v.end.Stored = d.bool(); !v.end.Stored {
-		return v, d.end()
+		return v, d.End()
 	}
 	f := &v.end.Info
-	f.Number, f.ProducerTimestamp, f.ServerTimestamp = v.number, d.varint(), d.varint()
-	f.Sequence, f.TrackSet = d.varint(), d.varint()
-	crc := d.uvarint()
+	f.Number, f.ProducerTimestamp, f.ServerTimestamp = v.number, d.Varint(), d.Varint()
+	f.Sequence, f.TrackSet = d.Varint(), d.Varint()
+	crc := d.Uvarint()
 	f.PayloadCRC, f.Partial = uint32(crc), d.bool()
-	f.Location = store.Location{Volume: string(d.bytes()), Offset: d.varint(),
-		Length: d.varint(), MetaLength: d.varint()}
-	spans := d.bytes()
+	f.Location = store.Location{Volume: string(d.Bytes()), Offset: d.Varint(),
+		Length: d.Varint(), MetaLength: d.Varint()}
+	spans := d.Bytes()
 	if crc > math.MaxUint32 {
-		d.fail()
+		d.Fail("number out of range")
 	}
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return v, err
 	}
 	if f.Spans, err = record.DecodeSpans(spans); err != nil {
@@ -275,85 +271,28 @@ func readHead(r *bufio.Reader) (k kind, length int, err error) {
 	return k, int(n), nil
 }
 
-// decoder reads varints and strings with a sticky error; after the first error everything is zero.
-type decoder struct {
-	b   []byte
-	err error
-}
+// decoder reads the body of a message. Its errors are errMessage.
+type decoder struct{ varint.Decoder }
 
-func (d *decoder) fail() { d.b, d.err = nil, errMessage }
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
+func decode(b []byte) *decoder { return &decoder{varint.NewDecoder(b, errMessage)} }
 
 // number reads a fragment number.
 func (d *decoder) number() store.Number {
-	v := d.uvarint()
+	v := d.Uvarint()
 	if v == 0 || v > math.MaxInt64 {
-		d.fail()
+		d.Fail("number out of range")
 	}
 	return store.Number(v)
 }
 
 // small reads an index or a count that nothing is allocated for.
 func (d *decoder) small() int {
-	v := d.uvarint()
+	v := d.Uvarint()
 	if v > math.MaxInt32 {
-		d.fail()
+		d.Fail("number out of range")
 		return 0
 	}
 	return int(v)
 }
 
-// count reads how many things follow, each of at least size bytes.
-func (d *decoder) count(size int) int {
-	v := d.uvarint()
-	if v > uint64(len(d.b)/size) {
-		d.fail()
-		return 0
-	}
-	return int(v)
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.count(1)
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-func (d *decoder) bool() bool { return d.byte() != 0 }
-
-func (d *decoder) end() error {
-	if d.err == nil && len(d.b) > 0 {
-		d.fail()
-	}
-	return d.err
-}
+func (d *decoder) bool() bool { return d.Byte() != 0 }

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"weir/internal/store"
+	"weir/internal/varint"
 )
 
 // FooterTrailer is the size of what a footer ends in: its own length and a magic, so that it is
@@ -40,7 +41,7 @@ func EncodeFooter(
 	b = append(b, tableVersion)
 	b = binary.AppendUvarint(b, uint64(len(sets)))
 	for _, s := range sets {
-		b = appendString(b, string(s))
+		b = varint.AppendString(b, s)
 	}
 	b = binary.AppendUvarint(b, uint64(len(replaced)))
 	var last store.Number
@@ -82,7 +83,7 @@ func EncodeFooter(
 			spans[j].BaseDecodeTime -= p.base(j)
 		}
 		scratch = AppendSpans(scratch[:0], spans)
-		b = appendString(b, string(scratch))
+		b = varint.AppendString(b, scratch)
 		p.set(f)
 	}
 	return finishFooter(b)
@@ -124,25 +125,25 @@ func DecodeFooter(b []byte) (*Table, error) {
 	if crc32.Checksum(trailer, Castagnoli) != h.PayloadCRC || FooterLength(trailer) != h.Length {
 		return nil, fmt.Errorf("%w: trailer of the footer", store.ErrCorrupt)
 	}
-	d := decoder{b: b[HeaderSize:h.MetaLength]}
-	if v := d.byte(); v != tableVersion {
+	d := varint.NewDecoder(b[HeaderSize:h.MetaLength], store.ErrCorrupt)
+	if v := d.Byte(); v != tableVersion {
 		return nil, fmt.Errorf("%w: table version %d", store.ErrCorrupt, v)
 	}
 	t := &Table{}
-	for n := d.count(1); n > 0 && d.err == nil; n-- {
-		t.Sets = append(t.Sets, d.bytes())
+	for n := d.Count(1); n > 0 && d.Err == nil; n-- {
+		t.Sets = append(t.Sets, d.Bytes())
 	}
 	var last uint64
-	for n := d.count(1); n > 0 && d.err == nil; n-- {
-		if last += d.uvarint(); last > math.MaxInt64 {
-			d.fail("number out of range")
+	for n := d.Count(1); n > 0 && d.Err == nil; n-- {
+		if last += d.Uvarint(); last > math.MaxInt64 {
+			d.Fail("number out of range")
 		}
 		t.Replaced = append(t.Replaced, store.Number(last))
 	}
-	t.Count = d.count(tableRow)
-	t.rows = d.b
-	if d.err != nil {
-		return nil, d.err
+	t.Count = d.Count(tableRow)
+	t.rows = d.Rest
+	if d.Err != nil {
+		return nil, d.Err
 	}
 	// Once row by row, so that whoever uses the table later need not ask whether it can be read.
 	first := true
@@ -179,32 +180,32 @@ func (t *Table) Bytes() int64 {
 // each calls fn for every fragment. What it points to is overwritten by the next; its TrackSet is
 // an index into t.Sets.
 func (t *Table) each(fn func(*store.FragmentInfo) error) error {
-	d := decoder{b: t.rows}
+	d := varint.NewDecoder(t.rows, store.ErrCorrupt)
 	var p tablePrevious
 	var f store.FragmentInfo
 	for range t.Count {
-		tick := p.tick + d.varint()
-		slot := d.uvarint()
+		tick := p.tick + d.Varint()
+		slot := d.Uvarint()
 		if tick < 0 || tick > math.MaxInt64>>store.NumberSlotBits ||
 			slot >= 1<<store.NumberSlotBits {
-			d.fail("number out of range")
+			d.Fail("number out of range")
 		}
 		f.Number = store.Number(tick<<store.NumberSlotBits | int64(slot))
-		f.Sequence = p.sequence + d.varint()
-		f.ServerTimestamp = p.server + d.varint()
-		f.ProducerTimestamp = f.ServerTimestamp + p.lag + d.varint()
-		f.Location.Offset = p.end + d.varint()
-		meta := d.uvarint()
-		flags := d.uvarint()
+		f.Sequence = p.sequence + d.Varint()
+		f.ServerTimestamp = p.server + d.Varint()
+		f.ProducerTimestamp = f.ServerTimestamp + p.lag + d.Varint()
+		f.Location.Offset = p.end + d.Varint()
+		meta := d.Uvarint()
+		flags := d.Uvarint()
 		f.TrackSet, f.Partial = int64(flags>>1), flags&1 != 0
-		f.PayloadCRC = d.fixed32()
-		spans := d.bytes()
+		f.PayloadCRC = d.Uint32()
+		spans := d.Bytes()
 		if meta < HeaderSize || meta > MaxMetaLength || f.Location.Offset < 0 ||
 			f.TrackSet >= int64(len(t.Sets)) || f.Number <= 0 {
-			d.fail("row out of range")
+			d.Fail("row out of range")
 		}
-		if d.err != nil {
-			return d.err
+		if d.Err != nil {
+			return d.Err
 		}
 		var err error
 		if f.Spans, err = decodeSpans(f.Spans[:0], spans); err != nil {
@@ -225,7 +226,7 @@ func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 		}
 		p.set(&f)
 	}
-	return d.end()
+	return d.End()
 }
 
 // Fragments returns all rows, with the track sets' ids from sets and their places in a volume of

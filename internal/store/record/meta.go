@@ -2,12 +2,12 @@ package record
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/varint"
 )
 
 // hasMarks says whether some frame has marks: the record is of version 2 then.
@@ -36,10 +36,10 @@ func appendFragmentMeta(b []byte, f *media.Fragment, marked bool) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.Tags)))
 	for _, t := range f.Tags {
-		b = appendString(b, t.Name)
-		b = appendString(b, t.Value)
+		b = varint.AppendString(b, t.Name)
+		b = varint.AppendString(b, t.Value)
 	}
-	return appendString(b, string(f.Header))
+	return varint.AppendString(b, f.Header)
 }
 
 // appendSize appends what a row of the frame table begins with: size and key flag, and in version 2
@@ -64,42 +64,42 @@ func bit(v bool) uint64 {
 }
 
 func decodeFragmentMeta(b []byte, marked bool) (*media.Fragment, error) {
-	d := decoder{b: b}
-	f := &media.Fragment{Timecode: d.varint()}
-	f.Tracks = d.tracks()
+	d := varint.NewDecoder(b, store.ErrCorrupt)
+	f := &media.Fragment{Timecode: d.Varint()}
+	f.Tracks = decodeTracks(&d)
 	// Each count is checked against the fewest bytes that so many things take.
-	if n := d.count(3); n > 0 {
+	if n := d.Count(3); n > 0 {
 		f.Runs = make([]media.Run, n)
 	}
 	for i := range f.Runs {
 		run := &f.Runs[i]
-		run.Track = int(d.varint())
-		run.BaseDecodeTime = d.varint()
-		n := d.count(3)
-		if n == 0 || d.err != nil {
-			d.fail("run without frames")
+		run.Track = int(d.Varint())
+		run.BaseDecodeTime = d.Varint()
+		n := d.Count(3)
+		if n == 0 || d.Err != nil {
+			d.Fail("run without frames")
 			break
 		}
 		run.Frames = make([]media.Frame, n)
 		var usual int64
 		for j := range run.Frames {
-			size := d.uvarint()
+			size := d.Uvarint()
 			key := size&1 != 0
 			size >>= 1
 			var marks media.Marks
 			if marked {
 				if size&1 != 0 {
-					marks = media.Marks(d.byte())
+					marks = media.Marks(d.Byte())
 				}
 				size >>= 1
 			}
-			usual += d.varint()
-			cto := d.varint()
+			usual += d.Varint()
+			cto := d.Varint()
 			if size > math.MaxUint32 || !marks.Valid() || usual < 0 || usual > math.MaxUint32 ||
 				cto < math.MinInt32 || cto > math.MaxInt32 {
-				d.fail("frame out of range")
+				d.Fail("frame out of range")
 			}
-			if d.err != nil {
+			if d.Err != nil {
 				break
 			}
 			run.Frames[j] = media.Frame{
@@ -107,18 +107,18 @@ func decodeFragmentMeta(b []byte, marked bool) (*media.Fragment, error) {
 				Size: uint32(size), Key: key, Marks: marks,
 			}
 		}
-		if d.err == nil && f.Track(run.Track) == nil {
-			d.fail("run of an undeclared track")
+		if d.Err == nil && f.Track(run.Track) == nil {
+			d.Fail("run of an undeclared track")
 		}
 	}
-	if n := d.count(2); n > 0 {
+	if n := d.Count(2); n > 0 {
 		f.Tags = make([]media.Tag, n)
 	}
 	for i := range f.Tags {
-		f.Tags[i] = media.Tag{Name: string(d.bytes()), Value: string(d.bytes())}
+		f.Tags[i] = media.Tag{Name: string(d.Bytes()), Value: string(d.Bytes())}
 	}
-	f.Header = clone(d.bytes())
-	return f, d.end()
+	f.Header = clone(d.Bytes())
+	return f, d.End()
 }
 
 // AppendTracks appends the encoding of a set of tracks, which is the same for equal sets.
@@ -128,9 +128,9 @@ func AppendTracks(b []byte, tracks []media.Track) []byte {
 		t := &tracks[i]
 		b = binary.AppendVarint(b, int64(t.Number))
 		b = append(b, byte(t.Kind))
-		b = appendString(b, t.CodecID)
-		b = appendString(b, string(t.CodecPrivate))
-		b = appendString(b, t.Name)
+		b = varint.AppendString(b, t.CodecID)
+		b = varint.AppendString(b, t.CodecPrivate)
+		b = varint.AppendString(b, t.Name)
 		b = binary.AppendUvarint(b, uint64(t.Timescale))
 		b = binary.AppendVarint(b, int64(t.Width))
 		b = binary.AppendVarint(b, int64(t.Height))
@@ -143,9 +143,9 @@ func AppendTracks(b []byte, tracks []media.Track) []byte {
 
 // DecodeTracks reverses AppendTracks. Any error is ErrCorrupt.
 func DecodeTracks(b []byte) ([]media.Track, error) {
-	d := decoder{b: b}
-	tracks := d.tracks()
-	return tracks, d.end()
+	d := varint.NewDecoder(b, store.ErrCorrupt)
+	tracks := decodeTracks(&d)
+	return tracks, d.End()
 }
 
 // AppendSpans appends the compact encoding of a fragment's spans, for a row of an Index.
@@ -170,28 +170,23 @@ func DecodeSpans(b []byte) ([]store.Span, error) { return decodeSpans(nil, b) }
 
 // decodeSpans is DecodeSpans into the room after dst.
 func decodeSpans(dst []store.Span, b []byte) ([]store.Span, error) {
-	d := decoder{b: b}
-	n := d.count(8)
+	d := varint.NewDecoder(b, store.ErrCorrupt)
+	n := d.Count(8)
 	from := len(dst)
 	dst = slices.Grow(dst, n)[:from+n]
 	for i := range dst[from:] {
 		s := &dst[from+i]
-		s.Track = int(d.varint())
-		s.BaseDecodeTime = d.varint()
-		s.Duration = d.varint()
-		s.Size = d.varint()
-		frames := d.uvarint()
+		s.Track = int(d.Varint())
+		s.BaseDecodeTime = d.Varint()
+		s.Duration = d.Varint()
+		s.Size = d.Varint()
+		frames := d.Uvarint()
 		s.Frames, s.KeyStart = int(frames>>1), frames&1 != 0
-		s.FirstSize = d.varint()
-		s.Reorder = d.varint()
-		s.Traits = media.Traits(d.byte())
+		s.FirstSize = d.Varint()
+		s.Reorder = d.Varint()
+		s.Traits = media.Traits(d.Byte())
 	}
-	return dst, d.end()
-}
-
-func appendString(b []byte, s string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
+	return dst, d.End()
 }
 
 func clone(b []byte) []byte {
@@ -201,106 +196,29 @@ func clone(b []byte) []byte {
 	return append([]byte(nil), b...)
 }
 
-// decoder reads varints and strings with a sticky error; after the first error everything is zero.
-type decoder struct {
-	b   []byte
-	err error
-}
-
-func (d *decoder) fail(why string) {
-	if d.err == nil {
-		d.err = fmt.Errorf("%w: %s", store.ErrCorrupt, why)
-	}
-	d.b = nil
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail("number cut short")
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail("number cut short")
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-// count reads how many things follow, each of at least size bytes.
-func (d *decoder) count(size int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.b)/size) {
-		d.fail("count beyond the data")
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.count(1)
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail("byte missing")
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-func (d *decoder) fixed32() uint32 {
-	if len(d.b) < 4 {
-		d.fail("bytes missing")
-		return 0
-	}
-	v := binary.LittleEndian.Uint32(d.b)
-	d.b = d.b[4:]
-	return v
-}
-
-func (d *decoder) tracks() []media.Track {
-	n := d.count(11)
+func decodeTracks(d *varint.Decoder) []media.Track {
+	n := d.Count(11)
 	if n == 0 {
 		return nil
 	}
 	tracks := make([]media.Track, n)
 	for i := range tracks {
 		t := &tracks[i]
-		t.Number = int(d.varint())
-		t.Kind = media.Kind(d.byte())
-		t.CodecID = string(d.bytes())
-		t.CodecPrivate = clone(d.bytes())
-		t.Name = string(d.bytes())
-		scale := d.uvarint()
+		t.Number = int(d.Varint())
+		t.Kind = media.Kind(d.Byte())
+		t.CodecID = string(d.Bytes())
+		t.CodecPrivate = clone(d.Bytes())
+		t.Name = string(d.Bytes())
+		scale := d.Uvarint()
 		if scale > math.MaxUint32 {
-			d.fail("timescale out of range")
+			d.Fail("timescale out of range")
 		}
 		t.Timescale = uint32(scale)
-		t.Width = int(d.varint())
-		t.Height = int(d.varint())
-		t.SampleRate = int(d.varint())
-		t.Channels = int(d.varint())
-		t.DefaultDuration = d.varint()
+		t.Width = int(d.Varint())
+		t.Height = int(d.Varint())
+		t.SampleRate = int(d.Varint())
+		t.Channels = int(d.Varint())
+		t.DefaultDuration = d.Varint()
 	}
 	return tracks
-}
-
-func (d *decoder) end() error {
-	if d.err == nil && len(d.b) > 0 {
-		d.fail("bytes left over")
-	}
-	return d.err
 }
