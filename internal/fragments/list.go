@@ -25,21 +25,6 @@ func rangeOf(sel *api.FragmentSelector) store.TimeRange {
 	return r
 }
 
-// page lists the fragments of a range whose numbers are greater than after, in ascending order, at
-// most limit of them. more tells that others follow: their page is the one after the last number.
-func (s *Service) page(ctx context.Context, id store.StreamID, r store.TimeRange,
-	after store.Number, limit int) (found []store.FragmentInfo, more bool, err error) {
-	found, err = s.store.List(ctx, id, store.Query{
-		Range: &r, After: after, Order: store.ByNumber, Limit: limit + 1})
-	if err != nil {
-		return nil, false, fmt.Errorf("list fragments: %w", err)
-	}
-	if len(found) > limit {
-		return found[:limit], true, nil
-	}
-	return found, false, nil
-}
-
 // checkRange refuses a range of server timestamps of which the stream keeps nothing any more, as
 // the service does. By the producer's clock such a range may have fragments.
 func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
@@ -58,14 +43,7 @@ func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
 // A selector or token that does not fit the stream is an *api.Error, InvalidArgument.
 func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
 	in *api.ListFragmentsInput) (*api.ListFragmentsOutput, error) {
-	t, err := s.firstPage(&stream, in.NextToken, in.FragmentSelector)
-	if err != nil {
-		return nil, err
-	}
-	if in.MaxResults > 0 {
-		t.limit = in.MaxResults
-	}
-	found, more, err := s.page(ctx, stream.ID, t.TimeRange, t.after, t.limit)
+	t, found, more, err := s.page(ctx, &stream, in.NextToken, in.FragmentSelector, in.MaxResults)
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +62,33 @@ func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
 	return out, nil
 }
 
-// firstPage is the page that a token or else a selector names.
-func (s *Service) firstPage(stream *store.Stream, token string,
-	selector *api.FragmentSelector) (pageToken, error) {
+// page lists the fragments of the page that a token, or else a selector, names: at most most of
+// them, or as many as the token says when most is 0, in ascending order. more tells that others
+// follow; t with the last number encodes to the token of their page.
+func (s *Service) page(ctx context.Context, stream *store.Stream, token string,
+	selector *api.FragmentSelector, most int) (
+	t pageToken, found []store.FragmentInfo, more bool, err error) {
 	if token != "" {
-		return parsePageToken(stream, token)
+		t, err = parsePageToken(stream, token)
+	} else {
+		t = pageToken{TimeRange: rangeOf(selector), limit: api.MaxListFragments}
+		err = checkRange(&t.TimeRange, stream, s.clock())
 	}
-	t := pageToken{TimeRange: rangeOf(selector), limit: api.MaxListFragments}
-	return t, checkRange(&t.TimeRange, stream, s.clock())
+	if err != nil {
+		return t, nil, false, err
+	}
+	if most > 0 {
+		t.limit = most
+	}
+	found, err = s.store.List(ctx, stream.ID, store.Query{
+		Range: &t.TimeRange, After: t.after, Order: store.ByNumber, Limit: t.limit + 1})
+	if err != nil {
+		return t, nil, false, fmt.Errorf("list fragments: %w", err)
+	}
+	if len(found) > t.limit {
+		return t, found[:t.limit], true, nil
+	}
+	return t, found, false, nil
 }
 
 // describe puts a fragment in the words of the API.

@@ -16,14 +16,7 @@ import (
 // A selector or token that does not fit the stream is an *api.Error, InvalidArgument.
 func (s *Service) ListFragmentTags(ctx context.Context, stream store.Stream,
 	in *api.ListFragmentTagsInput) (*api.ListFragmentTagsOutput, error) {
-	t, err := s.firstPage(&stream, in.NextToken, in.FragmentSelector)
-	if err != nil {
-		return nil, err
-	}
-	if in.MaxResults > 0 {
-		t.limit = in.MaxResults
-	}
-	found, more, err := s.page(ctx, stream.ID, t.TimeRange, t.after, t.limit)
+	t, found, more, err := s.page(ctx, &stream, in.NextToken, in.FragmentSelector, in.MaxResults)
 	if err != nil {
 		return nil, err
 	}
