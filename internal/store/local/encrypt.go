@@ -110,7 +110,7 @@ func (s *Store) destroyKeys(id store.StreamID) {
 func RotateEncryptionKey(dir, path string, lost bool) (streams int, kept string, err error) {
 	path = keyFile(dir, path)
 	err = Alone(dir, func() error {
-		volumes, err := volume.Open(filepath.Join(dir, volumesDir), volume.Options{})
+		volumes, err := volume.Open(filepath.Join(dir, VolumesDirectory), volume.Options{})
 		if err != nil {
 			return err
 		}

@@ -18,9 +18,6 @@ import (
 const (
 	IndexFile        = "index.db"
 	VolumesDirectory = "volumes"
-
-	indexFile  = IndexFile
-	volumesDir = VolumesDirectory
 )
 
 // Open opens the store in a data directory, which it makes when there is none: it takes the lock,
@@ -44,7 +41,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 // CheckSchema refuses a directory whose index a newer version wrote, as Open would. It changes
 // nothing, and a server may be running over the directory.
 func CheckSchema(ctx context.Context, dir string) error {
-	return index.CheckSchema(ctx, filepath.Join(dir, indexFile))
+	return index.CheckSchema(ctx, filepath.Join(dir, IndexFile))
 }
 
 // Alone calls do while no server has a data directory, and none can start. store.ErrLocked when one
@@ -70,7 +67,7 @@ func LockDirectory(ctx context.Context, dir string, wait time.Duration) (io.Clos
 // Documents returns the documents of a kind in a directory. It changes nothing, and a server may be
 // running over the directory. fs.ErrNotExist when there is no index.
 func Documents(ctx context.Context, dir, kind string) ([]store.Document, error) {
-	return readDocuments(ctx, filepath.Join(dir, indexFile), kind, true)
+	return readDocuments(ctx, filepath.Join(dir, IndexFile), kind, true)
 }
 
 // openLocked opens a store whose directory's lock is held; the store lets go of it when it is
@@ -88,13 +85,13 @@ func openLocked(ctx context.Context, dir string, lock *volume.Lock, o Options) (
 		}
 		o.Remote = remote
 	}
-	path := filepath.Join(dir, indexFile)
+	path := filepath.Join(dir, IndexFile)
 	rows, err := index.OpenSQLite(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	o.Check = lock.Check
-	watch := func() error { return lock.Watch(path, filepath.Join(dir, volumesDir)) }
+	watch := func() error { return lock.Watch(path, filepath.Join(dir, VolumesDirectory)) }
 	s, err := openOver(ctx, dir, rows, watch, o)
 	if err != nil {
 		return nil, err
@@ -112,7 +109,7 @@ func openOver(
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	volumes, err := volume.Open(filepath.Join(dir, volumesDir), volume.Options{
+	volumes, err := volume.Open(filepath.Join(dir, VolumesDirectory), volume.Options{
 		MaxSize: o.VolumeBytes, SyncSeconds: o.Metrics.SyncSeconds, SyncInterval: o.SyncInterval,
 		Check: o.Check, Remote: o.Remote,
 	})

@@ -19,7 +19,7 @@ func TestOpenAsksOnceTheLockIsHeld(t *testing.T) {
 		if _, err := Open(t.Context(), dir, Options{}); !errors.Is(err, store.ErrLocked) {
 			t.Errorf("another one opens it: %v", err)
 		}
-		if _, err := os.Stat(filepath.Join(dir, indexFile)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, IndexFile)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the index is there already: %v", err)
 		}
 		return no

@@ -40,7 +40,7 @@ func Check(
 // CheckDirectory keeps who only looks from making a directory whose name was mistyped.
 // fs.ErrNotExist.
 func CheckDirectory(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, volumesDir)); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, VolumesDirectory)); err != nil {
 		return fmt.Errorf("%s is no data directory: %w", dir, err)
 	}
 	return nil
@@ -54,7 +54,7 @@ func checkDir(
 			Kind: "index", Text: err.Error(), Remedy: RemedyRebuild,
 		}}}
 	}
-	rows, err := index.OpenReadOnly(ctx, filepath.Join(dir, indexFile), live)
+	rows, err := index.OpenReadOnly(ctx, filepath.Join(dir, IndexFile), live)
 	if err != nil {
 		if ctx.Err() != nil {
 			return Report{}, err
@@ -71,7 +71,7 @@ func checkDir(
 		}
 		return lost(fmt.Errorf("the index is damaged: %s", wrong[0])), nil
 	}
-	volumes, err := volume.OpenReadOnly(filepath.Join(dir, volumesDir))
+	volumes, err := volume.OpenReadOnly(filepath.Join(dir, VolumesDirectory))
 	if err != nil {
 		return Report{}, errors.Join(err, rows.Close())
 	}
@@ -130,7 +130,7 @@ func (r *repair) do(ctx context.Context, report *Report) (string, error) {
 	}
 	switch need {
 	case RemedyStart:
-		return "did what a start does", r.start(ctx, filepath.Join(r.dir, indexFile))
+		return "did what a start does", r.start(ctx, filepath.Join(r.dir, IndexFile))
 	case RemedyRebuild:
 		old, err := r.rebuild(ctx)
 		return "made the index again from the volumes; the old one is " + old, err
@@ -156,7 +156,7 @@ func (r *repair) start(ctx context.Context, path string) error {
 // the old one can still tell of the streams is taken over: volumes know their stream as it was when
 // they began, and nothing of one without fragments.
 func (r *repair) rebuild(ctx context.Context) (old string, err error) {
-	path := filepath.Join(r.dir, indexFile)
+	path := filepath.Join(r.dir, IndexFile)
 	fresh := path + ".new"
 	for _, suffix := range []string{"", "-wal", "-shm"} { // of a repair that did not end
 		if err := os.Remove(fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -207,7 +207,7 @@ func (r *repair) takeStreams(ctx context.Context, path, fresh string) (err error
 	if len(deleted) == 0 {
 		return nil
 	}
-	volumes, err := volume.Open(filepath.Join(r.dir, volumesDir), volume.Options{})
+	volumes, err := volume.Open(filepath.Join(r.dir, VolumesDirectory), volume.Options{})
 	if err != nil {
 		return err
 	}
