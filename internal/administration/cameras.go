@@ -14,10 +14,7 @@ import (
 // name.
 func (s *Service) AddCamera(ctx context.Context, call *Call,
 	in *api.AddCameraInput) (*api.IssuedCertificate, error) {
-	var err error
-	if len(in.Policies) > 0 {
-		err = s.permitGrant(call, access.HolderCamera, in.ThingName, in.Policies...)
-	}
+	err := s.permitGrant(call, access.HolderCamera, in.ThingName, in.Policies)
 	if err == nil && len(in.RoleAliases) > 0 {
 		err = call.Permit(actionAttach, s.access.HolderARN(access.HolderCamera, in.ThingName))
 	}

@@ -12,11 +12,8 @@ import (
 // CreateKey makes a user with a first key, which has the policies that are given.
 func (s *Service) CreateKey(ctx context.Context, call *Call,
 	in *api.CreateKeyInput) (*api.KeyPair, error) {
-	if len(in.Policies) > 0 {
-		err := s.permitGrant(call, access.HolderUser, in.UserName, in.Policies...)
-		if err != nil {
-			return nil, err
-		}
+	if err := s.permitGrant(call, access.HolderUser, in.UserName, in.Policies); err != nil {
+		return nil, err
 	}
 	s.keys.Lock()
 	defer s.keys.Unlock()

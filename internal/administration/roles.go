@@ -12,11 +12,8 @@ import (
 // CreateRole makes a role, which has the policies that are given.
 func (s *Service) CreateRole(ctx context.Context, call *Call,
 	in *api.CreateRoleInput) (*api.RoleOutput, error) {
-	if len(in.Policies) > 0 {
-		err := s.permitGrant(call, access.HolderRole, in.RoleName, in.Policies...)
-		if err != nil {
-			return nil, err
-		}
+	if err := s.permitGrant(call, access.HolderRole, in.RoleName, in.Policies); err != nil {
+		return nil, err
 	}
 	role, err := s.access.CreateRole(ctx, access.RoleInput{Name: in.RoleName,
 		Description: in.Description, Trust: []byte(in.TrustPolicy), Tags: in.Tags,
