@@ -216,10 +216,8 @@ func (k *Keys) Newest(stream *store.Stream, number store.Number) (*DataKey, erro
 	s := k.of(stream.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.read {
-		if err := k.load(s, stream.ID); err != nil {
-			return nil, err
-		}
+	if err := k.loadOnce(s, stream.ID); err != nil {
+		return nil, err
 	}
 	// One that a lost key has sealed is kept in the file, for the day on which that is found.
 	n := len(s.opened)
@@ -261,6 +259,14 @@ func (k *Keys) seal(d *DataKey, kmsKeyID, created string) sealedKey {
 // keyName binds a sealed data key to its stream, its ID, and the name of the key that sealed it.
 func keyName(id store.StreamID, key []byte, kmsKeyID string) string {
 	return fmt.Sprintf("%s/%x/%s", id, key, kmsKeyID)
+}
+
+// loadOnce is load unless the file was read before. The caller holds s.mu.
+func (k *Keys) loadOnce(s *streamKeys, id store.StreamID) error {
+	if s.read {
+		return nil
+	}
+	return k.load(s, id)
 }
 
 // load reads the file of a stream. The caller holds s.mu.

@@ -75,10 +75,8 @@ func (k *Keys) refusePlain(id store.StreamID, numbers ...store.Number) error {
 	s := k.of(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.read {
-		if err := k.load(s, id); err != nil {
-			return err
-		}
+	if err := k.loadOnce(s, id); err != nil {
+		return err
 	}
 	if slices.ContainsFunc(numbers, s.encryptedAt) {
 		return fmt.Errorf("%w: plain record where stream %s has encrypted ones only",
@@ -96,12 +94,8 @@ func (k *Keys) Marked(id store.StreamID) (bool, error) {
 	s := k.of(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.read {
-		if err := k.load(s, id); err != nil {
-			return false, err
-		}
-	}
-	return s.marked(), nil
+	err := k.loadOnce(s, id)
+	return err == nil && s.marked(), err
 }
 
 // MarkPlain says that the records of a marked stream are plain again, those of greater numbers than
