@@ -285,7 +285,7 @@ func TestStrangers(t *testing.T) {
 		{"clocks a little apart", late(time.Minute), path, http.StatusOK},
 		{"another node", good(func(c *call) { c.to = "you" }).authorization(s.key), path,
 			http.StatusMisdirectedRequest},
-		{"another version", strings.Replace(other, " "+strconv.Itoa(Version)+" ", " 999 ", 1),
+		{"another version", strings.Replace(other, " "+strconv.Itoa(version)+" ", " 999 ", 1),
 			path, http.StatusUpgradeRequired},
 		{"a short nonce", good(func(c *call) { c.nonce = c.nonce[1:] }).authorization(s.key),
 			path, http.StatusUnauthorized},

@@ -215,7 +215,7 @@ func cause(ctx context.Context, err error) error {
 // call asks the node, and returns its answer, which has begun, and its nonce.
 func (l *link) call(ctx context.Context, c *call) (*http.Response, []byte, error) {
 	address := l.receiver.Address + Path + "?" +
-		url.Values{StreamParameter: {string(c.stream)}}.Encode()
+		url.Values{streamParameter: {string(c.stream)}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err

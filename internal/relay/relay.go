@@ -14,6 +14,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -85,11 +86,11 @@ const (
 )
 
 func (o *Options) setDefaults() {
-	set(&o.Memory, 256<<20)
-	set(&o.poll, pollTime)
-	set(&o.silence, silenceTime)
-	set(&o.linger, lingerTime)
-	set(&o.leave, leaveTime)
+	o.Memory = cmp.Or(o.Memory, 256<<20)
+	o.poll = cmp.Or(o.poll, pollTime)
+	o.silence = cmp.Or(o.silence, silenceTime)
+	o.linger = cmp.Or(o.linger, lingerTime)
+	o.leave = cmp.Or(o.leave, leaveTime)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -98,13 +99,6 @@ func (o *Options) setDefaults() {
 	}
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{Timeout: o.silence}).DialContext
-	}
-}
-
-func set[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
 	}
 }
 

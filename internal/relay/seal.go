@@ -54,7 +54,7 @@ func derive(secret, salt []byte, purpose string) []byte {
 }
 
 func (c *call) mac(secret []byte) []byte {
-	h := hmac.New(sha256.New, derive(secret, nil, fmt.Sprintf("weir node call %d", Version)))
+	h := hmac.New(sha256.New, derive(secret, nil, fmt.Sprintf("weir node call %d", version)))
 	for _, field := range []string{string(c.stream), c.from, c.to,
 		strconv.FormatInt(c.millis, 10), string(c.nonce)} {
 		h.Write(varint.AppendString(nil, field))
@@ -66,7 +66,7 @@ var base64url = base64.RawURLEncoding
 
 // authorization is the header of a call.
 func (c *call) authorization(secret []byte) string {
-	return fmt.Sprintf("%s %d %s %s %d %s %s", scheme, Version, c.from, c.to, c.millis,
+	return fmt.Sprintf("%s %d %s %s %d %s %s", scheme, version, c.from, c.to, c.millis,
 		base64url.EncodeToString(c.nonce), base64url.EncodeToString(c.mac(secret)))
 }
 
@@ -83,7 +83,7 @@ func readCall(header string, stream store.StreamID, secret []byte) (*call, error
 	if len(fields) < 2 || len(header) > 1024 || fields[0] != scheme {
 		return nil, errCall
 	}
-	if fields[1] != strconv.Itoa(Version) {
+	if fields[1] != strconv.Itoa(version) {
 		return nil, errVersion
 	}
 	if len(fields) != 7 {
@@ -141,7 +141,7 @@ func newNonce() []byte {
 // answerCipher seals the answer to a call, in pieces that are counted.
 func answerCipher(secret []byte, c *call, nonce []byte) cipher.AEAD {
 	salt := append(append([]byte(nil), c.nonce...), nonce...)
-	purpose := fmt.Sprintf("weir node answer %d %s %s %s", Version, c.from, c.to, c.stream)
+	purpose := fmt.Sprintf("weir node answer %d %s %s %s", version, c.from, c.to, c.stream)
 	block, err := aes.NewCipher(derive(secret, salt, purpose))
 	if err == nil {
 		var aead cipher.AEAD

@@ -14,10 +14,10 @@ import (
 	"weir/internal/store/record"
 )
 
-// Path is where nodes follow a stream of each other: GET, with the stream's ID as StreamParameter.
+// Path is where nodes follow a stream of each other: GET, with the stream's ID as streamParameter.
 const (
 	Path            = "/node/live"
-	StreamParameter = "stream"
+	streamParameter = "stream"
 )
 
 // ServeHTTP answers a call of another node with what this one receives of a stream, until that node
@@ -25,7 +25,7 @@ const (
 // 15.5.22) for another version of the calls, and cost no more than the MAC of their header.
 func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	id := store.StreamID(req.URL.Query().Get(StreamParameter))
+	id := store.StreamID(req.URL.Query().Get(streamParameter))
 	c, err := readCall(req.Header.Get("Authorization"), id, r.o.Key)
 	switch {
 	case errors.Is(err, errVersion):

@@ -16,9 +16,9 @@ import (
 	"weir/internal/varint"
 )
 
-// Version is that of the messages and of how they are sealed. Nodes of different versions do not
+// version is that of the messages and of how they are sealed. Nodes of different versions do not
 // follow each other.
-const Version = 1
+const version = 1
 
 // A message is a byte of its kind, its length, and so many bytes. Numbers are varints. Kinds that
 // are not known are skipped.
