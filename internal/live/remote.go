@@ -74,11 +74,3 @@ func (f *Fragment) CutOff() {
 	f.drop()
 	f.stream.wake()
 }
-
-// Followed tells whether anybody follows a stream.
-func (e *Edge) Followed(id store.StreamID) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := e.streams[id]
-	return s != nil && s.followers > 0
-}

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"weir/internal/live"
 	"weir/internal/store"
 )
@@ -210,18 +213,24 @@ func TestReaderThatTakesNothing(t *testing.T) {
 	if err := req.Write(conn); err != nil {
 		t.Fatal(err)
 	}
+	told := func(m prometheus.Metric) float64 {
+		var value dto.Metric
+		if err := m.Write(&value); err != nil {
+			t.Fatal(err)
+		}
+		return value.GetGauge().GetValue() + value.GetCounter().GetValue()
+	}
+	eventually(t, "it follows", func() bool { return told(a.o.Metrics.readers) == 1 })
 	gone := make(chan struct{})
 	p := a.begin(1)
 	go func() {
 		defer close(gone)
-		for n := store.Number(2); ; n++ { // more than sockets hold
+		for n := store.Number(2); n < 48; n++ { // more than sockets hold, the last fragment alone
 			p.block(strings.Repeat("x", 1<<20))
 			if n%8 == 0 {
 				p.BrokenOff()
 				p.Release(1)
-				if p = a.begin(n); n > 40 {
-					return
-				}
+				p = a.begin(n)
 			}
 		}
 	}()
@@ -230,8 +239,8 @@ func TestReaderThatTakesNothing(t *testing.T) {
 	case <-time.After(waitTime):
 		t.Fatal("the producer waits")
 	}
-	eventually(t, "nobody follows any more", func() bool {
-		return !a.edge.Followed(camera)
+	eventually(t, "it is cut off", func() bool {
+		return told(a.o.Metrics.readers) == 0 && told(a.o.Metrics.cutOff) == 1
 	})
 }
 

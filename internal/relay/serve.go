@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"weir/internal/connections"
@@ -50,11 +51,14 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer s.close()
 	r.o.Metrics.readers.Inc()
 	defer r.o.Metrics.readers.Dec()
-	if err := s.run(req.Context()); err != nil && req.Context().Err() == nil {
-		r.o.Metrics.cutOff.Inc()
-		r.log.Debug("a node that follows a stream was cut off", "stream", id, "node", c.from,
-			"error", err)
+	if err = s.run(req.Context()); err == nil {
+		return
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		r.o.Metrics.cutOff.Inc()
+	}
+	r.log.Debug("a node can no longer be told of a stream", "stream", id, "node", c.from,
+		"error", err)
 }
 
 // answer is the body of an answer. Each write must come to its end within Options.silence.
