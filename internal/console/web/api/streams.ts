@@ -42,7 +42,7 @@ export async function listStreams(abort: AbortSignal): Promise<StreamInfo[]> {
 export const statuses = signal(new Map<string, StreamStatus | null>());
 const askedAt = new Map<string, number>();
 
-// Of many streams, what comes is shown a few times a second, and not with each answer.
+// Answers about many streams are shown together, a few times a second.
 const arrived = new Map<string, StreamStatus | null>();
 const gatherMillis = 300;
 let showing = 0;
@@ -53,7 +53,7 @@ session.subscribe(() => { // of another caller they would be others
   askedAt.clear();
 });
 
-/** Asks how streams are, unless that was asked in the last ten seconds, or as long ago as is said. */
+/** Asks how streams are, unless that was asked less than fresh milliseconds ago. */
 export async function look(names: string[], abort?: AbortSignal, fresh = freshMillis): Promise<void> {
   const now = Date.now();
   const due = names.filter((name) => (askedAt.get(name) ?? 0) < now - fresh);

@@ -202,7 +202,7 @@ export class Player {
         video.removeEventListener('seeked', painted);
         resolve();
       };
-      // The picture is told after the seek; where it is the same one, nothing is told.
+      // The callback of the new picture comes after the end of the seek, and not at all for the same picture.
       const painted = (): void => { setTimeout(done, 500); };
       const timer = setTimeout(done, 3_000);
       video.addEventListener('seeked', painted);
@@ -244,7 +244,7 @@ export class Player {
     this.opened = undefined;
   }
 
-  // again: what was found last time is looked for once more, and what is said of it stays meanwhile.
+  // With again, the page keeps what it says until there is an answer.
   private openSoon(after: number, again = false): void {
     clearTimeout(this.wish);
     this.pending = true;

@@ -1,6 +1,6 @@
 // What of a stream is recorded, as far as a view of its timeline can show: loaded by tiles at the resolution of the
 // view, so that a month of fragments is never listed. A tile that lists everything within a page is exact. Of a denser
-// one it is asked, a few pixels at a time, whether there is anything at all: some 250 small answers for a whole view, kept.
+// one it asks, a few pixels at a time, whether there is anything at all: some 250 small answers for a view, which are kept.
 
 import { cut, merge } from './runs';
 import type { Range, View } from './scale';
@@ -41,8 +41,8 @@ const BUCKETS = 32; // a tile's width, in the finest stretches that it is asked 
 const BUCKET_PIXELS = 5;
 const VIEW_BUCKETS = 220; // a view is asked for in no more stretches than that, however wide it is
 const PAGE = 1_000;
-const PROBE = 100; // a stretch with no more fragments than this is taken as it is
-const EXACT_PAGES = 3; // a tile of the finest level lists up to so many pages
+const PROBE = 100; // a tile with no more fragments than this is taken as it is
+const EXACT_PAGES = 3; // a tile whose buckets are hardly longer than fragments lists up to so many pages
 
 interface Tile {
   runs: Range[];
@@ -210,7 +210,7 @@ export class Coverage {
       }));
     }
     if (dropped) return undefined;
-    // A leaf stands for its whole width, so neighbours join; so do fragments that follow one another.
+    // A bucket stands for its whole width, so neighbours join; so do fragments that follow one another.
     return merge(stretches, JOIN).map((run) => ({ ...run, end: Math.max(run.end, run.start + 1) }));
   }
 

@@ -1,4 +1,4 @@
-// Draws a timeline: ticks above, below them what was recorded, what is chosen, and where the picture is.
+// Draws a timeline: ticks above, below them what was recorded and marked, what is chosen, and where the picture is.
 import type { Mark } from './marks';
 import { heading, type Range, type Tick, toX, type View } from './scale';
 
@@ -12,7 +12,7 @@ export interface Palette {
   accentSoft: string;
   covered: string;
   bad: string;
-  warn: string;
+  mark: string;
   font: string;
 }
 
@@ -48,7 +48,7 @@ export function paletteOf(element: Element): Palette {
   const palette = {
     ink: colour('--ink'), soft: colour('--soft'), line: colour('--line'), sunken: colour('--sunken'),
     surface: colour('--surface'), accent: colour('--accent'), accentSoft: colour('--accent-soft'),
-    covered: colour('--covered'), bad: colour('--bad'), warn: colour('--mark'), font: style.fontFamily,
+    covered: colour('--covered'), bad: colour('--bad'), mark: colour('--mark'), font: style.fontFamily,
   };
   probe.remove();
   return palette;
@@ -115,7 +115,7 @@ function drawUnknown(context: CanvasRenderingContext2D, p: Picture, colours: Pal
 
 // A mark is a small flag at the lower edge; those that would touch are one.
 function drawMarks(context: CanvasRenderingContext2D, p: Picture, colours: Palette, x: (at: number) => number, bottom: number): void {
-  context.fillStyle = colours.warn;
+  context.fillStyle = colours.mark;
   context.strokeStyle = colours.sunken;
   context.lineWidth = 1;
   let last = -Infinity;

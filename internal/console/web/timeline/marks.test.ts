@@ -7,7 +7,7 @@ const BEGIN = Date.UTC(2026, 9, 1);
 const turn = () => new Promise((resolve) => { setTimeout(resolve, 1); });
 
 // Marks every ten minutes, two on a page.
-function camera(end: number): { asked: number[]; source: MarkSource } {
+function camera(): { asked: number[]; source: MarkSource } {
   const asked: number[] = [];
   return {
     asked,
@@ -15,7 +15,7 @@ function camera(end: number): { asked: number[]; source: MarkSource } {
       const from = token ? Number(token) : range.start;
       asked.push(from);
       const marks: Mark[] = [];
-      for (let at = from; at <= Math.min(range.end, end); at += HOUR / 6) {
+      for (let at = from; at <= range.end; at += HOUR / 6) {
         if (marks.length === 2) return { marks, token: String(at) };
         marks.push({ at, text: 'motion' });
       }
@@ -25,7 +25,7 @@ function camera(end: number): { asked: number[]; source: MarkSource } {
 }
 
 test('marks of what is in view are loaded page by page, once', async () => {
-  const { asked, source } = camera(Infinity);
+  const { asked, source } = camera();
   let changes = 0;
   const marks = new Marks(source, () => BEGIN + 30 * HOUR, () => { changes += 1; });
   const view = { start: BEGIN + HOUR / 2, span: HOUR };
@@ -41,7 +41,7 @@ test('marks of what is in view are loaded page by page, once', async () => {
 });
 
 test('at the live end new marks come, and whoever may not see any does not ask again', async () => {
-  const { asked, source } = camera(Infinity);
+  const { asked, source } = camera();
   let now = BEGIN + HOUR / 2;
   const marks = new Marks(source, () => now, () => {});
   const view = { start: BEGIN, span: HOUR };
@@ -59,7 +59,7 @@ test('at the live end new marks come, and whoever may not see any does not ask a
   let calls = 0;
   const refused = new Marks(() => {
     calls += 1;
-    return Promise.reject(Object.assign(new Error('no'), { $metadata: { httpStatusCode: 403 } }));
+    return Promise.reject(Object.assign(new Error('no'), { name: 'AccessDeniedException', $metadata: { httpStatusCode: 403 } }));
   }, () => now, () => {});
   for (let i = 0; i < 3; i += 1) {
     refused.want(view);

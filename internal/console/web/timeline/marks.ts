@@ -1,5 +1,6 @@
 // Tags that cameras sent with fragments, as far as a view shows them one by one: loaded by tiles of an hour, kept, and
 // asked for again at the live end.
+import { isRefused } from '../api/errors';
 import type { Range, View } from './scale';
 
 /** A fragment with tags: when it begins, and what they say. */
@@ -11,24 +12,24 @@ export interface Mark {
 /** One page of the marks of a range: weir:ListFragmentTags. */
 export type MarkSource = (range: Range, token: string | undefined, signal: AbortSignal) => Promise<{ marks: Mark[]; token?: string }>;
 
-/** A view that shows more than this has no marks: they would touch one another, and be many. */
+/** The longest view with marks, milliseconds: in a longer one they would be many and touch one another. */
 export const MOST_SPAN = 6 * 3_600_000;
 
 const TILE = 3_600_000;
 const KEPT = 48; // tiles
-const PAGES = 20; // of a tile: more fragments than that are not looked at
+const PAGES = 20; // that are read of a tile: marks after them are not shown
 const AGAIN = 8_000; // milliseconds after which the tile of now is asked for again
 
 export class Marks {
   private readonly tiles = new Map<number, { marks: Mark[]; loaded: number; loading: boolean }>();
   private readonly aborter = new AbortController();
-  private over = false;
+  private refused = false;
 
   constructor(private readonly source: MarkSource, private readonly now: () => number, private readonly changed: () => void) {}
 
   /** Asks for what the view shows and is not known. */
   want(view: View): void {
-    if (this.over || view.span > MOST_SPAN) return;
+    if (this.refused || view.span > MOST_SPAN) return;
     const last = Math.min(view.start + view.span, this.now());
     for (let index = Math.floor(view.start / TILE); index * TILE <= last; index += 1) {
       const known = this.tiles.get(index);
@@ -56,7 +57,7 @@ export class Marks {
       tile.marks = marks.sort((a, b) => a.at - b.at);
     } catch (error) {
       // who may not know of tags sees none; others ask again with the next view
-      if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 403) this.over = true;
+      if (isRefused(error)) this.refused = true;
       else tile.loaded = 0;
     }
     tile.loading = false;

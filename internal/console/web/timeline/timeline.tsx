@@ -6,7 +6,7 @@ import { theme } from '../ui/theme';
 import type { Coverage } from './coverage';
 import { draw, paletteOf, type Palette, RULER } from './draw';
 import { listen, type Target } from './gestures';
-import { type Mark, markAt, type Marks } from './marks';
+import { markAt, type Marks } from './marks';
 import { runAt } from './runs';
 import { type Range, reveal, ticks, type View, within } from './scale';
 import { type Still, Stills } from './stills';
@@ -262,7 +262,7 @@ function Preview({ pointer, stills, marks, view, size, zone }: PreviewProps) {
   const left = Math.min(Math.max(now.x, PREVIEW / 2), Math.max(size.value.width - PREVIEW / 2, PREVIEW / 2));
   const digits = view.value.span < 20_000 ? 2 : 0;
   const picture = still.value;
-  const mark: Mark | undefined = markAt(marks.look(view.value), now.at, reachOf(view.value, size.value.width));
+  const mark = markAt(marks.look(view.value), now.at, reachOf(view.value, size.value.width));
   return (
     <div class="timeline-preview" style={{ left: `${left}px`, width: `${PREVIEW}px` }} aria-hidden="true">
       {picture && 'url' in picture
