@@ -167,11 +167,7 @@ func newClusterViewer(t *testing.T, s *server) *clusterViewer {
 		acked: map[int]string{}}
 	must(t, film.push(s))
 	v := &clusterViewer{playlist: mediaPlaylist(s.hls("film", "--playback-mode", "LIVE"), 1)}
-	for line := range strings.Lines(string(mustGet(t, v.playlist))) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			v.segments = append(v.segments, s.URL+"/hls/v1/"+line)
-		}
-	}
+	v.segments = uris(t, v.playlist, string(mustGet(t, v.playlist)))
 	if len(v.segments) < 5 {
 		t.Fatalf("the viewer has %d segments", len(v.segments))
 	}

@@ -3,27 +3,20 @@ package e2e_test
 import (
 	"bytes"
 	"net/http"
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"weir/test/e2e/conformance"
 )
 
-var mediaSequence = regexp.MustCompile(`#EXT-X-MEDIA-SEQUENCE:(\d+)`)
-
-// newestSegment is the media sequence number of the last segment of a playlist.
-func newestSegment(t *testing.T, playlist []byte) int {
+// newestSegment returns the last segment of a playlist.
+func newestSegment(t *testing.T, playlist []byte) conformance.Segment {
 	t.Helper()
-	m := mediaSequence.FindSubmatch(playlist)
-	if m == nil {
-		t.Fatalf("no playlist:\n%s", playlist)
+	m, _ := conformance.ParseMedia(playlist)
+	if len(m.Segments) == 0 {
+		t.Fatalf("no segment in\n%s", playlist)
 	}
-	first, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return first + bytes.Count(playlist, []byte("#EXTINF")) - 1
+	return m.Segments[len(m.Segments)-1]
 }
 
 // A viewer of a live stream asks another node each time, while one of them receives it: playlists
@@ -35,23 +28,24 @@ func TestClusterLiveViewerMoves(t *testing.T) {
 	one, two := site.node("--low-latency", "off"), site.node("--low-latency", "off")
 	off := camera(t, one, "live")
 	media := mediaPlaylist(awaitLive(t, two, "live"), 1)
-	newest, moved := 0, 0
-	for began := newestSegment(t, mustGet(t, media)); newest < began+4; moved++ {
-		from := []*server{one, two}[moved%2]
-		list := mustGet(t, at(media, from.URL))
-		n := newestSegment(t, list)
-		if n < newest {
-			t.Fatalf("after segment %d another node shows a playlist that ends in %d", newest, n)
+	newest, moved := int64(0), 0
+	for end := newestSegment(t, mustGet(t, media)).Sequence + 4; newest < end; moved++ {
+		from, other := one, two
+		if moved%2 == 1 {
+			from, other = two, one
 		}
-		if n > newest { // and is there, at the node that has not listed it
-			lines := strings.Split(strings.TrimSpace(string(list)), "\n")
-			other := []*server{two, one}[moved%2]
-			if status, _, _ := get(t, other.URL+"/hls/v1/"+lines[len(lines)-1]); status !=
-				http.StatusOK {
-				t.Errorf("segment %d: %d", n, status)
+		last := newestSegment(t, mustGet(t, at(media, from.URL)))
+		if last.Sequence < newest {
+			t.Fatalf("after segment %d another node shows a playlist that ends in %d", newest,
+				last.Sequence)
+		}
+		if last.Sequence > newest { // and is there, at the node that has not listed it
+			status, _, _ := get(t, other.URL+"/hls/v1/"+last.URI)
+			if status != http.StatusOK {
+				t.Errorf("segment %d: %d", last.Sequence, status)
 			}
 		}
-		newest = n
+		newest = last.Sequence
 		time.Sleep(20 * time.Millisecond) // a player polls, though not so often
 	}
 	off()

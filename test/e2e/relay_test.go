@@ -100,10 +100,10 @@ func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked
 
 	v := openParts(t, at(session, through(t, one, two).URL))
 	list := v.lists[0]
-	for list.known == nil || len(list.known.Hints) == 0 { // parts come after three segments
+	within(t, time.Minute, "parts are hinted, which come after three segments", func() bool {
 		list.known, _, _ = v.playlist(list, "")
-		time.Sleep(50 * time.Millisecond) // a player's pace
-	}
+		return list.known != nil && len(list.known.Hints) > 0
+	})
 	v.follow(list, 2)
 	v.report(t)
 	if v.whole < 1 || v.hints < 3 {
