@@ -11,10 +11,10 @@ PLAYERS   := gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-base gstream
              gstreamer1.0-libav cvlc:vlc-bin vlc-plugin-base
 E2E_TOOLS := ffmpeg:ffmpeg chromium:chromium aws:awscli python3-botocore python3-boto3 zsh:zsh fish:fish groff:groff-base openssl:openssl \
              mkvmerge:mkvtoolnix nginx:nginx-light libnginx-mod-stream haproxy:haproxy pebble:pebble postgresql $(PLAYERS)
+BENCH_TOOLS := nginx:nginx-light
 
 # The S3 server of the cluster's tests, kept where the tests look for it. Without optimization it compiles in half the time.
 S3SERVER  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir/s3server
-BENCH_TOOLS := nginx:nginx-light
 
 # The binary, vet, staticcheck and the end-to-end tests are built in one way, so that the compiler sees each package once, and once
 # more for the race detector. `make check` vets everything: the tests need not do so again.
