@@ -38,7 +38,7 @@ func background(t *testing.T, env []string, command ...string) {
 
 // pebble runs Let's Encrypt's ACME server for tests, with a name server for which every host is
 // this machine. It validates at the ports, and returns its directory, the CA file to reach it with,
-// and where it tells of the root that it issues under. Its certificates are good for so long.
+// and where it tells of the root that it issues under. good is how long its certificates are valid.
 func pebble(t *testing.T, httpPort, tlsPort string, good time.Duration,
 ) (directory, ca, management string) {
 	t.Helper()
@@ -173,7 +173,7 @@ func TestACME(t *testing.T) {
 	}
 }
 
-// issuedUnder are the certificates that pebble issues under.
+// issuedUnder returns the root certificates that pebble issues under.
 func issuedUnder(t *testing.T, management string, trusted []byte) *x509.CertPool {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -181,8 +181,8 @@ func issuedUnder(t *testing.T, management string, trusted []byte) *x509.CertPool
 	return roots
 }
 
-// A certificate that comes to its end is replaced while the server runs: who connects is shown the
-// new one, and connections of before go on.
+// A certificate that is about to expire is replaced while the server runs: new connections get the
+// new one, and those that are open go on.
 func TestACMERenews(t *testing.T) {
 	waits(t)
 	const host = "video.example.com"
