@@ -27,6 +27,11 @@ export function isRefused(error: unknown): boolean {
   return ['AccessDeniedException', 'NotAuthorizedException', 'AccessDenied'].includes(nameOf(error));
 }
 
+/** The server answered 403: the caller may not do it, or is not believed. */
+export function isForbidden(error: unknown): boolean {
+  return (error as CallError)?.$metadata?.httpStatusCode === 403;
+}
+
 /** The credentials themselves were refused. */
 export function isSignedOut(error: unknown): boolean {
   return ['ExpiredToken', 'ExpiredTokenException', 'InvalidClientTokenId', 'UnrecognizedClientException']

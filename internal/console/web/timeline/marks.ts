@@ -1,6 +1,6 @@
 // Tags that cameras sent with fragments, as far as a view shows them one by one: loaded by tiles of an hour, kept, and
 // asked for again at the live end.
-import { isRefused } from '../api/errors';
+import { isForbidden } from '../api/errors';
 import type { Range, View } from './scale';
 
 /** A fragment with tags: when it begins, and what they say. */
@@ -57,7 +57,7 @@ export class Marks {
       tile.marks = marks.sort((a, b) => a.at - b.at);
     } catch (error) {
       // who may not know of tags sees none; others ask again with the next view
-      if (isRefused(error)) this.refused = true;
+      if (isForbidden(error)) this.refused = true;
       else tile.loaded = 0;
     }
     tile.loading = false;

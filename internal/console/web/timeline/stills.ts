@@ -1,7 +1,7 @@
 // Pictures of moments, for what the pointer is at: asked of GetImages, a few at a time, and kept.
 import { GetImagesCommand } from '@aws-sdk/client-kinesis-video-archived-media';
 import { archived } from '../api/clients';
-import { isRefused } from '../api/errors';
+import { isForbidden } from '../api/errors';
 import type { Clock } from './address';
 
 const KEPT = 120;
@@ -57,7 +57,7 @@ export class Stills {
       if (asking.signal.aborted) return undefined;
       const message = (error as Error).message ?? '';
       if (/ffmpeg/.test(message)) this.none = 'The server makes no pictures: it has no ffmpeg';
-      else if (isRefused(error)) this.none = 'No right to pictures';
+      else if (isForbidden(error)) this.none = 'No right to pictures';
       return this.none ? { reason: this.none } : undefined;
     }
   }
