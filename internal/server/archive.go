@@ -63,8 +63,9 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 	if err := s.read(ctx, req, in); err != nil {
 		return nil, err
 	}
-	stream, err := req.target, error(nil)
-	req.leave, err = s.quotas.Connect(opGetMedia, stream.ID, req.principal.Share())
+	stream := req.target
+	leave, err := s.quotas.Connect(opGetMedia, stream.ID, req.principal.Share())
+	req.leave = leave
 	var media *fragments.MediaStream
 	if err == nil {
 		media, err = s.fragments.GetMedia(ctx, stream, in)

@@ -52,10 +52,8 @@ func (s *Server) permit(req *request, resource string, stream *store.Stream) err
 	return err
 }
 
-// permitAction is permit of another action than the operation's own, which counts for no limit.
-func (s *Server) permitAction(
-	req *request, action, resource string, stream *store.Stream,
-) error {
+// permitAction is permit of any action. It counts for no limit.
+func (s *Server) permitAction(req *request, action, resource string, stream *store.Stream) error {
 	v := &verdict{action: action, resource: resource}
 	v.sets, v.names = requestTags(req.input)
 	if stream != nil {
