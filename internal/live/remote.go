@@ -18,7 +18,7 @@ type Remote interface {
 	Burst(id store.StreamID) time.Duration
 }
 
-// Connect gives the edge those of other processes. It is called once, before anything else.
+// Connect connects the edge to those of other processes. It comes once, before any other call.
 func (e *Edge) Connect(r Remote) { e.remote = r }
 
 // Receive says that a producer of the stream is connected, until leave is called.

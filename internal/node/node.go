@@ -63,8 +63,8 @@ func CheckDatabase(url string) error {
 
 // Open takes the directory, joins the cluster, and brings the keys that nodes share into the
 // directory. store.ErrLocked when another process has the directory, ErrUsed, ErrOutOfReach,
-// cluster.ErrOtherCluster, cluster.ErrMigrating,
-// access.ErrKeyLost when KeyFile is not the one of the other nodes.
+// cluster.ErrOtherCluster, cluster.ErrMigrating, access.ErrKeyLost when KeyFile is not the one of
+// the other nodes.
 func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{}
 	if n.lock, err = local.LockDirectory(ctx, o.Dir, o.LockWait); err != nil {

@@ -51,9 +51,9 @@ func Relay(st any, edge *live.Edge, numbers relay.Numbers, log *slog.Logger,
 		Logger: log, Metrics: metrics}), nil
 }
 
-// URL is where other nodes reach this one: what was given, else the address of its listening
-// socket, and when that is every address the one of this machine that its way to the database
-// begins at. "" when there is none.
+// URL is where other nodes reach this one: what was given, else the address that its socket listens
+// on. A socket that listens on all addresses has the one that connections to the database come
+// from; a Unix socket has none: "".
 func URL(given string, socket *os.File, secure bool, database string) string {
 	if given != "" {
 		return strings.TrimRight(given, "/")
@@ -72,7 +72,8 @@ func URL(given string, socket *os.File, secure bool, database string) string {
 	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(address.Port))
 }
 
-// ownHost is the address at which the way to a database begins. Nothing is sent to find it out.
+// ownHost is the address of this machine that connections to a database come from. Nothing is sent
+// to find it out.
 func ownHost(database string) string {
 	const local = "127.0.0.1"
 	config, err := rows.Config(database)

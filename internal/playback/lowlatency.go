@@ -371,8 +371,8 @@ func (l *lowLatency) expect(r *timeline.Rules, open *timeline.Open) {
 	}
 }
 
-// missesGap tells whether the checkpoint, of a cursor, has a fragment that broke off where another
-// process followed it, and which this one knows nothing of.
+// missesGap tells whether the session's checkpoint, whose cursor is saved, has a gap that the view
+// does not have: another process had listed parts of a fragment that then broke off.
 func (v *view) missesGap(o *request, saved int64) bool {
 	if v.low == nil || v.state.Cursor != saved || bytes.Equal(v.saved, o.session.Checkpoint) {
 		return false

@@ -17,12 +17,11 @@ type Stored interface {
 	Usage(ctx context.Context, id store.StreamID) (bytes int64, err error)
 }
 
-// How old a count of all that is stored may be, in any case and before a fragment is refused. The
-// time between two counts is also so many times what one takes.
+// How old a count of all that is stored may be.
 const (
 	recountStored = 30 * time.Second
-	recountFull   = time.Second
-	countingShare = 20
+	recountFull   = time.Second // before a fragment is refused
+	countingShare = 20          // older, since at most one part in so many of the time is counted
 )
 
 // streamsCounted is how many streams a count reads at once.
@@ -119,7 +118,7 @@ func (s *Storage) take(stream *store.Stream, bytes int64) error {
 }
 
 // count counts what is stored, unless the last count is younger than age, and reports whether there
-// is a new one. While one runs, the last one does for calls that have no better reason to wait.
+// is a new one. While another call counts, only those wait that have no count or need a newer one.
 func (s *Storage) count(ctx context.Context, age time.Duration) (again bool, err error) {
 	s.mu.Lock()
 	began := s.counted

@@ -26,10 +26,10 @@ type announced struct {
 	burst       time.Duration // that was told
 }
 
-// Times of announcements: how often it is looked after them, and when they are tried again.
+// Times of announcements.
 const (
-	announceTime  = 5 * time.Second
-	announceRetry = time.Second
+	announceTime  = 5 * time.Second // between looks at what has changed
+	announceRetry = time.Second     // after a failure
 	// by how much a burst must change to be told again
 	burstStep = 250 * time.Millisecond
 )

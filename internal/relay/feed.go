@@ -173,7 +173,7 @@ func (l *link) begin(h live.Head) error {
 	return nil
 }
 
-// payloadStep is how much room is made for payload that has not come.
+// payloadStep is the most room that is made before the payload for it has come.
 const payloadStep = 256 << 10
 
 // block takes a block, whose payload is still to be read.

@@ -54,7 +54,7 @@ func (r *Relay) Burst(id store.StreamID) (burst time.Duration) {
 	return burst
 }
 
-// keepFollowing asks who receives what is followed, again and again, and sees to it that there is a
+// keepFollowing asks again and again which nodes receive the streams that are followed, and keeps a
 // link to each.
 func (r *Relay) keepFollowing(ctx context.Context) {
 	tick := time.NewTicker(r.o.poll)
@@ -172,7 +172,7 @@ func (r *Relay) ended(l *link) {
 	r.ask()
 }
 
-// ask has it asked at once who receives what. Relay.mu is held.
+// ask makes keepFollowing ask at once. Relay.mu is held.
 func (r *Relay) ask() {
 	select {
 	case r.asked <- struct{}{}:

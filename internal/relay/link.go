@@ -49,8 +49,8 @@ const (
 	otherVersionPause = 30 * time.Second
 )
 
-// lostTime is how long a fragment is waited for whose node is heard of and cannot be reached: no
-// producer takes longer for one, but those that are slower than their media.
+// lostTime is how long to wait for the rest of a fragment when its node is heard of but cannot be
+// reached. Only a producer that is slower than its media takes longer for one.
 const lostTime = 2 * time.Minute
 
 // newClient makes the client of calls to other nodes. Certificates are not looked at: they are for

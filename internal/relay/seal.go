@@ -44,7 +44,7 @@ type call struct {
 	nonce    []byte
 }
 
-// derive makes a key for a purpose of the secret that nodes share.
+// derive derives a key for one purpose from the secret that nodes share.
 func derive(secret, salt []byte, purpose string) []byte {
 	key, err := hkdf.Key(sha256.New, secret, salt, purpose, 32)
 	if err != nil { // only of a length that SHA-256 cannot give
@@ -70,7 +70,7 @@ func (c *call) authorization(secret []byte) string {
 		base64url.EncodeToString(c.nonce), base64url.EncodeToString(c.mac(secret)))
 }
 
-// Errors of a call. errCall says no more, since strangers make them.
+// Errors of a call. errCall says no more: strangers read it.
 var (
 	errCall    = errors.New("not a call of a node")
 	errVersion = errors.New("a node of another version")

@@ -61,7 +61,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		"error", err)
 }
 
-// answer is the body of an answer. Each write must come to its end within Options.silence.
+// answer is the body of an answer. Each write must end within Options.silence.
 type answer struct {
 	relay   *Relay
 	w       http.ResponseWriter

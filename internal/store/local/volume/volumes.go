@@ -164,8 +164,8 @@ func (v *Volumes) remove(path, name string) error {
 	return err
 }
 
-// Delete implements local.Volumes. What fails for one volume does not keep the others, but for
-// those with objects: these come last, and while the object store does not answer they stay.
+// Delete implements local.Volumes. One volume that fails does not keep the others. Those with
+// objects come last: the first that fails ends them, since the object store may not answer.
 func (v *Volumes) Delete(ctx context.Context, names []string) error {
 	dirs := make(map[string]bool)
 	var errs []error
