@@ -68,7 +68,7 @@ const (
 	MaxSimulated          = 10
 	// Weir: what the console asks for at once
 	MaxStatusStreams       = 100
-	MaxTaggedFragments     = 1000 // looked at for tags, in the time of TaggedFragmentsTime
+	MaxTaggedFragments     = MaxListFragments // looked at for tags within TaggedFragmentsTime
 	TaggedFragmentsTime    = time.Second
 	MaxPermissionQuestions = 100
 	MaxStatusMinutes       = 24 * 60
