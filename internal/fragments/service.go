@@ -14,7 +14,6 @@ import (
 	"context"
 	"time"
 
-	"weir/internal/api"
 	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
@@ -34,11 +33,6 @@ type Store interface {
 type Limits struct {
 	ConnectionsPerStream int
 	CallsPerSecond       int
-}
-
-// DefaultLimits are our own; api/limits.go tells why.
-func DefaultLimits() Limits {
-	return Limits{api.DefaultMediaConnections, api.DefaultMediaCalls}
 }
 
 // Options say what a Service works with. Store is required.

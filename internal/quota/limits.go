@@ -54,17 +54,6 @@ type Limits struct {
 	MaxConnectionsPerAddress int `name:"max-connections-per-address" default:"1024" env:"WEIR_MAX_CONNECTIONS_PER_ADDRESS" placeholder:"N" help:"The same of one address, or one /64 of IPv6; this machine's own have no limit but that in all. Raise it where a proxy on another machine stands before the server." of:"server" beyond:"closed at once, when all are at work"`
 }
 
-// Default returns the limits without a flag.
-func Default() Limits {
-	var l Limits
-	for _, row := range l.Rows() {
-		if err := row.set(row.Default); err != nil {
-			panic(err) // the table is wrong
-		}
-	}
-	return l
-}
-
 // Row is a limit with what the table says of it.
 type Row struct {
 	Name    string // of the flag, without dashes
@@ -74,8 +63,6 @@ type Row struct {
 	Beyond  string // what becomes of what is beyond
 	Default string
 	Value   int64
-
-	field reflect.Value
 }
 
 // Rows are the rows of the table, with the values of l.
@@ -86,18 +73,9 @@ func (l *Limits) Rows() []Row {
 		tag := v.Type().Field(i).Tag
 		rows[i] = Row{Name: tag.Get("name"), Of: tag.Get("of"), Help: tag.Get("help"),
 			AWS: tag.Get("aws"), Beyond: tag.Get("beyond"), Default: tag.Get("default"),
-			Value: v.Field(i).Int(), field: v.Field(i)}
+			Value: v.Field(i).Int()}
 	}
 	return rows
-}
-
-func (r *Row) set(text string) error {
-	if size, ok := r.field.Addr().Interface().(*Size); ok {
-		return size.UnmarshalText([]byte(text))
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	r.field.SetInt(n)
-	return err
 }
 
 // Check finds what is no limit.

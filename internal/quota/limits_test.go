@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 var update = flag.Bool("update", false, "write docs/limits.md anew")
@@ -18,7 +20,7 @@ const page = "../../docs/limits.md"
 // The page has the table as it is in the code.
 func TestLimitsAreDocumented(t *testing.T) {
 	var table bytes.Buffer
-	limits := Default()
+	var limits Limits
 	for _, part := range []struct{ of, title string }{
 		{"server", "Of the server"}, {"principal", "Of a user, role or camera"},
 		{"stream", "Of a stream"}, {"session", "Of a session"},
@@ -62,7 +64,10 @@ func TestLimitsAreDocumented(t *testing.T) {
 
 // Each row says all that there is to say, and its variable is that of its flag.
 func TestRowsAreWhole(t *testing.T) {
-	limits := Default()
+	var limits Limits
+	if err := kong.ApplyDefaults(&limits); err != nil {
+		t.Fatal(err)
+	}
 	kind := reflect.TypeOf(limits)
 	for i, row := range limits.Rows() {
 		tag := kind.Field(i).Tag
