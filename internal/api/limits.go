@@ -146,11 +146,7 @@ const (
 	MaxArchivedNextToken = 4096 // M-AM NextToken
 	MaxFragmentList      = 1000 // M-AM FragmentNumberList
 	MaxContentType       = 128  // M-AM ContentType, of answers
-	// Weir: the service's 3 connections and 5 calls a second on a stream (QUOTA) are those of a
-	// shared service; set with --media-connections-per-stream and --media-call-rate
-	DefaultMediaConnections = 100
-	DefaultMediaCalls       = 50
-	MaxContinuationToken    = 128 // M-MD ContinuationToken
+	MaxContinuationToken = 128  // M-MD ContinuationToken
 
 	// Playback.
 	MinExpires             = 300    // M-AM Expires, seconds
