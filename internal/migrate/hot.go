@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
 // batchBytes is about how large the objects of fragments become that are in no sealed volume.
@@ -18,7 +19,7 @@ func (m *migration) copyHot(ctx context.Context, st *store.Stream) error {
 	q := store.Query{Order: store.BySequence, Limit: pageSize}
 	b := batch{m: m, stream: st, tracks: make(map[int64][]byte)}
 	for {
-		hot, err := m.from.rows.Hot(ctx, st.ID, q, -1<<62)
+		hot, err := m.from.rows.Hot(ctx, st.ID, q, sealed.MinTime)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"weir/internal/store"
 	"weir/internal/store/cluster"
@@ -160,7 +161,7 @@ func (i *imported) overlaps(ctx context.Context, r record.Range) (bool, error) {
 
 // copySessions copies the playback sessions that are open.
 func (m *migration) copySessions(ctx context.Context) error {
-	now := m.now()
+	now := time.Now().UnixMilli()
 	for after := ""; ; {
 		page, err := m.from.rows.ListSessions(ctx,
 			store.SessionQuery{After: after, Limit: pageSize}, now)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"time"
 
 	"weir/internal/media"
 	"weir/internal/store"
@@ -13,8 +12,6 @@ import (
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
-
-func (m *migration) now() int64 { return time.Now().UnixMilli() }
 
 // copyVolume copies a sealed volume: as it is, or with its records and its table decrypted.
 func (m *migration) copyVolume(ctx context.Context, st *store.Stream, v sealed.Volume) error {
@@ -196,10 +193,7 @@ func decrypt(p *encryption.Payload, stored []byte) ([]byte, error) {
 func runs(f *media.Fragment, payload []byte) [][]byte {
 	var all [][]byte
 	for i := range f.Runs {
-		var n int64
-		for j := range f.Runs[i].Frames {
-			n += int64(f.Runs[i].Frames[j].Size)
-		}
+		n := f.Runs[i].Size()
 		all, payload = append(all, payload[:n:n]), payload[n:]
 	}
 	return all
