@@ -23,8 +23,7 @@ type check struct {
 	judge  *Judge
 	now    time.Time // by the clock of the database, when the pass began
 	last   int64     // key of the newest object when the pass began
-	// a bit for the key of each object that is in the bucket: all that grows with their number
-	seen []uint64
+	seen   keySet    // of the objects in the bucket: all that grows with their number
 	// streams without rows that were told of: whether another has the name by now
 	lost map[store.StreamID]bool
 }
@@ -91,7 +90,7 @@ func (k *check) bucketObjects(ctx context.Context, prefix string) error {
 					Text: fmt.Sprintf("it has %d bytes, and had %d", info.Size, o.Object.Bytes)})
 				fallthrough
 			default:
-				k.see(o.Key)
+				k.seen.add(o.Key)
 			}
 			k.tell("looking at objects", info.Key)
 		}
@@ -99,18 +98,18 @@ func (k *check) bucketObjects(ctx context.Context, prefix string) error {
 	})
 }
 
-func (k *check) see(key int64) {
-	if key < 0 || key > k.last {
-		return
+// keySet is a set of keys of objects, which are not negative: a bit for each up to the greatest.
+type keySet []uint64
+
+func (s *keySet) add(key int64) {
+	if need := int(key/64) + 1; need > len(*s) {
+		*s = append(*s, make([]uint64, need-len(*s))...)
 	}
-	if need := int(key/64) + 1; need > len(k.seen) {
-		k.seen = append(k.seen, make([]uint64, need-len(k.seen))...)
-	}
-	k.seen[key/64] |= 1 << (key % 64)
+	(*s)[key/64] |= 1 << (key % 64)
 }
 
-func (k *check) wasSeen(key int64) bool {
-	return int(key/64) < len(k.seen) && k.seen[key/64]&(1<<(key%64)) != 0
+func (s keySet) has(key int64) bool {
+	return int(key/64) < len(s) && s[key/64]&(1<<(key%64)) != 0
 }
 
 // orphan tells what an object without rows has.
@@ -204,7 +203,7 @@ func (k *check) rowObjects(ctx context.Context) error {
 			if after = o.Key; after > k.last {
 				return nil
 			}
-			if o.Fragments == 0 && o.Sealed == nil {
+			if !o.InUse() {
 				continue // its bytes may be gone
 			}
 			if err := k.rowObject(ctx, o); err != nil {
@@ -221,7 +220,7 @@ func (k *check) rowObject(ctx context.Context, o *rows.StoredObject) error {
 	if k.report.Fragments += o.Fragments; o.Sealed != nil {
 		k.report.Fragments += int64(o.Sealed.Count)
 	}
-	if !k.wasSeen(o.Key) {
+	if !k.seen.has(o.Key) {
 		there, err := k.judge.there(ctx, o.Name)
 		if err != nil {
 			return err
@@ -300,8 +299,7 @@ func (k *check) fragment(
 // again tells of a problem with an object unless its rows are others by now.
 func (k *check) again(ctx context.Context, o *rows.StoredObject, p Problem) error {
 	now, err := k.db.Objects(ctx, o.Key-1, 1)
-	if err != nil || len(now) == 0 || now[0].Key != o.Key ||
-		now[0].Fragments == 0 && now[0].Sealed == nil {
+	if err != nil || len(now) == 0 || now[0].Key != o.Key || !now[0].InUse() {
 		return err
 	}
 	k.report.problem(p)

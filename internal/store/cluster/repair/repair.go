@@ -24,6 +24,7 @@ type work struct {
 	// the version that the objects of a stream told of last: a row that has it still gets the next
 	versions map[store.StreamID]string
 	made     map[store.StreamID]bool // streams that this repair has made
+	seen     keySet                  // of the objects in the bucket that had rows
 }
 
 // repair brings back what the objects have and the rows lack. What was done when it is broken off
@@ -104,7 +105,8 @@ func (w *work) orphans(ctx context.Context, prefix string) error {
 	) error {
 		for _, info := range infos {
 			w.tell("bringing back", info.Key)
-			if _, ok := known[info.Key]; ok {
+			if o, ok := known[info.Key]; ok {
+				w.seen.add(o.Key)
 				continue
 			}
 			if err := w.settle(ctx, info); err != nil {
@@ -296,19 +298,6 @@ func (w *work) restorePacked(ctx context.Context, info objects.Info) (done bool,
 
 // missing drops the rows of objects that are lost, so that nothing is listed that cannot be read.
 func (w *work) missing(ctx context.Context) error {
-	k := &check{cluster: w.cluster, judge: w.judge, last: math.MaxInt64}
-	for _, prefix := range []string{contents.Streams, contents.Batches} {
-		err := w.pages(ctx, prefix, func(_ []objects.Info, known map[string]rows.StoredObject,
-		) error {
-			for _, o := range known {
-				k.see(o.Key)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
 	for after := int64(-1); ; {
 		list, err := w.db.Objects(ctx, after, page)
 		if err != nil || len(list) == 0 {
@@ -316,13 +305,14 @@ func (w *work) missing(ctx context.Context) error {
 		}
 		for i := range list {
 			o := &list[i]
-			if after = o.Key; k.wasSeen(o.Key) || o.Fragments == 0 && o.Sealed == nil {
+			if after = o.Key; w.seen.has(o.Key) || !o.InUse() {
 				continue
 			}
-			if there, err := w.judge.there(ctx, o.Name); err != nil || there {
-				if err != nil {
-					return err
-				}
+			there, err := w.judge.there(ctx, o.Name)
+			if err != nil {
+				return err
+			}
+			if there {
 				continue
 			}
 			n, err := w.db.DropObject(ctx, w.lease, o.Name)

@@ -192,6 +192,9 @@ type StoredObject struct {
 	Sealed    *sealed.Volume // without its Stream; nil: it is not sealed
 }
 
+// InUse tells whether a row refers to the object.
+func (o *StoredObject) InUse() bool { return o.Fragments > 0 || o.Sealed != nil }
+
 // Objects returns at most limit objects with keys greater than after, by key.
 func (db *DB) Objects(
 	ctx context.Context, after int64, limit int,
