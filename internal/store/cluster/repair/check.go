@@ -125,11 +125,11 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 	if err != nil && !errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
-	counts, mended := map[Verdict]int{}, 0
+	counts, mended := map[verdict]int{}, 0
 	for i := range fragments {
 		f := &fragments[i]
-		v, _, err := k.judge.Fragment(ctx, f)
-		if err == nil && (v == Lost || v == LostStream) {
+		v, _, err := k.judge.fragment(ctx, f)
+		if err == nil && (v == lost || v == lostStream) {
 			err = contents.Verify(ctx, k.bucket, &f.Info)
 			if errors.Is(err, store.ErrCorrupt) { // it is not brought back
 				k.report.problem(Problem{Kind: "damaged-fragment", Stream: f.Stream.Name,
@@ -141,26 +141,26 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 		if err != nil {
 			return ignore(err, store.ErrGone)
 		}
-		taken := false
-		if v == LostStream {
-			if taken, err = k.lostStream(ctx, f.Stream); err != nil {
+		nameTaken := false
+		if v == lostStream {
+			if nameTaken, err = k.lostStream(ctx, f.Stream); err != nil {
 				return err
 			}
 		}
-		if counts[v]++; (v == Lost || v == LostStream) && !taken {
+		if counts[v]++; (v == lost || v == lostStream) && !nameTaken {
 			mended++
 		}
 	}
 	if again, err := k.db.KnownObjects(ctx, []string{info.Key}); err != nil || again[info.Key] {
 		return err // it was committed meanwhile
 	}
-	switch n := counts[Lost] + counts[LostStream]; {
+	switch n := counts[lost] + counts[lostStream]; {
 	case n > 0:
 		k.report.problem(Problem{Kind: "lost-fragments", Object: info.Key, Repair: mended > 0,
 			Text: fmt.Sprintf("%d of its %d fragments have no row", n, len(fragments))})
-	case counts[Taken] > 0:
+	case counts[taken] > 0:
 		k.report.problem(Problem{Kind: "number-taken", Object: info.Key,
-			Text: fmt.Sprintf("%d of its fragments have numbers of others", counts[Taken])})
+			Text: fmt.Sprintf("%d of its fragments have numbers of others", counts[taken])})
 	default:
 		k.report.Unused++
 	}

@@ -16,28 +16,27 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// Verdict is what a fragment of an object is that no row knows.
-type Verdict int
+// verdict is what a fragment of an object is that no row knows.
+type verdict int
 
-// Verdicts.
 const (
-	Stored     Verdict = iota // it has a row, or what its producer sent in its place has
-	Expired                   // it is past retention
-	Deleted                   // its stream is deleted
-	Lost                      // it has no row
-	LostStream                // its stream has none either
-	Taken                     // another fragment has its number
+	stored     verdict = iota // it has a row, or what its producer sent in its place has
+	expired                   // it is past retention
+	deleted                   // its stream is deleted
+	lost                      // it has no row
+	lostStream                // its stream has none either
+	taken                     // another fragment has its number
 )
 
 // Judge decides what becomes of fragments that objects without rows have. It keeps what it has
 // learnt, so it is used for one pass, by one goroutine.
 type Judge struct {
-	db      *rows.DB
-	bucket  *objects.Bucket
-	reader  *sealed.Reader
-	now     func() time.Time
-	buried  map[store.StreamID]bool // streams that no row knows: whether there is a tombstone
-	present map[string]bool         // objects that a row says a fragment is in
+	db     *rows.DB
+	bucket *objects.Bucket
+	reader *sealed.Reader
+	now    func() time.Time
+	buried map[store.StreamID]bool // streams that no row knows: whether there is a tombstone
+	asked  map[string]bool         // objects of rows: whether they are there
 }
 
 // cachedAnswers bounds what a Judge remembers of each kind.
@@ -46,7 +45,7 @@ const cachedAnswers = 20_000
 // NewJudge returns a judge of a cluster's objects. Retention is as of now.
 func NewJudge(db *rows.DB, bucket *objects.Bucket, now func() time.Time) *Judge {
 	j := &Judge{db: db, bucket: bucket, now: now, buried: map[store.StreamID]bool{},
-		present: map[string]bool{}}
+		asked: map[string]bool{}}
 	j.reader = &sealed.Reader{Rows: db, Tables: sealed.NewTables(64 << 20),
 		Log: slog.New(slog.DiscardHandler), Damaged: func() {},
 		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
@@ -55,11 +54,11 @@ func NewJudge(db *rows.DB, bucket *objects.Bucket, now func() time.Time) *Judge 
 	return j
 }
 
-// Stream tells whether a stream has no row (LostStream) or is deleted (Deleted); else Stored.
-func (j *Judge) Stream(ctx context.Context, id store.StreamID) (Verdict, *rows.Stream, error) {
+// stream tells whether a stream is deleted or a lostStream, which has no row; else it is stored.
+func (j *Judge) stream(ctx context.Context, id store.StreamID) (verdict, *rows.Stream, error) {
 	st, err := j.db.Row(ctx, id)
 	if err == nil {
-		return Stored, &st, nil
+		return stored, &st, nil
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return 0, nil, err
@@ -80,9 +79,9 @@ func (j *Judge) Stream(ctx context.Context, id store.StreamID) (Verdict, *rows.S
 		j.buried[id] = buried
 	}
 	if buried {
-		return Deleted, nil, nil
+		return deleted, nil, nil
 	}
-	return LostStream, nil, nil
+	return lostStream, nil, nil
 }
 
 // there tells whether there is an object.
@@ -102,45 +101,45 @@ func ignore(err, other error) error {
 	return err
 }
 
-// Present is there for objects that rows are about, each asked for once.
-func (j *Judge) Present(ctx context.Context, key string) (bool, error) {
-	if there, known := j.present[key]; known {
+// present is there for objects that rows are about, each asked for once.
+func (j *Judge) present(ctx context.Context, key string) (bool, error) {
+	if there, known := j.asked[key]; known {
 		return there, nil
 	}
 	there, err := j.there(ctx, key)
 	if err == nil {
-		if len(j.present) >= cachedAnswers {
-			clear(j.present)
+		if len(j.asked) >= cachedAnswers {
+			clear(j.asked)
 		}
-		j.present[key] = there
+		j.asked[key] = there
 	}
 	return there, err
 }
 
-// Fragment judges a fragment of an object without rows. Of one that is Stored it returns the row,
+// fragment judges a fragment of an object without rows. Of one that is stored it returns the row,
 // if it has one itself.
-func (j *Judge) Fragment(
+func (j *Judge) fragment(
 	ctx context.Context, f *contents.Fragment,
-) (Verdict, *store.FragmentInfo, error) {
+) (verdict, *store.FragmentInfo, error) {
 	id := f.Stream.ID
-	v, st, err := j.Stream(ctx, id)
-	if err != nil || v != Stored {
-		if v == LostStream && (f.Stream.RetentionHours == 0 ||
+	v, st, err := j.stream(ctx, id)
+	if err != nil || v != stored {
+		if v == lostStream && (f.Stream.RetentionHours == 0 ||
 			f.Info.ServerTimestamp < f.Stream.RetentionEdge(j.now())) {
-			v = Expired
+			v = expired
 		}
 		return v, nil, err
 	}
 	if st.RetentionHours == 0 || f.Info.ServerTimestamp < st.Edge(j.now()) {
-		return Expired, nil, nil
+		return expired, nil, nil
 	}
 	row, err := j.reader.Fragment(ctx, id, f.Info.Number)
 	if err == nil {
 		if row.PayloadCRC != f.Info.PayloadCRC || row.Size() != f.Info.Size() ||
 			row.ServerTimestamp != f.Info.ServerTimestamp {
-			return Taken, nil, nil
+			return taken, nil, nil
 		}
-		return Stored, &row, nil
+		return stored, &row, nil
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return 0, nil, err
@@ -152,10 +151,10 @@ func (j *Judge) Fragment(
 			return 0, nil, err
 		}
 		if yes {
-			return Stored, nil, nil
+			return stored, nil, nil
 		}
 	}
-	return Lost, nil, nil
+	return lost, nil, nil
 }
 
 // replaced tells whether another fragment has taken the place of one: it stands among those that
@@ -250,8 +249,8 @@ func (j *Judge) Missed(ctx context.Context, info objects.Info) (bool, error) {
 		return false, ignore(err, store.ErrGone)
 	}
 	for i := range fragments {
-		v, _, err := j.Fragment(ctx, &fragments[i])
-		if err == nil && (v == Lost || v == LostStream) {
+		v, _, err := j.fragment(ctx, &fragments[i])
+		if err == nil && (v == lost || v == lostStream) {
 			err = contents.Verify(ctx, j.bucket, &fragments[i].Info)
 			if err == nil {
 				return true, nil

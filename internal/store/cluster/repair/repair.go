@@ -190,14 +190,14 @@ type twin struct {
 func (w *work) fragment(
 	ctx context.Context, f *contents.Fragment, info objects.Info,
 ) (*rows.Row, error) {
-	v, row, err := w.judge.Fragment(ctx, f)
+	v, row, err := w.judge.fragment(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	if v == Stored && row != nil && row.Location.Volume != info.Key {
+	if v == stored && row != nil && row.Location.Volume != info.Key {
 		return nil, w.repoint(ctx, f, row, info)
 	}
-	if v != Lost && v != LostStream {
+	if v != lost && v != lostStream {
 		return nil, nil
 	}
 	err = contents.Verify(ctx, w.bucket, &f.Info)
@@ -218,7 +218,7 @@ func (w *work) fragment(
 func (w *work) repoint(
 	ctx context.Context, f *contents.Fragment, row *store.FragmentInfo, info objects.Info,
 ) error {
-	if there, err := w.judge.Present(ctx, row.Location.Volume); err != nil || there {
+	if there, err := w.judge.present(ctx, row.Location.Volume); err != nil || there {
 		return err
 	}
 	err := w.db.Repoint(ctx, w.lease, f.Stream.ID, row.Number, row.Location, f.Info.Location,
@@ -234,11 +234,11 @@ func (w *work) repoint(
 func (w *work) stream(ctx context.Context, st *store.Stream) (known bool, err error) {
 	was, seen := w.versions[st.ID]
 	w.versions[st.ID] = st.Version
-	v, row, err := w.judge.Stream(ctx, st.ID)
+	v, row, err := w.judge.stream(ctx, st.ID)
 	switch {
-	case err != nil || v == Deleted:
+	case err != nil || v == deleted:
 		return false, err
-	case v == LostStream:
+	case v == lostStream:
 		err = w.db.ImportStream(ctx, w.lease, st, sealed.HighWater{Sequence: rows.RestoreSequence})
 		if errors.Is(err, store.ErrExists) {
 			return false, nil // the check tells of it
@@ -269,8 +269,8 @@ func (w *work) restorePacked(ctx context.Context, info objects.Info) (done bool,
 		string(p.Stream.ID) {
 		return false, nil
 	}
-	v, row, err := w.judge.Stream(ctx, p.Stream.ID)
-	if err != nil || v == Deleted {
+	v, row, err := w.judge.stream(ctx, p.Stream.ID)
+	if err != nil || v == deleted {
 		return true, err
 	}
 	edge := p.Stream.RetentionEdge(w.o.Clock())
