@@ -72,7 +72,7 @@ func (s *Store) foreign(ctx context.Context) (bool, error) {
 	if !knows || len(keys) == 0 {
 		return knows || len(keys) > 0, nil
 	}
-	known, err := s.db.KnownObjects(ctx, keys)
+	known, err := s.db.FindObjects(ctx, keys)
 	return len(known) == 0, err
 }
 

@@ -330,14 +330,14 @@ func (s *Store) deleteOrphans(ctx context.Context, l *tenure, infos []objects.In
 	for i := range infos {
 		keys[i] = infos[i].Key
 	}
-	known, err := s.db.KnownObjects(ctx, keys)
+	known, err := s.db.FindObjects(ctx, keys)
 	if err != nil {
 		return err
 	}
 	judge := repair.NewJudge(s.db, s.bucket, s.o.Clock)
 	var orphans, missed []string
 	for _, info := range infos {
-		if known[info.Key] {
+		if _, ok := known[info.Key]; ok {
 			continue
 		}
 		if err := l.renew(ctx); err != nil {

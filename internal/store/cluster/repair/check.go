@@ -151,7 +151,8 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 			mended++
 		}
 	}
-	if again, err := k.db.KnownObjects(ctx, []string{info.Key}); err != nil || again[info.Key] {
+	again, err := k.db.FindObjects(ctx, []string{info.Key})
+	if err != nil || len(again) > 0 {
 		return err // it was committed meanwhile
 	}
 	switch n := counts[lost] + counts[lostStream]; {

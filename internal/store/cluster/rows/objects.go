@@ -45,17 +45,3 @@ func (db *DB) ForgetObjects(ctx context.Context, l Lease, names []string) error 
 		return err
 	})
 }
-
-// KnownObjects tells which of the objects of these names have a row.
-func (db *DB) KnownObjects(ctx context.Context, names []string) (map[string]bool, error) {
-	known := make(map[string]bool, len(names))
-	err := db.again(ctx, func(ctx context.Context) error {
-		_, err := list(ctx, db.pool, func(rows pgx.Rows) (name string, err error) {
-			err = rows.Scan(&name)
-			known[name] = true
-			return name, err
-		}, `SELECT name FROM objects WHERE name = ANY($1)`, names)
-		return err
-	})
-	return known, err
-}
