@@ -50,7 +50,8 @@ func (m *memory) isAway() bool {
 	return time.Now().Before(m.away)
 }
 
-func (m *memory) isAwayNow() {
+// setAway says that the database has not answered.
+func (m *memory) setAway() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = time.Now().Add(awayTime)
@@ -89,7 +90,7 @@ func ask[T any](
 	case <-ctx.Done():
 		return old, ctx.Err()
 	}
-	m.isAwayNow()
+	m.setAway()
 	return old, nil
 }
 

@@ -113,7 +113,7 @@ func (s *Store) compactStream(
 		s.damage.add(id, lost)
 		s.log.Error("fragments are damaged and stay as they are", "stream", id,
 			"fragments", len(lost), "error", lost)
-		return true, nil // what is before and behind them
+		return true, nil // what is before and after them
 	}
 	if err != nil {
 		return false, err

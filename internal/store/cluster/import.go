@@ -31,7 +31,7 @@ const importLease = "import"
 const nodeSilence = time.Minute
 
 // checkMigration refuses a database that is being imported into. It comes after this node is known,
-// and the claim of an import before it looks for nodes: one of two that meet gives way.
+// and the claim of an import before it looks for nodes: of two that meet one gives way.
 func (s *Store) checkMigration(ctx context.Context) error {
 	m, _, err := s.db.Migration(ctx)
 	if err == nil && m != nil && m.Finished == nil {
@@ -213,7 +213,7 @@ func (i *Import) Gone(ctx context.Context, id store.StreamID, numbers []store.Nu
 }
 
 // Volumes returns at most limit sealed objects of a stream in the order of their sequences, those
-// behind a sequence.
+// after a sequence.
 func (i *Import) Volumes(
 	ctx context.Context, id store.StreamID, after int64, limit int,
 ) ([]sealed.Volume, error) {

@@ -226,7 +226,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// Compaction goes on before and behind fragments that are damaged or lost, which keep their rows,
+// Compaction goes on before and after fragments that are damaged or lost, which keep their rows,
 // and tells of them once.
 func TestCompactAroundDamage(t *testing.T) {
 	t.Parallel()

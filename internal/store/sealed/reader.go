@@ -23,7 +23,7 @@ type Rows interface {
 	// Sealed returns at most limit sealed volumes which may have fragments that q selects, Limit
 	// aside, with a server timestamp of edge or later. They come in q's order: ByNumber by
 	// Number.Min, ByNumberNewest by Number.Max downwards, BySequence by Sequence.Min. With an after
-	// that is not 0 only those behind it in that order.
+	// that is not 0 only those after it in that order.
 	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64,
 		limit int) ([]Volume, error)
 	// Gone tells which fragments of a stream's sealed volumes were replaced since, in ascending

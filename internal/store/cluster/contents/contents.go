@@ -50,7 +50,7 @@ type Fragment struct {
 	Replaces store.Number       // the fragment whose place it took; 0: none
 }
 
-// Scan reads the heads of all records of an object, in their order. What is behind a record that
+// Scan reads the heads of all records of an object, in their order. What comes after a record that
 // cannot be read is not looked for: fragments are those before, and the error is
 // store.ErrCorrupt. No payload is read.
 func Scan(
@@ -244,7 +244,7 @@ type reader struct {
 	off  int64
 }
 
-// begin returns where the first record is: behind the header of a volume, if there is one.
+// begin returns where the first record is: after the header of a volume, if there is one.
 func (r *reader) begin() (int64, error) {
 	if r.size < volumeHeader {
 		return 0, nil

@@ -229,7 +229,7 @@ func (w *work) repoint(
 	return ignore(err, store.ErrNotFound) // it stands in the table of an object that is lost
 }
 
-// stream makes a stream that has no row, and gives one that has it the settings that it got later;
+// stream makes a stream that has no row, and revises one that has an earlier version's settings;
 // known tells that it has a row now.
 func (w *work) stream(ctx context.Context, st *store.Stream) (known bool, err error) {
 	was, seen := w.versions[st.ID]

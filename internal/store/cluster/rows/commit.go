@@ -219,7 +219,7 @@ func (c *commit) readSets(rows pgx.Rows) error {
 	return err
 }
 
-// decide gives each row its sequence and track set, or its error.
+// decide sets the sequence and the track set of each row, or its error.
 func (c *commit) decide(object Object) []Committed {
 	results := make([]Committed, len(c.rows))
 	for i := range c.rows {

@@ -47,7 +47,7 @@ func (o *objectNames) add(names map[int64]string) {
 	}
 }
 
-// name gives fragments the names of their objects. errMoved, after which the fragments are read
+// name fills in the names of fragments' objects. errMoved, after which the fragments are read
 // again.
 func (db *DB) name(ctx context.Context, k *keyed) error {
 	missing := db.objects.fill(k)

@@ -22,8 +22,8 @@ func (db *DB) StreamDeleted(ctx context.Context, id store.StreamID) (deleted boo
 	return deleted, err
 }
 
-// ReviseStream gives a stream the settings and the version of another state of it, unless it has
-// another version than was. store.ErrVersion, store.ErrNotFound.
+// ReviseStream replaces the settings and the version of a stream whose version is was.
+// store.ErrVersion when it is another; store.ErrNotFound.
 func (db *DB) ReviseStream(ctx context.Context, was string, st *store.Stream) error {
 	_, err := db.changeStream(ctx, st.ID, func(now *store.Stream) error {
 		if now.Version != was {

@@ -212,7 +212,7 @@ func (db *DB) repeat(err error) bool {
 	return errors.Is(err, errMoved) || pgconn.SafeToRetry(err)
 }
 
-// known gives errors the names that the contract has for them.
+// known makes the errors of the contract from those of the database.
 func known(err error) error {
 	var e *pgconn.PgError
 	switch {
