@@ -50,6 +50,7 @@ func (c *Command) cluster(
 	return left, c.reportCluster(out, &r, left)
 }
 
+// reportCluster prints what was found, of which so many problems are left.
 func (c *Command) reportCluster(w io.Writer, r *ClusterReport, left int) error {
 	mended := 0
 	for _, p := range r.Problems {

@@ -4,7 +4,9 @@ package check
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 
@@ -75,4 +77,20 @@ func Hint(err error) string {
 		return "name the database and the objects that the nodes have"
 	}
 	return ""
+}
+
+func printJSON(w io.Writer, report any) error {
+	b, err := json.MarshalIndent(report, "", "    ")
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%s\n", b)
+	}
+	return err
+}
+
+// count says how many there are of a thing whose plural has an s.
+func count[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

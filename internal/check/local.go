@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,30 +43,14 @@ func (c *Command) local(
 	case err != nil:
 		return 0, err
 	}
-	return len(r.Problems), c.report(out, &r)
-}
-
-func printJSON(w io.Writer, report any) error {
-	b, err := json.MarshalIndent(report, "", "    ")
-	if err == nil {
-		_, err = fmt.Fprintf(w, "%s\n", b)
-	}
-	return err
-}
-
-// count says how many there are of a thing whose plural has an s.
-func count[N int | int64](n N, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// report prints what was found.
-func (c *Command) report(w io.Writer, r *LocalReport) error {
 	if c.JSON {
-		return printJSON(w, r)
+		return len(r.Problems), printJSON(out, &r)
 	}
+	return len(r.Problems), c.reportLocal(out, &r)
+}
+
+// reportLocal prints what was found.
+func (c *Command) reportLocal(w io.Writer, r *LocalReport) error {
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
 	}
