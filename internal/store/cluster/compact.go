@@ -269,13 +269,13 @@ func (s *Store) readRecord(
 	if meta < record.HeaderSize || meta > int64(len(b)) {
 		return 0, fmt.Errorf("%w: location %+v", store.ErrCorrupt, f.Location)
 	}
-	if _, err := decodeHead(b[:meta], f); err != nil {
+	h, _, err := contents.DecodeHead(b[:meta], f)
+	if err != nil {
 		return 0, fmt.Errorf("fragment %d: %w", f.Number, err)
 	}
 	if crc32.Checksum(b[meta:], record.Castagnoli) != f.PayloadCRC {
 		return 0, fmt.Errorf("fragment %d: %w: checksum of the payload", f.Number,
 			store.ErrCorrupt)
 	}
-	h, err := record.DecodeHeader(b)
-	return h.Replaces, err
+	return h.Replaces, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/cluster/contents"
 	"weir/internal/store/objects"
 	"weir/internal/store/record"
 )
@@ -115,15 +116,7 @@ func readHead(body *objects.Body, f *store.FragmentInfo) (*media.Fragment, error
 	if _, err := body.ReadAt(head, 0); err != nil {
 		return nil, err
 	}
-	return decodeHead(head, f)
-}
-
-// decodeHead holds the head of a record to the fragment that it should be of.
-func decodeHead(head []byte, f *store.FragmentInfo) (*media.Fragment, error) {
-	h, fragment, err := record.DecodeFragment(head)
-	if err == nil && (h.Number != f.Number || h.Length != f.Location.Length) {
-		err = fmt.Errorf("%w: another record lies here", store.ErrCorrupt)
-	}
+	_, fragment, err := contents.DecodeHead(head, f)
 	return fragment, err
 }
 

@@ -144,12 +144,18 @@ func Head(ctx context.Context, src Source, f *store.FragmentInfo) (*media.Fragme
 	if err != nil {
 		return nil, err
 	}
-	h, m, err := record.DecodeFragment(b)
-	if err == nil && (h.Number != f.Number || h.Length != l.Length ||
+	_, m, err := DecodeHead(b, f)
+	return m, err
+}
+
+// DecodeHead decodes the head of the record of a row. store.ErrCorrupt when it is another's.
+func DecodeHead(head []byte, f *store.FragmentInfo) (record.Header, *media.Fragment, error) {
+	h, m, err := record.DecodeFragment(head)
+	if err == nil && (h.Number != f.Number || h.Length != f.Location.Length ||
 		h.PayloadCRC != f.PayloadCRC) {
 		err = fmt.Errorf("%w: another record lies there", store.ErrCorrupt)
 	}
-	return m, unreadable(err)
+	return h, m, unreadable(err)
 }
 
 // unreadable makes store.ErrCorrupt of a record in its encrypted form: a cluster has none.
