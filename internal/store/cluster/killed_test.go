@@ -14,7 +14,6 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/cluster"
-	"weir/internal/store/cluster/repair"
 	"weir/internal/store/objects"
 	"weir/internal/store/storetest"
 )
@@ -68,7 +67,7 @@ func (v *victim) kill(t *testing.T) {
 // Two processes are nodes with producers of the same stream, which sweep and compact meanwhile and
 // delete other streams and fragments. One after the other is killed at a random moment and started
 // again: what was acknowledged is there, once, at the sequence that was told, and can be read;
-// sequences have no gap; and in the end there is no object that nobody refers to or may miss.
+// sequences have no gap; and in the end there is no object that nobody refers to.
 func TestKilled(t *testing.T) {
 	if os.Getenv(killedStream) != "" {
 		appendForever(t)
@@ -123,9 +122,7 @@ func TestKilled(t *testing.T) {
 	noneLeft(t, n, list)
 }
 
-// noneLeft deletes all streams but the one of a list and holds the objects that are left to it. An
-// object that was put by a node that was killed before it committed stays (DESIGN.md, "A database
-// that was set back"): its producer may not send again what it has.
+// noneLeft deletes all streams but the one of a list and holds the objects that are left to it.
 func noneLeft(t *testing.T, n *node, list []store.FragmentInfo) {
 	t.Helper()
 	streams, err := n.ListStreams(t.Context(), "", "", 0)
@@ -145,7 +142,7 @@ func noneLeft(t *testing.T, n *node, list []store.FragmentInfo) {
 		// does nothing as long as a node that was killed has the lease
 		must(t, n.Sweep(t.Context()))
 		left = slices.DeleteFunc(append(keys(t, n, "b/"), keys(t, n, "s/")...),
-			func(key string) bool { return used[key] || missed(t, n, key) })
+			func(key string) bool { return used[key] })
 		if len(left) == 0 {
 			return
 		}
@@ -222,17 +219,4 @@ func deleteForever(s *cluster.Store) {
 			fmt.Println("deleting failed:", err) // which fails the test
 		}
 	}
-}
-
-// missed tells whether an object without rows has fragments that are nowhere else.
-func missed(t *testing.T, n *node, key string) bool {
-	t.Helper()
-	for info, err := range n.Bucket().List(t.Context(), key, "") {
-		must(t, err)
-		judge := repair.NewJudge(n.Rows(), n.Bucket(), time.Now)
-		missed, err := judge.Missed(t.Context(), info)
-		must(t, err)
-		return missed
-	}
-	return false
 }
