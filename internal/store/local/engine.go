@@ -317,7 +317,7 @@ func retentionEdge(st *store.Stream, now int64) int64 {
 	if st.RetentionHours == 0 {
 		return math.MaxInt64
 	}
-	return now - int64(st.RetentionHours)*time.Hour.Milliseconds()
+	return st.RetentionEdge(time.UnixMilli(now))
 }
 
 // state returns what the engine remembers of a stream, reading it when it is used for the first
