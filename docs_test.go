@@ -167,22 +167,25 @@ var (
 	targetReference = regexp.MustCompile("`make ([a-z]+)`")
 )
 
-func TestContributingNamesWhatExists(t *testing.T) {
-	const name = "CONTRIBUTING.md"
-	page, makefile, exist := read(t, name), read(t, "Makefile"), testNames(t)
-	for _, m := range pathReference.FindAllStringSubmatch(page, -1) {
-		if _, err := os.Stat(m[1]); err != nil {
-			t.Errorf("%s names %s, which does not exist", name, m[1])
+// The pages for those who change Weir name files, make targets and tests that exist.
+func TestPagesNameWhatExists(t *testing.T) {
+	makefile, exist := read(t, "Makefile"), testNames(t)
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "docs/architecture.md"} {
+		page := read(t, name)
+		for _, m := range pathReference.FindAllStringSubmatch(page, -1) {
+			if _, err := os.Stat(m[1]); err != nil {
+				t.Errorf("%s names %s, which does not exist", name, m[1])
+			}
 		}
-	}
-	for _, m := range targetReference.FindAllStringSubmatch(page, -1) {
-		if !strings.Contains(makefile, "\n"+m[1]+":") {
-			t.Errorf("%s names make %s, which does not exist", name, m[1])
+		for _, m := range targetReference.FindAllStringSubmatch(page, -1) {
+			if !strings.Contains(makefile, "\n"+m[1]+":") {
+				t.Errorf("%s names make %s, which does not exist", name, m[1])
+			}
 		}
-	}
-	for _, m := range testReference.FindAllStringSubmatch(page, -1) {
-		if !exist[m[1]+"."+m[2]] {
-			t.Errorf("%s names %s.%s, which does not exist", name, m[1], m[2])
+		for _, m := range testReference.FindAllStringSubmatch(page, -1) {
+			if !exist[m[1]+"."+m[2]] {
+				t.Errorf("%s names %s.%s, which does not exist", name, m[1], m[2])
+			}
 		}
 	}
 }
