@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -109,27 +110,28 @@ func (f *Fragment) Whole(as *media.Fragment) {
 	f.edge.noteBurst(f.id, burst)
 }
 
-// burst is by how much the blocks of a track came at another pace than they are presented at: the
-// difference between the earliest and the latest one, by their own clock. stream.mu is held.
+// burst is by how much the blocks came at another pace than they are presented at: the difference
+// between the earliest and the latest one, by their own clock. Sound that comes later than its
+// pictures counts too. stream.mu is held.
 func (f *Fragment) burst() time.Duration {
-	var most int64
+	earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
 	for i := range f.tracks {
 		t := &f.tracks[i]
-		var earliest, latest int64
-		first := true
+		if kind := f.Tracks[i].Kind; kind != media.Video && kind != media.Audio {
+			continue // it keeps no player waiting
+		}
 		for j := range t.samples {
 			if j >= len(t.arrived) || t.samples[j].Time == media.NoTime {
 				continue
 			}
 			late := t.arrived[j] - t.samples[j].Time
-			if first {
-				earliest, latest, first = late, late, false
-			}
 			earliest, latest = min(earliest, late), max(latest, late)
 		}
-		most = max(most, latest-earliest)
 	}
-	return time.Duration(most)
+	if latest < earliest {
+		return 0
+	}
+	return time.Duration(latest - earliest)
 }
 
 // Stored ends a fragment that is in the store now.

@@ -353,20 +353,27 @@ func TestNilKnowsNothing(t *testing.T) {
 }
 
 // A producer that sends in real time has no bursts, one that sends fragment by fragment has those
-// of its fragments; a pause in one fragment says little.
+// of its fragments, and one whose sound comes late keeps players waiting as long; a pause in one
+// fragment says little.
 func TestBurstTellsHowUnevenlyFramesCome(t *testing.T) {
 	e := New(Options{Fragments: 2})
 	now := time.Now()
-	send := func(id store.StreamID, n store.Number, arrivals ...time.Duration) {
-		f := e.Begin(id, Head{Number: n, Tracks: []media.Track{{Number: 1}}})
-		var samples []media.Sample
-		for i, at := range arrivals {
-			samples = append(samples, media.Sample{
-				Time: now.Add(time.Duration(i) * 100 * time.Millisecond).UnixNano()})
-			f.Add(0, samples, nil, now.Add(at))
+	sendAll := func(id store.StreamID, n store.Number, tracks ...[]time.Duration) {
+		f := e.Begin(id, Head{Number: n, Tracks: []media.Track{{Kind: media.Video},
+			{Kind: media.Audio}, {}}[:len(tracks)]})
+		for track, arrivals := range tracks {
+			var samples []media.Sample
+			for i, at := range arrivals {
+				samples = append(samples, media.Sample{
+					Time: now.Add(time.Duration(i) * 100 * time.Millisecond).UnixNano()})
+				f.Add(track, samples, nil, now.Add(at))
+			}
 		}
 		f.Whole(&media.Fragment{})
 		f.Stored(store.FragmentInfo{Number: n})
+	}
+	send := func(id store.StreamID, n store.Number, arrivals ...time.Duration) {
+		sendAll(id, n, arrivals)
 	}
 	const ms = time.Millisecond
 	if d := e.Burst(camera); d != 0 {
@@ -380,6 +387,13 @@ func TestBurstTellsHowUnevenlyFramesCome(t *testing.T) {
 	send(camera, 3, 0, 900*ms, 910*ms)
 	if d := e.Burst(camera); d != 10*ms {
 		t.Errorf("%v after a pause", d)
+	}
+	for n := range store.Number(2) {
+		sendAll(camera, 4+n, []time.Duration{0, 100 * ms}, []time.Duration{300 * ms, 400 * ms},
+			[]time.Duration{5000 * ms, 0})
+	}
+	if d := e.Burst(camera); d != 300*ms {
+		t.Errorf("%v with sound that comes 300 ms later than its pictures", d)
 	}
 	for i := range 5 {
 		send(store.StreamID(fmt.Sprint(i)), 1, 0)
