@@ -100,7 +100,8 @@ func (s *Service) partTargetOf(ctx context.Context, stream *store.Stream, p *par
 
 // settleParts decides whether the session has parts, and how far behind players stay: a producer
 // that sends in bursts must not leave them without media until the next one, and nor must fragments
-// that wait for their commit, because they are without sound. target is in seconds.
+// that wait for their commit, because they are without sound or begin with an open group. target is
+// in seconds.
 func (p *parameters) settleParts(sel *selection, target int64) {
 	burst := p.partHoldBack
 	p.partHoldBack = 0
@@ -113,7 +114,8 @@ func (p *parameters) settleParts(sel *selection, target int64) {
 	p.partHoldBack = max(partHoldBack*p.partTarget, burst+2*p.partTarget)
 	newest := &sel.fragments[len(sel.fragments)-1]
 	for i := range p.tracks {
-		if newest.Span(p.tracks[i].Number) == nil {
+		span := newest.Span(p.tracks[i].Number)
+		if span == nil || span.Traits&media.LeadingNext != 0 {
 			p.partHoldBack = holdBack * target * 1000
 		}
 	}
@@ -123,27 +125,39 @@ func (p *parameters) settleParts(sel *selection, target int64) {
 // lookLive is look for a session with parts: it brings the view to the live edge too, which is
 // followed from then on.
 func (s *Service) lookLive(ctx context.Context, o *request, do func(*view) error) error {
-	v := s.views.get(o.session.ID, o.session.ExpiresMillis)
-	v.mu.Lock()
+	v := s.followed(ctx, o)
 	defer func() {
 		weight := v.weight()
 		v.mu.Unlock()
 		s.views.weigh(o.session.ID, v, weight)
 	}()
-	if v.low == nil {
-		v.low = &lowLatency{changed: make(chan struct{})}
-	}
 	v.low.used = s.clock()
-	if v.low.follower == nil {
-		if v.low.follower = s.edge.Follow(o.stream.ID); v.low.follower != nil {
-			defer func() { go s.follower(*o, v) }()
-			awaitOthers(ctx, v.low.follower)
-		}
-	}
 	if err := s.step(ctx, o, v); err != nil {
 		return err
 	}
 	return do(v)
+}
+
+// followed returns the session's view, locked, and begins to follow the live edge for it, unless
+// that is done already. The view is held as long as it is followed.
+func (s *Service) followed(ctx context.Context, o *request) *view {
+	for {
+		v := s.views.get(o.session.ID, o.session.ExpiresMillis)
+		v.mu.Lock()
+		if v.low == nil {
+			v.low = &lowLatency{changed: make(chan struct{})}
+		}
+		switch {
+		case v.low.follower != nil || s.edge == nil:
+			return v
+		case s.views.hold(o.session.ID, v):
+			v.low.follower = s.edge.Follow(o.stream.ID)
+			go s.follower(*o, v)
+			awaitOthers(ctx, v.low.follower)
+			return v
+		}
+		v.mu.Unlock() // it was let go meanwhile
+	}
 }
 
 // othersTime is how long a session's first answer waits for what other nodes receive of its stream:
@@ -175,6 +189,7 @@ func (s *Service) follower(o request, v *view) {
 			l.leave()
 			l.follower.Close()
 			l.follower = nil
+			s.views.release(o.session.ID, v)
 			v.mu.Unlock()
 			return
 		}
@@ -361,12 +376,14 @@ func (l *lowLatency) expect(r *timeline.Rules, open *timeline.Open) {
 		case open.Ended:
 		default:
 			scale := int64(l.coming.Tracks[at].Timescale)
-			begin := open.Info.Span(r.Tracks[i].Number).BaseDecodeTime
+			begin, frames := open.Info.Span(r.Tracks[i].Number).BaseDecodeTime, int64(1)
 			if n := len(open.Parts[i]); n > 0 {
-				begin = open.Parts[i][n-1].Begin + open.Parts[i][n-1].Ticks
+				last := &open.Parts[i][n-1]
+				begin, frames = last.Begin+last.Ticks, int64(last.Frames)
 			}
+			// A part of n frames is complete when one more would not fit.
 			l.need[i] = timeline.Rescale(begin, scale, 1_000_000_000) +
-				r.PartTarget*1_000_000*4/5
+				r.PartTarget*1_000_000*frames/(frames+1)
 		}
 	}
 }

@@ -81,12 +81,9 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 		tail = v.tailFrom(track, from, to)
 	}
 	if skip {
-		var skipped int64
-		first, skipped = v.skipFrom(track, n.First, to)
-		h.Skipped = skipped
+		first, h.Skipped = v.skipFrom(track, n.First, to)
 	}
-	out := make([]byte, 0, 4096+(to-from)*256)
-	out = h.Append(out)
+	out := h.Append(make([]byte, 0, 4096+(to-max(first, from))*256))
 	var blocks []placedBlock
 	if first >= 0 {
 		at := first

@@ -485,6 +485,11 @@ func (v *view) weight() int64 {
 	}
 	for i := range v.text {
 		n += int64(cap(v.text[i].body)*5/4+8*cap(v.text[i].start)) + v.text[i].whole.weight()
+		if v.low != nil {
+			for _, written := range v.low.written[i] {
+				n += written.text.weight()
+			}
+		}
 	}
 	return n
 }

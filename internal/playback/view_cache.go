@@ -6,7 +6,9 @@ import (
 	"time"
 )
 
-// viewCache holds the views of the sessions used last, up to a total weight.
+// viewCache holds the views of the sessions used last, up to a total weight. Views that are held
+// stay beyond that: what follows the live edge for a session would otherwise be begun anew with
+// each of its requests, beside the one before.
 type viewCache struct {
 	mu    sync.Mutex
 	limit int64
@@ -15,7 +17,8 @@ type viewCache struct {
 	expireNext int64
 
 	byID  map[string]*list.Element
-	order *list.List // of *cached, used last first
+	order *list.List // of *cached, used last first: those that are not held
+	held  *list.List // of *cached
 }
 
 type cached struct {
@@ -23,10 +26,12 @@ type cached struct {
 	view    *view
 	weight  int64
 	expires int64 // of the session, milliseconds since the Unix epoch
+	in      *list.List
 }
 
 func newViewCache(limit int64) *viewCache {
-	return &viewCache{limit: limit, byID: make(map[string]*list.Element), order: list.New()}
+	return &viewCache{limit: limit, byID: make(map[string]*list.Element), order: list.New(),
+		held: list.New()}
 }
 
 // get finds the view of a session, or makes an empty one. expires is when the session ends, in
@@ -35,17 +40,38 @@ func (c *viewCache) get(id string, expires int64) *view {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if el, ok := c.byID[id]; ok {
-		c.order.MoveToFront(el)
-		return el.Value.(*cached).view
+		e := el.Value.(*cached)
+		e.in.MoveToFront(el)
+		return e.view
 	}
 	v := &view{}
-	c.byID[id] = c.order.PushFront(&cached{id: id, view: v, expires: expires})
+	c.byID[id] = c.order.PushFront(&cached{id: id, view: v, expires: expires, in: c.order})
 	return v
 }
 
+// hold keeps a view until it is released. It reports false when it was let go already.
+func (c *viewCache) hold(id string, v *view) bool { return c.move(id, v, c.held) }
+
+// release ends hold.
+func (c *viewCache) release(id string, v *view) { c.move(id, v, c.order) }
+
+func (c *viewCache) move(id string, v *view, to *list.List) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	el, ok := c.byID[id]
+	if !ok || el.Value.(*cached).view != v {
+		return false
+	}
+	e := el.Value.(*cached)
+	e.in.Remove(el)
+	e.in = to
+	c.byID[id] = to.PushFront(e)
+	return true
+}
+
 // weigh records how heavy a view has become and lets the views go that were not used for longest,
-// until the total fits. A view that is let go while a request uses it serves that request and is
-// then forgotten.
+// until the total fits, but none that is held. A view that is let go while a request uses it serves
+// that request and is then forgotten.
 func (c *viewCache) weigh(id string, v *view, weight int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +112,8 @@ func (c *viewCache) drop(id string) {
 }
 
 func (c *viewCache) remove(el *list.Element) {
-	e := c.order.Remove(el).(*cached)
+	e := el.Value.(*cached)
+	e.in.Remove(el)
 	delete(c.byID, e.id)
 	c.total -= e.weight
 }
