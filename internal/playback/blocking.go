@@ -50,7 +50,9 @@ func (d *Directives) parse() (reload, error) {
 }
 
 // How far ahead of the playlist a request may be (RFC 8216bis section 6.2.5.2): so many segments
-// after the last one; and after the last part those of so many seconds, or so many.
+// after the last one; and after the last part those of so many seconds, or so many. Any part that
+// its segment may have is near enough: without lowLatencyMode, hls.js asks for the last one
+// (src/controller/base-playlist-controller.ts), and a refusal would end it.
 const (
 	segmentsAhead = 2
 	partsAhead    = 3
@@ -58,8 +60,12 @@ const (
 
 // blockedShare is after how many hundredths of the target duration a request is answered with what
 // there is: hls.js takes one for lost after 80 (src/loader/playlist-loader.ts), and then asks
-// without directives.
-const blockedShare = 70
+// without directives. It gives up after ten seconds in any case, as Shaka does (connectionTimeout
+// in lib/net/backoff.js), so blockedMost is the longest.
+const (
+	blockedShare = 70
+	blockedMost  = 8 * time.Second
+)
 
 // hintBlocked is for how long a request for the part that comes next waits: Shaka gives up after 30
 // seconds (its retry parameters).
@@ -83,7 +89,7 @@ func (s *Service) lowLatencyPlaylist(ctx context.Context, o *request, track int,
 		if err := q.refuse(v, track); err != nil {
 			return true, err
 		}
-		share = time.Duration(v.state.Target) * time.Second * blockedShare / 100
+		share = min(time.Duration(v.state.Target)*time.Second*blockedShare/100, blockedMost)
 		has, err := s.has(ctx, o, v, track, q)
 		if has || !q.blocks {
 			text, err = s.lowText(ctx, o, v, track, q.skip)
@@ -159,14 +165,13 @@ func (q *reload) refuse(v *view, track int) error {
 	if v.low.open != nil {
 		parts = len(v.low.open.Parts[track])
 	}
-	ahead := partsAhead
-	if t := v.rules.PartTarget; t < 1000 {
-		ahead = int((partsAhead*1000 + t - 1) / t)
-	}
+	target := v.rules.PartTarget
+	ahead := max(partsAhead, int((partsAhead*1000+target-1)/target))
+	most := int(2 * v.state.Target * 1000 / target) // none is shorter than half a part target
 	switch {
 	case q.msn >= next+segmentsAhead,
-		q.msn > next && q.part >= ahead,
-		q.msn == next && q.part >= parts+ahead:
+		q.msn > next && q.part >= max(ahead, most),
+		q.msn == next && q.part >= max(parts+ahead, most):
 		return api.Errorf(api.InvalidArgumentException,
 			"The playlist is at segment %d, part %d: what was asked for is too far ahead.", next,
 			parts)

@@ -150,12 +150,16 @@ func TestReloadsWait(t *testing.T) {
 			{Directives{MSN: msn, Part: "x"}, "_HLS_part is not a decimal number"},
 			{Directives{MSN: "99"}, "too far ahead"},
 			{Directives{MSN: huge}, "too far ahead"},
-			{Directives{MSN: open, Part: "10"}, "too far ahead"},
+			{Directives{MSN: open, Part: "12"}, "too far ahead"},
 			{Directives{MSN: open, Part: huge}, "too far ahead"},
 		} {
 			_, err := r.service.ReloadPlaylist(t.Context(), r.token,
 				MediaPlaylistRef{1, false, refused.directives})
 			wantError(t, err, api.InvalidArgumentException, refused.why)
+		}
+		last := wait(Directives{MSN: open, Part: "11"}) // as hls.js asks without low latency
+		if time.Sleep(2 * time.Second); *last == "" {
+			t.Error("a request for a part that the segment may have is not answered")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go r.service.ReloadPlaylist(ctx, r.token, MediaPlaylistRef{1, false,

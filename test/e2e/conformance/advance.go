@@ -253,8 +253,9 @@ type Blocked struct {
 
 // CheckBlocked holds an answer to section 6.2.5.2 of the second edition: the playlist with what was
 // asked for, or 400 at once for what is too far ahead. A server may answer the playlist as it is
-// when nothing comes, as long as it waited for half a target duration; it must, before a player's
-// patience ends: hls.js waits for 0.8 target durations and at least three part targets.
+// when nothing comes, as long as it waited for half a target duration or seven seconds; it must,
+// before a player's patience ends: hls.js waits for 0.8 target durations and at least three part
+// targets, but no longer than ten seconds.
 func CheckBlocked(b Blocked) (f Findings) {
 	const where = "blocked request"
 	refused := b.Status == http.StatusBadRequest
@@ -269,12 +270,13 @@ func CheckBlocked(b Blocked) (f Findings) {
 	case refused:
 	case b.Status != http.StatusOK:
 		f.add(BlockAnswer, where, "%d.%d: status %d after %v", b.MSN, b.Part, b.Status, b.Took)
-	case !b.After.Ended && !b.After.Has(b.MSN, b.Part) && b.Took < b.After.TargetDuration/2:
+	case !b.After.Ended && !b.After.Has(b.MSN, b.Part) &&
+		b.Took < min(b.After.TargetDuration/2, 7*time.Second):
 		msn, part := b.After.Edge()
 		f.add(BlockAnswer, where, "%d.%d: the answer ends with %d.%d after %v", b.MSN, b.Part, msn,
 			part, b.Took)
 	}
-	patience := max(3*b.After.PartTarget, b.After.TargetDuration*8/10)
+	patience := min(max(3*b.After.PartTarget, b.After.TargetDuration*8/10), 10*time.Second)
 	if b.Took > patience {
 		f.add(BlockTime, where, "%d.%d took %v of %v", b.MSN, b.Part, b.Took, patience)
 	}
@@ -283,7 +285,8 @@ func CheckBlocked(b Blocked) (f Findings) {
 
 // beyond reports whether a request is so far ahead that it is refused: more than two segments after
 // the last, or more parts after the last part than the Advance Part Limit, three seconds or three
-// parts.
+// parts, and than a segment may have: hls.js asks for the last part of the segment that comes next
+// when it is to play without parts.
 func (m *Media) beyond(msn int64, part int) bool {
 	if last := m.Open.Sequence - 1; msn > last+2 {
 		return true
@@ -291,9 +294,6 @@ func (m *Media) beyond(msn int64, part int) bool {
 	if m.PartTarget == 0 || msn != m.Open.Sequence {
 		return false
 	}
-	limit := 3
-	if m.PartTarget < time.Second {
-		limit = int((3*time.Second + m.PartTarget - 1) / m.PartTarget)
-	}
-	return part > len(m.Open.Parts)-1+limit
+	limit := max(3, int((3*time.Second+m.PartTarget-1)/m.PartTarget))
+	return part > len(m.Open.Parts)-1+limit && part >= int(2*m.TargetDuration/m.PartTarget)
 }

@@ -86,9 +86,11 @@ func lowLatencyStatements() []Statement {
 		{ReportFalse, bis + "4.4.5.4", "LAST-MSN and LAST-PART are true of the rendition"},
 		{BlockAnswer, bis + "6.2.5.2", "a blocked request is answered with what it waits for"},
 		{BlockTime, bis + "6.2.5.2",
-			"and before hls.js gives up, after 0.8 target durations or three part targets"},
+			"and before hls.js gives up, after 0.8 target durations or three part targets, ten " +
+				"seconds at most"},
 		{BlockRefusal, bis + "6.2.5.2",
-			"what is too far ahead, or a part of no segment, is refused with 400; nothing else is"},
+			"what is too far ahead, or a part of no segment, is refused with 400; nothing else " +
+				"is, nor any part that a segment may have"},
 		{PartMatch, bis + "4.4.4.9", "DURATION is the duration of the media, to the millisecond"},
 		{PartIndependent, bis + "4.4.4.9",
 			"INDEPENDENT stands where a part begins with a random access point, and only there"},
