@@ -63,5 +63,8 @@ func (s *Server) updateNotification(ctx context.Context, req *request,
 	if err != nil {
 		return nil, err
 	}
+	if s.notifier != nil {
+		s.notifier.Hurry(stream.Name)
+	}
 	return &api.UpdateNotificationConfigurationOutput{}, nil
 }

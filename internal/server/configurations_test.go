@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -48,12 +49,18 @@ func TestStorageTier(t *testing.T) {
 type sent struct {
 	off bool
 	got chan string
+
+	to      destination // of the last one
+	hurried []string
 }
 
 func (s *sent) Enabled() bool { return !s.off }
-func (s *sent) Send(sender, url string, body []byte) {
-	s.got <- sender + " " + url + " " + string(body)
+func (s *sent) Send(sender string, to destination, body []byte) {
+	url, err := to(context.Background())
+	s.to = to
+	s.got <- fmt.Sprint(sender, " ", url, " ", string(body), err)
 }
+func (s *sent) Hurry(sender string) { s.hurried = append(s.hurried, sender) }
 
 // A fragment with the tag is told of when it is stored, with its own tags, as the stream says.
 func TestNotifications(t *testing.T) {
@@ -101,11 +108,22 @@ func TestNotifications(t *testing.T) {
 		`"FragmentStartProducerTimestamp":%d,"FragmentStartServerTimestamp":%.0f,"NotificationType":"PERSISTED",`+
 		`"NotificationPayload":{"who":"a \"cat\""}}`, arn, last["FragmentNumber"], start+2000,
 		last["ServerTimestamp"].(float64)*1000)
-	if got != want {
+	if want += "<nil>"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	for _, change := range []string{strings.Replace(enabled, "ENABLED", "DISABLED", 1), "null"} {
-		s.ok("/updateNotificationConfiguration", `{"StreamName":"cam1","NotificationConfiguration":`+change+`}`)
+	out.hurried = nil
+	for _, change := range []struct{ configuration, to string }{
+		{strings.Replace(enabled, "a.example", "c.example", 1), "https://c.example/b"},
+		{strings.Replace(enabled, "ENABLED", "DISABLED", 1), ""}, {"null", ""},
+	} {
+		s.ok("/updateNotificationConfiguration", `{"StreamName":"cam1","NotificationConfiguration":`+
+			change.configuration+`}`)
+		if to, err := out.to(t.Context()); to != change.to || err != nil {
+			t.Errorf("what waits goes to %q with %s, %v", to, change.configuration, err)
+		}
+	}
+	if got := strings.Join(out.hurried, " "); got != "cam1 cam1 cam1" {
+		t.Errorf("%q are told of", got)
 	}
 	shoot(3000, notify)
 	if got := describe(); got != `{"NotificationConfiguration":null}` || len(out.got) != 0 {

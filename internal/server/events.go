@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,9 +18,13 @@ const maxEvents = 1024
 
 // Notifier delivers notifications; *webhook.Notifier is one.
 type Notifier interface {
-	Enabled() bool                        // whether they may go anywhere
-	Send(sender, url string, body []byte) // never blocks
+	Enabled() bool // whether they may go anywhere
+	// Send never blocks. to tells where the message goes, "" for nowhere, before each attempt.
+	Send(sender string, to destination, body []byte)
+	Hurry(sender string) // where those of a sender go has changed
 }
+
+type destination = func(context.Context) (url string, err error)
 
 // settings are what is configured of a stream, and who created it, as its row has them, in JSON.
 type settings struct {
@@ -38,6 +43,29 @@ func settingsOf(stream *store.Stream) (s settings, err error) {
 		return s, fmt.Errorf("settings of stream %s: %w", stream.Name, err)
 	}
 	return s, nil
+}
+
+// notifies is the URL to which notifications go; "" when there are none.
+func (s *settings) notifies() string {
+	if c := s.Notification; c != nil && c.Status == api.StatusEnabled {
+		return c.DestinationConfig.Uri
+	}
+	return ""
+}
+
+// destination is where the notifications of a stream go at each attempt: what waits for a receiver
+// that is not there follows the stream's configuration, and ends with it.
+func (s *Server) destination(id store.StreamID) destination {
+	return func(ctx context.Context) (string, error) {
+		stream, err := s.store.StreamByID(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return "", nil
+		} else if err != nil {
+			return "", err
+		}
+		configured, err := settingsOf(&stream)
+		return configured.notifies(), err
+	}
 }
 
 // configure changes the settings of a stream.
@@ -107,13 +135,12 @@ func (s *Server) handleEvent(ctx context.Context, e *ingest.Event) error {
 	if err != nil {
 		return err
 	}
-	if c := configured.Notification; e.Notification && s.notifier != nil && c != nil &&
-		c.Status == api.StatusEnabled {
+	if e.Notification && s.notifier != nil && configured.notifies() != "" {
 		body, err := json.Marshal(s.notification(&stream, e))
 		if err != nil {
 			return err
 		}
-		s.notifier.Send(stream.Name, c.DestinationConfig.Uri, body)
+		s.notifier.Send(stream.Name, s.destination(stream.ID), body)
 	}
 	if c := configured.Images; e.Images && s.folder != nil && c != nil &&
 		c.Status == api.StatusEnabled {

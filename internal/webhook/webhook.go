@@ -1,6 +1,7 @@
 // Package webhook delivers short messages to HTTP servers that others chose: in order for each
-// sender, again and again for an hour, signed, and to nobody outside of a list of networks. It
-// keeps messages in memory, and loses those that are left when the process ends.
+// sender, again and again for an hour, signed, to where the sender wants them at that moment, and
+// to nobody outside of a list of networks. It keeps messages in memory, and loses those that are
+// left when the process ends.
 package webhook
 
 import (
@@ -59,22 +60,30 @@ type Notifier struct {
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 	mu    sync.Mutex
-	waits map[string][]message // by sender; the first one is being delivered
-	count int
+	waits map[string]*queue // by sender; guarded by mu
+	count int               // messages in them; guarded by mu
 }
 
 type message struct {
-	url  string
+	to   func(context.Context) (string, error)
 	body []byte
 	made time.Time
+}
+
+// queue is what waits of a sender.
+type queue struct {
+	messages []message // the first one is being delivered
+	hurry    func()    // ends a pause between attempts; nil: there is none
+	failing  bool      // the last attempt failed
 }
 
 // Results of attempts, and of messages that had none.
 const (
 	resultDelivered = "delivered"
-	resultFailed    = "failed"  // it is tried again
-	resultExpired   = "expired" // an hour is over
-	resultDropped   = "dropped" // too many wait
+	resultFailed    = "failed"    // it is tried again
+	resultExpired   = "expired"   // an hour is over
+	resultDropped   = "dropped"   // too many wait
+	resultWithdrawn = "withdrawn" // nobody wants it any more
 )
 
 // New makes a Notifier, which works until Close. The error is that of the Registerer.
@@ -88,14 +97,16 @@ func New(o Options) (*Notifier, error) {
 	if o.sleep == nil {
 		o.sleep = sleep
 	}
-	n := &Notifier{o: o, waits: map[string][]message{},
+	n := &Notifier{o: o, waits: map[string]*queue{},
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_notifications_total",
 			Help: "Attempts to deliver notifications (delivered, failed), and notifications " +
-				"given up after an hour (expired) or because too many wait (dropped).",
+				"given up after an hour (expired), because too many wait (dropped), or because " +
+				"the stream has none any more (withdrawn).",
 		}, []string{"result"}),
 	}
-	for _, result := range []string{resultDelivered, resultFailed, resultExpired, resultDropped} {
+	for _, result := range []string{resultDelivered, resultFailed, resultExpired, resultDropped,
+		resultWithdrawn} {
 		n.attempts.WithLabelValues(result)
 	}
 	if o.Registerer != nil {
@@ -143,20 +154,35 @@ func (n *Notifier) control(_, address string, _ syscall.RawConn) error {
 	return fmt.Errorf("%w: %s", errForbidden, to.Addr())
 }
 
-// Send delivers a message in the background, after those of the same sender. It never blocks; what
-// is too much is dropped, and counted.
-func (n *Notifier) Send(sender, url string, body []byte) {
+// Send delivers a message in the background, after those of the same sender. Before each attempt to
+// tells the URL that it goes to now, "" when nobody wants it any more; an error of to is a failed
+// attempt. Send never blocks; what is too much is dropped, and counted.
+func (n *Notifier) Send(sender string, to func(context.Context) (url string, err error),
+	body []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	queue := n.waits[sender]
-	if n.count >= maxWaiting || len(queue) >= maxOfSender || n.ctx.Err() != nil {
+	q := n.waits[sender]
+	if n.count >= maxWaiting || q != nil && len(q.messages) >= maxOfSender || n.ctx.Err() != nil {
 		n.attempts.WithLabelValues(resultDropped).Inc()
 		return
 	}
 	n.count++
-	n.waits[sender] = append(queue, message{url, body, n.o.Clock()})
-	if len(queue) == 0 {
-		n.done.Go(func() { n.serve(sender) })
+	m := message{to, body, n.o.Clock()}
+	if q != nil {
+		q.messages = append(q.messages, m)
+		return
+	}
+	q = &queue{messages: []message{m}}
+	n.waits[sender] = q
+	n.done.Go(func() { n.serve(sender, q) })
+}
+
+// Hurry makes the next attempt of a sender at once: where its messages go has changed.
+func (n *Notifier) Hurry(sender string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if q := n.waits[sender]; q != nil && q.hurry != nil {
+		q.hurry()
 	}
 }
 
@@ -170,50 +196,84 @@ func (n *Notifier) Close() {
 }
 
 // serve delivers the messages of a sender until there are none.
-func (n *Notifier) serve(sender string) {
+func (n *Notifier) serve(sender string, q *queue) {
 	for {
 		n.mu.Lock()
-		queue := n.waits[sender]
-		if len(queue) == 0 || n.ctx.Err() != nil {
-			n.count -= len(queue)
+		if len(q.messages) == 0 || n.ctx.Err() != nil {
+			n.count -= len(q.messages)
 			delete(n.waits, sender)
 			n.mu.Unlock()
 			return
 		}
-		m := queue[0]
+		m := q.messages[0]
 		n.mu.Unlock()
-		n.deliver(sender, m)
+		n.deliver(sender, q, m)
 		n.mu.Lock()
-		n.waits[sender] = n.waits[sender][1:]
+		q.messages = q.messages[1:]
 		n.count--
 		n.mu.Unlock()
 	}
 }
 
-// deliver tries until it succeeds, or the message is too old.
-func (n *Notifier) deliver(sender string, m message) {
+// deliver tries until it succeeds, the message is too old, or nobody wants it. Another URL begins
+// with short pauses again.
+func (n *Notifier) deliver(sender string, q *queue, m message) {
+	log := n.o.Logger.With("stream", sender)
+	last := ""
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
-		err := n.post(m)
-		if err == nil {
-			n.attempts.WithLabelValues(resultDelivered).Inc()
+		url, err := m.to(n.ctx)
+		if err == nil && url == "" {
+			n.attempts.WithLabelValues(resultWithdrawn).Inc()
 			return
+		}
+		if err == nil {
+			if url != last {
+				wait = firstBackoff
+			}
+			last = url
+			err = n.post(url, m.body)
 		}
 		if n.ctx.Err() != nil {
 			return
 		}
-		n.attempts.WithLabelValues(resultFailed).Inc()
-		n.o.Logger.Debug("notification failed", "stream", sender, "host", hostOf(m.url),
-			"error", err)
-		if n.o.Clock().Add(wait).Sub(m.made) > life {
-			n.attempts.WithLabelValues(resultExpired).Inc()
-			n.o.Logger.Warn("notification given up after an hour", "stream", sender,
-				"host", hostOf(m.url), "error", err)
+		log := log.With("host", hostOf(last))
+		if err == nil {
+			n.attempts.WithLabelValues(resultDelivered).Inc()
+			if q.failing {
+				log.Info("notifications are delivered again")
+			}
+			q.failing = false
 			return
 		}
-		if n.o.sleep(n.ctx, wait) != nil {
+		n.attempts.WithLabelValues(resultFailed).Inc()
+		if !q.failing {
+			log.Warn("notifications are not delivered", "error", err)
+		}
+		q.failing = true
+		if n.o.Clock().Add(wait).Sub(m.made) > life {
+			n.attempts.WithLabelValues(resultExpired).Inc()
+			log.Warn("notification given up after an hour", "error", err)
+			return
+		}
+		if n.pause(q, wait) != nil {
 			return
 		}
 	}
+}
+
+// pause waits between attempts, less long when somebody calls Hurry. The error is that of Close.
+func (n *Notifier) pause(q *queue, d time.Duration) error {
+	ctx, cancel := context.WithCancel(n.ctx)
+	defer cancel()
+	hurry := func(f func()) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		q.hurry = f
+	}
+	hurry(cancel)
+	_ = n.o.sleep(ctx, d) // ended early or not
+	hurry(nil)
+	return n.ctx.Err()
 }
 
 // hostOf is what the log may tell of a URL: the rest may be a secret.
@@ -226,14 +286,14 @@ func hostOf(address string) string {
 }
 
 // post makes one attempt.
-func (n *Notifier) post(m message) error {
-	r, err := http.NewRequestWithContext(n.ctx, http.MethodPost, m.url, bytes.NewReader(m.body))
+func (n *Notifier) post(to string, body []byte) error {
+	r, err := http.NewRequestWithContext(n.ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "weir")
-	r.Header.Set(HeaderSignature, Signature(n.o.Key, n.o.Clock(), m.body))
+	r.Header.Set(HeaderSignature, Signature(n.o.Key, n.o.Clock(), body))
 	answer, err := n.client.Do(r)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -109,12 +110,17 @@ func (n *Notifier) results(result string) (count float64) {
 	return count
 }
 
+// always is a destination that does not change.
+func always(url string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return url, nil }
+}
+
 // Messages of a sender come in order, with a signature over time and body.
 func TestDelivery(t *testing.T) {
 	r := newReceiver(t)
 	n, _ := newNotifier(t, "127.0.0.0/8")
 	for i := range 5 {
-		n.Send("cam1", r.URL, fmt.Appendf(nil, `{"n":%d}`, i))
+		n.Send("cam1", always(r.URL), fmt.Appendf(nil, `{"n":%d}`, i))
 	}
 	for i := range 5 {
 		if got := r.next(t); got != fmt.Sprintf(`{"n":%d}`, i) {
@@ -136,8 +142,8 @@ func TestDelivery(t *testing.T) {
 func TestRetries(t *testing.T) {
 	r := newReceiver(t, 500, 302, 404)
 	n, c := newNotifier(t, "127.0.0.0/8")
-	n.Send("cam1", r.URL, []byte("a"))
-	n.Send("cam1", r.URL, []byte("b"))
+	n.Send("cam1", always(r.URL), []byte("a"))
+	n.Send("cam1", always(r.URL), []byte("b"))
 	if a, b := r.next(t), r.next(t); a != "a" || b != "b" {
 		t.Errorf("%s before %s", a, b)
 	}
@@ -149,7 +155,7 @@ func TestRetries(t *testing.T) {
 	c.mu.Unlock()
 
 	r.Close()
-	n.Send("cam1", r.URL, []byte("c"))
+	n.Send("cam1", always(r.URL), []byte("c"))
 	n.done.Wait() // there is nothing left to do
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,6 +165,62 @@ func TestRetries(t *testing.T) {
 	}
 	if sum > life || sum < life-lastBackoff || n.results(resultExpired) != 1 || n.count != 0 {
 		t.Errorf("%v of pauses, %v expired", sum, n.results(resultExpired))
+	}
+}
+
+// What waits follows its sender's configuration: to another receiver at once, without the pause
+// that was to come and those that had become long, or to nobody. A configuration that cannot be
+// read is a failed attempt.
+func TestDestinationChanges(t *testing.T) {
+	dead, alive := newReceiver(t), newReceiver(t)
+	dead.Close()
+	n, c := newNotifier(t, "127.0.0.0/8")
+	paused := make(chan struct{}, 10)
+	n.o.sleep = func(ctx context.Context, d time.Duration) error {
+		if d == 8*time.Second { // until Hurry or Close
+			paused <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return c.sleep(ctx, d)
+	}
+	var mu sync.Mutex
+	url, failure := dead.URL, errors.New("the store does not answer")
+	to := func(context.Context) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err := failure; err != nil {
+			failure = nil
+			return "", err
+		}
+		return url, nil
+	}
+	change := func(to string) {
+		mu.Lock()
+		url = to
+		mu.Unlock()
+		n.Hurry("cam1")
+	}
+	n.Send("cam1", to, []byte("a"))
+	n.Send("cam1", to, []byte("b"))
+	<-paused
+	n.Hurry("cam2") // another's
+	change(alive.URL)
+	if a, b := alive.next(t), alive.next(t); a != "a" || b != "b" {
+		t.Errorf("%s before %s", a, b)
+	}
+	n.done.Wait()
+	if n.results(resultFailed) != 5 || n.results(resultDelivered) != 2 {
+		t.Errorf("%v failed, %v are delivered", n.results(resultFailed), n.results(resultDelivered))
+	}
+	url = dead.URL
+	n.Send("cam1", to, []byte("c"))
+	n.Send("cam1", to, []byte("d"))
+	<-paused
+	change("")
+	n.done.Wait()
+	if n.results(resultWithdrawn) != 2 || len(alive.got) != 0 || n.count != 0 {
+		t.Errorf("%v are withdrawn, %d came", n.results(resultWithdrawn), len(alive.got))
 	}
 }
 
@@ -175,7 +237,7 @@ func TestNetworks(t *testing.T) {
 		{"::/0", outside.URL},
 	} {
 		n, _ := newNotifier(t, c.allow)
-		n.Send("cam1", c.url, []byte("x"))
+		n.Send("cam1", always(c.url), []byte("x"))
 		n.done.Wait()
 		if n.results(resultDelivered) != 0 || n.results(resultExpired) != 1 {
 			t.Errorf("%s was reached from %q", c.url, c.allow)
@@ -186,7 +248,7 @@ func TestNetworks(t *testing.T) {
 	}
 	n, _ := newNotifier(t, "127.0.0.0/8")
 	port = inside.URL[strings.LastIndex(inside.URL, ":"):]
-	n.Send("cam1", "http://[::ffff:127.0.0.1]"+port, []byte("x"))
+	n.Send("cam1", always("http://[::ffff:127.0.0.1]"+port), []byte("x"))
 	inside.next(t)
 }
 
@@ -200,7 +262,7 @@ func TestWaitingIsBounded(t *testing.T) {
 	r := newReceiver(t)
 	n, _ := newNotifier(t, "127.0.0.0/8")
 	for i := range 2 * maxWaiting {
-		n.Send(fmt.Sprint("cam", i%20), dead.URL, []byte("x"))
+		n.Send(fmt.Sprint("cam", i%20), always(dead.URL), []byte("x"))
 	}
 	if n.results(resultDropped) != maxWaiting {
 		t.Errorf("%v are dropped", n.results(resultDropped))
@@ -208,9 +270,9 @@ func TestWaitingIsBounded(t *testing.T) {
 	n.Close() // gives up
 	n, _ = newNotifier(t, "127.0.0.0/8")
 	for range maxOfSender + 1 {
-		n.Send("cam1", dead.URL, []byte("x"))
+		n.Send("cam1", always(dead.URL), []byte("x"))
 	}
-	n.Send("cam2", r.URL, []byte("y"))
+	n.Send("cam2", always(r.URL), []byte("y"))
 	if got := r.next(t); got != "y" || n.results(resultDropped) != 1 {
 		t.Errorf("%q came, %v are dropped", got, n.results(resultDropped))
 	}
