@@ -163,20 +163,31 @@ func (v *piece) missing(c Context) bool {
 
 // glob reports whether a pattern's text matches a string. With fold, ASCII letters of the string
 // are compared without case; the pattern's must be lower case.
+func glob(pattern, s string, fold bool) bool {
+	match, ok := search(pattern, s, fold)
+	if !ok {
+		return newAutomaton(pattern).matches(s, fold)
+	}
+	return match
+}
+
+// search is glob as long as that takes not much longer than to read both, or else not ok: patterns
+// can be made so that it does.
 //
 // It is the usual greedy search, in which only the last wildcard for many characters is ever
 // lengthened: an earlier one can only leave less for what follows. A wildcard that ends at a colon
 // cannot be lengthened beyond it, and then the last one without that bound is.
-func glob(pattern, s string, fold bool) bool {
-	i, j := 0, 0 // in pattern and s
+func search(pattern, s string, fold bool) (match, ok bool) {
+	left := 4*(len(pattern)+len(s)) + 64 // steps
+	i, j := 0, 0                         // in pattern and s
 	// After the last wildcard of either kind, and how far it has been taken; -1: there was none.
 	many, manyEnd, part, partEnd := -1, 0, -1, 0
-	for {
+	for ; left > 0; left-- {
 		if i < len(pattern) {
 			switch c := pattern[i]; c {
 			case manyWild:
 				if i++; i == len(pattern) {
-					return true
+					return true, true
 				}
 				many, manyEnd, part = i, j, -1
 				continue
@@ -195,7 +206,7 @@ func glob(pattern, s string, fold bool) bool {
 				}
 			}
 		} else if j == len(s) {
-			return true
+			return true, true
 		}
 		switch {
 		case part >= 0 && partEnd < len(s) && s[partEnd] != ':':
@@ -206,15 +217,16 @@ func glob(pattern, s string, fold bool) bool {
 			if c := pattern[many]; c < utf8.RuneSelf && !fold { // it goes on where c is
 				next := strings.IndexByte(s[manyEnd:], c)
 				if next < 0 {
-					return false
+					return false, true
 				}
 				manyEnd += next
 			}
 			i, j, part = many, manyEnd, -1
 		default:
-			return false
+			return false, true
 		}
 	}
+	return false, false
 }
 
 // step returns how many bytes at the beginning of s a byte of a pattern takes that is not the same

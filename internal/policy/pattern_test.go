@@ -99,8 +99,9 @@ func TestGlobAgreesWithTheModel(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := matches(tokens, s)
-			if got := glob(p.pieces[0].text, s, false); got != want {
-				t.Fatalf("kind %d: %q matches %q: %v", kind, source, s, got)
+			slow := newAutomaton(p.pieces[0].text).matches(s, false)
+			if got := glob(p.pieces[0].text, s, false); got != want || slow != want {
+				t.Fatalf("kind %d: %q matches %q: %v, %v", kind, source, s, got, slow)
 			}
 			if want {
 				matched++
@@ -109,6 +110,69 @@ func TestGlobAgreesWithTheModel(t *testing.T) {
 	}
 	if matched < 300 {
 		t.Errorf("only %d matches", matched)
+	}
+}
+
+// The same with patterns of hundreds of elements, for which the automaton needs several words.
+func TestLongPatternsAgreeWithTheModel(t *testing.T) {
+	w := writer{rand.New(rand.NewPCG(5, 6))}
+	matched := 0
+	for range 400 {
+		var source, s strings.Builder
+		var text []char
+		for range 100 + w.IntN(200) {
+			c := w.of("a", "b", "€", ":", "?", "*", "*")
+			source.WriteString(c)
+			text = append(text, char{[]rune(c)[0], false})
+			if c == "*" || c == "?" { // mostly what matches
+				c = w.of("a", "€", ":")
+			} else if w.IntN(500) == 0 {
+				c = "c"
+			}
+			s.WriteString(c)
+		}
+		for kind, tokens := range map[wildcards][]token{anyWildcards: wild(text),
+			resourceWildcards: resourceTokens(text), arnWildcards: arnTokens(text)} {
+			p, err := compile(source.String(), kind, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := matches(tokens, s.String())
+			if got := newAutomaton(p.pieces[0].text).matches(s.String(), false); got != want {
+				t.Fatalf("kind %d: %q matches %q: %v", kind, &source, &s, got)
+			}
+			if want {
+				matched++
+			}
+		}
+	}
+	if matched < 50 || matched > 1100 {
+		t.Errorf("%d matches of 1200", matched)
+	}
+}
+
+// A pattern that is made to be slow goes once through the string, by the automaton.
+func TestSlowPatterns(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		fold, want bool
+	}{
+		{"*" + strings.Repeat("a", 3000) + "b*", strings.Repeat("a", 1<<14), false, false},
+		{"*" + strings.Repeat("a", 3000) + "b*", strings.Repeat("a", 1<<14) + "bc", false, true},
+		{"*" + strings.Repeat("?a", 1500) + "b*", strings.Repeat("A", 1<<14), true, false},
+		{"*" + strings.Repeat("?a", 1500) + "b*", strings.Repeat("A", 1<<14) + "B", true, true},
+		{"*" + strings.Repeat("a?", 1500) + "b", strings.Repeat("a\xff", 1<<13) + "b", false, true},
+	} {
+		p, err := compile(c.pattern, anyWildcards, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := search(p.pieces[0].text, c.s, c.fold); ok {
+			t.Errorf("%.20q… is searched for to the end", c.pattern)
+		}
+		if got := glob(p.pieces[0].text, c.s, c.fold); got != c.want {
+			t.Errorf("%.20q… matches %d bytes: %v", c.pattern, len(c.s), got)
+		}
 	}
 }
 
