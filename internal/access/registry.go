@@ -164,6 +164,9 @@ func domain(err error) error {
 // SetTemporary makes the registry accept temporary credentials. Call it before the first Find.
 func (r *Registry) SetTemporary(t Temporary) { r.temporary = t }
 
+// Now is the time by the registry's clock.
+func (r *Registry) Now() time.Time { return r.now() }
+
 // Sealer seals secrets of other packages' documents, such as KindTokenKey. ErrNoSeal.
 func (r *Registry) Sealer() (*Sealer, error) {
 	if r.sealer == nil {

@@ -29,7 +29,7 @@ func (s *Service) PutOpenIDConnectProvider(ctx context.Context, _ *Call,
 func (s *Service) providerInfo(p oidc.Provider) api.ProviderInfo {
 	return api.ProviderInfo{Url: p.Issuer, OpenIDConnectProviderArn: s.access.ProviderARN(p.Name),
 		ClientIDList: orEmpty(p.ClientIDs), KeysURL: api.NullIfEmpty(p.KeysURL),
-		CreationTime: api.Timestamp(p.Created.UnixMilli()), Version: formatVersion(p.Revision)}
+		CreationTime: timestampOf(p.Created), Version: formatVersion(p.Revision)}
 }
 
 // ListOpenIDConnectProviders lists the providers by name, without their keys.

@@ -2,12 +2,12 @@ package api
 
 // ProviderInfo is an OpenID Connect provider whose tokens AssumeRoleWithWebIdentity takes.
 type ProviderInfo struct {
-	Url                      string    `json:"Url"`
-	OpenIDConnectProviderArn string    `json:"OpenIDConnectProviderArn"`
-	ClientIDList             []string  `json:"ClientIDList"`
-	KeysURL                  *string   `json:"KeysURL"`
-	CreationTime             Timestamp `json:"CreationTime"`
-	Version                  string    `json:"Version"`
+	Url                      string     `json:"Url"`
+	OpenIDConnectProviderArn string     `json:"OpenIDConnectProviderArn"`
+	ClientIDList             []string   `json:"ClientIDList"`
+	KeysURL                  *string    `json:"KeysURL"`
+	CreationTime             *Timestamp `json:"CreationTime"` // null: not known
+	Version                  string     `json:"Version"`
 }
 
 // PutOpenIDConnectProviderInput is the body of /weir/putOpenIDConnectProvider.

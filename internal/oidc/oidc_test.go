@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -275,6 +276,31 @@ func TestKeysOnAnotherHost(t *testing.T) {
 			access.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A provider that is written again keeps the time of its creation, also when there are as many as
+// may be.
+func TestProvidersAreWrittenAgain(t *testing.T) {
+	t.Parallel()
+	r, began := newRegistry(t), time.Now().Truncate(time.Millisecond)
+	put := func(at string) (Provider, error) {
+		return Put(t.Context(), r, Provider{Issuer: at, ClientIDs: []string{"weir"}},
+			store.AnyRevision)
+	}
+	first, err := put(issuer)
+	must(t, err)
+	for i := range api.MaxProviders - 1 {
+		_, err := put(fmt.Sprintf("https://%d.example.com", i))
+		must(t, err)
+	}
+	if _, err := put("https://more.example.com"); !errors.Is(err, access.ErrLimit) {
+		t.Errorf("one too many: %v", err)
+	}
+	again, err := put(issuer)
+	if err != nil || !again.Created.Equal(first.Created) || first.Created.Before(began) ||
+		first.Created.After(time.Now()) {
+		t.Errorf("created %s, then %s, %v", first.Created, again.Created, err)
 	}
 }
 

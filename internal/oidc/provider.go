@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -83,24 +84,24 @@ func mayFetch(text string) bool {
 	return at.Scheme == "https" || at.Scheme == "http" && ip != nil && ip.IsLoopback()
 }
 
-// Put writes a provider, or another version of it. revision is that of store.Documents. Errors are
-// access.ErrInvalid, access.ErrLimit and those of PutDocument.
+// Put writes a provider, or another version of it, which keeps the time of its creation. revision
+// is that of store.Documents. Errors are access.ErrInvalid, access.ErrLimit and those of
+// PutDocument.
 func Put(ctx context.Context, r *access.Registry, p Provider, revision int64) (Provider, error) {
 	if err := p.check(); err != nil {
 		return Provider{}, err
 	}
 	p.Name = Name(p.Issuer)
 	have := r.Documents(access.KindProvider)
-	for _, d := range have {
-		if d.Name != p.Name {
-			continue
-		}
-		if old, err := read(d); err == nil {
+	i := slices.IndexFunc(have, func(d store.Document) bool { return d.Name == p.Name })
+	if i < 0 && len(have) >= api.MaxProviders {
+		return Provider{}, fmt.Errorf("%d providers: %w", len(have), access.ErrLimit)
+	}
+	p.Created = r.Now().UTC().Truncate(time.Millisecond)
+	if i >= 0 {
+		if old, err := read(have[i]); err == nil && !old.Created.IsZero() {
 			p.Created = old.Created
 		}
-	}
-	if p.Created.IsZero() && len(have) >= api.MaxProviders {
-		return Provider{}, fmt.Errorf("%d providers: %w", len(have), access.ErrLimit)
 	}
 	data, err := json.Marshal(p)
 	if err != nil {
