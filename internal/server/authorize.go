@@ -37,6 +37,10 @@ const anyResource = "*"
 // errUndecided is the fault of a handler that answers a signed call without a decision.
 var errUndecided = errors.New("the call was answered although nobody decided whether it is allowed")
 
+// maxConditionAgent is how much of a User-Agent conditions see, in bytes: those of AWS's SDKs have
+// 100 to 400.
+const maxConditionAgent = 512
+
 // permit decides whether a signed call may be done: by the policies of who signed it, the action of
 // its operation, and the resource. stream is the resource's, if there is one. The error is the
 // refusal.
@@ -122,7 +126,7 @@ func (s *Server) conditions(v *verdict) policy.Context {
 		c.Set("aws:SourceIp", from.address.WithZone("").String())
 	}
 	if agent := req.UserAgent(); agent != "" {
-		c.Set("aws:UserAgent", agent)
+		c.Set("aws:UserAgent", agent[:min(len(agent), maxConditionAgent)])
 	}
 	c.SetTags("aws:ResourceTag/", v.tags)
 	c.SetTags("aws:RequestTag/", v.sets)

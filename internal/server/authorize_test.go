@@ -265,6 +265,23 @@ func TestTagsAreConditions(t *testing.T) {
 	}
 }
 
+// Of what a caller calls itself the first bytes are compared: the header may be long, and so may
+// the pattern, which a caller with a session policy writes himself.
+func TestConditionsOnAUserAgent(t *testing.T) {
+	t.Parallel()
+	p := newPermitTest(t)
+	for condition, status := range map[string]int{"a*": 200, "a*b": 403} {
+		p.signer.Credentials = p.as(statement("Allow", "*", "*",
+			`{"StringLike":{"aws:UserAgent":"`+condition+`"}}`))
+		r := p.request(http.MethodPost, "/listStreams", "{}")
+		r.Header.Set("User-Agent", strings.Repeat("a", maxConditionAgent)+"b")
+		p.signer.Sign(r, []byte("{}"))
+		if a := p.do(r); a.status != status {
+			t.Errorf("%s: %d %s", condition, a.status, a.body)
+		}
+	}
+}
+
 // A trusted proxy says who asks; nobody else does.
 func TestTrustedProxies(t *testing.T) {
 	t.Parallel()
