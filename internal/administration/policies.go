@@ -9,10 +9,13 @@ import (
 	"weir/internal/policy"
 )
 
-// notOwn refuses a call that changes a policy that its signer has.
+// notOwn refuses a call that changes a policy that its signer has, or that bounds his session.
 func notOwn(call *Call, name string) error {
 	p := call.Principal
-	has := slices.ContainsFunc(p.Policies, func(n policy.Named) bool { return n.Name == name })
+	has := slices.ContainsFunc(append([][]policy.Named{p.Policies}, p.Bounds...),
+		func(set []policy.Named) bool {
+			return slices.ContainsFunc(set, func(n policy.Named) bool { return n.Name == name })
+		})
 	if p.IsRoot() || !has {
 		return nil
 	}

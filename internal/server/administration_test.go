@@ -373,6 +373,9 @@ func TestSessionsDoNotRaise(t *testing.T) {
 	assumed := session
 	assumed.Kind, assumed.Name, assumed.ID, assumed.SessionName = access.Role, "r", role.ID, "s"
 	assumed.Parent = ""
+	s.putPolicy("bound", `{"Effect":"Allow","Action":"weir:*","Resource":"*"}`)
+	bounded := assumed
+	bounded.PolicyNames = []string{"bound"}
 	for _, c := range []struct {
 		claims     access.Claims
 		path, body string
@@ -385,8 +388,10 @@ func TestSessionsDoNotRaise(t *testing.T) {
 		{assumed, "/weir/detachPolicy", `{"RoleName":"r","PolicyName":"mine"}`},
 		{assumed, "/weir/updateRole", `{"RoleName":"r","MaxSessionDuration":43200}`},
 		{assumed, "/weir/putPolicy", `{"PolicyName":"mine","PolicyDocument":"{}"}`},
+		{bounded, "/weir/putPolicy", `{"PolicyName":"bound","PolicyDocument":"{}"}`},
+		{bounded, "/weir/deletePolicy", `{"PolicyName":"bound"}`},
 	} {
-		token := c.claims.Kind.String()
+		token := c.claims.Kind.String() + strings.Join(c.claims.PolicyNames, "") // is remembered
 		who.SetTemporary(oneToken{c.claims, token})
 		s.as(auth.Credentials{AccessKeyID: "ASIASESSION", SecretAccessKey: "s",
 			SessionToken: token}, c.path, c.body).fails(t, 403, refused, "on it")
