@@ -241,7 +241,7 @@ func answerHint(answer *client.Error) string {
 	return ""
 }
 
-// reportAWS prints the errors of calls as the AWS CLI does, and gives its exit code. It leaves
+// reportAWS prints the errors of calls as the AWS CLI does, and returns its exit code. It leaves
 // other errors alone.
 func reportAWS(w io.Writer, err error) (code int, ok bool) {
 	var answer *client.Error

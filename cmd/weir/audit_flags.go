@@ -53,7 +53,7 @@ func (f *auditFlags) openAudit(s *serving, data string, registry prometheus.Regi
 	return s.audit.Register(registry)
 }
 
-// closeAudit writes the last events. A stop that loses some is a stop all the same: the log tells.
+// closeAudit writes the last events. A stop that loses some is still a stop; the log says so.
 func (s *serving) closeAudit() {
 	ctx, cancel := context.WithTimeout(context.Background(), auditCloseTime)
 	defer cancel()

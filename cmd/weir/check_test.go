@@ -124,7 +124,7 @@ func (d *dataDir) volume(f store.FragmentInfo) string {
 	return filepath.Join(d.path, "volumes", filepath.FromSlash(f.Location.Volume))
 }
 
-// check runs weir check --json and gives the report, with an exit code that goes with it.
+// check runs weir check --json and returns the report and the exit code, which must fit it.
 func (d *dataDir) check(args ...string) check.LocalReport {
 	d.t.Helper()
 	code, out, errs := command(d.t, append([]string{"check", "--json", d.path}, args...)...)

@@ -124,7 +124,7 @@ func writeClientConfig(dir string, c clientConfig) error {
 	return nil
 }
 
-// removeClientConfig removes it; that there is none is no error.
+// removeClientConfig removes it, if there is one.
 func removeClientConfig(dir string) error {
 	if err := os.Remove(filepath.Join(dir, clientFile)); err != nil &&
 		!errors.Is(err, fs.ErrNotExist) {

@@ -15,7 +15,7 @@ import (
 	"weir/internal/store/record"
 )
 
-// writeVolume writes a volume of two fragments and gives its path and the places of its records.
+// writeVolume writes a volume of two fragments and returns its path and the places of its records.
 func writeVolume(t *testing.T) (path string, at []store.Location) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "volumes")

@@ -37,7 +37,7 @@ func (f *notificationFlags) networks() ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// check refuses what is no network.
+// check refuses what is not a network.
 func (f *notificationFlags) check() error {
 	_, err := f.networks()
 	return err

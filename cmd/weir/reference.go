@@ -105,7 +105,7 @@ func groupOf(model *kong.Application, group string) (out []*commandInfo) {
 	return out
 }
 
-// findCommand finds a command by its name, or gives nil.
+// findCommand finds a command by its name, or returns nil.
 func findCommand(model *kong.Application, name string) *commandInfo {
 	if op := awscli.Find(name); op != nil {
 		return operationInfo(op)

@@ -141,7 +141,7 @@ func (c *hlsCmd) Run(ctx context.Context, std stdio) error {
 // playCmd shows a stream.
 type playCmd struct{ sessionFlags }
 
-// playerVariable is the environment variable that names a player of one's own.
+// playerVariable is the environment variable that names the user's own player.
 const playerVariable = "WEIR_PLAYER"
 
 // Help is shown by weir play --help.

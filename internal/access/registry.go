@@ -323,7 +323,8 @@ func (s *snapshot) holderOf(p *Principal) *Principal {
 }
 
 // Decide answers whether a principal may do something now. It adds the principal's own condition
-// keys to c, unless that is nil. Root may do everything; who is no longer valid, nothing.
+// keys to c, unless that is nil. Root may do everything; a principal that is no longer valid,
+// nothing.
 func (r *Registry) Decide(
 	p *Principal, action, resource string, c policy.Context,
 ) policy.Decision {

@@ -66,8 +66,7 @@ func sealCheckOf(seals []store.Document) []byte {
 	return nil
 }
 
-// checkSealer holds the key of a file, or the error of reading it, to what the store was sealed
-// with.
+// checkSealer checks that the key of a file seals what is in the store. err is of reading the file.
 func checkSealer(s *Sealer, err error, path string, check []byte) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s is not there; put it back from a backup; nothing was changed",
@@ -86,8 +85,8 @@ func checkSealer(s *Sealer, err error, path string, check []byte) error {
 // sealCheck is what the document of KindSeal holds, sealed.
 const sealCheck, sealCheckName = "weir", "check"
 
-// openSealer finds the seal key, makes it at the first start, and holds it to what the store was
-// sealed with. check is what the store has of it, nil at first; put writes it.
+// openSealer finds the seal key, makes it at the first start, and checks it against what the store
+// was sealed with. check is what the store has of it, nil at first; put writes it.
 func openSealer(path string, check []byte, put func(sealed []byte) error) (*Sealer, error) {
 	s, err := loadSealer(path)
 	if check != nil {

@@ -24,7 +24,7 @@ type UserInfo struct {
 	Revision      int64    // of its document, 0 when it is fixed
 }
 
-// KeyInfo is what is told of a key. Nobody is told its secret a second time.
+// KeyInfo describes a key, without its secret, which is shown only once.
 type KeyInfo struct {
 	AccessKeyID string
 	User        string // "" for root

@@ -19,8 +19,8 @@ type Input interface{ check() *check }
 // ruled is an input with rules that no shape of the model states: those between members.
 type ruled interface{ rules() error }
 
-// Validate holds an input to its row of the table, and then to the rules between its members. It
-// returns nil or an *Error of code InvalidArgumentException.
+// Validate checks an input against its row of the table, and then against the rules between its
+// members. It returns nil or an *Error of code InvalidArgumentException.
 func Validate(in Input) error {
 	v := reflect.ValueOf(in).Elem()
 	c := in.check()

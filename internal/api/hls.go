@@ -64,7 +64,7 @@ func (in *GetHLSStreamingSessionURLInput) rules() error {
 	return validateRange(in.PlaybackMode, r)
 }
 
-// validateRange holds a session's range to the rules of its mode.
+// validateRange checks a session's range against the rules of its mode.
 func validateRange(mode PlaybackMode, r *TimestampRange) error {
 	switch mode {
 	case "", PlaybackModeLive:

@@ -26,7 +26,7 @@ const (
 	maxScan = 32 << 20
 )
 
-// ErrCursor says that Filter.After is no cursor that Read returned.
+// ErrCursor says that Filter.After is not a cursor that Read returned.
 var ErrCursor = errors.New("no cursor of the audit log")
 
 // Filter selects events.

@@ -225,7 +225,7 @@ var hostPattern = regexp.MustCompile(
 
 // explain says what of a signature that does not match may be a proxy's doing: the Host that
 // arrived. When the proxy says which Host came to it, and the signature matches that one, nothing
-// else is wrong. The request is refused all the same: anybody can say so.
+// else is wrong. The request is refused even so: anybody can say so.
 func (c *claim) explain(r *http.Request, secret string, hashes []string) string {
 	host, before := headerValue(r, "host"), headerValue(r, "x-forwarded-host")
 	if !hostPattern.MatchString(host) {

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 )
 
-// ErrChanged is of a secret that another process has changed meanwhile.
+// ErrChanged says that another process has changed the secret in the meantime.
 var ErrChanged = errors.New("the secret was changed meanwhile")
 
 // Secret is a secret that the nodes of a cluster share.

@@ -325,7 +325,7 @@ type translation struct {
 	fractions map[float64]bool
 }
 
-// keep remembers the order of an object, and gives it as a map.
+// keep remembers the order of an object, and returns it as a map.
 func (t *translation) keep(o *ordered) map[string]any {
 	t.orders[reflect.ValueOf(o.members).Pointer()] = o.names
 	t.maps = append(t.maps, o.members)

@@ -27,7 +27,7 @@ type shorthand struct {
 	files bool // the key was followed by @: the value may be the name of a file
 }
 
-// end is what current gives at the end; no text has this byte outside of a longer character.
+// end is what current returns at the end; no text has this byte outside of a longer character.
 const end = 0xff
 
 func (p *shorthand) current() byte {

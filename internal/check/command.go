@@ -1,5 +1,5 @@
-// Package check is weir check: it holds what is stored to what is known of it, on one machine or in
-// a cluster, repairs and reports.
+// Package check is weir check: it compares what is stored with what is known of it, on one machine
+// or in a cluster, repairs and reports.
 package check
 
 import (

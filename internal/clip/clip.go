@@ -149,7 +149,7 @@ func (s *Service) Open(ctx context.Context, stream store.Stream, r Request) (*Cl
 	return s.newClip(stream.ID, c.header, c.file), nil
 }
 
-// check holds a request to the stream, as far as it can be without looking at fragments.
+// check checks a request against the stream, as far as it can without looking at fragments.
 func (r *Request) check(stream *store.Stream, now time.Time) error {
 	if stream.RetentionHours == 0 {
 		return api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)

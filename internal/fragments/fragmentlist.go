@@ -18,7 +18,7 @@ type FragmentList struct {
 }
 
 // GetMediaForFragmentList checks a request for fragments of a stream by their numbers. The error is
-// an *api.Error, InvalidArgument, when one of them is no number of the stream.
+// an *api.Error, InvalidArgument, when one of them is not a number of the stream.
 func (s *Service) GetMediaForFragmentList(stream store.Stream,
 	in *api.GetMediaForFragmentListInput) (*FragmentList, error) {
 	l := &FragmentList{service: s, stream: stream, numbers: make([]store.Number, len(in.Fragments))}

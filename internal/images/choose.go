@@ -334,8 +334,8 @@ func (p *pictures) entry(frame int, leading *bool) int {
 	return -1
 }
 
-// afterLeading returns the first frame after an entry that is no leading picture of it. A decoder
-// that begins there has not got what those refer to, and ffmpeg ends at the first of them.
+// afterLeading returns the first frame after an entry that is not a leading picture of it. A
+// decoder that begins there has not got what those refer to, and ffmpeg ends at the first of them.
 func (p *pictures) afterLeading(entry int) int {
 	if entry < 0 || p.frames[entry].Marks&media.Open == 0 {
 		return entry + 1

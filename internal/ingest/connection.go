@@ -370,7 +370,7 @@ func (c *Connection) endFragment(next int64, tail bool) error {
 	return c.hand(next, false, true)
 }
 
-// hand gives the current fragment to the committer, waiting while too many are in flight.
+// hand passes the current fragment to the committer, waiting while too many are in flight.
 func (c *Connection) hand(next int64, partial, acknowledge bool) error {
 	f := c.cur
 	c.cur, c.piece = nil, piece{}

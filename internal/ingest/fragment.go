@@ -317,7 +317,7 @@ func addTag(tags []media.Tag, t media.Tag) ([]media.Tag, error) {
 	return append(tags, t), nil
 }
 
-// checkTag holds a tag to the limits of the service.
+// checkTag checks a tag against the limits of the service.
 func checkTag(t media.Tag) error {
 	switch {
 	case t.Name == "":

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// errStopped is what reading gives after stop.
+// errStopped is what reading returns after stop.
 var errStopped = errors.New("connection stopped")
 
 // source is the body. It remembers how the body ended, which the Matroska reader cannot tell: a

@@ -2,8 +2,8 @@ package manifest
 
 import "strconv"
 
-// LowLatency is what the header of a media playlist with Partial Segments (parts) says beside all
-// else (RFC 8216bis sections 4.4.3.7 and 4.4.3.8). The zero value is one without.
+// LowLatency is what only the header of a media playlist with Partial Segments (parts) has (RFC
+// 8216bis sections 4.4.3.7 and 4.4.3.8). The zero value is a playlist without parts.
 type LowLatency struct {
 	PartTarget   int64 // EXT-X-PART-INF, milliseconds
 	PartHoldBack int64 // milliseconds; at least three times PartTarget

@@ -185,8 +185,8 @@ func (m *migration) copySessions(ctx context.Context) error {
 	}
 }
 
-// compare holds what the cluster lists of a stream to what the directory does. What is missing must
-// be what cannot be read.
+// compare compares what the cluster lists of a stream with what the directory does. What is missing
+// must be what cannot be read.
 func (m *migration) compare(ctx context.Context, st *store.Stream) error {
 	q := store.Query{Order: store.BySequence, Limit: 1000}
 	for {

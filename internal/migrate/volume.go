@@ -58,7 +58,7 @@ func (m *migration) copyVolume(ctx context.Context, st *store.Stream, v sealed.V
 	return nil
 }
 
-// table reads the packed table of a volume, and holds it to the volume's row. ErrCorrupt.
+// table reads the packed table of a volume, and checks it against the volume's row. ErrCorrupt.
 func (m *migration) table(
 	id store.StreamID, v *sealed.Volume, data []byte,
 ) (t *record.Table, encrypted bool, err error) {

@@ -253,7 +253,7 @@ func (b *blockHeader) lacing(how byte, sizes []int64) {
 		for i := range last {
 			v, n := b.vintLen()
 			if v == unknownSize {
-				// All ones is no size, but as a difference it is the largest one.
+				// All ones is not a size, but as a difference it is the largest one.
 				v = 1<<(7*n) - 1
 			}
 			if i == 0 {

@@ -20,7 +20,7 @@ import (
 // EventKind tells what an Event is about.
 type EventKind uint8
 
-// The events of a Matroska stream, in the order in which a well-formed document gives them.
+// The events of a Matroska stream, in the order in which a well-formed document has them.
 const (
 	// DocumentStart: an EBML header and the Segment after it begin. It comes again when the body
 	// holds several documents.

@@ -300,7 +300,7 @@ func (r *Reader) endsHere(h *header, e *element) (bool, error) {
 	return false, fail(h.id, place, h.off, "not allowed in a %s", nameOf(place))
 }
 
-// checkSize holds the element to its limit and to its parents.
+// checkSize checks the element against its limit and its parents.
 func (r *Reader) checkSize(h *header, e *element) error {
 	place := r.place()
 	if e != nil && e.kind == refused {
@@ -330,7 +330,7 @@ func (r *Reader) checkSize(h *header, e *element) error {
 	return nil
 }
 
-// checkCluster holds the cluster to Limits.Fragment when it reaches to the offset stop.
+// checkCluster checks the cluster against Limits.Fragment when it reaches to the offset stop.
 func (r *Reader) checkCluster(stop int64) error {
 	if n := stop - r.clusterOff + r.stripped; n > r.limits.Fragment {
 		return tooLarge(idCluster, idSegment, r.clusterOff, n, r.limits.Fragment)

@@ -345,7 +345,7 @@ func TestPayloadCut(t *testing.T) {
 	}
 }
 
-// TestNoProgress: a reader that gives nothing for ever is not waited for in a hot loop.
+// TestNoProgress: a reader that returns nothing for ever is not polled in a hot loop.
 func TestNoProgress(t *testing.T) {
 	r := NewReader(readerFunc(func([]byte) (int, error) { return 0, nil }), DefaultLimits())
 	if _, err := r.Next(); !errors.Is(err, io.ErrNoProgress) {

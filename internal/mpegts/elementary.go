@@ -241,7 +241,7 @@ func (w *window) bytes(at int64, n int) ([]byte, error) {
 	return w.data[at-w.at:][:n], nil
 }
 
-// readError is a failure to read, which is no fault of the frame.
+// readError is a failure to read, which is not the frame's fault.
 type readError struct{ err error }
 
 func (e *readError) Error() string { return e.err.Error() }

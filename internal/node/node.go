@@ -55,7 +55,7 @@ type Node struct {
 	secrets *access.Secrets
 }
 
-// CheckDatabase refuses what is no name of a database. The password is in no error.
+// CheckDatabase refuses what is not the name of a database. No error has the password.
 func CheckDatabase(url string) error {
 	_, err := rows.Config(url)
 	return err
@@ -155,7 +155,7 @@ func (n *Node) Room(context.Context, int64) error { return nil }
 // Intact finds nothing lost: what the directory holds can be made again.
 func (n *Node) Intact() error { return nil }
 
-// Close leaves the cluster and gives the directory back.
+// Close leaves the cluster and unlocks the directory.
 func (n *Node) Close() error {
 	var err error
 	if n.Store != nil {

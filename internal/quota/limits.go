@@ -19,8 +19,8 @@ import (
 //	       [h] is hard there, [s] can be raised; none: it has no such limit
 //	beyond what becomes of what is beyond: the error, or what else
 //
-// The service shares one machine room among strangers and is stingy. A server of one's own is not,
-// by default: its limits are for what has gone wrong.
+// The service shares its machines among strangers, so its limits are low. Those of a server of your
+// own are high by default: they are for what has gone wrong.
 type Limits struct {
 	PrincipalCalls int  `name:"principal-call-rate" default:"2000" env:"WEIR_PRINCIPAL_CALL_RATE" placeholder:"N" help:"Signed calls of one user, role or camera per second, five seconds' worth at once." of:"principal" aws:"50 or 300 calls of an operation of an account [h]" beyond:"ClientLimitExceededException"`
 	StreamCalls    int  `name:"stream-call-rate" default:"100" env:"WEIR_STREAM_CALL_RATE" placeholder:"N" help:"Calls per second of each operation that is about a stream, but for those with a limit of their own; five seconds' worth at once." of:"stream" aws:"5 of the control operations [h]" beyond:"ClientLimitExceededException"`
@@ -78,7 +78,7 @@ func (l *Limits) Rows() []Row {
 	return rows
 }
 
-// Check finds what is no limit.
+// Check refuses negative limits.
 func (l *Limits) Check() error {
 	for _, row := range l.Rows() {
 		if row.Value < 0 {

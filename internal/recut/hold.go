@@ -13,7 +13,7 @@ func (c *Recutter) hold(f Frame) {
 	c.held += len(f.Data)
 }
 
-// flushEarly gives out the frames held back whose time is not after until. Each track's frames keep
+// flushEarly releases the frames held back whose time is not after until. Each track's frames keep
 // their order: one that may not go holds back those of its track after it.
 func (c *Recutter) flushEarly(until int64) error {
 	var kept []Frame

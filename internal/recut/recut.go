@@ -135,7 +135,7 @@ func (c *Recutter) Next(context.Context) (Frame, error) {
 	return f, nil
 }
 
-// finish gives out everything that is still held back at the end of the input.
+// finish releases everything that is still held back at the end of the input.
 func (c *Recutter) finish(end error) {
 	if err := c.release(); err != nil {
 		c.err = err

@@ -137,7 +137,7 @@ func (a *announcements) again(begun []Receiver) {
 	}
 }
 
-// forget drops what was taken back. What has begun again meanwhile is told again.
+// forget drops what was taken back. What has begun again in the meantime is announced again.
 func (a *announcements) forget(over []store.StreamID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

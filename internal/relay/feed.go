@@ -95,7 +95,7 @@ func (l *link) feed(ctx context.Context, r *bufio.Reader) error {
 	}
 }
 
-// message takes one that is no block.
+// message takes any message but a block.
 func (l *link) message(ctx context.Context, r *bufio.Reader, k kind, length int) error {
 	if cap(l.buf) < length {
 		l.buf = make([]byte, length)

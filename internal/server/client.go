@@ -13,8 +13,9 @@ type caller struct {
 }
 
 // callerOf tells where a request comes from. A proxy that is trusted is believed: the caller is the
-// last address of X-Forwarded-For that is no trusted proxy itself, and X-Forwarded-Proto says how
-// it came. What a stranger writes into these headers stands before that, and counts for nothing.
+// last address of X-Forwarded-For that is not a trusted proxy itself, and X-Forwarded-Proto says
+// how it came. What a stranger writes into these headers stands before that, and counts for
+// nothing.
 func (s *Server) callerOf(r *http.Request) caller {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 	c := caller{remote.Addr().Unmap(), r.TLS != nil}

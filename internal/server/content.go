@@ -233,7 +233,7 @@ func parseRange(spec string, total int64) (from, length int64, ok, satisfiable b
 }
 
 // position reads a position or a length of a Range header; one beyond every answer is as far as can
-// be counted. ok is false when it is no number.
+// be counted. ok is false when it is not a number.
 func position(text string) (n int64, ok bool) {
 	if strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' }) || text == "" {
 		return 0, false

@@ -267,8 +267,8 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	if err != nil {
 		req.body = nil
 		connections.Of(req.Request).Settle()
-		// A player that asks for a stream that went quiet is no hot loop, and session actions cost
-		// nothing to refuse.
+		// A player that keeps asking for a stream that went quiet is not a hot loop, and session
+		// actions cost nothing to refuse.
 		if rt == nil || rt.needs == signed {
 			if delay := s.penalties.Failed(s.penaltyOf(req, rt)); delay > 0 {
 				s.metrics.delayed.Inc()

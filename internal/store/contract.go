@@ -60,7 +60,7 @@ type Fragments interface {
 	// may be stored or not. Nothing of rec is kept.
 	Append(ctx context.Context, id StreamID, rec *Record) (FragmentInfo, error)
 	// Replace is Append, and the fragment old goes in the same commit: List never sees both or
-	// neither. An old one that is not there is no error.
+	// neither. The old one need not be there.
 	Replace(ctx context.Context, id StreamID, old Number, rec *Record) (FragmentInfo, error)
 	// List returns the fragments that q selects, without those past retention. ErrNotFound when
 	// there is no such stream; no fragment is not an error.

@@ -11,8 +11,8 @@ import (
 // ErrOtherCluster is repair.ErrOtherCluster.
 var ErrOtherCluster = repair.ErrOtherCluster
 
-// checkMarker holds the bucket to the database, and marks a bucket that no cluster uses.
-// ErrOtherCluster.
+// checkMarker checks that bucket and database belong together, and marks a bucket that no cluster
+// uses. ErrOtherCluster.
 func (s *Store) checkMarker(ctx context.Context) error {
 	id, marked, err := s.db.BucketID(ctx)
 	if err != nil {

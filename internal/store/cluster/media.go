@@ -123,7 +123,7 @@ func readHead(body *objects.Body, f *store.FragmentInfo) (*media.Fragment, error
 // verifyBuffers are what payloads are read into to be verified.
 var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
-// verify holds the payload of a record to its checksum.
+// verify verifies the checksum of a record's payload.
 func verify(body *objects.Body, f *store.FragmentInfo) error {
 	buf := verifyBuffers.Get().(*[]byte)
 	defer verifyBuffers.Put(buf)

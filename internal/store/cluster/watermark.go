@@ -146,7 +146,7 @@ func (s *Store) lostCommit(ctx context.Context) error {
 	return s.setBack(ctx, "node "+s.mark.node+" has committed what is not there")
 }
 
-// checkWatermarks holds the database to the watermarks in the bucket. One that the database is
+// checkWatermarks compares the database with the watermarks in the bucket. One that the database is
 // behind is replaced by the memory of that loss; this node's own is its heartbeat's.
 func (s *Store) checkWatermarks(ctx context.Context) error {
 	s.mark.turn.Lock()

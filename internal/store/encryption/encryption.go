@@ -10,7 +10,7 @@
 // The tags stand together in the head, so the payload has the length that it had: every place and
 // size that an index, a table or a segment knows is the same in both forms, and a range of the
 // payload is read by decrypting the chunks that it touches. The checksums are of the encrypted
-// bytes. Who has no key can verify, copy and recover records all the same.
+// bytes. Records can be verified, copied and recovered without a key.
 //
 // docs/store-format.md has the format.
 package encryption

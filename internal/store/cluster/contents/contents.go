@@ -109,7 +109,7 @@ func fragment(
 	return Fragment{Stream: st, Info: info, Media: m, Replaces: h.Replaces}, nil
 }
 
-// Verify reads the payload of a fragment and holds it to its checksum. store.ErrCorrupt,
+// Verify reads the payload of a fragment and verifies its checksum. store.ErrCorrupt,
 // store.ErrGone.
 func Verify(ctx context.Context, src Source, f *store.FragmentInfo) error {
 	l, sum := f.Location, uint32(0)
@@ -223,7 +223,7 @@ func Footer(ctx context.Context, src Source, at store.Location) (*record.Table, 
 	return t, unreadable(err)
 }
 
-// within holds the fragments of a table to the bytes before it.
+// within checks the fragments of a table against the bytes before it.
 func within(t *record.Table, footer store.Location) error {
 	if t.Count > maxFragments {
 		return fmt.Errorf("%w: more than %d fragments", store.ErrCorrupt, maxFragments)

@@ -250,7 +250,7 @@ func (k *check) rowObject(ctx context.Context, o *rows.StoredObject) error {
 	return err
 }
 
-// table holds the row of a sealed object to its table.
+// table compares the row of a sealed object with its table.
 func (k *check) table(ctx context.Context, o *rows.StoredObject) error {
 	t, err := contents.Footer(ctx, k.bucket, o.Sealed.Footer)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
@@ -278,7 +278,7 @@ func (k *check) table(ctx context.Context, o *rows.StoredObject) error {
 	return err
 }
 
-// fragment reads a fragment whole and holds it to its row.
+// fragment reads a whole fragment and compares it with its row.
 func (k *check) fragment(
 	ctx context.Context, o *rows.StoredObject, f *store.FragmentInfo,
 ) error {

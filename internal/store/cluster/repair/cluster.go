@@ -1,6 +1,6 @@
-// Package repair holds the rows of a cluster to its objects, and brings back what a database has
-// lost: objects say by themselves whose fragments they have. internal/store/cluster/DESIGN.md has
-// the rules.
+// Package repair compares the rows of a cluster with its objects, and brings back what a database
+// has lost: objects say by themselves whose fragments they have. internal/store/cluster/DESIGN.md
+// has the rules.
 package repair
 
 import (
@@ -110,7 +110,8 @@ func open(ctx context.Context, o Options) (_ *cluster, err error) {
 	return c, nil
 }
 
-// same holds the bucket to the database, and refuses what is not whole yet.
+// same checks that bucket and database belong together, and refuses a database that is not complete
+// yet.
 func (c *cluster) same(ctx context.Context) error {
 	id, _, err := c.db.BucketID(ctx)
 	if err != nil {
@@ -189,7 +190,7 @@ func (c *cluster) keys(ctx context.Context, prefix string) (keys []string, err e
 	return keys, nil
 }
 
-// tombstones hands the streams that have a tombstone, and are there all the same, to do.
+// tombstones calls do with the streams that are there although they have a tombstone.
 func (c *cluster) tombstones(ctx context.Context, do func(*rows.Stream) error) error {
 	for info, err := range c.bucket.List(ctx, contents.Tombstones, "") {
 		if err != nil {

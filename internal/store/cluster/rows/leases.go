@@ -55,7 +55,7 @@ func (db *DB) Lease(
 	return l, nil
 }
 
-// Release lets others take a lease at once. One that is not held any more is no error.
+// Release lets others take a lease at once. It may have been lost already.
 func (db *DB) Release(ctx context.Context, l Lease) error {
 	_, err := db.exec(ctx, `UPDATE leases SET expires_ms = 0, holder = '' WHERE name = $1
 		AND token = $2`, l.Name, l.Token)
