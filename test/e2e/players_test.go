@@ -287,18 +287,9 @@ func masterCodecs(t *testing.T, url string) string {
 	return codecs
 }
 
-// playersTable is docs/players.md.
+// playersTable is the table of docs/players.md, with its notes.
 func playersTable(players []player) string {
 	var b strings.Builder
-	b.WriteString(`# Players
-
-What plays Weir's HLS, found by ` + "`TestPlayersShowEveryFrame`" +
-		` in [test/e2e](../test/e2e/players_test.go), which also writes this page
-(` + "`-update`" + `). The pictures carry their frame number as a bar code and the sound's pitch goes up every quarter of a second. A yes
-means, for LIVE and for ON_DEMAND sessions alike, with DiscontinuityMode ON_DISCONTINUITY: every frame was shown, once and in order, and the sound came without a
-gap or a repetition. A recording is played from its first frame to its last.
-
-`)
 	b.WriteString("| |")
 	for _, p := range players {
 		b.WriteString(" " + p.name + " |")
@@ -352,141 +343,27 @@ gap or a repetition. A recording is played from its first frame to its last.
 	for i, note := range notes {
 		fmt.Fprintf(&b, "%d. %s\n", i+1, note)
 	}
-	b.WriteString(`
-"Chromium" is the browser's own HLS player (a ` + "`<video>`" +
-		` with the URL). It and the three players written in JavaScript run headless,
-from another origin than the server's; package.json pins their versions. ffmpeg, GStreamer (` +
-		"`playbin3`" + `), VLC and Chromium are
-Debian 12's packages.
-
-## Discontinuities
-
-The last two rows have the API's defaults: LIVE, by server timestamps, and so DiscontinuityMode ALWAYS, a discontinuity before every
-segment. It stays the default, because clients that leave it out were written for the service, which has it: their playlists must not
-change. For all that chooses, ON_DISCONTINUITY is better, and so ` +
-		"`weir hls`, `weir play` and `weir demo`" + ` have it, by whichever clock:
-
-- ALWAYS makes a player begin anew with each segment. Those of the table that say no do not survive that.
-- NEVER, the default for producer timestamps, says nothing of a gap either. Across one of 20 s hls.js waits for ever for what is not there,
-  and GStreamer does not finish.
-- ON_DISCONTINUITY has one where media time jumps by more than 50 ms.
-
-After 20 s without a new live fragment hls.js, video.js and Chromium go on 11 to 13 s after the camera does. Shaka Player 5.2.12 goes on
-where the playlist has dates (DisplayFragmentTimestamp ALWAYS), by which it places segments; without them it shows nothing any more. It
-fixes the relation of its presentation to the clock with the first playlist (` + "`" + `lockStartTime` + "`" + ` in lib/hls/hls_parser.js), so that after a
-pause all that is new lies before its window, which goes by the clock; what it had has left the window too, and each reload
-throws "Cannot read properties of null (reading 'next')" (` + "`" + `setProgramDateTimeRegionsFromIndex_` + "`" + `). By server timestamps the dates of
-Weir's playlists rise as the media do, also where a camera sends faster than real time what it held back.
-
-## MPEG-DASH
-
-` + "`" + `TestDASHPlayersShowEveryFrame` + "`" + `: dash.js 5.2.1 and Shaka Player 5.2.12 show every frame of live sessions and of recordings (H.264 with
-B-frames, AAC), of a replay to its last frame, of a recording across a gap of six seconds, and of one whose codec private data change
-(` + "`" + `--codec-changes=switch` + "`" + `, a period each). GStreamer and VLC show every frame of recordings and of the gap, in H.264 and H.265, with AAC and
-with G.711, and so does ffmpeg 5.1 without sound. Before a gap dash.js
-jumps up to 0.3 s early (` + "`" + `gaps.threshold` + "`" + `), Shaka Player 0.5 s (` + "`" + `gapDetectionThreshold` + "`" + `), so that up to five pictures are not painted.
-
-- While a camera is away for seven seconds both players stay at the last picture, and go on within half a second of what is new (tried by hand). (dash.js used to show the
-  last three seconds again and again, or to stay in the gap: [internal/playback](../internal/playback/DESIGN.md), DASH. It also ends
-  a recording at a hole in a timeline, so the segment that follows a gap has it in its duration:
-  [internal/timeline](../internal/timeline/DESIGN.md), periods.)
-- Of a recording with sound ffmpeg leaves out the last one or two pictures, when there are B-frames. Its demuxer reads the track whose last packet has
-  the earliest presentation time, and ends as a whole when one track does (` + "`" + `dash_read_packet` + "`" + `, libavformat/dashdec.c): the
-  B-frames that follow the last P-frame in the file, and precede it in time, are never read.
-- ffmpeg plays one period of a manifest only, so what follows other codec private data is not shown there.
-- G.711 is no codec of browsers: dash.js plays the pictures alone, Shaka Player nothing (error 4032).
-
-## Low latency
-
-LIVE sessions in fragmented MP4 list parts ([Operations](operations.md#low-latency)) in every DiscontinuityMode: hls.js
-1.7.4 and Shaka Player 5.2.12 play by them with their defaults ([Latency](latency.md) has figures). Shaka Player sets its source buffer anew, and Chromium then drops
-pictures up to the next key frame, where a part is listed sooner than its media, even by a rounding error: so DURATION
-has a surplus of microseconds, and the sound's dates are those of the sound ([Timeline](../internal/timeline/DESIGN.md), parts).
-With groups of one second and ALWAYS holes were seen in hls.js on a busy machine.
-
-Shaka Player fails on a playlist of one or two segments and parts: it looks for captions in a segment that has no URI yet. So parts are not
-listed before there are three. video.js, Chromium's own player, GStreamer, VLC and ffmpeg know nothing of parts, and show every frame of such sessions (the
-tables above). mpv was not tried with parts, nor Safari; what was checked instead is every rule of RFC 8216bis and of Apple's authoring specification that a playlist and its parts can
-show (` + "`" + `TestLowLatencyConformance` + "`" + `, ` + "`" + `TestLowLatencyAcrossBreaks` + "`" + `).
-
-## Sound that is missing
-
-Where a fragment has no sound although the session has, its segments are silent (` +
-		"`TestPlayersGoOnWithoutSound`" + `: sound that begins late and is
-off for two seconds, in mid-fragment; hls.js, Shaka Player, Chromium and ffmpeg show every picture of a recording, hls.js and Shaka Player
-those of a live stream, in fragmented MP4 and TS). Live was tried by hand with video.js, too, and with players that begin before the
-first sound: all show all. A map of
-programs that lost its sound was fatal in hls.js and Shaka Player; an audio playlist that began later than the video's made hls.js wait.
-
-## A change of codec private data
-
-With ` + "`--codec-changes=switch`" +
-		` a fragmented MP4 session has a second initialization section after a discontinuity. hls.js, Firefox and
-GStreamer follow it. ffmpeg, and what is built on it (mpv), show garbage from there on, to the end. That is the player's: its demuxer skips a
-second ` + "`moov`" +
-		` ("Found duplicated MOOV Atom. Skipped it", libavformat/mov.c), and with it the new parameter sets, and it does so with what
-its own ` + "`hls`" + ` muxer writes (ffmpeg 5.1.9: two sources of different sizes, ` +
-		"`-hls_segment_type fmp4`" + `, their playlists joined by a discontinuity).
-Nothing that a playlist may say makes it begin with a new demuxer.
-In a transport stream they stand before each key frame: use MPEG_TS for such players.
-
-## A clock that steps back
-
-A producer whose token is renewed may begin its RELATIVE timecodes at 0 again, so that media times step back; a discontinuity says so. When
-they step back by a few seconds, the ffmpeg program leaves out the first segment that follows in fragmented MP4: its demuxer reads the
-packets, and flags them to be discarded, because their decode times lie before those that it has (ffmpeg 5.1.9; ` + "`" + `ffprobe -show_packets` + "`" + `
-shows ` + "`" + `D` + "`" + `). Steps of half a minute or an hour, and transport streams, it plays whole.
-
-## How strict a yes is
-
-- Chromium may skip a picture on a busy machine, or tell a page about it too late. The pictures missed in this way, never more than
-  half, are looked up at their times when playing is over, and must be there. (Of a live stream a tenth may be gone by then:
-  players throw away what they have shown.) Where a picture was seen, its number and its media time agree to half a frame. A case that fails in
-  Chromium is played again when the others are done, at most three times, and must pass then.
-- Players of live streams may jump in the first two seconds, while they look for their place. What follows for six seconds is held to.
-- ffmpeg, GStreamer and VLC decode into files, where each frame is looked at. VLC ends before it has emptied its decoder, so the last
-  four frames of a recording may be missing there.
-- Sound is told apart in twentieths of a second. Picture and sound are not held against each other: what is built on FFmpeg shows reordered
-  pictures (B-frames) of fMP4 late by the reordering, two or three pictures; of TS it does not. Why they are sent so all the same:
-  [internal/fmp4](../internal/fmp4/doc.go).
-
-Shaka Player also winds recordings by the I-frame playlists (` + "`" + `trickPlay` + "`" +
-		`), where all that is shown is key frames, in
-order: H.264 in fMP4 with and without sound, and in TS without (` + "`" +
-		`TestShakaWindsByKeyFrames` + "`" + `). In TS with sound it fetches every key
-frame and shows none: picture and sound of a transport stream are in one source buffer, and the browser counts as buffered only what both cover.
-
-## Open groups
-
-H.264 whose key frames begin open groups (recovery points instead of IDR pictures) is best encoded with closed ones; ` + "`" + `weir put-media` + "`" + ` says so.
-Tried by hand with Chromium 156, LIVE, ON_DISCONTINUITY, fMP4, a group every 1.2 s with two leading pictures: with all pictures, hls.js,
-video.js and Chromium show nothing (five tries). Without the leading pictures where players begin, which is what Weir sends
-([internal/timeline](../internal/timeline/DESIGN.md), open groups), all three play (five tries). What is left:
-
-- In TS hls.js and video.js play; Shaka Player shows nothing, and Chromium does not play live TS anyway (2).
-- Where the pictures after the first one of a group name pictures before the group, if only to let go of them (libavcodec says "mmco: unref
-  short failure" and shows all; x264 with ` + "`" + `open-gop=1` + "`" + ` and one key frame a second does so in some groups), Chromium may end with
-  PIPELINE_ERROR_DECODE ("Failed to send video packet for decoding", media/filters/ffmpeg_video_decoder.cc) in hls.js and Shaka Player,
-  in both containers. Which groups end it was not found out. What its decoder takes for an error is fatal to it. No form of
-  the segment changes that; only an IDR picture would.
-- A player that joins with a URL that is older than 30 seconds, or seeks to such a group in a recording, may end like this too.
-
-ffmpeg decodes all of them.
-`)
 	return b.String()
 }
 
-// golden compares a document with what it must be, or writes it with -update.
+// golden compares the table of a document with what it must be, or writes it with -update.
 func golden(t *testing.T, path, want string) {
 	t.Helper()
+	const begin, end = "<!-- table -->\n", "<!-- end of the table -->"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(text), begin)
+	got, tail, ends := strings.Cut(rest, end)
+	if !ok || !ends {
+		t.Fatalf("%s does not mark its table", path)
+	}
 	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(head+begin+want+end+tail), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != want {
-		t.Errorf("%s is not what the test found (%v); run it with -update:\n%s", path, err, want)
+	} else if got != want {
+		t.Errorf("%s is not what the test found; run it with -update:\n%s", path, want)
 	}
 }
