@@ -6,11 +6,11 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // longTokens are as long as real ones: 68 characters.
@@ -52,15 +52,18 @@ func (f *fixedStore) Wait(ctx context.Context, id store.StreamID, after int64) (
 // in which one fragment is new (reload), and one in which none is (same).
 func BenchmarkMediaPlaylist(b *testing.B) {
 	for _, n := range []int{5, 1000, 1800, 5000} {
-		all, stream := newTestStore(time.UnixMilli(1_700_000_000_123), 24)
-		cam := newCamera(all, stream, videoTrack(), audioTrack())
+		all := newTestStore(b)
+		all.retain(all.Stream.ID, 24)
+		stream := all.Stream
+		stream.RetentionHours = 24
+		cam := newCamera(all, cameratest.Video(), cameratest.Audio())
 		for range n {
 			cam.send()
 		}
 		fixed := &fixedStore{testStore: all}
 		process := func() *Service {
 			return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(),
-				Clock: all.clock})
+				Clock: all.Clock})
 		}
 		in := &api.GetHLSStreamingSessionURLInput{Expires: 43_200,
 			MaxMediaPlaylistFragmentResults: n,
@@ -93,7 +96,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 		b.Run(fmt.Sprintf("%d/reload", n), func(b *testing.B) {
 			s := process()
 			get(s)
-			i := cam.commit(cam.info(cam.nextNumber()), 0)
+			i := cam.commit(cam.info(cam.NextNumber()), 0)
 			v := s.views.get(openID(b, token), math.MaxInt64)
 			i.Sequence = v.state.Cursor
 			b.ReportAllocs()
@@ -109,8 +112,11 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 
 // BenchmarkDASHManifest measures the same of a manifest of two tracks.
 func BenchmarkDASHManifest(b *testing.B) {
-	all, stream := newTestStore(time.UnixMilli(1_700_000_000_123), 24)
-	cam := newCamera(all, stream, videoTrack(), audioTrack())
+	all := newTestStore(b)
+	all.retain(all.Stream.ID, 24)
+	stream := all.Stream
+	stream.RetentionHours = 24
+	cam := newCamera(all, cameratest.Video(), cameratest.Audio())
 	const n = 1800
 	for range n {
 		cam.send()
@@ -118,7 +124,7 @@ func BenchmarkDASHManifest(b *testing.B) {
 	fixed := &fixedStore{testStore: all}
 	process := func() *Service {
 		return New(Options{Store: fixed, Tokens: longTokens{}, Limits: patient(),
-			Clock: all.clock})
+			Clock: all.Clock})
 	}
 	in := &api.GetDASHStreamingSessionURLInput{Expires: 43_200, MaxManifestFragmentResults: n,
 		DisplayFragmentTimestamp: api.DisplayTimestampAlways}
@@ -147,7 +153,7 @@ func BenchmarkDASHManifest(b *testing.B) {
 		}
 	})
 	b.Run("1800/reload", func(b *testing.B) {
-		i := cam.commit(cam.info(cam.nextNumber()), 0)
+		i := cam.commit(cam.info(cam.NextNumber()), 0)
 		i.Sequence = s.views.get(openID(b, token), math.MaxInt64).state.Cursor
 		for b.Loop() {
 			i.Number += 1 << 12

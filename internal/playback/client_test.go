@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"weir/internal/api"
+	"weir/internal/store/cameratest"
 )
 
 // A session that is bound plays for the client that came first, and for nobody else.
 func TestBoundSessions(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.sendMedia()
 	r.service.bind = true
 	token := r.open(r.input())

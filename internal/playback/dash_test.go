@@ -10,6 +10,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 )
 
@@ -48,15 +49,15 @@ func (r *rig) manifest(s *Service, token string) string {
 }
 func TestDASHRecording(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	var sent []store.FragmentInfo
 	for i := range 6 {
 		if i == 3 {
-			r.camera.clock += 10_000 // the camera was off
+			r.camera.Time += 10_000 // the camera was off
 		}
 		sent = append(sent, r.camera.sendMedia())
 	}
-	in := r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.clock)
+	in := r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.Time)
 	in.DisplayFragmentNumber = api.DisplayNumberAlways
 	in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
 	token := r.openDASH(in)
@@ -89,7 +90,7 @@ func TestDASHRecording(t *testing.T) {
 		t.Error("another process has another manifest")
 	}
 
-	in = r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.clock)
+	in = r.dashRange(api.PlaybackModeOnDemand, sent[0].ProducerTimestamp, r.camera.Time)
 	in.MaxManifestFragmentResults = 2
 	token = r.openDASH(in)
 	text := r.manifest(r.service, token)
@@ -108,7 +109,7 @@ func TestDASHRecording(t *testing.T) {
 // now: a player at the end of it is not sent elsewhere.
 func TestDASHSilentCamera(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	for range 7 {
 		r.camera.send()
 	}
@@ -125,7 +126,7 @@ func TestDASHSilentCamera(t *testing.T) {
 		last := s.S[len(s.S)-1]
 		end := time.Duration(last.T+last.D-s.Offset) * time.Second / time.Duration(s.Timescale)
 		depth := time.Duration(seconds(t, m.TimeShiftBufferDepth) * float64(time.Second))
-		return m.AvailabilityStartTime.Add(end).Sub(r.store.clock().Add(-depth))
+		return m.AvailabilityStartTime.Add(end).Sub(r.store.Clock().Add(-depth))
 	}
 	const minutes = 4
 	for range minutes * 60 {
@@ -133,17 +134,17 @@ func TestDASHSilentCamera(t *testing.T) {
 			t.Fatalf("what is listed ends %v after the start of the time-shift buffer\n%s",
 				before, w.text)
 		}
-		r.store.sleep(time.Second)
+		r.store.Sleep(time.Second)
 	}
 	if n := len(texts); n > minutes*60/4+2 {
 		t.Errorf("%d manifests in %d minutes of silence", n, minutes)
 	}
 	// It is back. A player that has nothing to show is sent to what is new, and not into the gap.
-	r.camera.clock += minutes * 60_000
+	r.camera.Time += minutes * 60_000
 	for n := range 7 {
 		f := r.camera.send()
 		before := look()
-		length := time.Duration(r.camera.length) * time.Millisecond
+		length := time.Duration(r.camera.Length) * time.Millisecond
 		if n >= 2 && before > time.Duration(n+1)*length+10*time.Millisecond || before < 2*length {
 			t.Errorf("segment %d after the gap is at %d: the buffer begins %v before its end", n,
 				f.ProducerTimestamp, before)
@@ -158,7 +159,7 @@ func TestDASHSilentCamera(t *testing.T) {
 // before that, and publishTime goes on all the same.
 func TestDASHPublishTimeAfterASilence(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	for range 7 {
 		r.camera.send()
 	}
@@ -168,7 +169,7 @@ func TestDASHPublishTimeAfterASilence(t *testing.T) {
 		r.camera.pass(100)
 		w.read(r.manifest(r.service, token))
 	}
-	late := r.camera.info(r.camera.nextNumber())
+	late := r.camera.info(r.camera.NextNumber())
 	late.ServerTimestamp -= 500
 	r.camera.commit(late, 0)
 	silent := w.text
@@ -181,13 +182,13 @@ func TestDASHPublishTimeAfterASilence(t *testing.T) {
 // dash.js fetches nothing that a static manifest adds. These say how long the presentation is.
 func TestDASHReplayEnds(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, videoTrack())
-	start := r.store.now.UnixMilli()
+	r := newRig(t, cameratest.Video())
+	start := r.store.Clock().UnixMilli()
 	for range 6 {
 		r.camera.sendMedia()
 	}
-	end := r.store.now.UnixMilli()
-	r.store.sleep(10 * time.Minute)
+	end := r.store.Clock().UnixMilli()
+	r.store.Sleep(10 * time.Minute)
 	token := r.openDASH(r.dashRange(api.PlaybackModeLiveReplay, start, end))
 	w := watchDASH(t)
 	open := 0 // updates that list everything, and are not the last
@@ -207,7 +208,7 @@ func TestDASHReplayEnds(t *testing.T) {
 		case all:
 			open++
 		}
-		r.store.sleep(time.Duration(seconds(t, m.MinimumUpdatePeriod) * float64(time.Second)))
+		r.store.Sleep(time.Duration(seconds(t, m.MinimumUpdatePeriod) * float64(time.Second)))
 	}
 	t.Errorf("the replay does not end:\n%s", w.text)
 }
@@ -217,7 +218,7 @@ func TestDASHSound(t *testing.T) {
 	t.Parallel()
 	law := media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecACM, Timescale: 8000,
 		CodecPrivate: mustHex("07000100401f0000401f0000010008000000")}
-	r := newRig(t, videoTrack(), law)
+	r := newRig(t, cameratest.Video(), law)
 	r.camera.sendMedia()
 	token := r.openDASH(r.dash())
 	w := watchDASH(t)
@@ -244,7 +245,7 @@ func TestDASHSound(t *testing.T) {
 	_, err = r.service.OpenHLS(t.Context(), r.stream, r.input())
 	wantError(t, err, api.UnsupportedStreamMediaTypeException, "not supported for HLS playback")
 	law.CodecID = "A_OPUS"
-	r = newRig(t, videoTrack(), law)
+	r = newRig(t, cameratest.Video(), law)
 	r.camera.send()
 	_, err = r.service.OpenDASH(t.Context(), r.stream, r.dash())
 	wantError(t, err, api.UnsupportedStreamMediaTypeException, "not supported for DASH playback")
@@ -264,11 +265,11 @@ func segmentHeader(t *testing.T, r *rig, token string, track, number int) []byte
 // Each kind of session has its own limit, and closes none of the other.
 func TestSessionLimitsOfEachKind(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.send()
 	limits := patient()
 	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = 1, 2
-	s := New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.clock})
+	s := New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.Clock})
 	var hls, dash []string
 	for range 3 {
 		h, err := s.OpenHLS(t.Context(), r.stream, r.input())
@@ -294,7 +295,7 @@ func TestSessionLimitsOfEachKind(t *testing.T) {
 // A token opens one format.
 func TestDASHTokensAreTheirOwn(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	f := r.camera.sendMedia()
 	dash, hls := r.openDASH(r.dash()), r.open(r.input())
 	s := r.service

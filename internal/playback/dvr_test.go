@@ -8,13 +8,14 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/live"
+	"weir/internal/store/cameratest"
 )
 
 // A live session lists as many stored fragments as a playlist may, also across a gap, and a reload
 // of it stays small.
 func TestLongLivePlaylistReloadsByDeltas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, videoTrack(), audioTrack())
+		r := newRig(t, cameratest.Video(), cameratest.Audio())
 		r.store.retain(r.stream.ID, 24)
 		const most = api.MaxMaxFragmentResults
 		for i := range most {
@@ -25,7 +26,7 @@ func TestLongLivePlaylistReloadsByDeltas(t *testing.T) {
 		}
 		r.camera.sendMedia()
 		s := New(Options{Store: r.store, Tokens: longTokens{}, Limits: patient(),
-			Clock: r.store.clock, Edge: live.New(live.Options{}), PartTarget: time.Second / 3})
+			Clock: r.store.Clock, Edge: live.New(live.Options{}), PartTarget: time.Second / 3})
 		defer func() {
 			s.Stop()
 			synctest.Wait()

@@ -15,6 +15,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/mpegts"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // transportStream asks for everything that the rig has recorded as transport streams.
@@ -25,8 +26,8 @@ func (r *rig) transportStream() *api.GetHLSStreamingSessionURLInput {
 }
 
 func (r *rig) everything() *api.GetHLSStreamingSessionURLInput {
-	return r.recording(api.SelectorProducerTimestamp, r.store.now.Add(-time.Hour).UnixMilli(),
-		r.store.now.UnixMilli())
+	return r.recording(api.SelectorProducerTimestamp, r.store.Clock().Add(-time.Hour).UnixMilli(),
+		r.store.Clock().UnixMilli())
 }
 
 func (r *rig) master(token string) string {
@@ -70,7 +71,7 @@ func (r *rig) number(i store.FragmentInfo) string { return r.stream.FormatNumber
 // A session of transport streams has one playlist, whose segments hold both tracks and meet; its
 // token opens nothing else.
 func TestTransportStreams(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	var sent []store.FragmentInfo
 	for range 3 {
 		sent = append(sent, r.camera.sendMedia())
@@ -110,15 +111,15 @@ func TestTransportStreams(t *testing.T) {
 	_, err = r.service.TSSegment(t.Context(), token,
 		SegmentRef{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
-	if r.store.opened != 0 {
-		t.Errorf("%d fragments are still open", r.store.opened)
+	if r.store.Opened() != 0 {
+		t.Errorf("%d fragments are still open", r.store.Opened())
 	}
 }
 
 // A fragment without picture in a session with pictures: in a transport stream nothing of it is
 // lost.
 func TestTransportStreamWithoutPicture(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	var sent []store.FragmentInfo
 	for i := range 4 {
 		if i == 1 || i == 2 {
@@ -152,7 +153,7 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 
 // A fragment whose frames are not what they should be is an error of its own.
 func TestTransportStreamOfABrokenFragment(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	good := r.camera.sendMedia()
 	bad := r.camera.sendMedia(func(rec *store.Record) {
 		copy(rec.Payload[0][20:], []byte{0xff, 0xff})
@@ -161,17 +162,17 @@ func TestTransportStreamOfABrokenFragment(t *testing.T) {
 	r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(good)}))
 	_, err := r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(bad)})
 	wantError(t, err, api.InvalidMediaFrameException, "frame 2 of track 1")
-	if r.store.opened != 0 {
-		t.Errorf("%d fragments are still open", r.store.opened)
+	if r.store.Opened() != 0 {
+		t.Errorf("%d fragments are still open", r.store.Opened())
 	}
 }
 
 // The byte ranges of an I-frame playlist are the head of the segment and its first frame, and not a
 // byte more.
 func TestIFrames(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	sent := r.camera.sendMedia()
-	r.camera.length = 40 // a single frame
+	r.camera.Length = 40 // a single frame
 	single := r.camera.sendMedia()
 	token := r.open(r.everything())
 	golden(t, "iframes.txt", anonymous(r.master(token)+"\n"+r.iframes(token), token))
@@ -217,12 +218,12 @@ func TestIFrames(t *testing.T) {
 // two adds nothing.
 func TestBandwidthIsThePeak(t *testing.T) {
 	for _, ts := range []bool{false, true} {
-		for _, tracks := range [][]media.Track{{videoTrack()}, {videoTrack(), audioTrack()},
-			{audioTrack()}} {
+		for _, tracks := range [][]media.Track{{cameratest.Video()}, {cameratest.Video(), cameratest.Audio()},
+			{cameratest.Audio()}} {
 			r := newRig(t, tracks...)
 			var sent []store.FragmentInfo
 			for _, length := range []int64{500, 1200, 1900, 2600, 3300, 40, 80} {
-				r.camera.length = length
+				r.camera.Length = length
 				sent = append(sent, r.camera.sendMedia())
 			}
 			in := r.everything()

@@ -17,6 +17,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 	"weir/internal/timeline/timelinetest"
 )
@@ -77,15 +78,16 @@ type history struct {
 func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
 	h := &history{T: t, random: rand.New(rand.NewPCG(seed, 7)), switching: switching,
 		checks: map[int]*rfc{}}
-	h.store, h.stream = newTestStore(time.UnixMilli(1_700_000_000_123), 1)
-	tracks := []media.Track{videoTrack(), audioTrack()}
+	h.store = newTestStore(t)
+	h.stream = h.store.Stream
+	tracks := []media.Track{cameratest.Video(), cameratest.Audio()}
 	if seed%5 == 4 {
 		tracks = tracks[:1+seed/5%2]
 	}
 	if seed%10 == 9 {
-		tracks = []media.Track{audioTrack()}
+		tracks = []media.Track{cameratest.Audio()}
 	}
-	h.camera = timelinetest.NewCamera(h.random, h.store.clock().UnixMilli(), tracks, h.set)
+	h.camera = timelinetest.NewCamera(h.random, h.store.Clock().UnixMilli(), tracks, h.set)
 	if tracks[0].Kind == media.Video {
 		h.camera.Other = append([]media.Track{otherVideo()}, tracks[1:]...)
 	}
@@ -141,7 +143,7 @@ func (h *history) commit(commits ...timelinetest.Commit) {
 				rec.Payload = append(rec.Payload, make([]byte, run.Size()))
 			}
 		}
-		h.stored = append(h.stored, h.store.commit(h.stream.ID, rec, c.Replaces))
+		h.stored = append(h.stored, h.store.Commit(rec, c.Replaces))
 	}
 	h.sleep(0)
 }
@@ -149,7 +151,7 @@ func (h *history) commit(commits ...timelinetest.Commit) {
 // sleep lets time pass, and the store's clock follow.
 func (h *history) sleep(d time.Duration) {
 	h.camera.Now += d.Milliseconds()
-	h.store.sleep(time.UnixMilli(h.camera.Now).Sub(h.store.clock()))
+	h.store.Sleep(time.UnixMilli(h.camera.Now).Sub(h.store.Clock()))
 }
 
 // restart puts another process in the place of one.
@@ -159,7 +161,7 @@ func (h *history) restart(i int) {
 		limits.CacheBytes = 0
 	}
 	h.services[i] = New(Options{Store: h.store, Tokens: fakeTokens{}, Limits: limits,
-		Clock:        h.store.clock,
+		Clock:        h.store.Clock,
 		SwitchCodecs: h.switching})
 }
 

@@ -9,6 +9,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 )
 
@@ -37,19 +38,19 @@ func (r *rig) actions(s *Service) map[string]func(token string) error {
 		},
 		"TS segment": func(token string) error {
 			_, err := s.TSSegment(r.Context(), token,
-				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
+				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.Number)})
 			return err
 		},
 		"segment": func(token string) error {
 			_, err := s.MediaSegment(r.Context(), token,
-				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.number)})
+				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.Number)})
 			return err
 		},
 	}
 }
 
 func TestSessionsEnd(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.sendMedia()
 	var tokens []string
 	for range 5 {
@@ -58,7 +59,7 @@ func TestSessionsEnd(t *testing.T) {
 	}
 	tokens = append(tokens, r.open(r.input())) // the sixth closes the first
 	never := fakeTokens{}.Seal(
-		auth.Claims{SessionID: strings.Repeat("x", 16), Expires: r.store.now.Add(time.Hour)})
+		auth.Claims{SessionID: strings.Repeat("x", 16), Expires: r.store.Clock().Add(time.Hour)})
 	services := []*Service{r.service, r.another()}
 	for _, s := range services {
 		for name, do := range r.actions(s) {
@@ -70,7 +71,7 @@ func TestSessionsEnd(t *testing.T) {
 		}
 		r.playlist(s, tokens[1], 1)
 	}
-	r.store.sleep(5 * time.Minute)
+	r.store.Sleep(5 * time.Minute)
 	for _, s := range services {
 		for name, do := range r.actions(s) {
 			t.Run(name+" later", func(t *testing.T) {
@@ -90,24 +91,24 @@ func TestSessionsEnd(t *testing.T) {
 }
 
 func TestSessionURLRate(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.send()
 	for range 25 {
 		r.open(r.input())
 	}
 	_, err := r.service.OpenHLS(t.Context(), r.stream, r.input())
 	wantError(t, err, api.ClientLimitExceededException, "25")
-	r.store.sleep(40 * time.Millisecond)
+	r.store.Sleep(40 * time.Millisecond)
 	r.open(r.input())
 }
 
 // The same with a replay, whose schedule goes on where it was.
 func TestLostCommitsOfAReplay(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	for range 5 {
 		r.camera.send()
 	}
-	in := r.replay("", r.store.now.UnixMilli()-10_000, 0)
+	in := r.replay("", r.store.Clock().UnixMilli()-10_000, 0)
 	in.Expires = 43_200
 	token := r.open(in)
 	check := newRFC(t)
@@ -135,7 +136,7 @@ func TestLostCommitsOfAReplay(t *testing.T) {
 // the numbers only grow, and every process gives the same playlist.
 func TestLostCommits(t *testing.T) {
 	for _, mode := range []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever} {
-		r := newRig(t, videoTrack(), audioTrack())
+		r := newRig(t, cameratest.Video(), cameratest.Audio())
 		for range 5 {
 			r.camera.send()
 		}
@@ -164,7 +165,7 @@ func TestLostCommits(t *testing.T) {
 			text = r.playlist(r.service, token, 1)
 			check.reload(text)
 		}
-		r.store.sleep(61 * time.Minute)
+		r.store.Sleep(61 * time.Minute)
 		_, err := r.service.MediaPlaylist(t.Context(), token, 1)
 		wantError(t, err, api.ResourceNotFoundException, api.MessageNoFragments)
 		r.camera.send()
@@ -175,7 +176,7 @@ func TestLostCommits(t *testing.T) {
 // A session that another version of the program opened is closed, not a fault of the server: the
 // player asks for a new one.
 func TestSessionOfAnotherVersion(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.send()
 	token := r.open(r.input())
 	r.playlist(r.another(), token, 1)
@@ -190,20 +191,20 @@ func TestSessionOfAnotherVersion(t *testing.T) {
 }
 
 func TestSilentCameraKeepsItsPlaylist(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.send()
 	in := r.input()
 	in.Expires = 3600
 	token := r.open(in)
 	want := r.playlist(r.service, token, 1)
-	r.store.sleep(10 * time.Minute)
+	r.store.Sleep(10 * time.Minute)
 	if got := r.playlist(r.service, token, 1); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
 func TestCheckpointsAreFew(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.send()
 	in := r.input()
 	in.Expires = 43_200
@@ -219,19 +220,19 @@ func TestCheckpointsAreFew(t *testing.T) {
 		t.Errorf("a checkpoint of %d bytes for the last %d fragments", n, timeline.History)
 	}
 	r.store.failSave = true
-	began := r.store.now
+	began := r.store.Clock()
 	for range 200 {
 		r.camera.send()
 		r.playlist(r.service, token, 1)
 	}
 	if n, most := strings.Count(r.log.String(), "disk on fire"),
-		int(r.store.now.Sub(began)/checkpointRetry)+1; n < 2 || n > most {
+		int(r.store.Clock().Sub(began)/checkpointRetry)+1; n < 2 || n > most {
 		t.Errorf("a checkpoint that cannot be written was tried %d times, want 2 to %d", n, most)
 	}
 }
 
 func TestConcurrentReaders(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	r.camera.send()
 	token := r.open(r.input())
 	var group sync.WaitGroup
@@ -251,11 +252,11 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	limits := patient()
 	limits.HLSSessionsPerStream, limits.SessionURLsPerSecond, limits.CacheBytes = 0, 0, 100_000
 	r.service = New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits,
-		Clock: r.store.clock})
+		Clock: r.store.Clock})
 	for range 10 {
 		r.camera.send()
 	}

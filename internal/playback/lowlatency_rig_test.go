@@ -59,7 +59,7 @@ func lowLatencyTestAfter(t *testing.T, fragments int, tracks []media.Track,
 // process is a server that lists parts.
 func (r *lowRig) process() *Service {
 	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: patient(),
-		Clock: r.store.clock, Edge: r.edge, PartTarget: time.Second / 3,
+		Clock: r.store.Clock, Edge: r.edge, PartTarget: time.Second / 3,
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
 }
 
@@ -113,7 +113,7 @@ func (f *sending) until(millis int64) {
 		if next < 0 || at >= millis {
 			return
 		}
-		if ahead := f.rec.ServerTimestamp + at - f.r.store.clock().UnixMilli(); ahead > 0 {
+		if ahead := f.rec.ServerTimestamp + at - f.r.store.Clock().UnixMilli(); ahead > 0 {
 			f.r.camera.pass(ahead)
 			time.Sleep(time.Duration(ahead) * time.Millisecond)
 		}
@@ -137,7 +137,7 @@ func (f *sending) store() store.FragmentInfo {
 	f.until(1 << 40)
 	f.edge.Whole(&f.rec.Fragment)
 	synctest.Wait()
-	info := f.r.store.commit(f.r.stream.ID, f.rec, 0)
+	info := f.r.store.Commit(f.rec, 0)
 	f.edge.Stored(info)
 	f.edge.Release(100)
 	synctest.Wait()
@@ -241,7 +241,7 @@ func contentOf(t *testing.T, s *Segment) []byte {
 // samplesOf wants the parts of the segments to hold the samples of the whole ones.
 func (r *lowRig) samplesOf(track int, m *conformance.Media) {
 	r.Helper()
-	t := r.camera.tracks[track-1]
+	t := r.camera.Tracks[track-1]
 	data, err := fmp4.InitSegment(&t)
 	if err != nil {
 		r.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/playback"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // openGroup stores a second of an open group: the picture that begins it, two leading ones, two
@@ -28,7 +29,7 @@ func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, cl
 	rec := &store.Record{Number: number}
 	rec.ProducerTimestamp, rec.ServerTimestamp = at.UnixMilli(), at.UnixMilli()
 	rec.Tracks = []media.Track{
-		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: testAVCC,
+		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: cameratest.Video().CodecPrivate,
 			Timescale: media.VideoTimescale}}
 	run := media.Run{Track: 1, BaseDecodeTime: at.UnixMilli() * 90}
 	var payload []byte

@@ -8,10 +8,11 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 func TestPlaylistsOfASession(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	for range 7 {
 		r.camera.send()
 	}
@@ -28,10 +29,10 @@ func TestPlaylistsOfASession(t *testing.T) {
 	golden(t, "live.txt", anonymous(all, token))
 
 	token = r.open(r.recording(api.SelectorProducerTimestamp,
-		r.store.now.Add(-10*time.Second).UnixMilli(), r.store.now.UnixMilli()))
+		r.store.Clock().Add(-10*time.Second).UnixMilli(), r.store.Clock().UnixMilli()))
 	golden(t, "recording.txt", anonymous(r.playlist(r.service, token, 1), token))
 
-	r = newRig(t, audioTrack())
+	r = newRig(t, cameratest.Audio())
 	r.camera.send()
 	token = r.open(r.input())
 	if master, err = r.service.MasterPlaylist(t.Context(), token); err != nil {
@@ -42,12 +43,12 @@ func TestPlaylistsOfASession(t *testing.T) {
 
 func TestOpenHLSErrors(t *testing.T) {
 	broken := func(change func(*media.Track)) media.Track {
-		v := videoTrack()
+		v := cameratest.Video()
 		change(&v)
 		return v
 	}
 	g711 := media.Track{Number: 2, Kind: media.Audio, CodecID: "A_MS/ACM", Timescale: 8000}
-	bareAAC := audioTrack()
+	bareAAC := cameratest.Audio()
 	bareAAC.CodecPrivate = nil
 	now := time.UnixMilli(1_700_000_000_123)
 	ms := func(d time.Duration) int64 { return now.Add(d).UnixMilli() }
@@ -125,8 +126,8 @@ func TestOpenHLSErrors(t *testing.T) {
 				return r.replay("", ms(time.Minute), 0)
 			}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for " +
 				"the streaming request."},
-		{name: "AAC that has no ADTS", tracks: []media.Track{videoTrack(), func() media.Track {
-			a := audioTrack()
+		{name: "AAC that has no ADTS", tracks: []media.Track{cameratest.Video(), func() media.Track {
+			a := cameratest.Audio()
 			a.CodecPrivate = []byte{0x12, 0x14} // 960 samples a frame
 			return a
 		}()}, input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
@@ -145,13 +146,13 @@ func TestOpenHLSErrors(t *testing.T) {
 			code: api.ResourceNotFoundException,
 			text: "No fragments found in the stream for the streaming request."},
 		{name: "silent for 30 seconds", before: func(r *rig) {
-			r.store.sleep(30*time.Second + time.Millisecond)
+			r.store.Sleep(30*time.Second + time.Millisecond)
 		},
 			code: api.ResourceNotFoundException,
 			text: "No fragments found in the stream for the streaming request."},
 		{name: "only a partial fragment", before: func(r *rig) {
-			whole := r.camera.number
-			part := r.camera.info(r.camera.nextNumber())
+			whole := r.camera.Number
+			part := r.camera.info(r.camera.NextNumber())
 			part.Partial = true
 			r.camera.commit(part, whole)
 		},
@@ -160,14 +161,14 @@ func TestOpenHLSErrors(t *testing.T) {
 			r.store.remove(r.stream.ID)
 		},
 			code: api.ResourceNotFoundException, text: api.MessageStreamNotFound},
-		{name: "G.711", tracks: []media.Track{videoTrack(), g711},
+		{name: "G.711", tracks: []media.Track{cameratest.Video(), g711},
 			code: api.UnsupportedStreamMediaTypeException, text: "A_MS/ACM of track 2"},
 		{name: "VP8", tracks: []media.Track{broken(func(v *media.Track) { v.CodecID = "V_VP8" })},
 			code: api.UnsupportedStreamMediaTypeException, text: "V_VP8"},
 		{name: "subtitles only",
 			tracks: []media.Track{{Number: 1, Kind: 17, CodecID: "S_TEXT/UTF8", Timescale: 1000}},
 			code:   api.UnsupportedStreamMediaTypeException, text: "neither"},
-		{name: "no codec private data", tracks: []media.Track{videoTrack(), bareAAC},
+		{name: "no codec private data", tracks: []media.Track{cameratest.Video(), bareAAC},
 			code: api.MissingCodecPrivateDataException,
 			text: "Missing codec private data in fragment for track 2."},
 		{name: "Annex B", tracks: []media.Track{broken(func(v *media.Track) {
@@ -179,17 +180,17 @@ func TestOpenHLSErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tracks := c.tracks
 			if tracks == nil {
-				tracks = []media.Track{videoTrack(), audioTrack()}
+				tracks = []media.Track{cameratest.Video(), cameratest.Audio()}
 			}
 			r := newRig(t, tracks...)
 			r.camera.send()
-			r.store.now = now.Add(2 * time.Second)
+			r.store.SetClock(now.Add(2 * time.Second))
 			if c.before != nil {
 				c.before(r)
 			}
 			in := r.input()
 			if c.input != nil {
-				r.store.now = now
+				r.store.SetClock(now)
 				in = c.input(r)
 			}
 			_, err := r.service.OpenHLS(t.Context(), r.stream, in)
@@ -204,16 +205,16 @@ func TestOpenHLSErrors(t *testing.T) {
 // A 20-second fragment is stored 20 seconds after its timestamp, and the next one 20 seconds later:
 // the stream is live all along.
 func TestLiveWithLongFragments(t *testing.T) {
-	r := newRig(t, videoTrack())
-	r.camera.length = 20_000
+	r := newRig(t, cameratest.Video())
+	r.camera.Length = 20_000
 	r.camera.send()
-	r.store.sleep(19 * time.Second)
+	r.store.Sleep(19 * time.Second)
 	r.open(r.input())
 }
 
 func TestRangeSelection(t *testing.T) {
-	r := newRig(t, videoTrack())
-	t0 := r.store.now.UnixMilli()
+	r := newRig(t, cameratest.Video())
+	t0 := r.store.Clock().UnixMilli()
 	var sent []store.FragmentInfo
 	for range 6 { // starts at 0, 2, 4, … seconds
 		sent = append(sent, r.camera.send())
@@ -235,9 +236,9 @@ func TestRangeSelection(t *testing.T) {
 	}
 
 	// The camera comes back, uploads two older fragments, then one of them again.
-	r.camera.clock = t0 - 4000
+	r.camera.Time = t0 - 4000
 	sent = append(sent, r.camera.send(), r.camera.send())
-	r.camera.clock = t0 - 4000
+	r.camera.Time = t0 - 4000
 	sent = append(sent, r.camera.send())
 	token := r.open(r.recording(api.SelectorProducerTimestamp, t0-5000, t0+5000))
 	text := r.playlist(r.service, token, 1)
@@ -248,7 +249,7 @@ func TestRangeSelection(t *testing.T) {
 	}
 
 	// It never changes, wherever it is asked for and whatever is added or goes.
-	r.camera.clock = t0 + 1000
+	r.camera.Time = t0 + 1000
 	r.camera.send()
 	if again := r.playlist(r.another(), token, 1); again != text {
 		t.Errorf("another process answers\n%s\nafter\n%s", again, text)
@@ -261,19 +262,19 @@ func TestRangeSelection(t *testing.T) {
 }
 
 func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
-	r := newRig(t, videoTrack())
-	t0 := r.store.now.UnixMilli()
+	r := newRig(t, cameratest.Video())
+	t0 := r.store.Clock().UnixMilli()
 	sent := []store.FragmentInfo{r.camera.send(), r.camera.send()}
-	r.camera.tracks = []media.Track{otherVideo()}
+	r.camera.Tracks = []media.Track{otherVideo()}
 	sent = append(sent, r.camera.send())
 	text := r.playlist(r.service, r.open(r.recording("", t0, t0+5000)), 1)
 	r.wantNumbers(text, sent, 0, 1) // a recording has the first one's
 	live := r.open(r.input())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2) // live has the newest one's
-	r.camera.tracks = []media.Track{videoTrack()}
+	r.camera.Tracks = []media.Track{cameratest.Video()}
 	sent = append(sent, r.camera.send())
 	// a further track is no change of those that are packaged
-	r.camera.tracks = []media.Track{otherVideo(), audioTrack()}
+	r.camera.Tracks = []media.Track{otherVideo(), cameratest.Audio()}
 	sent = append(sent, r.camera.send())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2, 4)
 	_, err := r.service.MediaSegment(t.Context(), live,

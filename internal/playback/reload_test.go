@@ -7,6 +7,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // countingStore counts how often rows are asked for.
@@ -24,12 +25,12 @@ func (c *countingStore) List(ctx context.Context, id store.StreamID,
 // A reload of a live playlist asks for rows when something was committed, by whatever process, and
 // only then. What ends without a commit ends at once all the same.
 func TestReloadWithNothingNewAsksForNoRows(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	counted := &countingStore{testStore: r.store}
 	processes := make([]*Service, 2)
 	for i := range processes {
 		processes[i] = New(Options{Store: counted, Tokens: fakeTokens{}, Limits: patient(),
-			Clock: r.store.clock})
+			Clock: r.store.Clock})
 	}
 	var sent []store.FragmentInfo
 	send := func() { sent = append(sent, r.camera.send()) }
@@ -57,7 +58,7 @@ func TestReloadWithNothingNewAsksForNoRows(t *testing.T) {
 	reload(0, 0, 1, 2)
 	// retention and a newer session need no commit
 	r.store.retain(r.stream.ID, 1)
-	r.store.sleep(time.UnixMilli(sent[1].ServerTimestamp).Add(time.Hour).Sub(r.store.clock()))
+	r.store.Sleep(time.UnixMilli(sent[1].ServerTimestamp).Add(time.Hour).Sub(r.store.Clock()))
 	for _, p := range processes {
 		r.wantNumbers(r.playlist(p, token, 1), sent, 1, 2)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // A replay begins at its start whatever the size of its playlist, grows as time passes, and ends
@@ -14,7 +15,7 @@ import (
 func TestReplay(t *testing.T) {
 	for _, selector := range []api.FragmentSelectorType{api.SelectorServerTimestamp,
 		api.SelectorProducerTimestamp} {
-		r := newRig(t, videoTrack())
+		r := newRig(t, cameratest.Video())
 		var sent []store.FragmentInfo
 		for range 100 { // at 0, 2, 4, … seconds
 			sent = append(sent, r.camera.send())
@@ -47,11 +48,11 @@ func TestReplay(t *testing.T) {
 			if n == 3 && selector == api.SelectorServerTimestamp {
 				golden(t, "replay.txt", anonymous(text, token))
 			}
-			r.store.sleep(2*time.Second - time.Millisecond)
+			r.store.Sleep(2*time.Second - time.Millisecond)
 			if again := r.playlist(r.service, token, 1); again != text {
 				t.Errorf("changed before the duration elapsed:\n%s\nwas\n%s", again, text)
 			}
-			r.store.sleep(time.Millisecond)
+			r.store.Sleep(time.Millisecond)
 		}
 	}
 }
@@ -60,7 +61,7 @@ func TestReplay(t *testing.T) {
 // over a gap that brings it to the live edge, and through a burst of what the camera held back, of
 // which nothing is missed.
 func TestReplayRunsIntoLive(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	var sent []store.FragmentInfo
 	for range 10 {
 		sent = append(sent, r.camera.send())
@@ -95,7 +96,7 @@ func TestReplayRunsIntoLive(t *testing.T) {
 		wantLast(3 + i) // 20 seconds behind live, less the three that are listed at once
 	}
 	for range 12 { // the camera is cut off for a minute
-		r.store.sleep(5 * time.Second)
+		r.store.Sleep(5 * time.Second)
 		poll()
 	}
 	wantLast(19)
@@ -104,15 +105,15 @@ func TestReplayRunsIntoLive(t *testing.T) {
 		wantLast(len(sent) - 1)
 	}
 	// It comes back from another cut with twelve fragments at once.
-	r.store.sleep(24 * time.Second)
+	r.store.Sleep(24 * time.Second)
 	poll()
 	for range 12 {
-		sent = append(sent, r.camera.commit(r.camera.info(r.camera.nextNumber()), 0))
-		r.camera.clock += 2000
+		sent = append(sent, r.camera.commit(r.camera.info(r.camera.NextNumber()), 0))
+		r.camera.Time += 2000
 	}
 	for range 13 {
 		poll()
-		r.store.sleep(2 * time.Second)
+		r.store.Sleep(2 * time.Second)
 	}
 	if len(seen) != len(sent) {
 		t.Errorf("%d of %d fragments were ever listed", len(seen), len(sent))
@@ -122,15 +123,15 @@ func TestReplayRunsIntoLive(t *testing.T) {
 // A replay of more fragments than are chosen at its creation goes on in commit order, and ends
 // where the range does.
 func TestReplayOfVeryMany(t *testing.T) {
-	r := newRig(t, audioTrack())
+	r := newRig(t, cameratest.Audio())
 	r.store.retain(r.stream.ID, 24)
 	r.stream.RetentionHours = 24
-	r.camera.length = 1000
-	began := r.store.now.UnixMilli()
+	r.camera.Length = 1000
+	began := r.store.Clock().UnixMilli()
 	for range replayKnown + 700 {
 		r.camera.send()
 	}
-	r.store.sleep(2 * time.Minute)
+	r.store.Sleep(2 * time.Minute)
 	end := began + (replayKnown+500)*1000
 	in := r.replay("", began, end)
 	in.Expires, in.MaxMediaPlaylistFragmentResults = 43_200, 100
@@ -149,7 +150,7 @@ func TestReplayOfVeryMany(t *testing.T) {
 		if len(check.sequences)%500 < 15 {
 			other = r.another()
 		}
-		r.store.sleep(10 * time.Second)
+		r.store.Sleep(10 * time.Second)
 	}
 	if !check.ended || len(check.sequences) != replayKnown+501 {
 		t.Errorf("%d fragments were listed, ended: %t", len(check.sequences), check.ended)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"weir/internal/api"
 	"weir/internal/media"
@@ -32,8 +31,9 @@ type rig struct {
 
 func newRig(t *testing.T, tracks ...media.Track) *rig {
 	r := &rig{T: t}
-	r.store, r.stream = newTestStore(time.UnixMilli(1_700_000_000_123), 1)
-	r.camera = newCamera(r.store, r.stream, tracks...)
+	r.store = newTestStore(t)
+	r.stream = r.store.Stream
+	r.camera = newCamera(r.store, tracks...)
 	r.service = r.another()
 	return r
 }
@@ -41,7 +41,7 @@ func newRig(t *testing.T, tracks ...media.Track) *rig {
 // another is a second process over the same store.
 func (r *rig) another() *Service {
 	return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: patient(),
-		Clock: r.store.clock, SwitchCodecs: r.switching,
+		Clock: r.store.Clock, SwitchCodecs: r.switching,
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
 }
 

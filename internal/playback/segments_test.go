@@ -11,12 +11,13 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // A session's segments are a header whose decode times begin near zero, and the frames as they were
 // stored; every process sends the same bytes.
 func TestSegments(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	r.camera.sendMedia()
 	var sent []store.FragmentInfo
 	var records []*store.Record
@@ -32,7 +33,7 @@ func TestSegments(t *testing.T) {
 	if sent[0].Spans[1].BaseDecodeTime*1000/44100 < origin {
 		origin-- // audio begins a part of a sample earlier
 	}
-	for _, track := range []media.Track{videoTrack(), audioTrack()} {
+	for _, track := range []media.Track{cameratest.Video(), cameratest.Audio()} {
 		init, err := r.service.InitSegment(t.Context(), token, track.Number, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -44,8 +45,8 @@ func TestSegments(t *testing.T) {
 			r.wantSegment(token, &track, sent[i], records[i], origin)
 		}
 	}
-	if r.store.opened != 0 {
-		t.Errorf("%d fragments left open", r.store.opened)
+	if r.store.Opened() != 0 {
+		t.Errorf("%d fragments left open", r.store.Opened())
 	}
 }
 
@@ -90,7 +91,7 @@ func (r *rig) wantSegment(token string, track *media.Track, info store.FragmentI
 
 // A session opens what it lists and nothing else of its stream, or of another.
 func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	old := r.camera.sendMedia()
 	sent := []store.FragmentInfo{r.camera.sendMedia(), r.camera.sendMedia(), r.camera.sendMedia()}
 	in := r.input()
@@ -98,7 +99,7 @@ func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
 	token := r.open(in)
 	foreign := r.stream
 	foreign.NumberTag++
-	late := r.camera.info(r.camera.nextNumber())
+	late := r.camera.info(r.camera.NextNumber())
 	late.Partial = true
 	r.camera.commit(late, 0)
 	for name, c := range map[string]struct {
@@ -141,7 +142,7 @@ func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
 	long := r.input()
 	long.Expires = 43_200
 	token = r.open(long)
-	r.store.sleep(time.Hour)
+	r.store.Sleep(time.Hour)
 	_, err = r.service.MediaSegment(t.Context(), token,
 		SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[1].Number)})
 	wantError(t, err, api.ResourceNotFoundException, "")
@@ -160,14 +161,14 @@ func decodeTimeOf(t *testing.T, header []byte) uint64 {
 // A camera whose clock is set back, or forward by days, gets small decode times and a discontinuity
 // also under NEVER.
 func TestClockThatIsSet(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.sendMedia()
 	in := r.input()
 	in.DiscontinuityMode = api.DiscontinuityNever
 	token := r.open(in)
-	start := r.camera.clock
+	start := r.camera.Time
 	for _, clock := range []int64{start - 86_400_000*400, start + 86_400_000*400} {
-		r.camera.clock = clock
+		r.camera.Time = clock
 		i := r.camera.sendMedia()
 		s, err := r.service.MediaSegment(t.Context(), token,
 			SegmentRef{Track: 1, Number: r.stream.FormatNumber(i.Number)})

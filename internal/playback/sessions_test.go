@@ -11,48 +11,49 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 )
 
 // With --codec-changes=switch a change of resolution or of the sample rate goes on after a
 // discontinuity with an init segment of its own; going back goes back to the earlier one; another
 // codec is left out.
 func TestCodecSwitch(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	r.switching = true
 	r.service = r.another()
-	fast := audioTrack()
+	fast := cameratest.Audio()
 	fast.CodecPrivate, fast.Timescale, fast.SampleRate = []byte{0x11, 0x90}, 48_000, 48_000
-	hevc := videoTrack()
+	hevc := cameratest.Video()
 	hevc.CodecID = media.CodecHEVC
-	broken := videoTrack()
+	broken := cameratest.Video()
 	broken.CodecPrivate = []byte{0, 0, 0, 1}
 	var sent []store.FragmentInfo
 	send := func(tracks ...media.Track) {
-		r.camera.tracks = tracks
+		r.camera.Tracks = tracks
 		sent = append(sent, r.camera.sendMedia())
 	}
-	began := r.store.now.UnixMilli()
-	send(videoTrack(), audioTrack())
+	began := r.store.Clock().UnixMilli()
+	send(cameratest.Video(), cameratest.Audio())
 	in := r.input()
 	in.MaxMediaPlaylistFragmentResults, in.DiscontinuityMode, in.Expires = 10,
 		api.DiscontinuityNever, 43_200
 	token := r.open(in)
-	send(otherVideo(), audioTrack())
-	send(otherVideo(), audioTrack())
-	send(hevc, audioTrack())
-	send(broken, audioTrack())
-	send(videoTrack())
-	send(videoTrack(), fast)
-	send(videoTrack(), audioTrack())
+	send(otherVideo(), cameratest.Audio())
+	send(otherVideo(), cameratest.Audio())
+	send(hevc, cameratest.Audio())
+	send(broken, cameratest.Audio())
+	send(cameratest.Video())
+	send(cameratest.Video(), fast)
+	send(cameratest.Video(), cameratest.Audio())
 	text := r.playlist(r.service, token, 2)
 	r.wantNumbers(text, sent, 0, 1, 2, 6, 7)
 	golden(t, "switch.txt", anonymous(text, token))
-	recording := r.open(r.recording("", began, r.store.now.UnixMilli()-1))
+	recording := r.open(r.recording("", began, r.store.Clock().UnixMilli()-1))
 	r.wantNumbers(r.playlist(r.another(), recording, 1), sent, 0, 1, 2, 6, 7)
 
 	for _, token := range []string{token, recording} {
-		for i, want := range [][]media.Track{{videoTrack(), audioTrack()},
-			{otherVideo(), audioTrack()}, {videoTrack(), fast}} {
+		for i, want := range [][]media.Track{{cameratest.Video(), cameratest.Audio()},
+			{otherVideo(), cameratest.Audio()}, {cameratest.Video(), fast}} {
 			for _, track := range want {
 				data, err := r.another().InitSegment(t.Context(), token, track.Number, i)
 				if wanted, _ := fmp4.InitSegment(&track); err != nil || !bytes.Equal(data, wanted) {
@@ -82,32 +83,32 @@ func TestCodecSwitch(t *testing.T) {
 	if got := r.playlist(r.another(), token, 2); got != text {
 		t.Error(difference(got, text))
 	}
-	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)),
+	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.Clock().UnixMilli()-1)),
 		1), sent, 0, 1, 2, 6, 7)
 	r.service = r.another()
-	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.now.UnixMilli()-1)),
+	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.Clock().UnixMilli()-1)),
 		1), sent, 0, 7)
 }
 
 // 500 changes are shown; what would be one more is left out, what stays as it is goes on.
 func TestCodecChangesAreCounted(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.switching = true
 	r.service = r.another()
-	began := r.store.now.UnixMilli()
-	r.camera.length = 1000
+	began := r.store.Clock().UnixMilli()
+	r.camera.Length = 1000
 	r.camera.send()
 	in := r.input()
 	in.Expires, in.MaxMediaPlaylistFragmentResults = 43_200, 1000
 	token := r.open(in)
 	for i := range 510 {
-		r.camera.tracks = []media.Track{videoTrack()}
+		r.camera.Tracks = []media.Track{cameratest.Video()}
 		if i%2 == 0 {
-			r.camera.tracks = []media.Track{otherVideo()}
+			r.camera.Tracks = []media.Track{otherVideo()}
 		}
 		r.camera.send()
 	}
-	recording := r.recording("", began, r.store.now.UnixMilli()-1)
+	recording := r.recording("", began, r.store.Clock().UnixMilli()-1)
 	for name, text := range map[string]string{"live": r.playlist(r.service, token, 1),
 		"recording": r.playlist(r.service, r.open(recording), 1)} {
 		segments, maps := strings.Count(text, "#EXTINF:"), strings.Count(text, "#EXT-X-MAP:")
@@ -121,7 +122,7 @@ func TestCodecChangesAreCounted(t *testing.T) {
 // 50 ms between the end of a fragment and the start of the next are none too many in either
 // direction, a tick more is.
 func TestGapTolerance(t *testing.T) {
-	for _, track := range []media.Track{videoTrack(), audioTrack()} {
+	for _, track := range []media.Track{cameratest.Video(), cameratest.Audio()} {
 		tolerance := int64(track.Timescale) * api.DiscontinuityTolerance.Milliseconds() / 1000
 		for gap, want := range map[int64]int{0: 0, tolerance: 0, -tolerance: 0, tolerance + 1: 1,
 			-tolerance - 1: 1} {
@@ -130,7 +131,7 @@ func TestGapTolerance(t *testing.T) {
 			in := r.input()
 			in.DiscontinuityMode = api.DiscontinuityOnDiscontinuity
 			token := r.open(in)
-			next := r.camera.info(r.camera.nextNumber())
+			next := r.camera.info(r.camera.NextNumber())
 			next.Spans[0].BaseDecodeTime = i.Spans[0].BaseDecodeTime + i.Spans[0].Duration + gap
 			r.camera.commit(next, 0)
 			if got := strings.Count(r.playlist(r.service, token, track.Number),
@@ -145,16 +146,16 @@ func TestGapTolerance(t *testing.T) {
 // A recording may end now: a client on the same machine asks within the millisecond, and sends a
 // finer clock than ours as the nearest one.
 func TestARangeMayEndNow(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	sent := r.camera.send()
-	ms := r.store.now
+	ms := r.store.Clock()
 	for _, c := range []struct {
 		now   time.Duration // after a whole millisecond
 		end   int64         // milliseconds after the same
 		fails bool
 	}{{0, 0, false}, {0, 1, true}, {400 * time.Microsecond, 1, true},
 		{600 * time.Microsecond, 1, false}, {600 * time.Microsecond, 2, true}} {
-		r.store.now = ms.Add(c.now)
+		r.store.SetClock(ms.Add(c.now))
 		for _, in := range []*api.GetHLSStreamingSessionURLInput{
 			r.recording("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
 			r.replay("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
@@ -175,7 +176,7 @@ func TestARangeMayEndNow(t *testing.T) {
 // The members of a request at their bounds, and what is made of them.
 func TestSessionInputs(t *testing.T) {
 	begin := func() (r *rig, first store.FragmentInfo) {
-		r = newRig(t, videoTrack())
+		r = newRig(t, cameratest.Video())
 		first = r.camera.send()
 		for range 19 {
 			r.camera.send()
@@ -192,11 +193,11 @@ func TestSessionInputs(t *testing.T) {
 			t.Errorf("%d results list %d", c.max, n)
 		}
 		life := time.Duration(max(c.expires, 300)) * time.Second
-		r.store.sleep(life - time.Second)
+		r.store.Sleep(life - time.Second)
 		if _, err := r.service.MasterPlaylist(t.Context(), token); err != nil {
 			t.Errorf("expires %d: %v before its time", c.expires, err)
 		}
-		r.store.sleep(time.Second)
+		r.store.Sleep(time.Second)
 		_, err := r.service.MasterPlaylist(t.Context(), token)
 		wantError(t, err, api.NotAuthorizedException, api.MessageTokenExpired)
 	}
@@ -223,7 +224,7 @@ func TestSessionInputs(t *testing.T) {
 // The camera falls silent for longer than the service would wait, and returns: what was listed
 // stays, and playback goes on.
 func TestSilenceInMidSession(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	var sent []store.FragmentInfo
 	for range 3 {
 		sent = append(sent, r.camera.sendMedia())
@@ -235,8 +236,8 @@ func TestSilenceInMidSession(t *testing.T) {
 	before := r.playlist(r.service, token, 1)
 	check.reload(before)
 	for range 10 {
-		r.store.sleep(2 * time.Minute)
-		r.camera.clock += 120_000
+		r.store.Sleep(2 * time.Minute)
+		r.camera.Time += 120_000
 		if got := r.playlist(r.another(), token, 1); got != before {
 			t.Fatalf("while the camera is silent:\n%s\nwant\n%s", got, before)
 		}
@@ -261,7 +262,7 @@ func TestSilenceInMidSession(t *testing.T) {
 // TestRequestRates wants the service's own limits to be met where it has them, and the defaults by
 // no single player.
 func TestRequestRates(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	var sent []store.FragmentInfo
 	for range 300 {
 		sent = append(sent, r.camera.sendMedia())
@@ -269,7 +270,7 @@ func TestRequestRates(t *testing.T) {
 	strict := patient()
 	strict.PlaylistsPerSecond, strict.FragmentsPerSecond = 5, 20
 	service := func(l Limits) *Service {
-		return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: l, Clock: r.store.clock})
+		return New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: l, Clock: r.store.Clock})
 	}
 	number := r.stream.FormatNumber(sent[299].Number)
 	actions := func(s *Service, token string) map[string]func() error {
@@ -311,12 +312,12 @@ func TestRequestRates(t *testing.T) {
 		if err := actions(s, other)[name](); err != nil {
 			t.Errorf("another session's %s: %v", name, err)
 		}
-		now := r.store.now
-		r.store.sleep(200 * time.Millisecond) // one of five a second, four of twenty
+		now := r.store.Clock()
+		r.store.Sleep(200 * time.Millisecond) // one of five a second, four of twenty
 		if err := do(); err != nil {
 			t.Errorf("%s after a while: %v", name, err)
 		}
-		r.store.now = now
+		r.store.SetClock(now)
 	}
 
 	// A download of a recording as fast as it goes, twice, and seeking through it: no time passes
@@ -354,13 +355,13 @@ func TestRequestRates(t *testing.T) {
 				}
 			}
 		}
-		r.store.sleep(2 * time.Second)
+		r.store.Sleep(2 * time.Second)
 	}
 	wantError(t, refused, api.ClientLimitExceededException, "must not be shared")
 }
 
 func TestGzipIsTheText(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	for range 50 {
 		r.camera.send()
 	}
@@ -380,14 +381,14 @@ func TestGzipIsTheText(t *testing.T) {
 
 // Players renew their sessions as long as they watch: what was kept of the old ones goes with them.
 func TestEndedSessionsAreForgotten(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.send()
 	for range 3 {
 		for range 4 {
 			r.playlist(r.service, r.open(r.input()), 1)
 		}
-		r.camera.clock += 600_000
-		r.store.sleep(10 * time.Minute) // the sessions last five
+		r.camera.Time += 600_000
+		r.store.Sleep(10 * time.Minute) // the sessions last five
 		r.camera.send()
 	}
 	r.playlist(r.service, r.open(r.input()), 1)

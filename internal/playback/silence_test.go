@@ -14,6 +14,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/mpegts"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 )
 
@@ -51,8 +52,8 @@ func TestMissingSoundIsSilent(t *testing.T) {
 
 func missingSoundIsSilent(t *testing.T, mode api.PlaybackMode,
 	discontinuity api.DiscontinuityMode) {
-	r := newRig(t, videoTrack(), audioTrack())
-	began := r.store.now.UnixMilli()
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	began := r.store.Clock().UnixMilli()
 	var sent []store.FragmentInfo
 	send := func(without ...int) {
 		for _, track := range without {
@@ -66,7 +67,7 @@ func missingSoundIsSilent(t *testing.T, mode api.PlaybackMode,
 	if mode == api.PlaybackModeOnDemand {
 		send(0, 2, 2, 0)
 		in.PlaybackMode, in.HLSFragmentSelector = mode,
-			r.recording("", began, r.store.now.UnixMilli()).HLSFragmentSelector
+			r.recording("", began, r.store.Clock().UnixMilli()).HLSFragmentSelector
 	}
 	ts := *in
 	ts.ContainerFormat = api.ContainerMPEGTS
@@ -102,7 +103,7 @@ func missingSoundIsSilent(t *testing.T, mode api.PlaybackMode,
 // those at the given places, and no other, to be silent.
 func (r *rig) wantSilence(playlist, token string, places ...int) {
 	r.Helper()
-	track := audioTrack()
+	track := cameratest.Audio()
 	silent := media.SilenceOf(&track).Frame
 	lengths := segmentLengths.FindAllStringSubmatch(playlist, -1)
 	var end int64
@@ -128,23 +129,23 @@ func (r *rig) wantSilence(playlist, token string, places ...int) {
 // Sound that stops in mid-fragment is silent from there on, and one that begins in mid-fragment
 // until then; sound that only comes a little late, as muxers send it, is left alone.
 func TestSoundThatStopsInMidFragment(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
-	began := r.store.now.UnixMilli()
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	began := r.store.Clock().UnixMilli()
 	frames := func(i *store.FragmentInfo, from, until int64) { // milliseconds of the fragment
-		base := timeline.Rescale(r.camera.clock+from, 1000, 44100)
+		base := timeline.Rescale(r.camera.Time+from, 1000, 44100)
 		span := i.Span(2)
 		span.BaseDecodeTime, span.Frames = base, int((until-from)*441/10/1024)
 		span.Duration = int64(span.Frames) * 1024
 	}
 	for _, sound := range [][2]int64{{0, 1700}, {-300, 1700}, {-300, 900}, {1200, 2000},
 		{0, 2000}} {
-		i := r.camera.info(r.camera.nextNumber())
+		i := r.camera.info(r.camera.NextNumber())
 		frames(&i, sound[0], sound[1])
 		r.camera.commit(i, 0)
-		r.camera.clock += 2000
-		r.store.sleep(2e9)
+		r.camera.Time += 2000
+		r.store.Sleep(2e9)
 	}
-	in := r.recording("", began, r.store.now.UnixMilli())
+	in := r.recording("", began, r.store.Clock().UnixMilli())
 	in.DiscontinuityMode = api.DiscontinuityOnDiscontinuity
 	text := r.playlist(r.service, r.open(in), 2)
 	var got []string
@@ -166,7 +167,7 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 func TestSilenceIsMeasured(t *testing.T) {
 	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4,
 		api.ContainerMPEGTS} {
-		r := newRig(t, videoTrack(), audioTrack())
+		r := newRig(t, cameratest.Video(), cameratest.Audio())
 		r.camera.without = 2
 		for range 3 {
 			r.camera.sendMedia()
@@ -197,10 +198,10 @@ func TestSilenceIsMeasured(t *testing.T) {
 // Of sound that cannot be silent, and without pictures, nothing is made up; nor for a URI that no
 // playlist has.
 func TestWhatIsNotSilent(t *testing.T) {
-	odd := audioTrack()
+	odd := cameratest.Audio()
 	// channels of a program config element
 	odd.CodecPrivate = []byte{0x12, 0x00, 0x04, 0xc8, 0x44, 0x00}
-	r := newRig(t, videoTrack(), odd)
+	r := newRig(t, cameratest.Video(), odd)
 	r.camera.without = 2
 	r.camera.sendMedia()
 	token := r.open(r.input())
@@ -209,7 +210,7 @@ func TestWhatIsNotSilent(t *testing.T) {
 		t.Errorf("%v\n%s", err, master)
 	}
 
-	r = newRig(t, videoTrack(), audioTrack())
+	r = newRig(t, cameratest.Video(), cameratest.Audio())
 	r.camera.without = 1
 	sent := []store.FragmentInfo{r.camera.sendMedia()}
 	token = r.open(r.input())
@@ -229,8 +230,8 @@ func TestWhatIsNotSilent(t *testing.T) {
 		_, err := r.service.MediaSegment(t.Context(), token, ref)
 		wantError(t, err, api.ResourceNotFoundException, "not found")
 	}
-	if r.store.opened != 0 {
-		t.Errorf("%d fragments are still open", r.store.opened)
+	if r.store.Opened() != 0 {
+		t.Errorf("%d fragments are still open", r.store.Opened())
 	}
 }
 
@@ -238,7 +239,7 @@ func TestWhatIsNotSilent(t *testing.T) {
 // they last; where they came later the dates are theirs. Every process gives the same ones, and a
 // reload keeps them. A producer's dates are as it says.
 func TestDatesRise(t *testing.T) {
-	r := newRig(t, videoTrack(), audioTrack())
+	r := newRig(t, cameratest.Video(), cameratest.Audio())
 	r.camera.sendMedia()
 	open := func(selector api.FragmentSelectorType) string {
 		in := r.input()
@@ -250,15 +251,15 @@ func TestDatesRise(t *testing.T) {
 	token, producer := open(api.SelectorServerTimestamp), open(api.SelectorProducerTimestamp)
 	for i := range 8 {
 		// what the camera held back comes at once
-		r.camera.commit(r.camera.info(r.camera.nextNumber()), 0)
-		r.camera.clock += 2000
-		r.store.sleep(5e6)
+		r.camera.commit(r.camera.info(r.camera.NextNumber()), 0)
+		r.camera.Time += 2000
+		r.store.Sleep(5e6)
 		if i == 3 {
 			r.playlist(r.service, token, 1)
 		}
 	}
-	r.store.sleep(30e9)
-	r.camera.commit(r.camera.info(r.camera.nextNumber()), 0)
+	r.store.Sleep(30e9)
+	r.camera.commit(r.camera.info(r.camera.NextNumber()), 0)
 	dates := regexp.MustCompile(`DATE-TIME:\S+:(\d+\.?\d*)Z`)
 	for _, s := range []*Service{r.service, r.another()} {
 		var got []string

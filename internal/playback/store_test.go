@@ -14,15 +14,11 @@ import (
 	"weir/internal/media"
 	"weir/internal/playback"
 	"weir/internal/store"
+	"weir/internal/store/cameratest"
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
 )
-
-// testAVCC is of H.264 High, 1280x720.
-var testAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40,
-	0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
-	0x10, 0, 0, 3, 3, 0x20, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0}
 
 // server is a store in a directory, with playback over it.
 type server struct {
@@ -96,7 +92,7 @@ func (c *cameraOverStore) clock() time.Time { return c.now }
 // send stores fragments of two seconds.
 func (c *cameraOverStore) send(n int) {
 	for range n {
-		c.last, c.payload = c.appendFragment(c, c.stream.ID, c.now, testAVCC)
+		c.last, c.payload = c.appendFragment(c, c.stream.ID, c.now, cameratest.Video().CodecPrivate)
 		c.now = c.now.Add(2 * time.Second)
 	}
 }
@@ -238,7 +234,7 @@ func BenchmarkOverTheStore(b *testing.B) {
 	began := now
 	var last store.FragmentInfo
 	for range 1800 {
-		last, _ = s.appendFragment(b, stream.ID, now, testAVCC)
+		last, _ = s.appendFragment(b, stream.ID, now, cameratest.Video().CodecPrivate)
 		now = now.Add(2 * time.Second)
 	}
 	for name, in := range map[string]*api.GetHLSStreamingSessionURLInput{"live": {},

@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/store/cameratest"
 )
 
 // What may wait is limited for a session, multiplied by the viewers who may share it, for a stream
@@ -24,7 +25,7 @@ func TestWaitingIsLimited(t *testing.T) {
 		// of one opener's sessions
 		{Limits{WaitingPerSession: 9, WaitingPerStream: 9, Waiting: 8}, 6, api.ServiceUnavailable},
 	} {
-		lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
 			r.service.limits, r.service.waiting = c.limits, newWaiters(&c.limits)
 			f := r.begin()
 			f.until(330)
@@ -56,11 +57,11 @@ func TestWaitingIsLimited(t *testing.T) {
 
 // A session that may be shared has as much for each of its viewers.
 func TestViewersOfASession(t *testing.T) {
-	r := newRig(t, videoTrack())
+	r := newRig(t, cameratest.Video())
 	r.camera.sendMedia()
 	limits := DefaultLimits()
 	limits.PlaylistsPerSecond, limits.Viewers = 2, 10
-	s := New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.clock})
+	s := New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.Clock})
 	token := r.open(r.input())
 	for range 10 * 2 * api.RateBurstSeconds {
 		r.playlist(s, token, 1)

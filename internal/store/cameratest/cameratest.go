@@ -54,6 +54,13 @@ func (s *Store) Clock() time.Time {
 	return s.now
 }
 
+// SetClock sets the store's time.
+func (s *Store) SetClock(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = now
+}
+
 // Sleep lets time pass.
 func (s *Store) Sleep(d time.Duration) {
 	s.mu.Lock()
@@ -156,10 +163,9 @@ func Audio() media.Track {
 type Camera struct {
 	Store  *Store
 	Tracks []media.Track
-	Time   int64 // producer's milliseconds: where the next fragment starts
-	Length int64 // milliseconds of a fragment
-
-	number store.Number
+	Time   int64        // producer's milliseconds: where the next fragment starts
+	Length int64        // milliseconds of a fragment
+	Number store.Number // of the newest fragment
 }
 
 // NewCamera makes a Camera on time whose fragments last two seconds.
@@ -169,9 +175,9 @@ func NewCamera(s *Store, tracks ...media.Track) *Camera {
 
 // NextNumber gives out the number of a fragment that begins now.
 func (c *Camera) NextNumber() store.Number {
-	c.number = max(c.number+1<<12,
+	c.Number = max(c.Number+1<<12,
 		store.Number((c.Store.Clock().UnixMilli()-1577836800000)*1000<<12))
-	return c.number
+	return c.Number
 }
 
 // Record makes the fragment that starts at c.Time and lasts c.Length, with frames as encoders make
