@@ -18,7 +18,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/still"
 	"weir/internal/store"
-	"weir/internal/store/memory"
+	"weir/internal/store/cameratest"
 )
 
 // filmDecoder takes frames of four letters for media: K001 is a key frame, X002 is damaged. What it
@@ -122,7 +122,7 @@ func framesOf(mp4 []byte, shown map[int]string) (frames []string) {
 // film is a service over a store with one stream, whose camera takes frames that filmDecoder knows.
 type film struct {
 	*testing.T
-	store   *testStore
+	store   *cameratest.Store
 	stream  store.Stream
 	service *Service
 	decoder *filmDecoder
@@ -136,14 +136,11 @@ type film struct {
 
 func newFilm(t *testing.T, tracks ...media.Track) *film {
 	if len(tracks) == 0 {
-		tracks = []media.Track{videoTrack()}
+		tracks = []media.Track{cameratest.Video()}
 	}
 	f := &film{T: t, decoder: &filmDecoder{}, dir: filepath.Join(t.TempDir(), "images"),
-		tracks: tracks, store: &testStore{now: time.UnixMilli(1_700_000_000_123)}}
-	f.clock = f.store.now.UnixMilli()
-	f.stream = store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "camera",
-		RetentionHours: 1}
-	f.store.Store = memory.New(f.store.clock, f.stream)
+		tracks: tracks, store: cameratest.NewStore(t)}
+	f.clock, f.stream = f.store.Clock().UnixMilli(), f.store.Stream
 	f.restart()
 	return f
 }
@@ -151,7 +148,7 @@ func newFilm(t *testing.T, tracks ...media.Track) *film {
 // restart begins another process over what the last one kept.
 func (f *film) restart() {
 	f.Helper()
-	cache, err := still.OpenCache(f.dir, 1<<20, time.Hour, f.store.clock)
+	cache, err := still.OpenCache(f.dir, 1<<20, time.Hour, f.store.Clock)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -199,7 +196,7 @@ func (f *film) append(run media.Run, payload []byte, millis int64) store.Fragmen
 		f.Fatal(err)
 	}
 	rec := &store.Record{Number: number, Payload: [][]byte{payload}}
-	rec.ProducerTimestamp, rec.ServerTimestamp = f.clock, f.store.now.UnixMilli()
+	rec.ProducerTimestamp, rec.ServerTimestamp = f.clock, f.store.Clock().UnixMilli()
 	rec.Tracks, rec.Runs = f.tracks, []media.Run{run}
 	info, err := f.store.Append(f.Context(), f.stream.ID, rec)
 	if err != nil {
@@ -212,7 +209,7 @@ func (f *film) append(run media.Run, payload []byte, millis int64) store.Fragmen
 
 // sleep lets milliseconds go by on the server's clock.
 func (f *film) sleep(millis int64) {
-	f.store.now = f.store.now.Add(time.Duration(millis) * time.Millisecond)
+	f.store.Sleep(time.Duration(millis) * time.Millisecond)
 }
 
 // want is a request for images from a moment on, every interval, to another.
@@ -259,8 +256,8 @@ func (f *film) expect(in *api.GetImagesInput, want string) (next string) {
 	if strings.Join(got, " ") != want {
 		f.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
 	}
-	if f.store.opened != 0 {
-		f.Errorf("%d fragments are still open", f.store.opened)
+	if f.store.Opened() != 0 {
+		f.Errorf("%d fragments are still open", f.store.Opened())
 	}
 	if f.decoder.turns != 0 {
 		f.Error("a turn was not given back")

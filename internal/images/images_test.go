@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/store/cameratest"
 )
 
 // Each image is of the newest frame that is not after its moment, and what is decoded for it begins
@@ -46,7 +47,7 @@ func TestImagesAreOfTheNewestFrame(t *testing.T) {
 func TestImagesByArrival(t *testing.T) {
 	f := newFilm(t)
 	f.clock -= 3_600_000 // the camera is an hour late
-	arrived := f.store.now.UnixMilli()
+	arrived := f.store.Clock().UnixMilli()
 	f.shoot("KPPPP")
 	f.sleep(100) // the network takes its time
 	f.shoot("KPPPP")
@@ -60,7 +61,7 @@ func TestImagesByArrival(t *testing.T) {
 // Between fragments that have nothing to do with each other there is nothing, and neither where
 // there is sound only.
 func TestImagesWithoutMedia(t *testing.T) {
-	f := newFilm(t, videoTrack(), audioTrack())
+	f := newFilm(t, cameratest.Video(), cameratest.Audio())
 	begin := f.clock
 	f.shoot("KPPPP")
 	f.clock += 4_800
@@ -68,7 +69,7 @@ func TestImagesWithoutMedia(t *testing.T) {
 	f.expect(f.want(begin-1000, 1000, begin+7000),
 		"NO_MEDIA K000 P004 NO_MEDIA NO_MEDIA NO_MEDIA K005 P009 NO_MEDIA")
 
-	f = newFilm(t, audioTrack())
+	f = newFilm(t, cameratest.Audio())
 	begin = f.clock
 	f.append(media.Run{Track: 2, BaseDecodeTime: begin * 441 / 10,
 		Frames: []media.Frame{{Duration: 1024, Size: 1, Key: true}}}, []byte{0}, 23)
@@ -119,10 +120,10 @@ func TestImagesOfVeryShortFragments(t *testing.T) {
 		}
 	}
 	in := f.want(begin+499*40, 20_000, begin+1999*40)
-	f.store.opens = 0
+	before := f.store.Opens()
 	in.NextToken = f.expect(in, "P499 P999 P499")
-	if f.store.opens > 2*1500 {
-		t.Errorf("%d fragments were opened", f.store.opens)
+	if n := f.store.Opens() - before; n > 2*1500 {
+		t.Errorf("%d fragments were opened", n)
 	}
 	if in.NextToken == "" {
 		t.Fatal("there is no next page")
@@ -347,7 +348,7 @@ func TestImagesRefuse(t *testing.T) {
 	f.service.decoder = nil
 	_, err = f.service.Get(t.Context(), f.stream, in)
 	wantError(t, err, api.InvalidArgumentException, "apt install ffmpeg")
-	if f.store.opened != 0 {
+	if f.store.Opened() != 0 {
 		t.Error("a fragment is still open")
 	}
 }

@@ -83,11 +83,10 @@ func TestCodecSwitch(t *testing.T) {
 	if got := r.playlist(r.another(), token, 2); got != text {
 		t.Error(difference(got, text))
 	}
-	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.Clock().UnixMilli()-1)),
-		1), sent, 0, 1, 2, 6, 7)
+	recorded := r.recording("", began, r.store.Clock().UnixMilli()-1)
+	r.wantNumbers(r.playlist(r.service, r.open(recorded), 1), sent, 0, 1, 2, 6, 7)
 	r.service = r.another()
-	r.wantNumbers(r.playlist(r.service, r.open(r.recording("", began, r.store.Clock().UnixMilli()-1)),
-		1), sent, 0, 7)
+	r.wantNumbers(r.playlist(r.service, r.open(recorded), 1), sent, 0, 7)
 }
 
 // 500 changes are shown; what would be one more is left out, what stays as it is goes on.

@@ -31,7 +31,8 @@ type Store struct {
 
 	mu     sync.Mutex
 	now    time.Time
-	opened int
+	opened int // now
+	opens  int // in all
 	gone   store.Number
 	faults map[store.Number]Fault
 }
@@ -82,6 +83,13 @@ func (s *Store) Lose(n store.Number) {
 	s.gone = n
 }
 
+// Opens is how many fragments were opened.
+func (s *Store) Opens() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opens
+}
+
 // Opened is how many fragments are open.
 func (s *Store) Opened() int {
 	s.mu.Lock()
@@ -101,6 +109,7 @@ func (s *Store) Open(ctx context.Context, id store.StreamID, info store.Fragment
 	if info.Number == s.gone {
 		return nil, store.ErrGone
 	}
+	s.opens++
 	s.opened++
 	return &faulty{m, s, s.faults[info.Number]}, nil
 }
