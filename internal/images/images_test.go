@@ -167,7 +167,7 @@ func TestImagesOfSeveralCodecs(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
 	f.shoot("KPPPP")
-	f.tracks = []media.Track{otherVideo()}
+	f.tracks = []media.Track{cameratest.OtherVideo()}
 	f.shoot("KPPPP")
 	f.tracks = []media.Track{
 		{Number: 1, Kind: media.Video, CodecID: "V_VP8", Timescale: media.VideoTimescale}}
@@ -223,7 +223,7 @@ func TestImagesThatTakeLong(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
 	f.shoot("KPPPP")
-	f.tracks = []media.Track{otherVideo()}
+	f.tracks = []media.Track{cameratest.OtherVideo()}
 	f.shoot("KPPPP")
 	f.decoder.slow = time.Hour
 	in := f.want(begin, 320, begin+320)

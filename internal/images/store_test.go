@@ -6,16 +6,7 @@ import (
 	"testing"
 
 	"weir/internal/api"
-	"weir/internal/media"
-	"weir/internal/store/cameratest"
 )
-
-// otherVideo is the camera after a change of its settings.
-func otherVideo() media.Track {
-	t := cameratest.Video()
-	t.CodecPrivate[3] = 0x20
-	return t
-}
 
 // wantError wants an *api.Error of the code whose message has the text.
 func wantError(t *testing.T, err error, code api.ErrorCode, text string) {

@@ -10,7 +10,6 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 // longTokens are as long as real ones: 68 characters.
@@ -56,7 +55,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 		all.retain(all.Stream.ID, 24)
 		stream := all.Stream
 		stream.RetentionHours = 24
-		cam := newCamera(all, cameratest.Video(), cameratest.Audio())
+		cam := newCamera(all, videoTrack(), audioTrack())
 		for range n {
 			cam.send()
 		}
@@ -116,7 +115,7 @@ func BenchmarkDASHManifest(b *testing.B) {
 	all.retain(all.Stream.ID, 24)
 	stream := all.Stream
 	stream.RetentionHours = 24
-	cam := newCamera(all, cameratest.Video(), cameratest.Audio())
+	cam := newCamera(all, videoTrack(), audioTrack())
 	const n = 1800
 	for range n {
 		cam.send()

@@ -119,12 +119,8 @@ func mustHex(s string) []byte {
 	return b
 }
 
-// otherVideo is the camera after a change of its settings.
-func otherVideo() media.Track {
-	t := cameratest.Video()
-	t.CodecPrivate[3] = 0x20
-	return t
-}
+// The tracks of a camera.
+var videoTrack, audioTrack, otherVideo = cameratest.Video, cameratest.Audio, cameratest.OtherVideo
 
 // camera is that of cameratest, which also makes fragments that only a description is there of.
 type camera struct {

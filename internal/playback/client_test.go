@@ -6,12 +6,11 @@ import (
 	"testing"
 
 	"weir/internal/api"
-	"weir/internal/store/cameratest"
 )
 
 // A session that is bound plays for the client that came first, and for nobody else.
 func TestBoundSessions(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
 	r.service.bind = true
 	token := r.open(r.input())

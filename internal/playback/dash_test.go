@@ -10,7 +10,6 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 )
 
@@ -49,7 +48,7 @@ func (r *rig) manifest(s *Service, token string) string {
 }
 func TestDASHRecording(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
 	for i := range 6 {
 		if i == 3 {
@@ -109,7 +108,7 @@ func TestDASHRecording(t *testing.T) {
 // now: a player at the end of it is not sent elsewhere.
 func TestDASHSilentCamera(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	for range 7 {
 		r.camera.send()
 	}
@@ -159,7 +158,7 @@ func TestDASHSilentCamera(t *testing.T) {
 // before that, and publishTime goes on all the same.
 func TestDASHPublishTimeAfterASilence(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	for range 7 {
 		r.camera.send()
 	}
@@ -182,7 +181,7 @@ func TestDASHPublishTimeAfterASilence(t *testing.T) {
 // dash.js fetches nothing that a static manifest adds. These say how long the presentation is.
 func TestDASHReplayEnds(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	start := r.store.Clock().UnixMilli()
 	for range 6 {
 		r.camera.sendMedia()
@@ -218,7 +217,7 @@ func TestDASHSound(t *testing.T) {
 	t.Parallel()
 	law := media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecACM, Timescale: 8000,
 		CodecPrivate: mustHex("07000100401f0000401f0000010008000000")}
-	r := newRig(t, cameratest.Video(), law)
+	r := newRig(t, videoTrack(), law)
 	r.camera.sendMedia()
 	token := r.openDASH(r.dash())
 	w := watchDASH(t)
@@ -245,7 +244,7 @@ func TestDASHSound(t *testing.T) {
 	_, err = r.service.OpenHLS(t.Context(), r.stream, r.input())
 	wantError(t, err, api.UnsupportedStreamMediaTypeException, "not supported for HLS playback")
 	law.CodecID = "A_OPUS"
-	r = newRig(t, cameratest.Video(), law)
+	r = newRig(t, videoTrack(), law)
 	r.camera.send()
 	_, err = r.service.OpenDASH(t.Context(), r.stream, r.dash())
 	wantError(t, err, api.UnsupportedStreamMediaTypeException, "not supported for DASH playback")
@@ -265,7 +264,7 @@ func segmentHeader(t *testing.T, r *rig, token string, track, number int) []byte
 // Each kind of session has its own limit, and closes none of the other.
 func TestSessionLimitsOfEachKind(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.send()
 	limits := patient()
 	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = 1, 2
@@ -295,7 +294,7 @@ func TestSessionLimitsOfEachKind(t *testing.T) {
 // A token opens one format.
 func TestDASHTokensAreTheirOwn(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	f := r.camera.sendMedia()
 	dash, hls := r.openDASH(r.dash()), r.open(r.input())
 	s := r.service

@@ -8,14 +8,13 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/live"
-	"weir/internal/store/cameratest"
 )
 
 // A live session lists as many stored fragments as a playlist may, also across a gap, and a reload
 // of it stays small.
 func TestLongLivePlaylistReloadsByDeltas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, cameratest.Video(), cameratest.Audio())
+		r := newRig(t, videoTrack(), audioTrack())
 		r.store.retain(r.stream.ID, 24)
 		const most = api.MaxMaxFragmentResults
 		for i := range most {

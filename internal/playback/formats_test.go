@@ -15,7 +15,6 @@ import (
 	"weir/internal/media"
 	"weir/internal/mpegts"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 // transportStream asks for everything that the rig has recorded as transport streams.
@@ -71,7 +70,7 @@ func (r *rig) number(i store.FragmentInfo) string { return r.stream.FormatNumber
 // A session of transport streams has one playlist, whose segments hold both tracks and meet; its
 // token opens nothing else.
 func TestTransportStreams(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
 	for range 3 {
 		sent = append(sent, r.camera.sendMedia())
@@ -119,7 +118,7 @@ func TestTransportStreams(t *testing.T) {
 // A fragment without picture in a session with pictures: in a transport stream nothing of it is
 // lost.
 func TestTransportStreamWithoutPicture(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
 	for i := range 4 {
 		if i == 1 || i == 2 {
@@ -153,7 +152,7 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 
 // A fragment whose frames are not what they should be is an error of its own.
 func TestTransportStreamOfABrokenFragment(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	good := r.camera.sendMedia()
 	bad := r.camera.sendMedia(func(rec *store.Record) {
 		copy(rec.Payload[0][20:], []byte{0xff, 0xff})
@@ -170,7 +169,7 @@ func TestTransportStreamOfABrokenFragment(t *testing.T) {
 // The byte ranges of an I-frame playlist are the head of the segment and its first frame, and not a
 // byte more.
 func TestIFrames(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	sent := r.camera.sendMedia()
 	r.camera.Length = 40 // a single frame
 	single := r.camera.sendMedia()
@@ -218,8 +217,8 @@ func TestIFrames(t *testing.T) {
 // two adds nothing.
 func TestBandwidthIsThePeak(t *testing.T) {
 	for _, ts := range []bool{false, true} {
-		for _, tracks := range [][]media.Track{{cameratest.Video()}, {cameratest.Video(), cameratest.Audio()},
-			{cameratest.Audio()}} {
+		for _, tracks := range [][]media.Track{{videoTrack()}, {videoTrack(), audioTrack()},
+			{audioTrack()}} {
 			r := newRig(t, tracks...)
 			var sent []store.FragmentInfo
 			for _, length := range []int64{500, 1200, 1900, 2600, 3300, 40, 80} {

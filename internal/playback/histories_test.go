@@ -17,7 +17,6 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 	"weir/internal/timeline/timelinetest"
 )
@@ -80,12 +79,12 @@ func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
 		checks: map[int]*rfc{}}
 	h.store = newTestStore(t)
 	h.stream = h.store.Stream
-	tracks := []media.Track{cameratest.Video(), cameratest.Audio()}
+	tracks := []media.Track{videoTrack(), audioTrack()}
 	if seed%5 == 4 {
 		tracks = tracks[:1+seed/5%2]
 	}
 	if seed%10 == 9 {
-		tracks = []media.Track{cameratest.Audio()}
+		tracks = []media.Track{audioTrack()}
 	}
 	h.camera = timelinetest.NewCamera(h.random, h.store.Clock().UnixMilli(), tracks, h.set)
 	if tracks[0].Kind == media.Video {

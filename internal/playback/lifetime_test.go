@@ -9,7 +9,6 @@ import (
 	"weir/internal/api"
 	"weir/internal/auth"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 )
 
@@ -50,7 +49,7 @@ func (r *rig) actions(s *Service) map[string]func(token string) error {
 }
 
 func TestSessionsEnd(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
 	var tokens []string
 	for range 5 {
@@ -91,7 +90,7 @@ func TestSessionsEnd(t *testing.T) {
 }
 
 func TestSessionURLRate(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.send()
 	for range 25 {
 		r.open(r.input())
@@ -104,7 +103,7 @@ func TestSessionURLRate(t *testing.T) {
 
 // The same with a replay, whose schedule goes on where it was.
 func TestLostCommitsOfAReplay(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	for range 5 {
 		r.camera.send()
 	}
@@ -136,7 +135,7 @@ func TestLostCommitsOfAReplay(t *testing.T) {
 // the numbers only grow, and every process gives the same playlist.
 func TestLostCommits(t *testing.T) {
 	for _, mode := range []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever} {
-		r := newRig(t, cameratest.Video(), cameratest.Audio())
+		r := newRig(t, videoTrack(), audioTrack())
 		for range 5 {
 			r.camera.send()
 		}
@@ -176,7 +175,7 @@ func TestLostCommits(t *testing.T) {
 // A session that another version of the program opened is closed, not a fault of the server: the
 // player asks for a new one.
 func TestSessionOfAnotherVersion(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.send()
 	token := r.open(r.input())
 	r.playlist(r.another(), token, 1)
@@ -191,7 +190,7 @@ func TestSessionOfAnotherVersion(t *testing.T) {
 }
 
 func TestSilentCameraKeepsItsPlaylist(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.send()
 	in := r.input()
 	in.Expires = 3600
@@ -204,7 +203,7 @@ func TestSilentCameraKeepsItsPlaylist(t *testing.T) {
 }
 
 func TestCheckpointsAreFew(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.send()
 	in := r.input()
 	in.Expires = 43_200
@@ -232,7 +231,7 @@ func TestCheckpointsAreFew(t *testing.T) {
 }
 
 func TestConcurrentReaders(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	r.camera.send()
 	token := r.open(r.input())
 	var group sync.WaitGroup
@@ -252,7 +251,7 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	limits := patient()
 	limits.HLSSessionsPerStream, limits.SessionURLsPerSecond, limits.CacheBytes = 0, 0, 100_000
 	r.service = New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits,

@@ -9,14 +9,13 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 // Dates that nobody asked for follow the media, whenever a fragment's first byte came: Shaka Player
 // places each segment by its date. When the server's clock is more than a second away they are its
 // again, and dates that were asked for always are.
 func TestDatesFollowTheMedia(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		in := r.input()
 		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
 		asked := r.open(in)
@@ -46,7 +45,7 @@ func TestDatesFollowTheMedia(t *testing.T) {
 // pictures. Its dates say so: by dates alone that do not follow the durations, Shaka Player takes a
 // segment for another, and plays one again.
 func TestDatesOfSoundFollowTheSound(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video(), cameratest.Audio()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		for n := range int64(4) { // the sound begins 10, 20 and 30 ms after the pictures
 			r.begin(func(rec *store.Record) { rec.Runs[1].BaseDecodeTime += n * 441 }).store()
 		}

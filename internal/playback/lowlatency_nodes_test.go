@@ -5,13 +5,12 @@ import (
 
 	"weir/internal/live"
 	"weir/internal/media"
-	"weir/internal/store/cameratest"
 )
 
 // A fragment that broke off where one process listed it in parts is a gap at another one, too, that
 // never heard of it. A player that goes to and fro is shown nothing else before and after.
 func TestGapOfAnotherProcess(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		one, edge := r.service, r.edge
 		r.edge = live.New(live.Options{})
 		two := r.process()

@@ -15,14 +15,13 @@ import (
 	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 	"weir/test/e2e/conformance"
 )
 
 // Parts are listed as frames come, 40 ms after their last one began, and are the whole segment's in
 // the end.
 func TestPartsAreListedAsFramesCome(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video(), cameratest.Audio()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		before := r.read(1)
 		if n, _ := listed(before); n != 0 || len(before.Segments[2].Parts) != 7 {
 			t.Fatalf("at first\n%+v", before)
@@ -62,7 +61,7 @@ var hintOf = regexp.MustCompile(`PRELOAD-HINT:TYPE=PART,URI="([^"]+)"`)
 // The name of the next part is known before: its bytes come when they are there, across the end of
 // a fragment too.
 func TestTheHintedPartIsWaitedFor(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		for i := range 9 {
 			m := r.read(1)
@@ -107,7 +106,7 @@ func TestTheHintedPartIsWaitedFor(t *testing.T) {
 // A request that waits is answered when what it waits for is there, or with what there is before
 // the player takes it for lost.
 func TestReloadsWait(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video(), cameratest.Audio()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(330)
 		wait := func(d Directives) *string {
@@ -179,7 +178,7 @@ func TestReloadsWait(t *testing.T) {
 
 // However many wait, a state of a playlist is written once.
 func TestAPlaylistIsWrittenOnceForAllWhoWait(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(330)
 		msn := strconv.FormatInt(r.read(1).Open.Sequence, 10)
@@ -203,7 +202,7 @@ func TestAPlaylistIsWrittenOnceForAllWhoWait(t *testing.T) {
 // What was listed of a fragment that breaks off is a gap, with its number; the producer sends it
 // again, and playback goes on.
 func TestAFragmentThatBreaksOffIsAGap(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video(), cameratest.Audio()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(700)
 		before := r.read(1)
@@ -249,7 +248,7 @@ func TestAFragmentThatBreaksOffIsAGap(t *testing.T) {
 // A server that is killed in the middle of a fragment forgets it. The producer comes back and sends
 // it again: to players it is the same segment, with the very same parts.
 func TestAKilledServerGoesOnWithTheFragmentThatIsSentAgain(t *testing.T) {
-	tracks := []media.Track{cameratest.Video(), cameratest.Audio()}
+	tracks := []media.Track{videoTrack(), audioTrack()}
 	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(1000)
@@ -275,7 +274,7 @@ func TestAKilledServerGoesOnWithTheFragmentThatIsSentAgain(t *testing.T) {
 
 // What breaks off while nobody asks is a gap for who comes back.
 func TestAFragmentBreaksOffWhileNobodyAsks(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(700)
 		n := r.read(1).Open.Sequence
@@ -294,7 +293,7 @@ func TestAFragmentBreaksOffWhileNobodyAsks(t *testing.T) {
 
 // Parts are listed after three segments: with fewer Shaka Player does not begin.
 func TestAPlaylistHasThreeSegmentsBeforeParts(t *testing.T) {
-	lowLatencyTestAfter(t, 2, []media.Track{cameratest.Video(), cameratest.Audio()}, func(t *testing.T,
+	lowLatencyTestAfter(t, 2, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T,
 		r *lowRig) {
 		f := r.begin()
 		f.until(1500)
@@ -316,7 +315,7 @@ func TestAPlaylistHasThreeSegmentsBeforeParts(t *testing.T) {
 // A producer that stalls in the middle of a fragment keeps nobody from what another one sends; its
 // own fragment comes too late then.
 func TestAStalledProducerHoldsNobodyUp(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		stalled := r.begin()
 		stalled.until(700)
 		n := r.read(1).Open.Sequence
@@ -349,7 +348,7 @@ func TestAStalledProducerHoldsNobodyUp(t *testing.T) {
 
 // A camera that goes silent leaves the playlist as it is.
 func TestASilentCamera(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(700)
 		text := r.reload(1, Directives{})
@@ -379,7 +378,7 @@ func TestASilentCamera(t *testing.T) {
 // A camera that takes two pictures a second at night: what does not fit into parts is in the whole
 // segment only.
 func TestSlowFramesEndTheParts(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin(func(rec *store.Record) {
 			frames := rec.Runs[0].Frames[:14]
 			for i := 10; i < 14; i++ {
@@ -410,7 +409,7 @@ func (r *lowRig) seenOpen(text string) int64 {
 
 // Long windows have delta updates.
 func TestDeltaUpdates(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video(), cameratest.Audio()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		in := r.input()
 		in.MaxMediaPlaylistFragmentResults = 100
 		in.DiscontinuityMode = api.DiscontinuityAlways
@@ -438,7 +437,7 @@ func TestDeltaUpdates(t *testing.T) {
 
 // Players stay so far behind a producer that sends fragment by fragment that they need not stall.
 func TestPlayersStayBehindBursts(t *testing.T) {
-	tracks := []media.Track{cameratest.Video(), cameratest.Audio()}
+	tracks := []media.Track{videoTrack(), audioTrack()}
 	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
 		holds := func(want string) {
 			t.Helper()
@@ -467,7 +466,7 @@ func TestPlayersStayBehindBursts(t *testing.T) {
 
 // A session keeps its PART-TARGET, and one from before there were parts stays without.
 func TestSessionsKeepTheirParts(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		without := r.another()
 		token, err := without.OpenHLS(t.Context(), r.stream, r.input())
 		if err != nil {

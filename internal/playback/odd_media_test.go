@@ -86,7 +86,8 @@ func (o *odd) send(t *testing.T, s *server, stream store.Stream, now func() time
 	var body bytes.Buffer
 	w := mkv.NewWriter(&body)
 	err := w.WriteHeader(mkv.Header{Tracks: []media.Track{
-		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: cameratest.Video().CodecPrivate},
+		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+			CodecPrivate: cameratest.Video().CodecPrivate},
 		{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC, CodecPrivate: []byte{0x12, 0x10},
 			SampleRate: 44100, Channels: 2},
 	}})

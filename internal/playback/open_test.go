@@ -29,8 +29,8 @@ func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, cl
 	rec := &store.Record{Number: number}
 	rec.ProducerTimestamp, rec.ServerTimestamp = at.UnixMilli(), at.UnixMilli()
 	rec.Tracks = []media.Track{
-		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC, CodecPrivate: cameratest.Video().CodecPrivate,
-			Timescale: media.VideoTimescale}}
+		{Number: 1, Kind: media.Video, CodecID: media.CodecAVC,
+			CodecPrivate: cameratest.Video().CodecPrivate, Timescale: media.VideoTimescale}}
 	run := media.Run{Track: 1, BaseDecodeTime: at.UnixMilli() * 90}
 	var payload []byte
 	block := func(f media.Frame, nal string) {

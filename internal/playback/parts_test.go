@@ -7,12 +7,11 @@ import (
 
 	"weir/internal/live"
 	"weir/internal/media"
-	"weir/internal/store/cameratest"
 )
 
 // The first reader of a part tells how long its frames took: each once.
 func TestDeliveryOfPartsIsMeasured(t *testing.T) {
-	lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		reg := prometheus.NewRegistry()
 		m, err := live.NewMetrics(reg)
 		if err != nil {

@@ -8,11 +8,10 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 func TestPlaylistsOfASession(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	for range 7 {
 		r.camera.send()
 	}
@@ -32,7 +31,7 @@ func TestPlaylistsOfASession(t *testing.T) {
 		r.store.Clock().Add(-10*time.Second).UnixMilli(), r.store.Clock().UnixMilli()))
 	golden(t, "recording.txt", anonymous(r.playlist(r.service, token, 1), token))
 
-	r = newRig(t, cameratest.Audio())
+	r = newRig(t, audioTrack())
 	r.camera.send()
 	token = r.open(r.input())
 	if master, err = r.service.MasterPlaylist(t.Context(), token); err != nil {
@@ -43,12 +42,12 @@ func TestPlaylistsOfASession(t *testing.T) {
 
 func TestOpenHLSErrors(t *testing.T) {
 	broken := func(change func(*media.Track)) media.Track {
-		v := cameratest.Video()
+		v := videoTrack()
 		change(&v)
 		return v
 	}
 	g711 := media.Track{Number: 2, Kind: media.Audio, CodecID: "A_MS/ACM", Timescale: 8000}
-	bareAAC := cameratest.Audio()
+	bareAAC := audioTrack()
 	bareAAC.CodecPrivate = nil
 	now := time.UnixMilli(1_700_000_000_123)
 	ms := func(d time.Duration) int64 { return now.Add(d).UnixMilli() }
@@ -126,8 +125,8 @@ func TestOpenHLSErrors(t *testing.T) {
 				return r.replay("", ms(time.Minute), 0)
 			}, code: api.ResourceNotFoundException, text: "No fragments found in the stream for " +
 				"the streaming request."},
-		{name: "AAC that has no ADTS", tracks: []media.Track{cameratest.Video(), func() media.Track {
-			a := cameratest.Audio()
+		{name: "AAC that has no ADTS", tracks: []media.Track{videoTrack(), func() media.Track {
+			a := audioTrack()
 			a.CodecPrivate = []byte{0x12, 0x14} // 960 samples a frame
 			return a
 		}()}, input: func(r *rig) *api.GetHLSStreamingSessionURLInput {
@@ -161,14 +160,14 @@ func TestOpenHLSErrors(t *testing.T) {
 			r.store.remove(r.stream.ID)
 		},
 			code: api.ResourceNotFoundException, text: api.MessageStreamNotFound},
-		{name: "G.711", tracks: []media.Track{cameratest.Video(), g711},
+		{name: "G.711", tracks: []media.Track{videoTrack(), g711},
 			code: api.UnsupportedStreamMediaTypeException, text: "A_MS/ACM of track 2"},
 		{name: "VP8", tracks: []media.Track{broken(func(v *media.Track) { v.CodecID = "V_VP8" })},
 			code: api.UnsupportedStreamMediaTypeException, text: "V_VP8"},
 		{name: "subtitles only",
 			tracks: []media.Track{{Number: 1, Kind: 17, CodecID: "S_TEXT/UTF8", Timescale: 1000}},
 			code:   api.UnsupportedStreamMediaTypeException, text: "neither"},
-		{name: "no codec private data", tracks: []media.Track{cameratest.Video(), bareAAC},
+		{name: "no codec private data", tracks: []media.Track{videoTrack(), bareAAC},
 			code: api.MissingCodecPrivateDataException,
 			text: "Missing codec private data in fragment for track 2."},
 		{name: "Annex B", tracks: []media.Track{broken(func(v *media.Track) {
@@ -180,7 +179,7 @@ func TestOpenHLSErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tracks := c.tracks
 			if tracks == nil {
-				tracks = []media.Track{cameratest.Video(), cameratest.Audio()}
+				tracks = []media.Track{videoTrack(), audioTrack()}
 			}
 			r := newRig(t, tracks...)
 			r.camera.send()
@@ -205,7 +204,7 @@ func TestOpenHLSErrors(t *testing.T) {
 // A 20-second fragment is stored 20 seconds after its timestamp, and the next one 20 seconds later:
 // the stream is live all along.
 func TestLiveWithLongFragments(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.Length = 20_000
 	r.camera.send()
 	r.store.Sleep(19 * time.Second)
@@ -213,7 +212,7 @@ func TestLiveWithLongFragments(t *testing.T) {
 }
 
 func TestRangeSelection(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	t0 := r.store.Clock().UnixMilli()
 	var sent []store.FragmentInfo
 	for range 6 { // starts at 0, 2, 4, … seconds
@@ -262,7 +261,7 @@ func TestRangeSelection(t *testing.T) {
 }
 
 func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	t0 := r.store.Clock().UnixMilli()
 	sent := []store.FragmentInfo{r.camera.send(), r.camera.send()}
 	r.camera.Tracks = []media.Track{otherVideo()}
@@ -271,10 +270,10 @@ func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
 	r.wantNumbers(text, sent, 0, 1) // a recording has the first one's
 	live := r.open(r.input())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2) // live has the newest one's
-	r.camera.Tracks = []media.Track{cameratest.Video()}
+	r.camera.Tracks = []media.Track{videoTrack()}
 	sent = append(sent, r.camera.send())
 	// a further track is no change of those that are packaged
-	r.camera.Tracks = []media.Track{otherVideo(), cameratest.Audio()}
+	r.camera.Tracks = []media.Track{otherVideo(), audioTrack()}
 	sent = append(sent, r.camera.send())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2, 4)
 	_, err := r.service.MediaSegment(t.Context(), live,

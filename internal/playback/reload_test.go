@@ -7,7 +7,6 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 // countingStore counts how often rows are asked for.
@@ -25,7 +24,7 @@ func (c *countingStore) List(ctx context.Context, id store.StreamID,
 // A reload of a live playlist asks for rows when something was committed, by whatever process, and
 // only then. What ends without a commit ends at once all the same.
 func TestReloadWithNothingNewAsksForNoRows(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	counted := &countingStore{testStore: r.store}
 	processes := make([]*Service, 2)
 	for i := range processes {

@@ -7,7 +7,6 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 // A replay begins at its start whatever the size of its playlist, grows as time passes, and ends
@@ -15,7 +14,7 @@ import (
 func TestReplay(t *testing.T) {
 	for _, selector := range []api.FragmentSelectorType{api.SelectorServerTimestamp,
 		api.SelectorProducerTimestamp} {
-		r := newRig(t, cameratest.Video())
+		r := newRig(t, videoTrack())
 		var sent []store.FragmentInfo
 		for range 100 { // at 0, 2, 4, … seconds
 			sent = append(sent, r.camera.send())
@@ -61,7 +60,7 @@ func TestReplay(t *testing.T) {
 // over a gap that brings it to the live edge, and through a burst of what the camera held back, of
 // which nothing is missed.
 func TestReplayRunsIntoLive(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
 	for range 10 {
 		sent = append(sent, r.camera.send())
@@ -123,7 +122,7 @@ func TestReplayRunsIntoLive(t *testing.T) {
 // A replay of more fragments than are chosen at its creation goes on in commit order, and ends
 // where the range does.
 func TestReplayOfVeryMany(t *testing.T) {
-	r := newRig(t, cameratest.Audio())
+	r := newRig(t, audioTrack())
 	r.store.retain(r.stream.ID, 24)
 	r.stream.RetentionHours = 24
 	r.camera.Length = 1000

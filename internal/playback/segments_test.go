@@ -11,13 +11,12 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 // A session's segments are a header whose decode times begin near zero, and the frames as they were
 // stored; every process sends the same bytes.
 func TestSegments(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	r.camera.sendMedia()
 	var sent []store.FragmentInfo
 	var records []*store.Record
@@ -33,7 +32,7 @@ func TestSegments(t *testing.T) {
 	if sent[0].Spans[1].BaseDecodeTime*1000/44100 < origin {
 		origin-- // audio begins a part of a sample earlier
 	}
-	for _, track := range []media.Track{cameratest.Video(), cameratest.Audio()} {
+	for _, track := range []media.Track{videoTrack(), audioTrack()} {
 		init, err := r.service.InitSegment(t.Context(), token, track.Number, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -91,7 +90,7 @@ func (r *rig) wantSegment(token string, track *media.Track, info store.FragmentI
 
 // A session opens what it lists and nothing else of its stream, or of another.
 func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	old := r.camera.sendMedia()
 	sent := []store.FragmentInfo{r.camera.sendMedia(), r.camera.sendMedia(), r.camera.sendMedia()}
 	in := r.input()
@@ -161,7 +160,7 @@ func decodeTimeOf(t *testing.T, header []byte) uint64 {
 // A camera whose clock is set back, or forward by days, gets small decode times and a discontinuity
 // also under NEVER.
 func TestClockThatIsSet(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
 	in := r.input()
 	in.DiscontinuityMode = api.DiscontinuityNever

@@ -11,21 +11,20 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 )
 
 // With --codec-changes=switch a change of resolution or of the sample rate goes on after a
 // discontinuity with an init segment of its own; going back goes back to the earlier one; another
 // codec is left out.
 func TestCodecSwitch(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	r.switching = true
 	r.service = r.another()
-	fast := cameratest.Audio()
+	fast := audioTrack()
 	fast.CodecPrivate, fast.Timescale, fast.SampleRate = []byte{0x11, 0x90}, 48_000, 48_000
-	hevc := cameratest.Video()
+	hevc := videoTrack()
 	hevc.CodecID = media.CodecHEVC
-	broken := cameratest.Video()
+	broken := videoTrack()
 	broken.CodecPrivate = []byte{0, 0, 0, 1}
 	var sent []store.FragmentInfo
 	send := func(tracks ...media.Track) {
@@ -33,18 +32,18 @@ func TestCodecSwitch(t *testing.T) {
 		sent = append(sent, r.camera.sendMedia())
 	}
 	began := r.store.Clock().UnixMilli()
-	send(cameratest.Video(), cameratest.Audio())
+	send(videoTrack(), audioTrack())
 	in := r.input()
 	in.MaxMediaPlaylistFragmentResults, in.DiscontinuityMode, in.Expires = 10,
 		api.DiscontinuityNever, 43_200
 	token := r.open(in)
-	send(otherVideo(), cameratest.Audio())
-	send(otherVideo(), cameratest.Audio())
-	send(hevc, cameratest.Audio())
-	send(broken, cameratest.Audio())
-	send(cameratest.Video())
-	send(cameratest.Video(), fast)
-	send(cameratest.Video(), cameratest.Audio())
+	send(otherVideo(), audioTrack())
+	send(otherVideo(), audioTrack())
+	send(hevc, audioTrack())
+	send(broken, audioTrack())
+	send(videoTrack())
+	send(videoTrack(), fast)
+	send(videoTrack(), audioTrack())
 	text := r.playlist(r.service, token, 2)
 	r.wantNumbers(text, sent, 0, 1, 2, 6, 7)
 	golden(t, "switch.txt", anonymous(text, token))
@@ -52,8 +51,8 @@ func TestCodecSwitch(t *testing.T) {
 	r.wantNumbers(r.playlist(r.another(), recording, 1), sent, 0, 1, 2, 6, 7)
 
 	for _, token := range []string{token, recording} {
-		for i, want := range [][]media.Track{{cameratest.Video(), cameratest.Audio()},
-			{otherVideo(), cameratest.Audio()}, {cameratest.Video(), fast}} {
+		for i, want := range [][]media.Track{{videoTrack(), audioTrack()},
+			{otherVideo(), audioTrack()}, {videoTrack(), fast}} {
 			for _, track := range want {
 				data, err := r.another().InitSegment(t.Context(), token, track.Number, i)
 				if wanted, _ := fmp4.InitSegment(&track); err != nil || !bytes.Equal(data, wanted) {
@@ -91,7 +90,7 @@ func TestCodecSwitch(t *testing.T) {
 
 // 500 changes are shown; what would be one more is left out, what stays as it is goes on.
 func TestCodecChangesAreCounted(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.switching = true
 	r.service = r.another()
 	began := r.store.Clock().UnixMilli()
@@ -101,7 +100,7 @@ func TestCodecChangesAreCounted(t *testing.T) {
 	in.Expires, in.MaxMediaPlaylistFragmentResults = 43_200, 1000
 	token := r.open(in)
 	for i := range 510 {
-		r.camera.Tracks = []media.Track{cameratest.Video()}
+		r.camera.Tracks = []media.Track{videoTrack()}
 		if i%2 == 0 {
 			r.camera.Tracks = []media.Track{otherVideo()}
 		}
@@ -121,7 +120,7 @@ func TestCodecChangesAreCounted(t *testing.T) {
 // 50 ms between the end of a fragment and the start of the next are none too many in either
 // direction, a tick more is.
 func TestGapTolerance(t *testing.T) {
-	for _, track := range []media.Track{cameratest.Video(), cameratest.Audio()} {
+	for _, track := range []media.Track{videoTrack(), audioTrack()} {
 		tolerance := int64(track.Timescale) * api.DiscontinuityTolerance.Milliseconds() / 1000
 		for gap, want := range map[int64]int{0: 0, tolerance: 0, -tolerance: 0, tolerance + 1: 1,
 			-tolerance - 1: 1} {
@@ -145,7 +144,7 @@ func TestGapTolerance(t *testing.T) {
 // A recording may end now: a client on the same machine asks within the millisecond, and sends a
 // finer clock than ours as the nearest one.
 func TestARangeMayEndNow(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	sent := r.camera.send()
 	ms := r.store.Clock()
 	for _, c := range []struct {
@@ -175,7 +174,7 @@ func TestARangeMayEndNow(t *testing.T) {
 // The members of a request at their bounds, and what is made of them.
 func TestSessionInputs(t *testing.T) {
 	begin := func() (r *rig, first store.FragmentInfo) {
-		r = newRig(t, cameratest.Video())
+		r = newRig(t, videoTrack())
 		first = r.camera.send()
 		for range 19 {
 			r.camera.send()
@@ -223,7 +222,7 @@ func TestSessionInputs(t *testing.T) {
 // The camera falls silent for longer than the service would wait, and returns: what was listed
 // stays, and playback goes on.
 func TestSilenceInMidSession(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
 	for range 3 {
 		sent = append(sent, r.camera.sendMedia())
@@ -261,7 +260,7 @@ func TestSilenceInMidSession(t *testing.T) {
 // TestRequestRates wants the service's own limits to be met where it has them, and the defaults by
 // no single player.
 func TestRequestRates(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
 	for range 300 {
 		sent = append(sent, r.camera.sendMedia())
@@ -360,7 +359,7 @@ func TestRequestRates(t *testing.T) {
 }
 
 func TestGzipIsTheText(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	for range 50 {
 		r.camera.send()
 	}
@@ -380,7 +379,7 @@ func TestGzipIsTheText(t *testing.T) {
 
 // Players renew their sessions as long as they watch: what was kept of the old ones goes with them.
 func TestEndedSessionsAreForgotten(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.send()
 	for range 3 {
 		for range 4 {

@@ -14,7 +14,6 @@ import (
 	"weir/internal/media"
 	"weir/internal/mpegts"
 	"weir/internal/store"
-	"weir/internal/store/cameratest"
 	"weir/internal/timeline"
 )
 
@@ -52,7 +51,7 @@ func TestMissingSoundIsSilent(t *testing.T) {
 
 func missingSoundIsSilent(t *testing.T, mode api.PlaybackMode,
 	discontinuity api.DiscontinuityMode) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	began := r.store.Clock().UnixMilli()
 	var sent []store.FragmentInfo
 	send := func(without ...int) {
@@ -103,7 +102,7 @@ func missingSoundIsSilent(t *testing.T, mode api.PlaybackMode,
 // those at the given places, and no other, to be silent.
 func (r *rig) wantSilence(playlist, token string, places ...int) {
 	r.Helper()
-	track := cameratest.Audio()
+	track := audioTrack()
 	silent := media.SilenceOf(&track).Frame
 	lengths := segmentLengths.FindAllStringSubmatch(playlist, -1)
 	var end int64
@@ -129,7 +128,7 @@ func (r *rig) wantSilence(playlist, token string, places ...int) {
 // Sound that stops in mid-fragment is silent from there on, and one that begins in mid-fragment
 // until then; sound that only comes a little late, as muxers send it, is left alone.
 func TestSoundThatStopsInMidFragment(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	began := r.store.Clock().UnixMilli()
 	frames := func(i *store.FragmentInfo, from, until int64) { // milliseconds of the fragment
 		base := timeline.Rescale(r.camera.Time+from, 1000, 44100)
@@ -167,7 +166,7 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 func TestSilenceIsMeasured(t *testing.T) {
 	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4,
 		api.ContainerMPEGTS} {
-		r := newRig(t, cameratest.Video(), cameratest.Audio())
+		r := newRig(t, videoTrack(), audioTrack())
 		r.camera.without = 2
 		for range 3 {
 			r.camera.sendMedia()
@@ -198,10 +197,10 @@ func TestSilenceIsMeasured(t *testing.T) {
 // Of sound that cannot be silent, and without pictures, nothing is made up; nor for a URI that no
 // playlist has.
 func TestWhatIsNotSilent(t *testing.T) {
-	odd := cameratest.Audio()
+	odd := audioTrack()
 	// channels of a program config element
 	odd.CodecPrivate = []byte{0x12, 0x00, 0x04, 0xc8, 0x44, 0x00}
-	r := newRig(t, cameratest.Video(), odd)
+	r := newRig(t, videoTrack(), odd)
 	r.camera.without = 2
 	r.camera.sendMedia()
 	token := r.open(r.input())
@@ -210,7 +209,7 @@ func TestWhatIsNotSilent(t *testing.T) {
 		t.Errorf("%v\n%s", err, master)
 	}
 
-	r = newRig(t, cameratest.Video(), cameratest.Audio())
+	r = newRig(t, videoTrack(), audioTrack())
 	r.camera.without = 1
 	sent := []store.FragmentInfo{r.camera.sendMedia()}
 	token = r.open(r.input())
@@ -239,7 +238,7 @@ func TestWhatIsNotSilent(t *testing.T) {
 // they last; where they came later the dates are theirs. Every process gives the same ones, and a
 // reload keeps them. A producer's dates are as it says.
 func TestDatesRise(t *testing.T) {
-	r := newRig(t, cameratest.Video(), cameratest.Audio())
+	r := newRig(t, videoTrack(), audioTrack())
 	r.camera.sendMedia()
 	open := func(selector api.FragmentSelectorType) string {
 		in := r.input()

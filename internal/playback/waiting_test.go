@@ -8,7 +8,6 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
-	"weir/internal/store/cameratest"
 )
 
 // What may wait is limited for a session, multiplied by the viewers who may share it, for a stream
@@ -25,7 +24,7 @@ func TestWaitingIsLimited(t *testing.T) {
 		// of one opener's sessions
 		{Limits{WaitingPerSession: 9, WaitingPerStream: 9, Waiting: 8}, 6, api.ServiceUnavailable},
 	} {
-		lowLatencyTest(t, []media.Track{cameratest.Video()}, func(t *testing.T, r *lowRig) {
+		lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 			r.service.limits, r.service.waiting = c.limits, newWaiters(&c.limits)
 			f := r.begin()
 			f.until(330)
@@ -57,7 +56,7 @@ func TestWaitingIsLimited(t *testing.T) {
 
 // A session that may be shared has as much for each of its viewers.
 func TestViewersOfASession(t *testing.T) {
-	r := newRig(t, cameratest.Video())
+	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
 	limits := DefaultLimits()
 	limits.PlaylistsPerSecond, limits.Viewers = 2, 10

@@ -162,6 +162,13 @@ func Video() media.Track {
 		Timescale: media.VideoTimescale, Width: 1280, Height: 720}
 }
 
+// OtherVideo is Video after a change of the camera's settings: its codec private data differ.
+func OtherVideo() media.Track {
+	t := Video()
+	t.CodecPrivate[3] = 0x20
+	return t
+}
+
 // Audio is a track of AAC-LC, 44,100 Hz, stereo.
 func Audio() media.Track {
 	return media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecAAC,
