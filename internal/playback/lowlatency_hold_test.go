@@ -32,7 +32,7 @@ func TestWhatIsFollowedIsKept(t *testing.T) {
 		}
 		for range 3 {
 			time.Sleep(followIdle)
-			r.store.sleep(followIdle)
+			r.store.Sleep(followIdle)
 		}
 		synctest.Wait()
 		if views.held.Len() != 0 || views.order.Len() != 1 {
