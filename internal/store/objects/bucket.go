@@ -6,17 +6,19 @@ package objects
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -45,7 +47,9 @@ type Bucket struct {
 	core           *minio.Core
 	bucket, prefix string
 	o              Options
-	page           int // objects of a request of List
+	keys           *credentials.Credentials
+	page           int         // objects of a request of List
+	md5            atomic.Bool // puts have one, because the bucket wants it
 }
 
 // Info is what a list tells of an object.
@@ -55,9 +59,10 @@ type Info struct {
 	Modified time.Time // by the object store's clock
 }
 
-// Open returns the bucket of an address s3://BUCKET/PREFIX?endpoint=URL&region=NAME. It asks
-// nothing of the object store. Without an endpoint the store is that of AWS in the region,
-// us-east-1 without one.
+// Open returns the bucket of an address s3://BUCKET/PREFIX?endpoint=URL&region=NAME&style=STYLE. It
+// asks nothing of the object store. Without an endpoint the store is that of AWS in the region,
+// us-east-1 without one. With the style "path" the bucket stands in the path of requests, with
+// "virtual" in their host; without one as stores of that address have it.
 func Open(address string, o Options) (*Bucket, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -68,12 +73,17 @@ func Open(address string, o Options) (*Bucket, error) {
 			"s3://BUCKET/PREFIX?endpoint=URL (keys stand in the environment)")
 	}
 	region, endpoint := "us-east-1", "https://s3.amazonaws.com"
+	style := minio.BucketLookupAuto
 	for name, values := range u.Query() {
 		switch name {
 		case "endpoint":
 			endpoint = values[0]
 		case "region":
 			region = values[0]
+		case "style":
+			if style = styles[values[0]]; style == minio.BucketLookupAuto {
+				return nil, errors.New("style of the objects is neither path nor virtual")
+			}
 		default:
 			return nil, fmt.Errorf("address of the objects has a parameter %q", name)
 		}
@@ -89,9 +99,10 @@ func Open(address string, o Options) (*Bucket, error) {
 	if o.Tries == 0 {
 		o.Tries = 3
 	}
+	keys := o.credentials()
 	client, err := minio.NewCore(at.Host, &minio.Options{
-		Creds: o.credentials(), Secure: at.Scheme == "https", Region: region, MaxRetries: 1,
-		Transport: transport(),
+		Creds: keys, Secure: at.Scheme == "https", Region: region, MaxRetries: 1,
+		Transport: transport(), BucketLookup: style,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("object store: %w", err)
@@ -100,8 +111,13 @@ func Open(address string, o Options) (*Bucket, error) {
 	if prefix != "" {
 		prefix += "/"
 	}
-	return &Bucket{core: client, bucket: u.Host, prefix: prefix, o: o,
+	return &Bucket{core: client, bucket: u.Host, prefix: prefix, o: o, keys: keys,
 		page: listAtOnce}, nil
+}
+
+// styles are where the name of the bucket stands in requests.
+var styles = map[string]minio.BucketLookupType{
+	"path": minio.BucketLookupPath, "virtual": minio.BucketLookupDNS,
 }
 
 func (o *Options) credentials() *credentials.Credentials {
@@ -150,73 +166,25 @@ func (b *Bucket) Check(ctx context.Context) error {
 func (b *Bucket) Put(ctx context.Context, key string, data []byte) error {
 	sum := sha256.Sum256(data)
 	hash := hex.EncodeToString(sum[:])
-	return b.try(ctx, "put", key, int64(len(data)), func(ctx context.Context) error {
+	put := func(ctx context.Context) error {
+		digest := ""
+		if b.md5.Load() {
+			sum := md5.Sum(data)
+			digest = base64.StdEncoding.EncodeToString(sum[:])
+		}
 		_, err := b.core.PutObject(ctx, b.bucket, b.prefix+key, bytes.NewReader(data),
-			int64(len(data)), "", hash, minio.PutObjectOptions{
+			int64(len(data)), digest, hash, minio.PutObjectOptions{
 				ContentType: "application/octet-stream", DisableContentSha256: true,
 			})
 		return err
-	})
-}
-
-// Read hands length bytes of an object to sink as they come, in one request. A try that failed
-// begins anew: sink gets the offset within the range with each piece. ErrGone when there is no such
-// object, ErrCorrupt when it ends before.
-func (b *Bucket) Read(
-	ctx context.Context, key string, offset, length int64,
-	sink func(p []byte, at int64) error,
-) error {
-	return b.try(ctx, "read", key, length, func(ctx context.Context) error {
-		var o minio.GetObjectOptions
-		if err := o.SetRange(offset, offset+length-1); err != nil {
-			return err
-		}
-		body, info, _, err := b.core.GetObject(ctx, b.bucket, b.prefix+key, o)
-		if err != nil {
-			return err
-		}
-		defer body.Close()      //nolint:errcheck // read to its end, or given up
-		if info.Size < length { // what a range has beyond the end is left out
-			return errShort
-		}
-		return pour(body, length, sink)
-	})
-}
-
-// pour hands length bytes to sink.
-func pour(body io.Reader, length int64, sink func(p []byte, at int64) error) error {
-	buf := make([]byte, min(length, 256<<10))
-	for at := int64(0); at < length; {
-		n, err := io.ReadFull(body, buf[:min(int64(len(buf)), length-at)])
-		if n > 0 {
-			if err := sink(buf[:n], at); err != nil {
-				return &sinkError{err}
-			}
-		}
-		at += int64(n)
-		if err != nil && at < length {
-			return err
-		}
 	}
-	return nil
-}
-
-// errShort is of an object that ends before the range that is asked for.
-var errShort = errors.New("the object ends before")
-
-// sinkError is of who gets the bytes: to try again is of no use.
-type sinkError struct{ error }
-
-func (e *sinkError) Unwrap() error { return e.error }
-
-// ReadAll returns length bytes of an object.
-func (b *Bucket) ReadAll(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	data := make([]byte, length)
-	err := b.Read(ctx, key, offset, length, func(p []byte, at int64) error {
-		copy(data[at:], p)
-		return nil
+	return b.try(ctx, "put", key, int64(len(data)), func(ctx context.Context) error {
+		err := put(ctx)
+		if wantsMD5(err) && b.md5.CompareAndSwap(false, true) {
+			err = put(ctx)
+		}
+		return err
 	})
-	return data, err
 }
 
 // deleteAtOnce is how many objects one request deletes, at most (S3 API, DeleteObjects).
@@ -234,7 +202,7 @@ func (b *Bucket) Delete(ctx context.Context, keys []string) error {
 			var errs []error
 			for e := range b.core.RemoveObjects(ctx, b.bucket, names,
 				minio.RemoveObjectsOptions{}) {
-				if !isGone(e.Err) {
+				if minio.ToErrorResponse(e.Err).Code != minio.NoSuchKey {
 					errs = append(errs, e.Err)
 				}
 			}
@@ -301,6 +269,7 @@ func (b *Bucket) try(
 ) error {
 	within := b.o.Timeout + time.Duration(length)*time.Second/1e6
 	var err error
+	renewed := false
 	for n := range b.o.Tries {
 		if n > 0 {
 			select {
@@ -320,6 +289,9 @@ func (b *Bucket) try(
 		switch {
 		case err == nil:
 			return nil
+		case isStale(err) && !renewed && b.o.AccessKey == "":
+			b.keys.Expire() // the file, or whoever gives them, may have new ones
+			renewed = true
 		case isGone(err):
 			return fmt.Errorf("%s %s: %w", what, key, store.ErrGone)
 		case isFull(err):
@@ -332,27 +304,4 @@ func (b *Bucket) try(
 		}
 	}
 	return fmt.Errorf("%s %s, tried %d times: %w", what, key, b.o.Tries, err)
-}
-
-func isGone(err error) bool {
-	return minio.ToErrorResponse(err).Code == minio.NoSuchKey
-}
-
-func isShort(err error) bool {
-	return errors.Is(err, errShort) || minio.ToErrorResponse(err).Code == minio.InvalidRange
-}
-
-// isFull tells that there is no space left: RFC 4918 section 11.5, and what object stores that have
-// quotas say (MinIO, Ceph, versitygw).
-func isFull(err error) bool {
-	e := minio.ToErrorResponse(err)
-	return e.StatusCode == http.StatusInsufficientStorage || e.Code == "QuotaExceeded" ||
-		e.Code == "XMinioStorageFull" || e.Code == "XMinioAdminBucketQuotaExceeded"
-}
-
-// isRefused tells that the object store would refuse the request again.
-func isRefused(err error) bool {
-	status := minio.ToErrorResponse(err).StatusCode
-	return status >= 400 && status < 500 && status != http.StatusRequestTimeout &&
-		status != http.StatusTooManyRequests
 }

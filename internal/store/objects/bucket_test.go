@@ -133,7 +133,7 @@ func TestAddresses(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "weir", "http://b/p", "s3:///p", "s3://b?endpoint=secret",
 		"s3://b?endpoint=http://user:secret@h", "s3://user:secret@b", "s3://b?key=secret",
-		"s3://b/\x7fsecret"} {
+		"s3://b/\x7fsecret", "s3://b?style=secret"} {
 		if _, err := objects.Open(bad, keys); err == nil {
 			t.Errorf("%q is taken", bad)
 		} else if strings.Contains(err.Error(), "secret") {
