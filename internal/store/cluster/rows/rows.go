@@ -128,7 +128,25 @@ func Config(url string) (*pgxpool.Config, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		renew(c, url)
+		return nil
+	}
 	return config, nil
+}
+
+// renew reads anew the files that a URL names, which change while the process runs: passwords
+// (passfile, https://www.postgresql.org/docs/15/libpq-pgpass.html) and certificates. What cannot be
+// read now stays as it was.
+func renew(c *pgx.ConnConfig, url string) {
+	now, err := pgx.ParseConfig(url)
+	if err != nil {
+		return
+	}
+	c.Password, c.TLSConfig = now.Password, now.TLSConfig
+	if len(c.Fallbacks) == len(now.Fallbacks) {
+		c.Fallbacks = now.Fallbacks
+	}
 }
 
 // Close ends every connection. Who waits for a change gets an error.
