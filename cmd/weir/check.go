@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"weir/internal/check"
 )
@@ -24,7 +26,9 @@ func (e *problemsError) code() int     { return exitProblems }
 // Run checks, repairs and reports.
 func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 	left, err := c.Check(ctx, std.Out, std.Err)
-	if hint := check.Hint(err); hint != "" {
+	if errors.Is(err, fs.ErrNotExist) && c.Database == "" {
+		err = hintNoData(err, c.Data, "--database and --objects name what the cluster has")
+	} else if hint := check.Hint(err); hint != "" {
 		err = withHint(err, "%s", hint)
 	}
 	if err == nil && left > 0 {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"weir/internal/status"
 	"weir/internal/store"
 	"weir/internal/store/cluster"
+	"weir/internal/store/local"
 )
 
 // clusterFlags make a server a node of a cluster.
@@ -89,8 +92,8 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving,
 	n, err := node.Open(ctx, o)
 	switch {
 	case errors.Is(err, access.ErrKeyLost):
-		err = withHint(err, "every node needs the same file: copy %s of the first one",
-			accessKeyFile)
+		err = withHint(err, "every node needs the same file: copy %s of the first one; if it is "+
+			"lost for good: weir keys rotate-access-key --lost --database …", accessKeyFile)
 	case errors.Is(err, node.ErrUsed):
 		err = withHint(err, "--data names an empty directory for a node; weir migrate copies "+
 			"what is in this one into the cluster")
@@ -103,4 +106,11 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving,
 		err = hintDirectory(err, c.Data, begun)
 	}
 	return n, err
+}
+
+// isNodeDirectory tells a node's directory, which has a cache of objects and no store.
+func isNodeDirectory(data string) bool {
+	_, cache := os.Stat(filepath.Join(data, objectsDirectory))
+	_, index := os.Stat(filepath.Join(data, local.IndexFile))
+	return cache == nil && errors.Is(index, fs.ErrNotExist)
 }

@@ -63,7 +63,7 @@ func (c *rotateEncryptionKeyCmd) Run(std stdio) error {
 	case errors.Is(err, store.ErrKey):
 		return hintEncryptionKey(err, c.Data)
 	case errors.Is(err, fs.ErrNotExist):
-		return withHint(err, "name the directory that weir serve --data names")
+		return hintNoData(err, c.Data, "nodes do not encrypt, the object store may")
 	case err != nil:
 		return err
 	case kept != "":

@@ -9,6 +9,7 @@ import (
 
 	"weir/internal/access"
 	"weir/internal/auth"
+	"weir/internal/node"
 	"weir/internal/store"
 	"weir/internal/store/local"
 )
@@ -22,9 +23,41 @@ type keysCmd struct {
 	ResetRoot resetRootCmd `cmd:"" name:"reset-root" help:"Make a new key pair for root; the server must be stopped."`
 }
 
+// sharedKeysFlag names the cluster whose keys a command is about.
+type sharedKeysFlag struct {
+	Database string `group:"Cluster" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Do it for the cluster whose rows this database has; --data is then only where the access key file lies."`
+}
+
+// hintShared says what to do about an error of a cluster's keys.
+func hintShared(err error) error {
+	switch {
+	case errors.Is(err, node.ErrRunning):
+		return withHint(err, "stop all nodes first; one that was killed counts for a minute")
+	case errors.Is(err, access.ErrKeyLost):
+		return withHint(err, "--access-key-file names the file that the nodes have")
+	case errors.Is(err, node.ErrOutOfReach):
+		return withHint(err, "name the database that the nodes have")
+	}
+	return err
+}
+
+// hintNoData says what to do about a directory without recordings; ofNode if it is that of a node.
+func hintNoData(err error, data, ofNode string) error {
+	if isNodeDirectory(data) {
+		return withHint(err, "it is that of a node: %s", ofNode)
+	}
+	return withHint(err, "name the directory that weir serve --data names")
+}
+
+// hintKeysOfNode is where the keys of a node are.
+const hintKeysOfNode = "its keys are in the cluster's database: give --database"
+
 // resetRootCmd makes a new key pair for root.
 type resetRootCmd struct {
 	Data string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory."`
+
+	accessFlags    `embed:""`
+	sharedKeysFlag `embed:""`
 }
 
 // Help is shown by weir keys reset-root --help.
@@ -32,13 +65,27 @@ func (c *resetRootCmd) Help() string {
 	return `Root is the profile "default" of the file "credentials" in the data directory. Its old key pair opens nothing from the next
 start on; temporary credentials that it got end with it. Everything else in the file stays as it is.
 
-Example:
+With --database the pair is that of all nodes of a cluster. They may run: each writes the new pair into the file "credentials" of its
+directory at its next start, and takes the old one until then.
 
-  weir keys reset-root --data /var/lib/weir`
+Examples:
+
+  weir keys reset-root --data /var/lib/weir
+  weir keys reset-root --database postgres://weir@db.example.com/weir --access-key-file /etc/weir/access.key`
 }
 
 // Run makes the pair and says where it is.
-func (c *resetRootCmd) Run(std stdio) error {
+func (c *resetRootCmd) Run(ctx context.Context, std stdio) error {
+	if c.Database != "" {
+		key, err := node.ResetRoot(ctx, c.Database, c.keyFile(c.Data))
+		if err != nil {
+			return hintShared(err)
+		}
+		_, err = fmt.Fprintf(std.Out, "The key pair of root is new: %s, profile %s. Each node has "+
+			"it in the file %s of its directory after its next start.\n", key.AccessKeyID,
+			key.Profile, credentialsFile)
+		return err
+	}
 	path := filepath.Join(c.Data, credentialsFile)
 	var key auth.Key
 	err := local.Alone(c.Data, func() (err error) {
@@ -49,7 +96,7 @@ func (c *resetRootCmd) Run(std stdio) error {
 	case errors.Is(err, store.ErrLocked):
 		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
 	case errors.Is(err, fs.ErrNotExist):
-		return withHint(err, "name the directory that weir serve --data names")
+		return hintNoData(err, c.Data, hintKeysOfNode)
 	case err != nil:
 		return err
 	}
@@ -66,6 +113,7 @@ type rotateAccessKeyCmd struct {
 
 	accessFlags       `embed:""`
 	encryptionKeyFlag `embed:""`
+	sharedKeysFlag    `embed:""`
 }
 
 // Help is shown by weir keys rotate-access-key --help.
@@ -74,15 +122,22 @@ func (c *rotateAccessKeyCmd) Help() string {
 as they are. If it is broken off, call it again. With --lost the secrets are deleted instead, with the keys of users and the
 authority that vouches for cameras; users, policies, roles and the key pair of root stay.
 
-Example:
+With --database the secrets are those of a cluster, none of whose nodes may run. Copy the file to every node then, and start them.
+With --lost the key pair of root becomes that of the node that starts first.
 
-  weir keys rotate-access-key --data /var/lib/weir`
+Examples:
+
+  weir keys rotate-access-key --data /var/lib/weir
+  weir keys rotate-access-key --database postgres://weir@db.example.com/weir --access-key-file /etc/weir/access.key`
 }
 
 // Run opens the store, and lets the registry do it.
 func (c *rotateAccessKeyCmd) Run(ctx context.Context, std stdio) (err error) {
+	if c.Database != "" {
+		return c.runShared(ctx, std)
+	}
 	if err := local.CheckDirectory(c.Data); err != nil {
-		return withHint(err, "name the directory that weir serve --data names")
+		return hintNoData(err, c.Data, hintKeysOfNode)
 	}
 	st, err := local.Open(ctx, c.Data,
 		local.Options{EncryptionKeyFile: c.EncryptionKeyFile})
@@ -115,5 +170,24 @@ func (c *rotateAccessKeyCmd) Run(ctx context.Context, std stdio) (err error) {
 	}
 	_, err = fmt.Fprintf(std.Out, "Secrets are sealed with a new key, which is in %s.\n",
 		c.keyFile(c.Data))
+	return err
+}
+
+// runShared is Run for a cluster.
+func (c *rotateAccessKeyCmd) runShared(ctx context.Context, std stdio) error {
+	path := c.keyFile(c.Data)
+	if c.Lost {
+		n, err := node.ForgetSecrets(ctx, c.Database, path)
+		if err == nil {
+			_, err = fmt.Fprintf(std.Out, "Deleted %s; a new key is in %s. Copy it to every "+
+				"node.\n", count(n, "secret"), path)
+		}
+		return hintShared(err)
+	}
+	if err := node.RotateAccessKey(ctx, c.Database, path); err != nil {
+		return hintShared(err)
+	}
+	_, err := fmt.Fprintf(std.Out, "Secrets are sealed with a new key, which is in %s. Copy it to "+
+		"every node.\n", path)
 	return err
 }

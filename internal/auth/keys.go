@@ -57,15 +57,20 @@ func LoadKeys(path string) (*KeyFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
-	keys, err := ParseCredentials(data)
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
-	}
-	f, err := newKeyFile(keys)
+	f, err := ParseKeys(data)
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// ParseKeys reads the text of a key file.
+func ParseKeys(data []byte) (*KeyFile, error) {
+	keys, err := ParseCredentials(data)
+	if err != nil {
+		return nil, err
+	}
+	return newKeyFile(keys)
 }
 
 func newKeyFile(keys []Key) (*KeyFile, error) {

@@ -26,12 +26,36 @@ func ResetDefault(path string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("read key file: %w", err)
 	}
-	key := NewKey()
-	key.Profile = f.Default().Profile
-	if err := WriteSecret(path, replaceProfile(data, key)); err != nil {
+	data, key := resetDefault(f, data)
+	if err := WriteSecret(path, data); err != nil {
 		return Key{}, fmt.Errorf("write key file: %w", err)
 	}
 	return key, nil
+}
+
+// ResetShared is ResetDefault for the text of a key file that nodes share, which is there.
+// ErrChanged when another process changes it at the same time.
+func ResetShared(secret Secret) (Key, error) {
+	data, revision, err := secret.Load()
+	if err != nil {
+		return Key{}, fmt.Errorf("read keys: %w", err)
+	}
+	f, err := ParseKeys(data)
+	if err != nil {
+		return Key{}, err
+	}
+	data, key := resetDefault(f, data)
+	if _, err := secret.Store(data, revision); err != nil {
+		return Key{}, fmt.Errorf("write keys: %w", err)
+	}
+	return key, nil
+}
+
+// resetDefault returns the text of a key file with a new default pair.
+func resetDefault(f *KeyFile, data []byte) ([]byte, Key) {
+	key := NewKey()
+	key.Profile = f.Default().Profile
+	return replaceProfile(data, key), key
 }
 
 // replaceProfile returns a key file with another pair in one of its profiles, which it has. A
