@@ -41,6 +41,8 @@ type MediaStream struct {
 
 	held  store.Number // the fragment that is kept back; 0: none
 	until time.Time    // when it is sent whatever is in flight
+
+	away time.Time // since when the store does not answer; zero: it does
 }
 
 // GetMedia begins an answer of GetMedia. The caller closes it. Errors are *api.Error:
@@ -187,6 +189,10 @@ func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSi
 		if err == nil && (newest != sequence || m.ready()) {
 			err = m.rest(waiting, c, w)
 		}
+		if m.waitsForStore(waiting, err) {
+			sequence = -1 // what is there is looked at again
+			continue
+		}
 		sequence = newest
 		switch {
 		case waiting.Err() != nil && ctx.Err() == nil, errors.Is(err, store.ErrNotFound):
@@ -216,7 +222,48 @@ func (m *MediaStream) wait(ctx context.Context, after int64, changed <-chan stru
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return after, nil
 	}
-	return sequence, err
+	return sequence, unsent(err)
+}
+
+// Times of an answer whose store is out of reach: how long it holds on, as sessions do (package
+// cluster), and how often it looks whether the store is back.
+const (
+	awayTime  = 5 * time.Minute
+	awayPause = 250 * time.Millisecond
+)
+
+// awayError is of a store that is out of reach, between two chunks.
+type awayError struct{ error }
+
+func (e *awayError) Unwrap() error { return e.error }
+
+// unsent is an error before the first byte of a chunk.
+func unsent(err error) error {
+	if errors.Is(err, store.ErrAway) {
+		return &awayError{err}
+	}
+	return err
+}
+
+// waitsForStore waits a moment when the store has just not answered, unless it has not for as long
+// as an answer holds on, and tells whether it has.
+func (m *MediaStream) waitsForStore(ctx context.Context, err error) bool {
+	var away *awayError
+	if !errors.As(err, &away) {
+		m.away = time.Time{}
+		return false
+	}
+	if m.away.IsZero() {
+		m.away = time.Now()
+	}
+	if ctx.Err() != nil || time.Since(m.away) > awayTime {
+		return false
+	}
+	select {
+	case <-time.After(awayPause):
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // rest writes what is stored after the last chunk, and then what is being received.
@@ -230,7 +277,7 @@ func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) err
 		page, err := m.service.store.List(ctx, m.stream.ID, store.Query{
 			After: m.after, Order: store.ByNumber, Limit: mediaPage})
 		if err != nil {
-			return err
+			return unsent(err)
 		}
 		more := len(page) == mediaPage
 		for i := range page {
@@ -297,11 +344,15 @@ func (m *MediaStream) hold(ctx context.Context, n store.Number, changed <-chan s
 // send writes the chunk of a fragment, or of what is wrong with it.
 func (m *MediaStream) send(ctx context.Context, c *chunkWriter, w MediaSink,
 	f *store.FragmentInfo) error {
+	before := m.after
 	m.after = f.Number
 	err := c.fragment(ctx, f, true)
 	var unwritten *errUnwritten
 	if errors.As(err, &unwritten) {
 		switch {
+		case errors.Is(err, store.ErrAway):
+			m.after = before
+			return unsent(err)
 		case errors.Is(err, store.ErrGone): // past retention, as those before it
 			return nil
 		case errors.Is(err, store.ErrCorrupt):

@@ -2,10 +2,13 @@ package fragments
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,4 +262,49 @@ func TestAnAnswerThatCannotGoOn(t *testing.T) {
 	if err := m.Write(t.Context(), nil, sink); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the answer ended with %v", err)
 	}
+}
+
+// awayStore is a store that can be out of reach.
+type awayStore struct {
+	*cameratest.Store
+	list, open atomic.Int64 // how many calls fail from now on
+}
+
+func (s *awayStore) List(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
+	if s.list.Add(-1) >= 0 {
+		return nil, fmt.Errorf("list: %w", store.ErrAway)
+	}
+	return s.Store.List(ctx, id, q)
+}
+
+func (s *awayStore) Open(
+	ctx context.Context, id store.StreamID, f store.FragmentInfo,
+) (store.Media, error) {
+	if s.open.Add(-1) >= 0 {
+		return nil, fmt.Errorf("open: %w", store.ErrAway)
+	}
+	return s.Store.Open(ctx, id, f)
+}
+
+// A reader holds on while the store is out of reach, and misses nothing.
+func TestGetMediaHoldsOn(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, cameratest.Video())
+	away := &awayStore{Store: x.store}
+	x.service = New(Options{Store: away, Clock: x.store.Clock})
+	first := x.camera.Send()
+	f := x.follow(&api.StartSelector{StartSelectorType: api.StartEarliest})
+	f.expect(first)
+	away.list.Store(2)
+	second := x.camera.Send()
+	f.expect(second)
+	away.open.Store(2)
+	third := x.camera.Send()
+	f.expect(third)
+	if away.list.Load() > 0 || away.open.Load() > 0 {
+		t.Error("the store was not out of reach")
+	}
+	f.ends()
 }

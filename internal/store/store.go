@@ -25,6 +25,7 @@ var (
 	ErrLocked   = errors.New("data directory is in use")           // by another process
 	ErrCorrupt  = errors.New("stored data is damaged")             // by checksum or rule
 	ErrKey      = errors.New("the key of encrypted data is not here")
+	ErrAway     = errors.New("the store is out of reach") // and may be back soon
 )
 
 // StreamID names a stream for its whole life; a name that is deleted and created again gets

@@ -54,10 +54,49 @@ type clusterFault struct {
 	reads      bool   // also what is not cached can be read
 }
 
+// clusterReader follows a stream by GetMedia at a node.
+type clusterReader struct {
+	came  atomic.Int64 // bytes
+	ended chan error
+}
+
+func (r *clusterReader) Write(p []byte) (int, error) {
+	r.came.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func newClusterReader(t *testing.T, s *server, stream string) *clusterReader {
+	t.Helper()
+	r := &clusterReader{ended: make(chan error, 1)}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := s.command(ctx, "weir", "get-media", "--stream-name", stream, "--start-selector",
+		"StartSelectorType=EARLIEST", "/dev/stdout")
+	cmd.Stdout = r
+	must(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		r.ended <- cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return r
+}
+
+// goesOn reports whether more has come than before; the answer must not have ended.
+func (r *clusterReader) goesOn(t *testing.T, before int64) bool {
+	t.Helper()
+	select {
+	case err := <-r.ended:
+		t.Fatalf("GetMedia has ended: %v", err)
+	default:
+	}
+	return r.came.Load() > before
+}
+
 // Database and object store are stopped, refuse, hang and are slow while cameras send to two nodes
-// behind them. Each time /readyz tells the truth, a viewer goes on with what he was served, cameras
-// get 5001 or no connection, and afterwards they go on. In the end everything acknowledged is there
-// once.
+// behind them. Each time /readyz tells the truth, a viewer goes on with what he was served, who
+// reads by GetMedia holds on, cameras get 5001 or no connection, and afterwards they go on. In the
+// end everything acknowledged is there once.
 func TestClusterFaults(t *testing.T) {
 	waits(t)
 	site := newClusterSite(t)
@@ -74,6 +113,7 @@ func TestClusterFaults(t *testing.T) {
 		acked: map[int]string{}}
 	one.run("weir", "create-stream", "--stream-name", camera.stream, "--data-retention-in-hours",
 		"24")
+	reader := newClusterReader(t, one, camera.stream)
 	turn := 0
 	roaming.Go(func() {
 		camera.roam(stop, errs, func() *server { turn++; return []*server{one, two}[turn%2] })
@@ -108,10 +148,11 @@ func TestClusterFaults(t *testing.T) {
 		})
 		viewer.check(t, f)
 		f.end()
-		was := camera.acknowledged()
+		was, came := camera.acknowledged(), reader.came.Load()
 		within(t, time.Minute, "after that "+f.name+" everything goes on", func() bool {
 			status, _, _ := get(t, one.URL+"/readyz")
-			return status == http.StatusOK && camera.acknowledged() >= was+3
+			return status == http.StatusOK && camera.acknowledged() >= was+3 &&
+				reader.goesOn(t, came)
 		})
 	}
 	close(stop)

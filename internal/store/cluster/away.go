@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -92,6 +94,19 @@ func ask[T any](
 	}
 	m.setAway()
 	return old, nil
+}
+
+// unanswered adds store.ErrAway to the error of a database or an object store that did not answer.
+func unanswered(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || !rows.IsAway(err) {
+		return err
+	}
+	for _, answer := range []error{store.ErrGone, store.ErrCorrupt, store.ErrFull} {
+		if errors.Is(err, answer) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", store.ErrAway, err)
 }
 
 // told keeps a session's row.

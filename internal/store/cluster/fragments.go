@@ -291,9 +291,19 @@ func (s *Store) remembered(id store.StreamID, n store.Number) (m *recent.MemoryF
 func (s *Store) List(
 	ctx context.Context, id store.StreamID, q store.Query,
 ) ([]store.FragmentInfo, error) {
+	list, err := s.list(ctx, id, q)
+	if err != nil {
+		return nil, fmt.Errorf("list fragments: %w", unanswered(ctx, err))
+	}
+	return list, nil
+}
+
+func (s *Store) list(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
 	st, err := s.db.Row(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("list fragments: %w", err)
+		return nil, err
 	}
 	now := s.o.Clock()
 	var list []store.FragmentInfo
@@ -302,11 +312,8 @@ func (s *Store) List(
 	})
 	if st.RetentionHours > 0 {
 		stored, err := s.reader.List(ctx, id, q, st.Edge(now))
-		if err != nil {
-			return nil, fmt.Errorf("list fragments: %w", err)
-		}
-		if len(list) == 0 {
-			return stored, nil
+		if err != nil || len(list) == 0 {
+			return stored, err
 		}
 		list = append(stored, list...)
 	}
@@ -323,7 +330,7 @@ func (s *Store) Fragment(
 ) (store.FragmentInfo, error) {
 	st, err := s.row(ctx, id)
 	if err != nil {
-		return store.FragmentInfo{}, fmt.Errorf("fragment: %w", err)
+		return store.FragmentInfo{}, fmt.Errorf("fragment: %w", unanswered(ctx, err))
 	}
 	if m := s.remembered(id, n); m != nil {
 		return m.Info, nil
@@ -333,7 +340,7 @@ func (s *Store) Fragment(
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
+		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, unanswered(ctx, err))
 	}
 	return f, nil
 }

@@ -22,7 +22,7 @@ func (s *Store) Open(
 ) (store.Media, error) {
 	m, err := s.open(ctx, id, f)
 	if err != nil {
-		return nil, fmt.Errorf("open fragment %d: %w", f.Number, err)
+		return nil, fmt.Errorf("open fragment %d: %w", f.Number, unanswered(ctx, err))
 	}
 	return m, nil
 }

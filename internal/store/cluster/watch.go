@@ -236,7 +236,7 @@ func (s *Store) Wait(ctx context.Context, id store.StreamID, after int64) (int64
 		return s.watch.wait(ctx, id, after)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("wait for fragments: %w", err)
+		return 0, fmt.Errorf("wait for fragments: %w", unanswered(ctx, err))
 	}
 	return sequence, nil
 }
