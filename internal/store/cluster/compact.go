@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"slices"
-	"sync"
 	"time"
 
 	"weir/internal/store"
@@ -22,8 +20,6 @@ const (
 	backlogs = 10_000
 	// compactRows bounds the fragments of one compacted object.
 	compactRows = 50_000
-	// compactReads is how many records are read at a time.
-	compactReads = 8
 )
 
 // Compact writes fragments that came in objects of many streams into objects of one stream, which
@@ -40,6 +36,9 @@ func (s *Store) Compact(ctx context.Context, all bool) error {
 		return fmt.Errorf("compact: %w", err)
 	}
 	s.o.Metrics.waiting(list)
+	if len(list) < backlogs {
+		s.damage.keep(list)
+	}
 	list = slices.DeleteFunc(list, func(b rows.Backlog) bool {
 		return !all && b.Bytes < s.o.CompactBytes &&
 			b.Oldest > s.now()-s.o.CompactAge.Milliseconds()
@@ -204,78 +203,4 @@ func (s *Store) pack(
 	v.Footer = store.Location{Volume: v.Name, Offset: at, Length: int64(len(footer)),
 		MetaLength: int64(len(footer)) - record.FooterTrailer}
 	return append(data, footer...), v, nil
-}
-
-// readRecords reads each record to its new place in data, some at a time, and verifies it. It
-// returns the numbers of what they replaced, in ascending order; a damagedError when some cannot be
-// read.
-func (s *Store) readRecords(
-	ctx context.Context, data []byte, list, moved []store.FragmentInfo,
-) ([]store.Number, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	replaced := make([]store.Number, len(list))
-	errs := make([]error, compactReads)
-	lost := make([]damagedError, compactReads)
-	var readers sync.WaitGroup
-	for n := range compactReads {
-		readers.Go(func() {
-			for i := n; i < len(list) && errs[n] == nil; i += compactReads {
-				to := moved[i].Location
-				b := data[to.Offset : to.Offset+to.Length]
-				number, err := s.readRecord(ctx, b, &list[i])
-				if errors.Is(err, store.ErrCorrupt) { // on the way, or for good
-					number, err = s.readRecord(ctx, b, &list[i])
-				}
-				if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
-					lost[n] = append(lost[n], damaged{list[i].Number, err})
-					continue
-				}
-				replaced[i], errs[n] = number, err
-			}
-			if errs[n] != nil {
-				cancel()
-			}
-		})
-	}
-	readers.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	if all := slices.Concat(lost...); len(all) > 0 {
-		return nil, all
-	}
-	slices.Sort(replaced)
-	replaced = slices.Compact(replaced)
-	if len(replaced) > 0 && replaced[0] == 0 {
-		replaced = replaced[1:]
-	}
-	return replaced, nil
-}
-
-// readRecord reads a record into b, which it fills, and verifies it.
-func (s *Store) readRecord(
-	ctx context.Context, b []byte, f *store.FragmentInfo,
-) (replaces store.Number, err error) {
-	err = s.bucket.Read(ctx, f.Location.Volume, f.Location.Offset, f.Location.Length,
-		func(p []byte, at int64) error {
-			copy(b[at:], p)
-			return nil
-		})
-	if err != nil {
-		return 0, err
-	}
-	meta := f.Location.MetaLength
-	if meta < record.HeaderSize || meta > int64(len(b)) {
-		return 0, fmt.Errorf("%w: location %+v", store.ErrCorrupt, f.Location)
-	}
-	h, _, err := contents.DecodeHead(b[:meta], f)
-	if err != nil {
-		return 0, fmt.Errorf("fragment %d: %w", f.Number, err)
-	}
-	if crc32.Checksum(b[meta:], record.Castagnoli) != f.PayloadCRC {
-		return 0, fmt.Errorf("fragment %d: %w: checksum of the payload", f.Number,
-			store.ErrCorrupt)
-	}
-	return h.Replaces, nil
 }

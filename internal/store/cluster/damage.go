@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/store"
+	"weir/internal/store/cluster/rows"
 )
 
 // damaged is a fragment whose record cannot be read.
@@ -22,6 +25,7 @@ func (e damagedError) Error() string {
 
 // damage is what compaction leaves alone: fragments that it found damaged since the node started.
 type damage struct {
+	gauge   prometheus.Gauge // how many there are
 	mu      sync.Mutex
 	streams map[store.StreamID]map[store.Number]bool // guarded by mu
 }
@@ -29,6 +33,7 @@ type damage struct {
 func (d *damage) add(id store.StreamID, list damagedError) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.count()
 	if d.streams == nil {
 		d.streams = make(map[store.StreamID]map[store.Number]bool)
 	}
@@ -40,11 +45,37 @@ func (d *damage) add(id store.StreamID, list damagedError) {
 	}
 }
 
+// count says how many there are. The caller holds mu.
+func (d *damage) count() {
+	n := 0
+	for _, numbers := range d.streams {
+		n += len(numbers)
+	}
+	d.gauge.Set(float64(n))
+}
+
+// keep forgets the streams that have no rows to compact any more.
+func (d *damage) keep(list []rows.Backlog) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	defer d.count()
+	listed := make(map[store.StreamID]bool, len(list))
+	for i := range list {
+		listed[list[i].Stream] = true
+	}
+	for id := range d.streams {
+		if !listed[id] {
+			delete(d.streams, id)
+		}
+	}
+}
+
 // split returns the runs of a stream's fragments without damaged ones between them, and forgets
 // those that are not listed any more.
 func (d *damage) split(id store.StreamID, list []store.FragmentInfo) (runs [][]store.FragmentInfo) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.count()
 	listed := make(map[store.Number]bool)
 	begin := 0
 	for i := range list {

@@ -146,6 +146,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	s := &Store{o: o, log: o.Logger, rings: make(map[store.StreamID]*recent.Ring)}
 	s.heads.Limit = o.FragmentBytes
 	s.work.turn = make(chan struct{}, 1)
+	s.damage.gauge = o.Metrics.Damaged
 	if s.bucket, err = objects.Open(o.Objects, o.Keys); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

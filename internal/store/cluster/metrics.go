@@ -34,6 +34,7 @@ type Metrics struct {
 	WaitingRows, WaitingBytes prometheus.Gauge
 	WorkFailures              *prometheus.CounterVec // passes that failed: sweep, compact
 	CorruptReads              prometheus.Counter     // fragments that could not be opened
+	Damaged                   prometheus.Gauge       // fragments that compaction leaves as they are
 }
 
 // NewMetrics makes the metrics and registers them when reg is not nil.
@@ -89,6 +90,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Passes of background work that failed, by work: sweep or compact."),
 		CorruptReads: counter("corrupt_reads_total",
 			"Fragments that could not be served because what is stored of them is damaged."),
+		Damaged: gauge("damaged_fragments",
+			"Fragments that this node found damaged when it compacted, and that are kept still."),
 	}
 	m.ObjectSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "weir_store_object_seconds",

@@ -6,11 +6,15 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/store"
 	"weir/internal/store/cluster"
+	"weir/internal/store/cluster/clustertest"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/storetest"
 )
@@ -233,7 +237,10 @@ func TestCompactAroundDamage(t *testing.T) {
 	clock := storetest.NewClock()
 	f := newFixture(t, clock)
 	var log bytes.Buffer
-	n := f.node(func(o *cluster.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	reg := prometheus.NewRegistry()
+	n := f.node(func(o *cluster.Options) {
+		o.Logger, o.Metrics = slog.New(slog.NewTextHandler(&log, nil)), cluster.NewMetrics(reg)
+	})
 	st := create(t, n, "cam", 24)
 	var all []store.FragmentInfo
 	for i := range 7 {
@@ -260,5 +267,67 @@ func TestCompactAroundDamage(t *testing.T) {
 	}
 	if told := strings.Count(log.String(), "level=ERROR"); told != 1 {
 		t.Errorf("told %d times: %s", told, log.String())
+	}
+	const damaged = "weir_store_damaged_fragments"
+	if got := values(t, reg, damaged)[""]; got != 2 {
+		t.Errorf("%v fragments are counted as damaged", got)
+	}
+	must(t, n.DeleteStream(t.Context(), st.ID, ""))
+	must(t, n.Compact(t.Context(), true))
+	if got := values(t, reg, damaged)[""]; got != 0 {
+		t.Errorf("%v fragments of no stream are counted as damaged", got)
+	}
+}
+
+// Records that lie together in an object are read together; one that is damaged among them costs no
+// other.
+func TestCompactReadsTogether(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	memory := clustertest.NewMemory(t, time.Now)
+	f.options.Objects = memory.URL("p")
+	n := f.node(func(o *cluster.Options) { o.Gather.Linger = 200 * time.Millisecond })
+	st := create(t, n, "cam", 24)
+	const fragments = 12
+	var sending sync.WaitGroup
+	for i := range fragments {
+		sending.Go(func() {
+			rec := storetest.Record(clock, uint64(i), 3000)
+			if _, err := storetest.Append(t.Context(), n, st.ID, rec); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	sending.Wait()
+	was, err := n.List(t.Context(), st.ID, store.Query{Order: store.BySequence})
+	must(t, err)
+	objects := make(map[string]bool)
+	for i := range was {
+		objects[was[i].Location.Volume] = true
+	}
+	bad := was[fragments/2].Location
+	data, err := n.Bucket().ReadAll(t.Context(), bad.Volume, 0,
+		int64(memory.Objects("p/")[bad.Volume]))
+	must(t, err)
+	data[bad.Offset+bad.Length-1] ^= 1
+	must(t, n.Bucket().Put(t.Context(), bad.Volume, data))
+	before := memory.Requests().Gets
+	must(t, n.Compact(t.Context(), true))
+	// Those around the damaged one are packed apart, which is known once it was read twice.
+	most := int64(3*len(objects) + 1)
+	if gets := memory.Requests().Gets - before; gets > most || len(objects) > fragments/3 {
+		t.Errorf("%d requests for %d records in %d objects", gets, fragments, len(objects))
+	}
+	now, err := n.List(t.Context(), st.ID, store.Query{Order: store.BySequence})
+	must(t, err)
+	for i := range now {
+		if moved := now[i].Location != was[i].Location; moved == (i == fragments/2) {
+			t.Errorf("fragment %d lies at %+v", i, now[i].Location)
+		}
+		if _, err := storetest.ReadPayload(t.Context(), n, st.ID, now[i]); (err != nil) !=
+			(i == fragments/2) {
+			t.Errorf("fragment %d: %v", i, err)
+		}
 	}
 }
