@@ -203,6 +203,11 @@ func (r *Reader) table(ctx context.Context, b *Volume) (*record.Table, error) {
 	return nil, fmt.Errorf("table of %s: %w", b.Name, err)
 }
 
+// Table returns the table of a sealed volume; nil when it is gone by now, or cannot be read.
+func (r *Reader) Table(ctx context.Context, b *Volume) (*record.Table, error) {
+	return r.table(ctx, b)
+}
+
 // Fragment returns one fragment, past retention or not. ErrNotFound.
 func (r *Reader) Fragment(
 	ctx context.Context, id store.StreamID, n store.Number,

@@ -42,6 +42,45 @@ type Source interface {
 	ReadAll(ctx context.Context, key string, offset, length int64) ([]byte, error)
 }
 
+// wholeBytes is up to which size an object is read at once: those that nodes gather have less.
+const wholeBytes = 32 << 20
+
+// Load returns a source of one object. One that is not large is read by one request, in place of
+// one for each record of it, and is in memory. store.ErrGone, store.ErrCorrupt.
+func Load(ctx context.Context, src Source, key string, size int64) (Source, error) {
+	if size > wholeBytes {
+		return src, nil
+	}
+	data, err := src.ReadAll(ctx, key, 0, size)
+	if err != nil {
+		return nil, err
+	}
+	return loaded{key, data}, nil
+}
+
+// loaded is an object in memory.
+type loaded struct {
+	key  string
+	data []byte
+}
+
+func (l loaded) ReadAll(_ context.Context, key string, offset, length int64) ([]byte, error) {
+	if key != l.key || offset < 0 || length < 0 || length > int64(len(l.data))-offset {
+		return nil, fmt.Errorf("%w: object %s ends before", store.ErrCorrupt, key)
+	}
+	return l.data[offset : offset+length], nil
+}
+
+func (l loaded) Read(
+	ctx context.Context, key string, offset, length int64, sink func(p []byte, at int64) error,
+) error {
+	b, err := l.ReadAll(ctx, key, offset, length)
+	if err == nil {
+		err = sink(b, 0)
+	}
+	return err
+}
+
 // Fragment is a fragment as an object has it.
 type Fragment struct {
 	Stream   *store.Stream      // as it was when the fragment was stored

@@ -118,7 +118,11 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 		k.report.New++
 		return nil
 	}
-	fragments, err := contents.Scan(ctx, k.bucket, info.Key, info.Size)
+	src, err := contents.Load(ctx, k.bucket, info.Key, info.Size)
+	var fragments []contents.Fragment
+	if err == nil {
+		fragments, err = contents.Scan(ctx, src, info.Key, info.Size)
+	}
 	if errors.Is(err, store.ErrGone) {
 		return nil // it was collected
 	}
@@ -130,7 +134,7 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 		f := &fragments[i]
 		v, _, err := k.judge.fragment(ctx, f)
 		if err == nil && (v == lost || v == lostStream) {
-			err = contents.Verify(ctx, k.bucket, &f.Info)
+			err = contents.Verify(ctx, src, &f.Info)
 			if errors.Is(err, store.ErrCorrupt) { // it is not brought back
 				k.report.problem(Problem{Kind: "damaged-fragment", Stream: f.Stream.Name,
 					Object: info.Key, Text: f.Stream.FormatNumber(f.Info.Number) +

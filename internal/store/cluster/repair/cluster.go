@@ -99,7 +99,8 @@ func open(ctx context.Context, o Options) (_ *cluster, err error) {
 	if err := c.bucket.Check(ctx); err != nil {
 		return nil, err
 	}
-	c.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Fresh: time.Nanosecond,
+	// What nodes change meanwhile is looked at again in the transaction that a repair makes.
+	c.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Fresh: time.Second,
 		Timeout: 5 * time.Minute})
 	if err != nil {
 		return nil, err

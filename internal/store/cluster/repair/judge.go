@@ -176,12 +176,12 @@ func (j *Judge) replaced(ctx context.Context, f *contents.Fragment) (bool, error
 			return false, err
 		}
 		for i := range page {
-			t, err := j.reader.Footer(ctx, page[i].Footer)
-			if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
-				continue // told of where objects are checked
-			}
+			t, err := j.reader.Table(ctx, &page[i])
 			if err != nil {
 				return false, err
+			}
+			if t == nil {
+				continue // told of where objects are checked
 			}
 			if _, found := slices.BinarySearch(t.Replaced, f.Info.Number); found {
 				return true, nil
@@ -244,14 +244,18 @@ func (j *Judge) sentAgain(ctx context.Context, f *contents.Fragment) (bool, erro
 // Missed tells whether an object without rows has fragments that somebody may miss: whole ones of a
 // stream that is not deleted, within retention, that are stored nowhere else.
 func (j *Judge) Missed(ctx context.Context, info objects.Info) (bool, error) {
-	fragments, err := contents.Scan(ctx, j.bucket, info.Key, info.Size)
+	src, err := contents.Load(ctx, j.bucket, info.Key, info.Size)
+	if err != nil {
+		return false, ignore(ignore(err, store.ErrCorrupt), store.ErrGone)
+	}
+	fragments, err := contents.Scan(ctx, src, info.Key, info.Size)
 	if err != nil && !errors.Is(err, store.ErrCorrupt) {
 		return false, ignore(err, store.ErrGone)
 	}
 	for i := range fragments {
 		v, _, err := j.fragment(ctx, &fragments[i])
 		if err == nil && (v == lost || v == lostStream) {
-			err = contents.Verify(ctx, j.bucket, &fragments[i].Info)
+			err = contents.Verify(ctx, src, &fragments[i].Info)
 			if err == nil {
 				return true, nil
 			}

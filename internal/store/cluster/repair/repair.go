@@ -25,6 +25,7 @@ type work struct {
 	versions map[store.StreamID]string
 	made     map[store.StreamID]bool // streams that this repair has made
 	seen     keySet                  // of the objects in the bucket that had rows
+	now      time.Time               // by the clock of the database, when it was last asked
 }
 
 // repair brings back what the objects have and the rows lack. What was done when it is broken off
@@ -122,14 +123,16 @@ func (w *work) orphans(ctx context.Context, prefix string) error {
 }
 
 // settle waits until no node can be about to commit the rows of an object.
-func (w *work) settle(ctx context.Context, info objects.Info) error {
+func (w *work) settle(ctx context.Context, info objects.Info) (err error) {
 	for {
-		now, err := w.db.Now(ctx)
-		if err != nil {
+		left := info.Modified.Add(w.o.Settle).Sub(w.now)
+		if left <= 0 {
+			return nil
+		}
+		if w.now, err = w.db.Now(ctx); err != nil {
 			return err
 		}
-		left := info.Modified.Add(w.o.Settle).Sub(now)
-		if left <= 0 {
+		if left = info.Modified.Add(w.o.Settle).Sub(w.now); left <= 0 {
 			return nil
 		}
 		select {
@@ -147,7 +150,11 @@ func (w *work) restore(ctx context.Context, info objects.Info, packed bool) erro
 			return err
 		}
 	}
-	fragments, err := contents.Scan(ctx, w.bucket, info.Key, info.Size)
+	src, err := contents.Load(ctx, w.bucket, info.Key, info.Size)
+	if err != nil {
+		return ignore(err, store.ErrCorrupt)
+	}
+	fragments, err := contents.Scan(ctx, src, info.Key, info.Size)
 	if err != nil && !errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
@@ -159,7 +166,7 @@ func (w *work) restore(ctx context.Context, info objects.Info, packed bool) erro
 		if twice[same] {
 			continue
 		}
-		row, err := w.fragment(ctx, f, info)
+		row, err := w.fragment(ctx, src, f, info)
 		if err != nil {
 			return err
 		}
@@ -188,7 +195,7 @@ type twin struct {
 
 // fragment returns the row that a fragment gets; nil: none.
 func (w *work) fragment(
-	ctx context.Context, f *contents.Fragment, info objects.Info,
+	ctx context.Context, src contents.Source, f *contents.Fragment, info objects.Info,
 ) (*rows.Row, error) {
 	v, row, err := w.judge.fragment(ctx, f)
 	if err != nil {
@@ -200,7 +207,7 @@ func (w *work) fragment(
 	if v != lost && v != lostStream {
 		return nil, nil
 	}
-	err = contents.Verify(ctx, w.bucket, &f.Info)
+	err = contents.Verify(ctx, src, &f.Info)
 	if errors.Is(err, store.ErrCorrupt) {
 		return nil, nil // the check tells of it
 	}
