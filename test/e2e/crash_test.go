@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 type crashCamera struct {
 	stream string
 	base   int64 // timecode of fragment 0, milliseconds since the epoch
+	round  int   // fragments it sends at most in a round; 0: crashRound
 
 	mu    sync.Mutex
 	acked map[int]string // fragment → number, from its PERSISTED
@@ -38,6 +40,7 @@ func (c *crashCamera) push(s *server) error {
 	c.mu.Lock()
 	from := c.next
 	c.mu.Unlock()
+	round := cmp.Or(c.round, crashRound)
 	window := make(chan struct{}, crashWindow)
 	stop := make(chan struct{})
 	var sender sync.WaitGroup
@@ -47,7 +50,7 @@ func (c *crashCamera) push(s *server) error {
 		if _, err := p.body.Write(syntheticHeader()); err != nil {
 			return
 		}
-		for k := from; k < from+crashRound; k++ {
+		for k := from; k < from+round; k++ {
 			select {
 			case window <- struct{}{}:
 			case <-stop:
@@ -79,7 +82,7 @@ func (c *crashCamera) push(s *server) error {
 			c.next = max(c.next, k+1)
 			c.mu.Unlock()
 			<-window
-			if k == from+crashRound-1 {
+			if k == from+round-1 {
 				return nil
 			}
 		}

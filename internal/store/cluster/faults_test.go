@@ -67,9 +67,9 @@ func more(t *testing.T, producers []*producer, n int64) {
 	}
 }
 
-// Database and object store go away, come back, stop in the middle and are slow while producers
-// append: what fails is told, nothing that was acknowledged is lost, and what is listed can be
-// read.
+// Database and object store go away, come back, close one way only, stop in the middle and are slow
+// while producers append: what fails is told, nothing that was acknowledged is lost, and what is
+// listed can be read.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	postgres, gateway := clustertest.StartPostgres(t), clustertest.StartGateway(t)
@@ -102,6 +102,10 @@ func TestFaults(t *testing.T) {
 	more(t, producers, 2)
 	for _, fault := range []func(){
 		rowsProxy.Drop, bytesProxy.Drop,
+		func() { rowsProxy.HalfClose(clustertest.Client) },
+		func() { rowsProxy.HalfClose(clustertest.Server) },
+		func() { bytesProxy.HalfClose(clustertest.Client) },
+		func() { bytesProxy.HalfClose(clustertest.Server) },
 		func() {
 			rowsProxy.Silence(true)
 			time.Sleep(200 * time.Millisecond)

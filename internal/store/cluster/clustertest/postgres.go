@@ -105,16 +105,24 @@ func startPostgres() (*Postgres, error) {
 		p.remove()
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
+	if err := p.startAnywhere(); err != nil {
+		p.remove()
+		return nil, err
+	}
+	return p, nil
+}
+
+// startAnywhere starts the server at a port that is free.
+func (p *Postgres) startAnywhere() (err error) {
 	for range 5 { // another process may be quicker to take the port
 		if p.port, err = freePort(); err == nil {
 			err = p.Start()
 		}
 		if err == nil {
-			return p, nil
+			return nil
 		}
 	}
-	p.remove()
-	return nil, err
+	return err
 }
 
 // Start starts the server, again after Stop or Kill.

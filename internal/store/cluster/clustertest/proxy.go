@@ -18,8 +18,17 @@ type Proxy struct {
 	delay   time.Duration     // of every piece of bytes; guarded by mu
 	silent  bool              // nothing passes, nothing is closed; guarded by mu
 	refuse  bool              // new connections are closed; guarded by mu
-	open    map[net.Conn]bool // both sides; guarded by mu
+	open    map[net.Conn]Side // guarded by mu
 }
+
+// Side is one of the two that a connection has.
+type Side int
+
+// Client is who has come to the proxy, Server who it passes on to.
+const (
+	Client Side = iota
+	Server
+)
 
 // NewProxy starts a proxy, which ends with the test.
 func NewProxy(t testing.TB, to string) *Proxy {
@@ -28,7 +37,7 @@ func NewProxy(t testing.TB, to string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{to: to, listener: l, changed: make(chan struct{}), open: map[net.Conn]bool{}}
+	p := &Proxy{to: to, listener: l, changed: make(chan struct{}), open: map[net.Conn]Side{}}
 	t.Cleanup(func() {
 		_ = l.Close()
 		p.Silence(false)
@@ -56,6 +65,17 @@ func (p *Proxy) Drop() {
 	defer p.mu.Unlock()
 	for c := range p.open {
 		_ = c.Close()
+	}
+}
+
+// HalfClose ends every connection towards one side only: that reads its end, and may still send.
+func (p *Proxy) HalfClose(towards Side) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, side := range p.open {
+		if tcp, ok := c.(*net.TCPConn); ok && side == towards {
+			_ = tcp.CloseWrite()
+		}
 	}
 }
 
@@ -91,7 +111,7 @@ func (p *Proxy) pass(from net.Conn) {
 		return
 	}
 	p.mu.Lock()
-	p.open[from], p.open[to] = true, true
+	p.open[from], p.open[to] = Client, Server
 	p.mu.Unlock()
 	var both sync.WaitGroup
 	both.Go(func() { p.copy(to, from) })
