@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"weir/internal/store"
+	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
 
@@ -124,9 +125,9 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	for _, id := range s.Sets {
 		sets = binary.AppendVarint(sets, id)
 	}
-	w := 0
-	if s.Wide() {
-		w = 1
+	apart, err := t.isApart(stream, s)
+	if err != nil {
+		return err
 	}
 	n, err := t.exec(`INSERT INTO sealed (blob, stream, position, length, meta_length, fragments,
 		number_min, number_max, sequence_min, sequence_max,
@@ -134,7 +135,8 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 		?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		key, stream, s.Footer.Offset, s.Footer.Length, s.Footer.MetaLength, s.Count, s.Number.Min,
 		s.Number.Max, s.Sequence.Min, s.Sequence.Max,
-		s.Server.Min, s.Server.Max, s.Producer.Min, s.Producer.Max, w, append([]byte{}, sets...))
+		s.Server.Min, s.Server.Max, s.Producer.Min, s.Producer.Max, truth(apart),
+		append([]byte{}, sets...))
 	if err != nil {
 		return err
 	}
@@ -144,6 +146,40 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	}
 	_, err = t.exec(`UPDATE blobs SET state = 3 WHERE key = ?`, key)
 	return err
+}
+
+// isApart tells whether a volume is wide, or out of order: those that are not are in one order,
+// whether by number, by sequence or by either clock, so that a query finds the first ones that it
+// wants by any index. Those apart are looked at one by one; they are few, unless a producer's clock
+// leaps or what is old is sent late.
+func (t *tx) isApart(stream int64, s *SealedVolume) (apart bool, err error) {
+	if s.Wide() {
+		return true, nil
+	}
+	mine := [...]record.Range{s.Number, s.Sequence, s.Server, s.Producer}
+	const ranges = `SELECT number_min, number_max, sequence_min, sequence_max, server_min,
+		server_max, producer_min, producer_max FROM sealed WHERE stream = ? AND wide = 0
+		AND number_min `
+	compare := func(query string, ordered func(next, mine *record.Range) bool) error {
+		var next [len(mine)]record.Range
+		var dest []any
+		for i := range next {
+			dest = append(dest, &next[i].Min, &next[i].Max)
+		}
+		err := t.row(dest, ranges+query, stream, s.Number.Min)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		for i := range next {
+			apart = apart || !ordered(&next[i], &mine[i])
+		}
+		return err
+	}
+	notAfter := func(a, b *record.Range) bool { return a.Min <= b.Min && a.Max <= b.Max }
+	err = errors.Join(compare(`< ? ORDER BY number_min DESC LIMIT 1`, notAfter),
+		compare(`> ? ORDER BY number_min LIMIT 1`,
+			func(next, mine *record.Range) bool { return notAfter(mine, next) }))
+	return apart, err
 }
 
 const sealedColumns = `b.name, s.position, s.length, s.meta_length, s.fragments, s.number_min,
@@ -193,10 +229,11 @@ func (x *Reader) Sealed(
 // sealedQuery writes the query so that one index serves it, as hotQuery does:
 //
 //   - by sequence, and fragments after a sequence: sealed_sequence;
-//   - the first page of a range of time: that timestamp's index, sorted;
+//   - the first page of a range of time: that timestamp's index, in its order, which is that of
+//     numbers (isApart): the index on numbers has all volumes before the first one of a range;
 //   - else by number: sealed_number or sealed_newest, in its order.
 //
-// Of the wide volumes it takes those by sealed_wide, each looked at.
+// Of the volumes apart it takes those by sealed_wide, each looked at.
 func sealedQuery(
 	key int64, q store.Query, edge, after int64, limit int, wide bool,
 ) (string, []any) {
@@ -270,6 +307,21 @@ func sealedQuery(
 		}
 		order = " ORDER BY " + byNumber + "s.number_min"
 	}
+	if byTime && !wide {
+		order = orderByTime(&q)
+	}
 	return `SELECT ` + sealedColumns + ` FROM sealed s JOIN blobs b ON b.key = s.blob` + where +
 		order + limitClause, append(args, limit)
+}
+
+// orderByTime is the order of a query for a range of time and no sequence.
+func orderByTime(q *store.Query) string {
+	stamp := "s.server_min"
+	if q.Range.Clock == store.ProducerTimestamp {
+		stamp = "s.producer_min"
+	}
+	if q.Order == store.ByNumberNewest {
+		return " ORDER BY " + stamp + " DESC, s.number_max DESC"
+	}
+	return " ORDER BY " + stamp + ", s.number_min"
 }

@@ -80,7 +80,11 @@ func TestPlans(t *testing.T) {
 			"sealed_sequence (stream=? AND sequence_max>?)", true},
 		{"server time", store.Query{Range: &store.TimeRange{Start: 3, End: 9}}, 0,
 			"PRIMARY KEY (stream=?)",
-			"sealed_server (stream=? AND server_min>? AND server_min<?)", true},
+			"sealed_server (stream=? AND server_min>? AND server_min<?)", false},
+		{"server time, newest", store.Query{Order: store.ByNumberNewest, Limit: 1,
+			Range: &store.TimeRange{Start: 3, End: 9}}, 0,
+			"PRIMARY KEY (stream=?)",
+			"sealed_server (stream=? AND server_min>? AND server_min<?)", false},
 		{"server time, page", store.Query{Range: &store.TimeRange{Start: 3, End: 9}, After: 7}, 0,
 			"PRIMARY KEY (stream=? AND number>?)", "sealed_number (stream=? AND number_min>?)",
 			false},
@@ -90,7 +94,7 @@ func TestPlans(t *testing.T) {
 		{"producer time", store.Query{Limit: 4,
 			Range: &store.TimeRange{Clock: store.ProducerTimestamp, Start: 3, End: 9}}, 0,
 			"PRIMARY KEY (stream=?)",
-			"sealed_producer (stream=? AND producer_min>? AND producer_min<?)", true},
+			"sealed_producer (stream=? AND producer_min>? AND producer_min<?)", false},
 	} {
 		check := func(index string, sorts bool, text string, args []any) {
 			t.Helper()
