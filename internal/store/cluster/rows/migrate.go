@@ -95,8 +95,9 @@ func (db *DB) createVersion(ctx context.Context) (err error) {
 			_, err = db.exec(ctx, `INSERT INTO weir_version (one, version, oldest)
 				VALUES (1, 0, 0) ON CONFLICT (one) DO NOTHING`)
 		}
-		// Of two that create a table at once one fails, and finds it the next time.
-		if err != nil && !isCode(err, uniqueViolation, duplicateTable) {
+		// Of two that create a table at once one fails, and finds it the next time. A table is a
+		// type, too: the error depends on how far the other one is.
+		if err != nil && !isCode(err, uniqueViolation, duplicateObject, duplicateTable) {
 			return err
 		}
 	}

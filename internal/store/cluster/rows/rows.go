@@ -213,6 +213,7 @@ const (
 	readOnlyTransaction  = "25006"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	duplicateObject      = "42710"
 	undefinedTable       = "42P01"
 	duplicateTable       = "42P07"
 	diskFull             = "53100"
