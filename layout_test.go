@@ -23,7 +23,7 @@ var imports = map[string][]string{
 	"internal/images": {"internal/still", "internal/fmp4", "internal/store", "internal/api",
 		"internal/media"},
 	"internal/playback": {"internal/timeline", "internal/live", "internal/throttle",
-		"internal/fair",
+		"internal/fair", "internal/quota",
 		"internal/fmp4", "internal/mpegts", "internal/manifest", "internal/store", "internal/api",
 		"internal/auth", "internal/media"},
 	"internal/fragments": {"internal/live", "internal/throttle", "internal/mkv", "internal/store",

@@ -31,12 +31,8 @@ func (f *limitFlags) check() error {
 
 // playback are the limits of sessions.
 func (f *limitFlags) playback() playback.Limits {
-	limits := playback.DefaultLimits()
-	limits.SessionURLsPerSecond = f.SessionURLs
-	limits.HLSSessionsPerStream, limits.DASHSessionsPerStream = f.HLSSessions, f.DASHSessions
-	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = f.PlaylistRate, f.FragmentRate
-	limits.Viewers, limits.Waiting, limits.WaitingPerStream = f.Viewers, f.Blocked,
-		f.BlockedPerStream
+	limits := playback.LimitsOf(&f.Limits)
+	limits.Viewers = f.Viewers
 	return limits
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -20,7 +19,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"weir/internal/api"
 	"weir/internal/store/local/volume"
 	"weir/test/output"
 )
@@ -247,15 +245,8 @@ func TestEnvironmentTwins(t *testing.T) {
 	}
 }
 
-// The defaults in the help are those of package api; of a low limit of open files half is left to
-// the store.
+// Of a low limit of open files half is left to the store.
 func TestConnectionFlags(t *testing.T) {
-	_, out, _ := command(t, "serve", "--help")
-	for _, n := range []int{api.DefaultConnections, api.DefaultConnectionsPerAddress} {
-		if !strings.Contains(out, fmt.Sprintf("Default: %d.", n)) {
-			t.Errorf("%d is no default in\n%s", n, out)
-		}
-	}
 	for files, want := range map[uint64]int{32: 8, 256: 64, 1024: 384, 4096: 1920, 1 << 20: 524_160,
 		math.MaxUint64: 1 << 20} {
 		if got := connectionsFor(files); got != want {

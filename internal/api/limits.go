@@ -2,10 +2,10 @@ package api
 
 import "time"
 
-// Limits of the service that Weir keeps. Their sources are named by the keys of
-// docs/reference/README.md, "Sources"; "Weir" marks our own, with the reason. What packages below
-// this one hold to (codec private data in mkv, the buffer of streams without retention in store) is
-// told there.
+// Limits that no flag sets; package quota has the others. The keys of docs/reference/README.md,
+// "Sources", name where they come from; "Weir" marks our own, with the reason. Packages below this
+// one have their own limits (codec private data in mkv, the buffer of streams without retention in
+// store).
 const (
 	// PutMedia.
 	MaxFragmentBytes = 50_000_000 // QUOTA: fragment size 50 MB; ack error 4001 beyond
@@ -123,11 +123,6 @@ const (
 	MaxUnverifiedBytes = 16 << 20
 	// Weir: the same of one address, this machine's own excepted: one stranger does not take all
 	MaxUnverifiedBytesPerAddress = 4 << 20
-	// Weir: some 100 MB when every one sends half a header section; set with --max-connections
-	DefaultConnections = 4096
-	// Weir: a site of cameras and viewers behind one address; set with
-	// --max-connections-per-address
-	DefaultConnectionsPerAddress = 1024
 
 	// The listener for players, whose requests are short and have no bodies.
 
@@ -161,23 +156,9 @@ const (
 	// Weir: fragments of a clip, 24 hours of three a second; the service has 200 (M-AM GetClip;
 	// --clip-max-fragments). Each takes about 120 bytes while the clip is made.
 	MaxClipFragments = 260_000
-	// CLI18: HLS sessions, and as many DASH sessions; the sixth closes the oldest of its kind
-	MaxSessionsPerStream = 5
-	// QUOTA: GetHLSStreamingSessionURL per stream
-	MaxSessionURLsPerSecond = 25
-	// Weir, see below: requests per session and second for each of the master playlist, media
-	// playlists and init segments
-	DefaultPlaylistRate = 20
-	// Weir, see below: media fragments per session and second
-	DefaultFragmentRate = 200
 	// Weir: requests of a session that wait for low-latency playlists and parts: a player has four,
 	// and some are left over from the connection before
 	DefaultWaitingRequests = 64
-	// Weir: the same of all sessions of a stream, and of all streams: half of them at most for one;
-	// each takes some 20 KB with its connection; set with
-	// --blocked-requests-per-stream and --blocked-requests
-	DefaultWaitingPerStream = 4096
-	DefaultWaiting          = 8192
 	// Weir: players that may share a session, set with --viewers-per-session; one by default
 	MaxViewers = 100_000
 	// Weir: seconds' worth of playlists that may be asked for at once
@@ -209,15 +190,3 @@ const (
 // About MaxProducerAhead: the service refuses what is "far in the future" without saying how far. A
 // day lets every wrong time zone pass and catches wrong units and broken clocks, which would
 // otherwise stand at the live edge of the stream for as long as they are wrong.
-
-// Why not the service's 5 playlists and 20 fragments per session and second (QUOTA; set them with
-// --hls-playlist-rate and --hls-fragment-rate): one honest player must never meet a limit, and
-// there each track has a playlist of its own. A player asks for a live playlist twice per target
-// duration at most (RFC 8216 section 6.3.4: half of it when nothing is new), so with one-second
-// segments, video, audio and an I-frame playlist make 6 requests a second; 20 leaves room for
-// seeking and retries. A stream of one-frame fragments at 60 Hz with audio makes 120 fragments a
-// second. A recording is fetched as fast as the network allows by ffmpeg and by any player that
-// fills its buffer, thousands a second on loopback: hence a burst that a download, and repeated
-// seeking through all of it, stays below. A crowd behind one URL does not: each live player of two
-// tracks asks for at least one playlist and one fragment a second with two-second segments, again
-// and again.

@@ -46,9 +46,9 @@ func (s *Service) allowSessionURL(id store.StreamID, a action, now time.Time) er
 	return nil
 }
 
-// throttle takes one request of a session. Buckets are a few seconds deep (api/limits.go), and the
-// fragments' as deep as reading the whole playlist several times: a player may fetch as fast as it
-// can, once, and seek.
+// throttle takes one request of a session. Buckets are some seconds deep (api.RateBurstSeconds),
+// and the fragments' as deep as reading the whole playlist several times: a player may fetch as
+// fast as it can, once, and seek.
 func (s *Service) throttle(id string, p *parameters, a action, now time.Time) error {
 	if a == reloadPlaylist {
 		if p.partTarget > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/quota"
 	"weir/internal/store"
 )
 
@@ -47,7 +48,7 @@ func (r *rig) another() *Service {
 
 // patient are the default limits without those on requests of a session.
 func patient() Limits {
-	limits := DefaultLimits()
+	limits := LimitsOf(quota.Defaults())
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
 	return limits
 }

@@ -17,6 +17,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/live"
 	"weir/internal/media"
+	"weir/internal/quota"
 	"weir/internal/store"
 	"weir/internal/throttle"
 	"weir/internal/timeline"
@@ -73,18 +74,17 @@ type Limits struct {
 
 func (l *Limits) viewers() int { return max(l.Viewers, 1) }
 
-// DefaultLimits are the service's for sessions (CLI18) and session URLs (QUOTA), our own for
-// requests (api/limits.go tells why), and 64 MB of cache.
-func DefaultLimits() Limits {
+// LimitsOf are the limits of sessions in a table of limits, and 64 MB of cache.
+func LimitsOf(l *quota.Limits) Limits {
 	return Limits{
-		HLSSessionsPerStream:  api.MaxSessionsPerStream,
-		DASHSessionsPerStream: api.MaxSessionsPerStream,
-		SessionURLsPerSecond:  api.MaxSessionURLsPerSecond,
-		PlaylistsPerSecond:    api.DefaultPlaylistRate,
-		FragmentsPerSecond:    api.DefaultFragmentRate,
+		HLSSessionsPerStream:  l.HLSSessions,
+		DASHSessionsPerStream: l.DASHSessions,
+		SessionURLsPerSecond:  l.SessionURLs,
+		PlaylistsPerSecond:    l.PlaylistRate,
+		FragmentsPerSecond:    l.FragmentRate,
 		WaitingPerSession:     api.DefaultWaitingRequests,
-		WaitingPerStream:      api.DefaultWaitingPerStream,
-		Waiting:               api.DefaultWaiting,
+		WaitingPerStream:      l.BlockedPerStream,
+		Waiting:               l.Blocked,
 		CacheBytes:            64 << 20,
 	}
 }

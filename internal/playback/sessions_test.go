@@ -10,6 +10,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/fmp4"
 	"weir/internal/media"
+	"weir/internal/quota"
 	"weir/internal/store"
 )
 
@@ -320,7 +321,7 @@ func TestRequestRates(t *testing.T) {
 
 	// A download of a recording as fast as it goes, twice, and seeking through it: no time passes
 	// at all.
-	s = service(DefaultLimits())
+	s = service(LimitsOf(quota.Defaults()))
 	began := sent[0].ServerTimestamp
 	token = r.open(r.recording("", began, began+10*60_000-1))
 	for range 3 {

@@ -13,6 +13,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/media"
 	"weir/internal/playback"
+	"weir/internal/quota"
 	"weir/internal/store"
 	"weir/internal/store/cameratest"
 	"weir/internal/store/local"
@@ -45,7 +46,7 @@ func start(t testing.TB, dir string, clock func() time.Time) *server {
 		t.Fatal(err)
 	}
 	keys.Clock = clock
-	limits := playback.DefaultLimits()
+	limits := playback.LimitsOf(quota.Defaults())
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
 	return &server{st,
 		playback.New(playback.Options{Store: st, Tokens: keys, Limits: limits, Clock: clock})}

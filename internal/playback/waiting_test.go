@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/quota"
 )
 
 // What may wait is limited for a session, multiplied by the viewers who may share it, for a stream
@@ -58,7 +59,7 @@ func TestWaitingIsLimited(t *testing.T) {
 func TestViewersOfASession(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
-	limits := DefaultLimits()
+	limits := LimitsOf(quota.Defaults())
 	limits.PlaylistsPerSecond, limits.Viewers = 2, 10
 	s := New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.Clock})
 	token := r.open(r.input())

@@ -54,6 +54,37 @@ type Limits struct {
 	MaxConnectionsPerAddress int `name:"max-connections-per-address" default:"1024" env:"WEIR_MAX_CONNECTIONS_PER_ADDRESS" placeholder:"N" help:"The same of one address, or one /64 of IPv6; this machine's own have no limit but that in all. Raise it where a proxy on another machine stands before the server." of:"server" beyond:"closed at once, when all are at work"`
 }
 
+// Why these defaults:
+//
+//   - --max-connections: some 100 MB when every one sends half a header section.
+//   - --max-connections-per-address: a site of cameras and viewers behind one address.
+//   - --blocked-requests: each takes some 20 KB with its connection.
+//   - --hls-playlist-rate and --hls-fragment-rate, where the service has 5 and 20: one honest
+//     player must never meet a limit, and there each track has a playlist of its own. A player
+//     asks for a live playlist twice per target duration at most (RFC 8216 section 6.3.4: half
+//     of it when nothing is new). So with one-second segments, video, audio and an I-frame
+//     playlist make 6 requests a second; 20 leaves room for seeking and retries. A stream of
+//     one-frame fragments at 60 Hz with audio makes 120 fragments a second. ffmpeg, and any
+//     player that fills its buffer, fetches a recording as fast as the network allows, thousands
+//     a second on loopback: hence a burst (api.FragmentReadsBurst) that a download, and repeated
+//     seeking through all of it, stays below. A crowd behind one URL does not: each live player
+//     of two tracks asks for at least one playlist and one fragment a second with two-second
+//     segments, again and again.
+
+// Defaults are the limits of a server that is told none.
+func Defaults() *Limits {
+	l := &Limits{}
+	v := reflect.ValueOf(l).Elem()
+	for i := range v.NumField() {
+		var n Size
+		if err := n.UnmarshalText([]byte(v.Type().Field(i).Tag.Get("default"))); err != nil {
+			panic(err) // the table is wrong: its test says so
+		}
+		v.Field(i).SetInt(int64(n))
+	}
+	return l
+}
+
 // Row is a limit with what the table says of it.
 type Row struct {
 	Name    string // of the flag, without dashes

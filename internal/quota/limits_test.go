@@ -101,3 +101,14 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+// What the flags are without being given is what Defaults returns.
+func TestDefaults(t *testing.T) {
+	var limits Limits
+	if err := kong.ApplyDefaults(&limits); err != nil {
+		t.Fatal(err)
+	}
+	if limits != *Defaults() {
+		t.Errorf("%+v, and of the flags %+v", *Defaults(), limits)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/fragments"
 	"weir/internal/playback"
+	"weir/internal/quota"
 	"weir/internal/store"
 	"weir/internal/store/local"
 	"weir/internal/store/storetest"
@@ -87,7 +88,7 @@ func openForm(t *testing.T, dir string, clock *storetest.Clock) (Options, auth.K
 		t.Error("the keys were not found")
 	}
 	return Options{Store: st, Access: who, Playback: playback.New(playback.Options{
-		Store: st, Tokens: tokens, Limits: playback.DefaultLimits(), Clock: clock.Now,
+		Store: st, Tokens: tokens, Limits: playback.LimitsOf(quota.Defaults()), Clock: clock.Now,
 	}), Fragments: fragments.New(fragments.Options{Store: st})}, keys.Default()
 }
 

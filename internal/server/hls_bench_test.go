@@ -17,6 +17,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/media"
 	"weir/internal/playback"
+	"weir/internal/quota"
 	"weir/internal/store"
 	"weir/internal/store/local"
 )
@@ -62,7 +63,7 @@ func (x *bench) clock() time.Time { return x.now }
 
 // process is a server that was just started: a crowd, without limits on requests.
 func (x *bench) process() *Server {
-	limits := playback.DefaultLimits()
+	limits := playback.LimitsOf(quota.Defaults())
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
 	srv, err := New(Options{Store: x.store, Access: x.access, Region: "us-west-2",
 		Account: "000000000000", Clock: x.clock,
@@ -170,7 +171,7 @@ func BenchmarkOpenSession(b *testing.B) {
 			for range 100 {
 				x.send()
 			}
-			limits := playback.DefaultLimits()
+			limits := playback.LimitsOf(quota.Defaults())
 			limits.SessionURLsPerSecond = 0
 			service := playback.New(
 				playback.Options{Store: x.store, Tokens: x.tokens, Limits: limits, Clock: x.clock})

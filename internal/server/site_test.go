@@ -21,6 +21,7 @@ import (
 	"weir/internal/clip"
 	"weir/internal/fragments"
 	"weir/internal/playback"
+	"weir/internal/quota"
 	"weir/internal/store"
 	"weir/internal/store/local"
 	"weir/internal/store/memory"
@@ -112,7 +113,7 @@ func newSiteOn(t *testing.T, st engine, on Listeners, change ...func(*Options)) 
 		Store: st,
 		Clips: clips,
 		Playback: playback.New(playback.Options{Store: st, Tokens: tokens,
-			Limits: playback.DefaultLimits()}),
+			Limits: playback.LimitsOf(quota.Defaults())}),
 		Fragments:  fragments.New(fragments.Options{Store: st}),
 		Access:     who,
 		TokenKeys:  tokens,
