@@ -18,7 +18,7 @@ import (
 )
 
 // imageVersion is part of what images are known by: another one makes all of them anew.
-const imageVersion = 1
+const imageVersion = 2
 
 // request is what all images of a call have in common.
 type request struct {

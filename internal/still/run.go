@@ -57,7 +57,8 @@ func (j *Job) detect() string {
 	return "crccheck+explode"
 }
 
-// filter chooses the frames, and brings them into shape.
+// filter chooses the frames, and brings them into shape. What is scaled has square pixels: of a
+// video whose pixels are not, as those of analogue cameras, viewers of images would ignore it.
 func (j *Job) filter() string {
 	var f strings.Builder
 	f.WriteString("select='")
@@ -68,14 +69,13 @@ func (j *Job) filter() string {
 		fmt.Fprintf(&f, "eq(round(t),%d)", n)
 	}
 	f.WriteByte('\'')
-	const other = "'clip(round(%s*%d/%s),1,%d)'"
 	switch w, h := j.Width, j.Height; {
 	case w > 0 && h > 0:
-		fmt.Fprintf(&f, ",scale=w=%d:h=%d", w, h)
+		fmt.Fprintf(&f, ",scale=w=%d:h=%d,setsar=1", w, h)
 	case w > 0:
-		fmt.Fprintf(&f, ",scale=w=%d:h="+other, w, "ih", w, "iw", maxSide)
+		fmt.Fprintf(&f, ",scale=w=%d:h='clip(round(%d/dar),1,%d)',setsar=1", w, w, maxSide)
 	case h > 0:
-		fmt.Fprintf(&f, ",scale=h=%d:w="+other, h, "iw", h, "ih", maxSide)
+		fmt.Fprintf(&f, ",scale=h=%d:w='clip(round(%d*dar),1,%d)',setsar=1", h, h, maxSide)
 	}
 	if j.PNG {
 		f.WriteString(",format=rgb24")

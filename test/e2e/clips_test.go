@@ -18,7 +18,7 @@ import (
 const clipDay = 1_790_000_000
 
 // clipSource encodes seconds of a test picture and a tone with the arguments of the codecs.
-func clipSource(t *testing.T, name, rate string, seconds int, codecs ...string) string {
+func clipSource(t testing.TB, name, rate string, seconds int, codecs ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	args := slices.Concat([]string{"-v", "error", "-f", "lavfi", "-i",

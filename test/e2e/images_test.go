@@ -142,6 +142,57 @@ func (s *server) imagesOfDamage(t *testing.T, source numbered, begin time.Time) 
 	}
 }
 
+// imageSizes asks for formats and sizes, also of a video whose pixels are half as wide again as
+// they are high.
+func (s *server) imageSizes(begin time.Time) {
+	s.t.Helper()
+	const moment = 700 * time.Millisecond
+	s.run("weir", "put-media", "--stream-name", "anamorphic", "--create", "--start-timestamp",
+		begin.UTC().Format(time.RFC3339), clipSource(s.t, "anamorphic.mkv", "10", 1, "-vf",
+			"setsar=3/2", "-c:v", "libx264", "-c:a", "aac"))
+	one := func(stream string, args ...string) imageOf {
+		s.t.Helper()
+		got := s.images(stream, begin, moment, moment, time.Second, args...)
+		if len(got) != 1 || got[0].Image == nil {
+			s.t.Fatalf("%v: %d images", args, len(got))
+		}
+		return got[0]
+	}
+	jpeg := func(quality string) imageOf {
+		return one("H-264", "--format", "JPEG", "--width-pixels", "320", "--format-config",
+			"JPEGQuality="+quality)
+	}
+	if least, usual, most := jpeg("1"), jpeg("80"), jpeg("100"); least.bytes >= usual.bytes ||
+		usual.bytes >= most.bytes {
+		s.t.Errorf("of quality 1, 80 and 100 are %d, %d and %d bytes", least.bytes, usual.bytes,
+			most.bytes)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--format", "PNG"}, "png 160x96"},
+		{[]string{"--format", "PNG", "--width-pixels", "80"}, "png 80x48"},
+		{[]string{"--format", "JPEG", "--height-pixels", "192"}, "jpeg 320x192"},
+		{[]string{"--format", "JPEG", "--height-pixels", "33", "--width-pixels", "77"},
+			"jpeg 77x33"},
+		{[]string{"--format", "JPEG", "--width-pixels", "1"}, "jpeg 1x1"},
+		{[]string{"--format", "PNG"}, "anamorphic png 320x240"},
+		{[]string{"--format", "PNG", "--width-pixels", "120"}, "anamorphic png 120x60"},
+		{[]string{"--format", "JPEG", "--height-pixels", "120"}, "anamorphic jpeg 240x120"},
+	} {
+		stream, want := "H-264", c.want
+		if rest, ok := strings.CutPrefix(want, "anamorphic "); ok {
+			stream, want = "anamorphic", rest
+		}
+		got := one(stream, c.args...)
+		if size := got.Bounds().Size(); fmt.Sprintf("%s %dx%d", got.format, size.X,
+			size.Y) != want {
+			s.t.Errorf("%v: %s of %v, want %s", c.args, got.format, size, c.want)
+		}
+	}
+}
+
 // The image of each moment is of the frame that was shown then, in H.264 and H.265, with B-frames,
 // and in open groups.
 func TestImages(t *testing.T) {
@@ -168,41 +219,7 @@ func TestImages(t *testing.T) {
 		}
 	}
 
-	// Formats and sizes.
-	one := func(args ...string) imageOf {
-		t.Helper()
-		got := s.images("H-264", begin, 700*millis, 700*millis, time.Second, args...)
-		if len(got) != 1 || got[0].Image == nil {
-			t.Fatalf("%v: %d images", args, len(got))
-		}
-		return got[0]
-	}
-	jpeg := func(quality string) imageOf {
-		return one("--format", "JPEG", "--format-config", "JPEGQuality="+quality, "--width-pixels",
-			"320")
-	}
-	if least, usual, most := jpeg("1"), jpeg("80"), jpeg("100"); least.bytes >= usual.bytes ||
-		usual.bytes >= most.bytes {
-		t.Errorf("of quality 1, 80 and 100 are %d, %d and %d bytes", least.bytes, usual.bytes,
-			most.bytes)
-	}
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"--format", "PNG"}, "png 160x96"},
-		{[]string{"--format", "PNG", "--width-pixels", "80"}, "png 80x48"},
-		{[]string{"--format", "JPEG", "--height-pixels", "192"}, "jpeg 320x192"},
-		{[]string{"--format", "JPEG", "--height-pixels", "33", "--width-pixels", "77"},
-			"jpeg 77x33"},
-		{[]string{"--format", "JPEG", "--width-pixels", "1"}, "jpeg 1x1"},
-	} {
-		got := one(c.args...)
-		if size := got.Bounds().Size(); fmt.Sprintf("%s %dx%d", got.format, size.X,
-			size.Y) != c.want {
-			t.Errorf("%v: %s of %v, want %s", c.args, got.format, size, c.want)
-		}
-	}
+	s.imageSizes(begin)
 
 	s.writesImages(begin)
 
