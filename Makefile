@@ -88,8 +88,9 @@ bench: build bench-deps
 	  WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -run '^$$' -bench . -benchtime 7x -timeout 20m ./test/e2e; } | $(GO) run ./test/bench
 
 # Ten million fragments over 1,000 streams, some minutes and 3 GB in SCALE_DIR (default: the temporary directory); docs/scale.md.
+# SCALE_SIZE=1,1000000,1000 makes one stream of a million, and lists it a thousand times.
 scale: build
-	WEIR_SCALE=1 WEIR_SCALE_DIR=$(SCALE_DIR) $(GO) test -count=1 -timeout 30m -run '^TestScale$$' -v ./internal/store/local
+	WEIR_SCALE=1 WEIR_SCALE_DIR=$(SCALE_DIR) WEIR_SCALE_SIZE=$(SCALE_SIZE) $(GO) test -count=1 -timeout 30m -run '^TestScale$$' -v ./internal/store/local
 	WEIR_SCALE=1 $(GO) test -count=1 -run '^TestManyProducers$$' -v ./internal/server
 	WEIR_SCALE=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -run '^TestManyViewers$$' -v ./test/e2e
 

@@ -53,6 +53,9 @@ func TestScale(t *testing.T) {
 	if big {
 		size = scaleSize{Streams: 1000, Fragments: 10_000, Lists: 1000}
 	}
+	if text := os.Getenv("WEIR_SCALE_SIZE"); text != "" {
+		size = parseScaleSize(t, text)
+	}
 	dir, err := os.MkdirTemp(os.Getenv("WEIR_SCALE_DIR"), "weir-scale-")
 	if err != nil {
 		t.Fatal(err)
@@ -161,14 +164,20 @@ func scaleRun(t *testing.T, dir string, size scaleSize, role string, kill bool) 
 	return r
 }
 
+// parseScaleSize reads WEIR_SCALE_SIZE: streams, fragments of each, and lists.
+func parseScaleSize(t *testing.T, text string) (size scaleSize) {
+	t.Helper()
+	if _, err := fmt.Sscanf(text, "%d,%d,%d", &size.Streams, &size.Fragments,
+		&size.Lists); err != nil {
+		t.Fatalf("WEIR_SCALE_SIZE %q: %v", text, err)
+	}
+	return size
+}
+
 // scaleRole is what scaleRun runs.
 func scaleRole(t *testing.T) {
 	dir, role := os.Getenv("WEIR_SCALE_DATA"), os.Getenv("WEIR_SCALE_ROLE")
-	var size scaleSize
-	if _, err := fmt.Sscanf(os.Getenv("WEIR_SCALE_SIZE"), "%d,%d,%d", &size.Streams,
-		&size.Fragments, &size.Lists); err != nil {
-		t.Fatal(err)
-	}
+	size := parseScaleSize(t, os.Getenv("WEIR_SCALE_SIZE"))
 	clock := storetest.NewClock()
 	clock.Add(time.Duration(size.Fragments) * 2 * time.Second)
 	began := time.Now()
