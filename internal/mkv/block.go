@@ -93,7 +93,7 @@ func (r *Reader) openBlock(in *input, id uint32, end int64) (Event, error) {
 		r.frame.Key = flags&flagKey != 0
 	}
 	r.frame.Timecode = r.timecode + int64(rel)
-	if p := r.encoding(r.frame.Track); len(p) > 0 {
+	if p := r.encoding(r.frame.Track).stripped; len(p) > 0 {
 		r.stripped += int64(len(p) * r.laces)
 		if err := r.checkCluster(max(end, r.in.off)); err != nil {
 			return Event{}, err
@@ -106,7 +106,8 @@ func (r *Reader) openBlock(in *input, id uint32, end int64) (Event, error) {
 func (r *Reader) lacedFrame() Event {
 	ev := r.frame
 	r.left = r.laceSizes[r.lace]
-	r.prefix = r.encoding(ev.Track)
+	enc := r.encoding(ev.Track)
+	r.prefix, ev.Compressed = enc.stripped, enc.zlib
 	ev.Size = len(r.prefix) + int(r.left)
 	ev.Duration = r.duration
 	i, n := int64(r.lace), int64(r.laces)
@@ -148,14 +149,14 @@ func (r *Reader) skipFrame() error {
 	return nil
 }
 
-// encoding returns the bytes that header stripping took off each frame of a track.
-func (r *Reader) encoding(track int) []byte {
+// encoding returns how the frames of a track are stored.
+func (r *Reader) encoding(track int) encoding {
 	for i := range r.tracks {
 		if r.tracks[i].Number == track {
 			return r.encodings[i]
 		}
 	}
-	return nil
+	return encoding{}
 }
 
 // defaultDuration returns the DefaultDuration of a track in nanoseconds, 0 when it has none.

@@ -13,6 +13,7 @@ package mkv
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"weir/internal/media"
 )
@@ -73,6 +74,8 @@ type Event struct {
 	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is
 	// reckoned from DefaultDuration or BlockDuration, and -1 when there is neither.
 	Laced bool
+	// Compressed: the bytes are what Inflate takes. Only with Limits.Zlib.
+	Compressed bool
 	// DiscardPadding is the length in nanoseconds to cut from the end (negative: start) of the
 	// decoded audio, 0 when absent.
 	DiscardPadding int64
@@ -101,6 +104,9 @@ type Limits struct {
 	TagCount     int   // number of SimpleTags in one Tags element
 	Tracks       int   // number of TrackEntries
 	Skip         int64 // one element that is passed over: Void, Cues, Attachments, unknown ones
+	// Tracks whose frames zlib has compressed are taken: a few bytes of theirs may become a
+	// thousand times as many, so they are for files of one's own.
+	Zlib bool
 }
 
 // DefaultLimits are the limits for PutMedia: the quotas of the service with room to spare, so that
@@ -118,6 +124,14 @@ func DefaultLimits() Limits {
 		Tracks:       64,
 		Skip:         64 << 20,
 	}
+}
+
+// FileLimits are the limits for a file of one's own, whose tags and attachments may be large.
+func FileLimits() Limits {
+	l := DefaultLimits()
+	l.Header, l.Tags, l.TagName, l.TagString = 64<<20, 32<<20, 32<<20, 32<<20
+	l.TagCount, l.Skip, l.Zlib = 1<<20, math.MaxInt64, true
+	return l
 }
 
 // ErrorKind classes an Error by the PutMedia error acknowledgement that fits it.

@@ -223,7 +223,7 @@ func (r *Reader) readTracks(h *header) error {
 			err.TooLarge = true
 			return err
 		}
-		t, stripped, err := readTrackEntry(&c)
+		t, enc, err := readTrackEntry(&c)
 		if err != nil {
 			return err
 		}
@@ -233,17 +233,22 @@ func (r *Reader) readTracks(h *header) error {
 			}
 		}
 		r.tracks = append(r.tracks, t)
-		r.encodings = append(r.encodings, stripped)
+		r.encodings = append(r.encodings, enc)
 	}
 	return c.err
 }
 
-// readTrackEntry reads the TrackEntry at hand. stripped is what header stripping took off each
-// frame.
-func readTrackEntry(parent *cursor) (t media.Track, stripped []byte, err error) {
+// encoding is how the frames of a track are stored.
+type encoding struct {
+	stripped []byte // what header stripping took off each
+	zlib     bool   // each is compressed
+}
+
+// readTrackEntry reads the TrackEntry at hand.
+func readTrackEntry(parent *cursor) (t media.Track, enc encoding, err error) {
 	video := struct{ width, height int }{}
 	audio := struct{ rate, channels int }{rate: 8000, channels: 1}
-	inPrivate := false // header stripping applies to CodecPrivate
+	inPrivate := false // the encoding applies to CodecPrivate
 	c := parent.children()
 	for c.next() {
 		switch c.id {
@@ -284,21 +289,24 @@ func readTrackEntry(parent *cursor) (t media.Track, stripped []byte, err error) 
 			}
 			c.err = a.err
 		case idContentEncodings:
-			stripped, inPrivate, c.err = readEncodings(&c)
+			enc, inPrivate, c.err = readEncodings(&c)
 		}
 	}
 	switch {
 	case c.err != nil:
-		return t, nil, c.err
+		return t, enc, c.err
 	case t.Number == 0:
-		return t, nil, parent.fail("no TrackNumber")
+		return t, enc, parent.fail("no TrackNumber")
 	case t.Kind == 0:
-		return t, nil, parent.fail("no TrackType")
+		return t, enc, parent.fail("no TrackType")
 	case t.CodecID == "":
-		return t, nil, parent.fail("no CodecID")
+		return t, enc, parent.fail("no CodecID")
 	}
 	if inPrivate {
-		t.CodecPrivate = append(bytes.Clone(stripped), t.CodecPrivate...)
+		t.CodecPrivate, err = enc.decode(t.CodecPrivate, parent.limits.CodecPrivate)
+		if err != nil {
+			return t, enc, parent.fail("CodecPrivate: %v", err)
+		}
 	}
 	switch t.Kind {
 	case media.Video:
@@ -307,7 +315,7 @@ func readTrackEntry(parent *cursor) (t media.Track, stripped []byte, err error) 
 		t.SampleRate, t.Channels = audio.rate, audio.channels
 	}
 	t.Timescale = media.Timescale(&t)
-	return t, stripped, nil
+	return t, enc, nil
 }
 
 // frequency returns the SamplingFrequency at hand in Hz, rounded; 8000 is the default.
@@ -323,58 +331,71 @@ func (c *cursor) frequency() int {
 	return int(f)
 }
 
-// readEncodings reads the ContentEncodings at hand. One header stripping (RFC 9559 section
-// 5.1.4.1.31.7, algorithm 3) is undone; anything else cannot be read without knowing what is in it.
-func readEncodings(parent *cursor) (stripped []byte, inPrivate bool, err error) {
-	const (
-		allFrames      = 1
-		private        = 2
-		headerStripped = 3
-	)
+// readEncodings reads the ContentEncodings at hand (RFC 9559 section 5.1.4.1.31). One header
+// stripping is undone, and zlib if Limits.Zlib says so; anything else cannot be read without
+// knowing what is in it. inPrivate says that it applies to CodecPrivate.
+func readEncodings(parent *cursor) (enc encoding, inPrivate bool, err error) {
 	n := 0
 	c := parent.children()
 	for c.next() { // the only child is ContentEncoding
 		if n++; n > 1 {
-			return nil, false, c.fail("more than one encoding of a track")
+			return enc, false, c.fail("more than one encoding of a track")
 		}
-		scope, algorithm := uint64(allFrames), uint64(0)
-		var settings []byte
-		e := c.children()
-		for e.next() {
-			switch e.id {
-			case idContentEncodingType:
-				if e.uint(0, 0, math.MaxUint64) != 0 {
-					return nil, false, e.fail("encrypted tracks are not supported")
-				}
-			case idContentEncodingScop:
-				scope = e.uint(allFrames, 1, allFrames|private)
-			case idContentCompression:
-				k := e.children()
-				for k.next() {
-					switch k.id {
-					case idContentCompAlgo:
-						algorithm = k.uint(0, 0, math.MaxUint64)
-					case idContentCompSettings:
-						settings = bytes.Clone(k.body)
-					}
-				}
-				e.err = k.err
-			}
+		if enc, inPrivate, err = readContentEncoding(&c); err != nil {
+			return enc, false, err
 		}
-		if e.err != nil {
-			return nil, false, e.err
-		}
-		if algorithm != headerStripped {
-			return nil, false,
-				c.fail("compression algorithm %d is not supported, only header stripping (3)",
-					algorithm)
-		}
-		if scope&allFrames == 0 {
-			return nil, false, c.fail("header stripping of the CodecPrivate alone is not supported")
-		}
-		stripped, inPrivate = settings, scope&private != 0
 	}
-	return stripped, inPrivate, c.err
+	return enc, inPrivate, c.err
+}
+
+// readContentEncoding reads the ContentEncoding at hand.
+func readContentEncoding(c *cursor) (enc encoding, inPrivate bool, err error) {
+	const (
+		allFrames      = 1
+		private        = 2
+		zlibCompressed = 0
+		headerStripped = 3
+	)
+	scope, algorithm := uint64(allFrames), uint64(zlibCompressed)
+	var settings []byte
+	e := c.children()
+	for e.next() {
+		switch e.id {
+		case idContentEncodingType:
+			if e.uint(0, 0, math.MaxUint64) != 0 {
+				return enc, false, e.fail("encrypted tracks are not supported")
+			}
+		case idContentEncodingScop:
+			scope = e.uint(allFrames, 1, allFrames|private)
+		case idContentCompression:
+			k := e.children()
+			for k.next() {
+				switch k.id {
+				case idContentCompAlgo:
+					algorithm = k.uint(zlibCompressed, 0, math.MaxUint64)
+				case idContentCompSettings:
+					settings = bytes.Clone(k.body)
+				}
+			}
+			e.err = k.err
+		}
+	}
+	switch {
+	case e.err != nil:
+		return enc, false, e.err
+	case algorithm == headerStripped:
+		enc.stripped = settings
+	case algorithm == zlibCompressed && c.limits.Zlib:
+		enc.zlib = true
+	default:
+		return enc, false,
+			c.fail("compression algorithm %d is not supported, only header stripping (3)",
+				algorithm)
+	}
+	if scope&allFrames == 0 {
+		return enc, false, c.fail("encoding of the CodecPrivate alone is not supported")
+	}
+	return enc, scope&private != 0, nil
 }
 
 // readTags reads the SimpleTags of all Tags that speak of the whole segment.

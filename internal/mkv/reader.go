@@ -44,8 +44,8 @@ type Reader struct {
 	segmentUID []byte
 	scale      int64
 	tracks     []media.Track
-	encodings  [][]byte // for each of tracks, the bytes that header stripping took off each frame
-	trackCount int      // Tracks elements seen in this document
+	encodings  []encoding // of tracks
+	trackCount int        // Tracks elements seen in this document
 
 	// The frame at hand and what is left of its block. blockIn is &in for a SimpleBlock, &group for
 	// a Block in a BlockGroup.
