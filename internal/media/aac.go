@@ -167,3 +167,23 @@ func programChannels(r *bitReader) int {
 	r.skip(8 * int(r.u(8))) // comment
 	return channels
 }
+
+// CutADTS returns what follows the header of a frame that has one (ISO/IEC 14496-3 clause
+// 1.A.3.2.1), although the frames of Matroska are raw. No raw frame can be taken for one: its first
+// three bits would say that it is empty. ok is false without the header, and for several frames in
+// one.
+func CutADTS(frame []byte) (raw []byte, ok bool) {
+	const header, crc = 7, 2
+	if len(frame) < header || frame[0] != 0xff || frame[1]&0xf6 != 0xf0 || frame[6]&3 != 0 ||
+		int(frame[3]&3)<<11|int(frame[4])<<3|int(frame[5])>>5 != len(frame) {
+		return nil, false
+	}
+	n := header
+	if frame[1]&1 == 0 { // protection_absent
+		n += crc
+	}
+	if len(frame) < n {
+		return nil, false
+	}
+	return frame[n:], true
+}

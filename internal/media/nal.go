@@ -1,6 +1,10 @@
 package media
 
-import "errors"
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+)
 
 var (
 	errAnnexB = errors.New(
@@ -76,4 +80,54 @@ func NALLengthSize(t *Track) (int, error) {
 		return c.LengthSize, nil
 	}
 	return 0, nil
+}
+
+// FromAnnexB turns a block that holds start codes, although its track's frames should have lengths
+// (H.264 and H.265 annex B), into what it should be. ok is false for any other block: the lengths
+// of a right one fill it.
+func (s NALScanner) FromAnnexB(block []byte) (converted []byte, ok bool) {
+	if s.Zero() || !annexB(block) || s.fills(block) {
+		return nil, false
+	}
+	most := uint64(1)<<(8*s.lengthSize) - 1
+	converted = make([]byte, 0, len(block)+16)
+	for len(block) > 0 {
+		at := bytes.Index(block, startCode)
+		nal := block
+		if at >= 0 {
+			nal, block = block[:at], block[at+len(startCode):]
+		} else {
+			block = nil
+		}
+		// a fourth byte of the start code that follows, or zeros that trail
+		if nal = bytes.TrimRight(nal, "\x00"); len(nal) == 0 {
+			continue
+		}
+		if uint64(len(nal)) > most {
+			return nil, false
+		}
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(nal)))
+		converted = append(append(converted, length[8-s.lengthSize:]...), nal...)
+	}
+	return converted, true
+}
+
+var startCode = []byte{0, 0, 1}
+
+// fills says whether lengths of NAL units fill the block.
+func (s NALScanner) fills(block []byte) bool {
+	for len(block) > 0 {
+		if len(block) < s.lengthSize {
+			return false
+		}
+		var b [8]byte
+		copy(b[8-s.lengthSize:], block[:s.lengthSize])
+		n := binary.BigEndian.Uint64(b[:])
+		if block = block[s.lengthSize:]; n > uint64(len(block)) {
+			return false
+		}
+		block = block[n:]
+	}
+	return true
 }
