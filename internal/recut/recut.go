@@ -4,7 +4,6 @@
 package recut
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +56,8 @@ const (
 // is that frame's time. Clusters of files and of live pipes do not look like that: ffmpeg cuts them
 // by size and time, wherever a key frame may be (docs/reference/producers.md, "Other muxers").
 //
-// The frames of each track keep their order and their times, to the millisecond. Audio goes into
+// The frames of each track keep their order and their times, to the millisecond, but where the
+// source's clock steps back: from there on all times are later by as much. Audio goes into
 // the fragment in which its time lies, even when the muxer wrote it a little before or after the
 // key frame. A source without video is cut about every 2 s. Frames before the first key frame are
 // dropped, but for the last 100 ms of audio. A Recutter is not for concurrent use.
@@ -80,6 +80,10 @@ type Recutter struct {
 	dropped int   // frames before the first fragment
 	headed  bool  // what the cutting track has of the fragment so far are blocks without a picture
 	warned  bool  // of open groups
+	mended  bool  // told of frames that are not as their codec private data says
+
+	shift, before int64 // added to the source's times, and what was before it stepped back
+	stepped       bool
 
 	ready []Frame // to be returned by Next
 	early []Frame // frames of other tracks ahead of the cutting track
@@ -96,6 +100,8 @@ type trackStats struct {
 	frames      int
 	first, last int64 // least and greatest time, ms
 	previous    int64 // time of the frame before, ms
+	raw         int64 // the same on the source's clock
+	length      int64 // of that frame of audio, ms; 0 where it is not known
 }
 
 // New reads Matroska from r. notice, which may be nil, is told in a sentence about what is left
@@ -105,7 +111,7 @@ func New(r io.Reader, notice func(string)) *Recutter {
 		notice = func(string) {}
 	}
 	return &Recutter{
-		r:      mkv.NewReader(r, mkv.DefaultLimits()),
+		r:      mkv.NewReader(r, mkv.FileLimits()),
 		notice: notice,
 		passed: map[int]bool{},
 		stats:  map[int]*trackStats{},
@@ -192,6 +198,9 @@ func (c *Recutter) setTracks(all []media.Track) error {
 			return err
 		}
 		scanners[t.Number] = scanner
+		if c.tracks == nil {
+			c.tellOfCodec(&t)
+		}
 		if t.Kind == media.Video && cut == 0 {
 			cut = t.Number
 		}
@@ -214,41 +223,6 @@ func (c *Recutter) setTracks(all []media.Track) error {
 	return nil
 }
 
-// scannerOf makes the scanner of a track, the zero one for codecs without NAL units. A track whose
-// codec private data is missing or wrong is an error: the server would keep its frames, and no
-// player could ever start with them.
-func scannerOf(t *media.Track) (media.NALScanner, error) {
-	annexB := len(t.CodecPrivate) == 0 || bytes.HasPrefix(t.CodecPrivate, []byte{0, 0})
-	switch {
-	case t.CodecID == media.CodecAVC && annexB:
-		return media.NALScanner{}, annexBError(t, "H.264")
-	case t.CodecID == media.CodecHEVC && annexB:
-		return media.NALScanner{}, annexBError(t, "H.265")
-	case t.CodecID == media.CodecAAC && len(t.CodecPrivate) == 0:
-		return media.NALScanner{}, fmt.Errorf("track %d: AAC without codec private data (ADTS in "+
-			"Matroska), which no player can start with; remux it, such as with ffmpeg -c copy",
-			t.Number)
-	}
-	scanner, err := media.NewNALScanner(t)
-	if err != nil {
-		return media.NALScanner{}, fmt.Errorf("track %d: %w", t.Number, err)
-	}
-	return scanner, nil
-}
-
-func annexBError(t *media.Track, codec string) error {
-	return fmt.Errorf("track %d: %s without codec private data (Annex B in Matroska), which no "+
-		"player can start with; remux it, such as with ffmpeg -c copy", t.Number, codec)
-}
-
-// sameTracks compares what a receiver was told at the start of its connection.
-func sameTracks(a, b []media.Track) bool {
-	return slices.EqualFunc(a, b, func(a, b media.Track) bool {
-		return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID &&
-			bytes.Equal(a.CodecPrivate, b.CodecPrivate)
-	})
-}
-
 // frame reads one frame and puts it in its place.
 func (c *Recutter) frame(ev mkv.Event) error {
 	i := slices.IndexFunc(c.tracks, func(t media.Track) bool { return t.Number == ev.Track })
@@ -262,13 +236,13 @@ func (c *Recutter) frame(ev mkv.Event) error {
 		return nil
 	}
 	t := &c.tracks[i]
-	at, err := c.time(t, ev)
+	data, err := c.payload(t, ev)
 	if err != nil {
 		return err
 	}
-	data, err := c.r.AppendPayload(nil)
+	at, err := c.time(t, ev)
 	if err != nil {
-		return fmt.Errorf("read matroska: %w", err)
+		return err
 	}
 	f := Frame{Track: ev.Track, Time: at, Key: ev.Key, Data: data}
 	content := c.scanners[t.Number].Scan(data)
@@ -279,11 +253,16 @@ func (c *Recutter) frame(ev mkv.Event) error {
 	} else if ev.KeyUnknown {
 		f.Key = c.scanners[t.Number].Zero()
 	}
-	c.count(f)
+	// a key frame may follow its parameter sets in a block of its own
+	cut := f.Key && !c.headed && f.Track == c.cutTrack
+	f.Time = c.steady(t, at, cut && t.Kind == media.Video)
+	// the second field of a picture may be called a key frame, too
+	cut = cut && !(c.open && f.Time == c.lastStart())
+	s := c.count(f)
+	s.raw, s.length = at, frameLength(t, len(data))
 	if f.Track != c.cutTrack {
 		return c.other(f)
 	}
-	cut := f.Key && !c.headed // a key frame may follow its parameter sets in a block of its own
 	c.headed = !content.Picture() && (cut || c.headed)
 	if t.Kind == media.Audio {
 		last := c.start
@@ -305,34 +284,7 @@ func (c *Recutter) warn(open bool) {
 	}
 }
 
-// time converts a frame's timecode to milliseconds.
-func (c *Recutter) time(t *media.Track, ev mkv.Event) (int64, error) {
-	if ev.Laced && ev.Timecode < 0 {
-		cfg, err := media.ParseAACConfig(t.CodecPrivate)
-		s := c.stats[t.Number]
-		if t.CodecID != media.CodecAAC || err != nil || s == nil || cfg.SampleRate == 0 {
-			return 0, fmt.Errorf("track %d: laced frames without a default duration have no times",
-				t.Number)
-		}
-		return s.previous + int64(cfg.FrameLength)*1000/int64(cfg.SampleRate), nil
-	}
-	scale := c.r.TimestampScale()
-	if scale <= 0 || ev.Timecode > (math.MaxInt64-500_000)/scale ||
-		ev.Timecode < (math.MinInt64+500_000)/scale {
-		return 0, fmt.Errorf("track %d: timecode %d is out of range", t.Number, ev.Timecode)
-	}
-	return floorDiv(ev.Timecode*scale+500_000, 1_000_000), nil
-}
-
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
-}
-
-func (c *Recutter) count(f Frame) {
+func (c *Recutter) count(f Frame) *trackStats {
 	s := c.stats[f.Track]
 	if s == nil {
 		s = &trackStats{first: f.Time, last: f.Time}
@@ -340,6 +292,7 @@ func (c *Recutter) count(f Frame) {
 	}
 	s.frames++
 	s.first, s.last, s.previous = min(s.first, f.Time), max(s.last, f.Time), f.Time
+	return s
 }
 
 // cutting takes a frame of the cutting track; cut says that a fragment starts with it.

@@ -1,0 +1,96 @@
+package recut
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/mkv"
+)
+
+// scannerOf makes the scanner of a track, the zero one for codecs without NAL units. A track whose
+// codec private data is missing or wrong is an error: the server would keep its frames, and no
+// player could ever start with them.
+func scannerOf(t *media.Track) (media.NALScanner, error) {
+	annexB := len(t.CodecPrivate) == 0 || bytes.HasPrefix(t.CodecPrivate, []byte{0, 0})
+	switch {
+	case t.CodecID == media.CodecAVC && annexB:
+		return media.NALScanner{}, annexBError(t, "H.264")
+	case t.CodecID == media.CodecHEVC && annexB:
+		return media.NALScanner{}, annexBError(t, "H.265")
+	case t.CodecID == media.CodecAAC && len(t.CodecPrivate) == 0:
+		return media.NALScanner{}, fmt.Errorf("track %d: AAC without codec private data (ADTS in "+
+			"Matroska), which no player can start with; remux it, such as with ffmpeg -c copy",
+			t.Number)
+	}
+	scanner, err := media.NewNALScanner(t)
+	if err != nil {
+		return media.NALScanner{}, fmt.Errorf("%w; remux it, such as with ffmpeg -c copy, or ask "+
+			"GStreamer's h264parse for stream-format=avc", err)
+	}
+	return scanner, nil
+}
+
+func annexBError(t *media.Track, codec string) error {
+	return fmt.Errorf("track %d: %s without codec private data (Annex B in Matroska), which no "+
+		"player can start with; remux it, such as with ffmpeg -c copy", t.Number, codec)
+}
+
+// sameTracks compares what a receiver was told at the start of its connection.
+func sameTracks(a, b []media.Track) bool {
+	return slices.EqualFunc(a, b, func(a, b media.Track) bool {
+		return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID &&
+			bytes.Equal(a.CodecPrivate, b.CodecPrivate)
+	})
+}
+
+// tellOfCodec says that no session will play a track, while the server stores it all the same.
+func (c *Recutter) tellOfCodec(t *media.Track) {
+	_, err := media.CodecString(t)
+	switch {
+	case err == nil && t.CodecID == media.CodecACM:
+		c.notice(fmt.Sprintf("track %d is G.711: HLS sessions refuse a stream with it, DASH and "+
+			"clips take it; for HLS encode AAC (ffmpeg: -c:v copy -c:a aac)", t.Number))
+	case err != nil && t.Kind == media.Audio:
+		c.notice(fmt.Sprintf("%v: sessions and clips refuse a stream with it; encode AAC "+
+			"(ffmpeg: -c:v copy -c:a aac)", err))
+	case err != nil:
+		c.notice(fmt.Sprintf("%v: sessions and clips refuse a stream with it; encode H.264 "+
+			"(ffmpeg: -c:v libx264)", err))
+	}
+}
+
+// payload reads a frame's bytes, as its codec private data says that they are: it inflates them,
+// and turns start codes into lengths and ADTS into raw AAC.
+func (c *Recutter) payload(t *media.Track, ev mkv.Event) ([]byte, error) {
+	data, err := c.r.AppendPayload(nil)
+	if err != nil {
+		return nil, fmt.Errorf("read matroska: %w", err)
+	}
+	if ev.Compressed {
+		data, err = mkv.Inflate(data, api.MaxFragmentBytes)
+		if err != nil {
+			return nil, fmt.Errorf("track %d: %w", t.Number, err)
+		}
+	}
+	if t.CodecID == media.CodecAAC {
+		if raw, ok := media.CutADTS(data); ok {
+			c.tellOfMending(t, "frames with ADTS headers")
+			return raw, nil
+		}
+	} else if converted, ok := c.scanners[t.Number].FromAnnexB(data); ok {
+		c.tellOfMending(t, "frames with start codes (Annex B) in place of lengths")
+		return converted, nil
+	}
+	return data, nil
+}
+
+func (c *Recutter) tellOfMending(t *media.Track, what string) {
+	if !c.mended {
+		c.mended = true
+		c.notice(fmt.Sprintf("track %d (%s): %s, which was put right here; what a producer sends "+
+			"like that by itself is stored and cannot be played", t.Number, t.CodecID, what))
+	}
+}
