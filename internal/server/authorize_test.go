@@ -298,6 +298,10 @@ func TestTrustedProxies(t *testing.T) {
 		{"10.0.0.0/8", "198.51.100.7", "https", "127.0.0.1", false},
 		{"", "198.51.100.7", "https", "127.0.0.1", false},
 		{"127.0.0.0/8", "::ffff:198.51.100.7", "", "198.51.100.7", false},
+		{"127.0.0.0/8", "198.51.100.7", "https http", "198.51.100.7", false}, // the client's first
+		{"127.0.0.0/8", "198.51.100.7", "http https", "198.51.100.7", false},
+		{"127.0.0.0/8", "198.51.100.7", "https HTTPS", "198.51.100.7", true},
+		{"127.0.0.0/8", "198.51.100.7", "https, http", "198.51.100.7", false},
 	} {
 		s := &Server{}
 		for text := range strings.SplitSeq(c.trusted, ",") {
@@ -309,8 +313,11 @@ func TestTrustedProxies(t *testing.T) {
 		if c.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", c.forwarded)
 		}
-		if c.proto != "" {
+		switch {
+		case strings.Contains(c.proto, ","):
 			r.Header.Set("X-Forwarded-Proto", c.proto)
+		case c.proto != "":
+			r.Header["X-Forwarded-Proto"] = strings.Fields(c.proto)
 		}
 		if got := s.callerOf(r); got.address.String() != c.address || got.secure != c.secure {
 			t.Errorf("%+v: %+v", c, got)

@@ -22,8 +22,9 @@ func (s *Server) callerOf(r *http.Request) caller {
 	if !s.trusts(c.address) {
 		return c
 	}
-	if proto := r.Header.Get("X-Forwarded-Proto"); proto != "" {
-		c.secure = strings.EqualFold(proto, "https")
+	// A proxy that adds to what the client wrote has only the last word.
+	for i, proto := range r.Header.Values("X-Forwarded-Proto") {
+		c.secure = strings.EqualFold(proto, "https") && (c.secure || i == 0)
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && s.trusts(c.address); i-- {
