@@ -113,6 +113,18 @@ func (s *Server) decide(v *verdict) {
 		p.ARN, v.action, v.resource, why)
 }
 
+// readTags takes the tags that the stream of a decision has by now. One that cannot be read keeps
+// them: a connection to it that is lost ends by itself.
+func (s *Server) readTags(ctx context.Context, v *verdict) {
+	id := v.request.target.ID
+	if id == "" {
+		return
+	}
+	if stream, err := s.store.StreamByID(ctx, id); err == nil {
+		v.tags = stream.Tags
+	}
+}
+
 // conditions are the condition keys of a call, but for those of its principal (docs/policies.md,
 // "Condition keys").
 func (s *Server) conditions(v *verdict) policy.Context {
@@ -148,6 +160,10 @@ func requestTags(input any) (tags map[string]string, keys []string) {
 // errRevoked ends the connections of callers who may no longer do what they do.
 var errRevoked = errors.New("the caller is no longer authorized")
 
+// decideAgain is how often it is decided again whether a connection may last, though nobody has
+// changed a policy: conditions are on the time of day and on the tags of the stream, too.
+const decideAgain = time.Minute
+
 // revokedTime is what a connection has to end by itself after its right is lost.
 const revokedTime = 3 * time.Second
 
@@ -160,7 +176,8 @@ type lasting struct {
 }
 
 // last watches over a connection. A change of keys or policies is heard of at once, and the end of
-// temporary credentials comes by the clock. The context ends, with errRevoked as its cause, when a
+// temporary credentials comes by the clock; whatever else conditions are on is looked at every
+// decideAgain. The context ends, with errRevoked as its cause, when a
 // connection whose right is lost has not ended in time.
 func (s *Server) last(ctx context.Context, req *request) (context.Context, *lasting) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -176,6 +193,8 @@ func (s *Server) last(ctx context.Context, req *request) (context.Context, *last
 			defer timer.Stop()
 			over = timer.C
 		}
+		again := time.NewTicker(decideAgain)
+		defer again.Stop()
 		for {
 			changed := s.access.Changed()
 			if s.decide(&v); !v.allowed {
@@ -185,6 +204,8 @@ func (s *Server) last(ctx context.Context, req *request) (context.Context, *last
 			case <-changed:
 			case <-over:
 				over = nil // decide says the rest
+			case <-again.C:
+				s.readTags(ctx, &v)
 			case <-s.stopping:
 				close(l.closing)
 				return

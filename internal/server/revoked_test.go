@@ -54,3 +54,55 @@ func TestDisabledCameraIsCutWithinFiveSeconds(t *testing.T) {
 		}
 	})
 }
+
+// What a policy allows until a time of day, or because of a tag, ends with the time and with the
+// tag, for connections that last as well.
+func TestConnectionsEndWithTimesAndTags(t *testing.T) {
+	for what, condition := range map[string]string{
+		"time": `{"DateLessThan":{"aws:CurrentTime":"` +
+			time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC).Format(time.RFC3339) + `"}}`,
+		"tag": `{"StringEquals":{"aws:ResourceTag/site":"north"}}`,
+	} {
+		synctest.Test(t, func(t *testing.T) { // whose clock begins with the year 2000
+			st := memory.New(time.Now)
+			who, _ := openAccess(t, st, t.TempDir())
+			ctx, stop := context.WithCancel(t.Context())
+			defer func() { stop(); synctest.Wait() }()
+			_, err := who.PutPolicy(ctx, "p", "", []byte(statement("Allow", "*", "*", condition)),
+				store.NewDocument)
+			must(t, err)
+			_, pair, err := who.CreateUser(ctx, "ann", nil, []string{"p"})
+			must(t, err)
+			_, principal, err := who.Find(pair.AccessKeyID, "")
+			must(t, err)
+			stream, err := st.CreateStream(ctx, store.Stream{Name: "cam1", RetentionHours: 1,
+				Tags: map[string]string{"site": "north"}})
+			must(t, err)
+			s := &Server{access: who, store: inMemory{st}, clock: time.Now,
+				stopping: make(chan struct{})}
+			req := &request{Request: &http.Request{}, principal: principal, target: stream}
+			req.verdict = &verdict{principal: principal, action: "kinesisvideo:GetMedia",
+				resource: anyResource, request: req, tags: stream.Tags}
+			began := time.Now()
+			_, watch := s.last(ctx, req)
+			defer watch.release()
+			time.Sleep(30 * time.Minute)
+			select {
+			case <-watch.closing:
+				t.Fatalf("%s: the connection ends although nothing has changed", what)
+			default:
+			}
+			if what == "tag" {
+				must(t, st.TagStream(ctx, stream.ID, func(tags map[string]string) error {
+					tags["site"] = "south"
+					return nil
+				}))
+				began = time.Now().Add(-time.Hour)
+			}
+			<-watch.closing
+			if late := time.Since(began) - time.Hour; late < 0 || late > decideAgain {
+				t.Errorf("%s: it is asked to end %s late", what, late)
+			}
+		})
+	}
+}
