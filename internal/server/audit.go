@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"weir/internal/access"
@@ -27,6 +28,7 @@ type audited struct {
 	refusal  string // the message of an answer that is an error
 	session  string // id of the session that it opened or closed, in hexadecimal digits
 	lasting  bool   // a connection of PutMedia or GetMedia that has begun
+	left     bool   // its begin was left out, and so is its end
 	received int64  // bytes of media, by PutMedia
 	ending   string // why a connection of PutMedia ended
 	identity string // that a provider of web identities vouches for, or who made a sign-in code
@@ -85,7 +87,10 @@ func (s *Server) auditRemote(r *http.Request) string {
 func (s *Server) auditBegin(req *request) {
 	if req.operation == opPutMedia || req.operation == opGetMedia {
 		req.lasting = true
-		s.audit.Write(s.auditEvent(req, audit.Begin))
+		e := s.auditEvent(req, audit.Begin)
+		if req.left = !s.auditDue(req, &e); !req.left {
+			s.audit.Write(e)
+		}
 	}
 }
 
@@ -112,7 +117,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 		}
 		if !e.Allowed {
 			e.Outcome = string(api.AccessDeniedException)
-			left, ok := s.notes.Due(noteKind{who: s.siteOf(r).String(),
+			left, ok := s.due(s.auditRates, "", noteKind{who: s.siteOf(r).String(),
 				what: "audit " + e.Action, reason: did.Refusal, stream: did.Camera})
 			if !ok {
 				return
@@ -123,9 +128,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 	})
 }
 
-// auditEnd writes what has become of a signed request, or of a sign-in by a code. Of what fails for
-// whoever has not proved to have a key there is at most one event of a kind in ten seconds, as in
-// the log, also when a provider vouches for him: nobody can drive out what others did.
+// auditEnd writes what has become of a signed request, or of a sign-in by a code.
 func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 	if !req.signed && req.operation != opSignIn {
 		return
@@ -135,14 +138,7 @@ func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 		return
 	}
 	switch {
-	case req.principal == nil && req.errorType != "":
-		left, ok := s.notes.Due(noteKind{who: s.siteOf(req.Request).String(),
-			what: "audit " + req.operation, reason: req.errorType})
-		if !ok {
-			return
-		}
-		e.Repeated = int64(left)
-	case e.Allowed && slices.Contains(unaudited, req.operation):
+	case e.Allowed && slices.Contains(unaudited, req.operation), req.left:
 		return
 	case req.lasting:
 		e.Event, e.Millis, e.Bytes = audit.End, took.Milliseconds(), w.bytes
@@ -152,6 +148,45 @@ func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 		if req.ending != "" {
 			e.Outcome = req.ending
 		}
+	case !s.auditDue(req, &e):
+		return
 	}
 	s.audit.Write(e)
+}
+
+// reading are operations that are audited although they neither change nor give anything, beside
+// those whose names begin with List and Describe.
+var reading = []string{"GetDataEndpoint", "GetPolicy", "GetRole", "SimulatePolicy",
+	"GetCallerIdentity"}
+
+// auditDue tells whether an event is written, and how many like it were not: nobody can drive out
+// what others did.
+//
+// Of what fails for whoever has not proved to have a key there is at most one event of a kind in
+// ten seconds, as in the log, also when a provider vouches for him. Of a caller, what fails and
+// what only reads is bounded together, and each kind of change of one thing by itself: a script
+// that deletes 10,000 streams has an event for each.
+func (s *Server) auditDue(req *request, e *audit.Event) bool {
+	if req.principal == nil && req.errorType != "" {
+		left, ok := s.due(s.auditRates, "", noteKind{who: s.siteOf(req.Request).String(),
+			what: "audit " + req.operation, reason: req.errorType})
+		e.Repeated = int64(left)
+		return ok
+	}
+	bounded := e.Principal
+	if req.principal != nil {
+		bounded = req.principal.Share()
+	}
+	if req.errorType == "" && !strings.HasPrefix(req.operation, "Describe") &&
+		!strings.HasPrefix(req.operation, "List") && !slices.Contains(reading, req.operation) {
+		bounded += " " + e.Action + " " + e.Resource
+	}
+	kind := noteKind{who: bounded, what: "audit " + e.Action, reason: e.Outcome}
+	if s.auditRates.Allow(bounded, noteRate, noteBurst, s.clock()) {
+		e.Repeated = int64(s.notes.Left(kind))
+		return true
+	}
+	left, ok := s.notes.Due(kind)
+	e.Repeated = int64(left)
+	return ok
 }

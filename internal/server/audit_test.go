@@ -14,6 +14,7 @@ import (
 	"weir/internal/audit"
 	"weir/internal/auth"
 	"weir/internal/throttle"
+	"weir/test/output"
 )
 
 // auditEvents waits until the log has so many events.
@@ -108,6 +109,61 @@ func TestAudit(t *testing.T) {
 		case !e.Allowed && e.Reason == "":
 			t.Error("nothing is said of why a call was refused")
 		}
+	}
+}
+
+// A caller with a key has an event for each call, unless there are very many: not for each that is
+// refused, whatever it names, and not for each change of one thing. What others do is all there.
+func TestOneCallerDoesNotFillTheAudit(t *testing.T) {
+	t.Parallel()
+	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	must(t, err)
+	t.Cleanup(func() { must(t, log.Close(context.Background())) })
+	var lines output.Buffer
+	now := time.Now()
+	s := newSite(t, func(o *Options) {
+		o.Audit, o.Logger, o.Clock = log, logTo(&lines), func() time.Time { return now }
+	})
+	camera := s.newKey("cam1", "producer")
+	const more = 50
+	for i := range noteBurst + more {
+		s.as(camera, "/deleteStream", fmt.Sprintf(
+			`{"StreamARN":"arn:aws:kinesisvideo:us-west-2:000000000000:stream/s%d/1"}`, i))
+	}
+	for i := range noteBurst + more {
+		s.as(camera, "/createStream", fmt.Sprintf(`{"StreamName":"s%d"}`, i))
+	}
+	for range noteBurst + more {
+		s.as(camera, "/tagStream", `{"StreamName":"s1","Tags":{"a":"b"}}`)
+	}
+	s2, err := s.store.Stream(t.Context(), "s2")
+	must(t, err)
+	s.ok("/deleteStream", `{"StreamARN":"`+s.server.arn(&s2)+`"}`)
+	now = now.Add(throttle.NoteEvery - time.Second) // when shares are there again
+	s.as(camera, "/tagStream", `{"StreamName":"s1","Tags":{"a":"b"}}`)
+	s.ok("/listStreams", `{}`)
+	auditEventsOf(t, log, audit.Filter{Action: "ListStreams"}, 1) // the last one
+	events, _, err := log.Read(t.Context(), audit.Filter{})
+	must(t, err)
+	got := map[string]int64{}
+	for _, e := range events {
+		_, action, _ := strings.Cut(e.Action, ":")
+		got[action+" "+e.Outcome]++
+		got["repeated "+action] += e.Repeated
+	}
+	for kind, want := range map[string]int64{
+		"DeleteStream " + refused: noteBurst + 1, // one for all others
+		"CreateStream ok":         noteBurst + more,
+		"TagStream ok":            noteBurst + 2,
+		"repeated TagStream":      more - 1,
+		"DeleteStream ok":         1,
+	} {
+		if got[kind] != want {
+			t.Errorf("%d of %s, want %d", got[kind], kind, want)
+		}
+	}
+	if n := len(logLines(&lines, noteRefused)); n != noteBurst+1 {
+		t.Errorf("%d lines of refusals in the log, want %d", n, noteBurst+1)
 	}
 }
 

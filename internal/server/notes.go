@@ -9,6 +9,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/connections"
+	"weir/internal/throttle"
 )
 
 // noteKind is what makes lines of the log repetitions of each other.
@@ -19,6 +20,33 @@ type noteKind struct {
 	stream string // only of those who have proved to have a key: others could name any number
 }
 
+// Whoever has a key, or many addresses, can name streams without end, each of which makes another
+// kind. So one caller, and all strangers together, have noteRate lines a second of refusals, and as
+// many events of the audit log, after the first noteBurst. The others are repetitions of one.
+const (
+	noteRate  = 25
+	noteBurst = 200
+)
+
+// due is throttle.Notes.Due of a kind that a caller may have many of, "" for all strangers. Beyond
+// his share kinds differ by caller, message and reason alone.
+func (s *Server) due(
+	rates *throttle.Buckets[string], caller string, kind noteKind,
+) (left int, ok bool) {
+	left, ok = s.notes.Due(kind)
+	coarser := noteKind{who: "all of " + caller, what: kind.what, reason: kind.reason}
+	switch {
+	case !ok:
+		return 0, false
+	case rates.Allow(caller, noteRate, noteBurst, s.clock()):
+		return left + s.notes.Left(coarser), true
+	}
+	return s.notes.Due(coarser)
+}
+
+// noteRefused is the message of lines about refusals.
+const noteRefused = "refused"
+
 // note writes a line at info, unless there was one like it a moment ago.
 func (s *Server) note(req *request, message, reason, stream string, attrs ...slog.Attr) {
 	if !req.logger.Enabled(req.Context(), slog.LevelInfo) {
@@ -26,10 +54,17 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	}
 	kind := noteKind{who: req.signer(), what: message + " " + req.operation, reason: reason,
 		stream: stream}
-	if req.signer() == "" {
+	var left int
+	var ok bool
+	switch {
+	case req.signer() == "":
 		kind.who, kind.stream = s.siteOf(req.Request).String(), ""
+		left, ok = s.due(s.noteRates, "", kind)
+	case message == noteRefused:
+		left, ok = s.due(s.noteRates, req.principal.Share(), kind)
+	default: // what is allowed has limits of its own
+		left, ok = s.notes.Due(kind)
 	}
-	left, ok := s.notes.Due(kind)
 	if !ok {
 		return
 	}
@@ -63,7 +98,10 @@ func (s *Server) siteOf(r *http.Request) netip.Prefix {
 
 // claimedKey is the access key that a request says it is signed with; "": none.
 func claimedKey(r *http.Request) string {
-	_, claimed, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	_, claimed, signed := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if !signed && strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
+		claimed = r.URL.Query().Get("X-Amz-Credential")
+	}
 	claimed, _, ok := strings.Cut(claimed, "/")
 	if !ok {
 		return ""
@@ -86,5 +124,5 @@ func (s *Server) noteRefusal(req *request, answer *api.Error) {
 	if stream == "" && req.operation == opPutMedia {
 		stream = req.Header.Get(api.HeaderStreamName) + req.Header.Get(api.HeaderStreamARN)
 	}
-	s.note(req, "refused", string(answer.Code), stream, attrs...)
+	s.note(req, noteRefused, string(answer.Code), stream, attrs...)
 }

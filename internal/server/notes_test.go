@@ -68,6 +68,29 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	wantLine(t, lines[2], "repeated=2")
 }
 
+// A stranger with more addresses than are remembered fills no log either.
+func TestStrangersOfManyAddresses(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := &Server{clock: func() time.Time { return now }, noteRates: throttle.New[string]()}
+	s.notes = throttle.NewNotes[noteKind](s.clock)
+	written, told := 0, 0
+	for i := range 2 * throttle.MaxNotes {
+		left, ok := s.due(s.noteRates, "", noteKind{who: fmt.Sprint("site ", i), what: "refused"})
+		if told += left; ok {
+			written++
+		}
+	}
+	if written != noteBurst+1 || told != 0 {
+		t.Errorf("%d lines, which tell of %d others", written, told)
+	}
+	now = now.Add(time.Second)
+	left, ok := s.due(s.noteRates, "", noteKind{who: "another site", what: "refused"})
+	if want := 2*throttle.MaxNotes - written; !ok || left != want {
+		t.Errorf("a second later a line tells of %d others, want %d", left, want)
+	}
+}
+
 // One line when a producer comes and one when it goes, which tells what became of its media.
 func TestProducersAreLogged(t *testing.T) {
 	t.Parallel()

@@ -191,6 +191,8 @@ type Server struct {
 	storage      *quota.Storage
 	penalties    *throttle.Penalties[penaltyKey]
 	notes        *throttle.Notes[noteKind]
+	noteRates    *throttle.Buckets[string] // by caller
+	auditRates   *throttle.Buckets[string] // by caller, and what he changes
 	main         *port
 	players      *port
 	cameras      *port
@@ -289,6 +291,7 @@ func New(o Options) (*Server, error) {
 	s.stsVerifier, s.sts = &ofSTS, o.STS
 	s.penalties = throttle.NewPenalties[penaltyKey](s.clock)
 	s.notes = throttle.NewNotes[noteKind](s.clock)
+	s.noteRates, s.auditRates = throttle.New[string](), throttle.New[string]()
 	if s.connections, err = connections.New(o.Connections, portNames, reg, s.warn); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}

@@ -43,3 +43,14 @@ func (n *Notes[K]) Due(kind K) (left int, ok bool) {
 	left, of.left, of.written = of.left, 0, now
 	return left, true
 }
+
+// Left returns how many lines of a kind were left out since the last one, and forgets them.
+func (n *Notes[K]) Left(kind K) (left int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if element, ok := n.kinds.entries[kind]; ok {
+		of := &element.Value.(*entry[K, lines]).value
+		left, of.left = of.left, 0
+	}
+	return left
+}
