@@ -2,7 +2,12 @@ import { render } from 'preact';
 import { App } from './app';
 import { applyTheme } from './ui/theme';
 import { begin } from './api/session';
+import { place } from './router';
+import { match } from './routes';
 
 applyTheme();
 void begin();
+// the page of the address comes while its user signs in; whoever shows it sees what went wrong
+const { path } = place.peek();
+match(path.length > 0 ? path : ['streams'])?.page.load().catch(() => {});
 render(<App />, document.getElementById('app')!);

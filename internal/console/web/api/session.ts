@@ -79,9 +79,15 @@ export function noteError(error: unknown): void {
 
 let timer = 0;
 
-async function enter(credentials: Credentials, keep: boolean): Promise<void> {
-  const { Arn: arn = '' } = await sts(credentials).send(new GetCallerIdentityCommand({}));
-  if (keep) sessionStorage.setItem(stored, JSON.stringify(credentials));
+// What a tab keeps over a reload. With the name it begins at once: whether the credentials still open anything, its
+// first call tells.
+interface Kept extends Credentials {
+  arn?: string;
+}
+
+async function enter({ arn: known, ...credentials }: Kept, keep: boolean): Promise<void> {
+  const arn = known ?? (await sts(credentials).send(new GetCallerIdentityCommand({}))).Arn ?? '';
+  if (keep) sessionStorage.setItem(stored, JSON.stringify({ ...credentials, arn }));
   clearTimeout(timer);
   timer = setTimeout(() => signOut('Your session is over. Sign in again.'),
     Math.min(credentials.expiration.getTime() - Date.now(), 2 ** 31 - 1));
@@ -93,9 +99,9 @@ async function enter(credentials: Credentials, keep: boolean): Promise<void> {
 }
 
 /** Credentials as JSON has them, or null. */
-function parse(text: string | null): Credentials | null {
+function parse(text: string | null): Kept | null {
   if (!text) return null;
-  const c = JSON.parse(text) as Credentials;
+  const c = JSON.parse(text) as Kept;
   return { ...c, expiration: new Date(c.expiration) };
 }
 

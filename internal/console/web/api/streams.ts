@@ -3,6 +3,7 @@ import { GetImagesCommand } from '@aws-sdk/client-kinesis-video-archived-media';
 import { ListStreamsCommand } from '@aws-sdk/client-kinesis-video';
 import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
 import { signal } from '@preact/signals';
+import { Asked } from './asked';
 import { archived, kinesis, weir } from './clients';
 import { isNetworkError } from './errors';
 import { noteError, session } from './session';
@@ -26,21 +27,22 @@ const listPage = 1_000; // as much as is read without the page standing still
 const statusPage = 100;
 const freshMillis = 10_000;
 
-/** All streams, by name. */
-export async function listStreams(abort: AbortSignal): Promise<StreamInfo[]> {
+/** All streams, by name. so is told those that have come, as long as there are more. */
+export async function listStreams(abort: AbortSignal, so?: (far: StreamInfo[]) => void): Promise<StreamInfo[]> {
   const all: StreamInfo[] = [];
   let NextToken: string | undefined;
   do {
     const page = await kinesis.send(new ListStreamsCommand({ MaxResults: listPage, NextToken }), { abortSignal: abort });
     all.push(...(page.StreamInfoList ?? []));
     NextToken = page.NextToken;
+    if (NextToken) so?.([...all]);
   } while (NextToken);
   return all;
 }
 
 /** What is known of streams, by name; null of one that the caller may not ask about. */
 export const statuses = signal(new Map<string, StreamStatus | null>());
-const askedAt = new Map<string, number>();
+const asked = new Asked();
 
 // Answers about many streams are shown together, a few times a second.
 const arrived = new Map<string, StreamStatus | null>();
@@ -50,24 +52,26 @@ let showing = 0;
 session.subscribe(() => { // of another caller they would be others
   statuses.value = new Map();
   arrived.clear();
-  askedAt.clear();
+  asked.clear();
 });
 
 /** Asks how streams are, unless that was asked less than fresh milliseconds ago. */
 export async function look(names: string[], abort?: AbortSignal, fresh = freshMillis): Promise<void> {
-  const now = Date.now();
-  const due = names.filter((name) => (askedAt.get(name) ?? 0) < now - fresh);
+  const due = asked.due(names, Date.now(), fresh);
   for (let i = 0; i < due.length && !abort?.aborted; i += statusPage) {
     const some = due.slice(i, i + statusPage);
-    for (const name of some) askedAt.set(name, now);
+    const answered = asked.ask(some, Date.now(), abort);
     let found: StreamStatus[] = [];
     try {
       found = (await weir<{ StreamStatusList: StreamStatus[] }>('GetStreamStatus', { StreamNames: some }, abort)).StreamStatusList;
     } catch (error) {
-      for (const name of some) askedAt.delete(name);
-      if (isNetworkError(error) || abort?.aborted) return;
+      if (isNetworkError(error) || abort?.aborted) {
+        asked.forget(some);
+        return;
+      }
       noteError(error); // refused: nothing is known of them, and the list still shows them
     }
+    answered();
     for (const name of some) arrived.set(name, null);
     for (const s of found) arrived.set(s.StreamName, s);
     showing ||= setTimeout(showArrived, due.length > statusPage ? gatherMillis : 0) as unknown as number;

@@ -16,7 +16,10 @@ const looked = 500; // streams of which all are looked at, for the summary
 const searched = 300_000; // milliseconds for which a search among more of them trusts what it was told
 
 export default function Streams() {
-  const { data, error, reload } = useQuery('streams', listStreams, 30);
+  const [early, setEarly] = useState<StreamInfo[]>(); // the first of many, while the others come
+  const query = useQuery('streams', (abort) => listStreams(abort, setEarly), 30);
+  const { error, reload } = query;
+  const data = query.data ?? early;
   const [creating, setCreating] = useState(false);
   const [sight, setSight] = useState<string[]>([]);
   const text = place.value.query.get('search') ?? '';
@@ -28,7 +31,7 @@ export default function Streams() {
     const fits = matcher(text, state);
     return (data ?? []).filter((s) => fits(known.get(s.StreamName!) ?? null, s.StreamName!));
   }, [data, known, text, state]);
-  const whole = data && (data.length <= looked || needsStatus(text, state));
+  const whole = query.data && data && (data.length <= looked || needsStatus(text, state));
   const all = useMemo(() => (whole ? data.map((s) => s.StreamName!) : []), [data, whole]);
   const inSight = sight.join('\n');
 
@@ -57,7 +60,7 @@ export default function Streams() {
       {error !== null && <Failed error={error} retry={reload} />}
       {!data && error === null && <Loading what="Loading the streams" />}
       {data?.length === 0 && <None />}
-      {data && data.length > 0 && <Summary all={data} found={found.length} filtered={text !== '' || state !== ''} />}
+      {data && data.length > 0 && <Summary all={data} found={found.length} filtered={text !== '' || state !== ''} more={!query.data} />}
       {data && data.length > 0 && found.length === 0 && (
         <Empty icon="search" title="No stream fits">
           <p>Search for a part of a name, for a tag’s key, or for key=value.</p>
@@ -88,7 +91,7 @@ function Search({ text, state }: { text: string; state: string }) {
   );
 }
 
-function Summary({ all, found, filtered }: { all: StreamInfo[]; found: number; filtered: boolean }) {
+function Summary({ all, found, filtered, more }: { all: StreamInfo[]; found: number; filtered: boolean; more: boolean }) {
   const known = statuses.value;
   const n = all.length;
   const states = useMemo(() => {
@@ -102,7 +105,7 @@ function Summary({ all, found, filtered }: { all: StreamInfo[]; found: number; f
   }, [all, known]);
   return (
     <p class="soft small figures" role="status">
-      {filtered ? `${found} of ${n} streams` : `${n} ${n === 1 ? 'stream' : 'streams'}`}
+      {filtered ? `${found} of ${n} streams` : `${n} ${n === 1 ? 'stream' : 'streams'}`}{more && ' so far…'}
       {states && ` · ${states['RECEIVING'] ?? 0} receiving · ${states['SILENT'] ?? 0} silent · ${states['NO_DATA'] ?? 0} without data`}
     </p>
   );
