@@ -19,10 +19,14 @@ export interface StreamStatus {
   Tracks: { Kind: string; Codec: string; Width: number; Height: number; SamplingRate: number; Channels: number }[];
   BitRate: number | null;
   StoredBytes: number | null;
+  StoredBytesLimit: number | null;
+  /** FULL: what its camera sends is refused, because the stream or its creator has stored as much as it may. */
+  StorageState: 'WRITABLE' | 'FULL';
   DataRetentionInHours: number;
   Tags: Record<string, string>;
 }
 
+const firstPage = 100; // more than a screen has
 const listPage = 1_000; // as much as is read without the page standing still
 const statusPage = 100;
 const freshMillis = 10_000;
@@ -32,7 +36,8 @@ export async function listStreams(abort: AbortSignal, so?: (far: StreamInfo[]) =
   const all: StreamInfo[] = [];
   let NextToken: string | undefined;
   do {
-    const page = await kinesis.send(new ListStreamsCommand({ MaxResults: listPage, NextToken }), { abortSignal: abort });
+    const MaxResults = NextToken ? listPage : firstPage;
+    const page = await kinesis.send(new ListStreamsCommand({ MaxResults, NextToken }), { abortSignal: abort });
     all.push(...(page.StreamInfoList ?? []));
     NextToken = page.NextToken;
     if (NextToken) so?.([...all]);

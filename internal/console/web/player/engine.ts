@@ -26,6 +26,9 @@ export interface Options {
 const RETRY = 2_000; // milliseconds between attempts to reach the server
 const CATCH_UP = 1.1; // how much faster a live picture that is late is played
 
+// Errors of hls.js for codecs that the browser does not have.
+const UNDECODABLE: string[] = ['manifestIncompatibleCodecsError', 'bufferAddCodecError', 'bufferIncompatibleCodecsError'];
+
 const sentence = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 function messageOf(data: ErrorData): string {
@@ -79,11 +82,11 @@ export class Engine {
     hls.on(Class.Events.ERROR, (_, data) => {
       if (this.over || !data.fatal) return;
       if (data.type === Class.ErrorTypes.NETWORK_ERROR) this.networkError(data);
-      else if (data.type === Class.ErrorTypes.MEDIA_ERROR && performance.now() - this.recovered > 5_000) {
+      else if (UNDECODABLE.includes(data.details)) { // nothing that is tried again helps
+        this.options.trouble({ kind: 'failed', text: 'This browser cannot decode this camera’s pictures (H.265 needs a decoder of the system). Other players can.' });
+      } else if (data.type === Class.ErrorTypes.MEDIA_ERROR && performance.now() - this.recovered > 5_000) {
         this.recovered = performance.now();
         hls.recoverMediaError();
-      } else if (data.details === 'manifestIncompatibleCodecsError' || data.details === 'bufferAddCodecError') {
-        this.options.trouble({ kind: 'failed', text: 'This browser cannot decode this camera’s pictures (H.265 needs a decoder of the system). Other players can.' });
       } else {
         this.options.trouble({ kind: 'failed', text: `Playback failed: ${data.details}.` });
       }

@@ -2,7 +2,7 @@
 // sought there; for the rest another session is opened, and a recording that has been played to its end goes over
 // into what came after it, up to live.
 import { signal } from '@preact/signals';
-import { isAborted, isNetworkError, words } from '../api/errors';
+import { isAborted, isForbidden, isNetworkError, words } from '../api/errors';
 import { noteError } from '../api/session';
 import { returns } from '../api/transport';
 import type { Clock } from '../timeline/address';
@@ -59,6 +59,8 @@ export class Player {
   readonly paused = signal(false);
   readonly speed = signal(1);
   readonly range = signal<(Range & { loop: boolean }) | undefined>(undefined);
+  /** It plays, and there is no picture to it. */
+  readonly soundOnly = signal(false);
   /** What there is to say of where the picture is, such as that nothing was recorded at the moment asked for. */
   readonly remark = signal('');
 
@@ -295,8 +297,7 @@ export class Player {
       const found = await this.liveFrom(at, signal);
       if (found) return found;
       if (at === undefined) {
-        const last = await lastBefore(this.source, now + MAX_RANGE, signal);
-        this.state.value = last ? { kind: 'silent', since: last.start + last.length } : { kind: 'nothing' };
+        this.state.value = await this.silence(now, signal);
         this.openSoon(AGAIN, true);
         return undefined;
       }
@@ -309,6 +310,23 @@ export class Player {
     this.state.value = { kind: 'end', at: last && last.start + last.length };
     this.openSoon(AGAIN, true); // it may go on
     return undefined;
+  }
+
+  // Of a camera that does not send: since when. Whoever may not list what was recorded is not told.
+  private async silence(now: number, signal: AbortSignal): Promise<State> {
+    try {
+      const last = await lastBefore(this.source, now + MAX_RANGE, signal);
+      const since = last && last.start + last.length;
+      const shown = this.position.peek();
+      if (shown !== undefined && shown < (since ?? Infinity) - LIVE_REACH) { // the picture is of another time than that
+        this.position.value = undefined;
+        this.still.hidden = true;
+      }
+      return since === undefined ? { kind: 'nothing' } : { kind: 'silent', since };
+    } catch (error) {
+      if (isForbidden(error)) return { kind: 'silent', since: undefined };
+      throw error;
+    }
   }
 
   // A live session, if the camera sends, and the moment is not before what it lists.
@@ -426,6 +444,7 @@ export class Player {
   private tick(): void {
     const { engine, video } = this;
     if (this.over || !engine || this.pending) return;
+    if (video.readyState >= 2) this.soundOnly.value = video.videoWidth === 0;
     this.moved();
     this.latency.value = engine.live && !this.paused.peek() ? engine.latency : undefined;
     if (engine.live && video.readyState >= 2 && engine.liveTime !== undefined) this.followLive(engine);

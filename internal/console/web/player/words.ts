@@ -8,6 +8,9 @@ export function momentText(at: number, zone: string, now: number): string {
   return day === dateText(now, zone) ? timeText(at, zone) : `${day} ${timeText(at, zone)}`;
 }
 
+/** Why there is no picture to sound. */
+export const SOUND_ONLY = 'Sound only: the camera sends no pictures.';
+
 /** The line below the picture; '' where the picture says it all. */
 export function stateText(state: State, zone: string, now: number): string {
   switch (state.kind) {
@@ -26,6 +29,10 @@ export function stateText(state: State, zone: string, now: number): string {
     default: return state.text;
   }
 }
+
+/** Of a camera that is refused, because its stream has stored as much as it may. */
+export const fullText = (since: number, zone: string, now: number): string =>
+  `Nothing has been stored since ${momentText(since, zone, now)}: the stream is full, and what its camera sends is refused.`;
 
 /** 3.4 s behind the camera. */
 export const latencyText = (seconds: number): string =>

@@ -139,6 +139,22 @@ test('a refusal is told, and the view loads once the server is back', async () =
   assert.equal(coverage.failure, undefined);
 });
 
+test('whoever may not know what was recorded asks no more', async () => {
+  let calls = 0;
+  const coverage = new Coverage(() => {
+    calls += 1;
+    return Promise.reject(Object.assign(new Error('no'), { name: 'AccessDeniedException', $metadata: { httpStatusCode: 403 } }));
+  }, { now: () => BEGIN + 40 * DAY, parallel: 1 });
+  const view = { start: BEGIN, span: 600_000 };
+  coverage.want(view, 600);
+  await new Promise((resolve) => { setTimeout(resolve, 5); });
+  const once = calls;
+  coverage.want({ start: BEGIN + DAY, span: 600_000 }, 600);
+  await new Promise((resolve) => { setTimeout(resolve, 5); });
+  assert.ok(once > 0);
+  assert.equal(calls, once);
+});
+
 test('the next and the previous gap are found across days', async () => {
   const camera = month();
   const coverage = new Coverage(camera.source, { now: () => BEGIN + 40 * DAY });

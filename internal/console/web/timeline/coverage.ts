@@ -2,6 +2,7 @@
 // view, so that a month of fragments is never listed. A tile that lists everything within a page is exact. Of a denser
 // one it asks, a few pixels at a time, whether there is anything at all: some 250 small answers for a view, which are kept.
 
+import { isForbidden } from '../api/errors';
 import { cut, merge } from './runs';
 import type { Range, View } from './scale';
 
@@ -88,6 +89,7 @@ export class Coverage {
 
   // The tiles that a view needs, and asks for those that are missing or old.
   want(view: View, width: number): void {
+    if (isForbidden(this.failure)) return; // whoever may not know asks once
     const level = levelOf(view, width);
     const wanted = new Set<string>();
     for (const index of this.indices(view, level)) wanted.add(`${level}/${index}`);

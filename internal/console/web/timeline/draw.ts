@@ -159,7 +159,8 @@ function drawRuler(context: CanvasRenderingContext2D, p: Picture, colours: Palet
     if (!tick.label) continue;
     context.fillStyle = tick.strong ? colours.ink : colours.soft;
     context.font = `${tick.strong ? '600 ' : ''}12px ${colours.font}`;
-    context.fillText(tick.label, at, RULER - 11);
+    const half = context.measureText(tick.label).width / 2;
+    if (at - half >= 2 && at + half <= p.width - 2) context.fillText(tick.label, at, RULER - 11); // whole, or not at all
   }
 }
 

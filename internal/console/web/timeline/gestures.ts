@@ -46,6 +46,7 @@ export function listen(element: HTMLElement, target: Target): () => void {
     pointers.set(e.pointerId, x);
     const touch = e.pointerType === 'touch';
     if (drag?.kind === 'press') clearTimeout(drag.timer);
+    if (pointers.size > 2) return; // two fingers move it already
     if (pointers.size === 2) {
       const [a, b] = [...pointers.values()];
       drag = { kind: 'pinch', before: [a!, b!], view: target.view() };

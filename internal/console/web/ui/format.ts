@@ -1,4 +1,4 @@
-// Numbers and times in words, in the viewer's language and zone.
+// Numbers and times in words, in the viewer's zone.
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
@@ -11,6 +11,11 @@ export function bytes(n: number): string {
     i += 1;
   }
   return `${value >= 100 || i === 0 ? Math.round(value) : value.toPrecision(3)} ${units[i]}`;
+}
+
+/** 1.20 GB of 5.00 GB, where there is a limit. */
+export function bytesOf(n: number, limit: number | null): string {
+  return limit === null ? bytes(n) : `${bytes(n)} of ${bytes(limit)}`;
 }
 
 /** 2.41 Mbit/s. */
@@ -41,8 +46,9 @@ export function since(seconds: number): string {
   return `${n} ${unit!.startsWith('mi') ? 'min' : unit![0]}`;
 }
 
-const moments = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
-const days = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
+// as the timeline writes them, so that a time here is found there
+const moments = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
+const days = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
 
 /** A moment of the wire, which is in seconds since the Unix epoch. */
 export function moment(seconds: number): string {

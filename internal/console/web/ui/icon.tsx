@@ -24,6 +24,7 @@ const paths = {
   plus: 'M12 5v14M5 12h14',
   previous: 'M15 5l-7 7 7 7',
   previousGap: 'M20 5l-7 7 7 7M9 5v14M4 5v14',
+  range: 'M4 5v14M20 5v14M8 12h8M10.5 9L7.500 12l3 3M13.500 9l3 3-3 3',
   search: 'M10.500 17a6.500 6.500 0 1 0 0-13 6.500 6.500 0 0 0 0 13zM15.500 15.500L21 21',
   server: 'M4 4h16v7H4zM4 13h16v7H4zM8 7.500h.01M8 16.500h.01',
   sound: 'M4 9h4l5-4v14l-5-4H4zM16.500 9a4 4 0 0 1 0 6M19 6.500a8 8 0 0 1 0 11',

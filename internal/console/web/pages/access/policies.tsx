@@ -7,6 +7,7 @@ import { Button } from '../../ui/button';
 import { day } from '../../ui/format';
 import { Failed, Loading } from '../../ui/states';
 import { Table } from '../../ui/table';
+import { complain } from '../../ui/toast';
 import { PolicyDialog } from './policy-dialog';
 import type { PolicyInfo } from './policy-dialog';
 
@@ -17,8 +18,12 @@ export function Policies() {
   if (error !== null) return <Failed error={error} retry={reload} />;
   if (!data) return <Loading what="Loading the policies" />;
   const show = async (p: PolicyInfo) => {
-    const { PolicyInfo } = await weir<{ PolicyInfo: PolicyInfo }>('GetPolicy', { PolicyName: p.PolicyName });
-    setShown(PolicyInfo);
+    try {
+      const { PolicyInfo } = await weir<{ PolicyInfo: PolicyInfo }>('GetPolicy', { PolicyName: p.PolicyName });
+      setShown(PolicyInfo);
+    } catch (error) {
+      complain(error);
+    }
   };
   return (
     <div class="stack">

@@ -80,8 +80,8 @@ export default function Audit() {
             { title: 'When', render: (e) => <time class="figures" dateTime={new Date(e.Time * 1000).toISOString()}>{moment(e.Time)}</time> },
             { title: 'Who', render: (e) => <span title={e.Principal}>{e.Principal?.split(/[/:]/).pop() || e.AccessKeyId || 'a stranger'}</span> },
             { title: 'What', render: (e) => `${e.Action.split(':').pop()}${{ begin: ' begins', end: ' ends' }[e.Event] ?? ''}` },
-            { title: 'On', render: (e) => <span class="wrap" title={e.ResourceARN}>{e.StreamName || nameOf(e.ResourceARN)}</span> },
-            { title: 'From', render: (e) => <span class="figures" title={e.RemoteAddress}>{e.RemoteAddress?.replace(/:\d+$/, '')}</span> },
+            { title: 'On', render: (e) => (e.StreamName || e.ResourceARN) && <span class="wrap" title={e.ResourceARN}>{e.StreamName || nameOf(e.ResourceARN)}</span> },
+            { title: 'From', render: (e) => e.RemoteAddress && <span class="figures" title={e.RemoteAddress}>{e.RemoteAddress.replace(/:\d+$/, '')}</span> },
             { title: 'Outcome', render: (e) => <Outcome event={e} /> },
           ]} />
       )}

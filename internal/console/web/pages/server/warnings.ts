@@ -31,7 +31,8 @@ export function useWarnings(server: ServerStatus | undefined): Warning[] {
   const now = server.CurrentTime;
   return [
     ...ofDisk(server),
-    ...ofSilence([...statuses.value.values()].filter((s) => s?.State === 'SILENT').map((s) => s!.StreamName)),
+    ...ofFull([...statuses.value.values()].filter((s) => s?.StorageState === 'FULL').map((s) => s!.StreamName)),
+    ...ofSilence([...statuses.value.values()].filter((s) => s?.State === 'SILENT' && s.StorageState !== 'FULL').map((s) => s!.StreamName)),
     ...ofCertificate('The server’s certificate', server.CertificateEndTime, now),
     ...(cameras.data ?? []).flatMap((c) => ofCertificate(`The certificate of ${c.ThingName}`, c.Certificates?.[0]?.NotAfter ?? null, now)),
     ...ofClock(clockOffset.value),
@@ -44,11 +45,20 @@ function ofDisk({ Disk: disk, CurrentTime: now }: ServerStatus): Warning[] {
   return [];
 }
 
+// The first of many names.
+function someOf(names: string[]): string {
+  return `${names.slice(0, named).join(', ')}${names.length > named ? ` and ${names.length - named} more` : ''}`;
+}
+
+function ofFull(names: string[]): Warning[] {
+  if (names.length === 0) return [];
+  const what = names.length === 1 ? 'A stream has' : `${names.length} streams have`;
+  return [{ kind: 'bad', text: `${what} stored as much as they may, and refuse what cameras send: ${someOf(names)}.`, to: href(['streams'], { state: 'FULL' }) }];
+}
+
 function ofSilence(names: string[]): Warning[] {
   if (names.length === 0) return [];
-  const some = names.slice(0, named).join(', ');
-  const rest = names.length > named ? ` and ${names.length - named} more` : '';
-  return [{ kind: 'warn', text: `${names.length === 1 ? 'A camera is' : `${names.length} cameras are`} silent: ${some}${rest}.`, to: href(['streams'], { state: 'SILENT' }) }];
+  return [{ kind: 'warn', text: `${names.length === 1 ? 'A camera is' : `${names.length} cameras are`} silent: ${someOf(names)}.`, to: href(['streams'], { state: 'SILENT' }) }];
 }
 
 function ofCertificate(what: string, end: number | null, now: number): Warning[] {

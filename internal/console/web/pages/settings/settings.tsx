@@ -7,7 +7,7 @@ import { look, statuses } from '../../api/streams';
 import { href } from '../../router';
 import type { PageProps } from '../../routes';
 import { Code } from '../../ui/code';
-import { bytes, moment } from '../../ui/format';
+import { bytesOf, moment } from '../../ui/format';
 import { Failed, Loading } from '../../ui/states';
 import { Tabs } from '../../ui/tabs';
 import { State } from '../streams/row';
@@ -44,6 +44,12 @@ export default function Settings({ params }: PageProps) {
       </div>
       {error !== null && <Failed error={error} retry={reload} />}
       {!data && error === null && <Loading what="Loading the stream" />}
+      {status?.StorageState === 'FULL' && (
+        <p class="note bad" role="alert">
+          The stream, or all of who made it, has stored as much as it may. What its camera sends is refused until recordings
+          go or the limit is raised.
+        </p>
+      )}
       {data && (
         <>
           <Connect name={name} />
@@ -55,12 +61,22 @@ export default function Settings({ params }: PageProps) {
               <dt>ARN</dt><dd class="mono wrap">{data.info.StreamARN}</dd>
               <dt>Made</dt><dd>{moment(data.info.CreationTime!.getTime() / 1000)}</dd>
               {status && <><dt>Recordings from</dt><dd>{status.FirstFragmentTime ? moment(status.FirstFragmentTime) : 'none yet'}</dd></>}
-              {status && status.StoredBytes !== null && <><dt>Takes</dt><dd>{bytes(status.StoredBytes)}</dd></>}
+              {status && status.StoredBytes !== null && <><dt>Takes</dt><dd><Stored bytes={status.StoredBytes} limit={status.StoredBytesLimit} /></dd></>}
             </dl>
             {may('kinesisvideo:DeleteStream', data.info.StreamARN) && <DeleteStream info={data.info} />}
           </section>
         </>
       )}
+    </div>
+  );
+}
+
+/** What the recordings take, and of how much. */
+function Stored({ bytes, limit }: { bytes: number; limit: number | null }) {
+  return (
+    <div class="figures">
+      {bytesOf(bytes, limit)}
+      {limit !== null && <meter class="meter" aria-label="What is stored, of what may be" min={0} max={limit} high={limit * 0.9} value={bytes} />}
     </div>
   );
 }

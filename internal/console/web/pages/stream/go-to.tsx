@@ -1,30 +1,13 @@
 // Goes to a moment that is typed, on the wall clock of the viewer's zone.
 import { useSignal } from '@preact/signals';
-import { instantOf, instantsOf, offsetName, type Wall, wallAt } from '../../timeline/zone';
+import { fieldText, wallOf } from '../../timeline/field';
+import { instantOf, instantsOf, offsetName } from '../../timeline/zone';
 import { Button } from '../../ui/button';
 
 interface Props {
   zone: string;
   position: () => number | undefined;
   onGo: (at: number) => void;
-}
-
-const two = (n: number): string => String(n).padStart(2, '0');
-
-// A moment as the field has it: 2026-11-28T14:05:03.
-function fieldText(at: number, zone: string): string {
-  const w = wallAt(at, zone);
-  return `${String(w.year).padStart(4, '0')}-${two(w.month)}-${two(w.day)}T${two(w.hour)}:${two(w.minute)}:${two(w.second)}`;
-}
-
-function wallOf(text: string): Wall | undefined {
-  const m = /^(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3}))?)?$/.exec(text);
-  if (!m) return undefined;
-  const [, year, month, day, hour, minute, second = '0', ms = '0'] = m;
-  return {
-    year: Number(year), month: Number(month), day: Number(day), hour: Number(hour), minute: Number(minute),
-    second: Number(second), ms: Number(ms.padEnd(3, '0')),
-  };
 }
 
 export function GoTo({ zone, position, onGo }: Props) {
@@ -49,12 +32,12 @@ export function GoTo({ zone, position, onGo }: Props) {
   return (
     <form class="row go-to" onSubmit={submit}>
       <label class="row small">
-        <span class="soft">Go to</span>
+        <span class="visually-hidden">Moment</span>
         <input class="input" type="datetime-local" step="1" required value={text.value}
           onFocus={() => { if (!text.peek()) text.value = fieldText(position() ?? Date.now(), zone); }}
           onInput={(e) => { text.value = e.currentTarget.value; }} />
       </label>
-      <Button label="Go" type="submit" />
+      <Button label="Go to" type="submit" />
       {note.value.text && (
         <p class="small" role="status">
           {note.value.text}{' '}

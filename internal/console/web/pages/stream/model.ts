@@ -118,9 +118,21 @@ export class StreamModel {
   }
 
   setRange(which: 'start' | 'end'): void {
-    const bounds = { start: this.begin.peek(), end: serverNow() };
-    this.selection.value = setEnd(this.selection.peek(), which, this.moment, bounds);
+    this.selection.value = setEnd(this.selection.peek(), which, this.moment, this.bounds);
   }
+
+  /** Chooses the minute that begins at the moment, or the last one of what is live. */
+  chooseRange(): void {
+    if (this.player.peek()?.live.peek()) this.setRange('end');
+    else this.setRange('start');
+    const range = this.selection.peek();
+    const { start, span } = this.view.peek();
+    // where a minute is too narrow to be seen and held, the view comes closer
+    if (range && (range.end - range.start < span / 40 || range.start < start || range.end > start + span)) this.view.value = framing(range, 4);
+  }
+
+  /** What there is to choose from. */
+  get bounds(): Range { return { start: this.begin.peek(), end: serverNow() }; }
 
   stopSearch(): void { this.searching.abort(); }
 

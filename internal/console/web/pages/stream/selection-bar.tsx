@@ -6,7 +6,9 @@ import { noteError } from '../../api/session';
 import { type Clock, clipCommand, clipName } from '../../timeline/address';
 import { isNothing } from '../../player/sessions';
 import type { Range } from '../../timeline/scale';
-import { durationText, timeText, dateText } from '../../timeline/zone';
+import { fieldText, momentOf } from '../../timeline/field';
+import { setEnd } from '../../timeline/selection';
+import { durationText } from '../../timeline/zone';
 import { Button } from '../../ui/button';
 import { Icon } from '../../ui/icon';
 import { copy } from './copy';
@@ -17,6 +19,8 @@ interface Props {
   clock: Clock;
   zone: string;
   selection: Signal<Range | undefined>;
+  /** What there is to choose from. */
+  bounds: () => Range;
   looping: boolean;
   mayExport: boolean;
   onPlay: (range: Range, loop: boolean) => void;
@@ -25,18 +29,20 @@ interface Props {
 const REST = 500; // milliseconds that a range must stay before its size is asked for
 const LONG = 2 * 3_600_000; // longer ones are made into a file only when that is asked for
 
-export function SelectionBar({ stream, clock, zone, selection, looping, mayExport, onPlay }: Props) {
+export function SelectionBar({ stream, clock, zone, selection, bounds, looping, mayExport, onPlay }: Props) {
   const range = selection.value;
   if (!range) return null;
-  const sameDay = dateText(range.start, zone) === dateText(range.end, zone);
-  const digits = range.end - range.start < 60_000 ? 1 : 0;
+  const set = (which: 'start' | 'end', text: string): void => {
+    const at = momentOf(text, zone, range[which]);
+    if (at !== undefined && at !== range[which]) selection.value = setEnd(range, which, at, bounds());
+  };
   return (
     <section class="selection card" aria-label="The range that is chosen">
-      <p class="figures grow">
-        <strong>{dateText(range.start, zone)} {timeText(range.start, zone, digits)} – {!sameDay && `${dateText(range.end, zone)} `}
-          {timeText(range.end, zone, digits)}</strong>{' '}
+      <div class="row grow figures">
+        <End label="From" at={range.start} zone={zone} onSet={(text) => set('start', text)} />
+        <End label="To" at={range.end} zone={zone} onSet={(text) => set('end', text)} />
         <span class="soft">{durationText(range.end - range.start)}</span>
-      </p>
+      </div>
       <div class="row">
         <Button label="Play" icon="play" onClick={() => onPlay(range, false)} />
         <Button label="Loop" aria-pressed={looping} onClick={() => onPlay(range, !looping)} />
@@ -47,6 +53,18 @@ export function SelectionBar({ stream, clock, zone, selection, looping, mayExpor
         <Button label="Let go of the range" icon="close" iconOnly kind="quiet" onClick={() => { selection.value = undefined; }} />
       </div>
     </section>
+  );
+}
+
+/** An end of the range. It is set when the field is left, or Enter is pressed: on the way there it is any time. */
+function End({ label, at, zone, onSet }: { label: string; at: number; zone: string; onSet: (text: string) => void }) {
+  return (
+    <label class="row small">
+      <span class="soft">{label}</span>
+      <input key={at} class="input" type="datetime-local" step="1" defaultValue={fieldText(at, zone)}
+        onBlur={(e) => onSet(e.currentTarget.value)}
+        onKeyDown={(e) => { if (e.key === 'Enter') onSet(e.currentTarget.value); }} />
+    </label>
   );
 }
 

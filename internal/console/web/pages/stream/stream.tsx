@@ -2,10 +2,12 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { streamARN } from '../../api/clients';
+import { isForbidden, words } from '../../api/errors';
 import { may } from '../../api/permissions';
+import { look, statuses } from '../../api/streams';
 import type { Player } from '../../player/player';
 import { serverNow } from '../../player/sessions';
-import { momentText, stateText } from '../../player/words';
+import { fullText, momentText, SOUND_ONLY, stateText } from '../../player/words';
 import { go, href, place } from '../../router';
 import type { PageProps } from '../../routes';
 import { type Clock, readAddress, writeAddress } from '../../timeline/address';
@@ -38,6 +40,8 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
   const stillRef = useRef<HTMLCanvasElement>(null);
   const help = useSignal(false);
   const player = model.player.value;
+  const mayExport = may('kinesisvideo:GetClip', streamARN(name));
+  const maySet = may('kinesisvideo:DescribeStream', streamARN(name));
 
   useEffect(() => model.start(videoRef.current!, stillRef.current!), [model]);
 
@@ -52,20 +56,21 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
       <div class="page-head">
         <h1 class="clip">{name}</h1>
         <a class="button folds" title="Wall" href={href(['wall'], { s: name })}><Icon name="wall" /><span>Wall</span></a>
-        <a class="button folds" title="Settings" href={href(['streams', name, 'settings'])}><Icon name="edit" /><span>Settings</span></a>
+        {maySet && <a class="button folds" title="Settings" href={href(['streams', name, 'settings'])}><Icon name="edit" /><span>Settings</span></a>}
         <Button label="Keyboard" icon="keyboard" folds kind="quiet" onClick={() => { help.value = true; }} />
       </div>
       <div ref={stageRef} class="stage">
         <video ref={videoRef} muted playsInline aria-label={`Picture of ${name}`} onClick={() => player?.toggle()} />
         <canvas ref={stillRef} class="still" hidden aria-hidden="true" />
-        {player && <Words player={player} name={name} zone={model.zone} onLive={() => model.goLive()} />}
+        {player && <Words player={player} name={name} zone={model.zone} maySet={maySet} onLive={() => model.goLive()} onSeek={(at) => model.seek(at)} />}
       </div>
       {player && <Controls model={model} player={player} onFull={full} />}
       <Search model={model} />
       {player && <StreamTimeline model={model} player={player} />}
+      <Unlisted model={model} />
       {player && (
-        <SelectionBar stream={name} clock={clock} zone={model.zone} selection={model.selection}
-          looping={player.range.value?.loop ?? false} mayExport={may('kinesisvideo:GetClip', streamARN(name))}
+        <SelectionBar stream={name} clock={clock} zone={model.zone} selection={model.selection} bounds={() => model.bounds}
+          looping={player.range.value?.loop ?? false} mayExport={mayExport}
           onPlay={(range, loop) => player.playRange(range, loop)} />
       )}
       <div class="row timeline-tools">
@@ -73,6 +78,9 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
         <Button label="Farther" icon="minus" iconOnly onClick={() => model.zoom(2)} />
         {SPANS.map(([text, span]) => <Button key={text} label={text} kind="quiet" onClick={() => model.show(span)} />)}
         <span class="grow" />
+        {!model.selection.value && (
+          <Button label={mayExport ? 'Export…' : 'Range…'} icon={mayExport ? 'export' : 'range'} title="Choose a stretch of time" onClick={() => model.chooseRange()} />
+        )}
         <GoTo zone={model.zone} position={() => model.moment} onGo={(at) => model.seek(at)} />
         <ClockChoice name={name} clock={clock} />
       </div>
@@ -102,22 +110,47 @@ function Search({ model }: { model: StreamModel }) {
   );
 }
 
+/** Why the timeline is empty, when it is not because nothing was recorded. */
+function Unlisted({ model }: { model: StreamModel }) {
+  void model.version.value;
+  const { failure } = model.coverage;
+  return isForbidden(failure) ? <p class="small soft" role="status">What was recorded cannot be shown. {words(failure)}</p> : null;
+}
+
+interface WordsProps {
+  player: Player;
+  name: string;
+  zone: string;
+  maySet: boolean;
+  onLive: () => void;
+  onSeek: (at: number) => void;
+}
+
+const BEFORE_SILENCE = 10_000; // milliseconds that are shown of what a silent camera sent last
+
 /** What there is to say of the picture, over it, and what to do about it. */
-function Words({ player, name, zone, onLive }: { player: Player; name: string; zone: string; onLive: () => void }) {
+function Words({ player, name, zone, maySet, onLive, onSeek }: WordsProps) {
   const state = player.state.value;
+  const since = state.kind === 'silent' ? state.since : undefined;
+  useEffect(() => {
+    if (state.kind === 'silent') void look([name]);
+  }, [state.kind, name]);
+  const full = state.kind === 'silent' && statuses.value.get(name)?.StorageState === 'FULL';
   const again = state.kind === 'closed' || state.kind === 'failed';
   const text = [
-    stateText(state, zone, serverNow()),
+    full && since !== undefined ? fullText(since, zone, serverNow()) : stateText(state, zone, serverNow()),
     player.remark.value === 'gap' ? 'Nothing was recorded at that moment: this came next.' : '',
+    player.soundOnly.value ? SOUND_ONLY : '',
   ].filter(Boolean).join(' ');
   return (
-    <div class={`stage-words ${state.kind}`}>
+    <div class={`stage-words ${player.soundOnly.value ? 'sound' : state.kind}`}>
       <p role="status" class={text ? '' : 'visually-hidden'}>
         {state.kind === 'loading' && <span class="spinner" />}
         <span>{text || (player.live.value ? 'Live' : 'Playing')}</span>
       </p>
       {again && <Button label="Play again" onClick={() => player.again()} />}
-      {state.kind === 'nothing' && <a class="button" href={href(['streams', name, 'settings'])}>Connect a camera</a>}
+      {since !== undefined && <Button label="Show the last pictures" onClick={() => onSeek(since - BEFORE_SILENCE)} />}
+      {state.kind === 'nothing' && maySet && <a class="button" href={href(['streams', name, 'settings'])}>Connect a camera</a>}
       {state.kind === 'end' && <Button label="Go live" onClick={onLive} />}
     </div>
   );

@@ -1,10 +1,11 @@
 import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
 import { useEffect, useState } from 'preact/hooks';
+import { may } from '../../api/permissions';
 import { statuses, stills, wantStill } from '../../api/streams';
 import type { StreamStatus } from '../../api/streams';
 import { href } from '../../router';
 import { Icon } from '../../ui/icon';
-import { bitRate, bytes, hours, moment, since } from '../../ui/format';
+import { bitRate, bytesOf, hours, moment, since } from '../../ui/format';
 import { Pill } from '../../ui/pill';
 
 const narrow = matchMedia('(max-width: 56rem)');
@@ -40,11 +41,13 @@ export function Row({ info }: { info: StreamInfo }) {
       <div class="stream-media small soft figures">{status && <Media status={status} />}</div>
       <div class="stream-kept small soft figures">
         <span>{hours(info.DataRetentionInHours ?? 0)}</span>
-        {status && status.StoredBytes !== null && <span>{bytes(status.StoredBytes)}</span>}
+        {status && status.StoredBytes !== null && <span>{bytesOf(status.StoredBytes, status.StoredBytesLimit)}</span>}
       </div>
-      <a class="button quiet icon" href={href(['streams', name, 'settings'])} aria-label={`Settings of ${name}`} title="Settings">
-        <Icon name="edit" />
-      </a>
+      {may('kinesisvideo:DescribeStream', info.StreamARN) && (
+        <a class="button quiet icon" href={href(['streams', name, 'settings'])} aria-label={`Settings of ${name}`} title="Settings">
+          <Icon name="edit" />
+        </a>
+      )}
     </div>
   );
 }
@@ -61,7 +64,10 @@ function Still({ name }: { name: string }) {
 /** Whether a stream receives, in words. */
 export function State({ status }: { status: StreamStatus | null | undefined }) {
   if (status === undefined) return <span class="soft small">…</span>;
-  if (status === null) return <Pill>Not told</Pill>;
+  if (status === null) return <span class="soft small" title="No policy allows you weir:GetStreamStatus of it">not told</span>;
+  if (status.StorageState === 'FULL') {
+    return <span title="What its camera sends is refused until there is room"><Pill kind="bad">Full</Pill></span>;
+  }
   switch (status.State) {
     case 'RECEIVING':
       return <Pill kind="good">Receiving</Pill>;

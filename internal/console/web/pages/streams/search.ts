@@ -11,7 +11,7 @@ export function matcher(text: string, state: string): (status: StreamStatus | nu
   const words = text.toLowerCase().split(/\s+/).filter(Boolean).map((word) => ({ word, pair: word.split(/=(.*)/s) }));
   const has = (part: string, whole: string) => whole.toLowerCase().includes(part);
   return (status, name) => {
-    if (state && status?.State !== state) return false;
+    if (state && (state === 'FULL' ? status?.StorageState : status?.State) !== state) return false;
     return words.every(({ word, pair: [key, value] }) => has(word, name) || (status !== null
       && Object.entries(status.Tags).some(([k, v]) => (value === undefined ? has(word, k) || has(word, v) : k.toLowerCase() === key && has(value, v)))));
   };

@@ -1,12 +1,14 @@
 import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import { isRefused } from '../../api/errors';
 import { may } from '../../api/permissions';
 import { useQuery } from '../../api/query';
 import { listStreams, look, statuses } from '../../api/streams';
-import { keep, place } from '../../router';
+import { go, href, keep, place } from '../../router';
 import { Button } from '../../ui/button';
 import { Empty, Failed, Loading } from '../../ui/states';
 import { VirtualList } from '../../ui/virtual-list';
+import { ByName } from './by-name';
 import { CreateStream } from './create';
 import { matcher, needsStatus } from './search';
 import { Row, useRowSize } from './row';
@@ -57,7 +59,7 @@ export default function Streams() {
         {data && data.length > 0 && <Search text={text} state={state} />}
         {may('kinesisvideo:CreateStream') && <Button label="New stream" icon="plus" kind="primary" onClick={() => setCreating(true)} />}
       </div>
-      {error !== null && <Failed error={error} retry={reload} />}
+      {error !== null && (isRefused(error) ? <Unlisted /> : <Failed error={error} retry={reload} />)}
       {!data && error === null && <Loading what="Loading the streams" />}
       {data?.length === 0 && <None />}
       {data && data.length > 0 && <Summary all={data} found={found.length} filtered={text !== '' || state !== ''} more={!query.data} />}
@@ -86,9 +88,17 @@ function Search({ text, state }: { text: string; state: string }) {
         <option value="RECEIVING">Receiving</option>
         <option value="SILENT">Silent</option>
         <option value="NO_DATA">No data</option>
+        <option value="FULL">Full</option>
       </select>
     </search>
   );
+}
+
+// How many are in which state, as far as that is told.
+function stateWords(states: Record<string, number>, n: number): string {
+  const untold = states[''] ?? 0;
+  if (untold === n) return ' · how they are is not told to you';
+  return ` · ${states['RECEIVING'] ?? 0} receiving · ${states['SILENT'] ?? 0} silent · ${states['NO_DATA'] ?? 0} without data${untold ? ` · ${untold} not told` : ''}`;
 }
 
 function Summary({ all, found, filtered, more }: { all: StreamInfo[]; found: number; filtered: boolean; more: boolean }) {
@@ -106,8 +116,18 @@ function Summary({ all, found, filtered, more }: { all: StreamInfo[]; found: num
   return (
     <p class="soft small figures" role="status">
       {filtered ? `${found} of ${n} streams` : `${n} ${n === 1 ? 'stream' : 'streams'}`}{more && ' so far…'}
-      {states && ` · ${states['RECEIVING'] ?? 0} receiving · ${states['SILENT'] ?? 0} silent · ${states['NO_DATA'] ?? 0} without data`}
+      {states && stateWords(states, n)}
     </p>
+  );
+}
+
+/** For whoever may see some streams, and not which there are. */
+function Unlisted() {
+  return (
+    <Empty icon="camera" title="You may not list the streams">
+      <p>No policy allows you kinesisvideo:ListStreams. A stream that you may see opens by its name.</p>
+      <ByName action="Open" onName={(name) => go(href(['streams', name]))} />
+    </Empty>
   );
 }
 

@@ -2,11 +2,13 @@
 import { ListStreamsCommand } from '@aws-sdk/client-kinesis-video';
 import { useSignal } from '@preact/signals';
 import { kinesis } from '../../api/clients';
+import { isRefused } from '../../api/errors';
 import { useQuery } from '../../api/query';
 import { Button } from '../../ui/button';
 import { Dialog } from '../../ui/dialog';
 import { Field } from '../../ui/field';
 import { Failed, Loading } from '../../ui/states';
+import { ByName } from '../streams/by-name';
 import { MOST } from './layout';
 
 interface Props {
@@ -24,6 +26,7 @@ export function Choose({ chosen, onChange, onClose }: Props) {
     MaxResults: SHOWN,
     ...(prefix && { StreamNameCondition: { ComparisonOperator: 'BEGINS_WITH', ComparisonValue: prefix } }),
   }), { abortSignal: abort }));
+  const unlisted = isRefused(error); // whoever may not list streams knows what his are called
   const names = (data?.StreamInfoList ?? []).map((s) => s.StreamName!);
   // what is on the wall stays in sight while nothing is searched for
   const shown = prefix ? names : [...chosen, ...names.filter((n) => !chosen.includes(n))];
@@ -32,10 +35,11 @@ export function Choose({ chosen, onChange, onClose }: Props) {
   return (
     <Dialog title="Cameras on the wall" onClose={onClose}>
       <div class="stack">
-        <Field label="Names that begin with" type="search" value={text.value} onInput={(e) => { text.value = e.currentTarget.value; }} />
-        {error ? <Failed error={error} retry={reload} /> : loading && !data ? <Loading what="Looking for streams" /> : null}
+        {unlisted ? <ByName action="Add" onName={(name) => onChange([...chosen.filter((n) => n !== name), name].slice(0, MOST))} />
+          : <Field label="Names that begin with" type="search" value={text.value} onInput={(e) => { text.value = e.currentTarget.value; }} />}
+        {error && !unlisted ? <Failed error={error} retry={reload} /> : loading && !data ? <Loading what="Looking for streams" /> : null}
         {data && shown.length === 0 && <p class="soft">{prefix ? 'No stream begins like that.' : 'There are no streams yet.'}</p>}
-        <ul class="choices">
+        <ul class="cameras-to-choose">
           {shown.map((name) => (
             <li key={name}>
               <label class="check">

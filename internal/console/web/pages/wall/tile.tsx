@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Player, type State } from '../../player/player';
 import { fragmentsOf, serverNow } from '../../player/sessions';
-import { stateText } from '../../player/words';
+import { SOUND_ONLY, stateText } from '../../player/words';
 import { href } from '../../router';
 import { localZone } from '../../timeline/zone';
 import { Button } from '../../ui/button';
@@ -98,10 +98,11 @@ function Latency({ player }: { player: Player }) {
 /** Why there is no picture, or why it stands still. */
 function TileWords({ player, seen }: { player: Player; seen: boolean }) {
   const state: State = player.state.value;
-  if (!seen || state.kind === 'playing') return null;
+  const mute = player.soundOnly.value ? SOUND_ONLY : '';
+  if (!seen || (state.kind === 'playing' && !mute)) return null;
   return (
     <div class="tile-words">
-      {state.kind === 'loading' ? <span class="spinner" aria-label="Loading" role="img" /> : <p class="small">{stateText(state, localZone(), serverNow())}</p>}
+      {state.kind === 'loading' ? <span class="spinner" aria-label="Loading" role="img" /> : <p class="small">{stateText(state, localZone(), serverNow()) || mute}</p>}
       {(state.kind === 'closed' || state.kind === 'failed') && <Button label="Try again" onClick={() => player.again()} />}
     </div>
   );
