@@ -14,7 +14,7 @@ const out = mkdtempSync(join(tmpdir(), 'weir-console-'));
 try {
   const { metafile } = await build({
     absWorkingDir: here, entryPoints: tests, outdir: out, outExtension: { '.js': '.mjs' }, bundle: true, platform: 'node',
-    format: 'esm', sourcemap: 'inline', metafile: true, logLevel: 'warning',
+    format: 'esm', sourcemap: 'inline', metafile: true, loader: { '.css': 'text' }, logLevel: 'warning',
   });
   const built = Object.entries(metafile.outputs).filter(([, o]) => o.entryPoint).map(([name]) => join(here, name));
   const { status } = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...built], { stdio: 'inherit' });

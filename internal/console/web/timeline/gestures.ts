@@ -104,6 +104,13 @@ export function listen(element: HTMLElement, target: Target): () => void {
     }
   };
 
+  // The fingers that are left of more go on from where they are.
+  const rest = (): Drag | undefined => {
+    const [a, b] = [...pointers.values()];
+    if (a === undefined) return undefined;
+    return b === undefined ? { kind: 'pan', x: a, view: target.view() } : { kind: 'pinch', before: [a, b], view: target.view() };
+  };
+
   const up = (e: PointerEvent): void => {
     if (!pointers.delete(e.pointerId)) return;
     const x = xOf(e);
@@ -111,9 +118,7 @@ export function listen(element: HTMLElement, target: Target): () => void {
       clearTimeout(drag.timer);
       if (e.type === 'pointerup') target.seek(at(drag.x), false);
     } else if (drag?.kind === 'scrub' && e.type === 'pointerup') target.seek(at(x), false);
-    // the finger that is left of two moves on from where it is
-    const [rest] = pointers.values();
-    drag = drag?.kind === 'pinch' && rest !== undefined ? { kind: 'pan', x: rest, view: target.view() } : undefined;
+    drag = drag?.kind === 'pinch' ? rest() : undefined;
     if (e.pointerType === 'touch') target.point(undefined, 0);
   };
 
