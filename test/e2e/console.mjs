@@ -1,16 +1,16 @@
 // Uses the console in headless Chromium as people do, and looks at every page with axe-core in light and dark. Prints what it did,
 // a line each; the first thing that is wrong ends it with an error.
 //
-//   node console.mjs CHROMIUM LINK KEY SECRET [PICTURES]
+//   node console.mjs CHROMIUM LINK KEY SECRET KEY SECRET [PICTURES]
 //
-// LINK signs in as root, KEY and SECRET are those of a viewer. It expects the streams cam (receiving) and old (silent), and reads lines
+// LINK signs in as root, KEY and SECRET are those of a viewer, and of somebody who may see the stream cam and no other. It expects the streams cam (receiving) and old (silent), and reads lines
 // from standard input: what was asked for is done. PICTURES is a directory for pictures of every page.
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const [, , executablePath, link, key, secret, pictures] = process.argv;
+const [, , executablePath, link, key, secret, ofOne, secretOfOne, pictures] = process.argv;
 const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 const base = new URL(link).origin;
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -52,7 +52,27 @@ const press = (name) => page.getByRole('button', { name, exact: true }).click();
 const dialog = () => page.getByRole('dialog');
 const visit = (hash) => page.evaluate((to) => { location.hash = to; }, hash);
 
+// What a finger cannot hit, and what is wider than a phone: each target has 44 pixels (WCAG 2.2, 2.5.5), or its row is one.
+async function touch(name) {
+  await page.setViewportSize({ width: 360, height: 740 });
+  const faults = await page.evaluate(() => {
+    const found = [];
+    if (document.documentElement.scrollWidth > 360) found.push(`the page is ${document.documentElement.scrollWidth} pixels wide`);
+    for (const e of document.querySelectorAll('a, button, input, select, textarea')) {
+      const whole = e.closest('label')?.querySelector('input[type=checkbox]') ? e.closest('label') : e;
+      const { width, height } = whole.getBoundingClientRect();
+      const covers = getComputedStyle(e, '::after').position === 'absolute';
+      if (width === 0 || covers || e.matches('.skip') || (width >= 44 && height >= 44)) continue;
+      found.push(`${e.tagName} ${e.className} ${e.textContent || e.ariaLabel}: ${width} × ${height}`);
+    }
+    return found;
+  });
+  wrong.push(...faults.map((fault) => `${name} on a phone: ${fault}`));
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
 async function look(name) {
+  await touch(name);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.evaluate(axe);
@@ -167,12 +187,15 @@ try {
 
   // The server goes away and comes back, and nobody reloads anything.
   await visit('/streams');
+  const row = page.locator('.stream-row').first();
+  await row.evaluate((e) => { e.seen = true; });
   await ask('stop');
   await see(/The server cannot be reached since/);
   await see('cam');
   await look('away');
   await ask('start');
   await gone(/The server cannot be reached since/);
+  if (!await row.evaluate((e) => e.seen)) throw new Error('the list was drawn anew because it was loaded again');
   did('saw the server go and come back');
 
   // A viewer is offered what a viewer may do, and told in words what he may not.
@@ -206,6 +229,27 @@ try {
   await visit('/streams');
   await see('Your session is over');
   did('signed in with a key, stayed for a reload, and was signed out with the key');
+
+  // Who may see one stream opens it by its name, and is offered nothing else.
+  await sign(ofOne, secretOfOne);
+  await see('You may not list the streams');
+  await look('by-name');
+  await page.getByLabel('Name of a stream').fill('cam');
+  await press('Open');
+  await heading('cam');
+  await see(/s behind the camera/);
+  await see('Export…');
+  if (await page.getByRole('link', { name: 'Settings' }).count() > 0) throw new Error('settings are offered to who may not see them');
+  await visit('/streams/old');
+  await see('You may not do this: no policy allows you kinesisvideo:GetHLSStreamingSessionURL.');
+  await see('What was recorded cannot be shown.');
+  await visit('/wall');
+  await press('Choose cameras');
+  await dialog().getByLabel('Name of a stream').fill('cam');
+  await dialog().getByRole('button', { name: 'Add' }).click();
+  await press('Done');
+  await page.getByRole('article', { name: 'cam' }).waitFor();
+  did('saw the one stream that may be seen');
 } catch (error) {
   wrong.push(`${error.message}\nThe page says: ${await page.evaluate(() => document.body.innerText.slice(0, 1500))}`);
 }

@@ -84,6 +84,18 @@ try {
   await page.keyboard.press('Home');
   await numbered('.stage video', 0);
 
+  // other speeds, and over the gap to what came after it
+  await page.keyboard.press('>');
+  await page.getByLabel('Speed').selectOption('16×');
+  const rates = [await page.evaluate(() => document.querySelector('.stage video').playbackRate)];
+  await page.getByLabel('Speed').selectOption('0.25×');
+  rates.push(await page.evaluate(() => document.querySelector('.stage video').playbackRate));
+  result.rates = rates.join(' ');
+  await page.keyboard.press(']');
+  await page.waitForFunction((end) => Number(document.querySelector('[role=slider]').ariaValueNow) > end, options.begin / 1000 + 60);
+  await page.keyboard.press('[');
+  await page.waitForFunction((end) => Number(document.querySelector('[role=slider]').ariaValueNow) < end, options.begin / 1000 + 60);
+
   // a range of it as a file
   await stream({ from: iso(5), to: iso(9) });
   const link = page.getByRole('link', { name: /^Export MP4/ });
@@ -93,6 +105,16 @@ try {
   const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
   result.file = download.suggestedFilename();
   await download.saveAs(options.clip);
+
+  // one by the button, and its end by the field
+  await page.getByRole('button', { name: 'Let go of the range' }).click();
+  await stream({ at: iso(4) });
+  await numbered('.stage video', 40);
+  await page.getByRole('button', { name: 'Export…' }).click();
+  const to = page.getByLabel('To', { exact: true });
+  await to.fill((await page.getByLabel('From', { exact: true }).inputValue()).replace(/:\d\d$/, ':59'));
+  await to.press('Enter');
+  await page.waitForFunction(() => /&to=[^&]*%3A59.000Z/.test(location.hash));
 
   // one drawn with the mouse
   await page.getByRole('button', { name: 'Let go of the range' }).click();
@@ -108,6 +130,20 @@ try {
   await moves(`article[aria-label="${options.stream}"] video`);
   await page.locator('article[aria-label="empty"]').getByText('Nothing has been recorded yet.').waitFor();
   await look('wall');
+
+  // one is heard at a time, and what is out of sight rests
+  const tile = (name) => page.locator(`article[aria-label="${name}"]`);
+  const heard = (name) => tile(name).getByRole('button', { name: /^Sound of/ });
+  await heard('empty').click();
+  await heard(options.stream).click();
+  result.heard = [await heard('empty').getAttribute('aria-pressed'), await heard(options.stream).getAttribute('aria-pressed')].join(' ');
+  await page.getByLabel('Columns').selectOption('1');
+  await page.setViewportSize({ width: 1280, height: 300 });
+  await tile('empty').evaluate((e) => e.scrollIntoView({ block: 'end' }));
+  const video = `article[aria-label="${options.stream}"] video`;
+  await page.waitForFunction((of) => document.querySelector(of).readyState === 0, video);
+  await tile(options.stream).evaluate((e) => e.scrollIntoView());
+  await moves(video);
 } catch (e) {
   result.errors.push(String(e), await page.evaluate(() => `${location.hash} ${document.querySelector('main')?.innerText} picture ${
     document.querySelector('video') && window.numberOf(document.querySelector('video'))}`).catch(() => ''));

@@ -11,8 +11,9 @@ import (
 )
 
 // The console's page of a stream shows what the camera sends now and the very picture of any
-// moment, and exports a range of it; the wall shows it beside a camera that never sent. Neither
-// breaks a rule of axe-core.
+// moment, at any speed and over gaps, and exports a range of it; the wall shows it beside a camera
+// that never sent, lets one be heard, and what is out of sight rest. Neither breaks a rule of
+// axe-core.
 func TestConsoleShowsAnyMoment(t *testing.T) {
 	works(t)
 	needTool(t, "chromium", "node", "ffmpeg")
@@ -42,6 +43,7 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 	var got struct {
 		Errors, Violations     []string
 		Live, Says, Link, File string
+		Rates, Heard           string
 	}
 	out := program(t, "node", "console_stream.mjs", string(arg))
 	if err := json.Unmarshal(out, &got); err != nil {
@@ -60,6 +62,10 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 		t.Errorf("axe-core: %q", got.Violations)
 	case got.Live != "true false":
 		t.Errorf("live was pressed: %q, want first so and then not", got.Live)
+	case got.Rates != "16 0.25":
+		t.Errorf("speeds: %q", got.Rates)
+	case got.Heard != "false true":
+		t.Errorf("heard are %q, want the second alone", got.Heard)
 	case !strings.Contains(got.Says, says):
 		t.Errorf("the timeline says %q, want %q", got.Says, says)
 	case !regexp.MustCompile(`^Export MP4 · [\d.]+ kB$`).MatchString(got.Link):

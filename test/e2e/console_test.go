@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// The console in Chromium, through every page, as root and as a viewer. No page breaks a rule of
+// The console in Chromium, through every page, as root, as a viewer, and as somebody who may see
+// one stream. No page breaks a rule of
 // axe-core, in light or dark, and none asks another address for anything.
 // WEIR_E2E_PICTURES names a directory for pictures of all of them.
 func TestConsole(t *testing.T) {
@@ -27,17 +28,22 @@ func TestConsole(t *testing.T) {
 	s.put("old", filepath.Join("..", "..", "cmd", "weir", "demo.mkv"), 0)
 	awaitLive(t, s, "cam", "--expires", "300")
 	s.run("weir", "hls", "old", "--from", "1h ago")
-	var viewer struct{ AccessKeyId, SecretAccessKey string }
-	text := s.run("weir", "keys", "create", "guard", "--policy", "viewer", "--output", "json")
-	if err := json.Unmarshal(text, &viewer); err != nil {
+	viewer := consoleUser(t, s, "guard", "viewer")
+	policy := filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(policy, []byte(`{"Version": "2012-10-17", "Statement": [{
+		"Effect": "Allow", "Action": ["kinesisvideo:Get*", "kinesisvideo:ListFragments"],
+		"Resource": "arn:aws:kinesisvideo:*:*:stream/cam/*"}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.run("weir", "policies", "put", "cam-only", "file://"+policy)
+	neighbour := consoleUser(t, s, "neighbour", "cam-only")
 	link := strings.TrimSpace(string(s.run("weir", "open", "--print")))
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "console.mjs", chromiumPath(t), link,
-		viewer.AccessKeyId, viewer.SecretAccessKey, os.Getenv("WEIR_E2E_PICTURES"))
+		viewer.AccessKeyId, viewer.SecretAccessKey,
+		neighbour.AccessKeyId, neighbour.SecretAccessKey, os.Getenv("WEIR_E2E_PICTURES"))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -67,4 +73,16 @@ func TestConsole(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the console: %v", err)
 	}
+}
+
+type consoleKey struct{ AccessKeyId, SecretAccessKey string }
+
+// consoleUser makes a user who has a policy.
+func consoleUser(t *testing.T, s *server, name, policy string) (key consoleKey) {
+	t.Helper()
+	text := s.run("weir", "keys", "create", name, "--policy", policy, "--output", "json")
+	if err := json.Unmarshal(text, &key); err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
