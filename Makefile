@@ -92,7 +92,7 @@ bench: build bench-deps
 scale: build
 	WEIR_SCALE=1 WEIR_SCALE_DIR=$(SCALE_DIR) WEIR_SCALE_SIZE=$(SCALE_SIZE) $(GO) test -count=1 -timeout 30m -run '^TestScale$$' -v ./internal/store/local
 	WEIR_SCALE=1 $(GO) test -count=1 -run '^TestManyProducers$$' -v ./internal/server
-	WEIR_SCALE=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -run '^TestManyViewers$$' -v ./test/e2e
+	WEIR_SCALE=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir $(GO) test -count=1 -timeout 30m -run '^Test(ManyViewers|LiveStreams)$$' -v ./test/e2e
 
 # A server under producers and viewers for SOAK: memory, open files and goroutines reach a plateau; docs/operations.md.
 soak: build

@@ -107,10 +107,7 @@ func (v *partsViewer) follow(p *partsList, segments int) {
 	}
 	p.known = m
 	for seen := 0; p.known != nil && seen < segments; {
-		msn, part := p.known.Edge()
-		if part++; p.known.Open.Parts == nil {
-			msn, part = p.known.Open.Sequence, 0
-		}
+		msn, part := p.known.Next()
 		var hinted []byte
 		var hints sync.WaitGroup
 		hint := ""

@@ -133,10 +133,7 @@ func (c *frameCamera) follow(t *testing.T, v *partsViewer, length time.Duration)
 	// Where the session's first frame is among the camera's: groups are read whole.
 	offset := (first.Date.UnixMilli()-c.begin)/40 - zero.Start*25/zero.Scale
 	for end := time.Now().Add(length); time.Now().Before(end); {
-		msn, part := list.known.Edge()
-		if part++; list.known.Open.Parts == nil {
-			msn, part = list.known.Open.Sequence, 0
-		}
+		msn, part := list.known.Next()
 		hint := list.known.Hints[0].URI
 		var came time.Time
 		var data []byte

@@ -124,9 +124,9 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 }
 
 // TestGlassToGlass measures the time from a frame's sending to its painting, in players as they are
-// (`make glass`): WEIR_GLASS says for how long each is watched, WEIR_GLASS_SERVE what `weir serve`
-// gets besides, WEIR_GLASS_CASES a word that the names of the cases must have. docs/latency.md
-// has what came of it.
+// (`make glass`), and prints the table of docs/latency.md: WEIR_GLASS says for how long each camera
+// is watched, by both players at once, WEIR_GLASS_SERVE what `weir serve` gets besides,
+// WEIR_GLASS_CASES a word that the names of the cases must have.
 func TestGlassToGlass(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("WEIR_GLASS"))
 	if err != nil {
@@ -136,42 +136,66 @@ func TestGlassToGlass(t *testing.T) {
 	s := start(t, "", append([]string{"--hls-sessions-per-stream", "0"},
 		strings.Fields(os.Getenv("WEIR_GLASS_SERVE"))...)...)
 	chromium := startBrowser(t)
-	plain := [2]int{25, 1}
-	for _, g := range []*glassCamera{
-		{name: "group-1", group: 1, rate: plain},
-		{name: "group-2", group: 2, rate: plain},
-		{name: "group-10", group: 10, rate: plain},
-		{name: "sound", group: 2, rate: plain, sound: true},
-		{name: "b-frames", group: 2, rate: plain, bframe: true},
-		{name: "ntsc", group: 2, rate: [2]int{30000, 1001}},
+	plain, ntsc := [2]int{25, 1}, [2]int{30000, 1001}
+	var table strings.Builder
+	for _, c := range []struct {
+		name, says string
+		camera     *glassCamera
+	}{
+		{"group-1", "1", &glassCamera{group: 1, rate: plain}},
+		{"group-2", "2", &glassCamera{group: 2, rate: plain}},
+		{"group-10", "10", &glassCamera{group: 10, rate: plain}},
+		{"sound", "2, sound", &glassCamera{group: 2, rate: plain, sound: true}},
+		{"b-frames", "2, B-frames", &glassCamera{group: 2, rate: plain, bframe: true}},
+		{"ntsc", "2, 29.97 a second", &glassCamera{group: 2, rate: ntsc}},
+		{"all", "2, 29.97 a second, B-frames, sound",
+			&glassCamera{group: 2, rate: ntsc, bframe: true, sound: true}},
 	} {
-		for _, player := range []string{"hls.js", "Shaka Player"} {
-			name := g.name + "/" + strings.Fields(player)[0]
-			if !strings.Contains(name, os.Getenv("WEIR_GLASS_CASES")) {
-				continue
-			}
-			t.Run(name, func(t *testing.T) {
-				camera := &glassCamera{name: g.name + strings.Fields(player)[0], group: g.group,
-					rate: g.rate, sound: g.sound, bframe: g.bframe}
-				off := camera.begin(t, s)
-				defer off()
-				awaitFragments(t, s, camera.name, time.Now(), 3*g.group)
-				u := awaitLive(t, s, camera.name, "--discontinuity-mode", "ON_DISCONTINUITY")
-				a, err := chromium.watchClock(player, u, int(length.Seconds()), g.sound)
-				if err != nil {
-					t.Fatal(err)
-				}
-				l, err := camera.latencies(a.Frames)
-				if err != nil {
-					t.Fatal(err)
-				}
-				slices.Sort(l)
-				t.Logf("%-20s p50 %v, p95 %v, most %v; %d stalls, %d of %.0f frames painted, "+
-					"%d blocked reloads", name, quantile(l, 0.5), quantile(l, 0.95),
-					quantile(l, 1), a.Stalls, len(l), length.Seconds()*camera.fps(), a.Blocked)
-			})
+		if !strings.Contains(c.name, os.Getenv("WEIR_GLASS_CASES")) {
+			continue
 		}
+		t.Run(c.name, func(t *testing.T) {
+			g := c.camera
+			g.name = c.name
+			defer g.begin(t, s)()
+			awaitFragments(t, s, g.name, time.Now(), 3*g.group)
+			rows := make([]string, 2)
+			var watching sync.WaitGroup
+			for i, player := range []string{"hls.js", "Shaka Player"} {
+				u := awaitLive(t, s, g.name, "--discontinuity-mode", "ON_DISCONTINUITY",
+					"--expires", "43200")
+				watching.Go(func() {
+					if row, err := g.measure(chromium, player, u, length); err != nil {
+						t.Errorf("%s: %v", player, err)
+					} else {
+						rows[i] = fmt.Sprintf("| %s | %s | %s\n", c.says, player, row)
+					}
+				})
+			}
+			watching.Wait()
+			table.WriteString(strings.Join(rows, ""))
+		})
 	}
+	t.Logf("%s, %v each:\n\n| seconds from key frame to key frame | player | p50 | p95 | most | "+
+		"stalls | painted | blocked reloads |\n|---|---|---|---|---|---|---|---|\n%s",
+		time.Now().Format(time.DateOnly), length, &table)
+}
+
+// measure lets a player follow a URL, and tells what it did as cells of a table.
+func (g *glassCamera) measure(b *browser, player, u string,
+	length time.Duration) (cells string, err error) {
+	a, err := b.watchClock(player, u, int(length.Seconds()), g.sound)
+	if err != nil {
+		return "", err
+	}
+	l, err := g.latencies(a.Frames)
+	if err != nil || len(l) == 0 {
+		return "", fmt.Errorf("%d frames: %w", len(l), err)
+	}
+	slices.Sort(l)
+	at := func(q float64) float64 { return quantile(l, q).Seconds() }
+	return fmt.Sprintf("%.2f s | %.2f s | %.2f s | %d | %.1f %% | %d |", at(0.5), at(0.95), at(1),
+		a.Stalls, 100*float64(len(l))/(length.Seconds()*g.fps()), a.Blocked), nil
 }
 
 // hls.js and Shaka Player with their defaults play a live stream part by part, without a stall, and

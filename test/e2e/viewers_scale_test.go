@@ -210,10 +210,7 @@ func (c *crowd) came(text string) (next string) {
 		if len(faults) > 0 {
 			c.t.Error(faults)
 		}
-		msn, part := m.Edge()
-		if part++; m.Open.Parts == nil {
-			msn, part = m.Open.Sequence, 0
-		}
+		msn, part := m.Next()
 		s = &state{next: fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", msn, part)}
 		c.seen[text] = s
 	}

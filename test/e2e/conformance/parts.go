@@ -50,6 +50,12 @@ func (m *Media) Edge() (msn int64, part int) {
 	return m.MediaSequence + m.Skipped - 1, -1
 }
 
+// Next returns the media sequence number and the index of the part that comes after the last one:
+// what a player waits for.
+func (m *Media) Next() (msn int64, part int) {
+	return m.Open.Sequence, len(m.Open.Parts)
+}
+
 // at returns the segment with a media sequence number, the open one too; nil when it is not there.
 func (m *Media) at(msn int64) *Segment {
 	if i := msn - m.MediaSequence - m.Skipped; i >= 0 && i < int64(len(m.Segments)) {
