@@ -158,7 +158,8 @@ func TestReloadsWait(t *testing.T) {
 			wantError(t, err, api.InvalidArgumentException, refused.why)
 		}
 		last := wait(Directives{MSN: open, Part: "11"}) // as hls.js asks without low latency
-		if time.Sleep(2 * time.Second); *last == "" {
+		time.Sleep(2 * time.Second)
+		if synctest.Wait(); *last == "" {
 			t.Error("a request for a part that the segment may have is not answered")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
