@@ -194,15 +194,15 @@ func (l *liveChunk) block(s *live.State, track int) error {
 	return err
 }
 
-// ended writes what follows the blocks of a fragment that is stored; ok says that state is all of
-// it, so that none is missing.
+// ended writes what follows the blocks of a fragment that is stored; ok says that state is the last
+// one: none is missing when it is of the whole fragment.
 func (m *MediaStream) ended(ctx context.Context, l *liveChunk, w MediaSink, state *live.State,
 	ok bool) error {
 	f := l.hold.Fragment()
 	l.open()
 	defer l.close()
 	var tags []media.Tag
-	if ok {
+	if ok && state.Whole != nil {
 		tags = state.Whole.Tags
 	} else {
 		stored, err := l.missing(ctx)

@@ -387,7 +387,9 @@ func (c *Connection) hand(next int64, partial, acknowledge bool) error {
 		c.became(resultDropped)
 		return fail(f, api.AckInvalidMKVData, err)
 	}
-	f.live.Whole(&rec.Fragment)
+	if !partial {
+		f.live.Whole(&rec.Fragment)
+	}
 	m := c.o.Metrics
 	m.frames.Add(float64(f.frames))
 	c.count(func(sum *Summary) { sum.Frames += int64(f.frames) })

@@ -97,7 +97,8 @@ func (f *Fragment) Move(track int, payload []byte) (free bool) {
 	return !f.watched
 }
 
-// Whole says that all frames have come, and how they will be stored.
+// Whole says that all frames have come, and how they will be stored. What breaks off is not whole,
+// even if it is stored as far as it came.
 func (f *Fragment) Whole(as *media.Fragment) {
 	if f == nil {
 		return

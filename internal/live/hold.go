@@ -20,7 +20,8 @@ type State struct {
 	Tracks []Track // as Head.Tracks
 	// Order is of all blocks, as they came: which track each belongs to, an index into Tracks.
 	Order []uint8
-	// Whole is the fragment as it will be stored, from when all its frames have come; nil before.
+	// Whole is the fragment as it will be stored, from when all its frames have come; nil before,
+	// and when it broke off.
 	Whole *media.Fragment
 	// Differs is that of End. What is final does not grow any more.
 	Differs bool

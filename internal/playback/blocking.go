@@ -167,7 +167,7 @@ func (q *reload) refuse(v *view, track int) error {
 	}
 	target := v.rules.PartTarget
 	ahead := max(partsAhead, int((partsAhead*1000+target-1)/target))
-	most := int(2 * v.state.Target * 1000 / target) // none is shorter than half a part target
+	most := v.mostParts()
 	switch {
 	case q.msn >= next+segmentsAhead,
 		q.msn > next && q.part >= max(ahead, most),
@@ -178,6 +178,10 @@ func (q *reload) refuse(v *view, track int) error {
 	}
 	return nil
 }
+
+// mostParts is how many parts a segment has at most: but for the last, none is shorter than half a
+// part target.
+func (v *view) mostParts() int { return int(2 * v.state.Target * 1000 / v.rules.PartTarget) }
 
 // has reports whether the playlist has what the request waits for.
 func (s *Service) has(ctx context.Context, o *request, v *view, track int,

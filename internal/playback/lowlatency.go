@@ -16,6 +16,7 @@ import (
 // timeline's.
 //
 //	lowlatency.go  lowLatency: what a session's view knows of the fragment that is being received
+//	reading.go     such a fragment, read while it comes in, and sent again
 //	parts.go       the parts of segments, their names and bytes
 //	blocking.go    requests that wait
 //	lowtext.go     the text of playlists
@@ -39,11 +40,9 @@ type lowLatency struct {
 	follower *live.Follower // nil: nobody follows
 	used     time.Time      // when the session was asked for last
 
-	coming *live.Fragment // the one that is open, or could be
-	hold   *live.Hold     // of coming; nil when it cannot be read
-	match  timeline.Match
-	order  [timeline.MaxTracks]int // of the session's tracks in coming.Tracks; -1: not there
-	open   *timeline.Open          // listed in parts; nil: nothing is
+	reading                // the fragment that is open, or could be
+	open    *timeline.Open // listed in parts; nil: nothing is
+	again   reading        // maybe the open one, which broke off, sent again
 
 	seen    []*live.Fragment          // at the last step
 	whole   int                       // how many of them had come wholly
@@ -187,6 +186,7 @@ func (s *Service) follower(o request, v *view) {
 		l := v.low
 		if o.now = s.clock(); o.now.Sub(l.used) >= followIdle || s.isStopped() {
 			l.leave()
+			l.again.leave()
 			l.follower.Close()
 			l.follower = nil
 			s.views.release(o.session.ID, v)
@@ -221,7 +221,10 @@ func (l *lowLatency) await() <-chan struct{} {
 	if !slices.Equal(fragments, l.seen) || countWhole(fragments) != l.whole {
 		return nil
 	}
-	if l.coming == nil || l.hold == nil {
+	switch {
+	case l.again.coming != nil:
+		return nil
+	case l.coming == nil || l.hold == nil:
 		return changed
 	}
 	for i, at := range l.order {
@@ -265,9 +268,18 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 		return err
 	}
 	if l.open != nil && !going[l.open.Info.Number] && l.follower != nil {
-		v.state.Break(v.rules, l.open)
-		l.open = nil
-		s.save(ctx, o, v)
+		waits, err := s.sentAgain(ctx, o, v, coming)
+		if err != nil {
+			return err
+		}
+		if !waits {
+			v.state.Break(v.rules, l.open)
+			l.open = nil
+			s.save(ctx, o, v)
+		}
+	}
+	if l.open == nil || going[l.open.Info.Number] {
+		l.again.leave()
 	}
 	if !v.listsParts(o) {
 		coming = nil
@@ -303,7 +315,8 @@ func (s *Service) receive(ctx context.Context, o *request, v *view, coming *live
 	if coming != l.coming {
 		l.leave()
 		if coming != nil {
-			if err := s.approach(ctx, o, v, coming); err != nil {
+			var err error
+			if l.reading, err = s.approach(ctx, o, v, coming); err != nil {
 				return err
 			}
 		}
@@ -316,47 +329,14 @@ func (s *Service) receive(ctx context.Context, o *request, v *view, coming *live
 		l.leave()
 		return nil
 	}
-	g := &media.Fragment{Tracks: coming.Tracks}
-	for i := range state.Tracks {
-		if run := state.Tracks[i].Final; len(run.Frames) > 0 {
-			g.Runs = append(g.Runs, run)
-		}
-	}
-	f := store.FragmentInfo{Number: coming.Number, ProducerTimestamp: coming.ProducerTimestamp,
-		ServerTimestamp: coming.ServerTimestamp, TrackSet: l.match.Generation.Set}
-	open := v.state.Follow(v.rules, f, l.match, g, state.Whole != nil && !state.Differs)
+	open := v.follow(&l.reading, &state)
 	if open != nil && open.Listed() {
+		if l.open != nil && l.open.Again != nil {
+			open.Resume(l.open)
+		}
 		l.open = open
 	}
 	l.expect(v.rules, open)
-	return nil
-}
-
-// approach begins to read a fragment, if its tracks are those of the latest entry.
-func (s *Service) approach(ctx context.Context, o *request, v *view, f *live.Fragment) error {
-	l, known := v.low, v.state.Generations
-	l.coming = f
-	if v.state.Generation >= len(known) {
-		return nil
-	}
-	current, err := v.class(ctx, s, o, known[v.state.Generation].Set)
-	if err != nil {
-		return err
-	}
-	c := v.same.classify(f.Tracks)
-	if !c.ok || !c.equal(current) {
-		return nil
-	}
-	l.match = timeline.Match{Index: v.state.Generation, Generation: known[v.state.Generation]}
-	for i := range l.order {
-		l.order[i] = -1
-		if i < len(o.p.tracks) {
-			l.order[i] = slices.IndexFunc(f.Tracks, func(t media.Track) bool {
-				return t.Number == o.p.tracks[i].Number
-			})
-		}
-	}
-	l.hold = f.Hold()
 	return nil
 }
 
@@ -399,14 +379,6 @@ func (v *view) missesGap(o *request, saved int64) bool {
 	return err == nil && state.Newer(v.state) // what cannot be read is found when it must be
 }
 
-// leave ends reading the fragment that is coming in.
-func (l *lowLatency) leave() {
-	if l.hold != nil {
-		l.hold.Release()
-	}
-	l.coming, l.hold = nil, nil
-}
-
 // differs reports whether the open fragment is stored with other frames than were listed.
 func (l *lowLatency) differs() bool {
 	if l.hold == nil {
@@ -419,6 +391,7 @@ func (l *lowLatency) differs() bool {
 // forget begins anew, because the timeline does.
 func (l *lowLatency) forget() {
 	l.leave()
+	l.again.leave()
 	l.open, l.parts = nil, nil
 	l.written = [timeline.MaxTracks][2]writtenPlaylist{}
 	l.state = listing{entries: -1}

@@ -1,10 +1,13 @@
 package playback
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/timeline"
@@ -72,4 +75,103 @@ func TestPlayersStayAsFarBehindAsTheyMust(t *testing.T) {
 			t.Errorf("%s: %d ms, want %d", test.why, p.partHoldBack, test.want)
 		}
 	}
+}
+
+// A producer that loses its connection in the middle of a fragment sends that again: what was
+// listed of it stays, as what comes again begins alike, and goes on.
+func TestAFragmentThatIsSentAgainGoesOn(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		for _, broken := range []int64{700, 1500} {
+			f := r.begin()
+			f.until(broken)
+			before := r.read(1)
+			was, _ := listed(before)
+			r.read(2)
+			f.cutOff()
+			partial := *f.rec
+			partial.Partial = true
+			r.store.Commit(&partial, 0)
+			time.Sleep(3 * time.Second)
+			r.store.Sleep(3 * time.Second)
+			again := r.begin(func(rec *store.Record) {
+				rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
+				rec.ProducerTimestamp = f.rec.ProducerTimestamp
+			})
+			for _, at := range []int64{0, 330, broken, broken + 330} {
+				again.until(at)
+				m := r.read(1)
+				r.read(2)
+				if n, _ := listed(m); m.Open.Sequence != before.Open.Sequence || n < was ||
+					n > was && at <= broken {
+					t.Errorf("after %d ms of what is sent again, %d parts of segment %d; "+
+						"%d of %d before", at, n, m.Open.Sequence, was, before.Open.Sequence)
+				}
+			}
+			again.store()
+			m := r.read(1)
+			r.samplesOf(1, m)
+			r.samplesOf(2, r.read(2))
+			if last := m.Segments[len(m.Segments)-1]; last.Gap ||
+				last.Sequence != before.Open.Sequence {
+				t.Errorf("the last segment is %+v", last)
+			}
+		}
+	})
+}
+
+// A server that was killed has forgotten which parts it listed: a player that asks for one waits
+// for the producer to send it again.
+func TestPartsThatWereListedAreWaitedFor(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(1500)
+		before := r.read(1)
+		part := before.Open.Parts[2].URI
+		again := r.process()
+		r.service.Stop()
+		r.service, r.edge = again, live.New(live.Options{})
+		again.edge = r.edge
+		var data []byte
+		go func() { data, _ = r.getPart(r.Context(), part) }()
+		synctest.Wait()
+		sent := r.begin(func(rec *store.Record) {
+			rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
+		})
+		if sent.until(700); data != nil {
+			t.Errorf("%d bytes of a part that has not come", len(data))
+		}
+		if sent.until(1100); !bytes.Equal(data, r.parts[part]) {
+			t.Errorf("%d bytes came of the part, which had %d", len(data), len(r.parts[part]))
+		}
+	})
+}
+
+// What comes in place of a fragment that broke off, and is another one, makes it a gap at once.
+func TestAnotherFragmentMakesAGap(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		for _, change := range []func(rec, was *store.Record){
+			func(*store.Record, *store.Record) {},
+			func(rec, was *store.Record) {
+				rec.Runs, rec.Payload = was.Runs, slices.Clone(was.Payload)
+				rec.Payload[0] = slices.Clone(was.Payload[0])
+				rec.Payload[0][3]++
+			},
+		} {
+			f := r.begin()
+			f.until(700)
+			n := r.read(1).Open.Sequence
+			r.read(2)
+			f.cutOff()
+			other := r.begin(func(rec *store.Record) { change(rec, f.rec) })
+			other.until(700)
+			m := r.read(1)
+			if gap := m.Segments[n-m.MediaSequence]; !gap.Gap {
+				t.Errorf("%+v", gap)
+			}
+			r.read(2)
+			other.store()
+			r.read(1)
+			r.read(2)
+		}
+	})
 }

@@ -144,7 +144,18 @@ func (f *sending) store() store.FragmentInfo {
 	return info
 }
 
+// breakOff ends the fragment, whose producer does not come back.
 func (f *sending) breakOff() {
+	f.cutOff()
+	time.Sleep(linger)
+	synctest.Wait()
+}
+
+// linger is for how long the edge shows what has ended.
+const linger = 5 * time.Second
+
+// cutOff ends the fragment, whose producer may come back.
+func (f *sending) cutOff() {
 	f.edge.BrokenOff()
 	f.edge.Release(100)
 	synctest.Wait()

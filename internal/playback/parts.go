@@ -113,8 +113,10 @@ type place struct {
 	part  timeline.Part
 }
 
-// findPart finds a part by its name. wait: it is the one that comes next. ResourceNotFound for one
-// that is not listed any more, or is far ahead, and for those of gaps.
+// findPart finds a part by its name. wait: it is the one that comes next, or one that follows in
+// its segment: a server that was killed has forgotten those that players were shown, and the
+// producer sends them again. ResourceNotFound for one that is not listed any more, or is far ahead,
+// and for those of gaps.
 func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	ref PartRef) (found place, wait bool, err error) {
 	l := v.low
@@ -153,7 +155,7 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	switch {
 	case msn == next && index < len(parts):
 		return place{open: true, part: parts[index]}, false, nil
-	case msn == next && index == len(parts):
+	case msn == next && index < max(v.mostParts(), len(parts)+1):
 		return found, true, nil
 	}
 	return found, false, noFragment()

@@ -234,14 +234,15 @@ func (s *Service) add(ctx context.Context, o *request, v *view, f *store.Fragmen
 	c timeline.Match) error {
 	read := func() (*media.Fragment, error) { return s.frames(ctx, o.stream.ID, *f) }
 	l := v.low
-	if l == nil || l.open == nil {
+	if l == nil || l.open == nil || f.Partial { // which is not listed
 		return v.state.Add(v.rules, f, c, read)
 	}
+	again := l.open.Again != nil
 	gap, err := v.state.AddAfter(v.rules, f, c, read, l.open, l.differs())
 	if gap || err == nil {
 		l.open = nil
 	}
-	if gap {
+	if gap || again {
 		s.save(ctx, o, v)
 	}
 	return err

@@ -166,6 +166,40 @@ type Open struct {
 	Parts [MaxTracks][]Part // of the entry, indexed like Rules.Tracks
 	// Ended: a frame was too long for a part, and none follows it; or the slice is full.
 	Ended bool
+	// Again: the fragment is one that broke off, sent again from its start. This is the entry as
+	// which that was listed.
+	Again *Entry
+}
+
+// Resumes tells what another fragment, next, is to an open one that broke off, whose parts are
+// listed: whether it begins with the same parts, as far as it has come, and whether it has all of
+// them already. It may begin a little earlier or later, because the clock of sound begins anew with
+// a connection.
+func (o *Open) Resumes(r *Rules, next *Open) (same, all bool) {
+	all = true
+	for i := range r.Tracks {
+		scale := r.Scaled(o.Match.Generation.Scales).Tracks[i].Timescale
+		for j := range o.Parts[i] {
+			if j == len(next.Parts[i]) {
+				all = false
+				break
+			}
+			was, is := o.Parts[i][j], next.Parts[i][j]
+			apart := Rescale(max(is.Begin-was.Begin, was.Begin-is.Begin), scale, 1_000_000)
+			if is.Begin = was.Begin; is != was || apart > r.Tolerance {
+				return false, false
+			}
+		}
+	}
+	return true, all
+}
+
+// Resume makes o go on with what was listed of a fragment that broke off.
+func (o *Open) Resume(was *Open) {
+	if o.Again = was.Again; o.Again == nil {
+		o.Again = &was.Entry
+	}
+	o.Entry.Date, o.Entry.Later = o.Again.Date, o.Again.Later
 }
 
 // Listed reports whether there is a part to list.
@@ -260,7 +294,7 @@ func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool)
 
 // AddAfter is Add while o is open: f may be that fragment. differs says that frames are stored
 // others than those that were listed. It reports whether the open fragment became a gap. After an
-// error it is still open, unless it is a gap.
+// error it is still open, unless it is a gap. A fragment that was sent again keeps its date.
 func (t *State) AddAfter(r *Rules, f *store.FragmentInfo, c Match,
 	read func() (*media.Fragment, error), o *Open, differs bool) (gap bool, err error) {
 	if differs || !o.became(r, f, c) {
@@ -271,9 +305,18 @@ func (t *State) AddAfter(r *Rules, f *store.FragmentInfo, c Match,
 	if err := t.Add(r, f, c, read); err != nil {
 		return false, err
 	}
-	if t.Gone+int64(len(t.Entries)) == before {
+	listed := int(t.Gone + int64(len(t.Entries)) - before)
+	if listed == 0 {
 		t.Break(r, o)
 		return true, nil
+	}
+	if added := t.Entries[max(0, len(t.Entries)-listed):]; o.Again != nil {
+		later := o.Again.Date - added[0].Date
+		for i := range added {
+			added[i].Date += later
+		}
+		added[0].Later = o.Again.Later
+		t.dated += later
 	}
 	return false, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -110,13 +111,18 @@ func (g *glassCamera) latencies(frames [][3]float64) (out []time.Duration, err e
 }
 
 // watchClock lets a player of the browser follow a URL for some seconds, not counting the first.
-func (b *browser) watchClock(player, u string, seconds int, sound bool) (browserAnswer, error) {
-	options := []string{"clock"}
-	if sound {
-		options = append(options, "sound")
-	}
-	return b.ask(map[string]any{"page": b.page(player, u, options...), "join": 5,
+func (b *browser) watchClock(player, u string, seconds int,
+	options ...string) (browserAnswer, error) {
+	return b.ask(map[string]any{"page": b.page(player, u, append(options, "clock")...), "join": 5,
 		"seconds": seconds, "clock": true})
+}
+
+// options are those of a page that shows the camera.
+func (g *glassCamera) options() []string {
+	if g.sound {
+		return []string{"sound"}
+	}
+	return nil
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
@@ -184,7 +190,7 @@ func TestGlassToGlass(t *testing.T) {
 // measure lets a player follow a URL, and tells what it did as cells of a table.
 func (g *glassCamera) measure(b *browser, player, u string,
 	length time.Duration) (cells string, err error) {
-	a, err := b.watchClock(player, u, int(length.Seconds()), g.sound)
+	a, err := b.watchClock(player, u, int(length.Seconds()), g.options()...)
 	if err != nil {
 		return "", err
 	}
@@ -199,10 +205,12 @@ func (g *glassCamera) measure(b *browser, player, u string,
 }
 
 // hls.js and Shaka Player with their defaults play a live stream part by part, without a stall, and
-// show its pictures in order. It runs alone: a player is a second behind the camera here.
+// show its pictures in order; and they go on when the server is killed in the middle of a part and
+// starts again. It runs alone: a player is a second behind the camera here.
 func TestPlayersUseParts(t *testing.T) {
 	needTool(t, "ffmpeg", "chromium", "node")
-	s := start(t, "")
+	data := filepath.Join(t.TempDir(), "data")
+	s := start(t, data)
 	chromium := startBrowser(t)
 	camera := &glassCamera{name: "parts", group: 1, rate: [2]int{25, 1}}
 	camera.begin(t, s)
@@ -223,11 +231,52 @@ func TestPlayersUseParts(t *testing.T) {
 		})
 	}
 	playing.Wait()
+
+	parts, answers := s.figure("weir_hls_parts_total"), map[string]*browserAnswer{}
+	for _, player := range []string{"hls.js", "Shaka Player"} {
+		u, a := awaitLive(t, s, camera.name), new(browserAnswer)
+		answers[player] = a
+		playing.Go(func() { *a, _ = chromium.watchClock(player, u, 2*seconds, "restarts") })
+	}
+	for s.figure("weir_hls_parts_total") < parts+90 { // both play, for some seconds
+		time.Sleep(50 * time.Millisecond)
+	}
+	killed := time.Now()
+	s.kill()
+	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
+	back := time.Now()
+	playing.Wait()
+	for player, a := range answers {
+		pause, after := camera.pause(a.Frames, back)
+		t.Logf("%s: the server was away for %v, at most %v from picture to picture, %d pictures "+
+			"of afterwards", player, back.Sub(killed), pause, after)
+		if len(a.Errors) > 0 || after == 0 {
+			t.Errorf("%s: %q, %q, %d pictures that were sent after the restart", player, a.Errors,
+				a.Notes, after)
+		}
+	}
+}
+
+// pause is the longest time between two pictures that a page saw, and how many of them were sent
+// after a moment.
+func (g *glassCamera) pause(frames [][3]float64, moment time.Time) (longest time.Duration,
+	after int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, f := range frames {
+		if i > 0 {
+			longest = max(longest, time.Duration((f[2]-frames[i-1][2])*1e6))
+		}
+		if n := int(f[0]); n >= 0 && n < len(g.sent) && g.sent[n].After(moment) {
+			after++
+		}
+	}
+	return longest, after
 }
 
 // watch lets a player play for some seconds.
 func (g *glassCamera) watch(b *browser, player, u string, seconds int) error {
-	a, err := b.watchClock(player, u, seconds, g.sound)
+	a, err := b.watchClock(player, u, seconds, g.options()...)
 	if err != nil {
 		return err
 	}

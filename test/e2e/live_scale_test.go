@@ -35,6 +35,7 @@ func compareLive(t *testing.T, streams, readers int) {
 		c := measureLive(t, mode, streams, readers)
 		processor[mode] = append(processor[mode], c.processor)
 		memory[mode] = append(memory[mode], c.memory)
+		t.Logf("low latency %s: %.3f of a processor, %.0f MB", mode, c.processor, c.memory)
 	}
 	for _, mode := range []string{"on", "off"} {
 		slices.Sort(processor[mode])
