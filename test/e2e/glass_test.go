@@ -238,7 +238,7 @@ func TestPlayersUseParts(t *testing.T) {
 		answers[player] = a
 		playing.Go(func() { *a, _ = chromium.watchClock(player, u, 2*seconds, "restarts") })
 	}
-	for s.figure("weir_hls_parts_total") < parts+90 { // both play, for some seconds
+	for s.figure("weir_hls_parts_total") < parts+60 { // both play, for some seconds
 		time.Sleep(50 * time.Millisecond)
 	}
 	killed := time.Now()
