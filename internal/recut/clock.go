@@ -80,7 +80,7 @@ func (c *Recutter) steady(t *media.Track, at int64, cut bool) int64 {
 	next := s.previous + max(s.length, 1)
 	if t.Number == c.cutTrack && t.Kind == media.Video {
 		// with B-frames the last one shown is not the last one decoded; and a time may be wrong
-		next = min(s.last, s.previous+maxBehind) + usual(t, s)
+		next = min(s.last, s.previous+maxBehind) + usual(s)
 	}
 	c.notice(fmt.Sprintf("track %d: the time steps back from %d ms to %d ms; what follows goes on "+
 		"without a gap", t.Number, s.previous, now))
@@ -99,11 +99,8 @@ func (c *Recutter) lastStart() int64 {
 }
 
 // usual is about how long a picture lasts, in milliseconds: a second at most, as there may be gaps.
-func usual(t *media.Track, s *trackStats) int64 {
-	switch {
-	case t.DefaultDuration > 0:
-		return max(t.DefaultDuration/1_000_000, 1)
-	case s.frames < 2:
+func usual(s *trackStats) int64 {
+	if s.frames < 2 {
 		return 40
 	}
 	return min(max((s.last-s.first)/int64(s.frames-1), 1), 1000)

@@ -44,6 +44,9 @@ const (
 	maxAhead = 2_000
 	// ms that the video may run ahead while a new fragment waits for the last frames of the old one
 	maxBehind = 1_000
+	// pictures that may be ahead at least: at one a second, B-frames are far ahead of the sound
+	// that is written beside them
+	minBehind = 4
 	maxHeld   = 16 << 20 // bytes held back for either reason
 	// ms of audio before the first key frame that are kept: an encoder's start-up delay, which
 	// decoders need
@@ -91,6 +94,7 @@ type Recutter struct {
 	// catch up
 	pending []Frame
 	lagging map[int]bool // other tracks that have not reached the pending key frame
+	behind  int          // frames of the cutting track since that
 	held    int          // bytes in early and pending
 	err     error        // what Next returns once ready is empty
 }
@@ -311,9 +315,10 @@ func (c *Recutter) cutting(f Frame, cut bool) error {
 		}
 		c.pending = append([]Frame{f}, c.early...)
 		c.held += len(f.Data)
-		c.lagging = map[int]bool{}
+		c.lagging, c.behind = map[int]bool{}, 0
+		late := max(maxAhead, minBehind*usual(c.stats[c.cutTrack]))
 		for number, s := range c.stats {
-			if number != c.cutTrack && c.open && s.last < f.Time && s.last >= f.Time-maxAhead {
+			if number != c.cutTrack && c.open && s.last < f.Time && s.last >= f.Time-late {
 				c.lagging[number] = true
 			}
 		}
@@ -323,7 +328,8 @@ func (c *Recutter) cutting(f Frame, cut bool) error {
 	if len(c.pending) > 0 {
 		c.pending = append(c.pending, f)
 		c.held += len(f.Data)
-		if f.Time > c.pending[0].Time+maxBehind || c.held > maxHeld {
+		c.behind++
+		if f.Time > c.pending[0].Time+maxBehind && c.behind >= minBehind || c.held > maxHeld {
 			return c.release()
 		}
 		return nil

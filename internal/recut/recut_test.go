@@ -103,6 +103,9 @@ func TestRecutCutsAtKeyFrames(t *testing.T) {
 			"[K21 a0 a22 v61 a43"},
 		"audio long before the first key frame is not": {"a0 a500 a980 K1000 a1001 v1040",
 			"[K1000 a980 v1040 a1001"},
+		"audio goes where its time lies, beside a picture a second": {
+			"K0 v2000 a0 v1000 a900 v3000 a1900 K4000 a2900 v6000 a3900 v5000 a4900 v7000 a5900",
+			"[K0 v2000 a0 v1000 a900 v3000 a1900 a2900 a3900 [K4000 v6000 v5000 a4900 v7000 a5900"},
 		"audio that has stopped holds nothing up": {
 			"K0 a0 v40 K4000 v4040 K8000 v8040", "[K0 a0 v40 [K4000 v4040 [K8000 v8040"},
 	} {
