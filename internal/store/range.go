@@ -67,15 +67,30 @@ func ReadSection(r io.ReaderAt, base, n int64, p []byte, off int64) (int, error)
 	return k, err
 }
 
+// Joiner is a Range of something longer. Join returns the range of its bytes and next's when those
+// follow them there at once, otherwise nil.
+type Joiner interface{ Join(next Range) Range }
+
 // Concat returns ranges one after the other as one Range. Its WriteTo writes each with that one's
-// own; a call of ReadAt reads from each that it touches, which are looked for from the start.
+// own, but for those that a Joiner makes one of; a call of ReadAt reads from each that it touches,
+// which are looked for from the start.
 func Concat(ranges ...Range) Range {
 	var c chain
 	for _, r := range ranges {
-		if n := r.Size(); n > 0 {
-			c.ranges = append(c.ranges, r)
-			c.size += n
+		n := r.Size()
+		if n == 0 {
+			continue
 		}
+		c.size += n
+		if last := len(c.ranges) - 1; last >= 0 {
+			if j, ok := c.ranges[last].(Joiner); ok {
+				if both := j.Join(r); both != nil {
+					c.ranges[last] = both
+					continue
+				}
+			}
+		}
+		c.ranges = append(c.ranges, r)
 	}
 	if len(c.ranges) == 1 {
 		return c.ranges[0]

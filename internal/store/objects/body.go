@@ -80,6 +80,15 @@ func (s *section) Slice(from, length int64) store.Range {
 	return &section{s.b, s.off + from, length}
 }
 
+// Join implements store.Joiner: the runs of a record lie one behind the other.
+func (s *section) Join(next store.Range) store.Range {
+	o, ok := next.(*section)
+	if !ok || o.b != s.b || o.off != s.off+s.n {
+		return nil
+	}
+	return &section{s.b, s.off, s.n + o.n}
+}
+
 // WriteTo hands the file to a writer that can take it, so that the kernel sends its bytes.
 func (s *section) WriteTo(w io.Writer) (int64, error) {
 	if _, err := s.b.file.Seek(s.b.offset+s.off, io.SeekStart); err != nil {

@@ -22,6 +22,15 @@ func (s *section) Slice(from, length int64) store.Range {
 	return &section{s.b, s.off + from, length}
 }
 
+// Join implements store.Joiner: the runs of a record lie one behind the other.
+func (s *section) Join(next store.Range) store.Range {
+	o, ok := next.(*section)
+	if !ok || o.b != s.b || o.off != s.off+s.n {
+		return nil
+	}
+	return &section{s.b, s.off, s.n + o.n}
+}
+
 func (s *section) WriteTo(w io.Writer) (int64, error) {
 	n, err := s.b.copyTo(w, s.off, s.n)
 	if err == nil && n < s.n {

@@ -298,12 +298,63 @@ func readAll(r store.Range) ([]byte, error) {
 // taker is a connection as io.Copy sees it.
 type taker struct {
 	bytes.Buffer
-	got io.Reader
+	got   io.Reader
+	files int
 }
 
 func (t *taker) ReadFrom(r io.Reader) (int64, error) {
 	t.got = r
+	t.files++
 	return t.Buffer.ReadFrom(r)
+}
+
+// Runs of a record that lie one behind the other reach a connection as one file; others do not.
+func TestRunsAreOneFile(t *testing.T) {
+	v := open(t, Options{})
+	loc, err := v.Append(t.Context(), stream, entry(t, 5, time.Now(), 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := v.Open(t.Context(), loc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	other, err := v.Open(t.Context(), loc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	run := func(b Body, off, n int64) store.Range {
+		t.Helper()
+		r, err := b.Range(loc.MetaLength+off, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for _, c := range []struct {
+		runs  []store.Range
+		files int
+	}{
+		{[]store.Range{run(b, 0, 300), run(b, 300, 0), run(b, 300, 600), run(b, 900, 100)}, 1},
+		{[]store.Range{run(b, 0, 300), run(b, 301, 9)}, 2},
+		{[]store.Range{run(b, 300, 300), run(b, 0, 300)}, 2},
+		{[]store.Range{run(b, 0, 300), run(other, 300, 300)}, 2},
+		{[]store.Range{run(b, 0, 300), store.Bytes([]byte("x")), run(b, 300, 300)}, 2},
+	} {
+		var want bytes.Buffer
+		for _, r := range c.runs {
+			if _, err := r.WriteTo(&want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var to taker
+		if _, err := store.Concat(c.runs...).WriteTo(&to); err != nil ||
+			!bytes.Equal(to.Bytes(), want.Bytes()) || to.files != c.files {
+			t.Errorf("%d files, want %d, %v", to.files, c.files, err)
+		}
+	}
 }
 
 // A range reaches a connection in the form that net hands to sendfile(2): a limited file, once.
