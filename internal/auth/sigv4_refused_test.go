@@ -126,6 +126,8 @@ func TestVerifyRefuses(t *testing.T) {
 			"missing equal-sign"},
 		"short credential": {authorization("/aws4_request", ""), IncompleteSignature,
 			"exactly 5 slash-delimited elements"},
+		"long credential": {authorization("Credential=", "Credential="+strings.Repeat("a/", 20)),
+			IncompleteSignature, "got 'a/a/…/20261122/us-west-2/kinesisvideo/aws4_request'"},
 		"bad terminator": {authorization("aws4_request", "aws5_request"), InvalidSignature,
 			"valid terminator: 'aws4_request', not 'aws5_request'."},
 		"other day": {authorization("20261122", "20261121"), InvalidSignature,

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"weir/internal/api"
+	"weir/internal/auth"
 	"weir/internal/connections"
 	"weir/internal/throttle"
 )
@@ -102,11 +103,11 @@ func claimedKey(r *http.Request) string {
 	if !signed && strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
 		claimed = r.URL.Query().Get("X-Amz-Credential")
 	}
-	claimed, _, ok := strings.Cut(claimed, "/")
-	if !ok {
+	claimed, _, _ = strings.Cut(claimed, ",")
+	if !strings.Contains(claimed, "/") {
 		return ""
 	}
-	return shorten(claimed)
+	return auth.ClaimedKey(claimed)
 }
 
 // noteRefusal writes the line of a signed call that is answered with an error of the caller's.

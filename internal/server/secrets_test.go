@@ -57,6 +57,15 @@ func TestErrorsHaveNoSecrets(t *testing.T) {
 	send("/describeStream?SessionToken="+token, `{"StreamName":"cam1"}`, func(r *http.Request) {
 		r.Header.Set("Authorization", r.Header.Get("Authorization")+"x")
 	})
+	for _, swapped := range []string{key.SecretAccessKey,
+		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"} { // AWS has secrets with slashes
+		secrets = append(secrets, swapped, "MDENG/bPxRfi")
+		send("/describeStream", `{"StreamName":"cam1"}`, func(r *http.Request) {
+			as := s.signer
+			as.AccessKeyID, as.SecretAccessKey = swapped, key.AccessKeyID
+			as.Sign(r, []byte(`{"StreamName":"cam1"}`))
+		})
+	}
 	for _, wrong := range []string{session[:len(session)-1] + "~", session + "&x=%zz",
 		strings.Replace(session, "Master", "Media", 1)} {
 		if a := s.get(wrong); a.status != 200 { // else it is a playlist
