@@ -81,9 +81,6 @@ func measureLive(t *testing.T, mode string, streams, readers int) liveCost {
 	var followed sync.WaitGroup
 	var bytes atomic.Int64
 	for i := range streams {
-		awaitFragments(t, s, fmt.Sprint("live-", i), time.Now().Add(-time.Minute), 60)
-	}
-	for i := range streams {
 		for range readers {
 			r := &liveReader{t: t, list: mediaPlaylist(awaitLive(t, s, fmt.Sprint("live-", i)), 1),
 				client: &http.Client{Transport: &http.Transport{}}, bytes: &bytes}
