@@ -45,6 +45,7 @@ type Connection struct {
 	started  int                 // fragments begun in the connection
 	marked   bool                // the producer has sent END_OF_FRAGMENT
 	cutOff   bool                // the last fragment was not complete
+	told     map[int]bool        // track numbers that Options.Unplayable was told of
 	piece    piece               // what comes in: a fragment, or the header of a document
 
 	failing atomic.Bool // storing has failed: nothing is acknowledged any more but the ERROR
@@ -212,6 +213,7 @@ func (c *Connection) declare() error {
 			c.o.Limits.Tracks)
 	}
 	c.doc = newDocument(tracks)
+	c.lookAtTracks()
 	clocks, hints := map[int]*trackClock{}, map[int]hint{}
 	for i := range c.doc.tracks {
 		t := &c.doc.tracks[i]

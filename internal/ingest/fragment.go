@@ -161,6 +161,7 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	}
 	t.payload = payload
 	scanner := &f.doc.scanners[i]
+	c.lookAtFrame(i, payload[start:])
 	t.table = append(t.table, media.Sample{
 		Time: at, Size: uint32(size), Key: ev.Key && (!ev.KeyUnknown || scanner.Zero()),
 		Content: scanner.Scan(payload[start:]),

@@ -170,6 +170,9 @@ type Options struct {
 	// Stored is told of each fragment that was stored; one that was stored already does not count.
 	// nil: nobody is told.
 	Stored func()
+	// Unplayable is told once of each track number whose frames are stored although no player can
+	// decode them, and why. nil: nobody is told.
+	Unplayable func(why string)
 }
 
 // Event is a fragment of which the producer wants more than that it is kept.
@@ -208,6 +211,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Stored == nil {
 		o.Stored = func() {}
+	}
+	if o.Unplayable == nil {
+		o.Unplayable = func(string) {}
 	}
 	o.Limits = o.Limits.withDefaults()
 	return o

@@ -82,11 +82,15 @@ func NALLengthSize(t *Track) (int, error) {
 	return 0, nil
 }
 
-// FromAnnexB turns a block that holds start codes, although its track's frames should have lengths
-// (H.264 and H.265 annex B), into what it should be. ok is false for any other block: the lengths
-// of a right one fill it.
+// AnnexB says that a block holds start codes, although its track's frames should have lengths
+// (H.264 and H.265 annex B): the lengths of a right one fill it.
+func (s NALScanner) AnnexB(block []byte) bool {
+	return !s.Zero() && annexB(block) && !s.fills(block)
+}
+
+// FromAnnexB turns such a block into what it should be. ok is false for any other.
 func (s NALScanner) FromAnnexB(block []byte) (converted []byte, ok bool) {
-	if s.Zero() || !annexB(block) || s.fills(block) {
+	if !s.AnnexB(block) {
 		return nil, false
 	}
 	most := uint64(1)<<(8*s.lengthSize) - 1

@@ -99,7 +99,9 @@ func TestProducersAreLogged(t *testing.T) {
 	now := time.Now().Add(-time.Minute).UnixMilli()
 	p := s.dial("cam1", "User-Agent: camera/1.0")
 	p.started()
-	p.send(newCamera(t).cluster(now, 25, 100).cluster(now+1000, 5, 100).endOfFragment().take())
+	c := newCamera(t).cluster(now, 25, 100).cluster(now+1000, 4, 100)
+	must(t, c.w.WriteFrame(1, now+1200, false, []byte("\x00\x00\x00\x01\x41\x9a\x01")))
+	p.send(c.endOfFragment().take())
 	p.until(fmt.Sprintf("PERSISTED %d", now+1000))
 	must(t, p.conn.(*net.TCPConn).CloseWrite()) // without the last chunk, as kvssink does
 	p.ended()
@@ -107,6 +109,11 @@ func TestProducersAreLogged(t *testing.T) {
 	connected, ended := logLines(&log, "producer connected"), logLines(&log, "producer ended")
 	if len(connected) != 1 || len(ended) != 1 {
 		t.Fatalf("lines %q %q", connected, ended)
+	}
+	if odd := logLines(&log, "producer sends what cannot be played"); len(odd) != 1 {
+		t.Errorf("lines %q", odd)
+	} else {
+		wantLine(t, odd[0], "level=INFO", "stream=cam1", "start codes (Annex B)")
 	}
 	wantLine(t, connected[0], "level=INFO", "stream=cam1", "remote=127", "access_key=",
 		"user_agent=camera/1.0", "timecodes=ABSOLUTE")

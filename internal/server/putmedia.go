@@ -134,6 +134,10 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 			s.penalties.Succeeded(penalty)
 			s.quotas.Stored(ctx, p.stream.ID)
 		},
+		Unplayable: func(why string) {
+			s.note(p.req, "producer sends what cannot be played", why, p.stream.Name,
+				slog.String(logReason, shorten(why)))
+		},
 		Room: func(ctx context.Context, bytes int64) error {
 			return s.roomFor(ctx, &p.stream, bytes)
 		},
