@@ -60,19 +60,19 @@ const OK = "ok"
 
 // Defaults of Options, with what they are for.
 const (
-	DefaultMaxBytes = 64 << 20            // some 150,000 events
-	DefaultMaxAge   = 30 * 24 * time.Hour // a file a month on a quiet server
-	DefaultKeep     = 12                  // and the one that is written
-	DefaultQueue    = 8192                // 3 MB: minutes of a busy server
+	defaultMaxBytes = 64 << 20            // some 150,000 events
+	defaultMaxAge   = 30 * 24 * time.Hour // a file a month on a quiet server
+	defaultKeep     = 12                  // and the one that is written
+	defaultQueue    = 8192                // 3 MB: minutes of a busy server
 )
 
 // Options say where a Log is and how it rotates.
 type Options struct {
 	Path     string        // of the file that is written; others stand beside it
-	MaxBytes int64         // of a file; 0: DefaultMaxBytes
-	MaxAge   time.Duration // of a file; 0: DefaultMaxAge
-	Keep     int           // files beside the one that is written; 0: DefaultKeep
-	Queue    int           // events that may wait; 0: DefaultQueue
+	MaxBytes int64         // of a file; 0: defaultMaxBytes
+	MaxAge   time.Duration // of a file; 0: defaultMaxAge
+	Keep     int           // files beside the one that is written; 0: defaultKeep
+	Queue    int           // events that may wait; 0: defaultQueue
 
 	Logger *slog.Logger     // nil: none
 	Clock  func() time.Time // nil: time.Now
@@ -100,8 +100,8 @@ type Log struct {
 
 // Open opens a log for appending, and makes its file and directory if there are none.
 func Open(o Options) (*Log, error) {
-	o.MaxBytes, o.MaxAge = cmp.Or(o.MaxBytes, DefaultMaxBytes), cmp.Or(o.MaxAge, DefaultMaxAge)
-	o.Keep, o.Queue = cmp.Or(o.Keep, DefaultKeep), cmp.Or(o.Queue, DefaultQueue)
+	o.MaxBytes, o.MaxAge = cmp.Or(o.MaxBytes, defaultMaxBytes), cmp.Or(o.MaxAge, defaultMaxAge)
+	o.Keep, o.Queue = cmp.Or(o.Keep, defaultKeep), cmp.Or(o.Queue, defaultQueue)
 	if o.open == nil {
 		o.open = openFile
 	}

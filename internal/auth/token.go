@@ -22,11 +22,11 @@ var (
 	ErrTokenExpired = errors.New("session token has expired") // genuine, but its time is over
 )
 
-// SessionIDSize is the length of Claims.SessionID in bytes.
-const SessionIDSize = 16
+// sessionIDSize is the length of Claims.SessionID in bytes.
+const sessionIDSize = 16
 
-// TokenLength is the length of every token in characters.
-const TokenLength = 68
+// tokenLength is the length of every token in characters.
+const tokenLength = 68
 
 const (
 	tokenVersion = 1
@@ -35,7 +35,7 @@ const (
 	tagSize      = 16
 	expirySize   = 5
 	headerSize   = 2
-	tokenSize    = headerSize + nonceSize + SessionIDSize + expirySize + tagSize // 51
+	tokenSize    = headerSize + nonceSize + sessionIDSize + expirySize + tagSize // 51
 
 	// maxTokenKeys is how many keys a file may have; more would leave Rotate without a free id.
 	maxTokenKeys = 200
@@ -43,7 +43,7 @@ const (
 
 // Claims is what a token says.
 type Claims struct {
-	SessionID string    // SessionIDSize bytes, not text
+	SessionID string    // sessionIDSize bytes, not text
 	Expires   time.Time // to the second
 }
 
@@ -165,8 +165,8 @@ func parseTokenKeys(text string) ([]tokenKey, error) {
 	return keys, nil
 }
 
-// Seal makes the token of a session: TokenLength characters of A-Za-z0-9_-. It panics when the
-// session id does not have SessionIDSize bytes, which no caller's input can bring about.
+// Seal makes the token of a session: tokenLength characters of A-Za-z0-9_-. It panics when the
+// session id does not have sessionIDSize bytes, which no caller's input can bring about.
 func (k *TokenKeys) Seal(c Claims) string {
 	k.mu.RLock()
 	key := &k.keys[0]
@@ -177,13 +177,13 @@ func (k *TokenKeys) Seal(c Claims) string {
 }
 
 func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
-	if len(c.SessionID) != SessionIDSize {
+	if len(c.SessionID) != sessionIDSize {
 		panic(fmt.Sprintf("auth: session id of %d bytes", len(c.SessionID)))
 	}
 	token := make([]byte, 0, tokenSize)
 	token = append(token, tokenVersion, key.id)
 	token = append(token, nonce[:]...)
-	plain := make([]byte, 0, SessionIDSize+expirySize)
+	plain := make([]byte, 0, sessionIDSize+expirySize)
 	plain = append(plain, c.SessionID...)
 	plain = appendExpiry(plain, c.Expires)
 	token = key.aead.Seal(token, nonce[:], plain, token[:headerSize])
@@ -193,7 +193,7 @@ func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
 // Open returns the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together
 // with the claims: the expiry counts only once the token is known to be genuine.
 func (k *TokenKeys) Open(token string) (Claims, error) {
-	if len(token) != TokenLength {
+	if len(token) != tokenLength {
 		return Claims{}, ErrTokenInvalid
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
@@ -210,8 +210,8 @@ func (k *TokenKeys) Open(token string) (Claims, error) {
 	if err != nil {
 		return Claims{}, ErrTokenInvalid
 	}
-	c := Claims{SessionID: string(plain[:SessionIDSize]),
-		Expires: readExpiry(plain[SessionIDSize:])}
+	c := Claims{SessionID: string(plain[:sessionIDSize]),
+		Expires: readExpiry(plain[sessionIDSize:])}
 	if !k.now().Before(c.Expires) {
 		return c, ErrTokenExpired
 	}

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// MaxTokenLife is how long a token can open something at most: Expires of
+// maxTokenLife is how long a token can open something at most: Expires of
 // GetHLSStreamingSessionURL, 43,200 seconds, and as much for links.
-const MaxTokenLife = 12 * time.Hour
+const maxTokenLife = 12 * time.Hour
 
 // MinTokenKeyAge is how often keys may change by themselves at most: so that keys that still open
 // something stay far below what a file may have.
@@ -77,7 +77,7 @@ func (k *TokenKeys) Rotate(revoke bool) (Rotation, error) {
 // sealed until the one before it in the file was made.
 func opening(keys []tokenKey, now time.Time) []tokenKey {
 	for i := 1; i < len(keys); i++ {
-		if now.Sub(keys[i-1].created) > MaxTokenLife+tokenKeyGrace {
+		if now.Sub(keys[i-1].created) > maxTokenLife+tokenKeyGrace {
 			return keys[:i:i]
 		}
 	}

@@ -53,7 +53,7 @@ func TestRotationCutsNoToken(t *testing.T) {
 	}
 	var tokens []sealed
 	for i := range 60 {
-		c := Claims{SessionID: "0123456789abcdef", Expires: now.Add(MaxTokenLife)}
+		c := Claims{SessionID: "0123456789abcdef", Expires: now.Add(maxTokenLife)}
 		link, err := k.SealLink([]byte("clip"), c.Expires)
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestRotationCutsNoToken(t *testing.T) {
 	if n := len(k.all()); n > 27 {
 		t.Errorf("%d keys are left", n)
 	}
-	now = now.Add(MaxTokenLife + time.Hour)
+	now = now.Add(maxTokenLife + time.Hour)
 	if _, err := k.Maintain(0); err != nil || len(k.all()) != 1 {
 		t.Errorf("%d keys after all sessions are over, %v", len(k.all()), err)
 	}

@@ -28,7 +28,7 @@ func TestTokenRoundTrip(t *testing.T) {
 	k := newTokens(t)
 	want := Claims{SessionID: "0123456789abcde\xff", Expires: testTime.Add(time.Hour)}
 	token := k.Seal(want)
-	if len(token) != TokenLength || !regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(token) {
+	if len(token) != tokenLength || !regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(token) {
 		t.Errorf("the token is %q", token)
 	}
 	if got, err := k.Open(token); err != nil || got != want {
@@ -156,8 +156,8 @@ func FuzzTokenOpen(f *testing.F) {
 	f.Add(good)
 	f.Add(link)
 	f.Add("")
-	f.Add(strings.Repeat("A", TokenLength))
-	f.Add(strings.Repeat("~", TokenLength))
+	f.Add(strings.Repeat("A", tokenLength))
+	f.Add(strings.Repeat("~", tokenLength))
 	f.Fuzz(func(t *testing.T, token string) {
 		if c, err := k.Open(token); err == nil && token != good {
 			t.Fatalf("%q opened: %+v", token, c)
@@ -172,7 +172,7 @@ func FuzzTokenOpen(f *testing.F) {
 func TestLinks(t *testing.T) {
 	k, now := newTokens(t), testTime
 	expires := now.Add(time.Minute)
-	for _, n := range []int{0, 1, SessionIDSize, maxLinkData} {
+	for _, n := range []int{0, 1, sessionIDSize, maxLinkData} {
 		data := bytes.Repeat([]byte{7}, n)
 		token, err := k.SealLink(data, expires)
 		if err != nil {
@@ -200,7 +200,7 @@ func TestLinks(t *testing.T) {
 	if _, err := k.SealLink(make([]byte, maxLinkData+1), expires); err == nil {
 		t.Error("too much was sealed")
 	}
-	session := k.Seal(Claims{SessionID: strings.Repeat("s", SessionIDSize), Expires: expires})
+	session := k.Seal(Claims{SessionID: strings.Repeat("s", sessionIDSize), Expires: expires})
 	for _, bad := range []string{session, "", "AgAA", strings.Repeat("A", 10_000)} {
 		if _, err := k.OpenLink(bad); !errors.Is(err, ErrTokenInvalid) {
 			t.Errorf("%.20q opened as a link: %v", bad, err)

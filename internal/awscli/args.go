@@ -61,7 +61,7 @@ func argument(s *api.Shape, words []string) (Value, error) {
 	case IsComplex(s) && !json && s.Kind == api.KindList && !fromFile:
 		list := make(List, len(words))
 		for i, word := range words {
-			o, err := ParseShorthand(word, readParameter)
+			o, err := parseShorthand(word, readParameter)
 			if err != nil {
 				return nil, err
 			}
@@ -71,7 +71,7 @@ func argument(s *api.Shape, words []string) (Value, error) {
 		}
 		return list, nil
 	case IsComplex(s) && !json:
-		o, err := ParseShorthand(words[0], readParameter)
+		o, err := parseShorthand(words[0], readParameter)
 		if err != nil {
 			return nil, err
 		}
@@ -108,16 +108,16 @@ func plain(s *api.Shape, word string) (Value, error) {
 }
 
 func jsonArgument(text string) (Value, error) {
-	v, err := ParseJSON([]byte(text))
+	v, err := parseJSON([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("Invalid JSON: %w\nJSON received: %s", err, text)
 	}
 	return v, nil
 }
 
-// InputJSON reads the value of --cli-input-json: a JSON object, or file:// or fileb:// and the name
+// inputJSON reads the value of --cli-input-json: a JSON object, or file:// or fileb:// and the name
 // of a file that holds one.
-func InputJSON(word string) (*Object, error) {
+func inputJSON(word string) (*Object, error) {
 	text, ok, err := readFile(word, "file://", "fileb://")
 	if err != nil {
 		return nil, &ArgumentError{"--cli-input-json", err}

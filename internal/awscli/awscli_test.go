@@ -15,7 +15,7 @@ func TestHyphenate(t *testing.T) {
 		"HLSFragmentSelector":  "hls-fragment-selector",
 		"DataRetentionInHours": "data-retention-in-hours",
 	} {
-		if got := Hyphenate(name); got != want {
+		if got := hyphenate(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
@@ -34,7 +34,7 @@ func TestShorthand(t *testing.T) {
 		`a=b\,c`:                      `{"a":"b,c"}`,
 		`=b`:                          `{"":"b"}`,
 	} {
-		got, err := ParseShorthand(text, nil)
+		got, err := parseShorthand(text, nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -45,7 +45,7 @@ func TestShorthand(t *testing.T) {
 	}
 	for _, text := range []string{"", "a", "a=b,", "a={b=c", "a=[b", "a='b", "a=b,a=c", "a=b}", "{",
 		"[]", "a=" + strings.Repeat("[", 100)} {
-		if v, err := ParseShorthand(text, nil); err == nil {
+		if v, err := parseShorthand(text, nil); err == nil {
 			t.Errorf("%q was taken for %v", text, v)
 		}
 	}
@@ -78,7 +78,7 @@ func TestMoments(t *testing.T) {
 
 // What the AWS command line 1.45 prints for the same expressions.
 func TestQueries(t *testing.T) {
-	v, err := ParseJSON(
+	v, err := parseJSON(
 		[]byte(
 			`{"z":{"b":1,"a":2.5,"c":null},"l":[{"n":"x","t":1.5E3},{"n":"y","t":3}],"s":"text"}`))
 	if err != nil {
@@ -140,7 +140,7 @@ func TestQueries(t *testing.T) {
 func FuzzQuery(f *testing.F) {
 	f.Add("l[?n==`x`].{a: keys(@), b: *}")
 	f.Add("sort_by(l, &t)[0] | merge(@, z) || contains(l, l[0])")
-	v, err := ParseJSON(
+	v, err := parseJSON(
 		[]byte(
 			`{"z":{"b":1,"a":2.5,"c":null},"l":[{"n":"x","t":1.5E3},{"n":"y","t":3}],"s":"text"}`))
 	if err != nil {
@@ -168,7 +168,7 @@ func FuzzShorthand(f *testing.F) {
 	f.Add(`a=b,c,d=e`)
 	op := Find("get-hls-streaming-session-url")
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := ParseShorthand(text, nil)
+		v, err := parseShorthand(text, nil)
 		if err != nil {
 			return
 		}
@@ -184,19 +184,19 @@ func FuzzAnswer(f *testing.F) {
 		`{"StreamInfo":{"CreationTime":1.7E9,"DeviceName":null,"Tags":{"a":[1,true,"x"]}}}`))
 	f.Add([]byte(`[[1],{"a":[{"b":{}}]}]`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		v, err := ParseJSON(data)
+		v, err := parseJSON(data)
 		if err != nil {
 			return
 		}
 		v = Order(v, Commands()[1].Output)
 		var out strings.Builder
-		if err := WriteJSON(&out, v); err != nil || !json.Valid([]byte(out.String())) {
+		if err := writeJSON(&out, v); err != nil || !json.Valid([]byte(out.String())) {
 			t.Errorf("%q became %q, %v", data, out.String(), err)
 		}
-		if err := WriteText(&out, v); err != nil {
+		if err := writeText(&out, v); err != nil {
 			t.Error(err)
 		}
-		_ = WriteTable(&out, "T", v, 80) // some values have no table
+		_ = writeTable(&out, "T", v, 80) // some values have no table
 	})
 }
 

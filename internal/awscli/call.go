@@ -95,7 +95,7 @@ func (r *Runner) Run(ctx context.Context, op *api.Operation, args []string) erro
 		return err
 	}
 	if parsed.has(FlagSkeleton) && parsed.word(FlagSkeleton) != "output" {
-		return WriteJSON(r.Out, Skeleton(op.Input))
+		return writeJSON(r.Out, Skeleton(op.Input))
 	}
 	globals := Globals{
 		EndpointURL: parsed.word("endpoint-url"), Region: parsed.word("region"),
@@ -238,7 +238,7 @@ func (c *call) input() (*Object, error) {
 		in.Set(f.Name, v)
 	}
 	if c.args.has(flagInputJSON) {
-		more, err := InputJSON(c.args.word(flagInputJSON))
+		more, err := inputJSON(c.args.word(flagInputJSON))
 		if err != nil {
 			return nil, err
 		}
@@ -279,7 +279,7 @@ func (c *call) perform(ctx context.Context, in *Object) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := ParseJSON(answer)
+	v, err := parseJSON(answer)
 	if err != nil {
 		return nil, fmt.Errorf("the answer is not JSON: %w", err)
 	}
@@ -315,7 +315,7 @@ func unfold(v Value, s *api.Shape) Value {
 		}
 	case string:
 		if s != nil && s.Document {
-			if document, err := ParseJSON([]byte(v)); err == nil {
+			if document, err := parseJSON([]byte(v)); err == nil {
 				return document
 			}
 		}
@@ -345,12 +345,12 @@ func (c *call) print(v Value) error {
 	}
 	switch c.form {
 	case "text":
-		return WriteText(c.Out, v)
+		return writeText(c.Out, v)
 	case "table":
-		return WriteTable(c.Out, c.op.Name, v, c.Width)
+		return writeTable(c.Out, c.op.Name, v, c.Width)
 	}
 	if o, ok := v.(*Object); ok && len(o.Members) == 0 {
 		return nil
 	}
-	return WriteJSON(c.Out, v)
+	return writeJSON(c.Out, v)
 }

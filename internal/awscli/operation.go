@@ -30,7 +30,7 @@ func Find(command string) *api.Operation {
 }
 
 // Command is the name of an operation on the command line: describe-stream, or keys create.
-func Command(op *api.Operation) string { return cmp.Or(op.Command, Hyphenate(op.Name)) }
+func Command(op *api.Operation) string { return cmp.Or(op.Command, hyphenate(op.Name)) }
 
 // Group reports whether a word is the first one of a command's name, such as keys.
 func Group(word string) bool {
@@ -41,15 +41,15 @@ func Group(word string) bool {
 
 // Flag is the name of a member on the command line, without dashes: DataRetentionInHours is
 // data-retention-in-hours.
-func Flag(m api.Member) string { return cmp.Or(m.Flag, Hyphenate(m.Name)) }
+func Flag(m api.Member) string { return cmp.Or(m.Flag, hyphenate(m.Name)) }
 
 // Word is what help calls a member that needs no flag.
 func Word(m api.Member) string { return strings.ToUpper(Flag(m)) }
 
-// Hyphenate turns a name of the API into one of the command line: words in lower case with hyphens,
+// hyphenate turns a name of the API into one of the command line: words in lower case with hyphens,
 // a run of capitals being one word: GetHLSStreamingSessionURL is get-hls-streaming-session-url,
 // APIName is api-name.
-func Hyphenate(name string) string {
+func hyphenate(name string) string {
 	upper := func(i int) bool { return i < len(name) && name[i] >= 'A' && name[i] <= 'Z' }
 	var b strings.Builder
 	for i := range len(name) {

@@ -18,8 +18,8 @@ func (c *call) paged() (bool, error) {
 	if p == nil {
 		return false, nil
 	}
-	if !c.args.has("no-paginate") && !c.args.has(Hyphenate(p.InputToken)) &&
-		!c.args.has(Hyphenate(p.Limit)) {
+	if !c.args.has("no-paginate") && !c.args.has(hyphenate(p.InputToken)) &&
+		!c.args.has(hyphenate(p.Limit)) {
 		return true, nil
 	}
 	var used []string
@@ -168,7 +168,7 @@ func startingToken(a *arguments, p *api.Paging) (token string, skip int) {
 	if err != nil {
 		return word, 0
 	}
-	v, err := ParseJSON(text)
+	v, err := parseJSON(text)
 	o, ok := v.(*Object)
 	if err != nil || !ok {
 		return word, 0

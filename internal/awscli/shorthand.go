@@ -10,11 +10,11 @@ import (
 	"weir/internal/api"
 )
 
-// ParseShorthand reads Key=value,Key=[value,value],Key={Key=value}, the short form in which the AWS
+// parseShorthand reads Key=value,Key=[value,value],Key={Key=value}, the short form in which the AWS
 // command line takes structures and maps. Values may stand in single or double quotes; a backslash
 // keeps a comma or, inside quotes, the quote. A key without a value but followed by words is a
 // list: Key=a,b. Key@=file://name takes the value from a file, which read does.
-func ParseShorthand(text string, read func(string) (string, bool, error)) (*Object, error) {
+func parseShorthand(text string, read func(string) (string, bool, error)) (*Object, error) {
 	p := shorthand{text: text, read: read}
 	return p.parameter()
 }

@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// WriteTable prints a value as --output table of the AWS command line: a box for each structure,
+// writeTable prints a value as --output table of the AWS command line: a box for each structure,
 // members sorted by name. A table that is wider than width columns shows structures that stand
 // alone with one member a line. An empty value prints nothing.
-func WriteTable(w io.Writer, title string, v Value, width int) error {
+func writeTable(w io.Writer, title string, v Value, width int) error {
 	t := &table{}
 	if err := t.build(&title, v, 0); err != nil {
 		return err

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// WriteText prints a value as --output text of the AWS command line: values with tabs between them,
+// writeText prints a value as --output text of the AWS command line: values with tabs between them,
 // a line for each structure, structures inside of others after them, beginning with their name in
 // capitals.
-func WriteText(w io.Writer, v Value) error {
+func writeText(w io.Writer, v Value) error {
 	var p textPrinter
 	p.value(v, "", nil)
 	_, err := io.WriteString(w, p.b.String())

@@ -84,8 +84,8 @@ const maxDepth = 64
 
 var errDepth = errors.New("too much nesting")
 
-// ParseJSON reads one JSON value.
-func ParseJSON(text []byte) (Value, error) {
+// parseJSON reads one JSON value.
+func parseJSON(text []byte) (Value, error) {
 	if err := validJSON(text); err != nil {
 		return nil, err
 	}
@@ -149,9 +149,9 @@ func parseValue(dec *json.Decoder, depth int) (Value, error) {
 
 const indentStep = "    "
 
-// WriteJSON prints a value as the AWS command line does: four blanks a level, no escapes that only
+// writeJSON prints a value as the AWS command line does: four blanks a level, no escapes that only
 // HTML needs, numbers without exponents.
-func WriteJSON(w io.Writer, v Value) error {
+func writeJSON(w io.Writer, v Value) error {
 	text, err := appendJSON(nil, v, 0)
 	if err != nil {
 		return err

@@ -25,9 +25,9 @@ const credentialsPath = "/credentials"
 // headerThing names the thing (PROD-C IotCredentialProvider.h, IOT_THING_NAME_HEADER).
 const headerThing = "x-amzn-iot-thingname"
 
-// DefaultAlias is the role alias of the credentials that are a camera's own: what is attached to it
+// defaultAlias is the role alias of the credentials that are a camera's own: what is attached to it
 // holds. Any other alias is the name of a role.
-const DefaultAlias = "camera"
+const defaultAlias = "camera"
 
 // aliases are names of role aliases (AWS IoT API reference, "CreateRoleAlias").
 var aliases = regexp.MustCompile(`\A[A-Za-z0-9_=,@.+-]{1,128}\z`)
@@ -140,7 +140,7 @@ func (s *Service) credentials(
 		ThingID: camera.ID, Certificate: id.serial(),
 		Context: map[string][]string{"credentials-iot:AwsCertificateId": {id.certificateID()}},
 		Issued:  now, Expires: expiry(now, id.leaf.NotAfter)}
-	if alias != DefaultAlias {
+	if alias != defaultAlias {
 		if err := s.assume(&claims, camera, alias); err != nil {
 			return nil, err
 		}

@@ -22,8 +22,8 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// LetsEncrypt is the directory that certificates come from when no other one is named.
-const LetsEncrypt = acme.LetsEncryptURL
+// letsEncrypt is the directory that certificates come from when no other one is named.
+const letsEncrypt = acme.LetsEncryptURL
 
 // After a refused order a host gets no other one for retryFirst, then for twice as long each time,
 // up to retryMost: authorities count failures, Let's Encrypt to five an hour, and clients must not
@@ -41,7 +41,7 @@ var ErrWaiting = errors.New("no certificate yet")
 // ACMEOptions say where certificates come from. Hosts and Dir are required.
 type ACMEOptions struct {
 	Hosts     []string // names, each with a dot; the first is for clients that name none (SNI)
-	Directory string   // URL of the authority's directory; LetsEncrypt when empty
+	Directory string   // URL of the authority's directory; letsEncrypt when empty
 	Contact   string   // mail address for the authority; may be empty
 	CAs       *x509.CertPool
 	Dir       string // for keys and certificates; made with mode 0700
@@ -70,7 +70,7 @@ type attempts struct {
 // NewACME orders nothing yet.
 func NewACME(o ACMEOptions) (*ACME, error) {
 	if o.Directory == "" {
-		o.Directory = LetsEncrypt
+		o.Directory = letsEncrypt
 	}
 	u, err := url.Parse(o.Directory)
 	if err != nil || u.Scheme != "https" || u.Host == "" {

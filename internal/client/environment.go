@@ -24,11 +24,11 @@ import (
 	"weir/internal/auth"
 )
 
-// DefaultEndpoint is where `weir serve` listens when nothing else is said.
-const DefaultEndpoint = "http://127.0.0.1:8480"
+// defaultEndpoint is where `weir serve` listens when nothing else is said.
+const defaultEndpoint = "http://127.0.0.1:8480"
 
-// DefaultRegion is what a request is signed for when nothing else is said. Weir takes any.
-const DefaultRegion = "us-west-2"
+// defaultRegion is what a request is signed for when nothing else is said. Weir takes any.
+const defaultRegion = "us-west-2"
 
 // ErrNoCredentials: neither the environment nor a file has keys, or a way to them.
 var ErrNoCredentials = errors.New("unable to locate credentials")
@@ -42,9 +42,9 @@ var ErrNoProfile = errors.New("could not be found")
 // would only wait for its timeout. Zero fields are looked up; set ones, which come from the command
 // line, go before.
 type Environment struct {
-	// else AWS_ENDPOINT_URL_…, AWS_ENDPOINT_URL, the config file, DefaultEndpoint
+	// else AWS_ENDPOINT_URL_…, AWS_ENDPOINT_URL, the config file, defaultEndpoint
 	EndpointURL string
-	Region      string // else AWS_REGION, AWS_DEFAULT_REGION, the config file, DefaultRegion
+	Region      string // else AWS_REGION, AWS_DEFAULT_REGION, the config file, defaultRegion
 	// else the keys of the variables; AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"
 	Profile string
 	// file of certificates to trust; else AWS_CA_BUNDLE, the config file, those of the system
@@ -73,7 +73,7 @@ func (e Environment) Client(ctx context.Context) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Region: s.Region, Endpoint: e.endpoint(ctx, s, controlService, DefaultEndpoint)}
+	c := &Client{Region: s.Region, Endpoint: e.endpoint(ctx, s, controlService, defaultEndpoint)}
 	// A general endpoint is that of the control service, which says where the data service is.
 	if data := e.endpoint(ctx, s, dataService, ""); data != c.Endpoint || e.EndpointURL != "" {
 		c.ArchivedMedia = data
@@ -100,7 +100,7 @@ func (e Environment) load(ctx context.Context) (*settings, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithEC2IMDSClientEnableState(imds.ClientDisabled),
 		config.WithDefaultsMode(aws.DefaultsModeStandard),
-		config.WithDefaultRegion(DefaultRegion), config.WithRegion(e.Region),
+		config.WithDefaultRegion(defaultRegion), config.WithRegion(e.Region),
 		config.WithSharedConfigProfile(e.Profile),
 	}
 	// What the SDK itself calls, such as STS for a role, is trusted as the server is.

@@ -17,9 +17,9 @@ const (
 	tokenParameter    = "Token"    // of a link
 	exactParameter    = "Exact"    // of GetClip: true or false
 	keepGapsParameter = "KeepGaps" // likewise
-	// LinkParameter asks GetClip for a link instead of the clip, good for so many seconds:
+	// linkParameter asks GetClip for a link instead of the clip, good for so many seconds:
 	// api.MinExpires to api.MaxExpires.
-	LinkParameter = "LinkExpires"
+	linkParameter = "LinkExpires"
 )
 
 // LinkOutput answers GetClip when a link is asked for.
@@ -41,7 +41,7 @@ func (r *Request) Options(life time.Duration) string {
 		q.Set(keepGapsParameter, "true")
 	}
 	if life > 0 {
-		q.Set(LinkParameter, strconv.Itoa(int(life/time.Second)))
+		q.Set(linkParameter, strconv.Itoa(int(life/time.Second)))
 	}
 	return q.Encode()
 }
@@ -64,11 +64,11 @@ func ParseOptions(query string, r *Request) (life time.Duration, err error) {
 				"The parameter %s is neither true nor false.", name)
 		}
 	}
-	if text := q.Get(LinkParameter); text != "" {
+	if text := q.Get(linkParameter); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < api.MinExpires || n > api.MaxExpires {
 			return 0, api.Errorf(api.InvalidArgumentException,
-				"The parameter %s is not a number of seconds from %d to %d.", LinkParameter,
+				"The parameter %s is not a number of seconds from %d to %d.", linkParameter,
 				api.MinExpires, api.MaxExpires)
 		}
 		life = time.Duration(n) * time.Second

@@ -91,7 +91,7 @@ func SPSOf(t *Track) (*SPS, error) {
 		if cerr != nil {
 			return nil, cerr
 		}
-		s, err = ParseHEVCSPS(c.SPS[0])
+		s, err = parseHEVCSPS(c.SPS[0])
 	}
 	return s, inTrack(t, err)
 }

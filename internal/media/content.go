@@ -56,7 +56,7 @@ type NALScanner struct {
 // NewNALScanner makes the scanner of a track. The errors are those of ParseAVCConfig and
 // ParseHEVCConfig.
 func NewNALScanner(t *Track) (NALScanner, error) {
-	n, err := NALLengthSize(t)
+	n, err := nalLengthSize(t)
 	return NALScanner{lengthSize: n, hevc: t.CodecID == CodecHEVC}, err
 }
 

@@ -109,10 +109,10 @@ func (c *HEVCConfig) CodecString() string {
 	return b.String()
 }
 
-// ParseHEVCSPS reads an H.265 sequence parameter set NAL unit, its two-byte header included (H.265
+// parseHEVCSPS reads an H.265 sequence parameter set NAL unit, its two-byte header included (H.265
 // clause 7.3.2.2). What follows the picture size is needed for the VUI only; when it does not hold
 // together the VUI is taken as absent. Errors before it are ErrInvalidCodecPrivate.
-func ParseHEVCSPS(nal []byte) (*SPS, error) {
+func parseHEVCSPS(nal []byte) (*SPS, error) {
 	s, err := readHEVCSPS(nal)
 	if err != nil {
 		return nil, fmt.Errorf("%w: H.265 SPS: %w", ErrInvalidCodecPrivate, err)

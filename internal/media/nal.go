@@ -61,10 +61,10 @@ var aspectTable = [...][2]int{
 	{80, 33}, {18, 11}, {15, 11}, {64, 33}, {160, 99}, {4, 3}, {3, 2}, {2, 1},
 }
 
-// NALLengthSize returns how many bytes (1, 2 or 4) precede each NAL unit in the frames of an H.264
+// nalLengthSize returns how many bytes (1, 2 or 4) precede each NAL unit in the frames of an H.264
 // or H.265 track, and 0 for a track of another codec. The errors are those of ParseAVCConfig and
 // ParseHEVCConfig.
-func NALLengthSize(t *Track) (int, error) {
+func nalLengthSize(t *Track) (int, error) {
 	switch t.CodecID {
 	case CodecAVC:
 		c, err := avcConfig(t)

@@ -44,7 +44,7 @@ func TestVideoConfigs(t *testing.T) {
 		if err != nil || derr != nil || got != c.want {
 			t.Errorf("%s: got  %s (%v, %v)\nwant %s", c.name, got, err, derr, c.want)
 		}
-		if n, err := NALLengthSize(tr); n != 4 || err != nil {
+		if n, err := nalLengthSize(tr); n != 4 || err != nil {
 			t.Errorf("%s: NAL length size %d, %v", c.name, n, err)
 		}
 	}
@@ -182,7 +182,7 @@ func TestHEVCSPSWithEverything(t *testing.T) {
 	w.u(2, 3)
 	w.u(1, 1).u(1, 1).u(8, 255).u(16, 9).u(16, 8).u(1, 0).u(1, 0).u(1, 0).u(3, 0)
 	w.u(1, 1).ue(0, 0, 0, 0).u(1, 1).u(32, 1001).u(32, 60000)
-	s, err := ParseHEVCSPS(w.nal(0x42, 1))
+	s, err := parseHEVCSPS(w.nal(0x42, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func FuzzParseHEVCConfig(f *testing.F) {
 			t.Fatalf("codec string %q", s)
 		}
 		for _, s := range c.SPS {
-			ParseHEVCSPS(s)
+			parseHEVCSPS(s)
 		}
 	})
 }
@@ -274,7 +274,7 @@ func FuzzParseSPS(f *testing.F) {
 		f.Add(c.SPS[0])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, parse := range []func([]byte) (*SPS, error){ParseAVCSPS, ParseHEVCSPS} {
+		for _, parse := range []func([]byte) (*SPS, error){ParseAVCSPS, parseHEVCSPS} {
 			s, err := parse(b)
 			if err != nil {
 				if !errors.Is(err, ErrInvalidCodecPrivate) {

@@ -13,7 +13,7 @@ import (
 func Dump(w io.Writer, data []byte) error {
 	d := &dumper{w: w, counters: map[uint16]byte{}}
 	for i := 0; len(data) > 0; i++ {
-		if len(data) < PacketSize {
+		if len(data) < packetSize {
 			d.flush()
 			return fmt.Errorf("packet %d: %d bytes", i, len(data))
 		}
@@ -21,8 +21,8 @@ func Dump(w io.Writer, data []byte) error {
 			d.flush()
 			return fmt.Errorf("packet %d: sync byte 0x%02x", i, data[0])
 		}
-		d.packet(i, data[:PacketSize])
-		data = data[PacketSize:]
+		d.packet(i, data[:packetSize])
+		data = data[packetSize:]
 	}
 	d.flush()
 	return d.err

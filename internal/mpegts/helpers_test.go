@@ -92,15 +92,15 @@ type pes struct {
 // read takes a segment apart and holds every packet to the rules.
 func read(t testing.TB, data []byte) (found []pes) {
 	t.Helper()
-	if len(data)%PacketSize != 0 {
+	if len(data)%packetSize != 0 {
 		t.Fatalf("%d bytes", len(data))
 	}
 	counters, packets := map[uint16]byte{}, map[uint16]int{}
 	open := map[uint16]int{}
 	length := map[uint16]int{}
 	clock := int64(-1)
-	for at := 0; at < len(data); at += PacketSize {
-		p := data[at : at+PacketSize]
+	for at := 0; at < len(data); at += packetSize {
+		p := data[at : at+packetSize]
 		pid := binary.BigEndian.Uint16(p[1:]) & 0x1fff
 		body := p[4:]
 		var entry bool
@@ -154,7 +154,7 @@ func read(t testing.TB, data []byte) (found []pes) {
 		}
 		u := &found[open[pid]]
 		u.data = append(u.data, body...)
-		u.end = at + PacketSize
+		u.end = at + packetSize
 	}
 	for _, pid := range []uint16{pidVideo, pidAudio} {
 		if packets[pid]%16 != 0 {

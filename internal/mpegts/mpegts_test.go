@@ -220,7 +220,7 @@ func TestRandomSegments(t *testing.T) {
 		}
 		pieces := 1 // a byte at a time; of large segments, pieces that end anywhere in a packet
 		if len(data) > 50_000 {
-			pieces = 3 * PacketSize
+			pieces = 3 * packetSize
 		}
 		again, err := io.ReadAll(shortReader{s, random, pieces})
 		if err != nil || !bytes.Equal(data, again) {
@@ -267,7 +267,7 @@ func TestClockBetweenRarePictures(t *testing.T) {
 	data := write(t, Options{}, input(video(media.CodecAVC, avcC), 0, 5*90000,
 		nals(4, filled(0x65, 100)), nals(4, filled(1, 100)), nals(4, filled(1, 100))))
 	read(t, data)
-	if n := len(data) / PacketSize; n < 111 || n > 2+16+112 {
+	if n := len(data) / packetSize; n < 111 || n > 2+16+112 {
 		t.Errorf("%d packets for ten seconds between pictures", n)
 	}
 }
@@ -310,7 +310,7 @@ func FuzzDump(f *testing.F) {
 	f.Add(write(f, Options{}, input(video(media.CodecAVC, avcC), 0, 3600,
 		nals(4, filled(0x65, 900)))))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for i := 0; i < len(data); i += PacketSize {
+		for i := 0; i < len(data); i += packetSize {
 			data[i] = 0x47
 		}
 		_ = Dump(io.Discard, data)

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// PacketSize is the length of a transport packet; a segment is a whole number of them.
-const PacketSize = 188
+// packetSize is the length of a transport packet; a segment is a whole number of them.
+const packetSize = 188
 
 // PIDs of a segment.
 const (
@@ -21,7 +21,7 @@ const (
 
 // Room for payload in a packet: whole, and after an adaptation field with a clock reference.
 const (
-	roomPlain = PacketSize - 4
+	roomPlain = packetSize - 4
 	roomClock = roomPlain - 8
 )
 
@@ -97,7 +97,7 @@ type tableCounter struct {
 // appendSection appends a packet with one section (clause 2.4.4): table id, body, CRC.
 func appendSection(dst []byte, pid uint16, counter tableCounter, table byte, extension uint16,
 	body []byte) []byte {
-	end := len(dst) + PacketSize
+	end := len(dst) + packetSize
 	dst = append(dst, 0x47, 0x40|byte(pid>>8), byte(pid), 0x10|counter.value&0x0f)
 	if counter.repeats { // an adaptation field of the flags alone
 		dst[len(dst)-1] |= 0x20

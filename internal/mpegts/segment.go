@@ -132,9 +132,9 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	fill(pictures, keep)
 	fill(sounds, 0)
 	s.units = merge(pictures, sounds)
-	s.size = 2 * PacketSize
+	s.size = 2 * packetSize
 	for i := range s.units {
-		s.size += s.units[i].packets * PacketSize
+		s.size += s.units[i].packets * packetSize
 	}
 
 	streams := make([]stream, len(s.inputs))
@@ -268,7 +268,7 @@ func KeyFrameEnd(t *media.Track, bytes int64, only bool) int64 {
 	if only {
 		n = (n + 15) &^ 15
 	}
-	return (2 + n) * PacketSize
+	return (2 + n) * packetSize
 }
 
 // Read reads the segment. It fails when a payload cannot be read or is not what it was when the
@@ -403,5 +403,5 @@ func SizeAtMost(t *media.Track, frames int, bytes, duration int64, clock bool) i
 	if clock {
 		packets += 2 + min(length, maxClockGap)/clockInterval
 	}
-	return packets * PacketSize
+	return packets * packetSize
 }

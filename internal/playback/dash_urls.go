@@ -5,11 +5,11 @@ import "strconv"
 // The URL space of DASH sessions: each name and each parameter, made for manifests and read from
 // requests. Parameters are those of HLS; SequenceNumber also names a media segment.
 
-// DASHPath is what the paths of all DASH session actions begin with. Every URI in a manifest is
+// dashPath is what the paths of all DASH session actions begin with. Every URI in a manifest is
 // relative to it.
-const DASHPath = "/dash/v1/"
+const dashPath = "/dash/v1/"
 
-// Names below DASHPath (docs/reference/service.md, "Session URLs"). The last one is not the
+// Names below dashPath (docs/reference/service.md, "Session URLs"). The last one is not the
 // service's.
 const (
 	dashManifestName = "getDASHManifest.mpd"
@@ -17,20 +17,20 @@ const (
 )
 
 // DASHTimePath is where players read the server's clock (UTCTiming of the manifest).
-const DASHTimePath = DASHPath + dashTimeName
+const DASHTimePath = dashPath + dashTimeName
 
 // DASHActions maps the path of each session action to its name at the service.
 func DASHActions() map[string]string {
 	return map[string]string{
-		DASHPath + dashManifestName: "GetDASHManifest",
-		DASHPath + initSegmentName:  "GetMP4InitFragment",
-		DASHPath + mediaSegmentName: "GetMP4MediaFragment",
+		dashPath + dashManifestName: "GetDASHManifest",
+		dashPath + initSegmentName:  "GetMP4InitFragment",
+		dashPath + mediaSegmentName: "GetMP4MediaFragment",
 	}
 }
 
 // DASHSessionURL is the URL of a session, which is that of its manifest. base is scheme and host.
 func DASHSessionURL(base, token string) string {
-	return base + DASHPath + dashManifestName + "?" + tokenParameter + "=" + token
+	return base + dashPath + dashManifestName + "?" + tokenParameter + "=" + token
 }
 
 // dashInitURI is the URI of an init segment as XML has it.

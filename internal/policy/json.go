@@ -95,8 +95,8 @@ type reader struct {
 // readJSON parses a whole document, which must be an object. It also returns the text without white
 // space outside of strings.
 func readJSON(text []byte) (root *node, compact []byte, err error) {
-	if len(text) > MaxText {
-		return nil, nil, &Error{Reason: fmt.Sprintf("%d bytes, more than %d", len(text), MaxText)}
+	if len(text) > maxText {
+		return nil, nil, &Error{Reason: fmt.Sprintf("%d bytes, more than %d", len(text), maxText)}
 	}
 	r := &reader{text: text, line: 1}
 	if bad := invalidUTF8(text); bad >= 0 {

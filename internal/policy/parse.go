@@ -40,7 +40,7 @@ func parse(text []byte, trust bool) (*Document, error) {
 	}
 	limit := MaxDocument
 	if trust {
-		limit = MaxTrust
+		limit = maxTrust
 	}
 	if n := utf8.RuneCount(compact); n > limit {
 		return nil, &Error{Reason: fmt.Sprintf("%d characters, more than %d", n, limit)}

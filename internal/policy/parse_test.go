@@ -192,7 +192,7 @@ func TestParseRefuses(t *testing.T) {
 		{when(`{"ArnLike":{"aws:PrincipalArn":"*"}}`), condition + "ArnLike.aws:PrincipalArn",
 			"not an ARN of six parts"},
 
-		{strings.Repeat(" ", MaxText+1), "", "65537 bytes, more than 65536"},
+		{strings.Repeat(" ", maxText+1), "", "65537 bytes, more than 65536"},
 		{allow(`"Action":["` + strings.Repeat(`a:b","`, 1100) + `a:b"],"Resource":"*"`), "",
 			"characters, more than 6144"},
 	} {

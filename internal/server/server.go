@@ -56,7 +56,7 @@ const (
 // What a graceful stop waits for.
 const (
 	DefaultStopTimeout  = 10 * time.Second // for answers
-	DefaultDrainTimeout = 4 * time.Second  // for the ends of the fragments that come in
+	defaultDrainTimeout = 4 * time.Second  // for the ends of the fragments that come in
 	lastAcks            = time.Second      // for their acknowledgements to leave after that
 )
 
@@ -127,7 +127,7 @@ type Options struct {
 	Limits       quota.Limits          // none when zero
 	Connections  connections.Limits    // none when zero
 	StopTimeout  time.Duration         // DefaultStopTimeout when 0
-	DrainTimeout time.Duration         // DefaultDrainTimeout when 0
+	DrainTimeout time.Duration         // defaultDrainTimeout when 0
 	Notice       time.Duration         // how long /readyz says no before a stop begins
 	bodyTime     time.Duration         // of tests; bodyTimeout when 0
 	answerTime   time.Duration         // of tests; answerTimeout when 0
@@ -237,7 +237,7 @@ func New(o Options) (*Server, error) {
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
 		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
-		drainTimeout: cmp.Or(o.DrainTimeout, DefaultDrainTimeout),
+		drainTimeout: cmp.Or(o.DrainTimeout, defaultDrainTimeout),
 		notice:       o.Notice,
 		stopping:     make(chan struct{}), drained: make(chan struct{}),
 	}

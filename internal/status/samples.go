@@ -11,8 +11,8 @@ import (
 	"weir/internal/api"
 )
 
-// Interval is the time between samples.
-const Interval = time.Minute
+// interval is the time between samples.
+const interval = time.Minute
 
 // the least time over which the disk's filling is told
 const leastTrend = 10 * time.Minute
@@ -50,7 +50,7 @@ type reading struct {
 
 // Run samples until ctx ends, whose error it returns.
 func (s *Sampler) Run(ctx context.Context) error {
-	tick := time.NewTicker(Interval)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {

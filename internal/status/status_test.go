@@ -105,7 +105,7 @@ func TestSamples(t *testing.T) {
 	s := NewSampler("1.0", reg, noon)
 	now := noon
 	for range 20 {
-		now = now.Add(Interval)
+		now = now.Add(interval)
 		bytes.Add(6e6)
 		seconds.Observe(.002)
 		seconds.Observe(.004)

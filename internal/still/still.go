@@ -34,12 +34,12 @@ type Limits struct {
 	Patience  time.Duration // of a run that waits; 20 s
 	Memory    uint64        // bytes of private memory of a process; 512 MiB
 	Time      time.Duration // of a process, on the clock and of a processor; 20 s
-	Image     int           // bytes of one image; MaxImage
+	Image     int           // bytes of one image; maxImage
 }
 
-// MaxImage is the longest image in bytes: its base64 form has the 6,291,456 characters that the
+// maxImage is the longest image in bytes: its base64 form has the 6,291,456 characters that the
 // service model allows for ImageContent.
-const MaxImage = 6 << 20 / 4 * 3
+const maxImage = 6 << 20 / 4 * 3
 
 func (l *Limits) defaults() {
 	set(&l.Processes, runtime.NumCPU())
@@ -47,7 +47,7 @@ func (l *Limits) defaults() {
 	set(&l.Patience, 20*time.Second)
 	set(&l.Memory, 512<<20)
 	set(&l.Time, 20*time.Second)
-	set(&l.Image, MaxImage)
+	set(&l.Image, maxImage)
 }
 
 func set[T comparable](v *T, usual T) {

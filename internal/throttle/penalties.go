@@ -13,9 +13,9 @@ import (
 // in ERROR at once, 18 times a second.
 const (
 	FreePenalties = 4                      // failures in a row that are answered at once
-	PenaltyStep   = 200 * time.Millisecond // added per failure after those
-	MaxPenalty    = time.Second
-	PenaltyWindow = 10 * time.Second // a failure longer after the one before starts anew
+	penaltyStep   = 200 * time.Millisecond // added per failure after those
+	maxPenalty    = time.Second
+	penaltyWindow = 10 * time.Second // a failure longer after the one before starts anew
 )
 
 // Penalties counts failures in a row by key: one client that does one thing. It remembers MaxKeys;
@@ -43,7 +43,7 @@ func (p *Penalties[K]) Failed(key K) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of, _ := p.clients.use(key)
-	if now.Sub(of.last) > PenaltyWindow {
+	if now.Sub(of.last) > penaltyWindow {
 		of.count = 0
 	}
 	of.count++
@@ -51,7 +51,7 @@ func (p *Penalties[K]) Failed(key K) time.Duration {
 	if of.count <= FreePenalties {
 		return 0
 	}
-	return min(time.Duration(of.count-FreePenalties)*PenaltyStep, MaxPenalty)
+	return min(time.Duration(of.count-FreePenalties)*penaltyStep, maxPenalty)
 }
 
 // Succeeded forgets the client's failures.

@@ -27,7 +27,7 @@ func TestPenaltyGrowsAndIsForgotten(t *testing.T) {
 	}
 	p.Succeeded(a)
 	fail(0, 0, 0, 0, 200*ms)
-	now = now.Add(PenaltyWindow + ms)
+	now = now.Add(penaltyWindow + ms)
 	fail(0, 0, 0, 0, 200*ms)
 }
 
@@ -41,7 +41,7 @@ func TestPenaltyRemembersOnlySoManyClients(t *testing.T) {
 	for i := range MaxKeys - 1 {
 		p.Failed(strconv.Itoa(i))
 	}
-	if got := p.Failed(first); got != PenaltyStep {
+	if got := p.Failed(first); got != penaltyStep {
 		t.Fatalf("a client within the bound is held back for %v", got)
 	}
 	for i := range MaxKeys {

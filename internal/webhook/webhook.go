@@ -26,9 +26,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// HeaderSignature is the header of the signature: t=SECONDS,v1=HEX, where HEX is the HMAC-SHA256 of
+// headerSignature is the header of the signature: t=SECONDS,v1=HEX, where HEX is the HMAC-SHA256 of
 // "SECONDS.BODY" under the key, and SECONDS the Unix time of the attempt.
-const HeaderSignature = "X-Weir-Signature"
+const headerSignature = "X-Weir-Signature"
 
 const (
 	life         = time.Hour        // of a message, over all attempts
@@ -293,7 +293,7 @@ func (n *Notifier) post(to string, body []byte) error {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "weir")
-	r.Header.Set(HeaderSignature, Signature(n.o.Key, n.o.Clock(), body))
+	r.Header.Set(headerSignature, Signature(n.o.Key, n.o.Clock(), body))
 	answer, err := n.client.Do(r)
 	if err != nil {
 		return err
@@ -306,7 +306,7 @@ func (n *Notifier) post(to string, body []byte) error {
 	return nil
 }
 
-// Signature is the value of HeaderSignature.
+// Signature is the value of headerSignature.
 func Signature(key []byte, at time.Time, body []byte) string {
 	seconds := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, key)

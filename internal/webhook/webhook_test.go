@@ -132,7 +132,7 @@ func TestDelivery(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte("key"))
 	mac.Write([]byte(`1700000000.{"n":4}`))
 	want := "t=1700000000,v1=" + hex.EncodeToString(mac.Sum(nil))
-	if got := r.header.Get(HeaderSignature); got != want ||
+	if got := r.header.Get(headerSignature); got != want ||
 		r.header.Get("Content-Type") != "application/json" {
 		t.Errorf("signature %s, want %s", got, want)
 	}

@@ -32,8 +32,8 @@ import (
 )
 
 const (
-	// ChunkSize is how many bytes of payload are one message, in bytes; the last has the rest.
-	ChunkSize = 64 << 10
+	// chunkSize is how many bytes of payload are one message, in bytes; the last has the rest.
+	chunkSize = 64 << 10
 
 	tagSize   = 16
 	idSize    = 8
@@ -60,8 +60,8 @@ type DataKey struct {
 	since  store.Number // from which on the stream has no plain record; 0: not said
 }
 
-// KeyOf returns the data key that the head of an encrypted record names. ErrCorrupt.
-func KeyOf(head []byte) (id KeyID, err error) {
+// keyOf returns the data key that the head of an encrypted record names. ErrCorrupt.
+func keyOf(head []byte) (id KeyID, err error) {
 	if len(head) < fixedSize {
 		return id, fmt.Errorf("%w: encrypted record with a head of %d bytes", store.ErrCorrupt,
 			len(head))
@@ -100,7 +100,7 @@ func bound(head []byte) []byte {
 }
 
 // chunks is how many chunks a payload has.
-func chunks(payload int64) int { return int((payload + ChunkSize - 1) / ChunkSize) }
+func chunks(payload int64) int { return int((payload + chunkSize - 1) / chunkSize) }
 
 // metaLength is the length of header and metadata in the encrypted form.
 func metaLength(plain, payload int64) int64 {
@@ -148,7 +148,7 @@ func (k *DataKey) Encrypt(head []byte, payload [][]byte) (*Encrypted, error) {
 	out := (*e.buffer)[:size+tagSize]
 	parts := source(slices.Clone(payload))
 	for at, i := int64(0), 0; at < size; i++ {
-		n := min(size-at, ChunkSize)
+		n := min(size-at, chunkSize)
 		// In place; the tag behind the chunk is moved before the next one is written over it.
 		chunk := out[at : at+n : at+n+tagSize]
 		if !parts.read(chunk) {

@@ -329,7 +329,7 @@ func decodeKeyFile(data []byte) (file keyFile, err error) {
 // Find returns the data key that the head of a record of a stream names. store.ErrKey when it is
 // not here, or when no sealing key opens it.
 func (k *Keys) Find(id store.StreamID, head []byte) (*DataKey, error) {
-	want, err := KeyOf(head)
+	want, err := keyOf(head)
 	if err != nil {
 		return nil, err
 	}

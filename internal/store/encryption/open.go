@@ -118,7 +118,7 @@ type root struct {
 type chunk struct {
 	index int
 	size  int // bytes that are decrypted
-	bytes [ChunkSize + tagSize]byte
+	bytes [chunkSize + tagSize]byte
 	nonce [nonceSize]byte
 }
 
@@ -149,8 +149,8 @@ func (r *Range) take(index int) (*chunk, error) {
 
 func (r *Range) decrypt(c *chunk, index int) error {
 	p := r.payload
-	off := int64(index) * ChunkSize
-	n := int(min(ChunkSize, p.length-off))
+	off := int64(index) * chunkSize
+	n := int(min(chunkSize, p.length-off))
 	if k, err := r.stored.ReadAt(c.bytes[:n], off); k < n {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
@@ -229,11 +229,11 @@ func (r *Range) ReadAt(b []byte, off int64) (int, error) {
 // each calls use with the bytes from an offset on, in order.
 func (r *Range) each(off, length int64, use func([]byte) (int, error)) (n int64, err error) {
 	for at := r.from + off; n < length; {
-		c, err := r.take(int(at / ChunkSize))
+		c, err := r.take(int(at / chunkSize))
 		if err != nil {
 			return n, err
 		}
-		part := c.bytes[at%ChunkSize : c.size]
+		part := c.bytes[at%chunkSize : c.size]
 		part = part[:min(int64(len(part)), length-n)]
 		k, err := use(part)
 		r.give(c)

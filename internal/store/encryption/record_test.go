@@ -89,7 +89,7 @@ func decrypt(k *DataKey, stored []byte) (*media.Fragment, []byte, error) {
 	if crc32.Checksum(payload, record.Castagnoli) != h.PayloadCRC {
 		return nil, nil, fmt.Errorf("%w: checksum", store.ErrCorrupt)
 	}
-	if id, err := KeyOf(stored[:h.MetaLength]); err != nil {
+	if id, err := keyOf(stored[:h.MetaLength]); err != nil {
 		return nil, nil, err
 	} else if id != k.ID {
 		return nil, nil, fmt.Errorf("%w: key", store.ErrCorrupt)
@@ -109,7 +109,7 @@ func decrypt(k *DataKey, stored []byte) (*media.Fragment, []byte, error) {
 	return f, out.Bytes(), err
 }
 
-var sizes = []int{0, 2, 3, ChunkSize - 2, ChunkSize, ChunkSize + 1, 200_001, 3 * ChunkSize}
+var sizes = []int{0, 2, 3, chunkSize - 2, chunkSize, chunkSize + 1, 200_001, 3 * chunkSize}
 
 // What is encrypted decrypts to what it was, of every size and in every version.
 func TestRecord(t *testing.T) {
@@ -178,7 +178,7 @@ func TestRanges(t *testing.T) {
 			!bytes.Equal(out.Bytes(), want[from:from+n]) {
 			t.Fatalf("%d bytes from %d on: %d, %v", n, from, k, err)
 		}
-		if touched := int((from+n-1)/ChunkSize - from/ChunkSize + 1); len(source.reads) != touched {
+		if touched := int((from+n-1)/chunkSize - from/chunkSize + 1); len(source.reads) != touched {
 			t.Fatalf("%d bytes from %d on: read %v", n, from, source.reads)
 		}
 		inner := r.Int64N(n)
@@ -223,10 +223,10 @@ func mend(stored []byte, head int) []byte {
 func TestEveryByteCounts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	k := newKey(stream)
-	rec := fragment(r, 9, ChunkSize+200)
+	rec := fragment(r, 9, chunkSize+200)
 	stored, head := encrypt(t, k, rec)
 	at := func(i int) bool { // each of the head, and some of the payload
-		return i < head+300 || i > head+ChunkSize-20 || i%997 == 0
+		return i < head+300 || i > head+chunkSize-20 || i%997 == 0
 	}
 	for i := range stored {
 		if !at(i) {
@@ -250,7 +250,7 @@ func TestEveryByteCounts(t *testing.T) {
 func TestNothingMoves(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 4))
 	k := newKey(stream)
-	size := 3 * ChunkSize
+	size := 3 * chunkSize
 	a, head := encrypt(t, k, fragment(r, 9, size))
 	b, _ := encrypt(t, k, fragment(r, 9, size))
 	tag := func(i int) int { return fixedSize + i*tagSize }
@@ -258,8 +258,8 @@ func TestNothingMoves(t *testing.T) {
 		for n := range tagSize {
 			bad[tag(i)+n], bad[tag(j)+n] = bad[tag(j)+n], bad[tag(i)+n]
 		}
-		for n := range ChunkSize {
-			x, y := head+i*ChunkSize+n, head+j*ChunkSize+n
+		for n := range chunkSize {
+			x, y := head+i*chunkSize+n, head+j*chunkSize+n
 			bad[x], bad[y] = bad[y], bad[x]
 		}
 	}
@@ -268,7 +268,7 @@ func TestNothingMoves(t *testing.T) {
 		"chunks swapped": func(bad []byte) []byte { swap(bad, 0, 2); return bad },
 		"chunk of another record": func(bad []byte) []byte {
 			copy(bad[tag(1):], b[tag(1):tag(2)])
-			copy(bad[head+ChunkSize:head+2*ChunkSize], b[head+ChunkSize:])
+			copy(bad[head+chunkSize:head+2*chunkSize], b[head+chunkSize:])
 			return bad
 		},
 		"payload of another record": func(bad []byte) []byte {
@@ -281,12 +281,12 @@ func TestNothingMoves(t *testing.T) {
 			return bad
 		},
 		"cut by a chunk": func(bad []byte) []byte {
-			bad = bad[:len(bad)-ChunkSize]
+			bad = bad[:len(bad)-chunkSize]
 			le.PutUint64(bad[8:], uint64(len(bad)))
 			return bad
 		},
 		"cut by a chunk and its tag": func(bad []byte) []byte {
-			bad = slices.Delete(bad[:len(bad)-ChunkSize], tag(2), tag(3))
+			bad = slices.Delete(bad[:len(bad)-chunkSize], tag(2), tag(3))
 			le.PutUint64(bad[8:], uint64(len(bad)))
 			le.PutUint32(bad[16:], uint32(head-tagSize))
 			return bad
@@ -353,7 +353,7 @@ func TestFooter(t *testing.T) {
 func FuzzDecrypt(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 5))
 	k := newKey(stream)
-	for _, size := range []int{0, 100, ChunkSize + 1} {
+	for _, size := range []int{0, 100, chunkSize + 1} {
 		stored, head := encrypt(f, k, fragment(r, 9, size))
 		f.Add(stored, uint32(head))
 	}

@@ -307,7 +307,7 @@ func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
 	}
 	c.ends[f.Location.Volume] = f.Location.Offset + f.Location.Length
 
-	got, err := VerifyRecord(ctx, c.volumes, c.o.Keys, *f, func(int) error { return ctx.Err() })
+	got, err := verifyRecord(ctx, c.volumes, c.o.Keys, *f, func(int) error { return ctx.Err() })
 	switch {
 	case errors.Is(err, store.ErrGone):
 		if _, there := c.known[f.Location.Volume]; !there || c.o.Live {

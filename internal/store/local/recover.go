@@ -139,7 +139,7 @@ func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 			if f.Location.Volume != b.Name {
 				continue
 			}
-			switch _, err := VerifyRecord(ctx, s.volumes, s.o.Keys, *f,
+			switch _, err := verifyRecord(ctx, s.volumes, s.o.Keys, *f,
 				func(int) error { return ctx.Err() }); {
 			case err == nil || errors.Is(err, store.ErrKey): // whole, so far as one can say
 				return nil

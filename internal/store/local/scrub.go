@@ -140,7 +140,7 @@ func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, la
 			if away {
 				continue // not on this disk
 			}
-			_, err := VerifyRecord(ctx, s.volumes, s.o.Keys, *f, func(n int) error {
+			_, err := verifyRecord(ctx, s.volumes, s.o.Keys, *f, func(n int) error {
 				s.metrics.ScrubbedBytes.Add(float64(n))
 				return limiter.WaitN(ctx, n)
 			})
@@ -173,12 +173,12 @@ func (s *Store) foundDamaged(
 	s.metrics.Damaged.Set(float64(max(len(found), len(s.damaged))))
 }
 
-// VerifyRecord reads a fragment's record whole, past the page cache where there is one, and
+// verifyRecord reads a fragment's record whole, past the page cache where there is one, and
 // verifies that it is the record that the row tells of and that both of its checksums hold. pace is
 // called with each number of bytes (at most 256 KiB) before they are read; its error ends the
 // reading and is returned. ErrCorrupt, ErrGone; ErrKey when the checksums hold, and what they are
 // of cannot be decrypted.
-func VerifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys,
+func verifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys,
 	f store.FragmentInfo, pace func(n int) error,
 ) (_ *media.Fragment, err error) {
 	loc := f.Location

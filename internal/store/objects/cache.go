@@ -13,9 +13,9 @@ import (
 	"sync"
 )
 
-// ReadAhead is how much a Cache reads beyond what was asked for when an object is read in its
+// readAhead is how much a Cache reads beyond what was asked for when an object is read in its
 // order.
-const ReadAhead = 2 << 20
+const readAhead = 2 << 20
 
 // Cache keeps on the local disk what was read of objects. As an object never changes, what is here
 // is true for as long as it is here, and nobody needs to tell of anything; an object that is
@@ -177,10 +177,10 @@ func (o *cached) ahead(read span) span {
 		most = o.end
 	}
 	// Half of it is kept ahead, so that requests are not small.
-	if _, ok := o.here.missing(span{read.to, min(read.to+ReadAhead/2, most)}); !ok {
+	if _, ok := o.here.missing(span{read.to, min(read.to+readAhead/2, most)}); !ok {
 		return span{}
 	}
-	missing, ok := o.here.missing(span{read.to, min(read.to+ReadAhead, most)})
+	missing, ok := o.here.missing(span{read.to, min(read.to+readAhead, most)})
 	if !ok || o.flight(missing) != nil {
 		return span{}
 	}

@@ -15,12 +15,12 @@ type Report struct {
 	Unused int `json:"unused_objects"`
 	// objects without rows that are so new that a node may be about to commit them
 	New      int       `json:"new_objects"`
-	Problems []Problem `json:"problems"`           // the first MaxProblems that do not hold
+	Problems []Problem `json:"problems"`           // the first maxProblems that do not hold
 	More     int       `json:"problems_not_shown"` // how many there are beside these
 }
 
-// MaxProblems is how many problems a report tells of.
-const MaxProblems = 1000
+// maxProblems is how many problems a report tells of.
+const maxProblems = 1000
 
 // Problem is one thing that does not hold.
 type Problem struct {
@@ -38,7 +38,7 @@ func (p Problem) String() string {
 }
 
 func (r *Report) problem(p Problem) {
-	if len(r.Problems) < MaxProblems {
+	if len(r.Problems) < maxProblems {
 		r.Problems = append(r.Problems, p)
 		return
 	}

@@ -67,7 +67,7 @@ func (v *Reader) header(path string) (h Header, err error) {
 	if err != nil {
 		return Header{}, err
 	}
-	if h, err = ReadHeader(f); errors.Is(err, store.ErrCorrupt) {
+	if h, err = readHeader(f); errors.Is(err, store.ErrCorrupt) {
 		h, err = Header{}, nil
 	}
 	return h, errors.Join(err, f.Close())

@@ -31,7 +31,7 @@ func Inspect(w io.Writer, f *os.File, records Records) error {
 		return err
 	}
 	size := info.Size() // what is appended from now on is not looked at
-	h, err := ReadHeader(f)
+	h, err := readHeader(f)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (v *Volumes) move(ctx context.Context, name string,
 }
 
 func (v *Volumes) moveOut(ctx context.Context, f File, path, name string) error {
-	h, err := ReadHeader(f)
+	h, err := readHeader(f)
 	if err != nil || h.Hollow {
 		return err
 	}
@@ -111,7 +111,7 @@ func (v *Volumes) MoveIn(ctx context.Context, name string) error {
 }
 
 func (v *Volumes) moveIn(ctx context.Context, f File, path, name string) error {
-	h, err := ReadHeader(f)
+	h, err := readHeader(f)
 	if err != nil || !h.Hollow {
 		return err
 	}
@@ -159,7 +159,7 @@ func (v *Reader) Whole(ctx context.Context, name string, from Remote) (b []byte,
 	if from == nil {
 		from = noRemote{}
 	}
-	h, err := ReadHeader(f)
+	h, err := readHeader(f)
 	if err == nil && h.Hollow {
 		b, err = fetch(ctx, f, &h, name, from)
 	} else if err == nil || errors.Is(err, store.ErrCorrupt) { // the records may be whole

@@ -66,7 +66,7 @@ func (v *Reader) open(ctx context.Context, loc store.Location) (Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := ReadHeader(f)
+	h, err := readHeader(f)
 	if err != nil && !errors.Is(err, store.ErrCorrupt) { // the records may be whole
 		return nil, errors.Join(err, f.Close())
 	}

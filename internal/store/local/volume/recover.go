@@ -46,7 +46,7 @@ func recoverFile(
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	if h, err := ReadHeader(f); err == nil && h.Hollow {
+	if h, err := readHeader(f); err == nil && h.Hollow {
 		// Its footer is damaged, or it would not be asked for. There is nothing here to cut.
 		return nil, 0, 0, fmt.Errorf("volume %s: %w: no footer, and the records lie in an object "+
 			"store", name, store.ErrCorrupt)
@@ -117,7 +117,7 @@ func recoverFile(
 // readStart verifies a volume's file header and its stream record, and gives the offset behind
 // them.
 func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
-	begin, err := ReadHeader(f)
+	begin, err := readHeader(f)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -32,9 +32,9 @@ func Is(begin []byte) bool {
 	return len(begin) >= len(volumeMagic) && string(begin[:len(volumeMagic)]) == volumeMagic
 }
 
-// ReadHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or
+// readHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or
 // there is none.
-func ReadHeader(f io.ReaderAt) (Header, error) {
+func readHeader(f io.ReaderAt) (Header, error) {
 	b := make([]byte, HeaderSize)
 	if _, err := f.ReadAt(b, 0); errors.Is(err, io.EOF) {
 		return Header{}, fmt.Errorf("%w: file is shorter than its header", store.ErrCorrupt)
