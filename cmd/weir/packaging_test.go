@@ -48,7 +48,7 @@ func TestUnitFiles(t *testing.T) {
 	}
 	service := settings(t, "weir.service")
 	stop, err := time.ParseDuration(service["TimeoutStopSec"] + "s")
-	if err != nil || stop < 2*server.DefaultStopTimeout {
+	if err != nil || stop < 2*server.StopTimeout {
 		t.Errorf("a stop may take %q s, %v", service["TimeoutStopSec"], err)
 	}
 	if service["Type"] != "notify" || !strings.HasPrefix(service["ExecStart"],

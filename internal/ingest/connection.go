@@ -66,7 +66,7 @@ func New(o Options) *Connection {
 
 // Run reads the body to its end, stores its fragments and acknowledges them. It returns when every
 // fragment that it took has been made durable or has failed, and no goroutine of it uses body or
-// acks any more. That can last for Limits.AckDrain after the end of the body when the producer does
+// acks any more. That can last for ackDrain after the end of the body when the producer does
 // not read.
 //
 // The result is nil for a body that ended properly, an *Error for what the producer was told in an
@@ -80,7 +80,7 @@ func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error
 	defer o.Edge.Receive(o.Stream.ID)()
 	c.began = o.Clock()
 	c.source = &source{
-		body: body, deadlines: o.Deadlines, idle: o.Limits.Idle, clock: o.Clock,
+		body: body, deadlines: o.Deadlines, idle: api.PutMediaIdle, clock: o.Clock,
 		pace: c.checkPace,
 		count: func(n int) {
 			o.Metrics.bytes.Add(float64(n))
@@ -97,7 +97,7 @@ func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error
 	elements := mkv.DefaultLimits()
 	elements.Fragment -= int64(max(api.MaxFragmentBytes-o.Limits.FragmentBytes, 0))
 	c.reader = mkv.NewReader(c.source, elements)
-	c.acks = newAckQueue(o.Limits.QueuedAcks, c.ackSender(w))
+	c.acks = newAckQueue(queuedAcks, c.ackSender(w))
 
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

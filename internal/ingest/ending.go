@@ -185,7 +185,7 @@ func (c *Connection) linger(body io.Reader, d time.Duration) (wait func()) {
 // drainAcks waits until the acknowledgements have left, or cannot.
 func (c *Connection) drainAcks() {
 	if c.o.Deadlines != nil {
-		if err := c.o.Deadlines.SetWriteDeadline(c.o.Clock().Add(c.o.Limits.AckDrain)); err != nil {
+		if err := c.o.Deadlines.SetWriteDeadline(c.o.Clock().Add(ackDrain)); err != nil {
 			c.o.Logger.Debug("cannot set the write deadline", "error", err)
 		}
 	}

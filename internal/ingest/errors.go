@@ -9,7 +9,7 @@ import (
 	"weir/internal/store"
 )
 
-// ErrIdle is what Run returns when nothing came for Limits.Idle and no fragment was open: the
+// ErrIdle is what Run returns when nothing came for api.PutMediaIdle and no fragment was open: the
 // connection just ends.
 var ErrIdle = errors.New("nothing received for too long")
 

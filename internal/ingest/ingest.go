@@ -78,20 +78,22 @@ type Limits struct {
 	FragmentDuration time.Duration // presentation time; default api.MaxFragmentDuration; 4002
 	Patience         time.Duration // wall clock before Rate counts; default api.MaxFragmentPatience
 	Rate             int           // least bytes/s after that; default api.MinFragmentRate; 4002
-	FragmentTime     time.Duration // wall clock; default api.MaxFragmentTime; 4002
 
 	Tracks        int           // default api.MaxTracks; 4012
 	MaxConnection time.Duration // no fragment starts later; default api.MaxPutMediaConnection; 4003
 	Future        time.Duration // of a producer timestamp; default api.MaxProducerAhead; 4007
-	Idle          time.Duration // ends a connection that sends nothing; default api.PutMediaIdle
 	IdleAck       time.Duration // between IDLE acknowledgements while idle; default 15 s
 	InFlight      int           // fragments read but not durable before reading pauses; default 3
-	QueuedAcks    int           // waiting for a slow reader; default 65,536, at most 3 MB
 	MemoryWait    time.Duration // for Memory; default 10 s (producers bear 40 s); 5000
-	AckDrain      time.Duration // to read the last acknowledgements after the body; default 30 s
 	Linger        time.Duration // to notice an ERROR before the connection is cut; default 3 s
 	DrainLinger   time.Duration // to notice the last PERSISTED after Options.Drain; default 250 ms
 }
+
+// queuedAcks is how many acknowledgements wait for a slow reader: 3 MB at most.
+const queuedAcks = 65_536
+
+// ackDrain is how long a producer may take to read the last acknowledgements after the body.
+const ackDrain = 30 * time.Second
 
 // lingerBytes bounds what is read and thrown away after an ERROR, and when a connection is drained.
 const lingerBytes = 64 << 20
@@ -101,16 +103,12 @@ func (l Limits) withDefaults() Limits {
 	def(&l.FragmentDuration, api.MaxFragmentDuration)
 	def(&l.Patience, api.MaxFragmentPatience)
 	def(&l.Rate, api.MinFragmentRate)
-	def(&l.FragmentTime, api.MaxFragmentTime)
 	def(&l.Tracks, api.MaxTracks)
 	def(&l.MaxConnection, api.MaxPutMediaConnection)
 	def(&l.Future, api.MaxProducerAhead)
-	def(&l.Idle, api.PutMediaIdle)
 	def(&l.IdleAck, 15*time.Second)
 	def(&l.InFlight, 3)
-	def(&l.QueuedAcks, 65_536)
 	def(&l.MemoryWait, 10*time.Second)
-	def(&l.AckDrain, 30*time.Second)
 	def(&l.Linger, 3*time.Second)
 	def(&l.DrainLinger, 250*time.Millisecond)
 	return l

@@ -59,7 +59,7 @@ func (c *Connection) checkPace(now time.Time) error {
 	if took <= l.Patience {
 		return nil
 	}
-	if rate := float64(c.source.read-c.piece.at) / took.Seconds(); took > l.FragmentTime ||
+	if rate := float64(c.source.read-c.piece.at) / took.Seconds(); took > api.MaxFragmentTime ||
 		rate < float64(l.Rate) {
 		f, id := c.unfinished(), api.AckMaxFragmentDuration
 		if f == nil {

@@ -468,7 +468,7 @@ func TestStopEndsProducers(t *testing.T) {
 	p.until(fmt.Sprintf("BUFFERING %d", now+1000))
 	began := time.Now()
 	s.stop()
-	if took := time.Since(began); took > DefaultStopTimeout/2 {
+	if took := time.Since(began); took > StopTimeout/2 {
 		t.Errorf("the stop took %v", took)
 	}
 	rest, err := io.ReadAll(p.in)

@@ -55,7 +55,7 @@ const (
 
 // What a graceful stop waits for.
 const (
-	DefaultStopTimeout  = 10 * time.Second // for answers
+	StopTimeout         = 10 * time.Second // for answers
 	defaultDrainTimeout = 4 * time.Second  // for the ends of the fragments that come in
 	lastAcks            = time.Second      // for their acknowledgements to leave after that
 )
@@ -126,7 +126,6 @@ type Options struct {
 	Metrics      http.Handler          // what GET /metrics serves; nil for no such path
 	Limits       quota.Limits          // none when zero
 	Connections  connections.Limits    // none when zero
-	StopTimeout  time.Duration         // DefaultStopTimeout when 0
 	DrainTimeout time.Duration         // defaultDrainTimeout when 0
 	Notice       time.Duration         // how long /readyz says no before a stop begins
 	bodyTime     time.Duration         // of tests; bodyTimeout when 0
@@ -197,7 +196,6 @@ type Server struct {
 	players      *port
 	cameras      *port
 	certified    *cameras.Service
-	stopTimeout  time.Duration
 	drainTimeout time.Duration
 	notice       time.Duration
 	leaving      atomic.Bool // the notice runs
@@ -236,7 +234,6 @@ func New(o Options) (*Server, error) {
 		notifier: o.Notifier, events: make(chan ingest.Event, maxEvents),
 		folder: o.ImageFolder, generate: make(chan imageTask, maxImageTasks),
 		ingest: o.Ingest, clock: o.Clock, log: o.Logger,
-		stopTimeout:  cmp.Or(o.StopTimeout, DefaultStopTimeout),
 		drainTimeout: cmp.Or(o.DrainTimeout, defaultDrainTimeout),
 		notice:       o.Notice,
 		stopping:     make(chan struct{}), drained: make(chan struct{}),
@@ -345,7 +342,7 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 	s.beginStop()
 	drained := time.AfterFunc(s.drainTimeout, func() { close(s.drained) })
 	defer drained.Stop()
-	limit := s.stopTimeout
+	limit := StopTimeout
 	if handover {
 		limit = s.drainTimeout + lastAcks
 	}
@@ -354,7 +351,7 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 	defer cancel()
 	if err := all.stop(grace); err != nil && !handover {
 		s.log.Warn("requests were still in flight at the stop and are cut off",
-			"after", s.stopTimeout)
+			"after", StopTimeout)
 		all.close()
 	}
 	<-done
@@ -367,11 +364,11 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 // Finish waits up to the stop timeout for the answers that Serve has left unfinished, and then cuts
 // them off.
 func (s *Server) Finish(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.stopTimeout)
+	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
 	if err := s.serving.stop(ctx); err != nil {
 		s.log.Warn("answers were still being sent after the handover and are cut off",
-			"after", s.stopTimeout)
+			"after", StopTimeout)
 		s.serving.close()
 	}
 }

@@ -51,10 +51,8 @@ type Options struct {
 	// for lately, while the database is away; default 5 minutes.
 	Away time.Duration
 
-	MemoryAge     time.Duration // as in local.Options, default 5 minutes
-	MemoryBytes   int64         // as in local.Options, default 200 MB per stream
-	TableBytes    int64         // as in local.Options, default 32 MB
-	FragmentBytes int64         // as in local.Options, default 16 MB
+	MemoryBytes   int64 // as in local.Options, default 200 MB per stream
+	FragmentBytes int64 // as in local.Options, default 16 MB
 
 	SweepInterval time.Duration // how often Run sweeps and compacts; default 1 minute
 	// A stream's fragments are compacted into one object when they have so many bytes, or when the
@@ -75,9 +73,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.CacheBytes, 10_000_000_000)
 	setDefault(&o.Fresh, 100*time.Millisecond)
 	setDefault(&o.Away, 5*time.Minute)
-	setDefault(&o.MemoryAge, 5*time.Minute)
 	setDefault(&o.MemoryBytes, 200_000_000)
-	setDefault(&o.TableBytes, 32_000_000)
 	setDefault(&o.FragmentBytes, 16_000_000)
 	setDefault(&o.SweepInterval, time.Minute)
 	setDefault(&o.CompactBytes, 64_000_000)
@@ -178,7 +174,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.db.Close())
 	}
-	s.reader = &sealed.Reader{Rows: s.db, Tables: sealed.NewTables(o.TableBytes), Log: s.log,
+	s.reader = &sealed.Reader{Rows: s.db, Tables: sealed.NewTables(sealed.TableBytes), Log: s.log,
 		Damaged: func() {},
 		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
 			return contents.Footer(ctx, s.bucket, at)

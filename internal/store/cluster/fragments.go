@@ -263,7 +263,7 @@ func (s *Store) appendMemory(
 	if replaces != 0 {
 		ring.Remove(replaces)
 	}
-	ring.Push(m, m.Stored-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+	ring.Push(m, m.Stored-recent.RingAge.Milliseconds(), s.o.MemoryBytes)
 	s.mu.Unlock()
 	s.watch.committed(id, m.Info.Sequence)
 	return m.Info, nil
@@ -281,7 +281,7 @@ func (s *Store) inRing(id store.StreamID, do func(*recent.Ring)) {
 // remembered finds a fragment in memory; nil when there is none, or its time is over.
 func (s *Store) remembered(id store.StreamID, n store.Number) (m *recent.MemoryFragment) {
 	s.inRing(id, func(ring *recent.Ring) { m = ring.Find(n) })
-	if m != nil && m.Stored < s.now()-s.o.MemoryAge.Milliseconds() {
+	if m != nil && m.Stored < s.now()-recent.RingAge.Milliseconds() {
 		return nil
 	}
 	return m
@@ -308,7 +308,7 @@ func (s *Store) list(
 	now := s.o.Clock()
 	var list []store.FragmentInfo
 	s.inRing(id, func(ring *recent.Ring) {
-		list = ring.List(q, now.UnixMilli()-s.o.MemoryAge.Milliseconds())
+		list = ring.List(q, now.UnixMilli()-recent.RingAge.Milliseconds())
 	})
 	if st.RetentionHours > 0 {
 		stored, err := s.reader.List(ctx, id, q, st.Edge(now))

@@ -13,6 +13,7 @@ import (
 	"weir/internal/store/cluster/repair"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/objects"
+	"weir/internal/store/recent"
 )
 
 // sweepRows bounds what one transaction of a sweep drops, so that fragments are committed in
@@ -147,7 +148,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 func (s *Store) trimRings() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.now() - s.o.MemoryAge.Milliseconds()
+	before := s.now() - recent.RingAge.Milliseconds()
 	for id, ring := range s.rings {
 		if ring.Trim(before, s.o.MemoryBytes); ring.Empty() {
 			delete(s.rings, id)

@@ -60,20 +60,12 @@ type Options struct {
 	// what background work and recovery report; default: nothing
 	Logger  *slog.Logger
 	Metrics *Metrics // default: counted, not registered
-	// 0 to 4095, the low bits of the fragment numbers given out here
-	NodeSlot int
 
-	// how long a fragment of a stream without retention is kept in memory; default 5 minutes
-	MemoryAge time.Duration
-	// how much memory the packed tables of sealed volumes may take, the last used ones; default 32
-	// MB
-	TableBytes int64
 	// how much memory the rows and heads of fragments that were asked for may take; default 16 MB
 	FragmentBytes int64
-	MemoryBytes   int64         // how many bytes of them are kept per stream; default 200 MB
+	// how many bytes of fragments of a stream without retention are kept in memory; default 200 MB
+	MemoryBytes   int64
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
-	// a volume that got no fragment for so long is closed; default 2 hours
-	IdleVolume time.Duration
 
 	// bytes that are kept free: what is new and would take of them is ErrFull; 0: all may be taken
 	MinFree  int64
@@ -135,7 +127,7 @@ type Store struct {
 // streamState is what the engine remembers of one stream: its row, where its orders stand, and the
 // fragments that are in memory only. It is there because this process alone appends and changes
 // streams. One is kept of each stream that was used, until the stream is deleted; within it the
-// ring is bounded by Options.MemoryAge and MemoryBytes, the track sets by setsCached.
+// ring is bounded by recent.RingAge and Options.MemoryBytes, the track sets by setsCached.
 // Store.changeStream tells it of a new row, Store.forget of a deletion, append and seal of the
 // rest.
 //
@@ -190,12 +182,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	setDefault(&o.MemoryAge, 5*time.Minute)
 	setDefault(&o.MemoryBytes, 200_000_000)
-	setDefault(&o.TableBytes, 32_000_000)
 	setDefault(&o.FragmentBytes, 16_000_000)
 	setDefault(&o.SweepInterval, time.Minute)
-	setDefault(&o.IdleVolume, 2*time.Hour)
 	setDefault(&o.WarmAfter, time.Hour)
 	if o.WhenFull == DeleteOldest && o.MinFree <= 0 {
 		o.MinFree = leastOpen // there must be something to come below
@@ -209,18 +198,11 @@ func New(ctx context.Context, o Options) (*Store, error) {
 		damaged: make(map[scrubbed]bool),
 	}
 	s.rows = newRowQueue(s.idx, s.metrics)
-	s.reader = NewReader(s.idx, s.volumes, o.Keys, o.TableBytes)
+	s.reader = NewReader(s.idx, s.volumes, o.Keys, sealed.TableBytes)
 	s.reader.Waiting, s.reader.Log, s.reader.Damaged = s.rows.of, s.log, s.metrics.DamagedTables.Inc
 	s.recent.Limit = o.FragmentBytes
 	s.space.wake = make(chan struct{}, 1)
-	err := error(nil)
-	if o.NodeSlot < 0 || o.NodeSlot >= 1<<store.NumberSlotBits {
-		err = fmt.Errorf("node slot %d is not within 0 and %d", o.NodeSlot,
-			1<<store.NumberSlotBits-1)
-	}
-	if err == nil {
-		err = s.startClock(ctx)
-	}
+	err := s.startClock(ctx)
 	if err == nil {
 		err = s.recover(ctx)
 	}

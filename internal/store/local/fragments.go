@@ -25,7 +25,7 @@ func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number
 	now := s.o.Clock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.clock = store.NumberAt(now, st.clock) | store.Number(s.o.NodeSlot)
+	st.clock = store.NumberAt(now, st.clock)
 	return st.clock, nil
 }
 
@@ -226,7 +226,7 @@ func (s *Store) appendMemory(
 		st.ring.Remove(replaces)
 	}
 	st.tell()
-	st.ring.Push(m, m.Stored-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+	st.ring.Push(m, m.Stored-recent.RingAge.Milliseconds(), s.o.MemoryBytes)
 	return info, nil
 }
 
@@ -301,7 +301,7 @@ func (s *Store) List(
 	}
 	now := s.now()
 	st.mu.Lock()
-	memory := st.ring.List(q, now-s.o.MemoryAge.Milliseconds())
+	memory := st.ring.List(q, now-recent.RingAge.Milliseconds())
 	st.mu.Unlock()
 	stream := st.stream.Load()
 	if stream.RetentionHours > 0 && !st.newer(&q) {
@@ -338,7 +338,7 @@ func (s *Store) Fragment(
 	st.mu.Lock()
 	m := st.ring.Find(n)
 	st.mu.Unlock()
-	if m != nil && m.Stored >= now-s.o.MemoryAge.Milliseconds() {
+	if m != nil && m.Stored >= now-recent.RingAge.Milliseconds() {
 		return m.Info, nil
 	}
 	f, changes, ok := s.recent.Get(id, n)

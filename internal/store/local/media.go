@@ -12,6 +12,7 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/encryption"
 	"weir/internal/store/local/volume"
+	"weir/internal/store/recent"
 	"weir/internal/store/record"
 )
 
@@ -46,7 +47,7 @@ func (s *Store) open(
 		st.mu.Lock()
 		m := st.ring.Find(f.Number)
 		st.mu.Unlock()
-		if m == nil || m.Stored < now-s.o.MemoryAge.Milliseconds() {
+		if m == nil || m.Stored < now-recent.RingAge.Milliseconds() {
 			return nil, store.ErrGone
 		}
 		return m.Open(), nil

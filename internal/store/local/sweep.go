@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"weir/internal/store"
 	"weir/internal/store/local/index"
+	"weir/internal/store/recent"
 )
 
 // sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed
@@ -15,6 +17,9 @@ const (
 	sweepRows    = 2000
 	sweepVolumes = 8
 )
+
+// idleVolume is for how long a volume may get no fragment before it is closed.
+const idleVolume = 2 * time.Hour
 
 // Sweep does one pass of background work: volumes wholly past retention lose their rows, then their
 // bytes; deleted streams lose their bytes, then their rows; idle volumes are closed, and closed
@@ -96,7 +101,7 @@ func (s *Store) sweepIdle(ctx context.Context) error {
 			continue
 		}
 		now := s.now()
-		if b.LastServerTimestamp >= now-s.o.IdleVolume.Milliseconds() &&
+		if b.LastServerTimestamp >= now-idleVolume.Milliseconds() &&
 			b.LastServerTimestamp >= retentionEdge(st.stream.Load(), now) {
 			continue
 		}
@@ -149,7 +154,7 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 			now := s.now()
 			if st := s.known(stream.ID); st != nil {
 				st.mu.Lock()
-				st.ring.Trim(now-s.o.MemoryAge.Milliseconds(), s.o.MemoryBytes)
+				st.ring.Trim(now-recent.RingAge.Milliseconds(), s.o.MemoryBytes)
 				st.mu.Unlock()
 			}
 			for n := sweepVolumes; n == sweepVolumes; {

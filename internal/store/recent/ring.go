@@ -3,11 +3,15 @@ package recent
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/record"
 )
+
+// RingAge is how long engines keep a fragment in a Ring.
+const RingAge = 5 * time.Minute
 
 // Ring holds the newest fragments of a stream without retention, in the order in which they came.
 type Ring struct {

@@ -8,6 +8,9 @@ import (
 	"weir/internal/store/record"
 )
 
+// TableBytes is the memory that an engine keeps Tables in.
+const TableBytes = 32_000_000
+
 // Tables holds the tables used last, packed as they are, up to a number of bytes. A table never
 // changes, and one that was written anew lies elsewhere: nobody needs to tell of anything, and a
 // table whose volume is gone is not asked for.
