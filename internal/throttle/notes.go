@@ -8,7 +8,7 @@ import (
 // A producer that is refused tries again many times a second. Its operator wants to see why, once.
 const (
 	NoteEvery = 10 * time.Second // one line of a kind in this time; it tells how many there were
-	maxNotes  = 1024             // kinds remembered
+	MaxNotes  = 1024             // kinds remembered
 )
 
 // Notes limits how often lines of a kind are written. It is safe for concurrent use.
@@ -26,7 +26,7 @@ type lines struct {
 
 // NewNotes makes Notes of nothing that was written.
 func NewNotes[K comparable](clock func() time.Time) *Notes[K] {
-	return &Notes[K]{clock: clock, kinds: newRecent[K, lines](maxNotes)}
+	return &Notes[K]{clock: clock, kinds: newRecent[K, lines](MaxNotes)}
 }
 
 // Due reports whether a line shall be written, and how many of its kind were left out since the

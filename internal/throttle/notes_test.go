@@ -30,10 +30,10 @@ func TestNotesCountWhatIsLeftOut(t *testing.T) {
 func TestNotesRememberOnlySoManyKinds(t *testing.T) {
 	t.Parallel()
 	n := NewNotes[int](time.Now)
-	for i := range maxNotes + 1 {
+	for i := range MaxNotes + 1 {
 		n.Due(i)
 	}
-	if len(n.kinds.entries) != maxNotes || n.kinds.order.Len() != maxNotes {
+	if len(n.kinds.entries) != MaxNotes || n.kinds.order.Len() != MaxNotes {
 		t.Errorf("%d entries, %d in order", len(n.kinds.entries), n.kinds.order.Len())
 	}
 	if _, ok := n.Due(0); !ok {
