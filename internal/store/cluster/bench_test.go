@@ -175,7 +175,9 @@ func BenchmarkClusterFirstByte(b *testing.B) {
 }
 
 // BenchmarkClusterList is List of 1,000 fragments out of ten million: the newest, which have rows
-// of their own, and some that stand in the tables of objects, 100 of 10,000 of which are there.
+// of their own, and some that stand in the tables of objects, 100 of 10,000 of which are there. And
+// of 300,000 that are not compacted yet: a range of times without an end, which begins in the
+// middle of them.
 func BenchmarkClusterList(b *testing.B) {
 	const volumes, each = 100, 1000
 	f := newFixture(b, nil)
@@ -210,6 +212,34 @@ func BenchmarkClusterList(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) { benchList(b, n, st.ID, q) })
 	}
+	const backlog = 300_000
+	late := create(b, n, "late", 24*365)
+	addRows(b, f, late.ID, began, backlog)
+	for clock, name := range []string{"server-range", "producer-range"} {
+		q := store.Query{Limit: 1000, Range: &store.TimeRange{Clock: store.TimestampKind(clock),
+			Start: began + backlog*1000, End: 1 << 60}}
+		b.Run(name, func(b *testing.B) { benchList(b, n, late.ID, q) })
+	}
+}
+
+// addRows adds the rows of so many fragments, one every two seconds since a time, in order.
+func addRows(b *testing.B, f *fixture, id store.StreamID, began, count int64) {
+	b.Helper()
+	pool, err := pgxpool.New(b.Context(), f.options.Database)
+	must(b, err)
+	defer pool.Close()
+	spans := record.AppendSpans(nil, []store.Span{{Track: 1, Duration: 180_000, Size: 200_000,
+		Frames: 50, KeyStart: true, FirstSize: 40_000}})
+	_, err = pool.Exec(b.Context(), `INSERT INTO fragments (stream, number, sequence, server_ts,
+		producer_ts, track_set, payload_crc, partial, object, position, length, meta_length, spans,
+		apart)
+		SELECT s.key, ($2 + i * 2000) * 1000 << 12, i, $2 + i * 2000, $2 + i * 2000 - 500, 1, 5, 0,
+			(SELECT MAX(key) FROM objects), i * 5000, 5000, 500, $4, 0
+		FROM generate_series(CAST(1 AS bigint), $3) i JOIN streams s ON s.id = $1`, string(id),
+		began, count, spans)
+	must(b, err)
+	_, err = pool.Exec(b.Context(), `VACUUM ANALYZE fragments`)
+	must(b, err)
 }
 
 // sealOlder adds the rows of objects that have so many fragments each, one every two seconds, from

@@ -57,6 +57,7 @@ var ErrRetained = errors.New("the stream has a retention by now")
 // head is where the orders of a stream stand.
 type head struct {
 	key, number, sequence, sets, retention, sealedNumber, sealedSequence int64
+	order                                                                order
 }
 
 // lockHeads reads the heads of streams, which nobody else changes before the transaction ends.
@@ -67,7 +68,8 @@ func lockHeads(
 ) (map[store.StreamID]*head, error) {
 	heads := make(map[store.StreamID]*head, len(ids))
 	rows, err := tx.Query(ctx, `SELECT id, stream, number, sequence, sets, retention_hours,
-		sealed_number, sealed_sequence FROM heads WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids)
+		sealed_number, sealed_sequence, order_number, order_server, order_producer
+		FROM heads WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,8 @@ func lockHeads(
 		var id store.StreamID
 		h := &head{}
 		err := rows.Scan(&id, &h.key, &h.number, &h.sequence, &h.sets, &h.retention,
-			&h.sealedNumber, &h.sealedSequence)
+			&h.sealedNumber, &h.sealedSequence, &h.order.number, &h.order.server,
+			&h.order.producer)
 		heads[id] = h
 		return h, err
 	})
@@ -145,6 +148,7 @@ type commit struct {
 
 	here     map[spot][]int // places in rows, of those that are added with an Arrival
 	added    []int          // places in rows
+	apart    []int64        // likewise: 0 of a row in order, else 1
 	newSets  []int          // likewise: rows whose track set is new
 	replaced []place
 }
@@ -259,6 +263,7 @@ func (c *commit) decide(object Object) []Committed {
 		r.Info.Sequence, r.Info.TrackSet, r.Info.Location.Volume = h.sequence, set, object.Name
 		row.Info = r.Info
 		c.stored[at], c.added = r.Info, append(c.added, i)
+		c.apart = append(c.apart, truth(!h.order.takes(&r.Info)))
 		if row.Arrival != nil {
 			c.here[c.spot(i)] = append(c.here[c.spot(i)], i)
 		}
@@ -306,14 +311,22 @@ func (c *commit) write(ctx context.Context, tx pgx.Tx, object Object) error {
 	}
 	var ids []string
 	var numbers, sequences, sets []int64
+	var inOrder [3][]int64
 	for id, h := range c.heads {
 		ids = append(ids, string(id))
 		numbers, sequences = append(numbers, h.number), append(sequences, h.sequence)
 		sets = append(sets, h.sets)
+		for i, v := range [3]int64{h.order.number, h.order.server, h.order.producer} {
+			inOrder[i] = append(inOrder[i], v)
+		}
 	}
-	batch.Queue(`UPDATE heads h SET number = u.number, sequence = u.sequence, sets = u.sets
-		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
-			AS u(id, number, sequence, sets) WHERE h.id = u.id`, ids, numbers, sequences, sets)
+	batch.Queue(`UPDATE heads h SET number = u.number, sequence = u.sequence, sets = u.sets,
+		order_number = u.order_number, order_server = u.order_server,
+		order_producer = u.order_producer
+		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+			$6::bigint[], $7::bigint[]) AS u(id, number, sequence, sets, order_number,
+			order_server, order_producer) WHERE h.id = u.id`, ids, numbers, sequences, sets,
+		inOrder[0], inOrder[1], inOrder[2])
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -346,15 +359,16 @@ func (c *commit) queueFragments(batch *pgx.Batch, object Object) {
 		}
 		spans = append(spans, record.AppendSpans(nil, f.Spans))
 	}
-	args := []any{object.Name, spans}
+	args := []any{object.Name, spans, c.apart}
 	for j := range values {
 		args = append(args, values[j])
 	}
-	batch.Queue(`INSERT INTO fragments (object, spans, stream, number, sequence, server_ts,
+	batch.Queue(`INSERT INTO fragments (object, spans, apart, stream, number, sequence, server_ts,
 		producer_ts, track_set, payload_crc, partial, position, length, meta_length)
 		SELECT (SELECT key FROM objects WHERE name = $1), u.* FROM unnest($2::bytea[],
 		$3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-		$9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]) AS u`, args...)
+		$9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+		$14::bigint[]) AS u`, args...)
 }
 
 func truth(b bool) int64 {

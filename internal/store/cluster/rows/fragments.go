@@ -134,39 +134,6 @@ func columnOf(prefix string, clock store.TimestampKind) string {
 	return prefix + "server"
 }
 
-// hotQuery writes the query for the fragments' rows.
-func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
-	c := conditions{` WHERE f.stream = $1`, []any{key}}
-	c.add("f.server_ts >= ", edge)
-	if q.Range != nil {
-		stamp := columnOf("f.", q.Range.Clock) + "_ts"
-		c.add(stamp+" >= ", q.Range.Start)
-		c.add(stamp+" <= ", q.Range.End)
-	}
-	if q.AfterSequence > 0 {
-		c.add("f.sequence > ", q.AfterSequence)
-	}
-	if q.After != 0 {
-		sign := "f.number > "
-		if q.Order == store.ByNumberNewest {
-			sign = "f.number < "
-		}
-		c.add(sign, int64(q.After))
-	}
-	switch q.Order {
-	case store.ByNumberNewest:
-		c.text += " ORDER BY f.number DESC"
-	case store.BySequence:
-		c.text += " ORDER BY f.sequence"
-	default:
-		c.text += " ORDER BY f.number"
-	}
-	if q.Limit > 0 {
-		c.limit(q.Limit)
-	}
-	return `SELECT ` + fragmentColumns + ` FROM fragments f` + c.text, c.args
-}
-
 const goneQuery = `SELECT DISTINCT number FROM gone WHERE stream = $1 ORDER BY number`
 
 // Gone implements sealed.Rows.

@@ -35,7 +35,10 @@ func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object)
 			return fmt.Errorf("there are %d fragments, the table has %d: %w", n, v.Count,
 				sealed.ErrUnsealable)
 		}
-		return insertSealed(ctx, tx, h.key, &v, object)
+		if err := insertSealed(ctx, tx, h.key, &v, object); err != nil {
+			return err
+		}
+		return reorder(ctx, tx, v.Stream, h.key)
 	})
 	if err != nil {
 		return fmt.Errorf("seal object %s: %w", v.Name, err)
