@@ -185,7 +185,7 @@ func TestPausedNode(t *testing.T) {
 	clock := storetest.NewClock()
 	f := newFixture(t, clock)
 	short := func(o *cluster.Options) { o.LeaseTime = 100 * time.Millisecond }
-	paused, next := f.node(short), f.node(short)
+	paused, next := f.node(short), f.node()
 	st := create(t, paused, "cam", 24)
 	first := add(t, paused, clock, st.ID, 0)
 	held, err := paused.Hold(t.Context(), st.ID)
