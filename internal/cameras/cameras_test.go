@@ -407,8 +407,11 @@ func TestClientCA(t *testing.T) {
 		t.Helper()
 		key := newKey(t)
 		template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: dns,
-			Subject: pkix.Name{CommonName: name}, NotBefore: start,
-			NotAfter: start.AddDate(1, 0, 0)}
+			NotBefore: start, NotAfter: start.AddDate(1, 0, 0)}
+		for name := range strings.SplitSeq(name, "|") {
+			template.Subject.ExtraNames = append(template.Subject.ExtraNames,
+				pkix.AttributeTypeAndValue{Type: commonName, Value: name})
+		}
 		der, err := x509.CreateCertificate(rand.Reader, template, ca.Leaf, key.Public(),
 			ca.PrivateKey)
 		s.must(err)
@@ -430,6 +433,8 @@ func TestClientCA(t *testing.T) {
 	cam2.refused(get, 403, "was revoked")
 	signed(0xabd, "cam2").works(get)
 	signed(102, "no name!").refused(get, 403, "names no thing")
+	signed(103, "cam2|another").refused(get, 403, "names no thing")
+	signed(104, "another|cam2").refused(get, 403, "names no thing")
 
 	if _, err := New(Options{Access: s.access, Mint: s.mint}).Add(t.Context(),
 		AddInput{Name: "cam4"}); !errors.Is(err, access.ErrInvalid) {

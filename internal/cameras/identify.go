@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -107,8 +108,8 @@ func (s *Service) identify(ctx context.Context, state *tls.ConnectionState) (*id
 		id.own = id.own || chain[len(chain)-1].Equal(own.Certificate)
 	}
 	if len(id.things) == 0 {
-		return nil, forbidden("The client certificate names no thing: its common name has 1 to %d "+
-			"letters, digits, - and _.", api.MaxThingName)
+		return nil, forbidden("The client certificate names no thing: it needs one common name, "+
+			"of 1 to %d letters, digits, - and _.", api.MaxThingName)
 	}
 	return id, nil
 }
@@ -130,12 +131,26 @@ func (s *Service) unverified(err error, leaf *x509.Certificate) *refusal {
 	return forbidden("The client certificate is not of an authority that is accepted here.")
 }
 
+// commonName is the type of a common name (RFC 5280 appendix A.1, id-at-commonName).
+var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+
 // maxThings bounds the names of one certificate that are looked at.
 const maxThings = 16
 
-// thingsOf returns the things that a certificate names: its common name, then its DNS names.
+// thingsOf returns the things that a certificate names: its common name, then its DNS names. Of
+// several common names none counts: which one an authority has looked at is not known.
 func thingsOf(c *x509.Certificate) (names []string) {
-	for _, name := range append([]string{c.Subject.CommonName}, c.DNSNames...) {
+	common := 0
+	for _, attribute := range c.Subject.Names {
+		if attribute.Type.Equal(commonName) {
+			common++
+		}
+	}
+	all := c.DNSNames
+	if common == 1 {
+		all = append([]string{c.Subject.CommonName}, all...)
+	}
+	for _, name := range all {
 		if ValidName(name) && !slices.Contains(names, name) && len(names) < maxThings {
 			names = append(names, name)
 		}
