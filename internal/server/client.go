@@ -28,7 +28,11 @@ func (s *Server) callerOf(r *http.Request) caller {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && s.trusts(c.address); i-- {
-		address, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		hop := strings.TrimSpace(hops[i])
+		address, err := netip.ParseAddr(hop)
+		if at, withPort := netip.ParseAddrPort(hop); withPort == nil { // as some proxies have it
+			address, err = at.Addr(), nil
+		}
 		if err != nil {
 			break // the proxy itself is all that is known
 		}
