@@ -404,15 +404,24 @@ func parseQuery(r *http.Request) (*claim, error) {
 // have 20 characters, secrets 40.
 const longestID = 32
 
-// ClaimedKey is the access key ID of a credential (ID/DATE/REGION/SERVICE/aws4_request) that nobody
-// has verified, for logs. People put the secret in its place: of what is longer than IDs are it has
-// the beginning only.
-func ClaimedKey(credential string) string {
+// ClaimedKey is the access key ID that a request says it is signed with, for logs; "": none. Nobody
+// has verified it.
+func ClaimedKey(r *http.Request) string {
+	_, credential, signed := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if !signed && strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
+		credential = r.URL.Query().Get("X-Amz-Credential")
+	}
+	credential, _, _ = strings.Cut(credential, ",")
+	if !strings.Contains(credential, "/") {
+		return ""
+	}
 	id, _ := splitCredential(credential)
 	return id
 }
 
-// splitCredential is ClaimedKey, and what follows it. A secret may have slashes.
+// splitCredential returns the access key ID of a credential (ID/DATE/REGION/SERVICE/aws4_request)
+// as it may be told again, and the rest. People put the secret in its place, which may have
+// slashes: of what is longer than IDs are there is the beginning only.
 func splitCredential(credential string) (id, rest string) {
 	at := len(credential)
 	for range 4 {

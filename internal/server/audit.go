@@ -10,6 +10,7 @@ import (
 	"weir/internal/access"
 	"weir/internal/api"
 	"weir/internal/audit"
+	"weir/internal/auth"
 	"weir/internal/cameras"
 	"weir/internal/sts"
 )
@@ -56,7 +57,7 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 	case req.identity != "":
 		e.Principal, e.AccessKey = shorten(req.identity), req.handed
 	default:
-		e.Allowed, e.AccessKey = false, claimedKey(req.Request)
+		e.Allowed, e.AccessKey = false, auth.ClaimedKey(req.Request)
 	}
 	if req.sts && req.verdict != nil {
 		e.Resource = shorten(req.verdict.resource)

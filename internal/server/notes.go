@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 
 	"weir/internal/api"
 	"weir/internal/auth"
@@ -97,19 +96,6 @@ func (s *Server) siteOf(r *http.Request) netip.Prefix {
 	return connections.SiteOf(netip.AddrPortFrom(s.callerOf(r).address, 0))
 }
 
-// claimedKey is the access key that a request says it is signed with; "": none.
-func claimedKey(r *http.Request) string {
-	_, claimed, signed := strings.Cut(r.Header.Get("Authorization"), "Credential=")
-	if !signed && strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
-		claimed = r.URL.Query().Get("X-Amz-Credential")
-	}
-	claimed, _, _ = strings.Cut(claimed, ",")
-	if !strings.Contains(claimed, "/") {
-		return ""
-	}
-	return auth.ClaimedKey(claimed)
-}
-
 // noteRefusal writes the line of a signed call that is answered with an error of the caller's.
 func (s *Server) noteRefusal(req *request, answer *api.Error) {
 	attrs := []slog.Attr{
@@ -117,7 +103,7 @@ func (s *Server) noteRefusal(req *request, answer *api.Error) {
 		slog.String(logError, shorten(answer.Message)),
 	}
 	if req.signer() == "" {
-		if claimed := claimedKey(req.Request); claimed != "" {
+		if claimed := auth.ClaimedKey(req.Request); claimed != "" {
 			attrs = append(attrs, slog.String(logClaimedKey, claimed))
 		}
 	}
