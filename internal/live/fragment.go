@@ -9,7 +9,7 @@ import (
 	"weir/internal/store"
 )
 
-// Head is what is known of a fragment when it begins. Nothing of it changes afterwards.
+// Head is what is known of a fragment when it begins. It does not change afterwards.
 type Head struct {
 	Number            store.Number // greater than those of the fragments that the stream stored
 	ProducerTimestamp int64        // milliseconds since the Unix epoch
@@ -29,13 +29,13 @@ type End struct {
 	// be stored, or was there already under another number (a resend).
 	Stored bool
 	Info   store.FragmentInfo // of a stored one
-	// Differs: a frame that was said to be final is not that of the stored run, because times had
-	// to be mended that came before what was wrong with them.
+	// Differs: a frame that was said to be final is not as in the stored run, because an irregular
+	// time made earlier ones change.
 	Differs bool
 }
 
-// Fragment is one that is being received. Ingest tells it what comes, followers hold it. It is safe
-// for concurrent use.
+// Fragment is a fragment that is being received. Ingest adds what comes, followers hold it. It is
+// safe for concurrent use.
 type Fragment struct {
 	Head
 	edge    *Edge
@@ -84,8 +84,8 @@ func (f *Fragment) Add(track int, samples []media.Sample, payload []byte, arrive
 	f.stream.wake()
 }
 
-// Move replaces the buffer of a track's payload by one that begins with the same bytes, and reports
-// whether the one before may be used again: whether nobody can be reading it.
+// Move replaces the buffer of a track's payload with one that begins with the same bytes. It
+// reports whether the old one may be used again: whether nobody can be reading it.
 func (f *Fragment) Move(track int, payload []byte) (free bool) {
 	if f == nil {
 		return true
@@ -111,9 +111,9 @@ func (f *Fragment) Whole(as *media.Fragment) {
 	f.edge.noteBurst(f.id, burst)
 }
 
-// burst is by how much the blocks came at another pace than they are presented at: the difference
-// between the earliest and the latest one, by their own clock. Sound that comes later than its
-// pictures counts too. stream.mu is held.
+// burst is how far the pace at which the blocks came departs from that at which they are presented:
+// the difference between the earliest and the latest one, by their own clock. Sound that comes
+// later than its pictures counts too. stream.mu is held.
 func (f *Fragment) burst() time.Duration {
 	earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
 	for i := range f.tracks {
@@ -168,8 +168,8 @@ func (f *Fragment) finish(end *End) {
 	}
 }
 
-// Release ends ingest's use of the buffers, which follows the end; size is their capacity. It
-// reports whether they may be used again; if not they are left to who holds the fragment.
+// Release ends ingest's use of the buffers, after the fragment's end; size is their capacity. It
+// reports whether they may be used again; if not, they belong to those who hold the fragment.
 func (f *Fragment) Release(size int64) (free bool) {
 	if f == nil {
 		return true
@@ -210,7 +210,7 @@ const reorder = 16
 
 // Latest is the latest presentation time of the newest blocks of a track, an index into
 // Head.Tracks: nanoseconds since the Unix epoch on the producer's clock, media.NoTime before the
-// first one. It costs less than a State, and tells whether one can say more.
+// first one. It costs less than a State, and tells whether a new State would have more.
 func (f *Fragment) Latest(track int) int64 {
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()

@@ -14,8 +14,8 @@ type Hold struct {
 	once     sync.Once
 }
 
-// State is what has come of a fragment. It does not change; the next State has more. It must not be
-// changed, and not be read after Hold.Release.
+// State is what has come of a fragment so far. It never changes; the next State has more. Do not
+// change it, nor read it after Hold.Release.
 type State struct {
 	Tracks []Track // as Head.Tracks
 	// Order is of all blocks, as they came: which track each belongs to, an index into Tracks.
@@ -23,7 +23,7 @@ type State struct {
 	// Whole is the fragment as it will be stored, from when all its frames have come; nil before,
 	// and when it broke off.
 	Whole *media.Fragment
-	// Differs is that of End. What is final does not grow any more.
+	// Differs is End.Differs. What is final does not grow any more.
 	Differs bool
 }
 
@@ -44,9 +44,9 @@ type final struct {
 	differs bool
 }
 
-// Hold begins to read the fragment. It returns nil when that is over, or when too much that has
-// ended is held: the follower then reads from the store. Who holds a fragment also follows its
-// stream, and releases it.
+// Hold begins to read the fragment. It returns nil when the edge has let go of the fragment, or
+// when followers hold too much that has ended: the follower then reads from the store. The caller
+// must follow the stream, and must release the Hold.
 func (f *Fragment) Hold() *Hold {
 	f.edge.mu.Lock()
 	defer f.edge.mu.Unlock()
@@ -78,8 +78,8 @@ func (h *Hold) Release() {
 // Fragment is the one that is held.
 func (h *Hold) Fragment() *Fragment { return h.fragment }
 
-// State returns what has come so far, and false when the reader is cut off, because the fragment
-// has ended long ago: it goes on with the store and releases what it holds.
+// State returns what has come so far. It returns false when the reader is cut off, because the
+// fragment has ended long ago: the reader must release the Hold and continue from the store.
 func (h *Hold) State() (State, bool) {
 	f := h.fragment
 	f.final.mu.Lock()
@@ -118,8 +118,7 @@ func (f *Fragment) derive(s *State) {
 	}
 }
 
-// settle replaces what is final by all there is, unless that begins differently. f.final.mu is
-// held.
+// settle makes all frames final, unless the stored run begins differently. f.final.mu is held.
 func (f *Fragment) settle(whole *media.Fragment) {
 	d := &f.final
 	runs := make([]media.Run, len(d.runs))
@@ -154,7 +153,7 @@ func (f *Fragment) differs() bool {
 }
 
 // Delivered says that a follower has passed on so many blocks of a track, an index into
-// Head.Tracks. The first one to do so tells how long that took from when each had arrived.
+// Head.Tracks. For the first follower to do so, the time since each block arrived is measured.
 func (h *Hold) Delivered(track, blocks int, now time.Time) {
 	f := h.fragment
 	f.stream.mu.Lock()

@@ -1,6 +1,6 @@
 // Package live is the live edge: the fragments that the process is receiving now, frame by frame,
-// before they are stored. Ingest tells it of a fragment's begin, its frames and its end; followers
-// see what has come so far and then every frame.
+// before they are stored. Ingest reports a fragment's begin, its frames and its end; followers see
+// what has come so far and then every frame.
 //
 //	live.go      Edge: which fragments a stream is receiving
 //	fragment.go  Fragment: what ingest tells of one
@@ -8,14 +8,14 @@
 //	remote.go    what other processes receive
 //	metrics.go   what is counted
 //
-// Ingest waits for nobody: telling the edge of a frame takes a lock that is held for some slice
-// headers, and wakes who waits by closing one channel, however many they are. Media is never
-// copied: a follower reads the buffers that ingest fills. It takes a Hold for that; buffers that
-// were held are left to the garbage collector and never used again. Who holds a fragment for long
-// after its end is cut off and reads from the store.
+// Ingest waits for nobody: to report a frame it takes a lock, copies some slice headers, and closes
+// one channel, which wakes all who wait. Media is never copied: a follower takes a Hold and reads
+// the buffers that ingest fills. Buffers that were held are left to the garbage collector and never
+// used again. A follower that holds a fragment long after its end is cut off and reads from the
+// store.
 //
-// What is told is bounded per stream and in all. A fragment beyond the bounds is not shown, and
-// followers find it in the store like any other.
+// The number of fragments is bounded, per stream and in all. A fragment beyond the bounds is not
+// shown; followers find it in the store.
 package live
 
 import (
@@ -33,14 +33,14 @@ type Options struct {
 	PerStream int           // fragments shown of a stream, ended ones included; default 16
 	Fragments int           // shown in all; default 16,384
 	Linger    time.Duration // for how long the end of a fragment is shown; default 5 s
-	// Held bounds the bytes of fragments that have ended and that somebody holds; default 256 MiB.
-	// While there are more, nobody gets a Hold.
+	// Held bounds the bytes of fragments that have ended and are still held; default 256 MiB.
+	// Beyond it, nobody gets a Hold.
 	Held    int64
 	Metrics *Metrics // nil: none
 }
 
-// Edge knows the fragments that are being received. It is safe for concurrent use. A nil one knows
-// nothing.
+// Edge has the fragments that are being received. It is safe for concurrent use. A nil Edge has
+// none.
 type Edge struct {
 	o      Options
 	remote Remote // nil: nothing else receives
@@ -77,9 +77,10 @@ func New(o Options) *Edge {
 // bursts are those of the last two fragments of a stream.
 type bursts [2]time.Duration
 
-// Burst is by how much the frames of a stream come at another pace than they are shown at: in the
-// last fragment that came wholly, or the one before if that came more evenly. A producer that sends
-// a fragment at a time has the length of its fragments. 0 when nothing is known.
+// Burst is how far the pace at which a stream's frames come departs from that at which they are
+// shown: in the last fragment that came completely, or in the one before if that came more evenly.
+// A producer that sends a fragment at a time has the length of its fragments. 0 when nothing is
+// known.
 func (e *Edge) Burst(id store.StreamID) time.Duration {
 	if e == nil {
 		return 0
@@ -136,7 +137,7 @@ type Follower struct {
 	once   sync.Once
 }
 
-// Follow begins to follow a stream, wherever it is received. Whoever follows closes the follower.
+// Follow begins to follow a stream, wherever it is received. The caller must close the follower.
 func (e *Edge) Follow(id store.StreamID) *Follower {
 	if e == nil {
 		return nil
@@ -179,10 +180,10 @@ func (w *Follower) Close() {
 	})
 }
 
-// Fragments returns the fragments that the stream is receiving, and those that have ended a short
-// while ago, by number; and a channel that is closed when there is another one or one less, when
-// one of them has more frames, or when one has ended. Ask again after that. The channel is nil for
-// a nil follower. The end of a fragment is shown to those who follow when it ends.
+// Fragments returns the fragments that the stream is receiving, and those that ended a short while
+// ago, by number. It also returns a channel that is closed when there is one more or one less, when
+// one of them has more frames, or when one has ended; then call it again. The channel is nil for a
+// nil follower. Only those who follow when a fragment ends see its end.
 //
 // Fragments of several connections overlap, and end in any order.
 func (w *Follower) Fragments() ([]*Fragment, <-chan struct{}) {

@@ -12,13 +12,14 @@ type Remote interface {
 	// Follow says that somebody follows a stream here, until leave is called. ready is closed when
 	// what others receive of it is here, or cannot be had.
 	Follow(id store.StreamID) (ready <-chan struct{}, leave func())
-	// Receive says that a producer of the stream is connected here, until leave is called.
+	// Receive says that a producer of the stream is connected to this process, until leave is
+	// called.
 	Receive(id store.StreamID) (leave func())
 	// Burst is Edge.Burst of the stream where it is received; 0 when that cannot be had soon.
 	Burst(id store.StreamID) time.Duration
 }
 
-// Connect connects the edge to those of other processes. It comes once, before any other call.
+// Connect connects the edge to those of other processes. Call it once, before any other method.
 func (e *Edge) Connect(r Remote) { e.remote = r }
 
 // Receive says that a producer of the stream is connected, until leave is called.
@@ -48,23 +49,23 @@ func (w *Follower) Ready() <-chan struct{} {
 	return w.ready
 }
 
-// Touch tells followers to look again: more frames are final, although none has come.
+// Touch wakes followers: more frames are final, although no new one has come.
 func (f *Fragment) Touch() {
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
 	f.stream.wake()
 }
 
-// Differ says that a frame that was said to be final is not that of the stored run: somebody may
-// have been shown it elsewhere, if not here. It comes before Whole.
+// Differ says that a frame that was said to be final is not as in the stored run: a player may have
+// seen it at another node, if not here. Call it before Whole.
 func (f *Fragment) Differ() {
 	f.final.mu.Lock()
 	defer f.final.mu.Unlock()
 	f.final.differs = true
 }
 
-// CutOff ends what can be read of a fragment before its end: the rest of it will not come. Its
-// followers go on with the store.
+// CutOff ends the reading of a fragment before its end, because the rest of it will not come. Its
+// followers continue from the store.
 func (f *Fragment) CutOff() {
 	f.edge.mu.Lock()
 	defer f.edge.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"weir/internal/store"
 )
 
-// announcements are what this node receives, and what the others were told of it.
+// announcements are the streams that this node receives, and what it has announced of them.
 type announcements struct {
 	mu      sync.Mutex
 	streams map[store.StreamID]*announced // guarded by mu
@@ -30,7 +30,7 @@ type announced struct {
 const (
 	announceTime  = 5 * time.Second // between looks at what has changed
 	announceRetry = time.Second     // after a failure
-	// by how much a burst must change to be told again
+	// by how much a burst must change to be announced again
 	burstStep = 250 * time.Millisecond
 )
 
@@ -61,7 +61,7 @@ func (r *Relay) Receive(id store.StreamID) (leave func()) {
 	})
 }
 
-// announce tells the others until ctx ends.
+// announce announces to other nodes until ctx ends.
 func (r *Relay) announce(ctx context.Context) {
 	next := time.NewTimer(announceTime)
 	defer next.Stop()
@@ -84,7 +84,7 @@ func (r *Relay) announce(ctx context.Context) {
 	}
 }
 
-// tell tells what has changed.
+// tell announces what has changed.
 func (r *Relay) tell(ctx context.Context) error {
 	a := &r.announced
 	node := r.o.Nodes.Node()
@@ -106,7 +106,7 @@ func (r *Relay) tell(ctx context.Context) error {
 	return nil
 }
 
-// pending returns what is to be told, and marks it as told.
+// pending returns what is to be announced, and marks it as announced.
 func (a *announcements) pending(all bool, leave time.Duration,
 	burst func(store.StreamID) time.Duration) (begun []Receiver, over []store.StreamID) {
 	a.mu.Lock()
@@ -126,7 +126,7 @@ func (a *announcements) pending(all bool, leave time.Duration,
 	return begun, over
 }
 
-// again marks what could not be told.
+// again marks what could not be announced.
 func (a *announcements) again(begun []Receiver) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

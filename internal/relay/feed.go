@@ -16,9 +16,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// incoming is a fragment that another node receives, as far as it has come. It outlives the
-// connection that it comes over: over the next one it comes from its start again, and what is here
-// already is passed over.
+// incoming is a fragment that another node receives, as far as it has come. It outlives its
+// connection: the next connection sends it from its start again, and what is already here is
+// skipped.
 type incoming struct {
 	number   store.Number
 	fragment *live.Fragment // nil: the edge shows enough already
@@ -37,7 +37,7 @@ type incomingTrack struct {
 	draft   *draft
 }
 
-// draft is the media.Draft of a track: what is final where it is received.
+// draft is the media.Draft of a track: what is final at the node that receives it.
 type draft struct {
 	mu  sync.Mutex
 	run media.Run // frames may be added in place; those that are there do not change
@@ -173,7 +173,7 @@ func (l *link) begin(h live.Head) error {
 	return nil
 }
 
-// payloadStep is the most room that is made before the payload for it has come.
+// payloadStep is the most memory that is allocated before the payload for it has come.
 const payloadStep = 256 << 10
 
 // block takes a block, whose payload is still to be read.
@@ -229,7 +229,7 @@ func discard(r *bufio.Reader, n int) error {
 	return err
 }
 
-// room takes memory for what comes of a fragment.
+// room reserves memory for what comes of a fragment.
 func (l *link) room(f *incoming, n int64) bool {
 	if !l.relay.budget.take(n) {
 		return false
@@ -268,7 +268,7 @@ func (l *link) final(v *final) error {
 	return nil
 }
 
-// whole takes how a fragment will be stored, which must be of the blocks that came.
+// whole takes the head of a fragment's record, and checks it against the blocks that came.
 func (l *link) whole(n store.Number, differs bool, as *media.Fragment, crc uint32) error {
 	f := l.incoming[n]
 	if f == nil || f.fragment == nil || f.cutOff || f.whole {
@@ -307,7 +307,7 @@ func (l *link) end(v *ending) {
 	}
 }
 
-// lose keeps a fragment whose rest will not come until its end is known.
+// lose keeps a fragment, whose rest will not come, until it is known how it ended.
 func (l *link) lose(f *incoming) {
 	if f.cutOff || f.fragment == nil {
 		return
@@ -317,7 +317,7 @@ func (l *link) lose(f *incoming) {
 	l.forget(f)
 }
 
-// forget gives back what a fragment has taken; its readers may still have it.
+// forget returns the memory that a fragment has reserved; readers may still hold it.
 func (l *link) forget(f *incoming) (held int64) {
 	for i := range f.tracks {
 		t := &f.tracks[i]

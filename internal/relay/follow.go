@@ -18,7 +18,7 @@ type followed struct {
 	settled   bool
 }
 
-// askTime is how long the question who receives a stream may take.
+// askTime is how long a query for the receivers of streams may take.
 const askTime = 5 * time.Second
 
 // Follow implements live.Remote.
@@ -150,8 +150,8 @@ func (r *Relay) newLink(ctx context.Context, to Receiver) *link {
 	return l
 }
 
-// end tells a link to end. Until it has, its fragments are still shown, and nobody who begins to
-// follow takes them for what others receive now. Relay.mu is held.
+// end tells a link to end. Until it has ended its fragments are still shown, but new followers do
+// not take them for what other nodes receive now. Relay.mu is held.
 func (r *Relay) end(id store.StreamID, l *link) {
 	l.leave()
 	l.left = true
@@ -189,7 +189,7 @@ func (r *Relay) linkReady(id store.StreamID) {
 	}
 }
 
-// settle tells who waits for what others receive, if it is here. Relay.mu is held.
+// settle wakes those who wait for what other nodes receive, once it is here. Relay.mu is held.
 func (f *followed) settle() {
 	if f.settled {
 		return

@@ -16,7 +16,7 @@ import (
 	"weir/internal/store"
 )
 
-// link follows a stream at one node that receives it. It belongs to one goroutine, but for ready.
+// link follows a stream at one node that receives it. It belongs to one goroutine, except ready.
 type link struct {
 	relay    *Relay
 	stream   store.StreamID
@@ -49,12 +49,12 @@ const (
 	otherVersionPause = 30 * time.Second
 )
 
-// lostTime is how long to wait for the rest of a fragment when its node is heard of but cannot be
-// reached. Only a producer that is slower than its media takes longer for one.
+// lostTime is how long to wait for the rest of a fragment when its node sends heartbeats but cannot
+// be reached. Only a producer that is slower than its media takes longer for a fragment.
 const lostTime = 2 * time.Minute
 
-// newClient makes the client of calls to other nodes. Certificates are not looked at: they are for
-// the name that clients know, not for the address of a node. The answer is sealed with the nodes'
+// newClient makes the client of calls to other nodes. Certificates are not checked: they are for
+// the name that clients use, not for the address of a node. The answer is sealed with the nodes'
 // key within TLS.
 func newClient(o *Options) *http.Client {
 	return &http.Client{
@@ -137,7 +137,7 @@ func (l *link) await(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// look looks in the store for the fragments that do not come over the connection at hand. over says
+// look looks in the store for the fragments that do not come over the present connection. over says
 // that no more of them will come: one that is not stored then has broken off.
 func (l *link) look(ctx context.Context, over bool) {
 	for _, f := range l.incoming {
@@ -154,7 +154,7 @@ func (l *link) look(ctx context.Context, over bool) {
 	}
 }
 
-// caughtUp says that everything that the node receives was told of.
+// caughtUp says that the node has announced everything that it receives.
 func (l *link) caughtUp() {
 	l.lost, l.gone, l.failing = time.Time{}, false, false
 	l.settle()

@@ -34,7 +34,7 @@ type Receiver struct {
 	Burst   time.Duration // as live.Edge.Burst has it there
 }
 
-// Nodes is what nodes know of each other; the store of a cluster is one.
+// Nodes is what nodes know of each other; a cluster's store implements it.
 type Nodes interface {
 	// Node is the ID of this node. It may change.
 	Node() string
@@ -46,12 +46,12 @@ type Nodes interface {
 	Receivers(ctx context.Context, streams []store.StreamID) ([]Receiver, error)
 	// Fragment returns a fragment that is stored. store.ErrNotFound.
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
-	// Committed tells the store of a fragment that another node has committed: every later List and
+	// Committed tells the store that another node has committed a fragment: every later List and
 	// Wait sees it.
 	Committed(id store.StreamID, sequence int64)
 }
 
-// Numbers counts the fragments that are on their way; *ingest.Numbers does.
+// Numbers counts the fragments that are on their way; *ingest.Numbers implements it.
 type Numbers interface {
 	Add(id store.StreamID, n store.Number) (done func())
 }
@@ -63,7 +63,7 @@ type Options struct {
 	Numbers Numbers
 	Key     []byte // a secret that all nodes have, 32 bytes
 	// Memory bounds the bytes of fragments that come from other nodes and have not ended; default
-	// 256 MiB. What is beyond is found in the store, whole.
+	// 256 MiB. Fragments beyond that come whole from the store.
 	Memory  int64
 	Logger  *slog.Logger
 	Metrics *Metrics
@@ -71,7 +71,7 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	poll time.Duration // how often it is asked who receives what is followed
-	// how long nothing may come, or go, before the other node counts as out of reach
+	// how long nothing may be received or sent before the other node counts as out of reach
 	silence time.Duration
 	linger  time.Duration // how long a stream is followed after the last follower
 	leave   time.Duration // how long this node counts as a receiver after the last connection
@@ -102,7 +102,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Relay is both ends of what nodes tell each other. It is safe for concurrent use.
+// Relay is both ends of the connections between nodes. It is safe for concurrent use.
 type Relay struct {
 	o      Options
 	log    *slog.Logger

@@ -22,10 +22,10 @@ import (
 	"weir/internal/varint"
 )
 
-// Nodes know each other by a secret that all have. A call is authenticated by a MAC over who asks
-// whom for what, the time, and a nonce that is good once. The answer is sealed under a key that is
-// derived from the secret and a nonce of each side: nobody else can read it, nor make one up, nor
-// use a recorded call or answer again, whatever lies between the nodes.
+// Nodes authenticate each other by a secret that all have. A call has a MAC over the caller, the
+// node called, the stream, the time, and a nonce that is valid once. The answer is sealed under a
+// key derived from the secret and a nonce of each side. So nobody between the nodes can read an
+// answer, forge one, or replay a recorded call or answer.
 
 const (
 	scheme = "Weir-Node"
