@@ -10,15 +10,15 @@ import "errors"
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
-	// somebody else changed it since it was read
+	// somebody else has changed it since it was read
 	ErrVersion = errors.New("changed meanwhile")
 	ErrInUse   = errors.New("is in use")      // such as a policy that is attached
 	ErrLimit   = errors.New("limit exceeded") // of package api
 	ErrInvalid = errors.New("invalid")        // a name, tag, duration or document
-	// it comes with Weir, or stands in the credentials file
+	// it comes with Weir, or is in the credentials file
 	ErrFixed = errors.New("cannot be changed here")
 	// the key that secrets are sealed with could not be written yet, for want of space
 	ErrNoSeal = errors.New("no key to seal secrets with")
-	// the file of that key is not there any more, or is another's
+	// the file of that key is gone, or has another key
 	ErrKeyLost = errors.New("the key that secrets are sealed with is lost")
 )

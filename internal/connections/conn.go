@@ -13,7 +13,7 @@ import (
 	"weir/internal/api"
 )
 
-// Conn is one of the connections. A nil one, as a test has that calls a handler by itself, counts
+// Conn is one of the connections. A nil Conn, as in tests that call a handler directly, counts
 // nothing.
 type Conn struct {
 	net.Conn
@@ -44,8 +44,8 @@ func (c *Conn) Listener() string {
 	return c.listener
 }
 
-// Read implements net.Conn. Without room for what it has read it fails, but returns that: the rest
-// of the request can be found then, and thrown away.
+// Read implements net.Conn. Without room in the budget it fails, but still returns what it has
+// read, so that the rest of the request can be found and thrown away.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.metered.Load() && !c.charge(c.read.Add(int64(n))) {
@@ -80,7 +80,7 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
-// charge takes what a request has come to from the budget, and reports whether there was room.
+// charge takes a request's bytes so far from the budget, and reports whether there was room.
 func (c *Conn) charge(read int64) bool {
 	if read <= api.FreeUnverifiedBytes {
 		return true
@@ -110,7 +110,7 @@ func (c *Conn) take(bytes int64) bool {
 	return true
 }
 
-// release gives back what the request has taken from the budget. The caller holds in.mu.
+// release returns what the request has taken from the budget. The caller holds in.mu.
 func (c *Conn) release() {
 	for _, a := range c.counts {
 		a.bytes -= c.charged
@@ -132,7 +132,7 @@ func (c *Conn) wait(state int) {
 	c.state = state
 }
 
-// Settle says that nothing of the request needs to be kept any more but what has its own bounds.
+// Settle says that the request no longer holds anything without limits of its own.
 func (c *Conn) Settle() {
 	if c == nil || !c.metered.Swap(false) {
 		return
@@ -144,7 +144,7 @@ func (c *Conn) Settle() {
 	}
 }
 
-// Vouch says that the request has shown a right signature or token.
+// Vouch says that the request has shown a valid signature or token.
 func (c *Conn) Vouch() {
 	if c == nil {
 		return

@@ -1,6 +1,5 @@
-// Package connections bounds what the connections of a server take of the machine, and what
-// strangers on them do: how many there are, in all and of one address, and how many bytes of
-// requests are held that nobody has vouched for.
+// Package connections limits what the connections of a server take of the machine: how many there
+// are, in all and from one address, and how many bytes of unverified requests are held.
 package connections
 
 import (
@@ -15,26 +14,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Limits bound what connections take of the machine. A connection from this machine, where a proxy
-// would be, counts for the limit in all and for none per address; addresses of IPv6 count by their
-// /64, which is what one site gets.
+// Limits of connections. A connection from this machine, where a proxy would be, counts for the
+// limit in all but not for the limit per address. IPv6 addresses count by their /64, which is what
+// one site gets.
 type Limits struct {
 	Total      int // connections; 0: no limit
 	PerAddress int // of one address; 0: no limit
 }
 
-// Limiter bounds what the connections of a server, and the strangers on them, take of the machine.
-// It is safe for concurrent use.
+// Limiter limits the connections of a server, and what strangers on them make it hold. It is safe
+// for concurrent use.
 //
-// A connection is a stranger's until it has shown a signature or a token that is right; after each
-// answer it is idle. When there are as many as may be, in all or of one address, a new one takes
-// the place of the stranger that has waited longest, or without strangers of the connection that
-// has been idle longest. (nginx makes room in the same way, with idle connections only.) What is at
-// work never makes room: when all are, the new one is closed at once.
+// A connection is a stranger's until it has shown a valid signature or token; after each answer it
+// is idle. When a limit is reached, in all or for one address, a new connection takes the place of
+// the stranger that has waited longest or, without strangers, of the connection that has been idle
+// longest. (nginx makes room in the same way, with idle connections only.) A connection at work is
+// never closed to make room: when all are at work, the new one is closed at once.
 //
-// The bytes of a request that nobody has vouched for yet come out of a budget, so that a crowd of
-// half requests does not fill the memory. Those that fit into net/http's own buffer are free: small
-// requests, which is all that most clients send, go on whatever others hold.
+// The bytes of an unverified request come out of a budget, so that a crowd of half requests does
+// not fill the memory. Bytes that fit into net/http's own buffer are free: small requests, which is
+// all that most clients send, are served whatever others hold.
 type Limiter struct {
 	limits  Limits
 	metrics *metrics
@@ -46,7 +45,7 @@ type Limiter struct {
 	at  map[string]int // connections by the name of their listener
 }
 
-// address is what the connections of one address come to, or all of them.
+// address sums up the connections of one address, or all of them.
 type address struct {
 	count   int
 	bytes   int64                   // of unverified requests
@@ -67,8 +66,8 @@ var ErrNoRoom = errors.New("no room for more requests that are not verified")
 // errorPause is how long Accept waits after an error, at most.
 const errorPause = time.Second
 
-// Warn logs that something is short. Whoever causes that may do it often, and must not fill the
-// log, too.
+// Warn logs that something is short, but not too often: who causes the shortage must not fill the
+// log as well.
 type Warn func(text string, attrs ...slog.Attr)
 
 // New makes a Limiter of the connections of listeners with these names. The error is that of the
@@ -82,28 +81,28 @@ func New(limits Limits, listeners []string, reg prometheus.Registerer, warn Warn
 	return l, err
 }
 
-// Held is what connections take by now.
+// Held is what connections take at present.
 type Held struct {
 	Connections int
 	Idle        int   // of them: have had an answer and wait for their next request
 	Bytes       int64 // of requests that are not verified, beyond the first ones of each
 }
 
-// Held tells what the connections take.
+// Held returns what the connections take.
 func (l *Limiter) Held() Held {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Held{l.all.count, l.all.waiting[idle].Len(), l.all.bytes}
 }
 
-// On tells how many connections a listener has.
+// On returns how many connections a listener has.
 func (l *Limiter) On(listener string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.at[listener]
 }
 
-// listener takes the connections of any other one.
+// listener wraps another listener.
 type listener struct {
 	net.Listener
 	name    string // in metrics
@@ -112,8 +111,7 @@ type listener struct {
 	close   func() error
 }
 
-// Listen returns a listener whose connections are those of another one, as far as there is room for
-// them. Its name is one of New's.
+// Listen wraps a listener so that its connections are limited. Its name is one of New's.
 func (l *Limiter) Listen(on net.Listener, name string) net.Listener {
 	closed := make(chan struct{})
 	return &listener{on, name, l, closed, sync.OnceValue(func() error {
@@ -125,8 +123,8 @@ func (l *Limiter) Listen(on net.Listener, name string) net.Listener {
 // Close implements net.Listener. The connections stay.
 func (l *listener) Close() error { return l.close() }
 
-// Accept implements net.Listener. Its only error is net.ErrClosed: what else can go wrong, no
-// descriptor left above all, passes, and must not end what is being served.
+// Accept implements net.Listener. Its only error is net.ErrClosed: other failures, above all a lack
+// of descriptors, pass, and must not end the server.
 func (l *listener) Accept() (net.Conn, error) {
 	pause := 5 * time.Millisecond
 	for {
@@ -227,8 +225,8 @@ func (l *Limiter) remove(c *Conn) {
 	}
 }
 
-// prefixOf is what a connection counts by; invalid for this machine's own, and where there is no
-// address (a Unix socket).
+// prefixOf is the address that a connection counts for; invalid for this machine's own, and without
+// an address (a Unix socket).
 func prefixOf(remote net.Addr) netip.Prefix {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok {

@@ -1,6 +1,5 @@
-// Package fair shares what is short among those who ask for it, so that nobody can starve another:
-// places that are held for long (Pool), and turns at work that takes a while (Turns). Who asks is
-// told by the context.
+// Package fair shares scarce resources, so that nobody can starve another: places that are held for
+// long (Pool), and turns at work that takes a while (Turns). The context says who asks.
 package fair
 
 import (
@@ -11,27 +10,28 @@ import (
 // whoKey is the key of As in a context.
 type whoKey struct{}
 
-// As returns a context for what somebody has asked for. The name is what his share goes by.
+// As returns a context for the requests of somebody. Requests with the same name have one share.
 func As(ctx context.Context, who string) context.Context {
 	return context.WithValue(ctx, whoKey{}, who)
 }
 
-// Who is the name that As has put into a context; "" without one, and all those share.
+// Who is the name that As has put into a context; "" without one. All requests without a name have
+// one share.
 func Who(ctx context.Context) string {
 	who, _ := ctx.Value(whoKey{}).(string)
 	return who
 }
 
-// share is how many times as many places as are free one may hold.
+// share times the free places is how many places one name may hold.
 const share = 3
 
 // Pool is a number of places that are held for long, such as connections.
 //
-// One may hold three times as many as are free, so three quarters of them when nobody else has any.
-// The more who hold as many as they may, the less each of them may, and some places are always left
-// for whoever comes next. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
-// Packet Switches", IEEE/ACM Transactions on Networking 6, 1998.) A Pool is safe for concurrent
-// use.
+// One name may hold three times as many as are free: three quarters of all when nobody else has
+// any. The more names hold all they may, the fewer each of them may hold, and some places are
+// always left for the next one. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for
+// Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6, 1998.) A Pool is safe for
+// concurrent use.
 type Pool struct {
 	size int
 
@@ -40,10 +40,10 @@ type Pool struct {
 	held map[string]int
 }
 
-// NewPool makes a Pool of so many places; 0: as many as anybody wants.
+// NewPool makes a Pool of so many places; 0 means no limit.
 func NewPool(size int) *Pool { return &Pool{size: size, held: map[string]int{}} }
 
-// Enter takes a place, and reports whether there was one; leave, called once, gives it back.
+// Enter takes a place, and reports whether there was one; leave, called once, returns it.
 func (p *Pool) Enter(who string) (leave func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

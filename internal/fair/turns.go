@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// ErrBusy: too many wait for a turn, or it has not come in time.
+// ErrBusy: too many requests wait for a turn, or the turn has not come in time.
 var ErrBusy = errors.New("too many wait for their turn")
 
-// Turns lets a number of requests work at a time. The others wait, and turns go round among those
-// who have asked for them: whoever asks for one waits for one of each other, however many requests
-// those have. It is safe for concurrent use.
+// Turns lets a number of requests work at a time. The others wait, and turns go round among the
+// names that wait (As): a request waits for at most one of each other name, however many those
+// have. It is safe for concurrent use.
 type Turns struct {
 	waiting  int           // that wait, at most
 	patience time.Duration // of each
@@ -26,27 +26,27 @@ type Turns struct {
 	lines []*line
 }
 
-// line is what one has that waits, the oldest first.
+// line is the requests of one name that wait, the oldest first.
 type line struct {
 	who   string
 	turns []*turn
 }
 
-// turn is a request that waits. Its channel is closed when it need not wait any more.
+// turn is a request that waits. Its channel is closed when it may go on.
 type turn struct {
 	decided chan struct{}
 	granted bool
 }
 
-// NewTurns makes Turns: so many at a time, so many that wait, each no longer than patience; 0: as
-// long as its context lasts.
+// NewTurns makes Turns: how many requests work at a time, and how many wait, each no longer than
+// patience; 0: as long as its context lasts.
 func NewTurns(atATime, waiting int, patience time.Duration) *Turns {
 	return &Turns{free: atATime, waiting: waiting, patience: patience}
 }
 
-// Enter waits for a turn of whoever the context tells of (As), who has it until leave is called,
-// once. It returns ErrBusy when that takes too long, or when more wait than may: the newest request
-// of whoever has most of them goes then. When the context ends it returns the cause.
+// Enter waits for a turn, which lasts until leave is called, once. The context says whose it is
+// (As). It returns ErrBusy when that takes too long, or when too many wait: then the newest request
+// of the name with the most requests is refused. When the context ends it returns the cause.
 func (t *Turns) Enter(ctx context.Context) (leave func(), err error) {
 	leave = t.leave
 	mine, err := t.ask(Who(ctx))
@@ -93,7 +93,7 @@ func (t *Turns) Try() (leave func(), ok bool) {
 	return t.leave, true
 }
 
-// Waiting tells how many requests wait.
+// Waiting returns how many requests wait.
 func (t *Turns) Waiting() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -147,7 +147,7 @@ func (t *Turns) drop(gone *turn) {
 	}
 }
 
-// leave hands a turn to the next in line, whose owner goes to the end of the round.
+// leave hands a turn to the next line, which then goes to the end of the round.
 func (t *Turns) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

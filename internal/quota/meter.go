@@ -12,9 +12,9 @@ import (
 	"weir/internal/throttle"
 )
 
-// Meter counts signed calls, connections and media against Limits. Its errors are *api.Error. What
-// it remembers is bounded by the streams and principals that there are, and by package throttle. It
-// is safe for concurrent use.
+// Meter counts signed calls, connections and media against Limits. Its errors are *api.Error. Its
+// memory is bounded by the number of streams and principals, and by package throttle. It is safe
+// for concurrent use.
 type Meter struct {
 	limits Limits
 	clock  func() time.Time
@@ -140,11 +140,11 @@ func (m *Meter) Points(stream store.StreamID, metadata, media int) error {
 	return nil
 }
 
-// recount is how long the number of streams is believed that was counted.
+// recount is how long a count of streams is believed.
 const recount = time.Minute
 
-// NewStream refuses a stream that is one too many. count returns how many there are, counting no
-// further than to a number.
+// NewStream refuses a stream beyond the limit. count returns how many there are, and stops counting
+// at the number that it is given.
 func (m *Meter) NewStream(count func(most int) (int, error)) error {
 	most := m.limits.Streams
 	if most == 0 {
@@ -177,7 +177,7 @@ func (m *Meter) Body(ctx context.Context, stream store.StreamID, body io.Reader)
 	return &paced{m, ctx, call{putMedia, stream}, int(m.limits.PutMediaBytes), body, nil}
 }
 
-// Answer is where a call about a stream writes media to, no faster than the limit says.
+// Answer is the writer for the media of a call about a stream, no faster than the limit says.
 func (m *Meter) Answer(ctx context.Context, stream store.StreamID, w io.Writer) io.Writer {
 	if m.limits.MediaBytes == 0 {
 		return w
@@ -221,10 +221,10 @@ func (p *paced) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// piece is how much may come at once: a tenth of a second's worth.
+// piece is how much may pass at once: a tenth of a second's worth.
 func (p *paced) piece() int { return max(p.perSecond/10, 1) }
 
-// wait takes so much of what there is in a second, and waits until it is there.
+// wait waits until so many bytes may pass.
 func (m *Meter) wait(ctx context.Context, key call, n, perSecond int) {
 	after, giveBack := m.media.Reserve(key, n, perSecond, m.clock())
 	if after <= 0 {

@@ -27,12 +27,12 @@ const (
 // streamsCounted is how many streams a count reads at once.
 const streamsCounted = 1000
 
-// ErrStorage is a fragment beyond what a stream, or all streams of its creator, may store. It is
-// store.ErrFull too: nothing is stored until retention, or somebody, makes room.
+// ErrStorage refuses a fragment beyond what a stream, or all streams of its creator, may store. It
+// is store.ErrFull too: nothing is stored until retention, or somebody, makes room.
 var ErrStorage = fmt.Errorf("limit of stored bytes: %w", store.ErrFull)
 
-// Storage bounds the bytes that a stream, and that all streams of one creator, may store: it counts
-// what a store holds now and then, and what is stored in between. Where other processes store as
+// Storage limits the bytes that a stream, and all streams of one creator, may store. Now and then
+// it counts what a store holds; in between it adds what is stored. Where other processes store as
 // well, a limit may be exceeded by what they have stored since the last count. It is safe for
 // concurrent use.
 type Storage struct {
@@ -69,8 +69,8 @@ func NewStorage(limits Limits, from Stored, creator func(*store.Stream) string,
 		creators: map[string]int64{}}
 }
 
-// Room takes so many bytes for a fragment of a stream before it is stored. The error is ErrStorage
-// when the stream or its creator stores too much already.
+// Room reserves so many bytes for a fragment of a stream before it is stored. The error is
+// ErrStorage when the stream or its creator already stores too much.
 func (s *Storage) Room(ctx context.Context, stream *store.Stream, bytes int64) error {
 	if s.perStream == 0 && s.perCreator == 0 || stream.RetentionHours == 0 {
 		return nil // kept in memory, which has limits of its own
@@ -203,8 +203,8 @@ func (s *Storage) replace(streams map[store.StreamID]*usage) {
 	s.streams = streams
 }
 
-// Limit tells how many bytes a stream may store, nil for as many as it likes, and whether its last
-// fragment was refused here, for the sake of that limit or of its creator's.
+// Limit returns how many bytes a stream may store, nil for no limit, and whether its last fragment
+// was refused here, by that limit or its creator's.
 func (s *Storage) Limit(id store.StreamID) (bytes *int64, full bool) {
 	if s.perStream > 0 {
 		bytes = &s.perStream

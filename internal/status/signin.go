@@ -10,8 +10,8 @@ import (
 	"weir/internal/api"
 )
 
-// How long codes wait when nothing else is said, how many there are of all callers and of one, and
-// how many bytes a code has before it is text.
+// How long codes wait by default, how many there are in all and of one caller, and how many bytes a
+// code has before it is encoded.
 const (
 	usualCodeTime = time.Minute
 	maxCodes      = 1000
@@ -37,8 +37,8 @@ type heldCredentials struct {
 }
 
 // Put keeps credentials until they are taken, or their time is over, and returns their code. by is
-// the ARN of whoever makes it, and share the name of its share: of one that has too many codes the
-// oldest goes, and when there are too many in all, the oldest of whoever has most.
+// the ARN of the caller, and share the name of its share. When a share has too many codes, its
+// oldest one is dropped; when there are too many in all, the oldest one of the share with the most.
 func (c *Codes) Put(
 	in *api.CreateSignInCodeInput, by, share string, now time.Time,
 ) (*api.CreateSignInCodeOutput, error) {
@@ -96,7 +96,7 @@ func (c *Codes) dropOldest(share string) {
 	delete(c.codes, oldest)
 }
 
-// Take returns the credentials of a code and who made it, once; false when there are none.
+// Take returns the credentials of a code and who made it, once; false if the code is unknown.
 func (c *Codes) Take(
 	code string, now time.Time,
 ) (in api.CreateSignInCodeInput, by string, ok bool) {
