@@ -48,6 +48,7 @@ func BenchmarkChange(b *testing.B) {
 }
 
 func benchSite(b *testing.B, users int) *site {
+	b.Helper()
 	dir := b.TempDir()
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
 	if err != nil {

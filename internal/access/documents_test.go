@@ -1,11 +1,13 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -299,4 +301,14 @@ func fill(t testing.TB, s *site, n int) {
 		put(kindKey, id, fmt.Sprintf(`{"user":%q,"user_id":"AIDA%d","created":1,"secret":"%s"}`,
 			name, i, base64.StdEncoding.EncodeToString(sealer.Seal(kindKey, id, []byte("secret")))))
 	}
+}
+
+// Users lists the users by name.
+func (r *Registry) Users() []UserInfo {
+	var list []UserInfo
+	for _, u := range r.snapshot.Load().users {
+		list = append(list, u.info())
+	}
+	slices.SortFunc(list, func(a, b UserInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return list
 }

@@ -116,16 +116,6 @@ func (u *user) info() UserInfo {
 		Revision: u.revision}
 }
 
-// Users lists the users by name.
-func (r *Registry) Users() []UserInfo {
-	var list []UserInfo
-	for _, u := range r.snapshot.Load().users {
-		list = append(list, u.info())
-	}
-	slices.SortFunc(list, func(a, b UserInfo) int { return cmp.Compare(a.Name, b.Name) })
-	return list
-}
-
 // DeleteUser deletes a user and its keys. They open nothing from the moment when the user is gone.
 // ErrNotFound, ErrFixed.
 func (r *Registry) DeleteUser(ctx context.Context, name string) error {

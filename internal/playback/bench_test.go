@@ -167,6 +167,7 @@ func BenchmarkDASHManifest(b *testing.B) {
 }
 
 func openID(b *testing.B, token string) string {
+	b.Helper()
 	claims, err := longTokens{}.Open(token)
 	if err != nil {
 		b.Fatal(err)

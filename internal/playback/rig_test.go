@@ -2,6 +2,7 @@ package playback
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"log/slog"
@@ -171,3 +172,8 @@ func golden(t *testing.T, name, got string) {
 
 // anonymous replaces the token, which is random.
 func anonymous(text, token string) string { return strings.ReplaceAll(text, token, "TOKEN") }
+
+// MediaPlaylist is ReloadPlaylist without directives.
+func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
+	return s.ReloadPlaylist(ctx, token, MediaPlaylistRef{Track: track})
+}

@@ -67,14 +67,9 @@ const (
 	lostMargin        = time.Minute
 )
 
-// MediaPlaylist does GetHLSMediaPlaylist: the playlist of one track. ResourceNotFound when the
-// session has no such track, or everything it listed is past retention.
-func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
-	return s.ReloadPlaylist(ctx, token, MediaPlaylistRef{Track: track})
-}
-
-// ReloadPlaylist is MediaPlaylist with delivery directives, by which a session with parts may make
-// it wait. InvalidArgument for directives that are refused.
+// ReloadPlaylist does GetHLSMediaPlaylist: the playlist of one track. By delivery directives a
+// session with parts may make it wait. ResourceNotFound when the session has no such track, or
+// everything it listed is past retention; InvalidArgument for directives that are refused.
 func (s *Service) ReloadPlaylist(ctx context.Context, token string,
 	ref MediaPlaylistRef) (*Playlist, error) {
 	o, err := s.sessionOf(ctx, token, reloadPlaylist, hlsFragmentedMP4, hlsMPEGTS)

@@ -229,7 +229,8 @@ func BenchmarkMediaSegment(b *testing.B) {
 	srv := x.process()
 	token, err := srv.playback.OpenHLS(b.Context(), x.stream, in)
 	fatal(b, err)
-	list, err := srv.playback.MediaPlaylist(b.Context(), token, 1)
+	list, err := srv.playback.ReloadPlaylist(b.Context(), token,
+		playback.MediaPlaylistRef{Track: 1})
 	fatal(b, err)
 	var requests []*http.Request
 	for line := range strings.Lines(string(list.Text)) {
