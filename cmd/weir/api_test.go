@@ -23,6 +23,7 @@ type apiServer struct {
 
 func newAPIServer(t *testing.T, answer func(path, body string) (status int,
 	kind, text string)) *apiServer {
+	t.Helper()
 	s := &apiServer{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -58,6 +58,7 @@ type fakeStore struct {
 }
 
 func newFake(t testing.TB) *fakeStore {
+	t.Helper()
 	f := &fakeStore{payloads: map[store.Number][][]byte{}, faults: map[store.Number]error{}}
 	f.hours.Store(20)
 	f.Store = memory.New(f.clock)

@@ -31,6 +31,7 @@ type disk struct {
 }
 
 func newDisk(t *testing.T) *disk {
+	t.Helper()
 	d := &disk{T: t, dir: t.TempDir()}
 	var err error
 	if d.store, err = local.Open(t.Context(), d.dir, local.Options{}); err != nil {

@@ -253,6 +253,7 @@ func FuzzParseHEVCConfig(f *testing.F) {
 }
 
 func checkSizes(t *testing.T, b []byte, lists ...[][]byte) {
+	t.Helper()
 	n := 0
 	for _, l := range lists {
 		for _, s := range l {

@@ -64,6 +64,7 @@ func FuzzDecide(f *testing.F) {
 
 // fuzzTrust does the same with trust policies.
 func fuzzTrust(t *testing.T, text []byte, r Request) {
+	t.Helper()
 	trust, err := ParseTrust(text)
 	if err != nil {
 		if !errors.As(err, new(*Error)) {

@@ -57,6 +57,7 @@ func serveCopies(dir string) int {
 
 // startCopies runs serveCopies in a process of its own.
 func startCopies(b *testing.B, dir string) (u string, pid int) {
+	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), copyVariable+"="+dir)
 	out, err := cmd.StdoutPipe()

@@ -256,6 +256,7 @@ func conformanceCameras(t *testing.T, s *server) (stop func()) {
 }
 
 func conformanceClip(t *testing.T, c combination, path string, seconds int) {
+	t.Helper()
 	args := []string{"-v", "error", "-f", "lavfi", "-i",
 		fmt.Sprintf("testsrc2=size=%dx%d:rate=25:duration=%d", conformanceWidth, conformanceHeight,
 			seconds)}

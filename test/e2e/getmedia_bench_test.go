@@ -111,6 +111,7 @@ func rebuild(ctx context.Context, s *local.Store, id store.StreamID, f store.Fra
 
 // startRebuilt runs serveRebuilt in a process of its own.
 func startRebuilt(b *testing.B, dir string) (u string, pid int) {
+	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), rebuildVariable+"="+dir)
 	cmd.Stderr = os.Stderr
@@ -132,6 +133,7 @@ func startRebuilt(b *testing.B, dir string) (u string, pid int) {
 // pushMedia stores fragments of two seconds as a camera makes them: 50 pictures, the first one
 // large, and 94 frames of sound between them.
 func pushMedia(b *testing.B, s *server) {
+	b.Helper()
 	s.run("weir", "create-stream", "--stream-name", "bench", "--data-retention-in-hours", "1")
 	p, err := connect(s, "bench")
 	if err != nil {
@@ -216,6 +218,7 @@ type mediaReader struct {
 }
 
 func newMediaReader(b *testing.B, s *server) mediaReader {
+	b.Helper()
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(s.Data, "credentials"))
 	if err != nil {
 		b.Fatal(err)

@@ -26,6 +26,7 @@ type imageBench struct {
 }
 
 func newImageBench(b *testing.B, wrapper ...string) *imageBench {
+	b.Helper()
 	needTool(b, "ffmpeg")
 	data := filepath.Join(b.TempDir(), "data")
 	args := append(wrapper, weirBinary, "serve", "--listen", "127.0.0.1:0", "--data", data,
@@ -103,6 +104,7 @@ func BenchmarkImagePage(b *testing.B) {
 
 // cpu is the processor time of the server so far, and of its ffmpeg processes that have ended.
 func (s *imageBench) cpu(b *testing.B) time.Duration {
+	b.Helper()
 	pid := s.cmd.Process.Pid
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

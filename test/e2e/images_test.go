@@ -132,6 +132,7 @@ func (s *server) writesImages(begin time.Time) {
 
 // imagesOfDamage: a damaged frame costs what needs it. Packet 20 is a key frame.
 func (s *server) imagesOfDamage(t *testing.T, source numbered, begin time.Time) {
+	t.Helper()
 	source.record(t, s, "damaged", begin, 4, "-bsf:v", `noise=amount=eq(n\,20)*20`)
 	for i, got := range s.images("damaged", begin, 0, 3900*time.Millisecond,
 		500*time.Millisecond, "--format", "JPEG") {

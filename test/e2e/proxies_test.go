@@ -221,6 +221,7 @@ func writeFile(t *testing.T, name, text string) {
 // acknowledged, plays all of it through the proxy, and looks at the chunks that acknowledgements
 // come in.
 func checkProxy(t *testing.T, configure func(dir, port, backend, cert, key, both string) []string) {
+	t.Helper()
 	p := startBehindProxy(t, configure)
 	source := filepath.Join(t.TempDir(), "source.mkv")
 	program(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i",

@@ -182,6 +182,7 @@ type side struct {
 // newSide takes the server of the URLs, which has the given processes, and the given key pair if it
 // speaks TLS.
 func newSide(b *testing.B, urls []string, pair *keyPair, pids ...int) *side {
+	b.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: viewers, DisableCompression: true}
 	s := &side{b: b, urls: urls, pids: pids, client: &http.Client{Transport: transport}}
 	if pair != nil {
@@ -274,6 +275,7 @@ func ratios(a, b []float64) []float64 {
 // cpuTime is what the processes have used so far, in user and system mode, from their clocks
 // (clock_gettime(2)).
 func cpuTime(b testing.TB, pids []int) time.Duration {
+	b.Helper()
 	// CPUCLOCK_SCHED of the kernel: all threads of the process, in nanoseconds
 	const schedulerClock = 2
 	var sum time.Duration

@@ -52,6 +52,7 @@ func serveFloor(dir string) error {
 
 // startFloor returns the URLs of the mirrored files, sent by serveFloor, and its process.
 func startFloor(b *testing.B, dir string, segments int, pair *keyPair) (urls []string, pid int) {
+	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

@@ -31,6 +31,7 @@ http {
 
 // mirror fetches the segments into files that nginx can send.
 func mirror(b *testing.B, urls []string) string {
+	b.Helper()
 	dir := b.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "files"), 0o755); err != nil {
 		b.Fatal(err)
@@ -94,6 +95,7 @@ func startNginx(b *testing.B, nginx, dir string, segments int,
 
 // children are the processes that a process has started.
 func children(b *testing.B, pid int) (pids []int) {
+	b.Helper()
 	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
 		b.Fatal(err)

@@ -180,6 +180,7 @@ func stopWithLease(t *testing.T, work string) {
 // A process that is stopped in the middle of a migration holds the tables up for as long as the
 // database lets it be idle; then the next one brings them up to date.
 func stopInMigration(t *testing.T) {
+	t.Helper()
 	f := newFixture(t, nil)
 	app := fmt.Sprint("migrating-", rand.Uint64())
 	database := strings.TrimSuffix(f.options.Database, "&pool_max_conns=16")

@@ -308,6 +308,7 @@ func TestNothingMoves(t *testing.T) {
 }
 
 func footer(t testing.TB) []byte {
+	t.Helper()
 	rows := []store.FragmentInfo{{Number: 7, Sequence: 1, ServerTimestamp: 5, ProducerTimestamp: 4,
 		Location: store.Location{Offset: 300, MetaLength: 70, Length: 70}}}
 	b, err := record.EncodeFooter([][]byte{[]byte("tracks")}, []store.Number{3}, rows)

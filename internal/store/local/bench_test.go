@@ -271,6 +271,7 @@ func timed(b *testing.B, n, count int, work func(producer int) error) (took, p99
 
 // steadily begins one piece of work at every interval until stop is called; nil is no work.
 func steadily(b *testing.B, work func(int) error, interval time.Duration) (stop func()) {
+	b.Helper()
 	if work == nil {
 		return func() {}
 	}

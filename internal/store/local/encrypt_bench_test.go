@@ -84,6 +84,7 @@ type encryptionSide struct {
 
 // threadTime is the processor time of a function's thread in seconds.
 func threadTime(b *testing.B, do func()) float64 {
+	b.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	now := func() float64 {
@@ -138,6 +139,7 @@ func (x *encryptionSide) send(to io.Writer) float64 {
 
 // pipe returns both ends of a connection over loopback.
 func pipe(b *testing.B) (here, there net.Conn) {
+	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

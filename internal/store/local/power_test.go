@@ -21,6 +21,7 @@ import (
 
 // seeds gives the seeds of a test: few, or as many as WEIR_TEST_SEEDS says.
 func seeds(t *testing.T, few int) []uint64 {
+	t.Helper()
 	first, n := 1, few
 	if s := os.Getenv("WEIR_TEST_SEED"); s != "" {
 		v, err := strconv.Atoi(s)

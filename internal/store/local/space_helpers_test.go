@@ -64,6 +64,7 @@ func newStream(t *testing.T, s *local.Store, name string, hours int) store.Strea
 
 // small mounts a file system of so many bytes; false when this user may not.
 func small(t *testing.T, size int) (string, bool) {
+	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		return dir, false
