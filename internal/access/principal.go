@@ -26,8 +26,7 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Principal is who signed a call. It never changes; Registry.Current returns what has become of it
-// since.
+// Principal is who signed a call. It never changes; Registry.Current returns its present state.
 type Principal struct {
 	Kind Kind
 	// ARN is arn:aws:iam::ACCOUNT:root, arn:aws:iam::ACCOUNT:user/NAME or
@@ -53,7 +52,7 @@ type Principal struct {
 // IsRoot tells whether the principal may do everything.
 func (p *Principal) IsRoot() bool { return p.root }
 
-// Transitive returns the session tags that go on to roles that the principal assumes.
+// Transitive returns the session tags that pass on to roles that the principal assumes.
 func (p *Principal) Transitive() map[string]string {
 	if p.claims == nil {
 		return nil
@@ -65,9 +64,8 @@ func (p *Principal) Transitive() map[string]string {
 	return tags
 }
 
-// Device returns claims that have only the camera and the certificate that the principal's
-// credentials depend on, empty when there are none. Credentials that are made of these depend on
-// them, too.
+// Device returns claims with only the camera and the certificate that the principal's credentials
+// depend on; empty when there are none. Credentials made with these claims depend on them, too.
 func (p *Principal) Device() Claims {
 	if p.claims == nil {
 		return Claims{}
@@ -76,9 +74,9 @@ func (p *Principal) Device() Claims {
 		Certificate: p.claims.Certificate}
 }
 
-// Share names whose share of what is limited the principal uses. A user has one for all his keys
-// and temporary credentials, and a role one for all its sessions: whoever may assume it names as
-// many as he likes. Each camera has its own.
+// Share names the share of limited resources that the principal uses. A user has one for all keys
+// and temporary credentials. A role has one for all its sessions, because who may assume it can
+// make up any number of session names. Each camera has its own.
 func (p *Principal) Share() string {
 	if p.Kind == Role {
 		return "role/" + p.Name
@@ -118,22 +116,22 @@ func (p *Principal) setContext(account, arn string) {
 	p.context = c
 }
 
-// Claims is what temporary credentials say: what their token holds.
+// Claims is what the token of temporary credentials says.
 type Claims struct {
 	AccessKeyID string // ASIA…, 20 characters
 	Secret      string
 	Kind        Kind // Role, Session or Camera
 	// Name is the name of the role, of the user (Session; "" for root) or of the thing (Camera).
 	Name string
-	// ID is the ID of that user or role, "" for root and cameras. One that was deleted and made
-	// again has another, and the credentials of the old one stay invalid.
+	// ID is the ID of that user or role, "" for root and cameras. A user or role that was deleted
+	// and made again has another ID, so the credentials of the old one stay invalid.
 	ID          string
 	SessionName string // of an assumed role
 	// Parent is the long-term access key that GetSessionToken was called with: disabling it ends
 	// the session too.
 	Parent string
-	// Policies are session policies, and PolicyNames the names of policies that are others; both
-	// together allow. None: no bound.
+	// Policies are session policies, and PolicyNames names stored policies that serve as such;
+	// together they limit the session. With neither it has no limit of its own.
 	Policies    []policy.Named
 	PolicyNames []string
 	Tags        map[string]string // session tags, which go before the role's own
@@ -151,8 +149,8 @@ type Claims struct {
 
 // Temporary opens the tokens of temporary credentials.
 type Temporary interface {
-	// Open returns what a token says. Its error is an *auth.Error: that of a token that is wrong,
-	// or whose time is over at now.
+	// Open returns what a token says. Its error is an *auth.Error: the token is invalid, or has
+	// expired at now.
 	Open(token string, now time.Time) (Claims, error)
 }
 
@@ -169,8 +167,8 @@ func (a arns) session(role, session string) string {
 	return "arn:aws:sts::" + a.account + ":assumed-role/" + role + "/" + session
 }
 
-// HolderARN is the ARN of who has policies. A user without a name is root. A camera is a session of
-// the role that all cameras have.
+// HolderARN is the ARN of a holder of policies. A user without a name is root. A camera is a
+// session of the role that all cameras have.
 func (r *Registry) HolderARN(of Holder, name string) string {
 	switch {
 	case of == HolderCamera:

@@ -28,8 +28,8 @@ type Options struct {
 	Clock   func() time.Time
 }
 
-// Registry knows every principal. Its methods may be called concurrently; those on the way of a
-// call (Find, Current, Decide) take no lock and ask no store.
+// Registry has every principal. Its methods may be called concurrently; those that each call needs
+// (Find, Current, Decide) take no lock and do not touch the store.
 type Registry struct {
 	store   store.Documents
 	keys    *auth.KeyFile
@@ -57,8 +57,8 @@ const (
 	cameraRole    = "camera"        // the role whose sessions cameras are, in their ARN
 )
 
-// Open reads everything that is stored. An error names a key file that is lost or another's, and
-// nothing was changed then. Run keeps the registry up to date afterwards.
+// Open reads everything that is stored. If the key file is lost or the wrong one, the error says
+// so, and nothing was changed. Run keeps the registry up to date afterwards.
 func Open(ctx context.Context, o Options) (*Registry, error) {
 	r := &Registry{store: o.Store, keys: o.Keys, account: o.Account, arns: arns{o.Account},
 		keyFile: o.KeyFile, log: o.Logger, now: o.Clock}
@@ -80,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	return r, nil
 }
 
-// openSeal opens the seal key. A disk that is full keeps nobody from starting: what is there works,
+// openSeal opens the seal key. A server can start on a full disk without one: what is stored works,
 // and what must be sealed is refused until the next start.
 func (r *Registry) openSeal(ctx context.Context) error {
 	seals, err := r.store.ListDocuments(ctx, KindSeal)
@@ -117,15 +117,15 @@ func (r *Registry) tellProfiles() {
 	}
 }
 
-// Documents returns the documents of a kind of others, KindProvider or KindTokenKey, as of the
-// present snapshot, by name. The caller must not change their bytes.
+// Documents returns the documents of a kind that other packages own, KindProvider or KindTokenKey,
+// as of the present snapshot, by name. The caller must not change their bytes.
 func (r *Registry) Documents(kind string) (list []store.Document) {
 	r.snapshot.Load().each(kind, func(d *document) { list = append(list, d.Document) })
 	slices.SortFunc(list, func(a, b store.Document) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 
-// Document returns a document of the kinds of others, likewise, and whether there is one.
+// Document returns one of them, and whether there is one.
 func (r *Registry) Document(kind, name string) (store.Document, bool) {
 	d := r.snapshot.Load().document(documentKey{kind, name})
 	if d == nil {
@@ -134,7 +134,8 @@ func (r *Registry) Document(kind, name string) (store.Document, bool) {
 	return d.Document, true
 }
 
-// PutDocument is that of the store, for the kinds of others. The registry has it on return.
+// PutDocument is the store's PutDocument, for the kinds that other packages own. On return the
+// registry has the document.
 func (r *Registry) PutDocument(
 	ctx context.Context, kind, name string, data []byte, revision int64,
 ) (int64, error) {
@@ -142,7 +143,7 @@ func (r *Registry) PutDocument(
 	return next, errors.Join(domain(err), r.load(context.WithoutCancel(ctx)))
 }
 
-// DeleteDocument is that of the store, likewise.
+// DeleteDocument is the store's DeleteDocument, likewise.
 func (r *Registry) DeleteDocument(
 	ctx context.Context, kind, name string, revision int64,
 ) error {
@@ -150,7 +151,7 @@ func (r *Registry) DeleteDocument(
 	return errors.Join(domain(err), r.load(context.WithoutCancel(ctx)))
 }
 
-// domain turns the errors of the store into those of this package. The chain keeps both.
+// domain adds this package's error to one of the store. The chain keeps both.
 func domain(err error) error {
 	for of, is := range map[error]error{store.ErrNotFound: ErrNotFound,
 		store.ErrExists: ErrExists, store.ErrVersion: ErrVersion} {
@@ -182,8 +183,8 @@ func (r *Registry) open(kind, name string, sealed []byte) ([]byte, error) {
 	return r.sealer.Open(kind, name, sealed)
 }
 
-// Run takes up what others change in the store until ctx ends. What fails is logged and tried
-// again.
+// Run follows changes that other processes make in the store until ctx ends. Failures are logged
+// and tried again.
 func (r *Registry) Run(ctx context.Context) error {
 	const retry = time.Second
 	failed := false
@@ -233,8 +234,8 @@ func (r *Registry) load(ctx context.Context) error {
 // Changed returns a channel that is closed at the next change of anything.
 func (r *Registry) Changed() <-chan struct{} { return *r.changed.Load() }
 
-// Find returns the secret of an access key and who holds it. A long-term key is found whatever the
-// token, unless the credentials file gives it one. The error is an *auth.Error.
+// Find returns the secret of an access key and its principal. The session token does not matter for
+// a long-term key, unless the credentials file has one for it. The error is an *auth.Error.
 func (r *Registry) Find(accessKeyID, sessionToken string) (string, *Principal, error) {
 	s := r.snapshot.Load()
 	if h := s.keys[accessKeyID]; h != nil {
@@ -261,7 +262,8 @@ func (r *Registry) Find(accessKeyID, sessionToken string) (string, *Principal, e
 	return c.Secret, p, nil
 }
 
-// bind returns who has temporary credentials under a snapshot. The error is an *auth.Error.
+// bind returns the principal of temporary credentials under a snapshot. The error is an
+// *auth.Error.
 func (r *Registry) bind(s *snapshot, c *openedClaims) (*Principal, error) {
 	if !r.now().Before(c.Expires) {
 		return nil, expired
@@ -278,8 +280,8 @@ func (r *Registry) bind(s *snapshot, c *openedClaims) (*Principal, error) {
 }
 
 // Current returns a principal as it is now. The error is an *auth.Error: its key is disabled or
-// deleted, its user, role or camera is gone, or its time is over. Connections that last ask it
-// after each Changed, and at Expires.
+// deleted, its user, role or camera is gone, or it has expired. Connections that last call it after
+// each Changed, and at Expires.
 func (r *Registry) Current(p *Principal) (*Principal, error) {
 	s := r.snapshot.Load()
 	if p.claims != nil {
@@ -305,7 +307,8 @@ func (r *Registry) Current(p *Principal) (*Principal, error) {
 	return next, nil
 }
 
-// holderOf returns who has the key of p now, or whose name it has, if p has no key; nil for nobody.
+// holderOf returns the present principal of p's key or, if p has no key, of its name; nil for
+// nobody.
 func (s *snapshot) holderOf(p *Principal) *Principal {
 	if p.AccessKeyID != "" {
 		if h := s.keys[p.AccessKeyID]; h != nil {

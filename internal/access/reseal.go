@@ -16,9 +16,10 @@ import (
 	"weir/internal/store"
 )
 
-// RotateSeal makes a new key for secrets, seals all of them with it, and takes the old keys out of
-// the file. If it does not get to its end, the file has both and everything opens; it can be called
-// again. No other process may have the store meanwhile: it would know the old keys only. ErrNoSeal.
+// RotateSeal makes a new key for secrets, seals all of them with it, and removes the old keys from
+// the file. If it is interrupted, the file has both keys and everything opens; call it again. No
+// other process may use the store in the meantime, because it would have only the old keys.
+// ErrNoSeal.
 func (r *Registry) RotateSeal(ctx context.Context) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -50,8 +51,7 @@ func (r *Registry) RotateSeal(ctx context.Context) error {
 	return nil
 }
 
-// reseal returns a document with what is sealed in it sealed by the first key, and whether that
-// changes anything.
+// reseal returns a document in which the first key seals everything, and whether that changed it.
 func reseal(s *Sealer, kind, name string, data []byte) ([]byte, bool) {
 	if again, ok := resealed(s, kind, name, data); ok {
 		return again, true
@@ -108,13 +108,13 @@ func each(value any, by func(string) string) any {
 	return value
 }
 
-// sealedKinds are the documents that are worth nothing without the key that sealed them.
+// sealedKinds are the documents that are useless without the key that sealed them.
 var sealedKinds = []string{kindKey, KindTokenKey, KindCameraCA, kindShared}
 
 // ForgetSecrets deletes what a lost key has sealed (keys of users, keys of tokens, the authority of
 // cameras) and makes a new key. Users, policies, roles and cameras stay. It returns how many
-// documents it deleted. A file that is there is kept beside the new one. ErrInvalid when the key is
-// not lost. No server may have the store.
+// documents it deleted. An existing file is kept beside the new one. ErrInvalid when the key is not
+// lost. No server may use the store.
 func ForgetSecrets(ctx context.Context, st store.Documents, keyFile string) (int, error) {
 	list, err := st.ListDocuments(ctx, "")
 	if err != nil {

@@ -139,8 +139,8 @@ func (r *Registry) Roles() (list []RoleInfo) {
 	return list
 }
 
-// DeleteRole deletes a role; who has assumed it may do nothing from then on. ErrNotFound,
-// ErrVersion.
+// DeleteRole deletes a role; sessions that have assumed it may do nothing from then on.
+// ErrNotFound, ErrVersion.
 func (r *Registry) DeleteRole(ctx context.Context, name string, revision int64) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -150,8 +150,8 @@ func (r *Registry) DeleteRole(ctx context.Context, name string, revision int64) 
 	return nil
 }
 
-// Principal returns who has an ARN, without a key: root, a user, a camera, or somebody who assumed
-// a role, whose ARN may be that of the role. It is for questions of what somebody could do.
+// Principal returns the principal of an ARN, without a key: root, a user, a camera, or a session of
+// a role, for which the role's ARN will do. It is for questions about what a principal could do.
 // ErrNotFound.
 func (r *Registry) Principal(arn string) (*Principal, error) {
 	s := r.snapshot.Load()

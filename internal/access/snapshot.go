@@ -10,8 +10,8 @@ import (
 	"weir/internal/store"
 )
 
-// snapshot is everything as of one revision of the documents. It never changes, except that what
-// it has of a document is handed on to the next one as long as the document is the same.
+// snapshot is everything as of one revision of the documents. It never changes. The next snapshot
+// reuses what this one has parsed of documents that did not change.
 type snapshot struct {
 	generation *generation
 	revision   int64
@@ -22,12 +22,12 @@ type snapshot struct {
 	roles      map[string]*role
 	cameras    map[string]*camera
 	root       *Principal // without an access key
-	// tokenKeys is another number whenever the keys that tokens are sealed with are others.
+	// tokenKeys is another number whenever the keys that seal tokens have changed.
 	tokenKeys int64
 }
 
-// generation is which snapshot something is of: its address tells. Principals outlive their
-// snapshots, in connections and with tokens, and must not keep them in memory.
+// generation identifies a snapshot by its address. Principals outlive their snapshots, in
+// connections and with tokens, and must not keep them in memory.
 type generation struct{ _ byte }
 
 type documentKey struct{ kind, name string }
@@ -39,7 +39,7 @@ type document struct {
 	err   error // it cannot be understood
 }
 
-// holder is a key and who has it.
+// holder is a key and its principal.
 type holder struct {
 	secret string
 	// token is the session token that a key of the credentials file must be used with, "" for none.
@@ -96,7 +96,7 @@ type storedRole struct {
 	trust *policy.Trust
 }
 
-// read understands a document.
+// read parses a document.
 func (r *Registry) read(d store.Document) *document {
 	out := &document{Document: d}
 	switch d.Kind {
@@ -134,7 +134,8 @@ func (r *Registry) read(d store.Document) *document {
 	return out
 }
 
-// take makes the next snapshot of documents, with what the last one has of those that are the same.
+// take makes the next snapshot of documents. It reuses what the last one has of those that are the
+// same.
 func (r *Registry) take(revision int64, list []store.Document, last *snapshot) *snapshot {
 	s := &snapshot{
 		generation: new(generation), revision: revision,
@@ -289,8 +290,8 @@ func (r *Registry) profilePrincipal(s *snapshot, profile string) *Principal {
 		Policies: []string{administrator}})
 }
 
-// temporaryPrincipal is who has temporary credentials. An error says why they are worth nothing any
-// more: the user, key, role or camera that they are of is gone or disabled.
+// temporaryPrincipal is the principal of temporary credentials. An error says why they no longer
+// work: the user, key, role or camera behind them is gone or disabled.
 func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error) {
 	p := &Principal{Kind: c.Kind, Name: c.Name, AccessKeyID: c.AccessKeyID, Expires: c.Expires,
 		Thing: c.Thing, generation: s.generation, claims: c}
@@ -339,7 +340,7 @@ func (r *Registry) temporaryPrincipal(s *snapshot, c *Claims) (*Principal, error
 	return p, nil
 }
 
-// merged returns tags of both; those of b go first.
+// merged returns the tags of both; where both have a key, b's value counts.
 func merged(a, b map[string]string) map[string]string {
 	if len(b) == 0 {
 		return a

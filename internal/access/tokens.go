@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// errNoSpace is a full disk as files tell it.
+// errNoSpace is the error of writing a file to a full disk.
 const errNoSpace = syscall.ENOSPC
 
-// openedClaims is what a token said when it was opened, and who that was under the last snapshot.
+// openedClaims is what a token said when it was opened, and its principal under the last snapshot.
 type openedClaims struct {
 	Claims
 	tokenKeys int64 // snapshot.tokenKeys, when it was opened

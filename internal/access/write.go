@@ -15,7 +15,7 @@ import (
 	"weir/internal/store"
 )
 
-// Holder is a kind of what policies are attached to, and tags.
+// Holder is a kind of thing that has policies and tags.
 type Holder string
 
 // Kinds of holders.
@@ -77,7 +77,7 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
-// tagText is what keys and values of tags have (IAM API reference, "Tag").
+// tagText matches keys and values of tags (IAM API reference, "Tag").
 var tagText = regexp.MustCompile(`\A[\p{L}\p{Z}\p{N}_.:/=+\-@]*\z`)
 
 func checkDescription(text string) error {
@@ -87,8 +87,8 @@ func checkDescription(text string) error {
 	return nil
 }
 
-// put writes a document; the registry has it on return, also where the store says that it may not
-// be written.
+// put writes a document. On return the registry has what the store has, even if the store refused
+// the write.
 func (r *Registry) put(
 	ctx context.Context, kind, name string, value any, revision int64,
 ) error {
@@ -104,8 +104,8 @@ func (r *Registry) put(
 // process writers take turns. Each try that fails is somebody else's that succeeded.
 const maxTries = 100
 
-// change lets edit change what a document says, and writes it. With AnyRevision it is done again on
-// what another writer left; otherwise it is ErrVersion when the document has another revision.
+// change lets edit change a document, and writes it. With AnyRevision it starts again if another
+// writer was faster; otherwise it returns ErrVersion when the document has another revision.
 func change[T any](
 	ctx context.Context, r *Registry, kind, name string, revision int64, edit func(*T) error,
 ) error {
@@ -173,8 +173,8 @@ func (r *Registry) notFixed(name string) error {
 	return nil
 }
 
-// Attach attaches a policy to a holder; one that is attached already is no error. ErrNotFound,
-// ErrFixed; ErrLimit beyond api.MaxAttached.
+// Attach attaches a policy to a holder, unless it is attached already. ErrNotFound, ErrFixed;
+// ErrLimit beyond api.MaxAttached.
 func (r *Registry) Attach(ctx context.Context, of Holder, name, policy string) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()

@@ -20,8 +20,8 @@ import (
 	"weir/internal/api"
 )
 
-// algorithms are those that tokens may be signed with: none that is symmetric, for whoever knows
-// a public key could sign with it (RFC 8725 section 3.1).
+// algorithms are those that tokens may be signed with. None is symmetric, because anybody who has
+// the public key could sign with it (RFC 8725 section 3.1).
 var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256,
 	jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 
@@ -36,8 +36,8 @@ const (
 	fetchTime  = 5 * time.Second
 )
 
-// parseKeys reads a JSON Web Key Set, of which keys of other kinds and uses are left out (RFC 7517
-// section 5). A set without a key that verifies is an error.
+// parseKeys reads a JSON Web Key Set and leaves out keys of other kinds and uses (RFC 7517 section
+// 5). A set without any key that can verify is an error.
 func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -94,9 +94,10 @@ type source struct {
 	fetching chan struct{} // closed when the try under way has ended; nil: there is none
 }
 
-// key returns the key of an ID; nil when the provider has none, and an error when that is not known
-// because keys could not be fetched. A key that is not there, or old ones, are fetched again, but
-// for a token that a stranger made up not more often than fetchAgain.
+// key returns the key of an ID. It returns nil when the provider has no such key, and an error when
+// the keys could not be fetched. It fetches again when the key is missing or the keys are old, but
+// no more often than fetchAgain, because a stranger can make up tokens with IDs of keys that do not
+// exist.
 func (s *source) key(ctx context.Context, client *http.Client, now time.Time, id string) (
 	*jose.JSONWebKey, error) {
 	s.mu.Lock()
@@ -130,7 +131,7 @@ func (s *source) key(ctx context.Context, client *http.Client, now time.Time, id
 	}
 }
 
-// fetch takes the keys from where they are.
+// fetch reads the keys from their source.
 func (s *source) fetch(ctx context.Context, client *http.Client, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
@@ -202,7 +203,7 @@ func get(ctx context.Context, client *http.Client, at string) ([]byte, error) {
 	return data, err
 }
 
-// newClient fetches keys: from where it is told to and nowhere else.
+// newClient makes the client that fetches keys. It follows no redirects.
 func newClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 32 << 10

@@ -20,7 +20,7 @@ import (
 	"weir/internal/store"
 )
 
-// Provider is an OpenID Connect provider whose tokens are believed.
+// Provider is an OpenID Connect provider whose tokens are accepted.
 type Provider struct {
 	// Name is the issuer without https://, and without a slash at its end: what trust policies
 	// call it (IAM user guide, "Available keys for AWS OIDC federation").
@@ -115,7 +115,8 @@ func Put(ctx context.Context, r *access.Registry, p Provider, revision int64) (P
 	return p, err
 }
 
-// List lists the providers by name. One that cannot be read has no issuer: nobody is believed.
+// List lists the providers by name. One that cannot be read has no issuer, so none of its tokens is
+// accepted.
 func List(r *access.Registry) (list []Provider) {
 	for _, d := range r.Documents(access.KindProvider) {
 		p, err := read(d)

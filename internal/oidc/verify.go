@@ -28,7 +28,7 @@ const (
 	Communication api.ErrorCode = "IDPCommunicationError"
 )
 
-// Error is a token that is not believed.
+// Error says why a token is refused.
 type Error struct {
 	Code    api.ErrorCode
 	Message string
@@ -44,12 +44,12 @@ func invalid(format string, args ...any) error {
 // leeway is how much clocks may differ.
 const leeway = 30 * time.Second
 
-// Identity is whom a provider vouches for.
+// Identity is a user or machine that a provider vouches for.
 type Identity struct {
 	Provider Provider
 	Subject  string
 	Audience string // the client ID
-	// Claims are those whose values are texts, truth values or lists of texts.
+	// Claims are those whose values are strings, booleans or lists of strings.
 	Claims map[string][]string
 	// Tags are the session tags that the provider sets, and Transitive the keys of those that go on
 	// to other roles (IAM user guide, "Pass session tags using AssumeRoleWithWebIdentity").
@@ -91,7 +91,7 @@ func NewVerifier(of *access.Registry, o Options) *Verifier {
 	return v
 }
 
-// Verify returns whom a token is about. The error is an *Error.
+// Verify returns the identity that a token is about. The error is an *Error.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
 	if len(token) > api.MaxWebIdentityToken {
 		return nil, invalid("The token has more than %d characters", api.MaxWebIdentityToken)
@@ -127,7 +127,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 	return identify(from.provider, payload, now)
 }
 
-// source returns the keys of a provider of a name, as that is now; nil when there is none.
+// source returns the keys of the provider of a name, as it is now; nil when there is none.
 func (v *Verifier) source(name string) *source {
 	d, ok := v.access.Document(access.KindProvider, name)
 	v.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"weir/internal/policy"
 )
 
-// assumption is what is asked for when a role is assumed, in whatever way.
+// assumption is the request to assume a role, by any action.
 type assumption struct {
 	arn         string // of the role
 	session     string
@@ -25,7 +25,7 @@ type assumption struct {
 	length      time.Duration
 }
 
-// readAssumption reads the parameters that every way to assume a role has.
+// readAssumption reads the parameters that all these actions have.
 func (s *Service) readAssumption(f Form) (a assumption, err error) {
 	a.session, err = f.text("RoleSessionName", "roleSessionName", sessionNames, true)
 	if err != nil {
@@ -53,8 +53,7 @@ func (s *Service) readAssumption(f Form) (a assumption, err error) {
 	return a, err
 }
 
-// assume makes the credentials, once it is decided that they may be had. claims has what the caller
-// adds.
+// assume makes the credentials, after the request was allowed. claims has what the caller adds.
 func (s *Service) assume(ctx context.Context, a *assumption, role access.RoleInfo,
 	claims access.Claims) (credentials, assumedRoleUser, error) {
 	user := assumedRoleUser{role.ID + ":" + a.session,
@@ -76,7 +75,7 @@ func (s *Service) assume(ctx context.Context, a *assumption, role access.RoleInf
 	return made, user, err
 }
 
-// tooLarge is of policies and tags that no token has room for.
+// tooLarge refuses policies and tags that do not fit into a token.
 var tooLarge = &Error{PackedPolicyTooLarge,
 	"Packed policy consumes more than 100% of allotted space, please use smaller policy."}
 
@@ -175,8 +174,8 @@ func (c *Call) addRoleKeys(a *assumption, role access.RoleInfo) {
 	}
 }
 
-// mayAssume asks both sides. A role that trusts the account leaves it to the caller's own policies;
-// one that names the caller needs no more, unless the caller has a session policy.
+// mayAssume asks both sides. If the role trusts the account, the caller's own policies must allow
+// it too. If the role names the caller, that is enough, unless the caller has a session policy.
 func (s *Service) mayAssume(c *Call, name string, role access.RoleInfo) bool {
 	p := c.Principal
 	if _, err := s.access.Current(p); err != nil {

@@ -16,11 +16,11 @@ type Call struct {
 	// Conditions are the condition keys of the request but for those of its principal. Actions add
 	// their own.
 	Conditions policy.Context
-	// Decided takes the decision, once that is made, before anything is minted: for the audit.
+	// Decided receives the decision before anything is minted, for the audit log.
 	Decided func(action, resource string, allowed bool)
-	// Identified takes whom a provider vouches for, once that is sure: provider, audience and
-	// subject, with colons between, as CloudTrail has the principal of a web identity. Its error
-	// is that of the call: the identity calls too often.
+	// Identified receives a verified web identity: provider, audience and subject, separated by
+	// colons, as CloudTrail has the principal of a web identity. Its error becomes the call's: the
+	// identity calls too often.
 	Identified func(identity string) error
 }
 
@@ -42,7 +42,7 @@ func NewService(of *access.Registry, m *Minter, who Identities, account string,
 	return &Service{of, m, who, account, now}
 }
 
-// Rotate is that of the minter.
+// Rotate is Minter.Rotate.
 func (s *Service) Rotate(ctx context.Context, revoke bool) error {
 	return s.minter.Rotate(ctx, revoke)
 }
@@ -56,7 +56,7 @@ var actions = map[string]action{
 	"GetSessionToken":   (*Service).sessionToken,
 }
 
-// Do does what a call asks for. The error is an *Error, or a fault of the server.
+// Do answers a call. The error is an *Error, or a fault of the server.
 func (s *Service) Do(ctx context.Context, c *Call) (*Answer, error) {
 	name, err := c.Form.Action()
 	if err != nil {
@@ -113,8 +113,8 @@ func (s *Service) sessionToken(ctx context.Context, c *Call) (any, error) {
 	return sessionTokenResult{Credentials: made}, err
 }
 
-// deny is the refusal of an action, in the words of AWS. It says the same of a role that does not
-// exist as of one that may not be assumed.
+// deny refuses an action, in the words of AWS. It says the same for a role that does not exist as
+// for one that may not be assumed.
 func (c *Call) deny(name, resource string) error {
 	c.Decided(name, resource, false)
 	return &Error{AccessDenied, "User: " + c.Principal.ARN + " is not authorized to perform: " +

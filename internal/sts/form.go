@@ -48,8 +48,8 @@ func invalid(format string, args ...any) *Error {
 	return &Error{ValidationError, "1 validation error detected: " + fmt.Sprintf(format, args...)}
 }
 
-// refuse refuses parameters that would change what credentials may do and that Weir does not have:
-// to ignore them would grant more than was asked for. An empty list is none.
+// refuse refuses parameters that Weir does not have and that change what credentials may do:
+// ignoring them would grant more than was asked for. An empty list counts as none.
 func (f Form) refuse(names ...string) error {
 	for _, name := range names {
 		for key := range f.values {

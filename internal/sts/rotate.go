@@ -21,9 +21,9 @@ const maxSealingKeys = 16
 // rotateTries is how often a rotation is tried while others change the keys.
 const rotateTries = 5
 
-// Rotate makes a key that seals session tokens from now on. The others open what they sealed for as
-// long as that can last, and then go. With revoke they go at once, and with them all temporary
-// credentials there are. auth.ErrTokenKeysBusy when there are too many.
+// Rotate makes a key that seals session tokens from now on. Older keys are kept until everything
+// that they sealed has expired. With revoke they are removed at once, which ends all temporary
+// credentials. auth.ErrTokenKeysBusy when there are too many.
 func (m *Minter) Rotate(ctx context.Context, revoke bool) error {
 	_, err := m.rotate(ctx, func(have []storedKey) ([]storedKey, error) {
 		if revoke {

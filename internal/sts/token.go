@@ -39,7 +39,7 @@ const (
 	maxClaims = 64 << 10
 )
 
-// ErrTooLong is of claims that no token has room for (STS API reference, "AssumeRole",
+// ErrTooLong refuses claims that do not fit into a token (STS API reference, "AssumeRole",
 // PackedPolicyTooLarge).
 var ErrTooLong = errors.New("session policies and tags do not fit into a session token")
 
@@ -52,7 +52,7 @@ type Minter struct {
 	keys   atomic.Pointer[sealingKeys]
 }
 
-// sealingKeys are the present ones. The first one seals.
+// sealingKeys are the present sealing keys. The first one seals.
 type sealingKeys struct {
 	list     []sealingKey
 	revision int64 // of their document, by which others are told from them
@@ -228,15 +228,14 @@ func (k sealingKey) seal(t tokenClaims) (string, error) {
 
 func sealedFor(head []byte) []byte { return append([]byte(tokenContext), head...) }
 
-// errToken is of whatever was not sealed here.
+// errToken refuses what was not sealed here.
 var errToken = &auth.Error{Code: auth.UnrecognizedClient,
 	Message: "The security token included in the request is invalid."}
 
 var errExpired = &auth.Error{Code: auth.ExpiredToken,
 	Message: "The security token included in the request is expired"}
 
-// Open implements access.Temporary. A token whose sealing key is gone is as one that was never
-// sealed.
+// Open implements access.Temporary. A token whose sealing key is gone counts as never sealed.
 func (m *Minter) Open(token string, now time.Time) (access.Claims, error) {
 	if len(token) > api.MaxSessionToken {
 		return access.Claims{}, errToken

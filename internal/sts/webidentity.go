@@ -16,7 +16,7 @@ import (
 const webIdentity = "AssumeRoleWithWebIdentity"
 
 // assumeRoleWithWebIdentity makes credentials of a role for an identity that a provider vouches
-// for. It says the same of a role that does not exist as of one that may not be assumed.
+// for. It says the same for a role that does not exist as for one that may not be assumed.
 func (s *Service) assumeRoleWithWebIdentity(ctx context.Context, c *Call) (any, error) {
 	const name = "sts:" + webIdentity
 	a, err := s.readAssumption(c.Form)
