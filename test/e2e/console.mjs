@@ -102,7 +102,9 @@ try {
   await see('320×240 H.264 + AAC');
   await look('streams');
   const other = await context.newPage();
-  await other.goto(link);
+  await other.goto(base);
+  await other.getByLabel('Access key ID').waitFor();
+  await other.goto(link); // in a tab that has the console, only what is after the # changes
   await other.getByText('This link has been used').waitFor();
   await other.close();
   did('signed in by a link, which works once');

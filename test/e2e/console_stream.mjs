@@ -144,6 +144,11 @@ try {
   await page.waitForFunction((of) => document.querySelector(of).readyState === 0, video);
   await tile(options.stream).evaluate((e) => e.scrollIntoView());
   await moves(video);
+
+  // a tab that goes closes its sessions
+  await page.goto('about:blank');
+  await page.goto(new URL(options.link).origin);
+  await page.getByLabel('Access key ID').waitFor();
 } catch (e) {
   result.errors.push(String(e), await page.evaluate(() => `${location.hash} ${document.querySelector('main')?.innerText} picture ${
     document.querySelector('video') && window.numberOf(document.querySelector('video'))}`).catch(() => ''));

@@ -45,6 +45,7 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 		Live, Says, Link, File string
 		Rates, Heard           string
 	}
+	before := sessionsOf(t, s, n.stream())
 	out := program(t, "node", "console_stream.mjs", string(arg))
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -73,10 +74,26 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 	case !strings.HasPrefix(got.File, n.stream()+"-"):
 		t.Errorf("the file is called %q", got.File)
 	}
+	for end := time.Now().Add(10 * time.Second); sessionsOf(t, s, n.stream()) > before; {
+		if time.Now().After(end) {
+			t.Fatal("the tab is gone, and its sessions are open")
+		}
+	}
 	frames := readFrames(program(t, "ffmpeg", "-v", "error", "-i", clip, "-vf",
 		"format=gray", "-f", "rawvideo", "pipe:1"), numberedWidth*numberedHeight)
 	if len(frames) < 40 || frames[0] != 50 || !slices.Contains(frames, 89) ||
 		frames[len(frames)-1] > 90 {
 		t.Errorf("the file has the pictures %v, want 50 to 89 or 90", frames)
 	}
+}
+
+// sessionsOf is how many playback sessions of a stream are open.
+func sessionsOf(t *testing.T, s *server, stream string) int {
+	t.Helper()
+	var list struct{ SessionInfoList []struct{} }
+	text := s.run("weir", "sessions", "list", "--stream-name", stream, "--output", "json")
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	return len(list.SessionInfoList)
 }

@@ -2,7 +2,7 @@
 import { KinesisVideoClient } from '@aws-sdk/client-kinesis-video';
 import { KinesisVideoArchivedMediaClient } from '@aws-sdk/client-kinesis-video-archived-media';
 import { SignatureV4 } from '@smithy/signature-v4';
-import { Sha256 } from '@smithy/core/checksum';
+import { Sha256Js } from '@smithy/core/checksum';
 import { HttpRequest } from '@smithy/core/protocols';
 import { account, origin, region } from './server';
 import { credentials } from './session';
@@ -16,7 +16,8 @@ export const kinesis = new KinesisVideoClient(config);
 /** Fragments, sessions, clips and images. */
 export const archived = new KinesisVideoArchivedMediaClient(config);
 
-const signer = new SignatureV4({ service: 'kinesisvideo', region, credentials, sha256: Sha256 });
+// in JavaScript, since the browser's own digest takes a turn, which a page that goes has not
+const signer = new SignatureV4({ service: 'kinesisvideo', region, credentials, sha256: Sha256Js });
 
 /** A refusal of an administration call, in the form of the SDK's errors. */
 export class WeirError extends Error {
@@ -29,8 +30,11 @@ export class WeirError extends Error {
   }
 }
 
-/** Calls an operation of Weir's own administration, such as ListKeys. Answers are as docs/administration.md has them. */
-export async function weir<Out>(operation: string, input: object = {}, abort?: AbortSignal): Promise<Out> {
+/**
+ * Calls an operation of Weir's own administration, such as ListKeys. Answers are as docs/administration.md has them.
+ * With keepalive the call is made although the page goes.
+ */
+export async function weir<Out>(operation: string, input: object = {}, abort?: AbortSignal, keepalive = false): Promise<Out> {
   const body = JSON.stringify(input);
   const path = `/weir/${operation[0]!.toLowerCase()}${operation.slice(1)}`;
   const signed = await signer.sign(new HttpRequest({
@@ -44,7 +48,7 @@ export async function weir<Out>(operation: string, input: object = {}, abort?: A
   const { host: _, ...headers } = signed.headers;
   let answer: Response;
   try {
-    answer = await fetch(path, { method: 'POST', headers, body, signal: abort ?? null });
+    answer = await fetch(path, { method: 'POST', headers, body, signal: abort ?? null, keepalive });
   } catch (error) {
     if (!abort?.aborted) unreachable();
     throw error;

@@ -120,11 +120,19 @@ async function redeem(code: string): Promise<Credentials> {
   };
 }
 
+// A one-time link that is opened in a tab that has the console already: the browser only changes what is after the #.
+addEventListener('hashchange', () => {
+  if (location.hash.startsWith('#sign-in=')) location.reload();
+});
+
 /** Begins with what a one-time link or the tab's storage has. */
 export async function begin(): Promise<void> {
   const [, code, rest] = /^#sign-in=([\w-]+)(.*)$/s.exec(location.hash) ?? [];
   // before anything else: the address is what people copy and what the history keeps
-  if (code) go(`#${rest}`, true);
+  if (code) {
+    go(`#${rest}`, true);
+    sessionStorage.removeItem(stored); // of whoever was signed in before
+  }
   const reason = sessionStorage.getItem(farewell) ?? '';
   sessionStorage.removeItem(farewell);
   try {

@@ -89,6 +89,10 @@ export class Player {
     on('ended', () => this.goOn());
     // a new session's element may begin at its own speed
     on('loadeddata', () => { video.playbackRate = this.speed.peek(); });
+    // a tab that is closed watches no more; one that the browser keeps and shows again opens another session
+    const leave = (): void => this.opened?.close();
+    addEventListener('pagehide', leave);
+    this.stops.push(() => removeEventListener('pagehide', leave));
     this.stops.push(returns.subscribe((n) => { if (n > 0 && !this.engine && !this.suspended) this.reopen(); }));
     this.watchPictures();
   }

@@ -56,7 +56,7 @@ async function open(stream: string, input: object, live: boolean, signal: AbortS
     url: `${location.origin}${url.pathname}${url.search}`,
     live,
     close: () => {
-      void id.then((known) => known && weir('CloseSessions', { SessionId: known })).catch(() => {});
+      void id.then((known) => known && weir('CloseSessions', { SessionId: known }, undefined, true)).catch(() => {});
     },
   };
 }

@@ -17,6 +17,8 @@ export function Dialog({ title, onClose, children }: Props) {
     const dialog = dialogRef.current!;
     const before = document.activeElement;
     dialog.showModal();
+    // the browser takes the first button; on a touch screen a field would raise the keyboard over the dialog
+    if (matchMedia('(pointer: fine)').matches) dialog.querySelector<HTMLElement>('.input')?.focus();
     return () => {
       dialog.close();
       if (before instanceof HTMLElement) before.focus();

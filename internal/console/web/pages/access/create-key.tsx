@@ -56,13 +56,14 @@ export function CreateKey({ onClose, onMade }: { onClose: () => void; onMade: (p
 }
 
 /** Shows a new key pair, the secret of which nobody is told again. */
-export function NewKey({ pair, onClose }: { pair: KeyPair; onClose: () => void }) {
+export function NewKey({ pair, second, onClose }: { pair: KeyPair; second: boolean; onClose: () => void }) {
   const text = `[${pair.UserName}]\naws_access_key_id = ${pair.AccessKeyId}\naws_secret_access_key = ${pair.SecretAccessKey}`;
   return (
     <Dialog title={`The new key of ${pair.UserName}`} onClose={onClose}>
       <div class="stack">
         <p class="note warn">Copy it now. The secret is not shown again, here or anywhere else.</p>
         <Code label="the key pair" text={text} />
+        {second && <p>The key before it still works. Disable it once whoever uses it has the new one.</p>}
         <p class="soft small">This is a section of <code>~/.aws/credentials</code>, which the AWS tools and cameras’ SDKs read.</p>
       </div>
       <footer><Button label="Done" kind="primary" onClick={onClose} /></footer>

@@ -33,6 +33,7 @@ export function Keys() {
   const [creating, setCreating] = useState(false);
   const [made, setMade] = useState<KeyPair | null>(null);
   const [deleting, setDeleting] = useState<KeyInfo | null>(null);
+  const [disabling, setDisabling] = useState<KeyInfo | null>(null);
 
   const change = async (operation: string, k: KeyInfo, done: string) => {
     try {
@@ -68,14 +69,20 @@ export function Keys() {
           <>
             {k.Status === 'Active' && may('weir:RotateKey', arnOf(k)) && <Button label="Replace" kind="quiet" onClick={() => rotate(k)} />}
             {k.Status === 'Active' && may('weir:DisableKey', arnOf(k))
-              && <Button label="Disable" kind="quiet" onClick={() => change('DisableKey', k, 'The key opens nothing any more.')} />}
+              && <Button label="Disable" kind="quiet" onClick={() => (isOwn(k) ? setDisabling(k) : change('DisableKey', k, 'The key opens nothing any more.'))} />}
             {k.Status === 'Inactive' && may('weir:EnableKey', arnOf(k))
               && <Button label="Enable" kind="quiet" onClick={() => change('EnableKey', k, 'The key works again.')} />}
             {may('weir:DeleteKey', arnOf(k)) && <Button label={`Delete ${k.AccessKeyId}`} icon="trash" iconOnly kind="quiet" onClick={() => setDeleting(k)} />}
           </>
         )} />
       {creating && <CreateKey onClose={() => setCreating(false)} onMade={(pair) => { setCreating(false); setMade(pair); reload(); }} />}
-      {made && <NewKey pair={made} onClose={() => setMade(null)} />}
+      {made && <NewKey pair={made} second={(data.filter((k) => k.UserName === made.UserName && k.AccessKeyId !== made.AccessKeyId)).length > 0} onClose={() => setMade(null)} />}
+      {disabling && (
+        <Confirm title="Disable your own key?" action="Disable it" onClose={() => setDisabling(null)}
+          run={() => change('DisableKey', disabling, 'The key opens nothing any more.')}>
+          <p>You are signed in as <strong>{disabling.UserName}</strong>. If it is with this key, you are signed out at once, and only others can enable it again.</p>
+        </Confirm>
+      )}
       {deleting && (
         <Confirm title={`Delete the key of ${deleting.UserName}?`} action="Delete it" onClose={() => setDeleting(null)}
           run={async () => {
@@ -92,9 +99,14 @@ export function Keys() {
   );
 }
 
-function KeyState({ info }: { info: KeyInfo }) {
+// Whether it is a key of whoever is signed in.
+function isOwn(k: KeyInfo): boolean {
   const now = session.value;
-  const own = now.state === 'in' && now.identity.arn === arnOf(info);
+  return now.state === 'in' && now.identity.arn === arnOf(k);
+}
+
+function KeyState({ info }: { info: KeyInfo }) {
+  const own = isOwn(info);
   return (
     <span class="row">
       {info.Fault ? <Pill kind="bad">{info.Fault}</Pill>

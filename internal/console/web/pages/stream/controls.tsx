@@ -10,10 +10,11 @@ import type { StreamModel } from './model';
 interface Props {
   model: StreamModel;
   player: Player;
+  mayExport: boolean;
   onFull: () => void;
 }
 
-export function Controls({ model, player, onFull }: Props) {
+export function Controls({ model, player, mayExport, onFull }: Props) {
   const paused = player.paused.value;
   const muted = model.muted.value;
   return (
@@ -28,6 +29,8 @@ export function Controls({ model, player, onFull }: Props) {
       </div>
       <Clock player={player} zone={model.zone} />
       <div class="row tight">
+        <Button label={mayExport ? 'Export…' : 'Range…'} icon={mayExport ? 'export' : 'range'} folds disabled={model.selection.value !== undefined}
+          onClick={() => model.chooseRange()} />
         <Live player={player} onLive={() => model.goLive()} />
         <Button label={muted ? 'Sound on' : 'Sound off'} icon={muted ? 'silent' : 'sound'} iconOnly kind="quiet" onClick={() => model.mute()} />
         <Button label="Full screen" icon="full" iconOnly kind="quiet" onClick={onFull} />
@@ -67,6 +70,12 @@ function Clock({ player, zone }: { player: Player; zone: string }) {
   );
 }
 
+/** 3.4 s behind the camera; 3.4 s where there is little room, to whoever sees it. */
+function Latency({ words }: { words: string }) {
+  const [figure, rest = ''] = words.split(/(?<= s)(.*)/s);
+  return <span class="small figures latency">{figure}<span class="unless-narrow">{rest}</span></span>;
+}
+
 function Live({ player, onLive }: { player: Player; onLive: () => void }) {
   const latency = player.latency.value;
   const live = player.live.value;
@@ -74,7 +83,7 @@ function Live({ player, onLive }: { player: Player; onLive: () => void }) {
     <button type="button" class={`button live ${live ? 'on' : ''}`} aria-pressed={live} onClick={onLive}>
       <span class="dot" />
       <span>Live</span>
-      {live && latency !== undefined && <span class="small figures latency">{latencyText(latency)}</span>}
+      {live && latency !== undefined && <Latency words={latencyText(latency)} />}
     </button>
   );
 }

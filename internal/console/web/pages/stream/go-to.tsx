@@ -37,7 +37,7 @@ export function GoTo({ zone, position, onGo }: Props) {
           onFocus={() => { if (!text.peek()) text.value = fieldText(position() ?? Date.now(), zone); }}
           onInput={(e) => { text.value = e.currentTarget.value; }} />
       </label>
-      <Button label="Go to" type="submit" />
+      <Button label="Go" title="Go to the moment" type="submit" />
       {note.value.text && (
         <p class="small" role="status">
           {note.value.text}{' '}

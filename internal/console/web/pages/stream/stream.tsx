@@ -64,7 +64,7 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
         <canvas ref={stillRef} class="still" hidden aria-hidden="true" />
         {player && <Words player={player} name={name} zone={model.zone} maySet={maySet} onLive={() => model.goLive()} onSeek={(at) => model.seek(at)} />}
       </div>
-      {player && <Controls model={model} player={player} onFull={full} />}
+      {player && <Controls model={model} player={player} mayExport={mayExport} onFull={full} />}
       <Search model={model} />
       {player && <StreamTimeline model={model} player={player} />}
       <Unlisted model={model} />
@@ -78,9 +78,6 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
         <Button label="Farther" icon="minus" iconOnly onClick={() => model.zoom(2)} />
         {SPANS.map(([text, span]) => <Button key={text} label={text} kind="quiet" onClick={() => model.show(span)} />)}
         <span class="grow" />
-        {!model.selection.value && (
-          <Button label={mayExport ? 'Export…' : 'Range…'} icon={mayExport ? 'export' : 'range'} title="Choose a stretch of time" onClick={() => model.chooseRange()} />
-        )}
         <GoTo zone={model.zone} position={() => model.moment} onGo={(at) => model.seek(at)} />
         <ClockChoice name={name} clock={clock} />
       </div>
