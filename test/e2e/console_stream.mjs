@@ -91,6 +91,12 @@ try {
   await page.getByLabel('Speed').selectOption('0.25×');
   rates.push(await page.evaluate(() => document.querySelector('.stage video').playbackRate));
   result.rates = rates.join(' ');
+  // the address goes with what plays
+  await page.getByLabel('Speed').selectOption('1×');
+  await stream({ at: iso(2) });
+  await page.keyboard.press('k');
+  await page.waitForFunction((to) => Date.parse(new URLSearchParams(location.hash.split('?')[1]).get('at')) > to, options.begin + 2_200);
+  await page.keyboard.press('k');
   await page.keyboard.press(']');
   await page.waitForFunction((end) => Number(document.querySelector('[role=slider]').ariaValueNow) > end, options.begin / 1000 + 60);
   await page.keyboard.press('[');

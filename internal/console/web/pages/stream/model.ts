@@ -170,8 +170,11 @@ export class StreamModel {
   private keepAddress(player: Player): () => void {
     let timer = 0;
     let last = -Infinity;
+    let before: unknown[] = []; // selection and zoom
+    let waiting = false; // while it plays: pictures that come meanwhile do not put it off
     const write = (): void => {
       last = performance.now();
+      waiting = false;
       const at = player.live.peek() ? undefined : player.position.peek();
       const range = this.selection.peek();
       const query = writeAddress({
@@ -182,12 +185,16 @@ export class StreamModel {
       go(href(['streams', this.name], query), true);
     };
     const stop = effect(() => {
-      void [this.selection.value, this.view.value.span];
+      const shown = [this.selection.value, this.view.value.span];
+      const changed = shown.some((value, i) => value !== before[i]); // by the user, who may copy the address next
+      before = shown;
       const live = player.live.value;
       const resting = player.paused.value || live;
       if (!live) void player.position.value;
+      if (waiting && !resting && !changed) return;
+      waiting = !resting;
       clearTimeout(timer);
-      timer = setTimeout(write, resting ? RESTING : Math.max(RESTING, last + PLAYING - performance.now())) as unknown as number;
+      timer = setTimeout(write, resting || changed ? RESTING : Math.max(RESTING, last + PLAYING - performance.now())) as unknown as number;
     });
     return () => {
       stop();
