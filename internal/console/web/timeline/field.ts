@@ -1,6 +1,9 @@
 // Moments in the fields of forms (datetime-local), on the wall clock of a zone.
 import { instantOf, instantsOf, type Wall, wallAt } from './zone';
 
+/** The last moment of a field: with it browsers take four digits for a year, and then go on to the next part. */
+export const FIELD_MAX = '9999-12-31T23:59:59';
+
 const two = (n: number): string => String(n).padStart(2, '0');
 
 /** A moment as a field has it: 2026-11-28T14:05:03. */

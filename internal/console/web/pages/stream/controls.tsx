@@ -11,10 +11,11 @@ interface Props {
   model: StreamModel;
   player: Player;
   mayExport: boolean;
+  onRange: () => void;
   onFull: () => void;
 }
 
-export function Controls({ model, player, mayExport, onFull }: Props) {
+export function Controls({ model, player, mayExport, onRange, onFull }: Props) {
   const paused = player.paused.value;
   const muted = model.muted.value;
   return (
@@ -29,8 +30,7 @@ export function Controls({ model, player, mayExport, onFull }: Props) {
       </div>
       <Clock player={player} zone={model.zone} />
       <div class="row tight">
-        <Button label={mayExport ? 'Export…' : 'Range…'} icon={mayExport ? 'export' : 'range'} folds disabled={model.selection.value !== undefined}
-          onClick={() => model.chooseRange()} />
+        <Button label={mayExport ? 'Export…' : 'Range…'} icon={mayExport ? 'export' : 'range'} folds onClick={onRange} />
         <Live player={player} onLive={() => model.goLive()} />
         <Button label={muted ? 'Sound on' : 'Sound off'} icon={muted ? 'silent' : 'sound'} iconOnly kind="quiet" onClick={() => model.mute()} />
         <Button label="Full screen" icon="full" iconOnly kind="quiet" onClick={onFull} />

@@ -1,6 +1,6 @@
 // Goes to a moment that is typed, on the wall clock of the viewer's zone.
 import { useSignal } from '@preact/signals';
-import { fieldText, wallOf } from '../../timeline/field';
+import { FIELD_MAX, fieldText, wallOf } from '../../timeline/field';
 import { instantOf, instantsOf, offsetName } from '../../timeline/zone';
 import { Button } from '../../ui/button';
 
@@ -33,7 +33,7 @@ export function GoTo({ zone, position, onGo }: Props) {
     <form class="row go-to" onSubmit={submit}>
       <label class="row small">
         <span class="visually-hidden">Moment</span>
-        <input class="input" type="datetime-local" step="1" required value={text.value}
+        <input class="input" type="datetime-local" step="1" max={FIELD_MAX} required value={text.value}
           onFocus={() => { if (!text.peek()) text.value = fieldText(position() ?? Date.now(), zone); }}
           onInput={(e) => { text.value = e.currentTarget.value; }} />
       </label>

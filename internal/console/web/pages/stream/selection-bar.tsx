@@ -6,7 +6,7 @@ import { noteError } from '../../api/session';
 import { type Clock, clipCommand, clipName } from '../../timeline/address';
 import { isNothing } from '../../player/sessions';
 import type { Range } from '../../timeline/scale';
-import { fieldText, momentOf } from '../../timeline/field';
+import { FIELD_MAX, fieldText, momentOf } from '../../timeline/field';
 import { setEnd } from '../../timeline/selection';
 import { durationText } from '../../timeline/zone';
 import { Button } from '../../ui/button';
@@ -24,12 +24,13 @@ interface Props {
   looping: boolean;
   mayExport: boolean;
   onPlay: (range: Range, loop: boolean) => void;
+  onLeave: () => void;
 }
 
 const REST = 500; // milliseconds that a range must stay before its size is asked for
 const LONG = 2 * 3_600_000; // longer ones are made into a file only when that is asked for
 
-export function SelectionBar({ stream, clock, zone, selection, bounds, looping, mayExport, onPlay }: Props) {
+export function SelectionBar({ stream, clock, zone, selection, bounds, looping, mayExport, onPlay, onLeave }: Props) {
   const range = selection.value;
   if (!range) return null;
   const set = (which: 'start' | 'end', text: string): void => {
@@ -50,7 +51,7 @@ export function SelectionBar({ stream, clock, zone, selection, bounds, looping, 
         <Button label="Copy link" icon="link" onClick={() => copy(location.href, 'The link is copied.')} />
         <Button label="Copy command" icon="copy"
           onClick={() => copy(clipCommand(stream, range, clock), 'The line for a terminal is copied.')} />
-        <Button label="Let go of the range" icon="close" iconOnly kind="quiet" onClick={() => { selection.value = undefined; }} />
+        <Button label="Let go of the range" icon="close" iconOnly kind="quiet" onClick={onLeave} />
       </div>
     </section>
   );
@@ -61,7 +62,7 @@ function End({ label, at, zone, onSet }: { label: string; at: number; zone: stri
   return (
     <label class="row small">
       <span class="soft">{label}</span>
-      <input key={at} class="input" type="datetime-local" step="1" defaultValue={fieldText(at, zone)}
+      <input key={at} class="input" type="datetime-local" step="1" max={FIELD_MAX} defaultValue={fieldText(at, zone)}
         onBlur={(e) => onSet(e.currentTarget.value)}
         onKeyDown={(e) => { if (e.key === 'Enter') onSet(e.currentTarget.value); }} />
     </label>

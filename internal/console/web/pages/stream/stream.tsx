@@ -49,6 +49,18 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
     if (document.fullscreenElement) void document.exitFullscreen();
     else void stageRef.current!.requestFullscreen?.();
   };
+  // who chose a range is in its fields then, and after it on the timeline
+  const focus = (on: string): void => {
+    requestAnimationFrame(() => stageRef.current?.parentElement!.querySelector<HTMLElement>(on)?.focus());
+  };
+  const range = (): void => {
+    if (!model.selection.peek()) model.chooseRange();
+    focus('.selection .input');
+  };
+  const leaveRange = (): void => {
+    model.selection.value = undefined;
+    focus('[role=slider]');
+  };
   useShortcuts(model, { f: full, '?': () => { help.value = true; } });
 
   return (
@@ -64,14 +76,14 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
         <canvas ref={stillRef} class="still" hidden aria-hidden="true" />
         {player && <Words player={player} name={name} zone={model.zone} maySet={maySet} onLive={() => model.goLive()} onSeek={(at) => model.seek(at)} />}
       </div>
-      {player && <Controls model={model} player={player} mayExport={mayExport} onFull={full} />}
+      {player && <Controls model={model} player={player} mayExport={mayExport} onRange={range} onFull={full} />}
       <Search model={model} />
       {player && <StreamTimeline model={model} player={player} />}
       <Unlisted model={model} />
       {player && (
         <SelectionBar stream={name} clock={clock} zone={model.zone} selection={model.selection} bounds={() => model.bounds}
           looping={player.range.value?.loop ?? false} mayExport={mayExport}
-          onPlay={(range, loop) => player.playRange(range, loop)} />
+          onPlay={(range, loop) => player.playRange(range, loop)} onLeave={leaveRange} />
       )}
       <div class="row timeline-tools">
         <Button label="Closer" icon="plus" iconOnly onClick={() => model.zoom(1 / 2)} />
