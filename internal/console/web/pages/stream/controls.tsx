@@ -3,7 +3,7 @@ import { useComputed } from '@preact/signals';
 import type { Player } from '../../player/player';
 import { latencyText } from '../../player/words';
 import { SPEEDS, speedName } from '../../timeline/speeds';
-import { dayText, offsetName, timeText } from '../../timeline/zone';
+import { dayText, isDoubled, offsetName, timeText } from '../../timeline/zone';
 import { Button } from '../../ui/button';
 import type { StreamModel } from './model';
 
@@ -65,7 +65,7 @@ function Clock({ player, zone }: { player: Player; zone: string }) {
         <span class="soft">{dayText(at, zone, 'short')}</span>{' '}
         <strong>{timeText(at, zone, player.paused.value ? 3 : 0)}</strong>
       </time>{' '}
-      <span class="soft small" title={zone}>{offsetName(at, zone)}</span>
+      {!isDoubled(at, zone) && <span class="soft small" title={zone}>{offsetName(at, zone)}</span>}
     </p>
   );
 }
