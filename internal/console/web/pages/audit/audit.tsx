@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { weir } from '../../api/clients';
 import { useQuery } from '../../api/query';
 import { account } from '../../api/server';
+import { clockOffset } from '../../api/transport';
 import { keep, place } from '../../router';
 import { Button } from '../../ui/button';
 import { Field } from '../../ui/field';
@@ -9,6 +10,7 @@ import { moment } from '../../ui/format';
 import { Pill } from '../../ui/pill';
 import { Empty, Failed, Loading } from '../../ui/states';
 import { Table } from '../../ui/table';
+import { newest } from './newest';
 
 interface AuditEvent {
   Time: number;
@@ -27,20 +29,24 @@ interface AuditEvent {
 
 const spans = [['1', 'the last hour'], ['24', 'the last day'], ['168', 'the last week'], ['720', 'the last 30 days']] as const;
 const pageSize = 1000;
+const pagesAtOnce = 5;
+const wanted = 2000;
 const root = `arn:aws:iam::${account}:root`;
 
-/** The events of a time, newest first; the log itself is read from its oldest. */
-async function read(hours: number, filter: object, abort: AbortSignal): Promise<{ events: AuditEvent[]; more: boolean }> {
-  const events: AuditEvent[] = [];
-  let NextToken: string | null | undefined;
-  const StartTime = Date.now() / 1000 - hours * 3600;
-  do {
-    const page = await weir<{ AuditEvents: AuditEvent[]; NextToken?: string | null }>('ListAuditEvents',
-      { StartTime, MaxResults: pageSize, ...filter, ...(NextToken && { NextToken }) }, abort);
-    events.push(...page.AuditEvents);
-    NextToken = page.NextToken;
-  } while (NextToken && events.length < 20 * pageSize);
-  return { events: events.toReversed(), more: Boolean(NextToken) };
+/** The newest events of the last hours. */
+function recent(hours: number, filter: object, abort: AbortSignal): Promise<{ events: AuditEvent[]; more: boolean }> {
+  const now = (Date.now() + clockOffset.peek()) / 1000 + 1;
+  return newest(async (StartTime, EndTime) => {
+    const events: AuditEvent[] = [];
+    let NextToken: string | null | undefined;
+    do {
+      const page = await weir<{ AuditEvents: AuditEvent[]; NextToken?: string | null }>('ListAuditEvents',
+        { StartTime, EndTime, MaxResults: pageSize, ...filter, ...(NextToken && { NextToken }) }, abort);
+      events.push(...page.AuditEvents);
+      NextToken = page.NextToken;
+    } while (NextToken && events.length < pagesAtOnce * pageSize);
+    return { events, more: Boolean(NextToken) };
+  }, now - hours * 3600, now, wanted);
 }
 
 /** Who did what. */
@@ -51,7 +57,7 @@ export default function Audit() {
   const denied = query.get('denied') !== null;
   const [shown, setShown] = useState(100);
   const filter = { ...(who && { Principal: who === 'root' ? root : who }), ...(denied && { Decision: 'denied' }) };
-  const { data, error, reload } = useQuery(`audit ${hours} ${JSON.stringify(filter)}`, (abort) => read(Number(hours), filter, abort));
+  const { data, error, reload } = useQuery(`audit ${hours} ${JSON.stringify(filter)}`, (abort) => recent(Number(hours), filter, abort));
   return (
     <div class="page">
       <div class="page-head"><h1>Audit</h1></div>
@@ -70,7 +76,7 @@ export default function Audit() {
       </search>
       {error !== null && <Failed error={error} retry={reload} />}
       {!data && error === null && <Loading what="Reading the log" />}
-      {data?.more && <p class="note">There is more than this page shows. Choose a shorter time.</p>}
+      {data?.more && <p class="note">These are the newest {data.events.length}. Older ones of that time: ask for a name, or run <code>weir audit</code>.</p>}
       {data?.events.length === 0 && (
         <Empty icon="audit" title="Nothing happened"><p>Nothing in the log fits what you ask for.</p></Empty>
       )}

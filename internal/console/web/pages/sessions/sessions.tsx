@@ -43,7 +43,7 @@ export default function Sessions() {
           columns={[
             { title: 'Stream', render: (s) => <a href={href(['streams', s.StreamName])}>{s.StreamName}</a> },
             { title: 'Opened by', render: (s) => <span title={s.Principal ?? ''}>{nameOf(s.Principal)}</span> },
-            { title: 'Bound to', render: (s) => s.Address ?? 'no address' },
+            { title: 'Bound to', render: (s) => s.Address ?? 'any address' },
             { title: 'Format', render: (s) => s.Protocol },
             { title: 'Opened', render: (s) => moment(s.CreationTime) },
             { title: 'Ends', render: (s) => moment(s.ExpirationTime) },
