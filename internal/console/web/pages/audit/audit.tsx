@@ -86,7 +86,7 @@ export default function Audit() {
             { title: 'When', render: (e) => <time class="figures" dateTime={new Date(e.Time * 1000).toISOString()}>{moment(e.Time)}</time> },
             { title: 'Who', render: (e) => <span title={e.Principal}>{e.Principal?.split(/[/:]/).pop() || e.AccessKeyId || 'a stranger'}</span> },
             { title: 'What', render: (e) => `${e.Action.split(':').pop()}${{ begin: ' begins', end: ' ends' }[e.Event] ?? ''}` },
-            { title: 'On', render: (e) => (e.StreamName || e.ResourceARN) && <span class="wrap" title={e.ResourceARN}>{e.StreamName || nameOf(e.ResourceARN)}</span> },
+            { title: 'On', render: (e) => onOf(e) && <span class="wrap" title={e.ResourceARN}>{onOf(e)}</span> },
             { title: 'From', render: (e) => e.RemoteAddress && <span class="figures" title={e.RemoteAddress}>{e.RemoteAddress.replace(/:\d+$/, '')}</span> },
             { title: 'Outcome', render: (e) => <Outcome event={e} /> },
           ]} />
@@ -97,6 +97,7 @@ export default function Audit() {
 }
 
 // The name in an ARN: what it is of, and when a stream was made, goes without saying.
+const onOf = (e: AuditEvent): string => e.StreamName || nameOf(e.ResourceARN === '*' ? '' : e.ResourceARN);
 const nameOf = (arn = ''): string => (arn.split(':').pop() ?? '').replace(/^stream\/([^/]+)\/\d+$/, '$1');
 
 function Outcome({ event }: { event: AuditEvent }) {
