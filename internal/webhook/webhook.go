@@ -74,6 +74,7 @@ type message struct {
 type queue struct {
 	messages []message // the first one is being delivered
 	hurry    func()    // ends a pause between attempts; nil: there is none
+	hurried  bool      // since the last pause
 	failing  bool      // the last attempt failed
 }
 
@@ -181,7 +182,12 @@ func (n *Notifier) Send(sender string, to func(context.Context) (url string, err
 func (n *Notifier) Hurry(sender string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if q := n.waits[sender]; q != nil && q.hurry != nil {
+	q := n.waits[sender]
+	if q == nil {
+		return
+	}
+	q.hurried = true // also of an attempt that is on its way
+	if q.hurry != nil {
 		q.hurry()
 	}
 }
@@ -265,14 +271,18 @@ func (n *Notifier) deliver(sender string, q *queue, m message) {
 func (n *Notifier) pause(q *queue, d time.Duration) error {
 	ctx, cancel := context.WithCancel(n.ctx)
 	defer cancel()
-	hurry := func(f func()) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		q.hurry = f
+	n.mu.Lock()
+	q.hurry = cancel
+	if q.hurried {
+		cancel()
 	}
-	hurry(cancel)
-	_ = n.o.sleep(ctx, d) // ended early or not
-	hurry(nil)
+	n.mu.Unlock()
+	if ctx.Err() == nil {
+		_ = n.o.sleep(ctx, d) // ended early or not
+	}
+	n.mu.Lock()
+	q.hurry, q.hurried = nil, false
+	n.mu.Unlock()
 	return n.ctx.Err()
 }
 

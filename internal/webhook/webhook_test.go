@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,6 +222,27 @@ func TestDestinationChanges(t *testing.T) {
 	n.done.Wait()
 	if n.results(resultWithdrawn) != 2 || len(alive.got) != 0 || n.count != 0 {
 		t.Errorf("%v are withdrawn, %d came", n.results(resultWithdrawn), len(alive.got))
+	}
+}
+
+// A destination that changes while an attempt is on its way is followed without a pause, too.
+func TestDestinationChangesInAnAttempt(t *testing.T) {
+	alive := newReceiver(t)
+	n, c := newNotifier(t, "127.0.0.0/8")
+	var url atomic.Value
+	failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		url.Store(alive.URL)
+		n.Hurry("cam1")
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer failing.Close()
+	url.Store(failing.URL)
+	n.Send("cam1", func(context.Context) (string, error) { return url.Load().(string), nil },
+		[]byte("a"))
+	alive.next(t)
+	n.done.Wait()
+	if len(c.slept) != 0 {
+		t.Errorf("pauses %v", c.slept)
 	}
 }
 
