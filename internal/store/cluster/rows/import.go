@@ -146,6 +146,7 @@ func (db *DB) ImportFragments(
 		for i := range list {
 			c.rows = append(c.rows, Row{Stream: id, Info: list[i]})
 			c.added = append(c.added, i)
+			c.apart = append(c.apart, 1) // they come in any order
 		}
 		var batch pgx.Batch
 		batch.Queue(`INSERT INTO objects (name, bytes) VALUES ($1, $2)`, object.Name, object.Bytes)
