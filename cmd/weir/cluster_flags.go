@@ -99,9 +99,13 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving,
 			"what is in this one into the cluster")
 	case errors.Is(err, cluster.ErrMigrating):
 		err = withHint(err, "weir migrate goes on with it, when it is called as before")
+	case errors.Is(err, cluster.ErrObjects):
+		err = withHint(err, "--objects names a bucket that is there, and its region; its keys "+
+			"stand in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in the AWS credentials file")
+	case errors.Is(err, cluster.ErrDatabase):
+		err = withHint(err, "--database names a server that this machine reaches, and a user who "+
+			"may create tables in it")
 	case errors.Is(err, node.ErrOutOfReach):
-		err = withHint(err, "the keys of the objects stand in AWS_ACCESS_KEY_ID and "+
-			"AWS_SECRET_ACCESS_KEY")
 	case err != nil:
 		err = hintDirectory(err, c.Data, begun)
 	}

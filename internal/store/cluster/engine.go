@@ -134,9 +134,15 @@ type Store struct {
 	end        context.CancelFunc // of background
 }
 
+// Errors of Open: which of the two it cannot work with.
+var (
+	ErrDatabase = errors.New("the database")
+	ErrObjects  = errors.New("the object store")
+)
+
 // Open connects to the database, brings its tables up to date, and joins as a node. ErrOtherCluster
-// when the objects are not those of the database, ErrMigrating; of an import ErrInUse and
-// ErrImporting.
+// when the objects are not those of the database, ErrMigrating, ErrDatabase, ErrObjects; of an
+// import ErrInUse and ErrImporting.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o.setDefaults()
 	s := &Store{o: o, log: o.Logger, rings: make(map[store.StreamID]*recent.Ring)}
@@ -147,7 +153,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := s.bucket.Check(ctx); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, fmt.Errorf("open store: %w: %w", ErrObjects, err)
 	}
 	if s.cache, err = objects.NewCache(s.bucket, o.CacheDir, o.CacheBytes); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -156,7 +162,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	s.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Logger: o.Logger,
 		Fresh: o.Fresh, Silent: o.OrphanAge / 2})
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, fmt.Errorf("open store: %w: %w", ErrDatabase, err)
 	}
 	s.Streams, s.Sessions, s.Documents = s.db, s.db, s.db
 	if err = s.checkMarker(ctx); err == nil && o.Import != "" {

@@ -151,6 +151,16 @@ type Request struct {
 
 // Check asks whether the bucket is there and may be used.
 func (b *Bucket) Check(ctx context.Context) error {
+	err := b.check(ctx)
+	if isRefused(err) { // an answer to HEAD has no room for the reason
+		if _, reason := b.listPage(ctx, "", ""); isRefused(reason) {
+			err = reason
+		}
+	}
+	return err
+}
+
+func (b *Bucket) check(ctx context.Context) error {
 	return b.try(ctx, "check", b.bucket, 0, func(ctx context.Context) error {
 		ok, err := b.core.BucketExists(ctx, b.bucket)
 		if err == nil && !ok {
@@ -246,7 +256,7 @@ func (b *Bucket) listPage(ctx context.Context, prefix, after string) (page []Inf
 	if after != "" {
 		o.StartAfter = b.prefix + after
 	}
-	err = b.try(ctx, "list", prefix, int64(b.page)<<10, func(ctx context.Context) error {
+	err = b.try(ctx, "list", b.prefix+prefix, int64(b.page)<<10, func(ctx context.Context) error {
 		page = page[:0]
 		for info := range b.core.ListObjectsIter(ctx, b.bucket, o) {
 			if info.Err != nil {

@@ -40,7 +40,10 @@ func isFull(err error) bool {
 // isRefused tells that the object store would refuse the request again. Of a connection that was
 // silent for too long S3 says RequestTimeout with status 400.
 func isRefused(err error) bool {
-	e := minio.ToErrorResponse(err)
+	var e minio.ErrorResponse
+	if !errors.As(err, &e) {
+		return false
+	}
 	switch e.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return false

@@ -181,3 +181,19 @@ func TestKeysAreRenewed(t *testing.T) {
 		t.Errorf("with new keys: %q, %v", got, err)
 	}
 }
+
+// An object store that lets nobody in says why, which the answer to HEAD has no room for.
+func TestCheckSaysWhy(t *testing.T) {
+	t.Parallel()
+	b := open(t, strange(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}
+		return refuse(w, 403, "RequestTimeTooSkewed", "The difference between the request "+
+			"time and the server's time is too large.")
+	}), "p", keys)
+	if err := b.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "server's time") {
+		t.Error(err)
+	}
+}
