@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -93,6 +94,13 @@ func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked
 	fleeting := &frameCamera{group: 25}
 	fleeting.beginAt(t, one, "fleeting")
 	fleeting.followAt(t, two, "fleeting", 2) // without retention nothing but this is there
+	for _, s := range []*server{one, two} {
+		_, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name",
+			"fleeting")
+		if err == nil || !strings.Contains(string(stderr), "NoDataRetentionException") {
+			t.Errorf("a session without retention: %v\n%s", err, stderr)
+		}
+	}
 	session := awaitLive(t, two, "cam", "--discontinuity-mode", "ON_DISCONTINUITY",
 		"--max-media-playlist-fragment-results", "100", "--hls-fragment-selector",
 		"FragmentSelectorType=PRODUCER_TIMESTAMP")
