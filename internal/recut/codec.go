@@ -90,7 +90,7 @@ func (c *Recutter) payload(t *media.Track, ev mkv.Event) ([]byte, error) {
 func (c *Recutter) tellOfMending(t *media.Track, what string) {
 	if !c.mended {
 		c.mended = true
-		c.notice(fmt.Sprintf("track %d (%s): %s, which was put right here; what a producer sends "+
+		c.notice(fmt.Sprintf("track %d (%s): %s, which are put right here; what a producer sends "+
 			"like that by itself is stored and cannot be played", t.Number, t.CodecID, what))
 	}
 }
