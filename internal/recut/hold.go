@@ -100,6 +100,16 @@ func (c *Recutter) emit(f Frame) error {
 		c.dropped++
 		return nil
 	}
+	if f.Track != c.cutTrack && related < -maxLate {
+		// ffmpeg sends the last sound that its encoder held when the pictures are long past it
+		if s := c.stats[f.Track]; !s.late {
+			s.late = true
+			c.notice(fmt.Sprintf("track %d: frames that come more than %d s after the pictures "+
+				"of their time are left out, the first one at %d ms", f.Track, maxLate/1000,
+				f.Time))
+		}
+		return nil
+	}
 	if related > maxRelated {
 		return fmt.Errorf("no key frame for more than %d s after the one at %d ms: a fragment "+
 			"cannot be longer; give the encoder a shorter key frame interval (ffmpeg: -g)",
@@ -116,4 +126,9 @@ func (c *Recutter) emit(f Frame) error {
 	}
 	c.ready = append(c.ready, f)
 	return nil
+}
+
+// late is how far, in milliseconds, pictures may be ahead of another track that is waited for.
+func (c *Recutter) late() int64 {
+	return max(maxAhead, minBehind*usual(c.stats[c.cutTrack]))
 }

@@ -47,6 +47,7 @@ const (
 	// pictures that may be ahead at least: at one a second, B-frames are far ahead of the sound
 	// that is written beside them
 	minBehind = 4
+	maxLate   = 8_000    // ms that another track's frame may be before the fragment it would be in
 	maxHeld   = 16 << 20 // bytes held back for either reason
 	// ms of audio before the first key frame that are kept: an encoder's start-up delay, which
 	// decoders need
@@ -106,6 +107,7 @@ type trackStats struct {
 	previous    int64 // time of the frame before, ms
 	raw         int64 // the same on the source's clock
 	length      int64 // of that frame of audio, ms; 0 where it is not known
+	late        bool  // told of frames that came too late
 }
 
 // New reads Matroska from r. notice, which may be nil, is told in a sentence about what is left
@@ -316,9 +318,8 @@ func (c *Recutter) cutting(f Frame, cut bool) error {
 		c.pending = append([]Frame{f}, c.early...)
 		c.held += len(f.Data)
 		c.lagging, c.behind = map[int]bool{}, 0
-		late := max(maxAhead, minBehind*usual(c.stats[c.cutTrack]))
 		for number, s := range c.stats {
-			if number != c.cutTrack && c.open && s.last < f.Time && s.last >= f.Time-late {
+			if number != c.cutTrack && c.open && s.last < f.Time && s.last >= f.Time-c.late() {
 				c.lagging[number] = true
 			}
 		}

@@ -253,7 +253,13 @@ func TestRecutSaysWhatIsWrong(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) || got != "[K0 v40" {
 		t.Errorf("an input cut short gave %q, %v", got, err)
 	}
-	_, _, notices, err := recut(t, matroska(t, []media.Track{videoTrack, text}, "v0 K40"))
+	got, _, notices, err := recut(t, matroska(t, []media.Track{videoTrack, audioTrack},
+		"K0 a0 v40 K2000 v2040 K24000 a21 a42 v24040"))
+	if err != nil || strings.Contains(got, "a21") || !strings.Contains(got, "v24040") ||
+		len(notices) != 1 || !strings.Contains(notices[0], "track 2: frames that come more than") {
+		t.Errorf("sound at the end: %q, notices %q, %v", got, notices, err)
+	}
+	_, _, notices, err = recut(t, matroska(t, []media.Track{videoTrack, text}, "v0 K40"))
 	if err != nil || len(notices) != 2 ||
 		!strings.Contains(notices[0], "track 3 (S_TEXT/UTF8) is left out") ||
 		!strings.Contains(notices[1], "1 frames before the first key frame") {
