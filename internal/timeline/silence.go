@@ -57,6 +57,13 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 		}
 	}
 	covered.Duration = until - covered.BaseDecodeTime
+	if !fits(Millis(&covered, scale), t.Target) {
+		if f.Span(covered.Track) != nil {
+			return Silence{} // the sound is of another time than the pictures
+		}
+		covered.BaseDecodeTime = ticks(begin)
+		covered.Duration = until - covered.BaseDecodeTime
+	}
 	spans := make([]store.Span, 0, len(f.Spans)+1)
 	for _, span := range f.Spans {
 		if span.Track != covered.Track {

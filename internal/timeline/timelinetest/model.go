@@ -237,7 +237,7 @@ func (m *Model) unfold() (entries []entry, target int, over bool) {
 			listed = m.slices(f, target)
 		}
 		for _, e := range listed {
-			m.silence(entries, &e, m.begins(f))
+			m.silence(entries, &e, m.begins(f), target)
 			gap := m.gap(entries, &e.f)
 			if e.slice.from == 0 &&
 				(mark || m.Discontinuity == timeline.DiscontinuityOnGap && gap) ||

@@ -7,8 +7,8 @@ import (
 )
 
 // silence gives an entry the spans with the silence that its sound needs. start is its fragment's,
-// milliseconds.
-func (m *Model) silence(entries []entry, e *entry, start int64) {
+// milliseconds; target is in seconds.
+func (m *Model) silence(entries []entry, e *entry, start int64, target int) {
 	if len(m.Tracks) < 2 {
 		return
 	}
@@ -39,6 +39,9 @@ func (m *Model) silence(entries []entry, e *entry, start int64) {
 	}
 	ticks := int64(m.Tracks[1].Timescale)
 	from, until := scale(wanted, 1e6, ticks), scale(end, 1e6, ticks)
+	tooLong := func() bool {
+		return (scale(until, ticks, 1000)-scale(from, ticks, 1000)+500)/1000 > int64(target)
+	}
 	if first, last, ok := span(&e.f, 1); ok {
 		own := e.f.Span(m.Tracks[1].Number)
 		late, early := first-wanted > 50_000, end-last > 350_000 && end-begin-(last-first) > 350_000
@@ -48,11 +51,13 @@ func (m *Model) silence(entries []entry, e *entry, start int64) {
 		if !early {
 			until = own.BaseDecodeTime + own.Duration
 		}
-		if !late && !early {
+		if !late && !early || tooLong() {
 			return
 		}
 	} else if end-wanted <= 50_000 {
 		return
+	} else if tooLong() {
+		from = scale(begin, 1e6, ticks)
 	}
 	e.quiet = [2]int64{from - scale(start, 1000, ticks), until - scale(start, 1000, ticks)}
 	pictures := *e.f.Span(m.Tracks[0].Number)
