@@ -243,7 +243,7 @@ func TestPlayersUseParts(t *testing.T) {
 	}
 	killed := time.Now()
 	s.kill()
-	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
+	start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
 	back := time.Now()
 	playing.Wait()
 	for player, a := range answers {
