@@ -26,6 +26,7 @@ const RECORDED_FRAGMENTS = 1_000;
 const LONGEST = 20_000; // a fragment lasts no longer
 const MAX_RANGE = 24 * 3_600_000; // of a session
 const REST = 120; // milliseconds that a wish must last before a session is opened for it
+const STEPS = 8; // pictures that a key which is held down may be ahead
 const AGAIN = 5_000; // milliseconds until a silent camera is asked for again
 const CLOSED_AGAIN = 60_000; // a session that others close sooner than that is not opened again by itself
 
@@ -73,7 +74,10 @@ export class Player {
   private closedAt = -Infinity;
   private readonly timer: number;
   private readonly stops: (() => void)[] = [];
-  private shown = 0; // media time of the picture that is on the screen, seconds
+  private shown = 0; // media time of the picture that was last seen on the screen, seconds
+  private current = false; // nothing was sought since
+  private steps = Promise.resolve(); // one after the other: each begins at the picture that the last one showed
+  private waiting = 0; // steps that were asked for and are not done
   private over = false;
   private suspended = false; // nobody looks
 
@@ -101,8 +105,12 @@ export class Player {
     const { video } = this;
     if (!('requestVideoFrameCallback' in video)) return;
     let handle = 0;
+    const sought = (): void => { this.current = false; };
+    video.addEventListener('seeking', sought);
+    this.stops.push(() => video.removeEventListener('seeking', sought));
     const seen = (_: number, picture: { mediaTime: number }): void => {
       this.shown = picture.mediaTime;
+      this.current = !video.seeking;
       if (!this.opening.signal.aborted || this.engine) this.still.hidden = true;
       this.moved();
       handle = video.requestVideoFrameCallback(seen);
@@ -185,10 +193,17 @@ export class Player {
   }
 
   /** Shows the next picture (1) or the one before (-1), paused. */
-  async step(direction: 1 | -1): Promise<void> {
+  step(direction: 1 | -1): void {
     this.pause();
+    if (this.waiting === STEPS) return;
+    this.waiting += 1;
+    this.steps = this.steps.then(() => this.stepOnce(direction)).finally(() => { this.waiting -= 1; });
+  }
+
+  private async stepOnce(direction: 1 | -1): Promise<void> {
     const { engine, video } = this;
-    if (!engine) return;
+    if (!engine || this.over) return;
+    if (!this.current) await this.seekTo(video.currentTime);
     const from = this.shown || video.currentTime;
     const frame = engine.frame;
     for (let n = 1; n <= 25; n += 1) {
@@ -206,6 +221,7 @@ export class Player {
       const done = (): void => {
         clearTimeout(timer);
         video.removeEventListener('seeked', painted);
+        this.current = !video.seeking;
         resolve();
       };
       // The callback of the new picture comes after the end of the seek, and not at all for the same picture.

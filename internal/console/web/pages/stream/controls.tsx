@@ -22,9 +22,9 @@ export function Controls({ model, player, mayExport, onRange, onFull }: Props) {
     <div class="controls" role="toolbar" aria-label="Playback">
       <div class="row tight">
         <Button label="Previous gap" icon="previousGap" iconOnly kind="quiet" onClick={() => { void model.gap(-1); }} />
-        <Button label="One picture back" icon="previous" iconOnly kind="quiet" onClick={() => { void player.step(-1); }} />
+        <Button label="One picture back" icon="previous" iconOnly kind="quiet" onClick={() => player.step(-1)} />
         <Button label={paused ? 'Play' : 'Pause'} icon={paused ? 'play' : 'pause'} iconOnly kind="primary" onClick={() => player.toggle()} />
-        <Button label="One picture on" icon="next" iconOnly kind="quiet" onClick={() => { void player.step(1); }} />
+        <Button label="One picture on" icon="next" iconOnly kind="quiet" onClick={() => player.step(1)} />
         <Button label="Next gap" icon="nextGap" iconOnly kind="quiet" onClick={() => { void model.gap(1); }} />
         <Speed player={player} />
       </div>
