@@ -76,7 +76,7 @@ export function Keys() {
           </>
         )} />
       {creating && <CreateKey onClose={() => setCreating(false)} onMade={(pair) => { setCreating(false); setMade(pair); reload(); }} />}
-      {made && <NewKey pair={made} second={(data.filter((k) => k.UserName === made.UserName && k.AccessKeyId !== made.AccessKeyId)).length > 0} onClose={() => setMade(null)} />}
+      {made && <NewKey pair={made} second={data.some((k) => k.UserName === made.UserName && k.AccessKeyId !== made.AccessKeyId && k.Status === 'Active')} onClose={() => setMade(null)} />}
       {disabling && (
         <Confirm title="Disable your own key?" action="Disable it" onClose={() => setDisabling(null)}
           run={() => change('DisableKey', disabling, 'The key opens nothing any more.')}>
@@ -99,7 +99,7 @@ export function Keys() {
   );
 }
 
-// Whether it is a key of whoever is signed in.
+// Whether it is a key of the user who is signed in.
 function isOwn(k: KeyInfo): boolean {
   const now = session.value;
   return now.state === 'in' && now.identity.arn === arnOf(k);
