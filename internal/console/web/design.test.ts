@@ -4,7 +4,7 @@ import design from './design.css' with { type: 'text' };
 import stream from './pages/stream/stream.css' with { type: 'text' };
 import wall from './pages/wall/wall.css' with { type: 'text' };
 
-// The rules of style sheets, with the media that they are for before their selector, and what each sets.
+// The rules of style sheets: the selector, after the media query that it is in, and the properties that it sets.
 function* rules(css: string): Generator<[selector: string, properties: string[]]> {
   const text = css.replace(/\/\*[\s\S]*?\*\//g, '').replace(/@import[^;]*;/g, '');
   let media = '';

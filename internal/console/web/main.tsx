@@ -7,7 +7,7 @@ import { match } from './routes';
 
 applyTheme();
 void begin();
-// the page of the address comes while its user signs in; whoever shows it sees what went wrong
+// loads the page of the address while its user signs in; an error is shown where the page is
 const { path } = place.peek();
 match(path.length > 0 ? path : ['streams'])?.page.load().catch(() => {});
 render(<App />, document.getElementById('app')!);

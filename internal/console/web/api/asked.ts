@@ -3,14 +3,14 @@
 export class Asked {
   private readonly at = new Map<string, number>();
 
-  /** The names that were not asked for in the last so many milliseconds. */
+  /** The names that were not asked for in the last fresh milliseconds. */
   due(names: string[], now: number, fresh: number): string[] {
     return names.filter((name) => (this.at.get(name) ?? -Infinity) < now - fresh);
   }
 
   /**
-   * Notes that names are being asked for, until the function that it returns is called: whoever aborts it before has
-   * no answer, and they are due again at once, also to who asks in the same turn.
+   * Notes that names are being asked for, and returns a function to call when they are answered. If the request is
+   * aborted before, they are due again at once, without waiting for its promise to fail.
    */
   ask(names: string[], now: number, abort?: AbortSignal): () => void {
     for (const name of names) this.at.set(name, now);

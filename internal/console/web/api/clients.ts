@@ -16,7 +16,7 @@ export const kinesis = new KinesisVideoClient(config);
 /** Fragments, sessions, clips and images. */
 export const archived = new KinesisVideoArchivedMediaClient(config);
 
-// in JavaScript, since the browser's own digest takes a turn, which a page that goes has not
+// in JavaScript: the browser's own digest answers later, when a page that is being left no longer runs
 const signer = new SignatureV4({ service: 'kinesisvideo', region, credentials, sha256: Sha256Js });
 
 /** A refusal of an administration call, in the form of the SDK's errors. */
@@ -32,7 +32,7 @@ export class WeirError extends Error {
 
 /**
  * Calls an operation of Weir's own administration, such as ListKeys. Answers are as docs/administration.md has them.
- * With keepalive the call is made although the page goes.
+ * With keepalive the call is made even if the page is left.
  */
 export async function weir<Out>(operation: string, input: object = {}, abort?: AbortSignal, keepalive = false): Promise<Out> {
   const body = JSON.stringify(input);

@@ -79,8 +79,8 @@ export function noteError(error: unknown): void {
 
 let timer = 0;
 
-// What a tab keeps over a reload. With the name it begins at once: whether the credentials still open anything, its
-// first call tells.
+// What a tab keeps over a reload. The ARN spares a call at the start; the first call of a page tells whether the
+// credentials still open anything.
 interface Kept extends Credentials {
   arn?: string;
 }
@@ -120,7 +120,7 @@ async function redeem(code: string): Promise<Credentials> {
   };
 }
 
-// A one-time link that is opened in a tab that has the console already: the browser only changes what is after the #.
+// When a one-time link is opened in a tab that shows the console, the browser changes only what is after the #.
 addEventListener('hashchange', () => {
   if (location.hash.startsWith('#sign-in=')) location.reload();
 });
@@ -131,7 +131,7 @@ export async function begin(): Promise<void> {
   // before anything else: the address is what people copy and what the history keeps
   if (code) {
     go(`#${rest}`, true);
-    sessionStorage.removeItem(stored); // of whoever was signed in before
+    sessionStorage.removeItem(stored); // of the user before
   }
   const reason = sessionStorage.getItem(farewell) ?? '';
   sessionStorage.removeItem(farewell);

@@ -31,8 +31,8 @@ const listPage = 1_000; // as much as is read without the page standing still
 const statusPage = 100;
 const freshMillis = 10_000;
 
-/** All streams, by name. so is told those that have come, as long as there are more. */
-export async function listStreams(abort: AbortSignal, so?: (far: StreamInfo[]) => void): Promise<StreamInfo[]> {
+/** All streams, by name. partial gets those that have come, while there are more. */
+export async function listStreams(abort: AbortSignal, partial?: (some: StreamInfo[]) => void): Promise<StreamInfo[]> {
   const all: StreamInfo[] = [];
   let NextToken: string | undefined;
   do {
@@ -40,7 +40,7 @@ export async function listStreams(abort: AbortSignal, so?: (far: StreamInfo[]) =
     const page = await kinesis.send(new ListStreamsCommand({ MaxResults, NextToken }), { abortSignal: abort });
     all.push(...(page.StreamInfoList ?? []));
     NextToken = page.NextToken;
-    if (NextToken) so?.([...all]);
+    if (NextToken) partial?.([...all]);
   } while (NextToken);
   return all;
 }

@@ -26,7 +26,7 @@ const RECORDED_FRAGMENTS = 1_000;
 const LONGEST = 20_000; // a fragment lasts no longer
 const MAX_RANGE = 24 * 3_600_000; // of a session
 const REST = 120; // milliseconds that a wish must last before a session is opened for it
-const STEPS = 8; // pictures that a key which is held down may be ahead
+const STEPS = 8; // steps that may wait: a key that is held down asks for more than can be shown
 const AGAIN = 5_000; // milliseconds until a silent camera is asked for again
 const CLOSED_AGAIN = 60_000; // a session that others close sooner than that is not opened again by itself
 
@@ -75,8 +75,8 @@ export class Player {
   private readonly timer: number;
   private readonly stops: (() => void)[] = [];
   private shown = 0; // media time of the picture that was last seen on the screen, seconds
-  private current = false; // nothing was sought since
-  private steps = Promise.resolve(); // one after the other: each begins at the picture that the last one showed
+  private current = false; // whether it still is: nothing was sought since
+  private steps = Promise.resolve(); // one after another: each begins at the picture that the last one showed
   private waiting = 0; // steps that were asked for and are not done
   private over = false;
   private suspended = false; // nobody looks
@@ -93,7 +93,7 @@ export class Player {
     on('ended', () => this.goOn());
     // a new session's element may begin at its own speed
     on('loadeddata', () => { video.playbackRate = this.speed.peek(); });
-    // a tab that is closed watches no more; one that the browser keeps and shows again opens another session
+    // a tab that is closed needs no session; one that the browser keeps and shows again opens another
     const leave = (): void => this.opened?.close();
     addEventListener('pagehide', leave);
     this.stops.push(() => removeEventListener('pagehide', leave));
@@ -332,7 +332,7 @@ export class Player {
     return undefined;
   }
 
-  // Of a camera that does not send: since when. Whoever may not list what was recorded is not told.
+  // The state of a camera that does not send: since when, unless the user may not list what was recorded.
   private async silence(now: number, signal: AbortSignal): Promise<State> {
     try {
       const last = await lastBefore(this.source, now + MAX_RANGE, signal);

@@ -8,7 +8,7 @@ export function momentText(at: number, zone: string, now: number): string {
   return day === dateText(now, zone) ? timeText(at, zone) : `${day} ${timeText(at, zone)}`;
 }
 
-/** Why there is no picture to sound. */
+/** Why there is sound and no picture. */
 export const SOUND_ONLY = 'Sound only: the camera sends no pictures.';
 
 /** The line below the picture; '' where the picture says it all. */
@@ -30,7 +30,7 @@ export function stateText(state: State, zone: string, now: number): string {
   }
 }
 
-/** Of a camera that is refused, because its stream has stored as much as it may. */
+/** Why a camera is silent whose stream is full: what it sends is refused. */
 export const fullText = (since: number, zone: string, now: number): string =>
   `Nothing has been stored since ${momentText(since, zone, now)}: the stream is full, and what its camera sends is refused.`;
 

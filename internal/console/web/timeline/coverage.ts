@@ -89,7 +89,7 @@ export class Coverage {
 
   // The tiles that a view needs, and asks for those that are missing or old.
   want(view: View, width: number): void {
-    if (isForbidden(this.failure)) return; // whoever may not know asks once
+    if (isForbidden(this.failure)) return; // a user who may not list asks once
     const level = levelOf(view, width);
     const wanted = new Set<string>();
     for (const index of this.indices(view, level)) wanted.add(`${level}/${index}`);

@@ -1,7 +1,7 @@
 // Moments in the fields of forms (datetime-local), on the wall clock of a zone.
 import { instantOf, instantsOf, type Wall, wallAt } from './zone';
 
-/** The last moment of a field: with it browsers take four digits for a year, and then go on to the next part. */
+/** The last moment of a field. Without it browsers take six digits for a year; with four, typing goes on to the next part. */
 export const FIELD_MAX = '9999-12-31T23:59:59';
 
 const two = (n: number): string => String(n).padStart(2, '0');
@@ -12,7 +12,7 @@ export function fieldText(at: number, zone: string): string {
   return `${String(w.year).padStart(4, '0')}-${two(w.month)}-${two(w.day)}T${two(w.hour)}:${two(w.minute)}:${two(w.second)}`;
 }
 
-/** The wall time that a field has; undefined while it is not whole. */
+/** The wall time in a field; undefined while it is incomplete. */
 export function wallOf(text: string): Wall | undefined {
   const m = /^(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3}))?)?$/.exec(text);
   if (!m) return undefined;
@@ -23,7 +23,7 @@ export function wallOf(text: string): Wall | undefined {
   };
 }
 
-/** The moment that a field has: of the two of a doubled hour the one that is nearer to another moment. */
+/** The moment in a field. In the hour that the clock shows twice it is the one that is nearer to another moment. */
 export function momentOf(text: string, zone: string, near: number): number | undefined {
   const wall = wallOf(text);
   if (!wall) return undefined;

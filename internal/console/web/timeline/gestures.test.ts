@@ -121,7 +121,7 @@ test('a wheel zooms at the pointer, and sideways it moves', () => {
 test('keys do all that pointers do', () => {
   line.picture = 500_000;
   for (const key of ['ArrowRight', 'ArrowLeft', 'PageUp', 'Home']) assert.ok(keyed(key, false, line), key);
-  assert.deepEqual(line.sought.map(([at]) => at), [530_000, 470_000, 1_000_000, 0].filter((at) => at < 1_000_000));
+  assert.deepEqual(line.sought.map(([at]) => at), [530_000, 470_000, 0]);
   assert.equal(line.wentLive, 1, 'past the end is live');
   keyed('End', false, line);
   assert.equal(line.wentLive, 2);

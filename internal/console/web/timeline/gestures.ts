@@ -104,7 +104,7 @@ export function listen(element: HTMLElement, target: Target): () => void {
     }
   };
 
-  // The fingers that are left of more go on from where they are.
+  // When a finger is lifted, the others go on from where they are.
   const rest = (): Drag | undefined => {
     const [a, b] = [...pointers.values()];
     if (a === undefined) return undefined;

@@ -44,7 +44,7 @@ export function zoom(view: View, factor: number, at: number): View {
 
 export const pan = (view: View, by: number): View => ({ span: view.span, start: view.start + by });
 
-/** The view in which a stretch fills most of the width, or another share of it: the view is so many times as long. */
+/** The view that has a stretch in its middle and is as many times as long; by default the stretch fills most of the width. */
 export const framing = (range: Range, times = 1.25): View => {
   const span = clamp((range.end - range.start) * times, MIN_SPAN, MAX_SPAN);
   return { span, start: (range.start + range.end - span) / 2 };

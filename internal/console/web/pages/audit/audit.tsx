@@ -30,7 +30,7 @@ interface AuditEvent {
 const spans = [['1', 'the last hour'], ['24', 'the last day'], ['168', 'the last week'], ['720', 'the last 30 days']] as const;
 const pageSize = 1000;
 const pagesAtOnce = 5;
-const wanted = 2000;
+const wanted = 2000; // events
 const root = `arn:aws:iam::${account}:root`;
 
 /** The newest events of the last hours. */
@@ -96,8 +96,9 @@ export default function Audit() {
   );
 }
 
-// The name in an ARN: what it is of, and when a stream was made, goes without saying.
+// What an event was on, by name; '' if on nothing in particular.
 const onOf = (e: AuditEvent): string => e.StreamName || nameOf(e.ResourceARN === '*' ? '' : e.ResourceARN);
+// The name in an ARN: what it is of, and when a stream was made, goes without saying.
 const nameOf = (arn = ''): string => (arn.split(':').pop() ?? '').replace(/^stream\/([^/]+)\/\d+$/, '$1');
 
 function Outcome({ event }: { event: AuditEvent }) {

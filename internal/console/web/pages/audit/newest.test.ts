@@ -4,7 +4,7 @@ import { newest, type Read } from './newest';
 
 const DAY = 86_400;
 
-// A log with an event at each of these times, of which so many are read at once.
+// A log with an event at each of these times. One call reads as many as most.
 function log(times: number[], most: number): { read: Read<number>; calls: () => number } {
   let calls = 0;
   return {

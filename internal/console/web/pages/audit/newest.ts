@@ -1,11 +1,11 @@
 // The newest events of a log that is read from its oldest: stretch by stretch, from its end.
 
-/** The events of a stretch of time, oldest first; more: there are others, too many to read. Times are seconds. */
+/** Reads the events of a stretch of time, oldest first; more: there are too many to read all. Times are seconds. */
 export type Read<T> = (from: number, to: number) => Promise<{ events: T[]; more: boolean }>;
 
 const FIRST = 300; // seconds of the first stretch
 
-/** At least so many of the newest events, newest first, if there are; more: there are older ones. */
+/** The newest events, newest first: wanted of them or more, if there are as many; more: older times were not read. */
 export async function newest<T>(read: Read<T>, start: number, end: number, wanted: number): Promise<{ events: T[]; more: boolean }> {
   const events: T[] = [];
   let to = end;

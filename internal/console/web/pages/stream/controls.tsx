@@ -70,7 +70,7 @@ function Clock({ player, zone }: { player: Player; zone: string }) {
   );
 }
 
-/** 3.4 s behind the camera; 3.4 s where there is little room, to whoever sees it. */
+/** 3.4 s behind the camera. Where there is little room only the figure is seen; screen readers say all of it. */
 function Latency({ words }: { words: string }) {
   const [figure, rest = ''] = words.split(/(?<= s)(.*)/s);
   return <span class="small figures latency">{figure}<span class="unless-narrow">{rest}</span></span>;

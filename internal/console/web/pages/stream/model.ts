@@ -121,7 +121,7 @@ export class StreamModel {
     this.selection.value = setEnd(this.selection.peek(), which, this.moment, this.bounds);
   }
 
-  /** Chooses the minute that begins at the moment, or the last one of what is live. */
+  /** Chooses the minute that begins at the moment; of a live stream, the last minute. */
   chooseRange(): void {
     if (this.player.peek()?.live.peek()) this.setRange('end');
     else this.setRange('start');
@@ -171,7 +171,7 @@ export class StreamModel {
     let timer = 0;
     let last = -Infinity;
     let before: unknown[] = []; // selection and zoom
-    let waiting = false; // while it plays: pictures that come meanwhile do not put it off
+    let waiting = false; // to write while it plays: the next pictures do not put that off
     const write = (): void => {
       last = performance.now();
       waiting = false;

@@ -57,7 +57,7 @@ export function SelectionBar({ stream, clock, zone, selection, bounds, looping, 
   );
 }
 
-/** An end of the range. It is set when the field is left, or Enter is pressed: on the way there it is any time. */
+/** An end of the range. It is set when the field is left or Enter is pressed, since a half-typed time is another time. */
 function End({ label, at, zone, onSet }: { label: string; at: number; zone: string; onSet: (text: string) => void }) {
   return (
     <label class="row small">

@@ -49,7 +49,7 @@ function Stream({ name, clock }: { name: string; clock: Clock }) {
     if (document.fullscreenElement) void document.exitFullscreen();
     else void stageRef.current!.requestFullscreen?.();
   };
-  // who chose a range is in its fields then, and after it on the timeline
+  // The focus goes to the fields of a range that was chosen, and back to the timeline.
   const focus = (on: string): void => {
     requestAnimationFrame(() => stageRef.current?.parentElement!.querySelector<HTMLElement>(on)?.focus());
   };
@@ -119,7 +119,7 @@ function Search({ model }: { model: StreamModel }) {
   );
 }
 
-/** Why the timeline is empty, when it is not because nothing was recorded. */
+/** Says that the timeline is empty because the user may not list what was recorded. */
 function Unlisted({ model }: { model: StreamModel }) {
   void model.version.value;
   const { failure } = model.coverage;

@@ -8,7 +8,7 @@ interface Props {
   onName: (name: string) => void;
 }
 
-/** Takes the name of a stream, of whoever may see streams and not the list of them. */
+/** Asks for the name of a stream, from users who may not list streams. */
 export function ByName({ action, onName }: Props) {
   const [name, setName] = useState('');
   const submit = (event: Event) => {

@@ -94,7 +94,7 @@ function Search({ text, state }: { text: string; state: string }) {
   );
 }
 
-// How many are in which state, as far as that is told.
+// How many are in which state, as far as the user may know.
 function stateWords(states: Record<string, number>, n: number): string {
   const untold = states[''] ?? 0;
   if (untold === n) return ' · how they are is not told to you';
@@ -121,7 +121,7 @@ function Summary({ all, found, filtered, more }: { all: StreamInfo[]; found: num
   );
 }
 
-/** For whoever may see some streams, and not which there are. */
+/** For users who may see some streams but not list them. */
 function Unlisted() {
   return (
     <Empty icon="camera" title="You may not list the streams">

@@ -26,7 +26,7 @@ export function Choose({ chosen, onChange, onClose }: Props) {
     MaxResults: SHOWN,
     ...(prefix && { StreamNameCondition: { ComparisonOperator: 'BEGINS_WITH', ComparisonValue: prefix } }),
   }), { abortSignal: abort }));
-  const unlisted = isRefused(error); // whoever may not list streams knows what his are called
+  const unlisted = isRefused(error); // users who may not list streams type their names
   const names = (data?.StreamInfoList ?? []).map((s) => s.StreamName!);
   // what is on the wall stays in sight while nothing is searched for
   const shown = prefix ? names : [...chosen, ...names.filter((n) => !chosen.includes(n))];
