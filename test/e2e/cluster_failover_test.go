@@ -15,7 +15,7 @@ import (
 	"weir/internal/store/cluster/clustertest"
 )
 
-// ask returns one value that a database server tells.
+// ask returns the one value that a query of a database server yields.
 func ask[T any](t *testing.T, p *clustertest.Postgres, query string) (value T) {
 	t.Helper()
 	ctx := context.Background()

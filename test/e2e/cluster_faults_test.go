@@ -94,9 +94,9 @@ func (r *clusterReader) goesOn(t *testing.T, before int64) bool {
 }
 
 // Database and object store are stopped, refuse, hang and are slow while cameras send to two nodes
-// behind them. Each time /readyz tells the truth, a viewer goes on with what he was served, who
-// reads by GetMedia holds on, cameras get 5001 or no connection, and afterwards they go on. In the
-// end everything acknowledged is there once.
+// behind them. Each time /readyz tells the truth, a viewer goes on with what he was served, a
+// GetMedia holds on, cameras get 5001 or no connection, and afterwards they go on. In the end
+// everything acknowledged is there once.
 func TestClusterFaults(t *testing.T) {
 	waits(t)
 	site := newClusterSite(t)

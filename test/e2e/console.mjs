@@ -3,8 +3,9 @@
 //
 //   node console.mjs CHROMIUM LINK KEY SECRET KEY SECRET [PICTURES]
 //
-// LINK signs in as root, KEY and SECRET are those of a viewer, and of somebody who may see the stream cam and no other. It expects the streams cam (receiving) and old (silent), and reads lines
-// from standard input: what was asked for is done. PICTURES is a directory for pictures of every page.
+// LINK signs in as root. The first KEY and SECRET are those of a viewer, the second of somebody who may see the stream cam and no other. It
+// expects the streams cam (receiving) and old (silent), and reads lines from standard input: what was asked for is done. PICTURES is a
+// directory for pictures of every page.
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
@@ -52,7 +53,7 @@ const press = (name) => page.getByRole('button', { name, exact: true }).click();
 const dialog = () => page.getByRole('dialog');
 const visit = (hash) => page.evaluate((to) => { location.hash = to; }, hash);
 
-// What a finger cannot hit, and what is wider than a phone: each target has 44 pixels (WCAG 2.2, 2.5.5), or its row is one.
+// Finds what is too small for a finger, and pages that are wider than a phone: each target has 44 pixels (WCAG 2.2, 2.5.5), or its row is one.
 async function touch(name) {
   await page.setViewportSize({ width: 360, height: 740 });
   const faults = await page.evaluate(() => {
@@ -232,7 +233,7 @@ try {
   await see('Your session is over');
   did('signed in with a key, stayed for a reload, and was signed out with the key');
 
-  // Who may see one stream opens it by its name, and is offered nothing else.
+  // A user who may see one stream opens it by its name, and is offered nothing else.
   await sign(ofOne, secretOfOne);
   await see('You may not list the streams');
   await look('by-name');

@@ -13,8 +13,8 @@ import (
 )
 
 // The console in Chromium, through every page, as root, as a viewer, and as somebody who may see
-// one stream. No page breaks a rule of
-// axe-core, in light or dark, and none asks another address for anything.
+// one stream. No page breaks a rule of axe-core, in light or dark, and none asks another address
+// for anything.
 // WEIR_E2E_PICTURES names a directory for pictures of all of them.
 func TestConsole(t *testing.T) {
 	works(t)
