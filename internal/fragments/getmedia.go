@@ -222,34 +222,30 @@ func (m *MediaStream) wait(ctx context.Context, after int64, changed <-chan stru
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return after, nil
 	}
-	return sequence, unsent(err)
+	if err != nil {
+		err = &errUnwritten{err}
+	}
+	return sequence, err
 }
 
-// Times of an answer whose store is out of reach: how long it holds on, as sessions do (package
-// cluster), and how often it looks whether the store is back.
+// How long an answer waits for a store that is out of reach, as long as sessions do (package
+// cluster), and how often it tries again.
 const (
 	awayTime  = 5 * time.Minute
 	awayPause = 250 * time.Millisecond
 )
 
-// awayError is of a store that is out of reach, between two chunks.
-type awayError struct{ error }
-
-func (e *awayError) Unwrap() error { return e.error }
-
-// unsent is an error before the first byte of a chunk.
-func unsent(err error) error {
-	if errors.Is(err, store.ErrAway) {
-		return &awayError{err}
-	}
-	return err
+// isAway says whether the store was out of reach before the first byte of a chunk: the chunk can
+// still be sent later.
+func isAway(err error) bool {
+	var unwritten *errUnwritten
+	return errors.As(err, &unwritten) && errors.Is(err, store.ErrAway)
 }
 
-// waitsForStore waits a moment when the store has just not answered, unless it has not for as long
-// as an answer holds on, and tells whether it has.
+// waitsForStore pauses after an error of a store that is out of reach, and returns true: try again.
+// It returns false for other errors, and when the store has been out of reach for awayTime.
 func (m *MediaStream) waitsForStore(ctx context.Context, err error) bool {
-	var away *awayError
-	if !errors.As(err, &away) {
+	if !isAway(err) {
 		m.away = time.Time{}
 		return false
 	}
@@ -277,7 +273,7 @@ func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) err
 		page, err := m.service.store.List(ctx, m.stream.ID, store.Query{
 			After: m.after, Order: store.ByNumber, Limit: mediaPage})
 		if err != nil {
-			return unsent(err)
+			return &errUnwritten{err}
 		}
 		more := len(page) == mediaPage
 		for i := range page {
@@ -344,15 +340,14 @@ func (m *MediaStream) hold(ctx context.Context, n store.Number, changed <-chan s
 // send writes the chunk of a fragment, or of what is wrong with it.
 func (m *MediaStream) send(ctx context.Context, c *chunkWriter, w MediaSink,
 	f *store.FragmentInfo) error {
-	before := m.after
-	m.after = f.Number
 	err := c.fragment(ctx, f, true)
+	if isAway(err) {
+		return err
+	}
+	m.after = f.Number
 	var unwritten *errUnwritten
 	if errors.As(err, &unwritten) {
 		switch {
-		case errors.Is(err, store.ErrAway):
-			m.after = before
-			return unsent(err)
 		case errors.Is(err, store.ErrGone): // past retention, as those before it
 			return nil
 		case errors.Is(err, store.ErrCorrupt):

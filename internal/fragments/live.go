@@ -194,8 +194,9 @@ func (l *liveChunk) block(s *live.State, track int) error {
 	return err
 }
 
-// ended writes what follows the blocks of a fragment that is stored; ok says that state is the last
-// one: none is missing when it is of the whole fragment.
+// ended writes what follows the blocks of a fragment that is stored. Blocks that were not written
+// come from the store: some may be missing when the reader was cut off, which is ok false, and when
+// the fragment broke off and is stored as far as it came.
 func (m *MediaStream) ended(ctx context.Context, l *liveChunk, w MediaSink, state *live.State,
 	ok bool) error {
 	f := l.hold.Fragment()
