@@ -240,8 +240,8 @@ func (r *Reader) readTracks(h *header) error {
 
 // encoding is how the frames of a track are stored.
 type encoding struct {
-	stripped []byte // what header stripping took off each
-	zlib     bool   // each is compressed
+	stripped []byte // what header stripping took off each frame
+	zlib     bool   // each frame is compressed
 }
 
 // readTrackEntry reads the TrackEntry at hand.
@@ -302,7 +302,7 @@ func readTrackEntry(parent *cursor) (t media.Track, enc encoding, err error) {
 	case t.CodecID == "":
 		return t, enc, parent.fail("no CodecID")
 	}
-	if inPrivate {
+	if inPrivate && t.CodecPrivate != nil {
 		t.CodecPrivate, err = enc.decode(t.CodecPrivate, parent.limits.CodecPrivate)
 		if err != nil {
 			return t, enc, parent.fail("CodecPrivate: %v", err)
