@@ -1,7 +1,5 @@
 package media
 
-import "encoding/binary"
-
 // Content tells what a block of an H.264 or H.265 track holds, as far as the bounds of access units
 // and random access depend on it. The zero value says nothing: such a block is an access unit of
 // its own, and its container's key flag is believed.
@@ -75,27 +73,21 @@ func (s NALScanner) Scan(block []byte) Content {
 		c |= hevcBlock
 	}
 	for len(block) > 0 {
-		n := uint64(len(block)) + 1
-		if len(block) >= s.lengthSize {
-			var b [8]byte
-			copy(b[8-s.lengthSize:], block[:s.lengthSize])
-			n = binary.BigEndian.Uint64(b[:])
-			block = block[s.lengthSize:]
-		}
-		if n > uint64(len(block)) {
+		nal, rest, ok := s.cut(block)
+		if !ok {
 			if c&slice == 0 {
 				return 0
 			}
 			return c
 		}
-		switch nal := block[:n]; {
-		case n == 0:
+		block = rest
+		switch {
+		case len(nal) == 0:
 		case s.hevc:
 			c = scanHEVC(c, nal)
 		default:
 			c = scanAVC(c, nal)
 		}
-		block = block[n:]
 	}
 	return c
 }

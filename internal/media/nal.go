@@ -82,27 +82,22 @@ func nalLengthSize(t *Track) (int, error) {
 	return 0, nil
 }
 
-// AnnexB says that a block holds start codes, although its track's frames should have lengths
-// (H.264 and H.265 annex B): the lengths of a right one fill it.
+// AnnexB says that a block has start codes (H.264 and H.265 annex B) in place of the lengths that
+// its track's codec private data announces. A length may look like a start code: a block that its
+// lengths fill has none.
 func (s NALScanner) AnnexB(block []byte) bool {
 	return !s.Zero() && annexB(block) && !s.fills(block)
 }
 
-// FromAnnexB turns such a block into what it should be. ok is false for any other.
+// FromAnnexB replaces the start codes of such a block with lengths. ok is false for other blocks,
+// and for a NAL unit that is too long for its length.
 func (s NALScanner) FromAnnexB(block []byte) (converted []byte, ok bool) {
 	if !s.AnnexB(block) {
 		return nil, false
 	}
 	most := uint64(1)<<(8*s.lengthSize) - 1
 	converted = make([]byte, 0, len(block)+16)
-	for len(block) > 0 {
-		at := bytes.Index(block, startCode)
-		nal := block
-		if at >= 0 {
-			nal, block = block[:at], block[at+len(startCode):]
-		} else {
-			block = nil
-		}
+	for nal := range bytes.SplitSeq(block, startCode) {
 		// a fourth byte of the start code that follows, or zeros that trail
 		if nal = bytes.TrimRight(nal, "\x00"); len(nal) == 0 {
 			continue
@@ -119,19 +114,25 @@ func (s NALScanner) FromAnnexB(block []byte) (converted []byte, ok bool) {
 
 var startCode = []byte{0, 0, 1}
 
-// fills says whether lengths of NAL units fill the block.
+// fills says whether NAL units with their lengths fill the block.
 func (s NALScanner) fills(block []byte) bool {
-	for len(block) > 0 {
-		if len(block) < s.lengthSize {
-			return false
-		}
-		var b [8]byte
-		copy(b[8-s.lengthSize:], block[:s.lengthSize])
-		n := binary.BigEndian.Uint64(b[:])
-		if block = block[s.lengthSize:]; n > uint64(len(block)) {
-			return false
-		}
-		block = block[n:]
+	ok := true
+	for ok && len(block) > 0 {
+		_, block, ok = s.cut(block)
 	}
-	return true
+	return ok
+}
+
+// cut cuts the first NAL unit off a block. ok is false when its length is cut short or too great.
+func (s NALScanner) cut(block []byte) (nal, rest []byte, ok bool) {
+	if len(block) < s.lengthSize {
+		return nil, nil, false
+	}
+	var b [8]byte
+	copy(b[8-s.lengthSize:], block[:s.lengthSize])
+	n := binary.BigEndian.Uint64(b[:])
+	if block = block[s.lengthSize:]; n > uint64(len(block)) {
+		return nil, nil, false
+	}
+	return block[:n], block[n:], true
 }
