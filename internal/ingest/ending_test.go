@@ -218,7 +218,6 @@ func TestLingersAfterAStoreFailure(t *testing.T) {
 	wantError(t, <-done, 5001)
 }
 
-// Acknowledgements that a client never reads hold the connection for ackDrain only.
 // An ERROR that is held back keeps nobody from sending: what is on its way is read meanwhile.
 func TestErrorIsHeldBack(t *testing.T) {
 	for name, c := range map[string]struct {

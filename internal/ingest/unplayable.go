@@ -9,7 +9,7 @@ import (
 // maxTold bounds how many tracks a connection tells of: a body may declare any number of sets.
 const maxTold = 8
 
-// unplayable says of a track that no player will decode it, unless that was said before.
+// unplayable reports once for each track that no player can decode it.
 func (c *Connection) unplayable(track int, why string) {
 	if c.told[track] || len(c.told) >= maxTold {
 		return
@@ -21,7 +21,7 @@ func (c *Connection) unplayable(track int, why string) {
 	c.o.Unplayable(why)
 }
 
-// lookAtTracks tells of video and audio that playback cannot package, as their declaration says.
+// lookAtTracks reports the video and audio tracks whose declaration playback cannot package.
 func (c *Connection) lookAtTracks() {
 	for i := range c.doc.tracks {
 		t := &c.doc.tracks[i]
@@ -34,8 +34,8 @@ func (c *Connection) lookAtTracks() {
 	}
 }
 
-// lookAtFrame tells of a frame of that track of the document, an index, that is not as the codec
-// private data says: it is kept as it came, and playback does not convert.
+// lookAtFrame reports a frame that is not in the form that the codec private data announces: it is
+// stored as it came, and playback does not convert it. track is an index of the document's tracks.
 func (c *Connection) lookAtFrame(track int, frame []byte) {
 	t := &c.doc.tracks[track]
 	why := ""

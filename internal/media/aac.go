@@ -168,10 +168,10 @@ func programChannels(r *bitReader) int {
 	return channels
 }
 
-// CutADTS returns what follows the header of a frame that has one (ISO/IEC 14496-3 clause
-// 1.A.3.2.1), although the frames of Matroska are raw. No raw frame can be taken for one: its first
-// three bits would say that it is empty. ok is false without the header, and for several frames in
-// one.
+// CutADTS returns an AAC frame without its ADTS header (ISO/IEC 14496-3 clause 1.A.3.2.1), which
+// frames in Matroska should not have. A raw frame is never taken for one with a header: if its
+// first three bits are set, it is empty. ok is false without a header, and for a header of several
+// raw frames.
 func CutADTS(frame []byte) (raw []byte, ok bool) {
 	const header, crc = 7, 2
 	if len(frame) < header || frame[0] != 0xff || frame[1]&0xf6 != 0xf0 || frame[6]&3 != 0 ||

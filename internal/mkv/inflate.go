@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// Inflate returns what zlib has compressed to data, at most limit bytes: more is an error, and so
-// is what is not whole.
+// Inflate decompresses data in zlib's format (RFC 1950) to at most limit bytes. More than that is
+// an error, and so is data that is cut short.
 func Inflate(data []byte, limit int64) ([]byte, error) {
 	z, err := zlib.NewReader(bytes.NewReader(data))
 	if err != nil {

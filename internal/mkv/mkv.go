@@ -74,7 +74,7 @@ type Event struct {
 	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is
 	// reckoned from DefaultDuration or BlockDuration, and -1 when there is neither.
 	Laced bool
-	// Compressed: the bytes are what Inflate takes. Only with Limits.Zlib.
+	// Compressed: the payload is for Inflate to decompress. Only with Limits.Zlib.
 	Compressed bool
 	// DiscardPadding is the length in nanoseconds to cut from the end (negative: start) of the
 	// decoded audio, 0 when absent.
@@ -104,8 +104,8 @@ type Limits struct {
 	TagCount     int   // number of SimpleTags in one Tags element
 	Tracks       int   // number of TrackEntries
 	Skip         int64 // one element that is passed over: Void, Cues, Attachments, unknown ones
-	// Tracks whose frames zlib has compressed are taken: a few bytes of theirs may become a
-	// thousand times as many, so they are for files of one's own.
+	// Zlib accepts tracks whose frames are compressed with zlib. A byte may become a thousand, so
+	// it is for files of one's own only.
 	Zlib bool
 }
 
