@@ -16,7 +16,7 @@ func (c *Recutter) time(t *media.Track, ev mkv.Event) (int64, error) {
 			return 0, fmt.Errorf("track %d: laced frames without a default duration have no times",
 				t.Number)
 		}
-		return s.raw + s.length, nil
+		return s.raw + frameLength(t, s.size), nil
 	}
 	scale := c.r.TimestampScale()
 	if scale <= 0 || ev.Timecode > (math.MaxInt64-500_000)/scale ||
@@ -34,8 +34,8 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// frameLength is how long a frame of audio of so many bytes lasts in milliseconds, 0 when nothing
-// is known of the codec.
+// frameLength is how long a frame of audio of so many bytes lasts in milliseconds, 0 for video and
+// where the codec does not tell.
 func frameLength(t *media.Track, size int) int64 {
 	if aac, err := media.AACOf(t); err == nil {
 		return int64(aac.FrameLength) * 1000 / int64(aac.SampleRate)
@@ -65,10 +65,8 @@ func (c *Recutter) steady(t *media.Track, at int64, cut bool) int64 {
 	if s == nil {
 		return now
 	}
-	if c.stepped {
-		if old := at + c.before; distance(old, s.previous) < distance(now, s.previous) {
-			now = old
-		}
+	if old := at + c.before; distance(old, s.previous) < distance(now, s.previous) {
+		now = old
 	}
 	back := int64(videoBack)
 	if t.Kind == media.Audio {
@@ -77,14 +75,14 @@ func (c *Recutter) steady(t *media.Track, at int64, cut bool) int64 {
 	if now >= s.previous-back && !(cut && c.open && now < c.lastStart()) {
 		return now
 	}
-	next := s.previous + max(s.length, 1)
+	next := s.previous + max(frameLength(t, s.size), 1)
 	if t.Number == c.cutTrack && t.Kind == media.Video {
 		// with B-frames the last one shown is not the last one decoded; and a time may be wrong
 		next = min(s.last, s.previous+maxBehind) + usual(s)
 	}
 	c.notice(fmt.Sprintf("track %d: the time steps back from %d ms to %d ms; what follows goes on "+
 		"without a gap", t.Number, s.previous, now))
-	c.before, c.shift, c.stepped = c.shift, next-at, true
+	c.before, c.shift = c.shift, next-at
 	return next
 }
 

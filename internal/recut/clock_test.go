@@ -64,13 +64,10 @@ func TestRecutGoesOnWhereTheClockStepsBack(t *testing.T) {
 
 // The frames of a lace without durations are timed by what is in them.
 func TestRecutTimesLaces(t *testing.T) {
-	alaw := media.Track{Number: 1, Kind: media.Audio, CodecID: media.CodecACM,
-		CodecPrivate: []byte{6, 0, 1, 0, 0x40, 0x1f, 0, 0, 0x40, 0x1f, 0, 0, 1, 0, 8, 0, 0, 0}}
-	opus := media.Track{Number: 1, Kind: media.Audio, CodecID: "A_OPUS"}
 	for _, c := range []struct {
 		track media.Track
 		want  string
-	}{{alaw, "[0 20 40 100 120 140"}, {opus, "[0 0 0 100 100 100"}} {
+	}{{alawTrack, "[0 20 40 100 120 140"}, {opusTrack, "[0 0 0 100 100 100"}} {
 		var input bytes.Buffer
 		w := mkv.NewWriter(&input)
 		if err := w.WriteHeader(mkv.Header{Tracks: []media.Track{c.track}}); err != nil {
@@ -78,7 +75,7 @@ func TestRecutTimesLaces(t *testing.T) {
 		}
 		lace := append([]byte{0x84, 2}, make([]byte, 3*160)...) // three of equal size
 		input.Write(el(0x1F43B675, el(0xE7, []byte{0}),
-			el(0xA3, []byte{0x81, 0, 0}, lace), el(0xA3, []byte{0x81, 0, 100}, lace)))
+			el(0xA3, []byte{0x82, 0, 0}, lace), el(0xA3, []byte{0x82, 0, 100}, lace)))
 		var times []string
 		for r := New(&input, nil); ; {
 			f, err := r.Next(t.Context())

@@ -125,19 +125,23 @@ func TestRecutMendsFrames(t *testing.T) {
 	}
 }
 
+// Tracks of sound that no HLS session plays.
+var (
+	opusTrack = media.Track{Number: 2, Kind: media.Audio, CodecID: "A_OPUS"}
+	alawTrack = media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecACM,
+		CodecPrivate: []byte{6, 0, 1, 0, 0x40, 0x1f, 0, 0, 0x40, 0x1f, 0, 0, 1, 0, 8, 0, 0, 0}}
+)
+
 // What no session will play is sent all the same, and said.
 func TestRecutTellsOfCodecs(t *testing.T) {
-	opus := media.Track{Number: 2, Kind: media.Audio, CodecID: "A_OPUS"}
-	alaw := media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecACM,
-		CodecPrivate: []byte{6, 0, 1, 0, 0x40, 0x1f, 0, 0, 0x40, 0x1f, 0, 0, 1, 0, 8, 0, 0, 0}}
 	vp9 := media.Track{Number: 1, Kind: media.Video, CodecID: "V_VP9"}
 	for _, c := range []struct {
 		tracks []media.Track
 		want   []string
 	}{
 		{[]media.Track{videoTrack, audioTrack}, nil},
-		{[]media.Track{videoTrack, opus}, []string{"track 2 (A_OPUS): codec not supported"}},
-		{[]media.Track{videoTrack, alaw}, []string{"track 2 is G.711: HLS sessions refuse"}},
+		{[]media.Track{videoTrack, opusTrack}, []string{"track 2 (A_OPUS): codec not supported"}},
+		{[]media.Track{videoTrack, alawTrack}, []string{"track 2 is G.711: HLS sessions refuse"}},
 		{[]media.Track{vp9}, []string{"track 1 (V_VP9): codec not supported"}},
 	} {
 		_, _, notices, err := recut(t, matroska(t, c.tracks, "K0 v40"))

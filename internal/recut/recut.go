@@ -86,8 +86,8 @@ type Recutter struct {
 	warned  bool  // of open groups
 	mended  bool  // told of frames that are not as their codec private data says
 
-	shift, before int64 // added to the source's times, and what was before it stepped back
-	stepped       bool
+	// added to the source's times now, and until its clock stepped back last; both hold for a while
+	shift, before int64
 
 	ready []Frame // to be returned by Next
 	early []Frame // frames of other tracks ahead of the cutting track
@@ -95,7 +95,7 @@ type Recutter struct {
 	// catch up
 	pending []Frame
 	lagging map[int]bool // other tracks that have not reached the pending key frame
-	behind  int          // frames of the cutting track since that
+	behind  int          // frames of the cutting track after the pending key frame
 	held    int          // bytes in early and pending
 	err     error        // what Next returns once ready is empty
 }
@@ -106,12 +106,12 @@ type trackStats struct {
 	first, last int64 // least and greatest time, ms
 	previous    int64 // time of the frame before, ms
 	raw         int64 // the same on the source's clock
-	length      int64 // of that frame of audio, ms; 0 where it is not known
+	size        int   // bytes of that frame
 	late        bool  // told of frames that came too late
 }
 
-// New reads Matroska from r. notice, which may be nil, is told in a sentence about what is left
-// out.
+// New reads Matroska from r. notice, which may be nil, is called with a sentence about what is left
+// out, put right, or cannot be played.
 func New(r io.Reader, notice func(string)) *Recutter {
 	if notice == nil {
 		notice = func(string) {}
@@ -265,17 +265,13 @@ func (c *Recutter) frame(ev mkv.Event) error {
 	// the second field of a picture may be called a key frame, too
 	cut = cut && !(c.open && f.Time == c.lastStart())
 	s := c.count(f)
-	s.raw, s.length = at, frameLength(t, len(data))
+	s.raw, s.size = at, len(data)
 	if f.Track != c.cutTrack {
 		return c.other(f)
 	}
 	c.headed = !content.Picture() && (cut || c.headed)
 	if t.Kind == media.Audio {
-		last := c.start
-		if len(c.pending) > 0 {
-			last = c.pending[0].Time
-		}
-		cut = !c.open || f.Time-last >= audioCut
+		cut = !c.open || f.Time-c.lastStart() >= audioCut
 	}
 	return c.cutting(f, cut)
 }
