@@ -171,22 +171,21 @@ type Open struct {
 	Again *Entry
 }
 
-// Resumes tells what another fragment, next, is to an open one that broke off, whose parts are
-// listed: whether it begins with the same parts, as far as it has come, and whether it has all of
-// them already. It may begin a little earlier or later, because the clock of sound begins anew with
-// a connection.
+// Resumes compares an open fragment that broke off with next, which may be the same one sent again.
+// same says that next begins with the parts that were listed, as far as it has come; all, that it
+// has all of them. It may begin a little earlier or later, because the clock of sound begins anew
+// with each connection.
 func (o *Open) Resumes(r *Rules, next *Open) (same, all bool) {
 	all = true
-	for i := range r.Tracks {
-		scale := r.Scaled(o.Match.Generation.Scales).Tracks[i].Timescale
-		for j := range o.Parts[i] {
-			if j == len(next.Parts[i]) {
-				all = false
-				break
-			}
+	for i, track := range r.Scaled(o.Match.Generation.Scales).Tracks {
+		n := min(len(o.Parts[i]), len(next.Parts[i]))
+		all = all && n == len(o.Parts[i])
+		for j := range n {
 			was, is := o.Parts[i][j], next.Parts[i][j]
-			apart := Rescale(max(is.Begin-was.Begin, was.Begin-is.Begin), scale, 1_000_000)
-			if is.Begin = was.Begin; is != was || apart > r.Tolerance {
+			apart := Rescale(max(is.Begin-was.Begin, was.Begin-is.Begin), track.Timescale,
+				1_000_000)
+			is.Begin = was.Begin
+			if is != was || apart > r.Tolerance {
 				return false, false
 			}
 		}
