@@ -67,7 +67,7 @@ const (
 	blockedMost  = 8 * time.Second
 )
 
-// hintBlocked is for how long a request for the part that comes next waits: Shaka gives up after 30
+// hintBlocked is for how long a request for a part that has not come waits: Shaka gives up after 30
 // seconds (its retry parameters).
 const hintBlocked = 20 * time.Second
 

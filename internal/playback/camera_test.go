@@ -122,7 +122,7 @@ func mustHex(s string) []byte {
 // The tracks of a camera.
 var videoTrack, audioTrack, otherVideo = cameratest.Video, cameratest.Audio, cameratest.OtherVideo
 
-// camera is that of cameratest, which also makes fragments that only a description is there of.
+// camera is the camera of cameratest, which can also store what only a row describes.
 type camera struct {
 	*cameratest.Camera
 	without int // number of a track that sendMedia has no frames of
