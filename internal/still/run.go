@@ -57,8 +57,8 @@ func (j *Job) detect() string {
 	return "crccheck+explode"
 }
 
-// filter chooses the frames, and brings them into shape. What is scaled has square pixels: of a
-// video whose pixels are not, as those of analogue cameras, viewers of images would ignore it.
+// filter chooses the frames, and brings them into shape. What is scaled gets square pixels, because
+// viewers of images ignore any other shape, as analogue cameras have.
 func (j *Job) filter() string {
 	var f strings.Builder
 	f.WriteString("select='")

@@ -31,14 +31,14 @@ type Store struct {
 
 	mu     sync.Mutex
 	now    time.Time
-	opened int // now
+	opened int // that are open now
 	opens  int // in all
 	gone   store.Number
 	faults map[store.Number]Fault
 }
 
-// NewStore makes a Store whose clock stands at a moment of 2023 until Sleep is called, with a
-// stream that keeps an hour.
+// NewStore makes a Store whose clock stands at a moment of 2023 until SetClock or Sleep is called,
+// with a stream that keeps an hour.
 func NewStore(t testing.TB) *Store {
 	now := time.UnixMilli(1_700_000_000_123)
 	stream := store.Stream{ID: "00112233445566778899aabbccddeeff", Name: "camera",
@@ -83,14 +83,14 @@ func (s *Store) Lose(n store.Number) {
 	s.gone = n
 }
 
-// Opens is how many fragments were opened.
+// Opens is how often a fragment was opened.
 func (s *Store) Opens() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opens
 }
 
-// Opened is how many fragments are open.
+// Opened is how many fragments are open now.
 func (s *Store) Opened() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
