@@ -34,7 +34,7 @@ class Track extends EventTarget {
   }
 }
 
-Object.assign(globalThis, { navigator: globalThis.navigator ?? {} }); // node has one from 21 on
+if (!('navigator' in globalThis)) Object.assign(globalThis, { navigator: {} }); // node has one from 21 on, read-only
 
 let line: Line;
 let track: Track;
