@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Frames that zlib has compressed are told as they are, and only where the limits say so; a
-// CodecPrivate is told as it was.
+// Frames compressed with zlib are returned as they are, and only where the limits allow it; a
+// CodecPrivate is decompressed.
 func TestCompressedTracks(t *testing.T) {
 	deflated := func(data []byte) []byte {
 		var b bytes.Buffer

@@ -50,9 +50,9 @@ func (d *Directives) parse() (reload, error) {
 }
 
 // How far ahead of the playlist a request may be (RFC 8216bis section 6.2.5.2): so many segments
-// after the last one; and after the last part those of so many seconds, or so many. Any part that
-// its segment may have is near enough: without lowLatencyMode, hls.js asks for the last one
-// (src/controller/base-playlist-controller.ts), and a refusal would end it.
+// after the last one, and so many parts after the last one, or parts of so many seconds if those
+// are more. Any part that its segment may have is near enough: without lowLatencyMode, hls.js asks
+// for the last one (src/controller/base-playlist-controller.ts), and a refusal would end it.
 const (
 	segmentsAhead = 2
 	partsAhead    = 3

@@ -42,7 +42,7 @@ type lowLatency struct {
 
 	reading                // the fragment that is open, or could be
 	open    *timeline.Open // listed in parts; nil: nothing is
-	again   reading        // maybe the open one, which broke off, sent again
+	again   reading        // what may be the open one, which broke off, sent again
 
 	seen    []*live.Fragment          // at the last step
 	whole   int                       // how many of them had come wholly

@@ -7,8 +7,8 @@ import (
 )
 
 // viewCache holds the views of the sessions used last, up to a total weight. Views that are held
-// stay beyond that: what follows the live edge for a session would otherwise be begun anew with
-// each of its requests, beside the one before.
+// stay beyond that: otherwise each request of a session would begin to follow the live edge anew,
+// beside the one before.
 type viewCache struct {
 	mu    sync.Mutex
 	limit int64

@@ -46,16 +46,16 @@ func frameLength(t *media.Track, size int) int64 {
 	return 0
 }
 
-// How far back, in milliseconds, a frame's time must be from that of the frame before it on its
-// track before it means that the clock was set and not that pictures are reordered.
+// A frame whose time is more than so many milliseconds before that of the frame before it on its
+// track shows that the clock was set; less is only reordering.
 const (
 	audioBack = 2_000
 	videoBack = maxRelated
 )
 
-// steady returns the time of a frame on a clock that does not step back: that of a camera may be
-// set, wrap, or begin anew where another file follows. What comes after a step goes on where the
-// track was. cut says that the frame, of the cutting track, would begin a fragment.
+// steady returns the time of a frame on a clock that does not step back. The source's may: a
+// camera's clock is set or wraps, or another file follows. What comes after a step goes on where
+// the track was. cut says that the frame, of the cutting track, would begin a fragment.
 //
 // Tracks meet a step one after the other, so both clocks hold for a while: a frame is on the one
 // that puts it nearer to the frame before it.

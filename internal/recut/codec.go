@@ -46,7 +46,7 @@ func sameTracks(a, b []media.Track) bool {
 	})
 }
 
-// tellOfCodec says that no session will play a track, while the server stores it all the same.
+// tellOfCodec warns of a track that the server stores although not every session can play it.
 func (c *Recutter) tellOfCodec(t *media.Track) {
 	_, err := media.CodecString(t)
 	switch {
@@ -62,8 +62,8 @@ func (c *Recutter) tellOfCodec(t *media.Track) {
 	}
 }
 
-// payload reads a frame's bytes, as its codec private data says that they are: it inflates them,
-// and turns start codes into lengths and ADTS into raw AAC.
+// payload reads a frame and brings it into the form that its codec private data announces:
+// decompressed, with lengths in place of start codes, AAC without ADTS headers.
 func (c *Recutter) payload(t *media.Track, ev mkv.Event) ([]byte, error) {
 	data, err := c.r.AppendPayload(nil)
 	if err != nil {

@@ -166,8 +166,8 @@ type Open struct {
 	Parts [MaxTracks][]Part // of the entry, indexed like Rules.Tracks
 	// Ended: a frame was too long for a part, and none follows it; or the slice is full.
 	Ended bool
-	// Again: the fragment is one that broke off, sent again from its start. This is the entry as
-	// which that was listed.
+	// Again is not nil when the fragment is one that broke off, sent again from its start: it is
+	// the entry that the broken one had.
 	Again *Entry
 }
 

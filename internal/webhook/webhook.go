@@ -155,9 +155,10 @@ func (n *Notifier) control(_, address string, _ syscall.RawConn) error {
 	return fmt.Errorf("%w: %s", errForbidden, to.Addr())
 }
 
-// Send delivers a message in the background, after those of the same sender. Before each attempt to
-// tells the URL that it goes to now, "" when nobody wants it any more; an error of to is a failed
-// attempt. Send never blocks; what is too much is dropped, and counted.
+// Send delivers a message in the background, after earlier ones of the same sender. Before each
+// attempt it calls to, which returns the URL that the message goes to now, or "" when nobody wants
+// it any more; an error is a failed attempt. Send never blocks: a message too many is dropped, and
+// counted.
 func (n *Notifier) Send(sender string, to func(context.Context) (url string, err error),
 	body []byte) {
 	n.mu.Lock()
@@ -267,7 +268,7 @@ func (n *Notifier) deliver(sender string, q *queue, m message) {
 	}
 }
 
-// pause waits between attempts, less long when somebody calls Hurry. The error is that of Close.
+// pause waits between attempts, at most until Hurry is called. It returns an error after Close.
 func (n *Notifier) pause(q *queue, d time.Duration) error {
 	ctx, cancel := context.WithCancel(n.ctx)
 	defer cancel()
