@@ -2,7 +2,7 @@ package mkv
 
 import "math/bits"
 
-// Lacing, as the flags of a block tell it (RFC 9559 section 10.3).
+// Flags of a block (RFC 9559 section 10.2 and 10.3).
 const (
 	flagKey    = 0x80
 	flagLacing = 0x06
@@ -21,8 +21,8 @@ func (r *Reader) checkBlock(id uint32, off int64) error {
 	return nil
 }
 
-// readBlockGroup reads a BlockGroup whole, because what tells key frames and durations stands
-// after the Block in it.
+// readBlockGroup reads a whole BlockGroup, because the elements that give the duration and mark a
+// key frame follow the Block.
 func (r *Reader) readBlockGroup(h *header) (Event, error) {
 	if err := r.checkBlock(h.id, h.off); err != nil {
 		return Event{}, err
@@ -65,8 +65,8 @@ func (r *Reader) readBlockGroup(h *header) (Event, error) {
 	return r.openBlock(&r.group, idBlock, r.group.off+int64(r.group.end))
 }
 
-// openBlock reads the header of a block that ends at the offset end of in, and returns its first
-// frame.
+// openBlock reads the header of a block and returns its first frame. The block ends at the offset
+// end of in.
 func (r *Reader) openBlock(in *input, id uint32, end int64) (Event, error) {
 	b := blockHeader{in: in, id: id, off: in.off, end: end}
 	number := b.vint()
@@ -102,7 +102,7 @@ func (r *Reader) openBlock(in *input, id uint32, end int64) (Event, error) {
 	return r.lacedFrame(), nil
 }
 
-// lacedFrame returns the frame of index lace in the block at hand.
+// lacedFrame returns the frame of index lace in the current block.
 func (r *Reader) lacedFrame() Event {
 	ev := r.frame
 	r.left = r.laceSizes[r.lace]
@@ -137,7 +137,7 @@ func share(d, i, n int64) int64 {
 	return int64(q)
 }
 
-// skipFrame passes over what is left of the frame at hand.
+// skipFrame skips the rest of the current frame.
 func (r *Reader) skipFrame() error {
 	r.prefix = nil
 	if r.left > 0 {
@@ -199,7 +199,7 @@ func (b *blockHeader) byte() byte {
 	return b.in.take(1)[0]
 }
 
-// vint reads a variable-size integer, -1 for one that is too long or reserved.
+// vint reads a variable-size integer. It returns -1 if that is too long or reserved.
 func (b *blockHeader) vint() int64 {
 	v, _ := b.vintLen()
 	return v
@@ -254,7 +254,7 @@ func (b *blockHeader) lacing(how byte, sizes []int64) {
 		for i := range last {
 			v, n := b.vintLen()
 			if v == unknownSize {
-				// All ones is not a size, but as a difference it is the largest one.
+				// All ones is reserved as a size, but valid as a difference: the largest.
 				v = 1<<(7*n) - 1
 			}
 			if i == 0 {

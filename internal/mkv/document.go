@@ -6,22 +6,20 @@ import (
 	"math/bits"
 )
 
-// Document is the header of a producer's document, taken apart so that it can stand in front of one
-// cluster after another.
+// Document is the header of a producer's document in a form that any of its clusters can follow.
 type Document struct {
-	// EBML header, Segment with an unknown size of 8 bytes, Info, Tracks and what else there is, as
-	// the producer sent them. What tells of positions or checksums, which hold no longer (SeekHead,
-	// Cues, CRC-32, Void), is left out, and ContentEncodings is made void, because frames are
-	// stored as their codecs want them.
+	// The EBML header, a Segment of unknown size (in 8 bytes), Info, Tracks and other elements as
+	// the producer sent them. SeekHead, Cues, CRC-32 and Void are left out: their positions and
+	// checksums no longer hold. ContentEncodings are made Void, because frames are stored decoded.
 	Start []byte
-	// The Tags elements that describe the whole document; empty for most. Those that are the
-	// metadata of its first fragment are left out.
+	// Tags elements about the whole document; most have none. Tags that are metadata of the first
+	// fragment are left out.
 	Tags []byte
 	// nanoseconds per unit of timecodes
 	TimestampScale int64
 }
 
-// unknownSegment is a Segment of unknown size as GetMedia has it, in 8 bytes
+// unknownSegment is a Segment of unknown size, in 8 bytes, as GetMedia sends it
 // (docs/reference/service.md, "GetMedia output").
 var unknownSegment = []byte{0x18, 0x53, 0x80, 0x67, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}
 
@@ -32,7 +30,7 @@ const (
 
 var errDocument = errors.New("not the header of a Matroska document")
 
-// ParseDocument takes apart what Reader.Header returned. The Document shares nothing with header.
+// ParseDocument parses what Reader.Header returned. The Document shares nothing with header.
 func ParseDocument(header []byte) (Document, error) {
 	d := Document{TimestampScale: defaultTimestampScale}
 	rest := header
@@ -58,7 +56,7 @@ func ParseDocument(header []byte) (Document, error) {
 		}
 	}
 	d.Start = append(d.Start, unknownSegment...)
-	tracks, file := false, false // Tracks have been seen; the document is a file's
+	tracks, file := false, false // Tracks has been seen; a muxer of files wrote the document
 	var late []byte              // Tags after Tracks
 	for len(rest) > 0 {
 		id, whole, body := take()
@@ -89,15 +87,15 @@ func ParseDocument(header []byte) (Document, error) {
 			voidEncodings(d.Start[len(d.Start)-len(body):])
 		}
 	}
-	// else they are of the first fragment (docs/reference/service.md, "Tags of fragments")
+	// otherwise they are of the first fragment (docs/reference/service.md, "Tags of fragments")
 	if file {
 		d.Tags = append(d.Tags, late...)
 	}
 	return d, nil
 }
 
-// elementAt reads the ID and the size of the element that b begins with. n is how many bytes they
-// take, 0 when they are broken.
+// elementAt reads the ID and the size of the element at the start of b. n is the length of both in
+// bytes, 0 if they are malformed.
 func elementAt(b []byte) (id uint32, n int, size int64) {
 	if len(b) == 0 {
 		return 0, 0, 0
@@ -117,7 +115,7 @@ func elementAt(b []byte) (id uint32, n int, size int64) {
 	return id, n, size
 }
 
-// each calls do with the elements that b consists of, as far as they are whole.
+// each calls do for each element in b, up to the first that is not whole.
 func each(b []byte, do func(id uint32, whole, body []byte)) {
 	for len(b) > 0 {
 		id, n, size := elementAt(b)
@@ -141,8 +139,8 @@ func timestampScale(info []byte) (scale int64, ok bool) {
 	return scale, ok
 }
 
-// voidEncodings turns ContentEncodings below Tracks into Void elements of the same length, and with
-// them the checksums that they were part of.
+// voidEncodings turns each ContentEncodings in Tracks into a Void element of the same length, and
+// so each checksum that covered one.
 func voidEncodings(tracks []byte) {
 	each(tracks, func(id uint32, _, body []byte) {
 		if id != idTrackEntry {
@@ -168,12 +166,12 @@ func voidEncodings(tracks []byte) {
 	})
 }
 
-// makeVoid makes an element with an ID of two bytes a Void element: its ID is a byte shorter, so
-// its size is written in as many bytes as are left before the same body, or one byte more.
+// makeVoid turns an element with an ID of two bytes into a Void element of the same length. The ID
+// of Void has one byte, so its size is written in one byte more.
 func makeVoid(whole []byte) {
 	_, n, size := elementAt(whole)
 	width := n - 1
-	// a size of 8 bytes cannot be wider: a byte of the body becomes a size of its own
+	// A size has at most 8 bytes. The byte left over becomes part of the body.
 	if width > 8 {
 		width, size = 8, size+1
 	}

@@ -8,10 +8,10 @@ import (
 	"io"
 )
 
-// Dump reads Matroska from r to its end and writes it as text: a line for each element that is met
-// while streaming (offset, indented name, size), and under it a line for each event with its
-// values; frames are shown by the CRC-32 (IEEE) of their bytes. The last line says how the input
-// ended. The error is that of r's Matroska, nil at a clean end, or of w.
+// Dump reads Matroska from r to its end and writes it to w as text. Each streamed element has a
+// line: offset, indented name, size. Under it, each event has a line with its values; of a frame's
+// bytes it shows the CRC-32 (IEEE). The last line says how the input ended. Dump returns the error
+// of reading or writing, nil if the input ended cleanly.
 func Dump(w io.Writer, r io.Reader) error {
 	out := bufio.NewWriter(w)
 	rd := NewReader(r, DefaultLimits())

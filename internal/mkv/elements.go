@@ -70,11 +70,11 @@ const (
 	idTagBinary        = 0x4485
 )
 
-// kind says how the reader takes an element.
+// kind says how the reader handles an element.
 type kind uint8
 
 const (
-	// a master whose children are met one by one; the only ones that may have an unknown size
+	// a master whose children are read one by one; only such an element may have an unknown size
 	streamed kind = iota + 1
 	whole         // a master that is read into memory, then taken apart
 	number        // unsigned or signed integer, 0 to 8 bytes
@@ -82,17 +82,17 @@ const (
 	text          // string, ends at the first NUL
 	opaque        // bytes
 	block         // SimpleBlock or Block
-	skipped       // known, of no use here
+	skipped       // known, not needed here
 	refused       // known, and a reason to stop
 )
 
-// Where an element may stand, apart from inside the element of an ID.
+// Values of element.parent that are not the ID of an element.
 const (
 	atTop    = 0 // level 0: beside the EBML header and the Segment
 	anywhere = 1 // global elements
 )
 
-// Sizes that Limits decide.
+// Values of element.max that stand for one of the Limits.
 const (
 	byHeader = -1 - iota
 	byCodecPrivate
@@ -104,9 +104,8 @@ const (
 	noLimit
 )
 
-// element is one line of the table: which elements the reader knows, where they may stand, how they
-// are taken and how large they may be. An ID that is not in the table is passed over, bounded by
-// Limits.Skip.
+// element is a row of the table of elements that the reader knows. It skips any other element, of
+// at most Limits.Skip bytes.
 type element struct {
 	id     uint32
 	name   string
@@ -158,10 +157,10 @@ var elements = [...]element{
 	{idContentEncodingScop, "ContentEncodingScope", number, idContentEncoding, 8},
 	{idContentCompression, "ContentCompression", whole, idContentEncoding, 4 << 10},
 	{idContentCompAlgo, "ContentCompAlgo", number, idContentCompression, 8},
-	// a start code or ADTS header; small, for every frame grows by it
+	// a start code or ADTS header; small, because every frame grows by it
 	{idContentCompSettings, "ContentCompSettings", opaque, idContentCompression, 16},
 
-	// its children are held to Limits.Fragment, so that its Timestamp is known by then
+	// checkCluster holds its children to Limits.Fragment: by then its Timestamp is known
 	{idCluster, "Cluster", streamed, idSegment, noLimit},
 	{idTimestamp, "Timestamp", number, idCluster, 8},
 	{0xA7, "Position", skipped, idCluster, 8},
@@ -200,8 +199,8 @@ var byID = func() map[uint32]*element {
 	return m
 }()
 
-// limit returns the most bytes that the element may have, or -1 for no limit. e may be nil: an
-// unknown element.
+// limit returns how many bytes the element may have, or -1 for no limit. A nil e is an unknown
+// element.
 func (l *Limits) limit(e *element) int64 {
 	if e == nil {
 		return l.Skip
@@ -235,8 +234,8 @@ func nameOf(id uint32) string {
 	return fmt.Sprintf("0x%X", id)
 }
 
-// pathOf names an element with its parents. parent is where it was met, for elements that are at
-// home everywhere or nowhere.
+// pathOf returns the element's name after those of its parents. parent is where it was found, for
+// an element that may stand anywhere or is unknown.
 func pathOf(id, parent uint32) string {
 	e := byID[id]
 	if e != nil && e.parent != anywhere {
@@ -248,7 +247,7 @@ func pathOf(id, parent uint32) string {
 	return pathOf(parent, atTop) + "/" + nameOf(id)
 }
 
-// errorKind tells which acknowledgement fits when the element is too large.
+// errorKind returns the kind of Error for an element that is too large.
 func errorKind(id uint32) ErrorKind {
 	if id == idCluster {
 		return FragmentSize

@@ -52,8 +52,8 @@ func (r *Reader) readHeader() error {
 	return nil
 }
 
-// parseHeader takes an ID of idLen bytes and the size after it apart. ok is false for an ID that
-// is reserved (RFC 8794 section 5: all data bits zero or one).
+// parseHeader parses an ID of idLen bytes and the size after it. ok is false for an ID that is
+// reserved (RFC 8794 section 5: all data bits zero or one).
 func parseHeader(raw []byte, idLen int) (id uint32, size int64, ok bool) {
 	for _, b := range raw[:idLen] {
 		id = id<<8 | uint32(b)
@@ -63,7 +63,7 @@ func parseHeader(raw []byte, idLen int) (id uint32, size int64, ok bool) {
 	return id, vint(raw[idLen:]), ok
 }
 
-// vint takes a variable-size integer of EBML apart: unknownSize when all its data bits are one.
+// vint decodes a variable-size integer of EBML. It returns unknownSize if all data bits are one.
 func vint(b []byte) int64 {
 	v := uint64(b[0]) & (0xFF >> len(b))
 	for _, c := range b[1:] {

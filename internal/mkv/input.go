@@ -7,21 +7,22 @@ import (
 
 const (
 	bufferSize = 32 << 10
-	// direct is how much of a payload must be missing to read it straight to its destination:
-	// below, filling the buffer costs a small copy and saves a Read for the next element's header.
+	// direct is how many bytes of a payload must be missing to read them straight to their
+	// destination. Below that, filling the buffer costs a small copy but saves a Read for the next
+	// element's header.
 	direct = 16 << 10
-	// growStep is how far a destination grows ahead of the bytes that have come.
+	// growStep is how far a destination grows ahead of the bytes that have arrived.
 	growStep = 64 << 10
 )
 
-// input is a buffered reader that never reads while it has the bytes that were asked for, and reads
-// once at a time otherwise, so that no event waits for bytes that it does not need.
+// input is a buffered reader. It reads only while it lacks the bytes that were asked for, one Read
+// at a time, so that no event waits for bytes that it does not need.
 type input struct {
 	src        io.Reader // nil when buf holds everything
 	buf        []byte
 	start, end int   // buf[start:end] is unread
 	off        int64 // bytes from the start of the whole input to buf[start]
-	err        error // what src said, once it has ended
+	err        error // of src, once it has ended
 }
 
 // memory returns an input over bytes at hand; off is the offset of the first.
@@ -47,7 +48,7 @@ func (in *input) read(dst []byte) int {
 	return 0
 }
 
-// need makes n bytes (at most bufferSize) stand in buf[start:], or returns why they cannot.
+// need reads until buf[start:] has n bytes (at most bufferSize), or returns why it cannot.
 func (in *input) need(n int) error {
 	for in.end-in.start < n {
 		if in.err != nil {
@@ -64,7 +65,7 @@ func (in *input) need(n int) error {
 	return nil
 }
 
-// take returns n bytes that need has made stand; they are good until the next call.
+// take returns n bytes that need has read. They are valid until the next call.
 func (in *input) take(n int) []byte {
 	b := in.buf[in.start : in.start+n]
 	in.start += n
@@ -72,7 +73,7 @@ func (in *input) take(n int) []byte {
 	return b
 }
 
-// skip passes over n bytes.
+// skip discards n bytes.
 func (in *input) skip(n int64) error {
 	for n > 0 {
 		if in.start == in.end {
@@ -85,8 +86,8 @@ func (in *input) skip(n int64) error {
 	return nil
 }
 
-// appendTo appends n bytes to dst, which grows no faster than they come. On error dst holds what
-// came.
+// appendTo appends n bytes to dst, which grows only as they arrive. On error dst holds what
+// arrived.
 func (in *input) appendTo(dst []byte, n int64) ([]byte, error) {
 	got := 0
 	for n > 0 {

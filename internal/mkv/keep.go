@@ -1,14 +1,14 @@
 package mkv
 
-// Budget is what a Reader asks for the memory of what it must hold whole: headers, tracks, Tags,
-// BlockGroups. Payload of frames is the caller's, except that of a BlockGroup while it is read.
+// Budget grants a Reader memory for what it must hold whole: headers, tracks, Tags, BlockGroups.
+// The caller holds the payload of frames, except that of a BlockGroup while it is read.
 type Budget interface {
-	// Take is called before bytes are kept, and not before the bytes that came before them are
-	// there. A negative n tells how many are kept no longer. An error ends the input.
+	// Take is called before n more bytes are kept, and only when the bytes before them have
+	// arrived. A negative n gives bytes back. An error ends the input.
 	Take(n int64) error
 	// RoomSize returns the capacity of what Room returns.
 	RoomSize(b []byte, n int) int
-	// Room returns a buffer with the bytes of b and room for n more. b may not be used any more.
+	// Room returns a buffer with the bytes of b and room for n more. b must not be used again.
 	Room(b []byte, n int) []byte
 	// Recycle takes a buffer back.
 	Recycle(b []byte)
@@ -17,7 +17,7 @@ type Budget interface {
 // SetBudget makes the Reader ask b. It must be called before Next.
 func (r *Reader) SetBudget(b Budget) { r.budget = b }
 
-// skip passes over the element h, and keeps it for Header if it belongs there.
+// skip skips the element h, but keeps it for Header if it belongs there.
 func (r *Reader) skip(h *header) error {
 	if r.collecting && r.inSegment && h.id != idCRC32 && h.size <= headerSkipped &&
 		int64(len(r.header)+h.n)+h.size <= r.limits.Header {
@@ -30,8 +30,8 @@ func (r *Reader) skip(h *header) error {
 	return nil
 }
 
-// body reads the element h whole: into header in front of the first cluster, into scratch
-// otherwise. It is good until the next call.
+// body reads all of the element h: into header before the first cluster, into scratch otherwise.
+// The result is valid until the next call.
 func (r *Reader) body(h *header) ([]byte, error) {
 	if !r.collecting || !r.inSegment && h.id != idEBML {
 		if cap(r.scratch) > keepScratch {
@@ -57,10 +57,11 @@ func (r *Reader) body(h *header) ([]byte, error) {
 	return r.header[n:], nil
 }
 
-// budgetStep is how far what is taken of the budget may be ahead of what has come.
+// budgetStep is how many bytes may be taken from the budget ahead of those that have arrived.
 const budgetStep = 64 << 10
 
-// fill appends n bytes of the input to dst, of which held bytes are paid for.
+// fill appends n bytes of the input to dst. held counts the bytes of dst that the budget has
+// granted.
 func (r *Reader) fill(dst []byte, n int64, held *int64) ([]byte, error) {
 	for n > 0 {
 		step := min(n, budgetStep)
@@ -86,7 +87,7 @@ func (r *Reader) fill(dst []byte, n int64, held *int64) ([]byte, error) {
 	return dst, nil
 }
 
-// hold takes what is missing of n bytes, in whole steps.
+// hold raises held to at least n bytes, in steps of budgetStep.
 func (r *Reader) hold(held *int64, n int64) error {
 	if r.budget == nil || n <= *held {
 		return nil
@@ -99,7 +100,7 @@ func (r *Reader) hold(held *int64, n int64) error {
 	return nil
 }
 
-// giveBack gives back all that is held.
+// giveBack returns all held bytes to the budget.
 func (r *Reader) giveBack(held *int64) {
 	if r.budget != nil && *held > 0 {
 		_ = r.budget.Take(-*held) // giving back does not fail
@@ -107,7 +108,7 @@ func (r *Reader) giveBack(held *int64) {
 	*held = 0
 }
 
-// Close gives back what is held; the Reader must not be used any more.
+// Close returns all memory to the budget. The Reader must not be used afterwards.
 func (r *Reader) Close() {
 	r.dropScratch()
 	r.giveBack(&r.heldHeader)

@@ -18,16 +18,16 @@ import (
 	"weir/internal/media"
 )
 
-// EventKind tells what an Event is about.
+// EventKind says what an Event is about.
 type EventKind uint8
 
 // The events of a Matroska stream, in the order in which a well-formed document has them.
 const (
-	// DocumentStart: an EBML header and the Segment after it begin. It comes again when the body
-	// holds several documents.
+	// DocumentStart: an EBML header and the Segment after it begin. A body may hold several
+	// documents.
 	DocumentStart EventKind = iota + 1
-	// TracksReady: a Tracks element was read and Tracks tells the new set. It comes again when
-	// Tracks comes again.
+	// TracksReady: a Tracks element was read, and Reader.Tracks returns the new set. A document may
+	// have several.
 	TracksReady
 	// ClusterStart: a Cluster begins and its Timestamp (Event.Timecode) is known.
 	ClusterStart
@@ -50,11 +50,10 @@ func (k EventKind) String() string {
 	return fmt.Sprintf("EventKind(%d)", uint8(k))
 }
 
-// Event is one step through a Matroska stream. Which fields hold something depends on Kind.
+// Event is one step through a Matroska stream. Kind decides which fields are set.
 type Event struct {
 	Kind EventKind
-	// bytes from the start of the input to the element that the event tells of (ClusterEnd: where
-	// the cluster ends)
+	// bytes from the start of the input to the element (ClusterEnd: to the end of the cluster)
 	Offset int64
 
 	// Timecode is in TimestampScale units. ClusterStart: the raw Timestamp of the cluster. Frame:
@@ -72,18 +71,17 @@ type Event struct {
 	// video frame is a key frame (docs/reference/producers.md, "Other muxers").
 	KeyUnknown bool
 	// Laced: the second or a later frame of a laced block. It has no time of its own: Timecode is
-	// reckoned from DefaultDuration or BlockDuration, and -1 when there is neither.
+	// computed from DefaultDuration or BlockDuration, and -1 if there is neither.
 	Laced bool
-	// Compressed: the payload is for Inflate to decompress. Only with Limits.Zlib.
+	// Compressed: Inflate must decompress the payload. Only with Limits.Zlib.
 	Compressed bool
 	// DiscardPadding is the length in nanoseconds to cut from the end (negative: start) of the
 	// decoded audio, 0 when absent.
 	DiscardPadding int64
 
-	// Tags of a TagsEvent, in order. Tags that target a certain track, edition, chapter or
-	// attachment are about that and not about the fragment, and are left out; so are binary values
-	// and SimpleTags nested in SimpleTags. Names and values are as they came, up to the first NUL,
-	// and need not be UTF-8.
+	// Tags of a TagsEvent, in order. Left out are tags that target a track, edition, chapter or
+	// attachment, binary values, and SimpleTags nested in SimpleTags. Names and values are as sent,
+	// up to the first NUL, and need not be UTF-8.
 	Tags []media.Tag
 
 	// Complete, for ClusterEnd: the cluster's known size was used up, or another element ended a
@@ -105,13 +103,13 @@ type Limits struct {
 	Tracks       int   // number of TrackEntries
 	Skip         int64 // one element that is passed over: Void, Cues, Attachments, unknown ones
 	// Zlib accepts tracks whose frames are compressed with zlib. A byte may become a thousand, so
-	// it is for files of one's own only.
+	// it is only for trusted files.
 	Zlib bool
 }
 
-// DefaultLimits are the limits for PutMedia: the quotas of the service with room to spare, so that
-// the limits of the API (fragment size 50 MB, 10 tags of 128 + 256 bytes, 3 tracks) are the ingest
-// session's to enforce, which knows what to answer. They only keep a hostile body small.
+// DefaultLimits are the limits for PutMedia. They only keep a hostile body small. They exceed the
+// limits of the API (fragment size 50 MB, 10 tags of 128 + 256 bytes, 3 tracks), which package
+// ingest enforces because it knows what to answer.
 func DefaultLimits() Limits {
 	return Limits{
 		Header:       2 << 20,
@@ -126,7 +124,7 @@ func DefaultLimits() Limits {
 	}
 }
 
-// FileLimits are the limits for a file of one's own, whose tags and attachments may be large.
+// FileLimits are the limits for a trusted file, whose tags and attachments may be large.
 func FileLimits() Limits {
 	l := DefaultLimits()
 	l.Header, l.Tags, l.TagName, l.TagString = 64<<20, 32<<20, 32<<20, 32<<20
@@ -134,7 +132,7 @@ func FileLimits() Limits {
 	return l
 }
 
-// ErrorKind classes an Error by the PutMedia error acknowledgement that fits it.
+// ErrorKind says which error acknowledgement of PutMedia fits an Error.
 type ErrorKind uint8
 
 const (
@@ -146,21 +144,21 @@ const (
 	// Metadata: tags are larger or more than the limits (FRAGMENT_METADATA_LIMIT_REACHED, 4009).
 	Metadata
 	// NoDocument: something other than an EBML header or well-formed Tags came before the first
-	// EBML header of the input, as when a producer goes on in the middle of a cluster on a new
+	// EBML header of the input, as when a producer continues in the middle of a cluster on a new
 	// connection (STREAM_READ_ERROR, 4000).
 	NoDocument
 )
 
-// ErrTooLarge is what errors.Is finds in an Error that tells of a limit being passed.
+// ErrTooLarge is what errors.Is finds in an Error about a limit that was exceeded.
 var ErrTooLarge = errors.New("matroska element too large")
 
-// Error tells why a stream of bytes is not accepted as Matroska.
+// Error says why a stream of bytes is not accepted as Matroska.
 type Error struct {
 	Offset   int64     // bytes from the start of the input to the offending element or byte
 	Element  string    // path of the element, such as "Segment/Tracks/TrackEntry/TrackNumber"
 	Reason   string    // what is wrong with it
 	Kind     ErrorKind // which acknowledgement fits
-	TooLarge bool      // a limit was passed
+	TooLarge bool      // a limit was exceeded
 }
 
 // Error returns element, offset and reason in one line.
@@ -168,5 +166,5 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("matroska: %s at byte %d: %s", e.Element, e.Offset, e.Reason)
 }
 
-// Is reports whether target is ErrTooLarge and the error tells of a limit.
+// Is reports whether target is ErrTooLarge and a limit was exceeded.
 func (e *Error) Is(target error) bool { return target == ErrTooLarge && e.TooLarge }

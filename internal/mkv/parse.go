@@ -11,16 +11,16 @@ import (
 
 const (
 	defaultTimestampScale = 1_000_000
-	// maxTimestampScale, 1,000 seconds a unit, is far beyond sense and keeps arithmetic on times
-	// from overflowing.
+	// maxTimestampScale (1,000 seconds a unit) is more than anyone needs. It keeps arithmetic on
+	// times from overflowing.
 	maxTimestampScale = 1_000_000_000_000
 	maxTrackNumber    = math.MaxInt32
-	// maxDefaultDuration (104 days) keeps the reckoning of laced frames' times from overflowing.
+	// maxDefaultDuration (104 days) keeps the times of laced frames from overflowing.
 	maxDefaultDuration = 1 << 53
 )
 
-// cursor goes through the children of an element that is in memory. Unknown and global elements are
-// passed over; what is too large, in the wrong place or goes past the end is an error.
+// cursor goes through the children of an element that is in memory. It skips unknown and global
+// elements. An element that is too large, in the wrong place or longer than its parent is an error.
 type cursor struct {
 	limits *Limits
 	data   []byte // what is left
@@ -34,8 +34,8 @@ type cursor struct {
 	err     error
 }
 
-// next moves to the next child that has a line in the table for this parent. False at the end and
-// on error.
+// next moves to the next child that has a row in the table for this parent. It returns false at the
+// end and on error.
 func (c *cursor) next() bool {
 	for c.err == nil && len(c.data) > 0 {
 		idLen := bits.LeadingZeros8(c.data[0]) + 1
@@ -91,18 +91,18 @@ func (c *cursor) next() bool {
 	return false
 }
 
-// children returns a cursor over the children of the element at hand.
+// children returns a cursor over the children of the current element.
 func (c *cursor) children() cursor {
 	return cursor{limits: c.limits, data: c.body, off: c.bodyOff, parent: c.id}
 }
 
-// fail makes an Error for the element at hand.
+// fail makes an Error for the current element.
 func (c *cursor) fail(format string, args ...any) error {
 	return fail(c.id, c.parent, c.idOff, format, args...)
 }
 
 // uint returns the element's value, or def when it is empty (RFC 8794 section 6.1: an empty element
-// has its default). Below low, or above high, is an error.
+// has its default). A value below low or above high is an error.
 func (c *cursor) uint(def, low, high uint64) uint64 {
 	v := def
 	if len(c.body) > 0 {
@@ -203,7 +203,7 @@ func (r *Reader) readInfo(h *header) error {
 	return nil
 }
 
-// readTracks reads all TrackEntries; the set that was there is replaced.
+// readTracks reads all TrackEntries. They replace the previous set.
 func (r *Reader) readTracks(h *header) error {
 	at := r.in.off
 	data, err := r.body(h)
@@ -212,7 +212,7 @@ func (r *Reader) readTracks(h *header) error {
 	}
 	r.tracks, r.encodings = nil, nil
 	r.giveBack(&r.heldTracks)
-	if err := r.hold(&r.heldTracks, h.size); err != nil { // they keep copies of most of it
+	if err := r.hold(&r.heldTracks, h.size); err != nil { // the tracks copy most of it
 		return err
 	}
 	r.trackCount++
@@ -240,11 +240,11 @@ func (r *Reader) readTracks(h *header) error {
 
 // encoding is how the frames of a track are stored.
 type encoding struct {
-	stripped []byte // what header stripping took off each frame
+	stripped []byte // bytes that header stripping removed from each frame
 	zlib     bool   // each frame is compressed
 }
 
-// readTrackEntry reads the TrackEntry at hand.
+// readTrackEntry reads the current TrackEntry.
 func readTrackEntry(parent *cursor) (t media.Track, enc encoding, err error) {
 	video := struct{ width, height int }{}
 	audio := struct{ rate, channels int }{rate: 8000, channels: 1}
@@ -282,8 +282,8 @@ func readTrackEntry(parent *cursor) (t media.Track, enc encoding, err error) {
 				case idSamplingFrequency:
 					audio.rate = a.frequency()
 				case idChannels:
-					// The AWS SDK writes 0 for a channelConfiguration of 0 (a program config
-					// element tells).
+					// The AWS SDK writes 0 if channelConfiguration is 0 (a program config element
+					// has the channels).
 					audio.channels = max(int(a.uint(1, 0, math.MaxInt32)), 1)
 				}
 			}
@@ -318,7 +318,7 @@ func readTrackEntry(parent *cursor) (t media.Track, enc encoding, err error) {
 	return t, enc, nil
 }
 
-// frequency returns the SamplingFrequency at hand in Hz, rounded; 8000 is the default.
+// frequency returns the current SamplingFrequency in Hz, rounded; 8000 is the default.
 func (c *cursor) frequency() int {
 	if len(c.body) == 0 {
 		return 8000
@@ -331,9 +331,9 @@ func (c *cursor) frequency() int {
 	return int(f)
 }
 
-// readEncodings reads the ContentEncodings at hand (RFC 9559 section 5.1.4.1.31). One header
-// stripping is undone, and zlib if Limits.Zlib says so; anything else cannot be read without
-// knowing what is in it. inPrivate says that it applies to CodecPrivate.
+// readEncodings reads the current ContentEncodings (RFC 9559 section 5.1.4.1.31). It accepts one
+// encoding: header stripping, or zlib if Limits.Zlib is set. inPrivate says that it applies to
+// CodecPrivate too.
 func readEncodings(parent *cursor) (enc encoding, inPrivate bool, err error) {
 	n := 0
 	c := parent.children()
@@ -348,7 +348,7 @@ func readEncodings(parent *cursor) (enc encoding, inPrivate bool, err error) {
 	return enc, inPrivate, c.err
 }
 
-// readContentEncoding reads the ContentEncoding at hand.
+// readContentEncoding reads the current ContentEncoding.
 func readContentEncoding(c *cursor) (enc encoding, inPrivate bool, err error) {
 	const (
 		allFrames      = 1
@@ -398,7 +398,7 @@ func readContentEncoding(c *cursor) (enc encoding, inPrivate bool, err error) {
 	return enc, scope&private != 0, nil
 }
 
-// readTags reads the SimpleTags of all Tags that speak of the whole segment.
+// readTags reads the SimpleTags of all Tags that are about the whole segment.
 func (r *Reader) readTags(h *header) ([]media.Tag, error) {
 	at := r.in.off
 	data, err := r.body(h)
@@ -444,8 +444,8 @@ func (r *Reader) readTags(h *header) ([]media.Tag, error) {
 	return tags, c.err
 }
 
-// readSimpleTag reads the SimpleTag at hand; ok is false for one with a binary value. Nested
-// SimpleTags are passed over, for the fragment metadata of KVS has no nesting.
+// readSimpleTag reads the current SimpleTag; ok is false if its value is binary. It skips nested
+// SimpleTags, because fragment metadata has no nesting.
 func readSimpleTag(parent *cursor) (tag media.Tag, ok bool, err error) {
 	named := false
 	ok = true

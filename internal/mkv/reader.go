@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// keepScratch is the largest buffer for elements read whole that is kept from one to the next.
+	// keepScratch is the size of the largest scratch buffer that is kept for the next element.
 	keepScratch = 1 << 20
-	// headerSkipped is the largest passed-over element (SeekHead, Void, …) that Header keeps.
+	// headerSkipped is the size of the largest skipped element (SeekHead, Void, …) that Header
+	// keeps.
 	headerSkipped = 64 << 10
-	// maxTime bounds every time and duration, in nanoseconds: the caller may multiply by
+	// maxTime bounds every time and duration, in nanoseconds, so that callers may multiply by
 	// TimestampScale without a check.
 	maxTime = math.MaxInt64 / 2
 )
 
-// Reader reads a stream of Matroska and returns it as events. It is not safe for use by several
-// goroutines.
+// Reader reads a stream of Matroska as events. It is not safe for concurrent use.
 type Reader struct {
 	in     input
 	limits Limits
@@ -47,15 +47,15 @@ type Reader struct {
 	encodings  []encoding // of tracks
 	trackCount int        // Tracks elements seen in this document
 
-	// The frame at hand and what is left of its block. blockIn is &in for a SimpleBlock, &group for
-	// a Block in a BlockGroup.
+	// The current frame and the rest of its block. blockIn is &in for a SimpleBlock, &group for a
+	// Block in a BlockGroup.
 	blockIn   *input
 	group     input
 	frame     Event
-	prefix    []byte // still to be given before left bytes of blockIn
+	prefix    []byte // still to be returned, before left bytes of blockIn
 	left      int64
 	laceSizes [256]int64
-	lace      int // index of the frame at hand
+	lace      int // index of the current frame
 	laces     int // frames in the block, 0 when there is no block
 	duration  int64
 	scratch   []byte
@@ -63,29 +63,28 @@ type Reader struct {
 	budget                           Budget // nil: none
 	heldHeader, heldTracks, heldBody int64  // bytes taken for header, tracks, and scratch
 
-	trace func(depth int, h *header) // each element met while streaming, for Dump
+	trace func(depth int, h *header) // called for each streamed element, for Dump
 }
 
-// NewReader returns a Reader over r. It reads from r only what the events need and what is there
-// with it.
+// NewReader returns a Reader of r. An event never waits for bytes of r that come after it.
 func NewReader(r io.Reader, l Limits) *Reader {
 	return &Reader{in: input{src: r, buf: make([]byte, bufferSize)}, limits: l,
 		scale: defaultTimestampScale}
 }
 
 // Header returns the bytes of the current document from its EBML header to its first cluster as
-// they came, with the Segment's ID and size; CRC-32 elements of the Segment and passed-over
-// elements (Void, Cues, …) that are large are left out. It is complete from the first ClusterStart
-// of the document on, and nil when no EBML header came yet; a Tracks that comes again after a
-// cluster is not in it. The caller must not change it; the Reader does not either.
+// they came, with the Segment's ID and size. CRC-32 elements of the Segment and large skipped
+// elements (Void, Cues, …) are left out. It is nil before the first EBML header, and complete from
+// the document's first ClusterStart on. It does not have a Tracks that comes after a cluster. The
+// caller must not change it, and the Reader does not.
 func (r *Reader) Header() []byte { return r.header[:len(r.header):len(r.header)] }
 
 // SegmentUID returns the SegmentUUID of the current document, nil when it has none.
 func (r *Reader) SegmentUID() []byte { return r.segmentUID }
 
 // Tracks returns the tracks of the current document in the order of their declaration, nil before
-// TracksReady. Numbers are distinct; names and codec IDs are as they came and need not be UTF-8.
-// The caller must not change them.
+// TracksReady. Numbers are distinct; names and codec IDs are as sent and need not be UTF-8. The
+// caller must not change them.
 func (r *Reader) Tracks() []media.Track { return r.tracks }
 
 // TimestampScale returns the nanoseconds per unit of all Timecodes, 1,000,000 by default. It is
@@ -93,21 +92,21 @@ func (r *Reader) Tracks() []media.Track { return r.tracks }
 // TimestampScale never overflows an int64.
 func (r *Reader) TimestampScale() int64 { return r.scale }
 
-// Offset returns the number of bytes of the input that were used up.
+// Offset returns how many bytes of the input were consumed.
 func (r *Reader) Offset() int64 { return r.in.off }
 
-// EndedBetween says, once Next has returned an error, whether the input ended or failed between two
-// elements, outside of every Segment and Cluster of known size: nothing was cut but a cluster of
-// unknown size.
+// EndedBetween reports, once Next has returned an error, whether the input ended or failed between
+// two elements, outside of every Segment and Cluster of known size. Then it has cut at most a
+// cluster of unknown size.
 func (r *Reader) EndedBetween() bool { return r.between }
 
-// Next passes over what is left of the current frame and returns the next event.
+// Next skips the rest of the current frame and returns the next event.
 //
-// It returns io.EOF when the input ends between two elements; a cluster of unknown size that this
-// cuts short is told as ClusterEnd with Complete false first, and so it is when the input fails
-// between two elements. It returns io.ErrUnexpectedEOF when the input ends inside an element, an
-// *Error for what is not acceptable Matroska, and any other error of the input wrapped. After an
-// error it returns the same error again.
+// It returns io.EOF when the input ends between two elements. If the input ends or fails there in a
+// cluster of unknown size, a ClusterEnd with Complete false comes first. It returns
+// io.ErrUnexpectedEOF when the input ends inside an element, an *Error for what is not acceptable
+// Matroska, and any other error of the input wrapped. After an error it returns the same error
+// again.
 func (r *Reader) Next() (Event, error) {
 	if r.err != nil {
 		return Event{}, r.err
@@ -124,7 +123,7 @@ func (r *Reader) Next() (Event, error) {
 }
 
 // AppendPayload appends the bytes of the current frame, Event.Size of them, to dst and returns it.
-// dst grows as the bytes come, so a frame that declares more than it has costs nothing. A second
+// dst grows as the bytes arrive, so a frame that declares more than it has costs nothing. A second
 // call for the same frame appends nothing. On error, which is io.ErrUnexpectedEOF or an error of
 // the input, dst is returned as it was.
 func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
@@ -139,8 +138,8 @@ func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
 	return got, nil
 }
 
-// AppendSome does so for at most so many bytes of what is left of the current frame; dst has not
-// grown when nothing is left. On error dst is returned with what came.
+// AppendSome appends at most so many bytes of the rest of the current frame to dst, none if nothing
+// is left. On error dst is returned with what arrived.
 func (r *Reader) AppendSome(dst []byte, most int) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
@@ -163,7 +162,7 @@ func (r *Reader) AppendSome(dst []byte, most int) ([]byte, error) {
 	return dst, nil
 }
 
-// cut is the error for an input that ended with err inside an element.
+// cut returns the error for an input that ended with err inside an element.
 func cut(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -171,12 +170,12 @@ func cut(err error) error {
 	return fmt.Errorf("read matroska: %w", err)
 }
 
-// fail makes an Error for the element id; parent is where it was met.
+// fail makes an Error for the element id; parent is where it was found.
 func fail(id, parent uint32, off int64, format string, args ...any) *Error {
 	return &Error{Offset: off, Element: pathOf(id, parent), Reason: fmt.Sprintf(format, args...)}
 }
 
-// tooLarge makes an Error for an element of size bytes that passes its limit.
+// tooLarge makes an Error for an element of size bytes, more than its limit.
 func tooLarge(id, parent uint32, off, size, limit int64) *Error {
 	err := fail(id, parent, off, "%d bytes, more than the limit of %d", size, limit)
 	err.TooLarge = true
@@ -221,7 +220,7 @@ func (r *Reader) advance() (Event, error) {
 		}
 	}
 	for {
-		// What ends where we are, without a byte more.
+		// Here the cluster or segment ends; do not wait for another byte.
 		if end := r.end(); end != unknownSize && r.in.off == end && !r.pending {
 			if r.inCluster {
 				return r.closeCluster(r.in.off)
@@ -272,13 +271,13 @@ func (r *Reader) advance() (Event, error) {
 	}
 }
 
-// endsHere reports whether the element h ends the cluster or segment that we are in, and refuses it
-// where it may not stand.
+// endsHere reports whether the element h ends the current cluster or segment. An element in the
+// wrong place is an error.
 func (r *Reader) endsHere(h *header, e *element) (bool, error) {
 	place := r.place()
 	r.begun = r.begun || h.id == idEBML
 	if !r.begun && h.id != idTags {
-		// Void too: the middle of a frame may look like one, and would be passed over in silence.
+		// Not even Void: the middle of a frame may look like one, and would be skipped silently.
 		return false, fail(h.id, place, h.off, "no EBML header in front of it")
 	}
 	if e == nil && place != atTop || e != nil && (e.parent == anywhere || e.parent == place) {
@@ -338,10 +337,10 @@ func (r *Reader) checkCluster(stop int64) error {
 	return nil
 }
 
-// inputEnded tells the end of the input between two elements.
+// inputEnded handles the end of the input between two elements.
 func (r *Reader) inputEnded() (Event, error) {
 	err := r.in.err
-	// a cluster whose end is still to be told
+	// a cluster whose ClusterEnd is due
 	open := r.inCluster && r.clusterEnd == unknownSize && r.hasTimecode
 	inside := r.inCluster && !open || r.inSegment && r.segmentEnd != unknownSize
 	r.between = !inside
@@ -356,7 +355,7 @@ func (r *Reader) inputEnded() (Event, error) {
 	return Event{Kind: ClusterEnd, Offset: r.in.off}, nil
 }
 
-// closeCluster tells the end of the cluster at the offset off.
+// closeCluster ends the cluster at the offset off.
 func (r *Reader) closeCluster(off int64) (Event, error) {
 	r.inCluster = false
 	if !r.hasTimecode {
@@ -365,7 +364,7 @@ func (r *Reader) closeCluster(off int64) (Event, error) {
 	return Event{Kind: ClusterEnd, Offset: off, Complete: true}, nil
 }
 
-// element takes the element h; the event has no Kind when there is nothing to tell of it.
+// element handles the element h. The event has no Kind if there is nothing to report.
 func (r *Reader) element(h *header, e *element) (Event, error) {
 	if e == nil || e.kind == skipped {
 		return Event{}, r.skip(h)

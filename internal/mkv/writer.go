@@ -11,7 +11,7 @@ import (
 	"weir/internal/media"
 )
 
-// Header is what stands in front of the clusters that a Writer makes.
+// Header describes what a Writer writes before its clusters.
 type Header struct {
 	Tracks         []media.Track // at least one
 	SegmentUID     []byte        // 16 bytes, or empty for none
@@ -23,8 +23,8 @@ type Header struct {
 
 // Writer writes live Matroska as the AWS producer SDK does: Segment and Clusters of unknown size
 // (one byte, 0xFF), 8-byte timestamps, SimpleBlocks, Tags at level 1. It keeps no media: each call
-// writes what it was given, a frame's bytes straight from the caller's slice. A header without
-// clusters, clusters without a header, or Tags alone are the caller's choice.
+// writes what it was given, a frame's bytes straight from the caller's slice. The caller may write
+// a header without clusters, clusters without a header, or only Tags.
 type Writer struct {
 	w          io.Writer
 	buf        []byte
@@ -32,8 +32,8 @@ type Writer struct {
 	clusterPTS int64
 }
 
-// NewWriter returns a Writer to w, which is written two times for a frame and once for all else;
-// buffer it where that matters.
+// NewWriter returns a Writer to w. It calls w.Write twice for a frame and once for anything else;
+// buffer w if that matters.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 // WriteHeader writes the EBML header, the Segment's ID and unknown size, Info and Tracks.
@@ -97,8 +97,8 @@ func (w *Writer) WriteCluster(timecode int64) error {
 	return w.flush(AppendCluster(w.buf[:0], timecode))
 }
 
-// AppendCluster appends the head of a cluster of unknown size, which is as long as nothing but
-// blocks follows it. timecode (0 or more) is in TimestampScale units.
+// AppendCluster appends the head of a cluster of unknown size, which lasts while only blocks follow
+// it. timecode (0 or more) is in TimestampScale units.
 func AppendCluster(b []byte, timecode int64) []byte {
 	b = append(appendID(b, idCluster), 0xFF)
 	b = append(appendID(b, idTimestamp), 0x88)
@@ -142,8 +142,9 @@ func AppendBlock(b []byte, track int, rel int16, key bool, size int) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(rel)), flags)
 }
 
-// WriteTags writes a Tags element with one Tag that holds all the tags, which ends the cluster at
-// hand. All sizes take 4 bytes, as in what GetMedia puts around the producer's clusters.
+// WriteTags writes a Tags element with one Tag that holds all the tags, which ends the current
+// cluster. All sizes take 4 bytes, as in the tags that GetMedia puts around the producer's
+// clusters.
 func (w *Writer) WriteTags(tags []media.Tag) error {
 	w.inCluster = false
 	return w.flush(AppendTags(w.buf[:0], tags))
