@@ -10,13 +10,13 @@ import (
 
 // AckWriter sends acknowledgements to the producer.
 type AckWriter interface {
-	// WriteAck sends one acknowledgement. Producers take one per HTTP chunk, so each call must
+	// WriteAck sends one acknowledgement. Producers expect one per HTTP chunk, so each call must
 	// leave as a chunk of its own, flushed (docs/reference/producers.md, "Acknowledgements"). It
 	// may block for as long as the producer does not read.
 	WriteAck(ack []byte) error
 }
 
-// ackKind orders the acknowledgements by how dear they are: what is dropped first comes first.
+// ackKind orders acknowledgements by importance: the least is dropped first.
 type ackKind uint8
 
 const (
@@ -27,8 +27,8 @@ const (
 	ackError
 )
 
-// ack is one acknowledgement, small because a producer that reads none until its upload is over
-// (Python's requests does so) makes thousands of them wait.
+// ack is one acknowledgement. It is small, because thousands may wait for a producer that reads
+// none until its upload is over (as Python's requests does).
 type ack struct {
 	kind     ackKind
 	errorID  api.AckErrorID
@@ -37,12 +37,12 @@ type ack struct {
 	since    int64        // Unix nanoseconds from which the latency of this acknowledgement counts
 }
 
-// ackQueue stands between those who acknowledge, who must never wait, and a producer that may not
-// read. One goroutine writes.
+// ackQueue lets acknowledgements be sent without waiting for a producer that may not read them. One
+// goroutine writes.
 //
-// The queue is bounded. When it is full, idle and BUFFERING acknowledgements are dropped first,
-// then RECEIVED ones, which only tell of progress; then the oldest PERSISTED, because a producer
-// that has not read 64k acknowledgements waits for the last one, and a fragment whose PERSISTED it
+// The queue is bounded. When it is full, IDLE and BUFFERING acknowledgements are dropped first,
+// then RECEIVED ones, which only report progress. The oldest PERSISTED are next: a producer that
+// has not read 64k acknowledgements waits for the last one, and a fragment whose PERSISTED it
 // misses is resent and recognised. ERROR is never dropped: it is the last.
 type ackQueue struct {
 	limit int
@@ -88,7 +88,7 @@ func (q *ackQueue) shed() {
 	q.queue = slices.Delete(q.queue, 0, 1)
 }
 
-// close lets the queue run empty; done is closed then.
+// close lets the queue run empty. Then done is closed.
 func (q *ackQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,7 +115,7 @@ func (q *ackQueue) run() {
 		q.mu.Unlock()
 		for _, a := range batch {
 			if q.write(a) != nil {
-				// The producer cannot be reached any more. Reading will tell the connection soon.
+				// The producer is gone. Reading will soon fail too.
 				q.mu.Lock()
 				q.closed, q.queue = true, nil
 				q.mu.Unlock()

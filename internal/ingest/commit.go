@@ -13,29 +13,29 @@ import (
 type job struct {
 	fragment    *fragment
 	record      *store.Record
-	acknowledge bool // RECEIVED and PERSISTED when it is
+	acknowledge bool // send RECEIVED and PERSISTED when it is
 }
 
-// committer makes fragments durable one after the other, in the order in which they came, so that
-// commit order is ingest order within a connection.
+// committer makes fragments durable one after the other, so that within a connection commit order
+// is ingest order.
 type committer struct {
 	conn    *Connection
 	running context.Context // ends with the connection
 	stop    context.CancelCauseFunc
 	jobs    chan job // sends never block for good: after a failure jobs are taken and thrown away
 	done    chan struct{}
-	told    sync.WaitGroup // the ERROR of a failure is on its way
+	told    sync.WaitGroup // until the ERROR of a failure is queued
 
-	// Of the committing goroutine until done is closed.
+	// Owned by the committing goroutine until done is closed.
 	failed error
 }
 
-// newCommitter starts the goroutine. ctx is for the store's calls and must not end when the
-// connection does, for what was received shall be stored; stop ends reading, and with it running.
+// newCommitter starts the goroutine. ctx is for the store's calls. It must not end with the
+// connection, because what was received must be stored. stop ends reading, and running with it.
 func newCommitter(ctx, running context.Context, conn *Connection,
 	stop context.CancelCauseFunc) *committer {
 	c := &committer{conn: conn, running: running, stop: stop, done: make(chan struct{})}
-	c.jobs = make(chan job, max(conn.o.Limits.InFlight-1, 0)) // one more is being worked at
+	c.jobs = make(chan job, max(conn.o.Limits.InFlight-1, 0)) // run has one more
 	go c.run(ctx)
 	return c
 }
@@ -61,8 +61,8 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// fail ends the connection: the producer must learn of it when its time has come, not when it next
-// sends something.
+// fail ends the connection. The producer is told after Options.Hold, not when it next sends
+// something.
 func (c *committer) fail(err *Error) {
 	c.failed = err
 	c.conn.failing.Store(true)
@@ -97,7 +97,7 @@ func (c *committer) commit(ctx context.Context, j job) *Error {
 	if !j.acknowledge {
 		return nil
 	}
-	// Not before: after some errors the SDK resends no fragment that it has RECEIVED of
+	// Not earlier: after some errors the SDK does not resend a fragment that was RECEIVED
 	// (DESIGN.md).
 	conn.put(ack{kind: ackReceived, number: f.number, timecode: f.timecode,
 		since: f.received.UnixNano()})
@@ -129,11 +129,11 @@ func (c *Connection) save(ctx context.Context, j job) (store.FragmentInfo, strin
 	return info, result, err
 }
 
-// maxRaces is how often a place is looked at again because another process stored a fragment there.
+// maxRaces is how often place tries again because another process stored a fragment there.
 const maxRaces = 5
 
-// place stores a fragment whose place is held, unless that is where it is already. Another process
-// may store there too: then the store says so, and what it stored is compared as well.
+// place stores a fragment whose place is held, unless it is stored there already. If another
+// process stores there too, the store says so, and place compares with that fragment as well.
 func (c *Connection) place(ctx context.Context, key place,
 	rec *store.Record) (info store.FragmentInfo, result string, err error) {
 	for race := 0; ; race++ {
@@ -150,7 +150,7 @@ func (c *Connection) place(ctx context.Context, key place,
 	}
 }
 
-// placeBeside stores a fragment that may be a resend of one of those in list.
+// placeBeside stores rec, unless it is a resend of a fragment in list.
 func (c *Connection) placeBeside(ctx context.Context, list []store.FragmentInfo,
 	rec *store.Record) (store.FragmentInfo, string, error) {
 	id := c.o.Stream.ID
@@ -166,8 +166,7 @@ func (c *Connection) placeBeside(ctx context.Context, list []store.FragmentInfo,
 			if !errors.Is(err, store.ErrNotFound) {
 				return info, resultReplaced, err
 			}
-			// The old one has left in the meantime (retention), or the stream was deleted, which
-			// Append tells.
+			// Retention has deleted the old one, or somebody the stream: then Append says so.
 		}
 	}
 	if err := c.room(ctx, rec); err != nil {

@@ -28,16 +28,16 @@ type Connection struct {
 	origin  origin // who stored what, for Resends
 	claim   *claim // on Memory
 
-	arrivals Arrivals // of a store of many processes; nil: this one's Resends know all
-	name     string   // among them
+	arrivals Arrivals // of a store of many processes; nil: Resends knows all
+	name     string   // of this connection, for arrivals
 	seen     int64    // commit sequence of the last fragment; owned by the committer
 
-	// Of the reading goroutine.
+	// Owned by the reading goroutine.
 	began    time.Time
 	doc      *document           // nil until the current document has declared its tracks
 	clocks   map[int]*trackClock // by track number
 	hints    map[int]hint        // by track number: how large the last fragment's buffers were
-	cur      *fragment           // the fragment that comes in, or nil
+	cur      *fragment           // the fragment being read, or nil
 	pending  []media.Tag         // tags read since the last cluster began
 	wants    Wants               // what reserved tags among them ask for
 	clusters int                 // clusters begun in the current document
@@ -46,9 +46,9 @@ type Connection struct {
 	marked   bool                // the producer has sent END_OF_FRAGMENT
 	cutOff   bool                // the last fragment was not complete
 	told     map[int]bool        // track numbers that Options.Unplayable was told of
-	piece    piece               // what comes in: a fragment, or the header of a document
+	piece    piece               // what is being read, for checkPace
 
-	failing atomic.Bool // storing has failed: nothing is acknowledged any more but the ERROR
+	failing atomic.Bool // storing has failed: only the ERROR is still sent
 	mu      sync.Mutex
 	sum     Summary
 }
@@ -65,13 +65,12 @@ func New(o Options) *Connection {
 }
 
 // Run reads the body to its end, stores its fragments and acknowledges them. It returns when every
-// fragment that it took has been made durable or has failed, and no goroutine of it uses body or
-// acks any more. That can last for ackDrain after the end of the body when the producer does
-// not read.
+// fragment is durable or has failed, and none of its goroutines uses body or w any more. That may
+// take until ackDrain after the end of the body if the producer does not read.
 //
-// The result is nil for a body that ended properly, an *Error for what the producer was told in an
-// ERROR acknowledgement, ErrIdle, ErrDrained when Options.Drain has ended it, or the cause of ctx's
-// end. When ctx ends the connection stops reading, but what was received is stored.
+// It returns nil for a body that ended properly, the *Error that the producer was sent as an ERROR
+// acknowledgement, ErrIdle, ErrDrained if Options.Drain ended it, or the cause of ctx's end. When
+// ctx ends, the connection stops reading but stores what it has received.
 func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error {
 	o := &c.o
 	o.Metrics.requests.Inc()
@@ -146,7 +145,7 @@ func (c *Connection) Run(ctx context.Context, body io.Reader, w AckWriter) error
 	return err
 }
 
-// Summary tells of a connection whose Run has returned.
+// Summary says what became of the body. Run must have returned.
 func (c *Connection) Summary() Summary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +158,7 @@ func (c *Connection) count(change func(*Summary)) {
 	change(&c.sum)
 }
 
-// read takes events until the body ends or something is wrong.
+// read handles events until the body ends or something is wrong.
 func (c *Connection) read(ctx context.Context) error {
 	for {
 		ev, err := c.reader.Next()
@@ -201,8 +200,8 @@ func (c *Connection) event(ctx context.Context, ev *mkv.Event) error {
 	return nil
 }
 
-// declare takes a new set of tracks. It ends the fragment before, whose clocks may go: a body may
-// declare any number of sets.
+// declare takes a new set of tracks. It ends the fragment before, and drops the clocks of tracks
+// that are gone: a body may declare any number of sets.
 func (c *Connection) declare() error {
 	if err := c.endFragment(media.NoTime, false); err != nil {
 		return err
@@ -227,7 +226,7 @@ func (c *Connection) declare() error {
 	return nil
 }
 
-// unfinished is the fragment that an error belongs to: the current one, unless its cluster has
+// unfinished returns the fragment that an error is about: the current one, unless its cluster has
 // ended.
 func (c *Connection) unfinished() *fragment {
 	if c.cur != nil && !c.cur.complete {
@@ -236,7 +235,7 @@ func (c *Connection) unfinished() *fragment {
 	return nil
 }
 
-// startCluster ends the fragment before and begins one.
+// startCluster ends the fragment before and begins a new one.
 func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	now := c.o.Clock()
 	if c.doc == nil {
@@ -254,7 +253,7 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	}
 	select {
 	case <-c.o.Drain:
-		c.source.drain() // awaitDrain may not have come to it
+		c.source.drain() // awaitDrain may not have run yet
 	default:
 	}
 	if !c.source.begin() {
@@ -310,7 +309,7 @@ func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	return nil
 }
 
-// show tells the live edge of a fragment that begins.
+// show announces a new fragment at the live edge.
 func (c *Connection) show(f *fragment) *live.Fragment {
 	if c.o.Edge == nil {
 		return nil
@@ -324,7 +323,7 @@ func (c *Connection) show(f *fragment) *live.Fragment {
 		Tags: slices.Clip(f.tags), Header: f.doc.header, Drafts: drafts})
 }
 
-// producerTime is the producer timestamp in milliseconds of a cluster, rounded down.
+// producerTime returns the producer timestamp of a cluster in milliseconds, rounded down.
 func (c *Connection) producerTime(timecode int64) (int64, error) {
 	hi, lo := bits.Mul64(uint64(max(timecode, 0)), uint64(c.doc.scale))
 	ms := int64(lo / uint64(time.Millisecond))
@@ -346,16 +345,17 @@ func (c *Connection) producerTime(timecode int64) (int64, error) {
 // maxMillis is the end of the year 2199. Nanoseconds since 1970 fit an int64 until 2262.
 const maxMillis = 7_258_118_399_999
 
-// endFragment hands the current fragment, which is whole, to the committer. tail says that no
-// cluster follows the tags that were read since, so that they are this fragment's.
+// endFragment hands the current fragment, which is whole, to the committer. next is as for
+// fragment.record. tail says that no cluster follows the tags read since, so that they are this
+// fragment's.
 func (c *Connection) endFragment(next int64, tail bool) error {
 	if c.cur == nil {
 		return nil
 	}
 	c.source.end()
 	if tail {
-		// Those before the cluster and those after it were held to the limit by themselves,
-		// as the SDK counts them.
+		// The limit was checked separately for the tags before the cluster and those after it, as
+		// the SDK counts them.
 		for _, t := range c.pending {
 			if !slices.Contains(c.cur.tags, t) {
 				c.cur.tags = append(c.cur.tags, t)
@@ -400,7 +400,7 @@ func (c *Connection) hand(next int64, partial, acknowledge bool) error {
 	return nil
 }
 
-// drop gives the current fragment up.
+// drop gives up the current fragment.
 func (c *Connection) drop() {
 	if c.cur == nil {
 		return
@@ -442,7 +442,7 @@ var ackTypes = [...]api.AckType{
 	ackPersisted: api.AckPersisted, ackError: api.AckError,
 }
 
-// ackSender formats acknowledgements on the writing goroutine.
+// ackSender returns what the writing goroutine calls to format and send an acknowledgement.
 func (c *Connection) ackSender(w AckWriter) func(ack) error {
 	var buf []byte
 	return func(a ack) error {

@@ -13,8 +13,8 @@ import (
 	"weir/internal/mkv"
 )
 
-// finish decides what becomes of the fragment at hand when reading has ended, and what the
-// connection's result is.
+// finish stores or drops the current fragment after reading has ended, and returns the connection's
+// result.
 func (c *Connection) finish(ctx context.Context, err error) error {
 	var told *Error
 	if errors.As(err, &told) {
@@ -44,8 +44,8 @@ func (c *Connection) finish(ctx context.Context, err error) error {
 	case c.reader.EndedBetween() &&
 		(errors.Is(ended, io.ErrUnexpectedEOF) || errors.Is(ended, syscall.ECONNRESET)) &&
 		(c.unfinished() == nil || c.lonely()):
-		// kvssink closes an idle connection like this, embedded-C every one. Whether
-		// acknowledgements got lost with it cannot be known, so its fragments may be resent.
+		// kvssink closes an idle connection like this, embedded-C every one. Acknowledgements may
+		// have been lost with it, so its fragments may be resent.
 		c.count(func(sum *Summary) { sum.Unended = true })
 		if c.unfinished() != nil {
 			return c.keep(true)
@@ -72,8 +72,8 @@ func (c *Connection) giveUp(err error) error {
 	return firstError(c.endFragment(media.NoTime, false), err)
 }
 
-// interrupted ends a connection that is gone, or that must stop: what may never be sent again is
-// kept.
+// interrupted ends a connection that is gone or must stop. It keeps frames that may never be sent
+// again.
 func (c *Connection) interrupted(err error) error {
 	if c.unfinished() != nil && c.lonely() {
 		return firstError(c.keep(false), err)
@@ -81,9 +81,9 @@ func (c *Connection) interrupted(err error) error {
 	return c.giveUp(err)
 }
 
-// lonely says that the current fragment's producer is one of those that neither mark the end of a
-// fragment nor end the body and resend nothing (embedded-C, docs/reference/producers.md, "End of a
-// stream"), so that the frames so far are all that there will ever be.
+// lonely reports whether the frames so far are all that will ever come of the current fragment.
+// Some producers mark neither the end of a fragment nor the end of the body, and resend nothing
+// (embedded-C, docs/reference/producers.md, "End of a stream").
 func (c *Connection) lonely() bool {
 	return c.cur != nil && !c.cur.doc.resends && !c.marked
 }
@@ -107,8 +107,8 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// tell acknowledges an ERROR after the time for which it is held back, or when the connection must
-// end.
+// tell queues an ERROR acknowledgement after the time for which it is held back, or as soon as the
+// connection must end.
 func (c *Connection) tell(ctx context.Context, e *Error, hold time.Duration) {
 	if hold > 0 {
 		timer := time.NewTimer(hold)
@@ -122,7 +122,7 @@ func (c *Connection) tell(ctx context.Context, e *Error, hold time.Duration) {
 	c.acks.put(ack{kind: ackError, errorID: e.ID, number: e.Number, timecode: e.Timecode})
 }
 
-// startIdleAcks sends IDLE while nothing comes. The function that it returns ends that.
+// startIdleAcks sends IDLE while nothing comes, until stop is called.
 func (c *Connection) startIdleAcks() (stop func()) {
 	every := c.o.Limits.IdleAck
 	done := make(chan struct{})
@@ -148,8 +148,7 @@ func (c *Connection) startIdleAcks() (stop func()) {
 	}
 }
 
-// awaitDrain drains the source when Options.Drain is closed. The function that it returns ends the
-// waiting.
+// awaitDrain drains the source when Options.Drain is closed, unless stop was called before.
 func (c *Connection) awaitDrain() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -166,8 +165,8 @@ func (c *Connection) awaitDrain() (stop func()) {
 	}
 }
 
-// linger reads on for the time d: while an ERROR is held back, and for a moment after the last
-// acknowledgement, so that the producer reads it. Closing a connection with unread bytes resets it,
+// linger reads on for d: while an ERROR is held back, and for a moment after the last
+// acknowledgement, so that the producer gets it. Closing a connection with unread bytes resets it,
 // and a reset may overtake what was sent. It returns at once; wait returns when reading is over.
 func (c *Connection) linger(body io.Reader, d time.Duration) (wait func()) {
 	if c.o.Deadlines == nil || !c.source.readable() ||
@@ -182,7 +181,7 @@ func (c *Connection) linger(body io.Reader, d time.Duration) (wait func()) {
 	return func() { <-done }
 }
 
-// drainAcks waits until the acknowledgements have left, or cannot.
+// drainAcks waits until all acknowledgements are sent, or cannot be.
 func (c *Connection) drainAcks() {
 	if c.o.Deadlines != nil {
 		if err := c.o.Deadlines.SetWriteDeadline(c.o.Clock().Add(ackDrain)); err != nil {

@@ -16,7 +16,7 @@ var ErrIdle = errors.New("nothing received for too long")
 // ErrDrained is what Run returns when Options.Drain ended the connection at the end of a fragment.
 var ErrDrained = errors.New("the server takes no more on this connection")
 
-// Error is what ended a connection, as told to the producer in an ERROR acknowledgement.
+// Error is why a connection ended, as the producer was told in an ERROR acknowledgement.
 type Error struct {
 	ID       api.AckErrorID
 	Number   store.Number // the fragment concerned, 0 when none was known

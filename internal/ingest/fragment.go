@@ -18,18 +18,18 @@ import (
 // cluster has begun, and its fragments share it.
 type document struct {
 	tracks   []media.Track
-	scanners []media.NALScanner // of tracks; zero where no length of NAL units is known
+	scanners []media.NALScanner // of tracks; zero if they have no NAL units that can be read
 	scale    int64              // nanoseconds per unit of timecodes
 	header   []byte
 	size     int64  // bytes that fragments keep of it while they are in flight
 	uid      string // SegmentUID
 
-	// resends: written by the producer SDK, which marks the end of what it finished with
-	// END_OF_FRAGMENT and sends again what was cut. Devices with the embedded SDK cannot be taken
-	// for it: their application name has 16 bytes, this one 17.
+	// resends: the producer SDK wrote the document. It marks the end of a finished fragment with
+	// END_OF_FRAGMENT, and resends one that was cut. The embedded SDK cannot be mistaken for it:
+	// its application name has 16 bytes, this one 17.
 	resends bool
-	// file: written by a muxer of files (ffmpeg), whose Tags in front of the clusters are about the
-	// file. The SDKs write no SeekHead (docs/reference/producers.md, "Other muxers").
+	// file: a muxer of files (ffmpeg) wrote the document, whose Tags before the clusters are about
+	// the file. The SDKs write no SeekHead (docs/reference/producers.md, "Other muxers").
 	file bool
 }
 
@@ -38,7 +38,7 @@ var (
 	seekHead = []byte{0x11, 0x4D, 0x9B, 0x74}
 )
 
-// newDocument takes the tracks of the reader's current document. settle completes it.
+// newDocument makes a document with these tracks. settle completes it.
 func newDocument(tracks []media.Track) *document {
 	d := &document{tracks: slices.Clone(tracks), scanners: make([]media.NALScanner, len(tracks))}
 	for i := range d.tracks {
@@ -53,7 +53,7 @@ func newDocument(tracks []media.Track) *document {
 	return d
 }
 
-// settle takes what is known for sure at the first cluster.
+// settle fills in what may change until the first cluster.
 func (d *document) settle(r *mkv.Reader) {
 	if d.scale != 0 {
 		return
@@ -74,13 +74,13 @@ func (d *document) find(number int) int {
 	return slices.IndexFunc(d.tracks, func(t media.Track) bool { return t.Number == number })
 }
 
-// fragment is one cluster while it comes in.
+// fragment is one cluster until it is stored.
 type fragment struct {
 	doc      *document
 	number   store.Number
-	numbered func()    // ends the number's time in Numbers
+	numbered func()    // takes the number out of Numbers
 	timecode int64     // raw Cluster Timestamp
-	base     int64     // nanoseconds since the Unix epoch of timecode 0
+	base     int64     // Unix nanoseconds of timecode 0
 	producer int64     // producer timestamp, milliseconds
 	arrived  time.Time // first byte
 	received time.Time // last byte
@@ -88,7 +88,7 @@ type fragment struct {
 	wants    Wants
 	tracks   []samples // as doc.tracks
 	live     *live.Fragment
-	complete bool // the cluster has ended; only what follows it is awaited
+	complete bool // the cluster has ended; tags may still follow
 
 	frames      int
 	bytes       int64 // payload
@@ -103,15 +103,16 @@ type samples struct {
 	payload []byte
 }
 
-// farFromStart bounds a frame's distance from the cluster's timestamp, far beyond any fragment, so
-// that its time can be reckoned.
+// farFromStart bounds a frame's distance from the cluster's timestamp. It is longer than any
+// fragment, and keeps times from overflowing.
 const farFromStart = int64(time.Hour)
 
-// frameCost is what a frame costs beside its payload: its rows in the tables of samples and frames.
+// frameCost is how many bytes a frame takes besides its payload: its rows in the tables of samples
+// and frames.
 const frameCost = 64
 
-// maxHint bounds the buffers that a fragment begins with, which are as large as those of the one
-// before: Memory is not asked yet.
+// maxHint bounds the buffers that a fragment begins with. They are as large as those of the
+// fragment before, and are made before Memory is asked.
 const maxHint = memoryStep
 
 // add reads one frame into the fragment.
@@ -173,8 +174,8 @@ func (f *fragment) add(ctx context.Context, c *Connection, ev *mkv.Event) error 
 	return nil
 }
 
-// read appends the payload of the frame at hand to that of a track, an index into f.tracks, whose
-// buffer may be replaced. Memory is taken for what the buffer grows to as the bytes come.
+// read appends the payload of the current frame to that of a track, an index into f.tracks, whose
+// buffer it may replace. It takes Memory for the buffer as bytes arrive.
 func (f *fragment) read(ctx context.Context, c *Connection, track, size int) ([]byte, error) {
 	t := &f.tracks[track]
 	payload, start := t.payload, len(t.payload)
@@ -208,8 +209,8 @@ func (f *fragment) read(ctx context.Context, c *Connection, track, size int) ([]
 	}
 }
 
-// record makes what the store takes. next is where the next cluster begins in nanoseconds since the
-// Unix epoch, or media.NoTime.
+// record makes the record to be stored. next is the start of the next cluster in Unix nanoseconds,
+// or media.NoTime.
 func (f *fragment) record(
 	clocks map[int]*trackClock, next int64, partial bool,
 ) (*store.Record, error) {
@@ -253,8 +254,8 @@ func (f *fragment) release(m *Memory, o owner) {
 	f.taken = 0
 }
 
-// trackClock is the clock of a track number, kept over clusters and documents while the track stays
-// what it is.
+// trackClock is the clock of a track number. It is kept across clusters and documents for as long
+// as the track is declared alike.
 type trackClock struct {
 	media.Clock
 	track media.Track
@@ -277,14 +278,14 @@ const (
 	imagePrefix     = "AWS_KINESISVIDEO_IMAGE_PREFIX"
 )
 
-// Wants is what the producer asks for when a fragment is stored, by reserved tags.
+// Wants is what the producer asks for, by reserved tags, when a fragment is stored.
 type Wants struct {
 	Notification bool
 	Images       bool
 	ImagePrefix  string // of the images' names; at most MaxFragmentTagValue bytes
 }
 
-// add takes what a tag, or more of them, ask for.
+// add adds what o asks for.
 func (w *Wants) add(o Wants) {
 	w.Notification, w.Images = w.Notification || o.Notification, w.Images || o.Images
 	if o.ImagePrefix != "" {
@@ -292,7 +293,7 @@ func (w *Wants) add(o Wants) {
 	}
 }
 
-// wanted is what a reserved tag asks for. Most ask for nothing.
+// wanted returns what a reserved tag asks for. Most ask for nothing.
 func wanted(t media.Tag) Wants {
 	switch t.Name {
 	case notification:
@@ -306,8 +307,8 @@ func wanted(t media.Tag) Wants {
 }
 
 // addTag adds a tag to those of a fragment, unless it is there already: the SDK repeats persistent
-// tags, and so one may come both before a cluster and after it. The error tells which limit
-// of the service it passes.
+// tags, so one may come both before a cluster and after it. The error says which limit of the
+// service is exceeded.
 func addTag(tags []media.Tag, t media.Tag) ([]media.Tag, error) {
 	switch {
 	case slices.Contains(tags, t):

@@ -19,9 +19,9 @@ import (
 )
 
 // Appender stores fragments: a part of store.Fragments. Append and Replace must keep nothing of the
-// record after they return, because its buffers are used again.
+// record after they return, because its buffers are reused.
 type Appender interface {
-	// NextNumber returns the number of a fragment that starts.
+	// NextNumber returns the number for a new fragment.
 	NextNumber(ctx context.Context, id store.StreamID) (store.Number, error)
 	// Append makes the fragment durable before it returns.
 	Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error)
@@ -46,14 +46,14 @@ type Store interface {
 	Finder
 }
 
-// Arrivals is what a store of many processes knows beside: how fragments with relative timecodes
-// came, whichever process took them.
+// Arrivals is what a store of many processes knows besides: on which connections fragments with
+// relative timecodes came, in any process.
 type Arrivals interface {
 	// Arrived returns at most limit fragments that came to a place on other connections within
-	// store.ResendWindow, newest first; nothing of connections that ended properly.
+	// store.ResendWindow, newest first. It leaves out connections that ended properly.
 	Arrived(ctx context.Context, id store.StreamID, a store.Arrival, timecode int64,
 		limit int) ([]store.Arrived, error)
-	// EndConnection says that a connection ended properly: nothing of it comes again.
+	// EndConnection says that a connection ended properly: none of its fragments comes again.
 	EndConnection(ctx context.Context, id store.StreamID, connection string) error
 }
 
@@ -64,13 +64,14 @@ type Deadlines interface {
 	// SetReadDeadline makes reading the body fail from then on. It may be called while a Read is
 	// blocked.
 	SetReadDeadline(t time.Time) error
-	// SetWriteDeadline does so for the acknowledgements. Run clears it at the start and sets it at
-	// the end. An AckWriter must leave it alone: a producer may read nothing during an upload of
-	// any length.
+	// SetWriteDeadline does the same for the acknowledgements. Run clears it at the start and sets
+	// it at the end. An AckWriter must leave it alone: a producer may read nothing during an upload
+	// of any length.
 	SetWriteDeadline(t time.Time) error
 }
 
-// Limits of a connection. A zero field means its default. Errors are those of acknowledgements.
+// Limits of a connection. A zero field means its default. The numbers of four digits are errors of
+// acknowledgements.
 type Limits struct {
 	// Of a fragment.
 	FragmentBytes    int           // payload; default api.MaxFragmentBytes or Memory.Largest; 4001
@@ -123,7 +124,7 @@ func def[T comparable](field *T, value T) {
 
 // Summary is what became of a connection's body.
 type Summary struct {
-	Fragments int   // stored, partial ones and those that took the place of one among them
+	Fragments int   // stored, including partial ones and those that replaced one
 	Resends   int   // stored already
 	Partials  int   // stored, but cut short
 	Dropped   int   // begun and given up
@@ -134,10 +135,10 @@ type Summary struct {
 	Unended bool
 }
 
-// DefaultMemory is the size of Memory when nothing else is said: 1 GiB.
+// DefaultMemory is the default size of Memory: 1 GiB.
 const DefaultMemory = 1 << 30
 
-// Options say what a connection is about. Stream, Store and TimecodeType are required.
+// Options configure a connection. Stream, Store and TimecodeType are required.
 type Options struct {
 	Stream        store.Stream
 	Store         Store
@@ -156,24 +157,24 @@ type Options struct {
 	Metrics       *Metrics         // shared by connections; nil: none
 	Limits        Limits
 
-	// Hold returns how long to keep an ERROR acknowledgement back, because producers connect again
-	// as soon as they have it. The body is read on meanwhile. nil: not at all.
+	// Hold returns how long to hold an ERROR acknowledgement back, because producers reconnect as
+	// soon as they have it. Meanwhile the body is read on. nil: not at all.
 	Hold func(*Error) time.Duration
-	// Room is asked before a fragment is stored, of so many bytes; its error refuses the fragment
-	// with 5001. One that is stored already needs none. nil: there always is.
+	// Room is asked before a fragment of so many bytes is stored, but not for a resend. Its error
+	// refuses the fragment with 5001. nil: there always is room.
 	Room func(ctx context.Context, bytes int64) error
-	// Event is told of each fragment that is durable now, when reserved tags ask for something. It
-	// must not block. nil: nobody is told.
+	// Event is called for each durable fragment whose reserved tags ask for something. It must not
+	// block. nil: nobody is told.
 	Event func(Event)
-	// Stored is told of each fragment that was stored; one that was stored already does not count.
-	// nil: nobody is told.
+	// Stored is called for each fragment that was stored, but not for a resend. nil: nobody is
+	// told.
 	Stored func()
-	// Unplayable is told once of each track number whose frames are stored although no player can
-	// decode them, and why. nil: nobody is told.
+	// Unplayable is called once for each track number whose frames are stored although no player
+	// can decode them. nil: nobody is told.
 	Unplayable func(why string)
 }
 
-// Event is a fragment of which the producer wants more than that it is kept.
+// Event is a stored fragment, and what its producer asked for.
 type Event struct {
 	Wants
 	Stream   store.StreamID

@@ -7,18 +7,18 @@ import (
 	"weir/internal/store"
 )
 
-// Numbers are the fragment numbers that the connections of a process were given, or those of other
-// processes that it follows, and whose fragments are not stored yet, nor given up. It is safe for
-// concurrent use; a nil one knows nothing. It is bounded as connections are: each holds at most the
-// numbers of its fragments in flight (Limits.InFlight) and of the one that comes in.
+// Numbers holds the fragment numbers in flight: those whose fragments are neither stored nor given
+// up yet. They were given to connections of this process, or of other processes that it follows. It
+// is safe for concurrent use; a nil one knows nothing. It is bounded as connections are: each has
+// at most the numbers of its fragments in flight (Limits.InFlight) and of the one being read.
 type Numbers struct {
 	mu      sync.Mutex
 	streams map[store.StreamID]*pending
 }
 
-// pending is what a stream waits for.
+// pending is the numbers in flight of a stream.
 type pending struct {
-	numbers map[*store.Number]struct{} // of 0: it is being given out
+	numbers map[*store.Number]struct{} // 0: not known yet
 	changed chan struct{}              // closed when a number leaves; nil when nobody waits
 }
 
@@ -27,7 +27,7 @@ func NewNumbers() *Numbers {
 	return &Numbers{streams: make(map[store.StreamID]*pending)}
 }
 
-// next takes a number from the store. done ends its time in flight.
+// next takes a number from the store. It is in flight until done is called.
 func (n *Numbers) next(ctx context.Context, from Store, id store.StreamID) (
 	number store.Number, done func(), err error) {
 	if n == nil {
@@ -47,7 +47,8 @@ func (n *Numbers) next(ctx context.Context, from Store, id store.StreamID) (
 	return number, done, nil
 }
 
-// Add counts a number as in flight that a connection of another process was given. done ends that.
+// Add adds a number that was given to a connection of another process. It is in flight until done
+// is called.
 func (n *Numbers) Add(id store.StreamID, number store.Number) (done func()) {
 	p, done := n.enter(id, &number)
 	n.mu.Lock()
@@ -83,9 +84,9 @@ func (p *pending) wake() {
 	}
 }
 
-// Lowest returns the lowest number in flight that is greater than after, or may come to be, and a
-// channel that is closed when that may have changed; nil when there is none. A number that has left
-// is in every later List, or never will be.
+// Lowest returns the lowest number greater than after that is in flight or may soon be, and a
+// channel that is closed when that may have changed. The channel is nil when there is no such
+// number. The fragment of a number that has left is in every later List, or never will be.
 func (n *Numbers) Lowest(id store.StreamID, after store.Number) (lowest store.Number,
 	changed <-chan struct{}) {
 	if n == nil {

@@ -7,7 +7,7 @@ import (
 	"weir/internal/api"
 )
 
-// takeMemory takes bytes for the fragment at hand.
+// takeMemory takes bytes for the current fragment.
 func (c *Connection) takeMemory(ctx context.Context, n int64) error {
 	err := c.o.Memory.take(ctx, c.claim, n, c.o.Limits.MemoryWait)
 	if err == nil || ctx.Err() != nil {
@@ -40,8 +40,8 @@ func (b budget) RoomSize(buf []byte, n int) int { return roomSize(buf, n) }
 func (b budget) Room(buf []byte, n int) []byte { return b.conn.o.Memory.room(buf, n) }
 func (b budget) Recycle(buf []byte)            { b.conn.o.Memory.recycle(buf) }
 
-// piece is a fragment, what follows one that is whole and waits for the next, or the header of a
-// document while it comes in; the zero value is none of these.
+// piece is what is being read: a fragment, what follows a whole one before the next begins, or the
+// header of a document. The zero value is none of these.
 type piece struct {
 	began time.Time
 	at    int64 // bytes of the body before it

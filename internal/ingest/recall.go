@@ -10,11 +10,11 @@ import (
 	"weir/internal/store"
 )
 
-// maxRecalled bounds how many records of a stream are opened to remember what the process before
-// this one stored.
+// maxRecalled bounds how many records of a stream are opened to find what the process before this
+// one stored.
 const maxRecalled = 256
 
-// recall fills Resends with what the process before this one stored in the stream: its connections
+// recall adds to Resends what the process before this one stored in the stream, whose connections
 // all broke off. It does so once for each stream, at the first fragment with RELATIVE timecodes.
 func (c *Connection) recall(ctx context.Context) {
 	r, id := c.o.Resends, c.o.Stream.ID
@@ -34,9 +34,10 @@ func (c *Connection) recall(ctx context.Context) {
 	r.recalled(id, c.unbroken(ctx, records))
 }
 
-// unbroken returns what may be resent of records, which are newest first. A producer's timecodes
-// rise until its token is renewed, across lost connections too, so what stands before a fall
-// belongs to a connection that ended properly: equal media (silence) that comes later is new.
+// unbroken returns those of records, which are newest first, that may be resent. A producer's
+// timecodes rise until its token is renewed, also across lost connections. A record before a fall
+// therefore came on a connection that ended properly: equal media (silence) that comes later is
+// new.
 func (c *Connection) unbroken(ctx context.Context, records []store.FragmentInfo) []saved {
 	var list []saved // newest first
 	var before origin
@@ -78,8 +79,8 @@ func segmentUID(header []byte) string {
 	}
 }
 
-// recallable returns between which moments an earlier process may have stored what is resent to the
-// stream now. due is false when all of that is known, or too old.
+// recallable returns the period in which an earlier process may have stored what is resent to the
+// stream now. due is false if that is known already, or too long ago.
 func (r *Resends) recallable(id store.StreamID) (from, to time.Time, due bool) {
 	from = r.clock().Add(-store.ResendWindow)
 	r.mu.Lock()
@@ -88,7 +89,7 @@ func (r *Resends) recallable(id store.StreamID) (from, to time.Time, due bool) {
 	return from, r.started, from.Before(r.started) && (s == nil || !s.recalled)
 }
 
-// recalled puts what an earlier process stored in front of what this one has.
+// recalled puts what an earlier process stored before what this one did.
 func (r *Resends) recalled(id store.StreamID, list []saved) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

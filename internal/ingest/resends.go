@@ -18,11 +18,12 @@ import (
 //
 // With ABSOLUTE timecodes the store is asked for fragments of the same producer timestamp, so
 // resends are recognised at any time and by any process. With RELATIVE ones producer timestamps
-// move with each connection, and timecodes begin again with each token, so neither tells a resend:
-// a fragment is compared with those of the same (SegmentUID, timecode) that another connection to
+// move with each connection, and timecodes begin again with each token, so neither shows a resend.
+// A fragment is compared with those of the same (SegmentUID, timecode) that another connection to
 // the stream stored in the last minutes, if that connection is still open or ended abnormally. In
-// both, only equal payload makes a resend: new media is never dropped. Between processes the store
-// decides (store.Arrival); one that has Arrivals knows RELATIVE places of all of them.
+// both cases only equal payload makes a resend: new media is never dropped. Between processes the
+// store decides (store.Arrival); a store that has Arrivals knows the RELATIVE places of all
+// processes.
 type Resends struct {
 	clock   func() time.Time
 	started time.Time
@@ -59,7 +60,8 @@ type sent struct {
 	recalled bool // what the process before this one stored is in it
 }
 
-// Fragments remembered: of a stream, and of all streams together as long as each has the least.
+// How many fragments are remembered: at most and at least of each stream, and of all streams
+// together if the least of each allows it.
 const (
 	maxSaved      = 512
 	minSaved      = 32
@@ -77,7 +79,7 @@ func NewResends(clock func() time.Time) *Resends {
 	}
 }
 
-// hold waits until nobody else stores a fragment of that place, and keeps others waiting until
+// hold waits until nobody else stores a fragment at that place, and keeps others waiting until
 // release is called.
 func (r *Resends) hold(p place) (release func()) {
 	for {
@@ -178,9 +180,9 @@ func (r *Resends) find(p place, self *origin) []store.Number {
 // newest.
 const maxPossibleResends = 16
 
-// possibleResends returns the stored fragments that rec may be a resend of, newest first, and what
-// the store then needs to tell of others that come to its place meanwhile; nil when nobody else can
-// store there. A store that cannot tell makes rec a new fragment: a duplicate does less harm than a
+// possibleResends returns the stored fragments that rec may be a resend of, newest first. With the
+// Arrival the store can tell whether another one has come to its place since; it is nil if nobody
+// else can store there. If the store cannot be asked, rec is new: a duplicate does less harm than a
 // loss.
 func (c *Connection) possibleResends(ctx context.Context, p place,
 	rec *store.Record) ([]store.FragmentInfo, *store.Arrival) {
@@ -260,8 +262,8 @@ func (c *Connection) ended(ctx context.Context) {
 	if c.arrivals == nil || c.o.TimecodeType != api.TimecodeRelative {
 		return
 	}
-	// What is not forgotten may make a resend of equal media that a renewed token brings to the
-	// same timecode.
+	// If it is not forgotten, equal media that a renewed token brings to the same timecode may be
+	// taken for a resend.
 	err := c.arrivals.EndConnection(context.WithoutCancel(ctx), c.o.Stream.ID, c.name)
 	if err != nil {
 		c.o.Logger.Warn("cannot forget what a connection brought", "stream", c.o.Stream.Name,
@@ -281,7 +283,7 @@ const (
 // compare reports whether rec must be stored beside old, not at all, or in its place.
 func (c *Connection) compare(ctx context.Context, old *store.FragmentInfo,
 	rec *store.Record) relation {
-	// Most of what differs does so in size.
+	// Most fragments that differ do so in size.
 	longer, shorter := false, false // some track of rec than of old
 	match := func(newSize, oldSize int64, newFrames, oldFrames int) {
 		longer = longer || newFrames > oldFrames || newSize > oldSize
@@ -289,7 +291,7 @@ func (c *Connection) compare(ctx context.Context, old *store.FragmentInfo,
 	}
 	spans := store.SpansOf(&rec.Fragment)
 	for i := range spans {
-		var span store.Span // of a track that old has nothing of
+		var span store.Span // if old has nothing of the track
 		if j := spanOf(old.Spans, spans[i].Track); j >= 0 {
 			span = old.Spans[j]
 		}
@@ -330,8 +332,8 @@ func spanOf(spans []store.Span, track int) int {
 	return slices.IndexFunc(spans, func(s store.Span) bool { return s.Track == track })
 }
 
-// sameMedia reports whether of each track the frames of one are the beginning of the other's, in
-// sizes and bytes.
+// sameMedia reports whether, in each track that both have, one begins with the frames of the other:
+// the same sizes, the same bytes.
 func sameMedia(m store.Media, rec *store.Record) bool {
 	old := m.Fragment()
 	buf := make([]byte, 32<<10)

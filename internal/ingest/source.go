@@ -20,10 +20,10 @@ type source struct {
 	idle      time.Duration
 	clock     func() time.Time
 	count     func(n int)
-	pace      func(now time.Time) error // asked when bytes have come; what it returns ends reading
-	read      int64                     // bytes that have come; of the reading goroutine
+	pace      func(now time.Time) error // called when bytes have come; an error ends reading
+	read      int64                     // bytes that have come; for the reading goroutine
 
-	err  error        // what the body ended with, once it has; of the reading goroutine
+	err  error        // what the body ended with, once it has; for the reading goroutine
 	last atomic.Int64 // Unix nanoseconds when bytes last came
 
 	mu       sync.Mutex
@@ -50,7 +50,7 @@ func (s *source) Read(p []byte) (int, error) {
 		s.read += int64(n)
 		if err == nil {
 			if err := s.pace(now); err != nil {
-				return n, err // the body could be read on
+				return n, err // the body can still be read
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// arm moves the read deadline, at most some times per idle period because it is not free.
+// arm moves the read deadline, only a few times per idle period, because that is not free.
 func (s *source) arm() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,8 +81,8 @@ func (s *source) arm() error {
 }
 
 // stopGrace is how long a Read that is blocked may go on after stop. A body whose Read was broken
-// off cannot be read any more (net/http), so one that is flowing is left to end by itself: linger
-// needs it.
+// off cannot be read any more (net/http), and linger needs it. Where bytes flow, Read returns in
+// time by itself.
 const stopGrace = 100 * time.Millisecond
 
 // stop makes the Read that is blocked fail soon, and every later one at once.
@@ -102,7 +102,7 @@ func (s *source) drain() {
 	}
 }
 
-// begin says that a fragment is coming in. It reports false, and stops, when none shall any more.
+// begin says that a fragment is coming in. If no more may, it stops the source and returns false.
 func (s *source) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,10 +135,10 @@ func (s *source) stopLocked() {
 	}
 }
 
-// readable says whether the body can be read on, although Read may refuse to.
+// readable reports whether the body can still be read, even if Read refuses to.
 func (s *source) readable() bool { return s.err == nil || errors.Is(s.err, errStopped) }
 
-// wasStopped says whether stop was called.
+// wasStopped reports whether stop was called.
 func (s *source) wasStopped() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

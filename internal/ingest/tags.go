@@ -7,8 +7,8 @@ import (
 	"weir/internal/media"
 )
 
-// tags takes a Tags element. END_OF_FRAGMENT closes the fragment with the tags since its cluster
-// began; tags that a cluster follows are that cluster's (docs/reference/service.md, "Tags of
+// tags handles a Tags element. END_OF_FRAGMENT ends the fragment, which gets the tags since its
+// cluster began. Tags before a cluster are that cluster's (docs/reference/service.md, "Tags of
 // fragments").
 func (c *Connection) tags(tags []media.Tag) error {
 	for _, t := range tags {
@@ -24,11 +24,11 @@ func (c *Connection) tags(tags []media.Tag) error {
 			continue
 		}
 		if c.doc == nil {
-			continue // in front of the tracks they are the document's (GStreamer)
+			continue // before the tracks they are about the document (GStreamer)
 		}
 		if c.clusters == 0 {
-			// In front of the first cluster they may be the file's; only startCluster can tell, so
-			// limits wait as well.
+			// Before the first cluster they may be about the file. takeTags decides, and checks the
+			// limits, so one byte more than the limit is kept.
 			if len(c.pending) < maxHeaderTags {
 				c.pending = append(c.pending, media.Tag{
 					Name:  clip(t.Name, api.MaxFragmentTagName+1),
@@ -44,11 +44,11 @@ func (c *Connection) tags(tags []media.Tag) error {
 	return nil
 }
 
-// maxHeaderTags is how many tags in front of the first cluster are looked at; more is over any
-// limit if they are metadata.
+// maxHeaderTags is how many tags before the first cluster are kept. If they are metadata, more
+// would exceed the limit anyway.
 const maxHeaderTags = 4 * api.MaxFragmentTags
 
-// clip bounds a text that may be thrown away, so that it is still too long if it was.
+// clip cuts a text to at most so many bytes, and does not keep the rest in memory.
 func clip(text string, most int) string {
 	if len(text) > most {
 		return strings.Clone(text[:most])
@@ -71,8 +71,8 @@ func (c *Connection) keepTag(t media.Tag) error {
 	return err
 }
 
-// takeTags returns the tags that were read in front of a cluster. In front of the first cluster of
-// a document that a muxer of files wrote they are the document's, and stay in its header only.
+// takeTags returns the tags that were read before a cluster. If a muxer of files wrote the
+// document, those before its first cluster are about the document, and stay only in its header.
 func (c *Connection) takeTags() ([]media.Tag, error) {
 	tags := c.pending
 	c.pending = nil

@@ -34,8 +34,9 @@ func (c *Connection) lookAtTracks() {
 	}
 }
 
-// lookAtFrame reports a frame that is not in the form that the codec private data announces: it is
-// stored as it came, and playback does not convert it. track is an index of the document's tracks.
+// lookAtFrame reports a frame whose form is not the one that the codec private data announces. It
+// is stored as it came, and playback does not convert it. track is an index of the document's
+// tracks.
 func (c *Connection) lookAtFrame(track int, frame []byte) {
 	t := &c.doc.tracks[track]
 	why := ""
