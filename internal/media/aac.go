@@ -17,14 +17,14 @@ const (
 
 // AACConfig is an AudioSpecificConfig (ISO/IEC 14496-3 clause 1.6.2.1).
 type AACConfig struct {
-	// what a player must decode: 2 AAC-LC, 5 HE-AAC, 29 HE-AAC v2, … ; SBR and PS of the sync
-	// extension included
+	// what a player must decode, SBR and PS of the sync extension included: 2 AAC-LC, 5 HE-AAC, 29
+	// HE-AAC v2, …
 	ObjectType     int
 	CoreObjectType int // the object type without SBR and PS
 	SampleRate     int // Hz of the core coder: the timescale of the track
 	OutputRate     int // Hz that comes out: twice SampleRate with SBR, as the config says
-	Channels       int // that the core coder carries; PS makes two of one
-	ChannelConfig  int // channelConfiguration; 0 when a program config element tells the channels
+	Channels       int // of the core coder; PS turns one into two
+	ChannelConfig  int // channelConfiguration; 0 when a program config element has the channels
 	FrameLength    int // samples per frame at SampleRate: 1024 or 960
 	SBR, PS        bool
 }
@@ -32,8 +32,8 @@ type AACConfig struct {
 var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025,
 	8000, 7350}
 
-// aacChannels is the number of channels of each channelConfiguration (table 1.19); 0 is told by a
-// program config element or reserved.
+// aacChannels is the number of channels of each channelConfiguration (table 1.19). 0 is reserved,
+// or a program config element has the number.
 var aacChannels = [16]int{0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8, 0}
 
 // ParseAACConfig reads an AudioSpecificConfig of the AAC family: Main, LC, SSR, LTP, with SBR and
@@ -85,7 +85,7 @@ func readAACConfig(r *bitReader) (*AACConfig, error) {
 	if r.flag() { // dependsOnCoreCoder
 		r.skip(14)
 	}
-	r.skip(1) // extensionFlag, of no meaning for these object types
+	r.skip(1) // extensionFlag, which means nothing for these object types
 	c.Channels = aacChannels[channels]
 	if channels == 0 {
 		c.Channels = programChannels(r)
@@ -106,7 +106,7 @@ func readAACConfig(r *bitReader) (*AACConfig, error) {
 }
 
 // readSyncExtension looks for the backward-compatible signalling of SBR and PS after the config of
-// the core coder. Bytes that are something else are ignored: muxers pad.
+// the core coder. It ignores other bytes, because muxers pad.
 func (c *AACConfig) readSyncExtension(r *bitReader) {
 	if r.left() < 16 {
 		return
@@ -169,9 +169,9 @@ func programChannels(r *bitReader) int {
 }
 
 // CutADTS returns an AAC frame without its ADTS header (ISO/IEC 14496-3 clause 1.A.3.2.1), which
-// frames in Matroska should not have. A raw frame is never taken for one with a header: if its
-// first three bits are set, it is empty. ok is false without a header, and for a header of several
-// raw frames.
+// frames in Matroska should not have. A raw frame is never mistaken for one with a header: a raw
+// frame whose first three bits are set is empty. ok is false if there is no header, or one for
+// several raw frames.
 func CutADTS(frame []byte) (raw []byte, ok bool) {
 	const header, crc = 7, 2
 	if len(frame) < header || frame[0] != 0xff || frame[1]&0xf6 != 0xf0 || frame[6]&3 != 0 ||

@@ -14,11 +14,11 @@ type AVCConfig struct {
 	SPS, PPS      [][]byte
 }
 
-// ParseAVCConfig reads an avcC. The lists alias the input. Reserved bits are ignored, because real
-// producers write both 0xFF and 0x03 for the length byte; so is the high-profile extension after
-// the parameter sets. A record without any SPS is an error, one without PPS is not (they may come
-// in-band). All errors are ErrInvalidCodecPrivate; a start code in front, the usual mistake, has
-// its own text.
+// ParseAVCConfig reads an avcC. The lists alias the input. It ignores reserved bits, because
+// producers write both 0xFF and 0x03 for the length byte, and the high-profile extension after the
+// parameter sets. A record without any SPS is an error; one without PPS is not, because these may
+// come in-band. All errors are ErrInvalidCodecPrivate. A start code, the usual mistake, has a text
+// of its own.
 func ParseAVCConfig(avcC []byte) (*AVCConfig, error) {
 	c, err := parseAVCConfig(avcC)
 	if err != nil {
@@ -58,7 +58,7 @@ func parseAVCConfig(b []byte) (*AVCConfig, error) {
 	return c, nil
 }
 
-// takeSets cuts n NAL units, each after a 16-bit length, off the front of b.
+// takeSets takes n NAL units, each after a 16-bit length, from the start of b.
 func takeSets(b []byte, n int) (sets [][]byte, rest []byte, err error) {
 	for range n {
 		if len(b) < 2 {
@@ -76,14 +76,14 @@ func takeSets(b []byte, n int) (sets [][]byte, rest []byte, err error) {
 	return sets, b, nil
 }
 
-// SPS is what Weir needs of a sequence parameter set, of H.264 and H.265 alike.
+// SPS is what Weir needs of a sequence parameter set of H.264 or H.265.
 type SPS struct {
 	Profile, Level      int
 	ChromaFormat        int // 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4
 	BitDepth            int // of luma
 	Width, Height       int // luma samples after cropping
 	SARWidth, SARHeight int // sample aspect ratio; 0:0 when the stream does not say
-	// pictures are output in the order in which they are decoded, for sure
+	// pictures are certainly output in the order in which they are decoded
 	InOrder bool
 	// the most pictures that are decoded before a picture and output after it; -1 when the stream
 	// does not say (H.264 clause E.2.1, max_num_reorder_frames; H.265 clause 7.4.3.2.1,
@@ -93,7 +93,7 @@ type SPS struct {
 	ticksPerFrame          uint32
 }
 
-// FrameRate is the rate that the VUI promises in frames per second, 0 when it has none.
+// FrameRate returns the rate that the VUI promises in frames per second, 0 when it has none.
 func (s *SPS) FrameRate() float64 {
 	if s.UnitsInTick == 0 || s.TimeUnits == 0 {
 		return 0
@@ -105,8 +105,8 @@ func (s *SPS) FrameRate() float64 {
 const maxDimension = 65535
 
 // ParseAVCSPS reads an H.264 sequence parameter set NAL unit, its one-byte header included (H.264
-// clause 7.3.2.1.1). A VUI that is cut short or broken, as some cameras send, is taken as absent;
-// errors before it are ErrInvalidCodecPrivate.
+// clause 7.3.2.1.1). Some cameras send a VUI that is cut short or broken; it counts as absent.
+// Errors before it are ErrInvalidCodecPrivate.
 func ParseAVCSPS(nal []byte) (*SPS, error) {
 	s, err := parseAVCSPS(nal)
 	if err != nil {
@@ -170,7 +170,7 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 	}
 	r.skip(1)     // direct_8x8_inference_flag
 	if r.flag() { // frame_cropping_flag
-		// CropUnitY counts the two fields of a frame too: they are multiplied in below
+		// CropUnitY counts both fields of a frame too: fields is multiplied in below
 		x, y := chromaUnits(chromaArray)
 		width -= x * int(r.atMost(maxDimension, "crop")+r.atMost(maxDimension, "crop"))
 		height -= y * int(r.atMost(maxDimension, "crop")+r.atMost(maxDimension, "crop"))
@@ -191,7 +191,7 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 	return s, nil
 }
 
-// check ends the part of a parameter set that must be right.
+// check returns an error if anything up to here is wrong. Later parts of a parameter set may be.
 func (s *SPS) check(r *bitReader) error {
 	if r.err != nil {
 		return r.err
@@ -202,8 +202,8 @@ func (s *SPS) check(r *bitReader) error {
 	return nil
 }
 
-// readVUI reads the aspect ratio and timing of a VUI, and reports whether it has timing; it leaves
-// both absent when the VUI does not hold together.
+// readVUI reads the aspect ratio and timing of a VUI, and reports whether it has timing. It leaves
+// both absent if the VUI is malformed.
 func (s *SPS) readVUI(r *bitReader, toTiming func(*bitReader)) (timed bool) {
 	w, h := sampleAspect(r)
 	toTiming(r)
@@ -256,8 +256,8 @@ func (s *SPS) readAVCRestriction(r *bitReader) {
 	}
 }
 
-// skipVUIColour passes over what follows the aspect ratio in both codecs: overscan, video signal
-// type, chroma location.
+// skipVUIColour skips what follows the aspect ratio in both codecs: overscan, video signal type,
+// chroma location.
 func skipVUIColour(r *bitReader) {
 	if r.flag() { // overscan_info_present_flag
 		r.skip(1)
@@ -274,7 +274,8 @@ func skipVUIColour(r *bitReader) {
 	}
 }
 
-// chromaUnits is SubWidthC and SubHeightC (H.264 table 6-1), 1 and 1 without chroma sub-sampling.
+// chromaUnits returns SubWidthC and SubHeightC (H.264 table 6-1), 1 and 1 without chroma
+// sub-sampling.
 func chromaUnits(chromaArray int) (x, y int) {
 	switch chromaArray {
 	case 1:
@@ -285,7 +286,7 @@ func chromaUnits(chromaArray int) (x, y int) {
 	return 1, 1
 }
 
-// skipAVCScaling passes over the scaling lists (H.264 clause 7.3.2.1.1.1).
+// skipAVCScaling skips the scaling lists (H.264 clause 7.3.2.1.1.1).
 func skipAVCScaling(r *bitReader, chromaFormat int) {
 	lists := 8
 	if chromaFormat == 3 {

@@ -5,8 +5,8 @@ import "errors"
 var errBits = errors.New("data ends early")
 var errGolomb = errors.New("exp-Golomb code longer than 32 bits")
 
-// bitReader reads bits, most significant first. The first error sticks: every later read returns
-// zero, so that parsers read like the syntax tables of the specifications and look at err once.
+// bitReader reads bits, most significant first. After the first error every read returns zero, so
+// that parsers look like the syntax tables of the specifications and check err once.
 type bitReader struct {
 	data []byte
 	pos  int // in bits

@@ -13,8 +13,8 @@ var (
 	ErrUnsupportedCodec    = errors.New("codec not supported for playback")
 )
 
-// Packaged says whether playback packages tracks of this kind and codec as fMP4: H.264, H.265 and
-// AAC. It does not look at the codec private data; CodecString does.
+// Packaged reports whether playback packages tracks of this kind and codec as fMP4: H.264, H.265
+// and AAC. It does not check the codec private data; CodecString does.
 func Packaged(t *Track) bool {
 	switch t.CodecID {
 	case CodecAVC, CodecHEVC:
@@ -28,7 +28,7 @@ func Packaged(t *Track) bool {
 // CodecString returns the RFC 6381 name of a track that MP4 can carry: avc1.PPCCLL, the lower-case
 // hex of avcC bytes 1 to 3; hvc1.… as HEVCConfig.CodecString; mp4a.40.N with the object type; alaw
 // or ulaw, the sample entry of G.711 (MP4RA, "Codecs"). Errors are ErrMissingCodecPrivate,
-// ErrInvalidCodecPrivate and ErrUnsupportedCodec; it returns none for a track that InitSegment of
+// ErrInvalidCodecPrivate and ErrUnsupportedCodec. There is none for a track that InitSegment of
 // package fmp4 can describe.
 func CodecString(t *Track) (string, error) {
 	if t.CodecID != CodecACM && !Packaged(t) {

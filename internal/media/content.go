@@ -1,16 +1,16 @@
 package media
 
-// Content tells what a block of an H.264 or H.265 track holds, as far as the bounds of access units
-// and random access depend on it. The zero value says nothing: such a block is an access unit of
-// its own, and its container's key flag is believed.
+// Content says what a block of an H.264 or H.265 track holds, as far as access units and random
+// access depend on it. The zero value says nothing: the block counts as an access unit of its own,
+// and the container's key flag as true.
 type Content uint16
 
 // The bits of a Content.
 const (
-	scanned Content = 1 << iota // the block was looked into; alone: it is empty
+	scanned Content = 1 << iota // the block was scanned; alone: it is empty
 	slice                       // coded slice of a picture
 	starts                      // a picture begins here
-	// in front of any slice, what an access unit begins with: delimiter, parameter sets, SEI
+	// what an access unit begins with, before any slice: delimiter, parameter sets, SEI
 	prefix
 	// NAL units that follow the slices of their picture: filler, end of sequence, suffix SEI
 	other
@@ -24,28 +24,27 @@ const (
 	hevcBlock // the track is H.265
 )
 
-// Empty says that the block was looked into and holds no NAL unit.
+// Empty reports whether the block was scanned and holds no NAL unit.
 func (c Content) Empty() bool { return c&^hevcBlock == scanned }
 
-// Known says that the block was looked into, so that a container's flags do not matter.
+// Known reports whether the block was scanned, so that a container's flags do not matter.
 func (c Content) Known() bool { return c&scanned != 0 }
 
-// Sync says that decoding may begin here and that nothing that follows needs what is before: an
+// Sync reports whether decoding may begin here and nothing that follows needs what is before: an
 // H.264 IDR picture, an H.265 IDR or BLA picture.
 func (c Content) Sync() bool { return c&idr != 0 }
 
-// Open says that decoding may begin here although pictures that follow may need what is before: an
-// H.265 CRA picture, a recovery point (H.264 clause D.2.8, H.265 clause D.3.8), or, with key, which
-// is the container's flag, an H.264 I picture without such a message.
+// Open reports whether decoding may begin here although pictures that follow may need what is
+// before: an H.265 CRA picture, a recovery point (H.264 clause D.2.8, H.265 clause D.3.8), or an
+// H.264 I picture that the container's flag, key, calls a key frame.
 func (c Content) Open(key bool) bool {
 	return !c.Sync() && c&slice != 0 && (c&(cra|recovery) != 0 || key && c&intra != 0)
 }
 
-// Picture says that the block has slices of a picture, or may have.
+// Picture reports whether the block has slices of a picture, or may have.
 func (c Content) Picture() bool { return c == 0 || c&slice != 0 }
 
-// NALScanner looks into the blocks of a track. The zero value, which is that of every other codec,
-// finds nothing out.
+// NALScanner scans the blocks of a track. The zero value, for every other codec, finds nothing.
 type NALScanner struct {
 	lengthSize int
 	hevc       bool
@@ -58,12 +57,12 @@ func NewNALScanner(t *Track) (NALScanner, error) {
 	return NALScanner{lengthSize: n, hevc: t.CodecID == CodecHEVC}, err
 }
 
-// Zero says that the scanner is that of a codec it knows nothing of.
+// Zero reports whether the scanner is for another codec and finds nothing.
 func (s NALScanner) Zero() bool { return s.lengthSize == 0 }
 
-// Scan looks at the heads of a block's NAL units. It is nothing when the lengths in front of them
-// do not fill the block and no slice was found until there. The cost is that of a step per NAL
-// unit; no slice data is read.
+// Scan reads the headers of a block's NAL units. It returns 0 if their lengths do not fill the
+// block and no slice was found before that shows. It takes a step for each NAL unit and reads no
+// slice data.
 func (s NALScanner) Scan(block []byte) Content {
 	if s.lengthSize == 0 {
 		return 0
@@ -92,8 +91,8 @@ func (s NALScanner) Scan(block []byte) Content {
 	return c
 }
 
-// scanAVC adds what an H.264 NAL unit says (H.264 table 7-1; clause 7.4.1.2.3: where access units
-// begin).
+// scanAVC adds to c what an H.264 NAL unit says (H.264 table 7-1; clause 7.4.1.2.3: where access
+// units begin).
 func scanAVC(c Content, nal []byte) Content {
 	switch typ := nal[0] & 0x1f; typ {
 	case 1, 2, 5:
@@ -111,7 +110,7 @@ func scanAVC(c Content, nal []byte) Content {
 			c |= idr
 		}
 		return c | slice
-	// data partitions B and C, slices of other views and layers: they go on with a picture
+	// data partitions B and C, slices of other views and layers: they continue a picture
 	case 3, 4, 20, 21:
 		return c | slice
 	case 6:
@@ -153,8 +152,8 @@ func avcSliceHead(b []byte) (first bool, kind uint32) {
 	return first, kind
 }
 
-// scanHEVC adds what an H.265 NAL unit says (H.265 table 7-1; clause 7.4.2.4.4: where access units
-// begin).
+// scanHEVC adds to c what an H.265 NAL unit says (H.265 table 7-1; clause 7.4.2.4.4: where access
+// units begin).
 func scanHEVC(c Content, nal []byte) Content {
 	if len(nal) < 2 {
 		return c | other
@@ -189,11 +188,12 @@ func scanHEVC(c Content, nal []byte) Content {
 	return c | other
 }
 
-// seiBytes bounds how much of an SEI NAL unit is looked at.
+// seiBytes bounds how much of an SEI NAL unit is read.
 const seiBytes = 4096
 
-// recoveryPoint says whether an SEI RBSP, emulation prevention bytes still in it, has a recovery
-// point message (payloadType 6 in both codecs; H.264 clause 7.3.2.3.1, H.265 clause 7.3.5).
+// recoveryPoint reports whether an SEI RBSP, which still has its emulation prevention bytes, holds
+// a recovery point message (payloadType 6 in both codecs; H.264 clause 7.3.2.3.1, H.265 clause
+// 7.3.5).
 func recoveryPoint(b []byte) bool {
 	b = b[:min(len(b), seiBytes)]
 	zeros := 0

@@ -5,32 +5,32 @@ import (
 	"slices"
 )
 
-// Draft tells the run of a fragment that still comes in, as far as it is sure: the decode time of
-// its first frame, and of a growing prefix of its frames the duration, composition offset, size,
-// key flag and marks. They are the very values of the run that Clock.Run will return for the whole
-// fragment, as long as nothing comes later that makes the clock mend the times of frames before it.
+// Draft computes the run of a fragment that is still coming in, as far as it is sure: the decode
+// time of its first frame, and the durations, composition offsets, sizes, key flags and marks of a
+// growing prefix of its frames. They equal those of the run that Clock.Run will return for the
+// whole fragment, unless something comes later that makes the clock correct earlier times.
 //
-// A frame is sure when no frame that may still come is presented before it, when the next access
-// unit has begun, and when what decides its marks has come. From the first time on that the clock
-// would mend, nothing more is sure.
+// A frame is sure when no later frame can be presented before it, the next access unit has begun,
+// and everything that decides its marks has come. From the first time that the clock would correct,
+// nothing more is sure.
 type Draft interface {
-	// Final returns the sure part of the run. samples are all that have come so far; those of the
-	// call before come first, unchanged. The frames of the call before come first in the result,
-	// which the caller must not change. There may be none. Not for concurrent use.
+	// Final returns the sure part of the run, which may be empty. samples are all that have come so
+	// far; they begin with those of the previous call, unchanged. The result begins with the frames
+	// of the previous result. The caller must not change it. Not for concurrent use.
 	Final(samples []Sample) Run
 }
 
 // frameDraft is the draft of a frameClock.
 //
-// Of n pictures all but the depth ones that are shown last have their decode times: the next ones
-// are shown later. So a picture is sure, its duration too, when depth+1 pictures have begun after
-// it. The depth is what the parameter sets say, or what the track has shown before, whichever is
-// more; where there is neither, nothing is sure.
+// After n pictures, the decode times of all but the last depth ones in presentation order are
+// known: later pictures are shown after those. So a picture and its duration are sure when depth+1
+// pictures have begun after it. The depth is the greater of what the parameter sets say and what
+// the track has shown before. With neither, nothing is sure.
 //
-// What the clock may mend is left to it. Nothing more is sure from a time that is equal to another,
-// too early, or too far ahead. A time that jumps ahead less far is not sure before another one
-// comes beyond it: until then it may be a single wrong one. In a track with reordering it leaves a
-// hole, from which on nothing is sure: the clock may fill it (frameClock.fill).
+// Times that the clock may correct are left to it. From a time that equals another, is too early,
+// or is too far ahead, nothing more is sure. A smaller jump ahead is not sure until a time beyond
+// it comes: until then it may be a single wrong one. In a track with reordering such a jump leaves
+// a hole, which the clock may fill (frameClock.fill), so nothing after it is sure.
 type frameDraft struct {
 	clock   frameClock // as it was at the fragment's start
 	depth   int
@@ -38,12 +38,12 @@ type frameDraft struct {
 
 	grouper
 	taken  int     // samples that were grouped
-	shown  []int64 // of the units whose time is known
+	shown  []int64 // times of the units, as far as they are known
 	sorted []int64 // the same, by time
 	usual  int64   // the usual frame duration; 0 when not known yet
 	// the latest time before a jump that is not confirmed; math.MaxInt64 when there is none
 	before int64
-	from   int // of markPicture
+	from   int // for markPicture
 	done   int // units that are sure
 	run    Run // the sure frames, one for each block
 }
@@ -65,7 +65,7 @@ func (d *frameDraft) Final(samples []Sample) Run {
 		d.add(&samples[d.taken])
 		n := len(d.units)
 		if d.open || d.units[n-1].Time == NoTime {
-			n-- // not until it is complete
+			n-- // not before it is complete
 		}
 		for u := len(d.shown); u < n && !d.stopped; u++ {
 			d.stopped = !d.show(&d.units[u])
@@ -77,7 +77,7 @@ func (d *frameDraft) Final(samples []Sample) Run {
 	return d.run
 }
 
-// show takes the time of the next unit, and reports whether it is regular.
+// show adds the time of the next unit, and reports whether the clock will keep it.
 func (d *frameDraft) show(s *Sample) bool {
 	c, u := &d.clock, len(d.shown)
 	var t int64
@@ -128,7 +128,7 @@ func (d *frameDraft) show(s *Sample) bool {
 	return true
 }
 
-// settle makes the next unit sure, and reports false when the clock may mend its duration.
+// settle makes the next unit sure. It returns false if the clock may correct its duration.
 func (d *frameDraft) settle(samples []Sample) bool {
 	c, i := &d.clock, d.done
 	d.units[i].settle()
@@ -177,10 +177,10 @@ func (d *frameDraft) settle(samples []Sample) bool {
 	}
 }
 
-// sampleDraft is the draft of a sampleClock. A frame lasts as long as all do unless the next one is
-// late, so it is sure when that has come. What is late, and where the first frame begins, is not
-// sure before the next block comes that has a time; when that is an earlier one the clock may take
-// the late one for a slip, and nothing more is sure.
+// sampleDraft is the draft of a sampleClock. A frame has the usual length unless the next one is
+// late, so it is sure when that has come. A late frame, and the start of the first one, are not
+// sure before the next block with a time has come. If that time is earlier, the clock may take the
+// late one for a slip, and nothing more is sure.
 type sampleDraft struct {
 	clock   sampleClock
 	next    int   // the next sample to be placed
@@ -201,8 +201,8 @@ func (d *sampleDraft) Final(samples []Sample) Run {
 	return d.run
 }
 
-// place finds out where the next sample begins, and so makes the one before it sure. It reports
-// false when that is not known yet, or will not be.
+// place finds where the next sample begins, which makes the one before it sure. It returns false if
+// that is not known yet, or never will be.
 func (d *sampleDraft) place(samples []Sample) bool {
 	c, i := &d.clock, d.next
 	s := &samples[i]

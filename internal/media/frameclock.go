@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// frameClock times everything that is timed by its timestamps.
+// frameClock times frames by their timestamps.
 //
 // Matroska blocks carry presentation times in decode order. The decode times of video are the
 // sorted presentation times: the n-th frame decoded is due when the n-th frame is shown. The
@@ -16,23 +16,21 @@ import (
 //	decode time           0   40   80  120  160  | 200
 //	composition offset    0 +120    0  -80  -40
 //
-// Times that cannot be are mended before (straighten).
+// Impossible times are corrected first (straighten).
 //
-// Where one fragment ends and the next begins, three things keep base + duration of one equal to
-// the base of the next:
+// Three things make a fragment's base plus its duration equal to the base of the next:
 //
-//   - The last frame lasts until the next cluster starts when that is plausible (lastDuration),
-//     else as long as is usual.
-//   - What is still missing or too much, less than one frame, is made up for by the first frame of
-//     the next run: it is decoded a little earlier or later and shown when it always was. Too much
-//     it is when the cluster starts with audio that is later than its first picture. Presentation
-//     times never change.
-//   - A cluster boundary may fall among reordered frames (muxers that cut clusters by size): the
-//     next cluster then starts before frames that this one already holds, unless it starts with
-//     audio; so on a track some cluster of which did not start with a key frame, holes are taken
-//     for such a cut wherever the next cluster starts. The holes among the presentation times are
-//     then filled: those decode times are borrowed from frames to come, and as many of the greatest
-//     presentation times are left over for the next run.
+//   - The last frame lasts until the next cluster starts if that is plausible (lastDuration),
+//     otherwise as long as usual.
+//   - The first frame of the next run makes up for what is then missing or too much, always less
+//     than a frame: it is decoded a little earlier or later. (There is too much if the cluster
+//     starts with audio that is later than its first picture.) Presentation times never change.
+//   - A muxer that cuts clusters by size may cut among reordered frames. The next cluster then
+//     starts before frames that this one holds, unless it starts with audio. On a track that had a
+//     cluster without a key frame at its start, holes are therefore taken for such a cut wherever
+//     the next cluster starts. Holes among the presentation times are filled: those decode times
+//     are borrowed from frames to come, and as many of the greatest presentation times are left
+//     over for the next run.
 //
 // Other kinds are not reordered: a time that goes back is raised to the one before it, and offsets
 // are zero.
@@ -55,7 +53,7 @@ type frameClock struct {
 	tails, before, order []int
 }
 
-// frameState is what a run leaves behind for the next one.
+// frameState is what a run passes on to the next one.
 type frameState struct {
 	usual     int64   // the usual frame duration, 0 when not known yet
 	end       int64   // where the last run ended
@@ -63,18 +61,18 @@ type frameState struct {
 	single    bool    // the last run had one frame, at …
 	lone      int64   // … this decode time
 	reordered bool    // the track has B-frames
-	depth     int     // frames that were shown after one decoded later, at most, in any run
-	compared  bool    // depth says something: there was a run of several frames
-	unkeyed   bool    // clusters do not all start with a key frame: they are cut anywhere
+	depth     int     // the most frames in any run that were shown after one decoded later
+	compared  bool    // depth is valid: there was a run of several frames
+	unkeyed   bool    // some cluster did not start with a key frame: they are cut anywhere
 	borrowed  []int64 // decode times given out that belong to frames of the next cluster
-	leftover  []int64 // as many presentation times not given out as decode times yet
+	leftover  []int64 // as many presentation times that were not given out as decode times
 }
 
-// longestSingle is the longest that the only frame of a fragment is believed to last when nothing
-// is known of the track.
+// longestSingle is the longest plausible duration, in nanoseconds, of the only frame of a fragment
+// when nothing is known of the track.
 const longestSingle = 10 * second
 
-// deepestReorder is the greatest number of frames that H.264 and H.265 reorder.
+// deepestReorder is the most frames that H.264 and H.265 reorder.
 const deepestReorder = 16
 
 func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
@@ -101,7 +99,7 @@ func (c *frameClock) Run(samples []Sample, next int64) (Run, error) {
 	return run, nil
 }
 
-// bare makes the run of blocks none of which holds a picture. It leaves the clock as it is.
+// bare makes the run of blocks without a picture. It does not change the clock.
 func (c *frameClock) bare(samples []Sample) (Run, error) {
 	i := slices.IndexFunc(samples, func(s Sample) bool { return s.Time != NoTime })
 	if i < 0 && !c.started {
@@ -188,11 +186,11 @@ func markLeading(frames []Frame, samples []Sample, shown []int64) {
 	}
 }
 
-// markPicture marks picture i of an open group: one that begins it, and one that follows that and
-// is shown before it. Where the bitstream tells which of these cannot be decoded from there
-// (H.265), only they are marked; a CRA picture without any begins no open group, but is a random
-// access point like others (stream access point of type 1, ISO/IEC 14496-12 annex I). from is the
-// picture where the open group at hand begins, -1 for none; the result is that after the picture.
+// markPicture marks picture i if it begins an open group, or follows that picture and is shown
+// before it. H.265 says which of the latter cannot be decoded from there, and only they are marked.
+// A CRA picture without any begins no open group: it is a random access point like others (stream
+// access point of type 1, ISO/IEC 14496-12 annex I). from is the picture that begins the current
+// open group, -1 for none. The result is from for the next picture.
 func markPicture(f *Frame, samples []Sample, shown []int64, i, from int) int {
 	switch c := samples[i].Content; {
 	case samples[i].open:
@@ -210,7 +208,7 @@ func markPicture(f *Frame, samples []Sample, shown []int64, i, from int) int {
 	return from
 }
 
-// leads says whether RASL pictures are among the samples up to the next random access point.
+// leads reports whether there are RASL pictures before the next random access point.
 func leads(samples []Sample) bool {
 	for i := range samples {
 		switch {
@@ -223,9 +221,9 @@ func leads(samples []Sample) bool {
 	return false
 }
 
-// joint is how much earlier (negative: later) than it is due the first frame is decoded, so that
-// the run begins where the one before it ended. It is less than a frame of usual length, and 0
-// where that would not do: at a gap, or when the clock went back.
+// joint returns how much earlier (negative: later) than due the first frame is decoded, so that the
+// run begins where the one before it ended. That is less than a frame of usual length, and 0 if the
+// two do not meet: at a gap, or when the clock went back.
 func (c *frameClock) joint(decoded []int64, last int64) int64 {
 	first := last
 	if len(decoded) > 1 {
@@ -238,8 +236,8 @@ func (c *frameClock) joint(decoded []int64, last int64) int64 {
 	return gap
 }
 
-// presentation returns the samples' presentation times in ticks, in decode order. Unknown ones
-// follow the frame before. The result has room for the decode times after it: both live in
+// presentation returns the samples' presentation times in ticks, in decode order. Unknown times
+// follow that of the frame before. The result has room for the decode times after it: both live in
 // c.times.
 func (c *frameClock) presentation(samples []Sample) ([]int64, error) {
 	n := len(samples)
@@ -274,7 +272,7 @@ func (c *frameClock) decodeTimes(s *frameState, shown []int64, key bool) []int64
 	if !s.reordered {
 		s.reordered = !slices.IsSorted(d)
 	}
-	// A key frame starts afresh: nothing that is shown after it was decoded before it.
+	// A key frame starts afresh: nothing decoded before it is shown after it.
 	for i, borrowed := range s.borrowed {
 		if at := nearest(d, borrowed); !key && abs64(d[at]-borrowed) <= c.usualOr(*s)/2 {
 			d[at] = s.leftover[i]
@@ -283,12 +281,12 @@ func (c *frameClock) decodeTimes(s *frameState, shown []int64, key bool) []int64
 	s.borrowed, s.leftover = nil, nil
 	slices.Sort(d)
 	for i := 1; i < n; i++ {
-		d[i] = max(d[i], d[i-1]+1) // a borrowed time may be another's
+		d[i] = max(d[i], d[i-1]+1) // a borrowed time may equal another
 	}
 	return d
 }
 
-// depth is how many frames, at most, are shown after one that is decoded later.
+// depth returns the most frames that are shown after one that is decoded later.
 func depth(shown []int64) int {
 	most := 0
 	for i, t := range shown {
@@ -304,8 +302,8 @@ func depth(shown []int64) int {
 }
 
 // fill replaces decode times at the end of a fragment that was cut among reordered frames, so that
-// there is one for each usual frame duration, and returns the one that would follow. upTo is where
-// the next cluster starts.
+// they are a usual frame duration apart. It returns the one that would follow. upTo is where the
+// next cluster starts.
 func (c *frameClock) fill(s *frameState, decoded []int64, upTo int64) (following int64) {
 	n, usual := len(decoded), c.usualOr(*s)
 	shown := append(c.spans[:0], decoded...)
@@ -336,7 +334,7 @@ func (c *frameClock) fill(s *frameState, decoded []int64, upTo int64) (following
 	return shown[next]
 }
 
-// nearest is the index of the value of d that is closest to v.
+// nearest returns the index of the value of d that is closest to v.
 func nearest(d []int64, v int64) int {
 	at := 0
 	for i := range d {
@@ -349,11 +347,11 @@ func nearest(d []int64, v int64) int {
 
 func abs64(v int64) int64 { return max(v, -v) }
 
-// lastDuration is how long the last frame lasts. The next cluster's start decides when it is no
-// further away than 7/4 of the longest frame of the fragment, which allows for jitter but neither
-// for a lost frame nor for leading pictures of an open GOP; a fragment of one frame is compared
-// with twice the connection's usual duration. Else it is the usual duration of the fragment's
-// frames, or the connection's, or DefaultDuration, or 1/25 s.
+// lastDuration returns how long the last frame lasts. It lasts until the next cluster starts if
+// that is at most 7/4 of the longest frame of the fragment, which allows for jitter but not for a
+// lost frame or leading pictures of an open GOP. For a fragment of one frame the limit is twice the
+// connection's usual duration. Otherwise it has the usual duration of the fragment's frames, or of
+// the connection's, or DefaultDuration, or 1/25 s.
 func (c *frameClock) lastDuration(s *frameState, decoded []int64, next int64, known bool) int64 {
 	n := len(decoded)
 	delta := next - decoded[n-1]
@@ -380,11 +378,11 @@ func (c *frameClock) lastDuration(s *frameState, decoded []int64, next int64, kn
 	return c.usualOr(*s)
 }
 
-// fewSpans is how many distances between frames say little of a reordered track: in a cluster of
-// that size most may be holes.
+// fewSpans is the number of distances between frames up to which they say little of a reordered
+// track: in so small a cluster most may be holes.
 const fewSpans = 3
 
-// learn takes the usual frame duration from the fragment's frames, if it has more than one.
+// learn learns the usual frame duration from the fragment's frames, if it has more than one.
 func (c *frameClock) learn(s *frameState, decoded []int64) {
 	c.spans = c.spans[:0]
 	for i := 1; i < len(decoded); i++ {
@@ -402,9 +400,9 @@ func (c *frameClock) learn(s *frameState, decoded []int64) {
 	s.usual = usual
 }
 
-// usualSpan is the median, or the smallest duration that differs from it by rounding only: the end
-// of a run is better a millisecond short, which the next run makes up for, than a millisecond long.
-// It reorders spans.
+// usualSpan returns the median, or the smallest duration that differs from it only by rounding. A
+// run is better a millisecond short, which the next run makes up for, than a millisecond long. It
+// reorders spans.
 func usualSpan(spans []int64, tolerance int64) int64 {
 	slices.Sort(spans)
 	median := spans[(len(spans)-1)/2]
@@ -412,8 +410,8 @@ func usualSpan(spans []int64, tolerance int64) int64 {
 	return spans[i]
 }
 
-// learnSingle takes the distance between two fragments of which the first had one frame as the
-// usual frame duration.
+// learnSingle learns the usual frame duration from the distance between two fragments, of which the
+// first had one frame.
 func (s *frameState) learnSingle(d int64, scale uint32) {
 	if d > 0 && d <= ticksOf(longestSingle, scale) {
 		s.usual = d

@@ -22,7 +22,7 @@ type G711Config struct {
 	SampleRate int  // Hz
 }
 
-// Silence is the byte that sounds like nothing (ITU-T G.711 tables 1 and 2).
+// Silence returns the byte for silence (ITU-T G.711 tables 1 and 2).
 func (c *G711Config) Silence() byte {
 	if c.MuLaw {
 		return 0xff
@@ -30,7 +30,7 @@ func (c *G711Config) Silence() byte {
 	return 0xd5
 }
 
-// CodecString returns the RFC 6381 name of such audio in MP4, which is its sample entry's.
+// CodecString returns the RFC 6381 name of the audio in MP4, which is that of its sample entry.
 func (c *G711Config) CodecString() string {
 	if c.MuLaw {
 		return "ulaw"

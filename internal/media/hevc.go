@@ -25,9 +25,9 @@ const (
 	hevcPPS = 34
 )
 
-// ParseHEVCConfig reads an hvcC. The lists alias the input; arrays of other NAL units (SEI) are
-// passed over. Reserved bits are ignored, and version 0, which early muxers wrote, is taken as 1. A
-// record without any SPS is an error. All errors are ErrInvalidCodecPrivate.
+// ParseHEVCConfig reads an hvcC. The lists alias the input. It skips arrays of other NAL units
+// (SEI), ignores reserved bits, and reads version 0, which early muxers wrote, as 1. A record
+// without any SPS is an error. All errors are ErrInvalidCodecPrivate.
 func ParseHEVCConfig(hvcC []byte) (*HEVCConfig, error) {
 	c, err := parseHEVCConfig(hvcC)
 	if err != nil {
@@ -85,7 +85,7 @@ func parseHEVCConfig(b []byte) (*HEVCConfig, error) {
 	return c, nil
 }
 
-// CodecString is the codecs parameter of ISO/IEC 14496-15 annex E.3: hvc1, profile space and
+// CodecString returns the codecs parameter of ISO/IEC 14496-15 annex E.3: hvc1, profile space and
 // profile, compatibility flags in reverse bit order, tier and level, then the constraint bytes
 // without trailing zero bytes. Example: hvc1.1.6.L93.B0.
 func (c *HEVCConfig) CodecString() string {
@@ -110,8 +110,8 @@ func (c *HEVCConfig) CodecString() string {
 }
 
 // parseHEVCSPS reads an H.265 sequence parameter set NAL unit, its two-byte header included (H.265
-// clause 7.3.2.2). What follows the picture size is needed for the VUI only; when it does not hold
-// together the VUI is taken as absent. Errors before it are ErrInvalidCodecPrivate.
+// clause 7.3.2.2). What follows the picture size is only needed to reach the VUI; if it is
+// malformed, the VUI counts as absent. Errors before it are ErrInvalidCodecPrivate.
 func parseHEVCSPS(nal []byte) (*SPS, error) {
 	s, err := readHEVCSPS(nal)
 	if err != nil {
@@ -192,8 +192,8 @@ func (s *SPS) readProfileTierLevel(r *bitReader, subLayers int) {
 	}
 }
 
-// skipHEVCToVUI passes over what stands between bit_depth_luma_minus8 and
-// vui_parameters_present_flag. It returns sps_max_num_reorder_pics of the highest sub-layer.
+// skipHEVCToVUI skips what is between bit_depth_luma_minus8 and vui_parameters_present_flag. It
+// returns sps_max_num_reorder_pics of the highest sub-layer.
 func skipHEVCToVUI(r *bitReader, subLayers int) (reorder uint32) {
 	r.ue() // bit_depth_chroma_minus8
 	pocBits := int(r.atMost(12, "log2_max_pic_order_cnt_lsb")) + 4
@@ -231,7 +231,7 @@ func skipHEVCToVUI(r *bitReader, subLayers int) (reorder uint32) {
 	return reorder
 }
 
-// skipHEVCScaling passes over scaling_list_data (H.265 clause 7.3.4).
+// skipHEVCScaling skips scaling_list_data (H.265 clause 7.3.4).
 func skipHEVCScaling(r *bitReader) {
 	for size := range 4 {
 		step := 1
@@ -253,8 +253,8 @@ func skipHEVCScaling(r *bitReader) {
 	}
 }
 
-// skipShortTermSets passes over the st_ref_pic_set structures (H.265 clause 7.3.7). A predicted set
-// has one flag more than the set before it has pictures, which is why they must be counted.
+// skipShortTermSets skips the st_ref_pic_set structures (H.265 clause 7.3.7). It counts pictures,
+// because a predicted set has one flag more than the set before it has pictures.
 func skipShortTermSets(r *bitReader) {
 	pictures := 0 // NumDeltaPocs of the set before
 	sets := int(r.atMost(64, "num_short_term_ref_pic_sets"))

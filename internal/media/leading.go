@@ -1,13 +1,13 @@
 package media
 
-// WithoutLeading returns a run without the leading pictures that follow its first one, which lasts
-// for them too; no other picture is presented at another time. skipped bytes of the payload from
-// first on are theirs.
+// WithoutLeading returns the run without the leading pictures that follow its first one. The first
+// picture lasts for them too, so that all others are presented as before. The leading pictures are
+// skipped bytes of the payload, from the offset first on.
 //
 // Leading pictures follow the first picture of an open group in decode order, are presented before
-// it, and may refer to pictures before the group. A player that begins with the group has none of
-// these, and Chromium's decoder ends for good with the first picture that it cannot decode. So a
-// segment with which players begin to decode leaves them out.
+// it, and may refer to pictures before the group. A player that begins with the group does not have
+// those, and Chromium's decoder stops for good at the first picture that it cannot decode. So a
+// segment at which players begin to decode leaves leading pictures out.
 func (run Run) WithoutLeading() (rest Run, first, skipped int64) {
 	n := 1
 	for n < len(run.Frames) && run.Frames[n].Marks&Leading != 0 {

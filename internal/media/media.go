@@ -1,6 +1,7 @@
-// Package media holds the types that every other package shares: tracks, frames and fragments, the
-// parameter sets of the codecs Weir packages (H.264, H.265, AAC) with their RFC 6381 names, and the
-// arithmetic of time inside a fragment. It does no I/O and imports nothing of Weir.
+// Package media has the types that every other package shares: tracks, frames and fragments. It
+// also parses the parameter sets of the codecs that Weir packages (H.264, H.265, AAC), makes their
+// RFC 6381 names, and computes the times inside a fragment. It does no I/O and imports nothing of
+// Weir.
 //
 //	media.go                          Track, Frame, Run, Fragment
 //	codec.go                          whether a track can be packaged, its RFC 6381 name and size
@@ -16,7 +17,7 @@ import "slices"
 // Kind is the kind of a track, with Matroska's TrackType values (RFC 9559 section 5.1.4.1.3).
 type Kind uint8
 
-// The kinds that Weir tells apart; any other TrackType is stored and listed, never packaged.
+// The kinds that Weir knows. Any other TrackType is stored and listed, never packaged.
 const (
 	Video Kind = 1
 	Audio Kind = 2
@@ -49,17 +50,18 @@ type Track struct {
 }
 
 // Frame is one block as the producer sent it: as a rule a coded picture or an audio frame. An
-// access unit that came in several blocks is as many frames, of which all but the first are marked
-// Joined; Run.Units puts them together. Frames stand in decode order; their bytes follow one
-// another in the payload of their run.
+// access unit that came in several blocks is as many frames, all but the first marked Joined;
+// Run.Units puts them together. Frames are in decode order, and their bytes follow one another in
+// the payload of their run.
 type Frame struct {
 	// ticks until the decode time of the next access unit; 0 for a block that is marked Joined or
 	// Bare
 	Duration uint32
-	// ticks from decode to presentation time; negative values occur with B-frames; likewise
+	// ticks from decode to presentation time, negative for some B-frames; 0 for Joined and Bare too
 	CompositionOffset int32
 	Size              uint32 // bytes
-	// decoding may begin here, and nothing that follows needs what is before; likewise false
+	// decoding may begin here, and nothing that follows needs what is before; false for Joined and
+	// Bare
 	Key   bool
 	Marks Marks
 }
@@ -73,7 +75,7 @@ type Run struct {
 	Frames         []Frame // at least one
 }
 
-// Duration is the sum of the run's frame durations in ticks.
+// Duration returns the sum of the run's frame durations in ticks.
 func (r *Run) Duration() int64 {
 	var d int64
 	for i := range r.Frames {
@@ -82,7 +84,7 @@ func (r *Run) Duration() int64 {
 	return d
 }
 
-// Size is the number of payload bytes of the run.
+// Size returns the number of payload bytes of the run.
 func (r *Run) Size() int64 {
 	var n int64
 	for i := range r.Frames {
@@ -97,7 +99,7 @@ type Tag struct {
 	Value string
 }
 
-// Fragment describes one Matroska cluster and everything known of it but its payload bytes.
+// Fragment describes one Matroska cluster: everything but its payload bytes.
 type Fragment struct {
 	// milliseconds since the Unix epoch: when the producer says the fragment starts
 	ProducerTimestamp int64

@@ -12,9 +12,9 @@ var (
 	errTruncated = errors.New("record ends early")
 )
 
-// annexB says whether data begins with an Annex B start code: what a producer sends when it hands
-// over its encoder's output without conversion. A configuration record begins with version 1 (a few
-// writers: 0, followed by a profile), never so.
+// annexB reports whether data begins with an Annex B start code, as when a producer sends its
+// encoder's output without conversion. A configuration record never does: it begins with version 1
+// (from a few writers 0, then a profile).
 func annexB(data []byte) bool {
 	return len(data) >= 4 && data[0] == 0 && data[1] == 0 &&
 		(data[2] == 1 || data[2] == 0 && data[3] == 1)
@@ -82,15 +82,15 @@ func nalLengthSize(t *Track) (int, error) {
 	return 0, nil
 }
 
-// AnnexB says that a block has start codes (H.264 and H.265 annex B) in place of the lengths that
-// its track's codec private data announces. A length may look like a start code: a block that its
-// lengths fill has none.
+// AnnexB reports whether a block has start codes (H.264 and H.265 annex B) instead of the lengths
+// that its track's codec private data announces. A length may look like a start code, so a block
+// that NAL units with lengths fill has none.
 func (s NALScanner) AnnexB(block []byte) bool {
 	return !s.Zero() && annexB(block) && !s.fills(block)
 }
 
 // FromAnnexB replaces the start codes of such a block with lengths. ok is false for other blocks,
-// and for a NAL unit that is too long for its length.
+// and if a NAL unit is too long for its length field.
 func (s NALScanner) FromAnnexB(block []byte) (converted []byte, ok bool) {
 	if !s.AnnexB(block) {
 		return nil, false
@@ -98,7 +98,7 @@ func (s NALScanner) FromAnnexB(block []byte) (converted []byte, ok bool) {
 	most := uint64(1)<<(8*s.lengthSize) - 1
 	converted = make([]byte, 0, len(block)+16)
 	for nal := range bytes.SplitSeq(block, startCode) {
-		// a fourth byte of the start code that follows, or zeros that trail
+		// cut off the fourth byte of the next start code, or trailing zeros
 		if nal = bytes.TrimRight(nal, "\x00"); len(nal) == 0 {
 			continue
 		}
@@ -114,7 +114,7 @@ func (s NALScanner) FromAnnexB(block []byte) (converted []byte, ok bool) {
 
 var startCode = []byte{0, 0, 1}
 
-// fills says whether NAL units with their lengths fill the block.
+// fills reports whether NAL units with lengths fill the block.
 func (s NALScanner) fills(block []byte) bool {
 	ok := true
 	for ok && len(block) > 0 {
@@ -123,7 +123,7 @@ func (s NALScanner) fills(block []byte) bool {
 	return ok
 }
 
-// cut cuts the first NAL unit off a block. ok is false when its length is cut short or too great.
+// cut splits the first NAL unit off a block. ok is false if its length is cut short or too great.
 func (s NALScanner) cut(block []byte) (nal, rest []byte, ok bool) {
 	if len(block) < s.lengthSize {
 		return nil, nil, false

@@ -6,12 +6,11 @@ import (
 	"slices"
 )
 
-// sampleClock times AAC: each frame lasts a fixed number of samples, and the block times, rounded
-// to milliseconds by every muxer, only say where to begin and when a frame is missing. The position
-// is resynchronised when a block is off by more than one frame: forwards anywhere (the frame before
-// the gap then lasts until the gap's end), backwards only at the start of a run, because a run
-// cannot go back. A block ahead of one that follows, or of the next cluster by far, is a slip of
-// the producer's clock.
+// sampleClock times AAC. Each frame lasts a fixed number of samples. Block times, which every muxer
+// rounds to milliseconds, only show where to begin and when a frame is missing. A block that is off
+// by more than a frame moves the position: forwards anywhere (the frame before the gap then lasts
+// until its end), backwards only at the start of a run, because a run cannot go back. A block that
+// is ahead of later ones, or far ahead of the next cluster, is a slip of the producer's clock.
 type sampleClock struct {
 	track    int
 	scale    uint32
@@ -21,8 +20,8 @@ type sampleClock struct {
 	ahead    []int64 // scratch
 }
 
-// newSampleClock returns nil when a frame is not a whole number of ticks, which happens only if the
-// timescale is not the core sample rate or a multiple.
+// newSampleClock returns nil if a frame is not a whole number of ticks. That happens only if the
+// timescale is not the core sample rate or a multiple of it.
 func newSampleClock(t *Track, scale uint32) *sampleClock {
 	rate, length := int64(scale), int64(1024)
 	if c, err := AACOf(t); err == nil {
@@ -78,9 +77,9 @@ func (c *sampleClock) Run(samples []Sample, next int64) (Run, error) {
 	return run, nil
 }
 
-// latest returns the latest time, in ticks, that the block of each sample can have: that of the
-// later one of the two blocks that follow, for one of them may have slipped back. Where the run
-// ends the next cluster's start stands for them, with a second to spare.
+// latest returns the latest time, in ticks, that the block of each sample can have: the later of
+// the next two blocks' times, because one of them may have slipped back. At the end of the run, a
+// second after the next cluster's start takes their place.
 func (c *sampleClock) latest(samples []Sample, next int64) []int64 {
 	latest := room(&c.ahead, len(samples))
 	first, second := int64(math.MaxInt64), int64(math.MaxInt64) // of those that follow
@@ -100,8 +99,8 @@ func (c *sampleClock) latest(samples []Sample, next int64) []int64 {
 	return latest
 }
 
-// back is where the frame of the first sample begins when its time is wrong: so far before the next
-// block that is known.
+// back returns where the first sample's frame begins if its time is wrong: as many frames before
+// the next known block time as there are in between.
 func (c *sampleClock) back(samples []Sample) int64 {
 	for i := 1; i < len(samples); i++ {
 		if t := samples[i].Time; t != NoTime {

@@ -2,23 +2,23 @@ package media
 
 import "bytes"
 
-// aacElements is the syntactic elements of each channelConfiguration (ISO/IEC 14496-3 table 1.19):
-// s for a single channel, c for a pair, l for low frequencies. Of others the config or a program
-// config element tells.
+// aacElements has the syntactic elements of each channelConfiguration (ISO/IEC 14496-3 table 1.19):
+// s for a single channel, c for a pair, l for low frequencies. It has none if a program config
+// element decides.
 var aacElements = [16]string{1: "s", 2: "c", 3: "sc", 4: "scs", 5: "scc", 6: "sccl", 7: "scccl",
 	11: "sccsl", 12: "scccl"}
 
-// Silence is a frame in which nothing sounds.
+// Silence is a silent frame.
 type Silence struct {
 	Frame    []byte // AAC: a raw_data_block; G.711: 20 ms of samples
 	Duration int64  // ticks of the track's timescale that it lasts
 }
 
 // SilenceOf makes a silent frame of a track's own configuration: a raw_data_block (14496-3 clause
-// 4.4.2.1) whose channels have no scale factor bands, and so no spectrum. Where SBR or PS are
-// signalled the decoder finds none in the frame and brings the core coder's silence to the output
-// rate (clause 4.6.18.2.6). Of G.711 it is the byte for nothing. nil when there is none: the track
-// is neither, AAC's channels are told by a program config element, or a frame is not a whole number
+// 4.4.2.1) whose channels have no scale factor bands, and so no spectrum. If SBR or PS are
+// signalled, the decoder finds none in the frame and brings the core coder's silence to the output
+// rate (clause 4.6.18.2.6). For G.711 it repeats the byte for silence. It returns nil if the track
+// is neither, if a program config element has AAC's channels, or if a frame is not a whole number
 // of ticks.
 func SilenceOf(t *Track) *Silence {
 	if t.CodecID == CodecACM {

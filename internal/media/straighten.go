@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// straighten mends presentation times (ticks, in decode order) that no reordering of pictures
-// explains, in place, so that each picture is shown once, in order, and for a while. Times that
-// make sense are not touched: a single outlier moves no other frame.
+// straighten corrects, in place, presentation times (ticks, in decode order) that no reordering of
+// pictures explains. Then each picture is shown once, in order, and for a while. It leaves
+// plausible times alone: a single outlier moves no other frame.
 //
-//   - Of a track without reordering the longest series that never falls is right; with it, also
-//     what is within reach of that. So a time that jumps ahead or back is wrong, and so are the
-//     fewer ones before or after a clock was set.
-//   - Times at the end that lie far beyond the next cluster's start are wrong, and so is a first
-//     one far before the end of the last run.
-//   - A wrong time becomes that of a hole among the others, where there can be one, else one
+//   - The longest series of times that never falls is right; in a track with reordering, so are
+//     times within reach of it. So a time that jumps ahead or back is wrong. When a clock was set,
+//     the times before or after that are wrong, whichever are fewer.
+//   - Times at the end that are far beyond the next cluster's start are wrong, and so is a first
+//     time far before the end of the last run.
+//   - A wrong time becomes that of a hole among the others, if there can be one, otherwise one
 //     between its neighbours in decode order.
-//   - Frames of equal times share what there is up to the next time.
+//   - Frames of equal times share the time up to the next one.
 //
 // next is where the following cluster starts, or NoTime.
 func (c *frameClock) straighten(s *frameState, samples []Sample, shown []int64, next int64) {
@@ -59,22 +59,22 @@ func (c *frameClock) straighten(s *frameState, samples []Sample, shown []int64, 
 	c.spread(shown, usual, next)
 }
 
-// room returns n elements of scratch memory, whatever they hold.
+// room returns n elements of scratch memory, which may hold anything.
 func room[T any](scratch *[]T, n int) []T {
 	*scratch = slices.Grow((*scratch)[:0], n)[:n]
 	return *scratch
 }
 
-// mayReorder says whether pictures of the track may be shown in another order than they are decoded
-// in.
+// mayReorder reports whether pictures of the track may be shown in another order than they are
+// decoded in.
 func (c *frameClock) mayReorder(samples []Sample) bool {
 	return !c.inOrder && slices.ContainsFunc(samples, func(s Sample) bool {
 		return !s.Content.Known() || s.Content&(bipred|hevcBlock) != 0
 	})
 }
 
-// distance is the usual one between sorted times, or the track's when all are equal. It leaves all
-// of them, equal times too, in c.gaps.
+// distance returns the usual distance between sorted times, or the track's if all are equal. It
+// leaves all distances, also those of 0, in c.gaps.
 func (c *frameClock) distance(s *frameState, sorted []int64) int64 {
 	c.gaps = c.gaps[:0]
 	for i := 1; i < len(sorted); i++ {
@@ -88,8 +88,8 @@ func (c *frameClock) distance(s *frameState, sorted []int64) int64 {
 	return usualSpan(c.gaps[first:], c.tolerance)
 }
 
-// longestRising finds the longest series of times that never falls, by patience sorting: tails[k]
-// is where the series of k+1 times ends that has the least last one.
+// longestRising finds the longest series of times that never falls, by patience sorting. Of the
+// series of k+1 times, the one with the least last time ends at tails[k].
 func (c *frameClock) longestRising(times []int64, in []bool) {
 	tails, before := c.tails[:0], room(&c.before, len(times))
 	for i, t := range times {
@@ -116,8 +116,8 @@ func (c *frameClock) longestRising(times []int64, in []bool) {
 	}
 }
 
-// between calls do for each stretch of times that are not in: those after a and before b, which are
-// in, or -1 and the number of times.
+// between calls do for each stretch of times that are not in: those after a and before b. a and b
+// are in, or are -1 and the number of times.
 func between(in []bool, do func(a, b int)) {
 	a := -1
 	for b := range len(in) + 1 {
@@ -141,8 +141,8 @@ func addWithin(times []int64, in []bool, reach int64) {
 	})
 }
 
-// preferEven exchanges a single time that is not in with the one before or after it when the series
-// goes on more evenly with it: where one of two is wrong both series are equally long.
+// preferEven swaps a single time that is not in with the one before or after it if that makes the
+// series more even: where one of two times is wrong, both series are equally long.
 func preferEven(times []int64, in []bool) {
 	// off is how far the time at i is from an even step between those at a and b.
 	off := func(i, a, b int) int64 {
@@ -164,9 +164,9 @@ func preferEven(times []int64, in []bool) {
 	})
 }
 
-// markEnds finds times that are in order and wrong all the same: the last ones, when they are
-// beyond reach of the next cluster and more others are not, and the first one, when it is beyond
-// reach of the end of the last run and the second one is not.
+// markEnds finds times that are wrong although they are in order. The last ones are, if they are
+// beyond reach of the next cluster and most times are not. The first one is, if it is beyond reach
+// of the end of the last run and the second one is not.
 func markEnds(s *frameState, shown []int64, right []bool, reach, next int64) {
 	n := len(shown)
 	if next != NoTime {
@@ -183,8 +183,8 @@ func markEnds(s *frameState, shown []int64, right []bool, reach, next int64) {
 	}
 }
 
-// findHoles returns the times that are missing among the right ones, as many as there are wrong
-// ones at most: inside of gaps within reach, and after the last one.
+// findHoles returns times that are missing among the right ones, at most as many as there are wrong
+// ones: inside gaps no longer than reach, and after the last one.
 func findHoles(shown []int64, right []bool, usual, reach int64) []int64 {
 	var times, holes []int64
 	for i, t := range shown {
@@ -239,11 +239,11 @@ func retime(shown []int64, right []bool, holes []int64, usual, reach, next int64
 	})
 }
 
-// portion is v·k/n, for k of 0 to n.
+// portion returns v·k/n, for k of 0 to n.
 func portion(v, k, n int64) int64 { return v/n*k + v%n*k/n }
 
-// spread moves frames apart that have equal times, in decode order: they share what there is up to
-// the next time, but no more than is usual for so many. When all of a fragment have one time they
+// spread moves frames with equal times apart, in decode order. They share the time up to the next
+// one, but get no more than is usual for so many. If all frames of a fragment have one time, they
 // share all of it, if that is less than a second each.
 func (c *frameClock) spread(shown []int64, usual, next int64) {
 	n := len(shown)

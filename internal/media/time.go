@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// NoTime stands for a presentation time that is not known: a frame of a lace, or the start of a
-// next cluster that never came.
+// NoTime stands for a time that is not known: of a laced frame, or of a next cluster that never
+// came.
 const NoTime = math.MinInt64
 
 // ErrTime is wrapped by a Clock's error when a fragment's times cannot be expressed: a frame longer
@@ -19,32 +19,32 @@ type Sample struct {
 	// presentation time, nanoseconds since the Unix epoch on the producer's clock, or NoTime
 	Time int64
 	Size uint32 // bytes
-	// the container calls it a random access point; where Content is known that is not believed
+	// the container calls it a random access point; ignored if Content is known
 	Key     bool
 	Content Content // what NALScanner found in it; 0 for other codecs
-	open    bool    // of an access unit: it begins an open group of pictures
+	open    bool    // the access unit begins an open group of pictures
 }
 
 // Clock turns the frames of one track, cluster by cluster, into runs with decode times and
-// durations. There is one for each track of a PutMedia connection, because audio keeps a running
-// sample position and video learns the usual frame duration. Not for concurrent use.
+// durations. Each track of a PutMedia connection has its own, because audio keeps a running sample
+// position and video learns the usual frame duration. Not for concurrent use.
 type Clock interface {
 	// Run makes the run of one fragment from its samples (at least one), in decode order, with a
 	// frame for each of them. next is the start of the cluster that follows, in nanoseconds since
 	// the Unix epoch, or NoTime when the fragment ends for another reason. Every access unit of
-	// video lasts at least a tick; a run without a picture begins at the first time in it and lasts
-	// no time. The error wraps ErrTime; the clock is then as before, and the fragment should be
-	// dropped.
+	// video lasts at least a tick. A run without a picture begins at the first time in it and has
+	// no duration. The error wraps ErrTime; it leaves the clock as it was, and the fragment should
+	// be dropped.
 	Run(samples []Sample, next int64) (Run, error)
 	// Draft begins the fragment that the next call of Run will be for. The draft does not change
 	// the clock.
 	Draft() Draft
 }
 
-// NewClock makes the clock of a track. AAC runs on counted samples; everything else is timed by its
-// timestamps, video with rebuilt decode order. Ticks are of t.Timescale, or of Timescale(t) when
-// that is zero. The frames of tracks other than video are all marked as random access points,
-// whatever the producer flagged (SDKs leave audio blocks unflagged beside video).
+// NewClock makes the clock of a track. AAC is timed by counted samples, everything else by its
+// timestamps, video with rebuilt decode times. Ticks are of t.Timescale, or of Timescale(t) if that
+// is zero. Outside of video, all frames are random access points, whatever the producer flagged
+// (SDKs leave audio blocks unflagged beside video).
 func NewClock(t *Track) Clock {
 	scale := t.Timescale
 	if scale == 0 || scale > maxTimescale {
@@ -72,8 +72,8 @@ func NewClock(t *Track) Clock {
 // maxTimescale keeps nanosecond times of any size within 64-bit ticks.
 const maxTimescale = 1 << 24
 
-// Timescale is the timescale that a track should have: VideoTimescale, the core sample rate of AAC,
-// the declared sample rate of other audio, 1000 for all else.
+// Timescale returns the timescale that a track should have: VideoTimescale, the core sample rate of
+// AAC, the declared sample rate of other audio, 1000 for everything else.
 func Timescale(t *Track) uint32 {
 	switch t.Kind {
 	case Video:
@@ -91,8 +91,8 @@ func Timescale(t *Track) uint32 {
 
 const second = 1_000_000_000
 
-// ticksOf converts nanoseconds to ticks, rounding to nearest, halves up. It keeps 64 bits for any
-// ns and a scale of up to maxTimescale.
+// ticksOf converts nanoseconds to ticks, rounding to nearest, halves up. It does not overflow for
+// any ns and a scale of up to maxTimescale.
 func ticksOf(ns int64, scale uint32) int64 {
 	s, rest := ns/second, ns%second
 	if rest < 0 {

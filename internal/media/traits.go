@@ -1,8 +1,8 @@
 package media
 
-// Traits say what the frames of a run have in common: as much as a container's frame table can be
-// written shorter for, and how they begin. With the number of frames they tell how long that table
-// is, without the frames themselves.
+// Traits say what the frames of a run have in common, as far as it makes a container's frame table
+// shorter, and how they begin. They and the number of frames give the length of that table, without
+// the frames themselves.
 type Traits uint8
 
 // The bits of Traits.
@@ -11,7 +11,7 @@ const (
 	EqualSizes                        // all frames have the same number of bytes
 	// all frames are random access points, or none is; without open groups
 	EqualKeys
-	FirstKeyOnly     // the first of several frames is a random access point and no other; likewise
+	FirstKeyOnly     // only the first of several frames is a random access point; likewise
 	PresentedInOrder // every composition offset is 0
 	// an open group of pictures begins with the first frame, and leading pictures follow it
 	LeadingNext
@@ -42,7 +42,7 @@ func (r *Run) Traits() Traits {
 			s &^= FirstKeyOnly
 		}
 		if f.Marks&(Open|Leading) != 0 {
-			s &^= EqualKeys | FirstKeyOnly // each frame must be told of
+			s &^= EqualKeys | FirstKeyOnly // each frame needs flags of its own
 		}
 		if f.CompositionOffset != 0 {
 			s &^= PresentedInOrder
@@ -51,9 +51,9 @@ func (r *Run) Traits() Traits {
 	return s
 }
 
-// Reorder is how far, in ticks, a frame of the run is presented before its decode time: by so much
-// decode times must be moved ahead for a container that has no negative composition offsets. 0 when
-// no frame is.
+// Reorder returns how far, in ticks, a frame of the run is presented before its decode time, 0 if
+// none is. A container without negative composition offsets must move decode times ahead by so
+// much.
 func (r *Run) Reorder() int64 {
 	var most int64
 	for i := range r.Frames {

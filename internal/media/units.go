@@ -1,30 +1,30 @@
 package media
 
-// Marks say what is true of few frames. They are stored (docs/store-format.md), so a bit keeps its
+// Marks are flags that few frames have. They are stored (docs/store-format.md), so a bit keeps its
 // meaning.
 type Marks uint8
 
-// The bits of Marks. Those other than Joined are of an access unit and stand at its first frame.
+// The bits of Marks. All but Joined are about an access unit, and are set on its first frame.
 const (
-	Joined Marks = 1 << iota // the block goes on with the access unit of the frame before it
+	Joined Marks = 1 << iota // the block continues the access unit of the frame before it
 	Bare                     // the access unit has no picture: there is nothing to present
 	// decoding may begin here, but pictures that follow may need what is before: CRA, recovery
 	// point
 	Open
-	// presented before the picture marked Open that it follows; perhaps not decodable from there
+	// presented before the Open picture that it follows; perhaps not decodable from there
 	Leading
 )
 
-// knownMarks are the bits that have a meaning.
+// knownMarks has the bits that have a meaning.
 const knownMarks = Joined | Bare | Open | Leading
 
-// Valid says whether all bits have a meaning.
+// Valid reports whether all bits have a meaning.
 func (m Marks) Valid() bool { return m&^knownMarks == 0 }
 
-// Units returns the run with its access units for frames: blocks marked Joined are part of the
-// frame before. A picture-less access unit at the end, which belongs to a picture of the next
-// fragment, is left out with its bytes; so the payload of the units is the beginning of the run's.
-// Without anything to join it is the run itself; of a run without pictures there are none.
+// Units returns the run with one frame for each access unit: it adds blocks marked Joined to the
+// frame before. An access unit without a picture at the end belongs to a picture of the next
+// fragment and is left out; the payload of the units is then only the beginning of the run's. A run
+// without pictures has no units.
 func (r *Run) Units() Run {
 	units, end := 0, len(r.Frames)
 	for i := range r.Frames {
@@ -58,9 +58,9 @@ func (r *Run) Units() Run {
 	return u
 }
 
-// group divides the samples of a track into access units, in decode order. It returns the units,
-// each as one sample with the time of its picture, and a mark for each sample. A unit without a
-// picture is not among the units.
+// group divides the samples of a track, in decode order, into access units. It returns the units,
+// each as one sample with the time of its picture, and a mark for each sample. It leaves out a unit
+// without a picture.
 func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) {
 	g := grouper{units: units[:0], marks: marks[:0]}
 	for i := range samples {
@@ -82,9 +82,9 @@ func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) 
 
 // grouper divides samples into access units as they come.
 //
-// Access units begin as H.264 clause 7.4.1.2.3 and H.265 clause 7.4.2.4.4 say: SEI, parameter sets
-// and delimiters belong to the picture that follows, a slice that does not begin a picture and
-// whatever else there is to the one before. An empty block adds nothing to the one before.
+// Access units begin as H.264 clause 7.4.1.2.3 and H.265 clause 7.4.2.4.4 say. SEI, parameter sets
+// and delimiters belong to the picture that follows. Slices that do not begin a picture, and
+// anything else, belong to the one before. So does an empty block.
 type grouper struct {
 	units []Sample // each with the time of its picture; only the last one may still change
 	marks []Marks  // of the samples
@@ -113,7 +113,7 @@ func (g *grouper) add(s *Sample) {
 	g.open = g.open && c.Known() && c&slice == 0
 }
 
-// join adds a block to the unit. The time is that of the first slice.
+// join adds a block to the unit. The unit's time is that of its first slice.
 func (s *Sample) join(o *Sample) {
 	if (o.Content&slice != 0 || !o.Content.Known()) && (s.Content&slice == 0 || s.Time == NoTime) {
 		s.Time = o.Time
@@ -123,8 +123,7 @@ func (s *Sample) join(o *Sample) {
 	s.Key = s.Key || o.Key
 }
 
-// settle says from the unit's content whether it is a random access point, whatever the container
-// says.
+// settle decides from the unit's content, if it is known, whether it is a random access point.
 func (s *Sample) settle() {
 	if s.Content.Known() {
 		s.open = s.Content.Open(s.Key)
