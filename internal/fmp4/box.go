@@ -12,24 +12,24 @@ type builder struct {
 	held  int64 // bytes of all holes
 }
 
-// hole is content of boxes that is too much for memory: write writes its size bytes when all boxes
-// are complete.
+// hole is a place in the boxes whose content is too large for memory. write writes it, size bytes,
+// when all boxes are complete.
 type hole struct {
 	at    int // in b
 	size  int64
 	write func(io.Writer) error
 }
 
-// hold puts content where the next byte would be.
+// hold leaves a hole where the next byte would be.
 func (w *builder) hold(size int64, write func(io.Writer) error) {
 	w.holes = append(w.holes, hole{len(w.b), size, write})
 	w.held += size
 }
 
-// size is the length of everything.
+// size returns the length of everything, holes included.
 func (w *builder) size() int64 { return int64(len(w.b)) + w.held }
 
-// flush writes everything, holes in their places.
+// flush writes everything, holes included.
 func (w *builder) flush(to io.Writer) error {
 	at := 0
 	for _, h := range w.holes {

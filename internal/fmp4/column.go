@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// Scratch is room for the tables of a long movie: they are appended to it and read back once.
+// Scratch holds a table of a long movie, which is appended to it and read back.
 type Scratch interface {
 	io.Writer
 	io.ReaderAt
@@ -26,13 +26,13 @@ func (s *memory) ReadAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// columnMemory is how many bytes of a table stay in memory; what is more goes to a Scratch.
+// columnMemory is how many bytes of a table stay in memory. The rest goes to a Scratch.
 const columnMemory = 64 << 10
 
 // column is a table of a movie while it grows.
 type column struct {
 	movie   *Movie
-	b       []byte // the end of it
+	b       []byte // the last bytes of it
 	spilled int64  // bytes in file
 	file    Scratch
 }
@@ -81,8 +81,8 @@ func (c *column) write(w io.Writer) error {
 	return c.each(func(b []byte) error { _, err := w.Write(b); return err })
 }
 
-// counted is a table of values in the order of samples, as count and value of each series of equal
-// ones: stts, ctts.
+// counted is a table of values in the order of samples, stts or ctts. A row has the number of equal
+// values and the value.
 type counted struct {
 	column
 	count, value uint32

@@ -14,9 +14,9 @@ const maxDepth = 16
 var errShort = errors.New("box ends early")
 
 // Dump prints the boxes in data, a line each, indented by depth: type, size, and the fields that
-// matter. The payload of the last mdat may be missing, as it is behind the output of
-// AppendMediaHeader. Boxes that it does not know are named only. It stops with an error at the
-// first box that does not fit what holds it; what came before has been printed. Any input is safe.
+// matter. The payload of the last mdat may be missing, as in the output of AppendMediaHeader. It
+// prints only type and size of boxes that it does not know. It stops with an error at the first box
+// that is larger than what holds it; everything before has been printed. Any input is safe.
 func Dump(w io.Writer, data []byte) error {
 	d := &dumper{w: w}
 	return d.boxes(data, 0)
@@ -33,7 +33,7 @@ func (d *dumper) line(depth int, format string, args ...any) {
 	}
 }
 
-// containers are the boxes whose bodies are boxes and nothing else.
+// containers has the boxes that hold only boxes.
 var containers = map[string]bool{
 	"moov": true, "trak": true, "mdia": true, "minf": true, "dinf": true, "stbl": true,
 	"mvex": true, "moof": true, "traf": true, "edts": true, "udta": true,
@@ -98,8 +98,8 @@ func (d *dumper) box(typ string, size uint64, head int, body []byte, depth int) 
 	return nil
 }
 
-// describe reads the fields of a box: what its line says of it, whether children follow them, and
-// the lines of its table. head is how many bytes of header the box has.
+// describe reads the fields of a box. It returns the text for its line, whether children follow the
+// fields, and the lines of its table. head is the length of the box's header.
 func describe(typ string, head int, r *fields) (text string, children bool, lines []string) {
 	switch typ {
 	case "ftyp", "styp":
@@ -161,7 +161,7 @@ func describe(typ string, head int, r *fields) (text string, children bool, line
 	return text, children, lines
 }
 
-// describeSamples does so for the boxes that say where samples lie and how long each is.
+// describeSamples does the same for the boxes that say where samples are and how long each is.
 func describeSamples(typ string, r *fields) (text string, lines []string) {
 	switch typ {
 	case "stts", "ctts":
@@ -197,7 +197,7 @@ func describeSamples(typ string, r *fields) (text string, lines []string) {
 	return text, lines
 }
 
-// rows returns one line per entry of a table, as far as the box really holds them.
+// rows returns one line for each entry that the box really holds.
 func rows(r *fields, row func() string) (text string, lines []string) {
 	r.fullBox()
 	n := r.u32()
@@ -244,7 +244,7 @@ func tfhd(r *fields) string {
 	return s
 }
 
-// trun returns one line per sample, as far as the box really holds them.
+// trun returns one line for each sample that the box really holds.
 func trun(r *fields) (text string, lines []string) {
 	version, flags := r.fullBox()
 	samples := r.u32()
@@ -281,7 +281,7 @@ func trun(r *fields) (text string, lines []string) {
 	return text, lines
 }
 
-// fields reads big-endian fields off the front of b; past the end it returns zeros and sets short.
+// fields reads big-endian fields from the start of b. Past the end it returns zeros and sets short.
 type fields struct {
 	b     []byte
 	short bool
@@ -309,7 +309,7 @@ func (r *fields) time(version byte) uint64 {
 	return r.u64()
 }
 
-// times passes over creation and modification time.
+// times skips creation and modification time.
 func (r *fields) times(version byte) {
 	r.time(version)
 	r.time(version)
@@ -328,7 +328,7 @@ func brands(r *fields) string {
 	return strings.Join(s, ",")
 }
 
-// printable shows a four-character code; bytes outside of ASCII as dots.
+// printable returns a four-character code with dots for bytes outside of ASCII.
 func printable(b []byte) string {
 	out := make([]byte, len(b))
 	for i, c := range b {
@@ -340,7 +340,7 @@ func printable(b []byte) string {
 	return string(out)
 }
 
-// fixed shows a 16.16 number.
+// fixed returns a 16.16 number as text.
 func fixed(v uint32) string {
 	if v&0xffff == 0 {
 		return fmt.Sprint(v >> 16)

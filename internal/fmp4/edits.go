@@ -2,8 +2,8 @@ package fmp4
 
 import "math"
 
-// edit is an entry of an edit list (ISO/IEC 14496-12 clause 8.6.6): so many ticks of the movie show
-// the track's media from a time on, or nothing.
+// edit is an entry of an edit list (ISO/IEC 14496-12 clause 8.6.6): for length ticks, the movie
+// shows the track's media from a time on, or nothing.
 type edit struct {
 	length int64
 	from   int64 // ticks of the track; empty for none
@@ -11,24 +11,24 @@ type edit struct {
 
 const empty = -1
 
-// trim cuts a movie to a range of moments.
+// trim cuts a movie to a range of time.
 type trim struct {
 	set         bool
-	from, until int64 // milliseconds on the producer's clock, of the fragments that are added next
+	from, until int64 // milliseconds on the producer's clock, for the fragments that are added next
 	found       bool  // begin and end are known
 	begin, end  int64 // movie ticks
 }
 
-// Trim cuts the movie to the frames that are shown at some moment of a range, milliseconds since
-// the Unix epoch on the producer's clock, both ends included; until the next call it holds for the
-// fragments that are added. They stay whole in the file: an edit list hides what is before and
-// after. Frames are those of the first track.
+// Trim cuts the movie to the frames that are shown in a range: Unix milliseconds on the producer's
+// clock, both ends included. It applies to fragments that are added until the next call. They stay
+// whole in the file, and an edit list hides what is before and after. The frames of the first track
+// decide.
 func (m *Movie) Trim(from, until int64) {
 	m.trim.set, m.trim.from, m.trim.until = true, from, until
 }
 
-// look finds the first and the last frame of the range in a fragment that was just added. Decode
-// times are the sorted presentation times, so the frames are shown as long as they are decoded.
+// look finds the first and the last frame of the range in a fragment that was just added. It goes
+// by decode times, which are the sorted presentation times.
 func (c *trim) look(m *Movie, chunks []Chunk) {
 	if !c.set {
 		return
@@ -54,8 +54,8 @@ func (c *trim) look(m *Movie, chunks []Chunk) {
 	}
 }
 
-// edits is the edit list of a track; nil when its media is shown from the movie's beginning to its
-// end.
+// edits returns the edit list of a track, nil if its media is shown from the movie's beginning to
+// its end.
 func (m *Movie) edits(t *movieTrack) []edit {
 	first, last := int64(0), m.length()
 	if m.trim.found {
@@ -63,7 +63,7 @@ func (m *Movie) edits(t *movieTrack) []edit {
 	}
 	begin := rescale(t.begin, t.scale, movieTimescale)
 	if begin < movieTimescale/1000 {
-		begin = 0 // not even a millisecond: times that were rounded
+		begin = 0 // less than a millisecond is rounding
 	}
 	end := rescaleUp(t.end, t.scale, movieTimescale)
 	from, until := max(first, begin), min(last, end)
@@ -81,7 +81,7 @@ func (m *Movie) edits(t *movieTrack) []edit {
 	return append(list, edit{until - from, at + t.advance})
 }
 
-// duration is how long a track with an edit list lasts, movie ticks.
+// duration returns how long a track with this edit list lasts, in movie ticks.
 func (t *movieTrack) duration(list []edit) uint64 {
 	if list == nil {
 		return uint64(rescaleUp(t.end-t.begin, t.scale, movieTimescale))

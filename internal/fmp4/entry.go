@@ -95,14 +95,13 @@ func (w *builder) soundEntry(channels int, rate uint32) {
 }
 
 // law writes the sample entry of G.711: alaw or ulaw, which the registry of MP4RA has for QuickTime
-// (QuickTime File Format, "Sound sample descriptions", version 0), and whose size is that of what
-// comes out.
+// (QuickTime File Format, "Sound sample descriptions", version 0). Its sample size is that of
+// decoded audio.
 func (w *builder) law(c *media.G711Config) {
 	w.box(c.CodecString(), func() { w.soundEntry(c.Channels, uint32(c.SampleRate)<<16) })
 }
 
-// esDescriptor is an ES_Descriptor for AAC (ISO/IEC 14496-1 clause 7.2.6.5), built from the inside
-// out.
+// esDescriptor makes an ES_Descriptor for AAC (ISO/IEC 14496-1 clause 7.2.6.5).
 func esDescriptor(asc []byte) []byte {
 	const esTag, configTag, specificTag, syncTag = 3, 4, 5, 6
 	config := []byte{

@@ -28,9 +28,9 @@ const trackID = 1
 //	└ mvex
 //	  └ trex                  no defaults: each fragment has its own
 //
-// The timescale is t.Timescale, or media.Timescale of the track when that is zero; it must be the
-// one that the track's runs count in. Errors are those of media.CodecString:
-// ErrMissingCodecPrivate, ErrInvalidCodecPrivate, ErrUnsupportedCodec.
+// The timescale is t.Timescale, or media.Timescale of the track if that is zero. It must be that of
+// the track's runs. Errors are those of media.CodecString: ErrMissingCodecPrivate,
+// ErrInvalidCodecPrivate, ErrUnsupportedCodec.
 func InitSegment(t *media.Track) ([]byte, error) {
 	e, err := newEntry(t)
 	if err != nil {
@@ -80,14 +80,15 @@ func InitSegment(t *media.Track) ([]byte, error) {
 	return w.b, nil
 }
 
-// matrix is the unity transformation.
+// matrix writes the identity matrix.
 func (w *builder) matrix() {
 	for _, v := range [9]uint32{0x00010000, 0, 0, 0, 0x00010000, 0, 0, 0, 0x40000000} {
 		w.u32(v)
 	}
 }
 
-// versionFor is the version of a box that has such a time or duration: 1 has 64 bits for it.
+// versionFor returns the version of a box with such a time or duration: version 1 has 64 bits for
+// it.
 func versionFor(v uint64) uint8 {
 	if v > math.MaxUint32 {
 		return 1
@@ -128,8 +129,8 @@ func (w *builder) tkhd(e *entry, id uint32, duration uint64) {
 	})
 }
 
-// display is the size to show the picture at, 16.16 fixed point: the width is stretched by the
-// sample aspect ratio, unless the field cannot hold the result.
+// display returns the size to show the picture at, in 16.16 fixed point. The width is stretched by
+// the sample aspect ratio, unless the field cannot hold the result.
 func (e *entry) display() (width, height uint32) {
 	if e.sps == nil {
 		return 0, 0
@@ -144,8 +145,8 @@ func (e *entry) display() (width, height uint32) {
 	return uint32(wide), uint32(e.sps.Height) << 16
 }
 
-// mdia writes the media of a track whose duration is in its own ticks; tables writes what stands
-// in stbl after the sample entry.
+// mdia writes the media of a track. duration is in ticks of the track. tables writes what follows
+// the sample entry in stbl.
 func (w *builder) mdia(e *entry, scale uint32, duration uint64, tables func()) {
 	version := versionFor(duration)
 	w.full("mdhd", version, 0, func() {

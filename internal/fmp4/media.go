@@ -27,18 +27,17 @@ const (
 const (
 	syncSample    = 0x02000000 // depends on no other
 	nonSyncSample = 0x01010000 // depends on others, not a sync sample
-	// depends on no other, and not a sync sample: what follows it may depend on what is before
+	// depends on no other, but not a sync sample: samples after it may depend on samples before it
 	openSample = 0x02010000
-	// likewise nonSyncSample, and leading: presented before the open sample, perhaps not decodable
-	// from there
+	// nonSyncSample, and leading: presented before the open sample, perhaps not decodable from
+	// there
 	leadingSample = 0x05010000
 )
 
 // maxFrames keeps the moof box and its data offset far below 2^31 bytes.
 const maxFrames = 1 << 24
 
-// AppendMediaHeader appends what goes before the payload of a run, and the payload follows
-// directly:
+// AppendMediaHeader appends what goes directly before the payload of a run:
 //
 //	moof
 //	├ mfhd              sequence
@@ -48,11 +47,10 @@ const maxFrames = 1 << 24
 //	  └ trun            version 1 (signed composition offsets); a column only for what differs
 //	mdat                header only: 8 bytes, or 16 when the payload needs 64 bits
 //
-// baseDecodeTime is in ticks of the track's timescale and stands in place of run.BaseDecodeTime,
-// because media in a session starts near zero. The run's frames are access units (media.Run.Units).
-// Frames of tracks other than video are all sync samples. A run without frames, one of more than
-// 2^24 frames and a negative time are errors; dst is then returned as it was. It does not check the
-// codec.
+// baseDecodeTime is in ticks of the track's timescale. It replaces run.BaseDecodeTime, because
+// media in a session starts near zero. The run's frames are access units (media.Run.Units). Frames
+// of tracks other than video are all sync samples. A run without frames or with more than 2^24, and
+// a negative time, are errors; dst is then returned as it was. It does not check the codec.
 func AppendMediaHeader(dst []byte, t *media.Track, run *media.Run, sequence uint32,
 	baseDecodeTime int64) ([]byte, error) {
 	n := len(run.Frames)
@@ -134,14 +132,14 @@ type layout struct {
 	payload            int64
 }
 
-// layOut decides what each frame must be told of and what all of them share.
+// layOut decides which fields each frame has and which all frames share.
 func layOut(t *media.Track, run *media.Run) layout {
 	l := layOutTraits(t.Kind, run.Traits(), len(run.Frames), run.Size())
 	l.defaultFlags = sampleFlags(t, &run.Frames[len(run.Frames)-1])
 	return l
 }
 
-// layOutTraits is layOut without the frames. Default flags are not filled in.
+// layOutTraits is layOut without the frames. It leaves defaultFlags unset.
 func layOutTraits(kind media.Kind, traits media.Traits, frames int, payload int64) layout {
 	l := layout{tfhd: tfhdBaseIsMoof, trun: trunDataOffset, tfhdSize: 16, trunSize: 20,
 		payload: payload}
@@ -183,9 +181,9 @@ func (l *layout) lengths() (moof, mdat int) {
 	return 8 + 16 + 8 + l.tfhdSize + 20 + l.trunSize, mdat + 8
 }
 
-// MediaHeaderSize is the length in bytes of what AppendMediaHeader writes for a run of a track of
-// the kind whose frames have the traits, are so many, and take so many bytes. So the place of a
-// frame in a segment is known without the frame table.
+// MediaHeaderSize returns the length in bytes of what AppendMediaHeader writes for a run: of a
+// track of that kind, with so many frames, which have these traits and take payload bytes. So the
+// place of a frame in a segment is known without the frame table.
 func MediaHeaderSize(kind media.Kind, traits media.Traits, frames int, payload int64) int64 {
 	l := layOutTraits(kind, traits, frames, payload)
 	moof, mdat := l.lengths()

@@ -14,8 +14,8 @@ import (
 // begins and ends where pictures do.
 const movieTimescale = media.VideoTimescale
 
-// gapTicks is how far the runs of a fragment may be from the ends of those before them without
-// being apart: 50 ms, as for discontinuities of playlists.
+// gapTicks is the longest distance between fragments that is not a gap: 50 ms, as for
+// discontinuities of playlists.
 const gapTicks = movieTimescale / 20
 
 // ErrMovieTooLarge says that a movie has more tables than a moov box can hold.
@@ -24,27 +24,27 @@ var ErrMovieTooLarge = errors.New("movie header is too large")
 // MovieTrack is a track of a movie.
 type MovieTrack struct {
 	Track *media.Track
-	// the greatest media.Run.Reorder of its runs, ticks: composition offsets are raised by so
-	// much, and an edit list takes it off again
+	// the greatest media.Run.Reorder of its runs, in ticks: composition offsets are raised by so
+	// much, and an edit list subtracts it again
 	Advance int64
 }
 
-// MovieOptions say how a movie is made.
+// MovieOptions configure a movie.
 type MovieOptions struct {
-	// KeepGaps leaves as much time as passed between fragments that are apart, up to 13 hours:
-	// the last picture stays, and sound is silent. Otherwise the later one follows at once.
+	// KeepGaps keeps gaps between fragments, up to 13 hours: the last picture stays, and sound is
+	// silent. Otherwise the later fragment follows at once.
 	//
-	// Empty edits say the same in fewer bytes. FFmpeg 5.1 takes them before the first sample only;
-	// after one of another place it presents the whole track again, and Chromium with it.
+	// Empty edits would take fewer bytes. But FFmpeg 5.1, and Chromium with it, accepts them only
+	// before the first sample; after one elsewhere it presents the whole track again.
 	KeepGaps bool
 	// Created is the creation time, seconds since the Unix epoch.
 	Created int64
-	// Scratch makes room for a table that has become long; nil keeps all tables in memory.
+	// Scratch makes a Scratch for a table that has become long; nil keeps all tables in memory.
 	Scratch func() (Scratch, error)
 }
 
-// Movie writes what goes before the media of a progressive MP4 file, whose tables it collects
-// fragment by fragment:
+// Movie collects the tables of a progressive MP4 file, fragment by fragment, and writes what goes
+// before its media:
 //
 //	ftyp                        isom
 //	moov
@@ -62,26 +62,26 @@ type MovieOptions struct {
 //	mdat                        header, and silence if there is any
 //
 // The payloads of the chunks follow in the order in which they were added, back to back: a stored
-// fragment is a part of the file as it is. Memory does not grow with the movie when there is a
-// Scratch. A movie is for one goroutine.
+// fragment goes into the file as it is. With a Scratch, memory does not grow with the movie. A
+// Movie is not safe for concurrent use.
 //
-// Tracks keep the distance to each other that they have on the producer's clock. Where sound is
-// missing beside pictures it is silent, as long as the codec can be; the same few bytes, at the
-// beginning of mdat, are the silence of all places. A picture is shown until the next one comes.
+// Tracks are as far apart as they are on the producer's clock. Where sound is missing beside
+// pictures, it is silent, if the codec has silence; the same few bytes, at the beginning of mdat,
+// serve all such places. A picture is shown until the next one comes.
 type Movie struct {
 	o       MovieOptions
 	tracks  []*movieTrack
 	started bool
-	base    int64 // where the movie begins on the producer's clock, movie ticks
+	base    int64 // where the movie begins on the producer's clock, in movie ticks
 	payload int64 // bytes of chunks added
 	trim    trim
 	err     error
 }
 
-// maxGap is the longest pause that is kept, movie ticks: what the duration of a picture can hold.
+// maxGap is the longest gap that is kept, in movie ticks: what the duration of a picture can hold.
 const maxGap = math.MaxUint32 - 60*movieTimescale
 
-// NewMovie makes a movie of tracks, one or more. Errors are those of the codec private data:
+// NewMovie makes a movie of one or more tracks. Errors are those of the codec private data:
 // media.ErrMissingCodecPrivate, ErrInvalidCodecPrivate, ErrUnsupportedCodec.
 func NewMovie(tracks []MovieTrack, o MovieOptions) (*Movie, error) {
 	m := &Movie{o: o}
@@ -101,14 +101,14 @@ func NewMovie(tracks []MovieTrack, o MovieOptions) (*Movie, error) {
 	return m, nil
 }
 
-// Chunk is a track's share of a fragment.
+// Chunk is a track's part of a fragment.
 type Chunk struct {
 	Track int        // index of the track in the movie
 	Run   *media.Run // of access units (media.Run.Units), at least one
 }
 
-// Add adds a fragment: its chunks in the order of their bytes, of each track one at most. The error
-// wraps media.ErrTime when times cannot be expressed.
+// Add adds a fragment: its chunks in the order of their bytes, at most one of each track. The error
+// wraps media.ErrTime if times cannot be expressed.
 func (m *Movie) Add(chunks []Chunk) error {
 	if len(chunks) == 0 || m.err != nil {
 		return m.err
@@ -130,8 +130,8 @@ func (m *Movie) Add(chunks []Chunk) error {
 	return m.err
 }
 
-// place decides where on the movie's clock the fragment is: after what is there, by as much as on
-// the producer's clock, unless it is apart from it.
+// place decides where the fragment is on the movie's clock. It follows what is there as on the
+// producer's clock, unless there is a gap.
 func (m *Movie) place(chunks []Chunk) {
 	start, end := int64(math.MaxInt64), int64(0)
 	for _, c := range chunks {
@@ -170,14 +170,14 @@ func (m *Movie) place(chunks []Chunk) {
 	m.shift(m.base)
 }
 
-// shift sets what position 0 of the movie is on the producer's clock, movie ticks.
+// shift sets where position 0 of the movie is on the producer's clock, in movie ticks.
 func (m *Movie) shift(base int64) {
 	for _, t := range m.tracks {
 		t.shift = rescale(base, movieTimescale, t.scale)
 	}
 }
 
-// length is where the last track ends, movie ticks.
+// length returns where the last track ends, in movie ticks.
 func (m *Movie) length() int64 {
 	var end int64
 	for _, t := range m.tracks {
@@ -188,7 +188,7 @@ func (m *Movie) length() int64 {
 	return end
 }
 
-// Payload is how many bytes of chunks must follow what WriteTo writes.
+// Payload returns how many bytes of chunks must follow what WriteTo writes.
 func (m *Movie) Payload() int64 { return m.payload }
 
 // WriteTo writes everything before the payload of the chunks. Nothing can be added afterwards.
@@ -234,7 +234,7 @@ func (m *Movie) boxes(pool []byte, poolAt []int64, wide bool) *builder {
 		}
 		w.text("mp41")
 	})
-	media := int64(0) // where the first chunk is; known when the boxes are complete
+	media := int64(0) // offset of the first chunk; known when the boxes are complete
 	edits := make([][]edit, len(m.tracks))
 	var duration uint64
 	for i, t := range m.tracks {

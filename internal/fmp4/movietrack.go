@@ -10,11 +10,10 @@ import (
 	"weir/internal/media"
 )
 
-// silentTogether is how many samples of silence there are bytes for.
+// silentTogether is how many samples of silence the pool of a track has.
 const silentTogether = 64
 
-// inPool marks the place of a chunk of silence, which is counted from where the track's silence
-// begins.
+// inPool marks the place of a chunk of silence, which counts from where the track's silence begins.
 const inPool = 1 << 63
 
 // movieTrack collects the tables of a track. Positions are ticks of its scale on the movie's clock.
@@ -24,9 +23,9 @@ type movieTrack struct {
 	clock   int64 // ticks per second of the runs' decode times
 	scale   int64 // ticks per second of the track in the file
 	advance int64
-	shift   int64 // position 0 on the producer's clock
+	shift   int64 // where position 0 is on the producer's clock
 
-	sound  *media.Silence // AAC that can be silent
+	sound  *media.Silence // of AAC; nil if there is none
 	sample int64          // G.711: bytes of a sample, which lasts a tick; 0 for everything else
 	pool   []byte         // silence
 
@@ -67,10 +66,10 @@ func (m *Movie) newTrack(of MovieTrack) (*movieTrack, error) {
 	return t, nil
 }
 
-// position is where a decode time of the producer's clock (ticks of clock) is.
+// position returns the position of a decode time on the producer's clock (ticks of clock).
 func (t *movieTrack) position(at int64) int64 { return rescale(at, t.clock, t.scale) - t.shift }
 
-// add appends a run whose bytes are at a place after the first chunk's.
+// add appends a run. place is the offset of its bytes from the first chunk's.
 func (t *movieTrack) add(run *media.Run, place int64) error {
 	at := t.position(run.BaseDecodeTime)
 	if !t.begun {
@@ -113,7 +112,7 @@ func (t *movieTrack) put(duration, size, offset uint32, key bool) {
 	}
 }
 
-// chunk appends a chunk of the samples that were put last.
+// chunk appends a chunk of the last samples that were put.
 func (t *movieTrack) chunk(place uint64, samples uint32) {
 	t.chunks++
 	t.places.u64(place)
@@ -125,8 +124,8 @@ func (t *movieTrack) chunk(place uint64, samples uint32) {
 	}
 }
 
-// meet makes the track end at a position, where its next run begins: by silence, where there is
-// much room and it can be, else by the length of the last sample.
+// meet makes the track end where its next run begins: by silence, if there is enough room and the
+// codec has it, and by the length of the last sample.
 func (t *movieTrack) meet(at int64) error {
 	missing := at - t.end
 	if t.samples == 0 || missing == 0 {
@@ -146,7 +145,7 @@ func (t *movieTrack) meet(at int64) error {
 		}
 		missing = at - t.end
 	}
-	// What a sample cannot be shortened by stays, and is looked at again before the next run.
+	// If the last sample cannot be shortened by so much, the rest waits for the next call.
 	last := max(int64(t.last)+missing, 1)
 	if last > math.MaxUint32 {
 		return fmt.Errorf("track %d: %w: %d ticks without a sample", t.t.Number, media.ErrTime,
@@ -157,8 +156,8 @@ func (t *movieTrack) meet(at int64) error {
 	return nil
 }
 
-// addG711 appends a run of samples that last a tick each. The positions of blocks are rounded, and
-// clocks differ a little, so only a tenth of a second or more is made up for.
+// addG711 appends a run of samples that last a tick each. Positions of blocks are rounded, and
+// clocks differ a little, so it corrects only a tenth of a second or more.
 func (t *movieTrack) addG711(run *media.Run, at, place int64) {
 	n := run.Size() / t.sample
 	switch missing := at - t.end; {
@@ -200,8 +199,8 @@ func (t *movieTrack) finish() {
 	}
 }
 
-// tables writes the boxes of stbl after stsd. places tells, when the boxes are complete, where the
-// first chunk and the track's silence are in the file.
+// tables writes the boxes of stbl after stsd. When the boxes are complete, places returns the
+// offsets of the first chunk and of the track's silence in the file.
 func (t *movieTrack) tables(w *builder, wide bool, places func() (media, pool int64)) {
 	list := func(typ string, row int64, c *column) {
 		w.full(typ, 0, 0, func() {

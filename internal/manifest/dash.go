@@ -10,17 +10,17 @@ import (
 type MPD struct {
 	// Static: nothing will change. Otherwise players read it again.
 	Static            bool
-	AvailabilityStart int64 // since the Unix epoch: the moment of presentation time 0
+	AvailabilityStart int64 // since the Unix epoch: when presentation time 0 is
 	Publish           int64 // since the Unix epoch: when this text became valid
-	Duration          int64 // of the presentation; 0 while nobody knows it
-	// how often to read it again, unless Static; so is all below but the last two
+	Duration          int64 // of the presentation; 0 while it is not known
+	// how often to read it again; like the next three, only unless Static
 	UpdatePeriod int64
 	BufferDepth  int64 // timeShiftBufferDepth
 	Delay        int64 // suggestedPresentationDelay
 	TimeURI      string
 	MinBuffer    int64
 	MaxSegment   int64 // no segment is longer
-	Extended     bool  // S elements have attributes of the service
+	Extended     bool  // S elements have the service's own attributes
 	Periods      []Period
 }
 
@@ -37,12 +37,12 @@ type AdaptationSet struct {
 	Independent bool   // each segment begins with a random access point
 	Offset      int64  // presentationTimeOffset, ticks
 	StartNumber int64  // of the first segment
-	InitURI     string // XML, like MediaURI, which has $Number$ in it
+	InitURI     string // escaped for XML, like MediaURI, which contains $Number$
 	MediaURI    string
-	Timeline    []byte // what TimelineEntry.Append makes
+	Timeline    []byte // made by TimelineEntry.Append
 }
 
-// Representation tells of a track what all of its segments have.
+// Representation describes what all segments of a track have in common.
 type Representation struct {
 	ID            int
 	Video         bool   // otherwise sound
@@ -57,7 +57,7 @@ type Representation struct {
 	ChannelConfig       int   // of sound, by ISO/IEC 23003-3; left out when 0
 }
 
-// Namespace of the attributes kvs:ts and kvs:fn. What the service declares is not known.
+// Namespace of the attributes kvs:ts and kvs:fn. Which one the service declares is not known.
 const extensionNamespace = "urn:kinesisvideo:dash"
 
 // Append appends the text to dst.
@@ -160,8 +160,8 @@ func (r *Representation) append(dst []byte) []byte {
 	return append(dst, "\"/>\n"...)
 }
 
-// appendFrameRate appends hundredths of a frame per second as a fraction: whole rates and those of
-// NTSC as what they were before they were rounded.
+// appendFrameRate appends hundredths of a frame per second as a fraction. Whole rates and those of
+// NTSC are as they were before rounding.
 func appendFrameRate(dst []byte, hundredths int64) []byte {
 	whole := (hundredths + 50) / 100
 	if hundredths == whole*100 && whole > 0 {
@@ -181,8 +181,8 @@ type TimelineEntry struct {
 	Number         string // kvs:fn; left out when empty
 }
 
-// Append appends the element to dst. Every one has its time, so that its text does not depend on
-// the one before it.
+// Append appends the element to dst. Each has its time, so that its text does not depend on the one
+// before.
 func (s *TimelineEntry) Append(dst []byte) []byte {
 	dst = appendXMLInt(dst, `<S t="`, s.Time)
 	dst = appendXMLInt(dst, `" d="`, s.Duration)

@@ -1,5 +1,5 @@
-// Package manifest writes HLS playlists (RFC 8216) from plain structs. It knows no sessions, tokens
-// or stores. The caller decides which segments, numbers and tags there are.
+// Package manifest writes HLS playlists (RFC 8216) from plain structs. It knows nothing of
+// sessions, tokens or stores. The caller decides which segments, numbers and tags there are.
 //
 // The text is appended to a byte slice without fmt, because a playlist of thousands of segments is
 // written for every reload. The order of tags and attributes and the format of numbers are those of
@@ -29,13 +29,13 @@ type Master struct {
 	IFramesBandwidth int64  // peak bits per second of its byte ranges
 }
 
-// audioGroup is the group and the name of the audio rendition, the service's.
+// audioGroup is the group and the name of the audio rendition, as in the service.
 const audioGroup = "audio"
 
 // Append appends the playlist's text to dst. AVERAGE-BANDWIDTH and EXT-X-I-FRAME-STREAM-INF, which
-// the service does not have, stand after what it has.
+// the service does not have, follow what it has.
 //
-// EXT-X-VERSION is 1, as the service has it: nothing in it needs more. EXT-X-MEDIA and AUDIO are
+// EXT-X-VERSION is 1, as in the service: nothing in it needs more. EXT-X-MEDIA and AUDIO are
 // compatible with version 1 (RFC 8216 section 7), and the version of a master playlist says nothing
 // of its media playlists. The service's FORCED=NO is left out: the attribute must not stand with
 // TYPE=AUDIO (section 4.3.4.1).
@@ -109,13 +109,13 @@ func (m *Media) Append(dst []byte) []byte {
 	return dst
 }
 
-// Header is what stands before the first segment of a media playlist.
+// Header is what precedes the first segment of a media playlist.
 type Header struct {
 	Version        int   // EXT-X-VERSION; see FragmentedMP4Version
 	VOD            bool  // EXT-X-PLAYLIST-TYPE:VOD: the playlist never changes
 	TargetDuration int64 // seconds
 	MediaSequence  int64 // number of the first segment
-	// EXT-X-DISCONTINUITY-SEQUENCE, left out when negative, which means 0 to a client
+	// EXT-X-DISCONTINUITY-SEQUENCE; left out when negative, which clients take for 0
 	DiscontinuitySequence int64
 	// EXT-X-INDEPENDENT-SEGMENTS: each segment begins with a random access point
 	Independent bool
@@ -127,14 +127,14 @@ type Header struct {
 // 7 asks for 6 (EXT-X-MAP without EXT-X-I-FRAMES-ONLY); the service has always said 7.
 const FragmentedMP4Version = 7
 
-// EXT-X-VERSION of a media playlist of transport streams, whose durations have decimals, and of one
-// of their I-frames, which has byte ranges (RFC 8216 section 7).
+// EXT-X-VERSION of a media playlist of transport streams, whose durations have decimals, and of
+// their I-frame playlist, which has byte ranges (RFC 8216 section 7).
 const (
 	TransportStreamVersion = 3
 	IFramesVersion         = 4
 )
 
-// Append appends the header's lines, EXTM3U the first, to dst.
+// Append appends the header's lines, from EXTM3U on, to dst.
 func (h *Header) Append(dst []byte) []byte {
 	dst = append(dst, "#EXTM3U\n#EXT-X-VERSION:"...)
 	dst = strconv.AppendInt(dst, int64(h.Version), 10)
@@ -164,7 +164,7 @@ type Segment struct {
 	// number of EXT-X-DISCONTINUITY tags before it; more than 1 when segments between were not
 	// listed
 	Discontinuities int
-	Map             string // URI of the EXT-X-MAP that begins to hold here; empty for none
+	Map             string // URI of an EXT-X-MAP that applies from here on; empty for none
 	// EXT-X-PROGRAM-DATE-TIME, milliseconds since the Unix epoch; left out unless HasDateTime
 	DateTime    int64
 	HasDateTime bool
@@ -194,8 +194,7 @@ func (s *Segment) Append(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-// AppendOpen appends what stands before EXTINF to dst: all there is of a segment that is not
-// complete yet.
+// AppendOpen appends what precedes EXTINF to dst. An incomplete segment has nothing else.
 func (s *Segment) AppendOpen(dst []byte) []byte {
 	for range s.Discontinuities {
 		dst = append(dst, "#EXT-X-DISCONTINUITY\n"...)
@@ -219,8 +218,8 @@ func (s *Segment) AppendOpen(dst []byte) []byte {
 // AppendEnd appends EXT-X-ENDLIST to dst.
 func AppendEnd(dst []byte) []byte { return append(dst, "#EXT-X-ENDLIST\n"...) }
 
-// appendDecimal appends value·10^-places, value not negative, the way Java prints a double:
-// trailing zeros stripped, at least one digit after the point.
+// appendDecimal appends value·10^-places the way Java prints a double: without trailing zeros, but
+// with at least one digit after the point. value is not negative.
 func appendDecimal(dst []byte, value int64, places int) []byte {
 	scale := int64(1)
 	for range places {
@@ -239,8 +238,8 @@ func appendDecimal(dst []byte, value int64, places int) []byte {
 	}
 }
 
-// appendInstant appends a time the way Java prints an Instant: ISO 8601 in UTC with three digits of
-// fraction, or none when the milliseconds are zero.
+// appendInstant appends a time the way Java prints an Instant: ISO 8601 in UTC with three decimals,
+// or none if the milliseconds are zero.
 func appendInstant(dst []byte, millis int64) []byte {
 	t := time.UnixMilli(millis).UTC()
 	if t.Nanosecond() == 0 {

@@ -2,15 +2,14 @@ package manifest
 
 import "strconv"
 
-// LowLatency is what only the header of a media playlist with Partial Segments (parts) has (RFC
-// 8216bis sections 4.4.3.7 and 4.4.3.8). The zero value is a playlist without parts.
+// LowLatency is the part of a header that only media playlists with Partial Segments (parts) have
+// (RFC 8216bis sections 4.4.3.7 and 4.4.3.8). The zero value is a playlist without parts.
 type LowLatency struct {
 	PartTarget   int64 // EXT-X-PART-INF, milliseconds
 	PartHoldBack int64 // milliseconds; at least three times PartTarget
 	// CAN-SKIP-UNTIL, milliseconds: at least six target durations; 0: there are no delta updates
 	SkipUntil int64
-	// EXT-X-SKIP: this is a delta update, in which so many segments are left out; their first one
-	// is that of MediaSequence
+	// EXT-X-SKIP: this is a delta update that leaves out so many segments, from MediaSequence on
 	Skipped int64
 }
 
@@ -18,8 +17,8 @@ type LowLatency struct {
 // 8216bis section 8), EXT-X-GAP needs 8, and a playlist's version should not change.
 const LowLatencyVersion = 9
 
-// append appends the lines to dst. An attribute that would say NO is left out: Shaka looks whether
-// it is there (shaka-player, lib/hls/hls_parser.js).
+// append appends the lines to dst. An attribute that would be NO is left out: Shaka only looks
+// whether it is there (shaka-player, lib/hls/hls_parser.js).
 func (l *LowLatency) append(dst []byte) []byte {
 	if l.PartTarget == 0 {
 		return dst
@@ -64,8 +63,8 @@ func (p *Part) append(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-// AppendPreloadHint appends the EXT-X-PRELOAD-HINT of the part that comes next to dst. It follows
-// all segments and parts.
+// AppendPreloadHint appends the EXT-X-PRELOAD-HINT of the next part to dst. It follows all segments
+// and parts.
 func AppendPreloadHint(dst []byte, uri string) []byte {
 	dst = append(dst, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\""...)
 	dst = append(dst, uri...)
@@ -76,8 +75,8 @@ func AppendPreloadHint(dst []byte, uri string) []byte {
 // section 4.4.5.4). The URI is written as the master playlist has it: hls.js compares the text.
 type Report struct {
 	URI      string
-	LastMSN  int64 // media sequence number of the last segment, or of the one that has parts only
-	LastPart int64 // index of the last part of that; negative: it has none
+	LastMSN  int64 // media sequence number of the last segment, which may have only parts yet
+	LastPart int64 // index of its last part; negative: it has none
 }
 
 // Append appends the line to dst.

@@ -1,6 +1,6 @@
 // Package mpegts writes HLS media segments as MPEG-2 transport streams (ISO/IEC 13818-1), one
 // fragment each: H.264 (ISO/IEC 14496-10, stream type 0x1B), H.265 (0x24) and AAC in ADTS (0x0F),
-// all tracks in one. Its only I/O is to read the frames that it is given.
+// all tracks in one. Its only I/O is reading the frames that it is given.
 //
 //	segment.go    what goes where: the plan of a segment, its length, its bytes
 //	unit.go       one PES packet of that plan

@@ -6,10 +6,10 @@ import (
 	"io"
 )
 
-// Dump prints the packets of a transport stream, a line each; packets that only carry on what the
-// one before began are one line together. It tells of tables, clock references, PES headers with
-// the first bytes after them, and continuity counters that are not what they should be. It stops
-// with an error at the first bytes that are not a packet. Any input is safe.
+// Dump prints the packets of a transport stream, a line each; packets that only continue the one
+// before share a line. It shows tables, clock references, PES headers with the first bytes after
+// them, and wrong continuity counters. It stops with an error at the first bytes that are not a
+// packet. Any input is safe.
 func Dump(w io.Writer, data []byte) error {
 	d := &dumper{w: w, counters: map[uint16]byte{}}
 	for i := 0; len(data) > 0; i++ {
@@ -33,7 +33,7 @@ type dumper struct {
 	err      error
 	counters map[uint16]byte // last seen, by PID
 
-	more      int // packets that carry on
+	more      int // packets that only continue
 	moreBytes int
 }
 

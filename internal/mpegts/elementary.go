@@ -9,13 +9,12 @@ import (
 	"weir/internal/media"
 )
 
-// ErrInvalidFrame says that the bytes of a frame are not what the track's codec private data
-// promises.
+// ErrInvalidFrame says that the bytes of a frame do not fit the track's codec private data.
 var ErrInvalidFrame = errors.New("invalid media frame")
 
-// Check says whether a track can be carried. Errors are those of media.CodecString; G.711 and AAC
-// that has no ADTS header (960 samples a frame, a sampling rate outside of the table, channels told
-// by a program config element) are media.ErrUnsupportedCodec.
+// Check returns an error if a track cannot be carried. Errors are those of media.CodecString.
+// G.711, and AAC for which there is no ADTS header (960 samples a frame, a sampling rate outside of
+// the table, channels in a program config element), are media.ErrUnsupportedCodec.
 func Check(t *media.Track) error {
 	_, err := newCoder(t)
 	return err
@@ -26,16 +25,16 @@ type coder struct {
 	streamType byte
 	video      bool
 
-	// Video: NAL units after a length become a byte stream (14496-10 annex B) of access units that
-	// begin with a delimiter, which 13818-1 clauses 2.14.1 and 2.17.1 demand, and of which those
-	// where playing may begin carry the parameter sets.
+	// Video: NAL units with lengths become a byte stream (14496-10 annex B). Each access unit
+	// begins with a delimiter, as 13818-1 clauses 2.14.1 and 2.17.1 demand. Those where playing may
+	// begin carry the parameter sets.
 	lengthSize int
 	hevc       bool
 	delimiter  []byte // with its start code
 	sets       []byte // parameter sets of the codec private data, with start codes
-	needs      int    // kinds of parameter sets that sets has
+	needs      int    // bits of the kinds of parameter sets in sets
 
-	adts [7]byte // AAC: header of a frame of no bytes
+	adts [7]byte // AAC: header of an empty frame
 }
 
 var startCode = [4]byte{0, 0, 0, 1}
@@ -86,8 +85,8 @@ func newCoder(t *media.Track) (*coder, error) {
 				t.Number, t.CodecID, media.ErrUnsupportedCodec, config.FrameLength,
 				config.SampleRate, config.ChannelConfig)
 		}
-		// The header can tell the core coder only, its object type in two bits. SBR and PS are
-		// found in the frames (14496-3 clause 1.6.6, implicit signalling), as in every HE-AAC
+		// The header describes only the core coder, with its object type in two bits. Players find
+		// SBR and PS in the frames (14496-3 clause 1.6.6, implicit signalling), as in every HE-AAC
 		// broadcast.
 		profile, channels := byte(config.CoreObjectType-1), byte(config.ChannelConfig)
 		c.adts = [7]byte{0xff, 0xf1, profile<<6 | byte(rate)<<2 | channels>>2, channels << 6, 0,
@@ -106,7 +105,8 @@ func newCoder(t *media.Track) (*coder, error) {
 var adtsRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000,
 	11025, 8000, 7350}
 
-// maxADTS is the longest frame that the 13 bits of an ADTS header hold, header included.
+// maxADTS is the length of the longest frame that an ADTS header can describe in 13 bits, header
+// included.
 const maxADTS = 1<<13 - 1
 
 // appendADTS appends an AAC frame after its header.
@@ -119,7 +119,7 @@ func (c *coder) appendADTS(dst, frame []byte) []byte {
 	return append(append(dst, h[:]...), frame...)
 }
 
-// picture is what the byte stream of a video frame needs.
+// picture is what look finds out about a video frame.
 type picture struct {
 	size      int64 // bytes of the byte stream; 0: the frame has no NAL units and is left out
 	delimiter bool  // one must be added
@@ -145,8 +145,8 @@ func (c *coder) kindOf(first byte) (set int, delimiter bool) {
 	}
 }
 
-// look reads the heads of a frame's NAL units. entry says that playing may begin here. Its length
-// prefixes must fill the frame exactly.
+// look reads the headers of a frame's NAL units, which must fill the frame exactly. entry says that
+// playing may begin here.
 func (c *coder) look(w *window, at, size int64, entry bool) (picture, error) {
 	var p picture
 	have, units := 0, 0
@@ -190,7 +190,7 @@ func (c *coder) look(w *window, at, size int64, entry bool) (picture, error) {
 	return p, nil
 }
 
-// appendPicture appends the byte stream of a frame that look has found good.
+// appendPicture appends the byte stream of a frame. p is what look found.
 func (c *coder) appendPicture(dst, frame []byte, p picture) []byte {
 	if p.delimiter {
 		dst = append(dst, c.delimiter...)
@@ -209,7 +209,7 @@ func (c *coder) appendPicture(dst, frame []byte, p picture) []byte {
 			continue
 		}
 		dst = append(append(dst, startCode[:]...), frame[:n]...)
-		if first && p.sets && !p.delimiter { // after the delimiter that the frame has
+		if first && p.sets && !p.delimiter { // after the frame's own delimiter
 			dst = append(dst, c.sets...)
 		}
 		first = false
@@ -218,7 +218,7 @@ func (c *coder) appendPicture(dst, frame []byte, p picture) []byte {
 	return dst
 }
 
-// window reads small pieces of a payload, mostly forward, in larger ones.
+// window reads small pieces of a payload, mostly in order, in larger reads.
 type window struct {
 	src  io.ReaderAt
 	at   int64
@@ -226,7 +226,7 @@ type window struct {
 	buf  [4096]byte
 }
 
-// bytes returns n bytes, at most 4096, from an offset; good until the next call.
+// bytes returns n bytes, at most 4096, from an offset. They are valid until the next call.
 func (w *window) bytes(at int64, n int) ([]byte, error) {
 	if at < w.at || at+int64(n) > w.at+int64(len(w.data)) {
 		got, err := w.src.ReadAt(w.buf[:], at)

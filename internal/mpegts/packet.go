@@ -34,7 +34,7 @@ const (
 
 const timeMask = 1<<33 - 1
 
-// packetHeader is what stands before the payload of a packet.
+// packetHeader describes what precedes the payload of a packet.
 type packetHeader struct {
 	pid     uint16
 	counter byte
@@ -44,9 +44,8 @@ type packetHeader struct {
 	pcr     int64 // 90 kHz
 }
 
-// appendPacket appends a packet with n bytes of payload, which the caller appends after it: header
-// and an adaptation field as long as the payload leaves it. With n = 0 it is an adaptation field
-// only.
+// appendPacket appends the start of a packet, to which the caller appends n bytes of payload: the
+// header, and an adaptation field that fills the rest.
 func appendPacket(dst []byte, h *packetHeader, n int) []byte {
 	field := roomPlain - n
 	b1, b3 := byte(h.pid>>8), h.counter&0x0f
@@ -88,7 +87,7 @@ func appendPacket(dst []byte, h *packetHeader, n int) []byte {
 }
 
 // tableCounter is the continuity counter of the tables of a segment. repeats says that it does not
-// follow the one before it.
+// follow that of the segment before.
 type tableCounter struct {
 	value   byte
 	repeats bool
@@ -117,8 +116,9 @@ func appendSection(dst []byte, pid uint16, counter tableCounter, table byte, ext
 	return dst
 }
 
-// crcMPEG is the CRC of 13818-1 annex A: the IEEE polynomial, bits from the left, not inverted at
-// the end. hash/crc32 runs from the right, so bits are turned around on the way in and out.
+// crcMPEG returns the CRC of 13818-1 annex A: the IEEE polynomial, most significant bit first, not
+// inverted at the end. hash/crc32 takes the least significant bit first, so bits are reversed on
+// the way in and out.
 func crcMPEG(data []byte) uint32 {
 	turned := make([]byte, len(data))
 	for i, b := range data {
@@ -142,7 +142,7 @@ func appendPMT(dst []byte, counter tableCounter, clock uint16, streams []stream)
 	body := []byte{0xe0 | byte(clock>>8), byte(clock), 0xf0, 0}
 	for _, s := range streams {
 		body = append(body, s.typ, 0xe0|byte(s.pid>>8), byte(s.pid))
-		// a registration descriptor, by which readers know it that do not know the stream type
+		// a registration descriptor, for readers that do not know the stream type
 		if s.typ == 0x24 {
 			body = append(body, 0xf0, 6, 5, 4, 'H', 'E', 'V', 'C')
 		} else {
@@ -158,8 +158,8 @@ const (
 	pesBoth   = 19
 )
 
-// appendPES appends the header of a PES packet that carries n bytes (clause 2.4.3.6). The length
-// field of a video packet that it cannot hold is 0, which means until the next one.
+// appendPES appends the header of a PES packet that carries n bytes (clause 2.4.3.6). If its length
+// field cannot hold the length of a video packet, it is 0, which means until the next packet.
 func appendPES(dst []byte, id byte, pts, dts int64, n int64) []byte {
 	header := int64(pesHeader)
 	if pts != dts {

@@ -14,12 +14,12 @@ const (
 	clockLead     = 45_000      // from the clock reference to the decode time of what follows it
 	clockInterval = 8_100       // between clock references
 	maxAdvance    = 5 * 90_000
-	// a longer gap is a clock that was set, not a slow camera: it is not filled
+	// a longer gap comes from a clock that was set, not from a slow camera, and is not filled
 	maxClockGap   = 60 * 90_000
 	audioTogether = 27_000 // audio in one PES packet; clockInterval when audio carries the clock
 )
 
-// audioBytes is about how large a PES packet of audio becomes: sixteen transport packets.
+// audioBytes is the most audio in one PES packet: sixteen transport packets.
 const audioBytes = 16*roomPlain - pesHeader
 
 // maxFrames bounds the plan of a segment.
@@ -28,18 +28,18 @@ const maxFrames = 1 << 24
 // Input is one track of a segment.
 type Input struct {
 	Track *media.Track
-	// of access units (media.Run.Units); without frames the track is in the program map alone
+	// of access units (media.Run.Units); without frames the track is only in the program map
 	Run *media.Run
-	// of the first frame in the session, ticks of the track's timescale; it stands in place of
+	// of the first frame in the session, in ticks of the track's timescale; it replaces
 	// Run.BaseDecodeTime
 	DecodeTime int64
 	Payload    io.ReaderAt // the frames of Run, back to back
 }
 
-// Options are what else a segment depends on.
+// Options are the constants of a session, and the counter, that a segment depends on.
 type Options struct {
-	// ticks of 90 kHz by which decode times of video are moved ahead: the greatest
-	// media.Run.Reorder of the session
+	// 90 kHz ticks by which decode times of video are earlier: the greatest media.Run.Reorder of
+	// the session
 	Advance int64
 	Counter byte // continuity counter of the tables, modulo 16
 	// CounterRepeats marks the tables' counter as one that does not follow that of the segment
@@ -47,7 +47,7 @@ type Options struct {
 	CounterRepeats bool
 }
 
-// Segment is a segment being read. It is not safe for concurrent use.
+// Segment is a segment that is being read. It is not safe for concurrent use.
 type Segment struct {
 	inputs  []track
 	units   []unit
@@ -56,8 +56,8 @@ type Segment struct {
 	next    int     // unit to be prepared
 	current unit
 	pes     []byte // current's PES packet
-	left    []byte // what of it is not in packets yet
-	packets int64  // packets of it that are left
+	left    []byte // the rest of pes, not in packets yet
+	packets int64  // packets that left goes into
 	started bool
 	frame   []byte // scratch
 	out     []byte // packets made and not read yet
@@ -73,10 +73,9 @@ type track struct {
 }
 
 // NewSegment plans a segment of one video track, one audio track, or both, video first. It reads
-// the heads of the video's NAL units, because their number and kinds decide the length. Errors:
-// those of Check; ErrInvalidFrame when frames do not hold what the codec private data promises; and
-// those of the payloads. Memory is bounded by the number of frames, and while reading by the
-// largest frame.
+// the headers of the video's NAL units, because their number and kinds decide the length. Errors
+// are those of Check, ErrInvalidFrame if frames do not fit the codec private data, and those of the
+// payloads. Memory is bounded by the number of frames, and while reading by the largest frame.
 func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	s := &Segment{}
 	video, audio, frames := -1, -1, 0
@@ -127,7 +126,7 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	}
 	keep := 0
 	if video >= 0 && len(inputs[video].Run.Frames) > 1 {
-		keep = 1 // the first picture keeps its length, which KeyFrameEnd promises
+		keep = 1 // the first picture has the length that KeyFrameEnd promises
 	}
 	fill(pictures, keep)
 	fill(sounds, 0)
@@ -147,10 +146,10 @@ func NewSegment(inputs []Input, o Options) (*Segment, error) {
 	return s, nil
 }
 
-// Size is the length of the segment in bytes.
+// Size returns the length of the segment in bytes.
 func (s *Segment) Size() int64 { return s.size }
 
-// ticks is a time of the track on the 90 kHz clock.
+// ticks returns a time of the track on the 90 kHz clock.
 func ticks(t *media.Track, v int64) int64 {
 	scale := int64(t.Timescale)
 	return v/scale*90_000 + v%scale*90_000/scale + timeOffset
@@ -193,7 +192,7 @@ func (s *Segment) pictures(input int, advance int64) ([]unit, error) {
 	return units, nil
 }
 
-// sounds plans the PES packets of an audio track: some frames each.
+// sounds plans the PES packets of an audio track: several frames each.
 func (s *Segment) sounds(input int, together int64) ([]unit, error) {
 	t := &s.inputs[input]
 	var units []unit
@@ -243,9 +242,9 @@ func frameError(t *media.Track, frame int, err error) error {
 		t.CodecID, err)
 }
 
-// entryPackets is how many packets a key frame of so many bytes takes at the start of a segment
-// whatever is in it; 0 when that cannot be said because start codes are longer than the lengths
-// whose places they take.
+// entryPackets returns how many packets a key frame of so many bytes takes at the start of a
+// segment, whatever is in it. It returns 0 if start codes are longer than the lengths that they
+// replace: then the number of NAL units decides.
 func (c *coder) entryPackets(bytes int64) int64 {
 	if c.lengthSize != len(startCode) {
 		return 0
@@ -253,9 +252,9 @@ func (c *coder) entryPackets(bytes int64) int64 {
 	return packetsOf(pesBoth+int64(len(c.delimiter)+len(c.sets))+bytes, roomClock)
 }
 
-// KeyFrameEnd is where, in bytes from the start of a segment, the first video frame ends in it: a
-// key frame of so many bytes, the first of its run. only says that the run has no other. 0 when
-// that depends on what is in the frame, or the track is not video.
+// KeyFrameEnd returns where, in bytes from the start of a segment, its first video frame ends: a
+// key frame of so many bytes. only says that it is the only frame of its run. It returns 0 if that
+// depends on what is in the frame, or if the track is not video.
 func KeyFrameEnd(t *media.Track, bytes int64, only bool) int64 {
 	c, err := newCoder(t)
 	if err != nil || !c.video {
@@ -271,8 +270,8 @@ func KeyFrameEnd(t *media.Track, bytes int64, only bool) int64 {
 	return (2 + n) * packetSize
 }
 
-// Read reads the segment. It fails when a payload cannot be read or is not what it was when the
-// segment was planned.
+// Read reads the segment. It fails if a payload cannot be read, or has changed since the segment
+// was planned.
 func (s *Segment) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
@@ -291,7 +290,7 @@ func (s *Segment) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// step makes one more packet, or fails; io.EOF at the end.
+// step makes one more packet. It returns io.EOF at the end.
 func (s *Segment) step() error {
 	if s.err != nil {
 		return s.err
@@ -319,7 +318,7 @@ func (s *Segment) step() error {
 			room = roomClock
 		}
 	}
-	n := min(room, len(s.left)-int(s.packets-1)) // each packet that follows gets a byte at least
+	n := min(room, len(s.left)-int(s.packets-1)) // leave a byte for each packet that follows
 	h.counter = *counter
 	*counter++
 	s.made = append(appendPacket(s.made[:0], &h, n), s.left[:n]...)
@@ -378,9 +377,9 @@ func (s *Segment) prepare() error {
 	return nil
 }
 
-// SizeAtMost is about how long a run makes a segment, and rarely less than it does: of so many
-// frames and bytes, lasting so many ticks of the track's timescale. clock says that the run carries
-// the segment's clock, and counts the tables too.
+// SizeAtMost estimates, rarely too low, the length of a segment of a run: with so many frames and
+// bytes, lasting so many ticks of the track's timescale. clock says that the run carries the
+// segment's clock; the tables are then counted too.
 func SizeAtMost(t *media.Track, frames int, bytes, duration int64, clock bool) int64 {
 	c, err := newCoder(t)
 	if err != nil || t.Timescale == 0 {

@@ -1,11 +1,11 @@
 package mpegts
 
-// unit is one PES packet, or with no frames a packet with a clock reference.
+// unit is one PES packet, or, without frames, a packet with a clock reference.
 type unit struct {
 	input        int
 	first, count int   // frames
-	at           int64 // where in the payload they begin
-	bytes        int64 // that they take there
+	at           int64 // where they begin in the payload
+	bytes        int64 // their length in the payload
 	picture      picture
 	pts, dts     int64
 	clock        bool
@@ -15,8 +15,8 @@ type unit struct {
 	packets      int64
 }
 
-// measure fixes the size of a PES packet with n bytes of stream whose first transport packet has
-// the given room.
+// measure sets the size of a PES packet with n bytes of stream. Its first transport packet has the
+// given room.
 func (u *unit) measure(n, room int64) {
 	u.size = u.headerSize() + n
 	u.packets = packetsOf(u.size, room)
@@ -33,13 +33,12 @@ func packetsOf(size, room int64) int64 {
 	return 1 + max(0, size-room+roomPlain-1)/roomPlain
 }
 
-// mostPackets is over how many packets the unit can be spread: its header stays whole, and each
-// packet has payload.
+// mostPackets returns how many packets the unit can be spread over: its header stays whole, and
+// each packet has payload.
 func (u *unit) mostPackets() int64 { return 1 + u.size - u.headerSize() }
 
-// fill spreads the last PES packets of a PID, but not the first keep, over more packets, until
-// their number is a multiple of sixteen. A fragment of so few bytes that they do not suffice stays
-// as it is.
+// fill spreads the last PES packets of a PID, but not the first keep ones, over more packets until
+// their number is a multiple of sixteen. A fragment with too few bytes for that falls short of it.
 func fill(units []unit, keep int) {
 	var n int64
 	for i := range units {
@@ -54,9 +53,9 @@ func fill(units []unit, keep int) {
 	}
 }
 
-// merge puts the units in order of their decode times, the first picture in front, and sets the
-// clock: half a second before whatever is still to come. Where pictures are rare it adds packets
-// with nothing but the clock.
+// merge puts the units in order of their decode times, but the first picture first. It sets the
+// clock half a second before what comes next. Where pictures are rare, it adds packets that have
+// only the clock.
 func merge(pictures, sounds []unit) []unit {
 	all := make([]unit, 0, len(pictures)+len(sounds))
 	clock, running := int64(0), false
