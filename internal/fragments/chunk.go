@@ -30,7 +30,7 @@ const (
 	tagExceptionMessage  = "AWS_KINESISVIDEO_EXCEPTION_MESSAGE"
 )
 
-// chunkError is an error that stands in an answer in place of a fragment: its name and id of M-MD,
+// chunkError is an error that an answer has in place of a fragment: its name and id of M-MD,
 // GetMediaOutput, or of js2#3217, and a text for people.
 type chunkError struct{ name, id, text string }
 
@@ -40,17 +40,17 @@ var (
 	errChunkInternal = chunkError{"INTERNAL_ERROR", "5000", "The stored fragment is damaged."}
 )
 
-// chunkBytes is what a chunk is put together in, and what one write sends. net/http sends the first
-// 4 KB of each write by a system call of its own: writes of 64 KB cost a tenth more, of 256 KB
+// chunkBytes is the size of the buffer for a chunk, and of one write. net/http sends the first 4 KB
+// of each write in a system call of its own: writes of 64 KB cost a tenth more, writes of 256 KB
 // hardly less.
 const chunkBytes = 128 << 10
 
-// windowBytes is what is read ahead of one run; frames of a quarter of it and more are read
-// straight to their place.
+// windowBytes is how much is read ahead of one run. Frames of at least a quarter of it are read
+// straight to their destination.
 const windowBytes = 16 << 10
 
-// chunkBuffer is the memory that a chunk is written through. It belongs to a connection only while
-// that writes.
+// chunkBuffer is the memory that a chunk is written through. A connection has one only while it
+// writes.
 type chunkBuffer struct {
 	out     [chunkBytes]byte
 	windows [api.MaxTracks][windowBytes]byte
@@ -60,10 +60,10 @@ var chunkBuffers = sync.Pool{New: func() any { return new(chunkBuffer) }}
 
 // chunkWriter writes fragments as GetMedia and GetMediaForFragmentList answer them, each a Matroska
 // document of its own: the producer's header, the service's tags, the document's and the fragment's
-// own tags, the cluster, and for GetMedia the tags that tell where it stands.
+// own tags, the cluster, and for GetMedia the tags about its place in the stream.
 //
-// Segment and cluster have unknown sizes, so that one read after the other they are as good as one
-// document for ffmpeg and mkvtoolnix, which go on at the next cluster.
+// Segment and cluster have unknown sizes. So ffmpeg and mkvtoolnix, which go on at the next
+// cluster, read one document after the other as if they were one.
 type chunkWriter struct {
 	service *Service
 	stream  *store.Stream
@@ -75,14 +75,14 @@ type chunkWriter struct {
 	buffer *chunkBuffer // while a chunk is written
 	n      int          // bytes of buffer.out
 
-	// when the fragment's first cluster and the one at hand start, in units of the document's scale
+	// when the fragment's first cluster and the current one start, in units of the document's scale
 	first, cluster int64
 }
 
-// fragment writes the chunk of a fragment. behind tells whether the tags of GetMedia follow.
+// fragment writes the chunk of a fragment, with the tags of GetMedia at its end if behind is set.
 //
-// An error is errUnwritten when no byte of the chunk was written; after any other the answer can
-// only be broken off.
+// The error is an errUnwritten if no byte of the chunk was written. After any other error the
+// answer can only be broken off.
 func (c *chunkWriter) fragment(ctx context.Context, f *store.FragmentInfo, behind bool) error {
 	m, err := c.service.store.Open(ctx, c.stream.ID, *f)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *chunkWriter) fragment(ctx context.Context, f *store.FragmentInfo, behin
 	return c.flush()
 }
 
-// end is what follows the cluster in an answer of GetMedia.
+// end returns what follows the cluster in an answer of GetMedia.
 func (c *chunkWriter) end(f *store.FragmentInfo) []byte {
 	late := max(0, c.service.clock().UnixMilli()-f.ServerTimestamp)
 	return mkv.AppendTags(nil, []media.Tag{
@@ -136,8 +136,8 @@ type errUnwritten struct{ err error }
 func (e *errUnwritten) Error() string { return e.err.Error() }
 func (e *errUnwritten) Unwrap() error { return e.err }
 
-// document takes the producer's header apart, unless it is that of the chunk before. Where there is
-// none one is made of the tracks.
+// document parses the producer's header, unless it is that of the chunk before. If there is none,
+// it makes one of the tracks.
 func (c *chunkWriter) document(f *media.Fragment) error {
 	header := f.Header
 	if len(header) == 0 {
@@ -158,8 +158,8 @@ func (c *chunkWriter) document(f *media.Fragment) error {
 	return nil
 }
 
-// start is what stands before a fragment's own tags. Tags of the document come after the service's:
-// a public client takes what is in front of the first fragment number for another's
+// start returns what precedes a fragment's own tags. Tags of the document follow the service's: a
+// public client thinks that tags before the first fragment number belong to another fragment
 // (docs/reference/service.md, "GetMedia output").
 func (c *chunkWriter) start(f *store.FragmentInfo) []byte {
 	seconds := func(ms int64) string { return string(api.AppendTimestamp(nil, api.Timestamp(ms))) }
@@ -176,8 +176,8 @@ var errorDocument = []byte("\x1A\x45\xDF\xA3\x93\x42\x82\x88matroska" +
 	"\x42\x87\x81\x02\x42\x85\x81\x02" +
 	"\x18\x53\x80\x67\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF")
 
-// failure writes the chunk of a fragment that cannot be sent: both pairs of tags, those of the
-// field and those of the model's text.
+// failure writes the chunk of a fragment that cannot be sent. It has both pairs of tags: those seen
+// in the field, and those of the service model's text.
 func (c *chunkWriter) failure(n store.Number, e chunkError) error {
 	c.open()
 	defer c.close()
@@ -231,8 +231,8 @@ func (c *chunkWriter) begin(head []byte, producerTimestamp int64) []byte {
 	return mkv.AppendCluster(head, c.cluster)
 }
 
-// block writes the head of a block, whose time rel counts from the fragment's first cluster. A time
-// that its 16 bits cannot hold begins another cluster: the producer's own scale may be very fine.
+// block writes the head of a block. Its time, rel, counts from the fragment's first cluster. If 16
+// bits cannot hold that, because the producer's scale is very fine, another cluster begins.
 func (c *chunkWriter) block(track int, rel int64, key bool, size int) error {
 	at := c.first + rel - c.cluster
 	if at < math.MinInt16 || at > math.MaxInt16 {
@@ -251,7 +251,7 @@ func (c *chunkWriter) block(track int, rel int64, key bool, size int) error {
 	return nil
 }
 
-// frames writes the blocks of all runs in the order of their decode times.
+// frames writes the blocks of all runs in order of their decode times.
 func (c *chunkWriter) frames(runs []runReader) error {
 	for i := range runs {
 		if i < len(c.buffer.windows) {
@@ -287,13 +287,13 @@ type runReader struct {
 	run     *media.Run
 	payload store.Range
 	scale   int64 // ticks of the track's timescale per second
-	// decode time of the next frame relative to the fragment's producer timestamp, and presentation
-	// time of the access unit before it: thousandths of ticks
+	// decode time of the next frame, and presentation time of the access unit before it:
+	// thousandths of ticks since the fragment's producer timestamp
 	decode, shown int64
 	next          int // index of the next frame
 
-	offset int64  // of the next byte of the payload that was not read yet
-	room   []byte // what may be read ahead into; empty: nothing
+	offset int64  // of the first byte of the payload that was not read yet
+	room   []byte // for reading ahead; may be empty
 	ahead  []byte // what was read ahead
 }
 
@@ -306,7 +306,7 @@ func newRunReader(f *media.Fragment, i int, payload store.Range) runReader {
 	return r
 }
 
-// earliest is the run whose next frame is decoded first; nil when all are through.
+// earliest returns the run whose next frame is decoded first, nil at the end of all runs.
 func earliest(runs []runReader) *runReader {
 	var first *runReader
 	for i := range runs {
@@ -321,8 +321,8 @@ func earliest(runs []runReader) *runReader {
 	return first
 }
 
-// frame takes the next frame, and the time of its block relative to the fragment's, in units of so
-// many nanoseconds. Blocks of one access unit have one time.
+// frame takes the next frame. It returns the time of its block relative to the fragment's, in units
+// of so many nanoseconds. All blocks of an access unit have the same time.
 func (r *runReader) frame(unit int64) (*media.Frame, int64) {
 	f := &r.run.Frames[r.next]
 	if f.Marks&media.Joined == 0 || r.next == 0 {
@@ -333,7 +333,7 @@ func (r *runReader) frame(unit int64) (*media.Frame, int64) {
 	return f, int64(math.Round(float64(r.shown) * 1e6 / (float64(r.scale) * float64(unit))))
 }
 
-// skip passes over the next n frames.
+// skip skips the next n frames.
 func (r *runReader) skip(n int) {
 	for range min(n, len(r.run.Frames)-r.next) {
 		f, _ := r.frame(1)

@@ -18,7 +18,7 @@ type FragmentList struct {
 }
 
 // GetMediaForFragmentList checks a request for fragments of a stream by their numbers. The error is
-// an *api.Error, InvalidArgument, when one of them is not a number of the stream.
+// an *api.Error, InvalidArgument, if a number is not one of the stream's.
 func (s *Service) GetMediaForFragmentList(stream store.Stream,
 	in *api.GetMediaForFragmentListInput) (*FragmentList, error) {
 	l := &FragmentList{service: s, stream: stream, numbers: make([]store.Number, len(in.Fragments))}
@@ -33,9 +33,9 @@ func (s *Service) GetMediaForFragmentList(stream store.Stream,
 	return l, nil
 }
 
-// Write writes the chunks in the order in which their numbers were asked for. In place of a
-// fragment that is not there, or is damaged, stand tags that say so (chunkWriter.failure). An error
-// means that the answer is cut short: w has failed, ctx ended, or what is stored could not be read.
+// Write writes the chunks in the order of the request. In place of a fragment that is not there, or
+// is damaged, it writes tags that say so (chunkWriter.failure). An error means that the answer is
+// cut short: w has failed, ctx ended, or the store could not be read.
 func (l *FragmentList) Write(ctx context.Context, w io.Writer) error {
 	c := &chunkWriter{service: l.service, stream: &l.stream, w: w}
 	for _, n := range l.numbers {

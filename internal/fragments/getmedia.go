@@ -17,32 +17,32 @@ import (
 // mediaPage is how many rows GetMedia reads at a time while it is behind.
 const mediaPage = 64
 
-// holdBack is how long GetMedia keeps a fragment back for one with a lower number that is in
-// flight. Fragments last some seconds as a rule, and those of two producers of one stream end in
-// any order.
+// holdBack is how long GetMedia holds a fragment back for one with a lower number that is in
+// flight. Most fragments last some seconds, and those of two producers of a stream end in any
+// order.
 const holdBack = 5 * time.Second
 
 // Pending knows the fragments that producers are sending now; *ingest.Numbers does.
 type Pending interface {
 	// Lowest returns the lowest number in flight that is greater than after, and a channel that is
-	// closed when that may have changed; nil when there is none. A number that has left is in every
-	// later List, or never will be.
+	// closed when that may have changed. The channel is nil when there is no such number. The
+	// fragment of a number that has left is in every later List, or never will be.
 	Lowest(id store.StreamID, after store.Number) (lowest store.Number, changed <-chan struct{})
 }
 
-// MediaStream is an answer of GetMedia: the chunks of a stream from some fragment on, those that
-// are stored and then each that is being received.
+// MediaStream is an answer of GetMedia: the chunks of a stream from some fragment on, first those
+// that are stored, then each that is being received.
 type MediaStream struct {
 	service  *Service
 	stream   store.Stream
-	after    store.Number // the last fragment that is not asked for any more
+	after    store.Number // the last fragment that is sent or not asked for
 	follower *live.Follower
 	release  func()
 
-	held  store.Number // the fragment that is kept back; 0: none
-	until time.Time    // when it is sent whatever is in flight
+	held  store.Number // the fragment that is held back; 0: none
+	until time.Time    // when it is sent in any case
 
-	away time.Time // since when the store does not answer; zero: it does
+	away time.Time // since when the store has been out of reach; zero: it is not
 }
 
 // GetMedia begins an answer of GetMedia. The caller closes it. Errors are *api.Error:
@@ -73,7 +73,7 @@ func (m *MediaStream) Close() {
 	m.release()
 }
 
-// begin is the number after which an answer begins.
+// begin returns the number after which an answer begins.
 func (s *Service) begin(ctx context.Context, stream *store.Stream, sel *api.StartSelector) (
 	store.Number, error) {
 	number := func(text, member string) (store.Number, error) {
@@ -100,8 +100,8 @@ func (s *Service) begin(ctx context.Context, stream *store.Stream, sel *api.Star
 	return s.beginAt(ctx, stream, clock, int64(*sel.StartTimestamp))
 }
 
-// beginAt finds the fragment in which a moment lies, or the first one that starts later. When
-// nothing of that is stored, the answer begins with what will be.
+// beginAt finds the fragment that contains a moment, or the first one that starts later. If neither
+// is stored, the answer begins with the next fragment that will be.
 func (s *Service) beginAt(ctx context.Context, stream *store.Stream, clock store.TimestampKind,
 	at int64) (store.Number, error) {
 	if at > 0 {
@@ -133,8 +133,8 @@ func (s *Service) beginAt(ctx context.Context, stream *store.Stream, clock store
 	return newest, err
 }
 
-// before is a number after which the first fragment of a query comes, 0 when there is none or it is
-// not wanted.
+// before returns the number before the first fragment of a query, 0 if there is none or it is not
+// wanted.
 func (s *Service) before(ctx context.Context, stream *store.Stream, q store.Query,
 	wanted func(*store.FragmentInfo) (bool, error)) (store.Number, error) {
 	q.Limit = 1
@@ -156,16 +156,16 @@ func (s *Service) before(ctx context.Context, stream *store.Stream, q store.Quer
 // MediaSink is where an answer of GetMedia goes.
 type MediaSink interface {
 	io.Writer
-	// Flush sends what was written to the client. It is called before the first chunk, too, and
+	// Flush sends what was written to the client. It is also called before the first chunk, and
 	// within a chunk whenever frames have come.
 	Flush() error
-	// Sent tells of each chunk how long ago its fragment arrived.
+	// Sent is called for each chunk with how long ago its fragment arrived.
 	Sent(behind time.Duration)
 }
 
-// Write writes chunks until ctx ends, stop is closed or the stream is deleted, and then returns nil
-// after a whole chunk, or between two frames of one that is being received; after an error the
-// answer is cut short.
+// Write writes chunks until stop is closed, the stream is deleted or ctx ends. For the first two it
+// returns nil, after a whole chunk or between two frames of one that is being received. After an
+// error the answer is cut short.
 //
 // Numbers rise from chunk to chunk (DESIGN.md, "GetMedia").
 func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSink) error {
@@ -190,7 +190,7 @@ func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSi
 			err = m.rest(waiting, c, w)
 		}
 		if m.waitsForStore(waiting, err) {
-			sequence = -1 // what is there is looked at again
+			sequence = -1 // look again at what is there
 			continue
 		}
 		sequence = newest
@@ -203,7 +203,7 @@ func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSi
 	}
 }
 
-// wait returns the newest commit sequence as soon as it is greater than after, or what it was when
+// wait returns the newest commit sequence as soon as it is greater than after, or after itself when
 // changed is closed.
 func (m *MediaStream) wait(ctx context.Context, after int64, changed <-chan struct{}) (int64,
 	error) {
@@ -228,15 +228,15 @@ func (m *MediaStream) wait(ctx context.Context, after int64, changed <-chan stru
 	return sequence, err
 }
 
-// How long an answer waits for a store that is out of reach, as long as sessions do (package
-// cluster), and how often it tries again.
+// How long an answer waits for a store that is out of reach (as long as sessions of package cluster
+// last), and how long it pauses before it tries again.
 const (
 	awayTime  = 5 * time.Minute
 	awayPause = 250 * time.Millisecond
 )
 
-// isAway says whether the store was out of reach before the first byte of a chunk: the chunk can
-// still be sent later.
+// isAway reports whether the store was out of reach before the first byte of a chunk was written,
+// so that the chunk can still be sent later.
 func isAway(err error) bool {
 	var unwritten *errUnwritten
 	return errors.As(err, &unwritten) && errors.Is(err, store.ErrAway)
@@ -262,7 +262,7 @@ func (m *MediaStream) waitsForStore(ctx context.Context, err error) bool {
 	return true
 }
 
-// rest writes what is stored after the last chunk, and then what is being received.
+// rest writes what is stored after the last chunk, then what is being received.
 func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) error {
 	for {
 		var lowest store.Number
@@ -298,7 +298,7 @@ func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) err
 			if err := m.send(ctx, c, w, &page[i]); err != nil {
 				return err
 			}
-			if late { // what was waited for is not any more
+			if late { // the number in flight may have left by now
 				break
 			}
 		}
@@ -315,8 +315,8 @@ func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) err
 	}
 }
 
-// hold keeps a fragment back until changed is closed, and tells whether it has waited: not when the
-// fragment's time is over.
+// hold holds a fragment back until changed is closed or the fragment's time is over. It returns
+// false if that was over already.
 func (m *MediaStream) hold(ctx context.Context, n store.Number, changed <-chan struct{}) (bool,
 	error) {
 	if m.held != n {
@@ -337,7 +337,7 @@ func (m *MediaStream) hold(ctx context.Context, n store.Number, changed <-chan s
 	return true, nil
 }
 
-// send writes the chunk of a fragment, or of what is wrong with it.
+// send writes the chunk of a fragment, or of the error in its place.
 func (m *MediaStream) send(ctx context.Context, c *chunkWriter, w MediaSink,
 	f *store.FragmentInfo) error {
 	err := c.fragment(ctx, f, true)
@@ -364,13 +364,13 @@ func (m *MediaStream) send(ctx context.Context, c *chunkWriter, w MediaSink,
 	return nil
 }
 
-// readers counts the connections of GetMedia by streams.
+// readers counts the connections of GetMedia to each stream.
 type readers struct {
 	mu     sync.Mutex
 	counts map[store.StreamID]int
 }
 
-// enter counts one in, unless there are so many already (0: no limit).
+// enter counts a connection, unless limit is reached (0: no limit).
 func (r *readers) enter(id store.StreamID, limit int) (leave func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

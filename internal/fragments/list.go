@@ -13,7 +13,7 @@ import (
 	"weir/internal/store"
 )
 
-// rangeOf is the range of a selector that api.Validate has passed and that has both ends.
+// rangeOf returns the range of a selector. api.Validate has passed it, and it has both ends.
 func rangeOf(sel *api.FragmentSelector) store.TimeRange {
 	r := store.TimeRange{
 		Start: int64(*sel.TimestampRange.StartTimestamp),
@@ -25,8 +25,8 @@ func rangeOf(sel *api.FragmentSelector) store.TimeRange {
 	return r
 }
 
-// checkRange refuses a range of server timestamps of which the stream keeps nothing any more, as
-// the service does. By the producer's clock such a range may have fragments.
+// checkRange refuses a range of server timestamps that is past the stream's retention, as the
+// service does. A range of producer timestamps may have fragments even then.
 func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
 	if r.Clock == store.ServerTimestamp && stream.RetentionHours > 0 &&
 		r.End < stream.RetentionEdge(now) {
@@ -36,9 +36,9 @@ func checkRange(r *store.TimeRange, stream *store.Stream, now time.Time) error {
 	return nil
 }
 
-// ListFragments does ListFragments: one page of the fragments that the selector, or the one that
-// the token remembers, selects. Pages have no fragment twice, and miss none that was stored when
-// the first was asked for and is kept until the last.
+// ListFragments returns one page of the fragments that the selector, or that of the token, selects.
+// No fragment is on two pages. None is missing that was stored before the first page and is still
+// stored at the last.
 //
 // A selector or token that does not fit the stream is an *api.Error, InvalidArgument.
 func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
@@ -62,9 +62,9 @@ func (s *Service) ListFragments(ctx context.Context, stream store.Stream,
 	return out, nil
 }
 
-// page lists the fragments of the page that a token, or else a selector, names: at most most of
-// them, or as many as the token says when most is 0, in ascending order. more tells that others
-// follow; t with the last number encodes to the token of their page.
+// page lists the fragments of a page, in ascending order. token says where it begins and what it
+// selects; without one, selector does. most is how many it has, 0 for as many as the page before.
+// more says that others follow; t with the last number encodes to the token of their page.
 func (s *Service) page(ctx context.Context, stream *store.Stream, token string,
 	selector *api.FragmentSelector, most int) (
 	t pageToken, found []store.FragmentInfo, more bool, err error) {
@@ -91,7 +91,7 @@ func (s *Service) page(ctx context.Context, stream *store.Stream, token string,
 	return t, found, false, nil
 }
 
-// describe puts a fragment in the words of the API.
+// describe returns a fragment in the form of the API.
 func (s *Service) describe(ctx context.Context, stream *store.Stream, f *store.FragmentInfo,
 	scales *scales) (api.Fragment, error) {
 	length, err := scales.length(ctx, f)
@@ -104,8 +104,8 @@ func (s *Service) describe(ctx context.Context, stream *store.Stream, f *store.F
 	}, err
 }
 
-// scales knows the timescales of a stream's tracks by their sets. Fragments that follow one another
-// have the same set as a rule.
+// scales has the timescales of a stream's tracks, of the last track set that was asked for. Most
+// fragments have that of the one before.
 type scales struct {
 	service *Service
 	stream  store.StreamID
@@ -113,15 +113,15 @@ type scales struct {
 	tracks  map[int]int64 // track number to ticks a second
 }
 
-// length is the time between the first and the last frame of a fragment, of the track where it is
-// longest, in milliseconds: what the service calls FragmentLengthInMilliseconds
-// (docs/reference/service.md, "Fragments"). A row knows the sum of the frames' durations, of which
-// the last one's is taken off as a mean.
+// length returns the time between the first and the last frame of a fragment in its longest track,
+// in milliseconds: what the service calls FragmentLengthInMilliseconds (docs/reference/service.md,
+// "Fragments"). A row has the sum of the frames' durations, so a mean duration is subtracted for
+// the last frame.
 func (c *scales) length(ctx context.Context, f *store.FragmentInfo) (int64, error) {
 	return c.longest(ctx, f, false)
 }
 
-// longest is length, or with whole the time until the last frame has been shown.
+// longest returns the same as length, or, with whole, the time until the last frame has been shown.
 func (c *scales) longest(ctx context.Context, f *store.FragmentInfo, whole bool) (int64, error) {
 	if c.tracks == nil || c.set != f.TrackSet {
 		tracks, err := c.service.store.TrackSet(ctx, c.stream, f.TrackSet)
@@ -150,14 +150,15 @@ func (c *scales) longest(ctx context.Context, f *store.FragmentInfo, whole bool)
 	return longest, nil
 }
 
-// pageToken is what a NextToken of ListFragments says: all that the next call needs but the stream.
+// pageToken is the content of a NextToken of ListFragments: everything that the next call needs but
+// the stream.
 type pageToken struct {
 	store.TimeRange
 	limit int
 	after store.Number
 }
 
-// pageTokenForm is the first byte of a token; another form gets another one.
+// pageTokenForm is the first byte of a token. A new form of token gets a new one.
 const pageTokenForm = 1
 
 var errPageToken = api.NewError(api.InvalidArgumentException, "NextToken is invalid.")
@@ -172,8 +173,8 @@ func (t *pageToken) encode(stream *store.Stream) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// parsePageToken reads a token of the stream. It is no secret and no right: whoever sends it may
-// list all of the stream.
+// parsePageToken reads a token of the stream. A token is neither secret nor a permission: whoever
+// sends it may list the whole stream.
 func parsePageToken(stream *store.Stream, text string) (t pageToken, err error) {
 	b, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) < 10 || b[0] != pageTokenForm ||

@@ -13,11 +13,11 @@ import (
 	"weir/internal/store"
 )
 
-// directBytes is the size from which a frame is written from where it lies.
+// directBytes is the size from which a frame is written without being copied.
 const directBytes = 16 << 10
 
-// shown holds the fragment of a number when it can be sent frame by frame: it is being received,
-// and its first frame has come. The result is nil otherwise.
+// shown holds the fragment with a number if it can be sent frame by frame: it is being received,
+// and its first frame has come. Otherwise it returns nil.
 func (m *MediaStream) shown(n store.Number) *live.Hold {
 	if n <= m.after {
 		return nil
@@ -41,7 +41,7 @@ func (m *MediaStream) shown(n store.Number) *live.Hold {
 	return h
 }
 
-// ready says whether a fragment can be sent frame by frame, once all that is stored was sent.
+// ready reports whether a fragment can be sent frame by frame after everything that is stored.
 func (m *MediaStream) ready() bool {
 	if m.service.pending == nil {
 		return false
@@ -54,34 +54,34 @@ func (m *MediaStream) ready() bool {
 	return h != nil
 }
 
-// liveChunk is the chunk of a fragment while it is received.
+// liveChunk is the chunk of a fragment that is being received.
 type liveChunk struct {
 	*chunkWriter
 	hold   *live.Hold
 	info   store.FragmentInfo // as far as it is known
 	start  int64              // of the cluster, nanoseconds since the Unix epoch
-	blocks int                // that were written, of all tracks
+	blocks int                // written, of all tracks
 	tracks []liveTrack
 	overdue
 }
 
-// liveTrack is what was written of a track.
+// liveTrack is how much of a track was written.
 type liveTrack struct {
 	blocks int
 	bytes  int
 	time   int64 // of the last block, nanoseconds since the Unix epoch
 }
 
-// overdue is since when a fragment with a greater number has been waiting.
+// overdue is how long a fragment with a greater number may still wait.
 type overdue struct {
 	at    time.Time // when it has waited for long enough; zero: there is none
 	timer *time.Timer
 }
 
-// live writes the chunk of a fragment that is held, its blocks as they come, and releases it. When
-// the fragment ends in the store the chunk ends like any other; whatever is missing then, because
-// the reader was slow, is read from there. When it does not, or takes too long while others wait,
-// the chunk ends after the last block, without the tags that follow a cluster.
+// live writes the chunk of a held fragment, block by block as they come, and releases it. If the
+// fragment gets stored, the chunk ends like any other; what a slow reader has missed comes from the
+// store. If it does not, or takes too long while others wait, the chunk ends after the last block,
+// without the tags that follow a cluster.
 func (m *MediaStream) live(ctx context.Context, c *chunkWriter, w MediaSink, h *live.Hold) error {
 	defer h.Release()
 	f := h.Fragment()
@@ -95,7 +95,7 @@ func (m *MediaStream) live(ctx context.Context, c *chunkWriter, w MediaSink, h *
 	defer func() { l.stop() }()
 	for {
 		fragments, changed := m.follower.Fragments()
-		end, ended := f.End() // before the state, which then is the last one
+		end, ended := f.End() // before State, which is then final
 		state, ok := h.State()
 		if ok {
 			if err := l.more(&state, w); err != nil {
@@ -118,7 +118,7 @@ func (m *MediaStream) live(ctx context.Context, c *chunkWriter, w MediaSink, h *
 	}
 }
 
-// begin writes what stands in front of the blocks.
+// begin writes what precedes the blocks.
 func (l *liveChunk) begin(f *live.Fragment) error {
 	err := l.document(&media.Fragment{Header: f.Header, Tracks: f.Tracks})
 	if err != nil {
@@ -138,7 +138,7 @@ func (l *liveChunk) begin(f *live.Fragment) error {
 	return l.flush()
 }
 
-// more writes the blocks that have come since it was called last.
+// more writes the blocks that have come since the last call.
 func (l *liveChunk) more(s *live.State, w MediaSink) error {
 	if l.blocks == len(s.Order) {
 		return nil
@@ -194,9 +194,9 @@ func (l *liveChunk) block(s *live.State, track int) error {
 	return err
 }
 
-// ended writes what follows the blocks of a fragment that is stored. Blocks that were not written
-// come from the store: some may be missing when the reader was cut off, which is ok false, and when
-// the fragment broke off and is stored as far as it came.
+// ended writes the rest of the chunk of a fragment that is stored now. Blocks that were not written
+// come from the store: there may be some if the reader was cut off (ok is false), or if the
+// fragment broke off and was stored as a partial one.
 func (m *MediaStream) ended(ctx context.Context, l *liveChunk, w MediaSink, state *live.State,
 	ok bool) error {
 	f := l.hold.Fragment()
@@ -232,7 +232,7 @@ func (m *MediaStream) ended(ctx context.Context, l *liveChunk, w MediaSink, stat
 	return nil
 }
 
-// missing writes the blocks that were not written yet from the store, and returns the fragment's
+// missing writes the blocks that were not written yet, from the store. It returns the fragment's
 // tags.
 func (l *liveChunk) missing(ctx context.Context) ([]media.Tag, error) {
 	m, err := l.service.store.Open(ctx, l.stream.ID, l.info)
@@ -257,8 +257,7 @@ func (l *liveChunk) missing(ctx context.Context) ([]media.Tag, error) {
 	return fragment.Tags, l.frames(runs)
 }
 
-// tooLong says whether a fragment with a greater number has been stored for as long as one is held
-// back.
+// tooLong reports whether a fragment with a greater number has been stored for holdBack.
 func (l *liveChunk) tooLong(fragments []*live.Fragment, holdBack time.Duration) bool {
 	if !l.at.IsZero() {
 		return !time.Now().Before(l.at)
@@ -273,7 +272,7 @@ func (l *liveChunk) tooLong(fragments []*live.Fragment, holdBack time.Duration) 
 	return false
 }
 
-// wait is a channel on which something comes when a fragment has waited for long enough.
+// wait returns a channel that receives when a fragment has waited for long enough.
 func (o *overdue) wait() <-chan time.Time {
 	if o.timer == nil {
 		return nil

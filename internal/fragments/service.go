@@ -1,7 +1,7 @@
-// Package fragments answers with stored fragments as they came: lists of them, and their media as
+// Package fragments answers calls for fragments as they came: lists of them, and their media as
 // Matroska. DESIGN.md states the rules.
 //
-//	service.go       Service: what it works with
+//	service.go Service and its options
 //	list.go          ListFragments, and its tokens
 //	tags.go          ListFragmentTags
 //	fragmentlist.go  GetMediaForFragmentList
@@ -29,18 +29,18 @@ type Store interface {
 	Wait(ctx context.Context, id store.StreamID, after int64) (int64, error)
 }
 
-// Limits bound GetMedia: connections of a stream, and calls on a stream and second. 0: no limit.
+// Limits bound GetMedia for each stream: connections, and calls a second. 0: no limit.
 type Limits struct {
 	ConnectionsPerStream int
 	CallsPerSecond       int
 }
 
-// Options say what a Service works with. Store is required.
+// Options configure a Service. Store is required.
 type Options struct {
 	Store   Store
-	Limits  Limits           // as given: the zero value limits nothing
+	Limits  Limits           // the zero value limits nothing
 	Pending Pending          // what GetMedia waits for; nil: nothing
-	Edge    *live.Edge       // where it sees that frame by frame; nil: it waits for the end
+	Edge    *live.Edge       // where GetMedia sees it frame by frame; nil: it waits for the end
 	Clock   func() time.Time // nil: time.Now
 }
 
@@ -57,7 +57,7 @@ type Service struct {
 	calls   *throttle.Buckets[store.StreamID] // of GetMedia
 	readers readers
 
-	holdBack time.Duration // holdBack, but for tests
+	holdBack time.Duration // the constant holdBack, except in tests
 }
 
 // New makes a Service.

@@ -9,9 +9,9 @@ import (
 	"weir/internal/store"
 )
 
-// ListFragmentTags tells the tags of one page of the fragments that ListFragments would list. The
-// head of each record is read, and no media, for no longer than api.TaggedFragmentsTime: the page
-// ends early then. A fragment that is gone by now, or damaged, has none.
+// ListFragmentTags returns the tags of one page of the fragments that ListFragments would list. It
+// reads the head of each record, but no media. After api.TaggedFragmentsTime it ends the page
+// early. A fragment that is gone by now, or damaged, has no tags.
 //
 // A selector or token that does not fit the stream is an *api.Error, InvalidArgument.
 func (s *Service) ListFragmentTags(ctx context.Context, stream store.Stream,
