@@ -2,15 +2,17 @@ package policy
 
 import "unicode/utf8"
 
-// automaton matches a pattern's text in time that nobody can drive up. Whoever assumes a role
-// writes its session policy, and with it what all his calls are compared with.
+// automaton matches a pattern's text in time that nobody can drive up: whoever assumes a role
+// writes its session policy, and so what all calls of that session are compared with.
 //
-// It goes through the string once, and keeps as a set of bits how far the pattern may have come by
-// then: bit n says that its first n elements match what was read. A character takes a few
-// operations on each 64 bits of that set (Baeza-Yates and Gonnet, "A New Approach to Text
-// Searching", 1992).
+// It reads the string once. A set of bits keeps how far the pattern may have got: bit n says that
+// its first n elements match what was read. Each character takes a few operations for every 64 bits
+// of that set (Baeza-Yates and Gonnet, "A New Approach to Text Searching", 1992).
+//
+// On usual patterns it takes 15 to 80 times as long as search, so it is only for those that search
+// gives up on. On those made to be slow search would take 5 to 17 times as long as it (2026-11-29).
 type automaton struct {
-	size        int // elements: characters and wildcards, without those that say nothing more
+	size        int // elements: characters and wildcards, without redundant ones
 	one         []uint64
 	onePart     []uint64
 	many        []uint64
@@ -71,7 +73,7 @@ func newAutomaton(pattern string) *automaton {
 	return a
 }
 
-// matches is glob.
+// matches is glob, with a as the pattern.
 func (a *automaton) matches(s string, fold bool) bool {
 	a.now[0] = 1
 	a.pass()
@@ -80,7 +82,7 @@ func (a *automaton) matches(s string, fold bool) bool {
 		i += n
 		switch {
 		case r == utf8.RuneError && n == 1:
-			r = -1 // no character, so that of no pattern
+			r = -1 // not a character, so in no pattern
 		case fold && 'A' <= r && r <= 'Z':
 			r += 'a' - 'A'
 		}
@@ -91,7 +93,7 @@ func (a *automaton) matches(s string, fold bool) bool {
 	return a.now[a.size/64]&(1<<(a.size%64)) != 0
 }
 
-// read takes one character, and reports whether anything can match still.
+// read reads one character, and reports whether anything can still match.
 func (a *automaton) read(r rune) bool {
 	copy(a.moving, a.one)
 	for _, at := range a.letters[r] {
@@ -112,7 +114,7 @@ func (a *automaton) read(r rune) bool {
 	return any != 0
 }
 
-// pass lets wildcards for many characters stand for none. No two of them follow each other.
+// pass lets each wildcard for many characters stand for none. No two of them are adjacent.
 func (a *automaton) pass() {
 	var carry uint64
 	for i := range a.now {

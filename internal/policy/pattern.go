@@ -171,12 +171,12 @@ func glob(pattern, s string, fold bool) bool {
 	return match
 }
 
-// search is glob as long as that takes not much longer than to read both, or else not ok: patterns
-// can be made so that it does.
+// search is glob, but it gives up (ok is false) when it takes much longer than to read both texts:
+// patterns can be made so that it does.
 //
 // It is the usual greedy search, in which only the last wildcard for many characters is ever
-// lengthened: an earlier one can only leave less for what follows. A wildcard that ends at a colon
-// cannot be lengthened beyond it, and then the last one without that bound is.
+// lengthened: to lengthen an earlier one can only leave less for what follows. A wildcard that ends
+// at a colon cannot be lengthened beyond it; then the last one without that bound is.
 func search(pattern, s string, fold bool) (match, ok bool) {
 	left := 4*(len(pattern)+len(s)) + 64 // steps
 	i, j := 0, 0                         // in pattern and s
