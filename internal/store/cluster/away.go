@@ -12,21 +12,21 @@ import (
 	"weir/internal/store/cluster/rows"
 )
 
-// What a node answers from memory while the database is away, so that its viewers go on with what
-// is cached: the sessions, streams and fragments that it was asked for lately, as the database last
-// told them. The database is always asked first, so that a session that is closed is closed at once
-// wherever the database answers; memory is believed for Options.Away.
+// While the database is away, a node answers from memory, so that its viewers go on with what is
+// cached. It remembers the sessions, streams and fragments that it was asked for lately, as the
+// database last told them. The database is always asked first, so that a session that is closed
+// anywhere is closed at once wherever the database answers. Memory is believed for Options.Away.
 const (
-	// askTime is how long the database may take before memory answers.
+	// askTime is how long the database has to answer before memory answers.
 	askTime = 2 * time.Second
-	// awayTime is how long it is not asked then by who has an answer: the longest that a session
-	// outlives its end once the database is back.
+	// awayTime is for how long the database is not asked again when memory has an answer. A session
+	// outlives its end by no more than that once the database is back.
 	awayTime = 500 * time.Millisecond
-	// maxKnownBytes bounds the sessions in memory, and the track sets.
+	// maxKnownBytes bounds the memory for sessions, and that for track sets.
 	maxKnownBytes = 16 << 20
 )
 
-// memory is what a node was told lately.
+// memory is what the database has told a node lately.
 type memory struct {
 	mu       sync.Mutex
 	away     time.Time // until then the database is not asked; guarded by mu
@@ -52,20 +52,20 @@ func (m *memory) isAway() bool {
 	return time.Now().Before(m.away)
 }
 
-// setAway says that the database has not answered.
+// setAway notes that the database did not answer.
 func (m *memory) setAway() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = time.Now().Add(awayTime)
 }
 
-// answer is what read returned.
+// answer is a result of ask's read.
 type answer[T any] struct {
 	value T
 	err   error
 }
 
-// ask asks the database; when that is away it returns what known has, if that has anything.
+// ask asks the database. When the database is away, it returns what known has, if anything.
 func ask[T any](
 	ctx context.Context, m *memory, known func() (T, bool), read func(context.Context) (T, error),
 ) (T, error) {
@@ -109,7 +109,7 @@ func unanswered(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", store.ErrAway, err)
 }
 
-// told keeps a session's row.
+// told remembers a session's row.
 func (m *memory) told(row store.Session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -136,7 +136,7 @@ func (m *memory) forgetLocked(id string) {
 	}
 }
 
-// session returns a session that was told not longer ago than a time.
+// session returns a remembered session, if the database told it no longer than a given time ago.
 func (m *memory) session(id string, within time.Duration) (store.Session, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -144,8 +144,9 @@ func (m *memory) session(id string, within time.Duration) (store.Session, bool) 
 	return s.row, ok && time.Since(s.at) < within
 }
 
-// Session implements store.Sessions. What another node has shown of the stream before the call is
-// seen by what follows it here, so that the playlists of a viewer who moves never go back.
+// Session implements store.Sessions. It also learns how far the stream had got when the database
+// answered. What follows on this node sees at least that much, so a viewer who moves here from
+// another node never sees a playlist go back.
 func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
 	known := func() (store.Session, bool) {
 		row, ok := s.memory.session(id, s.o.Away)
@@ -186,7 +187,7 @@ func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream
 	return st.Stream, err
 }
 
-// row is the row of a stream for who reads.
+// row is the row of a stream, for reading.
 func (s *Store) row(ctx context.Context, id store.StreamID) (rows.Stream, error) {
 	known := func() (rows.Stream, bool) { return s.db.LastRow(id, s.o.Away) }
 	return ask(ctx, &s.memory, known, func(ctx context.Context) (rows.Stream, error) {
@@ -212,7 +213,7 @@ func (s *Store) fragment(
 	})
 }
 
-// TrackSet implements store.Fragments. A set never changes, so that it is read once.
+// TrackSet implements store.Fragments. A set never changes, so it is read only once.
 func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
 	if _, err := s.row(ctx, id); err != nil {
 		return nil, err
@@ -232,7 +233,7 @@ func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]m
 	return tracks, nil
 }
 
-// keep keeps a track set.
+// keep remembers a track set.
 func (m *memory) keep(key setOf, tracks []media.Track) {
 	size := 64
 	for i := range tracks {

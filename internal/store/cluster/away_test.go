@@ -19,7 +19,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// behind returns an option by which a node reaches the database through a proxy.
+// behind returns an option that makes a node reach the database through a proxy.
 func (f *fixture) behind() (*clustertest.Proxy, func(*cluster.Options)) {
 	f.Helper()
 	database, err := url.Parse(f.options.Database)
@@ -38,9 +38,9 @@ func open(t *testing.T, s store.Sessions, id string, stream store.StreamID) {
 	must(t, err)
 }
 
-// Whoever was served goes on while the database is away, refusing or half open: his session, his
-// stream, the fragments that he had. Who was not is told that it is away. What was closed meanwhile
-// is closed once it is back.
+// While the database is away, refusing or half open, viewers go on with what the node has told them
+// before: their sessions, their streams, their fragments. Everybody else is told that the store is
+// away. A session that is closed in the meantime is closed once the database is back.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -101,7 +101,7 @@ func TestDatabaseAway(t *testing.T) {
 	defer proxy.Silence(false)
 	_, err = n.Session(ctx, "again")
 	must(t, err)
-	// Who asks whether it is ready has no time to wait for a connection that is half open.
+	// A readiness probe cannot wait for a connection that is half open.
 	soon, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	ready := make(chan error, 1)
@@ -116,8 +116,8 @@ func TestDatabaseAway(t *testing.T) {
 	}
 }
 
-// A viewer who asks another node each time is shown nothing older than he has seen: with his
-// session the node learns where its stream stands, whatever it believes of that.
+// A viewer who asks another node each time is never shown anything older than before. From his
+// session a node learns how far his stream has got, whatever the node itself believes.
 func TestViewerNeverGoesBack(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -136,7 +136,8 @@ func TestViewerNeverGoesBack(t *testing.T) {
 	}
 }
 
-// An object store that has no space left, or wants less, refuses fragments; what it has is read.
+// An object store that is full, or that asks for fewer requests, refuses fragments. What it has can
+// still be read.
 func TestObjectStoreRefuses(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -184,8 +185,8 @@ func TestObjectStoreRefuses(t *testing.T) {
 	}
 }
 
-// An object whose rows are committed late may look like an orphan to others: it is not committed,
-// although its node has been heard of again.
+// An object whose rows are committed late may look like an orphan to other nodes. So it is not
+// committed, although its node has been heard of again.
 func TestLateCommit(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -209,7 +210,7 @@ func TestLateCommit(t *testing.T) {
 	for len(keys(t, other, "b/")) < 2 {
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(600 * time.Millisecond) // a quarter of OrphanAge is over, half of it is not
+	time.Sleep(600 * time.Millisecond) // a quarter of OrphanAge has passed, but not half of it
 	proxy.Refuse(false)
 	if err := <-failed; !errors.Is(err, rows.ErrLease) {
 		t.Errorf("a late commit: %v", err)

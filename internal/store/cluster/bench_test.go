@@ -23,8 +23,8 @@ import (
 // benchFragment is two seconds of a camera at 800 kbit/s, in bytes.
 const benchFragment = 200_000
 
-// sides runs two kinds of work in turns and returns the median of their times' ratio, second over
-// first.
+// sides runs two kinds of work by turns and returns the median of the ratio of their times, second
+// to first.
 func sides(b *testing.B, turns int, first, second func()) float64 {
 	b.Helper()
 	var ratios []float64
@@ -39,14 +39,16 @@ func sides(b *testing.B, turns int, first, second func()) float64 {
 	return ratios[len(ratios)/2]
 }
 
-// percentile returns the time within which a share of them lies, in milliseconds.
+// percentile returns the time, in milliseconds, that a given share of the measured times does not
+// exceed.
 func percentile(times []time.Duration, share float64) float64 {
 	slices.Sort(times)
 	return float64(times[int(share*float64(len(times)-1))].Microseconds()) / 1000
 }
 
-// BenchmarkClusterIngest is how fast producers of a node get fragments stored that send as fast as
-// they can, beside bare puts of the same bytes in objects of 8 MiB, as many at a time.
+// BenchmarkClusterIngest measures how fast a node stores the fragments of producers that send as
+// fast as they can. It compares that with bare puts of the same bytes, in objects of 8 MiB and as
+// many at a time.
 func BenchmarkClusterIngest(b *testing.B) {
 	const producers, each = 200, 3
 	f := newFixture(b, nil)
@@ -96,8 +98,9 @@ func BenchmarkClusterIngest(b *testing.B) {
 	b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms")
 }
 
-// BenchmarkClusterAcks is how long 200 producers that send a fragment every two seconds wait for
-// its acknowledgement, and how much later whoever waits at another node is told of it.
+// BenchmarkClusterAcks measures how long 200 producers, each of which sends a fragment every two
+// seconds, wait for acknowledgements, and how much later a reader that waits at another node learns
+// of the fragment.
 func BenchmarkClusterAcks(b *testing.B) {
 	const producers, each = 200, 3
 	f := newFixture(b, nil)
@@ -143,8 +146,8 @@ func BenchmarkClusterAcks(b *testing.B) {
 	b.ReportMetric(percentile(seen, 0.99), "visible-p99-ms")
 }
 
-// BenchmarkClusterFirstByte is how long it takes to open a segment that is not in the cache and to
-// write its video, beside one bare range read of the same bytes.
+// BenchmarkClusterFirstByte measures opening a segment that is not in the cache and writing its
+// video, beside one bare range read of the same bytes.
 func BenchmarkClusterFirstByte(b *testing.B) {
 	f := newFixture(b, nil)
 	n := f.node()
@@ -174,10 +177,10 @@ func BenchmarkClusterFirstByte(b *testing.B) {
 	b.ReportMetric(sides(b, max(b.N, 50), bare, open), "ratio")
 }
 
-// BenchmarkClusterList is List of 1,000 fragments out of ten million: the newest, which have rows
-// of their own, and some that stand in the tables of objects, 100 of 10,000 of which are there. And
-// of 300,000 that are not compacted yet: a range of times without an end, which begins in the
-// middle of them.
+// BenchmarkClusterList lists 1,000 fragments out of ten million: the newest, which have rows of
+// their own, and some that are in the tables of objects. Of these 10,000 objects only 100 exist. It
+// also lists, from 300,000 fragments that are not compacted yet, a range of times that begins in
+// the middle and has no end.
 func BenchmarkClusterList(b *testing.B) {
 	const volumes, each = 100, 1000
 	f := newFixture(b, nil)
@@ -222,7 +225,7 @@ func BenchmarkClusterList(b *testing.B) {
 	}
 }
 
-// addRows adds the rows of so many fragments, one every two seconds since a time, in order.
+// addRows adds the rows of count fragments in order, one every two seconds from began on.
 func addRows(b *testing.B, f *fixture, id store.StreamID, began, count int64) {
 	b.Helper()
 	pool, err := pgxpool.New(b.Context(), f.options.Database)
@@ -242,8 +245,8 @@ func addRows(b *testing.B, f *fixture, id store.StreamID, began, count int64) {
 	must(b, err)
 }
 
-// sealOlder adds the rows of objects that have so many fragments each, one every two seconds, from
-// before a time; the objects are not there.
+// sealOlder adds the rows of objects with many fragments each, one every two seconds, all before a
+// given time. The objects themselves do not exist.
 func sealOlder(
 	b *testing.B, f *fixture, id store.StreamID, before int64, each, volumes int,
 ) {
@@ -285,7 +288,7 @@ func benchList(b *testing.B, n *node, id store.StreamID, q store.Query) {
 	b.ReportMetric(percentile(times, 0), "least-ms")
 }
 
-// sealAll puts tables of so many fragments in the place of the oldest rows; their objects have no
+// sealAll replaces the oldest rows with tables of so many fragments each; their objects have no
 // records.
 func sealAll(b *testing.B, n *node, id store.StreamID, each, volumes int) {
 	b.Helper()

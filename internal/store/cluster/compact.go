@@ -87,8 +87,8 @@ func (s *Store) compactPart(
 	return errors.Join(errs...)
 }
 
-// compactStream makes one object of a stream's oldest fragments; more tells that there may be
-// another.
+// compactStream makes one object of a stream's oldest fragments; more says that there may be
+// another one to make.
 func (s *Store) compactStream(
 	ctx context.Context, l *tenure, id store.StreamID, all bool,
 ) (more bool, err error) {
@@ -112,13 +112,13 @@ func (s *Store) compactStream(
 		s.damage.add(id, lost)
 		s.log.Error("fragments are damaged and stay as they are", "stream", id,
 			"fragments", len(lost), "error", lost)
-		return true, nil // what is before and after them
+		return true, nil // the fragments around them
 	}
 	if err != nil {
 		return false, err
 	}
 	if err := s.db.Seal(ctx, l.lease, v, object); err != nil {
-		if errors.Is(err, sealed.ErrUnsealable) { // it is not applied, so that nobody knows it
+		if errors.Is(err, sealed.ErrUnsealable) { // it was not applied, so nobody knows the object
 			err = errors.Join(err, s.bucket.Delete(ctx, []string{object.Name}))
 		}
 		return false, err
@@ -129,14 +129,14 @@ func (s *Store) compactStream(
 }
 
 // sealedKey names an object of a stream by the time, in milliseconds, and the number of its first
-// fragment. It is never used again.
+// fragment. No key is used twice.
 func sealedKey(id store.StreamID, millis int64, n store.Number) string {
 	return fmt.Sprintf("%s%s/%s-%016x-%s", contents.Streams, id,
 		time.UnixMilli(millis).UTC().Format("2006010215"), n, rand.Text()[:8])
 }
 
-// writePacked makes the object of fragments durable, which takes as long as the object store takes,
-// and returns its size. It keeps the lease meanwhile.
+// writePacked writes the object of fragments durably, however long the object store takes, and
+// returns its size. It keeps the lease in the meantime.
 func (s *Store) writePacked(
 	ctx context.Context, l *tenure, st *store.Stream, v sealed.Volume, list []store.FragmentInfo,
 ) (sealed.Volume, int64, error) {
@@ -152,8 +152,8 @@ func (s *Store) writePacked(
 	return v, int64(len(data)), err
 }
 
-// choose returns the fragments of the next object, from the oldest on; more tells that they fill it
-// and others are left.
+// choose returns the fragments of the next object, from the oldest on; more says that they fill it
+// and that others are left.
 func (s *Store) choose(
 	list []store.FragmentInfo, all bool,
 ) (chosen []store.FragmentInfo, more bool) {
@@ -171,9 +171,9 @@ func (s *Store) choose(
 	return nil, false
 }
 
-// pack reads the records of fragments and returns the bytes of an object with all of them, as a
-// volume of the local engine has them (docs/store-format.md): the stream, the records, the packed
-// table.
+// pack reads the records of fragments and returns the bytes of an object with all of them, in the
+// format of a volume of the local engine (docs/store-format.md): the stream, the records, the
+// packed table.
 func (s *Store) pack(
 	ctx context.Context, st *store.Stream, v sealed.Volume, list []store.FragmentInfo,
 ) ([]byte, sealed.Volume, error) {

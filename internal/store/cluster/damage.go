@@ -16,14 +16,15 @@ type damaged struct {
 	err    error // store.ErrCorrupt, store.ErrGone
 }
 
-// damagedError are the fragments of a compaction that cannot be read; at least one.
+// damagedError lists the fragments that a compaction could not read; at least one.
 type damagedError []damaged
 
 func (e damagedError) Error() string {
 	return fmt.Sprintf("fragment %d: %v", e[0].number, e[0].err)
 }
 
-// damage is what compaction leaves alone: fragments that it found damaged since the node started.
+// damage is what compaction leaves alone: the fragments that it has found damaged since the node
+// started.
 type damage struct {
 	gauge   prometheus.Gauge // how many there are
 	mu      sync.Mutex
@@ -45,7 +46,7 @@ func (d *damage) add(id store.StreamID, list damagedError) {
 	}
 }
 
-// count says how many there are. The caller holds mu.
+// count updates the gauge. The caller holds mu.
 func (d *damage) count() {
 	n := 0
 	for _, numbers := range d.streams {
@@ -54,7 +55,7 @@ func (d *damage) count() {
 	d.gauge.Set(float64(n))
 }
 
-// keep forgets the streams that have no rows to compact any more.
+// keep forgets the streams that no longer have rows to compact.
 func (d *damage) keep(list []rows.Backlog) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -70,8 +71,8 @@ func (d *damage) keep(list []rows.Backlog) {
 	}
 }
 
-// split returns the runs of a stream's fragments without damaged ones between them, and forgets
-// those that are not listed any more.
+// split splits a stream's fragments at the damaged ones into runs without any, and forgets damaged
+// fragments that are no longer listed.
 func (d *damage) split(id store.StreamID, list []store.FragmentInfo) (runs [][]store.FragmentInfo) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -97,8 +98,8 @@ func (d *damage) split(id store.StreamID, list []store.FragmentInfo) (runs [][]s
 	return runs
 }
 
-// chooseWhole is choose for the oldest run of fragments that are not known to be damaged: an object
-// has all fragments of its range of sequences.
+// chooseWhole is choose within the oldest run of fragments that are not known to be damaged,
+// because an object must have all fragments of its range of sequences.
 func (s *Store) chooseWhole(
 	id store.StreamID, list []store.FragmentInfo, all bool,
 ) (chosen []store.FragmentInfo, more bool) {

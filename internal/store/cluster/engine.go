@@ -1,7 +1,8 @@
 // Package cluster is the engine of many nodes: rows in PostgreSQL (package rows), bytes in an
 // S3-compatible object store (package objects). Any node takes any stream's fragments and serves
-// any session; no node holds what another needs, but for fragments of streams without retention,
-// which end with it. DESIGN.md has the order of things and what each cache may believe.
+// any session. No node holds what another one needs, except for fragments of streams without
+// retention, which are lost with it. DESIGN.md says in which order things happen, and what each
+// cache may believe.
 package cluster
 
 import (
@@ -28,7 +29,7 @@ var _ store.Store = (*Store)(nil)
 type Options struct {
 	Database string // as rows.Open has it
 	Objects  string // as objects.Open has it
-	// a directory of this node alone, whose content goes when the store is opened
+	// a directory for this node alone, emptied when the store is opened
 	CacheDir   string
 	CacheBytes int64 // how much of the objects is kept there; default 10 GB
 
@@ -40,15 +41,15 @@ type Options struct {
 	Logger  *slog.Logger     // what background work reports; default: nothing
 	Metrics *Metrics         // default: counted, not registered
 
-	// The ID of a store of another engine that is imported (BeginImport); "": this is a node.
+	// The ID of a store of another engine that is imported (BeginImport); "" for a node.
 	Import string
 
-	// How long what other nodes did may stay unseen here: the row of a stream, and that there are
-	// new fragments; default 100 milliseconds.
+	// How long changes by other nodes may stay unseen here: the row of a stream, and new fragments;
+	// default 100 milliseconds.
 	Fresh time.Duration
 
-	// How long this node answers from memory for sessions, streams and fragments that it was asked
-	// for lately, while the database is away; default 5 minutes.
+	// How long this node answers from memory while the database is away, about sessions, streams
+	// and fragments that it was asked for lately; default 5 minutes.
 	Away time.Duration
 
 	MemoryBytes   int64 // as in local.Options, default 200 MB per stream
@@ -56,14 +57,14 @@ type Options struct {
 
 	SweepInterval time.Duration // how often Run sweeps and compacts; default 1 minute
 	// A stream's fragments are compacted into one object when they have so many bytes, or when the
-	// oldest is so old; default 64 MB, 1 hour.
+	// oldest one is so old; default 64 MB, 1 hour.
 	CompactBytes int64
 	CompactAge   time.Duration
 	// How long bytes without rows are kept: what compaction and retention have left, and what a
-	// node put and did not commit; default 24 hours. A node that was silent for half of it commits
-	// nothing, nor does any an object that it put a quarter of it ago.
+	// node put and did not commit; default 24 hours. A node that was silent for half of that time
+	// commits nothing, and no node commits an object that it put more than a quarter of it ago.
 	OrphanAge time.Duration
-	// How often the bucket is listed for bytes that no row ever knew; default 6 hours.
+	// How often the bucket is listed for bytes that never had a row; default 6 hours.
 	OrphanInterval time.Duration
 	// How long a node that does not answer keeps its part of the background work; default 1 minute.
 	LeaseTime time.Duration
@@ -134,15 +135,15 @@ type Store struct {
 	end        context.CancelFunc // of background
 }
 
-// Errors of Open: which of the two it cannot work with.
+// Errors of Open: the server that it cannot work with.
 var (
 	ErrDatabase = errors.New("the database")
 	ErrObjects  = errors.New("the object store")
 )
 
-// Open connects to the database, brings its tables up to date, and joins as a node. ErrOtherCluster
-// when the objects are not those of the database, ErrMigrating, ErrDatabase, ErrObjects; of an
-// import ErrInUse and ErrImporting.
+// Open connects to the database, brings its tables up to date, and joins the cluster as a node.
+// ErrOtherCluster when the objects do not belong to the database; ErrMigrating, ErrDatabase,
+// ErrObjects; for an import ErrInUse and ErrImporting.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o.setDefaults()
 	s := &Store{o: o, log: o.Logger, rings: make(map[store.StreamID]*recent.Ring)}
@@ -194,15 +195,15 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// Close commits what was gathered, leaves the cluster and closes everything. Fragments kept in
-// memory only are lost. No other method may be called after it; Run has returned before.
+// Close commits what was gathered, leaves the cluster and closes everything. Fragments that are
+// only in memory are lost. Call it after Run has returned, and no method after it.
 func (s *Store) Close() error {
 	s.gather.Close()
 	s.end()
 	s.background.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	err := s.beat(ctx) // so that what this node did is known to whoever starts next
+	err := s.beat(ctx) // so that the next node to start knows what this one did
 	if err := errors.Join(err, s.db.Leave(ctx, *s.node.Load())); err != nil {
 		s.log.Warn("the other nodes were not told that this one ends", "error", err)
 	}
@@ -212,7 +213,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// join makes this a node of the cluster, under a new ID.
+// join makes this a node of the cluster, with a new ID.
 func (s *Store) join(ctx context.Context) error {
 	id, err := s.db.Join(ctx, s.o.Address)
 	if err != nil {
@@ -222,8 +223,8 @@ func (s *Store) join(ctx context.Context) error {
 	return s.beat(ctx)
 }
 
-// rejoin makes this a node again that the others have forgotten under an ID, unless the database
-// has: that is remembered first.
+// rejoin joins again after the other nodes have forgotten this one's ID. If the database was set
+// back instead, that is noted first.
 func (s *Store) rejoin(ctx context.Context, was string) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
@@ -238,7 +239,7 @@ func (s *Store) rejoin(ctx context.Context, was string) error {
 	return s.join(ctx)
 }
 
-// heartbeats tell the others that this node is there, until ctx ends.
+// heartbeats tell the other nodes that this one is there, until ctx ends.
 func (s *Store) heartbeats(ctx context.Context) {
 	tick := time.NewTicker(s.beatTime())
 	defer tick.Stop()

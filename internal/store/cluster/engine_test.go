@@ -43,7 +43,7 @@ func newFixture(t testing.TB, clock *storetest.Clock) *fixture {
 	return &fixture{TB: t, options: o}
 }
 
-// node opens another node, which the test's end closes unless it was closed.
+// node opens another node, which is closed when the test ends.
 func (f *fixture) node(change ...func(*cluster.Options)) *node {
 	f.Helper()
 	o := f.options
@@ -60,7 +60,7 @@ func (f *fixture) node(change ...func(*cluster.Options)) *node {
 	return n
 }
 
-// node is a Store that is closed once.
+// node is a Store that is closed only once.
 type node struct {
 	*cluster.Store
 	closed bool
@@ -76,8 +76,8 @@ func (n *node) close(t testing.TB) {
 	}
 }
 
-// The contract, over a real database and a real object store. After a restart it is another node
-// that answers: nothing that counts is in one.
+// The contract, over a real database and a real object store. After a restart another node answers:
+// nothing that counts is kept in a node.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, clock *storetest.Clock) storetest.Engine {
@@ -86,7 +86,7 @@ func TestContract(t *testing.T) {
 		return storetest.Engine{
 			Store: n,
 			Restart: func(kill bool) store.Store {
-				if !kill { // a killed one does nothing more, and nobody is told
+				if !kill { // a killed node does nothing more, and nobody is told
 					n.close(t)
 				}
 				n = f.node()

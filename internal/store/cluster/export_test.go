@@ -11,15 +11,15 @@ import (
 	"weir/internal/store/objects"
 )
 
-// Bucket and Rows are what a store stands on.
+// Bucket and Rows are what a store is built on.
 func (s *Store) Bucket() *objects.Bucket { return s.bucket }
 func (s *Store) Rows() *rows.DB          { return s.db }
 func (s *Store) Cache() *objects.Cache   { return s.cache }
 
-// Compactor holds the lease of the part that a stream belongs to.
+// Compactor is the lease for the part that a stream belongs to.
 type Compactor struct{ l *tenure }
 
-// Hold takes the lease under which a stream is compacted, as soon as no other node has it.
+// Hold takes the lease under which a stream is compacted, as soon as no other node holds it.
 func (s *Store) Hold(ctx context.Context, id store.StreamID) (*Compactor, error) {
 	for {
 		l, err := s.hold(ctx, rows.CompactLease+string('0'+rune(part(id))))
@@ -30,19 +30,19 @@ func (s *Store) Hold(ctx context.Context, id store.StreamID) (*Compactor, error)
 	}
 }
 
-// Compact is what a node goes on with that looked at its lease some time ago.
+// Compact compacts like a node that has checked its lease some time ago.
 func (c *Compactor) Compact(ctx context.Context, id store.StreamID) error {
 	_, err := c.l.s.compactStream(ctx, c.l, id, true)
 	return err
 }
 
-// Expire is likewise.
+// Expire deletes likewise what is past retention.
 func (c *Compactor) Expire(ctx context.Context, id store.StreamID, before int64) error {
 	_, err := c.l.s.db.Expire(ctx, c.l.lease, id, before, 100)
 	return err
 }
 
-// SetOrphans changes Options of a store that does nothing in the background.
+// SetOrphans changes the Options of a store that does no background work.
 func (s *Store) SetOrphans(age, interval time.Duration) {
 	s.o.OrphanAge, s.o.OrphanInterval = age, interval
 }
@@ -61,5 +61,5 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	return errors.Join(s.db.Heartbeat(ctx, *s.node.Load()), s.beat(ctx))
 }
 
-// ForgetCommits is what a node does half a day after them, by the machine's clock.
+// ForgetCommits does what a node does half a day after its commits, by the machine's clock.
 func (s *Store) ForgetCommits() { s.mark.forget() }

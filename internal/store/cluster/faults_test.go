@@ -31,8 +31,8 @@ type producer struct {
 	acked map[store.Number]*store.Record
 }
 
-// run appends until end is closed. A record that failed may be stored or not, so the next try has
-// another number.
+// run appends until end is closed. A record that failed may or may not be stored, so the next try
+// has another number.
 func (p *producer) run(clock *storetest.Clock, end <-chan struct{}) {
 	p.acked = make(map[store.Number]*store.Record)
 	for {
@@ -50,7 +50,7 @@ func (p *producer) run(clock *storetest.Clock, end <-chan struct{}) {
 		}
 		p.acked[f.Number] = rec
 		p.count.Add(1)
-		time.Sleep(5 * time.Millisecond) // there is no more to be learnt from thousands
+		time.Sleep(5 * time.Millisecond) // thousands more would teach nothing new
 	}
 }
 
@@ -67,9 +67,9 @@ func more(t *testing.T, producers []*producer, n int64) {
 	}
 }
 
-// Database and object store go away, come back, close one way only, stop in the middle and are slow
-// while producers append: what fails is told, nothing that was acknowledged is lost, and what is
-// listed can be read.
+// While producers append, the database and the object store go away and come back, close
+// connections in one direction, stop in the middle, and are slow. What fails is reported, nothing
+// that was acknowledged is lost, and what is listed can be read.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	postgres, gateway := clustertest.StartPostgres(t), clustertest.StartGateway(t)
@@ -146,8 +146,8 @@ func TestFaults(t *testing.T) {
 	checkAcknowledged(t, f.node(), producers)
 }
 
-// Who waits at a database that takes longer than what it says is believed is told all the same: of
-// what is there, and of what comes.
+// A database that takes longer to answer than its answers are believed still wakes those who wait:
+// for what is there, and for what comes.
 func TestWaitAtSlowDatabase(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -180,7 +180,7 @@ func TestWaitAtSlowDatabase(t *testing.T) {
 	must(t, <-told)
 }
 
-// A node keeps its lease while an object store that does not answer holds compaction up.
+// A node keeps its lease while an object store that does not answer delays compaction.
 func TestLeaseIsKeptWhilePacking(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -224,7 +224,7 @@ func TestLeaseIsKeptWhilePacking(t *testing.T) {
 	}
 }
 
-// checkAcknowledged holds what a node lists to what was acknowledged.
+// checkAcknowledged compares what a node lists with what was acknowledged.
 func checkAcknowledged(t *testing.T, n *node, producers []*producer) {
 	t.Helper()
 	acked := make(map[store.StreamID]map[store.Number]*store.Record)

@@ -17,14 +17,15 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// NextNumber implements store.Fragments: the stream's row decides, for all nodes.
+// NextNumber implements store.Fragments. The stream's row decides, for all nodes.
 func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
 	return s.db.NextNumber(ctx, id)
 }
 
-// Append implements store.Fragments. The record is put with those of other streams into one object,
-// then the rows of all are committed; other nodes see it within 300 ms. ctx is honoured at any
-// time: what becomes of the fragment is not known then, unless ctx was over before.
+// Append implements store.Fragments. The record is put into one object with those of other streams;
+// then the rows of all are committed. Other nodes see it within 300 ms. When ctx ends, Append
+// returns at once and nobody knows whether the fragment is stored, unless ctx had ended before the
+// call.
 func (s *Store) Append(
 	ctx context.Context, id store.StreamID, rec *store.Record,
 ) (store.FragmentInfo, error) {
@@ -69,7 +70,7 @@ func (s *Store) append(
 			return info, err
 		}
 	}
-	described, err := record.EncodeStream(&st.Stream) // so that the object says whose it is
+	described, err := record.EncodeStream(&st.Stream) // says whose the object is
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
@@ -78,7 +79,7 @@ func (s *Store) append(
 	parts := append([][]byte{described, head}, rec.Payload...)
 	info, err = s.add(ctx, row, parts)
 	for errors.Is(err, rows.ErrMaybeSealed) {
-		// Only a number that was given out long ago, or is tried again, comes here; or what came
+		// Only a number that was given out long ago or is tried again gets here, or what arrived
 		// while its stream was compacted.
 		if row.Looked, err = s.lookSealed(ctx, id, rec); err == nil {
 			info, err = s.add(ctx, row, parts)
@@ -94,8 +95,9 @@ func (s *Store) append(
 	return info, nil
 }
 
-// lookSealed looks in sealed objects for what keeps a record from being committed, and returns up
-// to which sequence. store.ErrExists: its number; store.ErrRaced: a fragment at its place.
+// lookSealed looks in sealed objects for what forbids a record to be committed, and returns up to
+// which sequence it has looked. store.ErrExists: its number; store.ErrRaced: a fragment at its
+// place.
 func (s *Store) lookSealed(
 	ctx context.Context, id store.StreamID, rec *store.Record,
 ) (looked int64, err error) {
@@ -125,20 +127,20 @@ func (s *Store) lookSealed(
 	return high.SealedSequence, nil
 }
 
-// Arrived returns which fragments with relative timecodes came to a place on other connections, on
-// whichever node, newest first: rows.DB.Arrived.
+// Arrived returns the fragments with relative timecodes that came to a place on other connections,
+// on whichever node, newest first: see rows.DB.Arrived.
 func (s *Store) Arrived(
 	ctx context.Context, id store.StreamID, a store.Arrival, timecode int64, limit int,
 ) ([]store.Arrived, error) {
 	return s.db.Arrived(ctx, id, a, timecode, limit)
 }
 
-// EndConnection forgets what a connection brought, because it ended properly.
+// EndConnection forgets what a connection brought, because it has ended properly.
 func (s *Store) EndConnection(ctx context.Context, id store.StreamID, connection string) error {
 	return s.db.EndConnection(ctx, id, connection)
 }
 
-// add puts and commits a record with others; the second part is its head.
+// add puts and commits a record together with others. The second return value is its head.
 func (s *Store) add(
 	ctx context.Context, row rows.Row, parts [][]byte,
 ) (store.FragmentInfo, error) {
@@ -148,19 +150,19 @@ func (s *Store) add(
 	}, parts...)
 }
 
-// Times of a commit. While the database is away the producers wait for so long, then they are told
-// to come again; nobody knows then whether the last try was applied.
+// Times of a commit. While the database is away, producers wait for so long, and are then told to
+// try again later. By then nobody knows whether the last try was applied.
 const (
 	commitTries = 4
 	commitPause = 250 * time.Millisecond
 )
 
 // commit puts an object and then commits the rows of its records: bytes first, rows after. An
-// object whose rows are not committed is collected later.
+// object whose rows were not committed is collected later.
 func (s *Store) commit(
 	data []byte, list []rows.Row,
 ) ([]objects.Outcome[store.FragmentInfo], error) {
-	ctx := context.Background() // who asked may leave, the others do not
+	ctx := context.Background() // one caller may leave, the others stay
 	object := rows.Object{Name: s.batchKey(), Bytes: int64(len(data)), Node: *s.node.Load(),
 		Known: s.mark.known(s.o.OrphanAge / 2)}
 	began := time.Now()
@@ -177,7 +179,7 @@ func (s *Store) commit(
 	for try := range commitTries {
 		time.Sleep(time.Duration(try) * commitPause)
 		if time.Since(began) > s.o.OrphanAge/4 {
-			err = errors.Join(err, rows.ErrLease) // others may take the object for an orphan soon
+			err = errors.Join(err, rows.ErrLease) // others may soon take it for an orphan
 			break
 		}
 		// Rows that an earlier try has added are recognised.
@@ -195,7 +197,7 @@ func (s *Store) commit(
 		}
 	}
 	switch {
-	case errors.Is(err, rows.ErrLease): // the object may be gone; the next one is of another node
+	case errors.Is(err, rows.ErrLease): // the object may be gone; the next has a new node ID
 		return nil, errors.Join(err, s.rejoin(ctx, object.Node))
 	case err != nil:
 		s.refused.Store(&refusal{err, time.Now()})
@@ -214,8 +216,8 @@ func (s *Store) commit(
 	return outcomes, nil
 }
 
-// batchKey names an object of many streams' records: by hour, minute and millisecond, so that a
-// list is in the order of time. It is never used again.
+// batchKey names an object with records of many streams by hour, minute and millisecond, so that a
+// list is in the order of time. No key is used twice.
 func (s *Store) batchKey() string {
 	at := s.o.Clock().UTC()
 	return fmt.Sprintf("%s%s/%s%03d-%s", contents.Batches, at.Format("2006010215"),
@@ -269,7 +271,7 @@ func (s *Store) appendMemory(
 	return m.Info, nil
 }
 
-// inRing runs do with the fragments of a stream that are in memory only, if there are any.
+// inRing calls do with the fragments of a stream that are only in memory, if there are any.
 func (s *Store) inRing(id store.StreamID, do func(*recent.Ring)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,7 +280,7 @@ func (s *Store) inRing(id store.StreamID, do func(*recent.Ring)) {
 	}
 }
 
-// remembered finds a fragment in memory; nil when there is none, or its time is over.
+// remembered finds a fragment in memory; nil when there is none, or when it is too old.
 func (s *Store) remembered(id store.StreamID, n store.Number) (m *recent.MemoryFragment) {
 	s.inRing(id, func(ring *recent.Ring) { m = ring.Find(n) })
 	if m != nil && m.Stored < s.now()-recent.RingAge.Milliseconds() {

@@ -13,8 +13,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// Whatever somebody does to the objects in the bucket, a node that has none of them yet serves the
-// right bytes of a fragment, or says that it cannot.
+// Whatever somebody does to the objects in the bucket, a node that has cached none of them serves
+// the right bytes of a fragment, or says that it cannot.
 func TestAlteredObjects(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -24,7 +24,7 @@ func TestAlteredObjects(t *testing.T) {
 	var all []store.FragmentInfo
 	for i := range 6 {
 		all = append(all, add(t, n, clock, st.ID, uint64(i)))
-		if i == 2 { // half of them lie in an object of their stream
+		if i == 2 { // half of them go into an object of their stream
 			must(t, n.Compact(t.Context(), true))
 		}
 	}
@@ -59,7 +59,7 @@ func TestAlteredObjects(t *testing.T) {
 	}
 	for _, key := range []string{sealed, batch} {
 		data := original[key]
-		for i := range 8 { // from the first byte on to the footer
+		for i := range 8 { // from the first byte to the footer
 			at := i * (len(data) - 1) / 7
 			alterations[fmt.Sprintf("%.2s with bit %d flipped", key, at*8)] = func() {
 				flipped := bytes.Clone(data)

@@ -17,21 +17,22 @@ import (
 // ErrMigrating is repair.ErrMigrating.
 var ErrMigrating = repair.ErrMigrating
 
-// ErrInUse is of a database that a store cannot be imported into: it has streams, keys or nodes
-// already, or another store was imported.
+// ErrInUse refuses an import into a database that is in use: it has streams, keys or nodes already,
+// or another store was imported into it.
 var ErrInUse = errors.New("the database is in use")
 
-// ErrImporting is of an import that another process does.
+// ErrImporting says that another process is doing the import.
 var ErrImporting = errors.New("another process migrates into the database")
 
-// importLease is the lease of who imports.
+// importLease is the lease for the import.
 const importLease = "import"
 
 // nodeSilence is how long a node that does not end properly counts as running.
 const nodeSilence = time.Minute
 
-// checkMigration refuses a database that is being imported into. It comes after this node is known,
-// and the claim of an import before it looks for nodes: of two that meet one gives way.
+// checkMigration refuses a database that is being imported into. It is called after this node has
+// joined, and an import makes its claim before it looks for nodes: so of two that meet, one gives
+// way.
 func (s *Store) checkMigration(ctx context.Context) error {
 	m, _, err := s.db.Migration(ctx)
 	if err == nil && m != nil && m.Finished == nil {
@@ -40,7 +41,7 @@ func (s *Store) checkMigration(ctx context.Context) error {
 	return err
 }
 
-// claim makes the database that of the import of a store. ErrInUse.
+// claim reserves the database for the import of one store. ErrInUse.
 func (s *Store) claim(ctx context.Context) error {
 	m, _, err := s.db.Migration(ctx)
 	if err != nil {
@@ -69,7 +70,7 @@ func (s *Store) claim(ctx context.Context) error {
 	return nil
 }
 
-// checkUnused finds what a new database does not have. ErrInUse.
+// checkUnused refuses a database that is not new. ErrInUse.
 func (s *Store) checkUnused(ctx context.Context) error {
 	streams, err := s.db.ListStreams(ctx, "", "", 1)
 	if err != nil {
@@ -97,8 +98,8 @@ func (s *Store) checkUnused(ctx context.Context) error {
 	return nil
 }
 
-// Import adds what another engine had to a cluster that has nothing else: every fragment keeps its
-// number, sequence and track set. Its methods may be called concurrently.
+// Import copies what another engine has into an empty cluster. Every fragment keeps its number,
+// sequence and track set. Its methods may be called concurrently.
 type Import struct {
 	s     *Store
 	lease rows.Lease
@@ -106,9 +107,9 @@ type Import struct {
 	end   func()
 }
 
-// BeginImport begins the import of the store that Options.Import names, or goes on with it. It
-// waits for the lease of a process that was killed. held ends when the lease is lost; finished
-// tells that the import had come to its end before. ErrImporting.
+// BeginImport begins the import of the store that Options.Import names, or continues it. It waits
+// until the lease of a process that was killed expires. held ends when the lease is lost; finished
+// says that the import was already complete. ErrImporting.
 func (s *Store) BeginImport(
 	ctx context.Context,
 ) (i *Import, held context.Context, finished bool, err error) {
@@ -128,7 +129,7 @@ func (s *Store) BeginImport(
 	return i, held, m.Finished != nil, nil
 }
 
-// holdSoon takes a lease, which a process that was killed may have for Options.LeaseTime.
+// holdSoon takes a lease that a killed process may still hold for Options.LeaseTime.
 func (s *Store) holdSoon(ctx context.Context, name string) (*tenure, error) {
 	tick := time.NewTicker(s.o.LeaseTime / 20)
 	defer tick.Stop()
@@ -148,13 +149,13 @@ func (s *Store) holdSoon(ctx context.Context, name string) (*tenure, error) {
 	}
 }
 
-// Close lets another process go on.
+// Close lets another process continue.
 func (i *Import) Close() {
 	i.stop()
 	i.end()
 }
 
-// Finish ends the import: nodes may start.
+// Finish completes the import: nodes may start.
 func (i *Import) Finish(ctx context.Context) error {
 	m, revision, err := i.s.db.Migration(ctx)
 	if err != nil {
@@ -166,13 +167,13 @@ func (i *Import) Finish(ctx context.Context) error {
 	return err
 }
 
-// Stream adds a stream, and where its orders stand.
+// Stream adds a stream, with the state of its orders.
 func (i *Import) Stream(ctx context.Context, st *store.Stream, at sealed.HighWater) error {
 	return i.s.db.ImportStream(ctx, i.lease, st, at)
 }
 
-// Sealed adds a sealed volume, which data is, as an object: put, read again and compared, then its
-// row. tracks are those of v.Sets. v.Name is not looked at.
+// Sealed adds a sealed volume, whose bytes are data, as an object: it puts the object, reads it
+// back and compares, then adds its row. tracks are those of v.Sets. v.Name is ignored.
 func (i *Import) Sealed(
 	ctx context.Context, v sealed.Volume, data []byte, tracks [][]byte,
 ) error {
@@ -184,8 +185,8 @@ func (i *Import) Sealed(
 	return i.s.db.ImportSealed(ctx, i.lease, &v, i.object(v.Name, data), tracks)
 }
 
-// Fragments adds fragments that are in no sealed volume, as objects of many streams' records are:
-// the stream, a record, and so on. tracks are the sets that they are of, by ID.
+// Fragments adds fragments that are in no sealed volume. They become objects like those with
+// records of many streams: the stream, a record, and so on. tracks are their track sets, by ID.
 func (i *Import) Fragments(
 	ctx context.Context, st *store.Stream, list []store.FragmentInfo, records [][]byte,
 	tracks map[int64][]byte,
@@ -207,13 +208,13 @@ func (i *Import) Fragments(
 	return i.s.db.ImportFragments(ctx, i.lease, st.ID, i.object(name, data), list, tracks)
 }
 
-// Gone adds which fragments of a stream's sealed volumes were replaced; after those.
+// Gone adds which fragments of a stream's sealed volumes were replaced. Call it after Sealed.
 func (i *Import) Gone(ctx context.Context, id store.StreamID, numbers []store.Number) error {
 	return i.s.db.ImportGone(ctx, i.lease, id, numbers)
 }
 
-// Volumes returns at most limit sealed objects of a stream in the order of their sequences, those
-// after a sequence.
+// Volumes returns at most limit sealed objects of a stream in the order of their sequences, after a
+// given sequence.
 func (i *Import) Volumes(
 	ctx context.Context, id store.StreamID, after int64, limit int,
 ) ([]sealed.Volume, error) {
@@ -229,7 +230,7 @@ func (i *Import) Hot(
 	return hot.Fragments, err
 }
 
-// List is store.Fragments.List with what is past retention.
+// List is store.Fragments.List, but includes what is past retention.
 func (i *Import) List(
 	ctx context.Context, id store.StreamID, q store.Query,
 ) ([]store.FragmentInfo, error) {
@@ -240,7 +241,7 @@ func (i *Import) object(name string, data []byte) rows.Object {
 	return rows.Object{Name: name, Bytes: int64(len(data)), Node: *i.s.node.Load()}
 }
 
-// put writes an object, reads it again and compares.
+// put writes an object, reads it back and compares.
 func (i *Import) put(ctx context.Context, name string, data []byte) error {
 	if err := i.s.bucket.Put(ctx, name, data); err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// Where a node of TestKilled finds what it stands on.
+// Where a process of TestKilled finds its servers.
 const (
 	killedDatabase = "WEIR_TEST_CLUSTER_DATABASE"
 	killedObjects  = "WEIR_TEST_CLUSTER_OBJECTS"
@@ -28,7 +28,7 @@ const (
 	killedRounds   = "WEIR_CLUSTER_ROUNDS" // make cluster-crash sets it
 )
 
-// victim is a process that appends and is killed.
+// victim is a process that appends and is then killed.
 type victim struct {
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
@@ -47,7 +47,7 @@ func (v *victim) start(t *testing.T, f *fixture, id store.StreamID) {
 	must(t, v.cmd.Start())
 }
 
-// read takes note of acknowledgements: n of them, or all that come before the process ends.
+// read reads acknowledgements: n of them, or all until the process ends.
 func (v *victim) read(t *testing.T, n int) {
 	t.Helper()
 	for i := 0; (n == 0 || i < n) && v.lines.Scan(); i++ {
@@ -66,10 +66,10 @@ func (v *victim) kill(t *testing.T) {
 	_ = v.cmd.Wait()
 }
 
-// Two processes are nodes with producers of the same stream, which sweep and compact meanwhile and
-// delete other streams and fragments. One after the other is killed at a random moment and started
-// again: what was acknowledged is there, once, at the sequence that was told, and can be read;
-// sequences have no gap; and in the end there is no object that nobody refers to.
+// Two processes are nodes with producers of the same stream. Meanwhile they sweep, compact, and
+// delete other streams and fragments. By turns one is killed at a random moment and started again.
+// Whatever was acknowledged is there, once, with the sequence that was reported, and can be read;
+// sequences have no gap; and in the end every object is referred to.
 func TestKilled(t *testing.T) {
 	if os.Getenv(killedStream) != "" {
 		appendForever(t)
@@ -124,7 +124,8 @@ func TestKilled(t *testing.T) {
 	noneLeft(t, n, list)
 }
 
-// noneLeft deletes all streams but the one of a list and holds the objects that are left to it.
+// noneLeft deletes all streams but the one with the listed fragments, and finds no other objects in
+// the end.
 func noneLeft(t *testing.T, n *node, list []store.FragmentInfo) {
 	t.Helper()
 	streams, err := n.ListStreams(t.Context(), "", "", 0)
@@ -141,8 +142,9 @@ func noneLeft(t *testing.T, n *node, list []store.FragmentInfo) {
 	n.SetOrphans(time.Millisecond, time.Nanosecond)
 	var left []string
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
-		// It does nothing as long as a node that was killed has the lease. At this age this node is
-		// forgotten as well: a long pass ends when it joins anew.
+		// Sweep does nothing while a node that was killed still holds the lease. With ages this
+		// short the other nodes may forget this one as well: a long pass then ends when this node
+		// joins again.
 		if err := n.Sweep(t.Context()); !errors.Is(err, rows.ErrLease) {
 			must(t, err)
 		}
@@ -173,8 +175,8 @@ func appendForever(t *testing.T) {
 	st, err := s.StreamByID(context.Background(), id)
 	must(t, err)
 	acks := make(chan string)
-	// All processes send the same fragments. So what one of them put and did not commit is stored
-	// nevertheless, and the sweep need not keep it as something that somebody may miss.
+	// All processes send the same fragments. So what one of them put without committing it is
+	// stored anyway, and the sweep need not keep it as something that somebody may miss.
 	clock := storetest.NewClock()
 	clock.Add(time.UnixMilli(st.CreatedMillis).Sub(clock.Now()))
 	for p := range 4 {
@@ -201,8 +203,8 @@ func appendForever(t *testing.T) {
 	}
 }
 
-// deleteForever creates streams and deletes them with what they have, and appends to another one
-// what is past its retention.
+// deleteForever creates streams and deletes them with their fragments, and appends fragments to
+// another stream that are past its retention.
 func deleteForever(s *cluster.Store) {
 	ctx := context.Background()
 	past := storetest.NewClock()

@@ -48,9 +48,9 @@ func (s *Store) checkMarker(ctx context.Context) error {
 	return s.db.SetMarked(ctx)
 }
 
-// foreign tells that a bucket without a marker is not this database's: it has objects, and none of
-// the first ones is known; or it has none, and the database knows some. A database may know objects
-// from before there were markers.
+// foreign says that a bucket without a marker does not belong to this database: it has objects, and
+// the database knows none of the first ones; or it has none, and the database knows some. A
+// database may know objects from before there were markers.
 func (s *Store) foreign(ctx context.Context) (bool, error) {
 	knows, err := s.db.AnyObject(ctx)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Store) foreign(ctx context.Context) (bool, error) {
 	return len(known) == 0, err
 }
 
-// sure tells that the bucket is still this database's. ErrOtherCluster.
+// sure checks that the bucket still belongs to this database. ErrOtherCluster.
 func (s *Store) sure(ctx context.Context) error {
 	id, marked, err := s.db.BucketID(ctx)
 	if err != nil {

@@ -30,8 +30,8 @@ func (f *fixture) refused(change func(*cluster.Options)) {
 	}
 }
 
-// A node does not start over a database and objects that do not belong together, and none deletes
-// objects of another engine under its prefix, or any when the marker is gone.
+// A node does not start with a database and objects that do not belong together. No node deletes
+// objects of another engine under its prefix, or any object once the marker is gone.
 func TestOtherCluster(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -50,7 +50,7 @@ func TestOtherCluster(t *testing.T) {
 	must(t, n.Bucket().Put(t.Context(), "b/2026031409/NEVERCOMMITTED", []byte("x")))
 	must(t, n.Bucket().Delete(t.Context(), []string{"cluster"}))
 	f.refused(func(*cluster.Options) {})
-	// Objects without a marker belong to a database that knows them, and to no new one.
+	// Objects without a marker belong to a database that knows them, and not to a new one.
 	f.refused(func(o *cluster.Options) { o.Database = clustertest.Database(t) })
 
 	time.Sleep(5 * time.Millisecond) // everything is older than OrphanAge
@@ -69,8 +69,8 @@ func TestOtherCluster(t *testing.T) {
 	reads(t, n, st.ID, first, 0)
 }
 
-// When nodes that were silent could not be forgotten, one may still commit what looks like an
-// orphan: it is kept.
+// When silent nodes could not be forgotten, one of them may still commit what looks like an orphan:
+// it is kept.
 func TestNoOrphansAfterFailure(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)

@@ -14,9 +14,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// Open implements store.Fragments: one range read brings the whole record into the cache, unless it
-// is there. All of it is verified once, and again only when the cache had to fetch it anew. What is
-// open can be read to its end without the object store.
+// Open implements store.Fragments. One range read brings the whole record into the cache, unless it
+// is there. The record is verified as a whole once, and again only if the cache had to fetch it
+// again. What is open can be read to its end without the object store.
 func (s *Store) Open(
 	ctx context.Context, id store.StreamID, f store.FragmentInfo,
 ) (store.Media, error) {
@@ -47,7 +47,7 @@ func (s *Store) open(
 		return nil, store.ErrGone
 	}
 	m, err := s.openRecord(ctx, id, &f)
-	if errors.Is(err, store.ErrCorrupt) { // on the local disk, or on the way; or for good
+	if errors.Is(err, store.ErrCorrupt) { // damaged on the local disk or on the way, or for good
 		s.cache.Drop(f.Location.Volume)
 		if m, err = s.openRecord(ctx, id, &f); errors.Is(err, store.ErrCorrupt) {
 			s.o.Metrics.CorruptReads.Inc()
@@ -62,8 +62,8 @@ func (s *Store) open(
 	return m, nil
 }
 
-// openMoved opens a fragment whose object is not there any more: it may have been compacted into
-// another since its row was read.
+// openMoved opens a fragment whose object is gone: it may have been compacted into another one
+// since its row was read.
 func (s *Store) openMoved(
 	ctx context.Context, id store.StreamID, f store.FragmentInfo,
 ) (store.Media, error) {
@@ -120,7 +120,7 @@ func readHead(body *objects.Body, f *store.FragmentInfo) (*media.Fragment, error
 	return fragment, err
 }
 
-// verifyBuffers are what payloads are read into to be verified.
+// verifyBuffers are buffers for verifying payloads.
 var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
 // verify verifies the checksum of a record's payload.
@@ -142,7 +142,7 @@ func verify(body *objects.Body, f *store.FragmentInfo) error {
 	return nil
 }
 
-// storedMedia is a Media over a record in the cache.
+// storedMedia is a Media of a record in the cache.
 type storedMedia struct {
 	fragment *media.Fragment
 	body     *objects.Body

@@ -12,25 +12,27 @@ import (
 	"weir/internal/store/objects"
 )
 
-// Metrics counts what a node does. Those that the local engine has too are of the same names.
+// Metrics counts what a node does. Where the local engine has the same metric, it has the same
+// name.
 type Metrics struct {
 	// fragments, by result: stored, memory, raced, full, not_found, failed
 	Appends       *prometheus.CounterVec
 	AppendBytes   prometheus.Counter   // payload bytes of the fragments stored
 	AppendSeconds prometheus.Histogram // from Append's call to its return, of the fragments stored
 	CommitRows    prometheus.Histogram // fragments in one object and its transaction
-	CommitSeconds prometheus.Histogram // of one try of a transaction
+	CommitSeconds prometheus.Histogram // seconds of one try of a transaction
 	CommitRetries prometheus.Counter   // transactions of commits that were tried again
-	// tries of requests to the object store by operation: check, put, read, delete, list
+	// seconds of a try of a request to the object store, by operation: check, put, read, delete,
+	// list
 	ObjectSeconds  *prometheus.HistogramVec
-	ObjectFailures *prometheus.CounterVec // likewise, those that failed
+	ObjectFailures *prometheus.CounterVec // such tries that failed
 	ObjectBytes    *prometheus.CounterVec // put and read, by operation
 	CacheReads     *prometheus.CounterVec // records opened, by result: hit, miss
 	Compacted      prometheus.Counter     // objects that compaction wrote
 	CompactedBytes prometheus.Counter     // their bytes
 	DeletedObjects prometheus.Counter     // objects that the sweep deleted
 	Leases         prometheus.Gauge       // held by this node
-	// fragments and bytes that have rows of their own, as the last compaction of any stream found
+	// fragments and bytes that have rows of their own, as the last compaction found
 	WaitingRows, WaitingBytes prometheus.Gauge
 	WorkFailures              *prometheus.CounterVec // passes that failed: sweep, compact
 	CorruptReads              prometheus.Counter     // fragments that could not be opened
@@ -103,7 +105,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// request counts a try of a request to the object store.
+// request records a try of a request to the object store.
 func (m *Metrics) request(r objects.Request) {
 	m.ObjectSeconds.WithLabelValues(r.Operation).Observe(r.Took.Seconds())
 	switch {
@@ -135,7 +137,7 @@ func (m *Metrics) append(took time.Duration, info store.FragmentInfo, err error)
 	}
 }
 
-// opened counts a record that is opened.
+// opened counts a record that was opened.
 func (m *Metrics) opened(here bool) {
 	result := "miss"
 	if here {
@@ -144,7 +146,7 @@ func (m *Metrics) opened(here bool) {
 	m.CacheReads.WithLabelValues(result).Inc()
 }
 
-// waiting tells what compaction has found.
+// waiting records what compaction has found to do.
 func (m *Metrics) waiting(list []rows.Backlog) {
 	var fragments, bytes int64
 	for i := range list {
@@ -154,7 +156,7 @@ func (m *Metrics) waiting(list []rows.Backlog) {
 	m.WaitingBytes.Set(float64(bytes))
 }
 
-// store is append, counted.
+// store is append with metrics.
 func (s *Store) store(
 	ctx context.Context, id store.StreamID, rec *store.Record, replaces store.Number,
 ) (store.FragmentInfo, error) {

@@ -10,7 +10,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// values reads what a registry has of a metric, by the value of its one label.
+// values reads the values of a metric, by the value of its one label.
 func values(t *testing.T, reg *prometheus.Registry, name string) map[string]float64 {
 	t.Helper()
 	families, err := reg.Gather()

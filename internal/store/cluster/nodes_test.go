@@ -44,7 +44,7 @@ func add(
 	return f
 }
 
-// reads holds a stored fragment to the record of its seed, which began when it did.
+// reads compares a stored fragment with the record of its seed.
 func reads(t testing.TB, s storetest.Opener, id store.StreamID, f store.FragmentInfo, seed uint64) {
 	t.Helper()
 	got, err := storetest.ReadPayload(t.Context(), s, id, f)
@@ -55,7 +55,7 @@ func reads(t testing.TB, s storetest.Opener, id store.StreamID, f store.Fragment
 	}
 }
 
-// keys are the objects with a prefix.
+// keys lists the keys of objects with a prefix.
 func keys(t testing.TB, n *node, prefix string) (all []string) {
 	t.Helper()
 	for info, err := range n.Bucket().List(t.Context(), prefix, "") {
@@ -65,8 +65,8 @@ func keys(t testing.TB, n *node, prefix string) (all []string) {
 	return all
 }
 
-// What one node has acknowledged the other lists at once, whoever waits there is woken, and numbers
-// rise although its clock is behind.
+// What one node has acknowledged the other one lists at once. A reader that waits there is woken,
+// and numbers rise although that node's clock is behind.
 func TestTwoNodes(t *testing.T) {
 	t.Parallel()
 	clock, behind := storetest.NewClock(), storetest.NewClock()
@@ -103,7 +103,7 @@ func TestTwoNodes(t *testing.T) {
 			t.Errorf("number %d comes after %d", all[i].Number, all[i-1].Number)
 		}
 	}
-	// What one node hides the other hides within its interval, and what waits there ends.
+	// What one node deletes is hidden on the other within its interval, and waiting ends there.
 	ended := make(chan error, 1)
 	go func() {
 		_, err := b.Wait(t.Context(), st.ID, 4)
@@ -115,8 +115,8 @@ func TestTwoNodes(t *testing.T) {
 	}
 }
 
-// Batches become one object of the stream; what was listed before opens wherever it lies; and in
-// the end nothing is left of what is past retention, deleted, or was never committed.
+// Batches become one object of the stream. What was listed before still opens, wherever it has
+// moved. In the end nothing is left that is past retention, deleted, or was never committed.
 func TestLifeOfObjects(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -151,7 +151,7 @@ func TestLifeOfObjects(t *testing.T) {
 	sweep := func() {
 		t.Helper()
 		time.Sleep(5 * time.Millisecond) // what is unused has been so for more than OrphanAge
-		for range 2 {                    // the first one finds what is unused
+		for range 2 {                    // the first pass finds what is unused
 			must(t, sweeper.Sweep(t.Context()))
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -163,8 +163,8 @@ func TestLifeOfObjects(t *testing.T) {
 	for i := range before { // at their new place
 		reads(t, n, st.ID, before[i], uint64(i))
 	}
-	// By now both nodes were silent for longer than OrphanAge. What they put may be gone, so that
-	// it is not committed; then they are nodes again.
+	// By now both nodes were silent for longer than OrphanAge. What they put may be gone, so it is
+	// not committed. Then they are nodes again.
 	_, err = storetest.Append(t.Context(), n, st.ID, storetest.Record(clock, 7, 3000))
 	if !errors.Is(err, rows.ErrLease) {
 		t.Fatalf("a forgotten node commits: %v", err)
@@ -179,7 +179,7 @@ func TestLifeOfObjects(t *testing.T) {
 	}
 }
 
-// A node that was paused past the end of its lease moves and deletes nothing.
+// A node that was paused until its lease ended moves and deletes nothing.
 func TestPausedNode(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -208,8 +208,7 @@ func TestPausedNode(t *testing.T) {
 	reads(t, paused, st.ID, f2, 0)
 }
 
-// What the disk of the cache has damaged is fetched again; what the object store has damaged is
-// told.
+// What the cache's disk has damaged is fetched again; damage in the object store is reported.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -230,8 +229,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// Compaction goes on before and after fragments that are damaged or lost, which keep their rows,
-// and tells of them once.
+// Compaction goes on before and after fragments that are damaged or lost. They keep their rows, and
+// are reported once.
 func TestCompactAroundDamage(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -314,7 +313,8 @@ func TestCompactReadsTogether(t *testing.T) {
 	must(t, n.Bucket().Put(t.Context(), bad.Volume, data))
 	before := memory.Requests().Gets
 	must(t, n.Compact(t.Context(), true))
-	// Those around the damaged one are packed apart, which is known once it was read twice.
+	// The records around the damaged one are packed apart. That they must be is known only after
+	// reading it twice.
 	most := int64(3*len(objects) + 1)
 	if gets := memory.Requests().Gets - before; gets > most || len(objects) > fragments/3 {
 		t.Errorf("%d requests for %d records in %d objects", gets, fragments, len(objects))

@@ -9,21 +9,21 @@ import (
 	"weir/internal/store"
 )
 
-// refusal is of the last object: it was not stored, or its rows were not committed.
+// refusal says why the last object was not stored, or its rows were not committed.
 type refusal struct {
 	err error
 	at  time.Time
 }
 
-// How long a refusal says something, when nobody sends fragments by which to find out. Who is told
-// that a node is not ready sends it none.
+// How long a refusal counts when no fragment comes that could show whether it still holds. A node
+// that says that it is not ready gets none.
 const (
 	refusedFor = 10 * time.Second
 	fullFor    = time.Minute
 )
 
-// Ready tells whether fragments can be stored and read: the database takes changes, the bucket
-// answers, and the last object was not refused just now, unless for want of space: see Full.
+// Ready returns nil when fragments can be stored and read: the database accepts changes, the bucket
+// answers, and the last object was not refused lately, unless for want of space: see Full.
 func (s *Store) Ready(ctx context.Context) error {
 	err := errors.Join(s.db.Ping(ctx), s.bucket.Check(ctx))
 	r := s.refused.Load()
@@ -33,7 +33,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return err
 }
 
-// Full reports that the last object was refused for want of space, in the object store or the
+// Full reports whether the last object was refused for want of space, in the object store or the
 // database. What is stored can be read and deleted.
 func (s *Store) Full() bool {
 	r := s.refused.Load()

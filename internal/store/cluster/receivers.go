@@ -9,24 +9,23 @@ import (
 	"weir/internal/store/cluster/rows"
 )
 
-// beats is how many heartbeats a node may miss before nobody looks for it any more to follow a
-// stream.
+// beats is how many heartbeats a node may miss before other nodes no longer follow streams there.
 const beats = 3
 
-// Node is the ID of this node. It changes when the others had forgotten it.
+// Node returns the ID of this node. It changes when the other nodes have forgotten it.
 func (s *Store) Node() string { return *s.node.Load() }
 
-// Receives says which streams this node receives by now, as rows.DB has it.
+// Receives says which streams this node receives now: see rows.DB.Receives.
 func (s *Store) Receives(ctx context.Context, streams []rows.Receiver) error {
 	return s.db.Receives(ctx, s.Node(), streams)
 }
 
-// ReceivesNoMore takes that back.
+// ReceivesNoMore takes it back.
 func (s *Store) ReceivesNoMore(ctx context.Context, streams []store.StreamID) error {
 	return s.db.ReceivesNoMore(ctx, s.Node(), streams)
 }
 
-// Receivers returns the other nodes that receive one of the streams and can be reached.
+// Receivers returns the other nodes that receive one of the streams and have an address.
 func (s *Store) Receivers(
 	ctx context.Context, streams []store.StreamID,
 ) ([]rows.Receiver, error) {
@@ -37,8 +36,8 @@ func (s *Store) Receivers(
 	}), err
 }
 
-// Committed tells of a fragment that another node has committed, which may be known here before
-// the next query asks for it.
+// Committed says that another node has committed a fragment: this node need not wait for its next
+// query to know.
 func (s *Store) Committed(id store.StreamID, sequence int64) { s.watch.committed(id, sequence) }
 
 // beatTime is how often this node tells the others that it is there.

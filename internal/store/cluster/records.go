@@ -13,19 +13,20 @@ import (
 	"weir/internal/store/record"
 )
 
-// How compaction reads records: so many requests at a time, each for records of one object that lie
-// so close to each other, as those that a producer sent faster than they last, and up to so many
-// bytes.
+// How compaction reads records: so many requests at a time, each for up to so many bytes of records
+// that lie close to each other in one object. They do when a producer sent faster than the media
+// last.
 const (
 	compactReads = 8
 	pieceGap     = 64 << 10
 	pieceBytes   = 8 << 20
 )
 
-// piece are records that one request reads: places in a list, from the first to before the last.
+// piece is a run of records that one request reads, as places in a list: from the first to before
+// the last.
 type piece struct{ from, to int }
 
-// pieces divides a list of fragments.
+// pieces divides a list of fragments into pieces.
 func pieces(list []store.FragmentInfo) (all []piece) {
 	for i := range list {
 		if n := len(all); n > 0 {
@@ -42,7 +43,7 @@ func pieces(list []store.FragmentInfo) (all []piece) {
 	return all
 }
 
-// records are what compaction reads into an object.
+// records are what a compaction reads, and the object that it makes of them.
 type records struct {
 	s        *Store
 	data     []byte // of the object
@@ -51,9 +52,9 @@ type records struct {
 	replaced []store.Number       // by each of them; 0: none
 }
 
-// readRecords reads each record to its new place in data, some at a time, and verifies it. It
-// returns the numbers of what they replaced, in ascending order; a damagedError when some cannot be
-// read.
+// readRecords reads and verifies each record, some at a time, into its new place in data. It
+// returns the numbers of the fragments that they replaced, in ascending order; a damagedError when
+// some records cannot be read.
 func (s *Store) readRecords(
 	ctx context.Context, data []byte, list, moved []store.FragmentInfo,
 ) ([]store.Number, error) {
@@ -90,7 +91,8 @@ func (s *Store) readRecords(
 	return replaced, nil
 }
 
-// read reads a piece, and again by itself what is damaged in it: on the way, or for good.
+// read reads a piece. It then reads again, one by one, the records that are damaged: the damage may
+// be on the way, or for good.
 func (r *records) read(ctx context.Context, p piece) (lost damagedError, err error) {
 	if err := r.fetch(ctx, p); err != nil && !isLost(err) {
 		return nil, err
@@ -112,7 +114,7 @@ func (r *records) read(ctx context.Context, p piece) (lost damagedError, err err
 	return lost, nil
 }
 
-// isLost tells that an error is of what cannot be read however often it is tried.
+// isLost says that reading again will not help.
 func isLost(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone)
 }
@@ -134,7 +136,8 @@ func (r *records) fetch(ctx context.Context, p piece) error {
 		})
 }
 
-// verify holds a record that was read to its row, and notes what it replaced. store.ErrCorrupt.
+// verify compares a record that was read with its row, and notes what it replaced.
+// store.ErrCorrupt.
 func (r *records) verify(i int) error {
 	f, to := &r.list[i], r.moved[i].Location
 	b, meta := r.data[to.Offset:to.Offset+to.Length], to.MetaLength

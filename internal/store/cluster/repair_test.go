@@ -14,14 +14,14 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// repairs are the options of a repair of a fixture.
+// repairs returns the options to repair a fixture with.
 func (f *fixture) repairs() repair.Options {
 	return repair.Options{Database: f.options.Database, Objects: f.options.Objects,
 		Keys: keysOfTests, Clock: f.options.Clock, Settle: time.Nanosecond, Deep: true,
 		LeaseTime: 2 * time.Second}
 }
 
-// repair repairs and holds what is left to the kinds of problems.
+// repair repairs, and wants the problems that are left to be of these kinds.
 func (f *fixture) repair(left ...string) repair.Done {
 	f.Helper()
 	r, done, err := repair.Repair(f.Context(), f.repairs())
@@ -30,7 +30,7 @@ func (f *fixture) repair(left ...string) repair.Done {
 	return done
 }
 
-// check checks and holds what is found to the kinds of problems.
+// check checks, and wants the problems that it finds to be of these kinds.
 func (f *fixture) check(kinds ...string) repair.Report {
 	f.Helper()
 	r, err := repair.Check(f.Context(), f.repairs())
@@ -50,7 +50,7 @@ func wantKinds(t testing.TB, r repair.Report, kinds ...string) {
 	}
 }
 
-// holds reads all that a stream should have, and nothing else.
+// holds reads all that a stream should have, and wants nothing else there.
 func holds(t testing.TB, n *node, id store.StreamID, want map[store.Number]store.FragmentInfo) {
 	t.Helper()
 	list, err := n.List(t.Context(), id, store.Query{})
@@ -73,7 +73,7 @@ func holds(t testing.TB, n *node, id store.StreamID, want map[store.Number]store
 	}
 }
 
-// history is what happened to a cluster, and what of it should be there in the end.
+// history is what happened to a cluster, and what of it should be left in the end.
 type history struct {
 	*fixture
 	clock           *storetest.Clock
@@ -82,7 +82,7 @@ type history struct {
 	want            map[store.StreamID]map[store.Number]store.FragmentInfo
 }
 
-// keep says that a fragment should be there.
+// keep notes that a fragment should be left.
 func (h *history) keep(id store.StreamID, f store.FragmentInfo) store.FragmentInfo {
 	if h.want[id] == nil {
 		h.want[id] = make(map[store.Number]store.FragmentInfo)
@@ -96,7 +96,7 @@ func (h *history) add(st store.Stream, seed uint64) store.FragmentInfo {
 	return h.keep(st.ID, add(h, h.n, h.clock, st.ID, seed))
 }
 
-// before is what a replica gets.
+// before is what a replica gets to see.
 func (h *history) before() {
 	h.cam, h.gone = create(h, h.n, "cam", 24), create(h, h.n, "gone", 24)
 	for i := range uint64(3) {
@@ -111,8 +111,8 @@ func (h *history) before() {
 	must(h, err)
 }
 
-// after is what a replica does not get: fragments that are packed, one that is replaced, a stream
-// whose settings change, a deletion.
+// after is what a replica does not get to see: fragments that are packed, one that is replaced,
+// changed settings of a stream, a deletion.
 func (h *history) after() (replaced, last store.FragmentInfo) {
 	for i := range uint64(3) {
 		h.add(h.cam, 20+i)
@@ -142,7 +142,7 @@ func (h *history) after() (replaced, last store.FragmentInfo) {
 	return replaced, last
 }
 
-// holds finds all that should be there, and nothing else.
+// holds wants all that should be left, and nothing else.
 func (h *history) holds() {
 	h.Helper()
 	for id, want := range h.want {
@@ -162,7 +162,7 @@ func (h *history) holds() {
 	}
 }
 
-// goesOn finds that numbers and sequences rise beyond all that were given out.
+// goesOn wants numbers and sequences beyond all that were given out.
 func (h *history) goesOn() {
 	h.Helper()
 	for _, st := range []store.Stream{h.cam, h.late} {
@@ -177,10 +177,10 @@ func (h *history) goesOn() {
 	}
 }
 
-// A database fails over to a replica that is behind, while nodes run. Every fragment that was
-// acknowledged comes back, once, with its number and times: of streams that are known and of one
-// that is not, packed or not; what was deleted or replaced stays so. Numbers and sequences go on.
-// Nothing was collected meanwhile, and nothing is left to do.
+// A database fails over to a replica that is behind, while nodes run. Every acknowledged fragment
+// comes back, once, with its number and times: of streams that the replica knows and of one that it
+// does not, packed or not. What was deleted or replaced stays gone. Numbers and sequences go on.
+// Nothing is collected in the meantime, and nothing is left to do.
 func TestRepair(t *testing.T) {
 	t.Parallel()
 	h := &history{clock: storetest.NewClock(),
@@ -192,7 +192,7 @@ func TestRepair(t *testing.T) {
 	old := h.replica()
 	replaced, last := h.after()
 	old.Promote(t)
-	// The last one's producer has not seen the acknowledgement.
+	// The producer has not seen the last acknowledgement.
 	again := storetest.Record(h.clock, 42, 3000)
 	again.ProducerTimestamp = last.ProducerTimestamp
 	sent, err := storetest.Append(t.Context(), h.n, h.cam.ID, again)
@@ -229,8 +229,8 @@ func TestRepair(t *testing.T) {
 	h.check()
 }
 
-// A database is restored to a time before compaction, whose inputs were collected since. What
-// cannot be brought back is told, and no row tells of what is not there.
+// A database is restored to a time before a compaction whose inputs have been collected since. What
+// cannot be brought back is reported, and no row points to what does not exist.
 func TestRepairOfLostObjects(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -267,7 +267,7 @@ func TestRepairOfLostObjects(t *testing.T) {
 	if done := f.repair("damaged-fragment"); done.Dropped != 1 {
 		t.Errorf("repaired: %+v", done)
 	}
-	next := add(t, n, clock, st.ID, 7) // the node does not miss what was dropped
+	next := add(t, n, clock, st.ID, 7) // the node does not miss the rows that were dropped
 	all[next.Number] = next
 	if n.Degraded() != "" {
 		t.Error("after the repair: " + n.Degraded())
@@ -279,8 +279,8 @@ func TestRepairOfLostObjects(t *testing.T) {
 	}
 }
 
-// Objects whose commit nobody has heard of are kept as long as somebody may miss what they have,
-// and no longer. A repair that is broken off is taken up, and leaves what has no place.
+// Objects whose commit nobody knows of are kept as long as somebody may miss what they have, and no
+// longer. The next repair continues one that was interrupted, and leaves alone what has no place.
 func TestRepairOfOrphans(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -295,7 +295,7 @@ func TestRepairOfOrphans(t *testing.T) {
 	}
 	expired := add(t, n, clock, short.ID, 3)
 	must(t, n.Bucket().Put(t.Context(), "b/2026031409/3000000-GARBAGE", []byte("no record")))
-	// As if their nodes had ended between put and commit.
+	// As if the nodes had ended between put and commit.
 	f.exec(`DELETE FROM fragments`)
 	f.exec(`DELETE FROM objects`)
 	clock.Add(2 * time.Hour)

@@ -19,7 +19,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// deaf is a producer that reads no acknowledgement.
+// deaf is a producer that reads no acknowledgements.
 type deaf struct{}
 
 func (deaf) WriteAck([]byte) error { return nil }
@@ -33,7 +33,7 @@ type lostConnection struct{}
 
 func (lostConnection) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// ended is a recording whose last fragment is marked as whole, as the SDKs do.
+// ended is a recording whose last fragment is marked as complete, as the SDKs do.
 func ended(t *testing.T) []byte {
 	t.Helper()
 	body, err := os.ReadFile("../../../test/media/gst-version1-h264.mkv")
@@ -50,9 +50,9 @@ func put(n *node, st store.Stream, kind api.TimecodeType, start int64, body io.R
 		ProducerStart: start}).Run(context.Background(), body, deaf{})
 }
 
-// A producer whose connection is lost sends its fragments again, at another node, while the first
-// node stores what it has of them: each is stored once, whatever order the two commit in. What
-// comes a third time is recognised too.
+// A producer loses its connection and sends its fragments again, to another node, while the first
+// node stores what it has of them. Each is stored once, in whatever order the two nodes commit.
+// What comes a third time is recognised too.
 func TestResendsAtAnotherNode(t *testing.T) {
 	t.Parallel()
 	body := ended(t)
@@ -66,7 +66,7 @@ func TestResendsAtAnotherNode(t *testing.T) {
 			var both sync.WaitGroup
 			for i, n := range []*node{a, b} {
 				both.Go(func() {
-					// Relative to another time, as each connection has its own.
+					// Relative to a different time for each connection.
 					_ = put(n, st, kind, start+int64(i)*700, broken(body)) // it is lost
 				})
 			}
@@ -74,7 +74,7 @@ func TestResendsAtAnotherNode(t *testing.T) {
 			_ = put([]*node{a, b}[round%2], st, kind, start+5000, broken(body))
 			list, err := b.List(t.Context(), st.ID, store.Query{})
 			must(t, err)
-			if want == 0 { // what one connection alone brings
+			if want == 0 { // what only one connection brings
 				alone := create(t, a, fmt.Sprint(kind), 24)
 				_ = put(a, alone, kind, start, broken(body))
 				all, err := a.List(t.Context(), alone.ID, store.Query{})
@@ -89,8 +89,8 @@ func TestResendsAtAnotherNode(t *testing.T) {
 	}
 }
 
-// Equal media that comes with the same relative timecode after a connection ended properly is new,
-// at whichever node: a renewed token begins to count again.
+// Equal media with the same relative timecode is new, at whichever node, if the connection before
+// had ended properly: with a renewed token a producer begins to count again.
 func TestNewTokenAtAnotherNode(t *testing.T) {
 	t.Parallel()
 	body := ended(t)
@@ -109,8 +109,8 @@ func TestNewTokenAtAnotherNode(t *testing.T) {
 	}
 }
 
-// Two nodes that append one fragment at once store it once, also when what the first stored is
-// compacted before the second commits.
+// Two nodes that append one fragment at once store it once, even if what the first one stored is
+// compacted before the second one commits.
 func TestOneFragmentAtTwoNodes(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()

@@ -16,9 +16,9 @@ func (f *fixture) replica() *clustertest.Replica {
 	return clustertest.NewReplica(f, strings.TrimSuffix(f.options.Database, "&pool_max_conns=16"))
 }
 
-// A node that has committed what the database does not have any more notices it at its next commit:
-// no commit sequence is given out twice, and nothing is collected on any node, also when the
-// database is set back once more.
+// A node that has committed what the database has lost notices that at its next commit. No commit
+// sequence is given out twice, and no node collects anything, even when the database is set back
+// once more.
 func TestSetBackUnderNode(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -50,7 +50,8 @@ func TestSetBackUnderNode(t *testing.T) {
 	f.node().wantKept(t, lost.Location.Volume)
 }
 
-// wantKept sweeps when everything is long past OrphanAge, and finds an object that no row knows.
+// wantKept sweeps when everything is long past OrphanAge, and wants an object without rows to be
+// kept.
 func (n *node) wantKept(t *testing.T, key string) {
 	t.Helper()
 	time.Sleep(5 * time.Millisecond)
@@ -63,7 +64,7 @@ func (n *node) wantKept(t *testing.T, key string) {
 }
 
 // A node that starts after the others have ended, each in its own way, notices that the database
-// was set back meanwhile: to before the last commits, or to before the others were there.
+// was set back in the meantime: to before the last commits, or to before the other nodes joined.
 func TestSetBackBeforeStart(t *testing.T) {
 	t.Parallel()
 	for name, early := range map[string]bool{"last commits": false, "whole nodes": true} {
@@ -97,8 +98,8 @@ func TestSetBackBeforeStart(t *testing.T) {
 	}
 }
 
-// What looks like a loss and is none: a node that was silent for so long that it was forgotten, one
-// that was killed, one whose commits were collected.
+// What looks like a loss but is none: a node that was silent until it was forgotten, a node that
+// was killed, a node whose commits were collected.
 func TestNotSetBack(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -139,7 +140,7 @@ func TestNotSetBack(t *testing.T) {
 	}
 }
 
-// Streams that are deleted leave a tombstone, which a database that was set back asks for.
+// A deleted stream leaves a tombstone, which counts after the database was set back.
 func TestTombstones(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)

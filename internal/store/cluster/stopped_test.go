@@ -23,12 +23,12 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// stoppedWork says what a process of TestStoppedNode does: it finds the rest where those of
-// TestKilled do.
+// stoppedWork says what a process of TestStoppedNode does. It finds its servers like those of
+// TestKilled.
 const stoppedWork = "WEIR_TEST_CLUSTER_WORK"
 
-// workOnce is the process that is stopped: it opens a node, waits for a line, works, and tells how
-// that ended.
+// workOnce is the process that is stopped: it opens a node, waits for a line, works, and prints the
+// result.
 func workOnce(t *testing.T, work string) {
 	ctx := context.Background()
 	if work == "migrate" {
@@ -91,7 +91,7 @@ func newClockNow() *storetest.Clock {
 	return clock
 }
 
-// says returns the next line.
+// says returns the next line that the worker prints.
 func (w *worker) says(t *testing.T) string {
 	t.Helper()
 	if !w.lines.Scan() {
@@ -100,8 +100,8 @@ func (w *worker) says(t *testing.T) string {
 	return w.lines.Text()
 }
 
-// A process that is stopped while it holds a lease, for longer than that lasts, does nothing more
-// once it goes on: others have taken over.
+// A process that is stopped while it holds a lease, until the lease has expired, does nothing more
+// when it goes on: others have taken over.
 func TestStoppedNode(t *testing.T) {
 	if work := os.Getenv(stoppedWork); work != "" {
 		workOnce(t, work)
@@ -128,8 +128,8 @@ func stopWithLease(t *testing.T, work string) {
 	const orphan = "b/2026031409/NEVERCOMMITTED"
 	must(t, n.Bucket().Put(t.Context(), orphan, []byte("x")))
 
-	// The worker can get at the object store only by and by, so that it is stopped before it has
-	// done anything.
+	// The worker reaches the object store only slowly, so it is stopped before it has done
+	// anything.
 	to, err := url.Parse(f.options.Objects)
 	must(t, err)
 	endpoint, err := url.Parse(to.Query().Get("endpoint"))
@@ -177,8 +177,8 @@ func stopWithLease(t *testing.T, work string) {
 	}
 }
 
-// A process that is stopped in the middle of a migration holds the tables up for as long as the
-// database lets it be idle; then the next one brings them up to date.
+// A process that is stopped in the middle of a migration locks the tables until the database ends
+// its idle transaction; then the next process brings them up to date.
 func stopInMigration(t *testing.T) {
 	t.Helper()
 	f := newFixture(t, nil)
@@ -189,7 +189,7 @@ func stopInMigration(t *testing.T) {
 	defer func() { must(t, conn.Close(context.WithoutCancel(t.Context()))) }()
 	tx, err := conn.Begin(t.Context())
 	must(t, err)
-	// The migration waits for who makes a table of that name at the same time.
+	// The migration waits for the transaction that makes a table of that name at the same time.
 	_, err = tx.Exec(t.Context(), `CREATE TABLE sessions (id bigint)`)
 	must(t, err)
 	w := startWorker(t, "migrate", f.options.CacheDir, database+"&application_name="+app+

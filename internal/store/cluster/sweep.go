@@ -16,18 +16,18 @@ import (
 	"weir/internal/store/recent"
 )
 
-// sweepRows bounds what one transaction of a sweep drops, so that fragments are committed in
-// between.
+// sweepRows limits the rows that one transaction of a sweep drops, so that fragments can be
+// committed in between.
 const sweepRows = 1000
 
-// work is what background work remembers from one pass to the next.
+// work is what background work keeps from one pass to the next.
 type work struct {
-	turn    chan struct{} // one slot: held by the pass that runs
-	orphans time.Time     // when the bucket was listed; owned by the pass
+	turn    chan struct{} // one slot, held by the running pass
+	orphans time.Time     // when the bucket was listed; owned by the running pass
 }
 
-// Run does the background work until ctx ends: a sweep and compaction at every interval. What fails
-// is logged and tried again; what another node does is left to it.
+// Run does the background work until ctx ends: a sweep and a compaction at every interval. Failures
+// are logged and tried again; work that another node does is left to it.
 func (s *Store) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.o.SweepInterval)
 	defer tick.Stop()
@@ -48,7 +48,7 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// tenure is a lease while it is held.
+// tenure is a lease that this node holds.
 type tenure struct {
 	s     *Store
 	lease rows.Lease
@@ -65,8 +65,7 @@ func (s *Store) hold(ctx context.Context, name string) (*tenure, error) {
 	return l, err
 }
 
-// renew keeps the lease for another time, if a third of the last one has passed. rows.ErrLease when
-// it was lost.
+// renew extends the lease once a third of it has passed. rows.ErrLease when it was lost.
 func (l *tenure) renew(ctx context.Context) error {
 	if time.Now().Before(l.until) {
 		return nil
@@ -79,8 +78,8 @@ func (l *tenure) renew(ctx context.Context) error {
 	return nil
 }
 
-// keep renews the lease while something takes long, until stop is called; nothing else may use l
-// before. The context ends with rows.ErrLease as its cause when the lease was lost.
+// keep renews the lease during long work, until stop is called; nothing else may use l until then.
+// If the lease is lost, the context ends with rows.ErrLease as its cause.
 func (l *tenure) keep(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var renewing sync.WaitGroup
@@ -93,7 +92,8 @@ func (l *tenure) keep(ctx context.Context) (_ context.Context, stop func()) {
 				return
 			case <-tick.C:
 			}
-			// Another error may pass before the lease ends; what is changed looks at it again.
+			// Another error may pass before the lease ends, and every change checks the lease
+			// again.
 			if err := l.renew(ctx); errors.Is(err, rows.ErrLease) {
 				cancel(err)
 			}
@@ -113,10 +113,10 @@ func (l *tenure) release(ctx context.Context) {
 	}
 }
 
-// Sweep does one pass of what deletes, unless another node does it: rows of what is past retention
-// and of deleted streams; then the bytes of objects that no row has referred to for
-// Options.OrphanAge, and of those that no row ever knew. Rows always go before bytes; each change
-// of rows holds the lease in its own transaction.
+// Sweep does one pass of deletion, unless another node does it. First it deletes rows of what is
+// past retention and of deleted streams; then the bytes of objects that no row has referred to for
+// Options.OrphanAge, and of objects that never had a row. Rows always go before bytes, and each
+// change of rows checks the lease in its own transaction.
 func (s *Store) Sweep(ctx context.Context) error {
 	select {
 	case s.work.turn <- struct{}{}:
@@ -139,12 +139,12 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return errors.Join(err, lost)
 	}
 	if err = errors.Join(err, s.sweepObjects(ctx, l)); err != nil {
-		return err // whoever put an orphan may not be forgotten
+		return err // the node that put an orphan may not be forgotten yet
 	}
 	return errors.Join(s.sweepOrphans(ctx, l), s.forgetWatermarks(ctx, l))
 }
 
-// trimRings drops the fragments in memory whose time is over.
+// trimRings drops fragments from memory that are too old.
 func (s *Store) trimRings() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,8 +156,8 @@ func (s *Store) trimRings() {
 	}
 }
 
-// sweepRetention drops the rows of what is past retention, stream by stream. The time is this
-// node's, but not later than the database's: a clock that is ahead deletes nothing too early.
+// sweepRetention drops the rows of what is past retention, stream by stream. It goes by this node's
+// clock, but not beyond the database's, so that a clock that is ahead deletes nothing too early.
 func (s *Store) sweepRetention(ctx context.Context, l *tenure) error {
 	now, err := s.db.Now(ctx)
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *Store) sweepRetention(ctx context.Context, l *tenure) error {
 
 func (s *Store) expire(ctx context.Context, l *tenure, st *store.Stream, now time.Time) error {
 	if st.RetentionHours == 0 {
-		return nil // its rows go when it gets a retention, or with it
+		return nil // its rows go when it gets a retention, or with the stream
 	}
 	row, err := s.db.Row(ctx, st.ID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -215,7 +215,7 @@ func (s *Store) sweepDeleted(ctx context.Context, l *tenure) error {
 	return errors.Join(errs...)
 }
 
-// sweepOld drops what has had its time: sessions, and how fragments came.
+// sweepOld drops expired sessions, and old records of how fragments arrived.
 func (s *Store) sweepOld(ctx context.Context, l *tenure) error {
 	for _, drop := range []func(context.Context, rows.Lease, int) (int, error){
 		s.db.ExpireSessions, s.db.DropArrivals,
@@ -233,8 +233,8 @@ func (s *Store) sweepOld(ctx context.Context, l *tenure) error {
 	return nil
 }
 
-// sweepObjects deletes the bytes of objects that had rows and have none any more. Nodes that were
-// silent for as long are forgotten first, and commit nothing from then on.
+// sweepObjects deletes the bytes of objects that no longer have rows. Before that it forgets the
+// nodes that were silent for as long; they can commit nothing from then on.
 func (s *Store) sweepObjects(ctx context.Context, l *tenure) error {
 	err := l.renew(ctx)
 	if err == nil {
@@ -276,9 +276,9 @@ func (s *Store) deleteObjects(ctx context.Context, l *tenure, old []rows.Object)
 	return s.db.ForgetObjects(ctx, l.lease, names)
 }
 
-// sweepOrphans deletes objects that no row knows and that are older than Options.OrphanAge by the
-// object store's own clock: what a node put and did not commit. It deletes nothing in a bucket
-// whose marker is not the database's.
+// sweepOrphans deletes objects without rows that are older than Options.OrphanAge by the object
+// store's own clock: what a node put and did not commit. It deletes nothing from a bucket whose
+// marker is not the database's.
 func (s *Store) sweepOrphans(ctx context.Context, l *tenure) error {
 	if time.Since(s.work.orphans) < s.o.OrphanInterval {
 		return nil
@@ -321,8 +321,8 @@ func (s *Store) sweepPrefix(
 	return s.deleteOrphans(ctx, l, found)
 }
 
-// deleteOrphans deletes those of the objects that have no row and nothing that somebody may miss.
-// No node can commit one of them any more: who put it was forgotten, or has done with it.
+// deleteOrphans deletes those of the objects that have no row, and nothing that somebody may miss.
+// No node can still commit one of them: the node that put it was forgotten, or has given up on it.
 func (s *Store) deleteOrphans(ctx context.Context, l *tenure, infos []objects.Info) error {
 	if len(infos) == 0 {
 		return nil
@@ -368,12 +368,12 @@ func (s *Store) deleteOrphans(ctx context.Context, l *tenure, infos []objects.In
 	return s.bucket.Delete(ctx, orphans)
 }
 
-// part is the compactor that a stream belongs to.
+// part is the number of the compactor that a stream belongs to.
 func part(id store.StreamID) int {
 	h := fnv.New32a()
 	h.Write([]byte(id)) //nolint:errcheck // never fails
 	return int(h.Sum32() % rows.Compactors)
 }
 
-// parts are all compactors, in another order at each node and time.
+// parts are all compactors, in an order that differs from node to node and from time to time.
 func parts() []int { return rand.Perm(rows.Compactors) }

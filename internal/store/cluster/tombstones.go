@@ -9,11 +9,13 @@ import (
 	"weir/internal/store/cluster/contents"
 )
 
-// tombstoneTime is how long DeleteStream waits for the object store, beyond which a sweep goes on.
+// tombstoneTime is how long DeleteStream waits for the object store. After that a sweep does the
+// rest.
 const tombstoneTime = 5 * time.Second
 
-// putTombstone writes the object that says that a stream was deleted: a database that is set back
-// does not know it any more, and repair would bring the stream back. It is a few bytes and stays.
+// putTombstone writes the object that says that a stream was deleted. A database that is set back
+// no longer knows of the deletion, and a repair would bring the stream back. The object has a few
+// bytes, and is kept.
 func (s *Store) putTombstone(ctx context.Context, id store.StreamID) error {
 	err := s.bucket.Put(ctx, contents.Tombstones+string(id),
 		[]byte(s.o.Clock().UTC().Format(time.RFC3339)+"\n"))
@@ -32,7 +34,8 @@ func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version str
 	delete(s.rings, id)
 	s.mu.Unlock()
 	s.watch.deleted(id)
-	// It is deleted whoever hears of it: only a database that is set back asks for the tombstone.
+	// The stream is deleted, even if the tombstone cannot be written: it only counts when the
+	// database is set back.
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), tombstoneTime)
 	defer cancel()
 	if err := s.putTombstone(within, id); err != nil {

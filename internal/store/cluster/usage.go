@@ -7,8 +7,8 @@ import (
 	"weir/internal/store"
 )
 
-// Usage returns how many bytes a stream's fragments take, those past retention that are not deleted
-// yet too. ErrNotFound.
+// Usage returns how many bytes a stream's fragments take, including those past retention that are
+// not deleted yet. ErrNotFound.
 func (s *Store) Usage(ctx context.Context, id store.StreamID) (int64, error) {
 	n, err := s.db.Usage(ctx, id)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"weir/internal/store/cluster/rows"
 )
 
-// watch knows where the commit order of streams stands that somebody asks about, on whichever node
-// fragments are committed. One query every interval asks for all of them: that is the truth. What
-// this node commits is told at once. It believes an answer for an interval, and forgets a stream
-// that nobody has asked about for a while.
+// watch knows how far the commit order has got in the streams that somebody asks about, whichever
+// node commits their fragments. The truth comes from one query for all of them, at every interval;
+// what this node commits counts at once. An answer is believed for an interval. A stream that
+// nobody has asked about for a while is forgotten.
 type watch struct {
 	db       *rows.DB
 	interval time.Duration
@@ -25,18 +25,18 @@ type watch struct {
 	failed  bool                        // the last query did; guarded by mu
 }
 
-// watched is one stream. Guarded by watch.mu.
+// watched is one stream. Its fields are guarded by watch.mu.
 type watched struct {
 	sequence int64
 	deleted  bool
 	read     time.Time     // when sequence was asked for; zero: never
-	asking   chan struct{} // closed when the query of who waits for it ends; nil: none
+	asking   chan struct{} // closed when the running query for it ends; nil: none runs
 	used     time.Time     // when somebody last asked
 	waiters  int
 	changed  chan struct{} // closed when sequence rises or the stream is deleted; nil: nobody waits
 }
 
-// watchedFor is how long a stream is asked about that nobody waits for.
+// watchedFor is for how long a stream that nobody waits for is still asked about.
 const watchedFor = 10 * time.Second
 
 func newWatch(db *rows.DB, interval time.Duration, log *slog.Logger) *watch {
@@ -44,7 +44,7 @@ func newWatch(db *rows.DB, interval time.Duration, log *slog.Logger) *watch {
 		streams: make(map[store.StreamID]*watched)}
 }
 
-// run asks until ctx ends.
+// run queries until ctx ends.
 func (w *watch) run(ctx context.Context) {
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
@@ -65,8 +65,8 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// all returns the streams that are asked about, and forgets those that are not any more; while the
-// database is away, none.
+// all returns the streams to ask about, none while the database is away, and forgets those that
+// nobody has asked about for a while.
 func (w *watch) all() (ids []store.StreamID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -123,8 +123,8 @@ func (s *watched) tell() {
 	}
 }
 
-// committed tells of a fragment that is committed: by this node, as this one found, or as another
-// one says.
+// committed notes that a fragment was committed: by this node, as a query here found, or as another
+// node says.
 func (w *watch) committed(id store.StreamID, sequence int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,7 +133,7 @@ func (w *watch) committed(id store.StreamID, sequence int64) {
 	}
 }
 
-// deleted tells of a stream that this node has deleted.
+// deleted notes that this node has deleted a stream.
 func (w *watch) deleted(id store.StreamID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -143,8 +143,8 @@ func (w *watch) deleted(id store.StreamID) {
 	}
 }
 
-// wait is store.Fragments.Wait. It believes a query that began after it was entered, however long
-// that took, or one that is fresh.
+// wait is store.Fragments.Wait. It believes a query that began after the call, however long the
+// query took, or an answer that is fresh.
 func (w *watch) wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
 	entered := time.Now()
 	s := w.enter(id)
@@ -177,7 +177,7 @@ func (w *watch) wait(ctx context.Context, id store.StreamID, after int64) (int64
 	}
 }
 
-// askOnce asks about a stream, or waits until the query ends that another began.
+// askOnce asks about a stream, or waits for a query that is already running.
 func (w *watch) askOnce(ctx context.Context, id store.StreamID, s *watched) error {
 	w.mu.Lock()
 	asking := s.asking
@@ -221,7 +221,7 @@ func (w *watch) leave(s *watched) {
 	s.waiters--
 }
 
-// knows tells that a stream is asked about, and not deleted.
+// knows reports whether a stream is asked about and not deleted.
 func (w *watch) knows(id store.StreamID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -229,7 +229,8 @@ func (w *watch) knows(id store.StreamID) bool {
 	return s != nil && !s.deleted
 }
 
-// Wait implements store.Fragments. While the database is away, nothing is new to who does not wait.
+// Wait implements store.Fragments. While the database is away, a call that need not wait returns as
+// if nothing were new.
 func (s *Store) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
 	known := func() (int64, bool) { return 0, after < 0 && s.watch.knows(id) }
 	sequence, err := ask(ctx, &s.memory, known, func(ctx context.Context) (int64, error) {

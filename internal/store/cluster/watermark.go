@@ -15,16 +15,16 @@ import (
 	"weir/internal/store/cluster/rows"
 )
 
-// watermark is what this node has seen of its own writes to the database. DESIGN.md, "A database
-// that was set back", says what follows from it.
+// watermark is what this node knows of its own writes to the database. DESIGN.md, "A database that
+// was set back", says what follows from it.
 type watermark struct {
 	turn sync.Mutex // held while the bucket and the database are asked
-	node string     // whose beat it is; guarded by turn
-	beat int64      // the last that the database has confirmed, 0: none; guarded by turn
+	node string     // the node whose beat it is; guarded by turn
+	beat int64      // the last one that the database has confirmed, 0: none; guarded by turn
 
 	mu      sync.Mutex
 	commits []confirmed // the last ones that the database has confirmed; guarded by mu
-	lost    string      // why nothing is collected, "": it is; guarded by mu
+	lost    string      // why nothing is collected; "" when it is; guarded by mu
 }
 
 // confirmed is an object whose rows were committed.
@@ -33,11 +33,11 @@ type confirmed struct {
 	at     time.Time
 }
 
-// knownCommits is how many commits a node remembers. Of those that run at the same time nobody
-// knows which is last in the database's log; so many later ones are after all of them.
+// knownCommits is how many commits a node remembers. Of commits that run at the same time, nobody
+// knows which is last in the database's log; but all of them come before so many later ones.
 const knownCommits = 16
 
-// confirm remembers that the rows of an object were committed.
+// confirm notes that the rows of an object were committed.
 func (w *watermark) confirm(object string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -47,7 +47,8 @@ func (w *watermark) confirm(object string) {
 	w.commits = append(w.commits, confirmed{object, time.Now()})
 }
 
-// known are objects that the database must know, since they were committed less than a time ago.
+// known returns objects that the database must know, since they were committed less than a given
+// time ago.
 func (w *watermark) known(within time.Duration) (objects []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -59,14 +60,14 @@ func (w *watermark) known(within time.Duration) (objects []string) {
 	return objects
 }
 
-// forget drops what was seen: the database is another one now, or the node.
+// forget drops everything: the database or the node is a different one now.
 func (w *watermark) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.commits = nil
 }
 
-// leave gives the node's watermark up: it is one like others' then.
+// leave gives up the node's watermark, which from now on counts like another node's.
 func (w *watermark) leave() {
 	w.turn.Lock()
 	defer w.turn.Unlock()
@@ -74,7 +75,7 @@ func (w *watermark) leave() {
 	w.forget()
 }
 
-// setLost says why nothing is collected; "": it is. The first time it is logged.
+// setLost notes why nothing is collected; "" when it is. The first time it is also logged.
 func (w *watermark) setLost(reason string, log *slog.Logger) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,8 +86,8 @@ func (w *watermark) setLost(reason string, log *slog.Logger) {
 	w.lost = reason
 }
 
-// beat writes to the database that this node is there, and then to the bucket that it did. When the
-// database has lost an earlier one, that is remembered first.
+// beat writes to the database that this node is there, and then to the bucket that it did so. If
+// the database has lost an earlier beat, beat first notes that.
 func (s *Store) beat(ctx context.Context) error {
 	s.mark.turn.Lock()
 	defer s.mark.turn.Unlock()
@@ -119,8 +120,8 @@ func (s *Store) beat(ctx context.Context) error {
 	return nil
 }
 
-// setBack remembers in the bucket and in the database that commits were lost, before anything else
-// is committed. The caller holds mark.turn.
+// setBack notes in the bucket and in the database that commits were lost, before anything else is
+// committed. The caller holds mark.turn.
 func (s *Store) setBack(ctx context.Context, reason string) error {
 	at := s.o.Clock().UTC()
 	text, err := json.Marshal(map[string]any{"noticed": at, "reason": reason})
@@ -139,15 +140,16 @@ func (s *Store) setBack(ctx context.Context, reason string) error {
 	return nil
 }
 
-// lostCommit remembers that the database has lost a commit of this node.
+// lostCommit notes that the database has lost a commit of this node.
 func (s *Store) lostCommit(ctx context.Context) error {
 	s.mark.turn.Lock()
 	defer s.mark.turn.Unlock()
 	return s.setBack(ctx, "node "+s.mark.node+" has committed what is not there")
 }
 
-// checkWatermarks compares the database with the watermarks in the bucket. One that the database is
-// behind is replaced by the memory of that loss; this node's own is its heartbeat's.
+// checkWatermarks compares the database with the watermarks in the bucket. It replaces a watermark
+// that the database is behind with a note of the loss. This node's own watermark is left to its
+// heartbeat.
 func (s *Store) checkWatermarks(ctx context.Context) error {
 	s.mark.turn.Lock()
 	defer s.mark.turn.Unlock()
@@ -170,8 +172,8 @@ func (s *Store) compareWatermarks(ctx context.Context) error {
 	return s.bucket.Delete(ctx, keys)
 }
 
-// forgetWatermarks drops those of nodes that were silent for Options.OrphanAge, in the bucket
-// first.
+// forgetWatermarks drops the watermarks of nodes that were silent for Options.OrphanAge, from the
+// bucket first.
 func (s *Store) forgetWatermarks(ctx context.Context, l *tenure) error {
 	list, err := s.db.Watermarks(ctx)
 	if err != nil {
@@ -192,8 +194,8 @@ func (s *Store) forgetWatermarks(ctx context.Context, l *tenure) error {
 	return s.db.ForgetWatermarks(ctx, l.lease, nodes)
 }
 
-// collectable tells whether objects may be deleted: no commit was lost, or what was is repaired.
-// The bucket and the database are both asked, since the database may have been set back again.
+// collectable reports whether objects may be deleted: no commits are lost, or the loss is repaired.
+// It asks both the bucket and the database, since the database may have been set back again.
 func (s *Store) collectable(ctx context.Context) (bool, error) {
 	s.mark.turn.Lock()
 	defer s.mark.turn.Unlock()
@@ -219,7 +221,7 @@ func (s *Store) collectable(ctx context.Context) (bool, error) {
 	return reason == "", nil
 }
 
-// Degraded says what an operator has to do, in a sentence; "" when there is nothing.
+// Degraded says in a sentence what the operator has to do; "" when there is nothing.
 func (s *Store) Degraded() string {
 	s.mark.mu.Lock()
 	defer s.mark.mu.Unlock()

@@ -51,7 +51,7 @@ func TestYear(t *testing.T) {
 	y.end()
 }
 
-// Bounds that the simulation holds the store to.
+// Bounds that the store has to keep within.
 const (
 	yearStep    = 6 * time.Hour
 	yearOrphans = 24 * time.Hour // Options.OrphanAge
@@ -65,7 +65,7 @@ type simulated struct {
 	store.Stream
 	each  int // fragments of a step
 	acked []moment
-	edge  int64 // nothing before it may be listed, whatever retention is now
+	edge  int64 // nothing before it may be listed, whatever the retention is now
 }
 
 type moment struct {
@@ -99,7 +99,7 @@ func newYear(t *testing.T) *year {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is before pg_catalog in the path hides what is in it: the database's clock.
+	// A schema that comes before pg_catalog in the path hides the database's clock.
 	q := database.Query()
 	schema := q.Get("search_path")
 	q.Set("search_path", schema+",pg_catalog")
@@ -149,7 +149,7 @@ func (y *year) exec(statement string, args ...any) {
 	y.must(err)
 }
 
-// tick gives the database the clock's time.
+// tick sets the database's clock.
 func (y *year) tick() { y.exec(`UPDATE sim_clock SET at = $1`, y.clock.Now()) }
 
 func (y *year) create(name string, hours, each int) {
@@ -159,15 +159,15 @@ func (y *year) create(name string, hours, each int) {
 	y.streams = append(y.streams, &simulated{Stream: st, each: each})
 }
 
-// step is what happens in one: fragments at both nodes, what people and faults do, and one pass of
-// background work at each node.
+// step is one step: fragments at both nodes, what people and faults do, and one pass of background
+// work at each node.
 func (y *year) step(hour int) {
 	y.Helper()
 	y.clock.Add(yearStep)
 	y.tick()
 	for _, node := range y.nodes {
 		y.must(node.Heartbeat(y.Context()))
-		node.ForgetCommits() // their objects may be collected by now
+		node.ForgetCommits() // their objects may have been collected by now
 	}
 	y.record(hour)
 	y.change(hour)
@@ -178,7 +178,8 @@ func (y *year) step(hour int) {
 	}
 }
 
-// record appends the fragments of a step, those of all streams at once, half of each at a node.
+// record appends the fragments of a step, those of all streams at once, half of each stream's at
+// each node.
 func (y *year) record(hour int) {
 	y.Helper()
 	now := y.clock.Now().UnixMilli()
@@ -204,7 +205,7 @@ func (y *year) record(hour int) {
 	y.must(errors.Join(errs...))
 }
 
-// change does what happens now and then.
+// change does what happens only now and then.
 func (y *year) change(hour int) {
 	y.Helper()
 	ctx := y.Context()
@@ -218,14 +219,14 @@ func (y *year) change(hour int) {
 			y.orphans[key] = y.clock.Now()
 		}
 	}
-	if hour%(7*24) == 30 { // a node ends without a word, and another starts
+	if hour%(7*24) == 30 { // a node ends abruptly, and another one starts
 		was := y.nodes[1]
 		y.nodes[1] = y.node()
 		was.closed = true
 		y.must(was.Rows().Close()) // so that nobody is told
 		y.must(was.Close())
 	}
-	if hour%(7*24) == 48 { // a stream is deleted, and one of its name is made
+	if hour%(7*24) == 48 { // a stream is deleted, and a new one gets its name
 		i := slices.IndexFunc(y.streams, func(s *simulated) bool { return s.Name == "weekly" })
 		s := y.streams[i]
 		y.must(y.nodes[0].DeleteStream(ctx, s.ID, ""))
@@ -233,7 +234,7 @@ func (y *year) change(hour int) {
 		y.streams = slices.Delete(y.streams, i, i+1)
 		y.create(s.Name, s.RetentionHours, s.each)
 	}
-	if hour%(30*24) == 60 || hour%(30*24) == 300 { // retention longer, or shorter
+	if hour%(30*24) == 60 || hour%(30*24) == 300 { // the retention becomes longer or shorter
 		i := slices.IndexFunc(y.streams, func(s *simulated) bool { return s.Name == "tuned" })
 		s := y.streams[i]
 		s.edge = max(s.edge, s.RetentionEdge(y.clock.Now())) // does not come back
@@ -246,11 +247,11 @@ func (y *year) change(hour int) {
 		})
 		y.must(err)
 		s.Stream = st
-		time.Sleep(2 * y.options.Fresh) // until the other node may have it
+		time.Sleep(2 * y.options.Fresh) // until the other node sees it
 	}
 }
 
-// checkLists holds what is listed to what was acknowledged; with open, all of it opens too.
+// checkLists compares lists with what was acknowledged; with open, everything must open too.
 func (y *year) checkLists(open bool) {
 	y.Helper()
 	ctx := y.Context()
@@ -282,14 +283,14 @@ func (y *year) checkLists(open bool) {
 	}
 }
 
-// checkObjects holds the bucket to the rows: an object has a row, or is one that nobody has needed
-// for a day, or one that was never committed and is found by the next list.
+// checkObjects compares the bucket with the rows. An object has a row, or was not needed for less
+// than a day, or was never committed and will be found by the next list.
 func (y *year) checkObjects(hour int) {
 	y.Helper()
 	now := y.clock.Now()
 	there := y.memory.Objects(y.prefix + "/")
 	delete(there, "cluster")
-	if n := y.dropMarks(there); n > 4 { // of two nodes, and those that ended lately
+	if n := y.dropMarks(there); n > 4 { // of two nodes, and of those that ended lately
 		y.Fatalf("%d nodes have watermarks", n)
 	}
 	list, err := y.sql.Query(y.Context(), `SELECT name, unused_ms FROM objects`)
@@ -329,8 +330,8 @@ func (y *year) checkObjects(hour int) {
 	y.checkRows(hour, now)
 }
 
-// dropMarks takes the watermarks of nodes out and returns how many there are; and the tombstones,
-// of which each stream that was deleted has one.
+// dropMarks removes the watermarks of nodes, and returns how many there are, and the tombstones, of
+// which each deleted stream has one.
 func (y *year) dropMarks(there map[string]int) (n int) {
 	y.Helper()
 	tombs := 0
@@ -349,7 +350,8 @@ func (y *year) dropMarks(there map[string]int) (n int) {
 	return n
 }
 
-// checkRows finds rows of fragments that compaction has left, and notes how many rows there are.
+// checkRows wants few rows of fragments to be left by compaction, and notes how many rows there
+// are.
 func (y *year) checkRows(hour int, now time.Time) {
 	y.Helper()
 	var c counts
@@ -362,7 +364,7 @@ func (y *year) checkRows(hour int, now time.Time) {
 	if age := now.Sub(time.UnixMilli(oldest)); age > yearAge+yearStep {
 		y.Fatalf("a fragment has a row after %s", age)
 	}
-	// What the first four months had, the others have: the longest retention is three.
+	// The longest retention is three months, so all later months take what the first four took.
 	most := &y.most[0]
 	if hour >= 120*24 {
 		most = &y.most[1]
@@ -374,7 +376,7 @@ func (y *year) checkRows(hour int, now time.Time) {
 	most.Sets = max(most.Sets, c.Sets)
 }
 
-// report prints what a day takes, and holds the year to what its first months took.
+// report prints what a day takes, and wants the year to take what its first months took.
 func (y *year) report(days int) {
 	y.Helper()
 	r := y.memory.Requests()
@@ -397,7 +399,7 @@ func (y *year) report(days int) {
 	}
 }
 
-// end deletes everything: two days later nothing is left.
+// end deletes everything, and wants nothing to be left two days later.
 func (y *year) end() {
 	y.Helper()
 	for _, s := range y.streams {

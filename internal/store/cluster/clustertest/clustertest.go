@@ -1,6 +1,6 @@
-// Package clustertest starts what a cluster stands on, for tests: a real PostgreSQL and a real S3
-// server on loopback, one of each for a test binary, with a schema and a prefix of its own for each
-// test; and a proxy that treats connections badly.
+// Package clustertest starts the servers that a cluster needs, for tests: a real PostgreSQL and a
+// real S3 server on loopback. A test binary shares one of each; each test has its own schema and
+// prefix. Its proxy treats connections badly.
 package clustertest
 
 import (
@@ -25,10 +25,10 @@ const Required = "WEIR_CLUSTER_REQUIRE_TOOLS"
 // startTime is how long a server may take until it answers, on a machine with much else to do.
 const startTime = 60 * time.Second
 
-// errMissing is of a program that is not installed.
+// errMissing says that a program is not installed.
 var errMissing = errors.New("not installed")
 
-// shared are the servers of this test binary.
+// shared are the servers that this test binary shares.
 var shared struct {
 	mu       sync.Mutex
 	postgres *Postgres // guarded by mu
@@ -60,12 +60,12 @@ func missing(t testing.TB, what string, err error) {
 	t.Fatalf("%s: %v", what, err)
 }
 
-// process is a server in a directory of its own. It ends with the test binary, however that ends.
+// process is a server in its own directory. It ends with the test binary, however that ends.
 type process struct {
 	dir    string
 	cmd    *exec.Cmd
 	exited chan struct{}
-	stop   chan struct{} // lets go of the thread that the kernel watches
+	stop   chan struct{} // gives back the thread that the kernel watches
 }
 
 // start runs a program and waits until ready has no error.
@@ -142,7 +142,7 @@ func (p *process) remove() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// freePort returns a port of loopback that nobody listens on.
+// freePort returns a port on loopback that nobody listens on.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

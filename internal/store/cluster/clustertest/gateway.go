@@ -27,8 +27,8 @@ type Gateway struct {
 	port string
 }
 
-// Bucket returns the endpoint of the shared S3 server and a prefix of the bucket BucketOf that is
-// the test's own.
+// Bucket returns the endpoint of the shared S3 server, and a prefix of its bucket BucketOf for this
+// test alone.
 func Bucket(t testing.TB) (endpoint, prefix string) {
 	t.Helper()
 	shared.mu.Lock()
@@ -44,7 +44,7 @@ func Bucket(t testing.TB) (endpoint, prefix string) {
 	return shared.gateway.Endpoint(), fmt.Sprint("test", shared.schemas)
 }
 
-// URL is the bucket with a prefix as weir serve --objects takes it.
+// URL is the address of a prefix of the bucket, as weir serve --objects takes it.
 func URL(endpoint, prefix string) string {
 	return "s3://" + BucketOf + "/" + prefix + "?" + url.Values{"endpoint": {endpoint}}.Encode()
 }
@@ -66,7 +66,7 @@ func (g *Gateway) Endpoint() string { return "http://" + g.Address() }
 // Address is where the server listens.
 func (g *Gateway) Address() string { return "127.0.0.1:" + g.port }
 
-// Dir is the directory of the bucket: an object is a file in it.
+// Dir is the directory of the bucket: each object is a file in it.
 func (g *Gateway) Dir() string { return filepath.Join(g.dir, "data", BucketOf) }
 
 func startGateway() (*Gateway, error) {
@@ -82,7 +82,7 @@ func startGateway() (*Gateway, error) {
 	if err := os.MkdirAll(g.Dir(), 0o755); err != nil {
 		return nil, err
 	}
-	for range 5 { // another process may be quicker to take the port
+	for range 5 { // another process may be the first to take the port
 		if g.port, err = freePort(); err == nil {
 			err = g.Start()
 		}
@@ -116,7 +116,7 @@ func (g *Gateway) Start() error {
 	})
 }
 
-// Kill ends the server as a crash does.
+// Kill ends the server like a crash.
 func (g *Gateway) Kill() { g.kill() }
 
 // gatewayBin finds the program where make puts it.

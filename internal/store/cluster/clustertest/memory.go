@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Memory is an S3 server in memory, for simulations: it counts requests, and its clock is the
-// test's. It has what package objects asks for, and checks no signature.
+// Memory is an S3 server in memory, for simulations. It counts requests, and the test sets its
+// clock. It supports what package objects needs, and does not check signatures.
 type Memory struct {
 	server *httptest.Server
 	now    func() time.Time
@@ -34,15 +34,15 @@ type memoryObject struct {
 	modified time.Time
 }
 
-// Requests counts what an object store was asked.
+// Requests counts the requests to an object store.
 type Requests struct {
-	Puts, Gets, Lists, Deletes int64 // Deletes are requests, of up to 1,000 objects each
+	Puts, Gets, Lists, Deletes int64 // requests, each to delete up to 1,000 objects
 	Deleted                    int64 // objects
 	PutBytes, GetBytes         int64
-	Of                         map[string]int64 // Puts by the first name after the prefix
+	Of                         map[string]int64 // Puts by the first path element after the prefix
 }
 
-// NewMemory starts a server whose objects are as old as now says.
+// NewMemory starts a server that dates its objects by now.
 func NewMemory(t testing.TB, now func() time.Time) *Memory {
 	t.Helper()
 	m := &Memory{now: now, objects: make(map[string]memoryObject)}
@@ -52,10 +52,10 @@ func NewMemory(t testing.TB, now func() time.Time) *Memory {
 	return m
 }
 
-// URL is the address of the objects under a prefix, as URL.
+// URL is the address of the objects under a prefix, like the function URL.
 func (m *Memory) URL(prefix string) string { return URL(m.server.URL, prefix) }
 
-// Requests returns what was asked since the start.
+// Requests returns the counts since the start.
 func (m *Memory) Requests() Requests {
 	m.mu.Lock()
 	defer m.mu.Unlock()

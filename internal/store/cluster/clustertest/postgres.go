@@ -24,7 +24,8 @@ type Postgres struct {
 	port string
 }
 
-// Database returns the URL of an empty schema of the shared server, which goes with the test.
+// Database returns the URL of an empty schema of the shared server. The schema is dropped when the
+// test ends.
 func Database(t testing.TB) string {
 	t.Helper()
 	shared.mu.Lock()
@@ -68,7 +69,7 @@ func StartPostgres(t testing.TB) *Postgres {
 	return p
 }
 
-// URL is of the server's database, with the tables in a schema ("": the usual one).
+// URL is the URL of the server's database, with a schema for the tables; "" for the usual one.
 func (p *Postgres) URL(schema string) string {
 	v := url.Values{"sslmode": {"disable"}}
 	if schema != "" {
@@ -80,8 +81,8 @@ func (p *Postgres) URL(schema string) string {
 // Address is where the server listens.
 func (p *Postgres) Address() string { return "127.0.0.1:" + p.port }
 
-// startPostgres makes a database directory and starts a server. What is committed is in the
-// system's cache, and outlives the server but not the machine.
+// startPostgres makes a database directory and starts a server. Commits are only in the system's
+// cache: they outlive the server but not the machine.
 func startPostgres() (*Postgres, error) {
 	bin, err := postgresBin()
 	if err != nil {
@@ -112,9 +113,9 @@ func startPostgres() (*Postgres, error) {
 	return p, nil
 }
 
-// startAnywhere starts the server at a port that is free.
+// startAnywhere starts the server on a free port.
 func (p *Postgres) startAnywhere() (err error) {
-	for range 5 { // another process may be quicker to take the port
+	for range 5 { // another process may be the first to take the port
 		if p.port, err = freePort(); err == nil {
 			err = p.Start()
 		}
@@ -144,7 +145,8 @@ func (p *Postgres) Start() error {
 	})
 }
 
-// Stop ends the server as an administrator does who waits for nobody: connections are closed.
+// Stop ends the server as an administrator does who does not wait for clients: it closes their
+// connections.
 func (p *Postgres) Stop() error {
 	if err := p.signal(syscall.SIGINT); err != nil {
 		return err
@@ -158,11 +160,11 @@ func (p *Postgres) Stop() error {
 	return nil
 }
 
-// Kill ends the server as a crash does. Its processes end with it.
+// Kill ends the server like a crash, with all its processes.
 func (p *Postgres) Kill() { p.kill() }
 
-// unprivileged are the attributes of a process that is not root's, since PostgreSQL refuses to be,
-// and the directory becomes that user's.
+// unprivileged returns attributes that run a process as another user than root, since PostgreSQL
+// refuses to run as root, and hands the directory to that user.
 func (p *Postgres) unprivileged() (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return &syscall.SysProcAttr{}, nil
@@ -173,7 +175,7 @@ func (p *Postgres) unprivileged() (*syscall.SysProcAttr, error) {
 			return nil, err
 		}
 	}
-	uid, _ := strconv.Atoi(who.Uid) // numbers, where there is root
+	uid, _ := strconv.Atoi(who.Uid) // as numbers, if this is root
 	gid, _ := strconv.Atoi(who.Gid)
 	if err := os.Chown(p.dir, uid, gid); err != nil {
 		return nil, err

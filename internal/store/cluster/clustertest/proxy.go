@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Proxy passes connections on to an address of loopback, well or badly.
+// Proxy forwards connections to an address on loopback, well or badly.
 type Proxy struct {
 	to       string
 	listener net.Listener
 
 	mu      sync.Mutex
 	changed chan struct{}     // closed when a field that follows changes
-	delay   time.Duration     // of every piece of bytes; guarded by mu
+	delay   time.Duration     // of each piece of bytes; guarded by mu
 	silent  bool              // nothing passes, nothing is closed; guarded by mu
 	refuse  bool              // new connections are closed; guarded by mu
 	open    map[net.Conn]Side // guarded by mu
 }
 
-// Side is one of the two that a connection has.
+// Side is an end of a connection.
 type Side int
 
-// Client is who has come to the proxy, Server who it passes on to.
+// Client is who connected to the proxy, Server whom the proxy connected to.
 const (
 	Client Side = iota
 	Server
@@ -50,10 +50,10 @@ func NewProxy(t testing.TB, to string) *Proxy {
 // Address is where the proxy listens.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
-// Delay makes every piece of bytes take so long, each way.
+// Delay delays each piece of bytes by a time, in both directions.
 func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
 
-// Silence makes connections half open: they stay, and nothing passes. Without it they go on.
+// Silence makes connections half open: they stay open, but nothing passes until it is switched off.
 func (p *Proxy) Silence(on bool) { p.set(func() { p.silent = on }) }
 
 // Refuse closes every new connection at once.
@@ -68,7 +68,7 @@ func (p *Proxy) Drop() {
 	}
 }
 
-// HalfClose ends every connection towards one side only: that reads its end, and may still send.
+// HalfClose closes every connection in one direction: that side reads the end, and may still send.
 func (p *Proxy) HalfClose(towards Side) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +125,7 @@ func (p *Proxy) pass(from net.Conn) {
 	}
 }
 
-// copy passes bytes one way and then closes that way only.
+// copy forwards bytes in one direction, and then closes only that direction.
 func (p *Proxy) copy(to, from net.Conn) {
 	b := make([]byte, 32<<10)
 	for {
@@ -148,7 +148,7 @@ func (p *Proxy) copy(to, from net.Conn) {
 	}
 }
 
-// hold waits as long as bytes are held back.
+// hold waits while bytes are held back.
 func (p *Proxy) hold() {
 	p.mu.Lock()
 	delay := p.delay

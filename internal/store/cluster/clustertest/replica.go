@@ -8,13 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Replica is a database as it was at a moment: what is failed over to, or restored.
+// Replica is a database as it was at some moment, for a failover or a restore.
 type Replica struct {
 	url    string
 	tables []string
 }
 
-// NewReplica copies all tables of a test's schema at one moment.
+// NewReplica copies all tables of a test's schema as of one moment.
 func NewReplica(t testing.TB, url string) *Replica {
 	t.Helper()
 	r := &Replica{url: url}
@@ -39,7 +39,7 @@ func NewReplica(t testing.TB, url string) *Replica {
 	return r
 }
 
-// Promote puts the tables back as they were: everything that was committed since is lost.
+// Promote puts the tables back as they were: all later commits are lost.
 func (r *Replica) Promote(t testing.TB) {
 	t.Helper()
 	r.within(t, func(tx pgx.Tx) error {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// StartStandby starts a server that follows p by streaming replication, over an address that leads
-// to it (https://www.postgresql.org/docs/15/warm-standby.html#STREAMING-REPLICATION). It answers
-// and takes no change until Promote.
+// StartStandby starts a server that follows p by streaming replication, through an address that
+// leads to p (https://www.postgresql.org/docs/15/warm-standby.html#STREAMING-REPLICATION). Until
+// Promote it is read-only.
 func (p *Postgres) StartStandby(t testing.TB, address string) *Postgres {
 	t.Helper()
 	s, err := p.startStandby(address)
@@ -54,7 +54,7 @@ func (p *Postgres) startStandby(address string) (*Postgres, error) {
 	return nil, err
 }
 
-// Promote makes a standby a server of its own, with what it has.
+// Promote makes a standby a server in its own right, with the data that it has by then.
 func (p *Postgres) Promote(t testing.TB) {
 	t.Helper()
 	run(t, p.URL(""), `SELECT pg_promote()`)

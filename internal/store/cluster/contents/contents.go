@@ -1,6 +1,6 @@
-// Package contents reads what the objects of a cluster say of themselves, so that rows can be made
-// from them: each record in an object follows the record of its stream, and an object of one stream
-// ends in the packed table of its fragments. docs/store-format.md has the form of both.
+// Package contents reads what the objects of a cluster say about themselves, so that rows can be
+// made from them. In an object each record follows the record of its stream; an object of one
+// stream ends in the packed table of its fragments. docs/store-format.md has both formats.
 package contents
 
 import (
@@ -34,7 +34,7 @@ const (
 	volumeMagic     = "WEIRVOLM"
 )
 
-// Source are the objects: objects.Bucket.
+// Source reads objects; objects.Bucket is one.
 type Source interface {
 	// Read hands length bytes of an object to sink as they come. store.ErrGone, store.ErrCorrupt.
 	Read(ctx context.Context, key string, offset, length int64,
@@ -42,11 +42,12 @@ type Source interface {
 	ReadAll(ctx context.Context, key string, offset, length int64) ([]byte, error)
 }
 
-// wholeBytes is up to which size an object is read at once: those that nodes gather have less.
+// wholeBytes is the largest size of an object that is read in one piece. Those that nodes gather
+// are smaller.
 const wholeBytes = 32 << 20
 
-// Load returns a source of one object. One that is not large is read by one request, in place of
-// one for each record of it, and is in memory. store.ErrGone, store.ErrCorrupt.
+// Load returns a Source for one object. An object up to wholeBytes is read into memory with one
+// request, in place of one request for each of its records. store.ErrGone, store.ErrCorrupt.
 func Load(ctx context.Context, src Source, key string, size int64) (Source, error) {
 	if size > wholeBytes {
 		return src, nil
@@ -81,17 +82,16 @@ func (l loaded) Read(
 	return err
 }
 
-// Fragment is a fragment as an object has it.
+// Fragment is a fragment as found in an object.
 type Fragment struct {
 	Stream   *store.Stream      // as it was when the fragment was stored
 	Info     store.FragmentInfo // without Sequence and TrackSet, which only rows have
 	Media    *media.Fragment    // its metadata
-	Replaces store.Number       // the fragment whose place it took; 0: none
+	Replaces store.Number       // the fragment that it took the place of; 0: none
 }
 
-// Scan reads the heads of all records of an object, in their order. What comes after a record that
-// cannot be read is not looked for: fragments are those before, and the error is
-// store.ErrCorrupt. No payload is read.
+// Scan reads the heads of all records of an object, in their order. It stops at a record that
+// cannot be read, with the fragments before it and store.ErrCorrupt. It reads no payload.
 func Scan(
 	ctx context.Context, src Source, key string, size int64,
 ) (fragments []Fragment, err error) {
@@ -158,7 +158,7 @@ func Verify(ctx context.Context, src Source, f *store.FragmentInfo) error {
 	next := int64(0)
 	err := src.Read(ctx, l.Volume, l.Offset+l.MetaLength, l.Length-l.MetaLength,
 		func(p []byte, at int64) error {
-			if at == 0 { // a try that failed begins anew
+			if at == 0 { // a failed try begins anew
 				sum, next = 0, 0
 			}
 			if at != next {
@@ -173,7 +173,8 @@ func Verify(ctx context.Context, src Source, f *store.FragmentInfo) error {
 	return err
 }
 
-// Head reads the metadata of the fragment of a row. store.ErrCorrupt when another record is there.
+// Head reads the metadata of a row's fragment. store.ErrCorrupt when another record is in its
+// place.
 func Head(ctx context.Context, src Source, f *store.FragmentInfo) (*media.Fragment, error) {
 	l := f.Location
 	if l.MetaLength < record.HeaderSize || l.MetaLength > record.MaxMetaLength || l.Offset < 0 {
@@ -187,7 +188,7 @@ func Head(ctx context.Context, src Source, f *store.FragmentInfo) (*media.Fragme
 	return m, err
 }
 
-// DecodeHead decodes the head of the record of a row. store.ErrCorrupt when it is another's.
+// DecodeHead decodes the head of a row's record. store.ErrCorrupt when it is another record.
 func DecodeHead(head []byte, f *store.FragmentInfo) (record.Header, *media.Fragment, error) {
 	h, m, err := record.DecodeFragment(head)
 	if err == nil && (h.Number != f.Number || h.Length != f.Location.Length ||
@@ -197,7 +198,7 @@ func DecodeHead(head []byte, f *store.FragmentInfo) (record.Header, *media.Fragm
 	return h, m, unreadable(err)
 }
 
-// unreadable makes store.ErrCorrupt of a record in its encrypted form: a cluster has none.
+// unreadable turns the error for an encrypted record into store.ErrCorrupt: a cluster has none.
 func unreadable(err error) error {
 	if errors.Is(err, record.ErrEncrypted) {
 		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
@@ -278,7 +279,7 @@ func within(t *record.Table, footer store.Location) error {
 	return errors.Join(err, wrong)
 }
 
-// reader reads an object from its beginning on, a window at a time.
+// reader reads an object from its beginning, a window at a time.
 type reader struct {
 	ctx  context.Context
 	src  Source
@@ -289,7 +290,7 @@ type reader struct {
 	off  int64
 }
 
-// begin returns where the first record is: after the header of a volume, if there is one.
+// begin returns the offset of the first record, which may come after the header of a volume.
 func (r *reader) begin() (int64, error) {
 	if r.size < volumeHeader {
 		return 0, nil
@@ -301,7 +302,7 @@ func (r *reader) begin() (int64, error) {
 	return 0, err
 }
 
-// head returns header and metadata of the record at an offset, all of which is in the object.
+// head returns the header and metadata of the record at an offset. All of it lies in the object.
 func (r *reader) head(at int64) (h record.Header, head []byte, err error) {
 	b, err := r.bytes(at, record.HeaderSize)
 	if err != nil {
@@ -325,7 +326,7 @@ func (r *reader) head(at int64) (h record.Header, head []byte, err error) {
 	return h, head, err
 }
 
-// bytes returns n bytes at an offset. They are good until the next call.
+// bytes returns n bytes at an offset. They are valid until the next call.
 func (r *reader) bytes(at, n int64) ([]byte, error) {
 	if n > r.size-at {
 		return nil, fmt.Errorf("%w: it ends at %d", store.ErrCorrupt, r.size)

@@ -33,7 +33,7 @@ func (o object) ReadAll(
 	return b, err
 }
 
-// made returns an object of two fragments of a stream and what they are, with a table if packed.
+// made returns an object with two fragments of a stream, and what they are; with a table if packed.
 func made(t testing.TB, packed bool) (object, []store.FragmentInfo) {
 	t.Helper()
 	st := &store.Stream{ID: "0123456789abcdef0123456789abcdef", Name: "cam", RetentionHours: 24,
@@ -102,7 +102,7 @@ func TestScan(t *testing.T) {
 				}
 			}
 		}
-		// What is before the damage is found.
+		// Scan finds what comes before the damage.
 		at := want[1].Location.Offset
 		b[at+30] ^= 1
 		got, err := contents.Scan(t.Context(), b, "b/1", int64(len(b)))
@@ -112,8 +112,8 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// Whatever an object has, reading it ends, allocates no more than it has bytes allow, and what is
-// found lies in it.
+// Whatever is in an object, reading it ends, allocates memory only in proportion to its size, and
+// finds only what lies within it.
 func FuzzObject(f *testing.F) {
 	for _, packed := range []bool{false, true} {
 		b, _ := made(f, packed)

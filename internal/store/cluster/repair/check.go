@@ -15,16 +15,16 @@ import (
 // page is how many objects are looked at together.
 const page = 1000
 
-// check is one pass over the bucket and the rows, which changes nothing. What looks wrong is looked
-// at again before it is told: nodes may be running.
+// check is one pass over the bucket and the rows that changes nothing. Since nodes may be running,
+// it looks a second time before it reports a problem.
 type check struct {
 	*cluster
 	report Report
 	judge  *Judge
 	now    time.Time // by the clock of the database, when the pass began
 	last   int64     // key of the newest object when the pass began
-	seen   keySet    // of the objects in the bucket: all that grows with their number
-	// streams without rows that were told of: whether another has the name by now
+	seen   keySet    // of the objects in the bucket: the only thing that grows with their number
+	// streams without rows that were reported: whether another stream has the name by now
 	lost map[store.StreamID]bool
 }
 
@@ -64,7 +64,7 @@ func (k *check) run(ctx context.Context) (err error) {
 	return err
 }
 
-// commits tells that the database has lost commits.
+// commits reports whether the database has lost commits.
 func (k *check) commits(ctx context.Context) error {
 	reason, err := k.setBack(ctx)
 	if err == nil && reason != "" {
@@ -74,7 +74,7 @@ func (k *check) commits(ctx context.Context) error {
 	return err
 }
 
-// bucketObjects looks at all objects with a prefix, page by page.
+// bucketObjects checks all objects with a prefix, page by page.
 func (k *check) bucketObjects(ctx context.Context, prefix string) error {
 	return k.pages(ctx, prefix, func(infos []objects.Info, known map[string]rows.StoredObject,
 	) error {
@@ -98,7 +98,8 @@ func (k *check) bucketObjects(ctx context.Context, prefix string) error {
 	})
 }
 
-// keySet is a set of keys of objects, which are not negative: a bit for each up to the greatest.
+// keySet is a set of object keys, which are not negative. It has a bit for each key up to the
+// greatest.
 type keySet []uint64
 
 func (s *keySet) add(key int64) {
@@ -112,7 +113,7 @@ func (s keySet) has(key int64) bool {
 	return int(key/64) < len(s) && s[key/64]&(1<<(key%64)) != 0
 }
 
-// orphan tells what an object without rows has.
+// orphan checks an object without rows, and reports what it has.
 func (k *check) orphan(ctx context.Context, info objects.Info) error {
 	if info.Modified.After(k.now.Add(-k.o.Settle)) {
 		k.report.New++
@@ -172,7 +173,7 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 	return nil
 }
 
-// lostStream tells once of a stream that has no row, and whether another has its name.
+// lostStream reports, once, a stream that has no row, and whether another one has its name.
 func (k *check) lostStream(ctx context.Context, st *store.Stream) (taken bool, err error) {
 	if taken, told := k.lost[st.ID]; told {
 		return taken, nil
@@ -196,7 +197,7 @@ func (k *check) lostStream(ctx context.Context, st *store.Stream) (taken bool, e
 	return taken, nil
 }
 
-// rowObjects looks at the rows of all objects.
+// rowObjects checks the rows of all objects.
 func (k *check) rowObjects(ctx context.Context) error {
 	for after := int64(-1); ; {
 		list, err := k.db.Objects(ctx, after, page)
@@ -301,7 +302,7 @@ func (k *check) fragment(
 	return err
 }
 
-// again tells of a problem with an object unless its rows are others by now.
+// again reports a problem with an object, unless its rows have changed in the meantime.
 func (k *check) again(ctx context.Context, o *rows.StoredObject, p Problem) error {
 	now, err := k.db.Objects(ctx, o.Key-1, 1)
 	if err != nil || len(now) == 0 || now[0].Key != o.Key || !now[0].InUse() {

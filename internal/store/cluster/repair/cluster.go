@@ -1,6 +1,6 @@
 // Package repair compares the rows of a cluster with its objects, and brings back what a database
-// has lost: objects say by themselves whose fragments they have. internal/store/cluster/DESIGN.md
-// has the rules.
+// has lost: each object says whose fragments it has. internal/store/cluster/DESIGN.md has the
+// rules.
 package repair
 
 import (
@@ -18,11 +18,11 @@ import (
 	"weir/internal/store/objects"
 )
 
-// ErrOtherCluster is of a database and a bucket that do not belong together: objects that one has
+// ErrOtherCluster says that a database and a bucket do not belong together. Objects that one has
 // and the other does not know would be deleted as orphans.
 var ErrOtherCluster = errors.New("the database and the objects are not of one cluster")
 
-// ErrMigrating is of a database into which a store is being imported: what it has is not whole.
+// ErrMigrating says that a store is being imported into the database, which is not complete yet.
 var ErrMigrating = errors.New("a migration into the database has begun and is not finished")
 
 // Options of Check and Repair. Database and Objects have no defaults.
@@ -30,26 +30,26 @@ type Options struct {
 	Database string // as rows.Open has it
 	Objects  string // as objects.Open has it
 	Keys     objects.Options
-	Deep     bool             // read every fragment, not only what tells of them
+	Deep     bool             // read every fragment, not only the tables
 	Clock    func() time.Time // the time of retention; default time.Now
-	// How old an object without rows is before it counts: a node may be about to commit it; default
-	// 1 minute.
+	// How old an object without rows must be before it counts, since a node may be about to commit
+	// it; default 1 minute.
 	Settle    time.Duration
 	LeaseTime time.Duration // default 1 minute
-	// Progress is told what is being done, and with which object. Default: nothing.
+	// Progress is told what is being done, and to which object; default: nothing.
 	Progress func(what, object string)
 }
 
-// cluster is what a check and a repair work on.
+// cluster is the database and the bucket that a check or a repair works on.
 type cluster struct {
 	o      Options
 	db     *rows.DB
 	bucket *objects.Bucket
 }
 
-// Check compares rows and objects. It changes nothing but that it brings the tables up to date, and
-// nodes may be running. The error is of reading; what is found wrong stands in the report.
-// ErrOtherCluster, ErrMigrating.
+// Check compares rows and objects. It brings the tables up to date and changes nothing else; nodes
+// may be running. The error is about reading; the report has what is wrong. ErrOtherCluster,
+// ErrMigrating.
 func Check(ctx context.Context, o Options) (r Report, err error) {
 	c, err := open(ctx, o)
 	if err != nil {
@@ -62,9 +62,9 @@ func Check(ctx context.Context, o Options) (r Report, err error) {
 }
 
 // Repair brings back what objects have and rows lack, drops the rows of objects that are lost, and
-// checks. Nodes may be running, but do nothing in the background meanwhile. One that was broken off
-// is taken up by the next. ErrOtherCluster, ErrMigrating; rows.ErrLease when another process took
-// the work over.
+// checks. Nodes may be running, but do no background work in the meantime. A repair that was
+// interrupted is continued by the next one. ErrOtherCluster, ErrMigrating; rows.ErrLease when
+// another process took the work over.
 func Repair(ctx context.Context, o Options) (r Report, d Done, err error) {
 	c, err := open(ctx, o)
 	if err != nil {
@@ -99,7 +99,7 @@ func open(ctx context.Context, o Options) (_ *cluster, err error) {
 	if err := c.bucket.Check(ctx); err != nil {
 		return nil, err
 	}
-	// What nodes change meanwhile is looked at again in the transaction that a repair makes.
+	// What nodes change in the meantime is checked again in the transaction of the repair.
 	c.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Fresh: time.Second,
 		Timeout: 5 * time.Minute})
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *cluster) same(ctx context.Context) error {
 	return err
 }
 
-// Marker returns the ID that a bucket has, in an object that ties it to a database; "": none.
+// Marker returns the ID in the object that ties a bucket to a database; "" without one.
 func Marker(ctx context.Context, bucket *objects.Bucket) (string, error) {
 	b, err := bucket.ReadAll(ctx, contents.Marker, 0, rows.BucketIDSize)
 	if errors.Is(err, store.ErrGone) {
@@ -148,7 +148,7 @@ func Marker(ctx context.Context, bucket *objects.Bucket) (string, error) {
 // tell reports progress.
 func (c *cluster) tell(what, object string) { c.o.Progress(what, object) }
 
-// pages hands all objects with a prefix to do, by key, with those of them that have rows.
+// pages calls do with all objects under a prefix, by key, and with those of them that have rows.
 func (c *cluster) pages(ctx context.Context, prefix string,
 	do func(infos []objects.Info, known map[string]rows.StoredObject) error) error {
 	var infos []objects.Info
@@ -180,7 +180,7 @@ func (c *cluster) pages(ctx context.Context, prefix string,
 	return flush()
 }
 
-// keys are those with a prefix: few.
+// keys lists all keys with a prefix, of which there are few.
 func (c *cluster) keys(ctx context.Context, prefix string) (keys []string, err error) {
 	for info, err := range c.bucket.List(ctx, prefix, "") {
 		if err != nil {
@@ -209,8 +209,8 @@ func (c *cluster) tombstones(ctx context.Context, do func(*rows.Stream) error) e
 	return nil
 }
 
-// setBack returns why it is known that the database has lost commits: a node has noticed it, or a
-// watermark says so. "": nothing is known.
+// setBack returns how it is known that the database has lost commits: a node has noticed it, or a
+// watermark shows it. "" when it is not known.
 func (c *cluster) setBack(ctx context.Context) (reason string, err error) {
 	reason, err = c.db.Setback(ctx)
 	if err != nil || reason != "" {
@@ -230,7 +230,7 @@ func (c *cluster) setBack(ctx context.Context) (reason string, err error) {
 	return "the database does not have the last writes of node " + behind[0], nil
 }
 
-// hold takes all leases, as soon as no node has them, and keeps them until release is called. The
+// hold takes all leases, as soon as no node holds them, and keeps them until release is called. The
 // context ends when one is lost, with rows.ErrLease as its cause.
 func (c *cluster) hold(
 	ctx context.Context,

@@ -16,11 +16,11 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// verdict is what a fragment of an object is that no row knows.
+// verdict says what a fragment of an object is that has no row.
 type verdict int
 
 const (
-	stored     verdict = iota // it has a row, or what its producer sent in its place has
+	stored     verdict = iota // it, or what its producer sent in its place, has a row
 	expired                   // it is past retention
 	deleted                   // its stream is deleted
 	lost                      // it has no row
@@ -28,21 +28,21 @@ const (
 	taken                     // another fragment has its number
 )
 
-// Judge decides what becomes of fragments that objects without rows have. It keeps what it has
-// learnt, so it is used for one pass, by one goroutine.
+// Judge decides what becomes of the fragments of objects without rows. It remembers answers, so use
+// it for one pass and in one goroutine.
 type Judge struct {
 	db     *rows.DB
 	bucket *objects.Bucket
 	reader *sealed.Reader
 	now    func() time.Time
-	buried map[store.StreamID]bool // streams that no row knows: whether there is a tombstone
-	asked  map[string]bool         // objects of rows: whether they are there
+	buried map[store.StreamID]bool // streams without rows: whether there is a tombstone
+	asked  map[string]bool         // objects that have rows: whether they exist
 }
 
-// cachedAnswers bounds what a Judge remembers of each kind.
+// cachedAnswers bounds each kind of answers that a Judge remembers.
 const cachedAnswers = 20_000
 
-// NewJudge returns a judge of a cluster's objects. Retention is as of now.
+// NewJudge returns a judge of a cluster's objects. Retention is reckoned from now.
 func NewJudge(db *rows.DB, bucket *objects.Bucket, now func() time.Time) *Judge {
 	j := &Judge{db: db, bucket: bucket, now: now, buried: map[store.StreamID]bool{},
 		asked: map[string]bool{}}
@@ -54,7 +54,7 @@ func NewJudge(db *rows.DB, bucket *objects.Bucket, now func() time.Time) *Judge 
 	return j
 }
 
-// stream tells whether a stream is deleted or a lostStream, which has no row; else it is stored.
+// stream returns whether a stream is stored, deleted, or a lostStream, which has no row.
 func (j *Judge) stream(ctx context.Context, id store.StreamID) (verdict, *rows.Stream, error) {
 	st, err := j.db.Row(ctx, id)
 	if err == nil {
@@ -84,7 +84,7 @@ func (j *Judge) stream(ctx context.Context, id store.StreamID) (verdict, *rows.S
 	return lostStream, nil, nil
 }
 
-// there tells whether there is an object.
+// there reports whether an object exists.
 func (j *Judge) there(ctx context.Context, key string) (bool, error) {
 	_, err := j.bucket.ReadAll(ctx, key, 0, 1)
 	if errors.Is(err, store.ErrGone) {
@@ -93,7 +93,7 @@ func (j *Judge) there(ctx context.Context, key string) (bool, error) {
 	return err == nil || errors.Is(err, store.ErrCorrupt), ignore(err, store.ErrCorrupt)
 }
 
-// ignore is err unless it is the other.
+// ignore returns err unless it is the other error.
 func ignore(err, other error) error {
 	if errors.Is(err, other) {
 		return nil
@@ -101,7 +101,7 @@ func ignore(err, other error) error {
 	return err
 }
 
-// present is there for objects that rows are about, each asked for once.
+// present is there for objects that have rows. It asks once for each.
 func (j *Judge) present(ctx context.Context, key string) (bool, error) {
 	if there, known := j.asked[key]; known {
 		return there, nil
@@ -116,8 +116,8 @@ func (j *Judge) present(ctx context.Context, key string) (bool, error) {
 	return there, err
 }
 
-// fragment judges a fragment of an object without rows. Of one that is stored it returns the row,
-// if it has one itself.
+// fragment judges a fragment of an object without rows. For one that is stored it returns the row,
+// if the fragment itself has one.
 func (j *Judge) fragment(
 	ctx context.Context, f *contents.Fragment,
 ) (verdict, *store.FragmentInfo, error) {
@@ -157,8 +157,8 @@ func (j *Judge) fragment(
 	return lost, nil, nil
 }
 
-// replaced tells whether another fragment has taken the place of one: it stands among those that
-// are gone from a table, or among those that the fragments of a table have replaced.
+// replaced reports whether another fragment has taken the place of f: f is among those gone from a
+// table, or among those that the fragments of a table have replaced.
 func (j *Judge) replaced(ctx context.Context, f *contents.Fragment) (bool, error) {
 	gone, err := j.db.Gone(ctx, f.Stream.ID)
 	if err != nil {
@@ -181,7 +181,7 @@ func (j *Judge) replaced(ctx context.Context, f *contents.Fragment) (bool, error
 				return false, err
 			}
 			if t == nil {
-				continue // told of where objects are checked
+				continue // the check of objects reports it
 			}
 			if _, found := slices.BinarySearch(t.Replaced, f.Info.Number); found {
 				return true, nil
@@ -196,17 +196,17 @@ func (j *Judge) replaced(ctx context.Context, f *contents.Fragment) (bool, error
 
 const (
 	sealedPage = 100
-	// resendWindow is how long after a fragment its producer may send it again, milliseconds: what
-	// is in the buffer of one that reconnects (docs/reference/producers.md, "Reconnecting"), and
-	// room for outages.
+	// resendWindow is for how long, in milliseconds, a producer may send a fragment again: what its
+	// buffer holds when it reconnects (docs/reference/producers.md, "Reconnecting"), and room for
+	// outages.
 	resendWindow = int64(10 * time.Minute / time.Millisecond)
-	// replaceWindow is likewise for one that stored what it sends.
+	// replaceWindow is the same for a producer that stores what it sends.
 	replaceWindow = int64(24 * time.Hour / time.Millisecond)
 )
 
-// sentAgain tells whether the producer has sent a fragment once more, and that is stored: with the
-// same payload at the same producer timestamp, or at the same timecode of the same document when
-// timecodes are relative; or whole, when this one is a part of it.
+// sentAgain reports whether the producer has sent a fragment once more and the copy is stored: the
+// same payload at the same producer timestamp, or, with relative timecodes, at the same timecode of
+// the same document; or a whole fragment of which this one is a part.
 func (j *Judge) sentAgain(ctx context.Context, f *contents.Fragment) (bool, error) {
 	twins, err := j.db.Twins(ctx, f.Stream.ID, &f.Info, resendWindow)
 	if err != nil {
@@ -241,8 +241,8 @@ func (j *Judge) sentAgain(ctx context.Context, f *contents.Fragment) (bool, erro
 	return false, nil
 }
 
-// Missed tells whether an object without rows has fragments that somebody may miss: whole ones of a
-// stream that is not deleted, within retention, that are stored nowhere else.
+// Missed reports whether an object without rows has fragments that somebody may miss: whole ones of
+// a stream that is not deleted, within retention, and stored nowhere else.
 func (j *Judge) Missed(ctx context.Context, info objects.Info) (bool, error) {
 	src, err := contents.Load(ctx, j.bucket, info.Key, info.Size)
 	if err != nil {

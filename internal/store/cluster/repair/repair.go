@@ -15,21 +15,22 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// work is a repair. Background work stands still meanwhile: it holds all leases.
+// work is a repair. It holds all leases, so that background work stops in the meantime.
 type work struct {
 	*cluster
-	lease rows.Lease // of sweeping, which every change holds in its transaction
+	lease rows.Lease // for sweeping; every change checks it in its transaction
 	judge *Judge
 	done  Done
-	// the version that the objects of a stream told of last: a row that has it still gets the next
+	// the version of a stream that the last object with it had: a row that still has this version
+	// gets the next
 	versions map[store.StreamID]string
 	made     map[store.StreamID]bool // streams that this repair has made
 	seen     keySet                  // of the objects in the bucket that had rows
 	now      time.Time               // by the clock of the database, when it was last asked
 }
 
-// repair brings back what the objects have and the rows lack. What was done when it is broken off
-// stays done, and the next one goes on.
+// repair brings back what the objects have and the rows lack. When it is interrupted, what was done
+// stays done, and the next repair goes on.
 func (c *cluster) repair(ctx context.Context) (Done, error) {
 	lease, ctx, release, err := c.hold(ctx)
 	if err != nil {
@@ -47,7 +48,7 @@ func (c *cluster) repair(ctx context.Context) (Done, error) {
 
 func (w *work) run(ctx context.Context) error {
 	lost, err := w.setBack(ctx)
-	if err == nil && lost != "" { // commit sequences leap, if no node has seen to it
+	if err == nil && lost != "" { // commit sequences leap, unless a node has seen to that
 		err = w.db.SetBack(ctx, lost)
 	}
 	if err != nil {
@@ -79,7 +80,7 @@ func (w *work) run(ctx context.Context) error {
 	return w.clear(ctx, lost != "", alarms, behind)
 }
 
-// clear takes away what says that commits are lost, as far as it was there when the repair began.
+// clear removes the notes that commits are lost, as far as they were there when the repair began.
 func (w *work) clear(ctx context.Context, lost bool, alarms, behind []string) error {
 	for _, node := range behind {
 		alarms = append(alarms, contents.Watermarks+node)
@@ -94,13 +95,13 @@ func (w *work) clear(ctx context.Context, lost bool, alarms, behind []string) er
 	}
 	left, err := w.keys(ctx, contents.Setbacks)
 	if err != nil || len(left) > 0 {
-		return err // another loss was noticed meanwhile
+		return err // another loss was noticed in the meantime
 	}
 	return w.db.ClearSetback(ctx, w.lease)
 }
 
-// orphans looks at all objects with a prefix that have no rows, in the order of their keys, which
-// is that of time for each stream.
+// orphans handles all objects with a prefix that have no rows, in the order of their keys, which is
+// that of time for each stream.
 func (w *work) orphans(ctx context.Context, prefix string) error {
 	return w.pages(ctx, prefix, func(infos []objects.Info, known map[string]rows.StoredObject,
 	) error {
@@ -122,7 +123,7 @@ func (w *work) orphans(ctx context.Context, prefix string) error {
 	})
 }
 
-// settle waits until no node can be about to commit the rows of an object.
+// settle waits until no node can still be about to commit the rows of an object.
 func (w *work) settle(ctx context.Context, info objects.Info) (err error) {
 	for {
 		left := info.Modified.Add(w.o.Settle).Sub(w.now)
@@ -159,7 +160,7 @@ func (w *work) restore(ctx context.Context, info objects.Info, packed bool) erro
 		return err
 	}
 	var list []rows.Row
-	twice := make(map[twin]bool) // what a producer sent twice in the time of one object
+	twice := make(map[twin]bool) // what a producer sent twice within one object
 	for i := range fragments {
 		f := &fragments[i]
 		same := twin{f.Stream.ID, f.Info.ProducerTimestamp, f.Info.PayloadCRC}
@@ -221,7 +222,7 @@ func (w *work) fragment(
 		Replaces: f.Replaces, Looked: math.MaxInt64}, nil
 }
 
-// repoint sees to it that a fragment that has a row is where that says.
+// repoint makes the row of a fragment point to where the fragment is.
 func (w *work) repoint(
 	ctx context.Context, f *contents.Fragment, row *store.FragmentInfo, info objects.Info,
 ) error {
@@ -233,11 +234,11 @@ func (w *work) repoint(
 	if err == nil {
 		w.done.Moved++
 	}
-	return ignore(err, store.ErrNotFound) // it stands in the table of an object that is lost
+	return ignore(err, store.ErrNotFound) // it is in the table of a lost object
 }
 
-// stream makes a stream that has no row, and revises one that has an earlier version's settings;
-// known tells that it has a row now.
+// stream makes a stream that has no row, and updates one that has the settings of an earlier
+// version; known says that it has a row now.
 func (w *work) stream(ctx context.Context, st *store.Stream) (known bool, err error) {
 	was, seen := w.versions[st.ID]
 	w.versions[st.ID] = st.Version
@@ -265,8 +266,8 @@ func (w *work) stream(ctx context.Context, st *store.Stream) (known bool, err er
 	return true, ignore(err, store.ErrVersion)
 }
 
-// restorePacked adds the one row of a packed object. done tells that there is nothing more to do
-// for it: else its fragments are looked at one by one.
+// restorePacked adds the one row of a packed object. done says that nothing more is to be done for
+// it; otherwise its fragments are handled one by one.
 func (w *work) restorePacked(ctx context.Context, info objects.Info) (done bool, err error) {
 	p, err := contents.ReadPacked(ctx, w.bucket, info.Key, info.Size)
 	if err != nil || p.Table.Count == 0 {
@@ -303,7 +304,7 @@ func (w *work) restorePacked(ctx context.Context, info objects.Info) (done bool,
 	return true, err
 }
 
-// missing drops the rows of objects that are lost, so that nothing is listed that cannot be read.
+// missing drops the rows of lost objects, so that nothing is listed that cannot be read.
 func (w *work) missing(ctx context.Context) error {
 	for after := int64(-1); ; {
 		list, err := w.db.Objects(ctx, after, page)

@@ -9,20 +9,20 @@ import (
 type Report struct {
 	Streams   int   `json:"streams"`
 	Objects   int   `json:"objects"`   // that have rows
-	Fragments int64 `json:"fragments"` // that have rows, or stand in tables that have
+	Fragments int64 `json:"fragments"` // that have rows, or are in tables that have
 	Bytes     int64 `json:"bytes"`     // of those objects
-	// objects without rows that nobody misses, which the nodes collect
+	// objects without rows that nobody misses and that the nodes will collect
 	Unused int `json:"unused_objects"`
-	// objects without rows that are so new that a node may be about to commit them
+	// objects without rows, so new that a node may be about to commit them
 	New      int       `json:"new_objects"`
-	Problems []Problem `json:"problems"`           // the first maxProblems that do not hold
+	Problems []Problem `json:"problems"`           // the first maxProblems
 	More     int       `json:"problems_not_shown"` // how many there are beside these
 }
 
-// maxProblems is how many problems a report tells of.
+// maxProblems is how many problems a report lists.
 const maxProblems = 1000
 
-// Problem is one thing that does not hold.
+// Problem is one thing that is wrong.
 type Problem struct {
 	// commits-lost, lost-stream, lost-fragments, missing-object, damaged-object, damaged-fragment,
 	// row, number-taken, name-taken, deleted-stream
@@ -48,14 +48,14 @@ func (r *Report) problem(p Problem) {
 // Done is what a repair did.
 type Done struct {
 	Streams   int   // created again
-	Revised   int   // streams that got later settings
+	Revised   int   // streams that got newer settings
 	Deleted   int   // streams that were deleted again
 	Fragments int64 // that have their rows again
-	Moved     int64 // fragments whose rows told of objects that are not there, and do no more
-	Dropped   int64 // fragments whose objects are lost, with their rows
+	Moved     int64 // fragments whose rows pointed to objects that do not exist, and now do not
+	Dropped   int64 // fragments whose objects are lost, removed with their rows
 }
 
-// String says it in words; "" when nothing was done.
+// String says it in words; "" if nothing was done.
 func (d Done) String() string {
 	var parts []string
 	for _, p := range []struct {

@@ -12,14 +12,14 @@ import (
 	"weir/internal/store/objects"
 )
 
-// watermarkSize is the length of a watermark: its digits, so that one read has all of it.
+// watermarkSize is the length of a watermark, in digits, so that one read gets all of it.
 const watermarkSize = 19
 
 // Watermark is what a node writes to the bucket once the database has confirmed a beat.
 func Watermark(beat int64) []byte { return fmt.Appendf(nil, "%0*d", watermarkSize, beat) }
 
-// Behind returns the nodes, but for one, that have written to the database more than it has of
-// them: it was set back.
+// Behind returns the nodes, except one, that have written to the database more often than it knows:
+// it was set back.
 func Behind(
 	ctx context.Context, db *rows.DB, bucket *objects.Bucket, but string,
 ) (nodes []string, err error) {
@@ -27,15 +27,15 @@ func Behind(
 	if err != nil || len(nodes) == 0 {
 		return nil, err
 	}
-	// A sweep may have forgotten one after the bucket was asked and before the database was. It
-	// deletes the object first, so that asking again no longer finds that one.
+	// A sweep may have forgotten a watermark after the bucket was asked and before the database
+	// was. Since it deletes the object first, asking again no longer finds that one.
 	return behindOnce(ctx, db, bucket, but)
 }
 
 func behindOnce(
 	ctx context.Context, db *rows.DB, bucket *objects.Bucket, but string,
 ) (nodes []string, err error) {
-	beats, err := watermarks(ctx, bucket) // first: what is written meanwhile is not lost
+	beats, err := watermarks(ctx, bucket) // first: later writes are not taken for lost
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func behindOnce(
 	return nodes, nil
 }
 
-// watermarks are those in the bucket, by node. One that cannot be read counts as none.
+// watermarks returns those in the bucket, by node. One that cannot be read counts as none.
 func watermarks(ctx context.Context, bucket *objects.Bucket) (map[string]int64, error) {
 	beats := make(map[string]int64)
 	for info, err := range bucket.List(ctx, contents.Watermarks, "") {

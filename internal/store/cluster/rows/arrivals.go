@@ -10,7 +10,7 @@ import (
 	"weir/internal/store"
 )
 
-// spot is the place of a fragment that may come again: a producer timestamp, or a timecode of a
+// spot is the place of a fragment that may be sent again: a producer timestamp, or a timecode of a
 // document.
 type spot struct {
 	stream   int64
@@ -27,8 +27,8 @@ func (c *commit) spot(i int) spot {
 	return s
 }
 
-// raced tells whether a fragment at the place of a row was committed that whoever appended it has
-// not seen.
+// raced reports whether a fragment was committed at the place of a row that the appender of the row
+// has not seen.
 func (c *commit) raced(i int) bool {
 	a := c.rows[i].Arrival
 	if a == nil {
@@ -46,10 +46,10 @@ func (c *commit) raced(i int) bool {
 	return false
 }
 
-// queueRaces asks which rows have a fragment at their place that whoever appended them has not
-// seen. Mostly there is none, since a stream has one producer, which saw the newest.
+// queueRaces asks which rows have a fragment at their place that their appender has not seen. There
+// is rarely one: a stream has one producer, and it saw the newest.
 func (c *commit) queueRaces(batch *pgx.Batch) {
-	var rows, streams, places, seen [2][]int64 // by producer timestamp, by document and timecode
+	var rows, streams, places, seen [2][]int64 // by timestamp, and by timecode
 	var documents [][]byte
 	var connections []string
 	for i := range c.rows {
@@ -94,7 +94,7 @@ func (c *commit) queueRaces(batch *pgx.Batch) {
 	}
 }
 
-// queueArrivals adds how the fragments with relative timecodes came.
+// queueArrivals adds how the fragments with relative timecodes arrived.
 func (c *commit) queueArrivals(batch *pgx.Batch) {
 	var streams, timecodes, numbers, sequences []int64
 	var documents [][]byte
@@ -121,8 +121,8 @@ func (c *commit) queueArrivals(batch *pgx.Batch) {
 }
 
 // Arrived returns at most limit fragments of a stream that came with a timecode of a document on
-// other connections within store.ResendWindow, newest first; nothing of connections that ended
-// properly.
+// other connections within store.ResendWindow, newest first. It leaves out connections that have
+// ended properly.
 func (db *DB) Arrived(
 	ctx context.Context, id store.StreamID, a store.Arrival, timecode int64, limit int,
 ) (all []store.Arrived, err error) {
@@ -146,8 +146,8 @@ func (db *DB) Arrived(
 	return all, nil
 }
 
-// EndConnection forgets what a connection brought to a stream, because it ended properly: nothing
-// of it comes again.
+// EndConnection forgets what a connection brought to a stream. The connection has ended properly,
+// so nothing of it comes again.
 func (db *DB) EndConnection(ctx context.Context, id store.StreamID, connection string) error {
 	st, err := db.Row(ctx, id)
 	if err == nil {
@@ -163,7 +163,8 @@ func (db *DB) EndConnection(ctx context.Context, id store.StreamID, connection s
 	return nil
 }
 
-// DropArrivals forgets at most limit arrivals that are too old to come again, and returns how many.
+// DropArrivals forgets at most limit arrivals that are too old to be sent again, and returns how
+// many.
 func (db *DB) DropArrivals(ctx context.Context, l Lease, limit int) (n int, err error) {
 	err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `DELETE FROM arrivals WHERE (stream, document, timecode, number) IN

@@ -9,8 +9,8 @@ import (
 // BucketIDSize is the length of the ID of a bucket, in bytes.
 const BucketIDSize = 26
 
-// BucketID returns the ID of the bucket and prefix that the rows are about. The first node makes
-// it. Marked tells that the bucket had it: SetMarked was called.
+// BucketID returns the ID of the bucket and prefix that the rows refer to. The first node makes it.
+// Marked says that the bucket has it, too: SetMarked was called.
 func (db *DB) BucketID(ctx context.Context) (id string, marked bool, err error) {
 	_, err = db.exec(ctx, `INSERT INTO bucket (one, id, marked) VALUES (1, $1, 0)
 		ON CONFLICT (one) DO NOTHING`, rand.Text())
@@ -23,13 +23,13 @@ func (db *DB) BucketID(ctx context.Context) (id string, marked bool, err error) 
 	return id, marked, nil
 }
 
-// SetMarked remembers that the marker object is in the bucket.
+// SetMarked notes that the marker object is in the bucket.
 func (db *DB) SetMarked(ctx context.Context) error {
 	_, err := db.exec(ctx, `UPDATE bucket SET marked = 1 WHERE one = 1`)
 	return err
 }
 
-// AnyObject tells whether an object has a row.
+// AnyObject reports whether any object has a row.
 func (db *DB) AnyObject(ctx context.Context) (found bool, err error) {
 	err = db.row(ctx, []any{&found}, `SELECT EXISTS (SELECT 1 FROM objects)`)
 	return found, err

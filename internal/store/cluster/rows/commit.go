@@ -14,14 +14,14 @@ import (
 	"weir/internal/store/record"
 )
 
-// Object is an object of the object store that has the bytes of fragments. It never changes.
+// Object is an object with the bytes of fragments. It never changes.
 type Object struct {
 	Name  string
 	Bytes int64
-	// ID of the node that wrote it, which a commit holds to be one that was not forgotten; "": that
-	// is not looked at
+	// ID of the node that wrote it; a commit checks that the node was not forgotten. "": not
+	// checked
 	Node string
-	// objects that the node has committed before; when one is not there, nothing is committed
+	// objects that the node has committed before. If one of them has no row, nothing is committed.
 	Known []string
 }
 
@@ -34,35 +34,35 @@ type Row struct {
 	Replaces store.Number // the fragment that goes in the same commit; 0: none
 	Timecode int64        // as in media.Fragment
 	Arrival  *store.Arrival
-	// up to which sequence whoever commits has looked in sealed objects, and found neither that
-	// number nor what came to its place (Arrival)
+	// up to which sequence the appender has looked in sealed objects without finding that number,
+	// or what came to its place (Arrival)
 	Looked int64
 }
 
 // Committed is what became of a Row.
 type Committed struct {
 	Info store.FragmentInfo // with its Sequence and TrackSet
-	// store.ErrNotFound: the stream is gone; store.ErrExists: the number is taken;
-	// store.ErrRaced: its place is; ErrMaybeSealed
+	// store.ErrNotFound: the stream is gone; store.ErrExists: the number is taken; store.ErrRaced:
+	// its place is taken; ErrMaybeSealed
 	Err error
 }
 
-// ErrMaybeSealed is of a row whose number or place a sealed object may have. Whoever commits it
-// looks there, and says so when none does.
+// ErrMaybeSealed says that a sealed object may have the number or the place of a row. The caller
+// must look there, and say so in Looked when none has.
 var ErrMaybeSealed = errors.New("a sealed object may have the number or the place")
 
-// ErrRetained is of a sequence for a fragment in memory only when the stream has a retention.
+// ErrRetained refuses a sequence for a fragment in memory: the stream has a retention.
 var ErrRetained = errors.New("the stream has a retention by now")
 
-// head is where the orders of a stream stand.
+// head is where the orders of a stream have got to.
 type head struct {
 	key, number, sequence, sets, retention, sealedNumber, sealedSequence int64
 	order                                                                order
 }
 
-// lockHeads reads the heads of streams, which nobody else changes before the transaction ends.
-// Whoever locks many does it in the order of the IDs, so that no two wait for each other. It is a
-// statement of its own: those that follow see what those committed that it waited for.
+// lockHeads reads the heads of streams and locks them until the transaction ends. It locks them in
+// the order of the IDs, so that no two transactions wait for each other. It is a statement of its
+// own: later statements see what those committed that it waited for.
 func lockHeads(
 	ctx context.Context, tx pgx.Tx, ids []string,
 ) (map[store.StreamID]*head, error) {
@@ -94,12 +94,12 @@ func lockHead(ctx context.Context, tx pgx.Tx, id store.StreamID) (*head, error) 
 	return heads[id], err
 }
 
-// Commit adds the rows of fragments whose bytes are in an object, in the order given, in one
-// transaction that is durable on return. Each gets its stream's next sequence. A result is of its
-// row; an error is of all, and then they may be there or not. A row that is there already, at the
-// same place of the same object, was added by an earlier try: it is no error. ErrLease when the
-// object's node was silent for Options.Silent or forgotten, so that the object may be gone;
-// ErrSetBack when one of object.Known is not there.
+// Commit adds the rows of fragments whose bytes are in an object, in the given order and in one
+// transaction, which is durable on return. Each row gets its stream's next sequence. There is a
+// result for each row; an error is about all of them, and they may or may not be there. If a row is
+// there already, at the same place of the same object, an earlier try has added it, and it counts
+// as added. ErrLease when the object's node was silent for Options.Silent or was forgotten, so that
+// the object may be gone; ErrSetBack when one of object.Known is missing.
 func (db *DB) Commit(ctx context.Context, object Object, rows []Row) ([]Committed, error) {
 	var results []Committed
 	err := db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -134,7 +134,7 @@ type setKey struct {
 	hash   [sha256.Size]byte
 }
 
-// commit is one run of Commit: what was there when the heads were locked, and what is to be added.
+// commit is one run of Commit: what was there when the heads were locked, and what to add.
 type commit struct {
 	rows   []Row
 	tracks [][]byte // encoded, one of each row
@@ -142,18 +142,18 @@ type commit struct {
 	heads  map[store.StreamID]*head
 	stored map[place]store.FragmentInfo
 	sets   map[setKey]int64
-	joined bool         // the object's node was not silent for long, and is not forgotten meanwhile
-	known  int          // how many of Object.Known are there
+	joined bool         // the object's node is known, and stays so until the end
+	known  int          // how many of Object.Known exist
 	late   map[int]bool // rows whose place another fragment took
 
-	here     map[spot][]int // places in rows, of those that are added with an Arrival
+	here     map[spot][]int // places in rows of those added with an Arrival
 	added    []int          // places in rows
-	apart    []int64        // likewise: 0 of a row in order, else 1
-	newSets  []int          // likewise: rows whose track set is new
+	apart    []int64        // for each of added: 0 if the row is in order, else 1
+	newSets  []int          // places in rows of those whose track set is new
 	replaced []place
 }
 
-// beginCommit locks the heads and reads what there is of the rows.
+// beginCommit locks the heads and reads what exists of the rows.
 func (db *DB) beginCommit(
 	ctx context.Context, tx pgx.Tx, object *Object, rows []Row,
 ) (*commit, error) {
@@ -274,8 +274,8 @@ func (c *commit) decide(object Object) []Committed {
 	return results
 }
 
-// maybeSealed tells whether a sealed object may have the number of a row, or what came to its place
-// and whoever appended it has not seen.
+// maybeSealed reports whether a sealed object may have the number of a row, or what came to its
+// place and the appender has not seen.
 func (h *head) maybeSealed(row *Row) bool {
 	if row.Looked >= h.sealedSequence {
 		return false
@@ -284,7 +284,7 @@ func (h *head) maybeSealed(row *Row) bool {
 		row.Arrival != nil && row.Arrival.Document == "" && row.Arrival.Seen < h.sealedSequence
 }
 
-// write sends everything that is new at once.
+// write sends all that is new at once.
 func (c *commit) write(ctx context.Context, tx pgx.Tx, object Object) error {
 	if len(c.added) == 0 {
 		return nil
@@ -378,8 +378,8 @@ func truth(b bool) int64 {
 	return 0
 }
 
-// NextNumber implements store.Fragments: the time, or the next after the greatest that any node
-// gave out or stored. The stream's row decides, so that numbers rise although clocks differ.
+// NextNumber implements store.Fragments: the time, or the next number after the greatest that any
+// node gave out or stored. The stream's row decides, so that numbers rise although clocks differ.
 func (db *DB) NextNumber(ctx context.Context, id store.StreamID) (n store.Number, err error) {
 	err = db.row(ctx, []any{&n}, `UPDATE heads
 		SET number = greatest($2, ((number >> $3) + 1) << $3) WHERE id = $1 RETURNING number`,
@@ -390,8 +390,8 @@ func (db *DB) NextNumber(ctx context.Context, id store.StreamID) (n store.Number
 	return n, nil
 }
 
-// Next takes the next sequence of a stream for a fragment that is kept in a node's memory, and
-// returns it with the set of the fragment's tracks, which is new if need be. store.ErrNotFound;
+// Next takes the next sequence of a stream, for a fragment that is kept in a node's memory, and
+// returns it with the set of the fragment's tracks, which it adds if it is new. store.ErrNotFound;
 // ErrRetained when the stream has a retention by now.
 func (db *DB) Next(ctx context.Context, id store.StreamID, tracks []media.Track) (
 	sequence, set int64, err error) {
@@ -416,8 +416,8 @@ func (db *DB) Next(ctx context.Context, id store.StreamID, tracks []media.Track)
 	return sequence, set, err
 }
 
-// trackSets returns the IDs of sets of tracks, as record.AppendTracks writes them, and adds those
-// that are new. h.sets counts them; the caller writes it.
+// trackSets returns the IDs of track sets in the form of record.AppendTracks, and adds those that
+// are new. It counts them in h.sets; the caller writes that.
 func trackSets(
 	ctx context.Context, tx pgx.Tx, h *head, tracks ...[]byte,
 ) (ids []int64, err error) {

@@ -33,7 +33,7 @@ func raw(t *testing.T, url string, statements ...string) pgx.Tx {
 	return tx
 }
 
-// afterWaiting commits a transaction once another, of this application name, waits for it.
+// afterWaiting commits a transaction once another one, of this application name, waits for it.
 func afterWaiting(t *testing.T, tx pgx.Tx, name string) {
 	t.Helper()
 	for waits := 0; waits == 0; {
@@ -46,13 +46,13 @@ func afterWaiting(t *testing.T, tx pgx.Tx, name string) {
 	must(t, tx.Commit(t.Context()))
 }
 
-// What waits for a lock acts on what was committed meanwhile, and not on what it saw when it began
-// to wait: a fencing token, a stream that was deleted, a number that was taken.
+// A call that waits for a lock acts on what was committed in the meantime, and not on what it saw
+// when it began to wait: a fencing token, a deleted stream, a number that is taken.
 func TestWaitersSeeWhatTheyWaitedFor(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
 	for name, c := range map[string]struct {
-		other []string // what another node does meanwhile
+		other []string // what another node does in the meantime
 		call  func(db *rows.DB, st store.Stream, l rows.Lease) error
 		want  error
 	}{
@@ -120,8 +120,8 @@ func commitErr(db *rows.DB, r rows.Row) error {
 	return results[0].Err
 }
 
-// Many nodes that commit rows of the same streams in any order wait for each other and never for
-// ever; sequences have no gap and no fragment is there twice.
+// Many nodes that commit rows of the same streams, in any order, wait for each other but never for
+// ever. Sequences have no gap, and no fragment is stored twice.
 func TestCommitsOfManyNodes(t *testing.T) {
 	t.Parallel()
 	const nodes, streams, commits = 8, 5, 12
@@ -170,8 +170,8 @@ func TestCommitsOfManyNodes(t *testing.T) {
 	}
 }
 
-// A lease passes on when its time is over, and who had it changes nothing from then on. A node that
-// was forgotten commits nothing that it wrote before.
+// A lease passes on when it expires; its last holder changes nothing from then on. A node that was
+// forgotten commits nothing that it wrote before.
 func TestLeases(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -218,8 +218,8 @@ func TestLeases(t *testing.T) {
 	wantErr(t, err, rows.ErrLease)
 }
 
-// A node that was silent for too long is not revived, although nobody has forgotten it yet; and
-// none is forgotten between the moment when a commit looks at it and the commit's end.
+// A node that was silent for too long is not revived, although nobody has forgotten it yet. And no
+// node is forgotten between a commit's check of it and the commit's end.
 func TestSilentNode(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
@@ -235,7 +235,7 @@ func TestSilentNode(t *testing.T) {
 	lease, err := db.Lease(ctx, "work", "me", time.Hour)
 	must(t, err)
 
-	// Another forgets the node while a commit waits for it.
+	// Another node forgets this one while a commit waits for it.
 	tx := raw(t, url, `DELETE FROM nodes`)
 	result := make(chan error, 1)
 	go func() {

@@ -13,7 +13,7 @@ import (
 )
 
 // PutDocument implements store.Documents. The row of the revision is locked first, so that changes
-// come one after the other and readers see each revision whole.
+// come one after the other and readers see each revision complete.
 func (db *DB) PutDocument(
 	ctx context.Context, kind, name string, data []byte, revision int64,
 ) (next int64, err error) {
@@ -55,7 +55,7 @@ func (db *DB) DeleteDocument(ctx context.Context, kind, name string, revision in
 }
 
 // changeDocument runs a statement for a document and its next revision ($1, $2, $3), unless check
-// refuses the revision that the document has, 0 for none.
+// refuses the document's present revision, 0 if there is none.
 func (db *DB) changeDocument(
 	ctx context.Context, kind, name string, check func(old int64) error, query string, args ...any,
 ) (next int64, err error) {
@@ -101,8 +101,8 @@ func (db *DB) ListDocuments(ctx context.Context, kind string) (all []store.Docum
 	return all, nil
 }
 
-// WaitDocuments implements store.Documents: it asks every Options.Fresh, and at once when a change
-// was made here. While the database is out of reach it goes on asking.
+// WaitDocuments implements store.Documents. It asks every Options.Fresh, and at once when a change
+// was made here. While the database is out of reach it keeps asking.
 func (db *DB) WaitDocuments(ctx context.Context, after int64) (int64, error) {
 	tick := time.NewTicker(db.o.Fresh)
 	defer tick.Stop()
@@ -133,7 +133,7 @@ func (db *DB) documentRevision(ctx context.Context) (revision int64, err error) 
 
 var errClosed = errors.New("store is closed")
 
-// documentWatch wakes who waits for a change of a document when one was made here.
+// documentWatch wakes those who wait for a change of documents, when one was made here.
 type documentWatch struct {
 	store.Wake
 	ended chan struct{} // closed by Close

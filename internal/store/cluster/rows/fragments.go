@@ -17,8 +17,8 @@ import (
 const fragmentColumns = `f.number, f.sequence, f.producer_ts, f.server_ts, f.track_set, f.spans,
 	f.payload_crc, f.partial, f.object, f.position, f.length, f.meta_length`
 
-// scanFragment reads fragmentColumns; object is the key of the fragment's object, whose name is
-// left out.
+// scanFragment reads fragmentColumns. object is the key of the fragment's object; the caller fills
+// in its name.
 func scanFragment(rows pgx.Rows) (f store.FragmentInfo, object int64, err error) {
 	var crc, partial int64
 	l := &f.Location
@@ -29,7 +29,7 @@ func scanFragment(rows pgx.Rows) (f store.FragmentInfo, object int64, err error)
 	return f, object, err
 }
 
-// spans are decoded from the driver's own memory.
+// spans are decoded from the driver's own buffer.
 type spans []store.Span
 
 func (s *spans) ScanBytes(b []byte) (err error) {
@@ -39,7 +39,7 @@ func (s *spans) ScanBytes(b []byte) (err error) {
 	return err
 }
 
-// keyed are fragments with the keys of their objects, in the same places.
+// keyed are fragments and, at the same places, the keys of their objects.
 type keyed struct {
 	fragments []store.FragmentInfo
 	objects   []int64
@@ -55,7 +55,7 @@ func (k *keyed) read(rows pgx.Rows) error {
 	return err
 }
 
-// fragments returns the fragments whose rows, f, a condition selects.
+// fragments returns the fragments whose rows, f, satisfy a condition.
 func (db *DB) fragments(
 	ctx context.Context, where string, args ...any,
 ) ([]store.FragmentInfo, error) {
@@ -74,7 +74,7 @@ func (db *DB) fragments(
 	return found.fragments, err
 }
 
-// Hot implements sealed.Rows: it reads everything at one moment.
+// Hot implements sealed.Rows. All that it reads is of one moment.
 func (db *DB) Hot(
 	ctx context.Context, id store.StreamID, q store.Query, edge int64,
 ) (hot sealed.Hot, err error) {
@@ -108,13 +108,13 @@ func (db *DB) Hot(
 	return hot, err
 }
 
-// conditions is a WHERE clause in the making.
+// conditions is a WHERE clause that is being built.
 type conditions struct {
 	text string
 	args []any
 }
 
-// add adds a condition that ends where its value belongs.
+// add adds a condition, whose text ends where the value follows.
 func (c *conditions) add(condition string, v int64) {
 	c.args = append(c.args, v)
 	c.text += " AND " + condition + "$" + strconv.Itoa(len(c.args))
@@ -126,7 +126,7 @@ func (c *conditions) limit(n int) {
 	c.text += " LIMIT $" + strconv.Itoa(len(c.args))
 }
 
-// columnOf returns the name of the column of a range's clock, with a prefix.
+// columnOf returns the column of a clock, with a prefix.
 func columnOf(prefix string, clock store.TimestampKind) string {
 	if clock == store.ProducerTimestamp {
 		return prefix + "producer"
@@ -175,8 +175,8 @@ func (db *DB) HotFragment(
 	return found[0], nil
 }
 
-// Sequences returns where the commit order of each stream stands, without those that are deleted:
-// one query for everything that a node waits for.
+// Sequences returns how far the commit order of each stream has got, without deleted streams. One
+// query serves everything that a node waits for.
 func (db *DB) Sequences(
 	ctx context.Context, ids []store.StreamID,
 ) (map[store.StreamID]int64, error) {
@@ -212,8 +212,9 @@ func (db *DB) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]med
 }
 
 // Expire deletes the rows of a stream's fragments with a server timestamp before edge
-// (milliseconds), at most limit, and those of the sealed objects that have no others, likewise; n
-// is how many went. ErrLease when another holds it. A stream that is deleted has nothing to expire.
+// (milliseconds), at most limit, and likewise those of sealed objects that have only such
+// fragments. n is how many rows went. ErrLease when another node holds it. A deleted stream has
+// nothing to expire.
 func (db *DB) Expire(
 	ctx context.Context, l Lease, id store.StreamID, edge int64, limit int,
 ) (n int, err error) {
@@ -249,8 +250,8 @@ func (db *DB) Expire(
 	return n, err
 }
 
-// Usage returns how many bytes a stream's fragments take, those past retention that are not deleted
-// yet too.
+// Usage returns how many bytes a stream's fragments take, including those past retention that are
+// not deleted yet.
 func (db *DB) Usage(ctx context.Context, id store.StreamID) (bytes int64, err error) {
 	st, err := db.Row(ctx, id)
 	if err != nil {

@@ -20,14 +20,15 @@ const MigrationKind = "migration"
 
 const migrationName = "state"
 
-// Migration says how far an import is, as JSON: no node starts before it is finished.
+// Migration says how far an import has got, as JSON. No node starts before it is finished.
 type Migration struct {
 	Source   string     `json:"source"` // the ID of the store that is imported
 	Began    time.Time  `json:"began"`
 	Finished *time.Time `json:"finished,omitempty"`
 }
 
-// Migration returns how far an import is, and the revision of its document; nil: there was none.
+// Migration returns how far an import has got, and the revision of its document; nil when there was
+// none.
 func (db *DB) Migration(ctx context.Context) (*Migration, int64, error) {
 	list, err := db.ListDocuments(ctx, MigrationKind)
 	if err != nil || len(list) == 0 {
@@ -40,7 +41,7 @@ func (db *DB) Migration(ctx context.Context) (*Migration, int64, error) {
 	return m, list[0].Revision, nil
 }
 
-// PutMigration says how far an import is, as PutDocument does.
+// PutMigration writes it, like PutDocument.
 func (db *DB) PutMigration(ctx context.Context, m *Migration, revision int64) (int64, error) {
 	b, err := json.Marshal(m)
 	if err != nil {
@@ -49,14 +50,14 @@ func (db *DB) PutMigration(ctx context.Context, m *Migration, revision int64) (i
 	return db.PutDocument(ctx, MigrationKind, migrationName, b, revision)
 }
 
-// DeleteMigration forgets an import, as DeleteDocument does.
+// DeleteMigration deletes it, like DeleteDocument.
 func (db *DB) DeleteMigration(ctx context.Context, revision int64) error {
 	return db.DeleteDocument(ctx, MigrationKind, migrationName, revision)
 }
 
-// ImportStream adds a stream as another engine had it, with its ID, and where its orders stand. One
-// of this ID that is there already becomes what it is now. store.ErrExists when another has the
-// name; ErrLease when another holds it.
+// ImportStream adds a stream as another engine had it, with its ID and the state of its orders. If
+// a stream with that ID exists, it is overwritten. store.ErrExists when another stream has the
+// name; ErrLease when another process holds the lease.
 func (db *DB) ImportStream(
 	ctx context.Context, l Lease, st *store.Stream, at sealed.HighWater,
 ) error {
@@ -89,10 +90,10 @@ func (db *DB) ImportStream(
 	return nil
 }
 
-// ImportSealed adds the row of a sealed object whose fragments have no rows, or rows that an
-// earlier try has imported, which go. tracks are its sets, as record.AppendTracks writes them, by
-// their places in v.Sets. sealed.ErrUnsealable when it cannot be put in order with the stream's
-// other sealed objects; store.ErrNotFound, ErrLease.
+// ImportSealed adds the row of a sealed object whose fragments have no rows, or only rows that an
+// earlier try has imported; those go. tracks are its sets in the form of record.AppendTracks, at
+// the places that they have in v.Sets. sealed.ErrUnsealable when the object cannot be put in order
+// with the stream's other sealed objects; store.ErrNotFound, ErrLease.
 func (db *DB) ImportSealed(
 	ctx context.Context, l Lease, v *sealed.Volume, object Object, tracks [][]byte,
 ) error {
@@ -119,9 +120,8 @@ func (db *DB) ImportSealed(
 	return nil
 }
 
-// ImportFragments adds the rows of fragments of a stream that lie in an object, with the sequences
-// that they have. tracks are the sets that they are of, as record.AppendTracks writes them, by ID.
-// store.ErrNotFound, ErrLease.
+// ImportFragments adds the rows of a stream's fragments in an object, with their sequences. tracks
+// are their sets in the form of record.AppendTracks, by ID. store.ErrNotFound, ErrLease.
 func (db *DB) ImportFragments(
 	ctx context.Context, l Lease, id store.StreamID, object Object, list []store.FragmentInfo,
 	tracks map[int64][]byte,
@@ -159,7 +159,7 @@ func (db *DB) ImportFragments(
 	return nil
 }
 
-// importSets adds the sets of tracks that are not there yet, under the IDs that they have.
+// importSets adds the track sets that do not exist yet, under their IDs.
 func importSets(ctx context.Context, tx pgx.Tx, key int64, ids []int64, tracks [][]byte) error {
 	if len(ids) == 0 {
 		return nil
@@ -179,8 +179,8 @@ func importSets(ctx context.Context, tx pgx.Tx, key int64, ids []int64, tracks [
 	return err
 }
 
-// ImportGone adds which fragments of a stream's sealed objects were replaced. It comes after the
-// objects. ErrLease.
+// ImportGone adds which fragments of a stream's sealed objects were replaced. Call it after
+// ImportSealed. ErrLease.
 func (db *DB) ImportGone(
 	ctx context.Context, l Lease, id store.StreamID, numbers []store.Number,
 ) error {

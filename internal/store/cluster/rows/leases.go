@@ -12,30 +12,31 @@ import (
 	"weir/internal/store"
 )
 
-// Names of the leases under which background work is done, by one node at a time each. Compaction
-// has Compactors of them, each with its number, so that several nodes compact, each other streams.
+// Names of the leases for background work, each held by one node at a time. Compaction has one
+// lease for each of Compactors parts, whose number follows the name, so that several nodes can
+// compact different streams.
 const (
 	SweepLease   = "sweep"
 	CompactLease = "compact"
 	Compactors   = 8
 )
 
-// ErrLease is of work whose lease another node holds by now.
+// ErrLease says that another node now holds the lease for the work.
 var ErrLease = errors.New("another node holds the lease")
 
-// Lease is the right to do a piece of background work. Every change that it covers looks at the
-// token in its own transaction: a node that was paused past the end of its lease changes nothing.
+// Lease is the right to do a piece of background work. Every change that it covers checks the token
+// in its own transaction, so a node that was paused beyond the end of its lease changes nothing.
 type Lease struct {
 	Name  string
 	Token int64 // rises with each holder
 }
 
-// databaseTime is the time of leases and nodes, in milliseconds: that of the one clock that all
-// share.
+// databaseTime is the time of the database's clock, in milliseconds. Leases and nodes go by it,
+// because all nodes share it.
 const databaseTime = `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)`
 
-// Lease takes a lease for ttl, or keeps it for ttl from now on when holder has it. ErrLease when
-// another holds it.
+// Lease takes a lease for ttl, or extends it to ttl from now if holder has it. ErrLease when
+// another node holds it.
 func (db *DB) Lease(
 	ctx context.Context, name, holder string, ttl time.Duration,
 ) (Lease, error) {
@@ -62,8 +63,8 @@ func (db *DB) Release(ctx context.Context, l Lease) error {
 	return err
 }
 
-// fenced runs fn in a transaction in which nobody else can take the lease. ErrLease when another
-// has.
+// fenced runs fn in a transaction during which nobody else can take the lease. ErrLease when
+// another node holds it.
 func (db *DB) fenced(
 	ctx context.Context, l Lease, fn func(ctx context.Context, tx pgx.Tx) error,
 ) error {
@@ -81,14 +82,14 @@ func (db *DB) fenced(
 	})
 }
 
-// Node is a node that was heard of.
+// Node is a node that has sent a heartbeat.
 type Node struct {
 	ID      string
-	Address string        // where others reach it; may be empty
+	Address string        // where other nodes reach it; may be empty
 	Age     time.Duration // since it was heard of
 }
 
-// Join adds a node under an ID that was never used.
+// Join adds a node, under a new ID.
 func (db *DB) Join(ctx context.Context, address string) (id string, err error) {
 	id = rand.Text()
 	_, err = db.exec(ctx, `INSERT INTO nodes (id, address, heartbeat_ms)
@@ -99,8 +100,8 @@ func (db *DB) Join(ctx context.Context, address string) (id string, err error) {
 	return id, nil
 }
 
-// Heartbeat tells that a node is there. ErrLease when it was silent for Options.Silent, or was
-// forgotten: objects that it wrote under that ID may be deleted, and it joins anew.
+// Heartbeat says that a node is there. ErrLease when it was silent for Options.Silent or was
+// forgotten: objects that it wrote under that ID may be deleted, so it must join again.
 func (db *DB) Heartbeat(ctx context.Context, id string) error {
 	n, err := db.exec(ctx, `UPDATE nodes SET heartbeat_ms = `+databaseTime+` WHERE id = $1
 		AND heartbeat_ms > `+databaseTime+` - $2`, id, db.o.Silent.Milliseconds())
@@ -113,12 +114,12 @@ func (db *DB) Heartbeat(ctx context.Context, id string) error {
 	return nil
 }
 
-// lockNode finds a node that was not silent for longer than $2 ms. Nobody forgets it before the
-// transaction ends; its heartbeat does not wait.
+// lockNode finds a node that was silent for no longer than $2 ms. Nobody can forget it before the
+// transaction ends; its heartbeat does not have to wait.
 const lockNode = `SELECT id FROM nodes WHERE id = $1 AND heartbeat_ms > ` + databaseTime + ` - $2
 	FOR KEY SHARE`
 
-// checkNode finds that a node that wrote an object was silent for too long, or forgotten. ErrLease.
+// checkNode refuses a node that was silent for too long, or was forgotten. ErrLease.
 func (db *DB) checkNode(ctx context.Context, tx pgx.Tx, id string) error {
 	if id == "" {
 		return nil
@@ -137,7 +138,7 @@ func (db *DB) Now(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(millis), err
 }
 
-// Nodes returns the nodes that were heard of within a time, by ID.
+// Nodes returns the nodes whose last heartbeat is no older than a given time, by ID.
 func (db *DB) Nodes(ctx context.Context, within time.Duration) (nodes []Node, err error) {
 	err = db.again(ctx, func(ctx context.Context) (err error) {
 		nodes, err = list(ctx, db.pool, func(rows pgx.Rows) (n Node, err error) {
@@ -152,7 +153,7 @@ func (db *DB) Nodes(ctx context.Context, within time.Duration) (nodes []Node, er
 	return nodes, err
 }
 
-// Leave takes out a node that ends.
+// Leave removes a node that ends.
 func (db *DB) Leave(ctx context.Context, id string) error {
 	return db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM receivers WHERE node = $1`, id)
@@ -163,8 +164,8 @@ func (db *DB) Leave(ctx context.Context, id string) error {
 	})
 }
 
-// ForgetNodes takes out the nodes that were silent for a time: what they commit from now on is
-// refused. It comes before the collection of objects that no row refers to.
+// ForgetNodes removes the nodes that were silent for a given time; later commits of theirs are
+// refused. It comes before the collection of objects without rows.
 func (db *DB) ForgetNodes(ctx context.Context, l Lease, silent time.Duration) error {
 	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM nodes WHERE heartbeat_ms <= `+databaseTime+` - $1`,

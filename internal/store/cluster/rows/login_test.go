@@ -20,7 +20,7 @@ import (
 	"weir/internal/store/cluster/rows"
 )
 
-// selfSigned makes a certificate of loopback, and its key, as PEM.
+// selfSigned makes a certificate for loopback and its key, both as PEM.
 func selfSigned(t *testing.T) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -36,8 +36,8 @@ func selfSigned(t *testing.T) (cert, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
 }
 
-// A database that wants TLS and a password gets both by the settings of libpq, and a password and a
-// certificate that are replaced are read from their files while the node runs.
+// A database that demands TLS and a password gets both by the settings of libpq. A password and a
+// certificate that are replaced while the node runs are read from their files again.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	p, ctx, dir := clustertest.StartPostgres(t), t.Context(), t.TempDir()
@@ -77,7 +77,8 @@ func TestLogin(t *testing.T) {
 	url := "postgres://node@" + p.Address() + "/postgres?sslmode=verify-full&sslrootcert=" + ca +
 		"&passfile=" + passwords
 	var db *rows.DB
-	// until makes new connections until one is there, or is refused as it should be.
+	// until makes new connections until one succeeds, or fails with the refusal, if that is not
+	// empty.
 	until := func(what, refusal string) {
 		t.Helper()
 		for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {

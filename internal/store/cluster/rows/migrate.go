@@ -18,13 +18,13 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Oldest is the least version of the tables whose programs can go on once this one has brought the
-// tables up to date. It is raised, a release later, by a migration that takes away what they use.
+// Oldest is the version of the oldest programs that can go on once this one has brought the tables
+// up to date. It is raised by a migration that removes what those programs use, one release later.
 const Oldest = 1
 
-// migrate brings the tables to this program's version. Nodes that start at once do it one after the
-// other: the row of the version is locked first. Tables that are newer are used as they are, as
-// long as they say that this program may.
+// migrate brings the tables to this program's version. Nodes that start at the same time take
+// turns, because the row with the version is locked first. Newer tables are used as they are, if
+// they say that this program may.
 func (db *DB) migrate(ctx context.Context) error {
 	steps, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
@@ -62,7 +62,7 @@ func (db *DB) migrate(ctx context.Context) error {
 	})
 }
 
-// execScript runs a migration's statements, none of which has a semicolon of its own.
+// execScript runs the statements of a migration. No statement contains a semicolon.
 func execScript(ctx context.Context, tx pgx.Tx, text string) error {
 	var plain strings.Builder
 	for line := range strings.Lines(text) {
@@ -80,8 +80,8 @@ func execScript(ctx context.Context, tx pgx.Tx, text string) error {
 	return nil
 }
 
-// createVersion makes the table of the version, which is 0 before the first migration. A user who
-// may not create tables can serve once it is there.
+// createVersion makes the table with the version, which is 0 before the first migration. Once the
+// table exists, a user who may not create tables can serve.
 func (db *DB) createVersion(ctx context.Context) (err error) {
 	for range attempts {
 		var version int
@@ -95,8 +95,8 @@ func (db *DB) createVersion(ctx context.Context) (err error) {
 			_, err = db.exec(ctx, `INSERT INTO weir_version (one, version, oldest)
 				VALUES (1, 0, 0) ON CONFLICT (one) DO NOTHING`)
 		}
-		// Of two that create a table at once one fails, and finds it the next time. A table is a
-		// type, too: the error depends on how far the other one is.
+		// When two programs create a table at once, one fails, and finds the table on the next try.
+		// A table is also a type, so the error depends on how far the other program has got.
 		if err != nil && !isCode(err, uniqueViolation, duplicateObject, duplicateTable) {
 			return err
 		}
@@ -104,7 +104,7 @@ func (db *DB) createVersion(ctx context.Context) (err error) {
 	return err
 }
 
-// isCode tells whether an error is of one of the SQLSTATEs.
+// isCode reports whether an error has one of the SQLSTATEs.
 func isCode(err error, codes ...string) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && slices.Contains(codes, e.Code)

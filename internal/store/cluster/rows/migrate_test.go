@@ -9,8 +9,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// Nodes of this version go on, and start, over tables that the next version has changed, until
-// those say that only later programs may; then none starts, and the error says why.
+// Programs of this version go on, and start, with tables of the next version, until the tables say
+// that only later programs may. Then none starts, and the error says why.
 func TestNewerTables(t *testing.T) {
 	t.Parallel()
 	clock, url := storetest.NewClock(), clustertest.Database(t)

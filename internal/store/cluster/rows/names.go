@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// objectNames remembers the names of objects by their keys, which never change: a list of a
-// thousand fragments then needs no join. Guarded by itself; at most maxNames, about 10 MB.
+// objectNames remembers the names of objects by their keys, which never change, so that a list of a
+// thousand fragments needs no join. It locks itself, and holds at most maxNames, about 10 MB.
 type objectNames struct {
 	mu    sync.Mutex
 	byKey map[int64]string // guarded by mu
@@ -18,11 +18,11 @@ type objectNames struct {
 
 const maxNames = 100_000
 
-// errMoved is of a fragment whose object has no row any more: it was moved or deleted between two
+// errMoved says that a fragment's object no longer has a row: it was moved or deleted between two
 // statements.
 var errMoved = errors.New("the object of a fragment has gone")
 
-// fill sets the names that are known, and returns the keys of the others.
+// fill fills in the names that are known, and returns the keys of the others.
 func (o *objectNames) fill(k *keyed) (missing []int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -47,7 +47,7 @@ func (o *objectNames) add(names map[int64]string) {
 	}
 }
 
-// name fills in the names of fragments' objects. errMoved, after which the fragments are read
+// name fills in the names of fragments' objects. After errMoved the caller reads the fragments
 // again.
 func (db *DB) name(ctx context.Context, k *keyed) error {
 	missing := db.objects.fill(k)

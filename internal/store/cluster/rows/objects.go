@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Unused marks at most limit objects that no row refers to, with the time when that was found, and
-// returns how many were marked. An object that a commit uses again is not unused any more.
+// Unused finds at most limit objects that no row refers to, marks them with the time, and returns
+// how many it marked. The mark goes when a commit uses the object again.
 func (db *DB) Unused(ctx context.Context, l Lease, limit int) (n int, err error) {
 	err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE objects SET unused_ms = `+databaseTime+`
@@ -22,7 +22,8 @@ func (db *DB) Unused(ctx context.Context, l Lease, limit int) (n int, err error)
 	return n, err
 }
 
-// UnreferencedObjects returns at most limit objects that were found unused so long ago, or earlier.
+// UnreferencedObjects returns at most limit objects that were found unused at least a given time
+// ago.
 func (db *DB) UnreferencedObjects(
 	ctx context.Context, age time.Duration, limit int,
 ) (all []Object, err error) {
@@ -38,7 +39,7 @@ func (db *DB) UnreferencedObjects(
 	return all, err
 }
 
-// ForgetObjects drops the rows of objects whose bytes are deleted. One that is in use is kept.
+// ForgetObjects drops the rows of objects whose bytes are deleted, except those that are in use.
 func (db *DB) ForgetObjects(ctx context.Context, l Lease, names []string) error {
 	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM objects WHERE name = ANY($1) AND unused_ms > 0`, names)

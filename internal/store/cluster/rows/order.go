@@ -11,16 +11,17 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// order is the last of a stream's rows of fragments that are in order: from one of those to the
-// next, number, sequence and both timestamps rise or stay. So a range of times is a range of their
-// numbers, which an index has. The others are apart, and a query looks at each of them; they are
-// few, unless a producer's clock leaps or old media is sent late. The lock of the head guards it.
+// order is the last row in order of a stream's fragments. From one row in order to the next, the
+// number, the sequence and both timestamps rise or stay the same. So a range of times is a range of
+// numbers among them, and an index serves it. All other rows are apart, and a query looks at each
+// of these. They are few, unless a producer's clock leaps or old media is sent late. The lock of
+// the head guards it.
 type order struct{ number, server, producer int64 }
 
 // disorder is before every row.
 var disorder = order{0, sealed.MinTime, sealed.MinTime}
 
-// takes tells whether the next row is in order, and notes it then.
+// takes reports whether the next row is in order; if so, it becomes the last one.
 func (o *order) takes(f *store.FragmentInfo) bool {
 	if int64(f.Number) <= o.number || f.ServerTimestamp < o.server ||
 		f.ProducerTimestamp < o.producer {
@@ -30,8 +31,8 @@ func (o *order) takes(f *store.FragmentInfo) bool {
 	return true
 }
 
-// reorder sets a stream's order to that of the rows that are left, so that one that leapt ahead
-// keeps those after it apart only while it is there itself. The caller has locked the head.
+// reorder sets a stream's order to that of the rows that are left. So a row that leapt ahead keeps
+// later rows apart only as long as it exists itself. The caller has locked the head.
 func reorder(ctx context.Context, tx pgx.Tx, id store.StreamID, key int64) error {
 	o := disorder
 	err := tx.QueryRow(ctx, `SELECT number, server_ts, producer_ts FROM fragments
@@ -45,11 +46,11 @@ func reorder(ctx context.Context, tx pgx.Tx, id store.StreamID, key int64) error
 	return err
 }
 
-// hotQuery writes the query for the fragments' rows.
+// hotQuery writes the query for fragments that have rows.
 func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 	c := conditions{` WHERE f.stream = $1`, []any{key}}
 	c.add("f.server_ts >= ", edge)
-	var clock, start, end string // start and end: placeholders
+	var clock, start, end string // start and end are placeholders
 	if r := q.Range; r != nil {
 		clock = columnOf("", r.Clock) + "_ts"
 		c.add("f."+clock+" >= ", r.Start)
@@ -82,7 +83,7 @@ func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 	if q.Range == nil {
 		return fragments + c.text + ` ORDER BY f.` + by + limit, c.args
 	}
-	// The bounds are those of the rows in order only.
+	// The bounds hold only for rows in order.
 	bound := func(than, placeholder, direction string) string {
 		return `(SELECT b.number FROM fragments b WHERE b.stream = $1 AND b.apart = 0 AND b.` +
 			clock + than + placeholder + ` ORDER BY b.` + clock + direction + `, b.number` +
@@ -100,5 +101,5 @@ func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 		c.text + ` AND f.apart = 1` + tail + `) AS f ORDER BY ` + by + limit, c.args
 }
 
-// last is the placeholder of the last value.
+// last is the placeholder of the last argument.
 func (c *conditions) last() string { return "$" + strconv.Itoa(len(c.args)) }

@@ -15,8 +15,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// Sealed objects come in their order and none is left out, page by page, whatever the order in
-// which they were sealed and however the clocks of a producer and of nodes leapt.
+// Sealed objects come in order and none is left out, page by page, in whatever order they were
+// sealed and however the clocks of producer and nodes leapt.
 func TestSealedObjectsInOrder(t *testing.T) {
 	t.Parallel()
 	db := open(t, clustertest.Database(t), storetest.NewClock().Now)
@@ -92,8 +92,8 @@ func TestSealedObjectsInOrder(t *testing.T) {
 	}
 }
 
-// However numbers and clocks leap, each query of rows finds all that it selects, in its order and
-// none twice: of rows in order, of others, and of those that an earlier version has added.
+// However numbers and clocks leap, each query of rows returns all that it selects, in its order and
+// each once: rows in order, rows apart, and rows that an earlier version has added.
 func TestRowsInOrder(t *testing.T) {
 	t.Parallel()
 	clock, url := storetest.NewClock(), clustertest.Database(t)
@@ -115,7 +115,7 @@ func TestRowsInOrder(t *testing.T) {
 		r := row(st, clock, store.Number((at+leap(40))*1000<<store.NumberSlotBits+i+1), i)
 		r.Info.ServerTimestamp, r.Info.ProducerTimestamp = at+leap(40), at+leap(25)
 		all = append(all, commit(t, db, fmt.Sprint("o", i), r)...)
-		if i == 120 { // what is old is packed, and with it what leapt ahead
+		if i == 120 { // the oldest are packed, and with them what leapt ahead
 			v := sealed.Volume{Stream: st.ID, Name: "s/1", Count: 100}
 			v.Sequence = record.Range{Min: all[0].Sequence, Max: all[99].Sequence}
 			v.Number = record.Range{Min: 1, Max: 2}

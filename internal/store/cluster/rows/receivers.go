@@ -14,11 +14,11 @@ import (
 type Receiver struct {
 	Stream  store.StreamID
 	Node    string        // its ID
-	Address string        // where others reach it; may be empty
-	Burst   time.Duration // as live.Edge.Burst has it there, whole milliseconds
+	Address string        // where other nodes reach it; may be empty
+	Burst   time.Duration // live.Edge.Burst there, in whole milliseconds
 }
 
-// Receives says which streams a node receives by now; only Stream and Burst are looked at.
+// Receives says which streams a node receives now. Only Stream and Burst count.
 func (db *DB) Receives(ctx context.Context, node string, streams []Receiver) error {
 	ids, bursts := make([]string, len(streams)), make([]int64, len(streams))
 	for i := range streams {
@@ -33,7 +33,7 @@ func (db *DB) Receives(ctx context.Context, node string, streams []Receiver) err
 	return nil
 }
 
-// ReceivesNoMore takes that back.
+// ReceivesNoMore takes it back.
 func (db *DB) ReceivesNoMore(ctx context.Context, node string, streams []store.StreamID) error {
 	_, err := db.exec(ctx, `DELETE FROM receivers WHERE node = $1 AND stream = ANY($2)`, node,
 		streamIDs(streams))
@@ -43,8 +43,8 @@ func (db *DB) ReceivesNoMore(ctx context.Context, node string, streams []store.S
 	return nil
 }
 
-// Receivers returns the nodes that receive one of the streams and were heard of within a time, by
-// stream and node.
+// Receivers returns the nodes that receive one of the streams and whose last heartbeat is no older
+// than a given time, by stream and node.
 func (db *DB) Receivers(
 	ctx context.Context, streams []store.StreamID, within time.Duration,
 ) (all []Receiver, err error) {

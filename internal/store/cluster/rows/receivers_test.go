@@ -10,7 +10,8 @@ import (
 	"weir/internal/store/cluster/rows"
 )
 
-// Who receives a stream is known while the node is heard of, and forgotten with it.
+// The nodes that receive a stream are known as long as they send heartbeats, and are forgotten with
+// them.
 func TestReceivers(t *testing.T) {
 	t.Parallel()
 	ctx, url := t.Context(), clustertest.Database(t)

@@ -11,19 +11,19 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// RestoreSequence is where the commit sequences of a stream begin again whose row was lost: greater
-// than any that it can have had.
+// RestoreSequence is where commit sequences go on for a stream whose row was lost. It is greater
+// than any that the stream can have had.
 const RestoreSequence = sequenceLeap
 
-// StreamDeleted tells whether a stream that Row does not find is deleted and has rows still.
+// StreamDeleted reports whether a stream that Row does not find is deleted but still has rows.
 func (db *DB) StreamDeleted(ctx context.Context, id store.StreamID) (deleted bool, err error) {
 	err = db.row(ctx, []any{&deleted},
 		`SELECT EXISTS (SELECT 1 FROM streams WHERE id = $1 AND name IS NULL)`, string(id))
 	return deleted, err
 }
 
-// ReviseStream replaces the settings and the version of a stream whose version is was.
-// store.ErrVersion when it is another; store.ErrNotFound.
+// ReviseStream replaces the settings and the version of a stream, if its version is was.
+// store.ErrVersion when it is another one; store.ErrNotFound.
 func (db *DB) ReviseStream(ctx context.Context, was string, st *store.Stream) error {
 	_, err := db.changeStream(ctx, st.ID, func(now *store.Stream) error {
 		if now.Version != was {
@@ -38,10 +38,10 @@ func (db *DB) ReviseStream(ctx context.Context, was string, st *store.Stream) er
 	return nil
 }
 
-// RestoreSealed adds the row of a sealed object when none of its numbers and sequences can be those
-// of a fragment that has a row, and what its fragments had replaced goes; else
-// sealed.ErrUnsealable, and nothing is changed. tracks are its sets, as record.AppendTracks writes
-// them. store.ErrNotFound, ErrLease.
+// RestoreSealed adds the row of a sealed object, and drops the rows that its fragments have
+// replaced. sealed.ErrUnsealable, and nothing is changed, when one of its numbers or sequences may
+// belong to a fragment that has a row. tracks are its sets in the form of record.AppendTracks.
+// store.ErrNotFound, ErrLease.
 func (db *DB) RestoreSealed(
 	ctx context.Context, l Lease, v sealed.Volume, bytes int64, tracks [][]byte,
 ) error {
@@ -84,7 +84,7 @@ func (db *DB) RestoreSealed(
 	return nil
 }
 
-// dropReplaced takes away the rows of fragments that others have replaced.
+// dropReplaced drops the rows of fragments that others have replaced.
 func dropReplaced(ctx context.Context, tx pgx.Tx, key int64, replaced []store.Number) error {
 	if len(replaced) == 0 {
 		return nil
@@ -114,8 +114,8 @@ func int64s(numbers []store.Number) []int64 {
 	return list
 }
 
-// Repoint says that a fragment whose row is at a place lies at another now. store.ErrNotFound when
-// its row is not there any more; ErrLease.
+// Repoint makes the row of a fragment at one place point to another. store.ErrNotFound when that
+// row is gone; ErrLease.
 func (db *DB) Repoint(
 	ctx context.Context, l Lease, id store.StreamID, n store.Number, from, to store.Location,
 	bytes int64,
@@ -142,9 +142,9 @@ func (db *DB) Repoint(
 	})
 }
 
-// DropObject drops the rows of the fragments of an object that is lost, and returns how many had
-// one of their own or stood in its table. Its own row goes as ever, when it was unused for long
-// enough: the node that committed it expects it (Object.Known). ErrLease.
+// DropObject drops the rows of the fragments of a lost object, and returns how many had their own
+// row or were in its table. The object's own row goes later, as usual, when it was unused for long
+// enough: the node that committed it still expects it (Object.Known). ErrLease.
 func (db *DB) DropObject(ctx context.Context, l Lease, name string) (fragments int64, err error) {
 	err = db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		var key int64
@@ -183,16 +183,16 @@ func (db *DB) DropObject(ctx context.Context, l Lease, name string) (fragments i
 	return fragments, err
 }
 
-// StoredObject is an object with what the rows say of it.
+// StoredObject is an object and what its rows say of it.
 type StoredObject struct {
 	Object
 	Key       int64
 	Fragments int64          // that have a row of their own
 	End       int64          // of the last of them
-	Sealed    *sealed.Volume // without its Stream; nil: it is not sealed
+	Sealed    *sealed.Volume // without its Stream; nil when it is not sealed
 }
 
-// InUse tells whether a row refers to the object.
+// InUse reports whether a row refers to the object.
 func (o *StoredObject) InUse() bool { return o.Fragments > 0 || o.Sealed != nil }
 
 // Objects returns at most limit objects with keys greater than after, by key.
@@ -215,7 +215,7 @@ func (db *DB) Objects(
 	return all, err
 }
 
-// addSealed fills in what sealed objects have.
+// addSealed fills in what the rows of sealed objects say.
 func (db *DB) addSealed(ctx context.Context, all []StoredObject) error {
 	byName := make(map[string]int, len(all))
 	keys := make([]int64, len(all))
@@ -235,7 +235,7 @@ func (db *DB) addSealed(ctx context.Context, all []StoredObject) error {
 	return nil
 }
 
-// FindObjects returns those of the objects of these names that have a row, with key and size.
+// FindObjects returns, with key and size, those of the named objects that have a row.
 func (db *DB) FindObjects(
 	ctx context.Context, names []string,
 ) (map[string]StoredObject, error) {
@@ -268,8 +268,8 @@ func (db *DB) ObjectFragments(ctx context.Context, object int64) ([]store.Fragme
 	return db.fragments(ctx, `f.object = $1 ORDER BY f.position`, object)
 }
 
-// Twins returns the fragments with rows of their own that may be the same as one: with its payload,
-// and its producer timestamp or a server timestamp not further from its than window milliseconds.
+// Twins returns the fragments with rows of their own that may be copies of f: they have its
+// payload, and its producer timestamp or a server timestamp within window milliseconds of its own.
 func (db *DB) Twins(
 	ctx context.Context, id store.StreamID, f *store.FragmentInfo, window int64,
 ) ([]store.FragmentInfo, error) {

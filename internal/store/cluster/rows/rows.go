@@ -33,15 +33,15 @@ import (
 
 // Options of a DB. All have defaults.
 type Options struct {
-	// the time of streams' creation, fragment numbers, retention and sessions; default time.Now
+	// the time for streams' creation, fragment numbers, retention and sessions; default time.Now
 	Clock  func() time.Time
 	Logger *slog.Logger // default: nothing
-	// how long a call may take before the database counts as out of reach; default 10 seconds
+	// how long a call may take before the database counts as away; default 10 seconds
 	Timeout time.Duration
-	// how long a stream's row is used without reading it again, and how often what changed is asked
-	// for; default 200 milliseconds
+	// how long a stream's row is used without reading it again, and how often the database is asked
+	// for changes; default 200 milliseconds
 	Fresh time.Duration
-	// how long a node may be silent before nothing is committed for it; default 24 hours
+	// how long a node may be silent before its commits are refused; default 24 hours
 	Silent time.Duration
 }
 
@@ -52,7 +52,7 @@ var (
 	_ sealed.Rows     = (*DB)(nil)
 )
 
-// DB are the rows of a cluster. Its methods may be called concurrently.
+// DB is the rows of a cluster. Its methods may be called concurrently.
 type DB struct {
 	pool *pgxpool.Pool
 	o    Options
@@ -64,15 +64,15 @@ type DB struct {
 }
 
 // Defaults of what a URL may set: how many connections a node holds at most, and how long the
-// database waits for a node that holds locks and says nothing, such as one that was stopped.
+// database lets a transaction be idle, such as that of a node that was stopped.
 const (
 	connections = 16
 	idleLocks   = "5000" // milliseconds
 )
 
-// Open connects to the database that a URL or a keyword string names
-// (https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING; pool_max_conns and the
-// other settings of pgxpool too) and brings its tables up to date. The password is in no error.
+// Open connects to the database of a URL or a keyword string
+// (https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING; also pool_max_conns and
+// the other settings of pgxpool) and brings its tables up to date. No error contains the password.
 func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -106,13 +106,13 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	return db, nil
 }
 
-// Config reads a database's URL or keyword string and sets the defaults. The password is in no
-// error.
+// Config reads a database's URL or keyword string and sets the defaults. No error contains the
+// password.
 func Config(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// Its text repeats the URL, with what it takes for the password replaced; a URL that is
-		// wrong may have it elsewhere.
+		// The driver's error repeats the URL and hides what it takes for the password. In a
+		// malformed URL the password may be elsewhere.
 		return nil, errors.New("database: not a URL such as postgres://USER@HOST/DATABASE")
 	}
 	if config.MaxConns < connections {
@@ -135,9 +135,9 @@ func Config(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// renew reads anew the files that a URL names, which change while the process runs: passwords
-// (passfile, https://www.postgresql.org/docs/15/libpq-pgpass.html) and certificates. What cannot be
-// read now stays as it was.
+// renew reads the files that a URL names again, because they may change while the process runs:
+// passwords (passfile, https://www.postgresql.org/docs/15/libpq-pgpass.html) and certificates. If
+// they cannot be read, nothing changes.
 func renew(c *pgx.ConnConfig, url string) {
 	now, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -149,17 +149,18 @@ func renew(c *pgx.ConnConfig, url string) {
 	}
 }
 
-// Close ends every connection. Who waits for a change gets an error.
+// Close ends every connection. Callers that wait for a change get an error.
 func (db *DB) Close() error {
 	db.watch.end()
 	db.pool.Close()
 	return nil
 }
 
-// Ping asks the database whether it takes changes; an error says why it does not.
+// Ping returns nil if the database accepts changes.
 func (db *DB) Ping(ctx context.Context) error {
 	var readOnly string
-	// ctx ends it: who asks wants to know by then, whatever a connection costs.
+	// It ends with ctx, unlike other calls: its caller needs an answer by then, even if that costs
+	// a connection.
 	err := db.pool.QueryRow(ctx, `SHOW transaction_read_only`).Scan(&readOnly)
 	if err == nil && readOnly == "on" {
 		err = errors.New("it is read-only")
@@ -170,11 +171,12 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// now is the time of retention and of sessions, milliseconds since the Unix epoch.
+// now is the time for retention and sessions, in milliseconds since the Unix epoch.
 func (db *DB) now() int64 { return db.o.Clock().UnixMilli() }
 
-// bound is the context of a call: it does not end with whoever asks, because a query that is broken
-// off costs its connection and is shorter than making another; and not later than Options.Timeout.
+// bound is the context of a call. It does not end with the caller's, because cancelling a query
+// costs the connection, and a query is shorter than making another one. It ends after
+// Options.Timeout.
 func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -183,10 +185,10 @@ func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc, e
 	return bounded, cancel, nil
 }
 
-// attempts is how often a transaction is tried that the database broke off.
+// attempts is how often a transaction is tried that the database aborts.
 const attempts = 20
 
-// again runs fn until it returns what is no conflict with another transaction and no connection
+// again runs fn again while it fails by a conflict with another transaction, or by a connection
 // that was lost before anything was sent.
 func (db *DB) again(ctx context.Context, fn func(ctx context.Context) error) error {
 	ctx, cancel, err := db.bound(ctx)
@@ -219,7 +221,7 @@ const (
 	diskFull             = "53100"
 )
 
-// repeat tells that what failed was not applied and may succeed the next time.
+// repeat says that what failed was not applied, and may succeed on the next try.
 func (db *DB) repeat(err error) bool {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
@@ -231,7 +233,7 @@ func (db *DB) repeat(err error) bool {
 	return errors.Is(err, errMoved) || pgconn.SafeToRetry(err)
 }
 
-// known makes the errors of the contract from those of the database.
+// known turns the database's errors into those of the contract.
 func known(err error) error {
 	var e *pgconn.PgError
 	switch {
@@ -243,8 +245,7 @@ func known(err error) error {
 	return err
 }
 
-// IsAway tells that an error is of a database that did not answer, which says nothing about what
-// was asked for.
+// IsAway says that the database did not answer, so the error says nothing about what was asked for.
 func IsAway(err error) bool {
 	var e *pgconn.PgError
 	switch {
@@ -259,7 +260,7 @@ func IsAway(err error) bool {
 	return true
 }
 
-// transact runs fn in a transaction; more than once when the database breaks it off.
+// transact runs fn in a transaction, again if the database aborts it.
 func (db *DB) transact(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return db.again(ctx, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return fn(ctx, tx) })
@@ -273,7 +274,7 @@ func (db *DB) row(ctx context.Context, dest []any, query string, args ...any) er
 	})
 }
 
-// exec runs a statement by itself and returns how many rows it changed.
+// exec runs a single statement and returns how many rows it changed.
 func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = db.again(ctx, func(ctx context.Context) error {
 		tag, err := db.pool.Exec(ctx, query, args...)
@@ -299,7 +300,7 @@ func list[T any](
 	return collect(rows, scan)
 }
 
-// collect reads rows, each by scan.
+// collect reads the rows of a result, each by scan.
 func collect[T any](rows pgx.Rows, scan func(pgx.Rows) (T, error)) (all []T, err error) {
 	defer rows.Close()
 	for rows.Next() {
@@ -318,7 +319,7 @@ func scanOne[T any](rows pgx.Rows) (v T, err error) {
 	return v, err
 }
 
-// notNull makes an empty value of a missing one.
+// notNull replaces a nil value with an empty one.
 func notNull(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -332,11 +333,11 @@ type cached[T any] struct {
 	until time.Time
 }
 
-// streamCache keeps the rows of streams for Options.Fresh: every request asks for one.
+// streamCache keeps the rows of streams for Options.Fresh, because every request needs one.
 type streamCache struct {
 	mu      sync.Mutex
 	byID    map[store.StreamID]cached[Stream] // guarded by mu
-	changes int                               // how often one was forgotten; guarded by mu
+	changes int                               // how often a row was forgotten; guarded by mu
 }
 
 // maxStreams bounds the cache, in streams.
@@ -349,7 +350,7 @@ func (c *streamCache) get(id store.StreamID) (st Stream, changes int, ok bool) {
 	return e.value, c.changes, ok && time.Now().Before(e.until)
 }
 
-// last returns the row as it was last read, if that is not longer ago than a time.
+// last returns the row as it was last read, if that is no longer ago than a given time.
 func (c *streamCache) last(id store.StreamID, within time.Duration) (Stream, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -357,12 +358,12 @@ func (c *streamCache) last(id store.StreamID, within time.Duration) (Stream, boo
 	return e.value, ok && time.Since(e.until) < within
 }
 
-// put keeps a row that was read when changes was what get returned.
+// put keeps a row that was read, if nothing was forgotten since get returned changes.
 func (c *streamCache) put(st Stream, until time.Time, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.changes != changes {
-		return // it may be older than a change that was made here
+		return // it may be older than a change made here
 	}
 	if len(c.byID) >= maxStreams || c.byID == nil {
 		c.byID = make(map[store.StreamID]cached[Stream])

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// open returns the rows of an empty schema as a node has them.
+// open returns the rows of an empty schema, opened as a node does.
 func open(t *testing.T, url string, clock func() time.Time) *rows.DB {
 	t.Helper()
 	db, err := rows.Open(t.Context(), url, rows.Options{Clock: clock})
@@ -55,7 +55,7 @@ func row(st store.Stream, clock *storetest.Clock, n store.Number, offset int64) 
 	return rows.Row{Stream: st.ID, Info: info, Tracks: rec.Tracks}
 }
 
-// commit commits rows, none of which is refused.
+// commit commits rows, and wants none of them refused.
 func commit(t *testing.T, db *rows.DB, object string, list ...rows.Row) []store.FragmentInfo {
 	t.Helper()
 	results, err := db.Commit(t.Context(), rows.Object{Name: object, Bytes: 1000}, list)
@@ -95,12 +95,12 @@ func TestCommit(t *testing.T) {
 		t.Fatalf("got %+v, want %+v", hot, want)
 	}
 
-	// A commit whose answer was lost, once more: nothing is there twice.
+	// A commit is repeated because its answer was lost: nothing is stored twice.
 	again := commit(t, db, "o1", row(a, clock, 1<<12, 0), row(a, clock, 2<<12, 900))
 	if got := sequences(again); !slices.Equal(got, []int64{1, 2}) {
 		t.Fatalf("again the sequences are %v", got)
 	}
-	// Of many each has its own result.
+	// Each row has its own result.
 	gone := create(t, db, "gone")
 	must(t, db.DeleteStream(t.Context(), gone.ID, ""))
 	results, err := db.Commit(t.Context(), rows.Object{Name: "o2"}, []rows.Row{
@@ -125,7 +125,7 @@ func same(a, b store.FragmentInfo) bool {
 		a.Location == b.Location && slices.Equal(a.Spans, b.Spans)
 }
 
-// Numbers rise whichever node gives them out, though one's clock is five seconds behind.
+// Numbers rise whichever node gives them out, even if one clock is five seconds behind.
 func TestNumbersOfTwoClocks(t *testing.T) {
 	t.Parallel()
 	url, clock := clustertest.Database(t), storetest.NewClock()
@@ -152,7 +152,7 @@ func TestNumbersOfTwoClocks(t *testing.T) {
 	wantErr(t, err, store.ErrNotFound)
 }
 
-// Nodes that start at once bring the tables up to date once.
+// Nodes that start at once bring the tables up to date only once.
 func TestMigrationsByMany(t *testing.T) {
 	t.Parallel()
 	url := clustertest.Database(t)

@@ -12,11 +12,11 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// Seal puts the one row of an object in the place of the rows of its fragments, all of the stream's
-// with a sequence in its range. sealed.ErrUnsealable, and nothing is changed, when there are
-// not as many as its Count, or when it cannot be put in order with the stream's other sealed
-// objects; store.ErrNotFound when the stream is deleted; ErrLease when another holds it, or when
-// the object's node was forgotten.
+// Seal replaces the rows of fragments with the one row of an object: all rows of the stream with a
+// sequence in the object's range. sealed.ErrUnsealable, and nothing is changed, when the number of
+// these rows is not its Count, or when the object cannot be put in order with the stream's other
+// sealed objects; store.ErrNotFound when the stream is deleted; ErrLease when another node holds
+// the lease, or when the object's node was forgotten.
 func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object) error {
 	err := db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		h, err := lockHead(ctx, tx, v.Stream)
@@ -46,8 +46,8 @@ func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object)
 	return nil
 }
 
-// insertSealed adds an object and its row. Sequences of sealed objects do not overlap, so that one
-// order of objects is that of their fragments. sealed.ErrUnsealable.
+// insertSealed adds an object and its row. Sequences of sealed objects do not overlap, so the order
+// of objects is also that of their fragments. sealed.ErrUnsealable.
 func insertSealed(
 	ctx context.Context, tx pgx.Tx, stream int64, v *sealed.Volume, object Object,
 ) error {
@@ -94,10 +94,10 @@ func insertSealed(
 	return err
 }
 
-// isApart tells whether an object is wide, or out of order: those that are not are in one order,
-// whether by number, by sequence or by either clock, so that a query finds the first ones that it
-// wants by any index. Those apart are looked at one by one; they are few, unless a producer's clock
-// leaps or what is old is sent late.
+// isApart reports whether an object is wide or out of order. All other objects are in the same
+// order by number, by sequence and by either clock, so any index leads a query to the first ones
+// that it wants. Objects that are apart are looked at one by one. They are few, unless a producer's
+// clock leaps or old media is sent late.
 func isApart(ctx context.Context, tx pgx.Tx, stream int64, v *sealed.Volume) (bool, error) {
 	if v.Wide() {
 		return true, nil
@@ -185,9 +185,8 @@ func (db *DB) Sealed(
 }
 
 // sealedQuery writes the query for the objects that are apart (isApart), or for the others, whose
-// ranges are bounded at both ends. Those come in the order of the clock that is asked about, which
-// is that of their numbers: from the index on numbers the database would look at all objects before
-// the first one of a range.
+// ranges are bounded at both ends. Those come in the order of the range's clock, which is also that
+// of numbers: with the index on numbers the database would look at every object before the range.
 func sealedQuery(
 	key int64, q store.Query, edge, after int64, limit int, wide bool,
 ) (string, []any) {
@@ -223,7 +222,7 @@ func sealedQuery(
 	switch q.Order {
 	case store.ByNumberNewest:
 		column, order, sign = "s.number_max", " ORDER BY s.number_max DESC", " < "
-	case store.BySequence: // they do not overlap: the least and the greatest have one order
+	case store.BySequence: // they do not overlap, so least and greatest are in one order
 		column, order = "s.sequence_min", " ORDER BY s.sequence_max"
 	}
 	if after != 0 {
@@ -243,7 +242,7 @@ func sealedQuery(
 		c.text, c.args
 }
 
-// Backlog is what a stream has in rows of its own.
+// Backlog is what a stream has in rows that are not compacted yet.
 type Backlog struct {
 	Stream    store.StreamID
 	Fragments int64
@@ -251,8 +250,8 @@ type Backlog struct {
 	Oldest    int64 // least server timestamp, milliseconds since the Unix epoch
 }
 
-// Backlogs returns the streams with fragments that have rows of their own, the one with the most
-// bytes first, at most limit.
+// Backlogs returns at most limit streams with fragments that are not compacted yet, those with the
+// most bytes first.
 func (db *DB) Backlogs(ctx context.Context, limit int) (all []Backlog, err error) {
 	err = db.again(ctx, func(ctx context.Context) (err error) {
 		all, err = list(ctx, db.pool, func(rows pgx.Rows) (b Backlog, err error) {

@@ -12,7 +12,7 @@ import (
 	"weir/internal/store"
 )
 
-// OpenSession implements store.Sessions: the stream's row is locked, so that a limit holds however
+// OpenSession implements store.Sessions. It locks the stream's row, so that the limit holds however
 // many nodes open sessions at once.
 func (db *DB) OpenSession(
 	ctx context.Context, s store.Session, limit int,
@@ -46,8 +46,8 @@ func (db *DB) OpenSession(
 	return closed, nil
 }
 
-// closeBeyond deletes the earliest created sessions of a kind beyond the limit, but not the one
-// that stays, and returns their IDs, the earliest first.
+// closeBeyond deletes the earliest created sessions of a kind beyond the limit, except the one that
+// must stay, and returns their IDs, earliest first.
 func closeBeyond(
 	ctx context.Context, tx pgx.Tx, stays *store.Session, key int64, limit int,
 ) (closed []string, err error) {
@@ -74,8 +74,8 @@ func (db *DB) Session(ctx context.Context, id string) (store.Session, error) {
 	return s, err
 }
 
-// SessionAt is Session with the sequence of the newest commit of its stream. Who asks for a
-// playlist sees so much, whichever node showed him the one before.
+// SessionAt is Session, with the sequence of the newest commit of its stream. A viewer who asks for
+// a playlist then sees at least that much, whichever node has answered before.
 func (db *DB) SessionAt(
 	ctx context.Context, id string,
 ) (s store.Session, sequence int64, err error) {

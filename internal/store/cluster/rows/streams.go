@@ -16,20 +16,20 @@ import (
 	"weir/internal/store/record"
 )
 
-// Stream is a stream with what its row has beside.
+// Stream is a stream and what else is in its row.
 type Stream struct {
 	store.Stream
-	Key         int64 // in the rows of its fragments
-	FloorMillis int64 // fragments with an earlier server timestamp do not come back
+	Key         int64 // of fragments with rows of their own
+	FloorMillis int64 // fragments with an earlier server timestamp stay hidden
 }
 
-// Edge is the server timestamp, milliseconds since the Unix epoch, before which fragments are past
-// retention. Without retention everything that has a row is.
+// Edge is the server timestamp, in milliseconds since the Unix epoch, before which fragments are
+// past retention. Without retention every fragment that has a row is past it.
 func (s *Stream) Edge(now time.Time) int64 {
 	return max(s.RetentionEdge(now), s.FloorMillis)
 }
 
-// streamIDs are IDs as the driver takes them.
+// streamIDs are IDs in the driver's form.
 func streamIDs(streams []store.StreamID) []string {
 	ids := make([]string, len(streams))
 	for i, id := range streams {
@@ -94,7 +94,7 @@ func (db *DB) CreateStream(ctx context.Context, st store.Stream) (store.Stream, 
 // newVersion returns 20 random alphanumerics.
 func newVersion() string { return rand.Text()[:20] }
 
-// tags returns a copy, which is not nil.
+// tags returns a copy that is not nil.
 func tags(t map[string]string) map[string]string {
 	all := make(map[string]string, len(t))
 	maps.Copy(all, t)
@@ -122,7 +122,7 @@ func (db *DB) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, 
 	return st.Stream, err
 }
 
-// Row is StreamByID with what the row has beside.
+// Row is StreamByID with all of the row.
 func (db *DB) Row(ctx context.Context, id store.StreamID) (Stream, error) {
 	st, changes, ok := db.streams.get(id)
 	if ok {
@@ -144,8 +144,8 @@ func (db *DB) Row(ctx context.Context, id store.StreamID) (Stream, error) {
 	return st, nil
 }
 
-// LastRow is Row as the database last told it, for when it is away; not longer ago than a time,
-// but for Options.Fresh.
+// LastRow is Row as the database last told it, for when the database is away. It is no older than a
+// given time plus Options.Fresh.
 func (db *DB) LastRow(id store.StreamID, within time.Duration) (Stream, bool) {
 	return db.streams.last(id, within)
 }
@@ -240,14 +240,15 @@ func (db *DB) changeStream(
 	return changed, err
 }
 
-// lockStream reads the row of a stream, which nobody else changes before the transaction ends.
+// lockStream reads and locks the row of a stream until the transaction ends.
 func lockStream(ctx context.Context, tx pgx.Tx, id store.StreamID) (Stream, error) {
 	return scanStream(tx.QueryRow(ctx, `SELECT `+streamColumns+` FROM streams
 		WHERE id = $1 AND name IS NOT NULL FOR UPDATE`, string(id)))
 }
 
-// changeRetention sees to it that a longer retention brings nothing back. What was there without
-// one goes at once, since the timestamps of what comes now may be no later.
+// changeRetention makes sure that a longer retention brings nothing back. When a stream gets a
+// retention, earlier fragments must go at once, because later ones may have timestamps that are no
+// later.
 func (db *DB) changeRetention(ctx context.Context, tx pgx.Tx, was, next *Stream) error {
 	if next.RetentionHours > was.RetentionHours {
 		next.FloorMillis = was.Edge(db.o.Clock())
@@ -269,7 +270,7 @@ func (db *DB) changeRetention(ctx context.Context, tx pgx.Tx, was, next *Stream)
 	return err
 }
 
-// DeleteStream implements store.Streams. Its rows are there until PurgeStream.
+// DeleteStream implements store.Streams. The stream's rows remain until PurgeStream.
 func (db *DB) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
 	defer db.streams.forget(id)
 	err := db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -296,7 +297,7 @@ func (db *DB) DeleteStream(ctx context.Context, id store.StreamID, version strin
 	return nil
 }
 
-// DeletedStreams returns the streams that are deleted and have rows still.
+// DeletedStreams returns the streams that are deleted but still have rows.
 func (db *DB) DeletedStreams(ctx context.Context) (ids []store.StreamID, err error) {
 	err = db.again(ctx, func(ctx context.Context) (err error) {
 		ids, err = list(ctx, db.pool, scanOne[store.StreamID],
@@ -306,8 +307,8 @@ func (db *DB) DeletedStreams(ctx context.Context) (ids []store.StreamID, err err
 	return ids, err
 }
 
-// PurgeStream drops at most limit rows of each kind of a stream that is deleted; done when the last
-// one went. A stream that is not known is done. ErrLease when another holds it.
+// PurgeStream drops at most limit rows of each kind of a deleted stream; done when the last one
+// went, and for an unknown stream. ErrLease when another node holds the lease.
 func (db *DB) PurgeStream(
 	ctx context.Context, l Lease, id store.StreamID, limit int,
 ) (done bool, err error) {

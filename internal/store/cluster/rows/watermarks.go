@@ -11,24 +11,25 @@ import (
 	"weir/internal/store"
 )
 
-// ErrSetBack is of a database that has lost what it had committed: it was restored to an earlier
-// time, or failed over to a replica without the last commits.
+// ErrSetBack says that a database has lost commits: it was restored to an earlier time, or failed
+// over to a replica without the last commits.
 var ErrSetBack = errors.New("the database has lost commits")
 
-// sequenceLeap is how far commit sequences leap when commits were lost, so that none that was given
-// out, and that players may have seen, is given again: more than a stream can have had since. Its
-// low bits are not zero because they count the fragments of a session (moof sequence numbers).
+// sequenceLeap is how far commit sequences leap after commits were lost, so that no sequence that
+// players may have seen is given out again. It is more than a stream can have had since. Its low
+// bits are not zero because they count the fragments of a session (moof sequence numbers).
 const sequenceLeap = 1<<32 + 1<<20
 
-// Watermark is how often a node has written to the database.
+// Watermark says how often a node has written to the database.
 type Watermark struct {
 	Node string
-	Beat int64         // rises with each write; 1 is the first
+	Beat int64         // rises with each write, from 1
 	Age  time.Duration // since the last one
 }
 
-// Beat counts another write of a node, which has seen the result of an earlier one (0: none yet),
-// and returns how many there were. ErrSetBack when that one is not there, or the node's row.
+// Beat counts another write of a node that has seen the result of an earlier one, seen (0: none
+// yet), and returns the new count. ErrSetBack when the database lacks that earlier write or the
+// node's row.
 func (db *DB) Beat(ctx context.Context, node string, seen int64) (beat int64, err error) {
 	if seen == 0 {
 		err = db.row(ctx, []any{&beat}, `INSERT INTO watermarks (node, beat, beat_ms)
@@ -47,7 +48,7 @@ func (db *DB) Beat(ctx context.Context, node string, seen int64) (beat int64, er
 	return beat, nil
 }
 
-// Watermarks returns those of all nodes that ForgetWatermarks has not forgotten.
+// Watermarks returns those of all nodes that were not dropped by ForgetWatermarks.
 func (db *DB) Watermarks(ctx context.Context) (all []Watermark, err error) {
 	err = db.again(ctx, func(ctx context.Context) (err error) {
 		all, err = list(ctx, db.pool, func(rows pgx.Rows) (w Watermark, err error) {
@@ -61,8 +62,8 @@ func (db *DB) Watermarks(ctx context.Context) (all []Watermark, err error) {
 	return all, err
 }
 
-// ForgetWatermarks drops the watermarks of nodes. They are dropped from the bucket before: one that
-// is there alone says that commits were lost.
+// ForgetWatermarks drops the watermarks of nodes. Drop them from the bucket first: a watermark that
+// is only there says that commits were lost.
 func (db *DB) ForgetWatermarks(ctx context.Context, l Lease, nodes []string) error {
 	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM watermarks WHERE node = ANY($1)`, nodes)
@@ -70,7 +71,7 @@ func (db *DB) ForgetWatermarks(ctx context.Context, l Lease, nodes []string) err
 	})
 }
 
-// SetBack remembers that commits were lost, until ClearSetback. The first time all commit sequences
+// SetBack notes that commits were lost, until ClearSetback. The first time, all commit sequences
 // leap.
 func (db *DB) SetBack(ctx context.Context, reason string) error {
 	return db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -79,7 +80,7 @@ func (db *DB) SetBack(ctx context.Context, reason string) error {
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		// Like commits, in the order of the IDs.
+		// In the order of the IDs, as commits lock them.
 		if _, err := tx.Exec(ctx, `SELECT id FROM heads ORDER BY id FOR UPDATE`); err != nil {
 			return err
 		}
@@ -88,7 +89,7 @@ func (db *DB) SetBack(ctx context.Context, reason string) error {
 	})
 }
 
-// Setback returns why it is known that commits were lost and not repaired; "": none were.
+// Setback returns why commits are known to be lost and not repaired; "" when none are.
 func (db *DB) Setback(ctx context.Context) (reason string, err error) {
 	err = db.row(ctx, []any{&reason}, `SELECT reason FROM setback WHERE one = 1`)
 	if errors.Is(err, store.ErrNotFound) {
@@ -100,7 +101,7 @@ func (db *DB) Setback(ctx context.Context) (reason string, err error) {
 	return reason, nil
 }
 
-// ClearSetback says that what was lost is repaired.
+// ClearSetback notes that what was lost is repaired.
 func (db *DB) ClearSetback(ctx context.Context, l Lease) error {
 	return db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM setback WHERE one = 1`)
